@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * addr.c -- IP addresses and prefixes as values.
+ *
+ * inet_pton(3) reads the digits: it refuses "1.2.3", octal and hexadecimal
+ * parts, which getaddrinfo(3) and inet_aton(3) take for addresses.
+ */
+#include "base/addr.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/number.h"
+
+static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static bool is_v4(const uint8_t ip[16])
+{
+    return memcmp(ip, mapped, sizeof mapped) == 0;
+}
+
+static bool is_link_local_v6(const uint8_t ip[16])
+{
+    return ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
+}
+
+/* Digits only; the text of an IPv4 address and that of its mapped form give
+ * the same value. */
+static int ip_parse(uint8_t ip[16], const char *text)
+{
+    uint8_t v4[4];
+
+    if (inet_pton(AF_INET, text, v4) == 1) {
+        memcpy(ip, mapped, sizeof mapped);
+        memcpy(ip + 12, v4, sizeof v4);
+        return 0;
+    }
+    return inet_pton(AF_INET6, text, ip) == 1 ? 0 : -EINVAL;
+}
+
+static int port_parse(uint16_t *out, const char *text)
+{
+    uint64_t v;
+
+    if (number_parse(&v, text, UINT16_MAX) != 0 || v == 0)
+        return -EINVAL;
+    *out = (uint16_t)v;
+    return 0;
+}
+
+/* "eth0" or "2". An interface that does not exist cannot be sent to. */
+static int scope_parse(uint32_t *out, const char *text)
+{
+    uint64_t v;
+
+    if (number_parse(&v, text, UINT32_MAX) == 0)
+        *out = (uint32_t)v;
+    else
+        *out = if_nametoindex(text);
+    return *out != 0 ? 0 : -EINVAL;
+}
+
+/* Cuts text, which is "IP", "IP:PORT" or "[IP]:PORT", in place: *ip is the
+ * address, *port the digits behind it or NULL. */
+static int split(char *text, char **ip, char **port)
+{
+    char *end, *colon;
+
+    *ip = text;
+    *port = NULL;
+    if (text[0] == '[') {
+        *ip = text + 1;
+        end = strchr(text, ']');
+        if (end == NULL || strchr(text, ':') == NULL || strchr(text, ':') > end)
+            return -EINVAL; /* brackets are for IPv6 */
+        if (end[1] == ':')
+            *port = end + 2;
+        else if (end[1] != '\0')
+            return -EINVAL;
+        *end = '\0';
+        return 0;
+    }
+    colon = strchr(text, ':');
+    if (colon != NULL && strchr(colon + 1, ':') == NULL) {
+        *colon = '\0'; /* one colon alone is no IPv6 */
+        *port = colon + 1;
+    }
+    return 0;
+}
+
+int addr_parse(struct addr *out, const char *text, uint16_t port)
+{
+    struct addr a = {.port = port};
+    char buf[ADDR_TEXT], *ip, *digits, *percent;
+    size_t len = strlen(text);
+
+    if (len >= sizeof buf)
+        return -EINVAL;
+    memcpy(buf, text, len + 1);
+    if (split(buf, &ip, &digits) != 0)
+        return -EINVAL;
+    if (digits != NULL && port_parse(&a.port, digits) != 0)
+        return -EINVAL;
+    percent = strchr(ip, '%');
+    if (percent != NULL)
+        *percent = '\0';
+    if (ip_parse(a.ip, ip) != 0)
+        return -EINVAL;
+    if (percent != NULL && (!is_link_local_v6(a.ip) || scope_parse(&a.scope, percent + 1) != 0))
+        return -EINVAL;
+    *out = a;
+    return 0;
+}
+
+static const char *ip_print(const uint8_t ip[16], char *out, socklen_t size)
+{
+    const char *done =
+        is_v4(ip) ? inet_ntop(AF_INET, ip + 12, out, size) : inet_ntop(AF_INET6, ip, out, size);
+
+    if (done == NULL)
+        out[0] = '\0'; /* not with our sizes */
+    return out;
+}
+
+const char *addr_print(const struct addr *a, char out[ADDR_TEXT])
+{
+    char name[IF_NAMESIZE];
+    size_t len;
+
+    ip_print(a->ip, out, ADDR_TEXT);
+    if (a->scope != 0) {
+        len = strlen(out);
+        if (if_indextoname(a->scope, name) != NULL)
+            snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
+        else
+            snprintf(out + len, ADDR_TEXT - len, "%%%u", a->scope);
+    }
+    return out;
+}
+
+const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
+{
+    char ip[ADDR_TEXT];
+
+    addr_print(a, ip);
+    if (a->port == 0)
+        snprintf(out, ADDR_TEXT, "%s", ip);
+    else if (is_v4(a->ip))
+        snprintf(out, ADDR_TEXT, "%.15s:%u", ip, a->port);
+    else /* 46 of the address, 17 of the interface */
+        snprintf(out, ADDR_TEXT, "[%.63s]:%u", ip, a->port);
+    return out;
+}
+
+bool addr_is_v4(const struct addr *a)
+{
+    return is_v4(a->ip);
+}
+
+struct block {
+    uint8_t ip[16];
+    uint8_t len;
+};
+
+#define V4(a, b, c, d, n)                                                                          \
+    {                                                                                              \
+        {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (n)                           \
+    }
+
+static bool in_blocks(const uint8_t ip[16], const struct block *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint8_t net[16];
+
+        memcpy(net, ip, sizeof net);
+        prefix_mask(net, b[i].len);
+        if (memcmp(net, b[i].ip, sizeof net) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool addr_is_any(const struct addr *a)
+{
+    static const struct block any[] = {V4(0, 0, 0, 0, 32), {{0}, 128}};
+
+    return in_blocks(a->ip, any, ARRAY_LEN(any));
+}
+
+bool addr_is_loopback(const struct addr *a)
+{
+    static const struct block loopback[] = {V4(127, 0, 0, 0, 8), {{[15] = 1}, 128}};
+
+    return in_blocks(a->ip, loopback, ARRAY_LEN(loopback));
+}
+
+bool addr_is_private(const struct addr *a)
+{
+    static const struct block private[] = {
+        V4(10, 0, 0, 0, 8),     V4(172, 16, 0, 0, 12), V4(192, 168, 0, 0, 16),
+        V4(169, 254, 0, 0, 16), V4(100, 64, 0, 0, 10), {{0xfc}, 7},
+        {{0xfe, 0x80}, 10},
+    };
+
+    return addr_is_loopback(a) || in_blocks(a->ip, private, ARRAY_LEN(private));
+}
+
+bool addr_same_ip(const struct addr *a, const struct addr *b)
+{
+    return memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
+bool addr_same(const struct addr *a, const struct addr *b)
+{
+    return addr_same_ip(a, b) && a->scope == b->scope && a->port == b->port;
+}
+
+int prefix_parse(struct prefix *out, const char *text)
+{
+    struct prefix p = {.len = 128};
+    char buf[PREFIX_TEXT], *slash;
+    uint8_t net[16];
+    size_t n = strlen(text);
+    uint64_t len;
+
+    if (n >= sizeof buf)
+        return -EINVAL;
+    memcpy(buf, text, n + 1);
+    slash = strchr(buf, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    if (ip_parse(p.ip, buf) != 0)
+        return -EINVAL;
+    if (slash != NULL) {
+        unsigned before = strchr(buf, ':') == NULL ? 96 : 0; /* as the text counts */
+
+        if (number_parse(&len, slash + 1, 128 - before) != 0)
+            return -EINVAL;
+        p.len = (uint8_t)(len + before);
+    }
+    memcpy(net, p.ip, sizeof net);
+    prefix_mask(net, p.len);
+    if (memcmp(net, p.ip, sizeof net) != 0)
+        return -ERANGE;
+    *out = p;
+    return 0;
+}
+
+const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
+{
+    char ip[INET6_ADDRSTRLEN];
+    bool v4 = is_v4(p->ip) && p->len >= 96;
+
+    ip_print(p->ip, ip, sizeof ip);
+    snprintf(out, PREFIX_TEXT, "%s/%u", ip, v4 ? p->len - 96u : p->len);
+    return out;
+}
+
+bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
+{
+    uint8_t net[16];
+
+    memcpy(net, ip, sizeof net);
+    prefix_mask(net, p->len);
+    return memcmp(net, p->ip, sizeof net) == 0;
+}
+
+void prefix_range(const struct prefix *p, uint8_t first[16], uint8_t last[16])
+{
+    memcpy(first, p->ip, 16);
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned bits = p->len <= 8 * i ? 0 : p->len - 8u * i; /* of the network in this byte */
+
+        last[i] = (uint8_t)(p->ip[i] | (bits >= 8 ? 0 : 0xff >> bits));
+    }
+}
+
+void prefix_mask(uint8_t ip[16], unsigned len)
+{
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned bits = len <= 8 * i ? 0 : len - 8 * i;
+
+        if (bits < 8)
+            ip[i] = (uint8_t)(ip[i] & ~(0xffu >> bits));
+    }
+}

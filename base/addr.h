@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * addr.h -- IP addresses and prefixes as values.
+ *
+ * Both families have one form of 16 bytes: IPv4 is mapped (::ffff:a.b.c.d,
+ * RFC 4291 2.5.5.2), so that a comparison, a range or a key needs no family.
+ * Sockets are unknown here; resolver/io_event.c converts to and from sockaddr.
+ */
+#ifndef BASE_ADDR_H
+#define BASE_ADDR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct addr {
+    uint8_t ip[16];
+    uint32_t scope; /* interface index of a link-local address, else 0 */
+    uint16_t port;  /* host byte order; 0 when there is none */
+};
+
+struct prefix {
+    uint8_t ip[16]; /* bits behind len are zero */
+    uint8_t len;    /* 0..128, counted in the mapped form: 10.0.0.0/8 is 104 */
+};
+
+enum { ADDR_TEXT = 80, PREFIX_TEXT = 64 };
+
+/* Reads "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53",
+ * "fe80::1%eth0". port is what the address gets when the text has none.
+ * 0 or -EINVAL; *out is untouched on error. */
+int addr_parse(struct addr *out, const char *text, uint16_t port);
+
+/* Without the port ("192.0.2.1", "2001:db8::1") / with it. Return out. */
+const char *addr_print(const struct addr *, char out[ADDR_TEXT]);
+const char *addr_print_port(const struct addr *, char out[ADDR_TEXT]);
+
+bool addr_is_v4(const struct addr *);
+bool addr_is_any(const struct addr *);      /* 0.0.0.0 or :: */
+bool addr_is_loopback(const struct addr *); /* 127.0.0.0/8, ::1 */
+/* RFC 1918, 4193, 3927, 6598, loopback and link-local: not a public address. */
+bool addr_is_private(const struct addr *);
+bool addr_same_ip(const struct addr *, const struct addr *);
+bool addr_same(const struct addr *, const struct addr *); /* ip, scope, port */
+
+/* Reads "10.0.0.0/8", "2001:db8::/32", or an address alone (full length).
+ * 0; -EINVAL not a prefix; -ERANGE the host bits are not zero. */
+int prefix_parse(struct prefix *out, const char *text);
+const char *prefix_print(const struct prefix *, char out[PREFIX_TEXT]);
+bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
+/* The first and the last address of the prefix. */
+void prefix_range(const struct prefix *, uint8_t first[16], uint8_t last[16]);
+/* Sets the host bits of ip to zero. */
+void prefix_mask(uint8_t ip[16], unsigned len);
+
+#endif

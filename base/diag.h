@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * diag.h -- problems found in a text, with their place, for humans.
+ *
+ * Parsers and checks collect problems here instead of printing, so that the
+ * tool, the daemon and the tests see the same words. All problems of a file
+ * are kept (at most DIAG_MAX, then one line says how many more there were).
+ */
+#ifndef BASE_DIAG_H
+#define BASE_DIAG_H
+
+#include <stdio.h>
+
+#include "base/compiler.h"
+
+enum { DIAG_MAX = 200 };
+
+struct diag {
+    char *file;            /* owned; NULL when the problem has no file */
+    unsigned line, column; /* from 1; 0 = unknown, then not printed */
+    char *text;            /* owned; one sentence without a line end */
+};
+
+struct diags {
+    struct diag *at; /* owned */
+    size_t n;        /* kept */
+    size_t all;      /* found */
+};
+
+void diags_init(struct diags *);
+void diags_fini(struct diags *);
+
+/* Adds a problem and returns -EINVAL, so that a parser can write
+ * `return diags_add(...)`. d may be NULL: nothing is kept. file is copied and
+ * may be NULL. */
+int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
+              ...) PRINTF_LIKE(5, 6);
+
+/* "FILE:LINE:COL: text\n" each; what is unknown is left out. */
+void diags_print(const struct diags *, FILE *);
+
+/* The word of the list (ended by NULL) that is nearest to `word`, if near
+ * enough to be what was meant, else NULL. Borrowed from the list. */
+const char *diag_nearest(const char *word, const char *const *list);
+
+#endif

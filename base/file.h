@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * file.h -- whole files in and out.
+ */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* Reads all of a stream / file into memory that the caller frees, with a NUL
+ * behind it that *len does not count. -EFBIG above max bytes, or -errno.
+ * path "-" is standard input. */
+int file_read(const char *path, size_t max, char **out, size_t *len);
+int file_read_stream(FILE *, size_t max, char **out, size_t *len);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * number.h -- numbers, durations, sizes and points in time as people write
+ * them. Every reader accepts the whole text or nothing.
+ */
+#ifndef BASE_NUMBER_H
+#define BASE_NUMBER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { NUMBER_TEXT = 40 };
+
+/* Decimal digits only. 0; -EINVAL; -ERANGE above max. */
+int number_parse(uint64_t *out, const char *text, uint64_t max);
+
+/* "300ms" "10s" "5m" "2h" "90d" "2y" (365 days); a bare number: seconds. */
+int duration_parse(uint64_t *ms, const char *text);
+/* The shortest exact form: 90000 -> "90s", 86400000 -> "1d". Returns out. */
+const char *duration_print(uint64_t ms, char out[NUMBER_TEXT]);
+
+/* "64K" "64M" "1G" (powers of 1024); a bare number: bytes. */
+int size_parse(uint64_t *bytes, const char *text);
+const char *size_print(uint64_t bytes, char out[NUMBER_TEXT]);
+
+/* yes/no, true/false, on/off. */
+int bool_parse(bool *out, const char *text);
+
+/* A point in time: RFC 3339, "2026-11-22 09:00", "2026-11-22", "09:00" (today)
+ * in local time; "7d" (ago), "+14d" (ahead), counted from now_ms. */
+int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms);
+const char *time_print_utc(uint64_t wall_ms, char out[NUMBER_TEXT]); /* 2026-11-22T09:00:00.123Z */
+const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT]); /* 2026-11-22 10:00:00 */
+
+#endif

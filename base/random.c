@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * random.c -- unpredictable numbers from a buffer that the kernel fills.
+ *
+ *   buf  [ used, wiped ........ | unused: `left` bytes ]
+ *
+ * Bytes are taken from the front and wiped at once, so that a leak of the
+ * struct later does not tell which query IDs were used earlier.
+ */
+#include "base/random.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* Without randomness no query ID is safe, and no caller could do anything
+ * sensible about it: the process ends. Linux gives it at any time after boot. */
+static void fill_from_kernel(void *context, uint8_t *out, size_t len)
+{
+    (void)context;
+    while (len > 0) {
+        ssize_t n = getrandom(out, len, 0);
+
+        if (n < 0) {
+            if (errno == EINTR)
+                continue;
+            perror("getrandom");
+            abort();
+        }
+        out += n;
+        len -= (size_t)n;
+    }
+}
+
+void random_init_from(struct random *r, void (*fill)(void *, uint8_t *, size_t), void *context)
+{
+    r->fill = fill;
+    r->context = context;
+    r->left = 0;
+    memset(r->buf, 0, sizeof r->buf);
+}
+
+void random_init(struct random *r)
+{
+    random_init_from(r, fill_from_kernel, NULL);
+}
+
+void random_bytes(struct random *r, void *out, size_t len)
+{
+    uint8_t *to = out;
+
+    while (len > 0) {
+        uint8_t *from;
+        size_t n;
+
+        if (r->left == 0) {
+            r->fill(r->context, r->buf, sizeof r->buf);
+            r->left = sizeof r->buf;
+        }
+        n = len < r->left ? len : r->left;
+        from = r->buf + (sizeof r->buf - r->left);
+        memcpy(to, from, n);
+        memset(from, 0, n);
+        r->left -= n;
+        to += n;
+        len -= n;
+    }
+}
+
+uint16_t random_u16(struct random *r)
+{
+    uint16_t v;
+
+    random_bytes(r, &v, sizeof v);
+    return v;
+}
+
+uint32_t random_u32(struct random *r)
+{
+    uint32_t v;
+
+    random_bytes(r, &v, sizeof v);
+    return v;
+}
+
+/* Lemire 2019, "Fast Random Integer Generation in an Interval": the upper half
+ * of a product, and the few lower halves that would favour some are redrawn. */
+uint32_t random_below(struct random *r, uint32_t n)
+{
+    uint64_t product;
+
+    assert(n > 0);
+    product = (uint64_t)random_u32(r) * n;
+    if ((uint32_t)product < n) {
+        uint32_t unfair = (0u - n) % n;
+
+        while ((uint32_t)product < unfair)
+            product = (uint64_t)random_u32(r) * n;
+    }
+    return (uint32_t)(product >> 32);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * random.h -- unpredictable numbers from a buffer that the kernel fills.
+ *
+ * One struct random per worker: no lock. getrandom(2) is asked for 1 KiB at a
+ * time; used bytes are wiped. A test or the replay driver sets `fill` to its
+ * own source, which makes every choice of the resolver repeatable.
+ */
+#ifndef BASE_RANDOM_H
+#define BASE_RANDOM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct random {
+    void (*fill)(void *context, uint8_t *out, size_t len);
+    void *context;
+    size_t left; /* unused bytes at the end of buf */
+    uint8_t buf[1024];
+};
+
+void random_init(struct random *); /* source: getrandom(2) */
+void random_init_from(struct random *, void (*fill)(void *, uint8_t *, size_t), void *context);
+void random_bytes(struct random *, void *out, size_t len);
+uint16_t random_u16(struct random *);
+uint32_t random_u32(struct random *);
+uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */
+
+#endif

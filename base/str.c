@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * str.c -- a bounded text builder, and small text helpers.
+ *
+ * Invariant of struct str: len < size and at[len] is NUL, at every moment.
+ */
+#include "base/str.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void str_init(struct str *s, char *buf, size_t size)
+{
+    s->at = buf;
+    s->len = 0;
+    s->size = size;
+    s->cut = false;
+    buf[0] = '\0';
+}
+
+void str_add_bytes(struct str *s, const void *bytes, size_t n)
+{
+    size_t room = s->size - 1 - s->len;
+
+    if (n > room) {
+        n = room;
+        s->cut = true;
+    }
+    if (n > 0)
+        memcpy(s->at + s->len, bytes, n);
+    s->len += n;
+    s->at[s->len] = '\0';
+}
+
+void str_add(struct str *s, const char *text)
+{
+    str_add_bytes(s, text, strlen(text));
+}
+
+void str_addf(struct str *s, const char *fmt, ...)
+{
+    size_t room = s->size - s->len; /* with the NUL */
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(s->at + s->len, room, fmt, args);
+    va_end(args);
+    if (n < 0) {
+        s->at[s->len] = '\0';
+        s->cut = true;
+    } else if ((size_t)n >= room) {
+        s->len = s->size - 1;
+        s->cut = true;
+    } else {
+        s->len += (size_t)n;
+    }
+}
+
+void str_add_escaped(struct str *s, const void *bytes, size_t n)
+{
+    static const char hex[] = "0123456789abcdef";
+    const unsigned char *p = bytes;
+
+    for (size_t i = 0; i < n && !s->cut; i++) {
+        char one[4] = {'\\', 'x', hex[p[i] >> 4], hex[p[i] & 15]};
+        size_t len = sizeof one;
+
+        if (p[i] == '\\') {
+            one[1] = '\\';
+            len = 2;
+        } else if (p[i] >= 0x20 && p[i] <= 0x7e) {
+            one[0] = (char)p[i];
+            len = 1;
+        }
+        if (len > s->size - 1 - s->len)
+            s->cut = true; /* half an escape would read as something else */
+        else
+            str_add_bytes(s, one, len);
+    }
+}
+
+static unsigned fold(char c)
+{
+    unsigned u = (unsigned char)c;
+
+    return u >= 'A' && u <= 'Z' ? u + ('a' - 'A') : u;
+}
+
+bool str_equal_nocase(const char *a, const char *b)
+{
+    while (fold(*a) == fold(*b)) {
+        if (*a == '\0')
+            return true;
+        a++;
+        b++;
+    }
+    return false;
+}
+
+bool str_copy(char *out, size_t size, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (size == 0)
+        return false;
+    if (len >= size) {
+        out[0] = '\0';
+        return false;
+    }
+    memcpy(out, text, len + 1);
+    return true;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * str.h -- a bounded text builder, and the small text helpers that the tree
+ * needs more than once.
+ */
+#ifndef BASE_STR_H
+#define BASE_STR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+
+/* Text in the caller's buffer, always ended by NUL. What does not fit is cut
+ * and `cut` stays set; callers check it once, at the end. */
+struct str {
+    char *at;    /* borrowed */
+    size_t len;  /* without the NUL */
+    size_t size; /* of the buffer, > 0 */
+    bool cut;
+};
+
+void str_init(struct str *, char *buf, size_t size);
+void str_add(struct str *, const char *text);
+void str_add_bytes(struct str *, const void *, size_t);
+void str_addf(struct str *, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* Bytes below 0x20, 0x7f and above 0x7e as \xNN, backslash doubled. */
+void str_add_escaped(struct str *, const void *, size_t);
+
+bool str_equal_nocase(const char *, const char *); /* ASCII only */
+/* Copies and returns true, or leaves "" and returns false when too long. */
+bool str_copy(char *out, size_t size, const char *text);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * yaml.h -- a YAML text as a tree of nodes with their places. The only file
+ * that includes libyaml.
+ *
+ * One document; mappings, sequences and scalars. Refused, with line and
+ * column: anchors, aliases, tags, tabs as indentation, duplicate keys, keys
+ * that are no scalars, more than 32 levels, a NUL byte. The whole tree is one
+ * allocation list that yaml_free() gives back.
+ *
+ * For an unquoted `*` or a `:` that libyaml stumbles over, the message says
+ * that the value needs quotes.
+ */
+#ifndef BASE_YAML_H
+#define BASE_YAML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/diag.h"
+
+enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
+
+struct yaml_node {
+    enum yaml_kind kind;
+    unsigned line, column; /* from 1 */
+    const char *key;       /* in a mapping: the key, else NULL */
+    unsigned key_line, key_column;
+    const char *text;               /* scalar: the value, never NULL, no NUL inside */
+    bool quoted;                    /* scalar: was quoted, so `yes` is a text */
+    size_t n;                       /* children */
+    struct yaml_node *first, *next; /* children in the order of the text */
+};
+
+struct yaml; /* opaque: owns all nodes and texts */
+
+/* Reads the document. name is the file name that problems are given. 0 and
+ * *out, or -EINVAL with at least one problem in d, or -ENOMEM. An empty text
+ * is an empty mapping. */
+int yaml_read(struct yaml **out, const char *name, const char *text, size_t len, struct diags *d);
+const struct yaml_node *yaml_root(const struct yaml *);
+/* libyaml exports a function yaml_free() and calls it through the dynamic
+ * linker, which would find ours: the symbol must have another name. */
+#define yaml_free yaml_tree_free
+void yaml_free(struct yaml *); /* NULL is fine */
+
+/* The child of a mapping, or NULL. */
+const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
+
+/* Writes text as one YAML scalar: plain where that reads back the same, else
+ * in double quotes. Returns the length that was needed, like snprintf. */
+size_t yaml_quote(const char *text, char *out, size_t size);
+
+#endif

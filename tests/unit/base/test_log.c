@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_log.c -- what an administrator sees on standard error.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/compiler.h"
+#include "base/log.h"
+
+/* Logs one message with standard error turned into a pipe; what came out,
+ * without the time in front. */
+static const char *logged(enum log_level level, const char *text, char out[8192])
+{
+    int pipes[2], saved = dup(STDERR_FILENO);
+    ssize_t n;
+
+    assert_true(saved >= 0);
+    assert_int_equal(pipe2(pipes, O_NONBLOCK), 0);
+    dup2(pipes[1], STDERR_FILENO);
+    errno = ERANGE;
+    log_msg(level, "%s", text);
+    assert_int_equal(errno, ERANGE); /* whether it is logged or not */
+    dup2(saved, STDERR_FILENO);
+    n = read(pipes[0], out, 8191);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(saved);
+    out[n > 0 ? n : 0] = '\0';
+    return n > 20 ? out + strlen("2026-11-22 10:00:00 ") : out;
+}
+
+static const struct row {
+    const char *what;
+    enum log_level limit, level;
+    const char *text, *want;
+} rows[] = {
+    {"error", LOG_LEVEL_INFO, LOG_LEVEL_ERROR, "x", "error: x\n"},
+    {"warning", LOG_LEVEL_INFO, LOG_LEVEL_WARNING, "x", "warning: x\n"},
+    {"notice", LOG_LEVEL_INFO, LOG_LEVEL_NOTICE, "x", "notice: x\n"},
+    {"info", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "x", "info: x\n"},
+    {"debug is not asked for", LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, "x", ""},
+    {"debug", LOG_LEVEL_DEBUG, LOG_LEVEL_DEBUG, "x", "debug: x\n"},
+    {"info is not asked for", LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, "x", ""},
+    {"a forged line", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "a\nerror: b", "info: a\\x0aerror: b\n"},
+    {"a terminal sequence", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "\x1b[2J\xc2\x9b",
+     "info: \\x1b[2J\\xc2\\x9b\n"},
+    {"an escaped name stays", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "a\\032b.", "info: a\\032b.\n"},
+};
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    char out[8192];
+
+    log_set_level(r->limit);
+    assert_string_equal(logged(r->level, r->text, out), r->want);
+    log_set_level(LOG_LEVEL_INFO);
+}
+
+static void long_message(void **state)
+{
+    char text[3000], out[8192];
+    const char *got;
+
+    (void)state;
+    memset(text, '\n', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    got = logged(LOG_LEVEL_INFO, text, out);
+    assert_int_equal(strlen(got), strlen("info: ") + 1023 * 4 + strlen("...\n"));
+    assert_string_equal(got + strlen(got) - 8, "\\x0a...\n");
+}
+
+static void nobody_listens(void **state)
+{
+    int saved = dup(STDERR_FILENO), after;
+
+    (void)state;
+    close(STDERR_FILENO);
+    errno = ERANGE;
+    log_error("x");
+    after = errno;
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    assert_int_equal(after, ERANGE);
+}
+
+static void clocks_go(void **state)
+{
+    struct now a = clock_now(), b = clock_now();
+
+    (void)state;
+    assert_true(a.mono_ms > 0);
+    assert_true(b.mono_ms >= a.mono_ms);
+    assert_true(a.wall_ms > 1577836800000u); /* 2020 */
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[n++] =
+            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(long_message);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(nobody_listens);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(clocks_go);
+    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_str.c -- the bounded text builder never overruns and says when it cut.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/str.h"
+
+static const struct fit_row {
+    const char *what;
+    size_t size;
+    const char *text, *want;
+    int cut;
+} fit_rows[] = {
+    {"fits", 8, "abc", "abc", 0},        {"fits exactly", 4, "abc", "abc", 0},
+    {"one too long", 3, "abc", "ab", 1}, {"no room at all", 1, "abc", "", 1},
+    {"empty text", 1, "", "", 0},
+};
+
+static void fit(void **state)
+{
+    const struct fit_row *r = *state;
+    char buf[16];
+    struct str s;
+
+    for (int how = 0; how < 3; how++) {
+        memset(buf, '#', sizeof buf);
+        str_init(&s, buf, r->size);
+        if (how == 0)
+            str_add(&s, r->text);
+        else if (how == 1)
+            str_addf(&s, "%s", r->text);
+        else
+            str_add_bytes(&s, r->text, strlen(r->text));
+        assert_string_equal(buf, r->want);
+        assert_int_equal(s.len, strlen(r->want));
+        assert_int_equal(s.cut, r->cut);
+        assert_int_equal(buf[r->size], '#');
+    }
+}
+
+static const struct escape_row {
+    const char *what;
+    size_t size;
+    const char *text;
+    size_t len;
+    const char *want;
+    int cut;
+} escape_rows[] = {
+    {"printable", 32, "a~ b", 4, "a~ b", 0},
+    {"backslash is doubled", 32, "a\\b", 3, "a\\\\b", 0},
+    {"control characters", 32, "\n\x1f\x7f", 3, "\\x0a\\x1f\\x7f", 0},
+    {"NUL inside", 32, "a\0b", 3, "a\\x00b", 0},
+    {"high bytes", 32, "\x80\xff", 2, "\\x80\\xff", 0},
+    {"an escape is not cut in half", 5, "ab\n", 3, "ab", 1},
+    {"an escape that just fits", 7, "ab\n", 3, "ab\\x0a", 0},
+    {"nothing after the cut", 4, "\nab", 3, "", 1},
+};
+
+static void escape(void **state)
+{
+    const struct escape_row *r = *state;
+    char buf[32];
+    struct str s;
+
+    str_init(&s, buf, r->size);
+    str_add_escaped(&s, r->text, r->len);
+    assert_string_equal(buf, r->want);
+    assert_int_equal(s.cut, r->cut);
+}
+
+static void cut_stays(void **state)
+{
+    char buf[4];
+    struct str s;
+
+    (void)state;
+    str_init(&s, buf, sizeof buf);
+    str_add(&s, "abcdef");
+    str_add(&s, "");
+    str_addf(&s, "%d", 1);
+    assert_true(s.cut);
+    assert_string_equal(buf, "abc");
+}
+
+static void parts_are_joined(void **state)
+{
+    char buf[16];
+    struct str s;
+
+    (void)state;
+    str_init(&s, buf, sizeof buf);
+    str_add(&s, "a=");
+    str_addf(&s, "%d;", 12);
+    str_add_bytes(&s, "xyz", 2);
+    assert_string_equal(buf, "a=12;xy");
+    assert_int_equal(s.len, 7);
+}
+
+static const struct same_row {
+    const char *a, *b;
+    int want;
+} same_rows[] = {
+    {"corp.example", "CORP.Example", 1},
+    {"", "", 1},
+    {"a", "", 0},
+    {"", "a", 0},
+    {"abc", "abcd", 0},
+    {"[", "{", 0},
+    {"@", "`", 0},
+    {"\xc4", "\xe4", 0},
+    {"a-z", "A-Z", 1},
+};
+
+static void same(void **state)
+{
+    const struct same_row *r = *state;
+
+    assert_int_equal(str_equal_nocase(r->a, r->b), r->want);
+}
+
+static void copy(void **state)
+{
+    char out[4] = "###";
+
+    (void)state;
+    assert_true(str_copy(out, sizeof out, "abc"));
+    assert_string_equal(out, "abc");
+    assert_false(str_copy(out, sizeof out, "abcd"));
+    assert_string_equal(out, "");
+    assert_false(str_copy(NULL, 0, "a"));
+}
+
+int main(void)
+{
+    struct CMUnitTest
+        tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(same_rows) + 3];
+    size_t n = 0;
+
+#define ROWS(table, name, test)                                                                    \
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
+    tests[n++] = (struct CMUnitTest){table[i].name, test, NULL, NULL, (void *)(uintptr_t)&table[i]}
+    ROWS(fit_rows, what, fit);
+    ROWS(escape_rows, what, escape);
+    ROWS(same_rows, b, same);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(cut_stays);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(parts_are_joined);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(copy);
+    return cmocka_run_group_tests_name("str", tests, NULL, NULL);
+}

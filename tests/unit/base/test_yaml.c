@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_yaml.c -- what a YAML text becomes, what is refused and in which words,
+ * and that what yaml_quote() writes is read back the same.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/str.h"
+#include "base/yaml.h"
+
+/* Writes the tree in one line: {key:value,...} [value,...], quoted scalars in
+ * double quotes. */
+static void show(struct str *s, const struct yaml_node *n)
+{
+    const struct yaml_node *child;
+
+    if (n->kind == YAML_SCALAR) {
+        str_addf(s, n->quoted ? "\"%s\"" : "%s", n->text);
+        return;
+    }
+    str_add(s, n->kind == YAML_MAP ? "{" : "[");
+    for (child = n->first; child != NULL; child = child->next) {
+        if (child->key != NULL)
+            str_addf(s, "%s:", child->key);
+        show(s, child);
+        if (child->next != NULL)
+            str_add(s, ",");
+    }
+    str_add(s, n->kind == YAML_MAP ? "}" : "]");
+}
+
+/* problem: how the first printed problem begins; tree: else the tree */
+static const struct row {
+    const char *what, *text, *tree, *problem;
+} rows[] = {
+    {"mapping", "a: 1\nb: two\n", "{a:1,b:two}", NULL},
+    {"list", "- a\n- b\n", "[a,b]", NULL},
+    {"scalar", "a\n", "a", NULL},
+    {"lists and mappings in each other", "a:\n  - b: 1\n    c: [x, {y: z}]\n  - d\n",
+     "{a:[{b:1,c:[x,{y:z}]},d]}", NULL},
+    {"empty text", "", "{}", NULL},
+    {"comments alone", "# nothing\n\n# here\n", "{}", NULL},
+    {"document mark alone", "---\n", "{}", NULL},
+    {"document marks around", "---\na: 1\n...\n", "{a:1}", NULL},
+    {"empty value", "a:\nb: ''\n", "{a:,b:\"\"}", NULL},
+    {"empty list and mapping", "a: []\nb: {}\n", "{a:[],b:{}}", NULL},
+    {"quoted words are texts", "a: yes\nb: \"yes\"\nc: 'yes'\n", "{a:yes,b:\"yes\",c:\"yes\"}",
+     NULL},
+    {"text block", "a: |\n  x\n  y\n", "{a:\"x\ny\n\"}", NULL},
+    {"quoted wildcard", "s: [\"*\", '*.corp.example', .]", "{s:[\"*\",\"*.corp.example\",.]}",
+     NULL},
+    {"IPv6 prefix in a list", "n: [10.0.0.0/8, 2001:db8::/32]", "{n:[10.0.0.0/8,2001:db8::/32]}",
+     NULL},
+    {"URL with a colon", "u: http://[::1]:80/x", "{u:http://[::1]:80/x}", NULL},
+    {"byte order mark",
+     "\xef\xbb\xbf"
+     "a: 1\n",
+     "{a:1}", NULL},
+    {"Windows line ends", "a: 1\r\nb:\r\n  - c\r\n", "{a:1,b:[c]}", NULL},
+    {"UTF-8", "a: \xc3\xa4\n", "{a:\xc3\xa4}", NULL},
+    {"same key in two mappings", "a: {x: 1}\nb: {x: 1}\n", "{a:{x:1},b:{x:1}}", NULL},
+    {"key as value", "a: a\nb: b\n", "{a:a,b:b}", NULL},
+    {"32 levels", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
+     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", NULL},
+
+    {"wildcard without quotes", "s: *.corp.example", NULL,
+     "f:1:4: a value that begins with * needs quotes: write \"*.corp.example\""},
+    {"wildcard without quotes in [ ]", "s: [a, *.corp.example]", NULL,
+     "f:1:8: a value that begins with * needs quotes: write \"*.corp.example\""},
+    {"wildcard without quotes behind -", "s:\n  - a\n  - *.corp.example\n", NULL,
+     "f:3:5: a value that begins with * needs quotes: write \"*.corp.example\""},
+    {"wildcard without quotes behind UTF-8", "k: \xc3\xa4\ns: [\xe2\x82\xac, *.x]\n", NULL,
+     "f:2:8: a value that begins with * needs quotes: write \"*.x\""},
+    {"wildcard without quotes as key", "*.corp.example: 1", NULL,
+     "f:1:1: a value that begins with * needs quotes: write \"*.corp.example\""},
+    {"star alone", "s: [*]", NULL, "f:1:5: a value that begins with * needs quotes: write \"*\""},
+    {"alias", "a: *b", NULL, "f:1:4: a value that begins with * needs quotes: write \"*b\""},
+    {"anchor", "a: &b c", NULL, "f:1:4: anchors are not supported"},
+    {"anchor on a list", "a: &b [c]", NULL, "f:1:4: anchors are not supported"},
+    {"anchor on a mapping", "a: &b {c: d}", NULL, "f:1:4: anchors are not supported"},
+    {"anchor that is none", "a: &.b", NULL, "f:1:4: a value that begins with & needs quotes"},
+    {"tag", "a: !b c", NULL, "f:1:4: tags are not supported"},
+    {"standard tag", "a: !!int 1", NULL, "f:1:4: tags are not supported"},
+    {"tag on a list", "a: !b [c]", NULL, "f:1:4: tags are not supported"},
+    {"tag with unknown handle", "a: !b!c d", NULL,
+     "f:1:4: a value that begins with ! needs quotes"},
+    {"at sign", "a: @b", NULL,
+     "f:1:4: a value that begins with this character needs quotes: write \"@b\""},
+    {"percent sign", "%a: b", NULL, "f:1:1: a text that begins with % needs quotes"},
+    {"tab before a key", "a:\n\tb: 1\n", NULL, "f:2:1: a tab cannot indent; use spaces"},
+    {"tab before a list", "a:\n\t- b\n", NULL, "f:2:1: a tab cannot indent; use spaces"},
+    {"tab in a text block", "a: |\n\tb\n", NULL, "f:2:1: a tab cannot indent; use spaces"},
+    {"colon in a value", "a: b: c", NULL,
+     "f:1:5: a \":\" is not allowed here: if it belongs to the value, put"},
+    {"key too far right", "a: b\n  c: d\n", NULL, "f:2:4: a \":\" is not allowed here"},
+    {"key too far left", "a:\n   b: 1\n  c: 1\n", NULL, "f:3:3: a key was expected here"},
+    {"key among list items", "a:\n  - b\n  c: 1\n", NULL, "f:3:3: a \"-\" was expected here"},
+    {"word without a colon", "a: 1\nb\nc: 1\n", NULL, "f:2:1: there is no \":\" behind this key"},
+    {"list on the line of its key", "a: - b", NULL, "f:1:4: a list with \"-\" cannot begin here"},
+    {"text behind a quoted value", "a: \"b\" c", NULL, "f:1:8: a key was expected here"},
+    {"list not closed", "a: [b\nc: d\n", NULL, "f:2:2: a \",\" or \"]\" is missing"},
+    {"mapping not closed", "a: {b: c\nd: e\n", NULL, "f:2:2: a \",\" or \"}\" is missing"},
+    {"double quote not closed", "a: 1\nb: \"c\n", NULL,
+     "f:2:4: the quotation mark that opens here is never closed"},
+    {"single quote not closed", "a: 'b\n", NULL,
+     "f:1:4: the quotation mark that opens here is never closed"},
+    {"Windows path in double quotes", "a: \"C:\\data\"", NULL, "f:1:7: no such escape"},
+    {"value that begins with a colon", "a: [::1]", NULL,
+     "f:1:5: a value is missing here; one that begins with :"},
+    {"second document", "a: 1\n---\nb: 1\n", NULL, "f:2:1: a second document begins here"},
+    {"duplicate key", "a: 1\nb: 2\na: 3\n", NULL,
+     "f:3:1: duplicate key \"a\"; it was given in line 1"},
+    {"duplicate key, quoted once", "a: 1\n\"a\": 3\n", NULL, "f:2:1: duplicate key \"a\""},
+    {"duplicate key in { }", "x: {a: 1, a: 2}", NULL, "f:1:11: duplicate key \"a\""},
+    {"list as key", "[a]: b", NULL, "f:1:1: a key must be a word"},
+    {"list as key behind ?", "? [a]\n: b\n", NULL, "f:1:3: a key must be a word"},
+    {"mapping as key", "{{a: b}: c}", NULL, "f:1:2: a key must be a word"},
+    {"33 levels", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", NULL,
+     "f:1:33: more than 32 levels"},
+    {"33 levels of mappings in lists",
+     "- - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - - a: 1", NULL,
+     "f:1:65: more than 32 levels"},
+    {"NUL as escape", "a: \"b\\0c\"", NULL, "f:1:4: a NUL byte is not allowed"},
+    {"NUL as escape in a key", "\"\\0\": 1", NULL, "f:1:1: a NUL byte is not allowed"},
+    {"control character", "a: 1\nb: \x01", NULL,
+     "f:2:4: a control character; in double quotes it can be written \\x01"},
+    {"Latin-1", "a: 1\nb: caf\xe9\n", NULL, "f:2:7: not UTF-8; save the text as UTF-8"},
+    {"UTF-16",
+     "\xff\xfe"
+     "a",
+     NULL, "f:1:1: the text is UTF-16; save it as UTF-8"},
+};
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct yaml *y = NULL;
+    struct diags d;
+    char buf[256] = "";
+    struct str s;
+    int rc;
+
+    diags_init(&d);
+    rc = yaml_read(&y, "f", r->text, strlen(r->text), &d);
+    str_init(&s, buf, sizeof buf);
+    if (r->problem == NULL) {
+        assert_int_equal(rc, 0);
+        assert_int_equal(d.all, 0);
+        show(&s, yaml_root(y));
+        assert_string_equal(buf, r->tree);
+        yaml_free(y);
+    } else {
+        assert_int_equal(rc, -EINVAL);
+        assert_null(y);
+        assert_true(d.n > 0);
+        str_addf(&s, "%s:%u:%u: %s", d.at[0].file, d.at[0].line, d.at[0].column, d.at[0].text);
+        buf[strlen(r->problem) < sizeof buf ? strlen(r->problem) : 0] = '\0';
+        assert_string_equal(buf, r->problem);
+    }
+    diags_fini(&d);
+}
+
+static void nul_byte(void **state)
+{
+    static const char text[] = "a: 1\nb: \0";
+    struct yaml *y;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(yaml_read(&y, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(d.at[0].line, 2);
+    assert_int_equal(d.at[0].column, 4);
+    diags_fini(&d);
+    assert_int_equal(yaml_read(&y, "f", text, sizeof text - 1, NULL), -EINVAL);
+}
+
+static void places(void **state)
+{
+    static const char text[] = "# c\nrules:\n  \xc3\xa4: {b: [x,  \"y\"]}\n";
+    const struct yaml_node *n;
+    struct yaml *y;
+
+    (void)state;
+    assert_int_equal(yaml_read(&y, "f", text, strlen(text), NULL), 0);
+    n = yaml_get(yaml_root(y), "rules");
+    assert_non_null(n);
+    assert_int_equal(n->key_line, 2);
+    assert_int_equal(n->key_column, 1);
+    n = yaml_get(n, "\xc3\xa4");
+    assert_non_null(n);
+    assert_int_equal(n->key_line, 3);
+    assert_int_equal(n->key_column, 3);
+    assert_int_equal(n->line, 3);
+    assert_int_equal(n->column, 6);
+    n = yaml_get(n, "b");
+    assert_non_null(n);
+    assert_int_equal(n->n, 2);
+    assert_int_equal(n->first->next->column, 15);
+    assert_null(n->first->key);
+    assert_null(yaml_get(n, "x"));
+    assert_null(yaml_get(yaml_root(y), "rule"));
+    yaml_free(y);
+}
+
+static void all_problems_are_listed(void **state)
+{
+    static const char text[] = "a: 1\na: 2\nb: *x\nc: &y z\na: 3\nd: !t u\n";
+    static const unsigned lines[] = {2, 3, 4, 5, 6};
+    struct yaml *y;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(yaml_read(&y, "f", text, strlen(text), &d), -EINVAL);
+    assert_int_equal(d.n, ARRAY_LEN(lines));
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+        assert_int_equal(d.at[i].line, lines[i]);
+    diags_fini(&d);
+}
+
+/* Large enough that comparing each key with each other would not end soon. */
+static void many_keys(void **state)
+{
+    enum { KEYS = 300000 };
+    size_t size = KEYS * 16, len = 0;
+    char *text = malloc(size);
+    struct yaml *y;
+    struct diags d;
+
+    (void)state;
+    assert_non_null(text);
+    for (unsigned i = 0; i < KEYS; i++)
+        len += (size_t)snprintf(text + len, size - len, "k%u: v\n", i);
+    assert_int_equal(yaml_read(&y, "f", text, len, NULL), 0);
+    assert_int_equal(yaml_root(y)->n, KEYS);
+    yaml_free(y);
+
+    len += (size_t)snprintf(text + len, size - len, "k%u: v\nk0: v\nk16: v\n", KEYS / 2);
+    diags_init(&d);
+    assert_int_equal(yaml_read(&y, "f", text, len, &d), -EINVAL);
+    assert_int_equal(d.n, 3);
+    assert_int_equal(d.at[0].line, KEYS + 1);
+    diags_fini(&d);
+    free(text);
+}
+
+static const struct quote_row {
+    const char *what, *text, *want;
+} quote_rows[] = {
+    {"name", "corp.example", "corp.example"},
+    {"prefix", "10.0.0.0/8", "10.0.0.0/8"},
+    {"IPv6 prefix", "2001:db8::/32", "2001:db8::/32"},
+    {"time", "2027-01-31T18:00:00+01:00", "2027-01-31T18:00:00+01:00"},
+    {"blanks inside", "CHG0042 merger", "CHG0042 merger"},
+    {"underscore", "_vlmcs._tcp", "_vlmcs._tcp"},
+    {"absolute path", "/var/lib/waymark", "/var/lib/waymark"},
+    {"empty", "", "\"\""},
+    {"wildcard", "*.corp.example", "\"*.corp.example\""},
+    {"dot", ".", "\".\""},
+    {"end of document", "...", "\"...\""},
+    {"begin of document", "---", "\"---\""},
+    {"hyphen", "-", "\"-\""},
+    {"colon at the end", "2001:db8::", "\"2001:db8::\""},
+    {"colon at the beginning", "::1", "\"::1\""},
+    {"colon and blank", "a: b", "\"a: b\""},
+    {"blank at the end", "a ", "\"a \""},
+    {"blank at the beginning", " a", "\" a\""},
+    {"comment", "a #b", "\"a #b\""},
+    {"comma", "a,b", "\"a,b\""},
+    {"tilde", "~", "\"~\""},
+    {"double quotes and backslash", "say \"\\032\"", "\"say \\\"\\\\032\\\"\""},
+    {"line ends and tab", "a\nb\tc\r", "\"a\\nb\\tc\\r\""},
+    {"control characters", "\x01\x1b\x7f", "\"\\x01\\x1b\\x7f\""},
+    {"UTF-8", "\xc3\xa4 \xf0\x9f\x98\x80", "\"\xc3\xa4 \xf0\x9f\x98\x80\""},
+    {"characters that YAML takes for line ends",
+     "a\xc2\x85"
+     "b\xe2\x80\xa8"
+     "c\xe2\x80\xa9",
+     "\"a\\x85b\\u2028c\\u2029\""},
+    {"byte order mark inside", "a\xef\xbb\xbf", "\"a\\ufeff\""},
+};
+
+/* What is written is what was expected, and is read back the same, alone, in
+ * a mapping, and in [ ] and { }. */
+static void quote(void **state)
+{
+    static const char *const around[] = {"%s",   "a: %s",   "%s: b",   "- %s",
+                                         "[%s]", "[%s, x]", "{a: %s}", "{%s: b}"};
+    const struct quote_row *r = *state;
+    char out[128], text[256];
+
+    assert_int_equal(yaml_quote(r->text, out, sizeof out), strlen(r->want));
+    assert_string_equal(out, r->want);
+    for (size_t i = 0; i < ARRAY_LEN(around); i++) {
+        const struct yaml_node *n;
+        const char *percent = strchr(around[i], '%');
+        struct yaml *y;
+
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(percent - around[i]), around[i], out,
+                 percent + 2);
+        assert_int_equal(yaml_read(&y, "f", text, strlen(text), NULL), 0);
+        n = yaml_root(y);
+        if (n->kind != YAML_SCALAR)
+            n = n->first;
+        assert_string_equal(strstr(around[i], "%s:") != NULL ? n->key : n->text, r->text);
+        yaml_free(y);
+    }
+}
+
+static void quote_bytes_that_are_no_utf8(void **state)
+{
+    char out[64];
+
+    (void)state;
+    yaml_quote("a\xff\xc3", out, sizeof out);
+    assert_string_equal(out, "\"a\\xff\\xc3\"");
+    yaml_quote("\xc0\x80\xed\xa0\x80", out, sizeof out);
+    assert_string_equal(out, "\"\\xc0\\x80\\xed\\xa0\\x80\"");
+}
+
+static void quote_overlong_utf8(void **state)
+{
+    char out[64];
+
+    (void)state;
+    yaml_quote("\xe0\x80\xaf\xf4\x90\x80\x80", out, sizeof out);
+    assert_string_equal(out, "\"\\xe0\\x80\\xaf\\xf4\\x90\\x80\\x80\"");
+}
+
+static void quote_into_too_little_room(void **state)
+{
+    char out[8] = "#######";
+
+    (void)state;
+    assert_int_equal(yaml_quote("a,b", out, 4), 5);
+    assert_string_equal(out, "\"a,");
+    assert_int_equal(out[4], '#');
+    assert_int_equal(yaml_quote("abc", out, 3), 3);
+    assert_string_equal(out, "ab");
+    assert_int_equal(yaml_quote("abc", NULL, 0), 3);
+    assert_int_equal(yaml_quote("abc", out, 4), 3);
+    assert_string_equal(out, "abc");
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(quote_rows) + 7];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[n++] =
+            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(quote_rows); i++)
+        tests[n++] = (struct CMUnitTest){quote_rows[i].what, quote, NULL, NULL,
+                                         (void *)(uintptr_t)&quote_rows[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(nul_byte);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(places);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(all_problems_are_listed);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(many_keys);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(quote_bytes_that_are_no_utf8);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(quote_overlong_utf8);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(quote_into_too_little_room);
+    return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
+}
