@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * cache.h -- answers we keep, shared by all workers.
+ *
+ * Two kinds of entries live in one cache and one budget:
+ *   answers    images made by reply_read() (wire/rr.h), and failures
+ *   decisions  KMS answers that the policy made: opaque here, valid only while
+ *              their stamp is equal to the stamp of the look-up
+ * The cache copies in and copies out; no pointer into it leaves. It allocates
+ * at cache_new() and never again. All functions but new and free may be called
+ * by any thread; a shard's mutex is held for the time of one copy.
+ */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "base/addr.h"
+#include "base/hash.h"
+#include "wire/rr.h"
+
+struct cache; /* opaque */
+
+enum cache_kind { CACHE_ANSWER, CACHE_DECISION };
+enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_ANY_AS_SRV = 4 };
+enum { CACHE_MAX_ENTRY = 16384, CACHE_MAX_NOTE = 1024, CACHE_MIN_SIZE = 131072 };
+
+struct cache_key {
+    const struct name *name; /* folded; borrowed */
+    uint16_t type, class;
+    uint8_t kind, bits;
+    uint32_t scope;          /* answer: hash of the route; decision: the client's range */
+    uint64_t hash;           /* cache_key_init() sets it */
+};
+
+/* What is known about an entry, kept beside its image. */
+struct cache_facts {
+    uint64_t stored_ms, expires_ms; /* monotonic */
+    uint64_t stamp[3];   /* decisions; 0 for answers */
+    uint16_t rcode;      /* of a failure: what the server said; 0xffff = timeout */
+    uint8_t reply_kind;  /* enum reply_kind */
+    bool failure;        /* RFC 9520: no image, only the fact */
+    bool has_rrsig, has_soa, has_cname;
+    uint16_t n_answer;
+    struct addr server;  /* who said it */
+    uint16_t rtt_ms;
+    bool served;         /* out: this entry was used before */
+};
+
+enum cache_result {
+    CACHE_MISS,
+    CACHE_HIT,
+    CACHE_EXPIRED, /* found, but its time is over: for serve-stale */
+};
+
+struct cache_stats { /* inserts include those that replaced an older self */
+    uint64_t hits, misses, expired, inserts, replaced, evicted, refused, flushed;
+    uint64_t entries, bytes, size; /* now; bytes of live entries; size = the configured limit */
+};
+
+/* max_bytes is exact: index and ring together, and the control block. NULL
+ * when out of memory, or (errno EINVAL) when max_bytes is below CACHE_MIN_SIZE. */
+struct cache *cache_new(size_t max_bytes, const struct hash_key *key);
+void cache_free(struct cache *);
+
+void cache_key_init(const struct cache *, struct cache_key *); /* computes hash */
+void cache_prefetch(const struct cache *, const struct cache_key *);
+
+/* Copies the entry out: image with TTLs aged to now (each at least 0), facts,
+ * and the note if note is not NULL (*note_len: in its size, out its length).
+ * An image or a note that does not fit is a miss. An expired entry is copied
+ * with TTLs as stored; the caller sets them (image_set_ttls). For a decision
+ * `stamp` must equal the entry's, else it is a miss; its image is opaque and
+ * comes back as it was put. stamp may be NULL for answers. */
+enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t now_ms,
+                            const uint64_t stamp[3], uint8_t *out, size_t size, size_t *len,
+                            struct cache_facts *, void *note, size_t *note_len);
+
+/* Keeps an entry and replaces its older self. image may be NULL with len 0
+ * (failures). note: up to CACHE_MAX_NOTE opaque bytes, or NULL. What is larger
+ * than CACHE_MAX_ENTRY, header and name included, is refused (-E2BIG) and
+ * counted; so is an answer whose records cannot be walked (-EINVAL). A refused
+ * put leaves the older entry. */
+int cache_put(struct cache *, const struct cache_key *, const struct cache_facts *,
+              const uint8_t *image, size_t len, const void *note, size_t note_len);
+
+/* Forgets every entry at the name (all types, scopes and kinds), or at it and
+ * below, or all (name NULL). Returns how many. Takes as long as the cache is
+ * large; never called by a worker. */
+size_t cache_flush(struct cache *, const struct name *name, bool below);
+
+/* Calls back for each answer entry at the name (NULL: at every name; any type
+ * when type is 0) with a copy, expired ones too; for the administrator's
+ * `cache get`. No lock is held during the callback. Takes as long as a flush. */
+typedef void cache_visit(void *context, const struct cache_key *, const struct cache_facts *,
+                         const uint8_t *image, size_t len);
+void cache_each(struct cache *, const struct name *name, uint16_t type, uint64_t now_ms,
+                cache_visit *, void *context);
+
+void cache_stats(struct cache *, struct cache_stats *);
+
+#endif

@@ -1,0 +1,947 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_cache.c -- what goes in comes out: the right entry, as old as it is,
+ * or nothing.
+ *
+ * Images are made by hand: a header, the question, and A records. Tests of
+ * room and eviction use decisions, whose image may be any bytes; content() then
+ * derives them from a number, so that a mix-up of entries is seen.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "cache/cache.h"
+
+enum { MIB = 1 << 20, START = 1000000, TTL = 300 };
+
+static const struct hash_key secret = {0x0123456789abcdef, 0xfedcba9876543210};
+static const uint64_t stamp[3] = {7, 8, 9};
+
+/* --- helpers -------------------------------------------------------------- */
+
+static struct name name_of(const char *dotted)
+{
+    struct name n = {0};
+
+    while (*dotted != '\0') {
+        size_t len = strcspn(dotted, ".");
+
+        n.at[n.len++] = (uint8_t)len;
+        memcpy(n.at + n.len, dotted, len);
+        n.len = (uint8_t)(n.len + len);
+        n.labels++;
+        dotted += len + (dotted[len] == '.');
+    }
+    n.len++;
+    return n;
+}
+
+static struct cache_key key_of(const struct cache *c, const struct name *n, uint8_t kind)
+{
+    struct cache_key k = {.name = n, .type = TYPE_A, .class = CLASS_IN, .kind = kind};
+
+    cache_key_init(c, &k);
+    return k;
+}
+
+static void put16(uint8_t *to, unsigned v)
+{
+    to[0] = (uint8_t)(v >> 8);
+    to[1] = (uint8_t)v;
+}
+
+/* A reply with n A records at the name, 192.0.2.host. */
+static size_t image_of(uint8_t *out, const struct name *name, unsigned n, uint8_t host)
+{
+    size_t len = DNS_HEADER;
+
+    memset(out, 0, DNS_HEADER);
+    put16(out + 2, DNS_QR | DNS_RD | DNS_RA);
+    put16(out + 4, 1);
+    put16(out + 6, n);
+    memcpy(out + len, name->at, name->len);
+    len += name->len;
+    put16(out + len, TYPE_A);
+    put16(out + len + 2, CLASS_IN);
+    len += 4;
+    for (unsigned i = 0; i < n; i++, len += 16) {
+        const uint8_t rr[16] = {0xc0,     12,         0, TYPE_A, 0,   CLASS_IN, 0, 0,
+                                TTL >> 8, TTL & 0xff, 0, 4,      192, 0,        2, host};
+
+        memcpy(out + len, rr, sizeof rr);
+    }
+    return len;
+}
+
+/* The TTL of record i of n in an image of image_of(). */
+static uint32_t ttl_of(const uint8_t *image, size_t len, unsigned n, unsigned i)
+{
+    const uint8_t *at = image + len - (size_t)16 * (n - i) + 6;
+
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static struct cache_facts facts_of(uint8_t kind)
+{
+    struct cache_facts f = {.stored_ms = START, .expires_ms = START + TTL * 1000};
+
+    if (kind == CACHE_DECISION)
+        memcpy(f.stamp, stamp, sizeof stamp);
+    return f;
+}
+
+/* Keeps an answer with one A record. */
+static void put_answer(struct cache *c, const struct cache_key *k, uint8_t host)
+{
+    struct cache_facts f = facts_of(CACHE_ANSWER);
+    uint8_t image[512];
+    size_t len = image_of(image, k->name, 1, host);
+
+    assert_int_equal(cache_put(c, k, &f, image, len, NULL, 0), 0);
+}
+
+/* The last octet of the answer's address; -1 on a miss. */
+static int get_answer(struct cache *c, const struct cache_key *k)
+{
+    struct cache_facts f;
+    uint8_t image[512];
+    size_t len;
+
+    if (cache_get(c, k, START, NULL, image, sizeof image, &len, &f, NULL, NULL) == CACHE_MISS)
+        return -1;
+    assert_memory_equal(image + DNS_HEADER, k->name->at, k->name->len);
+    return image[len - 1];
+}
+
+static void content(uint8_t *out, size_t len, uint64_t seed)
+{
+    for (size_t i = 0; i < len; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        out[i] = (uint8_t)(seed >> 56);
+    }
+}
+
+static struct name numbered(const char *prefix, unsigned i)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "%s%u.example", prefix, i);
+    return name_of(text);
+}
+
+static int put_content(struct cache *c, const struct cache_key *k, size_t len, uint64_t seed)
+{
+    struct cache_facts f = facts_of(CACHE_DECISION);
+    uint8_t bytes[2 * CACHE_MAX_ENTRY];
+
+    content(bytes, len, seed);
+    return cache_put(c, k, &f, bytes, len, &seed, sizeof seed);
+}
+
+/* True on a hit, whose bytes are those that its note says. */
+static bool get_content(struct cache *c, const struct cache_key *k, uint64_t *seed)
+{
+    struct cache_facts f;
+    uint8_t got[CACHE_MAX_ENTRY], want[CACHE_MAX_ENTRY];
+    size_t len, note_len = sizeof *seed;
+
+    if (cache_get(c, k, START, stamp, got, sizeof got, &len, &f, seed, &note_len) == CACHE_MISS)
+        return false;
+    assert_int_equal(note_len, sizeof *seed);
+    content(want, len, *seed);
+    assert_memory_equal(got, want, len);
+    return true;
+}
+
+static void count_visit(void *context, const struct cache_key *k, const struct cache_facts *f,
+                        const uint8_t *image, size_t len)
+{
+    (void)k, (void)f, (void)image, (void)len;
+    ++*(size_t *)context;
+}
+
+static struct cache_stats stats_of(struct cache *c)
+{
+    struct cache_stats s;
+
+    cache_stats(c, &s);
+    return s;
+}
+
+static int setup(void **state)
+{
+    *state = cache_new(MIB, &secret);
+    return *state == NULL;
+}
+
+static int teardown(void **state)
+{
+    cache_free(*state);
+    return 0;
+}
+
+/* --- age ------------------------------------------------------------------ */
+
+static const struct age_row {
+    const char *what;
+    int64_t after_ms;
+    enum cache_result want;
+    uint32_t ttl;
+} age_rows[] = {
+    {"age: at once", 0, CACHE_HIT, TTL},
+    {"age: not yet a second", 999, CACHE_HIT, TTL},
+    {"age: one second", 1000, CACHE_HIT, TTL - 1},
+    {"age: half its life", TTL * 500, CACHE_HIT, TTL / 2},
+    {"age: last millisecond", TTL * 1000 - 1, CACHE_HIT, 1},
+    {"age: over, TTLs as stored", TTL * 1000, CACHE_EXPIRED, TTL},
+    {"age: over for a day", 86400000, CACHE_EXPIRED, TTL},
+    {"age: a clock read earlier by another thread", -5, CACHE_HIT, TTL},
+};
+
+static void check_age(void **state)
+{
+    const struct age_row *r = *state;
+    struct cache *c = cache_new(MIB, &secret);
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_facts f = facts_of(CACHE_ANSWER);
+    uint8_t image[512], out[512];
+    size_t len = image_of(image, &n, 3, 1), out_len;
+
+    assert_int_equal(cache_put(c, &k, &f, image, len, NULL, 0), 0);
+    cache_prefetch(c, &k);
+    assert_int_equal(cache_get(c, &k, (uint64_t)(START + r->after_ms), NULL, out, sizeof out,
+                               &out_len, &f, NULL, NULL),
+                     r->want);
+    assert_int_equal(out_len, len);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(ttl_of(out, out_len, 3, i), r->ttl);
+    assert_memory_equal(out, image, len - 48); /* header and question untouched */
+    cache_free(c);
+}
+
+/* --- keys ----------------------------------------------------------------- */
+
+static const struct key_row {
+    const char *what, *name;
+    uint16_t type, class;
+    uint8_t kind, bits;
+    uint32_t scope;
+} key_rows[] = {
+    {"key: another name", "wwx.example", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 0},
+    {"key: the name above", "example", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 0},
+    {"key: same octets, other labels", "www.example.x", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 0},
+    {"key: another type", "www.example", TYPE_AAAA, CLASS_IN, CACHE_ANSWER, 0, 0},
+    {"key: another class", "www.example", TYPE_A, CLASS_CH, CACHE_ANSWER, 0, 0},
+    {"key: a decision", "www.example", TYPE_A, CLASS_IN, CACHE_DECISION, 0, 0},
+    {"key: DO", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_DO, 0},
+    {"key: CD", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_CD, 0},
+    {"key: DO and CD", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_DO | CACHE_CD, 0},
+    {"key: ANY asked as SRV", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_ANY_AS_SRV, 0},
+    {"key: another route", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 1},
+    {"key: a high bit of the route", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 1u << 31},
+};
+
+/* Two keys never mix, not even when all of the hash is equal. */
+static void check_key(void **state)
+{
+    const struct key_row *r = *state;
+    struct cache *c = cache_new(MIB, &secret);
+    struct name n = name_of("www.example"), other = name_of(r->name);
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_key o = {.name = &other,
+                          .type = r->type,
+                          .class = r->class,
+                          .kind = r->kind,
+                          .bits = r->bits,
+                          .scope = r->scope};
+
+    cache_key_init(c, &o);
+    assert_true(o.hash != k.hash);
+    for (int equal_hash = 0; equal_hash < 2; equal_hash++) {
+        put_answer(c, &k, 1);
+        assert_int_equal(get_answer(c, &o), -1);
+        if (o.kind == CACHE_ANSWER) {
+            put_answer(c, &o, 2);
+            assert_int_equal(get_answer(c, &o), 2);
+        }
+        assert_int_equal(get_answer(c, &k), 1);
+        cache_flush(c, NULL, false);
+        o.hash = k.hash;
+    }
+    cache_free(c);
+}
+
+static void test_hash_is_secret(void **state)
+{
+    struct cache *c = *state;
+    const struct hash_key other = {1, 2};
+    struct cache *d = cache_new(CACHE_MIN_SIZE, &other);
+    struct name n = name_of("www.example");
+
+    assert_true(key_of(c, &n, CACHE_ANSWER).hash == key_of(c, &n, CACHE_ANSWER).hash);
+    assert_true(key_of(c, &n, CACHE_ANSWER).hash != key_of(d, &n, CACHE_ANSWER).hash);
+    cache_free(d);
+}
+
+/* --- stamps --------------------------------------------------------------- */
+
+static const struct stamp_row {
+    const char *what;
+    uint64_t asked[3];
+    bool hit;
+} stamp_rows[] = {
+    {"stamp: equal", {7, 8, 9}, true},
+    {"stamp: another policy", {6, 8, 9}, false},
+    {"stamp: another health epoch", {7, 9, 9}, false},
+    {"stamp: other settings", {7, 8, 10}, false},
+    {"stamp: none", {0, 0, 0}, false},
+};
+
+static void check_stamp(void **state)
+{
+    const struct stamp_row *r = *state;
+    struct cache *c = cache_new(MIB, &secret);
+    struct name n = name_of("_vlmcs._tcp.example");
+    struct cache_key k = key_of(c, &n, CACHE_DECISION);
+    struct cache_facts f;
+    uint8_t out[100];
+    size_t len;
+
+    assert_int_equal(put_content(c, &k, 50, 1), 0);
+    assert_int_equal(
+        cache_get(c, &k, START + 9000, r->asked, out, sizeof out, &len, &f, NULL, NULL),
+        r->hit ? CACHE_HIT : CACHE_MISS);
+    assert_int_equal(len, r->hit ? 50 : 0);
+    if (r->hit) {
+        uint8_t want[50];
+
+        content(want, sizeof want, 1); /* opaque: nothing in it is taken for a TTL */
+        assert_memory_equal(out, want, sizeof want);
+        assert_memory_equal(f.stamp, stamp, sizeof stamp);
+    }
+    cache_free(c);
+}
+
+/* --- one entry ------------------------------------------------------------ */
+
+static void test_miss_hit_replace(void **state)
+{
+    struct cache *c = *state;
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_stats s;
+
+    assert_int_equal(get_answer(c, &k), -1);
+    put_answer(c, &k, 1);
+    assert_int_equal(get_answer(c, &k), 1);
+    s = stats_of(c);
+    put_answer(c, &k, 2);
+    assert_int_equal(get_answer(c, &k), 2);
+    assert_int_equal(stats_of(c).bytes, s.bytes);
+    s = stats_of(c);
+    assert_int_equal(s.entries, 1);
+    assert_int_equal(s.inserts, 2);
+    assert_int_equal(s.replaced, 1);
+    assert_int_equal(s.hits, 2);
+    assert_int_equal(s.misses, 1);
+    assert_int_equal(s.size, MIB);
+}
+
+static void test_facts_come_back(void **state)
+{
+    struct cache *c = *state;
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    const struct cache_facts f = {
+        .stored_ms = START,
+        .expires_ms = START + 1,
+        .rcode = 3,
+        .reply_kind = REPLY_NXDOMAIN,
+        .has_rrsig = true,
+        .has_cname = true,
+        .n_answer = 513,
+        .rtt_ms = 65535,
+        .server = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 192, [15] = 53},
+                   .scope = 70000,
+                   .port = 5353},
+    };
+    struct cache_facts got;
+    uint8_t image[512];
+    size_t len = image_of(image, &n, 1, 1);
+
+    assert_int_equal(cache_put(c, &k, &f, image, len, NULL, 0), 0);
+    for (int served = 0; served < 2; served++) {
+        cache_get(c, &k, START, NULL, image, sizeof image, &len, &got, NULL, NULL);
+        assert_int_equal(got.stored_ms, f.stored_ms);
+        assert_int_equal(got.expires_ms, f.expires_ms);
+        assert_int_equal(got.rcode, f.rcode);
+        assert_int_equal(got.reply_kind, f.reply_kind);
+        assert_false(got.failure || got.has_soa);
+        assert_true(got.has_rrsig && got.has_cname);
+        assert_int_equal(got.n_answer, f.n_answer);
+        assert_int_equal(got.rtt_ms, f.rtt_ms);
+        assert_memory_equal(got.server.ip, f.server.ip, 16);
+        assert_int_equal(got.server.scope, f.server.scope);
+        assert_int_equal(got.server.port, f.server.port);
+        assert_int_equal(got.served, served);
+    }
+    put_answer(c, &k, 1); /* a new answer was not served yet */
+    cache_get(c, &k, START, NULL, image, sizeof image, &len, &got, NULL, NULL);
+    assert_false(got.served);
+}
+
+static void test_failure(void **state)
+{
+    struct cache *c = *state;
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_facts f = {.stored_ms = START,
+                            .expires_ms = START + 5000,
+                            .failure = true,
+                            .rcode = 0xffff,
+                            .reply_kind = REPLY_FAILURE};
+    struct cache_facts got;
+    size_t len = 99;
+
+    assert_int_equal(cache_put(c, &k, &f, NULL, 0, NULL, 0), 0);
+    assert_int_equal(cache_get(c, &k, START + 4999, NULL, NULL, 0, &len, &got, NULL, NULL),
+                     CACHE_HIT);
+    assert_int_equal(len, 0);
+    assert_true(got.failure);
+    assert_int_equal(got.rcode, 0xffff);
+    assert_int_equal(cache_get(c, &k, START + 5000, NULL, NULL, 0, &len, &got, NULL, NULL),
+                     CACHE_EXPIRED);
+    put_answer(c, &k, 1);
+    assert_int_equal(get_answer(c, &k), 1);
+}
+
+static const struct fit_row {
+    const char *what;
+    size_t note_put, note_room, image_room; /* the image has 60 bytes */
+    enum cache_result want;
+} fit_rows[] = {
+    {"fit: exactly", 100, 100, 60, CACHE_HIT},
+    {"fit: room to spare", 1, 1024, 512, CACHE_HIT},
+    {"fit: no note", 0, 100, 60, CACHE_HIT},
+    {"fit: the largest note", CACHE_MAX_NOTE, CACHE_MAX_NOTE, 60, CACHE_HIT},
+    {"fit: note too large", 100, 99, 60, CACHE_MISS},
+    {"fit: image too large", 100, 100, 59, CACHE_MISS},
+    {"fit: no room at all", 100, 0, 0, CACHE_MISS},
+};
+
+static void check_fit(void **state)
+{
+    const struct fit_row *r = *state;
+    struct cache *c = cache_new(MIB, &secret);
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_DECISION);
+    struct cache_facts f = facts_of(CACHE_DECISION);
+    uint8_t image[60], note[CACHE_MAX_NOTE], out[600], note_out[2000];
+    size_t len, note_len = r->note_room;
+
+    content(image, sizeof image, 1);
+    content(note, sizeof note, 2);
+    memset(out, 0xee, sizeof out);
+    memset(note_out, 0xee, sizeof note_out);
+    assert_int_equal(cache_put(c, &k, &f, image, sizeof image, note, r->note_put), 0);
+    assert_int_equal(
+        cache_get(c, &k, START, stamp, out, r->image_room, &len, &f, note_out, &note_len), r->want);
+    assert_int_equal(len, r->want == CACHE_HIT ? sizeof image : 0);
+    assert_int_equal(note_len, r->want == CACHE_HIT ? r->note_put : 0);
+    assert_memory_equal(out, image, len);
+    assert_memory_equal(note_out, note, note_len);
+    assert_int_equal(out[len], 0xee);
+    assert_int_equal(note_out[note_len], 0xee);
+    /* Who does not ask for the note gets the image all the same. */
+    assert_int_equal(cache_get(c, &k, START, stamp, out, sizeof out, &len, &f, NULL, NULL),
+                     CACHE_HIT);
+    cache_free(c);
+}
+
+static void test_too_large_is_refused(void **state)
+{
+    struct cache *c = *state;
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_DECISION);
+    struct cache_facts f = facts_of(CACHE_DECISION);
+    uint8_t note[CACHE_MAX_NOTE + 1] = {0};
+    uint64_t seed;
+
+    assert_int_equal(put_content(c, &k, 16000, 1), 0);
+    assert_int_equal(put_content(c, &k, CACHE_MAX_ENTRY - 20, 2), -E2BIG);
+    assert_int_equal(put_content(c, &k, CACHE_MAX_ENTRY + 1, 3), -E2BIG);
+    assert_int_equal(cache_put(c, &k, &f, NULL, 0, note, sizeof note), -E2BIG);
+    assert_true(get_content(c, &k, &seed)); /* the older one is still there */
+    assert_int_equal(seed, 1);
+    assert_int_equal(stats_of(c).refused, 3);
+    assert_int_equal(stats_of(c).inserts, 1);
+}
+
+static void test_damaged_image_is_refused(void **state)
+{
+    struct cache *c = *state;
+    struct name n = name_of("www.example");
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_facts f = facts_of(CACHE_ANSWER);
+    uint8_t image[512];
+    size_t len = image_of(image, &n, 2, 1);
+
+    assert_int_equal(cache_put(c, &k, &f, image, len - 1, NULL, 0), -EINVAL);
+    assert_int_equal(get_answer(c, &k), -1);
+    assert_int_equal(stats_of(c).refused, 1);
+}
+
+static void test_size_too_small(void **state)
+{
+    struct cache *c;
+
+    (void)state;
+    assert_null(cache_new(CACHE_MIN_SIZE - 1, &secret));
+    assert_int_equal(errno, EINVAL);
+    assert_non_null(c = cache_new(CACHE_MIN_SIZE, &secret));
+    cache_free(c);
+    cache_free(NULL);
+}
+
+/* --- room ----------------------------------------------------------------- */
+
+/* 200 names asked now and then keep their place while 60,000 names that
+ * nobody asks for twice pass through a cache that holds 5,000. */
+static void test_flood_keeps_hot_names(void **state)
+{
+    enum { HOT = 200, FLOOD = 60000 };
+    struct cache *c = *state;
+    unsigned lost = 0;
+    uint64_t seed;
+
+    for (unsigned i = 0; i < HOT; i++) {
+        struct name n = numbered("hot", i);
+        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+
+        assert_int_equal(put_content(c, &k, 60, i), 0);
+        assert_true(get_content(c, &k, &seed));
+    }
+    for (unsigned i = 0; i < FLOOD; i++) {
+        struct name flood = numbered("flood", i), n = numbered("hot", i / 10 % HOT);
+        struct cache_key fk = key_of(c, &flood, CACHE_DECISION);
+        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+
+        assert_int_equal(put_content(c, &fk, 60, i), 0);
+        if (i % 10 != 0)
+            continue;
+        if (!get_content(c, &k, &seed)) {
+            lost++;
+            assert_int_equal(put_content(c, &k, 60, i / 10 % HOT), 0);
+        } else {
+            assert_int_equal(seed, i / 10 % HOT);
+        }
+    }
+    assert_in_range(lost, 0, 2);
+    assert_true(stats_of(c).evicted > FLOOD / 2);
+}
+
+/* A cache full of names in use still takes new ones: work is bounded. */
+static void test_all_hot_still_takes_new(void **state)
+{
+    struct cache *c = *state;
+    uint64_t seed;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        struct name n = numbered("n", i);
+        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+
+        assert_int_equal(put_content(c, &k, 60, i), 0);
+        for (int used = 0; used < 4; used++) {
+            assert_true(get_content(c, &k, &seed));
+            assert_int_equal(seed, i);
+        }
+    }
+}
+
+/* Entries in use are all carried past the tail: a whole lap of garbage and of
+ * their own copies does not lose or mix up any. */
+static void test_replacing_one_name_evicts_none(void **state)
+{
+    enum { KEPT = 500 };
+    struct cache *c = *state;
+    struct name busy = name_of("busy.example");
+    struct cache_key b = key_of(c, &busy, CACHE_DECISION);
+    uint64_t seed;
+
+    for (unsigned i = 0; i < KEPT; i++) {
+        struct name n = numbered("kept", i);
+        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+
+        assert_int_equal(put_content(c, &k, 60, i), 0);
+        assert_true(get_content(c, &k, &seed));
+    }
+    for (unsigned i = 0; i < 1200; i++) /* one lap and a part of 1 MiB */
+        assert_int_equal(put_content(c, &b, 1000, i), 0);
+    for (unsigned i = 0; i < KEPT; i++) {
+        struct name n = numbered("kept", i);
+        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+
+        assert_true(get_content(c, &k, &seed));
+        assert_int_equal(seed, i);
+    }
+    assert_int_equal(stats_of(c).entries, KEPT + 1);
+    assert_int_equal(stats_of(c).evicted, 0);
+}
+
+static long mapped_pages(void)
+{
+    long pages = -1;
+    FILE *f = fopen("/proc/self/statm", "r");
+
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld", &pages), 1);
+    fclose(f);
+    return pages;
+}
+
+/* The limit holds for all memory, and most of it holds entries. */
+static void test_budget_is_exact(void **state)
+{
+    enum { SIZE = 16 * MIB + 5000, NAMES = 200000 };
+    long before, taken;
+    struct cache *c;
+    struct cache_stats s;
+    size_t heap, seen = 0;
+
+    (void)state;
+    mapped_pages(); /* stdio has its buffers now */
+    before = mapped_pages();
+    c = cache_new(SIZE, &secret);
+    taken = mapped_pages() - before;
+    assert_true(taken * sysconf(_SC_PAGESIZE) <= SIZE);
+    heap = mallinfo2().uordblks;
+    for (unsigned i = 0; i < NAMES; i++) {
+        struct name n = numbered("a-random-name-", i * 2654435761u);
+        struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+
+        put_answer(c, &k, (uint8_t)i);
+        assert_int_equal(get_answer(c, &k), (uint8_t)i);
+    }
+    assert_int_equal(mallinfo2().uordblks, heap);
+    s = stats_of(c);
+    assert_int_equal(s.size, SIZE);
+    assert_in_range(s.bytes, SIZE * 8 / 10, SIZE);
+    assert_int_equal(s.inserts, NAMES);
+    assert_int_equal(s.inserts - s.evicted, s.entries);
+    cache_each(c, NULL, 0, START, count_visit, &seen);
+    assert_int_equal(seen, s.entries);
+    assert_int_equal(cache_flush(c, NULL, false), s.entries);
+    s = stats_of(c);
+    assert_int_equal(s.entries, 0);
+    assert_int_equal(s.bytes, 0);
+    cache_free(c);
+    assert_int_equal(mapped_pages(), before);
+}
+
+/* Sizes from nothing to the largest, in the smallest cache: the ring's end is
+ * met in every way. A look-up gives the last that was put, or nothing. */
+static void test_ring_wraps_with_many_sizes(void **state)
+{
+    enum { NAMES = 40, PUTS = 20000 };
+    struct cache *c = cache_new(CACHE_MIN_SIZE, &secret);
+    uint64_t last[NAMES] = {0}, seed, random = 1;
+    unsigned hits = 0;
+    struct cache_stats s;
+
+    (void)state;
+    for (uint64_t i = 1; i <= PUTS; i++) {
+        struct name n, m;
+        struct cache_key k, l;
+        unsigned put, get, shift;
+
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        put = (unsigned)(random >> 33) % NAMES;
+        get = (unsigned)(random >> 43) % NAMES;
+        shift = (unsigned)(random >> 61) + 2;
+        n = numbered("n", put);
+        m = numbered("n", get);
+        k = key_of(c, &n, CACHE_DECISION);
+        l = key_of(c, &m, CACHE_DECISION);
+        last[put] = i;
+        assert_int_equal(put_content(c, &k, (random >> 20 & 0x3fff) * 124 / 128 >> (shift & 7), i),
+                         0);
+        if (get_content(c, &l, &seed)) {
+            assert_int_equal(seed, last[get]);
+            hits++;
+        }
+    }
+    s = stats_of(c);
+    assert_true(hits > PUTS / 4);
+    assert_int_equal(s.inserts - s.replaced - s.evicted, s.entries);
+    cache_free(c);
+}
+
+/* Nine names with one hash: the bucket has eight ways, and the name that was
+ * used stays. None is ever taken for another. */
+static void test_collisions(void **state)
+{
+    struct cache *c = *state;
+    unsigned there = 0;
+
+    for (unsigned i = 0; i < 20; i++) {
+        struct name n = numbered("n", i);
+        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+
+        assert_int_equal(get_answer(c, &k), -1);
+        put_answer(c, &k, (uint8_t)i);
+        if (i == 0)
+            assert_int_equal(get_answer(c, &k), 0);
+    }
+    assert_int_equal(stats_of(c).entries, 8);
+    assert_int_equal(stats_of(c).evicted, 12);
+    for (unsigned i = 0; i < 20; i++) {
+        struct name n = numbered("n", i);
+        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+        int got = get_answer(c, &k);
+
+        assert_true(got == -1 || got == (int)i);
+        assert_true(got != -1 || i != 0);
+        there += got != -1;
+    }
+    assert_int_equal(there, 8);
+}
+
+/* A name that is fetched anew keeps the credit of its older self. */
+static void test_popularity_outlives_the_ttl(void **state)
+{
+    struct cache *c = *state;
+
+    for (unsigned i = 0; i < 20; i++) {
+        struct name n = numbered("n", i);
+        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+
+        put_answer(c, &k, (uint8_t)i);
+        if (i == 0) {
+            assert_int_equal(get_answer(c, &k), 0);
+            put_answer(c, &k, 100);
+        }
+    }
+    struct name first = numbered("n", 0);
+    struct cache_key k = {.name = &first, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+
+    assert_int_equal(get_answer(c, &k), 100);
+}
+
+/* --- flush and each ------------------------------------------------------- */
+
+static const char *const flush_names[] = {
+    "example", "www.example", "a.www.example", "b.a.www.example", "xwww.example", "other", "",
+};
+
+static const struct flush_row {
+    const char *what, *name; /* NULL: all */
+    bool below;
+    unsigned gone; /* bit i: flush_names[i] */
+} flush_rows[] = {
+    {"flush: one name", "www.example", false, 0x02},
+    {"flush: in any case", "WWW.Example", false, 0x02},
+    {"flush: a name and below", "www.example", true, 0x0e},
+    {"flush: below, in any case", "wWw.eXample", true, 0x0e},
+    {"flush: a whole zone", "example", true, 0x1f},
+    {"flush: a name that is not there", "nothing.example", true, 0},
+    {"flush: the root alone", "", false, 0x40},
+    {"flush: everything below the root", "", true, 0x7f},
+    {"flush: all", NULL, false, 0x7f},
+};
+
+static void check_flush(void **state)
+{
+    const struct flush_row *r = *state;
+    struct cache *c = cache_new(4 * MIB, &secret);
+    struct name names[ARRAY_LEN(flush_names)], n = name_of(r->name != NULL ? r->name : "");
+    struct cache_key keys[ARRAY_LEN(flush_names)][3];
+    size_t gone;
+
+    /* Each name in three variants: all of them must go. */
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        names[i] = name_of(flush_names[i]);
+        for (unsigned v = 0; v < 3; v++) {
+            keys[i][v] = key_of(c, &names[i], v == 2 ? CACHE_DECISION : CACHE_ANSWER);
+            keys[i][v].type = v == 1 ? TYPE_AAAA : TYPE_A;
+            cache_key_init(c, &keys[i][v]);
+            if (v < 2)
+                put_answer(c, &keys[i][v], (uint8_t)i);
+            else
+                assert_int_equal(put_content(c, &keys[i][v], 10, i), 0);
+        }
+    }
+    gone = cache_flush(c, r->name != NULL ? &n : NULL, r->below);
+    assert_int_equal(gone, 3 * __builtin_popcount(r->gone));
+    assert_int_equal(stats_of(c).flushed, gone);
+    assert_int_equal(stats_of(c).entries, 3 * ARRAY_LEN(names) - gone);
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        uint64_t seed;
+        bool want = (r->gone >> i & 1) == 0;
+
+        assert_int_equal(get_answer(c, &keys[i][0]), want ? (int)i : -1);
+        assert_int_equal(get_answer(c, &keys[i][1]), want ? (int)i : -1);
+        assert_int_equal(get_content(c, &keys[i][2], &seed), want);
+    }
+    cache_free(c);
+}
+
+struct seen {
+    struct cache *cache;
+    unsigned n, types, scopes;
+    uint32_t ttl;
+};
+
+static void note_visit(void *context, const struct cache_key *k, const struct cache_facts *f,
+                       const uint8_t *image, size_t len)
+{
+    struct seen *seen = context;
+    struct name n = name_of("www.example");
+
+    assert_true(name_equal(k->name, &n));
+    assert_int_equal(k->name->labels, 2);
+    assert_int_equal(k->kind, CACHE_ANSWER);
+    assert_int_equal(f->stored_ms, START);
+    seen->n++;
+    seen->types |= 1u << k->type;
+    seen->scopes |= 1u << k->scope;
+    seen->ttl = ttl_of(image, len, 1, 0);
+    assert_int_equal(get_answer(seen->cache, k), k->type); /* no lock is held */
+}
+
+static const struct each_row {
+    const char *what;
+    uint16_t type;
+    uint64_t now_ms;
+    unsigned n, types, scopes;
+    uint32_t ttl;
+} each_rows[] = {
+    {"each: any type", 0, START + 10000, 3, 1 << TYPE_A | 1 << TYPE_MX, 1 << 0 | 1 << 5, TTL - 10},
+    {"each: one type", TYPE_A, START, 2, 1 << TYPE_A, 1 << 0 | 1 << 5, TTL},
+    {"each: expired ones too", TYPE_MX, START + TTL * 1000, 1, 1 << TYPE_MX, 1 << 0, TTL},
+    {"each: no such type", TYPE_AAAA, START, 0, 0, 0, 0},
+};
+
+static void check_each(void **state)
+{
+    const struct each_row *r = *state;
+    struct cache *c = cache_new(4 * MIB, &secret);
+    struct name n = name_of("www.example"), other = name_of("www2.example");
+    struct seen seen = {.cache = c};
+    struct cache_key k = key_of(c, &n, CACHE_ANSWER), o = key_of(c, &other, CACHE_ANSWER);
+    struct cache_key d = key_of(c, &n, CACHE_DECISION);
+
+    put_answer(c, &k, TYPE_A);
+    k.scope = 5;
+    cache_key_init(c, &k);
+    put_answer(c, &k, TYPE_A);
+    k.scope = 0;
+    k.type = TYPE_MX;
+    cache_key_init(c, &k);
+    put_answer(c, &k, TYPE_MX);
+    put_answer(c, &o, 1);
+    assert_int_equal(put_content(c, &d, 10, 1), 0);
+    cache_each(c, &n, r->type, r->now_ms, note_visit, &seen);
+    assert_int_equal(seen.n, r->n);
+    assert_int_equal(seen.types, r->types);
+    assert_int_equal(seen.scopes, r->scopes);
+    assert_int_equal(seen.ttl, r->ttl);
+    cache_free(c);
+}
+
+/* --- threads -------------------------------------------------------------- */
+
+/* Each thread puts and gets the same few names, one of them also flushes. */
+static void *hammer(void *context)
+{
+    struct cache *c = context;
+    uint64_t seed, hits = 0;
+
+    for (unsigned i = 0; i < 20000; i++) {
+        struct name n = numbered("n", i * 7 % 64);
+        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+
+        cache_prefetch(c, &k);
+        if (i % 3 == 0)
+            put_content(c, &k, i % 700, i);
+        else
+            hits += get_content(c, &k, &seed);
+        if (i % 5000 == 4999)
+            cache_flush(c, &n, true);
+    }
+    return hits > 0 ? c : NULL;
+}
+
+static void test_two_threads(void **state)
+{
+    struct cache *c = *state;
+    pthread_t other;
+    void *result;
+    struct cache_stats s;
+    size_t left;
+
+    assert_int_equal(pthread_create(&other, NULL, hammer, c), 0);
+    assert_non_null(hammer(c));
+    assert_int_equal(pthread_join(other, &result), 0);
+    assert_non_null(result);
+    s = stats_of(c);
+    assert_int_equal(s.inserts, 2 * 6667);
+    assert_int_equal(s.hits + s.misses, 2 * 13333);
+    assert_int_equal(s.inserts - s.replaced - s.evicted - s.flushed, s.entries);
+    left = cache_flush(c, NULL, false);
+    assert_int_equal(left, s.entries);
+}
+
+/* --- all ------------------------------------------------------------------ */
+
+#define ROWS(table, check)                                                                         \
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            table[i].what, check, NULL, NULL, (void *)(uintptr_t)&table[i]                         \
+        }
+#define SCENARIO(test)                                                                             \
+    tests[n++] = (struct CMUnitTest)                                                               \
+    {                                                                                              \
+#test, test, setup, teardown, NULL                                                         \
+    }
+
+int main(void)
+{
+    struct CMUnitTest tests[100];
+    size_t n = 0;
+
+    ROWS(age_rows, check_age);
+    ROWS(key_rows, check_key);
+    ROWS(stamp_rows, check_stamp);
+    ROWS(fit_rows, check_fit);
+    ROWS(flush_rows, check_flush);
+    ROWS(each_rows, check_each);
+    SCENARIO(test_hash_is_secret);
+    SCENARIO(test_miss_hit_replace);
+    SCENARIO(test_facts_come_back);
+    SCENARIO(test_failure);
+    SCENARIO(test_too_large_is_refused);
+    SCENARIO(test_damaged_image_is_refused);
+    SCENARIO(test_popularity_outlives_the_ttl);
+    SCENARIO(test_size_too_small);
+    SCENARIO(test_flood_keeps_hot_names);
+    SCENARIO(test_all_hot_still_takes_new);
+    SCENARIO(test_replacing_one_name_evicts_none);
+    SCENARIO(test_budget_is_exact);
+    SCENARIO(test_ring_wraps_with_many_sizes);
+    SCENARIO(test_collisions);
+    SCENARIO(test_two_threads);
+    return _cmocka_run_group_tests("cache", tests, n, NULL, NULL);
+}
