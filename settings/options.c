@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * options.c -- the table of options: the only place that knows an option's
+ * name, type, limits, default and help.
+ *
+ * A new option is a field in settings.h and a row here; file, -o, --check,
+ * --print-config, --print-sample, reload and the tests get it from the row.
+ * Then print the sample file anew: `waymarkd --print-sample`.
+ *
+ * Defaults are texts that the ordinary parser reads, so they obey the limits
+ * and are written as an administrator would write them.
+ */
+#include "settings/options.h"
+
+#include <string.h>
+
+#include "base/compiler.h"
+#include "base/log.h"
+
+#define SECOND 1000ull
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define YEAR (365 * DAY)
+#define KILO (1ull << 10)
+#define MEGA (1ull << 20)
+#define GIGA (1ull << 30)
+
+/* Form and place of a field; does not compile when the type is another one. */
+#define FIELD(t, f, type, what)                                                                    \
+    .form = _Generic(((struct t *)0)->f, type : what), .at = offsetof(struct t, f)
+#define LIST(t, f, n, type, what)                                                                  \
+    FIELD(t, f, type, what),                                                                       \
+        .count_at = _Generic(((struct t *)0)->n, int : offsetof(struct t, n))
+
+#define YESNO(t, f) FIELD(t, f, bool, FORM_BOOL)
+#define COUNT(t, f, lo, hi) FIELD(t, f, uint32_t, FORM_COUNT), .min = (lo), .max = (hi)
+#define WORD(t, f, list) FIELD(t, f, uint32_t, FORM_WORD), .words = (list)
+#define DURATION(t, f, lo, hi) FIELD(t, f, uint64_t, FORM_DURATION), .min = (lo), .max = (hi)
+#define MOMENT(t, f, lo, hi) FIELD(t, f, uint32_t, FORM_MOMENT), .min = (lo), .max = (hi)
+#define SIZE(t, f, lo, hi) FIELD(t, f, uint64_t, FORM_SIZE), .min = (lo), .max = (hi)
+#define TEXT(t, f, check) FIELD(t, f, const char *, FORM_TEXT), .wrong = (check)
+#define ZONE(t, f) FIELD(t, f, struct name, FORM_ZONE)
+#define NET(t, f) FIELD(t, f, struct prefix, FORM_NET)
+#define ADDRS(t, f, n, lo, hi)                                                                     \
+    LIST(t, f, n, const struct addr *, FORM_ADDRS), .min = (lo), .max = (hi)
+#define RECORDS(t, f, n, element, list, hi)                                                        \
+    LIST(t, f, n, const struct element *, FORM_RECORDS), .max = (hi), .record = (list)
+
+/* ---- texts ---- */
+
+static const char *not_a_host(const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n == 0 || n > 253)
+        return "must have 1 to 253 characters";
+    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != n)
+        return "may have letters, digits, and . - _ only";
+    return NULL;
+}
+
+static const char *not_a_user(const char *text)
+{
+    if (strlen(text) > 32)
+        return "must have at most 32 characters";
+    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") !=
+            strlen(text) ||
+        text[0] == '-')
+        return "is not the name of a user";
+    return NULL;
+}
+
+static const char *not_a_path(const char *text)
+{
+    if (text[0] != '/')
+        return "must be an absolute path: begin it with /";
+    return strlen(text) > 1024 ? "is longer than 1024 characters" : NULL;
+}
+
+/* sockaddr_un has room for 108 characters, one of them the final NUL. */
+static const char *not_a_socket(const char *text)
+{
+    return strlen(text) > 107 ? "is longer than the 107 characters of a socket's path"
+                              : not_a_path(text);
+}
+
+/* ---- words ---- */
+
+static const struct option_word log_levels[] = {
+    {"error", LOG_LEVEL_ERROR, false},   {"warning", LOG_LEVEL_WARNING, false},
+    {"notice", LOG_LEVEL_NOTICE, false}, {"info", LOG_LEVEL_INFO, false},
+    {"debug", LOG_LEVEL_DEBUG, false},   {NULL, 0, false},
+};
+static const struct option_word access_actions[] = {
+    {"allow", ACCESS_ALLOW, false},
+    {"refuse", ACCESS_REFUSE, false},
+    {"drop", ACCESS_DROP, false},
+    {NULL, 0, false},
+};
+static const struct option_word strategies[] = {
+    {"ordered", ROUTE_ORDERED, false},
+    {"fastest", ROUTE_FASTEST, true},
+    {"parallel", ROUTE_PARALLEL, true},
+    {NULL, 0, false},
+};
+static const struct option_word kms_modes[] = {
+    {"off", KMS_OFF, false},
+    {"shadow", KMS_SHADOW, false},
+    {"live", KMS_LIVE, false},
+    {NULL, 0, false},
+};
+static const struct option_word client_addresses[] = {
+    {"full", CLIENT_FULL, false},
+    {"prefix", CLIENT_PREFIX, false},
+    {"hmac", CLIENT_HMAC, true},
+    {NULL, 0, false},
+};
+
+/* ---- lists ---- */
+
+static const struct option access_rows[] = {
+    {.key = "access.net", NET(access_rule, net), .help = "the clients: an address or a prefix"},
+    {.key = "access.action", WORD(access_rule, action, access_actions),
+     .help = "allow; refuse: answer REFUSED; drop: no answer"},
+    {.key = NULL},
+};
+static const char *const access_sample[] = {
+    "- {net: 10.0.0.0/8, action: allow}",
+    "- {net: 10.66.0.0/16, action: refuse}",
+    "- {net: \"2001:db8::/32\", action: allow}",
+    NULL,
+};
+static const struct option_record access_record = {sizeof(struct access_rule), access_rows,
+                                                   access_sample};
+
+static const struct option route_rows[] = {
+    {.key = "forward.zone", ZONE(route, zone),
+     .help = "this name and all below it; . is everything"},
+    {.key = "forward.servers", ADDRS(route, servers, n_servers, 1, ROUTE_MAX_SERVERS),
+     .help = "address, or address:port; they must know the same names"},
+    {.key = "forward.strategy", WORD(route, strategy, strategies), .fallback = "ordered",
+     .help = "ordered: the next server is asked when one does not answer"},
+    {.key = "forward.timeout", MOMENT(route, timeout_ms, 10, 30 * SECOND), .fallback = "1s",
+     .help = "wait for one try"},
+    {.key = "forward.trust-ad", YESNO(route, trust_ad), .fallback = "no",
+     .help = "keep the AD bit of their replies: only if they validate and the way to them is "
+             "safe"},
+    {.key = "forward.fall-back", YESNO(route, fall_back), .fallback = "no",
+     .help = "ask the route of . when all of them fail"},
+    {.key = NULL},
+};
+static const char *const route_sample[] = {
+    "- {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}",
+    "- {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}",
+    NULL,
+};
+static const struct option_record route_record = {sizeof(struct route), route_rows, route_sample};
+
+/* ---- the tables ---- */
+
+const struct option_section settings_sections[] = {
+    {"server", "The process. All of these but open-resolver need a restart."},
+    {"cache", "Answers that are kept."},
+    {"kms", "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host."},
+    {"policy", "The policy database, which `waymarkctl` edits."},
+    {"audit", "The record of every discovery question."},
+    {"limits", "What clients may use up."},
+    {"control", "The socket to which `waymarkctl` speaks."},
+    {NULL, NULL},
+};
+
+const struct option settings_options[] = {
+    {.key = "server.name", TEXT(settings, server.name, not_a_host), .flags = OPTION_RESTART,
+     .computed = "the host name",
+     .help = "Name of this forwarder in the audit, where the records of several can meet."},
+    {.key = "server.listen", ADDRS(settings, server.listen, server.n_listen, 1, 64),
+     .flags = OPTION_RESTART, .fallback = "[\"127.0.0.1:53\", \"[::1]:53\"]",
+     .help = "Addresses on which questions are taken, by UDP and TCP. The port is 53 unless "
+             "written. 0.0.0.0 and [::] are all addresses of the machine."},
+    {.key = "server.open-resolver", YESNO(settings, server.open_resolver), .fallback = "no",
+     .help = "Confirms that the access list may allow the whole Internet on an address that the "
+             "Internet may reach. Without it such settings are refused, because open resolvers "
+             "are used to attack others."},
+    {.key = "server.workers", COUNT(settings, server.workers, 0, 256), .flags = OPTION_RESTART,
+     .fallback = "0", .help = "Threads that answer; 0 is one per core."},
+    {.key = "server.user", TEXT(settings, server.user, not_a_user), .flags = OPTION_RESTART,
+     .fallback = "waymark",
+     .help = "The user that the daemon becomes when started by root; \"\" means: stay."},
+    {.key = "server.state-dir", TEXT(settings, server.state_dir, not_a_path),
+     .flags = OPTION_RESTART, .computed = "lib/waymark below the local state directory, as built",
+     .help = "Folder of the policy database and the audit."},
+    {.key = "server.run-dir", TEXT(settings, server.run_dir, not_a_path), .flags = OPTION_RESTART,
+     .computed = "waymark below the run directory, as built",
+     .help = "Folder of the control socket."},
+    {.key = "server.log-level", WORD(settings, server.log_level, log_levels),
+     .flags = OPTION_RESTART, .fallback = "info",
+     .help = "The least important messages that are written to standard error."},
+
+    {.key = "access", RECORDS(settings, access, n_access, access_rule, &access_record, 4096),
+     .computed = "loopback and the networks of the machine's own interfaces are allowed",
+     .help = "Who may ask. The longest net that matches decides; who is in none gets REFUSED. A "
+             "list of one's own replaces the default. Loopback is allowed unless a net inside "
+             "127.0.0.0/8 or ::1 is named."},
+    {.key = "forward", RECORDS(settings, routes, n_routes, route, &route_record, 4096),
+     .fallback = "[]", .computed = "the servers of /etc/resolv.conf",
+     .help = "Which servers are asked. The longest zone that matches decides, and only its "
+             "servers are asked."},
+
+    {.key = "cache.size", SIZE(settings, cache.size, MEGA, 64 * GIGA), .flags = OPTION_RESTART,
+     .fallback = "64M", .help = "Memory for answers."},
+    {.key = "cache.min-ttl", DURATION(settings, cache.min_ttl_ms, 0, HOUR), .fallback = "0",
+     .help = "An answer is kept at least so long, whatever its TTL says."},
+    {.key = "cache.max-ttl", DURATION(settings, cache.max_ttl_ms, 0, YEAR), .fallback = "1d",
+     .help = "An answer is kept at most so long."},
+    {.key = "cache.max-negative-ttl", DURATION(settings, cache.max_negative_ttl_ms, 0, DAY),
+     .fallback = "5m", .help = "The same for \"no such name\" and \"no such record\"."},
+    {.key = "cache.serve-stale", DURATION(settings, cache.serve_stale_ms, 0, 30 * DAY),
+     .fallback = "1d",
+     .help = "When no server answers: how long after its end an entry may still be used (RFC "
+             "8767); 0 is never. In this version it decides KMS questions only."},
+    {.key = "cache.stale-deadline",
+     DURATION(settings, cache.stale_deadline_ms, 10, 30 * SECOND), .flags = OPTION_UNUSED,
+     .fallback = "1800ms", .help = "A client waits so long before it gets an expired answer."},
+    {.key = "cache.prefetch", YESNO(settings, cache.prefetch), .flags = OPTION_UNUSED,
+     .fallback = "yes", .help = "Ask again in the last tenth of an answer's life."},
+    {.key = "cache.persist", YESNO(settings, cache.persist),
+     .flags = OPTION_RESTART | OPTION_UNUSED, .fallback = "yes",
+     .help = "Keep the answers over a restart."},
+
+    {.key = "kms.mode", WORD(settings, kms.mode, kms_modes), .fallback = "live",
+     .help = "off: these questions are forwarded like any other; shadow: decided and recorded, "
+             "but the answer of the real DNS is delivered; live: decided."},
+    {.key = "kms.upstream-deadline",
+     DURATION(settings, kms.upstream_deadline_ms, 10, 10 * SECOND), .fallback = "700ms",
+     .help = "The real DNS is waited for so long before the policy decides without it. A Windows "
+             "client repeats its question after one second."},
+    {.key = "kms.max-negative-ttl", DURATION(settings, kms.max_negative_ttl_ms, 0, DAY),
+     .fallback = "60s", .help = "A negative answer to such a question is kept at most so long."},
+    {.key = "kms.explain-in-edns", YESNO(settings, kms.explain_in_edns), .fallback = "no",
+     .help = "Tell the reason of a decision to every client that sends EDNS (RFC 8914)."},
+    {.key = "kms.probe-interval", DURATION(settings, kms.probe_interval_ms, SECOND, DAY),
+     .flags = OPTION_UNUSED, .fallback = "30s",
+     .help = "How often the KMS hosts of the policy are tried by TCP."},
+    {.key = "kms.probe-timeout", DURATION(settings, kms.probe_timeout_ms, 10, MINUTE),
+     .flags = OPTION_UNUSED, .fallback = "2s", .help = "Wait for one such try."},
+
+    {.key = "policy.history", DURATION(settings, policy.history_ms, DAY, 100 * YEAR),
+     .fallback = "2y", .help = "Changes of the policy can be looked up and undone so long."},
+    {.key = "policy.require-reason", YESNO(settings, policy.require_reason), .fallback = "no",
+     .help = "Refuse a change of the policy without --reason."},
+
+    {.key = "audit.retention", DURATION(settings, audit.retention_ms, SECOND, 100 * YEAR),
+     .fallback = "90d", .help = "Single questions are kept so long."},
+    {.key = "audit.ledger-retention",
+     DURATION(settings, audit.ledger_retention_ms, SECOND, 100 * YEAR), .fallback = "400d",
+     .help = "The sums by client, suffix, target and rule are kept so long."},
+    {.key = "audit.max-size", SIZE(settings, audit.max_size, MEGA, 30 * GIGA), .fallback = "1G",
+     .help = "Size of the audit on disk; the oldest questions go first."},
+    {.key = "audit.max-rate", COUNT(settings, audit.max_rate, 1, 10000000), .fallback = "5000",
+     .help = "Recorded questions in a second; what is above is counted in the sums only."},
+    {.key = "audit.max-rate-client", COUNT(settings, audit.max_rate_client, 1, 1000000),
+     .fallback = "10", .help = "The same for one client."},
+    {.key = "audit.max-clients", COUNT(settings, audit.max_clients, 1, 100000000),
+     .fallback = "1000000", .help = "Clients with sums of their own; the rest is \"(other)\"."},
+    {.key = "audit.max-suffixes", COUNT(settings, audit.max_suffixes, 1, 100000000),
+     .fallback = "100000", .help = "The same for suffixes."},
+    {.key = "audit.commit-interval",
+     DURATION(settings, audit.commit_interval_ms, 10, MINUTE), .fallback = "1s",
+     .help = "How often the record is written to disk; a crash loses at most so much."},
+    {.key = "audit.client-address", WORD(settings, audit.client_address, client_addresses),
+     .fallback = "full",
+     .help = "How a client is recorded: full, or prefix: only the net that it is in."},
+    {.key = "audit.outputs", .form = FORM_EMPTY, .flags = OPTION_UNUSED, .fallback = "[]",
+     .help = "Copies of the record to files and to syslog; only the empty list is read."},
+
+    {.key = "limits.client-rate", COUNT(settings, limits.client_rate, 0, 0), .fallback = "0",
+     .help = "Questions of one client in a second; 0 is without limit, and the only value in "
+             "this version."},
+    {.key = "limits.tcp-connections", COUNT(settings, limits.tcp_connections, 1, 1000000),
+     .fallback = "1024", .help = "TCP connections in all."},
+    {.key = "limits.tcp-per-client", COUNT(settings, limits.tcp_per_client, 1, 1000000),
+     .fallback = "32", .help = "TCP connections of one client."},
+    {.key = "limits.tcp-idle", DURATION(settings, limits.tcp_idle_ms, 100, HOUR),
+     .fallback = "10s", .help = "A connection without a question is closed after so long."},
+    {.key = "limits.in-flight", COUNT(settings, limits.in_flight, 16, 1000000),
+     .fallback = "4096", .help = "Questions that wait for a server; the oldest gives way."},
+
+    {.key = "control.socket", TEXT(settings, control.socket, not_a_socket),
+     .flags = OPTION_RESTART, .computed = "control.sock in server.run-dir",
+     .help = "Path of the UNIX socket. The group of server.user may read, its user and root may "
+             "change."},
+    {.key = NULL},
+};
+
+_Static_assert(ARRAY_LEN(settings_options) <= OPTIONS_MAX, "OPTIONS_MAX is too small");
+
+const char *option_name(const struct option *o)
+{
+    const char *dot = strchr(o->key, '.');
+
+    return dot != NULL ? dot + 1 : o->key;
+}
+
+bool option_is_in(const struct option *o, const char *section)
+{
+    size_t n = strlen(section);
+
+    return strncmp(o->key, section, n) == 0 && o->key[n] == '.';
+}
+
+const struct option *option_find(const struct option *rows, const char *section, const char *name)
+{
+    for (; rows->key != NULL; rows++)
+        if (section == NULL ? strcmp(rows->key, name) == 0
+                            : option_is_in(rows, section) && strcmp(option_name(rows), name) == 0)
+            return rows;
+    return NULL;
+}
+
+bool option_is_given(const struct option *o, const struct settings *s)
+{
+    return o->form != FORM_RECORDS || o->at != offsetof(struct settings, access) ||
+           s->access_given;
+}

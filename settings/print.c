@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * print.c -- the settings in force, and the sample file.
+ *
+ * The sample has no path in it: those of the build are named in words, so that
+ * conf/waymark.yaml.sample is the same for each prefix.
+ */
+#include "settings/settings.h"
+
+#include <string.h>
+
+#include "base/number.h"
+#include "base/str.h"
+#include "settings/options.h"
+#include "settings/value.h"
+
+enum { WIDTH = 78, HELP_TEXT = 1000 };
+
+static const char *const sample_head[] = {
+    "# Settings of waymarkd: every option with its default. To change one, take away the # in",
+    "# front of its name. Files in conf.d/*.yaml beside this one are read after it, in the order",
+    "# of their names; a list in a later file replaces the one before.",
+    "#",
+    "# waymarkd --check finds mistakes, waymarkd --print-config shows what is in force.",
+    "# Durations: 300ms 10s 5m 2h 90d 2y; a bare number is seconds. Sizes: 64K 64M 1G.",
+    "# An address with a port, and one of IPv6, needs quotes.",
+    NULL,
+};
+
+/* The section that begins with this option, or NULL. */
+static const struct option_section *section_begins(const struct option *o)
+{
+    for (const struct option_section *s = settings_sections; s->name != NULL; s++)
+        if (option_is_in(o, s->name))
+            return o == settings_options || !option_is_in(o - 1, s->name) ? s : NULL;
+    return NULL;
+}
+
+static const char *indent_of(const struct option *o)
+{
+    return strchr(o->key, '.') != NULL ? "  " : "";
+}
+
+/* ---- what is in force ---- */
+
+static void print_option(const struct settings *s, const struct option *o, FILE *f)
+{
+    const char *list;
+
+    if (!option_is_given(o, s)) {
+        fprintf(f, "# no %s: %s\n", option_name(o), o->computed);
+        return;
+    }
+    fprintf(f, "%s%s:", indent_of(o), option_name(o));
+    if (o->form != FORM_RECORDS || option_count(o, s) == 0) {
+        fputc(' ', f);
+        value_print(o, s, f);
+        fputc('\n', f);
+        return;
+    }
+    fputc('\n', f);
+    list = *(const char *const *)option_field_const(o, s);
+    for (int i = 0; i < option_count(o, s); i++) {
+        fputs("  - ", f);
+        record_print(o, list + o->record->size * (size_t)i, f);
+        fputc('\n', f);
+    }
+}
+
+void settings_print(const struct settings *s, FILE *f)
+{
+    for (const struct option *o = settings_options; o->key != NULL; o++) {
+        const struct option_section *section = section_begins(o);
+
+        if (section != NULL)
+            fprintf(f, "%s:\n", section->name);
+        print_option(s, o, f);
+    }
+}
+
+/* ---- the sample ---- */
+
+/* A comment in lines of WIDTH; those after the first begin with `hang` blanks
+ * more. */
+static void print_comment(const char *indent, const char *text, int hang, FILE *f)
+{
+    size_t room = WIDTH - strlen(indent), used = 0;
+
+    fprintf(f, "%s#", indent);
+    while (*text != '\0') {
+        size_t word = strcspn(text, " ");
+
+        if (used > 0 && used + 1 + word > room) {
+            fprintf(f, "\n%s#%*s", indent, hang, "");
+            used = (size_t)hang;
+        }
+        fprintf(f, " %.*s", (int)word, text);
+        used += 1 + word;
+        text += word + (text[word] == ' ');
+    }
+    fputc('\n', f);
+}
+
+/* Words that may be written, or the limits of a number. */
+static void add_range(struct str *s, const struct option *o)
+{
+    char least[NUMBER_TEXT], most[NUMBER_TEXT];
+    const char *between = " (";
+
+    if (o->form == FORM_WORD) {
+        for (const struct option_word *w = o->words; w->text != NULL; w++) {
+            if (w->later)
+                continue;
+            str_addf(s, "%s%s", between, w->text);
+            between = ", ";
+        }
+        str_add(s, ")");
+    } else if (o->form == FORM_BOOL) {
+        str_add(s, " (yes, no)");
+    } else if (o->form == FORM_COUNT || o->form == FORM_SIZE || o->form == FORM_DURATION ||
+               o->form == FORM_MOMENT) {
+        if (o->max > 0)
+            str_addf(s, " (%s to %s)", value_number(o, o->min, least),
+                     value_number(o, o->max, most));
+    }
+}
+
+static void sample_help(const struct option *o, FILE *f)
+{
+    char text[HELP_TEXT];
+    struct str s;
+
+    str_init(&s, text, sizeof text);
+    str_add(&s, o->help);
+    add_range(&s, o);
+    if ((o->flags & OPTION_UNUSED) != 0)
+        str_add(&s, " Accepted, not used yet in this version.");
+    if (o->form == FORM_RECORDS)
+        str_addf(&s, " Default: %s.", o->computed);
+    print_comment(indent_of(o), text, 0, f);
+}
+
+static void sample_records(const struct option *o, FILE *f)
+{
+    char text[HELP_TEXT];
+    struct str s;
+
+    fputc('\n', f);
+    sample_help(o, f);
+    for (const struct option *row = o->record->rows; row->key != NULL; row++) {
+        str_init(&s, text, sizeof text);
+        str_addf(&s, "  %s: %s", option_name(row), row->help);
+        if (row->form != FORM_WORD) /* whose help explains each */
+            add_range(&s, row);
+        if (row->fallback != NULL)
+            str_addf(&s, "; default %s", row->fallback);
+        print_comment("", text, 4, f);
+    }
+    fprintf(f, "#%s:\n", o->key);
+    for (const char *const *line = o->record->sample; *line != NULL; line++)
+        fprintf(f, "#  %s\n", *line);
+}
+
+void settings_print_sample(FILE *f)
+{
+    for (const char *const *line = sample_head; *line != NULL; line++)
+        fprintf(f, "%s\n", *line);
+    for (const struct option *o = settings_options; o->key != NULL; o++) {
+        const struct option_section *section = section_begins(o);
+
+        if (section != NULL) {
+            fputc('\n', f);
+            print_comment("", section->help, 0, f);
+            fprintf(f, "%s:\n", section->name);
+        }
+        if (o->form == FORM_RECORDS) {
+            sample_records(o, f);
+            continue;
+        }
+        if (section == NULL)
+            fputc('\n', f);
+        sample_help(o, f);
+        fprintf(f, "  #%s: ", option_name(o));
+        fprintf(f, o->fallback != NULL ? "%s\n" : "(%s)\n",
+                o->fallback != NULL ? o->fallback : o->computed);
+    }
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fuzz_settings.c -- any text as a settings file. What is accepted must print
+ * as a text that reads back as the same settings.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "settings/read.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct settings *s, *again;
+    struct diags d;
+    char *text = NULL;
+    size_t len;
+    FILE *f;
+    int rc;
+
+    diags_init(&d);
+    rc = settings_read_text(&s, "fuzz", (const char *)data, size, &d);
+    if ((rc == 0) != (d.all == 0))
+        abort(); /* refused without a word, or the other way round */
+    diags_fini(&d);
+    if (rc != 0)
+        return 0;
+    f = open_memstream(&text, &len);
+    if (f == NULL)
+        abort();
+    settings_print(s, f);
+    fclose(f);
+    if (settings_read_text(&again, "printed", text, len, NULL) != 0 ||
+        settings_compare(s, again, NULL, NULL) != 0)
+        abort();
+    settings_free(again);
+    settings_free(s);
+    free(text);
+    return 0;
+}

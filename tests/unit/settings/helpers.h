@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * helpers.h -- settings as texts, for the tests of settings/.
+ *
+ * Values are looked at as text: what settings_compare() says that differs from
+ * the defaults.
+ */
+#ifndef TESTS_UNIT_SETTINGS_HELPERS_H
+#define TESTS_UNIT_SETTINGS_HELPERS_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "settings/read.h"
+#include "settings/settings.h"
+
+static inline char *problems_of(const struct diags *d)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+
+    assert_non_null(f);
+    diags_print(d, f);
+    fclose(f);
+    return text;
+}
+
+/* Reads a text that must be good. */
+static inline struct settings *good(const char *text)
+{
+    struct settings *s = NULL;
+    struct diags d;
+
+    diags_init(&d);
+    if (settings_read_text(&s, "t", text, strlen(text), &d) != 0)
+        fail_msg("refused: %s", problems_of(&d));
+    assert_int_equal(d.all, 0);
+    diags_fini(&d);
+    return s;
+}
+
+static inline void expect_in(const char *text, const char *want)
+{
+    if (strstr(text, want) == NULL)
+        fail_msg("\n  want: %s\n  have: %s", want, text);
+}
+
+struct wanted {
+    const char *key;
+    char was[400], is[400];
+    bool restart;
+    int calls;
+};
+
+static inline void note_change(void *context, const char *key, const char *was, const char *is,
+                        bool restart)
+{
+    struct wanted *w = context;
+
+    w->calls++;
+    if (w->key == NULL || strcmp(w->key, key) != 0)
+        return;
+    snprintf(w->was, sizeof w->was, "%s", was);
+    snprintf(w->is, sizeof w->is, "%s", is);
+    w->restart = restart;
+}
+
+static inline struct wanted compare(const struct settings *was, const struct settings *is,
+                             const char *key)
+{
+    struct wanted w = {.key = key};
+    int n = settings_compare(was, is, note_change, &w);
+
+    assert_int_equal(n, w.calls);
+    return w;
+}
+
+/* The sample without settings. The caller frees. */
+static inline char *printed(const struct settings *s)
+{
+    static char text[64 * 1024];
+    FILE *f = fmemopen(text, sizeof text, "w");
+
+    assert_non_null(f);
+    if (s != NULL)
+        settings_print(s, f);
+    else
+        settings_print_sample(f);
+    fclose(f);
+    return strdup(text);
+}
+
+/* Appends a test for each row to tests[n]. */
+#define ROWS(table, check, setup, teardown)                                                        \
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
+    tests[n++] = (struct CMUnitTest){(table)[i].what, check, setup, teardown,                      \
+                                     (void *)(uintptr_t)&(table)[i]}
+
+#endif
