@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fuzz_reply.c -- any octets as a reply from a server, to its own question.
+ *
+ * The image must be readable by the same strict reader, give the same facts,
+ * and be an image of itself; what is sent of it must keep the limit. The ID of
+ * the input chooses flags, limit and which SRV records are dropped.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/present.h"
+#include "wire/reply.h"
+#include "wire/srv.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static void check_image(const struct message *asked, const uint8_t *image, size_t len,
+                        const struct reply_facts *facts)
+{
+    static uint8_t again[DNS_MAX_MESSAGE];
+    static uint16_t ttls[REPLY_MAX_RRS];
+    struct reply_facts same;
+    struct message m;
+    size_t n;
+
+    must(message_read_reply(&m, image, len) == 0);
+    must(m.id == 0 && m.opt_at == 0 && !m.tsig && (m.flags & (DNS_RA | DNS_AA)) == DNS_RA);
+    must(image_ttls(image, len, ttls, REPLY_MAX_RRS) == m.counts[1] + m.counts[2] + m.counts[3]);
+    must(reply_read(image, len, asked, again, sizeof again, &n, &same) == 0);
+    must(same.n_answer == facts->n_answer && same.ttl == facts->ttl &&
+         same.has_soa == facts->has_soa && same.has_cname == facts->has_cname &&
+         same.has_rrsig == facts->has_rrsig && name_equal(&same.end, &facts->end));
+    must(n == len && memcmp(again, image, len) == 0);
+}
+
+static void check_prints(const uint8_t *image, size_t len)
+{
+    static char text[4 * DNS_MAX_MESSAGE];
+    struct rr_walk w;
+    struct rr rr;
+
+    rr_walk_image(&w, image, len);
+    while (rr_walk_next(&w, &rr))
+        must(rr_print(image, len, &rr, text, sizeof text) && strchr(text, '\n') == NULL);
+    must(!w.c.bad);
+}
+
+static void check_srv(const uint8_t *image, size_t len, const struct name *end, unsigned bits)
+{
+    static uint8_t out[DNS_MAX_MESSAGE];
+    struct srv srv[SRV_MAX];
+    bool drop[SRV_MAX];
+    struct message m;
+    int n = srv_read(image, len, end, srv, SRV_MAX), gone = 0;
+    size_t filtered;
+
+    must(n >= 0);
+    for (int i = 0; i < SRV_MAX; i++) {
+        drop[i] = (bits >> i % 16 & 1) != 0;
+        gone += drop[i] && i < n;
+    }
+    if (srv_filter(image, len, end, drop, SRV_MAX, out, sizeof out, &filtered) == 0) {
+        must(message_read_reply(&m, out, filtered) == 0);
+        must(srv_read(out, filtered, end, srv, SRV_MAX) == n - gone);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static uint8_t image[DNS_MAX_MESSAGE], out[DNS_MAX_MESSAGE];
+    uint8_t question[NAME_MAX_WIRE + 4];
+    struct message asked, m;
+    struct reply_facts facts;
+    struct reply_dress dress = {.query = &asked, .question = question, .ede = EDE_STALE,
+                                .ede_text = "text", .ad = true};
+    size_t len, n;
+
+    if (message_read_head(&asked, data, size) != 0)
+        return 0;
+    memcpy(question, data + DNS_HEADER, asked.question_len);
+    asked.edns.present = (asked.id & 1) != 0;
+    asked.opcode = OPCODE_QUERY;
+    dress.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
+    if (reply_read(data, size, &asked, image, sizeof image, &len, &facts) != 0)
+        return 0;
+    check_image(&asked, image, len, &facts);
+    check_prints(image, len);
+    check_srv(image, len, &facts.end, asked.id >> 2);
+    n = reply_from_image(&dress, image, len, out, sizeof out);
+    must(n > 0 && n <= dress.limit && message_read_reply(&m, out, n) == 0);
+    must(m.edns.present == asked.edns.present && m.id == asked.id);
+    must(memcmp(out + DNS_HEADER, question, asked.question_len) == 0);
+    return 0;
+}

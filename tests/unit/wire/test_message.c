@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_message.c -- header, question, EDNS and TSIG.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "wire/message.h"
+
+#define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
+#define HEAD(flags, qd, an, ns, ar) "\x12\x34" flags "\0" qd "\0" an "\0" ns "\0" ar
+#define RD "\1\0"
+#define Q_A "\1A\7example\0\0\1\0\1"
+#define OPT(ttl, len) "\0\0\x29\x10\0" ttl "\0" len
+#define OPT_BARE OPT("\0\0\0\0", "\0")
+#define RR_A "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"
+#define RR_SOA "\xc0\x0e\0\6\0\1\0\0\0\5\0\x18\xc0\x0c\xc0\x0c" \
+    "\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5"
+#define TSIG "\0\0\xfa\0\xff\0\0\0\0\0\2zz"
+
+static const struct fault_row {
+    const char *what;
+    const uint8_t *at;
+    size_t len;
+    enum message_fault want;
+} fault_rows[] = {
+    {"plain query", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A), MESSAGE_OK},
+    {"nothing", BYTES(""), MESSAGE_IGNORE},
+    {"shorter than a header", BYTES("\x12\x34\1\0\0\1\0\0\0\0\0"), MESSAGE_IGNORE},
+    {"a reply is not answered", BYTES(HEAD("\x81\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_IGNORE},
+    {"Z, AD and CD are ignored", BYTES(HEAD("\1\x70", "\1", "\0", "\0", "\0") Q_A), MESSAGE_OK},
+    {"AA, TC, RA and rcode in a query are ignored",
+     BYTES(HEAD("\7\x8f", "\1", "\0", "\0", "\0") Q_A), MESSAGE_OK},
+    {"header alone", BYTES(HEAD(RD, "\0", "\0", "\0", "\0")), MESSAGE_FORMERR},
+    {"two questions", BYTES(HEAD(RD, "\2", "\0", "\0", "\0") Q_A Q_A), MESSAGE_FORMERR},
+    {"QDCOUNT 1 and no question", BYTES(HEAD(RD, "\1", "\0", "\0", "\0")), MESSAGE_FORMERR},
+    {"question without class", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1"),
+     MESSAGE_FORMERR},
+    {"pointer in the question",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\xc0\x0c\0\1\0\1"), MESSAGE_FORMERR},
+    {"trailing octet", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A "x"), MESSAGE_FORMERR},
+    {"class ANY", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xff"), MESSAGE_FORMERR},
+    {"class NONE", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xfe"), MESSAGE_FORMERR},
+    {"class CH", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\3"), MESSAGE_OK},
+    {"class 256", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\1\0"), MESSAGE_OK},
+    {"type 65535", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\xff\xff\0\1"), MESSAGE_OK},
+    {"IQUERY", BYTES(HEAD("\x09\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
+    {"STATUS", BYTES(HEAD("\x11\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
+    {"NOTIFY", BYTES(HEAD("\x21\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
+    {"DSO without a question", BYTES(HEAD("\x30\0", "\0", "\0", "\0", "\0")), MESSAGE_NOTIMP},
+    {"opcode 15 and junk", BYTES(HEAD("\x79\0", "\7", "\7", "\7", "\7") "junk"), MESSAGE_NOTIMP},
+    {"EDNS", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT_BARE), MESSAGE_OK},
+    {"EDNS, unknown flags", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\x7f\xff", "\0")),
+     MESSAGE_OK},
+    {"EDNS version 1", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\1\0\0", "\0")),
+     MESSAGE_BADVERS},
+    {"EDNS version 255", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\xff\0\0", "\0")),
+     MESSAGE_BADVERS},
+    {"EDNS, unknown option",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\7") "\xfd\xe9\0\3abc"),
+     MESSAGE_OK},
+    {"EDNS, two options of no length",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\x8") "\0\3\0\0\0\3\0\0"),
+     MESSAGE_OK},
+    {"EDNS, option longer than the record",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\7") "\xfd\xe9\0\4abc"),
+     MESSAGE_FORMERR},
+    {"EDNS, half an option code",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\1") "\0"), MESSAGE_FORMERR},
+    {"EDNS, RDLENGTH over the end",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\1")), MESSAGE_FORMERR},
+    {"two OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), MESSAGE_FORMERR},
+    {"OPT with an owner",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\1a" OPT_BARE), MESSAGE_FORMERR},
+    {"OPT whose owner is a pointer to a root",
+     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\xc0\x16\0\x29\x10\0\0\0\0\0\0\0"),
+     MESSAGE_FORMERR},
+    {"OPT in the answer section", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A OPT_BARE),
+     MESSAGE_FORMERR},
+    {"OPT in the authority section", BYTES(HEAD(RD, "\1", "\0", "\1", "\0") Q_A OPT_BARE),
+     MESSAGE_FORMERR},
+    {"fewer records than counted", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE),
+     MESSAGE_FORMERR},
+    {"more records than counted", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A OPT_BARE),
+     MESSAGE_FORMERR},
+    {"IXFR with its SOA", BYTES(HEAD(RD, "\1", "\0", "\1", "\0") Q_A RR_SOA), MESSAGE_OK},
+    {"an answer in a query", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A RR_A), MESSAGE_OK},
+    {"A record of three octets",
+     BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1\0\1\0\0\0\5\0\3\x7f\0\0"),
+     MESSAGE_FORMERR},
+    {"TSIG", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A TSIG), MESSAGE_OK},
+    {"TSIG behind OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE TSIG), MESSAGE_OK},
+    {"TSIG before OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG OPT_BARE),
+     MESSAGE_FORMERR},
+    {"two TSIG", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG TSIG), MESSAGE_FORMERR},
+    {"TSIG in the answer section", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A TSIG),
+     MESSAGE_FORMERR},
+    {"UPDATE", BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A RR_A), MESSAGE_OK},
+    {"UPDATE, delete: class ANY, no RDATA",
+     BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A "\xc0\x0c\0\1\0\xff\0\0\0\0\0\0"),
+     MESSAGE_OK},
+    {"UPDATE without a zone",
+     BYTES(HEAD("\x28\0", "\0", "\0", "\1", "\0") "\0\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"),
+     MESSAGE_FORMERR},
+    {"UPDATE, record cut off", BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A "\xc0\x0c\0\1"),
+     MESSAGE_FORMERR},
+};
+
+static void check_fault(void **state)
+{
+    const struct fault_row *r = *state;
+    struct message m;
+
+    assert_int_equal(message_read_query(&m, r->at, r->len), r->want);
+    if (r->len >= DNS_HEADER)
+        assert_int_equal(m.id, 0x1234);
+}
+
+static void check_fields(void **state)
+{
+    static const uint8_t wire[] = HEAD("\1\x10", "\1", "\0", "\0", "\1")
+        "\6_VLMCS\4_tcp\2Co\0\0\x21\0\1" OPT("\1\0\x80\0", "\6") "\0\x0b\0\2\0\1";
+    struct message m;
+
+    (void)state;
+    assert_int_equal(message_read_query(&m, wire, sizeof wire - 1), MESSAGE_OK);
+    assert_int_equal(m.opcode, OPCODE_QUERY);
+    assert_int_equal(m.flags, DNS_RD | DNS_CD);
+    assert_int_equal(m.rcode, 16);
+    assert_memory_equal(m.qname.at, "\6_vlmcs\4_tcp\2co", m.qname.len);
+    assert_int_equal(m.qname.labels, 3);
+    assert_int_equal(m.qtype, TYPE_SRV);
+    assert_int_equal(m.qclass, CLASS_IN);
+    assert_int_equal(m.question_len, 20);
+    assert_int_equal(m.counts[3], 1);
+    assert_int_equal(m.opt_at, DNS_HEADER + 20);
+    assert_int_equal(m.opt_len, 17);
+    assert_true(m.edns.present && m.edns.do_bit && m.edns.keepalive);
+    assert_int_equal(m.edns.size, 4096);
+    assert_int_equal(m.edns.ext_rcode, 1);
+    assert_false(m.tsig);
+}
+
+/* An error must be able to repeat the question and the OPT. */
+static void check_fields_on_fault(void **state)
+{
+    static const uint8_t version[] = HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\1\0\0", "\0");
+    static const uint8_t junk[] = HEAD(RD, "\1", "\0", "\0", "\0") Q_A "x";
+    static const uint8_t broken[] = HEAD(RD, "\1", "\0", "\0", "\0") "\1a";
+    struct message m;
+
+    (void)state;
+    message_read_query(&m, version, sizeof version - 1);
+    assert_true(m.edns.present);
+    assert_int_equal(m.question_len, 15);
+    message_read_query(&m, junk, sizeof junk - 1);
+    assert_int_equal(m.question_len, 15);
+    message_read_query(&m, broken, sizeof broken - 1);
+    assert_int_equal(m.question_len, 0);
+}
+
+/* Each shorter form of a valid query is refused and never read over its end. */
+static void check_cut_anywhere(void **state)
+{
+    static const uint8_t wire[] = HEAD(RD, "\1", "\1", "\1", "\2") Q_A RR_A RR_SOA
+        OPT("\0\0\x80\0", "\4") "\0\3\0\0" TSIG;
+    struct message m;
+
+    (void)state;
+    assert_int_equal(message_read_query(&m, wire, sizeof wire - 1), MESSAGE_OK);
+    for (size_t len = 0; len < sizeof wire - 1; len++) {
+        uint8_t *copy = test_malloc(len + 1);
+
+        memcpy(copy, wire, len);
+        assert_int_not_equal(message_read_query(&m, copy, len), MESSAGE_OK);
+        test_free(copy);
+    }
+}
+
+static const struct reply_row {
+    const char *what;
+    const uint8_t *at;
+    size_t len;
+    int want;
+    uint16_t rcode;
+} reply_rows[] = {
+    {"reply", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A), 0, 0},
+    {"NXDOMAIN with EDNS", BYTES(HEAD("\x81\x83", "\1", "\0", "\1", "\1") Q_A RR_SOA OPT_BARE), 0,
+     RCODE_NXDOMAIN},
+    {"extended rcode",
+     BYTES(HEAD("\x81\x87", "\1", "\0", "\0", "\1") Q_A OPT("\1\0\0\0", "\0")), 0, 23},
+    {"a query", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A), -EBADMSG, 0},
+    {"FORMERR without a question", BYTES(HEAD("\x81\x81", "\0", "\0", "\0", "\0")), -EBADMSG, 0},
+    {"shorter than a header", BYTES("\x12\x34\x81\x80"), -EBADMSG, 0},
+    {"trailing octets", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A "xx"), -EBADMSG,
+     0},
+    {"two OPT", BYTES(HEAD("\x81\x80", "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), -EBADMSG,
+     0},
+    {"cut in a record", BYTES(HEAD("\x83\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1"),
+     -EBADMSG, 0},
+};
+
+static void check_reply(void **state)
+{
+    const struct reply_row *r = *state;
+    struct message m;
+
+    assert_int_equal(message_read_reply(&m, r->at, r->len), r->want);
+    if (r->want == 0)
+        assert_int_equal(m.rcode, r->rcode);
+}
+
+static void check_head(void **state)
+{
+    static const uint8_t cut[] = HEAD("\x83\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0";
+    struct message m;
+
+    (void)state;
+    assert_int_equal(message_read_head(&m, cut, sizeof cut - 1), 0);
+    assert_int_equal(m.qtype, TYPE_A);
+    assert_int_equal(message_read_head(&m, cut, DNS_HEADER + 3), -EBADMSG);
+}
+
+static const struct limit_row { const char *what; struct edns edns; size_t want; } limit_rows[] = {
+    {"no EDNS", {.present = false, .size = 4096}, 512},
+    {"size 0 counts as 512", {.present = true, .size = 0}, 512},
+    {"size 511 counts as 512", {.present = true, .size = 511}, 512},
+    {"size 513", {.present = true, .size = 513}, 513},
+    {"size 1232", {.present = true, .size = 1232}, 1232},
+    {"never above 1232", {.present = true, .size = 65535}, 1232},
+};
+
+static void check_limit(void **state)
+{
+    const struct limit_row *r = *state;
+
+    assert_int_equal(message_udp_limit(&r->edns), r->want);
+}
+
+#define ROWS(rows, check) \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
+        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        cmocka_unit_test(check_fields),
+        cmocka_unit_test(check_fields_on_fault),
+        cmocka_unit_test(check_cut_anywhere),
+        cmocka_unit_test(check_head),
+    };
+    struct CMUnitTest tests[120];
+    size_t n = ARRAY_LEN(single);
+
+    memcpy(tests, single, sizeof single);
+    ROWS(fault_rows, check_fault);
+    ROWS(reply_rows, check_reply);
+    ROWS(limit_rows, check_limit);
+    return _cmocka_run_group_tests("message", tests, n, NULL, NULL);
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_name.c -- domain names in wire form.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "wire/name.h"
+#include "wire/types.h"
+
+#define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
+#define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
+#define D62 D60 "12"
+#define L63 "?" D62 "3"
+
+/* What is read: octets behind a header of 12, and where in them to begin. */
+static const struct read_row {
+    const char *what;
+    const uint8_t *at;
+    size_t len, begin;
+    const char *want; /* NULL: refused */
+    size_t behind;    /* octets of the message that the name takes */
+} read_rows[] = {
+    {"root", BYTES("\0"), 0, "", 1},
+    {"two labels", BYTES("\1a\2bc\0"), 0, "\1a\2bc", 6},
+    {"case is kept", BYTES("\2Ab\0"), 0, "\2Ab", 4},
+    {"any octet may be in a label", BYTES("\3.\xff\1\0"), 0, "\3.\xff\1", 5},
+    {"label of 63", BYTES(L63 "\0"), 0, L63, 65},
+    {"pointer", BYTES("\1a\0\1b\xc0\x0c"), 3, "\1b\1a", 4},
+    {"pointer alone", BYTES("\1a\0\xc0\x0c"), 3, "\1a", 2},
+    {"pointer to a pointer", BYTES("\1a\0\xc0\x0c\xc0\x0f"), 5, "\1a", 2},
+    {"pointer to a root", BYTES("\1a\0\1b\xc0\x0e"), 3, "\1b", 4},
+    {"pointer to itself", BYTES("\xc0\x0c"), 0, NULL, 0},
+    {"pointer forward", BYTES("\xc0\x0e\1a\0"), 0, NULL, 0},
+    {"pointer into its own labels", BYTES("\1a\1b\xc0\x0e"), 0, NULL, 0},
+    {"pointer to the begin of its own labels", BYTES("\1a\xc0\x0c"), 0, NULL, 0},
+    {"pointer back, whose labels run into it again", BYTES("\1a\1b\xc0\x0c"), 2, NULL, 0},
+    {"pointer into the header", BYTES("\1a\xc0\x02"), 0, NULL, 0},
+    {"half a pointer", BYTES("\1a\xc0"), 0, NULL, 0},
+    {"label kind 0x40", BYTES("\x41" "a\0"), 0, NULL, 0},
+    {"label kind 0x80", BYTES("\x81" "a\0"), 0, NULL, 0},
+    {"no root", BYTES("\1a"), 0, NULL, 0},
+    {"label over the end", BYTES("\5ab"), 0, NULL, 0},
+    {"label up to the very end", BYTES("\2ab"), 0, NULL, 0},
+    {"nothing", BYTES(""), 0, NULL, 0},
+};
+
+static void check_read(void **state)
+{
+    const struct read_row *r = *state;
+    uint8_t message[200] = {0};
+    struct cursor c, skip;
+    struct name name;
+    size_t want = r->want != NULL ? strlen(r->want) + 1 : 1;
+
+    memcpy(message + DNS_HEADER, r->at, r->len);
+    c = cursor_make(message, DNS_HEADER + r->len);
+    (void)cursor_take(&c, DNS_HEADER + r->begin);
+    skip = c;
+    name_read(&c, &name);
+    assert_int_equal(c.bad, r->want == NULL);
+    assert_int_equal(name.len, want);
+    assert_memory_equal(name.at, r->want != NULL ? r->want : "", want);
+    assert_int_equal(name_measure(&skip), r->want != NULL ? want : 0);
+    assert_int_equal(skip.bad, c.bad);
+    if (r->want != NULL) {
+        assert_int_equal(cursor_offset(&c), DNS_HEADER + r->begin + r->behind);
+        assert_ptr_equal(skip.at, c.at);
+    }
+}
+
+/* Chains of pointers: each two octets behind the one before. */
+static int chain_reads(unsigned hops)
+{
+    uint8_t message[DNS_HEADER + 1 + 2 * 200] = {0};
+    struct cursor c = cursor_make(message, sizeof message);
+    struct name name;
+
+    for (unsigned i = 0; i < hops; i++) {
+        unsigned to = i == 0 ? DNS_HEADER : DNS_HEADER + 1 + 2 * (i - 1);
+
+        message[DNS_HEADER + 1 + 2 * i] = (uint8_t)(0xc0 | to >> 8);
+        message[DNS_HEADER + 2 + 2 * i] = (uint8_t)to;
+    }
+    (void)cursor_take(&c, DNS_HEADER + 1 + 2 * (hops - 1));
+    name_read(&c, &name);
+    return !c.bad;
+}
+
+static void check_hops(void **state)
+{
+    (void)state;
+    assert_true(chain_reads(126));
+    assert_false(chain_reads(127));
+}
+
+/* 127 labels of one octet: 255 octets, the longest name there is. */
+static size_t longest(uint8_t *out, unsigned labels)
+{
+    for (unsigned i = 0; i < labels; i++) {
+        out[2 * i] = 1;
+        out[2 * i + 1] = 'x';
+    }
+    out[2 * labels] = 0;
+    return 2 * (size_t)labels + 1;
+}
+
+static void check_longest(void **state)
+{
+    uint8_t message[300];
+    struct name name;
+    struct cursor c;
+
+    (void)state;
+    c = cursor_make(message, longest(message, 127));
+    name_read(&c, &name);
+    assert_false(c.bad);
+    assert_int_equal(name.len, 255);
+    assert_int_equal(name.labels, 127);
+    c = cursor_make(message, longest(message, 128));
+    name_read(&c, &name);
+    assert_true(c.bad);
+    c = cursor_make(message, longest(message, 128));
+    name_read_plain(&c, &name);
+    assert_true(c.bad);
+    c = cursor_make(message, longest(message, 127));
+    name_read_plain(&c, &name);
+    assert_false(c.bad);
+    assert_int_equal(name.labels, 127);
+}
+
+/* Many names of many labels: the work for one message is bounded. */
+static void check_budget(void **state)
+{
+    uint8_t message[DNS_HEADER + 255 + 2] = {0};
+    struct cursor c = cursor_make(message, sizeof message);
+    unsigned n = 0;
+
+    (void)state;
+    longest(message + DNS_HEADER, 127);
+    message[DNS_HEADER + 255] = 0xc0;
+    message[DNS_HEADER + 256] = DNS_HEADER;
+    for (; !c.bad && n < 5000; n++) {
+        c.at = c.start + DNS_HEADER + 255;
+        name_skip(&c);
+    }
+    assert_in_range(n, 200, 300);
+}
+
+static void check_plain(void **state)
+{
+    static const uint8_t folds[] = "\6_VlMcS\4_TCP\0\0\1";
+    static const uint8_t pointer[] = "\1a\xc0\x0c";
+    struct cursor c = cursor_make(folds, sizeof folds - 1);
+    struct name name;
+
+    (void)state;
+    name_read_plain(&c, &name);
+    assert_false(c.bad);
+    assert_int_equal(name.len, 13);
+    assert_int_equal(name.labels, 2);
+    assert_memory_equal(name.at, "\6_vlmcs\4_tcp", 13);
+    assert_int_equal(cursor_u16(&c), 1);
+    c = cursor_make(pointer, sizeof pointer - 1);
+    name_read_plain(&c, &name);
+    assert_true(c.bad);
+}
+
+static struct name make(const char *labels)
+{
+    struct cursor c = cursor_make(labels, strlen(labels) + 1);
+    struct name name;
+
+    name_read(&c, &name);
+    assert_false(c.bad);
+    return name;
+}
+
+static void check_fold(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 256; i++) {
+        uint8_t in[9], out[9];
+        uint8_t want = i >= 'A' && i <= 'Z' ? (uint8_t)(i + 32) : (uint8_t)i;
+
+        memset(in, (int)i, sizeof in); /* eight at a time, and the one behind */
+        name_fold_copy(out, in, sizeof in);
+        assert_int_equal(out[0], want);
+        assert_int_equal(out[7], want);
+        assert_int_equal(out[8], want);
+        assert_int_equal(name_fold_octet((uint8_t)i), want);
+    }
+}
+
+static const struct pair_row {
+    const char *what, *a, *b;
+    bool same_octets, same, under;
+} pair_rows[] = {
+    {"the same", "\1a\7example", "\1a\7example", true, true, true},
+    {"another case", "\1A\7exAMple", "\1a\7Example", false, true, true},
+    {"below", "\1a\7example", "\7EXAMPLE", false, false, true},
+    {"above", "\7example", "\1a\7example", false, false, false},
+    {"the root is above all", "\1a\7example", "", false, false, true},
+    {"the root is under itself", "", "", true, true, true},
+    {"end of a label only", "\10xexample", "\7example", false, false, false},
+    {"same octets, other labels", "\1a\4\3foo", "\3foo", false, false, false},
+    {"@ and ` are no case pair", "\1@", "\1`", false, false, false},
+    {"[ and { are no case pair", "\1[", "\1{", false, false, false},
+    {"UTF-8 is not folded", "\2\xc3\x84", "\2\xc3\xa4", false, false, false},
+    {"sibling", "\1a\7example", "\1b\7example", false, false, false},
+    {"longer than eight octets, last differs", "\12abcdefghij", "\12abcdefghik", false, false,
+     false},
+};
+
+static void check_pair(void **state)
+{
+    const struct pair_row *r = *state;
+    struct name a = make(r->a), b = make(r->b);
+
+    assert_int_equal(name_equal(&a, &b), r->same_octets);
+    assert_int_equal(name_equal_fold(&a, &b), r->same);
+    assert_int_equal(name_is_under(&a, &b), r->under);
+    if (r->same)
+        assert_int_equal(name_hash(&a), name_hash(&b));
+}
+
+static void check_parts(void **state)
+{
+    struct name name = make("\6_vlmcs\4_tcp\4corp\7example"), out, back = make("\1x");
+
+    (void)state;
+    assert_int_equal(name_parent_offset(&name, 0), 0);
+    assert_int_equal(name_parent_offset(&name, 2), 12);
+    assert_int_equal(name_parent_offset(&name, 4), name.len - 1);
+    name_parent(&name, 2, &out);
+    assert_true(name_equal(&out, &(struct name){14, 2, "\4corp\7example"}));
+    name_parent(&name, 4, &out);
+    assert_int_equal(out.len, 1);
+    assert_int_equal(out.labels, 0);
+    name_parent(&name, 1, &name); /* in place */
+    assert_int_equal(name.labels, 3);
+    assert_true(name_join(&back, &name, &back));
+    assert_memory_equal(back.at, "\1x\4_tcp\4corp\7example", back.len);
+    assert_int_equal(back.labels, 4);
+}
+
+static void check_join_limit(void **state)
+{
+    struct name front = make(L63 L63 L63), fits = make("=" D60 "1"), over = make(">" D62);
+    struct name out = make("\1o");
+
+    (void)state;
+    assert_false(name_join(&front, &over, &out));
+    assert_int_equal(out.len, 3);
+    assert_true(name_join(&front, &fits, &out));
+    assert_int_equal(out.len, 255);
+}
+
+/* In the order of their keys. */
+static const char *const in_order[] = {
+    "\3com",
+    "\1A\3com", "\1a\1a\3com", "\1z\1a\3com", "\2aa\3com", "\1b\3com", "\4comx", "\1a\4comx",
+    "\2\xc3\xa4",
+};
+
+static void check_sort_order(void **state)
+{
+    uint8_t last[512], key[512];
+    size_t last_len = 0, len;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(in_order); i++) {
+        struct name name = make(in_order[i]), again;
+        int order;
+
+        len = name_sort_key(&name, key, sizeof key);
+        assert_int_not_equal(len, 0);
+        order = memcmp(last, key, last_len < len ? last_len : len);
+        assert_true(i == 0 || order < 0 || (order == 0 && last_len < len));
+        memcpy(last, key, len);
+        last_len = len;
+        name_fold(&name);
+        assert_true(name_from_sort_key(key, len, &again));
+        assert_true(name_equal(&name, &again));
+        assert_int_equal(name.labels, again.labels);
+    }
+}
+
+static void check_sort_escape(void **state)
+{
+    struct name name = {.len = 5, .labels = 1, .at = {3, 0, 1, 2, 0}}, again;
+    uint8_t key[512], small[5];
+
+    (void)state;
+    assert_int_equal(name_sort_key(&name, key, sizeof key), 6);
+    assert_memory_equal(key, "\1\1\1\2\2\0", 6);
+    assert_true(name_from_sort_key(key, 6, &again));
+    assert_true(name_equal(&name, &again));
+    assert_int_equal(name_sort_key(&name, small, sizeof small), 0);
+    assert_int_equal(name_sort_key(&(struct name){1, 0, {0}}, key, sizeof key), 0);
+    assert_true(name_from_sort_key(key, 0, &again));
+    assert_int_equal(again.len, 1);
+}
+
+/* The longest key: 250 octets of content, each escaped. */
+static void check_sort_longest(void **state)
+{
+    struct name name = {.len = 255, .labels = 4}, again;
+    uint8_t key[512];
+    size_t len;
+
+    (void)state;
+    name.at[0] = name.at[64] = name.at[128] = 63;
+    name.at[192] = 61;
+    len = name_sort_key(&name, key, sizeof key);
+    assert_int_equal(len, 2 * 250 + 4);
+    assert_true(name_from_sort_key(key, len, &again));
+    assert_true(name_equal(&name, &again));
+}
+
+static const struct key_row {
+    const char *what;
+    const uint8_t *at;
+    size_t len;
+} bad_keys[] = {
+    {"capital letter", BYTES("A\0")},
+    {"no end of the label", BYTES("a")},
+    {"empty label", BYTES("\0")},
+    {"empty label behind another", BYTES("a\0\0")},
+    {"escape of nothing", BYTES("\1")},
+    {"escape of another octet", BYTES("\1\3\0")},
+    {"label of 64", BYTES("aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff1234\0")},
+    {"256 octets", BYTES(D62 "1\0" D62 "1\0" D62 "1\0" D62 "\0")},
+};
+
+static void check_bad_key(void **state)
+{
+    const struct key_row *r = *state;
+    struct name out = make("\1o");
+
+    assert_false(name_from_sort_key(r->at, r->len, &out));
+    assert_int_equal(out.len, 3);
+}
+
+static const struct vlmcs_row { const char *what, *name; bool want; } vlmcs_rows[] = {
+    {"KMS name", "\6_vlmcs\4_tcp\4corp\7example", true},
+    {"KMS name in another case", "\6_VlMcS\4_tCP\4corp\7example", true},
+    {"bare KMS name", "\6_vlmcs\4_tcp", true},
+    {"UDP", "\6_vlmcs\4_udp\4corp", false},
+    {"other service", "\5_ldap\4_tcp\4corp", false},
+    {"first label only", "\6_vlmcs", false},
+    {"looks similar", "\7x_vlmcs\4_tcp\4corp", false},
+    {"not in front", "\1x\6_vlmcs\4_tcp\4corp", false},
+    {"root", "", false},
+};
+
+static void check_vlmcs(void **state)
+{
+    const struct vlmcs_row *r = *state;
+    struct name name = make(r->name);
+
+    assert_int_equal(name_is_vlmcs(&name), r->want);
+}
+
+#define ROWS(rows, check) \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
+        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        cmocka_unit_test(check_hops),       cmocka_unit_test(check_longest),
+        cmocka_unit_test(check_budget),     cmocka_unit_test(check_plain),
+        cmocka_unit_test(check_fold),       cmocka_unit_test(check_parts),
+        cmocka_unit_test(check_join_limit), cmocka_unit_test(check_sort_order),
+        cmocka_unit_test(check_sort_escape), cmocka_unit_test(check_sort_longest),
+    };
+    struct CMUnitTest tests[100];
+    size_t n = ARRAY_LEN(single);
+
+    memcpy(tests, single, sizeof single);
+    ROWS(read_rows, check_read);
+    ROWS(pair_rows, check_pair);
+    ROWS(bad_keys, check_bad_key);
+    ROWS(vlmcs_rows, check_vlmcs);
+    return _cmocka_run_group_tests("name", tests, n, NULL, NULL);
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_present.c -- text and wire form of names, types, rcodes, records, zone
+ * lines.
+ */
+#include "tests/unit/wire/text_message.h"
+
+#include <errno.h>
+
+#include "base/compiler.h"
+#include "wire/present.h"
+
+#define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
+
+static const struct name_row {
+    const char *what, *text;
+    const char *wire;  /* NULL: refused */
+    const char *print; /* NULL: as the text */
+} name_rows[] = {
+    {"absolute", "www.example.", "\3www\7example", "www.example"},
+    {"final dot is added", "www.example", "\3www\7example", NULL},
+    {"root", ".", "", NULL},
+    {"case is kept", "WwW.Example", "\3WwW\7Example", NULL},
+    {"underscore", "_vlmcs._tcp.corp.example", "\6_vlmcs\4_tcp\4corp\7example", NULL},
+    {"asterisk", "*.corp", "\1*\4corp", NULL},
+    {"UTF-8", "b\xc3\xbc" "ro.example", "\5b\xc3\xbcro\7example", "b\\195\\188ro.example"},
+    {"escaped dot", "a\\.b.c", "\3a.b\1c", NULL},
+    {"escaped backslash", "a\\\\.c", "\2a\\\1c", NULL},
+    {"decimal escape of 0", "\\065\\000", NULL, NULL}, /* wire form: see check_name */
+    {"decimal escape of a letter", "\\065b", "\2Ab", "Ab"},
+    {"control octet", "a\\010b", "\3a\nb", NULL},
+    {"quote and semicolon", "a\\\"\\;", "\3a\";", NULL},
+    {"escaped blank", "a\\ b", "\3a b", "a\\032b"},
+    {"empty", "", NULL, NULL},
+    {"leading dot", ".example", NULL, NULL},
+    {"two dots", "a..b", NULL, NULL},
+    {"two dots at the end", "a..", NULL, NULL},
+    {"only dots", "..", NULL, NULL},
+    {"blank", "a b", NULL, NULL},
+    {"line end", "a\n", NULL, NULL},
+    {"escape above 255", "\\256", NULL, NULL},
+    {"half an escape", "\\06", NULL, NULL},
+    {"escape of nothing", "a\\", NULL, NULL},
+    {"label of 63", D60 "123", "?" D60 "123", NULL},
+    {"label of 64", D60 "1234", NULL, NULL},
+    {"255 octets", D60 "123." D60 "123." D60 "123." D60 "1",
+     "?" D60 "123?" D60 "123?" D60 "123=" D60 "1", NULL},
+    {"256 octets", D60 "123." D60 "123." D60 "123." D60 "12", NULL, NULL},
+};
+
+static void check_name(void **state)
+{
+    const struct name_row *r = *state;
+    struct name name = {.len = 77};
+    char text[NAME_TEXT];
+
+    if (r->wire == NULL && strstr(r->text, "\\000") == NULL) {
+        assert_int_equal(name_parse(&name, r->text), -EINVAL);
+        assert_int_equal(name.len, 77);
+        return;
+    }
+    assert_int_equal(name_parse(&name, r->text), 0);
+    if (r->wire != NULL) {
+        struct cursor c = cursor_make(name.at, name.len);
+        struct name again;
+
+        assert_int_equal(name.len, strlen(r->wire) + 1);
+        assert_memory_equal(name.at, r->wire, name.len);
+        name_read(&c, &again);
+        assert_int_equal(again.labels, name.labels);
+        assert_string_equal(name_print(&name, text), r->print != NULL ? r->print : r->text);
+    } else {
+        assert_string_equal(name_print(&name, text), "A\\000");
+    }
+}
+
+/* The longest text: 250 octets that are all escaped. */
+static void check_name_longest(void **state)
+{
+    struct name name = {.len = 255, .labels = 4}, again;
+    char text[NAME_TEXT];
+
+    (void)state;
+    name.at[0] = name.at[64] = name.at[128] = 63;
+    name.at[192] = 61;
+    assert_int_equal(strlen(name_print(&name, text)), 4 * 250 + 3);
+    assert_int_equal(name_parse(&again, text), 0);
+    assert_true(name_equal(&again, &name));
+}
+
+static const struct word_row {
+    const char *what, *text;
+    int value;         /* -1: refused */
+    const char *print;
+} type_rows[] = {
+    {"SRV", "SRV", 33, "SRV"}, {"small letters", "aaaa", 28, "AAAA"}, {"ANY", "ANY", 255, "ANY"},
+    {"HTTPS", "HTTPS", 65, "HTTPS"}, {"number of a known type", "TYPE33", 33, "SRV"},
+    {"number", "type65280", 65280, "TYPE65280"}, {"largest", "TYPE65535", 65535, "TYPE65535"},
+    {"too large", "TYPE65536", -1, NULL}, {"much too large", "TYPE99999999999999999999", -1, NULL},
+    {"no number", "TYPE", -1, NULL}, {"trailing text", "TYPE1x", -1, NULL},
+    {"bare number", "33", -1, NULL}, {"empty", "", -1, NULL}, {"unknown", "SERV", -1, NULL},
+};
+
+static void check_type(void **state)
+{
+    const struct word_row *r = *state;
+    char text[TYPE_TEXT];
+    uint16_t type = 7;
+
+    assert_int_equal(type_parse(&type, r->text), r->value < 0 ? -EINVAL : 0);
+    assert_int_equal(type, r->value < 0 ? 7 : r->value);
+    if (r->value >= 0)
+        assert_string_equal(type_print(type, text), r->print);
+}
+
+/* Names of types, as ldns knows them. */
+static void check_types_of_ldns(void **state)
+{
+    char text[TYPE_TEXT];
+
+    (void)state;
+    for (unsigned type = 1; type < 65536; type++) {
+        const ldns_rr_descriptor *d = ldns_rr_descript((uint16_t)type);
+
+        type_print((uint16_t)type, text);
+        if (d->_name != NULL && strncmp(d->_name, "TYPE", 4) != 0 &&
+            strncmp(text, "TYPE", 4) != 0)
+            assert_string_equal(text, d->_name);
+    }
+}
+
+static void check_rcodes(void **state)
+{
+    char text[TYPE_TEXT];
+    uint16_t rcode;
+
+    (void)state;
+    assert_string_equal(rcode_print(3, text), "NXDOMAIN");
+    assert_string_equal(rcode_print(16, text), "BADVERS");
+    assert_string_equal(rcode_print(4095, text), "RCODE4095");
+    assert_int_equal(rcode_parse(&rcode, "servfail"), 0);
+    assert_int_equal(rcode, 2);
+    assert_int_equal(rcode_parse(&rcode, "RCODE17"), 0);
+    assert_int_equal(rcode, 17);
+    assert_int_equal(rcode_parse(&rcode, "OK"), -EINVAL);
+    assert_string_equal(class_print(1, text), "IN");
+    assert_string_equal(class_print(65535, text), "CLASS65535");
+}
+
+static const struct print_row { const char *what, *records, *want; } print_rows[] = {
+    {"A", "an a.example. 60 IN A 192.0.2.1", "a.example.\t60\tIN\tA\t192.0.2.1"},
+    {"SRV", "an _x._tcp.a. 60 IN SRV 0 1 1688 kms.a.", "_x._tcp.a.\t60\tIN\tSRV\t0 1 1688 kms.a."},
+    {"compressed names", "an a.example. 60 IN SOA ns.a.example. h.a.example. 1 2 3 4 5",
+     "a.example.\t60\tIN\tSOA\tns.a.example. h.a.example. 1 2 3 4 5"},
+    {"TXT", "an a. 60 IN TXT \"x y\" \"z\"", "a.\t60\tIN\tTXT\t\"x y\" \"z\""},
+    {"unknown type", "an a. 60 IN TYPE65280 \\# 3 c00c00", "a.\t60\tIN\tTYPE65280\t\\# 3 c00c00"},
+    {"no data", "an a. 60 IN TYPE65280 \\# 0", "a.\t60\tIN\tTYPE65280\t\\# 0"},
+    {"unknown class", "an a. 60 CLASS300 A 192.0.2.1", "a.\t60\tCLASS300\tA\t\\# 4 c0000201"},
+};
+
+static void check_print(void **state)
+{
+    const struct print_row *r = *state;
+    static uint8_t wire[TEXT_MESSAGE_MAX];
+    size_t len = text_to_wire(wire, DNS_QR, "example. A", r->records, true);
+    char text[200];
+    struct rr_walk w;
+    struct rr rr;
+
+    rr_walk_image(&w, wire, len);
+    assert_true(rr_walk_next(&w, &rr));
+    assert_true(rr_print(wire, len, &rr, text, sizeof text));
+    assert_string_equal(text, r->want);
+    assert_true(rr_print(wire, len, &rr, text, strlen(r->want) + 1));
+    assert_string_equal(text, r->want);
+    assert_false(rr_print(wire, len, &rr, text, strlen(r->want)));
+    assert_false(rr_print(wire, len, &rr, text, 0));
+}
+
+/* 20,000 empty strings: ldns would take 380 MB for them. */
+static void check_print_strings(void **state)
+{
+    static uint8_t wire[DNS_HEADER + 5 + 11 + 20000];
+    static char text[100000];
+    static const uint8_t head[] = "\0\0\x80\0\0\1\0\1\0\0\0\0\0\0\x10\0\1\0\0\x10\0\1\0\0\0\5\x4e\x20";
+    struct rr_walk w;
+    struct rr rr;
+
+    (void)state;
+    memcpy(wire, head, sizeof head - 1);
+    rr_walk_image(&w, wire, sizeof wire);
+    assert_true(rr_walk_next(&w, &rr));
+    assert_true(rr_print(wire, sizeof wire, &rr, text, sizeof text));
+    assert_memory_equal(text, ".\t5\tIN\tTXT\t\\# 20000 0000", 24);
+}
+
+/* Lines of one file, one after the other. */
+static const struct line_row {
+    const char *what, *line;
+    int want;
+    const char *owner;
+    uint16_t type;
+    uint32_t ttl;
+    const char *rdata; /* hex */
+} line_rows[] = {
+    {"empty", "", 1, NULL, 0, 0, NULL},
+    {"comment", "  ; text ( \"", 1, NULL, 0, 0, NULL},
+    {"blank line", " \t\r\n", 1, NULL, 0, 0, NULL},
+    {"no owner yet", "  A 192.0.2.1", -EINVAL, NULL, 0, 0, NULL},
+    {"absolute owner", "a.example. 60 IN A 192.0.2.1\n", 0, "a.example", 1, 60, "c0000201"},
+    {"owner of the line before", "\tIN TXT \"x;y\" ; z", 0, "a.example", 16, 3600, "03783b79"},
+    {"$TTL", "$TTL 5m", 1, NULL, 0, 0, NULL},
+    {"TTL of $TTL", "b.example. A 192.0.2.2", 0, "b.example", 1, 300, "c0000202"},
+    {"$ORIGIN", "$ORIGIN corp.example. ; here", 1, NULL, 0, 0, NULL},
+    {"relative owner and data", "_vlmcs._tcp 600 IN SRV 0 0 1688 kms", 0,
+     "_vlmcs._tcp.corp.example", 33, 600, "000000000698" "036b6d7304636f7270076578616d706c6500"},
+    {"at sign", "@ NS ns.other.", 0, "corp.example", 2, 300, "026e73056f7468657200"},
+    {"relative $ORIGIN", "$ORIGIN sub", 1, NULL, 0, 0, NULL},
+    {"below it", "x A 192.0.2.3", 0, "x.sub.corp.example", 1, 300, "c0000203"},
+    {"parentheses on one line", "x SOA a. b. ( 1 2 3 4 5 ) ; c", 0, "x.sub.corp.example", 6, 300,
+     "016100" "016200" "0000000100000002000000030000000400000005"},
+    {"generic form", "x TYPE65280 \\# 2 c00c", 0, "x.sub.corp.example", 65280, 300, "c00c"},
+    {"parenthesis left open", "x SOA a. b. ( 1 2", -EINVAL, NULL, 0, 0, NULL},
+    {"parenthesis closed only", "3 4 5 )", -EINVAL, NULL, 0, 0, NULL},
+    {"quote left open", "x TXT \"abc", -EINVAL, NULL, 0, 0, NULL},
+    {"$INCLUDE", "$INCLUDE /etc/passwd", -EINVAL, NULL, 0, 0, NULL},
+    {"$TTL without a number", "$TTL soon", -EINVAL, NULL, 0, 0, NULL},
+    {"$TTL alone", "$TTL", -EINVAL, NULL, 0, 0, NULL},
+    {"$ORIGIN alone", "$ORIGIN", -EINVAL, NULL, 0, 0, NULL},
+    {"not a record", "what is this", -EINVAL, NULL, 0, 0, NULL},
+    {"address is none", "x A 192.0.2.300", -EINVAL, NULL, 0, 0, NULL},
+    {"data missing", "x SRV 0 0", -EINVAL, NULL, 0, 0, NULL},
+    {"generic form that lies about its type", "x SRV \\# 2 0000", -EINVAL, NULL, 0, 0, NULL},
+    {"the state outlives faults", " A 192.0.2.4", 0, "x.sub.corp.example", 1, 300, "c0000204"},
+};
+
+static struct zone_state zone; /* of the rows, in order */
+
+static void check_line(void **state)
+{
+    const struct line_row *r = *state;
+    static uint8_t rdata[65535];
+    char text[NAME_TEXT], hex[200] = "";
+    struct name owner;
+    uint16_t type, class;
+    uint32_t ttl;
+    size_t len;
+    const char *why;
+    int rc = zone_line_parse(&zone, r->line, &owner, &type, &class, &ttl, rdata, &len, &why);
+
+    assert_int_equal(rc, r->want);
+    if (rc < 0)
+        assert_non_null(why);
+    if (rc != 0)
+        return;
+    assert_string_equal(name_print(&owner, text), r->owner);
+    assert_int_equal(type, r->type);
+    assert_int_equal(class, CLASS_IN);
+    assert_int_equal(ttl, r->ttl);
+    for (size_t i = 0; i < len; i++)
+        snprintf(hex + 2 * i, 3, "%02x", rdata[i]);
+    assert_string_equal(hex, r->rdata);
+}
+
+static void check_line_long(void **state)
+{
+    static uint8_t rdata[65535];
+    static char line[100000];
+    struct zone_state z = {.ttl = 1};
+    struct name owner;
+    uint16_t type, class;
+    uint32_t ttl;
+    size_t len;
+    const char *why = NULL;
+
+    (void)state;
+    memset(line, 'a', sizeof line - 1);
+    assert_int_equal(zone_line_parse(&z, line, &owner, &type, &class, &ttl, rdata, &len, &why),
+                     -EINVAL);
+    assert_non_null(strstr(why, "longer"));
+}
+
+#define ROWS(rows, check) \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
+        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        cmocka_unit_test(check_name_longest),  cmocka_unit_test(check_types_of_ldns),
+        cmocka_unit_test(check_rcodes),        cmocka_unit_test(check_print_strings),
+        cmocka_unit_test(check_line_long),
+    };
+    struct CMUnitTest tests[100];
+    size_t n = ARRAY_LEN(single);
+
+    memcpy(tests, single, sizeof single);
+    ROWS(name_rows, check_name);
+    ROWS(type_rows, check_type);
+    ROWS(print_rows, check_print);
+    ROWS(line_rows, check_line);
+    return _cmocka_run_group_tests("present", tests, n, NULL, NULL);
+}

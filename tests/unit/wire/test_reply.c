@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_reply.c -- queries to servers and replies to clients, read back by ldns.
+ */
+#include "tests/unit/wire/text_message.h"
+
+#include "base/compiler.h"
+#include "wire/present.h"
+#include "wire/reply.h"
+#include "wire/rr.h"
+
+/* The query of a client, in its own case. */
+struct client {
+    struct message query;
+    uint8_t question[NAME_MAX_WIRE + 4];
+    struct reply_dress dress;
+};
+
+static void client_make(struct client *c, const char *name, uint16_t type, uint16_t flags,
+                        bool edns, bool do_bit)
+{
+    struct message *m = &c->query;
+
+    memset(c, 0, sizeof *c);
+    assert_int_equal(name_parse(&m->qname, name), 0);
+    memcpy(c->question, m->qname.at, m->qname.len);
+    memcpy(c->question + m->qname.len, (uint8_t[]){(uint8_t)(type >> 8), (uint8_t)type, 0, 1}, 4);
+    name_fold(&m->qname);
+    m->id = 0xabcd;
+    m->flags = flags;
+    m->qtype = type;
+    m->qclass = CLASS_IN;
+    m->question_len = (uint16_t)(m->qname.len + 4);
+    m->edns.present = edns;
+    m->edns.do_bit = do_bit;
+    c->dress = (struct reply_dress){.query = m, .question = c->question, .limit = 1232,
+                                    .ede = EDE_NONE};
+}
+
+/* What a reply looks like to ldns. */
+struct seen {
+    ldns_pkt *pkt;
+    struct message m;
+    char text[8000];
+};
+
+static void see(struct seen *s, const uint8_t *wire, size_t len)
+{
+    assert_int_not_equal(len, 0);
+    assert_int_equal(ldns_wire2pkt(&s->pkt, wire, len), LDNS_STATUS_OK);
+    assert_int_equal(message_read_reply(&s->m, wire, len), 0);
+    wire_to_text(wire, len, s->text, sizeof s->text);
+    ldns_pkt_free(s->pkt);
+}
+
+static const char *const small = "an www.example. 60 IN A 192.0.2.1\n";
+static const char *const with_additional =
+    "an www.example. 60 IN SRV 0 0 1688 kms.example.\nar kms.example. 60 IN A 192.0.2.1\n"
+    "ar kms.example. 60 IN AAAA 2001:db8::1\n";
+static const char *const without_additional = "an www.example. 60 IN SRV 0 0 1688 kms.example.\n";
+
+/* header 12, question 17 */
+enum { SMALL_LEN = 29 + 16, SRV_LEN = 29 + 31, ADDITIONAL_LEN = SRV_LEN + 20 + 28 };
+
+static const struct image_row {
+    const char *what;
+    const char *records;
+    uint16_t image_flags, query_flags;
+    size_t limit;
+    bool edns, do_bit, ad;
+    int ede;
+    const char *ede_text;
+    uint16_t keepalive;
+    /* what is wanted */
+    const char *sent;
+    uint16_t flags;
+    size_t opt_len;
+} image_rows[] = {
+    {"without EDNS", small, DNS_AA, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0,
+     small, DNS_QR | DNS_RD | DNS_RA, 0},
+    {"RD and CD come from the query", small, DNS_RD | DNS_AA, DNS_CD, 512, false, false, false,
+     EDE_NONE, NULL, 0, small, DNS_QR | DNS_CD | DNS_RA, 0},
+    {"rcode stays", "", RCODE_NXDOMAIN, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0,
+     "", DNS_QR | DNS_RD | DNS_RA | RCODE_NXDOMAIN, 0},
+    {"EDNS", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11},
+    {"DO is repeated", small, 0, DNS_RD, 512, true, true, false, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11},
+    {"AD is not given when the client may not have it", small, DNS_AD, DNS_RD, 512, true, false,
+     false, EDE_NONE, NULL, 0, small, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"AD is given", small, DNS_AD, DNS_RD, 512, true, false, true, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA | DNS_AD, 11},
+    {"AD is not made up", small, 0, DNS_RD, 512, true, false, true, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11},
+    {"EDE", small, 0, DNS_RD, 512, true, false, false, EDE_FORGED, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11 + 6},
+    {"EDE 0", small, 0, DNS_RD, 512, true, false, false, EDE_OTHER, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11 + 6},
+    {"EDE with text", small, 0, DNS_RD, 512, true, false, false, EDE_FORGED, "rule x", 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11 + 12},
+    {"no EDE without EDNS", small, 0, DNS_RD, 512, false, false, false, EDE_FORGED, "rule x", 0,
+     small, DNS_QR | DNS_RD | DNS_RA, 0},
+    {"keepalive", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 100, small,
+     DNS_QR | DNS_RD | DNS_RA, 11 + 6},
+    {"EDE text goes first", small, 0, DNS_RD, SMALL_LEN + 11 + 11, true, false, false, EDE_FORGED,
+     "rule x", 0, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
+    {"then the EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 5, true, false, false, EDE_FORGED, "rule x",
+     0, small, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"keepalive outlives EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 6, true, false, false, EDE_FORGED,
+     "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
+    {"fits to the octet", small, 0, DNS_RD, SMALL_LEN + 11, true, false, false, EDE_FORGED, "rule x",
+     100, small, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"truncated", small, DNS_AD, DNS_RD, SMALL_LEN + 10, true, false, true, EDE_NONE, NULL, 0, "",
+     DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11},
+    {"truncated without EDNS", small, 0, DNS_RD, SMALL_LEN - 1, false, false, false, EDE_NONE, NULL,
+     0, "", DNS_QR | DNS_RD | DNS_RA | DNS_TC, 0},
+    {"truncated, with room for an EDE", small, 0, DNS_RD, SMALL_LEN + 10, true, false, false,
+     EDE_FORGED, NULL, 0, "", DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11 + 6},
+    {"with additional", with_additional, 0, DNS_RD, ADDITIONAL_LEN + 11, true, false, false,
+     EDE_NONE, NULL, 0, with_additional, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"additional goes without TC", with_additional, 0, DNS_RD, ADDITIONAL_LEN + 10, true, false,
+     false, EDE_NONE, NULL, 0, without_additional, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"additional stays, and the EDE goes", with_additional, 0, DNS_RD, ADDITIONAL_LEN + 11, true,
+     false, false, EDE_FORGED, NULL, 0, with_additional, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"additional goes, and TC", with_additional, 0, DNS_RD, SRV_LEN + 10, true, false, false,
+     EDE_NONE, NULL, 0, "", DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11},
+};
+
+static void check_sent(const struct image_row *r, bool in_place)
+{
+    static uint8_t image[DNS_MAX_MESSAGE], out[DNS_MAX_MESSAGE];
+    char question[40];
+    struct client c;
+    struct seen s;
+    size_t len, n;
+    bool srv = strstr(r->records, "SRV") != NULL;
+
+    client_make(&c, "wWw.Example", srv ? TYPE_SRV : TYPE_A, r->query_flags, r->edns, r->do_bit);
+    snprintf(question, sizeof question, "www.example. %s", srv ? "SRV" : "A");
+    len = text_to_wire(image, (uint16_t)(DNS_QR | r->image_flags), question, r->records, true);
+    c.dress.limit = r->limit;
+    c.dress.ad = r->ad;
+    c.dress.ede = r->ede;
+    c.dress.ede_text = r->ede_text;
+    c.dress.keepalive = r->keepalive;
+    n = reply_from_image(&c.dress, image, len, in_place ? image : out, sizeof out);
+    assert_in_range(n, 1, r->limit);
+    see(&s, in_place ? image : out, n);
+    assert_int_equal(strcasecmp(s.text, r->sent), 0);
+    assert_int_equal(s.m.id, 0xabcd);
+    assert_int_equal(s.m.flags, r->flags);
+    assert_int_equal(s.m.opt_len, r->opt_len);
+    assert_int_equal(s.m.edns.do_bit, r->do_bit);
+    assert_int_equal(s.m.edns.size, r->edns ? DNS_UDP_EDNS : 0);
+    assert_memory_equal((in_place ? image : out) + DNS_HEADER, "\3wWw\7Example", 13);
+}
+
+static void check_image(void **state)
+{
+    check_sent(*state, false);
+    check_sent(*state, true);
+}
+
+static void check_no_room(void **state)
+{
+    static uint8_t image[DNS_MAX_MESSAGE], out[DNS_MAX_MESSAGE];
+    size_t len = text_to_wire(image, DNS_QR, "www.example. A", small, true);
+    struct client c;
+
+    (void)state;
+    client_make(&c, "www.example", TYPE_A, 0, true, false);
+    c.dress.limit = 512;
+    assert_int_equal(reply_from_image(&c.dress, image, len, out, 29 + 10), 0);
+    assert_int_equal(reply_from_image(&c.dress, image, len, out, 29 + 11), 29 + 11);
+    assert_int_equal(reply_from_image(&c.dress, image, 20, out, sizeof out), 0);
+    assert_int_equal(reply_empty(&c.dress, 0, 0, out, 29 + 10), 0);
+}
+
+/* The options as octets. */
+static void check_options(void **state)
+{
+    static uint8_t out[DNS_MAX_MESSAGE];
+    struct client c;
+    size_t n;
+
+    (void)state;
+    client_make(&c, "a", TYPE_A, 0, true, true);
+    c.dress.ede = EDE_SYNTHESIZED;
+    c.dress.ede_text = "ab";
+    c.dress.keepalive = 0x1234;
+    n = reply_empty(&c.dress, RCODE_BADVERS, 0, out, sizeof out);
+    assert_int_equal(n, DNS_HEADER + 7 + 11 + 6 + 8);
+    assert_memory_equal(out + DNS_HEADER + 7,
+                        "\0\0\x29\x04\xd0\1\0\x80\0\0\x0e\0\x0b\0\2\x12\x34\0\x0f\0\4\0\x1d" "ab",
+                        n - DNS_HEADER - 7);
+}
+
+static const struct empty_row {
+    const char *what;
+    uint16_t rcode, flags, query_flags;
+    bool edns, ad, question;
+    uint16_t want_flags, want_rcode;
+} empty_rows[] = {
+    {"SERVFAIL", RCODE_SERVFAIL, 0, DNS_RD, true, false, true, DNS_QR | DNS_RD | DNS_RA | 2, 2},
+    {"NODATA", RCODE_NOERROR, 0, DNS_RD | DNS_CD, false, false, true,
+     DNS_QR | DNS_RD | DNS_RA | DNS_CD, 0},
+    {"truncated", RCODE_NOERROR, DNS_TC, 0, true, false, true, DNS_QR | DNS_RA | DNS_TC, 0},
+    {"authoritative", RCODE_NXDOMAIN, DNS_AA, 0, true, false, true, DNS_QR | DNS_RA | DNS_AA | 3, 3},
+    {"AD only where it may be", RCODE_NOERROR, DNS_AD, 0, true, false, true, DNS_QR | DNS_RA, 0},
+    {"AD", RCODE_NOERROR, DNS_AD, 0, true, true, true, DNS_QR | DNS_RA | DNS_AD, 0},
+    {"other flags are not taken", RCODE_NOERROR, DNS_Z | DNS_RD, 0, true, true, true,
+     DNS_QR | DNS_RA, 0},
+    {"BADVERS", RCODE_BADVERS, 0, 0, true, false, true, DNS_QR | DNS_RA, 16},
+    {"an extended rcode without EDNS", RCODE_BADVERS, 0, 0, false, false, true, DNS_QR | DNS_RA | 2,
+     2},
+    {"UPDATE: no RA", RCODE_REFUSED, 0, OPCODE_UPDATE << 11, false, false, true,
+     DNS_QR | OPCODE_UPDATE << 11 | 5, 5},
+};
+
+static void check_empty(void **state)
+{
+    const struct empty_row *r = *state;
+    uint8_t out[512];
+    struct client c;
+    struct seen s;
+    size_t n;
+
+    client_make(&c, "wWw.Example", TYPE_A, r->query_flags, r->edns, false);
+    c.query.opcode = (uint8_t)(r->query_flags >> 11 & 15);
+    c.dress.ad = r->ad;
+    n = reply_empty(&c.dress, r->rcode, r->flags, out, sizeof out);
+    see(&s, out, n);
+    assert_string_equal(s.text, "");
+    assert_int_equal(s.m.flags, r->want_flags);
+    assert_int_equal(s.m.rcode, r->want_rcode);
+    assert_int_equal(s.m.edns.present, r->edns);
+    assert_memory_equal(out + DNS_HEADER, c.question, c.query.question_len);
+}
+
+static void check_without_question(void **state)
+{
+    uint8_t out[512];
+    struct client c;
+
+    (void)state;
+    client_make(&c, "www.example", TYPE_A, DNS_RD, false, false);
+    c.query.question_len = 0;
+    assert_int_equal(reply_empty(&c.dress, RCODE_FORMERR, 0, out, sizeof out), DNS_HEADER);
+    assert_memory_equal(out, "\xab\xcd\x81\x81\0\0\0\0\0\0\0\0", DNS_HEADER);
+}
+
+/* An image by hand: ANY answered with another type, in the case of the client. */
+static void check_by_hand(void **state)
+{
+    uint8_t image[512], out[512];
+    struct writer w = writer_make(image, sizeof image);
+    struct client c;
+    struct seen s;
+
+    (void)state;
+    client_make(&c, "A.example", TYPE_ANY, DNS_RD, true, false);
+    image_begin(&w, &c.query, RCODE_NOERROR);
+    writer_bytes(&w, "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1", 16);
+    image_end(&w, 1, 0, 0);
+    assert_false(w.full);
+    see(&s, out, reply_from_image(&c.dress, image, w.len, out, sizeof out));
+    assert_string_equal(s.text, "an A.example. 5 IN A 127.0.0.1\n");
+    assert_int_equal(s.m.qtype, TYPE_ANY);
+}
+
+static const struct query_row {
+    const char *what;
+    bool cd, ad, do_bit, edns;
+    const char *hex; /* behind the ID */
+} query_rows[] = {
+    {"plain", false, false, false, false, "01000001000000000000" "0141036e65740000210001"},
+    {"CD and AD", true, true, false, false, "01300001000000000000" "0141036e65740000210001"},
+    {"EDNS", false, false, false, true,
+     "01000001000000000001" "0141036e65740000210001" "00002904d0000000000000"},
+    {"DO", true, false, true, true,
+     "01100001000000000001" "0141036e65740000210001" "00002904d0000080000000"},
+};
+
+static void check_query(void **state)
+{
+    const struct query_row *r = *state;
+    struct query_build q = {.id = 0x7777, .qtype = TYPE_SRV, .qclass = CLASS_IN, .cd = r->cd,
+                            .ad = r->ad, .do_bit = r->do_bit, .edns = r->edns};
+    struct message m;
+    struct name name;
+    uint8_t out[512];
+    char hex[200];
+    size_t n;
+
+    assert_int_equal(name_parse(&name, "A.net"), 0);
+    q.qname = &name;
+    n = query_build(&q, out, sizeof out);
+    assert_int_equal(out[0] << 8 | out[1], 0x7777);
+    for (size_t i = 2; i < n; i++)
+        snprintf(hex + 2 * (i - 2), 3, "%02x", out[i]);
+    assert_string_equal(hex, r->hex);
+    assert_int_equal(message_read_query(&m, out, n), MESSAGE_OK);
+    assert_int_equal(query_build(&q, out, n), n);
+    assert_int_equal(query_build(&q, out, n - 1), 0);
+}
+
+#define ROWS(rows, check) \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
+        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        cmocka_unit_test(check_no_room),
+        cmocka_unit_test(check_options),
+        cmocka_unit_test(check_without_question),
+        cmocka_unit_test(check_by_hand),
+    };
+    struct CMUnitTest tests[60];
+    size_t n = ARRAY_LEN(single);
+
+    memcpy(tests, single, sizeof single);
+    ROWS(image_rows, check_image);
+    ROWS(empty_rows, check_empty);
+    ROWS(query_rows, check_query);
+    return _cmocka_run_group_tests("reply", tests, n, NULL, NULL);
+}

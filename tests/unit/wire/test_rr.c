@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_rr.c -- replies are read, cut to their question, and aged.
+ *
+ * Each row of a reply is tried with and without compression, made by ldns, and
+ * the image is read back by ldns.
+ */
+#include "tests/unit/wire/text_message.h"
+
+#include <errno.h>
+
+#include "base/compiler.h"
+#include "wire/present.h"
+#include "wire/rr.h"
+
+enum { SOA = 1, SIG = 2, CNAME = 4, NOCACHE = 8, AA = DNS_AA, AD = DNS_AD };
+
+#define SOA_LINE "ns example. 300 IN SOA ns.example. h.example. 1 7200 900 86400 60\n"
+#define SIG_OF(type) " 300 IN RRSIG " type " 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
+#define NSEC_LINE "ns v.example. 60 IN NSEC x.example. A\n"
+
+static const struct reply_row {
+    const char *what, *question;
+    uint16_t flags; /* with the rcode; QR is added */
+    const char *records;
+    const char *kept; /* NULL: all; "-": not to be used */
+    enum reply_kind kind;
+    unsigned facts;   /* SOA SIG CNAME NOCACHE */
+    uint32_t ttl;
+    uint16_t n_answer;
+    const char *end;  /* NULL: QNAME */
+} rows[] = {
+    {"an address", "www.example. A", 0, "an www.example. 60 IN A 192.0.2.1\n", NULL, REPLY_POSITIVE,
+     0, 60, 1, NULL},
+    {"two addresses", "www.example. A", 0,
+     "an www.example. 60 IN A 192.0.2.1\nan www.example. 60 IN A 192.0.2.2\n", NULL, REPLY_POSITIVE,
+     0, 60, 2, NULL},
+    {"TTLs of a set become the smallest", "www.example. A", 0,
+     "an www.example. 60 IN A 192.0.2.1\nan www.example. 50 IN A 192.0.2.2\n",
+     "an www.example. 50 IN A 192.0.2.1\nan www.example. 50 IN A 192.0.2.2\n", REPLY_POSITIVE,
+     0, 50, 2, NULL},
+    {"case of the reply does not matter", "www.example. A", 0,
+     "an wWw.eXamPle. 60 IN A 192.0.2.1\n", "an www.example. 60 IN A 192.0.2.1\n", REPLY_POSITIVE,
+     0, 60, 1, NULL},
+    {"capitals of the question come back in other owners", "www.eXample. A", 0, SOA_LINE, NULL,
+     REPLY_NODATA, SOA, 60, 0, NULL},
+    {"capitals in data stay", "www.example. PTR", 0, "an www.example. 60 IN PTR Host.Other.\n", NULL,
+     REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"chain", "www.example. A", 0,
+     "an www.example. 60 IN CNAME web.example.net.\nan web.example.net. 20 IN A 192.0.2.1\n", NULL,
+     REPLY_POSITIVE, CNAME, 20, 1, "web.example.net."},
+    {"chain in another order", "www.example. A", 0,
+     "an web.net. 20 IN A 192.0.2.1\nan b.net. 30 IN CNAME web.net.\n"
+     "an www.example. 60 IN CNAME b.net.\n", NULL, REPLY_POSITIVE, CNAME, 20, 1, "web.net."},
+    {"chain to nothing, with SOA", "www.example. A", 0,
+     "an www.example. 60 IN CNAME no.net.\nns net. 90 IN SOA a.net. h.net. 1 2 3 4 70\n", NULL,
+     REPLY_NODATA, CNAME | SOA, 60, 0, "no.net."},
+    {"chain to nothing, without SOA", "www.example. A", 0,
+     "an www.example. 60 IN CNAME no.net.\n", NULL, REPLY_NODATA, CNAME | NOCACHE, 0, 0, "no.net."},
+    {"chain, SOA of the first zone only", "www.example. A", 0,
+     "an www.example. 60 IN CNAME no.net.\n" SOA_LINE, NULL, REPLY_NODATA, CNAME | NOCACHE, 0, 0,
+     "no.net."},
+    {"chain to NXDOMAIN", "www.example. A", RCODE_NXDOMAIN,
+     "an www.example. 60 IN CNAME no.net.\nns net. 90 IN SOA a.net. h.net. 1 2 3 4 70\n", NULL,
+     REPLY_NXDOMAIN, CNAME | SOA, 60, 0, "no.net."},
+    {"loop of one", "a.example. A", 0, "an a.example. 60 IN CNAME a.example.\n", "-", 0, 0, 0, 0,
+     NULL},
+    {"loop of two", "a.example. A", 0,
+     "an a.example. 60 IN CNAME b.example.\nan b.example. 60 IN CNAME a.example.\n", "-", 0, 0, 0,
+     0, NULL},
+    {"chain of 11", "a0. A", 0,
+     "an a0. 1 IN CNAME a1.\nan a1. 1 IN CNAME a2.\nan a2. 1 IN CNAME a3.\nan a3. 1 IN CNAME a4.\n"
+     "an a4. 1 IN CNAME a5.\nan a5. 1 IN CNAME a6.\nan a6. 1 IN CNAME a7.\nan a7. 1 IN CNAME a8.\n"
+     "an a8. 1 IN CNAME a9.\nan a9. 1 IN CNAME b0.\nan b0. 1 IN CNAME b1.\n"
+     "an b1. 1 IN A 192.0.2.1\n", NULL, REPLY_POSITIVE, CNAME, 1, 1, "b1."},
+    {"chain of 12", "a0. A", 0,
+     "an a0. 1 IN CNAME a1.\nan a1. 1 IN CNAME a2.\nan a2. 1 IN CNAME a3.\nan a3. 1 IN CNAME a4.\n"
+     "an a4. 1 IN CNAME a5.\nan a5. 1 IN CNAME a6.\nan a6. 1 IN CNAME a7.\nan a7. 1 IN CNAME a8.\n"
+     "an a8. 1 IN CNAME a9.\nan a9. 1 IN CNAME b0.\nan b0. 1 IN CNAME b1.\nan b1. 1 IN CNAME b2.\n"
+     "an b2. 1 IN A 192.0.2.1\n", "-", 0, 0, 0, 0, NULL},
+    {"second CNAME at one name goes", "www.example. A", 0,
+     "an www.example. 60 IN CNAME a.net.\nan www.example. 60 IN CNAME b.net.\n"
+     "an a.net. 20 IN A 192.0.2.1\n",
+     "an www.example. 60 IN CNAME a.net.\nan a.net. 20 IN A 192.0.2.1\n", REPLY_POSITIVE, CNAME, 20,
+     1, "a.net."},
+    {"QTYPE CNAME: no chain", "www.example. CNAME", 0,
+     "an www.example. 60 IN CNAME a.net.\nan a.net. 20 IN CNAME b.net.\n",
+     "an www.example. 60 IN CNAME a.net.\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"ANY: everything at the name, no chain", "www.example. TYPE255", 0,
+     "an www.example. 60 IN CNAME a.net.\nan www.example. 20 IN TXT \"x\"\n"
+     "an a.net. 5 IN A 192.0.2.1\n",
+     "an www.example. 60 IN CNAME a.net.\nan www.example. 20 IN TXT \"x\"\n", REPLY_POSITIVE, 0, 20,
+     2, NULL},
+    {"DNAME above the chain", "a.old.example. A", 0,
+     "an old.example. 60 IN DNAME new.example.\nan a.old.example. 60 IN CNAME a.new.example.\n"
+     "an a.new.example. 5 IN A 192.0.2.9\n", NULL, REPLY_POSITIVE, CNAME, 5, 1, "a.new.example."},
+    {"DNAME elsewhere goes", "a.old.example. A", 0,
+     "an bank.example. 60 IN DNAME evil.example.\nan a.old.example. 60 IN A 192.0.2.9\n",
+     "an a.old.example. 60 IN A 192.0.2.9\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"records of another name in the answer go", "www.example. A", 0,
+     "an www.example. 60 IN A 192.0.2.1\nan www.bank.example. 6 IN A 192.0.2.66\n",
+     "an www.example. 60 IN A 192.0.2.1\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"records of another type in the answer go", "www.example. A", 0,
+     "an www.example. 60 IN A 192.0.2.1\nan www.example. 6 IN TXT \"x\"\n",
+     "an www.example. 60 IN A 192.0.2.1\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"records of another class go", "www.example. TXT", 0,
+     "an www.example. 6 CH TXT \"x\"\n" SOA_LINE, SOA_LINE, REPLY_NODATA, SOA, 60, 0, NULL},
+    {"authority of another zone goes, with its address", "www.example. A", 0,
+     "an www.example. 60 IN A 192.0.2.1\nns com. 60 IN NS ns.evil.\nar ns.evil. 6 IN A 192.0.2.66\n",
+     "an www.example. 60 IN A 192.0.2.1\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"NS of the zone and its address stay", "www.example. A", 0,
+     "an www.example. 60 IN A 192.0.2.1\nns example. 60 IN NS ns.example.\n"
+     "ar ns.example. 6 IN A 192.0.2.66\n", NULL, REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"address that nobody names goes", "example. MX", 0,
+     "an example. 60 IN MX 10 mx.example.\nar mx.example. 6 IN A 192.0.2.3\n"
+     "ar mx.example. 6 IN AAAA 2001:db8::3\nar www.example. 6 IN A 192.0.2.66\n",
+     "an example. 60 IN MX 10 mx.example.\nar mx.example. 6 IN A 192.0.2.3\n"
+     "ar mx.example. 6 IN AAAA 2001:db8::3\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"other types in additional go", "_s._tcp.example. SRV", 0,
+     "an _s._tcp.example. 60 IN SRV 0 1 1688 kms.example.\nar kms.example. 6 IN TXT \"x\"\n"
+     "ar kms.example. 6 IN A 192.0.2.3\n",
+     "an _s._tcp.example. 60 IN SRV 0 1 1688 kms.example.\nar kms.example. 6 IN A 192.0.2.3\n",
+     REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"other records in authority go", "www.example. A", RCODE_NXDOMAIN,
+     SOA_LINE "ns example. 5 IN TXT \"x\"\n", SOA_LINE, REPLY_NXDOMAIN, SOA, 60, 0, NULL},
+    {"NXDOMAIN", "no.example. A", RCODE_NXDOMAIN, SOA_LINE, NULL, REPLY_NXDOMAIN, SOA, 60, 0, NULL},
+    {"NXDOMAIN, TTL of the SOA below its MINIMUM", "no.example. A", RCODE_NXDOMAIN,
+     "ns example. 7 IN SOA ns.example. h.example. 1 7200 900 86400 60\n", NULL, REPLY_NXDOMAIN, SOA,
+     7, 0, NULL},
+    {"NXDOMAIN without SOA", "no.example. A", RCODE_NXDOMAIN, "", NULL, REPLY_NXDOMAIN, 0, 0, 0,
+     NULL},
+    {"NXDOMAIN with a SOA from elsewhere", "no.example. A", RCODE_NXDOMAIN,
+     "ns com. 7 IN SOA ns.com. h.com. 1 2 3 4 5\n", "", REPLY_NXDOMAIN, 0, 0, 0, NULL},
+    {"NXDOMAIN with a SOA from below", "example. A", RCODE_NXDOMAIN,
+     "ns no.example. 7 IN SOA ns.com. h.com. 1 2 3 4 5\n", "", REPLY_NXDOMAIN, 0, 0, 0, NULL},
+    {"NXDOMAIN with an answer is not kept", "no.example. A", RCODE_NXDOMAIN,
+     "an no.example. 60 IN A 192.0.2.1\n", NULL, REPLY_NXDOMAIN, NOCACHE, 60, 1, NULL},
+    {"NODATA", "www.example. SRV", 0, SOA_LINE, NULL, REPLY_NODATA, SOA, 60, 0, NULL},
+    {"NODATA without SOA", "www.example. SRV", 0, "", NULL, REPLY_NODATA, 0, 0, 0, NULL},
+    {"NODATA, SOA of the root", "www.example. SRV", 0,
+     "ns . 7 IN SOA ns.com. h.com. 1 2 3 4 50\n", NULL, REPLY_NODATA, SOA, 7, 0, NULL},
+    {"signed NXDOMAIN", "w.example. A", RCODE_NXDOMAIN,
+     SOA_LINE "ns example." SIG_OF("SOA") NSEC_LINE "ns v.example." SIG_OF("NSEC"), NULL,
+     REPLY_NXDOMAIN, SOA | SIG, 60, 0, NULL},
+    {"NSEC of another zone goes", "w.example. A", RCODE_NXDOMAIN,
+     SOA_LINE "ns v.com. 60 IN NSEC x.com. A\n", SOA_LINE, REPLY_NXDOMAIN, SOA, 60, 0, NULL},
+    {"signed wildcard answer keeps its NSEC", "w.example. A", 0,
+     "an w.example. 60 IN A 192.0.2.7\nan w.example." SIG_OF("A") NSEC_LINE "ns v.example."
+     SIG_OF("NSEC"), NULL, REPLY_POSITIVE, SIG, 60, 1, NULL},
+    {"NSEC without a zone goes", "w.example. A", 0,
+     "an w.example. 60 IN A 192.0.2.7\n" NSEC_LINE, "an w.example. 60 IN A 192.0.2.7\n",
+     REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"RRSIG of another type goes", "w.example. A", 0,
+     "an w.example. 60 IN A 192.0.2.7\nan w.example." SIG_OF("TXT"),
+     "an w.example. 60 IN A 192.0.2.7\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"QTYPE RRSIG", "w.example. RRSIG", 0, "an w.example." SIG_OF("A") "an w.example." SIG_OF("TXT"),
+     NULL, REPLY_POSITIVE, SIG, 300, 2, NULL},
+    {"signed chain", "w.example. A", 0,
+     "an w.example. 60 IN CNAME a.example.\nan w.example." SIG_OF("CNAME")
+     "an a.example. 60 IN A 192.0.2.7\nan a.example." SIG_OF("A"), NULL, REPLY_POSITIVE,
+     SIG | CNAME, 60, 1, "a.example."},
+    {"signature of a CNAME elsewhere goes", "w.example. A", 0,
+     "an w.example. 60 IN A 192.0.2.7\nan v.example." SIG_OF("CNAME"),
+     "an w.example. 60 IN A 192.0.2.7\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"signer elsewhere makes no zone known", "w.net. A", 0,
+     "an w.net. 60 IN A 192.0.2.7\nan w.net." SIG_OF("A") NSEC_LINE,
+     "an w.net. 60 IN A 192.0.2.7\nan w.net." SIG_OF("A"), REPLY_POSITIVE, SIG, 60, 1, NULL},
+    {"chain, SOA of both zones: the end's counts", "www.example. A", 0,
+     "an www.example. 600 IN CNAME no.net.\n" SOA_LINE
+     "ns net. 90 IN SOA a.net. h.net. 1 2 3 4 70\n", NULL, REPLY_NODATA, CNAME | SOA, 70, 0,
+     "no.net."},
+    {"referral", "www.sub.example. A", 0,
+     "ns sub.example. 60 IN NS ns.sub.example.\nar ns.sub.example. 60 IN A 192.0.2.4\n", NULL,
+     REPLY_REFERRAL, NOCACHE, 0, 0, NULL},
+    {"NS with AA is no referral", "www.example. A", AA, "ns example. 60 IN NS ns.example.\n", NULL,
+     REPLY_NODATA, 0, 0, 0, NULL},
+    {"NS with SOA is no referral", "www.example. A", 0,
+     "ns example. 60 IN NS ns.example.\n" SOA_LINE, NULL, REPLY_NODATA, SOA, 60, 0, NULL},
+    {"SERVFAIL", "www.example. A", RCODE_SERVFAIL, "", NULL, REPLY_FAILURE, NOCACHE, 0, 0, NULL},
+    {"REFUSED", "www.example. A", RCODE_REFUSED, "", NULL, REPLY_FAILURE, NOCACHE, 0, 0, NULL},
+    {"truncated", "www.example. A", DNS_TC, "an www.example. 60 IN A 192.0.2.1\n", NULL,
+     REPLY_POSITIVE, NOCACHE, 60, 1, NULL},
+    {"AD is told", "www.example. A", AD, "an www.example. 60 IN A 192.0.2.1\n", NULL, REPLY_POSITIVE,
+     0, 60, 1, NULL},
+    {"TTL with the top bit counts as 0", "www.example. A", 0,
+     "an www.example. 2147483648 IN A 192.0.2.1\nns example. 4294967295 IN NS ns.example.\n",
+     "an www.example. 0 IN A 192.0.2.1\nns example. 0 IN NS ns.example.\n",
+     REPLY_POSITIVE, 0, 0, 1, NULL},
+    {"unknown type with octets like pointers", "www.example. TYPE65280", 0,
+     "an www.example. 60 IN TYPE65280 \\# 5 c00cc00c00\n", NULL, REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"types with names in them", "www.example. TYPE255", 0,
+     "an www.example. 60 IN NAPTR 1 2 \"s\" \"x\" \"\" r.www.example.\n"
+     "an www.example. 60 IN RP a.www.example. b.www.example.\n"
+     "an www.example. 60 IN SOA ns.www.example. h.www.example. 1 2 3 4 5\n"
+     "an www.example. 60 IN MINFO a.www.example. b.www.example.\n"
+     "an www.example. 60 IN AFSDB 1 b.www.example.\nan x.example. 60 IN A 192.0.2.1\n",
+     "an www.example. 60 IN NAPTR 1 2 \"s\" \"x\" \"\" r.www.example.\n"
+     "an www.example. 60 IN RP a.www.example. b.www.example.\n"
+     "an www.example. 60 IN SOA ns.www.example. h.www.example. 1 2 3 4 5\n"
+     "an www.example. 60 IN MINFO a.www.example. b.www.example.\n"
+     "an www.example. 60 IN AFSDB 1 b.www.example.\n", REPLY_POSITIVE, 0, 60, 5, NULL},
+};
+
+static struct message asked_of(const uint8_t *wire, size_t len)
+{
+    struct message asked;
+
+    assert_int_equal(message_read_head(&asked, wire, len), 0);
+    asked.flags = DNS_RD;
+    return asked;
+}
+
+/* Records as ldns prints them, whatever the text of the row looks like. */
+static void normal_text(const char *question, const char *records, char *out, size_t size)
+{
+    static uint8_t wire[TEXT_MESSAGE_MAX];
+
+    wire_to_text(wire, text_to_wire(wire, DNS_QR, question, records, false), out, size);
+}
+
+static void check_one(const struct reply_row *r, bool compress)
+{
+    static uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
+    static char got[20000], want[20000];
+    uint16_t flags = (uint16_t)(DNS_QR | r->flags);
+    size_t len = text_to_wire(wire, flags, r->question, r->records, compress), n;
+    struct message asked = asked_of(wire, len), m;
+    struct reply_facts f;
+    struct name end = asked.qname;
+    int rc = reply_read(wire, len, &asked, image, sizeof image, &n, &f);
+
+    if (r->kept != NULL && strcmp(r->kept, "-") == 0) {
+        assert_int_equal(rc, -EBADMSG);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    wire_to_text(image, n, got, sizeof got);
+    normal_text(r->question, r->kept != NULL ? r->kept : r->records, want, sizeof want);
+    assert_int_equal(strcasecmp(got, want), 0);
+    assert_int_equal(message_read_reply(&m, image, n), 0);
+    assert_int_equal(m.id, 0);
+    assert_int_equal(m.flags, DNS_QR | DNS_RA | DNS_RD | (r->flags & (DNS_AD | DNS_TC | 15)));
+    assert_int_equal(f.kind, r->kind);
+    assert_int_equal(f.has_soa, (r->facts & SOA) != 0);
+    assert_int_equal(f.has_rrsig, (r->facts & SIG) != 0);
+    assert_int_equal(f.has_cname, (r->facts & CNAME) != 0);
+    assert_int_equal(f.cacheable, (r->facts & NOCACHE) == 0);
+    assert_int_equal(f.tc, (r->flags & DNS_TC) != 0);
+    assert_int_equal(f.ad, (r->flags & DNS_AD) != 0);
+    assert_int_equal(f.aa, (r->flags & DNS_AA) != 0);
+    assert_int_equal(f.ttl, r->ttl);
+    assert_int_equal(f.n_answer, r->n_answer);
+    if (r->end != NULL)
+        assert_int_equal(name_parse(&end, r->end), 0);
+    assert_true(name_equal(&f.end, &end));
+    assert_int_equal(reply_read(wire, len, &asked, image, n, &n, &f), 0);
+    assert_int_equal(reply_read(wire, len, &asked, image, n - 1, &n, &f), -ENOSPC);
+}
+
+static void check_row(void **state)
+{
+    const struct reply_row *r = *state;
+
+    check_one(r, true);
+    check_one(r, false);
+}
+
+#define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
+#define HEAD(flags, an, ns, ar) "\x12\x34" flags "\0\1\0" an "\0" ns "\0" ar
+#define Q(type) "\3wWw\7ExamplE\0\0" type "\0\1" /* 17 octets: the records begin at 29 */
+#define FIX(type, len) "\0" type "\0\1\0\0\0\5\0" len
+#define QR "\x81\x80"
+#define OPT "\0\0\x29\x10\0\0\0\0\0\0\0"
+#define A_RR "\xc0\x0c" FIX("\1", "\4") "\x7f\0\0\1"
+
+/* Octets that no text gives. */
+static const struct raw_row {
+    const char *what;
+    const uint8_t *at;
+    size_t len;
+    const char *want; /* octets of the image behind its question, in hex; NULL: refused */
+} raw_rows[] = {
+    {"plain", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") A_RR), "c00c00010001000000050004" "7f000001"},
+    {"OPT goes", BYTES(HEAD(QR, "\1", "\0", "\1") Q("\1") A_RR OPT),
+     "c00c00010001000000050004" "7f000001"},
+    {"owner written out in random case becomes a pointer",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\3WwW\7eXample\0" FIX("\1", "\4") "\x7f\0\0\1"),
+     "c00c00010001000000050004" "7f000001"},
+    {"part of the question in random case becomes a pointer",
+     BYTES(HEAD(QR, "\0", "\1", "\0") Q("\1") "\7eXample\0" FIX("\2", "\2") "\xc0\x0c"),
+     "c01000020001000000050002" "c00c"},
+    {"RDLENGTH lies: SRV runs over its end",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\7") "\0\0\0\0\6\x98\3kms\0"),
+     NULL},
+    {"RDLENGTH 0 for SRV", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\0")),
+     NULL},
+    {"octets behind the name of a CNAME",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\5", "\4") "\1a\0x"), NULL},
+    {"A with a record hidden in it",
+     BYTES(HEAD(QR, "\2", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\1", "\x14") "\x7f\0\0\1" A_RR), NULL},
+    {"AAAA of four octets",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x1c") "\xc0\x0c" FIX("\x1c", "\4") "\x7f\0\0\1"), NULL},
+    {"SOA without its numbers",
+     BYTES(HEAD(QR, "\0", "\1", "\0") Q("\1") "\xc0\x10" FIX("\6", "\4") "\xc0\x0c\xc0\x0c"), NULL},
+    {"RRSIG shorter than its fields",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x2e", "\2") "\0\1"), NULL},
+    {"trailing octets", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") A_RR "x"), NULL},
+    {"two OPT", BYTES(HEAD(QR, "\1", "\0", "\2") Q("\1") A_RR OPT OPT), NULL},
+    {"no question", BYTES("\x12\x34\x81\x85\0\0\0\0\0\0\0\0"), NULL},
+    {"another type", BYTES(HEAD(QR, "\0", "\0", "\0") Q("\2")), NULL},
+    {"a query", BYTES(HEAD("\1\0", "\0", "\0", "\0") Q("\1")), NULL},
+    {"opcode STATUS", BYTES(HEAD("\x91\x80", "\0", "\0", "\0") Q("\1")), NULL},
+    {"compressed SRV target is written out, folded",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\x8") "\0\0\0\0\6\x98\xc0\x10"),
+     "c00c0021000100000005000f" "000000000698" "076578616d706c6500"},
+    {"SRV target written out keeps its case",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\x0b")
+           "\0\0\0\0\6\x98\3KMS\0"), "c00c0021000100000005000b" "000000000698" "034b4d5300"},
+    {"compressed HTTPS target is refused",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x41") "\xc0\x0c" FIX("\x41", "\4") "\0\1\xc0\x10"), NULL},
+    {"OPT before another record",
+     BYTES(HEAD(QR, "\1", "\0", "\2") Q("\x0f") "\xc0\x0c" FIX("\x0f", "\5") "\0\1\1m\0" OPT
+           "\1m\0" FIX("\1", "\4") "\x7f\0\0\1"),
+     "c00c000f0001000000050005" "0001016d00" "c02b00010001000000050004" "7f000001"},
+    {"owner that points at a TTL is written anew",
+     BYTES(HEAD(QR, "\1", "\1", "\0") Q("\1") A_RR "\xc0\x21" FIX("\2", "\2") "\xc0\x0c"),
+     "c00c00010001000000050004" "7f000001" "0000020001000000050002" "c00c"},
+    {"TSIG goes", BYTES(HEAD(QR, "\1", "\0", "\1") Q("\1") A_RR "\0\0\xfa\0\xff\0\0\0\0\0\0"),
+     "c00c00010001000000050004" "7f000001"},
+};
+
+static void check_raw(void **state)
+{
+    const struct raw_row *r = *state;
+    static uint8_t image[DNS_MAX_MESSAGE];
+    char hex[400] = "";
+    struct message asked;
+    struct reply_facts f;
+    size_t len, at = 0;
+    int rc;
+
+    assert_int_equal(name_parse(&asked.qname, "www.example"), 0);
+    asked.qtype = strstr(r->what, "SRV") != NULL     ? TYPE_SRV
+                  : strstr(r->what, "AAAA") != NULL  ? TYPE_AAAA
+                  : strstr(r->what, "HTTPS") != NULL ? TYPE_HTTPS
+                  : strstr(r->what, "OPT b") != NULL ? TYPE_MX
+                                                     : TYPE_A;
+    asked.qclass = CLASS_IN;
+    asked.flags = DNS_RD;
+    rc = reply_read(r->at, r->len, &asked, image, sizeof image, &len, &f);
+    assert_int_equal(rc, r->want != NULL ? 0 : -EBADMSG);
+    if (r->want == NULL)
+        return;
+    assert_memory_equal(image + DNS_HEADER, "\3www\7example\0", 13);
+    for (size_t i = DNS_HEADER + 17; i < len; i++)
+        at += (size_t)snprintf(hex + at, sizeof hex - at, "%02x", image[i]);
+    assert_string_equal(hex, r->want);
+}
+
+/* A server that cuts anywhere and sets TC: we go to TCP, and do not wait. */
+static void check_broken_truncated(void **state)
+{
+    static const uint8_t wire[] = HEAD("\x83\x80", "\2", "\0", "\0") Q("\1") A_RR "\xc0\x0c\0";
+    uint8_t image[512];
+    struct message asked = asked_of(wire, sizeof wire - 1);
+    struct reply_facts f;
+    size_t len;
+
+    (void)state;
+    assert_int_equal(reply_read(wire, sizeof wire - 1, &asked, image, sizeof image, &len, &f), 0);
+    assert_true(f.tc);
+    assert_false(f.cacheable);
+    assert_int_equal(len, DNS_HEADER + 17);
+}
+
+/* Records of one message, and what walking each shorter part of it gives. */
+static void check_walk(void **state)
+{
+    static const uint8_t wire[] = HEAD(QR, "\1", "\1", "\1") Q("\1") A_RR
+        "\xc0\x10" FIX("\2", "\2") "\xc0\x0c" OPT;
+    static const uint16_t types[] = {TYPE_A, TYPE_NS, TYPE_OPT};
+    struct rr_walk w;
+    struct message m;
+    struct rr rr;
+    int n = 0;
+
+    (void)state;
+    assert_int_equal(message_read_head(&m, wire, sizeof wire - 1), 0);
+    rr_walk_init(&w, &m, wire, sizeof wire - 1);
+    for (; rr_walk_next(&w, &rr); n++) {
+        assert_int_equal(rr.type, types[n]);
+        assert_int_equal(rr.section, n);
+    }
+    assert_int_equal(n, 3);
+    assert_false(w.c.bad);
+    for (size_t len = DNS_HEADER + 17; len < sizeof wire - 1; len++) {
+        rr_walk_init(&w, &m, wire, len);
+        while (rr_walk_next(&w, &rr))
+            ;
+        assert_true(w.c.bad);
+    }
+}
+
+static void check_ages(void **state)
+{
+    static uint8_t image[TEXT_MESSAGE_MAX];
+    char text[500];
+    uint16_t at[3];
+    size_t len = text_to_wire(image, DNS_QR, "a.example. A",
+                              "an a.example. 100 IN A 192.0.2.1\nan a.example. 5 IN A 192.0.2.2\n"
+                              "ns example. 90000 IN NS a.example.\n", true);
+
+    (void)state;
+    assert_int_equal(image_ttls(image, len, at, 2), -1);
+    assert_int_equal(image_ttls(image, len, at, 3), 3);
+    image_age(image, len, at, 3, 10, 86400);
+    wire_to_text(image, len, text, sizeof text);
+    assert_string_equal(text, "an a.example. 90 IN A 192.0.2.1\nan a.example. 0 IN A 192.0.2.2\n"
+                              "ns example. 86400 IN NS a.example.\n");
+    image_set_ttls(image, len, at, 3, 30);
+    wire_to_text(image, len, text, sizeof text);
+    assert_string_equal(text, "an a.example. 30 IN A 192.0.2.1\nan a.example. 30 IN A 192.0.2.2\n"
+                              "ns example. 30 IN NS a.example.\n");
+    for (size_t cut = 0; cut < len; cut++)
+        assert_int_equal(image_ttls(image, cut, at, 3), -1);
+    image_age(image, 20, at, 3, 10, 1); /* offsets behind the end touch nothing */
+    assert_int_equal(image_ttls(image, len, at, 3), 3);
+}
+
+/* Large answers are delivered and not kept. */
+static void check_large(void **state)
+{
+    static uint8_t wire[DNS_MAX_MESSAGE], image[DNS_MAX_MESSAGE];
+    struct writer w;
+    struct message asked;
+    struct reply_facts f;
+    size_t len;
+
+    (void)state;
+    for (uint16_t n = 100; n <= 101; n++) {
+        w = writer_make(wire, sizeof wire);
+        writer_bytes(&w, HEAD(QR, "\0", "\0", "\0") Q("\1"), DNS_HEADER + 17);
+        writer_patch_u16(&w, 6, n);
+        for (uint16_t i = 0; i < n; i++)
+            writer_bytes(&w, A_RR, 16);
+        asked = asked_of(wire, w.len);
+        assert_int_equal(reply_read(wire, w.len, &asked, image, sizeof image, &len, &f), 0);
+        assert_int_equal(f.n_answer, n);
+        assert_int_equal(f.cacheable, n == 100);
+        assert_int_equal(len, w.len);
+    }
+}
+
+#define ROWS(rows, check) \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
+        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        cmocka_unit_test(check_broken_truncated), cmocka_unit_test(check_walk),
+        cmocka_unit_test(check_ages),             cmocka_unit_test(check_large),
+    };
+    struct CMUnitTest tests[120];
+    size_t n = ARRAY_LEN(single);
+
+    memcpy(tests, single, sizeof single);
+    ROWS(rows, check_row);
+    ROWS(raw_rows, check_raw);
+    return _cmocka_run_group_tests("rr", tests, n, NULL, NULL);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_srv.c -- SRV sets are read, written and filtered; ldns reads the result.
+ */
+#include "tests/unit/wire/text_message.h"
+
+#include <errno.h>
+
+#include "base/compiler.h"
+#include "wire/present.h"
+#include "wire/reply.h"
+#include "wire/srv.h"
+
+#define NAME "_vlmcs._tcp.corp.example."
+
+static const char *const three =
+    "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+    "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
+    "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
+    "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
+    "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\n"
+    "ar other.example. 60 IN A 10.0.0.3\n";
+
+static const char *const chained =
+    "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
+    "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+    "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 bad.example.\n"
+    "an _vlmcs._tcp.net. 600 IN RRSIG SRV 8 1 300 20300101000000 20200101000000 1 net. AAAA\n"
+    "an " NAME " 600 IN RRSIG CNAME 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
+    "ns net. 60 IN NS ns.net.\n";
+
+static size_t image_make(uint8_t *image, const char *records)
+{
+    return text_to_wire(image, DNS_QR | DNS_AD | DNS_RD | DNS_RA, NAME " SRV", records, true);
+}
+
+static struct name name_of(const char *text)
+{
+    struct name name;
+
+    assert_int_equal(name_parse(&name, text), 0);
+    return name;
+}
+
+static void check_read(void **state)
+{
+    static uint8_t image[TEXT_MESSAGE_MAX];
+    size_t len = image_make(image, three);
+    struct name end = name_of("_VLMCS._tcp.corp.example"), target = name_of("kms2.corp.example");
+    struct srv srv[3];
+
+    (void)state;
+    assert_int_equal(srv_read(image, len, &end, srv, 3), 3);
+    assert_int_equal(srv[1].priority, 10);
+    assert_int_equal(srv[1].weight, 6);
+    assert_int_equal(srv[1].port, 1689);
+    assert_int_equal(srv[1].ttl, 600);
+    assert_true(name_equal(&srv[1].target, &target)); /* folded */
+    assert_int_equal(srv[0].end, srv[1].at);
+    assert_int_equal(srv[1].end, srv[2].at);
+    srv[1].port = 7;
+    assert_int_equal(srv_read(image, len, &end, srv, 1), 3); /* more than there is room for */
+    assert_int_equal(srv[1].port, 7);
+    assert_int_equal(srv_read(image, len - 1, &end, srv, 3), -EBADMSG);
+    end = name_of("other.example");
+    assert_int_equal(srv_read(image, len, &end, srv, 3), 0);
+}
+
+static void check_read_root_target(void **state)
+{
+    static uint8_t image[TEXT_MESSAGE_MAX];
+    size_t len = image_make(image, "an " NAME " 60 IN SRV 0 0 0 .\n");
+    struct name end = name_of(NAME);
+    struct srv srv[1];
+
+    (void)state;
+    assert_int_equal(srv_read(image, len, &end, srv, 1), 1);
+    assert_int_equal(srv[0].target.labels, 0);
+}
+
+static struct srv_address address_of(uint8_t target, bool v6, uint8_t last)
+{
+    struct srv_address a = {.target = target, .v6 = v6};
+
+    a.ip[15] = last;
+    if (v6)
+        a.ip[0] = 0x20;
+    else
+        a.ip[10] = a.ip[11] = 0xff;
+    return a;
+}
+
+#define SRV_TEXT "an " NAME " 300 IN SRV 0 1 1688 kms1.corp.example.\n" \
+    "an " NAME " 300 IN SRV 5 2 1689 .\n" "an " NAME " 300 IN SRV 0 3 1688 kms3.example.\n"
+#define ADDRESS_1 "ar kms3.example. 300 IN A 0.0.0.1\n"
+#define ADDRESS_2 "ar kms1.corp.example. 300 IN AAAA 2000::2\n"
+
+enum { HEAD = DNS_HEADER + 26 + 4, /* octets of the name: 26 */
+       RECORDS = 3 * 18 + 19 + 1 + 14, ADDRESS = 16 };
+
+static const struct write_row {
+    const char *what;
+    size_t size, room;
+    bool ok;
+    const char *want;
+} write_rows[] = {
+    {"everything", 512, 512, true, SRV_TEXT ADDRESS_1 ADDRESS_2},
+    {"room for one address", 512, HEAD + RECORDS + ADDRESS, true, SRV_TEXT ADDRESS_1},
+    {"room for no address", 512, HEAD + RECORDS + ADDRESS - 1, true, SRV_TEXT},
+    {"records just fit", 512, HEAD + RECORDS, true, SRV_TEXT},
+    {"records do not fit", 512, HEAD + RECORDS - 1, false, ""},
+    {"the buffer ends before the room", HEAD + RECORDS + ADDRESS - 1, 512, true, SRV_TEXT},
+    {"the buffer is too small", HEAD + RECORDS - 1, 512, false, ""},
+};
+
+static void check_write(void **state)
+{
+    const struct write_row *r = *state;
+    uint8_t image[512];
+    char text[1000];
+    struct srv srv[3] = {{0, 1, 1688, 0, name_of("kms1.corp.example"), 0, 0},
+                         {5, 2, 1689, 0, name_of("."), 0, 0},
+                         {0, 3, 1688, 0, name_of("kms3.example"), 0, 0}};
+    struct srv_address addresses[] = {address_of(2, false, 1), address_of(1, false, 9),
+                                      address_of(7, false, 9), address_of(0, true, 2)};
+    struct srv_set set = {srv, 3, addresses, 4, 300};
+    struct message query = {.qname = name_of(NAME), .qtype = TYPE_SRV, .qclass = CLASS_IN};
+    struct writer w = writer_make(image, r->size);
+    const uint8_t *target;
+
+    image_begin(&w, &query, RCODE_NOERROR);
+    assert_int_equal(w.len, HEAD);
+    assert_int_equal(srv_write(&w, &set, r->room), r->ok);
+    assert_false(w.full);
+    wire_to_text(image, w.len, text, sizeof text);
+    assert_string_equal(text, r->want);
+    assert_true(w.len <= r->room);
+    if (!r->ok)
+        return;
+    target = image + HEAD + 18; /* RFC 2782: written out */
+    assert_memory_equal(target, "\4kms1\4corp\7example\0", 19);
+    assert_memory_equal(image + HEAD, "\xc0\x0c", 2);
+}
+
+/* Targets that no pointer reaches any more. */
+static void check_write_long(void **state)
+{
+    static uint8_t image[DNS_MAX_MESSAGE];
+    static char text[100000];
+    static struct srv srv[SRV_MAX];
+    char name[260];
+    struct srv_address last = address_of(SRV_MAX - 1, false, 1);
+    struct srv_set set = {srv, SRV_MAX, &last, 1, 300};
+    struct message query = {.qname = name_of(NAME), .qtype = TYPE_SRV, .qclass = CLASS_IN};
+    struct writer w = writer_make(image, sizeof image);
+    struct message m;
+
+    (void)state;
+    for (int i = 0; i < SRV_MAX; i++) {
+        snprintf(name, sizeof name, "k%d.%060d.%060d.%060d.%060d", i, 0, 0, 0, 0);
+        srv[i] = (struct srv){0, 1, 1688, 0, name_of(name), 0, 0};
+    }
+    image_begin(&w, &query, RCODE_NOERROR);
+    assert_true(srv_write(&w, &set, DNS_MAX_MESSAGE));
+    assert_true(w.len > 0x4000);
+    wire_to_text(image, w.len, text, sizeof text);
+    assert_non_null(strstr(text, "ar k63.0000"));
+    assert_int_equal(message_read_reply(&m, image, w.len), 0);
+    set.n = SRV_MAX + 1;
+    assert_false(srv_write(&w, &set, DNS_MAX_MESSAGE));
+}
+
+static const struct filter_row {
+    const char *what, *const *records, *end;
+    bool drop[3];
+    const char *want;
+} filter_rows[] = {
+    {"nothing dropped", &three, NAME, {false, false, false},
+     "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+     "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
+     "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
+     "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
+     "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\nar other.example. 60 IN A 10.0.0.3\n"},
+    {"the middle dropped", &three, NAME, {false, true, false},
+     "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+     "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
+     "ar kms1.corp.example. 60 IN A 10.0.0.1\nar other.example. 60 IN A 10.0.0.3\n"},
+    {"all dropped", &three, NAME, {true, true, true}, ""},
+    {"behind a CNAME", &chained, "_vlmcs._tcp.net.", {false, true, false},
+     "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
+     "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+     "an " NAME " 600 IN RRSIG CNAME 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
+     "ns net. 60 IN NS ns.net.\n"},
+};
+
+static void check_filter(void **state)
+{
+    const struct filter_row *r = *state;
+    static uint8_t image[TEXT_MESSAGE_MAX], out[TEXT_MESSAGE_MAX];
+    struct name end = name_of(r->end);
+    size_t len = image_make(image, *r->records), n;
+    char text[2000];
+    struct message m;
+
+    assert_int_equal(srv_filter(image, len, &end, r->drop, 3, out, sizeof out, &n), 0);
+    wire_to_text(out, n, text, sizeof text);
+    assert_int_equal(strcasecmp(text, r->want), 0);
+    assert_int_equal(message_read_reply(&m, out, n), 0);
+    assert_int_equal(m.flags, DNS_QR | DNS_RD | DNS_RA); /* it is not what was validated */
+    assert_int_equal(srv_filter(image, len, &end, r->drop, 3, out, n - 1, &n), -ENOSPC);
+    assert_int_equal(srv_filter(image, len - 1, &end, r->drop, 3, out, sizeof out, &n), -EBADMSG);
+}
+
+#define ROWS(rows, check) \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
+        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        cmocka_unit_test(check_read),
+        cmocka_unit_test(check_read_root_target),
+        cmocka_unit_test(check_write_long),
+    };
+    struct CMUnitTest tests[30];
+    size_t n = ARRAY_LEN(single);
+
+    memcpy(tests, single, sizeof single);
+    ROWS(write_rows, check_write);
+    ROWS(filter_rows, check_filter);
+    return _cmocka_run_group_tests("srv", tests, n, NULL, NULL);
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * name.c -- domain names in wire form.
+ *
+ * One walk serves reading, skipping and measuring, so that no reader is less
+ * strict than another. Octets are folded and compared eight at a time: a name
+ * is looked at for every query, and length octets (0..63) lie outside A..Z, so
+ * a whole name can be folded without regard to its labels.
+ */
+#include "wire/name.h"
+
+#include <string.h>
+
+#include "wire/types.h"
+
+static const struct name root = {.len = 1, .labels = 0};
+
+/* Each of the eight octets from upper to lower case. */
+static inline uint64_t fold8(uint64_t v)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t low = v & (0x7f * ones);
+    uint64_t from_a = low + (0x80 - 'A') * ones;     /* top bit: octet >= 'A' */
+    uint64_t above_z = low + (0x80 - 'Z' - 1) * ones; /* top bit: octet > 'Z' */
+
+    return v | (from_a & ~above_z & ~v & (0x80 * ones)) >> 2;
+}
+
+static inline uint64_t load8(const uint8_t *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+uint8_t name_fold_octet(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+void name_fold_copy(uint8_t *out, const uint8_t *in, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8) {
+        uint64_t v = fold8(load8(in + i));
+
+        memcpy(out + i, &v, sizeof v);
+    }
+    for (; i < n; i++)
+        out[i] = name_fold_octet(in[i]);
+}
+
+static bool octets_equal_fold(const uint8_t *a, const uint8_t *b, size_t n)
+{
+    size_t i = 0;
+
+    for (; i + 8 <= n; i += 8)
+        if (fold8(load8(a + i)) != fold8(load8(b + i)))
+            return false;
+    for (; i < n; i++)
+        if (name_fold_octet(a[i]) != name_fold_octet(b[i]))
+            return false;
+    return true;
+}
+
+/* Where the pointer at p leads; NULL when it may not be followed. */
+static const uint8_t *pointer_target(struct cursor *c, const uint8_t *p, const uint8_t *sequence)
+{
+    size_t target;
+
+    if (c->end - p < 2)
+        return NULL;
+    target = (size_t)(p[0] & 0x3f) << 8 | p[1];
+    /* Into the header: those octets change when the message is sent on. */
+    if (target < DNS_HEADER || target >= (size_t)(sequence - c->start))
+        return NULL;
+    if (target > c->high)
+        c->high = (uint16_t)target;
+    return c->start + target;
+}
+
+/* Walks one name from c->at; its octets go to out unless that is NULL. Returns
+ * the length of the uncompressed form, or 0 with c->bad set. */
+static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
+{
+    const uint8_t *p = c->at, *sequence = p, *behind = NULL;
+    unsigned hops = 0, count = 0;
+    size_t len = 0;
+
+    while (!c->bad && p < c->end) {
+        size_t n = *p;
+
+        if (n == 0) {
+            if (out != NULL)
+                out[len] = 0;
+            *labels = count;
+            c->at = behind != NULL ? behind : p + 1;
+            return len + 1;
+        }
+        c->steps += 1 + (uint32_t)(n & 0x3f) / 8;
+        if (c->steps > NAME_MAX_STEPS)
+            break;
+        if (n < 0x40) {
+            if (n >= (size_t)(c->end - p) || len + n + 2 > NAME_MAX_WIRE)
+                break;
+            if (out != NULL)
+                memcpy(out + len, p, n + 1);
+            len += n + 1;
+            p += n + 1;
+            count++;
+        } else {
+            const uint8_t *to = n >= 0xc0 ? pointer_target(c, p, sequence) : NULL;
+
+            if (to == NULL || ++hops > NAME_MAX_HOPS)
+                break;
+            if (behind == NULL)
+                behind = p + 2;
+            p = sequence = to;
+        }
+    }
+    c->bad = true;
+    return 0;
+}
+
+void name_read(struct cursor *c, struct name *out)
+{
+    unsigned labels = 0;
+    size_t len = name_walk(c, out->at, &labels);
+
+    if (len == 0) {
+        *out = root;
+        return;
+    }
+    out->len = (uint8_t)len;
+    out->labels = (uint8_t)labels;
+}
+
+size_t name_measure(struct cursor *c)
+{
+    unsigned labels;
+
+    return name_walk(c, NULL, &labels);
+}
+
+void name_skip(struct cursor *c)
+{
+    (void)name_measure(c);
+}
+
+void name_pass(struct cursor *c)
+{
+    for (;;) {
+        const uint8_t *p = cursor_take(c, 1);
+
+        if (p == NULL || *p == 0)
+            return;
+        if (*p >= 0xc0) {
+            (void)cursor_take(c, 1);
+            return;
+        }
+        if (*p >= 0x40)
+            c->bad = true;
+        (void)cursor_take(c, *p);
+    }
+}
+
+void name_read_plain(struct cursor *c, struct name *out)
+{
+    const uint8_t *p = c->at;
+    size_t left = cursor_left(c), len = 0;
+    unsigned labels = 0;
+
+    if (left > NAME_MAX_WIRE)
+        left = NAME_MAX_WIRE;
+    while (len < left && p[len] != 0 && p[len] < 0x40) {
+        len += (size_t)p[len] + 1;
+        labels++;
+    }
+    if (len >= left || p[len] != 0) {
+        c->bad = true;
+        *out = root;
+        return;
+    }
+    len++;
+    name_fold_copy(out->at, p, len);
+    out->len = (uint8_t)len;
+    out->labels = (uint8_t)labels;
+    c->at += len;
+}
+
+void name_fold(struct name *name)
+{
+    name_fold_copy(name->at, name->at, name->len);
+}
+
+bool name_equal(const struct name *a, const struct name *b)
+{
+    return a->len == b->len && memcmp(a->at, b->at, a->len) == 0;
+}
+
+bool name_equal_fold(const struct name *a, const struct name *b)
+{
+    return a->len == b->len && octets_equal_fold(a->at, b->at, a->len);
+}
+
+uint32_t name_hash(const struct name *name)
+{
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    uint64_t h = name->len;
+    size_t i = 0;
+
+    for (; i + 8 <= name->len; i += 8) {
+        h = (h ^ fold8(load8(name->at + i))) * odd;
+        h ^= h >> 29;
+    }
+    for (; i < name->len; i++)
+        h = (h ^ name_fold_octet(name->at[i])) * odd;
+    return (uint32_t)(h >> 32);
+}
+
+bool name_is_under(const struct name *name, const struct name *zone)
+{
+    size_t at;
+
+    if (zone->len > name->len || zone->labels > name->labels)
+        return false;
+    at = name_parent_offset(name, (unsigned)(name->labels - zone->labels));
+    return name->len - at == zone->len && octets_equal_fold(name->at + at, zone->at, zone->len);
+}
+
+size_t name_parent_offset(const struct name *name, unsigned skip)
+{
+    size_t at = 0;
+
+    for (; skip > 0 && at < name->len; skip--)
+        at += (size_t)name->at[at] + 1;
+    return at < name->len ? at : (size_t)name->len - 1;
+}
+
+void name_parent(const struct name *name, unsigned skip, struct name *out)
+{
+    size_t at = name_parent_offset(name, skip);
+    size_t len = name->len - at;
+    unsigned labels = name->labels > skip ? name->labels - skip : 0;
+
+    memmove(out->at, name->at + at, len); /* out may be name itself */
+    out->len = (uint8_t)len;
+    out->labels = (uint8_t)labels;
+}
+
+bool name_join(const struct name *front, const struct name *back, struct name *out)
+{
+    struct name made;
+    size_t head = (size_t)front->len - 1, len = head + back->len;
+
+    if (len > NAME_MAX_WIRE)
+        return false;
+    memcpy(made.at, front->at, head);
+    memcpy(made.at + head, back->at, back->len);
+    memcpy(out->at, made.at, len); /* by way of a copy: out may be front or back */
+    out->len = (uint8_t)len;
+    out->labels = (uint8_t)(front->labels + back->labels);
+    return true;
+}
+
+/* Offsets of the labels, from the front. */
+static void label_offsets(const struct name *name, uint8_t at[NAME_MAX_LABELS])
+{
+    size_t offset = 0;
+
+    for (unsigned i = 0; i < name->labels; i++) {
+        at[i] = (uint8_t)offset;
+        offset += (size_t)name->at[offset] + 1;
+    }
+}
+
+size_t name_sort_key(const struct name *name, uint8_t *out, size_t size)
+{
+    uint8_t labels[NAME_MAX_LABELS];
+    size_t len = 0;
+
+    label_offsets(name, labels);
+    for (unsigned i = name->labels; i-- > 0;) {
+        const uint8_t *label = name->at + labels[i];
+
+        for (size_t k = 1; k <= label[0]; k++) {
+            uint8_t c = name_fold_octet(label[k]);
+
+            if (len + 2 > size)
+                return 0;
+            if (c <= 1)
+                out[len++] = 1;
+            out[len++] = c <= 1 ? (uint8_t)(c + 1) : c;
+        }
+        if (len >= size)
+            return 0;
+        out[len++] = 0;
+    }
+    return len;
+}
+
+/* The label at the front of a sort key; octets used of the key, or 0. */
+static size_t sort_key_label(const uint8_t *key, size_t len, uint8_t label[64])
+{
+    size_t used = 0, n = 0;
+
+    while (used < len && key[used] != 0) {
+        uint8_t c = key[used++];
+
+        if (c == 1) {
+            if (used == len || (key[used] != 1 && key[used] != 2))
+                return 0;
+            c = (uint8_t)(key[used++] - 1);
+        }
+        if (n == 63 || (c >= 'A' && c <= 'Z'))
+            return 0;
+        label[++n] = c;
+    }
+    if (used == len || n == 0)
+        return 0;
+    label[0] = (uint8_t)n;
+    return used + 1;
+}
+
+bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out)
+{
+    struct name made;
+    size_t at = NAME_MAX_WIRE - 1; /* built from the end: the root comes first */
+    unsigned labels = 0;
+    uint8_t label[64];
+
+    made.at[at] = 0;
+    while (len > 0) {
+        size_t used = sort_key_label(key, len, label);
+
+        if (used == 0 || (size_t)label[0] + 1 > at)
+            return false;
+        at -= (size_t)label[0] + 1;
+        memcpy(made.at + at, label, (size_t)label[0] + 1);
+        labels++;
+        key += used;
+        len -= used;
+    }
+    out->len = (uint8_t)(NAME_MAX_WIRE - at);
+    out->labels = (uint8_t)labels;
+    memcpy(out->at, made.at + at, out->len);
+    return true;
+}
+
+bool name_is_vlmcs(const struct name *name)
+{
+    static const uint8_t head[] = "\x06_vlmcs\x04_tcp";
+
+    return name->len >= sizeof head && octets_equal_fold(name->at, head, sizeof head - 1);
+}

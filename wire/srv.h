@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * srv.h -- SRV record sets (RFC 2782) with their addresses.
+ */
+#ifndef WIRE_SRV_H
+#define WIRE_SRV_H
+
+#include "wire/rr.h"
+#include "wire/writer.h"
+
+enum { SRV_MAX = 64, SRV_MAX_ADDRESSES = 128 };
+
+struct srv {
+    uint16_t priority, weight, port;
+    uint32_t ttl;
+    struct name target; /* folded; the root name = "no service here" */
+    uint16_t at, end;   /* where the record lies in the image it was read from */
+};
+
+/* The SRV records at the end of the chain of an image (facts->end). At most
+ * max; the number found (it may be greater than max), or -EBADMSG. */
+int srv_read(const uint8_t *image, size_t len, const struct name *end, struct srv *out, int max);
+
+struct srv_address { uint8_t target; /* index into the records */ bool v6; uint8_t ip[16]; };
+
+struct srv_set {
+    const struct srv *at; int n;              /* in the order to write */
+    const struct srv_address *addresses; int n_addresses;
+    uint32_t ttl;                             /* of every record written */
+};
+
+/* Appends the records of the set, owner = the question (pointer C00C), targets
+ * uncompressed (RFC 2782), to an image begun with image_begin(); then the
+ * addresses to the additional section while they fit into `room` octets in
+ * all. Sets the counts. False when the SRV records do not fit. */
+bool srv_write(struct writer *, const struct srv_set *, size_t room);
+
+/* Copies an image without the SRV records at facts->end whose index (order of
+ * srv_read) is set in `drop`; the CNAME chain stays, RRSIGs and additionals of
+ * dropped targets go. 0, -EBADMSG, -ENOSPC. */
+int srv_filter(const uint8_t *image, size_t len, const struct name *end, const bool *drop, int n,
+               uint8_t *out, size_t size, size_t *out_len);
+
+#endif
