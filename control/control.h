@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * control.h -- HTTP/1.1 with JSON on a UNIX socket: the mechanism. It knows no
+ * route; resolver/routes.c has the table.
+ *
+ * libmicrohttpd runs without threads: the caller polls control_fd() and calls
+ * control_run(). Rights come from the peer's credentials (SO_PEERCRED): GET
+ * for whoever the socket's mode lets in (root, the user, the group), POST for
+ * root and the user that the daemon runs as. Limits: 16 connections, 10 s
+ * idle, bodies of 64 KiB.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "base/diag.h"
+
+struct control; /* opaque */
+struct control_request; /* opaque; lives until it is answered */
+
+struct control_route {
+    const char *method;  /* "GET" or "POST" */
+    const char *path;    /* "/v1/status"; "/v1/cache/..." ending in / matches what is below */
+    void (*handle)(void *context, struct control_request *);
+};
+
+/* Makes the socket (mode 0660, group as the process), removing a dead one
+ * that nobody listens on. -EADDRINUSE when somebody does. */
+int control_open(struct control **, const char *path, const struct control_route *routes, void *context, struct diags *d);
+void control_close(struct control *);
+int control_fd(const struct control *);
+void control_run(struct control *);
+/* ms until control_run() must be called even if the descriptor is silent; -1 = not. */
+long control_timeout(const struct control *);
+
+/* Path behind the route's prefix ("" if none), a query argument or NULL, the
+ * parsed body (an object; empty for GET). Borrowed. */
+const char *control_rest(const struct control_request *);
+const char *control_argument(const struct control_request *, const char *name);
+const json_t *control_body(const struct control_request *);
+
+/* Answers; takes the reference to json. May be called later (the request is
+ * suspended meanwhile), but exactly once. status: 200, 400, 404, 503... */
+void control_answer(struct control_request *, unsigned status, json_t *body);
+/* {"error": text} */
+void control_refuse(struct control_request *, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+#endif

@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_control.c -- the API's mechanism over a real UNIX socket: raw HTTP in,
+ * status and body out. Client and server share one thread; pump() turns the
+ * server whenever its descriptor or its timeout says so.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/control.h"
+
+enum { PATIENCE_MS = 10000, REPLY_SIZE = 1 << 18 };
+
+static struct {
+    char dir[64], path[100];
+    struct control *control;
+    struct control_request *late[4];
+    int n_late;
+} f;
+
+static char reply[REPLY_SIZE];
+
+/* --- routes */
+
+static void get_echo(void *context, struct control_request *r)
+{
+    const char *a = control_argument(r, "a");
+
+    assert_ptr_equal(context, &f);
+    control_answer(r, 200, json_pack("{s:s, s:s?}", "rest", control_rest(r), "a", a));
+}
+
+static void post_echo(void *context, struct control_request *r)
+{
+    (void)context;
+    control_answer(r, 200, json_pack("{s:O}", "body", control_body(r)));
+}
+
+static void later(void *context, struct control_request *r)
+{
+    (void)context;
+    f.late[f.n_late++] = r;
+}
+
+static void refuse(void *context, struct control_request *r)
+{
+    (void)context;
+    control_refuse(r, 404, "nothing is known of %s", control_rest(r));
+}
+
+static const struct control_route routes[] = {
+    {"GET", "/v1/echo", get_echo},
+    {"POST", "/v1/echo", post_echo},
+    {"GET", "/v1/below/", get_echo},
+    {"GET", "/v1/late", later},
+    {"POST", "/v1/late", later},
+    {"GET", "/v1/refuse/", refuse},
+    {NULL, NULL, NULL},
+};
+
+/* --- fixture */
+
+static int set_up(void **state)
+{
+    struct diags d;
+
+    (void)state;
+    memset(&f, 0, sizeof f);
+    strcpy(f.dir, "/tmp/waymark-control-XXXXXX");
+    assert_non_null(mkdtemp(f.dir));
+    assert_int_equal(chmod(f.dir, 0755), 0);
+    snprintf(f.path, sizeof f.path, "%s/control.sock", f.dir);
+    diags_init(&d);
+    assert_int_equal(control_open(&f.control, f.path, routes, &f, &d), 0);
+    assert_int_equal(d.n, 0);
+    diags_fini(&d);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    control_close(f.control);
+    assert_int_equal(access(f.path, F_OK), -1);
+    assert_int_equal(rmdir(f.dir), 0);
+    return 0;
+}
+
+static int connect_to(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    assert_true(fd >= 0);
+    strcpy(at.sun_path, f.path);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    return fd;
+}
+
+/* One turn: waits until the server or the client's descriptor has something. */
+static void pump(int fd, short events)
+{
+    struct pollfd p[2] = {{control_fd(f.control), POLLIN, 0}, {fd, events, 0}};
+    long timeout = control_timeout(f.control);
+    int n =
+        poll(p, fd >= 0 ? 2 : 1, timeout < 0 || timeout > PATIENCE_MS ? PATIENCE_MS : (int)timeout);
+
+    assert_true(n > 0 || timeout >= 0); /* else nothing will ever happen */
+    control_run(f.control);
+}
+
+static void send_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EAGAIN) {
+            pump(fd, POLLOUT);
+            continue;
+        }
+        if (n < 0) /* the server has cut it; what it said can still be read */
+            return;
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+static bool complete(size_t len)
+{
+    const char *end = strstr(reply, "\r\n\r\n");
+    const char *length = strstr(reply, "Content-Length: ");
+
+    return end && length && length < end &&
+           len >= (size_t)(end + 4 - reply) + strtoul(length + 16, NULL, 10);
+}
+
+/* Reads one reply; its status, or 0 when the connection was closed without. */
+static int receive(int fd)
+{
+    size_t len = 0;
+
+    reply[0] = '\0';
+    while (!complete(len)) {
+        ssize_t n = recv(fd, reply + len, REPLY_SIZE - 1 - len, 0);
+
+        if (n < 0 && errno == EAGAIN) {
+            pump(fd, POLLIN);
+            continue;
+        }
+        if (n <= 0)
+            return 0;
+        len += (size_t)n;
+        reply[len] = '\0';
+    }
+    assert_non_null(strstr(reply, "Content-Type: application/json\r\n"));
+    return atoi(reply + 9);
+}
+
+static int ask(int fd, const char *request)
+{
+    send_all(fd, request, strlen(request));
+    return receive(fd);
+}
+
+/* --- one request, one answer */
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define POST(path, len, body)                                                                      \
+    "POST " path " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " #len "\r\n\r\n" body
+
+static const struct row {
+    const char *what, *request;
+    int status;
+    const char *has;
+} rows[] = {
+    {"a route", GET("/v1/echo"), 200, "\"rest\": \"\""},
+    {"an argument", GET("/v1/echo?a=10.0.0.1"), 200, "\"a\": \"10.0.0.1\""},
+    {"an argument that is escaped", GET("/v1/echo?a=%2A.corp"), 200, "\"a\": \"*.corp\""},
+    {"an argument with a NUL inside is none", GET("/v1/echo?a=x%00y"), 200, "\"a\": null"},
+    {"another argument", GET("/v1/echo?b=1"), 200, "\"a\": null"},
+    {"what is below", GET("/v1/below/_vlmcs._tcp.corp"), 200, "\"rest\": \"_vlmcs._tcp.corp\""},
+    {"a slash below", GET("/v1/below/0/25.in-addr.arpa"), 200, "\"rest\": \"0/25.in-addr.arpa\""},
+    {"nothing below", GET("/v1/below/"), 404, "\"error\": "},
+    {"an unknown path", GET("/v1/nothing"), 404, "\"error\": \"no such path\""},
+    {"the beginning of a path", GET("/v1/ech"), 404, "\"error\": "},
+    {"more than a path", GET("/v1/echoes"), 404, "\"error\": "},
+    {"the wrong method", "DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n", 405, "Allow: "},
+    {"POST to what is read only", POST("/v1/below/x", 2, "{}"), 405, "Allow: GET\r\n"},
+    {"a handler's refusal", GET("/v1/refuse/x"), 404, "\"error\": \"nothing is known of x\""},
+    {"a refusal that quotes what is not UTF-8", GET("/v1/refuse/%ff"), 404, "is known of \\\\xff"},
+    {"a body", POST("/v1/echo", 12, "{\"all\":true}"), 200, "\"all\": true"},
+    {"no body", POST("/v1/echo", 0, ""), 200, "\"body\": {}"},
+    {"a body in pieces",
+     "POST /v1/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n5\r\n\": "
+     "1}\r\n0\r\n\r\n",
+     200, "\"a\": 1"},
+    {"a body that is no JSON", POST("/v1/echo", 5, "{\"a\":"), 400,
+     "\"error\": \"the body is not JSON: line 1"},
+    {"a body that is no object", POST("/v1/echo", 4, "[{}]"), 400, "must be a JSON object"},
+    {"a key given twice", POST("/v1/echo", 13, "{\"a\":1,\"a\":2}"), 400, "the body is not JSON"},
+    {"octets behind the document", POST("/v1/echo", 4, "{}{}"), 400, "the body is not JSON"},
+    {"a length above the limit", POST("/v1/echo", 65537, ""), 413, "\"error\": "},
+    {"a huge length", POST("/v1/echo", 999999999999, ""), 413, "\"error\": "},
+    {"a huge length to the wrong path", POST("/v1/nothing", 999999999999, ""), 404, "\"error\": "},
+};
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    int fd = connect_to();
+
+    assert_int_equal(ask(fd, r->request), r->status);
+    if (!strstr(reply, r->has))
+        fail_msg("%s\nhas no %s", reply, r->has);
+    close(fd);
+}
+
+/* --- limits */
+
+/* POSTs {"a":"aaa..."} of so many octets, as one piece or chunked. */
+static int post_long(int fd, size_t len, bool chunked)
+{
+    char head[200], *body = malloc(len);
+    int n =
+        chunked
+            ? snprintf(
+                  head, sizeof head,
+                  "POST /v1/echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n",
+                  len)
+            : snprintf(head, sizeof head,
+                       "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n\r\n", len);
+
+    assert_non_null(body);
+    memset(body, 'a', len);
+    memcpy(body, "{\"a\":\"", 6);
+    memcpy(body + len - 2, "\"}", 2);
+    send_all(fd, head, (size_t)n);
+    send_all(fd, body, len);
+    if (chunked)
+        send_all(fd, "\r\n0\r\n\r\n", 7);
+    free(body);
+    return receive(fd);
+}
+
+static const struct limit_row {
+    const char *what;
+    size_t len;
+    bool chunked;
+    int status; /* 0: cut */
+} limit_rows[] = {
+    {"64 KiB", 65536, false, 200},          {"64 KiB, chunked", 65536, true, 200},
+    {"one octet more", 65537, false, 413},  {"one octet more, chunked", 65537, true, 413},
+    {"endless, chunked", 4 << 20, true, 0},
+};
+
+static void check_limit(void **state)
+{
+    const struct limit_row *r = *state;
+    int fd = connect_to();
+
+    assert_int_equal(post_long(fd, r->len, r->chunked), r->status);
+    close(fd);
+    fd = connect_to(); /* and the next client is served */
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    close(fd);
+}
+
+static void one_connection_serves_many_requests(void **state)
+{
+    int fd = connect_to();
+
+    (void)state;
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    assert_int_equal(ask(fd, GET("/v1/nothing")), 404);
+    assert_int_equal(ask(fd, POST("/v1/below/x", 2, "{}")), 405);
+    assert_int_equal(ask(fd, POST("/v1/echo", 2, "{}")), 200);
+    assert_int_equal(ask(fd, GET("/v1/below/x")), 200);
+    close(fd);
+}
+
+/* --- answers that come later */
+
+static void wait_for_late(int n)
+{
+    while (f.n_late < n)
+        pump(-1, 0);
+}
+
+static void late_answers_find_their_request(void **state)
+{
+    int a = connect_to(), b = connect_to(), other = connect_to();
+
+    (void)state;
+    send_all(a, GET("/v1/late"), strlen(GET("/v1/late")));
+    wait_for_late(1);
+    send_all(b, POST("/v1/late", 7, "{\"b\":1}"), strlen(POST("/v1/late", 7, "{\"b\":1}")));
+    wait_for_late(2);
+    assert_int_equal(ask(other, GET("/v1/echo")), 200); /* nobody is held up */
+    assert_int_equal(json_integer_value(json_object_get(control_body(f.late[1]), "b")), 1);
+    assert_int_equal(recv(a, reply, sizeof reply, 0), -1);
+    control_answer(f.late[1], 200, json_pack("{s:s}", "for", "b"));
+    control_refuse(f.late[0], 503, "for a");
+    assert_int_equal(receive(a), 503);
+    assert_non_null(strstr(reply, "\"error\": \"for a\""));
+    assert_int_equal(receive(b), 200);
+    assert_non_null(strstr(reply, "\"for\": \"b\""));
+    assert_int_equal(ask(a, GET("/v1/echo")), 200); /* the connection goes on */
+    close(a);
+    close(b);
+    close(other);
+}
+
+static void late_answer_to_a_client_that_left(void **state)
+{
+    int fd = connect_to();
+
+    (void)state;
+    send_all(fd, GET("/v1/late"), strlen(GET("/v1/late")));
+    wait_for_late(1);
+    close(fd);
+    control_answer(f.late[0], 200, json_object());
+    fd = connect_to();
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    close(fd);
+}
+
+static void late_answer_after_the_end(void **state)
+{
+    struct diags d;
+    int fd = connect_to();
+    ssize_t n;
+
+    (void)state;
+    send_all(fd, GET("/v1/late"), strlen(GET("/v1/late")));
+    wait_for_late(1);
+    control_close(f.control);
+    n = recv(fd, reply, sizeof reply - 1, 0);
+    assert_true(n > 0);
+    reply[n] = '\0';
+    assert_int_equal(strncmp(reply, "HTTP/1.1 503 ", 13), 0);
+    assert_null(control_argument(f.late[0], "a"));
+    control_answer(f.late[0], 200, json_object()); /* freed, not sent: see the leak check */
+    close(fd);
+    diags_init(&d);
+    assert_int_equal(control_open(&f.control, f.path, routes, &f, &d), 0);
+    diags_fini(&d);
+}
+
+/* --- clients that misbehave */
+
+static void half_open_clients_hold_nobody_up(void **state)
+{
+    static const char *const begun[] = {
+        "", "GET ", "GET /v1/echo HTTP/1.1\r\nHo",
+        "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"};
+    int half[15], fd;
+
+    (void)state;
+    for (int i = 0; i < 15; i++) {
+        half[i] = connect_to();
+        send_all(half[i], begun[i % 4], strlen(begun[i % 4]));
+        control_run(f.control);
+    }
+    fd = connect_to();
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    /* And the caller is told when to come back to close them. */
+    assert_in_range(control_timeout(f.control), 0, 10000);
+    close(fd);
+    for (int i = 0; i < 15; i++)
+        close(half[i]);
+    fd = connect_to();
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    close(fd);
+}
+
+static void full_house_opens_when_one_leaves(void **state)
+{
+    int half[16], fd;
+
+    (void)state;
+    for (int i = 0; i < 16; i++) {
+        half[i] = connect_to();
+        assert_int_equal(ask(half[i], GET("/v1/echo")), 200);
+    }
+    fd = connect_to();
+    send_all(fd, GET("/v1/echo"), strlen(GET("/v1/echo")));
+    control_run(f.control);
+    assert_int_equal(recv(fd, reply, sizeof reply, 0), -1);
+    close(half[0]);
+    assert_int_equal(receive(fd), 200);
+    close(fd);
+    for (int i = 1; i < 16; i++)
+        close(half[i]);
+}
+
+/* --- rights */
+
+static void others_may_read_and_not_write(void **state)
+{
+    int fd;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip(); /* nobody else can be played */
+    assert_int_equal(chmod(f.path, 0666), 0);
+    assert_int_equal(seteuid(65534), 0);
+    fd = connect_to();
+    assert_int_equal(seteuid(0), 0);
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    assert_int_equal(ask(fd, POST("/v1/echo", 2, "{}")), 403);
+    assert_non_null(strstr(reply, "\"error\": \"only root"));
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    close(fd);
+}
+
+static void own_user_and_root_may_write(void **state)
+{
+    int root, self;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(f.path, 0666), 0);
+    root = connect_to();
+    assert_int_equal(seteuid(65534), 0);
+    self = connect_to();
+    assert_int_equal(ask(self, POST("/v1/echo", 2, "{}")), 200);
+    assert_int_equal(ask(root, POST("/v1/echo", 2, "{}")), 200);
+    assert_int_equal(seteuid(0), 0);
+    close(self);
+    close(root);
+}
+
+/* --- the socket file */
+
+static void the_socket_has_its_mode(void **state)
+{
+    struct stat st;
+
+    (void)state;
+    assert_int_equal(stat(f.path, &st), 0);
+    assert_true(S_ISSOCK(st.st_mode));
+    assert_int_equal(st.st_mode & 07777, 0660);
+}
+
+static void a_second_server_is_refused(void **state)
+{
+    struct control *second = NULL;
+    struct diags d;
+    int fd;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(control_open(&second, f.path, routes, &f, &d), -EADDRINUSE);
+    assert_null(second);
+    assert_int_equal(d.n, 1);
+    assert_non_null(strstr(d.at[0].text, "another process listens on"));
+    diags_fini(&d);
+    fd = connect_to(); /* and the first is still there */
+    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
+    close(fd);
+}
+
+static void leave_dead_socket(const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    strcpy(at.sun_path, path);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    close(fd);
+}
+
+static void what_lies_at_the_path(void **state)
+{
+    char path[100], far[200];
+    struct control *c = NULL;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    snprintf(path, sizeof path, "%s/other.sock", f.dir);
+    leave_dead_socket(path);
+    assert_int_equal(control_open(&c, path, routes, &f, &d), 0); /* replaced */
+    control_close(c);
+    assert_int_equal(access(path, F_OK), -1);
+
+    fclose(fopen(path, "w"));
+    assert_int_equal(control_open(&c, path, routes, &f, &d), -EEXIST);
+    assert_int_equal(access(path, F_OK), 0); /* a file is never removed */
+    unlink(path);
+
+    snprintf(path, sizeof path, "%s/missing/x.sock", f.dir);
+    assert_int_equal(control_open(&c, path, routes, &f, &d), -ENOENT);
+    memset(far, 'x', sizeof far);
+    far[0] = '/';
+    far[sizeof far - 1] = '\0';
+    assert_int_equal(control_open(&c, far, routes, &f, &d), -ENAMETOOLONG);
+    assert_int_equal(d.n, 3);
+    diags_fini(&d);
+}
+
+#define ONE(name)                                                                                  \
+    {                                                                                              \
+#name, name, set_up, tear_down, NULL                                                       \
+    }
+#define COUNT(a) (sizeof a / sizeof *a)
+
+int main(void)
+{
+    static const struct CMUnitTest others[] = {
+        ONE(one_connection_serves_many_requests),
+        ONE(late_answers_find_their_request),
+        ONE(late_answer_to_a_client_that_left),
+        ONE(late_answer_after_the_end),
+        ONE(half_open_clients_hold_nobody_up),
+        ONE(full_house_opens_when_one_leaves),
+        ONE(others_may_read_and_not_write),
+        ONE(own_user_and_root_may_write),
+        ONE(the_socket_has_its_mode),
+        ONE(a_second_server_is_refused),
+        ONE(what_lies_at_the_path),
+    };
+    struct CMUnitTest tests[COUNT(rows) + COUNT(limit_rows) + COUNT(others)];
+    size_t n = 0;
+
+    for (size_t i = 0; i < COUNT(rows); i++)
+        tests[n++] = (struct CMUnitTest){rows[i].what, check_row, set_up, tear_down,
+                                         (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < COUNT(limit_rows); i++)
+        tests[n++] = (struct CMUnitTest){limit_rows[i].what, check_limit, set_up, tear_down,
+                                         (void *)(uintptr_t)&limit_rows[i]};
+    for (size_t i = 0; i < COUNT(others); i++)
+        tests[n++] = others[i];
+    return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+}
