@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * event.h -- one KMS discovery question and what became of it, as a value.
+ *
+ * The worker fills it, the ring carries its encoded form, the writer stores
+ * that form as it is. audit/ has its own words for outcome and reason: what is
+ * stored must not change when another module's enum does.
+ */
+#ifndef AUDIT_EVENT_H
+#define AUDIT_EVENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "wire/name.h"
+
+/* Numbers are stored: append only. */
+enum audit_outcome { AUDIT_PASSED = 1, AUDIT_FILLED, AUDIT_REPLACED, AUDIT_FILTERED, AUDIT_DENIED, AUDIT_MISSING, AUDIT_FAILED, AUDIT_BLOCKED, AUDIT_UPDATE, AUDIT_OUTCOMES };
+enum audit_reason { AUDIT_RULE = 1, AUDIT_NO_RULE, AUDIT_SIGNED, AUDIT_DAMAGED, AUDIT_RD0, AUDIT_OFF, AUDIT_ACCESS, AUDIT_BY_UPDATE, AUDIT_REASONS };
+enum audit_verdict { AUDIT_V_NONE = 0, AUDIT_V_NXDOMAIN, AUDIT_V_NODATA, AUDIT_V_PRESENT, AUDIT_V_UNAPPROVED, AUDIT_V_SERVFAIL, AUDIT_V_REFUSED, AUDIT_V_TIMEOUT, AUDIT_V_OTHER, AUDIT_VERDICTS };
+enum audit_transport { AUDIT_UDP = 1, AUDIT_TCP };
+/* Control records, in the same sequence as events. */
+enum audit_kind { AUDIT_EVENT = 0, AUDIT_START, AUDIT_STOP, AUDIT_SETTINGS, AUDIT_POLICY, AUDIT_GAP, AUDIT_PRUNE, AUDIT_FORGET, AUDIT_KINDS };
+
+extern const char *const audit_outcome_names[AUDIT_OUTCOMES + 1], *const audit_reason_names[AUDIT_REASONS + 1],
+    *const audit_verdict_names[AUDIT_VERDICTS + 1], *const audit_kind_names[AUDIT_KINDS + 1];
+
+enum { AUDIT_TEXT = 64, AUDIT_HOSTS = 8, AUDIT_EVENT_NETWORKS = 8 };
+
+struct audit_host { struct name target; uint16_t port; };
+
+struct audit_event {
+    uint8_t kind;             /* enum audit_kind */
+    uint64_t wall_ms, mono_ms;
+    uint64_t sequence;        /* the writer gives it */
+    struct addr client;       /* with its port */
+    uint8_t transport;
+    struct name qname;        /* as asked, with its case */
+    uint16_t qtype, id, flags;
+    bool edns_do;
+    bool repeat;              /* same client, port, ID and name within 10 s */
+    bool cached;              /* verdict or decision came from the cache */
+    uint8_t verdict;
+    struct addr server;       /* who gave the verdict; any = none */
+    uint16_t real_rcode;
+    uint32_t real_ms;         /* how long it took */
+    uint8_t n_real;           /* targets of the real answer, the first ones */
+    struct audit_host real[AUDIT_HOSTS];
+    uint8_t outcome, reason;
+    uint16_t rcode;           /* sent to the client */
+    char rule[AUDIT_TEXT];
+    char would_rule[AUDIT_TEXT];
+    uint8_t would;            /* outcome, 0 = none */
+    uint64_t policy_serial;
+    uint8_t n_answer;
+    struct audit_host answer[AUDIT_HOSTS]; /* delivered */
+    uint8_t n_unapproved;     /* of real[] that no policy names */
+    struct audit_host unapproved[AUDIT_HOSTS];
+    uint8_t n_networks;
+    char networks[AUDIT_EVENT_NETWORKS][AUDIT_TEXT];
+    uint32_t latency_us;      /* arrival to answer */
+    uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
+    char text[128];           /* control records: what happened, by whom */
+};
+
+/* The code that Windows shows for this answer (0x8007232B ...), 0 = none: an
+ * answer with a host. reference: Win32 DNS errors as HRESULT. */
+uint32_t audit_client_error(const struct audit_event *);
+
+/* Encoded form: variable length, version byte first. Length, 0 if it does not
+ * fit; AUDIT_EVENT_MAX is always enough. */
+enum { AUDIT_EVENT_MAX = 16384 };
+size_t audit_event_encode(const struct audit_event *, uint8_t *out, size_t size);
+int audit_event_decode(struct audit_event *, const uint8_t *, size_t); /* 0, -EBADMSG */
+/* Overwrites, in the encoded form, what the writer knows. ip NULL: the client stays. */
+void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat, const uint8_t ip[16]);
+
+/* The name without _vlmcs._tcp, folded; the whole name when it is no such name. */
+void audit_event_suffix(const struct audit_event *, struct name *out);
+
+#endif

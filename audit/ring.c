@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * ring.c -- a worker's way to the writer.
+ *
+ *   [u32 length | record, padded to 8] ... [WRAP] ... end
+ *
+ * head and tail only grow; their low bits are the place. A record is never
+ * split: when it does not fit before the end, a marker sends the reader to the
+ * start. The producer writes head, the consumer tail, each on a cache line of
+ * its own; the producer keeps a copy of tail, and so touches the other's line
+ * only when the ring looks full.
+ */
+#include "audit/ring.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINE = 64, ALIGN = 8, LENGTH = 4 };
+static const uint32_t wrap = UINT32_MAX;
+
+struct audit_ring {
+    uint8_t *bytes; /* owned */
+    size_t size;    /* power of two */
+    /* producer */
+    _Alignas(LINE) _Atomic size_t head;
+    size_t tail_seen;
+    _Atomic uint64_t pushed, dropped;
+    _Atomic uint64_t dropped_since; /* wall clock of the first since taken; 0 = none */
+    /* consumer */
+    _Alignas(LINE) _Atomic size_t tail;
+    size_t next;    /* tail behind the record that was peeked at */
+    uint64_t taken; /* of dropped */
+    uint64_t last_since;
+};
+
+struct audit_ring *audit_ring_new(size_t bytes)
+{
+    struct audit_ring *r;
+
+    if (bytes < LINE || (bytes & (bytes - 1)) != 0)
+        return NULL;
+    r = aligned_alloc(LINE, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    memset(r, 0, sizeof *r);
+    r->size = bytes;
+    r->bytes = aligned_alloc(LINE, bytes);
+    if (r->bytes == NULL) {
+        free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void audit_ring_free(struct audit_ring *r)
+{
+    if (r == NULL)
+        return;
+    free(r->bytes);
+    free(r);
+}
+
+static size_t padded(size_t len)
+{
+    return (LENGTH + len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+static void put_length(struct audit_ring *r, size_t at, uint32_t len)
+{
+    memcpy(r->bytes + at, &len, sizeof len);
+}
+
+/* Encodes at `at`, at most `room` octets with the length; the octets used, 0 if
+ * it does not fit. */
+static size_t put_record(struct audit_ring *r, size_t at, size_t room, const struct audit_event *e)
+{
+    size_t len;
+
+    if (room < ALIGN)
+        return 0;
+    len = audit_event_encode(e, r->bytes + at + LENGTH, room - LENGTH);
+    if (len == 0)
+        return 0;
+    put_length(r, at, (uint32_t)len);
+    return padded(len); /* room is a multiple of ALIGN */
+}
+
+static bool try_push(struct audit_ring *r, size_t head, const struct audit_event *e)
+{
+    size_t free_bytes = r->size - (head - r->tail_seen), at = head & (r->size - 1);
+    size_t before_end = r->size - at, skipped = 0, used;
+
+    used = put_record(r, at, free_bytes < before_end ? free_bytes : before_end, e);
+    if (used == 0 && free_bytes > before_end) {
+        put_length(r, at, wrap);
+        skipped = before_end;
+        used = put_record(r, 0, free_bytes - before_end, e);
+    }
+    if (used == 0)
+        return false;
+    atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
+    return true;
+}
+
+bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
+{
+    size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    size_t tail;
+
+    if (try_push(r, head, e)) {
+        atomic_fetch_add_explicit(&r->pushed, 1, memory_order_relaxed);
+        return true;
+    }
+    tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+    if (tail != r->tail_seen) {
+        r->tail_seen = tail;
+        if (try_push(r, head, e)) {
+            atomic_fetch_add_explicit(&r->pushed, 1, memory_order_relaxed);
+            return true;
+        }
+    }
+    if (atomic_load_explicit(&r->dropped_since, memory_order_relaxed) == 0)
+        atomic_store_explicit(&r->dropped_since, e->wall_ms, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->dropped, 1, memory_order_release);
+    return false;
+}
+
+const uint8_t *audit_ring_peek(struct audit_ring *r, size_t *len)
+{
+    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    size_t head = atomic_load_explicit(&r->head, memory_order_acquire);
+    size_t at = tail & (r->size - 1);
+    uint32_t n;
+
+    if (tail == head)
+        return NULL;
+    memcpy(&n, r->bytes + at, sizeof n);
+    if (n == wrap) {
+        tail += r->size - at;
+        at = 0;
+        memcpy(&n, r->bytes, sizeof n);
+    }
+    r->next = tail + padded(n);
+    *len = n;
+    return r->bytes + at + LENGTH;
+}
+
+void audit_ring_release(struct audit_ring *r)
+{
+    atomic_store_explicit(&r->tail, r->next, memory_order_release);
+}
+
+void audit_ring_stats(const struct audit_ring *r, struct audit_ring_stats *out)
+{
+    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+
+    out->pushed = atomic_load_explicit(&r->pushed, memory_order_relaxed);
+    out->dropped = atomic_load_explicit(&r->dropped, memory_order_relaxed);
+    out->used_bytes = head > tail ? head - tail : 0;
+}
+
+uint64_t audit_ring_take_dropped(struct audit_ring *r, uint64_t *first_wall_ms)
+{
+    uint64_t dropped = atomic_load_explicit(&r->dropped, memory_order_acquire);
+    uint64_t n = dropped - r->taken, since;
+
+    if (n == 0)
+        return 0;
+    since = atomic_exchange_explicit(&r->dropped_since, 0, memory_order_relaxed);
+    /* A drop may fall between its time and its count; then the last time known. */
+    if (since != 0)
+        r->last_since = since;
+    r->taken = dropped;
+    *first_wall_ms = r->last_since;
+    return n;
+}
