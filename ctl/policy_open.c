@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * policy_open.c -- how the policy verbs come to the store and to files.
+ */
+#include "ctl/policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/number.h"
+
+enum { TRIES = 20 /* of reading while others write */ };
+
+int policy_failed(struct ctl *c, const char *what, int err)
+{
+    char *path;
+    int code;
+
+    switch (err) {
+    case -EACCES:
+    case -EPERM:
+    case -EROFS:
+        path = ctl_text("%s/policy", c->settings->server.state_dir);
+        code = ctl_store_error(c, path, err);
+        free(path);
+        return code;
+    case -EBADMSG:
+        return ctl_fail(EXIT_FAILED,
+                        "cannot %s: the policy store has a damaged record; restore a backup", what);
+    case -ENOMEM:
+        return ctl_fail(EXIT_FAILED, "cannot %s: out of memory", what);
+    default:
+        return ctl_fail(EXIT_FAILED, "cannot %s: %s", what, strerror(-err));
+    }
+}
+
+int policy_open(struct ctl *c, enum policy_access access, struct policy_store **out)
+{
+    char *path = ctl_text("%s/policy", c->settings->server.state_dir);
+    int code = ctl_become_user(c), rc;
+    struct diags d;
+
+    diags_init(&d);
+    if (code == 0) {
+        rc = policy_store_open(out, path, access, &d);
+        if (rc == -ENOENT && access == POLICY_READ)
+            code = ctl_fail(EXIT_FAILED,
+                            "there is no policy yet in %s: policy import or policy fill makes one",
+                            path);
+        else if (rc == -EBADMSG && d.n > 0)
+            code = ctl_fail(EXIT_FAILED, "%s", d.at[0].text);
+        else if (rc != 0)
+            code = ctl_store_error(c, path, rc);
+    }
+    diags_fini(&d);
+    free(path);
+    return code;
+}
+
+int policy_read(struct ctl *c, struct policy_store *store, struct policy *out, uint64_t *serial)
+{
+    int rc = -EAGAIN;
+
+    for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
+        rc = policy_load(store, out, serial);
+    if (rc != 0)
+        return policy_failed(c, "read the policy", rc);
+    policy_sort(out);
+    return 0;
+}
+
+int policy_open_read(struct ctl *c, struct policy *out, uint64_t *serial)
+{
+    struct policy_store *store;
+    int code = policy_open(c, POLICY_READ, &store);
+
+    if (code != 0)
+        return code;
+    code = policy_read(c, store, out, serial);
+    policy_store_close(store);
+    return code;
+}
+
+int policy_file_read(const char *path, char **text, size_t *len)
+{
+    enum { FILE_MAX = 1 << 30 };
+    int rc = file_read(path, FILE_MAX, text, len);
+
+    if (rc == -ENOENT)
+        return ctl_fail(EXIT_NOT_FOUND, "there is no file %s", path);
+    if (rc == -EFBIG)
+        return ctl_fail(EXIT_INVALID, "%s is greater than 1 GiB", path);
+    if (rc != 0)
+        return ctl_fail(EXIT_FAILED, "cannot read %s: %s", path, strerror(-rc));
+    return 0;
+}
+
+int policy_file_policy(const char *path, bool verify, struct policy *out,
+                       struct policy_tests *tests)
+{
+    struct diags d;
+    char *text;
+    size_t len;
+    int code = policy_file_read(path, &text, &len), rc;
+
+    if (code != 0)
+        return code;
+    diags_init(&d);
+    rc = policy_text_read(out, tests, path, text, len, &d);
+    if (rc == 0 && verify && policy_verify(out, path, &d) != 0) {
+        policy_fini(out);
+        rc = -EINVAL;
+    }
+    if (rc == -ENOMEM)
+        code = ctl_fail(EXIT_FAILED, "out of memory");
+    else if (rc != 0)
+        code = ctl_invalid(&d);
+    diags_fini(&d);
+    free(text);
+    return code;
+}
+
+bool policy_limit(struct ctl *c, size_t fallback, size_t *out)
+{
+    const char *text = ctl_option(c, "--limit");
+    uint64_t v;
+
+    *out = fallback;
+    if (text == NULL)
+        return true;
+    if (number_parse(&v, text, SIZE_MAX / 2) != 0) {
+        ctl_fail(EXIT_USAGE, "--limit %s: a number is needed", text);
+        return false;
+    }
+    *out = (size_t)v;
+    return true;
+}

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * policy_test.c -- `policy test`: the section `tests:` of a file, decided by
+ * the daemon's own code on the present store, or, with --policy, on a store
+ * made of that file in a temporary directory.
+ *
+ * kms.mode does not count here: a test says what the rules do, also while the
+ * switch is off.
+ */
+#include "ctl/policy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy/decide.h"
+#include "wire/present.h"
+
+/* --- a store for one run -------------------------------------------------- */
+
+static void remove_dir(const char *path)
+{
+    DIR *dir = opendir(path);
+    const struct dirent *e;
+
+    while (dir != NULL && (e = readdir(dir)) != NULL)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    rmdir(path);
+}
+
+static int fill_store(struct ctl *c, struct policy_store *store, const struct policy *p)
+{
+    const struct policy_change change = {.author = "test", .now_ms = c->now.wall_ms};
+    struct policy_txn *txn;
+    struct diags d;
+    uint64_t serial;
+    bool changed;
+    int rc = policy_txn_begin(&txn, store, &change, &serial);
+
+    if (rc != 0)
+        return policy_failed(c, "write a temporary store", rc);
+    diags_init(&d);
+    rc = policy_apply(txn, p, true, false, &d);
+    if (rc == 0)
+        rc = policy_txn_commit(txn, &serial, &changed);
+    else
+        policy_txn_abort(txn);
+    diags_fini(&d);
+    return rc == 0 ? 0 : policy_failed(c, "write a temporary store", rc);
+}
+
+/* Opens a store that holds p, in a new directory (owned by the caller). */
+static int open_temporary(struct ctl *c, const struct policy *p, char **dir,
+                          struct policy_store **store)
+{
+    const char *tmp = getenv("TMPDIR");
+    char *path = ctl_text("%s/waymark-test-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp");
+    int code, rc;
+
+    if (mkdtemp(path) == NULL) {
+        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno));
+        free(path);
+        return code;
+    }
+    rc = policy_store_open(store, path, POLICY_WRITE, NULL);
+    code = rc == 0 ? fill_store(c, *store, p) : policy_failed(c, "make a temporary store", rc);
+    if (code != 0) {
+        if (rc == 0)
+            policy_store_close(*store);
+        remove_dir(path);
+        free(path);
+        return code;
+    }
+    *dir = path;
+    return 0;
+}
+
+/* --- one test ------------------------------------------------------------- */
+
+static const struct column columns[] = {{"line", "LINE", COLUMN_NUMBER},
+                                        {"suffix", "SUFFIX", COLUMN_TEXT},
+                                        {"client", "CLIENT", COLUMN_TEXT},
+                                        {"verdict", "VERDICT", COLUMN_TEXT},
+                                        {"expect", "EXPECT", COLUMN_TEXT},
+                                        {"outcome", "GOT", COLUMN_TEXT},
+                                        {"rule", "RULE", COLUMN_TEXT},
+                                        {"result", "RESULT", COLUMN_TEXT},
+                                        {0}};
+
+/* What the real DNS names: a host of the test; for unapproved, one that nobody
+ * can approve; else "." -- the one target that is never unapproved. */
+static void real_answer(const struct policy_test *t, struct policy_real *real, struct srv *srv)
+{
+    *real = (struct policy_real){.verdict = t->verdict};
+    if (t->verdict != VERDICT_PRESENT && t->verdict != VERDICT_UNAPPROVED)
+        return;
+    *srv = (struct srv){.port = POLICY_KMS_PORT, .ttl = 300, .target = t->real_host};
+    if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)
+        name_parse(&srv->target, "unapproved.invalid");
+    *real = (struct policy_real){.verdict = VERDICT_PRESENT, .srv = srv, .n_srv = 1};
+}
+
+static bool delivers(const struct policy_decision *d, const struct policy_real *real,
+                     const struct name *host)
+{
+    if (d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED) {
+        for (unsigned i = 0; i < d->n_hosts; i++)
+            if (name_equal_fold(&d->hosts[i].target, host))
+                return true;
+        return false;
+    }
+    if (d->outcome != OUTCOME_PASSED && d->outcome != OUTCOME_FILTERED)
+        return false;
+    for (int i = 0; i < real->n_srv; i++)
+        if (!(d->outcome == OUTCOME_FILTERED && d->drop[i]) &&
+            name_equal_fold(&real->srv[i].target, host))
+            return true;
+    return false;
+}
+
+static json_t *test_row(const struct policy_test *t, const struct policy_decision *d,
+                        const char *result)
+{
+    char client[ADDR_TEXT], host[NAME_TEXT], *expect;
+    json_t *row;
+
+    expect = ctl_text("%s%s%s", t->has_expect ? outcome_names[t->expect] : "",
+                      t->has_expect && t->has_host ? " " : "",
+                      t->has_host ? name_print(&t->host, host) : "");
+    row =
+        json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:o, s:s}", "line", (json_int_t)t->line, "suffix",
+                  t->suffix_text, "client", addr_print(&t->client, client), "verdict",
+                  verdict_names[t->verdict], "expect", expect, "outcome", outcome_names[d->outcome],
+                  "rule", d->rule[0] ? json_string(d->rule) : json_null(), "result", result);
+    free(expect);
+    return row;
+}
+
+/* 1 passed, 0 failed, or -errno. */
+static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_test *t,
+                    json_t *rows)
+{
+    struct policy_client client;
+    struct policy_ask ask = {
+        .qname = &t->qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
+    static struct policy_decision d; /* large */
+    struct policy_real real;
+    const char *result = "ok";
+    struct srv srv;
+    int rc = policy_client_find(r, &t->client, &client);
+
+    if (rc != 0)
+        return rc;
+    real_answer(t, &real, &srv);
+    rc = policy_decide(r, &ask, &real, &d);
+    if (rc != 0)
+        return rc;
+    if (t->has_expect && d.outcome != t->expect)
+        result = "FAILED: other outcome";
+    else if (t->has_host && !delivers(&d, &real, &t->host))
+        result = "FAILED: host not given";
+    json_array_append_new(rows, test_row(t, &d, result));
+    return strcmp(result, "ok") == 0;
+}
+
+static int run_tests(struct ctl *c, struct policy_store *store, const struct policy_tests *tests)
+{
+    struct policy_reader *r = policy_reader_new(store);
+    json_t *rows = json_array();
+    size_t failed = 0;
+    int rc = r == NULL ? -ENOMEM : 0, code;
+
+    for (size_t i = 0; i < tests->n && rc >= 0; i++) {
+        rc = policy_reader_begin(r); /* once a test: a rule may change meanwhile */
+        if (rc != 0)
+            break;
+        rc = run_test(c, r, &tests->at[i], rows);
+        failed += rc == 0;
+        policy_reader_end(r);
+    }
+    if (rc < 0) {
+        code = policy_failed(c, "decide", rc);
+    } else {
+        table_print(c, "tests", columns, rows);
+        code =
+            failed > 0 ? ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, tests->n) : 0;
+        if (failed == 0)
+            ctl_note("%zu tests passed", tests->n);
+    }
+    policy_reader_free(r);
+    json_decref(rows);
+    return code;
+}
+
+/* --- the verb ------------------------------------------------------------- */
+
+/* With --policy: no state of the daemon is touched. */
+static int run_on_file(struct ctl *c, const char *path, const struct policy_tests *tests)
+{
+    struct policy_store *store;
+    struct policy p;
+    char *dir = NULL;
+    int code = policy_file_policy(path, true, &p, NULL);
+
+    if (code != 0)
+        return code;
+    code = open_temporary(c, &p, &dir, &store);
+    if (code == 0) {
+        code = run_tests(c, store, tests);
+        policy_store_close(store);
+        remove_dir(dir);
+        free(dir);
+    }
+    policy_fini(&p);
+    return code;
+}
+
+int policy_test(struct ctl *c)
+{
+    const char *file = ctl_option(c, "--policy");
+    struct policy_tests tests = {0};
+    struct policy_store *store;
+    struct policy ignored;
+    int code = policy_file_policy(c->argv[0], false, &ignored, &tests);
+
+    if (code != 0)
+        return code;
+    policy_fini(&ignored);
+    if (tests.n == 0) {
+        code = ctl_fail(EXIT_INVALID, "%s has no section tests:", c->argv[0]);
+    } else if (file != NULL) {
+        code = run_on_file(c, file, &tests);
+    } else {
+        code = policy_open(c, POLICY_READ, &store);
+        if (code == 0) {
+            code = run_tests(c, store, &tests);
+            policy_store_close(store);
+        }
+    }
+    policy_tests_fini(&tests);
+    return code;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * table.c -- rows to an aligned table, CSV or JSON.
+ *
+ * A table is aligned by code points, not octets; wide East Asian characters
+ * would be off by one, which names in DNS never are. Cells are cleaned for the
+ * terminal in all forms but JSON, where the encoder escapes.
+ */
+#include "ctl/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/number.h"
+
+/* --- cells */
+
+static char *list_text(const json_t *list)
+{
+    char *text = ctl_text("%s", "");
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(list, i, item)
+    {
+        char *more = ctl_text("%s%s%s", text, i ? " " : "",
+                              json_is_string(item) ? json_string_value(item) : "?");
+
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+/* 51 -> "51 ms", 93784000 -> "1 d 2 h". */
+static char *span_text(long long ms)
+{
+    static const struct {
+        long long ms, part;
+        const char *unit, *of;
+    } units[] = {
+        {86400000, 3600000, "d", "h"},
+        {3600000, 60000, "h", "m"},
+        {60000, 1000, "m", "s"},
+    };
+
+    if (ms < 1000)
+        return ctl_text("%lld ms", ms);
+    for (size_t i = 0; i < ARRAY_LEN(units); i++)
+        if (ms >= units[i].ms)
+            return ctl_text("%lld %s %lld %s", ms / units[i].ms, units[i].unit,
+                            ms % units[i].ms / units[i].part, units[i].of);
+    return ctl_text("%lld.%lld s", ms / 1000, ms % 1000 / 100);
+}
+
+static char *number_text(long long n, enum column_kind kind, enum ctl_format format)
+{
+    char time[NUMBER_TEXT];
+
+    if (kind == COLUMN_TIME && n <= 0)
+        return ctl_text("%s", format == FORMAT_TABLE ? "-" : "");
+    if (kind == COLUMN_TIME)
+        return ctl_text("%s", format == FORMAT_TABLE ? time_print_local((uint64_t)n, time)
+                                                     : time_print_utc((uint64_t)n, time));
+    if (kind == COLUMN_DURATION_MS && format == FORMAT_TABLE)
+        return span_text(n);
+    return ctl_text("%lld", n);
+}
+
+/* A value as text for a table or CSV; freed by the caller. */
+static char *cell_text(const json_t *value, enum column_kind kind, enum ctl_format format)
+{
+    const char *nothing = format == FORMAT_TABLE ? "-" : "";
+
+    switch (value ? json_typeof(value) : JSON_NULL) {
+    case JSON_STRING:
+        return ctl_text("%s", *json_string_value(value) ? json_string_value(value) : nothing);
+    case JSON_INTEGER:
+        return number_text(json_integer_value(value), kind, format);
+    case JSON_REAL:
+        return ctl_text("%.*f", format == FORMAT_TABLE ? 1 : 3, json_real_value(value));
+    case JSON_TRUE:
+        return ctl_text("yes");
+    case JSON_FALSE:
+        return ctl_text("no");
+    case JSON_ARRAY:
+        return json_array_size(value) ? list_text(value) : ctl_text("%s", nothing);
+    case JSON_OBJECT:
+    case JSON_NULL:
+        break;
+    }
+    return ctl_text("%s", nothing);
+}
+
+static char *clean_cell(const json_t *row, const struct column *column, enum ctl_format format)
+{
+    char *text = cell_text(json_object_get(row, column->key), column->kind, format);
+    char *clean = ctl_clean(text);
+
+    free(text);
+    return clean;
+}
+
+static size_t width_of(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+/* --- CSV, RFC 4180 */
+
+static void csv_put(const char *text, bool guard, bool last)
+{
+    bool quote;
+
+    guard = guard && *text && strchr("=+-@\t\r", *text) != NULL;
+    quote = strpbrk(text, ",\"\r\n;\t") != NULL;
+    if (quote)
+        putchar('"');
+    if (guard)
+        putchar('\'');
+    for (; *text; text++) {
+        if (*text == '"')
+            putchar('"');
+        putchar(*text);
+    }
+    if (quote)
+        putchar('"');
+    fputs(last ? "\r\n" : ",", stdout);
+}
+
+static void csv_header(const struct column *columns)
+{
+    for (; columns->key; columns++)
+        csv_put(columns->key, false, columns[1].key == NULL);
+}
+
+static void csv_row(const struct column *columns, const json_t *row)
+{
+    for (; columns->key; columns++) {
+        char *text = clean_cell(row, columns, FORMAT_CSV);
+
+        csv_put(text, !json_is_number(json_object_get(row, columns->key)), columns[1].key == NULL);
+        free(text);
+    }
+}
+
+/* --- JSON */
+
+void table_print_json(const json_t *value)
+{
+    /* Beyond ASCII there are characters that steer a terminal. */
+    size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+
+    json_dumpf(value, stdout, JSON_INDENT(2) | ascii);
+    putchar('\n');
+}
+
+/* A copy of the object in which the columns of times are RFC 3339. */
+static json_t *with_times(const struct column *columns, const json_t *object)
+{
+    json_t *copy = json_copy((json_t *)(uintptr_t)object);
+    char time[NUMBER_TEXT];
+
+    for (; copy && columns->key; columns++) {
+        const json_t *value = json_object_get(copy, columns->key);
+        json_int_t ms = json_integer_value(value);
+
+        if (columns->kind == COLUMN_TIME && json_is_integer(value))
+            json_object_set_new(copy, columns->key,
+                                ms > 0 ? json_string(time_print_utc((uint64_t)ms, time))
+                                       : json_null());
+    }
+    return copy;
+}
+
+static void print_rows_json(const char *plural, const struct column *columns, const json_t *rows)
+{
+    json_t *list = json_array(), *document;
+    const json_t *row;
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        json_array_append_new(list, with_times(columns, row));
+    }
+    document = json_pack("{s:o}", plural, list);
+    table_print_json(document);
+    json_decref(document);
+}
+
+/* --- the table */
+
+/* One line; cells belong to the caller. Numbers stand right. */
+static void print_line(const struct column *columns, char *const *cells, const size_t *width,
+                       const char *on, const char *off)
+{
+    for (int k = 0; columns[k].key; k++) {
+        bool last = columns[k + 1].key == NULL;
+        bool right = columns[k].kind == COLUMN_NUMBER || columns[k].kind == COLUMN_DURATION_MS;
+        int pad = (int)(width[k] - width_of(cells[k]));
+
+        printf("%*s%s%s%s", right ? pad : 0, "", on, cells[k], off);
+        if (!last)
+            printf("%*s", (right ? 0 : pad) + 2, "");
+    }
+    putchar('\n');
+}
+
+static void print_rows_table(const struct ctl *c, const struct column *columns, const json_t *rows)
+{
+    size_t n_rows = json_array_size(rows), n = 0, *width;
+    char **cells;
+
+    while (columns[n].key)
+        n++;
+    width = ctl_alloc(NULL, n * sizeof *width);
+    cells = ctl_alloc(NULL, (n_rows + 1) * n * sizeof *cells);
+    for (size_t k = 0; k < n; k++) {
+        cells[k] = ctl_text("%s", columns[k].title);
+        width[k] = width_of(cells[k]);
+        for (size_t i = 0; i < n_rows; i++) {
+            char *cell = clean_cell(json_array_get(rows, i), &columns[k], FORMAT_TABLE);
+            size_t w = width_of(cell);
+
+            cells[(i + 1) * n + k] = cell;
+            width[k] = w > width[k] ? w : width[k];
+        }
+    }
+    for (size_t i = 0; i <= n_rows; i++)
+        print_line(columns, cells + i * n, width, i == 0 && c->colour ? "\033[1m" : "",
+                   i == 0 && c->colour ? "\033[0m" : "");
+    for (size_t i = 0; i < (n_rows + 1) * n; i++)
+        free(cells[i]);
+    free(cells);
+    free(width);
+}
+
+void table_print(struct ctl *c, const char *plural, const struct column *columns,
+                 const json_t *rows)
+{
+    const json_t *row;
+    size_t i;
+
+    switch (c->format) {
+    case FORMAT_JSON:
+        print_rows_json(plural, columns, rows);
+        break;
+    case FORMAT_CSV:
+        csv_header(columns);
+        json_array_foreach(rows, i, row)
+        {
+            csv_row(columns, row);
+        }
+        break;
+    case FORMAT_TABLE:
+        print_rows_table(c, columns, rows);
+        break;
+    }
+}
+
+static void print_object_lines(const struct column *columns, const json_t *object)
+{
+    size_t widest = 0;
+
+    for (const struct column *k = columns; k->key; k++)
+        widest = width_of(k->title) > widest ? width_of(k->title) : widest;
+    for (; columns->key; columns++) {
+        char *text = clean_cell(object, columns, FORMAT_TABLE);
+
+        printf("%s%*s  %s\n", columns->title, (int)(widest - width_of(columns->title)), "", text);
+        free(text);
+    }
+}
+
+void table_print_object(struct ctl *c, const struct column *columns, const json_t *object)
+{
+    json_t *copy;
+
+    switch (c->format) {
+    case FORMAT_JSON:
+        copy = with_times(columns, object);
+        table_print_json(copy);
+        json_decref(copy);
+        break;
+    case FORMAT_CSV:
+        csv_header(columns);
+        csv_row(columns, object);
+        break;
+    case FORMAT_TABLE:
+        print_object_lines(columns, object);
+        break;
+    }
+}

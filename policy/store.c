@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * store.c -- the policy database: the thin layer over LMDB.
+ *
+ * One environment, one unnamed database, full sync. Every value is checked
+ * when it is read: LMDB itself has no checksums and hands out whatever the
+ * disk gave back. What is stored where is in records.h.
+ *
+ * The map size is fixed and the same in every process: mdb_env_set_mapsize()
+ * on an open environment kills its readers. Reader slots are bound to the
+ * transaction objects (MDB_NOTLS), so a worker keeps one for its life and
+ * renews and resets it.
+ */
+#include "policy/store.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <lmdb.h>
+#include <xxhash.h>
+
+#include "policy/format.h"
+#include "policy/records.h"
+#include "policy/store_file.h"
+
+enum { READERS = 254, VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE = 1 << 20 };
+static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
+
+struct policy_store {
+    MDB_env *env;
+    MDB_dbi dbi;
+    unsigned page_size;
+};
+
+struct kv {
+    struct policy_store *store;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    bool write, at_end, repaired;
+    int failed;     /* first error of a write */
+    uint64_t delta; /* of the digest */
+};
+
+struct policy_reader {
+    struct kv kv;
+    bool known; /* state is that of state_id */
+    uint64_t state_id;
+    struct policy_state state;
+};
+
+/* LMDB's numbers and errno's, as -errno. */
+static int translate(int rc)
+{
+    switch (rc) {
+    case 0:
+        return 0;
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_KEYEXIST:
+        return -EEXIST;
+    case MDB_MAP_FULL:
+        return -ENOSPC;
+    case MDB_TXN_FULL:
+        return -E2BIG;
+    case MDB_READERS_FULL:
+        return -EUSERS;
+    case MDB_BAD_VALSIZE:
+        return -ENAMETOOLONG;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+        return -EBADMSG;
+    default:
+        return rc > 0 ? -rc : -EIO;
+    }
+}
+
+/* --- values --------------------------------------------------------------- */
+
+static uint64_t hash(const MDB_val *key, const uint8_t *from_version, size_t len)
+{
+    return XXH3_64bits_withSeed(from_version, len, XXH3_64bits(key->mv_data, key->mv_size));
+}
+
+static uint64_t stored_hash(const MDB_val *value)
+{
+    uint64_t h = 0;
+
+    if (value->mv_size >= HEAD)
+        memcpy(&h, value->mv_data, HASH);
+    return h;
+}
+
+static bool is_intact(const MDB_val *key, const MDB_val *value)
+{
+    const uint8_t *p = value->mv_data;
+
+    return value->mv_size >= HEAD && p[HASH] == VALUE_VERSION &&
+           stored_hash(value) == hash(key, p + HASH, value->mv_size - HASH);
+}
+
+static int open_value(const MDB_val *key, const MDB_val *value, struct kv_bytes *out)
+{
+    if (!is_intact(key, value)) {
+        *out = (struct kv_bytes){NULL, 0};
+        return -EBADMSG;
+    }
+    *out = (struct kv_bytes){(const uint8_t *)value->mv_data + HEAD, value->mv_size - HEAD};
+    return 0;
+}
+
+uint64_t kv_hash(const struct kv_bytes *key, const struct kv_bytes *payload)
+{
+    MDB_val k = {key->len, (void *)(uintptr_t)key->at};
+
+    /* Payloads are spans of the map: the version octet lies in front. */
+    return hash(&k, payload->at - 1, payload->len + 1);
+}
+
+/* --- transactions --------------------------------------------------------- */
+
+/* A page that was taken at the end of the file and given back by the same
+ * transaction is never written, so the file may end before the last page that
+ * the meta page counts. store_file.c takes that for a file cut short, so the
+ * file is kept longer (holes cost nothing). Under the writers' lock, or another
+ * writer's new pages could be cut off. */
+static void extend(struct policy_store *store, uint64_t spare)
+{
+    mdb_filehandle_t fd;
+    MDB_envinfo info;
+    struct stat st;
+    uint64_t need;
+
+    if (mdb_env_get_fd(store->env, &fd) != 0 || mdb_env_info(store->env, &info) != 0 ||
+        fstat(fd, &st) != 0)
+        return;
+    need = (info.me_last_pgno + 1) * store->page_size;
+    if ((uint64_t)st.st_size < need + spare && ftruncate(fd, (off_t)(need + spare)) != 0)
+        return; /* then the next write says what is wrong with the disk */
+}
+
+static int open_txn(struct kv *kv, struct policy_store *store, bool write)
+{
+    int rc;
+
+    *kv = (struct kv){.store = store, .write = write};
+    rc = mdb_txn_begin(store->env, NULL, write ? 0 : MDB_RDONLY, &kv->txn);
+    if (rc == MDB_READERS_FULL && policy_store_sweep(store) > 0)
+        rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &kv->txn);
+    if (rc == 0 && write)
+        extend(store, SPARE);
+    if (rc == 0) {
+        rc = mdb_cursor_open(kv->txn, store->dbi, &kv->cursor);
+        if (rc != 0)
+            mdb_txn_abort(kv->txn);
+    }
+    return translate(rc);
+}
+
+static void close_txn(struct kv *kv)
+{
+    mdb_cursor_close(kv->cursor);
+    mdb_txn_abort(kv->txn);
+}
+
+int kv_begin(struct policy_store *store, bool write, struct kv **out)
+{
+    struct kv *kv = malloc(sizeof *kv);
+    int rc;
+
+    if (kv == NULL)
+        return -ENOMEM;
+    rc = open_txn(kv, store, write);
+    if (rc != 0) {
+        free(kv);
+        return rc;
+    }
+    *out = kv;
+    return 0;
+}
+
+void kv_end(struct kv *kv)
+{
+    if (kv == NULL)
+        return;
+    close_txn(kv);
+    free(kv);
+}
+
+int kv_commit(struct kv *kv)
+{
+    struct policy_store *store = kv->store;
+    int rc = kv->failed;
+    MDB_txn *txn;
+
+    if (rc != 0) {
+        kv_end(kv);
+        return rc;
+    }
+    mdb_cursor_close(kv->cursor);
+    rc = translate(mdb_txn_commit(kv->txn));
+    free(kv);
+    /* More growth than there was to spare: once more, for this commit's pages. */
+    if (rc == 0 && mdb_txn_begin(store->env, NULL, 0, &txn) == 0) {
+        extend(store, 0);
+        mdb_txn_abort(txn);
+    }
+    return rc;
+}
+
+uint64_t kv_state(const struct kv *kv)
+{
+    return mdb_txn_id(kv->txn);
+}
+
+uint64_t kv_digest_delta(const struct kv *kv)
+{
+    return kv->delta;
+}
+
+int kv_failed(const struct kv *kv)
+{
+    return kv->failed;
+}
+
+bool kv_repaired(const struct kv *kv)
+{
+    return kv->repaired;
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static MDB_val key_val(const struct kv_key *k)
+{
+    return (MDB_val){k->len, (void *)(uintptr_t)k->at};
+}
+
+int kv_get(struct kv *kv, const struct kv_key *key, struct kv_bytes *value)
+{
+    MDB_val k = key_val(key), v;
+    int rc = mdb_get(kv->txn, kv->store->dbi, &k, &v);
+
+    return rc == 0 ? open_value(&k, &v, value) : translate(rc);
+}
+
+static int step(struct kv *kv, MDB_val *k, MDB_cursor_op op, struct kv_entry *out)
+{
+    MDB_val v;
+    int rc = mdb_cursor_get(kv->cursor, k, &v, op);
+
+    kv->at_end = rc == MDB_NOTFOUND;
+    if (rc != 0) {
+        out->key = out->value = (struct kv_bytes){NULL, 0};
+        /* -EBADMSG promises a key: a broken tree has none to go on from. */
+        rc = translate(rc);
+        return rc == -EBADMSG ? -EIO : rc;
+    }
+    out->key = (struct kv_bytes){k->mv_data, k->mv_size};
+    return open_value(k, &v, &out->value);
+}
+
+int kv_seek(struct kv *kv, const struct kv_key *key, struct kv_entry *out)
+{
+    MDB_val k = key_val(key);
+    int rc = step(kv, &k, MDB_SET_RANGE, out);
+
+    /* A flipped bit in a branch page leads to the wrong leaf. */
+    if (rc == 0 && kv_compare(&out->key, key) < 0)
+        return -EBADMSG;
+    return rc;
+}
+
+int kv_next(struct kv *kv, struct kv_entry *out)
+{
+    MDB_val k;
+
+    return step(kv, &k, MDB_NEXT, out);
+}
+
+int kv_prev(struct kv *kv, struct kv_entry *out)
+{
+    MDB_val k;
+
+    return step(kv, &k, kv->at_end ? MDB_LAST : MDB_PREV, out);
+}
+
+/* --- writing -------------------------------------------------------------- */
+
+static int spoil(struct kv *kv, int rc)
+{
+    if (kv->failed == 0)
+        kv->failed = rc;
+    return rc;
+}
+
+static void fill_value(const MDB_val *key, MDB_val *value, const void *payload, size_t len)
+{
+    uint8_t *p = value->mv_data;
+    uint64_t h;
+
+    p[HASH] = VALUE_VERSION;
+    if (len > 0)
+        memcpy(p + HEAD, payload, len);
+    h = hash(key, p + HASH, len + 1);
+    memcpy(p, &h, HASH);
+}
+
+int kv_put(struct kv *kv, const struct kv_key *key, const void *payload, size_t len)
+{
+    bool live = table_is_live(key->at[0]);
+    MDB_val k = key_val(key), v = {len + HEAD, NULL};
+    int rc = mdb_put(kv->txn, kv->store->dbi, &k, &v, MDB_NOOVERWRITE | MDB_RESERVE);
+    enum kv_change change = KV_ADDED;
+
+    if (rc == MDB_KEYEXIST) {
+        bool intact = is_intact(&k, &v);
+        uint64_t old = stored_hash(&v);
+
+        if (intact && v.mv_size == len + HEAD &&
+            (len == 0 || memcmp((const uint8_t *)v.mv_data + HEAD, payload, len) == 0))
+            return KV_SAME;
+        v = (MDB_val){len + HEAD, NULL};
+        rc = mdb_put(kv->txn, kv->store->dbi, &k, &v, MDB_RESERVE);
+        kv->repaired |= !intact;
+        change = KV_REPLACED;
+        if (live)
+            kv->delta -= old;
+    }
+    if (rc != 0)
+        return spoil(kv, translate(rc));
+    fill_value(&k, &v, payload, len);
+    if (live)
+        kv->delta += stored_hash(&v);
+    return (int)change;
+}
+
+int kv_del(struct kv *kv, const struct kv_key *key)
+{
+    MDB_val k = key_val(key), v;
+    int rc = mdb_get(kv->txn, kv->store->dbi, &k, &v);
+
+    if (rc == MDB_NOTFOUND)
+        return -ENOENT;
+    if (rc == 0) {
+        kv->repaired |= !is_intact(&k, &v);
+        if (table_is_live(key->at[0]))
+            kv->delta -= stored_hash(&v);
+        rc = mdb_del(kv->txn, kv->store->dbi, &k, NULL);
+    }
+    return rc == 0 ? 0 : spoil(kv, translate(rc));
+}
+
+int kv_sum(struct kv *kv, uint64_t *sum)
+{
+    MDB_val k, v;
+    int rc;
+
+    *sum = 0;
+    for (rc = mdb_cursor_get(kv->cursor, &k, &v, MDB_FIRST); rc == 0;
+         rc = mdb_cursor_get(kv->cursor, &k, &v, MDB_NEXT))
+        if (table_is_live(*(const uint8_t *)k.mv_data))
+            *sum += stored_hash(&v);
+    return rc == MDB_NOTFOUND ? 0 : translate(rc);
+}
+
+/* --- readers -------------------------------------------------------------- */
+
+struct policy_reader *policy_reader_new(struct policy_store *store)
+{
+    struct policy_reader *r = calloc(1, sizeof *r);
+
+    if (r == NULL)
+        return NULL;
+    if (open_txn(&r->kv, store, false) != 0) {
+        free(r);
+        return NULL;
+    }
+    mdb_txn_reset(r->kv.txn);
+    return r;
+}
+
+void policy_reader_free(struct policy_reader *r)
+{
+    if (r == NULL)
+        return;
+    close_txn(&r->kv);
+    free(r);
+}
+
+int policy_reader_begin(struct policy_reader *r)
+{
+    int rc = mdb_txn_renew(r->kv.txn);
+
+    if (rc != 0)
+        return translate(rc);
+    rc = mdb_cursor_renew(r->kv.txn, r->kv.cursor);
+    if (rc != 0)
+        mdb_txn_reset(r->kv.txn);
+    return translate(rc);
+}
+
+void policy_reader_end(struct policy_reader *r)
+{
+    mdb_txn_reset(r->kv.txn);
+}
+
+uint64_t policy_reader_state(const struct policy_reader *r)
+{
+    return kv_state(&r->kv);
+}
+
+struct kv *policy_reader_kv(struct policy_reader *r)
+{
+    return &r->kv;
+}
+
+bool policy_reader_summary(struct policy_reader *r, struct policy_state *out)
+{
+    uint64_t id = kv_state(&r->kv);
+
+    if (!r->known || r->state_id != id) {
+        r->known = state_read(&r->kv, &r->state) == 0;
+        r->state_id = id;
+    }
+    *out = r->state;
+    return r->known;
+}
+
+uint64_t policy_reader_serial(struct policy_reader *r)
+{
+    struct policy_state s;
+
+    return policy_reader_summary(r, &s) ? s.serial : 0;
+}
+
+int policy_store_sweep(struct policy_store *store)
+{
+    int dead = 0;
+
+    return mdb_reader_check(store->env, &dead) == 0 ? dead : 0;
+}
+
+int policy_store_counts(struct policy_store *store, struct policy_counts *out)
+{
+    struct policy_state s;
+    MDB_envinfo info;
+    struct kv *kv;
+    int rc = kv_begin(store, false, &kv);
+
+    if (rc != 0)
+        return rc;
+    rc = state_read(kv, &s);
+    if (rc == 0)
+        rc = translate(mdb_env_info(store->env, &info));
+    kv_end(kv);
+    if (rc == 0)
+        *out = (struct policy_counts){.serial = s.serial,
+                                      .networks = s.networks,
+                                      .pools = s.pools,
+                                      .rules = s.rules,
+                                      .suffixes = s.suffixes,
+                                      .approved = s.approved,
+                                      .digest = s.digest,
+                                      .time_ms = s.time_ms,
+                                      .bytes = (info.me_last_pgno + 1) * store->page_size};
+    return rc;
+}
+
+/* --- open and close ------------------------------------------------------- */
+
+/* Both files may have been made under any umask; readers must be able to write
+ * the lock file. Who does not own them cannot, and need not. */
+static void set_modes(const char *dir)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/data.mdb", dir) < (int)sizeof path &&
+        chmod(path, 0640) != 0)
+        return;
+    if (snprintf(path, sizeof path, "%s/lock.mdb", dir) < (int)sizeof path &&
+        chmod(path, 0660) != 0)
+        return;
+}
+
+static int open_env(struct policy_store *s, const char *dir, enum policy_access access)
+{
+    unsigned flags = MDB_NOTLS | (access == POLICY_READ ? MDB_RDONLY : 0);
+    MDB_stat stat;
+    MDB_txn *txn;
+    int rc;
+
+    if ((rc = mdb_env_create(&s->env)) != 0 || (rc = mdb_env_set_mapsize(s->env, map_size)) != 0 ||
+        (rc = mdb_env_set_maxreaders(s->env, READERS)) != 0 ||
+        (rc = mdb_env_open(s->env, dir, flags, 0660)) != 0)
+        return rc;
+    set_modes(dir);
+    policy_store_sweep(s);
+    if ((rc = mdb_env_stat(s->env, &stat)) != 0 ||
+        (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
+        return rc;
+    s->page_size = stat.ms_psize;
+    if ((rc = mdb_dbi_open(txn, NULL, 0, &s->dbi)) != 0) {
+        mdb_txn_abort(txn);
+        return rc;
+    }
+    return mdb_txn_commit(txn);
+}
+
+/* The sentence for what no other place has said. */
+static void say_why(struct diags *d, const char *dir, int rc)
+{
+    if (rc == -ENOENT)
+        diags_add(d, NULL, 0, 0,
+                  "%s holds no policy yet; waymarkctl policy import or policy fill makes one", dir);
+    else if (rc == -EACCES || rc == -EPERM)
+        diags_add(d, NULL, 0, 0,
+                  "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
+    else if (rc == -EAGAIN)
+        diags_add(d, NULL, 0, 0,
+                  "%s is in use by a process in another container with the same process number; "
+                  "run the tool in the container of waymarkd",
+                  dir);
+    else
+        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s", dir, strerror(-rc));
+}
+
+static int prepare(const char *dir, enum policy_access access, struct diags *d)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    if (access == POLICY_WRITE && mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return -errno;
+    if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    rc = store_file_check(path, d);
+    return rc == -ENOENT && access == POLICY_WRITE ? 0 : rc;
+}
+
+int policy_store_open(struct policy_store **out, const char *dir, enum policy_access access,
+                      struct diags *d)
+{
+    struct policy_store *s = calloc(1, sizeof *s);
+    struct diags none;
+    size_t before;
+    int rc;
+
+    diags_init(&none);
+    if (d == NULL)
+        d = &none;
+    before = d->all;
+    if (s == NULL)
+        return -ENOMEM;
+    rc = prepare(dir, access, d);
+    if (rc == 0)
+        rc = translate(open_env(s, dir, access));
+    if (rc == 0)
+        rc = format_open(s, dir, access == POLICY_WRITE, d);
+    if (rc == 0) {
+        *out = s;
+        goto done;
+    }
+    if (d->all == before)
+        say_why(d, dir, rc);
+    policy_store_close(s);
+done:
+    diags_fini(&none);
+    return rc;
+}
+
+void policy_store_close(struct policy_store *s)
+{
+    if (s == NULL)
+        return;
+    if (s->env != NULL)
+        mdb_env_close(s->env);
+    free(s);
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * text.h -- policies as text: the YAML form and zone file lines, in and out;
+ * their application to the store; what is suspicious in a policy.
+ */
+#ifndef POLICY_TEXT_H
+#define POLICY_TEXT_H
+
+#include <stdio.h>
+
+#include "base/number.h"
+#include "policy/store.h"
+#include "policy/decide.h"
+
+/* One row of `tests:`. */
+struct policy_test {
+    unsigned line;
+    char suffix_text[SUFFIX_TEXT];
+    struct name qname;      /* _vlmcs._tcp.<suffix>, folded */
+    struct addr client;
+    enum policy_verdict verdict;
+    struct name real_host;  /* what the real DNS names, when verdict is present; root = an approved one */
+    bool has_expect; enum policy_outcome expect;
+    bool has_host; struct name host; /* must be among the delivered */
+};
+struct policy_tests { struct policy_test *at; size_t n; }; /* from malloc */
+void policy_tests_fini(struct policy_tests *);
+
+/* Reads the text form; every problem goes to d with its place. tests may be
+ * NULL (then the section is only checked). 0, -EINVAL, -ENOMEM. */
+int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file, const char *text, size_t len, struct diags *d);
+/* Canonical: equal policies are equal texts. The policy is sorted (model_sort.h). */
+int policy_text_write(const struct policy *, FILE *);
+/* RFC 3339, UTC, without a fraction of zero. Returns out. */
+const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);
+
+/* SRV lines of a zone file become pools (equal hosts: one pool, named after
+ * the first host's first label) and rules fill-POOL. skipped counts records
+ * that were left. */
+int policy_zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped, struct diags *d);
+int policy_zone_write(const struct policy *, FILE *);
+/* The name a pool gets from its first host: the first label. */
+void policy_pool_name(const struct name *target, char out[POLICY_NAME]);
+
+/* Whole-policy checks that entry refuses (unknown network or pool, ...). */
+int policy_verify(const struct policy *, const char *file, struct diags *d);
+
+/* Makes the store's policy this one (replace), or merges: objects of `p`
+ * replace those of the same name; with join_suffixes (zone), suffixes join
+ * their rule. Inside a transaction. */
+int policy_apply(struct policy_txn *, const struct policy *p, bool replace, bool join_suffixes, struct diags *d);
+bool policy_is_empty(const struct policy *);
+
+/* What is suspicious: each finding is a sentence. Returns how many. */
+typedef void policy_finding(void *context, const char *subject, const char *text);
+size_t policy_check(const struct policy *, uint64_t now_ms, policy_finding *, void *context);
+
+#endif

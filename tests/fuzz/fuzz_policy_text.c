@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fuzz_policy_text.c -- any octets as a policy, in both text forms. What is
+ * accepted must be written so that it reads back as the same policy, also to
+ * the last octet; and checking it must find its words.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/text.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool condition)
+{
+    if (!condition)
+        abort();
+}
+
+static char *written(const struct policy *p, size_t *len,
+                     int (*writer)(const struct policy *, FILE *))
+{
+    char *out = NULL;
+    FILE *f = open_memstream(&out, len);
+
+    must(f != NULL && writer(p, f) == 0 && fclose(f) == 0);
+    return out;
+}
+
+static void count(void *context, const char *subject, const char *text)
+{
+    must(subject[0] != '\0' && text[0] != '\0');
+    (*(size_t *)context)++;
+}
+
+static void round_trip(const struct policy *p)
+{
+    size_t len, len_again, found = 0;
+    struct policy again;
+    char *text = written(p, &len, policy_text_write), *second;
+
+    must(policy_text_read(&again, NULL, "again", text, len, NULL) == 0);
+    second = written(&again, &len_again, policy_text_write);
+    must(len == len_again && memcmp(text, second, len) == 0);
+    must(policy_check(p, 1, count, &found) == found);
+    policy_verify(p, "f", NULL);
+    policy_fini(&again);
+    free(second);
+    free(text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct policy_tests tests = {0};
+    struct policy p;
+    struct diags d;
+    size_t skipped, len;
+    int rc;
+
+    diags_init(&d);
+    rc = policy_text_read(&p, &tests, "f", (const char *)data, size, &d);
+    must(rc == 0 || d.all > 0); /* never refused without a word */
+    if (rc == 0) {
+        must(d.all == 0);
+        round_trip(&p);
+        free(written(&p, &len, policy_zone_write));
+        policy_tests_fini(&tests);
+        policy_fini(&p);
+    }
+    diags_fini(&d);
+    diags_init(&d);
+    rc = policy_zone_read(&p, "z", (const char *)data, size, &skipped, &d);
+    must(rc == 0 || d.all > 0);
+    if (rc == 0) {
+        round_trip(&p);
+        policy_fini(&p);
+    }
+    diags_fini(&d);
+    return 0;
+}

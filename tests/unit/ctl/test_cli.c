@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_cli.c -- command lines and what is understood; then the real tables:
+ * what the reader of command lines relies on.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/cli.h"
+#include "ctl/verbs.h"
+#include "tests/unit/ctl/capture.h"
+
+static int never(struct ctl *c)
+{
+    (void)c;
+    fail_msg("a verb was run");
+    return 0;
+}
+
+/* --- a small tool */
+
+static const struct ctl_option change[] = {{"--reason", "TEXT", false, "why"},
+                                           {"--dry-run", NULL, false, "only say"},
+                                           {"--yes", NULL, false, "do not ask"},
+                                           {0}};
+static const struct ctl_option nets[] = {
+    {"--network", "N", true, "where"}, {"-f", NULL, false, "follow"}, {0}};
+static const struct ctl_option *const both[] = {change, nets, NULL};
+static const struct ctl_option *const only_nets[] = {nets, NULL};
+
+static const struct ctl_verb first[] = {
+    {NULL, "status", 0, 0, "", NULL, never, "how it is"},
+    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", only_nets, never, "why"},
+    {0},
+};
+static const struct ctl_verb second[] = {
+    {"policy", "network list", 0, 0, "", NULL, never, "all networks"},
+    {"policy", "fill", 1, -1, "SUFFIX...", both, never, "fill"},
+    {"policy", "network", 1, -1, "set|add NAME PREFIX...", both, never, "networks"},
+    {0},
+};
+static const struct ctl_verb *const tables[] = {first, second, NULL};
+
+static struct capture out;
+
+enum { WORDS = 16 };
+
+static const struct row {
+    const char *what;
+    const char *line; /* words by space */
+    int code;
+    const char *verb, *args, *given; /* as understood, for CLI_RUN */
+    const char *says;                /* on either stream */
+} rows[] = {
+    {"a verb", "status", CLI_RUN, "status", "", "", NULL},
+    {"a noun and a verb", "policy fill corp.example", CLI_RUN, "policy fill", "corp.example", "",
+     NULL},
+    {"the longest name wins", "policy network list", CLI_RUN, "policy network list", "", "", NULL},
+    {"and else the words are arguments", "policy network set a 10.0.0.0/8", CLI_RUN,
+     "policy network", "set a 10.0.0.0/8", "", NULL},
+    {"options behind", "policy fill a --reason because_so --yes", CLI_RUN, "policy fill", "a",
+     "--reason=because_so --yes=", NULL},
+    {"options before and between", "--yes policy --reason x fill --network=n a", CLI_RUN,
+     "policy fill", "a", "--yes= --reason=x --network=n", NULL},
+    {"an option's value is not the verb", "--reason status policy fill a", CLI_RUN, "policy fill",
+     "a", "--reason=status", NULL},
+    {"an option's value may look like an option", "policy fill a --reason --yes", CLI_RUN,
+     "policy fill", "a", "--reason=--yes", NULL},
+    {"a value with =", "policy fill a --reason=a=b", CLI_RUN, "policy fill", "a", "--reason=a=b",
+     NULL},
+    {"an empty value", "policy fill a --reason=", CLI_RUN, "policy fill", "a", "--reason=", NULL},
+    {"an option many times", "policy fill a --network x --network y", CLI_RUN, "policy fill", "a",
+     "--network=x --network=y", NULL},
+    {"a short flag", "policy fill a -f", CLI_RUN, "policy fill", "a", "-f=", NULL},
+    {"-- ends options", "policy fill -- --yes -f", CLI_RUN, "policy fill", "--yes -f", "", NULL},
+    {"- is an argument", "policy fill -", CLI_RUN, "policy fill", "-", "", NULL},
+    {"common options", "status -c x.yaml -o a.b=1 -oc.d=2 --json", CLI_RUN, "status", "",
+     "-c=x.yaml -o=a.b=1 -o=c.d=2 --json=", NULL},
+
+    {"nothing", "", EXIT_USAGE, NULL, NULL, NULL, "usage: waymarkctl "},
+    {"--help", "--help", EXIT_DONE, NULL, NULL, NULL, "  policy fill SUFFIX..."},
+    {"-h and a verb", "explain -h", EXIT_DONE, NULL, NULL, NULL,
+     "usage: waymarkctl explain SUFFIX | NAME TYPE [OPTION]..."},
+    {"--help of a verb that lacks arguments", "policy fill --help", EXIT_DONE, NULL, NULL, NULL,
+     "--network N ..."},
+    {"a noun alone", "policy", EXIT_USAGE, NULL, NULL, NULL, "usage: waymarkctl policy VERB"},
+    {"help of a noun", "policy --help", EXIT_DONE, NULL, NULL, NULL,
+     "  policy network set|add NAME PREFIX..."},
+    {"--version", "--version", EXIT_DONE, NULL, NULL, NULL, "waymarkctl " PACKAGE_VERSION "\n"},
+    {"--version and a verb", "status --version", EXIT_DONE, NULL, NULL, NULL,
+     "waymarkctl " PACKAGE_VERSION "\n"},
+
+    {"a verb mistyped", "statsu", EXIT_USAGE, NULL, NULL, NULL,
+     "unknown verb statsu, did you mean status?"},
+    {"a noun mistyped", "polcy fill a", EXIT_USAGE, NULL, NULL, NULL, "did you mean policy?"},
+    {"a noun's verb mistyped", "policy fil a", EXIT_USAGE, NULL, NULL, NULL,
+     "unknown verb policy fil, did you mean fill?"},
+    {"nothing like it", "xyzzy", EXIT_USAGE, NULL, NULL, NULL, "waymarkctl --help lists all"},
+    {"an option mistyped", "policy fill a --raeson x", EXIT_USAGE, NULL, NULL, NULL,
+     "unknown option --raeson, did you mean --reason?"},
+    {"an option mistyped, with its value", "policy fill a --raeson=x", EXIT_USAGE, NULL, NULL, NULL,
+     "unknown option --raeson, did you mean --reason?"},
+    {"an option mistyped before the verb", "--jsno status", EXIT_USAGE, NULL, NULL, NULL,
+     "did you mean --json?"},
+    {"an option mistyped whose value hides the verb", "--raeson x policy fill a", EXIT_USAGE, NULL,
+     NULL, NULL, "did you mean --reason?"},
+    {"another verb's option", "status --reason x", EXIT_USAGE, NULL, NULL, NULL,
+     "unknown option --reason"},
+    {"a value missing", "policy fill a --reason", EXIT_USAGE, NULL, NULL, NULL,
+     "--reason needs a value: --reason TEXT"},
+    {"a value too many", "policy fill a --yes=no", EXIT_USAGE, NULL, NULL, NULL,
+     "--yes takes no value"},
+    {"an option twice", "policy fill a --reason x --reason y", EXIT_USAGE, NULL, NULL, NULL,
+     "--reason is given twice"},
+    {"an argument missing", "policy fill", EXIT_USAGE, NULL, NULL, NULL,
+     "too few arguments: waymarkctl policy fill SUFFIX..."},
+    {"an argument too many", "explain a b c", EXIT_USAGE, NULL, NULL, NULL,
+     "too many arguments: waymarkctl explain"},
+    {"an argument where there is none", "status x", EXIT_USAGE, NULL, NULL, NULL,
+     "status takes no argument: x"},
+    {"two formats", "status --json --csv", EXIT_USAGE, NULL, NULL, NULL, "exclude each other"},
+    {"a mistake cannot steer the terminal", "\033[2J", EXIT_USAGE, NULL, NULL, NULL,
+     "unknown verb \\x1b[2J"},
+};
+
+static void check_understood(const struct row *r, const struct ctl *c)
+{
+    char name[CLI_NAME], text[1024] = "";
+
+    assert_string_equal(cli_name(c->verb, name), r->verb);
+    for (int i = 0; i < c->argc; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "", c->argv[i]);
+    assert_string_equal(text, r->args);
+    assert_null(c->argv[c->argc]);
+    text[0] = '\0';
+    for (int i = 0; i < c->n_given; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s=%s", i ? " " : "",
+                 c->given[i].option->name, c->given[i].value);
+    assert_string_equal(text, r->given);
+}
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    char line[256], *argv[WORDS] = {"waymarkctl"}, *save = NULL;
+    struct cli cli = {.tables = tables};
+    struct ctl c = {0};
+    int argc = 1, code;
+
+    snprintf(line, sizeof line, "%s", r->line);
+    for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    capture_begin(&out);
+    code = cli_parse(&cli, &c, argc, argv);
+    capture_end(&out);
+    assert_int_equal(code, r->code);
+    if (r->code == CLI_RUN)
+        check_understood(r, &c);
+    if (r->says && !strstr(out.text[code == EXIT_DONE ? 0 : 1], r->says))
+        fail_msg("\"%s\" is not said in\n%s%s", r->says, out.text[0], out.text[1]);
+    if (code > EXIT_DONE) /* data stays clean */
+        assert_string_equal(out.text[0], "");
+    free(c.argv);
+}
+
+static void common_options_are_taken(void **state)
+{
+    char *argv[] = {"waymarkctl", "status", "-o", "a.b=1", "--csv", "-c", "f", "-o=c.d=2"};
+    struct cli cli = {.tables = tables};
+    struct ctl c = {0};
+
+    (void)state;
+    assert_int_equal(cli_parse(&cli, &c, 8, argv), CLI_RUN);
+    assert_string_equal(cli.file, "f");
+    assert_string_equal(cli.assign[0], "a.b=1");
+    assert_string_equal(cli.assign[1], "c.d=2");
+    assert_null(cli.assign[2]);
+    assert_int_equal(c.format, FORMAT_CSV);
+    assert_string_equal(ctl_option_at(&c, "-o", 1), "c.d=2");
+    assert_null(ctl_option_at(&c, "-o", 2));
+    assert_null(ctl_option(&c, "--json"));
+    free(c.argv);
+}
+
+static void too_many_options(void **state)
+{
+    char *argv[300] = {"waymarkctl", "explain", "x"};
+    struct cli cli = {.tables = tables};
+    struct ctl c = {0};
+
+    (void)state;
+    for (int i = 3; i < 300; i++)
+        argv[i] = "--network=n";
+    capture_begin(&out);
+    assert_int_equal(cli_parse(&cli, &c, 300, argv), EXIT_USAGE);
+    capture_end(&out);
+    free(c.argv);
+}
+
+/* --- the real tables */
+
+static const struct ctl_verb *verb_at(int n)
+{
+    for (int t = 0; ctl_verbs[t]; t++)
+        for (const struct ctl_verb *v = ctl_verbs[t]; v->verb; v++)
+            if (n-- == 0)
+                return v;
+    return NULL;
+}
+
+static void rows_are_complete(void **state)
+{
+    char a[CLI_NAME], b[CLI_NAME];
+    const struct ctl_verb *v, *w;
+
+    (void)state;
+    for (int i = 0; (v = verb_at(i)) != NULL; i++) {
+        assert_non_null(v->run);
+        assert_true(v->help && *v->help);
+        assert_true(v->most < 0 || v->least <= v->most);
+        assert_true(strlen(cli_name(v, a)) < CLI_NAME - 1);
+        for (int k = 0; k < i; k++) {
+            w = verb_at(k);
+            assert_string_not_equal(cli_name(w, b), a);
+        }
+        for (int t = 0; v->options && v->options[t]; t++)
+            for (const struct ctl_option *o = v->options[t]; o->name; o++) {
+                assert_int_equal(o->name[0], '-');
+                assert_true(o->help && *o->help);
+                for (const struct ctl_option *common = cli_options; common->name; common++)
+                    assert_string_not_equal(o->name, common->name);
+            }
+    }
+}
+
+static void check_same(const struct ctl_option *a, const struct ctl_verb *v)
+{
+    char name[CLI_NAME];
+
+    for (int t = 0; v->options && v->options[t]; t++)
+        for (const struct ctl_option *b = v->options[t]; b->name; b++)
+            if (strcmp(a->name, b->name) == 0 && !a->value != !b->value)
+                fail_msg("%s of %s has a value, or not, unlike elsewhere", b->name,
+                         cli_name(v, name));
+}
+
+/* Else an option before the verb could not be read. */
+static void an_option_has_a_value_everywhere_or_nowhere(void **state)
+{
+    const struct ctl_verb *v, *w;
+
+    (void)state;
+    for (int i = 0; (v = verb_at(i)) != NULL; i++)
+        for (int t = 0; v->options && v->options[t]; t++)
+            for (const struct ctl_option *o = v->options[t]; o->name; o++)
+                for (int k = 0; (w = verb_at(k)) != NULL; k++)
+                    check_same(o, w);
+}
+
+static void help_names_every_verb(void **state)
+{
+    const struct ctl_verb *v;
+    char name[CLI_NAME];
+
+    (void)state;
+    capture_begin(&out);
+    cli_help(stdout, ctl_verbs);
+    capture_end(&out);
+    for (int i = 0; (v = verb_at(i)) != NULL; i++)
+        if (!strstr(out.text[0], cli_name(v, name)))
+            fail_msg("%s is not in the help", name);
+}
+
+int main(void)
+{
+    enum { ROWS = sizeof rows / sizeof *rows };
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(common_options_are_taken),
+        cmocka_unit_test(too_many_options),
+        cmocka_unit_test(rows_are_complete),
+        cmocka_unit_test(an_option_has_a_value_everywhere_or_nowhere),
+        cmocka_unit_test(help_names_every_verb),
+    };
+    struct CMUnitTest tests[ROWS + sizeof others / sizeof *others];
+
+    for (size_t i = 0; i < ROWS; i++)
+        tests[i] =
+            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    memcpy(tests + ROWS, others, sizeof others);
+    return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_table.c -- the three forms of a list, as bytes.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "ctl/table.h"
+#include "tests/unit/ctl/capture.h"
+
+static const struct column columns[] = {
+    {"name", "name", COLUMN_TEXT},  {"count", "questions", COLUMN_NUMBER},
+    {"at", "last", COLUMN_TIME},    {"span", "took", COLUMN_DURATION_MS},
+    {"list", "hosts", COLUMN_LIST}, {0},
+};
+
+static struct capture out;
+
+static const struct row {
+    const char *what;
+    enum ctl_format format;
+    bool colour, object;
+    const char *rows; /* JSON */
+    const char *want;
+} rows[] = {
+    {"columns are aligned, numbers stand right", FORMAT_TABLE, false, false,
+     "[{\"name\":\"a\",\"count\":5,\"at\":0,\"span\":7,\"list\":[\"x\"]},"
+     "{\"name\":\"long-name\",\"count\":1234567890,\"at\":null,\"span\":61000,\"list\":[\"x\","
+     "\"y\"]}]",
+     "name        questions  last     took  hosts\n"
+     "a                   5  -        7 ms  x\n"
+     "long-name  1234567890  -     1 m 1 s  x y\n"},
+    {"UTF-8 counts by characters", FORMAT_TABLE, false, false,
+     "[{\"name\":\"Zürich\",\"count\":1,\"list\":[]},{\"name\":\"Bern\",\"count\":2,\"list\":[]}]",
+     "name    questions  last  took  hosts\n"
+     "Zürich          1  -        -  -\n"
+     "Bern            2  -        -  -\n"},
+    {"only the header is bold, and only with colour", FORMAT_TABLE, true, false,
+     "[{\"name\":\"a\",\"count\":1}]",
+     "\033[1mname\033[0m  \033[1mquestions\033[0m  \033[1mlast\033[0m  \033[1mtook\033[0m  "
+     "\033[1mhosts\033[0m\n"
+     "a             1  -        -  -\n"},
+    {"no rows: the header", FORMAT_TABLE, false, false, "[]",
+     "name  questions  last  took  hosts\n"},
+    {"what could steer a terminal is written out", FORMAT_TABLE, false, false,
+     "[{\"name\":\"\\u001b[2J\\n\\u202ex\\u009b\",\"count\":1,\"list\":[\"\\u0007\"]}]",
+     "name                              questions  last  took  hosts\n"
+     "\\x1b[2J\\x0a\\xe2\\x80\\xaex\\xc2\\x9b          1  -        -  \\x07\n"},
+    {"longer spans", FORMAT_TABLE, false, false,
+     "[{\"name\":\"a\",\"span\":1500},{\"name\":\"b\",\"span\":7500000},{\"name\":\"c\",\"span\":"
+     "93784000}]",
+     "name  questions  last     took  hosts\n"
+     "a             -  -       1.5 s  -\n"
+     "b             -  -     2 h 5 m  -\n"
+     "c             -  -     1 d 2 h  -\n"},
+    {"CSV: header, UTC, lists by space, CRLF", FORMAT_CSV, true, false,
+     "[{\"name\":\"a\",\"count\":5,\"at\":1795338000123,\"span\":61000,\"list\":[\"x\",\"y\"]}]",
+     "name,count,at,span,list\r\na,5,2026-11-22T09:00:00.123Z,61000,x y\r\n"},
+    {"CSV: quotes and commas", FORMAT_CSV, false, false,
+     "[{\"name\":\"say \\\"hi\\\", you\",\"count\":null}]",
+     "name,count,at,span,list\r\n\"say \"\"hi\"\", you\",,,,\r\n"},
+    {"CSV: no formula", FORMAT_CSV, false, false,
+     "[{\"name\":\"=1+1\",\"count\":-5},{\"name\":\"@x\"},{\"name\":\"+1\"},{\"name\":\"-1,2\"},{"
+     "\"name\":\"a=1\"}]",
+     "name,count,at,span,list\r\n'=1+1,-5,,,\r\n'@x,,,,\r\n'+1,,,,\r\n\"'-1,2\",,,,\r\na=1,,,,"
+     "\r\n"},
+    {"CSV: a formula in a list", FORMAT_CSV, false, false, "[{\"name\":\"a\",\"list\":[\"=cmd\"]}]",
+     "name,count,at,span,list\r\na,,,,'=cmd\r\n"},
+    {"JSON: one key, times in UTC, more fields stay", FORMAT_JSON, true, false,
+     "[{\"name\":\"a\",\"at\":1795338000123,\"more\":{\"b\":1}},{\"name\":\"=1\",\"at\":0}]",
+     "{\n  \"clients\": [\n    {\n      \"name\": \"a\",\n      \"at\": "
+     "\"2026-11-22T09:00:00.123Z\",\n"
+     "      \"more\": {\n        \"b\": 1\n      }\n    },\n    {\n      \"name\": \"=1\",\n      "
+     "\"at\": null\n    }\n"
+     "  ]\n}\n"},
+    {"JSON: no rows", FORMAT_JSON, false, false, "[]", "{\n  \"clients\": []\n}\n"},
+    {"an object as lines", FORMAT_TABLE, false, true,
+     "{\"name\":\"a\",\"count\":5,\"list\":[\"x\"]}",
+     "name       a\nquestions  5\nlast       -\ntook       -\nhosts      x\n"},
+    {"an object as CSV", FORMAT_CSV, false, true, "{\"name\":\"a\",\"count\":5}",
+     "name,count,at,span,list\r\na,5,,,\r\n"},
+    {"an object as JSON", FORMAT_JSON, false, true, "{\"name\":\"a\",\"at\":1795338000123}",
+     "{\n  \"name\": \"a\",\n  \"at\": \"2026-11-22T09:00:00.123Z\"\n}\n"},
+    {"yes and no", FORMAT_TABLE, false, true, "{\"name\":true,\"count\":false}",
+     "name       yes\nquestions  no\nlast       -\ntook       -\nhosts      -\n"},
+};
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct ctl c = {.format = r->format, .colour = r->colour};
+    json_t *value = json_loads(r->rows, 0, NULL);
+
+    assert_non_null(value);
+    capture_begin(&out);
+    if (r->object)
+        table_print_object(&c, columns, value);
+    else
+        table_print(&c, "clients", columns, value);
+    capture_end(&out);
+    json_decref(value);
+    assert_string_equal(out.text[0], r->want);
+}
+
+static void local_time_in_tables(void **state)
+{
+    struct ctl c = {.format = FORMAT_TABLE};
+    static const struct column at[] = {{"at", "at", COLUMN_TIME}, {0}};
+    json_t *value = json_pack("{s:I}", "at", (json_int_t)1795338000123);
+
+    (void)state;
+    setenv("TZ", "XXX-1", 1);
+    tzset();
+    capture_begin(&out);
+    table_print_object(&c, at, value);
+    capture_end(&out);
+    json_decref(value);
+    assert_string_equal(out.text[0], "at  2026-11-22 10:00:00\n");
+}
+
+int main(void)
+{
+    enum { ROWS = sizeof rows / sizeof *rows };
+    struct CMUnitTest tests[ROWS + 1];
+
+    for (size_t i = 0; i < ROWS; i++)
+        tests[i] =
+            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(local_time_in_tables);
+    return cmocka_run_group_tests_name("table", tests, NULL, NULL);
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fixture.h -- a policy store in a temporary folder, filled from a few words.
+ *
+ *   net NAME PREFIX...; pool NAME HOST...; ok HOST:PORT...;
+ *   rule NAME ACTION SUFFIX,... [pool=P] [net=A,B] [when=W,W] [mode=M] [ttl=N]
+ *        [from=MS] [until=MS] [break]
+ */
+#ifndef TESTS_POLICY_FIXTURE_H
+#define TESTS_POLICY_FIXTURE_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/number.h"
+#include "base/str.h"
+#include "policy/decide.h"
+#include "policy/store.h"
+#include "wire/present.h"
+
+struct fixture {
+    char dir[128], path[160];
+    struct policy_store *store;
+    struct policy_reader *reader;
+};
+
+static inline void fixture_folder(struct fixture *f)
+{
+    /* Memory, where there is some: the tests commit a few thousand times. */
+    bool shm = access("/dev/shm", W_OK) == 0;
+
+    memset(f, 0, sizeof *f);
+    snprintf(f->dir, sizeof f->dir, "%s/waymark-XXXXXX", shm ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(f->dir));
+    snprintf(f->path, sizeof f->path, "%s/policy", f->dir);
+}
+
+static inline void fixture_open(struct fixture *f)
+{
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_WRITE, NULL), 0);
+    f->reader = policy_reader_new(f->store);
+    assert_non_null(f->reader);
+}
+
+static inline void fixture_close(struct fixture *f)
+{
+    policy_reader_free(f->reader);
+    policy_store_close(f->store);
+    f->reader = NULL;
+    f->store = NULL;
+}
+
+static inline void fixture_remove(struct fixture *f)
+{
+    static const char *const files[] = {"policy/data.mdb", "policy/lock.mdb", "policy", "."};
+    char path[300];
+
+    fixture_close(f);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", f->dir, files[i]);
+        if (i == 3)
+            rmdir(f->dir);
+        else
+            remove(path);
+    }
+}
+
+static inline struct suffix fixture_suffix(const char *text)
+{
+    struct suffix s;
+    const char *why = "";
+
+    if (suffix_parse(&s, text, &why) != 0)
+        fail_msg("suffix %s %s", text, why);
+    return s;
+}
+
+static inline void fixture_hosts(struct policy_pool *p, char *words)
+{
+    static struct policy_host hosts[POLICY_POOL_HOSTS];
+    const char *why = "";
+
+    p->hosts = hosts;
+    for (char *save, *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+        if (host_parse(&hosts[p->n++], w, &why) != 0)
+            fail_msg("host %s %s", w, why);
+}
+
+static inline void fixture_option(struct policy_rule *r, char *word)
+{
+    static char networks[POLICY_RULE_NETWORKS][POLICY_NAME];
+    char *value = strchr(word, '='), *save;
+
+    if (strcmp(word, "break") == 0) {
+        r->break_dnssec = true;
+        return;
+    }
+    assert_non_null(value);
+    *value++ = '\0';
+    if (strcmp(word, "pool") == 0) {
+        assert_true(str_copy(r->pool, sizeof r->pool, value));
+    } else if (strcmp(word, "ttl") == 0) {
+        r->ttl = (uint32_t)strtoul(value, NULL, 10);
+    } else if (strcmp(word, "from") == 0) {
+        r->from_ms = strtoull(value, NULL, 10);
+    } else if (strcmp(word, "until") == 0) {
+        r->until_ms = strtoull(value, NULL, 10);
+    } else if (strcmp(word, "mode") == 0) {
+        r->mode = (enum policy_mode)policy_lookup(mode_names, value);
+    } else if (strcmp(word, "when") == 0) {
+        r->when = 0;
+        for (char *w = strtok_r(value, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
+            r->when |= word_parse(w);
+    } else if (strcmp(word, "net") == 0) {
+        r->networks = networks;
+        for (char *w = strtok_r(value, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
+            assert_true(str_copy(networks[r->n_networks++], POLICY_NAME, w));
+    } else {
+        fail_msg("unknown option %s", word);
+    }
+}
+
+static inline int fixture_rule(struct policy_txn *t, char *words)
+{
+    static struct suffix suffixes[64];
+    struct policy_rule r;
+    char *save, *inner, *name = strtok_r(words, " ", &save), *action = strtok_r(NULL, " ", &save);
+    char *list = strtok_r(NULL, " ", &save);
+
+    policy_rule_init(&r, name);
+    r.action = (enum policy_action)policy_lookup(action_names, action);
+    r.when = policy_action_when(r.action);
+    r.suffixes = suffixes;
+    for (char *w = strtok_r(list, ",", &inner); w != NULL; w = strtok_r(NULL, ",", &inner))
+        suffixes[r.n_suffixes++] = fixture_suffix(w);
+    for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+        fixture_option(&r, w);
+    return policy_txn_rule_put(t, &r);
+}
+
+static inline int fixture_statement(struct policy_txn *t, char *words)
+{
+    char *save, *kind = strtok_r(words, " ", &save);
+
+    if (strcmp(kind, "net") == 0) {
+        static struct prefix prefixes[4096];
+        struct policy_network n = {.prefixes = prefixes};
+
+        assert_true(str_copy(n.name, sizeof n.name, strtok_r(NULL, " ", &save)));
+        for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+            assert_int_equal(prefix_parse(&prefixes[n.n++], w), 0);
+        return policy_txn_network_put(t, &n);
+    }
+    if (strcmp(kind, "pool") == 0) {
+        struct policy_pool p = {.n = 0};
+
+        assert_true(str_copy(p.name, sizeof p.name, strtok_r(NULL, " ", &save)));
+        fixture_hosts(&p, save);
+        return policy_txn_pool_put(t, &p);
+    }
+    if (strcmp(kind, "ok") == 0) {
+        struct policy_pool p = {.n = 0};
+        int rc = 0;
+
+        fixture_hosts(&p, save);
+        for (size_t i = 0; i < p.n && rc == 0; i++)
+            rc = policy_txn_approve(
+                t, &(struct policy_approved){p.hosts[i].target, p.hosts[i].port}, NULL);
+        return rc;
+    }
+    assert_string_equal(kind, "rule");
+    return fixture_rule(t, save);
+}
+
+static inline int fixture_apply(struct policy_txn *t, const char *policy)
+{
+    char *text = strdup(policy), *save;
+    int rc = 0;
+
+    for (char *s = strtok_r(text, ";", &save); s != NULL && rc == 0; s = strtok_r(NULL, ";", &save))
+        if (strspn(s, " \n") != strlen(s))
+            rc = fixture_statement(t, s + strspn(s, " \n"));
+    free(text);
+    return rc;
+}
+
+static inline struct policy_txn *fixture_begin(struct fixture *f, uint64_t now_ms)
+{
+    const struct policy_change change = {.author = "test", .reason = "a test", .now_ms = now_ms};
+    struct policy_txn *t = NULL;
+    uint64_t serial;
+
+    assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
+    return t;
+}
+
+/* One change; whether anything differed. */
+static inline bool fixture_commit(struct policy_txn *t)
+{
+    uint64_t serial;
+    bool changed;
+
+    assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
+    return changed;
+}
+
+static inline bool fixture_policy(struct fixture *f, const char *policy)
+{
+    struct policy_txn *t = fixture_begin(f, 1000);
+
+    assert_int_equal(fixture_apply(t, policy), 0);
+    return fixture_commit(t);
+}
+
+/* What many tests begin with: clients everywhere get host a for corp.example,
+ * and nobody gets one for other names below example. */
+#define BASE                                                                                       \
+    "net lab 10.20.0.0/16; pool a kms-a.contoso.com; pool b kms-b.contoso.com;"                    \
+    "rule r fill corp.example pool=a; rule z deny *.example net=any"
+
+static inline int fixture_set_up(void **state)
+{
+    struct fixture *f = malloc(sizeof *f);
+
+    fixture_folder(f);
+    fixture_open(f);
+    *state = f;
+    return 0;
+}
+
+static inline int fixture_tear_down(void **state)
+{
+    fixture_remove(*state);
+    free(*state);
+    return 0;
+}
+
+#define FIXTURE_TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
+
+static inline struct policy_counts counts_of(struct fixture *f)
+{
+    struct policy_counts c;
+
+    assert_int_equal(policy_store_counts(f->store, &c), 0);
+    return c;
+}
+
+static inline void assert_sound(struct fixture *f)
+{
+    uint64_t damaged;
+
+    assert_int_equal(policy_store_verify(f->store, &damaged), 0);
+    assert_int_equal(damaged, 0);
+}
+
+/* _vlmcs._tcp.SUFFIX asked by that client, with rules live. */
+struct fixture_question {
+    struct policy_ask ask;
+    struct name qname;
+    struct policy_client client;
+};
+
+static inline void fixture_ask(struct fixture *f, const char *suffix, const char *client,
+                               struct fixture_question *q)
+{
+    struct name front, back;
+    struct addr a;
+
+    assert_int_equal(name_parse(&front, "_vlmcs._tcp"), 0);
+    assert_int_equal(name_parse(&back, suffix), 0);
+    assert_true(name_join(&front, &back, &q->qname));
+    name_fold(&q->qname);
+    assert_int_equal(addr_parse(&a, client, 0), 0);
+    policy_client_find(f->reader, &a, &q->client); /* damage is for the decision to tell */
+    q->ask = (struct policy_ask){.qname = &q->qname, .client = &q->client, .limit = MODE_LIVE};
+}
+
+/* "OUTCOME REASON RULE" of a question, in a read of its own. */
+static inline const char *outcome(struct fixture *f, const char *suffix, const char *client)
+{
+    static char text[128];
+    const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
+    static struct policy_decision d;
+    struct fixture_question q;
+
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    fixture_ask(f, suffix, client, &q);
+    assert_int_equal(policy_decide(f->reader, &q.ask, &real, &d), 0);
+    policy_reader_end(f->reader);
+    snprintf(text, sizeof text, "%s %s %s", outcome_names[d.outcome], reason_names[d.reason],
+             d.rule[0] != '\0' ? d.rule : "-");
+    return text;
+}
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_apply.c -- whole policies into a real store, and what is there then.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+#include "policy/model_sort.h"
+#include "policy/text.h"
+
+#define HEAD "waymark-policy: 1\n"
+#define STORED                                                                                     \
+    HEAD "networks:\n  a: [10.0.0.0/8]\n"                                                          \
+         "pools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\n"                                          \
+         "approved: [x.c.d]\n"                                                                     \
+         "rules:\n"                                                                                \
+         "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n"                      \
+         "  two:\n    suffixes: [e.f]\n    pool: q\n"
+
+static char *dir;
+static struct policy_store *store;
+
+static int open_store(void **state)
+{
+    char path[] = "/tmp/waymark-test-XXXXXX";
+
+    (void)state;
+    dir = strdup(mkdtemp(path));
+    return policy_store_open(&store, dir, POLICY_WRITE, NULL);
+}
+
+static int close_store(void **state)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    char path[256];
+
+    (void)state;
+    policy_store_close(store);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+    free(dir);
+    return 0;
+}
+
+/* Applies the text; the result of policy_apply(), the work kept when it is 0. */
+static int apply(const char *text, bool replace, bool join, struct diags *d)
+{
+    const struct policy_change change = {.author = "test", .now_ms = 1};
+    struct policy_txn *txn;
+    struct policy p;
+    uint64_t serial;
+    bool changed;
+    int rc;
+
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), d), 0);
+    assert_int_equal(policy_txn_begin(&txn, store, &change, &serial), 0);
+    rc = policy_apply(txn, &p, replace, join, d);
+    if (rc == 0)
+        assert_int_equal(policy_txn_commit(txn, &serial, &changed), 0);
+    else
+        policy_txn_abort(txn);
+    policy_fini(&p);
+    return rc;
+}
+
+static char *exported(uint64_t *serial)
+{
+    struct policy p;
+    char *out = NULL;
+    size_t len;
+    FILE *f = open_memstream(&out, &len);
+
+    assert_int_equal(policy_load(store, &p, serial), 0);
+    policy_sort(&p);
+    assert_int_equal(policy_text_write(&p, f), 0);
+    fclose(f);
+    policy_fini(&p);
+    return out;
+}
+
+static const struct row {
+    const char *name, *text;
+    bool replace, join;
+    const char *then; /* NULL: refused, and nothing is changed */
+    const char *words;
+} rows[] = {
+    {"the same, merged", STORED, false, false, STORED, NULL},
+    {"the same, replaced", STORED, true, false, STORED, NULL},
+    {"replace by nothing", HEAD, true, false, HEAD, NULL},
+    {"merge: nothing goes", HEAD "approved: [z.c.d]\nnetworks: {b: [10.1.0.0/16]}\n", false, false,
+     HEAD "networks:\n  a: [10.0.0.0/8]\n  b: [10.1.0.0/16]\n"
+          "pools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: [x.c.d, z.c.d]\nrules:\n"
+          "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n  two:\n    suffixes: "
+          "[e.f]\n    pool: q\n",
+     NULL},
+    {"merge: a rule of the same name is replaced, its pool is in the store",
+     HEAD "rules: {one: {suffixes: [z.z], pool: q}}\n", false, false,
+     HEAD "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "
+          "[x.c.d]\nrules:\n"
+          "  one:\n    suffixes: [z.z]\n    pool: q\n  two:\n    suffixes: [e.f]\n    pool: q\n",
+     NULL},
+    {"merge: a rule without suffixes loses those it had",
+     HEAD "rules: {two: {suffixes: [], action: deny}}\n", false, false,
+     HEAD "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "
+          "[x.c.d]\nrules:\n"
+          "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n  two:\n    suffixes: "
+          "[]\n    action: deny\n",
+     NULL},
+    {"join: suffixes join, the head stays",
+     HEAD "pools: {p: [k.c.d]}\nrules: {one: {suffixes: [c.d, z.z], pool: p}, three: {suffixes: "
+          "[y.y], pool: p}}\n",
+     false, true,
+     HEAD "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "
+          "[x.c.d]\nrules:\n"
+          "  one:\n    suffixes: [a.b, c.d, z.z]\n    networks: [a]\n    pool: p\n  three:\n    "
+          "suffixes: [y.y]\n    pool: p\n"
+          "  two:\n    suffixes: [e.f]\n    pool: q\n",
+     NULL},
+    {"replace: the pool of the store does not count",
+     HEAD "rules: {one: {suffixes: [z.z], pool: q}}\n", true, false, NULL, "no pool q"},
+    {"merge: a pool that is nowhere", HEAD "rules: {one: {suffixes: [z.z], pool: r}}\n", false,
+     false, NULL, "no pool r"},
+    {"merge: a network that is nowhere",
+     HEAD "rules: {one: {suffixes: [z.z], pool: q, networks: [a, b]}}\n", false, false, NULL,
+     "no network b"},
+};
+
+static void policies_are_applied(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct row *row = &rows[i];
+        uint64_t before, after;
+        struct diags d;
+        char *out;
+        int rc;
+
+        diags_init(&d);
+        assert_int_equal(apply(STORED, true, false, &d), 0);
+        free(exported(&before));
+        rc = apply(row->text, row->replace, row->join, &d);
+        if ((rc == 0) != (row->then != NULL))
+            fail_msg("%s: %d %s", row->name, rc, d.n > 0 ? d.at[0].text : "");
+        if (rc != 0 && (d.n == 0 || strstr(d.at[0].text, row->words) == NULL))
+            fail_msg("%s: wrong words: %s", row->name, d.n > 0 ? d.at[0].text : "none");
+        out = exported(&after);
+        if (strcmp(out, row->then != NULL ? row->then : STORED) != 0)
+            fail_msg("%s: there is now\n%s", row->name, out);
+        if ((after == before) != (strcmp(out, STORED) == 0))
+            fail_msg("%s: serial %d after %d", row->name, (int)after, (int)before);
+        free(out);
+        diags_fini(&d);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(policies_are_applied, open_store, close_store)};
+
+    return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
+}

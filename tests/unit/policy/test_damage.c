@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_damage.c -- the policy store when disk, file or neighbours are not what
+ * they should be: flipped bits, files cut short, a full disk, dead readers.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <lmdb.h>
+
+#include "policy/kv.h"
+
+/* --- damage ----------------------------------------------------------------- */
+
+struct raw {
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_dbi dbi;
+};
+
+/* LMDB allows one handle per process, so the store is closed meanwhile. */
+static void raw_open(struct fixture *f, struct raw *r)
+{
+    fixture_close(f);
+    assert_int_equal(mdb_env_create(&r->env), 0);
+    assert_int_equal(mdb_env_set_mapsize(r->env, (size_t)16 << 30), 0);
+    assert_int_equal(mdb_env_open(r->env, f->path, MDB_NOTLS | MDB_NOSYNC, 0660), 0);
+    assert_int_equal(mdb_txn_begin(r->env, NULL, 0, &r->txn), 0);
+    assert_int_equal(mdb_dbi_open(r->txn, NULL, 0, &r->dbi), 0);
+    assert_int_equal(mdb_cursor_open(r->txn, r->dbi, &r->cursor), 0);
+}
+
+static void raw_close(struct fixture *f, struct raw *r, bool reopen)
+{
+    mdb_cursor_close(r->cursor);
+    assert_int_equal(mdb_txn_commit(r->txn), 0);
+    mdb_env_close(r->env);
+    if (reopen)
+        fixture_open(f);
+}
+
+/* Flips a bit of octet `at` of the nth value of the table. */
+static bool flip(struct fixture *f, char table, unsigned nth, size_t at)
+{
+    MDB_val k = {1, &table}, v;
+    uint8_t copy[4096];
+    struct raw r;
+    bool done = false;
+    int rc;
+
+    raw_open(f, &r);
+    rc = mdb_cursor_get(r.cursor, &k, &v, MDB_SET_RANGE);
+    while (rc == 0 && nth-- > 0)
+        rc = mdb_cursor_get(r.cursor, &k, &v, MDB_NEXT);
+    if (rc == 0 && *(char *)k.mv_data == table && at < v.mv_size) {
+        uint8_t key[600];
+        MDB_val to = {k.mv_size, key}, with = {v.mv_size, copy};
+
+        assert_true(v.mv_size <= sizeof copy);
+        memcpy(key, k.mv_data, k.mv_size);
+        memcpy(copy, v.mv_data, v.mv_size);
+        copy[at] ^= 0x10;
+        assert_int_equal(mdb_put(r.txn, r.dbi, &to, &with, 0), 0);
+        done = true;
+    }
+    raw_close(f, &r, true);
+    return done;
+}
+
+struct damage {
+    const char *what;
+    char table;
+    unsigned nth;
+    const char *suffix, *client, *want;
+};
+
+static const struct damage damages[] = {
+    {"damaged: head of the rule", 'R', 0, "corp.example", "10.1.1.1", "missing damaged -"},
+    {"damaged: head of a rule that comes later", 'R', 1, "corp.example", "10.1.1.1",
+     "missing damaged -"},
+    {"damaged: entry of the index", 'S', 0, "corp.example", "10.1.1.1", "missing damaged -"},
+    {"damaged: entry of the index, for names below", 'W', 0, "x.example", "10.1.1.1",
+     "missing damaged -"},
+    {"damaged: entry of a parent, which comes later", 'W', 0, "corp.example", "10.1.1.1",
+     "missing damaged -"},
+    {"damaged: pool", 'P', 0, "corp.example", "10.1.1.1", "missing damaged -"},
+    {"damaged: pool of another rule", 'P', 1, "corp.example", "10.1.1.1", "filled rule r"},
+    {"damaged: rule of another name", 'R', 0, "x.example", "10.1.1.1", "denied rule z"},
+    {"damaged: range of the client", 'g', 1, "corp.example", "10.20.1.1", "missing damaged -"},
+    {"damaged: range of other clients", 'g', 1, "corp.example", "10.1.1.1", "filled rule r"},
+    {"damaged: network, whose ranges are whole", 'N', 0, "corp.example", "10.20.1.1",
+     "filled rule r"},
+    {"damaged: state", 'M', 1, "corp.example", "10.20.1.1", "filled rule r"},
+};
+
+static void check_damage(void **state)
+{
+    const struct damage *d = *state;
+    uint64_t damaged;
+    struct fixture f;
+
+    fixture_folder(&f);
+    fixture_open(&f);
+    fixture_policy(&f, BASE);
+    assert_true(flip(&f, d->table, d->nth, d->table == 'S' || d->table == 'W' ? 3 : 9));
+    assert_string_equal(outcome(&f, d->suffix, d->client), d->want);
+    assert_int_equal(policy_store_verify(f.store, &damaged), d->table == 'M' ? -EBADMSG : 0);
+    if (d->table != 'M') {
+        assert_int_equal(damaged, 1);
+        /* Writing the same again repairs it, and is a change. */
+        if (d->table == 'g') { /* made again with any change of a network */
+            assert_true(fixture_policy(&f, "net other 192.0.2.0/24"));
+        } else {
+            assert_true(fixture_policy(&f, BASE));
+        }
+        assert_sound(&f);
+        assert_string_equal(outcome(&f, d->suffix, d->client), strcmp(d->suffix, "x.example") == 0
+                                                                   ? "denied rule z"
+                                                                   : "filled rule r");
+    }
+    fixture_remove(&f);
+}
+
+/* Every bit position of every value: the right answer, or damaged. */
+static void never_another_answer(void **state)
+{
+    static const char tables[] = {'R', 'S', 'W', 'P', 'g', 't', 'N', 'r', 'M', 'L'};
+    struct fixture *f = *state;
+
+    fixture_policy(f, BASE);
+    for (size_t i = 0; i < sizeof tables; i++)
+        for (unsigned nth = tables[i] == 'M'; nth < 3;
+             nth++) /* without the format, it does not open */
+            for (size_t at = 0; flip(f, tables[i], nth, at); at++) {
+                const char *got = outcome(f, "corp.example", "10.20.1.1");
+                if (strcmp(got, "filled rule r") != 0)
+                    assert_string_equal(got, "missing damaged -");
+                assert_true(flip(f, tables[i], nth, at)); /* back */
+            }
+    assert_string_equal(outcome(f, "corp.example", "10.20.1.1"), "filled rule r");
+}
+
+/* An entry whose key fell over is not found; its neighbour gives it away. */
+static void key_fell_over(struct fixture *f, uint8_t bit)
+{
+    uint8_t key[] = "Sexample\0corp\0\0\0r", value[9];
+    MDB_val k = {sizeof key - 1, key}, v;
+    struct raw r;
+
+    fixture_policy(f, BASE);
+    raw_open(f, &r);
+    assert_int_equal(mdb_get(r.txn, r.dbi, &k, &v), 0);
+    assert_int_equal(v.mv_size, sizeof value);
+    memcpy(value, v.mv_data, sizeof value);
+    assert_int_equal(mdb_del(r.txn, r.dbi, &k, NULL), 0);
+    key[11] ^= bit;
+    v.mv_data = value;
+    assert_int_equal(mdb_put(r.txn, r.dbi, &k, &v, 0), 0);
+    raw_close(f, &r, true);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "missing damaged -");
+}
+
+static void a_key_that_fell_forward(void **state)
+{
+    key_fell_over(*state, 1); /* cosp */
+}
+
+static void a_key_that_fell_back(void **state)
+{
+    key_fell_over(*state, 2); /* copp */
+}
+
+/* --- files that are not ours, or not whole ----------------------------------- */
+
+static void open_says(const char *path, enum policy_access access, int want, const char *part)
+{
+    struct policy_store *s = NULL;
+    struct diags d;
+
+    diags_init(&d);
+    assert_int_equal(policy_store_open(&s, path, access, &d), want);
+    assert_null(s);
+    assert_int_equal(d.n, 1);
+    if (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, path) == NULL)
+        fail_msg("no \"%s\" in: %s", part, d.at[0].text);
+    diags_fini(&d);
+}
+
+static void missing_and_made(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_store *s = NULL;
+    char path[300];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/none", f->dir);
+    open_says(path, POLICY_READ, -ENOENT, "holds no policy yet");
+    assert_int_equal(policy_store_open(&s, f->dir, POLICY_READ, NULL), -ENOENT);
+    snprintf(path, sizeof path, "%s/none/none", f->dir);
+    open_says(path, POLICY_WRITE, -ENOENT, "");
+
+    assert_int_equal(stat(f->path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0750);
+    snprintf(path, sizeof path, "%s/data.mdb", f->path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    snprintf(path, sizeof path, "%s/lock.mdb", f->path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+
+    fixture_policy(f, BASE);
+    fixture_close(f);
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_READ, NULL), 0);
+    f->reader = policy_reader_new(f->store);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
+}
+
+static void cut_short(void **state)
+{
+    struct fixture *f = *state;
+    char path[300];
+    off_t used;
+
+    fixture_policy(f, BASE);
+    used = (off_t)counts_of(f).bytes;
+    fixture_close(f);
+    snprintf(path, sizeof path, "%s/data.mdb", f->path);
+    assert_int_equal(truncate(path, used), 0);
+    fixture_open(f);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
+    fixture_close(f);
+    assert_int_equal(truncate(path, used - 1), 0);
+    open_says(f->path, POLICY_READ, -EBADMSG, "was cut short");
+    open_says(f->path, POLICY_WRITE, -EBADMSG, "was cut short");
+    assert_int_equal(truncate(path, 100), 0);
+    open_says(f->path, POLICY_WRITE, -EBADMSG, "damaged");
+    assert_int_equal(truncate(path, 0), 0); /* made, and never written */
+    open_says(f->path, POLICY_READ, -ENOENT, "holds no policy yet");
+    fixture_open(f);
+    assert_true(fixture_policy(f, BASE));
+}
+
+static void garbage(void **state)
+{
+    struct fixture *f = *state;
+    char path[300];
+    FILE *out;
+
+    fixture_close(f);
+    snprintf(path, sizeof path, "%s/data.mdb", f->path);
+    out = fopen(path, "w");
+    assert_non_null(out);
+    for (int i = 0; i < 20000; i++)
+        fputc(i * 7, out);
+    fclose(out);
+    open_says(f->path, POLICY_READ, -EBADMSG, "no policy store");
+}
+
+static void somebody_elses(void **state)
+{
+    struct fixture *f = *state;
+    MDB_val k = {7, (char[]){"Mformat"}}, v = {5, (char[]){"hello"}};
+    struct raw r;
+
+    raw_open(f, &r);
+    assert_int_equal(mdb_put(r.txn, r.dbi, &k, &v, 0), 0);
+    raw_close(f, &r, false);
+    open_says(f->path, POLICY_READ, -EBADMSG, "no policy store");
+    raw_open(f, &r);
+    assert_int_equal(mdb_del(r.txn, r.dbi, &k, NULL), 0);
+    raw_close(f, &r, false);
+    open_says(f->path, POLICY_WRITE, -EBADMSG, "no policy store");
+}
+
+/* Kept apart from policy/: what a later version would write. */
+static void of_a_newer_version(void **state)
+{
+    static const uint8_t newer[] = {'w', 'a', 'y', 'm', 'a', 'r', 'k', '-',
+                                    'p', 'o', 'l', 'i', 'c', 'y', 2};
+    struct fixture *f = *state;
+    struct kv *kv;
+    struct kv_key k = {7, "Mformat"};
+
+    assert_int_equal(kv_begin(f->store, true, &kv), 0);
+    assert_int_equal(kv_put(kv, &k, newer, sizeof newer), KV_REPLACED);
+    assert_int_equal(kv_commit(kv), 0);
+    fixture_close(f);
+    open_says(f->path, POLICY_READ, -EBADMSG, "newer Waymark");
+    open_says(f->path, POLICY_WRITE, -EBADMSG, "newer Waymark");
+}
+
+static void a_folder_we_may_not_write(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_store *s;
+    int status;
+    pid_t pid;
+
+    if (geteuid() != 0)
+        skip(); /* needs to become somebody else */
+    fixture_close(f);
+    pid = fork();
+    if (pid == 0) {
+        if (setgid(65534) != 0 || setuid(65534) != 0)
+            _exit(1);
+        _exit(policy_store_open(&s, f->path, POLICY_WRITE, NULL) == -EACCES ? 0 : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
+/* --- the disk --------------------------------------------------------------- */
+
+static void disk_full(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit small = {.rlim_cur = 65536, .rlim_max = RLIM_INFINITY}, before;
+    struct policy_txn *t;
+    uint64_t serial;
+    bool changed;
+
+    fixture_policy(f, BASE);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    t = fixture_begin(f, 1);
+    for (int i = 0; i < 5000; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "n%d.example", i);
+        struct suffix s = fixture_suffix(text);
+
+        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    assert_true(policy_txn_commit(t, &serial, &changed) < 0);
+    assert_false(changed);
+    assert_int_equal(serial, 1);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
+    assert_string_equal(outcome(f, "n7.example", "10.1.1.1"), "denied rule z");
+    assert_true(fixture_policy(f, "rule r deny corp.example"));
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "denied rule r");
+    assert_sound(f);
+    fixture_close(f);
+    fixture_open(f);
+    assert_sound(f);
+}
+
+/* An idle reader is a reset one: it pins nothing, and freed pages are used again. */
+static void many_changes_do_not_grow_it(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_txn *t = fixture_begin(f, 1);
+    uint64_t before;
+
+    assert_int_equal(fixture_apply(t, BASE), 0);
+    for (int i = 0; i < 20000; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "n%d.example", i);
+        struct suffix s = fixture_suffix(text);
+
+        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+    }
+    fixture_commit(t);
+    assert_string_equal(outcome(f, "n7.example", "10.1.1.1"), "filled rule r");
+    before = counts_of(f).bytes;
+    for (int i = 0; i < 1000; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "n%d.example", i * 17);
+        struct suffix s = fixture_suffix(text);
+        const struct policy_change change = {.now_ms = 1000000 + (uint64_t)i, .history_ms = 100};
+        uint64_t serial;
+
+        assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
+        assert_int_equal(policy_txn_suffix_drop(t, "r", &s), 0);
+        fixture_commit(t);
+    }
+    assert_true(counts_of(f).bytes < 2 * before);
+    assert_sound(f);
+}
+
+static void another_process_is_seen(void **state)
+{
+    struct fixture *f = *state;
+    int status;
+    pid_t pid;
+
+    fixture_policy(f, BASE);
+    fixture_close(f);
+    pid = fork();
+    if (pid == 0) {
+        fixture_open(f);
+        fixture_policy(f, "rule r deny corp.example");
+        _exit(0); /* without closing: its slot is a dead reader's */
+    }
+    fixture_open(f); /* at the same time, or not: both are fine */
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "denied rule r");
+    policy_store_sweep(f->store);
+    assert_int_equal(policy_store_sweep(f->store), 0);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        FIXTURE_TEST(never_another_answer),
+        FIXTURE_TEST(a_key_that_fell_forward),
+        FIXTURE_TEST(a_key_that_fell_back),
+        FIXTURE_TEST(missing_and_made),
+        FIXTURE_TEST(cut_short),
+        FIXTURE_TEST(garbage),
+        FIXTURE_TEST(somebody_elses),
+        FIXTURE_TEST(of_a_newer_version),
+        FIXTURE_TEST(a_folder_we_may_not_write),
+        FIXTURE_TEST(disk_full),
+        FIXTURE_TEST(many_changes_do_not_grow_it),
+        FIXTURE_TEST(another_process_is_seen),
+    };
+    enum { SINGLE = ARRAY_LEN(single), DAMAGES = ARRAY_LEN(damages) };
+    struct CMUnitTest tests[SINGLE + DAMAGES];
+
+    memcpy(tests, single, sizeof single);
+    for (size_t i = 0; i < DAMAGES; i++)
+        tests[SINGLE + i] = (struct CMUnitTest){damages[i].what, check_damage, NULL, NULL,
+                                                (void *)(uintptr_t)&damages[i]};
+    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_ranges.c -- flattened networks say the same as the prefixes one by one.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+
+#include "policy/ranges.h"
+
+enum { MAX_NETWORKS = 8, MAX_PREFIXES = 12, SEEDS = 400 };
+
+static uint64_t state;
+
+static uint32_t draw(uint32_t n) /* xorshift: the same numbers in each run */
+{
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return (uint32_t)(state >> 33) % n;
+}
+
+/* Few distinct bits, so that prefixes nest, touch and repeat. */
+static void draw_ip(uint8_t ip[16])
+{
+    static const uint8_t octets[] = {0x00, 0x00, 0x01, 0x7f, 0x80, 0xff, 0xff};
+
+    for (int i = 0; i < 16; i++)
+        ip[i] = octets[draw(sizeof octets)];
+    if (draw(2) == 0) {
+        memset(ip, 0, 10);
+        memset(ip + 10, 0xff, 2);
+    }
+    if (draw(40) == 0)
+        memset(ip, 0xff, 16);
+    if (draw(40) == 0)
+        memset(ip, 0, 16);
+}
+
+struct world {
+    struct policy_network networks[MAX_NETWORKS];
+    struct prefix prefixes[MAX_NETWORKS][MAX_PREFIXES];
+    size_t n;
+};
+
+static void world_make(struct world *w)
+{
+    memset(w, 0, sizeof *w);
+    w->n = 1 + draw(MAX_NETWORKS);
+    for (size_t i = 0; i < w->n; i++) {
+        snprintf(w->networks[i].name, POLICY_NAME, "n%zu", i);
+        w->networks[i].prefixes = w->prefixes[i];
+        w->networks[i].n = draw(MAX_PREFIXES + 1);
+        for (size_t k = 0; k < w->networks[i].n; k++) {
+            struct prefix *p = &w->prefixes[i][k];
+
+            draw_ip(p->ip);
+            p->len = (uint8_t)(draw(10) == 0 ? draw(129) : 8 * draw(17));
+            prefix_mask(p->ip, p->len);
+            if (draw(6) == 0 && i > 0 && w->networks[i - 1].n > 0)
+                *p = w->prefixes[i - 1][0]; /* equal prefixes of two networks */
+        }
+    }
+}
+
+/* The length of the network's longest prefix that contains ip, or -1. */
+static int naive(const struct policy_network *n, const uint8_t ip[16])
+{
+    int best = -1;
+
+    for (size_t i = 0; i < n->n; i++)
+        if (prefix_contains(&n->prefixes[i], ip) && n->prefixes[i].len > best)
+            best = n->prefixes[i].len;
+    return best;
+}
+
+static void check_address(const struct world *w, const struct ranges *s, const uint8_t ip[16])
+{
+    const struct range *r = NULL;
+    size_t in = 0;
+
+    for (size_t i = 0; i < s->n && r == NULL; i++)
+        if (memcmp(s->at[i].first, ip, 16) <= 0 && memcmp(ip, s->at[i].last, 16) <= 0)
+            r = &s->at[i];
+    assert_non_null(r);
+    for (size_t i = 0; i < w->n; i++)
+        in += naive(&w->networks[i], ip) >= 0;
+    assert_int_equal(r->n, in);
+    for (size_t i = 0; i < r->n; i++) {
+        const struct range_member *m = &s->members[r->members + i];
+
+        assert_int_equal(m->len, naive(&w->networks[m->network], ip));
+        if (i > 0) {
+            assert_true(m[-1].len >= m->len);
+            assert_true(m[-1].len > m->len || m[-1].network < m->network);
+        }
+    }
+    assert_int_equal(r->number == 0, r->n == 0);
+}
+
+static bool is_next(const uint8_t a[16], const uint8_t b[16])
+{
+    uint8_t after[16];
+
+    memcpy(after, a, 16);
+    for (int i = 15; i >= 0 && ++after[i] == 0; i--)
+        ;
+    return memcmp(after, b, 16) == 0;
+}
+
+static void like_naive_containment(void **unused)
+{
+    static const uint8_t lowest[16];
+    uint8_t highest[16];
+
+    (void)unused;
+    memset(highest, 0xff, sizeof highest);
+    for (unsigned seed = 1; seed <= SEEDS; seed++) {
+        static struct world w;
+        struct ranges s;
+
+        state = seed * 0x9e3779b97f4a7c15u;
+        world_make(&w);
+        assert_int_equal(ranges_build(&s, w.networks, w.n), 0);
+        assert_true(s.n > 0);
+        assert_memory_equal(s.at[0].first, lowest, 16);
+        assert_memory_equal(s.at[s.n - 1].last, highest, 16);
+        for (size_t i = 0; i < s.n; i++) {
+            assert_true(memcmp(s.at[i].first, s.at[i].last, 16) <= 0);
+            if (i > 0)
+                assert_true(is_next(s.at[i - 1].last, s.at[i].first));
+            check_address(&w, &s, s.at[i].first);
+            check_address(&w, &s, s.at[i].last);
+        }
+        for (unsigned i = 0; i < 50; i++) {
+            uint8_t ip[16];
+
+            draw_ip(ip);
+            check_address(&w, &s, ip);
+        }
+        ranges_fini(&s);
+    }
+}
+
+/* The same through the store, as the daemon reads it. */
+static void like_naive_in_store(void **unused)
+{
+    struct fixture f;
+
+    (void)unused;
+    fixture_folder(&f);
+    fixture_open(&f);
+    for (unsigned seed = 1; seed <= 20; seed++) {
+        static struct world w;
+        struct policy_txn *t = fixture_begin(&f, seed);
+
+        state = seed * 0x9e3779b97f4a7c15u;
+        world_make(&w);
+        assert_int_equal(policy_txn_clear(t), 0);
+        for (size_t i = 0; i < w.n; i++)
+            assert_int_equal(policy_txn_network_put(t, &w.networks[i]), 0);
+        fixture_commit(t);
+        assert_int_equal(policy_reader_begin(f.reader), 0);
+        for (unsigned i = 0; i < 100; i++) {
+            struct policy_client c;
+            struct addr a = {.port = 1};
+            size_t in = 0;
+
+            draw_ip(a.ip);
+            assert_int_equal(policy_client_find(f.reader, &a, &c), 0);
+            for (size_t k = 0; k < w.n; k++)
+                in += naive(&w.networks[k], a.ip) >= 0;
+            assert_int_equal(c.n_networks, in);
+            for (unsigned k = 0; k < c.n_networks; k++)
+                assert_true(prefix_contains(&c.prefixes[k], a.ip));
+        }
+        policy_reader_end(f.reader);
+    }
+    fixture_remove(&f);
+}
+
+static uint32_t range_of(struct fixture *f, const char *ip)
+{
+    struct policy_client c;
+    struct addr a;
+
+    assert_int_equal(addr_parse(&a, ip, 0), 0);
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
+    policy_reader_end(f->reader);
+    return c.range;
+}
+
+static void branches_of_a_network_are_one_client(void **unused)
+{
+    struct fixture f;
+
+    (void)unused;
+    fixture_folder(&f);
+    fixture_open(&f);
+    fixture_policy(&f, "net branches 10.1.0.0/24 10.3.0.0/24 10.9.0.0/25; net hq 10.3.0.0/25");
+    assert_int_equal(range_of(&f, "10.1.0.7"), range_of(&f, "10.3.0.200"));
+    assert_int_not_equal(range_of(&f, "10.1.0.7"), range_of(&f, "10.9.0.7")); /* another length */
+    assert_int_not_equal(range_of(&f, "10.3.0.1"), range_of(&f, "10.3.0.200"));
+    assert_int_equal(range_of(&f, "10.2.0.1"), 0);
+    assert_int_equal(range_of(&f, "2001:db8::1"), 0);
+    fixture_remove(&f);
+}
+
+static void too_many_networks_at_one_address(void **unused)
+{
+    struct fixture f;
+    struct policy_txn *t;
+    uint64_t serial;
+    bool changed;
+
+    (void)unused;
+    fixture_folder(&f);
+    fixture_open(&f);
+    t = fixture_begin(&f, 1);
+    for (int i = 0; i <= POLICY_CLIENT_NETWORKS; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "net n%d 10.0.0.0/%d", i, 8 + i / 2);
+        assert_int_equal(fixture_apply(t, text), 0);
+    }
+    assert_int_equal(policy_txn_commit(t, &serial, &changed), -E2BIG);
+    assert_int_equal(range_of(&f, "10.0.0.1"), 0);
+    fixture_remove(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(like_naive_containment),
+        cmocka_unit_test(like_naive_in_store),
+        cmocka_unit_test(branches_of_a_network_are_one_client),
+        cmocka_unit_test(too_many_networks_at_one_address),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_text.c -- the text forms of a policy: what is refused and where, and
+ * that what is written reads back as the same policy.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compiler.h"
+#include "policy/model_sort.h"
+#include "policy/text.h"
+
+#define HEAD "waymark-policy: 1\n"
+#define POOL HEAD "pools: {p: [k.c.d]}\n"
+
+static char *written(const struct policy *p, int (*writer)(const struct policy *, FILE *))
+{
+    char *out = NULL;
+    size_t len = 0;
+    FILE *f = open_memstream(&out, &len);
+
+    assert_non_null(f);
+    assert_int_equal(writer(p, f), 0);
+    fclose(f);
+    return out;
+}
+
+/* What is given is a policy, and exported is `canonical`; that again is itself. */
+static const struct round {
+    const char *name, *text, *canonical;
+} rounds[] = {
+    {"empty", HEAD, HEAD},
+    {"empty sections", HEAD "networks:\npools:\nrules:\napproved: []\n", HEAD},
+    {"networks are sorted, without doubles",
+     HEAD "networks: {b: [10.0.0.0/8], a: [fd00::/8, 10.0.0.0/8, 192.0.2.1, 10.0.0.0/8]}\n",
+     HEAD "networks:\n  a: [10.0.0.0/8, 192.0.2.1/32, fd00::/8]\n  b: [10.0.0.0/8]\n"},
+    {"one prefix needs no list", HEAD "networks: {a: 10.0.0.0/8}\n",
+     HEAD "networks:\n  a: [10.0.0.0/8]\n"},
+    {"hosts, all forms",
+     HEAD "pools:\n  p:\n  - {target: K2.c.d, priority: 10, weight: 5, port: 1700, addresses: "
+          "[10.0.0.9, fd00::1], probe: no}\n  - k1.c.d:1688\n  - k1.c.d:1689\n",
+     HEAD "pools:\n  p:\n    - k1.c.d\n    - {target: k1.c.d, port: 1689}\n"
+          "    - {target: k2.c.d, port: 1700, priority: 10, weight: 5, addresses: [10.0.0.9, "
+          "fd00::1], probe: no}\n"},
+    {"allow-public", HEAD "pools: {p: {allow-public: yes, hosts: [\"k.c.d,address=8.8.8.8\"]}}\n",
+     HEAD "pools:\n  p:\n    allow-public: yes\n    hosts:\n      - {target: k.c.d, addresses: "
+          "[8.8.8.8]}\n"},
+    {"approved", HEAD "approved: [b.c.d:99, A.c.d]\n", HEAD "approved: [a.c.d, b.c.d:99]\n"},
+    {"rule with defaults said",
+     POOL "rules: {r: {suffixes: [B.c, a.c, b.c.], action: fill, when: [missing], mode: live, ttl: "
+          "300, pool: p, break-dnssec: no, comment: \"\"}}\n",
+     HEAD "pools:\n  p:\n    - k.c.d\nrules:\n  r:\n    suffixes: [a.c, b.c]\n    pool: p\n"},
+    {"rule with everything",
+     POOL "rules: {r: {suffixes: [\"*\", ., x], networks: [any], action: fill, when: [failed, "
+          "missing], mode: shadow, ttl: 2m, pool: p, from: 2026-11-22T09:00:00.5+01:00, until: "
+          "2027-01-31T18:00:00+01:00, break-dnssec: yes, comment: \"a: b\"}}\n",
+     HEAD "pools:\n  p:\n    - k.c.d\nrules:\n  r:\n    suffixes: [\"*\", \".\", x]\n    networks: "
+          "[any]\n    when: [missing, failed]\n    pool: p\n"
+          "    ttl: 2m\n    mode: shadow\n    from: 2026-11-22T08:00:00.500Z\n    until: "
+          "2027-01-31T17:00:00Z\n    break-dnssec: yes\n    comment: \"a: b\"\n"},
+    {"actions without a pool",
+     HEAD "rules: {d: {suffixes: [x], action: deny}, f: {suffixes: x, action: filter}, o: "
+          "{suffixes: [], action: pass}}\n",
+     HEAD "rules:\n  d:\n    suffixes: [x]\n    action: deny\n  f:\n    suffixes: [x]\n    action: "
+          "filter\n  o:\n    suffixes: []\n    action: pass\n"},
+    {"a long list stands below",
+     HEAD "rules: {d: {suffixes: [aaaaaaaaaaaaaaaaaaaaaaaa.example, "
+          "bbbbbbbbbbbbbbbbbbbbbb.example, ccccccccccccccccccccc.example], action: deny}}\n",
+     HEAD
+     "rules:\n  d:\n    suffixes:\n      - aaaaaaaaaaaaaaaaaaaaaaaa.example\n      - "
+     "bbbbbbbbbbbbbbbbbbbbbb.example\n      - ccccccccccccccccccccc.example\n    action: deny\n"},
+    {"raw UTF-8",
+     HEAD "rules: {d: {suffixes: [f\xc3\xbcr.example], action: deny, comment: f\xc3\xbcr}}\n",
+     HEAD "rules:\n  d:\n    suffixes: [\"f\\\\195\\\\188r.example\"]\n    action: deny\n    "
+          "comment: \"f\xc3\xbcr\"\n"},
+    {"names that look like something else",
+     HEAD "networks: {\"no\": [10.0.0.0/8], \"1\": [10.0.0.0/8]}\n",
+     HEAD "networks:\n  1: [10.0.0.0/8]\n  no: [10.0.0.0/8]\n"},
+};
+
+static void round_trips(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rounds); i++) {
+        const char *text = rounds[i].text;
+
+        for (int pass = 0; pass < 2; pass++) {
+            struct policy p;
+            struct diags d;
+            char *out;
+
+            diags_init(&d);
+            if (policy_text_read(&p, NULL, "f", text, strlen(text), &d) != 0)
+                fail_msg("%s, pass %d: %s", rounds[i].name, pass, d.n > 0 ? d.at[0].text : "?");
+            assert_int_equal(d.all, 0);
+            out = written(&p, policy_text_write);
+            if (strcmp(out, rounds[i].canonical) != 0)
+                fail_msg("%s, pass %d: wrote\n%s", rounds[i].name, pass, out);
+            free(out);
+            policy_fini(&p);
+            diags_fini(&d);
+            text = rounds[i].canonical;
+        }
+    }
+}
+
+/* Refused: the place of the first problem, and a part of its words. */
+static const struct refusal {
+    const char *name, *text;
+    unsigned line, column, all;
+    const char *words;
+} refusals[] = {
+    {"no version", "networks: {}\n", 1, 1, 1, "waymark-policy: 1"},
+    {"other version", "waymark-policy: 2\n", 1, 17, 1, "form \"2\""},
+    {"not a mapping", "- a\n", 1, 1, 1, "mapping"},
+    {"unknown section", HEAD "network: {}\n", 2, 1, 1, "did you mean \"networks\""},
+    {"unknown key of a rule", HEAD "rules:\n  r:\n    sufixes: [x]\n    action: deny\n", 4, 5, 1,
+     "did you mean \"suffixes\""},
+    {"duplicate key", HEAD "networks: {a: [10.0.0.0/8]}\nnetworks: {b: [10.0.0.0/8]}\n", 3, 1, 1,
+     "networks"},
+    {"star without quotes", HEAD "rules:\n  r:\n    suffixes: [*]\n", 4, 0, 1, "quote"},
+    {"prefix with host bits", HEAD "networks: {a: [10.0.0.1/8]}\n", 2, 16, 1,
+     "behind its prefix length"},
+    {"prefix is none", HEAD "networks: {a: [dmz]}\n", 2, 16, 1, "not a prefix"},
+    {"network any", HEAD "networks: {any: [10.0.0.0/8]}\n", 2, 12, 1, "reserved"},
+    {"network without a prefix", HEAD "networks: {a: []}\n", 2, 12, 1, "no prefix"},
+    {"target is an address", HEAD "pools: {p: [10.0.0.9]}\n", 2, 13, 1, "IP address"},
+    {"target without a dot", HEAD "pools: {p: [{target: kms01}]}\n", 2, 22, 1, "no dot"},
+    {"host without a target", HEAD "pools: {p: [{port: 1}]}\n", 2, 13, 1, "needs a target"},
+    {"port 0", HEAD "pools: {p: [{target: a.b, port: 0}]}\n", 2, 33, 1, "1 to 65535"},
+    {"public address", HEAD "pools: {p: [\"a.b,address=8.8.8.8\"]}\n", 2, 9, 1, "allow-public"},
+    {"pool without hosts", HEAD "pools: {p: []}\n", 2, 9, 1, "no host"},
+    {"host twice", HEAD "pools: {p: [a.b, a.b]}\n", 2, 9, 1, "twice"},
+    {"whole name as suffix", POOL "rules: {r: {suffixes: [_vlmcs._tcp.a.b], pool: p}}\n", 3, 24, 1,
+     "_vlmcs._tcp"},
+    {"action", POOL "rules: {r: {suffixes: [a], action: fil, pool: p}}\n", 3, 36, 1, "\"fill\""},
+    {"verdict as when", POOL "rules: {r: {suffixes: [a], when: [nxdomain], pool: p}}\n", 3, 35, 1,
+     "missing, failed"},
+    {"empty when", POOL "rules: {r: {suffixes: [a], when: [], pool: p}}\n", 3, 34, 1,
+     "leave it out"},
+    {"relative time", POOL "rules: {r: {suffixes: [a], until: +14d, pool: p}}\n", 3, 35, 1,
+     "time like"},
+    {"time of the day", POOL "rules: {r: {suffixes: [a], until: \"09:00\", pool: p}}\n", 3, 35, 1,
+     "time like"},
+    {"ttl", POOL "rules: {r: {suffixes: [a], ttl: 10s, pool: p}}\n", 3, 33, 1, "30s to 1d"},
+    {"fill without a pool", HEAD "rules: {r: {suffixes: [a]}}\n", 2, 9, 1, "needs a pool"},
+    {"wide without networks", POOL "rules: {r: {suffixes: [\"*\"], pool: p}}\n", 3, 9, 1,
+     "needs networks"},
+    {"key without a value", HEAD "rules: {r: {suffixes: [a], pool: }}\n", 2, 28, 1, "no value"},
+    {"every problem is told",
+     HEAD "networks: {a: [x], b: [y]}\npools: {p: [10.0.0.1]}\nrules: {r: {action: x}}\n", 2, 16, 4,
+     "not a prefix"},
+    {"test without a client", HEAD "tests: [{suffix: a, expect: filled}]\n", 2, 9, 1, "client"},
+    {"test that expects nothing", HEAD "tests: [{suffix: a, client: 10.0.0.1}]\n", 2, 9, 1,
+     "expect"},
+    {"test of a wildcard", HEAD "tests: [{suffix: \"*.a\", client: 10.0.0.1, expect: filled}]\n", 2,
+     18, 1, "one suffix"},
+};
+
+static void refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
+        const struct refusal *row = &refusals[i];
+        struct policy p;
+        struct diags d;
+
+        diags_init(&d);
+        if (policy_text_read(&p, NULL, "f.yaml", row->text, strlen(row->text), &d) == 0)
+            fail_msg("%s: accepted", row->name);
+        assert_true(d.n > 0);
+        assert_string_equal(d.at[0].file, "f.yaml");
+        if (d.at[0].line != row->line || (row->column != 0 && d.at[0].column != row->column) ||
+            d.all != row->all || strstr(d.at[0].text, row->words) == NULL)
+            fail_msg("%s: %u:%u of %zu: %s", row->name, d.at[0].line, d.at[0].column, d.all,
+                     d.at[0].text);
+        diags_fini(&d);
+    }
+}
+
+static void tests_are_read(void **state)
+{
+    static const char text[] = HEAD
+        "tests:\n"
+        "  - {suffix: fabrikam.local, client: 10.20.4.7, verdict: nxdomain, expect: filled, host: "
+        "KMS01.contoso.com}\n"
+        "  - {suffix: ., client: fd00::1, verdict: present, real-host: old.c.d, expect: passed}\n";
+    struct policy_tests t;
+    struct policy p;
+
+    (void)state;
+    assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), NULL), 0);
+    assert_int_equal(t.n, 2);
+    assert_int_equal(t.at[0].line, 3);
+    assert_string_equal(t.at[0].suffix_text, "fabrikam.local");
+    assert_true(name_is_vlmcs(&t.at[0].qname));
+    assert_int_equal(t.at[0].qname.labels, 4);
+    assert_true(t.at[0].has_host && t.at[0].has_expect);
+    assert_int_equal(t.at[0].expect, OUTCOME_FILLED);
+    assert_int_equal(t.at[0].host.at[1], 'k');
+    assert_int_equal(t.at[1].verdict, VERDICT_PRESENT);
+    assert_int_equal(t.at[1].real_host.labels, 3);
+    assert_false(t.at[1].has_host);
+    policy_tests_fini(&t);
+    policy_fini(&p);
+}
+
+static void verify_finds_what_is_missing(void **state)
+{
+    static const char text[] =
+        POOL "networks: {kiosks: [10.0.0.0/8]}\n"
+             "rules: {a: {suffixes: [x.y], pool: q}, b: {suffixes: [x.y], pool: p, networks: "
+             "[kiosk, any]}, c: {suffixes: [x.y], pool: p}}\n";
+    struct policy p;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), &d), 0);
+    assert_int_not_equal(policy_verify(&p, "f", &d), 0);
+    assert_int_equal(d.n, 2);
+    assert_non_null(strstr(d.at[0].text, "rule a: there is no pool q"));
+    assert_non_null(strstr(d.at[1].text, "did you mean kiosks"));
+    diags_fini(&d);
+    policy_fini(&p);
+}
+
+/* --- zones ---------------------------------------------------------------- */
+
+static void zone_is_grouped(void **state)
+{
+    static const char zone[] = "$ORIGIN corp.example.\n$TTL 1h\n"
+                               "@ IN SOA ns1 admin ( 1 ; serial\n  7200 3600 1209600 300 )\n"
+                               "  IN NS ns1\n"
+                               "_vlmcs._tcp 3600 IN SRV 0 0 1688 kms01.contoso.com.\n"
+                               "_VLMCS._TCP.b.example. IN SRV 0 0 1688 KMS01.contoso.com.\n"
+                               "_vlmcs._tcp.c.example. IN SRV 0 0 1688 kms01.contoso.com.\n"
+                               "_vlmcs._tcp.c.example. IN SRV 10 0 1688 kms02.contoso.com.\n"
+                               "_vlmcs._tcp.d.example. IN SRV 0 0 1688 kms02.contoso.com.\n"
+                               "_vlmcs._tcp.e.example. IN SRV 0 0 0 .\n"
+                               "_ldap._tcp IN SRV 0 0 389 dc.corp.example.\n";
+    struct policy p;
+    struct diags d;
+    size_t skipped;
+    char *out;
+
+    (void)state;
+    diags_init(&d);
+    if (policy_zone_read(&p, "z", zone, strlen(zone), &skipped, &d) != 0)
+        fail_msg("%u: %s", d.n > 0 ? d.at[0].line : 0, d.n > 0 ? d.at[0].text : "");
+    assert_int_equal(skipped, 4);
+    out = written(&p, policy_text_write);
+    assert_string_equal(
+        out, HEAD
+        "pools:\n  kms01:\n    - kms01.contoso.com\n"
+        "  kms01-2:\n    - kms01.contoso.com\n    - {target: kms02.contoso.com, priority: 10}\n"
+        "  kms02:\n    - kms02.contoso.com\n"
+        "rules:\n  fill-kms01:\n    suffixes: [b.example, corp.example]\n    pool: kms01\n"
+        "  fill-kms01-2:\n    suffixes: [c.example]\n    pool: kms01-2\n"
+        "  fill-kms02:\n    suffixes: [d.example]\n    pool: kms02\n");
+    free(out);
+    out = written(&p, policy_zone_write);
+    assert_non_null(
+        strstr(out, "_vlmcs._tcp.c.example. 300 IN SRV 10 0 1688 kms02.contoso.com.\n"));
+    free(out);
+    policy_fini(&p);
+    diags_fini(&d);
+}
+
+static const struct zone_row {
+    const char *name, *text;
+    unsigned line;
+    const char *words;
+} zone_rows[] = {
+    {"no record", "\n_vlmcs._tcp.a. IN SRV 0 0\n", 2, ""},
+    {"port 0", "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.\n", 1, "port 0"},
+    {"target without a dot", "_vlmcs._tcp.a. IN SRV 0 0 1688 kms.\n", 1, "no dot"},
+    {"wildcard", "_vlmcs._tcp.*.a. IN SRV 0 0 1688 k.c.d.\n", 1, "wildcard"},
+};
+
+static void zone_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(zone_rows); i++) {
+        struct policy p;
+        struct diags d;
+        size_t skipped;
+
+        diags_init(&d);
+        if (policy_zone_read(&p, "z", zone_rows[i].text, strlen(zone_rows[i].text), &skipped, &d) ==
+            0)
+            fail_msg("%s: accepted", zone_rows[i].name);
+        if (d.at[0].line != zone_rows[i].line || strstr(d.at[0].text, zone_rows[i].words) == NULL)
+            fail_msg("%s: %u: %s", zone_rows[i].name, d.at[0].line, d.at[0].text);
+        diags_fini(&d);
+    }
+}
+
+static void zone_leaves_out_what_it_cannot_say(void **state)
+{
+    static const char text[] =
+        POOL "networks: {n: [10.0.0.0/8]}\n"
+             "rules: {a: {suffixes: [\"*.x.y\", ., z.y], pool: p}, b: {suffixes: [q.y], networks: "
+             "[n], pool: p}, c: {suffixes: [r.y], action: deny}}\n";
+    struct policy p;
+    char *out;
+
+    (void)state;
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), NULL), 0);
+    out = written(&p, policy_zone_write);
+    assert_non_null(strstr(out, "\n_vlmcs._tcp.z.y. 300 IN SRV 0 0 1688 k.c.d.\n"));
+    assert_non_null(strstr(out, "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n"));
+    assert_non_null(strstr(out, "; *.x.y of rule a"));
+    assert_non_null(strstr(out, "; rule b is left out: it is for some networks only\n"));
+    assert_non_null(strstr(out, "; rule c is left out"));
+    assert_null(strstr(out, "_tcp.q.y"));
+    free(out);
+    policy_fini(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trips),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(tests_are_read),
+        cmocka_unit_test(verify_finds_what_is_missing),
+        cmocka_unit_test(zone_is_grouped),
+        cmocka_unit_test(zone_refused),
+        cmocka_unit_test(zone_leaves_out_what_it_cannot_say),
+    };
+
+    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+}
