@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * exchange.h -- one try: a question on a socket of its own, and what comes
+ * back on it.
+ *
+ * Accepted is a reply that matches in every attribute (RFC 5452 9.1): address
+ * and port (the socket is connected), ID, and the question octet by octet with
+ * the random case that was sent; and that reply_read() takes. Anything else
+ * over UDP is counted and ignored, and the wait goes on: a forged packet must
+ * not end it. An exchange has no timer; its owner closes it.
+ */
+#ifndef RESOLVER_EXCHANGE_H
+#define RESOLVER_EXCHANGE_H
+
+#include "resolver/upstream.h"
+
+enum exchange_kind {
+    EXCHANGE_REPLY,     /* accepted; any rcode */
+    EXCHANGE_TRUNCATED, /* ask again over TCP: TC, or longer than we take over UDP */
+    EXCHANGE_NO_EDNS,   /* refused for its EDNS: ask again without */
+    EXCHANGE_CASE,      /* all matched but the case: ask once more beside this one, which goes on */
+    EXCHANGE_FAILED,    /* the socket failed, or the stream brought nonsense; closed */
+};
+
+struct exchange_news {
+    enum exchange_kind kind;
+    const uint8_t *image; size_t len; const struct reply_facts *facts; /* REPLY; borrowed */
+    uint16_t rcode;
+    int error;   /* FAILED: errno */
+    uint32_t ms; /* since it was sent */
+};
+
+struct exchange_question {
+    const struct name *qname; /* folded; copied */
+    uint16_t qtype, qclass;
+    bool cd, ad, do_bit;
+    bool tcp, no_edns;
+};
+
+struct exchange {
+    struct io_peer peer;
+    struct exchanges *home;
+    struct exchange *next;    /* the owner's list; of the free ones */
+    struct upstream *server;
+    void (*heard)(struct exchange *, const struct exchange_news *);
+    void *owner;
+    uint64_t begun_ms;
+    uint16_t id, qtype, qclass;
+    uint8_t server_index;     /* the owner's */
+    bool tcp, edns, cased;
+    bool case_missed; /* a reply differed in case alone: told once, since it may be forged */
+    struct name sent;         /* with its random case */
+};
+
+struct exchanges {
+    struct io *io;            /* borrowed */
+    struct worker_stats *stats;
+    struct exchange *at;      /* owned */
+    struct exchange *free_list;
+    uint32_t n, used, open;
+    uint8_t image[DNS_MAX_MESSAGE];
+};
+
+int exchanges_init(struct exchanges *, struct io *, struct worker_stats *, uint32_t n);
+void exchanges_fini(struct exchanges *);
+
+/* Sends the question. 0 and *out; -ENOBUFS when too many are open; -errno (then
+ * the server's record knows it). heard is never called from inside. */
+int exchange_open(struct exchanges *, const struct exchange_question *, struct upstream *,
+                  void (*heard)(struct exchange *, const struct exchange_news *), void *owner,
+                  struct exchange **out);
+void exchange_close(struct exchange *);
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * explain.h -- what a client would get for a question, and why.
+ *
+ * The question goes the way of any other (answer_read(), then the functions
+ * that answer_query() is made of), but over a view without counters; nothing
+ * is recorded and no decision is kept. So the explanation is the decision.
+ *
+ * The client is taken for one without EDNS that uses TCP: what it is told is
+ * not cut.
+ */
+#ifndef RESOLVER_EXPLAIN_H
+#define RESOLVER_EXPLAIN_H
+
+#include "resolver/kms.h"
+
+enum { EXPLAIN_TRIALS = 64, EXPLAIN_RECORDS = 32, EXPLAIN_RECORD = 600, EXPLAIN_TEXT = 1400 };
+
+/* One explanation; about 400 KB, from the heap of the caller. */
+struct explain {
+    /* The question. verdict: what the real DNS is supposed to say, then no
+     * server is asked; VERDICT_NONE: ask. A supposed `present` or `unapproved`
+     * has no records: the answer shows a placeholder for them, and `unapproved`
+     * stands for a set without any approved target. */
+    struct name qname;
+    uint16_t qtype;
+    struct addr client;
+    enum policy_verdict verdict;
+
+    /* Who asks. */
+    enum access_action access;
+    bool has_access_rule; struct prefix access_rule; /* none: the default */
+    struct policy_client found;
+
+    /* What the real DNS says; has_real false: it is not asked. */
+    bool has_real, supposed, cached;
+    enum policy_verdict said;
+    char server[EXPLAIN_TEXT]; /* "" unknown; of those that gave no answer all are named */
+    char route[EXPLAIN_TEXT];  /* zone; "" none */
+    uint32_t ms, real_ttl_s;
+
+    int n_trials;
+    struct policy_trial trials[EXPLAIN_TRIALS];
+
+    /* The decision. outcome and reason are NULL for ordinary names. */
+    const char *outcome, *reason;
+    char rule[POLICY_NAME];
+    char text[EXPLAIN_TEXT];
+
+    /* The answer. */
+    bool silent;              /* none: dropped */
+    uint16_t rcode;
+    bool has_ttl; uint32_t ttl_s;
+    int n_records;
+    char records[EXPLAIN_RECORDS][EXPLAIN_RECORD]; /* answer section */
+    uint32_t windows;         /* 0: none */
+    const char *windows_text;
+    char hint[EXPLAIN_TEXT];  /* "" none: the command that would fill this */
+
+    /* Its own. */
+    struct query q;           /* for forwarder_resolve() */
+    struct worker_stats stats;
+    uint8_t wire[512], out[DNS_MAX_MESSAGE];
+};
+
+/* False: the real DNS must be asked for e->q; call again with what came. The
+ * caller ends the policy reader (view_policy_end) after each call. */
+bool explain_run(struct explain *, const struct view *, const struct got *, struct now);
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * io.h -- the world as forwarding sees it: a table of functions. io_event.c
+ * implements it with sockets and libevent; the replay driver of the tests in
+ * memory, with a clock that the scenario moves.
+ *
+ * Not thread-safe: one struct io per worker.
+ */
+#ifndef RESOLVER_IO_H
+#define RESOLVER_IO_H
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "resolver/query.h"
+
+/* A timer belongs to whoever embeds it; it is in at most one heap. */
+struct io_timer {
+    void (*fire)(struct io_timer *);
+    uint64_t at_ms;      /* monotonic; 0 = not set */
+    uint32_t slot;       /* position in the heap + 1; 0 = not set. The io's own */
+};
+
+enum io_kind { IO_UDP, IO_TCP };
+
+/* A connection to a server. Callbacks are never made from inside open/send. */
+struct io_peer {
+    /* One datagram, or one whole message of a TCP stream (without its length). */
+    void (*receive)(struct io_peer *, const uint8_t *, size_t);
+    /* Connection refused, reset, closed, unreachable: -errno. Then only close is allowed. */
+    void (*failed)(struct io_peer *, int error);
+    void *handle;        /* the io's own; NULL when closed */
+};
+
+struct io {
+    /* Sends an answer; never blocks, what cannot be sent is counted. */
+    void (*send_client)(struct io *, const struct client *, const uint8_t *, size_t);
+    /* Opens a connected socket to a server: UDP on a fresh random port; TCP
+     * begins to connect (send may follow at once). 0 or -errno. */
+    int (*open)(struct io *, struct io_peer *, const struct addr *server, enum io_kind);
+    /* One message; TCP adds the length. 0 or -errno. */
+    int (*send)(struct io *, struct io_peer *, const uint8_t *, size_t);
+    void (*close)(struct io *, struct io_peer *); /* closed already: fine */
+    void (*timer_set)(struct io *, struct io_timer *, uint64_t at_ms); /* set or moved */
+    void (*timer_clear)(struct io *, struct io_timer *); /* not set: fine */
+    struct now (*now)(struct io *);
+    struct random *random;
+};
+
+#endif

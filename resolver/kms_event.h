@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * kms_event.h -- a question and its decision as an audit event in q->event.
+ */
+#ifndef RESOLVER_KMS_EVENT_H
+#define RESOLVER_KMS_EVENT_H
+
+#include "resolver/kms.h"
+
+/* The usual one. rcode: what the client is told. The networks are those of
+ * scratch->client, which kms_answer() has set. */
+void kms_event(const struct view *, struct query *, const struct kms_real *, const struct policy_decision *,
+               uint16_t rcode, struct now);
+/* Refused or dropped by access. */
+void kms_event_blocked(const struct view *, struct query *, bool dropped, struct now);
+/* An UPDATE for a discovery name. */
+void kms_event_update(const struct view *, struct query *, const struct name *owner, struct now);
+/* A SOA question at a discovery name: how a KMS host looks for where to publish.
+ * Recorded for every client: the policy has no quick look-up that tells the
+ * addresses of approved hosts. */
+void kms_event_soa(const struct view *, struct query *, enum audit_outcome, uint16_t rcode, const struct addr *server,
+                   struct now);
+
+#endif

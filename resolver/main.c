@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * main.c -- waymarkd's command line. Everything it does lies elsewhere.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/daemon.h"
+
+enum { EXIT_INVALID = 5, ASSIGN_MAX = 256 };
+enum { WANT_RUN, WANT_CHECK, WANT_PRINT_CONFIG, WANT_PRINT_SAMPLE, WANT_VERSION, WANT_HELP };
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"option", required_argument, NULL, 'o'},
+    {"check", no_argument, NULL, WANT_CHECK},
+    {"print-config", no_argument, NULL, WANT_PRINT_CONFIG},
+    {"print-sample", no_argument, NULL, WANT_PRINT_SAMPLE},
+    {"version", no_argument, NULL, WANT_VERSION},
+    {"help", no_argument, NULL, WANT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static void usage(FILE *to)
+{
+    fprintf(to,
+            "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to standard error\n"
+            "\n"
+            "  -c, --config FILE        settings (default %s)\n"
+            "  -o, --option KEY=VALUE   one setting, over the file's; may be repeated\n"
+            "      --check              check the settings, print every problem; exit 0 or 5\n"
+            "      --print-config       print the settings in force\n"
+            "      --print-sample       print the sample file: every option, its help and default\n"
+            "      --version            print the version\n"
+            "      --help               print this\n"
+            "\n"
+            "Manual: waymarkd(8), waymark.yaml(5). The tool beside it: waymarkctl(8).\n",
+            settings_default_path());
+}
+
+/* --check and --print-config: settings are read as the daemon would. */
+static int show_settings(int want, const char *path, const char *const *assign)
+{
+    struct settings *s = NULL;
+    struct diags d;
+    int rc;
+
+    diags_init(&d);
+    rc = daemon_read_settings(path, assign, &s, &d);
+    diags_print(&d, stderr);
+    diags_fini(&d);
+    if (rc != 0)
+        return EXIT_INVALID;
+    if (want == WANT_PRINT_CONFIG)
+        settings_print(s, stdout);
+    settings_free(s);
+    return fflush(stdout) == 0 ? 0 : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    const char *path = NULL, *assign[ASSIGN_MAX + 1] = {NULL};
+    int want = WANT_RUN, n = 0, c;
+
+    while ((c = getopt_long(argc, argv, "c:o:", options, NULL)) != -1) {
+        if (c == 'c')
+            path = optarg;
+        else if (c == 'o' && n < ASSIGN_MAX)
+            assign[n++] = optarg;
+        else if (c == '?' || c == 'o')
+            want = -1;
+        else
+            want = c;
+        if (want == -1)
+            break;
+    }
+    if (want == -1 || optind < argc) {
+        if (want != -1)
+            fprintf(stderr, "waymarkd: unexpected argument: %s\n", argv[optind]);
+        fprintf(stderr, "Try `waymarkd --help`.\n");
+        return 2;
+    }
+    if (want == WANT_HELP) {
+        usage(stdout);
+    } else if (want == WANT_VERSION) {
+        printf("waymarkd %s\n", PACKAGE_VERSION);
+    } else if (want == WANT_PRINT_SAMPLE) {
+        settings_print_sample(stdout);
+    } else if (want == WANT_RUN) {
+        return daemon_run(path, assign);
+    } else {
+        return show_settings(want, path, assign);
+    }
+    return fflush(stdout) == 0 ? 0 : EXIT_FAILURE;
+}

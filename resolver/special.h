@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * special.h -- names that are answered here and never forwarded.
+ */
+#ifndef RESOLVER_SPECIAL_H
+#define RESOLVER_SPECIAL_H
+
+#include "resolver/query.h"
+#include "resolver/view.h"
+
+/* Answers q if its name is special: true and the length in q->out_len. */
+bool special_answer(const struct view *, struct query *);
+
+#endif

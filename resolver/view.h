@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * view.h -- all that answering may look at. One per worker and settings
+ * generation; nothing in it changes while a query runs, but what is said to.
+ */
+#ifndef RESOLVER_VIEW_H
+#define RESOLVER_VIEW_H
+
+#include "base/random.h"
+#include "cache/cache.h"
+#include "policy/decide.h"
+#include "resolver/stats.h"
+#include "settings/settings.h"
+#include "wire/srv.h"
+
+/* Large buffers that a decision needs; one per worker, never kept. */
+struct scratch {
+    uint8_t image[DNS_MAX_MESSAGE + 1], second[DNS_MAX_MESSAGE + 1];
+    struct srv srv[SRV_MAX];
+    struct policy_decision decision;
+    struct policy_client client;
+};
+
+struct view {
+    const struct settings *settings; /* routes resolved: never empty here */
+    const struct access_rule *machine; int n_machine; /* the machine's own networks */
+    struct cache *cache;
+    struct policy_reader *policy;    /* NULL: no policy store; forwards all the same */
+    bool *policy_begun;              /* the worker's: reader begun in this batch */
+    struct random *random;
+    struct worker_stats *stats;
+    struct scratch *scratch;
+    uint64_t health_epoch;           /* 0 until there is a health module */
+};
+
+/* The route of a name: the longest matching zone. NULL when none matches. */
+const struct route *view_route(const struct view *, const struct name *);
+/* Begins the policy reader if the batch has not yet; false: no policy. */
+bool view_policy(const struct view *);
+/* At the end of a batch. */
+void view_policy_end(const struct view *);
+
+#endif
