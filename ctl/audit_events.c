@@ -82,7 +82,9 @@ void audit_event_words(const struct audit_event *e, char *out, size_t size)
         return;
     }
     str_add(&s, audit_outcome_names[e->outcome]);
-    if (e->rule[0] != '\0')
+    if (e->reason == AUDIT_SIGNED)
+        str_addf(&s, " (signed: rule %s may not touch it)", e->rule);
+    else if (e->rule[0] != '\0')
         str_addf(&s, " by rule %s", e->rule);
     else
         str_addf(&s, " (%s)", audit_reason_names[e->reason]);
@@ -95,7 +97,8 @@ void audit_event_words(const struct audit_event *e, char *out, size_t size)
     if (code != 0)
         str_addf(&s, "; Windows shows 0x%08X", code);
     if (e->would != 0)
-        str_addf(&s, "; rule %s in shadow: %s", e->would_rule, audit_outcome_names[e->would]);
+        str_addf(&s, "; with the rules in shadow: %s%s%s", audit_outcome_names[e->would],
+                 e->would_rule[0] != '\0' ? " by rule " : "", e->would_rule);
     if (e->repeat)
         str_add(&s, "; a repeat");
 }

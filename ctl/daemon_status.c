@@ -65,7 +65,8 @@ static void say_listen(const json_t *s)
 {
     char *listen = field_joined(json_object_get(s, "listen"), NULL, " ");
 
-    say("listens", ctl_text("%s, %lld workers", listen, field_number(s, "workers")));
+    say("listens", ctl_text("%s, %lld worker%s", listen, field_number(s, "workers"),
+                            field_number(s, "workers") == 1 ? "" : "s"));
     free(listen);
 }
 

@@ -31,6 +31,11 @@ int policy_failed(struct ctl *c, const char *what, int err)
                         "cannot %s: the policy store has a damaged record; restore a backup", what);
     case -ENOMEM:
         return ctl_fail(EXIT_FAILED, "cannot %s: out of memory", what);
+    case -EIO: /* also what LMDB makes of a write that was cut short by a full disk */
+    case -ENOSPC:
+    case -EDQUOT:
+        return ctl_fail(EXIT_FAILED, "cannot %s: writing to %s/policy failed (%s); is the disk full? Nothing was changed",
+                        what, c->settings->server.state_dir, strerror(-err));
     default:
         return ctl_fail(EXIT_FAILED, "cannot %s: %s", what, strerror(-err));
     }

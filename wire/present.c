@@ -261,7 +261,8 @@ static bool print_by_ldns(const uint8_t *alone, size_t len, char *out, size_t si
 
         /* More than one line: nothing that we asked for. */
         if (n > 0 && n < size && (text[n] == '\0' || text[n + 1] == '\0')) {
-            memcpy(out, text, n);
+            for (size_t i = 0; i < n; i++) /* one blank between fields: safe in any table */
+                out[i] = text[i] == '\t' ? ' ' : text[i];
             out[n] = '\0';
             done = true;
         }
@@ -278,7 +279,7 @@ static bool print_generic(const struct rr *rr, const uint8_t *rdata, size_t rdle
     char owner[NAME_TEXT], class[TYPE_TEXT], type[TYPE_TEXT];
     int n;
 
-    n = snprintf(out, size, "%s%s\t%u\t%s\t%s\t\\# %zu%s", name_print(&rr->owner, owner),
+    n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(&rr->owner, owner),
                  rr->owner.labels > 0 ? "." : "", rr->ttl, class_print(rr->class, class),
                  type_print(rr->type, type), rdlength, rdlength > 0 ? " " : "");
     if (n < 0 || (size_t)n + 2 * rdlength >= size)
