@@ -17,8 +17,9 @@
 #include "wire/reply.h"
 
 enum {
-    NEGATIVE_WITHOUT_SOA_S = 30, /* such loops end within half a minute; RFC 2308 5 would not keep it at all */
-    FAILURE_MS = 5000,           /* RFC 9520: at least 1 s, at most 5 min */
+    NEGATIVE_WITHOUT_SOA_S =
+        30, /* such loops end within half a minute; RFC 2308 5 would not keep it at all */
+    FAILURE_MS = 5000, /* RFC 9520: at least 1 s, at most 5 min */
 };
 
 static struct reply_dress dress_of(const struct query *q)
@@ -65,7 +66,8 @@ static void keep_question(struct query *q)
 
 static void set_limit(struct query *q)
 {
-    size_t can = q->client.transport == AUDIT_UDP ? message_udp_limit(&q->message.edns) : DNS_MAX_MESSAGE;
+    size_t can =
+        q->client.transport == AUDIT_UDP ? message_udp_limit(&q->message.edns) : DNS_MAX_MESSAGE;
 
     q->limit = can < q->out_size ? can : q->out_size;
 }
@@ -89,7 +91,8 @@ void answer_prepare(const struct view *v, struct query *q)
 
 /* A client that may not ask learns nothing, not even that its packet is bad;
  * but a discovery question of it is recorded. */
-static enum answer refuse_access(const struct view *v, struct query *q, enum access_action action, struct now now)
+static enum answer refuse_access(const struct view *v, struct query *q, enum access_action action,
+                                 struct now now)
 {
     bool readable = message_read_query(&q->message, q->wire, q->wire_len) == MESSAGE_OK;
 
@@ -201,7 +204,8 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
 }
 
 /* Not from a reply: SERVFAIL, REFUSED. */
-static enum answer send_failure(const struct view *v, struct query *q, uint16_t rcode, int ede, struct now now)
+static enum answer send_failure(const struct view *v, struct query *q, uint16_t rcode, int ede,
+                                struct now now)
 {
     static const struct addr nobody;
 
@@ -224,24 +228,22 @@ static void set_rcode(uint8_t *image, size_t len, uint16_t rcode)
 }
 
 struct ordinary { /* a reply, from the cache or just come */
-    uint8_t *image; size_t len; /* may be edited */
+    uint8_t *image;
+    size_t len; /* may be edited */
     uint16_t rcode;
     bool negative, has_cname, has_rrsig;
     int ede;
     struct addr server;
 };
 
-/* At a discovery name: negative TTLs are short, and where this client's SRV
- * question would be filled an NXDOMAIN becomes NODATA, or resolvers in front
- * of us would hide the SRV (RFC 8020). */
-static void fit_discovery_name(const struct view *v, struct query *q, struct ordinary *o, struct now now)
+/* Where this client's SRV question would be filled, an NXDOMAIN for another
+ * type becomes NODATA, or resolvers in front of us would hide the SRV (RFC
+ * 8020). */
+static void fit_discovery_name(const struct view *v, struct query *q, struct ordinary *o,
+                               struct now now)
 {
-    uint16_t ttl_at[IMAGE_TTLS];
     bool is_signed = o->has_rrsig && q->message.edns.do_bit;
-    int n;
 
-    if (o->negative && (n = image_ttls(o->image, o->len, ttl_at, IMAGE_TTLS)) > 0)
-        image_age(o->image, o->len, ttl_at, n, 0, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
     if (o->rcode == RCODE_NXDOMAIN && !o->has_cname && kms_would_fill(v, q, is_signed, now)) {
         COUNT(v->stats, kms_coherent);
         o->rcode = RCODE_NOERROR;
@@ -249,14 +251,16 @@ static void fit_discovery_name(const struct view *v, struct query *q, struct ord
     }
 }
 
-static enum answer deliver(const struct view *v, struct query *q, struct ordinary *o, struct now now)
+static enum answer deliver(const struct view *v, struct query *q, struct ordinary *o,
+                           struct now now)
 {
     struct reply_dress dress = dress_of(q);
 
     if (q->kms_name) {
         fit_discovery_name(v, q, o, now);
         if (q->message.qtype == TYPE_SOA)
-            kms_event_soa(v, q, o->negative ? AUDIT_MISSING : AUDIT_PASSED, o->rcode, &o->server, now);
+            kms_event_soa(v, q, o->negative ? AUDIT_MISSING : AUDIT_PASSED, o->rcode, &o->server,
+                          now);
     }
     dress.ede = o->ede;
     dress.ad = answer_may_have_ad(q);
@@ -283,13 +287,13 @@ static enum answer from_cache(const struct view *v, struct query *q, struct now 
 {
     struct cache_facts facts;
     struct ordinary o = {.image = q->out};
-    bool hit = cache_get(v->cache, &q->key, now.mono_ms, NULL, q->out, q->out_size, &o.len, &facts, NULL, NULL) ==
-               CACHE_HIT;
+    bool hit = cache_get(v->cache, &q->key, now.mono_ms, NULL, q->out, q->out_size, &o.len, &facts,
+                         NULL, NULL) == CACHE_HIT;
 
     if (!hit && q->out_size < CACHE_MAX_ENTRY) { /* perhaps only too long for a datagram's buffer */
         o.image = v->scratch->image;
-        hit = cache_get(v->cache, &q->key, now.mono_ms, NULL, o.image, sizeof v->scratch->image, &o.len, &facts, NULL,
-                        NULL) == CACHE_HIT;
+        hit = cache_get(v->cache, &q->key, now.mono_ms, NULL, o.image, sizeof v->scratch->image,
+                        &o.len, &facts, NULL, NULL) == CACHE_HIT;
     }
     if (hit) {
         COUNT(v->stats, cache_hits);
@@ -321,8 +325,9 @@ static bool from_stale(const struct view *v, struct query *q, struct now now, en
     uint16_t ttl_at[IMAGE_TTLS];
     int n;
 
-    if (cache_get(v->cache, &q->key, now.mono_ms, NULL, o.image, sizeof v->scratch->image, &o.len, &facts, NULL,
-                  NULL) != CACHE_EXPIRED || !is_servable(v, &facts, now))
+    if (cache_get(v->cache, &q->key, now.mono_ms, NULL, o.image, sizeof v->scratch->image, &o.len,
+                  &facts, NULL, NULL) != CACHE_EXPIRED ||
+        !is_servable(v, &facts, now))
         return false;
     if ((n = image_ttls(o.image, o.len, ttl_at, IMAGE_TTLS)) > 0)
         image_set_ttls(o.image, o.len, ttl_at, n, STALE_TTL_S);
@@ -344,7 +349,9 @@ static uint64_t lifetime(const struct view *v, const struct reply_facts *f, bool
     uint64_t ms = (uint64_t)f->ttl * 1000, cap = s->cache.max_negative_ttl_ms;
 
     if (f->kind == REPLY_POSITIVE)
-        return ms == 0 && s->cache.min_ttl_ms == 0 ? 0 : clamp(ms, s->cache.min_ttl_ms, s->cache.max_ttl_ms);
+        return ms == 0 && s->cache.min_ttl_ms == 0
+                   ? 0
+                   : clamp(ms, s->cache.min_ttl_ms, s->cache.max_ttl_ms);
     if (!is_negative((uint8_t)f->kind))
         return 0; /* referrals are no answers to keep */
     if (kms_name && s->kms.max_negative_ttl_ms < cap)
@@ -381,7 +388,8 @@ static bool is_failure(const struct got *got)
     return got->kind != GOT_REPLY || got->facts->kind == REPLY_FAILURE;
 }
 
-static enum answer from_got(const struct view *v, struct query *q, const struct got *got, struct now now)
+static enum answer from_got(const struct view *v, struct query *q, const struct got *got,
+                            struct now now)
 {
     struct ordinary o = {.len = got->len, .ede = EDE_NONE, .server = got->server};
     const uint8_t *image;
@@ -392,8 +400,10 @@ static enum answer from_got(const struct view *v, struct query *q, const struct 
             return result;
         if (got->kind == GOT_DEADLINE)
             return ANSWER_WAIT;
-        return send_failure(v, q, RCODE_SERVFAIL, got->kind == GOT_FAILURE && got->rcode == 0xffff ? EDE_NO_REACHABLE
-                                                                                                  : EDE_NETWORK_ERROR, now);
+        return send_failure(v, q, RCODE_SERVFAIL,
+                            got->kind == GOT_FAILURE && got->rcode == 0xffff ? EDE_NO_REACHABLE
+                                                                             : EDE_NETWORK_ERROR,
+                            now);
     }
     o.rcode = got->facts->rcode;
     o.negative = is_negative((uint8_t)got->facts->kind);
@@ -407,10 +417,12 @@ static enum answer from_got(const struct view *v, struct query *q, const struct 
     return deliver(v, q, &o, now);
 }
 
-enum answer answer_query(const struct view *v, struct query *q, const struct got *got, struct now now)
+enum answer answer_query(const struct view *v, struct query *q, const struct got *got,
+                         struct now now)
 {
     if (UNLIKELY(q->whole)) /* goes as it is to one server and comes back as it is */
-        return got == NULL ? ANSWER_FORWARD : send_failure(v, q, RCODE_SERVFAIL, EDE_NO_REACHABLE, now);
+        return got == NULL ? ANSWER_FORWARD
+                           : send_failure(v, q, RCODE_SERVFAIL, EDE_NO_REACHABLE, now);
     if (UNLIKELY(q->kms))
         return kms_answer(v, q, got, now);
     if (got != NULL)
@@ -420,13 +432,15 @@ enum answer answer_query(const struct view *v, struct query *q, const struct got
     return from_cache(v, q, now);
 }
 
-static void keep_failure(const struct view *v, const struct cache_key *key, struct cache_facts *facts, struct now now)
+static void keep_failure(const struct view *v, const struct cache_key *key,
+                         struct cache_facts *facts, struct now now)
 {
     struct cache_facts old;
     size_t len;
 
-    if (cache_get(v->cache, key, now.mono_ms, NULL, v->scratch->second, sizeof v->scratch->second, &len, &old, NULL,
-                  NULL) == CACHE_EXPIRED && is_servable(v, &old, now))
+    if (cache_get(v->cache, key, now.mono_ms, NULL, v->scratch->second, sizeof v->scratch->second,
+                  &len, &old, NULL, NULL) == CACHE_EXPIRED &&
+        is_servable(v, &old, now))
         return;
     facts->failure = true;
     facts->reply_kind = REPLY_FAILURE;
@@ -434,9 +448,11 @@ static void keep_failure(const struct view *v, const struct cache_key *key, stru
     (void)cache_put(v->cache, key, facts, NULL, 0, NULL, 0);
 }
 
-void answer_keep(const struct view *v, const struct cache_key *key, const struct got *got, bool kms_name, struct now now)
+void answer_keep(const struct view *v, const struct cache_key *key, const struct got *got,
+                 bool kms_name, struct now now)
 {
-    struct cache_facts facts = {.stored_ms = now.mono_ms, .server = got->server,
+    struct cache_facts facts = {.stored_ms = now.mono_ms,
+                                .server = got->server,
                                 .rtt_ms = (uint16_t)(got->ms > UINT16_MAX ? UINT16_MAX : got->ms)};
     uint64_t ms;
 

@@ -251,7 +251,7 @@ static void set_reading(struct connection *c)
 static bool take_messages(struct connection *c)
 {
     size_t at = 0;
-    bool good = true;
+    bool good = !c->broken;
 
     while (good && c->pending < PENDING_MAX && c->out_len - c->out_at < OUT_MAX && c->in_len - at >= 2) {
         size_t len = (size_t)c->in[at] << 8 | c->in[at + 1];

@@ -19,8 +19,8 @@ enum { DNS_PORT = 53, SOME_PORT = 53000, WINDOWS_TIMEOUT = 0x5b4 };
 
 /* The rule that settings_access() went by: the longest that matches and says
  * so; false: its default. */
-static bool find_access_rule(const struct view *v, const struct addr *client, enum access_action action,
-                             struct prefix *out)
+static bool find_access_rule(const struct view *v, const struct addr *client,
+                             enum access_action action, struct prefix *out)
 {
     const struct settings *s = v->settings;
     const struct access_rule *rules = s->access_given ? s->access : v->machine;
@@ -30,7 +30,7 @@ static bool find_access_rule(const struct view *v, const struct addr *client, en
         const struct prefix *net = &rules[i].net;
 
         if (rules[i].action != action || !prefix_contains(net, client->ip) ||
-            rules_is_v4_net(net) != addr_is_v4(client) || (addr_is_loopback(client) && !rules_is_loopback_net(net)))
+            rules_is_v4_net(net) != addr_is_v4(client))
             continue;
         if (best < 0 || net->len > rules[best].net.len)
             best = i;
@@ -89,10 +89,16 @@ static void show_message(struct explain *e, const uint8_t *image, size_t len)
 
 static const char *windows_text(uint32_t code)
 {
-    static const struct { uint32_t code; const char *text; } texts[] = {
-        {9001, "DNS server unable to interpret format"}, {9002, "DNS server failure"},
-        {9003, "DNS name does not exist"},               {9004, "DNS request not supported by name server"},
-        {9005, "DNS operation refused"},                 {9501, "no records found for given DNS query"},
+    static const struct {
+        uint32_t code;
+        const char *text;
+    } texts[] = {
+        {9001, "DNS server unable to interpret format"},
+        {9002, "DNS server failure"},
+        {9003, "DNS name does not exist"},
+        {9004, "DNS request not supported by name server"},
+        {9005, "DNS operation refused"},
+        {9501, "no records found for given DNS query"},
         {WINDOWS_TIMEOUT, "this operation returned because the timeout period expired"},
     };
 
@@ -130,7 +136,8 @@ static void name_servers(struct explain *e, const struct route *route, const str
     str_init(&s, e->server, sizeof e->server);
     for (int i = 0; i < n; i++)
         str_addf(&s, "%s%s", i > 0 ? ", " : "",
-                 list[i].port == DNS_PORT ? addr_print(&list[i], text) : addr_print_port(&list[i], text));
+                 list[i].port == DNS_PORT ? addr_print(&list[i], text)
+                                          : addr_print_port(&list[i], text));
 }
 
 static void show_real(struct explain *e, const struct kms_real *r)
@@ -152,7 +159,8 @@ static void show_real(struct explain *e, const struct kms_real *r)
 }
 
 /* What is cached, or what came; false: it must be asked. */
-static bool find_real(struct explain *e, const struct view *v, const struct got *got, struct now now, struct kms_real *r)
+static bool find_real(struct explain *e, const struct view *v, const struct got *got,
+                      struct now now, struct kms_real *r)
 {
     const struct got nobody = {.kind = GOT_FAILURE, .rcode = RCODE_REFUSED};
 
@@ -223,7 +231,8 @@ static void say_decision(struct explain *e, const struct view *v, const struct p
         str_add(&s, !view_policy(v) ? "no policy store is in use" : "no rule acts");
         break;
     }
-    str_add(&s, d->outcome == OUTCOME_FAILED ? ", and the real DNS gives no answer" : ", the real answer is delivered");
+    str_add(&s, d->outcome == OUTCOME_FAILED ? ", and the real DNS gives no answer"
+                                             : ", the real answer is delivered");
 }
 
 static void show_supposed(struct explain *e, const struct policy_decision *d)
@@ -235,9 +244,11 @@ static void show_supposed(struct explain *e, const struct policy_decision *d)
         e->rcode = RCODE_NXDOMAIN;
 }
 
-static void show_answer(struct explain *e, const struct view *v, const struct kms_real *r, const struct policy_decision *d)
+static void show_answer(struct explain *e, const struct view *v, const struct kms_real *r,
+                        const struct policy_decision *d)
 {
-    bool is_real = d->outcome == OUTCOME_PASSED || d->outcome == OUTCOME_MISSING || d->outcome == OUTCOME_DENIED;
+    bool is_real = d->outcome == OUTCOME_PASSED || d->outcome == OUTCOME_MISSING ||
+                   d->outcome == OUTCOME_DENIED;
     const uint8_t *image;
     size_t len;
 
@@ -254,7 +265,12 @@ static void show_answer(struct explain *e, const struct view *v, const struct km
 
 /* --- the hint ------------------------------------------------------------- */
 
-struct guess { const struct view *v; struct policy_ask ask; struct name qname; struct policy_decision *d; };
+struct guess {
+    const struct view *v;
+    struct policy_ask ask;
+    struct name qname;
+    struct policy_decision *d;
+};
 
 /* Would the rule set fill this name, did the real DNS have nothing there? */
 static bool is_filled(struct guess *g)
@@ -262,13 +278,14 @@ static bool is_filled(struct guess *g)
     const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN};
 
     g->ask.qname = &g->qname;
-    return policy_decide(g->v->policy, &g->ask, &nothing, g->d) == 0 && g->d->reason == REASON_RULE &&
-           g->d->outcome == OUTCOME_FILLED;
+    return policy_decide(g->v->policy, &g->ask, &nothing, g->d) == 0 &&
+           g->d->reason == REASON_RULE && g->d->outcome == OUTCOME_FILLED;
 }
 
 static bool is_plain_word(const char *text)
 {
-    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(text);
+    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+           strlen(text);
 }
 
 static void add_word(struct str *s, const char *text)
@@ -311,9 +328,13 @@ static bool hint_neighbour(struct guess *g, const struct name *suffix, struct st
 
 /* The shortest command that would fill this name for this client. `was` lies
  * where the guesses go, and is read before them. */
-static void find_hint(struct explain *e, const struct view *v, struct now now, const struct policy_decision *was)
+static void find_hint(struct explain *e, const struct view *v, struct now now,
+                      const struct policy_decision *was)
 {
-    struct guess g = {.v = v, .ask = kms_ask(v, &e->q, now), .qname = e->q.message.qname, .d = &v->scratch->decision};
+    struct guess g = {.v = v,
+                      .ask = kms_ask(v, &e->q, now),
+                      .qname = e->q.message.qname,
+                      .d = &v->scratch->decision};
     struct suffix suffix = {.kind = SUFFIX_EXACT};
     struct policy_would would = was->would;
     bool failed = was->outcome == OUTCOME_FAILED;
@@ -321,11 +342,10 @@ static void find_hint(struct explain *e, const struct view *v, struct now now, c
     struct str s;
 
     str_init(&s, e->hint, sizeof e->hint);
-    if (was->reason != REASON_NO_RULE || (was->outcome != OUTCOME_MISSING && !failed) || v->settings->kms.mode != KMS_LIVE)
+    if (was->reason != REASON_NO_RULE || (was->outcome != OUTCOME_MISSING && !failed) ||
+        v->settings->kms.mode != KMS_LIVE)
         return;
     name_parent(&e->q.message.qname, 2, &suffix.name);
-    if (suffix.name.labels == 0)
-        suffix.kind = SUFFIX_BARE;
     if (failed) { /* a rule for what is missing may be meant for this, too */
         if (view_policy(v) && is_filled(&g))
             str_addf(&s, "waymarkctl policy rule set %s --when missing,failed", g.d->rule);
@@ -342,7 +362,8 @@ static void find_hint(struct explain *e, const struct view *v, struct now now, c
     str_add(&s, " --pool POOL");
 }
 
-static bool explain_kms(struct explain *e, const struct view *v, const struct got *got, struct now now)
+static bool explain_kms(struct explain *e, const struct view *v, const struct got *got,
+                        struct now now)
 {
     struct policy_decision *d = &v->scratch->decision;
     struct kms_real r = {.verdict = e->verdict};
@@ -386,7 +407,8 @@ static void say_ordinary(struct explain *e, enum answer a)
     str_copy(e->text, sizeof e->text, text);
 }
 
-static bool explain_ordinary(struct explain *e, const struct view *v, const struct got *got, struct now now)
+static bool explain_ordinary(struct explain *e, const struct view *v, const struct got *got,
+                             struct now now)
 {
     struct kms_real r = {.verdict = VERDICT_NONE};
     enum answer a = answer_query(v, &e->q, got, now);
@@ -412,7 +434,8 @@ static void explain_refused(struct explain *e, enum answer a)
     }
     e->outcome = "blocked";
     e->reason = "access";
-    str_copy(e->text, sizeof e->text, e->silent ? "access drops what this client asks" : "access refuses this client");
+    str_copy(e->text, sizeof e->text,
+             e->silent ? "access drops what this client asks" : "access refuses this client");
 }
 
 static void begin(struct explain *e, struct now now)

@@ -135,13 +135,17 @@ static int choose(struct flight *fl, bool fresh, uint64_t now_ms)
     if (fl->n_tries >= TRIES_ALL)
         return -1;
     for (int i = 0; i < fl->route->n_servers; i++) {
-        const struct upstream *s = upstream_get(&fl->forwarder->upstreams, &fl->route->servers[i], now_ms);
+        struct upstream *s = upstream_get(&fl->forwarder->upstreams, &fl->route->servers[i], now_ms);
         unsigned score = fl->tries[i] * 2u;
 
-        if (s == NULL || (fl->refused >> i & 1) != 0 || fl->tries[i] >= (fresh ? 1 : TRIES_EACH))
+        if (s == NULL)
             continue;
-        if (upstream_is_down(s))
+        if (upstream_is_down(s)) {
+            probe_begin(fl->forwarder, s); /* wanted again, after a quiet time */
             score++;
+        }
+        if ((fl->refused >> i & 1) != 0 || fl->tries[i] >= (fresh ? 1 : TRIES_EACH))
+            continue;
         if (best < 0 || score < best_score) {
             best = i;
             best_score = score;

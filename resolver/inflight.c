@@ -103,7 +103,8 @@ struct waiter *inflight_waiter_like(const struct flight *f, const struct query *
 {
     struct waiter *w = f->first;
 
-    while (w != NULL && !(w->id == q->message.id && w->qtype == q->message.qtype && same_client(&w->client, &q->client)))
+    while (w != NULL && !(w->id == q->message.id && w->qtype == q->message.qtype &&
+                          same_client(&w->client, &q->client)))
         w = w->next;
     return w;
 }

@@ -28,7 +28,7 @@
 #include "resolver/sockaddr.h"
 #include "resolver/timer.h"
 
-enum { PORT_TRIES = 8, PORT_MIN = 1024, LINK_OUT = 4096 + 2 };
+enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 
 struct link {
     struct link *next;    /* of the free ones */

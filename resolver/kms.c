@@ -16,7 +16,6 @@
  */
 #include "resolver/kms.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "resolver/kms_event.h"
@@ -32,7 +31,8 @@ static bool is_pool(const struct policy_decision *d)
 
 static enum policy_mode limit_of(const struct settings *s)
 {
-    static const enum policy_mode modes[] = {[KMS_OFF] = MODE_OFF, [KMS_SHADOW] = MODE_SHADOW, [KMS_LIVE] = MODE_LIVE};
+    static const enum policy_mode modes[] = {
+        [KMS_OFF] = MODE_OFF, [KMS_SHADOW] = MODE_SHADOW, [KMS_LIVE] = MODE_LIVE};
 
     return modes[s->kms.mode];
 }
@@ -42,7 +42,8 @@ bool kms_find_client(const struct view *v, const struct addr *addr)
     v->scratch->client.n_networks = 0;
     if (!view_policy(v))
         return false;
-    (void)policy_client_find(v->policy, addr, &v->scratch->client); /* damage is in its range, and decided on */
+    (void)policy_client_find(v->policy, addr,
+                             &v->scratch->client); /* damage is in its range, and decided on */
     return true;
 }
 
@@ -61,7 +62,7 @@ bool kms_would_fill(const struct view *v, const struct query *q, bool is_signed,
     struct policy_decision *d = &v->scratch->decision;
     struct policy_ask ask;
 
-    if (v->settings->kms.mode != KMS_LIVE || !kms_find_client(v, &q->client.addr))
+    if (!kms_find_client(v, &q->client.addr))
         return false;
     ask = kms_ask(v, q, now);
     return policy_decide(v->policy, &ask, &nothing, d) == 0 && is_pool(d);
@@ -98,8 +99,8 @@ static enum policy_verdict verdict_of_kind(uint8_t kind, uint16_t rcode)
     return verdict_of_failure(rcode);
 }
 
-/* The owner of the SRV set: the question's name, or the end of its CNAMEs. */
-static bool find_end(const struct view *v, const struct query *q, const struct kms_real *r, struct name *end)
+bool kms_find_end(const struct view *v, const struct query *q, const struct kms_real *r,
+                  struct name *end)
 {
     struct message asked = q->message;
     struct reply_facts facts;
@@ -109,7 +110,8 @@ static bool find_end(const struct view *v, const struct query *q, const struct k
     if (!r->has_cname)
         return true;
     asked.qtype = TYPE_SRV;
-    if (reply_read(r->image, r->len, &asked, v->scratch->second, sizeof v->scratch->second, &len, &facts) != 0)
+    if (reply_read(r->image, r->len, &asked, v->scratch->second, sizeof v->scratch->second, &len,
+                   &facts) != 0)
         return false;
     *end = facts.end;
     return true;
@@ -123,7 +125,7 @@ static void read_srv(const struct view *v, const struct query *q, struct kms_rea
     r->n_srv = 0;
     if (r->verdict != VERDICT_PRESENT || q->key.type != TYPE_SRV)
         return;
-    if (find_end(v, q, r, &end))
+    if (kms_find_end(v, q, r, &end))
         r->n_srv = srv_read(r->image, r->len, &end, v->scratch->srv, SRV_MAX);
     if (r->n_srv <= 0 || r->n_srv > SRV_MAX) {
         r->verdict = VERDICT_OTHER;
@@ -131,7 +133,8 @@ static void read_srv(const struct view *v, const struct query *q, struct kms_rea
     }
 }
 
-bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too, struct now now, struct kms_real *r)
+bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too, struct now now,
+                     struct kms_real *r)
 {
     struct cache_facts f;
     size_t len = 0;
@@ -140,11 +143,18 @@ bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too
 
     if (found == CACHE_MISS || (found == CACHE_EXPIRED && !stale_too))
         return false;
-    if (found == CACHE_EXPIRED && (f.failure || now.mono_ms - f.expires_ms > v->settings->cache.serve_stale_ms))
+    if (found == CACHE_EXPIRED &&
+        (f.failure || now.mono_ms - f.expires_ms > v->settings->cache.serve_stale_ms))
         return false;
-    *r = (struct kms_real){.image = f.failure ? NULL : v->scratch->image, .len = len, .rcode = f.rcode,
-                           .has_rrsig = f.has_rrsig, .has_cname = f.has_cname, .cached = true,
-                           .stale = found == CACHE_EXPIRED, .server = f.server, .ms = f.rtt_ms};
+    *r = (struct kms_real){.image = f.failure ? NULL : v->scratch->image,
+                           .len = len,
+                           .rcode = f.rcode,
+                           .has_rrsig = f.has_rrsig,
+                           .has_cname = f.has_cname,
+                           .cached = true,
+                           .stale = found == CACHE_EXPIRED,
+                           .server = f.server,
+                           .ms = f.rtt_ms};
     r->verdict = f.failure ? verdict_of_failure(f.rcode) : verdict_of_kind(f.reply_kind, f.rcode);
     if (found == CACHE_HIT) {
         r->ttl_s = (uint32_t)((f.expires_ms - now.mono_ms) / 1000);
@@ -156,18 +166,24 @@ bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too
 
 /* RFC 8767: what was true until lately, when nothing better is to be had. A
  * failure that is in the cache is no better either. */
-static bool real_stale(const struct view *v, const struct query *q, struct now now, struct kms_real *r)
+static bool real_stale(const struct view *v, const struct query *q, struct now now,
+                       struct kms_real *r)
 {
     return kms_real_cached(v, q, true, now, r) && r->image != NULL;
 }
 
-void kms_real_got(const struct view *v, const struct query *q, const struct got *got, struct now now, struct kms_real *r)
+void kms_real_got(const struct view *v, const struct query *q, const struct got *got,
+                  struct now now, struct kms_real *r)
 {
     const struct reply_facts *f = got->facts;
 
     if ((got->kind != GOT_REPLY || f->kind == REPLY_FAILURE) && real_stale(v, q, now, r))
         return;
-    *r = (struct kms_real){.verdict = VERDICT_TIMEOUT, .rcode = 0xffff, .server = got->server, .ms = got->ms, .cached = got->cached};
+    *r = (struct kms_real){.verdict = VERDICT_TIMEOUT,
+                           .rcode = 0xffff,
+                           .server = got->server,
+                           .ms = got->ms,
+                           .cached = got->cached};
     if (got->kind == GOT_DEADLINE)
         return;
     r->rcode = got->kind == GOT_REPLY ? f->rcode : got->rcode;
@@ -185,124 +201,6 @@ void kms_real_got(const struct view *v, const struct query *q, const struct got 
 }
 
 /* ---- the answer */
-
-/* The pool's records from a random one on, so that clients which take the
- * first (Vista, Server 2008) are spread. */
-static size_t image_of_pool(const struct view *v, const struct query *q, const struct policy_decision *d, size_t room)
-{
-    struct srv records[POLICY_POOL_HOSTS];
-    struct srv_address addresses[SRV_MAX_ADDRESSES];
-    struct srv_set set = {.at = records, .n = d->n_hosts, .addresses = addresses, .ttl = d->ttl};
-    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
-    uint32_t first = d->n_hosts > 1 ? random_below(v->random, d->n_hosts) : 0;
-
-    for (int i = 0; i < d->n_hosts; i++) {
-        const struct policy_host *h = &d->hosts[(first + (uint32_t)i) % d->n_hosts];
-
-        records[i].priority = h->priority;
-        records[i].weight = h->weight;
-        records[i].port = h->port;
-        records[i].target = h->target;
-        for (int k = 0; k < h->n_addresses && set.n_addresses < SRV_MAX_ADDRESSES; k++) {
-            struct srv_address *a = &addresses[set.n_addresses++];
-
-            a->target = (uint8_t)i;
-            a->v6 = !addr_is_v4(&h->addresses[k]);
-            memcpy(a->ip, h->addresses[k].ip, sizeof a->ip);
-        }
-    }
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    if (srv_write(&w, &set, room))
-        return w.len;
-    /* More than this client can take: it is sent TC, and asks by TCP. */
-    writer_cut(&w, 0);
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
-}
-
-static size_t image_without_unapproved(const struct view *v, const struct query *q, const struct kms_real *r,
-                                       const struct policy_decision *d)
-{
-    struct name end;
-    size_t len;
-
-    if (!find_end(v, q, r, &end))
-        return 0;
-    if (srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second, sizeof v->scratch->second, &len) != 0)
-        return 0;
-    return len;
-}
-
-static size_t image_nodata(const struct view *v, const struct query *q)
-{
-    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
-
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    image_end(&w, 0, 0, 0);
-    return w.len;
-}
-
-static bool real_is_negative(const struct kms_real *r)
-{
-    return r->image != NULL && (r->verdict == VERDICT_NXDOMAIN || r->verdict == VERDICT_NODATA);
-}
-
-/* A negative answer's TTLs, capped (client and resolver in front forget soon). */
-static size_t image_negative(const struct view *v, const struct kms_real *r)
-{
-    uint32_t cap = (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
-    uint16_t ttl_at[IMAGE_TTLS];
-    int n;
-
-    memcpy(v->scratch->second, r->image, r->len);
-    n = image_ttls(v->scratch->second, r->len, ttl_at, IMAGE_TTLS);
-    if (n > 0)
-        image_age(v->scratch->second, r->len, ttl_at, n, 0, r->ttl_s < cap ? r->ttl_s : cap);
-    return r->len;
-}
-
-static size_t image_stale(const struct view *v, const struct kms_real *r)
-{
-    uint16_t ttl_at[IMAGE_TTLS];
-    int n;
-
-    memcpy(v->scratch->second, r->image, r->len);
-    n = image_ttls(v->scratch->second, r->len, ttl_at, IMAGE_TTLS);
-    if (n > 0)
-        image_set_ttls(v->scratch->second, r->len, ttl_at, n, STALE_TTL_S);
-    return r->len;
-}
-
-size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r, const struct policy_decision *d,
-                 size_t room, const uint8_t **image)
-{
-    *image = v->scratch->second;
-    switch (d->outcome) {
-    case OUTCOME_FILLED:
-    case OUTCOME_REPLACED:
-        return image_of_pool(v, q, d, room);
-    case OUTCOME_FILTERED:
-        for (int i = 0; i < r->n_srv; i++)
-            if (!d->drop[i])
-                return image_without_unapproved(v, q, r, d);
-        return image_nodata(v, q);
-    case OUTCOME_DENIED:
-        return real_is_negative(r) ? image_negative(v, r) : image_nodata(v, q);
-    case OUTCOME_PASSED:
-    case OUTCOME_MISSING:
-    case OUTCOME_FAILED:
-    case OUTCOMES:
-        break;
-    }
-    if (r->image == NULL)
-        return 0;
-    if (r->stale)
-        return image_stale(v, r);
-    if (real_is_negative(r))
-        return image_negative(v, r);
-    *image = r->image;
-    return r->len;
-}
 
 static int ede_of(const struct policy_decision *d, const struct kms_real *r)
 {
@@ -334,17 +232,21 @@ static size_t room_of(const struct query *q)
 
 /* Writes q->out, records. */
 static enum answer send(const struct view *v, struct query *q, const struct kms_real *r,
-                        const struct policy_decision *d, const uint8_t *image, size_t len, struct now now)
+                        const struct policy_decision *d, const uint8_t *image, size_t len,
+                        struct now now)
 {
     bool explain = v->settings->kms.explain_in_edns && d->rule[0] != '\0';
-    struct reply_dress dress = {.query = &q->message, .question = q->question, .limit = q->limit,
-                                .ede = ede_of(d, r), .ede_text = explain ? d->rule : NULL};
+    struct reply_dress dress = {.query = &q->message,
+                                .question = q->question,
+                                .limit = q->limit,
+                                .ede = ede_of(d, r),
+                                .ede_text = explain ? d->rule : NULL};
     struct cursor c = cursor_make(image, len);
     uint16_t rcode = RCODE_SERVFAIL;
 
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
-    dress.ad = (d->outcome == OUTCOME_PASSED || d->outcome == OUTCOME_MISSING) && answer_may_have_ad(q);
+    dress.ad = answer_may_have_ad(q); /* only the image of a real answer has it */
     if (len > 0) {
         cursor_u16(&c);
         rcode = cursor_u16(&c) & 15;
@@ -361,8 +263,12 @@ static enum answer send(const struct view *v, struct query *q, const struct kms_
 
 static void decision_key(const struct view *v, const struct query *q, struct cache_key *key)
 {
-    *key = (struct cache_key){.name = &q->message.qname, .type = TYPE_SRV, .class = CLASS_IN, .kind = CACHE_DECISION,
-                              .bits = q->key.bits, .scope = v->scratch->client.range};
+    *key = (struct cache_key){.name = &q->message.qname,
+                              .type = TYPE_SRV,
+                              .class = CLASS_IN,
+                              .kind = CACHE_DECISION,
+                              .bits = q->key.bits,
+                              .scope = v->scratch->client.range};
     cache_key_init(v->cache, key);
 }
 
@@ -374,7 +280,8 @@ static void decision_stamp(const struct view *v, uint64_t stamp[3])
 }
 
 static void keep_decision(const struct view *v, const struct query *q, const struct kms_real *r,
-                          const struct policy_decision *d, const uint8_t *image, size_t len, struct now now)
+                          const struct policy_decision *d, const uint8_t *image, size_t len,
+                          struct now now)
 {
     struct cache_facts facts = {.stored_ms = now.mono_ms, .rcode = r->rcode, .server = r->server};
     uint8_t note[CACHE_MAX_NOTE];
@@ -390,11 +297,13 @@ static void keep_decision(const struct view *v, const struct query *q, const str
         return;
     decision_stamp(v, facts.stamp);
     decision_key(v, q, &key);
-    (void)cache_put(v->cache, &key, &facts, is_pool(d) ? NULL : image, is_pool(d) ? 0 : len, note, note_len);
+    (void)cache_put(v->cache, &key, &facts, is_pool(d) ? NULL : image, is_pool(d) ? 0 : len, note,
+                    note_len);
 }
 
 /* The same client range asked before, and nothing has changed since. */
-static bool kept_decision(const struct view *v, struct query *q, struct now now, enum answer *result)
+static bool kept_decision(const struct view *v, struct query *q, struct now now,
+                          enum answer *result)
 {
     struct policy_decision *d = &v->scratch->decision;
     uint8_t note[CACHE_MAX_NOTE];
@@ -409,15 +318,16 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
 
     decision_stamp(v, stamp);
     decision_key(v, q, &key);
-    if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image, &len, &f, note,
-                  &note_len) != CACHE_HIT ||
+    if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
+                  &len, &f, note, &note_len) != CACHE_HIT ||
         kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0)
         return false;
     COUNT(v->stats, kms_decision_hits);
     if (is_pool(d)) {
         len = kms_image(v, q, &r, d, room_of(q), &image);
     } else if ((n = image_ttls(v->scratch->image, len, ttl_at, IMAGE_TTLS)) > 0) {
-        image_age(v->scratch->image, len, ttl_at, n, (uint32_t)((now.mono_ms - f.stored_ms) / 1000), UINT32_MAX);
+        image_age(v->scratch->image, len, ttl_at, n, (uint32_t)((now.mono_ms - f.stored_ms) / 1000),
+                  UINT32_MAX);
     }
     *result = send(v, q, &r, d, image, len, now);
     return true;
@@ -439,7 +349,8 @@ static enum policy_outcome outcome_of_verdict(enum policy_verdict verdict)
 }
 
 /* Without a policy, or switched off: what the real DNS said. */
-static void decide_nothing(const struct view *v, const struct kms_real *r, struct policy_decision *d)
+static void decide_nothing(const struct view *v, const struct kms_real *r,
+                           struct policy_decision *d)
 {
     d->outcome = outcome_of_verdict(r->verdict);
     d->reason = v->settings->kms.mode == KMS_OFF ? REASON_OFF : REASON_NO_RULE;
@@ -454,14 +365,17 @@ static void decide_nothing(const struct view *v, const struct kms_real *r, struc
     memset(d->drop, 0, sizeof d->drop);
 }
 
-struct policy_real kms_policy_real(const struct view *v, const struct query *q, const struct kms_real *r)
+struct policy_real kms_policy_real(const struct view *v, const struct query *q,
+                                   const struct kms_real *r)
 {
-    return (struct policy_real){.verdict = r->verdict, .srv = v->scratch->srv, .n_srv = r->n_srv,
+    return (struct policy_real){.verdict = r->verdict,
+                                .srv = v->scratch->srv,
+                                .n_srv = r->n_srv,
                                 .is_signed = q->message.edns.do_bit && r->has_rrsig};
 }
 
-void kms_decide(const struct view *v, const struct query *q, const struct policy_ask *ask, const struct kms_real *r,
-                struct policy_decision *d)
+void kms_decide(const struct view *v, const struct query *q, const struct policy_ask *ask,
+                const struct kms_real *r, struct policy_decision *d)
 {
     const struct policy_real real = kms_policy_real(v, q, r);
 
@@ -469,7 +383,8 @@ void kms_decide(const struct view *v, const struct query *q, const struct policy
         decide_nothing(v, r, d);
 }
 
-bool kms_unconditional(const struct view *v, const struct query *q, const struct policy_ask *ask, struct policy_decision *d)
+bool kms_unconditional(const struct view *v, const struct query *q, const struct policy_ask *ask,
+                       struct policy_decision *d)
 {
     const struct kms_real nothing = {.verdict = VERDICT_NONE};
     bool needs = true;
@@ -481,8 +396,9 @@ bool kms_unconditional(const struct view *v, const struct query *q, const struct
 }
 
 /* Builds the answer that was decided, keeps the decision, sends. */
-static enum answer carry_out(const struct view *v, struct query *q, bool keep, const struct kms_real *r,
-                             const struct policy_decision *d, struct now now)
+static enum answer carry_out(const struct view *v, struct query *q, bool keep,
+                             const struct kms_real *r, const struct policy_decision *d,
+                             struct now now)
 {
     const uint8_t *image;
     size_t len = kms_image(v, q, r, d, room_of(q), &image);
@@ -493,8 +409,8 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, c
 }
 
 /* Decides on r and sends. At a deadline without a rule that takes it: waits. */
-static enum answer judge(const struct view *v, struct query *q, const struct policy_ask *ask, const struct kms_real *r,
-                         bool deadline, struct now now)
+static enum answer judge(const struct view *v, struct query *q, const struct policy_ask *ask,
+                         const struct kms_real *r, bool deadline, struct now now)
 {
     struct policy_decision *d = &v->scratch->decision;
 
@@ -509,7 +425,9 @@ static enum answer judge(const struct view *v, struct query *q, const struct pol
 
 static enum answer refuse_rd0(const struct view *v, struct query *q, struct now now)
 {
-    struct reply_dress dress = {.query = &q->message, .question = q->question, .limit = q->limit,
+    struct reply_dress dress = {.query = &q->message,
+                                .question = q->question,
+                                .limit = q->limit,
                                 .ede = EDE_NOT_AUTHORITATIVE};
     struct kms_real nothing = {.verdict = VERDICT_NONE};
     struct policy_decision *d = &v->scratch->decision;

@@ -3,8 +3,8 @@
  * kms.h -- KMS discovery questions: `_vlmcs._tcp.<suffix>` SRV and ANY.
  *
  * What the real DNS said (cache, reply, failure, deadline) and what the policy
- * says meet here; policy/decide.c decides, this builds the answer, keeps the
- * decision and fills the audit event.
+ * says meet here: policy/decide.c decides, kms_image.c builds the answer,
+ * kms_event.c fills the audit event, kms_note.c is for keeping the decision.
  */
 #ifndef RESOLVER_KMS_H
 #define RESOLVER_KMS_H
@@ -43,6 +43,9 @@ bool kms_unconditional(const struct view *, const struct query *, const struct p
  * and the verdict of a reply. Of other types than SRV without the records. */
 bool kms_real_cached(const struct view *, const struct query *, bool stale_too, struct now, struct kms_real *);
 void kms_real_got(const struct view *, const struct query *, const struct got *, struct now, struct kms_real *);
+
+/* The owner of the real SRV set: the question's name, or the end of its CNAMEs. */
+bool kms_find_end(const struct view *, const struct query *, const struct kms_real *, struct name *end);
 
 struct policy_real kms_policy_real(const struct view *, const struct query *, const struct kms_real *);
 /* The decision; ask NULL: there is no policy, or it is switched off. */

@@ -12,18 +12,25 @@
 #include "base/str.h"
 
 static const uint8_t outcome_of[OUTCOMES] = {
-    [OUTCOME_PASSED] = AUDIT_PASSED, [OUTCOME_FILLED] = AUDIT_FILLED, [OUTCOME_REPLACED] = AUDIT_REPLACED,
-    [OUTCOME_FILTERED] = AUDIT_FILTERED, [OUTCOME_DENIED] = AUDIT_DENIED, [OUTCOME_MISSING] = AUDIT_MISSING,
+    [OUTCOME_PASSED] = AUDIT_PASSED,     [OUTCOME_FILLED] = AUDIT_FILLED,
+    [OUTCOME_REPLACED] = AUDIT_REPLACED, [OUTCOME_FILTERED] = AUDIT_FILTERED,
+    [OUTCOME_DENIED] = AUDIT_DENIED,     [OUTCOME_MISSING] = AUDIT_MISSING,
     [OUTCOME_FAILED] = AUDIT_FAILED,
 };
 static const uint8_t reason_of[REASONS] = {
-    [REASON_RULE] = AUDIT_RULE, [REASON_NO_RULE] = AUDIT_NO_RULE, [REASON_SIGNED] = AUDIT_SIGNED,
-    [REASON_DAMAGED] = AUDIT_DAMAGED, [REASON_RD0] = AUDIT_RD0, [REASON_OFF] = AUDIT_OFF,
+    [REASON_RULE] = AUDIT_RULE,     [REASON_NO_RULE] = AUDIT_NO_RULE,
+    [REASON_SIGNED] = AUDIT_SIGNED, [REASON_DAMAGED] = AUDIT_DAMAGED,
+    [REASON_RD0] = AUDIT_RD0,       [REASON_OFF] = AUDIT_OFF,
 };
 static const uint8_t verdict_of[VERDICTS] = {
-    [VERDICT_NONE] = AUDIT_V_NONE, [VERDICT_NXDOMAIN] = AUDIT_V_NXDOMAIN, [VERDICT_NODATA] = AUDIT_V_NODATA,
-    [VERDICT_PRESENT] = AUDIT_V_PRESENT, [VERDICT_UNAPPROVED] = AUDIT_V_UNAPPROVED,
-    [VERDICT_SERVFAIL] = AUDIT_V_SERVFAIL, [VERDICT_REFUSED] = AUDIT_V_REFUSED, [VERDICT_TIMEOUT] = AUDIT_V_TIMEOUT,
+    [VERDICT_NONE] = AUDIT_V_NONE,
+    [VERDICT_NXDOMAIN] = AUDIT_V_NXDOMAIN,
+    [VERDICT_NODATA] = AUDIT_V_NODATA,
+    [VERDICT_PRESENT] = AUDIT_V_PRESENT,
+    [VERDICT_UNAPPROVED] = AUDIT_V_UNAPPROVED,
+    [VERDICT_SERVFAIL] = AUDIT_V_SERVFAIL,
+    [VERDICT_REFUSED] = AUDIT_V_REFUSED,
+    [VERDICT_TIMEOUT] = AUDIT_V_TIMEOUT,
     [VERDICT_OTHER] = AUDIT_V_OTHER,
 };
 
@@ -90,7 +97,8 @@ static void add_host(struct audit_host *list, uint8_t *n, const struct name *tar
     (*n)++;
 }
 
-static void add_hosts(const struct view *v, const struct kms_real *r, const struct policy_decision *d, struct audit_event *e)
+static void add_hosts(const struct view *v, const struct kms_real *r,
+                      const struct policy_decision *d, struct audit_event *e)
 {
     const struct srv *srv = v->scratch->srv;
 
@@ -106,8 +114,8 @@ static void add_hosts(const struct view *v, const struct kms_real *r, const stru
             add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
 }
 
-void kms_event(const struct view *v, struct query *q, const struct kms_real *r, const struct policy_decision *d,
-               uint16_t rcode, struct now now)
+void kms_event(const struct view *v, struct query *q, const struct kms_real *r,
+               const struct policy_decision *d, uint16_t rcode, struct now now)
 {
     struct audit_event *e = begin(q, now);
 
@@ -139,7 +147,8 @@ void kms_event_blocked(const struct view *v, struct query *q, bool dropped, stru
     find_networks(v, q, e);
 }
 
-void kms_event_update(const struct view *v, struct query *q, const struct name *owner, struct now now)
+void kms_event_update(const struct view *v, struct query *q, const struct name *owner,
+                      struct now now)
 {
     struct audit_event *e = begin(q, now);
 
@@ -150,8 +159,8 @@ void kms_event_update(const struct view *v, struct query *q, const struct name *
     find_networks(v, q, e);
 }
 
-void kms_event_soa(const struct view *v, struct query *q, enum audit_outcome outcome, uint16_t rcode,
-                   const struct addr *server, struct now now)
+void kms_event_soa(const struct view *v, struct query *q, enum audit_outcome outcome,
+                   uint16_t rcode, const struct addr *server, struct now now)
 {
     struct audit_event *e = begin(q, now);
 

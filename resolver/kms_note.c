@@ -81,7 +81,8 @@ static void get_host(struct cursor *c, struct policy_host *h)
             h->addresses[i] = (struct addr){.scope = 0}, memcpy(h->addresses[i].ip, p, 16);
 }
 
-size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r, const struct srv *srv, uint8_t *out, size_t size)
+size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r,
+                      const struct srv *srv, uint8_t *out, size_t size)
 {
     struct writer w = writer_make(out, size);
 
@@ -116,7 +117,8 @@ size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r,
     return w.full ? 0 : w.len;
 }
 
-static void get_real(struct cursor *c, struct policy_decision *d, struct kms_real *r, struct srv *srv)
+static void get_real(struct cursor *c, struct policy_decision *d, struct kms_real *r,
+                     struct srv *srv)
 {
     const uint8_t *p;
 
@@ -139,7 +141,8 @@ static void get_real(struct cursor *c, struct policy_decision *d, struct kms_rea
     }
 }
 
-int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, struct kms_real *r, struct srv *srv)
+int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, struct kms_real *r,
+                  struct srv *srv)
 {
     struct cursor c = cursor_make(note, len);
 

@@ -30,16 +30,19 @@ static json_t *text_or_null(const char *text)
 
 static json_t *client_json(const struct explain *e)
 {
-    static const char *const actions[] = {[ACCESS_ALLOW] = "allow", [ACCESS_REFUSE] = "refuse", [ACCESS_DROP] = "drop"};
+    static const char *const actions[] = {
+        [ACCESS_ALLOW] = "allow", [ACCESS_REFUSE] = "refuse", [ACCESS_DROP] = "drop"};
     char address[ADDR_TEXT], prefix[PREFIX_TEXT];
     json_t *networks = json_array();
 
     for (int i = 0; i < e->found.n_networks; i++)
-        json_array_append_new(networks, json_pack("{s:s,s:s}", "name", e->found.networks[i], "prefix",
-                                                  prefix_print(&e->found.prefixes[i], prefix)));
-    return json_pack("{s:s,s:o,s:{s:s,s:o}}", "address", addr_print(&e->client, address), "networks", networks, "access",
-                     "action", actions[e->access], "by",
-                     text_or_null(e->has_access_rule ? prefix_print(&e->access_rule, prefix) : NULL));
+        json_array_append_new(networks,
+                              json_pack("{s:s,s:s}", "name", e->found.networks[i], "prefix",
+                                        prefix_print(&e->found.prefixes[i], prefix)));
+    return json_pack(
+        "{s:s,s:o,s:{s:s,s:o}}", "address", addr_print(&e->client, address), "networks", networks,
+        "access", "action", actions[e->access], "by",
+        text_or_null(e->has_access_rule ? prefix_print(&e->access_rule, prefix) : NULL));
 }
 
 static json_t *real_json(const struct explain *e)
@@ -47,11 +50,11 @@ static json_t *real_json(const struct explain *e)
     if (!e->has_real)
         return json_null();
     if (e->supposed)
-        return json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[e->said], "server", "route", "ms", "cached",
-                         0, "ttl_s");
-    return json_pack("{s:s,s:o,s:o,s:I,s:b,s:I}", "verdict", verdict_names[e->said], "server", text_or_null(e->server),
-                     "route", text_or_null(e->route), "ms", (json_int_t)e->ms, "cached", e->cached, "ttl_s",
-                     (json_int_t)e->real_ttl_s);
+        return json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[e->said], "server",
+                         "route", "ms", "cached", 0, "ttl_s");
+    return json_pack("{s:s,s:o,s:o,s:I,s:b,s:I}", "verdict", verdict_names[e->said], "server",
+                     text_or_null(e->server), "route", text_or_null(e->route), "ms",
+                     (json_int_t)e->ms, "cached", e->cached, "ttl_s", (json_int_t)e->real_ttl_s);
 }
 
 static json_t *rules_json(const struct explain *e)
@@ -59,8 +62,8 @@ static json_t *rules_json(const struct explain *e)
     json_t *list = json_array();
 
     for (int i = 0; i < e->n_trials; i++)
-        json_array_append_new(list, json_pack("{s:s,s:b,s:s}", "rule", e->trials[i].rule, "acts", e->trials[i].acts, "why",
-                                              e->trials[i].why));
+        json_array_append_new(list, json_pack("{s:s,s:b,s:s}", "rule", e->trials[i].rule, "acts",
+                                              e->trials[i].acts, "why", e->trials[i].why));
     return list;
 }
 
@@ -71,7 +74,8 @@ static json_t *answer_json(const struct explain *e)
 
     for (int i = 0; i < e->n_records; i++)
         json_array_append_new(records, json_string(e->records[i]));
-    return json_pack("{s:o,s:o,s:o}", "rcode", text_or_null(e->silent ? NULL : rcode_print(e->rcode, rcode)), "ttl_s",
+    return json_pack("{s:o,s:o,s:o}", "rcode",
+                     text_or_null(e->silent ? NULL : rcode_print(e->rcode, rcode)), "ttl_s",
                      e->has_ttl ? json_integer(e->ttl_s) : json_null(), "records", records);
 }
 
@@ -103,12 +107,15 @@ static void answer(struct waiting *w)
     json_t *o = json_object();
 
     json_object_set_new(o, "client", client_json(e));
-    json_object_set_new(o, "question", json_pack("{s:s,s:s}", "name", name_print(&e->qname, name), "type",
-                                                 type_print(e->qtype, type)));
+    json_object_set_new(o, "question",
+                        json_pack("{s:s,s:s}", "name", name_print(&e->qname, name), "type",
+                                  type_print(e->qtype, type)));
     json_object_set_new(o, "real", real_json(e));
     json_object_set_new(o, "rules", rules_json(e));
-    json_object_set_new(o, "decision", json_pack("{s:o,s:o,s:o,s:s}", "outcome", text_or_null(e->outcome), "reason",
-                                                 text_or_null(e->reason), "rule", text_or_null(e->rule), "text", e->text));
+    json_object_set_new(o, "decision",
+                        json_pack("{s:o,s:o,s:o,s:s}", "outcome", text_or_null(e->outcome),
+                                  "reason", text_or_null(e->reason), "rule", text_or_null(e->rule),
+                                  "text", e->text));
     json_object_set_new(o, "answer", answer_json(e));
     json_object_set_new(o, "windows", windows_json(e));
     json_object_set_new(o, "hint", text_or_null(e->hint));
@@ -125,7 +132,8 @@ static void came(void *context, const struct got *got)
     if (explain_run(&w->explain, v, got, clock_now()))
         answer(w);
     else
-        control_refuse(w->request, 503, "the real DNS was not asked: the daemon is busy or stops; try again");
+        control_refuse(w->request, 503,
+                       "the real DNS was not asked: the daemon is busy or stops; try again");
     view_policy_end(v);
     free(w);
 }
@@ -142,7 +150,8 @@ static const char *parameter(const struct control_request *r, const char *name)
 /* 0; else the request is answered. */
 static int read_question(struct control_request *r, struct explain *e)
 {
-    const char *name = parameter(r, "name"), *type = parameter(r, "type"), *client = parameter(r, "client");
+    const char *name = parameter(r, "name"), *type = parameter(r, "type"),
+               *client = parameter(r, "client");
     const char *verdict = parameter(r, "verdict");
     int said = verdict != NULL ? policy_lookup(verdict_names, verdict) : VERDICT_NONE;
     bool is_discovery;
@@ -156,8 +165,11 @@ static int read_question(struct control_request *r, struct explain *e)
     else if (addr_parse(&e->client, client != NULL ? client : "127.0.0.1", 0) != 0)
         control_refuse(r, 400, "not an IP address: %s", client);
     else if (verdict != NULL && said <= VERDICT_NONE)
-        control_refuse(r, 400, "not a verdict: %s; one of nxdomain, nodata, present, unapproved, servfail, refused, "
-                       "timeout, other", verdict);
+        control_refuse(
+            r, 400,
+            "not a verdict: %s; one of nxdomain, nodata, present, unapproved, servfail, refused, "
+            "timeout, other",
+            verdict);
     else {
         is_discovery = name_is_vlmcs(&e->qname) && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY);
         e->verdict = (enum policy_verdict)said;

@@ -24,6 +24,7 @@ struct special {
     enum special_kind kind;
 };
 
+/* clang-format off */
 #define ZONE(wire, kind) {wire, sizeof(wire), kind}
 #define IN_ADDR "\x07in-addr\x04" "arpa"
 #define IP6 "\x03ip6\x04" "arpa"
@@ -52,12 +53,25 @@ static const struct special table[] = {
     ZONE("\x01" "b\x01" "e\x01" "f" IP6, REVERSE),
     ZONE("\x01" "8\x01" "b\x01" "d\x01" "0\x01" "1\x01" "0\x01" "0\x01" "2" IP6, REVERSE),
 };
+/* clang-format on */
 
 /* Zones that one label's number chooses: 16..31.172.in-addr.arpa (172.16.0.0/12)
  * and 64..127.100.in-addr.arpa (RFC 6598; added to RFC 6303 by RFC 7793). */
-static const struct span { const char *base; uint8_t len; unsigned low, high; } spans[] = {
-    {"\x03" "172" IN_ADDR, sizeof "\x03" "172" IN_ADDR, 16, 31},
-    {"\x03" "100" IN_ADDR, sizeof "\x03" "100" IN_ADDR, 64, 127},
+static const struct span {
+    const char *base;
+    uint8_t len;
+    unsigned low, high;
+} spans[] = {
+    {"\x03"
+     "172" IN_ADDR,
+     sizeof "\x03"
+            "172" IN_ADDR,
+     16, 31},
+    {"\x03"
+     "100" IN_ADDR,
+     sizeof "\x03"
+            "100" IN_ADDR,
+     64, 127},
 };
 enum { SPAN_LABELS = 4 };
 
@@ -125,9 +139,7 @@ static const struct special *find(const struct name *n)
 /* Would a question for a private address leave the network? */
 static bool route_is_public(const struct route *r)
 {
-    if (r == NULL || r->zone.labels != 0) /* a route of its own: somebody wants it asked */
-        return false;
-    for (int i = 0; i < r->n_servers; i++)
+    for (int i = 0; r != NULL && i < r->n_servers; i++)
         if (!addr_is_private(&r->servers[i]))
             return true;
     return false;
@@ -168,7 +180,8 @@ static uint16_t rcode_of(const struct special *s, const struct name *n)
 
 bool special_answer(const struct view *v, struct query *q)
 {
-    struct reply_dress dress = {.query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
+    struct reply_dress dress = {
+        .query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
     const struct special *s;
 
     if (q->message.qclass != CLASS_IN || (s = find(&q->message.qname)) == NULL)
@@ -178,7 +191,8 @@ bool special_answer(const struct view *v, struct query *q)
     if (s->kind != LOCALHOST && q->route != NULL && q->route->zone.labels != 0)
         return false; /* the administrator routes this zone on purpose */
     COUNT(v->stats, special);
-    q->out_len = s->kind == LOCALHOST ? localhost(&dress, q)
-                                      : reply_empty(&dress, rcode_of(s, &q->message.qname), 0, q->out, q->out_size);
+    q->out_len = s->kind == LOCALHOST
+                     ? localhost(&dress, q)
+                     : reply_empty(&dress, rcode_of(s, &q->message.qname), 0, q->out, q->out_size);
     return true;
 }

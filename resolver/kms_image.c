@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * kms_image.c -- the image of the answer that a decision delivers: the pool's
+ * records, the real answer, part of it, or nothing.
+ *
+ * Images of our own are built in scratch->second; the real one stays where it
+ * is, and is copied there when its TTLs must change.
+ */
+#include "resolver/kms.h"
+
+#include <string.h>
+
+#include "wire/reply.h"
+
+/* The pool's records from a random one on, so that clients which take the
+ * first (Vista, Server 2008) are spread. */
+static size_t image_of_pool(const struct view *v, const struct query *q,
+                            const struct policy_decision *d, size_t room)
+{
+    struct srv records[POLICY_POOL_HOSTS];
+    struct srv_address addresses[SRV_MAX_ADDRESSES];
+    struct srv_set set = {.at = records, .n = d->n_hosts, .addresses = addresses, .ttl = d->ttl};
+    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
+    uint32_t first = d->n_hosts > 1 ? random_below(v->random, d->n_hosts) : 0;
+
+    for (int i = 0; i < d->n_hosts; i++) {
+        const struct policy_host *h = &d->hosts[(first + (uint32_t)i) % d->n_hosts];
+
+        records[i].priority = h->priority;
+        records[i].weight = h->weight;
+        records[i].port = h->port;
+        records[i].target = h->target;
+        for (int k = 0; k < h->n_addresses && set.n_addresses < SRV_MAX_ADDRESSES; k++) {
+            struct srv_address *a = &addresses[set.n_addresses++];
+
+            a->target = (uint8_t)i;
+            a->v6 = !addr_is_v4(&h->addresses[k]);
+            memcpy(a->ip, h->addresses[k].ip, sizeof a->ip);
+        }
+    }
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    if (srv_write(&w, &set, room))
+        return w.len;
+    /* More than this client can take: it is sent TC, and asks by TCP. */
+    writer_cut(&w, 0);
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
+}
+
+static size_t image_without_unapproved(const struct view *v, const struct query *q,
+                                       const struct kms_real *r, const struct policy_decision *d)
+{
+    struct name end;
+    size_t len;
+
+    if (!kms_find_end(v, q, r, &end))
+        return 0;
+    if (srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second,
+                   sizeof v->scratch->second, &len) != 0)
+        return 0;
+    return len;
+}
+
+static size_t image_nodata(const struct view *v, const struct query *q)
+{
+    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
+
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    image_end(&w, 0, 0, 0);
+    return w.len;
+}
+
+static bool real_is_negative(const struct kms_real *r)
+{
+    return r->image != NULL && (r->verdict == VERDICT_NXDOMAIN || r->verdict == VERDICT_NODATA);
+}
+
+/* A negative answer's TTLs, capped (client and resolver in front forget soon). */
+static size_t image_negative(const struct view *v, const struct kms_real *r)
+{
+    uint32_t cap = (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
+    uint16_t ttl_at[IMAGE_TTLS];
+    int n;
+
+    memcpy(v->scratch->second, r->image, r->len);
+    n = image_ttls(v->scratch->second, r->len, ttl_at, IMAGE_TTLS);
+    if (n > 0)
+        image_age(v->scratch->second, r->len, ttl_at, n, 0, r->ttl_s < cap ? r->ttl_s : cap);
+    return r->len;
+}
+
+static size_t image_stale(const struct view *v, const struct kms_real *r)
+{
+    uint16_t ttl_at[IMAGE_TTLS];
+    int n;
+
+    memcpy(v->scratch->second, r->image, r->len);
+    n = image_ttls(v->scratch->second, r->len, ttl_at, IMAGE_TTLS);
+    if (n > 0)
+        image_set_ttls(v->scratch->second, r->len, ttl_at, n, STALE_TTL_S);
+    return r->len;
+}
+
+size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,
+                 const struct policy_decision *d, size_t room, const uint8_t **image)
+{
+    *image = v->scratch->second;
+    switch (d->outcome) {
+    case OUTCOME_FILLED:
+    case OUTCOME_REPLACED:
+        return image_of_pool(v, q, d, room);
+    case OUTCOME_FILTERED:
+        return r->image != NULL ? image_without_unapproved(v, q, r, d) : image_nodata(v, q);
+    case OUTCOME_DENIED:
+        return real_is_negative(r) ? image_negative(v, r) : image_nodata(v, q);
+    case OUTCOME_PASSED:
+    case OUTCOME_MISSING:
+    case OUTCOME_FAILED:
+    case OUTCOMES:
+        break;
+    }
+    if (r->image == NULL)
+        return 0;
+    if (r->stale)
+        return image_stale(v, r);
+    if (real_is_negative(r))
+        return image_negative(v, r);
+    *image = r->image;
+    return r->len;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * text.c -- see text.h.
+ */
+#include "tests/replay/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "wire/present.h"
+#include "wire/rr.h"
+#include "wire/writer.h"
+
+static const char *const sections[] = {"an", "ns", "ar"};
+
+static int section_of(const char *line)
+{
+    for (int i = 0; i < 3; i++)
+        if (strncmp(line, sections[i], 2) == 0 && line[2] == ' ')
+            return i;
+    return -1;
+}
+
+/* False with *why. */
+static bool add_record(struct writer *w, const char *line, const char **why)
+{
+    static uint8_t rdata[65535];
+    struct zone_state zone = {.origin = {.len = 1}, .has_origin = true};
+    uint16_t type, class;
+    struct name owner;
+    uint32_t ttl;
+    size_t rdlen;
+
+    if (zone_line_parse(&zone, line, &owner, &type, &class, &ttl, rdata, &rdlen, why) != 0)
+        return false;
+    writer_bytes(w, owner.at, owner.len);
+    writer_u16(w, type);
+    writer_u16(w, class);
+    writer_u32(w, ttl);
+    writer_u16(w, (uint16_t)rdlen);
+    writer_bytes(w, rdata, rdlen);
+    *why = "the records do not fit";
+    return !w->full;
+}
+
+size_t text_add_records(uint8_t *wire, size_t len, size_t size, const char *lines, const char **why)
+{
+    struct writer w = {.start = wire, .len = len, .size = size};
+    uint16_t counts[3] = {0, 0, 0};
+    char line[4096];
+    int last = 0;
+
+    for (const char *p = lines; *p != '\0';) {
+        size_t n = strcspn(p, "\n");
+        int section;
+
+        snprintf(line, sizeof line, "%.*s", (int)n, p);
+        p += n + (p[n] == '\n');
+        *why = "a record begins with its section, an, ns or ar, in this order";
+        if ((section = section_of(line)) < last || !add_record(&w, line + 3, why))
+            return 0;
+        counts[section]++;
+        last = section;
+    }
+    for (size_t i = 0; i < 3; i++)
+        writer_patch_u16(&w, 6 + 2 * i, counts[i]);
+    return w.len;
+}
+
+bool text_of_records(const uint8_t *wire, size_t len, char *out, size_t size)
+{
+    char text[8192];
+    struct message m;
+    struct rr_walk walk;
+    struct str s;
+    struct rr rr;
+
+    str_init(&s, out, size);
+    if (message_read_reply(&m, wire, len) != 0)
+        return false;
+    rr_walk_init(&walk, &m, wire, len);
+    while (rr_walk_next(&walk, &rr)) {
+        if (rr.type == TYPE_OPT)
+            continue;
+        if (!rr_print(wire, len, &rr, text, sizeof text))
+            return false;
+        for (char *p = text; *p != '\0'; p++)
+            if (*p == '\t')
+                *p = ' ';
+        str_addf(&s, "%s %s\n", sections[rr.section], text);
+    }
+    return !walk.c.bad && !s.cut;
+}
+
+int text_ede(const uint8_t *wire, size_t len)
+{
+    struct cursor c = cursor_make(wire, len);
+    struct message m;
+
+    if (message_read_reply(&m, wire, len) != 0 || m.opt_at == 0)
+        return -1;
+    (void)cursor_take(&c, m.opt_at + 11u);
+    while (!c.bad && cursor_offset(&c) < (size_t)m.opt_at + m.opt_len) {
+        uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
+
+        if (code == OPTION_EDE)
+            return cursor_u16(&c);
+        (void)cursor_take(&c, n);
+    }
+    return -1;
+}

@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * world.h -- all that the answer side looks at, for its tests: settings from
+ * text, a real cache, a real policy store in a temporary folder, a clock that
+ * the test moves; questions and replies as text, answers and events as text.
+ *
+ * A question: "NAME TYPE [word...]", with the words
+ *   edns[=SIZE] do cd ad rd0 tcp tsig from=IP[:PORT] port0 class=NUMBER
+ *   opcode=NUMBER version
+ * A reply of the real DNS: "RCODE [ad]", then a record a line with its section
+ * in front ("an", "ns", "ar"); or "timeout", "deadline", "fail=RCODE".
+ * An answer: "RCODE [flag...]" and the same lines.
+ */
+#ifndef TESTS_UNIT_RESOLVER_WORLD_H
+#define TESTS_UNIT_RESOLVER_WORLD_H
+
+#include "tests/unit/wire/text_message.h"
+
+#include <lmdb.h>
+#include <unistd.h>
+
+#include "policy/records.h"
+#include "policy/text.h"
+#include "resolver/answer.h"
+#include "settings/read.h"
+#include "wire/present.h"
+
+#define WORLD_SETTINGS                                                                             \
+    "access: [{net: 10.0.0.0/8, action: allow}, {net: 192.0.2.0/24, action: refuse}, "             \
+    "{net: 198.51.100.0/24, action: drop}, {net: \"2001:db8::/32\", action: allow}]\n"             \
+    "forward: [{zone: ., servers: [\"192.0.2.53\"]}, {zone: corp.example, servers: "               \
+    "[10.0.0.53]}]\n"
+
+struct world {
+    struct settings *settings;
+    struct cache *cache;
+    struct policy_store *store;
+    struct policy_reader *reader;
+    bool begun;
+    struct random random;
+    uint32_t seed;
+    struct worker_stats stats;
+    struct scratch *scratch;
+    struct view view;
+    struct now now;
+    char dir[64];
+    struct query *q;
+    uint8_t wire[2048], out[DNS_MAX_MESSAGE];
+    size_t wire_len;
+    char text[200000];
+};
+
+static inline void world_random(void *context, uint8_t *out, size_t len)
+{
+    struct world *w = context;
+
+    for (size_t i = 0; i < len; i++)
+        out[i] = (uint8_t)((w->seed = w->seed * 1664525u + 1013904223u) >> 24);
+}
+
+static inline struct settings *world_read_settings(const char *more)
+{
+    struct settings *s = NULL;
+    struct diags d;
+    char text[4096];
+
+    snprintf(text, sizeof text, "%s%s",
+             more != NULL && strstr(more, "forward:") != NULL ? "" : WORLD_SETTINGS,
+             more != NULL ? more : "");
+    diags_init(&d);
+    if (settings_read_text(&s, "settings", text, strlen(text), &d) != 0) {
+        diags_print(&d, stderr);
+        fail_msg("settings: %s", text);
+    }
+    diags_fini(&d);
+    return s;
+}
+
+/* Makes the policy this one. */
+static inline void world_policy(struct world *w, const char *text)
+{
+    struct policy_change change = {.author = "test", .reason = "", .claimed = "", .now_ms = 1};
+    struct policy_txn *t;
+    struct policy p;
+    struct diags d;
+    uint64_t serial;
+    bool changed;
+    int rc;
+    char whole[8192];
+
+    snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
+    diags_init(&d);
+    if (policy_text_read(&p, NULL, "policy", whole, strlen(whole), &d) != 0 ||
+        policy_verify(&p, "policy", &d) != 0) {
+        diags_print(&d, stderr);
+        fail_msg("policy: %s", text);
+    }
+    if (w->begun)
+        policy_reader_end(w->reader);
+    w->begun = false;
+    assert_int_equal(policy_txn_begin(&t, w->store, &change, &serial), 0);
+    rc = policy_apply(t, &p, true, false, &d);
+    if (rc != 0)
+        diags_print(&d, stderr);
+    assert_int_equal(rc, 0);
+    assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
+    policy_fini(&p);
+    diags_fini(&d);
+}
+
+/* Flips a bit of a record of the store. */
+static inline void world_damage(struct world *w, const struct kv_key *key)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val k = {key->len, (void *)(uintptr_t)key->at}, v;
+    uint8_t copy[4096];
+
+    view_policy_end(&w->view);
+    policy_reader_free(w->reader);
+    policy_store_close(w->store);
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_open(env, w->dir, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+    if (mdb_get(txn, dbi, &k, &v) != 0) { /* a range: the one that covers the address */
+        MDB_cursor *c;
+
+        assert_int_equal(mdb_cursor_open(txn, dbi, &c), 0);
+        assert_int_equal(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE), 0);
+        mdb_cursor_close(c);
+    }
+    assert_in_range(v.mv_size, 1, sizeof copy);
+    memcpy(copy, v.mv_data, v.mv_size);
+    copy[v.mv_size / 2] ^= 0x10;
+    v.mv_data = copy;
+    assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    assert_int_equal(policy_store_open(&w->store, w->dir, POLICY_WRITE, NULL), 0);
+    w->reader = policy_reader_new(w->store);
+    w->view.policy = w->reader;
+}
+
+static inline void world_settings(struct world *w, const char *more)
+{
+    uint64_t generation = w->settings != NULL ? w->settings->generation + 1 : 1;
+
+    settings_free(w->settings);
+    w->settings = world_read_settings(more);
+    w->settings->generation = generation;
+    w->view.settings = w->settings;
+}
+
+/* policy NULL: there is no store. settings: more sections, or NULL. */
+static inline struct world *world_new(const char *settings, const char *policy)
+{
+    static const struct hash_key key = {1, 2};
+    struct world *w = calloc(1, sizeof *w);
+
+    assert_non_null(w);
+    w->q = calloc(1, sizeof *w->q);
+    w->scratch = calloc(1, sizeof *w->scratch);
+    w->cache = cache_new(1 << 20, &key);
+    w->now = (struct now){.mono_ms = 1000000, .wall_ms = 1700000000000};
+    assert_true(w->q != NULL && w->scratch != NULL && w->cache != NULL);
+    random_init_from(&w->random, world_random, w);
+    world_settings(w, settings);
+    w->view = (struct view){.settings = w->settings,
+                            .cache = w->cache,
+                            .policy_begun = &w->begun,
+                            .random = &w->random,
+                            .stats = &w->stats,
+                            .scratch = w->scratch};
+    if (policy == NULL)
+        return w;
+    strcpy(w->dir, "/tmp/test_resolver.XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    assert_int_equal(policy_store_open(&w->store, w->dir, POLICY_WRITE, NULL), 0);
+    world_policy(w, policy);
+    w->reader = policy_reader_new(w->store);
+    assert_non_null(w->reader);
+    w->view.policy = w->reader;
+    return w;
+}
+
+static inline void world_free(struct world *w)
+{
+    char path[128];
+
+    view_policy_end(&w->view);
+    if (w->store != NULL) {
+        policy_reader_free(w->reader);
+        policy_store_close(w->store);
+        for (int i = 0; i < 2; i++) {
+            snprintf(path, sizeof path, "%s/%s", w->dir, i == 0 ? "data.mdb" : "lock.mdb");
+            unlink(path);
+        }
+        rmdir(w->dir);
+    }
+    settings_free(w->settings);
+    cache_free(w->cache);
+    free(w->scratch);
+    free(w->q);
+    free(w);
+}
+
+static inline void world_wait(struct world *w, uint64_t ms)
+{
+    view_policy_end(&w->view);
+    w->now.mono_ms += ms;
+    w->now.wall_ms += ms;
+}
+
+/* --- questions ------------------------------------------------------------ */
+
+struct words {
+    char name[512], type[32], rest[256];
+};
+
+static inline struct words words_of(const char *text)
+{
+    struct words s = {.rest = ""};
+
+    assert_in_range(sscanf(text, "%511s %31s %255[^\n]", s.name, s.type, s.rest), 2, 3);
+    return s;
+}
+
+static inline const char *option_of(const struct words *s, const char *word)
+{
+    size_t n = strlen(word);
+
+    for (const char *p = s->rest; (p = strstr(p, word)) != NULL; p += n)
+        if ((p == s->rest || p[-1] == ' ') && (p[n] == '\0' || p[n] == ' ' || p[n] == '='))
+            return p + n + (p[n] == '=');
+    return NULL;
+}
+
+static inline void put_record_head(struct writer *w, uint16_t type, uint16_t class, uint32_t ttl,
+                                   uint16_t rdlength)
+{
+    writer_u8(w, 0);
+    writer_u16(w, type);
+    writer_u16(w, class);
+    writer_u32(w, ttl);
+    writer_u16(w, rdlength);
+}
+
+static inline size_t question_write(const struct words *s, uint8_t *out, size_t size)
+{
+    struct writer w = writer_make(out, size);
+    const char *opcode = option_of(s, "opcode"), *class = option_of(s, "class"),
+               *edns = option_of(s, "edns");
+    uint16_t type, flags = 0;
+    struct name name;
+    bool has_opt = edns != NULL || option_of(s, "do") != NULL, tsig = option_of(s, "tsig") != NULL;
+
+    assert_int_equal(name_parse(&name, s->name), 0);
+    assert_int_equal(type_parse(&type, s->type), 0);
+    flags |= option_of(s, "rd0") == NULL ? DNS_RD : 0;
+    flags |= option_of(s, "cd") != NULL ? DNS_CD : 0;
+    flags |= option_of(s, "ad") != NULL ? DNS_AD : 0;
+    flags = (uint16_t)(flags | (opcode != NULL ? atoi(opcode) << 11 : 0));
+    writer_u16(&w, 0xbeef);
+    writer_u16(&w, flags);
+    writer_u16(&w, 1);
+    writer_u32(&w, 0);
+    writer_u16(&w, (uint16_t)(has_opt + tsig));
+    writer_bytes(&w, name.at, name.len);
+    writer_u16(&w, type);
+    writer_u16(&w, (uint16_t)(class != NULL ? atoi(class) : CLASS_IN));
+    if (has_opt)
+        put_record_head(&w, TYPE_OPT,
+                        (uint16_t)(edns != NULL && atoi(edns) > 0 ? atoi(edns) : 1232),
+                        (option_of(s, "version") != NULL ? 1u << 16 : 0) |
+                            (option_of(s, "do") != NULL ? 0x8000u : 0),
+                        0);
+    if (tsig)
+        put_record_head(&w, TYPE_TSIG, CLASS_ANY, 0, 0);
+    assert_false(w.full);
+    return w.len;
+}
+
+/* A client's packet comes in. */
+static inline enum answer world_read(struct world *w, const struct words *s)
+{
+    const char *from = option_of(s, "from");
+    char address[80] = "10.0.0.1:4000";
+
+    if (from != NULL)
+        sscanf(from, "%79[^ ]", address);
+    memset(w->q, 0xa5, sizeof *w->q); /* nothing of an earlier question may matter */
+    assert_int_equal(addr_parse(&w->q->client.addr, address, 4000), 0);
+    if (option_of(s, "port0") != NULL)
+        w->q->client.addr.port = 0;
+    w->q->client.transport = option_of(s, "tcp") != NULL ? AUDIT_TCP : AUDIT_UDP;
+    w->q->arrived_ms = w->now.mono_ms;
+    w->q->arrived_us = w->now.mono_ms * 1000;
+    w->q->wire = w->wire;
+    w->q->wire_len = w->wire_len;
+    w->q->out = w->out;
+    w->q->out_size = w->q->client.transport == AUDIT_TCP ? sizeof w->out : 4096;
+    return answer_read(&w->view, w->q, w->now);
+}
+
+/* FORWARD: the real DNS must be asked; the question waits in w->q. */
+static inline enum answer world_ask(struct world *w, const char *question)
+{
+    struct words s = words_of(question);
+    enum answer result;
+
+    w->wire_len = question_write(&s, w->wire, sizeof w->wire);
+    result = world_read(w, &s);
+    if (result != ANSWER_FORWARD)
+        return result;
+    memset(w->scratch, 0xa5, sizeof *w->scratch);
+    return answer_query(&w->view, w->q, NULL, w->now);
+}
+
+/* --- replies -------------------------------------------------------------- */
+
+struct reply {
+    struct got got;
+    struct reply_facts facts;
+    uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
+};
+
+static inline void reply_make(struct reply *r, const struct query *q, const char *text)
+{
+    char question[1200], name[NAME_TEXT], type[TYPE_TEXT], rcode[32] = "", flag[32] = "";
+    struct message asked = q->message;
+    const char *records = strchr(text, '\n');
+    uint16_t code = 0, flags = DNS_QR | DNS_RD | DNS_RA;
+    size_t len;
+
+    memset(&r->got, 0, sizeof r->got);
+    assert_int_equal(addr_parse(&r->got.server, "10.9.0.53:53", 53), 0);
+    r->got.ms = 51;
+    sscanf(text, "%31[^ \n] %31[^ \n]", rcode, flag);
+    if (strcmp(text, "deadline") == 0) {
+        r->got = (struct got){.kind = GOT_DEADLINE};
+        return;
+    }
+    if (strcmp(text, "timeout") == 0 || strncmp(text, "fail=", 5) == 0) {
+        r->got.kind = GOT_FAILURE;
+        r->got.rcode = 0xffff;
+        if (text[0] == 'f')
+            assert_int_equal(rcode_parse(&r->got.rcode, text + 5), 0);
+        return;
+    }
+    assert_int_equal(rcode_parse(&code, rcode), 0);
+    flags = (uint16_t)(flags | code | (strcmp(flag, "ad") == 0 ? DNS_AD : 0));
+    asked.qtype = q->key.type;
+    snprintf(question, sizeof question, "%s. IN %s", name_print(&q->message.qname, name),
+             type_print(asked.qtype, type));
+    len = text_to_wire(r->wire, flags, question, records != NULL ? records + 1 : NULL, true);
+    r->got.kind = GOT_REPLY;
+    r->got.image = r->image;
+    r->got.facts = &r->facts;
+    assert_int_equal(
+        reply_read(r->wire, len, &asked, r->image, sizeof r->image, &r->got.len, &r->facts), 0);
+}
+
+/* What came for the question that waits in w->q is kept and answered, the way
+ * forwarding does it: as a waiter that is taken up again. */
+static inline enum answer world_give(struct world *w, const char *text)
+{
+    static struct reply r;
+    struct cache_key key = w->q->key;
+    struct waiter waiter;
+
+    reply_make(&r, w->q, text);
+    answer_keep(&w->view, &key, &r.got, w->q->kms_name, w->now);
+    waiter_save(&waiter, w->q);
+    memset(w->q, 0xa5, sizeof *w->q);
+    memset(w->wire, 0xa5, sizeof w->wire);
+    memset(w->scratch, 0xa5, sizeof *w->scratch);
+    w->q->out = w->out;
+    w->q->out_size = sizeof w->out; /* forwarding has room for all */
+    waiter_restore(&waiter, w->q);
+    answer_prepare(&w->view, w->q);
+    return answer_query(&w->view, w->q, &r.got, w->now);
+}
+
+/* Puts a reply into the cache, as if somebody had asked before. */
+static inline void world_cache(struct world *w, const char *question, const char *text)
+{
+    static struct reply r;
+    struct words s = words_of(question);
+
+    w->wire_len = question_write(&s, w->wire, sizeof w->wire);
+    assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
+    reply_make(&r, w->q, text);
+    answer_keep(&w->view, &w->q->key, &r.got, w->q->kms_name, w->now);
+}
+
+/* --- what the client sees ------------------------------------------------- */
+
+/* EDNS of an answer: " edns", " do", " ede=CODE[:TEXT]". */
+static inline size_t opt_text(const struct message *m, const uint8_t *wire, size_t len, char *out,
+                              size_t size)
+{
+    struct cursor c = cursor_make(wire, len);
+    size_t at = 0;
+
+    if (!m->edns.present)
+        return 0;
+    at += (size_t)snprintf(out, size, " edns%s", m->edns.do_bit ? " do" : "");
+    assert_int_equal(m->edns.size, DNS_UDP_EDNS);
+    cursor_take(&c, m->opt_at + 11u);
+    while (cursor_offset(&c) < (size_t)m->opt_at + m->opt_len) {
+        uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
+        const uint8_t *p = cursor_take(&c, n);
+
+        assert_non_null(p);
+        if (code == OPTION_EDE)
+            at += (size_t)snprintf(out + at, size - at, " ede=%d%s%.*s", p[0] << 8 | p[1],
+                                   n > 2 ? ":" : "", n - 2, p + 2);
+        else
+            at += (size_t)snprintf(out + at, size - at, " option=%d", code);
+    }
+    return at;
+}
+
+static inline void check_frame(const struct world *w, const struct message *m)
+{
+    uint16_t want_rd = w->q->message.flags & DNS_RD;
+
+    assert_int_equal(m->id, 0xbeef);
+    assert_true((m->flags & DNS_QR) != 0);
+    assert_true(w->q->out_len <= w->q->limit);
+    if (m->opcode == OPCODE_QUERY) {
+        assert_true((m->flags & DNS_RA) != 0);
+        assert_int_equal(m->flags & DNS_RD, want_rd);
+    }
+    assert_memory_equal(w->q->out + DNS_HEADER, w->q->question,
+                        m->question_len); /* with its case */
+}
+
+static inline const char *world_answer(struct world *w, enum answer a)
+{
+    static const char *const names[] = {"SEND", "FORWARD", "DROP", "WAIT"};
+    static const struct {
+        uint16_t flag;
+        const char *name;
+    } flags[] = {
+        {DNS_AA, " aa"},
+        {DNS_TC, " tc"},
+        {DNS_AD, " ad"},
+        {DNS_CD, " cd"},
+    };
+    char rcode[TYPE_TEXT];
+    struct message m;
+    size_t at;
+
+    if (a != ANSWER_SEND)
+        return names[a];
+    if (w->q->out_len == DNS_HEADER) { /* nothing of the question was read */
+        assert_memory_equal(w->out, w->wire, 2);
+        assert_memory_equal(w->out + 4, "\0\0\0\0\0\0\0", 8);
+        assert_true(w->out[2] >> 7 == 1);
+        return strcpy(w->text, rcode_print(w->out[3] & 15, rcode));
+    }
+    if (message_read_reply(&m, w->out, w->q->out_len) != 0)
+        fail_msg("the answer is no message");
+    check_frame(w, &m);
+    at = (size_t)snprintf(w->text, sizeof w->text, "%s", rcode_print(m.rcode, rcode));
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if ((m.flags & flags[i].flag) != 0)
+            at += (size_t)snprintf(w->text + at, sizeof w->text - at, "%s", flags[i].name);
+    at += opt_text(&m, w->out, w->q->out_len, w->text + at, sizeof w->text - at);
+    if (m.counts[1] + m.counts[2] + m.counts[3] > (m.opt_at != 0)) {
+        w->text[at++] = '\n';
+        wire_to_text(w->out, w->q->out_len, w->text + at, sizeof w->text - at);
+    }
+    return w->text;
+}
+
+static inline size_t hosts_text(const char *label, const struct audit_host *list, int n, char *out,
+                                size_t size)
+{
+    char name[NAME_TEXT];
+    size_t at = 0;
+
+    for (int i = 0; i < n; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%s:%u", i == 0 ? label : ",",
+                               name_print(&list[i].target, name), list[i].port);
+    return at;
+}
+
+/* "OUTCOME REASON verdict=V [rule=R] ...", or "none". */
+static inline const char *world_event(const struct world *w, char *out, size_t size)
+{
+    const struct audit_event *e = &w->q->event;
+    char rcode[TYPE_TEXT];
+    size_t at;
+
+    if (!w->q->has_event)
+        return "none";
+    at = (size_t)snprintf(out, size, "%s %s %s %s", audit_outcome_names[e->outcome],
+                          audit_reason_names[e->reason], audit_verdict_names[e->verdict],
+                          rcode_print(e->rcode, rcode));
+    if (e->rule[0] != '\0')
+        at += (size_t)snprintf(out + at, size - at, " rule=%s", e->rule);
+    if (e->would != 0)
+        at += (size_t)snprintf(out + at, size - at, " would=%s:%s", audit_outcome_names[e->would],
+                               e->would_rule);
+    at += hosts_text(" answer=", e->answer, e->n_answer, out + at, size - at);
+    at += hosts_text(" unapproved=", e->unapproved, e->n_unapproved, out + at, size - at);
+    for (int i = 0; i < e->n_networks; i++)
+        at += (size_t)snprintf(out + at, size - at, "%s%s", i == 0 ? " in=" : ",", e->networks[i]);
+    if (e->cached)
+        at += (size_t)snprintf(out + at, size - at, " cached");
+    return out;
+}
+
+#endif
