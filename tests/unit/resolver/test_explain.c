@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_explain.c -- an explanation says what the client would get, and why.
+ */
+#include "tests/unit/resolver/world.h"
+
+#include "base/compiler.h"
+#include "resolver/explain.h"
+
+#define SETTINGS                                                                                   \
+    "access: [{net: 10.8.0.0/16, action: allow}, {net: 10.0.0.0/8, action: allow}, {net: "         \
+    "10.6.0.0/16, action: refuse}, "                                                               \
+    "{net: 10.7.0.0/16, action: drop}]\n"                                                          \
+    "forward: [{zone: ., servers: [\"192.0.2.53\", \"192.0.2.54:5353\"]}, {zone: fabrikam.local, " \
+    "servers: [10.9.0.53]}]\n"
+#define POLICY                                                                                     \
+    "networks: {kiosks: [10.20.64.0/18], dmz: [192.0.2.0/24]}\n"                                   \
+    "pools: {contoso: [{target: kms01.contoso.com, addresses: [10.0.0.9]}]}\n"                     \
+    "approved: [kms.adatum.net]\n"                                                                 \
+    "rules:\n"                                                                                     \
+    "  merged-domains: {suffixes: [fabrikam.local, \"*.lab.contoso.com\", f.contoso.com], pool: "  \
+    "contoso}\n"                                                                                   \
+    "  kiosks-anything: {suffixes: [\"*\"], networks: [kiosks], pool: contoso, mode: shadow}\n"    \
+    "  dmz-mak: {suffixes: [\"*\"], networks: [dmz], action: deny}\n"                              \
+    "  old: {suffixes: [old.example], action: replace, pool: contoso}\n"                           \
+    "  clean: {suffixes: [clean.example], action: filter}\n"                                       \
+    "  one: {suffixes: [single], pool: contoso}\n"                                                 \
+    "  except: {suffixes: [except.example], action: pass}\n"                                       \
+    "  none: {suffixes: [none.example], action: deny}\n"
+#define V "_vlmcs._tcp."
+#define SOA "ns local. 41 IN SOA ns.local. root.local. 1 2 3 4 900\n"
+#define SHADOW "rule kiosks-anything no: shadow (it would fill)\n"
+#define NOT_DMZ "rule dmz-mak no: client is not in dmz\n"
+#define NOT_KIOSKS "rule kiosks-anything no: client is not in kiosks\n"
+#define IN_KIOSKS "client in kiosks (10.20.64.0/18); allow by 10.0.0.0/8\n"
+#define IN_NONE "client; allow by 10.0.0.0/8\n"
+#define FILLED(owner) "answer NOERROR 300 | " owner " 300 IN SRV 0 0 1688 kms01.contoso.com.\n"
+#define NO_NAME "Windows 0x8007232b DNS name does not exist\n"
+
+static const struct row {
+    const char *name, *settings, *policy;
+    const char *question, *client, *verdict;
+    const char *cached, *reply; /* NULL: nothing is cached; nobody is asked */
+    const char *want;
+} rows[] = {
+    {"the sample of the manual", NULL, POLICY, V "hr.fabrikam.local SRV", "10.20.64.7", NULL,
+     "NXDOMAIN\n" SOA, NULL,
+     IN_KIOSKS "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms cached 41 s\n" SHADOW NOT_DMZ
+               "rule merged-domains no: has fabrikam.local, which covers that name only\n"
+               "decision missing no-rule: no rule acts, the real answer is delivered\n"
+               "answer NXDOMAIN 41\n" NO_NAME
+               "hint waymarkctl policy rule add merged-domains '*.fabrikam.local'\n"},
+    {"asked now", NULL, POLICY, V "hr.fabrikam.local SRV", "10.1.1.1", NULL, NULL, "NXDOMAIN\n" SOA,
+     IN_NONE "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms 41 s\n" NOT_DMZ NOT_KIOSKS
+             "rule merged-domains no: has fabrikam.local, which covers that name only\n"
+             "decision missing no-rule: no rule acts, the real answer is delivered\n"
+             "answer NXDOMAIN 41\n" NO_NAME
+             "hint waymarkctl policy rule add merged-domains '*.fabrikam.local'\n"},
+    {"filled", NULL, POLICY, V "Fabrikam.local SRV", "10.1.1.1", NULL, "NXDOMAIN\n" SOA, NULL,
+     IN_NONE
+     "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms cached 41 s\n"
+     "rule merged-domains yes: fills from pool contoso\n" NOT_DMZ NOT_KIOSKS
+     "decision filled rule merged-domains: rule merged-domains fills from pool contoso\n" FILLED(
+         V "fabrikam.local.")},
+    {"ANY", NULL, POLICY, V "fabrikam.local ANY", "10.1.1.1", "nodata", NULL, NULL,
+     IN_NONE
+     "real nodata supposed\nrule merged-domains yes: fills from pool contoso\n" NOT_DMZ NOT_KIOSKS
+     "decision filled rule merged-domains: rule merged-domains fills from pool contoso\n" FILLED(
+         V "fabrikam.local.")},
+    {"the names below only", NULL, POLICY, V "lab.contoso.com SRV", "10.1.1.1", "nxdomain", NULL,
+     NULL,
+     IN_NONE "real nxdomain supposed\n" NOT_DMZ NOT_KIOSKS
+             "rule merged-domains no: has *.lab.contoso.com, which covers the names below it only\n"
+             "decision missing no-rule: no rule acts, the real answer is delivered\n"
+             "answer NXDOMAIN\n" NO_NAME
+             "hint waymarkctl policy rule add merged-domains lab.contoso.com\n"},
+    {"only a shadow rule is near", NULL, POLICY, V "a.example SRV", "10.20.64.7", "nodata", NULL,
+     NULL,
+     IN_KIOSKS "real nodata supposed\n" SHADOW NOT_DMZ
+               "decision missing no-rule: no rule acts, the real answer is delivered\n"
+               "answer NOERROR\nWindows 0x8007251d no records found for given DNS query\n"
+               "hint waymarkctl policy rule set kiosks-anything --mode live\n"},
+    {"no rule is near", NULL, POLICY, V "a.example SRV", "10.1.1.1", "nxdomain", NULL, NULL,
+     IN_NONE "real nxdomain supposed\n" NOT_DMZ NOT_KIOSKS
+             "decision missing no-rule: no rule acts, the real answer is delivered\n"
+             "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill a.example --pool POOL\n"},
+    {"the bare name", NULL, POLICY, "_vlmcs._tcp SRV", "10.1.1.1", "nxdomain", NULL, NULL,
+     IN_NONE "real nxdomain supposed\n"
+             "decision missing no-rule: no rule acts, the real answer is delivered\n"
+             "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill . --pool POOL\n"},
+    {"a suffix that a shell would read", NULL, POLICY, V "a\\059b.example SRV", "10.1.1.1",
+     "nxdomain", NULL, NULL,
+     IN_NONE "real nxdomain supposed\n" NOT_DMZ NOT_KIOSKS
+             "decision missing no-rule: no rule acts, the real answer is delivered\n"
+             "answer NXDOMAIN\n" NO_NAME
+             "hint waymarkctl policy fill 'a\\;b.example' --pool POOL\n"},
+    {"failed, and a rule that could act", NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", NULL,
+     NULL, "timeout",
+     IN_NONE
+     "real timeout 10.9.0.53 (fabrikam.local) 51 ms 0 s\n"
+     "rule merged-domains no: acts when missing; the real DNS says timeout\n" NOT_DMZ NOT_KIOSKS
+     "decision failed no-rule: no rule acts, and the real DNS gives no answer\n"
+     "answer SERVFAIL\nWindows 0x8007232a DNS server failure\n"
+     "hint waymarkctl policy rule set merged-domains --when missing,failed\n"},
+    {"servfail, supposed, nothing near", NULL, POLICY, V "a.example SRV", "10.1.1.1", "servfail",
+     NULL, NULL,
+     IN_NONE "real servfail supposed\n" NOT_DMZ NOT_KIOSKS
+             "decision failed no-rule: no rule acts, and the real DNS gives no answer\n"
+             "answer SERVFAIL\nWindows 0x8007232a DNS server failure\n"},
+    {"present", NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", NULL, NULL,
+     "NOERROR\nan " V "fabrikam.local. 77 IN SRV 1 2 1688 kms.adatum.net.\n",
+     IN_NONE
+     "real present 10.9.0.53 (fabrikam.local) 51 ms 77 s\n"
+     "rule merged-domains no: acts when missing; the real DNS says present\n" NOT_DMZ NOT_KIOSKS
+     "decision passed no-rule: no rule acts, the real answer is delivered\n"
+     "answer NOERROR 77 | " V "fabrikam.local. 77 IN SRV 1 2 1688 kms.adatum.net.\n"},
+    {"present, supposed", NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", "present", NULL, NULL,
+     IN_NONE "real present supposed\nrule merged-domains no: acts when missing; the real DNS says "
+             "present\n" NOT_DMZ NOT_KIOSKS
+             "decision passed no-rule: no rule acts, the real answer is delivered\n"
+             "answer NOERROR | (the records of the real DNS)\n"},
+    {"unapproved is found out", NULL, POLICY, V "a.example SRV", "10.1.1.1", NULL,
+     "NOERROR\nan " V "a.example. 77 IN SRV 1 2 1688 bad.example.\n", NULL,
+     IN_NONE "real unapproved 10.9.0.53 (.) 51 ms cached 77 s\n" NOT_DMZ NOT_KIOSKS
+             "decision passed no-rule: no rule acts, the real answer is delivered\n"
+             "answer NOERROR 77 | " V "a.example. 77 IN SRV 1 2 1688 bad.example.\n"},
+    {"filtered, supposed", NULL, POLICY, V "clean.example SRV", "10.1.1.1", "unapproved", NULL,
+     NULL,
+     IN_NONE
+     "real unapproved supposed\nrule clean yes: filters\n" NOT_DMZ NOT_KIOSKS
+     "decision filtered rule clean: rule clean takes the targets away that are not approved\n"
+     "answer NOERROR\nWindows 0x8007251d no records found for given DNS query\n"},
+    {"replace does not ask", NULL, POLICY, V "old.example SRV", "10.1.1.1", NULL, NULL, NULL,
+     IN_NONE
+     "rule old yes: replaces from pool contoso\n" NOT_DMZ NOT_KIOSKS
+     "decision replaced rule old: rule old replaces the real answer by pool contoso\n" FILLED(
+         V "old.example.")},
+    {"deny", NULL, POLICY, V "none.example SRV", "10.1.1.1", NULL, NULL, NULL,
+     IN_NONE "rule none yes: denies\n" NOT_DMZ NOT_KIOSKS
+             "decision denied rule none: rule none denies that there is a host\n"
+             "answer NOERROR\nWindows 0x8007251d no records found for given DNS query\n"},
+    {"deny, supposed nxdomain", NULL, POLICY, V "none.example SRV", "10.1.1.1", "nxdomain", NULL,
+     NULL,
+     IN_NONE "real nxdomain supposed\nrule none yes: denies\n" NOT_DMZ NOT_KIOSKS
+             "decision denied rule none: rule none denies that there is a host\n"
+             "answer NXDOMAIN\n" NO_NAME},
+    {"an exception has no hint", NULL, POLICY, V "except.example SRV", "10.1.1.1", "nxdomain", NULL,
+     NULL,
+     IN_NONE "real nxdomain supposed\nrule except yes: passes\n" NOT_DMZ NOT_KIOSKS
+             "decision missing rule except: rule except passes on what the real DNS says\n"
+             "answer NXDOMAIN\n" NO_NAME},
+    {"refused by access", NULL, POLICY, V "fabrikam.local SRV", "10.6.0.1", NULL, NULL, NULL,
+     "client; refuse by 10.6.0.0/16\ndecision blocked access: access refuses this client\n"
+     "answer REFUSED\nWindows 0x8007232d DNS operation refused\n"},
+    {"dropped by access", NULL, POLICY, V "fabrikam.local SRV", "10.7.0.1", NULL, NULL, NULL,
+     "client; drop by 10.7.0.0/16\ndecision blocked access: access drops what this client asks\n"
+     "answer none\nWindows 0x800705b4 this operation returned because the timeout period "
+     "expired\n"},
+    {"refused by default, IPv6", NULL, POLICY, V "fabrikam.local SRV", "2001:db8::1", NULL, NULL,
+     NULL,
+     "client; refuse by default\ndecision blocked access: access refuses this client\n"
+     "answer REFUSED\nWindows 0x8007232d DNS operation refused\n"},
+    {"the longest access rule, and no suffix of one label", NULL, POLICY, V "hr.single SRV",
+     "10.8.0.1", "nxdomain", NULL, NULL,
+     "client; allow by 10.8.0.0/16\nreal nxdomain supposed\n" NOT_DMZ NOT_KIOSKS
+     "rule one no: has single, which covers that name only\n"
+     "decision missing no-rule: no rule acts, the real answer is delivered\n"
+     "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill hr.single --pool POOL\n"},
+    {"loopback is allowed by default", NULL, NULL, V "a.example SRV", "127.0.0.1", "nxdomain", NULL,
+     NULL,
+     "client; allow by default\nreal nxdomain supposed\n"
+     "decision missing no-rule: no policy store is in use, the real answer is delivered\n"
+     "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill a.example --pool POOL\n"},
+    {"kms.mode off", SETTINGS "kms: {mode: off}\n", POLICY, V "fabrikam.local SRV", "10.1.1.1",
+     "nxdomain", NULL, NULL,
+     IN_NONE "real nxdomain supposed\nrule merged-domains no: kms.mode is off\n" NOT_DMZ NOT_KIOSKS
+             "decision missing off: kms.mode is off, the real answer is delivered\n"
+             "answer NXDOMAIN\n" NO_NAME},
+    {"kms.mode shadow", SETTINGS "kms: {mode: shadow}\n", POLICY, V "fabrikam.local SRV",
+     "10.1.1.1", "nxdomain", NULL, NULL,
+     IN_NONE
+     "real nxdomain supposed\nrule merged-domains no: kms.mode is shadow (it would fill)\n" NOT_DMZ
+         NOT_KIOSKS "decision missing no-rule: no rule acts, the real answer is delivered\n"
+     "answer NXDOMAIN\n" NO_NAME},
+    {"no route",
+     "access: [{net: 10.0.0.0/8, action: allow}]\nforward: [{zone: y.example, servers: "
+     "[10.0.0.53]}]\n",
+     POLICY, V "a.example SRV", "10.1.1.1", NULL, NULL, NULL,
+     IN_NONE "real refused  () 0 ms 0 s\n" NOT_DMZ NOT_KIOSKS
+             "decision failed no-rule: no rule acts, and the real DNS gives no answer\n"
+             "answer SERVFAIL\nWindows 0x8007232a DNS server failure\n"},
+
+    /* ordinary names */
+    {"an ordinary name", NULL, POLICY, "www.example A", "10.1.1.1", NULL, NULL,
+     "NOERROR\nan www.example. 77 IN A 192.0.2.1\n",
+     IN_NONE "real present 10.9.0.53 (.) 51 ms 77 s\n"
+             "decision - -: this is no discovery question; the real answer is delivered\n"
+             "answer NOERROR 77 | www.example. 77 IN A 192.0.2.1\n"},
+    {"an ordinary name, cached", NULL, POLICY, "www.fabrikam.local A", "10.1.1.1", NULL,
+     "NXDOMAIN\n" SOA, NULL,
+     IN_NONE "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms cached 41 s\n"
+             "decision - -: this is no discovery question; the real answer is delivered\nanswer "
+             "NXDOMAIN 41\n"},
+    {"an ordinary name, nobody answers", NULL, POLICY, "www.example A", "10.1.1.1", NULL, NULL,
+     "timeout",
+     IN_NONE "real timeout 10.9.0.53 (.) 51 ms 0 s\n"
+             "decision - -: this is no discovery question; the real DNS gives no answer\nanswer "
+             "SERVFAIL\n"},
+    {"a special name", NULL, POLICY, "localhost A", "10.1.1.1", NULL, NULL, NULL,
+     IN_NONE "decision - -: a special name, answered here (RFC 6761, 6303)\n"
+             "answer NOERROR 10800 | localhost. 10800 IN A 127.0.0.1\n"},
+    {"another type at a filled name", NULL, POLICY, V "fabrikam.local A", "10.1.1.1", NULL, NULL,
+     "NXDOMAIN\n" SOA,
+     IN_NONE "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms 41 s\n"
+             "decision - -: SRV is filled at this name, so NXDOMAIN becomes NODATA for other "
+             "types\nanswer NOERROR 41\n"},
+    {"a refused type", NULL, POLICY, "example AXFR", "10.1.1.1", NULL, NULL, NULL,
+     IN_NONE "decision - -: questions of this type are refused\nanswer REFUSED\n"},
+    {"goes whole", NULL, POLICY, "example TKEY", "10.1.1.1", NULL, NULL, NULL,
+     IN_NONE "decision - -: the question goes whole to one server, and the reply comes back "
+             "whole\nanswer NOERROR\n"},
+};
+
+static const char *const actions[] = {"allow", "refuse", "drop"};
+
+static void tell_client(const struct explain *e, FILE *f)
+{
+    char prefix[PREFIX_TEXT];
+
+    fprintf(f, "client%s", e->found.n_networks > 0 ? " in" : "");
+    for (int i = 0; i < e->found.n_networks; i++)
+        fprintf(f, " %s (%s)", e->found.networks[i], prefix_print(&e->found.prefixes[i], prefix));
+    fprintf(f, "; %s by %s\n", actions[e->access],
+            e->has_access_rule ? prefix_print(&e->access_rule, prefix) : "default");
+}
+
+static char *told(const struct explain *e)
+{
+    char *text = NULL, rcode[TYPE_TEXT];
+    size_t len;
+    FILE *f = open_memstream(&text, &len);
+
+    tell_client(e, f);
+    if (e->has_real && e->supposed)
+        fprintf(f, "real %s supposed\n", verdict_names[e->said]);
+    else if (e->has_real)
+        fprintf(f, "real %s %s (%s) %u ms%s %u s\n", verdict_names[e->said], e->server, e->route,
+                e->ms, e->cached ? " cached" : "", e->real_ttl_s);
+    for (int i = 0; i < e->n_trials; i++)
+        fprintf(f, "rule %s %s: %s\n", e->trials[i].rule, e->trials[i].acts ? "yes" : "no",
+                e->trials[i].why);
+    fprintf(f, "decision %s %s%s%s: %s\n", e->outcome != NULL ? e->outcome : "-",
+            e->reason != NULL ? e->reason : "-", e->rule[0] != '\0' ? " " : "", e->rule, e->text);
+    fprintf(f, "answer %s", e->silent ? "none" : rcode_print(e->rcode, rcode));
+    if (e->has_ttl)
+        fprintf(f, " %u", e->ttl_s);
+    for (int i = 0; i < e->n_records; i++)
+        fprintf(f, " | %s", e->records[i]);
+    fputc('\n', f);
+    if (e->windows != 0)
+        fprintf(f, "Windows 0x%08x %s\n", e->windows, e->windows_text);
+    if (e->hint[0] != '\0')
+        fprintf(f, "hint %s\n", e->hint);
+    fclose(f);
+    return text;
+}
+
+static struct explain *explain_new(const struct row *r)
+{
+    struct explain *e = malloc(sizeof *e);
+    struct words s = words_of(r->question);
+
+    assert_non_null(e);
+    memset(e, 0xa5, sizeof *e);
+    assert_int_equal(name_parse(&e->qname, s.name), 0);
+    assert_int_equal(type_parse(&e->qtype, s.type), 0);
+    assert_int_equal(addr_parse(&e->client, r->client, 0), 0);
+    e->verdict = r->verdict != NULL ? (enum policy_verdict)policy_lookup(verdict_names, r->verdict)
+                                    : VERDICT_NONE;
+    return e;
+}
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct world *w = world_new(r->settings != NULL ? r->settings : SETTINGS, r->policy);
+    struct explain *e = explain_new(r);
+    static struct reply reply;
+    const struct worker_stats none = {0};
+    struct cache_stats before, after;
+    char *text;
+
+    if (r->cached != NULL)
+        world_cache(w, r->question, r->cached);
+    memset(&w->stats, 0, sizeof w->stats);
+    cache_stats(w->cache, &before);
+    if (r->reply != NULL) {
+        assert_false(explain_run(e, &w->view, NULL, w->now));
+        assert_false(e->q.route == NULL);
+        reply_make(&reply, &e->q, r->reply);
+        assert_true(explain_run(e, &w->view, &reply.got, w->now));
+    } else {
+        assert_true(explain_run(e, &w->view, NULL, w->now));
+    }
+    text = told(e);
+    if (strcmp(text, r->want) != 0)
+        fail_msg("\nwant %s\ngot  %s", r->want, text);
+    /* It leaves nothing behind. */
+    cache_stats(w->cache, &after);
+    assert_int_equal(after.entries, before.entries);
+    assert_memory_equal(&w->stats, &none, sizeof none);
+    free(text);
+    free(e);
+    world_free(w);
+}
+
+/* What is explained is what is then done. */
+static void check_same(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct row *r = &rows[i];
+        struct world *w;
+        struct explain *e;
+        char question[600];
+        struct message m;
+        enum answer a;
+
+        if (r->verdict != NULL || strstr(r->question, "TKEY") != NULL)
+            continue;
+        w = world_new(r->settings != NULL ? r->settings : SETTINGS, r->policy);
+        e = explain_new(r);
+        if (r->cached != NULL)
+            world_cache(w, r->question, r->cached);
+        snprintf(question, sizeof question, "%s from=%s", r->question,
+                 strchr(r->client, ':') ? "[2001:db8::1]:9" : r->client);
+        a = world_ask(w, question);
+        if (!explain_run(e, &w->view, NULL, w->now)) {
+            static struct reply reply;
+
+            assert_int_equal(a, ANSWER_FORWARD);
+            reply_make(&reply, &e->q, r->reply);
+            assert_true(explain_run(e, &w->view, &reply.got, w->now));
+            assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
+            a = world_give(w, r->reply);
+        }
+        assert_int_equal(a, e->silent ? ANSWER_DROP : ANSWER_SEND);
+        if (a == ANSWER_SEND) {
+            assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+            assert_int_equal(m.rcode, e->rcode);
+            assert_int_equal(m.counts[1], e->n_records);
+        }
+        if (e->outcome != NULL) {
+            assert_string_equal(audit_outcome_names[w->q->event.outcome], e->outcome);
+            assert_string_equal(w->q->event.rule, e->rule);
+            if (a == ANSWER_SEND)
+                assert_int_equal(audit_client_error(&w->q->event), e->windows);
+        }
+        free(e);
+        world_free(w);
+    }
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[i] =
+            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_same);
+    return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+}

@@ -1,0 +1,663 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_kms.c -- discovery questions as the client sees them, and what the
+ * audit is told: each action at each verdict, deadlines, kept decisions.
+ *
+ * Every row of the matrix is asked twice: at once with the reply that came,
+ * and again with what the caches then hold. The decision must be the same.
+ */
+#include "tests/unit/resolver/world.h"
+
+#include "base/compiler.h"
+
+#define NAME "_vlmcs._tcp.x.example"
+#define POLICY(rule)                                                                               \
+    "networks: {lan: [10.0.0.0/8], kiosks: [10.20.0.0/16]}\n"                                      \
+    "pools: {p: [{target: kms.corp.example, addresses: [10.0.0.5]}]}\napproved: [good.example]\n"  \
+    "rules:\n  r: {suffixes: [x.example], " rule "}\n"
+#define FILL POLICY("pool: p")
+#define FILL_FAILED POLICY("when: [missing, failed], pool: p")
+#define REPLACE POLICY("action: replace, pool: p")
+#define REPLACE_BAD POLICY("action: replace, when: [unapproved], pool: p")
+#define FILTER POLICY("action: filter")
+#define DENY POLICY("action: deny")
+#define PASS                                                                                       \
+    POLICY("action: pass")                                                                         \
+    "  all: {suffixes: [\"*\"], networks: [any], when: [missing, failed], pool: p}\n"
+#define SHADOW POLICY("pool: p, mode: shadow")
+#define OTHER "rules: {r: {suffixes: [y.example], action: deny}}\n"
+
+#define SOA(ttl) "ns example. " #ttl " IN SOA ns.example. root.example. 1 2 3 4 900\n"
+#define SRV(ttl, target) "an " NAME ". " #ttl " IN SRV 0 0 1688 " target ".\n"
+#define KMS(ttl)                                                                                   \
+    "an " NAME ". " #ttl " IN SRV 0 0 1688 kms.corp.example.\nar kms.corp.example. " #ttl          \
+    " IN A 10.0.0.5\n"
+#define RRSIG(owner, type)                                                                         \
+    owner " 600 IN RRSIG " type " 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
+#define NX "NXDOMAIN\n" SOA(600)
+#define ND "NOERROR\n" SOA(600)
+#define GOOD "NOERROR\n" SRV(600, "good.example")
+#define BAD "NOERROR\n" SRV(600, "bad.example")
+#define MIXED "NOERROR\n" SRV(600, "bad.example") SRV(600, "good.example")
+#define FILLED "NOERROR edns ede=29\n" KMS(300)
+#define REPLACED "NOERROR edns ede=4\n" KMS(300)
+#define NODATA "NOERROR edns"
+#define EVENT(outcome, reason, verdict, rcode) outcome " " reason " " verdict " " rcode
+#define RULE " rule=r"
+#define ANSWER " answer=kms.corp.example:1688"
+#define IN " in=lan"
+
+static const struct row {
+    const char *name, *settings, *policy;
+    const char *ask;   /* words behind NAME */
+    const char *reply; /* NULL: it must be answered without asking */
+    const char *want, *event;
+} rows[] = {
+    /* no rule */
+    {"no rule, nxdomain", NULL, OTHER, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN")},
+    {"no rule, nodata", NULL, OTHER, "SRV edns", ND, "NOERROR edns\n" SOA(60),
+     EVENT("missing", "no-rule", "nodata", "NOERROR")},
+    {"no rule, short negative TTL", NULL, OTHER, "SRV edns", "NXDOMAIN\n" SOA(20),
+     "NXDOMAIN edns\n" SOA(20), EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN")},
+    {"no rule, the SOA's MINIMUM", NULL, OTHER, "SRV edns",
+     "NXDOMAIN\nns example. 600 IN SOA a. b. 1 2 3 4 10\n",
+     "NXDOMAIN edns\nns example. 10 IN SOA a. b. 1 2 3 4 10\n",
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN")},
+    {"no rule, present", NULL, "approved: [good.example]\n", "SRV edns", GOOD,
+     "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688"},
+    {"no rule, unapproved", NULL, OTHER, "SRV edns", BAD, "NOERROR edns\n" SRV(600, "bad.example"),
+     EVENT("passed", "no-rule", "unapproved",
+           "NOERROR") " answer=bad.example:1688 unapproved=bad.example:1688"},
+    {"no rule, timeout", NULL, OTHER, "SRV edns", "timeout", "SERVFAIL edns ede=22",
+     EVENT("failed", "no-rule", "timeout", "SERVFAIL")},
+    {"no rule, SERVFAIL", NULL, OTHER, "SRV edns", "SERVFAIL", "SERVFAIL edns ede=23",
+     EVENT("failed", "no-rule", "servfail", "SERVFAIL")},
+    {"no rule, REFUSED", NULL, OTHER, "SRV edns", "REFUSED", "SERVFAIL edns ede=23",
+     EVENT("failed", "no-rule", "refused", "SERVFAIL")},
+    {"no rule, all refuse", NULL, OTHER, "SRV edns", "fail=REFUSED", "SERVFAIL edns ede=23",
+     EVENT("failed", "no-rule", "refused", "SERVFAIL")},
+    {"no rule, NOTIMP", NULL, OTHER, "SRV edns", "NOTIMP", "SERVFAIL edns ede=23",
+     EVENT("failed", "no-rule", "other", "SERVFAIL")},
+    {"no store", NULL, NULL, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN")},
+    {"no store, present", NULL, NULL, "SRV edns", GOOD, "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688"},
+    {"no service here", NULL, FILL, "SRV edns", "NOERROR\n" SRV(600, ""),
+     "NOERROR edns\n" SRV(600, ""),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=.:1688" IN},
+    {"a CNAME to an SRV", NULL, FILL, "SRV edns",
+     "NOERROR\nan " NAME
+     ". 60 IN CNAME a.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
+     "NOERROR edns\nan " NAME
+     ". 60 IN CNAME a.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN},
+    {"a CNAME to nothing", NULL, FILL, "SRV edns",
+     "NXDOMAIN\nan " NAME ". 60 IN CNAME a.example.\n" SOA(60), FILLED,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"ANY is answered as SRV", NULL, FILL, "ANY edns", NX, FILLED,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"the client's case", NULL, FILL, "case SRV", NX,
+     "NOERROR\nan _VLMCS._tcp.X.example. 300 IN SRV 0 0 1688 kms.corp.example.\nar "
+     "kms.corp.example. 300 IN A 10.0.0.5\n",
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+
+    /* fill */
+    {"fill, nxdomain", NULL, FILL, "SRV edns", NX, FILLED,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"fill, nodata", NULL, FILL, "SRV edns", ND, FILLED,
+     EVENT("filled", "rule", "nodata", "NOERROR") RULE ANSWER IN},
+    {"fill, nodata without SOA", NULL, FILL, "SRV edns", "NOERROR", FILLED,
+     EVENT("filled", "rule", "nodata", "NOERROR") RULE ANSWER IN},
+    {"fill, present", NULL, FILL, "SRV edns", GOOD, "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN},
+    {"fill, unapproved", NULL, FILL, "SRV edns", BAD, "NOERROR edns\n" SRV(600, "bad.example"),
+     EVENT("passed", "no-rule", "unapproved",
+           "NOERROR") " answer=bad.example:1688 unapproved=bad.example:1688" IN},
+    {"fill, failed", NULL, FILL, "SRV edns", "timeout", "SERVFAIL edns ede=22",
+     EVENT("failed", "no-rule", "timeout", "SERVFAIL") IN},
+    {"fill when failed, timeout", NULL, FILL_FAILED, "SRV edns", "timeout", FILLED,
+     EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN},
+    {"fill when failed, servfail", NULL, FILL_FAILED, "SRV edns", "SERVFAIL", FILLED,
+     EVENT("filled", "rule", "servfail", "NOERROR") RULE ANSWER IN},
+    {"fill, its TTL", NULL, POLICY("pool: p, ttl: 2m"), "SRV edns", NX,
+     "NOERROR edns ede=29\n" KMS(120),
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"fill, without EDNS", NULL, FILL, "SRV", NX, "NOERROR\n" KMS(300),
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"fill, the rule's name in EDNS", "kms: {explain-in-edns: yes}\n", FILL, "SRV edns", NX,
+     "NOERROR edns ede=29:r\n" KMS(300),
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"fill, other network", NULL, POLICY("pool: p, networks: [kiosks]"), "SRV edns", NX,
+     "NXDOMAIN edns\n" SOA(60), EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") IN},
+    {"fill, its network", NULL, POLICY("pool: p, networks: [kiosks]"), "SRV edns from=10.20.0.9",
+     NX, FILLED, EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER " in=kiosks,lan"},
+    {"fill, TCP", NULL, FILL, "SRV edns tcp", NX, FILLED,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"fill, AD is not passed on", NULL, FILL, "SRV ad", "NXDOMAIN ad\n" SOA(60),
+     "NOERROR\n" KMS(300), EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+
+    /* replace, which asks only a client with DO or when it depends on the verdict */
+    {"replace", NULL, REPLACE, "SRV edns", NULL, REPLACED,
+     EVENT("replaced", "rule", "-", "NOERROR") RULE ANSWER IN},
+    {"replace, RD=0", NULL, REPLACE, "SRV edns rd0", NULL, REPLACED,
+     EVENT("replaced", "rule", "-", "NOERROR") RULE ANSWER IN},
+    {"replace, DO, unsigned", NULL, REPLACE, "SRV do", GOOD, "NOERROR edns do ede=4\n" KMS(300),
+     EVENT("replaced", "rule", "present", "NOERROR") RULE ANSWER IN},
+    {"replace when unapproved, unapproved", NULL, REPLACE_BAD, "SRV edns", MIXED, REPLACED,
+     EVENT("replaced", "rule", "unapproved", "NOERROR") RULE ANSWER
+     " unapproved=bad.example:1688" IN},
+    {"replace when unapproved, present", NULL, REPLACE_BAD, "SRV edns", GOOD,
+     "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN},
+    {"replace when unapproved, missing", NULL, REPLACE_BAD, "SRV edns", NX,
+     "NXDOMAIN edns\n" SOA(60), EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") IN},
+
+    /* filter */
+    {"filter, some", NULL, FILTER, "SRV edns", MIXED,
+     "NOERROR edns ede=15\n" SRV(600, "good.example"),
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
+     " answer=good.example:1688 unapproved=bad.example:1688" IN},
+    {"filter, all", NULL, FILTER, "SRV edns", BAD, NODATA " ede=15",
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE " unapproved=bad.example:1688" IN},
+    {"filter, all, then fill", NULL,
+     FILTER "  f: {suffixes: [\"*.example\"], networks: [any], pool: p}\n", "SRV edns", BAD, FILLED,
+     EVENT("filled", "rule", "unapproved", "NOERROR") " rule=f" ANSWER
+                                                      " unapproved=bad.example:1688" IN},
+    {"filter, none", NULL, FILTER, "SRV edns", GOOD, "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN},
+    {"filter, missing", NULL, FILTER, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") IN},
+    {"filter at the end of a CNAME", NULL, FILTER, "SRV edns",
+     "NOERROR\nan " NAME ". 60 IN CNAME a.example.\nan a.example. 60 IN SRV 0 0 1688 "
+                         "bad.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
+     "NOERROR edns ede=15\nan " NAME
+     ". 60 IN CNAME a.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
+     " answer=good.example:1688 unapproved=bad.example:1688" IN},
+
+    /* deny */
+    {"deny", NULL, DENY, "SRV edns", NULL, NODATA " ede=15",
+     EVENT("denied", "rule", "-", "NOERROR") RULE IN},
+    {"deny, ANY", NULL, DENY, "ANY", NULL, "NOERROR",
+     EVENT("denied", "rule", "-", "NOERROR") RULE IN},
+    {"deny, DO: the real negative", NULL, DENY, "SRV do", NX, "NXDOMAIN edns do ede=15\n" SOA(60),
+     EVENT("denied", "rule", "nxdomain", "NXDOMAIN") RULE IN},
+    {"deny, DO: present", NULL, DENY, "SRV do", GOOD, "NOERROR edns do ede=15",
+     EVENT("denied", "rule", "present", "NOERROR") RULE IN},
+    {"deny, DO: failed", NULL, DENY, "SRV do", "timeout", "NOERROR edns do ede=15",
+     EVENT("denied", "rule", "timeout", "NOERROR") RULE IN},
+
+    /* pass, an exception to a wider rule */
+    {"pass, missing", NULL, PASS, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "rule", "nxdomain", "NXDOMAIN") RULE IN},
+    {"pass, failed", NULL, PASS, "SRV edns", "timeout", "SERVFAIL edns ede=22",
+     EVENT("failed", "rule", "timeout", "SERVFAIL") RULE IN},
+    {"pass, present", NULL, PASS, "SRV edns", GOOD, "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "rule", "present", "NOERROR") RULE " answer=good.example:1688" IN},
+
+    /* shadow, off */
+    {"a shadow rule", NULL, SHADOW, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " would=filled:r" IN},
+    {"kms.mode shadow", "kms: {mode: shadow}\n", FILL, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " would=filled:r" IN},
+    {"kms.mode shadow, replace", "kms: {mode: shadow}\n", REPLACE, "SRV edns", GOOD,
+     "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "no-rule", "present",
+           "NOERROR") " would=replaced:r answer=good.example:1688" IN},
+    {"kms.mode off", "kms: {mode: off}\n", FILL, "SRV edns", NX, "NXDOMAIN edns\n" SOA(60),
+     EVENT("missing", "off", "nxdomain", "NXDOMAIN") IN},
+    {"kms.mode off, present", "kms: {mode: off}\n", REPLACE, "SRV edns", GOOD,
+     "NOERROR edns\n" SRV(600, "good.example"),
+     EVENT("passed", "off", "present", "NOERROR") " answer=good.example:1688" IN},
+
+    /* DNSSEC */
+    {"signed, negative, DO", NULL, FILL, "SRV do", NX RRSIG("ns example.", "SOA"),
+     "NXDOMAIN edns do\n" SOA(
+         60) "ns example. 60 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n",
+     EVENT("missing", "signed", "nxdomain", "NXDOMAIN") RULE IN},
+    {"signed, present, DO", NULL, REPLACE, "SRV do", GOOD RRSIG("an " NAME ".", "SRV"),
+     "NOERROR edns do\n" SRV(600, "good.example") RRSIG("an " NAME ".", "SRV"),
+     EVENT("passed", "signed", "present", "NOERROR") RULE " answer=good.example:1688" IN},
+    {"signed, and the rule breaks it", NULL, POLICY("pool: p, break-dnssec: yes"), "SRV do",
+     NX RRSIG("ns example.", "SOA"), "NOERROR edns do ede=29\n" KMS(300),
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"unsigned, DO", NULL, FILL, "SRV do", NX, "NOERROR edns do ede=29\n" KMS(300),
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"CD changes nothing", NULL, FILL, "SRV cd", NX, "NOERROR cd\n" KMS(300),
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN},
+    {"AD of a trusted route",
+     "forward: [{zone: ., servers: [\"192.0.2.53\"], trust-ad: yes}]\naccess: [{net: 10.0.0.0/8, "
+     "action: allow}]\n",
+     OTHER, "SRV ad", "NOERROR ad\n" SRV(600, "bad.example"),
+     "NOERROR ad\n" SRV(600, "bad.example"),
+     EVENT("passed", "no-rule", "unapproved",
+           "NOERROR") " answer=bad.example:1688 unapproved=bad.example:1688"},
+    {"no AD on what was filtered",
+     "forward: [{zone: ., servers: [\"192.0.2.53\"], trust-ad: yes}]\naccess: [{net: 10.0.0.0/8, "
+     "action: allow}]\n",
+     FILTER, "SRV ad", "NOERROR ad\n" SRV(600, "bad.example") SRV(600, "good.example"),
+     "NOERROR\n" SRV(600, "good.example"),
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
+     " answer=good.example:1688 unapproved=bad.example:1688" IN},
+
+    /* nothing may be asked, nobody can be asked */
+    {"RD=0, not known", NULL, FILL, "SRV edns rd0", NULL, "REFUSED edns ede=20",
+     EVENT("failed", "rd0", "-", "REFUSED") IN},
+    {"no route, fill when failed",
+     "forward: [{zone: y.example, servers: [10.0.0.53]}]\naccess: [{net: 10.0.0.0/8, action: "
+     "allow}]\n",
+     FILL_FAILED, "SRV edns", NULL, FILLED,
+     EVENT("filled", "rule", "refused", "NOERROR") RULE ANSWER IN},
+    {"no route, no rule",
+     "forward: [{zone: y.example, servers: [10.0.0.53]}]\naccess: [{net: 10.0.0.0/8, action: "
+     "allow}]\n",
+     FILL, "SRV edns", NULL, "SERVFAIL edns ede=23",
+     EVENT("failed", "no-rule", "refused", "SERVFAIL") IN},
+};
+
+static void expect(struct world *w, enum answer a, const char *want, const char *event)
+{
+    char text[4000];
+    const char *got = world_answer(w, a);
+
+    if (strcmp(got, want) != 0)
+        fail_msg("\nwant %s\ngot  %s", want, got);
+    got = world_event(w, text, sizeof text);
+    if (event != NULL && strcmp(got, event) != 0)
+        fail_msg("\nwant event %s\ngot  event %s", event, got);
+}
+
+static enum answer ask(struct world *w, const char *words)
+{
+    char question[600];
+
+    snprintf(question, sizeof question, "%s %s",
+             strncmp(words, "case ", 5) == 0 ? "_VLMCS._tcp.X.example" : NAME,
+             strncmp(words, "case ", 5) == 0 ? words + 5 : words);
+    return world_ask(w, question);
+}
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct world *w = world_new(r->settings, r->policy);
+    enum answer a = ask(w, r->ask);
+    bool failed = r->reply != NULL && strstr(r->event, "failed") != NULL;
+    char event[1000];
+
+    if (r->reply != NULL) {
+        assert_int_equal(a, ANSWER_FORWARD);
+        assert_int_equal(w->q->key.type, TYPE_SRV);
+        assert_int_equal(ask(w, r->ask), ANSWER_FORWARD); /* nothing is kept before it is known */
+        a = world_give(w, r->reply);
+    }
+    expect(w, a, r->want, r->event);
+    assert_memory_equal(&w->q->event.client, &w->q->client.addr, sizeof(struct addr));
+    assert_memory_equal(w->q->event.qname.at, w->q->question, w->q->event.qname.len); /* as asked */
+    assert_int_equal(w->q->event.qname.len, w->q->message.qname.len);
+    assert_int_equal(w->q->event.policy_serial, strstr(r->event, " off ") == NULL &&
+                                                    r->policy != NULL &&
+                                                    strstr(r->event, "rd0") == NULL);
+    if (r->reply != NULL && r->reply[0] != 't' && r->reply[0] != 'f')
+        assert_int_equal(w->q->event.real_ms, 51);
+    /* The same again, three times: from the cached reply, then from the kept
+     * decision. A failure is told in other words. */
+    for (int i = 0; i < 3; i++) {
+        view_policy_end(&w->view);
+        a = ask(w, r->ask);
+        snprintf(event, sizeof event, "%s%s", r->event,
+                 r->reply != NULL     ? " cached"
+                 : w->q->event.cached ? " cached"
+                                      : "");
+        if (failed)
+            assert_int_equal(w->out[3] & 15, RCODE_SERVFAIL);
+        else
+            expect(w, a, r->want, event);
+    }
+    world_free(w);
+}
+
+/* --- kept decisions ------------------------------------------------------- */
+
+static void check_kept(void **state)
+{
+    struct world *w = world_new(NULL, FILL);
+
+    (void)state;
+    assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
+    expect(w, world_give(w, NX), "NOERROR\n" KMS(300), NULL);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL); /* made from the cached reply, and kept */
+    assert_int_equal(w->stats.kms_decision_hits, 0);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300),
+           EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached");
+    assert_int_equal(w->stats.kms_decision_hits, 1);
+    assert_true(addr_is_v4(&w->q->event.server) && w->q->event.server.port == 53);
+    assert_int_equal(w->q->event.real_rcode, RCODE_NXDOMAIN);
+    expect(w, ask(w, "ANY"), "NOERROR\n" KMS(300), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 2);
+    expect(w, ask(w, "SRV from=10.1.1.1"), "NOERROR\n" KMS(300), NULL); /* the same networks */
+    assert_int_equal(w->stats.kms_decision_hits, 3);
+    expect(w, ask(w, "SRV from=10.20.0.1"), "NOERROR\n" KMS(300),
+           EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER " in=kiosks,lan cached");
+    assert_int_equal(w->stats.kms_decision_hits, 3); /* others */
+    assert_int_equal(ask(w, "SRV do"), ANSWER_FORWARD);
+    world_wait(w, 60000); /* it ends with its verdict */
+    assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
+    world_free(w);
+}
+
+/* A real answer that was kept with its decision grows old. */
+static void check_kept_ages(void **state)
+{
+    struct world *w = world_new(NULL, OTHER);
+
+    (void)state;
+    world_cache(w, NAME " SRV", GOOD);
+    world_wait(w, 100000);
+    expect(w, ask(w, "SRV"), "NOERROR\n" SRV(500, "good.example"), NULL);
+    world_wait(w, 50000);
+    expect(w, ask(w, "SRV"), "NOERROR\n" SRV(450, "good.example"), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 1);
+    world_wait(w, 449999);
+    assert_int_equal(ask(w, "SRV"), ANSWER_SEND);
+    world_wait(w, 1);
+    assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
+    world_free(w);
+}
+
+static void check_stamp(void **state)
+{
+    struct world *w = world_new(NULL, FILL);
+
+    (void)state;
+    world_cache(w, NAME " SRV", NX);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 1);
+    world_policy(w, DENY); /* seen by the next batch */
+    expect(w, ask(w, "SRV"), "NOERROR", EVENT("denied", "rule", "-", "NOERROR") RULE IN);
+    world_policy(w, FILL);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    world_settings(w, "kms: {mode: shadow}\n");
+    expect(w, ask(w, "SRV"), "NXDOMAIN\n" SOA(60),
+           EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " would=filled:r" IN " cached");
+    world_settings(w, NULL);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 1);
+    w->view.health_epoch++;
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 1);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 2);
+    world_free(w);
+}
+
+/* Rules come and go by the clock. */
+static void check_until(void **state)
+{
+    struct world *w = world_new(NULL, POLICY("pool: p, until: 2023-11-14T22:13:50Z")); /* in 30 s */
+
+    (void)state;
+    world_cache(w, NAME " SRV", NX);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    world_wait(w, 29999);
+    expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+    assert_int_equal(w->stats.kms_decision_hits, 1);
+    world_wait(w, 1);
+    expect(w, ask(w, "SRV"), "NXDOMAIN\n" SOA(30), NULL);
+    world_free(w);
+}
+
+/* What was made of a failure, or of nothing that is kept, is made anew. */
+static void check_not_kept(void **state)
+{
+    static const char *const replies[] = {"timeout", "SERVFAIL"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
+        struct world *w = world_new(NULL, FILL_FAILED);
+
+        assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
+        expect(w, world_give(w, replies[i]), "NOERROR\n" KMS(300), NULL);
+        for (int k = 0; k < 3; k++)
+            expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+        assert_int_equal(w->stats.kms_decision_hits, 0);
+        world_wait(w, 5000); /* the failure is over */
+        assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
+        expect(w, world_give(w, GOOD), "NOERROR\n" SRV(600, "good.example"), NULL);
+        world_free(w);
+    }
+}
+
+static void check_rotation(void **state)
+{
+    struct world *w = world_new(NULL, "pools: {p: [k1.example, k2.example, k3.example]}\nrules: "
+                                      "{r: {suffixes: [x.example], pool: p}}\n");
+    int first[3] = {0, 0, 0};
+
+    (void)state;
+    world_cache(w, NAME " SRV", NX);
+    for (int i = 0; i < 60; i++) {
+        const char *p = strstr(world_answer(w, ask(w, "SRV")), "1688 k");
+
+        assert_non_null(p);
+        assert_in_range(p[6], '1', '3');
+        first[p[6] - '1']++;
+        for (int k = 1; k < 3; k++) { /* in their order, from another one on */
+            int want = (p[6] - '1' + 1) % 3 + '1';
+
+            p = strstr(p + 1, "1688 k");
+            assert_non_null(p);
+            assert_int_equal(p[6], want);
+        }
+    }
+    assert_int_equal(w->stats.kms_decision_hits, 59);
+    for (int i = 0; i < 3; i++)
+        assert_in_range(first[i], 5, 40);
+    world_free(w);
+}
+
+/* --- deadlines ------------------------------------------------------------ */
+
+static const struct late_row {
+    const char *name, *policy;
+    const char *cached; /* 700 s before: over */
+    const char *at_deadline, *event;
+    const char *late; /* then this comes, after WAIT */
+    const char *want;
+} late_rows[] = {
+    {"nothing known, no rule", OTHER, NULL, "WAIT", "none", GOOD,
+     "NOERROR edns\n" SRV(600, "good.example")},
+    {"fill waits for the verdict", FILL, NULL, "WAIT", "none", NX, FILLED},
+    {"and gives way to a real answer", FILL, NULL, "WAIT", "none", GOOD,
+     "NOERROR edns\n" SRV(600, "good.example")},
+    {"fill when failed takes it", FILL_FAILED, NULL, FILLED,
+     EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN, NULL, NULL},
+    {"a stale negative decides", FILL, NX, FILLED,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached", NULL, NULL},
+    {"a stale record decides", FILL_FAILED, GOOD, "NOERROR edns ede=3\n" SRV(30, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN " cached",
+     NULL, NULL},
+    {"a stale negative, no rule", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(30),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL},
+    {"no store", NULL, NULL, "WAIT", "none", NX, "NXDOMAIN edns\n" SOA(60)},
+    {"pass waits", PASS, NULL, "WAIT", "none", "timeout", "SERVFAIL edns ede=22"},
+};
+
+static void check_late(void **state)
+{
+    const struct late_row *r = *state;
+    struct world *w = world_new(NULL, r->policy);
+
+    if (r->cached != NULL)
+        world_cache(w, NAME " SRV", r->cached);
+    world_wait(w, 700000);
+    assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+    world_wait(w, 700);
+    expect(w, world_give(w, "deadline"), r->at_deadline, r->event);
+    assert_int_equal(w->stats.kms_deadline, r->late == NULL);
+    if (r->late == NULL) { /* the question goes on, for the cache */
+        assert_int_equal(w->q->event.latency_us, 700000);
+        world_cache(w, NAME " SRV", MIXED);
+        expect(w, ask(w, "SRV"), "NOERROR\n" SRV(600, "bad.example") SRV(600, "good.example"),
+               NULL);
+    } else {
+        world_wait(w, 800);
+        expect(w, world_give(w, r->late), r->want, NULL);
+        assert_true(w->q->has_event);
+        assert_int_equal(w->q->event.latency_us, 1500000);
+    }
+    world_free(w);
+}
+
+/* A failure does not push out what was true until lately. */
+static void check_stale_failure(void **state)
+{
+    struct world *w = world_new(NULL, FILL_FAILED);
+
+    (void)state;
+    world_cache(w, NAME " SRV", GOOD);
+    world_wait(w, 601000);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+        expect(w, world_give(w, i == 0 ? "SERVFAIL" : "timeout"),
+               "NOERROR edns ede=3\n" SRV(30, "good.example"),
+               EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN
+                                                                " cached");
+        assert_int_equal(w->stats.kms_decision_hits, 0);
+    }
+    world_wait(w, 86400000);
+    assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+    expect(w, world_give(w, "deadline"), FILLED, NULL);
+    assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+    expect(w, world_give(w, "timeout"), FILLED, NULL);
+    world_free(w);
+}
+
+/* --- sizes ---------------------------------------------------------------- */
+
+static void check_size(void **state)
+{
+    char policy[4000] = "pools: {p: [", words[32];
+    struct world *w;
+    struct message m;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        sprintf(policy + strlen(policy), "%s{target: k%02d.corp.example, addresses: [10.0.0.%d]}",
+                i ? ", " : "", i, i + 1);
+    strcat(policy, "]}\nrules: {r: {suffixes: [x.example], action: replace, pool: p}}\n");
+    w = world_new(NULL, policy);
+    assert_int_equal(ask(w, "SRV"), ANSWER_SEND); /* 20 records of 36 octets do not fit into 512 */
+    assert_string_equal(world_answer(w, ANSWER_SEND), "NOERROR tc");
+    assert_int_equal(w->q->event.n_answer, AUDIT_HOSTS);
+    for (int size = 900; size < 920; size++) { /* into 900 they do, and some of the addresses */
+        sprintf(words, "SRV edns=%d", size);
+        assert_int_equal(ask(w, words), ANSWER_SEND);
+        (void)world_answer(w, ANSWER_SEND);
+        assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+        assert_true(m.edns.present);
+        assert_int_equal(m.flags & DNS_TC, 0);
+        assert_int_equal(m.counts[1], 20);
+        assert_in_range(m.counts[3], 5, 12);
+    }
+    assert_int_equal(ask(w, "SRV edns tcp"), ANSWER_SEND);
+    assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+    assert_int_equal(m.counts[1], 20);
+    assert_int_equal(m.counts[3], 21);
+    world_free(w);
+}
+
+/* A long real answer is decided and delivered too. */
+static void check_many_real(void **state)
+{
+    char reply[8000] = "NOERROR\n";
+    struct world *w = world_new(NULL, FILTER);
+    struct message m;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        sprintf(reply + strlen(reply), "an " NAME ". 60 IN SRV 0 0 %d %s.example.\n", i + 1,
+                i < 12 ? "bad" : "good");
+    strcat(reply, "an " NAME ". 60 IN SRV 0 0 1688 good.example.\n");
+    assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+    assert_int_equal(world_give(w, reply), ANSWER_SEND);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+        assert_int_equal(m.counts[1], 1); /* good.example:1688; port 13 of it is not approved */
+        assert_int_equal(w->q->event.n_real, AUDIT_HOSTS);
+        assert_int_equal(w->q->event.n_unapproved, AUDIT_HOSTS);
+        assert_int_equal(w->q->event.n_answer, 1);
+        assert_int_equal(ask(w, "SRV edns"), ANSWER_SEND);
+    }
+    world_free(w);
+}
+
+/* --- damage --------------------------------------------------------------- */
+
+static const struct damage_row {
+    const char *name, *policy;
+    char table; /* '-': the range of the client */
+    const char *key, *want;
+} damage_rows[] = {
+    {"pool of fill", FILL, TABLE_POOL, "p", "NXDOMAIN\n" SOA(60)},
+    {"pool of replace: asks after all", REPLACE, TABLE_POOL, "p", "NXDOMAIN\n" SOA(60)},
+    {"rule", FILL, TABLE_RULE, "r", "NXDOMAIN\n" SOA(60)},
+    {"rule, never the next one", PASS, TABLE_RULE, "r", "NXDOMAIN\n" SOA(60)},
+    {"networks of the client", FILL, '-', "", "NXDOMAIN\n" SOA(60)},
+};
+
+static void check_damage(void **state)
+{
+    const struct damage_row *r = *state;
+    struct world *w = world_new(NULL, r->policy);
+    static const uint8_t client[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
+    struct kv_key key;
+
+    if (r->table == '-')
+        key_range(&key, client);
+    else
+        key_named(&key, (enum policy_table)r->table, r->key);
+    world_damage(w, &key);
+    assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
+    for (int i = 0; i < 3; i++) {
+        enum answer a = i == 0 ? world_give(w, NX) : ask(w, "SRV");
+
+        expect(w, a, r->want, NULL);
+        assert_int_equal(w->q->event.reason, AUDIT_DAMAGED);
+        assert_int_equal(w->q->event.outcome, AUDIT_MISSING);
+        assert_int_equal(w->q->event.n_answer, 0);
+        assert_int_equal(w->stats.kms_damaged, i + 1);
+    }
+    assert_int_equal(w->stats.kms_decision_hits, 0);
+    world_free(w);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(check_kept),          cmocka_unit_test(check_kept_ages),
+        cmocka_unit_test(check_stamp),         cmocka_unit_test(check_until),
+        cmocka_unit_test(check_not_kept),      cmocka_unit_test(check_rotation),
+        cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
+        cmocka_unit_test(check_many_real),
+    };
+    struct CMUnitTest
+        tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) + ARRAY_LEN(others)];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[n++] =
+            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(late_rows); i++)
+        tests[n++] = (struct CMUnitTest){late_rows[i].name, check_late, NULL, NULL,
+                                         (void *)(uintptr_t)&late_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(damage_rows); i++)
+        tests[n++] = (struct CMUnitTest){damage_rows[i].name, check_damage, NULL, NULL,
+                                         (void *)(uintptr_t)&damage_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        tests[n++] = others[i];
+    return cmocka_run_group_tests_name("kms", tests, NULL, NULL);
+}
