@@ -27,9 +27,15 @@ WINDOW = "256"
 
 
 def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that is free for UDP and TCP."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u, socket.socket() as t:
+            u.bind(("127.0.0.1", 0))
+            try:
+                t.bind(u.getsockname())
+                return u.getsockname()[1]
+            except OSError:
+                continue
 
 
 def start(cpu, *argv, **kw):
