@@ -12,7 +12,8 @@
  * LMDB does not notice a truncated file; reading behind its end is a SIGBUS.
  * So before the file is mapped it must reach the last page that its meta page
  * names. LMDB may leave pages at the end unwritten when they are free again, so
- * a commit lengthens the file to what its meta says.
+ * the file is made long enough for all that a transaction may have taken before
+ * it is committed: a kill right behind the commit finds it so.
  */
 #include "audit/store.h"
 
@@ -28,12 +29,18 @@
 #include <xxhash.h>
 
 enum { FORMAT = 1, VALUE_VERSION = 1, VALUE_HEAD = 9 };
+enum { SPARE_PAGES = 256, SURPLUS = 32 << 20 };
 static const size_t map_bytes = (size_t)32 << 30;
 
 struct audit_txn {
     struct audit_store *store;
     MDB_txn *mdb;
     MDB_cursor *cursor; /* opened at the first walk */
+    uint64_t writes;    /* puts and deletions */
+    uint64_t begun;     /* pages of the tree when it began */
+    uint64_t tree;      /* and now */
+    uint64_t growth;    /* pages by which the writes made it grow */
+    unsigned depth;     /* of the tree, the greatest */
 };
 
 struct audit_store {
@@ -118,7 +125,7 @@ static enum check file_check(int fd, uint64_t *size, uint64_t *need)
     return *size < *need ? CHECK_SHORT : CHECK_GOOD;
 }
 
-/* The file may be shorter for a moment, between a commit and its lengthening. */
+/* An older version lengthened the file after its commit: give it a moment. */
 static int path_check(const char *path, struct diags *d)
 {
     uint64_t size = 0, need = 0;
@@ -151,6 +158,83 @@ static int path_check(const char *path, struct diags *d)
         break;
     }
     return -EBADMSG;
+}
+
+/* --- the length of the file
+
+   What a transaction takes at the end of the file: copies of the pages of the
+   tree that it writes, each once and only on the way to what it changes; the
+   pages by which the tree grows; and the list of free pages, which has less than
+   16 octets for each page of the file and is written anew, some of it twice. */
+
+static uint64_t tree_pages(struct audit_txn *t)
+{
+    MDB_stat s;
+
+    if (mdb_stat(t->mdb, t->store->dbi, &s) != 0)
+        return 0;
+    if (s.ms_depth > t->depth)
+        t->depth = s.ms_depth;
+    return s.ms_branch_pages + s.ms_leaf_pages;
+}
+
+/* After each write of a value of that many octets; 0: a deletion. */
+static void note_growth(struct audit_txn *t, size_t len)
+{
+    uint64_t now = tree_pages(t);
+
+    t->writes++;
+    t->growth += now > t->tree ? now - t->tree : 0;
+    t->tree = now;
+    if (len >= 1024) /* it may have pages of its own */
+        t->growth += len / 4096 + 2;
+}
+
+/* Makes the file reach `more` pages behind the last of the last state. Longer
+ * by more than surplus: cuts it. */
+static int fit_file(struct audit_store *s, uint64_t more, uint64_t surplus)
+{
+    uint64_t limit = map_bytes, need;
+    MDB_envinfo info;
+    struct stat st;
+    MDB_stat ms;
+    int fd, rc;
+
+    if ((rc = mdb_env_info(s->env, &info)) != 0 || (rc = mdb_env_stat(s->env, &ms)) != 0 ||
+        (rc = mdb_env_get_fd(s->env, &fd)) != 0)
+        return rc;
+    need = (info.me_last_pgno + 1 + more) * ms.ms_psize;
+    if (need > limit)
+        need = limit; /* LMDB takes no page behind it */
+    if (fstat(fd, &st) != 0)
+        return errno;
+    if ((uint64_t)st.st_size >= need && (uint64_t)st.st_size - need <= surplus)
+        return 0;
+    return ftruncate(fd, (off_t)need) == 0 ? 0 : errno;
+}
+
+static int make_room(struct audit_txn *t)
+{
+    uint64_t copies = t->writes * (4 * (uint64_t)t->depth + 8), more;
+    MDB_envinfo info;
+    int rc = mdb_env_info(t->store->env, &info);
+
+    if (rc != 0)
+        return rc;
+    more = (copies < t->begun ? copies : t->begun) + t->growth;
+    return fit_file(t->store, more + (info.me_last_pgno + more) / 32 + SPARE_PAGES, UINT64_MAX);
+}
+
+/* Under the writer's lock, or another one's new pages could be cut off. That it
+ * cannot be done now is no loss. */
+static void give_back(struct audit_store *s, uint64_t surplus)
+{
+    MDB_txn *txn;
+
+    if (mdb_txn_begin(s->env, NULL, 0, &txn) != 0)
+        return;
+    (void)!fit_file(s, 0, surplus);
+    mdb_txn_abort(txn);
 }
 
 /* --- open and close ----------------------------------------------------------- */
@@ -281,6 +365,8 @@ void audit_store_close(struct audit_store *s)
         return;
     if (s->txn.mdb != NULL)
         audit_txn_abort(&s->txn);
+    if (s->write && s->env != NULL)
+        give_back(s, 0);
     mdb_env_close(s->env); /* NULL is fine */
     free(s->dir);
     free(s);
@@ -311,8 +397,8 @@ int audit_txn_begin(struct audit_txn **out, struct audit_store *s)
         s->txn.mdb = NULL;
         return store_error(rc);
     }
-    s->txn.store = s;
-    s->txn.cursor = NULL;
+    s->txn = (struct audit_txn){.store = s, .mdb = s->txn.mdb};
+    s->txn.begun = s->txn.tree = tree_pages(&s->txn);
     *out = &s->txn;
     return 0;
 }
@@ -324,34 +410,19 @@ static void close_cursor(struct audit_txn *t)
     t->cursor = NULL;
 }
 
-/* The file reaches the last page that its meta names (see above). That it cannot
- * be lengthened now is no loss: the next commit tries again. */
-static void lengthen(struct audit_store *s)
-{
-    MDB_envinfo info;
-    struct stat st;
-    MDB_stat ms;
-    off_t need;
-    int fd;
-
-    if (mdb_env_info(s->env, &info) != 0 || mdb_env_stat(s->env, &ms) != 0 ||
-        mdb_env_get_fd(s->env, &fd) != 0 || fstat(fd, &st) != 0)
-        return;
-    need = (off_t)((info.me_last_pgno + 1) * ms.ms_psize);
-    if (st.st_size < need)
-        (void)!ftruncate(fd, need);
-}
-
 int audit_txn_commit(struct audit_txn *t)
 {
     struct audit_store *s = t->store;
-    int rc;
+    int rc = s->write ? make_room(t) : 0;
 
     close_cursor(t);
-    rc = mdb_txn_commit(t->mdb);
+    if (rc == 0)
+        rc = mdb_txn_commit(t->mdb);
+    else
+        mdb_txn_abort(t->mdb);
     t->mdb = NULL;
-    if (rc == 0 && s->write)
-        lengthen(s);
+    if (s->write)
+        give_back(s, SURPLUS);
     return store_error(rc);
 }
 
@@ -410,6 +481,7 @@ static int put(struct audit_txn *t, struct bytes key, struct bytes head, struct 
 
     if (rc != 0)
         return store_error(rc);
+    note_growth(t, v.mv_size);
     p = v.mv_data;
     p[0] = VALUE_VERSION;
     if (head.len > 0)
@@ -434,8 +506,10 @@ int audit_txn_append(struct audit_txn *t, struct bytes key, struct bytes head, s
 int audit_txn_del(struct audit_txn *t, struct bytes key)
 {
     MDB_val k = to_val(key);
+    int rc = mdb_del(t->mdb, t->store->dbi, &k, NULL);
 
-    return store_error(mdb_del(t->mdb, t->store->dbi, &k, NULL));
+    note_growth(t, 0);
+    return store_error(rc);
 }
 
 static int walk(struct audit_txn *t, struct bytes from, MDB_cursor_op op, struct entry *out)
@@ -473,7 +547,10 @@ int audit_txn_before(struct audit_txn *t, struct bytes key, struct entry *out)
 
 int audit_txn_del_here(struct audit_txn *t)
 {
-    return store_error(mdb_cursor_del(t->cursor, 0));
+    int rc = mdb_cursor_del(t->cursor, 0);
+
+    note_growth(t, 0);
+    return store_error(rc);
 }
 
 uint64_t audit_txn_bytes(struct audit_txn *t)

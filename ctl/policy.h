@@ -19,7 +19,10 @@
 #include "policy/text.h"
 
 /* --- ctl/policy_open.c: the store. Exit codes; the message is said. */
+/* POLICY_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
 int policy_open(struct ctl *, enum policy_access, struct policy_store **out);
+/* A new one in a temporary folder that is gone already; closing it frees all. */
+int policy_open_temporary(struct ctl *, struct policy_store **out);
 /* The whole policy, sorted. */
 int policy_read(struct ctl *, struct policy_store *, struct policy *out, uint64_t *serial);
 int policy_open_read(struct ctl *, struct policy *out, uint64_t *serial); /* both, store closed again */
@@ -73,6 +76,7 @@ bool policy_has_route(const struct settings *, const struct suffix *);
 char *policy_unrouted(const struct settings *, const struct suffix *, size_t n, size_t *count); /* words; NULL none */
 
 /* --- ctl/policy_diff.c: rows for what differs; bodies of two sorted policies. */
+/* A rule's row that moves suffixes also has "suffixes": "+1 -2". */
 struct policy_diff { json_t *rows; uint64_t suffixes_gone, suffixes_was, objects_gone; };
 /* What is to become of `was`: `is`, or was with the objects of is; JOIN: the suffixes of is join their rules. */
 enum policy_how { POLICY_REPLACE, POLICY_MERGE, POLICY_JOIN };

@@ -11,15 +11,18 @@
 
 #include "wire/present.h"
 
-static void add_row(struct policy_diff *d, const char *object, const char *name, const char *change,
-                    char *text)
+/* The row stays d's. */
+static json_t *add_row(struct policy_diff *d, const char *object, const char *name,
+                       const char *change, char *text)
 {
     char *clean = ctl_clean(text);
+    json_t *row = json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name, "change",
+                            change, "text", clean);
 
-    json_array_append_new(d->rows, json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name,
-                                             "change", change, "text", clean));
+    json_array_append_new(d->rows, row);
     free(clean);
     free(text);
+    return row;
 }
 
 static void gone(struct policy_diff *d, const char *object, const char *name)
@@ -147,7 +150,8 @@ static void compare_rule(const struct policy_rule *old, const struct policy_rule
                          enum policy_how how, struct policy_diff *d)
 {
     struct counts n;
-    char *words;
+    char *words, *moved;
+    json_t *row;
 
     if (old == NULL) {
         char *list = policy_suffix_list(r->suffixes, r->n_suffixes);
@@ -169,9 +173,14 @@ static void compare_rule(const struct policy_rule *old, const struct policy_rule
     if (n.more == 0 && n.less == 0 && policy_rule_same(old, r))
         return;
     words = policy_rule_words(r);
-    add_row(d, "rule", r->name, "changed",
-            n.more + n.less > 0 ? ctl_text("+%zu -%zu suffixes    %s", n.more, n.less, words)
-                                : ctl_text("%s", words));
+    if (n.more + n.less > 0) {
+        moved = ctl_text("+%zu -%zu", n.more, n.less);
+        row = add_row(d, "rule", r->name, "changed", ctl_text("%s suffixes    %s", moved, words));
+        json_object_set_new(row, "suffixes", json_string(moved));
+        free(moved);
+    } else {
+        add_row(d, "rule", r->name, "changed", ctl_text("%s", words));
+    }
     free(words);
 }
 

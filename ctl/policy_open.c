@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/number.h"
@@ -41,6 +43,41 @@ int policy_failed(struct ctl *c, const char *what, int err)
     }
 }
 
+/* LMDB holds its files open and comes back to no name. */
+int policy_open_temporary(struct ctl *c, struct policy_store **out)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    const char *tmp = getenv("TMPDIR");
+    char *dir = ctl_text("%s/waymark-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp");
+    int code = 0, rc;
+
+    if (mkdtemp(dir) == NULL) {
+        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", dir, strerror(errno));
+        free(dir);
+        return code;
+    }
+    rc = policy_store_open(out, dir, POLICY_WRITE, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char *path = ctl_text("%s/%s", dir, files[i]);
+
+        unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+    free(dir);
+    return rc == 0 ? 0 : policy_failed(c, "make a temporary store", rc);
+}
+
+static bool is_missing(const char *path)
+{
+    struct policy_store *store;
+    int rc = policy_store_open(&store, path, POLICY_READ, NULL);
+
+    if (rc == 0)
+        policy_store_close(store);
+    return rc == -ENOENT;
+}
+
 int policy_open(struct ctl *c, enum policy_access access, struct policy_store **out)
 {
     char *path = ctl_text("%s/policy", c->settings->server.state_dir);
@@ -48,7 +85,12 @@ int policy_open(struct ctl *c, enum policy_access access, struct policy_store **
     struct diags d;
 
     diags_init(&d);
-    if (code == 0) {
+    if (code == 0 && access == POLICY_WRITE && ctl_option(c, "--dry-run") != NULL &&
+        is_missing(path)) {
+        code = policy_open_temporary(c, out);
+    } else if (code == 0) {
+        if (access == POLICY_WRITE) /* the first policy comes before the first start; else it is there */
+            (void)mkdir(c->settings->server.state_dir, 0750);
         rc = policy_store_open(out, path, access, &d);
         if (rc == -ENOENT && access == POLICY_READ)
             code = ctl_fail(EXIT_FAILED,

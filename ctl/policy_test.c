@@ -2,37 +2,21 @@
  *
  * policy_test.c -- `policy test`: the section `tests:` of a file, decided by
  * the daemon's own code on the present store, or, with --policy, on a store
- * made of that file in a temporary directory.
+ * made of that file in a temporary folder.
  *
  * kms.mode does not count here: a test says what the rules do, also while the
  * switch is off.
  */
 #include "ctl/policy.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "policy/decide.h"
 #include "wire/present.h"
 
 /* --- a store for one run -------------------------------------------------- */
-
-static void remove_dir(const char *path)
-{
-    DIR *dir = opendir(path);
-    const struct dirent *e;
-
-    while (dir != NULL && (e = readdir(dir)) != NULL)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            unlinkat(dirfd(dir), e->d_name, 0);
-    if (dir != NULL)
-        closedir(dir);
-    rmdir(path);
-}
 
 static int fill_store(struct ctl *c, struct policy_store *store, const struct policy *p)
 {
@@ -55,30 +39,14 @@ static int fill_store(struct ctl *c, struct policy_store *store, const struct po
     return rc == 0 ? 0 : policy_failed(c, "write a temporary store", rc);
 }
 
-/* Opens a store that holds p, in a new directory (owned by the caller). */
-static int open_temporary(struct ctl *c, const struct policy *p, char **dir,
-                          struct policy_store **store)
+/* Opens a store that holds p. */
+static int open_filled(struct ctl *c, const struct policy *p, struct policy_store **store)
 {
-    const char *tmp = getenv("TMPDIR");
-    char *path = ctl_text("%s/waymark-test-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp");
-    int code, rc;
+    int code = policy_open_temporary(c, store);
 
-    if (mkdtemp(path) == NULL) {
-        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno));
-        free(path);
-        return code;
-    }
-    rc = policy_store_open(store, path, POLICY_WRITE, NULL);
-    code = rc == 0 ? fill_store(c, *store, p) : policy_failed(c, "make a temporary store", rc);
-    if (code != 0) {
-        if (rc == 0)
-            policy_store_close(*store);
-        remove_dir(path);
-        free(path);
-        return code;
-    }
-    *dir = path;
-    return 0;
+    if (code == 0 && (code = fill_store(c, *store, p)) != 0)
+        policy_store_close(*store);
+    return code;
 }
 
 /* --- one test ------------------------------------------------------------- */
@@ -205,17 +173,14 @@ static int run_on_file(struct ctl *c, const char *path, const struct policy_test
 {
     struct policy_store *store;
     struct policy p;
-    char *dir = NULL;
     int code = policy_file_policy(path, true, &p, NULL);
 
     if (code != 0)
         return code;
-    code = open_temporary(c, &p, &dir, &store);
+    code = open_filled(c, &p, &store);
     if (code == 0) {
         code = run_tests(c, store, tests);
         policy_store_close(store);
-        remove_dir(dir);
-        free(dir);
     }
     policy_fini(&p);
     return code;

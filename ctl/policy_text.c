@@ -105,15 +105,19 @@ int policy_put(struct policy_write *w, void *context)
     }
     for (size_t i = 0; i < n && i < PRINTED_ROWS; i++) {
         const json_t *row = json_array_get(diff->rows, i);
-        char *note = ctl_text("%s %s %s", json_string_value(json_object_get(row, "object")),
-                              json_string_value(json_object_get(row, "name")),
-                              json_string_value(json_object_get(row, "change")));
+        const char *moved = json_string_value(json_object_get(row, "suffixes"));
+        char *note =
+            ctl_text("%s %s %s%s%s%s", json_string_value(json_object_get(row, "object")),
+                     json_string_value(json_object_get(row, "name")),
+                     json_string_value(json_object_get(row, "change")), moved != NULL ? ": " : "",
+                     moved != NULL ? moved : "", moved != NULL ? " suffixes" : "");
 
         policy_txn_note(w->txn, note);
         free(note);
     }
-    w->removes = put->how == POLICY_REPLACE && diff->suffixes_gone * 2 > diff->suffixes_was;
-    snprintf(w->question, sizeof w->question, "This removes %llu of %llu suffixes. Go on?",
+    w->removes = diff->suffixes_gone * 2 > diff->suffixes_was;
+    snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
+             put->how == POLICY_MERGE ? "replaces rules and removes" : "removes",
              (unsigned long long)diff->suffixes_gone, (unsigned long long)diff->suffixes_was);
     return 0;
 }

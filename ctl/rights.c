@@ -99,10 +99,8 @@ int ctl_become_user(struct ctl *c)
         started.uid = getuid();
         started.set = true;
     }
-    if (geteuid() != 0 || user == NULL || *user == '\0') {
-        (void)make_dir(c->settings->server.state_dir); /* what fails is said when a store is opened */
+    if (geteuid() != 0 || user == NULL || *user == '\0')
         return 0;
-    }
     errno = 0;
     pw = getpwnam(user);
     if (pw == NULL)

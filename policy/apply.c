@@ -38,13 +38,13 @@ static const char *near_name(const char *word, const void *at, size_t n, size_t 
 }
 
 static void unknown(const struct policy_rule *r, const char *what, const char *name,
-                    const char *near, const char *file, struct diags *d)
+                    const char *near, const char *file, struct policy_place at, struct diags *d)
 {
     if (near != NULL)
-        diags_add(d, file, 0, 0, "rule %s: there is no %s %s; did you mean %s?", r->name, what,
-                  name, near);
+        diags_add(d, file, at.line, at.column, "rule %s: there is no %s %s; did you mean %s?",
+                  r->name, what, name, near);
     else
-        diags_add(d, file, 0, 0, "rule %s: there is no %s %s", r->name, what, name);
+        diags_add(d, file, at.line, at.column, "rule %s: there is no %s %s", r->name, what, name);
 }
 
 static bool txn_has_network(struct policy_txn *t, const char *name, int *rc)
@@ -85,7 +85,8 @@ static int check_references(const struct policy *p, struct policy_txn *t, const 
             if (rc != -ENOENT)
                 return rc;
             unknown(r, "network", name,
-                    near_name(name, p->networks, p->n_networks, sizeof *p->networks), file, d);
+                    near_name(name, p->networks, p->n_networks, sizeof *p->networks), file,
+                    r->network_places != NULL ? r->network_places[k] : r->place, d);
             result = -EINVAL;
         }
         if (r->pool[0] == '\0' || policy_find_pool(p, r->pool) != NULL ||
@@ -94,26 +95,37 @@ static int check_references(const struct policy *p, struct policy_txn *t, const 
         if (rc != -ENOENT)
             return rc;
         unknown(r, "pool", r->pool, near_name(r->pool, p->pools, p->n_pools, sizeof *p->pools),
-                file, d);
+                file, r->pool_place, d);
         result = -EINVAL;
     }
     return result;
 }
 
+/* Moves the problems of one object to d, with its place. How many there were. */
+static size_t adopt(struct diags *own, const char *file, struct policy_place at, struct diags *d)
+{
+    size_t all = own->all;
+
+    for (size_t i = 0; i < own->n; i++)
+        diags_add(d, file, at.line, at.column, "%s", own->at[i].text);
+    diags_fini(own);
+    return all;
+}
+
 int policy_verify(const struct policy *p, const char *file, struct diags *d)
 {
+    size_t problems = 0;
     struct diags own;
     int rc;
 
     diags_init(&own);
     for (size_t i = 0; i < p->n_pools; i++)
-        policy_pool_check(&p->pools[i], &own);
+        if (policy_pool_check(&p->pools[i], &own) != 0)
+            problems += adopt(&own, file, p->pools[i].place, d);
     for (size_t i = 0; i < p->n_rules; i++)
-        policy_rule_check(&p->rules[i], &own);
-    for (size_t i = 0; i < own.n; i++)
-        diags_add(d, file, 0, 0, "%s", own.at[i].text);
-    rc = own.all > 0 ? -EINVAL : 0;
-    diags_fini(&own);
+        if (policy_rule_check(&p->rules[i], &own) != 0)
+            problems += adopt(&own, file, p->rules[i].place, d);
+    rc = problems > 0 ? -EINVAL : 0;
     if (check_references(p, NULL, file, d) != 0)
         rc = -EINVAL;
     return rc;
@@ -156,7 +168,7 @@ int policy_apply(struct policy_txn *t, const struct policy *p, bool replace, boo
                  struct diags *d)
 {
     bool was_there;
-    int rc = check_references(p, replace ? NULL : t, NULL, d);
+    int rc = check_references(p, replace ? NULL : t, p->file, d);
 
     if (rc == 0 && replace)
         rc = policy_txn_clear(t);

@@ -341,6 +341,18 @@ int policy_is_approved(struct policy_reader *r, const struct name *target, uint1
     return rc == -ENOENT ? 0 : rc;
 }
 
+int policy_is_host_address(struct policy_reader *r, const struct addr *addr, bool *yes)
+{
+    struct kv_bytes v;
+    struct kv_key k;
+    int rc;
+
+    key_address(&k, addr->ip);
+    rc = kv_get(policy_reader_kv(r), &k, &v);
+    *yes = rc == 0;
+    return rc == -ENOENT ? 0 : rc;
+}
+
 int policy_needs_real(struct policy_reader *r, const struct policy_ask *ask, bool *needs)
 {
     struct election e;

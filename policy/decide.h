@@ -79,5 +79,7 @@ int policy_explain(struct policy_reader *, const struct policy_ask *, const stru
 
 /* Is (target, port) approved: in any pool, or listed? */
 int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port, bool *yes);
+/* Is this one of the addresses that pools give for their hosts? One look-up. 0, -EBADMSG. */
+int policy_is_host_address(struct policy_reader *, const struct addr *, bool *yes);
 
 #endif

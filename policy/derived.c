@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * derived.c -- the tables that are made from others.
+ * derived.c -- what is made from other records.
  *
  * Built anew by the transaction that changes a network, a pool or the list,
  * and only the records that differ are written. Counting up and down instead
@@ -10,9 +10,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "policy/log.h"
 #include "policy/ranges.h"
-#include "policy/records.h"
 #include "policy/scan.h"
 
 struct networks {
@@ -85,11 +86,13 @@ int derive_ranges(struct kv *kv)
     return rc;
 }
 
-/* --- approved targets ----------------------------------------------------- */
+/* --- approved targets and addresses of hosts ------------------------------ */
 
 struct targets {
     struct policy_approved *at;
     size_t n, max;
+    struct addr *addresses;
+    size_t n_addresses, max_addresses;
 };
 
 static int target_add(struct targets *t, const struct name *name, uint16_t port)
@@ -108,13 +111,30 @@ static int target_add(struct targets *t, const struct name *name, uint16_t port)
     return 0;
 }
 
+static int addresses_add(struct targets *t, const struct policy_host *h)
+{
+    if (t->n_addresses + h->n_addresses > t->max_addresses) {
+        size_t max = t->max_addresses * 2 + 64;
+        struct addr *more = realloc(t->addresses, max * sizeof *more);
+
+        if (more == NULL)
+            return -ENOMEM;
+        t->addresses = more;
+        t->max_addresses = max;
+    }
+    for (unsigned i = 0; i < h->n_addresses; i++)
+        t->addresses[t->n_addresses++] = h->addresses[i];
+    return 0;
+}
+
 static int add_pool(struct targets *t, const struct kv_entry *e)
 {
     struct policy_pool p = {.n = 0};
     int rc = pool_read(&p, &e->value);
 
     for (size_t i = 0; i < p.n && rc == 0; i++)
-        rc = target_add(t, &p.hosts[i].target, p.hosts[i].port);
+        if ((rc = target_add(t, &p.hosts[i].target, p.hosts[i].port)) == 0)
+            rc = addresses_add(t, &p.hosts[i]);
     policy_pool_fini(&p);
     return rc;
 }
@@ -161,22 +181,78 @@ static void make_target(void *context, size_t i, struct kv_key *k, struct writer
     key_target(k, TABLE_APPROVED, &t->at[i].target, t->at[i].port);
 }
 
-int derive_approved(struct kv *kv)
+static int address_compare(const void *a, const void *b)
+{
+    const struct addr *x = a, *y = b;
+
+    return memcmp(x->ip, y->ip, sizeof x->ip);
+}
+
+static void make_address(void *context, size_t i, struct kv_key *k, struct writer *w)
+{
+    const struct targets *t = context;
+
+    (void)w;
+    key_address(k, t->addresses[i].ip);
+}
+
+/* Sorts, drops doubles; the new count. */
+static size_t sort_unique(void *at, size_t n, size_t size, int compare(const void *, const void *))
+{
+    char *base = at;
+    size_t kept = 0;
+
+    if (n > 0)
+        qsort(at, n, size, compare);
+    for (size_t i = 0; i < n; i++) {
+        if (kept > 0 && compare(base + (kept - 1) * size, base + i * size) == 0)
+            continue;
+        if (kept != i)
+            memcpy(base + kept * size, base + i * size, size);
+        kept++;
+    }
+    return kept;
+}
+
+int derive_targets(struct kv *kv)
 {
     struct targets t = {0};
-    size_t kept = 0;
     int rc = add_table(kv, TABLE_POOL, &t, add_pool);
 
     if (rc == 0)
         rc = add_table(kv, TABLE_LISTED, &t, add_listed);
-    if (rc == 0 && t.n > 0) {
-        qsort(t.at, t.n, sizeof *t.at, target_compare);
-        for (size_t i = 0; i < t.n; i++)
-            if (kept == 0 || target_compare(&t.at[kept - 1], &t.at[i]) != 0)
-                t.at[kept++] = t.at[i];
-    }
+    t.n = sort_unique(t.at, t.n, sizeof *t.at, target_compare);
+    t.n_addresses = sort_unique(t.addresses, t.n_addresses, sizeof *t.addresses, address_compare);
     if (rc == 0)
-        rc = scan_replace(kv, TABLE_APPROVED, kept, make_target, &t);
+        rc = scan_replace(kv, TABLE_APPROVED, t.n, make_target, &t);
+    if (rc == 0)
+        rc = scan_replace(kv, TABLE_ADDRESS, t.n_addresses, make_address, &t);
+    free(t.addresses);
     free(t.at);
     return rc;
+}
+
+/* --- the state ------------------------------------------------------------ */
+
+int derive_state(struct kv *kv, struct policy_state *out)
+{
+    struct kv_key first = {.len = 1, .at = {0}};
+    struct policy_state s = {0};
+    uint64_t n[256] = {0};
+    struct kv_entry e;
+    int rc = log_last(kv, &s.serial, &s.time_ms);
+
+    if (rc == 0)
+        rc = kv_sum(kv, &s.digest);
+    if (rc != 0)
+        return rc;
+    for (rc = kv_seek(kv, &first, &e); rc == 0 || rc == -EBADMSG; rc = kv_next(kv, &e))
+        n[e.key.at[0]]++; /* a damaged record is one all the same */
+    s.networks = n[TABLE_NETWORK];
+    s.pools = n[TABLE_POOL];
+    s.rules = n[TABLE_RULE];
+    s.suffixes = n[TABLE_SUFFIX] + n[TABLE_BELOW];
+    s.approved = n[TABLE_LISTED];
+    *out = s;
+    return rc == -ENOENT ? 0 : rc;
 }

@@ -68,6 +68,14 @@ void key_range(struct kv_key *k, const uint8_t last[16])
     key_end(k, &w);
 }
 
+void key_address(struct kv_key *k, const uint8_t ip[16])
+{
+    struct writer w = key_begin(k, TABLE_ADDRESS);
+
+    writer_bytes(&w, ip, 16);
+    key_end(k, &w);
+}
+
 void key_target(struct kv_key *k, enum policy_table table, const struct name *target, uint16_t port)
 {
     struct writer w = key_begin(k, table);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/str.h"
+#include "policy/log.h"
 #include "policy/records.h"
 #include "policy/store.h"
 
@@ -132,6 +133,8 @@ static int same_state(struct load *l, struct kv *kv)
     if (l->begun)
         return kv_state(kv) == l->state ? 0 : -EAGAIN;
     rc = state_read(kv, &s);
+    if (rc == -EBADMSG) /* the policy itself may be whole */
+        rc = log_last(kv, &s.serial, &s.time_ms);
     l->begun = true;
     l->state = kv_state(kv);
     l->serial = s.serial;

@@ -87,6 +87,30 @@ static bool entry_read(const struct kv_entry *from, struct policy_log_entry *e, 
     return !c.bad && !k.bad;
 }
 
+int log_last(struct kv *kv, uint64_t *serial, uint64_t *time_ms)
+{
+    struct kv_key behind = {.len = 1, .at = {TABLE_LOG + 1}}, table;
+    struct kv_entry e;
+    struct cursor c;
+    int rc = kv_seek(kv, &behind, &e);
+
+    *serial = *time_ms = 0;
+    key_named(&table, TABLE_LOG, "");
+    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
+        rc = kv_prev(kv, &e);
+    if (rc == -ENOENT || (e.key.at != NULL && !kv_begins(&e.key, &table)))
+        return 0;
+    if (rc != 0 && rc != -EBADMSG)
+        return rc;
+    c = cursor_make(e.key.at + 1, e.key.len - 1);
+    *serial = cursor_u64(&c);
+    if (c.bad)
+        return -EBADMSG;
+    c = cursor_make(e.value.at, e.value.len);
+    *time_ms = cursor_u64(&c);
+    return 0;
+}
+
 int log_prune(struct kv *kv, uint64_t before_ms)
 {
     struct kv_key table, k;

@@ -18,6 +18,8 @@ struct log_rules { /* whose rules moved */
 
 int log_append(struct kv *, const struct policy_log_entry *,
                const struct log_rules *); /* 0, -errno */
+/* Serial and time of the last entry; time 0 when it is damaged, both when there is none. 0, -errno. */
+int log_last(struct kv *, uint64_t *serial, uint64_t *time_ms);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
 int log_prune(struct kv *, uint64_t before_ms);
 

@@ -87,8 +87,10 @@ void policy_rule_fini(struct policy_rule *r)
 {
     free(r->networks);
     free(r->suffixes);
+    free(r->network_places);
     r->networks = NULL;
     r->suffixes = NULL;
+    r->network_places = NULL;
     r->n_networks = r->n_suffixes = 0;
 }
 
@@ -104,6 +106,7 @@ void policy_fini(struct policy *p)
     free(p->pools);
     free(p->rules);
     free(p->approved);
+    free(p->file);
     policy_init(p);
 }
 

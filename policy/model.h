@@ -48,6 +48,7 @@ extern const char *const word_names[WORDS + 1]; /* name i is bit i; ended by NUL
 unsigned word_parse(const char *);              /* 0 when it is none of them */
 int policy_lookup(const char *const *list, const char *word); /* index in a list ended by NULL, or -1 */
 
+struct policy_place { unsigned line, column; }; /* in a file, from 1; 0 = none */
 struct policy_host {
     struct name target;   /* folded */
     uint16_t port, priority, weight;
@@ -56,7 +57,7 @@ struct policy_host {
     struct addr addresses[POLICY_HOST_ADDRESSES];
 };
 struct policy_network { char name[POLICY_NAME]; struct prefix *prefixes; size_t n; };
-struct policy_pool { char name[POLICY_NAME]; bool allow_public; struct policy_host *hosts; size_t n; };
+struct policy_pool { char name[POLICY_NAME]; bool allow_public; struct policy_host *hosts; size_t n; struct policy_place place; };
 struct policy_approved { struct name target; uint16_t port; };
 struct policy_rule {
     char name[POLICY_NAME];
@@ -70,14 +71,15 @@ struct policy_rule {
     char comment[POLICY_COMMENT];
     char (*networks)[POLICY_NAME]; size_t n_networks; /* empty: every client; "any" is stored as written */
     struct suffix *suffixes; size_t n_suffixes;       /* NULL when only the rule's head is meant */
+    struct policy_place place, pool_place, *network_places; /* of its name, pool, networks (or NULL) */
 };
 struct policy {
     struct policy_network *networks; size_t n_networks; /* all sorted by name */
     struct policy_pool *pools; size_t n_pools;
     struct policy_approved *approved; size_t n_approved; /* listed without being served */
     struct policy_rule *rules; size_t n_rules;
+    char *file; /* that it was read from, for problems; or NULL */
 };
-
 /* Every pointer in a struct policy is from malloc and owned by it. */
 void policy_init(struct policy *);
 void policy_fini(struct policy *);
@@ -92,8 +94,7 @@ enum { SUFFIX_TEXT = 1040 };
 const char *suffix_print(const struct suffix *, char out[SUFFIX_TEXT]);
 int suffix_compare(const struct suffix *, const struct suffix *); /* a total order: labels from the root, then kind */
 bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: needs networks */
-/* The order of suffix_compare() for folded names. */
-int policy_target_compare(const struct name *, const struct name *);
+int policy_target_compare(const struct name *, const struct name *); /* in the same order */
 
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
 /* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no]; 0 or -EINVAL with *why. */
@@ -110,8 +111,7 @@ int policy_rule_check(const struct policy_rule *, struct diags *d);
 int policy_pool_check(const struct policy_pool *, struct diags *d);
 /* A rule as it is before anything is said about it: fill, missing, live, ttl 300. */
 void policy_rule_init(struct policy_rule *, const char *name);
-/* The `when` an action has when none is given. */
-unsigned policy_action_when(enum policy_action);
+unsigned policy_action_when(enum policy_action); /* the `when` it has when none is given */
 bool policy_action_has_pool(enum policy_action); /* fill, replace */
 
 int policy_approved_parse(struct policy_approved *, const char *text, const char **why); /* FQDN[:PORT] */

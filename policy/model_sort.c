@@ -94,8 +94,34 @@ void policy_pool_sort(struct policy_pool *p)
             p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_address);
 }
 
+/* Rows that are two columns are sorted by hand: there are 64 at most. Doubles
+ * stay until sort_unique() drops them, and so does the place of the first. */
+static void sort_with_places(struct policy_rule *r)
+{
+    char name[POLICY_NAME];
+    size_t kept = 0;
+
+    for (size_t i = 1; i < r->n_networks; i++) {
+        struct policy_place place = r->network_places[i];
+        size_t k = i;
+
+        memcpy(name, r->networks[i], sizeof name);
+        for (; k > 0 && strcmp(r->networks[k - 1], name) > 0; k--) {
+            memcpy(r->networks[k], r->networks[k - 1], sizeof name);
+            r->network_places[k] = r->network_places[k - 1];
+        }
+        memcpy(r->networks[k], name, sizeof name);
+        r->network_places[k] = place;
+    }
+    for (size_t i = 0; i < r->n_networks; i++)
+        if (i == 0 || strcmp(r->networks[i - 1], r->networks[i]) != 0)
+            r->network_places[kept++] = r->network_places[i];
+}
+
 void policy_rule_sort(struct policy_rule *r)
 {
+    if (r->network_places != NULL)
+        sort_with_places(r);
     r->n_networks = sort_unique(r->networks, r->n_networks, sizeof *r->networks, by_name);
     r->n_suffixes = sort_unique(r->suffixes, r->n_suffixes, sizeof *r->suffixes, by_suffix);
 }

@@ -27,6 +27,7 @@ enum policy_table {
     TABLE_RULE_SUFFIX = 'r', /* rule, 0, sort key, 0, kind */
     TABLE_RANGE = 'g',       /* last address of the range */
     TABLE_APPROVED = 't',    /* as LISTED: listed, or in a pool */
+    TABLE_ADDRESS = 'a',     /* address of a host in a pool */
 };
 bool table_is_live(uint8_t table); /* counts in the digest */
 
@@ -34,6 +35,7 @@ bool table_is_live(uint8_t table); /* counts in the digest */
 void key_named(struct kv_key *, enum policy_table, const char *name); /* name "": the table */
 void key_number(struct kv_key *, enum policy_table, uint64_t);
 void key_range(struct kv_key *, const uint8_t last[16]);
+void key_address(struct kv_key *, const uint8_t ip[16]);
 void key_target(struct kv_key *, enum policy_table, const struct name *, uint16_t port);
 void key_suffix(struct kv_key *, const struct suffix *, const char *rule);
 void key_rule_suffix(struct kv_key *, const char *rule,

@@ -14,11 +14,7 @@
 #include "policy/store.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <lmdb.h>
 #include <xxhash.h>
@@ -27,7 +23,7 @@
 #include "policy/records.h"
 #include "policy/store_file.h"
 
-enum { READERS = 254, VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE = 1 << 20 };
+enum { READERS = 254, VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE_PAGES = 256 };
 static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 
 struct policy_store {
@@ -41,8 +37,9 @@ struct kv {
     MDB_txn *txn;
     MDB_cursor *cursor;
     bool write, at_end, repaired;
-    int failed;     /* first error of a write */
-    uint64_t delta; /* of the digest */
+    int failed;            /* first error of a write */
+    uint64_t delta;        /* of the digest */
+    uint64_t tree, growth; /* pages: of the tree now; that the writes may have taken at the end */
 };
 
 struct policy_reader {
@@ -123,27 +120,79 @@ uint64_t kv_hash(const struct kv_bytes *key, const struct kv_bytes *payload)
     return hash(&k, payload->at - 1, payload->len + 1);
 }
 
-/* --- transactions --------------------------------------------------------- */
+/* --- the length of the file
 
-/* A page that was taken at the end of the file and given back by the same
- * transaction is never written, so the file may end before the last page that
- * the meta page counts. store_file.c takes that for a file cut short, so the
- * file is kept longer (holes cost nothing). Under the writers' lock, or another
- * writer's new pages could be cut off. */
-static void extend(struct policy_store *store, uint64_t spare)
+   A page that is taken at the end of the file and given back by the same
+   transaction is never written, so LMDB may leave the file shorter than the
+   last page that its meta page counts. store_file.c takes that for a file cut
+   short. So before a commit the file is made long enough for whatever the
+   transaction took (holes cost nothing), and after it the rest is given back.
+   Both under the writers' lock, or another writer's new pages could be cut off.
+
+   What it took: each page of the tree is copied once at most, later work finds
+   it dirty; every other page makes the tree grow. What deletions set free is
+   used again first, and counts again here when it is. */
+
+static uint64_t tree_pages(struct kv *kv)
+{
+    MDB_stat s;
+
+    return mdb_stat(kv->txn, kv->store->dbi, &s) == 0 ? s.ms_branch_pages + s.ms_leaf_pages : 0;
+}
+
+/* After each write of a value of that many octets; 0: a deletion. */
+static void note_growth(struct kv *kv, size_t len)
+{
+    uint64_t now = tree_pages(kv);
+
+    kv->growth += now > kv->tree ? now - kv->tree : 0;
+    kv->tree = now;
+    if (len > kv->store->page_size / 4) /* it may have pages of its own */
+        kv->growth += len / kv->store->page_size + 2;
+}
+
+/* Makes the file hold `more` pages than the last state has; exact: not one page
+ * longer either. */
+static int fit_file(struct policy_store *store, uint64_t more, bool exact)
 {
     mdb_filehandle_t fd;
     MDB_envinfo info;
-    struct stat st;
-    uint64_t need;
+    uint64_t pages;
+    int rc;
 
-    if (mdb_env_get_fd(store->env, &fd) != 0 || mdb_env_info(store->env, &info) != 0 ||
-        fstat(fd, &st) != 0)
-        return;
-    need = (info.me_last_pgno + 1) * store->page_size;
-    if ((uint64_t)st.st_size < need + spare && ftruncate(fd, (off_t)(need + spare)) != 0)
-        return; /* then the next write says what is wrong with the disk */
+    if ((rc = mdb_env_get_fd(store->env, &fd)) != 0 || (rc = mdb_env_info(store->env, &info)) != 0)
+        return translate(rc);
+    pages = info.me_last_pgno + 1 + more;
+    if (pages > map_size / store->page_size)
+        pages = map_size / store->page_size; /* LMDB takes none behind that */
+    return store_file_fit(fd, pages * store->page_size, exact);
 }
+
+/* The list of free pages has less than 16 octets for each page of the file; it
+ * is written anew by the commit, some of it twice. */
+static int make_room(struct kv *kv)
+{
+    MDB_envinfo info;
+    int rc = mdb_env_info(kv->store->env, &info);
+    uint64_t more = kv->growth;
+
+    if (rc != 0)
+        return translate(rc);
+    return fit_file(kv->store, more + (info.me_last_pgno + more) / 32 + SPARE_PAGES, false);
+}
+
+/* That it cannot be done now is no loss: the next change does it. */
+static void give_back(struct policy_store *store)
+{
+    MDB_txn *txn;
+
+    if (mdb_txn_begin(store->env, NULL, 0, &txn) != 0)
+        return;
+    (void)!fit_file(store, 0, true);
+    mdb_txn_abort(txn);
+}
+
+/* --- transactions --------------------------------------------------------- */
 
 static int open_txn(struct kv *kv, struct policy_store *store, bool write)
 {
@@ -153,9 +202,8 @@ static int open_txn(struct kv *kv, struct policy_store *store, bool write)
     rc = mdb_txn_begin(store->env, NULL, write ? 0 : MDB_RDONLY, &kv->txn);
     if (rc == MDB_READERS_FULL && policy_store_sweep(store) > 0)
         rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &kv->txn);
-    if (rc == 0 && write)
-        extend(store, SPARE);
     if (rc == 0) {
+        kv->tree = kv->growth = write ? tree_pages(kv) : 0;
         rc = mdb_cursor_open(kv->txn, store->dbi, &kv->cursor);
         if (rc != 0)
             mdb_txn_abort(kv->txn);
@@ -197,8 +245,9 @@ int kv_commit(struct kv *kv)
 {
     struct policy_store *store = kv->store;
     int rc = kv->failed;
-    MDB_txn *txn;
 
+    if (rc == 0)
+        rc = make_room(kv);
     if (rc != 0) {
         kv_end(kv);
         return rc;
@@ -206,11 +255,7 @@ int kv_commit(struct kv *kv)
     mdb_cursor_close(kv->cursor);
     rc = translate(mdb_txn_commit(kv->txn));
     free(kv);
-    /* More growth than there was to spare: once more, for this commit's pages. */
-    if (rc == 0 && mdb_txn_begin(store->env, NULL, 0, &txn) == 0) {
-        extend(store, 0);
-        mdb_txn_abort(txn);
-    }
+    give_back(store);
     return rc;
 }
 
@@ -334,6 +379,7 @@ int kv_put(struct kv *kv, const struct kv_key *key, const void *payload, size_t 
     }
     if (rc != 0)
         return spoil(kv, translate(rc));
+    note_growth(kv, len + HEAD);
     fill_value(&k, &v, payload, len);
     if (live)
         kv->delta += stored_hash(&v);
@@ -352,6 +398,7 @@ int kv_del(struct kv *kv, const struct kv_key *key)
         if (table_is_live(key->at[0]))
             kv->delta -= stored_hash(&v);
         rc = mdb_del(kv->txn, kv->store->dbi, &k, NULL);
+        note_growth(kv, 0);
     }
     return rc == 0 ? 0 : spoil(kv, translate(rc));
 }
@@ -474,20 +521,6 @@ int policy_store_counts(struct policy_store *store, struct policy_counts *out)
 
 /* --- open and close ------------------------------------------------------- */
 
-/* Both files may have been made under any umask; readers must be able to write
- * the lock file. Who does not own them cannot, and need not. */
-static void set_modes(const char *dir)
-{
-    char path[PATH_MAX];
-
-    if (snprintf(path, sizeof path, "%s/data.mdb", dir) < (int)sizeof path &&
-        chmod(path, 0640) != 0)
-        return;
-    if (snprintf(path, sizeof path, "%s/lock.mdb", dir) < (int)sizeof path &&
-        chmod(path, 0660) != 0)
-        return;
-}
-
 static int open_env(struct policy_store *s, const char *dir, enum policy_access access)
 {
     unsigned flags = MDB_NOTLS | (access == POLICY_READ ? MDB_RDONLY : 0);
@@ -499,7 +532,7 @@ static int open_env(struct policy_store *s, const char *dir, enum policy_access 
         (rc = mdb_env_set_maxreaders(s->env, READERS)) != 0 ||
         (rc = mdb_env_open(s->env, dir, flags, 0660)) != 0)
         return rc;
-    set_modes(dir);
+    store_file_modes(dir);
     policy_store_sweep(s);
     if ((rc = mdb_env_stat(s->env, &stat)) != 0 ||
         (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
@@ -510,37 +543,6 @@ static int open_env(struct policy_store *s, const char *dir, enum policy_access 
         return rc;
     }
     return mdb_txn_commit(txn);
-}
-
-/* The sentence for what no other place has said. */
-static void say_why(struct diags *d, const char *dir, int rc)
-{
-    if (rc == -ENOENT)
-        diags_add(d, NULL, 0, 0,
-                  "%s holds no policy yet; waymarkctl policy import or policy fill makes one", dir);
-    else if (rc == -EACCES || rc == -EPERM)
-        diags_add(d, NULL, 0, 0,
-                  "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
-    else if (rc == -EAGAIN)
-        diags_add(d, NULL, 0, 0,
-                  "%s is in use by a process in another container with the same process number; "
-                  "run the tool in the container of waymarkd",
-                  dir);
-    else
-        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s", dir, strerror(-rc));
-}
-
-static int prepare(const char *dir, enum policy_access access, struct diags *d)
-{
-    char path[PATH_MAX];
-    int rc;
-
-    if (access == POLICY_WRITE && mkdir(dir, 0750) != 0 && errno != EEXIST)
-        return -errno;
-    if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
-        return -ENAMETOOLONG;
-    rc = store_file_check(path, d);
-    return rc == -ENOENT && access == POLICY_WRITE ? 0 : rc;
 }
 
 int policy_store_open(struct policy_store **out, const char *dir, enum policy_access access,
@@ -557,7 +559,7 @@ int policy_store_open(struct policy_store **out, const char *dir, enum policy_ac
     before = d->all;
     if (s == NULL)
         return -ENOMEM;
-    rc = prepare(dir, access, d);
+    rc = store_file_prepare(dir, access == POLICY_WRITE, d);
     if (rc == 0)
         rc = translate(open_env(s, dir, access));
     if (rc == 0)
@@ -567,7 +569,7 @@ int policy_store_open(struct policy_store **out, const char *dir, enum policy_ac
         goto done;
     }
     if (d->all == before)
-        say_why(d, dir, rc);
+        store_file_say_why(d, dir, rc);
     policy_store_close(s);
 done:
     diags_fini(&none);

@@ -44,7 +44,8 @@ int policy_store_counts(struct policy_store *, struct policy_counts *);
 int policy_store_verify(struct policy_store *, uint64_t *damaged);
 
 /* --- the tool's reading: at most 1,000 records a transaction; -EAGAIN when the
- * policy moved meanwhile and the read must start again (callers loop). */
+ * policy moved meanwhile and the read must start again (callers loop). A
+ * damaged state hinders nobody: the serial is that of the log's last entry. */
 int policy_load(struct policy_store *, struct policy *out, uint64_t *serial); /* the whole policy */
 
 struct policy_log_entry {
@@ -56,7 +57,8 @@ int policy_log_each(struct policy_store *, uint64_t since_ms, const char *rule, 
 
 /* --- one change */
 struct policy_change { const char *author, *claimed, *reason; uint64_t now_ms; uint64_t if_serial; /* 0 = any */ uint64_t history_ms; };
-/* 0; -ESTALE the serial is not if_serial (then *serial is the present one); -errno. Waits for another writer. */
+/* A damaged state is made again from the other records; the log says so.
+ * 0; -ESTALE the serial is not if_serial (then *serial is the present one); -errno. Waits for another writer. */
 int policy_txn_begin(struct policy_txn **, struct policy_store *, const struct policy_change *, uint64_t *serial);
 void policy_txn_abort(struct policy_txn *); /* NULL is fine */
 /* Writes serial, log entry, digest, ranges, and commits with a sync. *serial is

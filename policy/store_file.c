@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store_file.c -- is data.mdb whole?
+ * store_file.c -- the files of a store, without LMDB: is data.mdb whole, how
+ * long is it, who may read it, and what to say when it cannot be opened.
  *
  * LMDB maps the file and trusts it: a page that its meta page names and that
  * the file does not reach is SIGBUS at the first access. So the two meta pages
@@ -17,7 +18,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,7 +110,9 @@ static int check(int fd, const char *path, struct diags *d)
     return -EBADMSG;
 }
 
-int store_file_check(const char *path, struct diags *d)
+/* 0; -ENOENT no file, or one that was never written to; -EBADMSG with a
+ * sentence in d; -errno likewise. */
+static int file_check(const char *path, struct diags *d)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
 
@@ -118,4 +122,59 @@ int store_file_check(const char *path, struct diags *d)
     if (rc != 0 && rc != -ENOENT && rc != -EBADMSG)
         diags_add(d, NULL, 0, 0, "%s: %s", path, strerror(-rc));
     return rc;
+}
+
+int store_file_prepare(const char *dir, bool make, struct diags *d)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    if (make && mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return -errno;
+    if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    rc = file_check(path, d);
+    return rc == -ENOENT && make ? 0 : rc;
+}
+
+/* Both files may have been made under any umask; readers must be able to write
+ * the lock file. Who does not own them cannot, and need not. */
+void store_file_modes(const char *dir)
+{
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof path, "%s/data.mdb", dir) < (int)sizeof path &&
+        chmod(path, 0640) != 0)
+        return;
+    if (snprintf(path, sizeof path, "%s/lock.mdb", dir) < (int)sizeof path &&
+        chmod(path, 0660) != 0)
+        return;
+}
+
+int store_file_fit(int fd, uint64_t octets, bool exact)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if ((uint64_t)st.st_size == octets || ((uint64_t)st.st_size > octets && !exact))
+        return 0;
+    return ftruncate(fd, (off_t)octets) == 0 ? 0 : -errno;
+}
+
+void store_file_say_why(struct diags *d, const char *dir, int rc)
+{
+    if (rc == -ENOENT)
+        diags_add(d, NULL, 0, 0,
+                  "%s holds no policy yet; waymarkctl policy import or policy fill makes one", dir);
+    else if (rc == -EACCES || rc == -EPERM)
+        diags_add(d, NULL, 0, 0,
+                  "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
+    else if (rc == -EAGAIN)
+        diags_add(d, NULL, 0, 0,
+                  "%s is in use by a process in another container with the same process number; "
+                  "run the tool in the container of waymarkd",
+                  dir);
+    else
+        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s", dir, strerror(-rc));
 }

@@ -117,6 +117,7 @@ static void read_pool(struct text_in *in, const struct yaml_node *node, struct p
     struct diags own;
 
     str_copy(p->name, sizeof p->name, node->key);
+    p->place = text_key_place(node);
     in->bad = false;
     if (node->kind == YAML_MAP) {
         text_map(in, node, "a pool", pool_keys);
@@ -233,6 +234,8 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
     if (rc != 0)
         return rc;
     policy_init(&p);
+    if (file != NULL && (p.file = strdup(file)) == NULL)
+        in.nomem = true;
     read_document(&in, yaml_root(y), &p, &own);
     yaml_free(y);
     rc = in.nomem ? -ENOMEM : in.bad ? -EINVAL : 0;

@@ -39,13 +39,20 @@ void text_bad(struct text_in *in, const struct yaml_node *node, const char *fmt,
     va_end(args);
 }
 
+struct policy_place text_key_place(const struct yaml_node *node)
+{
+    if (node->key != NULL)
+        return (struct policy_place){node->key_line, node->key_column};
+    return (struct policy_place){node->line, node->column};
+}
+
 void text_bad_key(struct text_in *in, const struct yaml_node *node, const char *fmt, ...)
 {
-    bool key = node->key != NULL;
+    struct policy_place at = text_key_place(node);
     va_list args;
 
     va_start(args, fmt);
-    bad_at(in, key ? node->key_line : node->line, key ? node->key_column : node->column, fmt, args);
+    bad_at(in, at.line, at.column, fmt, args);
     va_end(args);
 }
 

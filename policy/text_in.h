@@ -32,6 +32,8 @@ int text_word(struct text_in *, const struct yaml_node *, const char *what, cons
 bool text_bool(struct text_in *, const struct yaml_node *, const char *what, bool fallback);
 /* 0 after a problem. */
 uint64_t text_u16(struct text_in *, const struct yaml_node *, const char *what);
+/* Where a node's key is, or else its value. */
+struct policy_place text_key_place(const struct yaml_node *);
 /* Copies problems of a whole object to the place of its key. */
 void text_adopt(struct text_in *, const struct yaml_node *, struct diags *own);
 /* calloc that sets nomem; NULL also for n 0. */

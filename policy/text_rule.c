@@ -37,11 +37,14 @@ static void field_networks(struct text_in *in, const struct yaml_node *node, str
         return;
     }
     r->networks = text_alloc(in, n, sizeof *r->networks);
+    r->network_places = text_alloc(in, n, sizeof *r->network_places);
     for (size_t i = 0; i < n && !in->nomem; i++, item = item->next) {
         if (strcmp(item->text, "any") != 0 && policy_name_check(item->text, &why) != 0)
             text_bad(in, item, "network \"%s\": %s", item->text, why);
-        else
+        else {
+            r->network_places[r->n_networks] = (struct policy_place){item->line, item->column};
             str_copy(r->networks[r->n_networks++], POLICY_NAME, item->text);
+        }
     }
 }
 
@@ -83,6 +86,7 @@ static void field_pool(struct text_in *in, const struct yaml_node *node, struct 
 
     if (text == NULL)
         return;
+    r->pool_place = (struct policy_place){node->line, node->column};
     if (policy_name_check(text, &why) != 0)
         text_bad(in, node, "pool \"%s\": %s", text, why);
     else
@@ -165,6 +169,7 @@ static void read_rule(struct text_in *in, const struct yaml_node *node, struct p
     struct diags own;
 
     policy_rule_init(r, node->key);
+    r->place = text_key_place(node);
     in->bad = false;
     if (text_map(in, node, "a rule", rule_keys)) {
         for (size_t i = 0; i < ARRAY_LEN(rule_fields) && !in->nomem; i++) {

@@ -29,6 +29,14 @@ static void copy_cut(char *out, size_t size, const char *text)
         str_add(&s, text);
 }
 
+static int take_state(struct policy_txn *t)
+{
+    int rc = state_read(t->kv, &t->state);
+
+    t->rebuilt = rc == -EBADMSG;
+    return t->rebuilt ? derive_state(t->kv, &t->state) : rc;
+}
+
 int policy_txn_begin(struct policy_txn **out, struct policy_store *store,
                      const struct policy_change *change, uint64_t *serial)
 {
@@ -39,7 +47,7 @@ int policy_txn_begin(struct policy_txn **out, struct policy_store *store,
         return -ENOMEM;
     rc = kv_begin(store, true, &t->kv);
     if (rc == 0)
-        rc = state_read(t->kv, &t->state);
+        rc = take_state(t);
     if (rc == 0 && serial != NULL)
         *serial = t->state.serial;
     if (rc == 0 && change->if_serial != 0 && change->if_serial != t->state.serial)
@@ -52,6 +60,8 @@ int policy_txn_begin(struct policy_txn **out, struct policy_store *store,
     copy_cut(t->entry.claimed, sizeof t->entry.claimed, change->claimed);
     copy_cut(t->entry.reason, sizeof t->entry.reason, change->reason);
     str_init(&t->summary, t->entry.summary, sizeof t->entry.summary);
+    if (t->rebuilt)
+        policy_txn_note(t, "the record of the state was damaged and is made again");
     t->entry.time_ms = change->now_ms;
     t->history_ms = change->history_ms;
     *out = t;
@@ -98,8 +108,8 @@ int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
     if (rc == 0 && t->networks_moved)
         rc = derive_ranges(t->kv);
     if (rc == 0 && t->targets_moved)
-        rc = derive_approved(t->kv);
-    differs = kv_digest_delta(t->kv) != 0 || kv_repaired(t->kv);
+        rc = derive_targets(t->kv);
+    differs = kv_digest_delta(t->kv) != 0 || kv_repaired(t->kv) || t->rebuilt;
     if (rc == 0 && differs)
         rc = write_end(t);
     if (rc != 0 || !differs) {
@@ -360,7 +370,7 @@ int policy_txn_clear(struct policy_txn *t)
 {
     static const enum policy_table tables[] = {
         TABLE_NETWORK, TABLE_POOL,        TABLE_RULE,  TABLE_SUFFIX,   TABLE_BELOW,
-        TABLE_LISTED,  TABLE_RULE_SUFFIX, TABLE_RANGE, TABLE_APPROVED,
+        TABLE_LISTED,  TABLE_RULE_SUFFIX, TABLE_RANGE, TABLE_APPROVED, TABLE_ADDRESS,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {

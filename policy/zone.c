@@ -24,6 +24,7 @@ enum { BASE_NAME = 48 }; /* leaves room for "fill-" and a number */
 struct record {
     struct suffix suffix;
     struct policy_host host;
+    unsigned line;
 };
 struct group {
     const struct record *at;
@@ -156,6 +157,7 @@ static int read_line(struct zone *z, struct zone_state *state, const char *text,
         return 0;
     }
     why = read_srv(&owner, rdata, rdlen, &r);
+    r.line = line;
     if (why == NULL)
         return add_record(z, &r);
     diags_add(z->d, z->file, line, 0, "%s: %s", name_print(&owner, name), why);
@@ -261,8 +263,10 @@ static int add_pool(struct zone *z, const struct group *g, size_t n, struct poli
     struct policy_rule *r = &out->rules[out->n_rules];
     struct diags own;
 
+    p->place.line = g->at->line;
     policy_pool_name(&g->at->host.target, p->name);
     policy_rule_init(r, "");
+    r->place.line = r->pool_place.line = g->at->line;
     p->hosts = calloc(g->n, sizeof *p->hosts);
     r->suffixes = calloc(n, sizeof *r->suffixes);
     out->n_pools++;
@@ -276,7 +280,7 @@ static int add_pool(struct zone *z, const struct group *g, size_t n, struct poli
     diags_init(&own);
     policy_pool_check(p, &own);
     for (size_t i = 0; i < own.n; i++)
-        diags_add(z->d, z->file, 0, 0, "%s", own.at[i].text);
+        diags_add(z->d, z->file, p->place.line, 0, "%s", own.at[i].text);
     z->bad = z->bad || own.all > 0;
     diags_fini(&own);
     return 0;
@@ -362,6 +366,8 @@ int policy_zone_read(struct policy *out, const char *file, const char *text, siz
     int rc = read_lines(&z, text, len);
 
     policy_init(&p);
+    if (rc == 0 && file != NULL && (p.file = strdup(file)) == NULL)
+        rc = -ENOMEM;
     if (rc == 0)
         rc = make_groups(&z);
     if (rc == 0)

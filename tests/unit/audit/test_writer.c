@@ -210,6 +210,40 @@ static void one_event(void **state)
     assert_accounted(b, 1);
 }
 
+static int in_order(void *context, const struct audit_event *e, const char *host)
+{
+    uint64_t *last_ms = context;
+
+    (void)host;
+    assert_true(e->wall_ms >= *last_ms);
+    *last_ms = e->wall_ms;
+    return 0;
+}
+
+/* A client's second question may come to another worker than its first. */
+static void events_of_all_rings_are_in_the_order_of_time(void **state)
+{
+    struct bench *b = *state;
+    struct audit_ring *first = b->ring, *second = audit_ring_new(1 << 16);
+    struct audit_reader *r;
+    uint64_t last_ms = 0, damaged;
+
+    audit_writer_attach(b->w, second);
+    for (uint16_t i = 0; i < 10; i++) {
+        b->ring = i % 3 == 0 ? second : first;
+        ask(b, "10.0.0.1:5000", "_vlmcs._tcp.corp.example", i);
+        pass(b, 1);
+    }
+    b->ring = first;
+    audit_writer_step(b->w, b->now, true);
+    r = reader(b);
+    assert_int_equal(audit_each_event(r, &(struct audit_range){0}, in_order, &last_ms, &damaged), 0);
+    assert_int_equal(last_ms, t0 + 9);
+    audit_reader_close(r);
+    close_writer(b);
+    audit_ring_free(second);
+}
+
 static void commits_at_the_interval(void **state)
 {
     struct bench *b = *state;
@@ -770,6 +804,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(one_event),
+        TEST(events_of_all_rings_are_in_the_order_of_time),
         TEST(commits_at_the_interval),
         TEST(repeats_are_marked),
         TEST(above_the_rate_of_a_client),

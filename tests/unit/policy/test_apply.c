@@ -154,6 +154,8 @@ static void policies_are_applied(void **state)
             fail_msg("%s: %d %s", row->name, rc, d.n > 0 ? d.at[0].text : "");
         if (rc != 0 && (d.n == 0 || strstr(d.at[0].text, row->words) == NULL))
             fail_msg("%s: wrong words: %s", row->name, d.n > 0 ? d.at[0].text : "none");
+        if (rc != 0 && (d.at[0].file == NULL || d.at[0].line != 2 || d.at[0].column < 30))
+            fail_msg("%s: wrong place: %u:%u", row->name, d.at[0].line, d.at[0].column);
         out = exported(&after);
         if (strcmp(out, row->then != NULL ? row->then : STORED) != 0)
             fail_msg("%s: there is now\n%s", row->name, out);

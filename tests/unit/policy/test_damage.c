@@ -110,20 +110,76 @@ static void check_damage(void **state)
     assert_true(flip(&f, d->table, d->nth, d->table == 'S' || d->table == 'W' ? 3 : 9));
     assert_string_equal(outcome(&f, d->suffix, d->client), d->want);
     assert_int_equal(policy_store_verify(f.store, &damaged), d->table == 'M' ? -EBADMSG : 0);
-    if (d->table != 'M') {
+    if (d->table != 'M')
         assert_int_equal(damaged, 1);
-        /* Writing the same again repairs it, and is a change. */
-        if (d->table == 'g') { /* made again with any change of a network */
-            assert_true(fixture_policy(&f, "net other 192.0.2.0/24"));
-        } else {
-            assert_true(fixture_policy(&f, BASE));
-        }
-        assert_sound(&f);
-        assert_string_equal(outcome(&f, d->suffix, d->client), strcmp(d->suffix, "x.example") == 0
-                                                                   ? "denied rule z"
-                                                                   : "filled rule r");
+    /* Writing the same again repairs it, and is a change. */
+    if (d->table == 'g') { /* made again with any change of a network */
+        assert_true(fixture_policy(&f, "net other 192.0.2.0/24"));
+    } else {
+        assert_true(fixture_policy(&f, BASE));
     }
+    assert_sound(&f);
+    assert_string_equal(outcome(&f, d->suffix, d->client),
+                        strcmp(d->suffix, "x.example") == 0 ? "denied rule z" : "filled rule r");
     fixture_remove(&f);
+}
+
+static int last_summary(void *context, const struct policy_log_entry *e)
+{
+    snprintf(context, 600, "%llu %s", (unsigned long long)e->serial, e->summary);
+    return 0;
+}
+
+/* Counts, serial and digest are in one record. Everything else says them too. */
+static void damaged_state_is_made_again(void **state)
+{
+    const struct policy_change change = {.author = "test", .now_ms = 9, .if_serial = 2};
+    struct fixture *f = *state;
+    struct policy_counts before, after;
+    struct policy_txn *t;
+    struct policy p;
+    uint64_t serial = 0;
+    char said[600];
+    bool changed;
+
+    fixture_policy(f, BASE "; ok kms.adatum.net");
+    fixture_policy(f, "rule r fill corp.example,*.hr.example pool=a");
+    before = counts_of(f);
+    assert_true(flip(f, 'M', 1, 9));
+    assert_int_equal(policy_store_counts(f->store, &after), -EBADMSG);
+
+    assert_int_equal(policy_load(f->store, &p, &serial), 0); /* it can be exported */
+    assert_int_equal(serial, 2);
+    assert_int_equal(p.n_rules, 2);
+    policy_fini(&p);
+
+    t = fixture_begin(f, 9); /* a look alone repairs nothing */
+    policy_txn_abort(t);
+    assert_int_equal(policy_store_counts(f->store, &after), -EBADMSG);
+
+    assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0); /* if_serial counts */
+    policy_txn_note(t, "nothing else");
+    assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
+    assert_true(changed);
+    assert_int_equal(serial, 3);
+    after = counts_of(f);
+    assert_int_equal(after.serial, 3);
+    assert_int_equal(after.digest, before.digest);
+    assert_int_equal(after.networks, before.networks);
+    assert_int_equal(after.pools, before.pools);
+    assert_int_equal(after.rules, before.rules);
+    assert_int_equal(after.suffixes, before.suffixes);
+    assert_int_equal(after.approved, before.approved);
+    assert_sound(f);
+    assert_int_equal(policy_log_each(f->store, 0, NULL, last_summary, said), 0);
+    assert_string_equal(said,
+                        "3 the record of the state was damaged and is made again; nothing else");
+
+    assert_true(flip(f, 'M', 1, 9)); /* together with a change, and with the log's last entry */
+    assert_true(flip(f, 'L', 2, 12));
+    assert_true(fixture_policy(f, "rule r deny corp.example"));
+    assert_int_equal(counts_of(f).serial, 4);
+    assert_int_equal(counts_of(f).suffixes, before.suffixes - 1);
 }
 
 /* Every bit position of every value: the right answer, or damaged. */
@@ -413,6 +469,7 @@ int main(void)
 {
     static const struct CMUnitTest single[] = {
         FIXTURE_TEST(never_another_answer),
+        FIXTURE_TEST(damaged_state_is_made_again),
         FIXTURE_TEST(a_key_that_fell_forward),
         FIXTURE_TEST(a_key_that_fell_back),
         FIXTURE_TEST(missing_and_made),

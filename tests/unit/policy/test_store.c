@@ -486,10 +486,78 @@ static void the_log(void **state)
     assert_int_equal(logged(f, 0, NULL), 1); /* older than the history: gone */
 }
 
+static bool is_host(struct fixture *f, const char *ip)
+{
+    struct addr a;
+    bool yes = true;
+
+    assert_int_equal(addr_parse(&a, ip, 53), 0); /* a client's port does not count */
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(policy_is_host_address(f->reader, &a, &yes), 0);
+    policy_reader_end(f->reader);
+    return yes;
+}
+
+static void addresses_of_hosts_are_known(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_txn *t;
+
+    assert_false(is_host(f, "10.0.0.9"));
+    fixture_policy(f, "pool a k.c.d,address=10.0.0.9,address=fd00::1 l.c.d; "
+                      "pool b k.c.d,address=10.0.0.9 m.c.d,address=10.0.0.10");
+    assert_true(is_host(f, "10.0.0.9"));
+    assert_true(is_host(f, "::ffff:10.0.0.9"));
+    assert_true(is_host(f, "fd00::1"));
+    assert_true(is_host(f, "10.0.0.10"));
+    assert_false(is_host(f, "10.0.0.8"));
+    assert_false(is_host(f, "fd00::"));
+    assert_sound(f);
+    fixture_policy(f, "pool b m.c.d,address=10.0.0.11"); /* a still has .9 */
+    assert_true(is_host(f, "10.0.0.9"));
+    assert_false(is_host(f, "10.0.0.10"));
+    assert_true(is_host(f, "10.0.0.11"));
+    t = fixture_begin(f, 3);
+    assert_int_equal(policy_txn_pool_del(t, "a", NULL), 0);
+    assert_true(fixture_commit(t));
+    assert_false(is_host(f, "10.0.0.9"));
+    assert_false(is_host(f, "fd00::1"));
+    t = fixture_begin(f, 4);
+    assert_int_equal(policy_txn_clear(t), 0);
+    assert_true(fixture_commit(t));
+    assert_false(is_host(f, "10.0.0.11"));
+    assert_sound(f);
+}
+
+/* A client is looked up for each question: only what it has is written. */
+static void a_client_costs_what_it_has(void **state)
+{
+    struct fixture *f = *state;
+    static struct policy_client c, marked;
+    struct addr a;
+
+    fixture_policy(f, "net lab 10.20.0.0/16; net all 10.0.0.0/8");
+    memset(&c, 0xa5, sizeof c);
+    marked = c;
+    assert_int_equal(addr_parse(&a, "10.20.1.1", 0), 0);
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
+    policy_reader_end(f->reader);
+    assert_int_equal(c.n_networks, 2);
+    assert_string_equal(c.networks[0], "lab");
+    assert_string_equal(c.networks[1], "all");
+    assert_memory_equal(c.networks[0] + 4, marked.networks[0] + 4, POLICY_NAME - 4);
+    assert_memory_equal(c.networks[2], marked.networks[2], sizeof c.networks - 2 * POLICY_NAME);
+    assert_memory_equal(&c.prefixes[2], &marked.prefixes[2],
+                        sizeof c.prefixes - 2 * sizeof *c.prefixes);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         FIXTURE_TEST(a_change_is_seen_by_the_next_read),
+        FIXTURE_TEST(addresses_of_hosts_are_known),
+        FIXTURE_TEST(a_client_costs_what_it_has),
         FIXTURE_TEST(what_is_already_so_makes_no_serial),
         FIXTURE_TEST(an_aborted_change_never_was),
         FIXTURE_TEST(if_serial_moved),

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -227,7 +228,47 @@ static void verify_finds_what_is_missing(void **state)
     assert_int_equal(d.n, 2);
     assert_non_null(strstr(d.at[0].text, "rule a: there is no pool q"));
     assert_non_null(strstr(d.at[1].text, "did you mean kiosks"));
+    assert_string_equal(d.at[0].file, "f");
+    assert_int_equal(d.at[0].line, 4);
+    assert_int_equal(d.at[0].column, 36);
+    assert_int_equal(d.at[1].line, 4);
+    assert_int_equal(d.at[1].column, 81);
     diags_fini(&d);
+    policy_fini(&p);
+}
+
+/* Also of what is checked later, and after everything was sorted. */
+static void problems_keep_their_place(void **state)
+{
+    static const char text[] = HEAD "pools:\n  q: [k.c.d]\n  p:\n    - l.c.d\n"
+                                    "rules:\n  z:\n    suffixes: [x.y]\n    pool: p\n"
+                                    "    networks:\n      - no2\n      - any\n      - no1\n"
+                                    "  a: {suffixes: [x.y], pool: q}\n";
+    static const struct {
+        unsigned line, column;
+        const char *words;
+    } want[] = {
+        {4, 3, "pool p: has no host"},      {14, 3, "rule a: ttl is 1 s"},
+        {13, 9, "there is no network no1"}, {11, 9, "there is no network no2"},
+        {9, 11, "there is no pool x"},
+    };
+    struct policy p;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), &d), 0);
+    p.pools[0].n = 0; /* "p"; the reader itself would have refused these two */
+    p.rules[0].ttl = 1;
+    memcpy(p.rules[1].pool, "x", 2);
+    assert_int_equal(policy_verify(&p, "f", &d), -EINVAL);
+    assert_int_equal(d.n, ARRAY_LEN(want));
+    for (size_t i = 0; i < ARRAY_LEN(want); i++)
+        if (d.at[i].line != want[i].line || d.at[i].column != want[i].column ||
+            strcmp(d.at[i].file, "f") != 0 || strstr(d.at[i].text, want[i].words) == NULL)
+            fail_msg("%u:%u: %s", d.at[i].line, d.at[i].column, d.at[i].text);
+    diags_fini(&d);
+    p.pools[0].n = 1;
     policy_fini(&p);
 }
 
@@ -281,6 +322,8 @@ static const struct zone_row {
     {"no record", "\n_vlmcs._tcp.a. IN SRV 0 0\n", 2, ""},
     {"port 0", "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.\n", 1, "port 0"},
     {"target without a dot", "_vlmcs._tcp.a. IN SRV 0 0 1688 kms.\n", 1, "no dot"},
+    {"host twice", "\n_vlmcs._tcp.a. SRV 0 0 1688 k.c.d.\n_vlmcs._tcp.a. SRV 5 0 1688 k.c.d.\n", 2,
+     "twice"},
     {"wildcard", "_vlmcs._tcp.*.a. IN SRV 0 0 1688 k.c.d.\n", 1, "wildcard"},
 };
 
@@ -331,6 +374,7 @@ int main(void)
         cmocka_unit_test(refused),
         cmocka_unit_test(tests_are_read),
         cmocka_unit_test(verify_finds_what_is_missing),
+        cmocka_unit_test(problems_keep_their_place),
         cmocka_unit_test(zone_is_grouped),
         cmocka_unit_test(zone_refused),
         cmocka_unit_test(zone_leaves_out_what_it_cannot_say),

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_kill.c -- a writer of the policy store that is killed: the store opens,
+ * holds every change that was acknowledged, and each of them whole.
+ *
+ * The worst moment is the one right behind LMDB's commit, before anything else
+ * is done to the file: mdb_txn_commit() is replaced here by one that dies then.
+ */
+#include "fixture.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <lmdb.h>
+
+enum { MANY = 20000, KILLS = 50 };
+
+static bool dies; /* behind the next commit */
+
+int mdb_txn_commit(MDB_txn *txn)
+{
+    int (*commit)(MDB_txn *);
+    void *real = dlsym(RTLD_NEXT, "mdb_txn_commit");
+    int rc;
+
+    memcpy(&commit, &real, sizeof commit);
+    rc = commit(txn);
+    if (dies)
+        kill(getpid(), SIGKILL);
+    return rc;
+}
+
+/* --- changes that take pages and give them back ------------------------------- */
+
+static struct suffix numbered(unsigned i)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "n%05u.corp.example", i * 7919 % MANY); /* in no order */
+    return fixture_suffix(text);
+}
+
+static unsigned many = MANY;
+
+static void many_come(struct policy_txn *t)
+{
+    for (unsigned i = 0; i < many; i++) {
+        struct suffix s = numbered(i);
+
+        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+    }
+}
+
+static void many_go(struct policy_txn *t)
+{
+    for (unsigned i = 0; i < many; i++) {
+        struct suffix s = numbered(i);
+
+        assert_int_equal(policy_txn_suffix_drop(t, "r", &s), 0);
+    }
+}
+
+static void come(struct policy_txn *t)
+{
+    many_come(t);
+    assert_int_equal(fixture_apply(t, "rule r fill corp.example,x.example pool=a"), 0);
+}
+
+static void come_and_go(struct policy_txn *t)
+{
+    many_come(t);
+    many_go(t);
+    assert_int_equal(fixture_apply(t, "rule r deny corp.example"), 0);
+}
+
+static void come_and_all_goes(struct policy_txn *t)
+{
+    for (int i = 0; i < 3; i++) {
+        many_come(t);
+        assert_int_equal(policy_txn_clear(t), 0);
+        assert_int_equal(fixture_apply(t, BASE), 0);
+    }
+    assert_int_equal(fixture_apply(t, "rule r deny corp.example"), 0);
+}
+
+/* Values of many pages: LMDB does not use those again in the same transaction. */
+static void great_values(struct policy_txn *t)
+{
+    static struct prefix prefixes[4000];
+    struct policy_network n = {.name = "great", .prefixes = prefixes, .n = ARRAY_LEN(prefixes)};
+
+    for (unsigned round = 0; round < 50; round++) {
+        for (unsigned i = 0; i < ARRAY_LEN(prefixes); i++) {
+            char text[64];
+
+            snprintf(text, sizeof text, "10.%u.%u.%u/32", round, i >> 8, i & 255);
+            assert_int_equal(prefix_parse(&prefixes[i], text), 0);
+        }
+        assert_int_equal(policy_txn_network_put(t, &n), 0);
+        n.n -= 50;
+    }
+    assert_int_equal(policy_txn_network_del(t, "great", NULL), 0);
+    assert_int_equal(fixture_apply(t, "rule r deny corp.example"), 0);
+}
+
+static const struct taking {
+    const char *what;
+    void (*run)(struct policy_txn *);
+    unsigned many, before; /* suffixes; small changes before, so that there are free pages */
+    uint64_t suffixes;
+} takings[] = {
+    {"killed behind a commit: few of many suffixes stay", come, MANY, 0, 3},
+    {"killed behind a commit: suffixes came and went", come_and_go, MANY, 0, 2},
+    {"killed behind a commit: three times everything went", come_and_all_goes, MANY, 0, 2},
+    {"killed behind a commit: great values", great_values, 0, 0, 2},
+    {"killed behind a commit: few stay, with free pages", come, 14000, 6, 3},
+    {"killed behind a commit: suffixes came and went, with free pages", come_and_go, 14000, 6, 2},
+    {"killed behind a commit: everything went, with free pages", come_and_all_goes, 14000, 6, 2},
+    {"killed behind a commit: great values, with free pages", great_values, 0, 6, 2},
+};
+
+static off_t file_size(const struct fixture *f)
+{
+    char path[300];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/data.mdb", f->path);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+static void killed_behind_a_commit(void **state)
+{
+    const struct taking *row = *state;
+    struct fixture f;
+    uint64_t serial;
+    bool changed;
+    int status;
+    pid_t pid;
+
+    fixture_folder(&f);
+    fixture_open(&f);
+    fixture_policy(&f, BASE);
+    for (unsigned i = 0; i < row->before; i++)
+        fixture_policy(&f,
+                       i & 1 ? "rule z deny *.example net=any" : "rule z pass *.example net=any");
+    many = row->many;
+    fixture_close(&f); /* LMDB's handles do not survive a fork */
+    pid = fork();
+    if (pid == 0) {
+        struct policy_txn *t;
+
+        fixture_open(&f);
+        t = fixture_begin(&f, 2);
+        row->run(t);
+        dies = true;
+        policy_txn_commit(t, &serial, &changed);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    fixture_open(&f);
+    assert_int_equal(counts_of(&f).serial, 2 + row->before);
+    assert_int_equal(counts_of(&f).suffixes, row->suffixes);
+    assert_sound(&f);
+    /* What the dead one had reserved is given back by the next. */
+    assert_true(fixture_policy(&f, "rule r pass corp.example"));
+    assert_int_equal(file_size(&f), counts_of(&f).bytes);
+    fixture_remove(&f);
+}
+
+/* The surplus goes with the change itself, and with one that failed. */
+static void no_surplus_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_txn *t;
+
+    many = MANY;
+    fixture_policy(f, BASE);
+    assert_int_equal(file_size(f), counts_of(f).bytes);
+    t = fixture_begin(f, 3);
+    many_come(t);
+    policy_txn_abort(t);
+    assert_int_equal(file_size(f), counts_of(f).bytes);
+    t = fixture_begin(f, 4);
+    come_and_go(t);
+    assert_true(fixture_commit(t));
+    assert_int_equal(file_size(f), counts_of(f).bytes);
+    assert_sound(f);
+}
+
+/* --- any moment ---------------------------------------------------------------- */
+
+/* Imports for ever: all suffixes of one kind instead of those of the other. */
+static void import(struct fixture *f, int out)
+{
+    struct suffix *kinds[2];
+    struct policy_rule r;
+
+    for (unsigned k = 0; k < 2; k++) {
+        kinds[k] = calloc(MANY, sizeof **kinds);
+        for (unsigned i = 0; i < MANY; i++) {
+            char text[64];
+
+            snprintf(text, sizeof text, "n%u.%s.example", i, k == 0 ? "a" : "b");
+            kinds[k][i] = fixture_suffix(text);
+        }
+    }
+    fixture_open(f);
+    for (;;) {
+        struct policy_txn *t = fixture_begin(f, 5);
+        uint64_t serial = counts_of(f).serial;
+        bool changed;
+
+        policy_rule_init(&r, "r");
+        memcpy(r.pool, "a", 2);
+        r.suffixes = kinds[serial & 1];
+        r.n_suffixes = MANY;
+        if (policy_txn_rule_put(t, &r) != 0 || policy_txn_commit(t, &serial, &changed) != 0 ||
+            !changed || write(out, &serial, sizeof serial) != sizeof serial)
+            _exit(1);
+    }
+}
+
+/* Kills it somewhere in its second to fourth import; what it had acknowledged. */
+static uint64_t kill_one(struct fixture *f, unsigned moment)
+{
+    uint64_t serial = 0, last = 0;
+    int ends[2], status;
+    struct pollfd p;
+    pid_t pid;
+
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid = fork();
+    if (pid == 0) {
+        close(ends[0]);
+        import(f, ends[1]);
+    }
+    close(ends[1]);
+    p = (struct pollfd){.fd = ends[0], .events = POLLIN};
+    assert_int_equal(read(ends[0], &last, sizeof last), sizeof last);
+    poll(&p, 1, (int)moment); /* not to wait for anything: the kill may come at any time */
+    kill(pid, SIGKILL);
+    while (read(ends[0], &serial, sizeof serial) == sizeof serial)
+        last = serial;
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    return last;
+}
+
+static void killed_at_any_moment(void **state)
+{
+    struct fixture *f = *state;
+    unsigned moment = 1;
+
+    fixture_policy(f, BASE);
+    for (unsigned i = 0; i < KILLS; i++) {
+        uint64_t told;
+
+        fixture_close(f);
+        moment = moment * 1103515245 + 12345;
+        told = kill_one(f, moment / 65536 % 80);
+        fixture_open(f);
+        if (counts_of(f).serial < told || counts_of(f).serial > told + 1)
+            fail_msg("kill %u: serial %d, acknowledged %d", i, (int)counts_of(f).serial, (int)told);
+        assert_int_equal(counts_of(f).suffixes, MANY + 1);
+        assert_sound(f);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest single[] = {
+        FIXTURE_TEST(no_surplus_stays),
+        FIXTURE_TEST(killed_at_any_moment),
+    };
+    enum { SINGLE = ARRAY_LEN(single), TAKINGS = ARRAY_LEN(takings) };
+    struct CMUnitTest tests[SINGLE + TAKINGS];
+
+    memcpy(tests, single, sizeof single);
+    for (size_t i = 0; i < TAKINGS; i++)
+        tests[SINGLE + i] = (struct CMUnitTest){takings[i].what, killed_behind_a_commit, NULL, NULL,
+                                                (void *)(uintptr_t)&takings[i]};
+    return cmocka_run_group_tests_name("kill", tests, NULL, NULL);
+}
