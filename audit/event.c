@@ -18,7 +18,7 @@
 #include "wire/types.h"
 
 enum { VERSION = 1 };
-enum { AT_SEQUENCE = 2, AT_BITS = 10, AT_CLIENT = 11, FIXED = 64 };
+enum { AT_SEQUENCE = 2, AT_BITS = 10, AT_CLIENT = 11, AT_MONO = 41, FIXED = 64 };
 enum { BIT_DO = 1, BIT_REPEAT = 2, BIT_CACHED = 4, BIT_SERVER = 8, BITS = 15 };
 
 const char *const audit_outcome_names[AUDIT_OUTCOMES + 1] = {
@@ -168,6 +168,14 @@ int audit_event_decode(struct audit_event *e, const uint8_t *p, size_t len)
     for (uint8_t i = 0; i < e->n_networks; i++)
         codec_get_text(&c, e->networks[i], sizeof e->networks[i]);
     return c.bad || cursor_left(&c) > 0 ? -EBADMSG : 0;
+}
+
+uint64_t audit_event_mono(const uint8_t *encoded, size_t len)
+{
+    struct cursor c = cursor_make(encoded, len);
+
+    (void)cursor_take(&c, AT_MONO);
+    return cursor_u64(&c);
 }
 
 void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat,

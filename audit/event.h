@@ -76,6 +76,8 @@ size_t audit_event_encode(const struct audit_event *, uint8_t *out, size_t size)
 int audit_event_decode(struct audit_event *, const uint8_t *, size_t); /* 0, -EBADMSG */
 /* Overwrites, in the encoded form, what the writer knows. ip NULL: the client stays. */
 void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat, const uint8_t ip[16]);
+/* mono_ms of the encoded form; 0 when it is too short. */
+uint64_t audit_event_mono(const uint8_t *encoded, size_t len);
 
 /* The name without _vlmcs._tcp, folded; the whole name when it is no such name. */
 void audit_event_suffix(const struct audit_event *, struct name *out);

@@ -226,23 +226,45 @@ static void take_event(struct audit_writer *w, const uint8_t *encoded, size_t le
     audit_event_stamp(copy, len, 0, repeat, ip);
 }
 
-/* Empties the rings in turn. True when anything came. */
+/* The ring whose next event is the oldest of all, or NULL. A client's questions
+ * come to several workers, and its last one must be the last. */
+static struct audit_ring *oldest(const struct audit_writer *w, const uint8_t **event, size_t *len)
+{
+    struct audit_ring *found = NULL;
+    uint64_t found_ms = 0;
+
+    for (int i = 0; i < w->n_rings; i++) {
+        size_t n;
+        const uint8_t *p = audit_ring_peek(w->rings[i], &n);
+        uint64_t ms = p != NULL ? audit_event_mono(p, n) : 0;
+
+        if (p != NULL && (found == NULL || ms < found_ms)) {
+            found = w->rings[i];
+            found_ms = ms;
+            *event = p;
+            *len = n;
+        }
+    }
+    return found;
+}
+
+/* Empties the rings, in the order of time. True when anything came. */
 static bool drain(struct audit_writer *w, struct now now)
 {
+    struct audit_ring *ring;
+    const uint8_t *p;
     bool any = false;
     size_t len;
 
+    while (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most) &&
+           (ring = oldest(w, &p, &len)) != NULL) {
+        take_event(w, p, len, now.wall_ms);
+        audit_ring_release(ring);
+        any = true;
+    }
     for (int i = 0; i < w->n_rings; i++) {
-        const uint8_t *p;
-        uint64_t from_ms = 0, n;
+        uint64_t from_ms = 0, n = audit_ring_take_dropped(w->rings[i], &from_ms);
 
-        while (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most) &&
-               (p = audit_ring_peek(w->rings[i], &len)) != NULL) {
-            take_event(w, p, len, now.wall_ms);
-            audit_ring_release(w->rings[i]);
-            any = true;
-        }
-        n = audit_ring_take_dropped(w->rings[i], &from_ms);
         if (n > 0)
             lose(w, n, from_ms);
     }

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Processes, ports and waiting, as all live tests use them.
+
+Nothing here sleeps for a fixed time to let something happen: wait_for() waits for a condition, bounded.
+"""
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+
+BUILD = os.path.abspath(os.environ.get('WAYMARK_BUILD', '.'))
+HERE = os.path.dirname(os.path.abspath(__file__))
+PATIENCE = 30  # seconds until a condition that must come is given up
+
+
+def is_sanitized():
+    """Is the program under test slow, because it watches itself?"""
+    with open(os.path.join(BUILD, 'waymarkd'), 'rb') as f:
+        program = f.read()
+    return b'__asan_init' in program or b'__tsan_init' in program
+
+
+SLOW = is_sanitized() if os.path.exists(os.path.join(BUILD, 'waymarkd')) else False
+
+
+def wait_for(condition, what, patience=PATIENCE):
+    """Returns the first value of condition() that is true."""
+    end = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f'waited {patience} s in vain: {what}'
+        time.sleep(0.01)
+
+
+used = set()
+
+
+def free_port():
+    """A port that is free for UDP and TCP on every loopback address; below those that the kernel gives out."""
+    while True:
+        port = random.randrange(20000, 32000)
+        if port in used:
+            continue
+        try:
+            for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                with socket.socket(socket.AF_INET, kind) as s:
+                    s.bind(('0.0.0.0', port))
+        except OSError:
+            continue
+        used.add(port)
+        return port
+
+
+class Process:
+    """A child that is ended by its id; its output goes to a file."""
+
+    def __init__(self, command, log, **more):
+        self.command, self.log = command, log
+        with open(log, 'ab') as out:
+            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, **more)
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def alive(self):
+        return self.child.poll() is None
+
+    def said(self):
+        with open(self.log, errors='replace') as f:
+            return f.read()
+
+    def send(self, number):
+        self.child.send_signal(number)
+
+    def wait(self, patience=PATIENCE):
+        """Its exit code; one that does not end is killed, which is a failure."""
+        try:
+            return self.child.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+            raise AssertionError(f'{self.command[0]} did not end in {patience} s; it said:\n{self.said()}') from None
+
+    def stop(self, number=signal.SIGTERM):
+        if self.alive():
+            self.send(number)
+        return self.wait()
+
+    def kill(self):
+        if self.alive():
+            self.child.kill()
+        self.child.wait()

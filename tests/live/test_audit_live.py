@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The audit: every discovery question is accounted for, also under load, after a stop, and on a full disk."""
+import json
+import os
+import socket
+
+import ask
+import dns.message
+from ask import discovery
+from conftest import POLICY
+from process import wait_for
+
+LARGE = 'waymark-policy: 1\npools:\n  p: [kms01.contoso.com]\nrules:\n  r:\n    pool: p\n    suffixes:\n'
+
+
+def flood(w, names, source='127.0.0.1', window=64):
+    """Asks all, a window at a time; returns how many were answered."""
+    answered = 0
+    with ask.Datagrams(w.port, source) as d:
+        wires = [dns.message.make_query(n, 'SRV', id=i % 65536).to_wire() for i, n in enumerate(names)]
+        for at in range(0, len(wires), window):
+            part = wires[at:at + window]
+            for wire in part:
+                d.socket.send(wire)
+            for _ in part:
+                d.socket.recv(4096)
+                answered += 1
+    return answered
+
+
+def events(w, *words):
+    return [json.loads(line) for line in w.ctl('audit', 'events', '--json', *words).out.splitlines()]
+
+
+def test_sums_are_exact_after_load_and_a_clean_stop(nsd, waymark):
+    """recorded + counted + dropped = questions, with the rates of the default settings, which record but few of these."""
+    w = waymark({'audit': {'max-rate': 5000, 'max-rate-client': 10}}, upstream=nsd.port, policy=POLICY)
+    names = [discovery(f'{n % 50}.lab.contoso.com') for n in range(5000)] + [discovery('fabrikam.local')] * 5000
+    asked = sum(flood(w, names[i::4], f'127.0.1.{i}') for i in range(4))
+    assert asked == 10000
+    assert w.stats()['kms_questions'] == asked
+    w.stop()
+    rows = w.json('audit', 'clients')['clients']
+    assert {r['address']: r['questions'] for r in rows} == {f'127.0.1.{i}': 2500 for i in range(4)}
+    assert sum(r['questions'] for r in w.json('audit', 'suffixes')['suffixes']) == asked
+    assert sum(r['questions'] for r in w.json('audit', 'rules')['rules']) == asked
+    summary = w.json('audit', 'summary')
+    assert summary['questions'] == summary['all_questions'] == asked and summary['dropped'] == 0
+    assert summary['recorded'] + summary['counted'] == asked
+    assert 0 < summary['recorded'] < asked
+
+
+def test_without_limits_each_question_is_an_event(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY)
+    names = [discovery(f'{n}.lab.contoso.com') for n in range(1000)]
+    flood(w, names)
+    w.stop()
+    suffixes = [e['dns']['question']['name'] for e in events(w, '--limit', '0') if 'dns' in e]
+    assert sorted(s.rstrip('.') for s in suffixes) == sorted(names)
+
+
+def test_repeat_of_a_windows_client_is_one_attempt(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY)
+    wire = dns.message.make_query(discovery('fabrikam.local'), 'SRV').to_wire()
+    with ask.Datagrams(w.port) as d:
+        for _ in range(4):  # Windows sends the same packet again at 1, 2, 4 and 8 seconds
+            d.ask(wire)
+    w.audit()
+    (row,) = w.json('audit', 'clients')['clients']
+    assert (row['questions'], row['attempts']) == (4, 1)
+
+
+def test_story_of_a_client(nsd, waymark):
+    w = waymark({'server': {'workers': 1}}, upstream=nsd.port, policy=POLICY)
+    w.find('hr.fabrikam.local')
+    w.find('fabrikam.local')
+    w.find('fabrikam.local', source='127.0.0.2')
+    w.audit()
+    clients = {c['address']: c for c in w.json('audit', 'clients')['clients']}
+    assert clients['127.0.0.1']['questions'] == 2 and clients['127.0.0.2']['questions'] == 1
+    assert [c['address'] for c in w.json('audit', 'clients', '--no-host')['clients']] == ['127.0.0.2']
+    assert [c['address'] for c in w.json('audit', 'clients', '--outcome', 'missing')['clients']] == ['127.0.0.1']
+    out = w.ctl('audit', 'client', '127.0.0.1').out
+    assert 'fabrikam.local' in out and 'hr.fabrikam.local' in out
+    assert 'kms01.contoso.com' in w.ctl('audit', 'targets').out
+    assert 'merged-domains' in w.ctl('audit', 'rules').out
+
+
+def test_refused_client_is_recorded_as_blocked(nsd, waymark):
+    w = waymark({'access': [{'net': '127.0.0.3/32', 'action': 'refuse'}]}, upstream=nsd.port, policy=POLICY)
+    assert ask.rcode(w.ask(discovery('fabrikam.local'), source='127.0.0.3')) == 'REFUSED'
+    w.audit()
+    (row,) = w.json('audit', 'clients', '--outcome', 'blocked')['clients']
+    assert row['address'] == '127.0.0.3'
+
+
+def test_other_questions_leave_no_record(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY)
+    for name, kind in (('www.contoso.com', 'A'), ('_ldap._tcp.contoso.com', 'SRV'), ('contoso.com', 'SOA')):
+        w.ask(name, kind)
+    w.find('fabrikam.local')
+    assert w.audit()['questions'] == 1
+
+
+def on_small_disk(w, namespace, size):
+    os.mkdir(w.state)
+    w.before = namespace(net=False) + ['sh', '-c', f'mount -t tmpfs -o size={size},mode=0750 none {w.state} && exec "$@"', 'sh']
+    w.start()
+    user = [] if os.geteuid() == 0 else ['-U', '--preserve-credentials']
+    return {'before': ['nsenter', '-t', str(w.daemon.pid), *user, '-m']}, f'/proc/{w.daemon.pid}/root{w.state}'
+
+
+def test_import_on_a_full_disk_fails_and_changes_nothing(nsd, waymark, namespace):
+    w = waymark(upstream=nsd.port, start=False)
+    inside, _ = on_small_disk(w, namespace, '2m')
+    w.policy(POLICY, **inside)
+    many = LARGE + ''.join(f'      - s{n}.d{n % 97}.example\n' for n in range(60000))
+    done = w.policy(many, ok=1, **inside)
+    assert 'is the disk full' in done.err, done
+    assert w.json('status', ok=False)['policy']['serial'] == 1
+    assert w.find('fabrikam.local') == ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
+    assert 'merged-domains' in w.ctl('policy', 'export', **inside).out
+
+
+def test_audit_goes_on_when_a_full_disk_has_room_again(nsd, waymark, namespace):
+    w = waymark(upstream=nsd.port, start=False)
+    inside, folder = on_small_disk(w, namespace, '3m')
+    w.policy(POLICY, **inside)
+    with open(f'{folder}/filler', 'wb', buffering=0) as f:
+        for size in (65536, 4096, 1):
+            try:
+                while True:
+                    f.write(b'x' * size)
+            except OSError:
+                pass
+    asked = 0
+    while w.stats()['audit_commit_failures'] == 0:
+        asked += flood(w, [discovery(f's{asked + n}.lab.contoso.com') for n in range(500)])
+        assert asked < 100000
+    assert w.find('fabrikam.local')  # DNS does not care
+    asked += 1
+    status = w.ctl('status', ok=7)
+    assert '! audit' in status.out and 'No space left' in status.out, status
+    os.unlink(f'{folder}/filler')
+    audit = w.audit()
+    assert (audit['questions'], audit['recorded'], audit['dropped']) == (asked, asked, 0)
+    wait_for(lambda: w.ctl('status', ok=False).code == 0, 'a status without problems')
+
+
+def test_question_that_waits_in_a_socket_at_the_stop_is_answered_or_not_counted(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect(('127.0.0.1', w.port))
+        for n in range(200):  # as many answers as fit in a socket
+            s.send(dns.message.make_query(discovery(f'{n}.lab.contoso.com'), 'SRV').to_wire())
+        w.stop()
+        s.setblocking(False)
+        answered = 0
+        try:
+            while s.recv(4096):
+                answered += 1
+        except OSError:
+            pass
+    assert w.json('audit', 'summary')['all_questions'] == answered

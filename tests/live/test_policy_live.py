@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Changes of the policy while the daemon answers."""
+import os
+import subprocess
+import threading
+
+import ask
+import pytest
+from ask import discovery
+from conftest import POLICY
+from process import BUILD
+
+MANY = 100000
+TOOL = os.path.join(BUILD, 'tests/live/tool_policy')
+ONE = '''
+waymark-policy: 1
+pools:
+  first: [kms01.contoso.com]
+  second: [kms02.contoso.com]
+rules:
+  one: {suffixes: [asked.example], pool: first}
+'''
+
+
+def test_policy_imported_before_the_first_start_is_served(nsd, waymark):
+    w = waymark(upstream=nsd.port, start=False)
+    w.policy(POLICY)
+    w.start()
+    assert w.find('fabrikam.local') == ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
+
+
+def test_daemon_without_policy_sees_the_first_one(nsd, waymark):
+    w = waymark(upstream=nsd.port)
+    assert w.find('fabrikam.local') == []
+    out = w.ctl('policy', 'fill', 'fabrikam.local', '--host', 'kms01.contoso.com')
+    assert 'in use by waymarkd' in out.out + out.err
+    assert w.find('fabrikam.local') == ['kms01.contoso.com.:1688']
+
+
+def test_each_change_is_seen_by_the_next_question(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=ONE)
+    suffix = 'fabrikam.local'
+    pools = {'first': ['kms01.contoso.com.:1688'], 'second': ['kms02.contoso.com.:1688']}
+    assert w.find(suffix) == []
+    w.ctl('policy', 'rule', 'add', 'one', suffix)
+    for pool in ('second', 'first', 'second'):
+        w.ctl('policy', 'rule', 'set', 'one', '--pool', pool)
+        assert w.find(suffix) == pools[pool]
+    w.ctl('policy', 'pool', 'set', 'second', 'kms03.contoso.com:1700')
+    assert w.find(suffix) == ['kms03.contoso.com.:1700']
+    w.ctl('policy', 'rule', 'drop', 'one', suffix, '--yes')
+    assert w.find(suffix) == []
+
+
+class Asker(threading.Thread):
+    """Asks one name over and over; keeps what is not as expected."""
+
+    def __init__(self, w, name, expected):
+        super().__init__()
+        self.w, self.name_asked, self.expected = w, name, expected
+        self.asked, self.wrong, self.ended = 0, [], threading.Event()
+
+    def run(self):
+        while not self.ended.is_set():
+            try:
+                answer = self.w.ask(self.name_asked)
+                if not self.expected(answer):
+                    self.wrong.append(str(answer))
+            except Exception as e:  # a lost question
+                self.wrong.append(repr(e))
+            self.asked += 1
+
+    def end(self):
+        self.ended.set()
+        self.join()
+
+
+@pytest.fixture(scope='module')
+def large():
+    """A policy of 100,000 suffixes as text."""
+    lines = [ONE, '  many:\n    pool: first\n    suffixes:\n']
+    lines += [f'      - s{n}.d{n % 977}.example\n' for n in range(MANY)]
+    return ''.join(lines)
+
+
+@pytest.fixture
+def loaded(nsd, waymark, large):
+    """A daemon that was asked while 100,000 suffixes were imported; nothing was lost meanwhile."""
+    w = waymark(upstream=nsd.port, policy=ONE)
+    askers = [Asker(w, discovery('asked.example'), lambda a: ask.targets(a) == ['kms01.contoso.com.:1688']),
+              Asker(w, 'www.contoso.com', lambda a: ask.rcode(a) == 'NOERROR')]
+    for a in askers:
+        a.start()
+    try:
+        w.policy(large)
+    finally:
+        for a in askers:
+            a.end()
+    for a in askers:
+        assert not a.wrong, (len(a.wrong), a.wrong[0])
+        assert a.asked > 0
+    assert w.json('status')['policy']['suffixes'] == MANY + 1
+    return w
+
+
+def test_100000_suffixes_come_and_ten_thousand_changes_follow(loaded):
+    w = loaded
+    host = ['kms01.contoso.com.:1688']
+    for n in (0, 1, MANY // 2, MANY - 1):
+        assert w.find(f's{n}.d{n % 977}.example') == host
+    assert w.find('s1.d2.example') == [] and w.find('d1.example') == []
+    w.ctl('policy', 'rule', 'set', 'many', '--pool', 'second')
+    assert w.find('s5.d5.example') == ['kms02.contoso.com.:1688']
+    # An idle worker must not hold pages of the past: then every change would make the store greater.
+    before = used(w)
+    done = subprocess.run([TOOL, f'{w.state}/policy', '1', '10000'], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout.split()[-1] == '10000'
+    assert used(w) < 2 * before, f'{before} bytes before, {used(w)} after 10,000 changes'
+    assert w.find('n10000.changed.example') == ['kms.changed.example.:11000']
+
+
+def used(w):
+    return os.stat(f'{w.state}/policy/data.mdb').st_blocks * 512
+
+
+def test_import_is_whole_or_not_at_all(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY)
+    serial = w.json('status')['policy']['serial']
+    done = w.policy(POLICY.replace('comment:', 'coment:') + '  x: {sufixes: [a.example]}\n', ok=5)
+    assert 'comment' in done.err and 'suffixes' in done.err, done  # each mistake is named
+    assert 'nobody' in w.policy(POLICY.replace('pool: contoso', 'pool: nobody'), ok=5).err
+    assert w.json('status')['policy']['serial'] == serial
+    assert w.find('fabrikam.local') == ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
+
+
+def test_network_of_the_client_decides(served):
+    assert served.find('fabrikam.local', source='127.0.0.1') != []
+    assert served.find('fabrikam.local', source='127.0.0.2') == []
+    assert ask.rcode(served.ask(discovery('unknown.example'), source='127.0.0.2')) == 'NOERROR'
+
+
+def test_explain_says_what_the_client_gets(served):
+    for client, outcome in (('127.0.0.1', 'filled'), ('127.0.0.2', 'denied')):
+        out = served.ctl('explain', 'fabrikam.local', '--client', client).out
+        assert f'outcome {outcome}' in out, out
+    assert 'outcome passed' in served.ctl('explain', 'contoso.com').out
+
+
+def test_kill_switch_stops_all_rules_at_once(nsd, waymark):
+    w = waymark(upstream=nsd.port, policy=POLICY)
+    assert w.find('fabrikam.local')
+    for mode, found in (('off', False), ('shadow', False), ('live', True)):
+        w.settings['kms'] = {'mode': mode}
+        w.write_settings()
+        w.ctl('reload')
+        assert bool(w.find('fabrikam.local')) == found, mode

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Waymark behind a resolver that forwards a suffix to it: its clients find the KMS host as well."""
+import pytest
+
+import ask
+from ask import discovery
+from upstreams import Named, Unbound
+
+BOTH = ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
+SUFFIXES = ('fabrikam.local', 'tailspin.com', 'contoso.com')
+
+
+@pytest.fixture(scope='module', params=[Named, Unbound], ids=['BIND', 'unbound'])
+def resolver(request, served):
+    server = request.param(zones={z: served.port for z in SUFFIXES})
+    yield server
+    server.finish()
+
+
+def find(resolver, suffix):
+    return ask.targets(ask.udp(resolver.port, discovery(suffix)))
+
+
+def test_lacking_record_is_filled(resolver):
+    assert find(resolver, 'fabrikam.local') == BOTH
+    assert find(resolver, 'fabrikam.local') == BOTH  # from its cache
+
+
+def test_real_record_passes(resolver):
+    assert find(resolver, 'contoso.com') == BOTH[:1]
+
+
+@pytest.mark.parametrize('kind', ['TXT', 'A', 'AAAA', 'HTTPS'])
+def test_filled_after_the_name_was_asked_for_another_type(resolver, kind):
+    """An NXDOMAIN for the TXT would be kept for the whole name, and hide the SRV."""
+    name = discovery('tailspin.com')
+    other = ask.udp(resolver.port, name, kind)
+    assert (ask.rcode(other), other.answer) == ('NOERROR', [])
+    assert ask.targets(ask.udp(resolver.port, name)) == BOTH
+
+
+def test_negative_answer_has_the_soa_that_a_resolver_needs(resolver):
+    answer = ask.udp(resolver.port, discovery('hr.fabrikam.local'))
+    assert ask.rcode(answer) == 'NXDOMAIN'
+    assert answer.authority[0].rdtype == 6 and answer.authority[0].ttl <= 60

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Who may do what: the daemon's user, members of its group, root, everybody else."""
+import os
+import pwd
+import shutil
+import stat
+
+import pytest
+
+from conftest import POLICY
+from waymark import program
+
+USER, OTHER = 'games', 'nobody'  # any two users that every machine has
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which('setpriv'), reason='needs root, and setpriv')
+
+
+@pytest.fixture(scope='module')
+def open_folder(tmp_path_factory):
+    """The tool where everybody can run it: the build folder may be closed to others."""
+    folder = f'/tmp/waymark-bin-{os.getpid()}'
+    os.mkdir(folder, 0o755)
+    shutil.copy(program('waymarkctl'), f'{folder}/waymarkctl')
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def owned(nsd, waymark):
+    """A daemon started by root, of the user USER; its policy was imported by root before the first start."""
+    w = waymark({'server': {'user': USER}}, upstream=nsd.port, start=False)
+    os.chmod(w.dir, 0o755)
+    for d in (w.dir,):
+        shutil.chown(d, USER)
+    w.policy(POLICY)
+    return w.start()
+
+
+def as_user(user, group):
+    return ['setpriv', '--reuid', user, '--regid', str(pwd.getpwnam(group).pw_gid), '--clear-groups']
+
+
+def test_daemon_gives_root_up(owned):
+    uid = pwd.getpwnam(USER).pw_uid
+    with open(f'/proc/{owned.daemon.pid}/status') as f:
+        fields = dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
+    assert set(fields['Uid'].split()) == {str(uid)}
+    assert fields['Groups'].split() in ([], [str(pwd.getpwnam(USER).pw_gid)])
+    assert int(fields['CapEff'], 16) == int(fields['CapPrm'], 16) == 0 and fields['NoNewPrivs'].strip() == '1'
+
+
+def test_every_file_has_the_owner_and_mode_of_the_manual(owned):
+    owned.find('fabrikam.local')
+    owned.audit()
+    uid = pwd.getpwnam(USER).pw_uid
+    modes = {'state': 0o750, 'state/policy': 0o750, 'state/audit': 0o750, 'run': 0o750, 'run/control.sock': 0o660}
+    for store in ('policy', 'audit'):
+        modes |= {f'state/{store}/data.mdb': 0o640, f'state/{store}/lock.mdb': 0o660}
+    got = {}
+    for path in modes:
+        st = os.stat(f'{owned.dir}/{path}')
+        got[path] = stat.S_IMODE(st.st_mode)
+        assert st.st_uid == uid, path
+    assert got == modes
+
+
+def test_policy_that_root_imported_first_is_served(owned):
+    assert owned.find('fabrikam.local') != []
+
+
+def test_member_of_the_group_reads_and_cannot_write(owned, open_folder):
+    owned.find('fabrikam.local')
+    owned.audit()
+    member = {'before': as_user(OTHER, USER), 'path': f'{open_folder}/waymarkctl'}
+    assert '127.0.0.1' in owned.ctl('audit', 'clients', **member).out
+    assert 'merged-domains' in owned.ctl('policy', 'export', **member).out
+    assert owned.ctl('status', **member).code == 0
+    assert 'outcome filled' in owned.ctl('explain', 'fabrikam.local', **member).out
+    for words in (['policy', 'fill', 'x.example', '--host', 'kms01.contoso.com'], ['policy', 'rule', 'drop', 'dmz-mak', '--yes'],
+                  ['reload'], ['cache', 'flush', '--all']):
+        done = owned.ctl(*words, ok=1, **member)
+        assert done.err.startswith('waymarkctl: ') and 'permission' in done.err.lower() or 'sudo' in done.err, done
+    assert owned.json('status')['policy']['serial'] == 1
+
+
+def test_others_are_told_why_they_read_nothing(owned, open_folder):
+    stranger = {'before': as_user(OTHER, OTHER), 'path': f'{open_folder}/waymarkctl'}
+    for words in (['audit', 'clients'], ['policy', 'export'], ['status']):
+        done = owned.ctl(*words, ok=False, **stranger)
+        assert done.code in (1, 4) and done.out == '', done
+        assert 'permission' in done.err.lower() or 'sudo' in done.err, done
+
+
+def test_root_writes_and_the_files_stay_the_users(owned):
+    owned.ctl('policy', 'fill', 'new.example', '--host', 'kms01.contoso.com')
+    owned.ctl('reload')
+    assert owned.find('new.example') == ['kms01.contoso.com.:1688']
+    uid = pwd.getpwnam(USER).pw_uid
+    assert {os.stat(f'{owned.state}/policy/{n}').st_uid for n in os.listdir(f'{owned.state}/policy')} == {uid}
+
+
+def test_user_that_does_not_exist_is_named(waymark):
+    w = waymark({'server': {'user': 'no-such-user'}}, upstream=9, start=False)
+    w.start(ready=False)
+    assert w.daemon.wait() != 0
+    assert 'no-such-user' in w.said() and 'server.user' in w.said()

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tool_policy.c -- makes many changes of a policy, one transaction each:
+ * tool_policy DIR FIRST COUNT.
+ *
+ * Change N gives pool `changed` the port 1000 + N % 50000, rule `changed` the
+ * TTL 30 + N % 50000 and the comment N, adds the suffix nN.changed.example and
+ * takes that of change N - KEPT away. So a change that is there by half shows.
+ * Prints N when the change is on disk.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "policy/store.h"
+
+enum { KEPT = 100, ROUND = 50000 };
+
+static void fail(const char *what, int err)
+{
+    fprintf(stderr, "tool_policy: %s: %s\n", what, strerror(-err));
+    exit(1);
+}
+
+static void suffix_of(unsigned long n, struct suffix *out)
+{
+    char text[64];
+    const char *why;
+    int rc;
+
+    snprintf(text, sizeof text, "n%lu.changed.example", n);
+    if ((rc = suffix_parse(out, text, &why)) != 0)
+        fail(why, rc);
+}
+
+static void put_pool(struct policy_txn *txn, unsigned long n)
+{
+    struct policy_host host;
+    struct policy_pool pool = {.name = "changed", .hosts = &host, .n = 1};
+    char text[64];
+    const char *why;
+    int rc;
+
+    snprintf(text, sizeof text, "kms.changed.example:%lu", 1000 + n % ROUND);
+    if ((rc = host_parse(&host, text, &why)) != 0 || (rc = policy_txn_pool_put(txn, &pool)) != 0)
+        fail("pool", rc);
+}
+
+static void put_rule(struct policy_txn *txn, unsigned long n)
+{
+    struct policy_rule rule;
+    struct suffix suffix;
+    bool was_there;
+    int rc;
+
+    policy_rule_init(&rule, "changed");
+    snprintf(rule.pool, sizeof rule.pool, "changed");
+    snprintf(rule.comment, sizeof rule.comment, "%lu", n);
+    rule.ttl = (uint32_t)(30 + n % ROUND);
+    if ((rc = policy_txn_rule_put(txn, &rule)) != 0)
+        fail("rule", rc);
+    suffix_of(n, &suffix);
+    if ((rc = policy_txn_suffix_add(txn, "changed", &suffix, &was_there)) != 0)
+        fail("suffix", rc);
+    if (n < KEPT)
+        return;
+    suffix_of(n - KEPT, &suffix);
+    rc = policy_txn_suffix_drop(txn, "changed", &suffix);
+    if (rc != 0 && rc != -ENOENT)
+        fail("suffix", rc);
+}
+
+static void change(struct policy_store *store, unsigned long n)
+{
+    const struct policy_change c = {.author = "tool_policy", .claimed = "", .reason = "test", .now_ms = clock_now().wall_ms,
+                                    .history_ms = 365ull * 86400 * 1000};
+    struct policy_txn *txn;
+    uint64_t serial;
+    bool changed;
+    int rc;
+
+    if ((rc = policy_txn_begin(&txn, store, &c, &serial)) != 0)
+        fail("begin", rc);
+    put_pool(txn, n);
+    put_rule(txn, n);
+    /* Not changed: a killed predecessor wrote it, and died before it could say so. */
+    if ((rc = policy_txn_commit(txn, &serial, &changed)) != 0)
+        fail("commit", rc);
+}
+
+int main(int argc, char **argv)
+{
+    struct policy_store *store;
+    struct diags d;
+    unsigned long first, count;
+    int rc;
+
+    if (argc != 4)
+        return 2;
+    first = strtoul(argv[2], NULL, 10);
+    count = strtoul(argv[3], NULL, 10);
+    diags_init(&d);
+    if ((rc = policy_store_open(&store, argv[1], POLICY_WRITE, &d)) != 0)
+        fail(d.n > 0 ? d.at[0].text : argv[1], rc);
+    for (unsigned long n = first; n < first + count; n++) {
+        change(store, n);
+        printf("%lu\n", n);
+        fflush(stdout);
+    }
+    policy_store_close(store);
+    diags_fini(&d);
+    return 0;
+}
