@@ -155,7 +155,8 @@ int policy_file_policy(const char *path, bool verify, struct policy *out,
     if (code != 0)
         return code;
     diags_init(&d);
-    rc = policy_text_read(out, tests, path, text, len, &d);
+    rc = verify ? policy_text_read_whole(out, tests, path, text, len, &d)
+                : policy_text_read(out, tests, path, text, len, &d);
     if (rc == 0 && verify && policy_verify(out, path, &d) != 0) {
         policy_fini(out);
         rc = -EINVAL;

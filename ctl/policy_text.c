@@ -65,8 +65,12 @@ static int parse(struct ctl *c, struct import *im, const char *text, size_t len)
     int rc;
 
     diags_init(&d);
-    rc = im->zone ? policy_zone_read(&im->is, im->path, text, len, &skipped, &d)
-                  : policy_text_read(&im->is, &tests, im->path, text, len, &d);
+    if (im->zone)
+        rc = policy_zone_read(&im->is, im->path, text, len, &skipped, &d);
+    else if (ctl_option(c, "--merge") != NULL)
+        rc = policy_text_read(&im->is, &tests, im->path, text, len, &d);
+    else
+        rc = policy_text_read_whole(&im->is, &tests, im->path, text, len, &d);
     if (rc == -ENOMEM)
         rc = ctl_fail(EXIT_FAILED, "out of memory");
     else if (rc != 0)

@@ -101,6 +101,11 @@ static int check_references(const struct policy *p, struct policy_txn *t, const 
     return result;
 }
 
+int policy_references(const struct policy *p, const char *file, struct diags *d)
+{
+    return check_references(p, NULL, file, d);
+}
+
 /* Moves the problems of one object to d, with its place. How many there were. */
 static size_t adopt(struct diags *own, const char *file, struct policy_place at, struct diags *d)
 {

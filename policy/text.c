@@ -221,8 +221,8 @@ void policy_tests_fini(struct policy_tests *t)
     *t = (struct policy_tests){0};
 }
 
-int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
-                     const char *text, size_t len, struct diags *d)
+static int read_text(struct policy *out, struct policy_tests *tests, const char *file,
+                     const char *text, size_t len, bool whole, struct diags *d)
 {
     struct text_in in = {.file = file, .d = d};
     struct policy_tests own = {0};
@@ -238,6 +238,9 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
         in.nomem = true;
     read_document(&in, yaml_root(y), &p, &own);
     yaml_free(y);
+    policy_sort(&p);
+    if (whole && !in.nomem && policy_references(&p, file, d) != 0)
+        in.bad = true;
     rc = in.nomem ? -ENOMEM : in.bad ? -EINVAL : 0;
     if (rc == 0 && tests != NULL) {
         *tests = own;
@@ -248,7 +251,18 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
         policy_fini(&p);
         return rc;
     }
-    policy_sort(&p);
     *out = p;
     return 0;
+}
+
+int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
+                     const char *text, size_t len, struct diags *d)
+{
+    return read_text(out, tests, file, text, len, false, d);
+}
+
+int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const char *file,
+                           const char *text, size_t len, struct diags *d)
+{
+    return read_text(out, tests, file, text, len, true, d);
 }

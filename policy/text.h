@@ -29,6 +29,11 @@ void policy_tests_fini(struct policy_tests *);
 /* Reads the text form; every problem goes to d with its place. tests may be
  * NULL (then the section is only checked). 0, -EINVAL, -ENOMEM. */
 int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file, const char *text, size_t len, struct diags *d);
+/* The same for a file that must stand alone (not merged into a policy that is
+ * there): networks and pools that its rules name must be in it, which is said
+ * beside the other problems. */
+int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const char *file,
+                           const char *text, size_t len, struct diags *d);
 /* Canonical: equal policies are equal texts. The policy is sorted (model_sort.h). */
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */
@@ -44,6 +49,9 @@ void policy_pool_name(const struct name *target, char out[POLICY_NAME]);
 
 /* Whole-policy checks that entry refuses (unknown network or pool, ...). */
 int policy_verify(const struct policy *, const char *file, struct diags *d);
+
+/* Of these, only that networks and pools are known. p is sorted. */
+int policy_references(const struct policy *p, const char *file, struct diags *d);
 
 /* Makes the store's policy this one (replace), or merges: objects of `p`
  * replace those of the same name; with join_suffixes (zone), suffixes join

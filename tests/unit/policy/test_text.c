@@ -274,6 +274,33 @@ static void problems_keep_their_place(void **state)
 
 /* --- zones ---------------------------------------------------------------- */
 
+/* A file that must stand alone is told all its problems at once: what cannot
+ * be read, and what its rules name that is not there. */
+static void whole_file_is_told_all(void **state)
+{
+    static const char text[] = "waymark-policy: 1\n"
+                               "pools:\n"
+                               "  a: [kms01.contoso.com]\n"
+                               "rules:\n"
+                               "  one: {suffixes: [x.example], pool: aa}\n"
+                               "  two: {suffixes: [y.example], pool: a, tttl: 5m}\n";
+    struct policy p;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(d.all, 1);
+    diags_fini(&d);
+    diags_init(&d);
+    assert_int_equal(policy_text_read_whole(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(d.all, 2);
+    assert_non_null(strstr(d.at[0].text, "tttl"));
+    assert_non_null(strstr(d.at[1].text, "there is no pool aa"));
+    assert_int_equal(d.at[1].line, 5);
+    diags_fini(&d);
+}
+
 static void zone_is_grouped(void **state)
 {
     static const char zone[] = "$ORIGIN corp.example.\n$TTL 1h\n"
@@ -375,6 +402,7 @@ int main(void)
         cmocka_unit_test(tests_are_read),
         cmocka_unit_test(verify_finds_what_is_missing),
         cmocka_unit_test(problems_keep_their_place),
+        cmocka_unit_test(whole_file_is_told_all),
         cmocka_unit_test(zone_is_grouped),
         cmocka_unit_test(zone_refused),
         cmocka_unit_test(zone_leaves_out_what_it_cannot_say),
