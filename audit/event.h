@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "wire/name.h"
 
+/* clang-format off */
 /* Numbers are stored: append only. */
 enum audit_outcome { AUDIT_PASSED = 1, AUDIT_FILLED, AUDIT_REPLACED, AUDIT_FILTERED, AUDIT_DENIED, AUDIT_MISSING, AUDIT_FAILED, AUDIT_BLOCKED, AUDIT_UPDATE, AUDIT_OUTCOMES };
 enum audit_reason { AUDIT_RULE = 1, AUDIT_NO_RULE, AUDIT_SIGNED, AUDIT_DAMAGED, AUDIT_RD0, AUDIT_OFF, AUDIT_ACCESS, AUDIT_BY_UPDATE, AUDIT_REASONS };
@@ -23,46 +24,51 @@ enum audit_verdict { AUDIT_V_NONE = 0, AUDIT_V_NXDOMAIN, AUDIT_V_NODATA, AUDIT_V
 enum audit_transport { AUDIT_UDP = 1, AUDIT_TCP };
 /* Control records, in the same sequence as events. */
 enum audit_kind { AUDIT_EVENT = 0, AUDIT_START, AUDIT_STOP, AUDIT_SETTINGS, AUDIT_POLICY, AUDIT_GAP, AUDIT_PRUNE, AUDIT_FORGET, AUDIT_KINDS };
+/* clang-format on */
 
-extern const char *const audit_outcome_names[AUDIT_OUTCOMES + 1], *const audit_reason_names[AUDIT_REASONS + 1],
-    *const audit_verdict_names[AUDIT_VERDICTS + 1], *const audit_kind_names[AUDIT_KINDS + 1];
+extern const char *const audit_outcome_names[AUDIT_OUTCOMES + 1],
+    *const audit_reason_names[AUDIT_REASONS + 1], *const audit_verdict_names[AUDIT_VERDICTS + 1],
+                                                      *const audit_kind_names[AUDIT_KINDS + 1];
 
 enum { AUDIT_TEXT = 64, AUDIT_HOSTS = 8, AUDIT_EVENT_NETWORKS = 8 };
 
-struct audit_host { struct name target; uint16_t port; };
+struct audit_host {
+    struct name target;
+    uint16_t port;
+};
 
 struct audit_event {
-    uint8_t kind;             /* enum audit_kind */
+    uint8_t kind; /* enum audit_kind */
     uint64_t wall_ms, mono_ms;
-    uint64_t sequence;        /* the writer gives it */
-    struct addr client;       /* with its port */
+    uint64_t sequence;  /* the writer gives it */
+    struct addr client; /* with its port */
     uint8_t transport;
-    struct name qname;        /* as asked, with its case */
+    struct name qname; /* as asked, with its case */
     uint16_t qtype, id, flags;
     bool edns_do;
-    bool repeat;              /* same client, port, ID and name within 10 s */
-    bool cached;              /* verdict or decision came from the cache */
+    bool repeat; /* same client, port, ID and name within 10 s */
+    bool cached; /* verdict or decision came from the cache */
     uint8_t verdict;
-    struct addr server;       /* who gave the verdict; any = none */
+    struct addr server; /* who gave the verdict; any = none */
     uint16_t real_rcode;
-    uint32_t real_ms;         /* how long it took */
-    uint8_t n_real;           /* targets of the real answer, the first ones */
+    uint32_t real_ms; /* how long it took */
+    uint8_t n_real;   /* targets of the real answer, the first ones */
     struct audit_host real[AUDIT_HOSTS];
     uint8_t outcome, reason;
-    uint16_t rcode;           /* sent to the client */
+    uint16_t rcode; /* sent to the client */
     char rule[AUDIT_TEXT];
     char would_rule[AUDIT_TEXT];
-    uint8_t would;            /* outcome, 0 = none */
+    uint8_t would; /* outcome, 0 = none */
     uint64_t policy_serial;
     uint8_t n_answer;
     struct audit_host answer[AUDIT_HOSTS]; /* delivered */
-    uint8_t n_unapproved;     /* of real[] that no policy names */
+    uint8_t n_unapproved;                  /* of real[] that no policy names */
     struct audit_host unapproved[AUDIT_HOSTS];
     uint8_t n_networks;
     char networks[AUDIT_EVENT_NETWORKS][AUDIT_TEXT];
-    uint32_t latency_us;      /* arrival to answer */
+    uint32_t latency_us;         /* arrival to answer */
     uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
-    char text[128];           /* control records: what happened, by whom */
+    char text[128];              /* control records: what happened, by whom */
 };
 
 /* The code that Windows shows for this answer (0x8007232B ...), 0 = none: an
@@ -75,7 +81,8 @@ enum { AUDIT_EVENT_MAX = 16384 };
 size_t audit_event_encode(const struct audit_event *, uint8_t *out, size_t size);
 int audit_event_decode(struct audit_event *, const uint8_t *, size_t); /* 0, -EBADMSG */
 /* Overwrites, in the encoded form, what the writer knows. ip NULL: the client stays. */
-void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat, const uint8_t ip[16]);
+void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat,
+                       const uint8_t ip[16]);
 /* mono_ms of the encoded form; 0 when it is too short. */
 uint64_t audit_event_mono(const uint8_t *encoded, size_t len);
 

@@ -26,12 +26,12 @@ struct audit_limits {
 };
 
 struct audit_writer_stats {
-    uint64_t recorded;   /* events stored as events */
-    uint64_t counted;    /* questions in ledger rows only (above the rates) */
-    uint64_t dropped;    /* ring full */
+    uint64_t recorded; /* events stored as events */
+    uint64_t counted;  /* questions in ledger rows only (above the rates) */
+    uint64_t dropped;  /* ring full */
     uint64_t repeats, commits, commit_failures, pruned, pending;
     uint64_t store_bytes, interval_ms, last_commit_wall_ms;
-    int last_error;      /* errno of the last failed commit, 0 after a good one */
+    int last_error; /* errno of the last failed commit, 0 after a good one */
 };
 
 /* dir is "STATE/audit"; made if need be. host is the forwarder's name in events.
@@ -40,12 +40,14 @@ int audit_writer_open(struct audit_writer **, const char *dir, const char *host,
                       const struct audit_limits *, struct diags *d);
 /* Rings are borrowed; all must be attached before the first step. */
 void audit_writer_attach(struct audit_writer *, struct audit_ring *);
-void audit_writer_limits(struct audit_writer *, const struct audit_limits *); /* after a reload; writer thread */
+void audit_writer_limits(struct audit_writer *,
+                         const struct audit_limits *); /* after a reload; writer thread */
 /* Drains, counts, commits if the interval is over or `flush`. Returns ms until the next step wants to run. */
 uint64_t audit_writer_step(struct audit_writer *, struct now, bool flush);
 /* A control record (start, stop, settings, policy): stored with the next commit. Writer thread. */
 void audit_writer_control(struct audit_writer *, enum audit_kind, struct now, const char *text);
-void audit_writer_stats(struct audit_writer *, struct audit_writer_stats *); /* any thread (atomics) */
+void audit_writer_stats(struct audit_writer *,
+                        struct audit_writer_stats *); /* any thread (atomics) */
 /* Flushes what it can and closes. recorded + counted + dropped = pushed + dropped then, unless the disk fails. */
 void audit_writer_close(struct audit_writer *, struct now);
 

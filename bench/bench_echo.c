@@ -25,7 +25,9 @@ static struct mmsghdr msg[BATCH];
 
 static int open_socket(int port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_DGRAM, 0), bytes = 4 << 20;
 
     if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0)
@@ -41,7 +43,10 @@ static void reset(int n)
 {
     for (int i = 0; i < n; i++) {
         iov[i] = (struct iovec){buf[i], STRIDE - PAD_MAX};
-        msg[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_namelen = sizeof from[i], .msg_iov = &iov[i], .msg_iovlen = 1};
+        msg[i].msg_hdr = (struct msghdr){.msg_name = &from[i],
+                                         .msg_namelen = sizeof from[i],
+                                         .msg_iov = &iov[i],
+                                         .msg_iovlen = 1};
     }
 }
 

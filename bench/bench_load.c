@@ -114,8 +114,10 @@ static bool check(struct load *l, int s, const uint8_t *p, size_t len)
     l->out--;
     if (l->mode == MODE_ECHO)
         return (flags & DNS_QR) != 0;
-    n = build(l, id, slot->name, want) - 11; /* without OPT: the question must come back octet by octet */
-    return (flags & (DNS_QR | DNS_TC | 15)) == DNS_QR && an > 0 && len > n && memcmp(p + 12, want + 12, n - 12) == 0;
+    n = build(l, id, slot->name, want) -
+        11; /* without OPT: the question must come back octet by octet */
+    return (flags & (DNS_QR | DNS_TC | 15)) == DNS_QR && an > 0 && len > n &&
+           memcmp(p + 12, want + 12, n - 12) == 0;
 }
 
 static void receive(struct load *l, int s)
@@ -156,7 +158,7 @@ static bool send_batch(struct load *l, int s)
         msg[n].msg_hdr = (struct msghdr){.msg_iov = &iov[n], .msg_iovlen = 1};
         n++;
     }
-    for (int sent = 0; sent < n; sent += k > 0 ? k : 1)
+    for (int sent = 0; sent<n; sent += k> 0 ? k : 1)
         k = sendmmsg(l->fd[s], msg + sent, (unsigned)(n - sent), 0);
     l->sent += (uint64_t)n;
     return n > 0;
@@ -197,7 +199,9 @@ static void run(struct load *l, double seconds)
 
 static void open_sockets(struct load *l, int port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
+                            .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int bytes = 4 << 20;
 
     for (int s = 0; s < SOCKETS; s++) {
@@ -222,8 +226,11 @@ int main(int argc, char **argv)
 
     while (argc == 7 && mode < ARRAY_LEN(modes) && strcmp(argv[3], modes[mode]) != 0)
         mode++;
-    if (argc != 7 || mode == ARRAY_LEN(modes) || clock_getcpuclockid((pid_t)atoi(argv[2]), &cpu) != 0)
-        return fprintf(stderr, "usage: bench_load PORT PID echo|a|kms|warm|warmkms NAMES SECONDS WINDOW\n"), 2;
+    if (argc != 7 || mode == ARRAY_LEN(modes) ||
+        clock_getcpuclockid((pid_t)atoi(argv[2]), &cpu) != 0)
+        return fprintf(stderr,
+                       "usage: bench_load PORT PID echo|a|kms|warm|warmkms NAMES SECONDS WINDOW\n"),
+               2;
     l.mode = (enum mode)mode;
     l.names = (uint32_t)strtoul(argv[4], NULL, 10);
     l.window = (uint32_t)strtoul(argv[6], NULL, 10);
@@ -233,8 +240,10 @@ int main(int argc, char **argv)
     run(&l, atof(argv[5]));
     cpu_ns = clock_ns(cpu) - cpu_ns;
     wall_ns = clock_ns(CLOCK_MONOTONIC) - wall_ns;
-    printf("{\"mode\": \"%s\", \"sent\": %llu, \"good\": %llu, \"bad\": %llu, \"lost\": %llu, \"cpu_ns\": %llu, \"wall_ns\": %llu}\n",
-           argv[3], (unsigned long long)l.sent, (unsigned long long)l.good, (unsigned long long)l.bad,
-           (unsigned long long)l.lost, (unsigned long long)cpu_ns, (unsigned long long)wall_ns);
+    printf("{\"mode\": \"%s\", \"sent\": %llu, \"good\": %llu, \"bad\": %llu, \"lost\": %llu, "
+           "\"cpu_ns\": %llu, \"wall_ns\": %llu}\n",
+           argv[3], (unsigned long long)l.sent, (unsigned long long)l.good,
+           (unsigned long long)l.bad, (unsigned long long)l.lost, (unsigned long long)cpu_ns,
+           (unsigned long long)wall_ns);
     return 0;
 }

@@ -17,7 +17,8 @@
 #include "wire/message.h"
 #include "wire/writer.h"
 
-static const uint8_t soa_rdata[] = {0, 0, 0, 0, 0, 1, 0, 0, 14, 16, 0, 0, 3, 132, 0, 9, 58, 128, 0, 0, 14, 16};
+static const uint8_t soa_rdata[] = {0, 0, 0,   0, 0, 1,  0,   0, 14, 16, 0,
+                                    0, 3, 132, 0, 9, 58, 128, 0, 0,  14, 16};
 static volatile sig_atomic_t stop;
 
 static void on_term(int sig)
@@ -46,7 +47,8 @@ static size_t answer(const struct message *m, const uint8_t *in, uint8_t *out, s
     bool kms = name_is_vlmcs(&m->qname), a = m->qtype == TYPE_A && !kms;
 
     writer_bytes(&w, in, (size_t)DNS_HEADER + m->question_len);
-    writer_patch_u16(&w, 2, (uint16_t)(DNS_QR | DNS_RA | (m->flags & DNS_RD) | (kms ? RCODE_NXDOMAIN : 0)));
+    writer_patch_u16(
+        &w, 2, (uint16_t)(DNS_QR | DNS_RA | (m->flags & DNS_RD) | (kms ? RCODE_NXDOMAIN : 0)));
     writer_patch_u16(&w, 6, a);
     writer_patch_u16(&w, 8, !a);
     writer_patch_u16(&w, 10, 0);

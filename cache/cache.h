@@ -20,29 +20,31 @@
 struct cache; /* opaque */
 
 enum cache_kind { CACHE_ANSWER, CACHE_DECISION };
-enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_ANY_AS_SRV = 4 };
+/* CACHE_FAILURE: not the answer but the fact that there was none (RFC 9520); it
+ * lies beside the answer, so that one may have expired while the other counts. */
+enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_ANY_AS_SRV = 4, CACHE_FAILURE = 8 };
 enum { CACHE_MAX_ENTRY = 16384, CACHE_MAX_NOTE = 1024, CACHE_MIN_SIZE = 131072 };
 
 struct cache_key {
     const struct name *name; /* folded; borrowed */
     uint16_t type, class;
     uint8_t kind, bits;
-    uint32_t scope;          /* answer: hash of the route; decision: the client's range */
-    uint64_t hash;           /* cache_key_init() sets it */
+    uint32_t scope; /* answer: hash of the route; decision: the client's range */
+    uint64_t hash;  /* cache_key_init() sets it */
 };
 
 /* What is known about an entry, kept beside its image. */
 struct cache_facts {
     uint64_t stored_ms, expires_ms; /* monotonic */
-    uint64_t stamp[3];   /* decisions; 0 for answers */
-    uint16_t rcode;      /* of a failure: what the server said; 0xffff = timeout */
-    uint8_t reply_kind;  /* enum reply_kind */
-    bool failure;        /* RFC 9520: no image, only the fact */
+    uint64_t stamp[3];              /* decisions; 0 for answers */
+    uint16_t rcode;                 /* of a failure: what the server said; 0xffff = timeout */
+    uint8_t reply_kind;             /* enum reply_kind */
+    bool failure;                   /* RFC 9520: no image, only the fact */
     bool has_rrsig, has_soa, has_cname;
     uint16_t n_answer;
-    struct addr server;  /* who said it */
+    struct addr server; /* who said it */
     uint16_t rtt_ms;
-    bool served;         /* out: this entry was used before */
+    bool served; /* out: this entry was used before */
 };
 
 enum cache_result {

@@ -17,18 +17,19 @@
 
 #include "base/diag.h"
 
-struct control; /* opaque */
+struct control;         /* opaque */
 struct control_request; /* opaque; lives until it is answered */
 
 struct control_route {
-    const char *method;  /* "GET" or "POST" */
-    const char *path;    /* "/v1/status"; "/v1/cache/..." ending in / matches what is below */
+    const char *method; /* "GET" or "POST" */
+    const char *path;   /* "/v1/status"; "/v1/cache/..." ending in / matches what is below */
     void (*handle)(void *context, struct control_request *);
 };
 
 /* Makes the socket (mode 0660, group as the process), removing a dead one
  * that nobody listens on. -EADDRINUSE when somebody does. */
-int control_open(struct control **, const char *path, const struct control_route *routes, void *context, struct diags *d);
+int control_open(struct control **, const char *path, const struct control_route *routes,
+                 void *context, struct diags *d);
 void control_close(struct control *);
 int control_fd(const struct control *);
 void control_run(struct control *);
@@ -45,6 +46,7 @@ const json_t *control_body(const struct control_request *);
  * suspended meanwhile), but exactly once. status: 200, 400, 404, 503... */
 void control_answer(struct control_request *, unsigned status, json_t *body);
 /* {"error": text} */
-void control_refuse(struct control_request *, unsigned status, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void control_refuse(struct control_request *, unsigned status, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 
 #endif

@@ -14,7 +14,16 @@
 #include "base/diag.h"
 #include "settings/settings.h"
 
-enum exit_code { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_FOUND = 3, EXIT_NO_DAEMON = 4, EXIT_INVALID = 5, EXIT_CONFLICT = 6, EXIT_PROBLEMS = 7 };
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_NOT_FOUND = 3,
+    EXIT_NO_DAEMON = 4,
+    EXIT_INVALID = 5,
+    EXIT_CONFLICT = 6,
+    EXIT_PROBLEMS = 7
+};
 
 enum ctl_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
 
@@ -29,11 +38,12 @@ struct ctl_option {
 struct ctl; /* below */
 
 struct ctl_verb {
-    const char *noun, *verb;  /* noun NULL for verbs without one */
-    int least, most;          /* arguments; most -1 = any number */
-    const char *arguments;    /* "NAME [TYPE]" */
-    const struct ctl_option *const *options; /* lists of options, ended by NULL: shared sets and own ones */
-    int (*run)(struct ctl *);  /* returns an exit code */
+    const char *noun, *verb; /* noun NULL for verbs without one */
+    int least, most;         /* arguments; most -1 = any number */
+    const char *arguments;   /* "NAME [TYPE]" */
+    const struct ctl_option *const
+        *options;             /* lists of options, ended by NULL: shared sets and own ones */
+    int (*run)(struct ctl *); /* returns an exit code */
     const char *help;         /* one line */
 };
 
@@ -42,10 +52,14 @@ struct ctl {
     struct settings *settings;
     struct now now;
     enum ctl_format format;
-    bool colour;          /* stdout is a terminal and NO_COLOR is not set */
-    bool stderr_tty;      /* for progress */
-    int argc; char **argv; /* the arguments without options */
-    struct { const struct ctl_option *option; const char *value; } given[256];
+    bool colour;     /* stdout is a terminal and NO_COLOR is not set */
+    bool stderr_tty; /* for progress */
+    int argc;
+    char **argv; /* the arguments without options */
+    struct {
+        const struct ctl_option *option;
+        const char *value;
+    } given[256];
     int n_given;
 };
 

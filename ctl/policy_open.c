@@ -36,8 +36,10 @@ int policy_failed(struct ctl *c, const char *what, int err)
     case -EIO: /* also what LMDB makes of a write that was cut short by a full disk */
     case -ENOSPC:
     case -EDQUOT:
-        return ctl_fail(EXIT_FAILED, "cannot %s: writing to %s/policy failed (%s); is the disk full? Nothing was changed",
-                        what, c->settings->server.state_dir, strerror(-err));
+        return ctl_fail(
+            EXIT_FAILED,
+            "cannot %s: writing to %s/policy failed (%s); is the disk full? Nothing was changed",
+            what, c->settings->server.state_dir, strerror(-err));
     default:
         return ctl_fail(EXIT_FAILED, "cannot %s: %s", what, strerror(-err));
     }
@@ -89,7 +91,8 @@ int policy_open(struct ctl *c, enum policy_access access, struct policy_store **
         is_missing(path)) {
         code = policy_open_temporary(c, out);
     } else if (code == 0) {
-        if (access == POLICY_WRITE) /* the first policy comes before the first start; else it is there */
+        if (access ==
+            POLICY_WRITE) /* the first policy comes before the first start; else it is there */
             (void)mkdir(c->settings->server.state_dir, 0750);
         rc = policy_store_open(out, path, access, &d);
         if (rc == -ENOENT && access == POLICY_READ)

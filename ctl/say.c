@@ -108,7 +108,8 @@ char *ctl_clean(const char *text)
     while (*p) {
         size_t n = utf8_read(p, &code);
 
-        if (code == '\t') { /* between the fields of a record: no terminal is harmed, columns stay */
+        if (code ==
+            '\t') { /* between the fields of a record: no terminal is harmed, columns stay */
             *to++ = ' ';
             p++;
             continue;

@@ -14,12 +14,22 @@
 
 #include "ctl/ctl.h"
 
-enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_TIME /* ms since 1970: table local, else RFC 3339 UTC */, COLUMN_LIST /* array of texts */ , COLUMN_DURATION_MS };
-struct column { const char *key, *title; enum column_kind kind; };
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_NUMBER,
+    COLUMN_TIME /* ms since 1970: table local, else RFC 3339 UTC */,
+    COLUMN_LIST /* array of texts */,
+    COLUMN_DURATION_MS
+};
+struct column {
+    const char *key, *title;
+    enum column_kind kind;
+};
 
 /* Prints rows (an array of objects; fields not named by a column appear in
  * JSON only) as {"plural": [...]}, CSV or a table, as c->format says. */
-void table_print(struct ctl *c, const char *plural, const struct column *columns, const json_t *rows);
+void table_print(struct ctl *c, const char *plural, const struct column *columns,
+                 const json_t *rows);
 /* An object as "name  value" lines, or as the JSON document itself. */
 void table_print_object(struct ctl *c, const struct column *columns, const json_t *object);
 /* Prints a JSON document to stdout, ended by a line end; sorted? no: in order of insertion. */

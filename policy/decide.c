@@ -371,12 +371,3 @@ int policy_decide(struct policy_reader *r, const struct policy_ask *ask,
         damaged(out);
     return 0;
 }
-
-bool policy_fills_missing(struct policy_reader *r, const struct policy_ask *ask)
-{
-    const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN};
-    struct policy_decision d;
-
-    policy_decide(r, ask, &nothing, &d);
-    return d.outcome == OUTCOME_FILLED || d.outcome == OUTCOME_REPLACED;
-}

@@ -17,45 +17,55 @@ enum { POLICY_CLIENT_NETWORKS = 16 };
 /* A client as the policy sees it; one cursor step. */
 struct policy_client {
     struct addr addr;
-    uint32_t range;      /* number of the range of addresses, for the decision cache; equal for
+    uint32_t range;     /* number of the range of addresses, for the decision cache; equal for
                             addresses in the same networks; POLICY_RANGE_DAMAGED: policy_decide
                             answers with reason DAMAGED */
-    uint8_t n_networks;  /* innermost first */
+    uint8_t n_networks; /* innermost first */
     char networks[POLICY_CLIENT_NETWORKS][POLICY_NAME];
     struct prefix prefixes[POLICY_CLIENT_NETWORKS]; /* the one of each that contains the client */
 };
-int policy_client_find(struct policy_reader *, const struct addr *, struct policy_client *out); /* 0, -EBADMSG damaged */
+int policy_client_find(struct policy_reader *, const struct addr *,
+                       struct policy_client *out); /* 0, -EBADMSG damaged */
 
 struct policy_ask {
-    const struct name *qname;            /* folded, name_is_vlmcs() */
+    const struct name *qname; /* folded, name_is_vlmcs() */
     const struct policy_client *client;
     uint64_t wall_ms;
-    enum policy_mode limit;              /* kms.mode */
+    enum policy_mode limit; /* kms.mode */
     bool do_bit;
 };
 
 /* What the real DNS said. srv are its records when the verdict is PRESENT (the
  * caller need not tell UNAPPROVED: policy_decide does); is_signed: DO and RRSIGs. */
-struct policy_real { enum policy_verdict verdict; const struct srv *srv; int n_srv; bool is_signed; };
+struct policy_real {
+    enum policy_verdict verdict;
+    const struct srv *srv;
+    int n_srv;
+    bool is_signed;
+};
 
-struct policy_would { bool set; enum policy_outcome outcome; char rule[POLICY_NAME]; };
+struct policy_would {
+    bool set;
+    enum policy_outcome outcome;
+    char rule[POLICY_NAME];
+};
 
 struct policy_decision {
     enum policy_outcome outcome;
     enum policy_reason reason;
-    enum policy_verdict verdict;         /* with UNAPPROVED told apart */
-    enum policy_action action;           /* of the rule, when reason is RULE */
-    char rule[POLICY_NAME];              /* "" = none */
+    enum policy_verdict verdict; /* with UNAPPROVED told apart */
+    enum policy_action action;   /* of the rule, when reason is RULE */
+    char rule[POLICY_NAME];      /* "" = none */
     char pool[POLICY_NAME];
     uint64_t serial;
     uint32_t ttl;
-    uint8_t n_hosts;                     /* filled, replaced */
+    uint8_t n_hosts; /* filled, replaced */
     struct policy_host hosts[POLICY_POOL_HOSTS];
-    bool drop[SRV_MAX];                  /* filtered: which of real->srv go */
+    bool drop[SRV_MAX]; /* filtered: which of real->srv go */
     uint8_t n_unapproved;
     bool unapproved[SRV_MAX];
     struct policy_would would;
-    uint64_t until_ms;                   /* wall clock of the next from/until of a candidate; UINT64_MAX none */
+    uint64_t until_ms; /* wall clock of the next from/until of a candidate; UINT64_MAX none */
 };
 
 /* Must the real DNS be asked? False when the first candidate is deny or an
@@ -64,15 +74,16 @@ struct policy_decision {
 int policy_needs_real(struct policy_reader *, const struct policy_ask *, bool *needs);
 
 /* The decision. 0; damage is a decision too (reason DAMAGED, the real answer). */
-int policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *, struct policy_decision *out);
-
-/* NODATA coherence: would this client's SRV question be filled (or replaced)
- * given nxdomain? Of an unsigned one: a signed NXDOMAIN stays as it is for DO. */
-bool policy_fills_missing(struct policy_reader *, const struct policy_ask *);
+int policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
+                  struct policy_decision *out);
 
 /* Every rule that matters for an explanation, in the order of trial, then the
  * near misses (other network, not valid now, off, a name above or below). */
-struct policy_trial { char rule[POLICY_NAME]; bool acts; char why[160]; /* "client is not in dmz" */ };
+struct policy_trial {
+    char rule[POLICY_NAME];
+    bool acts;
+    char why[160]; /* "client is not in dmz" */
+};
 typedef void policy_trial_visit(void *context, const struct policy_trial *);
 int policy_explain(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
                    struct policy_decision *out, policy_trial_visit *, void *context);

@@ -15,38 +15,14 @@
 
 #include "base/addr.h"
 #include "base/diag.h"
+#include "policy/vocabulary.h"
 #include "wire/name.h"
 
+/* clang-format off */
 enum { POLICY_NAME = 64, POLICY_COMMENT = 256, POLICY_POOL_HOSTS = 64, POLICY_HOST_ADDRESSES = 8, POLICY_RULE_NETWORKS = 64 };
 enum { POLICY_TTL_DEFAULT = 300, POLICY_TTL_MIN = 30, POLICY_TTL_MAX = 86400 };
 
-enum suffix_kind {
-    SUFFIX_EXACT, /* corp.example */
-    SUFFIX_BELOW, /* *.corp.example */
-    SUFFIX_ANY,   /* *   (below the root; not the bare name) */
-    SUFFIX_BARE,  /* .   the bare _vlmcs._tcp */
-};
 struct suffix { enum suffix_kind kind; struct name name; /* folded; root for ANY and BARE */ };
-
-enum policy_verdict { /* what the real DNS said */
-    VERDICT_NONE,     /* it was not asked */
-    VERDICT_NXDOMAIN, VERDICT_NODATA, VERDICT_PRESENT, VERDICT_UNAPPROVED,
-    VERDICT_SERVFAIL, VERDICT_REFUSED, VERDICT_TIMEOUT, VERDICT_OTHER,
-    VERDICTS
-};
-enum policy_word { WORD_MISSING = 1, WORD_FAILED = 2, WORD_PRESENT = 4, WORD_UNAPPROVED = 8 }; /* bits of `when` */
-enum policy_action { ACTION_FILL, ACTION_REPLACE, ACTION_FILTER, ACTION_DENY, ACTION_PASS, ACTIONS };
-enum policy_mode { MODE_OFF, MODE_SHADOW, MODE_LIVE, MODES };
-enum policy_outcome { OUTCOME_PASSED, OUTCOME_FILLED, OUTCOME_REPLACED, OUTCOME_FILTERED, OUTCOME_DENIED, OUTCOME_MISSING, OUTCOME_FAILED, OUTCOMES };
-enum policy_reason { REASON_RULE, REASON_NO_RULE, REASON_SIGNED, REASON_DAMAGED, REASON_RD0, REASON_OFF, REASONS };
-
-extern const char *const verdict_names[VERDICTS + 1], *const action_names[ACTIONS + 1], *const mode_names[MODES + 1],
-    *const outcome_names[OUTCOMES + 1], *const reason_names[REASONS + 1]; /* ended by NULL */
-unsigned verdict_word(enum policy_verdict); /* enum policy_word; 0 for NONE */
-enum { WORDS = 4 };
-extern const char *const word_names[WORDS + 1]; /* name i is bit i; ended by NULL */
-unsigned word_parse(const char *);              /* 0 when it is none of them */
-int policy_lookup(const char *const *list, const char *word); /* index in a list ended by NULL, or -1 */
 
 struct policy_place { unsigned line, column; }; /* in a file, from 1; 0 = none */
 struct policy_host {
@@ -80,6 +56,8 @@ struct policy {
     struct policy_rule *rules; size_t n_rules;
     char *file; /* that it was read from, for problems; or NULL */
 };
+/* clang-format on */
+
 /* Every pointer in a struct policy is from malloc and owned by it. */
 void policy_init(struct policy *);
 void policy_fini(struct policy *);
@@ -92,14 +70,16 @@ void policy_rule_fini(struct policy_rule *);
 int suffix_parse(struct suffix *, const char *text, const char **why);
 enum { SUFFIX_TEXT = 1040 };
 const char *suffix_print(const struct suffix *, char out[SUFFIX_TEXT]);
-int suffix_compare(const struct suffix *, const struct suffix *); /* a total order: labels from the root, then kind */
+int suffix_compare(const struct suffix *,
+                   const struct suffix *);  /* a total order: labels from the root, then kind */
 bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: needs networks */
 int policy_target_compare(const struct name *, const struct name *); /* in the same order */
 
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
 /* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no]; 0 or -EINVAL with *why. */
 int host_parse(struct policy_host *, const char *text, const char **why);
-const char *host_print(const struct policy_host *, char *out, size_t size); /* canonical, same form */
+const char *host_print(const struct policy_host *, char *out,
+                       size_t size);                               /* canonical, same form */
 const char *host_target_check(const char *text, struct name *out); /* NULL, or why not */
 const char *host_address_add(struct policy_host *, const char *ip);
 
@@ -114,7 +94,9 @@ void policy_rule_init(struct policy_rule *, const char *name);
 unsigned policy_action_when(enum policy_action); /* the `when` it has when none is given */
 bool policy_action_has_pool(enum policy_action); /* fill, replace */
 
-int policy_approved_parse(struct policy_approved *, const char *text, const char **why); /* FQDN[:PORT] */
-bool policy_question(const struct name *suffix, struct name *out); /* _vlmcs._tcp.<suffix>; false: too long */
+int policy_approved_parse(struct policy_approved *, const char *text,
+                          const char **why); /* FQDN[:PORT] */
+bool policy_question(const struct name *suffix,
+                     struct name *out); /* _vlmcs._tcp.<suffix>; false: too long */
 
 #endif

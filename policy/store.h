@@ -24,7 +24,8 @@ enum policy_access { POLICY_READ, POLICY_WRITE };
 int policy_store_open(struct policy_store **, const char *dir, enum policy_access, struct diags *d);
 void policy_store_close(struct policy_store *);
 
-struct policy_reader *policy_reader_new(struct policy_store *); /* NULL when out of memory or reader slots */
+struct policy_reader *policy_reader_new(
+    struct policy_store *); /* NULL when out of memory or reader slots */
 void policy_reader_free(struct policy_reader *);
 /* Renews / resets the read transaction; cheap enough for each batch. 0 or -errno. */
 int policy_reader_begin(struct policy_reader *);
@@ -35,7 +36,11 @@ uint64_t policy_reader_serial(struct policy_reader *);
 /* Once a minute, by one thread: clears slots of dead readers; how many. */
 int policy_store_sweep(struct policy_store *);
 
-struct policy_counts { uint64_t serial, networks, pools, rules, suffixes, approved, bytes; uint64_t digest; uint64_t time_ms; };
+struct policy_counts {
+    uint64_t serial, networks, pools, rules, suffixes, approved, bytes;
+    uint64_t digest;
+    uint64_t time_ms;
+};
 int policy_store_counts(struct policy_store *, struct policy_counts *);
 
 /* Reads every record: how many are damaged. -EBADMSG: none alone, but together
@@ -53,13 +58,20 @@ struct policy_log_entry {
     char author[64], claimed[64], reason[256], summary[512];
 };
 typedef int policy_log_visit(void *context, const struct policy_log_entry *); /* not 0 stops */
-int policy_log_each(struct policy_store *, uint64_t since_ms, const char *rule, policy_log_visit *, void *context);
+int policy_log_each(struct policy_store *, uint64_t since_ms, const char *rule, policy_log_visit *,
+                    void *context);
 
 /* --- one change */
-struct policy_change { const char *author, *claimed, *reason; uint64_t now_ms; uint64_t if_serial; /* 0 = any */ uint64_t history_ms; };
+struct policy_change {
+    const char *author, *claimed, *reason;
+    uint64_t now_ms;
+    uint64_t if_serial; /* 0 = any */
+    uint64_t history_ms;
+};
 /* A damaged state is made again from the other records; the log says so.
  * 0; -ESTALE the serial is not if_serial (then *serial is the present one); -errno. Waits for another writer. */
-int policy_txn_begin(struct policy_txn **, struct policy_store *, const struct policy_change *, uint64_t *serial);
+int policy_txn_begin(struct policy_txn **, struct policy_store *, const struct policy_change *,
+                     uint64_t *serial);
 void policy_txn_abort(struct policy_txn *); /* NULL is fine */
 /* Writes serial, log entry, digest, ranges, and commits with a sync. *serial is
  * the new one; when nothing differed, nothing is written, the serial stays and
@@ -79,8 +91,10 @@ int policy_txn_commit(struct policy_txn *, uint64_t *serial, bool *changed);
 int policy_txn_network_put(struct policy_txn *, const struct policy_network *);
 int policy_txn_pool_put(struct policy_txn *, const struct policy_pool *);
 int policy_txn_rule_put(struct policy_txn *, const struct policy_rule *);
-int policy_txn_suffix_add(struct policy_txn *, const char *rule, const struct suffix *, bool *was_there);
-int policy_txn_suffix_drop(struct policy_txn *, const char *rule, const struct suffix *); /* -ENOENT */
+int policy_txn_suffix_add(struct policy_txn *, const char *rule, const struct suffix *,
+                          bool *was_there);
+int policy_txn_suffix_drop(struct policy_txn *, const char *rule,
+                           const struct suffix *); /* -ENOENT */
 int policy_txn_network_del(struct policy_txn *, const char *name, struct diags *users);
 int policy_txn_pool_del(struct policy_txn *, const char *name, struct diags *users);
 int policy_txn_rule_del(struct policy_txn *, const char *name);
@@ -91,7 +105,8 @@ int policy_txn_clear(struct policy_txn *); /* everything but the log: for --repl
 /* Look-ups inside a transaction; the caller gives the result to _fini. -ENOENT. */
 int policy_txn_network_get(struct policy_txn *, const char *name, struct policy_network *out);
 int policy_txn_pool_get(struct policy_txn *, const char *name, struct policy_pool *out);
-int policy_txn_rule_get(struct policy_txn *, const char *name, struct policy_rule *out); /* without suffixes */
+int policy_txn_rule_get(struct policy_txn *, const char *name,
+                        struct policy_rule *out); /* without suffixes */
 /* Makes `summary` of the log entry say this (adds, "; " between). */
 void policy_txn_note(struct policy_txn *, const char *text);
 

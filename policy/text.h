@@ -16,19 +16,26 @@
 struct policy_test {
     unsigned line;
     char suffix_text[SUFFIX_TEXT];
-    struct name qname;      /* _vlmcs._tcp.<suffix>, folded */
+    struct name qname; /* _vlmcs._tcp.<suffix>, folded */
     struct addr client;
     enum policy_verdict verdict;
-    struct name real_host;  /* what the real DNS names, when verdict is present; root = an approved one */
-    bool has_expect; enum policy_outcome expect;
-    bool has_host; struct name host; /* must be among the delivered */
+    struct name
+        real_host; /* what the real DNS names, when verdict is present; root = an approved one */
+    bool has_expect;
+    enum policy_outcome expect;
+    bool has_host;
+    struct name host; /* must be among the delivered */
 };
-struct policy_tests { struct policy_test *at; size_t n; }; /* from malloc */
+struct policy_tests {
+    struct policy_test *at;
+    size_t n;
+}; /* from malloc */
 void policy_tests_fini(struct policy_tests *);
 
 /* Reads the text form; every problem goes to d with its place. tests may be
  * NULL (then the section is only checked). 0, -EINVAL, -ENOMEM. */
-int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file, const char *text, size_t len, struct diags *d);
+int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
+                     const char *text, size_t len, struct diags *d);
 /* The same for a file that must stand alone (not merged into a policy that is
  * there): networks and pools that its rules name must be in it, which is said
  * beside the other problems. */
@@ -42,7 +49,8 @@ const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);
 /* SRV lines of a zone file become pools (equal hosts: one pool, named after
  * the first host's first label) and rules fill-POOL. skipped counts records
  * that were left. */
-int policy_zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped, struct diags *d);
+int policy_zone_read(struct policy *out, const char *file, const char *text, size_t len,
+                     size_t *skipped, struct diags *d);
 int policy_zone_write(const struct policy *, FILE *);
 /* The name a pool gets from its first host: the first label. */
 void policy_pool_name(const struct name *target, char out[POLICY_NAME]);
@@ -56,7 +64,8 @@ int policy_references(const struct policy *p, const char *file, struct diags *d)
 /* Makes the store's policy this one (replace), or merges: objects of `p`
  * replace those of the same name; with join_suffixes (zone), suffixes join
  * their rule. Inside a transaction. */
-int policy_apply(struct policy_txn *, const struct policy *p, bool replace, bool join_suffixes, struct diags *d);
+int policy_apply(struct policy_txn *, const struct policy *p, bool replace, bool join_suffixes,
+                 struct diags *d);
 bool policy_is_empty(const struct policy *);
 
 /* What is suspicious: each finding is a sentence. Returns how many. */

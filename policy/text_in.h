@@ -18,17 +18,21 @@ struct text_in {
 
 /* Add a problem at the node's value / at its key. */
 void text_bad(struct text_in *, const struct yaml_node *, const char *fmt, ...) PRINTF_LIKE(3, 4);
-void text_bad_key(struct text_in *, const struct yaml_node *, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void text_bad_key(struct text_in *, const struct yaml_node *, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
 /* Is it a mapping with no other keys than these (ended by NULL)? Problems are told; false when
  * it is no mapping at all. */
-bool text_map(struct text_in *, const struct yaml_node *, const char *what, const char *const *keys);
+bool text_map(struct text_in *, const struct yaml_node *, const char *what,
+              const char *const *keys);
 /* The text of a scalar; NULL after a problem. */
 const char *text_scalar(struct text_in *, const struct yaml_node *, const char *what);
 /* A list, or one scalar as a list of one: the number of items, all of them scalars; 0 after a
  * problem. Items follow each other by ->next, but only this many. */
-size_t text_list(struct text_in *, const struct yaml_node *, const char *what, const struct yaml_node **first);
+size_t text_list(struct text_in *, const struct yaml_node *, const char *what,
+                 const struct yaml_node **first);
 /* Index in names, -1 after a problem that says what was perhaps meant. */
-int text_word(struct text_in *, const struct yaml_node *, const char *what, const char *const *names);
+int text_word(struct text_in *, const struct yaml_node *, const char *what,
+              const char *const *names);
 bool text_bool(struct text_in *, const struct yaml_node *, const char *what, bool fallback);
 /* 0 after a problem. */
 uint64_t text_u16(struct text_in *, const struct yaml_node *, const char *what);

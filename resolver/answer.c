@@ -283,38 +283,9 @@ static void from_facts(struct ordinary *o, const struct cache_facts *f)
     o->server = f->server;
 }
 
-static enum answer from_cache(const struct view *v, struct query *q, struct now now)
-{
-    struct cache_facts facts;
-    struct ordinary o = {.image = q->out};
-    bool hit = cache_get(v->cache, &q->key, now.mono_ms, NULL, q->out, q->out_size, &o.len, &facts,
-                         NULL, NULL) == CACHE_HIT;
-
-    if (!hit && q->out_size < CACHE_MAX_ENTRY) { /* perhaps only too long for a datagram's buffer */
-        o.image = v->scratch->image;
-        hit = cache_get(v->cache, &q->key, now.mono_ms, NULL, o.image, sizeof v->scratch->image,
-                        &o.len, &facts, NULL, NULL) == CACHE_HIT;
-    }
-    if (hit) {
-        COUNT(v->stats, cache_hits);
-        if (facts.failure)
-            return send_failure(v, q, RCODE_SERVFAIL, EDE_CACHED_ERROR, now);
-        from_facts(&o, &facts);
-        return deliver(v, q, &o, now);
-    }
-    COUNT(v->stats, cache_misses);
-    if ((q->message.flags & DNS_RD) == 0) { /* nothing may be asked, and nothing is known */
-        COUNT(v->stats, rd0_refused);
-        return send_failure(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, now);
-    }
-    if (q->route == NULL) /* nobody to ask */
-        return send_failure(v, q, RCODE_SERVFAIL, EDE_NO_REACHABLE, now);
-    return ANSWER_FORWARD;
-}
-
 static bool is_servable(const struct view *v, const struct cache_facts *f, struct now now)
 {
-    return !f->failure && now.mono_ms - f->expires_ms <= v->settings->cache.serve_stale_ms;
+    return now.mono_ms - f->expires_ms <= v->settings->cache.serve_stale_ms;
 }
 
 /* RFC 8767: an answer whose time is over, when no better one is to be had. */
@@ -335,6 +306,67 @@ static bool from_stale(const struct view *v, struct query *q, struct now now, en
     o.ede = facts.rcode == RCODE_NXDOMAIN ? EDE_STALE_NX : EDE_STALE;
     *result = deliver(v, q, &o, now);
     return true;
+}
+
+/* With the hash of the answer: both lie in one bucket, and a look-up that has
+ * missed the answer finds the failure without another hash. */
+static struct cache_key failure_key(const struct cache_key *answer)
+{
+    struct cache_key key = *answer;
+
+    key.bits |= CACHE_FAILURE;
+    return key;
+}
+
+bool answer_failed_lately(const struct view *v, const struct query *q, struct now now,
+                          struct cache_facts *facts)
+{
+    const struct cache_key key = failure_key(&q->key);
+    size_t len;
+
+    return cache_get(v->cache, &key, now.mono_ms, NULL, NULL, 0, &len, facts, NULL, NULL) ==
+           CACHE_HIT;
+}
+
+static bool find_cached(const struct view *v, const struct query *q, struct now now,
+                        struct ordinary *o, struct cache_facts *facts)
+{
+    o->image = q->out;
+    if (cache_get(v->cache, &q->key, now.mono_ms, NULL, q->out, q->out_size, &o->len, facts, NULL,
+                  NULL) == CACHE_HIT)
+        return true;
+    if (q->out_size >= CACHE_MAX_ENTRY)
+        return false;
+    o->image = v->scratch->image; /* perhaps only too long for a datagram's buffer */
+    return cache_get(v->cache, &q->key, now.mono_ms, NULL, o->image, sizeof v->scratch->image,
+                     &o->len, facts, NULL, NULL) == CACHE_HIT;
+}
+
+static enum answer from_cache(const struct view *v, struct query *q, struct now now)
+{
+    struct cache_facts facts;
+    struct ordinary o;
+    enum answer result;
+
+    if (find_cached(v, q, now, &o, &facts)) {
+        COUNT(v->stats, cache_hits);
+        from_facts(&o, &facts);
+        return deliver(v, q, &o, now);
+    }
+    if (answer_failed_lately(v, q, now, &facts)) {
+        COUNT(v->stats, cache_hits);
+        return from_stale(v, q, now, &result)
+                   ? result
+                   : send_failure(v, q, RCODE_SERVFAIL, EDE_CACHED_ERROR, now);
+    }
+    COUNT(v->stats, cache_misses);
+    if ((q->message.flags & DNS_RD) == 0) { /* nothing may be asked, and nothing is known */
+        COUNT(v->stats, rd0_refused);
+        return send_failure(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, now);
+    }
+    if (q->route == NULL) /* nobody to ask */
+        return send_failure(v, q, RCODE_SERVFAIL, EDE_NO_REACHABLE, now);
+    return ANSWER_FORWARD;
 }
 
 static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
@@ -383,6 +415,15 @@ static const uint8_t *fit_ttls(const struct view *v, const struct got *got, uint
     return copy;
 }
 
+const uint8_t *answer_fit(const struct view *v, const struct got *got, bool kms_name,
+                          uint32_t *ttl_s)
+{
+    uint64_t ms = lifetime(v, got->facts, kms_name);
+
+    *ttl_s = (uint32_t)(ms / 1000);
+    return fit_ttls(v, got, ms);
+}
+
 static bool is_failure(const struct got *got)
 {
     return got->kind != GOT_REPLY || got->facts->kind == REPLY_FAILURE;
@@ -427,25 +468,9 @@ enum answer answer_query(const struct view *v, struct query *q, const struct got
         return kms_answer(v, q, got, now);
     if (got != NULL)
         return from_got(v, q, got, now);
-    if (special_answer(v, q))
+    if (special_answer(v, q, now))
         return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
     return from_cache(v, q, now);
-}
-
-static void keep_failure(const struct view *v, const struct cache_key *key,
-                         struct cache_facts *facts, struct now now)
-{
-    struct cache_facts old;
-    size_t len;
-
-    if (cache_get(v->cache, key, now.mono_ms, NULL, v->scratch->second, sizeof v->scratch->second,
-                  &len, &old, NULL, NULL) == CACHE_EXPIRED &&
-        is_servable(v, &old, now))
-        return;
-    facts->failure = true;
-    facts->reply_kind = REPLY_FAILURE;
-    facts->expires_ms = now.mono_ms + FAILURE_MS;
-    (void)cache_put(v->cache, key, facts, NULL, 0, NULL, 0);
 }
 
 void answer_keep(const struct view *v, const struct cache_key *key, const struct got *got,
@@ -460,7 +485,12 @@ void answer_keep(const struct view *v, const struct cache_key *key, const struct
         return;
     facts.rcode = got->kind == GOT_REPLY ? got->facts->rcode : got->rcode;
     if (is_failure(got)) {
-        keep_failure(v, key, &facts, now);
+        const struct cache_key failure = failure_key(key);
+
+        facts.failure = true;
+        facts.reply_kind = REPLY_FAILURE;
+        facts.expires_ms = now.mono_ms + FAILURE_MS;
+        (void)cache_put(v->cache, &failure, &facts, NULL, 0, NULL, 0);
         return;
     }
     if (!got->facts->cacheable || (ms = lifetime(v, got->facts, kms_name)) == 0)

@@ -40,11 +40,13 @@ enum got_kind {
 };
 struct got {
     enum got_kind kind;
-    const uint8_t *image; size_t len;    /* GOT_REPLY; borrowed; never in scratch->second */
-    const struct reply_facts *facts;     /* GOT_REPLY */
-    uint16_t rcode;                      /* GOT_FAILURE */
-    struct addr server; uint32_t ms;     /* who, how long; any = nobody */
-    bool cached;                         /* explain: it came from the cache */
+    const uint8_t *image;
+    size_t len;                      /* GOT_REPLY; borrowed; never in scratch->second */
+    const struct reply_facts *facts; /* GOT_REPLY */
+    uint16_t rcode;                  /* GOT_FAILURE */
+    struct addr server;
+    uint32_t ms; /* who, how long; any = nobody */
+    bool cached; /* explain: it came from the cache */
 };
 
 /* GOT_FAILURE and GOT_DEADLINE look for an expired entry that serve-stale still
@@ -58,9 +60,19 @@ void answer_servfail(const struct view *, struct query *, int ede);
 /* May the AD of a reply go on? Only to a client that knows it (RFC 6840 5.7). */
 bool answer_may_have_ad(const struct query *);
 
+/* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
+bool answer_failed_lately(const struct view *, const struct query *, struct now,
+                          struct cache_facts *);
+
+/* The image of a reply with the TTLs that the settings allow, and how long it is
+ * good: what the first client gets is what later ones get from the cache. In
+ * scratch->second if it is not the image that came. */
+const uint8_t *answer_fit(const struct view *, const struct got *, bool kms_name, uint32_t *ttl_s);
+
 /* Keeps a reply under the question that was asked (TTL limits of settings,
- * RFC 2308 and 9520 applied); called once per upstream question. A failure
- * does not push out an expired answer that serve-stale still allows. */
-void answer_keep(const struct view *, const struct cache_key *, const struct got *, bool kms_name, struct now);
+ * RFC 2308 and 9520 applied); called once per upstream question. A failure is
+ * kept beside an older answer, which may still be served (RFC 8767). */
+void answer_keep(const struct view *, const struct cache_key *, const struct got *, bool kms_name,
+                 struct now);
 
 #endif

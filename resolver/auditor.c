@@ -29,7 +29,7 @@ struct note {
 struct auditor {
     struct audit_writer *writer; /* owned; used by the thread alone but for stats */
     pthread_t thread;
-    pthread_mutex_t lock;        /* for all below */
+    pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;
     struct note notes[NOTES_MAX];
     int n_notes;
@@ -93,7 +93,8 @@ static void *run(void *arg)
     return NULL;
 }
 
-int auditor_start(struct auditor **out, const struct settings *s, struct audit_ring *const *rings, int n, struct diags *d)
+int auditor_start(struct auditor **out, const struct settings *s, struct audit_ring *const *rings,
+                  int n, struct diags *d)
 {
     struct auditor *a = calloc(1, sizeof *a);
     pthread_condattr_t attr;

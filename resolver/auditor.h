@@ -12,7 +12,8 @@ struct auditor; /* opaque */
 
 /* Opens the store and starts the thread. The rings are borrowed. 0; -errno with
  * a sentence in d: then there is no auditor and the daemon goes on without. */
-int auditor_start(struct auditor **, const struct settings *, struct audit_ring *const *rings, int n, struct diags *d);
+int auditor_start(struct auditor **, const struct settings *, struct audit_ring *const *rings,
+                  int n, struct diags *d);
 /* Queues a control record (start, settings, policy...); any thread. */
 void auditor_note(struct auditor *, enum audit_kind, const char *text); /* NULL auditor is fine */
 void auditor_reload(struct auditor *, const struct settings *);

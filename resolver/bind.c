@@ -19,14 +19,28 @@
 #include "resolver/machine.h"
 #include "resolver/sockaddr.h"
 
-enum { TCP_BACKLOG = 512 };
+enum {
+    TCP_BACKLOG = 512,
+    RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
+};
+
+/* Here, since root may have more than net.core.rmem_max, and we are still root.
+ * Either may be refused, and the daemon is the poorer for it, no more. */
+static void set_receive_buffer(int fd)
+{
+    int size = RECEIVE_BUFFER;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+}
 
 static int bound_socket(const struct addr *a, bool tcp, bool share)
 {
     struct sockaddr_storage to;
     socklen_t len = sockaddr_from_addr(a, &to);
     int one = 1, rc;
-    int fd = socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd =
+        socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -errno;
@@ -36,6 +50,8 @@ static int bound_socket(const struct addr *a, bool tcp, bool share)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
         goto fail;
+    if (share && !tcp)
+        set_receive_buffer(fd);
     if (bind(fd, (struct sockaddr *)&to, len) != 0)
         goto fail;
     if (tcp && listen(fd, TCP_BACKLOG) != 0)
@@ -55,17 +71,23 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
     addr_print_port(a, text);
     if (error == -EACCES)
         return diags_add(d, NULL, 0, 0,
-                         "%s (%s): may not be bound: ports below 1024 need root or CAP_NET_BIND_SERVICE; start it as "
+                         "%s (%s): may not be bound: ports below 1024 need root or "
+                         "CAP_NET_BIND_SERVICE; start it as "
                          "root (it becomes server.user), or set server.listen to a higher port",
                          text, kind);
     if (error == -EADDRNOTAVAIL)
-        return diags_add(d, NULL, 0, 0, "%s (%s): no interface of this machine has that address; correct server.listen",
-                         text, kind);
+        return diags_add(
+            d, NULL, 0, 0,
+            "%s (%s): no interface of this machine has that address; correct server.listen", text,
+            kind);
     if (error != -EADDRINUSE)
-        return diags_add(d, NULL, 0, 0, "%s (%s): cannot be bound: %s; see server.listen", text, kind, strerror(-error));
+        return diags_add(d, NULL, 0, 0, "%s (%s): cannot be bound: %s; see server.listen", text,
+                         kind, strerror(-error));
     machine_port_holder(a, tcp, holder, sizeof holder);
-    return diags_add(d, NULL, 0, 0, "%s (%s): the port is in use%s%s; stop it, or set server.listen to another address or port",
-                     text, kind, holder[0] != '\0' ? " by " : "", holder);
+    return diags_add(
+        d, NULL, 0, 0,
+        "%s (%s): the port is in use%s%s; stop it, or set server.listen to another address or port",
+        text, kind, holder[0] != '\0' ? " by " : "", holder);
 }
 
 /* Is the address free? Names the holder if not. */
@@ -81,7 +103,8 @@ static int probe(const struct addr *a, struct diags *d)
     return 0;
 }
 
-int bind_listeners(const struct settings *s, int n, struct listener **out, int *n_each, struct diags *d)
+int bind_listeners(const struct settings *s, int n, struct listener **out, int *n_each,
+                   struct diags *d)
 {
     int each = s->server.n_listen * 2, made = 0, rc = 0;
     struct listener *list = calloc((size_t)(n * each), sizeof *list);

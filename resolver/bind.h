@@ -12,6 +12,7 @@
  * (SO_REUSEPORT). *out: n * n_each listeners, those of a worker together; from
  * malloc, the caller owns the descriptors. 0; -EINVAL with sentences in d that
  * say who holds the port and which setting to change. */
-int bind_listeners(const struct settings *, int n, struct listener **out, int *n_each, struct diags *d);
+int bind_listeners(const struct settings *, int n, struct listener **out, int *n_each,
+                   struct diags *d);
 
 #endif

@@ -38,20 +38,20 @@ struct connection {
     int fd;
     uint16_t listener;
     uint32_t slot, serial;
-    unsigned pending;    /* questions that wait for the real DNS */
-    bool reading;        /* the read event is set */
-    bool closing;        /* the client has sent all */
-    bool broken;         /* it cannot be written to */
-    bool busy;           /* serve() is at it */
-    uint8_t *in;         /* small[], or from malloc for a long message */
+    unsigned pending; /* questions that wait for the real DNS */
+    bool reading;     /* the read event is set */
+    bool closing;     /* the client has sent all */
+    bool broken;      /* it cannot be written to */
+    bool busy;        /* serve() is at it */
+    uint8_t *in;      /* small[], or from malloc for a long message */
     size_t in_len, in_size;
-    uint8_t *out;        /* from malloc; NULL when all is written */
+    uint8_t *out; /* from malloc; NULL when all is written */
     size_t out_at, out_len, out_size;
     uint8_t small[IN_SMALL];
 };
 
 struct connections {
-    struct listen *l;    /* borrowed */
+    struct listen *l; /* borrowed */
     struct connection **at;
     uint32_t size, count, serial;
     struct query q;
@@ -105,7 +105,8 @@ static void set_idle(struct connection *c)
 {
     struct listen *l = c->all->l;
 
-    l->io->timer_set(l->io, &c->idle, l->io->now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
+    l->io->timer_set(l->io, &c->idle,
+                     l->io->now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
 }
 
 static void on_idle(struct io_timer *t)
@@ -126,7 +127,8 @@ static void on_idle(struct io_timer *t)
 static bool write_out(struct connection *c)
 {
     while (c->out_at < c->out_len) {
-        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n =
+            send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (n < 0 && errno == EAGAIN) {
             event_add(c->write, NULL);
@@ -203,8 +205,11 @@ static bool answer_message(struct connection *c, const uint8_t *wire, size_t len
     uint64_t before = l->stats->queries;
     enum answer answer;
 
-    q->client = (struct client){.addr = c->client, .transport = AUDIT_TCP, .listener = c->listener,
-                                .connection = c->slot, .serial = c->serial};
+    q->client = (struct client){.addr = c->client,
+                                .transport = AUDIT_TCP,
+                                .listener = c->listener,
+                                .connection = c->slot,
+                                .serial = c->serial};
     q->arrived_ms = now.mono_ms;
     q->arrived_us = listen_clock_us();
     q->wire = wire;
@@ -253,7 +258,8 @@ static bool take_messages(struct connection *c)
     size_t at = 0;
     bool good = !c->broken;
 
-    while (good && c->pending < PENDING_MAX && c->out_len - c->out_at < OUT_MAX && c->in_len - at >= 2) {
+    while (good && c->pending < PENDING_MAX && c->out_len - c->out_at < OUT_MAX &&
+           c->in_len - at >= 2) {
         size_t len = (size_t)c->in[at] << 8 | c->in[at + 1];
 
         if (c->in_len - at < 2 + len)
@@ -350,7 +356,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         end(c);
 }
 
-void connections_send(struct connections *all, const struct client *client, const uint8_t *message, size_t len)
+void connections_send(struct connections *all, const struct client *client, const uint8_t *message,
+                      size_t len)
 {
     struct connection *c = client->connection < all->size ? all->at[client->connection] : NULL;
 
@@ -404,13 +411,20 @@ void connection_new(struct connections *all, int fd, const struct addr *client, 
     long slot = -1;
     int one = 1;
 
-    if (!is_within_limits(all, client) || (slot = free_slot(all)) < 0 || (c = calloc(1, sizeof *c)) == NULL) {
+    if (!is_within_limits(all, client) || (slot = free_slot(all)) < 0 ||
+        (c = calloc(1, sizeof *c)) == NULL) {
         COUNT(all->l->stats, tcp_refused);
         close(fd);
         return;
     }
-    *c = (struct connection){.idle = {.fire = on_idle}, .all = all, .client = *client, .fd = fd, .listener = listener,
-                             .slot = (uint32_t)slot, .serial = ++all->serial, .in_size = IN_SMALL};
+    *c = (struct connection){.idle = {.fire = on_idle},
+                             .all = all,
+                             .client = *client,
+                             .fd = fd,
+                             .listener = listener,
+                             .slot = (uint32_t)slot,
+                             .serial = ++all->serial,
+                             .in_size = IN_SMALL};
     c->in = c->small;
     c->read = event_new(all->l->base, fd, EV_READ | EV_PERSIST, on_readable, c);
     c->write = event_new(all->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);

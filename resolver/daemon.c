@@ -37,7 +37,6 @@ struct loop {
     struct event *hangup, *terminate, *interrupt, *tick, *api;
     pthread_t threads[DAEMON_MAX_WORKERS];
     unsigned ticks;
-    bool stopping;
 };
 
 static void log_diags(const struct diags *d)
@@ -48,7 +47,8 @@ static void log_diags(const struct diags *d)
         if (at->file != NULL && at->line > 0)
             log_error("%s:%u:%u: %s", at->file, at->line, at->column, at->text);
         else
-            log_error("%s%s%s", at->file != NULL ? at->file : "", at->file != NULL ? ": " : "", at->text);
+            log_error("%s%s%s", at->file != NULL ? at->file : "", at->file != NULL ? ": " : "",
+                      at->text);
     }
 }
 
@@ -58,12 +58,14 @@ static void keep_problem(const struct diags *d, const char *what, int error, cha
     const struct diag *first = d->n > 0 ? &d->at[0] : NULL;
 
     if (first != NULL)
-        snprintf(out, size, "%s%s%s", first->file != NULL ? first->file : "", first->file != NULL ? ": " : "", first->text);
+        snprintf(out, size, "%s%s%s", first->file != NULL ? first->file : "",
+                 first->file != NULL ? ": " : "", first->text);
     else
         snprintf(out, size, "%s: %s", what, strerror(error));
 }
 
-int daemon_read_settings(const char *path, const char *const *assign, struct settings **out, struct diags *d)
+int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
+                         struct diags *d)
 {
     int rc = settings_read(out, path, assign, d);
 
@@ -72,8 +74,10 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
             diags_add(d, path, 0, 0, "cannot be read: %s", strerror(-rc));
         return -EINVAL;
     }
-    if ((*out)->n_routes == 0 && machine_default_route(*out, "", d) != 0) {
+    if (machine_check_routes(*out, d) != 0 ||
+        ((*out)->n_routes == 0 && machine_default_route(*out, "", d) != 0)) {
         settings_free(*out);
+        *out = NULL;
         return -EINVAL;
     }
     return 0;
@@ -134,15 +138,17 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
 
     free_old_generations(d);
     if (d->n_old == DAEMON_GENERATIONS)
-        return diags_add(diags, NULL, 0, 0, "%d earlier reloads are still in use; try again in a few seconds",
+        return diags_add(diags, NULL, 0, 0,
+                         "%d earlier reloads are still in use; try again in a few seconds",
                          DAEMON_GENERATIONS);
     if ((rc = daemon_read_settings(d->settings_path, d->assign, &s, diags)) != 0)
         return rc;
     if (change != NULL)
         settings_compare(d->newest->settings, s, change, context);
-    if ((rc = settings_keep_fixed(s, d->newest->settings)) != 0) {
-        if (rc == -EINVAL) /* each file is good alone; what waits for a restart and what does not, are not */
-            (void)settings_check(s, diags);
+    /* Each file may be good alone; what waits for a restart and what does not, are not. */
+    if ((rc = settings_keep_fixed(s, d->newest->settings)) == -EINVAL)
+        (void)settings_check(s, diags);
+    if (rc != 0 || (rc = machine_check_routes(s, diags)) != 0) {
         settings_free(s);
         return rc;
     }
@@ -168,7 +174,8 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_now().mono_ms * 1000);
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)clock_now().mono_ms * 1000);
     notify(state);
     diags_init(&problems);
     if (daemon_reload(d, NULL, NULL, &problems) == 0)
@@ -186,9 +193,6 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (l->stopping)
-        _exit(EXIT_FAILURE); /* a second request: now */
-    l->stopping = true;
     event_base_loopbreak(l->d->base);
 }
 
@@ -202,8 +206,8 @@ static void watch_policy(struct daemon *d)
         counts.serial == d->policy_serial)
         return;
     d->policy_serial = counts.serial;
-    snprintf(text, sizeof text, "policy serial %llu, digest %08x", (unsigned long long)counts.serial,
-             (unsigned)(counts.digest >> 32));
+    snprintf(text, sizeof text, "policy serial %llu, digest %08x",
+             (unsigned long long)counts.serial, (unsigned)(counts.digest >> 32));
     auditor_note(d->auditor, AUDIT_POLICY, text);
 }
 
@@ -317,16 +321,18 @@ static void open_control(struct daemon *d)
     int rc;
 
     diags_init(&problems);
-    if ((rc = control_open(&d->control, d->newest->settings->control.socket, daemon_routes, d, &problems)) != 0) {
+    if ((rc = control_open(&d->control, d->newest->settings->control.socket, daemon_routes, d,
+                           &problems)) != 0) {
         d->control = NULL;
-        keep_problem(&problems, d->newest->settings->control.socket, -rc, d->control_error, sizeof d->control_error);
+        keep_problem(&problems, d->newest->settings->control.socket, -rc, d->control_error,
+                     sizeof d->control_error);
         log_error("control: %s; waymarkctl cannot talk to this daemon", d->control_error);
     }
     diags_fini(&problems);
 }
 
-static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call, void *arg,
-                           const struct timeval *period)
+static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
+                           void *arg, const struct timeval *period)
 {
     struct event *e = event_new(d->base, fd, (short)(what | EV_PERSIST), call, arg);
 
@@ -366,20 +372,24 @@ static int count_workers(const struct settings *s)
     return n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
 }
 
-/* Each TCP connection and each question in flight is a descriptor. */
-static void raise_descriptors(const struct settings *s)
+/* Each TCP connection is a descriptor, each question in flight one or two; and a
+ * worker has its listeners and a few of its own. */
+static void raise_descriptors(const struct settings *s, int n_workers)
 {
     struct rlimit limit;
-    rlim_t want = (rlim_t)s->limits.tcp_connections + s->limits.in_flight + 512;
+    rlim_t want = (rlim_t)s->limits.tcp_connections + 2 * (rlim_t)s->limits.in_flight + 128 +
+                  (rlim_t)n_workers * (rlim_t)(2 * s->server.n_listen + 4);
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
         return;
-    limit.rlim_cur = limit.rlim_max != RLIM_INFINITY && limit.rlim_max < want ? limit.rlim_max : want;
+    limit.rlim_cur =
+        limit.rlim_max != RLIM_INFINITY && limit.rlim_max < want ? limit.rlim_max : want;
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < want)
-        log_warning("only %llu open files are allowed, %llu may be needed: raise LimitNOFILE, or lower "
-                    "limits.tcp-connections and limits.in-flight",
-                    (unsigned long long)limit.rlim_cur, (unsigned long long)want);
+        log_warning(
+            "only %llu open files are allowed, %llu may be needed: raise LimitNOFILE, or lower "
+            "limits.tcp-connections and limits.in-flight",
+            (unsigned long long)limit.rlim_cur, (unsigned long long)want);
 }
 
 /* Everything up to the first answer. 0, or an exit code. */
@@ -391,20 +401,22 @@ static int start(struct loop *l, struct settings *s, struct diags *problems)
     int each = 0;
 
     d->n_workers = count_workers(s);
-    raise_descriptors(s);
+    raise_descriptors(s, d->n_workers);
     if ((d->newest = generation_new(d, s)) == NULL || config == NULL)
         return EXIT_FAILURE;
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
     d->base = event_base_new_with_config(config);
     event_config_free(config);
-    if (bind_listeners(s, d->n_workers, &listeners, &each, problems) != 0 || rights_take(s, problems) != 0)
+    if (bind_listeners(s, d->n_workers, &listeners, &each, problems) != 0 ||
+        rights_take(s, problems) != 0)
         return EXIT_FAILURE;
     for (int i = 0; i < d->n_workers; i++)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)
             return EXIT_FAILURE;
     open_stores(d);
     if (d->base == NULL || open_cache(d) != 0 || make_workers(d, listeners, each) != 0) {
-        diags_add(problems, NULL, 0, 0, "out of memory at start; lower cache.size or server.workers");
+        diags_add(problems, NULL, 0, 0,
+                  "out of memory at start; lower cache.size or server.workers");
         return EXIT_FAILURE;
     }
     free(listeners);
@@ -420,8 +432,8 @@ static void say_started(const struct daemon *d)
 
     for (int i = 0; i < s->server.n_listen; i++)
         log_info("listening on %s", addr_print_port(&s->server.listen[i], text));
-    log_notice("started: %d worker%s, policy serial %llu", d->n_workers, d->n_workers == 1 ? "" : "s",
-               (unsigned long long)d->policy_serial);
+    log_notice("started: %d worker%s, policy serial %llu", d->n_workers,
+               d->n_workers == 1 ? "" : "s", (unsigned long long)d->policy_serial);
 }
 
 void daemon_stop(struct daemon *d)
@@ -452,7 +464,10 @@ int daemon_run(const char *settings_path, const char *const *assign)
     struct diags problems;
     int code;
 
-    d = (struct daemon){.settings_path = settings_path, .assign = assign, .started = clock_now(), .read = clock_now()};
+    d = (struct daemon){.settings_path = settings_path,
+                        .assign = assign,
+                        .started = clock_now(),
+                        .read = clock_now()};
     diags_init(&problems);
     if (daemon_read_settings(settings_path, assign, &s, &problems) != 0) {
         log_diags(&problems);
@@ -471,11 +486,12 @@ int daemon_run(const char *settings_path, const char *const *assign)
     notify("READY=1");
     event_base_dispatch(d.base);
     notify("STOPPING=1");
+    end_loop(&l); /* signals are the system's again: a second SIGTERM ends us at once */
+    signal(SIGHUP, SIG_IGN);
     for (int i = 0; i < d.n_workers; i++) {
         worker_post(d.workers[i], worker_stop, NULL);
         pthread_join(l.threads[i], NULL);
     }
-    end_loop(&l);
     daemon_stop(&d);
     log_notice("stopped");
     return 0;

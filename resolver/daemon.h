@@ -24,26 +24,29 @@
 enum { DAEMON_MAX_WORKERS = 256, DAEMON_GENERATIONS = 64 };
 
 struct daemon {
-    const char *settings_path;          /* NULL: the default file */
-    const char *const *assign;          /* -o, ended by NULL */
-    struct generation *newest;          /* owned */
-    struct generation *old[DAEMON_GENERATIONS]; int n_old; /* owned, until nobody pins them */
-    uint64_t generations;               /* made so far */
-    struct shared shared;               /* cache and policy store owned here */
-    struct worker *workers[DAEMON_MAX_WORKERS]; int n_workers;
-    struct worker *own;                 /* the main thread's worker */
+    const char *settings_path; /* NULL: the default file */
+    const char *const *assign; /* -o, ended by NULL */
+    struct generation *newest; /* owned */
+    struct generation *old[DAEMON_GENERATIONS];
+    int n_old;            /* owned, until nobody pins them */
+    uint64_t generations; /* made so far */
+    struct shared shared; /* cache and policy store owned here */
+    struct worker *workers[DAEMON_MAX_WORKERS];
+    int n_workers;
+    struct worker *own; /* the main thread's worker */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
-    struct auditor *auditor;            /* NULL: not usable */
-    struct control *control;            /* NULL: not usable */
+    struct auditor *auditor; /* NULL: not usable */
+    struct control *control; /* NULL: not usable */
     struct event_base *base;
-    struct now started, read;           /* settings were read */
-    uint64_t policy_serial;             /* last seen, for the audit's control records */
+    struct now started, read; /* settings were read */
+    uint64_t policy_serial;   /* last seen, for the audit's control records */
     char policy_error[600], audit_error[600], control_error[600]; /* "" = fine */
 };
 
 /* Reads settings to a new generation, resolved (routes, networks). 0, or
  * -EINVAL with every problem in d. */
-int daemon_read_settings(const char *path, const char *const *assign, struct settings **out, struct diags *d);
+int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
+                         struct diags *d);
 
 /* The whole life; returns the exit code. Logs. */
 int daemon_run(const char *settings_path, const char *const *assign);
@@ -52,7 +55,7 @@ int daemon_run(const char *settings_path, const char *const *assign);
  * problem in d: then nothing changed. change may be NULL. */
 int daemon_reload(struct daemon *, settings_change *, void *context, struct diags *d);
 
-/* Opens a policy store that could not be opened at the start; true: usable. */
+/* Ends and frees all parts; the workers' threads have ended. */
 void daemon_stop(struct daemon *);
 
 /* The API, resolver/routes.c. */

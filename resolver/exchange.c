@@ -79,13 +79,14 @@ static uint32_t since(const struct exchange *e, uint64_t now_ms)
 
 enum match { MATCH, MATCH_BUT_CASE, MISMATCH };
 
-static enum match match(const struct exchange *e, const struct message *m, const uint8_t *wire, size_t len)
+static enum match match(const struct exchange *e, const struct message *m, const uint8_t *wire,
+                        size_t len)
 {
     struct cursor c = cursor_make(wire, len);
     const uint8_t *question;
 
-    if (m->id != e->id || (m->flags & DNS_QR) == 0 || m->opcode != OPCODE_QUERY || m->qtype != e->qtype ||
-        m->qclass != e->qclass || !name_equal_fold(&m->qname, &e->sent))
+    if (m->id != e->id || (m->flags & DNS_QR) == 0 || m->opcode != OPCODE_QUERY ||
+        m->qtype != e->qtype || m->qclass != e->qclass || !name_equal_fold(&m->qname, &e->sent))
         return MISMATCH;
     (void)cursor_take(&c, DNS_HEADER);
     question = cursor_take(&c, e->sent.len);
@@ -135,23 +136,38 @@ static bool case_is_wrong(struct exchange *e, enum match m, uint64_t now_ms)
     return true;
 }
 
+static void clear_ad(uint8_t *image, size_t len)
+{
+    struct cursor c = cursor_make(image, len);
+    struct writer w = {.start = image, .len = len, .size = len};
+
+    (void)cursor_u16(&c);
+    writer_patch_u16(&w, 2, cursor_u16(&c) & (uint16_t)~DNS_AD);
+}
+
 /* It matched: is it whole, and does it say something we can use? */
-static void judge(struct exchange *e, const struct message *head, const uint8_t *wire, size_t len, uint64_t now_ms)
+static void judge(struct exchange *e, const struct message *head, const uint8_t *wire, size_t len,
+                  uint64_t now_ms)
 {
     struct exchanges *x = e->home;
     struct exchange_news news = {.kind = EXCHANGE_REPLY, .ms = since(e, now_ms)};
     struct reply_facts facts;
-    struct message asked = {.flags = DNS_RD, .qname = head->qname, .qtype = e->qtype, .qclass = e->qclass,
+    struct message asked = {.flags = DNS_RD,
+                            .qname = head->qname,
+                            .qtype = e->qtype,
+                            .qclass = e->qclass,
                             .question_len = head->question_len};
     struct message m;
 
-    if (!e->tcp && ((head->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
+    if (!e->tcp &&
+        ((head->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
         upstream_replied(e->server, news.ms, RCODE_NOERROR);
         news.kind = EXCHANGE_TRUNCATED;
         tell(e, &news);
         return;
     }
-    if (message_read_reply(&m, wire, len) != 0) {
+    /* Over TCP there is nothing that a cut reply could lead to. */
+    if ((head->flags & DNS_TC) != 0 || message_read_reply(&m, wire, len) != 0) {
         ignore(e, true);
         return;
     }
@@ -166,6 +182,8 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
         ignore(e, true);
         return;
     }
+    if (!e->ad) /* of a server that is not believed: not even kept */
+        clear_ad(x->image, news.len);
     COUNT(x->stats, upstream_replies);
     upstream_replied(e->server, news.ms, m.rcode);
     if (m.edns.present)
@@ -210,6 +228,7 @@ static void question_set(struct exchange *e, const struct exchange_question *q, 
     e->qtype = q->qtype;
     e->qclass = q->qclass;
     e->tcp = q->tcp;
+    e->ad = q->ad;
     e->edns = !q->no_edns && upstream_has_edns(e->server, now_ms);
     e->cased = !q->tcp && upstream_keeps_case(e->server, now_ms);
     e->case_missed = false;
@@ -224,15 +243,25 @@ static int send_question(struct exchange *e, const struct exchange_question *q)
 {
     struct io *io = e->home->io;
     uint8_t packet[QUERY_MAX];
-    size_t len = query_build(&(struct query_build){.id = e->id, .qname = &e->sent, .qtype = q->qtype,
-                                                   .qclass = q->qclass, .cd = q->cd, .ad = q->ad,
-                                                   .do_bit = q->do_bit, .edns = e->edns},
+    size_t len = query_build(&(struct query_build){.id = e->id,
+                                                   .qname = &e->sent,
+                                                   .qtype = q->qtype,
+                                                   .qclass = q->qclass,
+                                                   .cd = q->cd,
+                                                   .ad = q->ad,
+                                                   .do_bit = q->do_bit,
+                                                   .edns = e->edns},
                              packet, sizeof packet);
     int rc = io->open(io, &e->peer, &e->server->addr, q->tcp ? IO_TCP : IO_UDP);
 
     if (rc == 0 && (rc = io->send(io, &e->peer, packet, len)) != 0)
         io->close(io, &e->peer);
     return rc;
+}
+
+bool exchange_is_starved(int rc)
+{
+    return rc == -ENOBUFS || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EAGAIN;
 }
 
 int exchange_open(struct exchanges *x, const struct exchange_question *q, struct upstream *server,
@@ -257,7 +286,8 @@ int exchange_open(struct exchanges *x, const struct exchange_question *q, struct
     upstream_asked(server);
     if ((rc = send_question(e, q)) != 0) {
         COUNT(x->stats, upstream_errors);
-        upstream_failed(server, -rc);
+        if (!exchange_is_starved(rc))
+            upstream_failed(server, -rc);
         give_back(e);
         return rc;
     }

@@ -24,7 +24,9 @@ enum exchange_kind {
 
 struct exchange_news {
     enum exchange_kind kind;
-    const uint8_t *image; size_t len; const struct reply_facts *facts; /* REPLY; borrowed */
+    const uint8_t *image;
+    size_t len;
+    const struct reply_facts *facts; /* REPLY; borrowed */
     uint16_t rcode;
     int error;   /* FAILED: errno */
     uint32_t ms; /* since it was sent */
@@ -40,22 +42,23 @@ struct exchange_question {
 struct exchange {
     struct io_peer peer;
     struct exchanges *home;
-    struct exchange *next;    /* the owner's list; of the free ones */
+    struct exchange *next; /* the owner's list; of the free ones */
     struct upstream *server;
     void (*heard)(struct exchange *, const struct exchange_news *);
     void *owner;
     uint64_t begun_ms;
     uint16_t id, qtype, qclass;
-    uint8_t server_index;     /* the owner's */
+    uint8_t server_index; /* the owner's */
     bool tcp, edns, cased;
+    bool ad;          /* the AD of the reply may stay */
     bool case_missed; /* a reply differed in case alone: told once, since it may be forged */
-    struct name sent;         /* with its random case */
+    struct name sent; /* with its random case */
 };
 
 struct exchanges {
-    struct io *io;            /* borrowed */
+    struct io *io; /* borrowed */
     struct worker_stats *stats;
-    struct exchange *at;      /* owned */
+    struct exchange *at; /* owned */
     struct exchange *free_list;
     uint32_t n, used, open;
     uint8_t image[DNS_MAX_MESSAGE];
@@ -65,10 +68,14 @@ int exchanges_init(struct exchanges *, struct io *, struct worker_stats *, uint3
 void exchanges_fini(struct exchanges *);
 
 /* Sends the question. 0 and *out; -ENOBUFS when too many are open; -errno (then
- * the server's record knows it). heard is never called from inside. */
+ * the server's record knows it, unless the want is ours). heard is never called
+ * from inside. */
 int exchange_open(struct exchanges *, const struct exchange_question *, struct upstream *,
                   void (*heard)(struct exchange *, const struct exchange_news *), void *owner,
                   struct exchange **out);
 void exchange_close(struct exchange *);
+/* Is it we who have no descriptors, memory or places left? It says nothing of
+ * the server, nor of the name. */
+bool exchange_is_starved(int rc);
 
 #endif

@@ -150,6 +150,10 @@ static void show_real(struct explain *e, const struct kms_real *r)
     e->said = r->verdict;
     if (e->supposed || !e->has_real)
         return;
+    if (r->local) {
+        str_copy(e->server, sizeof e->server, "local");
+        return;
+    }
     if (route != NULL)
         str_copy(e->route, sizeof e->route, name_print(&route->zone, name));
     name_servers(e, route, &r->server);
@@ -164,7 +168,7 @@ static bool find_real(struct explain *e, const struct view *v, const struct got 
 {
     const struct got nobody = {.kind = GOT_FAILURE, .rcode = RCODE_REFUSED};
 
-    if (got == NULL && kms_real_cached(v, &e->q, false, now, r))
+    if (kms_real_local(v, &e->q, r) || (got == NULL && kms_real_cached(v, &e->q, false, now, r)))
         return true;
     if (got == NULL && e->q.route != NULL)
         return false;

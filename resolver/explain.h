@@ -29,7 +29,8 @@ struct explain {
 
     /* Who asks. */
     enum access_action access;
-    bool has_access_rule; struct prefix access_rule; /* none: the default */
+    bool has_access_rule;
+    struct prefix access_rule; /* none: the default */
     struct policy_client found;
 
     /* What the real DNS says; has_real false: it is not asked. */
@@ -48,17 +49,18 @@ struct explain {
     char text[EXPLAIN_TEXT];
 
     /* The answer. */
-    bool silent;              /* none: dropped */
+    bool silent; /* none: dropped */
     uint16_t rcode;
-    bool has_ttl; uint32_t ttl_s;
+    bool has_ttl;
+    uint32_t ttl_s;
     int n_records;
     char records[EXPLAIN_RECORDS][EXPLAIN_RECORD]; /* answer section */
-    uint32_t windows;         /* 0: none */
+    uint32_t windows;                              /* 0: none */
     const char *windows_text;
-    char hint[EXPLAIN_TEXT];  /* "" none: the command that would fill this */
+    char hint[EXPLAIN_TEXT]; /* "" none: the command that would fill this */
 
     /* Its own. */
-    struct query q;           /* for forwarder_resolve() */
+    struct query q; /* for forwarder_resolve() */
     struct worker_stats stats;
     uint8_t wire[512], out[DNS_MAX_MESSAGE];
 };

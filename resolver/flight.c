@@ -17,14 +17,15 @@
  */
 #include "resolver/forwarder.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 enum {
     TRIES_EACH = 3,
     TRIES_ALL = 6,
-    FLIGHT_MS = 10000,  /* of one route */
-    RETRY_MS = 250,     /* a socket error says little: ask again, but not at once */
-    KMS_TRIES = 3,      /* that many fit into the deadline */
+    FLIGHT_MS = 10000, /* of one route */
+    RETRY_MS = 250,    /* a socket error says little: ask again, but not at once */
+    KMS_TRIES = 3,     /* that many fit into the deadline */
 };
 
 static struct flight *flight_of(struct io_timer *t)
@@ -62,7 +63,8 @@ static void close_tries(struct flight *fl)
 }
 
 /* Answers one waiter; false when it waits on. */
-static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct got *got, struct now now)
+static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct got *got,
+                          struct now now)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->q;
@@ -85,8 +87,13 @@ static void finish(struct flight *fl, const struct got *got, bool keep)
 {
     struct forwarder *f = fl->forwarder;
     struct now now = f->io->now(f->io);
-    const struct cache_key key = {.name = &fl->qname, .type = fl->qtype, .class = fl->qclass, .kind = CACHE_ANSWER,
-                                  .bits = fl->bits, .scope = fl->scope, .hash = fl->hash};
+    const struct cache_key key = {.name = &fl->qname,
+                                  .type = fl->qtype,
+                                  .class = fl->qclass,
+                                  .kind = CACHE_ANSWER,
+                                  .bits = fl->bits,
+                                  .scope = fl->scope,
+                                  .hash = fl->hash};
 
     inflight_hide(&f->inflight, fl);
     close_tries(fl);
@@ -115,7 +122,9 @@ static void finish(struct flight *fl, const struct got *got, bool keep)
 void flight_give_up(struct flight *fl, bool keep)
 {
     const struct got got = {
-        .kind = GOT_FAILURE, .rcode = fl->failure, .server = fl->failed_by,
+        .kind = GOT_FAILURE,
+        .rcode = fl->failure,
+        .server = fl->failed_by,
         .ms = ms_between(fl->begun_ms, fl->forwarder->io->now(fl->forwarder->io).mono_ms)};
 
     finish(fl, &got, keep);
@@ -135,7 +144,8 @@ static int choose(struct flight *fl, bool fresh, uint64_t now_ms)
     if (fl->n_tries >= TRIES_ALL)
         return -1;
     for (int i = 0; i < fl->route->n_servers; i++) {
-        struct upstream *s = upstream_get(&fl->forwarder->upstreams, &fl->route->servers[i], now_ms);
+        struct upstream *s =
+            upstream_get(&fl->forwarder->upstreams, &fl->route->servers[i], now_ms);
         unsigned score = fl->tries[i] * 2u;
 
         if (s == NULL)
@@ -173,15 +183,24 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool no_edns, uint64_
 {
     struct forwarder *f = fl->forwarder;
     struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
-    const struct exchange_question question = {
-        .qname = &fl->qname, .qtype = fl->qtype, .qclass = fl->qclass, .cd = (fl->bits & CACHE_CD) != 0,
-        .do_bit = (fl->bits & CACHE_DO) != 0, .ad = fl->route->trust_ad, .tcp = tcp, .no_edns = no_edns};
+    const struct exchange_question question = {.qname = &fl->qname,
+                                               .qtype = fl->qtype,
+                                               .qclass = fl->qclass,
+                                               .cd = (fl->bits & CACHE_CD) != 0,
+                                               .do_bit = (fl->bits & CACHE_DO) != 0,
+                                               .ad = fl->route->trust_ad,
+                                               .tcp = tcp,
+                                               .no_edns = no_edns};
     struct exchange *e;
+    int rc;
 
     fl->tries[i]++;
     fl->n_tries++;
-    if (s == NULL || exchange_open(&f->exchanges, &question, s, heard, fl, &e) != 0)
+    rc = s != NULL ? exchange_open(&f->exchanges, &question, s, heard, fl, &e) : -ENOBUFS;
+    if (rc != 0) {
+        fl->starved = fl->starved || exchange_is_starved(rc);
         return false;
+    }
     e->server_index = (uint8_t)i;
     e->next = fl->open;
     fl->open = fl->current = e;
@@ -252,32 +271,42 @@ static void drop_try(struct flight *fl, struct exchange *e)
 
 static bool is_final(const struct reply_facts *facts)
 {
-    return facts->kind == REPLY_POSITIVE || facts->kind == REPLY_NODATA || facts->kind == REPLY_NXDOMAIN;
+    return facts->kind == REPLY_POSITIVE || facts->kind == REPLY_NODATA ||
+           facts->kind == REPLY_NXDOMAIN;
 }
 
 /* The same server once more, another way; if it had all its tries, the next. */
-static void ask_again(struct flight *fl, struct exchange *e, bool tcp, bool no_edns, uint64_t now_ms)
+static void ask_again(struct flight *fl, struct exchange *e, bool tcp, bool no_edns,
+                      uint64_t now_ms)
 {
     int i = e->server_index;
 
     drop_try(fl, e);
-    if (fl->n_tries >= TRIES_ALL || fl->tries[i] >= TRIES_EACH || !try_server(fl, i, tcp, no_edns, now_ms)) {
+    if (fl->n_tries >= TRIES_ALL || fl->tries[i] >= TRIES_EACH ||
+        !try_server(fl, i, tcp, no_edns, now_ms)) {
         fl->refused |= (uint16_t)(1u << i);
         next_server(fl, now_ms);
     }
 }
 
-static void heard_reply(struct flight *fl, struct exchange *e, const struct exchange_news *news, uint64_t now_ms)
+static void heard_reply(struct flight *fl, struct exchange *e, const struct exchange_news *news,
+                        uint64_t now_ms)
 {
     if (is_final(news->facts)) {
-        const struct got got = {.kind = GOT_REPLY, .image = news->image, .len = news->len, .facts = news->facts,
-                                .rcode = news->rcode, .server = e->server->addr, .ms = news->ms};
+        const struct got got = {.kind = GOT_REPLY,
+                                .image = news->image,
+                                .len = news->len,
+                                .facts = news->facts,
+                                .rcode = news->rcode,
+                                .server = e->server->addr,
+                                .ms = news->ms};
 
         finish(fl, &got, true);
         return;
     }
     COUNT(fl->forwarder->stats, upstream_errors);
-    fl->failure = news->rcode != RCODE_NOERROR ? news->rcode : RCODE_SERVFAIL; /* a referral is of no use */
+    fl->failure =
+        news->rcode != RCODE_NOERROR ? news->rcode : RCODE_SERVFAIL; /* a referral is of no use */
     fl->failed_by = e->server->addr;
     fl->refused |= (uint16_t)(1u << e->server_index);
     drop_try(fl, e);
@@ -321,7 +350,9 @@ static void heard(struct exchange *e, const struct exchange_news *news)
 /* Those whose deadline it is get what is known. */
 static void deadline_passed(struct flight *fl, struct now now)
 {
-    const struct got got = {.kind = GOT_DEADLINE, .rcode = fl->failure, .server = fl->failed_by,
+    const struct got got = {.kind = GOT_DEADLINE,
+                            .rcode = fl->failure,
+                            .server = fl->failed_by,
                             .ms = ms_between(fl->begun_ms, now.mono_ms)};
     struct waiter **at = &fl->first;
 
@@ -391,7 +422,7 @@ static void on_timer(struct io_timer *t)
         if (fl->current != NULL && !fl->last_try)
             try_timed_out(fl);
         if (over && !fall_back(fl, now.mono_ms)) {
-            flight_give_up(fl, true);
+            flight_give_up(fl, !fl->starved);
             return;
         }
         if (!over)

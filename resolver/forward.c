@@ -79,7 +79,8 @@ static bool is_truncated(const struct query *q)
     return (cursor_u16(&c) & DNS_TC) != 0;
 }
 
-void forwarder_deliver(struct forwarder *f, const struct view *v, struct query *q, enum answer answer)
+void forwarder_deliver(struct forwarder *f, const struct view *v, struct query *q,
+                       enum answer answer)
 {
     (void)v;
     if (answer == ANSWER_SEND) {
@@ -115,19 +116,35 @@ static void refuse(struct forwarder *f, const struct view *v, const struct query
     forwarder_deliver(f, v, q, answer);
 }
 
-static struct flight *begin(struct forwarder *f, const struct view *v, const struct query *q, uint64_t now_ms)
+static struct flight *begin(struct forwarder *f, const struct view *v, const struct query *q,
+                            uint64_t now_ms)
 {
     struct inflight *in = &f->inflight;
     struct flight *fl;
 
     if (q->route == NULL || q->route->n_servers == 0)
         return NULL;
-    if (in->in_use >= f->limit && in->oldest != NULL && now_ms - in->oldest->begun_ms >= GIVE_WAY_MS)
+    if (in->in_use >= f->limit && in->oldest != NULL &&
+        now_ms - in->oldest->begun_ms >= GIVE_WAY_MS)
         flight_give_up(in->oldest, false);
     if (in->in_use >= f->limit || (fl = inflight_add(in, v, q)) == NULL)
         return NULL;
     f->hooks.pin(f->hooks.context, v);
     return fl;
+}
+
+/* A place to wait; when all are taken, those of the oldest flights, like above. */
+static struct waiter *wait_in(struct forwarder *f, struct flight *fl, uint64_t now_ms)
+{
+    struct inflight *in = &f->inflight;
+    struct waiter *w = inflight_wait(in, fl);
+
+    while (w == NULL && fl->n_waiters < WAITERS_MAX && in->oldest != fl &&
+           now_ms - in->oldest->begun_ms >= GIVE_WAY_MS) {
+        flight_give_up(in->oldest, false);
+        w = inflight_wait(in, fl);
+    }
+    return w;
 }
 
 void forwarder_ask(struct forwarder *f, const struct view *v, const struct query *q)
@@ -144,8 +161,9 @@ void forwarder_ask(struct forwarder *f, const struct view *v, const struct query
     fl = inflight_find(&f->inflight, v, &q->key);
     joined = fl != NULL;
     /* The same packet again, since no answer came: one answer is enough. Each
-     * discovery question is accounted for, so those wait side by side. */
-    if (joined && !q->kms)
+     * discovery question is accounted for, so those wait side by side; and so do
+     * those of a TCP connection, which counts the answers that are still due. */
+    if (joined && !q->kms && q->client.transport == AUDIT_UDP)
         w = inflight_waiter_like(fl, q);
     if (w != NULL) {
         COUNT(f->stats, joined);
@@ -155,7 +173,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, const struct query
         refuse(f, v, q);
         return;
     }
-    if ((w = inflight_wait(&f->inflight, fl)) == NULL) {
+    if ((w = wait_in(f, fl, now_ms)) == NULL) {
         refuse(f, v, q);
     } else {
         waiter_save(w, q);
@@ -170,8 +188,8 @@ void forwarder_ask(struct forwarder *f, const struct view *v, const struct query
     }
 }
 
-int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q, forwarder_got *done,
-                      void *context)
+int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
+                      forwarder_got *done, void *context)
 {
     uint64_t now_ms = f->io->now(f->io).mono_ms;
     struct flight *fl = inflight_find(&f->inflight, v, &q->key);
@@ -195,7 +213,8 @@ unsigned forwarder_in_flight(const struct forwarder *f)
     return f->inflight.in_use;
 }
 
-bool forwarder_upstream(const struct forwarder *f, const struct addr *a, struct upstream_report *out)
+bool forwarder_upstream(const struct forwarder *f, const struct addr *a,
+                        struct upstream_report *out)
 {
     const struct upstream *s = upstream_find(&f->upstreams, a);
 

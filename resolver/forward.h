@@ -30,7 +30,8 @@ struct forwarder_hooks {
     void *context;
 };
 
-struct forwarder *forwarder_new(struct io *, const struct forwarder_hooks *, unsigned slots, struct worker_stats *);
+struct forwarder *forwarder_new(struct io *, const struct forwarder_hooks *, unsigned slots,
+                                struct worker_stats *);
 /* Answers every waiter with SERVFAIL and frees everything. */
 void forwarder_free(struct forwarder *);
 
@@ -42,7 +43,8 @@ void forwarder_ask(struct forwarder *, const struct view *, const struct query *
 /* A question of our own (explain, later health and prefetch): done is called
  * once with what came, never from inside this call. -ENOBUFS. */
 typedef void forwarder_got(void *context, const struct got *);
-int forwarder_resolve(struct forwarder *, const struct view *, const struct query *, forwarder_got *, void *context);
+int forwarder_resolve(struct forwarder *, const struct view *, const struct query *,
+                      forwarder_got *, void *context);
 
 unsigned forwarder_in_flight(const struct forwarder *);
 /* Flights at most from now on; never more than the slots it was made with. */
@@ -50,8 +52,11 @@ void forwarder_limit(struct forwarder *, unsigned slots);
 
 enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
 struct upstream_report {
-    struct addr server; enum upstream_state state;
-    uint32_t rtt_ms; uint64_t queries, replies, timeouts, errors; int last_error; /* errno or rcode + 1000 */
+    struct addr server;
+    enum upstream_state state;
+    uint32_t rtt_ms;
+    uint64_t queries, replies, timeouts, errors;
+    int last_error; /* errno or rcode + 1000 */
 };
 /* What this worker knows of a server; false: never asked. */
 bool forwarder_upstream(const struct forwarder *, const struct addr *, struct upstream_report *);

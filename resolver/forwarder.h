@@ -19,20 +19,20 @@ struct whole {
     const struct view *view; /* pinned; NULL: this place is free */
     struct upstream *server;
     uint64_t begun_ms;
-    uint16_t id;             /* ours; the client's is in the waiter */
+    uint16_t id; /* ours; the client's is in the waiter */
     struct waiter waiter;
 };
 
 struct forwarder {
-    struct io *io;           /* borrowed */
+    struct io *io; /* borrowed */
     struct forwarder_hooks hooks;
     struct worker_stats *stats;
     struct upstreams upstreams;
     struct exchanges exchanges;
     struct inflight inflight;
-    uint32_t limit;          /* flights at most */
+    uint32_t limit; /* flights at most */
     struct whole wholes[WHOLE_MAX];
-    struct query q;          /* a waiter, made a query again */
+    struct query q; /* a waiter, made a query again */
     uint8_t out[DNS_MAX_MESSAGE];
 };
 

@@ -40,13 +40,14 @@ static struct flight **bucket_of(const struct inflight *in, uint64_t hash)
     return &in->buckets[(hash ^ hash >> 32) & (in->n_buckets - 1)];
 }
 
-struct flight *inflight_find(const struct inflight *in, const struct view *v, const struct cache_key *key)
+struct flight *inflight_find(const struct inflight *in, const struct view *v,
+                             const struct cache_key *key)
 {
     struct flight *f = *bucket_of(in, key->hash);
 
     while (f != NULL && !(f->hash == key->hash && f->view == v && f->qtype == key->type &&
-                          f->qclass == key->class && f->bits == key->bits && f->scope == key->scope &&
-                          name_equal(&f->qname, key->name)))
+                          f->qclass == key->class && f->bits == key->bits &&
+                          f->scope == key->scope && name_equal(&f->qname, key->name)))
         f = f->bucket_next;
     return f;
 }
@@ -62,9 +63,18 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     else
         return NULL;
     *f = (struct flight){
-        .bucket_next = *bucket, .older = in->newest, .view = v, .route = q->route, .qname = *q->key.name,
-        .qtype = q->key.type, .qclass = q->key.class, .bits = q->key.bits, .kms_name = q->kms_name,
-        .scope = q->key.scope, .hash = q->key.hash, .failure = 0xffff,
+        .bucket_next = *bucket,
+        .older = in->newest,
+        .view = v,
+        .route = q->route,
+        .qname = *q->key.name,
+        .qtype = q->key.type,
+        .qclass = q->key.class,
+        .bits = q->key.bits,
+        .kms_name = q->kms_name,
+        .scope = q->key.scope,
+        .hash = q->key.hash,
+        .failure = 0xffff,
     };
     f->last = &f->first;
     *bucket = f;
@@ -95,8 +105,9 @@ void inflight_give_back(struct inflight *in, struct flight *f)
 
 static bool same_client(const struct client *a, const struct client *b)
 {
-    return a->transport == b->transport && a->listener == b->listener && a->connection == b->connection &&
-           a->serial == b->serial && addr_same(&a->addr, &b->addr);
+    return a->transport == b->transport && a->listener == b->listener &&
+           a->connection == b->connection && a->serial == b->serial &&
+           addr_same(&a->addr, &b->addr);
 }
 
 struct waiter *inflight_waiter_like(const struct flight *f, const struct query *q)

@@ -25,37 +25,38 @@ struct asker { /* of forwarder_resolve() */
 };
 
 struct flight {
-    struct flight *bucket_next;      /* also of the free list */
+    struct flight *bucket_next; /* also of the free list */
     struct flight *older, *newer;
     struct forwarder *forwarder;
-    const struct view *view;         /* pinned */
-    const struct route *route;       /* of the view; after a fall-back that of `.` */
-    struct name qname;               /* folded */
+    const struct view *view;   /* pinned */
+    const struct route *route; /* of the view; after a fall-back that of `.` */
+    struct name qname;         /* folded */
     uint16_t qtype, qclass;
-    uint8_t bits;                    /* CACHE_DO, CACHE_CD */
+    uint8_t bits; /* CACHE_DO, CACHE_CD */
     bool kms_name;
     uint32_t scope;
     uint64_t hash;
 
-    struct waiter *first, **last;    /* clients, in the order of arrival */
+    struct waiter *first, **last; /* clients, in the order of arrival */
     unsigned n_waiters;
     struct asker *askers;
-    uint64_t deadline_ms;            /* earliest of the waiters; 0 = none */
+    uint64_t deadline_ms; /* earliest of the waiters; 0 = none */
 
-    struct exchange *open;           /* tries that still listen, newest first */
-    struct exchange *current;        /* the try that next_ms belongs to; NULL: it has ended */
+    struct exchange *open;    /* tries that still listen, newest first */
+    struct exchange *current; /* the try that next_ms belongs to; NULL: it has ended */
     struct io_timer timer;
-    uint64_t begun_ms, next_ms;      /* when the next try (or the end) is due */
-    bool last_try;                   /* next_ms is the end */
-    uint16_t failure;                /* rcode that a server said; 0xffff none did */
+    uint64_t begun_ms, next_ms; /* when the next try (or the end) is due */
+    bool last_try;              /* next_ms is the end */
+    bool starved;     /* a try was not made for a want of ours: says nothing of the name */
+    uint16_t failure; /* rcode that a server said; 0xffff none did */
     struct addr failed_by;
     uint8_t n_tries, tries[ROUTE_MAX_SERVERS];
-    uint16_t refused;                /* bit per server: has said that it cannot, or cannot be reached */
+    uint16_t refused; /* bit per server: has said that it cannot, or cannot be reached */
 };
 
 struct inflight {
-    struct flight *flights;          /* owned */
-    struct waiter *waiters;          /* owned */
+    struct flight *flights; /* owned */
+    struct waiter *waiters; /* owned */
     struct asker askers[ASKERS_MAX];
     struct flight *free_flights, **buckets; /* buckets owned */
     struct waiter *free_waiters;
@@ -67,7 +68,8 @@ struct inflight {
 int inflight_init(struct inflight *, uint32_t n);
 void inflight_fini(struct inflight *);
 
-struct flight *inflight_find(const struct inflight *, const struct view *, const struct cache_key *);
+struct flight *inflight_find(const struct inflight *, const struct view *,
+                             const struct cache_key *);
 /* A flight with the question, nobody waiting; NULL when all are in use. */
 struct flight *inflight_add(struct inflight *, const struct view *, const struct query *);
 /* No question finds it any more; it stays until it is given back. */

@@ -16,8 +16,8 @@
 /* A timer belongs to whoever embeds it; it is in at most one heap. */
 struct io_timer {
     void (*fire)(struct io_timer *);
-    uint64_t at_ms;      /* monotonic; 0 = not set */
-    uint32_t slot;       /* position in the heap + 1; 0 = not set. The io's own */
+    uint64_t at_ms; /* monotonic; 0 = not set */
+    uint32_t slot;  /* position in the heap + 1; 0 = not set. The io's own */
 };
 
 enum io_kind { IO_UDP, IO_TCP };
@@ -28,7 +28,7 @@ struct io_peer {
     void (*receive)(struct io_peer *, const uint8_t *, size_t);
     /* Connection refused, reset, closed, unreachable: -errno. Then only close is allowed. */
     void (*failed)(struct io_peer *, int error);
-    void *handle;        /* the io's own; NULL when closed */
+    void *handle; /* the io's own; NULL when closed */
 };
 
 struct io {
@@ -39,9 +39,9 @@ struct io {
     int (*open)(struct io *, struct io_peer *, const struct addr *server, enum io_kind);
     /* One message; TCP adds the length. 0 or -errno. */
     int (*send)(struct io *, struct io_peer *, const uint8_t *, size_t);
-    void (*close)(struct io *, struct io_peer *); /* closed already: fine */
+    void (*close)(struct io *, struct io_peer *);                      /* closed already: fine */
     void (*timer_set)(struct io *, struct io_timer *, uint64_t at_ms); /* set or moved */
-    void (*timer_clear)(struct io *, struct io_timer *); /* not set: fine */
+    void (*timer_clear)(struct io *, struct io_timer *);               /* not set: fine */
     struct now (*now)(struct io *);
     struct random *random;
 };

@@ -31,14 +31,14 @@
 enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 
 struct link {
-    struct link *next;    /* of the free ones */
+    struct link *next; /* of the free ones */
     struct link *open_next, *open_prev;
     struct io_event *home;
     struct io_peer *peer;
     struct event event;
     int fd;
     bool tcp, connected;
-    uint8_t *out;         /* TCP, what could not be written yet; from malloc */
+    uint8_t *out; /* TCP, what could not be written yet; from malloc */
     size_t out_len, out_at;
     uint8_t *in;          /* TCP, the message coming in; from malloc */
     size_t in_len, in_at; /* of the message; octets of length and message read */
@@ -46,10 +46,10 @@ struct link {
 };
 
 struct io_event {
-    struct io io;         /* first: struct io * is struct io_event * */
+    struct io io; /* first: struct io * is struct io_event * */
     struct event_base *base;
     struct event tick;
-    uint64_t tick_ms;     /* what the tick is set to; 0 = not */
+    uint64_t tick_ms; /* what the tick is set to; 0 = not */
     struct timers timers;
     struct link *links, *free_list, *open;
     unsigned n, used;
@@ -80,7 +80,8 @@ static void arm(struct io_event *self)
         return;
     now = clock_now().mono_ms;
     next = next > now ? next - now : 0;
-    wait = (struct timeval){.tv_sec = (time_t)(next / 1000), .tv_usec = (suseconds_t)(next % 1000 * 1000)};
+    wait = (struct timeval){.tv_sec = (time_t)(next / 1000),
+                            .tv_usec = (suseconds_t)(next % 1000 * 1000)};
     self->tick_ms = now + next;
     event_add(&self->tick, &wait);
 }
@@ -295,11 +296,13 @@ static int open_socket(struct link *l, const struct addr *server, struct random 
     socklen_t len = sockaddr_from_addr(server, &to);
     int one = 1, omit = IP_PMTUDISC_OMIT;
 
-    l->fd = socket(to.ss_family, (l->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    l->fd =
+        socket(to.ss_family, (l->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return -errno;
     /* Before anything can fail: shut() takes the event out. */
-    event_assign(&l->event, l->home->base, l->fd, (short)((l->tcp ? EV_WRITE : EV_READ) | EV_PERSIST), on_event, l);
+    event_assign(&l->event, l->home->base, l->fd,
+                 (short)((l->tcp ? EV_WRITE : EV_READ) | EV_PERSIST), on_event, l);
     if (l->tcp) {
         setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     } else {
@@ -313,7 +316,8 @@ static int open_socket(struct link *l, const struct addr *server, struct random 
     return event_add(&l->event, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server, enum io_kind kind)
+static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
+                     enum io_kind kind)
 {
     struct io_event *self = self_of(io);
     struct link *l = take(self);
@@ -386,17 +390,25 @@ struct io *io_event_io(struct io_event *self)
     return &self->io;
 }
 
-struct io_event *io_event_new(struct event_base *base, struct random *random, unsigned sockets, unsigned timers)
+struct io_event *io_event_new(struct event_base *base, struct random *random, unsigned sockets,
+                              unsigned timers)
 {
     struct io_event *self = calloc(1, sizeof *self);
 
     if (self == NULL)
         return NULL;
-    self->io = (struct io){.send_client = send_client, .open = open_peer, .send = send_peer, .close = close_peer,
-                           .timer_set = timer_set, .timer_clear = timer_clear, .now = now_of, .random = random};
+    self->io = (struct io){.send_client = send_client,
+                           .open = open_peer,
+                           .send = send_peer,
+                           .close = close_peer,
+                           .timer_set = timer_set,
+                           .timer_clear = timer_clear,
+                           .now = now_of,
+                           .random = random};
     self->base = base;
     self->n = sockets;
-    self->links = calloc(sockets, sizeof *self->links); /* pages are touched when they are first needed */
+    self->links =
+        calloc(sockets, sizeof *self->links); /* pages are touched when they are first needed */
     if (self->links == NULL || timers_init(&self->timers, timers) != 0) {
         free(self->links);
         free(self);

@@ -6,7 +6,7 @@
  *   1 no policy, or kms.mode off      the real answer, recorded so
  *   2 a kept decision                 the same answer, newly rotated
  *   3 rules that need no real answer  deny, unconditional replace
- *   4 the real answer                 cache; else ask; else (RD=0) refuse
+ *   4 the real answer                 special names; cache; else ask; else (RD=0) refuse
  *   5 decide, build, record, keep
  *
  * A kept decision's stamp is (policy state, health epoch, settings
@@ -20,6 +20,7 @@
 
 #include "resolver/kms_event.h"
 #include "resolver/kms_note.h"
+#include "resolver/special.h"
 #include "wire/reply.h"
 
 enum { UNCONDITIONAL_MS = 3600 * 1000 /* a decision without a verdict ends some time, too */ };
@@ -133,34 +134,67 @@ static void read_srv(const struct view *v, const struct query *q, struct kms_rea
     }
 }
 
+/* The verdict of an entry, fresh or expired. */
+static void real_of_entry(const struct view *v, const struct query *q, const struct cache_facts *f,
+                          size_t len, bool fresh, struct now now, struct kms_real *r)
+{
+    *r = (struct kms_real){.image = v->scratch->image,
+                           .len = len,
+                           .verdict = verdict_of_kind(f->reply_kind, f->rcode),
+                           .rcode = f->rcode,
+                           .has_rrsig = f->has_rrsig,
+                           .has_cname = f->has_cname,
+                           .cached = true,
+                           .stale = !fresh,
+                           .server = f->server,
+                           .ms = f->rtt_ms};
+    if (fresh) {
+        r->ttl_s = (uint32_t)((f->expires_ms - now.mono_ms) / 1000);
+        r->expires_ms = f->expires_ms;
+    }
+    read_srv(v, q, r);
+}
+
 bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too, struct now now,
                      struct kms_real *r)
 {
-    struct cache_facts f;
+    struct cache_facts f, failure;
     size_t len = 0;
     enum cache_result found = cache_get(v->cache, &q->key, now.mono_ms, NULL, v->scratch->image,
                                         sizeof v->scratch->image, &len, &f, NULL, NULL);
+    bool failed = found != CACHE_HIT && answer_failed_lately(v, q, now, &failure);
+    bool servable = found == CACHE_EXPIRED && (stale_too || failed) &&
+                    now.mono_ms - f.expires_ms <= v->settings->cache.serve_stale_ms;
 
-    if (found == CACHE_MISS || (found == CACHE_EXPIRED && !stale_too))
-        return false;
-    if (found == CACHE_EXPIRED &&
-        (f.failure || now.mono_ms - f.expires_ms > v->settings->cache.serve_stale_ms))
-        return false;
-    *r = (struct kms_real){.image = f.failure ? NULL : v->scratch->image,
-                           .len = len,
-                           .rcode = f.rcode,
-                           .has_rrsig = f.has_rrsig,
-                           .has_cname = f.has_cname,
-                           .cached = true,
-                           .stale = found == CACHE_EXPIRED,
-                           .server = f.server,
-                           .ms = f.rtt_ms};
-    r->verdict = f.failure ? verdict_of_failure(f.rcode) : verdict_of_kind(f.reply_kind, f.rcode);
-    if (found == CACHE_HIT) {
-        r->ttl_s = (uint32_t)((f.expires_ms - now.mono_ms) / 1000);
-        r->expires_ms = f.failure ? 0 : f.expires_ms;
+    if (found == CACHE_HIT || servable) {
+        real_of_entry(v, q, &f, len, found == CACHE_HIT, now, r);
+        return true;
     }
-    read_srv(v, q, r);
+    if (!failed)
+        return false;
+    *r = (struct kms_real){.verdict = verdict_of_failure(failure.rcode),
+                           .rcode = failure.rcode,
+                           .cached = true,
+                           .server = failure.server,
+                           .ms = failure.rtt_ms,
+                           .ttl_s = (uint32_t)((failure.expires_ms - now.mono_ms) / 1000)};
+    return true;
+}
+
+bool kms_real_local(const struct view *v, const struct query *q, struct kms_real *r)
+{
+    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    int rcode = special_rcode(q);
+
+    if (rcode < 0)
+        return false;
+    image_begin(&w, &q->message, (uint16_t)rcode);
+    image_end(&w, 0, 0, 0);
+    *r = (struct kms_real){.verdict = rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
+                           .image = v->scratch->image,
+                           .len = w.len,
+                           .rcode = (uint16_t)rcode,
+                           .local = true};
     return true;
 }
 
@@ -176,6 +210,7 @@ void kms_real_got(const struct view *v, const struct query *q, const struct got 
                   struct now now, struct kms_real *r)
 {
     const struct reply_facts *f = got->facts;
+    uint32_t ttl_s;
 
     if ((got->kind != GOT_REPLY || f->kind == REPLY_FAILURE) && real_stale(v, q, now, r))
         return;
@@ -191,11 +226,15 @@ void kms_real_got(const struct view *v, const struct query *q, const struct got 
         r->verdict = verdict_of_failure(r->rcode);
         return;
     }
-    r->image = got->image;
+    r->image = answer_fit(v, got, true, &ttl_s);
     r->len = got->len;
+    if (r->image != got->image) { /* the other buffer is for what is made of it */
+        memcpy(v->scratch->image, r->image, got->len);
+        r->image = v->scratch->image;
+    }
     r->has_rrsig = f->has_rrsig;
     r->has_cname = f->has_cname;
-    r->ttl_s = f->ttl;
+    r->ttl_s = f->has_soa || f->kind == REPLY_POSITIVE ? ttl_s : 0;
     r->verdict = verdict_of_kind((uint8_t)f->kind, f->rcode);
     read_srv(v, q, r);
 }
@@ -458,6 +497,10 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct got *
         return result;
     if (policy != NULL && kms_unconditional(v, q, policy, &v->scratch->decision))
         return carry_out(v, q, true, &r, &v->scratch->decision, now);
+    if (kms_real_local(v, q, &r)) {
+        COUNT(v->stats, special);
+        return judge(v, q, policy, &r, false, now);
+    }
     if (kms_real_cached(v, q, false, now, &r)) {
         COUNT(v->stats, cache_hits);
         return judge(v, q, policy, &r, false, now);

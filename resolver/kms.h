@@ -14,14 +14,17 @@
 /* What is known of the real answer while one question is judged. */
 struct kms_real {
     enum policy_verdict verdict;
-    const uint8_t *image; size_t len; /* the real answer; NULL when there is none */
+    const uint8_t *image;
+    size_t len; /* the real answer; NULL when there is none */
     uint16_t rcode;
     bool has_rrsig, has_cname;
     bool cached, stale;
-    struct addr server; uint32_t ms;
-    uint64_t expires_ms;              /* of a fresh cached verdict; 0 = a decision on it is not kept */
-    uint32_t ttl_s;                   /* left */
-    int n_srv;                        /* in scratch->srv */
+    bool local; /* a special name: nobody is asked */
+    struct addr server;
+    uint32_t ms;
+    uint64_t expires_ms; /* of a fresh cached verdict; 0 = a decision on it is not kept */
+    uint32_t ttl_s;      /* left */
+    int n_srv;           /* in scratch->srv */
 };
 
 /* answer_query() for a discovery question. */
@@ -37,24 +40,32 @@ bool kms_find_client(const struct view *, const struct addr *);
 /* The question as policy_decide() wants it; kms_find_client() comes first. */
 struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
 /* Is (question, client) decided without asking the real DNS? Then *d is the decision. */
-bool kms_unconditional(const struct view *, const struct query *, const struct policy_ask *, struct policy_decision *d);
+bool kms_unconditional(const struct view *, const struct query *, const struct policy_ask *,
+                       struct policy_decision *d);
 
 /* The cached verdict, if there is one (then true, also when it is a failure),
  * and the verdict of a reply. Of other types than SRV without the records. */
-bool kms_real_cached(const struct view *, const struct query *, bool stale_too, struct now, struct kms_real *);
-void kms_real_got(const struct view *, const struct query *, const struct got *, struct now, struct kms_real *);
+bool kms_real_cached(const struct view *, const struct query *, bool stale_too, struct now,
+                     struct kms_real *);
+void kms_real_got(const struct view *, const struct query *, const struct got *, struct now,
+                  struct kms_real *);
+
+/* The verdict on a special name, see special.h; false: it is an ordinary one. */
+bool kms_real_local(const struct view *, const struct query *, struct kms_real *);
 
 /* The owner of the real SRV set: the question's name, or the end of its CNAMEs. */
-bool kms_find_end(const struct view *, const struct query *, const struct kms_real *, struct name *end);
+bool kms_find_end(const struct view *, const struct query *, const struct kms_real *,
+                  struct name *end);
 
-struct policy_real kms_policy_real(const struct view *, const struct query *, const struct kms_real *);
+struct policy_real kms_policy_real(const struct view *, const struct query *,
+                                   const struct kms_real *);
 /* The decision; ask NULL: there is no policy, or it is switched off. */
-void kms_decide(const struct view *, const struct query *, const struct policy_ask *ask, const struct kms_real *,
-                struct policy_decision *);
+void kms_decide(const struct view *, const struct query *, const struct policy_ask *ask,
+                const struct kms_real *, struct policy_decision *);
 
 /* The image of the answer that a decision delivers, in scratch->second (or the
  * real one); 0 when there is none (SERVFAIL). */
-size_t kms_image(const struct view *, const struct query *, const struct kms_real *, const struct policy_decision *,
-                 size_t room, const uint8_t **image);
+size_t kms_image(const struct view *, const struct query *, const struct kms_real *,
+                 const struct policy_decision *, size_t room, const uint8_t **image);
 
 #endif

@@ -162,11 +162,51 @@ void kms_event_update(const struct view *v, struct query *q, const struct name *
 void kms_event_soa(const struct view *v, struct query *q, enum audit_outcome outcome,
                    uint16_t rcode, const struct addr *server, struct now now)
 {
-    struct audit_event *e = begin(q, now);
+    struct audit_event *e;
+    bool host = false;
 
+    if (view_policy(v) && policy_is_host_address(v->policy, &q->client.addr, &host) == 0 && host)
+        return;
+    e = begin(q, now);
     e->outcome = (uint8_t)outcome;
     e->reason = AUDIT_NO_RULE;
     e->rcode = rcode;
     e->server = *server;
+    find_networks(v, q, e);
+}
+
+/* Only the header is read: the rest is signed, and none of our business. */
+void kms_event_whole(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
+                     const struct addr *server, struct now now)
+{
+    struct cursor c = cursor_make(reply, reply != NULL ? len : 0);
+    uint16_t rcode, answers;
+    struct audit_event *e;
+
+    if (!name_is_vlmcs(&q->message.qname) || q->message.qclass != CLASS_IN ||
+        (q->message.qtype != TYPE_SRV && q->message.qtype != TYPE_ANY))
+        return;
+    cursor_u16(&c);
+    rcode = cursor_u16(&c) & 15;
+    cursor_u16(&c);
+    answers = cursor_u16(&c);
+    e = begin(q, now);
+    e->reason = AUDIT_NO_RULE;
+    e->server = *server;
+    e->rcode = e->real_rcode = c.bad ? RCODE_SERVFAIL : rcode;
+    if (c.bad) {
+        e->outcome = AUDIT_FAILED;
+        e->verdict = AUDIT_V_TIMEOUT;
+    } else if (rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) {
+        e->outcome = answers > 0 ? AUDIT_PASSED : AUDIT_MISSING;
+        e->verdict = answers > 0               ? AUDIT_V_PRESENT
+                     : rcode == RCODE_NXDOMAIN ? AUDIT_V_NXDOMAIN
+                                               : AUDIT_V_NODATA;
+    } else {
+        e->outcome = AUDIT_FAILED;
+        e->verdict = rcode == RCODE_SERVFAIL  ? AUDIT_V_SERVFAIL
+                     : rcode == RCODE_REFUSED ? AUDIT_V_REFUSED
+                                              : AUDIT_V_OTHER;
+    }
     find_networks(v, q, e);
 }

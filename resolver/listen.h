@@ -12,7 +12,7 @@ struct event_base;
 struct listen {
     struct event_base *base;
     struct io *io;
-    const struct view *view;      /* newest; the worker changes it */
+    const struct view *view; /* newest; the worker changes it */
     struct forwarder *forwarder;
     struct worker_stats *stats;
     struct forwarder_hooks hooks; /* done is called after each answer */

@@ -21,8 +21,8 @@ enum { ACCEPT_MAX = 32, PAUSE_MS = 250 };
 
 struct listen_tcp {
     struct io_timer pause;
-    struct listen *l;          /* borrowed */
-    struct connections *all;   /* borrowed */
+    struct listen *l;        /* borrowed */
+    struct connections *all; /* borrowed */
     struct event *event;
     int fd;
     uint16_t number;
@@ -68,7 +68,8 @@ static void on_acceptable(evutil_socket_t listening, short what, void *arg)
     }
 }
 
-struct listen_tcp *listen_tcp_new(struct listen *l, struct connections *all, int fd, uint16_t number)
+struct listen_tcp *listen_tcp_new(struct listen *l, struct connections *all, int fd,
+                                  uint16_t number)
 {
     struct listen_tcp *s = calloc(1, sizeof *s);
 
@@ -76,7 +77,8 @@ struct listen_tcp *listen_tcp_new(struct listen *l, struct connections *all, int
         close(fd);
         return NULL;
     }
-    *s = (struct listen_tcp){.pause = {.fire = on_pause_over}, .l = l, .all = all, .fd = fd, .number = number};
+    *s = (struct listen_tcp){
+        .pause = {.fire = on_pause_over}, .l = l, .all = all, .fd = fd, .number = number};
     s->event = event_new(l->base, fd, EV_READ | EV_PERSIST, on_acceptable, s);
     if (s->event == NULL || event_add(s->event, NULL) != 0) {
         listen_tcp_free(s);

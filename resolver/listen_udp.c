@@ -32,7 +32,6 @@ enum {
     IN_STRIDE = 2048 + 64,
     OUT_STRIDE = 4096 + 64,
     CONTROL = CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo)),
-    RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
     SEND_WAIT_MS = 1,
 };
 
@@ -46,7 +45,7 @@ struct listen_udp_batch {
     struct iovec in_iov[BATCH], out_iov[BATCH];
     struct sockaddr_storage from[BATCH];
     union control in_control[BATCH], out_control[BATCH];
-    bool wildcard;               /* the slots ask for control messages */
+    bool wildcard; /* the slots ask for control messages */
     enum answer answer[BATCH];
     struct query q[BATCH];
     uint8_t in_bytes[BATCH][IN_STRIDE];
@@ -54,8 +53,8 @@ struct listen_udp_batch {
 };
 
 struct listen_udp {
-    struct listen *l;            /* borrowed */
-    struct listen_udp_batch *b;  /* borrowed */
+    struct listen *l;           /* borrowed */
+    struct listen_udp_batch *b; /* borrowed */
     struct event *event;
     struct addr local;
     int fd;
@@ -78,8 +77,10 @@ struct listen_udp_batch *listen_udp_batch_new(void)
 
     for (int i = 0; b != NULL && i < BATCH; i++) {
         b->in_iov[i] = (struct iovec){b->in_bytes[i], IN_STRIDE};
-        b->in[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i], .msg_namelen = sizeof b->from[i],
-                                           .msg_iov = &b->in_iov[i], .msg_iovlen = 1};
+        b->in[i].msg_hdr = (struct msghdr){.msg_name = &b->from[i],
+                                           .msg_namelen = sizeof b->from[i],
+                                           .msg_iov = &b->in_iov[i],
+                                           .msg_iovlen = 1};
         b->q[i].out = b->out_bytes[i];
         b->q[i].out_size = OUT_STRIDE;
     }
@@ -188,13 +189,16 @@ static void add_answer(struct listen_udp *u, unsigned i, unsigned n)
     if ((cursor_u16(&c) & DNS_TC) != 0)
         COUNT(u->l->stats, truncated);
     b->out_iov[n] = (struct iovec){q->out, q->out_len};
-    b->out[n].msg_hdr = (struct msghdr){.msg_name = &b->from[i], .msg_namelen = b->in[i].msg_hdr.msg_namelen,
-                                        .msg_iov = &b->out_iov[n], .msg_iovlen = 1};
+    b->out[n].msg_hdr = (struct msghdr){.msg_name = &b->from[i],
+                                        .msg_namelen = b->in[i].msg_hdr.msg_namelen,
+                                        .msg_iov = &b->out_iov[n],
+                                        .msg_iovlen = 1};
     if (u->wildcard)
         write_local(&b->out[n].msg_hdr, &b->out_control[n], &q->client.local);
 }
 
-void listen_udp_send(struct listen_udp *u, const struct client *client, const uint8_t *message, size_t len)
+void listen_udp_send(struct listen_udp *u, const struct client *client, const uint8_t *message,
+                     size_t len)
 {
     struct sockaddr_storage to;
     struct iovec iov = {(void *)(uintptr_t)message, len}; /* sendmsg does not write it */
@@ -206,7 +210,8 @@ void listen_udp_send(struct listen_udp *u, const struct client *client, const ui
         write_local(&m, &control, &client->local);
     if (sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return;
-    if (errno == EAGAIN && wait_writable(u->fd) && sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (errno == EAGAIN && wait_writable(u->fd) &&
+        sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
         return;
     COUNT(u->l->stats, send_errors);
 }
@@ -237,7 +242,8 @@ static void read_packet(struct listen_udp *u, unsigned i, struct now now, uint64
 
     b->answer[i] = ANSWER_DROP;
     q->has_event = false;
-    if ((m->msg_flags & MSG_TRUNC) != 0 || !sockaddr_to_addr((struct sockaddr *)m->msg_name, &q->client.addr)) {
+    if ((m->msg_flags & MSG_TRUNC) != 0 ||
+        !sockaddr_to_addr((struct sockaddr *)m->msg_name, &q->client.addr)) {
         COUNT(u->l->stats, ignored);
         return;
     }
@@ -324,11 +330,9 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 static void set_options(int fd, const struct addr *local, bool wildcard)
 {
-    int one = 1, size = RECEIVE_BUFFER, omit = IP_PMTUDISC_OMIT, omit6 = IPV6_PMTUDISC_OMIT;
+    int one = 1, omit = IP_PMTUDISC_OMIT, omit6 = IPV6_PMTUDISC_OMIT;
 
     /* Each may be refused, and the daemon is the poorer for it, no more. */
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     if (addr_is_v4(local)) {
         setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
         if (wildcard)
@@ -340,8 +344,8 @@ static void set_options(int fd, const struct addr *local, bool wildcard)
     }
 }
 
-struct listen_udp *listen_udp_new(struct listen *l, struct listen_udp_batch *b, int fd, const struct addr *local,
-                                  bool wildcard, uint16_t number)
+struct listen_udp *listen_udp_new(struct listen *l, struct listen_udp_batch *b, int fd,
+                                  const struct addr *local, bool wildcard, uint16_t number)
 {
     struct listen_udp *u = calloc(1, sizeof *u);
 
@@ -349,7 +353,8 @@ struct listen_udp *listen_udp_new(struct listen *l, struct listen_udp_batch *b, 
         close(fd);
         return NULL;
     }
-    *u = (struct listen_udp){.l = l, .b = b, .fd = fd, .local = *local, .wildcard = wildcard, .number = number};
+    *u = (struct listen_udp){
+        .l = l, .b = b, .fd = fd, .local = *local, .wildcard = wildcard, .number = number};
     set_options(fd, local, wildcard);
     u->event = event_new(l->base, fd, EV_READ | EV_PERSIST, on_readable, u);
     if (u->event == NULL || event_add(u->event, NULL) != 0) {

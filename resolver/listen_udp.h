@@ -14,8 +14,8 @@ struct listen_udp_batch *listen_udp_batch_new(void); /* NULL when out of memory 
 void listen_udp_batch_free(struct listen_udp_batch *);
 
 /* Owns fd from here on, also on failure. number: goes into struct client. */
-struct listen_udp *listen_udp_new(struct listen *, struct listen_udp_batch *, int fd, const struct addr *local,
-                                  bool wildcard, uint16_t number);
+struct listen_udp *listen_udp_new(struct listen *, struct listen_udp_batch *, int fd,
+                                  const struct addr *local, bool wildcard, uint16_t number);
 void listen_udp_free(struct listen_udp *);
 
 /* A late answer. Never blocks; what cannot be sent is counted. */

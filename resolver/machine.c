@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/str.h"
+#include "wire/present.h"
 
 enum { RESOLV_CONF_MAX = 65536, PROC_NET_MAX = 4 << 20 };
 static const char RESOLVED_STUB[] = "127.0.0.53";
@@ -106,10 +107,12 @@ int machine_resolv_conf(const char *path, struct addr *out, int max)
 
     if (rc != 0)
         return rc;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(text, "\n", &save); line != NULL;
+         line = strtok_r(NULL, "\n", &save)) {
         char word[ADDR_TEXT];
 
-        if (n < max && sscanf(line, " nameserver %79s", word) == 1 && addr_parse(&out[n], word, 53) == 0)
+        if (n < max && sscanf(line, " nameserver %79s", word) == 1 &&
+            addr_parse(&out[n], word, 53) == 0)
             n++;
     }
     free(text);
@@ -125,14 +128,35 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     for (int i = 0; i < s->server.n_listen; i++) {
         const struct addr *l = &s->server.listen[i];
 
-        if (l->port == server->port && addr_is_any(l) && machine_owns(server))
+        if (l->port == server->port && addr_is_any(l) && addr_is_v4(l) == addr_is_v4(server) &&
+            machine_owns(server))
             return true;
     }
     return false;
 }
 
-static int usable_servers(const struct settings *s, const char *root, const char *file, struct addr *out,
-                          bool *stub)
+int machine_check_routes(const struct settings *s, struct diags *d)
+{
+    char server[ADDR_TEXT], zone[NAME_TEXT];
+    int rc = 0;
+
+    for (int i = 0; i < s->n_routes; i++) {
+        const struct route *r = &s->routes[i];
+
+        for (int k = 0; k < r->n_servers; k++)
+            if (is_own_listener(s, &r->servers[k]))
+                rc = diags_add(d, NULL, 0, 0,
+                               "forward.servers: %s (zone %s) is an address of this machine, where "
+                               "server.listen "
+                               "has waymarkd itself: it would ask itself. Name another server, or "
+                               "another port",
+                               addr_print_port(&r->servers[k], server), name_print(&r->zone, zone));
+    }
+    return rc;
+}
+
+static int usable_servers(const struct settings *s, const char *root, const char *file,
+                          struct addr *out, bool *stub)
 {
     char path[512];
     struct addr found[ROUTE_MAX_SERVERS], stub_addr;
@@ -162,17 +186,20 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
     if (stub)
         n = usable_servers(s, root, "/run/systemd/resolve/resolv.conf", servers, &stub);
     if (n == 0)
-        return diags_add(d, NULL, 0, 0,
-                         "no server to forward to: the settings have no forward: and /etc/resolv.conf names none "
-                         "but this forwarder itself; add to %s a line such as\n"
-                         "  forward: [{zone: ., servers: [\"192.0.2.53\"]}]   (your own DNS servers)",
-                         settings_default_path());
+        return diags_add(
+            d, NULL, 0, 0,
+            "no server to forward to: the settings have no forward: and /etc/resolv.conf names "
+            "none "
+            "but this forwarder itself; add to %s a line such as\n"
+            "  forward: [{zone: ., servers: [\"192.0.2.53\"]}]   (your own DNS servers)",
+            settings_default_path());
     route = arena_alloc(s->arena, sizeof *route);
     kept = arena_alloc(s->arena, (size_t)n * sizeof *kept);
     if (route == NULL || kept == NULL)
         return -ENOMEM;
     memcpy(kept, servers, (size_t)n * sizeof *kept);
-    *route = (struct route){.servers = kept, .n_servers = n, .strategy = ROUTE_ORDERED, .timeout_ms = 1000};
+    *route = (struct route){
+        .servers = kept, .n_servers = n, .strategy = ROUTE_ORDERED, .timeout_ms = 1000};
     route->zone.len = 1;
     route->id = route_id(route);
     s->routes = route;
@@ -190,13 +217,15 @@ static unsigned long socket_inode(const char *table, const struct addr *want, bo
 
     if (file_read(table, PROC_NET_MAX, &text, &len) != 0)
         return 0;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL && found == 0; line = strtok_r(NULL, "\n", &save)) {
+    for (char *line = strtok_r(text, "\n", &save); line != NULL && found == 0;
+         line = strtok_r(NULL, "\n", &save)) {
         char ip[40];
         unsigned port, state, word[4] = {0};
         unsigned long inode;
         struct addr local = {.port = 0};
 
-        if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", ip, &port, &state, &inode) != 4)
+        if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", ip,
+                   &port, &state, &inode) != 4)
             continue;
         if (port != want->port || (tcp && state != 0x0a))
             continue;

@@ -15,6 +15,11 @@ int machine_networks(struct access_rule **out);
 /* Is this one of the machine's own addresses (loopback included)? */
 bool machine_owns(const struct addr *);
 
+/* No route may lead to ourselves: what settings/ could not see, since a wildcard
+ * listens at addresses that only the machine knows. 0; -EINVAL with a sentence
+ * for each. */
+int machine_check_routes(const struct settings *, struct diags *d);
+
 /* Servers of a resolv.conf, port 53, at most max; the number or -errno. */
 int machine_resolv_conf(const char *path, struct addr *out, int max);
 

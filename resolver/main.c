@@ -26,7 +26,8 @@ static const struct option options[] = {
 static void usage(FILE *to)
 {
     fprintf(to,
-            "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to standard error\n"
+            "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to "
+            "standard error\n"
             "\n"
             "  -c, --config FILE        settings (default %s)\n"
             "  -o, --option KEY=VALUE   one setting, over the file's; may be repeated\n"

@@ -32,11 +32,13 @@ static void heard(struct exchange *e, const struct exchange_news *news)
 
 static void on_timer(struct io_timer *t)
 {
-    struct upstream *s = (struct upstream *)(void *)((char *)t - offsetof(struct upstream, probe_timer));
+    struct upstream *s =
+        (struct upstream *)(void *)((char *)t - offsetof(struct upstream, probe_timer));
     struct forwarder *f = s->forwarder;
     uint64_t now_ms = f->io->now(f->io).mono_ms;
     const struct name root = {.len = 1};
-    const struct exchange_question question = {.qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN};
+    const struct exchange_question question = {
+        .qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN};
 
     if (s->probing != NULL) {
         exchange_close(s->probing);

@@ -30,16 +30,18 @@ struct query {
     uint64_t arrived_ms, arrived_us; /* monotonic */
     struct message message;
     uint8_t question[NAME_MAX_WIRE + 4]; /* question section with the client's case */
-    const struct route *route;  /* of the name; NULL none */
-    struct cache_key key;       /* of the real DNS question (type SRV for a KMS ANY question) */
-    bool kms;                   /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
-    bool kms_name;              /* the name is a discovery name, whatever the type */
-    bool whole;                 /* TSIG or TKEY: goes whole to one server, uncached, unjoined */
-    bool counted;               /* its audit event was pushed */
-    size_t limit;               /* octets the client can take */
-    uint8_t *out; size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
-    const uint8_t *wire; size_t wire_len;   /* the packet; valid while the batch is */
-    bool has_event;             /* event is filled and waits to be pushed */
+    const struct route *route;           /* of the name; NULL none */
+    struct cache_key key; /* of the real DNS question (type SRV for a KMS ANY question) */
+    bool kms;             /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
+    bool kms_name;        /* the name is a discovery name, whatever the type */
+    bool whole;           /* TSIG or TKEY: goes whole to one server, uncached, unjoined */
+    bool counted;         /* its audit event was pushed */
+    size_t limit;         /* octets the client can take */
+    uint8_t *out;
+    size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
+    const uint8_t *wire;
+    size_t wire_len; /* the packet; valid while the batch is */
+    bool has_event;  /* event is filled and waits to be pushed */
     struct audit_event event;
 };
 
@@ -48,7 +50,7 @@ struct waiter {
     struct waiter *next;
     struct client client;
     uint64_t arrived_ms, arrived_us;
-    uint64_t deadline_ms;       /* KMS: its deadline; 0 = passed or none */
+    uint64_t deadline_ms; /* KMS: its deadline; 0 = passed or none */
     uint16_t id, flags, qtype, qclass, question_len;
     struct edns edns;
     bool kms, kms_name;

@@ -79,17 +79,21 @@ static json_t *audit_status(struct daemon *d, const struct worker_stats *sum, js
     if (d->audit_error[0] != '\0')
         json_array_append_new(problems, json_sprintf("audit: %s", d->audit_error));
     if (a.last_error != 0)
-        json_array_append_new(problems, json_sprintf("audit: the last commit failed: %s; events wait in memory, and "
-                                                     "are dropped and counted when it is full", strerror(a.last_error)));
+        json_array_append_new(
+            problems, json_sprintf("audit: the last commit failed: %s; events wait in memory, and "
+                                   "are dropped and counted when it is full",
+                                   strerror(a.last_error)));
     if (dropped != 0)
-        json_array_append_new(problems, json_sprintf("audit: %llu events were dropped since the start",
-                                                     (unsigned long long)dropped));
+        json_array_append_new(problems,
+                              json_sprintf("audit: %llu events were dropped since the start",
+                                           (unsigned long long)dropped));
     json_object_set_new(o, "open", json_boolean(d->auditor != NULL));
     json_object_set_new(o, "questions", integer(sum->kms_questions));
     json_object_set_new(o, "recorded", integer(a.recorded));
     json_object_set_new(o, "counted", integer(a.counted));
     json_object_set_new(o, "dropped", integer(dropped));
-    json_object_set_new(o, "pending", integer(sum->kms_questions > known ? sum->kms_questions - known : 0));
+    json_object_set_new(o, "pending",
+                        integer(sum->kms_questions > known ? sum->kms_questions - known : 0));
     json_object_set_new(o, "bytes", integer(a.store_bytes));
     json_object_set_new(o, "last_commit", integer(a.last_commit_wall_ms));
     json_object_set_new(o, "error", text_or_null(d->audit_error));
@@ -114,7 +118,9 @@ static json_t *settings_status(const struct daemon *d)
 {
     json_t *o = json_object();
 
-    json_object_set_new(o, "file", json_string(d->settings_path != NULL ? d->settings_path : settings_default_path()));
+    json_object_set_new(
+        o, "file",
+        json_string(d->settings_path != NULL ? d->settings_path : settings_default_path()));
     json_object_set_new(o, "generation", integer(d->newest->settings->generation));
     json_object_set_new(o, "read", integer(d->read.wall_ms));
     return o;
@@ -145,7 +151,10 @@ void routes_status(void *context, struct control_request *r)
     json_object_set_new(o, "cache", cache_status(d));
     json_object_set_new(o, "queries", integer(sum.queries));
     json_object_set_new(o, "kms_questions", integer(sum.kms_questions));
-    json_object_set_new(o, "kms_mode", json_string(s->kms.mode == KMS_LIVE ? "live" : s->kms.mode == KMS_SHADOW ? "shadow" : "off"));
+    json_object_set_new(o, "kms_mode",
+                        json_string(s->kms.mode == KMS_LIVE     ? "live"
+                                    : s->kms.mode == KMS_SHADOW ? "shadow"
+                                                                : "off"));
     json_object_set_new(o, "problems", problems);
     control_answer(r, 200, o);
 }
@@ -163,13 +172,29 @@ void routes_stats(void *context, struct control_request *r)
     cache_stats(d->shared.cache, &c);
     if (d->auditor != NULL)
         auditor_stats(d->auditor, &a);
-    const struct { const char *name; uint64_t value; } others[] = {
-        {"cache_entries", c.entries}, {"cache_bytes", c.bytes}, {"cache_size", c.size}, {"cache_lookups_hit", c.hits},
-        {"cache_lookups_missed", c.misses}, {"cache_lookups_expired", c.expired}, {"cache_inserts", c.inserts},
-        {"cache_replaced", c.replaced}, {"cache_evicted", c.evicted}, {"cache_refused", c.refused},
-        {"cache_flushed", c.flushed}, {"audit_recorded", a.recorded}, {"audit_counted", a.counted},
-        {"audit_lost", a.dropped}, {"audit_repeats", a.repeats}, {"audit_commits", a.commits},
-        {"audit_commit_failures", a.commit_failures}, {"audit_pruned", a.pruned}, {"audit_pending", a.pending},
+    const struct {
+        const char *name;
+        uint64_t value;
+    } others[] = {
+        {"cache_entries", c.entries},
+        {"cache_bytes", c.bytes},
+        {"cache_size", c.size},
+        {"cache_lookups_hit", c.hits},
+        {"cache_lookups_missed", c.misses},
+        {"cache_lookups_expired", c.expired},
+        {"cache_inserts", c.inserts},
+        {"cache_replaced", c.replaced},
+        {"cache_evicted", c.evicted},
+        {"cache_refused", c.refused},
+        {"cache_flushed", c.flushed},
+        {"audit_recorded", a.recorded},
+        {"audit_counted", a.counted},
+        {"audit_lost", a.dropped},
+        {"audit_repeats", a.repeats},
+        {"audit_commits", a.commits},
+        {"audit_commit_failures", a.commit_failures},
+        {"audit_pruned", a.pruned},
+        {"audit_pending", a.pending},
         {"audit_store_bytes", a.store_bytes},
     };
 
@@ -180,9 +205,11 @@ void routes_stats(void *context, struct control_request *r)
     control_answer(r, 200, json_pack("{s:o}", "stats", all));
 }
 
-static void add_change(void *context, const char *key, const char *was, const char *is, bool restart)
+static void add_change(void *context, const char *key, const char *was, const char *is,
+                       bool restart)
 {
-    json_array_append_new(context, json_pack("{s:s,s:s,s:s,s:b}", "key", key, "was", was, "is", is, "restart", restart));
+    json_array_append_new(context, json_pack("{s:s,s:s,s:s,s:b}", "key", key, "was", was, "is", is,
+                                             "restart", restart));
 }
 
 void routes_reload(void *context, struct control_request *r)
@@ -193,8 +220,9 @@ void routes_reload(void *context, struct control_request *r)
 
     diags_init(&diags);
     if (daemon_reload(d, add_change, changed, &diags) == 0) {
-        control_answer(r, 200, json_pack("{s:o,s:I}", "changed", changed, "generation",
-                                         (json_int_t)d->newest->settings->generation));
+        control_answer(r, 200,
+                       json_pack("{s:o,s:I}", "changed", changed, "generation",
+                                 (json_int_t)d->newest->settings->generation));
         diags_fini(&diags);
         return;
     }
@@ -203,9 +231,15 @@ void routes_reload(void *context, struct control_request *r)
     for (size_t i = 0; i < diags.n; i++) {
         const struct diag *at = &diags.at[i];
 
-        json_array_append_new(problems, at->line > 0 ? json_sprintf("%s:%u:%u: %s", at->file, at->line, at->column, at->text)
-                                        : at->file != NULL ? json_sprintf("%s: %s", at->file, at->text) : json_string(at->text));
+        json_array_append_new(
+            problems, at->line > 0
+                          ? json_sprintf("%s:%u:%u: %s", at->file, at->line, at->column, at->text)
+                      : at->file != NULL ? json_sprintf("%s: %s", at->file, at->text)
+                                         : json_string(at->text));
     }
     diags_fini(&diags);
-    control_answer(r, 400, json_pack("{s:s,s:o}", "error", "the settings have problems; nothing was changed", "problems", problems));
+    control_answer(r, 400,
+                   json_pack("{s:s,s:o}", "error",
+                             "the settings have problems; nothing was changed", "problems",
+                             problems));
 }

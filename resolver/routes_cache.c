@@ -42,21 +42,26 @@ static json_t *records(const uint8_t *image, size_t len)
     return list;
 }
 
-static void add_entry(void *context, const struct cache_key *key, const struct cache_facts *f, const uint8_t *image, size_t len)
+static void add_entry(void *context, const struct cache_key *key, const struct cache_facts *f,
+                      const uint8_t *image, size_t len)
 {
     struct listing *l = context;
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT];
-    json_int_t left = f->expires_ms > l->now_ms ? (json_int_t)((f->expires_ms - l->now_ms) / 1000) : 0;
+    json_int_t left =
+        f->expires_ms > l->now_ms ? (json_int_t)((f->expires_ms - l->now_ms) / 1000) : 0;
     json_t *o;
 
     if (json_array_size(l->entries) >= MAX_ENTRIES)
         return;
     o = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o}", "name", name_print(key->name, name), "type",
                   type_print(key->type, type), "rcode",
-                  f->failure && f->rcode == 0xffff ? "timeout" : rcode_print(f->rcode, rcode), "kind", kind_text(f),
-                  "ttl_s", left, "age_s", (json_int_t)((l->now_ms - f->stored_ms) / 1000), "expired",
+                  f->failure && f->rcode == 0xffff ? "timeout" : rcode_print(f->rcode, rcode),
+                  "kind", kind_text(f), "ttl_s", left, "age_s",
+                  (json_int_t)((l->now_ms - f->stored_ms) / 1000), "expired",
                   f->expires_ms <= l->now_ms, "records", records(image, len));
-    json_object_set_new(o, "server", addr_is_any(&f->server) ? json_null() : json_string(addr_print_port(&f->server, server)));
+    json_object_set_new(o, "server",
+                        addr_is_any(&f->server) ? json_null()
+                                                : json_string(addr_print_port(&f->server, server)));
     json_array_append_new(l->entries, o);
 }
 

@@ -24,7 +24,7 @@ struct job {
     struct generation *generation; /* pinned: its routes are being told */
     int next;                      /* worker to visit */
     int n;
-    struct upstream_report at[];   /* one for each server, routes in order */
+    struct upstream_report at[]; /* one for each server, routes in order */
 };
 
 static const char *const state_names[] = {"unknown", "up", "down"};
@@ -58,9 +58,10 @@ static json_t *server_json(const struct upstream_report *r)
 {
     char text[ADDR_TEXT];
 
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "address", addr_print_port(&r->server, text), "state",
-                     state_names[r->state], "rtt_ms", (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries,
-                     "replies", (json_int_t)r->replies, "timeouts", (json_int_t)r->timeouts, "errors",
+    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o}", "address",
+                     addr_print_port(&r->server, text), "state", state_names[r->state], "rtt_ms",
+                     (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries, "replies",
+                     (json_int_t)r->replies, "timeouts", (json_int_t)r->timeouts, "errors",
                      (json_int_t)r->errors, "last_error", error_text(r->last_error));
 }
 
@@ -77,8 +78,10 @@ static void answer(struct job *job)
 
         for (int k = 0; k < r->n_servers && at < job->n; k++)
             json_array_append_new(servers, server_json(&job->at[at++]));
-        json_array_append_new(routes, json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&r->zone, zone), "strategy",
-                                                "ordered", "timeout_ms", (json_int_t)r->timeout_ms, "servers", servers));
+        json_array_append_new(routes,
+                              json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&r->zone, zone),
+                                        "strategy", "ordered", "timeout_ms",
+                                        (json_int_t)r->timeout_ms, "servers", servers));
     }
     control_answer(job->request, 200, json_pack("{s:o}", "routes", routes));
     atomic_fetch_sub(&job->generation->pins, 1);

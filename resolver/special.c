@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "resolver/kms.h"
 #include "wire/reply.h"
 #include "wire/writer.h"
 
@@ -178,21 +179,49 @@ static uint16_t rcode_of(const struct special *s, const struct name *n)
     return exists ? RCODE_NOERROR : RCODE_NXDOMAIN;
 }
 
-bool special_answer(const struct view *v, struct query *q)
+/* The row that answers the name here; NULL: it is an ordinary one. */
+static const struct special *find_local(const struct query *q)
 {
-    struct reply_dress dress = {
-        .query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
     const struct special *s;
 
     if (q->message.qclass != CLASS_IN || (s = find(&q->message.qname)) == NULL)
-        return false;
+        return NULL;
     if ((s->kind == REVERSE || s->kind == REVERSE_TOP) && !route_is_public(q->route))
-        return false;
+        return NULL;
     if (s->kind != LOCALHOST && q->route != NULL && q->route->zone.labels != 0)
-        return false; /* the administrator routes this zone on purpose */
+        return NULL; /* the administrator routes this zone on purpose */
+    return s;
+}
+
+int special_rcode(const struct query *q)
+{
+    const struct special *s = find_local(q);
+
+    if (s == NULL)
+        return -1;
+    return s->kind == LOCALHOST ? RCODE_NOERROR : rcode_of(s, &q->message.qname);
+}
+
+bool special_answer(const struct view *v, struct query *q, struct now now)
+{
+    struct reply_dress dress = {
+        .query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
+    const struct special *s = find_local(q);
+    uint16_t rcode;
+
+    if (s == NULL)
+        return false;
     COUNT(v->stats, special);
-    q->out_len = s->kind == LOCALHOST
-                     ? localhost(&dress, q)
-                     : reply_empty(&dress, rcode_of(s, &q->message.qname), 0, q->out, q->out_size);
+    if (s->kind == LOCALHOST) {
+        q->out_len = localhost(&dress, q);
+        return true;
+    }
+    rcode = rcode_of(s, &q->message.qname);
+    /* As with the real DNS: beside an SRV that is filled the name exists. */
+    if (rcode == RCODE_NXDOMAIN && q->kms_name && kms_would_fill(v, q, false, now)) {
+        COUNT(v->stats, kms_coherent);
+        rcode = RCODE_NOERROR;
+    }
+    q->out_len = reply_empty(&dress, rcode, 0, q->out, q->out_size);
     return true;
 }

@@ -10,7 +10,7 @@ const struct stat_name worker_stat_names[] = {
 #define X(name, help) {#name, help},
     WORKER_COUNTERS(X)
 #undef X
-    {NULL, NULL},
+        {NULL, NULL},
 };
 
 void worker_stats_add(struct worker_stats *sum, const struct worker_stats *one)

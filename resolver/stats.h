@@ -11,50 +11,52 @@
 #include <stdint.h>
 
 /* name, help */
-#define WORKER_COUNTERS(X)                                                            \
-    X(queries, "questions received")                                                  \
-    X(queries_udp, "of these over UDP")                                               \
-    X(queries_tcp, "of these over TCP")                                               \
-    X(answers, "answers sent")                                                        \
-    X(dropped, "questions not answered")                                              \
-    X(ignored, "packets that are no questions: short, QR=1, port 0")                  \
-    X(formerr, "answered FORMERR")                                                    \
-    X(notimp, "answered NOTIMP")                                                      \
-    X(badvers, "answered BADVERS")                                                    \
-    X(refused, "answered REFUSED by access")                                          \
-    X(access_dropped, "dropped by access")                                            \
-    X(truncated, "answers cut, TC=1")                                                 \
-    X(cache_hits, "answered from the cache")                                          \
-    X(cache_misses, "not in the cache")                                               \
-    X(special, "special names answered here")                                         \
-    X(no_slot, "answered SERVFAIL: too many questions in flight")                     \
-    X(joined, "questions that joined one already asked")                              \
-    X(servfail, "answered SERVFAIL")                                                  \
-    X(rd0_refused, "RD=0 and not known: REFUSED")                                     \
-    X(kms_questions, "KMS discovery questions (and updates, access-refused ones)")    \
-    X(kms_passed, "outcome passed") X(kms_filled, "outcome filled")                   \
-    X(kms_replaced, "outcome replaced") X(kms_filtered, "outcome filtered")           \
-    X(kms_denied, "outcome denied") X(kms_missing, "outcome missing")                 \
-    X(kms_failed, "outcome failed") X(kms_blocked, "outcome blocked")                 \
-    X(kms_update, "outcome update")                                                   \
-    X(kms_decision_hits, "KMS decisions from the cache")                              \
-    X(kms_coherent, "NXDOMAIN made NODATA at a filled name")                          \
-    X(kms_deadline, "KMS questions that met their deadline")                          \
-    X(kms_damaged, "decisions on damaged policy records")                             \
-    X(audit_dropped, "events dropped, ring full")                                     \
-    X(upstream_queries, "questions sent to servers")                                  \
-    X(upstream_replies, "replies accepted")                                           \
-    X(upstream_mismatch, "replies ignored: an attribute did not match")               \
-    X(upstream_malformed, "replies ignored: not well-formed")                         \
-    X(upstream_timeouts, "tries without a reply in time")                             \
-    X(upstream_tcp, "tries over TCP")                                                 \
-    X(upstream_errors, "tries that failed: socket errors, SERVFAIL, REFUSED")         \
-    X(upstream_case, "tries without random case: the server breaks it")               \
-    X(tcp_connections, "TCP connections accepted")                                    \
-    X(tcp_refused, "TCP connections refused: limits")                                 \
-    X(tcp_timeouts, "TCP connections closed: idle")                                   \
-    X(send_errors, "answers that could not be sent")                                  \
-    X(receive_errors, "errors on receiving")
+#define WORKER_COUNTERS(X)                                                                         \
+    X(queries, "questions received")                                                               \
+    X(queries_udp, "of these over UDP")                                                            \
+    X(queries_tcp, "of these over TCP")                                                            \
+    X(answers, "answers sent")                                                                     \
+    X(dropped, "questions not answered")                                                           \
+    X(ignored, "packets that are no questions: short, QR=1, port 0")                               \
+    X(formerr, "answered FORMERR")                                                                 \
+    X(notimp, "answered NOTIMP")                                                                   \
+    X(badvers, "answered BADVERS")                                                                 \
+    X(refused, "answered REFUSED by access")                                                       \
+    X(access_dropped, "dropped by access")                                                         \
+    X(truncated, "answers cut, TC=1")                                                              \
+    X(cache_hits, "answered from the cache")                                                       \
+    X(cache_misses, "not in the cache")                                                            \
+    X(special, "special names answered here")                                                      \
+    X(no_slot, "answered SERVFAIL: too many questions in flight")                                  \
+    X(joined, "questions that joined one already asked")                                           \
+    X(servfail, "answered SERVFAIL")                                                               \
+    X(rd0_refused, "RD=0 and not known: REFUSED")                                                  \
+    X(kms_questions, "KMS discovery questions (and updates, access-refused ones)")                 \
+    X(kms_passed, "outcome passed")                                                                \
+    X(kms_filled, "outcome filled") X(kms_replaced, "outcome replaced")                            \
+        X(kms_filtered, "outcome filtered") X(kms_denied, "outcome denied") X(kms_missing,         \
+                                                                              "outcome missing")   \
+            X(kms_failed, "outcome failed") X(kms_blocked, "outcome blocked") X(                   \
+                kms_update, "outcome update") X(kms_decision_hits, "KMS decisions from the cache") \
+                X(kms_coherent, "NXDOMAIN made NODATA at a filled name") X(                        \
+                    kms_deadline, "KMS questions that met their deadline")                         \
+                    X(kms_damaged, "decisions on damaged policy records") X(                       \
+                        audit_dropped, "events dropped, ring full") X(upstream_queries,            \
+                                                                      "questions sent to servers") \
+                        X(upstream_replies, "replies accepted") X(                                 \
+                            upstream_mismatch, "replies ignored: an attribute did not match")      \
+                            X(upstream_malformed, "replies ignored: not well-formed") X(           \
+                                upstream_timeouts,                                                 \
+                                "tries without a reply in time") X(upstream_tcp, "tries over TCP") \
+                                X(upstream_errors,                                                 \
+                                  "tries that failed: socket errors, SERVFAIL, REFUSED")           \
+                                    X(upstream_case,                                               \
+                                      "tries without random case: the server breaks it")           \
+                                        X(tcp_connections, "TCP connections accepted")             \
+                                            X(tcp_refused, "TCP connections refused: limits")      \
+                                                X(tcp_timeouts, "TCP connections closed: idle") X( \
+                                                    send_errors, "answers that could not be sent") \
+                                                    X(receive_errors, "errors on receiving")
 
 struct worker_stats {
 #define X(name, help) uint64_t name;
@@ -63,10 +65,11 @@ struct worker_stats {
 };
 
 /* Adds one; the only writer is the worker, readers see a whole number. */
-#define COUNT(stats, name) \
-    __atomic_store_n(&(stats)->name, (stats)->name + 1, __ATOMIC_RELAXED)
+#define COUNT(stats, name) __atomic_store_n(&(stats)->name, (stats)->name + 1, __ATOMIC_RELAXED)
 
-struct stat_name { const char *name, *help; };
+struct stat_name {
+    const char *name, *help;
+};
 extern const struct stat_name worker_stat_names[]; /* in the order of the struct; ended by NULL */
 enum { WORKER_STATS = sizeof(struct worker_stats) / sizeof(uint64_t) };
 

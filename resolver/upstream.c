@@ -166,9 +166,14 @@ void upstream_tell(const struct upstream *s, struct upstream_report *out)
 {
     *out = (struct upstream_report){
         .server = s->addr,
-        .state = upstream_is_down(s) ? UPSTREAM_DOWN : s->up ? UPSTREAM_UP : UPSTREAM_UNKNOWN,
+        .state = upstream_is_down(s) ? UPSTREAM_DOWN
+                 : s->up             ? UPSTREAM_UP
+                                     : UPSTREAM_UNKNOWN,
         .rtt_ms = (s->srtt + UPSTREAM_RTT_SCALE / 2) / UPSTREAM_RTT_SCALE,
-        .queries = s->queries, .replies = s->replies, .timeouts = s->timeouts, .errors = s->errors,
+        .queries = s->queries,
+        .replies = s->replies,
+        .timeouts = s->timeouts,
+        .errors = s->errors,
         .last_error = s->last_error,
     };
 }

@@ -19,13 +19,13 @@ enum { UPSTREAM_MAX = 256, UPSTREAM_BUCKETS = 256, UPSTREAM_DOWN_AFTER = 2 };
 enum { UPSTREAM_RTT_SCALE = 8, UPSTREAM_FORGET_MS = 15 * 60 * 1000 };
 
 struct upstream {
-    struct upstream *next;   /* of its bucket */
+    struct upstream *next; /* of its bucket */
     struct addr addr;
-    uint32_t users;          /* exchanges that are open */
-    uint64_t wanted_ms;      /* a question would have liked to ask it */
-    uint32_t srtt;           /* ms * UPSTREAM_RTT_SCALE; 0 = no reply yet */
-    uint8_t silent;          /* tries in a row without a reply */
-    bool up;                 /* has replied at least once, and is not down */
+    uint32_t users;                   /* exchanges that are open */
+    uint64_t wanted_ms;               /* a question would have liked to ask it */
+    uint32_t srtt;                    /* ms * UPSTREAM_RTT_SCALE; 0 = no reply yet */
+    uint8_t silent;                   /* tries in a row without a reply */
+    bool up;                          /* has replied at least once, and is not down */
     uint8_t case_misses, edns_misses; /* in a row; 2 are believed */
     uint64_t no_case_ms, no_edns_ms;  /* until then it is asked without; 0 = not */
     uint64_t queries, replies, timeouts, errors;
@@ -37,7 +37,7 @@ struct upstream {
 };
 
 struct upstreams {
-    struct upstream *at;     /* owned, UPSTREAM_MAX */
+    struct upstream *at; /* owned, UPSTREAM_MAX */
     uint32_t n;
     struct upstream *bucket[UPSTREAM_BUCKETS];
 };

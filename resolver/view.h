@@ -23,14 +23,15 @@ struct scratch {
 
 struct view {
     const struct settings *settings; /* routes resolved: never empty here */
-    const struct access_rule *machine; int n_machine; /* the machine's own networks */
+    const struct access_rule *machine;
+    int n_machine; /* the machine's own networks */
     struct cache *cache;
-    struct policy_reader *policy;    /* NULL: no policy store; forwards all the same */
-    bool *policy_begun;              /* the worker's: reader begun in this batch */
+    struct policy_reader *policy; /* NULL: no policy store; forwards all the same */
+    bool *policy_begun;           /* the worker's: reader begun in this batch */
     struct random *random;
     struct worker_stats *stats;
     struct scratch *scratch;
-    uint64_t health_epoch;           /* 0 until there is a health module */
+    uint64_t health_epoch; /* 0 until there is a health module */
 };
 
 /* The route of a name: the longest matching zone. NULL when none matches. */

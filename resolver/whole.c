@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "resolver/kms_event.h"
 #include "wire/writer.h"
 
 enum { WHOLE_WAIT_MS = 5000 };
@@ -28,6 +29,7 @@ static void end(struct whole *w)
 
     f->io->close(f->io, &w->peer);
     f->io->timer_clear(f->io, &w->timer);
+    view_policy_end(v);
     w->server->users--;
     w->view = NULL;
     f->hooks.unpin(f->hooks.context, v);
@@ -35,6 +37,7 @@ static void end(struct whole *w)
 
 static void servfail(struct forwarder *f, const struct view *v, const struct waiter *w, int ede)
 {
+    static const struct addr nobody;
     struct query *q = &f->q;
 
     waiter_restore(w, q);
@@ -42,7 +45,17 @@ static void servfail(struct forwarder *f, const struct view *v, const struct wai
     q->out_size = sizeof f->out;
     answer_prepare(v, q);
     answer_servfail(v, q, ede);
+    kms_event_whole(v, q, NULL, 0, &nobody, f->io->now(f->io));
     forwarder_deliver(f, v, q, ANSWER_SEND);
+}
+
+/* Is it a reply to the question? Of what is behind nothing is read. */
+static bool has_question(const struct query *q, const uint8_t *wire, size_t len)
+{
+    struct message m;
+
+    return message_read_head(&m, wire, len) == 0 && m.qtype == q->message.qtype &&
+           m.qclass == q->message.qclass && name_equal(&m.qname, &q->message.qname);
 }
 
 static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
@@ -53,18 +66,20 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
     uint16_t id = cursor_u16(&c), flags = cursor_u16(&c);
     struct query *q = &f->q;
 
-    if (len < DNS_HEADER || len > sizeof f->out || id != w->id || (flags & DNS_QR) == 0) {
+    waiter_restore(&w->waiter, q);
+    if (len > sizeof f->out || id != w->id || (flags & DNS_QR) == 0 ||
+        !has_question(q, wire, len)) {
         COUNT(f->stats, upstream_mismatch);
         return;
     }
     COUNT(f->stats, upstream_replies);
     upstream_replied(w->server, (uint32_t)(f->io->now(f->io).mono_ms - w->begun_ms), flags & 15);
-    waiter_restore(&w->waiter, q);
     memcpy(f->out, wire, len);
     q->out = f->out;
     q->out_size = sizeof f->out;
     q->out_len = len;
     set_id(q->out, len, w->waiter.id);
+    kms_event_whole(w->view, q, wire, len, &w->server->addr, f->io->now(f->io));
     forwarder_deliver(f, w->view, q, ANSWER_SEND);
     end(w);
 }
@@ -115,7 +130,8 @@ static int send_packet(struct whole *w, const struct query *q)
     set_id(packet, q->wire_len, w->id);
     COUNT(f->stats, upstream_queries);
     upstream_asked(w->server);
-    rc = f->io->open(f->io, &w->peer, &w->server->addr, q->client.transport == AUDIT_TCP ? IO_TCP : IO_UDP);
+    rc = f->io->open(f->io, &w->peer, &w->server->addr,
+                     q->client.transport == AUDIT_TCP ? IO_TCP : IO_UDP);
     if (rc == 0)
         rc = f->io->send(f->io, &w->peer, packet, q->wire_len);
     return rc;
@@ -136,8 +152,12 @@ void whole_ask(struct forwarder *f, const struct view *v, const struct query *q)
         servfail(f, v, &refused, EDE_OTHER);
         return;
     }
-    *w = (struct whole){.peer = {.receive = on_receive, .failed = on_failed}, .timer = {.fire = on_timer},
-                        .forwarder = f, .view = v, .server = s, .begun_ms = now_ms};
+    *w = (struct whole){.peer = {.receive = on_receive, .failed = on_failed},
+                        .timer = {.fire = on_timer},
+                        .forwarder = f,
+                        .view = v,
+                        .server = s,
+                        .begun_ms = now_ms};
     w->id = random_u16(f->io->random);
     waiter_save(&w->waiter, q);
     s->users++;

@@ -23,7 +23,11 @@
 #include "resolver/listen_tcp.h"
 #include "resolver/listen_udp.h"
 
-enum { MAILS = 64, SLOTS_MIN = 16, SLOTS_AT_LEAST = 4096 /* of all workers: a reload may raise the limit to it */ };
+enum {
+    MAILS = 64,
+    SLOTS_MIN = 16,
+    SLOTS_AT_LEAST = 4096 /* of all workers: a reload may raise the limit to it */
+};
 
 struct mail {
     void (*fn)(struct worker *, void *);
@@ -39,9 +43,9 @@ struct mailbox {
 };
 
 struct worker_view {
-    struct view view;               /* first: a view * is a worker_view * */
+    struct view view; /* first: a view * is a worker_view * */
     struct worker_view *next;
-    struct generation *generation;  /* pinned */
+    struct generation *generation; /* pinned */
     unsigned flights;
 };
 
@@ -49,18 +53,19 @@ struct worker {
     const struct shared *shared;
     struct event_base *base;
     bool owns_base, stopped;
-    struct audit_ring *ring;        /* borrowed; NULL: no audit */
+    struct audit_ring *ring; /* borrowed; NULL: no audit */
     struct random random;
     struct io_event *io;
     struct forwarder *forwarder;
-    struct worker_view *views;      /* owned */
+    struct worker_view *views; /* owned */
     struct policy_reader *policy;
     bool policy_begun;
     struct scratch *scratch;
     struct listen listen;
     struct listen_udp_batch *batch;
     struct connections *connections;
-    struct listen_udp **udp;        /* by the listener's number, like tcp; NULL where it is the other kind */
+    struct listen_udp *
+        *udp; /* by the listener's number, like tcp; NULL where it is the other kind */
     struct listen_tcp **tcp;
     int n_listeners;
     struct mailbox mailbox;
@@ -77,8 +82,14 @@ static struct worker_view *view_add(struct worker *w, struct generation *g)
         return NULL;
     v->generation = g;
     v->view = (struct view){
-        .settings = g->settings, .machine = g->machine, .n_machine = g->n_machine, .cache = w->shared->cache,
-        .policy = w->policy, .policy_begun = &w->policy_begun, .random = &w->random, .stats = &w->stats,
+        .settings = g->settings,
+        .machine = g->machine,
+        .n_machine = g->n_machine,
+        .cache = w->shared->cache,
+        .policy = w->policy,
+        .policy_begun = &w->policy_begun,
+        .random = &w->random,
+        .stats = &w->stats,
         .scratch = w->scratch,
     };
     v->next = w->views;
@@ -146,16 +157,35 @@ static void count_outcome(struct worker_stats *s, uint8_t outcome)
 {
     COUNT(s, kms_questions);
     switch ((enum audit_outcome)outcome) {
-    case AUDIT_PASSED: COUNT(s, kms_passed); break;
-    case AUDIT_FILLED: COUNT(s, kms_filled); break;
-    case AUDIT_REPLACED: COUNT(s, kms_replaced); break;
-    case AUDIT_FILTERED: COUNT(s, kms_filtered); break;
-    case AUDIT_DENIED: COUNT(s, kms_denied); break;
-    case AUDIT_MISSING: COUNT(s, kms_missing); break;
-    case AUDIT_FAILED: COUNT(s, kms_failed); break;
-    case AUDIT_BLOCKED: COUNT(s, kms_blocked); break;
-    case AUDIT_UPDATE: COUNT(s, kms_update); break;
-    case AUDIT_OUTCOMES: break;
+    case AUDIT_PASSED:
+        COUNT(s, kms_passed);
+        break;
+    case AUDIT_FILLED:
+        COUNT(s, kms_filled);
+        break;
+    case AUDIT_REPLACED:
+        COUNT(s, kms_replaced);
+        break;
+    case AUDIT_FILTERED:
+        COUNT(s, kms_filtered);
+        break;
+    case AUDIT_DENIED:
+        COUNT(s, kms_denied);
+        break;
+    case AUDIT_MISSING:
+        COUNT(s, kms_missing);
+        break;
+    case AUDIT_FAILED:
+        COUNT(s, kms_failed);
+        break;
+    case AUDIT_BLOCKED:
+        COUNT(s, kms_blocked);
+        break;
+    case AUDIT_UPDATE:
+        COUNT(s, kms_update);
+        break;
+    case AUDIT_OUTCOMES:
+        break;
     }
 }
 
@@ -205,7 +235,8 @@ static bool listen_on(struct worker *w, struct listener *list, int n)
         if (l->tcp)
             w->tcp[i] = listen_tcp_new(&w->listen, w->connections, l->fd, (uint16_t)i);
         else
-            w->udp[i] = listen_udp_new(&w->listen, w->batch, l->fd, &l->addr, l->wildcard, (uint16_t)i);
+            w->udp[i] =
+                listen_udp_new(&w->listen, w->batch, l->fd, &l->addr, l->wildcard, (uint16_t)i);
         good = good && (l->tcp ? w->tcp[i] != NULL : w->udp[i] != NULL);
         l->fd = -1; /* taken over in any case */
     }
@@ -317,8 +348,9 @@ static bool make_forwarder(struct worker *w, const struct settings *s)
     return true;
 }
 
-struct worker *worker_new(const struct shared *shared, struct generation *g, struct event_base *base,
-                          struct listener *listeners, int n_listeners, struct audit_ring *ring, unsigned n_workers)
+struct worker *worker_new(const struct shared *shared, struct generation *g,
+                          struct event_base *base, struct listener *listeners, int n_listeners,
+                          struct audit_ring *ring, unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
 
@@ -332,7 +364,8 @@ struct worker *worker_new(const struct shared *shared, struct generation *g, str
     pthread_mutex_init(&w->mailbox.lock, NULL);
     random_init(&w->random);
     w->scratch = calloc(1, sizeof *w->scratch);
-    w->listen = (struct listen){.base = w->base, .stats = &w->stats, .n_workers = n_workers > 0 ? n_workers : 1};
+    w->listen = (struct listen){
+        .base = w->base, .stats = &w->stats, .n_workers = n_workers > 0 ? n_workers : 1};
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     w->policy = shared->policy != NULL ? policy_reader_new(shared->policy) : NULL;
     if (w->base == NULL || w->scratch == NULL || view_add(w, g) == NULL || !mailbox_open(w) ||

@@ -26,7 +26,8 @@ struct event_base;
  * the next generation comes or when it is freed. */
 struct generation {
     struct settings *settings; /* owned */
-    struct access_rule *machine; int n_machine; /* owned */
+    struct access_rule *machine;
+    int n_machine; /* owned */
     _Atomic uint32_t pins;
 };
 
@@ -37,13 +38,19 @@ struct shared {
     struct hash_key hash_key;
 };
 
-struct listener { int fd; struct addr addr; bool tcp; bool wildcard; };
+struct listener {
+    int fd;
+    struct addr addr;
+    bool tcp;
+    bool wildcard;
+};
 
 /* base: the event base to run on, or NULL to make one. listeners: sockets that
  * are bound (SO_REUSEPORT) and, for TCP, listening; the worker owns and closes
  * them. ring is borrowed; NULL: no audit. NULL when out of memory. */
 struct worker *worker_new(const struct shared *, struct generation *, struct event_base *base,
-                          struct listener *, int n_listeners, struct audit_ring *ring, unsigned n_workers);
+                          struct listener *, int n_listeners, struct audit_ring *ring,
+                          unsigned n_workers);
 void worker_free(struct worker *);
 
 /* Runs the loop until worker_stop() was posted. The thread's main function. */
@@ -53,7 +60,8 @@ void worker_run(struct worker *);
 int worker_post(struct worker *, void (*fn)(struct worker *, void *), void *);
 /* To be posted: */
 void worker_set_generation(struct worker *, void *generation);
-void worker_stop(struct worker *, void *unused); /* closes listeners, answers what waits, ends worker_run */
+void worker_stop(struct worker *,
+                 void *unused); /* closes listeners, answers what waits, ends worker_run */
 
 /* For the worker's own thread. */
 const struct view *worker_view(struct worker *); /* of the newest generation it has */

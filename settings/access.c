@@ -35,9 +35,9 @@ enum access_action settings_access(const struct settings *s, const struct access
                                    int n_machine, const struct addr *client)
 {
     bool loopback = addr_is_loopback(client);
-    const struct access_rule *rule =
-        s->access_given ? longest(s->access, s->n_access, client, loopback)
-                        : longest(machine, n_machine, client, loopback);
+    const struct access_rule *rule = s->access_given
+                                         ? longest(s->access, s->n_access, client, loopback)
+                                         : longest(machine, n_machine, client, loopback);
 
     if (rule != NULL)
         return rule->action;

@@ -33,8 +33,8 @@ static char *text_of(const struct option *o, const struct settings *s)
     return text;
 }
 
-int settings_compare(const struct settings *was, const struct settings *is,
-                     settings_change *change, void *context)
+int settings_compare(const struct settings *was, const struct settings *is, settings_change *change,
+                     void *context)
 {
     int changed = 0;
 

@@ -15,14 +15,12 @@
 
 enum { DNS_PORT = 53 };
 
-static int list_check_length(struct reader *r, const struct option *o,
-                             const struct yaml_node *node)
+static int list_check_length(struct reader *r, const struct option *o, const struct yaml_node *node)
 {
     if (node->kind == YAML_SCALAR)
-        return read_problem(r, node, "%s takes a list: write [%s%s%s]", o->key,
-                            o->form == FORM_ADDRS ? "\"" : "",
-                            o->form == FORM_ADDRS ? node->text : "...",
-                            o->form == FORM_ADDRS ? "\"" : "");
+        return read_problem(
+            r, node, "%s takes a list: write [%s%s%s]", o->key, o->form == FORM_ADDRS ? "\"" : "",
+            o->form == FORM_ADDRS ? node->text : "...", o->form == FORM_ADDRS ? "\"" : "");
     if (node->kind != YAML_LIST)
         return read_problem(r, node, "%s takes a list: begin each element with \"- \"", o->key);
     if (node->n < o->min)
@@ -30,8 +28,8 @@ static int list_check_length(struct reader *r, const struct option *o,
     if (node->n > 0 && o->max == 0)
         return read_problem(r, node, "%s: only [] works in this version", o->key);
     if (node->n > o->max)
-        return read_problem(r, node, "%s has %zu elements; at most %u are allowed", o->key,
-                            node->n, (unsigned)o->max);
+        return read_problem(r, node, "%s has %zu elements; at most %u are allowed", o->key, node->n,
+                            (unsigned)o->max);
     return 0;
 }
 
@@ -61,7 +59,8 @@ static int read_addrs(struct reader *r, const struct option *o, const struct yam
         return read_out_of_memory(r);
     for (const struct yaml_node *one = node->first; one != NULL; one = one->next) {
         if (one->kind != YAML_SCALAR || addr_parse(&list[n], one->text, DNS_PORT) != 0)
-            rc = read_problem(r, one, "%s: \"%s\" is not an address; write it like 192.0.2.1, "
+            rc = read_problem(r, one,
+                              "%s: \"%s\" is not an address; write it like 192.0.2.1, "
                               "\"192.0.2.1:53\", \"2001:db8::1\" or \"[2001:db8::1]:53\"",
                               o->key, one->kind == YAML_SCALAR ? one->text : "[...]");
         else if (find_addr(list, n, &list[n]) < n)
@@ -172,8 +171,8 @@ void record_print(const struct option *o, const void *record, FILE *f)
 
 void list_print(const struct option *o, const void *base, FILE *f)
 {
-    const void *list = o->form != FORM_EMPTY
-                           ? *(const void *const *)option_field_const(o, base) : NULL;
+    const void *list =
+        o->form != FORM_EMPTY ? *(const void *const *)option_field_const(o, base) : NULL;
     int n = o->form != FORM_EMPTY ? option_count(o, base) : 0;
 
     fputc('[', f);

@@ -53,8 +53,8 @@ struct option {
     const char *key; /* "cache.size", "forward"; in a record "forward.zone" */
     enum option_form form;
     unsigned flags;
-    size_t at;       /* of the field in its struct */
-    size_t count_at; /* lists: of the int that counts */
+    size_t at;            /* of the field in its struct */
+    size_t count_at;      /* lists: of the int that counts */
     uint64_t min, max;    /* of the value; of the length of a list */
     const char *fallback; /* default, as written in a file; NULL: `computed`, or
                            * without that the option must be given */

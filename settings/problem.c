@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-__attribute__((format(printf, 5, 0)))
-static void add(struct reader *r, const struct source *source, unsigned line, unsigned column,
-                const char *fmt, va_list args)
+__attribute__((format(printf, 5, 0))) static void add(struct reader *r, const struct source *source,
+                                                      unsigned line, unsigned column,
+                                                      const char *fmt, va_list args)
 {
     char *text = NULL;
 
@@ -97,6 +97,8 @@ int read_unknown_key(struct reader *r, const struct yaml_node *node, const struc
     if (other != NULL)
         return read_problem_key(r, node, "unknown option \"%s\" in %s; it is %s", node->key,
                                 section, other->key);
-    return read_problem_key(r, node, "unknown option \"%s\" in %s; waymarkd --print-sample lists "
-                            "all options", node->key, section);
+    return read_problem_key(r, node,
+                            "unknown option \"%s\" in %s; waymarkd --print-sample lists "
+                            "all options",
+                            node->key, section);
 }

@@ -106,8 +106,10 @@ static void unknown_section(struct reader *r, const struct yaml_node *node)
         read_problem_key(r, node, "write %s as a section and, indented below it, its option",
                          node->key);
     else
-        read_problem_key(r, node, "unknown section \"%s\"; waymarkd --print-sample lists all "
-                         "options", node->key);
+        read_problem_key(r, node,
+                         "unknown section \"%s\"; waymarkd --print-sample lists all "
+                         "options",
+                         node->key);
 }
 
 static void read_root(struct reader *r, const struct yaml_node *root)

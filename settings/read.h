@@ -20,19 +20,21 @@ struct source {
 };
 
 struct reader {
-    struct settings *s; /* being built */
-    struct diags *d;    /* borrowed, may be NULL */
-    struct source source; /* of the text being read */
-    int rc;               /* 0, or the first error */
+    struct settings *s;         /* being built */
+    struct diags *d;            /* borrowed, may be NULL */
+    struct source source;       /* of the text being read */
+    int rc;                     /* 0, or the first error */
     struct document *documents; /* owned: nodes stay until the end, for their places */
     /* Who gave an option its value: its node, NULL for a default. Of a list
      * that was read, the children are the elements in the same order. */
-    struct origin { const struct yaml_node *node; struct source source; } origin[OPTIONS_MAX];
+    struct origin {
+        const struct yaml_node *node;
+        struct source source;
+    } origin[OPTIONS_MAX];
 };
 
 /* Adds a problem at a node, or at its key, and returns -EINVAL. */
-int read_problem(struct reader *, const struct yaml_node *, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
+int read_problem(struct reader *, const struct yaml_node *, const char *fmt, ...) PRINTF_LIKE(3, 4);
 int read_problem_key(struct reader *, const struct yaml_node *, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /* At the node from which an option has its value. */

@@ -43,8 +43,8 @@ bool settings_listens_at(const struct settings *s, const struct addr *a)
 
         if (own->port != a->port)
             continue;
-        if (addr_same(own, a) || (addr_is_any(own) && addr_is_loopback(a) &&
-                                  addr_is_v4(own) == addr_is_v4(a)))
+        if (addr_same(own, a) ||
+            (addr_is_any(own) && addr_is_loopback(a) && addr_is_v4(own) == addr_is_v4(a)))
             return true;
     }
     return false;

@@ -101,16 +101,14 @@ static int check_access(struct reader *r)
             if (memcmp(s->access[i].net.ip, s->access[j].net.ip, 16) != 0 ||
                 s->access[i].net.len != s->access[j].net.len)
                 continue;
-            rc = read_problem_origin(r, from, element(from->node, i),
-                                     "access: %s is listed twice",
+            rc = read_problem_origin(r, from, element(from->node, i), "access: %s is listed twice",
                                      prefix_print(&s->access[i].net, net));
             break;
         }
     return rc;
 }
 
-static int check_servers(struct reader *r, const struct route *route,
-                         const struct yaml_node *node)
+static int check_servers(struct reader *r, const struct route *route, const struct yaml_node *node)
 {
     const struct origin *from = origin_of(r, "forward");
     const struct yaml_node *list = node != NULL ? yaml_get(node, "servers") : NULL;
@@ -148,7 +146,8 @@ static int check_routes(struct reader *r)
         for (int j = 0; j < i; j++) {
             if (!name_equal(&s->routes[i].zone, &s->routes[j].zone))
                 continue;
-            rc = read_problem_origin(r, from, node, "forward: zone %s is listed twice; write "
+            rc = read_problem_origin(r, from, node,
+                                     "forward: zone %s is listed twice; write "
                                      "all of its servers into one element",
                                      name_print(&s->routes[i].zone, zone));
             break;
@@ -165,8 +164,7 @@ static int check_ttls(struct reader *r)
         return 0;
     if (from->node == NULL)
         from = origin_of(r, "cache.max-ttl");
-    return read_problem_origin(r, from, from->node,
-                               "cache.min-ttl is longer than cache.max-ttl");
+    return read_problem_origin(r, from, from->node, "cache.min-ttl is longer than cache.max-ttl");
 }
 
 int rules_check(struct reader *r)

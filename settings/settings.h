@@ -18,27 +18,27 @@
 #include "base/diag.h"
 #include "wire/name.h"
 
+/* clang-format off */
 enum access_action { ACCESS_ALLOW, ACCESS_REFUSE, ACCESS_DROP };
 struct access_rule { struct prefix net; enum access_action action; };
 
 enum route_strategy { ROUTE_ORDERED, ROUTE_FASTEST, ROUTE_PARALLEL };
 enum { ROUTE_MAX_SERVERS = 16 };
 struct route {
-    struct name zone;      /* folded */
+    struct name zone; /* folded */
     const struct addr *servers; int n_servers;
     enum route_strategy strategy;
-    uint32_t timeout_ms;   /* of one try */
-    bool trust_ad;         /* keep AD of its replies */
-    bool fall_back;        /* failed: try the route of `.` */
-    uint32_t id;           /* hash of zone and servers, stable over reload */
+    uint32_t timeout_ms; /* of one try */
+    bool trust_ad;       /* keep AD of its replies */
+    bool fall_back;      /* failed: try the route of `.` */
+    uint32_t id;         /* hash of zone and servers, stable over reload */
 };
 
 enum kms_mode { KMS_OFF, KMS_SHADOW, KMS_LIVE };
 enum client_address { CLIENT_FULL, CLIENT_PREFIX, CLIENT_HMAC };
 
 struct settings {
-    struct arena *arena;   /* owns everything below */
-    uint64_t generation;   /* set by the daemon */
+    struct arena *arena; /* owns everything below */ uint64_t generation; /* set by the daemon */
     struct {
         const char *name, *user, *state_dir, *run_dir;
         const struct addr *listen; int n_listen;
@@ -67,13 +67,15 @@ struct settings {
     } limits;
     struct { const char *socket; } control;
 };
+/* clang-format on */
 
 /* Reads FILE and the .yaml files in conf.d beside it (in the order of their names; a list
  * in a later file replaces, a scalar overrides), then the -o assignments
  * ("section.key=value", ended by NULL). path NULL: the default file, which may
  * be missing; a named file must exist. 0 and *out, or -EINVAL/-errno with every
  * problem in d. The caller frees. */
-int settings_read(struct settings **out, const char *path, const char *const *assign, struct diags *d);
+int settings_read(struct settings **out, const char *path, const char *const *assign,
+                  struct diags *d);
 void settings_free(struct settings *);
 
 /* Every option with its value in force, as YAML that reads back the same. */
@@ -84,9 +86,11 @@ void settings_print_sample(FILE *);
 /* Names of the options whose values differ, with old and new as text; restart
  * says whether the key is one of those that wait for a restart (server.*,
  * control.*, cache.size, cache.persist). */
-typedef void settings_change(void *context, const char *key, const char *was, const char *is, bool restart);
+typedef void settings_change(void *context, const char *key, const char *was, const char *is,
+                             bool restart);
 /* How many there are, or -ENOMEM. change may be NULL. */
-int settings_compare(const struct settings *was, const struct settings *is, settings_change *, void *context);
+int settings_compare(const struct settings *was, const struct settings *is, settings_change *,
+                     void *context);
 
 /* In a new generation, gives the keys that need a restart the values that are
  * in force (texts are copied into the new arena). 0; -ENOMEM; -EINVAL when what
@@ -105,8 +109,8 @@ bool settings_listens_at(const struct settings *, const struct addr *);
 /* The longest matching access rule; loopback stays allowed unless named, and
  * `machine` (the machine's own networks) is what counts when the list was not
  * given. */
-enum access_action settings_access(const struct settings *, const struct access_rule *machine, int n_machine,
-                                   const struct addr *client);
+enum access_action settings_access(const struct settings *, const struct access_rule *machine,
+                                   int n_machine, const struct addr *client);
 
 /* Hash of zone and servers: the same over reloads and starts; never 0. */
 uint32_t route_id(const struct route *);

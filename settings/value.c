@@ -84,8 +84,8 @@ static int read_word(struct reader *r, const struct option *o, const struct yaml
     for (const struct option_word *w = o->words; w->text != NULL; w++) {
         if (strcmp(w->text, node->text) == 0) {
             if (w->later)
-                return read_problem(r, node, "%s %s is not in this version; use %s",
-                                    option_name(o), w->text, buf);
+                return read_problem(r, node, "%s %s is not in this version; use %s", option_name(o),
+                                    w->text, buf);
             *out = w->value;
             return 0;
         }
@@ -137,8 +137,10 @@ static int read_net(struct reader *r, const struct option *o, const struct yaml_
     int rc = prefix_parse(out, node->text);
 
     if (rc == -ERANGE)
-        return read_problem(r, node, "%s: %s has bits behind its length; write the net's first "
-                            "address", o->key, node->text);
+        return read_problem(r, node,
+                            "%s: %s has bits behind its length; write the net's first "
+                            "address",
+                            o->key, node->text);
     if (rc != 0)
         return read_problem(r, node, "%s: \"%s\" is not an address or a net like 10.0.0.0/8",
                             o->key, node->text);
@@ -189,7 +191,7 @@ int value_read(struct reader *r, const struct option *o, const struct yaml_node 
 
     if (node->kind == YAML_SCALAR && node->text[0] == '\0' && !node->quoted)
         return read_problem_key(r, node, "%s has no value; %s", o->key,
-                                list ? "write [] for an empty list"
+                                list                   ? "write [] for an empty list"
                                 : o->form == FORM_TEXT ? "write \"\" for an empty text"
                                                        : "leave the line out for the default");
     if (list)

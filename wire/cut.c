@@ -74,7 +74,9 @@ static void item_make(struct cut *c, struct cut_item *item, const struct rr *rr)
     struct cursor at = cursor_make(c->wire, c->len);
     uint16_t first;
 
-    *item = (struct cut_item){.rdata_at = rr->rdata_at, .type = rr->type, .owner = rr->at,
+    *item = (struct cut_item){.rdata_at = rr->rdata_at,
+                              .type = rr->type,
+                              .owner = rr->at,
                               .section = (uint8_t)rr->section};
     item->in_class = rr->class == c->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG;
     (void)cursor_take(&at, rr->at);
@@ -344,8 +346,7 @@ static void mark_authority(struct cut *c, struct reply_facts *f)
     for (int i = 0; i < c->n; i++) {
         struct cut_item *item = &c->item[i];
 
-        if (is_of(item, SECTION_AUTHORITY) &&
-            (item->type == TYPE_NSEC || item->type == TYPE_NSEC3))
+        if (is_of(item, SECTION_AUTHORITY) && (item->type == TYPE_NSEC || item->type == TYPE_NSEC3))
             authority_proof(c, item);
         if (is_of(item, SECTION_AUTHORITY) && item->keep && item->is_rrsig)
             f->has_rrsig = true;
@@ -357,8 +358,7 @@ static void mark_additional(struct cut *c)
     for (int i = 0; i < c->n && c->n_wanted > 0; i++) {
         struct cut_item *item = &c->item[i];
 
-        if (is_of(item, SECTION_ADDITIONAL) &&
-            (item->type == TYPE_A || item->type == TYPE_AAAA))
+        if (is_of(item, SECTION_ADDITIONAL) && (item->type == TYPE_A || item->type == TYPE_AAAA))
             item->keep = is_wanted(c, item_owner(c, item));
     }
 }

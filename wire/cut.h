@@ -15,17 +15,17 @@ enum { CUT_MAX_ZONES = 8, CUT_MAX_WANTED = 64, CUT_MAX_CNAMES = 64 };
 /* One record, as small as can be: there may be 4,096. */
 struct cut_item {
     uint16_t rdata_at;
-    uint16_t type;   /* of an RRSIG the type that it covers, unless RRSIG was asked for */
-    uint16_t owner;  /* where the owner's name begins; equal: the same name */
+    uint16_t type;  /* of an RRSIG the type that it covers, unless RRSIG was asked for */
+    uint16_t owner; /* where the owner's name begins; equal: the same name */
     uint8_t section;
-    bool in_class;   /* class as asked, neither OPT nor TSIG */
+    bool in_class; /* class as asked, neither OPT nor TSIG */
     bool is_rrsig;
     bool keep;
-    bool is_answer;  /* at the chain's end */
+    bool is_answer; /* at the chain's end */
 };
 
 struct cut {
-    const uint8_t *wire;  /* borrowed */
+    const uint8_t *wire; /* borrowed */
     size_t len;
     const struct message *m;
     struct cut_item item[REPLY_MAX_RRS];
@@ -35,14 +35,14 @@ struct cut {
     int cname[CUT_MAX_CNAMES], n_cnames;   /* items; CNAMEs of the answer section */
     struct name zone[CUT_MAX_ZONES];       /* whose NSEC and NSEC3 may stay */
     int n_zones;
-    struct name wanted[CUT_MAX_WANTED];    /* named by a record that stays */
+    struct name wanted[CUT_MAX_WANTED]; /* named by a record that stays */
     uint32_t wanted_hash[CUT_MAX_WANTED];
     int n_wanted;
-    uint16_t cached_at;   /* the owner read last, and where it begins */
+    uint16_t cached_at; /* the owner read last, and where it begins */
     struct name cached;
-    bool plain;           /* nothing needs writing anew: see reply_read() */
-    bool mixed_ttls;      /* the RRset at the end has more than one TTL */
-    uint32_t answer_ttl;  /* smallest TTL of that RRset */
+    bool plain;          /* nothing needs writing anew: see reply_read() */
+    bool mixed_ttls;     /* the RRset at the end has more than one TTL */
+    uint32_t answer_ttl; /* smallest TTL of that RRset */
 };
 
 /* Reads all records, strictly, and marks those that stay; facts but for

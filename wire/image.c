@@ -144,14 +144,15 @@ int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uin
     uint16_t flags;
     int rc = message_read_head(&m, wire, len);
 
-    if (rc != 0 || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
-        m.qtype != asked->qtype || m.qclass != asked->qclass ||
-        !name_equal_fold(&m.qname, &asked->qname))
+    if (rc != 0 || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY || m.qtype != asked->qtype ||
+        m.qclass != asked->qclass || !name_equal_fold(&m.qname, &asked->qname))
         return -EBADMSG;
     rc = message_read_reply(&m, wire, len);
     flags = image_flags(&m, asked);
-    *f = (struct reply_facts){.rcode = m.rcode, .tc = (m.flags & DNS_TC) != 0,
-                              .aa = (m.flags & DNS_AA) != 0, .ad = (m.flags & DNS_AD) != 0};
+    *f = (struct reply_facts){.rcode = m.rcode,
+                              .tc = (m.flags & DNS_TC) != 0,
+                              .aa = (m.flags & DNS_AA) != 0,
+                              .ad = (m.flags & DNS_AD) != 0};
     if (rc == 0)
         rc = cut_read(&c, &m, wire, len, f);
     if (rc != 0 && f->tc)

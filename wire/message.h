@@ -21,18 +21,18 @@
 struct edns {
     bool present;
     bool do_bit;
-    bool keepalive;      /* option 11 was there */
+    bool keepalive; /* option 11 was there */
     uint8_t version;
-    uint8_t ext_rcode;   /* upper 8 bits of the rcode */
-    uint16_t size;       /* as sent; see message_udp_limit() */
+    uint8_t ext_rcode; /* upper 8 bits of the rcode */
+    uint16_t size;     /* as sent; see message_udp_limit() */
 };
 
 struct message {
-    uint16_t id, flags;  /* flags: the whole 16-bit field, with opcode and rcode */
+    uint16_t id, flags; /* flags: the whole 16-bit field, with opcode and rcode */
     uint8_t opcode;
-    uint16_t rcode;      /* with the extended bits of OPT */
-    uint16_t counts[4];  /* QD AN NS AR, as sent (AR with the OPT) */
-    struct name qname;   /* folded */
+    uint16_t rcode;     /* with the extended bits of OPT */
+    uint16_t counts[4]; /* QD AN NS AR, as sent (AR with the OPT) */
+    struct name qname;  /* folded */
     uint16_t qtype, qclass;
     uint16_t question_len; /* octets of the question section, at offset 12 */
     uint16_t opt_at;       /* offset of the OPT record; 0 = none */
@@ -44,7 +44,7 @@ struct message {
 /* What to do with a query that arrived. */
 enum message_fault {
     MESSAGE_OK,
-    MESSAGE_IGNORE,  /* shorter than a header, or QR=1: never answered */
+    MESSAGE_IGNORE, /* shorter than a header, or QR=1: never answered */
     MESSAGE_FORMERR,
     MESSAGE_NOTIMP,  /* opcode other than QUERY and UPDATE */
     MESSAGE_BADVERS, /* EDNS version above 0 */

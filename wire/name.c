@@ -20,7 +20,7 @@ static inline uint64_t fold8(uint64_t v)
 {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t low = v & (0x7f * ones);
-    uint64_t from_a = low + (0x80 - 'A') * ones;     /* top bit: octet >= 'A' */
+    uint64_t from_a = low + (0x80 - 'A') * ones;      /* top bit: octet >= 'A' */
     uint64_t above_z = low + (0x80 - 'Z' - 1) * ones; /* top bit: octet > 'Z' */
 
     return v | (from_a & ~above_z & ~v & (0x80 * ones)) >> 2;

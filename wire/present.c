@@ -30,22 +30,28 @@
 
 enum { PRINT_MAX_RDATA = 1024, LINE_MAX_LEN = 8192 };
 
-struct word { const char *text; uint16_t value; };
+struct word {
+    const char *text;
+    uint16_t value;
+};
 
 static const struct word types[] = {
-    {"A", 1}, {"NS", 2}, {"MD", 3}, {"MF", 4}, {"CNAME", 5}, {"SOA", 6}, {"MB", 7}, {"MG", 8},
-    {"MR", 9}, {"NULL", 10}, {"WKS", 11}, {"PTR", 12}, {"HINFO", 13}, {"MINFO", 14}, {"MX", 15},
-    {"TXT", 16}, {"RP", 17}, {"AFSDB", 18}, {"X25", 19}, {"ISDN", 20}, {"RT", 21}, {"NSAP", 22},
-    {"SIG", 24}, {"KEY", 25}, {"PX", 26}, {"GPOS", 27}, {"AAAA", 28}, {"LOC", 29}, {"NXT", 30},
-    {"EID", 31}, {"NIMLOC", 32}, {"SRV", 33}, {"ATMA", 34}, {"NAPTR", 35}, {"KX", 36},
-    {"CERT", 37}, {"A6", 38}, {"DNAME", 39}, {"SINK", 40}, {"OPT", 41}, {"APL", 42}, {"DS", 43},
-    {"SSHFP", 44}, {"IPSECKEY", 45}, {"RRSIG", 46}, {"NSEC", 47}, {"DNSKEY", 48}, {"DHCID", 49},
-    {"NSEC3", 50}, {"NSEC3PARAM", 51}, {"TLSA", 52}, {"SMIMEA", 53}, {"HIP", 55}, {"CDS", 59},
-    {"CDNSKEY", 60}, {"OPENPGPKEY", 61}, {"CSYNC", 62}, {"ZONEMD", 63}, {"SVCB", 64},
-    {"HTTPS", 65}, {"SPF", 99}, {"NID", 104}, {"L32", 105}, {"L64", 106}, {"LP", 107},
-    {"EUI48", 108}, {"EUI64", 109}, {"TKEY", 249}, {"TSIG", 250}, {"IXFR", 251}, {"AXFR", 252},
-    {"MAILB", 253}, {"MAILA", 254}, {"ANY", 255}, {"URI", 256}, {"CAA", 257}, {"AVC", 258},
-    {"DLV", 32769},
+    {"A", 1},           {"NS", 2},      {"MD", 3},      {"MF", 4},        {"CNAME", 5},
+    {"SOA", 6},         {"MB", 7},      {"MG", 8},      {"MR", 9},        {"NULL", 10},
+    {"WKS", 11},        {"PTR", 12},    {"HINFO", 13},  {"MINFO", 14},    {"MX", 15},
+    {"TXT", 16},        {"RP", 17},     {"AFSDB", 18},  {"X25", 19},      {"ISDN", 20},
+    {"RT", 21},         {"NSAP", 22},   {"SIG", 24},    {"KEY", 25},      {"PX", 26},
+    {"GPOS", 27},       {"AAAA", 28},   {"LOC", 29},    {"NXT", 30},      {"EID", 31},
+    {"NIMLOC", 32},     {"SRV", 33},    {"ATMA", 34},   {"NAPTR", 35},    {"KX", 36},
+    {"CERT", 37},       {"A6", 38},     {"DNAME", 39},  {"SINK", 40},     {"OPT", 41},
+    {"APL", 42},        {"DS", 43},     {"SSHFP", 44},  {"IPSECKEY", 45}, {"RRSIG", 46},
+    {"NSEC", 47},       {"DNSKEY", 48}, {"DHCID", 49},  {"NSEC3", 50},    {"NSEC3PARAM", 51},
+    {"TLSA", 52},       {"SMIMEA", 53}, {"HIP", 55},    {"CDS", 59},      {"CDNSKEY", 60},
+    {"OPENPGPKEY", 61}, {"CSYNC", 62},  {"ZONEMD", 63}, {"SVCB", 64},     {"HTTPS", 65},
+    {"SPF", 99},        {"NID", 104},   {"L32", 105},   {"L64", 106},     {"LP", 107},
+    {"EUI48", 108},     {"EUI64", 109}, {"TKEY", 249},  {"TSIG", 250},    {"IXFR", 251},
+    {"AXFR", 252},      {"MAILB", 253}, {"MAILA", 254}, {"ANY", 255},     {"URI", 256},
+    {"CAA", 257},       {"AVC", 258},   {"DLV", 32769},
 };
 
 static const struct word classes[] = {
@@ -53,10 +59,10 @@ static const struct word classes[] = {
 };
 
 static const struct word rcodes[] = {
-    {"NOERROR", 0}, {"FORMERR", 1}, {"SERVFAIL", 2}, {"NXDOMAIN", 3}, {"NOTIMP", 4},
-    {"REFUSED", 5}, {"YXDOMAIN", 6}, {"YXRRSET", 7}, {"NXRRSET", 8}, {"NOTAUTH", 9},
-    {"NOTZONE", 10}, {"DSOTYPENI", 11}, {"BADVERS", 16}, {"BADKEY", 17}, {"BADTIME", 18},
-    {"BADMODE", 19}, {"BADNAME", 20}, {"BADALG", 21}, {"BADTRUNC", 22}, {"BADCOOKIE", 23},
+    {"NOERROR", 0},  {"FORMERR", 1},    {"SERVFAIL", 2}, {"NXDOMAIN", 3},  {"NOTIMP", 4},
+    {"REFUSED", 5},  {"YXDOMAIN", 6},   {"YXRRSET", 7},  {"NXRRSET", 8},   {"NOTAUTH", 9},
+    {"NOTZONE", 10}, {"DSOTYPENI", 11}, {"BADVERS", 16}, {"BADKEY", 17},   {"BADTIME", 18},
+    {"BADMODE", 19}, {"BADNAME", 20},   {"BADALG", 21},  {"BADTRUNC", 22}, {"BADCOOKIE", 23},
 };
 
 static const char *word_print(const struct word *words, size_t n, const char *prefix,
@@ -220,11 +226,16 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
 /* Types whose format ldns knows well; the others are printed as octets. */
 static bool ldns_may_print(const struct rr *rr)
 {
-    static const uint16_t known[] = {
-        TYPE_A, TYPE_NS, TYPE_CNAME, TYPE_SOA, TYPE_PTR, TYPE_HINFO, TYPE_MX, TYPE_TXT, TYPE_AAAA,
-        TYPE_SRV, TYPE_NAPTR, TYPE_DNAME, TYPE_DS, TYPE_RRSIG, TYPE_NSEC, TYPE_DNSKEY, TYPE_NSEC3,
-        17, 18, 44, 51, 52, 59, 60, 99, 257, /* RP AFSDB SSHFP NSEC3PARAM TLSA CDS CDNSKEY SPF CAA */
-    };
+    static const uint16_t
+        known
+            [] =
+                {
+                    TYPE_A,  TYPE_NS,    TYPE_CNAME, TYPE_SOA,    TYPE_PTR,   TYPE_HINFO,
+                    TYPE_MX, TYPE_TXT,   TYPE_AAAA,  TYPE_SRV,    TYPE_NAPTR, TYPE_DNAME,
+                    TYPE_DS, TYPE_RRSIG, TYPE_NSEC,  TYPE_DNSKEY, TYPE_NSEC3, 17,
+                    18,      44,         51,         52,          59,         60,
+                    99,      257, /* RP AFSDB SSHFP NSEC3PARAM TLSA CDS CDNSKEY SPF CAA */
+                };
 
     if (rr->class != CLASS_IN || rr->rdlength > PRINT_MAX_RDATA || rr->rdlength == 0)
         return false;
@@ -434,18 +445,18 @@ static bool rdata_take(const ldns_rr *rr, uint8_t *rdata, size_t *rdlen)
         memcpy(rdata, ldns_buffer_begin(buffer), n);
         *rdlen = n;
         c = cursor_make(rdata, *rdlen);
-        done = rdata_check(&c,
-                           rdata_layout((uint16_t)ldns_rr_get_type(rr),
-                                        (uint16_t)ldns_rr_get_class(rr)),
-                           *rdlen) == RDATA_FINE;
+        done =
+            rdata_check(
+                &c, rdata_layout((uint16_t)ldns_rr_get_type(rr), (uint16_t)ldns_rr_get_class(rr)),
+                *rdlen) == RDATA_FINE;
     }
     ldns_buffer_free(buffer);
     return done;
 }
 
 struct parsed {
-    ldns_rr *rr;        /* owned */
-    const char *why;    /* NULL if there is a record */
+    ldns_rr *rr;     /* owned */
+    const char *why; /* NULL if there is a record */
 };
 
 static struct parsed parse_with_ldns(const struct zone_state *z, const char *line)
@@ -467,8 +478,7 @@ static struct parsed parse_with_ldns(const struct zone_state *z, const char *lin
 }
 
 int zone_line_parse(struct zone_state *z, const char *line, struct name *owner, uint16_t *type,
-                    uint16_t *class, uint32_t *ttl, uint8_t *rdata, size_t *rdlen,
-                    const char **why)
+                    uint16_t *class, uint32_t *ttl, uint8_t *rdata, size_t *rdlen, const char **why)
 {
     char clean[LINE_MAX_LEN];
     struct parsed p;

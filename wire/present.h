@@ -35,8 +35,13 @@ bool rr_print(const uint8_t *wire, size_t len, const struct rr *, char *out, siz
 /* One line of a zone file. origin/previous/ttl carry the state between lines;
  * rdata must have 65,535 octets. 0; 1 an empty line, comment or directive was
  * read; -EINVAL with *why (static text). */
-struct zone_state { struct name origin, previous; uint32_t ttl; bool has_origin, has_previous; };
+struct zone_state {
+    struct name origin, previous;
+    uint32_t ttl;
+    bool has_origin, has_previous;
+};
 int zone_line_parse(struct zone_state *, const char *line, struct name *owner, uint16_t *type,
-                    uint16_t *class, uint32_t *ttl, uint8_t *rdata, size_t *rdlen, const char **why);
+                    uint16_t *class, uint32_t *ttl, uint8_t *rdata, size_t *rdlen,
+                    const char **why);
 
 #endif

@@ -11,8 +11,19 @@
 #include "wire/name.h"
 #include "wire/types.h"
 
-enum { TYPE_MB = 7, TYPE_MG = 8, TYPE_MR = 9, TYPE_MINFO = 14, TYPE_RP = 17, TYPE_AFSDB = 18,
-       TYPE_RT = 21, TYPE_SIG = 24, TYPE_PX = 26, TYPE_NXT = 30, TYPE_KX = 36 };
+enum {
+    TYPE_MB = 7,
+    TYPE_MG = 8,
+    TYPE_MR = 9,
+    TYPE_MINFO = 14,
+    TYPE_RP = 17,
+    TYPE_AFSDB = 18,
+    TYPE_RT = 21,
+    TYPE_SIG = 24,
+    TYPE_PX = 26,
+    TYPE_NXT = 30,
+    TYPE_KX = 36
+};
 
 const char *rdata_layout(uint16_t type, uint16_t class)
 {

@@ -15,12 +15,13 @@
 /* What a reply to a client is dressed with. */
 struct reply_dress {
     const struct message *query; /* ID, flags, EDNS are taken from here */
-    const uint8_t *question;     /* question section with the client's case, query->question_len octets */
-    size_t limit;                /* octets the client can take */
-    bool ad;                     /* AD may be set (RFC 6840 5.7: only if the client sent AD or DO) */
-    int ede;                     /* EDE_NONE or a code; sent only with EDNS */
-    const char *ede_text;        /* NULL or short UTF-8 */
-    uint16_t keepalive;          /* 0, or the TCP idle time in 100 ms (RFC 7828) */
+    const uint8_t
+        *question;        /* question section with the client's case, query->question_len octets */
+    size_t limit;         /* octets the client can take */
+    bool ad;              /* AD may be set (RFC 6840 5.7: only if the client sent AD or DO) */
+    int ede;              /* EDE_NONE or a code; sent only with EDNS */
+    const char *ede_text; /* NULL or short UTF-8 */
+    uint16_t keepalive;   /* 0, or the TCP idle time in 100 ms (RFC 7828) */
 };
 
 /* Sends an image: copies it to out (image and out may be the same buffer),
@@ -33,7 +34,8 @@ size_t reply_from_image(const struct reply_dress *, const uint8_t *image, size_t
 
 /* A reply of header, question and OPT: errors, NODATA, truncation. flags: any
  * of DNS_AA DNS_TC DNS_AD to set. question_len 0: without the question. */
-size_t reply_empty(const struct reply_dress *, uint16_t rcode, uint16_t flags, uint8_t *out, size_t size);
+size_t reply_empty(const struct reply_dress *, uint16_t rcode, uint16_t flags, uint8_t *out,
+                   size_t size);
 
 /* Begins an image by hand (synthesized answers): header and question; the
  * caller appends records and calls image_end(), which sets the counts. */

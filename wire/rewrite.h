@@ -24,7 +24,8 @@ void rewrite_begin(struct rewrite *, uint8_t *out, size_t size, uint16_t flags,
                    const struct name *qname, uint16_t qtype, uint16_t qclass);
 /* Appends a record that rr_walk_next() gave, in its section; sections come in
  * order. False when it does not fit: then nothing was written. */
-bool rewrite_put(struct rewrite *, const uint8_t *wire, size_t len, const struct rr *, uint32_t ttl);
+bool rewrite_put(struct rewrite *, const uint8_t *wire, size_t len, const struct rr *,
+                 uint32_t ttl);
 /* Sets the counts; the length. */
 size_t rewrite_end(struct rewrite *);
 

@@ -26,12 +26,12 @@
 enum section { SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL };
 
 struct rr {
-    struct name owner;  /* case as sent */
+    struct name owner; /* case as sent */
     uint16_t type, class;
-    uint32_t ttl;       /* RFC 2181 8: with the top bit set it counts as 0 */
+    uint32_t ttl;                            /* RFC 2181 8: with the top bit set it counts as 0 */
     uint16_t at, ttl_at, rdata_at, rdlength; /* offsets in the message */
     enum section section;
-    bool expand;        /* a name in RDATA came compressed that never should be */
+    bool expand; /* a name in RDATA came compressed that never should be */
 };
 
 /* Walks the records of a message behind its question. */
@@ -39,8 +39,8 @@ struct rr_walk {
     struct cursor c;
     uint16_t left[3];
     int section;
-    uint16_t last_to;   /* last owner that was a pointer alone: where to (0 = none) ... */
-    struct name last;   /* ... and its name, since many records share it */
+    uint16_t last_to; /* last owner that was a pointer alone: where to (0 = none) ... */
+    struct name last; /* ... and its name, since many records share it */
 };
 
 void rr_walk_init(struct rr_walk *, const struct message *, const uint8_t *wire, size_t len);
@@ -54,11 +54,11 @@ void rr_pass_question(struct cursor *, uint16_t counts[3]);
 bool rr_walk_next(struct rr_walk *, struct rr *);
 
 enum reply_kind {
-    REPLY_POSITIVE,   /* NOERROR with QTYPE records (or any, for ANY) at the chain's end */
-    REPLY_NODATA,     /* NOERROR, none; with or without SOA */
+    REPLY_POSITIVE, /* NOERROR with QTYPE records (or any, for ANY) at the chain's end */
+    REPLY_NODATA,   /* NOERROR, none; with or without SOA */
     REPLY_NXDOMAIN,
-    REPLY_REFERRAL,   /* NOERROR, no answer, NS but no SOA, and AA=0 */
-    REPLY_FAILURE,    /* any other rcode */
+    REPLY_REFERRAL, /* NOERROR, no answer, NS but no SOA, and AA=0 */
+    REPLY_FAILURE,  /* any other rcode */
 };
 
 enum { REPLY_MAX_RRS = 4096, REPLY_MAX_CHAIN = 11 };
@@ -67,14 +67,14 @@ struct reply_facts {
     enum reply_kind kind;
     uint16_t rcode;
     bool tc, aa, ad;
-    bool has_soa;       /* in authority, owner an ancestor of the chain's end or it */
-    bool has_rrsig;     /* anywhere in answer or authority */
-    bool has_cname;     /* a chain was followed */
-    bool cacheable;     /* at most 100 records an RRset, no TC, complete */
-    uint32_t ttl;       /* smallest of the answer section; negative: RFC 2308 5 (min of SOA TTL,
+    bool has_soa;      /* in authority, owner an ancestor of the chain's end or it */
+    bool has_rrsig;    /* anywhere in answer or authority */
+    bool has_cname;    /* a chain was followed */
+    bool cacheable;    /* at most 100 records an RRset, no TC, complete */
+    uint32_t ttl;      /* smallest of the answer section; negative: RFC 2308 5 (min of SOA TTL,
                          * MINIMUM and the chain); without SOA 0 */
-    uint16_t n_answer;  /* records of QTYPE at the chain's end */
-    struct name end;    /* folded: end of the chain = owner of the answer */
+    uint16_t n_answer; /* records of QTYPE at the chain's end */
+    struct name end;   /* folded: end of the chain = owner of the answer */
 };
 
 /* Reads a reply to the question of `asked` strictly and writes its image. The
@@ -84,8 +84,8 @@ struct reply_facts {
  * 0; -EBADMSG the reply is not to be used; -ENOSPC out is too small (65,535
  * is always enough). Header bits in the image: QR, RA=1, RD as asked, AA=0,
  * AD as sent, TC as sent, rcode (four bits). */
-int reply_read(const uint8_t *wire, size_t len, const struct message *asked,
-               uint8_t *out, size_t size, size_t *image_len, struct reply_facts *facts);
+int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uint8_t *out,
+               size_t size, size_t *image_len, struct reply_facts *facts);
 
 /* Offsets of the TTL fields of an image, at most max; the number found, or -1
  * when there are more. The image is one that reply_read() or a builder made. */

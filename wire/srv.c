@@ -69,8 +69,8 @@ static uint16_t srv_append(struct writer *w, const struct srv *s, uint32_t ttl)
     return target_at < 0x4000 ? (uint16_t)target_at : 0;
 }
 
-static void address_append(struct writer *w, const struct srv_set *set,
-                           const struct srv_address *a, uint16_t target_at)
+static void address_append(struct writer *w, const struct srv_set *set, const struct srv_address *a,
+                           uint16_t target_at)
 {
     const struct name *target = &set->at[a->target].target;
     size_t len = a->v6 ? 16 : 4;
@@ -164,9 +164,8 @@ static bool is_gone(const struct targets *t, const struct rr *rr)
 /* A signature over the whole set says nothing of what is left of it. */
 static bool signs_srv(const struct rr *rr, const uint8_t *image, const struct name *end)
 {
-    return rr->section == SECTION_ANSWER && rr->type == TYPE_RRSIG &&
-           image[rr->rdata_at] == 0 && image[rr->rdata_at + 1] == TYPE_SRV &&
-           name_equal_fold(&rr->owner, end);
+    return rr->section == SECTION_ANSWER && rr->type == TYPE_RRSIG && image[rr->rdata_at] == 0 &&
+           image[rr->rdata_at + 1] == TYPE_SRV && name_equal_fold(&rr->owner, end);
 }
 
 int srv_filter(const uint8_t *image, size_t len, const struct name *end, const bool *drop, int n,

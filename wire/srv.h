@@ -21,12 +21,18 @@ struct srv {
  * max; the number found (it may be greater than max), or -EBADMSG. */
 int srv_read(const uint8_t *image, size_t len, const struct name *end, struct srv *out, int max);
 
-struct srv_address { uint8_t target; /* index into the records */ bool v6; uint8_t ip[16]; };
+struct srv_address {
+    uint8_t target; /* index into the records */
+    bool v6;
+    uint8_t ip[16];
+};
 
 struct srv_set {
-    const struct srv *at; int n;              /* in the order to write */
-    const struct srv_address *addresses; int n_addresses;
-    uint32_t ttl;                             /* of every record written */
+    const struct srv *at;
+    int n; /* in the order to write */
+    const struct srv_address *addresses;
+    int n_addresses;
+    uint32_t ttl; /* of every record written */
 };
 
 /* Appends the records of the set, owner = the question (pointer C00C), targets

@@ -79,8 +79,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t question[NAME_MAX_WIRE + 4];
     struct message asked, m;
     struct reply_facts facts;
-    struct reply_dress dress = {.query = &asked, .question = question, .ede = EDE_STALE,
-                                .ede_text = "text", .ad = true};
+    struct reply_dress dress = {
+        .query = &asked, .question = question, .ede = EDE_STALE, .ede_text = "text", .ad = true};
     size_t len, n;
 
     if (message_read_head(&asked, data, size) != 0)

@@ -74,7 +74,10 @@ static void put_rule(struct policy_txn *txn, unsigned long n)
 
 static void change(struct policy_store *store, unsigned long n)
 {
-    const struct policy_change c = {.author = "tool_policy", .claimed = "", .reason = "test", .now_ms = clock_now().wall_ms,
+    const struct policy_change c = {.author = "tool_policy",
+                                    .claimed = "",
+                                    .reason = "test",
+                                    .now_ms = clock_now().wall_ms,
                                     .history_ms = 365ull * 86400 * 1000};
     struct policy_txn *txn;
     uint64_t serial;

@@ -41,7 +41,8 @@ int main(int argc, char **argv)
     if (argc != 3 || res_ninit(&state) < 0)
         return 2;
     state.nscount = 1;
-    state.nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[1])),
+    state.nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET,
+                                                .sin_port = htons((uint16_t)atoi(argv[1])),
                                                 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     len = res_nquery(&state, argv[2], ns_c_in, ns_t_srv, reply, sizeof reply);
     res_nclose(&state);

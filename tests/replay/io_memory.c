@@ -42,7 +42,8 @@ static void send_client(struct io *io, const struct client *c, const uint8_t *wi
     self->last_answered = &a->next;
 }
 
-static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server, enum io_kind kind)
+static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
+                     enum io_kind kind)
 {
     struct io_memory *self = self_of(io);
     struct sent *s;
@@ -99,8 +100,13 @@ static void fill(void *context, uint8_t *out, size_t len)
 void io_memory_init(struct io_memory *self)
 {
     *self = (struct io_memory){
-        .io = {.send_client = send_client, .open = open_peer, .send = send_peer, .close = close_peer,
-               .timer_set = timer_set, .timer_clear = timer_clear, .now = now_of},
+        .io = {.send_client = send_client,
+               .open = open_peer,
+               .send = send_peer,
+               .close = close_peer,
+               .timer_set = timer_set,
+               .timer_clear = timer_clear,
+               .now = now_of},
         .now = {.mono_ms = 1000000, .wall_ms = 1795338000000}, /* 2026-11-22 09:00 UTC */
         .seed = 1,
     };

@@ -13,10 +13,10 @@
 /* A packet that went to a server, with the socket it left on. */
 struct sent {
     struct sent *next;
-    struct io_peer *peer;    /* NULL: the socket is closed */
+    struct io_peer *peer; /* NULL: the socket is closed */
     struct addr server;
     enum io_kind kind;
-    bool taken;              /* the scenario has seen it */
+    bool taken; /* the scenario has seen it */
     size_t len;
     uint8_t wire[65535];
 };
@@ -30,15 +30,15 @@ struct answered {
 };
 
 struct io_memory {
-    struct io io;            /* first */
+    struct io io; /* first */
     struct timers timers;
     struct now now;
     struct random random;
     uint64_t seed;
-    struct sent *sent, **last_sent;          /* owned; all of the scenario, in order */
+    struct sent *sent, **last_sent;             /* owned; all of the scenario, in order */
     struct answered *answered, **last_answered; /* owned; those that the scenario has not taken */
     uint64_t opened, closed;
-    bool unreachable;        /* open fails */
+    bool unreachable; /* open fails */
 };
 
 void io_memory_init(struct io_memory *);

@@ -84,7 +84,8 @@ static struct run *begin(void)
     return r;
 }
 
-static void end(struct run *r, const char *file, const char *name, unsigned line, bool good, struct totals *t)
+static void end(struct run *r, const char *file, const char *name, unsigned line, bool good,
+                struct totals *t)
 {
     if (r == NULL)
         return;

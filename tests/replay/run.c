@@ -88,7 +88,8 @@ static bool run_nothing(struct run *r, const struct command *c)
     if (s != NULL) {
         char server[ADDR_TEXT];
 
-        return run_fail(r, "a server was asked that should not be: %s", addr_print(&s->server, server));
+        return run_fail(r, "a server was asked that should not be: %s",
+                        addr_print(&s->server, server));
     }
     if (a == NULL)
         return true;
@@ -109,6 +110,13 @@ static bool run_count(struct run *r, const struct command *c)
         return run_fail(r, "%s is %llu", c->word[1], (unsigned long long)at[i]);
     }
     return run_fail(r, "count needs the name of a counter and a number");
+}
+
+static bool run_noevent(struct run *r, const struct command *c)
+{
+    (void)c;
+    return r->world->n_events == r->world->events_taken ||
+           run_fail(r, "%d events that nobody named", r->world->n_events - r->world->events_taken);
 }
 
 static bool run_generations(struct run *r, const struct command *c)
@@ -138,19 +146,11 @@ static const struct {
     const char *name;
     bool (*run)(struct run *, const struct command *);
 } commands[] = {
-    {"settings", run_settings},
-    {"policy", run_policy},
-    {"ask", run_ask},
-    {"upstream", run_upstream},
-    {"give", run_give},
-    {"fail", run_fail_socket},
-    {"answer", run_answer},
-    {"event", run_event},
-    {"nothing", run_nothing},
-    {"wait", run_wait},
-    {"count", run_count},
-    {"generations", run_generations},
-    {"state", run_state},
+    {"settings", run_settings},       {"policy", run_policy}, {"ask", run_ask},
+    {"upstream", run_upstream},       {"give", run_give},     {"fail", run_fail_socket},
+    {"answer", run_answer},           {"event", run_event},   {"noevent", run_noevent},
+    {"nothing", run_nothing},         {"wait", run_wait},     {"count", run_count},
+    {"generations", run_generations}, {"state", run_state},
 };
 
 bool run_command(struct run *r, const struct command *c)

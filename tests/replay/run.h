@@ -30,7 +30,8 @@ struct run {
     int n_asks;
     struct sent *tries[RUN_TRIES]; /* those that `upstream` lines have seen */
     int n_tries;
-    uint8_t given[RUN_PACKET]; size_t given_len; /* of `give whole` */
+    uint8_t given[RUN_PACKET];
+    size_t given_len; /* of `give whole` */
     char problem[REPLAY_TEXT + 512];
 };
 

@@ -5,7 +5,7 @@
  *   ask NAME TYPE [from=IP[:PORT]] [id=N] [edns] [do] [cd] [ad] [rd0] [tcp] [tsig]
  *   answer RCODE [tc] [ad] [ede=N] [to=IP] | answer whole
  *       an www.example. 60 A 192.0.2.1
- *   event OUTCOME REASON VERDICT [rule=NAME] [cached]
+ *   event OUTCOME REASON VERDICT [rule=NAME] [cached]; noevent (run.c): none that was not named
  */
 #include "tests/replay/run.h"
 
@@ -24,14 +24,16 @@ static void put_head(struct writer *w, uint16_t type, uint16_t class, uint32_t t
     writer_u16(w, 0);
 }
 
-static size_t question_write(const struct command *c, uint16_t id, const struct name *name, uint16_t type,
-                             uint8_t *out, size_t size)
+static size_t question_write(const struct command *c, uint16_t id, const struct name *name,
+                             uint16_t type, uint8_t *out, size_t size)
 {
     struct writer w = writer_make(out, size);
-    bool with_do = command_has(c, "do"), edns = with_do || command_has(c, "edns"), tsig = command_has(c, "tsig");
+    bool with_do = command_has(c, "do"), edns = with_do || command_has(c, "edns"),
+         tsig = command_has(c, "tsig");
 
     writer_u16(&w, id);
-    writer_u16(&w, (uint16_t)((command_has(c, "rd0") ? 0 : DNS_RD) | (command_has(c, "cd") ? DNS_CD : 0) |
+    writer_u16(&w, (uint16_t)((command_has(c, "rd0") ? 0 : DNS_RD) |
+                              (command_has(c, "cd") ? DNS_CD : 0) |
                               (command_has(c, "ad") ? DNS_AD : 0)));
     writer_u16(&w, 1);
     writer_u32(&w, 0);
@@ -81,7 +83,8 @@ static const struct ask *find_ask(const struct run *r, const struct answered *a)
 }
 
 /* Header, question and records as the scenario says. */
-static bool check_answer(struct run *r, const struct command *c, const struct ask *asked, const struct answered *a)
+static bool check_answer(struct run *r, const struct command *c, const struct ask *asked,
+                         const struct answered *a)
 {
     char rcode[TYPE_TEXT], want[REPLAY_TEXT], got[REPLAY_TEXT];
     const char *ede = command_get(c, "ede"), *why = "";
@@ -89,7 +92,8 @@ static bool check_answer(struct run *r, const struct command *c, const struct as
     struct message m;
     size_t len;
 
-    if (message_read_reply(&m, a->wire, a->len) != 0 || !text_of_records(a->wire, a->len, got, sizeof got))
+    if (message_read_reply(&m, a->wire, a->len) != 0 ||
+        !text_of_records(a->wire, a->len, got, sizeof got))
         return run_fail(r, "the answer is not a message");
     if (asked->len < (size_t)DNS_HEADER + m.question_len ||
         memcmp(a->wire + DNS_HEADER, asked->wire + DNS_HEADER, m.question_len) != 0)
@@ -105,7 +109,8 @@ static bool check_answer(struct run *r, const struct command *c, const struct as
         return run_fail(r, "the extended error is %d", text_ede(a->wire, a->len));
     memcpy(expected, a->wire, (size_t)DNS_HEADER + m.question_len);
     memset(expected + 6, 0, 6);
-    len = text_add_records(expected, (size_t)DNS_HEADER + m.question_len, sizeof expected, c->block, &why);
+    len = text_add_records(expected, (size_t)DNS_HEADER + m.question_len, sizeof expected, c->block,
+                           &why);
     if (len == 0 || !text_of_records(expected, len, want, sizeof want))
         return run_fail(r, "%s", why);
     return strcmp(want, got) == 0 || run_fail(r, "the answer has\n%sinstead of\n%s", got, want);
@@ -131,8 +136,10 @@ bool run_answer(struct run *r, const struct command *c)
         return run_fail(r, "no client was answered");
     asked = find_ask(r, a);
     if (asked == NULL)
-        good = run_fail(r, "the answer belongs to no question (to %s)", addr_print_port(&a->client.addr, text));
-    else if (to != NULL && (addr_parse(&client, to, 0) != 0 || !addr_same_ip(&client, &a->client.addr)))
+        good = run_fail(r, "the answer belongs to no question (to %s)",
+                        addr_print_port(&a->client.addr, text));
+    else if (to != NULL &&
+             (addr_parse(&client, to, 0) != 0 || !addr_same_ip(&client, &a->client.addr)))
         good = run_fail(r, "the answer goes to %s", addr_print(&a->client.addr, text));
     else if (command_has(c, "whole"))
         good = check_whole(r, asked, a);
@@ -153,8 +160,8 @@ bool run_event(struct run *r, const struct command *c)
     w->events_taken++;
     if (c->n < 4 || strcmp(c->word[1], audit_outcome_names[e->outcome]) != 0 ||
         strcmp(c->word[2], audit_reason_names[e->reason]) != 0 ||
-        strcmp(c->word[3], audit_verdict_names[e->verdict]) != 0 || strcmp(rule != NULL ? rule : "", e->rule) != 0 ||
-        command_has(c, "cached") != e->cached)
+        strcmp(c->word[3], audit_verdict_names[e->verdict]) != 0 ||
+        strcmp(rule != NULL ? rule : "", e->rule) != 0 || command_has(c, "cached") != e->cached)
         return run_fail(r, "the event is %s %s %s%s%s%s", audit_outcome_names[e->outcome],
                         audit_reason_names[e->reason], audit_verdict_names[e->verdict],
                         e->rule[0] != '\0' ? " rule=" : "", e->rule, e->cached ? " cached" : "");

@@ -22,7 +22,8 @@ static bool is_probe(const struct sent *s)
 {
     struct message m;
 
-    return message_read_query(&m, s->wire, s->len) == MESSAGE_OK && m.qname.labels == 0 && m.qtype == TYPE_NS;
+    return message_read_query(&m, s->wire, s->len) == MESSAGE_OK && m.qname.labels == 0 &&
+           m.qtype == TYPE_NS;
 }
 
 struct sent *run_next_sent(struct run *r, bool probes_too)
@@ -44,9 +45,13 @@ static bool has_upper(const uint8_t *wire, size_t len)
     return false;
 }
 
-static bool check_flags(struct run *r, const struct command *c, const struct sent *s, const struct message *m)
+static bool check_flags(struct run *r, const struct command *c, const struct sent *s,
+                        const struct message *m)
 {
-    const struct { const char *word; bool is; } flags[] = {
+    const struct {
+        const char *word;
+        bool is;
+    } flags[] = {
         {"tcp", s->kind == IO_TCP},
         {"do", m->edns.do_bit},
         {"cd", (m->flags & DNS_CD) != 0},
@@ -77,7 +82,8 @@ static bool check_question(struct run *r, const struct command *c, const struct 
     if (message_read_query(&m, s->wire, s->len) != MESSAGE_OK)
         return run_fail(r, "what was sent is not a question");
     if (!name_equal_fold(&name, &m.qname) || type != m.qtype)
-        return run_fail(r, "asked was %s %s", name_print(&m.qname, got), type_print(m.qtype, type_text));
+        return run_fail(r, "asked was %s %s", name_print(&m.qname, got),
+                        type_print(m.qtype, type_text));
     return check_flags(r, c, s, &m);
 }
 
@@ -130,7 +136,8 @@ static void spoil(const struct command *c, uint8_t *wire, size_t question_len)
 }
 
 /* The reply's length; 0 with a problem. */
-static size_t reply_write(struct run *r, const struct command *c, const struct sent *s, uint8_t *out, size_t size)
+static size_t reply_write(struct run *r, const struct command *c, const struct sent *s,
+                          uint8_t *out, size_t size)
 {
     struct writer w = writer_make(out, size);
     struct message m;
@@ -144,8 +151,9 @@ static size_t reply_write(struct run *r, const struct command *c, const struct s
         return 0;
     }
     writer_u16(&w, m.id);
-    writer_u16(&w, (uint16_t)(DNS_QR | DNS_RD | DNS_RA | rcode | (command_has(c, "tc") ? DNS_TC : 0) |
-                              (command_has(c, "ad") ? DNS_AD : 0) | (command_has(c, "aa") ? DNS_AA : 0)));
+    writer_u16(
+        &w, (uint16_t)(DNS_QR | DNS_RD | DNS_RA | rcode | (command_has(c, "tc") ? DNS_TC : 0) |
+                       (command_has(c, "ad") ? DNS_AD : 0) | (command_has(c, "aa") ? DNS_AA : 0)));
     writer_u16(&w, 1);
     writer_u16(&w, 0);
     writer_u32(&w, 0);
@@ -204,7 +212,9 @@ bool run_give(struct run *r, const struct command *c)
 bool run_fail_socket(struct run *r, const struct command *c)
 {
     struct sent *s = choose_try(r, c);
-    int error = command_has(c, "refused") ? ECONNREFUSED : command_has(c, "reset") ? ECONNRESET : EHOSTUNREACH;
+    int error = command_has(c, "refused") ? ECONNREFUSED
+                : command_has(c, "reset") ? ECONNRESET
+                                          : EHOSTUNREACH;
 
     if (s == NULL)
         return false;

@@ -14,7 +14,8 @@ enum { REPLAY_TEXT = 65536 };
 
 /* Appends records (lines) to a message that ends behind its question, and sets
  * the counts. The length; 0 with *why when a line cannot be read. */
-size_t text_add_records(uint8_t *wire, size_t len, size_t size, const char *lines, const char **why);
+size_t text_add_records(uint8_t *wire, size_t len, size_t size, const char *lines,
+                        const char **why);
 
 /* The records of a message without its OPT, one a line, sections in front. ""
  * when it has none; false when it is no message. */

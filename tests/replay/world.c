@@ -99,15 +99,22 @@ bool world_settings(struct world *w, const char *text, struct diags *d)
     struct settings *s = NULL;
 
     if (w->n_views == WORLD_GENERATIONS) {
-        diags_add(d, NULL, 0, 0, "a scenario has at most %d generations of settings", WORLD_GENERATIONS);
+        diags_add(d, NULL, 0, 0, "a scenario has at most %d generations of settings",
+                  WORLD_GENERATIONS);
         return false;
     }
     if (settings_read_text(&s, "settings", text, strlen(text), d) != 0)
         return false;
     s->generation = (uint64_t)w->n_views + 1;
     *v = (struct world_view){
-        .view = {.settings = s, .machine = machine, .n_machine = ARRAY_LEN(machine), .cache = w->cache,
-                 .policy = w->reader, .policy_begun = &w->begun, .random = &w->io.random, .stats = &w->stats,
+        .view = {.settings = s,
+                 .machine = machine,
+                 .n_machine = ARRAY_LEN(machine),
+                 .cache = w->cache,
+                 .policy = w->reader,
+                 .policy_begun = &w->begun,
+                 .random = &w->io.random,
+                 .stats = &w->stats,
                  .scratch = w->scratch},
         .settings = s,
     };
@@ -117,7 +124,8 @@ bool world_settings(struct world *w, const char *text, struct diags *d)
 
 bool world_policy(struct world *w, const char *text, struct diags *d)
 {
-    struct policy_change change = {.author = "replay", .claimed = "", .reason = "", .now_ms = w->io.now.wall_ms};
+    struct policy_change change = {
+        .author = "replay", .claimed = "", .reason = "", .now_ms = w->io.now.wall_ms};
     char whole[TEXT_MAX];
     struct policy_txn *t = NULL;
     struct policy p;
@@ -127,7 +135,8 @@ bool world_policy(struct world *w, const char *text, struct diags *d)
     snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
     if (policy_text_read(&p, NULL, "policy", whole, strlen(whole), d) != 0)
         return false;
-    if (policy_verify(&p, "policy", d) != 0 || policy_txn_begin(&t, w->store, &change, &serial) != 0) {
+    if (policy_verify(&p, "policy", d) != 0 ||
+        policy_txn_begin(&t, w->store, &change, &serial) != 0) {
         policy_fini(&p);
         return false;
     }

@@ -29,7 +29,7 @@ struct world {
     struct scratch *scratch;
     struct forwarder *forwarder;
     struct world_view views[WORLD_GENERATIONS];
-    int n_views;             /* the last is the newest */
+    int n_views; /* the last is the newest */
     struct audit_event events[WORLD_EVENTS];
     int n_events, events_taken;
     struct query q;

@@ -237,7 +237,8 @@ static void events_of_all_rings_are_in_the_order_of_time(void **state)
     b->ring = first;
     audit_writer_step(b->w, b->now, true);
     r = reader(b);
-    assert_int_equal(audit_each_event(r, &(struct audit_range){0}, in_order, &last_ms, &damaged), 0);
+    assert_int_equal(audit_each_event(r, &(struct audit_range){0}, in_order, &last_ms, &damaged),
+                     0);
     assert_int_equal(last_ms, t0 + 9);
     audit_reader_close(r);
     close_writer(b);

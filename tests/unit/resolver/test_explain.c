@@ -209,6 +209,11 @@ static const struct row {
     {"a special name", NULL, POLICY, "localhost A", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE "decision - -: a special name, answered here (RFC 6761, 6303)\n"
              "answer NOERROR 10800 | localhost. 10800 IN A 127.0.0.1\n"},
+    {"a discovery name below a special one", NULL, POLICY, V "x.onion SRV", "10.1.1.1", NULL, NULL,
+     NULL,
+     IN_NONE "real nxdomain local () 0 ms 0 s\n" NOT_DMZ NOT_KIOSKS
+             "decision missing no-rule: no rule acts, the real answer is delivered\n"
+             "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill x.onion --pool POOL\n"},
     {"another type at a filled name", NULL, POLICY, V "fabrikam.local A", "10.1.1.1", NULL, NULL,
      "NXDOMAIN\n" SOA,
      IN_NONE "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms 41 s\n"

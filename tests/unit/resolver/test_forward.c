@@ -1,186 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * test_forward.c -- limits and life of a forwarder: what tests/replay cannot
- * say in a scenario. Its struct io keeps what is sent and never answers by
- * itself.
+ * say in a scenario.
  */
-#include "tests/unit/resolver/world.h"
-
-#include <errno.h>
-#include <string.h>
-
-#include "resolver/inflight.h"
-#include "resolver/timer.h"
-#include "wire/reply.h"
-
-enum { SLOTS = 16, SENT = 1024 };
-
-struct net {
-    struct io io; /* first */
-    struct timers timers;
-    struct world *w;
-    struct { struct io_peer *peer; uint8_t wire[512]; size_t len; } sent[SENT];
-    int n_sent, n_open, open_error;
-    int n_answered, rcode; /* of the last answer */
-    struct client to;
-    int pins, dones;
-    struct forwarder *f;
-};
-
-static struct net *net_of(struct io *io)
-{
-    return (struct net *)(void *)io;
-}
-
-static void send_client(struct io *io, const struct client *c, const uint8_t *wire, size_t len)
-{
-    struct net *n = net_of(io);
-    struct message m;
-
-    assert_int_equal(message_read_reply(&m, wire, len), 0);
-    n->rcode = m.rcode;
-    n->to = *c;
-    n->n_answered++;
-}
-
-static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server, enum io_kind kind)
-{
-    struct net *n = net_of(io);
-
-    (void)server;
-    (void)kind;
-    if (n->open_error != 0)
-        return n->open_error;
-    assert_in_range(n->n_sent, 0, SENT - 1);
-    n->sent[n->n_sent].peer = peer;
-    peer->handle = &n->sent[n->n_sent++];
-    n->n_open++;
-    return 0;
-}
-
-static int send_peer(struct io *io, struct io_peer *peer, const uint8_t *wire, size_t len)
-{
-    struct net *n = net_of(io);
-
-    assert_non_null(peer->handle);
-    assert_in_range(len, DNS_HEADER, sizeof n->sent[0].wire);
-    memcpy(n->sent[n->n_sent - 1].wire, wire, len);
-    n->sent[n->n_sent - 1].len = len;
-    return 0;
-}
-
-static void close_peer(struct io *io, struct io_peer *peer)
-{
-    if (peer->handle != NULL)
-        net_of(io)->n_open--;
-    peer->handle = NULL;
-}
-
-static void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
-{
-    assert_true(timers_set(&net_of(io)->timers, t, at_ms));
-}
-
-static void timer_clear(struct io *io, struct io_timer *t)
-{
-    timers_clear(&net_of(io)->timers, t);
-}
-
-static struct now now_of(struct io *io)
-{
-    return net_of(io)->w->now;
-}
-
-static void pin(void *context, const struct view *v)
-{
-    (void)v;
-    ((struct net *)context)->pins++;
-}
-
-static void unpin(void *context, const struct view *v)
-{
-    (void)v;
-    ((struct net *)context)->pins--;
-}
-
-static void done(void *context, struct query *q)
-{
-    (void)q;
-    ((struct net *)context)->dones++;
-}
-
-static int setup(void **state)
-{
-    struct net *n = calloc(1, sizeof *n);
-    struct forwarder_hooks hooks = {pin, unpin, done, n};
-
-    assert_non_null(n);
-    n->w = world_new(NULL, NULL);
-    n->io = (struct io){.send_client = send_client, .open = open_peer, .send = send_peer, .close = close_peer,
-                        .timer_set = timer_set, .timer_clear = timer_clear, .now = now_of,
-                        .random = &n->w->random};
-    assert_int_equal(timers_init(&n->timers, 64), 0);
-    n->f = forwarder_new(&n->io, &hooks, SLOTS, &n->w->stats);
-    assert_non_null(n->f);
-    *state = n;
-    return 0;
-}
-
-/* Whatever happened: nothing is left open, set or pinned. */
-static int teardown(void **state)
-{
-    struct net *n = *state;
-
-    forwarder_free(n->f);
-    assert_int_equal(n->n_open, 0);
-    assert_int_equal(n->pins, 0);
-    assert_int_equal(timers_next(&n->timers), 0);
-    timers_fini(&n->timers);
-    world_free(n->w);
-    free(n);
-    return 0;
-}
-
-static void ask(struct net *n, const char *question)
-{
-    assert_int_equal(world_ask(n->w, question), ANSWER_FORWARD);
-    forwarder_ask(n->f, &n->w->view, n->w->q);
-}
-
-static void ask_number(struct net *n, int i)
-{
-    char text[64];
-
-    snprintf(text, sizeof text, "n%d.example A", i);
-    ask(n, text);
-}
-
-static void wait(struct net *n, uint64_t ms)
-{
-    uint64_t end = n->w->now.mono_ms + ms;
-    struct io_timer *t;
-
-    while (timers_next(&n->timers) != 0 && timers_next(&n->timers) <= end) {
-        if (timers_next(&n->timers) > n->w->now.mono_ms)
-            n->w->now.mono_ms = timers_next(&n->timers);
-        while ((t = timers_take(&n->timers, n->w->now.mono_ms)) != NULL)
-            t->fire(t);
-    }
-    n->w->now.mono_ms = end;
-}
-
-/* The server's answer to a packet: NXDOMAIN. */
-static void reply(struct net *n, int i)
-{
-    uint8_t wire[512];
-    struct io_peer *peer = n->sent[i].peer;
-
-    memcpy(wire, n->sent[i].wire, n->sent[i].len);
-    wire[2] |= 0x80;
-    wire[3] = RCODE_NXDOMAIN;
-    assert_ptr_equal(peer->handle, &n->sent[i]);
-    peer->receive(peer, wire, n->sent[i].len);
-}
+#include "tests/unit/resolver/net.h"
 
 static void test_new_question_is_refused_when_full(void **state)
 {
@@ -270,6 +93,64 @@ static void test_nothing_can_be_opened(void **state)
     assert_int_equal(forwarder_in_flight(n->f), 0);
 }
 
+/* Want of descriptors is ours: no server is taken for dead, nothing is kept. */
+static void test_our_own_want_is_no_failure_of_a_server(void **state)
+{
+    struct net *n = *state;
+    struct upstream_report r;
+    struct addr server;
+
+    n->open_error = -EMFILE;
+    ask_number(n, 1);
+    wait(n, 1);
+    assert_int_equal(n->rcode, RCODE_SERVFAIL);
+    assert_int_equal(addr_parse(&server, "192.0.2.53", 53), 0);
+    assert_true(forwarder_upstream(n->f, &server, &r));
+    assert_int_equal(r.state, UPSTREAM_UNKNOWN);
+    assert_int_equal(r.errors, 0);
+    n->open_error = 0;
+    ask_number(n, 1); /* the same name, at once */
+    assert_int_equal(n->n_sent, 1);
+}
+
+/* Many clients that wait for one slow name do not keep the others out. */
+static void test_oldest_gives_way_when_too_many_wait(void **state)
+{
+    struct net *n = *state;
+    char text[64];
+
+    for (int i = 0; i < SLOTS; i++) {
+        snprintf(text, sizeof text, "slow.example A from=10.0.1.%d:4000", i);
+        ask(n, text);
+    }
+    ask_number(n, 1); /* too early */
+    assert_int_equal(n->n_answered, 1);
+    wait(n, 1500);
+    ask_number(n, 2);
+    assert_int_equal(n->n_answered, 1 + SLOTS);
+    assert_int_equal(n->w->stats.no_slot, 1);
+    reply(n, n->n_sent - 1);
+    assert_int_equal(n->rcode, RCODE_NXDOMAIN);
+}
+
+/* What goes whole comes back to its own question only. */
+static void test_whole_reply_must_match(void **state)
+{
+    struct net *n = *state;
+    uint8_t wire[512];
+
+    ask(n, "signed.example A tsig");
+    assert_int_equal(n->n_sent, 1);
+    memcpy(wire, n->sent[0].wire, n->sent[0].len);
+    wire[2] |= 0x80;
+    wire[DNS_HEADER + 1] ^= 1; /* another name */
+    n->sent[0].peer->receive(n->sent[0].peer, wire, n->sent[0].len);
+    assert_int_equal(n->n_answered, 0);
+    assert_int_equal(n->w->stats.upstream_mismatch, 1);
+    reply(n, 0);
+    assert_int_equal(n->n_answered, 1);
+}
+
 static void test_no_two_packets_are_alike(void **state)
 {
     struct net *n = *state;
@@ -289,7 +170,11 @@ static void test_no_two_packets_are_alike(void **state)
     assert_int_equal(cases, 2);
 }
 
-struct heard { int n; enum got_kind kind; uint16_t rcode; };
+struct heard {
+    int n;
+    enum got_kind kind;
+    uint16_t rcode;
+};
 
 static void got(void *context, const struct got *g)
 {
@@ -348,6 +233,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_waiters_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_answers_those_that_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_can_be_opened, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_our_own_want_is_no_failure_of_a_server, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_oldest_gives_way_when_too_many_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_whole_reply_must_match, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_two_packets_are_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),
         cmocka_unit_test_setup_teardown(test_report, setup, teardown),

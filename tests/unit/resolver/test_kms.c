@@ -67,6 +67,9 @@ static const struct row {
     {"no rule, present", NULL, "approved: [good.example]\n", "SRV edns", GOOD,
      "NOERROR edns\n" SRV(600, "good.example"),
      EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688"},
+    {"no rule, a TTL above cache.max-ttl", "cache: {max-ttl: 500}\n", "approved: [good.example]\n",
+     "SRV edns", GOOD, "NOERROR edns\n" SRV(500, "good.example"),
+     EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688"},
     {"no rule, unapproved", NULL, OTHER, "SRV edns", BAD, "NOERROR edns\n" SRV(600, "bad.example"),
      EVENT("passed", "no-rule", "unapproved",
            "NOERROR") " answer=bad.example:1688 unapproved=bad.example:1688"},
@@ -171,7 +174,7 @@ static const struct row {
      EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") IN},
     {"filter at the end of a CNAME", NULL, FILTER, "SRV edns",
      "NOERROR\nan " NAME ". 60 IN CNAME a.example.\nan a.example. 60 IN SRV 0 0 1688 "
-                         "bad.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
+     "bad.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
      "NOERROR edns ede=15\nan " NAME
      ". 60 IN CNAME a.example.\nan a.example. 60 IN SRV 0 0 1688 good.example.\n",
      EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
@@ -526,7 +529,9 @@ static void check_stale_failure(void **state)
                "NOERROR edns ede=3\n" SRV(30, "good.example"),
                EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN
                                                                 " cached");
+        expect(w, ask(w, "SRV edns"), "NOERROR edns ede=3\n" SRV(30, "good.example"), NULL);
         assert_int_equal(w->stats.kms_decision_hits, 0);
+        world_wait(w, 5000); /* the failure is over */
     }
     world_wait(w, 86400000);
     assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);

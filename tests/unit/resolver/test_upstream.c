@@ -121,7 +121,8 @@ static void test_learns(void **state)
 
 static void test_found_by_address(void **state)
 {
-    struct addr a = address("192.0.2.53"), b = address("192.0.2.53:5300"), c = address("2001:db8::53");
+    struct addr a = address("192.0.2.53"), b = address("192.0.2.53:5300"),
+                c = address("2001:db8::53");
     struct upstreams u;
     struct upstream *s;
 
@@ -178,7 +179,8 @@ int main(void)
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[i] = (struct CMUnitTest){rows[i].what, test_state, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+        tests[i] =
+            (struct CMUnitTest){rows[i].what, test_state, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[ARRAY_LEN(rows) + i] = others[i];
     return cmocka_run_group_tests_name("upstream", tests, NULL, NULL);

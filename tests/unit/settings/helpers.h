@@ -62,7 +62,7 @@ struct wanted {
 };
 
 static inline void note_change(void *context, const char *key, const char *was, const char *is,
-                        bool restart)
+                               bool restart)
 {
     struct wanted *w = context;
 
@@ -75,7 +75,7 @@ static inline void note_change(void *context, const char *key, const char *was, 
 }
 
 static inline struct wanted compare(const struct settings *was, const struct settings *is,
-                             const char *key)
+                                    const char *key)
 {
     struct wanted w = {.key = key};
     int n = settings_compare(was, is, note_change, &w);
@@ -102,7 +102,9 @@ static inline char *printed(const struct settings *s)
 /* Appends a test for each row to tests[n]. */
 #define ROWS(table, check, setup, teardown)                                                        \
     for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
-    tests[n++] = (struct CMUnitTest){(table)[i].what, check, setup, teardown,                      \
-                                     (void *)(uintptr_t)&(table)[i]}
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            (table)[i].what, check, setup, teardown, (void *)(uintptr_t) & (table)[i]              \
+        }
 
 #endif

@@ -21,7 +21,8 @@
 #define OPT(ttl, len) "\0\0\x29\x10\0" ttl "\0" len
 #define OPT_BARE OPT("\0\0\0\0", "\0")
 #define RR_A "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"
-#define RR_SOA "\xc0\x0e\0\6\0\1\0\0\0\5\0\x18\xc0\x0c\xc0\x0c" \
+#define RR_SOA                                                                                     \
+    "\xc0\x0e\0\6\0\1\0\0\0\5\0\x18\xc0\x0c\xc0\x0c"                                               \
     "\0\0\0\1\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5"
 #define TSIG "\0\0\xfa\0\xff\0\0\0\0\0\2zz"
 
@@ -43,8 +44,8 @@ static const struct fault_row {
     {"QDCOUNT 1 and no question", BYTES(HEAD(RD, "\1", "\0", "\0", "\0")), MESSAGE_FORMERR},
     {"question without class", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1"),
      MESSAGE_FORMERR},
-    {"pointer in the question",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\xc0\x0c\0\1\0\1"), MESSAGE_FORMERR},
+    {"pointer in the question", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\xc0\x0c\0\1\0\1"),
+     MESSAGE_FORMERR},
     {"trailing octet", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A "x"), MESSAGE_FORMERR},
     {"class ANY", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xff"), MESSAGE_FORMERR},
     {"class NONE", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xfe"), MESSAGE_FORMERR},
@@ -77,8 +78,8 @@ static const struct fault_row {
     {"EDNS, RDLENGTH over the end",
      BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\1")), MESSAGE_FORMERR},
     {"two OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), MESSAGE_FORMERR},
-    {"OPT with an owner",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\1a" OPT_BARE), MESSAGE_FORMERR},
+    {"OPT with an owner", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\1a" OPT_BARE),
+     MESSAGE_FORMERR},
     {"OPT whose owner is a pointer to a root",
      BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\xc0\x16\0\x29\x10\0\0\0\0\0\0\0"),
      MESSAGE_FORMERR},
@@ -97,8 +98,7 @@ static const struct fault_row {
      MESSAGE_FORMERR},
     {"TSIG", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A TSIG), MESSAGE_OK},
     {"TSIG behind OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE TSIG), MESSAGE_OK},
-    {"TSIG before OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG OPT_BARE),
-     MESSAGE_FORMERR},
+    {"TSIG before OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG OPT_BARE), MESSAGE_FORMERR},
     {"two TSIG", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG TSIG), MESSAGE_FORMERR},
     {"TSIG in the answer section", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A TSIG),
      MESSAGE_FORMERR},
@@ -125,8 +125,9 @@ static void check_fault(void **state)
 
 static void check_fields(void **state)
 {
-    static const uint8_t wire[] = HEAD("\1\x10", "\1", "\0", "\0", "\1")
-        "\6_VLMCS\4_tcp\2Co\0\0\x21\0\1" OPT("\1\0\x80\0", "\6") "\0\x0b\0\2\0\1";
+    static const uint8_t wire[] =
+        HEAD("\1\x10", "\1", "\0", "\0",
+             "\1") "\6_VLMCS\4_tcp\2Co\0\0\x21\0\1" OPT("\1\0\x80\0", "\6") "\0\x0b\0\2\0\1";
     struct message m;
 
     (void)state;
@@ -169,8 +170,8 @@ static void check_fields_on_fault(void **state)
 /* Each shorter form of a valid query is refused and never read over its end. */
 static void check_cut_anywhere(void **state)
 {
-    static const uint8_t wire[] = HEAD(RD, "\1", "\1", "\1", "\2") Q_A RR_A RR_SOA
-        OPT("\0\0\x80\0", "\4") "\0\3\0\0" TSIG;
+    static const uint8_t wire[] =
+        HEAD(RD, "\1", "\1", "\1", "\2") Q_A RR_A RR_SOA OPT("\0\0\x80\0", "\4") "\0\3\0\0" TSIG;
     struct message m;
 
     (void)state;
@@ -194,15 +195,13 @@ static const struct reply_row {
     {"reply", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A), 0, 0},
     {"NXDOMAIN with EDNS", BYTES(HEAD("\x81\x83", "\1", "\0", "\1", "\1") Q_A RR_SOA OPT_BARE), 0,
      RCODE_NXDOMAIN},
-    {"extended rcode",
-     BYTES(HEAD("\x81\x87", "\1", "\0", "\0", "\1") Q_A OPT("\1\0\0\0", "\0")), 0, 23},
+    {"extended rcode", BYTES(HEAD("\x81\x87", "\1", "\0", "\0", "\1") Q_A OPT("\1\0\0\0", "\0")), 0,
+     23},
     {"a query", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A), -EBADMSG, 0},
     {"FORMERR without a question", BYTES(HEAD("\x81\x81", "\0", "\0", "\0", "\0")), -EBADMSG, 0},
     {"shorter than a header", BYTES("\x12\x34\x81\x80"), -EBADMSG, 0},
-    {"trailing octets", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A "xx"), -EBADMSG,
-     0},
-    {"two OPT", BYTES(HEAD("\x81\x80", "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), -EBADMSG,
-     0},
+    {"trailing octets", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A "xx"), -EBADMSG, 0},
+    {"two OPT", BYTES(HEAD("\x81\x80", "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), -EBADMSG, 0},
     {"cut in a record", BYTES(HEAD("\x83\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1"),
      -EBADMSG, 0},
 };
@@ -228,7 +227,11 @@ static void check_head(void **state)
     assert_int_equal(message_read_head(&m, cut, DNS_HEADER + 3), -EBADMSG);
 }
 
-static const struct limit_row { const char *what; struct edns edns; size_t want; } limit_rows[] = {
+static const struct limit_row {
+    const char *what;
+    struct edns edns;
+    size_t want;
+} limit_rows[] = {
     {"no EDNS", {.present = false, .size = 4096}, 512},
     {"size 0 counts as 512", {.present = true, .size = 0}, 512},
     {"size 511 counts as 512", {.present = true, .size = 511}, 512},
@@ -244,9 +247,12 @@ static void check_limit(void **state)
     assert_int_equal(message_udp_limit(&r->edns), r->want);
 }
 
-#define ROWS(rows, check) \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
-        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+#define ROWS(rows, check)                                                                          \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
+        }
 
 int main(void)
 {

@@ -44,8 +44,14 @@ static const struct read_row {
     {"pointer back, whose labels run into it again", BYTES("\1a\1b\xc0\x0c"), 2, NULL, 0},
     {"pointer into the header", BYTES("\1a\xc0\x02"), 0, NULL, 0},
     {"half a pointer", BYTES("\1a\xc0"), 0, NULL, 0},
-    {"label kind 0x40", BYTES("\x41" "a\0"), 0, NULL, 0},
-    {"label kind 0x80", BYTES("\x81" "a\0"), 0, NULL, 0},
+    {"label kind 0x40",
+     BYTES("\x41"
+           "a\0"),
+     0, NULL, 0},
+    {"label kind 0x80",
+     BYTES("\x81"
+           "a\0"),
+     0, NULL, 0},
     {"no root", BYTES("\1a"), 0, NULL, 0},
     {"label over the end", BYTES("\5ab"), 0, NULL, 0},
     {"label up to the very end", BYTES("\2ab"), 0, NULL, 0},
@@ -265,9 +271,8 @@ static void check_join_limit(void **state)
 
 /* In the order of their keys. */
 static const char *const in_order[] = {
-    "\3com",
-    "\1A\3com", "\1a\1a\3com", "\1z\1a\3com", "\2aa\3com", "\1b\3com", "\4comx", "\1a\4comx",
-    "\2\xc3\xa4",
+    "\3com",    "\1A\3com", "\1a\1a\3com", "\1z\1a\3com", "\2aa\3com",
+    "\1b\3com", "\4comx",   "\1a\4comx",   "\2\xc3\xa4",
 };
 
 static void check_sort_order(void **state)
@@ -349,7 +354,10 @@ static void check_bad_key(void **state)
     assert_int_equal(out.len, 3);
 }
 
-static const struct vlmcs_row { const char *what, *name; bool want; } vlmcs_rows[] = {
+static const struct vlmcs_row {
+    const char *what, *name;
+    bool want;
+} vlmcs_rows[] = {
     {"KMS name", "\6_vlmcs\4_tcp\4corp\7example", true},
     {"KMS name in another case", "\6_VlMcS\4_tCP\4corp\7example", true},
     {"bare KMS name", "\6_vlmcs\4_tcp", true},
@@ -369,17 +377,20 @@ static void check_vlmcs(void **state)
     assert_int_equal(name_is_vlmcs(&name), r->want);
 }
 
-#define ROWS(rows, check) \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
-        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+#define ROWS(rows, check)                                                                          \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
+        }
 
 int main(void)
 {
     static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_hops),       cmocka_unit_test(check_longest),
-        cmocka_unit_test(check_budget),     cmocka_unit_test(check_plain),
-        cmocka_unit_test(check_fold),       cmocka_unit_test(check_parts),
-        cmocka_unit_test(check_join_limit), cmocka_unit_test(check_sort_order),
+        cmocka_unit_test(check_hops),        cmocka_unit_test(check_longest),
+        cmocka_unit_test(check_budget),      cmocka_unit_test(check_plain),
+        cmocka_unit_test(check_fold),        cmocka_unit_test(check_parts),
+        cmocka_unit_test(check_join_limit),  cmocka_unit_test(check_sort_order),
         cmocka_unit_test(check_sort_escape), cmocka_unit_test(check_sort_longest),
     };
     struct CMUnitTest tests[100];

@@ -23,7 +23,10 @@ static const struct name_row {
     {"case is kept", "WwW.Example", "\3WwW\7Example", NULL},
     {"underscore", "_vlmcs._tcp.corp.example", "\6_vlmcs\4_tcp\4corp\7example", NULL},
     {"asterisk", "*.corp", "\1*\4corp", NULL},
-    {"UTF-8", "b\xc3\xbc" "ro.example", "\5b\xc3\xbcro\7example", "b\\195\\188ro.example"},
+    {"UTF-8",
+     "b\xc3\xbc"
+     "ro.example",
+     "\5b\xc3\xbcro\7example", "b\\195\\188ro.example"},
     {"escaped dot", "a\\.b.c", "\3a.b\1c", NULL},
     {"escaped backslash", "a\\\\.c", "\2a\\\1c", NULL},
     {"decimal escape of 0", "\\065\\000", NULL, NULL}, /* wire form: see check_name */
@@ -90,15 +93,23 @@ static void check_name_longest(void **state)
 
 static const struct word_row {
     const char *what, *text;
-    int value;         /* -1: refused */
+    int value; /* -1: refused */
     const char *print;
 } type_rows[] = {
-    {"SRV", "SRV", 33, "SRV"}, {"small letters", "aaaa", 28, "AAAA"}, {"ANY", "ANY", 255, "ANY"},
-    {"HTTPS", "HTTPS", 65, "HTTPS"}, {"number of a known type", "TYPE33", 33, "SRV"},
-    {"number", "type65280", 65280, "TYPE65280"}, {"largest", "TYPE65535", 65535, "TYPE65535"},
-    {"too large", "TYPE65536", -1, NULL}, {"much too large", "TYPE99999999999999999999", -1, NULL},
-    {"no number", "TYPE", -1, NULL}, {"trailing text", "TYPE1x", -1, NULL},
-    {"bare number", "33", -1, NULL}, {"empty", "", -1, NULL}, {"unknown", "SERV", -1, NULL},
+    {"SRV", "SRV", 33, "SRV"},
+    {"small letters", "aaaa", 28, "AAAA"},
+    {"ANY", "ANY", 255, "ANY"},
+    {"HTTPS", "HTTPS", 65, "HTTPS"},
+    {"number of a known type", "TYPE33", 33, "SRV"},
+    {"number", "type65280", 65280, "TYPE65280"},
+    {"largest", "TYPE65535", 65535, "TYPE65535"},
+    {"too large", "TYPE65536", -1, NULL},
+    {"much too large", "TYPE99999999999999999999", -1, NULL},
+    {"no number", "TYPE", -1, NULL},
+    {"trailing text", "TYPE1x", -1, NULL},
+    {"bare number", "33", -1, NULL},
+    {"empty", "", -1, NULL},
+    {"unknown", "SERV", -1, NULL},
 };
 
 static void check_type(void **state)
@@ -123,8 +134,7 @@ static void check_types_of_ldns(void **state)
         const ldns_rr_descriptor *d = ldns_rr_descript((uint16_t)type);
 
         type_print((uint16_t)type, text);
-        if (d->_name != NULL && strncmp(d->_name, "TYPE", 4) != 0 &&
-            strncmp(text, "TYPE", 4) != 0)
+        if (d->_name != NULL && strncmp(d->_name, "TYPE", 4) != 0 && strncmp(text, "TYPE", 4) != 0)
             assert_string_equal(text, d->_name);
     }
 }
@@ -147,7 +157,9 @@ static void check_rcodes(void **state)
     assert_string_equal(class_print(65535, text), "CLASS65535");
 }
 
-static const struct print_row { const char *what, *records, *want; } print_rows[] = {
+static const struct print_row {
+    const char *what, *records, *want;
+} print_rows[] = {
     {"A", "an a.example. 60 IN A 192.0.2.1", "a.example. 60 IN A 192.0.2.1"},
     {"SRV", "an _x._tcp.a. 60 IN SRV 0 1 1688 kms.a.", "_x._tcp.a. 60 IN SRV 0 1 1688 kms.a."},
     {"compressed names", "an a.example. 60 IN SOA ns.a.example. h.a.example. 1 2 3 4 5",
@@ -182,7 +194,8 @@ static void check_print_strings(void **state)
 {
     static uint8_t wire[DNS_HEADER + 5 + 11 + 20000];
     static char text[100000];
-    static const uint8_t head[] = "\0\0\x80\0\0\1\0\1\0\0\0\0\0\0\x10\0\1\0\0\x10\0\1\0\0\0\5\x4e\x20";
+    static const uint8_t head[] =
+        "\0\0\x80\0\0\1\0\1\0\0\0\0\0\0\x10\0\1\0\0\x10\0\1\0\0\0\5\x4e\x20";
     struct rr_walk w;
     struct rr rr;
 
@@ -213,12 +226,16 @@ static const struct line_row {
     {"TTL of $TTL", "b.example. A 192.0.2.2", 0, "b.example", 1, 300, "c0000202"},
     {"$ORIGIN", "$ORIGIN corp.example. ; here", 1, NULL, 0, 0, NULL},
     {"relative owner and data", "_vlmcs._tcp 600 IN SRV 0 0 1688 kms", 0,
-     "_vlmcs._tcp.corp.example", 33, 600, "000000000698" "036b6d7304636f7270076578616d706c6500"},
+     "_vlmcs._tcp.corp.example", 33, 600,
+     "000000000698"
+     "036b6d7304636f7270076578616d706c6500"},
     {"at sign", "@ NS ns.other.", 0, "corp.example", 2, 300, "026e73056f7468657200"},
     {"relative $ORIGIN", "$ORIGIN sub", 1, NULL, 0, 0, NULL},
     {"below it", "x A 192.0.2.3", 0, "x.sub.corp.example", 1, 300, "c0000203"},
     {"parentheses on one line", "x SOA a. b. ( 1 2 3 4 5 ) ; c", 0, "x.sub.corp.example", 6, 300,
-     "016100" "016200" "0000000100000002000000030000000400000005"},
+     "016100"
+     "016200"
+     "0000000100000002000000030000000400000005"},
     {"generic form", "x TYPE65280 \\# 2 c00c", 0, "x.sub.corp.example", 65280, 300, "c00c"},
     {"parenthesis left open", "x SOA a. b. ( 1 2", -EINVAL, NULL, 0, 0, NULL},
     {"parenthesis closed only", "3 4 5 )", -EINVAL, NULL, 0, 0, NULL},
@@ -280,15 +297,18 @@ static void check_line_long(void **state)
     assert_non_null(strstr(why, "longer"));
 }
 
-#define ROWS(rows, check) \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
-        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+#define ROWS(rows, check)                                                                          \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
+        }
 
 int main(void)
 {
     static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_name_longest),  cmocka_unit_test(check_types_of_ldns),
-        cmocka_unit_test(check_rcodes),        cmocka_unit_test(check_print_strings),
+        cmocka_unit_test(check_name_longest), cmocka_unit_test(check_types_of_ldns),
+        cmocka_unit_test(check_rcodes),       cmocka_unit_test(check_print_strings),
         cmocka_unit_test(check_line_long),
     };
     struct CMUnitTest tests[100];

@@ -33,8 +33,8 @@ static void client_make(struct client *c, const char *name, uint16_t type, uint1
     m->question_len = (uint16_t)(m->qname.len + 4);
     m->edns.present = edns;
     m->edns.do_bit = do_bit;
-    c->dress = (struct reply_dress){.query = m, .question = c->question, .limit = 1232,
-                                    .ede = EDE_NONE};
+    c->dress =
+        (struct reply_dress){.query = m, .question = c->question, .limit = 1232, .ede = EDE_NONE};
 }
 
 /* What a reply looks like to ldns. */
@@ -76,12 +76,12 @@ static const struct image_row {
     uint16_t flags;
     size_t opt_len;
 } image_rows[] = {
-    {"without EDNS", small, DNS_AA, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0,
-     small, DNS_QR | DNS_RD | DNS_RA, 0},
+    {"without EDNS", small, DNS_AA, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 0},
     {"RD and CD come from the query", small, DNS_RD | DNS_AA, DNS_CD, 512, false, false, false,
      EDE_NONE, NULL, 0, small, DNS_QR | DNS_CD | DNS_RA, 0},
-    {"rcode stays", "", RCODE_NXDOMAIN, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0,
-     "", DNS_QR | DNS_RD | DNS_RA | RCODE_NXDOMAIN, 0},
+    {"rcode stays", "", RCODE_NXDOMAIN, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0, "",
+     DNS_QR | DNS_RD | DNS_RA | RCODE_NXDOMAIN, 0},
     {"EDNS", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 0, small,
      DNS_QR | DNS_RD | DNS_RA, 11},
     {"DO is repeated", small, 0, DNS_RD, 512, true, true, false, EDE_NONE, NULL, 0, small,
@@ -108,8 +108,8 @@ static const struct image_row {
      0, small, DNS_QR | DNS_RD | DNS_RA, 11},
     {"keepalive outlives EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 6, true, false, false, EDE_FORGED,
      "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"fits to the octet", small, 0, DNS_RD, SMALL_LEN + 11, true, false, false, EDE_FORGED, "rule x",
-     100, small, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"fits to the octet", small, 0, DNS_RD, SMALL_LEN + 11, true, false, false, EDE_FORGED,
+     "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11},
     {"truncated", small, DNS_AD, DNS_RD, SMALL_LEN + 10, true, false, true, EDE_NONE, NULL, 0, "",
      DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11},
     {"truncated without EDNS", small, 0, DNS_RD, SMALL_LEN - 1, false, false, false, EDE_NONE, NULL,
@@ -191,7 +191,8 @@ static void check_options(void **state)
     n = reply_empty(&c.dress, RCODE_BADVERS, 0, out, sizeof out);
     assert_int_equal(n, DNS_HEADER + 7 + 11 + 6 + 8);
     assert_memory_equal(out + DNS_HEADER + 7,
-                        "\0\0\x29\x04\xd0\1\0\x80\0\0\x0e\0\x0b\0\2\x12\x34\0\x0f\0\4\0\x1d" "ab",
+                        "\0\0\x29\x04\xd0\1\0\x80\0\0\x0e\0\x0b\0\2\x12\x34\0\x0f\0\4\0\x1d"
+                        "ab",
                         n - DNS_HEADER - 7);
 }
 
@@ -205,7 +206,8 @@ static const struct empty_row {
     {"NODATA", RCODE_NOERROR, 0, DNS_RD | DNS_CD, false, false, true,
      DNS_QR | DNS_RD | DNS_RA | DNS_CD, 0},
     {"truncated", RCODE_NOERROR, DNS_TC, 0, true, false, true, DNS_QR | DNS_RA | DNS_TC, 0},
-    {"authoritative", RCODE_NXDOMAIN, DNS_AA, 0, true, false, true, DNS_QR | DNS_RA | DNS_AA | 3, 3},
+    {"authoritative", RCODE_NXDOMAIN, DNS_AA, 0, true, false, true, DNS_QR | DNS_RA | DNS_AA | 3,
+     3},
     {"AD only where it may be", RCODE_NOERROR, DNS_AD, 0, true, false, true, DNS_QR | DNS_RA, 0},
     {"AD", RCODE_NOERROR, DNS_AD, 0, true, true, true, DNS_QR | DNS_RA | DNS_AD, 0},
     {"other flags are not taken", RCODE_NOERROR, DNS_Z | DNS_RD, 0, true, true, true,
@@ -273,19 +275,32 @@ static const struct query_row {
     bool cd, ad, do_bit, edns;
     const char *hex; /* behind the ID */
 } query_rows[] = {
-    {"plain", false, false, false, false, "01000001000000000000" "0141036e65740000210001"},
-    {"CD and AD", true, true, false, false, "01300001000000000000" "0141036e65740000210001"},
+    {"plain", false, false, false, false,
+     "01000001000000000000"
+     "0141036e65740000210001"},
+    {"CD and AD", true, true, false, false,
+     "01300001000000000000"
+     "0141036e65740000210001"},
     {"EDNS", false, false, false, true,
-     "01000001000000000001" "0141036e65740000210001" "00002904d0000000000000"},
+     "01000001000000000001"
+     "0141036e65740000210001"
+     "00002904d0000000000000"},
     {"DO", true, false, true, true,
-     "01100001000000000001" "0141036e65740000210001" "00002904d0000080000000"},
+     "01100001000000000001"
+     "0141036e65740000210001"
+     "00002904d0000080000000"},
 };
 
 static void check_query(void **state)
 {
     const struct query_row *r = *state;
-    struct query_build q = {.id = 0x7777, .qtype = TYPE_SRV, .qclass = CLASS_IN, .cd = r->cd,
-                            .ad = r->ad, .do_bit = r->do_bit, .edns = r->edns};
+    struct query_build q = {.id = 0x7777,
+                            .qtype = TYPE_SRV,
+                            .qclass = CLASS_IN,
+                            .cd = r->cd,
+                            .ad = r->ad,
+                            .do_bit = r->do_bit,
+                            .edns = r->edns};
     struct message m;
     struct name name;
     uint8_t out[512];
@@ -304,9 +319,12 @@ static void check_query(void **state)
     assert_int_equal(query_build(&q, out, n - 1), 0);
 }
 
-#define ROWS(rows, check) \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
-        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+#define ROWS(rows, check)                                                                          \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
+        }
 
 int main(void)
 {

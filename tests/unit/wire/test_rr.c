@@ -16,7 +16,8 @@
 enum { SOA = 1, SIG = 2, CNAME = 4, NOCACHE = 8, AA = DNS_AA, AD = DNS_AD };
 
 #define SOA_LINE "ns example. 300 IN SOA ns.example. h.example. 1 7200 900 86400 60\n"
-#define SIG_OF(type) " 300 IN RRSIG " type " 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
+#define SIG_OF(type)                                                                               \
+    " 300 IN RRSIG " type " 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
 #define NSEC_LINE "ns v.example. 60 IN NSEC x.example. A\n"
 
 static const struct reply_row {
@@ -25,10 +26,10 @@ static const struct reply_row {
     const char *records;
     const char *kept; /* NULL: all; "-": not to be used */
     enum reply_kind kind;
-    unsigned facts;   /* SOA SIG CNAME NOCACHE */
+    unsigned facts; /* SOA SIG CNAME NOCACHE */
     uint32_t ttl;
     uint16_t n_answer;
-    const char *end;  /* NULL: QNAME */
+    const char *end; /* NULL: QNAME */
 } rows[] = {
     {"an address", "www.example. A", 0, "an www.example. 60 IN A 192.0.2.1\n", NULL, REPLY_POSITIVE,
      0, 60, 1, NULL},
@@ -37,26 +38,27 @@ static const struct reply_row {
      0, 60, 2, NULL},
     {"TTLs of a set become the smallest", "www.example. A", 0,
      "an www.example. 60 IN A 192.0.2.1\nan www.example. 50 IN A 192.0.2.2\n",
-     "an www.example. 50 IN A 192.0.2.1\nan www.example. 50 IN A 192.0.2.2\n", REPLY_POSITIVE,
-     0, 50, 2, NULL},
+     "an www.example. 50 IN A 192.0.2.1\nan www.example. 50 IN A 192.0.2.2\n", REPLY_POSITIVE, 0,
+     50, 2, NULL},
     {"case of the reply does not matter", "www.example. A", 0,
      "an wWw.eXamPle. 60 IN A 192.0.2.1\n", "an www.example. 60 IN A 192.0.2.1\n", REPLY_POSITIVE,
      0, 60, 1, NULL},
     {"capitals of the question come back in other owners", "www.eXample. A", 0, SOA_LINE, NULL,
      REPLY_NODATA, SOA, 60, 0, NULL},
-    {"capitals in data stay", "www.example. PTR", 0, "an www.example. 60 IN PTR Host.Other.\n", NULL,
-     REPLY_POSITIVE, 0, 60, 1, NULL},
+    {"capitals in data stay", "www.example. PTR", 0, "an www.example. 60 IN PTR Host.Other.\n",
+     NULL, REPLY_POSITIVE, 0, 60, 1, NULL},
     {"chain", "www.example. A", 0,
      "an www.example. 60 IN CNAME web.example.net.\nan web.example.net. 20 IN A 192.0.2.1\n", NULL,
      REPLY_POSITIVE, CNAME, 20, 1, "web.example.net."},
     {"chain in another order", "www.example. A", 0,
      "an web.net. 20 IN A 192.0.2.1\nan b.net. 30 IN CNAME web.net.\n"
-     "an www.example. 60 IN CNAME b.net.\n", NULL, REPLY_POSITIVE, CNAME, 20, 1, "web.net."},
+     "an www.example. 60 IN CNAME b.net.\n",
+     NULL, REPLY_POSITIVE, CNAME, 20, 1, "web.net."},
     {"chain to nothing, with SOA", "www.example. A", 0,
      "an www.example. 60 IN CNAME no.net.\nns net. 90 IN SOA a.net. h.net. 1 2 3 4 70\n", NULL,
      REPLY_NODATA, CNAME | SOA, 60, 0, "no.net."},
-    {"chain to nothing, without SOA", "www.example. A", 0,
-     "an www.example. 60 IN CNAME no.net.\n", NULL, REPLY_NODATA, CNAME | NOCACHE, 0, 0, "no.net."},
+    {"chain to nothing, without SOA", "www.example. A", 0, "an www.example. 60 IN CNAME no.net.\n",
+     NULL, REPLY_NODATA, CNAME | NOCACHE, 0, 0, "no.net."},
     {"chain, SOA of the first zone only", "www.example. A", 0,
      "an www.example. 60 IN CNAME no.net.\n" SOA_LINE, NULL, REPLY_NODATA, CNAME | NOCACHE, 0, 0,
      "no.net."},
@@ -72,12 +74,14 @@ static const struct reply_row {
      "an a0. 1 IN CNAME a1.\nan a1. 1 IN CNAME a2.\nan a2. 1 IN CNAME a3.\nan a3. 1 IN CNAME a4.\n"
      "an a4. 1 IN CNAME a5.\nan a5. 1 IN CNAME a6.\nan a6. 1 IN CNAME a7.\nan a7. 1 IN CNAME a8.\n"
      "an a8. 1 IN CNAME a9.\nan a9. 1 IN CNAME b0.\nan b0. 1 IN CNAME b1.\n"
-     "an b1. 1 IN A 192.0.2.1\n", NULL, REPLY_POSITIVE, CNAME, 1, 1, "b1."},
+     "an b1. 1 IN A 192.0.2.1\n",
+     NULL, REPLY_POSITIVE, CNAME, 1, 1, "b1."},
     {"chain of 12", "a0. A", 0,
      "an a0. 1 IN CNAME a1.\nan a1. 1 IN CNAME a2.\nan a2. 1 IN CNAME a3.\nan a3. 1 IN CNAME a4.\n"
      "an a4. 1 IN CNAME a5.\nan a5. 1 IN CNAME a6.\nan a6. 1 IN CNAME a7.\nan a7. 1 IN CNAME a8.\n"
      "an a8. 1 IN CNAME a9.\nan a9. 1 IN CNAME b0.\nan b0. 1 IN CNAME b1.\nan b1. 1 IN CNAME b2.\n"
-     "an b2. 1 IN A 192.0.2.1\n", "-", 0, 0, 0, 0, NULL},
+     "an b2. 1 IN A 192.0.2.1\n",
+     "-", 0, 0, 0, 0, NULL},
     {"second CNAME at one name goes", "www.example. A", 0,
      "an www.example. 60 IN CNAME a.net.\nan www.example. 60 IN CNAME b.net.\n"
      "an a.net. 20 IN A 192.0.2.1\n",
@@ -93,7 +97,8 @@ static const struct reply_row {
      2, NULL},
     {"DNAME above the chain", "a.old.example. A", 0,
      "an old.example. 60 IN DNAME new.example.\nan a.old.example. 60 IN CNAME a.new.example.\n"
-     "an a.new.example. 5 IN A 192.0.2.9\n", NULL, REPLY_POSITIVE, CNAME, 5, 1, "a.new.example."},
+     "an a.new.example. 5 IN A 192.0.2.9\n",
+     NULL, REPLY_POSITIVE, CNAME, 5, 1, "a.new.example."},
     {"DNAME elsewhere goes", "a.old.example. A", 0,
      "an bank.example. 60 IN DNAME evil.example.\nan a.old.example. 60 IN A 192.0.2.9\n",
      "an a.old.example. 60 IN A 192.0.2.9\n", REPLY_POSITIVE, 0, 60, 1, NULL},
@@ -106,16 +111,19 @@ static const struct reply_row {
     {"records of another class go", "www.example. TXT", 0,
      "an www.example. 6 CH TXT \"x\"\n" SOA_LINE, SOA_LINE, REPLY_NODATA, SOA, 60, 0, NULL},
     {"authority of another zone goes, with its address", "www.example. A", 0,
-     "an www.example. 60 IN A 192.0.2.1\nns com. 60 IN NS ns.evil.\nar ns.evil. 6 IN A 192.0.2.66\n",
+     "an www.example. 60 IN A 192.0.2.1\nns com. 60 IN NS ns.evil.\nar ns.evil. 6 IN A "
+     "192.0.2.66\n",
      "an www.example. 60 IN A 192.0.2.1\n", REPLY_POSITIVE, 0, 60, 1, NULL},
     {"NS of the zone and its address stay", "www.example. A", 0,
      "an www.example. 60 IN A 192.0.2.1\nns example. 60 IN NS ns.example.\n"
-     "ar ns.example. 6 IN A 192.0.2.66\n", NULL, REPLY_POSITIVE, 0, 60, 1, NULL},
+     "ar ns.example. 6 IN A 192.0.2.66\n",
+     NULL, REPLY_POSITIVE, 0, 60, 1, NULL},
     {"address that nobody names goes", "example. MX", 0,
      "an example. 60 IN MX 10 mx.example.\nar mx.example. 6 IN A 192.0.2.3\n"
      "ar mx.example. 6 IN AAAA 2001:db8::3\nar www.example. 6 IN A 192.0.2.66\n",
      "an example. 60 IN MX 10 mx.example.\nar mx.example. 6 IN A 192.0.2.3\n"
-     "ar mx.example. 6 IN AAAA 2001:db8::3\n", REPLY_POSITIVE, 0, 60, 1, NULL},
+     "ar mx.example. 6 IN AAAA 2001:db8::3\n",
+     REPLY_POSITIVE, 0, 60, 1, NULL},
     {"other types in additional go", "_s._tcp.example. SRV", 0,
      "an _s._tcp.example. 60 IN SRV 0 1 1688 kms.example.\nar kms.example. 6 IN TXT \"x\"\n"
      "ar kms.example. 6 IN A 192.0.2.3\n",
@@ -137,28 +145,29 @@ static const struct reply_row {
      "an no.example. 60 IN A 192.0.2.1\n", NULL, REPLY_NXDOMAIN, NOCACHE, 60, 1, NULL},
     {"NODATA", "www.example. SRV", 0, SOA_LINE, NULL, REPLY_NODATA, SOA, 60, 0, NULL},
     {"NODATA without SOA", "www.example. SRV", 0, "", NULL, REPLY_NODATA, 0, 0, 0, NULL},
-    {"NODATA, SOA of the root", "www.example. SRV", 0,
-     "ns . 7 IN SOA ns.com. h.com. 1 2 3 4 50\n", NULL, REPLY_NODATA, SOA, 7, 0, NULL},
+    {"NODATA, SOA of the root", "www.example. SRV", 0, "ns . 7 IN SOA ns.com. h.com. 1 2 3 4 50\n",
+     NULL, REPLY_NODATA, SOA, 7, 0, NULL},
     {"signed NXDOMAIN", "w.example. A", RCODE_NXDOMAIN,
      SOA_LINE "ns example." SIG_OF("SOA") NSEC_LINE "ns v.example." SIG_OF("NSEC"), NULL,
      REPLY_NXDOMAIN, SOA | SIG, 60, 0, NULL},
     {"NSEC of another zone goes", "w.example. A", RCODE_NXDOMAIN,
      SOA_LINE "ns v.com. 60 IN NSEC x.com. A\n", SOA_LINE, REPLY_NXDOMAIN, SOA, 60, 0, NULL},
     {"signed wildcard answer keeps its NSEC", "w.example. A", 0,
-     "an w.example. 60 IN A 192.0.2.7\nan w.example." SIG_OF("A") NSEC_LINE "ns v.example."
-     SIG_OF("NSEC"), NULL, REPLY_POSITIVE, SIG, 60, 1, NULL},
-    {"NSEC without a zone goes", "w.example. A", 0,
-     "an w.example. 60 IN A 192.0.2.7\n" NSEC_LINE, "an w.example. 60 IN A 192.0.2.7\n",
-     REPLY_POSITIVE, 0, 60, 1, NULL},
+     "an w.example. 60 IN A 192.0.2.7\nan w.example." SIG_OF("A") NSEC_LINE
+     "ns v.example." SIG_OF("NSEC"),
+     NULL, REPLY_POSITIVE, SIG, 60, 1, NULL},
+    {"NSEC without a zone goes", "w.example. A", 0, "an w.example. 60 IN A 192.0.2.7\n" NSEC_LINE,
+     "an w.example. 60 IN A 192.0.2.7\n", REPLY_POSITIVE, 0, 60, 1, NULL},
     {"RRSIG of another type goes", "w.example. A", 0,
      "an w.example. 60 IN A 192.0.2.7\nan w.example." SIG_OF("TXT"),
      "an w.example. 60 IN A 192.0.2.7\n", REPLY_POSITIVE, 0, 60, 1, NULL},
-    {"QTYPE RRSIG", "w.example. RRSIG", 0, "an w.example." SIG_OF("A") "an w.example." SIG_OF("TXT"),
-     NULL, REPLY_POSITIVE, SIG, 300, 2, NULL},
+    {"QTYPE RRSIG", "w.example. RRSIG", 0,
+     "an w.example." SIG_OF("A") "an w.example." SIG_OF("TXT"), NULL, REPLY_POSITIVE, SIG, 300, 2,
+     NULL},
     {"signed chain", "w.example. A", 0,
-     "an w.example. 60 IN CNAME a.example.\nan w.example." SIG_OF("CNAME")
-     "an a.example. 60 IN A 192.0.2.7\nan a.example." SIG_OF("A"), NULL, REPLY_POSITIVE,
-     SIG | CNAME, 60, 1, "a.example."},
+     "an w.example. 60 IN CNAME a.example.\nan w.example." SIG_OF(
+         "CNAME") "an a.example. 60 IN A 192.0.2.7\nan a.example." SIG_OF("A"),
+     NULL, REPLY_POSITIVE, SIG | CNAME, 60, 1, "a.example."},
     {"signature of a CNAME elsewhere goes", "w.example. A", 0,
      "an w.example. 60 IN A 192.0.2.7\nan v.example." SIG_OF("CNAME"),
      "an w.example. 60 IN A 192.0.2.7\n", REPLY_POSITIVE, 0, 60, 1, NULL},
@@ -167,8 +176,8 @@ static const struct reply_row {
      "an w.net. 60 IN A 192.0.2.7\nan w.net." SIG_OF("A"), REPLY_POSITIVE, SIG, 60, 1, NULL},
     {"chain, SOA of both zones: the end's counts", "www.example. A", 0,
      "an www.example. 600 IN CNAME no.net.\n" SOA_LINE
-     "ns net. 90 IN SOA a.net. h.net. 1 2 3 4 70\n", NULL, REPLY_NODATA, CNAME | SOA, 70, 0,
-     "no.net."},
+     "ns net. 90 IN SOA a.net. h.net. 1 2 3 4 70\n",
+     NULL, REPLY_NODATA, CNAME | SOA, 70, 0, "no.net."},
     {"referral", "www.sub.example. A", 0,
      "ns sub.example. 60 IN NS ns.sub.example.\nar ns.sub.example. 60 IN A 192.0.2.4\n", NULL,
      REPLY_REFERRAL, NOCACHE, 0, 0, NULL},
@@ -180,12 +189,12 @@ static const struct reply_row {
     {"REFUSED", "www.example. A", RCODE_REFUSED, "", NULL, REPLY_FAILURE, NOCACHE, 0, 0, NULL},
     {"truncated", "www.example. A", DNS_TC, "an www.example. 60 IN A 192.0.2.1\n", NULL,
      REPLY_POSITIVE, NOCACHE, 60, 1, NULL},
-    {"AD is told", "www.example. A", AD, "an www.example. 60 IN A 192.0.2.1\n", NULL, REPLY_POSITIVE,
-     0, 60, 1, NULL},
+    {"AD is told", "www.example. A", AD, "an www.example. 60 IN A 192.0.2.1\n", NULL,
+     REPLY_POSITIVE, 0, 60, 1, NULL},
     {"TTL with the top bit counts as 0", "www.example. A", 0,
      "an www.example. 2147483648 IN A 192.0.2.1\nns example. 4294967295 IN NS ns.example.\n",
-     "an www.example. 0 IN A 192.0.2.1\nns example. 0 IN NS ns.example.\n",
-     REPLY_POSITIVE, 0, 0, 1, NULL},
+     "an www.example. 0 IN A 192.0.2.1\nns example. 0 IN NS ns.example.\n", REPLY_POSITIVE, 0, 0, 1,
+     NULL},
     {"unknown type with octets like pointers", "www.example. TYPE65280", 0,
      "an www.example. 60 IN TYPE65280 \\# 5 c00cc00c00\n", NULL, REPLY_POSITIVE, 0, 60, 1, NULL},
     {"types with names in them", "www.example. TYPE255", 0,
@@ -198,7 +207,8 @@ static const struct reply_row {
      "an www.example. 60 IN RP a.www.example. b.www.example.\n"
      "an www.example. 60 IN SOA ns.www.example. h.www.example. 1 2 3 4 5\n"
      "an www.example. 60 IN MINFO a.www.example. b.www.example.\n"
-     "an www.example. 60 IN AFSDB 1 b.www.example.\n", REPLY_POSITIVE, 0, 60, 5, NULL},
+     "an www.example. 60 IN AFSDB 1 b.www.example.\n",
+     REPLY_POSITIVE, 0, 60, 5, NULL},
 };
 
 static struct message asked_of(const uint8_t *wire, size_t len)
@@ -280,24 +290,31 @@ static const struct raw_row {
     size_t len;
     const char *want; /* octets of the image behind its question, in hex; NULL: refused */
 } raw_rows[] = {
-    {"plain", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") A_RR), "c00c00010001000000050004" "7f000001"},
+    {"plain", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") A_RR),
+     "c00c00010001000000050004"
+     "7f000001"},
     {"OPT goes", BYTES(HEAD(QR, "\1", "\0", "\1") Q("\1") A_RR OPT),
-     "c00c00010001000000050004" "7f000001"},
+     "c00c00010001000000050004"
+     "7f000001"},
     {"owner written out in random case becomes a pointer",
      BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\3WwW\7eXample\0" FIX("\1", "\4") "\x7f\0\0\1"),
-     "c00c00010001000000050004" "7f000001"},
+     "c00c00010001000000050004"
+     "7f000001"},
     {"part of the question in random case becomes a pointer",
      BYTES(HEAD(QR, "\0", "\1", "\0") Q("\1") "\7eXample\0" FIX("\2", "\2") "\xc0\x0c"),
-     "c01000020001000000050002" "c00c"},
+     "c01000020001000000050002"
+     "c00c"},
     {"RDLENGTH lies: SRV runs over its end",
-     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\7") "\0\0\0\0\6\x98\3kms\0"),
+     BYTES(HEAD(QR, "\1", "\0", "\0")
+               Q("\x21") "\xc0\x0c" FIX("\x21", "\7") "\0\0\0\0\6\x98\3kms\0"),
      NULL},
     {"RDLENGTH 0 for SRV", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\0")),
      NULL},
     {"octets behind the name of a CNAME",
      BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\5", "\4") "\1a\0x"), NULL},
     {"A with a record hidden in it",
-     BYTES(HEAD(QR, "\2", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\1", "\x14") "\x7f\0\0\1" A_RR), NULL},
+     BYTES(HEAD(QR, "\2", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\1", "\x14") "\x7f\0\0\1" A_RR),
+     NULL},
     {"AAAA of four octets",
      BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x1c") "\xc0\x0c" FIX("\x1c", "\4") "\x7f\0\0\1"), NULL},
     {"SOA without its numbers",
@@ -311,22 +328,35 @@ static const struct raw_row {
     {"a query", BYTES(HEAD("\1\0", "\0", "\0", "\0") Q("\1")), NULL},
     {"opcode STATUS", BYTES(HEAD("\x91\x80", "\0", "\0", "\0") Q("\1")), NULL},
     {"compressed SRV target is written out, folded",
-     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\x8") "\0\0\0\0\6\x98\xc0\x10"),
-     "c00c0021000100000005000f" "000000000698" "076578616d706c6500"},
+     BYTES(HEAD(QR, "\1", "\0", "\0")
+               Q("\x21") "\xc0\x0c" FIX("\x21", "\x8") "\0\0\0\0\6\x98\xc0\x10"),
+     "c00c0021000100000005000f"
+     "000000000698"
+     "076578616d706c6500"},
     {"SRV target written out keeps its case",
-     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x21") "\xc0\x0c" FIX("\x21", "\x0b")
-           "\0\0\0\0\6\x98\3KMS\0"), "c00c0021000100000005000b" "000000000698" "034b4d5300"},
+     BYTES(HEAD(QR, "\1", "\0", "\0")
+               Q("\x21") "\xc0\x0c" FIX("\x21", "\x0b") "\0\0\0\0\6\x98\3KMS\0"),
+     "c00c0021000100000005000b"
+     "000000000698"
+     "034b4d5300"},
     {"compressed HTTPS target is refused",
      BYTES(HEAD(QR, "\1", "\0", "\0") Q("\x41") "\xc0\x0c" FIX("\x41", "\4") "\0\1\xc0\x10"), NULL},
     {"OPT before another record",
-     BYTES(HEAD(QR, "\1", "\0", "\2") Q("\x0f") "\xc0\x0c" FIX("\x0f", "\5") "\0\1\1m\0" OPT
-           "\1m\0" FIX("\1", "\4") "\x7f\0\0\1"),
-     "c00c000f0001000000050005" "0001016d00" "c02b00010001000000050004" "7f000001"},
+     BYTES(HEAD(QR, "\1", "\0", "\2") Q("\x0f") "\xc0\x0c" FIX(
+         "\x0f", "\5") "\0\1\1m\0" OPT "\1m\0" FIX("\1", "\4") "\x7f\0\0\1"),
+     "c00c000f0001000000050005"
+     "0001016d00"
+     "c02b00010001000000050004"
+     "7f000001"},
     {"owner that points at a TTL is written anew",
      BYTES(HEAD(QR, "\1", "\1", "\0") Q("\1") A_RR "\xc0\x21" FIX("\2", "\2") "\xc0\x0c"),
-     "c00c00010001000000050004" "7f000001" "0000020001000000050002" "c00c"},
+     "c00c00010001000000050004"
+     "7f000001"
+     "0000020001000000050002"
+     "c00c"},
     {"TSIG goes", BYTES(HEAD(QR, "\1", "\0", "\1") Q("\1") A_RR "\0\0\xfa\0\xff\0\0\0\0\0\0"),
-     "c00c00010001000000050004" "7f000001"},
+     "c00c00010001000000050004"
+     "7f000001"},
 };
 
 static void check_raw(void **state)
@@ -376,8 +406,8 @@ static void check_broken_truncated(void **state)
 /* Records of one message, and what walking each shorter part of it gives. */
 static void check_walk(void **state)
 {
-    static const uint8_t wire[] = HEAD(QR, "\1", "\1", "\1") Q("\1") A_RR
-        "\xc0\x10" FIX("\2", "\2") "\xc0\x0c" OPT;
+    static const uint8_t wire[] =
+        HEAD(QR, "\1", "\1", "\1") Q("\1") A_RR "\xc0\x10" FIX("\2", "\2") "\xc0\x0c" OPT;
     static const uint16_t types[] = {TYPE_A, TYPE_NS, TYPE_OPT};
     struct rr_walk w;
     struct message m;
@@ -408,7 +438,8 @@ static void check_ages(void **state)
     uint16_t at[3];
     size_t len = text_to_wire(image, DNS_QR, "a.example. A",
                               "an a.example. 100 IN A 192.0.2.1\nan a.example. 5 IN A 192.0.2.2\n"
-                              "ns example. 90000 IN NS a.example.\n", true);
+                              "ns example. 90000 IN NS a.example.\n",
+                              true);
 
     (void)state;
     assert_int_equal(image_ttls(image, len, at, 2), -1);
@@ -451,15 +482,20 @@ static void check_large(void **state)
     }
 }
 
-#define ROWS(rows, check) \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
-        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+#define ROWS(rows, check)                                                                          \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
+        }
 
 int main(void)
 {
     static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_broken_truncated), cmocka_unit_test(check_walk),
-        cmocka_unit_test(check_ages),             cmocka_unit_test(check_large),
+        cmocka_unit_test(check_broken_truncated),
+        cmocka_unit_test(check_walk),
+        cmocka_unit_test(check_ages),
+        cmocka_unit_test(check_large),
     };
     struct CMUnitTest tests[120];
     size_t n = ARRAY_LEN(single);

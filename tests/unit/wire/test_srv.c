@@ -13,13 +13,12 @@
 
 #define NAME "_vlmcs._tcp.corp.example."
 
-static const char *const three =
-    "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
-    "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
-    "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
-    "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
-    "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\n"
-    "ar other.example. 60 IN A 10.0.0.3\n";
+static const char *const three = "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+                                 "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
+                                 "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
+                                 "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
+                                 "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\n"
+                                 "ar other.example. 60 IN A 10.0.0.3\n";
 
 static const char *const chained =
     "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
@@ -90,13 +89,18 @@ static struct srv_address address_of(uint8_t target, bool v6, uint8_t last)
     return a;
 }
 
-#define SRV_TEXT "an " NAME " 300 IN SRV 0 1 1688 kms1.corp.example.\n" \
-    "an " NAME " 300 IN SRV 5 2 1689 .\n" "an " NAME " 300 IN SRV 0 3 1688 kms3.example.\n"
+#define SRV_TEXT                                                                                   \
+    "an " NAME " 300 IN SRV 0 1 1688 kms1.corp.example.\n"                                         \
+    "an " NAME " 300 IN SRV 5 2 1689 .\n"                                                          \
+    "an " NAME " 300 IN SRV 0 3 1688 kms3.example.\n"
 #define ADDRESS_1 "ar kms3.example. 300 IN A 0.0.0.1\n"
 #define ADDRESS_2 "ar kms1.corp.example. 300 IN AAAA 2000::2\n"
 
-enum { HEAD = DNS_HEADER + 26 + 4, /* octets of the name: 26 */
-       RECORDS = 3 * 18 + 19 + 1 + 14, ADDRESS = 16 };
+enum {
+    HEAD = DNS_HEADER + 26 + 4, /* octets of the name: 26 */
+    RECORDS = 3 * 18 + 19 + 1 + 14,
+    ADDRESS = 16
+};
 
 static const struct write_row {
     const char *what;
@@ -175,18 +179,27 @@ static const struct filter_row {
     bool drop[3];
     const char *want;
 } filter_rows[] = {
-    {"nothing dropped", &three, NAME, {false, false, false},
+    {"nothing dropped",
+     &three,
+     NAME,
+     {false, false, false},
      "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
      "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
      "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
      "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
      "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\nar other.example. 60 IN A 10.0.0.3\n"},
-    {"the middle dropped", &three, NAME, {false, true, false},
+    {"the middle dropped",
+     &three,
+     NAME,
+     {false, true, false},
      "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
      "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
      "ar kms1.corp.example. 60 IN A 10.0.0.1\nar other.example. 60 IN A 10.0.0.3\n"},
     {"all dropped", &three, NAME, {true, true, true}, ""},
-    {"behind a CNAME", &chained, "_vlmcs._tcp.net.", {false, true, false},
+    {"behind a CNAME",
+     &chained,
+     "_vlmcs._tcp.net.",
+     {false, true, false},
      "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
      "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 kms1.corp.example.\n"
      "an " NAME " 600 IN RRSIG CNAME 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
@@ -211,9 +224,12 @@ static void check_filter(void **state)
     assert_int_equal(srv_filter(image, len - 1, &end, r->drop, 3, out, sizeof out, &n), -EBADMSG);
 }
 
-#define ROWS(rows, check) \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) \
-        tests[n++] = (struct CMUnitTest){rows[i].what, check, NULL, NULL, (void *)&rows[i]}
+#define ROWS(rows, check)                                                                          \
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
+        tests[n++] = (struct CMUnitTest)                                                           \
+        {                                                                                          \
+            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
+        }
 
 int main(void)
 {

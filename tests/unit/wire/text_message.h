@@ -53,8 +53,8 @@ static inline void text_free_node(ldns_rbnode_t *node, void *unused)
 }
 
 /* header: ID, flags. question: "www.example. A". Compressed by ldns or not. */
-static inline size_t text_to_wire(uint8_t *out, uint16_t flags, const char *question, const char *records,
-                           bool compress)
+static inline size_t text_to_wire(uint8_t *out, uint16_t flags, const char *question,
+                                  const char *records, bool compress)
 {
     ldns_buffer *b = ldns_buffer_new(TEXT_MESSAGE_MAX);
     ldns_rbtree_t *names = ldns_rbtree_create(ldns_dname_compare_v);

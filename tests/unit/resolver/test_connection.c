@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_connection.c -- TCP connections of clients: what is pipelined is all
+ * answered, and nothing a client does keeps a connection for ever.
+ */
+#include "tests/unit/resolver/net.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "resolver/connection.h"
+
+struct tcp {
+    struct net *n;
+    struct event_base *base;
+    struct listen listen;
+    struct connections *all;
+    int client; /* its end of the connection */
+};
+
+static struct tcp tcp; /* one at a time; n->deliver has no context */
+
+static void deliver(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
+{
+    assert_ptr_equal(n, tcp.n);
+    connections_send(tcp.all, c, wire, len);
+}
+
+static void run(void)
+{
+    for (int i = 0; i < 4; i++)
+        event_base_loop(tcp.base, EVLOOP_NONBLOCK);
+}
+
+static void let_in(void)
+{
+    struct addr from;
+    int fd[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+    assert_int_equal(addr_parse(&from, "10.0.0.1:4000", 0), 0);
+    connection_new(tcp.all, fd[0], &from, 0);
+    tcp.client = fd[1];
+}
+
+static int tcp_setup(void **state)
+{
+    struct net *n;
+
+    setup(state);
+    n = *state;
+    n->deliver = deliver;
+    tcp = (struct tcp){.n = n, .base = event_base_new(), .client = -1};
+    tcp.listen = (struct listen){.base = tcp.base,
+                                 .io = &n->io,
+                                 .view = &n->w->view,
+                                 .forwarder = n->f,
+                                 .stats = &n->w->stats,
+                                 .n_workers = 1,
+                                 .hooks = {.pin = pin, .unpin = unpin, .done = done, .context = n}};
+    tcp.all = connections_new(&tcp.listen);
+    let_in();
+    return 0;
+}
+
+static int tcp_teardown(void **state)
+{
+    if (tcp.client >= 0)
+        close(tcp.client);
+    forwarder_free(tcp.n->f);
+    tcp.n->f = NULL;
+    connections_free(tcp.all);
+    event_base_free(tcp.base);
+    return teardown(state);
+}
+
+/* A question on the wire, with its length in front. */
+static void say(const char *question, int id)
+{
+    struct words s = words_of(question);
+    uint8_t wire[600];
+    size_t len = question_write(&s, wire + 2, sizeof wire - 2);
+
+    wire[0] = (uint8_t)(len >> 8);
+    wire[1] = (uint8_t)len;
+    wire[2] = (uint8_t)(id >> 8);
+    wire[3] = (uint8_t)id;
+    assert_int_equal(write(tcp.client, wire, len + 2), len + 2);
+}
+
+/* Whole messages that have come; -1: the connection is closed. */
+static int hear(void)
+{
+    static uint8_t in[65536];
+    ssize_t n = recv(tcp.client, in, sizeof in, MSG_DONTWAIT);
+    int messages = 0;
+
+    if (n == 0)
+        return -1;
+    for (ssize_t at = 0; at + 2 <= n; at += 2 + (in[at] << 8 | in[at + 1]))
+        messages++;
+    return messages;
+}
+
+/* An ID that is used again while its question waits (RFC 7766 6.2.1 forbids
+ * it) is a question of its own: else the connection would wait for ever. */
+static void test_the_same_question_twice(void **state)
+{
+    struct net *n = *state;
+
+    say("www.example A", 7);
+    say("www.example A", 7);
+    run();
+    assert_int_equal(n->n_sent, 1);
+    reply(n, 0);
+    assert_int_equal(hear(), 2);
+    shutdown(tcp.client, SHUT_WR);
+    run();
+    assert_int_equal(connections_count(tcp.all), 0);
+}
+
+static void test_idle_connection_ends(void **state)
+{
+    struct net *n = *state;
+
+    say("www.example A", 7);
+    say("www.example A", 7);
+    run();
+    reply(n, 0);
+    run();
+    wait(n, n->w->settings->limits.tcp_idle_ms + 1);
+    assert_int_equal(connections_count(tcp.all), 0);
+    assert_int_equal(n->w->stats.tcp_timeouts, 1);
+}
+
+/* It has sent all that it wants: its answers are still due. */
+static void test_half_closed(void **state)
+{
+    struct net *n = *state;
+
+    say("one.example A", 1);
+    say("two.example A", 2);
+    shutdown(tcp.client, SHUT_WR);
+    run();
+    assert_int_equal(connections_count(tcp.all), 1);
+    reply(n, 0);
+    run();
+    assert_int_equal(connections_count(tcp.all), 1);
+    reply(n, 1);
+    assert_int_equal(hear(), 2);
+    run();
+    assert_int_equal(connections_count(tcp.all), 0);
+}
+
+/* Nobody is there to be answered, but the question was asked. */
+static void test_gone_client_is_recorded(void **state)
+{
+    struct net *n = *state;
+
+    say("_vlmcs._tcp.x.example SRV", 1);
+    run();
+    assert_int_equal(n->n_sent, 1);
+    assert_int_equal(write(tcp.client, "\0\3abc", 5), 5); /* no question: the connection ends */
+    run();
+    assert_int_equal(connections_count(tcp.all), 0);
+    close(tcp.client);
+    let_in(); /* in its place */
+    reply(n, 0);
+    run();
+    assert_int_equal(n->events, 1);
+    assert_int_equal(hear(), 0);
+    assert_int_equal(connections_count(tcp.all), 1);
+}
+
+/* More than there is room for: the others are refused at once, and all are
+ * accounted for. */
+static void test_every_pipelined_question_is_recorded(void **state)
+{
+    struct net *n = *state;
+    char question[64];
+
+    for (int i = 0; i < 200; i++) {
+        snprintf(question, sizeof question, "_vlmcs._tcp.x%d.example SRV", i);
+        say(question, i);
+    }
+    run();
+    assert_int_equal(n->events, 200 - SLOTS);
+    for (int i = 0; i < SLOTS; i++)
+        reply(n, i);
+    assert_int_equal(n->events, 200);
+    assert_int_equal(n->w->stats.queries_tcp, 200);
+    assert_int_equal(hear(), 200);
+}
+
+static int listen_somewhere(struct sockaddr_in *at)
+{
+    socklen_t len = sizeof *at;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+
+    *at = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    assert_int_equal(bind(fd, (struct sockaddr *)at, sizeof *at), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)at, &len), 0);
+    return fd;
+}
+
+/* Out of descriptors, the listener rests instead of being woken without end. */
+static void test_no_descriptor_is_left(void **state)
+{
+    struct net *n = *state;
+    struct rlimit all, none;
+    struct sockaddr_in at;
+    struct listen_tcp *l = listen_tcp_new(&tcp.listen, tcp.all, listen_somewhere(&at), 1);
+    int client = socket(AF_INET, SOCK_STREAM, 0), highest = dup(client);
+
+    close(highest);
+    assert_int_equal(connect(client, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = all;
+    none.rlim_cur = (rlim_t)highest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    run();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    assert_int_equal(n->w->stats.receive_errors, 1);
+    run();
+    assert_int_equal(connections_count(tcp.all), 1);
+    wait(n, 1000);
+    run();
+    assert_int_equal(connections_count(tcp.all), 2);
+    close(client);
+    listen_tcp_free(l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_the_same_question_twice, tcp_setup, tcp_teardown),
+        cmocka_unit_test_setup_teardown(test_idle_connection_ends, tcp_setup, tcp_teardown),
+        cmocka_unit_test_setup_teardown(test_half_closed, tcp_setup, tcp_teardown),
+        cmocka_unit_test_setup_teardown(test_gone_client_is_recorded, tcp_setup, tcp_teardown),
+        cmocka_unit_test_setup_teardown(test_every_pipelined_question_is_recorded, tcp_setup,
+                                        tcp_teardown),
+        cmocka_unit_test_setup_teardown(test_no_descriptor_is_left, tcp_setup, tcp_teardown),
+    };
+
+    return cmocka_run_group_tests_name("connection", tests, NULL, NULL);
+}
