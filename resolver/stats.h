@@ -10,6 +10,7 @@
 
 #include <stdint.h>
 
+/* clang-format off */
 /* name, help */
 #define WORKER_COUNTERS(X)                                                                         \
     X(queries, "questions received")                                                               \
@@ -57,6 +58,7 @@
                                                 X(tcp_timeouts, "TCP connections closed: idle") X( \
                                                     send_errors, "answers that could not be sent") \
                                                     X(receive_errors, "errors on receiving")
+/* clang-format on */
 
 struct worker_stats {
 #define X(name, help) uint64_t name;
