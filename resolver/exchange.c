@@ -186,6 +186,7 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
         clear_ad(x->image, news.len);
     COUNT(x->stats, upstream_replies);
     upstream_replied(e->server, news.ms, m.rcode);
+    upstream_said(e->server, facts.kind);
     if (m.edns.present)
         upstream_edns(e->server, true, now_ms);
     news.image = x->image;

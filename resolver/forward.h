@@ -56,7 +56,8 @@ struct upstream_report {
     enum upstream_state state;
     uint32_t rtt_ms;
     uint64_t queries, replies, timeouts, errors;
-    int last_error; /* errno or rcode + 1000 */
+    uint64_t said[REPLY_KINDS]; /* replies by what they said */
+    int last_error;             /* errno or rcode + 1000 */
 };
 /* What this worker knows of a server; false: never asked. */
 bool forwarder_upstream(const struct forwarder *, const struct addr *, struct upstream_report *);

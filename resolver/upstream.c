@@ -162,6 +162,11 @@ void upstream_edns(struct upstream *s, bool understood, uint64_t now_ms)
     learn(&s->edns_misses, &s->no_edns_ms, understood, now_ms);
 }
 
+void upstream_said(struct upstream *s, enum reply_kind kind)
+{
+    s->said[kind]++;
+}
+
 void upstream_tell(const struct upstream *s, struct upstream_report *out)
 {
     *out = (struct upstream_report){
@@ -176,4 +181,5 @@ void upstream_tell(const struct upstream *s, struct upstream_report *out)
         .errors = s->errors,
         .last_error = s->last_error,
     };
+    memcpy(out->said, s->said, sizeof out->said);
 }

@@ -29,6 +29,7 @@ struct upstream {
     uint8_t case_misses, edns_misses; /* in a row; 2 are believed */
     uint64_t no_case_ms, no_edns_ms;  /* until then it is asked without; 0 = not */
     uint64_t queries, replies, timeouts, errors;
+    uint64_t said[REPLY_KINDS];
     int last_error;
     /* probe.c: asks whether a server that is down has come back. */
     struct io_timer probe_timer;
@@ -51,6 +52,8 @@ struct upstream *upstream_get(struct upstreams *, const struct addr *, uint64_t 
 bool upstream_is_down(const struct upstream *);
 void upstream_asked(struct upstream *);
 void upstream_replied(struct upstream *, uint32_t ms, uint16_t rcode);
+/* What a reply that can be used said. */
+void upstream_said(struct upstream *, enum reply_kind);
 /* No reply in time / the socket failed. error: errno. */
 void upstream_silent(struct upstream *);
 void upstream_failed(struct upstream *, int error);

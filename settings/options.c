@@ -307,7 +307,7 @@ const struct option settings_options[] = {
     {.key = "policy.history",
      DURATION(settings, policy.history_ms, DAY, 100 * YEAR),
      .fallback = "2y",
-     .help = "Changes of the policy can be looked up and undone so long."},
+     .help = "Changes of the policy can be looked up so long."},
     {.key = "policy.require-reason",
      YESNO(settings, policy.require_reason),
      .fallback = "no",

@@ -53,6 +53,7 @@ void rr_pass_question(struct cursor *, uint16_t counts[3]);
  * is 4, AAAA 16. False at the end or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
 
+enum { REPLY_KINDS = 5 };
 enum reply_kind {
     REPLY_POSITIVE, /* NOERROR with QTYPE records (or any, for ANY) at the chain's end */
     REPLY_NODATA,   /* NOERROR, none; with or without SOA */

@@ -188,7 +188,8 @@ static pid_t start_http(int status, const char *body, int *tell)
 #define UPSTREAMS                                                                                  \
     "{\"routes\":[{\"zone\":\".\",\"strategy\":\"ordered\",\"timeout_ms\":1000,\"servers\":[{"     \
     "\"address\":"                                                                                 \
-    "\"192.0.2.53:53\",\"state\":\"up\",\"rtt_ms\":12,\"queries\":7,\"replies\":6,\"timeouts\":1," \
+    "\"192.0.2.53:53\",\"state\":\"up\",\"rtt_ms\":12,\"queries\":7,\"replies\":6,\"positive\":4," \
+    "\"nodata\":1,\"nxdomain\":1,\"failures\":0,\"timeouts\":1,"                                   \
     "\"errors\":0,"                                                                                \
     "\"last_error\":null}]}]}"
 
@@ -265,9 +266,10 @@ static const struct row {
     {"stats as CSV", "stats --csv", 200, "{\"stats\":{\"queries\":5}}", 0, "GET ", NULL,
      "name,value\r\nqueries,5\r\n", NULL},
     {"upstreams", "upstreams", 200, UPSTREAMS, 0, "GET /v1/upstreams ", NULL,
-     "route  strategy  server         state    RTT  queries  replies  timeouts  errors  last "
-     "error\n"
-     ".      ordered   192.0.2.53:53  up     12 ms        7        6         1       0  -\n",
+     "route  strategy  server         state    RTT  queries  replies  positive  nodata  nxdomain  "
+     "failures  timeouts  errors  last error\n"
+     ".      ordered   192.0.2.53:53  up     12 ms        7        6         4       1         1  "
+     "       0         1       0  -\n",
      NULL},
 
     {"reload: changes", "reload", 200,

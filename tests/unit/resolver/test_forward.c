@@ -222,6 +222,8 @@ static void test_report(void **state)
     assert_int_equal(r.rtt_ms, 40);
     assert_int_equal(r.queries, 1);
     assert_int_equal(r.replies, 1);
+    assert_int_equal(r.said[REPLY_NXDOMAIN], 1);
+    assert_int_equal(r.said[REPLY_POSITIVE], 0);
 }
 
 int main(void)
