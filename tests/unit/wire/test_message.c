@@ -13,6 +13,7 @@
 
 #include "base/compiler.h"
 #include "wire/message.h"
+#include "tests/unit/rows.h"
 
 #define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
 #define HEAD(flags, qd, an, ns, ar) "\x12\x34" flags "\0" qd "\0" an "\0" ns "\0" ar
@@ -246,13 +247,6 @@ static void check_limit(void **state)
 
     assert_int_equal(message_udp_limit(&r->edns), r->want);
 }
-
-#define ROWS(rows, check)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
-        }
 
 int main(void)
 {

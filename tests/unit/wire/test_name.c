@@ -14,6 +14,7 @@
 #include "base/compiler.h"
 #include "wire/name.h"
 #include "wire/types.h"
+#include "tests/unit/rows.h"
 
 #define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
 #define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
@@ -376,13 +377,6 @@ static void check_vlmcs(void **state)
 
     assert_int_equal(name_is_vlmcs(&name), r->want);
 }
-
-#define ROWS(rows, check)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
-        }
 
 int main(void)
 {

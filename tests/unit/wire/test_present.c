@@ -9,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "wire/present.h"
+#include "tests/unit/rows.h"
 
 #define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
 
@@ -296,13 +297,6 @@ static void check_line_long(void **state)
                      -EINVAL);
     assert_non_null(strstr(why, "longer"));
 }
-
-#define ROWS(rows, check)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
-        }
 
 int main(void)
 {

@@ -8,6 +8,7 @@
 #include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/rr.h"
+#include "tests/unit/rows.h"
 
 /* The query of a client, in its own case. */
 struct client {
@@ -318,13 +319,6 @@ static void check_query(void **state)
     assert_int_equal(query_build(&q, out, n), n);
     assert_int_equal(query_build(&q, out, n - 1), 0);
 }
-
-#define ROWS(rows, check)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
-        }
 
 int main(void)
 {

@@ -12,6 +12,7 @@
 #include "base/compiler.h"
 #include "wire/present.h"
 #include "wire/rr.h"
+#include "tests/unit/rows.h"
 
 enum { SOA = 1, SIG = 2, CNAME = 4, NOCACHE = 8, AA = DNS_AA, AD = DNS_AD };
 
@@ -481,13 +482,6 @@ static void check_large(void **state)
         assert_int_equal(len, w.len);
     }
 }
-
-#define ROWS(rows, check)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
-        }
 
 int main(void)
 {

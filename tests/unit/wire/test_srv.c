@@ -10,6 +10,7 @@
 #include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/srv.h"
+#include "tests/unit/rows.h"
 
 #define NAME "_vlmcs._tcp.corp.example."
 
@@ -223,13 +224,6 @@ static void check_filter(void **state)
     assert_int_equal(srv_filter(image, len, &end, r->drop, 3, out, n - 1, &n), -ENOSPC);
     assert_int_equal(srv_filter(image, len - 1, &end, r->drop, 3, out, sizeof out, &n), -EBADMSG);
 }
-
-#define ROWS(rows, check)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)                                                   \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, NULL, NULL, (void *)&rows[i]                                      \
-        }
 
 int main(void)
 {
