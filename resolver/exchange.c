@@ -179,7 +179,14 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
         return;
     }
     if (reply_read(wire, len, &asked, x->image, sizeof x->image, &news.len, &facts) != 0) {
-        ignore(e, true);
+        /* Every attribute matched and it is well-formed, but it answers nothing:
+         * a loop of CNAMEs, or a chain without end. Waiting on would not help. */
+        COUNT(x->stats, upstream_malformed);
+        upstream_replied(e->server, news.ms, RCODE_SERVFAIL);
+        facts = (struct reply_facts){.kind = REPLY_FAILURE, .rcode = RCODE_SERVFAIL};
+        news.rcode = RCODE_SERVFAIL;
+        news.facts = &facts;
+        tell(e, &news);
         return;
     }
     if (!e->ad) /* of a server that is not believed: not even kept */
