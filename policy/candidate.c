@@ -118,16 +118,3 @@ void policy_suffix_of(const struct name *qname, struct name *suffix)
 {
     name_parent(qname, 2, suffix);
 }
-
-enum policy_outcome policy_natural(enum policy_verdict verdict)
-{
-    switch (verdict_word(verdict)) {
-    case WORD_MISSING:
-        return OUTCOME_MISSING;
-    case WORD_PRESENT:
-    case WORD_UNAPPROVED:
-        return OUTCOME_PASSED;
-    default:
-        return OUTCOME_FAILED;
-    }
-}

@@ -39,7 +39,4 @@ bool candidate_is_unconditional(const struct candidate *);
 /* The name of the question without _vlmcs._tcp. */
 void policy_suffix_of(const struct name *qname, struct name *suffix);
 
-/* What becomes of the real answer if no rule acts. */
-enum policy_outcome policy_natural(enum policy_verdict);
-
 #endif

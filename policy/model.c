@@ -47,6 +47,19 @@ unsigned verdict_word(enum policy_verdict verdict)
     return 0;
 }
 
+enum policy_outcome policy_natural(enum policy_verdict verdict)
+{
+    switch (verdict_word(verdict)) {
+    case WORD_MISSING:
+        return OUTCOME_MISSING;
+    case WORD_PRESENT:
+    case WORD_UNAPPROVED:
+        return OUTCOME_PASSED;
+    default:
+        return OUTCOME_FAILED;
+    }
+}
+
 unsigned word_parse(const char *text)
 {
     int i = policy_lookup(word_names, text);

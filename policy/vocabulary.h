@@ -66,6 +66,8 @@ extern const char *const verdict_names[VERDICTS + 1],
                                           *const outcome_names[OUTCOMES + 1],
                                               *const reason_names[REASONS + 1]; /* ended by NULL */
 unsigned verdict_word(enum policy_verdict); /* enum policy_word; 0 for NONE */
+/* What becomes of the real answer if no rule acts. */
+enum policy_outcome policy_natural(enum policy_verdict);
 enum { WORDS = 4 };
 extern const char *const word_names[WORDS + 1]; /* name i is bit i; ended by NULL */
 unsigned word_parse(const char *);              /* 0 when it is none of them */

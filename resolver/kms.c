@@ -374,24 +374,11 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
 
 /* ---- the walk */
 
-static enum policy_outcome outcome_of_verdict(enum policy_verdict verdict)
-{
-    switch (verdict_word(verdict)) {
-    case WORD_MISSING:
-        return OUTCOME_MISSING;
-    case WORD_PRESENT:
-    case WORD_UNAPPROVED:
-        return OUTCOME_PASSED;
-    default:
-        return OUTCOME_FAILED;
-    }
-}
-
 /* Without a policy, or switched off: what the real DNS said. */
 static void decide_nothing(const struct view *v, const struct kms_real *r,
                            struct policy_decision *d)
 {
-    d->outcome = outcome_of_verdict(r->verdict);
+    d->outcome = policy_natural(r->verdict);
     d->reason = v->settings->kms.mode == KMS_OFF ? REASON_OFF : REASON_NO_RULE;
     d->verdict = r->verdict;
     d->action = ACTION_PASS;

@@ -427,17 +427,7 @@ struct forwarder *worker_forwarder(struct worker *w)
     return w->forwarder;
 }
 
-struct io *worker_io(struct worker *w)
-{
-    return w->listen.io;
-}
-
 const struct worker_stats *worker_stats(const struct worker *w)
 {
     return &w->stats;
-}
-
-unsigned worker_connections(const struct worker *w)
-{
-    return connections_count(w->connections);
 }

@@ -66,8 +66,6 @@ void worker_stop(struct worker *,
 /* For the worker's own thread. */
 const struct view *worker_view(struct worker *); /* of the newest generation it has */
 struct forwarder *worker_forwarder(struct worker *);
-struct io *worker_io(struct worker *);
 const struct worker_stats *worker_stats(const struct worker *); /* any thread may read */
-unsigned worker_connections(const struct worker *);
 
 #endif
