@@ -77,7 +77,7 @@ void answer_prepare(const struct view *v, struct query *q)
     const struct message *m = &q->message;
 
     set_limit(q);
-    q->route = view_route(v, &m->qname);
+    q->route = view_route(v, &m->qname, m->qtype);
     q->key = (struct cache_key){
         .name = &m->qname,
         .type = q->kms ? TYPE_SRV : m->qtype,

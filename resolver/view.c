@@ -4,14 +4,16 @@
  */
 #include "resolver/view.h"
 
-const struct route *view_route(const struct view *v, const struct name *name)
+const struct route *view_route(const struct view *v, const struct name *name, uint16_t qtype)
 {
     const struct route *best = NULL;
+    const unsigned skip = qtype == TYPE_DS && name->labels > 0; /* DS is the parent's */
 
     for (int i = 0; i < v->settings->n_routes; i++) {
         const struct route *r = &v->settings->routes[i];
 
-        if ((best == NULL || r->zone.labels > best->zone.labels) && name_is_under(name, &r->zone))
+        if ((best == NULL || r->zone.labels > best->zone.labels) &&
+            r->zone.labels + skip <= name->labels && name_is_under(name, &r->zone))
             best = r;
     }
     return best;

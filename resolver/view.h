@@ -34,8 +34,9 @@ struct view {
     uint64_t health_epoch; /* 0 until there is a health module */
 };
 
-/* The route of a name: the longest matching zone. NULL when none matches. */
-const struct route *view_route(const struct view *, const struct name *);
+/* The route of a question: the longest matching zone; for DS that of the parent,
+ * which has the record (RFC 4035 3.1.4.1). NULL when none matches. */
+const struct route *view_route(const struct view *, const struct name *, uint16_t qtype);
 /* Begins the policy reader if the batch has not yet; false: no policy. */
 bool view_policy(const struct view *);
 /* At the end of a batch. */
