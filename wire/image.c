@@ -43,7 +43,9 @@ static enum reply_kind kind_of(const struct cut *c, const struct message *m,
         ns = ns || (c->item[i].keep && c->item[i].type == TYPE_NS);
         soa = soa || c->item[i].type == TYPE_SOA;
     }
-    return ns && !soa && !f->has_cname && !f->aa ? REPLY_REFERRAL : REPLY_NODATA;
+    if (f->has_cname)
+        return f->has_soa ? REPLY_NODATA : REPLY_CNAME;
+    return ns && !soa && !f->aa ? REPLY_REFERRAL : REPLY_NODATA;
 }
 
 /* Complete: the answer, or the proof that there is none to be had. */
@@ -55,7 +57,8 @@ static bool is_complete(const struct reply_facts *f)
     case REPLY_NXDOMAIN:
         return f->n_answer == 0;
     case REPLY_NODATA:
-        return f->has_soa || !f->has_cname;
+        return true;
+    case REPLY_CNAME:
     case REPLY_REFERRAL:
     case REPLY_FAILURE:
         break;
@@ -163,6 +166,42 @@ int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uin
     f->cacheable = f->cacheable && !f->tc && is_complete(f);
     return is_copy(&c) ? copy_message(&c, flags, out, size, image_len)
                        : rewrite_message(&c, flags, out, size, image_len);
+}
+
+static bool put_records(struct rewrite *r, const uint8_t *image, size_t len, bool answers_only)
+{
+    struct rr_walk w;
+    struct rr rr;
+
+    r->last_from = 0; /* it led to a place in another message */
+    rr_walk_image(&w, image, len);
+    while (rr_walk_next(&w, &rr))
+        if ((!answers_only || rr.section == SECTION_ANSWER) &&
+            !rewrite_put(r, image, len, &rr, rr.ttl))
+            return false;
+    return !w.c.bad;
+}
+
+size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, size_t end_len,
+                  uint8_t *out, size_t size)
+{
+    struct message first, last;
+    struct rewrite r;
+    uint16_t flags;
+
+    if (message_read_head(&first, chain, chain_len) != 0)
+        return 0;
+    flags = first.flags;
+    if (end != NULL) {
+        if (message_read_head(&last, end, end_len) != 0)
+            return 0;
+        flags = last.flags & (first.flags | (uint16_t)~DNS_AD); /* AD only if both have it */
+    }
+    rewrite_begin(&r, out, size, flags, &first.qname, first.qtype, first.qclass);
+    if (!put_records(&r, chain, chain_len, true) ||
+        (end != NULL && !put_records(&r, end, end_len, false)) || r.w.full)
+        return 0;
+    return rewrite_end(&r);
 }
 
 int image_ttls(const uint8_t *image, size_t len, uint16_t *at, int max)

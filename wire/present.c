@@ -59,10 +59,28 @@ static const struct word classes[] = {
 };
 
 static const struct word rcodes[] = {
-    {"NOERROR", 0},  {"FORMERR", 1},    {"SERVFAIL", 2}, {"NXDOMAIN", 3},  {"NOTIMP", 4},
-    {"REFUSED", 5},  {"YXDOMAIN", 6},   {"YXRRSET", 7},  {"NXRRSET", 8},   {"NOTAUTH", 9},
-    {"NOTZONE", 10}, {"DSOTYPENI", 11}, {"BADVERS", 16}, {"BADKEY", 17},   {"BADTIME", 18},
-    {"BADMODE", 19}, {"BADNAME", 20},   {"BADALG", 21},  {"BADTRUNC", 22}, {"BADCOOKIE", 23},
+    {"NOERROR", 0},
+    {"FORMERR", 1},
+    {"SERVFAIL", 2},
+    {"NXDOMAIN", 3},
+    {"NOTIMP", 4},
+    {"REFUSED", 5},
+    {"YXDOMAIN", 6},
+    {"YXRRSET", 7},
+    {"NXRRSET", 8},
+    {"NOTAUTH", 9},
+    {"NOTZONE", 10},
+    {"DSOTYPENI", 11},
+    {"BADVERS", 16},
+    {"BADKEY", 17},
+    {"BADTIME", 18},
+    {"BADMODE", 19},
+    {"BADNAME", 20},
+    {"BADALG", 21},
+    {"BADTRUNC", 22},
+    {"BADCOOKIE", 23},
+    {"UNUSABLE", RCODE_UNUSABLE},
+    {"TIMEOUT", RCODE_TIMEOUT},
 };
 
 static const char *word_print(const struct word *words, size_t n, const char *prefix,

@@ -53,13 +53,15 @@ void rr_pass_question(struct cursor *, uint16_t counts[3]);
  * is 4, AAAA 16. False at the end or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
 
-enum { REPLY_KINDS = 5 };
+enum { REPLY_KINDS = 6 };
 enum reply_kind {
     REPLY_POSITIVE, /* NOERROR with QTYPE records (or any, for ANY) at the chain's end */
     REPLY_NODATA,   /* NOERROR, none; with or without SOA */
     REPLY_NXDOMAIN,
     REPLY_REFERRAL, /* NOERROR, no answer, NS but no SOA, and AA=0 */
     REPLY_FAILURE,  /* any other rcode */
+    REPLY_CNAME,    /* NOERROR, a chain without a SOA that denies something at its end: it says
+                     * nothing of the end (RFC 2308 2.2) */
 };
 
 enum { REPLY_MAX_RRS = 4096, REPLY_MAX_CHAIN = 11 };
@@ -87,6 +89,12 @@ struct reply_facts {
  * AD as sent, TC as sent, rcode (four bits). */
 int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uint8_t *out,
                size_t size, size_t *image_len, struct reply_facts *facts);
+
+/* Writes a chain of CNAMEs (the answer section of an image) and behind it the
+ * records of the reply to the question for its end, all as one reply to the
+ * chain's question. end NULL: the chain alone. The length; 0 when it does not fit. */
+size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, size_t end_len,
+                  uint8_t *out, size_t size);
 
 /* Offsets of the TTL fields of an image, at most max; the number found, or -1
  * when there are more. The image is one that reply_read() or a builder made. */

@@ -33,6 +33,10 @@ enum {
     RCODE_NOTIMP = 4,
     RCODE_REFUSED = 5,
     RCODE_BADVERS = 16,
+    /* Our own, never sent: what came cannot be used (a referral, a loop of CNAMEs, a
+     * chain that cannot be followed, a reply that does not parse); nothing came. */
+    RCODE_UNUSABLE = 0xfffe,
+    RCODE_TIMEOUT = 0xffff,
 };
 
 enum {
