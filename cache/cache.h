@@ -37,7 +37,7 @@ struct cache_key {
 struct cache_facts {
     uint64_t stored_ms, expires_ms; /* monotonic */
     uint64_t stamp[3];              /* decisions; 0 for answers */
-    uint16_t rcode;                 /* of a failure: what the server said; 0xffff = timeout */
+    uint16_t rcode;                 /* of a failure: what the server said; or RCODE_TIMEOUT */
     uint8_t reply_kind;             /* enum reply_kind */
     bool failure;                   /* RFC 9520: no image, only the fact */
     bool has_rrsig, has_soa, has_cname;

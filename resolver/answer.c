@@ -328,6 +328,27 @@ bool answer_failed_lately(const struct view *v, const struct query *q, struct no
            CACHE_HIT;
 }
 
+bool answer_known(const struct view *v, const struct cache_key *key, struct now now, uint8_t *out,
+                  size_t size, struct got *got)
+{
+    const struct cache_key failure = failure_key(key);
+    struct cache_facts facts;
+    size_t len = 0;
+    bool hit = cache_get(v->cache, key, now.mono_ms, NULL, out, size, &len, &facts, NULL, NULL) ==
+               CACHE_HIT;
+
+    if (!hit && cache_get(v->cache, &failure, now.mono_ms, NULL, NULL, 0, &len, &facts, NULL,
+                          NULL) != CACHE_HIT)
+        return false;
+    *got = (struct got){.kind = hit ? GOT_REPLY : GOT_FAILURE,
+                        .image = out,
+                        .len = len,
+                        .rcode = facts.rcode,
+                        .server = facts.server,
+                        .ms = facts.rtt_ms};
+    return true;
+}
+
 static bool find_cached(const struct view *v, const struct query *q, struct now now,
                         struct ordinary *o, struct cache_facts *facts)
 {
@@ -442,8 +463,9 @@ static enum answer from_got(const struct view *v, struct query *q, const struct 
         if (got->kind == GOT_DEADLINE)
             return ANSWER_WAIT;
         return send_failure(v, q, RCODE_SERVFAIL,
-                            got->kind == GOT_FAILURE && got->rcode == 0xffff ? EDE_NO_REACHABLE
-                                                                             : EDE_NETWORK_ERROR,
+                            got->kind == GOT_FAILURE && got->rcode == RCODE_TIMEOUT
+                                ? EDE_NO_REACHABLE
+                                : EDE_NETWORK_ERROR,
                             now);
     }
     o.rcode = got->facts->rcode;

@@ -35,7 +35,8 @@ void answer_prepare(const struct view *, struct query *);
 
 enum got_kind {
     GOT_REPLY,    /* image and facts of an accepted reply */
-    GOT_FAILURE,  /* no server gave a usable reply: rcode says what they said, 0xffff = timeout */
+    GOT_FAILURE,  /* no server gave a usable reply: rcode says what they said,
+                   * RCODE_TIMEOUT and RCODE_UNUSABLE included */
     GOT_DEADLINE, /* the KMS deadline passed; nothing yet */
 };
 struct got {
@@ -43,7 +44,7 @@ struct got {
     const uint8_t *image;
     size_t len;                      /* GOT_REPLY; borrowed; never in scratch->second */
     const struct reply_facts *facts; /* GOT_REPLY */
-    uint16_t rcode;                  /* GOT_FAILURE */
+    uint16_t rcode;                  /* GOT_FAILURE, GOT_DEADLINE */
     struct addr server;
     uint32_t ms; /* who, how long; any = nobody */
     bool cached; /* explain: it came from the cache */
@@ -63,6 +64,11 @@ bool answer_may_have_ad(const struct query *);
 /* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
 bool answer_failed_lately(const struct view *, const struct query *, struct now,
                           struct cache_facts *);
+
+/* What the cache knows of a question, as if it had just come: true and *got, whose
+ * image is in out and which has no facts. */
+bool answer_known(const struct view *, const struct cache_key *, struct now, uint8_t *out,
+                  size_t size, struct got *);
 
 /* The image of a reply with the TTLs that the settings allow, and how long it is
  * good: what the first client gets is what later ones get from the cache. In

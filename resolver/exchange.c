@@ -116,10 +116,19 @@ static void ignore(struct exchange *e, bool malformed)
         fail(e, EPROTO);
 }
 
+/* Told once, and last: the owner may close e. */
+static void tell_unsure(struct exchange *e, const struct exchange_news *news)
+{
+    if (e->unsure)
+        return;
+    e->unsure = true;
+    tell(e, news);
+}
+
 /* The case is the server's to keep only where a forger could guess the rest. */
 static bool case_is_wrong(struct exchange *e, enum match m, uint64_t now_ms)
 {
-    struct exchange_news news = {.kind = EXCHANGE_CASE};
+    const struct exchange_news news = {.kind = EXCHANGE_UNSURE, .rcode = RCODE_TIMEOUT};
 
     if (e->tcp || !e->cased)
         return false;
@@ -128,12 +137,74 @@ static bool case_is_wrong(struct exchange *e, enum match m, uint64_t now_ms)
         return false;
     }
     COUNT(e->home->stats, upstream_mismatch);
-    if (!e->case_missed) {
-        e->case_missed = true;
+    if (!e->unsure)
         upstream_case(e->server, false, now_ms);
-        tell(e, &news);
-    }
+    tell_unsure(e, &news);
     return true;
+}
+
+static bool is_edns_error(uint16_t rcode)
+{
+    return rcode == RCODE_FORMERR || rcode == RCODE_NOTIMP;
+}
+
+/* An error of which the server has sent back the header alone. */
+static bool is_bare_error(const struct exchange *e, const struct message *head, size_t len)
+{
+    return len >= DNS_HEADER && head->counts[0] == 0 && head->id == e->id &&
+           (head->flags & DNS_QR) != 0 && head->opcode == OPCODE_QUERY &&
+           (is_edns_error(head->rcode) || head->rcode == RCODE_SERVFAIL ||
+            head->rcode == RCODE_REFUSED);
+}
+
+static void on_bare_error(struct exchange *e, const struct message *head, uint64_t now_ms)
+{
+    const struct reply_facts facts = {.kind = REPLY_FAILURE, .rcode = head->rcode};
+    bool no_edns = e->edns && is_edns_error(head->rcode);
+    struct exchange_news news = {.kind = EXCHANGE_UNSURE,
+                                 .rcode = head->rcode,
+                                 .no_edns = no_edns,
+                                 .elsewhere = !no_edns,
+                                 .facts = &facts,
+                                 .ms = since(e, now_ms)};
+
+    upstream_replied(e->server, news.ms, head->rcode);
+    if (!e->tcp) {
+        COUNT(e->home->stats, upstream_malformed);
+        tell_unsure(e, &news);
+        return;
+    }
+    news.kind = no_edns ? EXCHANGE_NO_EDNS : EXCHANGE_REPLY; /* nobody else speaks on the stream */
+    tell(e, &news);
+}
+
+/* Does the server refuse EDNS (RFC 6891 7)? */
+static bool refuses_edns(const struct exchange *e, const struct message *m, uint64_t now_ms)
+{
+    if (!e->edns)
+        return false;
+    return m->rcode == RCODE_BADVERS ||
+           (is_edns_error(m->rcode) &&
+            (!m->edns.present || !upstream_knows_edns(e->server, now_ms)));
+}
+
+/* What an accepted reply teaches of the server. A reply without EDNS to a
+ * question that wants DNSSEC is not kept before it is known to be the rule:
+ * perhaps a packet was lost, and the next answer has signatures. */
+static void learn(struct exchange *e, const struct message *m, struct reply_facts *facts,
+                  uint64_t now_ms)
+{
+    bool good = m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
+
+    upstream_said(e->server, facts->kind);
+    if (e->edns && good)
+        upstream_edns(e->server, now_ms);
+    if (!e->suspect_edns)
+        return;
+    if (good)
+        upstream_edns_missed(e->server, e->asked_ms, now_ms);
+    if (e->do_bit)
+        facts->cacheable = false;
 }
 
 static void clear_ad(uint8_t *image, size_t len)
@@ -143,6 +214,19 @@ static void clear_ad(uint8_t *image, size_t len)
 
     (void)cursor_u16(&c);
     writer_patch_u16(&w, 2, cursor_u16(&c) & (uint16_t)~DNS_AD);
+}
+
+/* It matched and cannot be read. */
+static void ignore_unusable(struct exchange *e, struct exchange_news *news)
+{
+    news->kind = EXCHANGE_UNSURE;
+    news->rcode = RCODE_UNUSABLE;
+    news->elsewhere = true;
+    ignore(e, true);
+    if (e->tcp)
+        return; /* it has failed */
+    upstream_replied(e->server, news->ms, RCODE_SERVFAIL);
+    tell_unsure(e, news);
 }
 
 /* It matched: is it whole, and does it say something we can use? */
@@ -168,12 +252,12 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
     }
     /* Over TCP there is nothing that a cut reply could lead to. */
     if ((head->flags & DNS_TC) != 0 || message_read_reply(&m, wire, len) != 0) {
-        ignore(e, true);
+        ignore_unusable(e, &news);
         return;
     }
     news.rcode = m.rcode;
-    if (e->edns && !m.edns.present && (m.rcode == RCODE_FORMERR || m.rcode == RCODE_NOTIMP)) {
-        upstream_edns(e->server, false, now_ms);
+    if (refuses_edns(e, &m, now_ms)) {
+        upstream_replied(e->server, news.ms, m.rcode);
         news.kind = EXCHANGE_NO_EDNS;
         tell(e, &news);
         return;
@@ -184,7 +268,7 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
         COUNT(x->stats, upstream_malformed);
         upstream_replied(e->server, news.ms, RCODE_SERVFAIL);
         facts = (struct reply_facts){.kind = REPLY_FAILURE, .rcode = RCODE_SERVFAIL};
-        news.rcode = RCODE_SERVFAIL;
+        news.rcode = RCODE_UNUSABLE;
         news.facts = &facts;
         tell(e, &news);
         return;
@@ -193,11 +277,10 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
         clear_ad(x->image, news.len);
     COUNT(x->stats, upstream_replies);
     upstream_replied(e->server, news.ms, m.rcode);
-    upstream_said(e->server, facts.kind);
-    if (m.edns.present)
-        upstream_edns(e->server, true, now_ms);
+    learn(e, &m, &facts, now_ms);
     news.image = x->image;
     news.facts = &facts;
+    news.no_edns = e->edns && m.rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
     tell(e, &news);
 }
 
@@ -209,7 +292,10 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
     enum match m;
 
     if (message_read_head(&head, wire, len) != 0) {
-        ignore(e, true);
+        if (is_bare_error(e, &head, len))
+            on_bare_error(e, &head, now_ms);
+        else
+            ignore(e, true);
         return;
     }
     m = match(e, &head, wire, len);
@@ -239,7 +325,10 @@ static void question_set(struct exchange *e, const struct exchange_question *q, 
     e->ad = q->ad;
     e->edns = !q->no_edns && upstream_has_edns(e->server, now_ms);
     e->cased = !q->tcp && upstream_keeps_case(e->server, now_ms);
-    e->case_missed = false;
+    e->unsure = e->idle = e->hurried = false;
+    e->do_bit = q->do_bit;
+    e->asked_ms = q->asked_ms;
+    e->suspect_edns = q->suspect_edns && upstream_has_edns(e->server, now_ms);
     e->sent = *q->qname;
     if (e->cased)
         random_case(&e->sent, x->io->random);

@@ -6,8 +6,11 @@
  * Accepted is a reply that matches in every attribute (RFC 5452 9.1): address
  * and port (the socket is connected), ID, and the question octet by octet with
  * the random case that was sent; and that reply_read() takes. Anything else
- * over UDP is counted and ignored, and the wait goes on: a forged packet must
- * not end it. An exchange has no timer; its owner closes it.
+ * over UDP is counted, and the wait goes on: a forged packet must not end it.
+ * But what only a server that has seen our question is likely to send (an error
+ * without a question section, a reply that matches and does not parse, a name in
+ * another case) is told once: the owner may begin one more try beside this one.
+ * An exchange has no timer; its owner closes it.
  */
 #ifndef RESOLVER_EXCHANGE_H
 #define RESOLVER_EXCHANGE_H
@@ -18,7 +21,7 @@ enum exchange_kind {
     EXCHANGE_REPLY,     /* accepted; any rcode */
     EXCHANGE_TRUNCATED, /* ask again over TCP: TC, or longer than we take over UDP */
     EXCHANGE_NO_EDNS,   /* refused for its EDNS: ask again without */
-    EXCHANGE_CASE,      /* all matched but the case: ask once more beside this one, which goes on */
+    EXCHANGE_UNSURE,    /* may be forged: one more try beside this one, which goes on */
     EXCHANGE_FAILED,    /* the socket failed, or the stream brought nonsense; closed */
 };
 
@@ -27,9 +30,11 @@ struct exchange_news {
     const uint8_t *image;
     size_t len;
     const struct reply_facts *facts; /* REPLY; borrowed */
-    uint16_t rcode;
-    int error;   /* FAILED: errno */
-    uint32_t ms; /* since it was sent */
+    uint16_t rcode;                  /* or RCODE_UNUSABLE */
+    bool no_edns;                    /* perhaps EDNS is what the server minds */
+    bool elsewhere;                  /* UNSURE: try another server */
+    int error;                       /* FAILED: errno */
+    uint32_t ms;                     /* since it was sent */
 };
 
 struct exchange_question {
@@ -37,6 +42,8 @@ struct exchange_question {
     uint16_t qtype, qclass;
     bool cd, ad, do_bit;
     bool tcp, no_edns;
+    bool suspect_edns; /* without EDNS, to find out whether that is what the server minds */
+    uint64_t asked_ms; /* when the question began, of which this is a try */
 };
 
 struct exchange {
@@ -46,12 +53,14 @@ struct exchange {
     struct upstream *server;
     void (*heard)(struct exchange *, const struct exchange_news *);
     void *owner;
-    uint64_t begun_ms;
+    uint64_t begun_ms, asked_ms;
     uint16_t id, qtype, qclass;
-    uint8_t server_index; /* the owner's */
-    bool tcp, edns, cased;
+    struct exchange *older, *newer; /* the owner's: tries that nobody waits for any more */
+    uint8_t server_index;           /* the owner's */
+    bool idle, hurried;             /* the owner's */
+    bool tcp, edns, cased, do_bit, suspect_edns;
     bool ad;          /* the AD of the reply may stay */
-    bool case_missed; /* a reply differed in case alone: told once, since it may be forged */
+    bool unsure;      /* EXCHANGE_UNSURE was told: once, since it may be forged */
     struct name sent; /* with its random case */
 };
 

@@ -3,10 +3,10 @@
  * forward.c -- questions come in here: they join a flight or begin one, or are
  * refused for want of a place. What a flight then does is in flight.c.
  *
- * When all places are taken, the oldest flight gives way if it has had its
- * chance (GIVE_WAY_MS); otherwise the new question is refused. So neither can
- * names that nobody answers keep the others out, nor can a flood of new
- * questions end those that are about to be answered.
+ * When all places are taken, a flight of whoever has most gives way (share.h):
+ * a client that asks much ends its own questions, nobody else's. Where too many
+ * wait for one name, one more packet gets no answer: the client's repeat finds
+ * the answer in the cache, whereas SERVFAIL would send it away.
  */
 #include "resolver/forwarder.h"
 
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GIVE_WAY_MS = 1000 };
+#include "resolver/kms_event.h"
 
 static void no_pin(void *context, const struct view *v)
 {
@@ -32,16 +32,18 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
                                 struct worker_stats *stats)
 {
     struct forwarder *f = calloc(1, sizeof *f);
+    struct hash_key key;
 
     if (f == NULL)
         return NULL;
+    random_bytes(io->random, (uint8_t *)&key, sizeof key);
     f->io = io;
     f->stats = stats;
     f->limit = slots;
     f->hooks = (struct forwarder_hooks){no_pin, no_pin, no_done, NULL};
     if (hooks != NULL)
         f->hooks = *hooks;
-    if (upstreams_init(&f->upstreams) == 0 && inflight_init(&f->inflight, slots) == 0 &&
+    if (upstreams_init(&f->upstreams) == 0 && inflight_init(&f->inflight, slots, &key) == 0 &&
         exchanges_init(&f->exchanges, io, stats, 2 * slots + UPSTREAM_MAX) == 0)
         return f;
     upstreams_fini(&f->upstreams);
@@ -55,8 +57,8 @@ void forwarder_free(struct forwarder *f)
 {
     if (f == NULL)
         return;
-    while (f->inflight.oldest != NULL)
-        flight_give_up(f->inflight.oldest, false);
+    while (shares_victim(&f->inflight.shares) != NULL)
+        flight_give_up(shares_victim(&f->inflight.shares), false);
     whole_end_all(f);
     for (uint32_t i = 0; i < f->upstreams.n; i++)
         probe_end(&f->upstreams.at[i]);
@@ -94,21 +96,28 @@ void forwarder_deliver(struct forwarder *f, const struct view *v, struct query *
     f->hooks.done(f->hooks.context, q);
 }
 
+/* The question again, in f->q, so that it can be answered here. */
+static struct query *taken_up(struct forwarder *f, const struct view *v, const struct query *asked)
+{
+    struct waiter w;
+
+    waiter_save(&w, asked);
+    waiter_restore(&w, &f->q);
+    f->q.out = f->out;
+    f->q.out_size = sizeof f->out;
+    answer_prepare(v, &f->q);
+    return &f->q;
+}
+
 /* No place for it. A discovery question is decided all the same: the policy
  * may have an answer for a real DNS that says nothing. */
 static void refuse(struct forwarder *f, const struct view *v, const struct query *asked)
 {
-    const struct got got = {.kind = GOT_FAILURE, .rcode = 0xffff};
-    struct query *q = &f->q;
+    const struct got got = {.kind = GOT_FAILURE, .rcode = RCODE_TIMEOUT};
+    struct query *q = taken_up(f, v, asked);
     enum answer answer = ANSWER_SEND;
-    struct waiter w;
 
     COUNT(f->stats, no_slot);
-    waiter_save(&w, asked);
-    waiter_restore(&w, q);
-    q->out = f->out;
-    q->out_size = sizeof f->out;
-    answer_prepare(v, q);
     if (q->kms)
         answer = answer_query(v, q, &got, f->io->now(f->io));
     else
@@ -116,35 +125,43 @@ static void refuse(struct forwarder *f, const struct view *v, const struct query
     forwarder_deliver(f, v, q, answer);
 }
 
-static struct flight *begin(struct forwarder *f, const struct view *v, const struct query *q,
-                            uint64_t now_ms)
+/* Too many wait for this name already. */
+static void leave_unanswered(struct forwarder *f, const struct view *v, const struct query *asked)
+{
+    struct query *q = taken_up(f, v, asked);
+
+    COUNT(f->stats, unanswered);
+    if (q->kms)
+        kms_event_unanswered(v, q, f->io->now(f->io));
+    forwarder_deliver(f, v, q, ANSWER_DROP);
+}
+
+/* A flight gives way. False: none but `keep` can. */
+static bool give_way(struct forwarder *f, const struct flight *keep)
+{
+    struct flight *victim = shares_victim(&f->inflight.shares);
+
+    if (victim == NULL || victim == keep)
+        return false;
+    COUNT(f->stats, gave_way);
+    flight_give_up(victim, false);
+    return true;
+}
+
+struct flight *forwarder_begin(struct forwarder *f, const struct view *v, const struct query *q,
+                               const struct flight *keep)
 {
     struct inflight *in = &f->inflight;
     struct flight *fl;
 
     if (q->route == NULL || q->route->n_servers == 0)
         return NULL;
-    if (in->in_use >= f->limit && in->oldest != NULL &&
-        now_ms - in->oldest->begun_ms >= GIVE_WAY_MS)
-        flight_give_up(in->oldest, false);
-    if (in->in_use >= f->limit || (fl = inflight_add(in, v, q)) == NULL)
-        return NULL;
-    f->hooks.pin(f->hooks.context, v);
+    while (in->in_use >= f->limit)
+        if (!give_way(f, keep))
+            return NULL;
+    if ((fl = inflight_add(in, v, q)) != NULL)
+        f->hooks.pin(f->hooks.context, v);
     return fl;
-}
-
-/* A place to wait; when all are taken, those of the oldest flights, like above. */
-static struct waiter *wait_in(struct forwarder *f, struct flight *fl, uint64_t now_ms)
-{
-    struct inflight *in = &f->inflight;
-    struct waiter *w = inflight_wait(in, fl);
-
-    while (w == NULL && fl->n_waiters < WAITERS_MAX && in->oldest != fl &&
-           now_ms - in->oldest->begun_ms >= GIVE_WAY_MS) {
-        flight_give_up(in->oldest, false);
-        w = inflight_wait(in, fl);
-    }
-    return w;
 }
 
 void forwarder_ask(struct forwarder *f, const struct view *v, const struct query *q)
@@ -169,17 +186,23 @@ void forwarder_ask(struct forwarder *f, const struct view *v, const struct query
         COUNT(f->stats, joined);
         return;
     }
-    if (fl == NULL && (fl = begin(f, v, q, now_ms)) == NULL) {
+    if (fl == NULL && (fl = forwarder_begin(f, v, q, NULL)) == NULL) {
         refuse(f, v, q);
         return;
     }
-    if ((w = wait_in(f, fl, now_ms)) == NULL) {
-        refuse(f, v, q);
-    } else {
-        waiter_save(w, q);
-        if (q->kms)
-            w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
+    while ((w = inflight_wait(&f->inflight, fl, &q->client)) == NULL) {
+        if (q->client.transport == AUDIT_UDP) {
+            leave_unanswered(f, v, q);
+            return;
+        }
+        if (!give_way(f, fl)) {
+            refuse(f, v, q);
+            return;
+        }
     }
+    waiter_save(w, q);
+    if (q->kms && v->settings->kms.mode != KMS_OFF)
+        w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
     if (joined) {
         COUNT(f->stats, joined);
         flight_joined(fl, now_ms);
@@ -196,7 +219,7 @@ int forwarder_resolve(struct forwarder *f, const struct view *v, const struct qu
     bool joined = fl != NULL;
     struct asker *a;
 
-    if (fl == NULL && (fl = begin(f, v, q, now_ms)) == NULL)
+    if (fl == NULL && (fl = forwarder_begin(f, v, q, NULL)) == NULL)
         return -ENOBUFS;
     a = inflight_ask(&f->inflight, fl);
     if (a != NULL) {

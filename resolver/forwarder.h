@@ -29,12 +29,18 @@ struct forwarder {
     struct worker_stats *stats;
     struct upstreams upstreams;
     struct exchanges exchanges;
+    struct exchange *idle_oldest, *idle_newest; /* tries that listen on after their time */
     struct inflight inflight;
     uint32_t limit; /* flights at most */
     struct whole wholes[WHOLE_MAX];
-    struct query q; /* a waiter, made a query again */
-    uint8_t out[DNS_MAX_MESSAGE];
+    struct query q;   /* a waiter, made a query again */
+    struct query end; /* the question for the end of a chain of CNAMEs */
+    uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
 };
+
+/* A flight for q; others give way to it, but not `keep`. NULL: no place, no route. */
+struct flight *forwarder_begin(struct forwarder *, const struct view *, const struct query *,
+                               const struct flight *keep);
 
 /* Sends q's answer, if it has one, and hands q to the hooks. */
 void forwarder_deliver(struct forwarder *, const struct view *, struct query *, enum answer);

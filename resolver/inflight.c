@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int inflight_init(struct inflight *in, uint32_t n)
+int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
 {
     memset(in, 0, sizeof *in);
     in->n = n;
@@ -17,9 +17,11 @@ int inflight_init(struct inflight *in, uint32_t n)
     while (in->n_buckets < n)
         in->n_buckets *= 2;
     in->flights = calloc(n, sizeof *in->flights); /* pages are touched when they are first needed */
-    in->waiters = calloc(n, sizeof *in->waiters);
+    in->waiters = calloc(2 * (size_t)n, sizeof *in->waiters);
+    in->chains = calloc(n, CHAIN_MAX);
     in->buckets = calloc(in->n_buckets, sizeof *in->buckets);
-    if (in->flights != NULL && in->waiters != NULL && in->buckets != NULL)
+    if (in->flights != NULL && in->waiters != NULL && in->chains != NULL && in->buckets != NULL &&
+        shares_init(&in->shares, n, key) == 0)
         return 0;
     inflight_fini(in);
     return -ENOMEM;
@@ -29,9 +31,12 @@ void inflight_fini(struct inflight *in)
 {
     free(in->flights);
     free(in->waiters);
+    free(in->chains);
     free(in->buckets);
+    shares_fini(&in->shares);
     in->flights = NULL;
     in->waiters = NULL;
+    in->chains = NULL;
     in->buckets = NULL;
 }
 
@@ -55,7 +60,10 @@ struct flight *inflight_find(const struct inflight *in, const struct view *v,
 struct flight *inflight_add(struct inflight *in, const struct view *v, const struct query *q)
 {
     struct flight *f = in->free_flights, **bucket = bucket_of(in, q->key.hash);
+    struct share *share = shares_get(&in->shares, &q->client.addr);
 
+    if (share == NULL)
+        return NULL;
     if (f != NULL)
         in->free_flights = f->bucket_next;
     else if (in->used_flights < in->n)
@@ -64,7 +72,7 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
         return NULL;
     *f = (struct flight){
         .bucket_next = *bucket,
-        .older = in->newest,
+        .favoured = q->kms,
         .view = v,
         .route = q->route,
         .qname = *q->key.name,
@@ -74,12 +82,11 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
         .kms_name = q->kms_name,
         .scope = q->key.scope,
         .hash = q->key.hash,
-        .failure = 0xffff,
+        .failure = RCODE_TIMEOUT,
     };
     f->last = &f->first;
     *bucket = f;
-    *(in->newest != NULL ? &in->newest->newer : &in->oldest) = f;
-    in->newest = f;
+    share_add(&in->shares, share, f);
     in->in_use++;
     return f;
 }
@@ -91,8 +98,7 @@ void inflight_hide(struct inflight *in, struct flight *f)
     while (*at != f)
         at = &(*at)->bucket_next;
     *at = f->bucket_next;
-    *(f->older != NULL ? &f->older->newer : &in->oldest) = f->newer;
-    *(f->newer != NULL ? &f->newer->older : &in->newest) = f->older;
+    share_remove(&in->shares, f);
 }
 
 void inflight_give_back(struct inflight *in, struct flight *f)
@@ -120,19 +126,42 @@ struct waiter *inflight_waiter_like(const struct flight *f, const struct query *
     return w;
 }
 
-struct waiter *inflight_wait(struct inflight *in, struct flight *f)
+/* Somebody joins: may he, and whose waiter is he? */
+static bool join(struct inflight *in, struct flight *f, const struct client *client,
+                 struct share **joined)
 {
-    struct waiter *w = in->free_waiters;
+    struct share *share = shares_get(&in->shares, &client->addr);
+    bool good;
 
-    if (f->n_waiters >= WAITERS_MAX)
+    if (share == NULL)
+        return false;
+    if (share != f->share)
+        share_favour(f);
+    *joined = share->prefix;
+    good = in->n_joined < in->n &&
+           (client->transport == AUDIT_TCP ||
+            (f->n_waiters < WAITERS_MAX && share->prefix->n_joined < (in->n + 1) / 2));
+    if (good) {
+        share->prefix->n_joined++;
+        in->n_joined++;
+    }
+    shares_give_back(&in->shares, share);
+    return good;
+}
+
+struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct client *client)
+{
+    struct share *joined = NULL;
+    struct waiter *w;
+
+    if (f->n_waiters > 0 && !join(in, f, client, &joined))
         return NULL;
-    if (w != NULL)
+    if ((w = in->free_waiters) != NULL)
         in->free_waiters = w->next;
-    else if (in->used_waiters < in->n)
-        w = &in->waiters[in->used_waiters++];
     else
-        return NULL;
+        w = &in->waiters[in->used_waiters++];
     w->next = NULL;
+    w->joined = joined;
     *f->last = w;
     f->last = &w->next;
     f->n_waiters++;
@@ -151,11 +180,17 @@ struct asker *inflight_ask(struct inflight *in, struct flight *f)
         return NULL;
     a->next = f->askers;
     f->askers = a;
+    share_favour(f);
     return a;
 }
 
 void inflight_free_waiter(struct inflight *in, struct waiter *w)
 {
+    if (w->joined != NULL) {
+        w->joined->n_joined--;
+        in->n_joined--;
+        shares_give_back(&in->shares, w->joined);
+    }
     w->next = in->free_waiters;
     in->free_waiters = w;
 }
@@ -164,6 +199,11 @@ void inflight_free_asker(struct inflight *in, struct asker *a)
 {
     a->next = in->free_askers;
     in->free_askers = a;
+}
+
+uint8_t *inflight_chain(const struct inflight *in, const struct flight *f)
+{
+    return in->chains + (size_t)(f - in->flights) * CHAIN_MAX;
 }
 
 uint64_t inflight_deadline(const struct flight *f)

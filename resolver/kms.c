@@ -72,7 +72,7 @@ bool kms_would_fill(const struct view *v, const struct query *q, bool is_signed,
 static enum policy_verdict verdict_of_failure(uint16_t rcode)
 {
     switch (rcode) {
-    case 0xffff:
+    case RCODE_TIMEOUT:
         return VERDICT_TIMEOUT;
     case RCODE_SERVFAIL:
         return VERDICT_SERVFAIL;
@@ -93,6 +93,7 @@ static enum policy_verdict verdict_of_kind(uint8_t kind, uint16_t rcode)
     case REPLY_NXDOMAIN:
         return VERDICT_NXDOMAIN;
     case REPLY_REFERRAL:
+    case REPLY_CNAME:
         return VERDICT_OTHER;
     case REPLY_FAILURE:
         break;
@@ -212,17 +213,21 @@ void kms_real_got(const struct view *v, const struct query *q, const struct got 
     const struct reply_facts *f = got->facts;
     uint32_t ttl_s;
 
-    if ((got->kind != GOT_REPLY || f->kind == REPLY_FAILURE) && real_stale(v, q, now, r))
+    bool usable = got->kind == GOT_REPLY && f->kind != REPLY_FAILURE && f->kind != REPLY_CNAME;
+
+    if (!usable && real_stale(v, q, now, r))
         return;
     *r = (struct kms_real){.verdict = VERDICT_TIMEOUT,
-                           .rcode = 0xffff,
+                           .rcode = RCODE_TIMEOUT,
                            .server = got->server,
                            .ms = got->ms,
                            .cached = got->cached};
     if (got->kind == GOT_DEADLINE)
         return;
-    r->rcode = got->kind == GOT_REPLY ? f->rcode : got->rcode;
-    if (got->kind == GOT_FAILURE || f->kind == REPLY_FAILURE) {
+    r->rcode = got->kind != GOT_REPLY   ? got->rcode
+               : f->kind == REPLY_CNAME ? RCODE_UNUSABLE
+                                        : f->rcode;
+    if (!usable) {
         r->verdict = verdict_of_failure(r->rcode);
         return;
     }

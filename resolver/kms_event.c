@@ -147,6 +147,17 @@ void kms_event_blocked(const struct view *v, struct query *q, bool dropped, stru
     find_networks(v, q, e);
 }
 
+void kms_event_unanswered(const struct view *v, struct query *q, struct now now)
+{
+    struct audit_event *e = begin(q, now);
+
+    e->outcome = AUDIT_FAILED;
+    e->reason = AUDIT_NO_RULE;
+    e->rcode = RCODE_TIMEOUT;
+    str_copy(e->text, sizeof e->text, "not answered: too many wait for this name");
+    find_networks(v, q, e);
+}
+
 void kms_event_update(const struct view *v, struct query *q, const struct name *owner,
                       struct now now)
 {

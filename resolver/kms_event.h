@@ -13,6 +13,8 @@ void kms_event(const struct view *, struct query *, const struct kms_real *,
                const struct policy_decision *, uint16_t rcode, struct now);
 /* Refused or dropped by access. */
 void kms_event_blocked(const struct view *, struct query *, bool dropped, struct now);
+/* Not answered: too many wait for the name. The client asks again. */
+void kms_event_unanswered(const struct view *, struct query *, struct now);
 /* An UPDATE for a discovery name. */
 void kms_event_update(const struct view *, struct query *, const struct name *owner, struct now);
 /* A SOA question at a discovery name: how a KMS host looks for where to publish.

@@ -17,10 +17,7 @@ static void heard(struct exchange *e, const struct exchange_news *news)
 
     switch (news->kind) {
     case EXCHANGE_NO_EDNS:
-        upstream_replied(s, news->ms, RCODE_NOERROR);
-        break;
-    case EXCHANGE_CASE:
-        return; /* may be forged: the wait goes on */
+    case EXCHANGE_UNSURE:
     case EXCHANGE_REPLY:
     case EXCHANGE_TRUNCATED:
     case EXCHANGE_FAILED:
@@ -38,12 +35,12 @@ static void on_timer(struct io_timer *t)
     uint64_t now_ms = f->io->now(f->io).mono_ms;
     const struct name root = {.len = 1};
     const struct exchange_question question = {
-        .qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN};
+        .qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN, .no_edns = true};
 
     if (s->probing != NULL) {
         exchange_close(s->probing);
         s->probing = NULL;
-        upstream_silent(s);
+        upstream_silent(s, false);
     }
     if (!upstream_is_down(s) || now_ms - s->wanted_ms > PROBE_WANTED_MS)
         return;

@@ -48,6 +48,7 @@ struct query {
 /* A question that waits for the real DNS. */
 struct waiter {
     struct waiter *next;
+    struct share *joined; /* whose place it takes; NULL: the first of its flight */
     struct client client;
     uint64_t arrived_ms, arrived_us;
     uint64_t deadline_ms; /* KMS: its deadline; 0 = passed or none */

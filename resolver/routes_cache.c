@@ -53,12 +53,12 @@ static void add_entry(void *context, const struct cache_key *key, const struct c
 
     if (json_array_size(l->entries) >= MAX_ENTRIES)
         return;
-    o = json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o}", "name", name_print(key->name, name), "type",
-                  type_print(key->type, type), "rcode",
-                  f->failure && f->rcode == 0xffff ? "timeout" : rcode_print(f->rcode, rcode),
-                  "kind", kind_text(f), "ttl_s", left, "age_s",
-                  (json_int_t)((l->now_ms - f->stored_ms) / 1000), "expired",
-                  f->expires_ms <= l->now_ms, "records", records(image, len));
+    o = json_pack(
+        "{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o}", "name", name_print(key->name, name), "type",
+        type_print(key->type, type), "rcode",
+        f->failure && f->rcode == RCODE_TIMEOUT ? "timeout" : rcode_print(f->rcode, rcode), "kind",
+        kind_text(f), "ttl_s", left, "age_s", (json_int_t)((l->now_ms - f->stored_ms) / 1000),
+        "expired", f->expires_ms <= l->now_ms, "records", records(image, len));
     json_object_set_new(o, "server",
                         addr_is_any(&f->server) ? json_null()
                                                 : json_string(addr_print_port(&f->server, server)));

@@ -60,15 +60,15 @@ static json_t *server_json(const struct upstream_report *r)
 {
     char text[ADDR_TEXT];
 
-    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "address",
-                     addr_print_port(&r->server, text), "state", state_names[r->state], "rtt_ms",
-                     (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries, "replies",
-                     (json_int_t)r->replies, "positive", (json_int_t)r->said[REPLY_POSITIVE],
-                     "nodata", (json_int_t)r->said[REPLY_NODATA], "nxdomain",
-                     (json_int_t)r->said[REPLY_NXDOMAIN], "failures",
-                     (json_int_t)(r->said[REPLY_FAILURE] + r->said[REPLY_REFERRAL]), "timeouts",
-                     (json_int_t)r->timeouts, "errors", (json_int_t)r->errors, "last_error",
-                     error_text(r->last_error));
+    return json_pack(
+        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "address",
+        addr_print_port(&r->server, text), "state", state_names[r->state], "rtt_ms",
+        (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries, "replies", (json_int_t)r->replies,
+        "positive", (json_int_t)(r->said[REPLY_POSITIVE] + r->said[REPLY_CNAME]), "nodata",
+        (json_int_t)r->said[REPLY_NODATA], "nxdomain", (json_int_t)r->said[REPLY_NXDOMAIN],
+        "failures", (json_int_t)(r->said[REPLY_FAILURE] + r->said[REPLY_REFERRAL]), "timeouts",
+        (json_int_t)r->timeouts, "errors", (json_int_t)r->errors, "last_error",
+        error_text(r->last_error));
 }
 
 static void answer(struct job *job)

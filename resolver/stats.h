@@ -28,7 +28,9 @@
     X(cache_hits, "answered from the cache")                                                       \
     X(cache_misses, "not in the cache")                                                            \
     X(special, "special names answered here")                                                      \
-    X(no_slot, "answered SERVFAIL: too many questions in flight")                                  \
+    X(no_slot, "answered SERVFAIL: no place, or no route")                                         \
+    X(gave_way, "questions given up for newer ones: too many in flight")                           \
+    X(unanswered, "questions left unanswered: too many wait for the name")                         \
     X(joined, "questions that joined one already asked")                                           \
     X(servfail, "answered SERVFAIL")                                                               \
     X(rd0_refused, "RD=0 and not known: REFUSED")                                                  \

@@ -119,10 +119,11 @@ static void no_reply(struct upstream *s, int error)
         s->up = false;
 }
 
-void upstream_silent(struct upstream *s)
+void upstream_silent(struct upstream *s, bool again)
 {
     s->timeouts++;
-    no_reply(s, ETIMEDOUT);
+    if (!again)
+        no_reply(s, ETIMEDOUT);
 }
 
 void upstream_failed(struct upstream *s, int error)
@@ -141,6 +142,11 @@ bool upstream_has_edns(const struct upstream *s, uint64_t now_ms)
     return s->no_edns_ms <= now_ms;
 }
 
+bool upstream_knows_edns(const struct upstream *s, uint64_t now_ms)
+{
+    return now_ms < s->knows_edns_ms && !upstream_is_down(s);
+}
+
 /* One reply may be forged or damaged; two in a row are believed, for a time. */
 static void learn(uint8_t *misses, uint64_t *until_ms, bool good, uint64_t now_ms)
 {
@@ -157,9 +163,23 @@ void upstream_case(struct upstream *s, bool kept, uint64_t now_ms)
     learn(&s->case_misses, &s->no_case_ms, kept, now_ms);
 }
 
-void upstream_edns(struct upstream *s, bool understood, uint64_t now_ms)
+bool upstream_suspect_edns(const struct upstream *s, uint64_t now_ms)
 {
-    learn(&s->edns_misses, &s->no_edns_ms, understood, now_ms);
+    return s->silent > 0 && s->last_error == ETIMEDOUT && !upstream_knows_edns(s, now_ms);
+}
+
+void upstream_edns(struct upstream *s, uint64_t now_ms)
+{
+    learn(&s->edns_misses, &s->no_edns_ms, true, now_ms);
+    s->knows_edns_ms = now_ms + UPSTREAM_FORGET_MS;
+}
+
+void upstream_edns_missed(struct upstream *s, uint64_t since_ms, uint64_t now_ms)
+{
+    if (since_ms < s->edns_missed_ms)
+        return;
+    s->edns_missed_ms = now_ms;
+    learn(&s->edns_misses, &s->no_edns_ms, false, now_ms);
 }
 
 void upstream_said(struct upstream *s, enum reply_kind kind)

@@ -7,8 +7,9 @@
  * upstreams_init(); when it is full, the server that was longest not asked
  * gives way.
  *
- * A server is down after two tries in a row without a reply, and up again with
- * the first reply of any kind: also an error says that it is there.
+ * A server is down after two failures in a row (a question without a reply,
+ * however often it was tried; a socket that failed), and up again with the first
+ * reply of any kind: also an error says that it is there.
  */
 #ifndef RESOLVER_UPSTREAM_H
 #define RESOLVER_UPSTREAM_H
@@ -24,10 +25,12 @@ struct upstream {
     uint32_t users;                   /* exchanges that are open */
     uint64_t wanted_ms;               /* a question would have liked to ask it */
     uint32_t srtt;                    /* ms * UPSTREAM_RTT_SCALE; 0 = no reply yet */
-    uint8_t silent;                   /* tries in a row without a reply */
+    uint8_t silent;                   /* failures in a row */
     bool up;                          /* has replied at least once, and is not down */
     uint8_t case_misses, edns_misses; /* in a row; 2 are believed */
     uint64_t no_case_ms, no_edns_ms;  /* until then it is asked without; 0 = not */
+    uint64_t knows_edns_ms;           /* until then it is known not to mind EDNS */
+    uint64_t edns_missed_ms;          /* the last miss */
     uint64_t queries, replies, timeouts, errors;
     uint64_t said[REPLY_KINDS];
     int last_error;
@@ -54,16 +57,26 @@ void upstream_asked(struct upstream *);
 void upstream_replied(struct upstream *, uint32_t ms, uint16_t rcode);
 /* What a reply that can be used said. */
 void upstream_said(struct upstream *, enum reply_kind);
-/* No reply in time / the socket failed. error: errno. */
-void upstream_silent(struct upstream *);
+/* No reply in time; again: to a question to which it was silent before / the
+ * socket failed. error: errno. */
+void upstream_silent(struct upstream *, bool again);
 void upstream_failed(struct upstream *, int error);
 
 /* May it be asked with random case, with EDNS? */
 bool upstream_keeps_case(const struct upstream *, uint64_t now_ms);
 bool upstream_has_edns(const struct upstream *, uint64_t now_ms);
-/* A reply matched in all but the case / refused EDNS; or did it right. */
+/* Has it shown lately that it does not mind EDNS, and not been down since? */
+bool upstream_knows_edns(const struct upstream *, uint64_t now_ms);
+/* Should it be asked without EDNS, since it was silent and has not shown that it
+ * understands it? */
+bool upstream_suspect_edns(const struct upstream *, uint64_t now_ms);
+/* A reply matched in all but the case; or did it right. */
 void upstream_case(struct upstream *, bool kept, uint64_t now_ms);
-void upstream_edns(struct upstream *, bool understood, uint64_t now_ms);
+/* It gave a good reply to a question with EDNS. */
+void upstream_edns(struct upstream *, uint64_t now_ms);
+/* A question that began at since_ms was answered without EDNS alone. Questions
+ * that go on at the same time are one miss: perhaps the server was away. */
+void upstream_edns_missed(struct upstream *, uint64_t since_ms, uint64_t now_ms);
 
 void upstream_tell(const struct upstream *, struct upstream_report *);
 

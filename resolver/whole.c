@@ -99,7 +99,7 @@ static void on_timer(struct io_timer *t)
     struct whole *w = (struct whole *)(void *)((char *)t - offsetof(struct whole, timer));
 
     COUNT(w->forwarder->stats, upstream_timeouts);
-    upstream_silent(w->server);
+    upstream_silent(w->server, false);
     servfail(w->forwarder, w->view, &w->waiter, EDE_NO_REACHABLE);
     end(w);
 }

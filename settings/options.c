@@ -154,6 +154,10 @@ static const struct option route_rows[] = {
      .fallback = "no",
      .help = "keep the AD bit of their replies: only if they validate and the way to them is "
              "safe"},
+    {.key = "forward.edns",
+     YESNO(route, edns),
+     .fallback = "yes",
+     .help = "ask them with EDNS; a server that cannot is found out by itself"},
     {.key = "forward.fall-back",
      YESNO(route, fall_back),
      .fallback = "no",

@@ -30,6 +30,7 @@ struct route {
     enum route_strategy strategy;
     uint32_t timeout_ms; /* of one try */
     bool trust_ad;       /* keep AD of its replies */
+    bool edns;           /* ask them with EDNS */
     bool fall_back;      /* failed: try the route of `.` */
     uint32_t id;         /* hash of zone and servers, stable over reload */
 };

@@ -152,8 +152,9 @@ static size_t reply_write(struct run *r, const struct command *c, const struct s
     }
     writer_u16(&w, m.id);
     writer_u16(
-        &w, (uint16_t)(DNS_QR | DNS_RD | DNS_RA | rcode | (command_has(c, "tc") ? DNS_TC : 0) |
-                       (command_has(c, "ad") ? DNS_AD : 0) | (command_has(c, "aa") ? DNS_AA : 0)));
+        &w,
+        (uint16_t)(DNS_QR | DNS_RD | DNS_RA | (rcode & 15) | (command_has(c, "tc") ? DNS_TC : 0) |
+                   (command_has(c, "ad") ? DNS_AD : 0) | (command_has(c, "aa") ? DNS_AA : 0)));
     writer_u16(&w, 1);
     writer_u16(&w, 0);
     writer_u32(&w, 0);
@@ -167,7 +168,7 @@ static size_t reply_write(struct run *r, const struct command *c, const struct s
         writer_u8(&w, 0);
         writer_u16(&w, TYPE_OPT);
         writer_u16(&w, DNS_UDP_EDNS);
-        writer_u32(&w, m.edns.do_bit ? 0x8000 : 0);
+        writer_u32(&w, (uint32_t)(rcode >> 4) << 24 | (m.edns.do_bit ? 0x8000 : 0));
         writer_u16(&w, 0);
         writer_patch_u16(&w, 10, (uint16_t)((out[10] << 8 | out[11]) + 1));
     }

@@ -245,6 +245,7 @@ static const struct code_row {
     {"REFUSED", TYPE_SRV, RCODE_REFUSED, 0, AUDIT_EVENT, 0x8007232D},
     {"NOTZONE, of an update", TYPE_SOA, 10, 0, AUDIT_EVENT, 0x80072332},
     {"BADTIME, of a secure update", TYPE_SOA, 18, 0, AUDIT_EVENT, 0x8007233A},
+    {"no answer at all", TYPE_SRV, RCODE_TIMEOUT, 0, AUDIT_EVENT, 0x800705B4},
     {"an rcode without one", TYPE_SRV, 23, 0, AUDIT_EVENT, 0x80072520},
     {"a gap record", TYPE_SRV, RCODE_NXDOMAIN, 0, AUDIT_GAP, 0},
 };

@@ -26,8 +26,8 @@ struct net {
         uint8_t wire[512];
         size_t len;
     } sent[SENT];
-    int n_sent, n_open, open_error;
-    int n_answered, rcode; /* of the last answer */
+    int n_sent, n_open, open_error, max_open; /* max_open 0: no limit */
+    int n_answered, rcode;                    /* of the last answer */
     struct client to;
     int pins, dones, events;
     struct forwarder *f;
@@ -62,6 +62,8 @@ static inline int open_peer(struct io *io, struct io_peer *peer, const struct ad
     (void)kind;
     if (n->open_error != 0)
         return n->open_error;
+    if (n->max_open > 0 && n->n_open >= n->max_open)
+        return -EMFILE;
     assert_in_range(n->n_sent, 0, SENT - 1);
     n->sent[n->n_sent].peer = peer;
     peer->handle = &n->sent[n->n_sent++];

@@ -5,35 +5,169 @@
  */
 #include "tests/unit/resolver/net.h"
 
-static void test_new_question_is_refused_when_full(void **state)
+static void ask_from(struct net *n, const char *name, const char *client)
+{
+    char text[96];
+
+    snprintf(text, sizeof text, "%s from=%s", name, client);
+    ask(n, text);
+}
+
+/* Does the socket of this packet still listen? */
+static bool is_asked(const struct net *n, int sent)
+{
+    return n->sent[sent].peer->handle == &n->sent[sent];
+}
+
+/* Fills all places with questions of one client. */
+static void fill_from(struct net *n, const char *client)
+{
+    char name[32];
+
+    for (int i = 0; i < SLOTS; i++) {
+        snprintf(name, sizeof name, "flood%d.example A", i);
+        ask_from(n, name, client);
+    }
+    assert_int_equal(forwarder_in_flight(n->f), SLOTS);
+    assert_int_equal(n->n_answered, 0);
+}
+
+/* The question that was given up last: its client, and its number in n->sent. */
+static void assert_gave_way(const struct net *n, int answered, const char *client, int sent)
+{
+    struct addr a;
+
+    assert_int_equal(addr_parse(&a, client, 4000), 0);
+    assert_int_equal(n->n_answered, answered);
+    assert_int_equal(n->rcode, RCODE_SERVFAIL);
+    assert_int_equal(n->w->stats.gave_way, answered);
+    assert_int_equal(n->w->stats.no_slot, 0);
+    assert_true(addr_same_ip(&n->to.addr, &a));
+    assert_false(is_asked(n, sent));
+    assert_int_equal(forwarder_in_flight(n->f), SLOTS);
+}
+
+/* When all places are taken, the oldest gives way. */
+static void test_oldest_gives_way(void **state)
 {
     struct net *n = *state;
 
-    for (int i = 0; i < SLOTS; i++)
-        ask_number(n, i);
-    assert_int_equal(forwarder_in_flight(n->f), SLOTS);
-    assert_int_equal(n->n_answered, 0);
-    ask_number(n, SLOTS);
-    assert_int_equal(n->n_answered, 1);
-    assert_int_equal(n->rcode, RCODE_SERVFAIL);
-    assert_int_equal(n->w->stats.no_slot, 1);
-    reply(n, 3); /* the others are not touched */
+    fill_from(n, "10.0.0.1");
+    ask_from(n, "new.example A", "10.0.0.1");
+    assert_gave_way(n, 1, "10.0.0.1", 0);
+    ask_from(n, "newer.example A", "10.0.0.1");
+    assert_gave_way(n, 2, "10.0.0.1", 1);
+    reply(n, SLOTS); /* the others are not touched */
     assert_int_equal(n->rcode, RCODE_NXDOMAIN);
     assert_int_equal(forwarder_in_flight(n->f), SLOTS - 1);
 }
 
-static void test_oldest_gives_way_when_it_is_late(void **state)
+/* Whoever has most gives way, by prefix and in it by address. */
+static void test_greediest_gives_way(void **state)
 {
     struct net *n = *state;
 
-    for (int i = 0; i < SLOTS; i++)
-        ask_number(n, i);
-    wait(n, 1500);
-    ask_number(n, SLOTS);
-    assert_int_equal(n->n_answered, 1);
-    assert_int_equal(n->rcode, RCODE_SERVFAIL);
-    assert_int_equal(n->w->stats.no_slot, 0);
-    assert_int_equal(forwarder_in_flight(n->f), SLOTS);
+    ask_from(n, "a.example A", "10.0.1.1");
+    ask_from(n, "b.example A", "10.0.0.2"); /* of the greedy one's prefix */
+    for (int i = 0; i < SLOTS - 2; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "flood%d.example A", i);
+        ask_from(n, name, "10.0.0.1");
+    }
+    ask_from(n, "c.example A", "10.0.1.1");
+    assert_gave_way(n, 1, "10.0.0.1", 2);
+    ask_from(n, "d.example A", "10.0.0.2");
+    assert_gave_way(n, 2, "10.0.0.1", 3);
+    ask_from(n, "e.example A", "2001:db8::1");
+    assert_gave_way(n, 3, "10.0.0.1", 4);
+    ask_from(n, "flood.example A", "10.0.0.1");
+    assert_gave_way(n, 4, "10.0.0.1", 5);
+    for (int i = 0; i < 2; i++) { /* the first two are still asked */
+        reply(n, i);
+        assert_int_equal(n->rcode, RCODE_NXDOMAIN);
+    }
+}
+
+/* A /24 together has more than one client elsewhere, a /56 as well. */
+static void test_prefix_counts(void **state)
+{
+    const char *const of_prefix[][2] = {{"10.0.0.1", "10.0.0.200"},
+                                        {"2001:db8:0:100::1", "2001:db8:0:1ff::1"}};
+    const char *const others[] = {"10.0.1.1", "2001:db8:0:200::1"};
+
+    for (int k = 0; k < 2; k++) {
+        struct net *n;
+        char name[32];
+
+        setup(state);
+        n = *state;
+        for (int i = 0; i < SLOTS; i++) {
+            snprintf(name, sizeof name, "n%d.example A", i);
+            /* 6 questions of one client, 5 of each of the two in one prefix */
+            ask_from(n, name, i < 6 ? others[k] : of_prefix[k][i % 2]);
+        }
+        ask_from(n, "new.example A", "10.0.9.9");
+        assert_gave_way(n, 1, of_prefix[k][0], 6);
+        ask_from(n, "newer.example A", "10.0.9.9");
+        assert_gave_way(n, 2, of_prefix[k][1], 7);
+        teardown(state);
+    }
+    setup(state);
+}
+
+/* All addresses of a /64 are one client: it does not favour its own names. */
+static void test_v6_client_is_a_network(void **state)
+{
+    struct net *n = *state;
+
+    ask_from(n, "own.example A", "2001:db8:0:100::1");
+    ask_from(n, "own.example A", "2001:db8:0:100::2");
+    ask_from(n, "shared.example A", "2001:db8:0:100::1");
+    ask_from(n, "shared.example A", "2001:db8:0:101::1");
+    for (int i = 2; i < SLOTS; i++) {
+        char name[32];
+
+        snprintf(name, sizeof name, "n%d.example A", i);
+        ask_from(n, name, "2001:db8:0:100::1");
+    }
+    ask_from(n, "new.example A", "10.0.0.1");
+    assert_false(is_asked(n, 0));
+    ask_from(n, "newer.example A", "10.0.0.1");
+    assert_true(is_asked(n, 1));
+    assert_false(is_asked(n, 2));
+}
+
+/* Discovery questions, and names that somebody else waits for, go last. */
+static void test_favoured_give_way_last(void **state)
+{
+    struct net *n = *state;
+    char name[32];
+
+    ask_from(n, "_vlmcs._tcp.a.example SRV", "10.0.0.1");
+    ask_from(n, "shared.example A", "10.0.0.1");
+    ask_from(n, "shared.example A", "10.0.0.2");
+    ask_from(n, "own.example A", "10.0.0.1");
+    ask_from(n, "own.example A", "10.0.0.1:4001"); /* the same machine again */
+    for (int i = 3; i < SLOTS; i++) {
+        snprintf(name, sizeof name, "n%d.example A", i);
+        ask_from(n, name, "10.0.0.1");
+    }
+    ask_from(n, "new.example A", "10.0.9.9");
+    assert_int_equal(n->n_answered, 2); /* both that waited for own.example */
+    assert_false(is_asked(n, 2));
+    for (int i = 3; i < SLOTS; i++) {
+        snprintf(name, sizeof name, "m%d.example A", i);
+        ask_from(n, name, "10.0.0.1");
+    }
+    assert_true(is_asked(n, 0));
+    assert_true(is_asked(n, 1));
+    for (int i = 3; i < SLOTS; i++) {
+        snprintf(name, sizeof name, "_vlmcs._tcp.m%d.example SRV", i);
+        ask_from(n, name, "10.0.0.1");
+    }
+    ask_from(n, "_vlmcs._tcp.last.example SRV", "10.0.0.1");
+    assert_false(is_asked(n, 0)); /* nothing else is left of the greediest */
 }
 
 static void test_limit_can_be_lowered(void **state)
@@ -50,21 +184,70 @@ static void test_limit_can_be_lowered(void **state)
     assert_int_equal(forwarder_in_flight(n->f), SLOTS);
 }
 
+/* Too many wait for one name: UDP is silence, which is counted and recorded,
+ * and TCP waits. */
 static void test_waiters_are_bounded(void **state)
+{
+    struct net *n = *state;
+    char text[96];
+
+    for (int i = 0; i < SLOTS + 5; i++) {
+        snprintf(text, sizeof text, "_vlmcs._tcp.a.example SRV from=10.0.%d.1:4000", i);
+        ask(n, text);
+    }
+    assert_int_equal(n->n_sent, 1);
+    assert_int_equal(n->n_answered, 0);
+    assert_int_equal(n->w->stats.unanswered, 4); /* the first, and as many as there are flights */
+    assert_int_equal(n->events, 4);
+    ask(n, "_vlmcs._tcp.a.example SRV from=10.0.99.1:4000 tcp");
+    assert_int_equal(n->rcode, RCODE_SERVFAIL); /* no place at all, and none to give way */
+    reply(n, 0);
+    assert_int_equal(n->n_answered, 1 + SLOTS + 1);
+    assert_int_equal(n->dones, SLOTS + 6);
+    assert_int_equal(n->events, SLOTS + 6);
+    assert_int_equal(n->to.addr.ip[14], SLOTS); /* in the order of arrival */
+    ask(n, "www.example A from=10.0.0.1");      /* all places are free again */
+    for (int i = 1; i <= SLOTS; i++) {
+        snprintf(text, sizeof text, "www.example A from=10.0.%d.1:4000", i);
+        ask(n, text);
+    }
+    assert_int_equal(n->w->stats.unanswered, 4);
+}
+
+/* One prefix takes half of the places to wait at other people's questions. */
+static void test_joining_is_shared(void **state)
 {
     struct net *n = *state;
     char text[64];
 
-    for (int i = 0; i < SLOTS + 5; i++) {
+    for (int i = 0; i < SLOTS; i++) {
         snprintf(text, sizeof text, "www.example A from=10.0.1.%d:4000", i);
         ask(n, text);
     }
-    assert_int_equal(n->n_sent, 1);
-    assert_int_equal(n->n_answered, 5); /* as many waiters as slots here */
+    assert_int_equal(n->w->stats.unanswered, SLOTS - 1 - SLOTS / 2);
+    ask(n, "www.example A from=10.0.1.99:4000 tcp"); /* TCP waits */
+    ask(n, "www.example A from=10.0.2.1");
+    assert_int_equal(n->w->stats.unanswered, SLOTS - 1 - SLOTS / 2);
     reply(n, 0);
-    assert_int_equal(n->n_answered, SLOTS + 5);
-    assert_int_equal(n->dones, SLOTS + 5);
-    assert_int_equal(n->to.addr.ip[15], SLOTS - 1); /* in the order of arrival */
+    assert_int_equal(n->n_answered, 1 + SLOTS / 2 + 2);
+}
+
+/* The tries of dead servers' flights do not take those of the living. */
+static void test_tries_are_shared(void **state)
+{
+    struct net *n = *state;
+
+    n->max_open = SLOTS; /* descriptors */
+    for (int i = 0; i < SLOTS - 2; i++)
+        ask_number(n, i);
+    wait(n, 1100); /* second tries */
+    assert_int_equal(n->n_open, SLOTS);
+    ask_from(n, "www.corp.example A", "10.0.0.2");
+    assert_int_equal(n->n_open, SLOTS);
+    reply(n, n->n_sent - 1);
+    assert_int_equal(n->rcode, RCODE_NXDOMAIN);
+    reply(n, n->n_sent - 2); /* the newer try of each is the one that stayed */
+    assert_int_equal(n->n_answered, 2);
 }
 
 static void test_free_answers_those_that_wait(void **state)
@@ -80,15 +263,25 @@ static void test_free_answers_those_that_wait(void **state)
     assert_int_equal(n->rcode, RCODE_SERVFAIL);
 }
 
+/* Neither at once nor three tries at a time: perhaps there are some again soon. */
 static void test_nothing_can_be_opened(void **state)
 {
     struct net *n = *state;
 
     n->open_error = -EMFILE;
     ask_number(n, 1);
-    assert_int_equal(n->n_answered, 0); /* by a timer, not from inside */
-    wait(n, 1);
-    assert_int_equal(n->n_answered, 1);
+    ask_number(n, 2);
+    assert_int_equal(n->n_answered, 0);
+    wait(n, 3000);
+    n->open_error = 0;
+    wait(n, 250);
+    assert_int_equal(n->n_sent, 2);
+    reply(n, 0);
+    assert_int_equal(n->rcode, RCODE_NXDOMAIN);
+    n->open_error = -EMFILE;
+    ask_number(n, 3);
+    wait(n, 4000);
+    assert_int_equal(n->n_answered, 3);
     assert_int_equal(n->rcode, RCODE_SERVFAIL);
     assert_int_equal(forwarder_in_flight(n->f), 0);
 }
@@ -102,7 +295,7 @@ static void test_our_own_want_is_no_failure_of_a_server(void **state)
 
     n->open_error = -EMFILE;
     ask_number(n, 1);
-    wait(n, 1);
+    wait(n, 4000);
     assert_int_equal(n->rcode, RCODE_SERVFAIL);
     assert_int_equal(addr_parse(&server, "192.0.2.53", 53), 0);
     assert_true(forwarder_upstream(n->f, &server, &r));
@@ -111,26 +304,6 @@ static void test_our_own_want_is_no_failure_of_a_server(void **state)
     n->open_error = 0;
     ask_number(n, 1); /* the same name, at once */
     assert_int_equal(n->n_sent, 1);
-}
-
-/* Many clients that wait for one slow name do not keep the others out. */
-static void test_oldest_gives_way_when_too_many_wait(void **state)
-{
-    struct net *n = *state;
-    char text[64];
-
-    for (int i = 0; i < SLOTS; i++) {
-        snprintf(text, sizeof text, "slow.example A from=10.0.1.%d:4000", i);
-        ask(n, text);
-    }
-    ask_number(n, 1); /* too early */
-    assert_int_equal(n->n_answered, 1);
-    wait(n, 1500);
-    ask_number(n, 2);
-    assert_int_equal(n->n_answered, 1 + SLOTS);
-    assert_int_equal(n->w->stats.no_slot, 1);
-    reply(n, n->n_sent - 1);
-    assert_int_equal(n->rcode, RCODE_NXDOMAIN);
 }
 
 /* What goes whole comes back to its own question only. */
@@ -202,7 +375,7 @@ static void test_resolve(void **state)
     assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, got, &lost), 0);
     assert_int_equal(lost.n, 0); /* never from inside the call */
     wait(n, 1);
-    assert_true(lost.n == 1 && lost.kind == GOT_FAILURE && lost.rcode == 0xffff);
+    assert_true(lost.n == 1 && lost.kind == GOT_FAILURE && lost.rcode == RCODE_TIMEOUT);
     assert_int_equal(n->n_answered, 0);
 }
 
@@ -229,15 +402,19 @@ static void test_report(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_new_question_is_refused_when_full, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_oldest_gives_way_when_it_is_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_oldest_gives_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_greediest_gives_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_prefix_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_v6_client_is_a_network, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_favoured_give_way_last, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit_can_be_lowered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiters_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_joining_is_shared, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tries_are_shared, setup, teardown),
         cmocka_unit_test_setup_teardown(test_free_answers_those_that_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_can_be_opened, setup, teardown),
         cmocka_unit_test_setup_teardown(test_our_own_want_is_no_failure_of_a_server, setup,
                                         teardown),
-        cmocka_unit_test_setup_teardown(test_oldest_gives_way_when_too_many_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_whole_reply_must_match, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_two_packets_are_alike, setup, teardown),
         cmocka_unit_test_setup_teardown(test_resolve, setup, teardown),

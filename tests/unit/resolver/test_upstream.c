@@ -13,8 +13,8 @@
 
 #include "resolver/upstream.h"
 
-/* What happens to a server, one letter each: r reply, t try without one, f the
- * socket failed; and what it is then. */
+/* What happens to a server, one letter each: r reply, t question without one, a
+ * the same question again without one, f the socket failed; and what it is then. */
 static const struct row {
     const char *what, *events;
     enum upstream_state want;
@@ -25,6 +25,8 @@ static const struct row {
     {"one timeout of a good server", "rt", UPSTREAM_UP},
     {"two timeouts in a row", "rtt", UPSTREAM_DOWN},
     {"two timeouts of a new server", "tt", UPSTREAM_DOWN},
+    {"one question, silent to all its tries", "rtaa", UPSTREAM_UP},
+    {"silent to a second question", "rtaat", UPSTREAM_DOWN},
     {"two timeouts, not in a row", "rtrtr", UPSTREAM_UP},
     {"refused twice", "rff", UPSTREAM_DOWN},
     {"refused and silent", "rft", UPSTREAM_DOWN},
@@ -54,7 +56,9 @@ static void test_state(void **state)
         if (*p == 'r')
             upstream_replied(s, 10, RCODE_NOERROR);
         else if (*p == 't')
-            upstream_silent(s);
+            upstream_silent(s, false);
+        else if (*p == 'a')
+            upstream_silent(s, true);
         else
             upstream_failed(s, ECONNREFUSED);
     }
@@ -111,11 +115,38 @@ static void test_learns(void **state)
     assert_false(upstream_keeps_case(s, until - 1));
     assert_true(upstream_keeps_case(s, until));
     assert_true(upstream_has_edns(s, 1000));
-    upstream_edns(s, false, 1000);
+    upstream_edns_missed(s, 900, 990);
+    upstream_edns(s, 995); /* between two misses: forgotten */
+    upstream_edns_missed(s, 990, 999);
     assert_true(upstream_has_edns(s, 1000));
-    upstream_edns(s, false, 1000);
+    upstream_edns_missed(s, 998, 1000); /* asked before that was known: the same miss */
+    assert_true(upstream_has_edns(s, 1000));
+    upstream_edns_missed(s, 999, 1000);
     assert_false(upstream_has_edns(s, until - 1));
     assert_true(upstream_has_edns(s, until));
+    upstreams_fini(&u);
+}
+
+static void test_suspects_edns(void **state)
+{
+    struct addr a = address("192.0.2.53");
+    struct upstreams u;
+    struct upstream *s;
+
+    (void)state;
+    assert_int_equal(upstreams_init(&u), 0);
+    s = upstream_get(&u, &a, 1);
+    assert_false(upstream_suspect_edns(s, 1000));
+    upstream_failed(s, ECONNREFUSED); /* says nothing of EDNS */
+    assert_false(upstream_suspect_edns(s, 1000));
+    upstream_replied(s, 10, RCODE_NOERROR);
+    upstream_silent(s, false);
+    assert_true(upstream_suspect_edns(s, 1000));
+    upstream_edns(s, 1000);
+    assert_false(upstream_suspect_edns(s, 1000 + UPSTREAM_FORGET_MS - 1));
+    assert_true(upstream_suspect_edns(s, 1000 + UPSTREAM_FORGET_MS));
+    upstream_silent(s, false); /* down: what was known may have changed */
+    assert_true(upstream_suspect_edns(s, 1000));
     upstreams_fini(&u);
 }
 
@@ -170,11 +201,10 @@ static void test_full_table(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 4];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 5];
     const struct CMUnitTest others[] = {
-        cmocka_unit_test(test_rtt_follows),
-        cmocka_unit_test(test_learns),
-        cmocka_unit_test(test_found_by_address),
+        cmocka_unit_test(test_rtt_follows),   cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_suspects_edns), cmocka_unit_test(test_found_by_address),
         cmocka_unit_test(test_full_table),
     };
 

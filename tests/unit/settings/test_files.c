@@ -188,7 +188,7 @@ static const struct assign_row {
      NULL},
     {"-o route", "forward=[{zone: ., servers: [\"127.0.0.1:5301\"]}]", "forward",
      "[{zone: \".\", servers: [\"127.0.0.1:5301\"], strategy: ordered, timeout: 1s, trust-ad: no, "
-     "fall-back: no}]",
+     "edns: yes, fall-back: no}]",
      NULL},
     {"-o access", "access=[]", "access", "[]", NULL},
     {"-o nothing is an empty text", "server.user=", "server.user", "\"\"", NULL},

@@ -35,13 +35,13 @@ static const struct value_row {
     {"prefix of clients", "audit: {client-address: prefix}", "audit.client-address", "prefix"},
     {"route with all defaults", "forward: [{zone: Corp.Example., servers: [192.0.2.1]}]", "forward",
      "[{zone: corp.example, servers: [\"192.0.2.1:53\"], strategy: ordered, timeout: 1s, "
-     "trust-ad: no, fall-back: no}]"},
+     "trust-ad: no, edns: yes, fall-back: no}]"},
     {"route with all options",
      "forward:\n- {zone: ., servers: [192.0.2.1, \"192.0.2.2:5\"], strategy: ordered, timeout: "
-     "300ms, trust-ad: yes, fall-back: yes}",
+     "300ms, trust-ad: yes, edns: no, fall-back: yes}",
      "forward",
      "[{zone: \".\", servers: [\"192.0.2.1:53\", \"192.0.2.2:5\"], strategy: ordered, timeout: "
-     "300ms, trust-ad: yes, fall-back: yes}]"},
+     "300ms, trust-ad: yes, edns: no, fall-back: yes}]"},
     {"access list",
      "access: [{net: 10.0.0.0/8, action: allow}, {net: 192.0.2.1, action: drop}, {net: "
      "\"2001:db8::/32\", action: refuse}]",
@@ -54,10 +54,10 @@ static const struct value_row {
     {"own port elsewhere is no loop", "forward: [{zone: ., servers: [\"127.0.0.1:5353\"]}]",
      "forward",
      "[{zone: \".\", servers: [\"127.0.0.1:5353\"], strategy: ordered, timeout: 1s, trust-ad: no, "
-     "fall-back: no}]"},
+     "edns: yes, fall-back: no}]"},
     {"another loopback address is no loop", "forward: [{zone: ., servers: [127.0.0.2]}]", "forward",
      "[{zone: \".\", servers: [\"127.0.0.2:53\"], strategy: ordered, timeout: 1s, trust-ad: no, "
-     "fall-back: no}]"},
+     "edns: yes, fall-back: no}]"},
     {"open resolver confirmed",
      "server: {listen: [0.0.0.0], open-resolver: yes}\naccess: [{net: 0.0.0.0/0, action: allow}]",
      "access", "[{net: 0.0.0.0/0, action: allow}]"},
