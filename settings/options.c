@@ -379,7 +379,7 @@ const struct option settings_options[] = {
     {.key = "limits.in-flight",
      COUNT(settings, limits.in_flight, 16, 1000000),
      .fallback = "4096",
-     .help = "Questions that wait for a server; the oldest gives way."},
+     .help = "Questions that wait for a server; of whoever has most, the oldest gives way."},
 
     {.key = "control.socket",
      TEXT(settings, control.socket, not_a_socket),
