@@ -314,7 +314,7 @@ static int choose(struct flight *fl, bool fresh, uint64_t now_ms)
         if (s == NULL)
             continue;
         if (upstream_is_down(s)) {
-            probe_begin(fl->forwarder, s); /* wanted again, after a quiet time */
+            probe_begin(fl->forwarder, s);
             score++;
         }
         if ((fl->refused >> i & 1) != 0 || fl->tries[i] - fl->hurried[i] >= TRIES_EACH ||
@@ -533,7 +533,7 @@ static const struct query *end_question(const struct flight *fl, const struct na
                                   .qtype = fl->qtype,
                                   .qclass = fl->qclass,
                                   .edns.do_bit = (fl->bits & CACHE_DO) != 0};
-    q->kms = fl->favoured;
+    q->kms = false; /* it is no client's question */
     q->kms_name = name_is_vlmcs(end);
     answer_prepare(fl->view, q);
     return q;
@@ -552,6 +552,8 @@ static struct flight *end_flight(struct flight *fl, const struct query *q, uint6
     if (end != NULL || fl->depth >= REPLY_MAX_CHAIN ||
         (end = forwarder_begin(f, fl->view, q, fl)) == NULL)
         return end;
+    if (fl->favoured)
+        share_favour(end);
     end->depth = (uint8_t)(fl->depth + 1);
     flight_begin(f, end, now_ms);
     return end;
@@ -637,8 +639,6 @@ static void heard(struct exchange *e, const struct exchange_news *news)
         try_beside(fl, e, news, now_ms);
         break;
     case EXCHANGE_FAILED:
-        if (upstream_is_down(e->server))
-            probe_begin(fl->forwarder, e->server);
         drop_try(fl, e);
         next_server(fl, now_ms);
         break;
@@ -719,8 +719,6 @@ static void try_timed_out(struct flight *fl, uint64_t now_ms)
     COUNT(fl->forwarder->stats, upstream_timeouts);
     upstream_silent(e->server, (fl->silent & bit) != 0);
     fl->silent |= bit;
-    if (upstream_is_down(e->server))
-        probe_begin(fl->forwarder, e->server);
 }
 
 static void on_timer(struct io_timer *t)

@@ -170,6 +170,107 @@ static void test_favoured_give_way_last(void **state)
     assert_false(is_asked(n, 0)); /* nothing else is left of the greediest */
 }
 
+/* The server's answer to a packet: a CNAME to `end` (wire form), and nothing of it. */
+static void reply_cname(struct net *n, int i, const char *end, size_t end_len)
+{
+    uint8_t wire[512];
+    struct message m;
+    struct writer w = writer_make(wire, sizeof wire);
+
+    assert_int_equal(message_read_query(&m, n->sent[i].wire, n->sent[i].len), MESSAGE_OK);
+    assert_true(is_asked(n, i));
+    writer_u16(&w, m.id);
+    writer_u16(&w, DNS_QR | DNS_RD | DNS_RA);
+    writer_u16(&w, 1);
+    writer_u16(&w, 1);
+    writer_u32(&w, 0);
+    writer_bytes(&w, n->sent[i].wire + DNS_HEADER, m.question_len);
+    writer_u16(&w, 0xc000 | DNS_HEADER);
+    writer_u16(&w, TYPE_CNAME);
+    writer_u16(&w, CLASS_IN);
+    writer_u32(&w, 60);
+    writer_u16(&w, (uint16_t)end_len);
+    writer_bytes(&w, (const uint8_t *)end, end_len);
+    n->sent[i].peer->receive(n->sent[i].peer, wire, w.len);
+}
+
+/* The end of a chain is favoured like the question that follows it, and takes a
+ * place of the same client. */
+static void test_end_of_chain_has_a_place(void **state)
+{
+    struct net *n = *state;
+    char name[32];
+
+    ask_from(n, "_vlmcs._tcp.a.example SRV", "10.0.0.1");
+    reply_cname(n, 0, "\3end", sizeof "\3end");
+    assert_int_equal(forwarder_in_flight(n->f), 2);
+    for (int i = 0; i < 2 * SLOTS; i++) {
+        snprintf(name, sizeof name, "n%d.example A", i);
+        ask_from(n, name, "10.0.0.1");
+    }
+    assert_int_equal(n->w->stats.gave_way, SLOTS + 2);
+    reply(n, 1);
+    assert_int_equal(n->rcode, RCODE_NXDOMAIN);
+    assert_int_equal(n->events, 1);
+    assert_int_equal(forwarder_in_flight(n->f), SLOTS - 2);
+}
+
+/* The place that the end of a chain takes is the client's. */
+static void test_end_of_chain_is_the_clients(void **state)
+{
+    struct net *n = *state;
+
+    forwarder_limit(n->f, 3);
+    ask_from(n, "b.example A", "10.0.2.1");
+    ask_from(n, "a.example A", "10.0.1.1");
+    reply_cname(n, 1, "\3end", sizeof "\3end");
+    ask_from(n, "c.example A", "10.0.2.1"); /* a gives way, though b is older */
+    assert_int_equal(n->n_answered, 1);
+    assert_int_equal(n->to.addr.ip[14], 1);
+    assert_true(is_asked(n, 0));
+}
+
+/* The end of a chain is given up: so is what follows it, and nothing is kept. */
+static void test_end_of_chain_gives_way(void **state)
+{
+    struct net *n = *state;
+
+    forwarder_limit(n->f, 2);
+    ask_from(n, "a.example A", "10.0.0.1");
+    reply_cname(n, 0, "\3end", sizeof "\3end");
+    ask_from(n, "b.example A", "10.0.0.2"); /* the older one gives way: it leaves its end */
+    assert_int_equal(n->n_answered, 1);
+    assert_int_equal(n->rcode, RCODE_SERVFAIL);
+    reply(n, 1);
+    assert_int_equal(n->n_answered, 1);
+    ask_from(n, "a.example A", "10.0.0.1"); /* no failure was kept */
+    reply_cname(n, n->n_sent - 1, "\5other", sizeof "\5other");
+    assert_int_equal(n->n_answered, 2); /* b: a place for other */
+    forwarder_limit(n->f, 1);
+    ask_from(n, "c.example A", "10.0.0.2");
+    assert_int_equal(n->n_answered, 3);
+    assert_int_equal(n->rcode, RCODE_SERVFAIL);
+    assert_int_equal(forwarder_in_flight(n->f), 1);
+}
+
+/* The only flight there may be cannot give way to the end of its own chain. */
+static void test_no_place_for_the_end_of_chain(void **state)
+{
+    struct net *n = *state;
+
+    forwarder_limit(n->f, 1);
+    ask_from(n, "a.example A", "10.0.0.1");
+    reply_cname(n, 0, "\3end", sizeof "\3end");
+    assert_int_equal(n->n_answered, 1);
+    assert_int_equal(n->rcode, RCODE_SERVFAIL);
+    assert_int_equal(forwarder_in_flight(n->f), 0);
+    forwarder_limit(n->f, SLOTS);
+    ask_from(n, "b.example A", "10.0.0.1"); /* ended while its end is asked: see teardown */
+    reply_cname(n, 1, "\3end", sizeof "\3end");
+    ask_from(n, "end A", "10.0.0.2");
+    assert_int_equal(n->n_sent, 3);
+}
+
 static void test_limit_can_be_lowered(void **state)
 {
     struct net *n = *state;
@@ -407,6 +508,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_prefix_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_v6_client_is_a_network, setup, teardown),
         cmocka_unit_test_setup_teardown(test_favoured_give_way_last, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end_of_chain_has_a_place, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end_of_chain_is_the_clients, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_end_of_chain_gives_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_place_for_the_end_of_chain, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limit_can_be_lowered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_waiters_are_bounded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_joining_is_shared, setup, teardown),
