@@ -190,15 +190,12 @@ void forwarder_ask(struct forwarder *f, const struct view *v, const struct query
         refuse(f, v, q);
         return;
     }
-    while ((w = inflight_wait(&f->inflight, fl, &q->client)) == NULL) {
-        if (q->client.transport == AUDIT_UDP) {
+    if ((w = inflight_wait(&f->inflight, fl, &q->client)) == NULL) {
+        if (q->client.transport == AUDIT_UDP)
             leave_unanswered(f, v, q);
-            return;
-        }
-        if (!give_way(f, fl)) {
+        else
             refuse(f, v, q);
-            return;
-        }
+        return;
     }
     waiter_save(w, q);
     if (q->kms && v->settings->kms.mode != KMS_OFF)

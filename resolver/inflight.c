@@ -126,7 +126,19 @@ struct waiter *inflight_waiter_like(const struct flight *f, const struct query *
     return w;
 }
 
-/* Somebody joins: may he, and whose waiter is he? */
+/* Somebody joins a flight that others wait for. Over UDP a client that gets no
+ * answer asks again; over TCP it waits, so there it has more room. */
+static bool may_join(const struct inflight *in, const struct flight *f, const struct client *client,
+                     const struct share *prefix)
+{
+    if (in->n_joined >= in->n)
+        return false;
+    if (client->transport == AUDIT_TCP)
+        return prefix->n_joined < in->n - in->n / 4;
+    return f->n_waiters < WAITERS_MAX && prefix->n_joined < in->n - in->n / 2;
+}
+
+/* *joined: the prefix whose place it takes. */
 static bool join(struct inflight *in, struct flight *f, const struct client *client,
                  struct share **joined)
 {
@@ -137,11 +149,9 @@ static bool join(struct inflight *in, struct flight *f, const struct client *cli
         return false;
     if (share != f->share)
         share_favour(f);
-    *joined = share->prefix;
-    good = in->n_joined < in->n &&
-           (client->transport == AUDIT_TCP ||
-            (f->n_waiters < WAITERS_MAX && share->prefix->n_joined < (in->n + 1) / 2));
+    good = may_join(in, f, client, share->prefix);
     if (good) {
+        *joined = share->prefix;
         share->prefix->n_joined++;
         in->n_joined++;
     }

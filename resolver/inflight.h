@@ -8,7 +8,7 @@
  * come from two pools that are taken once; share.h says whose the flights are.
  *
  * The first waiter of a flight always has a place. Those that join have n places
- * more, of which one prefix may take half.
+ * more, of which one prefix may take half, with TCP three quarters.
  */
 #ifndef RESOLVER_INFLIGHT_H
 #define RESOLVER_INFLIGHT_H

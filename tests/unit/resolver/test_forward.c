@@ -315,22 +315,31 @@ static void test_waiters_are_bounded(void **state)
     assert_int_equal(n->w->stats.unanswered, 4);
 }
 
-/* One prefix takes half of the places to wait at other people's questions. */
+/* One prefix takes half of the places to wait at other people's questions, over
+ * TCP three quarters; what it has no place for harms nobody else. */
 static void test_joining_is_shared(void **state)
 {
     struct net *n = *state;
     char text[64];
 
+    ask(n, "other.example A from=10.0.2.1");
     for (int i = 0; i < SLOTS; i++) {
         snprintf(text, sizeof text, "www.example A from=10.0.1.%d:4000", i);
         ask(n, text);
     }
     assert_int_equal(n->w->stats.unanswered, SLOTS - 1 - SLOTS / 2);
-    ask(n, "www.example A from=10.0.1.99:4000 tcp"); /* TCP waits */
+    for (int i = 0; i < SLOTS; i++) {
+        snprintf(text, sizeof text, "www.example A from=10.0.1.%d:4000 tcp", i);
+        ask(n, text);
+    }
+    assert_int_equal(n->n_answered, SLOTS - SLOTS / 4);
+    assert_int_equal(n->w->stats.no_slot, SLOTS - SLOTS / 4);
     ask(n, "www.example A from=10.0.2.1");
     assert_int_equal(n->w->stats.unanswered, SLOTS - 1 - SLOTS / 2);
-    reply(n, 0);
-    assert_int_equal(n->n_answered, 1 + SLOTS / 2 + 2);
+    assert_int_equal(n->w->stats.gave_way, 0);
+    n->n_answered = 0;
+    reply(n, 1);
+    assert_int_equal(n->n_answered, 1 + SLOTS / 2 + SLOTS / 4 + 1);
 }
 
 /* The tries of dead servers' flights do not take those of the living. */
