@@ -18,11 +18,21 @@ enum {
     TYPE_MINFO = 14,
     TYPE_RP = 17,
     TYPE_AFSDB = 18,
+    TYPE_X25 = 19,
+    TYPE_ISDN = 20,
     TYPE_RT = 21,
     TYPE_SIG = 24,
     TYPE_PX = 26,
+    TYPE_GPOS = 27,
     TYPE_NXT = 30,
-    TYPE_KX = 36
+    TYPE_KX = 36,
+    TYPE_NINFO = 56,
+    TYPE_SPF = 99,
+    TYPE_CAA = 257,
+    TYPE_AVC = 258,
+    TYPE_RESINFO = 261,
+    TYPE_WALLET = 262,
+    TYPE_CLA = 263,
 };
 
 const char *rdata_layout(uint16_t type, uint16_t class)
@@ -65,6 +75,24 @@ const char *rdata_layout(uint16_t type, uint16_t class)
     case TYPE_NSEC:
     case TYPE_NXT:
         return "N*";
+    case TYPE_TXT:
+    case TYPE_NINFO:
+    case TYPE_SPF:
+    case TYPE_AVC:
+    case TYPE_RESINFO:
+    case TYPE_WALLET:
+    case TYPE_CLA:
+        return "S";
+    case TYPE_HINFO:
+        return "ss";
+    case TYPE_X25:
+        return "s";
+    case TYPE_ISDN:
+        return "sS";
+    case TYPE_GPOS:
+        return "sss";
+    case TYPE_CAA:
+        return "1s*";
     case TYPE_SVCB:
     case TYPE_HTTPS:
         return "2P*";
@@ -123,6 +151,10 @@ enum rdata_form rdata_check(struct cursor *c, const char *layout, size_t len)
             break;
         case 's':
             (void)cursor_take(c, cursor_u8(c));
+            break;
+        case 'S':
+            while (cursor_left(c) > 0)
+                (void)cursor_take(c, cursor_u8(c));
             break;
         case '*':
             (void)cursor_take(c, cursor_left(c));

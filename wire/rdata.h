@@ -3,8 +3,8 @@
  * rdata.h -- what lies inside RDATA: one table of layouts, for checking and
  * for copying records to another message.
  *
- * Only types that hold names, and addresses, have a row. Every other type is
- * opaque and is copied octet by octet (RFC 3597 3, 4).
+ * Types that hold names, addresses or character-strings have a row. Every other
+ * type is opaque and is copied octet by octet (RFC 3597 3, 4).
  */
 #ifndef WIRE_RDATA_H
 #define WIRE_RDATA_H
@@ -20,6 +20,7 @@
  *   'n'  a name of an RFC 1035 type: may be compressed
  *   'N'  a name that is sent uncompressed, and understood either way
  *   'P'  a name that is never compressed
+ *   'S'  character-strings up to the end; none is taken too, as others do
  *   '*'  the rest, any length
  * NULL for an opaque type. class matters to A and AAAA. */
 const char *rdata_layout(uint16_t type, uint16_t class);

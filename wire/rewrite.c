@@ -62,6 +62,7 @@ static void rdata_write(struct rewrite *r, struct cursor *c, const char *layout)
         case 's':
             copy(&r->w, c, cursor_left(c) > 0 ? (size_t)*c->at + 1 : 1);
             break;
+        case 'S':
         case '*':
             copy(&r->w, c, cursor_left(c));
             break;

@@ -49,8 +49,8 @@ void rr_walk_image(struct rr_walk *, const uint8_t *image, size_t len);
 /* Moves behind header and question of a message that was checked before. */
 void rr_pass_question(struct cursor *, uint16_t counts[3]);
 /* True and the next record, RDATA checked: names inside the types of RFC 1035
- * and SRV, NAPTR, DNAME, RRSIG, NSEC are valid and end where RDLENGTH says, A
- * is 4, AAAA 16. False at the end or on a fault: then w->c.bad. */
+ * and SRV, NAPTR, DNAME, RRSIG, NSEC are valid and end where RDLENGTH says, as
+ * do character-strings; A is 4, AAAA 16. False at the end or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
 
 enum { REPLY_KINDS = 6 };

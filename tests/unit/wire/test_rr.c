@@ -19,6 +19,12 @@ enum { SOA = 1, SIG = 2, CNAME = 4, NOCACHE = 8, AA = DNS_AA, AD = DNS_AD };
 #define SOA_LINE "ns example. 300 IN SOA ns.example. h.example. 1 7200 900 86400 60\n"
 #define SIG_OF(type)                                                                               \
     " 300 IN RRSIG " type " 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
+#define STRINGS                                                                                    \
+    "an www.example. 60 IN TXT \"x\" \"\" \"yy\"\nan www.example. 60 IN TYPE16 \\# 0\n"            \
+    "an www.example. 60 IN SPF \"v=spf1\"\nan www.example. 60 IN HINFO \"a\" \"b\"\n"              \
+    "an www.example. 60 IN X25 \"31\"\nan www.example. 60 IN ISDN \"1\"\n"                         \
+    "an www.example. 60 IN ISDN \"1\" \"2\"\nan www.example. 60 IN GPOS \"1.0\" \"2.0\" \"3.0\"\n" \
+    "an www.example. 60 IN CAA 0 issue \"ca.example\"\n"
 #define NSEC_LINE "ns v.example. 60 IN NSEC x.example. A\n"
 
 static const struct reply_row {
@@ -210,6 +216,8 @@ static const struct reply_row {
      "an www.example. 60 IN MINFO a.www.example. b.www.example.\n"
      "an www.example. 60 IN AFSDB 1 b.www.example.\n",
      REPLY_POSITIVE, 0, 60, 5, NULL},
+    {"types with character-strings", "www.example. TYPE255", 0,
+     STRINGS "an x.example. 60 IN A 192.0.2.1\n", STRINGS, REPLY_POSITIVE, 0, 60, 9, NULL},
 };
 
 static struct message asked_of(const uint8_t *wire, size_t len)
@@ -322,6 +330,26 @@ static const struct raw_row {
      BYTES(HEAD(QR, "\0", "\1", "\0") Q("\1") "\xc0\x10" FIX("\6", "\4") "\xc0\x0c\xc0\x0c"), NULL},
     {"RRSIG shorter than its fields",
      BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x2e", "\2") "\0\1"), NULL},
+    {"TXT whose string runs over its end",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x10", "\3") "\3ab"), NULL},
+    {"TXT whose second string runs over its end",
+     BYTES(HEAD(QR, "\2", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x10", "\3") "\1a\1" A_RR), NULL},
+    {"HINFO with one string",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x0d", "\2") "\1a"), NULL},
+    {"HINFO with three strings",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x0d", "\6") "\1a\1a\1a"), NULL},
+    {"X25 with an octet behind its string",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x13", "\3") "\1ab"), NULL},
+    {"ISDN without a string",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x14", "\0")), NULL},
+    {"ISDN whose second string runs over its end",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x14", "\3") "\1a\1"), NULL},
+    {"GPOS with two strings",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\x1b", "\4") "\1a\1a"), NULL},
+    {"CAA whose tag runs over its end",
+     BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c\1\1\0\1\0\0\0\5\0\4"
+                                              "\0\5is"),
+     NULL},
     {"trailing octets", BYTES(HEAD(QR, "\1", "\0", "\0") Q("\1") A_RR "x"), NULL},
     {"two OPT", BYTES(HEAD(QR, "\1", "\0", "\2") Q("\1") A_RR OPT OPT), NULL},
     {"no question", BYTES("\x12\x34\x81\x85\0\0\0\0\0\0\0\0"), NULL},
@@ -386,6 +414,30 @@ static void check_raw(void **state)
     for (size_t i = DNS_HEADER + 17; i < len; i++)
         at += (size_t)snprintf(hex + at, sizeof hex - at, "%02x", image[i]);
     assert_string_equal(hex, r->want);
+}
+
+/* TXT, NINFO, SPF, AVC, RESINFO, WALLET, CLA: strings up to the end. */
+static void check_strings(void **state)
+{
+    static const uint16_t types[] = {16, 56, 99, 258, 261, 262, 263};
+    uint8_t wire[] = HEAD(QR, "\1", "\0", "\0") Q("\1") "\xc0\x0c" FIX("\0", "\3") "\2a\0",
+            image[512];
+    struct message asked = asked_of(wire, sizeof wire - 1);
+    struct reply_facts f;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        wire[31] = (uint8_t)(types[i] >> 8);
+        wire[32] = (uint8_t)types[i];
+        for (uint8_t n = 0; n < 4; n++) { /* octets that the first string claims */
+            wire[41] = n;
+            wire[42] = n == 0 ? 1 : 'x';
+            assert_int_equal(
+                reply_read(wire, sizeof wire - 1, &asked, image, sizeof image, &len, &f),
+                n == 3 ? -EBADMSG : 0);
+        }
+    }
 }
 
 /* A server that cuts anywhere and sets TC: we go to TCP, and do not wait. */
@@ -486,12 +538,11 @@ static void check_large(void **state)
 int main(void)
 {
     static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_broken_truncated),
-        cmocka_unit_test(check_walk),
-        cmocka_unit_test(check_ages),
+        cmocka_unit_test(check_strings), cmocka_unit_test(check_broken_truncated),
+        cmocka_unit_test(check_walk),    cmocka_unit_test(check_ages),
         cmocka_unit_test(check_large),
     };
-    struct CMUnitTest tests[120];
+    struct CMUnitTest tests[140];
     size_t n = ARRAY_LEN(single);
 
     memcpy(tests, single, sizeof single);
