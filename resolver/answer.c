@@ -409,8 +409,8 @@ static uint64_t lifetime(const struct view *v, const struct reply_facts *f, bool
         return 0; /* referrals are no answers to keep */
     if (kms_name && s->kms.max_negative_ttl_ms < cap)
         cap = s->kms.max_negative_ttl_ms;
-    if (!f->has_soa)
-        ms = NEGATIVE_WITHOUT_SOA_S * 1000;
+    if (!f->has_soa && NEGATIVE_WITHOUT_SOA_S * 1000 < cap)
+        cap = NEGATIVE_WITHOUT_SOA_S * 1000;
     return clamp(ms, 0, cap);
 }
 

@@ -246,6 +246,13 @@ static bool above_chain(const struct cut *c, const struct name *owner)
     return false;
 }
 
+/* The image lives as long as the first of its records to end. */
+static void lives_at_most(struct reply_facts *f, uint32_t ttl)
+{
+    if (ttl < f->ttl)
+        f->ttl = ttl;
+}
+
 static void answer_item(struct cut *c, struct cut_item *item, struct reply_facts *f)
 {
     const struct name *owner = item_owner(c, item), *end = &c->link[c->n_links];
@@ -268,8 +275,7 @@ static void answer_item(struct cut *c, struct cut_item *item, struct reply_facts
     }
     if (!item->keep)
         return;
-    if (ttl < f->ttl)
-        f->ttl = ttl;
+    lives_at_most(f, ttl);
     if (item->is_rrsig)
         zone_from_rrsig(c, item);
     if (item->is_rrsig || (item->type == TYPE_RRSIG && item->is_answer))
@@ -277,32 +283,33 @@ static void answer_item(struct cut *c, struct cut_item *item, struct reply_facts
     wanted_from(c, item);
 }
 
-/* RFC 2308 5: the smaller of the SOA's own TTL and its MINIMUM. */
+/* RFC 2308 5: the smaller of the SOA's own TTL, which counts as any, and its
+ * MINIMUM. */
 static void negative_ttl(const struct cut *c, const struct cut_item *soa, struct reply_facts *f)
 {
     struct cursor at = cursor_make(c->wire, c->len);
-    uint32_t ttl = item_ttl(c, soa), minimum;
+    uint32_t minimum;
 
     (void)cursor_take(&at, soa->rdata_at);
     name_skip(&at);
     name_skip(&at);
     (void)cursor_take(&at, 16);
     minimum = cursor_u32(&at);
-    if (minimum < ttl)
-        ttl = minimum;
-    if (ttl < f->ttl)
-        f->ttl = ttl;
+    lives_at_most(f, minimum);
 }
 
-/* SOA, NS and DS above the question or the end; a SOA makes its zone known. */
+/* SOA, NS and DS above the question or the end; a SOA makes its zone known.
+ * Beside an answer nobody needs them: what ends before the answer goes. */
 static void authority_item(struct cut *c, struct cut_item *item, struct reply_facts *f)
 {
     const struct name *owner = item_owner(c, item), *end = &c->link[c->n_links];
     bool of_end = name_is_under(end, owner);
+    uint32_t ttl = item_ttl(c, item);
 
-    if (!of_end && !name_is_under(&c->m->qname, owner))
+    if ((!of_end && !name_is_under(&c->m->qname, owner)) || (f->n_answer > 0 && ttl < f->ttl))
         return;
     item->keep = true;
+    lives_at_most(f, ttl);
     wanted_from(c, item);
     if (item->type != TYPE_SOA || item->is_rrsig)
         return;
@@ -313,12 +320,14 @@ static void authority_item(struct cut *c, struct cut_item *item, struct reply_fa
         f->has_soa = true;
 }
 
-static void authority_proof(struct cut *c, struct cut_item *item)
+static void authority_proof(struct cut *c, struct cut_item *item, struct reply_facts *f)
 {
     const struct name *owner = item_owner(c, item);
 
     for (int i = 0; i < c->n_zones && !item->keep; i++)
         item->keep = name_is_under(owner, &c->zone[i]);
+    if (item->keep)
+        lives_at_most(f, item_ttl(c, item));
 }
 
 static bool is_of(const struct cut_item *item, enum section section)
@@ -347,19 +356,22 @@ static void mark_authority(struct cut *c, struct reply_facts *f)
         struct cut_item *item = &c->item[i];
 
         if (is_of(item, SECTION_AUTHORITY) && (item->type == TYPE_NSEC || item->type == TYPE_NSEC3))
-            authority_proof(c, item);
+            authority_proof(c, item, f);
         if (is_of(item, SECTION_AUTHORITY) && item->keep && item->is_rrsig)
             f->has_rrsig = true;
     }
 }
 
-static void mark_additional(struct cut *c)
+/* Addresses are a help and no part of the answer: those that would end before
+ * it go, so that neither a dead address is handed out nor the answer asked for
+ * anew. */
+static void mark_additional(struct cut *c, const struct reply_facts *f)
 {
     for (int i = 0; i < c->n && c->n_wanted > 0; i++) {
         struct cut_item *item = &c->item[i];
 
         if (is_of(item, SECTION_ADDITIONAL) && (item->type == TYPE_A || item->type == TYPE_AAAA))
-            item->keep = is_wanted(c, item_owner(c, item));
+            item->keep = item_ttl(c, item) >= f->ttl && is_wanted(c, item_owner(c, item));
     }
 }
 
@@ -393,11 +405,9 @@ int cut_read(struct cut *c, const struct message *m, const uint8_t *wire, size_t
         return rc;
     mark_answers(c, f);
     mark_authority(c, f);
-    mark_additional(c);
+    mark_additional(c, f);
     f->end = c->link[c->n_links];
     f->has_cname = c->n_links > 0;
     f->cacheable = f->n_answer <= MAX_RRSET && is_small(c);
-    if (f->n_answer == 0 && !f->has_soa)
-        f->ttl = 0;
     return 0;
 }

@@ -134,6 +134,7 @@ static int image_of_truncated(const struct message *m, uint16_t flags, uint8_t *
               : m->rcode == RCODE_NXDOMAIN ? REPLY_NXDOMAIN
                                            : REPLY_FAILURE;
     f->end = m->qname;
+    f->ttl = UINT32_MAX;
     rewrite_begin(&r, out, size, flags, &m->qname, m->qtype, m->qclass);
     *len = rewrite_end(&r);
     return r.w.full ? -ENOSPC : 0;

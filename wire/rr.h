@@ -14,6 +14,8 @@
  *               owner of the SOA, or the signer of an answer that stays)
  *   additional  A, AAAA and their RRSIGs at names that a record kept above
  *               names (SRV, MX, NS, SVCB, HTTPS)
+ * What an answer can do without (SOA, NS and DS beside it, additional records)
+ * goes when its TTL ends before that of the rest.
  * A reply that has nothing else is copied as it is; otherwise names are
  * written anew, compressed against the question and owners before them, names
  * inside RDATA only for the types of RFC 1035.
@@ -74,8 +76,8 @@ struct reply_facts {
     bool has_rrsig;    /* anywhere in answer or authority */
     bool has_cname;    /* a chain was followed */
     bool cacheable;    /* at most 100 records an RRset, no TC, complete */
-    uint32_t ttl;      /* smallest of the answer section; negative: RFC 2308 5 (min of SOA TTL,
-                         * MINIMUM and the chain); without SOA 0 */
+    uint32_t ttl;      /* smallest of the image; negative: of the SOA's MINIMUM too (RFC 2308 5);
+                   * UINT32_MAX when there is no record */
     uint16_t n_answer; /* records of QTYPE at the chain's end */
     struct name end;   /* folded: end of the chain = owner of the answer */
 };

@@ -120,6 +120,9 @@ static const struct row {
      "NXDOMAIN", NULL},
     {"without SOA: no longer", NULL, NULL, "www.example A", "NXDOMAIN", 30, "www.example A", NULL,
      "FORWARD", NULL},
+    {"without SOA: no longer than its chain", NULL, NULL, "www.example A",
+     "NXDOMAIN\nan www.example. 6 IN CNAME no.example.\n", 6, "www.example A", NULL, "FORWARD",
+     NULL},
 
     /* failures */
     {"timeout", NULL, NULL, NULL, NULL, 0, "www.example A edns", "timeout", "SERVFAIL edns ede=22",
