@@ -425,7 +425,7 @@ static const uint8_t *fit_ttls(const struct view *v, const struct got *got, uint
     bool negative = is_negative((uint8_t)got->facts->kind);
     int n;
 
-    if (ms == 0 || (ttl_s == got->facts->ttl && !negative) ||
+    if ((ttl_s == got->facts->ttl && !negative) ||
         (n = image_ttls(got->image, got->len, ttl_at, IMAGE_TTLS)) < 0)
         return got->image;
     memcpy(copy, got->image, got->len);
