@@ -66,7 +66,8 @@ static uint8_t flags_of(const struct cache_key *key, const struct cache_facts *f
 {
     return (uint8_t)((key->kind == CACHE_DECISION ? ENTRY_DECISION : 0) |
                      (f->failure ? ENTRY_FAILURE : 0) | (f->has_rrsig ? ENTRY_RRSIG : 0) |
-                     (f->has_soa ? ENTRY_SOA : 0) | (f->has_cname ? ENTRY_CNAME : 0));
+                     (f->has_soa ? ENTRY_SOA : 0) | (f->has_cname ? ENTRY_CNAME : 0) |
+                     (f->rotates ? ENTRY_ROTATES : 0));
 }
 
 void entry_write(struct entry *e, size_t units, const struct cache_key *key,
@@ -149,6 +150,7 @@ void entry_facts(const struct entry *e, struct cache_facts *f)
     f->has_rrsig = (e->flags & ENTRY_RRSIG) != 0;
     f->has_soa = (e->flags & ENTRY_SOA) != 0;
     f->has_cname = (e->flags & ENTRY_CNAME) != 0;
+    f->rotates = (e->flags & ENTRY_ROTATES) != 0;
     f->served = (e->flags & ENTRY_SERVED) != 0;
     f->n_answer = e->n_answer;
     f->rtt_ms = e->rtt_ms;

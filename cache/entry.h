@@ -24,6 +24,7 @@ enum entry_flags {
     ENTRY_CNAME = 16,
     ENTRY_SERVED = 32,
     ENTRY_DECISION = 64, /* the kind of the key */
+    ENTRY_ROTATES = 128,
 };
 
 struct entry {

@@ -232,6 +232,7 @@ struct ordinary { /* a reply, from the cache or just come */
     size_t len; /* may be edited */
     uint16_t rcode;
     bool negative, has_cname, has_rrsig;
+    bool rotates; /* it is from the cache, where every client finds the same order */
     int ede;
     struct addr server;
 };
@@ -251,6 +252,12 @@ static void fit_discovery_name(const struct view *v, struct query *q, struct ord
     }
 }
 
+void answer_rotate(const struct view *v, struct query *q)
+{
+    if (v->settings->cache.rotate)
+        image_rotate(q->out, q->out_len, q->key.type, random_u16(v->random));
+}
+
 static enum answer deliver(const struct view *v, struct query *q, struct ordinary *o,
                            struct now now)
 {
@@ -265,6 +272,8 @@ static enum answer deliver(const struct view *v, struct query *q, struct ordinar
     dress.ede = o->ede;
     dress.ad = answer_may_have_ad(q);
     q->out_len = reply_from_image(&dress, o->image, o->len, q->out, q->out_size);
+    if (UNLIKELY(o->rotates))
+        answer_rotate(v, q);
     return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
 }
 
@@ -280,6 +289,7 @@ static void from_facts(struct ordinary *o, const struct cache_facts *f)
     o->negative = is_negative(f->reply_kind);
     o->has_cname = f->has_cname;
     o->has_rrsig = f->has_rrsig;
+    o->rotates = f->rotates;
     o->server = f->server;
 }
 
@@ -521,6 +531,7 @@ void answer_keep(const struct view *v, const struct cache_key *key, const struct
     facts.has_rrsig = got->facts->has_rrsig;
     facts.has_soa = got->facts->has_soa;
     facts.has_cname = got->facts->has_cname;
+    facts.rotates = got->facts->rotates;
     facts.n_answer = got->facts->n_answer;
     facts.expires_ms = now.mono_ms + ms;
     (void)cache_put(v->cache, key, &facts, fit_ttls(v, got, ms), got->len, NULL, 0);

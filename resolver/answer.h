@@ -61,6 +61,10 @@ void answer_servfail(const struct view *, struct query *, int ede);
 /* May the AD of a reply go on? Only to a client that knows it (RFC 6840 5.7). */
 bool answer_may_have_ad(const struct query *);
 
+/* The records of an answer in q->out from another one on, if the settings want
+ * it; only where the facts say `rotates`. */
+void answer_rotate(const struct view *, struct query *);
+
 /* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
 bool answer_failed_lately(const struct view *, const struct query *, struct now,
                           struct cache_facts *);

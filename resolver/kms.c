@@ -145,6 +145,7 @@ static void real_of_entry(const struct view *v, const struct query *q, const str
                            .rcode = f->rcode,
                            .has_rrsig = f->has_rrsig,
                            .has_cname = f->has_cname,
+                           .rotates = f->rotates,
                            .cached = true,
                            .stale = !fresh,
                            .server = f->server,
@@ -295,6 +296,8 @@ static enum answer send(const struct view *v, struct query *q, const struct kms_
         cursor_u16(&c);
         rcode = cursor_u16(&c) & 15;
         q->out_len = reply_from_image(&dress, image, len, q->out, q->out_size);
+        if (r->rotates && !is_pool(d))
+            answer_rotate(v, q);
     } else {
         COUNT(v->stats, servfail);
         q->out_len = reply_empty(&dress, RCODE_SERVFAIL, 0, q->out, q->out_size);
@@ -327,7 +330,8 @@ static void keep_decision(const struct view *v, const struct query *q, const str
                           const struct policy_decision *d, const uint8_t *image, size_t len,
                           struct now now)
 {
-    struct cache_facts facts = {.stored_ms = now.mono_ms, .rcode = r->rcode, .server = r->server};
+    struct cache_facts facts = {
+        .stored_ms = now.mono_ms, .rcode = r->rcode, .rotates = r->rotates, .server = r->server};
     uint8_t note[CACHE_MAX_NOTE];
     struct cache_key key;
     size_t note_len;
@@ -366,6 +370,7 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
                   &len, &f, note, &note_len) != CACHE_HIT ||
         kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0)
         return false;
+    r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
     if (is_pool(d)) {
         len = kms_image(v, q, &r, d, room_of(q), &image);

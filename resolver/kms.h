@@ -18,6 +18,7 @@ struct kms_real {
     size_t len; /* the real answer; NULL when there is none */
     uint16_t rcode;
     bool has_rrsig, has_cname;
+    bool rotates; /* it is from the cache, where every client finds the same order */
     bool cached, stale;
     bool local; /* a special name: nobody is asked */
     struct addr server;

@@ -263,6 +263,11 @@ const struct option settings_options[] = {
      .fallback = "1d",
      .help = "When no server answers: how long after its end an entry may still be used (RFC "
              "8767); 0 is never. In this version it decides KMS questions only."},
+    {.key = "cache.rotate",
+     YESNO(settings, cache.rotate),
+     .fallback = "yes",
+     .help = "Give the records of a kept answer in another order each time, which spreads clients "
+             "that take the first."},
     {.key = "cache.stale-deadline",
      DURATION(settings, cache.stale_deadline_ms, 10, 30 * SECOND),
      .flags = OPTION_UNUSED,

@@ -51,7 +51,7 @@ struct settings {
     const struct route *routes; int n_routes;   /* as written; empty: resolv.conf, done by resolver/ */
     struct {
         uint64_t size; uint64_t min_ttl_ms, max_ttl_ms, max_negative_ttl_ms, serve_stale_ms, stale_deadline_ms;
-        bool prefetch, persist;
+        bool rotate, prefetch, persist;
     } cache;
     struct {
         enum kms_mode mode; uint64_t upstream_deadline_ms, max_negative_ttl_ms, probe_interval_ms, probe_timeout_ms;

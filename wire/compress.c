@@ -81,6 +81,7 @@ void compress_init(struct compress *t, const struct name *question, size_t at)
     struct suffixes s;
 
     t->n = 0;
+    t->apart = false;
     memset(t->slot, 0, sizeof t->slot);
     suffixes_make(question, &s);
     for (unsigned i = 0; i < question->labels; i++)
@@ -111,9 +112,11 @@ uint16_t compress_name(struct compress *t, struct writer *w, const struct name *
         writer_u8(w, 0);
     if (w->full)
         return 0;
-    for (unsigned i = 0; i < skip; i++)
-        entry_add(t, s.hash[i], begin + s.at[i], (size_t)name->len - s.at[i]);
     if (known != NULL && skip == 0)
         return known->at;
+    if (t->apart)
+        return 0;
+    for (unsigned i = 0; i < skip; i++)
+        entry_add(t, s.hash[i], begin + s.at[i], (size_t)name->len - s.at[i]);
     return name->labels > 0 && begin < POINTER_REACH ? (uint16_t)begin : 0;
 }

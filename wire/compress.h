@@ -22,6 +22,7 @@ struct compress {
     } entry[COMPRESS_MAX];
     uint8_t slot[COMPRESS_SLOTS]; /* index into entry + 1; 0 = free */
     unsigned n;
+    bool apart; /* names written now are not remembered: nothing points at them */
 };
 
 /* Starts with the names that lie in the message already: the question. */

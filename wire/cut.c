@@ -335,12 +335,32 @@ static bool is_of(const struct cut_item *item, enum section section)
     return item->section == section && item->in_class;
 }
 
+enum cut_rank cut_rank(const struct cut *c, const struct cut_item *item)
+{
+    if (item->is_answer)
+        return RANK_SET;
+    if (item->section == SECTION_ANSWER && !(item->is_rrsig && item->type == c->m->qtype))
+        return RANK_CHAIN;
+    return RANK_REST; /* of the answer section: the signatures of the set */
+}
+
 static void mark_answers(struct cut *c, struct reply_facts *f)
 {
+    enum cut_rank last = RANK_CHAIN;
+
     f->ttl = UINT32_MAX;
-    for (int i = 0; i < c->n; i++)
-        if (is_of(&c->item[i], SECTION_ANSWER))
-            answer_item(c, &c->item[i], f);
+    for (int i = 0; i < c->n; i++) {
+        struct cut_item *item = &c->item[i];
+
+        if (!is_of(item, SECTION_ANSWER))
+            continue;
+        answer_item(c, item, f);
+        if (!item->keep)
+            continue;
+        if (cut_rank(c, item) < last)
+            c->in_order = false;
+        last = cut_rank(c, item);
+    }
 }
 
 static void mark_authority(struct cut *c, struct reply_facts *f)
@@ -398,7 +418,7 @@ int cut_read(struct cut *c, const struct message *m, const uint8_t *wire, size_t
     c->m = m;
     c->n = c->n_links = c->n_cnames = c->n_zones = c->n_wanted = 0;
     c->cached_at = 0;
-    c->plain = true;
+    c->plain = c->in_order = true;
     c->mixed_ttls = false;
     c->answer_ttl = 0;
     if ((rc = collect(c)) != 0 || (rc = follow_chain(c)) != 0)

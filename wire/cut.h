@@ -41,9 +41,14 @@ struct cut {
     uint16_t cached_at; /* the owner read last, and where it begins */
     struct name cached;
     bool plain;          /* nothing needs writing anew: see reply_read() */
+    bool in_order;       /* the answer section as cut_rank() wants it */
     bool mixed_ttls;     /* the RRset at the end has more than one TTL */
     uint32_t answer_ttl; /* smallest TTL of that RRset */
 };
+
+/* The order of an image: the chain, the RRset at its end, all else. */
+enum cut_rank { RANK_CHAIN, RANK_SET, RANK_REST };
+enum cut_rank cut_rank(const struct cut *, const struct cut_item *);
 
 /* Reads all records, strictly, and marks those that stay; facts but for
  * kind, rcode and header bits. 0 or -EBADMSG. */

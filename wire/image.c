@@ -18,7 +18,10 @@
 #include <string.h>
 
 #include "wire/cut.h"
+#include "wire/rdata.h"
 #include "wire/rewrite.h"
+
+enum { ROTATE_OCTETS = 4096, ROTATE_RECORDS = 256 }; /* what may be moved to the end */
 
 static uint16_t image_flags(const struct message *m, const struct message *asked)
 {
@@ -72,7 +75,7 @@ static bool is_copy(const struct cut *c)
     const struct message *m = c->m;
     int kept = 0;
 
-    if (!c->plain || c->mixed_ttls)
+    if (!c->plain || c->mixed_ttls || !c->in_order)
         return false;
     if (m->opt_at != 0 && (size_t)m->opt_at + m->opt_len != c->len)
         return false;
@@ -101,27 +104,70 @@ static int copy_message(const struct cut *c, uint16_t flags, uint8_t *out, size_
     return w.full ? -ENOSPC : 0;
 }
 
-static int rewrite_message(const struct cut *c, uint16_t flags, uint8_t *out, size_t size,
-                           size_t *len)
+/* Writes what stays of one rank; of all when they are in order. */
+static bool put_rank(struct rewrite *r, const struct cut *c, enum cut_rank rank, bool apart)
 {
-    const struct message *m = c->m;
-    struct rewrite r;
     struct rr_walk w;
     struct rr rr;
 
-    rewrite_begin(&r, out, size, flags, &m->qname, m->qtype, m->qclass);
-    rr_walk_init(&w, m, c->wire, c->len);
+    rr_walk_init(&w, c->m, c->wire, c->len);
     for (int i = 0; i < c->n && rr_walk_next(&w, &rr); i++) {
         const struct cut_item *item = &c->item[i];
-        bool of_set = item->is_answer && m->qtype != TYPE_ANY;
+        bool of_set = item->is_answer && c->m->qtype != TYPE_ANY;
 
-        if (!item->keep)
+        if (!item->keep || (!c->in_order && cut_rank(c, item) != rank))
             continue;
-        if (!rewrite_put(&r, c->wire, c->len, &rr, of_set ? c->answer_ttl : rr.ttl))
-            return size < DNS_MAX_MESSAGE ? -ENOSPC : -EBADMSG; /* it grew above a message */
+        r->names.apart = apart && of_set;
+        if (!rewrite_put(r, c->wire, c->len, &rr, of_set ? c->answer_ttl : rr.ttl))
+            return false;
     }
+    return true;
+}
+
+static int rewrite_message(const struct cut *c, bool apart, uint16_t flags, uint8_t *out,
+                           size_t size, size_t *len)
+{
+    const struct message *m = c->m;
+    struct rewrite r;
+    int rank = RANK_CHAIN;
+
+    rewrite_begin(&r, out, size, flags, &m->qname, m->qtype, m->qclass);
+    do {
+        if (!put_rank(&r, c, (enum cut_rank)rank, apart))
+            return size < DNS_MAX_MESSAGE ? -ENOSPC : -EBADMSG; /* it grew above a message */
+    } while (!c->in_order && ++rank <= RANK_REST);
     *len = rewrite_end(&r);
     return r.w.full ? -ENOSPC : 0;
+}
+
+/* More than one record at the chain's end. Not where two sets may be of one
+ * type: ANY, and DNAME with one above the name. */
+static bool may_rotate(const struct cut *c, const struct reply_facts *f)
+{
+    return f->n_answer > 1 && c->m->qtype != TYPE_ANY && c->m->qtype != TYPE_DNAME;
+}
+
+/* True when the records of the set can be compressed against each other. */
+static bool set_has_names(const struct cut *c)
+{
+    const char *layout = rdata_layout(c->m->qtype, c->m->qclass);
+
+    return layout != NULL && strchr(layout, 'n') != NULL;
+}
+
+static int make_image(const struct cut *c, uint16_t flags, uint8_t *out, size_t size, size_t *len,
+                      struct reply_facts *f)
+{
+    int rc;
+
+    f->rotates = may_rotate(c, f);
+    if (is_copy(c))
+        return copy_message(c, flags, out, size, len);
+    rc = rewrite_message(c, f->rotates, flags, out, size, len);
+    if (!f->rotates || !set_has_names(c) || (rc == 0 && *len <= DNS_UDP_PLAIN))
+        return rc;
+    f->rotates = false;
+    return rewrite_message(c, false, flags, out, size, len);
 }
 
 /* A truncated reply whose records are of no use: only TC matters. */
@@ -165,8 +211,7 @@ int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uin
         return rc;
     f->kind = kind_of(&c, &m, f);
     f->cacheable = f->cacheable && !f->tc && is_complete(f);
-    return is_copy(&c) ? copy_message(&c, flags, out, size, image_len)
-                       : rewrite_message(&c, flags, out, size, image_len);
+    return make_image(&c, flags, out, size, image_len, f);
 }
 
 static bool put_records(struct rewrite *r, const uint8_t *image, size_t len, bool answers_only)
@@ -254,4 +299,36 @@ void image_set_ttls(uint8_t *image, size_t len, const uint16_t *ttl_at, int n, u
     for (int i = 0; i < n; i++)
         if ((size_t)ttl_at[i] + 4 <= len)
             ttl_write(image + ttl_at[i], ttl_s);
+}
+
+void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
+{
+    struct cursor c = cursor_make(image, len);
+    uint8_t front[ROTATE_OCTETS];
+    uint16_t counts[3], at[ROTATE_RECORDS];
+    size_t end = 0, cut;
+    unsigned n = 0;
+
+    rr_pass_question(&c, counts);
+    for (unsigned left = counts[0]; left > 0; left--) {
+        size_t begin = cursor_offset(&c);
+        bool of_set;
+
+        name_pass(&c);
+        of_set = cursor_u16(&c) == type;
+        (void)cursor_take(&c, 6);
+        (void)cursor_take(&c, cursor_u16(&c));
+        if (c.bad || (!of_set && n > 0))
+            break;
+        if (of_set && n < ROTATE_RECORDS && (n == 0 || begin - at[0] <= sizeof front))
+            at[n++] = (uint16_t)begin;
+        if (of_set)
+            end = cursor_offset(&c);
+    }
+    if (c.bad || n < 2)
+        return;
+    cut = at[by % n];
+    memcpy(front, image + at[0], cut - at[0]);
+    memmove(image + at[0], image + cut, end - cut);
+    memcpy(image + at[0] + (end - cut), front, cut - at[0]);
 }

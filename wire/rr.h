@@ -16,9 +16,12 @@
  *               names (SRV, MX, NS, SVCB, HTTPS)
  * What an answer can do without (SOA, NS and DS beside it, additional records)
  * goes when its TTL ends before that of the rest.
- * A reply that has nothing else is copied as it is; otherwise names are
- * written anew, compressed against the question and owners before them, names
- * inside RDATA only for the types of RFC 1035.
+ * In the answer section the chain comes first, then the RRset at its end, then
+ * the signatures of that. A reply that is so and has nothing else is copied as
+ * it is; otherwise names are written anew, compressed against the question and
+ * owners before them, names inside RDATA only for the types of RFC 1035. Nothing
+ * points into an RRset of several records, so that it can be rotated; but where
+ * that would cost more than 512 octets allow, the shorter image is preferred.
  */
 #ifndef WIRE_RR_H
 #define WIRE_RR_H
@@ -75,6 +78,7 @@ struct reply_facts {
     bool has_soa;      /* in authority, owner an ancestor of the chain's end or it */
     bool has_rrsig;    /* anywhere in answer or authority */
     bool has_cname;    /* a chain was followed */
+    bool rotates;      /* image_rotate() may be used on the image */
     bool cacheable;    /* at most 100 records an RRset, no TC, complete */
     uint32_t ttl;      /* smallest of the image; negative: of the SOA's MINIMUM too (RFC 2308 5);
                    * UINT32_MAX when there is no record */
@@ -106,5 +110,11 @@ void image_age(uint8_t *image, size_t len, const uint16_t *ttl_at, int n, uint32
                uint32_t cap_s);
 /* Sets all TTLs to `ttl_s` (stale answers, RFC 8767). */
 void image_set_ttls(uint8_t *image, size_t len, const uint16_t *ttl_at, int n, uint32_t ttl_s);
+
+/* Puts the first records of the answered RRset, `by` modulo their number, to its
+ * end (of those that begin in its first 4 KB). Only for images that may be
+ * rotated: more than one record, one after the other, and nothing points into
+ * them. */
+void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by);
 
 #endif

@@ -198,6 +198,7 @@ int srv_filter(const uint8_t *image, size_t len, const struct name *end, const b
         } else if (signs_srv(&rr, image, end) || is_gone(&targets, &rr)) {
             continue;
         }
+        r.names.apart = is_srv_at(&rr, end); /* what is left may be rotated as before */
         if (!rewrite_put(&r, image, len, &rr, rr.ttl))
             return -ENOSPC;
     }

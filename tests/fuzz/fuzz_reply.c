@@ -25,7 +25,7 @@ static void must(bool condition)
 static void check_image(const struct message *asked, const uint8_t *image, size_t len,
                         const struct reply_facts *facts)
 {
-    static uint8_t again[DNS_MAX_MESSAGE];
+    static uint8_t again[DNS_MAX_MESSAGE], turned[DNS_MAX_MESSAGE];
     static uint16_t ttls[REPLY_MAX_RRS];
     struct reply_facts same;
     struct message m;
@@ -39,6 +39,13 @@ static void check_image(const struct message *asked, const uint8_t *image, size_
          same.has_soa == facts->has_soa && same.has_cname == facts->has_cname &&
          same.has_rrsig == facts->has_rrsig && name_equal(&same.end, &facts->end));
     must(n == len && memcmp(again, image, len) == 0);
+    if (!facts->rotates)
+        return;
+    image_rotate(again, len, asked->qtype, asked->id);
+    must(message_read_reply(&m, again, len) == 0);
+    must(reply_read(again, len, asked, turned, sizeof turned, &n, &same) == 0);
+    must(n == len && memcmp(again, turned, len) == 0 && same.n_answer == facts->n_answer &&
+         same.ttl == facts->ttl && same.rotates && name_equal(&same.end, &facts->end));
 }
 
 static void check_prints(const uint8_t *image, size_t len)

@@ -111,6 +111,14 @@ def test_answer_to_a_cut_one_is_fetched_by_tcp_once(broad):
     assert [how for _, _, how in server.asked] in (['udp', 'tcp'], ['tcp'])
 
 
+@pytest.mark.parametrize('rotate', [True, False])
+def test_kept_set_begins_with_each_of_its_records(waymark, peers, rotate):
+    server = peers(Fake, lambda q, _: reply(q, *[f'60 A 192.0.2.{n}' for n in (1, 2, 3, 4)]))
+    w = waymark({'cache': {'rotate': rotate}}, upstream=server.port)
+    first = {w.ask('host.example', 'A').answer[0][0].address for _ in range(200)}
+    assert len(first) == (4 if rotate else 1) and server.count() == 1
+
+
 # --- TCP
 
 def test_frame_split_byte_by_byte(served):

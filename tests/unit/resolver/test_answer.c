@@ -449,9 +449,78 @@ static void check_not_cacheable(void **state)
     world_free(w);
 }
 
+/* --- the order of a kept answer -------------------------------------------- */
+
+#define THREE                                                                                      \
+    "an www.example. 300 IN A 192.0.2.1\nan www.example. 300 IN A 192.0.2.2\n"                     \
+    "an www.example. 300 IN A 192.0.2.3\n"
+#define CHAIN "an www.example. 300 IN CNAME w.example.\n"
+#define BEHIND                                                                                     \
+    "an w.example. 300 IN A 192.0.2.1\nan w.example. 300 IN A 192.0.2.2\n"                         \
+    "an w.example. 300 IN A 192.0.2.3\n"
+#define SIGNED                                                                                     \
+    "an www.example. 300 IN RRSIG A 8 2 300 20300101000000 20200101000000 1 example. AAAA\n"
+#define NS "ns example. 300 IN NS ns.example.\nar ns.example. 300 IN A 192.0.2.4\n"
+
+static const struct order_row {
+    const char *name, *settings, *question, *reply;
+    const char *front, *behind; /* what stays before and behind the three */
+    int orders;
+} order_rows[] = {
+    {"a set begins with each of its records", "cache: {rotate: yes}\n", "www.example A", THREE NS,
+     "", NS, 3},
+    {"and keeps its chain in front", "cache: {rotate: yes}\n", "www.example A", CHAIN BEHIND, CHAIN,
+     "", 3},
+    {"and its signature behind", "cache: {rotate: yes}\n", "www.example A do", THREE SIGNED, "",
+     SIGNED, 3},
+    {"in its buffer for long answers, too", "cache: {rotate: yes}\n", "www.example A edns tcp",
+     THREE, "", "", 3},
+    {"not when it is switched off", "cache: {rotate: no}\n", "www.example A", THREE, "", "", 1},
+    {"not for ANY", "cache: {rotate: yes}\n", "www.example ANY", THREE, "", "", 1},
+};
+
+/* Where the records are in their order from record `first` on, and all else
+ * is where it was. */
+static bool is_order(const struct order_row *r, const char *got, int first)
+{
+    const char *rest = r->reply + strlen(r->front), *ends[4] = {rest};
+    char want[2000];
+
+    for (int i = 1; i <= 3; i++)
+        ends[i] = strchr(ends[i - 1], '\n') + 1;
+    snprintf(want, sizeof want, "\n%s%.*s%.*s%s", r->front, (int)(ends[3] - ends[first]),
+             ends[first], (int)(ends[first] - ends[0]), ends[0], r->behind);
+    return strcmp(strchr(got, '\n'), want) == 0;
+}
+
+static void check_order(void **state)
+{
+    const struct order_row *r = *state;
+    struct world *w = world_new(r->settings, NULL);
+    char reply[2000];
+    int seen[3] = {0, 0, 0}, orders = 0;
+
+    snprintf(reply, sizeof reply, "NOERROR\n%s", r->reply);
+    world_cache(w, r->question, reply);
+    for (int i = 0; i < 60; i++) {
+        const char *got = world_answer(w, world_ask(w, r->question));
+        int first = 0;
+
+        while (first < 3 && !is_order(r, got, first))
+            first++;
+        if (first == 3)
+            fail_msg("%s", got);
+        seen[first]++;
+    }
+    for (int i = 0; i < 3; i++)
+        orders += seen[i] >= (r->orders > 1 ? 5 : 1);
+    assert_int_equal(orders, r->orders);
+    world_free(w);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(size_rows) + 5];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(size_rows) + ARRAY_LEN(order_rows) + 5];
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -460,6 +529,9 @@ int main(void)
     for (size_t i = 0; i < ARRAY_LEN(size_rows); i++)
         tests[n++] = (struct CMUnitTest){size_rows[i].name, check_size, NULL, NULL,
                                          (void *)(uintptr_t)&size_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(order_rows); i++)
+        tests[n++] = (struct CMUnitTest){order_rows[i].name, check_order, NULL, NULL,
+                                         (void *)(uintptr_t)&order_rows[i]};
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_silence);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_formerr);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_update);

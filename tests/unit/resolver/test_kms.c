@@ -541,6 +541,50 @@ static void check_stale_failure(void **state)
     world_free(w);
 }
 
+/* A real set, passed or filtered, from the cached reply and from the kept
+ * decision: each target comes first some time, and keeps its chain in front. */
+static const struct order_row {
+    const char *name, *settings, *policy;
+    bool cname;
+    int orders;
+} order_rows[] = {
+    {"a real set begins with each of its records", "cache: {rotate: yes}\n", OTHER, false, 3},
+    {"behind a chain, too", "cache: {rotate: yes}\n", OTHER, true, 3},
+    {"what a filter leaves of it, too", "cache: {rotate: yes}\n",
+     "approved: [k1.example, k2.example, k3.example]\nrules: {r: {suffixes: [x.example], action: "
+     "filter}}\n",
+     false, 3},
+    {"a real set in its order", "cache: {rotate: no}\n", OTHER, false, 1},
+};
+
+static void check_real_order(void **state)
+{
+    const struct order_row *r = *state;
+    struct world *w = world_new(r->settings, r->policy);
+    char reply[2000];
+    int seen[3] = {0, 0, 0}, orders = 0;
+
+    snprintf(reply, sizeof reply, "NOERROR\n%s",
+             r->cname ? "an " NAME ". 600 IN CNAME s.example.\n" : "");
+    for (int i = 0; i < 6; i++)
+        snprintf(reply + strlen(reply), sizeof reply - strlen(reply),
+                 "an %s. 600 IN SRV 0 0 1688 %s%d.example.\n", r->cname ? "s.example" : NAME,
+                 i % 2 == 0 ? "k" : "bad", i / 2 + 1);
+    world_cache(w, NAME " SRV", reply);
+    for (int i = 0; i < 60; i++) {
+        const char *got = world_answer(w, ask(w, "SRV")), *p = strstr(got, "1688 k");
+
+        assert_non_null(p);
+        seen[p[6] - '1']++;
+        assert_true(!r->cname || strstr(got, "CNAME") < strstr(got, "SRV"));
+    }
+    assert_int_equal(w->stats.kms_decision_hits, 59);
+    for (int i = 0; i < 3; i++)
+        orders += seen[i] > 4;
+    assert_int_equal(orders, r->orders);
+    world_free(w);
+}
+
 /* --- sizes ---------------------------------------------------------------- */
 
 static void check_size(void **state)
@@ -649,8 +693,8 @@ int main(void)
         cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
         cmocka_unit_test(check_many_real),
     };
-    struct CMUnitTest
-        tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) + ARRAY_LEN(others)];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
+                            ARRAY_LEN(order_rows) + ARRAY_LEN(others)];
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -662,6 +706,9 @@ int main(void)
     for (size_t i = 0; i < ARRAY_LEN(damage_rows); i++)
         tests[n++] = (struct CMUnitTest){damage_rows[i].name, check_damage, NULL, NULL,
                                          (void *)(uintptr_t)&damage_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(order_rows); i++)
+        tests[n++] = (struct CMUnitTest){order_rows[i].name, check_real_order, NULL, NULL,
+                                         (void *)(uintptr_t)&order_rows[i]};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[n++] = others[i];
     return cmocka_run_group_tests_name("kms", tests, NULL, NULL);

@@ -73,6 +73,8 @@ static inline struct settings *world_read_settings(const char *more)
         fail_msg("settings: %s", text);
     }
     diags_fini(&d);
+    if (more == NULL || strstr(more, "rotate") == NULL)
+        s->cache.rotate = false; /* most rows want the order that was given */
     return s;
 }
 

@@ -225,12 +225,43 @@ static void check_filter(void **state)
     assert_int_equal(srv_filter(image, len - 1, &end, r->drop, 3, out, sizeof out, &n), -EBADMSG);
 }
 
+/* A long question fills the table of names; the end of its chain is one that did
+ * not get in, and is written out for each record. */
+static void check_filter_rotates(void **state)
+{
+#define L10 "a.b.c.d.e.f.g.h.i.j."
+    static const char end_text[] = L10 "x.example.";
+    static uint8_t image[TEXT_MESSAGE_MAX], out[TEXT_MESSAGE_MAX];
+    static const bool drop[3] = {true, false, false};
+    char question[300], records[2000];
+    struct name end = name_of(end_text);
+    struct message m;
+    size_t n;
+
+    (void)state;
+    snprintf(question, sizeof question, "%s%s SRV", "_vlmcs._tcp." L10 L10 L10 L10 L10 L10 L10,
+             end_text);
+    snprintf(records, sizeof records, "an %.*s 60 IN CNAME %s\n", (int)strlen(question) - 4,
+             question, end_text);
+    for (int i = 1; i <= 3; i++)
+        snprintf(records + strlen(records), sizeof records - strlen(records),
+                 "an %s 60 IN SRV 0 0 %d kms.example.\n", end_text, i);
+    n = text_to_wire(image, DNS_QR, question, records, true);
+    assert_int_equal(srv_filter(image, n, &end, drop, 3, out, sizeof out, &n), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        image_rotate(out, n, TYPE_SRV, i);
+        assert_int_equal(message_read_reply(&m, out, n), 0);
+        assert_int_equal(m.counts[1], 3);
+    }
+}
+
 int main(void)
 {
     static const struct CMUnitTest single[] = {
         cmocka_unit_test(check_read),
         cmocka_unit_test(check_read_root_target),
         cmocka_unit_test(check_write_long),
+        cmocka_unit_test(check_filter_rotates),
     };
     struct CMUnitTest tests[30];
     size_t n = ARRAY_LEN(single);
