@@ -411,7 +411,7 @@ static uint64_t lifetime(const struct view *v, const struct reply_facts *f, bool
     const struct settings *s = v->settings;
     uint64_t ms = (uint64_t)f->ttl * 1000, cap = s->cache.max_negative_ttl_ms;
 
-    if (f->kind == REPLY_POSITIVE)
+    if (f->kind == REPLY_POSITIVE || f->kind == REPLY_CNAME)
         return ms == 0 && s->cache.min_ttl_ms == 0
                    ? 0
                    : clamp(ms, s->cache.min_ttl_ms, s->cache.max_ttl_ms);
