@@ -2,10 +2,11 @@
  *
  * special.c -- names that are answered here and never forwarded.
  *
- * The table follows RFC 6761 (localhost, invalid), 7686 (onion), 9462
+ * Each is a zone of our own: its top has SOA and NS, and negative answers have
+ * the SOA (RFC 6303 3). The table follows RFC 6761 (localhost, invalid), 7686 (onion), 9462
  * (resolver.arpa) and 6303 (reverse zones of private addresses). The reverse
  * zones are answered here only when they would otherwise leave the network:
- * when the servers of their route are public. `.local`, `.test` and
+ * when all servers of their route are public. `.local`, `.test` and
  * `home.arpa` are ordinary names: companies use them.
  */
 #include "resolver/special.h"
@@ -17,7 +18,7 @@
 #include "wire/reply.h"
 #include "wire/writer.h"
 
-enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE, REVERSE_TOP };
+enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
 struct special {
     const char *zone; /* uncompressed wire form, without its final NUL (the literal's own) */
@@ -74,7 +75,7 @@ static const struct span {
             "100" IN_ADDR,
      64, 127},
 };
-enum { SPAN_LABELS = 4 };
+enum { SPAN_LABELS = 4, ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
 
 /* A decimal number without zeros in front; UINT_MAX: none. */
 static unsigned label_number(const uint8_t *label)
@@ -124,104 +125,117 @@ static bool ends_with(const struct name *n, const struct special *s)
     return false;
 }
 
-static const struct special *find(const struct name *n)
-{
-    static const struct special top = {NULL, 0, REVERSE_TOP}, reverse = {NULL, 0, REVERSE};
+struct found {
+    enum special_kind kind;
+    size_t zone_at; /* octets of the name in front of the zone's */
+};
 
+static bool find(const struct name *n, struct found *f)
+{
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (ends_with(n, &table[i]))
-            return &table[i];
-    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
-        if (is_in_span(n, &spans[i]))
-            return n->labels == SPAN_LABELS ? &top : &reverse;
-    return NULL;
-}
-
-/* Would a question for a private address leave the network? */
-static bool route_is_public(const struct route *r)
-{
-    for (int i = 0; r != NULL && i < r->n_servers; i++)
-        if (!addr_is_private(&r->servers[i]))
+        if (ends_with(n, &table[i])) {
+            *f = (struct found){table[i].kind, (size_t)n->len - table[i].len};
             return true;
+        }
+    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+        if (is_in_span(n, &spans[i])) {
+            *f = (struct found){REVERSE, name_parent_offset(n, (unsigned)n->labels - SPAN_LABELS)};
+            return true;
+        }
     return false;
 }
 
-static size_t localhost(const struct reply_dress *dress, struct query *q)
+bool special_keeps_private(const struct route *r)
 {
-    static const uint8_t v6[16] = {[15] = 1}, v4[4] = {127, 0, 0, 1};
-    uint16_t type = q->message.qtype;
-    struct writer w;
-    bool any = type == TYPE_ANY;
-
-    if (type != TYPE_A && type != TYPE_AAAA && !any)
-        return reply_empty(dress, RCODE_NOERROR, 0, q->out, q->out_size);
-    w = writer_make(q->out, q->out_size);
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    for (int i = 0; i < 2; i++) {
-        if (!any && (i == 0) != (type == TYPE_A))
-            continue;
-        writer_u16(&w, 0xc000 | DNS_HEADER); /* owner: the question's name */
-        writer_u16(&w, i == 0 ? TYPE_A : TYPE_AAAA);
-        writer_u16(&w, CLASS_IN);
-        writer_u32(&w, 10800);
-        writer_u16(&w, i == 0 ? 4 : 16);
-        writer_bytes(&w, i == 0 ? v4 : v6, i == 0 ? 4 : 16);
-    }
-    image_end(&w, any ? 2 : 1, 0, 0);
-    return w.full ? 0 : reply_from_image(dress, q->out, w.len, q->out, q->out_size);
+    for (int i = 0; r != NULL && i < r->n_servers; i++)
+        if (addr_is_private(&r->servers[i]))
+            return false;
+    return r != NULL && r->n_servers > 0;
 }
 
-/* The top of a zone exists; what is below it does not. */
-static uint16_t rcode_of(const struct special *s, const struct name *n)
+/* Is the name answered here? */
+static bool find_local(const struct query *q, struct found *f)
 {
-    bool exists = s->kind == NO_DATA || s->kind == REVERSE_TOP || n->len == s->len;
-
-    return exists ? RCODE_NOERROR : RCODE_NXDOMAIN;
-}
-
-/* The row that answers the name here; NULL: it is an ordinary one. */
-static const struct special *find_local(const struct query *q)
-{
-    const struct special *s;
-
-    if (q->message.qclass != CLASS_IN || (s = find(&q->message.qname)) == NULL)
-        return NULL;
-    if ((s->kind == REVERSE || s->kind == REVERSE_TOP) && !route_is_public(q->route))
-        return NULL;
-    if (s->kind != LOCALHOST && q->route != NULL && q->route->zone.labels != 0)
-        return NULL; /* the administrator routes this zone on purpose */
-    return s;
+    if (q->message.qclass != CLASS_IN || !find(&q->message.qname, f))
+        return false;
+    if (f->kind == REVERSE && !special_keeps_private(q->route))
+        return false;
+    /* The administrator may route this zone on purpose. */
+    return f->kind == LOCALHOST || q->route == NULL || q->route->zone.labels == 0;
 }
 
 int special_rcode(const struct query *q)
 {
-    const struct special *s = find_local(q);
+    struct found f;
 
-    if (s == NULL)
+    if (!find_local(q, &f))
         return -1;
-    return s->kind == LOCALHOST ? RCODE_NOERROR : rcode_of(s, &q->message.qname);
+    /* The top of a zone exists; what is below it does not. */
+    return f.kind == LOCALHOST || f.kind == NO_DATA || f.zone_at == 0 ? RCODE_NOERROR
+                                                                      : RCODE_NXDOMAIN;
+}
+
+static uint16_t localhost(const struct query *q, struct writer *w)
+{
+    static const uint8_t v6[16] = {[15] = 1}, v4[4] = {127, 0, 0, 1};
+    uint16_t type = q->message.qtype, n = 0;
+
+    for (int i = 0; i < 2; i++) {
+        if (type != (i == 0 ? TYPE_A : TYPE_AAAA) && type != TYPE_ANY)
+            continue;
+        writer_u16(w, 0xc000 | DNS_HEADER); /* owner: the question's name */
+        writer_u16(w, i == 0 ? TYPE_A : TYPE_AAAA);
+        writer_u16(w, CLASS_IN);
+        writer_u32(w, ZONE_TTL_S);
+        writer_u16(w, i == 0 ? 4 : 16);
+        writer_bytes(w, i == 0 ? v4 : v6, i == 0 ? 4 : 16);
+        n++;
+    }
+    return n;
+}
+
+void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct writer *w)
+{
+    uint16_t type = q->message.qtype, answers = 0;
+    struct found f;
+
+    image_begin(w, &q->message, rcode);
+    if (!find_local(q, &f))
+        return;
+    if (f.kind == LOCALHOST)
+        answers = localhost(q, w);
+    else if (f.zone_at == 0 && (type == TYPE_SOA || type == TYPE_NS)) {
+        answers = 1;
+        if (type == TYPE_SOA)
+            image_soa(w, 0, ZONE_TTL_S);
+        else
+            image_ns(w, 0, ZONE_TTL_S);
+    }
+    if (answers == 0)
+        image_soa(w, f.zone_at, ttl_s);
+    image_end(w, answers, answers == 0, 0);
 }
 
 bool special_answer(const struct view *v, struct query *q, struct now now)
 {
     struct reply_dress dress = {
         .query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
-    const struct special *s = find_local(q);
-    uint16_t rcode;
+    const struct settings *s = v->settings;
+    uint64_t ttl_ms = q->kms_name && s->kms.max_negative_ttl_ms < s->cache.max_negative_ttl_ms
+                          ? s->kms.max_negative_ttl_ms
+                          : s->cache.max_negative_ttl_ms;
+    struct writer w = writer_make(q->out, q->out_size);
+    int rcode = special_rcode(q);
 
-    if (s == NULL)
+    if (rcode < 0)
         return false;
     COUNT(v->stats, special);
-    if (s->kind == LOCALHOST) {
-        q->out_len = localhost(&dress, q);
-        return true;
-    }
-    rcode = rcode_of(s, &q->message.qname);
     /* As with the real DNS: beside an SRV that is filled the name exists. */
     if (rcode == RCODE_NXDOMAIN && q->kms_name && kms_would_fill(v, q, false, now)) {
         COUNT(v->stats, kms_coherent);
         rcode = RCODE_NOERROR;
     }
-    q->out_len = reply_empty(&dress, rcode, 0, q->out, q->out_size);
+    special_image(q, (uint16_t)rcode, (uint32_t)(ttl_ms / 1000), &w);
+    q->out_len = w.full ? 0 : reply_from_image(&dress, q->out, w.len, q->out, q->out_size);
     return true;
 }

@@ -7,9 +7,15 @@
 
 #include "resolver/query.h"
 #include "resolver/view.h"
+#include "wire/writer.h"
 
 /* What is said here of the name, when it is special; -1: it is ordinary. */
 int special_rcode(const struct query *);
+/* The image of that answer, with this rcode; negative ones can be kept for ttl_s. */
+void special_image(const struct query *, uint16_t rcode, uint32_t ttl_s, struct writer *);
+/* Are the reverse zones of private addresses answered here where this route would
+ * be asked: do all its servers lie outside? */
+bool special_keeps_private(const struct route *);
 /* Answers q if its name is special: true and the length in q->out_len. */
 bool special_answer(const struct view *, struct query *, struct now);
 
