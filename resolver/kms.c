@@ -23,7 +23,10 @@
 #include "resolver/special.h"
 #include "wire/reply.h"
 
-enum { UNCONDITIONAL_MS = 3600 * 1000 /* a decision without a verdict ends some time, too */ };
+enum {
+    UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */
+    CLOCK_STEP_MS = 1000,
+};
 
 static bool is_pool(const struct policy_decision *d)
 {
@@ -185,17 +188,18 @@ bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too
 
 bool kms_real_local(const struct view *v, const struct query *q, struct kms_real *r)
 {
+    uint32_t ttl_s = (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
     int rcode = special_rcode(q);
 
     if (rcode < 0)
         return false;
-    image_begin(&w, &q->message, (uint16_t)rcode);
-    image_end(&w, 0, 0, 0);
+    special_image(q, (uint16_t)rcode, ttl_s, &w);
     *r = (struct kms_real){.verdict = rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
                            .image = v->scratch->image,
                            .len = w.len,
                            .rcode = (uint16_t)rcode,
+                           .ttl_s = ttl_s,
                            .local = true};
     return true;
 }
@@ -341,12 +345,22 @@ static void keep_decision(const struct view *v, const struct query *q, const str
         facts.expires_ms = now.mono_ms + (d->until_ms - now.wall_ms);
     if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED)
         return;
-    if ((note_len = kms_note_write(d, r, v->scratch->srv, note, sizeof note)) == 0)
+    if ((note_len = kms_note_write(d, r, v->scratch->srv, now.wall_ms - now.mono_ms, note,
+                                   sizeof note)) == 0)
         return;
     decision_stamp(v, facts.stamp);
     decision_key(v, q, &key);
     (void)cache_put(v->cache, &key, &facts, is_pool(d) ? NULL : image, is_pool(d) ? 0 : len, note,
                     note_len);
+}
+
+/* Rules begin and end by the wall clock, entries by the other. A clock that is
+ * slewed by more than this makes one miss. */
+static bool clock_was_set(uint64_t before_ms, struct now now)
+{
+    uint64_t now_ms = now.wall_ms - now.mono_ms;
+
+    return (now_ms > before_ms ? now_ms - before_ms : before_ms - now_ms) > CLOCK_STEP_MS;
 }
 
 /* The same client range asked before, and nothing has changed since. */
@@ -360,7 +374,7 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     struct kms_real r;
     struct cache_facts f;
     struct cache_key key;
-    uint64_t stamp[3];
+    uint64_t stamp[3], clock_ms;
     uint16_t ttl_at[IMAGE_TTLS];
     int n;
 
@@ -368,7 +382,8 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     decision_key(v, q, &key);
     if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
                   &len, &f, note, &note_len) != CACHE_HIT ||
-        kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0)
+        kms_note_read(note, note_len, d, &r, v->scratch->srv, &clock_ms) != 0 ||
+        clock_was_set(clock_ms, now))
         return false;
     r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
@@ -417,6 +432,10 @@ void kms_decide(const struct view *v, const struct query *q, const struct policy
 
     if (ask == NULL || policy_decide(v->policy, ask, &real, d) != 0)
         decide_nothing(v, r, d);
+    /* A hiccup must not hide a good record for longer than a stale answer would. */
+    if (d->outcome == OUTCOME_FILLED && policy_natural(d->verdict) == OUTCOME_FAILED &&
+        d->ttl > STALE_TTL_S)
+        d->ttl = STALE_TTL_S;
 }
 
 bool kms_unconditional(const struct view *v, const struct query *q, const struct policy_ask *ask,

@@ -47,26 +47,15 @@ static size_t image_of_pool(const struct view *v, const struct query *q,
     return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
 }
 
-static size_t image_without_unapproved(const struct view *v, const struct query *q,
-                                       const struct kms_real *r, const struct policy_decision *d)
-{
-    struct name end;
-    size_t len;
-
-    if (!kms_find_end(v, q, r, &end))
-        return 0;
-    if (srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second,
-                   sizeof v->scratch->second, &len) != 0)
-        return 0;
-    return len;
-}
-
+/* A negative answer of our own: with a SOA, or resolvers in front would ask again
+ * each time, and stubs keep it as long as they like (RFC 2308 5). */
 static size_t image_nodata(const struct view *v, const struct query *q)
 {
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
 
     image_begin(&w, &q->message, RCODE_NOERROR);
-    image_end(&w, 0, 0, 0);
+    image_soa(&w, 0, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
+    image_end(&w, 0, 1, 0);
     return w.len;
 }
 
@@ -89,16 +78,45 @@ static size_t image_negative(const struct view *v, const struct kms_real *r)
     return r->len;
 }
 
-static size_t image_stale(const struct view *v, const struct kms_real *r)
+/* Of what is in scratch->second. */
+static size_t set_stale(const struct view *v, size_t len)
 {
     uint16_t ttl_at[IMAGE_TTLS];
-    int n;
+    int n = image_ttls(v->scratch->second, len, ttl_at, IMAGE_TTLS);
 
-    memcpy(v->scratch->second, r->image, r->len);
-    n = image_ttls(v->scratch->second, r->len, ttl_at, IMAGE_TTLS);
     if (n > 0)
-        image_set_ttls(v->scratch->second, r->len, ttl_at, n, STALE_TTL_S);
+        image_set_ttls(v->scratch->second, len, ttl_at, n, STALE_TTL_S);
+    return len;
+}
+
+static size_t image_real(const struct view *v, const struct kms_real *r, const uint8_t **image)
+{
+    if (r->stale) {
+        memcpy(v->scratch->second, r->image, r->len);
+        return set_stale(v, r->len);
+    }
+    if (real_is_negative(r))
+        return image_negative(v, r);
+    *image = r->image;
     return r->len;
+}
+
+static size_t image_filtered(const struct view *v, const struct query *q, const struct kms_real *r,
+                             const struct policy_decision *d)
+{
+    struct name end;
+    size_t len;
+    int left = 0;
+
+    for (int i = 0; i < r->n_srv; i++)
+        left += !d->drop[i];
+    if (r->image == NULL || left == 0)
+        return image_nodata(v, q);
+    if (!kms_find_end(v, q, r, &end) ||
+        srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second,
+                   sizeof v->scratch->second, &len) != 0)
+        return 0;
+    return r->stale ? set_stale(v, len) : len;
 }
 
 size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,
@@ -110,21 +128,14 @@ size_t kms_image(const struct view *v, const struct query *q, const struct kms_r
     case OUTCOME_REPLACED:
         return image_of_pool(v, q, d, room);
     case OUTCOME_FILTERED:
-        return r->image != NULL ? image_without_unapproved(v, q, r, d) : image_nodata(v, q);
+        return image_filtered(v, q, r, d);
     case OUTCOME_DENIED:
-        return real_is_negative(r) ? image_negative(v, r) : image_nodata(v, q);
+        return real_is_negative(r) ? image_real(v, r, image) : image_nodata(v, q);
     case OUTCOME_PASSED:
     case OUTCOME_MISSING:
     case OUTCOME_FAILED:
     case OUTCOMES:
         break;
     }
-    if (r->image == NULL)
-        return 0;
-    if (r->stale)
-        return image_stale(v, r);
-    if (real_is_negative(r))
-        return image_negative(v, r);
-    *image = r->image;
-    return r->len;
+    return r->image != NULL ? image_real(v, r, image) : 0;
 }

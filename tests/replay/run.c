@@ -78,6 +78,19 @@ static bool run_wait(struct run *r, const struct command *c)
     return true;
 }
 
+/* The wall clock is set forward, or back; the monotonic one goes on. */
+static bool run_clock(struct run *r, const struct command *c)
+{
+    struct now *now = &r->world->io.now;
+    bool back = command_has(c, "back");
+    uint64_t ms;
+
+    if (c->n != 2 + back || duration_parse(&ms, c->word[c->n - 1]) != 0)
+        return run_fail(r, "clock needs a duration, like 3h or back 3h");
+    now->wall_ms = back ? now->wall_ms - ms : now->wall_ms + ms;
+    return true;
+}
+
 static bool run_nothing(struct run *r, const struct command *c)
 {
     const struct answered *a = r->world->io.answered;
@@ -146,11 +159,14 @@ static const struct {
     const char *name;
     bool (*run)(struct run *, const struct command *);
 } commands[] = {
-    {"settings", run_settings},       {"policy", run_policy}, {"ask", run_ask},
-    {"upstream", run_upstream},       {"give", run_give},     {"fail", run_fail_socket},
-    {"answer", run_answer},           {"event", run_event},   {"noevent", run_noevent},
-    {"nothing", run_nothing},         {"wait", run_wait},     {"count", run_count},
-    {"generations", run_generations}, {"state", run_state},
+    {"settings", run_settings}, {"policy", run_policy},
+    {"ask", run_ask},           {"upstream", run_upstream},
+    {"give", run_give},         {"fail", run_fail_socket},
+    {"answer", run_answer},     {"event", run_event},
+    {"noevent", run_noevent},   {"nothing", run_nothing},
+    {"wait", run_wait},         {"count", run_count},
+    {"clock", run_clock},       {"generations", run_generations},
+    {"state", run_state},
 };
 
 bool run_command(struct run *r, const struct command *c)

@@ -129,7 +129,7 @@ static const struct row {
      IN_NONE
      "real unapproved supposed\nrule clean yes: filters\n" NOT_DMZ NOT_KIOSKS
      "decision filtered rule clean: rule clean takes the targets away that are not approved\n"
-     "answer NOERROR\nWindows 0x8007251d no records found for given DNS query\n"},
+     "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
     {"replace does not ask", NULL, POLICY, V "old.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE
      "rule old yes: replaces from pool contoso\n" NOT_DMZ NOT_KIOSKS
@@ -138,7 +138,7 @@ static const struct row {
     {"deny", NULL, POLICY, V "none.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE "rule none yes: denies\n" NOT_DMZ NOT_KIOSKS
              "decision denied rule none: rule none denies that there is a host\n"
-             "answer NOERROR\nWindows 0x8007251d no records found for given DNS query\n"},
+             "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
     {"deny, supposed nxdomain", NULL, POLICY, V "none.example SRV", "10.1.1.1", "nxdomain", NULL,
      NULL,
      IN_NONE "real nxdomain supposed\nrule none yes: denies\n" NOT_DMZ NOT_KIOSKS
@@ -213,7 +213,7 @@ static const struct row {
      NULL,
      IN_NONE "real nxdomain local () 0 ms 0 s\n" NOT_DMZ NOT_KIOSKS
              "decision missing no-rule: no rule acts, the real answer is delivered\n"
-             "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill x.onion --pool POOL\n"},
+             "answer NXDOMAIN 60\n" NO_NAME "hint waymarkctl policy fill x.onion --pool POOL\n"},
     {"another type at a filled name", NULL, POLICY, V "fabrikam.local A", "10.1.1.1", NULL, NULL,
      "NXDOMAIN\n" SOA,
      IN_NONE "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms 41 s\n"

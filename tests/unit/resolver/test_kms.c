@@ -41,6 +41,8 @@
 #define MIXED "NOERROR\n" SRV(600, "bad.example") SRV(600, "good.example")
 #define FILLED "NOERROR edns ede=29\n" KMS(300)
 #define REPLACED "NOERROR edns ede=4\n" KMS(300)
+#define FILLED_30 "NOERROR edns ede=29\n" KMS(30)
+#define OURS "ns " NAME ". 60 IN SOA " NAME ". nobody.invalid. 1 3600 1200 604800 60\n"
 #define NODATA "NOERROR edns"
 #define EVENT(outcome, reason, verdict, rcode) outcome " " reason " " verdict " " rcode
 #define RULE " rule=r"
@@ -120,9 +122,9 @@ static const struct row {
            "NOERROR") " answer=bad.example:1688 unapproved=bad.example:1688" IN},
     {"fill, failed", NULL, FILL, "SRV edns", "timeout", "SERVFAIL edns ede=22",
      EVENT("failed", "no-rule", "timeout", "SERVFAIL") IN},
-    {"fill when failed, timeout", NULL, FILL_FAILED, "SRV edns", "timeout", FILLED,
+    {"fill when failed, timeout", NULL, FILL_FAILED, "SRV edns", "timeout", FILLED_30,
      EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN},
-    {"fill when failed, servfail", NULL, FILL_FAILED, "SRV edns", "SERVFAIL", FILLED,
+    {"fill when failed, servfail", NULL, FILL_FAILED, "SRV edns", "SERVFAIL", FILLED_30,
      EVENT("filled", "rule", "servfail", "NOERROR") RULE ANSWER IN},
     {"fill, its TTL", NULL, POLICY("pool: p, ttl: 2m"), "SRV edns", NX,
      "NOERROR edns ede=29\n" KMS(120),
@@ -162,7 +164,7 @@ static const struct row {
      "NOERROR edns ede=15\n" SRV(600, "good.example"),
      EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
      " answer=good.example:1688 unapproved=bad.example:1688" IN},
-    {"filter, all", NULL, FILTER, "SRV edns", BAD, NODATA " ede=15",
+    {"filter, all", NULL, FILTER, "SRV edns", BAD, NODATA " ede=15\n" OURS,
      EVENT("filtered", "rule", "unapproved", "NOERROR") RULE " unapproved=bad.example:1688" IN},
     {"filter, all, then fill", NULL,
      FILTER "  f: {suffixes: [\"*.example\"], networks: [any], pool: p}\n", "SRV edns", BAD, FILLED,
@@ -181,15 +183,15 @@ static const struct row {
      " answer=good.example:1688 unapproved=bad.example:1688" IN},
 
     /* deny */
-    {"deny", NULL, DENY, "SRV edns", NULL, NODATA " ede=15",
+    {"deny", NULL, DENY, "SRV edns", NULL, NODATA " ede=15\n" OURS,
      EVENT("denied", "rule", "-", "NOERROR") RULE IN},
-    {"deny, ANY", NULL, DENY, "ANY", NULL, "NOERROR",
+    {"deny, ANY", NULL, DENY, "ANY", NULL, "NOERROR\n" OURS,
      EVENT("denied", "rule", "-", "NOERROR") RULE IN},
     {"deny, DO: the real negative", NULL, DENY, "SRV do", NX, "NXDOMAIN edns do ede=15\n" SOA(60),
      EVENT("denied", "rule", "nxdomain", "NXDOMAIN") RULE IN},
-    {"deny, DO: present", NULL, DENY, "SRV do", GOOD, "NOERROR edns do ede=15",
+    {"deny, DO: present", NULL, DENY, "SRV do", GOOD, "NOERROR edns do ede=15\n" OURS,
      EVENT("denied", "rule", "present", "NOERROR") RULE IN},
-    {"deny, DO: failed", NULL, DENY, "SRV do", "timeout", "NOERROR edns do ede=15",
+    {"deny, DO: failed", NULL, DENY, "SRV do", "timeout", "NOERROR edns do ede=15\n" OURS,
      EVENT("denied", "rule", "timeout", "NOERROR") RULE IN},
 
     /* pass, an exception to a wider rule */
@@ -251,7 +253,7 @@ static const struct row {
     {"no route, fill when failed",
      "forward: [{zone: y.example, servers: [10.0.0.53]}]\naccess: [{net: 10.0.0.0/8, action: "
      "allow}]\n",
-     FILL_FAILED, "SRV edns", NULL, FILLED,
+     FILL_FAILED, "SRV edns", NULL, FILLED_30,
      EVENT("filled", "rule", "refused", "NOERROR") RULE ANSWER IN},
     {"no route, no rule",
      "forward: [{zone: y.example, servers: [10.0.0.53]}]\naccess: [{net: 10.0.0.0/8, action: "
@@ -380,7 +382,7 @@ static void check_stamp(void **state)
     expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
     assert_int_equal(w->stats.kms_decision_hits, 1);
     world_policy(w, DENY); /* seen by the next batch */
-    expect(w, ask(w, "SRV"), "NOERROR", EVENT("denied", "rule", "-", "NOERROR") RULE IN);
+    expect(w, ask(w, "SRV"), "NOERROR\n" OURS, EVENT("denied", "rule", "-", "NOERROR") RULE IN);
     world_policy(w, FILL);
     expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
     world_settings(w, "kms: {mode: shadow}\n");
@@ -423,9 +425,9 @@ static void check_not_kept(void **state)
         struct world *w = world_new(NULL, FILL_FAILED);
 
         assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
-        expect(w, world_give(w, replies[i]), "NOERROR\n" KMS(300), NULL);
+        expect(w, world_give(w, replies[i]), "NOERROR\n" KMS(30), NULL);
         for (int k = 0; k < 3; k++)
-            expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
+            expect(w, ask(w, "SRV"), "NOERROR\n" KMS(30), NULL);
         assert_int_equal(w->stats.kms_decision_hits, 0);
         world_wait(w, 5000); /* the failure is over */
         assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
@@ -476,7 +478,7 @@ static const struct late_row {
     {"fill waits for the verdict", FILL, NULL, "WAIT", "none", NX, FILLED},
     {"and gives way to a real answer", FILL, NULL, "WAIT", "none", GOOD,
      "NOERROR edns\n" SRV(600, "good.example")},
-    {"fill when failed takes it", FILL_FAILED, NULL, FILLED,
+    {"fill when failed takes it", FILL_FAILED, NULL, FILLED_30,
      EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN, NULL, NULL},
     {"a stale negative decides", FILL, NX, FILLED,
      EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached", NULL, NULL},
@@ -535,9 +537,9 @@ static void check_stale_failure(void **state)
     }
     world_wait(w, 86400000);
     assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
-    expect(w, world_give(w, "deadline"), FILLED, NULL);
+    expect(w, world_give(w, "deadline"), FILLED_30, NULL);
     assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
-    expect(w, world_give(w, "timeout"), FILLED, NULL);
+    expect(w, world_give(w, "timeout"), FILLED_30, NULL);
     world_free(w);
 }
 
