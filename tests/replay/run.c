@@ -159,14 +159,22 @@ static const struct {
     const char *name;
     bool (*run)(struct run *, const struct command *);
 } commands[] = {
-    {"settings", run_settings}, {"policy", run_policy},
-    {"ask", run_ask},           {"upstream", run_upstream},
-    {"give", run_give},         {"fail", run_fail_socket},
-    {"answer", run_answer},     {"event", run_event},
-    {"noevent", run_noevent},   {"nothing", run_nothing},
-    {"wait", run_wait},         {"count", run_count},
-    {"clock", run_clock},       {"generations", run_generations},
+    {"settings", run_settings},
+    {"policy", run_policy},
+    {"ask", run_ask},
+    {"upstream", run_upstream},
+    {"give", run_give},
+    {"fail", run_fail_socket},
+    {"answer", run_answer},
+    {"event", run_event},
+    {"noevent", run_noevent},
+    {"nothing", run_nothing},
+    {"wait", run_wait},
+    {"count", run_count},
+    {"generations", run_generations},
     {"state", run_state},
+    {"tries", run_tries},
+    {"clock", run_clock},
 };
 
 bool run_command(struct run *r, const struct command *c)

@@ -48,6 +48,7 @@ const char *command_get(const struct command *, const char *key);
 
 /* run_server.c, run_client.c: commands of the table in run.c. */
 bool run_upstream(struct run *, const struct command *);
+bool run_tries(struct run *, const struct command *);
 bool run_give(struct run *, const struct command *);
 bool run_fail_socket(struct run *, const struct command *);
 struct sent *run_next_sent(struct run *, bool probes_too);

@@ -3,7 +3,7 @@
  * run_client.c -- the clients of a scenario: ask, answer, event.
  *
  *   ask NAME TYPE [from=IP[:PORT]] [id=N] [edns] [do] [cd] [ad] [rd0] [tcp] [tsig]
- *   answer RCODE [tc] [ad] [ede=N] [to=IP] | answer whole
+ *   answer RCODE [tc] [aa] [ad] [ede=N] [to=IP] | answer whole
  *       an www.example. 60 A 192.0.2.1
  *   event OUTCOME REASON VERDICT [rule=NAME] [cached]; noevent (run.c): none that was not named
  */
@@ -82,6 +82,19 @@ static const struct ask *find_ask(const struct run *r, const struct answered *a)
     return NULL;
 }
 
+static bool check_answer_flags(struct run *r, const struct command *c, uint16_t got)
+{
+    static const struct {
+        const char *word;
+        uint16_t bit;
+    } flags[] = {{"tc", DNS_TC}, {"aa", DNS_AA}, {"ad", DNS_AD}};
+
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (((got & flags[i].bit) != 0) != command_has(c, flags[i].word))
+            return run_fail(r, "%s is %d", flags[i].word, (got & flags[i].bit) != 0);
+    return true;
+}
+
 /* Header, question and records as the scenario says. */
 static bool check_answer(struct run *r, const struct command *c, const struct ask *asked,
                          const struct answered *a)
@@ -101,10 +114,8 @@ static bool check_answer(struct run *r, const struct command *c, const struct as
     rcode_print(m.rcode, rcode);
     if (c->n < 2 || strcmp(rcode, c->word[1]) != 0)
         return run_fail(r, "the answer is %s, with\n%s", rcode, got);
-    if (((m.flags & DNS_TC) != 0) != command_has(c, "tc"))
-        return run_fail(r, "TC is %d", (m.flags & DNS_TC) != 0);
-    if (((m.flags & DNS_AD) != 0) != command_has(c, "ad"))
-        return run_fail(r, "AD is %d", (m.flags & DNS_AD) != 0);
+    if (!check_answer_flags(r, c, m.flags))
+        return false;
     if (text_ede(a->wire, a->len) != (ede != NULL ? atoi(ede) : -1))
         return run_fail(r, "the extended error is %d", text_ede(a->wire, a->len));
     memcpy(expected, a->wire, (size_t)DNS_HEADER + m.question_len);

@@ -2,12 +2,14 @@
  *
  * run_server.c -- the servers of a scenario: upstream, give, fail.
  *
- *   upstream SERVER NAME TYPE [tcp] [do] [cd] [noedns] [nocase] | upstream SERVER whole
+ *   upstream SERVER NAME TYPE [tcp] [do] [cd] [noedns] [cased | nocase] | upstream SERVER whole
  *       the next question that was sent (probes, `. NS`, are passed over unless named)
+ *   tries SERVER N
+ *       all that this server was asked and no line has seen: 1 to N questions
  *   give RCODE [tc] [ad] [aa] [noedns] [try=N] [WRONG...] | give whole | give silence
  *       an www.example. 60 A 192.0.2.1
  *       the reply on that question's socket, or on that of the Nth; WRONG: id case name type
- *       query noquestion garbage cut; closed: nobody may listen any more
+ *       query noquestion header garbage cut; closed: nobody may listen any more
  *   fail refused | unreachable | reset [try=N]
  */
 #include "tests/replay/run.h"
@@ -61,8 +63,9 @@ static bool check_flags(struct run *r, const struct command *c, const struct sen
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (command_has(c, flags[i].word) != flags[i].is)
             return run_fail(r, "%s is %d", flags[i].word, flags[i].is);
-    if (command_has(c, "nocase") && has_upper(s->wire, (size_t)DNS_HEADER + m->question_len))
-        return run_fail(r, "the name was sent with random case");
+    if (command_has(c,
+                    has_upper(s->wire, (size_t)DNS_HEADER + m->question_len) ? "nocase" : "cased"))
+        return run_fail(r, "the name was not sent with the case that it should have");
     return (m->flags & DNS_RD) != 0 || run_fail(r, "RD is not set");
 }
 
@@ -103,6 +106,22 @@ bool run_upstream(struct run *r, const struct command *c)
     if (!addr_same(&server, &s->server))
         return run_fail(r, "asked was the server %s", addr_print(&s->server, text));
     return check_question(r, c, s);
+}
+
+bool run_tries(struct run *r, const struct command *c)
+{
+    struct addr server;
+    int n = 0;
+
+    if (c->n != 3 || addr_parse(&server, c->word[1], 53) != 0)
+        return run_fail(r, "tries needs a server, and a number");
+    for (struct sent *s = r->world->io.sent; s != NULL; s = s->next) {
+        if (s->taken || !addr_same(&server, &s->server))
+            continue;
+        s->taken = true;
+        n += !is_probe(s);
+    }
+    return (n >= 1 && n <= atoi(c->word[2])) || run_fail(r, "the server was asked %d times", n);
 }
 
 static struct sent *choose_try(struct run *r, const struct command *c)
@@ -200,6 +219,10 @@ bool run_give(struct run *r, const struct command *c)
         memcpy(wire, r->given, len);
     } else if ((len = reply_write(r, c, s, wire, sizeof wire)) == 0) {
         return false;
+    }
+    if (command_has(c, "header")) {
+        memset(wire + 4, 0, 8);
+        len = DNS_HEADER;
     }
     if (command_has(c, "garbage"))
         wire[len - 1] ^= 0xff, len += 3;
