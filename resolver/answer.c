@@ -293,9 +293,9 @@ static void from_facts(struct ordinary *o, const struct cache_facts *f)
     o->server = f->server;
 }
 
-static bool is_servable(const struct view *v, const struct cache_facts *f, struct now now)
+bool answer_is_servable(const struct view *v, const struct cache_facts *f, struct now now)
 {
-    return now.mono_ms - f->expires_ms <= v->settings->cache.serve_stale_ms;
+    return f->expires_ms != 0 && now.mono_ms - f->expires_ms < v->settings->cache.serve_stale_ms;
 }
 
 /* RFC 8767: an answer whose time is over, when no better one is to be had. */
@@ -308,7 +308,7 @@ static bool from_stale(const struct view *v, struct query *q, struct now now, en
 
     if (cache_get(v->cache, &q->key, now.mono_ms, NULL, o.image, sizeof v->scratch->image, &o.len,
                   &facts, NULL, NULL) != CACHE_EXPIRED ||
-        !is_servable(v, &facts, now))
+        !answer_is_servable(v, &facts, now))
         return false;
     if ((n = image_ttls(o.image, o.len, ttl_at, IMAGE_TTLS)) > 0)
         image_set_ttls(o.image, o.len, ttl_at, n, STALE_TTL_S);
@@ -525,14 +525,16 @@ void answer_keep(const struct view *v, const struct cache_key *key, const struct
         (void)cache_put(v->cache, &failure, &facts, NULL, 0, NULL, 0);
         return;
     }
-    if (!got->facts->cacheable || (ms = lifetime(v, got->facts, kms_name)) == 0)
+    if (!got->facts->cacheable)
         return;
+    ms = lifetime(v, got->facts, kms_name);
     facts.reply_kind = (uint8_t)got->facts->kind;
     facts.has_rrsig = got->facts->has_rrsig;
     facts.has_soa = got->facts->has_soa;
     facts.has_cname = got->facts->has_cname;
     facts.rotates = got->facts->rotates;
     facts.n_answer = got->facts->n_answer;
-    facts.expires_ms = now.mono_ms + ms;
+    /* Of no use, but what was kept before is of none from now on, either. */
+    facts.expires_ms = ms > 0 ? now.mono_ms + ms : 0;
     (void)cache_put(v->cache, key, &facts, fit_ttls(v, got, ms), got->len, NULL, 0);
 }

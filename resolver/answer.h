@@ -69,6 +69,10 @@ void answer_rotate(const struct view *, struct query *);
 bool answer_failed_lately(const struct view *, const struct query *, struct now,
                           struct cache_facts *);
 
+/* May an expired entry still be served (RFC 8767)? Not one that was over when it
+ * came: expires_ms 0. */
+bool answer_is_servable(const struct view *, const struct cache_facts *, struct now);
+
 /* What the cache knows of a question, as if it had just come: true and *got, whose
  * image is in out and which has no facts. */
 bool answer_known(const struct view *, const struct cache_key *, struct now, uint8_t *out,

@@ -222,9 +222,11 @@ static void ignore_unusable(struct exchange *e, struct exchange_news *news)
     news->kind = EXCHANGE_UNSURE;
     news->rcode = RCODE_UNUSABLE;
     news->elsewhere = true;
-    ignore(e, true);
-    if (e->tcp)
-        return; /* it has failed */
+    if (e->tcp) {
+        ignore(e, true); /* which ends it */
+        return;
+    }
+    COUNT(e->home->stats, upstream_malformed);
     upstream_replied(e->server, news->ms, RCODE_SERVFAIL);
     tell_unsure(e, news);
 }
@@ -240,7 +242,8 @@ static void judge(struct exchange *e, const struct message *head, const uint8_t 
                             .qname = head->qname,
                             .qtype = e->qtype,
                             .qclass = e->qclass,
-                            .question_len = head->question_len};
+                            .question_len = head->question_len,
+                            .edns.do_bit = e->do_bit};
     struct message m;
 
     if (!e->tcp &&

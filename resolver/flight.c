@@ -207,7 +207,8 @@ static bool join_chain(struct flight *fl, const struct got *end, struct reply_fa
                                   .qname = fl->qname,
                                   .qtype = fl->qtype,
                                   .qclass = fl->qclass,
-                                  .question_len = (uint16_t)(fl->qname.len + 4)};
+                                  .question_len = (uint16_t)(fl->qname.len + 4),
+                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
     uint8_t *both = fl->view->scratch->second;
     bool alone = end->kind != GOT_REPLY;
     size_t len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len,
@@ -510,7 +511,7 @@ static void try_beside(struct flight *fl, const struct exchange *e,
         fl->failure = news->rcode;
         fl->failed_by = e->server->addr;
     }
-    if (news->elsewhere) {
+    if (news->elsewhere && fl->route->n_servers > 1) {
         (void)try_next(fl, true, now_ms);
     } else if (news->no_edns && (fl->plain & bit) == 0) {
         fl->plain |= bit;

@@ -168,8 +168,8 @@ bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too
     enum cache_result found = cache_get(v->cache, &q->key, now.mono_ms, NULL, v->scratch->image,
                                         sizeof v->scratch->image, &len, &f, NULL, NULL);
     bool failed = found != CACHE_HIT && answer_failed_lately(v, q, now, &failure);
-    bool servable = found == CACHE_EXPIRED && (stale_too || failed) &&
-                    now.mono_ms - f.expires_ms <= v->settings->cache.serve_stale_ms;
+    bool servable =
+        found == CACHE_EXPIRED && (stale_too || failed) && answer_is_servable(v, &f, now);
 
     if (found == CACHE_HIT || servable) {
         real_of_entry(v, q, &f, len, found == CACHE_HIT, now, r);

@@ -69,6 +69,12 @@ static bool owner_is_plain(const struct cut *c, const struct rr *rr)
     return name_equal(&folded, &rr->owner) && !name_equal(&folded, &c->m->qname);
 }
 
+/* Only for those that ask for it (RFC 4035 3.2.1). */
+static bool is_dnssec(uint16_t type)
+{
+    return type == TYPE_RRSIG || type == TYPE_NSEC || type == TYPE_NSEC3;
+}
+
 static void item_make(struct cut *c, struct cut_item *item, const struct rr *rr)
 {
     struct cursor at = cursor_make(c->wire, c->len);
@@ -78,7 +84,9 @@ static void item_make(struct cut *c, struct cut_item *item, const struct rr *rr)
                               .type = rr->type,
                               .owner = rr->at,
                               .section = (uint8_t)rr->section};
-    item->in_class = rr->class == c->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG;
+    item->in_class = rr->class == c->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG &&
+                     (!is_dnssec(rr->type) || c->wants_dnssec || rr->type == c->m->qtype ||
+                      c->m->qtype == TYPE_ANY);
     (void)cursor_take(&at, rr->at);
     first = cursor_u16(&at);
     if (first >= 0xc000)
@@ -408,14 +416,15 @@ static bool is_small(const struct cut *c)
            kept[SECTION_ADDITIONAL] <= MAX_ADDITIONAL;
 }
 
-int cut_read(struct cut *c, const struct message *m, const uint8_t *wire, size_t len,
-             struct reply_facts *f)
+int cut_read(struct cut *c, const struct message *m, bool wants_dnssec, const uint8_t *wire,
+             size_t len, struct reply_facts *f)
 {
     int rc;
 
     c->wire = wire;
     c->len = len;
     c->m = m;
+    c->wants_dnssec = wants_dnssec;
     c->n = c->n_links = c->n_cnames = c->n_zones = c->n_wanted = 0;
     c->cached_at = 0;
     c->plain = c->in_order = true;

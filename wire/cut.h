@@ -28,6 +28,7 @@ struct cut {
     const uint8_t *wire; /* borrowed */
     size_t len;
     const struct message *m;
+    bool wants_dnssec; /* the question had DO */
     struct cut_item item[REPLY_MAX_RRS];
     int n;
     struct name link[REPLY_MAX_CHAIN + 1]; /* QNAME, then each target; folded */
@@ -52,7 +53,7 @@ enum cut_rank cut_rank(const struct cut *, const struct cut_item *);
 
 /* Reads all records, strictly, and marks those that stay; facts but for
  * kind, rcode and header bits. 0 or -EBADMSG. */
-int cut_read(struct cut *, const struct message *m, const uint8_t *wire, size_t len,
-             struct reply_facts *);
+int cut_read(struct cut *, const struct message *m, bool wants_dnssec, const uint8_t *wire,
+             size_t len, struct reply_facts *);
 
 #endif

@@ -204,7 +204,7 @@ int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uin
                               .aa = (m.flags & DNS_AA) != 0,
                               .ad = (m.flags & DNS_AD) != 0};
     if (rc == 0)
-        rc = cut_read(&c, &m, wire, len, f);
+        rc = cut_read(&c, &m, asked->edns.do_bit, wire, len, f);
     if (rc != 0 && f->tc)
         return image_of_truncated(&m, flags, out, size, image_len, f);
     if (rc != 0)

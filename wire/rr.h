@@ -14,6 +14,7 @@
  *               owner of the SOA, or the signer of an answer that stays)
  *   additional  A, AAAA and their RRSIGs at names that a record kept above
  *               names (SRV, MX, NS, SVCB, HTTPS)
+ * RRSIG, NSEC and NSEC3 stay for a question with DO, or one that asks for them.
  * What an answer can do without (SOA, NS and DS beside it, additional records)
  * goes when its TTL ends before that of the rest.
  * In the answer section the chain comes first, then the RRset at its end, then

@@ -302,6 +302,7 @@ static struct message asked_of(const uint8_t *wire, size_t len)
 
     assert_int_equal(message_read_head(&asked, wire, len), 0);
     asked.flags = DNS_RD;
+    asked.edns.do_bit = true; /* whoever does not ask for signatures gets none: see peers/ */
     return asked;
 }
 
