@@ -39,6 +39,7 @@ struct cache {
     struct shard shards[];
 };
 
+_Static_assert(12 * ENTRY_MAX <= CACHE_MIN_SIZE, "an entry and the end of the ring must fit");
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 
 /* Zeroed pages; large mappings lie so that huge pages fit. NULL on failure. */
@@ -182,7 +183,7 @@ static int body_init(struct entry_body *b, const struct cache_key *key, const ui
 {
     int n = 0;
 
-    if (len > CACHE_MAX_ENTRY || note_len > CACHE_MAX_NOTE)
+    if (len > DNS_MAX_MESSAGE || note_len > CACHE_MAX_NOTE)
         return -E2BIG;
     if (key->kind == CACHE_ANSWER && len > 0)
         n = image_ttls(image, len, b->ttl_at, ENTRY_MAX_TTLS);
@@ -193,7 +194,7 @@ static int body_init(struct entry_body *b, const struct cache_key *key, const ui
     b->note = note;
     b->note_len = note_len;
     b->n_ttl = (size_t)n;
-    return entry_units(key, b) * ENTRY_UNIT <= CACHE_MAX_ENTRY ? 0 : -E2BIG;
+    return 0;
 }
 
 int cache_put(struct cache *c, const struct cache_key *key, const struct cache_facts *facts,
@@ -263,7 +264,7 @@ struct view {
     struct cache_key key;
     struct cache_facts facts;
     struct entry_out out;
-    uint8_t image[CACHE_MAX_ENTRY];
+    uint8_t image[DNS_MAX_MESSAGE];
 };
 
 static void view_init(struct view *v, const struct entry *e, uint64_t now_ms)

@@ -23,7 +23,8 @@ enum cache_kind { CACHE_ANSWER, CACHE_DECISION };
 /* CACHE_FAILURE: not the answer but the fact that there was none (RFC 9520); it
  * lies beside the answer, so that one may have expired while the other counts. */
 enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_ANY_AS_SRV = 4, CACHE_FAILURE = 8 };
-enum { CACHE_MAX_ENTRY = 16384, CACHE_MAX_NOTE = 1024, CACHE_MIN_SIZE = 131072 };
+/* The smallest cache has one shard, of which the largest entry is a 13th. */
+enum { CACHE_MAX_NOTE = 1024, CACHE_MIN_SIZE = 1 << 20 };
 
 struct cache_key {
     const struct name *name; /* folded; borrowed */
@@ -78,10 +79,10 @@ enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t n
                             struct cache_facts *, void *note, size_t *note_len);
 
 /* Keeps an entry and replaces its older self. image may be NULL with len 0
- * (failures). note: up to CACHE_MAX_NOTE opaque bytes, or NULL. What is larger
- * than CACHE_MAX_ENTRY, header and name included, is refused (-E2BIG) and
- * counted; so is an answer whose records cannot be walked (-EINVAL). A refused
- * put leaves the older entry. */
+ * (failures) and has at most DNS_MAX_MESSAGE bytes. note: up to CACHE_MAX_NOTE
+ * opaque bytes, or NULL. What is larger is refused (-E2BIG) and counted; so is an
+ * answer whose records cannot be walked (-EINVAL). A refused put leaves the older
+ * entry. */
 int cache_put(struct cache *, const struct cache_key *, const struct cache_facts *,
               const uint8_t *image, size_t len, const void *note, size_t note_len);
 

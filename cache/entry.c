@@ -13,7 +13,8 @@
 #include "base/compiler.h"
 
 _Static_assert(sizeof(struct entry) == 72, "no hole in struct entry");
-_Static_assert(CACHE_MAX_ENTRY / ENTRY_UNIT <= UINT16_MAX, "units is 16 bits");
+_Static_assert(ENTRY_MAX / ENTRY_UNIT <= UINT16_MAX, "units is 16 bits");
+_Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
 
 static size_t stamp_size(unsigned kind)
 {
@@ -75,7 +76,7 @@ void entry_write(struct entry *e, size_t units, const struct cache_key *key,
 {
     uint8_t *to = (uint8_t *)(e + 1);
 
-    assert(units * ENTRY_UNIT <= CACHE_MAX_ENTRY);
+    assert(units * ENTRY_UNIT <= ENTRY_MAX);
     *e = (struct entry){
         .units = (uint16_t)units,
         .flags = flags_of(key, f),

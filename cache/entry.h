@@ -13,8 +13,8 @@
 
 #include "cache/cache.h"
 
-enum { ENTRY_UNIT = 8 };                        /* bytes; the ring counts in these */
-enum { ENTRY_MAX_TTLS = CACHE_MAX_ENTRY / 11 }; /* the smallest record has 11 octets */
+enum { ENTRY_UNIT = 8 }; /* bytes; the ring counts in these */
+enum { ENTRY_MAX_TTLS = REPLY_MAX_RRS };
 
 enum entry_flags {
     ENTRY_PAD = 1, /* not an entry: the unused end of the ring; only units is valid */
@@ -58,12 +58,18 @@ struct entry_out {
     size_t image_len, note_len;
 };
 
+/* Bytes of the largest entry, which has the largest of each part. */
+enum {
+    ENTRY_MAX = sizeof(struct entry) + 3 * sizeof(uint64_t) + ENTRY_MAX_TTLS * sizeof(uint16_t) +
+                NAME_MAX_WIRE + CACHE_MAX_NOTE + DNS_MAX_MESSAGE + ENTRY_UNIT - 1
+};
+
 static inline unsigned entry_kind(const struct entry *e)
 {
     return (e->flags & ENTRY_DECISION) != 0 ? CACHE_DECISION : CACHE_ANSWER;
 }
 
-/* Units that the entry needs; more than CACHE_MAX_ENTRY bytes are not storable. */
+/* Units that the entry needs. */
 size_t entry_units(const struct cache_key *, const struct entry_body *);
 void entry_write(struct entry *, size_t units, const struct cache_key *, const struct cache_facts *,
                  const struct entry_body *);

@@ -366,7 +366,7 @@ static bool find_cached(const struct view *v, const struct query *q, struct now 
     if (cache_get(v->cache, &q->key, now.mono_ms, NULL, q->out, q->out_size, &o->len, facts, NULL,
                   NULL) == CACHE_HIT)
         return true;
-    if (q->out_size >= CACHE_MAX_ENTRY)
+    if (q->out_size >= DNS_MAX_MESSAGE)
         return false;
     o->image = v->scratch->image; /* perhaps only too long for a datagram's buffer */
     return cache_get(v->cache, &q->key, now.mono_ms, NULL, o->image, sizeof v->scratch->image,

@@ -21,8 +21,8 @@
 #include "resolver/query.h"
 #include "resolver/view.h"
 
-/* More TTLs than an image that can be kept has. */
-enum { IMAGE_TTLS = CACHE_MAX_ENTRY / 11 };
+/* No image has more TTLs. */
+enum { IMAGE_TTLS = REPLY_MAX_RRS };
 enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
 
 enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT };

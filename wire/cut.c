@@ -17,8 +17,6 @@
 
 #include <errno.h>
 
-enum { MAX_RRSET = 100, MAX_ADDITIONAL = 200 }; /* more is delivered and not cached */
-
 static const struct name *item_owner(struct cut *c, const struct cut_item *item)
 {
     struct cursor at;
@@ -403,19 +401,6 @@ static void mark_additional(struct cut *c, const struct reply_facts *f)
     }
 }
 
-/* Of a size that the cache may keep. */
-static bool is_small(const struct cut *c)
-{
-    int kept[3] = {0, 0, 0};
-
-    for (int i = 0; i < c->n; i++)
-        if (c->item[i].keep)
-            kept[c->item[i].section]++;
-    /* Besides the RRset: its signatures, and the chain with its own. */
-    return kept[SECTION_ANSWER] <= 2 * MAX_RRSET && kept[SECTION_AUTHORITY] <= MAX_RRSET &&
-           kept[SECTION_ADDITIONAL] <= MAX_ADDITIONAL;
-}
-
 int cut_read(struct cut *c, const struct message *m, bool wants_dnssec, const uint8_t *wire,
              size_t len, struct reply_facts *f)
 {
@@ -437,6 +422,5 @@ int cut_read(struct cut *c, const struct message *m, bool wants_dnssec, const ui
     mark_additional(c, f);
     f->end = c->link[c->n_links];
     f->has_cname = c->n_links > 0;
-    f->cacheable = f->n_answer <= MAX_RRSET && is_small(c);
     return 0;
 }

@@ -210,7 +210,7 @@ int reply_read(const uint8_t *wire, size_t len, const struct message *asked, uin
     if (rc != 0)
         return rc;
     f->kind = kind_of(&c, &m, f);
-    f->cacheable = f->cacheable && !f->tc && is_complete(f);
+    f->cacheable = !f->tc && is_complete(f);
     return make_image(&c, flags, out, size, image_len, f);
 }
 

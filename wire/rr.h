@@ -80,7 +80,7 @@ struct reply_facts {
     bool has_rrsig;    /* anywhere in answer or authority */
     bool has_cname;    /* a chain was followed */
     bool rotates;      /* image_rotate() may be used on the image */
-    bool cacheable;    /* at most 100 records an RRset, no TC, complete */
+    bool cacheable;    /* no TC, complete */
     uint32_t ttl;      /* smallest of the image; negative: of the SOA's MINIMUM too (RFC 2308 5);
                    * UINT32_MAX when there is no record */
     uint16_t n_answer; /* records of QTYPE at the chain's end */

@@ -104,10 +104,11 @@ def test_answer_is_cut_to_what_the_client_takes(broad, size, edns, fits):
     assert sum(len(r) for r in whole.answer) == size // 204
 
 
-def test_answer_to_a_cut_one_is_fetched_by_tcp_once(broad):
+@pytest.mark.parametrize('size', [4000, 60000])
+def test_answer_to_a_cut_one_is_fetched_by_tcp_once(broad, size):
     w, server = broad
     for _ in range(3):
-        assert len(w.tcp('4000.example', 'TXT').answer[0]) == 4000 // 204
+        assert len(w.tcp(f'{size}.example', 'TXT').answer[0]) == size // 204
     assert [how for _, _, how in server.asked] in (['udp', 'tcp'], ['tcp'])
 
 

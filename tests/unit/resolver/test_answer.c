@@ -364,14 +364,14 @@ static void check_update(void **state)
 /* An answer of n records: A of 16 octets, TXT of 163. */
 static const char *many(int n, bool txt)
 {
-    static char text[40000];
+    static char text[200000];
     size_t at = (size_t)snprintf(text, sizeof text, "NOERROR\n");
 
     for (int i = 0; i < n; i++)
         at += txt ? (size_t)snprintf(text + at, sizeof text - at,
                                      "an www.example. 300 IN TXT \"%0150d\"\n", i)
                   : (size_t)snprintf(text + at, sizeof text - at,
-                                     "an www.example. 300 IN A 10.0.0.%d\n", i);
+                                     "an www.example. 300 IN A 10.0.%d.%d\n", i >> 8, i & 255);
     return text;
 }
 
@@ -390,6 +390,9 @@ static const struct size_row {
     {"EDNS 1232, too many", "edns=1232", 75, false, true},
     {"EDNS 4096 is no more than 1232", "edns=4096", 75, false, true},
     {"15 KB by TCP", "tcp", 95, true, false},
+    {"64 KB by TCP, text", "tcp", 400, true, false},
+    {"64 KB by TCP, addresses", "tcp", 4000, false, false},
+    {"64 KB by UDP", "", 4000, false, true},
     {"15 KB by UDP: longer than the buffer of a datagram", "", 95, true, true},
 };
 
@@ -435,17 +438,21 @@ static void check_servfail(void **state)
     world_free(w);
 }
 
-/* A set of more than 100 records is delivered and not kept. */
-static void check_not_cacheable(void **state)
+/* The limits on TTLs reach the last record of a long answer. */
+static void check_many_ttls(void **state)
 {
-    struct world *w = world_new(NULL, NULL);
+    struct world *w = world_new("cache: {max-ttl: 60}\n", NULL);
+    const char *text;
 
     (void)state;
     assert_int_equal(world_ask(w, "www.example A tcp"), ANSWER_FORWARD);
-    assert_int_equal(world_give(w, many(101, false)), ANSWER_SEND);
+    text = world_answer(w, world_give(w, many(4000, false)));
+    assert_null(strstr(text, " 300 IN A "));
+    world_wait(w, 61000);
     assert_int_equal(world_ask(w, "www.example A tcp"), ANSWER_FORWARD);
-    assert_int_equal(world_give(w, many(100, false)), ANSWER_SEND);
-    assert_int_equal(world_ask(w, "www.example A tcp"), ANSWER_SEND);
+    text = world_answer(w, world_give(w, "timeout"));
+    assert_null(strstr(text, " 60 IN A "));
+    assert_non_null(strstr(text, " 30 IN A 10.0.15.159\n")); /* stale */
     world_free(w);
 }
 
@@ -536,6 +543,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_formerr);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_update);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_servfail);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_not_cacheable);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_many_ttls);
     return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
 }
