@@ -61,10 +61,12 @@ enum policy_reason {
     REASONS
 };
 
-extern const char *const verdict_names[VERDICTS + 1],
-    *const action_names[ACTIONS + 1], *const mode_names[MODES + 1],
-                                          *const outcome_names[OUTCOMES + 1],
-                                              *const reason_names[REASONS + 1]; /* ended by NULL */
+/* Ended by NULL. */
+extern const char *const verdict_names[VERDICTS + 1];
+extern const char *const action_names[ACTIONS + 1];
+extern const char *const mode_names[MODES + 1];
+extern const char *const outcome_names[OUTCOMES + 1];
+extern const char *const reason_names[REASONS + 1];
 unsigned verdict_word(enum policy_verdict); /* enum policy_word; 0 for NONE */
 /* What becomes of the real answer if no rule acts. */
 enum policy_outcome policy_natural(enum policy_verdict);

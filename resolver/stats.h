@@ -12,54 +12,56 @@
 
 /* clang-format off */
 /* name, help */
-#define WORKER_COUNTERS(X)                                                                         \
-    X(queries, "questions received")                                                               \
-    X(queries_udp, "of these over UDP")                                                            \
-    X(queries_tcp, "of these over TCP")                                                            \
-    X(answers, "answers sent")                                                                     \
-    X(dropped, "questions not answered")                                                           \
-    X(ignored, "packets that are no questions: short, QR=1, port 0")                               \
-    X(formerr, "answered FORMERR")                                                                 \
-    X(notimp, "answered NOTIMP")                                                                   \
-    X(badvers, "answered BADVERS")                                                                 \
-    X(refused, "answered REFUSED by access")                                                       \
-    X(access_dropped, "dropped by access")                                                         \
-    X(truncated, "answers cut, TC=1")                                                              \
-    X(cache_hits, "answered from the cache")                                                       \
-    X(cache_misses, "not in the cache")                                                            \
-    X(special, "special names answered here")                                                      \
-    X(no_slot, "answered SERVFAIL: no place, or no route")                                         \
-    X(gave_way, "questions given up for newer ones: too many in flight")                           \
-    X(unanswered, "questions left unanswered: too many wait for the name")                         \
-    X(joined, "questions that joined one already asked")                                           \
-    X(servfail, "answered SERVFAIL")                                                               \
-    X(rd0_refused, "RD=0 and not known: REFUSED")                                                  \
-    X(kms_questions, "KMS discovery questions (and updates, access-refused ones)")                 \
-    X(kms_passed, "outcome passed")                                                                \
-    X(kms_filled, "outcome filled") X(kms_replaced, "outcome replaced")                            \
-        X(kms_filtered, "outcome filtered") X(kms_denied, "outcome denied") X(kms_missing,         \
-                                                                              "outcome missing")   \
-            X(kms_failed, "outcome failed") X(kms_blocked, "outcome blocked") X(                   \
-                kms_update, "outcome update") X(kms_decision_hits, "KMS decisions from the cache") \
-                X(kms_coherent, "NXDOMAIN made NODATA at a filled name") X(                        \
-                    kms_deadline, "KMS questions that met their deadline")                         \
-                    X(kms_damaged, "decisions on damaged policy records") X(                       \
-                        audit_dropped, "events dropped, ring full") X(upstream_queries,            \
-                                                                      "questions sent to servers") \
-                        X(upstream_replies, "replies accepted") X(                                 \
-                            upstream_mismatch, "replies ignored: an attribute did not match")      \
-                            X(upstream_malformed, "replies ignored: not well-formed") X(           \
-                                upstream_timeouts,                                                 \
-                                "tries without a reply in time") X(upstream_tcp, "tries over TCP") \
-                                X(upstream_errors,                                                 \
-                                  "tries that failed: socket errors, SERVFAIL, REFUSED")           \
-                                    X(upstream_case,                                               \
-                                      "tries without random case: the server breaks it")           \
-                                        X(tcp_connections, "TCP connections accepted")             \
-                                            X(tcp_refused, "TCP connections refused: limits")      \
-                                                X(tcp_timeouts, "TCP connections closed: idle") X( \
-                                                    send_errors, "answers that could not be sent") \
-                                                    X(receive_errors, "errors on receiving")
+#define WORKER_COUNTERS(X) \
+    X(queries, "questions received") \
+    X(queries_udp, "of these over UDP") \
+    X(queries_tcp, "of these over TCP") \
+    X(answers, "answers sent") \
+    X(dropped, "questions not answered") \
+    X(ignored, "packets that are no questions: short, QR=1, port 0") \
+    X(formerr, "answered FORMERR") \
+    X(notimp, "answered NOTIMP") \
+    X(badvers, "answered BADVERS") \
+    X(refused, "answered REFUSED by access") \
+    X(access_dropped, "dropped by access") \
+    X(truncated, "answers cut, TC=1") \
+    X(cache_hits, "answered from the cache") \
+    X(cache_misses, "not in the cache") \
+    X(special, "special names answered here") \
+    X(no_slot, "answered SERVFAIL: no place, or no route") \
+    X(gave_way, "questions given up for newer ones: too many in flight") \
+    X(unanswered, "questions left unanswered: too many wait for the name") \
+    X(joined, "questions that joined one already asked") \
+    X(servfail, "answered SERVFAIL") \
+    X(rd0_refused, "RD=0 and not known: REFUSED") \
+    X(kms_questions, "KMS discovery questions (and updates, access-refused ones)") \
+    X(kms_passed, "outcome passed") \
+    X(kms_filled, "outcome filled") \
+    X(kms_replaced, "outcome replaced") \
+    X(kms_filtered, "outcome filtered") \
+    X(kms_denied, "outcome denied") \
+    X(kms_missing, "outcome missing") \
+    X(kms_failed, "outcome failed") \
+    X(kms_blocked, "outcome blocked") \
+    X(kms_update, "outcome update") \
+    X(kms_decision_hits, "KMS decisions from the cache") \
+    X(kms_coherent, "NXDOMAIN made NODATA at a filled name") \
+    X(kms_deadline, "KMS questions that met their deadline") \
+    X(kms_damaged, "decisions on damaged policy records") \
+    X(audit_dropped, "events dropped, ring full") \
+    X(upstream_queries, "questions sent to servers") \
+    X(upstream_replies, "replies accepted") \
+    X(upstream_mismatch, "replies ignored: an attribute did not match") \
+    X(upstream_malformed, "replies ignored: not well-formed") \
+    X(upstream_timeouts, "tries without a reply in time") \
+    X(upstream_tcp, "tries over TCP") \
+    X(upstream_errors, "tries that failed: socket errors, SERVFAIL, REFUSED") \
+    X(upstream_case, "tries without random case: the server breaks it") \
+    X(tcp_connections, "TCP connections accepted") \
+    X(tcp_refused, "TCP connections refused: limits") \
+    X(tcp_timeouts, "TCP connections closed: idle") \
+    X(send_errors, "answers that could not be sent") \
+    X(receive_errors, "errors on receiving")
 /* clang-format on */
 
 struct worker_stats {

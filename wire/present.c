@@ -244,16 +244,12 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
 /* Types whose format ldns knows well; the others are printed as octets. */
 static bool ldns_may_print(const struct rr *rr)
 {
-    static const uint16_t
-        known
-            [] =
-                {
-                    TYPE_A,  TYPE_NS,    TYPE_CNAME, TYPE_SOA,    TYPE_PTR,   TYPE_HINFO,
-                    TYPE_MX, TYPE_TXT,   TYPE_AAAA,  TYPE_SRV,    TYPE_NAPTR, TYPE_DNAME,
-                    TYPE_DS, TYPE_RRSIG, TYPE_NSEC,  TYPE_DNSKEY, TYPE_NSEC3, 17,
-                    18,      44,         51,         52,          59,         60,
-                    99,      257, /* RP AFSDB SSHFP NSEC3PARAM TLSA CDS CDNSKEY SPF CAA */
-                };
+    /* The numbers are RP AFSDB SSHFP NSEC3PARAM TLSA CDS CDNSKEY SPF CAA. */
+    static const uint16_t known[] = {
+        TYPE_A,    TYPE_NS,     TYPE_CNAME, TYPE_SOA,   TYPE_PTR,   TYPE_HINFO, TYPE_MX,
+        TYPE_TXT,  TYPE_AAAA,   TYPE_SRV,   TYPE_NAPTR, TYPE_DNAME, TYPE_DS,    TYPE_RRSIG,
+        TYPE_NSEC, TYPE_DNSKEY, TYPE_NSEC3, 17,         18,         44,         51,
+        52,        59,          60,         99,         257};
 
     if (rr->class != CLASS_IN || rr->rdlength > PRINT_MAX_RDATA || rr->rdlength == 0)
         return false;
