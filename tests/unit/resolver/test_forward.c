@@ -97,11 +97,9 @@ static void test_prefix_counts(void **state)
     const char *const others[] = {"10.0.1.1", "2001:db8:0:200::1"};
 
     for (int k = 0; k < 2; k++) {
-        struct net *n;
+        struct net *n = *state;
         char name[32];
 
-        setup(state);
-        n = *state;
         for (int i = 0; i < SLOTS; i++) {
             snprintf(name, sizeof name, "n%d.example A", i);
             /* 6 questions of one client, 5 of each of the two in one prefix */
@@ -112,8 +110,8 @@ static void test_prefix_counts(void **state)
         ask_from(n, "newer.example A", "10.0.9.9");
         assert_gave_way(n, 2, of_prefix[k][1], 7);
         teardown(state);
+        setup(state);
     }
-    setup(state);
 }
 
 /* All addresses of a /64 are one client: it does not favour its own names. */
