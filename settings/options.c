@@ -261,8 +261,8 @@ const struct option settings_options[] = {
     {.key = "cache.serve-stale",
      DURATION(settings, cache.serve_stale_ms, 0, 30 * DAY),
      .fallback = "1d",
-     .help = "When no server answers: how long after its end an entry may still be used (RFC "
-             "8767); 0 is never. In this version it decides KMS questions only."},
+     .help = "When no server answers: how long after its end an answer may still be given (RFC "
+             "8767), with a TTL of 30 s; 0 is never. It decides KMS questions as well."},
     {.key = "cache.rotate",
      YESNO(settings, cache.rotate),
      .fallback = "yes",
