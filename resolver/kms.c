@@ -285,16 +285,14 @@ static enum answer send(const struct view *v, struct query *q, const struct kms_
                         struct now now)
 {
     bool explain = v->settings->kms.explain_in_edns && d->rule[0] != '\0';
-    struct reply_dress dress = {.query = &q->message,
-                                .question = q->question,
-                                .limit = q->limit,
-                                .ede = ede_of(d, r),
-                                .ede_text = explain ? d->rule : NULL};
+    struct reply_dress dress = answer_dress(v, q);
     struct cursor c = cursor_make(image, len);
     uint16_t rcode = RCODE_SERVFAIL;
 
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
+    dress.ede = ede_of(d, r);
+    dress.ede_text = explain ? d->rule : NULL;
     dress.ad = answer_may_have_ad(q); /* only the image of a real answer has it */
     if (len > 0) {
         cursor_u16(&c);
@@ -480,10 +478,7 @@ static enum answer judge(const struct view *v, struct query *q, const struct pol
 
 static enum answer refuse_rd0(const struct view *v, struct query *q, struct now now)
 {
-    struct reply_dress dress = {.query = &q->message,
-                                .question = q->question,
-                                .limit = q->limit,
-                                .ede = EDE_NOT_AUTHORITATIVE};
+    struct reply_dress dress = answer_dress(v, q);
     struct kms_real nothing = {.verdict = VERDICT_NONE};
     struct policy_decision *d = &v->scratch->decision;
 
@@ -491,6 +486,7 @@ static enum answer refuse_rd0(const struct view *v, struct query *q, struct now 
     decide_nothing(v, &nothing, d);
     d->outcome = OUTCOME_FAILED;
     d->reason = REASON_RD0;
+    dress.ede = EDE_NOT_AUTHORITATIVE;
     q->out_len = reply_empty(&dress, RCODE_REFUSED, 0, q->out, q->out_size);
     kms_event(v, q, &nothing, d, RCODE_REFUSED, now);
     return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;

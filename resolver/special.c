@@ -218,8 +218,7 @@ void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct
 
 bool special_answer(const struct view *v, struct query *q, struct now now)
 {
-    struct reply_dress dress = {
-        .query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
+    struct reply_dress dress = answer_dress(v, q);
     const struct settings *s = v->settings;
     uint64_t ttl_ms = q->kms_name && s->kms.max_negative_ttl_ms < s->cache.max_negative_ttl_ms
                           ? s->kms.max_negative_ttl_ms

@@ -4,6 +4,7 @@ import socket
 import struct
 
 import ask
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -165,6 +166,19 @@ def test_idle_connection_is_closed(nsd, waymark):
         s.socket.sendall(b'\x00')
         assert s.is_closed()
     assert w.stats()['tcp_timeouts'] == 2
+
+
+def test_client_that_asks_is_told_how_long_its_connection_stays(nsd, waymark):
+    w = waymark({'limits': {'tcp-idle': '7s'}}, upstream=nsd.port)
+    q = query(use_edns=0, options=[dns.edns.GenericOption(11, b'')])
+    with Stream(w.port) as s:
+        for _ in range(2):  # forwarded, then cached
+            s.send(q)
+            assert [o.to_wire() for o in s.receive().options if o.otype == 11] == [struct.pack('!H', 70)]
+        s.send(query(use_edns=0))
+        assert not s.receive().options
+    with Datagrams(w.port) as d:
+        assert not dns.message.from_wire(d.ask(q.to_wire())).options, 'never over UDP'
 
 
 @pytest.mark.parametrize('length', [0, 1, 11])

@@ -194,6 +194,26 @@ static const struct row {
     {"TSIG at a discovery name is not decided", NULL, FILL, KMS " SRV", "NXDOMAIN", 0,
      KMS " SRV tsig", NULL, "FORWARD", NULL},
 
+    /* how long a connection may stay */
+    {"keepalive, from the cache", "limits: {tcp-idle: 12s}\n", NULL, "www.example A",
+     "NOERROR\n" WWW, 0, "www.example A tcp keepalive", NULL, "NOERROR edns keepalive=120\n" WWW,
+     NULL},
+    {"keepalive, at once, with an EDE", NULL, NULL, NULL, NULL, 0, "www.example A tcp keepalive",
+     "timeout", "SERVFAIL edns keepalive=100 ede=22", NULL},
+    {"keepalive of a discovery question", NULL, FILL, NULL, NULL, 0, KMS " SRV tcp keepalive",
+     "SERVFAIL", "SERVFAIL edns keepalive=100 ede=23", "failed no-rule servfail SERVFAIL"},
+    {"keepalive of a discovery question, refused", NULL, NULL, NULL, NULL, 0,
+     KMS " SRV tcp keepalive rd0", NULL, "REFUSED edns keepalive=100 ede=20",
+     "failed rd0 - REFUSED"},
+    {"keepalive of a special name", NULL, NULL, NULL, NULL, 0, "x.invalid A tcp keepalive", NULL,
+     "NXDOMAIN edns keepalive=100", NULL},
+    {"keepalive with an error", NULL, NULL, NULL, NULL, 0, "example AXFR tcp keepalive", NULL,
+     "REFUSED edns keepalive=100 ede=21", NULL},
+    {"not for who did not send it", NULL, NULL, NULL, NULL, 0, "x.invalid A tcp edns", NULL,
+     "NXDOMAIN edns", NULL},
+    {"never over UDP", NULL, NULL, NULL, NULL, 0, "x.invalid A keepalive", NULL, "NXDOMAIN edns",
+     NULL},
+
     /* discovery names, other types */
     {"A at a filled name: NXDOMAIN becomes NODATA", NULL, FILL, KMS " A",
      "NXDOMAIN\n" SOA("corp.example.", 600), 0, KMS " A", NULL,
