@@ -19,6 +19,8 @@
 #define SIGNATURE                                                                                  \
     "ns example. 600 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
 
+#define INVALID "ns invalid. 300 IN SOA invalid. nobody.invalid. 1 3600 1200 604800 300\n"
+
 static const struct row {
     const char *name, *settings, *policy;
     const char *cached_question, *cached; /* a reply that is in the cache ... */
@@ -206,13 +208,13 @@ static const struct row {
      KMS " SRV tcp keepalive rd0", NULL, "REFUSED edns keepalive=100 ede=20",
      "failed rd0 - REFUSED"},
     {"keepalive of a special name", NULL, NULL, NULL, NULL, 0, "x.invalid A tcp keepalive", NULL,
-     "NXDOMAIN edns keepalive=100", NULL},
+     "NXDOMAIN edns keepalive=100\n" INVALID, NULL},
     {"keepalive with an error", NULL, NULL, NULL, NULL, 0, "example AXFR tcp keepalive", NULL,
      "REFUSED edns keepalive=100 ede=21", NULL},
     {"not for who did not send it", NULL, NULL, NULL, NULL, 0, "x.invalid A tcp edns", NULL,
-     "NXDOMAIN edns", NULL},
-    {"never over UDP", NULL, NULL, NULL, NULL, 0, "x.invalid A keepalive", NULL, "NXDOMAIN edns",
-     NULL},
+     "NXDOMAIN edns\n" INVALID, NULL},
+    {"never over UDP", NULL, NULL, NULL, NULL, 0, "x.invalid A keepalive", NULL,
+     "NXDOMAIN edns\n" INVALID, NULL},
 
     /* discovery names, other types */
     {"A at a filled name: NXDOMAIN becomes NODATA", NULL, FILL, KMS " A",
