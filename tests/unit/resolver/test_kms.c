@@ -471,43 +471,57 @@ static const struct late_row {
     const char *cached; /* 700 s before: over */
     const char *at_deadline, *event;
     const char *late; /* then this comes, after WAIT */
-    const char *want;
+    const char *want; /* of that; without it, of MIXED for the next client, NULL: all of it */
+    const char *settings, *ask; /* ask NULL: "SRV edns" */
 } late_rows[] = {
     {"nothing known, no rule", OTHER, NULL, "WAIT", "none", GOOD,
-     "NOERROR edns\n" SRV(600, "good.example")},
-    {"fill waits for the verdict", FILL, NULL, "WAIT", "none", NX, FILLED},
+     "NOERROR edns\n" SRV(600, "good.example"), NULL, NULL},
+    {"fill waits for the verdict", FILL, NULL, "WAIT", "none", NX, FILLED, NULL, NULL},
     {"and gives way to a real answer", FILL, NULL, "WAIT", "none", GOOD,
-     "NOERROR edns\n" SRV(600, "good.example")},
+     "NOERROR edns\n" SRV(600, "good.example"), NULL, NULL},
     {"fill when failed takes it", FILL_FAILED, NULL, FILLED_30,
-     EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN, NULL, NULL},
-    {"a stale negative decides", FILL, NX, FILLED,
-     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached", NULL, NULL},
+     EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN, NULL, NULL, NULL, NULL},
+    {"a stale negative decides", FILL, NX, FILLED_30,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached", NULL, NULL, NULL,
+     NULL},
     {"a stale record decides", FILL_FAILED, GOOD, "NOERROR edns ede=3\n" SRV(30, "good.example"),
      EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN " cached",
-     NULL, NULL},
+     NULL, NULL, NULL, NULL},
+    {"a stale record is filtered", FILTER, MIXED, "NOERROR edns ede=15\n" SRV(30, "good.example"),
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
+     " answer=good.example:1688 unapproved=bad.example:1688" IN " cached",
+     NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},
     {"a stale negative, no rule", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(30),
-     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL},
-    {"no store", NULL, NULL, "WAIT", "none", NX, "NXDOMAIN edns\n" SOA(60)},
-    {"pass waits", PASS, NULL, "WAIT", "none", "timeout", "SERVFAIL edns ede=22"},
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL, NULL, NULL},
+    {"a stale negative, max-negative-ttl below 30 s", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(10),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL,
+     "kms: {max-negative-ttl: 10}\n", NULL},
+    {"a stale negative is denied", DENY, NX, "NXDOMAIN edns do ede=15\n" SOA(30),
+     EVENT("denied", "rule", "nxdomain", "NXDOMAIN") RULE IN " cached", NULL, "NOERROR\n" OURS,
+     NULL, "SRV do"},
+    {"no store", NULL, NULL, "WAIT", "none", NX, "NXDOMAIN edns\n" SOA(60), NULL, NULL},
+    {"pass waits", PASS, NULL, "WAIT", "none", "timeout", "SERVFAIL edns ede=22", NULL, NULL},
 };
 
 static void check_late(void **state)
 {
     const struct late_row *r = *state;
-    struct world *w = world_new(NULL, r->policy);
+    struct world *w = world_new(r->settings, r->policy);
+    const char *words = r->ask != NULL ? r->ask : "SRV edns";
+    char question[100];
 
+    snprintf(question, sizeof question, NAME " %s", words);
     if (r->cached != NULL)
-        world_cache(w, NAME " SRV", r->cached);
+        world_cache(w, question, r->cached);
     world_wait(w, 700000);
-    assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+    assert_int_equal(ask(w, words), ANSWER_FORWARD);
     world_wait(w, 700);
     expect(w, world_give(w, "deadline"), r->at_deadline, r->event);
     assert_int_equal(w->stats.kms_deadline, r->late == NULL);
     if (r->late == NULL) { /* the question goes on, for the cache */
         assert_int_equal(w->q->event.latency_us, 700000);
         world_cache(w, NAME " SRV", MIXED);
-        expect(w, ask(w, "SRV"), "NOERROR\n" SRV(600, "bad.example") SRV(600, "good.example"),
-               NULL);
+        expect(w, ask(w, "SRV"), r->want != NULL ? r->want : MIXED, NULL);
     } else {
         world_wait(w, 800);
         expect(w, world_give(w, r->late), r->want, NULL);
