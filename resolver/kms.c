@@ -23,10 +23,7 @@
 #include "resolver/special.h"
 #include "wire/reply.h"
 
-enum {
-    UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */
-    CLOCK_STEP_MS = 1000,
-};
+enum { UNCONDITIONAL_MS = 3600 * 1000 /* a decision without a verdict ends some time, too */ };
 
 static bool is_pool(const struct policy_decision *d)
 {
@@ -343,22 +340,12 @@ static void keep_decision(const struct view *v, const struct query *q, const str
         facts.expires_ms = now.mono_ms + (d->until_ms - now.wall_ms);
     if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED)
         return;
-    if ((note_len = kms_note_write(d, r, v->scratch->srv, now.wall_ms - now.mono_ms, note,
-                                   sizeof note)) == 0)
+    if ((note_len = kms_note_write(d, r, v->scratch->srv, note, sizeof note)) == 0)
         return;
     decision_stamp(v, facts.stamp);
     decision_key(v, q, &key);
     (void)cache_put(v->cache, &key, &facts, is_pool(d) ? NULL : image, is_pool(d) ? 0 : len, note,
                     note_len);
-}
-
-/* Rules begin and end by the wall clock, entries by the other. A clock that is
- * slewed by more than this makes one miss. */
-static bool clock_was_set(uint64_t before_ms, struct now now)
-{
-    uint64_t now_ms = now.wall_ms - now.mono_ms;
-
-    return (now_ms > before_ms ? now_ms - before_ms : before_ms - now_ms) > CLOCK_STEP_MS;
 }
 
 /* The same client range asked before, and nothing has changed since. */
@@ -372,7 +359,7 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     struct kms_real r;
     struct cache_facts f;
     struct cache_key key;
-    uint64_t stamp[3], clock_ms;
+    uint64_t stamp[3];
     uint16_t ttl_at[IMAGE_TTLS];
     int n;
 
@@ -380,8 +367,7 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     decision_key(v, q, &key);
     if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
                   &len, &f, note, &note_len) != CACHE_HIT ||
-        kms_note_read(note, note_len, d, &r, v->scratch->srv, &clock_ms) != 0 ||
-        clock_was_set(clock_ms, now))
+        kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0)
         return false;
     r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
