@@ -11,8 +11,10 @@
  *
  * A kept decision's stamp is (policy state, health epoch, settings
  * generation): any change makes it a miss, so nothing is ever flushed for a
- * change of policy. Decisions on failed, stale or uncached verdicts are not
- * kept: the next question may find the DNS better.
+ * change of policy. And it holds between two moments of the wall clock, the
+ * last and the next from or until of a candidate: that clock may be set, while
+ * all else here ends by the monotonic one. Decisions on failed, stale or
+ * uncached verdicts are not kept: the next question may find the DNS better.
  */
 #include "resolver/kms.h"
 
@@ -336,8 +338,6 @@ static void keep_decision(const struct view *v, const struct query *q, const str
     size_t note_len;
 
     facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
-    if (d->until_ms != UINT64_MAX && d->until_ms - now.wall_ms < facts.expires_ms - now.mono_ms)
-        facts.expires_ms = now.mono_ms + (d->until_ms - now.wall_ms);
     if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED)
         return;
     if ((note_len = kms_note_write(d, r, v->scratch->srv, note, sizeof note)) == 0)
@@ -367,7 +367,8 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     decision_key(v, q, &key);
     if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
                   &len, &f, note, &note_len) != CACHE_HIT ||
-        kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0)
+        kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0 || now.wall_ms < d->since_ms ||
+        now.wall_ms >= d->until_ms)
         return false;
     r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
@@ -395,6 +396,7 @@ static void decide_nothing(const struct view *v, const struct kms_real *r,
     d->serial = 0;
     d->n_hosts = d->n_unapproved = 0;
     d->would.set = false;
+    d->since_ms = 0;
     d->until_ms = UINT64_MAX;
     memset(d->unapproved, 0, sizeof d->unapproved);
     memset(d->drop, 0, sizeof d->drop);

@@ -93,6 +93,8 @@ size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r,
     writer_u8(&w, (uint8_t)d->verdict);
     writer_u8(&w, (uint8_t)d->action);
     writer_u64(&w, d->serial);
+    writer_u64(&w, d->since_ms);
+    writer_u64(&w, d->until_ms);
     writer_u32(&w, d->ttl);
     put_text(&w, d->rule);
     put_text(&w, d->pool);
@@ -151,6 +153,8 @@ int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, st
     d->verdict = (enum policy_verdict)cursor_u8(&c);
     d->action = (enum policy_action)cursor_u8(&c);
     d->serial = cursor_u64(&c);
+    d->since_ms = cursor_u64(&c);
+    d->until_ms = cursor_u64(&c);
     d->ttl = cursor_u32(&c);
     get_text(&c, d->rule, sizeof d->rule);
     get_text(&c, d->pool, sizeof d->pool);

@@ -415,6 +415,49 @@ static void check_until(void **state)
     world_free(w);
 }
 
+/* The wall clock is set, the monotonic one knows nothing of it: a wrong clock at
+ * boot, a change by hand. It is 2023-11-14 22:13:20 before. */
+static const struct clock_row {
+    const char *name, *policy, *real; /* real NULL: the rule acts without it */
+    const char *before;
+    int step_s;
+    const char *after;
+    unsigned hits; /* of the second question, and of the one after the step */
+} clock_rows[] = {
+    {"clock: ahead, behind until", POLICY("pool: p, until: 2023-11-14T23:13:20Z"), NX,
+     "NOERROR\n" KMS(300), 3600, "NXDOMAIN\n" SOA(60), 1},
+    {"clock: ahead, and until is not reached", POLICY("pool: p, until: 2023-11-14T23:13:20Z"), NX,
+     "NOERROR\n" KMS(300), 3599, "NOERROR\n" KMS(300), 2},
+    {"clock: ahead, from is reached", POLICY("action: deny, from: 2026-11-14T00:00:00Z"), GOOD,
+     "NOERROR\n" SRV(600, "good.example"), 94700000, "NOERROR\n" OURS, 1},
+    {"clock: back, before from", POLICY("action: replace, pool: p, from: 2023-11-14T22:00:00Z"),
+     NULL, "NOERROR\n" KMS(300), -801, "FORWARD", 1},
+    {"clock: back, and from is still over",
+     POLICY("action: replace, pool: p, from: 2023-11-14T22:00:00Z"), NULL, "NOERROR\n" KMS(300),
+     -800, "NOERROR\n" KMS(300), 2},
+    {"clock: back, an expired rule is valid again", POLICY("pool: p, until: 2023-11-14T22:00:00Z"),
+     NX, "NXDOMAIN\n" SOA(60), -801, "NOERROR\n" KMS(300), 1},
+    {"clock: back, no rule has a time", FILL, NX, "NOERROR\n" KMS(300), -3600, "NOERROR\n" KMS(300),
+     2},
+    {"clock: ahead, no rule has a time", FILL, NX, "NOERROR\n" KMS(300), 94700000,
+     "NOERROR\n" KMS(300), 2},
+};
+
+static void check_clock(void **state)
+{
+    const struct clock_row *r = *state;
+    struct world *w = world_new(NULL, r->policy);
+
+    if (r->real != NULL)
+        world_cache(w, NAME " SRV", r->real);
+    for (int i = 0; i < 2; i++)
+        expect(w, ask(w, "SRV"), r->before, NULL);
+    w->now.wall_ms += (uint64_t)(int64_t)r->step_s * 1000;
+    expect(w, ask(w, "SRV"), r->after, NULL);
+    assert_int_equal(w->stats.kms_decision_hits, r->hits);
+    world_free(w);
+}
+
 /* What was made of a failure, or of nothing that is kept, is made anew. */
 static void check_not_kept(void **state)
 {
@@ -710,7 +753,7 @@ int main(void)
         cmocka_unit_test(check_many_real),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
-                            ARRAY_LEN(order_rows) + ARRAY_LEN(others)];
+                            ARRAY_LEN(order_rows) + ARRAY_LEN(clock_rows) + ARRAY_LEN(others)];
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -725,6 +768,9 @@ int main(void)
     for (size_t i = 0; i < ARRAY_LEN(order_rows); i++)
         tests[n++] = (struct CMUnitTest){order_rows[i].name, check_real_order, NULL, NULL,
                                          (void *)(uintptr_t)&order_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(clock_rows); i++)
+        tests[n++] = (struct CMUnitTest){clock_rows[i].name, check_clock, NULL, NULL,
+                                         (void *)(uintptr_t)&clock_rows[i]};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[n++] = others[i];
     return cmocka_run_group_tests_name("kms", tests, NULL, NULL);
