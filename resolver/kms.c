@@ -344,8 +344,9 @@ static void keep_decision(const struct view *v, const struct query *q, const str
         return;
     decision_stamp(v, facts.stamp);
     decision_key(v, q, &key);
-    (void)cache_put(v->cache, &key, &facts, is_pool(d) ? NULL : image, is_pool(d) ? 0 : len, note,
-                    note_len);
+    if (kms_image_is_ours(r, d))
+        len = 0;
+    (void)cache_put(v->cache, &key, &facts, len > 0 ? image : NULL, len, note, note_len);
 }
 
 /* The same client range asked before, and nothing has changed since. */
@@ -372,7 +373,7 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
         return false;
     r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
-    if (is_pool(d)) {
+    if (len == 0) {
         len = kms_image(v, q, &r, d, room_of(q), &image);
     } else if ((n = image_ttls(v->scratch->image, len, ttl_at, IMAGE_TTLS)) > 0) {
         image_age(v->scratch->image, len, ttl_at, n, (uint32_t)((now.mono_ms - f.stored_ms) / 1000),

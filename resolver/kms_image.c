@@ -112,12 +112,7 @@ static size_t image_filtered(const struct view *v, const struct query *q, const 
 {
     struct name end;
     size_t len;
-    int left = 0;
 
-    for (int i = 0; i < r->n_srv; i++)
-        left += !d->drop[i];
-    if (r->image == NULL || left == 0)
-        return image_nodata(v, q);
     if (!kms_find_end(v, q, r, &end) ||
         srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second,
                    sizeof v->scratch->second, &len) != 0)
@@ -125,23 +120,34 @@ static size_t image_filtered(const struct view *v, const struct query *q, const 
     return r->stale ? set_stale(v, r, len) : len;
 }
 
-size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,
-                 const struct policy_decision *d, size_t room, const uint8_t **image)
+bool kms_image_is_ours(const struct kms_real *r, const struct policy_decision *d)
 {
-    *image = v->scratch->second;
     switch (d->outcome) {
     case OUTCOME_FILLED:
     case OUTCOME_REPLACED:
-        return image_of_pool(v, q, d, room);
+        return true;
     case OUTCOME_FILTERED:
-        return image_filtered(v, q, r, d);
+        return r->image == NULL || d->n_unapproved >= r->n_srv;
     case OUTCOME_DENIED:
-        return real_is_negative(r) ? image_real(v, r, image) : image_nodata(v, q);
+        return !real_is_negative(r);
     case OUTCOME_PASSED:
     case OUTCOME_MISSING:
     case OUTCOME_FAILED:
     case OUTCOMES:
         break;
     }
+    return false;
+}
+
+size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,
+                 const struct policy_decision *d, size_t room, const uint8_t **image)
+{
+    *image = v->scratch->second;
+    if (d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED)
+        return image_of_pool(v, q, d, room);
+    if (kms_image_is_ours(r, d))
+        return image_nodata(v, q);
+    if (d->outcome == OUTCOME_FILTERED)
+        return image_filtered(v, q, r, d);
     return r->image != NULL ? image_real(v, r, image) : 0;
 }

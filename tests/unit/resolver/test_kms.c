@@ -479,6 +479,58 @@ static void check_not_kept(void **state)
     }
 }
 
+/* A negative of our own does not: it is said anew each time. */
+static void check_kept_denial(void **state)
+{
+    static const struct {
+        const char *policy, *real, *want;
+    } denials[] = {
+        {DENY, NULL, "NOERROR\n" OURS},
+        {FILTER, BAD, "NOERROR\n" OURS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
+        struct world *w = world_new(NULL, denials[i].policy);
+
+        if (denials[i].real != NULL)
+            world_cache(w, NAME " SRV", denials[i].real);
+        for (unsigned k = 0; k < 3; k++) {
+            expect(w, ask(w, "SRV"), denials[i].want, NULL);
+            assert_int_equal(w->stats.kms_decision_hits, k);
+            world_wait(w, 50000);
+        }
+        world_free(w);
+    }
+}
+
+/* The longest name, and all that goes with a negative of our own. */
+static void check_denied_size(void **state)
+{
+#define L63 "a23456789012345678901234567890123456789012345678901234567890123"
+#define LONGEST L63 "." L63 "." L63 ".b234567890123456789012345678901234567890123456789"
+    struct world *w =
+        world_new("kms: {explain-in-edns: yes}\n",
+                  "rules: {" L63 ": {suffixes: [\"*.b234567890123456789012345678901234567890123456"
+                  "789\"], networks: [any], action: deny}}\n");
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(world_ask(w, i == 0 ? "_vlmcs._tcp." LONGEST " SRV edns=512"
+                                             : "_vlmcs._tcp." LONGEST " SRV"),
+                         ANSWER_SEND);
+        assert_int_equal(w->q->message.qname.len, NAME_MAX_WIRE);
+        assert_int_equal(w->q->limit, 512);
+        assert_string_equal(
+            world_answer(w, ANSWER_SEND),
+            i == 0 ? "NOERROR edns ede=15:" L63 "\nns _vlmcs._tcp." LONGEST
+                     ". 60 IN SOA _vlmcs._tcp." LONGEST ". nobody.invalid. 1 3600 1200 604800 60\n"
+                   : "NOERROR\nns _vlmcs._tcp." LONGEST ". 60 IN SOA _vlmcs._tcp." LONGEST
+                     ". nobody.invalid. 1 3600 1200 604800 60\n");
+    }
+    world_free(w);
+}
+
 static void check_rotation(void **state)
 {
     struct world *w = world_new(NULL, "pools: {p: [k1.example, k2.example, k3.example]}\nrules: "
@@ -533,6 +585,10 @@ static const struct late_row {
     {"a stale record is filtered", FILTER, MIXED, "NOERROR edns ede=15\n" SRV(30, "good.example"),
      EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
      " answer=good.example:1688 unapproved=bad.example:1688" IN " cached",
+     NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},
+    {"a stale record, and none is left of it", FILTER, BAD, NODATA " ede=15\n" OURS,
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE " unapproved=bad.example:1688" IN
+                                                             " cached",
      NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},
     {"a stale negative, no rule", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(30),
      EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL, NULL, NULL},
@@ -750,7 +806,8 @@ int main(void)
         cmocka_unit_test(check_stamp),         cmocka_unit_test(check_until),
         cmocka_unit_test(check_not_kept),      cmocka_unit_test(check_rotation),
         cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
-        cmocka_unit_test(check_many_real),
+        cmocka_unit_test(check_many_real),     cmocka_unit_test(check_kept_denial),
+        cmocka_unit_test(check_denied_size),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
                             ARRAY_LEN(order_rows) + ARRAY_LEN(clock_rows) + ARRAY_LEN(others)];
