@@ -166,6 +166,7 @@ static pid_t start_http(int status, const char *body, int *tell)
     "\"real\":{\"verdict\":\"nxdomain\",\"server\":null},"                                         \
     "\"rules\":[{\"rule\":\"r\",\"acts\":true,\"why\":\"suffix a, any client\"}],"                 \
     "\"decision\":{\"outcome\":\"filled\",\"text\":\"rule r fills\"},"                             \
+    "\"late\":{\"outcome\":\"filled\",\"rule\":\"q\",\"text\":\"800 ms is too long\"},"            \
     "\"answer\":{\"rcode\":\"NOERROR\",\"ttl_s\":300,\"records\":[\"0 0 1688 kms01.contoso.com\"," \
     "\"10 0 1688 "                                                                                 \
     "\\u001b[2Jkms02\"]},\"windows\":null,\"hint\":null,\"policy\":{\"serial\":1,\"digest\":"      \
@@ -227,6 +228,7 @@ static const struct row {
      "real DNS  nxdomain, supposed: no server was asked\n"
      "rules     r  yes: suffix a, any client\n"
      "decision  rule r fills\n"
+     "late      800 ms is too long\n"
      "answer    0 0 1688 kms01.contoso.com, TTL 300                   outcome filled\n"
      "          10 0 1688 \\x1b[2Jkms02\n"
      "policy    serial 1, digest 00000001\n",

@@ -7,7 +7,7 @@
  * A question: "NAME TYPE [word...]", with the words
  *   edns[=SIZE] do keepalive cd ad rd0 tcp tsig from=IP[:PORT] port0 class=NUMBER
  *   opcode=NUMBER version
- * A reply of the real DNS: "RCODE [ad]", then a record a line with its section
+ * A reply of the real DNS: "RCODE [ad | ms=NUMBER]", then a record a line with its section
  * in front ("an", "ns", "ar"); or "timeout", "deadline", "fail=RCODE".
  * An answer: "RCODE [flag...]" and the same lines.
  */
@@ -355,6 +355,7 @@ static inline void reply_make(struct reply *r, const struct query *q, const char
             assert_int_equal(rcode_parse(&r->got.rcode, text + 5), 0);
         return;
     }
+    sscanf(flag, "ms=%u", &r->got.ms);
     assert_int_equal(rcode_parse(&code, rcode), 0);
     flags = (uint16_t)(flags | code | (strcmp(flag, "ad") == 0 ? DNS_AD : 0));
     asked.qtype = q->key.type;
