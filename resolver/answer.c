@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "resolver/identity.h"
 #include "resolver/kms.h"
 #include "resolver/kms_event.h"
 #include "resolver/special.h"
@@ -33,11 +34,14 @@ static uint16_t keepalive_of(const struct view *v, const struct query *q)
 
 struct reply_dress answer_dress(const struct view *v, const struct query *q)
 {
+    bool named = q->message.edns.nsid && !v->settings->server.hide_identity;
+
     return (struct reply_dress){.query = &q->message,
                                 .question = q->question,
                                 .limit = q->limit,
                                 .ede = EDE_NONE,
-                                .keepalive = keepalive_of(v, q)};
+                                .keepalive = keepalive_of(v, q),
+                                .nsid = named ? v->settings->server.name : NULL};
 }
 
 bool answer_may_have_ad(const struct query *q)
@@ -110,6 +114,7 @@ static enum answer refuse_access(const struct view *v, struct query *q, enum acc
 
     keep_question(q);
     set_limit(q);
+    q->message.edns.nsid = false;
     if (readable && q->message.opcode == OPCODE_QUERY && name_is_vlmcs(&q->message.qname) &&
         (q->message.qtype == TYPE_SRV || q->message.qtype == TYPE_ANY))
         kms_event_blocked(v, q, action == ACCESS_DROP, now);
@@ -206,6 +211,8 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
         return answer_fault(v, q, fault);
     if (m->opcode == OPCODE_UPDATE)
         return refuse_update(v, q, now);
+    if (UNLIKELY(m->qclass == CLASS_CH) && identity_answer(v, q))
+        return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
     if (m->qclass == CLASS_CH || m->qtype == TYPE_AXFR || m->qtype == TYPE_IXFR)
         return send_error(v, q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
     q->whole = m->tsig || m->qtype == TYPE_TKEY;

@@ -174,7 +174,8 @@ static const struct option_record route_record = {sizeof(struct route), route_ro
 /* ---- the tables ---- */
 
 const struct option_section settings_sections[] = {
-    {"server", "The process. All of these but open-resolver need a restart."},
+    {"server",
+     "The process. All of these but open-resolver, hide-identity and hide-version need a restart."},
     {"cache", "Answers that are kept."},
     {"kms", "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host."},
     {"policy", "The policy database, which `waymarkctl` edits."},
@@ -202,6 +203,16 @@ const struct option settings_options[] = {
      .help = "Confirms that the access list may allow the whole Internet on an address that the "
              "Internet may reach. Without it such settings are refused, because open resolvers "
              "are used to attack others."},
+    {.key = "server.hide-identity",
+     YESNO(settings, server.hide_identity),
+     .fallback = "no",
+     .help =
+         "Do not tell server.name to clients that ask who answers: id.server and hostname.bind, "
+         "CH TXT, and the EDNS option NSID."},
+    {.key = "server.hide-version",
+     YESNO(settings, server.hide_version),
+     .fallback = "yes",
+     .help = "Do not tell the version: version.server and version.bind, CH TXT."},
     {.key = "server.workers",
      COUNT(settings, server.workers, 0, 256),
      .flags = OPTION_RESTART,

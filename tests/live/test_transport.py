@@ -252,6 +252,34 @@ def test_client_that_reads_nothing_loses_only_its_own_connection(broad):
         assert len(w.tcp('3000.example', 'TXT').answer[0]) == 3000 // 204
 
 
+# --- who answers
+
+def test_two_daemons_can_be_told_apart(nsd, waymark):
+    for name in ('ns1', 'ns2'):
+        w = waymark({'server': {'name': name}}, upstream=nsd.port)
+        nsid = query(use_edns=0, options=[dns.edns.GenericOption(dns.edns.NSID, b'')])
+        id_server = dns.message.make_query('id.server', 'TXT', 'CH')
+        version = dns.message.make_query('version.bind', 'TXT', 'CH')
+        with Datagrams(w.port) as d, Stream(w.port) as s:
+            def both(q):
+                s.send(q)
+                return dns.message.from_wire(d.ask(q.to_wire())), s.receive()
+            for _ in range(2):  # forwarded, then cached
+                for answer in both(nsid):
+                    assert answer.answer and [o.to_wire() for o in answer.options] == [name.encode()]
+            for answer in both(id_server):
+                assert answer.answer[0][0].strings == (name.encode(),)
+            for answer in both(version):
+                assert ask.rcode(answer) == 'REFUSED'
+            w.settings['server'].update({'hide-identity': True, 'hide-version': False})
+            w.write_settings()
+            w.ctl('reload')
+            wait_for(lambda: not any(a.answer for a in both(id_server)), 'the new settings')
+            for answer in both(version):
+                assert answer.answer[0][0].strings[0].startswith(b'waymark ')
+            assert not both(nsid)[0].options
+
+
 # --- access
 
 def test_refused_client_gets_nothing_even_of_what_is_cached(nsd, waymark):
