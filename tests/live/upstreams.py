@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The servers that Waymark asks, and those that ask it: Debian's own, unpacked by ./peers, and Python ones that lie."""
+import collections
 import os
 import re
 import shutil
@@ -8,10 +9,9 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 
-import dns.exception
 import dns.message
-import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
@@ -27,12 +27,15 @@ def fetch(*packages):
 
 
 def answers(port):
-    """Does a DNS server on this port answer anything?"""
-    try:
-        dns.query.udp(dns.message.make_query('version.bind', 'TXT', 'CH'), '127.0.0.1', port=port, timeout=0.2)
-        return True
-    except (dns.exception.Timeout, OSError):
-        return False
+    """Does a DNS server on this port answer anything? One that is not there yet is refused at once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(0.2)
+        s.connect(('127.0.0.1', port))
+        try:
+            s.send(dns.message.make_query('version.bind', 'TXT', 'CH').to_wire())
+            return len(s.recv(65535)) > 0
+        except OSError:
+            return False
 
 
 class Peer:
@@ -48,7 +51,11 @@ class Peer:
         words = [w.format(dir=self.dir) for w in self.command]
         words[0] = os.path.join(PEERS, self.package, words[0])
         self.process = Process(words, f'{self.dir}/log', env=env)
-        wait_for(self.is_ready, f'an answer of {self.package}')
+        try:
+            wait_for(self.is_ready, f'an answer of {self.package}')
+        except AssertionError:
+            self.finish()
+            raise
 
     def is_ready(self):
         assert self.process.alive(), self.process.said()
@@ -216,11 +223,12 @@ class Fake:
     """An upstream in Python. answer(query, how) returns the reply (a message, bytes, a list of these) or None.
 
     how.udp, how.client, how.server tell the way; `asked` lists (name, type, transport) in the order of arrival.
+    Over UDP what it returns is sent `delay` seconds later.
     """
 
-    def __init__(self, answer, address='127.0.0.1'):
-        self.answer, self.address, self.port = answer, address, free_port()
-        self.asked, self.errors, self.lock = [], [], threading.Lock()
+    def __init__(self, answer, address='127.0.0.1', delay=0):
+        self.answer, self.address, self.port, self.delay = answer, address, free_port(), delay
+        self.asked, self.errors, self.lock, self.late = [], [], threading.Lock(), collections.deque()
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.datagrams.bind((address, self.port))
@@ -244,13 +252,22 @@ class Fake:
     def serve_udp(self):
         while True:
             try:
+                self.send_late()
+                self.datagrams.settimeout(max(0.001, self.late[0][0] - time.monotonic()) if self.late else None)
                 wire, client = self.datagrams.recvfrom(65535)
+            except TimeoutError:
+                continue
             except OSError:
                 return
             if client is None or not wire:
                 return  # finish() has shut the socket
-            for r in self.replies(wire, How(self, client, 'udp')):
-                self.datagrams.sendto(r, client)
+            due = time.monotonic() + self.delay
+            self.late += [(due, r, client) for r in self.replies(wire, How(self, client, 'udp'))]
+
+    def send_late(self):
+        while self.late and self.late[0][0] <= time.monotonic():
+            _, r, client = self.late.popleft()
+            self.datagrams.sendto(r, client)
 
     def serve_tcp(self):
         while True:
@@ -280,6 +297,18 @@ class Fake:
         assert not self.errors, self.errors
 
 
+class Silent:
+    """An upstream that takes every question and never answers, whatever the rate: what its queue cannot hold is lost."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(('127.0.0.1', self.port))
+
+    def finish(self):
+        self.socket.close()
+
+
 class How:
     def __init__(self, server, client, kind):
         self.server, self.client, self.kind, self.udp = server, client, kind, kind == 'udp'
@@ -294,5 +323,6 @@ def reply(query, *records, rcode='NOERROR', soa=False):
         ttl, kind, data = record.split(' ', 2)
         r.answer.append(dns.rrset.from_text(name, int(ttl), 'IN', kind, data))
     if soa:
-        r.authority.append(dns.rrset.from_text(name.parent(), 900, 'IN', 'SOA', 'ns. root. 1 3600 600 86400 900'))
+        above = name.parent() if name.labels != (b'',) else name
+        r.authority.append(dns.rrset.from_text(above, 900, 'IN', 'SOA', 'ns. root. 1 3600 600 86400 900'))
     return r
