@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * compare.c -- what a reload changes, and what it must leave as it is.
+ * compare.c -- what a reload changes, and what it must leave as it is; a copy.
  *
  * Values are compared as printed: what reads back the same is the same.
  */
@@ -54,6 +54,25 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
             return changed;
     }
     return changed;
+}
+
+int settings_copy(struct settings **out, const struct settings *was)
+{
+    struct arena *arena = arena_new();
+    struct settings *s = arena != NULL ? arena_alloc(arena, sizeof *s) : NULL;
+
+    if (s == NULL)
+        goto fail;
+    *s = *was;
+    s->arena = arena;
+    for (const struct option *o = settings_options; o->key != NULL; o++)
+        if (value_copy(o, s, was, arena) != 0)
+            goto fail;
+    *out = s;
+    return 0;
+fail:
+    arena_free(arena);
+    return -ENOMEM;
 }
 
 int settings_keep_fixed(struct settings *is, const struct settings *was)

@@ -9,7 +9,6 @@
  */
 #include "settings/value.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -187,19 +186,26 @@ void list_print(const struct option *o, const void *base, FILE *f)
 
 int list_copy(const struct option *o, void *to, const void *from, struct arena *arena)
 {
-    const struct addr *was;
-    struct addr *list;
+    const bool records = o->form == FORM_RECORDS;
+    const size_t size = records ? o->record->size : sizeof(struct addr);
+    const char *was;
+    char *list;
     size_t n;
 
-    assert(o->form != FORM_RECORDS); /* no such list waits for a restart */
-    if (o->form != FORM_ADDRS)
+    if (o->form == FORM_EMPTY)
         return 0;
-    was = *(const struct addr *const *)option_field_const(o, from);
+    was = *(const char *const *)option_field_const(o, from);
     n = (size_t)option_count(o, from);
-    list = arena_alloc(arena, n * sizeof *list);
+    list = arena_alloc(arena, n * size);
     if (list == NULL)
         return -ENOMEM;
-    memcpy(list, was, n * sizeof *list);
+    for (size_t i = 0; i < n * size; i += size) {
+        memcpy(list + i, was + i, size);
+        for (const struct option *row = records ? o->record->rows : NULL;
+             row != NULL && row->key != NULL; row++)
+            if (value_copy(row, list + i, was + i, arena) != 0)
+                return -ENOMEM;
+    }
     set_list(o, to, list, n);
     return 0;
 }

@@ -20,8 +20,7 @@ void value_print(const struct option *, const void *base, FILE *);
 /* A number of the option (value, limit) in its unit. Returns out. */
 const char *value_number(const struct option *, uint64_t, char out[NUMBER_TEXT]);
 
-/* Copies the field; what it points to is copied into the arena. 0 or -ENOMEM.
- * Not for lists of records. */
+/* Copies the field; what it points to is copied into the arena. 0 or -ENOMEM. */
 int value_copy(const struct option *, void *to, const void *from, struct arena *);
 
 /* The same for the forms that are lists: lists.c. */
