@@ -372,6 +372,11 @@ static void open_control(struct daemon *d)
     diags_fini(&problems);
 }
 
+static void wake_api(void *arg)
+{
+    event_active(((struct loop *)arg)->api, EV_READ, 0);
+}
+
 static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
                            void *arg, const struct timeval *period)
 {
@@ -395,14 +400,16 @@ static void start_loop(struct loop *l)
     l->tick = watch(d, -1, 0, on_tick, l, &second);
     d->machine_watch =
         machine_watch_new(d->base, "", MACHINE_QUIET_MS, MACHINE_MOST_MS, on_machine, d);
-    if (d->control != NULL)
-        l->api = watch(d, control_fd(d->control), EV_READ, on_api, l, NULL);
+    if (d->control != NULL && (l->api = watch(d, control_fd(d->control), EV_READ, on_api, l, NULL)))
+        control_on_answer(d->control, wake_api, l);
 }
 
 static void end_loop(struct loop *l)
 {
     struct event *events[] = {l->hangup, l->terminate, l->interrupt, l->tick, l->api};
 
+    if (l->d->control != NULL)
+        control_on_answer(l->d->control, NULL, NULL);
     for (size_t i = 0; i < ARRAY_LEN(events); i++)
         if (events[i] != NULL)
             event_free(events[i]);
