@@ -18,6 +18,7 @@
 #include <stddef.h>
 
 #include "base/diag.h"
+#include "base/str.h"
 
 enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
 
@@ -47,8 +48,8 @@ void yaml_free(struct yaml *); /* NULL is fine */
 /* The child of a mapping, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
-/* Writes text as one YAML scalar: plain where that reads back the same, else
- * in double quotes. Returns the length that was needed, like snprintf. */
-size_t yaml_quote(const char *text, char *out, size_t size);
+/* Adds text as one YAML scalar: plain where that reads back the same, else in
+ * double quotes. */
+void yaml_quote(struct str *, const char *text);
 
 #endif

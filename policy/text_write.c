@@ -21,7 +21,10 @@ typedef void print_item(const void *list, size_t i, char out[ITEM]);
 
 static void quote(const char *text, char out[ITEM])
 {
-    yaml_quote(text, out, ITEM);
+    struct str s;
+
+    str_init(&s, out, ITEM);
+    yaml_quote(&s, text);
 }
 
 static void write_list(FILE *f, int indent, const char *key, const void *list, size_t n,

@@ -205,8 +205,10 @@ int value_read(struct reader *r, const struct option *o, const struct yaml_node 
 static void print_text(const char *text, FILE *f)
 {
     char quoted[6 * NAME_TEXT];
+    struct str s;
 
-    yaml_quote(text, quoted, sizeof quoted);
+    str_init(&s, quoted, sizeof quoted);
+    yaml_quote(&s, text);
     fputs(quoted, f);
 }
 
