@@ -42,7 +42,7 @@ struct cache_facts {
     uint8_t reply_kind;             /* enum reply_kind */
     bool failure;                   /* RFC 9520: no image, only the fact */
     bool has_rrsig, has_soa, has_cname;
-    bool rotates;                   /* image_rotate() may be used on the image */
+    bool rotates; /* image_rotate() may be used on the image */
     uint16_t n_answer;
     struct addr server; /* who said it */
     uint16_t rtt_ms;

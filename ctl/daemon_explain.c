@@ -150,6 +150,7 @@ static void print(const json_t *reply)
                  *decision = json_object_get(reply, "decision");
     const json_t *windows = json_object_get(reply, "windows"),
                  *policy = json_object_get(reply, "policy");
+    const char *late = field_text(json_object_get(reply, "late"), "text", NULL);
     const char *hint = field_text(reply, "hint", NULL);
 
     say_client(json_object_get(reply, "client"));
@@ -159,6 +160,8 @@ static void print(const json_t *reply)
     say_rules(json_object_get(reply, "rules"));
     say("decision",
         ctl_text("%s", field_text(decision, "text", field_text(decision, "reason", "-"))));
+    if (late)
+        say("late", ctl_text("%s", late));
     say_answer(json_object_get(reply, "answer"), field_text(decision, "outcome", "-"));
     if (json_is_object(windows))
         say("Windows",

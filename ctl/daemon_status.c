@@ -79,6 +79,16 @@ static void say_settings(const json_t *settings)
                  field_number(settings, "generation"), moment(settings, "read", when)));
 }
 
+static void say_reverse(const json_t *zones)
+{
+    char *text = field_joined(zones, NULL, " ");
+
+    if (text[0] != '\0')
+        say("reverse",
+            ctl_text("answered here, since all servers of route . are public: %s", text));
+    free(text);
+}
+
 /* Why a store is not open is among the problems. */
 static void say_policy(const json_t *p, const char *mode)
 {
@@ -152,6 +162,7 @@ int daemon_status(struct ctl *c)
         say_head(s);
         say_listen(s);
         say_settings(json_object_get(s, "settings"));
+        say_reverse(json_object_get(s, "local_reverse"));
         say_policy(json_object_get(s, "policy"), field_text(s, "kms_mode", "live"));
         say_audit(json_object_get(s, "audit"));
         say_cache(json_object_get(s, "cache"));

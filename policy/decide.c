@@ -38,7 +38,7 @@ struct election {
     struct contest contests[CONTESTS];
     int n;
     bool shadow_stands;
-    uint64_t until_ms;
+    uint64_t since_ms, until_ms;
 };
 
 static void enter(struct contest *t, const struct candidate *c, const struct policy_client *client)
@@ -54,13 +54,13 @@ static void enter(struct contest *t, const struct candidate *c, const struct pol
     t->won = true;
 }
 
-/* The next moment at which this rule comes or goes. */
-static void note_border(struct election *e, const struct candidate *c)
+/* A moment at which a rule comes or goes; 0: never. */
+static void note_border(struct election *e, uint64_t at_ms)
 {
-    uint64_t next = c->is_early ? c->rule.from_ms : c->rule.until_ms;
-
-    if (c->in_network && c->mode != MODE_OFF && !c->is_late && next != 0 && next < e->until_ms)
-        e->until_ms = next;
+    if (at_ms > e->ask->wall_ms)
+        e->until_ms = at_ms < e->until_ms ? at_ms : e->until_ms;
+    else
+        e->since_ms = at_ms > e->since_ms ? at_ms : e->since_ms;
 }
 
 static int visit(void *context, const struct index_hit *hit)
@@ -71,7 +71,10 @@ static int visit(void *context, const struct index_hit *hit)
 
     if (rc != 0)
         return rc;
-    note_border(e, &c);
+    if (c.in_network && c.mode != MODE_OFF) {
+        note_border(e, c.rule.from_ms);
+        note_border(e, c.rule.until_ms);
+    }
     if (!candidate_stands(&c))
         return 0;
     e->shadow_stands |= c.mode == MODE_SHADOW;
@@ -89,6 +92,7 @@ static int elect(struct election *e, struct policy_reader *r, const struct polic
     e->ask = ask;
     e->n = verdict == VERDICT_UNAPPROVED ? CONTESTS : LIVE_AGAIN;
     e->shadow_stands = false;
+    e->since_ms = 0;
     e->until_ms = UINT64_MAX;
     for (int i = 0; i < e->n; i++) {
         struct contest *t = &e->contests[i];
@@ -209,6 +213,7 @@ static void begin(struct policy_reader *r, enum policy_verdict verdict, struct p
     memset(out->drop, 0, sizeof out->drop);
     memset(out->unapproved, 0, sizeof out->unapproved);
     out->would = (struct policy_would){.set = false};
+    out->since_ms = 0;
     out->until_ms = UINT64_MAX;
 }
 
@@ -279,6 +284,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     rc = elect(&e, r, ask, s.verdict, real->is_signed);
     if (rc != 0)
         return rc;
+    out->since_ms = e.since_ms;
     out->until_ms = e.until_ms;
     live = rule_on(&s, &e.contests[LIVE], &e.contests[LIVE_AGAIN]);
     rc = apply(r, &live, out);

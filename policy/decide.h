@@ -65,7 +65,9 @@ struct policy_decision {
     uint8_t n_unapproved;
     bool unapproved[SRV_MAX];
     struct policy_would would;
-    uint64_t until_ms; /* wall clock of the next from/until of a candidate; UINT64_MAX none */
+    /* Wall clock, of a from or until of a candidate: the last (0 none) and the next
+     * (UINT64_MAX none). In between the decision is the same. */
+    uint64_t since_ms, until_ms;
 };
 
 /* Must the real DNS be asked? False when the first candidate is deny or an

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#include "resolver/identity.h"
 #include "resolver/kms.h"
 #include "resolver/kms_event.h"
 #include "resolver/special.h"
@@ -22,10 +23,25 @@ enum {
     FAILURE_MS = 5000, /* RFC 9520: at least 1 s, at most 5 min */
 };
 
-static struct reply_dress dress_of(const struct query *q)
+/* RFC 7828 3.3.2: how long the connection may stay without a question, to who
+ * asks over it; 0: not said. */
+static uint16_t keepalive_of(const struct view *v, const struct query *q)
 {
-    return (struct reply_dress){
-        .query = &q->message, .question = q->question, .limit = q->limit, .ede = EDE_NONE};
+    if (!q->message.edns.keepalive || q->client.transport != AUDIT_TCP)
+        return 0;
+    return (uint16_t)(v->settings->limits.tcp_idle_ms / 100); /* an hour at most */
+}
+
+struct reply_dress answer_dress(const struct view *v, const struct query *q)
+{
+    bool named = q->message.edns.nsid && !v->settings->server.hide_identity;
+
+    return (struct reply_dress){.query = &q->message,
+                                .question = q->question,
+                                .limit = q->limit,
+                                .ede = EDE_NONE,
+                                .keepalive = keepalive_of(v, q),
+                                .nsid = named ? v->settings->server.name : NULL};
 }
 
 bool answer_may_have_ad(const struct query *q)
@@ -34,9 +50,9 @@ bool answer_may_have_ad(const struct query *q)
            (q->message.edns.do_bit || (q->message.flags & DNS_AD) != 0);
 }
 
-static enum answer send_error(struct query *q, uint16_t rcode, int ede)
+static enum answer send_error(const struct view *v, struct query *q, uint16_t rcode, int ede)
 {
-    struct reply_dress dress = dress_of(q);
+    struct reply_dress dress = answer_dress(v, q);
 
     dress.ede = ede;
     q->out_len = reply_empty(&dress, rcode, 0, q->out, q->out_size);
@@ -46,7 +62,7 @@ static enum answer send_error(struct query *q, uint16_t rcode, int ede)
 void answer_servfail(const struct view *v, struct query *q, int ede)
 {
     COUNT(v->stats, servfail);
-    (void)send_error(q, RCODE_SERVFAIL, ede);
+    (void)send_error(v, q, RCODE_SERVFAIL, ede);
 }
 
 /* The client's question octets, with its case, for the way back. */
@@ -98,6 +114,7 @@ static enum answer refuse_access(const struct view *v, struct query *q, enum acc
 
     keep_question(q);
     set_limit(q);
+    q->message.edns.nsid = false;
     if (readable && q->message.opcode == OPCODE_QUERY && name_is_vlmcs(&q->message.qname) &&
         (q->message.qtype == TYPE_SRV || q->message.qtype == TYPE_ANY))
         kms_event_blocked(v, q, action == ACCESS_DROP, now);
@@ -106,7 +123,7 @@ static enum answer refuse_access(const struct view *v, struct query *q, enum acc
         return ANSWER_DROP;
     }
     COUNT(v->stats, refused);
-    return send_error(q, RCODE_REFUSED, EDE_PROHIBITED);
+    return send_error(v, q, RCODE_REFUSED, EDE_PROHIBITED);
 }
 
 /* The first discovery name that an UPDATE would change. RDATA is passed over:
@@ -135,7 +152,7 @@ static enum answer refuse_update(const struct view *v, struct query *q, struct n
 
     if (find_updated_name(q, &owner))
         kms_event_update(v, q, &owner, now);
-    return send_error(q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
+    return send_error(v, q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
 }
 
 static enum answer answer_fault(const struct view *v, struct query *q, enum message_fault fault)
@@ -143,13 +160,13 @@ static enum answer answer_fault(const struct view *v, struct query *q, enum mess
     switch (fault) {
     case MESSAGE_FORMERR:
         COUNT(v->stats, formerr);
-        return send_error(q, RCODE_FORMERR, EDE_NONE);
+        return send_error(v, q, RCODE_FORMERR, EDE_NONE);
     case MESSAGE_NOTIMP:
         COUNT(v->stats, notimp);
-        return send_error(q, RCODE_NOTIMP, EDE_NONE);
+        return send_error(v, q, RCODE_NOTIMP, EDE_NONE);
     case MESSAGE_BADVERS:
         COUNT(v->stats, badvers);
-        return send_error(q, RCODE_BADVERS, EDE_NONE);
+        return send_error(v, q, RCODE_BADVERS, EDE_NONE);
     case MESSAGE_OK:
     case MESSAGE_IGNORE:
         break;
@@ -194,8 +211,10 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
         return answer_fault(v, q, fault);
     if (m->opcode == OPCODE_UPDATE)
         return refuse_update(v, q, now);
+    if (UNLIKELY(m->qclass == CLASS_CH) && identity_answer(v, q))
+        return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
     if (m->qclass == CLASS_CH || m->qtype == TYPE_AXFR || m->qtype == TYPE_IXFR)
-        return send_error(q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
+        return send_error(v, q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
     q->whole = m->tsig || m->qtype == TYPE_TKEY;
     q->kms_name = name_is_vlmcs(&m->qname) && m->qclass == CLASS_IN && !q->whole;
     q->kms = q->kms_name && (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY);
@@ -213,7 +232,7 @@ static enum answer send_failure(const struct view *v, struct query *q, uint16_t 
         COUNT(v->stats, servfail);
     if (q->kms_name && q->message.qtype == TYPE_SOA)
         kms_event_soa(v, q, AUDIT_FAILED, rcode, &nobody, now);
-    return send_error(q, rcode, ede);
+    return send_error(v, q, rcode, ede);
 }
 
 static void set_rcode(uint8_t *image, size_t len, uint16_t rcode)
@@ -261,7 +280,7 @@ void answer_rotate(const struct view *v, struct query *q)
 static enum answer deliver(const struct view *v, struct query *q, struct ordinary *o,
                            struct now now)
 {
-    struct reply_dress dress = dress_of(q);
+    struct reply_dress dress = answer_dress(v, q);
 
     if (q->kms_name) {
         fit_discovery_name(v, q, o, now);

@@ -20,6 +20,7 @@
 
 #include "resolver/query.h"
 #include "resolver/view.h"
+#include "wire/reply.h"
 
 /* No image has more TTLs. */
 enum { IMAGE_TTLS = REPLY_MAX_RRS };
@@ -57,6 +58,9 @@ enum answer answer_query(const struct view *, struct query *, const struct got *
 /* SERVFAIL with an EDE code: too busy, stopping. Not for discovery questions,
  * which are decided and recorded whatever happens: give them GOT_FAILURE. */
 void answer_servfail(const struct view *, struct query *, int ede);
+
+/* What every answer to this client is sent with; the caller adds AD and EDE. */
+struct reply_dress answer_dress(const struct view *, const struct query *);
 
 /* May the AD of a reply go on? Only to a client that knows it (RFC 6840 5.7). */
 bool answer_may_have_ad(const struct query *);

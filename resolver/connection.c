@@ -4,8 +4,10 @@
  *
  * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX
  * octets for the client, so that a client which does not read costs no more
- * than that. Idle time is counted from the last whole message, not from the
- * last octet: sending slowly keeps nothing open.
+ * than that. Idle time is counted from the last whole message, a question or its
+ * answer, not from the last octet: sending slowly keeps nothing open. When there
+ * are as many connections as there may be, the one that has been idle longest
+ * makes room (RFC 7766 6.2.3).
  *
  * A connection's place in the table and its serial number go into struct
  * client; an answer that comes after the connection is gone meets a free place
@@ -38,6 +40,7 @@ struct connection {
     int fd;
     uint16_t listener;
     uint32_t slot, serial;
+    uint64_t used;    /* greater: later */
     unsigned pending; /* questions that wait for the real DNS */
     bool reading;     /* the read event is set */
     bool closing;     /* the client has sent all */
@@ -54,6 +57,7 @@ struct connections {
     struct listen *l; /* borrowed */
     struct connection **at;
     uint32_t size, count, serial;
+    uint64_t uses;
     struct query q;
     uint8_t answer[DNS_MAX_MESSAGE];
 };
@@ -105,6 +109,7 @@ static void set_idle(struct connection *c)
 {
     struct listen *l = c->all->l;
 
+    c->used = ++c->all->uses;
     l->io->timer_set(l->io, &c->idle,
                      l->io->now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
 }
@@ -365,6 +370,7 @@ void connections_send(struct connections *all, const struct client *client, cons
         return;
     if (c->pending > 0)
         c->pending--;
+    set_idle(c);
     if (!send_message(c, message, len)) {
         COUNT(all->l->stats, send_errors);
         c->broken = true;
@@ -376,16 +382,39 @@ void connections_send(struct connections *all, const struct client *client, cons
 
 /* ---- a new one ---- */
 
-static bool is_within_limits(const struct connections *all, const struct addr *client)
+/* Waits for nothing, and longer than the other, which may be NULL. */
+static bool is_idler(const struct connection *c, const struct connection *other)
+{
+    return c->pending == 0 && (other == NULL || c->used < other->used);
+}
+
+/* Room for one more of this client: closes one of its own when it has as many as
+ * it may, or any when all have. False: all of these wait for an answer. */
+static bool make_place(struct connections *all, const struct addr *client)
 {
     const struct settings *s = all->l->view->settings;
+    struct connection *idlest = NULL, *own = NULL;
     unsigned same = 0;
 
-    if (all->count >= listen_share(all->l, s->limits.tcp_connections))
+    for (uint32_t i = 0; i < all->size; i++) {
+        struct connection *c = all->at[i];
+        bool is_own = c != NULL && addr_same_ip(&c->client, client);
+
+        same += is_own;
+        if (c != NULL && is_idler(c, idlest))
+            idlest = c;
+        if (is_own && is_idler(c, own))
+            own = c;
+    }
+    if (same >= listen_share(all->l, s->limits.tcp_per_client))
+        idlest = own;
+    else if (all->count < listen_share(all->l, s->limits.tcp_connections))
+        return true;
+    if (idlest == NULL)
         return false;
-    for (uint32_t i = 0; i < all->size; i++)
-        same += all->at[i] != NULL && addr_same_ip(&all->at[i]->client, client);
-    return same < listen_share(all->l, s->limits.tcp_per_client);
+    COUNT(all->l->stats, tcp_displaced);
+    end(idlest);
+    return true;
 }
 
 /* A free place in the table; it grows to the limit. -1 when out of memory. */
@@ -411,7 +440,7 @@ void connection_new(struct connections *all, int fd, const struct addr *client, 
     long slot = -1;
     int one = 1;
 
-    if (!is_within_limits(all, client) || (slot = free_slot(all)) < 0 ||
+    if (!make_place(all, client) || (slot = free_slot(all)) < 0 ||
         (c = calloc(1, sizeof *c)) == NULL) {
         COUNT(all->l->stats, tcp_refused);
         close(fd);

@@ -7,7 +7,8 @@
 
 #include "resolver/listen_tcp.h"
 
-/* Takes the descriptor: serves it, or closes it when a limit is reached. */
+/* Takes the descriptor: serves it; at a limit the longest idle connection makes
+ * room, or when none is idle the new one is closed. */
 void connection_new(struct connections *, int fd, const struct addr *client, uint16_t listener);
 
 #endif

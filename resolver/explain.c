@@ -192,11 +192,12 @@ static void say_rule(struct str *s, const struct policy_decision *d)
     }
 }
 
-static void say_decision(struct explain *e, const struct view *v, const struct policy_decision *d)
+static void say_decision(char out[EXPLAIN_TEXT], const struct view *v,
+                         const struct policy_decision *d)
 {
     struct str s;
 
-    str_init(&s, e->text, sizeof e->text);
+    str_init(&s, out, EXPLAIN_TEXT);
     switch (d->reason) {
     case REASON_RULE:
         say_rule(&s, d);
@@ -347,6 +348,44 @@ static void find_hint(struct explain *e, const struct view *v, struct now now,
     str_add(&s, " --pool POOL");
 }
 
+/* --- the deadline --------------------------------------------------------- */
+
+/* As kms_answer() judges it; before the reply takes the place of an expired entry. */
+static void find_at_deadline(struct explain *e, const struct view *v, const struct policy_ask *ask,
+                             struct now now)
+{
+    const struct got got = {.kind = GOT_DEADLINE};
+    struct policy_decision *d = &v->scratch->decision;
+    struct kms_real r;
+
+    kms_real_got(v, &e->q, &got, now, &r);
+    kms_decide(v, &e->q, ask, &r, d);
+    e->at_deadline = NULL;
+    if (d->outcome == OUTCOME_FAILED || v->settings->kms.mode == KMS_OFF)
+        return;
+    e->at_deadline = outcome_names[d->outcome];
+    str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, d->rule);
+    say_decision(e->text_at_deadline, v, d);
+    e->stale_at_deadline = r.stale;
+}
+
+static void say_late(struct explain *e, const struct view *v, const struct got *got)
+{
+    uint64_t deadline_ms = v->settings->kms.upstream_deadline_ms;
+    struct str s;
+
+    str_init(&s, e->late, sizeof e->late);
+    if (got == NULL || got->ms < deadline_ms || e->at_deadline == NULL)
+        return;
+    str_addf(&s,
+             "%u ms is behind kms.upstream-deadline; %sa client that asks first is answered at "
+             "%u ms%s: %s",
+             (unsigned)got->ms,
+             e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
+             (unsigned)deadline_ms, e->stale_at_deadline ? ", after an expired entry" : "",
+             e->text_at_deadline);
+}
+
 static bool explain_kms(struct explain *e, const struct view *v, const struct got *got,
                         struct now now)
 {
@@ -357,8 +396,10 @@ static bool explain_kms(struct explain *e, const struct view *v, const struct go
     struct policy_real real;
 
     if (e->verdict == VERDICT_NONE && !(has_client && kms_unconditional(v, &e->q, &ask, d)) &&
-        !find_real(e, v, got, now, &r))
+        !find_real(e, v, got, now, &r)) {
+        find_at_deadline(e, v, has_client ? &ask : NULL, now);
         return false;
+    }
     real = kms_policy_real(v, &e->q, &r);
     kms_decide(v, &e->q, has_client ? &ask : NULL, &r, d);
     if (has_client)
@@ -369,7 +410,8 @@ static bool explain_kms(struct explain *e, const struct view *v, const struct go
     e->outcome = outcome_names[d->outcome];
     e->reason = reason_names[d->reason];
     str_copy(e->rule, sizeof e->rule, d->rule);
-    say_decision(e, v, d);
+    say_decision(e->text, v, d);
+    say_late(e, v, got);
     show_answer(e, v, &r, d);
     find_hint(e, v, now, d);
     return true;

@@ -27,6 +27,13 @@ struct explain {
     struct addr client;
     enum policy_verdict verdict;
 
+    /* What a client is told at kms.upstream-deadline if nothing has come by then:
+     * found before the real DNS is asked. outcome NULL: it waits on. */
+    const char *at_deadline;
+    char rule_at_deadline[POLICY_NAME];
+    char text_at_deadline[EXPLAIN_TEXT];
+    bool stale_at_deadline;
+
     /* Who asks. */
     enum access_action access;
     bool has_access_rule;
@@ -47,6 +54,7 @@ struct explain {
     const char *outcome, *reason;
     char rule[POLICY_NAME];
     char text[EXPLAIN_TEXT];
+    char late[2 * EXPLAIN_TEXT]; /* "" the reply was in time, or that makes no difference */
 
     /* The answer. */
     bool silent; /* none: dropped */

@@ -11,8 +11,10 @@
  *
  * A kept decision's stamp is (policy state, health epoch, settings
  * generation): any change makes it a miss, so nothing is ever flushed for a
- * change of policy. Decisions on failed, stale or uncached verdicts are not
- * kept: the next question may find the DNS better.
+ * change of policy. And it holds between two moments of the wall clock, the
+ * last and the next from or until of a candidate: that clock may be set, while
+ * all else here ends by the monotonic one. Decisions on failed, stale or
+ * uncached verdicts are not kept: the next question may find the DNS better.
  */
 #include "resolver/kms.h"
 
@@ -23,10 +25,7 @@
 #include "resolver/special.h"
 #include "wire/reply.h"
 
-enum {
-    UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */
-    CLOCK_STEP_MS = 1000,
-};
+enum { UNCONDITIONAL_MS = 3600 * 1000 /* a decision without a verdict ends some time, too */ };
 
 static bool is_pool(const struct policy_decision *d)
 {
@@ -285,16 +284,14 @@ static enum answer send(const struct view *v, struct query *q, const struct kms_
                         struct now now)
 {
     bool explain = v->settings->kms.explain_in_edns && d->rule[0] != '\0';
-    struct reply_dress dress = {.query = &q->message,
-                                .question = q->question,
-                                .limit = q->limit,
-                                .ede = ede_of(d, r),
-                                .ede_text = explain ? d->rule : NULL};
+    struct reply_dress dress = answer_dress(v, q);
     struct cursor c = cursor_make(image, len);
     uint16_t rcode = RCODE_SERVFAIL;
 
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
+    dress.ede = ede_of(d, r);
+    dress.ede_text = explain ? d->rule : NULL;
     dress.ad = answer_may_have_ad(q); /* only the image of a real answer has it */
     if (len > 0) {
         cursor_u16(&c);
@@ -341,26 +338,15 @@ static void keep_decision(const struct view *v, const struct query *q, const str
     size_t note_len;
 
     facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
-    if (d->until_ms != UINT64_MAX && d->until_ms - now.wall_ms < facts.expires_ms - now.mono_ms)
-        facts.expires_ms = now.mono_ms + (d->until_ms - now.wall_ms);
     if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED)
         return;
-    if ((note_len = kms_note_write(d, r, v->scratch->srv, now.wall_ms - now.mono_ms, note,
-                                   sizeof note)) == 0)
+    if ((note_len = kms_note_write(d, r, v->scratch->srv, note, sizeof note)) == 0)
         return;
     decision_stamp(v, facts.stamp);
     decision_key(v, q, &key);
-    (void)cache_put(v->cache, &key, &facts, is_pool(d) ? NULL : image, is_pool(d) ? 0 : len, note,
-                    note_len);
-}
-
-/* Rules begin and end by the wall clock, entries by the other. A clock that is
- * slewed by more than this makes one miss. */
-static bool clock_was_set(uint64_t before_ms, struct now now)
-{
-    uint64_t now_ms = now.wall_ms - now.mono_ms;
-
-    return (now_ms > before_ms ? now_ms - before_ms : before_ms - now_ms) > CLOCK_STEP_MS;
+    if (kms_image_is_ours(r, d))
+        len = 0;
+    (void)cache_put(v->cache, &key, &facts, len > 0 ? image : NULL, len, note, note_len);
 }
 
 /* The same client range asked before, and nothing has changed since. */
@@ -374,7 +360,7 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     struct kms_real r;
     struct cache_facts f;
     struct cache_key key;
-    uint64_t stamp[3], clock_ms;
+    uint64_t stamp[3];
     uint16_t ttl_at[IMAGE_TTLS];
     int n;
 
@@ -382,12 +368,12 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
     decision_key(v, q, &key);
     if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
                   &len, &f, note, &note_len) != CACHE_HIT ||
-        kms_note_read(note, note_len, d, &r, v->scratch->srv, &clock_ms) != 0 ||
-        clock_was_set(clock_ms, now))
+        kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0 || now.wall_ms < d->since_ms ||
+        now.wall_ms >= d->until_ms)
         return false;
     r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
-    if (is_pool(d)) {
+    if (len == 0) {
         len = kms_image(v, q, &r, d, room_of(q), &image);
     } else if ((n = image_ttls(v->scratch->image, len, ttl_at, IMAGE_TTLS)) > 0) {
         image_age(v->scratch->image, len, ttl_at, n, (uint32_t)((now.mono_ms - f.stored_ms) / 1000),
@@ -411,6 +397,7 @@ static void decide_nothing(const struct view *v, const struct kms_real *r,
     d->serial = 0;
     d->n_hosts = d->n_unapproved = 0;
     d->would.set = false;
+    d->since_ms = 0;
     d->until_ms = UINT64_MAX;
     memset(d->unapproved, 0, sizeof d->unapproved);
     memset(d->drop, 0, sizeof d->drop);
@@ -433,8 +420,8 @@ void kms_decide(const struct view *v, const struct query *q, const struct policy
     if (ask == NULL || policy_decide(v->policy, ask, &real, d) != 0)
         decide_nothing(v, r, d);
     /* A hiccup must not hide a good record for longer than a stale answer would. */
-    if (d->outcome == OUTCOME_FILLED && policy_natural(d->verdict) == OUTCOME_FAILED &&
-        d->ttl > STALE_TTL_S)
+    if (d->outcome == OUTCOME_FILLED && d->ttl > STALE_TTL_S &&
+        (r->stale || policy_natural(d->verdict) == OUTCOME_FAILED))
         d->ttl = STALE_TTL_S;
 }
 
@@ -480,10 +467,7 @@ static enum answer judge(const struct view *v, struct query *q, const struct pol
 
 static enum answer refuse_rd0(const struct view *v, struct query *q, struct now now)
 {
-    struct reply_dress dress = {.query = &q->message,
-                                .question = q->question,
-                                .limit = q->limit,
-                                .ede = EDE_NOT_AUTHORITATIVE};
+    struct reply_dress dress = answer_dress(v, q);
     struct kms_real nothing = {.verdict = VERDICT_NONE};
     struct policy_decision *d = &v->scratch->decision;
 
@@ -491,6 +475,7 @@ static enum answer refuse_rd0(const struct view *v, struct query *q, struct now 
     decide_nothing(v, &nothing, d);
     d->outcome = OUTCOME_FAILED;
     d->reason = REASON_RD0;
+    dress.ede = EDE_NOT_AUTHORITATIVE;
     q->out_len = reply_empty(&dress, RCODE_REFUSED, 0, q->out, q->out_size);
     kms_event(v, q, &nothing, d, RCODE_REFUSED, now);
     return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;

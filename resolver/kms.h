@@ -64,6 +64,9 @@ struct policy_real kms_policy_real(const struct view *, const struct query *,
 void kms_decide(const struct view *, const struct query *, const struct policy_ask *ask,
                 const struct kms_real *, struct policy_decision *);
 
+/* Is the answer made by us, of nothing that the real DNS said? Then it is made anew
+ * each time, and has its whole TTL. */
+bool kms_image_is_ours(const struct kms_real *, const struct policy_decision *);
 /* The image of the answer that a decision delivers, in scratch->second (or the
  * real one); 0 when there is none (SERVFAIL). */
 size_t kms_image(const struct view *, const struct query *, const struct kms_real *,

@@ -47,6 +47,11 @@ static size_t image_of_pool(const struct view *v, const struct query *q,
     return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
 }
 
+static uint32_t negative_cap(const struct view *v)
+{
+    return (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
+}
+
 /* A negative answer of our own: with a SOA, or resolvers in front would ask again
  * each time, and stubs keep it as long as they like (RFC 2308 5). */
 static size_t image_nodata(const struct view *v, const struct query *q)
@@ -54,7 +59,7 @@ static size_t image_nodata(const struct view *v, const struct query *q)
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
 
     image_begin(&w, &q->message, RCODE_NOERROR);
-    image_soa(&w, 0, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
+    image_soa(&w, 0, negative_cap(v));
     image_end(&w, 0, 1, 0);
     return w.len;
 }
@@ -67,7 +72,7 @@ static bool real_is_negative(const struct kms_real *r)
 /* A negative answer's TTLs, capped (client and resolver in front forget soon). */
 static size_t image_negative(const struct view *v, const struct kms_real *r)
 {
-    uint32_t cap = (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
+    uint32_t cap = negative_cap(v);
     uint16_t ttl_at[IMAGE_TTLS];
     int n;
 
@@ -79,13 +84,14 @@ static size_t image_negative(const struct view *v, const struct kms_real *r)
 }
 
 /* Of what is in scratch->second. */
-static size_t set_stale(const struct view *v, size_t len)
+static size_t set_stale(const struct view *v, const struct kms_real *r, size_t len)
 {
+    bool soon = real_is_negative(r) && negative_cap(v) < STALE_TTL_S;
     uint16_t ttl_at[IMAGE_TTLS];
     int n = image_ttls(v->scratch->second, len, ttl_at, IMAGE_TTLS);
 
     if (n > 0)
-        image_set_ttls(v->scratch->second, len, ttl_at, n, STALE_TTL_S);
+        image_set_ttls(v->scratch->second, len, ttl_at, n, soon ? negative_cap(v) : STALE_TTL_S);
     return len;
 }
 
@@ -93,7 +99,7 @@ static size_t image_real(const struct view *v, const struct kms_real *r, const u
 {
     if (r->stale) {
         memcpy(v->scratch->second, r->image, r->len);
-        return set_stale(v, r->len);
+        return set_stale(v, r, r->len);
     }
     if (real_is_negative(r))
         return image_negative(v, r);
@@ -106,36 +112,42 @@ static size_t image_filtered(const struct view *v, const struct query *q, const 
 {
     struct name end;
     size_t len;
-    int left = 0;
 
-    for (int i = 0; i < r->n_srv; i++)
-        left += !d->drop[i];
-    if (r->image == NULL || left == 0)
-        return image_nodata(v, q);
     if (!kms_find_end(v, q, r, &end) ||
         srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second,
                    sizeof v->scratch->second, &len) != 0)
         return 0;
-    return r->stale ? set_stale(v, len) : len;
+    return r->stale ? set_stale(v, r, len) : len;
 }
 
-size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,
-                 const struct policy_decision *d, size_t room, const uint8_t **image)
+bool kms_image_is_ours(const struct kms_real *r, const struct policy_decision *d)
 {
-    *image = v->scratch->second;
     switch (d->outcome) {
     case OUTCOME_FILLED:
     case OUTCOME_REPLACED:
-        return image_of_pool(v, q, d, room);
+        return true;
     case OUTCOME_FILTERED:
-        return image_filtered(v, q, r, d);
+        return r->image == NULL || d->n_unapproved >= r->n_srv;
     case OUTCOME_DENIED:
-        return real_is_negative(r) ? image_real(v, r, image) : image_nodata(v, q);
+        return !real_is_negative(r);
     case OUTCOME_PASSED:
     case OUTCOME_MISSING:
     case OUTCOME_FAILED:
     case OUTCOMES:
         break;
     }
+    return false;
+}
+
+size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,
+                 const struct policy_decision *d, size_t room, const uint8_t **image)
+{
+    *image = v->scratch->second;
+    if (d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED)
+        return image_of_pool(v, q, d, room);
+    if (kms_image_is_ours(r, d))
+        return image_nodata(v, q);
+    if (d->outcome == OUTCOME_FILTERED)
+        return image_filtered(v, q, r, d);
     return r->image != NULL ? image_real(v, r, image) : 0;
 }

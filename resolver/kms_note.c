@@ -82,7 +82,7 @@ static void get_host(struct cursor *c, struct policy_host *h)
 }
 
 size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r,
-                      const struct srv *srv, uint64_t clock_ms, uint8_t *out, size_t size)
+                      const struct srv *srv, uint8_t *out, size_t size)
 {
     struct writer w = writer_make(out, size);
 
@@ -92,8 +92,9 @@ size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r,
     writer_u8(&w, (uint8_t)d->reason);
     writer_u8(&w, (uint8_t)d->verdict);
     writer_u8(&w, (uint8_t)d->action);
-    writer_u64(&w, clock_ms);
     writer_u64(&w, d->serial);
+    writer_u64(&w, d->since_ms);
+    writer_u64(&w, d->until_ms);
     writer_u32(&w, d->ttl);
     put_text(&w, d->rule);
     put_text(&w, d->pool);
@@ -143,7 +144,7 @@ static void get_real(struct cursor *c, struct policy_decision *d, struct kms_rea
 }
 
 int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, struct kms_real *r,
-                  struct srv *srv, uint64_t *clock_ms)
+                  struct srv *srv)
 {
     struct cursor c = cursor_make(note, len);
 
@@ -151,8 +152,9 @@ int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, st
     d->reason = (enum policy_reason)cursor_u8(&c);
     d->verdict = (enum policy_verdict)cursor_u8(&c);
     d->action = (enum policy_action)cursor_u8(&c);
-    *clock_ms = cursor_u64(&c);
     d->serial = cursor_u64(&c);
+    d->since_ms = cursor_u64(&c);
+    d->until_ms = cursor_u64(&c);
     d->ttl = cursor_u32(&c);
     get_text(&c, d->rule, sizeof d->rule);
     get_text(&c, d->pool, sizeof d->pool);

@@ -10,11 +10,10 @@
 
 /* Length, or 0 when it does not fit: then the decision is not kept. srv are
  * the real answer's records. */
-/* clock_ms: wall minus monotonic time when it was decided. 0: it does not fit. */
-size_t kms_note_write(const struct policy_decision *, const struct kms_real *, const struct srv *,
-                      uint64_t clock_ms, uint8_t *out, size_t size);
-/* 0 or -EBADMSG. */
+size_t kms_note_write(const struct policy_decision *, const struct kms_real *,
+                      const struct srv *srv, uint8_t *out, size_t size);
+/* 0 or -EBADMSG. Fills the decision, the real answer without its image, srv. */
 int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *, struct kms_real *,
-                  struct srv *, uint64_t *clock_ms);
+                  struct srv *srv);
 
 #endif

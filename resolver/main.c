@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "resolver/daemon.h"
+#include "resolver/special.h"
 
 enum { EXIT_INVALID = 5, ASSIGN_MAX = 256 };
 enum { WANT_RUN, WANT_CHECK, WANT_PRINT_CONFIG, WANT_PRINT_SAMPLE, WANT_VERSION, WANT_HELP };
@@ -41,12 +42,22 @@ static void usage(FILE *to)
             settings_default_path());
 }
 
+/* That these names never reach a server is not seen anywhere else. */
+static void say_reverse(void *context, const char *zone)
+{
+    int *n = context;
+
+    printf("%s%s", (*n)++ == 0 ? "answered here, since all servers of route . are public: " : " ",
+           zone);
+}
+
 /* --check and --print-config: settings are read as the daemon would. */
 static int show_settings(int want, const char *path, const char *const *assign)
 {
     struct settings *s = NULL;
+    struct view view = {.settings = NULL};
     struct diags d;
-    int rc;
+    int rc, n = 0;
 
     diags_init(&d);
     rc = daemon_read_settings(path, assign, &s, &d);
@@ -56,6 +67,11 @@ static int show_settings(int want, const char *path, const char *const *assign)
         return EXIT_INVALID;
     if (want == WANT_PRINT_CONFIG)
         settings_print(s, stdout);
+    view.settings = s;
+    if (want == WANT_CHECK)
+        special_each_reverse(&view, say_reverse, &n);
+    if (n > 0)
+        putchar('\n');
     settings_free(s);
     return fflush(stdout) == 0 ? 0 : EXIT_FAILURE;
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "resolver/io.h"
+#include "resolver/special.h"
 
 const struct control_route daemon_routes[] = {
     {"GET", "/v1/status", routes_status},
@@ -126,15 +127,22 @@ static json_t *settings_status(const struct daemon *d)
     return o;
 }
 
+static void add_zone(void *context, const char *zone)
+{
+    json_array_append_new(context, json_string(zone));
+}
+
 void routes_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const struct settings *s = d->newest->settings;
-    json_t *o = json_object(), *listen = json_array(), *problems = json_array();
+    json_t *o = json_object(), *listen = json_array(), *problems = json_array(),
+           *reverse = json_array();
     struct worker_stats sum;
     char text[ADDR_TEXT];
 
     routes_sum(d, &sum);
+    special_each_reverse(worker_view(d->own), add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
     json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
@@ -146,6 +154,7 @@ void routes_status(void *context, struct control_request *r)
     json_object_set_new(o, "listen", listen);
     json_object_set_new(o, "workers", json_integer(d->n_workers));
     json_object_set_new(o, "settings", settings_status(d));
+    json_object_set_new(o, "local_reverse", reverse);
     json_object_set_new(o, "policy", policy_status(d, problems));
     json_object_set_new(o, "audit", audit_status(d, &sum, problems));
     json_object_set_new(o, "cache", cache_status(d));

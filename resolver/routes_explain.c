@@ -100,6 +100,14 @@ static json_t *policy_json(struct daemon *d)
     return json_pack("{s:I,s:s}", "serial", (json_int_t)c.serial, "digest", digest);
 }
 
+static json_t *late_json(const struct explain *e)
+{
+    if (e->late[0] == '\0')
+        return json_null();
+    return json_pack("{s:s,s:o,s:s}", "outcome", e->at_deadline, "rule",
+                     text_or_null(e->rule_at_deadline), "text", e->late);
+}
+
 static void answer(struct waiting *w)
 {
     const struct explain *e = &w->explain;
@@ -116,6 +124,7 @@ static void answer(struct waiting *w)
                         json_pack("{s:o,s:o,s:o,s:s}", "outcome", text_or_null(e->outcome),
                                   "reason", text_or_null(e->reason), "rule", text_or_null(e->rule),
                                   "text", e->text));
+    json_object_set_new(o, "late", late_json(e));
     json_object_set_new(o, "answer", answer_json(e));
     json_object_set_new(o, "windows", windows_json(e));
     json_object_set_new(o, "hint", text_or_null(e->hint));

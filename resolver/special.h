@@ -13,10 +13,18 @@
 int special_rcode(const struct query *);
 /* The image of that answer, with this rcode; negative ones can be kept for ttl_s. */
 void special_image(const struct query *, uint16_t rcode, uint32_t ttl_s, struct writer *);
-/* Are the reverse zones of private addresses answered here where this route would
- * be asked: do all its servers lie outside? */
-bool special_keeps_private(const struct route *);
 /* Answers q if its name is special: true and the length in q->out_len. */
 bool special_answer(const struct view *, struct query *, struct now);
+
+/* The reverse zones of private addresses that are answered here with these
+ * settings, as text; "16-31.172.in-addr.arpa" are sixteen. */
+typedef void special_visit(void *context, const char *zone);
+void special_each_reverse(const struct view *, special_visit *, void *context);
+
+
+/* The reverse zones of private addresses that are answered here with these
+ * settings, as text; "16-31.172.in-addr.arpa" are sixteen. */
+typedef void special_visit(void *context, const char *zone);
+void special_each_reverse(const struct view *, special_visit *, void *context);
 
 #endif

@@ -59,6 +59,7 @@
     X(upstream_case, "tries without random case: the server breaks it") \
     X(tcp_connections, "TCP connections accepted") \
     X(tcp_refused, "TCP connections refused: limits") \
+    X(tcp_displaced, "TCP connections closed: idle longest when another came, limits") \
     X(tcp_timeouts, "TCP connections closed: idle") \
     X(send_errors, "answers that could not be sent") \
     X(receive_errors, "errors on receiving")

@@ -201,7 +201,8 @@ static const struct field route_row = {
 /* ---- the tables ---- */
 
 const struct option_section settings_sections[] = {
-    {"server", "The process. All of these but open-resolver need a restart."},
+    {"server",
+     "The process. All of these but open-resolver, hide-identity and hide-version need a restart."},
     {"cache", "Answers that are kept."},
     {"kms", "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host."},
     {"policy", "The policy database, which `waymarkctl` edits."},
@@ -229,6 +230,16 @@ const struct field settings_options[] = {
      .help = "Confirms that the access list may allow the whole Internet on an address that the "
              "Internet may reach. Without it such settings are refused, because open resolvers "
              "are used to attack others."},
+    {.key = "server.hide-identity",
+     YESNO(settings, server.hide_identity),
+     .fallback = "no",
+     .help =
+         "Do not tell server.name to clients that ask who answers: id.server and hostname.bind, "
+         "CH TXT, and the EDNS option NSID."},
+    {.key = "server.hide-version",
+     YESNO(settings, server.hide_version),
+     .fallback = "yes",
+     .help = "Do not tell the version: version.server and version.bind, CH TXT."},
     {.key = "server.workers",
      COUNT(settings, server.workers, 0, 256),
      .flags = OPTION_RESTART,
@@ -289,8 +300,8 @@ const struct field settings_options[] = {
     {.key = "cache.serve-stale",
      DURATION(settings, cache.serve_stale_ms, 0, 30 * DAY),
      .fallback = "1d",
-     .help = "When no server answers: how long after its end an entry may still be used (RFC "
-             "8767); 0 is never. In this version it decides KMS questions only."},
+     .help = "When no server answers: how long after its end an answer may still be given (RFC "
+             "8767), with a TTL of 30 s; 0 is never. It decides KMS questions as well."},
     {.key = "cache.rotate",
      YESNO(settings, cache.rotate),
      .fallback = "yes",
@@ -401,11 +412,11 @@ const struct field settings_options[] = {
     {.key = "limits.tcp-connections",
      COUNT(settings, limits.tcp_connections, 1, 1000000),
      .fallback = "1024",
-     .help = "TCP connections in all."},
+     .help = "TCP connections in all; the longest idle one makes room for another."},
     {.key = "limits.tcp-per-client",
      COUNT(settings, limits.tcp_per_client, 1, 1000000),
      .fallback = "32",
-     .help = "TCP connections of one client."},
+     .help = "TCP connections of one client; the longest idle one makes room for another."},
     {.key = "limits.tcp-idle",
      DURATION(settings, limits.tcp_idle_ms, 100, HOUR),
      .fallback = "10s",

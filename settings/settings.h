@@ -45,7 +45,7 @@ struct settings {
         const struct addr *listen; int n_listen;
         uint32_t workers;  /* 0 = one per core */
         uint32_t log_level;/* enum log_level */
-        bool open_resolver;/* the whole Internet may ask: the administrator said so */
+        bool open_resolver, hide_identity, hide_version; /* open: the whole Internet may ask */
     } server;
     const struct access_rule *access; int n_access; bool access_given; /* as written; longest prefix wins */
     const struct route *routes; int n_routes;   /* as written; empty: resolv.conf, done by resolver/ */

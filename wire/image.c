@@ -318,12 +318,12 @@ void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
         of_set = cursor_u16(&c) == type;
         (void)cursor_take(&c, 6);
         (void)cursor_take(&c, cursor_u16(&c));
-        if (c.bad || (!of_set && n > 0))
+        if (c.bad || (n > 0 && (!of_set || begin - at[0] > sizeof front)) || n == ROTATE_RECORDS)
             break;
-        if (of_set && n < ROTATE_RECORDS && (n == 0 || begin - at[0] <= sizeof front))
-            at[n++] = (uint16_t)begin;
-        if (of_set)
-            end = cursor_offset(&c);
+        if (!of_set)
+            continue; /* the chain in front */
+        at[n++] = (uint16_t)begin;
+        end = cursor_offset(&c);
     }
     if (c.bad || n < 2)
         return;

@@ -53,17 +53,19 @@ static bool question_read(struct message *m, struct cursor *c)
     return true;
 }
 
-/* Options must fill the RDATA exactly; what they say is ignored but for one. */
+/* Options must fill the RDATA exactly; what they say is ignored but for two. */
 static bool options_read(struct edns *edns, const uint8_t *at, size_t len)
 {
     struct cursor c = cursor_make(at, len);
 
     while (cursor_left(&c) > 0) {
-        uint16_t code = cursor_u16(&c);
+        uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
 
-        (void)cursor_take(&c, cursor_u16(&c));
+        (void)cursor_take(&c, n);
         if (code == OPTION_KEEPALIVE)
             edns->keepalive = true;
+        else if (code == OPTION_NSID && n == 0)
+            edns->nsid = true;
     }
     return !c.bad;
 }

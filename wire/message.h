@@ -22,6 +22,7 @@ struct edns {
     bool present;
     bool do_bit;
     bool keepalive; /* option 11 was there */
+    bool nsid;      /* option 3 was there, empty: who answers? */
     uint8_t version;
     uint8_t ext_rcode; /* upper 8 bits of the rcode */
     uint16_t size;     /* as sent; see message_udp_limit() */

@@ -5,7 +5,7 @@
  * What a client is sent is an image with its own header, question and OPT. The
  * OPT is written new each time, so nothing of an earlier hop stays in it. When
  * the reply is too long, parts go in this order: the text of the EDE, the EDE,
- * the keepalive, the additional section, and then all records, with TC set.
+ * the NSID, the keepalive, the additional section, and then all records, with TC set.
  */
 #include "wire/reply.h"
 
@@ -13,14 +13,14 @@
 
 #include "wire/rr.h"
 
-enum { OPT_FIXED = 11, EDE_TEXT_MAX = 255 };
+enum { OPT_FIXED = 11, TEXT_MAX = 255 };
 
 /* What the OPT of one reply carries; each lower step has less. */
-enum opt_step { OPT_BARE, OPT_KEEPALIVE, OPT_CODE, OPT_TEXT, OPT_NONE };
+enum opt_step { OPT_BARE, OPT_KEEPALIVE, OPT_NSID, OPT_CODE, OPT_TEXT, OPT_NONE };
 
-static size_t ede_text_len(const struct reply_dress *d)
+static size_t text_len(const char *text)
 {
-    return d->ede_text == NULL ? 0 : strnlen(d->ede_text, EDE_TEXT_MAX);
+    return text == NULL ? 0 : strnlen(text, TEXT_MAX);
 }
 
 static size_t opt_size(const struct reply_dress *d, enum opt_step step)
@@ -31,10 +31,12 @@ static size_t opt_size(const struct reply_dress *d, enum opt_step step)
         return 0;
     if (step >= OPT_KEEPALIVE && d->keepalive != 0)
         len += 6;
+    if (step >= OPT_NSID && d->nsid != NULL)
+        len += 4 + text_len(d->nsid);
     if (step >= OPT_CODE && d->ede >= 0)
         len += 6;
     if (step >= OPT_TEXT && d->ede >= 0)
-        len += ede_text_len(d);
+        len += text_len(d->ede_text);
     return len;
 }
 
@@ -53,7 +55,7 @@ static enum opt_step opt_choose(const struct reply_dress *d, size_t room)
 static void opt_write(struct writer *w, const struct reply_dress *d, enum opt_step step,
                       uint16_t rcode)
 {
-    size_t text = step >= OPT_TEXT && d->ede >= 0 ? ede_text_len(d) : 0;
+    size_t text = step >= OPT_TEXT && d->ede >= 0 ? text_len(d->ede_text) : 0;
 
     if (step == OPT_NONE)
         return;
@@ -68,6 +70,11 @@ static void opt_write(struct writer *w, const struct reply_dress *d, enum opt_st
         writer_u16(w, OPTION_KEEPALIVE);
         writer_u16(w, 2);
         writer_u16(w, d->keepalive);
+    }
+    if (step >= OPT_NSID && d->nsid != NULL) {
+        writer_u16(w, OPTION_NSID);
+        writer_u16(w, (uint16_t)text_len(d->nsid));
+        writer_bytes(w, d->nsid, text_len(d->nsid));
     }
     if (step >= OPT_CODE && d->ede >= 0) {
         writer_u16(w, OPTION_EDE);

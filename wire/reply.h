@@ -22,6 +22,7 @@ struct reply_dress {
     int ede;              /* EDE_NONE or a code; sent only with EDNS */
     const char *ede_text; /* NULL or short UTF-8 */
     uint16_t keepalive;   /* 0, or the TCP idle time in 100 ms (RFC 7828) */
+    const char *nsid;     /* NULL, or who answers (RFC 5001) */
 };
 
 /* Sends an image: copies it to out (image and out may be the same buffer),

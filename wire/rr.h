@@ -113,9 +113,9 @@ void image_age(uint8_t *image, size_t len, const uint16_t *ttl_at, int n, uint32
 void image_set_ttls(uint8_t *image, size_t len, const uint16_t *ttl_at, int n, uint32_t ttl_s);
 
 /* Puts the first records of the answered RRset, `by` modulo their number, to its
- * end (of those that begin in its first 4 KB). Only for images that may be
- * rotated: more than one record, one after the other, and nothing points into
- * them. */
+ * end; of a large one the first 256, and those that begin in its first 4 KB, are
+ * the set. Only for images that may be rotated: more than one record, one after
+ * the other, and nothing points into them. */
 void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by);
 
 #endif

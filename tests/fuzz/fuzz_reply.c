@@ -80,6 +80,24 @@ static void check_srv(const uint8_t *image, size_t len, const struct name *end, 
     }
 }
 
+/* A chain alone says what it said; with whatever behind it is a message. */
+static void check_join(const struct message *asked, const uint8_t *image, size_t len,
+                       const struct reply_facts *facts)
+{
+    static uint8_t out[DNS_MAX_MESSAGE], again[DNS_MAX_MESSAGE];
+    struct reply_facts chain;
+    struct message m;
+    size_t n = reply_join(image, len, NULL, 0, out, sizeof out), image_len;
+
+    must(n == 0 || message_read_reply(&m, out, n) == 0);
+    if (n > 0 && facts->kind == REPLY_CNAME) {
+        must(reply_read(out, n, asked, again, sizeof again, &image_len, &chain) == 0);
+        must(chain.kind == REPLY_CNAME && name_equal(&chain.end, &facts->end));
+    }
+    n = reply_join(image, len, image, len, out, sizeof out);
+    must(n == 0 || message_read_reply(&m, out, n) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t image[DNS_MAX_MESSAGE], out[DNS_MAX_MESSAGE];
@@ -94,11 +112,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     memcpy(question, data + DNS_HEADER, asked.question_len);
     asked.edns.present = (asked.id & 1) != 0;
+    asked.edns.do_bit = (asked.id & 2) != 0;
     asked.opcode = OPCODE_QUERY;
     dress.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
     if (reply_read(data, size, &asked, image, sizeof image, &len, &facts) != 0)
         return 0;
     check_image(&asked, image, len, &facts);
+    check_join(&asked, image, len, &facts);
     check_prints(image, len);
     check_srv(image, len, &facts.end, asked.id >> 2);
     n = reply_from_image(&dress, image, len, out, sizeof out);

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import threading
+import time
 
 import ask
 import pytest
 from ask import discovery
 from conftest import POLICY
 from process import BUILD
+from upstreams import Fake, reply
 
 MANY = 100000
 TOOL = os.path.join(BUILD, 'tests/live/tool_policy')
@@ -144,6 +146,20 @@ def test_explain_says_what_the_client_gets(served):
         out = served.ctl('explain', 'fabrikam.local', '--client', client).out
         assert f'outcome {outcome}' in out, out
     assert 'outcome passed' in served.ctl('explain', 'contoso.com').out
+
+
+def test_explain_tells_of_a_reply_behind_the_deadline(waymark, peers):
+    """The first client cannot wait for this server; later ones get its record from the cache."""
+    def slow(query, how):
+        time.sleep(0.3)
+        return reply(query, '60 SRV 0 0 1688 real.example.')
+
+    w = waymark({'kms': {'upstream-deadline': '60ms'}}, upstream=peers(Fake, slow).port,
+                policy=POLICY.replace('pool: contoso\n', 'pool: contoso\n    when: [missing, failed]\n', 1))
+    out = w.json('explain', 'fabrikam.local')
+    assert (out['decision']['outcome'], out['late']['outcome'], out['late']['rule']) == ('passed', 'filled', 'merged-domains'), out
+    assert w.find('fabrikam.local') == ['real.example.:1688']
+    assert 'kms01.contoso.com.:1688' in w.find('tailspin.com')
 
 
 def test_kill_switch_stops_all_rules_at_once(nsd, waymark):

@@ -89,6 +89,15 @@ def test_wrong_settings_are_refused_with_their_place(waymark, row):
     assert f'{w.file}:{place}' in refused(w)
 
 
+def test_check_names_the_reverse_zones_that_are_answered_here(waymark):
+    told = {}
+    for server in ('9.9.9.9', '10.0.0.53'):
+        w = waymark({'forward': [{'zone': '.', 'servers': [server]}]}, start=False)
+        done = subprocess.run([program('waymarkd'), '-c', w.file, '--check'], capture_output=True, text=True, timeout=30, check=True)
+        told[server] = done.stdout.split()
+    assert '10.in-addr.arpa' in told['9.9.9.9'] and told['10.0.0.53'] == [], told
+
+
 def test_all_mistakes_are_told_at_once(waymark):
     w = waymark(start=False)
     with open(w.file, 'w') as f:

@@ -4,6 +4,7 @@ import socket
 import struct
 
 import ask
+import dns.edns
 import dns.flags
 import dns.message
 import dns.rcode
@@ -167,6 +168,19 @@ def test_idle_connection_is_closed(nsd, waymark):
     assert w.stats()['tcp_timeouts'] == 2
 
 
+def test_client_that_asks_is_told_how_long_its_connection_stays(nsd, waymark):
+    w = waymark({'limits': {'tcp-idle': '7s'}}, upstream=nsd.port)
+    q = query(use_edns=0, options=[dns.edns.GenericOption(11, b'')])
+    with Stream(w.port) as s:
+        for _ in range(2):  # forwarded, then cached
+            s.send(q)
+            assert [o.to_wire() for o in s.receive().options if o.otype == 11] == [struct.pack('!H', 70)]
+        s.send(query(use_edns=0))
+        assert not s.receive().options
+    with Datagrams(w.port) as d:
+        assert not dns.message.from_wire(d.ask(q.to_wire())).options, 'never over UDP'
+
+
 @pytest.mark.parametrize('length', [0, 1, 11])
 def test_frame_too_short_for_a_header_closes(served, length):
     with Stream(served.port) as s:
@@ -175,32 +189,52 @@ def test_frame_too_short_for_a_header_closes(served, length):
     assert served.tcp('www.contoso.com', 'A').answer
 
 
-def connections(w, source, n):
-    """Streams of one client that answer, out of n that were opened."""
-    good, bad = [], 0
-    for _ in range(n):
+def connections(w, source, n, asks=True):
+    """Streams of one client; each has its answer when it asks."""
+    opened = [Stream(w.port, source) for _ in range(n)]
+    for s in opened if asks else []:
+        s.send(query())
+        s.receive()
+    return opened
+
+
+def closed(streams):
+    """How many of them the server has closed by now."""
+    n = 0
+    for s in streams:
+        s.socket.setblocking(False)
         try:
-            s = Stream(w.port, source)
-            s.send(query())
-            s.receive()
-            good.append(s)
-        except (EOFError, OSError):
-            s.close()
-            bad += 1
-    return good, bad
+            n += s.socket.recv(1) == b''
+        except ConnectionResetError:
+            n += 1
+        except BlockingIOError:
+            pass
+    return n
 
 
-def test_connections_are_limited_for_each_client_and_in_all(nsd, waymark):
-    w = waymark({'server': {'workers': 1}, 'limits': {'tcp-connections': 6, 'tcp-per-client': 4}}, upstream=nsd.port)
-    first, refused = connections(w, '127.0.0.1', 8)
-    assert (len(first), refused) == (4, 4)
-    second, refused = connections(w, '127.0.0.5', 4)
-    assert (len(second), refused) == (2, 2)
-    assert w.ask('www.contoso.com', 'A').answer  # UDP is not concerned
-    for s in first:
+def test_longest_idle_connection_makes_room_within_a_client_and_in_all(nsd, waymark):
+    w = waymark({'server': {'workers': 1}, 'limits': {'tcp-connections': 6, 'tcp-per-client': 4, 'tcp-idle': '1h'}},
+                upstream=nsd.port)
+    first = connections(w, '127.0.0.1', 4)
+    second = connections(w, '127.0.0.1', 4)
+    wait_for(lambda: closed(first) == 4, 'the end of the first four')
+    third = connections(w, '127.0.0.5', 4)
+    wait_for(lambda: closed(second) == 2, 'the end of two more, for another client')
+    assert w.stats()['tcp_displaced'] == 6 and w.stats()['tcp_refused'] == 0
+    for s in (*first, *second, *third):
         s.close()
-    wait_for(lambda: connections(w, '127.0.0.5', 1)[0], 'room after connections were closed')
-    for s in second:
+
+
+def test_idle_connections_keep_nobody_out(nsd, waymark):
+    """Many clients hold all places and say nothing; each honest one is answered at once, over UDP and TCP."""
+    w = waymark({'limits': {'tcp-connections': 64, 'tcp-idle': '1h'}}, upstream=nsd.port)
+    idle = [s for n in range(20) for s in connections(w, f'127.0.1.{n + 1}', 15, asks=False)]
+    for n in range(100):
+        assert w.tcp('www.contoso.com', 'A', source=f'127.0.2.{n + 1}').answer
+        assert w.ask('www.contoso.com', 'A').answer
+    assert closed(idle) >= 300 - 64
+    assert w.stats()['tcp_refused'] == 0
+    for s in idle:
         s.close()
 
 
@@ -216,6 +250,34 @@ def test_client_that_reads_nothing_loses_only_its_own_connection(broad):
             pass
         assert w.ask('100.example', 'TXT', edns=0).rcode() == 0
         assert len(w.tcp('3000.example', 'TXT').answer[0]) == 3000 // 204
+
+
+# --- who answers
+
+def test_two_daemons_can_be_told_apart(nsd, waymark):
+    for name in ('ns1', 'ns2'):
+        w = waymark({'server': {'name': name}}, upstream=nsd.port)
+        nsid = query(use_edns=0, options=[dns.edns.GenericOption(dns.edns.NSID, b'')])
+        id_server = dns.message.make_query('id.server', 'TXT', 'CH')
+        version = dns.message.make_query('version.bind', 'TXT', 'CH')
+        with Datagrams(w.port) as d, Stream(w.port) as s:
+            def both(q):
+                s.send(q)
+                return dns.message.from_wire(d.ask(q.to_wire())), s.receive()
+            for _ in range(2):  # forwarded, then cached
+                for answer in both(nsid):
+                    assert answer.answer and [o.to_wire() for o in answer.options] == [name.encode()]
+            for answer in both(id_server):
+                assert answer.answer[0][0].strings == (name.encode(),)
+            for answer in both(version):
+                assert ask.rcode(answer) == 'REFUSED'
+            w.settings['server'].update({'hide-identity': True, 'hide-version': False})
+            w.write_settings()
+            w.ctl('reload')
+            wait_for(lambda: not any(a.answer for a in both(id_server)), 'the new settings')
+            for answer in both(version):
+                assert answer.answer[0][0].strings[0].startswith(b'waymark ')
+            assert not both(nsid)[0].options
 
 
 # --- access

@@ -166,12 +166,14 @@ static pid_t start_http(int status, const char *body, int *tell)
     "\"real\":{\"verdict\":\"nxdomain\",\"server\":null},"                                         \
     "\"rules\":[{\"rule\":\"r\",\"acts\":true,\"why\":\"suffix a, any client\"}],"                 \
     "\"decision\":{\"outcome\":\"filled\",\"text\":\"rule r fills\"},"                             \
+    "\"late\":{\"outcome\":\"filled\",\"rule\":\"q\",\"text\":\"800 ms is too long\"},"            \
     "\"answer\":{\"rcode\":\"NOERROR\",\"ttl_s\":300,\"records\":[\"0 0 1688 kms01.contoso.com\"," \
     "\"10 0 1688 "                                                                                 \
     "\\u001b[2Jkms02\"]},\"windows\":null,\"hint\":null,\"policy\":{\"serial\":1,\"digest\":"      \
     "\"00000001\"}}"
 
-#define STATUS(problems)                                                                           \
+#define STATUS(problems) STATUS_WITH(problems, "")
+#define STATUS_WITH(problems, reverse)                                                             \
     "{\"version\":\"0.1.0\",\"name\":\"dns1\",\"pid\":812,\"user\":\"waymark\",\"started\":"       \
     "1795338000123,"                                                                               \
     "\"uptime_s\":93784,\"listen\":[\"127.0.0.1:53\",\"[::1]:53\"],\"workers\":2,"                 \
@@ -183,7 +185,8 @@ static pid_t start_http(int status, const char *body, int *tell)
     "\"counted\":1,"                                                                               \
     "\"dropped\":0,\"questions\":9,\"pending\":0,\"error\":null,\"last_commit\":1795338000123},"   \
     "\"cache\":{\"entries\":10,\"bytes\":1048576,\"size\":67108864,\"hits\":3,\"misses\":1},"      \
-    "\"queries\":100,\"kms_questions\":9,\"problems\":[" problems "]}"
+    "\"queries\":100,\"kms_questions\":9,\"local_reverse\":[" reverse "],\"problems\":[" problems  \
+    "]}"
 
 #define UPSTREAMS                                                                                  \
     "{\"routes\":[{\"zone\":\".\",\"strategy\":\"ordered\",\"timeout_ms\":1000,\"servers\":[{"     \
@@ -225,6 +228,7 @@ static const struct row {
      "real DNS  nxdomain, supposed: no server was asked\n"
      "rules     r  yes: suffix a, any client\n"
      "decision  rule r fills\n"
+     "late      800 ms is too long\n"
      "answer    0 0 1688 kms01.contoso.com, TTL 300                   outcome filled\n"
      "          10 0 1688 \\x1b[2Jkms02\n"
      "policy    serial 1, digest 00000001\n",
@@ -242,10 +246,13 @@ static const struct row {
     {"explain: the daemon's refusal", "explain a", 400, "{\"error\":\"not a domain name: a\"}",
      EXIT_INVALID, "GET ", NULL, "", "waymarkctl: not a domain name: a\n"},
 
-    {"status", "status", 200, STATUS(""), 0, "GET /v1/status HTTP/1.1\r\n", NULL,
+    {"status", "status", 200, STATUS_WITH("", "\"10.in-addr.arpa\",\"16-31.172.in-addr.arpa\""), 0,
+     "GET /v1/status HTTP/1.1\r\n", NULL,
      "waymarkd  0.1.0 on dns1, process 812, user waymark, up 1 d 2 h (since 2026-11-22 09:00:00)\n"
      "listens   127.0.0.1:53 [::1]:53, 2 workers\n"
      "settings  /etc/waymark/waymark.yaml, generation 3, read 2026-11-22 09:00:00\n"
+     "reverse   answered here, since all servers of route . are public: 10.in-addr.arpa "
+     "16-31.172.in-addr.arpa\n"
      "policy    serial 42, digest 9f2c61d0; 4 rules, 6 suffixes, 2 networks, 1 pools, 1 approved\n"
      "audit     9 questions: 8 recorded, 1 counted, 0 dropped, 0 waiting; last commit 2026-11-22 "
      "09:00:00\n"

@@ -22,8 +22,9 @@ struct row {
     const char *would; /* "OUTCOME RULE", NULL: none */
     unsigned flags;
     enum policy_mode lower; /* kms.mode is live less this many */
-    uint64_t now, until;    /* until 0: not looked at */
-    const char *drop;       /* "01": filtered targets */
+    uint64_t now, until;    /* until 0: not looked at, nor is since */
+    uint64_t since;
+    const char *drop; /* "01": filtered targets */
     const char *pool;
     enum policy_verdict seen; /* 0: not looked at */
 };
@@ -284,13 +285,24 @@ static const struct row rows[] = {
     {"before from", POOLS "rule r fill corp.example pool=a from=500", "corp.example", NX,
      .now = 499, .until = 500, .want = "missing no-rule -"},
     {"at from", POOLS "rule r fill corp.example pool=a from=500", "corp.example", NX, .now = 500,
-     .until = UINT64_MAX, .want = "filled rule r"},
+     .since = 500, .until = UINT64_MAX, .want = "filled rule r"},
     {"before until", POOLS "rule r fill corp.example pool=a until=900", "corp.example", NX,
      .now = 899, .until = 900, .want = "filled rule r"},
     {"at until", POOLS "rule r fill corp.example pool=a until=900", "corp.example", NX, .now = 900,
-     .until = UINT64_MAX, .want = "missing no-rule -"},
+     .since = 900, .until = UINT64_MAX, .want = "missing no-rule -"},
     {"between", POOLS "rule r fill corp.example pool=a from=500 until=900", "corp.example", NX,
-     .now = 600, .until = 900, .want = "filled rule r"},
+     .now = 600, .since = 500, .until = 900, .want = "filled rule r"},
+    {"after both", POOLS "rule r fill corp.example pool=a from=500 until=900", "corp.example", NX,
+     .now = 950, .since = 900, .until = UINT64_MAX, .want = "missing no-rule -"},
+    {"since of the last of several",
+     POOLS "rule a fill corp.example pool=a from=100 until=550; rule r fill corp.example pool=a "
+           "from=500",
+     "corp.example", NX, .now = 600, .since = 550, .until = UINT64_MAX, .want = "filled rule r"},
+    {"since of a shadow rule", POOLS "rule r fill corp.example pool=a from=500 mode=shadow",
+     "corp.example", NX, .now = 600, .since = 500, .until = UINT64_MAX, .want = "missing no-rule -",
+     .would = "filled r"},
+    {"no since of a rule that is off", POOLS "rule r fill corp.example pool=a from=500 mode=off",
+     "corp.example", NX, .now = 600, .until = UINT64_MAX, .want = "missing no-rule -"},
     {"expired exception falls to the next",
      POOLS "rule a deny corp.example until=900; rule r fill corp.example pool=a", "corp.example",
      NX, .now = 901, .want = "filled rule r"},
@@ -408,7 +420,7 @@ static void check_row(void **state)
     if (r->pool != NULL)
         assert_string_equal(d.pool, r->pool);
     if (r->until != 0)
-        assert_true(d.until_ms == r->until);
+        assert_true(d.until_ms == r->until && d.since_ms == r->since);
     if (r->seen != VERDICT_NONE)
         assert_int_equal(d.verdict, r->seen);
     for (int i = 0; i < real.n_srv; i++)

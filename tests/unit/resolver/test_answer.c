@@ -11,6 +11,7 @@
 #define WWW "an www.example. 300 IN A 192.0.2.1\n"
 #define SOA(zone, ttl) "ns " zone " " #ttl " IN SOA ns." zone " root." zone " 1 2 3 4 900\n"
 #define NO_WWW "NXDOMAIN\n" SOA("example.", 600)
+#define NS1 "server: {name: ns1}\n"
 #define FILL                                                                                       \
     "pools: {p: [k1.corp.example]}\n"                                                              \
     "rules: {f: {suffixes: [corp.example], pool: p}, s: {suffixes: [b.example], pool: p, "         \
@@ -18,6 +19,8 @@
 #define KMS "_vlmcs._tcp.corp.example"
 #define SIGNATURE                                                                                  \
     "ns example. 600 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
+
+#define INVALID "ns invalid. 300 IN SOA invalid. nobody.invalid. 1 3600 1200 604800 300\n"
 
 static const struct row {
     const char *name, *settings, *policy;
@@ -193,6 +196,66 @@ static const struct row {
      "www.example A tsig", NULL, "FORWARD", NULL},
     {"TSIG at a discovery name is not decided", NULL, FILL, KMS " SRV", "NXDOMAIN", 0,
      KMS " SRV tsig", NULL, "FORWARD", NULL},
+
+    /* how long a connection may stay */
+    {"keepalive, from the cache", "limits: {tcp-idle: 12s}\n", NULL, "www.example A",
+     "NOERROR\n" WWW, 0, "www.example A tcp keepalive", NULL, "NOERROR edns keepalive=120\n" WWW,
+     NULL},
+    {"keepalive, at once, with an EDE", NULL, NULL, NULL, NULL, 0, "www.example A tcp keepalive",
+     "timeout", "SERVFAIL edns keepalive=100 ede=22", NULL},
+    {"keepalive of a discovery question", NULL, FILL, NULL, NULL, 0, KMS " SRV tcp keepalive",
+     "SERVFAIL", "SERVFAIL edns keepalive=100 ede=23", "failed no-rule servfail SERVFAIL"},
+    {"keepalive of a discovery question, refused", NULL, NULL, NULL, NULL, 0,
+     KMS " SRV tcp keepalive rd0", NULL, "REFUSED edns keepalive=100 ede=20",
+     "failed rd0 - REFUSED"},
+    {"keepalive of a special name", NULL, NULL, NULL, NULL, 0, "x.invalid A tcp keepalive", NULL,
+     "NXDOMAIN edns keepalive=100\n" INVALID, NULL},
+    {"keepalive with an error", NULL, NULL, NULL, NULL, 0, "example AXFR tcp keepalive", NULL,
+     "REFUSED edns keepalive=100 ede=21", NULL},
+    {"not for who did not send it", NULL, NULL, NULL, NULL, 0, "x.invalid A tcp edns", NULL,
+     "NXDOMAIN edns\n" INVALID, NULL},
+    {"never over UDP", NULL, NULL, NULL, NULL, 0, "x.invalid A keepalive", NULL,
+     "NXDOMAIN edns\n" INVALID, NULL},
+
+    /* who answers */
+    {"NSID, from the cache", NS1, NULL, "www.example A", "NOERROR\n" WWW, 0, "www.example A nsid",
+     NULL, "NOERROR edns nsid=ns1\n" WWW, NULL},
+    {"NSID, at once", NS1, NULL, NULL, NULL, 0, "www.example A nsid", "timeout",
+     "SERVFAIL edns nsid=ns1 ede=22", NULL},
+    {"NSID with an error", NS1, NULL, NULL, NULL, 0, "example AXFR nsid", NULL,
+     "REFUSED edns nsid=ns1 ede=21", NULL},
+    {"NSID of a discovery question", NS1, FILL, KMS " SRV", "SERVFAIL", 0, KMS " SRV nsid", NULL,
+     "SERVFAIL edns nsid=ns1 ede=23", "failed no-rule servfail SERVFAIL cached"},
+    {"NSID not for who did not ask", NS1, NULL, NULL, NULL, 0, "x.invalid A edns", NULL,
+     "NXDOMAIN edns\n" INVALID, NULL},
+    {"NSID not for a refused client", NS1, NULL, NULL, NULL, 0, "x.invalid A nsid from=192.0.2.9",
+     NULL, "REFUSED edns ede=18", NULL},
+    {"NSID hidden", "server: {name: ns1, hide-identity: yes}\n", NULL, NULL, NULL, 0,
+     "x.invalid A nsid", NULL, "NXDOMAIN edns\n" INVALID, NULL},
+    {"id.server", NS1, NULL, NULL, NULL, 0, "ID.server TXT class=3", NULL,
+     "NOERROR\nan ID.server. 0 CH TXT \"ns1\"\n", NULL},
+    {"hostname.bind", NS1, NULL, NULL, NULL, 0, "hostname.bind TXT class=3 tcp edns", NULL,
+     "NOERROR edns\nan hostname.bind. 0 CH TXT \"ns1\"\n", NULL},
+    {"id.server, ANY", NS1, NULL, NULL, NULL, 0, "id.server ANY class=3", NULL,
+     "NOERROR\nan id.server. 0 CH TXT \"ns1\"\n", NULL},
+    {"id.server hidden", "server: {name: ns1, hide-identity: yes}\n", NULL, NULL, NULL, 0,
+     "id.server TXT class=3 edns", NULL, "REFUSED edns ede=21", NULL},
+    {"id.server for a refused client", NS1, NULL, NULL, NULL, 0,
+     "id.server TXT class=3 from=192.0.2.9", NULL, "REFUSED", NULL},
+    {"id.server in class IN is a name like any other", NS1, NULL, NULL, NULL, 0, "id.server TXT",
+     NULL, "FORWARD", NULL},
+    {"other types in class CH", NS1, NULL, NULL, NULL, 0, "id.server A class=3 edns", NULL,
+     "REFUSED edns ede=21", NULL},
+    {"other names in class CH", NS1, NULL, NULL, NULL, 0, "x.id.server TXT class=3 edns", NULL,
+     "REFUSED edns ede=21", NULL},
+    {"the version is hidden", NS1, NULL, NULL, NULL, 0, "version.bind TXT class=3 edns", NULL,
+     "REFUSED edns ede=21", NULL},
+    {"version.bind", "server: {hide-version: no}\n", NULL, NULL, NULL, 0,
+     "version.bind TXT class=3", NULL,
+     "NOERROR\nan version.bind. 0 CH TXT \"waymark " PACKAGE_VERSION "\"\n", NULL},
+    {"version.server", "server: {hide-version: no, hide-identity: yes}\n", NULL, NULL, NULL, 0,
+     "version.server TXT class=3", NULL,
+     "NOERROR\nan version.server. 0 CH TXT \"waymark " PACKAGE_VERSION "\"\n", NULL},
 
     /* discovery names, other types */
     {"A at a filled name: NXDOMAIN becomes NODATA", NULL, FILL, KMS " A",

@@ -35,15 +35,20 @@ static void run(void)
         event_base_loop(tcp.base, EVLOOP_NONBLOCK);
 }
 
-static void let_in(void)
+static void let_in_from(const char *address)
 {
     struct addr from;
     int fd[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
-    assert_int_equal(addr_parse(&from, "10.0.0.1:4000", 0), 0);
+    assert_int_equal(addr_parse(&from, address, 4000), 0);
     connection_new(tcp.all, fd[0], &from, 0);
     tcp.client = fd[1];
+}
+
+static void let_in(void)
+{
+    let_in_from("10.0.0.1");
 }
 
 static int tcp_setup(void **state)
@@ -194,6 +199,110 @@ static void test_every_pipelined_question_is_recorded(void **state)
     assert_int_equal(hear(), 200);
 }
 
+/* Each client comes a moment after the one before it, asks or not, is answered
+ * or not; then one more comes. */
+static const struct full_row {
+    const char *name, *limits;
+    const char *clients[3]; /* "ADDRESS", with " asks" or " answered" behind it */
+    const char *last;
+    int closed; /* index; 3: the last one is not let in; -1: all stay */
+} full_rows[] = {
+    {"there is room", "tcp-connections: 4", {"10.0.0.1", "10.0.0.2", "10.0.0.3"}, "10.0.0.4", -1},
+    {"the longest idle one makes room",
+     "tcp-connections: 3",
+     {"10.0.0.1", "10.0.0.2", "10.0.0.3"},
+     "10.0.0.4",
+     0},
+    {"a question since then counts",
+     "tcp-connections: 3",
+     {"10.0.0.1 late", "10.0.0.2 late", "10.0.0.3"},
+     "10.0.0.4",
+     2},
+    {"an answer since then counts",
+     "tcp-connections: 3",
+     {"10.0.0.1 answered", "10.0.0.2", "10.0.0.3"},
+     "10.0.0.4",
+     1},
+    {"never one that waits for its answer",
+     "tcp-connections: 3",
+     {"10.0.0.1 asks", "10.0.0.2 asks", "10.0.0.3"},
+     "10.0.0.4",
+     2},
+    {"not let in when all of them wait",
+     "tcp-connections: 3",
+     {"10.0.0.1 asks", "10.0.0.2 asks", "10.0.0.3 asks"},
+     "10.0.0.4",
+     3},
+    {"a client makes room for itself",
+     "tcp-per-client: 2",
+     {"10.0.0.1", "10.0.0.2", "10.0.0.2"},
+     "10.0.0.2",
+     1},
+    {"even when all are full",
+     "{tcp-connections: 3, tcp-per-client: 2}",
+     {"10.0.0.1", "10.0.0.2", "10.0.0.2"},
+     "10.0.0.2",
+     1},
+    {"and is not let in when all of its own wait",
+     "tcp-per-client: 2",
+     {"10.0.0.1", "10.0.0.2 asks", "10.0.0.2 asks"},
+     "10.0.0.2",
+     3},
+};
+
+static const struct full_row *full_row; /* of the test that runs */
+
+static int full_setup(void **state)
+{
+    full_row = *state;
+    return tcp_setup(state);
+}
+
+static void test_full(void **state)
+{
+    const struct full_row *r = full_row;
+    struct net *n = *state;
+    char settings[200];
+    int fd[4];
+
+    snprintf(settings, sizeof settings, r->limits[0] == '{' ? "limits: %s\n" : "limits: {%s}\n",
+             r->limits);
+    world_settings(n->w, settings);
+    close(tcp.client);
+    run();
+    for (int i = 0; i < 4; i++) {
+        const char *client = i < 3 ? r->clients[i] : r->last;
+        char address[64];
+
+        sscanf(client, "%63s", address);
+        let_in_from(address);
+        fd[i] = tcp.client;
+        snprintf(settings, sizeof settings, "n%d.example A", i);
+        if (i < 3 && (strstr(client, "asks") != NULL || strstr(client, "answered") != NULL))
+            say(settings, i);
+        run();
+        wait(n, 100);
+        for (int k = 0; i == 2 && k < 3; k++) { /* all three are there */
+            tcp.client = fd[k];
+            if (strstr(r->clients[k], "late") != NULL)
+                say("invalid A", k);
+            if (strstr(r->clients[k], "answered") != NULL)
+                reply(n, 0);
+        }
+        run();
+    }
+    for (int i = 0; i < 4; i++) {
+        tcp.client = fd[i];
+        while (hear() > 0)
+            ;
+        assert_int_equal(hear() == -1, i == r->closed);
+        close(fd[i]);
+    }
+    tcp.client = -1;
+    assert_int_equal(n->w->stats.tcp_refused, r->closed == 3);
+    assert_int_equal(n->w->stats.tcp_displaced, r->closed >= 0 && r->closed < 3);
+}
+
 static int listen_somewhere(struct sockaddr_in *at)
 {
     socklen_t len = sizeof *at;
@@ -235,7 +344,7 @@ static void test_no_descriptor_is_left(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest single[] = {
         cmocka_unit_test_setup_teardown(test_the_same_question_twice, tcp_setup, tcp_teardown),
         cmocka_unit_test_setup_teardown(test_idle_connection_ends, tcp_setup, tcp_teardown),
         cmocka_unit_test_setup_teardown(test_half_closed, tcp_setup, tcp_teardown),
@@ -244,6 +353,12 @@ int main(void)
                                         tcp_teardown),
         cmocka_unit_test_setup_teardown(test_no_descriptor_is_left, tcp_setup, tcp_teardown),
     };
+    struct CMUnitTest tests[ARRAY_LEN(single) + ARRAY_LEN(full_rows)];
+    size_t n = ARRAY_LEN(single);
 
+    memcpy(tests, single, sizeof single);
+    for (size_t i = 0; i < ARRAY_LEN(full_rows); i++)
+        tests[n++] = (struct CMUnitTest){full_rows[i].name, test_full, full_setup, tcp_teardown,
+                                         (void *)(uintptr_t)&full_rows[i]};
     return cmocka_run_group_tests_name("connection", tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@
     "  clean: {suffixes: [clean.example], action: filter}\n"                                       \
     "  one: {suffixes: [single], pool: contoso}\n"                                                 \
     "  except: {suffixes: [except.example], action: pass}\n"                                       \
-    "  none: {suffixes: [none.example], action: deny}\n"
+    "  none: {suffixes: [none.example], action: deny}\n"                                           \
+    "  down: {suffixes: [down.example], when: [missing, failed], pool: contoso}\n"
 #define V "_vlmcs._tcp."
 #define SOA "ns local. 41 IN SOA ns.local. root.local. 1 2 3 4 900\n"
 #define SHADOW "rule kiosks-anything no: shadow (it would fill)\n"
@@ -114,6 +115,40 @@ static const struct row {
      "rule merged-domains no: acts when missing; the real DNS says present\n" NOT_DMZ NOT_KIOSKS
      "decision passed no-rule: no rule acts, the real answer is delivered\n"
      "answer NOERROR 77 | " V "fabrikam.local. 77 IN SRV 1 2 1688 kms.adatum.net.\n"},
+    {"slower than the deadline", NULL, POLICY, V "down.example SRV", "10.1.1.1", NULL, NULL,
+     "NOERROR ms=700\nan " V "down.example. 77 IN SRV 1 2 1688 kms.adatum.net.\n",
+     IN_NONE
+     "real present 10.9.0.53 (.) 700 ms 77 s\n"
+     "rule down no: acts when missing or failed; the real DNS says present\n" NOT_DMZ NOT_KIOSKS
+     "decision passed no-rule: no rule acts, the real answer is delivered\n"
+     "late filled down: 700 ms is behind kms.upstream-deadline; unless another server is faster, a "
+     "client that asks first is answered at 700 ms: rule down fills from pool contoso\n"
+     "answer NOERROR 77 | " V "down.example. 77 IN SRV 1 2 1688 kms.adatum.net.\n"},
+    {"slower than the deadline, one server, another deadline",
+     SETTINGS "kms: {upstream-deadline: 100ms}\n",
+     POLICY "  both: {suffixes: [fabrikam.local], when: [missing, failed], pool: contoso}\n",
+     V "fabrikam.local SRV", "10.1.1.1", NULL, NULL, "NXDOMAIN ms=101\n" SOA,
+     IN_NONE
+     "real nxdomain 10.9.0.53 (fabrikam.local) 101 ms 41 s\n"
+     "rule both yes: fills from pool contoso\n"
+     "rule merged-domains no: both comes first\n" NOT_DMZ NOT_KIOSKS
+     "decision filled rule both: rule both fills from pool contoso\n"
+     "late filled both: 101 ms is behind kms.upstream-deadline; a client that asks first is "
+     "answered at 100 ms: rule both fills from pool contoso\n" FILLED(V "fabrikam.local.")},
+    {"just in time", NULL, POLICY, V "down.example SRV", "10.1.1.1", NULL, NULL,
+     "NOERROR ms=699\nan " V "down.example. 77 IN SRV 1 2 1688 kms.adatum.net.\n",
+     IN_NONE
+     "real present 10.9.0.53 (.) 699 ms 77 s\n"
+     "rule down no: acts when missing or failed; the real DNS says present\n" NOT_DMZ NOT_KIOSKS
+     "decision passed no-rule: no rule acts, the real answer is delivered\n"
+     "answer NOERROR 77 | " V "down.example. 77 IN SRV 1 2 1688 kms.adatum.net.\n"},
+    {"slower than the deadline, and the client waits", NULL, POLICY, V "fabrikam.local SRV",
+     "10.1.1.1", NULL, NULL, "NXDOMAIN ms=1200\n" SOA,
+     IN_NONE
+     "real nxdomain 10.9.0.53 (fabrikam.local) 1200 ms 41 s\n"
+     "rule merged-domains yes: fills from pool contoso\n" NOT_DMZ NOT_KIOSKS
+     "decision filled rule merged-domains: rule merged-domains fills from pool contoso\n" FILLED(
+         V "fabrikam.local.")},
     {"present, supposed", NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", "present", NULL, NULL,
      IN_NONE "real present supposed\nrule merged-domains no: acts when missing; the real DNS says "
              "present\n" NOT_DMZ NOT_KIOSKS
@@ -256,6 +291,8 @@ static char *told(const struct explain *e)
                 e->trials[i].why);
     fprintf(f, "decision %s %s%s%s: %s\n", e->outcome != NULL ? e->outcome : "-",
             e->reason != NULL ? e->reason : "-", e->rule[0] != '\0' ? " " : "", e->rule, e->text);
+    if (e->late[0] != '\0')
+        fprintf(f, "late %s %s: %s\n", e->at_deadline, e->rule_at_deadline, e->late);
     fprintf(f, "answer %s", e->silent ? "none" : rcode_print(e->rcode, rcode));
     if (e->has_ttl)
         fprintf(f, " %u", e->ttl_s);
@@ -346,6 +383,12 @@ static void check_same(void **state)
             assert_int_equal(a, ANSWER_FORWARD);
             reply_make(&reply, &e->q, r->reply);
             assert_true(explain_run(e, &w->view, &reply.got, w->now));
+            if (e->late[0] != '\0') {
+                assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
+                assert_int_equal(world_give(w, "deadline"), ANSWER_SEND);
+                assert_string_equal(audit_outcome_names[w->q->event.outcome], e->at_deadline);
+                assert_string_equal(w->q->event.rule, e->rule_at_deadline);
+            }
             assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
             a = world_give(w, r->reply);
         }
@@ -366,13 +409,41 @@ static void check_same(void **state)
     }
 }
 
+/* At the deadline an expired entry decides, if there is a deadline. */
+static void check_late_stale(void **state)
+{
+    static const struct row row = {"",   NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", NULL,
+                                   NULL, NULL, NULL};
+    static struct reply reply;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct world *w = world_new(i == 0 ? SETTINGS : SETTINGS "kms: {mode: off}\n", POLICY);
+        struct explain *e = explain_new(&row);
+
+        world_cache(w, row.question, "NXDOMAIN\n" SOA);
+        world_wait(w, 41000);
+        assert_false(explain_run(e, &w->view, NULL, w->now));
+        reply_make(&reply, &e->q, "NXDOMAIN ms=800\n" SOA);
+        assert_true(explain_run(e, &w->view, &reply.got, w->now));
+        assert_string_equal(e->late,
+                            i == 1 ? ""
+                                   : "800 ms is behind kms.upstream-deadline; a client that asks "
+                                     "first is answered at 700 ms, after an expired entry: rule "
+                                     "merged-domains fills from pool contoso");
+        free(e);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 2];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] =
             (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_same);
+    tests[ARRAY_LEN(rows) + 1] = (struct CMUnitTest)cmocka_unit_test(check_late_stale);
     return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
 }

@@ -415,6 +415,49 @@ static void check_until(void **state)
     world_free(w);
 }
 
+/* The wall clock is set, the monotonic one knows nothing of it: a wrong clock at
+ * boot, a change by hand. It is 2023-11-14 22:13:20 before. */
+static const struct clock_row {
+    const char *name, *policy, *real; /* real NULL: the rule acts without it */
+    const char *before;
+    int step_s;
+    const char *after;
+    unsigned hits; /* of the second question, and of the one after the step */
+} clock_rows[] = {
+    {"clock: ahead, behind until", POLICY("pool: p, until: 2023-11-14T23:13:20Z"), NX,
+     "NOERROR\n" KMS(300), 3600, "NXDOMAIN\n" SOA(60), 1},
+    {"clock: ahead, and until is not reached", POLICY("pool: p, until: 2023-11-14T23:13:20Z"), NX,
+     "NOERROR\n" KMS(300), 3599, "NOERROR\n" KMS(300), 2},
+    {"clock: ahead, from is reached", POLICY("action: deny, from: 2026-11-14T00:00:00Z"), GOOD,
+     "NOERROR\n" SRV(600, "good.example"), 94700000, "NOERROR\n" OURS, 1},
+    {"clock: back, before from", POLICY("action: replace, pool: p, from: 2023-11-14T22:00:00Z"),
+     NULL, "NOERROR\n" KMS(300), -801, "FORWARD", 1},
+    {"clock: back, and from is still over",
+     POLICY("action: replace, pool: p, from: 2023-11-14T22:00:00Z"), NULL, "NOERROR\n" KMS(300),
+     -800, "NOERROR\n" KMS(300), 2},
+    {"clock: back, an expired rule is valid again", POLICY("pool: p, until: 2023-11-14T22:00:00Z"),
+     NX, "NXDOMAIN\n" SOA(60), -801, "NOERROR\n" KMS(300), 1},
+    {"clock: back, no rule has a time", FILL, NX, "NOERROR\n" KMS(300), -3600, "NOERROR\n" KMS(300),
+     2},
+    {"clock: ahead, no rule has a time", FILL, NX, "NOERROR\n" KMS(300), 94700000,
+     "NOERROR\n" KMS(300), 2},
+};
+
+static void check_clock(void **state)
+{
+    const struct clock_row *r = *state;
+    struct world *w = world_new(NULL, r->policy);
+
+    if (r->real != NULL)
+        world_cache(w, NAME " SRV", r->real);
+    for (int i = 0; i < 2; i++)
+        expect(w, ask(w, "SRV"), r->before, NULL);
+    w->now.wall_ms += (uint64_t)(int64_t)r->step_s * 1000;
+    expect(w, ask(w, "SRV"), r->after, NULL);
+    assert_int_equal(w->stats.kms_decision_hits, r->hits);
+    world_free(w);
+}
+
 /* What was made of a failure, or of nothing that is kept, is made anew. */
 static void check_not_kept(void **state)
 {
@@ -434,6 +477,58 @@ static void check_not_kept(void **state)
         expect(w, world_give(w, GOOD), "NOERROR\n" SRV(600, "good.example"), NULL);
         world_free(w);
     }
+}
+
+/* A negative of our own does not: it is said anew each time. */
+static void check_kept_denial(void **state)
+{
+    static const struct {
+        const char *policy, *real, *want;
+    } denials[] = {
+        {DENY, NULL, "NOERROR\n" OURS},
+        {FILTER, BAD, "NOERROR\n" OURS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
+        struct world *w = world_new(NULL, denials[i].policy);
+
+        if (denials[i].real != NULL)
+            world_cache(w, NAME " SRV", denials[i].real);
+        for (unsigned k = 0; k < 3; k++) {
+            expect(w, ask(w, "SRV"), denials[i].want, NULL);
+            assert_int_equal(w->stats.kms_decision_hits, k);
+            world_wait(w, 50000);
+        }
+        world_free(w);
+    }
+}
+
+/* The longest name, and all that goes with a negative of our own. */
+static void check_denied_size(void **state)
+{
+#define L63 "a23456789012345678901234567890123456789012345678901234567890123"
+#define LONGEST L63 "." L63 "." L63 ".b234567890123456789012345678901234567890123456789"
+    struct world *w =
+        world_new("kms: {explain-in-edns: yes}\n",
+                  "rules: {" L63 ": {suffixes: [\"*.b234567890123456789012345678901234567890123456"
+                  "789\"], networks: [any], action: deny}}\n");
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(world_ask(w, i == 0 ? "_vlmcs._tcp." LONGEST " SRV edns=512"
+                                             : "_vlmcs._tcp." LONGEST " SRV"),
+                         ANSWER_SEND);
+        assert_int_equal(w->q->message.qname.len, NAME_MAX_WIRE);
+        assert_int_equal(w->q->limit, 512);
+        assert_string_equal(
+            world_answer(w, ANSWER_SEND),
+            i == 0 ? "NOERROR edns ede=15:" L63 "\nns _vlmcs._tcp." LONGEST
+                     ". 60 IN SOA _vlmcs._tcp." LONGEST ". nobody.invalid. 1 3600 1200 604800 60\n"
+                   : "NOERROR\nns _vlmcs._tcp." LONGEST ". 60 IN SOA _vlmcs._tcp." LONGEST
+                     ". nobody.invalid. 1 3600 1200 604800 60\n");
+    }
+    world_free(w);
 }
 
 static void check_rotation(void **state)
@@ -471,43 +566,61 @@ static const struct late_row {
     const char *cached; /* 700 s before: over */
     const char *at_deadline, *event;
     const char *late; /* then this comes, after WAIT */
-    const char *want;
+    const char *want; /* of that; without it, of MIXED for the next client, NULL: all of it */
+    const char *settings, *ask; /* ask NULL: "SRV edns" */
 } late_rows[] = {
     {"nothing known, no rule", OTHER, NULL, "WAIT", "none", GOOD,
-     "NOERROR edns\n" SRV(600, "good.example")},
-    {"fill waits for the verdict", FILL, NULL, "WAIT", "none", NX, FILLED},
+     "NOERROR edns\n" SRV(600, "good.example"), NULL, NULL},
+    {"fill waits for the verdict", FILL, NULL, "WAIT", "none", NX, FILLED, NULL, NULL},
     {"and gives way to a real answer", FILL, NULL, "WAIT", "none", GOOD,
-     "NOERROR edns\n" SRV(600, "good.example")},
+     "NOERROR edns\n" SRV(600, "good.example"), NULL, NULL},
     {"fill when failed takes it", FILL_FAILED, NULL, FILLED_30,
-     EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN, NULL, NULL},
-    {"a stale negative decides", FILL, NX, FILLED,
-     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached", NULL, NULL},
+     EVENT("filled", "rule", "timeout", "NOERROR") RULE ANSWER IN, NULL, NULL, NULL, NULL},
+    {"a stale negative decides", FILL, NX, FILLED_30,
+     EVENT("filled", "rule", "nxdomain", "NOERROR") RULE ANSWER IN " cached", NULL, NULL, NULL,
+     NULL},
     {"a stale record decides", FILL_FAILED, GOOD, "NOERROR edns ede=3\n" SRV(30, "good.example"),
      EVENT("passed", "no-rule", "present", "NOERROR") " answer=good.example:1688" IN " cached",
-     NULL, NULL},
+     NULL, NULL, NULL, NULL},
+    {"a stale record is filtered", FILTER, MIXED, "NOERROR edns ede=15\n" SRV(30, "good.example"),
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
+     " answer=good.example:1688 unapproved=bad.example:1688" IN " cached",
+     NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},
+    {"a stale record, and none is left of it", FILTER, BAD, NODATA " ede=15\n" OURS,
+     EVENT("filtered", "rule", "unapproved", "NOERROR") RULE " unapproved=bad.example:1688" IN
+                                                             " cached",
+     NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},
     {"a stale negative, no rule", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(30),
-     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL},
-    {"no store", NULL, NULL, "WAIT", "none", NX, "NXDOMAIN edns\n" SOA(60)},
-    {"pass waits", PASS, NULL, "WAIT", "none", "timeout", "SERVFAIL edns ede=22"},
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL, NULL, NULL},
+    {"a stale negative, max-negative-ttl below 30 s", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(10),
+     EVENT("missing", "no-rule", "nxdomain", "NXDOMAIN") " cached", NULL, NULL,
+     "kms: {max-negative-ttl: 10}\n", NULL},
+    {"a stale negative is denied", DENY, NX, "NXDOMAIN edns do ede=15\n" SOA(30),
+     EVENT("denied", "rule", "nxdomain", "NXDOMAIN") RULE IN " cached", NULL, "NOERROR\n" OURS,
+     NULL, "SRV do"},
+    {"no store", NULL, NULL, "WAIT", "none", NX, "NXDOMAIN edns\n" SOA(60), NULL, NULL},
+    {"pass waits", PASS, NULL, "WAIT", "none", "timeout", "SERVFAIL edns ede=22", NULL, NULL},
 };
 
 static void check_late(void **state)
 {
     const struct late_row *r = *state;
-    struct world *w = world_new(NULL, r->policy);
+    struct world *w = world_new(r->settings, r->policy);
+    const char *words = r->ask != NULL ? r->ask : "SRV edns";
+    char question[100];
 
+    snprintf(question, sizeof question, NAME " %s", words);
     if (r->cached != NULL)
-        world_cache(w, NAME " SRV", r->cached);
+        world_cache(w, question, r->cached);
     world_wait(w, 700000);
-    assert_int_equal(ask(w, "SRV edns"), ANSWER_FORWARD);
+    assert_int_equal(ask(w, words), ANSWER_FORWARD);
     world_wait(w, 700);
     expect(w, world_give(w, "deadline"), r->at_deadline, r->event);
     assert_int_equal(w->stats.kms_deadline, r->late == NULL);
     if (r->late == NULL) { /* the question goes on, for the cache */
         assert_int_equal(w->q->event.latency_us, 700000);
         world_cache(w, NAME " SRV", MIXED);
-        expect(w, ask(w, "SRV"), "NOERROR\n" SRV(600, "bad.example") SRV(600, "good.example"),
-               NULL);
+        expect(w, ask(w, "SRV"), r->want != NULL ? r->want : MIXED, NULL);
     } else {
         world_wait(w, 800);
         expect(w, world_give(w, r->late), r->want, NULL);
@@ -693,10 +806,11 @@ int main(void)
         cmocka_unit_test(check_stamp),         cmocka_unit_test(check_until),
         cmocka_unit_test(check_not_kept),      cmocka_unit_test(check_rotation),
         cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
-        cmocka_unit_test(check_many_real),
+        cmocka_unit_test(check_many_real),     cmocka_unit_test(check_kept_denial),
+        cmocka_unit_test(check_denied_size),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
-                            ARRAY_LEN(order_rows) + ARRAY_LEN(others)];
+                            ARRAY_LEN(order_rows) + ARRAY_LEN(clock_rows) + ARRAY_LEN(others)];
     size_t n = 0;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -711,6 +825,9 @@ int main(void)
     for (size_t i = 0; i < ARRAY_LEN(order_rows); i++)
         tests[n++] = (struct CMUnitTest){order_rows[i].name, check_real_order, NULL, NULL,
                                          (void *)(uintptr_t)&order_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(clock_rows); i++)
+        tests[n++] = (struct CMUnitTest){clock_rows[i].name, check_clock, NULL, NULL,
+                                         (void *)(uintptr_t)&clock_rows[i]};
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[n++] = others[i];
     return cmocka_run_group_tests_name("kms", tests, NULL, NULL);

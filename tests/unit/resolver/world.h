@@ -5,9 +5,9 @@
  * the test moves; questions and replies as text, answers and events as text.
  *
  * A question: "NAME TYPE [word...]", with the words
- *   edns[=SIZE] do cd ad rd0 tcp tsig from=IP[:PORT] port0 class=NUMBER
+ *   edns[=SIZE] do keepalive nsid cd ad rd0 tcp tsig from=IP[:PORT] port0 class=NUMBER
  *   opcode=NUMBER version
- * A reply of the real DNS: "RCODE [ad]", then a record a line with its section
+ * A reply of the real DNS: "RCODE [ad | ms=NUMBER]", then a record a line with its section
  * in front ("an", "ns", "ar"); or "timeout", "deadline", "fail=RCODE".
  * An answer: "RCODE [flag...]" and the same lines.
  */
@@ -256,7 +256,9 @@ static inline size_t question_write(const struct words *s, uint8_t *out, size_t 
                *edns = option_of(s, "edns");
     uint16_t type, flags = 0;
     struct name name;
-    bool has_opt = edns != NULL || option_of(s, "do") != NULL, tsig = option_of(s, "tsig") != NULL;
+    bool keepalive = option_of(s, "keepalive") != NULL, nsid = option_of(s, "nsid") != NULL,
+         has_opt = edns != NULL || option_of(s, "do") != NULL || keepalive || nsid,
+         tsig = option_of(s, "tsig") != NULL;
 
     assert_int_equal(name_parse(&name, s->name), 0);
     assert_int_equal(type_parse(&type, s->type), 0);
@@ -277,7 +279,11 @@ static inline size_t question_write(const struct words *s, uint8_t *out, size_t 
                         (uint16_t)(edns != NULL && atoi(edns) > 0 ? atoi(edns) : 1232),
                         (option_of(s, "version") != NULL ? 1u << 16 : 0) |
                             (option_of(s, "do") != NULL ? 0x8000u : 0),
-                        0);
+                        (uint16_t)(4 * (keepalive + nsid)));
+    if (nsid)
+        writer_u32(&w, (uint32_t)OPTION_NSID << 16);
+    if (keepalive)
+        writer_u32(&w, (uint32_t)OPTION_KEEPALIVE << 16); /* without a time, RFC 7828 3.2.1 */
     if (tsig)
         put_record_head(&w, TYPE_TSIG, CLASS_ANY, 0, 0);
     assert_false(w.full);
@@ -351,6 +357,7 @@ static inline void reply_make(struct reply *r, const struct query *q, const char
             assert_int_equal(rcode_parse(&r->got.rcode, text + 5), 0);
         return;
     }
+    sscanf(flag, "ms=%u", &r->got.ms);
     assert_int_equal(rcode_parse(&code, rcode), 0);
     flags = (uint16_t)(flags | code | (strcmp(flag, "ad") == 0 ? DNS_AD : 0));
     asked.qtype = q->key.type;
@@ -399,7 +406,7 @@ static inline void world_cache(struct world *w, const char *question, const char
 
 /* --- what the client sees ------------------------------------------------- */
 
-/* EDNS of an answer: " edns", " do", " ede=CODE[:TEXT]". */
+/* EDNS of an answer: " edns", " do", " ede=CODE[:TEXT]", " keepalive=N", " nsid=TEXT". */
 static inline size_t opt_text(const struct message *m, const uint8_t *wire, size_t len, char *out,
                               size_t size)
 {
@@ -419,6 +426,10 @@ static inline size_t opt_text(const struct message *m, const uint8_t *wire, size
         if (code == OPTION_EDE)
             at += (size_t)snprintf(out + at, size - at, " ede=%d%s%.*s", p[0] << 8 | p[1],
                                    n > 2 ? ":" : "", n - 2, p + 2);
+        else if (code == OPTION_NSID)
+            at += (size_t)snprintf(out + at, size - at, " nsid=%.*s", n, p);
+        else if (code == OPTION_KEEPALIVE && n == 2)
+            at += (size_t)snprintf(out + at, size - at, " keepalive=%d", p[0] << 8 | p[1]);
         else
             at += (size_t)snprintf(out + at, size - at, " option=%d", code);
     }

@@ -150,6 +150,22 @@ static void check_fields(void **state)
     assert_false(m.tsig);
 }
 
+/* Only an empty NSID asks; one with a name in it is a reply's. */
+static void check_nsid(void **state)
+{
+    static const uint8_t empty[] =
+        HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\4") "\0\3\0\0",
+                         full[] =
+                             HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\5") "\0\3\0\1x";
+    struct message m;
+
+    (void)state;
+    assert_int_equal(message_read_query(&m, empty, sizeof empty - 1), MESSAGE_OK);
+    assert_true(m.edns.nsid && !m.edns.keepalive);
+    assert_int_equal(message_read_query(&m, full, sizeof full - 1), MESSAGE_OK);
+    assert_false(m.edns.nsid);
+}
+
 /* An error must be able to repeat the question and the OPT. */
 static void check_fields_on_fault(void **state)
 {
@@ -252,6 +268,7 @@ int main(void)
 {
     static const struct CMUnitTest single[] = {
         cmocka_unit_test(check_fields),
+        cmocka_unit_test(check_nsid),
         cmocka_unit_test(check_fields_on_fault),
         cmocka_unit_test(check_cut_anywhere),
         cmocka_unit_test(check_head),

@@ -111,6 +111,14 @@ static const struct image_row {
      "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
     {"fits to the octet", small, 0, DNS_RD, SMALL_LEN + 11, true, false, false, EDE_FORGED,
      "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11},
+    {"NSID", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 11 + 7},
+    {"NSID outlives EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 12, true, false, false, EDE_FORGED,
+     NULL, 0, small, DNS_QR | DNS_RD | DNS_RA, 11 + 7},
+    {"keepalive outlives NSID", small, 0, DNS_RD, SMALL_LEN + 11 + 12, true, false, false, EDE_NONE,
+     NULL, 100, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
+    {"no NSID without EDNS", small, 0, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0, small,
+     DNS_QR | DNS_RD | DNS_RA, 0},
     {"truncated", small, DNS_AD, DNS_RD, SMALL_LEN + 10, true, false, true, EDE_NONE, NULL, 0, "",
      DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11},
     {"truncated without EDNS", small, 0, DNS_RD, SMALL_LEN - 1, false, false, false, EDE_NONE, NULL,
@@ -144,6 +152,7 @@ static void check_sent(const struct image_row *r, bool in_place)
     c.dress.ede = r->ede;
     c.dress.ede_text = r->ede_text;
     c.dress.keepalive = r->keepalive;
+    c.dress.nsid = strstr(r->what, "NSID") != NULL ? "ns1" : NULL;
     n = reply_from_image(&c.dress, image, len, in_place ? image : out, sizeof out);
     assert_in_range(n, 1, r->limit);
     see(&s, in_place ? image : out, n);
@@ -189,10 +198,12 @@ static void check_options(void **state)
     c.dress.ede = EDE_SYNTHESIZED;
     c.dress.ede_text = "ab";
     c.dress.keepalive = 0x1234;
+    c.dress.nsid = "ns1";
     n = reply_empty(&c.dress, RCODE_BADVERS, 0, out, sizeof out);
-    assert_int_equal(n, DNS_HEADER + 7 + 11 + 6 + 8);
+    assert_int_equal(n, DNS_HEADER + 7 + 11 + 6 + 7 + 8);
     assert_memory_equal(out + DNS_HEADER + 7,
-                        "\0\0\x29\x04\xd0\1\0\x80\0\0\x0e\0\x0b\0\2\x12\x34\0\x0f\0\4\0\x1d"
+                        "\0\0\x29\x04\xd0\1\0\x80\0\0\x15\0\x0b\0\2\x12\x34\0\3\0\3ns1"
+                        "\0\x0f\0\4\0\x1d"
                         "ab",
                         n - DNS_HEADER - 7);
 }

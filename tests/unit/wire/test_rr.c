@@ -642,7 +642,7 @@ static void check_apart(void **state)
     }
 }
 
-/* Only what begins in the first 4 KB of a set comes to its end. */
+/* Of a large set what begins in the first 4 KB is rotated, 256 records at most. */
 static void check_rotates_large(void **state)
 {
     static uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
@@ -663,6 +663,18 @@ static void check_rotates_large(void **state)
         image_rotate(image, n, TYPE_TXT, by);
         wire_to_text(image, n, text, sizeof text);
         assert_int_equal(atoi((char[]){strchr(text, '"')[2], strchr(text, '"')[3], '\0'}), by % 19);
+        assert_null(strstr(strstr(text, "\"099"), "\nan")); /* the last stays the last */
+    }
+    at = 0;
+    for (int i = 0; i < 300; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at,
+                               "an www.example. 60 IN TYPE65280 \\# 2 %04x\n", i);
+    len = text_to_wire(wire, DNS_QR, "www.example. TYPE65280", text, true);
+    asked = asked_of(wire, len);
+    for (unsigned by = 255; by <= 257; by++) {
+        assert_int_equal(reply_read(wire, len, &asked, image, sizeof image, &n, &f), 0);
+        image_rotate(image, n, 65280, by);
+        assert_int_equal(image[DNS_HEADER + 17 + 12] << 8 | image[DNS_HEADER + 17 + 13], by % 256);
     }
 }
 
