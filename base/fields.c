@@ -368,21 +368,19 @@ static int read_map(struct form *form, const struct field *f, const struct yaml_
             row++;
         if (row->key == NULL)
             rc = form->style->unknown(form, f, one);
-        else if (field_read(form, row, one, base) != 0)
-            rc = -EINVAL;
     }
     for (const struct field *row = f->rows; row->key != NULL; row++) {
         const char *name = field_name(row);
-        struct yaml_node plain = {.kind = YAML_SCALAR, .text = row->fallback};
+        const struct yaml_node plain = {.kind = YAML_SCALAR, .text = row->fallback};
+        const struct yaml_node *one = yaml_get(node, name);
 
-        if ((row->fallback != NULL && !form->style->defaults) || yaml_get(node, name) != NULL)
-            continue;
-        if (row->missing != NULL)
+        if (one == NULL && row->missing != NULL)
             rc = form_problem(form, node, "%s", row->missing);
-        else if (row->fallback == NULL)
+        else if (one == NULL && row->fallback == NULL)
             rc = form_problem(form, node, "%s: an element has no %s; %s is %s", f->key, name, name,
                               row->help);
-        else if (field_read(form, row, &plain, base) != 0)
+        else if ((one != NULL || form->style->defaults) &&
+                 field_read(form, row, one != NULL ? one : &plain, base) != 0)
             rc = -EINVAL;
     }
     return rc;
