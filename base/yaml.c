@@ -6,8 +6,8 @@
  *   text ──▶ libyaml ──event──▶ handle() ──▶ level[depth] ──▶ nodes in the arena
  *
  * level[] is the stack of open mappings and lists, of fixed height: a text
- * cannot make us recurse. Everything lives in the arena of struct yaml, also
- * when reading fails half way.
+ * cannot make us recurse. Everything lives in the caller's arena, also when
+ * reading fails half way.
  *
  * Problems that leave the structure clear (a duplicate key, an anchor) are
  * reported and reading goes on, so that one run shows them all. A syntax
@@ -28,11 +28,6 @@
 
 enum { LEVELS = 32, WORD_TEXT = 64 };
 
-struct yaml {
-    struct arena *arena;    /* owned */
-    struct yaml_node *root; /* in the arena */
-};
-
 /* An open mapping or list. */
 struct level {
     struct yaml_node *node;    /* in the arena */
@@ -42,7 +37,8 @@ struct level {
 };
 
 struct reader {
-    struct yaml *y;
+    struct arena *arena; /* borrowed: nodes and their texts */
+    struct yaml_node *root;
     const char *name; /* borrowed: the file, for problems */
     const char *text; /* borrowed: without a byte order mark */
     size_t len;
@@ -197,7 +193,7 @@ static int by_key(const void *a, const void *b)
 
 static int take_key(struct reader *r, struct level *l, const char *key, yaml_mark_t mark)
 {
-    struct yaml_node *n = arena_alloc(r->y->arena, sizeof *n), **same;
+    struct yaml_node *n = arena_alloc(r->arena, sizeof *n), **same;
 
     if (n == NULL)
         return -ENOMEM;
@@ -219,7 +215,7 @@ static struct yaml_node *add_node(struct reader *r, struct level *l, enum yaml_k
                                   yaml_mark_t mark)
 {
     struct yaml_node *n =
-        l != NULL && l->pending != NULL ? l->pending : arena_alloc(r->y->arena, sizeof *n);
+        l != NULL && l->pending != NULL ? l->pending : arena_alloc(r->arena, sizeof *n);
 
     if (n == NULL)
         return NULL;
@@ -228,7 +224,7 @@ static struct yaml_node *add_node(struct reader *r, struct level *l, enum yaml_k
     n->line = from_one(mark.line);
     n->column = from_one(mark.column);
     if (l == NULL) {
-        r->y->root = n;
+        r->root = n;
         return n;
     }
     if (l->last != NULL)
@@ -249,7 +245,7 @@ static int take_scalar(struct reader *r, struct level *l, const char *text, size
 
     if (memchr(text, '\0', len) != NULL)
         return PROBLEM(r, mark, "a NUL byte is not allowed in a text");
-    copy = arena_strndup(r->y->arena, text, len);
+    copy = arena_strndup(r->arena, text, len);
     if (copy == NULL)
         return -ENOMEM;
     if (l != NULL && l->node->kind == YAML_MAP && l->pending == NULL)
@@ -386,39 +382,22 @@ static int read_text(struct reader *r)
                        "a NUL byte; the text must be UTF-8");
     if ((rc = read_events(r)) != 0)
         return rc;
-    if (r->y->root == NULL && add_node(r, NULL, YAML_MAP, (yaml_mark_t){0, 0, 0}) == NULL)
+    if (r->root == NULL && add_node(r, NULL, YAML_MAP, (yaml_mark_t){0, 0, 0}) == NULL)
         return -ENOMEM;
-    if (r->y->root->kind == YAML_SCALAR && !r->y->root->quoted && r->y->root->text[0] == '\0')
-        r->y->root->kind = YAML_MAP; /* comments or "---" alone */
+    if (r->root->kind == YAML_SCALAR && !r->root->quoted && r->root->text[0] == '\0')
+        r->root->kind = YAML_MAP; /* comments or "---" alone */
     return r->bad ? -EINVAL : 0;
 }
 
-int yaml_read(struct yaml **out, const char *name, const char *text, size_t len, struct diags *d)
+int yaml_read(const struct yaml_node **root, struct arena *arena, const char *name,
+              const char *text, size_t len, struct diags *d)
 {
-    struct reader r = {.name = name, .text = text, .len = len, .d = d};
-    int rc = -ENOMEM;
+    struct reader r = {.arena = arena, .name = name, .text = text, .len = len, .d = d};
+    int rc = read_text(&r);
 
-    r.y = calloc(1, sizeof *r.y);
-    if (r.y != NULL && (r.y->arena = arena_new()) != NULL)
-        rc = read_text(&r);
     if (rc == 0)
-        *out = r.y;
-    else
-        yaml_free(r.y);
+        *root = r.root;
     return rc;
-}
-
-const struct yaml_node *yaml_root(const struct yaml *y)
-{
-    return y->root;
-}
-
-void yaml_free(struct yaml *y)
-{
-    if (y == NULL)
-        return;
-    arena_free(y->arena);
-    free(y);
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
@@ -451,32 +430,6 @@ static bool is_plain(const char *text)
     return true;
 }
 
-/* Reads one character of UTF-8, as RFC 3629 has it, and returns its length;
- * 0 when it is none. */
-static size_t utf8_read(const unsigned char *p, uint32_t *out)
-{
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = *p < 0x80                 ? 1
-               : *p >= 0xc2 && *p < 0xe0 ? 2
-               : (*p & 0xf0) == 0xe0     ? 3
-               : (*p & 0xf8) == 0xf0     ? 4
-                                         : 0;
-    uint32_t v;
-
-    if (n <= 1) {
-        *out = *p;
-        return n;
-    }
-    v = *p & (0x7fu >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80) /* the NUL at the end too */
-            return 0;
-        v = v << 6 | (p[i] & 0x3fu);
-    }
-    *out = v;
-    return v < least[n] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : n;
-}
-
 /* Characters that a reader would refuse, or take for a line break. */
 static bool needs_escape(uint32_t c)
 {
@@ -498,7 +451,7 @@ void yaml_quote(struct str *s, const char *text)
     }
     str_add(s, "\"");
     while (*p != '\0') {
-        size_t n = utf8_read(p, &c);
+        size_t n = str_utf8(p, &c);
 
         if (n == 0)
             c = *p;

@@ -227,28 +227,6 @@ static const struct field_kind time_kind = {
     "%k is a time like 2027-01-31T18:00:00+01:00 or \"2027-01-31 18:00\", not \"%t\"", false};
 
 /* An option has its words in one text, with commas or blanks between them. */
-static int read_when_option(struct form *form, const struct field *f, const struct yaml_node *node,
-                            unsigned *when)
-{
-    static const char between[] = ", ";
-    char word[16];
-
-    if (node->text[0] == '\0')
-        return form_problem(form, node, "--%s \"\" is empty", f->key);
-    *when = 0;
-    for (const char *p = node->text + strspn(node->text, between); *p != '\0';) {
-        size_t n = strcspn(p, between);
-        unsigned bit;
-
-        snprintf(word, sizeof word, "%.*s", (int)(n < sizeof word ? n : sizeof word), p);
-        if ((bit = word_parse(word)) == 0)
-            return form_wrong(form, f, node, NULL, NULL);
-        *when |= bit;
-        p += n + strspn(p + n, between);
-    }
-    return 0;
-}
-
 static int read_when(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
@@ -256,16 +234,27 @@ static int read_when(struct form *form, const struct field *f, const struct yaml
         .key = "when", .kind = &kind_word, .words = word_names, .size = sizeof(unsigned)};
     const struct yaml_node *one = node->kind == YAML_LIST ? node->first : node;
     unsigned when = 0, bit;
+    char copy[128], *rest = copy, *text;
 
-    if (form->style == NULL)
-        return read_when_option(form, f, node, to);
-    if (check_list(form, f, node) != 0)
-        return -EINVAL;
-    if (one == NULL)
-        return form_problem(form, node, "when is empty; leave it out for the default");
-    for (size_t n = node->kind == YAML_LIST ? node->n : 1; n > 0; n--, one = one->next)
-        if (field_read(form, &word, one, &bit) == 0)
-            when |= 1u << bit;
+    if (form->style == NULL) {
+        if (!str_copy(copy, sizeof copy, node->text))
+            return form_wrong(form, f, node, NULL, NULL);
+        while ((text = strtok_r(rest, ", ", &rest)) != NULL) {
+            if ((bit = word_parse(text)) == 0)
+                return form_wrong(form, f, node, NULL, NULL);
+            when |= bit;
+        }
+        if (node->text[0] == '\0')
+            return form_problem(form, node, "--%s \"\" is empty", f->key);
+    } else {
+        if (check_list(form, f, node) != 0)
+            return -EINVAL;
+        if (one == NULL)
+            return form_problem(form, node, "when is empty; leave it out for the default");
+        for (size_t n = node->kind == YAML_LIST ? node->n : 1; n > 0; n--, one = one->next)
+            if (field_read(form, &word, one, &bit) == 0)
+                when |= 1u << bit;
+    }
     *(unsigned *)to = when;
     return 0;
 }
@@ -750,16 +739,19 @@ static int read_text(struct policy *out, struct policy_tests *tests, const char 
 {
     struct form form = {.style = &style, .file = file, .d = d};
     struct document doc = {.tests = {.n = 0}};
-    struct yaml *y;
-    int rc = yaml_read(&y, file, text, len, d);
+    struct arena *arena = arena_new();
+    const struct yaml_node *root;
+    int rc = arena != NULL ? yaml_read(&root, arena, file, text, len, d) : -ENOMEM;
 
-    if (rc != 0)
+    if (rc != 0) {
+        arena_free(arena);
         return rc;
+    }
     policy_init(&doc.policy);
     if (file != NULL && (doc.policy.file = strdup(file)) == NULL)
         form_no_memory(&form);
-    field_read(&form, &top_map, yaml_root(y), &doc);
-    yaml_free(y);
+    field_read(&form, &top_map, root, &doc);
+    arena_free(arena);
     policy_sort(&doc.policy);
     if (whole && form.rc != -ENOMEM && policy_references(&doc.policy, file, d) != 0)
         form.rc = -EINVAL;

@@ -22,12 +22,6 @@ enum { FILE_MAX_BYTES = 16 << 20, HOST_TEXT = 256, PATH_TEXT = 1100 };
 
 static const char default_path[] = SYSCONFDIR "/waymark/waymark.yaml";
 
-/* A text that was read; its nodes are the origins of values. */
-struct document {
-    struct document *next;
-    struct yaml *yaml; /* owned */
-};
-
 /* ---- the manner of settings ---- */
 
 static int check_list(struct form *form, const struct field *o, const struct yaml_node *node)
@@ -111,19 +105,6 @@ static const struct form_style style = {
 
 /* ---- one document ---- */
 
-static int keep_document(struct reader *r, struct yaml *yaml)
-{
-    struct document *document = arena_alloc(r->s->arena, sizeof *document);
-
-    if (document == NULL) {
-        yaml_free(yaml);
-        return form_no_memory(&r->form);
-    }
-    *document = (struct document){r->documents, yaml};
-    r->documents = document;
-    return 0;
-}
-
 static void take_value(struct reader *r, const struct field *o, const struct yaml_node *node)
 {
     if (field_read(&r->form, o, node, r->s) != 0)
@@ -205,17 +186,17 @@ static void set_source(struct reader *r, const char *file, const char *assign)
 
 void read_document(struct reader *r, const char *name, const char *text, size_t len)
 {
-    struct yaml *yaml = NULL;
+    const struct yaml_node *root;
     int rc;
 
     set_source(r, name, NULL);
-    rc = yaml_read(&yaml, name, text, len, r->form.d);
+    rc = yaml_read(&root, r->s->arena, name, text, len, r->form.d);
     if (rc == -ENOMEM)
         form_no_memory(&r->form);
     else if (rc != 0)
         r->form.rc = r->form.rc != 0 ? r->form.rc : rc; /* the problems are in d */
-    else if (keep_document(r, yaml) == 0)
-        read_root(r, yaml_root(yaml));
+    else
+        read_root(r, root);
 }
 
 /* ---- files ---- */
@@ -301,7 +282,7 @@ static void read_drop_ins(struct reader *r, const char *path)
 static void assign(struct reader *r, const struct field *o, const char *value)
 {
     static const struct yaml_node empty = {.kind = YAML_SCALAR, .text = "", .quoted = true};
-    struct yaml *yaml;
+    const struct yaml_node *root;
     struct diags d;
     int rc;
 
@@ -310,15 +291,15 @@ static void assign(struct reader *r, const struct field *o, const char *value)
         return;
     }
     diags_init(&d);
-    rc = yaml_read(&yaml, "-o", value, strlen(value), &d);
+    rc = yaml_read(&root, r->s->arena, "-o", value, strlen(value), &d);
     for (size_t i = 0; i < d.n; i++)
         form_problem(&r->form, NULL, "%s", d.at[i].text);
     if (rc == -ENOMEM)
         form_no_memory(&r->form);
     else if (rc != 0 && d.n == 0)
         form_problem(&r->form, NULL, "is not YAML");
-    else if (rc == 0 && keep_document(r, yaml) == 0)
-        take_value(r, o, yaml_root(yaml));
+    else if (rc == 0)
+        take_value(r, o, root);
     diags_fini(&d);
 }
 
@@ -356,12 +337,6 @@ static void read_assignment(struct reader *r, const char *text)
                      "unknown option \"%s\"; waymarkd --print-sample lists all options", key);
 }
 
-static void free_documents(struct reader *r)
-{
-    for (struct document *d = r->documents; d != NULL; d = d->next)
-        yaml_free(d->yaml);
-}
-
 int settings_keep(struct settings *is, const struct settings *was, struct diags *d)
 {
     struct reader r = {.s = is, .form = {.style = &style, .d = d, .arena = is->arena}};
@@ -378,7 +353,6 @@ int settings_keep(struct settings *is, const struct settings *was, struct diags 
     }
     memset(r.origin, 0, sizeof r.origin); /* no place: it is the mix of two texts */
     rules_check(&r);
-    free_documents(&r);
     return r.form.rc;
 }
 
@@ -424,7 +398,6 @@ int read_end(struct reader *r, struct settings **out)
     if (s->server.name == NULL || s->control.socket == NULL)
         form_no_memory(&r->form);
     rules_check(r);
-    free_documents(r);
     if (r->form.rc != 0) {
         settings_free(s);
         return r->form.rc;

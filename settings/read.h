@@ -12,9 +12,8 @@
 #include "settings/settings.h"
 
 struct reader {
-    struct form form;           /* of the text being read */
-    struct settings *s;         /* being built */
-    struct document *documents; /* owned: nodes stay until the end, for their places */
+    struct form form;   /* of the text being read */
+    struct settings *s; /* being built; its arena has the nodes, too */
     /* Who gave an option its value: its node, NULL for a default. Of a list
      * that was read, the children are the elements in the same order. */
     struct origin {
