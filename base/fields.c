@@ -46,6 +46,18 @@ const struct field *field_find(const struct field *rows, const char *section, co
     return NULL;
 }
 
+const char *field_nearest(const struct field *rows, const char *section, const char *word)
+{
+    const char *names[WORDS + 1];
+    size_t n = 0;
+
+    for (; rows->key != NULL && n < WORDS; rows++)
+        if (section == NULL || field_is_in(rows, section))
+            names[n++] = section == NULL ? rows->key : field_name(rows);
+    names[n] = NULL;
+    return diag_nearest(word, names);
+}
+
 static uint64_t get_number(const void *from, size_t size)
 {
     return size == sizeof(uint8_t)    ? *(const uint8_t *)from
@@ -221,7 +233,7 @@ static int read_word(struct form *form, const struct field *f, const struct yaml
                      void *to)
 {
     const char *usable[WORDS + 1], *near;
-    size_t i = 0, n = 0;
+    size_t i = 0, n;
     char list[256];
     struct str s;
 
@@ -237,11 +249,11 @@ static int read_word(struct form *form, const struct field *f, const struct yaml
     if (form->style == NULL)
         return form_wrong(form, f, node, NULL, NULL);
     str_init(&s, list, sizeof list);
-    for (size_t k = 0; k < n && k < WORDS; k++) {
-        str_add(&s, k == 0 ? "" : k + 1 == n ? form->style->last : ", ");
-        str_add(&s, usable[k] = f->words[k]);
+    for (size_t k = 0; k < n; k++) {
+        usable[k] = f->words[k];
+        str_addf(&s, "%s%s", k == 0 ? "" : k + 1 == n ? form->style->last : ", ", usable[k]);
     }
-    usable[n < WORDS ? n : WORDS] = NULL;
+    usable[n] = NULL;
     if (f->words[i] != NULL)
         return form_problem(form, node, "%s %s is not in this version; use %s", field_name(f),
                             node->text, list);
@@ -303,18 +315,18 @@ const struct field_kind kind_prefix = {
 
 /* ---- lists and mappings ---- */
 
-static void print_one(const struct field *f, const void *from, char out[TEXT])
+static void print_one(const struct field *f, const void *from, char out[FIELD_TEXT])
 {
     struct str s;
 
-    str_init(&s, out, TEXT);
+    str_init(&s, out, FIELD_TEXT);
     f->kind->print(f, from, &s);
 }
 
 /* Does the element print as one of the n before it? */
 static bool is_double(const struct field *e, const char *list, size_t n)
 {
-    char one[TEXT], other[TEXT];
+    char one[FIELD_TEXT], other[FIELD_TEXT];
 
     print_one(e, list + n * e->size, one);
     for (size_t i = 0; i < n; i++) {
@@ -405,7 +417,7 @@ int field_read(struct form *form, const struct field *f, const struct yaml_node 
 void field_print(const struct field *f, const void *base, FILE *out)
 {
     const void *field = (const char *)base + f->at;
-    char text[TEXT];
+    char text[FIELD_TEXT];
 
     if (f->element != NULL) {
         for (size_t i = 0; i < field_count_of(f, base); i++) {

@@ -43,6 +43,8 @@ extern const struct field_kind kind_word;     /* the same, or an enum */
 extern const struct field_kind kind_text;     /* const char *, in the form's arena */
 extern const struct field_kind kind_prefix;   /* struct prefix */
 
+enum { FIELD_TEXT = 6200 /* of one value: a quoted name of 1,024 characters, each escaped */ };
+
 enum field_flag {
     FIELD_UNIQUE = 1, /* an element that may be in its list once */
     FIELD_INLINE = 2, /* a list that is an array in the struct, not a pointer to one */
@@ -131,6 +133,8 @@ const char *field_name(const struct field *);
 bool field_is_in(const struct field *, const char *section);
 /* The row of "size" in "cache", or NULL. section NULL: the name is the whole key. */
 const struct field *field_find(const struct field *rows, const char *section, const char *name);
+/* The key that is nearest to the word, see diag_nearest(): of all, or the names in a section. */
+const char *field_nearest(const struct field *rows, const char *section, const char *word);
 /* Was nothing written, not even ""? */
 static inline bool field_is_empty(const struct yaml_node *node)
 {

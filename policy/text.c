@@ -22,7 +22,7 @@
 #include "wire/present.h"
 
 enum { POLICY_NAMED = FIELD_FLAGS /* a mapping of names to objects, which is kept as a list */ };
-enum { WIDTH = 80, ITEM = 6200 /* a quoted name of 1,024 characters, each escaped */ };
+enum { WIDTH = 80 };
 
 /* ---- the manner of policies ---- */
 
@@ -67,11 +67,8 @@ static int check_shape(struct form *form, const struct field *f, const struct ya
 
 static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
 {
-    const char *keys[16] = {NULL}, *near;
+    const char *near = field_nearest(map->rows, NULL, node->key);
 
-    for (size_t i = 0; map->rows[i].key != NULL && i < ARRAY_LEN(keys) - 1; i++)
-        keys[i] = map->rows[i].key;
-    near = diag_nearest(node->key, keys);
     if (near != NULL)
         return form_problem_key(form, node, "unknown key \"%s\" in %s; did you mean \"%s\"?",
                                 node->key, map->key, near);
@@ -783,7 +780,7 @@ int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const
 static void write_list(FILE *f, int indent, const char *key, const struct field *list,
                        const void *base)
 {
-    char line[WIDTH + 1], item[ITEM];
+    char line[WIDTH + 1], item[FIELD_TEXT];
     size_t n = field_count_of(list, base);
     struct str s, one;
 

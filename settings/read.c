@@ -67,14 +67,8 @@ static int check_shape(struct form *form, const struct field *o, const struct ya
 static int unknown_option(struct form *form, const struct field *rows, const char *section,
                           const struct yaml_node *node)
 {
-    const char *names[OPTIONS_MAX + 1], *near;
-    size_t n = 0;
+    const char *near = field_nearest(rows, section, node->key);
 
-    for (const struct field *o = rows; o->key != NULL; o++)
-        if (field_is_in(o, section))
-            names[n++] = field_name(o);
-    names[n] = NULL;
-    near = diag_nearest(node->key, names);
     if (near != NULL)
         return form_problem_key(form, node, "unknown option \"%s\" in %s; did you mean \"%s\"?",
                                 node->key, section, near);
@@ -305,9 +299,8 @@ static void assign(struct reader *r, const struct field *o, const char *value)
 
 static void read_assignment(struct reader *r, const char *text)
 {
-    const char *equals = strchr(text, '='), *keys[OPTIONS_MAX + 1], *near;
-    const struct field *o = settings_options;
-    size_t n = 0;
+    const char *equals = strchr(text, '='), *near;
+    const struct field *o;
     char *key;
 
     set_source(r, "-o", text);
@@ -316,21 +309,11 @@ static void read_assignment(struct reader *r, const char *text)
         return;
     }
     key = arena_strndup(r->s->arena, text, (size_t)(equals - text));
-    if (key == NULL) {
+    if (key == NULL)
         form_no_memory(&r->form);
-        return;
-    }
-    for (; o->key != NULL && strcmp(o->key, key) != 0; o++)
-        ;
-    if (o->key != NULL) {
+    else if ((o = field_find(settings_options, NULL, key)) != NULL)
         assign(r, o, equals + 1);
-        return;
-    }
-    for (o = settings_options; o->key != NULL; o++)
-        keys[n++] = o->key;
-    keys[n] = NULL;
-    near = diag_nearest(key, keys);
-    if (near != NULL)
+    else if ((near = field_nearest(settings_options, NULL, key)) != NULL)
         form_problem(&r->form, NULL, "unknown option \"%s\"; did you mean \"%s\"?", key, near);
     else
         form_problem(&r->form, NULL,

@@ -135,6 +135,7 @@ static const struct refusal {
     {"target without a dot", HEAD "pools: {p: [{target: kms01}]}\n", 2, 22, 1, "no dot"},
     {"host without a target", HEAD "pools: {p: [{port: 1}]}\n", 2, 13, 1, "needs a target"},
     {"port 0", HEAD "pools: {p: [{target: a.b, port: 0}]}\n", 2, 33, 1, "1 to 65535"},
+    {"port is no number", HEAD "pools: {p: [{target: a.b, port: x}]}\n", 2, 33, 1, "1 to 65535"},
     {"public address", HEAD "pools: {p: [\"a.b,address=8.8.8.8\"]}\n", 2, 9, 1, "allow-public"},
     {"pool without hosts", HEAD "pools: {p: []}\n", 2, 9, 1, "no host"},
     {"host twice", HEAD "pools: {p: [a.b, a.b]}\n", 2, 9, 1, "twice"},
@@ -301,6 +302,25 @@ static void whole_file_is_told_all(void **state)
     diags_fini(&d);
 }
 
+/* What is wrong in a list does not hide the rest of it. */
+static void part_of_a_list_is_checked(void **state)
+{
+    static const char text[] =
+        POOL "rules: {r: {suffixes: [x.y], pool: p, networks: [No, any, lab]}}\n";
+    struct policy p;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(policy_text_read_whole(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(d.all, 2);
+    assert_non_null(strstr(d.at[0].text, "network \"No\": a name consists of"));
+    assert_int_equal(d.at[0].column, 50);
+    assert_non_null(strstr(d.at[1].text, "there is no network lab"));
+    assert_int_equal(d.at[1].column, 59);
+    diags_fini(&d);
+}
+
 static void zone_is_grouped(void **state)
 {
     static const char zone[] = "$ORIGIN corp.example.\n$TTL 1h\n"
@@ -403,6 +423,7 @@ int main(void)
         cmocka_unit_test(verify_finds_what_is_missing),
         cmocka_unit_test(problems_keep_their_place),
         cmocka_unit_test(whole_file_is_told_all),
+        cmocka_unit_test(part_of_a_list_is_checked),
         cmocka_unit_test(zone_is_grouped),
         cmocka_unit_test(zone_refused),
         cmocka_unit_test(zone_leaves_out_what_it_cannot_say),
