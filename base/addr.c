@@ -161,52 +161,42 @@ bool addr_is_v4(const struct addr *a)
     return is_v4(a->ip);
 }
 
-struct block {
-    uint8_t ip[16];
-    uint8_t len;
-};
-
 #define V4(a, b, c, d, n)                                                                          \
     {                                                                                              \
         {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (n)                           \
     }
 
-static bool in_blocks(const uint8_t ip[16], const struct block *b, size_t n)
+static bool is_in(const struct addr *a, const struct prefix *list, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint8_t net[16];
-
-        memcpy(net, ip, sizeof net);
-        prefix_mask(net, b[i].len);
-        if (memcmp(net, b[i].ip, sizeof net) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (prefix_contains(&list[i], a->ip))
             return true;
-    }
     return false;
 }
 
 bool addr_is_any(const struct addr *a)
 {
-    static const struct block any[] = {V4(0, 0, 0, 0, 32), {{0}, 128}};
+    static const struct prefix any[] = {V4(0, 0, 0, 0, 32), {{0}, 128}};
 
-    return in_blocks(a->ip, any, ARRAY_LEN(any));
+    return is_in(a, any, ARRAY_LEN(any));
 }
 
 bool addr_is_loopback(const struct addr *a)
 {
-    static const struct block loopback[] = {V4(127, 0, 0, 0, 8), {{[15] = 1}, 128}};
+    static const struct prefix loopback[] = {V4(127, 0, 0, 0, 8), {{[15] = 1}, 128}};
 
-    return in_blocks(a->ip, loopback, ARRAY_LEN(loopback));
+    return is_in(a, loopback, ARRAY_LEN(loopback));
 }
 
 bool addr_is_private(const struct addr *a)
 {
-    static const struct block private[] = {
+    static const struct prefix private[] = {
         V4(10, 0, 0, 0, 8),     V4(172, 16, 0, 0, 12), V4(192, 168, 0, 0, 16),
         V4(169, 254, 0, 0, 16), V4(100, 64, 0, 0, 10), {{0xfc}, 7},
         {{0xfe, 0x80}, 10},
     };
 
-    return addr_is_loopback(a) || in_blocks(a->ip, private, ARRAY_LEN(private));
+    return addr_is_loopback(a) || is_in(a, private, ARRAY_LEN(private));
 }
 
 bool addr_same_ip(const struct addr *a, const struct addr *b)
@@ -262,11 +252,10 @@ const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
 
 bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
 {
-    uint8_t net[16];
+    unsigned whole = p->len / 8, bits = p->len % 8;
 
-    memcpy(net, ip, sizeof net);
-    prefix_mask(net, p->len);
-    return memcmp(net, p->ip, sizeof net) == 0;
+    return memcmp(p->ip, ip, whole) == 0 &&
+           (bits == 0 || (p->ip[whole] ^ ip[whole]) >> (8 - bits) == 0);
 }
 
 void prefix_range(const struct prefix *p, uint8_t first[16], uint8_t last[16])

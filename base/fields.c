@@ -454,6 +454,36 @@ char *field_text_of(const struct field *f, const void *base)
     return NULL;
 }
 
+int field_copy(const struct field *f, void *to, const void *from, struct arena *arena)
+{
+    size_t n = f->element != NULL ? field_count_of(f, from) : 0;
+    const char **text = (const char **)(void *)((char *)to + f->at);
+    char *list;
+
+    if (f->element == NULL) {
+        memcpy((char *)to + f->at, (const char *)from + f->at, f->size);
+        if (f->kind == &kind_text && (*text = arena_strdup(arena, *text)) == NULL)
+            return -ENOMEM;
+        return 0;
+    }
+    if (f->count_size == 0)
+        return 0;
+    list = arena_alloc(arena, (n + 1) * f->element->size);
+    if (list == NULL)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++) {
+        char *one = list + i * f->element->size;
+
+        memcpy(one, field_element(f, from, i), f->element->size);
+        for (const struct field *row = f->element->rows; row != NULL && row->key != NULL; row++)
+            if (field_copy(row, one, field_element(f, from, i), arena) != 0)
+                return -ENOMEM;
+    }
+    *(void **)((char *)to + f->at) = list;
+    set_number((char *)to + f->count_at, f->count_size, n);
+    return 0;
+}
+
 bool field_is_default(const struct field *f, const void *base)
 {
     char *text = field_text_of(f, base);

@@ -119,6 +119,8 @@ int field_read(struct form *, const struct field *, const struct yaml_node *, vo
 void field_print(const struct field *, const void *base, FILE *);
 /* The same as text that the caller frees, or NULL. */
 char *field_text_of(const struct field *, const void *base);
+/* Copies the field; what it points to is copied into the arena. 0 or -ENOMEM. */
+int field_copy(const struct field *, void *to, const void *from, struct arena *);
 /* Does it print as its default does? */
 bool field_is_default(const struct field *, const void *base);
 bool fields_same(const struct field *rows, const void *a, const void *b);

@@ -6,7 +6,9 @@ echo of the same block. The method is that of docs/benchmark.md: blocks in
 random order, the median of the blocks' ratios, and an A/A check (the echo
 against itself) that says how small a difference may be believed.
 
-    run.py [--blocks N] [--seconds S] [--names N] [--suffixes N] [--json FILE]
+With --against, the waymarkd of another build takes part in the same blocks.
+
+    run.py [--blocks N] [--seconds S] [--names N] [--suffixes N] [--against BUILD] [--json FILE]
 """
 import argparse
 import json
@@ -89,14 +91,14 @@ audit: {{max-rate: 1000000, max-rate-client: 1000000}}
     return path
 
 
-def import_policy(folder, settings, suffixes):
+def import_policy(build, folder, settings, suffixes):
     path = f"{folder}/policy.yaml"
     with open(path, "w") as f:
         f.write("waymark-policy: 1\npools:\n  bench:\n    - kms01.bench.example\nrules:\n  bench:\n    pool: bench\n    suffixes:\n")
         for i in range(suffixes):
             f.write(f"      - s{i}.bench.example\n")
     begin = time.monotonic()
-    subprocess.run([f"{BUILD}/waymarkctl", "-c", settings, "policy", "import", path, "--reason", "bench", "--yes"],
+    subprocess.run([f"{build}/waymarkctl", "-c", settings, "policy", "import", path, "--reason", "bench", "--yes"],
                    check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - begin
 
@@ -108,6 +110,7 @@ def main():
     p.add_argument("--names", type=int, default=1000)
     p.add_argument("--suffixes", type=int, default=1000)
     p.add_argument("--cache", default="64M")
+    p.add_argument("--against", metavar="BUILD")
     p.add_argument("--json")
     a = p.parse_args()
     folder = tempfile.mkdtemp(prefix="waymark-bench-")
@@ -124,25 +127,35 @@ def main():
             json.dump(report, f, indent=2)
 
 
-def bench(a, folder, running):
-    ports = {name: free_port() for name in ("stub", "echo", "waymark")}
-    settings = write_settings(folder, ports["waymark"], ports["stub"], a.cache)
+def start_waymark(build, folder, stub, a, running):
+    """(port, process, seconds to the first answer, seconds of the import)"""
     os.makedirs(f"{folder}/state"), os.makedirs(f"{folder}/run")
-    imported = import_policy(folder, settings, a.suffixes)
+    port = free_port()
+    settings = write_settings(folder, port, stub, a.cache)
+    imported = import_policy(build, folder, settings, a.suffixes)
+    begin = time.monotonic()
+    process = start(SERVER_CPU, f"{build}/waymarkd", "-c", settings, stderr=subprocess.DEVNULL)
+    running.append(process)
+    wait_for(port, "waymarkd", process)
+    return port, process, time.monotonic() - begin, imported
+
+
+def bench(a, folder, running):
+    ports = {name: free_port() for name in ("stub", "echo")}
     stub = start(LOAD_CPU, f"{BUILD}/bench/bench_stub", ports["stub"], stdout=subprocess.DEVNULL)
     echo = start(SERVER_CPU, f"{BUILD}/bench/bench_echo", ports["echo"], 16)
     running += [stub, echo]
-    begin = time.monotonic()
-    waymark = start(SERVER_CPU, f"{BUILD}/waymarkd", "-c", settings, stderr=subprocess.DEVNULL)
-    running.append(waymark)
-    wait_for(ports["waymark"], "waymarkd", waymark)
-    first = time.monotonic() - begin
     wait_for(ports["echo"], "bench_echo", echo)
-    load(ports["waymark"], waymark, "warm", a.names, 60)
-    load(ports["waymark"], waymark, "warmkms", a.suffixes, 120)
-    slices = [("echo", ports["echo"], echo, "echo", 1), ("echo again", ports["echo"], echo, "echo", 1),
-              ("cached A", ports["waymark"], waymark, "a", a.names),
-              ("KMS filled", ports["waymark"], waymark, "kms", a.suffixes)]
+    slices = [("echo", ports["echo"], echo, "echo", 1), ("echo again", ports["echo"], echo, "echo", 1)]
+    for build, what in [(BUILD, ""), (a.against, ", other build")]:
+        if build is None:
+            continue
+        port, process, begun, done = start_waymark(build, f"{folder}/{len(running)}", ports["stub"], a, running)
+        if build == BUILD:
+            waymark, first, imported = process, begun, done
+        load(port, process, "warm", a.names, 60)
+        load(port, process, "warmkms", a.suffixes, 120)
+        slices += [("cached A" + what, port, process, "a", a.names), ("KMS filled" + what, port, process, "kms", a.suffixes)]
     found = {s[0]: [] for s in slices}
     lost = dict.fromkeys(found, 0)
     for block in range(a.blocks):
@@ -153,13 +166,16 @@ def bench(a, folder, running):
             lost[name] += r["lost"]
         print(f"\rblock {block + 1} of {a.blocks}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    print(f"{'what':12} {'ns/answer':>10} {'ratio to echo':>14} {'lost':>6}")
+    print(f"{'what':24} {'ns/answer':>10} {'ratio to echo':>14} {'lost':>6}")
     report = {"names": a.names, "suffixes": a.suffixes, "first_answer_s": first, "import_s": imported,
               "private_mb": memory(waymark.pid), "slices": {}}
     for name, ns in found.items():
         ratio = statistics.median(x / e for x, e in zip(ns, found["echo"]))
         report["slices"][name] = {"ns": statistics.median(ns), "ratio": ratio, "lost": lost[name]}
-        print(f"{name:12} {statistics.median(ns):10.0f} {ratio:14.2f} {lost[name]:6}")
+        print(f"{name:24} {statistics.median(ns):10.0f} {ratio:14.2f} {lost[name]:6}")
+        if a.against and name + ", other build" in found:
+            pairs = zip(ns, found[name + ", other build"])
+            print(f"{'  to the other build':24} {'':10} {statistics.median(x / y for x, y in pairs):14.3f}")
     print(f"start to first answer {first:.3f} s; {a.suffixes} suffixes imported in {imported:.2f} s; "
           f"private memory {report['private_mb']:.0f} MB")
     return report

@@ -42,6 +42,8 @@ struct control {
     char *path; /* owned */
     struct stat self;
     struct control_request *waiting; /* suspended ones, linked by next/prev */
+    void (*wake)(void *);            /* or NULL */
+    void *wake_context;
     bool stopping;
 };
 
@@ -240,6 +242,8 @@ static void wake(struct control_request *r)
         r->next->prev = r->prev;
     r->waiting = false;
     MHD_resume_connection(r->connection);
+    if (r->control->wake != NULL && !r->control->stopping)
+        r->control->wake(r->control->wake_context);
 }
 
 /* Keeps a piece of the body; false cuts the connection. */
@@ -435,6 +439,12 @@ void control_close(struct control *c)
     MHD_stop_daemon(c->http);
     free(c->path);
     free(c);
+}
+
+void control_on_answer(struct control *c, void (*wake_up)(void *), void *context)
+{
+    c->wake = wake_up;
+    c->wake_context = context;
 }
 
 int control_fd(const struct control *c)

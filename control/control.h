@@ -33,6 +33,9 @@ int control_open(struct control **, const char *path, const struct control_route
 void control_close(struct control *);
 int control_fd(const struct control *);
 void control_run(struct control *);
+/* Calls back when control_run() must be called soon although the descriptor is
+ * silent: an answer came later than its request. Never from inside that run. */
+void control_on_answer(struct control *, void (*wake)(void *), void *context);
 /* ms until control_run() must be called even if the descriptor is silent; -1 = not. */
 long control_timeout(const struct control *);
 

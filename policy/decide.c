@@ -19,6 +19,7 @@
 
 #include <errno.h>
 
+#include "base/compiler.h"
 #include "policy/candidate.h"
 #include "policy/ranges.h"
 
@@ -301,6 +302,25 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     return 0;
 }
 
+static int decide_host(struct policy_reader *r, const struct policy_ask *ask,
+                       const struct policy_real *real, struct policy_decision *out)
+{
+    const struct situation s = {real->verdict, real->is_signed && ask->do_bit, false};
+    struct election e = {.kv = policy_reader_kv(r), .ask = ask, .n = 1, .until_ms = UINT64_MAX};
+    struct contest *t = &e.contests[LIVE];
+    struct ruling ruling;
+    int rc;
+
+    if (ask->client->range == POLICY_RANGE_DAMAGED)
+        return -EBADMSG;
+    t->words = verdict_word(real->verdict) & WORD_FAILED;
+    rc = index_walk_host(e.kv, ask->qname, visit, &e);
+    if (rc != 0)
+        return rc;
+    ruling = rule_on(&s, t, t);
+    return apply(r, &ruling, out);
+}
+
 /* --- what decide.h promises ----------------------------------------------- */
 
 int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
@@ -374,6 +394,25 @@ int policy_decide(struct policy_reader *r, const struct policy_ask *ask,
 {
     begin(r, real->verdict, out);
     if (decide(r, ask, real, out) != 0)
+        damaged(out);
+    return 0;
+}
+
+bool policy_may_be_host(struct policy_reader *r, const struct name *name)
+{
+    struct host_filter *f = policy_reader_hosts(r);
+    unsigned bit = host_filter_bit(name);
+
+    if (UNLIKELY(!f->known))
+        index_read_hosts(policy_reader_kv(r), f);
+    return (f->bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+
+int policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
+                       const struct policy_real *real, struct policy_decision *out)
+{
+    begin(r, real->verdict, out);
+    if (decide_host(r, ask, real, out) != 0)
         damaged(out);
     return 0;
 }

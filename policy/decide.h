@@ -28,7 +28,7 @@ int policy_client_find(struct policy_reader *, const struct addr *,
                        struct policy_client *out); /* 0, -EBADMSG damaged */
 
 struct policy_ask {
-    const struct name *qname; /* folded, name_is_vlmcs() */
+    const struct name *qname; /* folded, name_is_vlmcs(); or a host */
     const struct policy_client *client;
     uint64_t wall_ms;
     enum policy_mode limit; /* kms.mode */
@@ -78,6 +78,14 @@ int policy_needs_real(struct policy_reader *, const struct policy_ask *, bool *n
 /* The decision. 0; damage is a decision too (reason DAMAGED, the real answer). */
 int policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
                   struct policy_decision *out);
+
+/* May a pool give the address of a host of this name? False is certain, and almost free. */
+bool policy_may_be_host(struct policy_reader *, const struct name *);
+/* Of which pool are the addresses of the host ask->qname, when the real DNS has
+ * none (missing), or failed and the rule acts then? Filled or replaced by the
+ * rule nearest to the client, whatever its suffixes. 0, as above. */
+int policy_decide_host(struct policy_reader *, const struct policy_ask *,
+                       const struct policy_real *, struct policy_decision *out);
 
 /* Every rule that matters for an explanation, in the order of trial, then the
  * near misses (other network, not valid now, off, a name above or below). */

@@ -232,6 +232,56 @@ int derive_targets(struct kv *kv)
     return rc;
 }
 
+/* --- hosts with addresses, by the rules that give them -------------------- */
+
+static int put_hosts(struct kv *kv, const struct policy_pool *p, const char *rule)
+{
+    struct kv_key k;
+    int rc = 0;
+
+    for (size_t i = 0; i < p->n && rc >= 0; i++) {
+        key_host(&k, &p->hosts[i].target, rule);
+        if (p->hosts[i].n_addresses > 0 && k.len > 0)
+            rc = kv_put(kv, &k, NULL, 0);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+/* What is damaged gives nothing, and hinders no change. */
+static int add_rule(void *context, const struct kv_key *key)
+{
+    const struct kv_bytes k = {key->at, key->len};
+    struct policy_pool p = {.n = 0};
+    struct kv *kv = context;
+    char name[POLICY_NAME];
+    struct rule_view r;
+    struct kv_bytes v;
+    struct kv_key pool;
+    int rc;
+
+    if (kv_get(kv, key, &v) != 0 || !rule_view_read(&r, &v) || !policy_action_has_pool(r.action) ||
+        !key_read_name(&k, name))
+        return 0;
+    key_named(&pool, TABLE_POOL, r.pool);
+    if (kv_get(kv, &pool, &v) == 0 && pool_read(&p, &v) == -ENOMEM)
+        return -ENOMEM;
+    rc = put_hosts(kv, &p, name);
+    policy_pool_fini(&p);
+    return rc;
+}
+
+int derive_hosts(struct kv *kv)
+{
+    struct kv_key all;
+    int64_t n;
+
+    key_named(&all, TABLE_HOST, "");
+    if ((n = scan_delete(kv, &all)) < 0)
+        return (int)n;
+    key_named(&all, TABLE_RULE, "");
+    return scan_keys(kv, &all, add_rule, kv);
+}
+
 /* --- the state ------------------------------------------------------------ */
 
 int derive_state(struct kv *kv, struct policy_state *out)

@@ -162,6 +162,46 @@ int index_walk(struct kv *kv, const struct name *suffix, index_visit *visit, voi
     return rc;
 }
 
+/* --- hosts ----------------------------------------------------------------- */
+
+int index_walk_host(struct kv *kv, const struct name *target, index_visit *visit, void *context)
+{
+    struct probe p = {.visit = visit, .context = context};
+    struct kv_entry e;
+    struct kv_key k;
+    bool any;
+
+    if (!probe_init(&p, kv, target) || !probe_key(&p, p.labels, SUFFIX_EXACT, &k))
+        return 0;
+    k.at[0] = TABLE_HOST;
+    return visit_run(&p, &k, p.labels, &e, kv_seek(kv, &k, &e), &any);
+}
+
+void index_read_hosts(struct kv *kv, struct host_filter *f)
+{
+    enum { NAMES_MAX = 512 };
+    char rule[POLICY_NAME];
+    struct kv_key table;
+    struct kv_entry e;
+    struct suffix s;
+    int rc, n = 0;
+
+    memset(f->bits, 0, sizeof f->bits);
+    f->known = true;
+    key_named(&table, TABLE_HOST, "");
+    for (rc = kv_seek(kv, &table, &e); e.key.at != NULL && kv_begins(&e.key, &table);
+         rc = kv_next(kv, &e)) {
+        unsigned bit;
+
+        if (rc != 0 || ++n > NAMES_MAX || !key_read_suffix(&e.key, &s, rule)) {
+            memset(f->bits, 0xff, sizeof f->bits);
+            return;
+        }
+        bit = host_filter_bit(&s.name);
+        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+}
+
 /* --- for explanations ----------------------------------------------------- */
 
 static int visit_at(struct probe *p, unsigned depth, enum suffix_kind kind)

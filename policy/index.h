@@ -5,8 +5,7 @@
 #ifndef POLICY_INDEX_H
 #define POLICY_INDEX_H
 
-#include "policy/kv.h"
-#include "policy/model.h"
+#include "policy/records.h"
 
 struct index_hit {
     enum suffix_kind kind;
@@ -25,5 +24,12 @@ int index_walk(struct kv *, const struct name *suffix, index_visit *, void *cont
  * below the name but not the name, then up to `below` entries below it. */
 int index_walk_near(struct kv *, const struct name *suffix, unsigned below, index_visit *,
                     void *context);
+
+/* Visits the rules that give a pool with addresses of this host, in the order of
+ * their names. 0, what the visitor said, or -EBADMSG. */
+int index_walk_host(struct kv *, const struct name *target, index_visit *, void *context);
+/* Makes the filter for the present state. When there are more hosts than a
+ * look-up may cost, or one is damaged, it lets every name through. */
+void index_read_hosts(struct kv *, struct host_filter *);
 
 #endif

@@ -96,6 +96,14 @@ void key_suffix(struct kv_key *k, const struct suffix *s, const char *rule)
     key_end(k, &w);
 }
 
+void key_host(struct kv_key *k, const struct name *target, const char *rule)
+{
+    const struct suffix s = {SUFFIX_EXACT, *target};
+
+    key_suffix(k, &s, rule);
+    k->at[0] = TABLE_HOST;
+}
+
 void key_rule_suffix(struct kv_key *k, const char *rule, const struct suffix *s)
 {
     struct writer w = key_begin(k, TABLE_RULE_SUFFIX);

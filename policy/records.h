@@ -28,6 +28,7 @@ enum policy_table {
     TABLE_RANGE = 'g',       /* last address of the range */
     TABLE_APPROVED = 't',    /* as LISTED: listed, or in a pool */
     TABLE_ADDRESS = 'a',     /* address of a host in a pool */
+    TABLE_HOST = 'h',        /* as SUFFIX, of a target with addresses: a rule that gives its pool */
 };
 bool table_is_live(uint8_t table); /* counts in the digest */
 
@@ -38,6 +39,7 @@ void key_range(struct kv_key *, const uint8_t last[16]);
 void key_address(struct kv_key *, const uint8_t ip[16]);
 void key_target(struct kv_key *, enum policy_table, const struct name *, uint16_t port);
 void key_suffix(struct kv_key *, const struct suffix *, const char *rule);
+void key_host(struct kv_key *, const struct name *target, const char *rule);
 void key_rule_suffix(struct kv_key *, const char *rule,
                      const struct suffix *); /* NULL: all of it */
 bool key_read_name(const struct kv_bytes *, char out[POLICY_NAME]);
@@ -70,6 +72,20 @@ int state_read(struct kv *, struct policy_state *); /* 0, -errno */
 int state_write(struct kv *, const struct policy_state *);
 /* Read once per state; false when it is damaged. */
 bool policy_reader_summary(struct policy_reader *, struct policy_state *);
+
+/* Which names may be in TABLE_HOST: each negative answer asks. */
+struct host_filter {
+    bool known; /* false: not read in this state */
+    uint64_t state, bits[32];
+};
+struct host_filter *policy_reader_hosts(struct policy_reader *); /* of the state; borrowed */
+/* From a few octets of the name: a hash of all of it would cost each negative
+ * answer more than the look-ups that it spares. */
+static inline unsigned host_filter_bit(const struct name *n)
+{
+    /* Length, and first and last octet of the first label. */
+    return (n->len + 64u * n->at[n->labels > 0] + 8u * n->at[n->at[0]]) % 2048;
+}
 
 enum { RECORD_POOL_MAX = 32768, RECORD_RULE_MAX = 8192 };
 void rule_write(struct writer *, const struct policy_rule *);

@@ -47,6 +47,7 @@ struct policy_reader {
     bool known; /* state is that of state_id */
     uint64_t state_id;
     struct policy_state state;
+    struct host_filter hosts;
 };
 
 /* LMDB's numbers and errno's, as -errno. */
@@ -465,6 +466,15 @@ uint64_t policy_reader_state(const struct policy_reader *r)
 struct kv *policy_reader_kv(struct policy_reader *r)
 {
     return &r->kv;
+}
+
+struct host_filter *policy_reader_hosts(struct policy_reader *r)
+{
+    uint64_t id = kv_state(&r->kv);
+
+    r->hosts.known = r->hosts.known && r->hosts.state == id;
+    r->hosts.state = id;
+    return &r->hosts;
 }
 
 bool policy_reader_summary(struct policy_reader *r, struct policy_state *out)

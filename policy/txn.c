@@ -109,6 +109,8 @@ int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
         rc = derive_ranges(t->kv);
     if (rc == 0 && t->targets_moved)
         rc = derive_targets(t->kv);
+    if (rc == 0 && (t->targets_moved || t->rules_moved))
+        rc = derive_hosts(t->kv);
     differs = kv_digest_delta(t->kv) != 0 || kv_repaired(t->kv) || t->rebuilt;
     if (rc == 0 && differs)
         rc = write_end(t);
@@ -369,8 +371,8 @@ int policy_txn_unapprove(struct policy_txn *t, const struct policy_approved *a)
 int policy_txn_clear(struct policy_txn *t)
 {
     static const enum policy_table tables[] = {
-        TABLE_NETWORK, TABLE_POOL,        TABLE_RULE,  TABLE_SUFFIX,   TABLE_BELOW,
-        TABLE_LISTED,  TABLE_RULE_SUFFIX, TABLE_RANGE, TABLE_APPROVED, TABLE_ADDRESS,
+        TABLE_NETWORK,     TABLE_POOL,  TABLE_RULE,     TABLE_SUFFIX,  TABLE_BELOW, TABLE_LISTED,
+        TABLE_RULE_SUFFIX, TABLE_RANGE, TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {

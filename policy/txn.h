@@ -13,7 +13,7 @@
 struct policy_txn {
     struct kv *kv;
     struct policy_state state; /* counts as they are now; the rest as it was */
-    bool networks_moved, targets_moved;
+    bool networks_moved, targets_moved, rules_moved;
     bool rebuilt; /* the state was damaged: it is written again, whatever else differs */
     uint64_t history_ms;
     struct policy_log_entry entry;

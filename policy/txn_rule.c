@@ -194,6 +194,7 @@ int policy_txn_rule_put(struct policy_txn *t, const struct policy_rule *r)
     rc = txn_put(t, &k, &w, &t->state.rules);
     if (rc < 0)
         return rc;
+    t->rules_moved |= rc > 0;
     if (rc > 0 || kv_digest_delta(t->kv) != delta)
         txn_touch(t, r->name);
     return 0;
@@ -209,6 +210,7 @@ int policy_txn_rule_del(struct policy_txn *t, const char *name)
     rc = txn_del(t, &k, &t->state.rules);
     if (rc != 0)
         return rc;
+    t->rules_moved = true;
     txn_touch(t, name);
     return walk(&w, delete_unless_kept);
 }

@@ -14,6 +14,7 @@
 #include "resolver/identity.h"
 #include "resolver/kms.h"
 #include "resolver/kms_event.h"
+#include "resolver/kms_host.h"
 #include "resolver/special.h"
 #include "wire/reply.h"
 
@@ -228,6 +229,9 @@ static enum answer send_failure(const struct view *v, struct query *q, uint16_t 
 {
     static const struct addr nobody;
 
+    if (rcode == RCODE_SERVFAIL && !q->whole && kms_may_be_host(v, q) &&
+        kms_host_answer(v, q, VERDICT_SERVFAIL, false, false, now))
+        return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
     if (rcode == RCODE_SERVFAIL)
         COUNT(v->stats, servfail);
     if (q->kms_name && q->message.qtype == TYPE_SOA)
@@ -282,6 +286,10 @@ static enum answer deliver(const struct view *v, struct query *q, struct ordinar
 {
     struct reply_dress dress = answer_dress(v, q);
 
+    if (o->negative && !o->has_cname && kms_may_be_host(v, q) &&
+        kms_host_answer(v, q, o->rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
+                        o->has_rrsig, o->ede != EDE_NONE, now))
+        return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
     if (q->kms_name) {
         fit_discovery_name(v, q, o, now);
         if (q->message.qtype == TYPE_SOA)

@@ -6,9 +6,9 @@
  * of daemon_stop(): workers first (they use all else), then the auditor (it
  * drains their rings), then stores and cache.
  *
- * Generations: a reload makes a complete new one, pins it once for each
- * worker, posts it, and keeps the old in `old` until nobody pins it; a tick
- * each second looks.
+ * Generations: a reload, and a change of the machine's addresses or resolv.conf,
+ * makes a complete new one, pins it once for each worker, posts it, and keeps the
+ * old in `old` until nobody pins it; a tick each second looks.
  */
 #include "resolver/daemon.h"
 
@@ -24,12 +24,16 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "resolver/bind.h"
+#include "resolver/generation.h"
 #include "resolver/machine.h"
+#include "resolver/machine_watch.h"
 #include "resolver/notify.h"
 #include "resolver/rights.h"
 
 enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, EXIT_INVALID = 5 };
+enum { MACHINE_QUIET_MS = 500, MACHINE_MOST_MS = 2000 };
 
 /* What the main loop needs beside the daemon; one, on daemon_run's stack. */
 struct loop {
@@ -83,32 +87,6 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
     return 0;
 }
 
-static void generation_free(struct generation *g)
-{
-    if (g == NULL)
-        return;
-    settings_free(g->settings);
-    free(g->machine);
-    free(g);
-}
-
-/* Owns s from here on. NULL when out of memory. */
-static struct generation *generation_new(struct daemon *d, struct settings *s)
-{
-    struct generation *g = calloc(1, sizeof *g);
-
-    if (g == NULL) {
-        settings_free(s);
-        return NULL;
-    }
-    s->generation = ++d->generations;
-    g->settings = s;
-    g->n_machine = machine_networks(&g->machine);
-    if (g->n_machine < 0)
-        g->n_machine = 0;
-    return g;
-}
-
 static void free_old_generations(struct daemon *d)
 {
     int kept = 0;
@@ -130,6 +108,16 @@ static void post_generation(struct daemon *d, struct worker *w)
         atomic_fetch_sub(&d->newest->pins, 1);
 }
 
+static void put_in_force(struct daemon *d, struct generation *g)
+{
+    g->settings->generation = ++d->generations;
+    d->old[d->n_old++] = d->newest;
+    d->newest = g;
+    for (int i = 0; i < d->n_workers; i++)
+        post_generation(d, d->workers[i]);
+    post_generation(d, d->own);
+}
+
 int daemon_reload(struct daemon *d, settings_change *change, void *context, struct diags *diags)
 {
     struct settings *s;
@@ -147,22 +135,75 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
         settings_compare(d->newest->settings, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
     if ((rc = settings_keep(s, d->newest->settings, diags)) != 0 ||
-        (rc = machine_check_routes(s, diags)) != 0) {
+        (rc = machine_check_routes(s, diags)) != 0 || (g = generation_new(s)) == NULL) {
         settings_free(s);
-        return rc;
+        return rc != 0 ? rc : -ENOMEM;
     }
-    if ((g = generation_new(d, s)) == NULL)
-        return -ENOMEM;
-    d->old[d->n_old++] = d->newest;
-    d->newest = g;
+    settings_free(d->written);
+    d->written = s;
+    put_in_force(d, g);
     d->read = clock_now();
     log_set_level((enum log_level)s->server.log_level);
-    for (int i = 0; i < d->n_workers; i++)
-        post_generation(d, d->workers[i]);
-    post_generation(d, d->own);
     auditor_reload(d->auditor, s);
     auditor_note(d->auditor, AUDIT_SETTINGS, "settings read again");
+    machine_watch_again(d->machine_watch); /* a problem may have ended with this */
     return 0;
+}
+
+/* Said once, and kept for `status`. */
+static void tell_machine_problem(struct daemon *d, const struct diags *problems)
+{
+    int error = machine_watch_error(d->machine_watch);
+    char text[sizeof d->machine_error] = "";
+
+    if (problems->n > 0)
+        keep_problem(problems, "", 0, text, sizeof text);
+    else if (error != 0)
+        snprintf(text, sizeof text,
+                 "changes of its addresses or of resolv.conf may go unseen: %s; reload after each",
+                 strerror(error));
+    if (strcmp(text, d->machine_error) == 0)
+        return;
+    memcpy(d->machine_error, text, sizeof text);
+    if (text[0] != '\0')
+        log_warning("machine: %s", text);
+    else
+        log_notice("machine: that problem is over");
+}
+
+/* New addresses, or a new resolv.conf, with the settings as they were read. */
+static void on_machine(void *arg)
+{
+    struct daemon *d = arg;
+    const struct settings *s = d->written->routes_found ? d->newest->settings : d->written;
+    struct generation *g = NULL;
+    struct diags problems;
+    char text[900];
+    struct str changes;
+
+    free_old_generations(d);
+    diags_init(&problems);
+    if (d->n_old < DAEMON_GENERATIONS)
+        g = generation_new(s);
+    if (g == NULL || g->n_machine < 0 ||
+        machine_update_routes(g->settings, "", &problems) == -ENOMEM) {
+        machine_watch_again(d->machine_watch); /* short of something that comes back */
+        goto end;
+    }
+    tell_machine_problem(d, &problems);
+    str_init(&changes, text, sizeof text);
+    generation_changes(d->newest, g, &changes);
+    if (changes.len == 0) {
+        log_debug("machine: nothing changed");
+        goto end;
+    }
+    put_in_force(d, g);
+    g = NULL;
+    log_notice("machine: %s", text);
+    auditor_note(d->auditor, AUDIT_SETTINGS, text);
+end:
+    generation_free(g);
+    diags_fini(&problems);
 }
 
 static void on_hangup(evutil_socket_t fd, short what, void *arg)
@@ -330,6 +371,11 @@ static void open_control(struct daemon *d)
     diags_fini(&problems);
 }
 
+static void wake_api(void *arg)
+{
+    event_active(((struct loop *)arg)->api, EV_READ, 0);
+}
+
 static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
                            void *arg, const struct timeval *period)
 {
@@ -351,14 +397,18 @@ static void start_loop(struct loop *l)
     l->terminate = watch(d, SIGTERM, EV_SIGNAL, on_stop, l, NULL);
     l->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, l, NULL);
     l->tick = watch(d, -1, 0, on_tick, l, &second);
-    if (d->control != NULL)
-        l->api = watch(d, control_fd(d->control), EV_READ, on_api, l, NULL);
+    d->machine_watch =
+        machine_watch_new(d->base, "", MACHINE_QUIET_MS, MACHINE_MOST_MS, on_machine, d);
+    if (d->control != NULL && (l->api = watch(d, control_fd(d->control), EV_READ, on_api, l, NULL)))
+        control_on_answer(d->control, wake_api, l);
 }
 
 static void end_loop(struct loop *l)
 {
     struct event *events[] = {l->hangup, l->terminate, l->interrupt, l->tick, l->api};
 
+    if (l->d->control != NULL)
+        control_on_answer(l->d->control, NULL, NULL);
     for (size_t i = 0; i < ARRAY_LEN(events); i++)
         if (events[i] != NULL)
             event_free(events[i]);
@@ -401,8 +451,10 @@ static int start(struct loop *l, struct settings *s, struct diags *problems)
 
     d->n_workers = count_workers(s);
     raise_descriptors(s, d->n_workers);
-    if ((d->newest = generation_new(d, s)) == NULL || config == NULL)
+    d->written = s;
+    if ((d->newest = generation_new(s)) == NULL || config == NULL)
         return EXIT_FAILURE;
+    d->newest->settings->generation = ++d->generations;
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
     d->base = event_base_new_with_config(config);
     event_config_free(config);
@@ -451,6 +503,8 @@ void daemon_stop(struct daemon *d)
     for (int i = 0; i < d->n_old; i++)
         generation_free(d->old[i]);
     generation_free(d->newest);
+    settings_free(d->written);
+    machine_watch_free(d->machine_watch);
     if (d->base != NULL)
         event_base_free(d->base);
 }

@@ -26,6 +26,7 @@ enum { DAEMON_MAX_WORKERS = 256, DAEMON_GENERATIONS = 64 };
 struct daemon {
     const char *settings_path; /* NULL: the default file */
     const char *const *assign; /* -o, ended by NULL */
+    struct settings *written;  /* as read, owned; each generation has a copy */
     struct generation *newest; /* owned */
     struct generation *old[DAEMON_GENERATIONS];
     int n_old;            /* owned, until nobody pins them */
@@ -38,9 +39,11 @@ struct daemon {
     struct auditor *auditor; /* NULL: not usable */
     struct control *control; /* NULL: not usable */
     struct event_base *base;
+    struct machine_watch *machine_watch;
     struct now started, read; /* settings were read */
     uint64_t policy_serial;   /* last seen, for the audit's control records */
     char policy_error[600], audit_error[600], control_error[600]; /* "" = fine */
+    char machine_error[600];
 };
 
 /* Reads settings to a new generation, resolved (routes, networks). 0, or

@@ -419,10 +419,19 @@ static bool explain_kms(struct explain *e, const struct view *v, const struct go
 
 /* --- the others ----------------------------------------------------------- */
 
-static void say_ordinary(struct explain *e, enum answer a)
+static void say_ordinary(struct explain *e, const struct view *v, enum answer a)
 {
     const char *text = "this is no discovery question; the real answer is delivered";
+    const struct policy_decision *d = &v->scratch->decision;
+    struct str s;
 
+    if (e->stats.kms_hosts > 0) {
+        str_copy(e->rule, sizeof e->rule, d->rule);
+        str_init(&s, e->text, sizeof e->text);
+        str_addf(&s, "no address in the real DNS; pool %s gives the host's, by rule %s", d->pool,
+                 d->rule);
+        return;
+    }
     if (e->q.whole)
         text = "the question goes whole to one server, and the reply comes back whole";
     else if (e->stats.special > 0)
@@ -446,7 +455,7 @@ static bool explain_ordinary(struct explain *e, const struct view *v, const stru
         show_message(e, e->out, e->q.out_len);
     if (e->stats.special == 0 && !e->q.whole && find_real(e, v, got, now, &r))
         show_real(e, &r);
-    say_ordinary(e, a);
+    say_ordinary(e, v, a);
     return true;
 }
 

@@ -37,7 +37,7 @@
 enum {
     TRIES_EACH = 3,
     TRIES_ALL = 6,
-    PATIENCE_MS = 3900,
+    PATIENCE_MS = 3800,
     RETRY_MS = 250, /* a socket error says little: ask again, but not at once */
     HURRIED_TRIES = 2,
 };

@@ -419,10 +419,6 @@ void kms_decide(const struct view *v, const struct query *q, const struct policy
 
     if (ask == NULL || policy_decide(v->policy, ask, &real, d) != 0)
         decide_nothing(v, r, d);
-    /* A hiccup must not hide a good record for longer than a stale answer would. */
-    if (d->outcome == OUTCOME_FILLED && d->ttl > STALE_TTL_S &&
-        (r->stale || policy_natural(d->verdict) == OUTCOME_FAILED))
-        d->ttl = STALE_TTL_S;
 }
 
 bool kms_unconditional(const struct view *v, const struct query *q, const struct policy_ask *ask,

@@ -72,4 +72,9 @@ bool kms_image_is_ours(const struct kms_real *, const struct policy_decision *);
 size_t kms_image(const struct view *, const struct query *, const struct kms_real *,
                  const struct policy_decision *, size_t room, const uint8_t **image);
 
+/* The TTL that is given for `ttl`: half a minute at most when the verdict may
+ * soon be another, so that a hiccup does not hide a good record for longer. */
+uint32_t kms_ttl(const struct kms_real *, const struct policy_decision *, uint32_t ttl);
+uint32_t kms_negative_ttl(const struct view *); /* of a negative answer at most */
+
 #endif

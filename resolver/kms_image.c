@@ -12,14 +12,27 @@
 
 #include "wire/reply.h"
 
+uint32_t kms_ttl(const struct kms_real *r, const struct policy_decision *d, uint32_t ttl)
+{
+    bool unsure = r->stale || verdict_word(d->verdict) == WORD_FAILED;
+
+    return unsure && ttl > STALE_TTL_S ? STALE_TTL_S : ttl;
+}
+
+uint32_t kms_negative_ttl(const struct view *v)
+{
+    return (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
+}
+
 /* The pool's records from a random one on, so that clients which take the
  * first (Vista, Server 2008) are spread. */
-static size_t image_of_pool(const struct view *v, const struct query *q,
+static size_t image_of_pool(const struct view *v, const struct query *q, const struct kms_real *r,
                             const struct policy_decision *d, size_t room)
 {
     struct srv records[POLICY_POOL_HOSTS];
     struct srv_address addresses[SRV_MAX_ADDRESSES];
-    struct srv_set set = {.at = records, .n = d->n_hosts, .addresses = addresses, .ttl = d->ttl};
+    struct srv_set set = {
+        .at = records, .n = d->n_hosts, .addresses = addresses, .ttl = kms_ttl(r, d, d->ttl)};
     struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
     uint32_t first = d->n_hosts > 1 ? random_below(v->random, d->n_hosts) : 0;
 
@@ -47,19 +60,15 @@ static size_t image_of_pool(const struct view *v, const struct query *q,
     return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
 }
 
-static uint32_t negative_cap(const struct view *v)
-{
-    return (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
-}
-
 /* A negative answer of our own: with a SOA, or resolvers in front would ask again
  * each time, and stubs keep it as long as they like (RFC 2308 5). */
-static size_t image_nodata(const struct view *v, const struct query *q)
+static size_t image_nodata(const struct view *v, const struct query *q, const struct kms_real *r,
+                           const struct policy_decision *d)
 {
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
 
     image_begin(&w, &q->message, RCODE_NOERROR);
-    image_soa(&w, 0, negative_cap(v));
+    image_soa(&w, 0, kms_ttl(r, d, kms_negative_ttl(v)));
     image_end(&w, 0, 1, 0);
     return w.len;
 }
@@ -72,7 +81,7 @@ static bool real_is_negative(const struct kms_real *r)
 /* A negative answer's TTLs, capped (client and resolver in front forget soon). */
 static size_t image_negative(const struct view *v, const struct kms_real *r)
 {
-    uint32_t cap = negative_cap(v);
+    uint32_t cap = kms_negative_ttl(v);
     uint16_t ttl_at[IMAGE_TTLS];
     int n;
 
@@ -86,12 +95,13 @@ static size_t image_negative(const struct view *v, const struct kms_real *r)
 /* Of what is in scratch->second. */
 static size_t set_stale(const struct view *v, const struct kms_real *r, size_t len)
 {
-    bool soon = real_is_negative(r) && negative_cap(v) < STALE_TTL_S;
+    bool soon = real_is_negative(r) && kms_negative_ttl(v) < STALE_TTL_S;
     uint16_t ttl_at[IMAGE_TTLS];
     int n = image_ttls(v->scratch->second, len, ttl_at, IMAGE_TTLS);
 
     if (n > 0)
-        image_set_ttls(v->scratch->second, len, ttl_at, n, soon ? negative_cap(v) : STALE_TTL_S);
+        image_set_ttls(v->scratch->second, len, ttl_at, n,
+                       soon ? kms_negative_ttl(v) : STALE_TTL_S);
     return len;
 }
 
@@ -144,9 +154,9 @@ size_t kms_image(const struct view *v, const struct query *q, const struct kms_r
 {
     *image = v->scratch->second;
     if (d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED)
-        return image_of_pool(v, q, d, room);
+        return image_of_pool(v, q, r, d, room);
     if (kms_image_is_ours(r, d))
-        return image_nodata(v, q);
+        return image_nodata(v, q, r, d);
     if (d->outcome == OUTCOME_FILTERED)
         return image_filtered(v, q, r, d);
     return r->image != NULL ? image_real(v, r, image) : 0;

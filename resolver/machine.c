@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * machine.c -- see machine.h. Used at start and reload only.
+ * machine.c -- see machine.h. Used by the main thread only: at start, at reload, and
+ * when machine_watch.c has seen a change.
  *
  * Why the resolv.conf rules: on most machines it names either real servers or
  * a stub on loopback. Once an administrator points the machine at Waymark it
@@ -23,6 +24,8 @@
 
 enum { RESOLV_CONF_MAX = 65536, PROC_NET_MAX = 4 << 20 };
 static const char RESOLVED_STUB[] = "127.0.0.53";
+const char *const machine_resolv_confs[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf",
+                                            NULL};
 
 static bool from_sockaddr(const struct sockaddr *sa, uint8_t ip[16])
 {
@@ -55,6 +58,26 @@ static uint8_t mask_len(const struct sockaddr *sa)
     return (uint8_t)n;
 }
 
+static int by_net(const void *a, const void *b)
+{
+    const struct access_rule *x = a, *y = b;
+    int order = memcmp(x->net.ip, y->net.ip, sizeof x->net.ip);
+
+    return order != 0 ? order : x->net.len - y->net.len;
+}
+
+/* Several interfaces may be in one network: fe80::/64 is of all. */
+static int sort_unique(struct access_rule *rules, int n)
+{
+    int kept = 0;
+
+    qsort(rules, (size_t)n, sizeof *rules, by_net);
+    for (int i = 0; i < n; i++)
+        if (kept == 0 || by_net(&rules[kept - 1], &rules[i]) != 0)
+            rules[kept++] = rules[i];
+    return kept;
+}
+
 int machine_networks(struct access_rule **out)
 {
     struct ifaddrs *list;
@@ -80,7 +103,7 @@ int machine_networks(struct access_rule **out)
     if (rules == NULL)
         return -ENOMEM;
     *out = rules;
-    return n;
+    return sort_unique(rules, n);
 }
 
 bool machine_owns(const struct addr *a)
@@ -135,22 +158,54 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     return false;
 }
 
-int machine_check_routes(const struct settings *s, struct diags *d)
+/* The servers of a route that are not ourselves, into kept; tells of the others. */
+static int others_of(const struct settings *s, const struct route *r, struct addr *kept,
+                     struct diags *d)
 {
     char server[ADDR_TEXT], zone[NAME_TEXT];
+    int n = 0;
+
+    for (int k = 0; k < r->n_servers; k++) {
+        if (is_own_listener(s, &r->servers[k]))
+            diags_add(d, NULL, 0, 0,
+                      "forward.servers: %s (zone %s) is an address of this machine, where "
+                      "server.listen has waymarkd itself: it would ask itself. Name another "
+                      "server, or another port",
+                      addr_print_port(&r->servers[k], server), name_print(&r->zone, zone));
+        else
+            kept[n++] = r->servers[k];
+    }
+    return n;
+}
+
+int machine_check_routes(const struct settings *s, struct diags *d)
+{
+    struct addr kept[ROUTE_MAX_SERVERS];
+    int rc = 0;
+
+    for (int i = 0; i < s->n_routes; i++)
+        if (others_of(s, &s->routes[i], kept, d) < s->routes[i].n_servers)
+            rc = -EINVAL;
+    return rc;
+}
+
+static int leave_out_own(struct settings *s, struct diags *d)
+{
+    struct addr kept[ROUTE_MAX_SERVERS];
     int rc = 0;
 
     for (int i = 0; i < s->n_routes; i++) {
-        const struct route *r = &s->routes[i];
+        struct route *r = (struct route *)(uintptr_t)&s->routes[i]; /* still ours alone */
+        int n = others_of(s, r, kept, d);
 
-        for (int k = 0; k < r->n_servers; k++)
-            if (is_own_listener(s, &r->servers[k]))
-                rc = diags_add(d, NULL, 0, 0,
-                               "forward.servers: %s (zone %s) is an address of this machine, where "
-                               "server.listen "
-                               "has waymarkd itself: it would ask itself. Name another server, or "
-                               "another port",
-                               addr_print_port(&r->servers[k], server), name_print(&r->zone, zone));
+        if (n == r->n_servers)
+            continue;
+        rc = -EINVAL;
+        if (n == 0) /* such a question fails in any case: it meets itself and ends in time */
+            continue;
+        memcpy((struct addr *)(uintptr_t)r->servers, kept, (size_t)n * sizeof kept[0]);
+        r->n_servers = n;
+        r->id = route_id(r);
     }
     return rc;
 }
@@ -181,10 +236,10 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
     struct route *route;
     struct addr *kept;
     bool stub;
-    int n = usable_servers(s, root, "/etc/resolv.conf", servers, &stub);
+    int n = usable_servers(s, root, machine_resolv_confs[0], servers, &stub);
 
     if (stub)
-        n = usable_servers(s, root, "/run/systemd/resolve/resolv.conf", servers, &stub);
+        n = usable_servers(s, root, machine_resolv_confs[1], servers, &stub);
     if (n == 0)
         return diags_add(
             d, NULL, 0, 0,
@@ -204,7 +259,23 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
     route->id = route_id(route);
     s->routes = route;
     s->n_routes = 1;
+    s->routes_found = true;
     return 0;
+}
+
+int machine_update_routes(struct settings *s, const char *root, struct diags *d)
+{
+    int rc;
+
+    if (!s->routes_found)
+        return leave_out_own(s, d);
+    rc = machine_default_route(s, root, NULL);
+    if (rc == -EINVAL)
+        diags_add(d, NULL, 0, 0,
+                  "%s has no server but this forwarder itself; the servers of before stay in use "
+                  "(waymarkctl upstreams). Name servers there, or in forward: and reload",
+                  machine_resolv_confs[0]);
+    return rc;
 }
 
 /* The inode of the socket that is bound to the address, from one of the tables

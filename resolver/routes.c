@@ -164,6 +164,8 @@ void routes_status(void *context, struct control_request *r)
                         json_string(s->kms.mode == KMS_LIVE     ? "live"
                                     : s->kms.mode == KMS_SHADOW ? "shadow"
                                                                 : "off"));
+    if (d->machine_error[0] != '\0')
+        json_array_append_new(problems, json_sprintf("machine: %s", d->machine_error));
     json_object_set_new(o, "problems", problems);
     control_answer(r, 200, o);
 }

@@ -207,11 +207,7 @@ static uint16_t localhost(const struct query *q, struct writer *w)
     for (int i = 0; i < 2; i++) {
         if (type != (i == 0 ? TYPE_A : TYPE_AAAA) && type != TYPE_ANY)
             continue;
-        writer_u16(w, 0xc000 | DNS_HEADER); /* owner: the question's name */
-        writer_u16(w, i == 0 ? TYPE_A : TYPE_AAAA);
-        writer_u16(w, CLASS_IN);
-        writer_u32(w, ZONE_TTL_S);
-        writer_u16(w, i == 0 ? 4 : 16);
+        image_record(w, 0, i == 0 ? TYPE_A : TYPE_AAAA, ZONE_TTL_S, i == 0 ? 4 : 16);
         writer_bytes(w, i == 0 ? v4 : v6, i == 0 ? 4 : 16);
         n++;
     }

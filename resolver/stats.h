@@ -45,6 +45,7 @@
     X(kms_blocked, "outcome blocked") \
     X(kms_update, "outcome update") \
     X(kms_decision_hits, "KMS decisions from the cache") \
+    X(kms_hosts, "KMS hosts answered with the policy's addresses") \
     X(kms_coherent, "NXDOMAIN made NODATA at a filled name") \
     X(kms_deadline, "KMS questions that met their deadline") \
     X(kms_damaged, "decisions on damaged policy records") \

@@ -269,7 +269,7 @@ static void read_drop_ins(struct reader *r, const char *path)
     free(folder);
 }
 
-/* ---- -o, defaults, and what a reload keeps ---- */
+/* ---- -o, and defaults ---- */
 
 /* Takes the value from a text of its own, in which YAML's problems have no
  * useful line. */
@@ -320,21 +320,34 @@ static void read_assignment(struct reader *r, const char *text)
                      "unknown option \"%s\"; waymarkd --print-sample lists all options", key);
 }
 
+/* ---- from one generation to another ---- */
+
+int settings_copy(struct settings **out, const struct settings *was)
+{
+    struct arena *arena = arena_new();
+    struct settings *s = arena != NULL ? arena_alloc(arena, sizeof *s) : NULL;
+    int rc = s != NULL ? 0 : -ENOMEM;
+
+    if (rc == 0) {
+        *s = *was;
+        s->arena = arena;
+    }
+    for (const struct field *o = settings_options; o->key != NULL && rc == 0; o++)
+        rc = field_copy(o, s, was, arena);
+    if (rc == 0)
+        *out = s;
+    else
+        arena_free(arena);
+    return rc;
+}
+
 int settings_keep(struct settings *is, const struct settings *was, struct diags *d)
 {
-    struct reader r = {.s = is, .form = {.style = &style, .d = d, .arena = is->arena}};
+    struct reader r = {.s = is, .form = {.d = d}};
 
-    for (const struct field *o = settings_options; o->key != NULL; o++) {
-        char *text = (o->flags & OPTION_RESTART) != 0 ? field_text_of(o, was) : NULL;
-
-        set_source(&r, NULL, o->key);
-        if (text != NULL)
-            assign(&r, o, text);
-        else if ((o->flags & OPTION_RESTART) != 0)
-            form_no_memory(&r.form);
-        free(text);
-    }
-    memset(r.origin, 0, sizeof r.origin); /* no place: it is the mix of two texts */
+    for (const struct field *o = settings_options; o->key != NULL; o++)
+        if ((o->flags & OPTION_RESTART) != 0 && field_copy(o, is, was, is->arena) != 0)
+            return form_no_memory(&r.form);
     rules_check(&r);
     return r.form.rc;
 }

@@ -49,6 +49,7 @@ struct settings {
     } server;
     const struct access_rule *access; int n_access; bool access_given; /* as written; longest prefix wins */
     const struct route *routes; int n_routes;   /* as written; empty: resolv.conf, done by resolver/ */
+    bool routes_found; /* they are resolv.conf's */
     struct {
         uint64_t size; uint64_t min_ttl_ms, max_ttl_ms, max_negative_ttl_ms, serve_stale_ms, stale_deadline_ms;
         bool rotate, prefetch, persist;
@@ -93,8 +94,11 @@ typedef void settings_change(void *context, const char *key, const char *was, co
 int settings_compare(const struct settings *was, const struct settings *is, settings_change *,
                      void *context);
 
+/* The same once more, in an arena of its own. 0 or -ENOMEM. */
+int settings_copy(struct settings **out, const struct settings *);
+
 /* In a new generation, gives the keys that need a restart the values that are
- * in force, as -o would. 0, or -errno with every problem in d: each file may be
+ * in force. 0, or -errno with every problem in d: each file may be
  * good by itself, and the mix of both break a rule between options. Then the
  * generation must not be used. */
 int settings_keep(struct settings *is, const struct settings *was, struct diags *d);

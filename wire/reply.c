@@ -220,27 +220,26 @@ void image_end(struct writer *w, uint16_t answers, uint16_t authority, uint16_t 
     writer_patch_u16(w, 10, additional);
 }
 
-/* To the zone's name in the question. */
-static void zone_pointer(struct writer *w, size_t zone_at)
+static void question_pointer(struct writer *w, size_t at)
 {
-    writer_u16(w, (uint16_t)(0xc000 | (DNS_HEADER + zone_at)));
+    writer_u16(w, (uint16_t)(0xc000 | (DNS_HEADER + at)));
 }
 
-static void record_begin(struct writer *w, size_t zone_at, uint16_t type, uint32_t ttl)
+void image_record(struct writer *w, size_t name_at, uint16_t type, uint32_t ttl, size_t rdlength)
 {
-    zone_pointer(w, zone_at);
+    question_pointer(w, name_at);
     writer_u16(w, type);
     writer_u16(w, CLASS_IN);
     writer_u32(w, ttl);
+    writer_u16(w, (uint16_t)rdlength);
 }
 
 void image_soa(struct writer *w, size_t zone_at, uint32_t ttl)
 {
     static const uint8_t nobody[] = "\6nobody\7invalid";
 
-    record_begin(w, zone_at, TYPE_SOA, ttl);
-    writer_u16(w, (uint16_t)(2 + sizeof nobody + 5 * 4));
-    zone_pointer(w, zone_at);
+    image_record(w, zone_at, TYPE_SOA, ttl, 2 + sizeof nobody + 5 * 4);
+    question_pointer(w, zone_at);
     writer_bytes(w, nobody, sizeof nobody);
     writer_u32(w, 1);    /* serial */
     writer_u32(w, 3600); /* refresh, retry, expire: there are no secondaries */
@@ -251,9 +250,8 @@ void image_soa(struct writer *w, size_t zone_at, uint32_t ttl)
 
 void image_ns(struct writer *w, size_t zone_at, uint32_t ttl)
 {
-    record_begin(w, zone_at, TYPE_NS, ttl);
-    writer_u16(w, 2);
-    zone_pointer(w, zone_at);
+    image_record(w, zone_at, TYPE_NS, ttl, 2);
+    question_pointer(w, zone_at);
 }
 
 size_t query_build(const struct query_build *q, uint8_t *out, size_t size)

@@ -42,8 +42,10 @@ size_t reply_empty(const struct reply_dress *, uint16_t rcode, uint16_t flags, u
  * caller appends records and calls image_end(), which sets the counts. */
 void image_begin(struct writer *, const struct message *query, uint16_t rcode);
 void image_end(struct writer *, uint16_t answers, uint16_t authority, uint16_t additional);
-/* A SOA or NS of a zone of our own (RFC 6303 3). zone_at: octets of the question's
- * name in front of the zone's. The SOA's MINIMUM is its TTL. */
+/* A record of class IN up to its RDATA, whose octets follow. name_at: octets of the
+ * question's name in front of the owner's. */
+void image_record(struct writer *, size_t name_at, uint16_t type, uint32_t ttl, size_t rdlength);
+/* A SOA or NS of a zone of our own (RFC 6303 3). The SOA's MINIMUM is its TTL. */
 void image_soa(struct writer *, size_t zone_at, uint32_t ttl);
 void image_ns(struct writer *, size_t zone_at, uint32_t ttl);
 

@@ -9,7 +9,7 @@ import ask
 import pytest
 from ask import discovery
 from conftest import POLICY
-from process import BUILD
+from process import BUILD, wait_for
 from upstreams import Fake, reply
 
 MANY = 100000
@@ -141,6 +141,14 @@ def test_network_of_the_client_decides(served):
     assert ask.rcode(served.ask(discovery('unknown.example'), source='127.0.0.2')) == 'NOERROR'
 
 
+def test_address_of_a_host_whose_name_does_not_resolve(served):
+    given = served.ask('kms02.contoso.com', 'A')
+    assert [(r.ttl, [d.to_text() for d in r]) for r in given.answer] == [(300, ['10.0.0.9'])]
+    assert [d.to_text() for r in served.ask('kms01.contoso.com', 'A').answer for d in r] == ['10.0.0.5']  # of the real DNS
+    assert ask.rcode(served.ask('kms03.contoso.com', 'A')) == 'NXDOMAIN'
+    assert ask.rcode(served.ask('kms02.contoso.com', 'AAAA')) == 'NOERROR'
+
+
 def test_explain_says_what_the_client_gets(served):
     for client, outcome in (('127.0.0.1', 'filled'), ('127.0.0.2', 'denied')):
         out = served.ctl('explain', 'fabrikam.local', '--client', client).out
@@ -150,8 +158,12 @@ def test_explain_says_what_the_client_gets(served):
 
 def test_explain_tells_of_a_reply_behind_the_deadline(waymark, peers):
     """The first client cannot wait for this server; later ones get its record from the cache."""
+    seen = set()
+
     def slow(query, how):
-        time.sleep(0.3)
+        if query.question[0].name not in seen:
+            seen.add(query.question[0].name)
+            time.sleep(0.3)
         return reply(query, '60 SRV 0 0 1688 real.example.')
 
     w = waymark({'kms': {'upstream-deadline': '60ms'}}, upstream=peers(Fake, slow).port,
@@ -160,6 +172,7 @@ def test_explain_tells_of_a_reply_behind_the_deadline(waymark, peers):
     assert (out['decision']['outcome'], out['late']['outcome'], out['late']['rule']) == ('passed', 'filled', 'merged-domains'), out
     assert w.find('fabrikam.local') == ['real.example.:1688']
     assert 'kms01.contoso.com.:1688' in w.find('tailspin.com')
+    wait_for(lambda: w.find('tailspin.com') == ['real.example.:1688'], 'the late record in the cache')
 
 
 def test_kill_switch_stops_all_rules_at_once(nsd, waymark):

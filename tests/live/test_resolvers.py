@@ -4,15 +4,16 @@ import pytest
 
 import ask
 from ask import discovery
-from upstreams import Named, Unbound
+from upstreams import Dnsdist, Dnsmasq, Kresd, Named, Recursor, Unbound
 
 BOTH = ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
 SUFFIXES = ('fabrikam.local', 'tailspin.com', 'contoso.com')
 
 
-@pytest.fixture(scope='module', params=[Named, Unbound], ids=['BIND', 'unbound'])
-def resolver(request, served):
-    server = request.param(zones={z: served.port for z in SUFFIXES})
+@pytest.fixture(scope='module', params=[Named, Unbound, Recursor, Dnsmasq, Dnsdist, Kresd],
+                ids=['BIND', 'unbound', 'Recursor', 'dnsmasq', 'dnsdist', 'kresd'])
+def resolver(request, nsd, served):
+    server = request.param(zones=SUFFIXES, waymark=served.port, rest=nsd.port)
     yield server
     server.finish()
 

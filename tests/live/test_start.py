@@ -190,3 +190,12 @@ def test_help_and_version_need_no_settings():
         for word in ('--help', '--version'):
             done = subprocess.run([program(name), word], capture_output=True, text=True, timeout=30, check=False)
             assert done.returncode == 0 and name in done.stdout and done.stderr == '', done
+
+
+def test_what_the_tool_asks_of_the_workers_comes_at_once(waymark):
+    w = waymark(upstream=9)
+    w.ctl('upstreams')
+    begun = time.monotonic()
+    for _ in range(4):
+        w.ctl('upstreams')
+    assert time.monotonic() - begun < 2  # a tick of the main loop is a second

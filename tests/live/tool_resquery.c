@@ -1,20 +1,56 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * tool_resquery.c -- asks with glibc's resolver: tool_resquery PORT NAME.
+ * tool_resquery.c -- asks with the resolver of the C library it is built with:
+ * tool_resquery PORT NAME SRV|A.
  *
  * The server is set in this process alone, so the machine's resolv.conf is
- * neither needed nor touched. Prints the targets of the SRV answer.
+ * neither needed nor touched. Prints the targets or addresses of the answer.
  */
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <resolv.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-static int print_targets(const unsigned char *reply, int len)
+#ifdef __GLIBC__
+static void use(int port)
 {
-    char host[NS_MAXDNAME];
+    _res.nscount = 1;
+    _res.nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET,
+                                               .sin_port = htons((uint16_t)port),
+                                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+#else
+/* musl has no such state: it asks port 53 of those in resolv.conf, and of
+ * 127.0.0.1 when there is no such file. Linked statically, these two functions
+ * take the place of its own. */
+static int server_port;
+
+static void use(int port)
+{
+    server_port = port;
+}
+
+uint16_t htons(uint16_t n)
+{
+    return __builtin_bswap16(n == 53 ? (uint16_t)server_port : n);
+}
+
+FILE *__fopen_rb_ca(const char *path, FILE *f, unsigned char *buf, size_t len)
+{
+    (void)path, (void)f, (void)buf, (void)len;
+    errno = ENOENT;
+    return NULL;
+}
+#endif
+
+static int print_records(const unsigned char *reply, int len)
+{
+    char text[NS_MAXDNAME];
     ns_msg m;
     ns_rr rr;
 
@@ -23,28 +59,26 @@ static int print_targets(const unsigned char *reply, int len)
     for (int i = 0; i < ns_msg_count(m, ns_s_an); i++) {
         if (ns_parserr(&m, ns_s_an, i, &rr) < 0)
             return 1;
+        if (ns_rr_type(rr) == ns_t_a && ns_rr_rdlen(rr) == 4)
+            printf("%s\n", inet_ntop(AF_INET, ns_rr_rdata(rr), text, sizeof text));
         if (ns_rr_type(rr) != ns_t_srv || ns_rr_rdlen(rr) < 7)
             continue;
-        if (ns_name_uncompress(reply, reply + len, ns_rr_rdata(rr) + 6, host, sizeof host) < 0)
+        if (ns_name_uncompress(reply, reply + len, ns_rr_rdata(rr) + 6, text, sizeof text) < 0)
             return 1;
-        printf("%s:%d\n", host, ns_get16(ns_rr_rdata(rr) + 4));
+        printf("%s:%d\n", text, ns_get16(ns_rr_rdata(rr) + 4));
     }
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    struct __res_state state = {0};
     unsigned char reply[NS_MAXMSG];
     int len;
 
-    if (argc != 3 || res_ninit(&state) < 0)
+    if (argc != 4 || res_init() < 0)
         return 2;
-    state.nscount = 1;
-    state.nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET,
-                                                .sin_port = htons((uint16_t)atoi(argv[1])),
-                                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    len = res_nquery(&state, argv[2], ns_c_in, ns_t_srv, reply, sizeof reply);
-    res_nclose(&state);
-    return len < 0 ? 1 : print_targets(reply, len);
+    use(atoi(argv[1]));
+    len = res_query(argv[2], ns_c_in, strcmp(argv[3], "A") == 0 ? ns_t_a : ns_t_srv, reply,
+                    sizeof reply);
+    return len < 0 ? 1 : print_records(reply, len);
 }

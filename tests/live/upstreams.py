@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The servers that Waymark asks, and those that ask it: Debian's own, unpacked by ./peers, and Python ones that lie."""
+import collections
 import os
+import re
 import shutil
 import socket
 import struct
 import subprocess
 import tempfile
 import threading
+import time
 
-import dns.exception
 import dns.message
-import dns.query
 import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
 from process import BUILD, HERE, Process, free_port, wait_for
 
+AUTHORITY = '127.0.0.6'  # of Nsd as well: for BIND, whose `server` statement tells servers apart by address alone
 PEERS = os.path.abspath(os.environ.get('WAYMARK_PEERS', os.path.join(BUILD, 'peers')))
 
 
@@ -25,12 +27,15 @@ def fetch(*packages):
 
 
 def answers(port):
-    """Does a DNS server on this port answer anything?"""
-    try:
-        dns.query.udp(dns.message.make_query('version.bind', 'TXT', 'CH'), '127.0.0.1', port=port, timeout=0.2)
-        return True
-    except (dns.exception.Timeout, OSError):
-        return False
+    """Does a DNS server on this port answer anything? One that is not there yet is refused at once."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(0.2)
+        s.connect(('127.0.0.1', port))
+        try:
+            s.send(dns.message.make_query('version.bind', 'TXT', 'CH').to_wire())
+            return len(s.recv(65535)) > 0
+        except OSError:
+            return False
 
 
 class Peer:
@@ -43,9 +48,14 @@ class Peer:
         self.dir = tempfile.mkdtemp(prefix=f'waymark-{self.package}-')
         self.write(**more)
         env = {**os.environ, 'LD_LIBRARY_PATH': os.path.join(PEERS, 'lib')}
-        words = [os.path.join(PEERS, self.package, self.command[0]), *self.command[1:]]
-        self.process = Process([w.format(dir=self.dir) for w in words], f'{self.dir}/log', env=env)
-        wait_for(self.is_ready, f'an answer of {self.package}')
+        words = [w.format(dir=self.dir) for w in self.command]
+        words[0] = os.path.join(PEERS, self.package, words[0])
+        self.process = Process(words, f'{self.dir}/log', env=env)
+        try:
+            wait_for(self.is_ready, f'an answer of {self.package}')
+        except AssertionError:
+            self.finish()
+            raise
 
     def is_ready(self):
         assert self.process.alive(), self.process.said()
@@ -61,61 +71,164 @@ class Peer:
 
 
 class Nsd(Peer):
-    """Authoritative: zones is {zone: text of its records}; SOA and NS are added."""
+    """Authoritative: zones is {zone: text of its records}; SOA and NS are added. `anchor` is the DS of the signed zone."""
     package = 'nsd'
     command = ['usr/sbin/nsd', '-d', '-c', '{dir}/nsd.conf']
 
-    def write(self, zones):
+    def write(self, zones, signed=None):
         d = self.dir
-        text = [f'server:\n ip-address: 127.0.0.1@{self.port}\n username: ""\n chroot: ""\n zonesdir: "{d}"\n'
+        text = [f'server:\n ip-address: 127.0.0.1@{self.port}\n ip-address: {AUTHORITY}@{self.port}\n username: ""\n chroot: ""\n zonesdir: "{d}"\n'
                 f' pidfile: ""\n xfrdfile: "{d}/xfrd"\n zonelistfile: "{d}/zones"\n xfrdir: "{d}"\n database: ""\n'
                 ' server-count: 1\n hide-version: yes\n minimal-responses: yes\n rrl-ratelimit: 0\n'
                 'remote-control:\n control-enable: no\n']
         for zone, records in zones.items():
             head = '$TTL 3600\n@ IN SOA ns. root. 1 3600 600 86400 900\n@ IN NS ns.invalid.\n'
             self.put(f'{zone}.zone', head + records)
+            if zone == signed:
+                self.sign(zone)
             text.append(f'zone:\n name: "{zone}"\n zonefile: "{zone}.zone"\n')
         self.put('nsd.conf', ''.join(text))
 
+    def sign(self, zone):
+        def ldns(*words):
+            return subprocess.run(words, cwd=self.dir, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+        key = ldns('ldns-keygen', '-a', 'ECDSAP256SHA256', '-k', zone)
+        ldns('ldns-signzone', '-o', zone, '-f', f'{zone}.signed', f'{zone}.zone', key)
+        os.replace(f'{self.dir}/{zone}.signed', f'{self.dir}/{zone}.zone')
+        with open(f'{self.dir}/{key}.ds') as f:
+            self.anchor = ' '.join(f.read().split()[-4:])
 
-class Unbound(Peer):
-    """A resolver that forwards zones, a dictionary of zone and port."""
+
+class Resolver(Peer):
+    """One that asks the ports `waymark` for the zones and `rest`, an Nsd, for all else, set up as the README says.
+
+    anchor: the DS of a signed root: it validates.
+    """
+
+
+class Unbound(Resolver):
     package = 'unbound'
     command = ['usr/sbin/unbound', '-d', '-c', '{dir}/unbound.conf']
 
-    def write(self, zones):
+    def write(self, zones, waymark, rest, anchor=None):
         text = [f'server:\n interface: 127.0.0.1@{self.port}\n directory: "{self.dir}"\n username: ""\n chroot: ""\n'
                 ' pidfile: ""\n use-syslog: no\n logfile: ""\n do-not-query-localhost: no\n num-threads: 1\n'
-                ' module-config: "iterator"\n access-control: 127.0.0.0/8 allow\nremote-control:\n control-enable: no\n']
-        for zone, port in zones.items():
-            text.append(f'forward-zone:\n name: "{zone}"\n forward-addr: 127.0.0.1@{port}\n')
+                ' access-control: 127.0.0.0/8 allow\n']
+        if anchor:
+            text.append(f' module-config: "validator iterator"\n trust-anchor: ". DS {anchor}"\n')
+            text += [f' domain-insecure: "{z}"\n' for z in zones]
+        else:
+            text.append(' module-config: "iterator"\n')
+        text.append('remote-control:\n control-enable: no\n')
+        text += [f'forward-zone:\n name: "{z}"\n forward-addr: 127.0.0.1@{waymark}\n' for z in zones]
+        text.append(f'forward-zone:\n name: "."\n forward-addr: {AUTHORITY}@{rest}\n')
         self.put('unbound.conf', ''.join(text))
 
 
-class Named(Peer):
-    """BIND, likewise."""
+class Named(Resolver):
+    """BIND."""
     package = 'bind9'
     command = ['usr/sbin/named', '-g', '-n', '1', '-c', '{dir}/named.conf']
 
-    def write(self, zones):
-        d = self.dir
-        text = [f'options {{ directory "{d}"; pid-file none; session-keyfile none; listen-on-v6 {{ none; }};\n'
-                f' listen-on port {self.port} {{ 127.0.0.1; }}; recursion yes; allow-query {{ any; }};\n'
-                ' dnssec-validation no; empty-zones-enable no; };\ncontrols { };\n']
-        for zone, port in zones.items():
-            text.append(f'zone "{zone}" {{ type forward; forward only; forwarders {{ 127.0.0.1 port {port}; }}; }};\n')
-        self.put('named.conf', ''.join(text))
+    def write(self, zones, waymark, rest, anchor=None):
+        def forward(zone, address, port):
+            return f'zone "{zone}" {{ type forward; forward only; forwarders {{ {address} port {port}; }}; }};\n'
+
+        if anchor:
+            tag, algorithm, kind, digest = anchor.split()
+            validation = f'yes; validate-except {{ {" ".join(f"{chr(34)}{z}{chr(34)};" for z in zones)} }}'
+            anchors = f'trust-anchors {{ . static-ds {tag} {algorithm} {kind} "{digest}"; }};\n'
+        else:
+            validation, anchors = 'no', ''
+        self.put('named.conf', ''.join([
+            f'options {{ directory "{self.dir}"; pid-file none; session-keyfile none; listen-on-v6 {{ none; }};\n'
+            f' listen-on port {self.port} {{ 127.0.0.1; }}; recursion yes; allow-query {{ any; }};\n'
+            f' dnssec-validation {validation}; empty-zones-enable no; }};\ncontrols {{ }};\n{anchors}'
+            f'server 127.0.0.1 {{ edns no; }};\n',
+            *[forward(z, '127.0.0.1', waymark) for z in zones], forward('.', AUTHORITY, rest)]))
+
+
+class Recursor(Resolver):
+    """PowerDNS Recursor."""
+    package = 'pdns-recursor'
+    command = ['usr/sbin/pdns_recursor', '--config-dir={dir}']
+
+    def write(self, zones, waymark, rest, anchor=None):
+        routes = ','.join([f'{z}=127.0.0.1:{waymark}' for z in zones] + [f'.={AUTHORITY}:{rest}'])
+        self.put('recursor.conf', f'local-address=127.0.0.1\nlocal-port={self.port}\nsocket-dir={self.dir}\nthreads=1\n'
+                 'daemon=no\nwrite-pid=no\ndisable-syslog=yes\nsecurity-poll-suffix=\ndont-query=\nexport-etc-hosts=off\n'
+                 f'dnssec={"validate" if anchor else "process"}\nlua-config-file={self.dir}/lua\nforward-zones-recurse={routes}\n')
+        trust = f'clearTA(".")\naddTA(".", "{anchor}")\n' if anchor else ''
+        self.put('lua', trust + ''.join(f'addNTA("{z}")\n' for z in zones))
+
+
+class Dnsmasq(Resolver):
+    package = 'dnsmasq-base'
+    command = ['usr/sbin/dnsmasq', '--keep-in-foreground', '--conf-file={dir}/dnsmasq.conf']
+
+    def write(self, zones, waymark, rest, anchor=None):
+        self.put('dnsmasq.conf', f'port={self.port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n'
+                 f'user=\npid-file=\nlog-facility=-\nserver={AUTHORITY}#{rest}\n'
+                 + ''.join(f'server=/{z}/127.0.0.1#{waymark}\n' for z in zones))
+
+
+class Dnsdist(Resolver):
+    """dnsdist with a packet cache."""
+    package = 'dnsdist'
+    command = ['usr/bin/dnsdist', '--supervised', '--disable-syslog', '-C', '{dir}/dnsdist.conf']
+
+    def write(self, zones, waymark, rest, anchor=None):
+        names = ', '.join(f'"{z}"' for z in zones)
+        self.put('dnsdist.conf', f'setLocal("127.0.0.1:{self.port}")\nsetSecurityPollSuffix("")\n'
+                 f'newServer{{address="127.0.0.1:{waymark}", pool="waymark"}}:setUp()\n'
+                 f'newServer{{address="{AUTHORITY}:{rest}"}}:setUp()\n'
+                 f'addAction({{{names}}}, PoolAction("waymark"))\n'
+                 'getPool("waymark"):setCache(newPacketCache(1000))\ngetPool(""):setCache(newPacketCache(1000))\n')
+
+
+class Kresd(Resolver):
+    """Knot Resolver. It looks for its files in one place of the file system: here that is its working folder."""
+    package = 'knot-resolver'
+    command = ['{dir}/kresd', '-n', '-c', '{dir}/kresd.conf', '{dir}']
+    action = 'STUB'
+
+    def write(self, zones, waymark, rest, anchor=None):
+        with open(os.path.join(PEERS, self.package, 'usr/sbin/kresd'), 'rb') as f:
+            program = f.read()
+        (place,) = set(re.findall(rb'/usr/lib/[^/\0]+/knot-resolver', program))
+        here = b'/proc/self/cwd'.ljust(len(place) - len(b'/knot-resolver'), b'/') + b'/knot-resolver'
+        with open(f'{self.dir}/kresd', 'wb') as f:
+            f.write(program.replace(place, here))
+        os.chmod(f.name, 0o755)
+        shutil.copytree(os.path.join(PEERS, self.package, place[1:].decode()), f'{self.dir}/knot-resolver')
+        with open(f'{self.dir}/knot-resolver/sandbox.lua') as f:
+            lines = [line for line in f if 'root.key' not in line]  # the anchor of the Internet
+        self.put('knot-resolver/sandbox.lua', ''.join(lines))
+        names = ', '.join(f'"{z}"' for z in zones)
+        trust = ''
+        if anchor:
+            trust = f'trust_anchors.add(". IN DS {anchor}")\ntrust_anchors.set_insecure({{{names}}})\n'
+        self.put('kresd.conf', f'net.listen("127.0.0.1", {self.port}, {{kind = "dns"}})\ncache.size = 10 * MB\n'
+                 f'for _, m in ipairs({{"ta_update", "ta_signal_query", "priming", "detect_time_skew"}}) do modules.unload(m) end\n'
+                 f'modules.load("hints")\nhints.root({{["ns.invalid."] = "{AUTHORITY}"}})\n{trust}'
+                 f'policy.add(policy.suffix(policy.{self.action}("127.0.0.1@{waymark}"), policy.todnames({{{names}}})))\n'
+                 f'policy.add(policy.all(policy.FORWARD("{AUTHORITY}@{rest}")))\n')
+
+
+class KresdForward(Kresd):
+    action = 'FORWARD'
 
 
 class Fake:
     """An upstream in Python. answer(query, how) returns the reply (a message, bytes, a list of these) or None.
 
     how.udp, how.client, how.server tell the way; `asked` lists (name, type, transport) in the order of arrival.
+    Over UDP what it returns is sent `delay` seconds later.
     """
 
-    def __init__(self, answer, address='127.0.0.1'):
-        self.answer, self.address, self.port = answer, address, free_port()
-        self.asked, self.errors, self.lock = [], [], threading.Lock()
+    def __init__(self, answer, address='127.0.0.1', delay=0):
+        self.answer, self.address, self.port, self.delay = answer, address, free_port(), delay
+        self.asked, self.errors, self.lock, self.late = [], [], threading.Lock(), collections.deque()
         self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.datagrams.bind((address, self.port))
@@ -139,13 +252,22 @@ class Fake:
     def serve_udp(self):
         while True:
             try:
+                self.send_late()
+                self.datagrams.settimeout(max(0.001, self.late[0][0] - time.monotonic()) if self.late else None)
                 wire, client = self.datagrams.recvfrom(65535)
+            except TimeoutError:
+                continue
             except OSError:
                 return
             if client is None or not wire:
                 return  # finish() has shut the socket
-            for r in self.replies(wire, How(self, client, 'udp')):
-                self.datagrams.sendto(r, client)
+            due = time.monotonic() + self.delay
+            self.late += [(due, r, client) for r in self.replies(wire, How(self, client, 'udp'))]
+
+    def send_late(self):
+        while self.late and self.late[0][0] <= time.monotonic():
+            _, r, client = self.late.popleft()
+            self.datagrams.sendto(r, client)
 
     def serve_tcp(self):
         while True:
@@ -175,6 +297,18 @@ class Fake:
         assert not self.errors, self.errors
 
 
+class Silent:
+    """An upstream that takes every question and never answers, whatever the rate: what its queue cannot hold is lost."""
+
+    def __init__(self):
+        self.port = free_port()
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(('127.0.0.1', self.port))
+
+    def finish(self):
+        self.socket.close()
+
+
 class How:
     def __init__(self, server, client, kind):
         self.server, self.client, self.kind, self.udp = server, client, kind, kind == 'udp'
@@ -189,5 +323,6 @@ def reply(query, *records, rcode='NOERROR', soa=False):
         ttl, kind, data = record.split(' ', 2)
         r.answer.append(dns.rrset.from_text(name, int(ttl), 'IN', kind, data))
     if soa:
-        r.authority.append(dns.rrset.from_text(name.parent(), 900, 'IN', 'SOA', 'ns. root. 1 3600 600 86400 900'))
+        above = name.parent() if name.labels != (b'',) else name
+        r.authority.append(dns.rrset.from_text(above, 900, 'IN', 'SOA', 'ns. root. 1 3600 600 86400 900'))
     return r

@@ -233,6 +233,26 @@ static void a_key_that_fell_back(void **state)
 
 /* --- files that are not ours, or not whole ----------------------------------- */
 
+/* A rule can be added whatever else is damaged, and gives its hosts. */
+static void damage_elsewhere_hinders_no_rule(void **state)
+{
+    static const char tables[] = {'R', 'P'};
+    struct fixture *f = *state;
+    struct name host;
+
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        fixture_policy(f, "pool a kms.a.example,address=10.0.0.5;"
+                          "pool b kms.b.example,address=10.0.0.6; rule q fill q.example pool=a");
+        assert_true(flip(f, tables[i], 0, 9));
+        assert_true(fixture_policy(f, i == 0 ? "rule s fill s.example pool=b"
+                                             : "rule t fill t.example pool=b"));
+        assert_int_equal(name_parse(&host, "kms.b.example"), 0);
+        assert_int_equal(policy_reader_begin(f->reader), 0);
+        assert_true(policy_may_be_host(f->reader, &host));
+        policy_reader_end(f->reader);
+    }
+}
+
 static void open_says(const char *path, enum policy_access access, int want, const char *part)
 {
     struct policy_store *s = NULL;
@@ -472,6 +492,7 @@ int main(void)
         FIXTURE_TEST(damaged_state_is_made_again),
         FIXTURE_TEST(a_key_that_fell_forward),
         FIXTURE_TEST(a_key_that_fell_back),
+        FIXTURE_TEST(damage_elsewhere_hinders_no_rule),
         FIXTURE_TEST(missing_and_made),
         FIXTURE_TEST(cut_short),
         FIXTURE_TEST(garbage),

@@ -241,6 +241,13 @@ static const struct row {
      IN_NONE "real timeout 10.9.0.53 (.) 51 ms 0 s\n"
              "decision - -: this is no discovery question; the real DNS gives no answer\nanswer "
              "SERVFAIL\n"},
+    {"a KMS host that the real DNS does not know", NULL, POLICY, "kms01.contoso.com A", "10.1.1.1",
+     NULL, NULL, "NXDOMAIN\n" SOA,
+     IN_NONE
+     "real nxdomain 10.9.0.53 (.) 51 ms 0 s\n"
+     "decision - - down: no address in the real DNS; pool contoso gives the host's, by rule "
+     "down\n"
+     "answer NOERROR 300 | kms01.contoso.com. 300 IN A 10.0.0.9\n"},
     {"a special name", NULL, POLICY, "localhost A", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE "decision - -: a special name, answered here (RFC 6761, 6303)\n"
              "answer NOERROR 10800 | localhost. 10800 IN A 127.0.0.1\n"},

@@ -43,6 +43,7 @@
 #define REPLACED "NOERROR edns ede=4\n" KMS(300)
 #define FILLED_30 "NOERROR edns ede=29\n" KMS(30)
 #define OURS "ns " NAME ". 60 IN SOA " NAME ". nobody.invalid. 1 3600 1200 604800 60\n"
+#define OURS_30 "ns " NAME ". 30 IN SOA " NAME ". nobody.invalid. 1 3600 1200 604800 30\n"
 #define NODATA "NOERROR edns"
 #define EVENT(outcome, reason, verdict, rcode) outcome " " reason " " verdict " " rcode
 #define RULE " rule=r"
@@ -191,7 +192,7 @@ static const struct row {
      EVENT("denied", "rule", "nxdomain", "NXDOMAIN") RULE IN},
     {"deny, DO: present", NULL, DENY, "SRV do", GOOD, "NOERROR edns do ede=15\n" OURS,
      EVENT("denied", "rule", "present", "NOERROR") RULE IN},
-    {"deny, DO: failed", NULL, DENY, "SRV do", "timeout", "NOERROR edns do ede=15\n" OURS,
+    {"deny, DO: failed", NULL, DENY, "SRV do", "timeout", "NOERROR edns do ede=15\n" OURS_30,
      EVENT("denied", "rule", "timeout", "NOERROR") RULE IN},
 
     /* pass, an exception to a wider rule */
@@ -586,7 +587,7 @@ static const struct late_row {
      EVENT("filtered", "rule", "unapproved", "NOERROR") RULE
      " answer=good.example:1688 unapproved=bad.example:1688" IN " cached",
      NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},
-    {"a stale record, and none is left of it", FILTER, BAD, NODATA " ede=15\n" OURS,
+    {"a stale record, and none is left of it", FILTER, BAD, NODATA " ede=15\n" OURS_30,
      EVENT("filtered", "rule", "unapproved", "NOERROR") RULE " unapproved=bad.example:1688" IN
                                                              " cached",
      NULL, "NOERROR\n" SRV(600, "good.example"), NULL, NULL},

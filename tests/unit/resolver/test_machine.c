@@ -116,13 +116,65 @@ static void check_resolv_conf(void **state)
     diags_fini(&d);
 }
 
+static struct settings *settings_of(const char *text)
+{
+    struct settings *s;
+
+    assert_int_equal(settings_read_text(&s, "settings", text, strlen(text), NULL), 0);
+    return s;
+}
+
+static void networks_come_once_and_sorted(void **state)
+{
+    struct access_rule *rules;
+    int n = machine_networks(&rules);
+
+    (void)state;
+    assert_true(n >= 0);
+    for (int i = 1; i < n; i++) {
+        int order = memcmp(rules[i - 1].net.ip, rules[i].net.ip, 16);
+
+        assert_true(order < 0 || (order == 0 && rules[i - 1].net.len < rules[i].net.len));
+    }
+    free(rules);
+}
+
+/* What test_machine.py cannot see: the route's own identity follows its servers. */
+static void own_server_is_left_out_of_a_running_route(void **state)
+{
+    struct settings *s = settings_of("server: {listen: [\"0.0.0.0:5300\"]}\n"
+                                     "forward: [{zone: ., servers: [192.0.2.1, "
+                                     "\"127.0.0.1:5301\", 192.0.2.2]}]\n");
+    struct addr *servers = (struct addr *)(uintptr_t)s->routes[0].servers;
+    uint32_t id = s->routes[0].id;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(machine_update_routes(s, "", &d), 0);
+    assert_int_equal(s->routes[0].n_servers, 3);
+    assert_int_equal(s->routes[0].id, id);
+    servers[1].port = 5300;
+    assert_int_equal(machine_update_routes(s, "", &d), -EINVAL);
+    assert_int_equal(d.n, 1);
+    assert_int_equal(s->routes[0].n_servers, 2);
+    assert_int_equal(servers[1].ip[15], 2);
+    assert_int_not_equal(s->routes[0].id, id);
+    assert_int_equal(s->routes[0].id, route_id(&s->routes[0]));
+    settings_free(s);
+    diags_fini(&d);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] =
             (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_resolv_conf);
+    tests[ARRAY_LEN(rows) + 1] = (struct CMUnitTest)cmocka_unit_test(networks_come_once_and_sorted);
+    tests[ARRAY_LEN(rows) + 2] =
+        (struct CMUnitTest)cmocka_unit_test(own_server_is_left_out_of_a_running_route);
     return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
 }

@@ -280,6 +280,31 @@ static void reload_keeps_what_needs_a_restart(void **state)
     settings_free(is);
 }
 
+static void copy_shares_nothing(void **state)
+{
+    struct settings *is,
+        *was = good("server: {name: a, listen: [10.0.0.1, \"[::1]:5300\"]}\n"
+                    "access: [{net: 10.0.0.0/8, action: allow}, {net: 10.6.0.0/16, action: drop}]\n"
+                    "forward: [{zone: ., servers: [192.0.2.1, 192.0.2.2], fall-back: no}, {zone: "
+                    "corp.example, "
+                    "servers: [\"192.0.2.3:54\"], timeout: 2s}]\nkms: {mode: shadow}\n");
+    char *before = printed(was), *after;
+    uint32_t id = was->routes[1].id;
+
+    (void)state;
+    assert_int_equal(settings_copy(&is, was), 0);
+    assert_int_equal(settings_compare(was, is, NULL, NULL), 0);
+    assert_ptr_not_equal(is->routes[1].servers, was->routes[1].servers);
+    settings_free(was);
+    after = printed(is);
+    assert_string_equal(after, before);
+    assert_true(is->access_given);
+    assert_int_equal(is->routes[1].id, id);
+    free(before);
+    free(after);
+    settings_free(is);
+}
+
 /* Each file is good by itself; the mix of both would be an open resolver. */
 static void reload_cannot_open_the_resolver(void **state)
 {
@@ -397,6 +422,7 @@ int main(void)
     static const struct CMUnitTest others[] = {
         cmocka_unit_test(every_problem_is_told),
         cmocka_unit_test(reload_keeps_what_needs_a_restart),
+        cmocka_unit_test(copy_shares_nothing),
         cmocka_unit_test(reload_cannot_open_the_resolver),
         cmocka_unit_test(route_ids),
         cmocka_unit_test(the_table_is_sound),

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * generation.c -- see generation.h.
+ */
+#include "resolver/generation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "resolver/machine.h"
+#include "wire/present.h"
+
+struct generation *generation_new(const struct settings *s)
+{
+    struct generation *g = calloc(1, sizeof *g);
+
+    if (g == NULL || settings_copy(&g->settings, s) != 0) {
+        free(g);
+        return NULL;
+    }
+    g->n_machine = machine_networks(&g->machine);
+    return g;
+}
+
+void generation_free(struct generation *g)
+{
+    if (g == NULL)
+        return;
+    settings_free(g->settings);
+    free(g->machine);
+    free(g);
+}
+
+static void add_servers(struct str *out, const struct route *r)
+{
+    char text[ADDR_TEXT];
+
+    for (int i = 0; i < r->n_servers; i++)
+        str_addf(out, " %s", addr_print_port(&r->servers[i], text));
+}
+
+static void add_networks(struct str *out, const struct generation *g)
+{
+    char text[PREFIX_TEXT];
+
+    for (int i = 0; i < g->n_machine; i++)
+        str_addf(out, " %s", prefix_print(&g->machine[i].net, text));
+}
+
+static bool same_networks(const struct generation *a, const struct generation *b)
+{
+    for (int i = 0; i < a->n_machine && i < b->n_machine; i++)
+        if (a->machine[i].net.len != b->machine[i].net.len ||
+            memcmp(a->machine[i].net.ip, b->machine[i].net.ip, 16) != 0)
+            return false;
+    return a->n_machine == b->n_machine;
+}
+
+void generation_changes(const struct generation *was, const struct generation *is, struct str *out)
+{
+    const char *between = "";
+    char zone[NAME_TEXT];
+
+    for (int i = 0; i < is->settings->n_routes; i++) {
+        const struct route *before = &was->settings->routes[i], *after = &is->settings->routes[i];
+
+        if (before->id == after->id)
+            continue;
+        str_addf(out, "%sservers of %s", between, name_print(&after->zone, zone));
+        add_servers(out, before);
+        str_add(out, " ->");
+        add_servers(out, after);
+        between = ", ";
+    }
+    if (is->settings->access_given || same_networks(was, is))
+        return;
+    str_addf(out, "%snetworks", between);
+    add_networks(out, was);
+    str_add(out, " ->");
+    add_networks(out, is);
+}

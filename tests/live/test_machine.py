@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What changes in the machine is noticed without a reload: its networks, its addresses, its resolv.conf.
+
+Each daemon has a network of its own; that of resolv.conf also a private /etc and /run.
+"""
+import os
+import subprocess
+import sys
+
+import pytest
+from process import HERE, PATIENCE, Process, wait_for
+
+ASK = '''import sys, ask
+a = ask.udp(int(sys.argv[1]), sys.argv[2], 'A', source=sys.argv[3], server='::1' if ':' in sys.argv[3] else '127.0.0.1')
+print(ask.rcode(a), *ask.addresses(a))'''
+# A server at each address, which gives its own address for every name.
+SERVE = '''import socket, sys, threading, dns.message, dns.rrset
+def serve(s, address):
+    while True:
+        wire, client = s.recvfrom(4096)
+        q = dns.message.from_wire(wire)
+        r = dns.message.make_response(q)
+        r.answer.append(dns.rrset.from_text(q.question[0].name, 60, 'IN', 'A', address))
+        s.sendto(r.to_wire(), client)
+for address in sys.argv[1:]:
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind((address, 53))
+    threading.Thread(target=serve, args=(s, address)).start()
+print('ready', flush=True)'''
+
+
+class Machine:
+    def __init__(self, w, namespace, setup=''):
+        self.w, self.questions, self.servers = w, 0, None
+        w.before = namespace(net=True) + ['sh', '-c', f'ip link set lo up && {setup or "true"} && exec "$@"', 'sh']
+
+    def inside(self, *words):
+        user = [] if os.geteuid() == 0 else ['-U', '--preserve-credentials']
+        return ['nsenter', '-t', str(self.w.daemon.pid), *user, '-n', *words]
+
+    def run(self, *words):
+        done = subprocess.run(self.inside(*words), capture_output=True, text=True, timeout=PATIENCE, check=False, cwd=HERE)
+        assert done.returncode == 0, done
+        return done.stdout.split()
+
+    def ask(self, name, source='127.0.0.1'):
+        """The response code and the addresses, as a client there gets them."""
+        return self.run(sys.executable, '-B', '-c', ASK, str(self.w.port), name, source)
+
+    def serve(self, *addresses):
+        log = f'{self.w.dir}/servers'
+        self.servers = Process(self.inside(sys.executable, '-B', '-c', SERVE, *addresses), log)
+        wait_for(lambda: 'ready' in self.servers.said(), 'servers')
+
+    def server(self):
+        """Who answers a name that nobody has asked for."""
+        self.questions += 1
+        return self.ask(f'n{self.questions}.example')
+
+    def upstreams(self):
+        return [s['address'] for r in self.w.json('upstreams')['routes'] for s in r['servers']]
+
+    def changes(self):
+        return [line.split('machine: ', 1)[1] for line in self.w.said().splitlines() if 'machine: ' in line]
+
+    def problems(self):
+        return self.w.api('GET', '/v1/status')[1]['problems']  # the tool would read the settings' file
+
+
+@pytest.fixture
+def machine(waymark, namespace):
+    made = []
+
+    def make(settings, setup=''):
+        made.append(Machine(waymark(settings, start=False), namespace, setup))
+        return made[-1]
+
+    yield make
+    for m in made:
+        if m.servers:
+            m.servers.kill()
+
+
+ADDRESSES = {
+    'IPv4': ('10.99.0.1/24', '10.99.0.2', '10.99.0.0/24', 'route add local 10.99.0.0/24 dev lo'),
+    'IPv6': ('2001:db8:99::1/64', '2001:db8:99::2', '2001:db8:99::/64', '-6 route add local 2001:db8:99::/64 dev lo'),
+}
+
+
+@pytest.mark.parametrize('user', ['', 'nobody'], ids=['own user', 'nobody'])
+@pytest.mark.parametrize('row', ADDRESSES)
+def test_network_of_a_new_address_may_ask_until_it_goes(machine, row, user):
+    if user and os.geteuid() != 0:
+        pytest.skip('only root can become somebody else')
+    address, client, network, route = ADDRESSES[row]
+    m = machine({'server': {'user': user, 'listen': ['127.0.0.1:5300', '[::1]:5300']},
+                 'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]})
+    m.w.port = 5300
+    m.w.start()
+    m.run('sh', '-c', 'echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind')
+    m.run('ip', *route.split())  # such clients reach us, and are not ours
+    assert m.ask('localhost', client) == ['REFUSED']
+    with open(m.w.file, 'a') as f:
+        f.write('half-edited: [')  # the file is not read
+    m.run('ip', 'addr', 'add', address, 'dev', 'lo')
+    wait_for(lambda: m.ask('localhost', client)[0] == 'NOERROR', 'an answer for the new network')
+    m.run('ip', 'addr', 'del', address, 'dev', 'lo')
+    m.run('ip', *route.replace(' add ', ' replace ').split())
+    wait_for(lambda: m.ask('localhost', client) == ['REFUSED'], 'REFUSED for the network that has gone')
+    added, gone = m.changes()
+    assert f' {network}' in added.split('->')[1] and f' {network}' not in added.split('->')[0], added
+    assert f' {network}' in gone.split('->')[0] and f' {network}' not in gone.split('->')[1], gone
+    assert m.problems() == []
+
+
+def test_second_address_in_a_network_changes_nothing(machine):
+    m = machine({'server': {'log-level': 'debug'}, 'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
+                'ip addr add 10.99.0.1/24 dev lo')
+    m.w.start()
+    wait_for(lambda: m.changes() == ['nothing changed'], 'the look after the start')
+    generation = m.w.json('status')['settings']['generation']
+    m.run('ip', 'addr', 'add', '10.99.0.3/24', 'dev', 'lo')
+    wait_for(lambda: m.changes() == ['nothing changed'] * 2, 'the look after the change')
+    assert m.w.json('status')['settings']['generation'] == generation
+
+
+EXCHANGED = {'another network': ('10.98.0.1/24', '10.98.0.0/24'), 'a larger one': ('10.99.0.1/16', '10.99.0.0/16'),
+             'a larger one beside it': ('10.99.0.1/16', '10.99.0.0/16 10.99.0.0/24')}
+
+
+@pytest.mark.parametrize('row', EXCHANGED)
+def test_networks_that_change_at_once(machine, row):
+    address, networks = EXCHANGED[row]
+    m = machine({'server': {'log-level': 'debug'}, 'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
+                'ip addr add 10.99.0.1/24 dev lo')
+    m.w.start()
+    wait_for(lambda: m.changes() == ['nothing changed'], 'the look after the start')
+    gone = '' if 'beside' in row else 'ip addr del 10.99.0.1/24 dev lo && '
+    m.run('sh', '-c', f'{gone}ip addr add {address} dev lo')
+    wait_for(lambda: f' {networks} ' in m.changes()[-1].split(' ->')[-1] + ' ', 'the new networks')
+    assert m.changes()[1].startswith('networks ')
+
+
+def test_with_an_access_list_networks_are_nothing_to_tell(machine):
+    m = machine({'server': {'log-level': 'debug'}, 'access': [{'net': '10.98.0.0/16', 'action': 'allow'}],
+                 'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]})
+    m.w.start()
+    wait_for(lambda: m.changes() == ['nothing changed'], 'the look after the start')
+    m.run('ip', 'addr', 'add', '10.99.0.3/24', 'dev', 'lo')
+    wait_for(lambda: m.changes() == ['nothing changed'] * 2, 'the look after the change')
+
+
+def test_server_that_becomes_our_own_address_is_left_out_until_it_is_not(machine):
+    m = machine({'server': {'listen': ['0.0.0.0:53']}, 'access': [{'net': '127.0.0.0/8', 'action': 'allow'}],
+                 'forward': [{'zone': '.', 'servers': ['10.99.0.7', '127.0.0.7:54']},
+                             {'zone': 'corp.example', 'servers': ['10.99.0.7']}]})
+    m.w.start()
+    assert m.upstreams() == ['10.99.0.7:53', '127.0.0.7:54', '10.99.0.7:53']
+    m.run('ip', 'addr', 'add', '10.99.0.7/32', 'dev', 'lo')
+    wait_for(lambda: m.upstreams() == ['127.0.0.7:54', '10.99.0.7:53'], 'servers without ourselves')
+    assert '! machine: forward.servers: 10.99.0.7' in m.w.ctl('status', ok=7).out
+    m.run('ip', 'addr', 'del', '10.99.0.7/32', 'dev', 'lo')
+    wait_for(lambda: m.upstreams() == ['10.99.0.7:53', '127.0.0.7:54', '10.99.0.7:53'], 'all servers')
+    assert m.problems() == []
+    m.run('ip', 'addr', 'add', '10.99.0.7/32', 'dev', 'lo')
+    wait_for(m.problems, 'the problem')
+    m.w.settings['forward'] = [{'zone': '.', 'servers': ['127.0.0.7:54']}]
+    m.w.write_settings()
+    m.w.ctl('reload')
+    wait_for(lambda: m.problems() == [], 'the end of a problem by a reload')
+    assert [c for c in m.changes() if '->' in c][:2] == [
+        'servers of . 10.99.0.7:53 127.0.0.7:54 -> 127.0.0.7:54', 'servers of . 127.0.0.7:54 -> 10.99.0.7:53 127.0.0.7:54']
+
+
+# --- resolv.conf: 127.0.0.7 first, then 127.0.0.8
+
+class Files:
+    """The private /etc and /run."""
+
+    def __init__(self, root):
+        self.root = root
+        os.makedirs(f'{root}/etc')
+        os.makedirs(f'{root}/run/systemd/resolve')
+
+    def write(self, path, *servers):
+        with open(f'{self.root}/{path}', 'w') as f:
+            f.write(''.join(f'nameserver {s}\n' for s in servers))
+
+    def replace(self, path, *servers):
+        self.write(f'{path}.new', *servers)
+        os.rename(f'{self.root}/{path}.new', f'{self.root}/{path}')
+
+    def link(self, path, to):
+        os.symlink(to, f'{self.root}/{path}.new')
+        os.rename(f'{self.root}/{path}.new', f'{self.root}/{path}')
+
+    def remove(self, path):
+        os.unlink(f'{self.root}/{path}')
+
+
+def plain(f):
+    f.write('etc/resolv.conf', '127.0.0.7')
+
+
+def linked(f):
+    os.mkdir(f'{f.root}/run/NetworkManager')
+    f.write('run/NetworkManager/resolv.conf', '127.0.0.7')
+    f.link('etc/resolv.conf', '../run/NetworkManager/resolv.conf')
+
+
+def stub(f):
+    f.write('run/systemd/resolve/resolv.conf', '127.0.0.7')
+    f.write('run/systemd/resolve/stub-resolv.conf', '127.0.0.53')
+    f.link('etc/resolv.conf', '/run/systemd/resolve/stub-resolv.conf')
+
+
+def removed_and_made_anew(f):
+    f.remove('etc/resolv.conf')
+    f.write('etc/resolv.conf', '127.0.0.8')
+
+
+def switched(f):
+    f.write('run/resolv.conf', '127.0.0.8')
+    f.link('etc/resolv.conf', '/run/resolv.conf')
+
+
+WAYS = {
+    'replaced by renaming': (plain, lambda f: f.replace('etc/resolv.conf', '127.0.0.8')),
+    'written in place': (plain, lambda f: f.write('etc/resolv.conf', '127.0.0.8')),
+    'removed and made anew': (plain, removed_and_made_anew),
+    'becomes a link': (plain, switched),
+    'link is switched': (linked, switched),
+    'target of the link is replaced': (linked, lambda f: f.replace('run/NetworkManager/resolv.conf', '127.0.0.8')),
+    'target of the link is written in place': (linked, lambda f: f.write('run/NetworkManager/resolv.conf', '127.0.0.8')),
+    'file of systemd-resolved behind its stub': (stub, lambda f: f.replace('run/systemd/resolve/resolv.conf', '127.0.0.8')),
+    'link to the stub is switched': (stub, switched),
+}
+
+
+def start_with_files(machine, before):
+    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m.w.port = 53
+    f = Files(f'{m.w.dir}/root')
+    before(f)
+    m.w.before[-2] = f'ip link set lo up && mount --bind {f.root}/etc /etc && mount --bind {f.root}/run /run && exec "$@"'
+    m.w.start()
+    m.serve('127.0.0.7', '127.0.0.8')
+    assert m.server() == ['NOERROR', '127.0.0.7']
+    return m, f
+
+
+@pytest.mark.parametrize('row', WAYS)
+def test_new_server_of_resolv_conf_is_asked(machine, row):
+    before, change = WAYS[row]
+    m, f = start_with_files(machine, before)
+    change(f)
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the new server')
+    assert m.changes() == ['servers of . 127.0.0.7:53 -> 127.0.0.8:53']
+    assert m.problems() == []
+
+
+def test_file_that_is_mounted_over_resolv_conf_is_watched_itself(machine):
+    """As in a container: nothing changes in /etc, the file is written from outside."""
+    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m.w.port = 53
+    path = f'{m.w.dir}/resolv.conf'
+    with open(path, 'w') as f:
+        f.write('nameserver 127.0.0.7\n')
+    m.w.before[-2] = f'ip link set lo up && mount --bind {path} /etc/resolv.conf && exec "$@"'
+    m.w.start()
+    m.serve('127.0.0.7', '127.0.0.8')
+    assert m.server() == ['NOERROR', '127.0.0.7']
+    with open(path, 'w') as f:
+        f.write('nameserver 127.0.0.8\n')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the new server')
+
+
+NO_SERVERS = {
+    'empty': lambda f: f.write('etc/resolv.conf'),
+    'ourselves only': lambda f: f.replace('etc/resolv.conf', '127.0.0.1'),
+    'gone': lambda f: f.remove('etc/resolv.conf'),
+    'link to nowhere': lambda f: f.link('etc/resolv.conf', '/run/later/resolv.conf'),
+}
+
+
+@pytest.mark.parametrize('row', NO_SERVERS)
+def test_resolv_conf_without_servers_keeps_those_of_before_and_says_so(machine, row):
+    m, f = start_with_files(machine, plain)
+    f.replace('etc/resolv.conf', '127.0.0.8')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the second server')
+    NO_SERVERS[row](f)
+    wait_for(m.problems, 'a problem in status')
+    assert '! machine: /etc/resolv.conf has no server' in m.w.ctl('status', ok=7).out
+    assert m.server() == ['NOERROR', '127.0.0.8']
+    m.run('ip', 'addr', 'add', '10.99.0.1/24', 'dev', 'lo')
+    wait_for(lambda: '10.99.0.0/24' in m.changes()[-1], 'the new network')
+    assert m.server() == ['NOERROR', '127.0.0.8']
+    assert len([c for c in m.changes() if 'has no server' in c]) == 1
+    if row == 'link to nowhere':
+        os.mkdir(f'{f.root}/run/later')
+        f.write('run/later/resolv.conf', '127.0.0.7')
+    else:
+        f.replace('etc/resolv.conf', '127.0.0.7')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.7'], 'an answer of the server')
+    assert m.problems() == []

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_kms_host.c -- addresses that a pool gives for its hosts, where the real
+ * DNS has none: who gets them, of which type, and what the real DNS may say.
+ *
+ * Every row with a reply is asked twice: with the reply, and from the cache.
+ */
+#include "tests/unit/resolver/world.h"
+
+#include "base/compiler.h"
+
+#define HOST "kms.corp.example"
+#define NETWORKS "networks: {lan: [10.0.0.0/8], kiosks: [10.20.0.0/16], dmz: [10.30.0.0/16]}\n"
+#define PIN(addresses) "{target: " HOST ", addresses: [" addresses "]}"
+#define POLICY(addresses, rule)                                                                    \
+    NETWORKS "pools: {p: [" PIN(addresses) ", good.example], q: [other.example]}\n"                \
+                                           "rules:\n  r: {suffixes: [x.example], pool: p" rule     \
+                                           "}\n"
+#define V4 POLICY("10.0.0.5", "")
+#define BOTH POLICY("10.0.0.5, \"fd00::5\"", "")
+#define FAILED POLICY("10.0.0.5", ", when: [missing, failed]")
+#define SPLIT                                                                                      \
+    NETWORKS "pools: {inner: [" PIN("10.0.0.5") "], outer: [" PIN(                                 \
+        "10.30.0.5") "]}\n"                                                                        \
+                     "rules:\n"                                                                    \
+                     "  all: {suffixes: [x.example], pool: inner}\n"                               \
+                     "  outside: {suffixes: [y.example], networks: [dmz], pool: outer}\n"
+#define MINE                                                                                       \
+    "access: [{net: 10.0.0.0/8, action: allow}]\nforward: [{zone: ., servers: [10.0.0.53]}]\n"
+
+#define SOA(ttl) "ns example. " #ttl " IN SOA ns.example. root.example. 1 2 3 4 900\n"
+#define OWN_SOA(ttl)                                                                               \
+    "ns " HOST ". " #ttl " IN SOA " HOST ". nobody.invalid. 1 3600 1200 604800 " #ttl "\n"
+#define A(ttl, ip) "an " HOST ". " #ttl " IN A " ip "\n"
+#define AAAA(ttl) "an " HOST ". " #ttl " IN AAAA fd00::5\n"
+#define SIG "ns example. 300 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
+#define NX "NXDOMAIN\n" SOA(300)
+#define ND "NOERROR\n" SOA(300)
+#define GIVEN "NOERROR edns ede=29\n" A(300, "10.0.0.5")
+#define NOT_GIVEN "NXDOMAIN edns\n" SOA(300)
+
+static const struct row {
+    const char *name, *settings, *policy, *ask, *reply, *want;
+} rows[] = {
+    /* what the real DNS says */
+    {"nxdomain", NULL, V4, HOST " A edns", NX, GIVEN},
+    {"nodata", NULL, V4, HOST " A edns", ND, GIVEN},
+    {"nodata without SOA", NULL, V4, HOST " A edns", "NOERROR", GIVEN},
+    {"the real DNS has an address", NULL, V4, HOST " A edns", "NOERROR\n" A(60, "192.0.2.9"),
+     "NOERROR edns\n" A(60, "192.0.2.9")},
+    {"it has a CNAME that leads nowhere", NULL, V4, HOST " A edns",
+     "NXDOMAIN\nan " HOST ". 60 IN CNAME a.example.\n" SOA(60),
+     "NXDOMAIN edns\nan " HOST ". 60 IN CNAME a.example.\n" SOA(60)},
+    {"servfail", NULL, V4, HOST " A edns", "SERVFAIL", "SERVFAIL edns ede=23"},
+    {"servfail, and the rule acts when failed", NULL, FAILED, HOST " A edns", "SERVFAIL",
+     "NOERROR edns ede=29\n" A(30, "10.0.0.5")},
+    {"timeout, and the rule acts when failed", NULL, FAILED, HOST " A edns", "timeout",
+     "NOERROR edns ede=29\n" A(30, "10.0.0.5")},
+    {"timeout, the other family", NULL, FAILED, HOST " AAAA edns", "timeout",
+     "NOERROR edns ede=29\n" OWN_SOA(30)},
+    {"timeout, another type", NULL, FAILED, HOST " TXT edns", "timeout", "SERVFAIL edns ede=22"},
+    {"failed, and only an unapproved answer is replaced", NULL,
+     POLICY("10.0.0.5", ", action: replace, when: [unapproved]"), HOST " A edns", "SERVFAIL",
+     "SERVFAIL edns ede=23"},
+    {"failed, and every answer is replaced", NULL, POLICY("10.0.0.5", ", action: replace"),
+     HOST " A edns", "SERVFAIL", "NOERROR edns ede=29\n" A(30, "10.0.0.5")},
+    {"nxdomain, and only an unapproved answer is replaced", NULL,
+     POLICY("10.0.0.5", ", action: replace, when: [unapproved]"), HOST " A edns", NX, GIVEN},
+    {"no route",
+     "access: [{net: 10.0.0.0/8, action: allow}]\nforward: [{zone: y.example, servers: "
+     "[10.0.0.53]}]\n",
+     FAILED, HOST " A edns", NULL, "NOERROR edns ede=29\n" A(30, "10.0.0.5")},
+    {"RD=0, not known", NULL, FAILED, HOST " A edns rd0", NULL, "REFUSED edns ede=20"},
+
+    /* type and class */
+    {"AAAA", NULL, BOTH, HOST " AAAA edns", NX, "NOERROR edns ede=29\n" AAAA(300)},
+    {"A of both", NULL, BOTH, HOST " A edns", NX, GIVEN},
+    {"nodata, the other family", NULL, V4, HOST " AAAA edns", ND, "NOERROR edns\n" SOA(300)},
+    {"nxdomain, the other family: the name exists", NULL, V4, HOST " AAAA edns", NX,
+     "NOERROR edns ede=29\n" OWN_SOA(60)},
+    {"nxdomain, another type: the name exists", NULL, V4, HOST " HTTPS edns", NX,
+     "NOERROR edns ede=29\n" OWN_SOA(60)},
+    {"nodata, another type", NULL, V4, HOST " TXT edns", ND, "NOERROR edns\n" SOA(300)},
+    {"another class", NULL, FAILED, HOST " A class=4 edns", "timeout", "SERVFAIL edns ede=22"},
+    {"below the host", NULL, V4, "x." HOST " A edns", NX, NOT_GIVEN},
+    {"above the host", NULL, V4, "corp.example A edns", NX, NOT_GIVEN},
+    {"another host of the pool, without addresses", NULL, V4, "good.example A edns", NX, NOT_GIVEN},
+    {"another host of the pool, with an address of its own", NULL,
+     POLICY("10.0.0.5]}, {target: z.example, addresses: [10.0.0.77", ""), HOST " A edns", NX,
+     GIVEN},
+    {"the client's case, without EDNS", NULL, V4, "KMS.corp.Example A", NX,
+     "NOERROR\nan KMS.corp.Example. 300 IN A 10.0.0.5\n"},
+    {"several ports of a host", NULL,
+     NETWORKS
+     "pools: {p: [" PIN("10.0.0.5") ", {target: " HOST ", port: 1689, addresses: "
+                                    "[10.0.0.5]}]}\nrules: {r: {suffixes: [x.example], pool: p}}\n",
+     HOST " A edns", NX, GIVEN},
+    {"AD is not passed on", MINE, V4, HOST " A ad", "NXDOMAIN ad\n" SOA(300),
+     "NOERROR\n" A(300, "10.0.0.5")},
+    {"the rule's name in EDNS", "kms: {explain-in-edns: yes}\n", V4, HOST " A edns", NX,
+     "NOERROR edns ede=29:r\n" A(300, "10.0.0.5")},
+
+    /* the rule */
+    {"TTL of the rule", NULL, POLICY("10.0.0.5", ", ttl: 2m"), HOST " A edns", NX,
+     "NOERROR edns ede=29\n" A(120, "10.0.0.5")},
+    {"at most five minutes", NULL, POLICY("10.0.0.5", ", ttl: 2h"), HOST " A edns", NX, GIVEN},
+    {"a pool that no rule gives", NULL,
+     NETWORKS "pools: {p: [" PIN("10.0.0.5") "], q: [other.example]}\n"
+                                             "rules: {r: {suffixes: [x.example], pool: q}}\n",
+     HOST " A edns", NX, NOT_GIVEN},
+    {"shadow", NULL, POLICY("10.0.0.5", ", mode: shadow"), HOST " A edns", NX, NOT_GIVEN},
+    {"off", NULL, POLICY("10.0.0.5", ", mode: off"), HOST " A edns", NX, NOT_GIVEN},
+    {"kms.mode shadow", "kms: {mode: shadow}\n", V4, HOST " A edns", NX, NOT_GIVEN},
+    {"kms.mode off", "kms: {mode: off}\n", V4, HOST " A edns", NX, NOT_GIVEN},
+    {"not valid yet", NULL, POLICY("10.0.0.5", ", from: 2023-11-14T23:00:00Z"), HOST " A edns", NX,
+     NOT_GIVEN},
+    {"its network", NULL, POLICY("10.0.0.5", ", networks: [kiosks]"), HOST " A edns from=10.20.0.1",
+     NX, GIVEN},
+    {"another network", NULL, POLICY("10.0.0.5", ", networks: [kiosks]"), HOST " A edns", NX,
+     NOT_GIVEN},
+    {"the nearest network decides, inside", NULL, SPLIT, HOST " A edns", NX, GIVEN},
+    {"the nearest network decides, outside", NULL, SPLIT, HOST " A edns from=10.30.0.1", NX,
+     "NOERROR edns ede=29\n" A(300, "10.30.0.5")},
+    {"no store", NULL, NULL, HOST " A edns", NX, NOT_GIVEN},
+
+    /* DNSSEC */
+    {"signed, DO", NULL, V4, HOST " A do", NX SIG, "NXDOMAIN edns do\n" SOA(300) SIG},
+    {"signed, without DO", NULL, V4, HOST " A edns", NX, GIVEN},
+    {"unsigned, DO", NULL, V4, HOST " A do", NX, "NOERROR edns do ede=29\n" A(300, "10.0.0.5")},
+    {"signed, and the rule breaks it", NULL, POLICY("10.0.0.5", ", break-dnssec: yes"),
+     HOST " A do", NX SIG, "NOERROR edns do ede=29\n" A(300, "10.0.0.5")},
+};
+
+static void expect(struct world *w, enum answer a, const char *want)
+{
+    const char *got = world_answer(w, a);
+
+    if (strcmp(got, want) != 0)
+        fail_msg("\nwant %s\ngot  %s", want, got);
+    assert_false(w->q->has_event);
+}
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct world *w = world_new(r->settings, r->policy);
+    enum answer a = world_ask(w, r->ask);
+
+    if (r->reply != NULL) {
+        assert_int_equal(a, ANSWER_FORWARD);
+        expect(w, world_give(w, r->reply), r->want);
+        view_policy_end(&w->view);
+        a = world_ask(w, r->ask);
+        if (strncmp(r->want, "SERVFAIL", 8) == 0) { /* told in other words */
+            expect(w, a, "SERVFAIL edns ede=13");
+            world_free(w);
+            return;
+        }
+    }
+    expect(w, a, r->want);
+    assert_int_equal(w->stats.kms_hosts == 0, strstr(r->want, "10.") == NULL &&
+                                                  strstr(r->want, "fd00") == NULL &&
+                                                  strstr(r->want, "nobody") == NULL);
+    world_free(w);
+}
+
+/* An expired negative, when nobody answers any more. */
+static void check_stale(void **state)
+{
+    struct world *w = world_new(NULL, V4);
+
+    (void)state;
+    world_cache(w, HOST " A", NX);
+    world_wait(w, 301000);
+    assert_int_equal(world_ask(w, HOST " A edns"), ANSWER_FORWARD);
+    expect(w, world_give(w, "timeout"), "NOERROR edns ede=29\n" A(30, "10.0.0.5"));
+    world_free(w);
+}
+
+/* A change of the policy counts from the next batch on, also for what is cached. */
+static void check_change(void **state)
+{
+    struct world *w = world_new(NULL, V4);
+
+    (void)state;
+    world_cache(w, HOST " A", NX);
+    expect(w, world_ask(w, HOST " A edns"), GIVEN);
+    world_policy(w, POLICY("10.0.0.6", ""));
+    expect(w, world_ask(w, HOST " A edns"), "NOERROR edns ede=29\n" A(300, "10.0.0.6"));
+    world_policy(w, POLICY("10.0.0.6", ", mode: off"));
+    expect(w, world_ask(w, HOST " A edns"), NOT_GIVEN);
+    world_policy(w, NETWORKS);
+    expect(w, world_ask(w, HOST " A edns"), NOT_GIVEN);
+    world_policy(w, V4);
+    expect(w, world_ask(w, HOST " A edns"), GIVEN);
+    world_free(w);
+}
+
+/* All of them, from another one on in each answer. */
+static void check_many(void **state)
+{
+    struct world *w = world_new(NULL, POLICY("10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, "
+                                             "10.0.0.6, 10.0.0.7, 10.0.0.8",
+                                             ""));
+    unsigned first[9] = {0};
+
+    (void)state;
+    world_cache(w, HOST " A", NX);
+    for (int i = 0; i < 200; i++) {
+        const char *p = strstr(world_answer(w, world_ask(w, HOST " A")), "IN A 10.0.0.");
+        struct message m;
+
+        assert_non_null(p);
+        assert_in_range(p[12], '1', '8');
+        first[p[12] - '0']++;
+        assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+        assert_int_equal(m.counts[1], 8);
+    }
+    for (int i = 1; i <= 8; i++)
+        assert_in_range(first[i], 5, 60);
+    world_free(w);
+}
+
+/* A host that is there with many ports, at the limit and above it. */
+static void check_most(void **state)
+{
+    (void)state;
+    for (int hosts = 32; hosts <= 33; hosts++) {
+        char policy[4000] = "pools: {p: [";
+        struct message m;
+        struct world *w;
+
+        for (int i = 0; i < hosts; i++)
+            sprintf(policy + strlen(policy),
+                    "{target: " HOST ", port: %d, addresses: [10.0.0.%d]}, ", i + 1, i + 1);
+        strcat(policy, "]}\nrules: {r: {suffixes: [x.example], pool: p}}\n");
+        w = world_new(NULL, policy);
+        world_cache(w, HOST " A", NX);
+        assert_int_equal(world_ask(w, HOST " A edns"), ANSWER_SEND);
+        assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+        assert_int_equal(m.counts[1], 32);
+        world_free(w);
+    }
+}
+
+/* Who is no host is hardly ever looked for. */
+static void check_filter(void **state)
+{
+    struct world *w = world_new(NULL, V4);
+    struct name name;
+    char text[64];
+    int n = 0;
+
+    (void)state;
+    assert_true(view_policy(&w->view));
+    for (int i = 0; i < 1000; i++) {
+        snprintf(text, sizeof text, "pc%d.corp.example", i);
+        assert_int_equal(name_parse(&name, text), 0);
+        n += policy_may_be_host(w->reader, &name);
+    }
+    assert_in_range(n, 0, 10);
+    world_free(w);
+}
+
+/* More hosts than the filter takes: all of them are found. */
+static void check_full_filter(void **state)
+{
+    char policy[8000] = "pools: {p: [", question[64], want[128];
+    struct world *w;
+
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        sprintf(policy + strlen(policy), "%s{target: k%02d.example, addresses: [10.0.0.%d]}",
+                i ? ", " : "", i, i + 1);
+    strcat(policy, "]}\nrules:\n");
+    for (int i = 0; i < 9; i++)
+        sprintf(policy + strlen(policy), "  r%d: {suffixes: [x%d.example], pool: p}\n", i, i);
+    w = world_new(NULL, policy);
+    for (int i = 0; i < 64; i++) {
+        sprintf(question, "k%02d.example A", i);
+        world_cache(w, question, NX);
+        sprintf(want, "NOERROR\nan k%02d.example. 300 IN A 10.0.0.%d\n", i, i + 1);
+        expect(w, world_ask(w, question), want);
+    }
+    world_cache(w, "k64.example A", NX);
+    expect(w, world_ask(w, "k64.example A"), NX);
+    world_free(w);
+}
+
+static const struct damage_row {
+    const char *name;
+    enum policy_table table;
+    const char *key;
+} damage_rows[] = {
+    {"damage: the pool", TABLE_POOL, "p"},
+    {"damage: the rule", TABLE_RULE, "r"},
+    {"damage: the index", TABLE_HOST, "r"},
+    {"damage: the networks of the client", TABLE_RANGE, ""},
+};
+
+static void check_damage(void **state)
+{
+    const struct damage_row *r = *state;
+    struct world *w = world_new(NULL, V4);
+    struct kv_key key;
+
+    key_named(&key, r->table, r->key);
+    if (r->table == TABLE_HOST) {
+        struct name host;
+
+        assert_int_equal(name_parse(&host, HOST), 0);
+        key_host(&key, &host, r->key);
+    }
+    if (r->table == TABLE_RANGE)
+        key_range(&key, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1});
+    world_damage(w, &key);
+    world_cache(w, HOST " A", NX);
+    expect(w, world_ask(w, HOST " A edns"), NOT_GIVEN);
+    assert_int_equal(w->stats.kms_damaged, 1);
+    world_free(w);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest others[] = {
+        cmocka_unit_test(check_stale),  cmocka_unit_test(check_change),
+        cmocka_unit_test(check_many),   cmocka_unit_test(check_most),
+        cmocka_unit_test(check_filter), cmocka_unit_test(check_full_filter),
+    };
+    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(damage_rows) + ARRAY_LEN(others)];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        tests[n++] =
+            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(damage_rows); i++)
+        tests[n++] = (struct CMUnitTest){damage_rows[i].name, check_damage, NULL, NULL,
+                                         (void *)(uintptr_t)&damage_rows[i]};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        tests[n++] = others[i];
+    return cmocka_run_group_tests_name("kms_host", tests, NULL, NULL);
+}
