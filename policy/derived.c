@@ -259,8 +259,7 @@ static int add_rule(void *context, const struct kv_key *key)
     struct kv_key pool;
     int rc;
 
-    if (kv_get(kv, key, &v) != 0 || !rule_view_read(&r, &v) || !policy_action_has_pool(r.action) ||
-        !key_read_name(&k, name))
+    if (kv_get(kv, key, &v) != 0 || !rule_view_read(&r, &v) || !key_read_name(&k, name))
         return 0;
     key_named(&pool, TABLE_POOL, r.pool);
     if (kv_get(kv, &pool, &v) == 0 && pool_read(&p, &v) == -ENOMEM)

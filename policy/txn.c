@@ -371,8 +371,8 @@ int policy_txn_unapprove(struct policy_txn *t, const struct policy_approved *a)
 int policy_txn_clear(struct policy_txn *t)
 {
     static const enum policy_table tables[] = {
-        TABLE_NETWORK,     TABLE_POOL,  TABLE_RULE,     TABLE_SUFFIX,  TABLE_BELOW, TABLE_LISTED,
-        TABLE_RULE_SUFFIX, TABLE_RANGE, TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST,
+        TABLE_NETWORK, TABLE_POOL,        TABLE_RULE,  TABLE_SUFFIX,   TABLE_BELOW,
+        TABLE_LISTED,  TABLE_RULE_SUFFIX, TABLE_RANGE, TABLE_APPROVED, TABLE_ADDRESS,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {

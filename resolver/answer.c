@@ -229,7 +229,7 @@ static enum answer send_failure(const struct view *v, struct query *q, uint16_t 
 {
     static const struct addr nobody;
 
-    if (rcode == RCODE_SERVFAIL && !q->whole && kms_may_be_host(v, q) &&
+    if (rcode == RCODE_SERVFAIL && kms_may_be_host(v, q) &&
         kms_host_answer(v, q, VERDICT_SERVFAIL, false, false, now))
         return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
     if (rcode == RCODE_SERVFAIL)

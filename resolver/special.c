@@ -202,7 +202,7 @@ int special_rcode(const struct query *q)
 static uint16_t localhost(const struct query *q, struct writer *w)
 {
     static const uint8_t v6[16] = {[15] = 1}, v4[4] = {127, 0, 0, 1};
-    uint16_t type = q->message.qtype, n = 0;
+    uint16_t type = q->key.type, n = 0;
 
     for (int i = 0; i < 2; i++) {
         if (type != (i == 0 ? TYPE_A : TYPE_AAAA) && type != TYPE_ANY)
@@ -216,7 +216,7 @@ static uint16_t localhost(const struct query *q, struct writer *w)
 
 void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct writer *w)
 {
-    uint16_t type = q->message.qtype, answers = 0;
+    uint16_t type = q->key.type, answers = 0;
     struct found f;
 
     image_begin(w, &q->message, rcode);

@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "policy/records.h"
+#include "wire/writer.h"
 
 /* "RULE POOL" that gives the host to a client, or "-". */
 static const char *giver(struct fixture *f, const char *host)
@@ -99,6 +100,7 @@ static void a_cleared_policy_has_no_host(void **state)
 {
     struct fixture *f = *state;
     struct policy_txn *t;
+    struct name host;
 
     fixture_policy(f, "pool a " WITH "; rule r fill x.example pool=a");
     assert_string_equal(giver(f, HOST), "r a");
@@ -106,6 +108,40 @@ static void a_cleared_policy_has_no_host(void **state)
     assert_int_equal(policy_txn_clear(t), 0);
     assert_true(fixture_commit(t));
     assert_string_equal(giver(f, HOST), "-");
+    assert_int_equal(name_parse(&host, HOST), 0);
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_false(policy_may_be_host(f->reader, &host)); /* nor is it looked for */
+    policy_reader_end(f->reader);
+}
+
+/* A name of such octets takes twice its length in a key. It is not found, and
+ * hinders no change. */
+static void a_name_too_long_for_a_key(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_host h = {.port = 1688, .n_addresses = 1};
+    struct policy_pool p = {.name = "a", .hosts = &h, .n = 1};
+    struct policy_txn *t;
+    struct writer w = writer_make(h.target.at, sizeof h.target.at);
+
+    assert_int_equal(addr_parse(&h.addresses[0], "10.0.0.5", 0), 0);
+    for (int i = 0; i < 4; i++) {
+        writer_u8(&w, 58);
+        for (int k = 0; k < 58; k++)
+            writer_u8(&w, 1);
+    }
+    writer_u8(&w, 0);
+    h.target.len = (uint8_t)w.len;
+    h.target.labels = 4;
+    t = fixture_begin(f, 1000);
+    assert_int_equal(policy_txn_pool_put(t, &p), 0);
+    assert_int_equal(fixture_apply(t,
+                                   "rule "
+                                   "a23456789012345678901234567890123456789012345678901234567890123"
+                                   " fill x.example pool=a"),
+                     0);
+    assert_true(fixture_commit(t));
+    assert_sound(f);
 }
 
 int main(void)
@@ -114,6 +150,7 @@ int main(void)
         FIXTURE_TEST(every_change_moves_the_index),
         FIXTURE_TEST(a_suffix_moves_nothing),
         FIXTURE_TEST(a_cleared_policy_has_no_host),
+        FIXTURE_TEST(a_name_too_long_for_a_key),
     };
 
     return cmocka_run_group_tests_name("host", tests, NULL, NULL);

@@ -373,6 +373,18 @@ static void check_kept_ages(void **state)
     world_free(w);
 }
 
+/* A reload lowers kms.max-negative-ttl: what is cached already is sent with it, too. */
+static void check_lower_cap(void **state)
+{
+    struct world *w = world_new(NULL, OTHER);
+
+    (void)state;
+    world_cache(w, NAME " SRV", NX);
+    world_settings(w, "kms: {max-negative-ttl: 10}\n");
+    expect(w, ask(w, "SRV"), "NXDOMAIN\n" SOA(10), NULL);
+    world_free(w);
+}
+
 static void check_stamp(void **state)
 {
     struct world *w = world_new(NULL, FILL);
@@ -808,7 +820,7 @@ int main(void)
         cmocka_unit_test(check_not_kept),      cmocka_unit_test(check_rotation),
         cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
         cmocka_unit_test(check_many_real),     cmocka_unit_test(check_kept_denial),
-        cmocka_unit_test(check_denied_size),
+        cmocka_unit_test(check_denied_size),   cmocka_unit_test(check_lower_cap),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
                             ARRAY_LEN(order_rows) + ARRAY_LEN(clock_rows) + ARRAY_LEN(others)];

@@ -125,7 +125,7 @@ static const struct row {
 
     /* DNSSEC */
     {"signed, DO", NULL, V4, HOST " A do", NX SIG, "NXDOMAIN edns do\n" SOA(300) SIG},
-    {"signed, without DO", NULL, V4, HOST " A edns", NX, GIVEN},
+    {"signed, without DO", NULL, V4, HOST " A edns", NX SIG, GIVEN},
     {"unsigned, DO", NULL, V4, HOST " A do", NX, "NOERROR edns do ede=29\n" A(300, "10.0.0.5")},
     {"signed, and the rule breaks it", NULL, POLICY("10.0.0.5", ", break-dnssec: yes"),
      HOST " A do", NX SIG, "NOERROR edns do ede=29\n" A(300, "10.0.0.5")},
@@ -266,6 +266,7 @@ static void check_filter(void **state)
 static void check_full_filter(void **state)
 {
     char policy[8000] = "pools: {p: [", question[64], want[128];
+    struct name name;
     struct world *w;
 
     (void)state;
@@ -284,6 +285,8 @@ static void check_full_filter(void **state)
     }
     world_cache(w, "k64.example A", NX);
     expect(w, world_ask(w, "k64.example A"), NX);
+    assert_int_equal(name_parse(&name, "anybody.else.example"), 0);
+    assert_true(policy_may_be_host(w->reader, &name)); /* it is looked for */
     world_free(w);
 }
 
