@@ -80,6 +80,25 @@ void str_add_escaped(struct str *s, const void *bytes, size_t n)
     }
 }
 
+size_t str_utf8(const unsigned char *p, uint32_t *code)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t n = *p < 0x80             ? 1
+               : (*p & 0xe0) == 0xc0 ? 2
+               : (*p & 0xf0) == 0xe0 ? 3
+               : (*p & 0xf8) == 0xf0 ? 4
+                                     : 0;
+    uint32_t v = n == 1 ? *p : *p & (0x7fu >> n);
+
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80) /* the NUL at the end too */
+            return 0;
+        v = v << 6 | (p[i] & 0x3fu);
+    }
+    *code = v;
+    return v < least[n] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : n;
+}
+
 static unsigned fold(char c)
 {
     unsigned u = (unsigned char)c;

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 
@@ -27,6 +28,10 @@ void str_add_bytes(struct str *, const void *, size_t);
 void str_addf(struct str *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Bytes below 0x20, 0x7f and above 0x7e as \xNN, backslash doubled. */
 void str_add_escaped(struct str *, const void *, size_t);
+
+/* Reads one character of UTF-8 (RFC 3629) from a text ended by NUL. Its length,
+ * or 0 when it is none. */
+size_t str_utf8(const unsigned char *, uint32_t *code);
 
 bool str_equal_nocase(const char *, const char *); /* ASCII only */
 /* Copies and returns true, or leaves "" and returns false when too long. */

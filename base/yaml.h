@@ -5,8 +5,7 @@
  *
  * One document; mappings, sequences and scalars. Refused, with line and
  * column: anchors, aliases, tags, tabs as indentation, duplicate keys, keys
- * that are no scalars, more than 32 levels, a NUL byte. The whole tree is one
- * allocation list that yaml_free() gives back.
+ * that are no scalars, more than 32 levels, a NUL byte.
  *
  * For an unquoted `*` or a `:` that libyaml stumbles over, the message says
  * that the value needs quotes.
@@ -17,7 +16,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "base/diag.h"
+#include "base/str.h"
 
 enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
 
@@ -32,23 +33,17 @@ struct yaml_node {
     struct yaml_node *first, *next; /* children in the order of the text */
 };
 
-struct yaml; /* opaque: owns all nodes and texts */
-
-/* Reads the document. name is the file name that problems are given. 0 and
- * *out, or -EINVAL with at least one problem in d, or -ENOMEM. An empty text
- * is an empty mapping. */
-int yaml_read(struct yaml **out, const char *name, const char *text, size_t len, struct diags *d);
-const struct yaml_node *yaml_root(const struct yaml *);
-/* libyaml exports a function yaml_free() and calls it through the dynamic
- * linker, which would find ours: the symbol must have another name. */
-#define yaml_free yaml_tree_free
-void yaml_free(struct yaml *); /* NULL is fine */
+/* Reads the document into the arena. name is the file name that problems are
+ * given. 0 and *root, or -EINVAL with at least one problem in d, or -ENOMEM. An
+ * empty text is an empty mapping. */
+int yaml_read(const struct yaml_node **root, struct arena *, const char *name, const char *text,
+              size_t len, struct diags *d);
 
 /* The child of a mapping, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
-/* Writes text as one YAML scalar: plain where that reads back the same, else
- * in double quotes. Returns the length that was needed, like snprintf. */
-size_t yaml_quote(const char *text, char *out, size_t size);
+/* Adds text as one YAML scalar: plain where that reads back the same, else in
+ * double quotes. */
+void yaml_quote(struct str *, const char *text);
 
 #endif

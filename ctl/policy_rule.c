@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_rule.c -- `policy rule set | add | drop`. What set may change is the
- * table fields[]: an option and the function that puts its value into the
- * rule. What is not given stays as it is.
+ * policy_rule.c -- `policy rule set | add | drop`. What set may change is in
+ * policy_rule_rows: their keys are its options. What is not given stays as it
+ * is.
  */
 #include "ctl/policy.h"
 
@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/number.h"
 #include "base/str.h"
 
 struct change {
@@ -22,117 +21,14 @@ struct change {
 
 /* --- set: options to fields ----------------------------------------------- */
 
-/* NULL, or why the value cannot be. */
-typedef const char *field(struct policy_rule *, const char *value, struct ctl *);
-
-static const char *set_action(struct policy_rule *r, const char *value, struct ctl *c)
+/* The option of a row, with which `given` is its value, or NULL. */
+static const char *given(struct ctl *c, const struct field *row)
 {
-    int i = policy_lookup(action_names, value);
+    char option[32];
 
-    if (i < 0)
-        return "is none of fill, replace, filter, deny, pass";
-    if (r->action != (enum policy_action)i)
-        r->when = policy_action_when((enum policy_action)i);
-    r->action = (enum policy_action)i;
-    if (!policy_action_has_pool(r->action) && ctl_option(c, "--pool") == NULL)
-        r->pool[0] = '\0';
-    return NULL;
+    snprintf(option, sizeof option, "--%s", row->key);
+    return ctl_option(c, option);
 }
-
-static const char *set_when(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    char copy[128], *save = NULL;
-
-    (void)c;
-    if (!str_copy(copy, sizeof copy, value))
-        return "is too long";
-    r->when = 0;
-    for (char *word = strtok_r(copy, ", ", &save); word != NULL;
-         word = strtok_r(NULL, ", ", &save)) {
-        unsigned bit = word_parse(word);
-
-        if (bit == 0)
-            return "is not a list of missing, failed, present, unapproved";
-        r->when |= bit;
-    }
-    return r->when == 0 && value[0] == '\0' ? "is empty" : NULL;
-}
-
-static const char *set_pool(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    (void)c;
-    return str_copy(r->pool, sizeof r->pool, value) ? NULL : "is no name of a pool";
-}
-
-static const char *set_ttl(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    uint64_t ms;
-
-    (void)c;
-    if (duration_parse(&ms, value) != 0 || ms % 1000 != 0 || ms / 1000 > UINT32_MAX)
-        return "is no duration like 300s, 5m or 1h";
-    r->ttl = (uint32_t)(ms / 1000);
-    return NULL;
-}
-
-static const char *set_mode(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    int i = policy_lookup(mode_names, value);
-
-    (void)c;
-    if (i < 0)
-        return "is none of live, shadow, off";
-    r->mode = (enum policy_mode)i;
-    return NULL;
-}
-
-static const char *take_time(uint64_t *out, const char *value, struct ctl *c)
-{
-    *out = 0;
-    if (strcmp(value, "none") == 0)
-        return NULL;
-    if (time_parse(out, value, c->now.wall_ms) != 0 || *out < 1000)
-        return "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none";
-    *out -= *out % 1000; /* "+14d" counts from now; nobody means its milliseconds */
-    return NULL;
-}
-
-static const char *set_from(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    return take_time(&r->from_ms, value, c);
-}
-
-static const char *set_until(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    return take_time(&r->until_ms, value, c);
-}
-
-static const char *set_break(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    (void)c;
-    return bool_parse(&r->break_dnssec, value) == 0 ? NULL : "is neither yes nor no";
-}
-
-static const char *set_comment(struct policy_rule *r, const char *value, struct ctl *c)
-{
-    char *clean = ctl_clean(value);
-    bool is_text = strcmp(clean, value) == 0;
-
-    (void)c;
-    free(clean);
-    if (!is_text)
-        return "has control characters, or octets that are not UTF-8";
-    return str_copy(r->comment, sizeof r->comment, value) ? NULL : "has more than 255 bytes";
-}
-
-static const struct {
-    const char *option;
-    field *set;
-} fields[] = {
-    {"--action", set_action}, {"--when", set_when},          {"--pool", set_pool},
-    {"--ttl", set_ttl},       {"--mode", set_mode},          {"--from", set_from},
-    {"--until", set_until},   {"--break-dnssec", set_break}, {"--comment", set_comment},
-};
 
 static void set_networks(struct policy_rule *r, struct ctl *c, struct diags *d)
 {
@@ -157,12 +53,30 @@ static void set_networks(struct policy_rule *r, struct ctl *c, struct diags *d)
 
 static void set_fields(struct policy_rule *r, struct ctl *c, struct diags *d)
 {
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        const char *value = ctl_option(c, fields[i].option), *why;
+    struct form form = {.d = d, .now_ms = c->now.wall_ms};
+    enum policy_action was = r->action;
+    const char *comment = ctl_option(c, "--comment");
+    char *clean = comment != NULL ? ctl_clean(comment) : NULL;
 
-        if (value != NULL && (why = fields[i].set(r, value, c)) != NULL)
-            diags_add(d, NULL, 0, 0, "%s \"%s\" %s", fields[i].option, value, why);
+    for (const struct field *row = policy_rule_rows; row->key != NULL; row++) {
+        const char *text = row->element == NULL ? given(c, row) : NULL;
+        const struct yaml_node node = {.kind = YAML_SCALAR, .text = text, .quoted = true};
+
+        if (text == NULL)
+            continue;
+        if (text == comment && strcmp(clean, text) != 0)
+            form_problem(&form, &node,
+                         "--comment \"%s\" has control characters, or octets that are not UTF-8",
+                         text);
+        else
+            field_read(&form, row, &node, r);
     }
+    free(clean);
+    if (r->action != was && ctl_option(c, "--when") == NULL)
+        r->when = policy_action_when(r->action);
+    if (ctl_option(c, "--action") != NULL && !policy_action_has_pool(r->action) &&
+        ctl_option(c, "--pool") == NULL)
+        r->pool[0] = '\0';
     set_networks(r, c, d);
 }
 
@@ -321,16 +235,6 @@ static const struct {
              {"drop", rule_drop, false, false}};
 static const char *const part_words[] = {"set", "add", "drop", NULL};
 
-static const char *given_field(struct ctl *c)
-{
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        if (ctl_option(c, fields[i].option) != NULL)
-            return fields[i].option;
-    return ctl_option(c, "--suffix") != NULL    ? "--suffix"
-           : ctl_option(c, "--network") != NULL ? "--network"
-                                                : NULL;
-}
-
 static void take_suffixes(struct ctl *c, struct change *ch, bool set, struct diags *d)
 {
     struct policy_rule r = {.n_suffixes = 0};
@@ -355,14 +259,21 @@ int policy_rule(struct ctl *c)
 {
     int i = policy_lookup(part_words, c->argv[0]), code;
     struct change ch = {.c = c, .name = c->argv[1]};
-    const char *why;
+    const char *why, *extra = NULL;
     struct diags d;
 
+    for (const struct field *row = policy_rule_rows; row->key != NULL && extra == NULL; row++)
+        if (row->element == NULL && given(c, row) != NULL)
+            extra = row->key;
+    if (extra == NULL)
+        extra = ctl_option(c, "--suffix") != NULL    ? "suffix"
+                : ctl_option(c, "--network") != NULL ? "network"
+                                                     : NULL;
     if (i < 0)
         return ctl_fail(EXIT_USAGE, "policy rule: %s is neither set, add nor drop", c->argv[0]);
-    if (!parts[i].options && given_field(c) != NULL)
-        return ctl_fail(EXIT_USAGE, "policy rule %s takes no %s: policy rule set does",
-                        parts[i].word, given_field(c));
+    if (!parts[i].options && extra != NULL)
+        return ctl_fail(EXIT_USAGE, "policy rule %s takes no --%s: policy rule set does",
+                        parts[i].word, extra);
     if (parts[i].options && c->argc > 2)
         return ctl_fail(
             EXIT_USAGE,

@@ -166,15 +166,7 @@ bool policy_host_same(const struct policy_host *a, const struct policy_host *b)
 
 bool policy_rule_same(const struct policy_rule *a, const struct policy_rule *b)
 {
-    if (a->action != b->action || a->when != b->when || a->mode != b->mode || a->ttl != b->ttl ||
-        a->break_dnssec != b->break_dnssec || a->from_ms != b->from_ms ||
-        a->until_ms != b->until_ms || a->n_networks != b->n_networks ||
-        strcmp(a->pool, b->pool) != 0 || strcmp(a->comment, b->comment) != 0)
-        return false;
-    for (size_t i = 0; i < a->n_networks; i++)
-        if (strcmp(a->networks[i], b->networks[i]) != 0)
-            return false;
-    return true;
+    return fields_same(policy_rule_rows + 1, a, b); /* without the suffixes */
 }
 
 int policy_rule_refers(struct policy_write *w, const struct policy_rule *r)

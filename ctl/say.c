@@ -15,6 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/str.h"
+
 void *ctl_alloc(void *old, size_t size)
 {
     void *p = realloc(old, size > 0 ? size : 1);
@@ -49,37 +51,6 @@ char *ctl_text(const char *fmt, ...)
     return text;
 }
 
-/* Octets of the UTF-8 character at p and its number; 1 and a number that is
- * not printed when there is none. */
-static size_t utf8_read(const unsigned char *p, unsigned *code)
-{
-    static const struct {
-        unsigned char mask, lead;
-        unsigned least;
-    } form[] = {
-        {0x80, 0x00, 0},
-        {0xe0, 0xc0, 0x80},
-        {0xf0, 0xe0, 0x800},
-        {0xf8, 0xf0, 0x10000},
-    };
-
-    for (size_t n = 0; n < ARRAY_LEN(form); n++) {
-        if ((p[0] & form[n].mask) != form[n].lead)
-            continue;
-        *code = p[0] & (unsigned char)~form[n].mask;
-        for (size_t i = 1; i <= n; i++) {
-            if ((p[i] & 0xc0) != 0x80) /* also the end of the text */
-                goto none;
-            *code = *code << 6 | (p[i] & 0x3f);
-        }
-        if (*code >= form[n].least && *code <= 0x10ffff && (*code < 0xd800 || *code > 0xdfff))
-            return n + 1;
-    }
-none:
-    *code = 0;
-    return 1;
-}
-
 static bool is_harmless(unsigned code)
 {
     static const struct {
@@ -103,11 +74,15 @@ char *ctl_clean(const char *text)
     static const char hex[] = "0123456789abcdef";
     const unsigned char *p = (const unsigned char *)text;
     char *out = ctl_alloc(NULL, strlen(text) * 4 + 1), *to = out;
-    unsigned code;
+    uint32_t code;
 
     while (*p) {
-        size_t n = utf8_read(p, &code);
+        size_t n = str_utf8(p, &code);
 
+        if (n == 0) { /* an octet that is none */
+            n = 1;
+            code = 0;
+        }
         if (code ==
             '\t') { /* between the fields of a record: no terminal is harmed, columns stay */
             *to++ = ' ';

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * text.c -- the YAML form of a policy, in: the document and its small
- * sections. Rules are read by text_rule.c, tests by text_test.c.
+ * text.c -- the YAML form of a policy, in and out, as rows of fields.
  *
- * Every problem of the file is told, not only the first. What is said about
+ * In: every problem of the file is told, not only the first. What is said about
  * one object alone is checked here, with its line; whether the networks and
- * pools that rules name exist is policy_verify()'s, since with --merge they
- * may be in the store.
+ * pools that rules name exist is policy_verify()'s, since with --merge they may
+ * be in the store. Everything is sorted once at the end, so that a list of a
+ * million suffixes costs one sort, or one look when it was sorted already.
  *
- * Everything is sorted once at the end, so that a list of a million suffixes
- * costs one sort, or one look when it was sorted already.
+ * Out: the order is that of policy_sort(), a value that is the default is left
+ * out, and a list stands on one line where it fits into WIDTH, else one item a
+ * line.
  */
 #include "policy/text.h"
 
@@ -17,202 +18,654 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "policy/model_sort.h"
-#include "policy/text_in.h"
+#include "wire/present.h"
 
-static void read_networks(struct text_in *in, const struct yaml_node *node, struct policy *out)
+enum { POLICY_NAMED = FIELD_FLAGS /* a mapping of names to objects, which is kept as a list */ };
+enum { WIDTH = 80 };
+
+/* ---- the manner of policies ---- */
+
+static int check_one(struct form *form, const struct field *f, const struct yaml_node *node)
+{
+    if (node->kind != YAML_SCALAR)
+        return form_problem(form, node, "%s must be one value", f->key);
+    if (field_is_empty(node))
+        return form_problem_key(form, node, "%s has no value", f->key);
+    return 0;
+}
+
+/* One value is a list of one. */
+static int check_list(struct form *form, const struct field *f, const struct yaml_node *node)
+{
+    if (node->kind == YAML_SCALAR)
+        return check_one(form, f, node);
+    if (node->kind == YAML_MAP)
+        return form_problem(form, node, "%s must be a list: [a, b]", f->key);
+    for (const struct yaml_node *one = node->first; one != NULL; one = one->next)
+        if (check_one(form, f, one) != 0)
+            return -EINVAL;
+    if (f->max > 0 && node->n > f->max)
+        return form_problem(form, node, "a rule has at most %d %s", (int)f->max, f->key);
+    return 0;
+}
+
+static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)
+{
+    bool named = (f->flags & POLICY_NAMED) != 0;
+
+    if (f->rows == NULL && f->element == NULL)
+        return check_one(form, f, node);
+    if ((f->rows != NULL || named) && node->kind != YAML_MAP)
+        return form_problem(form, node, "%s must be a mapping (key: value)", f->key);
+    if (f->rows != NULL || named)
+        return 0;
+    if (!f->element->kind->whole)
+        return check_list(form, f, node);
+    return node->kind == YAML_LIST ? 0 : form_problem(form, node, "%s must be a list", f->key);
+}
+
+static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
+{
+    const char *near = field_nearest(map->rows, NULL, node->key);
+
+    if (near != NULL)
+        return form_problem_key(form, node, "unknown key \"%s\" in %s; did you mean \"%s\"?",
+                                node->key, map->key, near);
+    return form_problem_key(form, node, "unknown key \"%s\" in %s", node->key, map->key);
+}
+
+static const struct form_style style = {
+    .check = check_shape,
+    .unknown = unknown_key,
+    .near = "%k cannot be \"%t\"; did you mean \"%w\"?",
+    .other = "%k cannot be \"%t\"; it is one of %w",
+    .last = ", ",
+    .host_bits = "%t has bits behind its prefix length",
+};
+
+/* ---- kinds of values ---- */
+
+static int read_target(struct form *form, const struct field *f, const struct yaml_node *node,
+                       void *to)
+{
+    const char *why = host_target_check(node->text, to);
+
+    return why == NULL ? 0 : form_wrong(form, f, node, NULL, why);
+}
+
+static void print_target(const struct field *f, const void *from, struct str *s)
+{
+    char name[NAME_TEXT];
+
+    (void)f;
+    yaml_quote(s, name_print(from, name));
+}
+
+static const struct field_kind target_kind = {read_target, print_target, "\"%t\" %w", false};
+
+static int read_suffix(struct form *form, const struct field *f, const struct yaml_node *node,
+                       void *to)
 {
     const char *why;
 
-    if (!text_map(in, node, "networks", NULL))
-        return;
-    out->networks = text_alloc(in, node->n, sizeof *out->networks);
-    for (const struct yaml_node *k = node->first; k != NULL && !in->nomem; k = k->next) {
-        struct policy_network *w = &out->networks[out->n_networks];
-        const struct yaml_node *item;
-        size_t n = text_list(in, k, "a network", &item);
-
-        if (policy_name_check(k->key, &why) != 0) {
-            text_bad_key(in, k, "network \"%s\": %s", k->key, why);
-            continue;
-        }
-        if (k->kind == YAML_LIST && k->n == 0)
-            text_bad_key(in, k, "network %s: has no prefix", k->key);
-        str_copy(w->name, sizeof w->name, k->key);
-        w->prefixes = text_alloc(in, n, sizeof *w->prefixes);
-        for (size_t i = 0; i < n && !in->nomem; i++, item = item->next) {
-            int rc = prefix_parse(&w->prefixes[w->n], item->text);
-
-            if (rc == -ERANGE)
-                text_bad(in, item, "%s has bits behind its prefix length", item->text);
-            else if (rc != 0)
-                text_bad(in, item, "\"%s\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32",
-                         item->text);
-            else
-                w->n++;
-        }
-        out->n_networks++;
-    }
+    return suffix_parse(to, node->text, &why) == 0 ? 0 : form_wrong(form, f, node, NULL, why);
 }
 
-static const char *const host_keys[] = {"target",    "port",  "priority", "weight",
-                                        "addresses", "probe", NULL};
-
-static void read_host_map(struct text_in *in, const struct yaml_node *node, struct policy_host *h)
+static void print_suffix(const struct field *f, const void *from, struct str *s)
 {
-    const struct yaml_node *k, *item;
-    const char *text, *why;
+    char text[SUFFIX_TEXT];
+
+    (void)f;
+    yaml_quote(s, suffix_print(from, text));
+}
+
+static const struct field_kind suffix_kind = {read_suffix, print_suffix, "suffix \"%t\" %w", false};
+
+static int read_name(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    const char *why = NULL;
+
+    if (form->style != NULL && policy_name_check(node->text, &why) != 0)
+        return form_wrong(form, f, node, NULL, why);
+    return str_copy(to, POLICY_NAME, node->text) ? 0 : form_wrong(form, f, node, NULL, why);
+}
+
+static int read_network_name(struct form *form, const struct field *f, const struct yaml_node *node,
+                             void *to)
+{
+    if (strcmp(node->text, "any") != 0)
+        return read_name(form, f, node, to);
+    memcpy(to, "any", sizeof "any");
+    return 0;
+}
+
+static int read_comment(struct form *form, const struct field *f, const struct yaml_node *node,
+                        void *to)
+{
+    if (node->kind != YAML_SCALAR)
+        return form_problem(form, node, "comment must be one text");
+    return str_copy(to, POLICY_COMMENT, node->text) ? 0 : form_wrong(form, f, node, NULL, NULL);
+}
+
+static void print_chars(const struct field *f, const void *from, struct str *s)
+{
+    (void)f;
+    yaml_quote(s, from);
+}
+
+static const struct field_kind name_kind = {read_name, print_chars, NULL, false};
+static const struct field_kind network_name_kind = {read_network_name, print_chars, NULL, false};
+static const struct field_kind comment_kind = {read_comment, print_chars, NULL, true};
+
+/* Whole seconds. An option of the tool has its limits from policy_rule_check(). */
+static int read_ttl(struct form *form, const struct field *f, const struct yaml_node *node,
+                    void *to)
+{
+    bool option = form->style == NULL;
+    uint64_t ms, least = option ? 0 : POLICY_TTL_MIN, most = option ? UINT32_MAX : POLICY_TTL_MAX;
+
+    if (duration_parse(&ms, node->text) != 0)
+        return form_wrong(form, f, node, NULL, NULL);
+    if (ms % 1000 != 0 || ms / 1000 < least || ms / 1000 > most)
+        return form_wrong(form, f, node, "%k %t is not a whole number of seconds from 30s to 1d",
+                          NULL);
+    *(uint32_t *)to = (uint32_t)(ms / 1000);
+    return 0;
+}
+
+static void print_ttl(const struct field *f, const void *from, struct str *s)
+{
+    char text[NUMBER_TEXT];
+
+    (void)f;
+    str_add(s, duration_print(*(const uint32_t *)from * UINT64_C(1000), text));
+}
+
+static const struct field_kind ttl_kind = {
+    read_ttl, print_ttl, "%k is a duration like 300s, 5m or 1h, not \"%t\"", false};
+
+/* A file means the same whenever it is read: no times that count from now. An
+ * option may: "+14d", of which nobody means the milliseconds. */
+static int read_time(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    bool option = form->style == NULL, none = option && strcmp(node->text, "none") == 0;
+    uint64_t ms = 0;
+
+    if (!none && ((!option && strspn(node->text, "0123456789") != 4) ||
+                  time_parse(&ms, node->text, form->now_ms) != 0 || ms < (option ? 1000 : 1)))
+        return form_wrong(form, f, node, NULL, NULL);
+    *(uint64_t *)to = option ? ms - ms % 1000 : ms;
+    return 0;
+}
+
+const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
+{
+    size_t len = strlen(time_print_utc(ms, out));
+
+    if (len > 5 && strcmp(out + len - 5, ".000Z") == 0)
+        memcpy(out + len - 5, "Z", 2);
+    return out;
+}
+
+static void print_time(const struct field *f, const void *from, struct str *s)
+{
+    uint64_t ms = *(const uint64_t *)from;
+    char text[NUMBER_TEXT];
+
+    (void)f;
+    str_add(s, ms == 0 ? "none" : policy_time_print(ms, text));
+}
+
+static const struct field_kind time_kind = {
+    read_time, print_time,
+    "%k is a time like 2027-01-31T18:00:00+01:00 or \"2027-01-31 18:00\", not \"%t\"", false};
+
+/* An option has its words in one text, with commas or blanks between them. */
+static int read_when(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    static const struct field word = {
+        .key = "when", .kind = &kind_word, .words = word_names, .size = sizeof(unsigned)};
+    const struct yaml_node *one = node->kind == YAML_LIST ? node->first : node;
+    unsigned when = 0, bit;
+    char copy[128], *rest = copy, *text;
+
+    if (form->style == NULL) {
+        if (!str_copy(copy, sizeof copy, node->text))
+            return form_wrong(form, f, node, NULL, NULL);
+        while ((text = strtok_r(rest, ", ", &rest)) != NULL) {
+            if ((bit = word_parse(text)) == 0)
+                return form_wrong(form, f, node, NULL, NULL);
+            when |= bit;
+        }
+        if (node->text[0] == '\0')
+            return form_problem(form, node, "--%s \"\" is empty", f->key);
+    } else {
+        if (check_list(form, f, node) != 0)
+            return -EINVAL;
+        if (one == NULL)
+            return form_problem(form, node, "when is empty; leave it out for the default");
+        for (size_t n = node->kind == YAML_LIST ? node->n : 1; n > 0; n--, one = one->next)
+            if (field_read(form, &word, one, &bit) == 0)
+                when |= 1u << bit;
+    }
+    *(unsigned *)to = when;
+    return 0;
+}
+
+static void print_when(const struct field *f, const void *from, struct str *s)
+{
+    unsigned when = *(const unsigned *)from, n = 0;
+
+    (void)f;
+    str_add(s, "[");
+    for (unsigned i = 0; i < WORDS; i++)
+        if (when & 1u << i)
+            str_addf(s, "%s%s", n++ > 0 ? ", " : "", word_names[i]);
+    str_add(s, "]");
+}
+
+static const struct field_kind when_kind = {read_when, print_when, NULL, true};
+
+/* ---- objects ---- */
+
+static const char yes_or_no[] = "%k is yes or no, not \"%t\"";
+
+/* Copies problems of a whole object to the place of its key. */
+static void adopt(struct form *form, const struct yaml_node *node, struct diags *own)
+{
+    for (size_t i = 0; i < own->n; i++)
+        form_problem_key(form, node, "%s", own->at[i].text);
+    diags_fini(own);
+}
+
+/* An object of that kind begins: takes its name. */
+static int read_object_name(struct form *form, const struct yaml_node *node, const char *what,
+                            char out[POLICY_NAME])
+{
+    const char *why;
+
+    if (policy_name_check(node->key, &why) != 0)
+        return form_problem_key(form, node, "%s \"%s\": %s", what, node->key, why);
+    str_copy(out, POLICY_NAME, node->key);
+    return 0;
+}
+
+static const struct field prefix_row = {
+    .kind = &kind_prefix,
+    .size = sizeof(struct prefix),
+    .wrong = "\"%t\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32",
+};
+static const struct field prefixes_row = {
+    .key = "a network",
+    FIELD_LIST(policy_network, prefixes, n, struct prefix *),
+    .element = &prefix_row,
+};
+
+/* The name was good: 0, whatever else is wrong with the object, which stays
+ * where others can refer to it. */
+static int read_network(struct form *form, const struct field *f, const struct yaml_node *node,
+                        void *to)
+{
+    struct policy_network *w = to;
+
+    (void)f;
+    if (read_object_name(form, node, "network", w->name) != 0)
+        return -EINVAL;
+    if (node->kind == YAML_LIST && node->n == 0)
+        form_problem_key(form, node, "network %s: has no prefix", w->name);
+    field_read(form, &prefixes_row, node, w);
+    return 0;
+}
+
+static int read_addresses(struct form *form, const struct field *f, const struct yaml_node *node,
+                          void *to)
+{
+    struct policy_host *h = (void *)((char *)to - offsetof(struct policy_host, addresses));
+    const struct yaml_node *one = node->kind == YAML_LIST ? node->first : node;
+    const char *why;
+
+    if (check_list(form, f, node) != 0)
+        return -EINVAL;
+    for (size_t n = node->kind == YAML_LIST ? node->n : 1; n > 0; n--, one = one->next)
+        if ((why = host_address_add(h, one->text)) != NULL)
+            form_problem(form, one, "\"%s\": the host %s", one->text, why);
+    return 0;
+}
+
+static void print_address(const struct field *f, const void *from, struct str *s)
+{
+    char ip[ADDR_TEXT];
+
+    (void)f;
+    yaml_quote(s, addr_print(from, ip));
+}
+
+static const struct field_kind addresses_kind = {read_addresses, NULL, NULL, true};
+static const struct field_kind address_kind = {NULL, print_address, NULL, false};
+static const struct field address_row = {.kind = &address_kind, .size = sizeof(struct addr)};
+
+#define U16(t, f, lo, text)                                                                        \
+    FIELD(t, f, uint16_t), .kind = &kind_count, .min = (lo), .max = UINT16_MAX, .wrong = (text)
+
+static const struct field host_rows[] = {
+    {.key = "target",
+     FIELD(policy_host, target, struct name),
+     .kind = &target_kind,
+     .missing = "a host needs a target: the full name of the KMS host"},
+    {.key = "port",
+     U16(policy_host, port, 1, "a port is a number from 1 to 65535"),
+     .fallback = "1688"},
+    {.key = "priority",
+     U16(policy_host, priority, 0, "%k is a number from 0 to 65535, not \"%t\""),
+     .fallback = "0"},
+    {.key = "weight",
+     U16(policy_host, weight, 0, "%k is a number from 0 to 65535, not \"%t\""),
+     .fallback = "0"},
+    {.key = "addresses",
+     .at = offsetof(struct policy_host, addresses),
+     .count_at = offsetof(struct policy_host, n_addresses),
+     .count_size = sizeof(uint8_t),
+     .flags = FIELD_INLINE,
+     .kind = &addresses_kind,
+     .element = &address_row,
+     .fallback = "[]"},
+    {.key = "probe",
+     FIELD(policy_host, probe, bool),
+     .kind = &kind_bool,
+     .wrong = yes_or_no,
+     .fallback = "yes"},
+    {.key = NULL},
+};
+static const struct field host_map = {.key = "a host", .rows = host_rows, .flags = FIELD_BRIEF};
+
+/* A host is one word, or a mapping. */
+static int read_host(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    struct policy_host *h = to;
+    const char *why;
 
     *h = (struct policy_host){.port = POLICY_KMS_PORT, .probe = true};
-    if (!text_map(in, node, "a host", host_keys))
-        return;
-    if ((k = yaml_get(node, "target")) == NULL)
-        text_bad(in, node, "a host needs a target: the full name of the KMS host");
-    else if ((text = text_scalar(in, k, "target")) != NULL &&
-             (why = host_target_check(text, &h->target)) != NULL)
-        text_bad(in, k, "\"%s\" %s", text, why);
-    if ((k = yaml_get(node, "port")) != NULL && (h->port = (uint16_t)text_u16(in, k, "port")) == 0)
-        text_bad(in, k, "a port is a number from 1 to 65535");
-    if ((k = yaml_get(node, "priority")) != NULL)
-        h->priority = (uint16_t)text_u16(in, k, "priority");
-    if ((k = yaml_get(node, "weight")) != NULL)
-        h->weight = (uint16_t)text_u16(in, k, "weight");
-    if ((k = yaml_get(node, "probe")) != NULL)
-        h->probe = text_bool(in, k, "probe", true);
-    if ((k = yaml_get(node, "addresses")) == NULL)
-        return;
-    for (size_t n = text_list(in, k, "addresses", &item), i = 0; i < n; i++, item = item->next)
-        if ((why = host_address_add(h, item->text)) != NULL)
-            text_bad(in, item, "\"%s\": the host %s", item->text, why);
+    if (node->kind == YAML_MAP)
+        field_read(form, &host_map, node, h);
+    else if (check_one(form, f, node) == 0 && host_parse(h, node->text, &why) != 0)
+        form_problem(form, node, "\"%s\" %s", node->text, why);
+    return h->target.len > 0 ? 0 : -EINVAL;
 }
 
-static void read_hosts(struct text_in *in, const struct yaml_node *list, struct policy_pool *p)
+static const struct field_kind host_kind = {read_host, NULL, NULL, true};
+static const struct field host_row = {
+    .key = "a host", .kind = &host_kind, .size = sizeof(struct policy_host)};
+static const struct field hosts_row = {
+    .key = "hosts",
+    FIELD_LIST(policy_pool, hosts, n, struct policy_host *),
+    .element = &host_row,
+};
+
+/* A host alone is a list of one. */
+static int read_hosts(struct form *form, const struct field *f, const struct yaml_node *node,
+                      void *pool)
 {
-    const struct yaml_node *item = list->kind == YAML_LIST ? list->first : list;
-    size_t n = list->kind == YAML_LIST ? list->n : 1;
-    const char *text, *why;
+    struct yaml_node one = {.kind = YAML_LIST, .first = (void *)(uintptr_t)node, .n = 1};
 
-    p->hosts = text_alloc(in, n, sizeof *p->hosts);
-    for (size_t i = 0; i < n && !in->nomem; i++, item = item->next) {
-        struct policy_host *h = &p->hosts[p->n];
-
-        if (item->kind == YAML_MAP)
-            read_host_map(in, item, h);
-        else if ((text = text_scalar(in, item, "a host")) == NULL)
-            continue;
-        else if (host_parse(h, text, &why) != 0)
-            text_bad(in, item, "\"%s\" %s", text, why);
-        if (h->target.len > 0)
-            p->n++;
-    }
+    (void)f;
+    return field_read(form, &hosts_row, node->kind == YAML_LIST ? node : &one, pool);
 }
 
-static const char *const pool_keys[] = {"hosts", "allow-public", NULL};
+static const struct field_kind hosts_kind = {read_hosts, NULL, NULL, true};
+static const struct field pool_rows[] = {
+    {.key = "hosts", .kind = &hosts_kind, .fallback = ""},
+    {.key = "allow-public",
+     FIELD(policy_pool, allow_public, bool),
+     .kind = &kind_bool,
+     .wrong = yes_or_no,
+     .fallback = "no"},
+    {.key = NULL},
+};
+static const struct field pool_map = {.key = "a pool", .rows = pool_rows};
 
-static void read_pool(struct text_in *in, const struct yaml_node *node, struct policy_pool *p)
+/* A pool is its hosts, or a mapping. */
+static int read_pool(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
 {
-    const struct yaml_node *hosts = node, *k;
-    bool was_bad = in->bad;
+    struct policy_pool *p = to;
+    size_t before = form->problems;
     struct diags own;
 
-    str_copy(p->name, sizeof p->name, node->key);
-    p->place = text_key_place(node);
-    in->bad = false;
-    if (node->kind == YAML_MAP) {
-        text_map(in, node, "a pool", pool_keys);
-        if ((k = yaml_get(node, "allow-public")) != NULL)
-            p->allow_public = text_bool(in, k, "allow-public", false);
-        hosts = yaml_get(node, "hosts");
-        if (hosts == NULL)
-            text_bad_key(in, node, "pool %s: needs hosts", node->key);
-    }
-    if (hosts != NULL)
-        read_hosts(in, hosts, p);
-    if (!in->bad && !in->nomem) { /* else the problem is said already, with its own place */
-        diags_init(&own);
-        policy_pool_check(p, &own);
-        text_adopt(in, node, &own);
-        diags_fini(&own);
-    }
-    in->bad = in->bad || was_bad;
+    if (read_object_name(form, node, "pool", p->name) != 0)
+        return -EINVAL;
+    p->place = (struct policy_place){node->key_line, node->key_column};
+    if (node->kind == YAML_MAP)
+        field_read(form, &pool_map, node, p);
+    else
+        read_hosts(form, f, node, p);
+    if (node->kind == YAML_MAP && yaml_get(node, "hosts") == NULL)
+        form_problem_key(form, node, "pool %s: needs hosts", p->name);
+    if (form->problems > before || form->rc == -ENOMEM)
+        return 0; /* the problem is told already, with a place of its own */
+    diags_init(&own);
+    policy_pool_check(p, &own);
+    adopt(form, node, &own);
+    return 0;
 }
 
-static void read_pools(struct text_in *in, const struct yaml_node *node, struct policy *out)
+static const struct field network_name_row = {
+    .kind = &network_name_kind, .size = POLICY_NAME, .wrong = "network \"%t\": %w"};
+static const struct field suffix_row = {.kind = &suffix_kind, .size = sizeof(struct suffix)};
+
+const struct field policy_rule_rows[] = {
+    {.key = "suffixes",
+     FIELD_LIST(policy_rule, suffixes, n_suffixes, struct suffix *),
+     .element = &suffix_row,
+     .fallback = ""},
+    {.key = "networks",
+     FIELD_LIST(policy_rule, networks, n_networks, char (*)[POLICY_NAME]),
+     .element = &network_name_row,
+     .max = POLICY_RULE_NETWORKS,
+     .fallback = "[]"},
+    {.key = "action",
+     FIELD(policy_rule, action, unsigned),
+     .kind = &kind_word,
+     .words = action_names,
+     .fallback = "fill",
+     .refused = "is none of fill, replace, filter, deny, pass"},
+    {.key = "when",
+     FIELD(policy_rule, when, unsigned),
+     .kind = &when_kind,
+     .fallback = "",
+     .refused = "is not a list of missing, failed, present, unapproved"},
+    {.key = "pool",
+     .at = offsetof(struct policy_rule, pool),
+     .kind = &name_kind,
+     .wrong = "pool \"%t\": %w",
+     .fallback = "\"\"",
+     .refused = "is no name of a pool"},
+    {.key = "ttl",
+     FIELD(policy_rule, ttl, uint32_t),
+     .kind = &ttl_kind,
+     .fallback = "5m",
+     .refused = "is no duration like 300s, 5m or 1h"},
+    {.key = "mode",
+     FIELD(policy_rule, mode, unsigned),
+     .kind = &kind_word,
+     .words = mode_names,
+     .fallback = "live",
+     .refused = "is none of live, shadow, off"},
+    {.key = "from",
+     FIELD(policy_rule, from_ms, uint64_t),
+     .kind = &time_kind,
+     .fallback = "none",
+     .refused = "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none"},
+    {.key = "until",
+     FIELD(policy_rule, until_ms, uint64_t),
+     .kind = &time_kind,
+     .fallback = "none",
+     .refused = "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none"},
+    {.key = "break-dnssec",
+     FIELD(policy_rule, break_dnssec, bool),
+     .kind = &kind_bool,
+     .wrong = yes_or_no,
+     .fallback = "no",
+     .refused = "is neither yes nor no"},
+    {.key = "comment",
+     .at = offsetof(struct policy_rule, comment),
+     .kind = &comment_kind,
+     .wrong = "comment has more than 255 bytes",
+     .fallback = "\"\"",
+     .refused = "has more than 255 bytes"},
+    {.key = NULL},
+};
+_Static_assert(POLICY_COMMENT == 256 && POLICY_TTL_DEFAULT == 300, "policy_rule_rows says so");
+static const struct field rule_map = {.key = "a rule", .rows = policy_rule_rows};
+
+/* Where the rule names its pool and its networks, for who looks for them. */
+static void take_places(struct form *form, const struct yaml_node *node, struct policy_rule *r)
+{
+    const struct yaml_node *pool = yaml_get(node, "pool"), *list = yaml_get(node, "networks");
+    size_t n = 0;
+
+    if (pool != NULL)
+        r->pool_place = (struct policy_place){pool->line, pool->column};
+    if (r->n_networks == 0)
+        return;
+    r->network_places = calloc(r->n_networks, sizeof *r->network_places);
+    if (r->network_places == NULL) {
+        form_no_memory(form);
+        return;
+    }
+    for (const struct yaml_node *one = list->kind == YAML_LIST ? list->first : list;
+         one != NULL && n < r->n_networks; one = one->next) /* those that are wrong were left out */
+        if (strcmp(one->text, r->networks[n]) == 0)
+            r->network_places[n++] = (struct policy_place){one->line, one->column};
+}
+
+static int read_rule(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    struct policy_rule *r = to;
+    size_t before = form->problems;
+    char name[POLICY_NAME];
+    struct diags own;
+
+    (void)f;
+    if (read_object_name(form, node, "rule", name) != 0)
+        return -EINVAL;
+    policy_rule_init(r, name);
+    r->place = (struct policy_place){node->key_line, node->key_column};
+    field_read(form, &rule_map, node, r);
+    if (yaml_get(node, "when") == NULL)
+        r->when = policy_action_when(r->action);
+    take_places(form, node, r);
+    if (form->problems > before || form->rc == -ENOMEM)
+        return 0; /* its problems are told already */
+    diags_init(&own);
+    policy_rule_check(r, &own);
+    adopt(form, node, &own);
+    return 0;
+}
+
+static int read_approved(struct form *form, const struct field *f, const struct yaml_node *node,
+                         void *to)
 {
     const char *why;
 
-    if (!text_map(in, node, "pools", NULL))
-        return;
-    out->pools = text_alloc(in, node->n, sizeof *out->pools);
-    for (const struct yaml_node *k = node->first; k != NULL && !in->nomem; k = k->next) {
-        if (policy_name_check(k->key, &why) != 0)
-            text_bad_key(in, k, "pool \"%s\": %s", k->key, why);
-        else
-            read_pool(in, k, &out->pools[out->n_pools++]);
-    }
+    return policy_approved_parse(to, node->text, &why) == 0 ? 0
+                                                            : form_wrong(form, f, node, NULL, why);
 }
 
-static void read_approved(struct text_in *in, const struct yaml_node *node, struct policy *out)
+static void print_approved(const struct field *f, const void *from, struct str *s)
 {
-    const struct yaml_node *item;
-    size_t n = text_list(in, node, "approved", &item);
-    const char *why;
+    const struct policy_approved *a = from;
+    char name[NAME_TEXT], text[HOST_TEXT];
 
-    out->approved = text_alloc(in, n, sizeof *out->approved);
-    for (size_t i = 0; i < n && !in->nomem; i++, item = item->next) {
-        struct policy_approved *a = &out->approved[out->n_approved];
-
-        if (policy_approved_parse(a, item->text, &why) != 0)
-            text_bad(in, item, "\"%s\" %s", item->text, why);
-        else
-            out->n_approved++;
-    }
+    (void)f;
+    name_print(&a->target, name);
+    if (a->port == POLICY_KMS_PORT)
+        snprintf(text, sizeof text, "%s", name);
+    else
+        snprintf(text, sizeof text, "%s:%u", name, (unsigned)a->port);
+    yaml_quote(s, text);
 }
 
-static const char *const top_keys[] = {"waymark-policy", "networks", "pools", "approved",
-                                       "rules",          "tests",    NULL};
+/* ---- tests ---- */
 
-static void read_version(struct text_in *in, const struct yaml_node *root)
+static int read_test_suffix(struct form *form, const struct field *f, const struct yaml_node *node,
+                            void *to)
 {
-    const struct yaml_node *k = yaml_get(root, "waymark-policy");
-    const char *text;
+    struct policy_test *t = to;
+    struct suffix s;
 
-    if (k == NULL)
-        text_bad(in, root, "not a policy: the file must say \"waymark-policy: 1\"");
-    else if ((text = text_scalar(in, k, "waymark-policy")) != NULL && strcmp(text, "1") != 0)
-        text_bad(in, k, "form \"%s\" of the policy text is not known to this version; it knows 1",
-                 text);
+    if (read_suffix(form, f, node, &s) != 0)
+        return -EINVAL;
+    if (s.kind != SUFFIX_EXACT && s.kind != SUFFIX_BARE)
+        return form_problem(form, node, "a test asks for one suffix, not for \"%s\"", node->text);
+    if (!policy_question(&s.name, &t->qname))
+        return form_problem(form, node, "suffix \"%s\" is too long", node->text);
+    suffix_print(&s, t->suffix_text);
+    return 0;
 }
 
-/* A section without a value ("rules:") is an empty one. */
-static const struct yaml_node *section(const struct yaml_node *root, const char *key)
+static int read_client(struct form *form, const struct field *f, const struct yaml_node *node,
+                       void *to)
 {
-    const struct yaml_node *k = yaml_get(root, key);
-
-    if (k != NULL && k->kind == YAML_SCALAR && k->text[0] == '\0' && !k->quoted)
-        return NULL;
-    return k;
+    return addr_parse(to, node->text, 0) == 0 ? 0 : form_wrong(form, f, node, NULL, NULL);
 }
 
-static void read_document(struct text_in *in, const struct yaml_node *root, struct policy *out,
-                          struct policy_tests *tests)
-{
-    const struct yaml_node *k;
+static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, "suffix \"%t\" %w",
+                                                   false};
+static const struct field_kind client_kind = {read_client, NULL,
+                                              "client \"%t\" is not an IP address", false};
+static const struct field test_rows[] = {
+    {.key = "suffix", .kind = &test_suffix_kind, .missing = "a test needs a suffix"},
+    {.key = "client",
+     FIELD(policy_test, client, struct addr),
+     .kind = &client_kind,
+     .missing = "a test needs a client: the address that asks"},
+    {.key = "verdict",
+     FIELD(policy_test, verdict, unsigned),
+     .kind = &kind_word,
+     .words = verdict_names,
+     .fallback = ""},
+    {.key = "expect",
+     FIELD(policy_test, expect, unsigned),
+     .kind = &kind_word,
+     .words = outcome_names,
+     .fallback = ""},
+    {.key = "host", FIELD(policy_test, host, struct name), .kind = &target_kind, .fallback = ""},
+    {.key = "real-host",
+     FIELD(policy_test, real_host, struct name),
+     .kind = &target_kind,
+     .fallback = ""},
+    {.key = NULL},
+};
+static const struct field test_map = {.key = "a test", .rows = test_rows};
 
-    if (!text_map(in, root, "the policy", top_keys))
-        return;
-    read_version(in, root);
-    if ((k = section(root, "networks")) != NULL)
-        read_networks(in, k, out);
-    if ((k = section(root, "pools")) != NULL && !in->nomem)
-        read_pools(in, k, out);
-    if ((k = section(root, "approved")) != NULL && !in->nomem)
-        read_approved(in, k, out);
-    if ((k = section(root, "rules")) != NULL && !in->nomem)
-        text_read_rules(in, k, out);
-    if ((k = section(root, "tests")) != NULL && !in->nomem)
-        text_read_tests(in, k, tests);
+static int read_test(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    const struct yaml_node *real = yaml_get(node, "real-host");
+    struct policy_test *t = to;
+
+    (void)f;
+    *t = (struct policy_test){
+        .line = node->line,
+        .verdict = VERDICT_NXDOMAIN,
+        .real_host = {.len = 1},
+        .host = {.len = 1},
+        .has_expect = yaml_get(node, "expect") != NULL,
+        .has_host = yaml_get(node, "host") != NULL,
+    };
+    field_read(form, &test_map, node, t);
+    if (real != NULL && t->verdict != VERDICT_PRESENT && t->verdict != VERDICT_UNAPPROVED)
+        form_problem_key(form, real,
+                         "real-host is what the real DNS names: it needs verdict: present");
+    if (node->kind == YAML_MAP && !t->has_expect && !t->has_host)
+        form_problem(form, node, "a test needs expect (an outcome), host, or both");
+    return 0;
 }
 
 void policy_tests_fini(struct policy_tests *t)
@@ -221,38 +674,93 @@ void policy_tests_fini(struct policy_tests *t)
     *t = (struct policy_tests){0};
 }
 
+/* ---- the document ---- */
+
+struct document {
+    struct policy policy;
+    struct policy_tests tests;
+};
+
+static int read_version(struct form *form, const struct field *f, const struct yaml_node *node,
+                        void *to)
+{
+    (void)to;
+    return strcmp(node->text, "1") == 0 ? 0 : form_wrong(form, f, node, NULL, NULL);
+}
+
+static const struct field_kind version_kind = {
+    read_version, NULL, "form \"%t\" of the policy text is not known to this version; it knows 1",
+    false};
+static const struct field_kind network_kind = {read_network, NULL, NULL, true};
+static const struct field_kind pool_kind = {read_pool, NULL, NULL, true};
+static const struct field_kind rule_kind = {read_rule, NULL, NULL, true};
+static const struct field_kind test_kind = {read_test, NULL, NULL, true};
+static const struct field_kind approved_kind = {read_approved, print_approved, "\"%t\" %w", false};
+
+#define ELEMENT(type, how) (&(const struct field){.kind = &(how), .size = sizeof(struct type)})
+static const struct field top_rows[] = {
+    {.key = "waymark-policy",
+     .kind = &version_kind,
+     .missing = "not a policy: the file must say \"waymark-policy: 1\""},
+    {.key = "networks",
+     FIELD_LIST(document, policy.networks, policy.n_networks, struct policy_network *),
+     .element = ELEMENT(policy_network, network_kind),
+     .flags = FIELD_EMPTY | POLICY_NAMED,
+     .fallback = ""},
+    {.key = "pools",
+     FIELD_LIST(document, policy.pools, policy.n_pools, struct policy_pool *),
+     .element = ELEMENT(policy_pool, pool_kind),
+     .flags = FIELD_EMPTY | POLICY_NAMED,
+     .fallback = ""},
+    {.key = "approved",
+     FIELD_LIST(document, policy.approved, policy.n_approved, struct policy_approved *),
+     .element = ELEMENT(policy_approved, approved_kind),
+     .flags = FIELD_EMPTY,
+     .fallback = ""},
+    {.key = "rules",
+     FIELD_LIST(document, policy.rules, policy.n_rules, struct policy_rule *),
+     .element = ELEMENT(policy_rule, rule_kind),
+     .flags = FIELD_EMPTY | POLICY_NAMED,
+     .fallback = ""},
+    {.key = "tests",
+     FIELD_LIST(document, tests.at, tests.n, struct policy_test *),
+     .element = ELEMENT(policy_test, test_kind),
+     .flags = FIELD_EMPTY,
+     .fallback = ""},
+    {.key = NULL},
+};
+static const struct field top_map = {.key = "the policy", .rows = top_rows};
+
 static int read_text(struct policy *out, struct policy_tests *tests, const char *file,
                      const char *text, size_t len, bool whole, struct diags *d)
 {
-    struct text_in in = {.file = file, .d = d};
-    struct policy_tests own = {0};
-    struct policy p;
-    struct yaml *y;
-    int rc;
+    struct form form = {.style = &style, .file = file, .d = d};
+    struct document doc = {.tests = {.n = 0}};
+    struct arena *arena = arena_new();
+    const struct yaml_node *root;
+    int rc = arena != NULL ? yaml_read(&root, arena, file, text, len, d) : -ENOMEM;
 
-    rc = yaml_read(&y, file, text, len, d);
-    if (rc != 0)
-        return rc;
-    policy_init(&p);
-    if (file != NULL && (p.file = strdup(file)) == NULL)
-        in.nomem = true;
-    read_document(&in, yaml_root(y), &p, &own);
-    yaml_free(y);
-    policy_sort(&p);
-    if (whole && !in.nomem && policy_references(&p, file, d) != 0)
-        in.bad = true;
-    rc = in.nomem ? -ENOMEM : in.bad ? -EINVAL : 0;
-    if (rc == 0 && tests != NULL) {
-        *tests = own;
-        own = (struct policy_tests){0};
-    }
-    policy_tests_fini(&own);
     if (rc != 0) {
-        policy_fini(&p);
+        arena_free(arena);
         return rc;
     }
-    *out = p;
-    return 0;
+    policy_init(&doc.policy);
+    if (file != NULL && (doc.policy.file = strdup(file)) == NULL)
+        form_no_memory(&form);
+    field_read(&form, &top_map, root, &doc);
+    arena_free(arena);
+    policy_sort(&doc.policy);
+    if (whole && form.rc != -ENOMEM && policy_references(&doc.policy, file, d) != 0)
+        form.rc = -EINVAL;
+    if (form.rc == 0 && tests != NULL)
+        *tests = doc.tests;
+    else
+        policy_tests_fini(&doc.tests);
+    if (form.rc == 0)
+        *out = doc.policy;
+    else
+        policy_fini(&doc.policy);
+    return form.rc;
 }
 
 int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
@@ -265,4 +773,88 @@ int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const
                            const char *text, size_t len, struct diags *d)
 {
     return read_text(out, tests, file, text, len, true, d);
+}
+
+/* ---- out ---- */
+
+static void write_list(FILE *f, int indent, const char *key, const struct field *list,
+                       const void *base)
+{
+    char line[WIDTH + 1], item[FIELD_TEXT];
+    size_t n = field_count_of(list, base);
+    struct str s, one;
+
+    str_init(&s, line, sizeof line);
+    str_addf(&s, "%*s%s: [", indent, "", key);
+    for (size_t i = 0; i < n && !s.cut; i++) {
+        str_add(&s, i > 0 ? ", " : "");
+        list->element->kind->print(list->element, field_element(list, base, i), &s);
+    }
+    str_add(&s, "]");
+    if (!s.cut) {
+        fprintf(f, "%s\n", line);
+        return;
+    }
+    fprintf(f, "%*s%s:\n", indent, "", key);
+    for (size_t i = 0; i < n; i++) {
+        str_init(&one, item, sizeof item);
+        list->element->kind->print(list->element, field_element(list, base, i), &one);
+        fprintf(f, "%*s- %s\n", indent + 2, "", item);
+    }
+}
+
+/* One word where the rest is default. */
+static void write_host(const struct policy_host *h, int indent, FILE *f)
+{
+    const struct field *row = host_rows + 1;
+
+    while (row->key != NULL && field_is_default(row, h))
+        row++;
+    fprintf(f, "%*s- ", indent, "");
+    field_print(row->key != NULL ? &host_map : host_rows, h, f);
+    fputc('\n', f);
+}
+
+static void write_rule(const struct policy_rule *r, FILE *f)
+{
+    fprintf(f, "  %s:\n", r->name);
+    for (const struct field *row = policy_rule_rows; row->key != NULL; row++) {
+        if (row->element != NULL) {
+            if (row == policy_rule_rows || field_count_of(row, r) > 0)
+                write_list(f, 4, row->key, row, r);
+            continue;
+        }
+        if (row->kind == &when_kind
+                ? r->when == policy_action_when(r->action) || r->action == ACTION_FILTER
+                : field_is_default(row, r))
+            continue;
+        fprintf(f, "    %s: ", row->key);
+        field_print(row, r, f);
+        fputc('\n', f);
+    }
+}
+
+int policy_text_write(const struct policy *p, FILE *f)
+{
+    const struct document doc = {.policy = *p};
+
+    fprintf(f, "waymark-policy: 1\n%s", p->n_networks > 0 ? "networks:\n" : "");
+    for (size_t i = 0; i < p->n_networks; i++)
+        write_list(f, 2, p->networks[i].name, &prefixes_row, &p->networks[i]);
+    fputs(p->n_pools > 0 ? "pools:\n" : "", f);
+    for (size_t i = 0; i < p->n_pools; i++) {
+        const struct policy_pool *pool = &p->pools[i];
+
+        fprintf(f, "  %s:\n", pool->name);
+        if (pool->allow_public)
+            fprintf(f, "    allow-public: yes\n    hosts:\n");
+        for (size_t k = 0; k < pool->n; k++)
+            write_host(&pool->hosts[k], pool->allow_public ? 6 : 4, f);
+    }
+    if (p->n_approved > 0)
+        write_list(f, 0, "approved", field_find(top_rows, NULL, "approved"), &doc);
+    fputs(p->n_rules > 0 ? "rules:\n" : "", f);
+    for (size_t i = 0; i < p->n_rules; i++)
+        write_rule(&p->rules[i], f);
+    return ferror(f) ? -EIO : 0;
 }

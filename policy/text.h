@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "base/number.h"
+#include "base/fields.h"
 #include "policy/store.h"
 #include "policy/decide.h"
 
@@ -41,6 +41,8 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
  * beside the other problems. */
 int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const char *file,
                            const char *text, size_t len, struct diags *d);
+/* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
+extern const struct field policy_rule_rows[];
 /* Canonical: equal policies are equal texts. The policy is sorted (model_sort.h). */
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */

@@ -135,9 +135,8 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     if (change != NULL)
         settings_compare(d->newest->settings, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
-    if ((rc = settings_keep_fixed(s, d->newest->settings)) == -EINVAL)
-        (void)settings_check(s, diags);
-    if (rc != 0 || (rc = machine_check_routes(s, diags)) != 0 || (g = generation_new(s)) == NULL) {
+    if ((rc = settings_keep(s, d->newest->settings, diags)) != 0 ||
+        (rc = machine_check_routes(s, diags)) != 0 || (g = generation_new(s)) == NULL) {
         settings_free(s);
         return rc != 0 ? rc : -ENOMEM;
     }

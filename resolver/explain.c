@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "settings/rules.h"
 #include "wire/present.h"
 #include "wire/reply.h"
 
@@ -17,33 +16,15 @@ enum { DNS_PORT = 53, SOME_PORT = 53000, WINDOWS_TIMEOUT = 0x5b4 };
 
 /* --- the client ----------------------------------------------------------- */
 
-/* The rule that settings_access() went by: the longest that matches and says
- * so; false: its default. */
-static bool find_access_rule(const struct view *v, const struct addr *client,
-                             enum access_action action, struct prefix *out)
-{
-    const struct settings *s = v->settings;
-    const struct access_rule *rules = s->access_given ? s->access : v->machine;
-    int n = s->access_given ? s->n_access : v->n_machine, best = -1;
-
-    for (int i = 0; i < n; i++) {
-        const struct prefix *net = &rules[i].net;
-
-        if (rules[i].action != action || !prefix_contains(net, client->ip) ||
-            rules_is_v4_net(net) != addr_is_v4(client))
-            continue;
-        if (best < 0 || net->len > rules[best].net.len)
-            best = i;
-    }
-    if (best >= 0)
-        *out = rules[best].net;
-    return best >= 0;
-}
-
 static void read_client(struct explain *e, const struct view *v)
 {
+    const struct access_rule *rule =
+        settings_access_rule(v->settings, v->machine, v->n_machine, &e->client);
+
     e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client);
-    e->has_access_rule = find_access_rule(v, &e->client, e->access, &e->access_rule);
+    e->has_access_rule = rule != NULL;
+    if (rule != NULL)
+        e->access_rule = rule->net;
     (void)kms_find_client(v, &e->client);
     e->found = v->scratch->client;
 }

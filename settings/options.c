@@ -14,8 +14,8 @@
 
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/log.h"
+#include "wire/present.h"
 
 #define SECOND 1000ull
 #define MINUTE (60 * SECOND)
@@ -26,29 +26,78 @@
 #define MEGA (1ull << 20)
 #define GIGA (1ull << 30)
 
-/* Form and place of a field; does not compile when the type is another one. */
-#define FIELD(t, f, type, what)                                                                    \
-    .form = _Generic(((struct t *)0)->f, type : what), .at = offsetof(struct t, f)
-#define LIST(t, f, n, type, what)                                                                  \
-    FIELD(t, f, type, what), .count_at = _Generic(((struct t *)0)->n, int : offsetof(struct t, n))
-
-#define YESNO(t, f) FIELD(t, f, bool, FORM_BOOL)
-#define COUNT(t, f, lo, hi) FIELD(t, f, uint32_t, FORM_COUNT), .min = (lo), .max = (hi)
-#define WORD(t, f, list) FIELD(t, f, uint32_t, FORM_WORD), .words = (list)
-#define DURATION(t, f, lo, hi) FIELD(t, f, uint64_t, FORM_DURATION), .min = (lo), .max = (hi)
-#define MOMENT(t, f, lo, hi) FIELD(t, f, uint32_t, FORM_MOMENT), .min = (lo), .max = (hi)
-#define SIZE(t, f, lo, hi) FIELD(t, f, uint64_t, FORM_SIZE), .min = (lo), .max = (hi)
-#define TEXT(t, f, check) FIELD(t, f, const char *, FORM_TEXT), .wrong = (check)
-#define ZONE(t, f) FIELD(t, f, struct name, FORM_ZONE)
-#define NET(t, f) FIELD(t, f, struct prefix, FORM_NET)
+#define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool
+#define COUNT(t, f, lo, hi) FIELD(t, f, uint32_t), .kind = &kind_count, .min = (lo), .max = (hi)
+#define WORD(t, f, list) FIELD(t, f, uint32_t), .kind = &kind_word, .words = (list)
+#define DURATION(t, f, lo, hi)                                                                     \
+    FIELD(t, f, uint64_t), .kind = &kind_duration, .min = (lo), .max = (hi)
+#define MOMENT(t, f, lo, hi) FIELD(t, f, uint32_t), .kind = &kind_duration, .min = (lo), .max = (hi)
+#define SIZE(t, f, lo, hi) FIELD(t, f, uint64_t), .kind = &kind_size, .min = (lo), .max = (hi)
+#define TEXT(t, f, why) FIELD(t, f, const char *), .kind = &kind_text, .check = (why)
+#define ZONE(t, f) FIELD(t, f, struct name), .kind = &zone_kind
+#define NET(t, f) FIELD(t, f, struct prefix), .kind = &kind_prefix
 #define ADDRS(t, f, n, lo, hi)                                                                     \
-    LIST(t, f, n, const struct addr *, FORM_ADDRS), .min = (lo), .max = (hi)
-#define RECORDS(t, f, n, element, list, hi)                                                        \
-    LIST(t, f, n, const struct element *, FORM_RECORDS), .max = (hi), .record = (list)
+    FIELD_LIST(t, f, n, const struct addr *), .element = &addr_row, .min = (lo), .max = (hi)
+#define RECORDS(t, f, n, type, row, hi)                                                            \
+    FIELD_LIST(t, f, n, const struct type *), .element = (row), .max = (hi)
+
+/* ---- kinds ---- */
+
+enum { DNS_PORT = 53 };
+
+static int read_zone(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    struct name zone = {0};
+
+    if (name_parse(&zone, node->text) != 0)
+        return form_wrong(form, f, node, NULL, NULL);
+    if (zone.len > 2 && zone.at[0] == 1 && zone.at[1] == '*')
+        return form_problem(form, node,
+                            "%s: write the zone without *: it covers all names below it", f->key);
+    name_fold(&zone);
+    *(struct name *)to = zone;
+    return 0;
+}
+
+static void print_zone(const struct field *f, const void *from, struct str *s)
+{
+    char name[NAME_TEXT];
+
+    (void)f;
+    yaml_quote(s, name_print(from, name));
+}
+
+static const struct field_kind zone_kind = {read_zone, print_zone,
+                                            "%k: \"%t\" is not a domain name", false};
+
+static int read_addr(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    if (node->kind == YAML_SCALAR && addr_parse(to, node->text, DNS_PORT) == 0)
+        return 0;
+    return form_problem(form, node,
+                        "%s: \"%s\" is not an address; write it like 192.0.2.1, "
+                        "\"192.0.2.1:53\", \"2001:db8::1\" or \"[2001:db8::1]:53\"",
+                        f->key, node->kind == YAML_SCALAR ? node->text : "[...]");
+}
+
+static void print_addr(const struct field *f, const void *from, struct str *s)
+{
+    char text[ADDR_TEXT];
+
+    (void)f;
+    str_addf(s, "\"%s\"", addr_print_port(from, text));
+}
+
+static const struct field_kind addr_kind = {read_addr, print_addr, NULL, true};
+static const struct field addr_row = {
+    .kind = &addr_kind, .size = sizeof(struct addr), .flags = FIELD_UNIQUE};
+static const struct field output_row = {.kind = &addr_kind}; /* there is none yet */
 
 /* ---- texts ---- */
 
-static const char *not_a_host(const char *text)
+const char *option_not_a_host(const char *text)
 {
     size_t n = strlen(text);
 
@@ -86,55 +135,31 @@ static const char *not_a_socket(const char *text)
 
 /* ---- words ---- */
 
-static const struct option_word log_levels[] = {
-    {"error", LOG_LEVEL_ERROR, false},   {"warning", LOG_LEVEL_WARNING, false},
-    {"notice", LOG_LEVEL_NOTICE, false}, {"info", LOG_LEVEL_INFO, false},
-    {"debug", LOG_LEVEL_DEBUG, false},   {NULL, 0, false},
-};
-static const struct option_word access_actions[] = {
-    {"allow", ACCESS_ALLOW, false},
-    {"refuse", ACCESS_REFUSE, false},
-    {"drop", ACCESS_DROP, false},
-    {NULL, 0, false},
-};
-static const struct option_word strategies[] = {
-    {"ordered", ROUTE_ORDERED, false},
-    {"fastest", ROUTE_FASTEST, true},
-    {"parallel", ROUTE_PARALLEL, true},
-    {NULL, 0, false},
-};
-static const struct option_word kms_modes[] = {
-    {"off", KMS_OFF, false},
-    {"shadow", KMS_SHADOW, false},
-    {"live", KMS_LIVE, false},
-    {NULL, 0, false},
-};
-static const struct option_word client_addresses[] = {
-    {"full", CLIENT_FULL, false},
-    {"prefix", CLIENT_PREFIX, false},
-    {"hmac", CLIENT_HMAC, true},
-    {NULL, 0, false},
-};
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
+static const char *const strategies[] = {"ordered", "fastest", "parallel", NULL};
+static const char *const kms_modes[] = {"off", "shadow", "live", NULL};
+static const char *const client_addresses[] = {"full", "prefix", "hmac", NULL};
 
 /* ---- lists ---- */
 
-static const struct option access_rows[] = {
+static const struct field access_rows[] = {
     {.key = "access.net", NET(access_rule, net), .help = "the clients: an address or a prefix"},
     {.key = "access.action",
      WORD(access_rule, action, access_actions),
      .help = "allow; refuse: answer REFUSED; drop: no answer"},
     {.key = NULL},
 };
-static const char *const access_sample[] = {
-    "- {net: 10.0.0.0/8, action: allow}",
-    "- {net: 10.66.0.0/16, action: refuse}",
-    "- {net: \"2001:db8::/32\", action: allow}",
-    NULL,
+static const struct field access_row = {
+    .key = "access",
+    .rows = access_rows,
+    .size = sizeof(struct access_rule),
+    .help = "- {net: 10.0.0.0/8, action: allow}\n"
+            "- {net: 10.66.0.0/16, action: refuse}\n"
+            "- {net: \"2001:db8::/32\", action: allow}\n",
 };
-static const struct option_record access_record = {sizeof(struct access_rule), access_rows,
-                                                   access_sample};
 
-static const struct option route_rows[] = {
+static const struct field route_rows[] = {
     {.key = "forward.zone",
      ZONE(route, zone),
      .help = "this name and all below it; . is everything"},
@@ -143,6 +168,7 @@ static const struct option route_rows[] = {
      .help = "address, or address:port; they must know the same names"},
     {.key = "forward.strategy",
      WORD(route, strategy, strategies),
+     .later = 2,
      .fallback = "ordered",
      .help = "ordered: the next server is asked when one does not answer"},
     {.key = "forward.timeout",
@@ -164,12 +190,13 @@ static const struct option route_rows[] = {
      .help = "ask the route of . when all of them fail"},
     {.key = NULL},
 };
-static const char *const route_sample[] = {
-    "- {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}",
-    "- {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}",
-    NULL,
+static const struct field route_row = {
+    .key = "forward",
+    .rows = route_rows,
+    .size = sizeof(struct route),
+    .help = "- {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}\n"
+            "- {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}\n",
 };
-static const struct option_record route_record = {sizeof(struct route), route_rows, route_sample};
 
 /* ---- the tables ---- */
 
@@ -185,9 +212,9 @@ const struct option_section settings_sections[] = {
     {NULL, NULL},
 };
 
-const struct option settings_options[] = {
+const struct field settings_options[] = {
     {.key = "server.name",
-     TEXT(settings, server.name, not_a_host),
+     TEXT(settings, server.name, option_not_a_host),
      .flags = OPTION_RESTART,
      .computed = "the host name",
      .help = "Name of this forwarder in the audit, where the records of several can meet."},
@@ -235,18 +262,19 @@ const struct option settings_options[] = {
      .help = "Folder of the control socket."},
     {.key = "server.log-level",
      WORD(settings, server.log_level, log_levels),
+     .min = LOG_LEVEL_ERROR,
      .flags = OPTION_RESTART,
      .fallback = "info",
      .help = "The least important messages that are written to standard error."},
 
     {.key = "access",
-     RECORDS(settings, access, n_access, access_rule, &access_record, 4096),
+     RECORDS(settings, access, n_access, access_rule, &access_row, 4096),
      .computed = "loopback and the networks of the machine's own interfaces are allowed",
      .help = "Who may ask. The longest net that matches decides; who is in none gets REFUSED. A "
              "list of one's own replaces the default. Loopback is allowed unless a net inside "
              "127.0.0.0/8 or ::1 is named."},
     {.key = "forward",
-     RECORDS(settings, routes, n_routes, route, &route_record, 4096),
+     RECORDS(settings, routes, n_routes, route, &route_row, 4096),
      .fallback = "[]",
      .computed = "the servers of /etc/resolv.conf",
      .help = "Which servers are asked. The longest zone that matches decides, and only its "
@@ -367,10 +395,11 @@ const struct option settings_options[] = {
      .help = "How often the record is written to disk; a crash loses at most so much."},
     {.key = "audit.client-address",
      WORD(settings, audit.client_address, client_addresses),
+     .later = 1,
      .fallback = "full",
      .help = "How a client is recorded: full, or prefix: only the net that it is in."},
     {.key = "audit.outputs",
-     .form = FORM_EMPTY,
+     .element = &output_row,
      .flags = OPTION_UNUSED,
      .fallback = "[]",
      .help = "Copies of the record to files and to syslog; only the empty list is read."},
@@ -408,30 +437,7 @@ const struct option settings_options[] = {
 
 _Static_assert(ARRAY_LEN(settings_options) <= OPTIONS_MAX, "OPTIONS_MAX is too small");
 
-const char *option_name(const struct option *o)
+bool option_is_given(const struct field *o, const struct settings *s)
 {
-    const char *dot = strchr(o->key, '.');
-
-    return dot != NULL ? dot + 1 : o->key;
-}
-
-bool option_is_in(const struct option *o, const char *section)
-{
-    size_t n = strlen(section);
-
-    return strncmp(o->key, section, n) == 0 && o->key[n] == '.';
-}
-
-const struct option *option_find(const struct option *rows, const char *section, const char *name)
-{
-    for (; rows->key != NULL; rows++)
-        if (section == NULL ? strcmp(rows->key, name) == 0
-                            : option_is_in(rows, section) && strcmp(option_name(rows), name) == 0)
-            return rows;
-    return NULL;
-}
-
-bool option_is_given(const struct option *o, const struct settings *s)
-{
-    return o->form != FORM_RECORDS || o->at != offsetof(struct settings, access) || s->access_given;
+    return !option_is_table(o) || o->at != offsetof(struct settings, access) || s->access_given;
 }

@@ -17,175 +17,211 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "settings/rules.h"
-#include "settings/value.h"
 
-enum { FILE_MAX_BYTES = 16 << 20, HOST_TEXT = 256 };
+enum { FILE_MAX_BYTES = 16 << 20, HOST_TEXT = 256, PATH_TEXT = 1100 };
 
 static const char default_path[] = SYSCONFDIR "/waymark/waymark.yaml";
 
-/* A text that was read; its nodes are the origins of values. */
-struct document {
-    struct document *next;
-    struct yaml *yaml; /* owned */
+/* ---- the manner of settings ---- */
+
+static int check_list(struct form *form, const struct field *o, const struct yaml_node *node)
+{
+    bool one = o->element->rows == NULL && o->max > 0; /* could the value be an element? */
+
+    if (node->kind == YAML_SCALAR)
+        return form_problem(form, node, "%s takes a list: write [%s%s%s]", o->key, one ? "\"" : "",
+                            one ? node->text : "...", one ? "\"" : "");
+    if (node->kind != YAML_LIST)
+        return form_problem(form, node, "%s takes a list: begin each element with \"- \"", o->key);
+    if (node->n < o->min)
+        return form_problem(form, node, "%s is empty; write at least one", o->key);
+    if (node->n > 0 && o->max == 0)
+        return form_problem(form, node, "%s: only [] works in this version", o->key);
+    if (node->n > o->max)
+        return form_problem(form, node, "%s has %zu elements; at most %u are allowed", o->key,
+                            node->n, (unsigned)o->max);
+    return 0;
+}
+
+static int check_shape(struct form *form, const struct field *o, const struct yaml_node *node)
+{
+    if (o->rows != NULL)
+        return node->kind == YAML_MAP
+                   ? 0
+                   : form_problem(form, node, "%s: an element looks like {%s: ..., %s: ...}",
+                                  o->key, field_name(&o->rows[0]), field_name(&o->rows[1]));
+    if (field_is_empty(node))
+        return form_problem_key(form, node, "%s has no value; %s", o->key,
+                                o->element != NULL      ? "write [] for an empty list"
+                                : o->kind == &kind_text ? "write \"\" for an empty text"
+                                                        : "leave the line out for the default");
+    if (o->element != NULL)
+        return check_list(form, o, node);
+    if (node->kind != YAML_SCALAR)
+        return form_problem(form, node, "%s takes one value, not a %s", o->key,
+                            node->kind == YAML_LIST ? "list" : "mapping");
+    return 0;
+}
+
+/* The key of a node that no row has, with the nearest one that is meant. */
+static int unknown_option(struct form *form, const struct field *rows, const char *section,
+                          const struct yaml_node *node)
+{
+    const char *near = field_nearest(rows, section, node->key);
+
+    if (near != NULL)
+        return form_problem_key(form, node, "unknown option \"%s\" in %s; did you mean \"%s\"?",
+                                node->key, section, near);
+    for (const struct field *o = settings_options; o->key != NULL; o++)
+        if (strcmp(field_name(o), node->key) == 0) /* the line slipped */
+            return form_problem_key(form, node, "unknown option \"%s\" in %s; it is %s", node->key,
+                                    section, o->key);
+    return form_problem_key(form, node,
+                            "unknown option \"%s\" in %s; waymarkd --print-sample lists "
+                            "all options",
+                            node->key, section);
+}
+
+static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
+{
+    return unknown_option(form, map->rows, map->key, node);
+}
+
+static const struct form_style style = {
+    .check = check_shape,
+    .unknown = unknown_key,
+    .defaults = true,
+    .near = "%k: unknown word \"%t\"; did you mean \"%w\"?",
+    .other = "%k: unknown word \"%t\"; use %w",
+    .last = " or ",
+    .host_bits = "%k: %t has bits behind its length; write the net's first address",
 };
 
 /* ---- one document ---- */
 
-static int keep_document(struct reader *r, struct yaml *yaml)
+static void take_value(struct reader *r, const struct field *o, const struct yaml_node *node)
 {
-    struct document *document = arena_alloc(r->s->arena, sizeof *document);
-
-    if (document == NULL) {
-        yaml_free(yaml);
-        return read_out_of_memory(r);
-    }
-    document->yaml = yaml;
-    document->next = r->documents;
-    r->documents = document;
-    return 0;
-}
-
-static void take_value(struct reader *r, const struct option *o, const struct yaml_node *node)
-{
-    if (value_read(r, o, node, r->s) != 0)
+    if (field_read(&r->form, o, node, r->s) != 0)
         return;
-    r->origin[option_index(o)] = (struct origin){node, r->source};
-    if (o->form == FORM_RECORDS && o->at == offsetof(struct settings, access))
+    r->origin[o - settings_options] = (struct origin){node, r->form.file, r->form.assign};
+    if (option_is_table(o) && o->at == offsetof(struct settings, access))
         r->s->access_given = true;
 }
 
 static void read_section(struct reader *r, const char *section, const struct yaml_node *node)
 {
-    if (node->kind == YAML_SCALAR && node->text[0] == '\0' && !node->quoted)
+    if (field_is_empty(node))
         return; /* all of its lines are comments */
     if (node->kind != YAML_MAP) {
-        read_problem(r, node, "%s is a section: write its options below it, indented", section);
+        form_problem(&r->form, node, "%s is a section: write its options below it, indented",
+                     section);
         return;
     }
     for (const struct yaml_node *one = node->first; one != NULL; one = one->next) {
-        const struct option *o = option_find(settings_options, section, one->key);
+        const struct field *o = field_find(settings_options, section, one->key);
 
         if (o != NULL)
             take_value(r, o, one);
         else
-            read_unknown_key(r, one, settings_options, section);
+            unknown_option(&r->form, settings_options, section, one);
     }
-}
-
-static bool is_section(const char *name)
-{
-    for (const struct option_section *s = settings_sections; s->name != NULL; s++)
-        if (strcmp(s->name, name) == 0)
-            return true;
-    return false;
-}
-
-/* The sections and the lists that stand alone, ended by NULL. */
-static void list_sections(const char *names[OPTIONS_MAX + 1])
-{
-    size_t n = 0;
-
-    for (const struct option_section *s = settings_sections; s->name != NULL; s++)
-        names[n++] = s->name;
-    for (const struct option *o = settings_options; o->key != NULL && n < OPTIONS_MAX; o++)
-        if (strchr(o->key, '.') == NULL)
-            names[n++] = o->key;
-    names[n] = NULL;
 }
 
 static void unknown_section(struct reader *r, const struct yaml_node *node)
 {
     const char *names[OPTIONS_MAX + 1], *near;
+    size_t n = 0;
 
-    list_sections(names);
+    for (const struct option_section *s = settings_sections; s->name != NULL; s++)
+        names[n++] = s->name;
+    for (const struct field *o = settings_options; o->key != NULL && n < OPTIONS_MAX; o++)
+        if (option_is_table(o))
+            names[n++] = o->key;
+    names[n] = NULL;
     near = diag_nearest(node->key, names);
     if (near != NULL)
-        read_problem_key(r, node, "unknown section \"%s\"; did you mean \"%s\"?", node->key, near);
-    else if (option_find(settings_options, NULL, node->key) != NULL)
-        read_problem_key(r, node, "write %s as a section and, indented below it, its option",
+        form_problem_key(&r->form, node, "unknown section \"%s\"; did you mean \"%s\"?", node->key,
+                         near);
+    else if (field_find(settings_options, NULL, node->key) != NULL)
+        form_problem_key(&r->form, node, "write %s as a section and, indented below it, its option",
                          node->key);
     else
-        read_problem_key(r, node,
-                         "unknown section \"%s\"; waymarkd --print-sample lists all "
-                         "options",
+        form_problem_key(&r->form, node,
+                         "unknown section \"%s\"; waymarkd --print-sample lists all options",
                          node->key);
 }
 
 static void read_root(struct reader *r, const struct yaml_node *root)
 {
     if (root->kind != YAML_MAP) {
-        read_problem(r, root, "settings consist of sections, like \"server:\"");
+        form_problem(&r->form, root, "settings consist of sections, like \"server:\"");
         return;
     }
     for (const struct yaml_node *one = root->first; one != NULL; one = one->next) {
-        const struct option *o = option_find(settings_options, NULL, one->key);
+        const struct field *o = field_find(settings_options, NULL, one->key);
+        const struct option_section *s = settings_sections;
 
-        if (is_section(one->key))
-            read_section(r, one->key, one);
-        else if (o != NULL && strchr(o->key, '.') == NULL)
+        while (s->name != NULL && strcmp(s->name, one->key) != 0)
+            s++;
+        if (s->name != NULL)
+            read_section(r, s->name, one);
+        else if (o != NULL && option_is_table(o))
             take_value(r, o, one);
         else
             unknown_section(r, one);
     }
 }
 
-static void read_document(struct reader *r, const char *name, const char *text, size_t len)
+static void set_source(struct reader *r, const char *file, const char *assign)
 {
-    struct yaml *yaml = NULL;
+    r->form.file = file;
+    r->form.assign = assign;
+}
+
+void read_document(struct reader *r, const char *name, const char *text, size_t len)
+{
+    const struct yaml_node *root;
     int rc;
 
-    r->source = (struct source){name, NULL};
-    rc = yaml_read(&yaml, name, text, len, r->d);
+    set_source(r, name, NULL);
+    rc = yaml_read(&root, r->s->arena, name, text, len, r->form.d);
     if (rc == -ENOMEM)
-        read_out_of_memory(r);
+        form_no_memory(&r->form);
     else if (rc != 0)
-        r->rc = r->rc != 0 ? r->rc : rc; /* the problems are in d */
-    else if (keep_document(r, yaml) == 0)
-        read_root(r, yaml_root(yaml));
+        r->form.rc = r->form.rc != 0 ? r->form.rc : rc; /* the problems are in d */
+    else
+        read_root(r, root);
 }
 
 /* ---- files ---- */
 
-/* may_miss: no file is an empty file. */
-static void read_file(struct reader *r, const char *path, bool may_miss)
+/* may_miss: no file is an empty file. drop_in: no pipe either, which would keep
+ * a reload waiting. */
+static void read_file(struct reader *r, const char *path, bool may_miss, bool drop_in)
 {
     char *text, *name = arena_strdup(r->s->arena, path);
+    struct stat st;
     size_t len;
     int rc;
 
     if (name == NULL) {
-        read_out_of_memory(r);
+        form_no_memory(&r->form);
         return;
     }
-    r->source = (struct source){name, NULL};
+    set_source(r, name, NULL);
+    if (drop_in && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        form_problem(&r->form, NULL, "is not a file");
+        return;
+    }
     rc = file_read(path, FILE_MAX_BYTES, &text, &len);
-    if (rc == -ENOENT && may_miss)
-        return;
-    if (rc != 0) {
-        if (rc == -EFBIG)
-            read_problem(r, NULL, "is larger than %d MB", FILE_MAX_BYTES >> 20);
-        else
-            read_problem(r, NULL, "cannot be read: %s", strerror(-rc));
-        return;
+    if (rc == 0) {
+        read_document(r, name, text, len);
+        free(text);
+    } else if (rc == -EFBIG) {
+        form_problem(&r->form, NULL, "is larger than %d MB", FILE_MAX_BYTES >> 20);
+    } else if (rc != -ENOENT || !may_miss) {
+        form_problem(&r->form, NULL, "cannot be read: %s", strerror(-rc));
     }
-    read_document(r, name, text, len);
-    free(text);
-}
-
-/* A pipe would keep a reload waiting. */
-static void read_drop_in(struct reader *r, const char *path)
-{
-    struct stat st;
-
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-        char *name = arena_strdup(r->s->arena, path);
-
-        r->source = (struct source){name, NULL};
-        read_problem(r, NULL, "is not a file");
-        return;
-    }
-    read_file(r, path, false);
 }
 
 /* Editors and package tools leave other names behind; they do not count. */
@@ -209,22 +245,21 @@ static void read_drop_ins(struct reader *r, const char *path)
     int n;
 
     if (asprintf(&folder, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0, path) < 0) {
-        read_out_of_memory(r);
+        form_no_memory(&r->form);
         return;
     }
     n = scandir(folder, &entries, is_drop_in, by_name);
     if (n < 0 && errno != ENOENT) {
         int rc = errno;
-        char *name = arena_strdup(r->s->arena, folder);
 
-        r->source = (struct source){name, NULL};
-        read_problem(r, NULL, "cannot be read: %s", strerror(rc));
+        set_source(r, arena_strdup(r->s->arena, folder), NULL);
+        form_problem(&r->form, NULL, "cannot be read: %s", strerror(rc));
     }
     for (int i = 0; i < n; i++) {
         if (asprintf(&file, "%s/%s", folder, entries[i]->d_name) < 0) {
-            read_out_of_memory(r);
+            form_no_memory(&r->form);
         } else {
-            read_drop_in(r, file);
+            read_file(r, file, false, true);
             free(file);
         }
         free(entries[i]);
@@ -234,179 +269,163 @@ static void read_drop_ins(struct reader *r, const char *path)
     free(folder);
 }
 
-/* ---- -o ---- */
+/* ---- -o, and defaults ---- */
 
-/* Reads VALUE of -o KEY=VALUE, in which YAML's problems have no useful line. */
-static int read_assigned(struct reader *r, const char *value, struct yaml **yaml)
+/* Takes the value from a text of its own, in which YAML's problems have no
+ * useful line. */
+static void assign(struct reader *r, const struct field *o, const char *value)
 {
+    static const struct yaml_node empty = {.kind = YAML_SCALAR, .text = "", .quoted = true};
+    const struct yaml_node *root;
     struct diags d;
     int rc;
 
+    if (value[0] == '\0') {
+        take_value(r, o, &empty);
+        return;
+    }
     diags_init(&d);
-    rc = yaml_read(yaml, "-o", value, strlen(value), &d);
+    rc = yaml_read(&root, r->s->arena, "-o", value, strlen(value), &d);
     for (size_t i = 0; i < d.n; i++)
-        read_problem(r, NULL, "%s", d.at[i].text);
+        form_problem(&r->form, NULL, "%s", d.at[i].text);
     if (rc == -ENOMEM)
-        read_out_of_memory(r);
+        form_no_memory(&r->form);
     else if (rc != 0 && d.n == 0)
-        read_problem(r, NULL, "is not YAML");
+        form_problem(&r->form, NULL, "is not YAML");
+    else if (rc == 0)
+        take_value(r, o, root);
     diags_fini(&d);
+}
+
+static void read_assignment(struct reader *r, const char *text)
+{
+    const char *equals = strchr(text, '='), *near;
+    const struct field *o;
+    char *key;
+
+    set_source(r, "-o", text);
+    if (equals == NULL) {
+        form_problem(&r->form, NULL, "write it as section.key=value");
+        return;
+    }
+    key = arena_strndup(r->s->arena, text, (size_t)(equals - text));
+    if (key == NULL)
+        form_no_memory(&r->form);
+    else if ((o = field_find(settings_options, NULL, key)) != NULL)
+        assign(r, o, equals + 1);
+    else if ((near = field_nearest(settings_options, NULL, key)) != NULL)
+        form_problem(&r->form, NULL, "unknown option \"%s\"; did you mean \"%s\"?", key, near);
+    else
+        form_problem(&r->form, NULL,
+                     "unknown option \"%s\"; waymarkd --print-sample lists all options", key);
+}
+
+/* ---- from one generation to another ---- */
+
+int settings_copy(struct settings **out, const struct settings *was)
+{
+    struct arena *arena = arena_new();
+    struct settings *s = arena != NULL ? arena_alloc(arena, sizeof *s) : NULL;
+    int rc = s != NULL ? 0 : -ENOMEM;
+
+    if (rc == 0) {
+        *s = *was;
+        s->arena = arena;
+    }
+    for (const struct field *o = settings_options; o->key != NULL && rc == 0; o++)
+        rc = field_copy(o, s, was, arena);
+    if (rc == 0)
+        *out = s;
+    else
+        arena_free(arena);
     return rc;
 }
 
-static const struct option *find_assigned(struct reader *r, const char *key)
+int settings_keep(struct settings *is, const struct settings *was, struct diags *d)
 {
-    const struct option *o = option_find(settings_options, NULL, key);
-    const char *keys[OPTIONS_MAX + 1], *near;
-    size_t n = 0;
+    struct reader r = {.s = is, .form = {.d = d}};
 
-    if (o != NULL)
-        return o;
-    for (o = settings_options; o->key != NULL; o++)
-        keys[n++] = o->key;
-    keys[n] = NULL;
-    near = diag_nearest(key, keys);
-    if (near != NULL)
-        read_problem(r, NULL, "unknown option \"%s\"; did you mean \"%s\"?", key, near);
-    else
-        read_problem(r, NULL, "unknown option \"%s\"; waymarkd --print-sample lists all options",
-                     key);
-    return NULL;
-}
-
-static void read_assignment(struct reader *r, const char *assign)
-{
-    static const struct yaml_node empty = {.kind = YAML_SCALAR, .text = "", .quoted = true};
-    const char *equals = strchr(assign, '=');
-    const struct option *o;
-    struct yaml *yaml;
-    char *key;
-
-    r->source = (struct source){"-o", assign};
-    if (equals == NULL) {
-        read_problem(r, NULL, "write it as section.key=value");
-        return;
-    }
-    key = arena_strndup(r->s->arena, assign, (size_t)(equals - assign));
-    if (key == NULL) {
-        read_out_of_memory(r);
-        return;
-    }
-    o = find_assigned(r, key);
-    if (o == NULL)
-        return;
-    if (equals[1] == '\0')
-        take_value(r, o, &empty);
-    else if (read_assigned(r, equals + 1, &yaml) == 0 && keep_document(r, yaml) == 0)
-        take_value(r, o, yaml_root(yaml));
+    for (const struct field *o = settings_options; o->key != NULL; o++)
+        if ((o->flags & OPTION_RESTART) != 0 && field_copy(o, is, was, is->arena) != 0)
+            return form_no_memory(&r.form);
+    rules_check(&r);
+    return r.form.rc;
 }
 
 /* ---- from the start to the end ---- */
 
-static int reader_init(struct reader *r, struct diags *d)
+int read_begin(struct reader *r, struct diags *d)
 {
     struct arena *arena = arena_new();
 
     memset(r, 0, sizeof *r);
-    r->d = d;
+    r->form = (struct form){.style = &style, .d = d, .arena = arena};
     r->s = arena != NULL ? arena_alloc(arena, sizeof *r->s) : NULL;
     if (r->s == NULL) {
         arena_free(arena);
-        return read_out_of_memory(r);
+        return form_no_memory(&r->form);
     }
     r->s->arena = arena;
-    for (const struct option *o = settings_options; o->key != NULL; o++) {
-        struct yaml *yaml;
-
-        if (o->fallback == NULL)
-            continue;
-        r->source = (struct source){"(defaults)", o->key};
-        if (read_assigned(r, o->fallback, &yaml) == 0 && keep_document(r, yaml) == 0)
-            value_read(r, o, yaml_root(yaml), r->s);
+    for (const struct field *o = settings_options; o->key != NULL; o++) {
+        set_source(r, "(defaults)", o->key);
+        if (o->fallback != NULL)
+            assign(r, o, o->fallback);
     }
+    memset(r->origin, 0, sizeof r->origin);
     r->s->server.state_dir = STATEDIR "/waymark";
     r->s->server.run_dir = RUNDIR "/waymark";
     return 0;
 }
 
-/* Defaults that depend on the machine or on other options. */
-static void fill_computed(struct reader *r)
+/* Fills in the defaults that depend on the machine or on other options. */
+int read_end(struct reader *r, struct settings **out)
 {
     struct settings *s = r->s;
-    const struct option *name = option_find(settings_options, NULL, "server.name");
-    char host[HOST_TEXT] = "", *path;
+    char host[HOST_TEXT] = "", path[PATH_TEXT];
 
     if (s->server.name == NULL) {
-        if (gethostname(host, sizeof host - 1) != 0 || name->wrong(host) != NULL)
+        if (gethostname(host, sizeof host - 1) != 0 || option_not_a_host(host) != NULL)
             strcpy(host, "waymark");
         s->server.name = arena_strdup(s->arena, host);
     }
-    if (s->control.socket == NULL) {
-        if (asprintf(&path, "%s/control.sock", s->server.run_dir) >= 0) {
-            s->control.socket = arena_strdup(s->arena, path);
-            free(path);
-        }
-    }
+    snprintf(path, sizeof path, "%s/control.sock", s->server.run_dir);
+    if (s->control.socket == NULL)
+        s->control.socket = arena_strdup(s->arena, path);
     if (s->server.name == NULL || s->control.socket == NULL)
-        read_out_of_memory(r);
-}
-
-static int reader_finish(struct reader *r, struct settings **out)
-{
-    fill_computed(r);
+        form_no_memory(&r->form);
     rules_check(r);
-    for (struct document *d = r->documents; d != NULL; d = d->next)
-        yaml_free(d->yaml);
-    if (r->rc != 0) {
-        settings_free(r->s);
-        return r->rc;
+    if (r->form.rc != 0) {
+        settings_free(s);
+        return r->form.rc;
     }
-    for (int i = 0; i < r->s->n_routes; i++) {
-        struct route *route = (struct route *)(uintptr_t)&r->s->routes[i]; /* still ours alone */
+    for (int i = 0; i < s->n_routes; i++) {
+        struct route *route = (struct route *)(uintptr_t)&s->routes[i]; /* still ours alone */
 
         route->id = route_id(route);
     }
-    *out = r->s;
+    *out = s;
     return 0;
 }
 
-int settings_read(struct settings **out, const char *path, const char *const *assign,
+int settings_read(struct settings **out, const char *path, const char *const *assigned,
                   struct diags *d)
 {
     struct reader r;
 
-    if (reader_init(&r, d) != 0)
+    if (read_begin(&r, d) != 0)
         return -ENOMEM;
-    read_file(&r, path != NULL ? path : default_path, path == NULL);
+    read_file(&r, path != NULL ? path : default_path, path == NULL, false);
     if (path == NULL || strcmp(path, "-") != 0)
         read_drop_ins(&r, path != NULL ? path : default_path);
-    for (; assign != NULL && *assign != NULL; assign++)
-        read_assignment(&r, *assign);
-    return reader_finish(&r, out);
-}
-
-int settings_read_text(struct settings **out, const char *name, const char *text, size_t len,
-                       struct diags *d)
-{
-    struct reader r;
-
-    if (reader_init(&r, d) != 0)
-        return -ENOMEM;
-    read_document(&r, name, text, len);
-    return reader_finish(&r, out);
+    for (; assigned != NULL && *assigned != NULL; assigned++)
+        read_assignment(&r, *assigned);
+    return read_end(&r, out);
 }
 
 void settings_free(struct settings *s)
 {
     if (s != NULL)
         arena_free(s->arena);
-}
-
-int settings_check(const struct settings *s, struct diags *d)
-{
-    struct reader r = {.s = (struct settings *)(uintptr_t)s, .d = d}; /* which is only read */
-
-    return rules_check(&r);
 }
 
 const char *settings_default_path(void)

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * rules.c -- what must hold between options.
+ * rules.c -- what must hold between options; who may ask, and what a route is
+ * known by.
  *
  * Two of these rules keep others safe, not only ourselves: an open resolver
  * multiplies attacks (RFC 5358, RFC 5625 6.2), and a forwarder that asks
  * itself turns one question into a storm. So they are errors, not warnings.
  */
-#include "settings/rules.h"
-
-#include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
+#include "settings/read.h"
 #include "wire/present.h"
 
 /* The element of a list, as far as the list was written by someone. */
@@ -23,24 +23,31 @@ static const struct yaml_node *element(const struct yaml_node *list, int i)
     return node;
 }
 
-static const struct origin *origin_of(const struct reader *r, const char *key)
+/* Where the option got its value: problems are told there. */
+static const struct yaml_node *go_to(struct reader *r, const char *key)
 {
-    return &r->origin[option_index(option_find(settings_options, NULL, key))];
+    const struct origin *from =
+        &r->origin[field_find(settings_options, NULL, key) - settings_options];
+
+    r->form.file = from->file;
+    r->form.assign = from->assign;
+    return from->node;
 }
 
-bool rules_is_v4_net(const struct prefix *p)
+/* IPv4 and IPv6 have nets of their own: ::/0 holds no IPv4 address. */
+static bool is_v4_net(const struct prefix *p)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
     return p->len >= 96 && memcmp(p->ip, mapped, sizeof mapped) == 0;
 }
 
-bool rules_is_loopback_net(const struct prefix *p)
+static bool is_loopback_net(const struct prefix *p)
 {
     struct addr a = {0};
 
     memcpy(a.ip, p->ip, sizeof a.ip);
-    return p->len >= (rules_is_v4_net(p) ? 96 + 8 : 128) && addr_is_loopback(&a);
+    return p->len >= (is_v4_net(p) ? 96 + 8 : 128) && addr_is_loopback(&a);
 }
 
 /* Nobody's own network is so wide: 0.0.0.0/0, ::/0, or halves and quarters of
@@ -49,7 +56,7 @@ static bool is_internet(const struct prefix *p)
 {
     struct addr a = {0};
 
-    if (rules_is_v4_net(p))
+    if (is_v4_net(p))
         return p->len < 96 + 8;
     memcpy(a.ip, p->ip, sizeof a.ip);
     return p->len < 16 && !(p->len >= 7 && addr_is_private(&a));
@@ -67,111 +74,172 @@ static const struct addr *public_listener(const struct settings *s)
     return NULL;
 }
 
-static int check_open(struct reader *r)
+static void check_access(struct reader *r)
 {
     const struct settings *s = r->s;
-    const struct origin *from = origin_of(r, "access");
+    const struct yaml_node *list = go_to(r, "access");
     const struct addr *listener = public_listener(s);
     char net[PREFIX_TEXT], text[ADDR_TEXT];
-    int rc = 0;
 
-    if (listener == NULL || s->server.open_resolver)
-        return 0;
-    for (int i = 0; i < s->n_access; i++)
+    for (int i = 0; i < s->n_access && listener != NULL && !s->server.open_resolver; i++)
         if (s->access[i].action == ACCESS_ALLOW && is_internet(&s->access[i].net))
-            rc = read_problem_origin(
-                r, from, element(from->node, i),
+            form_problem(
+                &r->form, element(list, i),
                 "access: %s is the whole Internet or a large part of it, and server.listen has "
                 "%s: that is an open resolver, with which others are attacked. Allow your own "
                 "networks only; if a firewall keeps strangers out, confirm it with "
                 "server.open-resolver: yes",
                 prefix_print(&s->access[i].net, net), addr_print_port(listener, text));
-    return rc;
-}
-
-static int check_access(struct reader *r)
-{
-    const struct settings *s = r->s;
-    const struct origin *from = origin_of(r, "access");
-    char net[PREFIX_TEXT];
-    int rc = 0;
-
     for (int i = 0; i < s->n_access; i++)
         for (int j = 0; j < i; j++) {
             if (memcmp(s->access[i].net.ip, s->access[j].net.ip, 16) != 0 ||
                 s->access[i].net.len != s->access[j].net.len)
                 continue;
-            rc = read_problem_origin(r, from, element(from->node, i), "access: %s is listed twice",
-                                     prefix_print(&s->access[i].net, net));
+            form_problem(&r->form, element(list, i), "access: %s is listed twice",
+                         prefix_print(&s->access[i].net, net));
             break;
         }
-    return rc;
 }
 
-static int check_servers(struct reader *r, const struct route *route, const struct yaml_node *node)
+static void check_servers(struct reader *r, const struct route *route, const struct yaml_node *node)
 {
-    const struct origin *from = origin_of(r, "forward");
     const struct yaml_node *list = node != NULL ? yaml_get(node, "servers") : NULL;
     char text[ADDR_TEXT];
-    int rc = 0;
 
     for (int i = 0; i < route->n_servers; i++) {
         const struct addr *a = &route->servers[i];
 
         if (addr_is_any(a))
-            rc = read_problem_origin(r, from, element(list, i),
-                                     "forward.servers: %s is not the address of a server",
-                                     addr_print(a, text));
+            form_problem(&r->form, element(list, i),
+                         "forward.servers: %s is not the address of a server", addr_print(a, text));
         else if (settings_listens_at(r->s, a))
-            rc = read_problem_origin(r, from, element(list, i),
-                                     "forward.servers: %s is in server.listen: waymarkd would "
-                                     "ask itself. Name another server, or another port",
-                                     addr_print_port(a, text));
+            form_problem(&r->form, element(list, i),
+                         "forward.servers: %s is in server.listen: waymarkd would ask itself. Name "
+                         "another server, or another port",
+                         addr_print_port(a, text));
     }
-    return rc;
 }
 
-static int check_routes(struct reader *r)
+static void check_routes(struct reader *r)
 {
     const struct settings *s = r->s;
-    const struct origin *from = origin_of(r, "forward");
+    const struct yaml_node *list = go_to(r, "forward");
     char zone[NAME_TEXT];
-    int rc = 0;
 
     for (int i = 0; i < s->n_routes; i++) {
-        const struct yaml_node *node = element(from->node, i);
-
-        if (check_servers(r, &s->routes[i], node) != 0)
-            rc = -EINVAL;
+        check_servers(r, &s->routes[i], element(list, i));
         for (int j = 0; j < i; j++) {
             if (!name_equal(&s->routes[i].zone, &s->routes[j].zone))
                 continue;
-            rc = read_problem_origin(r, from, node,
-                                     "forward: zone %s is listed twice; write "
-                                     "all of its servers into one element",
-                                     name_print(&s->routes[i].zone, zone));
+            form_problem(&r->form, element(list, i),
+                         "forward: zone %s is listed twice; write all of its servers into one "
+                         "element",
+                         name_print(&s->routes[i].zone, zone));
             break;
         }
     }
-    return rc;
 }
 
-static int check_ttls(struct reader *r)
+void rules_check(struct reader *r)
 {
-    const struct origin *from = origin_of(r, "cache.min-ttl");
+    const struct yaml_node *node;
 
+    check_access(r);
+    check_routes(r);
     if (r->s->cache.min_ttl_ms <= r->s->cache.max_ttl_ms)
-        return 0;
-    if (from->node == NULL)
-        from = origin_of(r, "cache.max-ttl");
-    return read_problem_origin(r, from, from->node, "cache.min-ttl is longer than cache.max-ttl");
+        return;
+    node = go_to(r, "cache.min-ttl");
+    if (node == NULL)
+        node = go_to(r, "cache.max-ttl");
+    form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
 }
 
-int rules_check(struct reader *r)
-{
-    int rc = check_open(r);
+/* ---- who may ask ---- */
 
-    rc = check_access(r) != 0 ? -EINVAL : rc;
-    rc = check_routes(r) != 0 ? -EINVAL : rc;
-    return check_ttls(r) != 0 ? -EINVAL : rc;
+/* The longest rule that matches, or NULL. The list is walked for each packet:
+ * it is short in practice, and its order says nothing, so that nobody has to
+ * think about it. */
+static const struct access_rule *longest(const struct access_rule *rules, int n,
+                                         const struct addr *client, bool loopback)
+{
+    const struct access_rule *best = NULL;
+    bool v4 = addr_is_v4(client);
+
+    for (int i = 0; i < n; i++) {
+        const struct prefix *net = &rules[i].net;
+
+        if (best != NULL && net->len <= best->net.len)
+            continue;
+        if (!prefix_contains(net, client->ip) || is_v4_net(net) != v4)
+            continue;
+        if (!loopback || is_loopback_net(net))
+            best = &rules[i];
+    }
+    return best;
+}
+
+const struct access_rule *settings_access_rule(const struct settings *s,
+                                               const struct access_rule *machine, int n_machine,
+                                               const struct addr *client)
+{
+    bool loopback = addr_is_loopback(client);
+
+    return s->access_given ? longest(s->access, s->n_access, client, loopback)
+                           : longest(machine, n_machine, client, loopback);
+}
+
+enum access_action settings_access(const struct settings *s, const struct access_rule *machine,
+                                   int n_machine, const struct addr *client)
+{
+    const struct access_rule *rule = settings_access_rule(s, machine, n_machine, client);
+
+    if (rule != NULL)
+        return rule->action;
+    return addr_is_loopback(client) ? ACCESS_ALLOW : ACCESS_REFUSE;
+}
+
+/* ---- routes ---- */
+
+/* FNV-1a: the number must be the same in each process, and nobody gains from
+ * making two of them equal. The order of the servers does not matter, for they
+ * give the same answers. */
+static uint32_t hash_more(uint32_t h, const void *bytes, size_t len)
+{
+    const uint8_t *p = bytes;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 16777619u;
+    return h;
+}
+
+uint32_t route_id(const struct route *route)
+{
+    uint32_t id = 0;
+
+    for (int i = 0; i < route->n_servers; i++) {
+        const struct addr *a = &route->servers[i];
+        uint32_t h = hash_more(2166136261u, a->ip, sizeof a->ip);
+        uint8_t port[2] = {(uint8_t)(a->port >> 8), (uint8_t)(a->port & 0xff)};
+        uint8_t scope[4] = {(uint8_t)(a->scope >> 24), (uint8_t)(a->scope >> 16),
+                            (uint8_t)(a->scope >> 8), (uint8_t)a->scope};
+
+        h = hash_more(h, port, sizeof port);
+        id += hash_more(h, scope, sizeof scope);
+    }
+    id = hash_more(id ^ 2166136261u, route->zone.at, route->zone.len);
+    return id != 0 ? id : 1;
+}
+
+bool settings_listens_at(const struct settings *s, const struct addr *a)
+{
+    for (int i = 0; i < s->server.n_listen; i++) {
+        const struct addr *own = &s->server.listen[i];
+
+        if (own->port != a->port)
+            continue;
+        if (addr_same(own, a) ||
+            (addr_is_any(own) && addr_is_loopback(a) && addr_is_v4(own) == addr_is_v4(a)))
+            return true;
+    }
+    return false;
 }

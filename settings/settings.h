@@ -98,14 +98,10 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
 int settings_copy(struct settings **out, const struct settings *);
 
 /* In a new generation, gives the keys that need a restart the values that are
- * in force (texts are copied into the new arena). 0; -ENOMEM; -EINVAL when what
- * results breaks a rule between options, which settings_check() names: then the
+ * in force. 0, or -errno with every problem in d: each file may be
+ * good by itself, and the mix of both break a rule between options. Then the
  * generation must not be used. */
-int settings_keep_fixed(struct settings *is, const struct settings *was);
-
-/* The rules between options: no open resolver by accident, no own address as
- * upstream. settings_read() has checked them. 0 or -EINVAL. */
-int settings_check(const struct settings *, struct diags *);
+int settings_keep(struct settings *is, const struct settings *was, struct diags *d);
 
 /* True when a question sent there comes back to us. The machine's own
  * addresses behind a wildcard are not known here: only loopback counts. */
@@ -116,6 +112,11 @@ bool settings_listens_at(const struct settings *, const struct addr *);
  * given. */
 enum access_action settings_access(const struct settings *, const struct access_rule *machine,
                                    int n_machine, const struct addr *client);
+
+/* The rule that says so; NULL: none does. */
+const struct access_rule *settings_access_rule(const struct settings *,
+                                               const struct access_rule *machine, int n_machine,
+                                               const struct addr *client);
 
 /* Hash of zone and servers: the same over reloads and starts; never 0. */
 uint32_t route_id(const struct route *);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "settings/read.h"
+#include "tests/settings_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -2,6 +2,7 @@
  *
  * world.c -- see world.h.
  */
+#include "tests/settings_text.h"
 #include "tests/replay/world.h"
 
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 
 #include "policy/text.h"
-#include "settings/read.h"
 
 enum { CACHE_BYTES = 1 << 20, TEXT_MAX = 16384 };
 

@@ -138,10 +138,46 @@ static void copy(void **state)
     assert_false(str_copy(NULL, 0, "a"));
 }
 
+/* The length, and the number where there is one. */
+static const struct utf8_row {
+    const char *what, *text;
+    size_t len;
+    uint32_t code;
+} utf8_rows[] = {
+    {"ASCII", "a", 1, 'a'},
+    {"the end", "", 1, 0},
+    {"the last of two", "\xdf\xbf", 2, 0x7ff},
+    {"the first of two", "\xc2\x80", 2, 0x80},
+    {"two that one would do for", "\xc1\xbf", 0, 0},
+    {"the first of three", "\xe0\xa0\x80", 3, 0x800},
+    {"three that two would do for", "\xe0\x9f\xbf", 0, 0},
+    {"before the surrogates", "\xed\x9f\xbf", 3, 0xd7ff},
+    {"the first surrogate", "\xed\xa0\x80", 0, 0},
+    {"the last surrogate", "\xed\xbf\xbf", 0, 0},
+    {"behind the surrogates", "\xee\x80\x80", 3, 0xe000},
+    {"the first of four", "\xf0\x90\x80\x80", 4, 0x10000},
+    {"the last of all", "\xf4\x8f\xbf\xbf", 4, 0x10ffff},
+    {"behind the last", "\xf4\x90\x80\x80", 0, 0},
+    {"cut short", "\xe2\x82", 0, 0},
+    {"no first octet", "\x80", 0, 0},
+    {"no octet of UTF-8", "\xff", 0, 0},
+};
+
+static void utf8(void **state)
+{
+    const struct utf8_row *r = *state;
+    uint32_t code = 0;
+    size_t n = str_utf8((const unsigned char *)r->text, &code);
+
+    assert_int_equal(n, r->len);
+    if (n > 0)
+        assert_int_equal(code, r->code);
+}
+
 int main(void)
 {
-    struct CMUnitTest
-        tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(same_rows) + 3];
+    struct CMUnitTest tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(same_rows) +
+                            ARRAY_LEN(utf8_rows) + 3];
     size_t n = 0;
 
 #define ROWS(table, name, test)                                                                    \
@@ -150,6 +186,7 @@ int main(void)
     ROWS(fit_rows, what, fit);
     ROWS(escape_rows, what, escape);
     ROWS(same_rows, b, same);
+    ROWS(utf8_rows, what, utf8);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(cut_stays);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(parts_are_joined);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(copy);

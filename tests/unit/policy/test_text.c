@@ -135,6 +135,7 @@ static const struct refusal {
     {"target without a dot", HEAD "pools: {p: [{target: kms01}]}\n", 2, 22, 1, "no dot"},
     {"host without a target", HEAD "pools: {p: [{port: 1}]}\n", 2, 13, 1, "needs a target"},
     {"port 0", HEAD "pools: {p: [{target: a.b, port: 0}]}\n", 2, 33, 1, "1 to 65535"},
+    {"port is no number", HEAD "pools: {p: [{target: a.b, port: x}]}\n", 2, 33, 1, "1 to 65535"},
     {"public address", HEAD "pools: {p: [\"a.b,address=8.8.8.8\"]}\n", 2, 9, 1, "allow-public"},
     {"pool without hosts", HEAD "pools: {p: []}\n", 2, 9, 1, "no host"},
     {"host twice", HEAD "pools: {p: [a.b, a.b]}\n", 2, 9, 1, "twice"},
@@ -160,6 +161,67 @@ static const struct refusal {
     {"test without a client", HEAD "tests: [{suffix: a, expect: filled}]\n", 2, 9, 1, "client"},
     {"test that expects nothing", HEAD "tests: [{suffix: a, client: 10.0.0.1}]\n", 2, 9, 1,
      "expect"},
+    {"addresses in a mapping", HEAD "pools: {p: [{target: a.b, addresses: {x: y}}]}\n", 2, 38, 1,
+     "addresses must be a list: [a, b]"},
+    {"list in a list of addresses", HEAD "pools: {p: [{target: a.b, addresses: [[x]]}]}\n", 2, 39,
+     1, "addresses must be one value"},
+    {"address that is none", HEAD "pools: {p: [{target: a.b, addresses: x}]}\n", 2, 38, 1,
+     "\"x\": the host has an address that is not an IP address"},
+    {"priority that is no number", HEAD "pools: {p: [{target: a.b, priority: x}]}\n", 2, 37, 1,
+     "priority is a number from 0 to 65535, not \"x\""},
+    {"weight above 16 bits", HEAD "pools: {p: [{target: a.b, weight: 65536}]}\n", 2, 35, 1,
+     "weight is a number from 0 to 65535, not \"65536\""},
+    {"probe that is neither", HEAD "pools: {p: [{target: a.b, probe: maybe}]}\n", 2, 34, 1,
+     "probe is yes or no, not \"maybe\""},
+    {"unknown key of a host", HEAD "pools: {p: [{target: a.b, prot: 1}]}\n", 2, 27, 1,
+     "unknown key \"prot\" in a host; did you mean \"port\"?"},
+    {"list for a host", HEAD "pools: {p: [[a.b]]}\n", 2, 13, 1, "a host must be one value"},
+    {"pool without a value", HEAD "pools: {p: }\n", 2, 9, 1, "a host has no value"},
+    {"pool of allow-public alone", HEAD "pools: {p: {allow-public: yes}}\n", 2, 9, 1,
+     "pool p: needs hosts"},
+    {"name of a pool", HEAD "pools: {P: [a.b]}\n", 2, 9, 1,
+     "pool \"P\": a name consists of the characters a-z 0-9 . _ -"},
+    {"pools in a list", HEAD "pools: [p]\n", 2, 8, 1, "pools must be a mapping (key: value)"},
+    {"list in a network", HEAD "networks: {a: [[10.0.0.0/8]]}\n", 2, 16, 1,
+     "a network must be one value"},
+    {"network in a mapping", HEAD "networks: {a: {b: c}}\n", 2, 15, 1,
+     "a network must be a list: [a, b]"},
+    {"approved that is none", HEAD "approved: [a.b, c]\n", 2, 17, 1,
+     "\"c\" has no dot; give the full name of the host, like kms01.contoso.com"},
+    {"name of a rule", HEAD "rules: {R: {suffixes: [a], action: deny}}\n", 2, 9, 1,
+     "rule \"R\": a name consists of the characters a-z 0-9 . _ -"},
+    {"rule that is a list", HEAD "rules: {r: [a]}\n", 2, 12, 1,
+     "a rule must be a mapping (key: value)"},
+    {"list in the suffixes", HEAD "rules: {r: {suffixes: [[a]], action: deny}}\n", 2, 24, 1,
+     "suffixes must be one value"},
+    {"suffixes in a mapping", HEAD "rules: {r: {suffixes: {a: b}, action: deny}}\n", 2, 23, 1,
+     "suffixes must be a list: [a, b]"},
+    {"name of a network in a rule",
+     HEAD "rules: {r: {suffixes: [a], networks: [A], action: deny}}\n", 2, 39, 1,
+     "network \"A\": a name consists of the characters a-z 0-9 . _ -"},
+    {"name of a pool in a rule", HEAD "rules: {r: {suffixes: [a], pool: P}}\n", 2, 34, 1,
+     "pool \"P\": a name consists of the characters a-z 0-9 . _ -"},
+    {"when in a mapping", POOL "rules: {r: {suffixes: [a], when: {a: b}, pool: p}}\n", 3, 34, 1,
+     "when must be a list: [a, b]"},
+    {"ttl that is none", POOL "rules: {r: {suffixes: [a], ttl: long, pool: p}}\n", 3, 33, 1,
+     "ttl is a duration like 300s, 5m or 1h, not \"long\""},
+    {"ttl of parts of a second", POOL "rules: {r: {suffixes: [a], ttl: 30500ms, pool: p}}\n", 3, 33,
+     1, "ttl 30500ms is not a whole number of seconds from 30s to 1d"},
+    {"ttl above a day", POOL "rules: {r: {suffixes: [a], ttl: 2d, pool: p}}\n", 3, 33, 1,
+     "ttl 2d is not a whole number of seconds from 30s to 1d"},
+    {"break-dnssec that is neither", POOL "rules: {r: {suffixes: [a], break-dnssec: 1, pool: p}}\n",
+     3, 42, 1, "break-dnssec is yes or no, not \"1\""},
+    {"comment in a list", POOL "rules: {r: {suffixes: [a], comment: [x], pool: p}}\n", 3, 37, 1,
+     "comment must be one text"},
+    {"mode", POOL "rules: {r: {suffixes: [a], mode: life, pool: p}}\n", 3, 34, 1,
+     "mode cannot be \"life\"; did you mean \"live\"?"},
+    {"tests in a mapping", HEAD "tests: {a: b}\n", 2, 8, 1, "tests must be a list"},
+    {"test that is a word", HEAD "tests: [a]\n", 2, 9, 1, "a test must be a mapping (key: value)"},
+    {"client that is none", HEAD "tests: [{suffix: a, client: b, expect: filled}]\n", 2, 29, 1,
+     "client \"b\" is not an IP address"},
+    {"real host of no record",
+     HEAD "tests: [{suffix: a, client: 10.0.0.1, real-host: a.b, expect: filled}]\n", 2, 39, 1,
+     "real-host is what the real DNS names: it needs verdict: present"},
     {"test of a wildcard", HEAD "tests: [{suffix: \"*.a\", client: 10.0.0.1, expect: filled}]\n", 2,
      18, 1, "one suffix"},
 };
@@ -301,6 +363,25 @@ static void whole_file_is_told_all(void **state)
     diags_fini(&d);
 }
 
+/* What is wrong in a list does not hide the rest of it. */
+static void part_of_a_list_is_checked(void **state)
+{
+    static const char text[] =
+        POOL "rules: {r: {suffixes: [x.y], pool: p, networks: [No, any, lab]}}\n";
+    struct policy p;
+    struct diags d;
+
+    (void)state;
+    diags_init(&d);
+    assert_int_equal(policy_text_read_whole(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(d.all, 2);
+    assert_non_null(strstr(d.at[0].text, "network \"No\": a name consists of"));
+    assert_int_equal(d.at[0].column, 50);
+    assert_non_null(strstr(d.at[1].text, "there is no network lab"));
+    assert_int_equal(d.at[1].column, 59);
+    diags_fini(&d);
+}
+
 static void zone_is_grouped(void **state)
 {
     static const char zone[] = "$ORIGIN corp.example.\n$TTL 1h\n"
@@ -403,6 +484,7 @@ int main(void)
         cmocka_unit_test(verify_finds_what_is_missing),
         cmocka_unit_test(problems_keep_their_place),
         cmocka_unit_test(whole_file_is_told_all),
+        cmocka_unit_test(part_of_a_list_is_checked),
         cmocka_unit_test(zone_is_grouped),
         cmocka_unit_test(zone_refused),
         cmocka_unit_test(zone_leaves_out_what_it_cannot_say),

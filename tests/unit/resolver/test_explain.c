@@ -206,6 +206,12 @@ static const struct row {
      "client; allow by default\nreal nxdomain supposed\n"
      "decision missing no-rule: no policy store is in use, the real answer is delivered\n"
      "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill a.example --pool POOL\n"},
+    {"loopback is allowed by a rule that names it alone",
+     "access: [{net: 0.0.0.0/0, action: allow}]\nforward: [{zone: ., servers: [192.0.2.53]}]\n",
+     NULL, V "a.example SRV", "127.0.0.1", "nxdomain", NULL, NULL,
+     "client; allow by default\nreal nxdomain supposed\n"
+     "decision missing no-rule: no policy store is in use, the real answer is delivered\n"
+     "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill a.example --pool POOL\n"},
     {"kms.mode off", SETTINGS "kms: {mode: off}\n", POLICY, V "fabrikam.local SRV", "10.1.1.1",
      "nxdomain", NULL, NULL,
      IN_NONE "real nxdomain supposed\nrule merged-domains no: kms.mode is off\n" NOT_DMZ NOT_KIOSKS

@@ -11,6 +11,7 @@
 
 #include "resolver/machine.h"
 #include "resolver/sockaddr.h"
+#include "tests/settings_text.h"
 
 /* An address of an interface other than loopback, as text. */
 static bool own_address(int family, char *out)

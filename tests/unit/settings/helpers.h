@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "settings/read.h"
 #include "settings/settings.h"
+#include "tests/settings_text.h"
 
 static inline char *problems_of(const struct diags *d)
 {

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * fields.h -- structs that people write, described by rows: reading, printing
+ * and comparing walk the rows, so that each field is known in one place.
+ *
+ * A row says where a field lies in its struct and of which kind it is. A list
+ * has a row for its elements, a mapping has rows for its keys. What is common
+ * to a text (its file, its manner of telling problems) is its struct form.
+ */
+#ifndef BASE_FIELDS_H
+#define BASE_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/diag.h"
+#include "base/number.h"
+#include "base/str.h"
+#include "base/yaml.h"
+
+struct field;
+struct form;
+
+/* What a field can hold. */
+struct field_kind {
+    /* 0, or -EINVAL with the problem told and the field as it was, or -ENOMEM. */
+    int (*read)(struct form *, const struct field *, const struct yaml_node *, void *to);
+    void (*print)(const struct field *, const void *from, struct str *); /* as YAML */
+    const char *wrong; /* when a row has no words of its own: see form_wrong() */
+    bool whole;        /* reads a node of any shape, and tells what is wrong with it */
+};
+
+/* base/fields.c has these; folders add their own. */
+extern const struct field_kind kind_bool;     /* bool */
+extern const struct field_kind kind_count;    /* uint16_t to uint64_t */
+extern const struct field_kind kind_duration; /* the same, ms */
+extern const struct field_kind kind_size;     /* the same, bytes */
+extern const struct field_kind kind_word;     /* the same, or an enum */
+extern const struct field_kind kind_text;     /* const char *, in the form's arena */
+extern const struct field_kind kind_prefix;   /* struct prefix */
+
+enum { FIELD_TEXT = 6200 /* of one value: a quoted name of 1,024 characters, each escaped */ };
+
+enum field_flag {
+    FIELD_UNIQUE = 1, /* an element that may be in its list once */
+    FIELD_INLINE = 2, /* a list that is an array in the struct, not a pointer to one */
+    FIELD_EMPTY = 4,  /* may be written without a value, which is no value */
+    FIELD_BRIEF = 8,  /* a mapping that is printed without its defaults */
+    FIELD_FLAGS = 16, /* from here on the flags are those of a folder */
+};
+
+struct field {
+    const char *key;               /* "cache.size", of which "size" is written; NULL: the end */
+    const struct field_kind *kind; /* NULL: a list or a mapping */
+    const struct field *element;   /* of a list; without a key it has the list's */
+    const struct field *rows;      /* of a mapping */
+    unsigned flags;
+    size_t at, size;             /* of the field in its struct; of an element */
+    size_t count_at, count_size; /* of the number of elements; 0: always empty */
+    uint64_t min, max;           /* of the value; of the length; min: value of the first word */
+    const char *fallback;        /* default, as written; NULL: `computed`, or it must be given */
+    const char *computed;        /* what the default is, in words */
+    const char *const *words;    /* ended by NULL */
+    unsigned later;              /* so many of the last words are for a later version */
+    const char *(*check)(const char *text); /* texts: why not, or NULL */
+    const char *wrong;                      /* see form_wrong() */
+    const char *refused;                    /* "is no number": in a command line */
+    const char *missing;                    /* what to say when it is not given */
+    const char *help;
+};
+
+/* Form and place of a field; does not compile when the type is another one. */
+#define FIELD(t, f, type)                                                                          \
+    .at = _Generic(((struct t *)0)->f, type : offsetof(struct t, f)), .size = sizeof(type)
+#define FIELD_LIST(t, f, n, type)                                                                  \
+    FIELD(t, f, type), .count_at = offsetof(struct t, n), .count_size = sizeof(((struct t *)0)->n)
+
+/* The manner in which a text is written, and its problems are told. */
+struct form_style {
+    /* Has the node the shape of the field: one value, a list, a mapping? */
+    int (*check)(struct form *, const struct field *, const struct yaml_node *);
+    int (*unknown)(struct form *, const struct field *map, const struct yaml_node *);
+    bool defaults;         /* what a mapping does not give is read from its row */
+    const char *near;      /* see form_wrong(): an unknown word, and the one that was meant */
+    const char *other;     /* and when there is none that is near */
+    const char *last;      /* before the last of the words that may be used */
+    const char *host_bits; /* a prefix that is none */
+};
+
+/* A text being read. */
+struct form {
+    const struct form_style *style; /* NULL: options of a command line */
+    struct diags *d;                /* borrowed, may be NULL */
+    struct arena *arena;            /* borrowed; NULL: lists are from malloc, and as far as good */
+    const char *file;               /* borrowed, may be NULL */
+    const char *assign;             /* borrowed; the -o argument, else NULL */
+    uint64_t now_ms;                /* for times that count from now */
+    size_t problems;                /* found */
+    int rc;                         /* 0, -EINVAL after a problem, or -ENOMEM */
+};
+
+/* Add a problem at the value, or at its key, and return -EINVAL. */
+int form_problem(struct form *, const struct yaml_node *, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int form_problem_key(struct form *, const struct yaml_node *, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+int form_no_memory(struct form *);
+/* A value that cannot be. words NULL: those of the row, or else of its kind. In
+ * them %k is the key, %t the text and %w is `why`. */
+int form_wrong(struct form *, const struct field *, const struct yaml_node *, const char *words,
+               const char *why);
+
+/* Reads a node into the field of the struct at base. 0 or -errno, told. */
+int field_read(struct form *, const struct field *, const struct yaml_node *, void *base);
+/* Prints the field as YAML that stands in one line. */
+void field_print(const struct field *, const void *base, FILE *);
+/* The same as text that the caller frees, or NULL. */
+char *field_text_of(const struct field *, const void *base);
+/* Copies the field; what it points to is copied into the arena. 0 or -ENOMEM. */
+int field_copy(const struct field *, void *to, const void *from, struct arena *);
+/* Does it print as its default does? */
+bool field_is_default(const struct field *, const void *base);
+bool fields_same(const struct field *rows, const void *a, const void *b);
+
+size_t field_count_of(const struct field *list, const void *base);
+const void *field_element(const struct field *list, const void *base, size_t i);
+/* A number (value, limit) in the unit of its kind. Returns out. */
+const char *field_in_unit(const struct field *, uint64_t, char out[NUMBER_TEXT]);
+
+/* "cache.size" -> "size"; "forward" -> "forward". */
+const char *field_name(const struct field *);
+bool field_is_in(const struct field *, const char *section);
+/* The row of "size" in "cache", or NULL. section NULL: the name is the whole key. */
+const struct field *field_find(const struct field *rows, const char *section, const char *name);
+/* The key that is nearest to the word, see diag_nearest(): of all, or the names in a section. */
+const char *field_nearest(const struct field *rows, const char *section, const char *word);
+/* Was nothing written, not even ""? */
+static inline bool field_is_empty(const struct yaml_node *node)
+{
+    return node->kind == YAML_SCALAR && node->text[0] == '\0' && !node->quoted;
+}
+
+#endif
