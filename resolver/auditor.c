@@ -14,9 +14,11 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/str.h"
 
 enum { NOTES_MAX = 32 };
@@ -29,6 +31,7 @@ struct note {
 struct auditor {
     struct audit_writer *writer; /* owned; used by the thread alone but for stats */
     pthread_t thread;
+    bool in_trouble;      /* the thread's: the last commit failed, and the log says so */
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;
     struct note notes[NOTES_MAX];
@@ -66,6 +69,22 @@ static bool take_box(struct auditor *a)
     return a->stop;
 }
 
+/* One line when it begins, and one when it ends. */
+static void say_trouble(struct auditor *a)
+{
+    struct audit_writer_stats s;
+
+    audit_writer_stats(a->writer, &s);
+    if (s.last_error != 0 && !a->in_trouble)
+        log_error("audit: a commit failed: %s; events wait in memory, and are dropped and counted "
+                  "when it is full",
+                  strerror(s.last_error));
+    else if (s.last_error == 0 && a->in_trouble)
+        log_notice("audit: events are written again; %llu were dropped since the start",
+                   (unsigned long long)s.dropped);
+    a->in_trouble = s.last_error != 0;
+}
+
 static void *run(void *arg)
 {
     struct auditor *a = arg;
@@ -75,6 +94,7 @@ static void *run(void *arg)
         uint64_t wait_ms = audit_writer_step(a->writer, clock_now(), false);
         struct timespec until;
 
+        say_trouble(a);
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += (time_t)(wait_ms / 1000);
         until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
