@@ -1,25 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * event.c -- one discovery question as bytes, and the words for its fields.
- *
- *   0 version  1 kind  2 sequence  10 bits  11 client (ip, scope, port)
- *   33 wall, mono  49 transport verdict outcome reason would
- *   54 qtype id flags rcode real_rcode  64 qname, then the rest in order
- *
- * What the writer adds (sequence, repeat, a shortened address) has a fixed
- * place, so that it stamps the bytes of the ring and builds nothing anew.
+ * event.c -- the words for an event's fields, and its packed form: the numbers
+ * as they lie in memory, then each name, text and host as far as it is used.
  */
 #include "audit/event.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "audit/codec.h"
 #include "wire/types.h"
-
-enum { VERSION = 1 };
-enum { AT_SEQUENCE = 2, AT_BITS = 10, AT_CLIENT = 11, AT_MONO = 41, FIXED = 64 };
-enum { BIT_DO = 1, BIT_REPEAT = 2, BIT_CACHED = 4, BIT_SERVER = 8, BITS = 15 };
 
 const char *const audit_outcome_names[AUDIT_OUTCOMES + 1] = {
     "-",       "passed", "filled",  "replaced", "filtered", "denied",
@@ -61,135 +49,86 @@ void audit_event_suffix(const struct audit_event *e, struct name *out)
     name_fold(out);
 }
 
-static bool has_address(const struct addr *a)
+/* --- packing: one walk over the fields, in either direction ----------------------- */
+
+struct pack {
+    uint8_t *p;
+    size_t left;
+    bool in; /* into the event */
+    bool full;
+};
+
+static void octets(struct pack *k, void *field, size_t n)
 {
-    static const uint8_t none[sizeof a->ip];
-
-    return memcmp(a->ip, none, sizeof none) != 0;
-}
-
-static void put_fixed(struct writer *w, const struct audit_event *e)
-{
-    writer_u8(w, VERSION);
-    writer_u8(w, e->kind);
-    writer_u64(w, e->sequence);
-    writer_u8(w,
-              (uint8_t)((e->edns_do ? BIT_DO : 0) | (e->repeat ? BIT_REPEAT : 0) |
-                        (e->cached ? BIT_CACHED : 0) | (has_address(&e->server) ? BIT_SERVER : 0)));
-    codec_put_addr(w, &e->client);
-    writer_u64(w, e->wall_ms);
-    writer_u64(w, e->mono_ms);
-    writer_u8(w, e->transport);
-    writer_u8(w, e->verdict);
-    writer_u8(w, e->outcome);
-    writer_u8(w, e->reason);
-    writer_u8(w, e->would);
-    writer_u16(w, e->qtype);
-    writer_u16(w, e->id);
-    writer_u16(w, e->flags);
-    writer_u16(w, e->rcode);
-    writer_u16(w, e->real_rcode);
-}
-
-size_t audit_event_encode(const struct audit_event *e, uint8_t *out, size_t size)
-{
-    struct writer w = writer_make(out, size);
-    uint8_t networks = e->n_networks < AUDIT_EVENT_NETWORKS ? e->n_networks : AUDIT_EVENT_NETWORKS;
-
-    put_fixed(&w, e);
-    codec_put_name(&w, &e->qname);
-    if (has_address(&e->server))
-        codec_put_addr(&w, &e->server);
-    codec_put_number(&w, e->real_ms);
-    codec_put_number(&w, e->latency_us);
-    codec_put_number(&w, e->policy_serial);
-    codec_put_number(&w, e->lost);
-    codec_put_number(&w, e->lost_from_ms);
-    codec_put_text(&w, e->rule, sizeof e->rule);
-    codec_put_text(&w, e->would_rule, sizeof e->would_rule);
-    codec_put_text(&w, e->text, sizeof e->text);
-    codec_put_hosts(&w, e->real, e->n_real);
-    codec_put_hosts(&w, e->answer, e->n_answer);
-    codec_put_hosts(&w, e->unapproved, e->n_unapproved);
-    writer_u8(&w, networks);
-    for (uint8_t i = 0; i < networks; i++)
-        codec_put_text(&w, e->networks[i], sizeof e->networks[i]);
-    return w.full ? 0 : w.len;
-}
-
-static uint8_t get_fixed(struct cursor *c, struct audit_event *e)
-{
-    uint8_t bits;
-
-    if (cursor_u8(c) != VERSION)
-        c->bad = true;
-    e->kind = codec_get_below(c, AUDIT_KINDS);
-    e->sequence = cursor_u64(c);
-    bits = codec_get_below(c, BITS + 1);
-    e->edns_do = (bits & BIT_DO) != 0;
-    e->repeat = (bits & BIT_REPEAT) != 0;
-    e->cached = (bits & BIT_CACHED) != 0;
-    codec_get_addr(c, &e->client);
-    e->wall_ms = cursor_u64(c);
-    e->mono_ms = cursor_u64(c);
-    e->transport = codec_get_below(c, AUDIT_TCP + 1);
-    e->verdict = codec_get_below(c, AUDIT_VERDICTS);
-    e->outcome = codec_get_below(c, AUDIT_OUTCOMES);
-    e->reason = codec_get_below(c, AUDIT_REASONS);
-    e->would = codec_get_below(c, AUDIT_OUTCOMES);
-    e->qtype = cursor_u16(c);
-    e->id = cursor_u16(c);
-    e->flags = cursor_u16(c);
-    e->rcode = cursor_u16(c);
-    e->real_rcode = cursor_u16(c);
-    return bits;
-}
-
-int audit_event_decode(struct audit_event *e, const uint8_t *p, size_t len)
-{
-    struct cursor c = cursor_make(p, len);
-    uint8_t bits;
-
-    memset(e, 0, sizeof *e);
-    bits = get_fixed(&c, e);
-    codec_get_name(&c, &e->qname);
-    if ((bits & BIT_SERVER) != 0)
-        codec_get_addr(&c, &e->server);
-    e->real_ms = codec_get_number32(&c);
-    e->latency_us = codec_get_number32(&c);
-    e->policy_serial = codec_get_number(&c);
-    e->lost = codec_get_number(&c);
-    e->lost_from_ms = codec_get_number(&c);
-    codec_get_text(&c, e->rule, sizeof e->rule);
-    codec_get_text(&c, e->would_rule, sizeof e->would_rule);
-    codec_get_text(&c, e->text, sizeof e->text);
-    codec_get_hosts(&c, e->real, &e->n_real);
-    codec_get_hosts(&c, e->answer, &e->n_answer);
-    codec_get_hosts(&c, e->unapproved, &e->n_unapproved);
-    e->n_networks = codec_get_below(&c, AUDIT_EVENT_NETWORKS + 1);
-    for (uint8_t i = 0; i < e->n_networks; i++)
-        codec_get_text(&c, e->networks[i], sizeof e->networks[i]);
-    return c.bad || cursor_left(&c) > 0 ? -EBADMSG : 0;
-}
-
-uint64_t audit_event_mono(const uint8_t *encoded, size_t len)
-{
-    struct cursor c = cursor_make(encoded, len);
-
-    (void)cursor_take(&c, AT_MONO);
-    return cursor_u64(&c);
-}
-
-void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat,
-                       const uint8_t ip[16])
-{
-    struct writer w = writer_make(encoded + AT_SEQUENCE, sizeof sequence);
-
-    if (len < FIXED)
+    if (k->full || n > k->left) {
+        k->full = true;
         return;
-    writer_u64(&w, sequence);
-    if (repeat)
-        encoded[AT_BITS] |= BIT_REPEAT;
-    if (ip != NULL)
-        memcpy(encoded + AT_CLIENT, ip, 16);
+    }
+    if (k->in)
+        memcpy(field, k->p, n);
+    else
+        memcpy(k->p, field, n);
+    k->p += n;
+    k->left -= n;
+}
+
+static void pack_name(struct pack *k, struct name *name)
+{
+    octets(k, name, offsetof(struct name, at));
+    octets(k, name->at, name->len);
+}
+
+static void pack_text(struct pack *k, char *text, size_t size)
+{
+    uint8_t len = k->in ? 0 : (uint8_t)strnlen(text, size - 1);
+
+    octets(k, &len, 1);
+    octets(k, text, len);
+    if (k->in)
+        text[len] = '\0';
+}
+
+static void pack_hosts(struct pack *k, struct audit_host *hosts, uint8_t n)
+{
+    for (uint8_t i = 0; i < n && i < AUDIT_HOSTS; i++) {
+        pack_name(k, &hosts[i].target);
+        octets(k, &hosts[i].port, sizeof hosts[i].port);
+    }
+}
+
+static void pack_event(struct pack *k, struct audit_event *e)
+{
+    octets(k, e, offsetof(struct audit_event, qname));
+    pack_name(k, &e->qname);
+    pack_text(k, e->rule, sizeof e->rule);
+    pack_text(k, e->would_rule, sizeof e->would_rule);
+    pack_text(k, e->text, sizeof e->text);
+    pack_hosts(k, e->real, e->n_real);
+    pack_hosts(k, e->answer, e->n_answer);
+    pack_hosts(k, e->unapproved, e->n_unapproved);
+    for (uint8_t i = 0; i < e->n_networks && i < AUDIT_EVENT_NETWORKS; i++)
+        pack_text(k, e->networks[i], AUDIT_TEXT);
+}
+
+size_t audit_event_pack(const struct audit_event *e, uint8_t *out, size_t size)
+{
+    struct pack k = {.p = out, .left = size};
+
+    pack_event(&k, (struct audit_event *)(uintptr_t)e);
+    return k.full ? 0 : size - k.left;
+}
+
+void audit_event_unpack(struct audit_event *e, const uint8_t *packed, size_t len)
+{
+    struct pack k = {.p = (uint8_t *)(uintptr_t)packed, .left = len, .in = true};
+
+    pack_event(&k, e);
+}
+
+uint64_t audit_event_mono(const uint8_t *packed)
+{
+    uint64_t ms;
+
+    memcpy(&ms, packed + offsetof(struct audit_event, mono_ms), sizeof ms);
+    return ms;
 }

@@ -2,9 +2,9 @@
  *
  * event.h -- one KMS discovery question and what became of it, as a value.
  *
- * The worker fills it, the ring carries its encoded form, the writer stores
- * that form as it is. audit/ has its own words for outcome and reason: what is
- * stored must not change when another module's enum does.
+ * The worker fills it, the ring carries it packed, the writer stores it as
+ * numbers. audit/ has its own words for outcome and reason: what is stored must
+ * not change when another module's enum does.
  */
 #ifndef AUDIT_EVENT_H
 #define AUDIT_EVENT_H
@@ -38,53 +38,52 @@ struct audit_host {
 };
 
 struct audit_event {
-    uint8_t kind; /* enum audit_kind */
+    /* Packed as they are, up to qname. */
     uint64_t wall_ms, mono_ms;
-    uint64_t sequence;  /* the writer gives it */
-    struct addr client; /* with its port */
-    uint8_t transport;
-    struct name qname; /* as asked, with its case */
+    uint64_t sequence;           /* the writer gives it */
+    uint64_t policy_serial;      /* of the policy that decided */
+    uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
+    struct addr client;          /* with its port */
+    struct addr server;          /* who gave the verdict; any = none */
+    uint32_t real_ms;            /* how long it took */
+    uint32_t latency_us;         /* arrival to answer */
     uint16_t qtype, id, flags;
-    bool edns_do;
-    bool repeat; /* same client, port, ID and name within 10 s */
-    bool cached; /* verdict or decision came from the cache */
-    uint8_t verdict;
-    struct addr server; /* who gave the verdict; any = none */
     uint16_t real_rcode;
-    uint32_t real_ms; /* how long it took */
-    uint8_t n_real;   /* targets of the real answer, the first ones */
-    struct audit_host real[AUDIT_HOSTS];
-    uint8_t outcome, reason;
     uint16_t rcode; /* sent to the client */
+    uint8_t kind;   /* enum audit_kind */
+    uint8_t transport;
+    bool edns_do;
+    bool repeat;  /* same client, port, ID and name within 10 s */
+    bool counted; /* above the rates: no event, ledger rows only */
+    bool cached;  /* verdict or decision came from the cache */
+    uint8_t verdict, outcome, reason;
+    uint8_t would;        /* outcome with the rules in shadow, 0 = none */
+    uint8_t n_real;       /* targets of the real answer, the first ones */
+    uint8_t n_answer;     /* delivered */
+    uint8_t n_unapproved; /* of real[] that no policy names */
+    uint8_t n_networks;
+    /* Packed as far as they are used. */
+    struct name qname; /* as asked, with its case */
     char rule[AUDIT_TEXT];
     char would_rule[AUDIT_TEXT];
-    uint8_t would; /* outcome, 0 = none */
-    uint64_t policy_serial;
-    uint8_t n_answer;
-    struct audit_host answer[AUDIT_HOSTS]; /* delivered */
-    uint8_t n_unapproved;                  /* of real[] that no policy names */
+    char text[128]; /* control records: what happened, by whom */
+    struct audit_host real[AUDIT_HOSTS];
+    struct audit_host answer[AUDIT_HOSTS];
     struct audit_host unapproved[AUDIT_HOSTS];
-    uint8_t n_networks;
     char networks[AUDIT_EVENT_NETWORKS][AUDIT_TEXT];
-    uint32_t latency_us;         /* arrival to answer */
-    uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
-    char text[128];              /* control records: what happened, by whom */
 };
 
 /* The code that Windows shows for this answer (0x8007232B ...), 0 = none: an
  * answer with a host. reference: Win32 DNS errors as HRESULT. */
 uint32_t audit_client_error(const struct audit_event *);
 
-/* Encoded form: variable length, version byte first. Length, 0 if it does not
- * fit; AUDIT_EVENT_MAX is always enough. */
-enum { AUDIT_EVENT_MAX = 16384 };
-size_t audit_event_encode(const struct audit_event *, uint8_t *out, size_t size);
-int audit_event_decode(struct audit_event *, const uint8_t *, size_t); /* 0, -EBADMSG */
-/* Overwrites, in the encoded form, what the writer knows. ip NULL: the client stays. */
-void audit_event_stamp(uint8_t *encoded, size_t len, uint64_t sequence, bool repeat,
-                       const uint8_t ip[16]);
-/* mono_ms of the encoded form; 0 when it is too short. */
-uint64_t audit_event_mono(const uint8_t *encoded, size_t len);
+/* Packed, an event has the octets that it uses and no more; it never leaves the
+ * process. The length, 0 if it does not fit; AUDIT_EVENT_MAX is always enough. */
+enum { AUDIT_EVENT_MAX = 8192 };
+size_t audit_event_pack(const struct audit_event *, uint8_t *out, size_t size);
+void audit_event_unpack(struct audit_event *, const uint8_t *, size_t);
+/* mono_ms of a packed event. */
+uint64_t audit_event_mono(const uint8_t *packed);
 
 /* The name without _vlmcs._tcp, folded; the whole name when it is no such name. */
 void audit_event_suffix(const struct audit_event *, struct name *out);

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * read.h -- the audit store as the tool reads it: events in order, ledger
- * tables. At most 1,000 records a transaction; nothing is held while a caller
- * prints.
+ * read.h -- the audit as the tool reads it: SQL over the tables and views, rows
+ * as JSON objects.
+ *
+ * A query is one short transaction: all its rows are in memory before the caller
+ * sees the first, and after 5 s it is ended. So nothing that reads keeps the
+ * daemon from writing its log into the database.
  */
 #ifndef AUDIT_READ_H
 #define AUDIT_READ_H
 
-#include "audit/event.h"
+#include <jansson.h>
+#include <stdint.h>
+
 #include "base/diag.h"
 
 struct audit_reader; /* opaque */
@@ -16,67 +21,26 @@ int audit_reader_open(struct audit_reader **, const char *dir,
                       struct diags *d); /* 0, -ENOENT, -EBADMSG, -errno */
 void audit_reader_close(struct audit_reader *);
 
-struct audit_range {
-    uint64_t since_ms, until_ms;
-    uint64_t after_sequence;
-}; /* 0 = open */
-/* Not 0 from the visitor stops (and is returned). damaged counts records that were skipped. */
-typedef int audit_event_visit(void *context, const struct audit_event *, const char *host);
-int audit_each_event(struct audit_reader *, const struct audit_range *, audit_event_visit *,
-                     void *context, uint64_t *damaged);
-
-enum { LEDGER_SUFFIXES = 16 };
-struct ledger_counts {
-    uint64_t questions, attempts, outcomes[AUDIT_OUTCOMES];
+/* A parameter: a text, or (NULL) a number. */
+struct audit_value {
+    const char *text;
+    int64_t number;
 };
-struct ledger_suffix {
-    struct name suffix;
-    uint8_t verdict, outcome;
-    uint64_t last_ms;
-};
-struct ledger_client {
-    struct addr client;
-    uint64_t first_ms, last_ms, last_host_ms, no_host_since_ms; /* 0 = never / has one */
-    struct ledger_counts counts;
-    struct audit_host last_host; /* target root = none */
-    uint32_t cadence_s;          /* smoothed time between attempts, 0 = unknown */
-    uint8_t n_suffixes;
-    struct ledger_suffix suffixes[LEDGER_SUFFIXES];
-    bool other; /* the row (other): above audit.max-clients */
-};
-struct ledger_name { /* a suffix, a target or a rule */
-    struct name name;
-    char rule[AUDIT_TEXT];
-    uint16_t port;
-    uint64_t first_ms, last_ms, clients_hint; /* clients: distinct ones, bounded estimate */
-    struct ledger_counts counts;
-    uint8_t last_verdict, last_outcome;
-    char last_rule[AUDIT_TEXT];
-    uint64_t delivered; /* target: questions whose answer named it */
-    uint64_t would;     /* rule: questions that it would have decided, in shadow */
-    bool unapproved;    /* target: seen in real answers, not named by the policy */
-    bool other;
-};
-struct ledger_hour {
-    uint64_t start_ms;
-    struct ledger_counts counts;
-};
-
-enum ledger_table { LEDGER_SUFFIX, LEDGER_TARGET, LEDGER_RULE };
-typedef int ledger_client_visit(void *context, const struct ledger_client *);
-typedef int ledger_name_visit(void *context, const struct ledger_name *);
-typedef int ledger_hour_visit(void *context, const struct ledger_hour *);
-int ledger_each_client(struct audit_reader *, ledger_client_visit *, void *);
-int ledger_client_get(struct audit_reader *, const struct addr *,
-                      struct ledger_client *); /* 0, -ENOENT */
-int ledger_each_name(struct audit_reader *, enum ledger_table, ledger_name_visit *, void *);
-int ledger_each_hour(struct audit_reader *, uint64_t since_ms, uint64_t until_ms,
-                     ledger_hour_visit *, void *);
-
-struct audit_totals {
-    uint64_t records, recorded, counted, dropped, first_ms, last_ms, bytes, last_sequence, clients,
-        suffixes;
-};
-int audit_totals(struct audit_reader *, struct audit_totals *);
+/* Runs one statement and appends its rows to the array (NULL: it has none). A
+ * column is a field; "x[]" is JSON and becomes field x, "x?" is a boolean. Apart
+ * from SQLite's own there are two functions: within(address, prefix), and
+ * below(name, ".parent"). 0; -ETIMEDOUT; -errno. */
+int audit_query(struct audit_reader *, const char *sql, const struct audit_value *, int n,
+                json_t *rows);
+/* Only the first number of the first row; 0 when there is none. */
+int audit_number(struct audit_reader *, const char *sql, const struct audit_value *, int n,
+                 int64_t *out);
+/* Why the last query failed, in SQLite's words. */
+const char *audit_reader_message(const struct audit_reader *);
+/* Numbers between which all events lie with since <= ms < until (0 = open), and a few more. */
+int audit_span(struct audit_reader *, uint64_t since_ms, uint64_t until_ms, int64_t *first,
+               int64_t *last);
+/* Text that may hold any octets, as a JSON string. */
+json_t *audit_json_text(const char *);
 
 #endif

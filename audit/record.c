@@ -1,132 +1,300 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * record.c -- events in their sequence, and the totals.
- *
- *   'e' sequence   host length (1) | host | encoded event
- *   'M' "totals"   version (1) | numbers
+ * record.c -- events and control records as rows of the database.
  */
 #include "audit/record.h"
 
-#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "audit/codec.h"
+#include "audit/recent.h"
+#include "base/hash.h"
+#include "base/str.h"
+#include "wire/present.h"
+#include "wire/types.h"
+#include "wire/writer.h"
 
-enum { VERSION = 1, TOTALS_MAX = 256 };
+enum { SETS = 4096, HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
+enum {
+    BIT_REPEAT = 1,
+    BIT_CACHED = 2,
+    BIT_DO = 4,
+    BIT_RD = 8,
+    BIT_CD = 16,
+    BIT_AD = 32,
+    BIT_TCP = 64
+};
+static const uint64_t epoch_ms = 86400000;
 
-static const uint8_t totals_name[] = {STORE_META, 't', 'o', 't', 'a', 'l', 's'};
-static const struct bytes totals_key = {totals_name, sizeof totals_name};
+struct records {
+    struct audit_store *store;
+    char forwarder[256];
+    struct hash_key secret;
+    struct recent *known; /* hash of an answer or text: its number */
+    bool begun;           /* the numbers below are known */
+    uint64_t epoch_at_ms; /* monotonic */
+    int64_t event, answer, text;
+};
 
-static int totals_decode(struct totals *t, struct bytes v)
+struct records *records_new(struct audit_store *store, const char *forwarder)
 {
-    struct cursor c = cursor_make(v.at, v.len);
-    uint8_t kinds;
+    struct records *r = calloc(1, sizeof *r);
 
-    memset(t, 0, sizeof *t);
-    if (cursor_u8(&c) != VERSION)
-        return -EBADMSG;
-    t->recorded = codec_get_number(&c);
-    t->counted = codec_get_number(&c);
-    t->dropped = codec_get_number(&c);
-    t->last_sequence = codec_get_number(&c);
-    kinds = codec_get_below(&c, LEDGER_KINDS + 1);
-    for (int k = 0; k < kinds; k++)
-        t->rows[k] = codec_get_number(&c);
-    t->pruned = codec_get_number(&c);
-    t->prune_count = codec_get_number(&c);
-    t->prune_upto_ms = codec_get_number(&c);
-    return c.bad || cursor_left(&c) > 0 ? -EBADMSG : 0;
+    if (r == NULL)
+        return NULL;
+    r->store = store;
+    r->known = recent_new(SETS);
+    if (r->known == NULL) {
+        free(r);
+        return NULL;
+    }
+    if (!str_copy(r->forwarder, sizeof r->forwarder, forwarder))
+        memcpy(r->forwarder, "?", 2);
+    store_random(&r->secret, sizeof r->secret);
+    return r;
 }
 
-static int last_key(struct audit_txn *txn, uint64_t *sequence)
+void records_free(struct records *r)
 {
-    static const uint8_t behind[] = {STORE_EVENT + 1};
-    struct entry e;
-    int rc = audit_txn_before(txn, (struct bytes){behind, 1}, &e);
-
-    *sequence = 0;
-    if (rc == 0 && e.key.at[0] == STORE_EVENT)
-        *sequence = audit_key_value(e.key);
-    return rc == -ENOENT ? 0 : rc;
+    if (r == NULL)
+        return;
+    recent_free(r->known);
+    free(r);
 }
 
-int totals_load(struct audit_txn *txn, struct totals *t)
+void records_clear(struct records *r)
 {
-    uint64_t last;
-    struct bytes v;
-    int rc = audit_txn_get(txn, totals_key, &v);
+    r->begun = false;
+}
 
-    if (rc == 0)
-        rc = totals_decode(t, v);
-    if (rc == -ENOENT || rc == -EBADMSG)
-        memset(t, 0, sizeof *t);
-    else if (rc != 0)
+/* Numbers begin anew: what is stored from here on names nothing that lies before. */
+static int begin_epoch(struct records *r, uint64_t mono_ms)
+{
+    int64_t last[3];
+    int rc = store_run(r->store, STORE_LAST_IDS, last, "");
+
+    if (rc < 0)
         return rc;
-    rc = last_key(txn, &last);
-    if (last > t->last_sequence)
-        t->last_sequence = last;
+    recent_clear(r->known);
+    r->event = last[0] + 1;
+    r->answer = last[1] + 1;
+    r->text = last[2] + 1;
+    r->epoch_at_ms = mono_ms;
+    rc = store_run(r->store, STORE_ADD_EPOCH, NULL, "iii", r->event, r->answer, r->text);
+    r->begun = rc == 0;
     return rc;
 }
 
-int totals_save(struct audit_txn *txn, const struct totals *t)
+int records_next(struct records *r, uint64_t mono_ms, int64_t *sequence)
 {
-    uint8_t buf[TOTALS_MAX];
+    int rc = r->begun && mono_ms < r->epoch_at_ms + epoch_ms ? 0 : begin_epoch(r, mono_ms);
+
+    *sequence = r->event;
+    return rc;
+}
+
+/* --- what repeats ------------------------------------------------------------------ */
+
+/* The number of a text; NULL has none. */
+static int intern_text(struct records *r, const char *text, int64_t *id)
+{
+    struct recent_place *place;
+    bool found;
+    int rc = 0;
+
+    *id = 0;
+    if (text == NULL)
+        return 0;
+    place = recent_find(r->known, hash_bytes(&r->secret, text, strlen(text)), &found);
+    if (!found) {
+        place->ms = (uint64_t)r->event; /* the newest stay */
+        place->value = (uint64_t)r->text;
+        rc = store_run(r->store, STORE_ADD_TEXT, NULL, "it", r->text++, text);
+    }
+    *id = (int64_t)place->value;
+    return rc;
+}
+
+static void hash_hosts(struct writer *w, const struct audit_host *hosts, uint8_t n)
+{
+    writer_u8(w, n);
+    for (uint8_t i = 0; i < n; i++) {
+        writer_bytes(w, hosts[i].target.at, hosts[i].target.len);
+        writer_u16(w, hosts[i].port);
+    }
+}
+
+static uint64_t hash_answer(const struct records *r, const struct audit_event *e)
+{
+    uint8_t buf[AUDIT_EVENT_MAX];
+    const uint8_t words[] = {e->verdict, e->outcome, e->reason, e->would};
     struct writer w = writer_make(buf, sizeof buf);
 
-    writer_u8(&w, VERSION);
-    codec_put_number(&w, t->recorded);
-    codec_put_number(&w, t->counted);
-    codec_put_number(&w, t->dropped);
-    codec_put_number(&w, t->last_sequence);
-    writer_u8(&w, LEDGER_KINDS);
-    for (int k = 0; k < LEDGER_KINDS; k++)
-        codec_put_number(&w, t->rows[k]);
-    codec_put_number(&w, t->pruned);
-    codec_put_number(&w, t->prune_count);
-    codec_put_number(&w, t->prune_upto_ms);
-    return audit_txn_put(txn, totals_key, (struct bytes){buf, w.len});
+    writer_bytes(&w, words, sizeof words);
+    writer_bytes(&w, e->server.ip, sizeof e->server.ip);
+    writer_u16(&w, e->server.port);
+    writer_u16(&w, e->qtype);
+    writer_u16(&w, e->rcode);
+    writer_u16(&w, e->real_rcode);
+    writer_bytes(&w, e->rule, strlen(e->rule) + 1);
+    writer_bytes(&w, e->would_rule, strlen(e->would_rule) + 1);
+    writer_bytes(&w, e->text, strlen(e->text) + 1);
+    hash_hosts(&w, e->real, e->n_real);
+    hash_hosts(&w, e->answer, e->n_answer);
+    hash_hosts(&w, e->unapproved, e->n_unapproved);
+    return hash_bytes(&r->secret, buf, w.len);
 }
 
-int record_append(struct audit_txn *txn, struct totals *t, const char *host, uint8_t *encoded,
-                  size_t len)
+/* "kms01.contoso.com:1688 kms02.contoso.com:1688" */
+static const char *hosts_print(const struct audit_host *hosts, uint8_t n, char out[HOSTS_TEXT])
 {
-    uint8_t head[RECORD_HOST], key[9];
-    size_t host_len = strnlen(host, RECORD_HOST - 1);
-    uint64_t sequence = t->last_sequence + 1;
-    int rc;
+    char name[NAME_TEXT];
+    struct str s;
 
-    head[0] = (uint8_t)host_len;
-    memcpy(head + 1, host, host_len);
-    audit_event_stamp(encoded, len, sequence, false, NULL);
-    rc = audit_txn_append(txn, audit_key_number(key, STORE_EVENT, sequence),
-                          (struct bytes){head, 1 + host_len}, (struct bytes){encoded, len});
-    if (rc == 0)
-        t->last_sequence = sequence;
+    str_init(&s, out, HOSTS_TEXT);
+    for (uint8_t i = 0; i < n; i++)
+        str_addf(&s, "%s%s:%u", i > 0 ? " " : "", name_print(&hosts[i].target, name),
+                 hosts[i].port);
+    return out;
+}
+
+static const char *word_or_null(const char *const *words, uint8_t n)
+{
+    return n > 0 ? words[n] : NULL;
+}
+
+static const char *text_or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static int add_answer(struct records *r, const struct audit_event *e)
+{
+    char type[TYPE_TEXT], rcode[TYPE_TEXT], real_rcode[TYPE_TEXT], server[ADDR_TEXT];
+    char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
+
+    return store_run(r->store, STORE_ADD_ANSWER, NULL, "itttttttttttitttt", r->answer, r->forwarder,
+                     type_print(e->qtype, type), audit_outcome_names[e->outcome],
+                     audit_reason_names[e->reason], word_or_null(audit_verdict_names, e->verdict),
+                     addr_is_any(&e->server) ? NULL : addr_print_port(&e->server, server),
+                     rcode_print(e->real_rcode, real_rcode), hosts_print(e->real, e->n_real, real),
+                     hosts_print(e->unapproved, e->n_unapproved, unapproved),
+                     rcode_print(e->rcode, rcode), hosts_print(e->answer, e->n_answer, answer),
+                     (int64_t)(audit_client_error(e) & 0xffff), text_or_null(e->rule),
+                     word_or_null(audit_outcome_names, e->would), text_or_null(e->would_rule),
+                     text_or_null(e->text));
+}
+
+static int intern_answer(struct records *r, const struct audit_event *e, int64_t *id)
+{
+    bool found;
+    struct recent_place *place = recent_find(r->known, hash_answer(r, e), &found);
+    int rc = 0;
+
+    if (!found) {
+        place->ms = (uint64_t)r->event;
+        place->value = (uint64_t)r->answer;
+        rc = add_answer(r, e);
+        r->answer++;
+    }
+    *id = (int64_t)place->value;
     return rc;
 }
 
-int record_append_event(struct audit_txn *txn, struct totals *t, const char *host,
-                        const struct audit_event *e)
-{
-    uint8_t buf[1024]; /* control records have no hosts and networks */
-    size_t len = audit_event_encode(e, buf, sizeof buf);
+/* --- an event ------------------------------------------------------------------------ */
 
-    return len > 0 ? record_append(txn, t, host, buf, len) : -EMSGSIZE;
+/* NULL when it is what its suffix says, in lower case. */
+static const char *name_as_asked(const struct audit_event *e, char out[NAME_TEXT])
+{
+    struct name folded = e->qname;
+
+    name_fold(&folded);
+    name_print(&e->qname, out);
+    if (name_equal(&folded, &e->qname) && name_is_vlmcs(&folded) && out[strlen(out) - 1] != '.')
+        return NULL;
+    return out;
 }
 
-int record_read(const struct entry *entry, struct audit_event *e, char host[RECORD_HOST])
+static const char *networks_print(const struct audit_event *e,
+                                  char out[AUDIT_EVENT_NETWORKS * AUDIT_TEXT])
 {
-    struct cursor c = cursor_make(entry->payload.at, entry->payload.len);
-    uint8_t n;
-    const uint8_t *name;
+    struct str s;
 
-    if (!entry->ok)
-        return -EBADMSG;
-    n = cursor_u8(&c);
-    name = cursor_take(&c, n);
-    if (name == NULL || audit_event_decode(e, c.at, cursor_left(&c)) != 0)
-        return -EBADMSG;
-    memcpy(host, name, n);
-    host[n] = '\0';
-    return e->sequence == audit_key_value(entry->key) ? 0 : -EBADMSG;
+    str_init(&s, out, AUDIT_EVENT_NETWORKS * AUDIT_TEXT);
+    for (uint8_t i = 0; i < e->n_networks; i++)
+        str_addf(&s, "%s%s", i > 0 ? " " : "", e->networks[i]);
+    return e->n_networks > 0 ? out : NULL;
+}
+
+/* Client and suffix by their numbers in the ledger, or those of their texts as -id. */
+static int name_both(struct records *r, const struct audit_event *e, const struct ledger_ids *ids,
+                     int64_t *client, int64_t *suffix)
+{
+    struct addr address = e->client;
+    char text[NAME_TEXT];
+    struct name name;
+    int rc = 0;
+
+    *client = ids->client;
+    *suffix = ids->suffix;
+    address.scope = 0;
+    if (ids->client == 0) {
+        rc = intern_text(r, addr_print(&address, text), client);
+        *client = -*client;
+    }
+    if (ids->suffix == 0 && rc == 0) {
+        audit_event_suffix(e, &name);
+        rc = intern_text(r, name_print(&name, text), suffix);
+        *suffix = -*suffix;
+    }
+    return rc;
+}
+
+static int64_t bits_of(const struct audit_event *e)
+{
+    return (e->repeat ? BIT_REPEAT : 0) | (e->cached ? BIT_CACHED : 0) | (e->edns_do ? BIT_DO : 0) |
+           (e->flags & DNS_RD ? BIT_RD : 0) | (e->flags & DNS_CD ? BIT_CD : 0) |
+           (e->flags & DNS_AD ? BIT_AD : 0) | (e->transport == AUDIT_TCP ? BIT_TCP : 0);
+}
+
+static int add_question(struct records *r, const struct audit_event *e,
+                        const struct ledger_ids *ids)
+{
+    int64_t client, suffix, asked, answer, networks;
+    char text[NAME_TEXT], list[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
+    int rc;
+
+    if ((rc = name_both(r, e, ids, &client, &suffix)) != 0 ||
+        (rc = intern_text(r, name_as_asked(e, text), &asked)) != 0 ||
+        (rc = intern_answer(r, e, &answer)) != 0 ||
+        (rc = intern_text(r, networks_print(e, list), &networks)) != 0)
+        return rc;
+    return store_run(r->store, STORE_ADD_EVENT, NULL, "iiiiiiiiiiiiii", r->event,
+                     (int64_t)e->wall_ms, client, (int64_t)e->client.port, suffix, asked,
+                     (int64_t)e->id, bits_of(e), answer, networks, (int64_t)e->policy_serial,
+                     (int64_t)e->real_ms, (int64_t)e->latency_us, ids->previous);
+}
+
+/* Of an event it has the time only; how many and since when is said of some. */
+static int add_control(struct records *r, const struct audit_event *e)
+{
+    bool counts = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
+    int rc = counts ? store_run(r->store, STORE_ADD_CONTROL, NULL, "itttii", r->event, r->forwarder,
+                                audit_kind_names[e->kind], e->text, (int64_t)e->lost,
+                                (int64_t)e->lost_from_ms)
+                    : store_run(r->store, STORE_ADD_NOTE, NULL, "ittt", r->event, r->forwarder,
+                                audit_kind_names[e->kind], e->text);
+
+    return rc == 0 ? store_run(r->store, STORE_ADD_MARK, NULL, "ii", r->event, (int64_t)e->wall_ms)
+                   : rc;
+}
+
+int records_add(struct records *r, const struct audit_event *e, const struct ledger_ids *ids)
+{
+    int rc = e->kind == AUDIT_EVENT ? add_question(r, e, ids) : add_control(r, e);
+
+    if (rc == 0)
+        r->event++;
+    return rc;
 }

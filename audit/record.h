@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * record.h -- the two kinds of record that writer, pruning and reader share:
- * the events in their sequence, and the totals. Private to audit/.
+ * record.h -- events and control records as rows of the database. Private to
+ * audit/.
+ *
+ * What repeats from event to event is stored once and named by a number. The
+ * numbers are known for a day, or until the process ends; then they begin anew
+ * and a row of `epoch` says so, which tells what can go with the old events.
  */
 #ifndef AUDIT_RECORD_H
 #define AUDIT_RECORD_H
@@ -10,27 +14,15 @@
 #include "audit/ledger.h"
 #include "audit/store.h"
 
-enum { RECORD_HOST = 256 };
+struct records; /* opaque */
 
-/* One record, changed in the transaction that changes what it counts. */
-struct totals {
-    uint64_t recorded, counted, dropped; /* questions, over the life of the store */
-    uint64_t last_sequence;
-    uint64_t rows[LEDGER_KINDS];
-    uint64_t pruned;                     /* records removed, over the life of the store */
-    uint64_t prune_count, prune_upto_ms; /* removed since the last prune record, up to when */
-};
-
-/* A store without totals has all 0; damaged ones begin anew behind the last event. */
-int totals_load(struct audit_txn *, struct totals *);
-int totals_save(struct audit_txn *, const struct totals *);
-
-/* Appends an encoded event under the next sequence number, which it stamps. */
-int record_append(struct audit_txn *, struct totals *, const char *host, uint8_t *encoded,
-                  size_t len);
-int record_append_event(struct audit_txn *, struct totals *, const char *host,
-                        const struct audit_event *);
-/* The event of an entry; 0, -EBADMSG. */
-int record_read(const struct entry *, struct audit_event *, char host[RECORD_HOST]);
+struct records *records_new(struct audit_store *, const char *forwarder); /* NULL: no memory */
+void records_free(struct records *);
+/* The number that the next record gets; 0 and -errno. In a transaction. */
+int records_next(struct records *, uint64_t mono_ms, int64_t *sequence);
+/* Appends an event or a control record under that number. */
+int records_add(struct records *, const struct audit_event *, const struct ledger_ids *);
+/* After a rollback: nothing is known. */
+void records_clear(struct records *);
 
 #endif

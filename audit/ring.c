@@ -71,7 +71,7 @@ static void put_length(struct audit_ring *r, size_t at, uint32_t len)
     memcpy(r->bytes + at, &len, sizeof len);
 }
 
-/* Encodes at `at`, at most `room` octets with the length; the octets used, 0 if
+/* Packs at `at`, at most `room` octets with the length; the octets used, 0 if
  * it does not fit. */
 static size_t put_record(struct audit_ring *r, size_t at, size_t room, const struct audit_event *e)
 {
@@ -79,7 +79,7 @@ static size_t put_record(struct audit_ring *r, size_t at, size_t room, const str
 
     if (room < ALIGN)
         return 0;
-    len = audit_event_encode(e, r->bytes + at + LENGTH, room - LENGTH);
+    len = audit_event_pack(e, r->bytes + at + LENGTH, room - LENGTH);
     if (len == 0)
         return 0;
     put_length(r, at, (uint32_t)len);

@@ -13,7 +13,7 @@ struct audit_ring; /* opaque */
 struct audit_ring *audit_ring_new(size_t bytes); /* power of two; NULL when out of memory */
 void audit_ring_free(struct audit_ring *);
 
-/* Producer. Encodes the event straight into the ring; false when it is full
+/* Producer. Packs the event straight into the ring; false when it is full
  * (then counted as dropped, with the time). Wait-free, no allocation. */
 bool audit_ring_push(struct audit_ring *, const struct audit_event *);
 

@@ -1,600 +1,387 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store.c -- the audit store: an LMDB environment of its own, so that its
- * writer lock never meets that of the policy.
+ * store.c -- the audit's database as its one writer uses it.
  *
- *   value = version (1) | XXH3 of the payload, seeded with that of its key (8) | payload
- *
- * One unnamed database. NOMETASYNC: a power cut may lose the last commit and
- * nothing else. Never WRITEMAP: a full disk would be a SIGBUS. The map is the
- * same in every process and never resized: address space, not memory.
- *
- * LMDB does not notice a truncated file; reading behind its end is a SIGBUS.
- * So before the file is mapped it must reach the last page that its meta page
- * names. LMDB may leave pages at the end unwritten when they are free again, so
- * the file is made long enough for all that a transaction may have taken before
- * it is committed: a kill right behind the commit finds it so.
+ * One file in WAL mode, which stays when the last process ends: so the group can
+ * read without the right to write. What is not ours is refused before anything
+ * is written. A full disk or a damage ends a transaction and nothing else.
  */
 #include "audit/store.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
-#include <poll.h>
+#include <sqlite3.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
-#include "base/file.h"
-#include "base/guard.h"
+#include "audit/event.h"
+#include "audit/schema.h"
+#include "base/str.h"
 
-enum { FORMAT = 1, VALUE_VERSION = 1, VALUE_HEAD = 9 };
-enum { SPARE_PAGES = 256, SURPLUS = 32 << 20 };
-static const size_t map_bytes = (size_t)32 << 30;
-
-struct audit_txn {
-    struct audit_store *store;
-    MDB_txn *mdb;
-    MDB_cursor *cursor; /* opened at the first walk */
-    uint64_t writes;    /* puts and deletions */
-    uint64_t begun;     /* pages of the tree when it began */
-    uint64_t tree;      /* and now */
-    uint64_t growth;    /* pages by which the writes made it grow */
-    unsigned depth;     /* of the tree, the greatest */
-};
+enum { GET, ADD, PUT, ROW_STATEMENTS };
 
 struct audit_store {
-    MDB_env *env;
-    MDB_dbi dbi;
-    bool write;
-    char *dir;            /* owned */
-    struct audit_txn txn; /* in use while txn.mdb is set */
+    sqlite3 *db;
+    sqlite3_stmt *statements[STORE_STATEMENTS];
+    sqlite3_stmt *rows[STORE_TABLES][ROW_STATEMENTS];
 };
 
-static int store_error(int rc)
+#define STORE_TEXT(name, sql) sql,
+static const char *const statements[] = {STORE_LIST(STORE_TEXT)};
+static const struct {
+    const char *name, *columns;
+    int n;
+} tables[STORE_TABLES] = {
+    {"client", SCHEMA_CLIENT, N_CLIENT}, {"suffix", SCHEMA_NAME, N_NAME},
+    {"host", SCHEMA_NAME, N_NAME},       {"rule", SCHEMA_NAME, N_NAME},
+    {"hour", SCHEMA_COMMON, N_COMMON},
+};
+
+int store_error(struct sqlite3 *db, int rc)
 {
-    switch (rc) {
-    case MDB_MAP_FULL:
-    case MDB_TXN_FULL:
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return 0;
+    case SQLITE_FULL:
         return -ENOSPC;
-    case MDB_NOTFOUND:
-        return -ENOENT;
-    case MDB_READERS_FULL:
-        return -EAGAIN;
-    case MDB_INVALID:
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-    case MDB_VERSION_MISMATCH:
+    case SQLITE_NOMEM:
+        return -ENOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
         return -EBADMSG;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return -EBUSY;
+    case SQLITE_INTERRUPT:
+        return -ETIMEDOUT;
+    case SQLITE_PERM:
+    case SQLITE_AUTH:
+    case SQLITE_READONLY:
+        return -EACCES;
     default:
-        return rc > 0 ? -rc : rc == 0 ? 0 : -EIO;
+        return sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
     }
-}
-
-/* --- the check before the file is mapped ------------------------------------ */
-
-/* Places in an LMDB meta page of a 64-bit machine. */
-enum {
-    META_MAGIC = 16,
-    META_VERSION = 20,
-    META_PSIZE = 40,
-    META_LAST = 136,
-    META_TXN = 144,
-    META_SIZE = 152
-};
-struct meta {
-    uint32_t magic, version, psize;
-    uint64_t last, txn;
-};
-
-static bool meta_read(int fd, off_t at, struct meta *m)
-{
-    uint8_t p[META_SIZE];
-
-    if (pread(fd, p, sizeof p, at) != (ssize_t)sizeof p)
-        return false;
-    memcpy(&m->magic, p + META_MAGIC, 4);
-    memcpy(&m->version, p + META_VERSION, 4);
-    memcpy(&m->psize, p + META_PSIZE, 4);
-    memcpy(&m->last, p + META_LAST, 8);
-    memcpy(&m->txn, p + META_TXN, 8);
-    return m->magic == 0xBEEFC0DE;
-}
-
-enum check { CHECK_GOOD, CHECK_FOREIGN, CHECK_NEWER, CHECK_SHORT };
-
-static enum check file_check(int fd, uint64_t *size, uint64_t *need)
-{
-    struct meta a, b;
-    struct stat st;
-
-    if (fstat(fd, &st) == 0 && st.st_size == 0)
-        return CHECK_GOOD; /* just made */
-    if (!meta_read(fd, 0, &a))
-        return CHECK_FOREIGN;
-    if (a.version != 1)
-        return CHECK_NEWER;
-    if (a.psize < 512 || a.psize > 65536 || (a.psize & (a.psize - 1)) != 0)
-        return CHECK_FOREIGN;
-    if (meta_read(fd, (off_t)a.psize, &b) && b.txn > a.txn)
-        a = b;
-    if (fstat(fd, &st) != 0 || a.last >= (uint64_t)map_bytes / 512)
-        return CHECK_FOREIGN;
-    *size = (uint64_t)st.st_size;
-    *need = (a.last + 1) * a.psize;
-    return *size < *need ? CHECK_SHORT : CHECK_GOOD;
-}
-
-/* An older version lengthened the file after its commit: give it a moment. */
-static int path_check(const char *path, struct diags *d)
-{
-    uint64_t size = 0, need = 0;
-    enum check found = CHECK_GOOD;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    for (int i = 0; i < 10 && (found = file_check(fd, &size, &need)) == CHECK_SHORT; i++)
-        poll(NULL, 0, 2);
-    close(fd);
-    switch (found) {
-    case CHECK_GOOD:
-        return 0;
-    case CHECK_FOREIGN:
-        diags_add(d, path, 0, 0,
-                  "is not an audit store or is damaged; move it away to begin a new one, or put "
-                  "back a backup");
-        break;
-    case CHECK_NEWER:
-        diags_add(d, path, 0, 0,
-                  "was written by a newer LMDB; install the Waymark that wrote it, or move the "
-                  "file away");
-        break;
-    case CHECK_SHORT:
-        diags_add(d, path, 0, 0,
-                  "is truncated: %llu bytes where %llu are needed; move it away to begin a new "
-                  "one, or put back a backup",
-                  (unsigned long long)size, (unsigned long long)need);
-        break;
-    }
-    return -EBADMSG;
-}
-
-/* --- the length of the file
-
-   What a transaction takes at the end of the file: copies of the pages of the
-   tree that it writes, each once and only on the way to what it changes; the
-   pages by which the tree grows; and the list of free pages, which has less than
-   16 octets for each page of the file and is written anew, some of it twice. */
-
-static uint64_t tree_pages(struct audit_txn *t)
-{
-    MDB_stat s;
-
-    if (mdb_stat(t->mdb, t->store->dbi, &s) != 0)
-        return 0;
-    if (s.ms_depth > t->depth)
-        t->depth = s.ms_depth;
-    return s.ms_branch_pages + s.ms_leaf_pages;
-}
-
-/* After each write of a value of that many octets; 0: a deletion. */
-static void note_growth(struct audit_txn *t, size_t len)
-{
-    uint64_t now = tree_pages(t);
-
-    t->writes++;
-    t->growth += now > t->tree ? now - t->tree : 0;
-    t->tree = now;
-    if (len >= 1024) /* it may have pages of its own */
-        t->growth += len / 4096 + 2;
-}
-
-/* Makes the file reach `more` pages behind the last of the last state. Longer
- * by more than surplus: cuts it. */
-static int fit_file(struct audit_store *s, uint64_t more, uint64_t surplus)
-{
-    uint64_t limit = map_bytes, need;
-    MDB_envinfo info;
-    struct stat st;
-    MDB_stat ms;
-    int fd, rc;
-
-    if ((rc = mdb_env_info(s->env, &info)) != 0 || (rc = mdb_env_stat(s->env, &ms)) != 0 ||
-        (rc = mdb_env_get_fd(s->env, &fd)) != 0)
-        return rc;
-    need = (info.me_last_pgno + 1 + more) * ms.ms_psize;
-    if (need > limit)
-        need = limit; /* LMDB takes no page behind it */
-    if (fstat(fd, &st) != 0)
-        return errno;
-    if ((uint64_t)st.st_size >= need && (uint64_t)st.st_size - need <= surplus)
-        return 0;
-    return ftruncate(fd, (off_t)need) == 0 ? 0 : errno;
-}
-
-static int make_room(struct audit_txn *t)
-{
-    uint64_t copies = t->writes * (4 * (uint64_t)t->depth + 8), more;
-    MDB_envinfo info;
-    int rc = mdb_env_info(t->store->env, &info);
-
-    if (rc != 0)
-        return rc;
-    more = (copies < t->begun ? copies : t->begun) + t->growth;
-    return fit_file(t->store, more + (info.me_last_pgno + more) / 32 + SPARE_PAGES, UINT64_MAX);
-}
-
-/* Under the writer's lock, or another one's new pages could be cut off. That it
- * cannot be done now is no loss. */
-static void give_back(struct audit_store *s, uint64_t surplus)
-{
-    MDB_txn *txn;
-
-    if (mdb_txn_begin(s->env, NULL, 0, &txn) != 0)
-        return;
-    (void)!fit_file(s, 0, surplus);
-    mdb_txn_abort(txn);
 }
 
 /* --- open and close ----------------------------------------------------------- */
 
-/* The rights do not depend on the umask. Not ours: then its owner has set them. */
-static void set_rights(const char *dir)
+static int read_pragma(sqlite3 *db, const char *sql, int *out)
 {
-    char path[4096];
+    sqlite3_stmt *s;
+    int rc = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
 
-    (void)!chmod(dir, 0750);
-    if (snprintf(path, sizeof path, "%s/data.mdb", dir) < (int)sizeof path)
-        (void)!chmod(path, 0640);
-    if (snprintf(path, sizeof path, "%s/lock.mdb", dir) < (int)sizeof path)
-        (void)!chmod(path, 0660);
-}
-
-static void on_assertion(MDB_env *env, const char *text) /* LMDB would end the process */
-{
-    (void)env, (void)text, guard_give_up();
-}
-
-static int env_open(struct audit_store *s)
-{
-    unsigned flags = MDB_NOTLS | (s->write ? (unsigned)MDB_NOMETASYNC : (unsigned)MDB_RDONLY);
-    MDB_txn *txn;
-    int dead, rc;
-
-    if ((rc = mdb_env_create(&s->env)) != 0)
-        return rc;
-    if ((rc = mdb_env_set_assert(s->env, on_assertion)) != 0 ||
-        (rc = mdb_env_set_mapsize(s->env, map_bytes)) != 0 ||
-        (rc = mdb_env_open(s->env, s->dir, flags, 0660)) != 0 ||
-        (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
-        goto fail;
-    rc = mdb_dbi_open(txn, NULL, 0, &s->dbi);
-    mdb_txn_abort(txn); /* the unnamed database needs no commit */
-    if (rc != 0)
-        goto fail;
-    (void)mdb_reader_check(s->env, &dead);
-    if (s->write)
-        set_rights(s->dir);
-    return 0;
-fail:
-    mdb_env_close(s->env);
-    s->env = NULL;
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(s);
+        *out = sqlite3_column_int(s, 0);
+    }
+    rc = store_error(db, rc);
+    sqlite3_finalize(s);
     return rc;
 }
 
-static const uint8_t format_name[] = {STORE_META, 'f', 'o', 'r', 'm', 'a', 't'};
-static const struct bytes format_key = {format_name, sizeof format_name};
-
-/* Writes the format into a new store, refuses one that is newer. */
-static int format_check(struct audit_store *s, const char *path, struct diags *d)
+int store_check(struct sqlite3 *db, const char *path, struct diags *d)
 {
-    const uint8_t mine = FORMAT;
-    struct audit_txn *txn;
-    struct bytes v;
-    int rc = audit_txn_begin(&txn, s);
-    uint8_t format;
+    int application = 0, format = 0, objects = 0, rc;
 
-    if (rc != 0)
+    if ((rc = read_pragma(db, "SELECT count(*) FROM sqlite_master", &objects)) != 0 ||
+        (rc = read_pragma(db, "PRAGMA application_id", &application)) != 0 ||
+        (rc = read_pragma(db, "PRAGMA user_version", &format)) != 0) {
+        if (rc == -EBADMSG)
+            diags_add(d, path, 0, 0,
+                      "is not an audit database or is damaged; move it away to begin a new one, "
+                      "or put back a backup");
         return rc;
-    rc = audit_txn_get(txn, format_key, &v);
-    format = rc == 0 && v.len == 1 ? v.at[0] : 0;
-    rc = rc == -ENOENT && audit_txn_bytes(txn) > 0 ? -EBADMSG : rc; /* a new one is empty */
-    if (rc == -ENOENT && s->write) {
-        rc = audit_txn_put(txn, format_key, (struct bytes){&mine, 1});
-        if (rc == 0)
-            return audit_txn_commit(txn);
     }
-    audit_txn_abort(txn);
-    if (rc == 0 && format != FORMAT) {
+    if (objects == 0 && application == 0 && format == 0)
+        return 1;
+    if (application == SCHEMA_APPLICATION && format == SCHEMA_FORMAT)
+        return 0;
+    if (application == SCHEMA_APPLICATION && format > SCHEMA_FORMAT)
         diags_add(d, path, 0, 0,
-                  format > FORMAT ? "has a newer format; install the Waymark that wrote it, or "
-                                    "move the file away to begin a new store"
-                                  : "is not an audit store; move it away to begin a new one");
-        return -EBADMSG;
-    }
-    if (rc == -EBADMSG)
+                  "has a newer format; install the Waymark that wrote it, or move the file away to "
+                  "begin a new one");
+    else
         diags_add(d, path, 0, 0,
-                  "is damaged; move it away to begin a new one, or put back a backup");
-    return rc;
+                  "is a database of something else; move it away to begin a new one");
+    return -EBADMSG;
 }
 
-static int open_checked(struct audit_store *s, const char *path, struct diags *d)
+static void add_words(struct str *s, const char *table, const char *const *words)
 {
+    for (int i = 0; words[i] != NULL; i++)
+        str_addf(s, "INSERT INTO %s VALUES(%d,'%s');", table, i, words[i]);
+}
+
+/* All of it or nothing. */
+static int create(sqlite3 *db)
+{
+    char text[16384];
+    struct str s;
+
+    str_init(&s, text, sizeof text);
+    str_addf(&s,
+             "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
+             "PRAGMA application_id=%d;PRAGMA user_version=%d;",
+             SCHEMA_APPLICATION, SCHEMA_FORMAT);
+    str_add(&s, schema_tables);
+    add_words(&s, "outcome", audit_outcome_names);
+    add_words(&s, "verdict", audit_verdict_names);
+    str_add(&s, schema_views);
+    str_add(&s, "COMMIT");
+    return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
+}
+
+static int prepare(struct audit_store *s, const char *sql, sqlite3_stmt **out)
+{
+    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+}
+
+/* The columns of the table, as they are named or as parameters from ?2 on. */
+static int prepare_table(struct audit_store *s, int t)
+{
+    const char *name = tables[t].name, *columns = tables[t].columns;
+    char sql[1024], marks[256];
+    struct str m;
     int rc;
 
-    if (s->write && mkdir(s->dir, 0750) != 0 && errno != EEXIST) {
-        rc = -errno;
-        diags_add(d, s->dir, 0, 0, "cannot be made: %s", strerror(-rc));
-        return rc;
+    str_init(&m, marks, sizeof marks);
+    for (int i = 0; i <= tables[t].n; i++) /* the sketch stands last */
+        str_addf(&m, "%s?%d", i > 0 ? "," : "", i + 2);
+    snprintf(sql, sizeof sql, "SELECT id,%s,sketch FROM %s WHERE %s=?", columns, name,
+             t == STORE_HOUR ? "id" : "name");
+    rc = prepare(s, sql, &s->rows[t][GET]);
+    snprintf(sql, sizeof sql, "INSERT INTO %s(id,%s,sketch,name) VALUES(?1,%s,?%d)", name, columns,
+             marks, tables[t].n + 3);
+    if (rc == SQLITE_OK)
+        rc = prepare(s, sql, &s->rows[t][ADD]);
+    snprintf(sql, sizeof sql, "UPDATE %s SET (%s,sketch)=(%s) WHERE id=?1", name, columns, marks);
+    return rc == SQLITE_OK ? prepare(s, sql, &s->rows[t][PUT]) : rc;
+}
+
+static int configure(struct audit_store *s, uint64_t wal_bytes)
+{
+    const uint64_t page = 4096;
+    char sql[256];
+    int rc, yes = 1;
+
+    snprintf(sql, sizeof sql,
+             "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
+             "PRAGMA trusted_schema=OFF;PRAGMA wal_autocheckpoint=%llu;"
+             "PRAGMA journal_size_limit=%llu",
+             (unsigned long long)(wal_bytes / page), (unsigned long long)wal_bytes);
+    rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
+    for (int i = 0; i < STORE_STATEMENTS && rc == SQLITE_OK; i++)
+        rc = prepare(s, statements[i], &s->statements[i]);
+    for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
+        rc = prepare_table(s, t);
+    return store_error(s->db, rc);
+}
+
+/* The rights do not depend on the umask; the files beside it get those of the
+ * database. Not ours: then its owner has set them. */
+static int make_file(const char *dir, const char *path)
+{
+    int fd;
+
+    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return -errno;
+    (void)!chmod(dir, 0750);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -errno;
+    (void)!fchmod(fd, 0640);
+    close(fd);
+    return 0;
+}
+
+char *store_path(const char *dir)
+{
+    char *path;
+
+    return asprintf(&path, "%s/audit.db", dir) < 0 ? NULL : path;
+}
+
+static int open_path(struct audit_store *s, const char *dir, const char *path, uint64_t wal_bytes,
+                     struct diags *d)
+{
+    int rc = make_file(dir, path);
+
+    if (rc == 0) {
+        rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+        rc = s->db == NULL ? -ENOMEM : store_error(s->db, rc);
     }
-    rc = path_check(path, d);
-    if (rc == -EBADMSG || (rc == -ENOENT && !s->write))
-        return rc;
-    if (rc == 0 || rc == -ENOENT) {
-        rc = store_error(env_open(s));
-        if (rc == 0)
-            rc = format_check(s, path, d);
-        if (rc == -EBADMSG && d != NULL && d->all == 0)
-            diags_add(d, path, 0, 0,
-                      "is not an audit store or is damaged; move it away to begin a new one");
+    if (rc == 0) {
+        sqlite3_extended_result_codes(s->db, 1);
+        sqlite3_busy_timeout(s->db, 1000);
+        rc = store_check(s->db, path, d);
+        if (rc == -EBADMSG)
+            return rc;
     }
-    if (rc != 0 && rc != -EBADMSG && rc != -ENOENT)
+    if (rc == 1)
+        rc = store_error(s->db, create(s->db));
+    if (rc == 0)
+        rc = configure(s, wal_bytes);
+    if (rc != 0)
         diags_add(d, path, 0, 0, "cannot be opened: %s", strerror(-rc));
     return rc;
 }
 
-int audit_store_open(struct audit_store **out, const char *dir, bool write, struct diags *d)
+int store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
     struct audit_store *s = calloc(1, sizeof *s);
-    char *path = NULL;
-    int rc = -ENOMEM;
+    char *path = store_path(dir);
+    int rc = s != NULL && path != NULL ? open_path(s, dir, path, wal_bytes, d) : -ENOMEM;
 
-    if (s == NULL)
-        return rc;
-    s->write = write;
-    s->dir = strdup(dir);
-    if (s->dir != NULL && asprintf(&path, "%s/data.mdb", dir) >= 0) {
-        guarded(rc, open_checked(s, path, d));
-        free(path);
-    }
-    if (rc == -EFAULT) { /* what LMDB has opened cannot be given back */
-        s->env = NULL, s->txn.mdb = NULL, rc = -EBADMSG;
-        diags_add(d, dir, 0, 0, "is damaged; move it away, or put back a backup");
-    }
-    if (rc != 0) {
-        audit_store_close(s);
-        return rc;
-    }
-    *out = s;
-    return 0;
-}
-
-void audit_store_close(struct audit_store *s)
-{
-    if (s == NULL)
-        return;
-    if (s->txn.mdb != NULL)
-        audit_txn_abort(&s->txn);
-    if (s->write && s->env != NULL)
-        give_back(s, 0);
-    mdb_env_close(s->env); /* NULL is fine */
-    free(s->dir);
-    free(s);
-}
-
-/* --- transactions ---------------------------------------------------------------- */
-
-/* After a failed write of a meta page LMDB refuses everything until it is opened anew. */
-int audit_txn_begin(struct audit_txn **out, struct audit_store *s)
-{
-    unsigned flags = s->write ? 0 : MDB_RDONLY;
-    int rc = 0, dead;
-
-    if (s->env == NULL)
-        rc = env_open(s);
+    free(path);
     if (rc == 0)
-        rc = mdb_txn_begin(s->env, NULL, flags, &s->txn.mdb);
-    if (rc == MDB_PANIC) {
-        mdb_env_close(s->env);
-        s->env = NULL;
-        rc = env_open(s);
-        if (rc == 0)
-            rc = mdb_txn_begin(s->env, NULL, flags, &s->txn.mdb);
-    } else if (rc == MDB_READERS_FULL && mdb_reader_check(s->env, &dead) == 0 && dead > 0) {
-        rc = mdb_txn_begin(s->env, NULL, flags, &s->txn.mdb);
-    }
-    if (rc != 0) {
-        s->txn.mdb = NULL;
-        return store_error(rc);
-    }
-    s->txn = (struct audit_txn){.store = s, .mdb = s->txn.mdb};
-    s->txn.begun = s->txn.tree = tree_pages(&s->txn);
-    *out = &s->txn;
-    return 0;
-}
-
-static void close_cursor(struct audit_txn *t)
-{
-    if (t->cursor != NULL)
-        mdb_cursor_close(t->cursor);
-    t->cursor = NULL;
-}
-
-int audit_txn_commit(struct audit_txn *t)
-{
-    struct audit_store *s = t->store;
-    int rc = s->write ? make_room(t) : 0, fd = -1;
-
-    close_cursor(t);
-    if (rc == 0)
-        rc = mdb_txn_commit(t->mdb);
+        *out = s;
     else
-        mdb_txn_abort(t->mdb);
-    t->mdb = NULL;
-    (void)mdb_env_get_fd(s->env, &fd);
-    rc = file_write_error(fd, store_error(rc));
-    if (s->write)
-        give_back(s, SURPLUS);
+        store_close(s);
     return rc;
 }
 
-void audit_txn_abort(struct audit_txn *t)
+void store_close(struct audit_store *s)
 {
-    if (t == NULL || t->mdb == NULL)
+    if (s == NULL)
         return;
-    close_cursor(t);
-    mdb_txn_abort(t->mdb);
-    t->mdb = NULL;
+    for (int i = 0; i < STORE_STATEMENTS; i++)
+        sqlite3_finalize(s->statements[i]);
+    for (int t = 0; t < STORE_TABLES; t++)
+        for (int i = 0; i < ROW_STATEMENTS; i++)
+            sqlite3_finalize(s->rows[t][i]);
+    sqlite3_close(s->db);
+    free(s);
 }
 
-/* --- values ------------------------------------------------------------------------ */
+/* --- statements ------------------------------------------------------------------ */
 
-static MDB_val to_val(struct bytes b)
+/* One step; a statement that gives no more rows is reset. */
+static int step(struct audit_store *s, sqlite3_stmt *q)
 {
-    return (MDB_val){b.len, (void *)(uintptr_t)b.at};
+    int rc;
+
+    errno = 0;
+    rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW)
+        return 1;
+    rc = store_error(s->db, rc);
+    if (rc == -EIO && errno > 0)
+        rc = -errno; /* a COMMIT does not keep the number */
+    sqlite3_reset(q);
+    return rc;
 }
 
-static uint64_t checksum(MDB_val key, const uint8_t *payload, size_t len)
+int store_run(struct audit_store *s, enum store_statement which, int64_t *out, const char *in, ...)
 {
-    return XXH3_64bits_withSeed(payload, len, XXH3_64bits(key.mv_data, key.mv_size));
+    sqlite3_stmt *q = s->statements[which];
+    va_list args;
+    int rc;
+
+    va_start(args, in);
+    for (int i = 0; in[i] != '\0'; i++)
+        if (in[i] == 'i')
+            sqlite3_bind_int64(q, i + 1, va_arg(args, int64_t));
+        else
+            sqlite3_bind_text(q, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
+    va_end(args);
+    do
+        rc = step(s, q);
+    while (rc == 1 && out == NULL);
+    for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
+        out[i] = sqlite3_column_int64(q, i);
+    sqlite3_reset(q);
+    return rc;
 }
 
-/* The payload of a stored value; false when it is damaged. */
-static bool value_open(MDB_val key, MDB_val value, struct bytes *payload)
+int64_t store_changes(struct audit_store *s)
 {
-    const uint8_t *p = value.mv_data;
-    uint64_t sum;
-
-    *payload = (struct bytes){NULL, 0};
-    if (value.mv_size < VALUE_HEAD || p[0] != VALUE_VERSION)
-        return false;
-    memcpy(&sum, p + 1, sizeof sum);
-    *payload = (struct bytes){p + VALUE_HEAD, value.mv_size - VALUE_HEAD};
-    return sum == checksum(key, payload->at, payload->len);
+    return sqlite3_changes64(s->db);
 }
 
-int audit_txn_get(struct audit_txn *t, struct bytes key, struct bytes *payload)
+/* A failed statement may have ended the transaction already. */
+void store_rollback(struct audit_store *s)
 {
-    MDB_val k = to_val(key), v;
-    int rc = mdb_get(t->mdb, t->store->dbi, &k, &v);
-
-    if (rc != 0)
-        return store_error(rc);
-    return value_open(k, v, payload) ? 0 : -EBADMSG;
+    if (!sqlite3_get_autocommit(s->db))
+        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-static int put(struct audit_txn *t, struct bytes key, struct bytes head, struct bytes tail,
-               unsigned flags)
+int store_row_get(struct audit_store *s, enum store_table table, const char *name,
+                  struct store_row *row)
 {
-    MDB_val k = to_val(key), v = {VALUE_HEAD + head.len + tail.len, NULL};
-    uint64_t sum;
-    uint8_t *p;
-    int rc = mdb_put(t->mdb, t->store->dbi, &k, &v, flags | MDB_RESERVE);
+    sqlite3_stmt *q = s->rows[table][GET];
+    int rc, n = tables[table].n;
+    size_t size;
 
-    if (rc != 0)
-        return store_error(rc);
-    note_growth(t, v.mv_size);
-    p = v.mv_data;
-    p[0] = VALUE_VERSION;
-    if (head.len > 0)
-        memcpy(p + VALUE_HEAD, head.at, head.len);
-    if (tail.len > 0)
-        memcpy(p + VALUE_HEAD + head.len, tail.at, tail.len);
-    sum = checksum(to_val(key), p + VALUE_HEAD, head.len + tail.len);
-    memcpy(p + 1, &sum, sizeof sum);
+    if (name != NULL)
+        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    else
+        sqlite3_bind_int64(q, 1, row->id);
+    rc = step(s, q);
+    if (rc != 1)
+        return rc == 0 ? -ENOENT : rc;
+    row->id = sqlite3_column_int64(q, 0);
+    for (int i = 0; i < n; i++)
+        row->n[i] = sqlite3_column_int64(q, i + 1);
+    size = (size_t)sqlite3_column_bytes(q, n + 1);
+    if (size > sizeof row->sketch)
+        size = sizeof row->sketch;
+    if (size > 0)
+        memcpy(row->sketch, sqlite3_column_blob(q, n + 1), size);
+    row->n_sketch = (uint8_t)(size / sizeof *row->sketch);
+    sqlite3_reset(q);
     return 0;
 }
 
-int audit_txn_put(struct audit_txn *t, struct bytes key, struct bytes payload)
+int store_row_put(struct audit_store *s, enum store_table table, const char *name,
+                  const struct store_row *row)
 {
-    return put(t, key, payload, (struct bytes){NULL, 0}, 0);
+    sqlite3_stmt *q = s->rows[table][name != NULL ? ADD : PUT];
+    int n = tables[table].n;
+
+    sqlite3_bind_int64(q, 1, row->id);
+    for (int i = 0; i < n; i++)
+        sqlite3_bind_int64(q, i + 2, row->n[i]);
+    if (row->n_sketch > 0)
+        sqlite3_bind_blob(q, n + 2, row->sketch, (int)(row->n_sketch * sizeof *row->sketch),
+                          SQLITE_STATIC);
+    else
+        sqlite3_bind_null(q, n + 2);
+    if (name != NULL)
+        sqlite3_bind_text(q, n + 3, *name != '\0' ? name : NULL, -1, SQLITE_STATIC);
+    return step(s, q);
 }
 
-int audit_txn_append(struct audit_txn *t, struct bytes key, struct bytes head, struct bytes tail)
+int store_count(struct audit_store *s, enum store_table table, int64_t *rows, int64_t *last_id)
 {
-    return put(t, key, head, tail, MDB_APPEND);
-}
+    sqlite3_stmt *q = NULL;
+    char sql[256];
+    int rc;
 
-int audit_txn_del(struct audit_txn *t, struct bytes key)
-{
-    MDB_val k = to_val(key);
-    int rc = mdb_del(t->mdb, t->store->dbi, &k, NULL);
-
-    note_growth(t, 0);
-    return store_error(rc);
-}
-
-static int walk(struct audit_txn *t, struct bytes from, MDB_cursor_op op, struct entry *out)
-{
-    MDB_val k = to_val(from), v;
-    int rc = t->cursor == NULL ? mdb_cursor_open(t->mdb, t->store->dbi, &t->cursor) : 0;
-
+    snprintf(sql, sizeof sql,
+             "SELECT count(*)-(SELECT count(*) FROM %s WHERE name='(other)'),"
+             "ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0) FROM %s",
+             tables[table].name, tables[table].name, tables[table].name);
+    rc = store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
     if (rc == 0)
-        rc = mdb_cursor_get(t->cursor, &k, &v, op);
-    if (rc != 0)
-        return store_error(rc);
-    out->key = (struct bytes){k.mv_data, k.mv_size};
-    out->ok = value_open(k, v, &out->payload);
-    return 0;
+        rc = step(s, q);
+    if (rc == 1) {
+        *rows = sqlite3_column_int64(q, 0);
+        *last_id = sqlite3_column_int64(q, 1);
+        rc = 0;
+    }
+    sqlite3_finalize(q);
+    return rc;
 }
 
-int audit_txn_seek(struct audit_txn *t, struct bytes key, struct entry *out)
+void store_random(void *out, size_t size)
 {
-    return walk(t, key, MDB_SET_RANGE, out);
-}
-
-int audit_txn_next(struct audit_txn *t, struct entry *out)
-{
-    return walk(t, (struct bytes){NULL, 0}, MDB_NEXT, out);
-}
-
-int audit_txn_before(struct audit_txn *t, struct bytes key, struct entry *out)
-{
-    int rc = walk(t, key, MDB_SET_RANGE, out);
-
-    if (rc == -ENOENT)
-        return walk(t, (struct bytes){NULL, 0}, MDB_LAST, out);
-    return rc == 0 ? walk(t, (struct bytes){NULL, 0}, MDB_PREV, out) : rc;
-}
-
-int audit_txn_del_here(struct audit_txn *t)
-{
-    int rc = mdb_cursor_del(t->cursor, 0);
-
-    note_growth(t, 0);
-    return store_error(rc);
-}
-
-uint64_t audit_txn_bytes(struct audit_txn *t)
-{
-    MDB_stat st;
-
-    if (mdb_stat(t->mdb, t->store->dbi, &st) != 0)
-        return 0;
-    return (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) * (uint64_t)st.ms_psize;
-}
-
-/* --- keys ---------------------------------------------------------------------------- */
-
-struct bytes audit_key_number(uint8_t out[9], uint8_t table, uint64_t v)
-{
-    out[0] = table;
-    for (int i = 8; i > 0; i--, v >>= 8)
-        out[i] = (uint8_t)v;
-    return (struct bytes){out, 9};
-}
-
-uint64_t audit_key_value(struct bytes key)
-{
-    uint64_t v = 0;
-
-    if (key.len != 9)
-        return 0;
-    for (int i = 1; i < 9; i++)
-        v = v << 8 | key.at[i];
-    return v;
+    sqlite3_randomness((int)size, out);
 }

@@ -4,11 +4,11 @@
  *
  *   rings ──drain──▶ batch ──commit──▶ one transaction: events, rows, totals
  *
- * The batch is the only memory of what is not yet on disk: encoded events, each
+ * The batch is the only memory of what is not yet on disk: packed events, each
  * with whether it is stored or only counted. A commit reads it from the
- * beginning and changes nothing outside its transaction, so a failed one is
- * simply done again. Sequence numbers come from the store, inside the
- * transaction. The batch is bounded; when it is full, the rings fill, then drop.
+ * beginning; what it learns outside its transaction is forgotten when that
+ * fails, so a failed one is simply done again. The batch is bounded; when it is
+ * full, the rings fill, then drop.
  *
  * Questions that a ring dropped are known by their number only: they are added
  * to the totals together with a gap record.
@@ -23,36 +23,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/ledger.h"
 #include "audit/limit.h"
 #include "audit/prune.h"
-#include "audit/repeat.h"
+#include "audit/record.h"
 #include "base/str.h"
 
 enum { RINGS = 1024 };
 static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
 static const size_t batch_early = (size_t)8 << 20;  /* committed before its time */
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
-static const size_t ledger_most = (size_t)16 << 20; /* rows in memory during a commit */
+static const size_t ledger_most = (size_t)16 << 20; /* touched rows during a commit */
+static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
-
-enum fate { FATE_STORED, FATE_COUNTED };
-struct item {
-    uint32_t len;
-    uint8_t fate;
-    uint8_t kind;
-    uint16_t unused;
-}; /* the encoded event follows, padded to 8 */
 
 struct audit_writer {
     struct audit_store *store;
-    struct audit_txn *txn; /* during a commit */
-    char host[RECORD_HOST];
     struct audit_limits limits;
     struct audit_ring *rings[RINGS]; /* borrowed */
     int n_rings;
-    struct repeats *repeats;
     struct limiter *limiter;
     struct ledger *ledger;
+    struct records *records;
     struct prune prune;
     uint8_t *batch; /* owned */
     size_t len, size;
@@ -63,8 +55,7 @@ struct audit_writer {
     bool committed;              /* the last step did */
     struct audit_event event;    /* scratch */
     struct {
-        _Atomic uint64_t recorded, counted, unreadable, repeats, commits, commit_failures, pruned,
-            pending;
+        _Atomic uint64_t recorded, counted, repeats, commits, commit_failures, pruned, pending;
         _Atomic uint64_t store_bytes, interval_ms, last_commit_wall_ms;
         _Atomic int last_error;
     } stats;
@@ -74,27 +65,20 @@ struct audit_writer {
 
 static void writer_free(struct audit_writer *w)
 {
-    audit_store_close(w->store);
-    repeats_free(w->repeats);
-    limiter_free(w->limiter);
     ledger_free(w->ledger);
+    records_free(w->records);
+    store_close(w->store);
+    limiter_free(w->limiter);
     free(w->batch);
     free(w);
 }
 
-static int load_row(void *context, struct bytes key, uint8_t *out, size_t *len)
+/* The log beside the database stays small against what the file may have. */
+static uint64_t wal_bytes(uint64_t max_size)
 {
-    struct audit_writer *w = context;
-    struct bytes v;
-    int rc = audit_txn_get(w->txn, key, &v);
+    uint64_t part = max_size / 16;
 
-    if (rc != 0)
-        return rc;
-    if (v.len > LEDGER_ROW_MAX)
-        return -EBADMSG;
-    memcpy(out, v.at, v.len);
-    *len = v.len;
-    return 0;
+    return part > wal_most || max_size == 0 ? wal_most : part < wal_least ? wal_least : part;
 }
 
 int audit_writer_open(struct audit_writer **out, const char *dir, const char *host,
@@ -105,16 +89,17 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
 
     if (w == NULL)
         return rc;
-    w->repeats = repeats_new();
     w->limiter = limiter_new();
-    w->ledger = ledger_new(load_row, w);
-    if (w->repeats == NULL || w->limiter == NULL || w->ledger == NULL)
+    if (w->limiter == NULL)
         goto fail;
-    rc = audit_store_open(&w->store, dir, true, d);
+    rc = store_open(&w->store, dir, wal_bytes(limits->max_size), d);
     if (rc != 0)
         goto fail;
-    if (!str_copy(w->host, sizeof w->host, host))
-        memcpy(w->host, "?", 2);
+    rc = -ENOMEM;
+    w->ledger = ledger_new(w->store);
+    w->records = records_new(w->store, host);
+    if (w->ledger == NULL || w->records == NULL)
+        goto fail;
     audit_writer_limits(w, limits);
     *out = w;
     return 0;
@@ -133,15 +118,16 @@ void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limi
 {
     w->limits = *limits;
     limiter_set(w->limiter, limits->max_rate, limits->max_rate_client);
+    ledger_bounds(w->ledger, limits->max_clients, limits->max_suffixes);
     atomic_store(&w->stats.interval_ms, limits->commit_interval_ms);
-    w->prune.age_ms = w->prune.size_ms = w->prune.sweep_ms = 0;
+    w->prune.age_ms = w->prune.sweep_ms = 0;
 }
 
 /* --- the batch ------------------------------------------------------------------------ */
 
 static size_t item_size(size_t len)
 {
-    return (sizeof(struct item) + len + 7) & ~(size_t)7;
+    return (sizeof len + len + 7) & ~(size_t)7; /* its length, then the packed event */
 }
 
 static bool batch_room(struct audit_writer *w, size_t more, size_t most)
@@ -163,19 +149,16 @@ static bool batch_room(struct audit_writer *w, size_t more, size_t most)
     return true;
 }
 
-/* Room was made before. */
-static uint8_t *batch_add(struct audit_writer *w, enum fate fate, uint8_t kind,
-                          const uint8_t *encoded, size_t len)
+/* Room for AUDIT_EVENT_MAX was made before. */
+static void batch_add(struct audit_writer *w, const struct audit_event *e)
 {
-    struct item item = {(uint32_t)len, (uint8_t)fate, kind, 0};
     uint8_t *p = w->batch + w->len;
+    size_t len = audit_event_pack(e, p + sizeof len, AUDIT_EVENT_MAX);
 
-    memcpy(p, &item, sizeof item);
-    memcpy(p + sizeof item, encoded, len);
+    memcpy(p, &len, sizeof len);
     w->len += item_size(len);
-    if (kind == AUDIT_EVENT)
+    if (e->kind == AUDIT_EVENT)
         w->questions++;
-    return p + sizeof item;
 }
 
 static void batch_clear(struct audit_writer *w)
@@ -198,32 +181,18 @@ static void lose(struct audit_writer *w, uint64_t n, uint64_t from_ms)
     w->lost += n;
 }
 
-static void take_event(struct audit_writer *w, const uint8_t *encoded, size_t len, uint64_t wall_ms)
+static void take_event(struct audit_writer *w, const uint8_t *packed, size_t len)
 {
     struct audit_event *e = &w->event;
-    uint8_t *ip = NULL, *copy;
-    bool repeat;
-    enum fate fate;
 
-    if (audit_event_decode(e, encoded, len) != 0) {
-        atomic_fetch_add(&w->stats.unreadable, 1); /* our own fault, and still accounted for */
-        lose(w, 1, wall_ms);
-        return;
-    }
-    if (e->kind != AUDIT_EVENT) {
-        batch_add(w, FATE_STORED, e->kind, encoded, len);
-        return;
-    }
-    repeat = repeats_check(w->repeats, e);
-    fate = limiter_take(w->limiter, &e->client, e->mono_ms) ? FATE_STORED : FATE_COUNTED;
-    if (repeat)
+    audit_event_unpack(e, packed, len);
+    e->repeat = limiter_repeat(w->limiter, e);
+    e->counted = !limiter_take(w->limiter, &e->client, e->mono_ms);
+    if (e->repeat)
         atomic_fetch_add(&w->stats.repeats, 1);
-    if (w->limits.privacy == AUDIT_PREFIX) {
+    if (w->limits.privacy == AUDIT_PREFIX)
         prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
-        ip = e->client.ip;
-    }
-    copy = batch_add(w, fate, e->kind, encoded, len);
-    audit_event_stamp(copy, len, 0, repeat, ip);
+    batch_add(w, e);
 }
 
 /* The ring whose next event is the oldest of all, or NULL. A client's questions
@@ -236,7 +205,7 @@ static struct audit_ring *oldest(const struct audit_writer *w, const uint8_t **e
     for (int i = 0; i < w->n_rings; i++) {
         size_t n;
         const uint8_t *p = audit_ring_peek(w->rings[i], &n);
-        uint64_t ms = p != NULL ? audit_event_mono(p, n) : 0;
+        uint64_t ms = p != NULL ? audit_event_mono(p) : 0;
 
         if (p != NULL && (found == NULL || ms < found_ms)) {
             found = w->rings[i];
@@ -249,7 +218,7 @@ static struct audit_ring *oldest(const struct audit_writer *w, const uint8_t **e
 }
 
 /* Empties the rings, in the order of time. True when anything came. */
-static bool drain(struct audit_writer *w, struct now now)
+static bool drain(struct audit_writer *w)
 {
     struct audit_ring *ring;
     const uint8_t *p;
@@ -258,7 +227,7 @@ static bool drain(struct audit_writer *w, struct now now)
 
     while (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most) &&
            (ring = oldest(w, &p, &len)) != NULL) {
-        take_event(w, p, len, now.wall_ms);
+        take_event(w, p, len);
         audit_ring_release(ring);
         any = true;
     }
@@ -276,130 +245,118 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
                           const char *text)
 {
     struct audit_event e = {.kind = (uint8_t)kind, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
-    uint8_t buf[1024];
-    size_t len;
 
     if (!str_copy(e.text, sizeof e.text, text))
         memcpy(e.text, text, sizeof e.text - 1);
-    len = audit_event_encode(&e, buf, sizeof buf);
-    if (len > 0 && batch_room(w, item_size(len), batch_most + control_room))
-        batch_add(w, FATE_STORED, (uint8_t)kind, buf, len);
+    if (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most + control_room))
+        batch_add(w, &e);
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */
 
-static int put_row(void *context, struct bytes key, struct bytes row)
+struct sums {
+    uint64_t recorded, counted;
+};
+
+static int put_event(struct audit_writer *w, struct sums *sums, const uint8_t *packed, size_t len)
 {
-    struct audit_writer *w = context;
+    const struct audit_event *e = &w->event;
+    struct ledger_ids ids = {0};
+    int64_t sequence;
+    int rc;
 
-    return audit_txn_put(w->txn, key, row);
-}
-
-static int put_rows(struct audit_writer *w)
-{
-    int rc = ledger_each_row(w->ledger, put_row, w);
-
-    ledger_clear(w->ledger);
+    audit_event_unpack(&w->event, packed, len);
+    rc = records_next(w->records, e->mono_ms, &sequence);
+    if (rc == 0 && e->kind == AUDIT_EVENT) {
+        rc = ledger_add(w->ledger, e, e->counted ? 0 : sequence, &ids);
+        *(e->counted ? &sums->counted : &sums->recorded) += 1;
+    }
+    if (rc == 0 && !e->counted)
+        rc = records_add(w->records, e, &ids);
+    if (rc == 0 && ledger_touched(w->ledger) > ledger_most)
+        rc = ledger_save(w->ledger);
     return rc;
 }
 
-static int put_item(struct audit_writer *w, struct totals *t, struct ledger_sizes *sizes,
-                    const struct item *item, uint8_t *encoded)
+static int put_batch(struct audit_writer *w, struct sums *sums)
 {
+    size_t len;
     int rc = 0;
 
-    if (item->kind == AUDIT_EVENT) {
-        rc = audit_event_decode(&w->event, encoded, item->len);
-        if (rc == 0)
-            rc = ledger_add(w->ledger, &w->event, sizes);
-        if (item->fate == FATE_STORED)
-            t->recorded++;
-        else
-            t->counted++;
+    for (size_t at = 0; at < w->len && rc == 0; at += item_size(len)) {
+        memcpy(&len, w->batch + at, sizeof len);
+        rc = put_event(w, sums, w->batch + at + sizeof len, len);
     }
-    if (rc == 0 && item->fate == FATE_STORED)
-        rc = record_append(w->txn, t, w->host, encoded, item->len);
-    if (rc == 0 && ledger_size(w->ledger) > ledger_most)
-        rc = put_rows(w);
-    return rc;
+    return rc == 0 ? ledger_save(w->ledger) : rc;
 }
 
-static int put_batch(struct audit_writer *w, struct totals *t)
+static int put_gap(struct audit_writer *w, struct now now)
 {
-    struct ledger_sizes sizes = {.most = {w->limits.max_clients, w->limits.max_suffixes,
-                                          w->limits.max_suffixes, w->limits.max_suffixes}};
-    struct item item;
+    struct audit_event e = {.kind = AUDIT_GAP,
+                            .wall_ms = now.wall_ms,
+                            .lost = w->lost,
+                            .lost_from_ms = w->lost_from_ms};
+    int64_t sequence;
+    int rc = w->lost > 0 ? records_next(w->records, now.mono_ms, &sequence) : 0;
+
+    return rc == 0 && w->lost > 0 ? records_add(w->records, &e, NULL) : rc;
+}
+
+static int put_sums(struct audit_writer *w, const struct sums *sums)
+{
+    const struct {
+        const char *name;
+        uint64_t n;
+    } rows[] = {{"recorded", sums->recorded}, {"counted", sums->counted}, {"dropped", w->lost}};
     int rc = 0;
 
-    memcpy(sizes.rows, t->rows, sizeof sizes.rows);
-    for (size_t at = 0; at < w->len && rc == 0; at += item_size(item.len)) {
-        memcpy(&item, w->batch + at, sizeof item);
-        rc = put_item(w, t, &sizes, &item, w->batch + at + sizeof item);
-    }
-    if (rc == 0)
-        rc = put_rows(w);
-    memcpy(t->rows, sizes.rows, sizeof sizes.rows);
+    for (size_t i = 0; i < ARRAY_LEN(rows) && rc == 0; i++)
+        if (rows[i].n > 0)
+            rc = store_run(w->store, STORE_ADD_META, NULL, "ti", rows[i].name, (int64_t)rows[i].n);
     return rc;
 }
 
-static int put_gap(struct audit_writer *w, struct totals *t, struct now now)
+static int commit_all(struct audit_writer *w, struct now now, struct sums *sums)
 {
-    struct audit_event e = {.kind = AUDIT_GAP, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
+    int rc = store_run(w->store, STORE_BEGIN, NULL, "");
 
-    e.lost = w->lost;
-    e.lost_from_ms = w->lost_from_ms;
-    t->dropped += w->lost;
-    return record_append_event(w->txn, t, w->host, &e);
-}
-
-/* One transaction. before and after are the totals around it. */
-static int commit_txn(struct audit_writer *w, struct now now, struct totals *before,
-                      struct totals *after)
-{
-    uint64_t bytes;
-    int rc = audit_txn_begin(&w->txn, w->store);
-
-    if (rc != 0)
-        return rc;
-    rc = totals_load(w->txn, before);
-    *after = *before;
     if (rc == 0)
-        rc = put_batch(w, after);
-    if (rc == 0 && w->lost > 0)
-        rc = put_gap(w, after, now);
+        rc = put_batch(w, sums);
     if (rc == 0)
-        rc = totals_save(w->txn, after);
-    ledger_clear(w->ledger);
-    if (rc != 0) {
-        audit_txn_abort(w->txn);
-        return rc;
+        rc = put_gap(w, now);
+    if (rc == 0)
+        rc = put_sums(w, sums);
+    if (rc == 0)
+        rc = store_run(w->store, STORE_COMMIT, NULL, "");
+    if (rc == 0) {
+        atomic_store(&w->stats.store_bytes, prune_bytes(w->store));
+        return 0;
     }
-    bytes = audit_txn_bytes(w->txn);
-    rc = audit_txn_commit(w->txn);
-    if (rc == 0)
-        atomic_store(&w->stats.store_bytes, bytes);
+    store_rollback(w->store);
+    ledger_clear(w->ledger);
+    records_clear(w->records);
     return rc;
 }
 
 /* True when nothing is left to be committed. */
 static bool commit(struct audit_writer *w, struct now now)
 {
-    struct totals before, after;
+    struct sums sums = {0};
     int rc;
 
     w->attempt_ms = now.mono_ms;
     if (w->len == 0 && w->lost == 0)
         return true;
     w->committed = true;
-    rc = commit_txn(w, now, &before, &after);
+    rc = commit_all(w, now, &sums);
     atomic_store(&w->stats.last_error, -rc);
     if (rc != 0) {
         atomic_fetch_add(&w->stats.commit_failures, 1);
         return false;
     }
     /* In this order no question is missing from the sum, at any moment. */
-    atomic_fetch_add(&w->stats.recorded, after.recorded - before.recorded);
-    atomic_fetch_add(&w->stats.counted, after.counted - before.counted);
+    atomic_fetch_add(&w->stats.recorded, sums.recorded);
+    atomic_fetch_add(&w->stats.counted, sums.counted);
     atomic_store(&w->stats.pending, 0);
     atomic_fetch_add(&w->stats.commits, 1);
     atomic_store(&w->stats.last_commit_wall_ms, now.wall_ms);
@@ -437,7 +394,7 @@ static bool is_due(const struct audit_writer *w, uint64_t mono_ms)
 static void flush_all(struct audit_writer *w, struct now now)
 {
     for (int i = 0; i < 16; i++) { /* a producer may still be pushing */
-        bool any = drain(w, now) || w->len > 0;
+        bool any = drain(w) || w->len > 0;
 
         if (!commit(w, now) || !any)
             return;
@@ -447,21 +404,24 @@ static void flush_all(struct audit_writer *w, struct now now)
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
     uint64_t wait_ms = idle_ms, next;
-    bool any = false;
+    bool any = false, swept;
 
     adapt(w, now.mono_ms);
     if (flush)
         flush_all(w, now);
     else {
-        any = drain(w, now);
+        any = drain(w);
         if (is_due(w, now.mono_ms))
             (void)commit(w, now);
     }
-    if (atomic_load(&w->stats.last_error) == 0 && prune_due(&w->prune, now.mono_ms)) {
-        (void)prune_step(&w->prune, w->store, &w->limits, w->host, now);
+    if (atomic_load(&w->stats.last_error) == 0 &&
+        prune_due(&w->prune, &w->limits, w->committed ? atomic_load(&w->stats.store_bytes) : 0,
+                  now.mono_ms)) {
+        if (prune_step(&w->prune, w->store, w->records, &w->limits, now, &swept) != 0 || swept)
+            ledger_clear(w->ledger);
         atomic_store(&w->stats.pruned, w->prune.removed);
     }
-    if (any || w->prune.by_age || w->prune.by_size || w->prune.sweeping)
+    if (any || w->prune.going_on)
         wait_ms = busy_ms;
     next = w->attempt_ms + atomic_load(&w->stats.interval_ms);
     if (w->len > 0 && next < now.mono_ms + wait_ms)
@@ -478,7 +438,6 @@ void audit_writer_stats(struct audit_writer *w, struct audit_writer_stats *out)
     memset(out, 0, sizeof *out);
     out->recorded = atomic_load(&w->stats.recorded);
     out->counted = atomic_load(&w->stats.counted);
-    out->dropped = atomic_load(&w->stats.unreadable);
     for (int i = 0; i < w->n_rings; i++) {
         audit_ring_stats(w->rings[i], &ring);
         out->dropped += ring.dropped;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * audit_client.c -- audit client IP: its row of the ledger, the suffixes that it
- * tried, and its last events in words.
+ * tried, and its last events in words. Each event names the one before of the
+ * same client: the story is read from its end.
  */
 #include "ctl/audit.h"
 
@@ -9,37 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/json.h"
+#include "audit/schema.h"
+#include "base/addr.h"
 #include "base/number.h"
-#include "wire/present.h"
 
-enum { LAST = 20, WORDS = 4096 };
-
-struct story {
-    struct audit_filter filter;
-    bool json;
-    struct audit_tail last; /* texts, or ECS objects */
-    uint64_t damaged;
-};
-
-static json_t *line_of(const struct audit_event *e)
-{
-    char words[WORDS], line[WORDS + NAME_TEXT + 64], name[NAME_TEXT], time[NUMBER_TEXT];
-
-    audit_event_words(e, words, sizeof words);
-    snprintf(line, sizeof line, "%s  %s  %s", time_print_local(e->wall_ms, time),
-             name_print(&e->qname, name), words);
-    return audit_json_text(line);
-}
-
-static int take(void *context, const struct audit_event *e, const char *host)
-{
-    struct story *s = context;
-
-    if (e->kind == AUDIT_EVENT && audit_filter_event(&s->filter, e))
-        audit_tail_add(&s->last, s->json ? audit_event_json(e, host) : line_of(e));
-    return 0;
-}
+enum { LAST = 20 };
 
 static const struct column fields[] = {
     {"address", "client", COLUMN_TEXT},
@@ -63,97 +38,134 @@ static const struct column suffix_columns[] = {
     {0},
 };
 
-static json_t *suffix_rows(const struct ledger_client *row)
+/* The client's events that pass, newest first. */
+static int read_events(struct ctl *c, struct audit_reader *r, const struct audit_filter *f,
+                       json_t *rows)
 {
-    json_t *rows = json_array();
-    char text[NAME_TEXT];
+    struct audit_sql q;
 
-    for (int i = 0; i < row->n_suffixes; i++) {
-        const struct ledger_suffix *s = &row->suffixes[i];
-
-        json_array_append_new(
-            rows, json_pack("{s:s,s:s,s:s,s:I}", "suffix", name_print(&s->suffix, text), "verdict",
-                            audit_verdict_names[s->verdict], "outcome",
-                            audit_outcome_names[s->outcome], "asked", (json_int_t)s->last_ms));
-    }
-    return rows;
+    audit_sql_begin(&q, "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=?"
+                        " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)"
+                        "SELECT ");
+    q.values[q.n++] = (struct audit_value){.text = c->argv[0]};
+    if (c->format == FORMAT_JSON)
+        str_addf(&q.text, "%s AS \"event[]\"", audit_ecs);
+    else
+        str_addf(&q.text, "ms,question,%s AS words", audit_words);
+    str_add(&q.text, " FROM chain CROSS JOIN events ON sequence=row WHERE 1");
+    audit_sql_events(&q, f);
+    audit_sql_add(&q, " LIMIT ?", !f->limit_given ? LAST : f->limit > 0 ? (int64_t)f->limit : -1);
+    return audit_run(c, r, &q, rows);
 }
 
-static void tell(struct ctl *c, const struct ledger_client *row, const json_t *object,
-                 const json_t *events)
+static json_t *line_of(const json_t *row)
 {
-    json_t *suffixes = suffix_rows(row), *line;
+    char text[8192], time[NUMBER_TEXT];
+    uint64_t ms = (uint64_t)json_integer_value(json_object_get(row, "ms"));
+
+    snprintf(text, sizeof text, "%s  %s  %s", time_print_local(ms, time),
+             json_string_value(json_object_get(row, "question")),
+             json_string_value(json_object_get(row, "words")));
+    return audit_json_text(text);
+}
+
+static int read_suffixes(struct ctl *c, struct audit_reader *r, json_t *rows)
+{
+    struct audit_sql q;
+
+    audit_sql_begin(
+        &q,
+        "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict," SCHEMA_WORD(
+            "outcome", "s.outcome") " AS outcome,s.last AS asked "
+                                    "FROM client c JOIN client_suffix s ON " SCHEMA_SLOTS
+                                    " JOIN suffix u ON u.id=s.suffix WHERE c.name=?");
+    q.values[q.n++] = (struct audit_value){.text = c->argv[0]};
+    return audit_run(c, r, &q, rows);
+}
+
+static int print_story(struct ctl *c, struct audit_reader *r, const struct audit_filter *f,
+                       json_t *object)
+{
+    json_t *found = json_array(), *events = json_array(), *suffixes = json_array(), *row;
+    int code = read_events(c, r, f, found);
+    char outcomes[256];
     size_t i;
 
-    table_print_object(c, fields, object);
-    putchar('\n');
-    table_print(c, "suffixes", suffix_columns, suffixes);
-    if (json_array_size(events) > 0)
-        putchar('\n');
-    json_array_foreach(events, i, line) ctl_line("%s", json_string_value(line));
-    if (json_array_size(events) == 0)
-        ctl_note("its events are older than audit.retention, or above the rates: the ledger is all "
-                 "that is left");
-    ctl_note("an address is not a machine (NAT, DHCP); a machine with a cached host asks nothing, "
-             "and other resolvers "
-             "it asks are not seen here");
-    json_decref(suffixes);
-}
-
-static int print_story(struct ctl *c, struct audit_reader *r, struct story *s,
-                       const struct ledger_client *row)
-{
-    json_t *object = audit_client_row(row), *list = json_array(), *events;
-    char outcomes[256];
-    int rc = audit_each_event(r, &s->filter.range, take, s, &s->damaged);
-
-    json_array_append_new(list, object);
     (void)json_object_set_new(object, "outcomes",
-                              json_string(audit_outcomes_print(&row->counts, outcomes)));
-    if (s->filter.names)
-        audit_rows_names(c, list);
-    events = audit_tail_take(&s->last);
-    if (rc == 0 && c->format == FORMAT_TABLE) {
-        tell(c, row, object, events);
-    } else if (rc == 0) {
+                              json_string(audit_outcomes_print(object, outcomes)));
+    json_array_foreach(found, i, row) /* the oldest first */
+        json_array_insert_new(events, 0,
+                              c->format == FORMAT_JSON ? json_incref(json_object_get(row, "event"))
+                                                       : line_of(row));
+    if (code == 0)
+        code = read_suffixes(c, r, suffixes);
+    if (code == 0 && c->format != FORMAT_TABLE)
         (void)json_object_set(object, "events", events);
+    if (code == 0)
         table_print_object(c, fields, object);
+    if (code == 0 && c->format == FORMAT_TABLE) {
+        putchar('\n');
+        table_print(c, "suffixes", suffix_columns, suffixes);
+        if (json_array_size(events) > 0)
+            putchar('\n');
+        json_array_foreach(events, i, row) ctl_line("%s", json_string_value(row));
+        if (json_array_size(events) == 0)
+            ctl_note("its events are older than audit.retention, or above the rates: the ledger is "
+                     "all that is left");
+        ctl_note("an address is not a machine (NAT, DHCP); a machine with a cached host asks "
+                 "nothing, and other resolvers it asks are not seen here");
     }
-    audit_damaged(s->damaged);
+    json_decref(found);
     json_decref(events);
-    json_decref(list);
-    return rc != 0 ? audit_fault(c, rc) : 0;
+    json_decref(suffixes);
+    return code;
 }
 
-int audit_run_client(struct ctl *c)
+static int tell(struct ctl *c, struct audit_reader *r, struct audit_filter *f)
 {
-    struct ledger_client row;
-    struct audit_reader *r;
-    struct story s = {.json = c->format == FORMAT_JSON};
+    struct audit_filter client = {.terms = {{OF_CLIENT, NULL, "address=?", NULL}}, .n_terms = 1};
+    json_t *rows = json_array();
+    char text[ADDR_TEXT];
     struct addr a;
-    int code, rc;
+    int code = 0;
 
-    if (addr_parse(&a, c->argv[0], 0) != 0)
-        return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
-    code = audit_filter_read(c, &s.filter);
-    if (code == 0 && s.filter.n_clients > 0)
-        return ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
-    if (code == 0)
-        code = audit_open(c, &r);
-    if (code != 0)
-        return code;
-    s.last.limit = s.filter.limit_given ? s.filter.limit : LAST;
-    memcpy(s.filter.clients[0].ip, a.ip, sizeof a.ip);
-    s.filter.clients[0].len = 128;
-    s.filter.n_clients = 1;
-    rc = r != NULL ? ledger_client_get(r, &a, &row) : -ENOENT;
-    if (rc == -ENOENT)
+    (void)addr_parse(&a, c->argv[0], 0);
+    a.port = 0;
+    a.scope = 0;
+    client.terms[0].value = (char *)(uintptr_t)addr_print(&a, text);
+    c->argv[0] = text; /* as it is stored */
+    if (r != NULL)
+        code = audit_rows(c, r, &audit_clients, &client, 1, rows);
+    if (code == 0 && json_array_size(rows) == 0)
         code = ctl_fail(EXIT_NOT_FOUND,
                         "%s asked for no KMS host, or not through this forwarder (with "
                         "audit.client-address: prefix, name its network)",
                         c->argv[0]);
-    else
-        code = rc != 0 ? audit_fault(c, rc) : print_story(c, r, &s, &row);
+    if (code == 0 && f->names)
+        audit_rows_names(c, rows);
+    if (code == 0)
+        code = print_story(c, r, f, json_array_get(rows, 0));
+    json_decref(rows);
+    return code;
+}
+
+int audit_run_client(struct ctl *c)
+{
+    struct audit_reader *r = NULL;
+    struct audit_filter f;
+    struct addr a;
+    int code;
+
+    if (addr_parse(&a, c->argv[0], 0) != 0)
+        return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
+    code = audit_filter_read(c, &f);
+    if (code == 0 && (f.given & OF_CLIENT) != 0)
+        code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
+    if (code == 0)
+        code = audit_open(c, &r);
+    if (code == 0)
+        code = tell(c, r, &f);
     audit_reader_close(r);
+    audit_filter_free(&f);
     return code;
 }

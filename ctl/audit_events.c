@@ -2,8 +2,8 @@
  *
  * audit_events.c -- audit events, and how an event reads.
  *
- * Without --limit, --json prints each event as it is read, one object a line; a
- * table or CSV keeps the newest. -f prints lines without a table's head and
+ * Without --limit, --json prints all events in their order, one object a line; a
+ * table or CSV shows the newest. -f prints lines without a table's head and
  * reads what came since every half second.
  */
 #include "ctl/audit.h"
@@ -16,193 +16,60 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "audit/json.h"
+#include "audit/schema.h"
 #include "base/number.h"
-#include "base/str.h"
-#include "wire/present.h"
 
-enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
+enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500, STEP = 1000 };
 
-/* --- words ---------------------------------------------------------------------------- */
-
-static void add_hosts(struct str *s, const struct audit_host *hosts, uint8_t n)
-{
-    char text[AUDIT_HOST_TEXT];
-
-    for (uint8_t i = 0; i < n; i++) {
-        if (i > 0)
-            str_add(s, " ");
-        str_add(s, audit_host_print(&hosts[i], text));
-    }
-}
-
-static void control_words(const struct audit_event *e, struct str *s)
-{
-    char time[NUMBER_TEXT];
-
-    str_add(s, audit_kind_names[e->kind]);
-    if (e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE)
-        str_addf(s, ": %llu %s%s%s", (unsigned long long)e->lost,
-                 e->kind == AUDIT_GAP ? "questions were not recorded" : "records removed",
-                 e->lost_from_ms == 0   ? ""
-                 : e->kind == AUDIT_GAP ? ", since "
-                                        : ", up to ",
-                 e->lost_from_ms == 0 ? "" : time_print_local(e->lost_from_ms, time));
-    if (e->text[0] != '\0')
-        str_addf(s, ": %s", e->text);
-}
-
-static void verdict_words(const struct audit_event *e, struct str *s)
-{
-    char server[ADDR_TEXT];
-
-    if (e->verdict == AUDIT_V_NONE)
-        return;
-    str_addf(s, "; the real DNS: %s", audit_verdict_names[e->verdict]);
-    if (e->n_real > 0) {
-        str_add(s, " ");
-        add_hosts(s, e->real, e->n_real);
-    }
-    if (e->cached)
-        str_add(s, " from the cache");
-    else if (!addr_is_any(&e->server))
-        str_addf(s, " from %s, %u ms", addr_print(&e->server, server), e->real_ms);
-}
-
-/* "filled by rule x (kms01:1688); the real DNS: nxdomain from ..., 51 ms; Windows shows 0x..." */
-void audit_event_words(const struct audit_event *e, char *out, size_t size)
-{
-    uint32_t code = audit_client_error(e);
-    char text[TYPE_TEXT];
-    struct str s;
-
-    str_init(&s, out, size);
-    if (e->kind != AUDIT_EVENT) {
-        control_words(e, &s);
-        return;
-    }
-    str_add(&s, audit_outcome_names[e->outcome]);
-    if (e->reason == AUDIT_SIGNED)
-        str_addf(&s, " (signed: rule %s may not touch it)", e->rule);
-    else if (e->rule[0] != '\0')
-        str_addf(&s, " by rule %s", e->rule);
-    else
-        str_addf(&s, " (%s)", audit_reason_names[e->reason]);
-    str_add(&s, ", answer ");
-    if (e->n_answer > 0)
-        add_hosts(&s, e->answer, e->n_answer);
-    else
-        str_add(&s, e->rcode == 0 ? "without a host" : rcode_print(e->rcode, text));
-    verdict_words(e, &s);
-    if (code != 0)
-        str_addf(&s, "; Windows shows 0x%08X", code);
-    if (e->would != 0)
-        str_addf(&s, "; with the rules in shadow: %s%s%s", audit_outcome_names[e->would],
-                 e->would_rule[0] != '\0' ? " by rule " : "", e->would_rule);
-    if (e->repeat)
-        str_add(&s, "; a repeat");
-}
-
-/* --- rows ------------------------------------------------------------------------------ */
-
+/* clang-format off */
 static const struct column columns[] = {
-    {"time", "TIME", COLUMN_TIME},
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"question", "NAME", COLUMN_TEXT},
-    {"outcome", "OUTCOME", COLUMN_TEXT},
-    {"reason", "REASON", COLUMN_TEXT},
-    {"rule", "RULE", COLUMN_TEXT},
-    {"verdict", "VERDICT", COLUMN_TEXT},
-    {"answer", "ANSWER", COLUMN_LIST},
-    {0},
-};
+    {"time", "TIME", COLUMN_TIME}, {"address", "CLIENT", COLUMN_TEXT}, {"question", "NAME", COLUMN_TEXT},
+    {"outcome", "OUTCOME", COLUMN_TEXT}, {"reason", "REASON", COLUMN_TEXT}, {"rule", "RULE", COLUMN_TEXT},
+    {"verdict", "VERDICT", COLUMN_TEXT}, {"answer", "ANSWER", COLUMN_LIST}, {0}};
 static const struct column columns_csv[] = {
-    {"time", "TIME", COLUMN_TIME},
-    {"sequence", "SEQUENCE", COLUMN_NUMBER},
-    {"forwarder", "FORWARDER", COLUMN_TEXT},
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"name", "CLIENT NAME", COLUMN_TEXT},
-    {"question", "NAME", COLUMN_TEXT},
-    {"type", "TYPE", COLUMN_TEXT},
-    {"repeat", "REPEAT", COLUMN_TEXT},
-    {"outcome", "OUTCOME", COLUMN_TEXT},
-    {"reason", "REASON", COLUMN_TEXT},
-    {"rule", "RULE", COLUMN_TEXT},
-    {"verdict", "VERDICT", COLUMN_TEXT},
-    {"answer", "ANSWER", COLUMN_LIST},
-    {"client_error", "WINDOWS SHOWS", COLUMN_TEXT},
-    {"policy_serial", "SERIAL", COLUMN_NUMBER},
-    {"latency_us", "LATENCY", COLUMN_NUMBER},
-    {0},
-};
+    {"time", "TIME", COLUMN_TIME}, {"sequence", "SEQUENCE", COLUMN_NUMBER}, {"forwarder", "FORWARDER", COLUMN_TEXT},
+    {"address", "CLIENT", COLUMN_TEXT}, {"name", "CLIENT NAME", COLUMN_TEXT}, {"question", "NAME", COLUMN_TEXT},
+    {"type", "TYPE", COLUMN_TEXT}, {"repeat", "REPEAT", COLUMN_TEXT}, {"outcome", "OUTCOME", COLUMN_TEXT},
+    {"reason", "REASON", COLUMN_TEXT}, {"rule", "RULE", COLUMN_TEXT}, {"verdict", "VERDICT", COLUMN_TEXT},
+    {"answer", "ANSWER", COLUMN_LIST}, {"client_error", "WINDOWS SHOWS", COLUMN_TEXT},
+    {"policy_serial", "SERIAL", COLUMN_NUMBER}, {"latency_us", "LATENCY", COLUMN_NUMBER}, {0}};
+/* clang-format on */
 
-static void set(json_t *o, const char *key, json_t *value)
+/* What Windows makes of the answer, in the answer's words. */
+#define ANSWER                                                                                     \
+    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
+
+static struct audit_list event_list(const struct ctl *c)
 {
-    (void)json_object_set_new(o, key, value);
+    static char row[8192], ecs[8192];
+    struct audit_list l = {"events",
+                           0,
+                           "events",
+                           "sequence",
+                           "sequence IN(SELECT row FROM found)",
+                           NULL,
+                           "sequence",
+                           columns_csv,
+                           columns,
+                           "a client with a cached host asks nothing; NAT and DHCP blur who asked; "
+                           "other resolvers are not here"};
+
+    /* The sentence of a control record stands in the widest cell. */
+    snprintf(
+        row, sizeof row,
+        "ms AS time,sequence AS sequence,forwarder AS forwarder,address AS address,"
+        "iif(kind='event',question,%s) AS question,type AS type,iif(kind='event',repeat,NULL) AS "
+        "\"repeat?\",iif(kind='event',outcome,kind) AS outcome,reason AS reason,rule AS rule,"
+        "verdict AS verdict," SCHEMA_LIST(
+            ANSWER) " AS \"answer[]\",client_error AS client_error,"
+                    "policy_serial AS policy_serial,latency_us AS latency_us",
+        audit_words);
+    snprintf(ecs, sizeof ecs, "sequence AS sequence,%s AS \"ecs[]\"", audit_ecs);
+    l.select = c->format == FORMAT_JSON ? ecs : row;
+    return l;
 }
 
-static json_t *answer_json(const struct audit_event *e)
-{
-    json_t *list = json_array();
-    char text[AUDIT_HOST_TEXT];
-
-    for (uint8_t i = 0; i < e->n_answer; i++)
-        json_array_append_new(list, json_string(audit_host_print(&e->answer[i], text)));
-    if (e->n_answer == 0)
-        json_array_append_new(list,
-                              json_string(e->rcode == 0 ? "NODATA" : rcode_print(e->rcode, text)));
-    return list;
-}
-
-json_t *audit_event_row(const struct audit_event *e, const char *host)
-{
-    json_t *o = json_object();
-    uint32_t code = audit_client_error(e);
-    char text[NAME_TEXT];
-
-    set(o, "time", json_integer((json_int_t)e->wall_ms));
-    set(o, "sequence", json_integer((json_int_t)e->sequence));
-    set(o, "forwarder", audit_json_text(host));
-    if (e->kind != AUDIT_EVENT) {
-        audit_event_words(e, text, sizeof text);
-        set(o, "question", audit_json_text(text)); /* the widest cell */
-        set(o, "outcome", json_string(audit_kind_names[e->kind]));
-        return o;
-    }
-    set(o, "address", json_string(addr_print(&e->client, text)));
-    set(o, "question", json_string(name_print(&e->qname, text)));
-    set(o, "type", json_string(type_print(e->qtype, text)));
-    set(o, "repeat", json_boolean(e->repeat));
-    set(o, "outcome", json_string(audit_outcome_names[e->outcome]));
-    set(o, "reason", json_string(audit_reason_names[e->reason]));
-    set(o, "rule", audit_json_text(e->rule));
-    set(o, "verdict",
-        json_string(e->verdict != AUDIT_V_NONE ? audit_verdict_names[e->verdict] : ""));
-    set(o, "answer", answer_json(e));
-    if (code != 0) {
-        snprintf(text, sizeof text, "0x%08X", code);
-        set(o, "client_error", json_string(text));
-    }
-    set(o, "policy_serial", json_integer((json_int_t)e->policy_serial));
-    set(o, "latency_us", json_integer(e->latency_us));
-    return o;
-}
-
-/* --- printing: as they come, or the newest -------------------------------------------------- */
-
-struct printing {
-    struct ctl *c;
-    const struct audit_filter *filter;
-    bool at_once;           /* print as they come */
-    struct audit_tail tail; /* else */
-    uint64_t sequence;      /* of the last event read */
-    bool lines;             /* -f: no table */
-};
-
-static json_t *make_row(const struct printing *p, const struct audit_event *e, const char *host)
-{
-    return p->c->format == FORMAT_JSON ? audit_event_json(e, host) : audit_event_row(e, host);
-}
+/* --- printing ------------------------------------------------------------------------ */
 
 static void print_line(const json_t *row)
 {
@@ -227,70 +94,90 @@ static void print_line(const json_t *row)
     ctl_line("%s", text);
 }
 
-/* Takes the row. */
-static void print_row(const struct printing *p, json_t *row)
+/* Line by line: ECS objects, or texts. */
+static int print_lines(const struct ctl *c, const json_t *rows)
 {
-    if (p->c->format == FORMAT_JSON) {
-        json_dumpf(row, stdout, JSON_COMPACT | (isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0));
-        putchar('\n');
-    } else {
-        print_line(row);
+    size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0, i;
+    const json_t *row;
+
+    json_array_foreach(rows, i, row)
+    {
+        if (c->format == FORMAT_JSON) {
+            json_dumpf(json_object_get(row, "ecs"), stdout, JSON_COMPACT | ascii);
+            putchar('\n');
+        } else {
+            print_line(row);
+        }
     }
-    json_decref(row);
+    return ferror(stdout) ? EXIT_FAILED : 0;
 }
 
-static int take(void *context, const struct audit_event *e, const char *host)
+static uint64_t limit_for(const struct ctl *c, const struct audit_filter *f, bool lines)
 {
-    struct printing *p = context;
-
-    p->sequence = e->sequence;
-    if (!audit_filter_event(p->filter, e))
-        return 0;
-    if (!p->at_once) {
-        audit_tail_add(&p->tail, make_row(p, e, host));
-        return 0;
-    }
-    print_row(p, make_row(p, e, host));
-    return ferror(stdout) ? -EIO : 0;
+    if (f->limit_given)
+        return f->limit;
+    if (lines && f->since_ms == 0)
+        return FOLLOW_FIRST;
+    return c->format == FORMAT_TABLE ? TABLE_LIMIT : CSV_LIMIT;
 }
 
-static int print_kept(struct printing *p)
+static int print_newest(struct ctl *c, struct audit_reader *r, const struct audit_list *l,
+                        struct audit_filter *f, bool lines)
 {
-    const struct column *all = p->c->format == FORMAT_TABLE ? columns : columns_csv;
-    json_t *rows = audit_tail_take(&p->tail), *row;
-    size_t i, n = json_array_size(rows);
-    int code = 0;
+    uint64_t limit = limit_for(c, f, lines);
+    json_t *rows = json_array();
+    int code = r != NULL ? audit_find_newest(c, r, f, limit) : 0;
 
-    if (p->filter->sort != NULL && p->c->format != FORMAT_JSON)
-        code = audit_rows_order(p->filter, columns_csv, NULL, &rows);
-    if (code == 0 && p->filter->names && p->c->format != FORMAT_JSON)
-        audit_rows_names(p->c, rows);
-    if (code == 0 && (p->lines || p->c->format == FORMAT_JSON)) {
-        json_array_foreach(rows, i, row) print_row(p, json_incref(row));
-    } else if (code == 0 && (n > 0 || p->c->format == FORMAT_CSV)) {
-        table_print(p->c, "events", all, rows);
-    } else if (code == 0) {
+    if (f->sort == NULL) { /* as they came */
+        f->sort = l->order;
+        f->order_given = f->ascending = true;
+    }
+    if (code == 0 && r != NULL)
+        code = audit_rows(c, r, l, f, 0, rows);
+    if (code == 0 && f->names && c->format != FORMAT_JSON)
+        audit_rows_names(c, rows);
+    if (code == 0 && (lines || c->format == FORMAT_JSON))
+        code = print_lines(c, rows);
+    else if (code == 0 && (json_array_size(rows) > 0 || c->format == FORMAT_CSV))
+        table_print(c, l->plural, c->format == FORMAT_TABLE ? l->narrow : l->all, rows);
+    else if (code == 0)
         ctl_note("no events match");
-    }
-    if (p->tail.n > n && !p->filter->limit_given && !p->lines)
-        ctl_note("the newest %zu of %llu events; --limit 0 prints all", n,
-                 (unsigned long long)p->tail.n);
+    if (code == 0 && json_array_size(rows) == limit && !f->limit_given && !lines)
+        ctl_note("the newest %zu events; --limit 0 prints all", json_array_size(rows));
     json_decref(rows);
     return code;
 }
 
-static int print_events(struct printing *p, struct audit_reader *r)
+/* All that pass with numbers above *at, as they are read. */
+static int print_all(struct ctl *c, struct audit_reader *r, const struct audit_list *l,
+                     const struct audit_filter *f, int64_t *at)
 {
-    uint64_t damaged = 0;
-    int rc = r != NULL ? audit_each_event(r, &p->filter->range, take, p, &damaged) : 0, code = 0;
+    int64_t first, last;
+    struct audit_sql q;
+    int rc = audit_span(r, f->since_ms, f->until_ms, &first, &last), code = 0;
 
-    if (rc == -EIO && ferror(stdout))
-        code = EXIT_FAILED;
-    else if (rc != 0)
-        code = audit_fault(p->c, rc);
-    else if (!p->at_once)
-        code = print_kept(p);
-    audit_damaged(damaged);
+    if (rc != 0)
+        return audit_fault(c, r, rc);
+    if (*at < first - 1)
+        *at = first - 1;
+    while (code == 0 && *at < last) {
+        int64_t end = *at + STEP < last ? *at + STEP : last;
+        json_t *rows = json_array();
+
+        audit_sql_begin(&q, "");
+        str_addf(&q.text, "SELECT %s FROM events", l->select);
+        audit_sql_add(&q, " WHERE sequence>?", *at);
+        audit_sql_add(&q, " AND sequence<=?", end);
+        audit_sql_events(&q, f);
+        str_add(&q.text, " ORDER BY sequence");
+        code = audit_run(c, r, &q, rows);
+        if (code == 0 && f->names && c->format != FORMAT_JSON)
+            audit_rows_names(c, rows);
+        if (code == 0)
+            code = print_lines(c, rows);
+        *at = end;
+        json_decref(rows);
+    }
     return code;
 }
 
@@ -304,69 +191,78 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-/* The store may come to be while we wait. */
-static int follow(struct printing *p, struct audit_reader **r)
+/* The database may come to be while we wait. */
+static int follow(struct ctl *c, struct audit_reader **r, const struct audit_list *l,
+                  struct audit_filter *f, int64_t at)
 {
     struct sigaction action = {.sa_handler = on_signal};
-    struct audit_range range = {0};
-    char *path = ctl_text("%s/audit", p->c->settings->server.state_dir);
-    uint64_t damaged;
-    int rc = 0;
+    char *path = ctl_text("%s/audit", c->settings->server.state_dir);
+    int code = 0;
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    p->at_once = true;
-    while (!interrupted && rc == 0) {
+    f->since_ms = 0;
+    while (!interrupted && code == 0) {
         fflush(stdout);
         poll(NULL, 0, FOLLOW_MS);
-        if (*r == NULL && audit_reader_open(r, path, NULL) != 0)
-            continue;
-        range.after_sequence = p->sequence;
-        rc = audit_each_event(*r, &range, take, p, &damaged);
+        if (*r != NULL || audit_reader_open(r, path, NULL) == 0)
+            code = print_all(c, *r, l, f, &at);
     }
     free(path);
-    return rc != 0 ? audit_fault(p->c, rc) : 0;
+    return code;
 }
 
-static uint64_t limit_for(const struct ctl *c, const struct audit_filter *f, bool lines)
+/* --- the verb ------------------------------------------------------------------------------- */
+
+static int check(const struct ctl *c, const struct audit_filter *f, bool lines)
 {
-    if (f->limit_given)
-        return f->limit;
-    if (lines && f->range.since_ms == 0)
-        return FOLLOW_FIRST;
-    return c->format == FORMAT_TABLE ? TABLE_LIMIT : CSV_LIMIT;
+    if (lines && c->format == FORMAT_CSV)
+        return ctl_fail(EXIT_USAGE, "-f prints lines or --json, not --csv");
+    if (lines && (f->until_ms > 0 || f->sort != NULL))
+        return ctl_fail(
+            EXIT_USAGE,
+            "-f goes on for ever and in the order of time: --until and --sort do not fit");
+    if (f->sort != NULL && c->format == FORMAT_JSON)
+        return ctl_fail(EXIT_USAGE,
+                        "--json prints events in the order of time: --sort does not fit");
+    return audit_sort_check(f, columns_csv);
+}
+
+static int print_events(struct ctl *c, struct audit_reader **r, struct audit_filter *f, bool lines)
+{
+    struct audit_list l = event_list(c);
+    int64_t at = 0, last = 0;
+    int code = 0;
+
+    if (*r != NULL)
+        (void)audit_number(*r, "SELECT max(id) FROM event", NULL, 0, &last);
+    if (*r != NULL && c->format == FORMAT_JSON && (f->limit_given ? f->limit == 0 : !lines))
+        code = print_all(c, *r, &l, f, &at);
+    else if (*r != NULL || c->format == FORMAT_CSV)
+        code = print_newest(c, *r, &l, f, lines);
+    if (code == 0 && lines) {
+        f->sort = NULL;
+        return follow(c, r, &l, f, at > last ? at : last);
+    }
+    if (code == 0 && *r != NULL && c->format == FORMAT_TABLE)
+        ctl_note("%s", l.foot);
+    return code;
 }
 
 int audit_run_events(struct ctl *c)
 {
+    bool lines = ctl_option(c, "-f") != NULL;
+    struct audit_reader *r = NULL;
     struct audit_filter f;
-    struct printing p = {.c = c, .filter = &f, .lines = ctl_option(c, "-f") != NULL};
-    struct audit_reader *r;
-    int code;
+    int code = audit_filter_read(c, &f);
 
-    if (p.lines && c->format == FORMAT_CSV)
-        return ctl_fail(EXIT_USAGE, "-f prints lines or --json, not --csv");
-    code = audit_filter_read(c, &f);
-    if (code == 0 && p.lines && (f.range.until_ms > 0 || f.sort != NULL))
-        return ctl_fail(
-            EXIT_USAGE,
-            "-f goes on for ever and in the order of time: --until and --sort do not fit");
-    if (code == 0 && f.sort != NULL && c->format == FORMAT_JSON)
-        return ctl_fail(EXIT_USAGE,
-                        "--json prints events in the order of time: --sort does not fit");
+    if (code == 0)
+        code = check(c, &f, lines);
     if (code == 0)
         code = audit_open(c, &r);
-    if (code != 0)
-        return code;
-    p.tail.limit = limit_for(c, &f, p.lines);
-    p.at_once = c->format == FORMAT_JSON && (f.limit_given ? f.limit == 0 : !p.lines);
-    if (r != NULL || c->format == FORMAT_CSV)
-        code = print_events(&p, r);
-    if (code == 0 && p.lines)
-        code = follow(&p, &r);
-    else if (code == 0 && r != NULL && c->format == FORMAT_TABLE)
-        ctl_note("a client with a cached host asks nothing; NAT and DHCP blur who asked; other "
-                 "resolvers are not here");
+    if (code == 0)
+        code = print_events(c, &r, &f, lines);
     audit_reader_close(r);
+    audit_filter_free(&f);
     return code;
 }

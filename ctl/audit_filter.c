@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * audit_filter.c -- what the options of the audit verbs ask for.
+ * audit_filter.c -- what the options of the audit verbs ask for, as conditions
+ * of SQL with bound parameters.
  */
 #include "ctl/audit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit/event.h"
+#include "base/addr.h"
 #include "base/number.h"
-#include "base/str.h"
 #include "wire/present.h"
 
 /* --- reading: one function an option, which is given each of its values --------- */
@@ -24,80 +26,89 @@ static int read_time(struct ctl *c, const char *option, uint64_t *out)
     return 0;
 }
 
-static int add_client(struct audit_filter *f, const char *text)
+static int read_client(struct audit_term *t, const char *text)
 {
-    return prefix_parse(&f->clients[f->n_clients++], text) == 0
+    struct prefix prefix;
+
+    t->value = ctl_text("%s", text);
+    return prefix_parse(&prefix, text) == 0
                ? 0
                : ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
 }
 
-static int add_network(struct audit_filter *f, const char *text)
+static int read_word(struct audit_term *t, const char *text)
 {
-    f->networks[f->n_networks++] = text;
-    return 0;
-}
-
-static int add_rule(struct audit_filter *f, const char *text)
-{
-    f->rules[f->n_rules++] = text;
+    t->value = ctl_text("%s", text);
     return 0;
 }
 
 /* Also the whole name, as it stands in an event. */
-static int add_suffix(struct audit_filter *f, const char *text)
+static int read_suffix(struct audit_term *t, const char *text)
 {
-    struct audit_suffix *s = &f->suffixes[f->n_suffixes++];
-    struct name whole;
+    bool below = strncmp(text, "*.", 2) == 0;
+    struct name name, whole;
+    char suffix[NAME_TEXT];
 
-    s->below = strncmp(text, "*.", 2) == 0;
-    if (name_parse(&whole, s->below ? text + 2 : text) != 0)
+    if (name_parse(&whole, below ? text + 2 : text) != 0)
         return ctl_fail(EXIT_USAGE, "--suffix %s: not a domain name", text);
     name_fold(&whole);
     if (name_is_vlmcs(&whole))
-        name_parent(&whole, 2, &s->name);
+        name_parent(&whole, 2, &name);
     else
-        s->name = whole;
+        name = whole;
+    t->value = ctl_text("%s%s", below ? "." : "", name_print(&name, suffix));
+    if (below)
+        t->events = t->own = "below(suffix,?)";
     return 0;
 }
 
-static int add_outcome(struct audit_filter *f, const char *text)
+static int read_outcome(struct audit_term *t, const char *text)
 {
     const char *nearest;
 
+    t->value = ctl_text("%s", text);
     for (unsigned i = 1; i < AUDIT_OUTCOMES; i++)
-        if (strcmp(text, audit_outcome_names[i]) == 0) {
-            f->outcomes |= 1u << i;
+        if (strcmp(text, audit_outcome_names[i]) == 0)
             return 0;
-        }
     nearest = diag_nearest(text, audit_outcome_names + 1);
     return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s%s%s", text,
                     nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
-static int add_target(struct audit_filter *f, const char *text)
+/* As it stands between spaces in a list: " kms01.contoso.com:1688 ", or without the port. */
+static int read_target(struct audit_term *t, const char *text)
 {
-    struct audit_target *t = &f->targets[f->n_targets++];
     const char *colon = strchr(text, ':');
     char *host =
         ctl_text("%.*s", (int)(colon != NULL ? (size_t)(colon - text) : strlen(text)), text);
+    char target[NAME_TEXT];
     uint64_t port = 0;
-    int rc = name_parse(&t->name, host);
+    struct name name;
+    int rc = name_parse(&name, host);
 
     free(host);
     if (rc != 0 ||
         (colon != NULL && (number_parse(&port, colon + 1, UINT16_MAX) != 0 || port == 0)))
         return ctl_fail(EXIT_USAGE, "--target %s: not a HOST or HOST:PORT", text);
-    name_fold(&t->name);
-    t->port = (uint16_t)port;
+    name_fold(&name);
+    t->value = colon != NULL ? ctl_text(" %s:%u ", name_print(&name, target), (unsigned)port)
+                             : ctl_text(" %s:", name_print(&name, target));
     return 0;
 }
 
 static const struct reader {
-    const char *option;
-    int (*add)(struct audit_filter *, const char *);
+    const char *name;
+    enum audit_option option;
+    int (*read)(struct audit_term *, const char *);
+    const char *events, *own;
 } readers[] = {
-    {"--client", add_client},   {"--network", add_network}, {"--suffix", add_suffix},
-    {"--outcome", add_outcome}, {"--rule", add_rule},       {"--target", add_target},
+    {"--client", OF_CLIENT, read_client, "within(address,?)", "within(address,?)"},
+    {"--network", OF_NETWORK, read_word, "instr(' '||networks||' ',' '||?||' ')>0", NULL},
+    {"--suffix", OF_SUFFIX, read_suffix, "suffix=?", "suffix=?"},
+    {"--outcome", OF_OUTCOME, read_outcome, "outcome=?", NULL},
+    {"--rule", OF_RULE, read_word, "rule=?", "rule=?"},
+    {"--target", OF_TARGET, read_target, "instr(lower(' '||real_hosts||' '||answer||' '),?)>0",
+     "instr(' '||target||' ',?)>0"},
 };
 
 static int read_order(struct ctl *c, struct audit_filter *f)
@@ -115,112 +126,90 @@ static int read_order(struct ctl *c, struct audit_filter *f)
     return 0;
 }
 
-int audit_filter_read(struct ctl *c, struct audit_filter *f)
+static int read_terms(struct ctl *c, struct audit_filter *f, const struct reader *r)
 {
     const char *text;
     int rc;
 
-    memset(f, 0, sizeof *f);
-    if ((rc = read_time(c, "--since", &f->range.since_ms)) != 0 ||
-        (rc = read_time(c, "--until", &f->range.until_ms)) != 0 || (rc = read_order(c, f)) != 0)
-        return rc;
-    if (f->range.until_ms > 0 && f->range.since_ms >= f->range.until_ms)
-        return ctl_fail(EXIT_USAGE, "--since is not before --until");
-    for (size_t i = 0; i < ARRAY_LEN(readers); i++)
-        for (int n = 0; (text = ctl_option_at(c, readers[i].option, n)) != NULL; n++) {
-            if (n == AUDIT_FILTERS)
-                return ctl_fail(EXIT_USAGE, "%s: at most %d times", readers[i].option,
-                                AUDIT_FILTERS);
-            if ((rc = readers[i].add(f, text)) != 0)
-                return rc;
-        }
-    f->names = ctl_option(c, "--names") != NULL;
-    f->no_host = ctl_option(c, "--no-host") != NULL;
+    for (int n = 0; (text = ctl_option_at(c, r->name, n)) != NULL; n++) {
+        struct audit_term *t = &f->terms[f->n_terms];
+
+        if (n == AUDIT_FILTERS)
+            return ctl_fail(EXIT_USAGE, "%s: at most %d times", r->name, AUDIT_FILTERS);
+        *t = (struct audit_term){.option = r->option, .events = r->events, .own = r->own};
+        f->n_terms++;
+        f->given |= r->option;
+        if ((rc = r->read(t, text)) != 0)
+            return rc;
+    }
     return 0;
 }
 
-bool audit_filter_needs_events(const struct audit_filter *f, unsigned own)
+int audit_filter_read(struct ctl *c, struct audit_filter *f)
 {
-    return f->range.since_ms > 0 || f->range.until_ms > 0 || f->outcomes != 0 ||
-           f->n_networks > 0 || (f->n_clients > 0 && !(own & OWN_CLIENT)) ||
-           (f->n_suffixes > 0 && !(own & OWN_SUFFIX)) ||
-           (f->n_targets > 0 && !(own & OWN_TARGET)) || (f->n_rules > 0 && !(own & OWN_RULE));
+    int rc;
+
+    memset(f, 0, sizeof *f);
+    if ((rc = read_time(c, "--since", &f->since_ms)) != 0 ||
+        (rc = read_time(c, "--until", &f->until_ms)) != 0 || (rc = read_order(c, f)) != 0)
+        return rc;
+    if (f->until_ms > 0 && f->since_ms >= f->until_ms)
+        return ctl_fail(EXIT_USAGE, "--since is not before --until");
+    for (size_t i = 0; i < ARRAY_LEN(readers) && rc == 0; i++)
+        rc = read_terms(c, f, &readers[i]);
+    f->names = ctl_option(c, "--names") != NULL;
+    f->no_host = ctl_option(c, "--no-host") != NULL;
+    return rc;
 }
 
-/* --- matching ------------------------------------------------------------------------ */
-
-bool audit_filter_client(const struct audit_filter *f, const struct addr *a)
+void audit_filter_free(struct audit_filter *f)
 {
-    for (int i = 0; i < f->n_clients; i++)
-        if (prefix_contains(&f->clients[i], a->ip))
-            return true;
-    return f->n_clients == 0;
+    for (int i = 0; i < f->n_terms; i++)
+        free(f->terms[i].value);
+    f->n_terms = 0;
 }
 
-bool audit_filter_suffix(const struct audit_filter *f, const struct name *suffix)
-{
-    for (int i = 0; i < f->n_suffixes; i++) {
-        const struct audit_suffix *s = &f->suffixes[i];
-        bool same = name_equal_fold(suffix, &s->name);
+/* --- statements ------------------------------------------------------------------------ */
 
-        if (s->below ? !same && name_is_under(suffix, &s->name) : same)
-            return true;
+void audit_sql_begin(struct audit_sql *q, const char *text)
+{
+    str_init(&q->text, q->buf, sizeof q->buf);
+    q->n = 0;
+    str_add(&q->text, text);
+}
+
+void audit_sql_add(struct audit_sql *q, const char *text, int64_t number)
+{
+    str_add(&q->text, text);
+    q->values[q->n++] = (struct audit_value){.number = number};
+}
+
+void audit_sql_filter(struct audit_sql *q, const struct audit_filter *f, unsigned options, bool own)
+{
+    unsigned open = 0;
+
+    for (int i = 0; i < f->n_terms; i++) { /* those of one option stand together */
+        const struct audit_term *t = &f->terms[i];
+
+        if (!(options & t->option))
+            continue;
+        str_addf(&q->text, "%s%s",
+                 open == t->option ? " OR "
+                 : open != 0       ? ") AND ("
+                                   : " AND (",
+                 own ? t->own : t->events);
+        q->values[q->n++] = (struct audit_value){.text = t->value};
+        open = t->option;
     }
-    return f->n_suffixes == 0;
+    if (open != 0)
+        str_add(&q->text, ")");
 }
 
-bool audit_filter_target(const struct audit_filter *f, const struct name *target, uint16_t port)
+void audit_sql_events(struct audit_sql *q, const struct audit_filter *f)
 {
-    for (int i = 0; i < f->n_targets; i++)
-        if (name_equal_fold(target, &f->targets[i].name) &&
-            (f->targets[i].port == 0 || f->targets[i].port == port))
-            return true;
-    return f->n_targets == 0;
-}
-
-bool audit_filter_rule(const struct audit_filter *f, const char *rule)
-{
-    for (int i = 0; i < f->n_rules; i++)
-        if (strcmp(rule, f->rules[i]) == 0)
-            return true;
-    return f->n_rules == 0;
-}
-
-static bool any_network(const struct audit_filter *f, const struct audit_event *e)
-{
-    for (int i = 0; i < f->n_networks; i++)
-        for (int n = 0; n < e->n_networks; n++)
-            if (strcmp(f->networks[i], e->networks[n]) == 0)
-                return true;
-    return f->n_networks == 0;
-}
-
-static bool any_target(const struct audit_filter *f, const struct audit_event *e)
-{
-    for (int i = 0; i < e->n_real; i++)
-        if (audit_filter_target(f, &e->real[i].target, e->real[i].port))
-            return true;
-    for (int i = 0; i < e->n_answer; i++)
-        if (audit_filter_target(f, &e->answer[i].target, e->answer[i].port))
-            return true;
-    return f->n_targets == 0;
-}
-
-/* Control records pass where nothing but the time is asked for. */
-bool audit_filter_event(const struct audit_filter *f, const struct audit_event *e)
-{
-    struct name suffix;
-
-    if (e->kind != AUDIT_EVENT)
-        return f->outcomes == 0 &&
-               f->n_clients + f->n_suffixes + f->n_targets + f->n_networks + f->n_rules == 0;
-    if (f->outcomes != 0 && !(f->outcomes & 1u << e->outcome))
-        return false;
-    if (f->n_suffixes > 0) {
-        audit_event_suffix(e, &suffix);
-        if (!audit_filter_suffix(f, &suffix))
-            return false;
-    }
-    return audit_filter_client(f, &e->client) && audit_filter_rule(f, e->rule) &&
-           any_network(f, e) && any_target(f, e);
+    if (f->since_ms > 0)
+        audit_sql_add(q, " AND ms>=?", (int64_t)f->since_ms);
+    if (f->until_ms > 0)
+        audit_sql_add(q, " AND ms<?", (int64_t)f->until_ms);
+    audit_sql_filter(q, f, OF_ALL, false);
 }

@@ -10,104 +10,29 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "audit/ledger.h"
+#include "audit/schema.h"
 #include "base/number.h"
 
 static const uint64_t day_ms = 86400000, hour_ms = 3600000;
 
-struct summary {
-    struct audit_totals totals;
-    struct ledger_counts counts; /* of the period */
-    uint64_t clients, no_host;   /* of the ledger, or of the events that pass */
-};
+/* clang-format off */
+#define SUM(column) "ifnull(sum(" column "),0) AS "
+#define META(key) "(SELECT value FROM meta WHERE name='" key "') AS " key
 
-static int add_hour(void *context, const struct ledger_hour *h)
-{
-    struct summary *s = context;
-
-    s->counts.questions += h->counts.questions;
-    s->counts.attempts += h->counts.attempts;
-    for (int i = 0; i < AUDIT_OUTCOMES; i++)
-        s->counts.outcomes[i] += h->counts.outcomes[i];
-    return 0;
-}
-
-static int add_client(void *context, const struct ledger_client *r)
-{
-    struct summary *s = context;
-
-    s->clients++;
-    s->no_host += r->no_host_since_ms > 0;
-    return 0;
-}
-
-static int add_row(void *context, struct bytes key, struct bytes row)
-{
-    struct ledger_client client;
-    struct ledger_hour hour;
-
-    if (key.at[0] == STORE_CLIENT && ledger_client_decode(&client, row.at, row.len) == 0)
-        return add_client(context, &client);
-    if (key.at[0] == STORE_HOUR && ledger_hour_decode(&hour, row.at, row.len) == 0)
-        return add_hour(context, &hour);
-    return 0;
-}
-
-static int gather(struct audit_reader *r, const struct audit_filter *f, bool events,
-                  struct summary *s)
-{
-    struct audit_scan scan;
-    int rc = audit_totals(r, &s->totals);
-
-    if (rc != 0)
-        return rc;
-    if (!events) {
-        rc = ledger_each_hour(r, f->range.since_ms - f->range.since_ms % hour_ms, f->range.until_ms,
-                              add_hour, s);
-        return rc == 0 ? ledger_each_client(r, add_client, s) : rc;
-    }
-    rc = audit_scan(r, f, &scan);
-    if (rc == 0)
-        rc = ledger_each_row(scan.ledger, add_row, s);
-    audit_damaged(scan.damaged);
-    ledger_free(scan.ledger);
-    return rc;
-}
-
-static void set(json_t *o, const char *key, uint64_t v)
-{
-    (void)json_object_set_new(o, key, json_integer((json_int_t)v));
-}
-
-static json_t *object_of(const struct summary *s, const struct audit_filter *f, uint64_t now_ms)
-{
-    json_t *o = json_object();
-    char text[256], size[NUMBER_TEXT];
-
-    set(o, "since", f->range.since_ms);
-    set(o, "until", f->range.until_ms > 0 ? f->range.until_ms : now_ms);
-    audit_counts_row(o, &s->counts);
-    (void)json_object_set_new(o, "outcomes", json_string(audit_outcomes_print(&s->counts, text)));
-    set(o, "clients", s->clients);
-    set(o, "clients_without_host", s->no_host);
-    set(o, "suffixes", s->totals.suffixes);
-    set(o, "all_questions", s->totals.recorded + s->totals.counted + s->totals.dropped);
-    set(o, "recorded", s->totals.recorded);
-    set(o, "counted", s->totals.counted);
-    set(o, "dropped", s->totals.dropped);
-    set(o, "records", s->totals.records);
-    set(o, "first_record", s->totals.first_ms);
-    set(o, "last_record", s->totals.last_ms);
-    set(o, "store_bytes", s->totals.bytes);
-    snprintf(text, sizeof text, "%llu = %llu recorded + %llu counted + %llu dropped",
-             (unsigned long long)(s->totals.recorded + s->totals.counted + s->totals.dropped),
-             (unsigned long long)s->totals.recorded, (unsigned long long)s->totals.counted,
-             (unsigned long long)s->totals.dropped);
-    (void)json_object_set_new(o, "account", json_string(text));
-    (void)json_object_set_new(o, "store_size",
-                              json_string(size_print(s->totals.bytes & ~1023ull, size)));
-    return o;
-}
+/* ?1 the first hour, ?2 until. */
+static const char summary_sql[] =
+    "SELECT * FROM (SELECT " SUM("questions") "questions," SUM("attempts") "attempts," SUM("passed") "passed,"
+    SUM("filled") "filled," SUM("replaced") "replaced," SUM("filtered") "filtered," SUM("denied") "denied,"
+    SUM("missing") "missing," SUM("failed") "failed," SUM("blocked") "blocked," SUM("updates") "\"update\" "
+    "FROM hour WHERE id>=?1 AND id*3600000<?2),"
+    "(SELECT count(*) AS clients," SUM("no_host_since>0") "clients_without_host FROM client),"
+    "(SELECT (SELECT count(*) FROM main.suffix WHERE name<>'(other)') AS suffixes),"
+    "(SELECT recorded+counted+dropped AS all_questions,* FROM (SELECT " META("recorded") "," META("counted") "," META("dropped") ")),"
+    "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
+    "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
+    "(SELECT (p.page_count-f.freelist_count)*s.page_size AS store_bytes FROM "
+    "pragma_page_count p,pragma_freelist_count f,pragma_page_size s)";
+/* clang-format on */
 
 static const struct column fields[] = {
     {"since", "since", COLUMN_TIME},
@@ -126,36 +51,86 @@ static const struct column fields[] = {
     {0},
 };
 
+static json_int_t number(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+static int read_summary(struct ctl *c, struct audit_reader *r, const struct audit_filter *f,
+                        json_t **out)
+{
+    json_t *rows = json_array();
+    struct audit_sql q;
+    int code;
+
+    audit_sql_begin(&q, summary_sql);
+    audit_sql_add(&q, "", (int64_t)(f->since_ms / hour_ms));
+    audit_sql_add(&q, "", f->until_ms > 0 ? (int64_t)f->until_ms : INT64_MAX);
+    code = audit_run(c, r, &q, rows);
+    *out = json_incref(json_array_get(rows, 0));
+    json_decref(rows);
+    return code;
+}
+
+/* What is said in words beside the numbers. */
+static void add_words(json_t *o, const struct audit_filter *f, uint64_t now_ms)
+{
+    char text[256], size[NUMBER_TEXT];
+
+    (void)json_object_set_new(o, "since", json_integer((json_int_t)f->since_ms));
+    (void)json_object_set_new(o, "until",
+                              json_integer((json_int_t)(f->until_ms > 0 ? f->until_ms : now_ms)));
+    (void)json_object_set_new(o, "outcomes", json_string(audit_outcomes_print(o, text)));
+    snprintf(text, sizeof text, "%lld = %lld recorded + %lld counted + %lld dropped",
+             (long long)number(o, "all_questions"), (long long)number(o, "recorded"),
+             (long long)number(o, "counted"), (long long)number(o, "dropped"));
+    (void)json_object_set_new(o, "account", json_string(text));
+    (void)json_object_set_new(
+        o, "store_size",
+        json_string(size_print((uint64_t)number(o, "store_bytes") & ~1023ull, size)));
+}
+
+static int print_summary(struct ctl *c, struct audit_reader *r, struct audit_filter *f)
+{
+    json_t *o = json_object();
+    int code = 0;
+
+    for (const struct column *k = fields; k->key != NULL; k++)
+        if (k->kind == COLUMN_NUMBER)
+            (void)json_object_set_new(o, k->key, json_integer(0));
+    if (f->since_ms == 0)
+        f->since_ms = c->now.wall_ms > 7 * day_ms ? c->now.wall_ms - 7 * day_ms : 0;
+    if (r != NULL && f->given != 0)
+        code = audit_ledger_of_events(c, r, f);
+    if (r != NULL) {
+        json_decref(o);
+        o = NULL;
+        if (code == 0)
+            code = read_summary(c, r, f, &o);
+    }
+    if (code == 0) {
+        add_words(o, f, c->now.wall_ms);
+        table_print_object(c, fields, o);
+        if (c->format == FORMAT_TABLE)
+            ctl_note("%s; clients with a cached host, behind NAT, or with other resolvers are not "
+                     "seen here",
+                     f->given != 0 ? "from the events that match" : "whole hours");
+    }
+    json_decref(o);
+    return code;
+}
+
 int audit_run_summary(struct ctl *c)
 {
-    struct audit_filter f, others;
-    struct summary s = {0};
-    struct audit_reader *r;
-    bool events;
-    json_t *o;
-    int code = audit_filter_read(c, &f), rc;
+    struct audit_reader *r = NULL;
+    struct audit_filter f;
+    int code = audit_filter_read(c, &f);
 
     if (code == 0)
         code = audit_open(c, &r);
-    if (code != 0)
-        return code;
-    others = f;
-    others.range = (struct audit_range){0};
-    events = audit_filter_needs_events(&others, 0);
-    if (f.range.since_ms == 0)
-        f.range.since_ms = c->now.wall_ms > 7 * day_ms ? c->now.wall_ms - 7 * day_ms : 0;
-    rc = r != NULL ? gather(r, &f, events, &s) : 0;
+    if (code == 0 && (r != NULL || c->format != FORMAT_TABLE))
+        code = print_summary(c, r, &f);
     audit_reader_close(r);
-    if (rc != 0)
-        return audit_fault(c, rc);
-    if (r == NULL && c->format == FORMAT_TABLE)
-        return EXIT_DONE;
-    o = object_of(&s, &f, c->now.wall_ms);
-    table_print_object(c, fields, o);
-    json_decref(o);
-    if (c->format == FORMAT_TABLE)
-        ctl_note(
-            "%s; clients with a cached host, behind NAT, or with other resolvers are not seen here",
-            events ? "from the events that match" : "whole hours");
-    return EXIT_DONE;
+    audit_filter_free(&f);
+    return code;
 }

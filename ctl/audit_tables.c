@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * audit_tables.c -- audit clients, suffixes, targets, rules.
+ * audit_tables.c -- audit clients, suffixes, targets, rules: a row each.
  *
  * The ledger answers what it can. Where a filter asks for what only events
  * know, the same table is made from the events that pass it, and the foot says
@@ -8,293 +8,218 @@
  */
 #include "ctl/audit.h"
 
-#include <stdlib.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
 
-#include "audit/ledger.h"
+#include "audit/schema.h"
+#include "base/addr.h"
 #include "base/number.h"
 
-#define OUTCOME_COLUMNS                                                                            \
-    {"passed", "PASSED", COLUMN_NUMBER}, {"filled", "FILLED", COLUMN_NUMBER},                      \
-        {"replaced", "REPLACED", COLUMN_NUMBER}, {"filtered", "FILTERED", COLUMN_NUMBER},          \
-        {"denied", "DENIED", COLUMN_NUMBER}, {"missing", "MISSING", COLUMN_NUMBER},                \
-        {"failed", "FAILED", COLUMN_NUMBER}, {"blocked", "BLOCKED", COLUMN_NUMBER},                \
-    {                                                                                              \
-        "update", "UPDATE", COLUMN_NUMBER                                                          \
-    }
-
+/* clang-format off */
 /* All columns are those of --csv and --sort; a table shows the narrow set. */
-static const struct column client_all[] = {
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"name", "NAME", COLUMN_TEXT},
-    {"first_asked", "FIRST ASKED", COLUMN_TIME},
-    {"last_asked", "LAST ASKED", COLUMN_TIME},
-    {"questions", "QUESTIONS", COLUMN_NUMBER},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    OUTCOME_COLUMNS,
-    {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
-    {"suffixes", "SUFFIXES", COLUMN_LIST},
-    {"last_host", "LAST HOST", COLUMN_TEXT},
-    {"last_host_at", "GIVEN", COLUMN_TIME},
-    {"no_host_since", "NO HOST SINCE", COLUMN_TIME},
-    {"cadence_ms", "EVERY", COLUMN_DURATION_MS},
-    {0},
-};
-static const struct column client_narrow[] = {
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"last_asked", "LAST ASKED", COLUMN_TIME},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    {"last_outcome", "LAST", COLUMN_TEXT},
-    {"last_host", "LAST HOST", COLUMN_TEXT},
-    {"no_host_since", "NO HOST SINCE", COLUMN_TIME},
-    {"cadence_ms", "EVERY", COLUMN_DURATION_MS},
-    {"suffixes", "SUFFIXES", COLUMN_LIST},
-    {0},
-};
-static const struct column client_narrow_names[] = {
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"name", "NAME", COLUMN_TEXT},
-    {"last_asked", "LAST ASKED", COLUMN_TIME},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    {"last_outcome", "LAST", COLUMN_TEXT},
-    {"last_host", "LAST HOST", COLUMN_TEXT},
-    {"no_host_since", "NO HOST SINCE", COLUMN_TIME},
-    {"cadence_ms", "EVERY", COLUMN_DURATION_MS},
-    {"suffixes", "SUFFIXES", COLUMN_LIST},
-    {0},
-};
-static const struct column suffix_all[] = {
-    {"suffix", "SUFFIX", COLUMN_TEXT},
-    {"clients", "CLIENTS", COLUMN_NUMBER},
-    {"questions", "QUESTIONS", COLUMN_NUMBER},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    OUTCOME_COLUMNS,
-    {"last_verdict", "REAL DNS", COLUMN_TEXT},
-    {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
-    {"last_rule", "RULE", COLUMN_TEXT},
-    {"first_asked", "FIRST ASKED", COLUMN_TIME},
-    {"last_asked", "LAST ASKED", COLUMN_TIME},
-    {0},
-};
-static const struct column suffix_narrow[] = {
-    {"suffix", "SUFFIX", COLUMN_TEXT},         {"clients", "CLIENTS", COLUMN_NUMBER},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},   {"passed", "PASSED", COLUMN_NUMBER},
-    {"filled", "FILLED", COLUMN_NUMBER},       {"missing", "MISSING", COLUMN_NUMBER},
-    {"failed", "FAILED", COLUMN_NUMBER},       {"last_verdict", "REAL DNS", COLUMN_TEXT},
-    {"last_outcome", "LAST", COLUMN_TEXT},     {"last_rule", "RULE", COLUMN_TEXT},
-    {"last_asked", "LAST ASKED", COLUMN_TIME}, {0},
-};
-static const struct column target_all[] = {
-    {"target", "TARGET", COLUMN_TEXT},
-    {"clients", "CLIENTS", COLUMN_NUMBER},
-    {"questions", "QUESTIONS", COLUMN_NUMBER},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    {"delivered", "DELIVERED", COLUMN_NUMBER},
-    {"unapproved", "UNAPPROVED", COLUMN_TEXT},
-    OUTCOME_COLUMNS,
-    {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
-    {"last_rule", "RULE", COLUMN_TEXT},
-    {"first_asked", "FIRST SEEN", COLUMN_TIME},
-    {"last_asked", "LAST SEEN", COLUMN_TIME},
-    {0},
-};
-static const struct column target_narrow[] = {
-    {"target", "TARGET", COLUMN_TEXT},         {"clients", "CLIENTS", COLUMN_NUMBER},
-    {"questions", "SEEN", COLUMN_NUMBER},      {"delivered", "DELIVERED", COLUMN_NUMBER},
-    {"unapproved", "UNAPPROVED", COLUMN_TEXT}, {"last_outcome", "LAST", COLUMN_TEXT},
-    {"last_asked", "LAST SEEN", COLUMN_TIME},  {0},
-};
-static const struct column rule_all[] = {
-    {"rule", "RULE", COLUMN_TEXT},
-    {"clients", "CLIENTS", COLUMN_NUMBER},
-    {"questions", "QUESTIONS", COLUMN_NUMBER},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    {"would", "WOULD", COLUMN_NUMBER},
-    OUTCOME_COLUMNS,
-    {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
-    {"first_asked", "FIRST USED", COLUMN_TIME},
-    {"last_asked", "LAST USED", COLUMN_TIME},
-    {0},
-};
-static const struct column rule_narrow[] = {
-    {"rule", "RULE", COLUMN_TEXT},
-    {"clients", "CLIENTS", COLUMN_NUMBER},
-    {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    {"filled", "FILLED", COLUMN_NUMBER},
-    {"replaced", "REPLACED", COLUMN_NUMBER},
-    {"filtered", "FILTERED", COLUMN_NUMBER},
-    {"denied", "DENIED", COLUMN_NUMBER},
-    {"passed", "PASSED", COLUMN_NUMBER},
-    {"would", "WOULD", COLUMN_NUMBER},
-    {"last_asked", "LAST USED", COLUMN_TIME},
-    {0},
-};
+#define OUTCOMES \
+    {"passed", "PASSED", COLUMN_NUMBER}, {"filled", "FILLED", COLUMN_NUMBER}, {"replaced", "REPLACED", COLUMN_NUMBER}, \
+    {"filtered", "FILTERED", COLUMN_NUMBER}, {"denied", "DENIED", COLUMN_NUMBER}, {"missing", "MISSING", COLUMN_NUMBER}, \
+    {"failed", "FAILED", COLUMN_NUMBER}, {"blocked", "BLOCKED", COLUMN_NUMBER}, {"update", "UPDATE", COLUMN_NUMBER}
+#define ASKED {"clients", "CLIENTS", COLUMN_NUMBER}, {"questions", "QUESTIONS", COLUMN_NUMBER}, {"attempts", "ATTEMPTS", COLUMN_NUMBER}
+#define CLIENT_TAIL \
+    {"last_asked", "LAST ASKED", COLUMN_TIME}, {"attempts", "ATTEMPTS", COLUMN_NUMBER}, {"last_outcome", "LAST", COLUMN_TEXT}, \
+    {"last_host", "LAST HOST", COLUMN_TEXT}, {"no_host_since", "NO HOST SINCE", COLUMN_TIME}, \
+    {"cadence_ms", "EVERY", COLUMN_DURATION_MS}, {"suffixes", "SUFFIXES", COLUMN_LIST}, {0}
 
-static const struct listing {
-    const char *plural;
-    uint8_t table;           /* of the ledger's keys */
-    enum ledger_table names; /* not for clients */
-    unsigned own;            /* filters that the ledger's rows can answer */
-    const char *order;
-    const struct column *all, *narrow;
-    const char *foot;
-} listings[] = {
-    {"clients", STORE_CLIENT, LEDGER_SUFFIX, OWN_CLIENT, "last_asked", client_all, client_narrow,
-     "a client is an address: NAT hides many behind one, DHCP gives one to many; who asks another "
-     "resolver, or has a host "
-     "cached, is not here"},
-    {"suffixes", STORE_SUFFIX, LEDGER_SUFFIX, OWN_SUFFIX, "attempts", suffix_all, suffix_narrow,
-     "a client that is given a host for its first suffix does not ask for its others; what goes to "
-     "other resolvers is not "
-     "here"},
-    {"targets", STORE_TARGET, LEDGER_TARGET, OWN_TARGET, "questions", target_all, target_narrow,
-     "delivered is not used: whether a client then reaches the host, and hosts that clients have "
-     "cached, DNS does not show"},
-    {"rules", STORE_RULE, LEDGER_RULE, OWN_RULE, "attempts", rule_all, rule_narrow,
+static const struct column client_all[] = {
+    {"address", "CLIENT", COLUMN_TEXT}, {"name", "NAME", COLUMN_TEXT}, {"first_asked", "FIRST ASKED", COLUMN_TIME},
+    {"last_asked", "LAST ASKED", COLUMN_TIME}, {"questions", "QUESTIONS", COLUMN_NUMBER}, {"attempts", "ATTEMPTS", COLUMN_NUMBER},
+    OUTCOMES, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"suffixes", "SUFFIXES", COLUMN_LIST},
+    {"last_host", "LAST HOST", COLUMN_TEXT}, {"last_host_at", "GIVEN", COLUMN_TIME},
+    {"no_host_since", "NO HOST SINCE", COLUMN_TIME}, {"cadence_ms", "EVERY", COLUMN_DURATION_MS}, {0}};
+static const struct column client_narrow[] = {{"address", "CLIENT", COLUMN_TEXT}, CLIENT_TAIL};
+static const struct column client_narrow_names[] = {{"address", "CLIENT", COLUMN_TEXT}, {"name", "NAME", COLUMN_TEXT}, CLIENT_TAIL};
+static const struct column suffix_all[] = {
+    {"suffix", "SUFFIX", COLUMN_TEXT}, ASKED, OUTCOMES, {"last_verdict", "REAL DNS", COLUMN_TEXT},
+    {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"last_rule", "RULE", COLUMN_TEXT},
+    {"first_asked", "FIRST ASKED", COLUMN_TIME}, {"last_asked", "LAST ASKED", COLUMN_TIME}, {0}};
+static const struct column suffix_narrow[] = {
+    {"suffix", "SUFFIX", COLUMN_TEXT}, {"clients", "CLIENTS", COLUMN_NUMBER}, {"attempts", "ATTEMPTS", COLUMN_NUMBER},
+    {"passed", "PASSED", COLUMN_NUMBER}, {"filled", "FILLED", COLUMN_NUMBER}, {"missing", "MISSING", COLUMN_NUMBER},
+    {"failed", "FAILED", COLUMN_NUMBER}, {"last_verdict", "REAL DNS", COLUMN_TEXT}, {"last_outcome", "LAST", COLUMN_TEXT},
+    {"last_rule", "RULE", COLUMN_TEXT}, {"last_asked", "LAST ASKED", COLUMN_TIME}, {0}};
+static const struct column target_all[] = {
+    {"target", "TARGET", COLUMN_TEXT}, ASKED, {"delivered", "DELIVERED", COLUMN_NUMBER}, {"unapproved", "UNAPPROVED", COLUMN_TEXT},
+    OUTCOMES, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"last_rule", "RULE", COLUMN_TEXT},
+    {"first_asked", "FIRST SEEN", COLUMN_TIME}, {"last_asked", "LAST SEEN", COLUMN_TIME}, {0}};
+static const struct column target_narrow[] = {
+    {"target", "TARGET", COLUMN_TEXT}, {"clients", "CLIENTS", COLUMN_NUMBER}, {"questions", "SEEN", COLUMN_NUMBER},
+    {"delivered", "DELIVERED", COLUMN_NUMBER}, {"unapproved", "UNAPPROVED", COLUMN_TEXT}, {"last_outcome", "LAST", COLUMN_TEXT},
+    {"last_asked", "LAST SEEN", COLUMN_TIME}, {0}};
+static const struct column rule_all[] = {
+    {"rule", "RULE", COLUMN_TEXT}, ASKED, {"would", "WOULD", COLUMN_NUMBER}, OUTCOMES, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
+    {"first_asked", "FIRST USED", COLUMN_TIME}, {"last_asked", "LAST USED", COLUMN_TIME}, {0}};
+static const struct column rule_narrow[] = {
+    {"rule", "RULE", COLUMN_TEXT}, {"clients", "CLIENTS", COLUMN_NUMBER}, {"attempts", "ATTEMPTS", COLUMN_NUMBER},
+    {"filled", "FILLED", COLUMN_NUMBER}, {"replaced", "REPLACED", COLUMN_NUMBER}, {"filtered", "FILTERED", COLUMN_NUMBER},
+    {"denied", "DENIED", COLUMN_NUMBER}, {"passed", "PASSED", COLUMN_NUMBER}, {"would", "WOULD", COLUMN_NUMBER},
+    {"last_asked", "LAST USED", COLUMN_TIME}, {0}};
+
+#define COUNTS "n.questions AS questions,n.attempts AS attempts,n.passed AS passed,n.filled AS filled,n.replaced AS replaced," \
+    "n.filtered AS filtered,n.denied AS denied,n.missing AS missing,n.failed AS failed,n.blocked AS blocked,n.updates AS \"update\""
+#define WHEN "n.first AS first_asked,n.last AS last_asked"
+#define NAME(key, own) "n.name AS " key "," WHEN ",ifnull(n.clients,0) AS clients," COUNTS "," \
+    SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
+    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule" own
+#define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE s.id BETWEEN 16*n.id AND 16*n.id+15)"
+#define DETAIL "json_object('suffix',u.name,'verdict'," SCHEMA_WORD("verdict", "s.verdict") ",'outcome'," \
+    SCHEMA_WORD("outcome", "s.outcome") ",'last_asked',strftime('%Y-%m-%dT%H:%M:%fZ',s.last/1000.0,'unixepoch'))"
+
+const struct audit_list audit_clients = {
+    "clients", OF_CLIENT, "client n", "n.id", "1",
+    "n.name AS address," WHEN "," COUNTS ",(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\","
+    "(SELECT json_group_array(" DETAIL ")" ITS_SUFFIXES " AS \"suffix_details[]\","
+    "(SELECT " SCHEMA_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE s.id BETWEEN 16*n.id AND 16*n.id+15"
+    " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
+    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,nullif(n.host_at,0) AS last_host_at,"
+    "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms",
+    "last_asked", client_all, client_narrow,
+    "a client is an address: NAT hides many behind one, DHCP gives one to many; who asks another resolver, or has a host "
+    "cached, is not here"};
+
+static const struct audit_list lists[] = {
+    {"suffixes", OF_SUFFIX, "suffix n", "n.id", "1", NAME("suffix", ""), "attempts", suffix_all, suffix_narrow,
+     "a client that is given a host for its first suffix does not ask for its others; what goes to other resolvers is not here"},
+    {"targets", OF_TARGET, "host n", "n.id", "1",
+     NAME("target", ",ifnull(n.delivered,0) AS delivered,ifnull(n.unapproved,0) AS \"unapproved?\""),
+     "questions", target_all, target_narrow,
+     "delivered is not used: whether a client then reaches the host, and hosts that clients have cached, DNS does not show"},
+    {"rules", OF_RULE, "rule n", "n.id", "1", NAME("rule", ",ifnull(n.would,0) AS would"), "attempts", rule_all, rule_narrow,
      "rules that never acted are not here: waymarkctl policy check"},
 };
+/* clang-format on */
 
-/* --- gathering ---------------------------------------------------------------------- */
+/* --- names of clients -------------------------------------------------------------------- */
 
-struct gather {
-    const struct listing *listing;
-    const struct audit_filter *filter;
-    json_t *rows;
-};
-
-static int add_client(void *context, const struct ledger_client *r)
+static json_t *ptr_of(const char *address)
 {
-    struct gather *g = context;
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    const struct sockaddr *sa = (const struct sockaddr *)&v6;
+    socklen_t len = sizeof v6;
+    char host[NI_MAXHOST];
+    struct addr a;
 
-    if (g->filter->no_host && r->no_host_since_ms == 0)
-        return 0;
-    if (r->other ? g->filter->n_clients > 0 : !audit_filter_client(g->filter, &r->client))
-        return 0;
-    json_array_append_new(g->rows, audit_client_row(r));
-    return 0;
-}
-
-static int add_name(void *context, const struct ledger_name *r)
-{
-    struct gather *g = context;
-    const struct audit_filter *f = g->filter;
-    bool asked = f->n_suffixes + f->n_targets + f->n_rules > 0, mine = true;
-
-    switch (g->listing->names) {
-    case LEDGER_SUFFIX:
-        mine = audit_filter_suffix(f, &r->name);
-        break;
-    case LEDGER_TARGET:
-        mine = audit_filter_target(f, &r->name, r->port);
-        break;
-    case LEDGER_RULE:
-        mine = audit_filter_rule(f, r->rule);
-        break;
+    if (addr_parse(&a, address, 0) != 0)
+        return json_null();
+    memcpy(&v6.sin6_addr, a.ip, 16);
+    if (addr_is_v4(&a)) {
+        memcpy(&v4.sin_addr, a.ip + 12, 4);
+        sa = (const struct sockaddr *)&v4;
+        len = sizeof v4;
     }
-    if (r->other ? !asked : mine)
-        json_array_append_new(g->rows, audit_name_row(r, g->listing->names));
-    return 0;
+    if (getnameinfo(sa, len, host, sizeof host, NULL, 0, NI_NAMEREQD) != 0)
+        return json_null();
+    return audit_json_text(host);
 }
 
-/* A row of a ledger that was made from events. */
-static int add_row(void *context, struct bytes key, struct bytes row)
+void audit_rows_names(struct ctl *c, json_t *rows)
 {
-    struct gather *g = context;
-    struct ledger_name_row name;
-    struct ledger_client client;
+    json_t *known = json_object(), *row;
+    size_t i, n = json_array_size(rows);
 
-    if (key.at[0] != g->listing->table)
-        return 0;
-    if (key.at[0] == STORE_CLIENT)
-        return ledger_client_decode(&client, row.at, row.len) == 0 ? add_client(g, &client) : 0;
-    return ledger_name_decode(&name, row.at, row.len) == 0 ? add_name(g, &name.name) : 0;
+    json_array_foreach(rows, i, row)
+    {
+        const char *address = json_string_value(json_object_get(row, "address"));
+
+        if (address == NULL)
+            continue;
+        if (json_object_get(known, address) == NULL)
+            (void)json_object_set_new(known, address, ptr_of(address));
+        (void)json_object_set(row, "name", json_object_get(known, address));
+        if (c->stderr_tty && n > 20)
+            fprintf(stderr, "\rnames: %zu of %zu%s", i + 1, n, i + 1 == n ? "\n" : "");
+    }
+    json_decref(known);
 }
 
-static int gather_events(struct ctl *c, struct audit_reader *r, struct gather *g)
-{
-    struct audit_scan scan;
-    char oldest[NUMBER_TEXT];
-    int rc = audit_scan(r, g->filter, &scan);
+/* --- the verbs --------------------------------------------------------------------------- */
 
-    if (rc == 0)
-        rc = ledger_each_row(scan.ledger, add_row, g);
-    ledger_free(scan.ledger);
-    if (rc != 0)
-        return audit_fault(c, rc);
-    audit_damaged(scan.damaged);
+static int note_events(struct ctl *c, struct audit_reader *r)
+{
+    int64_t n = 0, oldest = 0;
+    char text[NUMBER_TEXT];
+
+    (void)audit_number(r, "SELECT count(*) FROM picked", NULL, 0, &n);
+    (void)audit_number(r, "SELECT min(ms) FROM picked", NULL, 0, &oldest);
     if (c->format == FORMAT_TABLE)
-        ctl_note("from %llu events%s%s; questions above the rates are in the whole ledger only",
-                 (unsigned long long)scan.events, scan.events > 0 ? ", the oldest of " : "",
-                 scan.events > 0 ? time_print_local(scan.oldest_ms, oldest) : "");
+        ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
+                 (long long)n, n > 0 ? ", the oldest of " : "",
+                 n > 0 ? time_print_local((uint64_t)oldest, text) : "");
     return 0;
 }
 
-static int gather_ledger(struct ctl *c, struct audit_reader *r, struct gather *g)
+static int list(struct ctl *c, struct audit_reader *r, const struct audit_list *l,
+                const struct audit_filter *f)
 {
-    int rc = g->listing->table == STORE_CLIENT
-                 ? ledger_each_client(r, add_client, g)
-                 : ledger_each_name(r, g->listing->names, add_name, g);
+    const struct column *columns = l->all;
+    json_t *rows = json_array();
+    int code = 0;
 
-    return rc != 0 ? audit_fault(c, rc) : 0;
-}
-
-/* --- printing -------------------------------------------------------------------------- */
-
-static const struct column *columns_for(const struct ctl *c, const struct listing *l,
-                                        const struct audit_filter *f)
-{
-    if (c->format != FORMAT_TABLE)
-        return l->all;
-    return l->table == STORE_CLIENT && f->names ? client_narrow_names : l->narrow;
-}
-
-static int run(struct ctl *c, const struct listing *l)
-{
-    struct audit_filter f;
-    struct gather g = {.listing = l, .filter = &f};
-    struct audit_reader *r;
-    int code = audit_filter_read(c, &f);
-
-    if (code == 0)
-        code = audit_open(c, &r);
-    if (code != 0)
-        return code;
-    g.rows = json_array();
-    if (r != NULL)
-        code = audit_filter_needs_events(&f, l->own) ? gather_events(c, r, &g)
-                                                     : gather_ledger(c, r, &g);
-    if (code == 0)
-        code = audit_rows_order(&f, l->all, l->order, &g.rows);
+    if (r != NULL && (f->since_ms > 0 || f->until_ms > 0 || (f->given & ~l->own) != 0)) {
+        code = audit_ledger_of_events(c, r, f);
+        if (code == 0)
+            code = note_events(c, r);
+    }
+    if (code == 0 && r != NULL)
+        code = audit_rows(c, r, l, f, f->limit, rows);
     if (code == 0) {
-        if (f.names)
-            audit_rows_names(c, g.rows);
-        if (c->format != FORMAT_TABLE || json_array_size(g.rows) > 0)
-            table_print(c, l->plural, columns_for(c, l, &f), g.rows);
+        if (f->names)
+            audit_rows_names(c, rows);
+        if (c->format == FORMAT_TABLE)
+            columns = l == &audit_clients && f->names ? client_narrow_names : l->narrow;
+        if (c->format != FORMAT_TABLE || json_array_size(rows) > 0)
+            table_print(c, l->plural, columns, rows);
         else if (r != NULL)
             ctl_note("no %s match", l->plural);
         if (c->format == FORMAT_TABLE && r != NULL)
             ctl_note("%s", l->foot);
     }
-    json_decref(g.rows);
+    json_decref(rows);
+    return code;
+}
+
+static int run(struct ctl *c, const struct audit_list *l)
+{
+    struct audit_filter f;
+    struct audit_reader *r = NULL;
+    int code = audit_filter_read(c, &f);
+
+    if (code == 0)
+        code = audit_sort_check(&f, l->all);
+    if (code == 0)
+        code = audit_open(c, &r);
+    if (code == 0)
+        code = list(c, r, l, &f);
     audit_reader_close(r);
+    audit_filter_free(&f);
     return code;
 }
 
 int audit_run_clients(struct ctl *c)
 {
-    return run(c, &listings[0]);
+    return run(c, &audit_clients);
 }
 
 int audit_run_suffixes(struct ctl *c)
 {
-    return run(c, &listings[1]);
+    return run(c, &lists[0]);
 }
 
 int audit_run_targets(struct ctl *c)
 {
-    return run(c, &listings[2]);
+    return run(c, &lists[1]);
 }
 
 int audit_run_rules(struct ctl *c)
 {
-    return run(c, &listings[3]);
+    return run(c, &lists[2]);
 }

@@ -142,13 +142,7 @@ static json_t *audit_status(struct daemon *d, const struct worker_stats *sum, js
     known = a.recorded + a.counted + dropped; /* the rest waits: in rings or for a commit */
     if (d->audit_error[0] != '\0')
         json_array_append_new(problems, json_sprintf("audit: %s", d->audit_error));
-    if (d->auditor != NULL && auditor_is_dead(d->auditor))
-        json_array_append_new(
-            problems, json_sprintf("audit: %s/audit/data.mdb is damaged, or the disk does not give "
-                                   "it; nothing is recorded any more; stop waymarkd, move that "
-                                   "folder away or restore a backup, start waymarkd",
-                                   d->newest->settings->server.state_dir));
-    else if (a.last_error != 0)
+    if (a.last_error != 0)
         json_array_append_new(
             problems, json_sprintf("audit: the last commit failed: %s; events wait in memory, and "
                                    "are dropped and counted when it is full",
@@ -157,8 +151,7 @@ static json_t *audit_status(struct daemon *d, const struct worker_stats *sum, js
         json_array_append_new(problems,
                               json_sprintf("audit: %llu events were dropped since the start",
                                            (unsigned long long)dropped));
-    json_object_set_new(o, "open",
-                        json_boolean(d->auditor != NULL && !auditor_is_dead(d->auditor)));
+    json_object_set_new(o, "open", json_boolean(d->auditor != NULL));
     json_object_set_new(o, "questions", integer(sum->kms_questions));
     json_object_set_new(o, "recorded", integer(a.recorded));
     json_object_set_new(o, "counted", integer(a.counted));

@@ -13,6 +13,7 @@ from process import BUILD
 
 TOOL = os.path.join(BUILD, 'tests/live/tool_policy')
 KEPT, ROUND = 100, 50000  # as in tool_policy.c
+FILES = {'policy': 'data.mdb', 'audit': 'audit.db'}
 UNITS = {'d': 86400, 'h': 3600, 'm': 60, 's': 1, '': 1}
 
 
@@ -71,7 +72,7 @@ def test_damaged_store_does_not_stop_dns(nsd, waymark, store, size):
     w.find('fabrikam.local')
     w.audit()
     w.stop()
-    path = f'{w.state}/{store}/data.mdb'
+    path = f'{w.state}/{store}/{FILES[store]}'
     os.truncate(path, size)
     w.start()
     assert ask.addresses(w.ask('www.contoso.com', 'A')) == ['10.0.0.80']

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import stat
+import subprocess
 
 import pytest
 
@@ -40,6 +41,14 @@ def as_user(user, group):
     return ['setpriv', '--reuid', user, '--regid', str(pwd.getpwnam(group).pw_gid), '--clear-groups']
 
 
+def sql(who, w, statement):
+    """What any SQL tool says."""
+    code = 'import sqlite3, sys\nfor row in sqlite3.connect(sys.argv[1]).execute(sys.argv[2]): print(*row)'
+    done = subprocess.run([*who['before'], '/usr/bin/python3', '-c', code, f'{w.state}/audit/audit.db', statement],
+                          capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
 def test_daemon_gives_root_up(owned):
     uid = pwd.getpwnam(USER).pw_uid
     with open(f'/proc/{owned.daemon.pid}/status') as f:
@@ -53,9 +62,9 @@ def test_every_file_has_the_owner_and_mode_of_the_manual(owned):
     owned.find('fabrikam.local')
     owned.audit()
     uid = pwd.getpwnam(USER).pw_uid
-    modes = {'state': 0o750, 'state/policy': 0o750, 'state/audit': 0o750, 'run': 0o750, 'run/control.sock': 0o660}
-    for store in ('policy', 'audit'):
-        modes |= {f'state/{store}/data.mdb': 0o640, f'state/{store}/lock.mdb': 0o660}
+    modes = {'state': 0o750, 'state/policy': 0o750, 'state/audit': 0o750, 'run': 0o750, 'run/control.sock': 0o660,
+             'state/policy/data.mdb': 0o640, 'state/policy/lock.mdb': 0o660}
+    modes |= {f'state/audit/audit.db{end}': 0o640 for end in ('', '-wal', '-shm')}
     got = {}
     for path in modes:
         st = os.stat(f'{owned.dir}/{path}')
@@ -81,6 +90,12 @@ def test_member_of_the_group_reads_and_cannot_write(owned, open_folder):
         done = owned.ctl(*words, ok=1, **member)
         assert done.err.startswith('waymarkctl: ') and 'permission' in done.err.lower() or 'sudo' in done.err, done
     assert owned.json('status')['policy']['serial'] == 1
+    for _ in range(2):  # the daemon runs; it has ended
+        assert sql(member, owned, 'SELECT address FROM clients') == '127.0.0.1\n'
+        assert 'readonly' in sql(member, owned, 'DELETE FROM client')
+        assert '127.0.0.1' in owned.ctl('audit', 'clients', **member).out
+        if owned.daemon:
+            owned.stop()
 
 
 def test_others_are_told_why_they_read_nothing(owned, open_folder):
@@ -89,6 +104,7 @@ def test_others_are_told_why_they_read_nothing(owned, open_folder):
         done = owned.ctl(*words, ok=False, **stranger)
         assert done.code in (1, 4) and done.out == '', done
         assert 'permission' in done.err.lower() or 'sudo' in done.err, done
+    assert 'unable to open' in sql(stranger, owned, 'SELECT address FROM clients')
 
 
 def test_root_writes_and_the_files_stay_the_users(owned):

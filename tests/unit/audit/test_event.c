@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_event.c -- what is encoded is decoded again, field by field; hostile
- * bytes are refused; the code that Windows shows.
+ * test_event.c -- what is packed is unpacked again, field by field; the code
+ * that Windows shows.
  */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <errno.h>
-#include <stdlib.h>
 
 #include "base/compiler.h"
 #include "tests/unit/audit/sample.h"
@@ -24,7 +22,7 @@ static struct audit_event full(void)
     e.sequence = 0x0102030405060708;
     e.transport = AUDIT_TCP;
     e.flags = DNS_RD | DNS_CD;
-    e.edns_do = e.repeat = e.cached = true;
+    e.edns_do = e.repeat = e.counted = e.cached = true;
     e.verdict = AUDIT_V_UNAPPROVED;
     e.server = sample_addr("[2001:db8::53]:5353");
     e.real_rcode = RCODE_SERVFAIL;
@@ -57,58 +55,30 @@ static void assert_hosts(const struct audit_host *a, const struct audit_host *b,
 
 static void assert_same(const struct audit_event *a, const struct audit_event *b)
 {
-    assert_int_equal(a->kind, b->kind);
-    assert_int_equal(a->wall_ms, b->wall_ms);
-    assert_int_equal(a->mono_ms, b->mono_ms);
-    assert_int_equal(a->sequence, b->sequence);
-    assert_true(addr_same(&a->client, &b->client));
-    assert_int_equal(a->transport, b->transport);
+    assert_memory_equal(a, b, offsetof(struct audit_event, qname));
     assert_true(name_equal(&a->qname, &b->qname)); /* with its case */
-    assert_int_equal(a->qtype, b->qtype);
-    assert_int_equal(a->id, b->id);
-    assert_int_equal(a->flags, b->flags);
-    assert_int_equal(a->edns_do, b->edns_do);
-    assert_int_equal(a->repeat, b->repeat);
-    assert_int_equal(a->cached, b->cached);
-    assert_int_equal(a->verdict, b->verdict);
-    assert_true(addr_same(&a->server, &b->server));
-    assert_int_equal(a->real_rcode, b->real_rcode);
-    assert_int_equal(a->real_ms, b->real_ms);
-    assert_int_equal(a->n_real, b->n_real);
-    assert_hosts(a->real, b->real, a->n_real);
-    assert_int_equal(a->outcome, b->outcome);
-    assert_int_equal(a->reason, b->reason);
-    assert_int_equal(a->rcode, b->rcode);
     assert_string_equal(a->rule, b->rule);
     assert_string_equal(a->would_rule, b->would_rule);
-    assert_int_equal(a->would, b->would);
-    assert_int_equal(a->policy_serial, b->policy_serial);
-    assert_int_equal(a->n_answer, b->n_answer);
+    assert_string_equal(a->text, b->text);
+    assert_hosts(a->real, b->real, a->n_real);
     assert_hosts(a->answer, b->answer, a->n_answer);
-    assert_int_equal(a->n_unapproved, b->n_unapproved);
     assert_hosts(a->unapproved, b->unapproved, a->n_unapproved);
-    assert_int_equal(a->n_networks, b->n_networks);
     for (int i = 0; i < a->n_networks; i++)
         assert_string_equal(a->networks[i], b->networks[i]);
-    assert_int_equal(a->latency_us, b->latency_us);
-    assert_int_equal(a->lost, b->lost);
-    assert_int_equal(a->lost_from_ms, b->lost_from_ms);
-    assert_string_equal(a->text, b->text);
 }
 
 static void round_trip(void **state)
 {
-    struct audit_event e = full(), zero = {0}, got;
+    struct audit_event e = full(), got;
     uint8_t buf[AUDIT_EVENT_MAX];
-    size_t len = audit_event_encode(&e, buf, sizeof buf);
+    size_t len = audit_event_pack(&e, buf, sizeof buf);
 
     (void)state;
-    assert_true(len > 0);
-    assert_int_equal(audit_event_decode(&got, buf, len), 0);
+    assert_in_range(len, 100, 400);
+    assert_int_equal(audit_event_mono(buf), 77);
+    memset(&got, 0xff, sizeof got);
+    audit_event_unpack(&got, buf, len);
     assert_same(&e, &got);
-    len = audit_event_encode(&zero, buf, sizeof buf);
-    assert_int_equal(audit_event_decode(&got, buf, len), 0);
-    assert_int_equal(got.qname.len, 1);
 }
 
 static void largest(void **state)
@@ -119,8 +89,7 @@ static void largest(void **state)
 
     (void)state;
     e.qname = sample_name("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
-                          "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-                          "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb."
+                          "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb."
                           "ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc."
                           "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd");
     assert_int_equal(e.qname.len, NAME_MAX_WIRE);
@@ -132,9 +101,9 @@ static void largest(void **state)
     }
     memset(e.rule, 'r', AUDIT_TEXT - 1);
     memset(e.text, 't', sizeof e.text - 1);
-    len = audit_event_encode(&e, buf, sizeof buf);
-    assert_true(len > 0 && len < AUDIT_EVENT_MAX / 2);
-    assert_int_equal(audit_event_decode(&got, buf, len), 0);
+    len = audit_event_pack(&e, buf, sizeof buf);
+    assert_true(len > 0);
+    audit_event_unpack(&got, buf, len);
     assert_same(&e, &got);
 }
 
@@ -142,62 +111,12 @@ static void does_not_fit(void **state)
 {
     struct audit_event e = full();
     uint8_t buf[AUDIT_EVENT_MAX];
-    size_t len = audit_event_encode(&e, buf, sizeof buf);
+    size_t len = audit_event_pack(&e, buf, sizeof buf);
 
     (void)state;
     for (size_t size = 0; size < len; size++)
-        assert_int_equal(audit_event_encode(&e, buf, size), 0);
-    assert_int_equal(audit_event_encode(&e, buf, len), len);
-}
-
-/* Any prefix, any longer one, and any changed octet: refused, or a valid event. */
-static void hostile(void **state)
-{
-    struct audit_event e = full(), got;
-    uint8_t good[AUDIT_EVENT_MAX], buf[AUDIT_EVENT_MAX];
-    size_t len = audit_event_encode(&e, good, sizeof good);
-
-    (void)state;
-    for (size_t n = 0; n < len; n++) {
-        uint8_t *tight = malloc(n + 1); /* so that a sanitizer sees a read behind the end */
-
-        memcpy(tight, good, n);
-        assert_int_equal(audit_event_decode(&got, tight, n), -EBADMSG);
-        free(tight);
-    }
-    memcpy(buf, good, len);
-    buf[len] = 0;
-    assert_int_equal(audit_event_decode(&got, buf, len + 1), -EBADMSG);
-    for (size_t at = 0; at < len; at++)
-        for (int v = 0; v < 256; v++) {
-            memcpy(buf, good, len);
-            buf[at] = (uint8_t)v;
-            if (audit_event_decode(&got, buf, len) != 0)
-                continue;
-            assert_true(got.kind < AUDIT_KINDS && got.outcome < AUDIT_OUTCOMES &&
-                        got.would < AUDIT_OUTCOMES);
-            assert_true(got.reason < AUDIT_REASONS && got.verdict < AUDIT_VERDICTS);
-            assert_true(got.n_real <= AUDIT_HOSTS && got.n_networks <= AUDIT_EVENT_NETWORKS);
-            assert_true(got.qname.len >= 1 && got.qname.at[got.qname.len - 1] == 0);
-        }
-}
-
-static void stamp(void **state)
-{
-    struct audit_event e = full(), got;
-    uint8_t buf[AUDIT_EVENT_MAX];
-    struct addr net = sample_addr("10.20.4.0");
-    size_t len;
-
-    (void)state;
-    e.repeat = false;
-    len = audit_event_encode(&e, buf, sizeof buf);
-    audit_event_stamp(buf, len, 99, true, net.ip);
-    assert_int_equal(audit_event_decode(&got, buf, len), 0);
-    e.sequence = 99;
-    e.repeat = true;
-    memcpy(e.client.ip, net.ip, sizeof net.ip);
-    assert_same(&e, &got);
+        assert_int_equal(audit_event_pack(&e, buf, size), 0);
+    assert_int_equal(audit_event_pack(&e, buf, len), len);
 }
 
 static void suffix(void **state)
@@ -263,8 +182,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip), cmocka_unit_test(largest), cmocka_unit_test(does_not_fit),
-        cmocka_unit_test(hostile),    cmocka_unit_test(stamp),   cmocka_unit_test(suffix),
-        cmocka_unit_test(names),
+        cmocka_unit_test(suffix),     cmocka_unit_test(names),
     };
     struct CMUnitTest rows[ARRAY_LEN(codes)];
     int failed;

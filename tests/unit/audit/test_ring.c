@@ -29,8 +29,9 @@ static uint64_t pop(struct audit_ring *r)
     size_t len;
     const uint8_t *p = audit_ring_peek(r, &len);
 
-    if (p == NULL || audit_event_decode(&e, p, len) != 0)
+    if (p == NULL)
         return UINT64_MAX;
+    audit_event_unpack(&e, p, len);
     audit_ring_release(r);
     return e.lost;
 }

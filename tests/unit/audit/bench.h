@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * bench.h -- an audit in a temporary folder: a ring, its writer, a clock.
+ */
+#ifndef TESTS_UNIT_AUDIT_BENCH_H
+#define TESTS_UNIT_AUDIT_BENCH_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "audit/read.h"
+#include "audit/writer.h"
+#include "base/compiler.h"
+#include "base/str.h"
+#include "tests/unit/audit/sample.h"
+
+enum { DAY_MS = 86400000 };
+static const uint64_t bench_start_ms = 1700000000000;
+
+struct bench {
+    char root[64], dir[80], file[96];
+    struct audit_limits limits;
+    struct audit_writer *w;
+    struct audit_ring *ring;
+    struct now now;
+    uint64_t asked;
+};
+
+static inline void bench_open(struct bench *b, size_t ring)
+{
+    b->ring = audit_ring_new(ring);
+    assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, NULL), 0);
+    audit_writer_attach(b->w, b->ring);
+}
+
+static inline void bench_close(struct bench *b)
+{
+    audit_writer_close(b->w, b->now);
+    audit_ring_free(b->ring);
+    b->w = NULL;
+    b->ring = NULL;
+}
+
+static inline void bench_start(struct bench *b)
+{
+    memset(b, 0, sizeof *b);
+    snprintf(b->root, sizeof b->root, "%s/waymark-audit-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    assert_non_null(mkdtemp(b->root));
+    snprintf(b->dir, sizeof b->dir, "%s/audit", b->root);
+    snprintf(b->file, sizeof b->file, "%s/audit.db", b->dir);
+    b->limits = (struct audit_limits){.retention_ms = 90ull * DAY_MS,
+                                      .ledger_retention_ms = 400ull * DAY_MS,
+                                      .max_size = 1 << 30,
+                                      .commit_interval_ms = 1000,
+                                      .max_clients = 1000,
+                                      .max_suffixes = 1000};
+    b->now = (struct now){1000, bench_start_ms};
+    bench_open(b, 1 << 20);
+}
+
+static inline void bench_end(struct bench *b)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
+    char path[128];
+
+    if (b->w != NULL)
+        bench_close(b);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        snprintf(path, sizeof path, "%s%s", b->file, ends[i]);
+        unlink(path);
+    }
+    rmdir(b->dir);
+    rmdir(b->root);
+}
+
+static inline void bench_pass(struct bench *b, uint64_t ms)
+{
+    b->now.mono_ms += ms;
+    b->now.wall_ms += ms;
+}
+
+static inline void bench_push(struct bench *b, struct audit_event *e)
+{
+    e->wall_ms = b->now.wall_ms;
+    e->mono_ms = b->now.mono_ms;
+    audit_ring_push(b->ring, e);
+    b->asked++;
+}
+
+/* The values of the first row as text, parted by spaces; NULL is "-". */
+static inline void bench_query(const struct bench *b, const char *sql, char out[1024])
+{
+    struct audit_reader *r = NULL;
+    json_t *rows = json_array(), *value;
+    const char *key;
+    struct str s;
+
+    assert_int_equal(audit_reader_open(&r, b->dir, NULL), 0);
+    if (audit_query(r, sql, NULL, 0, rows) != 0)
+        fail_msg("%s: %s", sql, audit_reader_message(r));
+    str_init(&s, out, 1024);
+    json_object_foreach(json_array_get(rows, 0), key, value)
+    {
+        str_add(&s, s.len > 0 ? " " : "");
+        if (json_is_integer(value))
+            str_addf(&s, "%lld", (long long)json_integer_value(value));
+        else
+            str_add(&s, json_is_string(value) ? json_string_value(value) : "-");
+    }
+    json_decref(rows);
+    audit_reader_close(r);
+}
+
+static inline int64_t bench_number(const struct bench *b, const char *sql)
+{
+    char text[1024];
+
+    bench_query(b, sql, text);
+    return strtoll(text, NULL, 10);
+}
+
+#endif
