@@ -8,6 +8,7 @@
 #include "base/guard.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <stdbool.h>
 #include <string.h>
 #include <ucontext.h>
@@ -18,7 +19,7 @@
 static const int signals[] = {SIGBUS, SIGSEGV};
 static struct sigaction before[ARRAY_LEN(signals)];
 static _Thread_local struct guard *innermost;
-static const char *exit_text;
+static char *exit_text;
 static int exit_code;
 
 void guard_give_up(void)
@@ -71,9 +72,12 @@ void guard_leave(struct guard *g)
     innermost = g->outer;
 }
 
-void guard_exit(const char *text, int code)
+void guard_exit(char *text, int code)
 {
+    char *old = exit_text;
+
     exit_text = text;
     exit_code = code;
+    free(old);
     guard_install();
 }

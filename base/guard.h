@@ -43,7 +43,7 @@ void guard_install(void);
 void guard_give_up(void);
 /* For a program that works for one user and then ends: a SIGBUS, or a
  * guard_give_up(), outside of any guarded() prints the text and exits with the
- * code. The text is borrowed for ever. */
-void guard_exit(const char *text, int code);
+ * code. The text, from malloc(), is owned from now on, until the next one. */
+void guard_exit(char *text, int code);
 
 #endif

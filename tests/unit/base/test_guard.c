@@ -158,7 +158,7 @@ static void child(const struct end *e, int out)
     guard_install();
     guard_install(); /* what was there before is not forgotten */
     if (e->with_exit)
-        guard_exit("a text\n", 9);
+        guard_exit(strdup("a text\n"), 9);
     if (e->in_guard)
         guarded(rc, send(e->sent));
     else
