@@ -28,6 +28,9 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/file.h"
+#include "base/guard.h"
+
 enum { FORMAT = 1, VALUE_VERSION = 1, VALUE_HEAD = 9 };
 enum { SPARE_PAGES = 256, SURPLUS = 32 << 20 };
 static const size_t map_bytes = (size_t)32 << 30;
@@ -251,6 +254,11 @@ static void set_rights(const char *dir)
         (void)!chmod(path, 0660);
 }
 
+static void on_assertion(MDB_env *env, const char *text) /* LMDB would end the process */
+{
+    (void)env, (void)text, guard_give_up();
+}
+
 static int env_open(struct audit_store *s)
 {
     unsigned flags = MDB_NOTLS | (s->write ? (unsigned)MDB_NOMETASYNC : (unsigned)MDB_RDONLY);
@@ -259,7 +267,8 @@ static int env_open(struct audit_store *s)
 
     if ((rc = mdb_env_create(&s->env)) != 0)
         return rc;
-    if ((rc = mdb_env_set_mapsize(s->env, map_bytes)) != 0 ||
+    if ((rc = mdb_env_set_assert(s->env, on_assertion)) != 0 ||
+        (rc = mdb_env_set_mapsize(s->env, map_bytes)) != 0 ||
         (rc = mdb_env_open(s->env, s->dir, flags, 0660)) != 0 ||
         (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
         goto fail;
@@ -293,6 +302,7 @@ static int format_check(struct audit_store *s, const char *path, struct diags *d
         return rc;
     rc = audit_txn_get(txn, format_key, &v);
     format = rc == 0 && v.len == 1 ? v.at[0] : 0;
+    rc = rc == -ENOENT && audit_txn_bytes(txn) > 0 ? -EBADMSG : rc; /* a new one is empty */
     if (rc == -ENOENT && s->write) {
         rc = audit_txn_put(txn, format_key, (struct bytes){&mine, 1});
         if (rc == 0)
@@ -348,8 +358,12 @@ int audit_store_open(struct audit_store **out, const char *dir, bool write, stru
     s->write = write;
     s->dir = strdup(dir);
     if (s->dir != NULL && asprintf(&path, "%s/data.mdb", dir) >= 0) {
-        rc = open_checked(s, path, d);
+        guarded(rc, open_checked(s, path, d));
         free(path);
+    }
+    if (rc == -EFAULT) { /* what LMDB has opened cannot be given back */
+        s->env = NULL, s->txn.mdb = NULL, rc = -EBADMSG;
+        diags_add(d, dir, 0, 0, "is damaged; move it away, or put back a backup");
     }
     if (rc != 0) {
         audit_store_close(s);
@@ -413,7 +427,7 @@ static void close_cursor(struct audit_txn *t)
 int audit_txn_commit(struct audit_txn *t)
 {
     struct audit_store *s = t->store;
-    int rc = s->write ? make_room(t) : 0;
+    int rc = s->write ? make_room(t) : 0, fd = -1;
 
     close_cursor(t);
     if (rc == 0)
@@ -421,9 +435,11 @@ int audit_txn_commit(struct audit_txn *t)
     else
         mdb_txn_abort(t->mdb);
     t->mdb = NULL;
+    (void)mdb_env_get_fd(s->env, &fd);
+    rc = file_write_error(fd, store_error(rc));
     if (s->write)
         give_back(s, SURPLUS);
-    return store_error(rc);
+    return rc;
 }
 
 void audit_txn_abort(struct audit_txn *t)

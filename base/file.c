@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum { FIRST_SIZE = 16 * 1024 };
 
@@ -62,4 +63,14 @@ int file_read(const char *path, size_t max, char **out, size_t *len)
     rc = file_read_stream(f, max, out, len);
     fclose(f);
     return rc;
+}
+
+int file_write_error(int fd, int rc)
+{
+    enum { HARDLY_ANY = 1 << 20 };
+    struct statvfs v;
+
+    if (rc != -EIO || fstatvfs(fd, &v) != 0 || v.f_frsize == 0)
+        return rc;
+    return v.f_bavail < HARDLY_ANY / v.f_frsize ? -ENOSPC : rc;
 }

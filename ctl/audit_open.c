@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "audit/ledger.h"
+#include "base/guard.h"
 
 static char *store_path(const struct ctl *c)
 {
@@ -40,6 +41,8 @@ int audit_open(struct ctl *c, struct audit_reader **out)
 
     *out = NULL;
     diags_init(&d);
+    guard_exit(ctl_text("waymarkctl: %s is damaged: put back a backup, or move it away\n", path),
+               EXIT_FAILED);
     if (code == 0) {
         rc = audit_reader_open(out, path, &d);
         if (rc == -ENOENT)

@@ -96,6 +96,10 @@ static void say_policy(const json_t *p, const char *mode)
         say("policy", ctl_text("not open: no rule acts"));
         return;
     }
+    if (json_is_null(json_object_get(p, "serial"))) {
+        say("policy", ctl_text("open; what its state is cannot be read"));
+        return;
+    }
     say("policy",
         ctl_text("serial %lld, digest %s; %lld rules, %lld suffixes, %lld networks, %lld pools, "
                  "%lld approved",

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/guard.h"
 #include "base/number.h"
+#include "policy/verify.h"
 
 enum { TRIES = 20 /* of reading while others write */ };
 
@@ -30,10 +32,16 @@ int policy_failed(struct ctl *c, const char *what, int err)
         return code;
     case -EBADMSG:
         return ctl_fail(EXIT_FAILED,
-                        "cannot %s: the policy store has a damaged record; restore a backup", what);
+                        "cannot %s: %s/policy/data.mdb has a damaged record; " POLICY_REMEDY, what,
+                        c->settings->server.state_dir);
     case -ENOMEM:
         return ctl_fail(EXIT_FAILED, "cannot %s: out of memory", what);
-    case -EIO: /* also what LMDB makes of a write that was cut short by a full disk */
+    case -EIO:
+        return ctl_fail(
+            EXIT_FAILED,
+            "cannot %s: the disk does not give or take %s/policy/data.mdb (%s); nothing "
+            "was changed. Look at the disk; if it is well, " POLICY_REMEDY,
+            what, c->settings->server.state_dir, strerror(-err));
     case -ENOSPC:
     case -EDQUOT:
         return ctl_fail(
@@ -87,6 +95,11 @@ int policy_open(struct ctl *c, enum policy_access access, struct policy_store **
     struct diags d;
 
     diags_init(&d);
+    guard_exit(
+        ctl_text("waymarkctl: %s/data.mdb changed under our hands, or the disk does not give "
+                 "it; nothing was changed; " POLICY_REMEDY "\n",
+                 path),
+        EXIT_FAILED);
     if (code == 0 && access == POLICY_WRITE && ctl_option(c, "--dry-run") != NULL &&
         is_missing(path)) {
         code = policy_open_temporary(c, out);

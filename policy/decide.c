@@ -201,14 +201,14 @@ static int take_pool(struct policy_reader *r, const struct candidate *c,
     return 0;
 }
 
-static void begin(struct policy_reader *r, enum policy_verdict verdict, struct policy_decision *out)
+static void begin(enum policy_verdict verdict, struct policy_decision *out)
 {
     out->outcome = policy_natural(verdict);
     out->reason = REASON_NO_RULE;
     out->verdict = verdict;
     out->action = ACTION_PASS;
     out->rule[0] = out->pool[0] = '\0';
-    out->serial = policy_reader_serial(r);
+    out->serial = 0;
     out->ttl = 0;
     out->n_hosts = out->n_unapproved = 0;
     memset(out->drop, 0, sizeof out->drop);
@@ -278,6 +278,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     struct ruling live, all;
     int rc = judge_targets(r, real, out);
 
+    out->serial = policy_reader_serial(r);
     if (rc != 0)
         return rc;
     s = (struct situation){out->verdict, real->is_signed && ask->do_bit,
@@ -311,6 +312,7 @@ static int decide_host(struct policy_reader *r, const struct policy_ask *ask,
     struct ruling ruling;
     int rc;
 
+    out->serial = policy_reader_serial(r);
     if (ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
     t->words = verdict_word(real->verdict) & WORD_FAILED;
@@ -323,19 +325,15 @@ static int decide_host(struct policy_reader *r, const struct policy_ask *ask,
 
 /* --- what decide.h promises ----------------------------------------------- */
 
-int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
+static int client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
 {
     struct policy_state state;
     struct kv_entry e;
     struct kv_key k;
     struct cursor c;
-    bool known;
+    bool known = policy_reader_summary(r, &state);
     int rc;
 
-    out->addr = *addr;
-    out->range = 0;
-    out->n_networks = 0;
-    known = policy_reader_summary(r, &state);
     if (known && state.networks == 0)
         return 0;
     key_range(&k, addr->ip);
@@ -345,11 +343,22 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
             return 0; /* no ranges, and nobody says that there should be */
         rc = -EBADMSG;
     }
-    if (rc == 0) {
-        c = cursor_make(e.value.at, e.value.len);
-        if (range_read(&c, addr->ip, out))
-            return 0;
-    }
+    if (rc != 0)
+        return rc;
+    c = cursor_make(e.value.at, e.value.len);
+    return range_read(&c, addr->ip, out) ? 0 : -EBADMSG;
+}
+
+int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
+{
+    int rc;
+
+    out->addr = *addr;
+    out->range = 0;
+    out->n_networks = 0;
+    kv_guarded(rc, policy_reader_kv(r), client_find(r, addr, out));
+    if (rc == 0)
+        return 0;
     out->range = POLICY_RANGE_DAMAGED;
     out->n_networks = 0;
     return -EBADMSG;
@@ -362,7 +371,10 @@ int policy_is_approved(struct policy_reader *r, const struct name *target, uint1
     int rc;
 
     key_target(&k, TABLE_APPROVED, target, port);
-    rc = k.len == 0 ? -ENOENT : kv_get(policy_reader_kv(r), &k, &v);
+    if (k.len == 0)
+        rc = -ENOENT;
+    else
+        kv_guarded(rc, policy_reader_kv(r), kv_get(policy_reader_kv(r), &k, &v));
     *yes = rc == 0;
     return rc == -ENOENT ? 0 : rc;
 }
@@ -374,26 +386,34 @@ int policy_is_host_address(struct policy_reader *r, const struct addr *addr, boo
     int rc;
 
     key_address(&k, addr->ip);
-    rc = kv_get(policy_reader_kv(r), &k, &v);
+    kv_guarded(rc, policy_reader_kv(r), kv_get(policy_reader_kv(r), &k, &v));
     *yes = rc == 0;
     return rc == -ENOENT ? 0 : rc;
 }
 
+/* A damaged policy gives the real answer, which must be asked for. */
 int policy_needs_real(struct policy_reader *r, const struct policy_ask *ask, bool *needs)
 {
     struct election e;
+    int rc;
 
-    /* A damaged policy gives the real answer, which must be asked for. */
-    *needs = ask->do_bit || elect(&e, r, ask, VERDICT_NONE, false) != 0 || !e.contests[LIVE].won ||
-             !candidate_is_unconditional(&e.contests[LIVE].best);
+    *needs = true;
+    if (ask->do_bit)
+        return 0;
+    kv_guarded(rc, policy_reader_kv(r), elect(&e, r, ask, VERDICT_NONE, false));
+    if (rc == 0)
+        *needs = !e.contests[LIVE].won || !candidate_is_unconditional(&e.contests[LIVE].best);
     return 0;
 }
 
 int policy_decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_real *real, struct policy_decision *out)
 {
-    begin(r, real->verdict, out);
-    if (decide(r, ask, real, out) != 0)
+    int rc;
+
+    begin(real->verdict, out);
+    kv_guarded(rc, policy_reader_kv(r), decide(r, ask, real, out));
+    if (rc != 0)
         damaged(out);
     return 0;
 }
@@ -402,17 +422,21 @@ bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 {
     struct host_filter *f = policy_reader_hosts(r);
     unsigned bit = host_filter_bit(name);
+    int rc = 0;
 
     if (UNLIKELY(!f->known))
-        index_read_hosts(policy_reader_kv(r), f);
-    return (f->bits[bit / 64] >> bit % 64 & 1) != 0;
+        kv_guarded(rc, policy_reader_kv(r), (index_read_hosts(policy_reader_kv(r), f), 0));
+    return rc == 0 && (f->bits[bit / 64] >> bit % 64 & 1) != 0;
 }
 
 int policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
                        const struct policy_real *real, struct policy_decision *out)
 {
-    begin(r, real->verdict, out);
-    if (decide_host(r, ask, real, out) != 0)
+    int rc;
+
+    begin(real->verdict, out);
+    kv_guarded(rc, policy_reader_kv(r), decide_host(r, ask, real, out));
+    if (rc != 0)
         damaged(out);
     return 0;
 }

@@ -207,28 +207,36 @@ static void visit_one(const struct list *l, const struct seen *seen, policy_tria
     visit(context, &t);
 }
 
+static int list_all(struct list *l, policy_trial_visit *visit, void *context)
+{
+    struct policy_client client = *l->ask->client;
+    struct name suffix;
+    int rc;
+
+    policy_suffix_of(l->ask->qname, &suffix);
+    l->labels = suffix.labels;
+    rc = index_walk(l->kv, &suffix, collect, l);
+    l->near = true;
+    if (rc == 0)
+        rc = index_walk_near(l->kv, &suffix, BELOW, collect, l);
+    if (rc == -EBADMSG || rc == -EIO)
+        rc = 0; /* the decision says so; the rules read so far are shown */
+    if (rc == 0 && l->n > 0)
+        qsort_r(l->at, l->n, sizeof *l->at, seen_compare, &client);
+    for (size_t i = 0; i < l->n && rc == 0; i++)
+        visit_one(l, &l->at[i], visit, context);
+    return rc;
+}
+
 int policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                    const struct policy_real *real, struct policy_decision *out,
                    policy_trial_visit *visit, void *context)
 {
     struct list l = {.kv = policy_reader_kv(r), .ask = ask, .decision = out};
-    struct policy_client client = *ask->client;
-    struct name suffix;
     int rc = policy_decide(r, ask, real, out);
 
-    policy_suffix_of(ask->qname, &suffix);
-    l.labels = suffix.labels;
     if (rc == 0)
-        rc = index_walk(l.kv, &suffix, collect, &l);
-    l.near = true;
-    if (rc == 0)
-        rc = index_walk_near(l.kv, &suffix, BELOW, collect, &l);
-    if (rc == -EBADMSG || rc == -EIO)
-        rc = 0; /* the decision says so; the rules read so far are shown */
-    if (rc == 0 && l.n > 0)
-        qsort_r(l.at, l.n, sizeof *l.at, seen_compare, &client);
-    for (size_t i = 0; i < l.n && rc == 0; i++)
-        visit_one(&l, &l.at[i], visit, context);
+        kv_guarded(rc, l.kv, list_all(&l, visit, context));
     free(l.at);
-    return rc;
+    return rc == -EIO ? 0 : rc; /* likewise */
 }

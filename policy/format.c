@@ -10,6 +10,7 @@
 #include <errno.h>
 
 #include "policy/records.h"
+#include "policy/store_file.h"
 
 enum { FORMAT = 1 };
 static const char mark[] = "waymark-policy";
@@ -59,12 +60,14 @@ static int format_write(struct policy_store *store)
     return kv_commit(kv);
 }
 
-static bool is_empty(struct kv *kv)
+/* -ENOENT: nothing at all is stored. */
+static int format_find(struct kv *kv, unsigned *found)
 {
     struct kv_key first = {.len = 1, .at = {0}};
     struct kv_entry e;
+    int rc = format_read(kv, found);
 
-    return kv_seek(kv, &first, &e) == -ENOENT;
+    return rc == -ENOENT && kv_seek(kv, &first, &e) != -ENOENT ? -EBADMSG : rc;
 }
 
 int format_open(struct policy_store *store, const char *dir, bool create, struct diags *d)
@@ -75,17 +78,12 @@ int format_open(struct policy_store *store, const char *dir, bool create, struct
 
     if (rc != 0)
         return rc;
-    rc = format_read(kv, &found);
-    if (rc == -ENOENT && !is_empty(kv))
-        rc = -EBADMSG;
+    kv_guarded(rc, kv, format_find(kv, &found));
     kv_end(kv);
     if (rc == -ENOENT && create)
         return format_write(store);
-    if (rc == -EBADMSG)
-        diags_add(d, NULL, 0, 0,
-                  "%s is damaged or no policy store; move it away and restore a "
-                  "backup or import a policy",
-                  dir);
+    if (rc == -EBADMSG || rc == -EIO)
+        rc = store_file_damaged(d, dir, "is damaged, or no policy store");
     if (rc == 0 && found > FORMAT) {
         diags_add(d, NULL, 0, 0,
                   "%s was written by a newer Waymark (format %u, this one knows "

@@ -187,7 +187,6 @@ void index_read_hosts(struct kv *kv, struct host_filter *f)
     int rc, n = 0;
 
     memset(f->bits, 0, sizeof f->bits);
-    f->known = true;
     key_named(&table, TABLE_HOST, "");
     for (rc = kv_seek(kv, &table, &e); e.key.at != NULL && kv_begins(&e.key, &table);
          rc = kv_next(kv, &e)) {
@@ -195,11 +194,12 @@ void index_read_hosts(struct kv *kv, struct host_filter *f)
 
         if (rc != 0 || ++n > NAMES_MAX || !key_read_suffix(&e.key, &s, rule)) {
             memset(f->bits, 0xff, sizeof f->bits);
-            return;
+            break;
         }
         bit = host_filter_bit(&s.name);
         f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
     }
+    f->known = true; /* not before: a fault may end the reading anywhere */
 }
 
 /* --- for explanations ----------------------------------------------------- */

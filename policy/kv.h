@@ -15,6 +15,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/guard.h"
+
 struct policy_store;
 struct policy_reader;
 struct kv; /* one transaction */
@@ -74,7 +76,22 @@ bool kv_repaired(const struct kv *); /* a damaged value was overwritten or remov
 /* The sum of the hashes of the live records, read from all of them. */
 int kv_sum(struct kv *, uint64_t *sum);
 
-/* The hash of a record, as the digest counts it. */
-uint64_t kv_hash(const struct kv_bytes *key, const struct kv_bytes *payload);
+/* A value as it is stored: its payload, 0 or -EBADMSG, and what the digest counts of it. */
+int kv_value(const struct kv_bytes *key, const struct kv_bytes *stored, struct kv_bytes *payload,
+             uint64_t *hashed);
+
+/* rc = call, which reads the map; -EIO when it met a fault now or since the
+ * reader began. The fault is counted. */
+#define kv_guarded(rc, kv, call)                                                                   \
+    do {                                                                                           \
+        if (kv_faulted(kv)) {                                                                      \
+            (rc) = -EIO;                                                                           \
+        } else {                                                                                   \
+            guarded(rc, call);                                                                     \
+            (rc) = kv_settle(kv, rc);                                                              \
+        }                                                                                          \
+    } while (0)
+bool kv_faulted(const struct kv *);
+int kv_settle(struct kv *, int rc);
 
 #endif

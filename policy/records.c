@@ -59,23 +59,15 @@ bool record_text_is(const struct kv_bytes *t, const char *text)
 
 /* --- the state ------------------------------------------------------------ */
 
-static void state_key(struct kv_key *k)
+void state_key(struct kv_key *k)
 {
     key_named(k, TABLE_META, "state");
 }
 
-int state_read(struct kv *kv, struct policy_state *s)
+int state_parse(const struct kv_bytes *v, struct policy_state *s)
 {
-    struct kv_bytes v;
-    struct kv_key k;
-    struct cursor c;
-    int rc;
+    struct cursor c = cursor_make(v->at, v->len);
 
-    state_key(&k);
-    rc = kv_get(kv, &k, &v);
-    if (rc != 0)
-        return rc == -ENOENT ? -EBADMSG : rc; /* written together with the format */
-    c = cursor_make(v.at, v.len);
     s->serial = cursor_u64(&c);
     s->time_ms = cursor_u64(&c);
     s->digest = cursor_u64(&c);
@@ -85,6 +77,19 @@ int state_read(struct kv *kv, struct policy_state *s)
     s->suffixes = cursor_u64(&c);
     s->approved = cursor_u64(&c);
     return c.bad || cursor_left(&c) != 0 ? -EBADMSG : 0;
+}
+
+int state_read(struct kv *kv, struct policy_state *s)
+{
+    struct kv_bytes v;
+    struct kv_key k;
+    int rc;
+
+    state_key(&k);
+    rc = kv_get(kv, &k, &v);
+    if (rc != 0)
+        return rc == -ENOENT ? -EBADMSG : rc; /* written together with the format */
+    return state_parse(&v, s);
 }
 
 int state_write(struct kv *kv, const struct policy_state *s)

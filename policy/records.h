@@ -68,7 +68,9 @@ bool record_text_is(const struct kv_bytes *, const char *);
 struct policy_state { /* of the policy: "M" "state" */
     uint64_t serial, time_ms, digest, networks, pools, rules, suffixes, approved;
 };
-int state_read(struct kv *, struct policy_state *); /* 0, -errno */
+void state_key(struct kv_key *);
+int state_parse(const struct kv_bytes *, struct policy_state *); /* 0, -EBADMSG */
+int state_read(struct kv *, struct policy_state *);              /* 0, -errno */
 int state_write(struct kv *, const struct policy_state *);
 /* Read once per state; false when it is damaged. */
 bool policy_reader_summary(struct policy_reader *, struct policy_state *);

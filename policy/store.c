@@ -14,29 +14,26 @@
 #include "policy/store.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include <lmdb.h>
 #include <xxhash.h>
 
-#include "policy/format.h"
+#include "base/file.h"
+#include "policy/env.h"
 #include "policy/records.h"
 #include "policy/store_file.h"
 
-enum { READERS = 254, VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE_PAGES = 256 };
+enum { VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE_PAGES = 256 };
 static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
-
-struct policy_store {
-    MDB_env *env;
-    MDB_dbi dbi;
-    unsigned page_size;
-};
 
 struct kv {
     struct policy_store *store;
     MDB_txn *txn;
     MDB_cursor *cursor;
     bool write, at_end, repaired;
+    bool faulted;          /* nothing more is read until the reader begins again */
     int failed;            /* first error of a write */
     uint64_t delta;        /* of the digest */
     uint64_t tree, growth; /* pages: of the tree now; that the writes may have taken at the end */
@@ -113,12 +110,14 @@ static int open_value(const MDB_val *key, const MDB_val *value, struct kv_bytes 
     return 0;
 }
 
-uint64_t kv_hash(const struct kv_bytes *key, const struct kv_bytes *payload)
+int kv_value(const struct kv_bytes *key, const struct kv_bytes *stored, struct kv_bytes *payload,
+             uint64_t *hashed)
 {
-    MDB_val k = {key->len, (void *)(uintptr_t)key->at};
+    const MDB_val k = {key->len, (void *)(uintptr_t)key->at},
+                  v = {stored->len, (void *)(uintptr_t)stored->at};
 
-    /* Payloads are spans of the map: the version octet lies in front. */
-    return hash(&k, payload->at - 1, payload->len + 1);
+    *hashed = stored_hash(&v);
+    return open_value(&k, &v, payload);
 }
 
 /* --- the length of the file
@@ -152,34 +151,19 @@ static void note_growth(struct kv *kv, size_t len)
         kv->growth += len / kv->store->page_size + 2;
 }
 
-/* Makes the file hold `more` pages than the last state has; exact: not one page
- * longer either. */
-static int fit_file(struct policy_store *store, uint64_t more, bool exact)
-{
-    mdb_filehandle_t fd;
-    MDB_envinfo info;
-    uint64_t pages;
-    int rc;
-
-    if ((rc = mdb_env_get_fd(store->env, &fd)) != 0 || (rc = mdb_env_info(store->env, &info)) != 0)
-        return translate(rc);
-    pages = info.me_last_pgno + 1 + more;
-    if (pages > map_size / store->page_size)
-        pages = map_size / store->page_size; /* LMDB takes none behind that */
-    return store_file_fit(fd, pages * store->page_size, exact);
-}
-
 /* The list of free pages has less than 16 octets for each page of the file; it
  * is written anew by the commit, some of it twice. */
 static int make_room(struct kv *kv)
 {
+    const struct policy_store *store = kv->store;
     MDB_envinfo info;
-    int rc = mdb_env_info(kv->store->env, &info);
+    int rc = mdb_env_info(store->env, &info);
     uint64_t more = kv->growth;
 
     if (rc != 0)
         return translate(rc);
-    return fit_file(kv->store, more + (info.me_last_pgno + more) / 32 + SPARE_PAGES, false);
+    return store_file_fit(store->fd, more + (info.me_last_pgno + more) / 32 + SPARE_PAGES, map_size,
+                          false);
 }
 
 /* That it cannot be done now is no loss: the next change does it. */
@@ -189,7 +173,7 @@ static void give_back(struct policy_store *store)
 
     if (mdb_txn_begin(store->env, NULL, 0, &txn) != 0)
         return;
-    (void)!fit_file(store, 0, true);
+    (void)!store_file_fit(store->fd, 0, map_size, true);
     mdb_txn_abort(txn);
 }
 
@@ -212,10 +196,11 @@ static int open_txn(struct kv *kv, struct policy_store *store, bool write)
     return translate(rc);
 }
 
-static void close_txn(struct kv *kv)
+static int close_txn(struct kv *kv)
 {
     mdb_cursor_close(kv->cursor);
     mdb_txn_abort(kv->txn);
+    return 0;
 }
 
 int kv_begin(struct policy_store *store, bool write, struct kv **out)
@@ -254,7 +239,7 @@ int kv_commit(struct kv *kv)
         return rc;
     }
     mdb_cursor_close(kv->cursor);
-    rc = translate(mdb_txn_commit(kv->txn));
+    rc = file_write_error(store->fd, translate(mdb_txn_commit(kv->txn)));
     free(kv);
     give_back(store);
     return rc;
@@ -419,14 +404,39 @@ int kv_sum(struct kv *kv, uint64_t *sum)
 
 /* --- readers -------------------------------------------------------------- */
 
+int kv_settle(struct kv *kv, int rc)
+{
+    if (rc != -EFAULT)
+        return rc;
+    kv->faulted = true;
+    atomic_fetch_add(&kv->store->faults, 1);
+    return -EIO;
+}
+
+bool kv_faulted(const struct kv *kv)
+{
+    return kv->faulted;
+}
+
+static int open_reader(struct kv *kv, struct policy_store *store)
+{
+    int rc;
+
+    if (store->barred)
+        return -EIO;
+    guarded(rc, open_txn(kv, store, false));
+    store->barred |= rc == -EFAULT;
+    return kv_settle(kv, rc);
+}
+
 struct policy_reader *policy_reader_new(struct policy_store *store)
 {
     struct policy_reader *r = calloc(1, sizeof *r);
+    int rc = r != NULL ? open_reader(&r->kv, store) : -ENOMEM;
 
-    if (r == NULL)
-        return NULL;
-    if (open_txn(&r->kv, store, false) != 0) {
+    if (rc != 0) {
         free(r);
+        errno = -rc;
         return NULL;
     }
     mdb_txn_reset(r->kv.txn);
@@ -435,27 +445,41 @@ struct policy_reader *policy_reader_new(struct policy_store *store)
 
 void policy_reader_free(struct policy_reader *r)
 {
+    int rc;
+
     if (r == NULL)
         return;
-    close_txn(&r->kv);
+    guarded(rc, close_txn(&r->kv));
+    (void)rc;
     free(r);
+}
+
+static int begin(struct kv *kv)
+{
+    int rc = mdb_txn_renew(kv->txn);
+
+    return translate(rc == 0 ? mdb_cursor_renew(kv->txn, kv->cursor) : rc);
 }
 
 int policy_reader_begin(struct policy_reader *r)
 {
-    int rc = mdb_txn_renew(r->kv.txn);
+    int rc;
 
+    if (atomic_load(&r->kv.store->refused))
+        return -EBADMSG;
+    r->kv.faulted = false;
+    guarded(rc, begin(&r->kv));
     if (rc != 0)
-        return translate(rc);
-    rc = mdb_cursor_renew(r->kv.txn, r->kv.cursor);
-    if (rc != 0)
-        mdb_txn_reset(r->kv.txn);
-    return translate(rc);
+        policy_reader_end(r);
+    return kv_settle(&r->kv, rc);
 }
 
 void policy_reader_end(struct policy_reader *r)
 {
-    mdb_txn_reset(r->kv.txn);
+    int rc;
+
+    guarded(rc, (mdb_txn_reset(r->kv.txn), 0));
+    (void)kv_settle(&r->kv, rc);
 }
 
 uint64_t policy_reader_state(const struct policy_reader *r)
@@ -498,99 +522,63 @@ uint64_t policy_reader_serial(struct policy_reader *r)
 
 int policy_store_sweep(struct policy_store *store)
 {
-    int dead = 0;
+    int dead = 0, rc = 0;
 
-    return mdb_reader_check(store->env, &dead) == 0 ? dead : 0;
-}
-
-int policy_store_counts(struct policy_store *store, struct policy_counts *out)
-{
-    struct policy_state s;
-    MDB_envinfo info;
-    struct kv *kv;
-    int rc = kv_begin(store, false, &kv);
-
-    if (rc != 0)
-        return rc;
-    rc = state_read(kv, &s);
-    if (rc == 0)
-        rc = translate(mdb_env_info(store->env, &info));
-    kv_end(kv);
-    if (rc == 0)
-        *out = (struct policy_counts){.serial = s.serial,
-                                      .networks = s.networks,
-                                      .pools = s.pools,
-                                      .rules = s.rules,
-                                      .suffixes = s.suffixes,
-                                      .approved = s.approved,
-                                      .digest = s.digest,
-                                      .time_ms = s.time_ms,
-                                      .bytes = (info.me_last_pgno + 1) * store->page_size};
-    return rc;
+    if (!store->barred)
+        guarded(rc, mdb_reader_check(store->env, &dead));
+    store->barred |= rc == -EFAULT;
+    return rc == 0 ? dead : 0;
 }
 
 /* --- open and close ------------------------------------------------------- */
 
-static int open_env(struct policy_store *s, const char *dir, enum policy_access access)
+/* LMDB tells a damaged page by ending the process. */
+static void on_assertion(MDB_env *env, const char *text)
 {
-    unsigned flags = MDB_NOTLS | (access == POLICY_READ ? MDB_RDONLY : 0);
+    (void)env;
+    (void)text;
+    guard_give_up();
+}
+
+/* Who may not write the lock file can tell no writer what it reads. A writer
+ * takes a page again two changes later at the earliest, so a read of some
+ * microseconds is all but safe beside one, and what it reads has its checksum.
+ * A read of everything is not: its end must find the state that its beginning saw. */
+static unsigned flags_of(struct policy_store *s, enum policy_access access)
+{
+    if (access == POLICY_WRITE)
+        return MDB_NOTLS;
+    s->unlocked = store_file_lockable(s->dir) != 0;
+    return MDB_NOTLS | MDB_RDONLY | (s->unlocked ? MDB_NOLOCK : 0);
+}
+
+int env_open(struct policy_store *s, enum policy_access access)
+{
     MDB_stat stat;
     MDB_txn *txn;
     int rc;
 
-    if ((rc = mdb_env_create(&s->env)) != 0 || (rc = mdb_env_set_mapsize(s->env, map_size)) != 0 ||
-        (rc = mdb_env_set_maxreaders(s->env, READERS)) != 0 ||
-        (rc = mdb_env_open(s->env, dir, flags, 0660)) != 0)
-        return rc;
-    store_file_modes(dir);
+    if ((rc = mdb_env_create(&s->env)) != 0 ||
+        (rc = mdb_env_set_assert(s->env, on_assertion)) != 0 ||
+        (rc = mdb_env_set_mapsize(s->env, map_size)) != 0 ||
+        (rc = mdb_env_set_maxreaders(s->env, POLICY_READERS)) != 0 ||
+        (rc = mdb_env_open(s->env, s->dir, flags_of(s, access), 0660)) != 0)
+        return translate(rc);
+    store_file_modes(s->dir);
     policy_store_sweep(s);
-    if ((rc = mdb_env_stat(s->env, &stat)) != 0 ||
+    if ((rc = mdb_env_get_fd(s->env, &s->fd)) != 0 || (rc = mdb_env_stat(s->env, &stat)) != 0 ||
         (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
-        return rc;
+        return translate(rc);
     s->page_size = stat.ms_psize;
     if ((rc = mdb_dbi_open(txn, NULL, 0, &s->dbi)) != 0) {
         mdb_txn_abort(txn);
-        return rc;
+        return translate(rc);
     }
-    return mdb_txn_commit(txn);
+    return translate(mdb_txn_commit(txn));
 }
 
-int policy_store_open(struct policy_store **out, const char *dir, enum policy_access access,
-                      struct diags *d)
+void env_close(struct policy_store *s)
 {
-    struct policy_store *s = calloc(1, sizeof *s);
-    struct diags none;
-    size_t before;
-    int rc;
-
-    diags_init(&none);
-    if (d == NULL)
-        d = &none;
-    before = d->all;
-    if (s == NULL)
-        return -ENOMEM;
-    rc = store_file_prepare(dir, access == POLICY_WRITE, d);
-    if (rc == 0)
-        rc = translate(open_env(s, dir, access));
-    if (rc == 0)
-        rc = format_open(s, dir, access == POLICY_WRITE, d);
-    if (rc == 0) {
-        *out = s;
-        goto done;
-    }
-    if (d->all == before)
-        store_file_say_why(d, dir, rc);
-    policy_store_close(s);
-done:
-    diags_fini(&none);
-    return rc;
-}
-
-void policy_store_close(struct policy_store *s)
-{
-    if (s == NULL)
-        return;
     if (s->env != NULL)
         mdb_env_close(s->env);
-    free(s);
 }

@@ -4,137 +4,129 @@
  * long is it, who may read it, and what to say when it cannot be opened.
  *
  * LMDB maps the file and trusts it: a page that its meta page names and that
- * the file does not reach is SIGBUS at the first access. So the two meta pages
- * are read here by hand, before LMDB sees the file.
- *
- *   page 0, 1:  16 octets page header | magic 4 | version 4 | address 8 |
- *               map size 8 | free list 48 | main database 48 | last page 8 |
- *               transaction 8          (LMDB 0.9, 64 bit, host byte order)
- *
- * A description of a database (48): page size 4 (first one only) | flags 2 |
- * depth 2 | four counts of 8 | root page 8.
+ * the file does not reach is SIGBUS at the first access, and an empty file it
+ * takes for a new one. So the file is looked at here before LMDB sees it.
  */
 #include "policy/store_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    META_AT = 16,
-    META_SIZE = 136,
-    FREE_AT = 24,
-    MAIN_AT = 72,
-    ROOT_AT = 40,
-    LAST_AT = 120,
-    TXN_AT = 128,
-    DATA_VERSION = 1,
-};
-static const uint32_t magic = 0xBEEFC0DE;
+#include "policy/pages.h"
+#include "policy/verify.h"
 
-struct meta {
-    uint32_t magic, version, page_size;
-    uint64_t root, free_root, last, txn;
-};
+enum { TRIES = 5, PATIENCE = 1000, PAUSE_MS = 4, WHY = 160 };
 
-static int meta_read(int fd, off_t at, struct meta *m)
+static bool file_path(char out[PATH_MAX], const char *dir, const char *name)
 {
-    uint8_t b[META_SIZE];
-    ssize_t n = pread(fd, b, sizeof b, at + META_AT);
-
-    if (n < 0)
-        return -errno;
-    if (n < (ssize_t)sizeof b)
-        return -EBADMSG;
-    memcpy(&m->magic, b, 4);
-    memcpy(&m->version, b + 4, 4);
-    memcpy(&m->page_size, b + FREE_AT, 4);
-    memcpy(&m->free_root, b + FREE_AT + ROOT_AT, 8);
-    memcpy(&m->root, b + MAIN_AT + ROOT_AT, 8);
-    memcpy(&m->last, b + LAST_AT, 8);
-    memcpy(&m->txn, b + TXN_AT, 8);
-    return 0;
+    return snprintf(out, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
 }
 
-static bool meta_is_sane(const struct meta *m)
+int store_file_damaged(struct diags *d, const char *dir, const char *what)
 {
-    const uint64_t none = UINT64_MAX; /* an empty database has no root */
-
-    return m->magic == magic && m->version == DATA_VERSION && m->page_size >= 512 &&
-           m->page_size <= 65536 && (m->page_size & (m->page_size - 1)) == 0 && m->last >= 1 &&
-           m->last < UINT64_MAX / 65536 - 1 && (m->root == none || m->root <= m->last) &&
-           (m->free_root == none || m->free_root <= m->last);
-}
-
-static int check(int fd, const char *path, struct diags *d)
-{
-    struct meta a, b;
-    struct stat st;
-    uint64_t need;
-    int rc;
-
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if (st.st_size == 0)
-        return -ENOENT; /* made, and the machine stopped before the first write */
-    rc = meta_read(fd, 0, &a);
-    if (rc == 0 && !meta_is_sane(&a))
-        rc = -EBADMSG;
-    if (rc == 0)
-        rc = meta_read(fd, (off_t)a.page_size, &b);
-    if (rc == 0 && (!meta_is_sane(&b) || b.page_size != a.page_size))
-        rc = -EBADMSG;
-    if (rc == -EBADMSG)
-        diags_add(d, NULL, 0, 0,
-                  "%s is damaged or no policy store; move its folder away and restore a backup or "
-                  "import a policy",
-                  path);
-    if (rc != 0)
-        return rc;
-    if (b.txn > a.txn)
-        a = b;
-    need = (a.last + 1) * a.page_size;
-    /* Asked after the meta pages: another process may be extending the file. */
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if ((uint64_t)st.st_size >= need)
-        return 0;
-    diags_add(d, NULL, 0, 0,
-              "%s was cut short: it has %llu of %llu octets; move its folder away and restore a "
-              "backup or import a policy",
-              path, (unsigned long long)st.st_size, (unsigned long long)need);
+    diags_add(d, NULL, 0, 0, "%s/data.mdb %s; " POLICY_REMEDY, dir, what);
     return -EBADMSG;
 }
 
-/* 0; -ENOENT no file, or one that was never written to; -EBADMSG with a
- * sentence in d; -errno likewise. */
-static int file_check(const char *path, struct diags *d)
+/* Nothing is there: never was, or not any more? LMDB makes the lock file first. */
+static int look_absent(const char *dir, char why[WHY])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+    char path[PATH_MAX];
 
-    rc = fd < 0 ? -errno : check(fd, path, d);
-    if (fd >= 0)
-        close(fd); /* LMDB's locks are on the other file, so this drops none */
-    if (rc != 0 && rc != -ENOENT && rc != -EBADMSG)
-        diags_add(d, NULL, 0, 0, "%s: %s", path, strerror(-rc));
+    if (!file_path(path, dir, "lock.mdb") || access(path, F_OK) != 0)
+        return -ENOENT;
+    snprintf(why, WHY, "is missing, where lock.mdb says that there was a store");
+    return -EBADMSG;
+}
+
+static int look_at_pages(int fd, bool whole, char why[WHY])
+{
+    struct pages_walk walk = {.visit = NULL};
+    struct pages_meta m;
+    struct stat st;
+    uint64_t need;
+    int rc = pages_meta(fd, &m);
+
+    if (rc == -EBADMSG)
+        snprintf(why, WHY, "is damaged in its first pages, or no policy store");
+    if (rc != 0)
+        return rc;
+    need = (m.last + 1) * m.page_size;
+    /* Asked after the meta pages: another process may be extending the file. */
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if ((uint64_t)st.st_size < need) {
+        snprintf(why, WHY, "was cut short: it has %llu of %llu octets",
+                 (unsigned long long)st.st_size, (unsigned long long)need);
+        return -EBADMSG;
+    }
+    rc = whole ? pages_walk(fd, &walk) : 0;
+    if (rc == -EBADMSG)
+        snprintf(why, WHY, "is damaged: %s", walk.why);
     return rc;
 }
 
-int store_file_prepare(const char *dir, bool make, struct diags *d)
+/* 0; -ENOENT there is no store; -EBADMSG and why; -EAGAIN; -errno. */
+static int look(const char *dir, bool whole, char why[WHY])
 {
     char path[PATH_MAX];
-    int rc;
+    struct stat st;
+    int fd, rc;
+
+    if (!file_path(path, dir, "data.mdb"))
+        return -ENAMETOOLONG;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? look_absent(dir, why) : -errno;
+    rc = fstat(fd, &st) != 0 ? -errno : 0;
+    if (rc == 0 && (!S_ISREG(st.st_mode) || st.st_size == 0)) {
+        snprintf(why, WHY, S_ISREG(st.st_mode) ? "is empty" : "is no file");
+        rc = -EBADMSG;
+    }
+    if (rc == 0)
+        rc = look_at_pages(fd, whole, why);
+    close(fd); /* LMDB's locks are on the other file, so this drops none */
+    return rc;
+}
+
+/* LMDB holds this lock until the first pages of a new file are written. (To close
+ * the file drops the locks of this process, which at that time has none.) */
+static bool is_in_the_making(const char *dir)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+    char path[PATH_MAX];
+    int fd = file_path(path, dir, "lock.mdb") ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    bool locked = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+
+    if (fd >= 0)
+        close(fd);
+    return locked;
+}
+
+/* What looks damaged may be in the making by another process: a moment later it
+ * is not. -EAGAIN in the end: nobody can tell while others write without a pause,
+ * and they looked before they began. */
+int store_file_prepare(const char *dir, bool make, bool whole, struct diags *d)
+{
+    char why[WHY];
+    int rc = -EAGAIN;
 
     if (make && mkdir(dir, 0750) != 0 && errno != EEXIST)
         return -errno;
-    if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= (int)sizeof path)
-        return -ENAMETOOLONG;
-    rc = file_check(path, d);
-    return rc == -ENOENT && make ? 0 : rc;
+    for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) &&
+                    (i < TRIES || (i < PATIENCE && is_in_the_making(dir)));
+         i++) {
+        if (i > 0)
+            poll(NULL, 0, PAUSE_MS);
+        rc = look(dir, whole, why);
+    }
+    return rc == -EBADMSG ? store_file_damaged(d, dir, why) : rc == -EAGAIN ? 0 : rc;
 }
 
 /* Both files may have been made under any umask; readers must be able to write
@@ -143,20 +135,37 @@ void store_file_modes(const char *dir)
 {
     char path[PATH_MAX];
 
-    if (snprintf(path, sizeof path, "%s/data.mdb", dir) < (int)sizeof path &&
-        chmod(path, 0640) != 0)
+    if (file_path(path, dir, "data.mdb") && chmod(path, 0640) != 0)
         return;
-    if (snprintf(path, sizeof path, "%s/lock.mdb", dir) < (int)sizeof path &&
-        chmod(path, 0660) != 0)
+    if (file_path(path, dir, "lock.mdb") && chmod(path, 0660) != 0)
         return;
 }
 
-int store_file_fit(int fd, uint64_t octets, bool exact)
+int store_file_lockable(const char *dir)
 {
-    struct stat st;
+    char path[PATH_MAX];
 
+    if (!file_path(path, dir, "lock.mdb"))
+        return -ENAMETOOLONG;
+    if (access(path, W_OK) == 0)
+        return 0;
+    return errno == ENOENT && access(dir, W_OK) == 0 ? 0 : -errno;
+}
+
+int store_file_fit(int fd, uint64_t more, uint64_t most, bool exact)
+{
+    struct pages_meta m;
+    struct stat st;
+    uint64_t octets;
+    int rc = pages_meta(fd, &m);
+
+    if (rc != 0)
+        return rc;
     if (fstat(fd, &st) != 0)
         return -errno;
+    octets = (m.last + 1 + more) * m.page_size;
+    if (octets > most)
+        octets = most;
     if ((uint64_t)st.st_size == octets || ((uint64_t)st.st_size > octets && !exact))
         return 0;
     return ftruncate(fd, (off_t)octets) == 0 ? 0 : -errno;
@@ -176,5 +185,7 @@ void store_file_say_why(struct diags *d, const char *dir, int rc)
                   "run the tool in the container of waymarkd",
                   dir);
     else
-        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s", dir, strerror(-rc));
+        diags_add(d, NULL, 0, 0,
+                  "%s cannot be opened: %s; mend that and restart waymarkd, or " POLICY_REMEDY, dir,
+                  strerror(-rc));
 }

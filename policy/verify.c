@@ -1,64 +1,79 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * verify.c -- is everything that is stored intact, and is the digest its sum?
+ * See verify.h.
+ *
+ * A decision finds damage in what it needs, and in nothing else: a page that
+ * was swapped for another takes records away without a trace, and the rule that
+ * comes next would act. So everything is read once: the pages, then each value.
  */
+#include "policy/verify.h"
+
 #include <errno.h>
+#include <stdio.h>
 
+#include "policy/env.h"
+#include "policy/pages.h"
 #include "policy/records.h"
-#include "policy/store.h"
+#include "policy/store_file.h"
 
-enum { BATCH = 1000 };
+enum { TRIES = 3 };
 
-/* Adds up to BATCH records behind *after. 0 the end; 1 there may be more. */
-static int verify_batch(struct kv *kv, struct kv_key *after, uint64_t *sum, uint64_t *damaged)
+struct sight {
+    uint64_t records, damaged, sum;
+    struct policy_state state;
+    bool has_state;
+};
+
+static int see(void *context, const struct kv_bytes *key, const struct kv_bytes *value)
 {
-    struct kv_entry e;
-    int rc = kv_seek(kv, after, &e);
+    struct sight *s = context;
+    struct kv_bytes payload;
+    struct kv_key state;
+    uint64_t hashed;
 
-    if ((rc == 0 || rc == -EBADMSG) && kv_compare(&e.key, after) == 0)
-        rc = kv_next(kv, &e);
-    for (unsigned n = 0; rc == 0 || rc == -EBADMSG; n++) {
-        if (rc != 0)
-            ++*damaged;
-        else if (table_is_live(e.key.at[0]))
-            *sum += kv_hash(&e.key, &e.value);
-        if (n == BATCH && e.key.len <= KV_KEY_MAX) {
-            after->len = e.key.len;
-            memcpy(after->at, e.key.at, e.key.len);
-            return 1;
-        }
-        rc = kv_next(kv, &e);
+    s->records++;
+    if (kv_value(key, value, &payload, &hashed) != 0) {
+        s->damaged++;
+        return 0;
     }
-    return rc == -ENOENT ? 0 : rc;
+    if (table_is_live(key->at[0]))
+        s->sum += hashed;
+    state_key(&state);
+    if (kv_compare(key, &state) == 0)
+        s->has_state = state_parse(&payload, &s->state) == 0;
+    return 0;
 }
 
-int policy_store_verify(struct policy_store *store, uint64_t *damaged)
+int policy_store_verify(struct policy_store *store, const atomic_bool *stop, struct diags *d)
 {
-    struct kv_key after = {.len = 1, .at = {0}};
-    struct policy_state state;
-    uint64_t sum = 0, seen = 0;
-    bool first = true;
-    int rc;
+    struct sight s;
+    struct pages_walk walk = {.visit = see, .context = &s, .stop = stop};
+    char what[160];
+    int rc = -EAGAIN;
 
-    *damaged = 0;
-    do {
-        struct kv *kv;
+    for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
+        s = (struct sight){.records = 0};
+        rc = pages_walk(store->fd, &walk);
+    }
+    if (rc == 0 || rc == -EBADMSG)
+        atomic_store(&store->refused, rc != 0);
+    if (rc == -EBADMSG)
+        snprintf(what, sizeof what, "is damaged: %s; no rule acts", walk.why);
+    else if (rc != 0)
+        return rc;
+    else if (s.damaged > 0)
+        snprintf(what, sizeof what, "is damaged: %llu of its %llu records; the others act",
+                 (unsigned long long)s.damaged, (unsigned long long)s.records);
+    else if (!s.has_state || s.sum != s.state.digest)
+        snprintf(what, sizeof what, "is damaged: its records are not what their sum says");
+    else
+        return 0;
+    return store_file_damaged(d, store->dir, what);
+}
 
-        rc = kv_begin(store, false, &kv);
-        if (rc != 0)
-            return rc;
-        if (first) {
-            seen = kv_state(kv);
-            rc = state_read(kv, &state);
-        } else if (kv_state(kv) != seen) {
-            rc = -EAGAIN;
-        }
-        first = false;
-        if (rc == 0)
-            rc = verify_batch(kv, &after, &sum, damaged);
-        kv_end(kv);
-    } while (rc > 0);
-    if (rc == 0 && *damaged == 0 && sum != state.digest)
-        return -EBADMSG;
-    return rc;
+struct policy_health policy_store_health(struct policy_store *store)
+{
+    return (struct policy_health){store->unlocked, atomic_load(&store->refused),
+                                  atomic_load(&store->faults)};
 }

@@ -12,11 +12,15 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/guard.h"
+#include "base/log.h"
 #include "base/str.h"
 
 enum { NOTES_MAX = 32 };
@@ -29,6 +33,8 @@ struct note {
 struct auditor {
     struct audit_writer *writer; /* owned; used by the thread alone but for stats */
     pthread_t thread;
+    atomic_bool dead;
+    bool in_trouble;      /* the thread's: the last commit failed, and the log says so */
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;
     struct note notes[NOTES_MAX];
@@ -66,14 +72,52 @@ static bool take_box(struct auditor *a)
     return a->stop;
 }
 
+/* One line when it begins, and one when it ends. */
+static void say_trouble(struct auditor *a)
+{
+    struct audit_writer_stats s;
+
+    audit_writer_stats(a->writer, &s);
+    if (s.last_error != 0 && !a->in_trouble)
+        log_error("audit: a commit failed: %s; events wait in memory, and are dropped and counted "
+                  "when it is full",
+                  strerror(s.last_error));
+    else if (s.last_error == 0 && a->in_trouble)
+        log_notice("audit: events are written again; %llu were dropped since the start",
+                   (unsigned long long)s.dropped);
+    a->in_trouble = s.last_error != 0;
+}
+
+static int step(struct auditor *a, uint64_t *wait_ms)
+{
+    *wait_ms = audit_writer_step(a->writer, clock_now(), false);
+    say_trouble(a);
+    return 0;
+}
+
+static int finish(struct auditor *a)
+{
+    audit_writer_close(a->writer, clock_now());
+    return 0;
+}
+
 static void *run(void *arg)
 {
     struct auditor *a = arg;
     bool stop = false;
+    int rc;
 
     while (!stop) {
-        uint64_t wait_ms = audit_writer_step(a->writer, clock_now(), false);
+        uint64_t wait_ms;
         struct timespec until;
+
+        guarded(rc, step(a, &wait_ms));
+        if (rc != 0) { /* the writer is left as it is: nobody knows what it holds */
+            log_error("audit: the store is damaged, or the disk does not give it; nothing is "
+                      "recorded from now on");
+            atomic_store(&a->dead, true);
+            return NULL;
+        }
 
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += (time_t)(wait_ms / 1000);
@@ -89,7 +133,7 @@ static void *run(void *arg)
         stop = take_box(a);
         pthread_mutex_unlock(&a->lock);
     }
-    audit_writer_close(a->writer, clock_now());
+    guarded(rc, finish(a));
     return NULL;
 }
 
@@ -103,6 +147,7 @@ int auditor_start(struct auditor **out, const struct settings *s, struct audit_r
 
     if (a == NULL)
         return -ENOMEM;
+    guard_install();
     snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
     a->limits = limits_of(s);
     if ((rc = audit_writer_open(&a->writer, dir, s->server.name, &a->limits, d)) != 0)
@@ -154,6 +199,11 @@ void auditor_reload(struct auditor *a, const struct settings *s)
 void auditor_stats(struct auditor *a, struct audit_writer_stats *out)
 {
     audit_writer_stats(a->writer, out);
+}
+
+bool auditor_is_dead(struct auditor *a)
+{
+    return atomic_load(&a->dead);
 }
 
 void auditor_stop(struct auditor *a)

@@ -18,6 +18,8 @@ int auditor_start(struct auditor **, const struct settings *, struct audit_ring 
 void auditor_note(struct auditor *, enum audit_kind, const char *text); /* NULL auditor is fine */
 void auditor_reload(struct auditor *, const struct settings *);
 void auditor_stats(struct auditor *, struct audit_writer_stats *);
+/* Damage in the store has ended the thread: nothing is recorded any more. */
+bool auditor_is_dead(struct auditor *);
 /* Everything in the rings is written; the producers must have ended. */
 void auditor_stop(struct auditor *);
 

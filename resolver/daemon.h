@@ -18,6 +18,7 @@
 #include "control/control.h"
 #include "policy/store.h"
 #include "resolver/auditor.h"
+#include "resolver/verifier.h"
 #include "resolver/worker.h"
 #include "settings/settings.h"
 
@@ -36,12 +37,14 @@ struct daemon {
     int n_workers;
     struct worker *own; /* the main thread's worker */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
-    struct auditor *auditor; /* NULL: not usable */
-    struct control *control; /* NULL: not usable */
+    struct auditor *auditor;   /* NULL: not usable */
+    struct verifier *verifier; /* NULL: no policy store, or no thread for it */
+    struct control *control;   /* NULL: not usable */
     struct event_base *base;
     struct machine_watch *machine_watch;
     struct now started, read; /* settings were read */
     uint64_t policy_serial;   /* last seen, for the audit's control records */
+    uint64_t policy_faults;   /* last seen */
     char policy_error[600], audit_error[600], control_error[600]; /* "" = fine */
     char machine_error[600];
 };

@@ -5,6 +5,7 @@
  */
 #include "resolver/routes.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,7 +44,69 @@ void routes_sum(struct daemon *d, struct worker_stats *sum)
     worker_stats_add(sum, worker_stats(d->own));
 }
 
-static json_t *policy_status(struct daemon *d, json_t *problems)
+/* Workers that have no place among the store's readers; and why the last has none. */
+static int count_without(const struct daemon *d, int *error)
+{
+    int n = 0;
+
+    for (int i = 0; i <= d->n_workers; i++) {
+        int e = worker_policy_error(i < d->n_workers ? d->workers[i] : d->own);
+
+        *error = e != 0 ? e : *error;
+        n += e != 0;
+    }
+    return n;
+}
+
+/* What is wrong with the store's contents: the whole of it, or what was met on the way. */
+static json_t *damage(const char *dir, const char *found, uint64_t faults, uint64_t damaged, int rc)
+{
+    if (found[0] != '\0')
+        return json_sprintf("policy: %s", found);
+    if (faults > 0)
+        return json_sprintf("policy: %s/data.mdb: the disk, or damage, broke %llu reads off since "
+                            "the start; those questions got what the real DNS said; " POLICY_REMEDY,
+                            dir, (unsigned long long)faults);
+    if (damaged > 0)
+        return json_sprintf("policy: %s/data.mdb: %llu questions since the start needed a damaged "
+                            "record and got what the real DNS said; " POLICY_REMEDY,
+                            dir, (unsigned long long)damaged);
+    return json_sprintf("policy: %s/data.mdb: its state cannot be read: %s; " POLICY_REMEDY, dir,
+                        strerror(-rc));
+}
+
+static void policy_problems(struct daemon *d, json_t *o, uint64_t damaged, int rc, json_t *problems)
+{
+    struct policy_health h = policy_store_health(d->shared.policy);
+    char dir[512], found[VERIFIER_TEXT] = "", all[64];
+    int error = 0, without = count_without(d, &error);
+    uint64_t verified = d->verifier != NULL ? verifier_found(d->verifier, found) : 0;
+
+    snprintf(dir, sizeof dir, "%s/policy", d->newest->settings->server.state_dir);
+    snprintf(all, sizeof all, "all %d places for readers were taken", POLICY_READERS);
+    if (found[0] != '\0' || h.faults > 0 || damaged > 0 || (rc != 0 && rc != -EUSERS))
+        json_array_append_new(problems, damage(dir, found, h.faults, damaged, rc));
+    if (h.unlocked)
+        json_array_append_new(problems,
+                              json_sprintf("policy: %s is read-only here: rules act, and must not "
+                                           "be changed from elsewhere meanwhile; make it writable "
+                                           "and restart waymarkd",
+                                           dir));
+    if (without > 0)
+        json_array_append_new(
+            problems,
+            json_sprintf("policy: %d of %d threads have no policy since the start: %s; "
+                         "no rule acts for who is answered by them; end what else has "
+                         "%s/lock.mdb open (fuser shows it) and restart waymarkd",
+                         without, d->n_workers + 1, error == EUSERS ? all : strerror(error), dir));
+    json_object_set_new(o, "open", json_boolean(!h.refused && rc != -EIO));
+    json_object_set_new(o, "verified", integer(verified));
+    json_object_set_new(o, "faults", integer(h.faults));
+    json_object_set_new(o, "read_only", json_boolean(h.unlocked));
+    json_object_set_new(o, "threads_without", json_integer(without));
+}
+
+static json_t *policy_status(struct daemon *d, const struct worker_stats *sum, json_t *problems)
 {
     struct policy_counts c = {0};
     char digest[16];
@@ -52,11 +115,11 @@ static json_t *policy_status(struct daemon *d, json_t *problems)
 
     if (d->policy_error[0] != '\0')
         json_array_append_new(problems, json_sprintf("policy: %s", d->policy_error));
-    if (rc != 0)
-        json_array_append_new(problems, json_sprintf("policy: cannot be read: %s", strerror(-rc)));
+    json_object_set_new(o, "open", json_false());
+    if (d->shared.policy != NULL)
+        policy_problems(d, o, sum->kms_damaged, rc, problems);
     snprintf(digest, sizeof digest, "%08x", (unsigned)(c.digest >> 32));
-    json_object_set_new(o, "open", json_boolean(d->shared.policy != NULL && rc == 0));
-    json_object_set_new(o, "serial", integer(c.serial));
+    json_object_set_new(o, "serial", rc == 0 ? integer(c.serial) : json_null());
     json_object_set_new(o, "digest", json_string(digest));
     json_object_set_new(o, "networks", integer(c.networks));
     json_object_set_new(o, "pools", integer(c.pools));
@@ -79,7 +142,13 @@ static json_t *audit_status(struct daemon *d, const struct worker_stats *sum, js
     known = a.recorded + a.counted + dropped; /* the rest waits: in rings or for a commit */
     if (d->audit_error[0] != '\0')
         json_array_append_new(problems, json_sprintf("audit: %s", d->audit_error));
-    if (a.last_error != 0)
+    if (d->auditor != NULL && auditor_is_dead(d->auditor))
+        json_array_append_new(
+            problems, json_sprintf("audit: %s/audit/data.mdb is damaged, or the disk does not give "
+                                   "it; nothing is recorded any more; stop waymarkd, move that "
+                                   "folder away or restore a backup, start waymarkd",
+                                   d->newest->settings->server.state_dir));
+    else if (a.last_error != 0)
         json_array_append_new(
             problems, json_sprintf("audit: the last commit failed: %s; events wait in memory, and "
                                    "are dropped and counted when it is full",
@@ -88,7 +157,8 @@ static json_t *audit_status(struct daemon *d, const struct worker_stats *sum, js
         json_array_append_new(problems,
                               json_sprintf("audit: %llu events were dropped since the start",
                                            (unsigned long long)dropped));
-    json_object_set_new(o, "open", json_boolean(d->auditor != NULL));
+    json_object_set_new(o, "open",
+                        json_boolean(d->auditor != NULL && !auditor_is_dead(d->auditor)));
     json_object_set_new(o, "questions", integer(sum->kms_questions));
     json_object_set_new(o, "recorded", integer(a.recorded));
     json_object_set_new(o, "counted", integer(a.counted));
@@ -155,7 +225,7 @@ void routes_status(void *context, struct control_request *r)
     json_object_set_new(o, "workers", json_integer(d->n_workers));
     json_object_set_new(o, "settings", settings_status(d));
     json_object_set_new(o, "local_reverse", reverse);
-    json_object_set_new(o, "policy", policy_status(d, problems));
+    json_object_set_new(o, "policy", policy_status(d, &sum, problems));
     json_object_set_new(o, "audit", audit_status(d, &sum, problems));
     json_object_set_new(o, "cache", cache_status(d));
     json_object_set_new(o, "queries", integer(sum.queries));

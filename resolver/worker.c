@@ -59,6 +59,7 @@ struct worker {
     struct forwarder *forwarder;
     struct worker_view *views; /* owned */
     struct policy_reader *policy;
+    int policy_error; /* why there is none */
     bool policy_begun;
     struct scratch *scratch;
     struct listen listen;
@@ -367,7 +368,8 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     w->listen = (struct listen){
         .base = w->base, .stats = &w->stats, .n_workers = n_workers > 0 ? n_workers : 1};
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
-    w->policy = shared->policy != NULL ? policy_reader_new(shared->policy) : NULL;
+    if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
+        w->policy_error = errno;
     if (w->base == NULL || w->scratch == NULL || view_add(w, g) == NULL || !mailbox_open(w) ||
         !make_forwarder(w, g->settings) || !listen_on(w, listeners, n_listeners)) {
         worker_free(w);
@@ -425,6 +427,11 @@ const struct view *worker_view(struct worker *w)
 struct forwarder *worker_forwarder(struct worker *w)
 {
     return w->forwarder;
+}
+
+int worker_policy_error(const struct worker *w)
+{
+    return w->policy_error;
 }
 
 const struct worker_stats *worker_stats(const struct worker *w)

@@ -67,5 +67,7 @@ void worker_stop(struct worker *,
 const struct view *worker_view(struct worker *); /* of the newest generation it has */
 struct forwarder *worker_forwarder(struct worker *);
 const struct worker_stats *worker_stats(const struct worker *); /* any thread may read */
+/* Why it has no policy for life, though there is a store: errno; 0: it has. Any thread. */
+int worker_policy_error(const struct worker *);
 
 #endif

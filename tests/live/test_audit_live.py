@@ -6,6 +6,7 @@ import socket
 
 import ask
 import dns.message
+import pytest
 from ask import discovery
 from conftest import POLICY
 from process import wait_for
@@ -122,8 +123,9 @@ def test_import_on_a_full_disk_fails_and_changes_nothing(nsd, waymark, namespace
     assert 'merged-domains' in w.ctl('policy', 'export', **inside).out
 
 
-def test_audit_goes_on_when_a_full_disk_has_room_again(nsd, waymark, namespace):
-    w = waymark(upstream=nsd.port, start=False)
+@pytest.mark.parametrize('left', [0, 5 * 4096], ids=['no room', 'room for a part of a commit'])
+def test_audit_goes_on_when_a_full_disk_has_room_again(nsd, waymark, namespace, left):
+    w = waymark({'audit': {'commit-interval': '200ms'}}, upstream=nsd.port, start=False)
     inside, folder = on_small_disk(w, namespace, '3m')
     w.policy(POLICY, **inside)
     with open(f'{folder}/filler', 'wb', buffering=0) as f:
@@ -133,10 +135,12 @@ def test_audit_goes_on_when_a_full_disk_has_room_again(nsd, waymark, namespace):
                     f.write(b'x' * size)
             except OSError:
                 pass
+        os.ftruncate(f.fileno(), os.path.getsize(f.name) - left)
     asked = 0
     while w.stats()['audit_commit_failures'] == 0:
         asked += flood(w, [discovery(f's{asked + n}.lab.contoso.com') for n in range(500)])
         assert asked < 100000
+    wait_for(lambda: w.stats()['audit_commit_failures'] > 3, 'more tries, which the log does not tell')
     assert w.find('fabrikam.local')  # DNS does not care
     asked += 1
     status = w.ctl('status', ok=7)
@@ -145,6 +149,8 @@ def test_audit_goes_on_when_a_full_disk_has_room_again(nsd, waymark, namespace):
     audit = w.audit()
     assert (audit['questions'], audit['recorded'], audit['dropped']) == (asked, asked, 0)
     wait_for(lambda: w.ctl('status', ok=False).code == 0, 'a status without problems')
+    said = [line for line in w.said().splitlines() if 'audit:' in line]
+    assert len(said) == 2 and 'No space left on device' in said[0] and 'written again' in said[1], said
 
 
 def test_question_that_waits_in_a_socket_at_the_stop_is_answered_or_not_counted(nsd, waymark):

@@ -76,7 +76,7 @@ def test_damaged_store_does_not_stop_dns(nsd, waymark, store, size):
     w.start()
     assert ask.addresses(w.ask('www.contoso.com', 'A')) == ['10.0.0.80']
     assert w.find('contoso.com') == ['kms01.contoso.com.:1688']
-    if size == 0:
+    if size == 0 and store == 'audit':
         return  # an empty file is a new store
     status = w.ctl('status', ok=7)
     assert f'! {store}' in status.out and path.rsplit('/', 1)[0] in status.out, status

@@ -183,3 +183,22 @@ def test_kill_switch_stops_all_rules_at_once(nsd, waymark):
         w.write_settings()
         w.ctl('reload')
         assert bool(w.find('fabrikam.local')) == found, mode
+
+
+def test_workers_without_a_policy_are_told(nsd, waymark):
+    """All places for readers but three are taken: one is for the daemon itself, two are for the first of its workers."""
+    w = waymark({'server': {'workers': 4}}, upstream=nsd.port, policy=ONE, start=False)
+    with subprocess.Popen([TOOL, 'hold', f'{w.state}/policy', '3'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert int(holder.stdout.readline()) > 256 + 64
+        w.start()
+        for _ in range(20):
+            assert w.find('asked.example') in ([], ['kms01.contoso.com.:1688'])
+        assert ask.addresses(w.ask('www.contoso.com', 'A')) == ['10.0.0.80']
+        status = w.ctl('status', ok=7)
+        assert '! policy: 3 of 5 threads have no policy since the start: all 512 places for readers were taken' in status.out, status
+        assert f'{w.state}/policy/lock.mdb' in status.out and 'restart waymarkd' in status.out, status
+        assert w.json('status', ok=7)['policy']['threads_without'] == 3
+        w.stop()
+        holder.stdin.close()
+    w.start()
+    assert w.json('status')['policy']['threads_without'] == 0

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * tool_policy.c -- makes many changes of a policy, one transaction each:
- * tool_policy DIR FIRST COUNT.
+ * tool_policy DIR FIRST COUNT. Or takes all places for readers but so many, says
+ * so, and keeps them until its input ends: tool_policy hold DIR FREE.
  *
  * Change N gives pool `changed` the port 1000 + N % 50000, rule `changed` the
  * TTL 30 + N % 50000 and the comment N, adds the suffix nN.changed.example and
@@ -93,6 +94,26 @@ static void change(struct policy_store *store, unsigned long n)
         fail("commit", rc);
 }
 
+static int hold(const char *dir, unsigned long leave)
+{
+    static struct policy_reader *all[2 * POLICY_READERS];
+    struct policy_store *store;
+    unsigned long n = 0;
+    int rc = policy_store_open(&store, dir, POLICY_READ, NULL);
+
+    if (rc != 0)
+        fail(dir, rc);
+    while (n < 2 * POLICY_READERS && (all[n] = policy_reader_new(store)) != NULL)
+        n++;
+    while (leave-- > 0 && n > 0)
+        policy_reader_free(all[--n]);
+    printf("%lu\n", n);
+    fflush(stdout);
+    while (getchar() != EOF)
+        ;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct policy_store *store;
@@ -102,6 +123,8 @@ int main(int argc, char **argv)
 
     if (argc != 4)
         return 2;
+    if (strcmp(argv[1], "hold") == 0)
+        return hold(argv[2], strtoul(argv[3], NULL, 10));
     first = strtoul(argv[2], NULL, 10);
     count = strtoul(argv[3], NULL, 10);
     diags_init(&d);

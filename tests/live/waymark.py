@@ -120,11 +120,11 @@ class Waymark:
 
     # --- the tool
 
-    def ctl(self, *words, ok=True, stdin='', before=(), path=None):
+    def ctl(self, *words, ok=True, stdin='', before=(), path=None, cwd=None):
         """waymarkctl; ok: the exit code must be 0 (or this one, when it is a number)."""
         command = list(before) + [path or program('waymarkctl'), '-c', self.file, *map(str, words)]
         done = Result(subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=4 * PATIENCE,
-                                     env=self.environment(), check=False))
+                                     env=self.environment(), cwd=cwd, check=False))
         if ok is not False:
             assert done.code == (0 if ok is True else ok), f'{" ".join(command)}: {done}'
         return done

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,10 +80,25 @@ static void error(void **state)
     assert_null(got);
 }
 
+/* On a disk with room an error is what it says. (For one without: tests/live/test_audit_live.py) */
+static void why_a_write_failed(void **state)
+{
+    int fd = open("/tmp", O_RDONLY | O_DIRECTORY);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_error(fd, -EIO), -EIO);
+    assert_int_equal(file_write_error(fd, -EDQUOT), -EDQUOT);
+    assert_int_equal(file_write_error(fd, 0), 0);
+    assert_int_equal(file_write_error(-1, -EIO), -EIO);
+    close(fd);
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(error_rows)];
-    size_t n = 0;
+    struct CMUnitTest tests[1 + ARRAY_LEN(rows) + ARRAY_LEN(error_rows)] = {
+        cmocka_unit_test(why_a_write_failed)};
+    size_t n = 1;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[n++] =

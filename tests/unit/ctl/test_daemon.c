@@ -261,6 +261,14 @@ static const struct row {
      NULL},
     {"status: problems", "status", 200, STATUS("\"policy: damaged\\n\""), EXIT_PROBLEMS, "GET ",
      NULL, NULL, NULL},
+    {"status: a policy whose state cannot be read acts all the same", "status", 200,
+     "{\"policy\":{\"open\":true,\"serial\":null}}", 0, "GET ", NULL,
+     "waymarkd  - on -, process 0, user -, up 0 m 0 s (since never)\nlistens   , 0 workers\n"
+     "settings  defaults, generation 0, read never\n"
+     "policy    open; what its state is cannot be read\naudit     not open: nothing is recorded\n"
+     "cache     0 entries, 0.0 of 0.0 MiB, 0.0 % of 0 look-ups hit\n"
+     "queries   0, of them 0 for a KMS host\n",
+     NULL},
     {"status: problems in JSON", "status --json", 200, "{\"problems\":[\"x\"]}", EXIT_PROBLEMS,
      "GET ", NULL, "{\n  \"problems\": [\n    \"x\"\n  ]\n}\n", NULL},
     {"status: something else answers", "status", 200, "[]", EXIT_FAILED, "GET ", NULL, "",

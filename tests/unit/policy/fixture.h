@@ -25,6 +25,7 @@
 #include "base/str.h"
 #include "policy/decide.h"
 #include "policy/store.h"
+#include "policy/verify.h"
 #include "wire/present.h"
 
 struct fixture {
@@ -256,10 +257,7 @@ static inline struct policy_counts counts_of(struct fixture *f)
 
 static inline void assert_sound(struct fixture *f)
 {
-    uint64_t damaged;
-
-    assert_int_equal(policy_store_verify(f->store, &damaged), 0);
-    assert_int_equal(damaged, 0);
+    assert_int_equal(policy_store_verify(f->store, NULL, NULL), 0);
 }
 
 /* _vlmcs._tcp.SUFFIX asked by that client, with rules live. */

@@ -6,9 +6,11 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <lmdb.h>
 
@@ -72,6 +74,21 @@ static bool flip(struct fixture *f, char table, unsigned nth, size_t at)
     return done;
 }
 
+/* "": it is sound. */
+static void verify_says(struct fixture *f, const char *part)
+{
+    bool sound = part[0] == '\0';
+    struct diags d;
+
+    diags_init(&d);
+    assert_int_equal(policy_store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
+    assert_int_equal(d.n, !sound);
+    if (!sound && (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
+                   strstr(d.at[0].text, POLICY_REMEDY) == NULL))
+        fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
+    diags_fini(&d);
+}
+
 struct damage {
     const char *what;
     char table;
@@ -101,7 +118,6 @@ static const struct damage damages[] = {
 static void check_damage(void **state)
 {
     const struct damage *d = *state;
-    uint64_t damaged;
     struct fixture f;
 
     fixture_folder(&f);
@@ -109,9 +125,7 @@ static void check_damage(void **state)
     fixture_policy(&f, BASE);
     assert_true(flip(&f, d->table, d->nth, d->table == 'S' || d->table == 'W' ? 3 : 9));
     assert_string_equal(outcome(&f, d->suffix, d->client), d->want);
-    assert_int_equal(policy_store_verify(f.store, &damaged), d->table == 'M' ? -EBADMSG : 0);
-    if (d->table != 'M')
-        assert_int_equal(damaged, 1);
+    verify_says(&f, "is damaged: 1 of its ");
     /* Writing the same again repairs it, and is a change. */
     if (d->table == 'g') { /* made again with any change of a network */
         assert_true(fixture_policy(&f, "net other 192.0.2.0/24"));
@@ -180,6 +194,24 @@ static void damaged_state_is_made_again(void **state)
     assert_true(fixture_policy(f, "rule r deny corp.example"));
     assert_int_equal(counts_of(f).serial, 4);
     assert_int_equal(counts_of(f).suffixes, before.suffixes - 1);
+}
+
+/* All that is there is whole, and something is not there. */
+static void a_record_that_is_gone(void **state)
+{
+    struct fixture *f = *state;
+    const struct kv_key keys[] = {{6, "Mstate"}, {2, "Rz"}};
+    struct kv *kv;
+
+    fixture_policy(f, BASE);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        verify_says(f, "");
+        assert_int_equal(kv_begin(f->store, true, &kv), 0);
+        assert_int_equal(kv_del(kv, &keys[i]), 0);
+        assert_int_equal(kv_commit(kv), 0);
+        verify_says(f, "not what their sum says");
+        fixture_policy(f, BASE "; rule y deny y.example"); /* makes the state again */
+    }
 }
 
 /* Every bit position of every value: the right answer, or damaged. */
@@ -315,10 +347,40 @@ static void cut_short(void **state)
     open_says(f->path, POLICY_WRITE, -EBADMSG, "was cut short");
     assert_int_equal(truncate(path, 100), 0);
     open_says(f->path, POLICY_WRITE, -EBADMSG, "damaged");
-    assert_int_equal(truncate(path, 0), 0); /* made, and never written */
+}
+
+/* Something was there: what is left is neither taken for a new store nor touched. */
+static void emptied(void **state)
+{
+    static const enum policy_access all[] = {POLICY_READ, POLICY_WRITE, POLICY_SERVE};
+    struct fixture *f = *state;
+    char data[300], lock[300];
+    struct stat st;
+    time_t began;
+
+    fixture_policy(f, BASE);
+    fixture_close(f);
+    snprintf(data, sizeof data, "%s/data.mdb", f->path);
+    snprintf(lock, sizeof lock, "%s/lock.mdb", f->path);
+    assert_int_equal(truncate(data, 0), 0);
+    began = time(NULL);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        open_says(f->path, all[i], -EBADMSG, "is empty");
+    assert_true(time(NULL) - began < 4); /* nobody is waited for: one that begins is given 4 s */
+    assert_int_equal(stat(data, &st), 0);
+    assert_int_equal(st.st_size, 0);
+    assert_int_equal(unlink(data), 0);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        open_says(f->path, all[i], -EBADMSG, "is missing");
+    assert_int_equal(mkfifo(data, 0600), 0); /* nobody waits for who writes it */
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        open_says(f->path, all[i], -EBADMSG, "is no file");
+    assert_int_equal(unlink(data), 0);
+
+    assert_int_equal(unlink(lock), 0); /* a new one */
     open_says(f->path, POLICY_READ, -ENOENT, "holds no policy yet");
-    fixture_open(f);
-    assert_true(fixture_policy(f, BASE));
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+    assert_int_equal(counts_of(f).serial, 0);
 }
 
 static void garbage(void **state)
@@ -388,6 +450,80 @@ static void a_folder_we_may_not_write(void **state)
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
+}
+
+/* In a process of its own, as somebody who may only read. Exit code 0: as it should be. */
+static int reads_only(struct fixture *f)
+{
+    const int all[] = {POLICY_SERVE, POLICY_READ};
+
+    if (setgid(65534) != 0 || setuid(65534) != 0)
+        return 1;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (policy_store_open(&f->store, f->path, (enum policy_access)all[i], NULL) != 0)
+            return 2;
+        f->reader = policy_reader_new(f->store);
+        if (f->reader == NULL || !policy_store_health(f->store).unlocked)
+            return 3;
+        if (strcmp(outcome(f, "corp.example", "10.1.1.1"), "filled rule r") != 0)
+            return 4;
+        if (counts_of(f).serial != 1 || policy_store_verify(f->store, NULL, NULL) != 0)
+            return 5;
+        fixture_close(f);
+    }
+    return policy_store_open(&f->store, f->path, POLICY_WRITE, NULL) == -EACCES ? 0 : 6;
+}
+
+static void a_folder_that_is_read_only(void **state)
+{
+    struct fixture *f = *state;
+    char data[300], lock[300];
+
+    if (geteuid() != 0)
+        skip(); /* needs to become somebody else */
+    fixture_policy(f, BASE);
+    fixture_close(f);
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+    assert_false(policy_store_health(f->store).unlocked);
+    fixture_close(f);
+    snprintf(data, sizeof data, "%s/data.mdb", f->path);
+    snprintf(lock, sizeof lock, "%s/lock.mdb", f->path);
+    assert_int_equal(unlink(lock), 0); /* made again where that can be done */
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+    assert_false(policy_store_health(f->store).unlocked);
+    fixture_close(f);
+    assert_int_equal(chmod(f->dir, 0755), 0);
+    assert_int_equal(chmod(f->path, 0755), 0);
+    assert_int_equal(chmod(data, 0644), 0);
+    for (int with_lock = 1; with_lock >= 0; with_lock--) {
+        int status;
+        pid_t pid;
+
+        assert_int_equal(with_lock ? chmod(lock, 0644) : unlink(lock), 0);
+        pid = fork();
+        if (pid == 0)
+            _exit(reads_only(f));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+    }
+}
+
+/* As many workers as there may be, and some tools beside them. */
+static void places_for_readers(void **state)
+{
+    enum { WORKERS = 256, TOOLS = 64 };
+    struct fixture *f = *state;
+    struct policy_reader *all[POLICY_READERS];
+    int n = 0;
+
+    while (n < POLICY_READERS && (all[n] = policy_reader_new(f->store)) != NULL)
+        n++;
+    assert_true(n >= WORKERS + TOOLS && n < POLICY_READERS);
+    assert_int_equal(errno, EUSERS);
+    while (n > 0)
+        policy_reader_free(all[--n]);
+    assert_non_null(all[0] = policy_reader_new(f->store));
+    policy_reader_free(all[0]);
 }
 
 /* --- the disk --------------------------------------------------------------- */
@@ -485,9 +621,75 @@ static void another_process_is_seen(void **state)
     assert_int_equal(policy_store_sweep(f->store), 0);
 }
 
+/* A daemon and a tool make the same store: neither takes the other's beginning for a ruin. */
+static void two_begin_at_once(void **state)
+{
+    struct fixture *f = *state;
+
+    fixture_close(f);
+    for (int i = 0; i < 100; i++) {
+        char path[300];
+        int begin[2], status;
+        pid_t pid;
+
+        snprintf(path, sizeof path, "%s/data.mdb", f->path);
+        unlink(path);
+        snprintf(path, sizeof path, "%s/lock.mdb", f->path);
+        unlink(path);
+        assert_int_equal(pipe(begin), 0);
+        pid = fork();
+        if (pid == 0) {
+            (void)!read(begin[0], path, 1);
+            _exit(policy_store_open(&f->store, f->path, POLICY_WRITE, NULL) != 0);
+        }
+        assert_int_equal(write(begin[1], "", 1), 1);
+        assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_int_equal(status, 0);
+        close(begin[0]);
+        close(begin[1]);
+        assert_int_equal(counts_of(f).serial, 0);
+        fixture_close(f);
+    }
+}
+
+/* One that takes its time, as LMDB does it: the lock, an empty file, its first pages. */
+static void one_is_slow_to_begin(void **state)
+{
+    const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    struct fixture *f = *state;
+    char data[300], other[300], path[300], octet;
+    int ready[2], status, fd;
+    pid_t pid;
+
+    fixture_policy(f, BASE);
+    fixture_close(f);
+    snprintf(data, sizeof data, "%s/data.mdb", f->path);
+    snprintf(other, sizeof other, "%s/other", f->path);
+    snprintf(path, sizeof path, "%s/lock.mdb", f->path);
+    assert_int_equal(rename(data, other), 0);
+    assert_int_equal(pipe(ready), 0);
+    pid = fork();
+    if (pid == 0) {
+        fd = open(path, O_RDWR);
+        if (fcntl(fd, F_SETLK, &lock) != 0 || open(data, O_CREAT | O_WRONLY, 0600) < 0 ||
+            write(ready[1], "", 1) != 1 || usleep(100000) != 0 || rename(other, data) != 0)
+            _exit(1);
+        _exit(0);
+    }
+    assert_int_equal(read(ready[0], &octet, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    fixture_open(f);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
+}
+
 int main(void)
 {
     static const struct CMUnitTest single[] = {
+        FIXTURE_TEST(a_record_that_is_gone),
         FIXTURE_TEST(never_another_answer),
         FIXTURE_TEST(damaged_state_is_made_again),
         FIXTURE_TEST(a_key_that_fell_forward),
@@ -495,13 +697,18 @@ int main(void)
         FIXTURE_TEST(damage_elsewhere_hinders_no_rule),
         FIXTURE_TEST(missing_and_made),
         FIXTURE_TEST(cut_short),
+        FIXTURE_TEST(emptied),
         FIXTURE_TEST(garbage),
         FIXTURE_TEST(somebody_elses),
         FIXTURE_TEST(of_a_newer_version),
         FIXTURE_TEST(a_folder_we_may_not_write),
+        FIXTURE_TEST(a_folder_that_is_read_only),
+        FIXTURE_TEST(places_for_readers),
         FIXTURE_TEST(disk_full),
         FIXTURE_TEST(many_changes_do_not_grow_it),
         FIXTURE_TEST(another_process_is_seen),
+        FIXTURE_TEST(two_begin_at_once),
+        FIXTURE_TEST(one_is_slow_to_begin),
     };
     enum { SINGLE = ARRAY_LEN(single), DAMAGES = ARRAY_LEN(damages) };
     struct CMUnitTest tests[SINGLE + DAMAGES];

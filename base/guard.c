@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * guard.c -- see guard.h.
+ *
+ * sigsetjmp() does not keep the mask of signals, which would be a system call
+ * for each guarded(): the handler sets it back, before it jumps.
+ */
+#include "base/guard.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "base/compiler.h"
+
+static const int signals[] = {SIGBUS, SIGSEGV};
+static struct sigaction before[ARRAY_LEN(signals)];
+static _Thread_local struct guard *innermost;
+static const char *exit_text;
+static int exit_code;
+
+void guard_give_up(void)
+{
+    if (innermost != NULL)
+        siglongjmp(innermost->at, 1);
+    if (exit_text != NULL) {
+        (void)!write(STDERR_FILENO, exit_text, strlen(exit_text));
+        _exit(exit_code);
+    }
+}
+
+/* A fault that is nobody's comes again at once, by then with the action that was
+ * there before us; a signal that somebody sent does not. */
+static void on_signal(int number, siginfo_t *info, void *context)
+{
+    const ucontext_t *at = context;
+    bool is_fault = info->si_code > 0;
+
+    if (is_fault && (innermost != NULL || number == SIGBUS)) {
+        pthread_sigmask(SIG_SETMASK, &at->uc_sigmask, NULL);
+        guard_give_up();
+    }
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        if (signals[i] == number)
+            sigaction(number, &before[i], NULL);
+    if (!is_fault)
+        raise(number);
+}
+
+void guard_install(void)
+{
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, was;
+
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        if (sigaction(signals[i], &action, &was) == 0 && was.sa_sigaction != on_signal)
+            before[i] = was;
+}
+
+struct guard *guard_enter(struct guard *g)
+{
+    g->outer = innermost;
+    innermost = g;
+    return g;
+}
+
+void guard_leave(struct guard *g)
+{
+    innermost = g->outer;
+}
+
+void guard_exit(const char *text, int code)
+{
+    exit_text = text;
+    exit_code = code;
+    guard_install();
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_guard.c -- faults within guarded(), and faults that are nobody's.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/guard.h"
+
+enum { SIZE = 4096 };
+
+/* A map of a file that has no such page any more. */
+static volatile char *lost_page(void)
+{
+    FILE *f = tmpfile();
+    char *p;
+
+    assert_non_null(f);
+    assert_int_equal(ftruncate(fileno(f), SIZE), 0);
+    p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fileno(f), 0);
+    assert_true(p != MAP_FAILED);
+    assert_int_equal(ftruncate(fileno(f), 0), 0);
+    fclose(f);
+    return p;
+}
+
+/* One that nobody may read. */
+static volatile char *closed_page(void)
+{
+    char *p = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(p != MAP_FAILED);
+    return p;
+}
+
+static int touch(volatile char *p)
+{
+    return *p + 7;
+}
+
+static int give_up(void)
+{
+    guard_give_up();
+    return 8;
+}
+
+static int nested(volatile char *p)
+{
+    int rc;
+
+    guarded(rc, touch(p));
+    assert_int_equal(rc, -EFAULT);
+    guarded(rc, give_up());
+    assert_int_equal(rc, -EFAULT);
+    return touch(p);
+}
+
+static void faults_come_back(void **state)
+{
+    volatile char *p = lost_page(), *closed = closed_page();
+    char good = 1;
+    int rc;
+
+    (void)state;
+    guard_install();
+    for (int i = 0; i < 3; i++) { /* neither signal stays blocked */
+        guarded(rc, touch(p));
+        assert_int_equal(rc, -EFAULT);
+        guarded(rc, touch(closed));
+        assert_int_equal(rc, -EFAULT);
+        guarded(rc, nested(p));
+        assert_int_equal(rc, -EFAULT);
+        guarded(rc, give_up());
+        assert_int_equal(rc, -EFAULT);
+        guarded(rc, touch(&good));
+        assert_int_equal(rc, 8);
+    }
+    assert_int_equal(give_up(), 8); /* nobody to give up to */
+}
+
+static void *in_a_thread(void *arg)
+{
+    static int rc;
+
+    guarded(rc, touch(arg));
+    return &rc;
+}
+
+static int meanwhile(volatile char *p)
+{
+    pthread_t thread;
+    void *rc;
+
+    assert_int_equal(pthread_create(&thread, NULL, in_a_thread, (void *)(uintptr_t)p), 0);
+    assert_int_equal(pthread_join(thread, &rc), 0);
+    return *(int *)rc;
+}
+
+static void each_thread_has_its_own(void **state)
+{
+    int rc;
+
+    (void)state;
+    guard_install();
+    guarded(rc, meanwhile(lost_page()) == -EFAULT ? 5 : 6);
+    assert_int_equal(rc, 5);
+}
+
+static int send(int number)
+{
+    kill(getpid(), number);
+    pause();
+    return 0;
+}
+
+struct end {
+    const char *what;
+    int want; /* signal, or exit code + 1000 */
+    int sent; /* this signal to itself; 0: a fault */
+    bool in_guard, in_map, with_exit;
+};
+
+static const struct end ends[] = {
+    {"end: SIGBUS outside", SIGBUS, 0, false, true, false},
+    {"end: SIGSEGV outside", SIGSEGV, 0, false, false, false},
+    {"end: SIGBUS sent by somebody", SIGBUS, SIGBUS, true, false, false},
+    {"end: SIGSEGV sent by somebody", SIGSEGV, SIGSEGV, true, false, false},
+    {"end: SIGBUS outside, with a text", 1009, 0, false, true, true},
+    {"end: SIGSEGV outside is a bug, text or not", SIGSEGV, 0, false, false, true},
+    {"end: SIGBUS sent by somebody, with a text", SIGBUS, SIGBUS, false, false, true},
+};
+
+static void child(const struct end *e, int out)
+{
+    const struct rlimit no_core = {0, 0};
+    static const int numbers[] = {SIGBUS, SIGSEGV};
+    volatile char *volatile p = e->in_map ? lost_page() : closed_page();
+    int rc;
+
+    for (size_t i = 0; i < 2; i++) /* cmocka's */
+        signal(numbers[i], SIG_DFL);
+    setrlimit(RLIMIT_CORE, &no_core);
+    dup2(out, STDERR_FILENO);
+    guard_install();
+    guard_install(); /* what was there before is not forgotten */
+    if (e->with_exit)
+        guard_exit("a text\n", 9);
+    if (e->in_guard)
+        guarded(rc, send(e->sent));
+    else
+        rc = e->sent != 0 ? send(e->sent) : touch(p);
+    _exit(rc != 0);
+}
+
+static void ends_as_it_should(void **state)
+{
+    const struct end *e = *state;
+    char said[64] = "";
+    int fds[2], status;
+    pid_t pid;
+
+    assert_int_equal(pipe(fds), 0);
+    pid = fork();
+    if (pid == 0)
+        child(e, fds[1]);
+    close(fds[1]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    (void)!read(fds[0], said, sizeof said - 1);
+    close(fds[0]);
+    if (e->want > 1000) {
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), e->want - 1000);
+        assert_string_equal(said, "a text\n");
+    } else {
+        assert_true(WIFSIGNALED(status));
+        assert_int_equal(WTERMSIG(status), e->want);
+    }
+}
+
+int main(void)
+{
+    enum { SINGLE = 2, ENDS = sizeof ends / sizeof *ends };
+    struct CMUnitTest tests[SINGLE + ENDS] = {cmocka_unit_test(faults_come_back),
+                                              cmocka_unit_test(each_thread_has_its_own)};
+
+    for (size_t i = 0; i < ENDS; i++)
+        tests[SINGLE + i] = (struct CMUnitTest){ends[i].what, ends_as_it_should, NULL, NULL,
+                                                (void *)(uintptr_t)&ends[i]};
+    return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
+}

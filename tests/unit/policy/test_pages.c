@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_pages.c -- the pages of a store that is served: damaged before it is
+ * opened, and while it is.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#include "policy/kv.h"
+#include "policy/pages.h"
+#include "tests/unit/rows.h"
+
+enum { PAGE = 4096, SUFFIXES = 1500 };
+
+static int data_open(const struct fixture *f)
+{
+    char path[300];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/data.mdb", f->path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void page_get(int fd, uint64_t page, uint8_t out[PAGE])
+{
+    assert_int_equal(pread(fd, out, PAGE, (off_t)page * PAGE), PAGE);
+}
+
+static void page_put(int fd, uint64_t page, const uint8_t in[PAGE])
+{
+    assert_int_equal(pwrite(fd, in, PAGE, (off_t)page * PAGE), PAGE);
+}
+
+static uint64_t number_at(const uint8_t *p)
+{
+    uint64_t v;
+
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Three changes: the tree of suffixes has a branch, a pool has pages of its own,
+ * and some pages are free. */
+static void fill(struct fixture *f, int suffixes)
+{
+    char pool[8192] = "pool large";
+    struct policy_txn *t;
+
+    fixture_policy(f, BASE);
+    for (int i = 0; i < 60; i++)
+        snprintf(pool + strlen(pool), sizeof pool - strlen(pool),
+                 " kms-%d.a-name-that-takes-some-room.example", i);
+    fixture_policy(f, pool);
+    t = fixture_begin(f, 1);
+    for (int i = 0; i < suffixes; i++) {
+        char text[64];
+
+        snprintf(text, sizeof text, "n%d.example", i);
+        struct suffix s = fixture_suffix(text);
+
+        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+    }
+    fixture_commit(t);
+}
+
+static void serve(struct fixture *f)
+{
+    fixture_close(f);
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+    f->reader = policy_reader_new(f->store);
+    assert_non_null(f->reader);
+}
+
+/* --- what a walk finds -------------------------------------------------------- */
+
+enum where { NEWEST, OLDER, ROOT, LEAF, SECOND_LEAF, THIRD_LEAF, BIG_VALUE, FREE_ROOT };
+
+/* Octet `at` of that page is set, or one more for MORE, or xored for XOR + bits. From NODE on,
+ * at is within the page's first node, from NODE_2 on within the second. */
+enum { NODE = 10000, NODE_2 = 20000, MORE = 255, XOR = 256 };
+
+static const struct row {
+    const char *what;
+    enum where where;
+    unsigned at, is;
+    const char *why; /* NULL: it is no damage */
+} rows[] = {
+    {"pages: magic", NEWEST, 16, XOR + 1, "first pages"},
+    {"pages: magic of the older state", OLDER, 16, XOR + 1, "first pages"},
+    {"pages: version", NEWEST, 20, 2, "first pages"},
+    {"pages: number of a meta page", NEWEST, 0, XOR + 2, "first pages"},
+    {"pages: kind of a meta page", OLDER, 10, 9, "first pages"},
+    {"pages: size of a page, no power of 2", NEWEST, 41, 0x18, "first pages"},
+    {"pages: size of a page, 0", NEWEST, 41, 0, "first pages"},
+    {"pages: size of a page, 128 K", NEWEST, 42, 2, "first pages"},
+    {"pages: size of a page, another", OLDER, 41, 0x20, "first pages"},
+    {"pages: flags of the free pages", NEWEST, 44, 4, "first pages"},
+    {"pages: flags of what is stored", NEWEST, 92, 4, "first pages"},
+    {"pages: depth 33", NEWEST, 94, 33, "first pages"},
+    {"pages: depth 32", NEWEST, 94, 32, "wrong kind"},
+    {"pages: depth 0 with a root", NEWEST, 94, 0, "first pages"},
+    {"pages: depth 1", NEWEST, 94, 1, "wrong kind"},
+    {"pages: number of branches", NEWEST, 96, XOR + 1, "counted"},
+    {"pages: number of leaves", NEWEST, 104, XOR + 1, "counted"},
+    {"pages: number of overflow pages", NEWEST, 112, XOR + 1, "counted"},
+    {"pages: number of entries", NEWEST, 120, XOR + 1, "counted"},
+    {"pages: number of entries of the free pages", NEWEST, 72, XOR + 1, "counted"},
+    {"pages: root behind the end", NEWEST, 129, 1, "first pages"},
+    {"pages: last page, more", NEWEST, 136, XOR + 128, "not all before it"},
+    {"pages: last page, far more", NEWEST, 143, 1, "first pages"},
+    {"pages: the older state looks newer", OLDER, 144, 11, "first pages"},
+    {"pages: the newest state looks old", NEWEST, 144, 0, "first pages"},
+    {"pages: transaction of the other page", OLDER, 144, 6, "first pages"},
+    {"pages: counts of the older state", OLDER, 120, XOR + 1, NULL},
+    {"pages: number of the root", ROOT, 0, XOR + 1, "is another page"},
+    {"pages: kind of the root", ROOT, 10, 2, "wrong kind"},
+    {"pages: flags of the root", ROOT, 10, 0x11, "wrong kind"},
+    {"pages: number of a leaf", LEAF, 7, 1, "is another page"},
+    {"pages: end of the places, odd", LEAF, 12, XOR + 1, "damaged head"},
+    {"pages: end of the places, behind the nodes", LEAF, 13, 0x0f, "damaged head"},
+    {"pages: a leaf without places", LEAF, 12, 16, "damaged head"},
+    {"pages: a branch with one place", ROOT, 12, 18, "damaged head"},
+    {"pages: begin of the nodes, behind the first", LEAF, 15, 0x0f, "broken node"},
+    {"pages: begin of the nodes, before the first", LEAF, 14, XOR + 2, "room between"},
+    {"pages: begin of the nodes, behind the page", LEAF, 15, 0x11, "damaged head"},
+    {"pages: place of a node, odd", LEAF, 16, XOR + 1, "broken node"},
+    {"pages: place of a node, in the head", LEAF, 17, 0, "broken node"},
+    {"pages: place of a node, behind the page", LEAF, 17, 0x10, "broken node"},
+    {"pages: length of a value, another", LEAF, NODE, 2, "room between"},
+    {"pages: length of a value, behind the page", LEAF, NODE + 2, 1, "broken node"},
+    {"pages: flags of a node", LEAF, NODE + 4, 4, "broken node"},
+    {"pages: key without octets", LEAF, NODE + 6, 0, "wrong place"},
+    {"pages: key of more than 511 octets", LEAF, NODE + 7, 2, "broken node"},
+    {"pages: key behind the next one", LEAF, NODE + 8, 0xcc, "wrong place"},
+    {"pages: key before its border", SECOND_LEAF, NODE + 8, 0x20, "wrong place"},
+    {"pages: border behind its keys", ROOT, NODE_2 + 8, 0x7f, "wrong place"},
+    {"pages: border before the keys on its left", ROOT, NODE_2 + 8, 0x20, "wrong place"},
+    {"pages: first key of a branch, not used", ROOT, NODE + 6, 0, NULL},
+    {"pages: page below, behind the end", ROOT, NODE + 2, 1, "is named and not there"},
+    {"pages: page below, far behind the end", ROOT, NODE + 4, 1, "is named and not there"},
+    {"pages: page below, a meta page", ROOT, NODE, 1, "is named and not there"},
+    {"pages: number of an overflow page", BIG_VALUE, 0, XOR + 1, "is another page"},
+    {"pages: kind of an overflow page", BIG_VALUE, 10, 2, "wrong kind"},
+    {"pages: no overflow pages", BIG_VALUE, 12, 0, "has not room"},
+    {"pages: one overflow page more", BIG_VALUE, 12, 2, "used twice"},
+    {"pages: many overflow pages", BIG_VALUE, 15, 1, "has not room"},
+    {"pages: list of free pages, longer", FREE_ROOT, NODE + 18, 1, "damaged list"},
+    {"pages: list of free pages, longer by one", FREE_ROOT, NODE + 16, MORE, "damaged list"},
+    {"pages: list of free pages, empty", FREE_ROOT, NODE + 16, 0, "not all before it"},
+    {"pages: free page, a meta page", FREE_ROOT, NODE + 24, 1, "is named and not there"},
+    {"pages: free page, behind the end", FREE_ROOT, NODE + 25, 1, "is named and not there"},
+    {"pages: free page, the root", FREE_ROOT, NODE + 24, XOR, "used twice"},
+    {"pages: transaction of free pages, too short", FREE_ROOT, NODE + 6, 6, "wrong place"},
+};
+
+/* Number of the page below, or of the value, of the nth node. */
+static uint64_t below(const uint8_t *page, unsigned nth)
+{
+    uint16_t place;
+    uint32_t low;
+
+    memcpy(&place, page + 16 + 2 * nth, 2);
+    memcpy(&low, page + place, 4);
+    return low;
+}
+
+/* The first value that has pages of its own, in the leaves below the root. */
+static uint64_t big_value(int fd, const uint8_t *root)
+{
+    uint8_t leaf[PAGE];
+
+    for (unsigned i = 0; i < 1000; i++) {
+        page_get(fd, below(root, i), leaf);
+        for (unsigned n = 0; n < (unsigned)(leaf[12] | leaf[13] << 8) / 2 - 8; n++) {
+            const uint8_t *node = leaf + (leaf[16 + 2 * n] | leaf[17 + 2 * n] << 8);
+
+            if (node[4] == 1)
+                return number_at(node + 8 + node[6]);
+        }
+    }
+    fail();
+    return 0;
+}
+
+static uint64_t find_page(int fd, enum where where)
+{
+    uint8_t metas[2][PAGE], root[PAGE];
+    uint64_t newest;
+
+    page_get(fd, 0, metas[0]);
+    page_get(fd, 1, metas[1]);
+    newest = number_at(metas[1] + 144) > number_at(metas[0] + 144);
+    page_get(fd, number_at(metas[newest] + 128), root);
+    switch (where) {
+    case NEWEST:
+        return newest;
+    case OLDER:
+        return !newest;
+    case ROOT:
+        return number_at(root);
+    case LEAF:
+        return below(root, 0);
+    case SECOND_LEAF:
+        return below(root, 1);
+    case THIRD_LEAF:
+        return below(root, 2);
+    case BIG_VALUE:
+        return big_value(fd, root);
+    case FREE_ROOT:
+        return number_at(metas[newest] + 80);
+    }
+    return 0;
+}
+
+static void walk_says(int fd, const char *why)
+{
+    struct pages_walk walk = {.visit = NULL};
+    int rc = pages_walk(fd, &walk);
+
+    if (rc != (why != NULL ? -EBADMSG : 0) || (why != NULL && strstr(walk.why, why) == NULL))
+        fail_msg("%d, no \"%s\" in: %s", rc, why != NULL ? why : "", walk.why);
+}
+
+static void finds_it(void **state)
+{
+    const struct row *r = *state;
+    uint8_t page[PAGE];
+    struct fixture f;
+    uint64_t number;
+    unsigned at = r->at;
+    uint16_t place;
+    int fd;
+
+    fixture_folder(&f);
+    fixture_open(&f);
+    fill(&f, SUFFIXES);
+    fixture_close(&f);
+    fd = data_open(&f);
+    walk_says(fd, NULL);
+    number = find_page(fd, r->where);
+    page_get(fd, number, page);
+    if (at >= NODE) {
+        memcpy(&place, page + 16 + (at >= NODE_2 ? 2 : 0), 2);
+        at = at % NODE + place;
+    }
+    if (r->is == XOR)
+        page[at] = (uint8_t)find_page(fd, ROOT);
+    else if (r->is == MORE)
+        page[at]++;
+    else
+        page[at] = (uint8_t)(r->is > XOR ? page[at] ^ r->is : r->is);
+    page_put(fd, number, page);
+    walk_says(fd, r->why);
+    close(fd);
+    fixture_remove(&f);
+}
+
+/* --- what a walk believes ------------------------------------------------------- */
+
+struct sum {
+    uint64_t entries, damaged, hashed;
+};
+
+static int add(void *context, const struct kv_bytes *key, const struct kv_bytes *value)
+{
+    struct sum *s = context;
+    struct kv_bytes payload;
+    uint64_t hashed;
+
+    s->entries++;
+    s->damaged += kv_value(key, value, &payload, &hashed) != 0;
+    s->hashed = s->hashed * 31 + hashed;
+    return 0;
+}
+
+/* Whichever bit falls over: what is taken for sound is what was there. */
+static void never_another_content(void **state)
+{
+    struct fixture *f = *state;
+    struct sum was = {0}, is;
+    struct pages_walk walk = {.visit = add, .context = &was};
+    unsigned found = 0, harmless = 0;
+    struct stat st;
+    uint8_t octet;
+    int fd, rc;
+
+    fill(f, 100);
+    fixture_close(f);
+    fd = data_open(f);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(pages_walk(fd, &walk), 0);
+    walk.context = &is;
+    for (off_t at = 0; at < st.st_size; at += 5) {
+        uint8_t bit = (uint8_t)(1 << (at * 2654435761u >> 7 & 7));
+
+        assert_int_equal(pread(fd, &octet, 1, at), 1);
+        octet ^= bit;
+        assert_int_equal(pwrite(fd, &octet, 1, at), 1);
+        is = (struct sum){0};
+        rc = pages_walk(fd, &walk);
+        if (rc == 0 && is.damaged == 0) {
+            assert_memory_equal(&is, &was, sizeof is);
+            harmless++;
+        } else {
+            assert_true(rc == 0 || rc == -EBADMSG);
+            found++;
+        }
+        octet ^= bit;
+        assert_int_equal(pwrite(fd, &octet, 1, at), 1);
+    }
+    close(fd);
+    assert_true(found > 1000 && harmless > 1000);
+}
+
+static int change(void *context, const struct kv_bytes *key, const struct kv_bytes *value)
+{
+    struct fixture *f = context;
+    static unsigned n;
+    char rule[64];
+
+    (void)key;
+    (void)value;
+    for (int i = 0; i < 3 && n < 30; i++) {
+        snprintf(rule, sizeof rule, "rule n%u deny n%u.example", n, n);
+        fixture_policy(f, rule);
+        n++;
+    }
+    return 0;
+}
+
+/* What others write meanwhile is no damage. */
+static void changes_in_between(void **state)
+{
+    struct fixture *f = *state;
+    struct pages_walk walk = {.visit = change, .context = f};
+    int fd;
+
+    fill(f, SUFFIXES);
+    fd = data_open(f);
+    assert_int_equal(pages_walk(fd, &walk), -EAGAIN);
+    assert_int_equal(pages_walk(fd, &walk), 0); /* no more of them */
+    close(fd);
+    assert_sound(f);
+}
+
+static int refuse(void *context, const struct kv_bytes *key, const struct kv_bytes *value)
+{
+    (void)context;
+    (void)key;
+    (void)value;
+    return -ECHILD;
+}
+
+static void ends_when_told(void **state)
+{
+    struct fixture *f = *state;
+    atomic_bool stop = true;
+    struct pages_walk walk = {.stop = &stop}, other = {.visit = refuse};
+    int fd;
+
+    fill(f, SUFFIXES);
+    fd = data_open(f);
+    assert_int_equal(pages_walk(fd, &walk), -ECANCELED);
+    assert_int_equal(policy_store_verify(f->store, &stop, NULL), -ECANCELED);
+    stop = false;
+    assert_int_equal(pages_walk(fd, &walk), 0);
+    assert_int_equal(pages_walk(fd, &other), -ECHILD);
+    close(fd);
+}
+
+/* Whatever LMDB makes of it: trees of one key and of many, lists of free pages that
+ * need a tree, the longest key, a value that fills its pages. */
+static void all_that_lmdb_writes(void **state)
+{
+    struct fixture *f = *state;
+    struct kv_key k = {KV_KEY_MAX, "z"};
+    static uint8_t value[2 * PAGE - 16 - 9];
+    struct kv *kv;
+    char rule[64];
+    int fd = data_open(f);
+
+    walk_says(fd, NULL);
+    assert_int_equal(kv_begin(f->store, true, &kv), 0);
+    assert_int_equal(kv_put(kv, &k, value, sizeof value), KV_ADDED);
+    assert_int_equal(kv_commit(kv), 0);
+    assert_int_equal(policy_reader_begin(f->reader),
+                     0); /* so nothing that is freed is used again */
+    for (int i = 0; i < 600; i++) {
+        snprintf(rule, sizeof rule, "rule n%d deny n%d.example", i, i);
+        fixture_policy(f, rule);
+        walk_says(fd, NULL);
+    }
+    policy_reader_end(f->reader);
+    for (int i = 0; i < 600; i++) {
+        struct policy_txn *t = fixture_begin(f, 1);
+
+        snprintf(rule, sizeof rule, "n%d", i);
+        assert_int_equal(policy_txn_rule_del(t, rule), 0);
+        fixture_commit(t);
+        walk_says(fd, NULL);
+    }
+    close(fd);
+    assert_sound(f);
+}
+
+/* --- a store that is served ----------------------------------------------------- */
+
+static void says(const struct fixture *f, enum policy_access access, const char *part)
+{
+    struct policy_store *s = NULL;
+    struct diags d;
+
+    diags_init(&d);
+    assert_int_equal(policy_store_open(&s, f->path, access, &d), -EBADMSG);
+    assert_null(s);
+    assert_int_equal(d.n, 1);
+    if (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
+        strstr(d.at[0].text, POLICY_REMEDY) == NULL)
+        fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
+    diags_fini(&d);
+}
+
+/* Two leaves change places: each is whole, and a search finds other names. */
+static void swapped_pages(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t a[PAGE], b[PAGE];
+    struct diags d;
+    int fd;
+
+    fill(f, SUFFIXES);
+    serve(f);
+    fd = data_open(f);
+    page_get(fd, find_page(fd, SECOND_LEAF), a);
+    page_get(fd, find_page(fd, THIRD_LEAF), b);
+    page_put(fd, number_at(a), b);
+    page_put(fd, number_at(b), a);
+    fixture_close(f);
+    says(f, POLICY_READ, "is another page");
+    says(f, POLICY_WRITE, "is another page");
+
+    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+    f->reader = policy_reader_new(f->store);
+    assert_int_equal(policy_reader_begin(f->reader), 0); /* nobody knows it yet */
+    policy_reader_end(f->reader);
+    diags_init(&d);
+    assert_int_equal(policy_store_verify(f->store, NULL, &d), -EBADMSG);
+    assert_non_null(strstr(d.at[0].text, "no rule acts"));
+    diags_fini(&d);
+    assert_int_equal(policy_reader_begin(f->reader), -EBADMSG);
+    assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EBADMSG);
+
+    page_put(fd, number_at(a), a);
+    page_put(fd, number_at(b), b);
+    close(fd);
+    assert_sound(f);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
+}
+
+/* Somebody cuts the file that is mapped: each question of the batch is answered,
+ * and the next batch, too; and all is well when the file is there again. */
+static void cut_while_open(void **state)
+{
+    struct fixture *f = *state;
+    const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
+    struct fixture_question q;
+    struct policy_decision d;
+    bool yes = true;
+    uint8_t *copy;
+    struct stat st;
+    int fd;
+
+    fill(f, SUFFIXES);
+    serve(f);
+    fd = data_open(f);
+    assert_int_equal(fstat(fd, &st), 0);
+    copy = malloc((size_t)st.st_size);
+    assert_int_equal(pread(fd, copy, (size_t)st.st_size, 0), st.st_size);
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    fixture_ask(f, "corp.example", "10.1.1.1", &q);
+    assert_int_equal(policy_store_health(f->store).faults, 0);
+
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(policy_decide(f->reader, &q.ask, &real, &d), 0);
+    assert_int_equal(d.reason, REASON_DAMAGED);
+    assert_int_equal(d.outcome, OUTCOME_MISSING);
+    assert_int_equal(policy_store_health(f->store).faults, 1);
+    assert_int_equal(pwrite(fd, copy, (size_t)st.st_size, 0), st.st_size);
+    fixture_ask(f, "corp.example", "10.1.1.1", &q); /* the batch has lost its transaction */
+    assert_int_equal(q.client.range, POLICY_RANGE_DAMAGED);
+    assert_true(policy_is_host_address(f->reader, &q.client.addr, &yes) != 0 && !yes);
+    assert_int_equal(policy_needs_real(f->reader, &q.ask, &yes), 0);
+    assert_true(yes);
+    assert_int_equal(policy_explain(f->reader, &q.ask, &real, &d, NULL, NULL), 0);
+    assert_int_equal(d.reason, REASON_DAMAGED);
+    policy_reader_end(f->reader);
+    assert_int_equal(policy_store_health(f->store).faults, 1);
+
+    assert_int_equal(ftruncate(fd, 0), 0);
+    assert_int_equal(policy_reader_begin(f->reader), -EIO);
+    assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EIO);
+    assert_int_equal(policy_store_verify(f->store, NULL, NULL), -EBADMSG);
+    assert_int_equal(policy_store_health(f->store).faults, 3);
+
+    assert_int_equal(pwrite(fd, copy, (size_t)st.st_size, 0), st.st_size);
+    free(copy);
+    close(fd);
+    assert_sound(f);
+    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
+    assert_int_equal(counts_of(f).serial, 3);
+}
+
+static void nothing(void *context, const struct policy_trial *trial)
+{
+    (void)context;
+    (void)trial;
+}
+
+/* Each function of a decision meets the fault as the first one. */
+static void cut_at_each_step(void **state)
+{
+    const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
+    struct fixture *f = *state;
+    struct fixture_question q;
+    struct policy_decision d;
+    struct policy_client client;
+    struct name target;
+    bool yes;
+
+    fixture_policy(f, BASE);
+    serve(f);
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    fixture_ask(f, "corp.example", "10.1.1.1", &q);
+    policy_reader_end(f->reader);
+    assert_int_equal(name_parse(&target, "kms.example"), 0);
+    for (int i = 0; i < 5; i++) {
+        int fd;
+
+        fixture_close(f);
+        fixture_remove(f);
+        fixture_folder(f);
+        fixture_open(f);
+        fixture_policy(f, BASE);
+        serve(f);
+        fd = data_open(f);
+        assert_int_equal(policy_reader_begin(f->reader), 0);
+        assert_int_equal(ftruncate(fd, 0), 0);
+        close(fd);
+        if (i == 0)
+            assert_int_equal(policy_client_find(f->reader, &q.client.addr, &client), -EBADMSG);
+        else if (i == 1)
+            assert_int_equal(policy_is_host_address(f->reader, &q.client.addr, &yes), -EIO);
+        else if (i == 2)
+            assert_int_equal(policy_is_approved(f->reader, &target, 1688, &yes), -EIO);
+        else if (i == 3)
+            assert_true(policy_needs_real(f->reader, &q.ask, &yes) == 0 && yes);
+        else
+            assert_int_equal(policy_explain(f->reader, &q.ask, &real, &d, nothing, NULL), 0);
+        assert_int_equal(policy_store_health(f->store).faults, 1);
+    }
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 20] = {
+        FIXTURE_TEST(never_another_content), FIXTURE_TEST(changes_in_between),
+        FIXTURE_TEST(ends_when_told),        FIXTURE_TEST(all_that_lmdb_writes),
+        FIXTURE_TEST(swapped_pages),         FIXTURE_TEST(cut_while_open),
+        FIXTURE_TEST(cut_at_each_step),
+    };
+    size_t n = 7;
+
+    ROWS(rows, finds_it);
+    return _cmocka_run_group_tests("pages", tests, n, NULL, NULL);
+}
