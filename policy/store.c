@@ -540,10 +540,11 @@ static void on_assertion(MDB_env *env, const char *text)
     guard_give_up();
 }
 
-/* Who may not write the lock file can tell no writer what it reads. A writer
- * takes a page again two changes later at the earliest, so a read of some
- * microseconds is all but safe beside one, and what it reads has its checksum.
- * A read of everything is not: its end must find the state that its beginning saw. */
+/* Who may not write the lock file can tell no writer what is read, so nobody may
+ * write meanwhile; `status` says so. Should somebody do it all the same (another
+ * mount of the same folder): pages of a state are written over by the second
+ * change after it at the earliest, a transaction here lasts microseconds in the
+ * daemon and milliseconds in the tool, and each value has its checksum. */
 static unsigned flags_of(struct policy_store *s, enum policy_access access)
 {
     if (access == POLICY_WRITE)
