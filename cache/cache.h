@@ -22,7 +22,7 @@ struct cache; /* opaque */
 enum cache_kind { CACHE_ANSWER, CACHE_DECISION };
 /* CACHE_FAILURE: not the answer but the fact that there was none (RFC 9520); it
  * lies beside the answer, so that one may have expired while the other counts. */
-enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_ANY_AS_SRV = 4, CACHE_FAILURE = 8 };
+enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_FAILURE = 4 };
 /* The smallest cache has one shard, of which the largest entry is a 13th. */
 enum { CACHE_MAX_NOTE = 1024, CACHE_MIN_SIZE = 1 << 20 };
 

@@ -194,7 +194,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     enum access_action access;
     enum message_fault fault;
 
-    q->kms = q->kms_name = q->whole = q->counted = q->has_event = false;
+    q->kms = q->kms_name = q->whole = q->has_event = false;
     q->out_len = 0;
     q->route = NULL;
     if (is_no_question(q)) {

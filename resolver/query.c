@@ -47,7 +47,6 @@ void waiter_restore(const struct waiter *w, struct query *q)
     q->kms = w->kms;
     q->kms_name = w->kms_name;
     q->whole = false;
-    q->counted = false;
     q->has_event = false;
     q->wire = NULL;
     q->wire_len = 0;

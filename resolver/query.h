@@ -35,7 +35,6 @@ struct query {
     bool kms;             /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
     bool kms_name;        /* the name is a discovery name, whatever the type */
     bool whole;           /* TSIG or TKEY: goes whole to one server, uncached, unjoined */
-    bool counted;         /* its audit event was pushed */
     size_t limit;         /* octets the client can take */
     uint8_t *out;
     size_t out_size, out_len; /* the answer; borrowed from the batch or connection */

@@ -203,7 +203,6 @@ static void done(void *context, struct query *q)
     if (w->ring == NULL || !audit_ring_push(w->ring, &q->event))
         COUNT(&w->stats, audit_dropped);
     q->has_event = false;
-    q->counted = true;
 }
 
 /* ---- listeners ---- */

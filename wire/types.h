@@ -23,7 +23,7 @@ enum { /* header flags, in the 16-bit field */
        DNS_CD = 0x0010,
 };
 
-enum { OPCODE_QUERY = 0, OPCODE_NOTIFY = 4, OPCODE_UPDATE = 5 };
+enum { OPCODE_QUERY = 0, OPCODE_UPDATE = 5 };
 
 enum {
     RCODE_NOERROR = 0,
@@ -67,13 +67,11 @@ enum {
     TYPE_ANY = 255,
 };
 
-enum { CLASS_IN = 1, CLASS_CH = 3, CLASS_HS = 4, CLASS_NONE = 254, CLASS_ANY = 255 };
+enum { CLASS_IN = 1, CLASS_CH = 3, CLASS_NONE = 254, CLASS_ANY = 255 };
 
 enum { /* EDNS options */
        OPTION_NSID = 3,
-       OPTION_COOKIE = 10,
        OPTION_KEEPALIVE = 11,
-       OPTION_PADDING = 12,
        OPTION_EDE = 15,
 };
 
@@ -90,7 +88,6 @@ enum { /* extended DNS errors, RFC 8914 */
        EDE_NOT_SUPPORTED = 21,
        EDE_NO_REACHABLE = 22,
        EDE_NETWORK_ERROR = 23,
-       EDE_INVALID_DATA = 24,
        EDE_SYNTHESIZED = 29,
 };
 

@@ -248,7 +248,7 @@ static const struct key_row {
     {"key: DO", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_DO, 0},
     {"key: CD", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_CD, 0},
     {"key: DO and CD", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_DO | CACHE_CD, 0},
-    {"key: ANY asked as SRV", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_ANY_AS_SRV, 0},
+    {"key: its failure", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, CACHE_FAILURE, 0},
     {"key: another route", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 1},
     {"key: a high bit of the route", "www.example", TYPE_A, CLASS_IN, CACHE_ANSWER, 0, 1u << 31},
 };
