@@ -128,7 +128,7 @@ void shares_give_back(struct shares *s, struct share *share)
         shares_give_back(s, prefix);
 }
 
-static void count(struct shares *s, struct share *address, int change)
+static void change_counts(struct shares *s, struct share *address, int change)
 {
     struct share *prefix = address->prefix;
 
@@ -164,7 +164,7 @@ void share_add(struct shares *s, struct share *share, struct flight *f)
 {
     f->share = share;
     link_flight(f);
-    count(s, share, 1);
+    change_counts(s, share, 1);
 }
 
 void share_remove(struct shares *s, struct flight *f)
@@ -172,7 +172,7 @@ void share_remove(struct shares *s, struct flight *f)
     struct share *share = f->share;
 
     unlink_flight(f);
-    count(s, share, -1);
+    change_counts(s, share, -1);
     f->share = NULL;
     shares_give_back(s, share);
 }
