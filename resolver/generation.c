@@ -47,6 +47,15 @@ static void add_networks(struct str *out, const struct generation *g)
         str_addf(out, " %s", prefix_print(&g->machine[i].net, text));
 }
 
+/* Their order counts, which a route's id does not tell. */
+static bool same_servers(const struct route *a, const struct route *b)
+{
+    for (int i = 0; i < a->n_servers && i < b->n_servers; i++)
+        if (!addr_same(&a->servers[i], &b->servers[i]))
+            return false;
+    return a->n_servers == b->n_servers;
+}
+
 static bool same_networks(const struct generation *a, const struct generation *b)
 {
     for (int i = 0; i < a->n_machine && i < b->n_machine; i++)
@@ -64,7 +73,7 @@ void generation_changes(const struct generation *was, const struct generation *i
     for (int i = 0; i < is->settings->n_routes; i++) {
         const struct route *before = &was->settings->routes[i], *after = &is->settings->routes[i];
 
-        if (before->id == after->id)
+        if (same_servers(before, after))
             continue;
         str_addf(out, "%sservers of %s", between, name_print(&after->zone, zone));
         add_servers(out, before);

@@ -282,6 +282,13 @@ def test_new_server_of_resolv_conf_is_asked(machine, row):
     assert m.problems() == []
 
 
+def test_servers_of_resolv_conf_in_another_order(machine):
+    m, f = start_with_files(machine, lambda f: f.write('etc/resolv.conf', '127.0.0.7', '127.0.0.8'))
+    f.replace('etc/resolv.conf', '127.0.0.8', '127.0.0.7')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the server that is first now')
+    assert m.changes() == ['servers of . 127.0.0.7:53 127.0.0.8:53 -> 127.0.0.8:53 127.0.0.7:53']
+
+
 def test_file_that_is_mounted_over_resolv_conf_is_watched_itself(machine):
     """As in a container: nothing changes in /etc, the file is written from outside."""
     m = machine({'server': {'listen': ['127.0.0.1:53']}})
