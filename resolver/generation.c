@@ -37,6 +37,8 @@ static void add_servers(struct str *out, const struct route *r)
 
     for (int i = 0; i < r->n_servers; i++)
         str_addf(out, " %s", addr_print_port(&r->servers[i], text));
+    if (r->n_servers == 0)
+        str_add(out, " none");
 }
 
 /* Their order counts, which a route's id does not tell. */

@@ -202,7 +202,7 @@ def test_server_that_becomes_our_own_address_is_left_out_until_it_is_not(machine
     m.start()
     assert m.upstreams() == ['10.99.0.7:53', '127.0.0.7:54', '10.99.0.7:53']
     m.run('ip', 'addr', 'add', '10.99.0.7/32', 'dev', 'lo')
-    wait_for(lambda: m.upstreams() == ['127.0.0.7:54', '10.99.0.7:53'], 'servers without ourselves')
+    wait_for(lambda: m.upstreams() == ['127.0.0.7:54'], 'servers without ourselves')
     assert '! machine: forward.servers: 10.99.0.7' in m.w.ctl('status', ok=7).out
     m.run('ip', 'addr', 'del', '10.99.0.7/32', 'dev', 'lo')
     wait_for(lambda: m.upstreams() == ['10.99.0.7:53', '127.0.0.7:54', '10.99.0.7:53'], 'all servers')
@@ -213,8 +213,24 @@ def test_server_that_becomes_our_own_address_is_left_out_until_it_is_not(machine
     m.w.write_settings()
     m.w.ctl('reload')
     wait_for(lambda: m.problems() == [], 'the end of a problem by a reload')
+    corp = 'servers of corp.example'
     assert [c for c in m.changes() if '->' in c][:2] == [
-        'servers of . 10.99.0.7:53 127.0.0.7:54 -> 127.0.0.7:54', 'servers of . 127.0.0.7:54 -> 10.99.0.7:53 127.0.0.7:54']
+        f'servers of . 10.99.0.7:53 127.0.0.7:54 -> 127.0.0.7:54, {corp} 10.99.0.7:53 -> none',
+        f'servers of . 127.0.0.7:54 -> 10.99.0.7:53 127.0.0.7:54, {corp} none -> 10.99.0.7:53']
+
+
+def test_route_is_empty_when_its_only_server_is_ourselves(machine):
+    """What we asked ourselves would count as questions of a client, and wait as long as for a dead server."""
+    m = machine({'server': {'listen': ['0.0.0.0:53']}, 'access': [{'net': '10.99.0.0/16', 'action': 'allow'}],
+                 'forward': [{'zone': '.', 'servers': ['10.99.0.7']}]})
+    m.w.port = 53
+    m.start()
+    m.run('ip', 'addr', 'add', '10.99.0.7/32', 'dev', 'lo')
+    wait_for(m.problems, 'the problem')
+    assert m.ask('fabrikam.local') == m.ask('1.0.99.10.in-addr.arpa') == ['SERVFAIL']
+    assert m.upstreams() == []
+    assert m.w.stats()['queries'] == 2
+    assert [c for c in m.changes() if '->' in c] == ['servers of . 10.99.0.7:53 -> none']
 
 
 # --- resolv.conf: 127.0.0.7 first, then 127.0.0.8
