@@ -3,9 +3,12 @@
 
 Each daemon has a network of its own; that of resolv.conf also a private /etc and /run.
 """
+import errno
 import json
 import os
+import platform
 import signal
+import socket
 import subprocess
 import sys
 
@@ -325,6 +328,35 @@ def test_servers_of_resolv_conf_in_another_order(machine):
     f.replace('etc/resolv.conf', '127.0.0.8', '127.0.0.7')
     wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the server that is first now')
     assert m.changes() == ['servers of . 127.0.0.7:53 127.0.0.8:53 -> 127.0.0.8:53 127.0.0.7:53']
+
+
+# Runs a command without address family netlink, as a unit that forbids it.
+NO_NETLINK = f'''import ctypes, os, platform, struct, sys
+call = {{'x86_64': 41, 'aarch64': 198}}[platform.machine()]
+steps = [(0x20, 0, 0, 0), (0x15, 0, 3, call), (0x20, 0, 0, 16), (0x15, 0, 1, {socket.AF_NETLINK}),
+         (0x06, 0, 0, 0x00050000 | {errno.EAFNOSUPPORT}), (0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *s) for s in steps))
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(steps), ctypes.addressof(code)))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, program):
+    raise OSError(ctypes.get_errno(), 'seccomp')
+os.execvp(sys.argv[1], sys.argv[1:])'''
+
+
+@pytest.mark.skipif(platform.machine() not in ('x86_64', 'aarch64'), reason='the filter knows two machines')
+def test_resolv_conf_is_followed_where_addresses_cannot_be_known(machine):
+    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m.w.port = 53
+    f = Files(f'{m.w.dir}/root')
+    plain(f)
+    m.w.before[-2] = f'ip link set lo up && mount --bind {f.root}/etc /etc && exec "$@"'
+    m.w.before += [sys.executable, '-c', NO_NETLINK]
+    m.w.start()
+    m.serve('127.0.0.7', '127.0.0.8')
+    wait_for(m.problems, 'the problem')
+    assert os.strerror(errno.EAFNOSUPPORT) in m.problems()[0]
+    f.replace('etc/resolv.conf', '127.0.0.8')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the new server')
 
 
 def test_file_that_is_mounted_over_resolv_conf_is_watched_itself(machine):
