@@ -19,7 +19,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/str.h"
 
 enum { NOTES_MAX = 32 };
 
@@ -153,7 +152,7 @@ void auditor_note(struct auditor *a, enum audit_kind kind, const char *text)
     pthread_mutex_lock(&a->lock);
     if (a->n_notes < NOTES_MAX) { /* more within one interval say nothing new */
         a->notes[a->n_notes].kind = kind;
-        str_copy(a->notes[a->n_notes].text, sizeof a->notes[0].text, text);
+        snprintf(a->notes[a->n_notes].text, sizeof a->notes[0].text, "%s", text);
         a->n_notes++;
     }
     pthread_cond_signal(&a->wake);

@@ -186,7 +186,7 @@ static void on_machine(void *arg)
     diags_init(&problems);
     if (d->n_old < DAEMON_GENERATIONS)
         g = generation_new(s);
-    if (g == NULL || g->n_machine < 0 ||
+    if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
         machine_update_routes(g->settings, "", &problems) == -ENOMEM) {
         machine_watch_again(d->machine_watch); /* short of something that comes back */
         goto end;

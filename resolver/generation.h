@@ -16,8 +16,8 @@ struct generation *generation_new(const struct settings *);
 void generation_free(struct generation *);
 
 /* Appends what the machine has changed between two generations of the same
- * settings: servers and, where they decide who may ask, networks; nothing when
- * nothing changed. */
+ * settings: servers and, where they decide who may ask, the networks that only one
+ * of them has; nothing when nothing changed. */
 void generation_changes(const struct generation *was, const struct generation *is, struct str *out);
 
 #endif

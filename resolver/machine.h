@@ -35,8 +35,8 @@ int machine_default_route(struct settings *, const char *root, struct diags *d);
 
 /* The routes of settings that were good once, as the machine is now. 0; -ENOMEM;
  * -EINVAL with a sentence for each problem: then they are as good as they can be.
- * Servers that have become ourselves are left out; where resolv.conf has none any
- * more, those of before stay, and so does the last one of a route. */
+ * Servers that have become ourselves are left out, and a route may have none then;
+ * where resolv.conf has none any more, those of before stay. */
 int machine_update_routes(struct settings *, const char *root, struct diags *d);
 
 /* Who holds the port of this address: "dnsmasq (pid 812)" into out, or "" when

@@ -169,7 +169,7 @@ static bool route_is_public(const struct route *r)
     for (int i = 0; i < r->n_servers; i++)
         if (addr_is_private(&r->servers[i]))
             return false;
-    return true;
+    return r->n_servers > 0;
 }
 
 static bool is_local(enum special_kind kind, const struct route *r)

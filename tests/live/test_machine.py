@@ -3,7 +3,12 @@
 
 Each daemon has a network of its own; that of resolv.conf also a private /etc and /run.
 """
+import errno
+import json
 import os
+import platform
+import signal
+import socket
 import subprocess
 import sys
 
@@ -60,8 +65,18 @@ class Machine:
     def upstreams(self):
         return [s['address'] for r in self.w.json('upstreams')['routes'] for s in r['servers']]
 
-    def changes(self):
+    def looks(self):
         return [line.split('machine: ', 1)[1] for line in self.w.said().splitlines() if 'machine: ' in line]
+
+    def changes(self):
+        return [look for look in self.looks() if look != 'nothing changed']
+
+    def start(self):
+        """What a test changes afterwards is not seen by the look after the start, but because it is watched."""
+        self.w.settings['server']['log-level'] = 'debug'
+        self.w.write_settings()
+        self.w.start()
+        wait_for(lambda: self.looks() == ['nothing changed'], 'the look after the start')
 
     def problems(self):
         return self.w.api('GET', '/v1/status')[1]['problems']  # the tool would read the settings' file
@@ -96,7 +111,7 @@ def test_network_of_a_new_address_may_ask_until_it_goes(machine, row, user):
     m = machine({'server': {'user': user, 'listen': ['127.0.0.1:5300', '[::1]:5300']},
                  'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]})
     m.w.port = 5300
-    m.w.start()
+    m.start()
     m.run('sh', '-c', 'echo 1 >/proc/sys/net/ipv6/ip_nonlocal_bind')
     m.run('ip', *route.split())  # such clients reach us, and are not ours
     assert m.ask('localhost', client) == ['REFUSED']
@@ -114,50 +129,83 @@ def test_network_of_a_new_address_may_ask_until_it_goes(machine, row, user):
 
 
 def test_second_address_in_a_network_changes_nothing(machine):
-    m = machine({'server': {'log-level': 'debug'}, 'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
+    m = machine({'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
                 'ip addr add 10.99.0.1/24 dev lo')
-    m.w.start()
-    wait_for(lambda: m.changes() == ['nothing changed'], 'the look after the start')
+    m.start()
     generation = m.w.json('status')['settings']['generation']
     m.run('ip', 'addr', 'add', '10.99.0.3/24', 'dev', 'lo')
-    wait_for(lambda: m.changes() == ['nothing changed'] * 2, 'the look after the change')
+    wait_for(lambda: m.looks() == ['nothing changed'] * 2, 'the look after the change')
     assert m.w.json('status')['settings']['generation'] == generation
 
 
+def test_networks_when_there_was_no_room_to_tell_them(machine):
+    """The kernel drops messages when the socket is full: what it still holds is a sign all the same."""
+    m = machine({'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]})
+    m.start()
+    batch = f'{m.w.dir}/batch'
+    with open(batch, 'w') as f:
+        f.writelines(f'addr add 10.{100 + n // 250}.{n % 250}.1/16 dev lo\n' for n in range(1500))
+    m.w.daemon.send(signal.SIGSTOP)
+    try:
+        m.run('ip', '-batch', batch)
+    finally:
+        m.w.daemon.send(signal.SIGCONT)
+    wait_for(lambda: ' 10.105.0.0/16' in ' '.join(m.changes()), 'the last network')
+
+
 EXCHANGED = {'another network': ('10.98.0.1/24', '10.98.0.0/24'), 'a larger one': ('10.99.0.1/16', '10.99.0.0/16'),
-             'a larger one beside it': ('10.99.0.1/16', '10.99.0.0/16 10.99.0.0/24')}
+             'a larger one beside it': ('10.99.0.1/16', '10.99.0.0/16')}
 
 
 @pytest.mark.parametrize('row', EXCHANGED)
 def test_networks_that_change_at_once(machine, row):
     address, networks = EXCHANGED[row]
-    m = machine({'server': {'log-level': 'debug'}, 'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
+    m = machine({'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
                 'ip addr add 10.99.0.1/24 dev lo')
-    m.w.start()
-    wait_for(lambda: m.changes() == ['nothing changed'], 'the look after the start')
+    m.start()
     gone = '' if 'beside' in row else 'ip addr del 10.99.0.1/24 dev lo && '
     m.run('sh', '-c', f'{gone}ip addr add {address} dev lo')
-    wait_for(lambda: f' {networks} ' in m.changes()[-1].split(' ->')[-1] + ' ', 'the new networks')
-    assert m.changes()[1].startswith('networks ')
+    wait_for(lambda: f' {networks} ' in ' '.join(m.changes()).split(' ->')[-1] + ' ', 'the new networks')
+    assert m.changes()[0].startswith('networks ')
+
+
+def settings_events(w):
+    """What the audit's records of changed settings say."""
+    lines = [json.loads(line) for line in w.ctl('audit', 'events', '--json').out.splitlines()]
+    return [e['waymark']['text'] for e in lines if e['event']['action'] == 'audit-settings']
+
+
+def test_of_many_networks_those_are_told_that_differ(machine):
+    many = [f'10.{n}.0.0/24' for n in range(100, 160)]
+    m = machine({'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
+                ' && '.join(f'ip addr add {n} dev lo' for n in many))
+    m.start()
+    m.run('sh', '-c', f'ip addr del {many[7]} dev lo && ip addr add 10.99.0.1/24 dev lo')
+    wait_for(lambda: m.changes() == [f'networks {many[7]} -> 10.99.0.0/24'], 'the new network')
+    m.run('ip', 'addr', 'del', '10.99.0.1/24', 'dev', 'lo')
+    wait_for(lambda: m.changes()[1:] == ['networks 10.99.0.0/24 -> none'], 'its end')
+    m.run('sh', '-c', ' && '.join(f'ip addr del {n} dev lo' for n in many[20:40]))
+    wait_for(lambda: m.changes()[2:], 'a change with a long text')
+    events = wait_for(lambda: (e := settings_events(m.w))[2:] and e, 'three records')
+    assert events == [c[:127] for c in m.changes()]
 
 
 def test_with_an_access_list_networks_are_nothing_to_tell(machine):
-    m = machine({'server': {'log-level': 'debug'}, 'access': [{'net': '10.98.0.0/16', 'action': 'allow'}],
+    m = machine({'access': [{'net': '10.98.0.0/16', 'action': 'allow'}],
                  'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]})
-    m.w.start()
-    wait_for(lambda: m.changes() == ['nothing changed'], 'the look after the start')
+    m.start()
     m.run('ip', 'addr', 'add', '10.99.0.3/24', 'dev', 'lo')
-    wait_for(lambda: m.changes() == ['nothing changed'] * 2, 'the look after the change')
+    wait_for(lambda: m.looks() == ['nothing changed'] * 2, 'the look after the change')
 
 
 def test_server_that_becomes_our_own_address_is_left_out_until_it_is_not(machine):
     m = machine({'server': {'listen': ['0.0.0.0:53']}, 'access': [{'net': '127.0.0.0/8', 'action': 'allow'}],
                  'forward': [{'zone': '.', 'servers': ['10.99.0.7', '127.0.0.7:54']},
                              {'zone': 'corp.example', 'servers': ['10.99.0.7']}]})
-    m.w.start()
+    m.start()
     assert m.upstreams() == ['10.99.0.7:53', '127.0.0.7:54', '10.99.0.7:53']
     m.run('ip', 'addr', 'add', '10.99.0.7/32', 'dev', 'lo')
-    wait_for(lambda: m.upstreams() == ['127.0.0.7:54', '10.99.0.7:53'], 'servers without ourselves')
+    wait_for(lambda: m.upstreams() == ['127.0.0.7:54'], 'servers without ourselves')
     assert '! machine: forward.servers: 10.99.0.7' in m.w.ctl('status', ok=7).out
     m.run('ip', 'addr', 'del', '10.99.0.7/32', 'dev', 'lo')
     wait_for(lambda: m.upstreams() == ['10.99.0.7:53', '127.0.0.7:54', '10.99.0.7:53'], 'all servers')
@@ -168,8 +216,24 @@ def test_server_that_becomes_our_own_address_is_left_out_until_it_is_not(machine
     m.w.write_settings()
     m.w.ctl('reload')
     wait_for(lambda: m.problems() == [], 'the end of a problem by a reload')
+    corp = 'servers of corp.example'
     assert [c for c in m.changes() if '->' in c][:2] == [
-        'servers of . 10.99.0.7:53 127.0.0.7:54 -> 127.0.0.7:54', 'servers of . 127.0.0.7:54 -> 10.99.0.7:53 127.0.0.7:54']
+        f'servers of . 10.99.0.7:53 127.0.0.7:54 -> 127.0.0.7:54, {corp} 10.99.0.7:53 -> none',
+        f'servers of . 127.0.0.7:54 -> 10.99.0.7:53 127.0.0.7:54, {corp} none -> 10.99.0.7:53']
+
+
+def test_route_is_empty_when_its_only_server_is_ourselves(machine):
+    """What we asked ourselves would count as questions of a client, and wait as long as for a dead server."""
+    m = machine({'server': {'listen': ['0.0.0.0:53']}, 'access': [{'net': '10.99.0.0/16', 'action': 'allow'}],
+                 'forward': [{'zone': '.', 'servers': ['10.99.0.7']}]})
+    m.w.port = 53
+    m.start()
+    m.run('ip', 'addr', 'add', '10.99.0.7/32', 'dev', 'lo')
+    wait_for(m.problems, 'the problem')
+    assert m.ask('fabrikam.local') == m.ask('1.0.99.10.in-addr.arpa') == ['SERVFAIL']
+    assert m.upstreams() == []
+    assert m.w.stats()['queries'] == 2
+    assert [c for c in m.changes() if '->' in c] == ['servers of . 10.99.0.7:53 -> none']
 
 
 # --- resolv.conf: 127.0.0.7 first, then 127.0.0.8
@@ -243,7 +307,7 @@ def start_with_files(machine, before):
     f = Files(f'{m.w.dir}/root')
     before(f)
     m.w.before[-2] = f'ip link set lo up && mount --bind {f.root}/etc /etc && mount --bind {f.root}/run /run && exec "$@"'
-    m.w.start()
+    m.start()
     m.serve('127.0.0.7', '127.0.0.8')
     assert m.server() == ['NOERROR', '127.0.0.7']
     return m, f
@@ -259,6 +323,42 @@ def test_new_server_of_resolv_conf_is_asked(machine, row):
     assert m.problems() == []
 
 
+def test_servers_of_resolv_conf_in_another_order(machine):
+    m, f = start_with_files(machine, lambda f: f.write('etc/resolv.conf', '127.0.0.7', '127.0.0.8'))
+    f.replace('etc/resolv.conf', '127.0.0.8', '127.0.0.7')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the server that is first now')
+    assert m.changes() == ['servers of . 127.0.0.7:53 127.0.0.8:53 -> 127.0.0.8:53 127.0.0.7:53']
+
+
+# Runs a command without address family netlink, as a unit that forbids it.
+NO_NETLINK = f'''import ctypes, os, platform, struct, sys
+call = {{'x86_64': 41, 'aarch64': 198}}[platform.machine()]
+steps = [(0x20, 0, 0, 0), (0x15, 0, 3, call), (0x20, 0, 0, 16), (0x15, 0, 1, {socket.AF_NETLINK}),
+         (0x06, 0, 0, 0x00050000 | {errno.EAFNOSUPPORT}), (0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b''.join(struct.pack('HBBI', *s) for s in steps))
+program = ctypes.create_string_buffer(struct.pack('HxxxxxxP', len(steps), ctypes.addressof(code)))
+prctl = ctypes.CDLL(None, use_errno=True).prctl
+if prctl(38, 1, 0, 0, 0) or prctl(22, 2, program):
+    raise OSError(ctypes.get_errno(), 'seccomp')
+os.execvp(sys.argv[1], sys.argv[1:])'''
+
+
+@pytest.mark.skipif(platform.machine() not in ('x86_64', 'aarch64'), reason='the filter knows two machines')
+def test_resolv_conf_is_followed_where_addresses_cannot_be_known(machine):
+    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m.w.port = 53
+    f = Files(f'{m.w.dir}/root')
+    plain(f)
+    m.w.before[-2] = f'ip link set lo up && mount --bind {f.root}/etc /etc && exec "$@"'
+    m.w.before += [sys.executable, '-c', NO_NETLINK]
+    m.w.start()
+    m.serve('127.0.0.7', '127.0.0.8')
+    wait_for(m.problems, 'the problem')
+    assert os.strerror(errno.EAFNOSUPPORT) in m.problems()[0]
+    f.replace('etc/resolv.conf', '127.0.0.8')
+    wait_for(lambda: m.server() == ['NOERROR', '127.0.0.8'], 'an answer of the new server')
+
+
 def test_file_that_is_mounted_over_resolv_conf_is_watched_itself(machine):
     """As in a container: nothing changes in /etc, the file is written from outside."""
     m = machine({'server': {'listen': ['127.0.0.1:53']}})
@@ -267,7 +367,7 @@ def test_file_that_is_mounted_over_resolv_conf_is_watched_itself(machine):
     with open(path, 'w') as f:
         f.write('nameserver 127.0.0.7\n')
     m.w.before[-2] = f'ip link set lo up && mount --bind {path} /etc/resolv.conf && exec "$@"'
-    m.w.start()
+    m.start()
     m.serve('127.0.0.7', '127.0.0.8')
     assert m.server() == ['NOERROR', '127.0.0.7']
     with open(path, 'w') as f:
