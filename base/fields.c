@@ -16,10 +16,7 @@
 
 #include "base/addr.h"
 
-enum {
-    TEXT = 6200 /* of one value: a quoted name of 1,024 characters, each escaped */,
-    WORDS = 16
-};
+enum { WORDS = 16 };
 
 /* ---- rows ---- */
 
@@ -48,14 +45,16 @@ const struct field *field_find(const struct field *rows, const char *section, co
 
 const char *field_nearest(const struct field *rows, const char *section, const char *word)
 {
-    const char *names[WORDS + 1];
-    size_t n = 0;
+    const char *found = NULL;
 
-    for (; rows->key != NULL && n < WORDS; rows++)
+    for (; rows->key != NULL; rows++) {
+        const char *name = section == NULL ? rows->key : field_name(rows);
+        const char *const two[] = {found != NULL ? found : name, name, NULL};
+
         if (section == NULL || field_is_in(rows, section))
-            names[n++] = section == NULL ? rows->key : field_name(rows);
-    names[n] = NULL;
-    return diag_nearest(word, names);
+            found = diag_nearest(word, two);
+    }
+    return found;
 }
 
 static uint64_t get_number(const void *from, size_t size)

@@ -196,6 +196,8 @@ static const struct assign_row {
     {"-o without =", "server.workers", NULL, NULL, "server.workers: write it as section.key=value"},
     {"-o unknown", "server.worker=1", NULL, NULL,
      "server.worker=1: unknown option \"server.worker\"; did you mean \"server.workers\"?"},
+    {"-o unknown, near a late row", "audit.retenion=1d", NULL, NULL,
+     "audit.retenion=1d: unknown option \"audit.retenion\"; did you mean \"audit.retention\"?"},
     {"-o section", "server={workers: 1}", NULL, NULL,
      "server={workers: 1}: unknown option \"server\""},
     {"-o out of range", "cache.size=1K", NULL, NULL,
