@@ -355,27 +355,25 @@ static struct cache_key failure_key(const struct cache_key *answer)
     return key;
 }
 
-bool answer_failed_lately(const struct view *v, const struct query *q, struct now now,
+bool answer_failed_lately(const struct view *v, const struct cache_key *key, struct now now,
                           struct cache_facts *facts)
 {
-    const struct cache_key key = failure_key(&q->key);
+    const struct cache_key failure = failure_key(key);
     size_t len;
 
-    return cache_get(v->cache, &key, now.mono_ms, NULL, NULL, 0, &len, facts, NULL, NULL) ==
+    return cache_get(v->cache, &failure, now.mono_ms, NULL, NULL, 0, &len, facts, NULL, NULL) ==
            CACHE_HIT;
 }
 
 bool answer_known(const struct view *v, const struct cache_key *key, struct now now, uint8_t *out,
                   size_t size, struct got *got)
 {
-    const struct cache_key failure = failure_key(key);
     struct cache_facts facts;
     size_t len = 0;
     bool hit = cache_get(v->cache, key, now.mono_ms, NULL, out, size, &len, &facts, NULL, NULL) ==
                CACHE_HIT;
 
-    if (!hit && cache_get(v->cache, &failure, now.mono_ms, NULL, NULL, 0, &len, &facts, NULL,
-                          NULL) != CACHE_HIT)
+    if (!hit && !answer_failed_lately(v, key, now, &facts))
         return false;
     *got = (struct got){.kind = hit ? GOT_REPLY : GOT_FAILURE,
                         .image = out,
@@ -411,7 +409,7 @@ static enum answer from_cache(const struct view *v, struct query *q, struct now 
         from_facts(&o, &facts);
         return deliver(v, q, &o, now);
     }
-    if (answer_failed_lately(v, q, now, &facts)) {
+    if (answer_failed_lately(v, &q->key, now, &facts)) {
         COUNT(v->stats, cache_hits);
         return from_stale(v, q, now, &result)
                    ? result

@@ -70,7 +70,7 @@ bool answer_may_have_ad(const struct query *);
 void answer_rotate(const struct view *, struct query *);
 
 /* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
-bool answer_failed_lately(const struct view *, const struct query *, struct now,
+bool answer_failed_lately(const struct view *, const struct cache_key *, struct now,
                           struct cache_facts *);
 
 /* May an expired entry still be served (RFC 8767)? Not one that was over when it

@@ -298,6 +298,18 @@ void flight_give_up(struct flight *fl, bool keep)
 
 static void heard(struct exchange *, const struct exchange_news *);
 
+/* How the sets of servers in a flight hold the server. */
+static uint16_t bit_of(int server)
+{
+    return (uint16_t)(1u << server);
+}
+
+/* May the server have one more try in this flight? */
+static bool may_try(const struct flight *fl, int i)
+{
+    return fl->tries[i] - fl->hurried[i] < TRIES_EACH && fl->n_tries - fl->n_hurried < TRIES_ALL;
+}
+
 /* The server to try next, or -1. fresh: only one that this flight has not
  * tried. */
 static int choose(struct flight *fl, bool fresh, uint64_t now_ms)
@@ -318,8 +330,7 @@ static int choose(struct flight *fl, bool fresh, uint64_t now_ms)
             probe_begin(fl->forwarder, s);
             score++;
         }
-        if ((fl->refused >> i & 1) != 0 || fl->tries[i] - fl->hurried[i] >= TRIES_EACH ||
-            (fresh && fl->tries[i] > 0))
+        if ((fl->refused & bit_of(i)) != 0 || !may_try(fl, i) || (fresh && fl->tries[i] > 0))
             continue;
         if (best < 0 || score < best_score) {
             best = i;
@@ -461,7 +472,7 @@ static void next_server(struct flight *fl, uint64_t now_ms)
     if (try_next(fl, true, now_ms) || fl->current != NULL)
         return; /* or a try goes on, and has its time */
     for (int i = 0; i < fl->route->n_servers; i++) {
-        uint16_t bit = (uint16_t)(1u << i);
+        uint16_t bit = bit_of(i);
 
         if ((fl->minds_edns & ~fl->plain & bit) == 0)
             continue;
@@ -487,7 +498,7 @@ static bool is_final(const struct reply_facts *facts)
  * that wants it twice has failed. */
 static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint64_t now_ms)
 {
-    uint16_t bit = (uint16_t)(1u << e->server_index);
+    uint16_t bit = bit_of(e->server_index);
     uint16_t *done = (how & OVER_TCP) != 0 && !e->tcp ? &fl->tcp : &fl->plain;
     int i = e->server_index;
     bool again = (*done & bit) == 0;
@@ -504,7 +515,7 @@ static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint6
 static void try_beside(struct flight *fl, const struct exchange *e,
                        const struct exchange_news *news, uint64_t now_ms)
 {
-    uint16_t bit = (uint16_t)(1u << e->server_index);
+    uint16_t bit = bit_of(e->server_index);
     int i = e->server_index;
 
     if (news->rcode != RCODE_TIMEOUT) {
@@ -516,8 +527,7 @@ static void try_beside(struct flight *fl, const struct exchange *e,
     } else if (news->no_edns && (fl->plain & bit) == 0) {
         fl->plain |= bit;
         (void)try_server(fl, i, WITHOUT_EDNS, now_ms);
-    } else if (!news->no_edns && fl->tries[i] - fl->hurried[i] < TRIES_EACH &&
-               fl->n_tries - fl->n_hurried < TRIES_ALL) {
+    } else if (!news->no_edns && may_try(fl, i)) {
         (void)try_server(fl, i, 0, now_ms);
     }
 }
@@ -611,9 +621,9 @@ static void heard_reply(struct flight *fl, struct exchange *e, const struct exch
     COUNT(fl->forwarder->stats, upstream_errors);
     fl->failure = news->rcode != RCODE_NOERROR ? news->rcode : RCODE_UNUSABLE; /* a referral */
     fl->failed_by = e->server->addr;
-    fl->refused |= (uint16_t)(1u << e->server_index);
+    fl->refused |= bit_of(e->server_index);
     if (news->no_edns)
-        fl->minds_edns |= (uint16_t)(1u << e->server_index);
+        fl->minds_edns |= bit_of(e->server_index);
     drop_try(fl, e);
     next_server(fl, now_ms);
     set_timer(fl);
@@ -713,7 +723,7 @@ static bool fall_back(struct flight *fl, uint64_t now_ms)
 static void try_timed_out(struct flight *fl, uint64_t now_ms)
 {
     struct exchange *e = fl->current;
-    uint16_t bit = (uint16_t)(1u << e->server_index);
+    uint16_t bit = bit_of(e->server_index);
 
     if (e->hurried || e->unsure || now_ms < e->begun_ms + fl->route->timeout_ms)
         return;

@@ -166,7 +166,7 @@ bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too
     size_t len = 0;
     enum cache_result found = cache_get(v->cache, &q->key, now.mono_ms, NULL, v->scratch->image,
                                         sizeof v->scratch->image, &len, &f, NULL, NULL);
-    bool failed = found != CACHE_HIT && answer_failed_lately(v, q, now, &failure);
+    bool failed = found != CACHE_HIT && answer_failed_lately(v, &q->key, now, &failure);
     bool servable =
         found == CACHE_EXPIRED && (stale_too || failed) && answer_is_servable(v, &f, now);
 
@@ -187,7 +187,7 @@ bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too
 
 bool kms_real_local(const struct view *v, const struct query *q, struct kms_real *r)
 {
-    uint32_t ttl_s = (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000);
+    uint32_t ttl_s = kms_negative_ttl(v);
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
     int rcode = special_rcode(q);
 

@@ -236,7 +236,7 @@ void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct
     image_end(w, answers, answers == 0, 0);
 }
 
-bool special_answer(const struct view *v, struct query *q, struct now now)
+static void answer_local(const struct view *v, struct query *q, int rcode, struct now now)
 {
     struct reply_dress dress = answer_dress(v, q);
     const struct settings *s = v->settings;
@@ -244,10 +244,7 @@ bool special_answer(const struct view *v, struct query *q, struct now now)
                           ? s->kms.max_negative_ttl_ms
                           : s->cache.max_negative_ttl_ms;
     struct writer w = writer_make(q->out, q->out_size);
-    int rcode = special_rcode(q);
 
-    if (rcode < 0)
-        return false;
     COUNT(v->stats, special);
     /* As with the real DNS: beside an SRV that is filled the name exists. */
     if (rcode == RCODE_NXDOMAIN && q->kms_name && kms_would_fill(v, q, false, now)) {
@@ -256,7 +253,15 @@ bool special_answer(const struct view *v, struct query *q, struct now now)
     }
     special_image(q, (uint16_t)rcode, (uint32_t)(ttl_ms / 1000), &w);
     q->out_len = w.full ? 0 : reply_from_image(&dress, q->out, w.len, q->out, q->out_size);
-    return true;
+}
+
+bool special_answer(const struct view *v, struct query *q, struct now now)
+{
+    int rcode = special_rcode(q);
+
+    if (rcode >= 0)
+        answer_local(v, q, rcode, now);
+    return rcode >= 0;
 }
 
 /* The zone as text, if it is answered here. */

@@ -21,9 +21,4 @@ bool special_answer(const struct view *, struct query *, struct now);
 typedef void special_visit(void *context, const char *zone);
 void special_each_reverse(const struct view *, special_visit *, void *context);
 
-/* The reverse zones of private addresses that are answered here with these
- * settings, as text; "16-31.172.in-addr.arpa" are sixteen. */
-typedef void special_visit(void *context, const char *zone);
-void special_each_reverse(const struct view *, special_visit *, void *context);
-
 #endif

@@ -439,5 +439,5 @@ _Static_assert(ARRAY_LEN(settings_options) <= OPTIONS_MAX, "OPTIONS_MAX is too s
 
 bool option_is_given(const struct field *o, const struct settings *s)
 {
-    return !option_is_table(o) || o->at != offsetof(struct settings, access) || s->access_given;
+    return o->at != offsetof(struct settings, access) || s->access_given;
 }

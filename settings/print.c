@@ -3,7 +3,7 @@
  * print.c -- the settings in force, what a reload changes, and the sample file.
  *
  * Values are compared as printed: what reads back the same is the same.
-
+ *
  * The sample has no path in it: those of the build are named in words, so that
  * conf/waymark.yaml.sample is the same for each prefix.
  */

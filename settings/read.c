@@ -104,7 +104,7 @@ static void take_value(struct reader *r, const struct field *o, const struct yam
     if (field_read(&r->form, o, node, r->s) != 0)
         return;
     r->origin[o - settings_options] = (struct origin){node, r->form.file, r->form.assign};
-    if (option_is_table(o) && o->at == offsetof(struct settings, access))
+    if (o->at == offsetof(struct settings, access))
         r->s->access_given = true;
 }
 

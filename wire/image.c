@@ -51,7 +51,7 @@ static enum reply_kind kind_of(const struct cut *c, const struct message *m,
     return ns && !soa && !f->aa ? REPLY_REFERRAL : REPLY_NODATA;
 }
 
-/* Complete: the answer, or the proof that there is none to be had. */
+/* Complete: the answer, or that there is none; of a chain of CNAMEs, its end too. */
 static bool is_complete(const struct reply_facts *f)
 {
     switch (f->kind) {

@@ -56,11 +56,7 @@ static uint16_t srv_append(struct writer *w, const struct srv *s, uint32_t ttl)
 {
     size_t target_at;
 
-    writer_u16(w, 0xc000 | DNS_HEADER);
-    writer_u16(w, TYPE_SRV);
-    writer_u16(w, CLASS_IN);
-    writer_u32(w, ttl);
-    writer_u16(w, (uint16_t)(6 + s->target.len));
+    image_record(w, 0, TYPE_SRV, ttl, (uint16_t)(6 + s->target.len));
     writer_u16(w, s->priority);
     writer_u16(w, s->weight);
     writer_u16(w, s->port);
