@@ -210,10 +210,10 @@ static const char *name_as_asked(const struct audit_event *e, char out[NAME_TEXT
     struct name folded = e->qname;
 
     name_fold(&folded);
-    name_print(&e->qname, out);
-    if (name_equal(&folded, &e->qname) && name_is_vlmcs(&folded) && out[strlen(out) - 1] != '.')
+    if (name_equal(&folded, &e->qname) && name_is_vlmcs(&folded) &&
+        folded.at[folded.len - 2] != '.') /* nor does its text end like a root's */
         return NULL;
-    return out;
+    return name_print(&e->qname, out);
 }
 
 static const char *networks_print(const struct audit_event *e,

@@ -97,7 +97,7 @@ static int print_story(struct ctl *c, struct audit_reader *r, const struct audit
         json_array_insert_new(events, 0,
                               c->format == FORMAT_JSON ? json_incref(json_object_get(row, "event"))
                                                        : line_of(row));
-    if (code == 0)
+    if (code == 0 && c->format == FORMAT_TABLE)
         code = read_suffixes(c, r, suffixes);
     if (code == 0 && c->format != FORMAT_TABLE)
         (void)json_object_set(object, "events", events);

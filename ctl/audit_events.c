@@ -35,7 +35,7 @@ static const struct column columns_csv[] = {
     {"policy_serial", "SERIAL", COLUMN_NUMBER}, {"latency_us", "LATENCY", COLUMN_NUMBER}, {0}};
 /* clang-format on */
 
-/* What Windows makes of the answer, in the answer's words. */
+/* The hosts of the answer, or what it is without one. */
 #define ANSWER                                                                                     \
     "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
 

@@ -187,7 +187,7 @@ int audit_find_newest(struct ctl *c, struct audit_reader *r, const struct audit_
         audit_sql_add(&q, " ORDER BY sequence DESC LIMIT ?",
                       limit > 0 ? (int64_t)limit - found : -1);
         code = audit_run(c, r, &q, NULL);
-        if (code == 0)
+        if (code == 0 && limit > 0)
             (void)audit_number(r, "SELECT count(*) FROM found", NULL, 0, &found);
         if (limit > 0 && found >= (int64_t)limit)
             break;

@@ -143,18 +143,16 @@ void audit_rows_names(struct ctl *c, json_t *rows)
 
 /* --- the verbs --------------------------------------------------------------------------- */
 
-static int note_events(struct ctl *c, struct audit_reader *r)
+static void note_events(struct audit_reader *r)
 {
     int64_t n = 0, oldest = 0;
     char text[NUMBER_TEXT];
 
     (void)audit_number(r, "SELECT count(*) FROM picked", NULL, 0, &n);
     (void)audit_number(r, "SELECT min(ms) FROM picked", NULL, 0, &oldest);
-    if (c->format == FORMAT_TABLE)
-        ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
-                 (long long)n, n > 0 ? ", the oldest of " : "",
-                 n > 0 ? time_print_local((uint64_t)oldest, text) : "");
-    return 0;
+    ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
+             (long long)n, n > 0 ? ", the oldest of " : "",
+             n > 0 ? time_print_local((uint64_t)oldest, text) : "");
 }
 
 static int list(struct ctl *c, struct audit_reader *r, const struct audit_list *l,
@@ -166,8 +164,8 @@ static int list(struct ctl *c, struct audit_reader *r, const struct audit_list *
 
     if (r != NULL && (f->since_ms > 0 || f->until_ms > 0 || (f->given & ~l->own) != 0)) {
         code = audit_ledger_of_events(c, r, f);
-        if (code == 0)
-            code = note_events(c, r);
+        if (code == 0 && c->format == FORMAT_TABLE)
+            note_events(r);
     }
     if (code == 0 && r != NULL)
         code = audit_rows(c, r, l, f, f->limit, rows);
