@@ -328,7 +328,7 @@ static void question_set(struct exchange *e, const struct exchange_question *q, 
     e->ad = q->ad;
     e->edns = !q->no_edns && upstream_has_edns(e->server, now_ms);
     e->cased = !q->tcp && upstream_keeps_case(e->server, now_ms);
-    e->unsure = e->idle = e->hurried = false;
+    e->unsure = e->idle = e->hurried = e->counted = false;
     e->do_bit = q->do_bit;
     e->asked_ms = q->asked_ms;
     e->suspect_edns = q->suspect_edns && upstream_has_edns(e->server, now_ms);

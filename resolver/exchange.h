@@ -57,7 +57,7 @@ struct exchange {
     uint16_t id, qtype, qclass;
     struct exchange *older, *newer; /* the owner's: tries that nobody waits for any more */
     uint8_t server_index;           /* the owner's */
-    bool idle, hurried;             /* the owner's */
+    bool idle, hurried, counted;    /* the owner's */
     bool tcp, edns, cased, do_bit, suspect_edns;
     bool ad;          /* the AD of the reply may stay */
     bool unsure;      /* EXCHANGE_UNSURE was told: once, since it may be forged */

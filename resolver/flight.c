@@ -413,6 +413,7 @@ static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     if (rc != 0)
         return rc;
     e->server_index = (uint8_t)i;
+    e->counted = how == 0;
     e->next = fl->open;
     fl->open = e;
     set_current(fl, e);
@@ -772,8 +773,9 @@ void flight_joined(struct flight *fl, uint64_t now_ms)
 
     fl->deadline_ms = inflight_deadline(fl);
     ms = hurried_ms(fl, now_ms);
-    /* A discovery question joined one that is in no hurry: now it is. */
-    if (ms > 0 && e != NULL && !e->hurried && !e->tcp && now_ms + ms < fl->next_ms) {
+    /* A discovery question joined one that is in no hurry: now it is. Only a try that
+     * counts may be hurried: it is one that the limits then allow once more. */
+    if (ms > 0 && e != NULL && e->counted && !e->hurried && now_ms + ms < fl->next_ms) {
         hurry(fl, e);
         fl->next_ms = now_ms + ms;
     }
