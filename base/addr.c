@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -207,6 +208,45 @@ bool addr_same_ip(const struct addr *a, const struct addr *b)
 bool addr_same(const struct addr *a, const struct addr *b)
 {
     return addr_same_ip(a, b) && a->scope == b->scope && a->port == b->port;
+}
+
+unsigned addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
+
+    memset(out, 0, sizeof *v6);
+    if (is_v4(a->ip)) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(a->port);
+        memcpy(&v4->sin_addr, a->ip + 12, 4);
+        return sizeof *v4;
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(a->port);
+    v6->sin6_scope_id = a->scope;
+    memcpy(&v6->sin6_addr, a->ip, 16);
+    return sizeof *v6;
+}
+
+bool addr_from_sockaddr(struct addr *out, const struct sockaddr *sa)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
+
+    if (sa == NULL || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+        return false;
+    if (sa->sa_family == AF_INET) {
+        memcpy(out->ip, mapped, sizeof mapped);
+        memcpy(out->ip + 12, &v4->sin_addr, 4);
+        out->port = ntohs(v4->sin_port);
+        out->scope = 0;
+    } else {
+        memcpy(out->ip, &v6->sin6_addr, 16);
+        out->port = ntohs(v6->sin6_port);
+        out->scope = v6->sin6_scope_id;
+    }
+    return true;
 }
 
 int prefix_parse(struct prefix *out, const char *text)

@@ -4,7 +4,6 @@
  *
  * Both families have one form of 16 bytes: IPv4 is mapped (::ffff:a.b.c.d,
  * RFC 4291 2.5.5.2), so that a comparison, a range or a key needs no family.
- * Sockets are unknown here; resolver/io_event.c converts to and from sockaddr.
  */
 #ifndef BASE_ADDR_H
 #define BASE_ADDR_H
@@ -12,6 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+struct sockaddr;
+struct sockaddr_storage;
 
 struct addr {
     uint8_t ip[16];
@@ -42,6 +44,11 @@ bool addr_is_loopback(const struct addr *); /* 127.0.0.0/8, ::1 */
 bool addr_is_private(const struct addr *);
 bool addr_same_ip(const struct addr *, const struct addr *);
 bool addr_same(const struct addr *, const struct addr *); /* ip, scope, port */
+
+/* An IPv4 address becomes AF_INET. Returns the length to pass on. */
+unsigned addr_to_sockaddr(const struct addr *, struct sockaddr_storage *out);
+/* False (out untouched) for other families than the two, and for NULL. */
+bool addr_from_sockaddr(struct addr *out, const struct sockaddr *);
 
 /* Reads "10.0.0.0/8", "2001:db8::/32", or an address alone (full length).
  * 0; -EINVAL not a prefix; -ERANGE the host bits are not zero. */

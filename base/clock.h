@@ -16,4 +16,7 @@ struct now {
 /* Never returns mono_ms 0, which means "never" in timers. */
 struct now clock_now(void);
 
+/* Microseconds of CLOCK_MONOTONIC, for latencies. */
+uint64_t clock_us(void);
+
 #endif

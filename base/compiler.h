@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * compiler.h -- attributes that carry part of a contract, and two macros.
+ * compiler.h -- attributes that carry part of a contract, and a few macros.
  */
 #ifndef BASE_COMPILER_H
 #define BASE_COMPILER_H
 
+#include <stddef.h>
+
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define PREFETCH(p) __builtin_prefetch(p)
+
+/* The struct that a member lies in; for what libraries and intrusive lists hand back. */
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof *(a))
 

@@ -85,18 +85,28 @@ int diags_add(struct diags *d, const char *file, unsigned line, unsigned column,
     return -EINVAL;
 }
 
+char *diag_text(const struct diag *one)
+{
+    char place[32] = "", *text;
+    const char *file = one->file != NULL ? one->file : "";
+
+    if (one->line != 0 && one->column != 0)
+        snprintf(place, sizeof place, "%u:%u:", one->line, one->column);
+    else if (one->line != 0)
+        snprintf(place, sizeof place, "%u:", one->line);
+    if (asprintf(&text, "%s%s%s%s%s", file, one->file != NULL ? ":" : "", place,
+                 one->file != NULL || one->line != 0 ? " " : "", one->text) < 0)
+        return NULL;
+    return text;
+}
+
 void diags_print(const struct diags *d, FILE *f)
 {
     for (size_t i = 0; i < d->n; i++) {
-        const struct diag *one = &d->at[i];
+        char *text = diag_text(&d->at[i]);
 
-        if (one->file != NULL)
-            fprintf(f, "%s:", one->file);
-        if (one->line != 0)
-            fprintf(f, "%u:", one->line);
-        if (one->line != 0 && one->column != 0)
-            fprintf(f, "%u:", one->column);
-        fprintf(f, "%s%s\n", one->file != NULL || one->line != 0 ? " " : "", one->text);
+        fprintf(f, "%s\n", text != NULL ? text : d->at[i].text);
+        free(text);
     }
     if (d->all > d->n)
         fprintf(f, "%zu more problems are not shown\n", d->all - d->n);

@@ -36,7 +36,10 @@ void diags_fini(struct diags *);
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...) PRINTF_LIKE(5, 6);
 
-/* "FILE:LINE:COL: text\n" each; what is unknown is left out. */
+/* "FILE:LINE:COL: text"; what is unknown is left out. From malloc; NULL when out of
+ * memory. */
+char *diag_text(const struct diag *);
+/* Each as such a line. */
 void diags_print(const struct diags *, FILE *);
 
 /* The word of the list (ended by NULL) that is nearest to `word`, if near

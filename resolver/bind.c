@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 #include "resolver/machine.h"
-#include "resolver/sockaddr.h"
 
 enum {
     TCP_BACKLOG = 512,
@@ -37,7 +36,7 @@ static void set_receive_buffer(int fd)
 static int bound_socket(const struct addr *a, bool tcp, bool share)
 {
     struct sockaddr_storage to;
-    socklen_t len = sockaddr_from_addr(a, &to);
+    socklen_t len = addr_to_sockaddr(a, &to);
     int one = 1, rc;
     int fd =
         socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -216,7 +216,7 @@ static bool answer_message(struct connection *c, const uint8_t *wire, size_t len
                                 .connection = c->slot,
                                 .serial = c->serial};
     q->arrived_ms = now.mono_ms;
-    q->arrived_us = listen_clock_us();
+    q->arrived_us = clock_us();
     q->wire = wire;
     q->wire_len = len;
     q->out = all->answer;

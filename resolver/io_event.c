@@ -25,7 +25,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "resolver/sockaddr.h"
 #include "resolver/timer.h"
 
 enum { PORT_TRIES = 8, PORT_MIN = 1024 };
@@ -293,7 +292,7 @@ static void bind_random(int fd, int family, struct random *r)
 static int open_socket(struct link *l, const struct addr *server, struct random *random)
 {
     struct sockaddr_storage to;
-    socklen_t len = sockaddr_from_addr(server, &to);
+    socklen_t len = addr_to_sockaddr(server, &to);
     int one = 1, omit = IP_PMTUDISC_OMIT;
 
     l->fd =

@@ -25,7 +25,4 @@ static inline unsigned listen_share(const struct listen *l, uint32_t limit)
     return (limit + l->n_workers - 1) / l->n_workers;
 }
 
-/* Monotonic; for latencies. */
-uint64_t listen_clock_us(void);
-
 #endif

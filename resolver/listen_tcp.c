@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "resolver/connection.h"
-#include "resolver/sockaddr.h"
 
 enum { ACCEPT_MAX = 32, PAUSE_MS = 250 };
 
@@ -61,7 +60,7 @@ static void on_acceptable(evutil_socket_t listening, short what, void *arg)
             accept_failed(s, errno);
             return;
         }
-        if (!sockaddr_to_addr((struct sockaddr *)&from, &client))
+        if (!addr_from_sockaddr(&client, (struct sockaddr *)&from))
             close(fd);
         else
             connection_new(s->all, fd, &client, s->number);

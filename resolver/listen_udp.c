@@ -20,10 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "resolver/sockaddr.h"
 
 enum {
     BATCH = 32,
@@ -61,15 +58,6 @@ struct listen_udp {
     bool wildcard;
     uint16_t number;
 };
-
-uint64_t listen_clock_us(void)
-{
-    struct timespec t;
-
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0)
-        return 0;
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 struct listen_udp_batch *listen_udp_batch_new(void)
 {
@@ -205,7 +193,7 @@ void listen_udp_send(struct listen_udp *u, const struct client *client, const ui
     struct msghdr m = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1};
     union control control;
 
-    m.msg_namelen = sockaddr_from_addr(&client->addr, &to);
+    m.msg_namelen = addr_to_sockaddr(&client->addr, &to);
     if (u->wildcard)
         write_local(&m, &control, &client->local);
     if (sendmsg(u->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
@@ -243,7 +231,7 @@ static void read_packet(struct listen_udp *u, unsigned i, struct now now, uint64
     b->answer[i] = ANSWER_DROP;
     q->has_event = false;
     if ((m->msg_flags & MSG_TRUNC) != 0 ||
-        !sockaddr_to_addr((struct sockaddr *)m->msg_name, &q->client.addr)) {
+        !addr_from_sockaddr(&q->client.addr, (struct sockaddr *)m->msg_name)) {
         COUNT(u->l->stats, ignored);
         return;
     }
@@ -291,7 +279,7 @@ static bool answer_packet(struct listen_udp *u, unsigned i, struct now now)
 static void answer_batch(struct listen_udp *u, unsigned n)
 {
     struct now now = u->l->io->now(u->l->io);
-    uint64_t now_us = listen_clock_us();
+    uint64_t now_us = clock_us();
     unsigned n_out = 0;
 
     for (unsigned i = 0; i < n; i++)

@@ -197,7 +197,7 @@ static void done(void *context, struct query *q)
 
     if (!q->has_event)
         return;
-    now_us = listen_clock_us();
+    now_us = clock_us();
     q->event.latency_us = (uint32_t)(now_us > q->arrived_us ? now_us - q->arrived_us : 0);
     count_outcome(&w->stats, q->event.outcome);
     if (w->ring == NULL || !audit_ring_push(w->ring, &q->event))

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <netinet/in.h>
+
 #include "base/addr.h"
 #include "base/compiler.h"
 
@@ -80,6 +82,7 @@ static void parse(void **state)
     const struct parse_row *r = *state;
     struct addr a, before;
     char out[ADDR_TEXT];
+    struct sockaddr_storage sa;
 
     memset(&a, 0xaa, sizeof a);
     before = a;
@@ -92,6 +95,13 @@ static void parse(void **state)
     assert_string_equal(addr_print_port(&a, out), r->print);
     assert_int_equal(addr_parse(&before, out, 0), 0);
     assert_true(addr_same(&a, &before));
+    memset(&before, 0xaa, sizeof before);
+    assert_int_equal(addr_to_sockaddr(&a, &sa),
+                     addr_is_v4(&a) ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+    assert_true(addr_from_sockaddr(&before, (struct sockaddr *)&sa));
+    assert_true(addr_same(&a, &before));
+    sa.ss_family = AF_UNIX;
+    assert_false(addr_from_sockaddr(&a, (struct sockaddr *)&sa));
 }
 
 enum { V4 = 1, ANY = 2, LOOP = 4, PRIVATE = 8 };

@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 
 #include "resolver/machine.h"
-#include "resolver/sockaddr.h"
 #include "tests/settings_text.h"
 
 /* An address of an interface other than loopback, as text. */
@@ -23,7 +22,7 @@ static bool own_address(int family, char *out)
     assert_int_equal(getifaddrs(&list), 0);
     for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next) {
         found = i->ifa_addr != NULL && i->ifa_addr->sa_family == family &&
-                sockaddr_to_addr(i->ifa_addr, &a) && !addr_is_loopback(&a) && a.scope == 0;
+                addr_from_sockaddr(&a, i->ifa_addr) && !addr_is_loopback(&a) && a.scope == 0;
         if (found)
             addr_print(&a, out);
     }
