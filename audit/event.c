@@ -9,17 +9,6 @@
 
 #include "wire/types.h"
 
-const char *const audit_outcome_names[AUDIT_OUTCOMES + 1] = {
-    "-",       "passed", "filled",  "replaced", "filtered", "denied",
-    "missing", "failed", "blocked", "update",   NULL,
-};
-const char *const audit_reason_names[AUDIT_REASONS + 1] = {
-    "-", "rule", "no-rule", "signed", "damaged", "rd0", "off", "access", "update", NULL,
-};
-const char *const audit_verdict_names[AUDIT_VERDICTS + 1] = {
-    "-",        "nxdomain", "nodata",  "present", "unapproved",
-    "servfail", "refused",  "timeout", "other",   NULL,
-};
 const char *const audit_kind_names[AUDIT_KINDS + 1] = {
     "event", "start", "stop", "settings", "policy", "gap", "prune", "forget", NULL,
 };

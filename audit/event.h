@@ -3,8 +3,7 @@
  * event.h -- one KMS discovery question and what became of it, as a value.
  *
  * The worker fills it, the ring carries it packed, the writer stores it as
- * numbers. audit/ has its own words for outcome and reason: what is stored must
- * not change when another module's enum does.
+ * numbers.
  */
 #ifndef AUDIT_EVENT_H
 #define AUDIT_EVENT_H
@@ -14,21 +13,16 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "wire/kms.h"
 #include "wire/name.h"
 
 /* clang-format off */
-/* Numbers are stored: append only. */
-enum audit_outcome { AUDIT_PASSED = 1, AUDIT_FILLED, AUDIT_REPLACED, AUDIT_FILTERED, AUDIT_DENIED, AUDIT_MISSING, AUDIT_FAILED, AUDIT_BLOCKED, AUDIT_UPDATE, AUDIT_OUTCOMES };
-enum audit_reason { AUDIT_RULE = 1, AUDIT_NO_RULE, AUDIT_SIGNED, AUDIT_DAMAGED, AUDIT_RD0, AUDIT_OFF, AUDIT_ACCESS, AUDIT_BY_UPDATE, AUDIT_REASONS };
-enum audit_verdict { AUDIT_V_NONE = 0, AUDIT_V_NXDOMAIN, AUDIT_V_NODATA, AUDIT_V_PRESENT, AUDIT_V_UNAPPROVED, AUDIT_V_SERVFAIL, AUDIT_V_REFUSED, AUDIT_V_TIMEOUT, AUDIT_V_OTHER, AUDIT_VERDICTS };
 enum audit_transport { AUDIT_UDP = 1, AUDIT_TCP };
-/* Control records, in the same sequence as events. */
+/* Control records, in the same sequence as events. Stored: append only. */
 enum audit_kind { AUDIT_EVENT = 0, AUDIT_START, AUDIT_STOP, AUDIT_SETTINGS, AUDIT_POLICY, AUDIT_GAP, AUDIT_PRUNE, AUDIT_FORGET, AUDIT_KINDS };
 /* clang-format on */
 
-extern const char *const audit_outcome_names[AUDIT_OUTCOMES + 1],
-    *const audit_reason_names[AUDIT_REASONS + 1], *const audit_verdict_names[AUDIT_VERDICTS + 1],
-                                                      *const audit_kind_names[AUDIT_KINDS + 1];
+extern const char *const audit_kind_names[AUDIT_KINDS + 1];
 
 enum { AUDIT_TEXT = 64, AUDIT_HOSTS = 8, AUDIT_EVENT_NETWORKS = 8 };
 

@@ -381,8 +381,8 @@ static void count_outcome(struct row *r, const struct audit_event *e)
 {
     r->stored.n[N_QUESTIONS]++;
     r->stored.n[N_ATTEMPTS] += !e->repeat;
-    if (e->outcome >= AUDIT_PASSED && e->outcome < AUDIT_OUTCOMES)
-        r->stored.n[N_OUTCOMES + e->outcome - AUDIT_PASSED]++;
+    if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES)
+        r->stored.n[N_OUTCOMES + e->outcome - OUTCOME_PASSED]++;
 }
 
 /* The suffix's place in the client's list; when that is full, the one that was
@@ -419,7 +419,7 @@ static int update_host(struct ledger *l, int64_t *n, const struct audit_event *e
     struct row *host;
     int rc;
 
-    if (e->outcome == AUDIT_UPDATE || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))
+    if (e->outcome == OUTCOME_UPDATE || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))
         return 0; /* did not ask for a host */
     if (e->n_answer == 0) {
         if (n[N_NO_HOST_SINCE] == 0)

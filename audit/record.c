@@ -175,14 +175,14 @@ static int add_answer(struct records *r, const struct audit_event *e)
     char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
 
     return store_run(r->store, STORE_ADD_ANSWER, NULL, "itttttttttttitttt", r->answer, r->forwarder,
-                     type_print(e->qtype, type), audit_outcome_names[e->outcome],
-                     audit_reason_names[e->reason], word_or_null(audit_verdict_names, e->verdict),
+                     type_print(e->qtype, type), outcome_names[e->outcome], reason_names[e->reason],
+                     word_or_null(verdict_names, e->verdict),
                      addr_is_any(&e->server) ? NULL : addr_print_port(&e->server, server),
                      rcode_print(e->real_rcode, real_rcode), hosts_print(e->real, e->n_real, real),
                      hosts_print(e->unapproved, e->n_unapproved, unapproved),
                      rcode_print(e->rcode, rcode), hosts_print(e->answer, e->n_answer, answer),
                      (int64_t)(audit_client_error(e) & 0xffff), text_or_null(e->rule),
-                     word_or_null(audit_outcome_names, e->would), text_or_null(e->would_rule),
+                     word_or_null(outcome_names, e->would), text_or_null(e->would_rule),
                      text_or_null(e->text));
 }
 

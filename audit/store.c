@@ -130,8 +130,8 @@ static int create(sqlite3 *db)
              "PRAGMA application_id=%d;PRAGMA user_version=%d;",
              SCHEMA_APPLICATION, SCHEMA_FORMAT);
     str_add(&s, schema_tables);
-    add_words(&s, "outcome", audit_outcome_names);
-    add_words(&s, "verdict", audit_verdict_names);
+    add_words(&s, "outcome", outcome_names);
+    add_words(&s, "verdict", verdict_names);
     str_add(&s, schema_views);
     str_add(&s, "COMMIT");
     return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);

@@ -37,7 +37,7 @@ enum store_number {
     N_EVENT, /* the last one that names this row */
     N_QUESTIONS,
     N_ATTEMPTS,
-    N_OUTCOMES, /* nine, from AUDIT_PASSED on */
+    N_OUTCOMES, /* nine, from OUTCOME_PASSED on */
     N_COMMON = N_OUTCOMES + 9,
     N_HOST = N_COMMON, /* of a client */
     N_HOST_AT,

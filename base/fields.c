@@ -240,7 +240,7 @@ static int read_word(struct form *form, const struct field *f, const struct yaml
         i++;
     for (n = i; f->words[n] != NULL; n++)
         ;
-    n -= f->later;
+    n = f->max > 0 ? f->max - f->min + 1 : n - f->later;
     if (i < n) {
         set_number(to, f->size, f->min + i);
         return 0;
@@ -253,7 +253,7 @@ static int read_word(struct form *form, const struct field *f, const struct yaml
         str_addf(&s, "%s%s", k == 0 ? "" : k + 1 == n ? form->style->last : ", ", usable[k]);
     }
     usable[n] = NULL;
-    if (f->words[i] != NULL)
+    if (f->words[i] != NULL && f->later > 0)
         return form_problem(form, node, "%s %s is not in this version; use %s", field_name(f),
                             node->text, list);
     near = diag_nearest(node->text, usable);

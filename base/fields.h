@@ -61,11 +61,11 @@ struct field {
     unsigned flags;
     size_t at, size;             /* of the field in its struct; of an element */
     size_t count_at, count_size; /* of the number of elements; 0: always empty */
-    uint64_t min, max;           /* of the value; of the length; min: value of the first word */
-    const char *fallback;        /* default, as written; NULL: `computed`, or it must be given */
-    const char *computed;        /* what the default is, in words */
-    const char *const *words;    /* ended by NULL */
-    unsigned later;              /* so many of the last words are for a later version */
+    uint64_t min, max; /* of the value; of the length; of the first word and, if not 0, the last */
+    const char *fallback;     /* default, as written; NULL: `computed`, or it must be given */
+    const char *computed;     /* what the default is, in words */
+    const char *const *words; /* ended by NULL */
+    unsigned later;           /* so many of the last words are for a later version */
     const char *(*check)(const char *text); /* texts: why not, or NULL */
     const char *wrong;                      /* see form_wrong() */
     const char *refused;                    /* "is no number": in a command line */

@@ -117,6 +117,14 @@ bool str_equal_nocase(const char *a, const char *b)
     return false;
 }
 
+int str_index(const char *const *list, const char *word)
+{
+    for (int i = 0; list[i] != NULL; i++)
+        if (strcmp(list[i], word) == 0)
+            return i;
+    return -1;
+}
+
 bool str_copy(char *out, size_t size, const char *text)
 {
     size_t len = strlen(text);

@@ -34,6 +34,8 @@ void str_add_escaped(struct str *, const void *, size_t);
 size_t str_utf8(const unsigned char *, uint32_t *code);
 
 bool str_equal_nocase(const char *, const char *); /* ASCII only */
+/* Where the word stands in a list that is ended by NULL, or -1. */
+int str_index(const char *const *list, const char *word);
 /* Copies and returns true, or leaves "" and returns false when too long. */
 bool str_copy(char *out, size_t size, const char *text);
 

@@ -67,10 +67,10 @@ static int read_outcome(struct audit_term *t, const char *text)
     const char *nearest;
 
     t->value = ctl_text("%s", text);
-    for (unsigned i = 1; i < AUDIT_OUTCOMES; i++)
-        if (strcmp(text, audit_outcome_names[i]) == 0)
+    for (unsigned i = 1; i < OUTCOMES; i++)
+        if (strcmp(text, outcome_names[i]) == 0)
             return 0;
-    nearest = diag_nearest(text, audit_outcome_names + 1);
+    nearest = diag_nearest(text, outcome_names + 1);
     return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s%s%s", text,
                     nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }

@@ -159,11 +159,11 @@ const char *audit_outcomes_print(const json_t *row, char out[256])
     struct str s;
 
     str_init(&s, out, 256);
-    for (int i = 1; i < AUDIT_OUTCOMES; i++) {
-        json_int_t n = json_integer_value(json_object_get(row, audit_outcome_names[i]));
+    for (int i = 1; i < OUTCOMES; i++) {
+        json_int_t n = json_integer_value(json_object_get(row, outcome_names[i]));
 
         if (n > 0)
-            str_addf(&s, "%s%lld %s", s.len > 0 ? ", " : "", (long long)n, audit_outcome_names[i]);
+            str_addf(&s, "%s%lld %s", s.len > 0 ? ", " : "", (long long)n, outcome_names[i]);
     }
     return s.len > 0 ? out : "-";
 }

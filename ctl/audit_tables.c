@@ -19,7 +19,7 @@
 
 /* clang-format off */
 /* All columns are those of --csv and --sort; a table shows the narrow set. */
-#define OUTCOMES \
+#define OUTCOME_COLUMNS \
     {"passed", "PASSED", COLUMN_NUMBER}, {"filled", "FILLED", COLUMN_NUMBER}, {"replaced", "REPLACED", COLUMN_NUMBER}, \
     {"filtered", "FILTERED", COLUMN_NUMBER}, {"denied", "DENIED", COLUMN_NUMBER}, {"missing", "MISSING", COLUMN_NUMBER}, \
     {"failed", "FAILED", COLUMN_NUMBER}, {"blocked", "BLOCKED", COLUMN_NUMBER}, {"update", "UPDATE", COLUMN_NUMBER}
@@ -32,13 +32,13 @@
 static const struct column client_all[] = {
     {"address", "CLIENT", COLUMN_TEXT}, {"name", "NAME", COLUMN_TEXT}, {"first_asked", "FIRST ASKED", COLUMN_TIME},
     {"last_asked", "LAST ASKED", COLUMN_TIME}, {"questions", "QUESTIONS", COLUMN_NUMBER}, {"attempts", "ATTEMPTS", COLUMN_NUMBER},
-    OUTCOMES, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"suffixes", "SUFFIXES", COLUMN_LIST},
+    OUTCOME_COLUMNS, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"suffixes", "SUFFIXES", COLUMN_LIST},
     {"last_host", "LAST HOST", COLUMN_TEXT}, {"last_host_at", "GIVEN", COLUMN_TIME},
     {"no_host_since", "NO HOST SINCE", COLUMN_TIME}, {"cadence_ms", "EVERY", COLUMN_DURATION_MS}, {0}};
 static const struct column client_narrow[] = {{"address", "CLIENT", COLUMN_TEXT}, CLIENT_TAIL};
 static const struct column client_narrow_names[] = {{"address", "CLIENT", COLUMN_TEXT}, {"name", "NAME", COLUMN_TEXT}, CLIENT_TAIL};
 static const struct column suffix_all[] = {
-    {"suffix", "SUFFIX", COLUMN_TEXT}, ASKED, OUTCOMES, {"last_verdict", "REAL DNS", COLUMN_TEXT},
+    {"suffix", "SUFFIX", COLUMN_TEXT}, ASKED, OUTCOME_COLUMNS, {"last_verdict", "REAL DNS", COLUMN_TEXT},
     {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"last_rule", "RULE", COLUMN_TEXT},
     {"first_asked", "FIRST ASKED", COLUMN_TIME}, {"last_asked", "LAST ASKED", COLUMN_TIME}, {0}};
 static const struct column suffix_narrow[] = {
@@ -48,14 +48,14 @@ static const struct column suffix_narrow[] = {
     {"last_rule", "RULE", COLUMN_TEXT}, {"last_asked", "LAST ASKED", COLUMN_TIME}, {0}};
 static const struct column target_all[] = {
     {"target", "TARGET", COLUMN_TEXT}, ASKED, {"delivered", "DELIVERED", COLUMN_NUMBER}, {"unapproved", "UNAPPROVED", COLUMN_TEXT},
-    OUTCOMES, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"last_rule", "RULE", COLUMN_TEXT},
+    OUTCOME_COLUMNS, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT}, {"last_rule", "RULE", COLUMN_TEXT},
     {"first_asked", "FIRST SEEN", COLUMN_TIME}, {"last_asked", "LAST SEEN", COLUMN_TIME}, {0}};
 static const struct column target_narrow[] = {
     {"target", "TARGET", COLUMN_TEXT}, {"clients", "CLIENTS", COLUMN_NUMBER}, {"questions", "SEEN", COLUMN_NUMBER},
     {"delivered", "DELIVERED", COLUMN_NUMBER}, {"unapproved", "UNAPPROVED", COLUMN_TEXT}, {"last_outcome", "LAST", COLUMN_TEXT},
     {"last_asked", "LAST SEEN", COLUMN_TIME}, {0}};
 static const struct column rule_all[] = {
-    {"rule", "RULE", COLUMN_TEXT}, ASKED, {"would", "WOULD", COLUMN_NUMBER}, OUTCOMES, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
+    {"rule", "RULE", COLUMN_TEXT}, ASKED, {"would", "WOULD", COLUMN_NUMBER}, OUTCOME_COLUMNS, {"last_outcome", "LAST OUTCOME", COLUMN_TEXT},
     {"first_asked", "FIRST USED", COLUMN_TIME}, {"last_asked", "LAST USED", COLUMN_TIME}, {0}};
 static const struct column rule_narrow[] = {
     {"rule", "RULE", COLUMN_TEXT}, {"clients", "CLIENTS", COLUMN_NUMBER}, {"attempts", "ATTEMPTS", COLUMN_NUMBER},

@@ -49,9 +49,9 @@ static void check_mode(const struct settings *s, const struct policy *p, json_t 
 
     for (size_t i = 0; i < p->n_rules; i++)
         live = live || p->rules[i].mode == MODE_LIVE;
-    if (live && s->kms.mode == KMS_OFF)
+    if (live && s->kms.mode == MODE_OFF)
         add_finding(rows, "kms.mode", "is off: no rule can act");
-    if (live && s->kms.mode == KMS_SHADOW)
+    if (live && s->kms.mode == MODE_SHADOW)
         add_finding(rows, "kms.mode", "is shadow: rules are recorded, and none is delivered");
 }
 

@@ -73,8 +73,8 @@ static void set_fields(struct policy_rule *r, struct ctl *c, struct diags *d)
     }
     free(clean);
     if (r->action != was && ctl_option(c, "--when") == NULL)
-        r->when = policy_action_when(r->action);
-    if (ctl_option(c, "--action") != NULL && !policy_action_has_pool(r->action) &&
+        r->when = policy_actions[r->action].when;
+    if (ctl_option(c, "--action") != NULL && !policy_actions[r->action].has_pool &&
         ctl_option(c, "--pool") == NULL)
         r->pool[0] = '\0';
     set_networks(r, c, d);
@@ -257,7 +257,7 @@ static void take_suffixes(struct ctl *c, struct change *ch, bool set, struct dia
 
 int policy_rule(struct ctl *c)
 {
-    int i = policy_lookup(part_words, c->argv[0]), code;
+    int i = str_index(part_words, c->argv[0]), code;
     struct change ch = {.c = c, .name = c->argv[1]};
     const char *why, *extra = NULL;
     struct diags d;

@@ -61,11 +61,11 @@ static json_t *network_values(const struct policy_rule *r)
 
 static json_t *when_values(const struct policy_rule *r)
 {
-    unsigned when = r->action == ACTION_FILTER ? (unsigned)WORD_UNAPPROVED : r->when;
+    unsigned when = policy_when(r->action, r->when);
     json_t *list = json_array();
 
-    for (unsigned i = 0; i < WORDS; i++)
-        if (when == 0 || when & 1u << i)
+    for (unsigned i = 0; i < VERDICT_WORDS; i++)
+        if (when & 1u << i)
             json_array_append_new(list, json_string(word_names[i]));
     return list;
 }
@@ -299,7 +299,7 @@ int policy_show(struct ctl *c)
 
     if (c->argc == 0)
         return show_summary(c);
-    i = policy_lookup(kind_words, c->argv[0]);
+    i = str_index(kind_words, c->argv[0]);
     if (i >= 0)
         return show_kind(c, &kinds[i], c->argc > 1 ? c->argv[1] : NULL);
     near = diag_nearest(c->argv[0], kind_words);

@@ -33,7 +33,7 @@ static int take_format(struct ctl *c, const char *path, bool *zone)
     *zone = path != NULL && (ends_with(path, ".zone") || ends_with(path, ".db"));
     if (text == NULL)
         return 0;
-    i = policy_lookup(formats, text);
+    i = str_index(formats, text);
     if (i < 0)
         return ctl_fail(EXIT_USAGE, "--format %s: formats are yaml and zone", text);
     *zone = i == 1;

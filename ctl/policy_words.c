@@ -83,7 +83,7 @@ char *policy_when_words(const struct policy_rule *r)
     if (r->when == 0)
         return ctl_text("always");
     str_init(&s, buf, sizeof buf);
-    for (unsigned i = 0; i < WORDS; i++)
+    for (unsigned i = 0; i < VERDICT_WORDS; i++)
         if (r->when & 1u << i)
             str_addf(&s, "%s%s", s.len == 0 ? "when " : " or ", word_names[i]);
     return ctl_text("%s", buf);

@@ -19,7 +19,7 @@ static const char *const object_verbs[] = {"set", "add", "drop", NULL};
 /* "set NAME MEMBER..."; members NULL: they are not counted. */
 static int take_verb(struct ctl *c, const char *members, enum object_verb *out, struct diags *d)
 {
-    int i = policy_lookup(object_verbs, c->argv[0]);
+    int i = str_index(object_verbs, c->argv[0]);
     const char *near = diag_nearest(c->argv[0], object_verbs), *why;
 
     if (i < 0)

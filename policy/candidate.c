@@ -92,26 +92,12 @@ int candidate_compare(const struct candidate *a, const struct candidate *b,
 
 unsigned candidate_when(const struct candidate *c)
 {
-    const unsigned all = WORD_MISSING | WORD_FAILED | WORD_PRESENT | WORD_UNAPPROVED;
-    unsigned when = c->rule.when;
-
-    switch (c->rule.action) {
-    case ACTION_FILL: /* never hides an answer, whatever is stored */
-        return when == 0 ? (unsigned)WORD_MISSING : when & (WORD_MISSING | WORD_FAILED);
-    case ACTION_FILTER:
-        return WORD_UNAPPROVED;
-    case ACTION_REPLACE:
-    case ACTION_DENY:
-    case ACTION_PASS:
-    case ACTIONS:
-        break;
-    }
-    return when == 0 ? all : when;
+    return policy_when(c->rule.action, c->rule.when);
 }
 
 bool candidate_is_unconditional(const struct candidate *c)
 {
-    return c->rule.when == 0 && (c->rule.action == ACTION_DENY || c->rule.action == ACTION_REPLACE);
+    return c->rule.when == 0 && policy_actions[c->rule.action].is_blind;
 }
 
 void policy_suffix_of(const struct name *qname, struct name *suffix)

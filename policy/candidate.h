@@ -15,7 +15,7 @@ struct candidate {
     struct kv_bytes name;  /* borrowed from the map */
     enum suffix_kind kind; /* of the suffix that matches */
     unsigned labels;
-    enum policy_mode mode; /* with kms.mode as the upper limit */
+    enum kms_mode mode; /* with kms.mode as the upper limit */
     bool in_network, is_early, is_late;
     int network; /* index into the client's, the innermost; -1: every client */
 };

@@ -21,7 +21,6 @@
 #include "wire/present.h"
 
 enum { PAIRS = 200 /* that are reported */, MEETING = 32 /* rules compared at one suffix */ };
-enum { EVERY_WORD = WORD_MISSING | WORD_FAILED | WORD_PRESENT | WORD_UNAPPROVED };
 
 struct use {
     const struct suffix *suffix;
@@ -85,7 +84,7 @@ static void check_suffixes(struct check *c, const struct policy_rule *r, const c
         const struct suffix *s = &r->suffixes[i];
         const struct name *n = &s->name;
 
-        if (s->kind == SUFFIX_ANY && has_any(r) && policy_action_has_pool(r->action))
+        if (s->kind == SUFFIX_ANY && has_any(r) && policy_actions[r->action].has_pool)
             found(c, subject, "action %s for every suffix of every client: a catch-all",
                   action_names[r->action]);
         if (n->labels > 0 && n->at[1] == '_')
@@ -187,9 +186,7 @@ static void check_prefixes(struct check *c)
 
 static unsigned words(const struct policy_rule *r)
 {
-    unsigned own = r->when != 0 ? r->when : policy_action_when(r->action);
-
-    return own == 0 ? EVERY_WORD : own;
+    return policy_when(r->action, r->when);
 }
 
 static bool names_network(const struct policy_rule *r, const char *name)

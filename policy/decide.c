@@ -85,7 +85,7 @@ static int visit(void *context, const struct index_hit *hit)
 }
 
 static int elect(struct election *e, struct policy_reader *r, const struct policy_ask *ask,
-                 enum policy_verdict verdict, bool is_signed)
+                 enum kms_verdict verdict, bool is_signed)
 {
     struct name suffix;
 
@@ -116,40 +116,22 @@ static int elect(struct election *e, struct policy_reader *r, const struct polic
 /* --- from the winner to the outcome --------------------------------------- */
 
 struct situation {
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
     bool is_signed;     /* and the client can tell */
     bool none_approved; /* a filter would leave nothing */
 };
 
 struct ruling {
-    enum policy_outcome outcome;
-    enum policy_reason reason;
+    enum kms_outcome outcome;
+    enum kms_reason reason;
     const struct candidate *rule; /* NULL: none */
     bool open;                    /* it takes a verdict to tell */
 };
 
-static enum policy_outcome acting(enum policy_action action, enum policy_verdict verdict)
-{
-    switch (action) {
-    case ACTION_FILL:
-        return OUTCOME_FILLED;
-    case ACTION_REPLACE:
-        return OUTCOME_REPLACED;
-    case ACTION_FILTER:
-        return OUTCOME_FILTERED;
-    case ACTION_DENY:
-        return OUTCOME_DENIED;
-    case ACTION_PASS:
-    case ACTIONS:
-        break;
-    }
-    return policy_natural(verdict);
-}
-
 static struct ruling rule_on(const struct situation *s, const struct contest *first,
                              const struct contest *again)
 {
-    struct ruling r = {policy_natural(s->verdict), REASON_NO_RULE, NULL, false};
+    struct ruling r = {outcome_of_real(s->verdict), REASON_NO_RULE, NULL, false};
 
     if (!first->won)
         return r;
@@ -168,7 +150,8 @@ static struct ruling rule_on(const struct situation *s, const struct contest *fi
     if (r.rule->rule.action == ACTION_FILTER && s->none_approved && again->won &&
         again->best.rule.action != ACTION_PASS)
         r.rule = &again->best;
-    r.outcome = acting(r.rule->rule.action, s->verdict);
+    if (policy_actions[r.rule->rule.action].outcome != 0)
+        r.outcome = policy_actions[r.rule->rule.action].outcome;
     return r;
 }
 
@@ -201,9 +184,9 @@ static int take_pool(struct policy_reader *r, const struct candidate *c,
     return 0;
 }
 
-static void begin(enum policy_verdict verdict, struct policy_decision *out)
+static void begin(enum kms_verdict verdict, struct policy_decision *out)
 {
-    out->outcome = policy_natural(verdict);
+    out->outcome = outcome_of_real(verdict);
     out->reason = REASON_NO_RULE;
     out->verdict = verdict;
     out->action = ACTION_PASS;
@@ -213,21 +196,21 @@ static void begin(enum policy_verdict verdict, struct policy_decision *out)
     out->n_hosts = out->n_unapproved = 0;
     memset(out->drop, 0, sizeof out->drop);
     memset(out->unapproved, 0, sizeof out->unapproved);
-    out->would = (struct policy_would){.set = false};
+    out->would = (struct policy_would){.rule = ""};
     out->since_ms = 0;
     out->until_ms = UINT64_MAX;
 }
 
 static void damaged(struct policy_decision *out)
 {
-    out->outcome = policy_natural(out->verdict);
+    out->outcome = outcome_of_real(out->verdict);
     out->reason = REASON_DAMAGED;
     out->rule[0] = out->pool[0] = '\0';
     out->action = ACTION_PASS;
     out->n_hosts = 0;
     out->ttl = 0;
     memset(out->drop, 0, sizeof out->drop);
-    out->would = (struct policy_would){.set = false};
+    out->would = (struct policy_would){.rule = ""};
 }
 
 /* Marks the targets that are not approved; the verdict follows from them. */
@@ -297,9 +280,10 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     if (!e.shadow_stands)
         return 0;
     all = rule_on(&s, &e.contests[ALL], &e.contests[ALL_AGAIN]);
-    out->would.set = !all.open;
+    if (all.open)
+        return 0;
     out->would.outcome = all.outcome;
-    copy_rule_name(out->would.rule, all.open ? NULL : all.rule);
+    copy_rule_name(out->would.rule, all.rule);
     return 0;
 }
 

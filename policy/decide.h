@@ -31,31 +31,30 @@ struct policy_ask {
     const struct name *qname; /* folded, name_is_vlmcs(); or a host */
     const struct policy_client *client;
     uint64_t wall_ms;
-    enum policy_mode limit; /* kms.mode */
+    enum kms_mode limit; /* kms.mode */
     bool do_bit;
 };
 
 /* What the real DNS said. srv are its records when the verdict is PRESENT (the
  * caller need not tell UNAPPROVED: policy_decide does); is_signed: DO and RRSIGs. */
 struct policy_real {
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
     const struct srv *srv;
     int n_srv;
     bool is_signed;
 };
 
 struct policy_would {
-    bool set;
-    enum policy_outcome outcome;
+    enum kms_outcome outcome; /* 0: no rule in shadow matches */
     char rule[POLICY_NAME];
 };
 
 struct policy_decision {
-    enum policy_outcome outcome;
-    enum policy_reason reason;
-    enum policy_verdict verdict; /* with UNAPPROVED told apart */
-    enum policy_action action;   /* of the rule, when reason is RULE */
-    char rule[POLICY_NAME];      /* "" = none */
+    enum kms_outcome outcome;
+    enum kms_reason reason;
+    enum kms_verdict verdict;  /* with UNAPPROVED told apart */
+    enum policy_action action; /* of the rule, when reason is RULE */
+    char rule[POLICY_NAME];    /* "" = none */
     char pool[POLICY_NAME];
     uint64_t serial;
     uint32_t ttl;

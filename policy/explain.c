@@ -101,13 +101,13 @@ static void say_networks(struct str *s, const struct candidate *c)
     }
 }
 
-static void say_when(struct str *s, const struct candidate *c, enum policy_verdict verdict)
+static void say_when(struct str *s, const struct candidate *c, enum kms_verdict verdict)
 {
     unsigned when = candidate_when(c);
     bool first = true;
 
     str_add(s, "acts when ");
-    for (int i = 0; i < WORDS; i++)
+    for (int i = 0; i < VERDICT_WORDS; i++)
         if ((when & 1u << i) != 0) {
             str_addf(s, "%s%s", first ? "" : " or ", word_names[i]);
             first = false;
@@ -133,7 +133,7 @@ static void say_absent(struct str *s, const struct list *l, const struct candida
                                                                          : "mode is off");
 }
 
-static bool acts_at(const struct candidate *c, enum policy_verdict verdict)
+static bool acts_at(const struct candidate *c, enum kms_verdict verdict)
 {
     return verdict == VERDICT_NONE ? candidate_is_unconditional(c)
                                    : (candidate_when(c) & verdict_word(verdict)) != 0;
@@ -148,13 +148,9 @@ static void say_standing(struct str *s, const struct list *l, const struct candi
     if (is_decider && d->reason == REASON_SIGNED)
         str_add(
             s, "the real answer is signed and the client asks for DNSSEC; break-dnssec is not set");
-    else if (is_decider && policy_action_has_pool(c->rule.action))
-        str_addf(s, "%s from pool %s", c->rule.action == ACTION_FILL ? "fills" : "replaces",
-                 c->rule.pool);
     else if (is_decider)
-        str_add(s, c->rule.action == ACTION_DENY     ? "denies"
-                   : c->rule.action == ACTION_FILTER ? "filters"
-                                                     : "passes");
+        str_addf(s, "%s%s%s", policy_actions[c->rule.action].verb,
+                 policy_actions[c->rule.action].has_pool ? " from pool " : "", c->rule.pool);
     else if (!acts_at(c, d->verdict))
         say_when(s, c, d->verdict);
     else if (c->mode == MODE_SHADOW)

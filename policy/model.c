@@ -12,67 +12,33 @@
 #include "base/compiler.h"
 #include "base/str.h"
 #include "wire/present.h"
+#include "wire/types.h"
 
-const char *const verdict_names[VERDICTS + 1] = {"none",       "nxdomain", "nodata",  "present",
-                                                 "unapproved", "servfail", "refused", "timeout",
-                                                 "other",      NULL};
 const char *const action_names[ACTIONS + 1] = {"fill", "replace", "filter", "deny", "pass", NULL};
-const char *const mode_names[MODES + 1] = {"off", "shadow", "live", NULL};
-const char *const outcome_names[OUTCOMES + 1] = {"passed", "filled",  "replaced", "filtered",
-                                                 "denied", "missing", "failed",   NULL};
-const char *const reason_names[REASONS + 1] = {"rule", "no-rule", "signed", "damaged",
-                                               "rd0",  "off",     NULL};
 
-const char *const word_names[WORDS + 1] = {"missing", "failed", "present", "unapproved", NULL};
+/* clang-format off */
+const struct policy_action_row policy_actions[ACTIONS] = {
+    /* verb, deed, outcome, has_pool, is_blind, when, least, most, when_wrong, ede */
+    {"fills", "fills from", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING, WORD_MISSING | WORD_FAILED,
+     "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
+    {"replaces", "replaces the real answer by", OUTCOME_REPLACED, true, true, 0, 0, WORD_UNAPPROVED,
+     "no when (every verdict) or when: [unapproved]", EDE_FORGED},
+    {"filters", "takes the targets away that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, WORD_UNAPPROVED,
+     "no when: it always acts on unapproved targets", EDE_BLOCKED},
+    {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, 0, 0, 0,
+     "no when: it acts on every verdict", EDE_BLOCKED},
+    {"passes", "passes on what the real DNS says", 0, false, false, 0, 0, 0,
+     "no when: it acts on every verdict", EDE_NONE},
+};
+/* clang-format on */
 
-unsigned verdict_word(enum policy_verdict verdict)
+unsigned policy_when(enum policy_action action, unsigned when)
 {
-    switch (verdict) {
-    case VERDICT_NXDOMAIN:
-    case VERDICT_NODATA:
-        return WORD_MISSING;
-    case VERDICT_PRESENT:
-        return WORD_PRESENT;
-    case VERDICT_UNAPPROVED:
-        return WORD_UNAPPROVED;
-    case VERDICT_SERVFAIL:
-    case VERDICT_REFUSED:
-    case VERDICT_TIMEOUT:
-    case VERDICT_OTHER:
-        return WORD_FAILED;
-    case VERDICT_NONE:
-    case VERDICTS:
-        break;
-    }
-    return 0;
-}
+    const struct policy_action_row *a = &policy_actions[action];
 
-enum policy_outcome policy_natural(enum policy_verdict verdict)
-{
-    switch (verdict_word(verdict)) {
-    case WORD_MISSING:
-        return OUTCOME_MISSING;
-    case WORD_PRESENT:
-    case WORD_UNAPPROVED:
-        return OUTCOME_PASSED;
-    default:
-        return OUTCOME_FAILED;
-    }
-}
-
-unsigned word_parse(const char *text)
-{
-    int i = policy_lookup(word_names, text);
-
-    return i < 0 ? 0 : 1u << i;
-}
-
-int policy_lookup(const char *const *list, const char *word)
-{
-    for (int i = 0; list[i] != NULL; i++)
-        if (strcmp(list[i], word) == 0)
-            return i;
-    return -1;
+    if (a->when == 0)
+        return when != 0 ? when : WORD_ALL;
+    return (when != 0 ? when : a->when) & a->most; /* fill never hides an answer */
 }
 
 /* --- ownership ------------------------------------------------------------ */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * model.h -- the words of the policy (networks, pools, rules, suffixes,
- * verdicts, actions, outcomes) as values, with their text. design: the
- * vocabulary in waymark-policy(5).
+ * model.h -- the objects of the policy (networks, pools, rules, suffixes,
+ * actions) as values, with their text. Its words are explained in
+ * waymark-policy(5).
  *
  * A struct policy is a whole policy in memory. Only the tool and the tests
  * hold one; the daemon decides from the store.
@@ -15,14 +15,36 @@
 
 #include "base/addr.h"
 #include "base/diag.h"
-#include "policy/vocabulary.h"
+#include "wire/kms.h"
 #include "wire/name.h"
 
 /* clang-format off */
 enum { POLICY_NAME = 64, POLICY_COMMENT = 256, POLICY_POOL_HOSTS = 64, POLICY_HOST_ADDRESSES = 8, POLICY_RULE_NETWORKS = 64 };
 enum { POLICY_TTL_DEFAULT = 300, POLICY_TTL_MIN = 30, POLICY_TTL_MAX = 86400 };
 
+enum suffix_kind {
+    SUFFIX_EXACT, /* corp.example */
+    SUFFIX_BELOW, /* *.corp.example */
+    SUFFIX_ANY,   /* *   (below the root; not the bare name) */
+    SUFFIX_BARE,  /* .   the bare _vlmcs._tcp */
+};
 struct suffix { enum suffix_kind kind; struct name name; /* folded; root for ANY and BARE */ };
+
+/* Stored: append only. */
+enum policy_action { ACTION_FILL, ACTION_REPLACE, ACTION_FILTER, ACTION_DENY, ACTION_PASS, ACTIONS };
+extern const char *const action_names[ACTIONS + 1]; /* ended by NULL */
+struct policy_action_row {
+    const char *verb;         /* "fills" */
+    const char *deed;         /* "fills from", with a pool behind it where it has one */
+    enum kms_outcome outcome; /* of a rule that acts; 0: what the real answer gives */
+    bool has_pool;
+    bool is_blind;            /* without a `when`, it needs not know what the real DNS says */
+    unsigned when;            /* words, when none are written; 0: every verdict */
+    unsigned least, most;     /* words that must and may be written */
+    const char *when_wrong;   /* what to write instead */
+    int ede;                  /* RFC 8914 */
+};
+extern const struct policy_action_row policy_actions[ACTIONS];
 
 struct policy_place { unsigned line, column; }; /* in a file, from 1; 0 = none */
 struct policy_host {
@@ -39,7 +61,7 @@ struct policy_rule {
     char name[POLICY_NAME];
     enum policy_action action;
     unsigned when;        /* bits; 0 = every verdict (replace, deny, pass); filter: WORD_UNAPPROVED */
-    enum policy_mode mode;
+    enum kms_mode mode;
     bool break_dnssec;
     uint32_t ttl;
     uint64_t from_ms, until_ms; /* wall clock; 0 = open */
@@ -91,8 +113,8 @@ int policy_rule_check(const struct policy_rule *, struct diags *d);
 int policy_pool_check(const struct policy_pool *, struct diags *d);
 /* A rule as it is before anything is said about it: fill, missing, live, ttl 300. */
 void policy_rule_init(struct policy_rule *, const char *name);
-unsigned policy_action_when(enum policy_action); /* the `when` it has when none is given */
-bool policy_action_has_pool(enum policy_action); /* fill, replace */
+/* The words at which such a rule acts, whatever was stored. */
+unsigned policy_when(enum policy_action, unsigned when);
 
 int policy_approved_parse(struct policy_approved *, const char *text,
                           const char **why); /* FQDN[:PORT] */

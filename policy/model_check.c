@@ -18,49 +18,18 @@ void policy_rule_init(struct policy_rule *r, const char *name)
     str_copy(r->name, sizeof r->name, name);
 }
 
-unsigned policy_action_when(enum policy_action a)
-{
-    return a == ACTION_FILL ? WORD_MISSING : a == ACTION_FILTER ? WORD_UNAPPROVED : 0;
-}
-
-bool policy_action_has_pool(enum policy_action a)
-{
-    return a == ACTION_FILL || a == ACTION_REPLACE;
-}
-
 static void check_when(const struct policy_rule *r, struct diags *d)
 {
-    switch (r->action) {
-    case ACTION_FILL:
-        if ((r->when & (WORD_PRESENT | WORD_UNAPPROVED)) != 0)
-            diags_add(
-                d, NULL, 0, 0,
-                "rule %s: fill never hides an answer of the real DNS; for %s use action replace",
-                r->name, (r->when & WORD_PRESENT) ? "present" : "unapproved");
-        else if ((r->when & WORD_MISSING) == 0)
-            diags_add(d, NULL, 0, 0,
-                      "rule %s: fill takes when: [missing] or when: [missing, failed]", r->name);
-        break;
-    case ACTION_REPLACE:
-        if (r->when != 0 && r->when != WORD_UNAPPROVED)
-            diags_add(d, NULL, 0, 0,
-                      "rule %s: replace takes no when (every verdict) or when: [unapproved]",
-                      r->name);
-        break;
-    case ACTION_FILTER:
-        if (r->when != 0 && r->when != WORD_UNAPPROVED)
-            diags_add(d, NULL, 0, 0,
-                      "rule %s: filter takes no when: it always acts on unapproved targets",
-                      r->name);
-        break;
-    case ACTION_DENY:
-    case ACTION_PASS:
-    case ACTIONS:
-        if (r->when != 0)
-            diags_add(d, NULL, 0, 0, "rule %s: %s takes no when: it acts on every verdict", r->name,
-                      action_names[r->action]);
-        break;
-    }
+    const struct policy_action_row *a = &policy_actions[r->action];
+    unsigned hides = r->when & (WORD_PRESENT | WORD_UNAPPROVED);
+
+    if (r->action == ACTION_FILL && hides != 0)
+        diags_add(d, NULL, 0, 0,
+                  "rule %s: fill never hides an answer of the real DNS; for %s use action replace",
+                  r->name, hides & WORD_PRESENT ? "present" : "unapproved");
+    else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
+        diags_add(d, NULL, 0, 0, "rule %s: %s takes %s", r->name, action_names[r->action],
+                  a->when_wrong);
 }
 
 static void check_scope(const struct policy_rule *r, struct diags *d)
@@ -99,9 +68,9 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
     size_t before = d->all;
     if (policy_name_check(r->name, &why) != 0)
         diags_add(d, NULL, 0, 0, "rule \"%s\": %s", r->name, why);
-    if (policy_action_has_pool(r->action) && r->pool[0] == '\0')
+    if (policy_actions[r->action].has_pool && r->pool[0] == '\0')
         diags_add(d, NULL, 0, 0, "rule %s: %s needs a pool", r->name, action_names[r->action]);
-    if (!policy_action_has_pool(r->action) && r->pool[0] != '\0')
+    if (!policy_actions[r->action].has_pool && r->pool[0] != '\0')
         diags_add(d, NULL, 0, 0,
                   "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
                   r->name, action_names[r->action]);

@@ -135,7 +135,7 @@ bool rule_view_read(struct rule_view *r, const struct kv_bytes *value)
     if (action >= ACTIONS || mode >= MODES || (when & ~WHEN_ALL) != 0)
         return false;
     r->action = (enum policy_action)action;
-    r->mode = (enum policy_mode)mode;
+    r->mode = (enum kms_mode)mode;
     r->when = when;
     r->break_dnssec = (cursor_u8(&c) & FLAG_BREAK_DNSSEC) != 0;
     r->ttl = cursor_u32(&c);

@@ -50,7 +50,7 @@ bool key_read_suffix(const struct kv_bytes *, struct suffix *, char rule[POLICY_
 /* The head of a rule as it lies in the map: what a decision reads. */
 struct rule_view {
     enum policy_action action;
-    enum policy_mode mode;
+    enum kms_mode mode;
     unsigned when;
     bool break_dnssec;
     uint32_t ttl;

@@ -232,14 +232,15 @@ static int read_when(struct form *form, const struct field *f, const struct yaml
     const struct yaml_node *one = node->kind == YAML_LIST ? node->first : node;
     unsigned when = 0, bit;
     char copy[128], *rest = copy, *text;
+    int i;
 
     if (form->style == NULL) {
         if (!str_copy(copy, sizeof copy, node->text))
             return form_wrong(form, f, node, NULL, NULL);
         while ((text = strtok_r(rest, ", ", &rest)) != NULL) {
-            if ((bit = word_parse(text)) == 0)
+            if ((i = str_index(word_names, text)) < 0)
                 return form_wrong(form, f, node, NULL, NULL);
-            when |= bit;
+            when |= 1u << i;
         }
         if (node->text[0] == '\0')
             return form_problem(form, node, "--%s \"\" is empty", f->key);
@@ -262,7 +263,7 @@ static void print_when(const struct field *f, const void *from, struct str *s)
 
     (void)f;
     str_add(s, "[");
-    for (unsigned i = 0; i < WORDS; i++)
+    for (unsigned i = 0; i < VERDICT_WORDS; i++)
         if (when & 1u << i)
             str_addf(s, "%s%s", n++ > 0 ? ", " : "", word_names[i]);
     str_add(s, "]");
@@ -558,7 +559,7 @@ static int read_rule(struct form *form, const struct field *f, const struct yaml
     r->place = (struct policy_place){node->key_line, node->key_column};
     field_read(form, &rule_map, node, r);
     if (yaml_get(node, "when") == NULL)
-        r->when = policy_action_when(r->action);
+        r->when = policy_actions[r->action].when;
     take_places(form, node, r);
     if (form->problems > before || form->rc == -ENOMEM)
         return 0; /* its problems are told already */
@@ -628,12 +629,15 @@ static const struct field test_rows[] = {
     {.key = "verdict",
      FIELD(policy_test, verdict, unsigned),
      .kind = &kind_word,
-     .words = verdict_names,
+     .words = verdict_names + 1,
+     .min = VERDICT_NXDOMAIN,
      .fallback = ""},
     {.key = "expect",
      FIELD(policy_test, expect, unsigned),
      .kind = &kind_word,
-     .words = outcome_names,
+     .words = outcome_names + 1,
+     .min = OUTCOME_PASSED,
+     .max = OUTCOME_FAILED,
      .fallback = ""},
     {.key = "host", FIELD(policy_test, host, struct name), .kind = &target_kind, .fallback = ""},
     {.key = "real-host",
@@ -825,7 +829,7 @@ static void write_rule(const struct policy_rule *r, FILE *f)
             continue;
         }
         if (row->kind == &when_kind
-                ? r->when == policy_action_when(r->action) || r->action == ACTION_FILTER
+                ? r->when == policy_actions[r->action].when || r->action == ACTION_FILTER
                 : field_is_default(row, r))
             continue;
         fprintf(f, "    %s: ", row->key);

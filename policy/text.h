@@ -18,11 +18,11 @@ struct policy_test {
     char suffix_text[SUFFIX_TEXT];
     struct name qname; /* _vlmcs._tcp.<suffix>, folded */
     struct addr client;
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
     struct name
         real_host; /* what the real DNS names, when verdict is present; root = an approved one */
     bool has_expect;
-    enum policy_outcome expect;
+    enum kms_outcome expect;
     bool has_host;
     struct name host; /* must be among the delivered */
 };

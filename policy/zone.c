@@ -392,7 +392,7 @@ int policy_zone_read(struct policy *out, const char *file, const char *text, siz
  * why the rule cannot be a zone's lines. */
 static const char *not_in_zone(const struct policy_rule *r)
 {
-    if (!policy_action_has_pool(r->action))
+    if (!policy_actions[r->action].has_pool)
         return "its action delivers no pool";
     if (r->mode != MODE_LIVE)
         return "its mode is not live";

@@ -235,7 +235,7 @@ static enum answer send_failure(const struct view *v, struct query *q, uint16_t 
     if (rcode == RCODE_SERVFAIL)
         COUNT(v->stats, servfail);
     if (q->kms_name && q->message.qtype == TYPE_SOA)
-        kms_event_soa(v, q, AUDIT_FAILED, rcode, &nobody, now);
+        kms_event_soa(v, q, OUTCOME_FAILED, rcode, &nobody, now);
     return send_error(v, q, rcode, ede);
 }
 
@@ -293,8 +293,8 @@ static enum answer deliver(const struct view *v, struct query *q, struct ordinar
     if (q->kms_name) {
         fit_discovery_name(v, q, o, now);
         if (q->message.qtype == TYPE_SOA)
-            kms_event_soa(v, q, o->negative ? AUDIT_MISSING : AUDIT_PASSED, o->rcode, &o->server,
-                          now);
+            kms_event_soa(v, q, o->negative ? OUTCOME_MISSING : OUTCOME_PASSED, o->rcode,
+                          &o->server, now);
     }
     dress.ede = o->ede;
     dress.ad = answer_may_have_ad(q);

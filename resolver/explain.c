@@ -167,56 +167,25 @@ static void add_trial(void *context, const struct policy_trial *t)
         e->trials[e->n_trials++] = *t;
 }
 
-static void say_rule(struct str *s, const struct policy_decision *d)
-{
-    str_addf(s, "rule %s ", d->rule);
-    switch (d->outcome) {
-    case OUTCOME_FILLED:
-        str_addf(s, "fills from pool %s", d->pool);
-        break;
-    case OUTCOME_REPLACED:
-        str_addf(s, "replaces the real answer by pool %s", d->pool);
-        break;
-    case OUTCOME_FILTERED:
-        str_add(s, "takes the targets away that are not approved");
-        break;
-    case OUTCOME_DENIED:
-        str_add(s, "denies that there is a host");
-        break;
-    case OUTCOME_PASSED:
-    case OUTCOME_MISSING:
-    case OUTCOME_FAILED:
-    case OUTCOMES:
-        str_add(s, "passes on what the real DNS says");
-        break;
-    }
-}
-
 static void say_decision(char out[EXPLAIN_TEXT], const struct view *v,
                          const struct policy_decision *d)
 {
     struct str s;
 
     str_init(&s, out, EXPLAIN_TEXT);
-    switch (d->reason) {
-    case REASON_RULE:
-        say_rule(&s, d);
+    if (d->reason == REASON_RULE) {
+        str_addf(&s, "rule %s %s%s%s", d->rule, policy_actions[d->action].deed,
+                 policy_actions[d->action].has_pool ? " pool " : "", d->pool);
         return;
-    case REASON_SIGNED:
+    }
+    if (d->reason == REASON_SIGNED) {
         str_addf(&s, "rule %s would act, but the real answer is signed", d->rule);
         return;
-    case REASON_DAMAGED:
-        str_add(&s, "a record of the policy store is damaged");
-        break;
-    case REASON_OFF:
-        str_add(&s, "kms.mode is off");
-        break;
-    case REASON_NO_RULE:
-    case REASON_RD0:
-    case REASONS:
-        str_add(&s, !view_policy(v) ? "no policy store is in use" : "no rule acts");
-        break;
     }
+    str_add(&s, d->reason == REASON_DAMAGED ? "a record of the policy store is damaged"
+                : d->reason == REASON_OFF   ? "kms.mode is off"
+                : !view_policy(v)           ? "no policy store is in use"
+                                            : "no rule acts");
     str_add(&s, d->outcome == OUTCOME_FAILED ? ", and the real DNS gives no answer"
                                              : ", the real answer is delivered");
 }
@@ -329,7 +298,7 @@ static void find_hint(struct explain *e, const struct view *v, struct now now,
 
     str_init(&s, e->hint, sizeof e->hint);
     if (was->reason != REASON_NO_RULE || (was->outcome != OUTCOME_MISSING && !failed) ||
-        v->settings->kms.mode != KMS_LIVE)
+        v->settings->kms.mode != MODE_LIVE)
         return;
     name_parent(&e->q.message.qname, 2, &suffix.name);
     if (failed) { /* a rule for what is missing may be meant for this, too */
@@ -339,7 +308,7 @@ static void find_hint(struct explain *e, const struct view *v, struct now now,
     }
     if (view_policy(v) && hint_neighbour(&g, &suffix.name, &s))
         return;
-    if (would.set && would.outcome == OUTCOME_FILLED && would.rule[0] != '\0') {
+    if (would.outcome == OUTCOME_FILLED && would.rule[0] != '\0') {
         str_addf(&s, "waymarkctl policy rule set %s --mode live", would.rule);
         return;
     }
@@ -361,7 +330,7 @@ static void find_at_deadline(struct explain *e, const struct view *v, const stru
     kms_real_got(v, &e->q, &got, now, &r);
     kms_decide(v, &e->q, ask, &r, d);
     e->at_deadline = NULL;
-    if (d->outcome == OUTCOME_FAILED || v->settings->kms.mode == KMS_OFF)
+    if (d->outcome == OUTCOME_FAILED || v->settings->kms.mode == MODE_OFF)
         return;
     e->at_deadline = outcome_names[d->outcome];
     str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, d->rule);

@@ -25,7 +25,7 @@ struct explain {
     struct name qname;
     uint16_t qtype;
     struct addr client;
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
 
     /* What a client is told at kms.upstream-deadline if nothing has come by then:
      * found before the real DNS is asked. outcome NULL: it waits on. */
@@ -42,7 +42,7 @@ struct explain {
 
     /* What the real DNS says; has_real false: it is not asked. */
     bool has_real, supposed, cached;
-    enum policy_verdict said;
+    enum kms_verdict said;
     char server[EXPLAIN_TEXT]; /* "" unknown; of those that gave no answer all are named */
     char route[EXPLAIN_TEXT];  /* zone; "" none */
     uint32_t ms, real_ttl_s;

@@ -198,7 +198,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, const struct query
         return;
     }
     waiter_save(w, q);
-    if (q->kms && v->settings->kms.mode != KMS_OFF)
+    if (q->kms && v->settings->kms.mode != MODE_OFF)
         w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
     if (joined) {
         COUNT(f->stats, joined);

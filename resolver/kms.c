@@ -32,14 +32,6 @@ static bool is_pool(const struct policy_decision *d)
     return d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED;
 }
 
-static enum policy_mode limit_of(const struct settings *s)
-{
-    static const enum policy_mode modes[] = {
-        [KMS_OFF] = MODE_OFF, [KMS_SHADOW] = MODE_SHADOW, [KMS_LIVE] = MODE_LIVE};
-
-    return modes[s->kms.mode];
-}
-
 bool kms_find_client(const struct view *v, const struct addr *addr)
 {
     v->scratch->client.n_networks = 0;
@@ -55,7 +47,7 @@ struct policy_ask kms_ask(const struct view *v, const struct query *q, struct no
     return (struct policy_ask){.qname = &q->message.qname,
                                .client = &v->scratch->client,
                                .wall_ms = now.wall_ms,
-                               .limit = limit_of(v->settings),
+                               .limit = v->settings->kms.mode,
                                .do_bit = q->message.edns.do_bit};
 }
 
@@ -71,7 +63,7 @@ bool kms_would_fill(const struct view *v, const struct query *q, bool is_signed,
     return policy_decide(v->policy, &ask, &nothing, d) == 0 && is_pool(d);
 }
 
-static enum policy_verdict verdict_of_failure(uint16_t rcode)
+static enum kms_verdict verdict_of_failure(uint16_t rcode)
 {
     switch (rcode) {
     case RCODE_TIMEOUT:
@@ -85,7 +77,7 @@ static enum policy_verdict verdict_of_failure(uint16_t rcode)
     }
 }
 
-static enum policy_verdict verdict_of_kind(uint8_t kind, uint16_t rcode)
+static enum kms_verdict verdict_of_kind(uint8_t kind, uint16_t rcode)
 {
     switch ((enum reply_kind)kind) {
     case REPLY_POSITIVE:
@@ -252,22 +244,11 @@ void kms_real_got(const struct view *v, const struct query *q, const struct got 
 
 static int ede_of(const struct policy_decision *d, const struct kms_real *r)
 {
-    switch (d->outcome) {
-    case OUTCOME_FILLED:
-        return EDE_SYNTHESIZED;
-    case OUTCOME_REPLACED:
-        return EDE_FORGED;
-    case OUTCOME_DENIED:
-    case OUTCOME_FILTERED:
-        return EDE_BLOCKED;
-    case OUTCOME_PASSED:
-    case OUTCOME_MISSING:
-        return !r->stale ? EDE_NONE : r->verdict == VERDICT_NXDOMAIN ? EDE_STALE_NX : EDE_STALE;
-    case OUTCOME_FAILED:
-    case OUTCOMES:
-        break;
-    }
-    return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
+    if (d->reason == REASON_RULE && policy_actions[d->action].ede != EDE_NONE)
+        return policy_actions[d->action].ede;
+    if (d->outcome == OUTCOME_FAILED)
+        return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
+    return !r->stale ? EDE_NONE : r->verdict == VERDICT_NXDOMAIN ? EDE_STALE_NX : EDE_STALE;
 }
 
 /* What an image may have before the OPT must be given room. */
@@ -389,14 +370,14 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
 static void decide_nothing(const struct view *v, const struct kms_real *r,
                            struct policy_decision *d)
 {
-    d->outcome = policy_natural(r->verdict);
-    d->reason = v->settings->kms.mode == KMS_OFF ? REASON_OFF : REASON_NO_RULE;
+    d->outcome = outcome_of_real(r->verdict);
+    d->reason = v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE;
     d->verdict = r->verdict;
     d->action = ACTION_PASS;
     d->rule[0] = d->pool[0] = '\0';
     d->serial = 0;
     d->n_hosts = d->n_unapproved = 0;
-    d->would.set = false;
+    d->would = (struct policy_would){.rule = ""};
     d->since_ms = 0;
     d->until_ms = UINT64_MAX;
     memset(d->unapproved, 0, sizeof d->unapproved);
@@ -482,7 +463,7 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct got *
     const struct got nobody = {.kind = GOT_FAILURE, .rcode = RCODE_REFUSED};
     bool has_client = kms_find_client(v, &q->client.addr);
     struct policy_ask ask = kms_ask(v, q, now);
-    const struct policy_ask *policy = has_client && v->settings->kms.mode != KMS_OFF ? &ask : NULL;
+    const struct policy_ask *policy = has_client && v->settings->kms.mode != MODE_OFF ? &ask : NULL;
     struct kms_real r = {.verdict = VERDICT_NONE};
     enum answer result;
 

@@ -13,7 +13,7 @@
 
 /* What is known of the real answer while one question is judged. */
 struct kms_real {
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
     const uint8_t *image;
     size_t len; /* the real answer; NULL when there is none */
     uint16_t rcode;

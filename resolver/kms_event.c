@@ -11,29 +11,6 @@
 
 #include "base/str.h"
 
-static const uint8_t outcome_of[OUTCOMES] = {
-    [OUTCOME_PASSED] = AUDIT_PASSED,     [OUTCOME_FILLED] = AUDIT_FILLED,
-    [OUTCOME_REPLACED] = AUDIT_REPLACED, [OUTCOME_FILTERED] = AUDIT_FILTERED,
-    [OUTCOME_DENIED] = AUDIT_DENIED,     [OUTCOME_MISSING] = AUDIT_MISSING,
-    [OUTCOME_FAILED] = AUDIT_FAILED,
-};
-static const uint8_t reason_of[REASONS] = {
-    [REASON_RULE] = AUDIT_RULE,     [REASON_NO_RULE] = AUDIT_NO_RULE,
-    [REASON_SIGNED] = AUDIT_SIGNED, [REASON_DAMAGED] = AUDIT_DAMAGED,
-    [REASON_RD0] = AUDIT_RD0,       [REASON_OFF] = AUDIT_OFF,
-};
-static const uint8_t verdict_of[VERDICTS] = {
-    [VERDICT_NONE] = AUDIT_V_NONE,
-    [VERDICT_NXDOMAIN] = AUDIT_V_NXDOMAIN,
-    [VERDICT_NODATA] = AUDIT_V_NODATA,
-    [VERDICT_PRESENT] = AUDIT_V_PRESENT,
-    [VERDICT_UNAPPROVED] = AUDIT_V_UNAPPROVED,
-    [VERDICT_SERVFAIL] = AUDIT_V_SERVFAIL,
-    [VERDICT_REFUSED] = AUDIT_V_REFUSED,
-    [VERDICT_TIMEOUT] = AUDIT_V_TIMEOUT,
-    [VERDICT_OTHER] = AUDIT_V_OTHER,
-};
-
 /* The name as the client wrote it, from its question octets. */
 static void name_as_asked(const struct query *q, struct name *out)
 {
@@ -59,7 +36,7 @@ static struct audit_event *begin(struct query *q, struct now now)
     e->flags = q->message.flags;
     e->edns_do = q->message.edns.do_bit;
     e->repeat = e->cached = false;
-    e->verdict = AUDIT_V_NONE;
+    e->verdict = VERDICT_NONE;
     memset(&e->server, 0, sizeof e->server);
     e->real_rcode = 0;
     e->real_ms = 0;
@@ -120,19 +97,17 @@ void kms_event(const struct view *v, struct query *q, const struct kms_real *r,
     struct audit_event *e = begin(q, now);
 
     e->cached = r->cached;
-    e->verdict = verdict_of[d->verdict];
+    e->verdict = (uint8_t)d->verdict;
     e->server = r->server;
     e->real_rcode = r->rcode;
     e->real_ms = r->ms;
-    e->outcome = outcome_of[d->outcome];
-    e->reason = reason_of[d->reason];
+    e->outcome = (uint8_t)d->outcome;
+    e->reason = (uint8_t)d->reason;
     e->rcode = rcode;
     e->policy_serial = d->serial;
     str_copy(e->rule, sizeof e->rule, d->rule);
-    if (d->would.set) {
-        e->would = outcome_of[d->would.outcome];
-        str_copy(e->would_rule, sizeof e->would_rule, d->would.rule);
-    }
+    e->would = (uint8_t)d->would.outcome;
+    str_copy(e->would_rule, sizeof e->would_rule, d->would.rule);
     add_networks(v, e);
     add_hosts(v, r, d, e);
 }
@@ -141,8 +116,8 @@ void kms_event_blocked(const struct view *v, struct query *q, bool dropped, stru
 {
     struct audit_event *e = begin(q, now);
 
-    e->outcome = AUDIT_BLOCKED;
-    e->reason = AUDIT_ACCESS;
+    e->outcome = OUTCOME_BLOCKED;
+    e->reason = REASON_ACCESS;
     str_copy(e->text, sizeof e->text, dropped ? "dropped" : "refused");
     find_networks(v, q, e);
 }
@@ -151,8 +126,8 @@ void kms_event_unanswered(const struct view *v, struct query *q, struct now now)
 {
     struct audit_event *e = begin(q, now);
 
-    e->outcome = AUDIT_FAILED;
-    e->reason = AUDIT_NO_RULE;
+    e->outcome = OUTCOME_FAILED;
+    e->reason = REASON_NO_RULE;
     e->rcode = RCODE_TIMEOUT;
     str_copy(e->text, sizeof e->text, "not answered: too many wait for this name");
     find_networks(v, q, e);
@@ -163,15 +138,15 @@ void kms_event_update(const struct view *v, struct query *q, const struct name *
 {
     struct audit_event *e = begin(q, now);
 
-    e->outcome = AUDIT_UPDATE;
-    e->reason = AUDIT_BY_UPDATE;
+    e->outcome = OUTCOME_UPDATE;
+    e->reason = REASON_UPDATE;
     e->qname = *owner;
     e->qtype = TYPE_SRV;
     find_networks(v, q, e);
 }
 
-void kms_event_soa(const struct view *v, struct query *q, enum audit_outcome outcome,
-                   uint16_t rcode, const struct addr *server, struct now now)
+void kms_event_soa(const struct view *v, struct query *q, enum kms_outcome outcome, uint16_t rcode,
+                   const struct addr *server, struct now now)
 {
     struct audit_event *e;
     bool host = false;
@@ -180,7 +155,7 @@ void kms_event_soa(const struct view *v, struct query *q, enum audit_outcome out
         return;
     e = begin(q, now);
     e->outcome = (uint8_t)outcome;
-    e->reason = AUDIT_NO_RULE;
+    e->reason = REASON_NO_RULE;
     e->rcode = rcode;
     e->server = *server;
     find_networks(v, q, e);
@@ -202,22 +177,22 @@ void kms_event_whole(const struct view *v, struct query *q, const uint8_t *reply
     cursor_u16(&c);
     answers = cursor_u16(&c);
     e = begin(q, now);
-    e->reason = AUDIT_NO_RULE;
+    e->reason = REASON_NO_RULE;
     e->server = *server;
     e->rcode = e->real_rcode = c.bad ? RCODE_SERVFAIL : rcode;
     if (c.bad) {
-        e->outcome = AUDIT_FAILED;
-        e->verdict = AUDIT_V_TIMEOUT;
+        e->outcome = OUTCOME_FAILED;
+        e->verdict = VERDICT_TIMEOUT;
     } else if (rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) {
-        e->outcome = answers > 0 ? AUDIT_PASSED : AUDIT_MISSING;
-        e->verdict = answers > 0               ? AUDIT_V_PRESENT
-                     : rcode == RCODE_NXDOMAIN ? AUDIT_V_NXDOMAIN
-                                               : AUDIT_V_NODATA;
+        e->outcome = answers > 0 ? OUTCOME_PASSED : OUTCOME_MISSING;
+        e->verdict = answers > 0               ? VERDICT_PRESENT
+                     : rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN
+                                               : VERDICT_NODATA;
     } else {
-        e->outcome = AUDIT_FAILED;
-        e->verdict = rcode == RCODE_SERVFAIL  ? AUDIT_V_SERVFAIL
-                     : rcode == RCODE_REFUSED ? AUDIT_V_REFUSED
-                                              : AUDIT_V_OTHER;
+        e->outcome = OUTCOME_FAILED;
+        e->verdict = rcode == RCODE_SERVFAIL  ? VERDICT_SERVFAIL
+                     : rcode == RCODE_REFUSED ? VERDICT_REFUSED
+                                              : VERDICT_OTHER;
     }
     find_networks(v, q, e);
 }

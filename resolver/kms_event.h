@@ -19,7 +19,7 @@ void kms_event_unanswered(const struct view *, struct query *, struct now);
 void kms_event_update(const struct view *, struct query *, const struct name *owner, struct now);
 /* A SOA question at a discovery name: how a KMS host looks for where to publish.
  * Not recorded for a client whose address a pool gives for one of its hosts. */
-void kms_event_soa(const struct view *, struct query *, enum audit_outcome, uint16_t rcode,
+void kms_event_soa(const struct view *, struct query *, enum kms_outcome, uint16_t rcode,
                    const struct addr *server, struct now);
 
 /* A discovery question that went whole to a server (TSIG): what came back, or

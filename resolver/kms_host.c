@@ -65,14 +65,14 @@ static size_t write_image(const struct view *v, const struct query *q, const str
 /* No address of this type, but a name that has one exists: it is not denied, or
  * resolvers in front would hide the address (RFC 8020), and a client that asks
  * for both types is not told of a failure. */
-static bool makes_nodata(const struct query *q, enum policy_verdict verdict)
+static bool makes_nodata(const struct query *q, enum kms_verdict verdict)
 {
     bool is_address = q->message.qtype == TYPE_A || q->message.qtype == TYPE_AAAA;
 
     return verdict == VERDICT_NXDOMAIN || (verdict != VERDICT_NODATA && is_address);
 }
 
-bool kms_host_answer(const struct view *v, struct query *q, enum policy_verdict verdict,
+bool kms_host_answer(const struct view *v, struct query *q, enum kms_verdict verdict,
                      bool is_signed, bool is_stale, struct now now)
 {
     const struct policy_real real = {.verdict = verdict, .is_signed = is_signed};

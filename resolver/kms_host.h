@@ -17,7 +17,7 @@
 bool kms_may_be_host(const struct view *, const struct query *);
 /* Answers q from the policy: true, and the length in q->out_len. False: what the
  * real DNS says stands: nxdomain, nodata, or a verdict that is failed. */
-bool kms_host_answer(const struct view *, struct query *, enum policy_verdict, bool is_signed,
+bool kms_host_answer(const struct view *, struct query *, enum kms_verdict, bool is_signed,
                      bool is_stale, struct now);
 
 #endif

@@ -132,21 +132,11 @@ static size_t image_filtered(const struct view *v, const struct query *q, const 
 
 bool kms_image_is_ours(const struct kms_real *r, const struct policy_decision *d)
 {
-    switch (d->outcome) {
-    case OUTCOME_FILLED:
-    case OUTCOME_REPLACED:
-        return true;
-    case OUTCOME_FILTERED:
+    if (d->outcome == OUTCOME_FILTERED)
         return r->image == NULL || d->n_unapproved >= r->n_srv;
-    case OUTCOME_DENIED:
+    if (d->outcome == OUTCOME_DENIED)
         return !real_is_negative(r);
-    case OUTCOME_PASSED:
-    case OUTCOME_MISSING:
-    case OUTCOME_FAILED:
-    case OUTCOMES:
-        break;
-    }
-    return false;
+    return d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED;
 }
 
 size_t kms_image(const struct view *v, const struct query *q, const struct kms_real *r,

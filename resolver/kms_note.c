@@ -98,9 +98,8 @@ size_t kms_note_write(const struct policy_decision *d, const struct kms_real *r,
     writer_u32(&w, d->ttl);
     put_text(&w, d->rule);
     put_text(&w, d->pool);
-    writer_u8(&w, d->would.set);
     writer_u8(&w, (uint8_t)d->would.outcome);
-    put_text(&w, d->would.set ? d->would.rule : "");
+    put_text(&w, d->would.rule);
     writer_u8(&w, d->n_hosts);
     for (int i = 0; i < d->n_hosts; i++)
         put_host(&w, &d->hosts[i]);
@@ -125,7 +124,7 @@ static void get_real(struct cursor *c, struct policy_decision *d, struct kms_rea
     const uint8_t *p;
 
     memset(r, 0, sizeof *r);
-    r->verdict = (enum policy_verdict)cursor_u8(c);
+    r->verdict = (enum kms_verdict)cursor_u8(c);
     r->rcode = cursor_u16(c);
     if ((p = cursor_take(c, sizeof r->server.ip)) != NULL)
         memcpy(r->server.ip, p, sizeof r->server.ip);
@@ -148,9 +147,9 @@ int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, st
 {
     struct cursor c = cursor_make(note, len);
 
-    d->outcome = (enum policy_outcome)cursor_u8(&c);
-    d->reason = (enum policy_reason)cursor_u8(&c);
-    d->verdict = (enum policy_verdict)cursor_u8(&c);
+    d->outcome = (enum kms_outcome)cursor_u8(&c);
+    d->reason = (enum kms_reason)cursor_u8(&c);
+    d->verdict = (enum kms_verdict)cursor_u8(&c);
     d->action = (enum policy_action)cursor_u8(&c);
     d->serial = cursor_u64(&c);
     d->since_ms = cursor_u64(&c);
@@ -158,8 +157,7 @@ int kms_note_read(const uint8_t *note, size_t len, struct policy_decision *d, st
     d->ttl = cursor_u32(&c);
     get_text(&c, d->rule, sizeof d->rule);
     get_text(&c, d->pool, sizeof d->pool);
-    d->would.set = cursor_u8(&c) != 0;
-    d->would.outcome = (enum policy_outcome)cursor_u8(&c);
+    d->would.outcome = (enum kms_outcome)cursor_u8(&c);
     get_text(&c, d->would.rule, sizeof d->would.rule);
     d->n_hosts = cursor_u8(&c);
     if (d->n_hosts > POLICY_POOL_HOSTS)

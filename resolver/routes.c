@@ -223,10 +223,7 @@ void routes_status(void *context, struct control_request *r)
     json_object_set_new(o, "cache", cache_status(d));
     json_object_set_new(o, "queries", integer(sum.queries));
     json_object_set_new(o, "kms_questions", integer(sum.kms_questions));
-    json_object_set_new(o, "kms_mode",
-                        json_string(s->kms.mode == KMS_LIVE     ? "live"
-                                    : s->kms.mode == KMS_SHADOW ? "shadow"
-                                                                : "off"));
+    json_object_set_new(o, "kms_mode", json_string(mode_names[s->kms.mode]));
     if (d->machine_error[0] != '\0')
         json_array_append_new(problems, json_sprintf("machine: %s", d->machine_error));
     json_object_set_new(o, "problems", problems);

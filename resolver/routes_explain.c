@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/str.h"
 #include "resolver/explain.h"
 #include "wire/present.h"
 
@@ -162,7 +163,7 @@ static int read_question(struct control_request *r, struct explain *e)
     const char *name = parameter(r, "name"), *type = parameter(r, "type"),
                *client = parameter(r, "client");
     const char *verdict = parameter(r, "verdict");
-    int said = verdict != NULL ? policy_lookup(verdict_names, verdict) : VERDICT_NONE;
+    int said = verdict != NULL ? str_index(verdict_names, verdict) : VERDICT_NONE;
     bool is_discovery;
 
     if (name == NULL)
@@ -181,7 +182,7 @@ static int read_question(struct control_request *r, struct explain *e)
             verdict);
     else {
         is_discovery = name_is_vlmcs(&e->qname) && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY);
-        e->verdict = (enum policy_verdict)said;
+        e->verdict = (enum kms_verdict)said;
         if (verdict == NULL || is_discovery)
             return 0;
         control_refuse(r, 400, "a verdict is for discovery questions: _vlmcs._tcp.SUFFIX SRV");

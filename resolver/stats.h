@@ -8,7 +8,10 @@
 #ifndef RESOLVER_STATS_H
 #define RESOLVER_STATS_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "wire/kms.h"
 
 /* clang-format off */
 /* name, help */
@@ -74,6 +77,15 @@ struct worker_stats {
 
 /* Adds one; the only writer is the worker, readers see a whole number. */
 #define COUNT(stats, name) __atomic_store_n(&(stats)->name, (stats)->name + 1, __ATOMIC_RELAXED)
+
+/* One of the rows kms_passed to kms_update, which stand in the order of the enum. */
+static inline void count_outcome(struct worker_stats *s, enum kms_outcome outcome)
+{
+    uint64_t *row = (uint64_t *)(void *)s + offsetof(struct worker_stats, kms_passed) / sizeof *row;
+
+    row += outcome - OUTCOME_PASSED;
+    __atomic_store_n(row, *row + 1, __ATOMIC_RELAXED);
+}
 
 struct stat_name {
     const char *name, *help;

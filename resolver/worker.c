@@ -154,42 +154,6 @@ void worker_set_generation(struct worker *w, void *generation)
 
 /* ---- what became of a discovery question ---- */
 
-static void count_outcome(struct worker_stats *s, uint8_t outcome)
-{
-    COUNT(s, kms_questions);
-    switch ((enum audit_outcome)outcome) {
-    case AUDIT_PASSED:
-        COUNT(s, kms_passed);
-        break;
-    case AUDIT_FILLED:
-        COUNT(s, kms_filled);
-        break;
-    case AUDIT_REPLACED:
-        COUNT(s, kms_replaced);
-        break;
-    case AUDIT_FILTERED:
-        COUNT(s, kms_filtered);
-        break;
-    case AUDIT_DENIED:
-        COUNT(s, kms_denied);
-        break;
-    case AUDIT_MISSING:
-        COUNT(s, kms_missing);
-        break;
-    case AUDIT_FAILED:
-        COUNT(s, kms_failed);
-        break;
-    case AUDIT_BLOCKED:
-        COUNT(s, kms_blocked);
-        break;
-    case AUDIT_UPDATE:
-        COUNT(s, kms_update);
-        break;
-    case AUDIT_OUTCOMES:
-        break;
-    }
-}
-
 static void done(void *context, struct query *q)
 {
     struct worker *w = context;
@@ -199,7 +163,8 @@ static void done(void *context, struct query *q)
         return;
     now_us = clock_us();
     q->event.latency_us = (uint32_t)(now_us > q->arrived_us ? now_us - q->arrived_us : 0);
-    count_outcome(&w->stats, q->event.outcome);
+    COUNT(&w->stats, kms_questions);
+    count_outcome(&w->stats, (enum kms_outcome)q->event.outcome);
     if (w->ring == NULL || !audit_ring_push(w->ring, &q->event))
         COUNT(&w->stats, audit_dropped);
     q->has_event = false;

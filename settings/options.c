@@ -138,7 +138,6 @@ static const char *not_a_socket(const char *text)
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
 static const char *const strategies[] = {"ordered", "fastest", "parallel", NULL};
-static const char *const kms_modes[] = {"off", "shadow", "live", NULL};
 static const char *const client_addresses[] = {"full", "prefix", "hmac", NULL};
 
 /* ---- lists ---- */
@@ -324,7 +323,7 @@ const struct field settings_options[] = {
      .help = "Keep the answers over a restart."},
 
     {.key = "kms.mode",
-     WORD(settings, kms.mode, kms_modes),
+     WORD(settings, kms.mode, mode_names),
      .fallback = "live",
      .help = "off: these questions are forwarded like any other; shadow: decided and recorded, "
              "but the answer of the real DNS is delivered; live: decided."},

@@ -16,6 +16,7 @@
 #include "base/addr.h"
 #include "base/arena.h"
 #include "base/diag.h"
+#include "wire/kms.h"
 #include "wire/name.h"
 
 /* clang-format off */
@@ -35,7 +36,6 @@ struct route {
     uint32_t id;         /* hash of zone and servers, stable over reload */
 };
 
-enum kms_mode { KMS_OFF, KMS_SHADOW, KMS_LIVE };
 enum client_address { CLIENT_FULL, CLIENT_PREFIX, CLIENT_HMAC };
 
 struct settings {

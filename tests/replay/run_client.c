@@ -169,12 +169,12 @@ bool run_event(struct run *r, const struct command *c)
     if (w->events_taken == w->n_events)
         return run_fail(r, "no event was recorded");
     w->events_taken++;
-    if (c->n < 4 || strcmp(c->word[1], audit_outcome_names[e->outcome]) != 0 ||
-        strcmp(c->word[2], audit_reason_names[e->reason]) != 0 ||
-        strcmp(c->word[3], audit_verdict_names[e->verdict]) != 0 ||
+    if (c->n < 4 || strcmp(c->word[1], outcome_names[e->outcome]) != 0 ||
+        strcmp(c->word[2], reason_names[e->reason]) != 0 ||
+        strcmp(c->word[3], verdict_names[e->verdict]) != 0 ||
         strcmp(rule != NULL ? rule : "", e->rule) != 0 || command_has(c, "cached") != e->cached)
-        return run_fail(r, "the event is %s %s %s%s%s%s", audit_outcome_names[e->outcome],
-                        audit_reason_names[e->reason], audit_verdict_names[e->verdict],
+        return run_fail(r, "the event is %s %s %s%s%s%s", outcome_names[e->outcome],
+                        reason_names[e->reason], verdict_names[e->verdict],
                         e->rule[0] != '\0' ? " rule=" : "", e->rule, e->cached ? " cached" : "");
     return true;
 }

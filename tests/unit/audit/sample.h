@@ -41,9 +41,9 @@ static inline struct audit_event sample_missing(const char *client, const char *
     e.qtype = TYPE_SRV;
     e.id = id;
     e.flags = DNS_RD;
-    e.verdict = AUDIT_V_NXDOMAIN;
-    e.outcome = AUDIT_MISSING;
-    e.reason = AUDIT_NO_RULE;
+    e.verdict = VERDICT_NXDOMAIN;
+    e.outcome = OUTCOME_MISSING;
+    e.reason = REASON_NO_RULE;
     e.rcode = e.real_rcode = RCODE_NXDOMAIN;
     return e;
 }
@@ -53,8 +53,8 @@ static inline struct audit_event sample_filled(const char *client, const char *q
 {
     struct audit_event e = sample_missing(client, qname, id, ms);
 
-    e.outcome = AUDIT_FILLED;
-    e.reason = AUDIT_RULE;
+    e.outcome = OUTCOME_FILLED;
+    e.reason = REASON_RULE;
     e.rcode = RCODE_NOERROR;
     strcpy(e.rule, "merged-domains");
     e.policy_serial = 42;

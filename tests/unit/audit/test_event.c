@@ -23,7 +23,7 @@ static struct audit_event full(void)
     e.transport = AUDIT_TCP;
     e.flags = DNS_RD | DNS_CD;
     e.edns_do = e.repeat = e.counted = e.cached = true;
-    e.verdict = AUDIT_V_UNAPPROVED;
+    e.verdict = VERDICT_UNAPPROVED;
     e.server = sample_addr("[2001:db8::53]:5353");
     e.real_rcode = RCODE_SERVFAIL;
     e.real_ms = 51;
@@ -31,7 +31,7 @@ static struct audit_event full(void)
     e.real[0] = (struct audit_host){sample_name("old.contoso.com"), 1688};
     e.real[1] = (struct audit_host){sample_name("."), 0};
     strcpy(e.would_rule, "kiosks-anything");
-    e.would = AUDIT_REPLACED;
+    e.would = OUTCOME_REPLACED;
     e.policy_serial = UINT64_MAX;
     e.n_unapproved = 1;
     e.unapproved[0] = e.real[0];
@@ -138,11 +138,6 @@ static void suffix(void **state)
 static void names(void **state)
 {
     (void)state;
-    for (int i = 0; i < AUDIT_OUTCOMES; i++)
-        assert_non_null(audit_outcome_names[i]);
-    assert_string_equal(audit_outcome_names[AUDIT_UPDATE], "update");
-    assert_string_equal(audit_reason_names[AUDIT_BY_UPDATE], "update");
-    assert_string_equal(audit_verdict_names[AUDIT_V_OTHER], "other");
     assert_string_equal(audit_kind_names[AUDIT_FORGET], "forget");
     assert_null(audit_kind_names[AUDIT_KINDS]);
 }

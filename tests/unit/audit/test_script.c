@@ -206,7 +206,7 @@ static void add_real(struct audit_event *e, const char *word, const char *host)
     e->real[e->n_real++] = (struct audit_host){sample_name(host), 1688};
     if (word[4] == '!')
         e->unapproved[e->n_unapproved++] = e->real[e->n_real - 1];
-    e->verdict = AUDIT_V_PRESENT;
+    e->verdict = VERDICT_PRESENT;
 }
 
 static void fill(struct audit_event *e, const char *rule)
@@ -239,7 +239,7 @@ static void ask(struct bench *b, char *at)
         if (strcmp(word, "filled") == 0)
             fill(e, value);
         else if (strcmp(word, "would") == 0)
-            strcpy(e->would_rule, value), e->would = AUDIT_REPLACED;
+            strcpy(e->would_rule, value), e->would = OUTCOME_REPLACED;
         else if (strncmp(word, "real", 4) == 0)
             add_real(e, word, value);
         else if (strcmp(word, "id") == 0)
@@ -249,7 +249,7 @@ static void ask(struct bench *b, char *at)
         else if (strcmp(word, "type") == 0)
             assert_int_equal(type_parse(&e->qtype, value), 0);
         else if (strcmp(word, "update") == 0)
-            e->outcome = AUDIT_UPDATE;
+            e->outcome = OUTCOME_UPDATE;
         else if (strcmp(word, "asked") == 0)
             e->qname = sample_name(value);
         else if (strcmp(word, "times") == 0)

@@ -266,7 +266,7 @@ static int fill_words(void **state)
 
     (void)state;
     e.cached = true;
-    e.would = AUDIT_REPLACED;
+    e.would = OUTCOME_REPLACED;
     strcpy(e.would_rule, "s");
     bench_push(&bench, &e);
     bench_push(&bench, &e);

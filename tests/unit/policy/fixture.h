@@ -116,11 +116,11 @@ static inline void fixture_option(struct policy_rule *r, char *word)
     } else if (strcmp(word, "until") == 0) {
         r->until_ms = strtoull(value, NULL, 10);
     } else if (strcmp(word, "mode") == 0) {
-        r->mode = (enum policy_mode)policy_lookup(mode_names, value);
+        r->mode = (enum kms_mode)str_index(mode_names, value);
     } else if (strcmp(word, "when") == 0) {
         r->when = 0;
         for (char *w = strtok_r(value, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
-            r->when |= word_parse(w);
+            r->when |= 1u << str_index(word_names, w);
     } else if (strcmp(word, "net") == 0) {
         r->networks = networks;
         for (char *w = strtok_r(value, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
@@ -138,8 +138,8 @@ static inline int fixture_rule(struct policy_txn *t, char *words)
     char *list = strtok_r(NULL, " ", &save);
 
     policy_rule_init(&r, name);
-    r.action = (enum policy_action)policy_lookup(action_names, action);
-    r.when = policy_action_when(r.action);
+    r.action = (enum policy_action)str_index(action_names, action);
+    r.when = policy_actions[r.action].when;
     r.suffixes = suffixes;
     for (char *w = strtok_r(list, ",", &inner); w != NULL; w = strtok_r(NULL, ",", &inner))
         suffixes[r.n_suffixes++] = fixture_suffix(w);

@@ -16,17 +16,17 @@ enum { DO = 1, SIGNED = 2 };
 
 struct row {
     const char *what, *policy, *suffix, *client;
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
     const char *srv;   /* targets of the real answer */
     const char *want;  /* "OUTCOME REASON RULE" */
     const char *would; /* "OUTCOME RULE", NULL: none */
     unsigned flags;
-    enum policy_mode lower; /* kms.mode is live less this many */
-    uint64_t now, until;    /* until 0: not looked at, nor is since */
+    enum kms_mode lower; /* kms.mode is live less this many */
+    uint64_t now, until; /* until 0: not looked at, nor is since */
     uint64_t since;
     const char *drop; /* "01": filtered targets */
     const char *pool;
-    enum policy_verdict seen; /* 0: not looked at */
+    enum kms_verdict seen; /* 0: not looked at */
 };
 
 #define NX .verdict = VERDICT_NXDOMAIN
@@ -357,7 +357,7 @@ static void ask_init(struct fixture_question *q, const struct row *r, struct fix
     fixture_ask(f, r->suffix, r->client != NULL ? r->client : "10.1.1.1", q);
     q->ask.wall_ms = r->now;
     q->ask.do_bit = (r->flags & DO) != 0;
-    q->ask.limit = (enum policy_mode)((int)MODE_LIVE - (int)r->lower);
+    q->ask.limit = (enum kms_mode)((int)MODE_LIVE - (int)r->lower);
 }
 
 static int read_srv(const char *text, struct srv *out)
@@ -389,7 +389,7 @@ static void check_would(const struct row *r, const struct policy_decision *d)
 {
     char text[200] = "";
 
-    if (d->would.set)
+    if (d->would.outcome != 0)
         snprintf(text, sizeof text, "%s %s", outcome_names[d->would.outcome],
                  d->would.rule[0] != '\0' ? d->would.rule : "-");
     assert_string_equal(text, r->would != NULL ? r->would : "");
@@ -435,7 +435,7 @@ static void check_row(void **state)
 struct needs_row {
     const char *what, *policy, *suffix;
     bool do_bit;
-    enum policy_mode lower;
+    enum kms_mode lower;
     bool needs, fills;
 };
 

@@ -18,9 +18,9 @@
 
 struct row {
     const char *what, *suffix, *client;
-    enum policy_verdict verdict;
+    enum kms_verdict verdict;
     bool is_signed;
-    enum policy_mode limit;
+    enum kms_mode limit;
     const char *want;
 };
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/str.h"
 #include "policy/model_sort.h"
 
 static const struct suffix_row {
@@ -187,19 +188,24 @@ static void names(void **state)
 
 static void verdict_words(void **state)
 {
+    /* Stored: the last of each list has this number for ever. */
+    static const struct {
+        const char *const *list, *last;
+        int number;
+    } stored[] = {
+        {verdict_names, "other", 8}, {outcome_names, "update", 9}, {reason_names, "update", 8},
+        {mode_names, "live", 2},     {action_names, "pass", 4},    {word_names, "unapproved", 3},
+    };
+
     (void)state;
     assert_int_equal(verdict_word(VERDICT_NODATA), WORD_MISSING);
     assert_int_equal(verdict_word(VERDICT_REFUSED), WORD_FAILED);
     assert_int_equal(verdict_word(VERDICT_UNAPPROVED), WORD_UNAPPROVED);
     assert_int_equal(verdict_word(VERDICT_NONE), 0);
-    assert_int_equal(word_parse("failed"), WORD_FAILED);
-    assert_int_equal(word_parse("nxdomain"), 0);
-    for (int i = 0; i < VERDICTS; i++)
-        assert_non_null(verdict_names[i]);
-    assert_null(verdict_names[VERDICTS]);
-    assert_string_equal(verdict_names[VERDICT_OTHER], "other");
-    assert_string_equal(outcome_names[OUTCOME_FAILED], "failed");
-    assert_string_equal(reason_names[REASON_OFF], "off");
+    for (size_t i = 0; i < ARRAY_LEN(stored); i++) {
+        assert_int_equal(str_index(stored[i].list, stored[i].last), stored[i].number);
+        assert_null(stored[i].list[stored[i].number + 1]);
+    }
 }
 
 /* --- what a rule may not say ---------------------------------------------- */

@@ -222,6 +222,13 @@ static const struct refusal {
     {"real host of no record",
      HEAD "tests: [{suffix: a, client: 10.0.0.1, real-host: a.b, expect: filled}]\n", 2, 39, 1,
      "real-host is what the real DNS names: it needs verdict: present"},
+    {"verdict of a test",
+     HEAD "tests: [{suffix: a, client: 10.0.0.1, verdict: \"-\", expect: filled}]\n", 2, 48, 1,
+     "verdict cannot be \"-\"; it is one of nxdomain, nodata"},
+    {"outcome that no test can have",
+     HEAD "tests: [{suffix: a, client: 10.0.0.1, expect: blocked}]\n", 2, 47, 1,
+     "expect cannot be \"blocked\"; it is one of passed, filled, replaced, filtered, denied, "
+     "missing, failed"},
     {"test of a wildcard", HEAD "tests: [{suffix: \"*.a\", client: 10.0.0.1, expect: filled}]\n", 2,
      18, 1, "one suffix"},
 };

@@ -330,8 +330,8 @@ static struct explain *explain_new(const struct row *r)
     assert_int_equal(name_parse(&e->qname, s.name), 0);
     assert_int_equal(type_parse(&e->qtype, s.type), 0);
     assert_int_equal(addr_parse(&e->client, r->client, 0), 0);
-    e->verdict = r->verdict != NULL ? (enum policy_verdict)policy_lookup(verdict_names, r->verdict)
-                                    : VERDICT_NONE;
+    e->verdict =
+        r->verdict != NULL ? (enum kms_verdict)str_index(verdict_names, r->verdict) : VERDICT_NONE;
     return e;
 }
 
@@ -399,7 +399,7 @@ static void check_same(void **state)
             if (e->late[0] != '\0') {
                 assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
                 assert_int_equal(world_give(w, "deadline"), ANSWER_SEND);
-                assert_string_equal(audit_outcome_names[w->q->event.outcome], e->at_deadline);
+                assert_string_equal(outcome_names[w->q->event.outcome], e->at_deadline);
                 assert_string_equal(w->q->event.rule, e->rule_at_deadline);
             }
             assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
@@ -412,7 +412,7 @@ static void check_same(void **state)
             assert_int_equal(m.counts[1], e->n_records);
         }
         if (e->outcome != NULL) {
-            assert_string_equal(audit_outcome_names[w->q->event.outcome], e->outcome);
+            assert_string_equal(outcome_names[w->q->event.outcome], e->outcome);
             assert_string_equal(w->q->event.rule, e->rule);
             if (a == ANSWER_SEND)
                 assert_int_equal(audit_client_error(&w->q->event), e->windows);

@@ -803,8 +803,8 @@ static void check_damage(void **state)
         enum answer a = i == 0 ? world_give(w, NX) : ask(w, "SRV");
 
         expect(w, a, r->want, NULL);
-        assert_int_equal(w->q->event.reason, AUDIT_DAMAGED);
-        assert_int_equal(w->q->event.outcome, AUDIT_MISSING);
+        assert_int_equal(w->q->event.reason, REASON_DAMAGED);
+        assert_int_equal(w->q->event.outcome, OUTCOME_MISSING);
         assert_int_equal(w->q->event.n_answer, 0);
         assert_int_equal(w->stats.kms_damaged, i + 1);
     }

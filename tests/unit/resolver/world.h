@@ -511,13 +511,13 @@ static inline const char *world_event(const struct world *w, char *out, size_t s
 
     if (!w->q->has_event)
         return "none";
-    at = (size_t)snprintf(out, size, "%s %s %s %s", audit_outcome_names[e->outcome],
-                          audit_reason_names[e->reason], audit_verdict_names[e->verdict],
+    at = (size_t)snprintf(out, size, "%s %s %s %s", outcome_names[e->outcome],
+                          reason_names[e->reason], verdict_names[e->verdict],
                           rcode_print(e->rcode, rcode));
     if (e->rule[0] != '\0')
         at += (size_t)snprintf(out + at, size - at, " rule=%s", e->rule);
     if (e->would != 0)
-        at += (size_t)snprintf(out + at, size - at, " would=%s:%s", audit_outcome_names[e->would],
+        at += (size_t)snprintf(out + at, size - at, " would=%s:%s", outcome_names[e->would],
                                e->would_rule);
     at += hosts_text(" answer=", e->answer, e->n_answer, out + at, size - at);
     at += hosts_text(" unapproved=", e->unapproved, e->n_unapproved, out + at, size - at);
