@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cli.c -- reads the command line.
+ * cli.c -- reads the command line, prints help, runs the verb.
  *
  * Options stand anywhere, so the line is read twice: first with the options of
  * all verbs, to tell words from options' values and find the verb; then with
@@ -14,7 +14,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NAMES = 512 };
+enum {
+    NAMES = 512,
+    LEFT = 34 /* columns of what help explains; longer ones get a line of their own */
+};
+
+#define EACH_VERB(tables, v)                                                                       \
+    for (const struct ctl_verb *const *table_ = (tables); *table_; table_++)                       \
+        for (const struct ctl_verb *v = *table_; v->verb; v++)
 
 const struct ctl_option cli_options[] = {
     {"-c", "FILE", false, "settings file (default: that of waymarkd)"},
@@ -27,7 +34,7 @@ const struct ctl_option cli_options[] = {
     {0},
 };
 
-/* What one reading of the line needs. */
+/* One reading of the line. */
 struct reading {
     const struct cli *cli;
     const struct ctl_verb *verb; /* NULL: the first reading */
@@ -35,75 +42,152 @@ struct reading {
     const char *unknown; /* the first option that no table has */
 };
 
+/* --- help */
+
+static void print_pair(FILE *f, const char *left, const char *right)
+{
+    size_t width = 0;
+
+    for (const char *p = left; *p; p++)
+        width += ((unsigned char)*p & 0xc0) != 0x80;
+    if (width <= LEFT)
+        fprintf(f, "  %s%*s  %s\n", left, (int)(LEFT - width), "", right);
+    else
+        fprintf(f, "  %s\n  %*s  %s\n", left, LEFT, "", right);
+}
+
+static void print_options(FILE *f, const struct ctl_option *list)
+{
+    char left[128];
+
+    for (; list->name; list++) {
+        snprintf(left, sizeof left, "%s%s%s%s", list->name, list->value ? " " : "",
+                 list->value ? list->value : "", list->many ? " ..." : "");
+        print_pair(f, left, list->help);
+    }
+}
+
+/* "policy fill SUFFIX..." */
+static const char *usage(const struct ctl_verb *v, char out[256])
+{
+    char name[CTL_NAME];
+
+    snprintf(out, 256, "%s%s%s", ctl_verb_name(v, name), *v->arguments ? " " : "", v->arguments);
+    return out;
+}
+
+static void print_verb(FILE *f, const struct ctl_verb *v)
+{
+    char left[256];
+
+    print_pair(f, usage(v, left), v->help);
+}
+
+static void help(FILE *f, const struct ctl_verb *const *tables)
+{
+    static const struct {
+        int code;
+        const char *text;
+    } codes[] = {
+        {EXIT_DONE, "done"},
+        {EXIT_FAILED, "failed, also for lack of permission"},
+        {EXIT_USAGE, "usage"},
+        {EXIT_NOT_FOUND, "not found"},
+        {EXIT_NO_DAEMON, "waymarkd does not answer"},
+        {EXIT_INVALID, "the input is invalid"},
+        {EXIT_CONFLICT, "the policy has changed meanwhile (--if-serial)"},
+        {EXIT_PROBLEMS, "problems were found"},
+    };
+    const char *noun = "";
+
+    fputs("usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
+          "Shows and changes what waymarkd, the forwarder that points Windows to its KMS hosts, "
+          "does.\n"
+          "Options may stand anywhere; -- ends them.\n",
+          f);
+    EACH_VERB(tables, v)
+    {
+        const char *group = v->noun ? v->noun : "";
+
+        if (v == *table_ || (*noun && strcmp(group, noun) != 0))
+            fputc('\n', f);
+        noun = group;
+        print_verb(f, v);
+    }
+    fputs("\noptions of every verb\n", f);
+    print_options(f, cli_options);
+    fputs("\nexit codes\n", f);
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        fprintf(f, "  %d  %s\n", codes[i].code, codes[i].text);
+    fputs("\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n", f);
+}
+
+static void help_noun(FILE *f, const struct ctl_verb *const *tables, const char *noun)
+{
+    fprintf(f, "usage: waymarkctl %s VERB ...\n\n", noun);
+    EACH_VERB(tables, v)
+    if (v->noun && strcmp(v->noun, noun) == 0)
+        print_verb(f, v);
+    fprintf(f, "\nwaymarkctl %s VERB --help explains one verb.\n", noun);
+}
+
+static void help_verb(FILE *f, const struct ctl_verb *v)
+{
+    char line[256];
+
+    fprintf(f, "usage: waymarkctl %s%s\n%s\n", usage(v, line), v->options[0] ? " [OPTION]..." : "",
+            v->help);
+    if (v->options[0])
+        fputs("\noptions\n", f);
+    for (int i = 0; v->options[i]; i++)
+        print_options(f, v->options[i]);
+    fputs("\noptions of every verb\n", f);
+    print_options(f, cli_options);
+}
+
 /* --- options */
 
-/* A name as it is written: up to its `=`. */
-static bool is_name(const char *name, const char *word, size_t len)
+/* What may stand on the line: the options of every verb and those of the verb, or of all verbs
+ * while it is not known. Ended by NULL. */
+static void list_options(const struct reading *r, const struct ctl_option *out[NAMES + 1])
 {
-    return strlen(name) == len && memcmp(name, word, len) == 0;
-}
+    int n = 0;
 
-static const struct ctl_option *in_list(const struct ctl_option *list, const char *word, size_t len)
-{
-    for (; list->name; list++)
-        if (is_name(list->name, word, len))
-            return list;
-    return NULL;
-}
-
-static const struct ctl_option *in_verb(const struct ctl_verb *v, const char *word, size_t len)
-{
-    const struct ctl_option *found;
-
-    for (int i = 0; v->options && v->options[i]; i++) {
-        found = in_list(v->options[i], word, len);
-        if (found)
-            return found;
-    }
-    return NULL;
+    for (const struct ctl_option *o = cli_options; o->name; o++)
+        out[n++] = o;
+    EACH_VERB(r->cli->tables, v)
+    for (int i = 0; (r->verb == NULL || r->verb == v) && v->options[i]; i++)
+        for (const struct ctl_option *o = v->options[i]; o->name && n < NAMES; o++)
+            out[n++] = o;
+    out[n] = NULL;
 }
 
 static const struct ctl_option *find_option(const struct reading *r, const char *word, size_t len)
 {
-    const struct ctl_option *found = in_list(cli_options, word, len);
+    const struct ctl_option *list[NAMES + 1];
+    int i = 0;
 
-    if (found)
-        return found;
-    if (r->verb)
-        return in_verb(r->verb, word, len);
-    for (int t = 0; r->cli->tables[t]; t++)
-        for (const struct ctl_verb *v = r->cli->tables[t]; v->verb; v++) {
-            found = in_verb(v, word, len);
-            if (found)
-                return found;
-        }
-    return NULL;
-}
-
-static void name_list(const char **names, int *n, const struct ctl_option *list)
-{
-    for (; list->name && *n < NAMES; list++)
-        names[(*n)++] = list->name;
+    list_options(r, list);
+    while (list[i] && (strlen(list[i]->name) != len || memcmp(list[i]->name, word, len) != 0))
+        i++;
+    return list[i];
 }
 
 static int fail_unknown(const struct reading *r, const char *word)
 {
-    const char *names[NAMES + 1], *nearest;
-    char name[CLI_NAME], option[CLI_NAME];
-    int n = 0;
+    const struct ctl_option *list[NAMES + 1];
+    const char *names[NAMES + 1] = {0}, *nearest;
+    char name[CTL_NAME], option[CTL_NAME];
 
-    name_list(names, &n, cli_options);
-    for (int t = 0; r->cli->tables[t]; t++)
-        for (const struct ctl_verb *v = r->cli->tables[t]; v->verb; v++)
-            for (int i = 0; (r->verb == NULL || r->verb == v) && v->options && v->options[i]; i++)
-                name_list(names, &n, v->options[i]);
-    names[n] = NULL;
+    list_options(r, list);
+    for (int i = 0; list[i]; i++)
+        names[i] = list[i]->name;
     snprintf(option, sizeof option, "%.*s", (int)strcspn(word, "="), word);
     nearest = diag_nearest(option, names);
     if (nearest)
         return ctl_fail(EXIT_USAGE, "unknown option %s, did you mean %s?", option, nearest);
     return ctl_fail(EXIT_USAGE, "unknown option %s (waymarkctl %s --help names all)", option,
-                    r->verb ? cli_name(r->verb, name) : "VERB");
+                    r->verb ? ctl_verb_name(r->verb, name) : "VERB");
 }
 
 /* Keeps one use of an option. value NULL: a flag. 0 or an exit code. */
@@ -113,9 +197,8 @@ static int keep_option(struct reading *r, const struct ctl_option *option, const
 
     if (r->verb == NULL)
         return 0;
-    for (int i = 0; !option->many && i < c->n_given; i++)
-        if (c->given[i].option == option)
-            return ctl_fail(EXIT_USAGE, "%s is given twice", option->name);
+    if (!option->many && ctl_option(c, option->name))
+        return ctl_fail(EXIT_USAGE, "%s is given twice", option->name);
     if (c->n_given == (int)ARRAY_LEN(c->given))
         return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
                         ARRAY_LEN(c->given));
@@ -127,15 +210,17 @@ static int keep_option(struct reading *r, const struct ctl_option *option, const
 /* The option at argv[*i]; moves *i over its value. 0 or an exit code. */
 static int read_option(struct reading *r, int argc, char **argv, int *i)
 {
-    const char *word = argv[*i], *equals = strchr(word, '=');
-    size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const char *word = argv[*i], *value = strchr(word, '=');
+    size_t len = value ? (size_t)(value - word) : strlen(word);
     const struct ctl_option *option = find_option(r, word, len);
 
+    if (value)
+        value++;
     if (option == NULL && word[1] != '-') { /* -cFILE */
         option = find_option(r, word, 2);
-        if (option && option->value)
-            return keep_option(r, option, word + 2);
-        option = NULL;
+        value = word + 2;
+        if (option && option->value == NULL)
+            option = NULL;
     }
     if (option == NULL) {
         if (r->unknown == NULL)
@@ -143,18 +228,15 @@ static int read_option(struct reading *r, int argc, char **argv, int *i)
         return r->verb ? fail_unknown(r, word) : 0;
     }
     if (option->value == NULL) {
-        if (equals && r->verb)
+        if (value && r->verb)
             return ctl_fail(EXIT_USAGE, "%s takes no value", option->name);
         return keep_option(r, option, NULL);
     }
-    if (equals)
-        return keep_option(r, option, equals + 1);
-    if (*i + 1 >= argc)
+    if (value == NULL && *i + 1 >= argc)
         return r->verb ? ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", option->name, option->name,
                                   option->value)
                        : 0;
-    (*i)++;
-    return keep_option(r, option, argv[*i]);
+    return keep_option(r, option, value ? value : argv[++*i]);
 }
 
 /* Reads the whole line: words to c->argv, options to c->given. */
@@ -180,67 +262,6 @@ static int read_line(struct reading *r, int argc, char **argv)
     return 0;
 }
 
-/* --- verbs */
-
-const char *cli_name(const struct ctl_verb *v, char out[CLI_NAME])
-{
-    snprintf(out, CLI_NAME, "%s%s%s", v->noun ? v->noun : "", v->noun ? " " : "", v->verb);
-    return out;
-}
-
-/* How many words call this verb, or 0 if they call another. */
-static int words_of(const struct ctl_verb *v, int n, char **words)
-{
-    char name[CLI_NAME], *save = NULL;
-    int i = 0;
-
-    cli_name(v, name);
-    for (char *part = strtok_r(name, " ", &save); part; part = strtok_r(NULL, " ", &save), i++)
-        if (i == n || strcmp(part, words[i]) != 0)
-            return 0;
-    return i;
-}
-
-static const struct ctl_verb *find_verb(const struct cli *cli, int n, char **words, int *used)
-{
-    const struct ctl_verb *best = NULL;
-
-    *used = 0;
-    for (int t = 0; cli->tables[t]; t++)
-        for (const struct ctl_verb *v = cli->tables[t]; v->verb; v++) {
-            int k = words_of(v, n, words);
-
-            if (k > *used) {
-                *used = k;
-                best = v;
-            }
-        }
-    return best;
-}
-
-static int fail_verb(const struct cli *cli, int n, char **words)
-{
-    const char *names[NAMES + 1], *nearest;
-    bool noun = n > 1 && cli_is_noun(cli->tables, words[0]);
-    int k = 0;
-
-    for (int t = 0; cli->tables[t]; t++)
-        for (const struct ctl_verb *v = cli->tables[t]; v->verb && k < NAMES; v++) {
-            if (!noun)
-                names[k++] = v->noun ? v->noun : v->verb;
-            else if (v->noun && strcmp(v->noun, words[0]) == 0)
-                names[k++] = v->verb;
-        }
-    names[k] = NULL;
-    nearest = diag_nearest(words[noun], names);
-    if (nearest)
-        return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s, did you mean %s?", noun ? words[0] : "",
-                        noun ? " " : "", words[noun], nearest);
-    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s (waymarkctl %s%s--help lists all)",
-                    noun ? words[0] : "", noun ? " " : "", words[noun], noun ? words[0] : "",
-                    noun ? " " : "");
-}
-
 static bool asks_for(const char *option, int argc, char **argv)
 {
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -249,22 +270,75 @@ static bool asks_for(const char *option, int argc, char **argv)
     return false;
 }
 
-/* The line has no verb: a list of what there is, or a mistake. */
-static int without_verb(const struct reading *r, bool help)
+/* --- verbs */
+
+/* How many words call this verb; 0 when they call another. */
+static int words_of(const struct ctl_verb *v, int n, char **words)
 {
-    const struct ctl *c = r->c;
+    char name[CTL_NAME], *save = NULL;
+    int k = 0;
+
+    ctl_verb_name(v, name);
+    for (char *part = strtok_r(name, " ", &save); part; part = strtok_r(NULL, " ", &save), k++)
+        if (k == n || strcmp(part, words[k]) != 0)
+            return 0;
+    return k;
+}
+
+/* The verb with the longest name that the first words call; *used: how many words. */
+static const struct ctl_verb *find_verb(const struct cli *cli, int n, char **words, int *used)
+{
+    const struct ctl_verb *best = NULL;
+
+    *used = 0;
+    EACH_VERB(cli->tables, v)
+    {
+        int k = words_of(v, n, words);
+
+        if (k > *used) {
+            *used = k;
+            best = v;
+        }
+    }
+    return best;
+}
+
+/* The line has no verb: a list of what there is, or a mistake. */
+static int without_verb(const struct reading *r, bool asked)
+{
     const struct ctl_verb *const *tables = r->cli->tables;
-    FILE *to = help ? stdout : stderr;
+    const char *names[NAMES + 1], *noun = NULL, *word, *nearest;
+    FILE *to = asked ? stdout : stderr;
+    int n = 0;
 
     if (r->unknown)
         return fail_unknown(r, r->unknown);
-    if (c->argc == 0)
-        cli_help(to, tables);
-    else if (cli_is_noun(tables, c->argv[0]) && (c->argc == 1 || help))
-        cli_help_noun(to, tables, c->argv[0]);
-    else
-        return fail_verb(r->cli, c->argc, c->argv);
-    return help ? EXIT_DONE : EXIT_USAGE;
+    if (r->c->argc == 0) {
+        help(to, tables);
+        return asked ? EXIT_DONE : EXIT_USAGE;
+    }
+    EACH_VERB(tables, v)
+    if (v->noun && strcmp(v->noun, r->c->argv[0]) == 0)
+        noun = v->noun;
+    if (noun && (r->c->argc == 1 || asked)) {
+        help_noun(to, tables, noun);
+        return asked ? EXIT_DONE : EXIT_USAGE;
+    }
+    word = r->c->argv[noun != NULL];
+    EACH_VERB(tables, v)
+    {
+        if (noun == NULL && n < NAMES)
+            names[n++] = v->noun ? v->noun : v->verb;
+        else if (v->noun && noun && strcmp(v->noun, noun) == 0 && n < NAMES)
+            names[n++] = v->verb;
+    }
+    names[n] = NULL;
+    nearest = diag_nearest(word, names);
+    if (nearest)
+        return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s, did you mean %s?", noun ? noun : "",
+                        noun ? " " : "", word, nearest);
+    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s (waymarkctl %s%s--help lists all)",
+                    noun ? noun : "", noun ? " " : "", word, noun ? noun : "", noun ? " " : "");
 }
 
 /* --- the line as a whole */
@@ -282,10 +356,11 @@ const char *ctl_option(const struct ctl *c, const char *name)
     return ctl_option_at(c, name, 0);
 }
 
-/* The options of cli_options. 0 or an exit code. */
-static int take_common(struct cli *cli, struct ctl *c)
+/* The options of cli_options, and the number of arguments. CLI_RUN or an exit code. */
+static int check_line(struct cli *cli, struct ctl *c)
 {
-    const char *value;
+    const struct ctl_verb *v = c->verb;
+    char line[256];
     int n = 0;
 
     if (ctl_option(c, "--json") && ctl_option(c, "--csv"))
@@ -293,28 +368,20 @@ static int take_common(struct cli *cli, struct ctl *c)
     c->format = ctl_option(c, "--json")  ? FORMAT_JSON
                 : ctl_option(c, "--csv") ? FORMAT_CSV
                                          : FORMAT_TABLE;
+    c->yes = ctl_option(c, "--yes") != NULL;
     cli->file = ctl_option(c, "-c");
-    while ((value = ctl_option_at(c, "-o", n)) != NULL) {
+    for (; ctl_option_at(c, "-o", n); n++) {
         if (n == CLI_ASSIGNS)
             return ctl_fail(EXIT_USAGE, "more than %d times -o", CLI_ASSIGNS);
-        cli->assign[n++] = value;
+        cli->assign[n] = ctl_option_at(c, "-o", n);
     }
     cli->assign[n] = NULL;
-    return 0;
-}
-
-static int check_count(const struct ctl *c)
-{
-    const struct ctl_verb *v = c->verb;
-    char name[CLI_NAME];
-
     if (c->argc >= v->least && (v->most < 0 || c->argc <= v->most))
-        return 0;
+        return CLI_RUN;
     if (v->most == 0)
-        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", cli_name(v, name), c->argv[0]);
-    return ctl_fail(EXIT_USAGE, "too %s arguments: waymarkctl %s %s",
-                    c->argc < v->least ? "few" : "many", cli_name(v, name),
-                    v->arguments ? v->arguments : "");
+        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", usage(v, line), c->argv[0]);
+    return ctl_fail(EXIT_USAGE, "too %s arguments: waymarkctl %s",
+                    c->argc < v->least ? "few" : "many", usage(v, line));
 }
 
 int cli_parse(struct cli *cli, struct ctl *c, int argc, char **argv)
@@ -324,45 +391,23 @@ int cli_parse(struct cli *cli, struct ctl *c, int argc, char **argv)
 
     c->argv = ctl_alloc(NULL, ((size_t)argc + 1) * sizeof *c->argv);
     read_line(&r, argc, argv);
-    c->verb = find_verb(cli, c->argc, c->argv, &used);
-    if (c->verb == NULL && asks_for("--version", argc, argv))
-        goto version;
-    if (c->verb == NULL)
+    c->verb = r.verb = find_verb(cli, c->argc, c->argv, &used);
+    if (c->verb == NULL && !asks_for("--version", argc, argv))
         return without_verb(&r, asks_for("--help", argc, argv) || asks_for("-h", argc, argv));
-    r.verb = c->verb;
-    code = read_line(&r, argc, argv);
+    code = c->verb ? read_line(&r, argc, argv) : 0;
     if (code)
         return code;
-    if (ctl_option(c, "--version"))
-        goto version;
+    if (c->verb == NULL || ctl_option(c, "--version")) {
+        printf("waymarkctl %s\n", PACKAGE_VERSION);
+        return EXIT_DONE;
+    }
     memmove(c->argv, c->argv + used, ((size_t)(c->argc - used) + 1) * sizeof *c->argv);
     c->argc -= used;
     if (ctl_option(c, "--help") || ctl_option(c, "-h")) {
-        cli_help_verb(stdout, c->verb);
+        help_verb(stdout, c->verb);
         return EXIT_DONE;
     }
-    code = take_common(cli, c);
-    if (code == 0)
-        code = check_count(c);
-    return code ? code : CLI_RUN;
-version:
-    printf("waymarkctl %s\n", PACKAGE_VERSION);
-    return EXIT_DONE;
-}
-
-static int run(struct cli *cli, struct ctl *c)
-{
-    struct diags d;
-    int code;
-
-    diags_init(&d);
-    if (settings_read(&c->settings, cli->file, cli->assign, &d) < 0)
-        code = ctl_invalid(&d);
-    else
-        code = c->verb->run(c);
-    diags_fini(&d);
-    settings_free(c->settings);
-    return code;
+    return check_line(cli, c);
 }
 
 int cli_main(const struct ctl_verb *const *tables, int argc, char **argv)
@@ -370,13 +415,21 @@ int cli_main(const struct ctl_verb *const *tables, int argc, char **argv)
     const char *no_colour = getenv("NO_COLOR");
     struct cli cli = {.tables = tables};
     struct ctl c = {.now = clock_now()};
+    struct diags d;
     int code;
 
     c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
     c.stderr_tty = isatty(STDERR_FILENO);
     code = cli_parse(&cli, &c, argc, argv);
-    if (code == CLI_RUN)
-        code = run(&cli, &c);
+    if (code == CLI_RUN) {
+        diags_init(&d);
+        if (settings_read(&c.settings, cli.file, cli.assign, &d) < 0)
+            code = ctl_invalid(&d);
+        else
+            code = c.verb->run(&c);
+        diags_fini(&d);
+        settings_free(c.settings);
+    }
     free(c.argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
         code = ctl_fail(EXIT_FAILED, "cannot write to standard output");

@@ -9,6 +9,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -40,12 +41,21 @@ struct ctl; /* below */
 struct ctl_verb {
     const char *noun, *verb; /* noun NULL for verbs without one */
     int least, most;         /* arguments; most -1 = any number */
-    const char *arguments;   /* "NAME [TYPE]" */
-    const struct ctl_option *const
-        *options;             /* lists of options, ended by NULL: shared sets and own ones */
+    const char *arguments;   /* "NAME [TYPE]", or "" */
+    /* Lists of options, shared sets and own ones, ended by NULL. */
+    const struct ctl_option *const *options;
     int (*run)(struct ctl *); /* returns an exit code */
     const char *help;         /* one line */
 };
+
+enum { CTL_NAME = 64 };
+
+/* The words that call a verb: "policy fill". */
+static inline const char *ctl_verb_name(const struct ctl_verb *v, char out[CTL_NAME])
+{
+    snprintf(out, CTL_NAME, "%s%s%s", v->noun ? v->noun : "", v->noun ? " " : "", v->verb);
+    return out;
+}
 
 struct ctl {
     const struct ctl_verb *verb;
@@ -54,6 +64,7 @@ struct ctl {
     enum ctl_format format;
     bool colour;     /* stdout is a terminal and NO_COLOR is not set */
     bool stderr_tty; /* for progress */
+    bool yes;        /* --yes: ask nobody */
     int argc;
     char **argv; /* the arguments without options */
     struct {
@@ -63,45 +74,56 @@ struct ctl {
     int n_given;
 };
 
-/* Value of the first / the i-th use of an option, or NULL. A flag gives "". */
+/* ctl/cli.c: value of the first / the i-th use of an option, or NULL. A flag gives "". */
 const char *ctl_option(const struct ctl *, const char *name);
 const char *ctl_option_at(const struct ctl *, const char *name, int i);
 
-/* "waymarkctl: " + text on stderr; return the code, so that a verb can
+/* ctl/say.c. What comes as text is printed so that it cannot act on a terminal: control characters,
+ * marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
+
+/* "waymarkctl: " + text on stderr; returns the code, so that a verb can
  * `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
 int ctl_fail(enum exit_code, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void ctl_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
 void ctl_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* progress and remarks: stderr */
-/* One line of data on stdout; the line end is added. All of these write what a
- * terminal could act on (control characters, marks that turn the direction of
- * writing, octets that are not UTF-8) as \xNN. */
+/* One line of data on stdout; the line end is added. */
 void ctl_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* The same as a copy, which the caller frees. */
+/* A line of a screen of data: the label (or "": goes on from the line above) in its column, then the
+ * template, expanded with fields of the object, which may be missing in another version.
+ *   {a}       the text or number at key a ("-": there is none); {a.b} in an object within; {a|x} else x
+ *   {a:list}  the texts of an array, by space    {a:time}  ms since 1970, local, or "never"
+ *   {a:span}  seconds as "1 d 2 h"               {a:mib}   octets as "1.0"
+ *   {a:s}     "" when the number is 1, else "s"
+ *   [...]     is left out when a field in it is missing, null, false or empty; {?a} only asks for that */
+enum { CTL_LABEL = 10 };
+void ctl_show(const char *label, const json_t *object, const char *template);
+/* The expanded template; the caller frees. */
+char *ctl_expand(const json_t *object, const char *template);
+/* A text without what could act on a terminal; the caller frees. */
 char *ctl_clean(const char *text);
-/* realloc() that ends the program with a message when there is no memory. */
+/* realloc() and asprintf() that end the program with a message when there is no memory. */
 void *ctl_alloc(void *old, size_t size);
-/* asprintf() likewise; the caller frees. */
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
 /* Prints the problems; returns EXIT_INVALID. */
 int ctl_invalid(const struct diags *);
+bool ctl_ask(const struct ctl *,
+             const char *question); /* --yes, or a terminal's y; false otherwise */
 
-/* Run as root: opens state files as server.user from here on (makes the state
+/* ctl/rights.c. Run as root: opens state files as server.user from here on (makes the state
  * directory if need be); run by others: stays. Exit code 0 or a message. */
 int ctl_become_user(struct ctl *);
-/* Login uid's name (the author of changes), from /proc/self/loginuid, else SUDO_USER, else the real uid. */
+/* Who changes something: the login uid's name, from /proc/self/loginuid, else SUDO_USER, else the real uid. */
 void ctl_author(char out[64]);
-/* Words that name the sudo line when errno is EACCES/EPERM/EROFS for path. */
+/* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
 int ctl_store_error(struct ctl *, const char *path, int err);
-bool ctl_ask(struct ctl *, const char *question); /* --yes, or a terminal's y; false otherwise */
 
-/* The daemon, ctl/api.c. *out is the parsed body (owned by the caller) also for
- * errors of the API. 0 or an exit code, message printed. */
-int ctl_api_get(struct ctl *, const char *path, json_t **out);
-int ctl_api_post(struct ctl *, const char *path, const json_t *body, json_t **out);
-/* Is a daemon there? No message. */
+/* ctl/api.c: the daemon. *out is the parsed body (owned by the caller) also for
+ * errors of the API. 0 or an exit code, message printed. post NULL: GET. */
+int ctl_api(struct ctl *, const char *path, const json_t *post, json_t **out);
+/* Is a daemon there? No message. status may be NULL; owned by the caller. */
 bool ctl_api_alive(struct ctl *, json_t **status);
 
-/* The sets of verbs; ctl/verbs.c joins them. Each ends with {0}. */
+/* The tables of verbs, each ended by {0}. */
 extern const struct ctl_verb ctl_daemon_verbs[], ctl_policy_verbs[], ctl_audit_verbs[];
 
 #endif

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * main.c -- waymarkctl begins here; ctl/cli.c does the rest.
+ * main.c -- waymarkctl: the tables of its verbs, in the order in which --help shows them.
  */
+#include <stddef.h>
+
 #include "ctl/cli.h"
-#include "ctl/verbs.h"
 
 int main(int argc, char **argv)
 {
-    return cli_main(ctl_verbs, argc, argv);
+    static const struct ctl_verb *const tables[] = {
+        ctl_daemon_verbs,
+        ctl_policy_verbs,
+        ctl_audit_verbs,
+        NULL,
+    };
+
+    return cli_main(tables, argc, argv);
 }

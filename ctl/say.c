@@ -15,6 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "base/str.h"
 
 void *ctl_alloc(void *old, size_t size)
@@ -51,56 +52,36 @@ char *ctl_text(const char *fmt, ...)
     return text;
 }
 
-static bool is_harmless(unsigned code)
+char *ctl_clean(const char *text)
 {
     static const struct {
         unsigned first, last;
     } harmful[] = {
-        {0, 0x1f},          {0x7f, 0x9f}, /* control characters */
-        {0x61c, 0x61c},     {0x200b, 0x200f},
-        {0x2028, 0x202e}, /* lines, directions, nothing to see */
-        {0x2060, 0x206f},   {0xfeff, 0xfeff},
-        {0xe0000, 0xe007f},
+        {0, 0x1f}, /* control characters; 0 stands for an octet that is not UTF-8 */
+        {0x7f, 0x9f},     {0x61c, 0x61c}, /* directions of writing, line ends, what cannot be seen */
+        {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f}, {0xfeff, 0xfeff}, {0xe0000, 0xe007f},
     };
-
-    for (size_t i = 0; i < ARRAY_LEN(harmful); i++)
-        if (code >= harmful[i].first && code <= harmful[i].last)
-            return false;
-    return true;
-}
-
-char *ctl_clean(const char *text)
-{
-    static const char hex[] = "0123456789abcdef";
     const unsigned char *p = (const unsigned char *)text;
     char *out = ctl_alloc(NULL, strlen(text) * 4 + 1), *to = out;
     uint32_t code;
 
     while (*p) {
-        size_t n = str_utf8(p, &code);
+        size_t n = str_utf8(p, &code), i = 0;
 
-        if (n == 0) { /* an octet that is none */
+        if (n == 0) {
             n = 1;
             code = 0;
         }
-        if (code ==
-            '\t') { /* between the fields of a record: no terminal is harmed, columns stay */
+        while (i < ARRAY_LEN(harmful) && (code < harmful[i].first || code > harmful[i].last))
+            i++;
+        if (code == '\t') /* between the fields of a record: the columns stay */
             *to++ = ' ';
-            p++;
-            continue;
-        }
-        if (is_harmless(code)) {
-            memcpy(to, p, n);
-            to += n;
-            p += n;
-            continue;
-        }
-        for (; n > 0; n--, p++) {
-            *to++ = '\\';
-            *to++ = 'x';
-            *to++ = hex[*p >> 4];
-            *to++ = hex[*p & 15];
-        }
+        else if (i == ARRAY_LEN(harmful))
+            to = mempcpy(to, p, n);
+        else
+            for (i = 0; i < n; i++)
+                to += sprintf(to, "\\x%02x", p[i]);
+        p += n;
     }
     *to = '\0';
     return out;
@@ -111,43 +92,136 @@ static void put(FILE *f, const char *before, char *text)
 {
     char *clean = ctl_clean(text);
 
+    if (f == stderr)
+        fflush(stdout); /* keep the order */
     fprintf(f, "%s%s\n", before, clean);
     free(clean);
     free(text);
 }
 
-#define SAY(f, before)                                                                             \
+#define PUT(f, before)                                                                             \
     do {                                                                                           \
         va_list args;                                                                              \
         va_start(args, fmt);                                                                       \
-        fflush(stdout); /* keep the order */                                                       \
         put((f), (before), format(fmt, args));                                                     \
         va_end(args);                                                                              \
     } while (0)
 
 int ctl_fail(enum exit_code code, const char *fmt, ...)
 {
-    SAY(stderr, "waymarkctl: ");
+    PUT(stderr, "waymarkctl: ");
     return (int)code;
 }
 
 void ctl_warn(const char *fmt, ...)
 {
-    SAY(stderr, "warning: ");
+    PUT(stderr, "warning: ");
 }
 
 void ctl_note(const char *fmt, ...)
 {
-    SAY(stderr, "");
+    PUT(stderr, "");
 }
 
 void ctl_line(const char *fmt, ...)
 {
-    va_list args;
+    PUT(stdout, "");
+}
 
-    va_start(args, fmt);
-    put(stdout, "", format(fmt, args));
-    va_end(args);
+/* --- templates */
+
+/* One field in the form that the template asks for; of its copy, without the braces, nothing is
+ * kept. False: it is missing, null, false or empty. */
+static bool print_field(FILE *f, const json_t *object, char *field)
+{
+    bool asked_only = field[0] == '?';
+    char *form = strpbrk(field, ":|"), when[NUMBER_TEXT];
+    const char *without = form && *form == '|' ? form + 1 : "-", *text;
+    const json_t *v = object, *item;
+    long long n;
+    size_t i;
+
+    field += asked_only;
+    if (form)
+        *form++ = '\0';
+    if (form == without || form == NULL)
+        form = "";
+    for (char *part; v && (part = strsep(&field, ".")) != NULL;)
+        v = json_object_get(v, part);
+    n = json_is_real(v) ? (long long)json_real_value(v) : json_integer_value(v);
+    text = json_string_value(v);
+    if (asked_only) {
+        /* prints nothing */
+    } else if (strcmp(form, "list") == 0) {
+        json_array_foreach(v, i, item)
+        {
+            fprintf(f, "%s%s", i ? " " : "", json_is_string(item) ? json_string_value(item) : "-");
+        }
+    } else if (strcmp(form, "time") == 0)
+        fputs(n > 0 ? time_print_local((uint64_t)n, when) : "never", f);
+    else if (strcmp(form, "span") == 0 && n >= 86400)
+        fprintf(f, "%lld d %lld h", n / 86400, n % 86400 / 3600);
+    else if (strcmp(form, "span") == 0 && n >= 3600)
+        fprintf(f, "%lld h %lld m", n / 3600, n % 3600 / 60);
+    else if (strcmp(form, "span") == 0)
+        fprintf(f, "%lld m %lld s", n / 60, n % 60);
+    else if (strcmp(form, "mib") == 0)
+        fprintf(f, "%.1f", (double)n / 1048576);
+    else if (strcmp(form, "s") == 0)
+        fputs(n == 1 ? "" : "s", f);
+    else if (json_is_number(v))
+        fprintf(f, "%lld", n);
+    else
+        fputs(text ? text : without, f);
+    return json_is_number(v) || json_is_true(v) || (text && *text) || json_array_size(v) > 0 ||
+           json_object_size(v) > 0;
+}
+
+/* Expands a template up to its end, or to that of the group within; *t is moved over it. The
+ * caller frees; *whole: no field in it was missing. */
+static char *expand(const json_t *object, const char **t, bool *whole)
+{
+    char *out = NULL, *part, field[64];
+    size_t size, len;
+    bool all;
+    FILE *f = open_memstream(&out, &size);
+
+    *whole = true;
+    while (f && **t != '\0' && **t != ']') {
+        len = strcspn(*t, "{[]");
+        fwrite(*t, 1, len, f);
+        *t += len;
+        if (**t == '[') {
+            (*t)++;
+            part = expand(object, t, &all);
+            fputs(all ? part : "", f);
+            free(part);
+            *t += **t == ']';
+        } else if (**t == '{') {
+            len = strcspn(*t, "}");
+            snprintf(field, sizeof field, "%.*s", (int)len - 1, *t + 1);
+            *t += len + 1;
+            *whole = print_field(f, object, field) && *whole;
+        }
+    }
+    if (f == NULL || fclose(f) != 0)
+        ctl_alloc(NULL, SIZE_MAX);
+    return out;
+}
+
+char *ctl_expand(const json_t *object, const char *template)
+{
+    bool whole;
+
+    return expand(object, &template, &whole);
+}
+
+void ctl_show(const char *label, const json_t *object, const char *template)
+{
+    char *text = ctl_expand(object, template);
+
+    ctl_line("%-*s%s", CTL_LABEL, label, text);
+    free(text);
 }
 
 int ctl_invalid(const struct diags *d)
@@ -170,11 +244,11 @@ int ctl_invalid(const struct diags *d)
     return EXIT_INVALID;
 }
 
-bool ctl_ask(struct ctl *c, const char *question)
+bool ctl_ask(const struct ctl *c, const char *question)
 {
     char answer[16], *clean;
 
-    if (ctl_option(c, "--yes"))
+    if (c->yes)
         return true;
     if (!isatty(STDIN_FILENO)) {
         ctl_fail(EXIT_FAILED, "%s (nobody can be asked here: give --yes)", question);

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "ctl/cli.h"
-#include "ctl/verbs.h"
 #include "tests/unit/ctl/capture.h"
 
 static int never(struct ctl *c)
@@ -33,14 +32,15 @@ static const struct ctl_option nets[] = {
     {"--network", "N", true, "where"}, {"-f", NULL, false, "follow"}, {0}};
 static const struct ctl_option *const both[] = {change, nets, NULL};
 static const struct ctl_option *const only_nets[] = {nets, NULL};
+static const struct ctl_option *const none[] = {NULL};
 
 static const struct ctl_verb first[] = {
-    {NULL, "status", 0, 0, "", NULL, never, "how it is"},
+    {NULL, "status", 0, 0, "", none, never, "how it is"},
     {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", only_nets, never, "why"},
     {0},
 };
 static const struct ctl_verb second[] = {
-    {"policy", "network list", 0, 0, "", NULL, never, "all networks"},
+    {"policy", "network list", 0, 0, "", none, never, "all networks"},
     {"policy", "fill", 1, -1, "SUFFIX...", both, never, "fill"},
     {"policy", "network", 1, -1, "set|add NAME PREFIX...", both, never, "networks"},
     {0},
@@ -131,9 +131,9 @@ static const struct row {
 
 static void check_understood(const struct row *r, const struct ctl *c)
 {
-    char name[CLI_NAME], text[1024] = "";
+    char name[CTL_NAME], text[1024] = "";
 
-    assert_string_equal(cli_name(c->verb, name), r->verb);
+    assert_string_equal(ctl_verb_name(c->verb, name), r->verb);
     for (int i = 0; i < c->argc; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "", c->argv[i]);
     assert_string_equal(text, r->args);
@@ -205,6 +205,9 @@ static void too_many_options(void **state)
 
 /* --- the real tables */
 
+static const struct ctl_verb *const ctl_verbs[] = {ctl_daemon_verbs, ctl_policy_verbs,
+                                                    ctl_audit_verbs, NULL};
+
 static const struct ctl_verb *verb_at(int n)
 {
     for (int t = 0; ctl_verbs[t]; t++)
@@ -216,7 +219,7 @@ static const struct ctl_verb *verb_at(int n)
 
 static void rows_are_complete(void **state)
 {
-    char a[CLI_NAME], b[CLI_NAME];
+    char a[CTL_NAME], b[CTL_NAME];
     const struct ctl_verb *v, *w;
 
     (void)state;
@@ -224,10 +227,10 @@ static void rows_are_complete(void **state)
         assert_non_null(v->run);
         assert_true(v->help && *v->help);
         assert_true(v->most < 0 || v->least <= v->most);
-        assert_true(strlen(cli_name(v, a)) < CLI_NAME - 1);
+        assert_true(strlen(ctl_verb_name(v, a)) < CTL_NAME - 1);
         for (int k = 0; k < i; k++) {
             w = verb_at(k);
-            assert_string_not_equal(cli_name(w, b), a);
+            assert_string_not_equal(ctl_verb_name(w, b), a);
         }
         for (int t = 0; v->options && v->options[t]; t++)
             for (const struct ctl_option *o = v->options[t]; o->name; o++) {
@@ -241,13 +244,13 @@ static void rows_are_complete(void **state)
 
 static void check_same(const struct ctl_option *a, const struct ctl_verb *v)
 {
-    char name[CLI_NAME];
+    char name[CTL_NAME];
 
     for (int t = 0; v->options && v->options[t]; t++)
         for (const struct ctl_option *b = v->options[t]; b->name; b++)
             if (strcmp(a->name, b->name) == 0 && !a->value != !b->value)
                 fail_msg("%s of %s has a value, or not, unlike elsewhere", b->name,
-                         cli_name(v, name));
+                         ctl_verb_name(v, name));
 }
 
 /* Else an option before the verb could not be read. */
@@ -266,14 +269,14 @@ static void an_option_has_a_value_everywhere_or_nowhere(void **state)
 static void help_names_every_verb(void **state)
 {
     const struct ctl_verb *v;
-    char name[CLI_NAME];
+    char name[CTL_NAME], *argv[] = {"waymarkctl", "--help"};
 
     (void)state;
     capture_begin(&out);
-    cli_help(stdout, ctl_verbs);
+    assert_int_equal(cli_main(ctl_verbs, 2, argv), EXIT_DONE);
     capture_end(&out);
     for (int i = 0; (v = verb_at(i)) != NULL; i++)
-        if (!strstr(out.text[0], cli_name(v, name)))
+        if (!strstr(out.text[0], ctl_verb_name(v, name)))
             fail_msg("%s is not in the help", name);
 }
 

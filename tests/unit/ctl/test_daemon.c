@@ -174,7 +174,7 @@ static pid_t start_http(int status, const char *body, int *tell)
 
 #define STATUS(problems) STATUS_WITH(problems, "")
 #define STATUS_WITH(problems, reverse)                                                             \
-    "{\"version\":\"0.1.0\",\"name\":\"dns1\",\"pid\":812,\"user\":\"waymark\",\"started\":"       \
+    "{\"version\":\"0.1.0\",\"name\":\"dns1\",\"pid\":812,\"user\":0,\"started\":"       \
     "1795338000123,"                                                                               \
     "\"uptime_s\":93784,\"listen\":[\"127.0.0.1:53\",\"[::1]:53\"],\"workers\":2,"                 \
     "\"settings\":{\"file\":\"/etc/waymark/"                                                       \
@@ -241,14 +241,14 @@ static const struct row {
      "client    -, in no network; - by default\nquestion  - -\nreal DNS  not asked\nrules     none "
      "is near\n"
      "decision  -\nanswer    none                                                  outcome -\n"
-     "policy    serial 0, digest -\n",
+     "policy    serial -, digest -\n",
      NULL},
     {"explain: the daemon's refusal", "explain a", 400, "{\"error\":\"not a domain name: a\"}",
      EXIT_INVALID, "GET ", NULL, "", "waymarkctl: not a domain name: a\n"},
 
     {"status", "status", 200, STATUS_WITH("", "\"10.in-addr.arpa\",\"16-31.172.in-addr.arpa\""), 0,
      "GET /v1/status HTTP/1.1\r\n", NULL,
-     "waymarkd  0.1.0 on dns1, process 812, user waymark, up 1 d 2 h (since 2026-11-22 09:00:00)\n"
+     "waymarkd  0.1.0 on dns1, process 812, user root, up 1 d 2 h (since 2026-11-22 09:00:00)\n"
      "listens   127.0.0.1:53 [::1]:53, 2 workers\n"
      "settings  /etc/waymark/waymark.yaml, generation 3, read 2026-11-22 09:00:00\n"
      "reverse   answered here, since all servers of route . are public: 10.in-addr.arpa "
@@ -263,11 +263,11 @@ static const struct row {
      NULL, NULL, NULL},
     {"status: a policy whose state cannot be read acts all the same", "status", 200,
      "{\"policy\":{\"open\":true,\"serial\":null}}", 0, "GET ", NULL,
-     "waymarkd  - on -, process 0, user -, up 0 m 0 s (since never)\nlistens   , 0 workers\n"
-     "settings  defaults, generation 0, read never\n"
+     "waymarkd  - on -, process -, user -, up 0 m 0 s (since never)\nlistens   , - workers\n"
+     "settings  defaults, generation -, read never\n"
      "policy    open; what its state is cannot be read\naudit     not open: nothing is recorded\n"
-     "cache     0 entries, 0.0 of 0.0 MiB, 0.0 % of 0 look-ups hit\n"
-     "queries   0, of them 0 for a KMS host\n",
+     "cache     - entries, 0.0 of 0.0 MiB, 0.0 % of 0 look-ups hit\n"
+     "queries   -, of them - for a KMS host\n",
      NULL},
     {"status: problems in JSON", "status --json", 200, "{\"problems\":[\"x\"]}", EXIT_PROBLEMS,
      "GET ", NULL, "{\n  \"problems\": [\n    \"x\"\n  ]\n}\n", NULL},

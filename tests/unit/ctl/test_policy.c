@@ -15,7 +15,6 @@
 #include <sys/stat.h>
 
 #include "ctl/cli.h"
-#include "ctl/verbs.h"
 #include "tests/unit/ctl/capture.h"
 
 #define HEAD "waymark-policy: 1\n"
@@ -53,6 +52,7 @@ static void write_file(const char *text)
 /* Runs "waymarkctl LINE"; FILE stands for the file. Exit code; texts in out. */
 static int tool(const char *line)
 {
+    static const struct ctl_verb *const tables[] = {ctl_policy_verbs, NULL};
     char copy[512], state[96], file[96], *save, *argv[WORDS + 1];
     int argc = 0, code;
 
@@ -70,7 +70,7 @@ static int tool(const char *line)
         argv[argc++] = strcmp(w, "FILE") == 0 ? file : w;
     argv[argc] = NULL;
     capture_begin(&out);
-    code = cli_main(ctl_verbs, argc, argv);
+    code = cli_main(tables, argc, argv);
     capture_end(&out);
     return code;
 }

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * query.c -- `query`: one question to the daemon's first listen address, and the reply as people
+ * know it from dig.
+ *
+ * A stub resolver of its own: one server, five seconds, UDP, and TCP when the reply is truncated.
+ * It does not ask twice, for each question is an event of the audit. The socket is connected, so
+ * the kernel drops what comes from elsewhere; what does not belong to the question is ignored.
+ */
+#include "ctl/query.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/random.h"
+#include "ctl/table.h"
+#include "wire/message.h"
+#include "wire/present.h"
+#include "wire/reply.h"
+#include "wire/rr.h"
+
+enum { TIMEOUT_MS = 5000, QUERY_SIZE = 512, RECORD_TEXT = 4 * DNS_MAX_MESSAGE, EDE_TEXT = 256 };
+
+struct dns_reply {
+    uint8_t wire[DNS_MAX_MESSAGE];
+    size_t len;
+    struct message message;
+    bool tcp;    /* it came over TCP: as asked, or since UDP was too small */
+    uint64_t ms; /* all in all */
+};
+
+struct asking {
+    const struct addr *server;
+    const struct name *name;
+    uint16_t type, id;
+    uint64_t deadline;             /* mono_ms */
+    uint8_t query[2 + QUERY_SIZE]; /* behind the length that TCP wants */
+    size_t query_len;
+};
+
+static int open_socket(const struct asking *a, int kind)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(a->server->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
+                              .sin6_port = htons(a->server->port),
+                              .sin6_scope_id = a->server->scope};
+    bool is_v4 = addr_is_v4(a->server);
+    int fd = socket(is_v4 ? AF_INET : AF_INET6, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+
+    if (fd < 0)
+        return -errno;
+    memcpy(&v4.sin_addr, a->server->ip + 12, 4);
+    memcpy(&v6.sin6_addr, a->server->ip, 16);
+    if (connect(fd, is_v4 ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6,
+                is_v4 ? sizeof v4 : sizeof v6) < 0 &&
+        errno != EINPROGRESS) {
+        err = errno;
+        close(fd);
+        return -err;
+    }
+    return fd;
+}
+
+static int wait_for(const struct asking *a, int fd, short events)
+{
+    struct pollfd p = {fd, events, 0};
+    uint64_t now = clock_now().mono_ms;
+    int n = now < a->deadline ? poll(&p, 1, (int)(a->deadline - now)) : 0;
+
+    if (n < 0)
+        return errno == EINTR ? 0 : -errno;
+    return n == 0 ? -ETIMEDOUT : 0;
+}
+
+static bool belongs(const struct asking *a, struct dns_reply *r)
+{
+    return message_read_reply(&r->message, r->wire, r->len) == 0 && r->message.id == a->id &&
+           r->message.qtype == a->type && r->message.qclass == CLASS_IN &&
+           name_equal_fold(&r->message.qname, a->name);
+}
+
+static int ask_udp(const struct asking *a, struct dns_reply *out)
+{
+    int fd = open_socket(a, SOCK_DGRAM), err = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return fd;
+    if (send(fd, a->query + 2, a->query_len, 0) < 0)
+        err = -errno;
+    while (err == 0) {
+        n = recv(fd, out->wire, sizeof out->wire, 0);
+        out->len = n > 0 ? (size_t)n : 0;
+        if (n > 0 && belongs(a, out))
+            break;
+        if (n < 0 && errno == EAGAIN)
+            err = wait_for(a, fd, POLLIN);
+        else if (n < 0)
+            err = -errno;
+    }
+    close(fd);
+    return err;
+}
+
+/* Sends or receives exactly len octets. */
+static int move(const struct asking *a, int fd, uint8_t *data, size_t len, bool out)
+{
+    while (len > 0) {
+        ssize_t n = out ? send(fd, data, len, MSG_NOSIGNAL) : recv(fd, data, len, 0);
+        int err;
+
+        if (n == 0)
+            return -ECONNRESET;
+        if (n > 0) {
+            data += n;
+            len -= (size_t)n;
+        } else if (errno == EAGAIN) {
+            err = wait_for(a, fd, out ? POLLOUT : POLLIN);
+            if (err < 0)
+                return err;
+        } else {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
+static int ask_tcp(struct asking *a, struct dns_reply *out)
+{
+    struct writer w = writer_make(a->query, 2);
+    uint8_t length[2];
+    struct cursor c;
+    int fd = open_socket(a, SOCK_STREAM), err;
+
+    if (fd < 0)
+        return fd;
+    writer_u16(&w, (uint16_t)a->query_len);
+    err = wait_for(a, fd, POLLOUT);
+    if (err == 0)
+        err = move(a, fd, a->query, a->query_len + 2, true);
+    if (err == 0)
+        err = move(a, fd, length, sizeof length, false);
+    if (err == 0) {
+        c = cursor_make(length, sizeof length);
+        out->len = cursor_u16(&c);
+        err = move(a, fd, out->wire, out->len, false);
+    }
+    if (err == 0 && !belongs(a, out))
+        err = -EBADMSG;
+    close(fd);
+    return err;
+}
+
+/* Asks once. 0; -ETIMEDOUT; -EBADMSG a TCP reply that breaks the protocol; -errno. */
+static int ask(const struct addr *server, const struct name *name, uint16_t type, bool tcp,
+               struct dns_reply *out)
+{
+    struct asking a = {.server = server, .name = name, .type = type};
+    uint64_t begin = clock_now().mono_ms;
+    struct query_build build = {.qname = name, .qtype = type, .qclass = CLASS_IN, .edns = true};
+    struct random random;
+    int err;
+
+    random_init(&random);
+    a.id = build.id = random_u16(&random);
+    a.deadline = begin + TIMEOUT_MS;
+    a.query_len = query_build(&build, a.query + 2, QUERY_SIZE);
+    if (a.query_len == 0)
+        return -EMSGSIZE;
+    out->tcp = tcp;
+    err = tcp ? ask_tcp(&a, out) : ask_udp(&a, out);
+    if (err == 0 && !tcp && (out->message.flags & DNS_TC)) {
+        out->tcp = true;
+        err = ask_tcp(&a, out);
+    }
+    out->ms = clock_now().mono_ms - begin;
+    return err;
+}
+
+/* --- the reply in words */
+
+/* Where the daemon hears: its first address, or loopback when that is "any". */
+static struct addr first_listener(const struct settings *s)
+{
+    struct addr a;
+
+    if (s->server.n_listen > 0)
+        a = s->server.listen[0];
+    else
+        addr_parse(&a, "127.0.0.1", 53);
+    if (addr_is_any(&a))
+        addr_parse(&a, addr_is_v4(&a) ? "127.0.0.1" : "::1", a.port);
+    return a;
+}
+
+static json_t *flags_json(uint16_t flags)
+{
+    static const struct {
+        uint16_t bit;
+        const char *name;
+    } names[] = {
+        {DNS_AA, "aa"}, {DNS_TC, "tc"}, {DNS_RD, "rd"},
+        {DNS_RA, "ra"}, {DNS_AD, "ad"}, {DNS_CD, "cd"},
+    };
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (flags & names[i].bit)
+            json_array_append_new(list, json_string(names[i].name));
+    return list;
+}
+
+/* The extended error of the OPT record (RFC 8914), or null. */
+static json_t *extended_error(const struct dns_reply *r)
+{
+    struct cursor c = cursor_make(r->wire, r->len), option;
+    uint16_t code, len;
+    const uint8_t *at, *text;
+    char *clean, copy[EDE_TEXT];
+    json_t *result;
+
+    if (r->message.opt_at == 0 || !cursor_take(&c, (size_t)r->message.opt_at + 9))
+        return json_null();
+    len = cursor_u16(&c);
+    at = cursor_take(&c, len);
+    if (at == NULL)
+        return json_null();
+    for (c = cursor_make(at, len); cursor_left(&c) > 0;) {
+        code = cursor_u16(&c);
+        len = cursor_u16(&c);
+        at = cursor_take(&c, len);
+        if (at == NULL || code != OPTION_EDE || len < 2)
+            continue;
+        option = cursor_make(at, len);
+        code = cursor_u16(&option);
+        len = (uint16_t)(len - 2 < EDE_TEXT ? len - 2 : EDE_TEXT - 1);
+        text = cursor_take(&option, len);
+        memcpy(copy, text, len);
+        copy[len] = '\0';
+        clean = ctl_clean(copy);
+        result = json_pack("{s:i, s:s}", "code", code, "text", clean);
+        free(clean);
+        return result;
+    }
+    return json_null();
+}
+
+/* The records of a section as texts; OPT is no record for people. */
+static json_t *records(const struct dns_reply *r, enum section section)
+{
+    json_t *list = json_array();
+    char *text = ctl_alloc(NULL, RECORD_TEXT);
+    struct rr_walk walk;
+    struct rr rr;
+
+    rr_walk_init(&walk, &r->message, r->wire, r->len);
+    while (rr_walk_next(&walk, &rr))
+        if (rr.section == section && rr.type != TYPE_OPT &&
+            rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
+            json_array_append_new(list, json_string(text));
+    free(text);
+    return list;
+}
+
+static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
+{
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], address[ADDR_TEXT];
+
+    return json_pack(
+        "{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I}", "question", "name",
+        name_print(&r->message.qname, name), "type", type_print(r->message.qtype, type), "status",
+        rcode_print(r->message.rcode, rcode), "flags", flags_json(r->message.flags), "answer",
+        records(r, SECTION_ANSWER), "authority", records(r, SECTION_AUTHORITY), "additional",
+        records(r, SECTION_ADDITIONAL), "extended_error", extended_error(r), "server",
+        addr_print_port(server, address), "transport", r->tcp ? "tcp" : "udp", "ms",
+        (json_int_t)r->ms, "bytes", (json_int_t)r->len);
+}
+
+static void print_section(const char *label, const json_t *list)
+{
+    const json_t *record;
+    size_t i;
+
+    json_array_foreach(list, i, record)
+        ctl_line("%-*s%s", CTL_LABEL, i ? "" : label, json_string_value(record));
+}
+
+static void print(const json_t *reply)
+{
+    ctl_show("question", reply, "{question.name} {question.type}");
+    ctl_show("status", reply, "{status}, flags {flags:list}");
+    if (json_is_object(json_object_get(reply, "extended_error")))
+        ctl_show("", reply, "extended error {extended_error.code} {extended_error.text}");
+    print_section("answer", json_object_get(reply, "answer"));
+    print_section("authority", json_object_get(reply, "authority"));
+    print_section("more", json_object_get(reply, "additional"));
+    ctl_show("server", reply, "{server}, {transport}, {ms} ms, {bytes} octets");
+}
+
+int query_run(struct ctl *c)
+{
+    struct addr server = first_listener(c->settings);
+    struct dns_reply *reply;
+    struct name name;
+    uint16_t type;
+    char address[ADDR_TEXT];
+    json_t *document;
+    int err;
+
+    if (c->format == FORMAT_CSV)
+        return ctl_fail(EXIT_USAGE, "query has no CSV form; use --json");
+    if (name_parse(&name, c->argv[0]) < 0)
+        return ctl_fail(EXIT_USAGE, "%s is not a domain name", c->argv[0]);
+    type = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
+    if (c->argc > 1 && type_parse(&type, c->argv[1]) < 0)
+        return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
+    reply = ctl_alloc(NULL, sizeof *reply);
+    err = ask(&server, &name, type, ctl_option(c, "--tcp") != NULL, reply);
+    if (err == 0) {
+        document = reply_json(reply, &server);
+        if (c->format == FORMAT_JSON)
+            table_print_json(document);
+        else
+            print(document);
+        json_decref(document);
+    }
+    free(reply);
+    addr_print_port(&server, address);
+    if (err == -ETIMEDOUT)
+        return ctl_fail(EXIT_NO_DAEMON,
+                        "no reply from %s in %d s: see waymarkctl status, and waymarkctl upstreams",
+                        address, TIMEOUT_MS / 1000);
+    if (err == -EBADMSG)
+        return ctl_fail(EXIT_FAILED, "the reply of %s is not one to this question", address);
+    if (err)
+        return ctl_fail(EXIT_NO_DAEMON,
+                        "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
+                        address, strerror(-err));
+    return EXIT_DONE;
+}
