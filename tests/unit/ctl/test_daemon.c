@@ -174,7 +174,7 @@ static pid_t start_http(int status, const char *body, int *tell)
 
 #define STATUS(problems) STATUS_WITH(problems, "")
 #define STATUS_WITH(problems, reverse)                                                             \
-    "{\"version\":\"0.1.0\",\"name\":\"dns1\",\"pid\":812,\"user\":0,\"started\":"       \
+    "{\"version\":\"0.1.0\",\"name\":\"dns1\",\"pid\":812,\"user\":0,\"started\":"                 \
     "1795338000123,"                                                                               \
     "\"uptime_s\":93784,\"listen\":[\"127.0.0.1:53\",\"[::1]:53\"],\"workers\":2,"                 \
     "\"settings\":{\"file\":\"/etc/waymark/"                                                       \
