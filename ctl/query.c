@@ -10,7 +10,6 @@
 #include "ctl/query.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,20 +46,13 @@ struct asking {
 
 static int open_socket(const struct asking *a, int kind)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(a->server->port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
-                              .sin6_port = htons(a->server->port),
-                              .sin6_scope_id = a->server->scope};
-    bool is_v4 = addr_is_v4(a->server);
-    int fd = socket(is_v4 ? AF_INET : AF_INET6, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+    struct sockaddr_storage to;
+    socklen_t len = addr_to_sockaddr(a->server, &to);
+    int fd = socket(to.ss_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
 
     if (fd < 0)
         return -errno;
-    memcpy(&v4.sin_addr, a->server->ip + 12, 4);
-    memcpy(&v6.sin6_addr, a->server->ip, 16);
-    if (connect(fd, is_v4 ? (const struct sockaddr *)&v4 : (const struct sockaddr *)&v6,
-                is_v4 ? sizeof v4 : sizeof v6) < 0 &&
-        errno != EINPROGRESS) {
+    if (connect(fd, (const struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS) {
         err = errno;
         close(fd);
         return -err;
