@@ -10,10 +10,10 @@
 #include "ctl/query.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -44,31 +44,14 @@ struct asking {
     size_t query_len;
 };
 
-static int open_socket(const struct asking *a, int kind)
+/* What is left of the time, for the next call on the socket. False: nothing is. */
+static bool set_timeout(const struct asking *a, int fd)
 {
-    struct sockaddr_storage to;
-    socklen_t len = addr_to_sockaddr(a->server, &to);
-    int fd = socket(to.ss_family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), err;
+    uint64_t now = clock_now().mono_ms, left = now < a->deadline ? a->deadline - now : 0;
+    struct timeval t = {(time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000)};
 
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (const struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS) {
-        err = errno;
-        close(fd);
-        return -err;
-    }
-    return fd;
-}
-
-static int wait_for(const struct asking *a, int fd, short events)
-{
-    struct pollfd p = {fd, events, 0};
-    uint64_t now = clock_now().mono_ms;
-    int n = now < a->deadline ? poll(&p, 1, (int)(a->deadline - now)) : 0;
-
-    if (n < 0)
-        return errno == EINTR ? 0 : -errno;
-    return n == 0 ? -ETIMEDOUT : 0;
+    return left > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0 &&
+           setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t) == 0;
 }
 
 static bool belongs(const struct asking *a, struct dns_reply *r)
@@ -78,74 +61,51 @@ static bool belongs(const struct asking *a, struct dns_reply *r)
            name_equal_fold(&r->message.qname, a->name);
 }
 
-static int ask_udp(const struct asking *a, struct dns_reply *out)
+/* Octets received: a datagram, or the message behind its length. 0: the end; -1 and errno. */
+static ssize_t receive(int fd, bool tcp, uint8_t *wire)
 {
-    int fd = open_socket(a, SOCK_DGRAM), err = 0;
+    uint8_t length[2];
+    struct cursor c;
     ssize_t n;
 
+    if (!tcp)
+        return recv(fd, wire, DNS_MAX_MESSAGE, 0);
+    n = recv(fd, length, sizeof length, MSG_WAITALL);
+    if (n != sizeof length)
+        return n < 0 ? n : 0;
+    c = cursor_make(length, sizeof length);
+    return recv(fd, wire, cursor_u16(&c), MSG_WAITALL);
+}
+
+static int ask_over(struct asking *a, bool tcp, struct dns_reply *out)
+{
+    struct writer w = writer_make(a->query, 2);
+    struct sockaddr_storage to;
+    socklen_t len = addr_to_sockaddr(a->server, &to);
+    int fd = socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), err = 0;
+    ssize_t n = 0;
+
     if (fd < 0)
-        return fd;
-    if (send(fd, a->query + 2, a->query_len, 0) < 0)
-        err = -errno;
-    while (err == 0) {
-        n = recv(fd, out->wire, sizeof out->wire, 0);
+        return -errno;
+    out->tcp = tcp;
+    writer_u16(&w, (uint16_t)a->query_len);
+    errno = EAGAIN;
+    if (!set_timeout(a, fd) || connect(fd, (const struct sockaddr *)&to, len) < 0 ||
+        send(fd, a->query + (tcp ? 0 : 2), a->query_len + (tcp ? 2 : 0), MSG_NOSIGNAL) < 0)
+        n = -1;
+    while (n >= 0) {
+        errno = EAGAIN;
+        n = set_timeout(a, fd) ? receive(fd, tcp, out->wire) : -1;
         out->len = n > 0 ? (size_t)n : 0;
         if (n > 0 && belongs(a, out))
             break;
-        if (n < 0 && errno == EAGAIN)
-            err = wait_for(a, fd, POLLIN);
-        else if (n < 0)
-            err = -errno;
-    }
-    close(fd);
-    return err;
-}
-
-/* Sends or receives exactly len octets. */
-static int move(const struct asking *a, int fd, uint8_t *data, size_t len, bool out)
-{
-    while (len > 0) {
-        ssize_t n = out ? send(fd, data, len, MSG_NOSIGNAL) : recv(fd, data, len, 0);
-        int err;
-
-        if (n == 0)
-            return -ECONNRESET;
-        if (n > 0) {
-            data += n;
-            len -= (size_t)n;
-        } else if (errno == EAGAIN) {
-            err = wait_for(a, fd, out ? POLLOUT : POLLIN);
-            if (err < 0)
-                return err;
-        } else {
-            return -errno;
+        if (tcp && n >= 0) {
+            err = n == 0 ? -ECONNRESET : -EBADMSG;
+            break;
         }
     }
-    return 0;
-}
-
-static int ask_tcp(struct asking *a, struct dns_reply *out)
-{
-    struct writer w = writer_make(a->query, 2);
-    uint8_t length[2];
-    struct cursor c;
-    int fd = open_socket(a, SOCK_STREAM), err;
-
-    if (fd < 0)
-        return fd;
-    writer_u16(&w, (uint16_t)a->query_len);
-    err = wait_for(a, fd, POLLOUT);
-    if (err == 0)
-        err = move(a, fd, a->query, a->query_len + 2, true);
-    if (err == 0)
-        err = move(a, fd, length, sizeof length, false);
-    if (err == 0) {
-        c = cursor_make(length, sizeof length);
-        out->len = cursor_u16(&c);
-        err = move(a, fd, out->wire, out->len, false);
-    }
-    if (err == 0 && !belongs(a, out))
-        err = -EBADMSG;
+    if (n < 0)
+        err = errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
     close(fd);
     return err;
 }
@@ -166,12 +126,9 @@ static int ask(const struct addr *server, const struct name *name, uint16_t type
     a.query_len = query_build(&build, a.query + 2, QUERY_SIZE);
     if (a.query_len == 0)
         return -EMSGSIZE;
-    out->tcp = tcp;
-    err = tcp ? ask_tcp(&a, out) : ask_udp(&a, out);
-    if (err == 0 && !tcp && (out->message.flags & DNS_TC)) {
-        out->tcp = true;
-        err = ask_tcp(&a, out);
-    }
+    err = ask_over(&a, tcp, out);
+    if (err == 0 && !tcp && (out->message.flags & DNS_TC))
+        err = ask_over(&a, true, out);
     out->ms = clock_now().mono_ms - begin;
     return err;
 }
