@@ -42,8 +42,7 @@ struct ctl_verb {
     const char *noun, *verb; /* noun NULL for verbs without one */
     int least, most;         /* arguments; most -1 = any number */
     const char *arguments;   /* "NAME [TYPE]", or "" */
-    /* Lists of options, shared sets and own ones, ended by NULL. */
-    const struct ctl_option *const *options;
+    const struct ctl_option *options[4]; /* lists, shared and own ones, ended by NULL */
     int (*run)(struct ctl *); /* returns an exit code */
     const char *help;         /* one line */
 };

@@ -30,19 +30,16 @@ static const struct ctl_option change[] = {{"--reason", "TEXT", false, "why"},
                                            {0}};
 static const struct ctl_option nets[] = {
     {"--network", "N", true, "where"}, {"-f", NULL, false, "follow"}, {0}};
-static const struct ctl_option *const both[] = {change, nets, NULL};
-static const struct ctl_option *const only_nets[] = {nets, NULL};
-static const struct ctl_option *const none[] = {NULL};
 
 static const struct ctl_verb first[] = {
-    {NULL, "status", 0, 0, "", none, never, "how it is"},
-    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", only_nets, never, "why"},
+    {NULL, "status", 0, 0, "", {NULL}, never, "how it is"},
+    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", {nets}, never, "why"},
     {0},
 };
 static const struct ctl_verb second[] = {
-    {"policy", "network list", 0, 0, "", none, never, "all networks"},
-    {"policy", "fill", 1, -1, "SUFFIX...", both, never, "fill"},
-    {"policy", "network", 1, -1, "set|add NAME PREFIX...", both, never, "networks"},
+    {"policy", "network list", 0, 0, "", {NULL}, never, "all networks"},
+    {"policy", "fill", 1, -1, "SUFFIX...", {change, nets}, never, "fill"},
+    {"policy", "network", 1, -1, "set|add NAME PREFIX...", {change, nets}, never, "networks"},
     {0},
 };
 static const struct ctl_verb *const tables[] = {first, second, NULL};
@@ -206,7 +203,7 @@ static void too_many_options(void **state)
 /* --- the real tables */
 
 static const struct ctl_verb *const ctl_verbs[] = {ctl_daemon_verbs, ctl_policy_verbs,
-                                                    ctl_audit_verbs, NULL};
+                                                   ctl_audit_verbs, NULL};
 
 static const struct ctl_verb *verb_at(int n)
 {
@@ -232,7 +229,7 @@ static void rows_are_complete(void **state)
             w = verb_at(k);
             assert_string_not_equal(ctl_verb_name(w, b), a);
         }
-        for (int t = 0; v->options && v->options[t]; t++)
+        for (int t = 0; v->options[t]; t++)
             for (const struct ctl_option *o = v->options[t]; o->name; o++) {
                 assert_int_equal(o->name[0], '-');
                 assert_true(o->help && *o->help);
@@ -246,7 +243,7 @@ static void check_same(const struct ctl_option *a, const struct ctl_verb *v)
 {
     char name[CTL_NAME];
 
-    for (int t = 0; v->options && v->options[t]; t++)
+    for (int t = 0; v->options[t]; t++)
         for (const struct ctl_option *b = v->options[t]; b->name; b++)
             if (strcmp(a->name, b->name) == 0 && !a->value != !b->value)
                 fail_msg("%s of %s has a value, or not, unlike elsewhere", b->name,
@@ -260,7 +257,7 @@ static void an_option_has_a_value_everywhere_or_nowhere(void **state)
 
     (void)state;
     for (int i = 0; (v = verb_at(i)) != NULL; i++)
-        for (int t = 0; v->options && v->options[t]; t++)
+        for (int t = 0; v->options[t]; t++)
             for (const struct ctl_option *o = v->options[t]; o->name; o++)
                 for (int k = 0; (w = verb_at(k)) != NULL; k++)
                     check_same(o, w);
