@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * control.c -- requests of the API: from libmicrohttpd to the caller's route
- * and back.
+ * control.c -- requests of the API: the socket, from libmicrohttpd to the
+ * caller's route, and back.
  *
- * A request is judged when its head has come (route, method, rights, length),
- * but a refusal is sent when its body is through as well, so that the client
- * does not find a closed socket while it still writes. Only what is announced
- * as too long is refused at once.
+ * A request is refused or taken when its head has come (route, method, rights,
+ * length), but a refusal is sent when its body is through as well, so that the
+ * client does not find a closed socket while it still writes. Only what is
+ * announced as too long is refused at once.
  *
  * Who owns a request: the connection, until `finished` (libmicrohttpd is done
  * with it), and the route's handler, from its call until control_answer().
@@ -22,12 +22,17 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/str.h"
-#include "control/unix_socket.h"
 
 enum {
+    SOCKET_MODE = 0660,
+    SOCKET_BACKLOG = 32,
     CONNECTIONS = 16,
     IDLE_S = 10,
     BODY_MAX = 64 << 10,
@@ -39,15 +44,16 @@ struct control {
     struct MHD_Daemon *http;
     const struct control_route *routes; /* borrowed; ended by a row without method */
     void *context;
-    char *path; /* owned */
-    struct stat self;
-    struct control_request *waiting; /* suspended ones, linked by next/prev */
-    void (*wake)(void *);            /* or NULL */
+    char *path;                             /* owned */
+    struct stat self;                       /* of the socket's file */
+    LIST_HEAD(, control_request) suspended; /* until they are answered */
+    void (*wake)(void *);                   /* or NULL */
     void *wake_context;
     bool stopping;
 };
 
 struct control_request {
+    LIST_ENTRY(control_request) suspended;
     struct control *control;
     struct MHD_Connection *connection; /* NULL once libmicrohttpd is done with it */
     const struct control_route *route;
@@ -56,29 +62,13 @@ struct control_request {
     size_t n_bytes, n_seen;
     json_t *body; /* owned */
     bool handed;  /* the handler has it */
-    bool answered;
-    bool waiting; /* suspended, in control->waiting */
+    bool is_suspended, answered;
     unsigned status;
     json_t *answer;    /* owned */
     const char *allow; /* for 405 */
-    struct control_request *next, *prev;
 };
 
-static void request_free(struct control_request *r)
-{
-    json_decref(r->body);
-    json_decref(r->answer);
-    free(r->bytes);
-    free(r);
-}
-
-static void set_answer(struct control_request *r, unsigned status, json_t *body)
-{
-    assert(!r->answered);
-    r->answered = true;
-    r->status = status;
-    r->answer = body;
-}
+/* --- answers */
 
 static json_t *error_body(const char *text)
 {
@@ -93,99 +83,61 @@ static json_t *error_body(const char *text)
     return json_pack("{s:s}", "error", safe);
 }
 
-static void set_error(struct control_request *r, unsigned status, const char *text)
+static void request_free(struct control_request *r)
 {
-    set_answer(r, status, error_body(text));
+    json_decref(r->body);
+    json_decref(r->answer);
+    free(r->bytes);
+    free(r);
 }
 
-/* --- routes and rights */
-
-static bool route_matches(const struct control_route *route, const char *path, const char **rest)
+static void resume(struct control_request *r)
 {
-    size_t len = strlen(route->path);
+    struct control *c = r->control;
 
-    if (len > 0 && route->path[len - 1] == '/') {
-        *rest = path + len;
-        return strncmp(path, route->path, len) == 0 && path[len] != '\0';
-    }
-    *rest = "";
-    return strcmp(path, route->path) == 0;
+    LIST_REMOVE(r, suspended);
+    r->is_suspended = false;
+    MHD_resume_connection(r->connection);
+    if (c->wake != NULL && !c->stopping)
+        c->wake(c->wake_context);
 }
 
-static bool peer_may(struct control_request *r, const char *method)
+void control_answer(struct control_request *r, unsigned status, json_t *body)
 {
-    const union MHD_ConnectionInfo *info;
-
-    if (strcmp(method, "GET") == 0)
-        return true;
-    info = MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info != NULL && unix_socket_peer_may_write(info->connect_fd);
+    assert(!r->answered);
+    r->answered = true;
+    r->status = status;
+    r->answer = body;
+    if (r->connection == NULL)
+        request_free(r);
+    else if (r->is_suspended)
+        resume(r);
 }
 
-/* True if the head announces more than a body may have. */
-static bool announced_too_long(struct MHD_Connection *connection)
+void control_refuse(struct control_request *r, unsigned status, const char *fmt, ...)
 {
-    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+    char text[ERROR_TEXT];
+    va_list args;
 
-    return text != NULL && strtoull(text, NULL, 10) > BODY_MAX;
-}
-
-/* Finds the route, or sets the refusal. */
-static void judge(struct control_request *r, const char *method, const char *path)
-{
-    const struct control_route *route;
-    const char *rest = "";
-
-    for (route = r->control->routes; route->method != NULL; route++) {
-        if (!route_matches(route, path, &rest))
-            continue;
-        r->allow = route->method;
-        if (strcmp(route->method, method) == 0)
-            break;
-    }
-    if (r->allow == NULL)
-        set_error(r, 404, "no such path");
-    else if (route->method == NULL)
-        set_error(r, 405, "this path does not take that method");
-    else if (!peer_may(r, method))
-        set_error(r, 403, "only root and the user of waymarkd may change something");
-    else if (announced_too_long(r->connection))
-        set_error(r, 413, "the body is longer than 64 KiB");
-    r->route = route;
-    r->rest = rest;
-}
-
-/* --- the answer, to the wire */
-
-/* The document as text that ends with a line end; NULL when out of memory. */
-static char *answer_text(const json_t *answer)
-{
-    char *text = answer ? json_dumps(answer, JSON_INDENT(2)) : NULL;
-    char *longer;
-    size_t len;
-
-    if (text == NULL)
-        return NULL;
-    len = strlen(text);
-    longer = realloc(text, len + 2);
-    if (longer == NULL) {
-        free(text);
-        return NULL;
-    }
-    memcpy(longer + len, "\n", 2);
-    return longer;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    control_answer(r, status, error_body(text));
 }
 
 static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status,
                                  const json_t *body, const char *allow)
 {
     static char failure[] = "{\"error\": \"out of memory, or a text that is not UTF-8\"}\n";
-    char *text = answer_text(body);
+    char *text = body != NULL ? json_dumps(body, JSON_INDENT(2)) : NULL;
     struct MHD_Response *response;
     enum MHD_Result done;
 
     if (text != NULL) {
-        response = MHD_create_response_from_buffer(strlen(text), text, MHD_RESPMEM_MUST_FREE);
+        size_t len = strlen(text);
+
+        text[len] = '\n'; /* in place of the NUL */
+        response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
         if (response == NULL)
             free(text);
     } else {
@@ -203,148 +155,7 @@ static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned sta
     return done;
 }
 
-static enum MHD_Result send_answer(struct control_request *r)
-{
-    return send_json(r->connection, r->status, r->answer, r->allow);
-}
-
-static enum MHD_Result send_stopping(struct control_request *r)
-{
-    json_t *body = error_body("waymarkd is stopping");
-    enum MHD_Result done = send_json(r->connection, 503, body, NULL);
-
-    json_decref(body);
-    return done;
-}
-
-/* --- a request's life */
-
-static void wait_for_answer(struct control_request *r)
-{
-    struct control *c = r->control;
-
-    MHD_suspend_connection(r->connection);
-    r->waiting = true;
-    r->prev = NULL;
-    r->next = c->waiting;
-    if (c->waiting)
-        c->waiting->prev = r;
-    c->waiting = r;
-}
-
-static void wake(struct control_request *r)
-{
-    if (r->prev)
-        r->prev->next = r->next;
-    else
-        r->control->waiting = r->next;
-    if (r->next)
-        r->next->prev = r->prev;
-    r->waiting = false;
-    MHD_resume_connection(r->connection);
-    if (r->control->wake != NULL && !r->control->stopping)
-        r->control->wake(r->control->wake_context);
-}
-
-/* Keeps a piece of the body; false cuts the connection. */
-static bool receive(struct control_request *r, const char *data, size_t len)
-{
-    char *more;
-
-    if (len > DRAIN_MAX - r->n_seen)
-        return false;
-    r->n_seen += len;
-    if (r->answered)
-        return true;
-    if (len > BODY_MAX - r->n_bytes) { /* chunked, so nothing was announced */
-        set_error(r, 413, "the body is longer than 64 KiB");
-        return true;
-    }
-    more = realloc(r->bytes, r->n_bytes + len);
-    if (more == NULL)
-        return false;
-    memcpy(more + r->n_bytes, data, len);
-    r->bytes = more;
-    r->n_bytes += len;
-    return true;
-}
-
-static void read_body(struct control_request *r)
-{
-    json_error_t why;
-    char text[ERROR_TEXT];
-    struct str s;
-
-    if (r->n_bytes == 0 || strcmp(r->route->method, "GET") == 0) {
-        r->body = json_object();
-        return;
-    }
-    r->body = json_loadb(r->bytes, r->n_bytes, JSON_REJECT_DUPLICATES, &why);
-    str_init(&s, text, sizeof text);
-    if (r->body == NULL)
-        str_addf(&s, "the body is not JSON: line %d, column %d: %s", why.line, why.column,
-                 why.text);
-    else if (!json_is_object(r->body))
-        str_add(&s, "the body must be a JSON object");
-    if (s.len > 0)
-        set_error(r, 400, text);
-}
-
-/* libmicrohttpd calls this with the head, with each piece of the body, at the
- * end, and once more after a wait. */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data,
-                                  size_t *len, void **state)
-{
-    struct control *c = context;
-    struct control_request *r = *state;
-
-    (void)version;
-    if (r == NULL) {
-        r = calloc(1, sizeof *r);
-        if (r == NULL)
-            return MHD_NO;
-        *r = (struct control_request){.control = c, .connection = connection, .rest = ""};
-        *state = r;
-        judge(r, method, url);
-        return r->answered && announced_too_long(connection) ? send_answer(r) : MHD_YES;
-    }
-    if (*len > 0) {
-        bool taken = receive(r, data, *len);
-
-        *len = 0;
-        return taken ? MHD_YES : MHD_NO;
-    }
-    if (!r->answered && !r->handed)
-        read_body(r);
-    if (!r->answered && !r->handed) {
-        r->handed = true;
-        r->route->handle(c->context, r);
-    }
-    if (r->answered)
-        return send_answer(r);
-    if (c->stopping)
-        return send_stopping(r);
-    wait_for_answer(r);
-    return MHD_YES;
-}
-
-static void on_finished(void *context, struct MHD_Connection *connection, void **state,
-                        enum MHD_RequestTerminationCode code)
-{
-    struct control_request *r = *state;
-
-    (void)context;
-    (void)connection;
-    (void)code;
-    if (r == NULL)
-        return;
-    *state = NULL;
-    r->connection = NULL;
-    r->rest = "";
-    if (!r->handed || r->answered)
-        request_free(r);
-}
+/* --- requests */
 
 const char *control_rest(const struct control_request *r)
 {
@@ -368,24 +179,238 @@ const json_t *control_body(const struct control_request *r)
     return r->body;
 }
 
-void control_answer(struct control_request *r, unsigned status, json_t *body)
+/* Root and the user that we run as. */
+static bool peer_may_write(struct MHD_Connection *connection)
 {
-    set_answer(r, status, body);
-    if (r->connection == NULL)
-        request_free(r);
-    else if (r->waiting)
-        wake(r);
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+
+    return info != NULL &&
+           getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
+           len == sizeof peer && (peer.uid == 0 || peer.uid == geteuid());
 }
 
-void control_refuse(struct control_request *r, unsigned status, const char *fmt, ...)
+static bool is_announced_too_long(struct MHD_Connection *connection)
 {
-    char text[ERROR_TEXT];
-    va_list args;
+    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
 
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    control_answer(r, status, error_body(text));
+    return text != NULL && strtoull(text, NULL, 10) > BODY_MAX;
+}
+
+/* Finds the route, or refuses. */
+static void find_route(struct control_request *r, const char *method, const char *path)
+{
+    const struct control_route *route;
+
+    for (route = r->control->routes; route->method != NULL; route++) {
+        size_t len = strlen(route->path);
+        bool is_prefix = route->path[len - 1] == '/';
+
+        if (is_prefix ? strncmp(path, route->path, len) != 0 || path[len] == '\0'
+                      : strcmp(path, route->path) != 0)
+            continue;
+        r->rest = is_prefix ? path + len : "";
+        r->allow = route->method;
+        if (strcmp(route->method, method) == 0)
+            break;
+    }
+    r->route = route;
+    if (r->allow == NULL)
+        control_refuse(r, 404, "no such path");
+    else if (route->method == NULL)
+        control_refuse(r, 405, "this path does not take that method");
+    else if (strcmp(method, "GET") != 0 && !peer_may_write(r->connection))
+        control_refuse(r, 403, "only root and the user of waymarkd may change something");
+    else if (is_announced_too_long(r->connection))
+        control_refuse(r, 413, "the body is longer than 64 KiB");
+}
+
+/* Keeps a piece of the body; MHD_NO cuts the connection. */
+static enum MHD_Result receive(struct control_request *r, const char *data, size_t len)
+{
+    char *more;
+
+    if (len > DRAIN_MAX - r->n_seen)
+        return MHD_NO;
+    r->n_seen += len;
+    if (r->answered)
+        return MHD_YES;
+    if (len > BODY_MAX - r->n_bytes) { /* chunked, so nothing was announced */
+        control_refuse(r, 413, "the body is longer than 64 KiB");
+        return MHD_YES;
+    }
+    if ((more = realloc(r->bytes, r->n_bytes + len)) == NULL)
+        return MHD_NO;
+    memcpy(more + r->n_bytes, data, len);
+    r->bytes = more;
+    r->n_bytes += len;
+    return MHD_YES;
+}
+
+/* The request is complete: its body is read, and the handler gets it. */
+static void hand_over(struct control_request *r)
+{
+    json_error_t why;
+
+    if (r->n_bytes == 0 || strcmp(r->route->method, "GET") == 0)
+        r->body = json_object();
+    else if ((r->body = json_loadb(r->bytes, r->n_bytes, JSON_REJECT_DUPLICATES, &why)) == NULL)
+        control_refuse(r, 400, "the body is not JSON: line %d, column %d: %s", why.line, why.column,
+                       why.text);
+    else if (!json_is_object(r->body))
+        control_refuse(r, 400, "the body must be a JSON object");
+    if (r->answered)
+        return;
+    r->handed = true;
+    r->route->handle(r->control->context, r);
+}
+
+/* libmicrohttpd calls this with the head, with each piece of the body, at the
+ * end, and once more after a wait. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *len, void **state)
+{
+    struct control *c = context;
+    struct control_request *r = *state;
+    enum MHD_Result done;
+
+    (void)version;
+    if (r == NULL) {
+        if ((r = calloc(1, sizeof *r)) == NULL)
+            return MHD_NO;
+        *r = (struct control_request){.control = c, .connection = connection, .rest = ""};
+        *state = r;
+        find_route(r, method, url);
+        if (r->answered && is_announced_too_long(connection))
+            return send_json(connection, r->status, r->answer, r->allow);
+        return MHD_YES;
+    }
+    if (*len > 0) {
+        done = receive(r, data, *len);
+        *len = 0;
+        return done;
+    }
+    if (!r->answered && !r->handed)
+        hand_over(r);
+    if (r->answered)
+        return send_json(connection, r->status, r->answer, r->allow);
+    if (c->stopping) { /* the handler answers later, to nobody */
+        json_t *body = error_body("waymarkd is stopping");
+
+        done = send_json(connection, 503, body, NULL);
+        json_decref(body);
+        return done;
+    }
+    MHD_suspend_connection(connection);
+    r->is_suspended = true;
+    LIST_INSERT_HEAD(&c->suspended, r, suspended);
+    return MHD_YES;
+}
+
+static void on_finished(void *context, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode code)
+{
+    struct control_request *r = *state;
+
+    (void)context;
+    (void)connection;
+    (void)code;
+    if (r == NULL)
+        return;
+    *state = NULL;
+    r->connection = NULL;
+    r->rest = "";
+    if (!r->handed || r->answered)
+        request_free(r);
+}
+
+/* --- the socket's file */
+
+static int socket_problem(struct diags *d, int error, const char *path, const char *what)
+{
+    diags_add(d, NULL, 0, 0, "control.socket: %s %s: %s", what, path, strerror(error));
+    return -error;
+}
+
+/* Takes away a socket that nobody listens on; anything else stays. 0: the path is
+ * free. */
+static int clear_path(const struct sockaddr_un *to, struct diags *d)
+{
+    struct stat st;
+    int fd, error = 0;
+
+    if (lstat(to->sun_path, &st) < 0)
+        return errno == ENOENT ? 0 : socket_problem(d, errno, to->sun_path, "cannot look at");
+    if (!S_ISSOCK(st.st_mode)) {
+        diags_add(d, NULL, 0, 0,
+                  "control.socket: %s exists and is no socket; remove it or set another path",
+                  to->sun_path);
+        return -EEXIST;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return socket_problem(d, errno, to->sun_path, "cannot make a socket for");
+    if (connect(fd, (const struct sockaddr *)to, sizeof *to) < 0)
+        error = errno;
+    close(fd);
+    if (error == ENOENT)
+        return 0;
+    if (error != ECONNREFUSED) { /* also EAGAIN: its queue is full, so somebody has it */
+        diags_add(d, NULL, 0, 0,
+                  "control.socket: another process listens on %s; is waymarkd running?",
+                  to->sun_path);
+        return -EADDRINUSE;
+    }
+    if (unlink(to->sun_path) < 0 && errno != ENOENT)
+        return socket_problem(d, errno, to->sun_path, "cannot remove the dead socket");
+    return 0;
+}
+
+/* A listening socket at the path, or -errno. *self identifies the new file.
+ *
+ * The mode is set before the file has a name (fchmod, then bind), so that there is
+ * no moment at which more people may connect than should. The umask is not touched,
+ * since it belongs to all threads; chmod gives back what it took away. */
+static int listen_at(const char *path, struct stat *self, struct diags *d)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd, error;
+
+    if (!str_copy(to.sun_path, sizeof to.sun_path, path)) {
+        diags_add(d, NULL, 0, 0,
+                  "control.socket: %s is longer than the %zu octets that a socket's path may have",
+                  path, sizeof to.sun_path - 1);
+        return -ENAMETOOLONG;
+    }
+    if ((error = clear_path(&to, d)) < 0)
+        return error;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return socket_problem(d, errno, path, "cannot make a socket for");
+    if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, (const struct sockaddr *)&to, sizeof to) < 0) {
+        error = errno;
+        close(fd);
+        return socket_problem(d, error, path, "cannot make");
+    }
+    if (chmod(path, SOCKET_MODE) < 0 || lstat(path, self) < 0 || listen(fd, SOCKET_BACKLOG) < 0) {
+        error = errno;
+        unlink(path);
+        close(fd);
+        return socket_problem(d, error, path, "cannot listen on");
+    }
+    return fd;
+}
+
+/* Takes the file away if it is still ours. */
+static void remove_socket(const struct control *c)
+{
+    struct stat st;
+
+    if (lstat(c->path, &st) == 0 && st.st_dev == c->self.st_dev && st.st_ino == c->self.st_ino)
+        unlink(c->path);
 }
 
 /* --- the server's life */
@@ -394,37 +419,32 @@ int control_open(struct control **out, const char *path, const struct control_ro
                  void *context, struct diags *d)
 {
     struct control *c = calloc(1, sizeof *c);
-    int fd;
+    int fd, rc = -ENOMEM;
 
-    if (c == NULL)
-        return -ENOMEM;
+    if (c == NULL || (c->path = strdup(path)) == NULL)
+        goto fail;
     c->routes = routes;
     c->context = context;
-    c->path = strdup(path);
-    if (c->path == NULL) {
-        free(c);
-        return -ENOMEM;
-    }
-    fd = unix_socket_listen(path, &c->self, d);
-    if (fd < 0) {
-        free(c->path);
-        free(c);
-        return fd;
-    }
+    if ((rc = fd = listen_at(path, &c->self, d)) < 0)
+        goto fail;
     c->http =
         MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
                          MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
                          MHD_OPTION_NOTIFY_COMPLETED, on_finished, c, MHD_OPTION_END);
     if (c->http == NULL) { /* it has closed fd */
-        unix_socket_remove(path, &c->self);
-        free(c->path);
-        free(c);
+        remove_socket(c);
         diags_add(d, NULL, 0, 0, "control.socket: the HTTP server does not start at %s", path);
-        return -EIO;
+        rc = -EIO;
+        goto fail;
     }
     *out = c;
     return 0;
+fail:
+    if (c != NULL)
+        free(c->path);
+    free(c);
+    return rc;
 }
 
 void control_close(struct control *c)
@@ -432,29 +452,27 @@ void control_close(struct control *c)
     if (c == NULL)
         return;
     c->stopping = true;
-    while (c->waiting) /* libmicrohttpd cannot be stopped with suspended connections */
-        wake(c->waiting);
+    while (!LIST_EMPTY(&c->suspended)) /* with them libmicrohttpd cannot be stopped */
+        resume(LIST_FIRST(&c->suspended));
     MHD_run(c->http);
-    unix_socket_remove(c->path, &c->self); /* while it still listens: no dead socket is ever seen */
+    remove_socket(c); /* while it still listens: no dead socket is ever seen */
     MHD_stop_daemon(c->http);
     free(c->path);
     free(c);
 }
 
-void control_on_answer(struct control *c, void (*wake_up)(void *), void *context)
+void control_on_answer(struct control *c, void (*wake)(void *), void *context)
 {
-    c->wake = wake_up;
+    c->wake = wake;
     c->wake_context = context;
 }
 
 int control_fd(const struct control *c)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD);
-
-    return info->epoll_fd;
+    return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-static unsigned n_connections(const struct control *c)
+static unsigned count_connections(const struct control *c)
 {
     return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
 }
@@ -467,9 +485,9 @@ void control_run(struct control *c)
     unsigned before;
 
     do {
-        before = n_connections(c);
+        before = count_connections(c);
         MHD_run(c->http);
-    } while (n_connections(c) < before);
+    } while (count_connections(c) < before);
 }
 
 long control_timeout(const struct control *c)
