@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * bind.c -- see bind.h.
+ * bind.c -- the listening sockets, and who holds a port that is not free.
  *
  * SO_REUSEPORT would let a second daemon of the same user share our port in
  * silence, and each would answer half of the questions. So every address is
@@ -10,34 +10,28 @@
 #include "resolver/bind.h"
 
 #include <errno.h>
+#include <glob.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <netinet/in.h>
 #include <unistd.h>
 
-#include "resolver/machine.h"
+#include "base/file.h"
 
 enum {
+    PROC_NET_MAX = 4 << 20,
     TCP_BACKLOG = 512,
     RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
 };
-
-/* Here, since root may have more than net.core.rmem_max, and we are still root.
- * Either may be refused, and the daemon is the poorer for it, no more. */
-static void set_receive_buffer(int fd)
-{
-    int size = RECEIVE_BUFFER;
-
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-}
 
 static int bound_socket(const struct addr *a, bool tcp, bool share)
 {
     struct sockaddr_storage to;
     socklen_t len = addr_to_sockaddr(a, &to);
-    int one = 1, rc;
+    int one = 1, size = RECEIVE_BUFFER, rc;
     int fd =
         socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -49,8 +43,10 @@ static int bound_socket(const struct addr *a, bool tcp, bool share)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
         goto fail;
-    if (share && !tcp)
-        set_receive_buffer(fd);
+    /* Here, since root may have more than net.core.rmem_max, and we are still root.
+     * Without it the daemon loses questions sooner. */
+    if (share && !tcp && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     if (bind(fd, (struct sockaddr *)&to, len) != 0)
         goto fail;
     if (tcp && listen(fd, TCP_BACKLOG) != 0)
@@ -60,6 +56,71 @@ fail:
     rc = -errno;
     close(fd);
     return rc;
+}
+
+/* The inode of the socket that is bound to the address, from one of the tables
+ * of /proc/net; 0 when there is none. */
+static unsigned long socket_inode(const char *table, const struct addr *want, bool v6, bool tcp)
+{
+    char *text, *save = NULL;
+    unsigned long found = 0;
+    size_t len;
+
+    if (file_read(table, PROC_NET_MAX, &text, &len) != 0)
+        return 0;
+    for (char *line = strtok_r(text, "\n", &save); line != NULL && found == 0;
+         line = strtok_r(NULL, "\n", &save)) {
+        char ip[40];
+        unsigned port, state, word[4] = {0};
+        unsigned long inode;
+        struct addr local = {.ip = {[10] = 0xff, [11] = 0xff}};
+
+        if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", ip,
+                   &port, &state, &inode) != 4)
+            continue;
+        if (port != want->port || (tcp && state != TCP_LISTEN))
+            continue;
+        if (sscanf(ip, v6 ? "%8x%8x%8x%8x" : "%8x", &word[0], &word[1], &word[2], &word[3]) < 1)
+            continue;
+        memcpy(v6 ? local.ip : local.ip + 12, word, v6 ? 16 : 4);
+        if (addr_is_any(&local) || addr_is_any(want) || addr_same_ip(&local, want))
+            found = inode;
+    }
+    free(text);
+    return found;
+}
+
+/* " by dnsmasq (pid 812)", or "" when it cannot be known (not root, or a socket of
+ * another network namespace). */
+static void name_holder(const struct addr *want, bool tcp, char *out, size_t size)
+{
+    unsigned long inode = socket_inode(tcp ? "/proc/net/tcp" : "/proc/net/udp", want, false, tcp);
+    char socket_name[64], target[64], path[64], *name;
+    glob_t fds;
+    size_t len;
+
+    out[0] = '\0';
+    if (inode == 0)
+        inode = socket_inode(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", want, true, tcp);
+    if (inode == 0 || glob("/proc/[0-9]*/fd/[0-9]*", GLOB_NOSORT, NULL, &fds) != 0)
+        return;
+    snprintf(socket_name, sizeof socket_name, "socket:[%lu]", inode);
+    for (size_t i = 0; i < fds.gl_pathc; i++) {
+        int pid = atoi(fds.gl_pathv[i] + strlen("/proc/"));
+        ssize_t n = readlink(fds.gl_pathv[i], target, sizeof target - 1);
+
+        target[n > 0 ? n : 0] = '\0';
+        if (strcmp(target, socket_name) != 0)
+            continue;
+        snprintf(path, sizeof path, "/proc/%d/comm", pid);
+        if (file_read(path, sizeof target, &name, &len) == 0) {
+            name[strcspn(name, "\n")] = '\0';
+            snprintf(out, size, " by %s (pid %d)", name, pid);
+            free(name);
+        }
+        break;
+    }
+    globfree(&fds);
 }
 
 static int bind_problem(const struct addr *a, bool tcp, int error, struct diags *d)
@@ -82,24 +143,11 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
     if (error != -EADDRINUSE)
         return diags_add(d, NULL, 0, 0, "%s (%s): cannot be bound: %s; see server.listen", text,
                          kind, strerror(-error));
-    machine_port_holder(a, tcp, holder, sizeof holder);
+    name_holder(a, tcp, holder, sizeof holder);
     return diags_add(
         d, NULL, 0, 0,
-        "%s (%s): the port is in use%s%s; stop it, or set server.listen to another address or port",
-        text, kind, holder[0] != '\0' ? " by " : "", holder);
-}
-
-/* Is the address free? Names the holder if not. */
-static int probe(const struct addr *a, struct diags *d)
-{
-    for (int tcp = 0; tcp <= 1; tcp++) {
-        int fd = bound_socket(a, tcp != 0, false);
-
-        if (fd < 0)
-            return bind_problem(a, tcp != 0, fd, d);
-        close(fd);
-    }
-    return 0;
+        "%s (%s): the port is in use%s; stop it, or set server.listen to another address or port",
+        text, kind, holder);
 }
 
 int bind_listeners(const struct settings *s, int n, struct listener **out, int *n_each,
@@ -110,9 +158,17 @@ int bind_listeners(const struct settings *s, int n, struct listener **out, int *
 
     if (list == NULL)
         return -ENOMEM;
-    for (int i = 0; i < s->server.n_listen; i++)
-        if (probe(&s->server.listen[i], d) != 0)
-            rc = -EINVAL;
+    for (int i = 0; i < each; i++) { /* is it free? One sentence for each address */
+        const struct addr *a = &s->server.listen[i / 2];
+        int fd = bound_socket(a, i % 2 != 0, false);
+
+        if (fd >= 0) {
+            close(fd);
+        } else {
+            rc = bind_problem(a, i % 2 != 0, fd, d);
+            i |= 1;
+        }
+    }
     if (rc != 0)
         goto fail;
     for (int w = 0; w < n; w++) {

@@ -20,17 +20,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/user.h"
 #include "resolver/bind.h"
 #include "resolver/generation.h"
 #include "resolver/machine.h"
-#include "resolver/machine_watch.h"
 #include "resolver/notify.h"
-#include "resolver/rights.h"
 
 enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, EXIT_INVALID = 5 };
 enum { MACHINE_QUIET_MS = 500, MACHINE_MOST_MS = 2000 };
@@ -462,6 +462,9 @@ static int start(struct loop *l, struct settings *s, struct diags *problems)
 {
     struct daemon *d = l->d;
     struct event_config *config = event_config_new();
+    const struct user_dir dirs[] = {{"server.state-dir", s->server.state_dir},
+                                    {"server.run-dir", s->server.run_dir},
+                                    {NULL, NULL}};
     struct listener *listeners = NULL;
     int each = 0;
 
@@ -474,8 +477,9 @@ static int start(struct loop *l, struct settings *s, struct diags *problems)
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
     d->base = event_base_new_with_config(config);
     event_config_free(config);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (bind_listeners(s, d->n_workers, &listeners, &each, problems) != 0 ||
-        rights_take(s, problems) != 0)
+        user_become(s->server.user, dirs, problems) != 0)
         return EXIT_FAILURE;
     for (int i = 0; i < d->n_workers; i++)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)

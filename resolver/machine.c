@@ -1,62 +1,56 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * machine.c -- see machine.h. Used by the main thread only: at start, at reload, and
- * when machine_watch.c has seen a change.
+ * machine.c -- what the machine tells, and when that may have changed. Used by
+ * the main thread only: at start, at reload, and when something has changed.
  *
  * Why the resolv.conf rules: on most machines it names either real servers or
  * a stub on loopback. Once an administrator points the machine at Waymark it
  * names ourselves, and forwarding to ourselves would be a loop; so our own
  * addresses are left out, and if nothing is left we say which line to write.
+ *
+ * Addresses are watched by a netlink socket in the groups of address changes. Its
+ * messages are not read: each, and the loss of some, is a sign to ask for all
+ * addresses anew.
+ *
+ * Files: resolv.conf is replaced by renaming, is a link to another folder, and
+ * that folder may come and go. So each folder on the path to the file is watched
+ * for the one name in it that leads on, through all links; and the file itself,
+ * which may be mounted from elsewhere (containers) and written in place. A folder
+ * is watched before its name is looked up, so that no change falls between. The
+ * path is walked anew before each call of `changed`, which reads the files then.
  */
 #include "resolver/machine.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <ifaddrs.h>
-#include <netinet/in.h>
+#include <limits.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
-#include "base/str.h"
 #include "wire/present.h"
 
-enum { RESOLV_CONF_MAX = 65536, PROC_NET_MAX = 4 << 20 };
+enum {
+    RESOLV_CONF_MAX = 65536,
+    STEPS_MAX = 128,
+    LINKS_MAX = 40, /* as the kernel */
+    FOLDER_EVENTS = IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB,
+    FILE_EVENTS = IN_MODIFY | IN_CLOSE_WRITE,
+};
+
 static const char RESOLVED_STUB[] = "127.0.0.53";
-const char *const machine_resolv_confs[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf",
-                                            NULL};
+/* The second is read when the first names the stub of systemd-resolved. */
+static const char *const resolv_confs[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
 
-static bool from_sockaddr(const struct sockaddr *sa, uint8_t ip[16])
-{
-    if (sa == NULL)
-        return false;
-    if (sa->sa_family == AF_INET6) {
-        memcpy(ip, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-        return true;
-    }
-    if (sa->sa_family != AF_INET)
-        return false;
-    memset(ip, 0, 10);
-    ip[10] = ip[11] = 0xff;
-    memcpy(ip + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-    return true;
-}
-
-/* Length of a contiguous mask, counted in the mapped form. */
-static uint8_t mask_len(const struct sockaddr *sa)
-{
-    uint8_t ip[16];
-    unsigned n = 0;
-
-    if (!from_sockaddr(sa, ip))
-        return 128;
-    if (sa->sa_family == AF_INET)
-        memset(ip, 0xff, 12);
-    while (n < 128 && (ip[n / 8] & (0x80 >> n % 8)) != 0)
-        n++;
-    return (uint8_t)n;
-}
+/* ---- networks ---- */
 
 static int by_net(const void *a, const void *b)
 {
@@ -66,23 +60,11 @@ static int by_net(const void *a, const void *b)
     return order != 0 ? order : x->net.len - y->net.len;
 }
 
-/* Several interfaces may be in one network: fe80::/64 is of all. */
-static int sort_unique(struct access_rule *rules, int n)
-{
-    int kept = 0;
-
-    qsort(rules, (size_t)n, sizeof *rules, by_net);
-    for (int i = 0; i < n; i++)
-        if (kept == 0 || by_net(&rules[kept - 1], &rules[i]) != 0)
-            rules[kept++] = rules[i];
-    return kept;
-}
-
 int machine_networks(struct access_rule **out)
 {
     struct ifaddrs *list;
     struct access_rule *rules;
-    int n = 0, room = 0;
+    int n = 0, kept = 0, room = 0;
 
     if (getifaddrs(&list) != 0)
         return -errno;
@@ -90,56 +72,49 @@ int machine_networks(struct access_rule **out)
         room++;
     rules = calloc((size_t)room + 1, sizeof *rules);
     for (struct ifaddrs *i = list; rules != NULL && i != NULL; i = i->ifa_next) {
-        struct access_rule *r = &rules[n];
+        struct prefix net = {.len = 128};
+        struct addr a, mask;
 
-        if (!from_sockaddr(i->ifa_addr, r->net.ip))
+        if (!addr_from_sockaddr(&a, i->ifa_addr))
             continue;
-        r->net.len = mask_len(i->ifa_netmask);
-        prefix_mask(r->net.ip, r->net.len);
-        r->action = ACCESS_ALLOW;
-        n++;
+        if (addr_from_sockaddr(&mask, i->ifa_netmask)) {
+            if (addr_is_v4(&mask))
+                memset(mask.ip, 0xff, 12);
+            for (net.len = 0; net.len < 128; net.len++)
+                if ((mask.ip[net.len / 8] & (0x80 >> net.len % 8)) == 0)
+                    break;
+        }
+        memcpy(net.ip, a.ip, sizeof net.ip);
+        prefix_mask(net.ip, net.len);
+        rules[n++] = (struct access_rule){.net = net, .action = ACCESS_ALLOW};
     }
     freeifaddrs(list);
     if (rules == NULL)
         return -ENOMEM;
+    qsort(rules, (size_t)n, sizeof *rules, by_net);
+    for (int i = 0; i < n; i++) /* several interfaces may be in one: fe80::/64 is of all */
+        if (kept == 0 || by_net(&rules[kept - 1], &rules[i]) != 0)
+            rules[kept++] = rules[i];
     *out = rules;
-    return sort_unique(rules, n);
+    return kept;
 }
 
-bool machine_owns(const struct addr *a)
+/* ---- routes ---- */
+
+static bool is_own_address(const struct addr *a)
 {
     struct ifaddrs *list;
-    uint8_t ip[16];
-    bool own = false;
+    struct addr own;
+    bool found = false;
 
     if (addr_is_loopback(a))
         return true;
     if (getifaddrs(&list) != 0)
         return false;
-    for (struct ifaddrs *i = list; i != NULL && !own; i = i->ifa_next)
-        own = from_sockaddr(i->ifa_addr, ip) && memcmp(ip, a->ip, 16) == 0;
+    for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
+        found = addr_from_sockaddr(&own, i->ifa_addr) && addr_same_ip(&own, a);
     freeifaddrs(list);
-    return own;
-}
-
-int machine_resolv_conf(const char *path, struct addr *out, int max)
-{
-    char *text, *save = NULL;
-    size_t len;
-    int n = 0, rc = file_read(path, RESOLV_CONF_MAX, &text, &len);
-
-    if (rc != 0)
-        return rc;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL;
-         line = strtok_r(NULL, "\n", &save)) {
-        char word[ADDR_TEXT];
-
-        if (n < max && sscanf(line, " nameserver %79s", word) == 1 &&
-            addr_parse(&out[n], word, 53) == 0)
-            n++;
-    }
-    free(text);
-    return n;
+    return found;
 }
 
 /* Would a question to this server come back to us? A wildcard also listens at
@@ -152,13 +127,14 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
         const struct addr *l = &s->server.listen[i];
 
         if (l->port == server->port && addr_is_any(l) && addr_is_v4(l) == addr_is_v4(server) &&
-            machine_owns(server))
+            is_own_address(server))
             return true;
     }
     return false;
 }
 
-/* The servers of a route that are not ourselves, into kept; tells of the others. */
+/* The servers of a route that are not ourselves, into kept; a sentence for each of
+ * the others. */
 static int others_of(const struct settings *s, const struct route *r, struct addr *kept,
                      struct diags *d)
 {
@@ -189,55 +165,44 @@ int machine_check_routes(const struct settings *s, struct diags *d)
     return rc;
 }
 
-static int leave_out_own(struct settings *s, struct diags *d)
-{
-    struct addr kept[ROUTE_MAX_SERVERS];
-    int rc = 0;
-
-    for (int i = 0; i < s->n_routes; i++) {
-        struct route *r = (struct route *)(uintptr_t)&s->routes[i]; /* still ours alone */
-        int n = others_of(s, r, kept, d);
-
-        if (n == r->n_servers)
-            continue;
-        rc = -EINVAL;
-        memcpy((struct addr *)(uintptr_t)r->servers, kept, (size_t)n * sizeof kept[0]);
-        r->n_servers = n;
-        r->id = route_id(r);
-    }
-    return rc;
-}
-
+/* The servers of a resolv.conf but ourselves; *stub: it names that of systemd-resolved. */
 static int usable_servers(const struct settings *s, const char *root, const char *file,
-                          struct addr *out, bool *stub)
+                          struct addr out[ROUTE_MAX_SERVERS], bool *stub)
 {
-    char path[512];
-    struct addr found[ROUTE_MAX_SERVERS], stub_addr;
-    int n, kept = 0;
+    char path[512], *text, *save = NULL;
+    struct addr a, stub_addr;
+    size_t len;
+    int n = 0;
 
-    snprintf(path, sizeof path, "%s%s", root, file);
-    n = machine_resolv_conf(path, found, ROUTE_MAX_SERVERS);
-    addr_parse(&stub_addr, RESOLVED_STUB, 53);
     *stub = false;
-    for (int i = 0; i < n; i++) {
-        if (addr_same_ip(&found[i], &stub_addr))
+    addr_parse(&stub_addr, RESOLVED_STUB, 53);
+    snprintf(path, sizeof path, "%s%s", root, file);
+    if (file_read(path, RESOLV_CONF_MAX, &text, &len) != 0)
+        return 0;
+    for (char *line = strtok_r(text, "\n", &save); line != NULL && n < ROUTE_MAX_SERVERS;
+         line = strtok_r(NULL, "\n", &save)) {
+        char word[ADDR_TEXT];
+
+        if (sscanf(line, " nameserver %79s", word) != 1 || addr_parse(&a, word, 53) != 0)
+            continue;
+        if (addr_same_ip(&a, &stub_addr))
             *stub = true;
-        else if (!is_own_listener(s, &found[i]))
-            out[kept++] = found[i];
+        else if (!is_own_listener(s, &a))
+            out[n++] = a;
     }
-    return kept;
+    free(text);
+    return n;
 }
 
 int machine_default_route(struct settings *s, const char *root, struct diags *d)
 {
-    struct addr servers[ROUTE_MAX_SERVERS];
+    struct addr servers[ROUTE_MAX_SERVERS], *kept;
     struct route *route;
-    struct addr *kept;
     bool stub;
-    int n = usable_servers(s, root, machine_resolv_confs[0], servers, &stub);
+    int n = usable_servers(s, root, resolv_confs[0], servers, &stub);
 
     if (stub)
-        n = usable_servers(s, root, machine_resolv_confs[1], servers, &stub);
+        n = usable_servers(s, root, resolv_confs[1], servers, &stub);
     if (n == 0)
         return diags_add(
             d, NULL, 0, 0,
@@ -263,102 +228,232 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
 
 int machine_update_routes(struct settings *s, const char *root, struct diags *d)
 {
-    int rc;
+    int rc = 0;
 
-    if (!s->routes_found)
-        return leave_out_own(s, d);
-    rc = machine_default_route(s, root, NULL);
-    if (rc == -EINVAL)
-        diags_add(d, NULL, 0, 0,
-                  "%s has no server but this forwarder itself; the servers of before stay in use "
-                  "(waymarkctl upstreams). Name servers there, or in forward: and reload",
-                  machine_resolv_confs[0]);
+    if (s->routes_found) {
+        rc = machine_default_route(s, root, NULL);
+        if (rc == -EINVAL)
+            diags_add(
+                d, NULL, 0, 0,
+                "%s has no server but this forwarder itself; the servers of before stay in use "
+                "(waymarkctl upstreams). Name servers there, or in forward: and reload",
+                resolv_confs[0]);
+        return rc;
+    }
+    for (int i = 0; i < s->n_routes; i++) {
+        struct route *r = (struct route *)(uintptr_t)&s->routes[i]; /* still ours alone */
+        struct addr kept[ROUTE_MAX_SERVERS];
+        int n = others_of(s, r, kept, d);
+
+        if (n == r->n_servers)
+            continue;
+        rc = -EINVAL;
+        memcpy((struct addr *)(uintptr_t)r->servers, kept, (size_t)n * sizeof kept[0]);
+        r->n_servers = n;
+        r->id = route_id(r);
+    }
     return rc;
 }
 
-/* The inode of the socket that is bound to the address, from one of the tables
- * of /proc/net; 0 when there is none. */
-static unsigned long socket_inode(const char *table, const struct addr *want, bool v6, bool tcp)
+/* ---- changes ---- */
+
+struct machine_watch {
+    machine_changed *changed;
+    void *context;
+    const char *root;
+    unsigned quiet_ms, most_ms;
+    uint64_t first_ms;    /* of the signs that `changed` has not seen; 0: there is none */
+    int files, addresses; /* descriptors, owned; -1: there is none */
+    int error, files_error;
+    struct event *on_files, *on_addresses, *timer; /* owned */
+    struct step {
+        int wd;
+        char name[NAME_MAX + 1]; /* in the folder; "": the file itself */
+    } steps[STEPS_MAX];
+    int n_steps;
+};
+
+void machine_watch_again(struct machine_watch *w)
 {
-    char *text, *save = NULL;
-    unsigned long found = 0;
-    size_t len;
+    uint64_t now_ms = clock_now().mono_ms, due_ms;
 
-    if (file_read(table, PROC_NET_MAX, &text, &len) != 0)
-        return 0;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL && found == 0;
-         line = strtok_r(NULL, "\n", &save)) {
-        char ip[40];
-        unsigned port, state, word[4] = {0};
-        unsigned long inode;
-        struct addr local = {.port = 0};
-
-        if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", ip,
-                   &port, &state, &inode) != 4)
-            continue;
-        if (port != want->port || (tcp && state != 0x0a))
-            continue;
-        if (sscanf(ip, v6 ? "%8x%8x%8x%8x" : "%8x", &word[0], &word[1], &word[2], &word[3]) < 1)
-            continue;
-        if (v6) {
-            memcpy(local.ip, word, 16);
-        } else {
-            local.ip[10] = local.ip[11] = 0xff;
-            memcpy(local.ip + 12, word, 4);
-        }
-        if (addr_is_any(&local) || addr_is_any(want) || addr_same_ip(&local, want))
-            found = inode;
-    }
-    free(text);
-    return found;
-}
-
-static bool process_has_socket(const char *pid, const char *link)
-{
-    char path[320], target[64];
-    bool has = false;
-    DIR *fds;
-
-    snprintf(path, sizeof path, "/proc/%s/fd", pid);
-    if ((fds = opendir(path)) == NULL)
-        return false;
-    for (struct dirent *e = readdir(fds); e != NULL && !has; e = readdir(fds)) {
-        ssize_t n = readlinkat(dirfd(fds), e->d_name, target, sizeof target - 1);
-
-        if (n > 0) {
-            target[n] = '\0';
-            has = strcmp(target, link) == 0;
-        }
-    }
-    closedir(fds);
-    return has;
-}
-
-void machine_port_holder(const struct addr *want, bool tcp, char *out, size_t size)
-{
-    unsigned long inode = socket_inode(tcp ? "/proc/net/tcp" : "/proc/net/udp", want, false, tcp);
-    char link[64];
-    DIR *proc;
-
-    out[0] = '\0';
-    if (inode == 0)
-        inode = socket_inode(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", want, true, tcp);
-    if (inode == 0 || (proc = opendir("/proc")) == NULL)
+    if (w == NULL)
         return;
-    snprintf(link, sizeof link, "socket:[%lu]", inode);
-    for (struct dirent *e = readdir(proc); e != NULL; e = readdir(proc)) {
-        char path[300], *name;
-        size_t len;
+    if (w->first_ms == 0)
+        w->first_ms = now_ms;
+    due_ms = now_ms + w->quiet_ms;
+    if (due_ms > w->first_ms + w->most_ms)
+        due_ms = w->first_ms + w->most_ms;
+    due_ms = due_ms > now_ms ? due_ms - now_ms : 0;
+    event_add(w->timer,
+              &(struct timeval){(time_t)(due_ms / 1000), (suseconds_t)(due_ms % 1000 * 1000)});
+}
 
-        if (e->d_name[0] < '0' || e->d_name[0] > '9' || !process_has_socket(e->d_name, link))
+int machine_watch_error(const struct machine_watch *w)
+{
+    return w->error != 0 ? w->error : w->files_error;
+}
+
+static void add_step(struct machine_watch *w, const char *path, const char *name, uint32_t events)
+{
+    int wd = inotify_add_watch(w->files, path, events);
+
+    if (wd < 0 && errno != ENOENT) /* has just gone: its folder tells */
+        w->files_error = errno;
+    if (wd < 0 || w->n_steps == STEPS_MAX)
+        return;
+    w->steps[w->n_steps].wd = wd;
+    snprintf(w->steps[w->n_steps++].name, sizeof w->steps[0].name, "%s", name);
+}
+
+static bool join(char out[PATH_MAX], const char *a, const char *between, const char *b)
+{
+    return (size_t)snprintf(out, PATH_MAX, "%s%s%s", a, between, b) < PATH_MAX;
+}
+
+/* Watches the path to the file as far as there is one. */
+static void follow(struct machine_watch *w, const char *path)
+{
+    char rest[PATH_MAX], folder[PATH_MAX] = "", next[PATH_MAX], link[PATH_MAX];
+    char name[NAME_MAX + 1];
+    int links = 0;
+
+    if (!join(rest, w->root, "", path))
+        return;
+    for (;;) {
+        size_t from = strspn(rest, "/"), n = strcspn(rest + from, "/");
+        ssize_t len;
+
+        if (n == 0 || n > NAME_MAX)
+            break;
+        memcpy(name, rest + from, n);
+        name[n] = '\0';
+        memmove(rest, rest + from + n, strlen(rest + from + n) + 1);
+        add_step(w, folder[0] != '\0' ? folder : "/", name, FOLDER_EVENTS);
+        if (!join(next, folder, "/", name))
+            return;
+        len = readlink(next, link, sizeof link - 1);
+        if (len < 0 && errno != EINVAL)
+            return; /* it is not there, or not for us: the folder tells when that changes */
+        if (len < 0) {
+            strcpy(folder, next);
             continue;
-        snprintf(path, sizeof path, "/proc/%s/comm", e->d_name);
-        if (file_read(path, 64, &name, &len) == 0) {
-            name[strcspn(name, "\n")] = '\0';
-            snprintf(out, size, "%s (pid %s)", name, e->d_name);
-            free(name);
         }
-        break;
+        link[len] = '\0';
+        if (++links > LINKS_MAX || !join(next, link, "", rest))
+            return;
+        strcpy(rest, next);
+        if (link[0] == '/')
+            folder[0] = '\0';
     }
-    closedir(proc);
+    add_step(w, folder, "", FILE_EVENTS);
+}
+
+/* Only what is about the path as it was walked last is a sign. What is left of
+ * earlier watches has other numbers; -1 is the loss of events. */
+static void on_files(evutil_socket_t fd, short what, void *arg)
+{
+    struct machine_watch *w = arg;
+    alignas(struct inotify_event) char events[8192];
+    ssize_t n = read(fd, events, sizeof events);
+    struct inotify_event e;
+
+    (void)what;
+    for (ssize_t pos = 0; pos < n; pos += (ssize_t)(sizeof e + e.len)) {
+        const char *name = events + pos + sizeof e;
+        bool is_sign;
+
+        memcpy(&e, events + pos, sizeof e);
+        is_sign = e.wd == -1;
+        for (int i = 0; i < w->n_steps && !is_sign; i++)
+            is_sign = w->steps[i].wd == e.wd && (e.len == 0 || strcmp(w->steps[i].name, name) == 0);
+        if (is_sign)
+            machine_watch_again(w);
+    }
+}
+
+static void on_addresses(evutil_socket_t fd, short what, void *arg)
+{
+    char message[64]; /* its rest is thrown away */
+
+    (void)what;
+    (void)recv(fd, message, sizeof message, 0); /* ENOBUFS: some were lost */
+    machine_watch_again(arg);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+    struct machine_watch *w = arg;
+
+    (void)fd;
+    (void)what;
+    w->first_ms = 0;
+    if (w->files >= 0) {
+        for (int i = 0; i < w->n_steps; i++)
+            inotify_rm_watch(w->files, w->steps[i].wd);
+        w->n_steps = 0;
+        w->files_error = 0;
+        for (size_t i = 0; i < ARRAY_LEN(resolv_confs); i++)
+            follow(w, resolv_confs[i]);
+    }
+    w->changed(w->context);
+}
+
+/* The event of a descriptor; what cannot be watched is an error, not the end. */
+static struct event *watch_descriptor(struct machine_watch *w, struct event_base *base, int fd,
+                                      event_callback_fn call)
+{
+    struct event *e = fd >= 0 ? event_new(base, fd, EV_READ | EV_PERSIST, call, w) : NULL;
+
+    if (e == NULL || event_add(e, NULL) != 0)
+        w->error = errno;
+    return e;
+}
+
+struct machine_watch *machine_watch_new(struct event_base *base, const char *root,
+                                        unsigned quiet_ms, unsigned most_ms,
+                                        machine_changed *changed, void *context)
+{
+    const struct sockaddr_nl groups = {.nl_family = AF_NETLINK,
+                                       .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    struct machine_watch *w = calloc(1, sizeof *w);
+
+    if (w == NULL)
+        return NULL;
+    *w = (struct machine_watch){.changed = changed,
+                                .context = context,
+                                .root = root,
+                                .quiet_ms = quiet_ms,
+                                .most_ms = most_ms};
+    w->files = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    w->on_files = watch_descriptor(w, base, w->files, on_files);
+    w->addresses = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+    w->on_addresses = watch_descriptor(w, base, w->addresses, on_addresses);
+    if (w->addresses >= 0 &&
+        bind(w->addresses, (const struct sockaddr *)(const void *)&groups, sizeof groups) != 0)
+        w->error = errno;
+    w->timer = evtimer_new(base, on_due, w);
+    if (w->timer == NULL) {
+        machine_watch_free(w);
+        return NULL;
+    }
+    machine_watch_again(w);
+    return w;
+}
+
+void machine_watch_free(struct machine_watch *w)
+{
+    if (w == NULL)
+        return;
+    if (w->on_files != NULL)
+        event_free(w->on_files);
+    if (w->on_addresses != NULL)
+        event_free(w->on_addresses);
+    if (w->timer != NULL)
+        event_free(w->timer);
+    if (w->files >= 0)
+        close(w->files);
+    if (w->addresses >= 0)
+        close(w->addresses);
+    free(w);
 }

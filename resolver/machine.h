@@ -1,31 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * machine.h -- what the machine tells: its own addresses and networks, the
- * name servers of its resolv.conf, who holds a port.
+ * machine.h -- what the machine tells: its own addresses and networks, and the
+ * name servers of its resolv.conf; and when that may have changed.
  */
 #ifndef RESOLVER_MACHINE_H
 #define RESOLVER_MACHINE_H
 
 #include "settings/settings.h"
 
+struct event_base;
+
 /* The networks of the machine's interfaces, each once and sorted, as access rules
  * that allow. *out from malloc. The number, or -errno. */
 int machine_networks(struct access_rule **out);
-
-/* Is this one of the machine's own addresses (loopback included)? */
-bool machine_owns(const struct addr *);
 
 /* No route may lead to ourselves: what settings/ could not see, since a wildcard
  * listens at addresses that only the machine knows. 0; -EINVAL with a sentence
  * for each. */
 int machine_check_routes(const struct settings *, struct diags *d);
-
-/* Where the servers are, ended by NULL. The second is read when the first names
- * the stub of systemd-resolved. */
-extern const char *const machine_resolv_confs[];
-
-/* Servers of a resolv.conf, port 53, at most max; the number or -errno. */
-int machine_resolv_conf(const char *path, struct addr *out, int max);
 
 /* Gives settings without `forward:` a route for `.` from /etc/resolv.conf
  * without the addresses we listen on; for a stub of systemd-resolved, from its
@@ -39,8 +31,21 @@ int machine_default_route(struct settings *, const char *root, struct diags *d);
  * where resolv.conf has none any more, those of before stay. */
 int machine_update_routes(struct settings *, const char *root, struct diags *d);
 
-/* Who holds the port of this address: "dnsmasq (pid 812)" into out, or "" when
- * it cannot be known (not root, or a socket of another network namespace). */
-void machine_port_holder(const struct addr *, bool tcp, char *out, size_t size);
+struct machine_watch; /* opaque */
+typedef void machine_changed(void *context);
+
+/* Calls `changed` in the thread of the base: quiet_ms after the last sign of a
+ * change, most_ms after the first at the latest; and once after the start, for
+ * what changed before. root as in machine_default_route(). NULL when out of
+ * memory. */
+struct machine_watch *machine_watch_new(struct event_base *, const char *root, unsigned quiet_ms,
+                                        unsigned most_ms, machine_changed *, void *context);
+void machine_watch_free(struct machine_watch *);
+
+/* As if there were a sign: `changed` is called once more. NULL is fine. */
+void machine_watch_again(struct machine_watch *);
+
+/* 0, or the errno of what cannot be watched at present. */
+int machine_watch_error(const struct machine_watch *);
 
 #endif

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "resolver/machine_watch.h"
+#include "resolver/machine.h"
 #include "tests/unit/rows.h"
 
 /* Commands of the shell, in the folder that is the root, which has etc/resolv.conf and

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * user.c -- the user that a program becomes, and the directories of that user.
+ *
+ * Whoever makes the files of a store, daemon or tool, does it as the same user: so
+ * every file has one owner.
+ */
+#include "base/user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+enum { OWN_MODE = 0750, PARENT_MODE = 0755 };
+
+/* owner NULL: who makes it. */
+static int make_dir(const struct user_dir *dir, const struct passwd *owner, struct diags *d)
+{
+    bool made = mkdir(dir->path, OWN_MODE) == 0;
+    char parent[PATH_MAX], *slash;
+    struct stat st;
+    int fd, rc = 0;
+
+    if (!made && errno == ENOENT && str_copy(parent, sizeof parent, dir->path) &&
+        (slash = strrchr(parent, '/')) != NULL && slash != parent) {
+        *slash = '\0';
+        made = mkdir(parent, PARENT_MODE) == 0 && chmod(parent, PARENT_MODE) == 0 &&
+               mkdir(dir->path, OWN_MODE) == 0;
+    }
+    if (!made && errno != EEXIST)
+        return diags_add(d, NULL, 0, 0,
+                         "%s: %s cannot be made: %s; make its parent, or set another", dir->key,
+                         dir->path, strerror(errno));
+    if (!made && (stat(dir->path, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return diags_add(d, NULL, 0, 0, "%s: %s is not a directory", dir->key, dir->path);
+    if (!made)
+        return 0;
+    fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || (owner != NULL && fchown(fd, owner->pw_uid, owner->pw_gid) != 0) ||
+        fchmod(fd, OWN_MODE) != 0) /* whatever the umask said */
+        rc = diags_add(d, NULL, 0, 0, "%s: %s cannot be given to server.user: %s", dir->key,
+                       dir->path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int user_become(const char *name, const struct user_dir *dirs, struct diags *d)
+{
+    const struct passwd *pw = NULL;
+
+    if (geteuid() == 0 && name[0] != '\0' && (pw = getpwnam(name)) == NULL)
+        return diags_add(
+            d, NULL, 0, 0,
+            "the user %s does not exist: make it (systemd-sysusers, after ./setup install; or "
+            "useradd --system %s), or set another (-o server.user=; empty: stay root)",
+            name, name);
+    for (; dirs->key != NULL; dirs++)
+        if (make_dir(dirs, pw, d) != 0)
+            return -EINVAL;
+    if (pw == NULL)
+        return 0;
+    if (initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
+        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+        return diags_add(d, NULL, 0, 0, "cannot become the user %s: %s", name, strerror(errno));
+    if (pw->pw_uid != 0 && (setuid(0) == 0 || setgid(0) == 0))
+        return diags_add(d, NULL, 0, 0, "became the user %s, but could go back to root", name);
+    return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * user.h -- the user that a program becomes, and the directories of that user.
+ */
+#ifndef BASE_USER_H
+#define BASE_USER_H
+
+#include "base/diag.h"
+
+struct user_dir {
+    const char *key; /* the setting that names it, for messages; NULL ends a list */
+    const char *path;
+};
+
+/* As root: makes the directories (0750, and a missing parent, 0755), gives what it
+ * made to the user, and becomes that user with its groups, verified to be
+ * irreversible. Not root, or name "": stays, makes them as it is. What is there
+ * already is left as it is. 0; -EINVAL with a sentence in d: then the process may be
+ * neither, and must end. */
+int user_become(const char *name, const struct user_dir *dirs, struct diags *d);
+
+#endif
