@@ -2,15 +2,14 @@
  *
  * decide.c -- (question, client, policy, what the real DNS said) -> decision.
  *
- * One walk over the index. Instead of a sorted list of candidates there are up
- * to four contests, each of which keeps the best candidate that would act: for
- * the live decision and for the one that includes shadow rules (`would`), at
- * the verdict and, if that is unapproved, once more without filter rules as if
- * nothing were there. So the number of rules that match has no bound, and
- * nothing is allocated.
+ * The order of trial: longest prefix that contains the client first, rules for
+ * every client last; then exact suffix, longest *., *; then by name. The
+ * nearest scope wins, and there is no number to keep in order by hand.
  *
- * Before the real DNS was asked, every candidate takes part, and the winner
- * acts only if it needs no verdict: a rule that might act may not be skipped.
+ * One walk over the index finds the best rule of each case, before it is known
+ * which case the real DNS makes it: so there is one walk a question, the number
+ * of rules that match has no bound, and nothing is allocated. Each case is kept
+ * twice, with and without the rules in shadow (`would`).
  *
  * Damage among what is read ends the walk: the real answer, never the next
  * rule, which may be the very one that the damaged one was an exception to.
@@ -18,208 +17,289 @@
 #include "policy/decide.h"
 
 #include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
 
 #include "base/compiler.h"
-#include "policy/candidate.h"
+#include "base/number.h"
+#include "base/str.h"
+#include "policy/index.h"
 #include "policy/ranges.h"
+#include "policy/records.h"
 
-struct contest {
-    unsigned words; /* who acts at one of these; 0: everybody takes part */
-    bool with_shadow, without_filter;
-    bool needs_break; /* only rules that may break DNSSEC */
-    bool won;
-    struct candidate best;
+/* Which rules compete: those that act at one of the words. The first case is for
+ * a question whose real answer is not known: a rule that might act may not be
+ * skipped. The last two are for when a filter leaves nothing. */
+static const struct {
+    unsigned words;
+    bool no_filter, only_break; /* without filter rules; only such as may break DNSSEC */
+} cases[POLICY_CASES] = {
+    {WORD_ALL, false, false},     {WORD_MISSING, false, false},    {WORD_FAILED, false, false},
+    {WORD_PRESENT, false, false}, {WORD_UNAPPROVED, false, false}, {WORD_MISSING, true, false},
+    {WORD_MISSING, true, true},
+};
+enum { UNKNOWN = 0, AGAIN = 5, AGAIN_SIGNED = 6 };
+
+static unsigned case_of(enum kms_verdict verdict)
+{
+    return (unsigned)ffs((int)verdict_word(verdict)); /* word i is bit i, its case i + 1 */
+}
+
+/* One rule seen from one question. */
+struct candidate {
+    struct policy_best best;
+    struct rule_view rule;
+    enum suffix_kind kind; /* of the suffix that matches */
+    unsigned labels;
+    enum kms_mode mode; /* with kms.mode as the upper limit */
+    bool in_network, is_early, is_late;
 };
 
-enum { LIVE, ALL, LIVE_AGAIN, ALL_AGAIN, CONTESTS };
+/* Sets in_network and the scope: the client's networks are sorted, so the first
+ * that the rule names is its longest prefix. */
+static void find_network(struct candidate *c, const struct policy_client *client)
+{
+    struct cursor networks = c->rule.networks;
+    int first = client->n_networks;
 
-struct election {
+    c->in_network = c->rule.n_networks == 0;
+    for (unsigned i = 0; i < c->rule.n_networks; i++) {
+        struct kv_bytes name = record_text(&networks);
+
+        c->in_network |= record_text_is(&name, "any");
+        for (int k = 0; k < first; k++)
+            if (record_text_is(&name, client->networks[k]))
+                first = k;
+    }
+    c->in_network |= first < client->n_networks;
+    c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
+}
+
+/* Reads the rule of a hit. 0, or -EBADMSG. */
+static int read_candidate(struct candidate *c, struct kv *kv, const struct policy_ask *ask,
+                          const struct index_hit *hit)
+{
+    bool whole = hit->kind == SUFFIX_EXACT || hit->kind == SUFFIX_BARE;
+    struct kv_key k;
+    int rc;
+
+    k.len = 1 + hit->rule.len;
+    k.at[0] = TABLE_RULE;
+    memcpy(k.at + 1, hit->rule.at, hit->rule.len);
+    rc = kv_get(kv, &k, &c->best.value);
+    if (rc == -ENOENT || (rc == 0 && !rule_view_read(&c->rule, &c->best.value)))
+        return -EBADMSG; /* an entry of the index without its rule */
+    if (rc != 0)
+        return rc;
+    c->best.name = hit->rule;
+    c->best.nearness = (whole ? 256u : 0u) + hit->labels; /* exact, the longest *., then * */
+    c->kind = hit->kind;
+    c->labels = hit->labels;
+    c->mode = c->rule.mode < ask->limit ? c->rule.mode : ask->limit;
+    c->is_early = ask->wall_ms < c->rule.from_ms;
+    c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
+    find_network(c, ask->client);
+    return 0;
+}
+
+/* May it act now, live or in shadow? */
+static bool is_eligible(const struct candidate *c)
+{
+    return c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF;
+}
+
+/* The order of trial: < 0 when a comes first. */
+static int compare(const struct policy_best *a, const struct policy_best *b)
+{
+    size_t n = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int c;
+
+    if (a->scope != b->scope)
+        return a->scope > b->scope ? -1 : 1;
+    if (a->nearness != b->nearness)
+        return a->nearness > b->nearness ? -1 : 1;
+    c = memcmp(a->name.at, b->name.at, n);
+    return c != 0 ? c : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+}
+
+static void copy_name(char out[POLICY_NAME], const struct kv_bytes *name)
+{
+    if (name->len > 0)
+        memcpy(out, name->at, name->len);
+    out[name->len] = '\0';
+}
+
+/* Acts whatever the real DNS says, and delivers nothing of it. */
+static bool is_blind(const struct rule_view *r)
+{
+    return r->when == 0 && policy_actions[r->action].is_blind;
+}
+
+/* --- the rules that match ------------------------------------------------- */
+
+struct walk {
     struct kv *kv;
     const struct policy_ask *ask;
-    struct contest contests[CONTESTS];
-    int n;
-    bool shadow_stands;
-    uint64_t since_ms, until_ms;
+    struct policy_match *match;
 };
 
-static void enter(struct contest *t, const struct candidate *c, const struct policy_client *client)
-{
-    if ((c->mode == MODE_SHADOW && !t->with_shadow) ||
-        (c->rule.action == ACTION_FILTER && t->without_filter) ||
-        (t->needs_break && !c->rule.break_dnssec) ||
-        (t->words != 0 && (candidate_when(c) & t->words) == 0))
-        return;
-    if (t->won && candidate_compare(&t->best, c, client) <= 0)
-        return;
-    t->best = *c;
-    t->won = true;
-}
-
 /* A moment at which a rule comes or goes; 0: never. */
-static void note_border(struct election *e, uint64_t at_ms)
+static void note_border(struct policy_match *m, uint64_t wall_ms, uint64_t border_ms)
 {
-    if (at_ms > e->ask->wall_ms)
-        e->until_ms = at_ms < e->until_ms ? at_ms : e->until_ms;
+    if (border_ms > wall_ms)
+        m->until_ms = border_ms < m->until_ms ? border_ms : m->until_ms;
     else
-        e->since_ms = at_ms > e->since_ms ? at_ms : e->since_ms;
+        m->since_ms = border_ms > m->since_ms ? border_ms : m->since_ms;
 }
 
-static int visit(void *context, const struct index_hit *hit)
+static int match_rule(void *context, const struct index_hit *hit)
 {
-    struct election *e = context;
+    const struct walk *w = context;
+    struct policy_match *m = w->match;
     struct candidate c;
-    int rc = candidate_read(&c, e->kv, e->ask, hit);
+    unsigned acts;
+    int rc = read_candidate(&c, w->kv, w->ask, hit);
 
     if (rc != 0)
         return rc;
     if (c.in_network && c.mode != MODE_OFF) {
-        note_border(e, c.rule.from_ms);
-        note_border(e, c.rule.until_ms);
+        note_border(m, w->ask->wall_ms, c.rule.from_ms);
+        note_border(m, w->ask->wall_ms, c.rule.until_ms);
     }
-    if (!candidate_stands(&c))
+    if (!is_eligible(&c))
         return 0;
-    e->shadow_stands |= c.mode == MODE_SHADOW;
-    for (int i = 0; i < e->n; i++)
-        enter(&e->contests[i], &c, e->ask->client);
+    m->has_shadow |= c.mode == MODE_SHADOW;
+    acts = policy_when(c.rule.action, c.rule.when);
+    for (int i = 0; i < POLICY_CASES; i++) {
+        if ((acts & cases[i].words) == 0 ||
+            (cases[i].no_filter && c.rule.action == ACTION_FILTER) ||
+            (cases[i].only_break && !c.rule.break_dnssec))
+            continue;
+        for (int k = c.mode == MODE_SHADOW ? BEST_SHADOW : BEST_LIVE; k <= BEST_SHADOW; k++)
+            if (m->best[i][k].name.at == NULL || compare(&c.best, &m->best[i][k]) < 0)
+                m->best[i][k] = c.best;
+    }
     return 0;
 }
 
-static int elect(struct election *e, struct policy_reader *r, const struct policy_ask *ask,
-                 enum kms_verdict verdict, bool is_signed)
+static int match_question(struct walk *w)
 {
     struct name suffix;
 
-    e->kv = policy_reader_kv(r);
-    e->ask = ask;
-    e->n = verdict == VERDICT_UNAPPROVED ? CONTESTS : LIVE_AGAIN;
-    e->shadow_stands = false;
-    e->since_ms = 0;
-    e->until_ms = UINT64_MAX;
-    for (int i = 0; i < e->n; i++) {
-        struct contest *t = &e->contests[i];
-        bool again = i >= LIVE_AGAIN;
-
-        t->words = again ? (unsigned)WORD_MISSING : verdict_word(verdict);
-        t->with_shadow = i == ALL || i == ALL_AGAIN;
-        t->without_filter = again;
-        t->needs_break = again && is_signed && ask->do_bit;
-        t->won = false;
-    }
-    if (ask->limit == MODE_OFF)
+    if (w->ask->limit == MODE_OFF)
         return 0;
-    if (ask->client->range == POLICY_RANGE_DAMAGED)
+    if (w->ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
-    policy_suffix_of(ask->qname, &suffix);
-    return index_walk(e->kv, &suffix, visit, e);
+    name_parent(w->ask->qname, 2, &suffix);
+    return index_walk(w->kv, &suffix, match_rule, w);
 }
 
-/* --- from the winner to the outcome --------------------------------------- */
+void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct policy_match *m)
+{
+    struct walk w = {policy_reader_kv(r), ask, m};
+    int rc;
+
+    *m = (struct policy_match){.until_ms = UINT64_MAX};
+    kv_guarded(rc, w.kv, match_question(&w));
+    m->rc = rc;
+}
+
+/* --- from the best rule to the decision ----------------------------------- */
 
 struct situation {
     enum kms_verdict verdict;
+    unsigned in;        /* case */
     bool is_signed;     /* and the client can tell */
     bool none_approved; /* a filter would leave nothing */
 };
 
-struct ruling {
+/* What comes of the best rule. */
+struct result {
+    const struct policy_best *best; /* NULL: no rule */
+    struct rule_view rule;
     enum kms_outcome outcome;
     enum kms_reason reason;
-    const struct candidate *rule; /* NULL: none */
-    bool open;                    /* it takes a verdict to tell */
+    bool open; /* it takes a verdict to tell */
 };
 
-static struct ruling rule_on(const struct situation *s, const struct contest *first,
-                             const struct contest *again)
+static struct result find_result(const struct policy_match *m, int shadow,
+                                 const struct situation *s)
 {
-    struct ruling r = {outcome_of_real(s->verdict), REASON_NO_RULE, NULL, false};
+    const struct policy_best *best = &m->best[s->in][shadow];
+    const struct policy_best *again = &m->best[s->is_signed ? AGAIN_SIGNED : AGAIN][shadow];
+    struct result r = {.outcome = outcome_of_real(s->verdict), .reason = REASON_NO_RULE};
+    struct rule_view other;
 
-    if (!first->won)
+    if (best->name.at == NULL)
         return r;
-    if (s->verdict == VERDICT_NONE && !candidate_is_unconditional(&first->best)) {
+    (void)rule_view_read(&r.rule, &best->value); /* it could be read before */
+    if (s->verdict == VERDICT_NONE && !is_blind(&r.rule)) {
         r.open = true;
         return r;
     }
-    r.rule = &first->best;
+    r.best = best;
     r.reason = REASON_RULE;
-    if (r.rule->rule.action != ACTION_PASS && s->is_signed && !r.rule->rule.break_dnssec) {
+    if (r.rule.action != ACTION_PASS && s->is_signed && !r.rule.break_dnssec) {
         r.reason = REASON_SIGNED;
         return r;
     }
     /* Nothing left: as if nothing were there. A pass rule would pass just
      * that, which is what the filter rule delivers. */
-    if (r.rule->rule.action == ACTION_FILTER && s->none_approved && again->won &&
-        again->best.rule.action != ACTION_PASS)
-        r.rule = &again->best;
-    if (policy_actions[r.rule->rule.action].outcome != 0)
-        r.outcome = policy_actions[r.rule->rule.action].outcome;
+    if (r.rule.action == ACTION_FILTER && s->none_approved && again->name.at != NULL &&
+        rule_view_read(&other, &again->value) && other.action != ACTION_PASS) {
+        r.best = again;
+        r.rule = other;
+    }
+    if (policy_actions[r.rule.action].outcome != 0)
+        r.outcome = policy_actions[r.rule.action].outcome;
     return r;
 }
 
-static void copy_rule_name(char out[POLICY_NAME], const struct candidate *c)
+static int take_pool(struct policy_reader *r, const char *pool, struct policy_decision *out)
 {
-    size_t n = c != NULL ? c->name.len : 0;
-
-    if (n > 0)
-        memcpy(out, c->name.at, n);
-    out[n] = '\0';
-}
-
-static int take_pool(struct policy_reader *r, const struct candidate *c,
-                     struct policy_decision *out)
-{
-    struct kv_bytes v;
+    struct kv_bytes value;
     struct kv_key k;
     bool allow_public;
     int rc;
 
-    key_named(&k, TABLE_POOL, c->rule.pool);
-    rc = kv_get(policy_reader_kv(r), &k, &v);
-    if (rc != 0)
-        return rc;
-    rc = pool_read_hosts(&v, out->hosts, POLICY_POOL_HOSTS, &allow_public);
+    key_named(&k, TABLE_POOL, pool);
+    rc = kv_get(policy_reader_kv(r), &k, &value);
+    if (rc == 0)
+        rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
     if (rc < 1)
-        return -EBADMSG; /* a pool is never empty */
+        return rc < 0 ? rc : -EBADMSG; /* a pool is never empty */
     out->n_hosts = (uint8_t)rc;
-    memcpy(out->pool, c->rule.pool, sizeof out->pool);
+    memcpy(out->pool, pool, sizeof out->pool);
     return 0;
 }
 
-static void begin(enum kms_verdict verdict, struct policy_decision *out)
+/* Puts the result into the decision, which stays as it is when the pool is damaged. */
+static int take_result(struct policy_reader *r, const struct result *result,
+                       struct policy_decision *out)
 {
-    out->outcome = outcome_of_real(verdict);
-    out->reason = REASON_NO_RULE;
-    out->verdict = verdict;
-    out->action = ACTION_PASS;
-    out->rule[0] = out->pool[0] = '\0';
-    out->serial = 0;
-    out->ttl = 0;
-    out->n_hosts = out->n_unapproved = 0;
-    memset(out->drop, 0, sizeof out->drop);
-    memset(out->unapproved, 0, sizeof out->unapproved);
-    out->would = (struct policy_would){.rule = ""};
-    out->since_ms = 0;
-    out->until_ms = UINT64_MAX;
-}
+    int rc = 0;
 
-static void damaged(struct policy_decision *out)
-{
-    out->outcome = outcome_of_real(out->verdict);
-    out->reason = REASON_DAMAGED;
-    out->rule[0] = out->pool[0] = '\0';
-    out->action = ACTION_PASS;
-    out->n_hosts = 0;
-    out->ttl = 0;
-    memset(out->drop, 0, sizeof out->drop);
-    out->would = (struct policy_would){.rule = ""};
+    if (result->reason == REASON_RULE && policy_actions[result->rule.action].has_pool)
+        rc = take_pool(r, result->rule.pool, out);
+    if (rc != 0)
+        return rc;
+    out->outcome = result->outcome;
+    out->reason = result->reason;
+    if (result->best == NULL)
+        return 0;
+    copy_name(out->rule, &result->best->name);
+    out->action = result->rule.action;
+    out->ttl = result->rule.ttl;
+    return 0;
 }
 
 /* Marks the targets that are not approved; the verdict follows from them. */
-static int judge_targets(struct policy_reader *r, const struct policy_real *real,
-                         struct policy_decision *out)
+static int mark_unapproved(struct policy_reader *r, const struct policy_real *real,
+                           struct policy_decision *out)
 {
     int n = real->n_srv < SRV_MAX ? real->n_srv : SRV_MAX;
 
-    if (verdict_word(real->verdict) != WORD_PRESENT && real->verdict != VERDICT_UNAPPROVED)
+    if ((verdict_word(real->verdict) & (WORD_PRESENT | WORD_UNAPPROVED)) == 0)
         return 0;
     for (int i = 0; i < n; i++) {
         const struct srv *s = &real->srv[i];
@@ -236,80 +316,134 @@ static int judge_targets(struct policy_reader *r, const struct policy_real *real
     return 0;
 }
 
-/* Puts the ruling into the decision. */
-static int apply(struct policy_reader *r, const struct ruling *ruling, struct policy_decision *out)
-{
-    out->outcome = ruling->outcome;
-    out->reason = ruling->reason;
-    if (ruling->rule == NULL)
-        return 0;
-    copy_rule_name(out->rule, ruling->rule);
-    out->action = ruling->rule->rule.action;
-    out->ttl = ruling->rule->rule.ttl;
-    if (ruling->outcome == OUTCOME_FILTERED)
-        memcpy(out->drop, out->unapproved, sizeof out->drop);
-    if (ruling->outcome == OUTCOME_FILLED || ruling->outcome == OUTCOME_REPLACED)
-        return take_pool(r, ruling->rule, out);
-    return 0;
-}
-
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
-                  const struct policy_real *real, struct policy_decision *out)
+                  const struct policy_match *m, const struct policy_real *real,
+                  struct policy_decision *out)
 {
     struct situation s;
-    struct election e;
-    struct ruling live, all;
-    int rc = judge_targets(r, real, out);
+    struct result result;
+    int rc = mark_unapproved(r, real, out);
 
     out->serial = policy_reader_serial(r);
-    if (rc != 0)
-        return rc;
-    s = (struct situation){out->verdict, real->is_signed && ask->do_bit,
+    if (rc != 0 || m->rc != 0)
+        return rc != 0 ? rc : m->rc;
+    s = (struct situation){out->verdict, case_of(out->verdict), real->is_signed && ask->do_bit,
                            real->n_srv <= out->n_unapproved};
-    rc = elect(&e, r, ask, s.verdict, real->is_signed);
+    result = find_result(m, BEST_LIVE, &s);
+    rc = take_result(r, &result, out);
     if (rc != 0)
         return rc;
-    out->since_ms = e.since_ms;
-    out->until_ms = e.until_ms;
-    live = rule_on(&s, &e.contests[LIVE], &e.contests[LIVE_AGAIN]);
-    rc = apply(r, &live, out);
-    if (rc != 0)
-        return rc;
+    out->since_ms = m->since_ms;
+    out->until_ms = m->until_ms;
     if (ask->limit == MODE_OFF)
         out->reason = REASON_OFF;
-    if (!e.shadow_stands)
+    if (!m->has_shadow)
         return 0;
-    all = rule_on(&s, &e.contests[ALL], &e.contests[ALL_AGAIN]);
-    if (all.open)
+    result = find_result(m, BEST_SHADOW, &s);
+    if (result.open)
         return 0;
-    out->would.outcome = all.outcome;
-    copy_rule_name(out->would.rule, all.rule);
+    out->would.outcome = result.outcome;
+    if (result.best != NULL)
+        copy_name(out->would.rule, &result.best->name);
     return 0;
 }
 
 static int decide_host(struct policy_reader *r, const struct policy_ask *ask,
                        const struct policy_real *real, struct policy_decision *out)
 {
-    const struct situation s = {real->verdict, real->is_signed && ask->do_bit, false};
-    struct election e = {.kv = policy_reader_kv(r), .ask = ask, .n = 1, .until_ms = UINT64_MAX};
-    struct contest *t = &e.contests[LIVE];
-    struct ruling ruling;
+    const bool failed = verdict_word(real->verdict) == WORD_FAILED;
+    const struct situation s = {real->verdict, failed ? case_of(real->verdict) : UNKNOWN,
+                                real->is_signed && ask->do_bit, false};
+    struct policy_match m = {.until_ms = UINT64_MAX};
+    struct walk w = {policy_reader_kv(r), ask, &m};
+    struct result result;
     int rc;
 
     out->serial = policy_reader_serial(r);
     if (ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
-    t->words = verdict_word(real->verdict) & WORD_FAILED;
-    rc = index_walk_host(e.kv, ask->qname, visit, &e);
+    rc = index_walk_host(w.kv, ask->qname, match_rule, &w);
     if (rc != 0)
         return rc;
-    ruling = rule_on(&s, t, t);
-    return apply(r, &ruling, out);
+    result = find_result(&m, BEST_LIVE, &s);
+    return take_result(r, &result, out);
 }
 
-/* --- what decide.h promises ----------------------------------------------- */
+void policy_decision_none(struct policy_decision *d, enum kms_verdict verdict,
+                          enum kms_reason reason)
+{
+    d->outcome = outcome_of_real(verdict);
+    d->reason = reason;
+    d->verdict = verdict;
+    d->action = ACTION_PASS;
+    d->rule[0] = d->pool[0] = '\0';
+    d->serial = 0;
+    d->ttl = 0;
+    d->n_hosts = d->n_unapproved = 0;
+    memset(d->unapproved, 0, sizeof d->unapproved);
+    d->would = (struct policy_would){.rule = ""};
+    d->since_ms = 0;
+    d->until_ms = UINT64_MAX;
+}
 
-static int client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
+/* What was learnt of the real answer stays. */
+static void set_damaged(struct policy_decision *d)
+{
+    d->outcome = outcome_of_real(d->verdict);
+    d->reason = REASON_DAMAGED;
+    d->action = ACTION_PASS;
+    d->rule[0] = d->pool[0] = '\0';
+    d->ttl = 0;
+    d->n_hosts = 0;
+    d->would = (struct policy_would){.rule = ""};
+}
+
+void policy_decide_matched(struct policy_reader *r, const struct policy_ask *ask,
+                           const struct policy_match *m, const struct policy_real *real,
+                           struct policy_decision *out)
+{
+    int rc;
+
+    policy_decision_none(out, real->verdict, REASON_NO_RULE);
+    kv_guarded(rc, policy_reader_kv(r), decide(r, ask, m, real, out));
+    if (rc != 0)
+        set_damaged(out);
+}
+
+bool policy_decide_blind(struct policy_reader *r, const struct policy_ask *ask,
+                         const struct policy_match *m, struct policy_decision *out)
+{
+    const struct policy_real nothing = {.verdict = VERDICT_NONE};
+
+    if (ask->do_bit || m->rc != 0 || m->best[UNKNOWN][BEST_LIVE].name.at == NULL)
+        return false;
+    policy_decide_matched(r, ask, m, &nothing, out);
+    return out->reason == REASON_RULE; /* what is damaged needs the real answer */
+}
+
+void policy_decide(struct policy_reader *r, const struct policy_ask *ask,
+                   const struct policy_real *real, struct policy_decision *out)
+{
+    struct policy_match m;
+
+    policy_match(r, ask, &m);
+    policy_decide_matched(r, ask, &m, real, out);
+}
+
+void policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
+                        const struct policy_real *real, struct policy_decision *out)
+{
+    int rc;
+
+    policy_decision_none(out, real->verdict, REASON_NO_RULE);
+    kv_guarded(rc, policy_reader_kv(r), decide_host(r, ask, real, out));
+    if (rc != 0)
+        set_damaged(out);
+}
+
+/* --- look-ups ------------------------------------------------------------- */
+
+static int find_client(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
 {
     struct policy_state state;
     struct kv_entry e;
@@ -340,7 +474,7 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
     out->addr = *addr;
     out->range = 0;
     out->n_networks = 0;
-    kv_guarded(rc, policy_reader_kv(r), client_find(r, addr, out));
+    kv_guarded(rc, policy_reader_kv(r), find_client(r, addr, out));
     if (rc == 0)
         return 0;
     out->range = POLICY_RANGE_DAMAGED;
@@ -348,58 +482,32 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
     return -EBADMSG;
 }
 
-int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port, bool *yes)
+/* Is there a sound value under the key? */
+static int has_key(struct policy_reader *r, const struct kv_key *k, bool *yes)
 {
-    struct kv_bytes v;
-    struct kv_key k;
-    int rc;
+    struct kv_bytes value;
+    int rc = -ENOENT;
 
-    key_target(&k, TABLE_APPROVED, target, port);
-    if (k.len == 0)
-        rc = -ENOENT;
-    else
-        kv_guarded(rc, policy_reader_kv(r), kv_get(policy_reader_kv(r), &k, &v));
+    if (k->len > 0) /* else the name is longer than any that is stored */
+        kv_guarded(rc, policy_reader_kv(r), kv_get(policy_reader_kv(r), k, &value));
     *yes = rc == 0;
     return rc == -ENOENT ? 0 : rc;
+}
+
+int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port, bool *yes)
+{
+    struct kv_key k;
+
+    key_target(&k, TABLE_APPROVED, target, port);
+    return has_key(r, &k, yes);
 }
 
 int policy_is_host_address(struct policy_reader *r, const struct addr *addr, bool *yes)
 {
-    struct kv_bytes v;
     struct kv_key k;
-    int rc;
 
     key_address(&k, addr->ip);
-    kv_guarded(rc, policy_reader_kv(r), kv_get(policy_reader_kv(r), &k, &v));
-    *yes = rc == 0;
-    return rc == -ENOENT ? 0 : rc;
-}
-
-/* A damaged policy gives the real answer, which must be asked for. */
-int policy_needs_real(struct policy_reader *r, const struct policy_ask *ask, bool *needs)
-{
-    struct election e;
-    int rc;
-
-    *needs = true;
-    if (ask->do_bit)
-        return 0;
-    kv_guarded(rc, policy_reader_kv(r), elect(&e, r, ask, VERDICT_NONE, false));
-    if (rc == 0)
-        *needs = !e.contests[LIVE].won || !candidate_is_unconditional(&e.contests[LIVE].best);
-    return 0;
-}
-
-int policy_decide(struct policy_reader *r, const struct policy_ask *ask,
-                  const struct policy_real *real, struct policy_decision *out)
-{
-    int rc;
-
-    begin(real->verdict, out);
-    kv_guarded(rc, policy_reader_kv(r), decide(r, ask, real, out));
-    if (rc != 0)
-        damaged(out);
-    return 0;
+    return has_key(r, &k, yes);
 }
 
 bool policy_may_be_host(struct policy_reader *r, const struct name *name)
@@ -413,14 +521,190 @@ bool policy_may_be_host(struct policy_reader *r, const struct name *name)
     return rc == 0 && (f->bits[bit / 64] >> bit % 64 & 1) != 0;
 }
 
-int policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
-                       const struct policy_real *real, struct policy_decision *out)
+/* --- why ------------------------------------------------------------------ */
+
+enum { TRIALS = 1000, BELOW = 5 };
+
+struct seen {
+    struct candidate c;
+    bool near;
+    size_t order; /* of the walk */
+};
+struct seen_list {
+    struct kv *kv;
+    const struct policy_ask *ask;
+    const struct policy_decision *decision;
+    struct seen *seen; /* owned, TRIALS of them */
+    size_t n;
+    bool near; /* which walk it is */
+    struct name suffix;
+};
+
+/* Candidates in the order of trial, then in that order those that may not act,
+ * then near misses as they were met: this name, parents, names below. */
+static int compare_seen(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+    int class_x = x->near ? 2 : !is_eligible(&x->c), class_y = y->near ? 2 : !is_eligible(&y->c);
+
+    if (class_x != class_y)
+        return class_x - class_y;
+    if (x->near)
+        return x->order < y->order ? -1 : 1;
+    return compare(&x->c.best, &y->c.best);
+}
+
+/* A rule is listed once, by the suffix that comes first. */
+static int collect(void *context, const struct index_hit *hit)
+{
+    struct seen_list *l = context;
+    struct seen s = {.near = l->near, .order = l->n};
+    int rc = read_candidate(&s.c, l->kv, l->ask, hit);
+
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < l->n; i++) {
+        struct policy_best *old = &l->seen[i].c.best;
+
+        if (old->name.len != hit->rule.len ||
+            memcmp(old->name.at, hit->rule.at, old->name.len) != 0)
+            continue;
+        if (!l->near && compare(&s.c.best, old) < 0)
+            l->seen[i] = s;
+        return 0;
+    }
+    if (l->n < TRIALS)
+        l->seen[l->n++] = s;
+    return 0;
+}
+
+static void say_near(struct str *s, const struct seen_list *l, const struct candidate *c)
+{
+    struct suffix suffix = {.kind = c->kind};
+    char text[SUFFIX_TEXT];
+
+    if (c->labels > l->suffix.labels) {
+        str_add(s, "has suffixes below that name only");
+        return;
+    }
+    name_parent(&l->suffix, l->suffix.labels - c->labels, &suffix.name);
+    str_addf(s, "has %s, which covers ", suffix_print(&suffix, text));
+    str_add(s, c->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+}
+
+/* Why a rule may not act at all. */
+static void say_barred(struct str *s, const struct seen_list *l, const struct candidate *c)
+{
+    struct cursor networks = c->rule.networks;
+    char time[NUMBER_TEXT];
+
+    if (!c->in_network) {
+        str_add(s, "client is not in ");
+        for (unsigned i = 0; i < c->rule.n_networks; i++) {
+            struct kv_bytes name = record_text(&networks);
+
+            str_add(s, i == 0 ? "" : i + 1 == c->rule.n_networks ? " or " : ", ");
+            str_add_bytes(s, name.at, name.len);
+        }
+    } else if (c->is_early) {
+        str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
+    } else if (c->is_late) {
+        str_addf(s, "was valid until %s", time_print_local(c->rule.until_ms, time));
+    } else {
+        str_add(s, l->ask->limit == MODE_OFF && c->rule.mode != MODE_OFF ? "kms.mode is off"
+                                                                         : "mode is off");
+    }
+}
+
+static void say_when(struct str *s, unsigned when, enum kms_verdict verdict)
+{
+    const char *between = "acts when ";
+
+    for (int i = 0; i < VERDICT_WORDS; i++)
+        if ((when & 1u << i) != 0) {
+            str_addf(s, "%s%s", between, word_names[i]);
+            between = " or ";
+        }
+    if (verdict == VERDICT_NONE)
+        str_add(s, "; the real DNS was not asked");
+    else
+        str_addf(s, "; the real DNS says %s", verdict_names[verdict]);
+}
+
+/* What came of a rule that may act. */
+static void say_eligible(struct str *s, const struct policy_decision *d, const struct candidate *c,
+                         bool is_decider)
+{
+    const struct policy_action_row *a = &policy_actions[c->rule.action];
+    unsigned when = policy_when(c->rule.action, c->rule.when);
+    bool acts =
+        d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
+
+    if (is_decider && d->reason == REASON_SIGNED)
+        str_add(
+            s, "the real answer is signed and the client asks for DNSSEC; break-dnssec is not set");
+    else if (is_decider)
+        str_addf(s, "%s%s%s", a->verb, a->has_pool ? " from pool " : "", c->rule.pool);
+    else if (!acts)
+        say_when(s, when, d->verdict);
+    else if (c->mode == MODE_SHADOW)
+        str_addf(s, "%s (it would %s)",
+                 c->rule.mode == MODE_SHADOW ? "shadow" : "kms.mode is shadow",
+                 action_names[c->rule.action]);
+    else if (d->reason == REASON_DAMAGED)
+        str_add(s, "the policy is damaged");
+    else if (c->rule.action == ACTION_FILTER && d->outcome != OUTCOME_FILTERED &&
+             d->verdict == VERDICT_UNAPPROVED)
+        str_add(s, "leaves no target, so the other rules are tried as if there were none");
+    else
+        str_addf(s, "%s comes first", d->rule);
+}
+
+static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *context)
 {
     int rc;
 
-    begin(real->verdict, out);
-    kv_guarded(rc, policy_reader_kv(r), decide_host(r, ask, real, out));
-    if (rc != 0)
-        damaged(out);
+    name_parent(l->ask->qname, 2, &l->suffix);
+    rc = index_walk(l->kv, &l->suffix, collect, l);
+    l->near = true;
+    if (rc == 0)
+        rc = index_walk_near(l->kv, &l->suffix, BELOW, collect, l);
+    if (rc != 0 && rc != -EBADMSG && rc != -EIO)
+        return rc;
+    qsort(l->seen, l->n, sizeof *l->seen, compare_seen);
+    for (size_t i = 0; i < l->n; i++) {
+        const struct candidate *c = &l->seen[i].c;
+        struct policy_trial t = {.acts = false};
+        bool is_decider;
+        struct str why;
+
+        str_init(&why, t.why, sizeof t.why);
+        copy_name(t.rule, &c->best.name);
+        is_decider = !l->seen[i].near && is_eligible(c) && strcmp(t.rule, l->decision->rule) == 0;
+        t.acts = is_decider && l->decision->reason == REASON_RULE;
+        if (l->seen[i].near)
+            say_near(&why, l, c);
+        else if (!is_eligible(c))
+            say_barred(&why, l, c);
+        else
+            say_eligible(&why, l->decision, c, is_decider);
+        visit(context, &t);
+    }
     return 0;
+}
+
+int policy_explain(struct policy_reader *r, const struct policy_ask *ask,
+                   const struct policy_decision *decision, policy_trial_visit *visit, void *context)
+{
+    struct seen_list l = {.kv = policy_reader_kv(r),
+                          .ask = ask,
+                          .decision = decision,
+                          .seen = malloc(TRIALS * sizeof *l.seen)};
+    int rc;
+
+    if (l.seen == NULL)
+        return -ENOMEM;
+    kv_guarded(rc, l.kv, visit_all(&l, visit, context));
+    free(l.seen);
+    return rc == -EIO ? 0 : rc;
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * decide.h -- (question, client, policy, what the real DNS said) -> decision.
+ * decide.h -- (question, client, policy, what the real DNS said) -> decision,
+ * and why it is what it is.
  *
  * Pure but for reading the policy map: same arguments and state, same result.
- * No allocation; the result lives in the caller's struct.
+ * No allocation, except to explain; the result lives in the caller's struct.
+ * Damage is a decision, too: the real answer, with reason DAMAGED.
  */
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
 
+#include "policy/kv.h"
 #include "policy/store.h"
 #include "wire/srv.h"
 
@@ -36,7 +39,7 @@ struct policy_ask {
 };
 
 /* What the real DNS said. srv are its records when the verdict is PRESENT (the
- * caller need not tell UNAPPROVED: policy_decide does); is_signed: DO and RRSIGs. */
+ * caller need not tell UNAPPROVED: the decision does); is_signed: DO and RRSIGs. */
 struct policy_real {
     enum kms_verdict verdict;
     const struct srv *srv;
@@ -60,42 +63,63 @@ struct policy_decision {
     uint32_t ttl;
     uint8_t n_hosts; /* filled, replaced */
     struct policy_host hosts[POLICY_POOL_HOSTS];
-    bool drop[SRV_MAX]; /* filtered: which of real->srv go */
     uint8_t n_unapproved;
-    bool unapproved[SRV_MAX];
+    bool unapproved[SRV_MAX]; /* which of real->srv; filtered: these go */
     struct policy_would would;
-    /* Wall clock, of a from or until of a candidate: the last (0 none) and the next
-     * (UINT64_MAX none). In between the decision is the same. */
+    /* Wall clock, of a from or until of a matching rule: the last (0 none) and the
+     * next (UINT64_MAX none). In between the decision is the same. */
     uint64_t since_ms, until_ms;
 };
+/* No rule acts: what the real DNS said. */
+void policy_decision_none(struct policy_decision *, enum kms_verdict, enum kms_reason);
 
-/* Must the real DNS be asked? False when the first candidate is deny or an
- * unconditional replace (and the client did not set DO): then policy_decide
- * with VERDICT_NONE gives the whole decision. */
-int policy_needs_real(struct policy_reader *, const struct policy_ask *, bool *needs);
+/* A rule and its place in the order of trial. */
+struct policy_best {
+    struct kv_bytes name, value; /* borrowed from the map; no name: there is none */
+    int scope;                   /* length of the client's prefix; -1: every client */
+    unsigned nearness;           /* of the suffix */
+};
+/* The best rules for a question, whatever the real DNS will say. It lasts as
+ * long as the reader's transaction. */
+enum { POLICY_CASES = 7, BEST_LIVE = 0, BEST_SHADOW = 1 /* rules in shadow take part */ };
+struct policy_match {
+    int rc; /* not 0: something is damaged */
+    bool has_shadow;
+    uint64_t since_ms, until_ms;
+    struct policy_best best[POLICY_CASES][2];
+};
+void policy_match(struct policy_reader *, const struct policy_ask *, struct policy_match *out);
 
-/* The decision. 0; damage is a decision too (reason DAMAGED, the real answer). */
-int policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
-                  struct policy_decision *out);
+/* Is the question decided without the real DNS? By a first rule that is deny or
+ * an unconditional replace, when the client did not set DO. */
+bool policy_decide_blind(struct policy_reader *, const struct policy_ask *,
+                         const struct policy_match *, struct policy_decision *out);
+void policy_decide_matched(struct policy_reader *, const struct policy_ask *,
+                           const struct policy_match *, const struct policy_real *,
+                           struct policy_decision *out);
+/* The two in one. */
+void policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
+                   struct policy_decision *out);
 
 /* May a pool give the address of a host of this name? False is certain, and almost free. */
 bool policy_may_be_host(struct policy_reader *, const struct name *);
 /* Of which pool are the addresses of the host ask->qname, when the real DNS has
  * none (missing), or failed and the rule acts then? Filled or replaced by the
- * rule nearest to the client, whatever its suffixes. 0, as above. */
-int policy_decide_host(struct policy_reader *, const struct policy_ask *,
-                       const struct policy_real *, struct policy_decision *out);
+ * rule nearest to the client, whatever its suffixes. */
+void policy_decide_host(struct policy_reader *, const struct policy_ask *,
+                        const struct policy_real *, struct policy_decision *out);
 
-/* Every rule that matters for an explanation, in the order of trial, then the
- * near misses (other network, not valid now, off, a name above or below). */
+/* Visits every rule that matters for an explanation of the decision, in the order
+ * of trial, then the near misses (other network, not valid now, off, a name above
+ * or below). What is damaged is left out: the decision says so. 0 or -ENOMEM. */
 struct policy_trial {
     char rule[POLICY_NAME];
     bool acts;
     char why[160]; /* "client is not in dmz" */
 };
 typedef void policy_trial_visit(void *context, const struct policy_trial *);
-int policy_explain(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
-                   struct policy_decision *out, policy_trial_visit *, void *context);
+int policy_explain(struct policy_reader *, const struct policy_ask *,
+                   const struct policy_decision *, policy_trial_visit *, void *context);
 
 /* Is (target, port) approved: in any pool, or listed? */
 int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port, bool *yes);

@@ -233,8 +233,8 @@ static bool is_filled(struct guess *g)
     const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN};
 
     g->ask.qname = &g->qname;
-    return policy_decide(g->v->policy, &g->ask, &nothing, g->d) == 0 &&
-           g->d->reason == REASON_RULE && g->d->outcome == OUTCOME_FILLED;
+    policy_decide(g->v->policy, &g->ask, &nothing, g->d);
+    return g->d->reason == REASON_RULE && g->d->outcome == OUTCOME_FILLED;
 }
 
 static bool is_plain_word(const char *text)
@@ -362,17 +362,15 @@ static bool explain_kms(struct explain *e, const struct view *v, const struct go
     struct kms_real r = {.verdict = e->verdict};
     bool has_client = kms_find_client(v, &e->client);
     struct policy_ask ask = kms_ask(v, &e->q, now);
-    struct policy_real real;
 
     if (e->verdict == VERDICT_NONE && !(has_client && kms_unconditional(v, &e->q, &ask, d)) &&
         !find_real(e, v, got, now, &r)) {
         find_at_deadline(e, v, has_client ? &ask : NULL, now);
         return false;
     }
-    real = kms_policy_real(v, &e->q, &r);
     kms_decide(v, &e->q, has_client ? &ask : NULL, &r, d);
     if (has_client)
-        (void)policy_explain(v->policy, &ask, &real, d, add_trial, e);
+        (void)policy_explain(v->policy, &ask, d, add_trial, e);
     show_real(e, &r);
     if (e->has_real)
         e->said = d->verdict;

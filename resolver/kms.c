@@ -60,7 +60,8 @@ bool kms_would_fill(const struct view *v, const struct query *q, bool is_signed,
     if (!kms_find_client(v, &q->client.addr))
         return false;
     ask = kms_ask(v, q, now);
-    return policy_decide(v->policy, &ask, &nothing, d) == 0 && is_pool(d);
+    policy_decide(v->policy, &ask, &nothing, d);
+    return is_pool(d);
 }
 
 static enum kms_verdict verdict_of_failure(uint16_t rcode)
@@ -370,18 +371,8 @@ static bool kept_decision(const struct view *v, struct query *q, struct now now,
 static void decide_nothing(const struct view *v, const struct kms_real *r,
                            struct policy_decision *d)
 {
-    d->outcome = outcome_of_real(r->verdict);
-    d->reason = v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE;
-    d->verdict = r->verdict;
-    d->action = ACTION_PASS;
-    d->rule[0] = d->pool[0] = '\0';
-    d->serial = 0;
-    d->n_hosts = d->n_unapproved = 0;
-    d->would = (struct policy_would){.rule = ""};
-    d->since_ms = 0;
-    d->until_ms = UINT64_MAX;
-    memset(d->unapproved, 0, sizeof d->unapproved);
-    memset(d->drop, 0, sizeof d->drop);
+    policy_decision_none(d, r->verdict,
+                         v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE);
 }
 
 struct policy_real kms_policy_real(const struct view *v, const struct query *q,
@@ -398,20 +389,20 @@ void kms_decide(const struct view *v, const struct query *q, const struct policy
 {
     const struct policy_real real = kms_policy_real(v, q, r);
 
-    if (ask == NULL || policy_decide(v->policy, ask, &real, d) != 0)
+    if (ask == NULL)
         decide_nothing(v, r, d);
+    else
+        policy_decide(v->policy, ask, &real, d);
 }
 
 bool kms_unconditional(const struct view *v, const struct query *q, const struct policy_ask *ask,
                        struct policy_decision *d)
 {
-    const struct kms_real nothing = {.verdict = VERDICT_NONE};
-    bool needs = true;
+    struct policy_match m;
 
-    if (policy_needs_real(v->policy, ask, &needs) != 0 || needs)
-        return false;
-    kms_decide(v, q, ask, &nothing, d);
-    return d->reason == REASON_RULE; /* what is damaged needs the real answer after all */
+    (void)q;
+    policy_match(v->policy, ask, &m);
+    return policy_decide_blind(v->policy, ask, &m, d);
 }
 
 /* Builds the answer that was decided, keeps the decision, sends. */

@@ -85,7 +85,7 @@ bool kms_host_answer(const struct view *v, struct query *q, enum kms_verdict ver
 
     (void)kms_find_client(v, &q->client.addr);
     ask = kms_ask(v, q, now);
-    (void)policy_decide_host(v->policy, &ask, &real, d);
+    policy_decide_host(v->policy, &ask, &real, d);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
     if (d->n_hosts == 0)

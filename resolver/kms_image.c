@@ -124,7 +124,7 @@ static size_t image_filtered(const struct view *v, const struct query *q, const 
     size_t len;
 
     if (!kms_find_end(v, q, r, &end) ||
-        srv_filter(r->image, r->len, &end, d->drop, r->n_srv, v->scratch->second,
+        srv_filter(r->image, r->len, &end, d->unapproved, r->n_srv, v->scratch->second,
                    sizeof v->scratch->second, &len) != 0)
         return 0;
     return r->stale ? set_stale(v, r, len) : len;

@@ -469,6 +469,7 @@ static void cut_while_open(void **state)
     const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
     struct fixture_question q;
     struct policy_decision d;
+    struct policy_match m;
     bool yes = true;
     uint8_t *copy;
     struct stat st;
@@ -485,7 +486,7 @@ static void cut_while_open(void **state)
     assert_int_equal(policy_store_health(f->store).faults, 0);
 
     assert_int_equal(ftruncate(fd, 0), 0);
-    assert_int_equal(policy_decide(f->reader, &q.ask, &real, &d), 0);
+    policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.reason, REASON_DAMAGED);
     assert_int_equal(d.outcome, OUTCOME_MISSING);
     assert_int_equal(policy_store_health(f->store).faults, 1);
@@ -493,10 +494,11 @@ static void cut_while_open(void **state)
     fixture_ask(f, "corp.example", "10.1.1.1", &q); /* the batch has lost its transaction */
     assert_int_equal(q.client.range, POLICY_RANGE_DAMAGED);
     assert_true(policy_is_host_address(f->reader, &q.client.addr, &yes) != 0 && !yes);
-    assert_int_equal(policy_needs_real(f->reader, &q.ask, &yes), 0);
-    assert_true(yes);
-    assert_int_equal(policy_explain(f->reader, &q.ask, &real, &d, NULL, NULL), 0);
+    policy_match(f->reader, &q.ask, &m);
+    assert_false(policy_decide_blind(f->reader, &q.ask, &m, &d));
+    policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.reason, REASON_DAMAGED);
+    assert_int_equal(policy_explain(f->reader, &q.ask, &d, NULL, NULL), 0);
     policy_reader_end(f->reader);
     assert_int_equal(policy_store_health(f->store).faults, 1);
 
@@ -526,7 +528,7 @@ static void cut_at_each_step(void **state)
     const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
     struct fixture *f = *state;
     struct fixture_question q;
-    struct policy_decision d;
+    struct policy_decision d = {.rule = ""};
     struct policy_client client;
     struct name target;
     bool yes;
@@ -557,9 +559,9 @@ static void cut_at_each_step(void **state)
         else if (i == 2)
             assert_int_equal(policy_is_approved(f->reader, &target, 1688, &yes), -EIO);
         else if (i == 3)
-            assert_true(policy_needs_real(f->reader, &q.ask, &yes) == 0 && yes);
+            policy_decide(f->reader, &q.ask, &real, &d);
         else
-            assert_int_equal(policy_explain(f->reader, &q.ask, &real, &d, nothing, NULL), 0);
+            assert_int_equal(policy_explain(f->reader, &q.ask, &d, nothing, NULL), 0);
         assert_int_equal(policy_store_health(f->store).faults, 1);
     }
 }
