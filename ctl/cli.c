@@ -12,6 +12,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum {
@@ -28,6 +29,7 @@ const struct ctl_option cli_options[] = {
     {"-o", "SECTION.KEY=VALUE", true, "a setting for this call"},
     {"--json", NULL, false, "print JSON: one document"},
     {"--csv", NULL, false, "print lists as CSV"},
+    {"--wide", NULL, false, "tables with all their columns, however narrow the terminal"},
     {"--help", NULL, false, "explain the verb"},
     {"-h", NULL, false, "the same"},
     {"--version", NULL, false, "print the version"},
@@ -365,6 +367,7 @@ static int check_line(struct cli *cli, struct ctl *c)
 
     if (ctl_option(c, "--json") && ctl_option(c, "--csv"))
         return ctl_fail(EXIT_USAGE, "--json and --csv exclude each other");
+    c->wide = ctl_option(c, "--wide") != NULL;
     c->format = ctl_option(c, "--json")  ? FORMAT_JSON
                 : ctl_option(c, "--csv") ? FORMAT_CSV
                                          : FORMAT_TABLE;
@@ -415,9 +418,12 @@ int cli_main(const struct ctl_verb *const *tables, int argc, char **argv)
     const char *no_colour = getenv("NO_COLOR");
     struct cli cli = {.tables = tables};
     struct ctl c = {.now = clock_now()};
+    struct winsize size;
     struct diags d;
     int code;
 
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        c.width = size.ws_col;
     c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
     c.stderr_tty = isatty(STDERR_FILENO);
     code = cli_parse(&cli, &c, argc, argv);

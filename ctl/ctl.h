@@ -63,6 +63,8 @@ struct ctl {
     enum ctl_format format;
     bool colour;     /* stdout is a terminal and NO_COLOR is not set */
     bool stderr_tty; /* for progress */
+    bool wide;       /* tables with all their columns */
+    size_t width;    /* of the terminal; 0: stdout is none */
     bool yes;        /* --yes: ask nobody */
     int argc;
     char **argv; /* the arguments without options */

@@ -13,23 +13,36 @@
 #include <unistd.h>
 
 #include "base/number.h"
+#include "base/str.h"
+
+enum { RANKS = RANK_WIDE / RANK(1) };
+
+static int kind_of(const struct column *k)
+{
+    return k->kind & (RANK(1) - 1);
+}
+
+static int rank_of(const struct column *k)
+{
+    return k->kind / RANK(1);
+}
 
 /* --- cells */
 
 static char *list_text(const json_t *list)
 {
-    char *text = ctl_text("%s", "");
-    size_t i;
+    char *text = NULL;
+    size_t len, i;
+    FILE *f = open_memstream(&text, &len);
     json_t *item;
 
     json_array_foreach(list, i, item)
     {
-        char *more = ctl_text("%s%s%s", text, i ? " " : "",
-                              json_is_string(item) ? json_string_value(item) : "?");
+        const char *word = json_string_value(item);
 
-        free(text);
-        text = more;
+        fprintf(f, "%s%s", i ? " " : "", word ? word : "?");
     }
+    fclose(f);
     return text;
 }
 
@@ -54,7 +67,7 @@ static char *span_text(long long ms)
     return ctl_text("%lld.%lld s", ms / 1000, ms % 1000 / 100);
 }
 
-static char *number_text(long long n, enum column_kind kind, enum ctl_format format)
+static char *number_text(long long n, int kind, enum ctl_format format)
 {
     char time[NUMBER_TEXT];
 
@@ -69,7 +82,7 @@ static char *number_text(long long n, enum column_kind kind, enum ctl_format for
 }
 
 /* A value as text for a table or CSV; freed by the caller. */
-static char *cell_text(const json_t *value, enum column_kind kind, enum ctl_format format)
+static char *cell_text(const json_t *value, int kind, enum ctl_format format)
 {
     const char *nothing = format == FORMAT_TABLE ? "-" : "";
 
@@ -95,7 +108,7 @@ static char *cell_text(const json_t *value, enum column_kind kind, enum ctl_form
 
 static char *clean_cell(const json_t *row, const struct column *column, enum ctl_format format)
 {
-    char *text = cell_text(json_object_get(row, column->key), column->kind, format);
+    char *text = cell_text(json_object_get(row, column->key), kind_of(column), format);
     char *clean = ctl_clean(text);
 
     free(text);
@@ -160,6 +173,93 @@ void table_print_json(const json_t *value)
     putchar('\n');
 }
 
+/* --- the table */
+
+static size_t count_columns(const struct column *columns)
+{
+    size_t n = 0;
+
+    while (columns[n].key)
+        n++;
+    return n;
+}
+
+/* One line of the columns that have a width; cells belong to the caller. Numbers stand right. */
+static void print_line(const struct column *columns, char *const *cells, const size_t *width,
+                       const char *on, const char *off)
+{
+    int between = 0;
+
+    for (int k = 0; columns[k].key; k++) {
+        int kind = kind_of(&columns[k]);
+        bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
+        int pad = (int)(width[k] - width_of(cells[k]));
+
+        if (width[k] == 0)
+            continue;
+        printf("%*s%s%s%s", between + (right ? pad : 0), "", on, cells[k], off);
+        between = (right ? 0 : pad) + 2;
+    }
+    putchar('\n');
+}
+
+/* Takes the width of columns until the line fits, and says which. */
+static void fit(const struct ctl *c, const struct column *columns, size_t *width)
+{
+    size_t n = count_columns(columns), sum = 0;
+    char left_out[256];
+    struct str s;
+
+    str_init(&s, left_out, sizeof left_out);
+    for (size_t k = 0; k < n; k++)
+        sum += width[k] > 0 ? width[k] + 2 : 0;
+    for (int rank = RANKS - 1; rank > 0 && !c->wide; rank--)
+        for (size_t k = n; k-- > 0 && c->width > 0 && sum > c->width + 2;)
+            if (rank_of(&columns[k]) == rank && width[k] > 0) {
+                str_addf(&s, " %s", columns[k].key);
+                sum -= width[k] + 2;
+                width[k] = 0;
+            }
+    if (s.len > 0)
+        ctl_note("too narrow for:%s (--wide shows them)", left_out);
+}
+
+static void print_rows_table(const struct ctl *c, const struct column *columns, const json_t *rows)
+{
+    size_t n_rows = json_array_size(rows), n = count_columns(columns);
+    size_t *width = ctl_alloc(NULL, n * sizeof *width);
+    char **cells = ctl_alloc(NULL, (n_rows + 1) * n * sizeof *cells);
+
+    for (size_t k = 0; k < n; k++) {
+        bool any = rank_of(&columns[k]) == 0, wide = rank_of(&columns[k]) == RANKS;
+
+        cells[k] = ctl_text("%s", columns[k].title);
+        width[k] = width_of(cells[k]);
+        for (size_t i = 0; i < n_rows; i++) {
+            const json_t *row = json_array_get(rows, i),
+                         *value = json_object_get(row, columns[k].key);
+            char *cell = clean_cell(row, &columns[k], FORMAT_TABLE);
+            size_t w = width_of(cell);
+
+            any |= value && !json_is_null(value);
+            cells[(i + 1) * n + k] = cell;
+            width[k] = w > width[k] ? w : width[k];
+        }
+        if (!any || (wide && !c->wide))
+            width[k] = 0;
+    }
+    fit(c, columns, width);
+    for (size_t i = 0; i <= n_rows; i++)
+        print_line(columns, cells + i * n, width, i == 0 && c->colour ? "\033[1m" : "",
+                   i == 0 && c->colour ? "\033[0m" : "");
+    for (size_t i = 0; i < (n_rows + 1) * n; i++)
+        free(cells[i]);
+    free(cells);
+    free(width);
+}
+
+/* --- all forms */
+
 /* A copy of the object in which the columns of times are RFC 3339. */
 static json_t *with_times(const struct column *columns, const json_t *object)
 {
@@ -170,7 +270,7 @@ static json_t *with_times(const struct column *columns, const json_t *object)
         const json_t *value = json_object_get(copy, columns->key);
         json_int_t ms = json_integer_value(value);
 
-        if (columns->kind == COLUMN_TIME && json_is_integer(value))
+        if (kind_of(columns) == COLUMN_TIME && json_is_integer(value))
             json_object_set_new(copy, columns->key,
                                 ms > 0 ? json_string(time_print_utc((uint64_t)ms, time))
                                        : json_null());
@@ -178,84 +278,24 @@ static json_t *with_times(const struct column *columns, const json_t *object)
     return copy;
 }
 
-static void print_rows_json(const char *plural, const struct column *columns, const json_t *rows)
-{
-    json_t *list = json_array(), *document;
-    const json_t *row;
-    size_t i;
-
-    json_array_foreach(rows, i, row)
-    {
-        json_array_append_new(list, with_times(columns, row));
-    }
-    document = json_pack("{s:o}", plural, list);
-    table_print_json(document);
-    json_decref(document);
-}
-
-/* --- the table */
-
-/* One line; cells belong to the caller. Numbers stand right. */
-static void print_line(const struct column *columns, char *const *cells, const size_t *width,
-                       const char *on, const char *off)
-{
-    for (int k = 0; columns[k].key; k++) {
-        bool last = columns[k + 1].key == NULL;
-        bool right = columns[k].kind == COLUMN_NUMBER || columns[k].kind == COLUMN_DURATION_MS;
-        int pad = (int)(width[k] - width_of(cells[k]));
-
-        printf("%*s%s%s%s", right ? pad : 0, "", on, cells[k], off);
-        if (!last)
-            printf("%*s", (right ? 0 : pad) + 2, "");
-    }
-    putchar('\n');
-}
-
-static void print_rows_table(const struct ctl *c, const struct column *columns, const json_t *rows)
-{
-    size_t n_rows = json_array_size(rows), n = 0, *width;
-    char **cells;
-
-    while (columns[n].key)
-        n++;
-    width = ctl_alloc(NULL, n * sizeof *width);
-    cells = ctl_alloc(NULL, (n_rows + 1) * n * sizeof *cells);
-    for (size_t k = 0; k < n; k++) {
-        cells[k] = ctl_text("%s", columns[k].title);
-        width[k] = width_of(cells[k]);
-        for (size_t i = 0; i < n_rows; i++) {
-            char *cell = clean_cell(json_array_get(rows, i), &columns[k], FORMAT_TABLE);
-            size_t w = width_of(cell);
-
-            cells[(i + 1) * n + k] = cell;
-            width[k] = w > width[k] ? w : width[k];
-        }
-    }
-    for (size_t i = 0; i <= n_rows; i++)
-        print_line(columns, cells + i * n, width, i == 0 && c->colour ? "\033[1m" : "",
-                   i == 0 && c->colour ? "\033[0m" : "");
-    for (size_t i = 0; i < (n_rows + 1) * n; i++)
-        free(cells[i]);
-    free(cells);
-    free(width);
-}
-
 void table_print(struct ctl *c, const char *plural, const struct column *columns,
                  const json_t *rows)
 {
+    json_t *document, *list;
     const json_t *row;
     size_t i;
 
     switch (c->format) {
     case FORMAT_JSON:
-        print_rows_json(plural, columns, rows);
+        list = json_array();
+        json_array_foreach(rows, i, row) json_array_append_new(list, with_times(columns, row));
+        document = json_pack("{s:o}", plural, list);
+        table_print_json(document);
+        json_decref(document);
         break;
     case FORMAT_CSV:
         csv_header(columns);
-        json_array_foreach(rows, i, row)
-        {
-            csv_row(columns, row);
-        }
+        json_array_foreach(rows, i, row) csv_row(columns, row);
         break;
     case FORMAT_TABLE:
         print_rows_table(c, columns, rows);
@@ -263,22 +303,9 @@ void table_print(struct ctl *c, const char *plural, const struct column *columns
     }
 }
 
-static void print_object_lines(const struct column *columns, const json_t *object)
-{
-    size_t widest = 0;
-
-    for (const struct column *k = columns; k->key; k++)
-        widest = width_of(k->title) > widest ? width_of(k->title) : widest;
-    for (; columns->key; columns++) {
-        char *text = clean_cell(object, columns, FORMAT_TABLE);
-
-        printf("%s%*s  %s\n", columns->title, (int)(widest - width_of(columns->title)), "", text);
-        free(text);
-    }
-}
-
 void table_print_object(struct ctl *c, const struct column *columns, const json_t *object)
 {
+    size_t widest = 0;
     json_t *copy;
 
     switch (c->format) {
@@ -292,7 +319,15 @@ void table_print_object(struct ctl *c, const struct column *columns, const json_
         csv_row(columns, object);
         break;
     case FORMAT_TABLE:
-        print_object_lines(columns, object);
+        for (const struct column *k = columns; k->key; k++)
+            widest = width_of(k->title) > widest ? width_of(k->title) : widest;
+        for (; columns->key; columns++) {
+            char *text = clean_cell(object, columns, FORMAT_TABLE);
+
+            printf("%s%*s  %s\n", columns->title, (int)(widest - width_of(columns->title)), "",
+                   text);
+            free(text);
+        }
         break;
     }
 }

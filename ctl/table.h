@@ -6,6 +6,10 @@
  * The columns' `key` is the field name in JSON and the header in CSV; `title`
  * heads the table. Values are JSON values; the table prints null as "-".
  * CSV guards cells that begin with = + - @ tab or CR with a leading '.
+ *
+ * CSV has all columns. A table on a terminal that is too narrow for it leaves
+ * out columns, those of the highest rank first, and says which; --wide shows
+ * all. A column with a rank is also left out when no row has a value for it.
  */
 #ifndef CTL_TABLE_H
 #define CTL_TABLE_H
@@ -21,9 +25,13 @@ enum column_kind {
     COLUMN_LIST /* array of texts */,
     COLUMN_DURATION_MS
 };
+/* Added to the kind of a column that need not stay: RANK(1) to RANK(8), or
+ * RANK_WIDE for what a table has with --wide only. */
+#define RANK(n) ((n) << 4)
+#define RANK_WIDE RANK(9)
 struct column {
     const char *key, *title;
-    enum column_kind kind;
+    int kind;
 };
 
 /* Prints rows (an array of objects; fields not named by a column appear in

@@ -21,6 +21,15 @@ static const struct column columns[] = {
     {"list", "hosts", COLUMN_LIST}, {0},
 };
 
+static const struct column ranked[] = {
+    {"name", "name", COLUMN_TEXT},
+    {"count", "questions", COLUMN_NUMBER | RANK(2)},
+    {"at", "last", COLUMN_TIME | RANK(1)},
+    {"list", "hosts", COLUMN_LIST | RANK(2)},
+    {"more", "more", COLUMN_TEXT | RANK_WIDE},
+    {0},
+};
+
 static struct capture out;
 
 static const struct row {
@@ -109,6 +118,45 @@ static void check_row(void **state)
     assert_string_equal(out.text[0], r->want);
 }
 
+/* name 4 and questions 9 and last 4 and hosts 5: 28 with what is between. */
+static const struct fit_row {
+    const char *what;
+    size_t width;
+    bool wide;
+    const char *rows, *head, *said;
+} fits[] = {
+    {"no terminal: all but what only --wide shows", 0, false,
+     "{\"count\":1,\"at\":0,\"list\":[],\"more\":\"m\"}", "name  questions  last  hosts\n", ""},
+    {"--wide shows all", 10, true, "{\"count\":1,\"at\":0,\"list\":[],\"more\":\"m\"}",
+     "name  questions  last  hosts  more\n", ""},
+    {"it fits", 28, false, "{\"count\":1,\"at\":0,\"list\":[]}", "name  questions  last  hosts\n",
+     ""},
+    {"one too narrow: the last of the highest rank", 27, false,
+     "{\"count\":1,\"at\":0,\"list\":[]}", "name  questions  last\n",
+     "too narrow for: list (--wide shows them)\n"},
+    {"then the next of that rank", 20, false, "{\"count\":1,\"at\":0,\"list\":[]}", "name  last\n",
+     "too narrow for: list count (--wide shows them)\n"},
+    {"without a rank it stays", 3, false, "{\"count\":1,\"at\":0,\"list\":[]}", "name\n",
+     "too narrow for: list count at (--wide shows them)\n"},
+    {"what no row has a value for is not missed", 28, false, "{\"count\":null,\"at\":0}",
+     "name  last\n", ""},
+};
+
+static void check_fit(void **state)
+{
+    const struct fit_row *r = *state;
+    struct ctl c = {.format = FORMAT_TABLE, .width = r->width, .wide = r->wide};
+    json_t *list = json_pack("[o]", json_loads(r->rows, 0, NULL));
+
+    capture_begin(&out);
+    table_print(&c, "rows", ranked, list);
+    capture_end(&out);
+    json_decref(list);
+    *(strchr(out.text[0], '\n') + 1) = '\0';
+    assert_string_equal(out.text[0], r->head);
+    assert_string_equal(out.text[1], r->said);
+}
+
 static void local_time_in_tables(void **state)
 {
     struct ctl c = {.format = FORMAT_TABLE};
@@ -127,12 +175,15 @@ static void local_time_in_tables(void **state)
 
 int main(void)
 {
-    enum { ROWS = sizeof rows / sizeof *rows };
-    struct CMUnitTest tests[ROWS + 1];
+    enum { ROWS = sizeof rows / sizeof *rows, FITS = sizeof fits / sizeof *fits };
+    struct CMUnitTest tests[ROWS + FITS + 1];
 
     for (size_t i = 0; i < ROWS; i++)
         tests[i] =
             (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(local_time_in_tables);
+    for (size_t i = 0; i < FITS; i++)
+        tests[ROWS + i] =
+            (struct CMUnitTest){fits[i].what, check_fit, NULL, NULL, (void *)(uintptr_t)&fits[i]};
+    tests[ROWS + FITS] = (struct CMUnitTest)cmocka_unit_test(local_time_in_tables);
     return cmocka_run_group_tests_name("table", tests, NULL, NULL);
 }
