@@ -236,7 +236,7 @@ static bool answer_message(struct connection *c, const uint8_t *wire, size_t len
     else if (l->stats->queries != before)
         COUNT(l->stats, dropped);
     if (q->has_event)
-        l->hooks.done(l->hooks.context, q);
+        l->record(l->context, q);
     /* Access said drop, or it was no question: nothing more is expected. */
     return answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
 }

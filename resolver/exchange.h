@@ -9,13 +9,21 @@
  * over UDP is counted, and the wait goes on: a forged packet must not end it.
  * But what only a server that has seen our question is likely to send (an error
  * without a question section, a reply that matches and does not parse, a name in
- * another case) is told once: the owner may begin one more try beside this one.
+ * another case) is passed on once: the owner may begin one more try beside this one.
  * An exchange has no timer; its owner closes it.
  */
 #ifndef RESOLVER_EXCHANGE_H
 #define RESOLVER_EXCHANGE_H
 
+#include <sys/queue.h>
+
+#include "resolver/io.h"
+#include "resolver/pool.h"
+#include "resolver/stats.h"
 #include "resolver/upstream.h"
+#include "wire/reply.h"
+
+enum { EXCHANGE_PACKET_MAX = 4096 };
 
 enum exchange_kind {
     EXCHANGE_REPLY,     /* accepted; any rcode */
@@ -25,15 +33,14 @@ enum exchange_kind {
     EXCHANGE_FAILED,    /* the socket failed, or the stream brought nonsense; closed */
 };
 
-struct exchange_news {
+struct exchange_result {
     enum exchange_kind kind;
     const uint8_t *image;
-    size_t len;
-    const struct reply_facts *facts; /* REPLY; borrowed */
+    size_t len;                      /* REPLY; of a packet passed through: what came */
+    const struct reply_facts *facts; /* REPLY; borrowed; not of a packet passed through */
     uint16_t rcode;                  /* or RCODE_UNUSABLE */
     bool no_edns;                    /* perhaps EDNS is what the server minds */
     bool elsewhere;                  /* UNSURE: try another server */
-    int error;                       /* FAILED: errno */
     uint32_t ms;                     /* since it was sent */
 };
 
@@ -44,21 +51,24 @@ struct exchange_question {
     bool tcp, no_edns;
     bool suspect_edns; /* without EDNS, to find out whether that is what the server minds */
     uint64_t asked_ms; /* when the question began, of which this is a try */
+    const uint8_t
+        *packet; /* passed through: it goes as it is, but for its ID, and so does the reply */
+    size_t packet_len;
 };
 
 struct exchange {
     struct io_peer peer;
     struct exchanges *home;
-    struct exchange *next; /* the owner's list; of the free ones */
     struct upstream *server;
-    void (*heard)(struct exchange *, const struct exchange_news *);
+    void (*on_result)(struct exchange *, const struct exchange_result *);
     void *owner;
+    LIST_ENTRY(exchange) entry;     /* the owner's: its tries */
+    TAILQ_ENTRY(exchange) idle;     /* the owner's: tries that nobody waits for any more */
+    uint8_t server_index;           /* the owner's */
+    bool is_idle, hurried, counted; /* the owner's */
     uint64_t begun_ms, asked_ms;
     uint16_t id, qtype, qclass;
-    struct exchange *older, *newer; /* the owner's: tries that nobody waits for any more */
-    uint8_t server_index;           /* the owner's */
-    bool idle, hurried, counted;    /* the owner's */
-    bool tcp, edns, cased, do_bit, suspect_edns;
+    bool tcp, edns, cased, do_bit, suspect_edns, passthrough;
     bool ad;          /* the AD of the reply may stay */
     bool unsure;      /* EXCHANGE_UNSURE was told: once, since it may be forged */
     struct name sent; /* with its random case */
@@ -67,20 +77,15 @@ struct exchange {
 struct exchanges {
     struct io *io; /* borrowed */
     struct worker_stats *stats;
-    struct exchange *at; /* owned */
-    struct exchange *free_list;
-    uint32_t n, used, open;
+    struct pool pool;
     uint8_t image[DNS_MAX_MESSAGE];
 };
 
-int exchanges_init(struct exchanges *, struct io *, struct worker_stats *, uint32_t n);
-void exchanges_fini(struct exchanges *);
-
 /* Sends the question. 0 and *out; -ENOBUFS when too many are open; -errno (then
- * the server's record knows it, unless the want is ours). heard is never called
- * from inside. */
+ * the server's record knows it, unless the want is ours). on_result is never
+ * called from inside. */
 int exchange_open(struct exchanges *, const struct exchange_question *, struct upstream *,
-                  void (*heard)(struct exchange *, const struct exchange_news *), void *owner,
+                  void (*on_result)(struct exchange *, const struct exchange_result *), void *owner,
                   struct exchange **out);
 void exchange_close(struct exchange *);
 /* Is it we who have no descriptors, memory or places left? It says nothing of

@@ -1,32 +1,939 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * forward.c -- questions come in here: they join a flight or begin one, or are
- * refused for want of a place. What a flight then does is in flight.c.
+ * forward.c -- what is done for one question: it joins a flight or begins one;
+ * which server is tried when, what its reply means, when to stop, and who is
+ * answered.
+ *
+ * Times of a flight:
+ *   next_ms      the current try has had its time: the next one begins, or,
+ *                after the last, the flight ends
+ *   end_ms       a stub resolver gives up after 5 s: it is answered before that
+ *   deadline_ms  a KMS client's patience ends: it is answered with what is
+ *                known, and the flight goes on for the others and for the cache
+ * Before a KMS deadline two tries hurry: each is waited for a third of it. They
+ * are beside the tries that any question has, of which the first comes in the
+ * last third; and a server that does not reply to them in time is not silent.
+ *
+ * A try that had its time is idle and keeps its socket: a reply that comes late
+ * is as good as one in time. When sockets are short, the idle try that is oldest,
+ * of whatever flight, is closed for a new one. There are more places for tries
+ * than twice the flights, so dead servers cannot take those of the living.
+ *
+ * Order of servers: fewest tries in this flight, those that are up first, then
+ * as written. A server that says SERVFAIL or REFUSED is not asked again.
+ *
+ * A reply may be a chain of CNAMEs that does not tell what is at its end. Then the
+ * end is asked in a flight of its own, at the route of its name, and this flight
+ * follows it: it opens no more tries, and ends with what that one brings, behind
+ * its own chain.
+ *
+ * A packet with TSIG or for TKEY passes through: to one server, octet by octet but
+ * for the ID, and back the same way. Its flight is neither joined nor kept, and has
+ * one try: the client tries again, with a new signature.
+ *
+ * A server that is down is asked `. NS` every PROBE_MS, so that it is back within
+ * 5 s of its first good reply, whatever its clients ask. Any reply will do, REFUSED
+ * too: it says that somebody is there. A server that no question needed for a
+ * minute is not probed.
  *
  * When all places are taken, a flight of whoever has most gives way (share.h):
  * a client that asks much ends its own questions, nobody else's. Where too many
  * wait for one name, one more packet gets no answer: the client's repeat finds
  * the answer in the cache, whereas SERVFAIL would send it away.
  */
-#include "resolver/forwarder.h"
+#include "resolver/forward.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "resolver/exchange.h"
+#include "resolver/inflight.h"
 #include "resolver/kms_event.h"
+#include "resolver/special.h"
+#include "wire/writer.h"
 
-static void no_pin(void *context, const struct view *v)
+enum {
+    TRIES_EACH = 3,
+    TRIES_ALL = 6,
+    HURRIED_TRIES = 2,
+    PATIENCE_MS = 3800,
+    RETRY_MS = 250, /* a socket error says little: ask again, but not at once */
+    PASSTHROUGH_MS = 5000,
+    PROBE_MS = 3000,
+    PROBE_WANTED_MS = 60000,
+};
+
+/* How a server is tried once more, beside its TRIES_EACH. */
+enum { OVER_TCP = 1, WITHOUT_EDNS = 2 };
+
+struct forwarder {
+    struct io *io; /* borrowed */
+    struct forwarder_hooks hooks;
+    struct worker_stats *stats;
+    struct upstreams upstreams;
+    struct exchanges exchanges;
+    TAILQ_HEAD(, exchange) idle; /* tries that listen on after their time, oldest first */
+    struct inflight inflight;
+    uint32_t limit;   /* flights at most */
+    struct query q;   /* a waiter, made a query again */
+    struct query end; /* the question for the end of a chain of CNAMEs */
+    uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
+};
+
+static void set_flight_timer(struct flight *fl)
 {
-    (void)context;
-    (void)v;
+    struct io *io = fl->forwarder->io;
+    uint64_t at_ms = fl->next_ms;
+
+    if (fl->deadline_ms != 0 && fl->deadline_ms < at_ms)
+        at_ms = fl->deadline_ms;
+    if (fl->timer.slot == 0 || fl->timer.at_ms != at_ms)
+        io->timer_set(io, &fl->timer, at_ms);
 }
 
-static void no_done(void *context, struct query *q)
+/* ---- the end of a flight ---- */
+
+/* The try that the flight waits for, or NULL; the one before it is idle now. */
+static void set_current(struct flight *fl, struct exchange *e)
 {
-    (void)context;
-    (void)q;
+    struct exchange *old = fl->current;
+
+    fl->current = e;
+    if (old == NULL)
+        return;
+    old->is_idle = true;
+    TAILQ_INSERT_TAIL(&fl->forwarder->idle, old, idle);
 }
+
+static void drop_try(struct flight *fl, struct exchange *e)
+{
+    LIST_REMOVE(e, entry);
+    if (fl->current == e)
+        fl->current = NULL;
+    if (e->is_idle)
+        TAILQ_REMOVE(&fl->forwarder->idle, e, idle);
+    exchange_close(e);
+}
+
+static void close_tries(struct flight *fl)
+{
+    while (!LIST_EMPTY(&fl->tries))
+        drop_try(fl, LIST_FIRST(&fl->tries));
+}
+
+/* The server's packet, or SERVFAIL. */
+static void answer_passthrough(const struct view *v, struct query *q, const struct got *got,
+                               struct now now)
+{
+    bool came = got->kind == GOT_REPLY;
+    struct writer w = writer_make(q->out, q->out_size);
+
+    if (came) {
+        writer_u16(&w, q->message.id);
+        writer_bytes(&w, got->image + 2, got->len - 2);
+        q->out_len = w.len;
+    } else {
+        answer_servfail(v, q, got->rcode == RCODE_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR);
+    }
+    kms_event_whole(v, q, came ? got->image : NULL, got->len, &got->server, now);
+}
+
+/* Answers one waiter; false when it waits on. */
+static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct got *got,
+                          struct now now)
+{
+    struct forwarder *f = fl->forwarder;
+    struct query *q = &f->q;
+    enum answer answer = ANSWER_SEND;
+
+    if (w->on_reply != NULL) {
+        w->on_reply(w->context, got);
+        return true;
+    }
+    waiter_restore(w, q);
+    q->out = f->out;
+    q->out_size = sizeof f->out;
+    answer_prepare(fl->view, q);
+    if (fl->passthrough)
+        answer_passthrough(fl->view, q, got, now);
+    else
+        answer = answer_query(fl->view, q, got, now);
+    if (answer == ANSWER_WAIT)
+        return false;
+    f->hooks.deliver(f->hooks.context, q, answer);
+    return true;
+}
+
+/* Answers all that wait. The flight cannot be found any more, so that a question
+ * asked from a callback begins a new one. */
+static void answer_all(struct flight *fl, const struct got *got, bool keep)
+{
+    struct forwarder *f = fl->forwarder;
+    struct now now = f->io->now(f->io);
+    const struct cache_key key = {.name = &fl->qname,
+                                  .type = fl->qtype,
+                                  .class = fl->qclass,
+                                  .kind = CACHE_ANSWER,
+                                  .bits = fl->bits,
+                                  .scope = fl->scope,
+                                  .hash = fl->hash};
+
+    if (fl->following != NULL)
+        LIST_REMOVE(fl, follower);
+    inflight_hide(&f->inflight, fl);
+    close_tries(fl);
+    f->io->timer_clear(f->io, &fl->timer);
+    if (keep && !fl->passthrough)
+        answer_keep(fl->view, &key, got, fl->kms_name, now);
+    while (!TAILQ_EMPTY(&fl->waiters)) {
+        struct waiter *w = TAILQ_FIRST(&fl->waiters);
+
+        (void)answer_waiter(fl, w, got, now);
+        inflight_drop(&f->inflight, fl, w);
+    }
+    view_policy_end(fl->view);
+}
+
+static void give_back_flight(struct flight *fl)
+{
+    struct forwarder *f = fl->forwarder;
+
+    f->hooks.unpin(f->hooks.context, fl->view);
+    inflight_give_back(&f->inflight, fl);
+}
+
+/* Our chain of CNAMEs and the reply to its end, or the chain alone, read as one
+ * reply: so it has the limits of any (number of links, no loop). */
+static bool join_chain(struct flight *fl, const struct got *end, struct reply_facts *facts,
+                       struct got *joined)
+{
+    struct forwarder *f = fl->forwarder;
+    const struct message asked = {.flags = DNS_RD,
+                                  .qname = fl->qname,
+                                  .qtype = fl->qtype,
+                                  .qclass = fl->qclass,
+                                  .question_len = (uint16_t)(fl->qname.len + 4),
+                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
+    uint8_t *both = fl->view->scratch->second;
+    bool alone = end->kind != GOT_REPLY;
+    size_t len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len,
+                            alone ? NULL : end->image, alone ? 0 : end->len, both, DNS_MAX_MESSAGE);
+
+    *joined = (struct got){.kind = GOT_REPLY,
+                           .image = f->joined,
+                           .facts = facts,
+                           .rcode = end->rcode,
+                           .server = end->server,
+                           .ms = end->ms};
+    if (len == 0 ||
+        reply_read(both, len, &asked, f->joined, sizeof f->joined, &joined->len, facts) != 0)
+        return false;
+    if (facts->kind == REPLY_CNAME && !alone) /* the end has said that it has no such records */
+        facts->kind = REPLY_NODATA;
+    return true;
+}
+
+/* What came for the end of our chain is the answer to our question. Where nobody
+ * answers for the end, the chain alone is passed on, as it came; where somebody
+ * should and failed, so have we. */
+static void answer_chain(struct flight *fl, const struct got *end, bool keep)
+{
+    struct got got;
+    struct reply_facts facts;
+    bool usable = end->kind == GOT_REPLY || end->rcode == RCODE_REFUSED;
+
+    if (!usable || !join_chain(fl, end, &facts, &got))
+        got = (struct got){.kind = GOT_FAILURE,
+                           .rcode = usable ? RCODE_UNUSABLE : end->rcode,
+                           .server = end->server,
+                           .ms = end->ms};
+    answer_all(fl, &got, keep);
+}
+
+/* The flights that follow fl end with what came for it. Those that follow one of
+ * them in turn follow fl from then on, with both chains: so each is joined with
+ * the one reply that is at hand. */
+static void end_with_followers(struct flight *fl, const struct got *got, bool keep)
+{
+    struct inflight *in = &fl->forwarder->inflight;
+    uint8_t *both = fl->view->scratch->second;
+
+    while (!LIST_EMPTY(&fl->followers)) {
+        struct flight *next = LIST_FIRST(&fl->followers), *far;
+        uint8_t *chain = inflight_chain(in, next);
+
+        LIST_REMOVE(next, follower);
+        next->following = NULL;
+        while ((far = LIST_FIRST(&next->followers)) != NULL) {
+            size_t len = reply_join(inflight_chain(in, far), far->chain_len, chain, next->chain_len,
+                                    both, CHAIN_MAX);
+
+            memcpy(inflight_chain(in, far), both, len);
+            far->chain_len = (uint16_t)len; /* 0: too long, which ends it as unusable */
+            LIST_REMOVE(far, follower);
+            far->following = fl;
+            LIST_INSERT_HEAD(&fl->followers, far, follower);
+        }
+        answer_chain(next, got, keep);
+        give_back_flight(next);
+    }
+    give_back_flight(fl);
+}
+
+/* The flight is over, and with it those that follow it. */
+static void finish(struct flight *fl, const struct got *got, bool keep)
+{
+    answer_all(fl, got, keep);
+    end_with_followers(fl, got, keep);
+}
+
+/* Everybody gets a failure. */
+static void give_up(struct flight *fl, bool keep)
+{
+    uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
+    const struct got got = {.kind = GOT_FAILURE,
+                            .rcode = fl->failure,
+                            .server = fl->failed_by,
+                            .ms = (uint32_t)(now_ms - fl->begun_ms)};
+
+    finish(fl, &got, keep);
+}
+
+/* ---- probes ---- */
+
+static void on_probe_result(struct exchange *e, const struct exchange_result *r)
+{
+    struct upstream *s = e->owner;
+
+    (void)r; /* the server's record knows already */
+    s->probing = NULL;
+    exchange_close(e);
+}
+
+static void on_probe_timer(struct io_timer *t)
+{
+    struct upstream *s = container_of(t, struct upstream, probe_timer);
+    struct forwarder *f = s->forwarder;
+    uint64_t now_ms = f->io->now(f->io).mono_ms;
+    const struct name root = {.len = 1};
+    const struct exchange_question question = {
+        .qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN, .no_edns = true};
+
+    if (s->probing != NULL) {
+        exchange_close(s->probing);
+        s->probing = NULL;
+        upstream_silent(s, false);
+    }
+    if (s->report.state != UPSTREAM_DOWN || now_ms - s->wanted_ms > PROBE_WANTED_MS)
+        return;
+    if (exchange_open(&f->exchanges, &question, s, on_probe_result, s, &s->probing) != 0)
+        s->probing = NULL;
+    f->io->timer_set(f->io, t, now_ms + PROBE_MS);
+}
+
+/* ---- tries ---- */
+
+/* How the sets of servers in a flight hold the server. */
+static uint16_t bit_of(int server)
+{
+    return (uint16_t)(1u << server);
+}
+
+/* May the server have one more try in this flight? */
+static bool may_try(const struct flight *fl, int i)
+{
+    return fl->n_tries_of[i] - fl->n_hurried_of[i] < TRIES_EACH &&
+           fl->n_tries - fl->n_hurried < TRIES_ALL;
+}
+
+/* The server to try next, or -1. fresh: only one that this flight has not tried. */
+static int choose_server(struct flight *fl, bool fresh, uint64_t now_ms)
+{
+    struct forwarder *f = fl->forwarder;
+    unsigned best_score = 0;
+    int best = -1;
+
+    for (int i = 0; i < fl->route->n_servers; i++) {
+        struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
+        unsigned score = fl->n_tries_of[i] * 2u;
+
+        if (s == NULL)
+            continue;
+        if (s->report.state == UPSTREAM_DOWN) {
+            score++;
+            if (s->probe_timer.slot == 0) {
+                s->forwarder = f;
+                s->probe_timer.fire = on_probe_timer;
+                f->io->timer_set(f->io, &s->probe_timer, now_ms + PROBE_MS);
+            }
+        }
+        if ((fl->refused & bit_of(i)) != 0 || !may_try(fl, i) || (fresh && fl->n_tries_of[i] > 0))
+            continue;
+        if (best < 0 || score < best_score) {
+            best = i;
+            best_score = score;
+        }
+    }
+    return best;
+}
+
+static void hurry(struct flight *fl, struct exchange *e)
+{
+    e->hurried = true;
+    fl->n_hurried++;
+    fl->n_hurried_of[e->server_index]++;
+}
+
+/* Part of the KMS deadline that one try is waited for; 0: there is no hurry. */
+static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
+{
+    uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
+
+    if (fl->deadline_ms <= now_ms || fl->n_hurried >= HURRIED_TRIES ||
+        third >= fl->route->timeout_ms)
+        return 0;
+    return third;
+}
+
+/* When this try alone has had its time. A server that said "ask me another way"
+ * has the time for that. */
+static void set_patience(struct flight *fl, struct exchange *e, unsigned how, uint64_t now_ms)
+{
+    uint64_t ms = how == 0 ? hurried_ms(fl, now_ms) : 0;
+
+    if (ms > 0)
+        hurry(fl, e);
+    fl->last_try = fl->passthrough;
+    fl->next_ms = now_ms + (ms > 0 ? ms : fl->route->timeout_ms);
+    if (how == 0 && (fl->next_ms > fl->end_ms || fl->passthrough))
+        fl->next_ms = fl->end_ms;
+    else if (fl->next_ms > fl->end_ms)
+        fl->end_ms = fl->next_ms;
+}
+
+static void on_result(struct exchange *, const struct exchange_result *);
+
+/* One try at a server of the route: 0; -errno when it could not be sent. */
+static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
+{
+    struct forwarder *f = fl->forwarder;
+    struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
+    bool suspect = (how & WITHOUT_EDNS) != 0 || (s != NULL && upstream_suspect_edns(s, now_ms));
+    struct exchange_question question = {.qname = &fl->qname,
+                                         .qtype = fl->qtype,
+                                         .qclass = fl->qclass,
+                                         .cd = (fl->bits & CACHE_CD) != 0,
+                                         .do_bit = (fl->bits & CACHE_DO) != 0,
+                                         .ad = fl->route->trust_ad,
+                                         .tcp = (how & OVER_TCP) != 0,
+                                         .no_edns = suspect || !fl->route->edns,
+                                         .suspect_edns = suspect && fl->route->edns,
+                                         .asked_ms = fl->begun_ms};
+    struct exchange *e = NULL;
+    int rc = -ENOBUFS;
+
+    if (fl->passthrough) {
+        question.tcp = TAILQ_FIRST(&fl->waiters)->client.transport == AUDIT_TCP;
+        question.packet = inflight_chain(&f->inflight, fl);
+        question.packet_len = fl->chain_len;
+    }
+    if (s != NULL)
+        rc = exchange_open(&f->exchanges, &question, s, on_result, fl, &e);
+    if (s != NULL && exchange_is_starved(rc) && !TAILQ_EMPTY(&f->idle)) {
+        drop_try(TAILQ_FIRST(&f->idle)->owner, TAILQ_FIRST(&f->idle));
+        rc = exchange_open(&f->exchanges, &question, s, on_result, fl, &e);
+    }
+    fl->starved = exchange_is_starved(rc);
+    if (how == 0 && !fl->starved) {
+        fl->n_tries_of[i]++;
+        fl->n_tries++;
+    }
+    if (rc != 0)
+        return rc;
+    e->server_index = (uint8_t)i;
+    e->counted = how == 0;
+    LIST_INSERT_HEAD(&fl->tries, e, entry);
+    set_current(fl, e);
+    set_patience(fl, e, how, now_ms);
+    return 0;
+}
+
+static void try_later(struct flight *fl, uint64_t now_ms)
+{
+    fl->last_try = false;
+    fl->next_ms = now_ms + RETRY_MS < fl->end_ms ? now_ms + RETRY_MS : fl->end_ms;
+}
+
+/* Nothing more may be tried: those that still listen get a full time, then it is
+ * over. At once, if nobody listens: the timer ends it, never the caller. */
+static void wait_for_the_rest(struct flight *fl, uint64_t now_ms)
+{
+    uint64_t end_ms = now_ms;
+    const struct exchange *e;
+
+    LIST_FOREACH(e, &fl->tries, entry)
+    if (e->begun_ms + fl->route->timeout_ms > end_ms)
+        end_ms = e->begun_ms + fl->route->timeout_ms;
+    fl->last_try = true;
+    fl->next_ms = end_ms < fl->end_ms ? end_ms : fl->end_ms;
+}
+
+/* The next server, or the one after it if nothing can be sent there. False when
+ * there is none. */
+static bool try_next(struct flight *fl, bool fresh, uint64_t now_ms)
+{
+    int i;
+
+    while ((i = choose_server(fl, fresh, now_ms)) >= 0) {
+        if (try_server(fl, i, 0, now_ms) == 0)
+            return true;
+        if (fl->starved) {
+            try_later(fl, now_ms);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The current try has had its time. */
+static void next_try(struct flight *fl, uint64_t now_ms)
+{
+    set_current(fl, NULL);
+    if (!try_next(fl, false, now_ms))
+        wait_for_the_rest(fl, now_ms);
+}
+
+/* A server has said no, or its socket failed: another one at once, if there is
+ * one that was not asked; else those that perhaps mind EDNS once more without. */
+static void next_server(struct flight *fl, uint64_t now_ms)
+{
+    if (try_next(fl, true, now_ms) || fl->current != NULL)
+        return; /* or a try goes on, and has its time */
+    for (int i = 0; i < fl->route->n_servers; i++) {
+        uint16_t bit = bit_of(i);
+
+        if ((fl->minds_edns & ~fl->plain & bit) == 0)
+            continue;
+        fl->plain |= bit;
+        if (try_server(fl, i, WITHOUT_EDNS, now_ms) == 0)
+            return;
+    }
+    if (choose_server(fl, false, now_ms) >= 0)
+        try_later(fl, now_ms);
+    else
+        wait_for_the_rest(fl, now_ms);
+}
+
+/* How long a route may take; with another route to fall back to it is half. */
+static uint64_t patience(const struct flight *fl)
+{
+    const struct route *r = fl->route;
+    uint64_t ms = fl->passthrough                      ? PASSTHROUGH_MS
+                  : r->fall_back && r->zone.labels > 0 ? PATIENCE_MS / 2
+                                                       : PATIENCE_MS;
+
+    return ms > r->timeout_ms ? ms : r->timeout_ms;
+}
+
+/* ---- what comes back ---- */
+
+/* The same server once more, another way, which each flight does once; a server
+ * that wants it twice has failed. */
+static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint64_t now_ms)
+{
+    uint16_t bit = bit_of(e->server_index);
+    uint16_t *done = (how & OVER_TCP) != 0 && !e->tcp ? &fl->tcp : &fl->plain;
+    int i = e->server_index;
+    bool again = (*done & bit) == 0;
+
+    *done |= bit;
+    drop_try(fl, e);
+    if (!again || try_server(fl, i, how, now_ms) != 0) {
+        fl->refused |= bit;
+        next_server(fl, now_ms);
+    }
+}
+
+/* One more try beside e, which listens on. */
+static void try_beside(struct flight *fl, const struct exchange *e, const struct exchange_result *r,
+                       uint64_t now_ms)
+{
+    uint16_t bit = bit_of(e->server_index);
+    int i = e->server_index;
+
+    if (r->rcode != RCODE_TIMEOUT) {
+        fl->failure = r->rcode;
+        fl->failed_by = e->server->report.server;
+    }
+    if (r->elsewhere && fl->route->n_servers > 1) {
+        (void)try_next(fl, true, now_ms);
+    } else if (r->no_edns && (fl->plain & bit) == 0) {
+        fl->plain |= bit;
+        (void)try_server(fl, i, WITHOUT_EDNS, now_ms);
+    } else if (!r->no_edns && may_try(fl, i)) {
+        (void)try_server(fl, i, 0, now_ms);
+    }
+}
+
+static struct flight *begin_flight(struct forwarder *, const struct view *, const struct query *,
+                                   const struct flight *keep);
+static void start_flight(struct flight *, uint64_t now_ms);
+
+/* The question for the end of a chain of CNAMEs, as if fl's client had asked it. */
+static const struct query *end_question(const struct flight *fl, const struct name *end)
+{
+    struct query *q = &fl->forwarder->end;
+
+    q->client = (struct client){.transport = AUDIT_UDP};
+    memcpy(q->client.addr.ip, fl->member.share->ip, sizeof fl->member.share->ip);
+    q->message = (struct message){.flags = (fl->bits & CACHE_CD) != 0 ? DNS_RD | DNS_CD : DNS_RD,
+                                  .qname = *end,
+                                  .qtype = fl->qtype,
+                                  .qclass = fl->qclass,
+                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
+    q->kms = false; /* it is no client's question */
+    q->kms_name = name_is_vlmcs(end);
+    answer_prepare(fl->view, q);
+    return q;
+}
+
+/* The flight that asks the question, one that is under way or a new one; NULL
+ * when there can be none: no route, no place, too deep, or it waits for fl. */
+static struct flight *end_flight(struct flight *fl, const struct query *q, uint64_t now_ms)
+{
+    struct forwarder *f = fl->forwarder;
+    struct flight *end = inflight_find(&f->inflight, fl->view, &q->key);
+
+    for (const struct flight *x = end; x != NULL; x = x->following)
+        if (x == fl)
+            return NULL;
+    if (end != NULL || fl->depth >= REPLY_MAX_CHAIN ||
+        (end = begin_flight(f, fl->view, q, fl)) == NULL)
+        return end;
+    if (fl->member.favoured)
+        share_favour(&end->member);
+    end->depth = (uint8_t)(fl->depth + 1);
+    start_flight(end, now_ms);
+    return end;
+}
+
+/* The reply is a chain of CNAMEs that does not tell what is at its end. */
+static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_result *r,
+                     uint64_t now_ms)
+{
+    struct forwarder *f = fl->forwarder;
+    const struct query *q = end_question(fl, &r->facts->end);
+    struct got got = {.kind = GOT_FAILURE,
+                      .rcode = RCODE_UNUSABLE,
+                      .server = e->server->report.server,
+                      .ms = r->ms};
+    struct flight *end;
+
+    fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0,
+                                         inflight_chain(&f->inflight, fl), CHAIN_MAX);
+    close_tries(fl);
+    if (fl->chain_len > 0 && (q->route == NULL || special_rcode(q) >= 0))
+        got.rcode = RCODE_REFUSED; /* nobody may be asked */
+    else if (fl->chain_len > 0 &&
+             !answer_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
+                           sizeof f->exchanges.image, &got) &&
+             (end = end_flight(fl, q, now_ms)) != NULL) {
+        fl->following = end;
+        LIST_INSERT_HEAD(&end->followers, fl, follower);
+        fl->last_try = true;
+        fl->next_ms = fl->end_ms;
+        set_flight_timer(fl);
+        return;
+    }
+    answer_chain(fl, &got, true);
+    end_with_followers(fl, &got, true);
+}
+
+/* A reply that is accepted. True: the flight goes on. */
+static bool accept_reply(struct flight *fl, struct exchange *e, const struct exchange_result *r,
+                         uint64_t now_ms)
+{
+    const struct got got = {.kind = GOT_REPLY,
+                            .image = r->image,
+                            .len = r->len,
+                            .facts = r->facts,
+                            .rcode = r->rcode,
+                            .server = e->server->report.server,
+                            .ms = r->ms};
+
+    if (fl->passthrough || r->facts->kind == REPLY_POSITIVE || r->facts->kind == REPLY_NODATA ||
+        r->facts->kind == REPLY_NXDOMAIN) {
+        finish(fl, &got, true);
+        return false;
+    }
+    if (r->facts->kind == REPLY_CNAME) {
+        on_chain(fl, e, r, now_ms);
+        return false;
+    }
+    COUNT(fl->forwarder->stats, upstream_errors);
+    fl->failure = r->rcode != RCODE_NOERROR ? r->rcode : RCODE_UNUSABLE; /* a referral */
+    fl->failed_by = got.server;
+    fl->refused |= bit_of(e->server_index);
+    if (r->no_edns)
+        fl->minds_edns |= bit_of(e->server_index);
+    drop_try(fl, e);
+    next_server(fl, now_ms);
+    return true;
+}
+
+static void on_result(struct exchange *e, const struct exchange_result *r)
+{
+    struct flight *fl = e->owner;
+    uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
+
+    switch (r->kind) {
+    case EXCHANGE_REPLY:
+        if (!accept_reply(fl, e, r, now_ms))
+            return;
+        break;
+    case EXCHANGE_TRUNCATED:
+        ask_again(fl, e, OVER_TCP | (e->edns ? 0 : WITHOUT_EDNS), now_ms);
+        break;
+    case EXCHANGE_NO_EDNS:
+        fl->failure = r->rcode;
+        fl->failed_by = e->server->report.server;
+        ask_again(fl, e, WITHOUT_EDNS | (e->tcp ? OVER_TCP : 0), now_ms);
+        break;
+    case EXCHANGE_UNSURE:
+        try_beside(fl, e, r, now_ms);
+        break;
+    case EXCHANGE_FAILED:
+        if (fl->passthrough) {
+            fl->failure = RCODE_UNUSABLE;
+            give_up(fl, false);
+            return;
+        }
+        drop_try(fl, e);
+        next_server(fl, now_ms);
+        break;
+    }
+    set_flight_timer(fl);
+}
+
+/* ---- time ---- */
+
+/* Those whose deadline it is get what is known. */
+static void deadline_passed(struct flight *fl, struct now now)
+{
+    const struct got got = {.kind = GOT_DEADLINE,
+                            .rcode = fl->failure,
+                            .server = fl->failed_by,
+                            .ms = (uint32_t)(now.mono_ms - fl->begun_ms)};
+    struct waiter *w, *next;
+
+    for (w = TAILQ_FIRST(&fl->waiters); w != NULL; w = next) {
+        bool due = w->deadline_ms != 0 && w->deadline_ms <= now.mono_ms;
+
+        if (due)
+            w->deadline_ms = 0;
+        due = due && answer_waiter(fl, w, &got, now);
+        next = TAILQ_NEXT(w, entry);
+        if (due)
+            inflight_drop(&fl->forwarder->inflight, fl, w);
+    }
+    fl->deadline_ms = inflight_deadline(fl);
+    view_policy_end(fl->view);
+}
+
+/* False when there is no other route. */
+static bool fall_back(struct flight *fl, uint64_t now_ms)
+{
+    const struct settings *s = fl->view->settings;
+
+    if (!fl->route->fall_back || fl->route->zone.labels == 0 || fl->following != NULL ||
+        fl->passthrough)
+        return false;
+    for (int i = 0; i < s->n_routes; i++) {
+        if (s->routes[i].zone.labels != 0)
+            continue;
+        close_tries(fl);
+        fl->route = &s->routes[i];
+        fl->n_tries = fl->n_hurried = 0;
+        memset(fl->n_tries_of, 0, sizeof fl->n_tries_of);
+        memset(fl->n_hurried_of, 0, sizeof fl->n_hurried_of);
+        fl->refused = fl->silent = fl->tcp = fl->minds_edns = fl->plain = 0;
+        fl->end_ms = fl->begun_ms + patience(fl);
+        next_try(fl, now_ms);
+        return true;
+    }
+    return false;
+}
+
+static void on_flight_timer(struct io_timer *t)
+{
+    struct flight *fl = container_of(t, struct flight, timer);
+    struct now now = fl->forwarder->io->now(fl->forwarder->io);
+
+    if (fl->deadline_ms != 0 && fl->deadline_ms <= now.mono_ms)
+        deadline_passed(fl, now);
+    if (fl->next_ms <= now.mono_ms) {
+        bool over = fl->last_try || now.mono_ms >= fl->end_ms;
+        const struct exchange *e = fl->current;
+
+        if (e != NULL && !e->hurried && !e->unsure &&
+            e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
+            uint16_t bit = bit_of(e->server_index);
+
+            /* Silence is counted once a flight: one name that a server cannot
+             * answer says little of the server. */
+            COUNT(fl->forwarder->stats, upstream_timeouts);
+            upstream_silent(e->server, (fl->silent & bit) != 0);
+            fl->silent |= bit;
+        }
+        if (over && !fall_back(fl, now.mono_ms)) {
+            give_up(fl, !fl->starved);
+            return;
+        }
+        if (!over)
+            next_try(fl, now.mono_ms);
+    }
+    set_flight_timer(fl);
+}
+
+static void start_flight(struct flight *fl, uint64_t now_ms)
+{
+    fl->begun_ms = now_ms;
+    fl->end_ms = now_ms + patience(fl);
+    fl->timer.fire = on_flight_timer;
+    fl->deadline_ms = inflight_deadline(fl);
+    next_try(fl, now_ms);
+    set_flight_timer(fl);
+}
+
+/* A waiter came: its deadline may be the next. */
+static void join_flight(struct flight *fl, uint64_t now_ms)
+{
+    struct exchange *e = fl->current;
+    uint64_t ms;
+
+    fl->deadline_ms = inflight_deadline(fl);
+    ms = hurried_ms(fl, now_ms);
+    /* A discovery question joined one that is in no hurry: now it is. Only a try that
+     * counts may be hurried: it is one that the limits then allow once more. */
+    if (ms > 0 && e != NULL && e->counted && !e->hurried && now_ms + ms < fl->next_ms) {
+        hurry(fl, e);
+        fl->next_ms = now_ms + ms;
+    }
+    set_flight_timer(fl);
+}
+
+/* ---- questions come in ---- */
+
+/* A flight for q; others give way to it, but not `keep`. NULL: no place, no route. */
+static struct flight *begin_flight(struct forwarder *f, const struct view *v, const struct query *q,
+                                   const struct flight *keep)
+{
+    struct inflight *in = &f->inflight;
+    struct flight *fl;
+
+    if (q->route == NULL || q->route->n_servers == 0)
+        return NULL;
+    while (in->flights.in_use >= f->limit) {
+        struct share_member *m = shares_victim(&in->shares);
+        struct flight *victim = m != NULL ? container_of(m, struct flight, member) : NULL;
+
+        if (victim == NULL || victim == keep)
+            return NULL;
+        COUNT(f->stats, gave_way);
+        give_up(victim, false);
+    }
+    fl = inflight_add(in, v, q);
+    fl->forwarder = f;
+    f->hooks.pin(f->hooks.context, v);
+    return fl;
+}
+
+/* No place for it. A discovery question is decided all the same: the policy
+ * may have an answer for a real DNS that says nothing. */
+static void refuse(struct forwarder *f, const struct view *v, struct query *q)
+{
+    static const struct addr nobody;
+    const struct got got = {.kind = GOT_FAILURE, .rcode = RCODE_TIMEOUT};
+    struct now now = f->io->now(f->io);
+    enum answer answer = ANSWER_SEND;
+
+    COUNT(f->stats, no_slot);
+    if (q->kms)
+        answer = answer_query(v, q, &got, now);
+    else
+        answer_servfail(v, q, EDE_OTHER);
+    if (q->whole)
+        kms_event_whole(v, q, NULL, 0, &nobody, now);
+    f->hooks.deliver(f->hooks.context, q, answer);
+}
+
+void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
+{
+    struct inflight *in = &f->inflight;
+    struct now now = f->io->now(f->io);
+    struct flight *fl = q->whole ? NULL : inflight_find(in, v, &q->key);
+    bool joined = fl != NULL;
+    struct waiter *w;
+
+    /* The same packet again, since no answer came: one answer is enough. Each
+     * discovery question is accounted for, so those wait side by side; and so do
+     * those of a TCP connection, which counts the answers that are still due. */
+    if (joined && !q->kms && q->client.transport == AUDIT_UDP && inflight_is_repeat(fl, q)) {
+        COUNT(f->stats, joined);
+        return;
+    }
+    if (!joined &&
+        ((q->whole && q->wire_len > CHAIN_MAX) || (fl = begin_flight(f, v, q, NULL)) == NULL)) {
+        refuse(f, v, q);
+        return;
+    }
+    if ((w = inflight_wait(in, fl, q)) == NULL) {
+        if (q->client.transport != AUDIT_UDP) {
+            refuse(f, v, q);
+            return;
+        }
+        COUNT(f->stats, unanswered);
+        if (q->kms)
+            kms_event_unanswered(v, q, now);
+        f->hooks.deliver(f->hooks.context, q, ANSWER_DROP);
+        return;
+    }
+    if (q->kms && v->settings->kms.mode != MODE_OFF)
+        w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
+    if (joined) {
+        COUNT(f->stats, joined);
+        join_flight(fl, now.mono_ms);
+        return;
+    }
+    if (q->whole) {
+        memcpy(inflight_chain(in, fl), q->wire, q->wire_len);
+        fl->chain_len = (uint16_t)q->wire_len;
+    }
+    start_flight(fl, now.mono_ms);
+}
+
+int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
+                      void (*on_reply)(void *context, const struct got *), void *context)
+{
+    struct flight *fl = inflight_find(&f->inflight, v, &q->key);
+    bool joined = fl != NULL;
+    struct waiter *w;
+
+    if (fl == NULL && (fl = begin_flight(f, v, q, NULL)) == NULL)
+        return -ENOBUFS;
+    if ((w = inflight_wait(&f->inflight, fl, q)) == NULL)
+        return -ENOBUFS;
+    w->on_reply = on_reply;
+    w->context = context;
+    share_favour(&fl->member);
+    if (!joined)
+        start_flight(fl, f->io->now(f->io).mono_ms);
+    return 0;
+}
+
+/* ---- life ---- */
 
 struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hooks, unsigned slots,
                                 struct worker_stats *stats)
@@ -40,206 +947,51 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     f->io = io;
     f->stats = stats;
     f->limit = slots;
-    f->hooks = (struct forwarder_hooks){no_pin, no_pin, no_done, NULL};
-    if (hooks != NULL)
-        f->hooks = *hooks;
+    f->hooks = *hooks;
+    f->exchanges.io = io;
+    f->exchanges.stats = stats;
+    TAILQ_INIT(&f->idle);
     if (upstreams_init(&f->upstreams) == 0 && inflight_init(&f->inflight, slots, &key) == 0 &&
-        exchanges_init(&f->exchanges, io, stats, 2 * slots + UPSTREAM_MAX) == 0)
+        pool_init(&f->exchanges.pool, 2 * slots + UPSTREAM_MAX, sizeof(struct exchange)) == 0)
         return f;
-    upstreams_fini(&f->upstreams);
-    inflight_fini(&f->inflight);
-    exchanges_fini(&f->exchanges);
-    free(f);
+    forwarder_free(f);
     return NULL;
 }
 
 void forwarder_free(struct forwarder *f)
 {
+    struct share_member *m;
+
     if (f == NULL)
         return;
-    while (shares_victim(&f->inflight.shares) != NULL)
-        flight_give_up(shares_victim(&f->inflight.shares), false);
-    whole_end_all(f);
-    for (uint32_t i = 0; i < f->upstreams.n; i++)
-        probe_end(&f->upstreams.at[i]);
+    while ((m = shares_victim(&f->inflight.shares)) != NULL)
+        give_up(container_of(m, struct flight, member), false);
+    for (uint32_t i = 0; i < f->upstreams.n; i++) {
+        struct upstream *s = &f->upstreams.servers[i];
+
+        f->io->timer_clear(f->io, &s->probe_timer);
+        if (s->probing != NULL)
+            exchange_close(s->probing);
+    }
     upstreams_fini(&f->upstreams);
     inflight_fini(&f->inflight);
-    exchanges_fini(&f->exchanges);
+    free(f->exchanges.pool.places);
     free(f);
 }
 
 void forwarder_limit(struct forwarder *f, unsigned slots)
 {
-    f->limit = slots < f->inflight.n ? slots : f->inflight.n;
-}
-
-static bool is_truncated(const struct query *q)
-{
-    struct cursor c = cursor_make(q->out, q->out_len);
-
-    (void)cursor_u16(&c);
-    return (cursor_u16(&c) & DNS_TC) != 0;
-}
-
-void forwarder_deliver(struct forwarder *f, const struct view *v, struct query *q,
-                       enum answer answer)
-{
-    (void)v;
-    if (answer == ANSWER_SEND) {
-        COUNT(f->stats, answers);
-        if (is_truncated(q))
-            COUNT(f->stats, truncated);
-        f->io->send_client(f->io, &q->client, q->out, q->out_len);
-    } else {
-        COUNT(f->stats, dropped);
-    }
-    f->hooks.done(f->hooks.context, q);
-}
-
-/* The question again, in f->q, so that it can be answered here. */
-static struct query *taken_up(struct forwarder *f, const struct view *v, const struct query *asked)
-{
-    struct waiter w;
-
-    waiter_save(&w, asked);
-    waiter_restore(&w, &f->q);
-    f->q.out = f->out;
-    f->q.out_size = sizeof f->out;
-    answer_prepare(v, &f->q);
-    return &f->q;
-}
-
-/* No place for it. A discovery question is decided all the same: the policy
- * may have an answer for a real DNS that says nothing. */
-static void refuse(struct forwarder *f, const struct view *v, const struct query *asked)
-{
-    const struct got got = {.kind = GOT_FAILURE, .rcode = RCODE_TIMEOUT};
-    struct query *q = taken_up(f, v, asked);
-    enum answer answer = ANSWER_SEND;
-
-    COUNT(f->stats, no_slot);
-    if (q->kms)
-        answer = answer_query(v, q, &got, f->io->now(f->io));
-    else
-        answer_servfail(v, q, EDE_OTHER);
-    forwarder_deliver(f, v, q, answer);
-}
-
-/* Too many wait for this name already. */
-static void leave_unanswered(struct forwarder *f, const struct view *v, const struct query *asked)
-{
-    struct query *q = taken_up(f, v, asked);
-
-    COUNT(f->stats, unanswered);
-    if (q->kms)
-        kms_event_unanswered(v, q, f->io->now(f->io));
-    forwarder_deliver(f, v, q, ANSWER_DROP);
-}
-
-/* A flight gives way. False: none but `keep` can. */
-static bool give_way(struct forwarder *f, const struct flight *keep)
-{
-    struct flight *victim = shares_victim(&f->inflight.shares);
-
-    if (victim == NULL || victim == keep)
-        return false;
-    COUNT(f->stats, gave_way);
-    flight_give_up(victim, false);
-    return true;
-}
-
-struct flight *forwarder_begin(struct forwarder *f, const struct view *v, const struct query *q,
-                               const struct flight *keep)
-{
-    struct inflight *in = &f->inflight;
-    struct flight *fl;
-
-    if (q->route == NULL || q->route->n_servers == 0)
-        return NULL;
-    while (in->in_use >= f->limit)
-        if (!give_way(f, keep))
-            return NULL;
-    if ((fl = inflight_add(in, v, q)) != NULL)
-        f->hooks.pin(f->hooks.context, v);
-    return fl;
-}
-
-void forwarder_ask(struct forwarder *f, const struct view *v, const struct query *q)
-{
-    uint64_t now_ms = f->io->now(f->io).mono_ms;
-    struct flight *fl;
-    struct waiter *w = NULL;
-    bool joined;
-
-    if (q->whole) {
-        whole_ask(f, v, q);
-        return;
-    }
-    fl = inflight_find(&f->inflight, v, &q->key);
-    joined = fl != NULL;
-    /* The same packet again, since no answer came: one answer is enough. Each
-     * discovery question is accounted for, so those wait side by side; and so do
-     * those of a TCP connection, which counts the answers that are still due. */
-    if (joined && !q->kms && q->client.transport == AUDIT_UDP)
-        w = inflight_waiter_like(fl, q);
-    if (w != NULL) {
-        COUNT(f->stats, joined);
-        return;
-    }
-    if (fl == NULL && (fl = forwarder_begin(f, v, q, NULL)) == NULL) {
-        refuse(f, v, q);
-        return;
-    }
-    if ((w = inflight_wait(&f->inflight, fl, &q->client)) == NULL) {
-        if (q->client.transport == AUDIT_UDP)
-            leave_unanswered(f, v, q);
-        else
-            refuse(f, v, q);
-        return;
-    }
-    waiter_save(w, q);
-    if (q->kms && v->settings->kms.mode != MODE_OFF)
-        w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
-    if (joined) {
-        COUNT(f->stats, joined);
-        flight_joined(fl, now_ms);
-    } else {
-        flight_begin(f, fl, now_ms);
-    }
-}
-
-int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
-                      forwarder_got *done, void *context)
-{
-    uint64_t now_ms = f->io->now(f->io).mono_ms;
-    struct flight *fl = inflight_find(&f->inflight, v, &q->key);
-    bool joined = fl != NULL;
-    struct asker *a;
-
-    if (fl == NULL && (fl = forwarder_begin(f, v, q, NULL)) == NULL)
-        return -ENOBUFS;
-    a = inflight_ask(&f->inflight, fl);
-    if (a != NULL) {
-        a->done = done;
-        a->context = context;
-    }
-    if (!joined)
-        flight_begin(f, fl, now_ms);
-    return a != NULL ? 0 : -ENOBUFS;
+    f->limit = slots < f->inflight.flights.n ? slots : f->inflight.flights.n;
 }
 
 unsigned forwarder_in_flight(const struct forwarder *f)
 {
-    return f->inflight.in_use;
+    return f->inflight.flights.in_use;
 }
 
-bool forwarder_upstream(const struct forwarder *f, const struct addr *a,
-                        struct upstream_report *out)
+const struct upstream_report *forwarder_upstream(const struct forwarder *f, const struct addr *a)
 {
     const struct upstream *s = upstream_find(&f->upstreams, a);
 
-    if (s == NULL || s->queries == 0)
-        return false;
-    upstream_tell(s, out);
-    return true;
+    return s != NULL && s->report.queries > 0 ? &s->report : NULL;
 }

@@ -2,11 +2,12 @@
  *
  * forward.h -- questions to the real DNS, on behalf of clients.
  *
+ *   forward.c   what is done for a question: servers of the route in turn, limits
+ *               (3 tries a server, 6 in all), deadlines, who is answered
  *   inflight.c  one flight per distinct question (name, type, class, DO, CD,
  *               route); clients join it as waiters
- *   forward.c   what a flight does: servers of the route in turn, limits (3
- *               tries a server, 6 in all), deadlines, delivery
- *   exchange.c  one try: ID, port, case, match, TCP on TC
+ *   share.c     which flight ends when all places are taken
+ *   exchange.c  one try: ID, port, case, match
  *   upstream.c  what is known of a server: RTT, state, 0x20, EDNS
  *
  * None of them includes event.h or sys/socket.h. All memory is taken at
@@ -17,49 +18,41 @@
 
 #include "resolver/answer.h"
 #include "resolver/io.h"
+#include "resolver/upstream.h"
 
 struct forwarder; /* opaque; one per worker */
 
-/* A waiter's answer is ready in q: push the event, count, q->out goes to the client by io->send_client. */
+/* What the owner of the listeners does for it. All are set. */
 struct forwarder_hooks {
-    /* The view that the query began with... a flight pins its generation between these two. */
+    /* A flight uses the view between these two. */
     void (*pin)(void *context, const struct view *);
     void (*unpin)(void *context, const struct view *);
-    /* After every answer (sent or not): pushes q's audit event. */
-    void (*done)(void *context, struct query *);
+    /* A question has ended: ANSWER_SEND, q->out goes to q->client; ANSWER_DROP, nothing
+     * does. In either case q's audit event is pushed, if it has one. */
+    void (*deliver)(void *context, struct query *q, enum answer);
     void *context;
 };
 
 struct forwarder *forwarder_new(struct io *, const struct forwarder_hooks *, unsigned slots,
                                 struct worker_stats *);
-/* Answers every waiter with SERVFAIL and frees everything. */
+/* Answers every waiter with SERVFAIL and frees everything. NULL is fine. */
 void forwarder_free(struct forwarder *);
 
 /* The query must be asked (ANSWER_FORWARD). Joins or begins a flight. What
- * cannot be taken (no slot, no route) is answered SERVFAIL through send_client.
- * q may be reused on return. */
-void forwarder_ask(struct forwarder *, const struct view *, const struct query *);
+ * cannot be taken (no slot, no route) is answered from q at once. q may be
+ * reused on return. */
+void forwarder_ask(struct forwarder *, const struct view *, struct query *q);
 
-/* A question of our own (explain, later health and prefetch): done is called
- * once with what came, never from inside this call. -ENOBUFS. */
-typedef void forwarder_got(void *context, const struct got *);
+/* A question of our own (explain): on_reply is called once with what came, never
+ * from inside this call. -ENOBUFS. */
 int forwarder_resolve(struct forwarder *, const struct view *, const struct query *,
-                      forwarder_got *, void *context);
+                      void (*on_reply)(void *context, const struct got *), void *context);
 
 unsigned forwarder_in_flight(const struct forwarder *);
 /* Flights at most from now on; never more than the slots it was made with. */
 void forwarder_limit(struct forwarder *, unsigned slots);
 
-enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
-struct upstream_report {
-    struct addr server;
-    enum upstream_state state;
-    uint32_t rtt_ms;
-    uint64_t queries, replies, timeouts, errors;
-    uint64_t said[REPLY_KINDS]; /* replies by what they said */
-    int last_error;             /* errno or rcode + 1000 */
-};
-/* What this worker knows of a server; false: never asked. */
-bool forwarder_upstream(const struct forwarder *, const struct addr *, struct upstream_report *);
+/* What this worker knows of a server; NULL: never asked. */
+const struct upstream_report *forwarder_upstream(const struct forwarder *, const struct addr *);
 
 #endif

@@ -9,9 +9,12 @@
 #ifndef RESOLVER_IO_H
 #define RESOLVER_IO_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "resolver/query.h"
 
 /* A timer belongs to whoever embeds it; it is in at most one heap. */
 struct io_timer {
@@ -32,8 +35,6 @@ struct io_peer {
 };
 
 struct io {
-    /* Sends an answer; never blocks, what cannot be sent is counted. */
-    void (*send_client)(struct io *, const struct client *, const uint8_t *, size_t);
     /* Opens a connected socket to a server: UDP on a fresh random port; TCP
      * begins to connect (send may follow at once). 0 or -errno. */
     int (*open)(struct io *, struct io_peer *, const struct addr *server, enum io_kind);

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "resolver/timer.h"
+#include "wire/message.h"
 
 enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 
@@ -52,8 +53,6 @@ struct io_event {
     struct timers timers;
     struct link *links, *free_list, *open;
     unsigned n, used;
-    io_event_send *send;
-    void *send_context;
     uint8_t in[DNS_MAX_MESSAGE + 1];
 };
 
@@ -370,20 +369,6 @@ static void close_peer(struct io *io, struct io_peer *peer)
 
 /* ---- the whole ---- */
 
-static void send_client(struct io *io, const struct client *c, const uint8_t *message, size_t len)
-{
-    struct io_event *self = self_of(io);
-
-    if (self->send != NULL)
-        self->send(self->send_context, c, message, len);
-}
-
-void io_event_on_send(struct io_event *self, io_event_send *send, void *context)
-{
-    self->send = send;
-    self->send_context = context;
-}
-
 struct io *io_event_io(struct io_event *self)
 {
     return &self->io;
@@ -396,8 +381,7 @@ struct io_event *io_event_new(struct event_base *base, struct random *random, un
 
     if (self == NULL)
         return NULL;
-    self->io = (struct io){.send_client = send_client,
-                           .open = open_peer,
+    self->io = (struct io){.open = open_peer,
                            .send = send_peer,
                            .close = close_peer,
                            .timer_set = timer_set,

@@ -15,8 +15,9 @@ struct listen {
     const struct view *view; /* newest; the worker changes it */
     struct forwarder *forwarder;
     struct worker_stats *stats;
-    struct forwarder_hooks hooks; /* done is called after each answer */
-    unsigned n_workers;           /* limits are divided by them */
+    void (*record)(void *context, struct query *); /* pushes the event of an answer */
+    void *context;
+    unsigned n_workers; /* limits are divided by them */
 };
 
 /* A share of a limit: never less than one. */

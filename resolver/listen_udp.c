@@ -272,7 +272,7 @@ static bool answer_packet(struct listen_udp *u, unsigned i, struct now now)
             COUNT(l->stats, dropped);
     }
     if (q->has_event)
-        l->hooks.done(l->hooks.context, q);
+        l->record(l->context, q);
     return answer == ANSWER_SEND && q->out_len > 0;
 }
 

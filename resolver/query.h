@@ -10,6 +10,8 @@
 #ifndef RESOLVER_QUERY_H
 #define RESOLVER_QUERY_H
 
+#include <sys/queue.h>
+
 #include "audit/event.h"
 #include "base/clock.h"
 #include "cache/cache.h"
@@ -24,6 +26,8 @@ struct client {
     uint32_t connection;     /* TCP: slot and */
     uint32_t serial;         /* its generation, so that a late answer meets nobody else */
 };
+
+struct got;
 
 struct query {
     struct client client;
@@ -46,8 +50,10 @@ struct query {
 
 /* A question that waits for the real DNS. */
 struct waiter {
-    struct waiter *next;
-    struct share *joined; /* whose place it takes; NULL: the first of its flight */
+    TAILQ_ENTRY(waiter) entry; /* of its flight */
+    struct share *joined;      /* whose place it takes; NULL: the first of its flight */
+    void (*on_reply)(void *context, const struct got *); /* our own question; NULL: a client's */
+    void *context;
     struct client client;
     uint64_t arrived_ms, arrived_us;
     uint64_t deadline_ms; /* KMS: its deadline; 0 = passed or none */

@@ -36,7 +36,7 @@ static void merge(struct upstream_report *sum, const struct upstream_report *one
     sum->timeouts += one->timeouts;
     sum->errors += one->errors;
     for (int i = 0; i < REPLY_KINDS; i++)
-        sum->said[i] += one->said[i];
+        sum->by_kind[i] += one->by_kind[i];
     if (one->state == UPSTREAM_UP || sum->state == UPSTREAM_UNKNOWN)
         sum->state = one->state;
     if (one->rtt_ms != 0 && (sum->rtt_ms == 0 || one->rtt_ms < sum->rtt_ms))
@@ -64,9 +64,9 @@ static json_t *server_json(const struct upstream_report *r)
         "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "address",
         addr_print_port(&r->server, text), "state", state_names[r->state], "rtt_ms",
         (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries, "replies", (json_int_t)r->replies,
-        "positive", (json_int_t)(r->said[REPLY_POSITIVE] + r->said[REPLY_CNAME]), "nodata",
-        (json_int_t)r->said[REPLY_NODATA], "nxdomain", (json_int_t)r->said[REPLY_NXDOMAIN],
-        "failures", (json_int_t)(r->said[REPLY_FAILURE] + r->said[REPLY_REFERRAL]), "timeouts",
+        "positive", (json_int_t)(r->by_kind[REPLY_POSITIVE] + r->by_kind[REPLY_CNAME]), "nodata",
+        (json_int_t)r->by_kind[REPLY_NODATA], "nxdomain", (json_int_t)r->by_kind[REPLY_NXDOMAIN],
+        "failures", (json_int_t)(r->by_kind[REPLY_FAILURE] + r->by_kind[REPLY_REFERRAL]), "timeouts",
         (json_int_t)r->timeouts, "errors", (json_int_t)r->errors, "last_error",
         error_text(r->last_error));
 }
@@ -101,10 +101,11 @@ static void visit(struct worker *w, void *arg)
     bool home = w == job->d->own;
 
     for (int i = 0; i < job->n; i++) {
-        struct upstream_report one;
+        const struct upstream_report *one =
+            forwarder_upstream(worker_forwarder(w), &job->at[i].server);
 
-        if (forwarder_upstream(worker_forwarder(w), &job->at[i].server, &one))
-            merge(&job->at[i], &one);
+        if (one != NULL)
+            merge(&job->at[i], one);
     }
     if (home) {
         answer(job);

@@ -17,31 +17,37 @@
 #define RESOLVER_SHARE_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 
 #include "base/addr.h"
 #include "base/hash.h"
+#include "resolver/pool.h"
 
-struct flight;
+/* What a flight has for its share; embedded in it. */
+struct share_member {
+    TAILQ_ENTRY(share_member) entry;
+    struct share *share;
+    bool favoured;
+};
 
+TAILQ_HEAD(share_list, share);
 struct share {
-    struct share *bucket_next;     /* also of the free list */
-    struct share *prefix;          /* NULL: it is one */
-    struct share *addresses;       /* of a prefix */
-    struct share *previous, *next; /* addresses of one prefix; prefixes of one level */
-    uint8_t ip[16];                /* host bits are zero */
+    LIST_ENTRY(share) bucket;
+    TAILQ_ENTRY(share) sibling;  /* addresses of one prefix; prefixes of one level */
+    struct share *prefix;        /* NULL: it is one */
+    struct share_list addresses; /* of a prefix */
+    uint8_t ip[16];              /* host bits are zero */
     uint32_t n_flights;
     uint32_t n_joined; /* of a prefix: its waiters at flights that others wait for, too */
-    struct {
-        struct flight *oldest, *newest;
-    } flights[2]; /* of an address; 1: favoured */
+    TAILQ_HEAD(, share_member) members[2]; /* of an address, oldest first; 1: favoured */
 };
 
 struct shares {
-    struct share *pool, *free_list; /* pool owned */
-    struct share **buckets,
-        **level; /* owned; level[n]: prefixes with n flights, the last changed at the end */
+    struct pool pool;
+    LIST_HEAD(share_bucket, share) * buckets; /* owned */
+    struct share_list *level; /* owned; [n]: prefixes with n flights, the last changed at the end */
     struct hash_key key;
-    uint32_t n, used, n_buckets, top; /* top: no prefix has more flights */
+    uint32_t n_buckets, top; /* top: no prefix has more flights */
 };
 
 /* For n flights and n waiters beside them. 0 or -ENOMEM. */
@@ -53,11 +59,11 @@ void shares_fini(struct shares *);
 struct share *shares_get(struct shares *, const struct addr *);
 void shares_give_back(struct shares *, struct share *);
 /* The flight is the newest of the share; it is taken out of it. */
-void share_add(struct shares *, struct share *, struct flight *);
-void share_remove(struct shares *, struct flight *);
+void share_add(struct shares *, struct share *, struct share_member *);
+void share_remove(struct shares *, struct share_member *);
 /* The flight is favoured from now on. */
-void share_favour(struct flight *);
+void share_favour(struct share_member *);
 /* The flight that gives way to the next; NULL: there is none. */
-struct flight *shares_victim(const struct shares *);
+struct share_member *shares_victim(const struct shares *);
 
 #endif

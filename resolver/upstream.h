@@ -14,57 +14,56 @@
 #ifndef RESOLVER_UPSTREAM_H
 #define RESOLVER_UPSTREAM_H
 
-#include "resolver/forward.h"
+#include "base/addr.h"
+#include "resolver/io.h"
+#include "wire/rr.h"
 
-enum { UPSTREAM_MAX = 256, UPSTREAM_BUCKETS = 256, UPSTREAM_DOWN_AFTER = 2 };
-enum { UPSTREAM_RTT_SCALE = 8, UPSTREAM_FORGET_MS = 15 * 60 * 1000 };
+enum { UPSTREAM_MAX = 256, UPSTREAM_FORGET_MS = 15 * 60 * 1000 };
+
+/* What is told of a server. */
+enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
+struct upstream_report {
+    struct addr server;
+    enum upstream_state state;
+    uint32_t rtt_ms; /* 0: no reply yet */
+    uint64_t queries, replies, timeouts, errors;
+    uint64_t by_kind[REPLY_KINDS]; /* replies that can be used */
+    int last_error;                /* errno or rcode + 1000 */
+};
 
 struct upstream {
-    struct upstream *next; /* of its bucket */
-    struct addr addr;
+    struct upstream_report report;
     uint32_t users;                   /* exchanges that are open */
     uint64_t wanted_ms;               /* a question would have liked to ask it */
-    uint32_t srtt;                    /* ms * UPSTREAM_RTT_SCALE; 0 = no reply yet */
+    uint32_t srtt;                    /* smoothed RTT in 1/8 ms; 0: no reply yet */
     uint8_t silent;                   /* failures in a row */
-    bool up;                          /* has replied at least once, and is not down */
     uint8_t case_misses, edns_misses; /* in a row; 2 are believed */
-    uint64_t no_case_ms, no_edns_ms;  /* until then it is asked without; 0 = not */
+    uint64_t no_case_ms, no_edns_ms;  /* until then it is asked without random case, EDNS */
     uint64_t knows_edns_ms;           /* until then it is known not to mind EDNS */
     uint64_t edns_missed_ms;          /* the last miss */
-    uint64_t queries, replies, timeouts, errors;
-    uint64_t said[REPLY_KINDS];
-    int last_error;
-    /* probe.c: asks whether a server that is down has come back. */
+    /* The forwarder's, which looks whether a server that is down has come back. */
     struct io_timer probe_timer;
     struct exchange *probing;
     struct forwarder *forwarder;
 };
 
 struct upstreams {
-    struct upstream *at; /* owned, UPSTREAM_MAX */
+    struct upstream *servers; /* owned, UPSTREAM_MAX */
     uint32_t n;
-    struct upstream *bucket[UPSTREAM_BUCKETS];
 };
 
-int upstreams_init(struct upstreams *);
+int upstreams_init(struct upstreams *); /* 0 or -ENOMEM */
 void upstreams_fini(struct upstreams *);
-const struct upstream *upstream_find(const struct upstreams *, const struct addr *); /* or NULL */
+struct upstream *upstream_find(const struct upstreams *, const struct addr *); /* or NULL */
 /* Finds it or makes it; NULL when all are in use. */
 struct upstream *upstream_get(struct upstreams *, const struct addr *, uint64_t now_ms);
 
-bool upstream_is_down(const struct upstream *);
-void upstream_asked(struct upstream *);
 void upstream_replied(struct upstream *, uint32_t ms, uint16_t rcode);
-/* What a reply that can be used said. */
-void upstream_said(struct upstream *, enum reply_kind);
 /* No reply in time; again: to a question to which it was silent before / the
  * socket failed. error: errno. */
 void upstream_silent(struct upstream *, bool again);
 void upstream_failed(struct upstream *, int error);
 
-/* May it be asked with random case, with EDNS? */
-bool upstream_keeps_case(const struct upstream *, uint64_t now_ms);
-bool upstream_has_edns(const struct upstream *, uint64_t now_ms);
 /* Has it shown lately that it does not mind EDNS, and not been down since? */
 bool upstream_knows_edns(const struct upstream *, uint64_t now_ms);
 /* Should it be asked without EDNS, since it was silent and has not shown that it
@@ -77,7 +76,5 @@ void upstream_edns(struct upstream *, uint64_t now_ms);
 /* A question that began at since_ms was answered without EDNS alone. Questions
  * that go on at the same time are one miss: perhaps the server was away. */
 void upstream_edns_missed(struct upstream *, uint64_t since_ms, uint64_t now_ms);
-
-void upstream_tell(const struct upstream *, struct upstream_report *);
 
 #endif

@@ -154,7 +154,7 @@ void worker_set_generation(struct worker *w, void *generation)
 
 /* ---- what became of a discovery question ---- */
 
-static void done(void *context, struct query *q)
+static void record(void *context, struct query *q)
 {
     struct worker *w = context;
     uint64_t now_us;
@@ -172,14 +172,26 @@ static void done(void *context, struct query *q)
 
 /* ---- listeners ---- */
 
-static void send_client(void *context, const struct client *c, const uint8_t *message, size_t len)
+/* A question that was forwarded has ended. */
+static void deliver(void *context, struct query *q, enum answer answer)
 {
     struct worker *w = context;
+    const struct client *c = &q->client;
+    struct cursor head = cursor_make(q->out, q->out_len);
 
-    if (c->transport == AUDIT_TCP)
-        connections_send(w->connections, c, message, len);
-    else if (c->listener < w->n_listeners && w->udp[c->listener] != NULL)
-        listen_udp_send(w->udp[c->listener], c, message, len);
+    if (answer == ANSWER_SEND) {
+        COUNT(&w->stats, answers);
+        (void)cursor_u16(&head);
+        if ((cursor_u16(&head) & DNS_TC) != 0)
+            COUNT(&w->stats, truncated);
+        if (c->transport == AUDIT_TCP)
+            connections_send(w->connections, c, q->out, q->out_len);
+        else if (c->listener < w->n_listeners && w->udp[c->listener] != NULL)
+            listen_udp_send(w->udp[c->listener], c, q->out, q->out_len);
+    } else {
+        COUNT(&w->stats, dropped);
+    }
+    record(w, q);
 }
 
 static bool listen_on(struct worker *w, struct listener *list, int n)
@@ -294,7 +306,7 @@ static struct event_base *make_base(void)
 
 static bool make_forwarder(struct worker *w, const struct settings *s)
 {
-    const struct forwarder_hooks hooks = {pin, unpin, done, w};
+    const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
     unsigned limit = slots_for(w, s->limits.in_flight), slots = slots_for(w, SLOTS_AT_LEAST);
 
     if (slots < limit)
@@ -302,9 +314,9 @@ static bool make_forwarder(struct worker *w, const struct settings *s)
     w->io = io_event_new(w->base, &w->random, 2 * slots + 512, 2 * slots + 2048);
     if (w->io == NULL)
         return false;
-    io_event_on_send(w->io, send_client, w);
     w->listen.io = io_event_io(w->io);
-    w->listen.hooks = hooks;
+    w->listen.record = record;
+    w->listen.context = w;
     w->forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
     if (w->forwarder == NULL)
         return false;

@@ -29,9 +29,9 @@ static void timer_clear(struct io *io, struct io_timer *t)
     timers_clear(&self_of(io)->timers, t);
 }
 
-static void send_client(struct io *io, const struct client *c, const uint8_t *wire, size_t len)
+void io_memory_send_client(struct io_memory *self, const struct client *c, const uint8_t *wire,
+                           size_t len)
 {
-    struct io_memory *self = self_of(io);
     struct answered *a = malloc(sizeof *a + len);
 
     if (a == NULL)
@@ -100,8 +100,7 @@ static void fill(void *context, uint8_t *out, size_t len)
 void io_memory_init(struct io_memory *self)
 {
     *self = (struct io_memory){
-        .io = {.send_client = send_client,
-               .open = open_peer,
+        .io = {.open = open_peer,
                .send = send_peer,
                .close = close_peer,
                .timer_set = timer_set,

@@ -8,6 +8,7 @@
 #define TESTS_REPLAY_IO_MEMORY_H
 
 #include "resolver/io.h"
+#include "resolver/query.h"
 #include "resolver/timer.h"
 
 /* A packet that went to a server, with the socket it left on. */
@@ -52,6 +53,7 @@ bool io_memory_give(struct sent *, const uint8_t *, size_t);
 bool io_memory_fail(struct sent *, int error);
 /* The oldest packet that the scenario has not seen, or NULL. */
 struct sent *io_memory_sent(struct io_memory *);
+void io_memory_send_client(struct io_memory *, const struct client *, const uint8_t *, size_t);
 /* The oldest answer, taken out; the caller frees it. NULL: none. */
 struct answered *io_memory_answered(struct io_memory *);
 

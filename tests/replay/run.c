@@ -144,15 +144,15 @@ static bool run_generations(struct run *r, const struct command *c)
 static bool run_state(struct run *r, const struct command *c)
 {
     static const char *const names[] = {"unknown", "up", "down"};
-    struct upstream_report report = {.state = UPSTREAM_UNKNOWN};
+    const struct upstream_report *report;
+    enum upstream_state is;
     struct addr server;
 
     if (c->n != 3 || addr_parse(&server, c->word[1], 53) != 0)
         return run_fail(r, "state needs a server, and unknown, up or down");
-    (void)forwarder_upstream(r->world->forwarder, &server, &report);
-    if (strcmp(names[report.state], c->word[2]) == 0)
-        return true;
-    return run_fail(r, "the server is %s", names[report.state]);
+    report = forwarder_upstream(r->world->forwarder, &server);
+    is = report != NULL ? report->state : UPSTREAM_UNKNOWN;
+    return strcmp(names[is], c->word[2]) == 0 || run_fail(r, "the server is %s", names[is]);
 }
 
 static const struct {

@@ -31,10 +31,12 @@ static void unpin(void *context, const struct view *v)
     ((struct world_view *)(void *)(uintptr_t)v)->flights--;
 }
 
-static void done(void *context, struct query *q)
+static void deliver(void *context, struct query *q, enum answer answer)
 {
     struct world *w = context;
 
+    if (answer == ANSWER_SEND)
+        io_memory_send_client(&w->io, &q->client, q->out, q->out_len);
     if (q->has_event && w->n_events < WORLD_EVENTS)
         w->events[w->n_events++] = q->event;
     q->has_event = false;
@@ -58,7 +60,7 @@ struct world *world_new(void)
 {
     static const struct hash_key key = {1, 2};
     struct world *w = calloc(1, sizeof *w);
-    struct forwarder_hooks hooks = {pin, unpin, done, w};
+    struct forwarder_hooks hooks = {pin, unpin, deliver, w};
 
     if (w == NULL)
         abort();
@@ -176,12 +178,9 @@ void world_ask(struct world *w, const struct client *c, const uint8_t *wire, siz
     answer = answer_read(v, q, w->io.now);
     if (answer == ANSWER_FORWARD)
         answer = answer_query(v, q, NULL, w->io.now);
-    if (answer == ANSWER_FORWARD) {
+    if (answer == ANSWER_FORWARD)
         forwarder_ask(w->forwarder, v, q);
-    } else {
-        if (answer == ANSWER_SEND)
-            w->io.io.send_client(&w->io.io, c, q->out, q->out_len);
-        done(w, q);
-    }
+    else
+        deliver(w, q, answer);
     view_policy_end(v);
 }

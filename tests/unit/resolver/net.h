@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "resolver/inflight.h"
+#include "resolver/forward.h"
 #include "resolver/timer.h"
 #include "wire/reply.h"
 
@@ -31,26 +31,12 @@ struct net {
     struct client to;
     int pins, dones, events;
     struct forwarder *f;
-    void (*deliver)(struct net *, const struct client *, const uint8_t *, size_t); /* or NULL */
+    void (*send_client)(struct net *, const struct client *, const uint8_t *, size_t); /* or NULL */
 };
 
 static inline struct net *net_of(struct io *io)
 {
     return (struct net *)(void *)io;
-}
-
-static inline void send_client(struct io *io, const struct client *c, const uint8_t *wire,
-                               size_t len)
-{
-    struct net *n = net_of(io);
-    struct message m;
-
-    assert_int_equal(message_read_reply(&m, wire, len), 0);
-    n->rcode = m.rcode;
-    n->to = *c;
-    n->n_answered++;
-    if (n->deliver != NULL)
-        n->deliver(n, c, wire, len);
 }
 
 static inline int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
@@ -116,7 +102,7 @@ static inline void unpin(void *context, const struct view *v)
     ((struct net *)context)->pins--;
 }
 
-static inline void done(void *context, struct query *q)
+static inline void record(void *context, struct query *q)
 {
     struct net *n = context;
 
@@ -125,15 +111,30 @@ static inline void done(void *context, struct query *q)
     q->has_event = false;
 }
 
+static inline void deliver(void *context, struct query *q, enum answer answer)
+{
+    struct net *n = context;
+    struct message m;
+
+    if (answer == ANSWER_SEND) {
+        assert_int_equal(message_read_reply(&m, q->out, q->out_len), 0);
+        n->rcode = m.rcode;
+        n->to = q->client;
+        n->n_answered++;
+        if (n->send_client != NULL)
+            n->send_client(n, &q->client, q->out, q->out_len);
+    }
+    record(n, q);
+}
+
 static inline int setup(void **state)
 {
     struct net *n = calloc(1, sizeof *n);
-    struct forwarder_hooks hooks = {pin, unpin, done, n};
+    struct forwarder_hooks hooks = {pin, unpin, deliver, n};
 
     assert_non_null(n);
     n->w = world_new(NULL, NULL);
-    n->io = (struct io){.send_client = send_client,
-                        .open = open_peer,
+    n->io = (struct io){.open = open_peer,
                         .send = send_peer,
                         .close = close_peer,
                         .timer_set = timer_set,

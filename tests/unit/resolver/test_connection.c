@@ -23,7 +23,7 @@ struct tcp {
 
 static struct tcp tcp; /* one at a time; n->deliver has no context */
 
-static void deliver(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
+static void send_client(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
 {
     assert_ptr_equal(n, tcp.n);
     connections_send(tcp.all, c, wire, len);
@@ -57,7 +57,7 @@ static int tcp_setup(void **state)
 
     setup(state);
     n = *state;
-    n->deliver = deliver;
+    n->send_client = send_client;
     tcp = (struct tcp){.n = n, .base = event_base_new(), .client = -1};
     tcp.listen = (struct listen){.base = tcp.base,
                                  .io = &n->io,
@@ -65,7 +65,8 @@ static int tcp_setup(void **state)
                                  .forwarder = n->f,
                                  .stats = &n->w->stats,
                                  .n_workers = 1,
-                                 .hooks = {.pin = pin, .unpin = unpin, .done = done, .context = n}};
+                                 .record = record,
+                                 .context = n};
     tcp.all = connections_new(&tcp.listen);
     let_in();
     return 0;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "base/compiler.h"
 #include "resolver/timer.h"
 
 enum { N = 200, STEPS = 20000 };
