@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "policy/model_sort.h"
+#include "policy/model.h"
 #include "wire/present.h"
 
 enum { PAIRS = 200 /* that are reported */, MEETING = 32 /* rules compared at one suffix */ };

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * model.c -- the words of the policy, its names and suffixes, and who frees
- * what. Hosts are in model_host.c, what entry refuses is in model_check.c.
+ * model.c -- the objects of the policy: what an action is, suffixes and hosts as
+ * text, what entry refuses, the one order of everything that has no order of
+ * its own, and who frees what.
+ *
+ * Equal policies are, when sorted, equal texts and equal records. What is only
+ * suspicious (expired, hidden, tied) is for check.c.
  */
 #include "policy/model.h"
 
@@ -9,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
+#include "base/number.h"
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/types.h"
@@ -166,18 +170,23 @@ static const char *suffix_name(struct suffix *s, const char *text)
 int suffix_parse(struct suffix *out, const char *text, const char **why)
 {
     struct suffix s = {.kind = SUFFIX_EXACT, .name = {.len = 1}};
+    const char *name = text;
+    bool has_name = false;
 
-    *why = NULL;
-    if (text[0] == '\0')
-        *why = "is empty; . is the bare _vlmcs._tcp";
-    else if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0)
+    if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0) {
         s.kind = SUFFIX_ANY;
-    else if (strcmp(text, ".") == 0)
+    } else if (strcmp(text, ".") == 0) {
         s.kind = SUFFIX_BARE;
-    else if (strncmp(text, "*.", 2) == 0)
-        s.kind = SUFFIX_BELOW;
-    if (*why == NULL && (s.kind == SUFFIX_EXACT || s.kind == SUFFIX_BELOW))
-        *why = suffix_name(&s, s.kind == SUFFIX_BELOW ? text + 2 : text);
+    } else {
+        has_name = true;
+        if (strncmp(text, "*.", 2) == 0) {
+            s.kind = SUFFIX_BELOW;
+            name += 2;
+        }
+    }
+    *why = text[0] == '\0' ? "is empty; . is the bare _vlmcs._tcp"
+           : has_name      ? suffix_name(&s, name)
+                           : NULL;
     if (*why != NULL)
         return -EINVAL;
     *out = s;
@@ -186,26 +195,20 @@ int suffix_parse(struct suffix *out, const char *text, const char **why)
 
 const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
 {
+    static const char *const front[] = {
+        [SUFFIX_EXACT] = "", [SUFFIX_BELOW] = "*.", [SUFFIX_ANY] = "*", [SUFFIX_BARE] = "."};
     char name[NAME_TEXT];
-    struct str text;
+    bool has_name = s->kind == SUFFIX_EXACT || s->kind == SUFFIX_BELOW;
 
-    str_init(&text, out, SUFFIX_TEXT);
-    switch (s->kind) {
-    case SUFFIX_ANY:
-        str_add(&text, "*");
-        break;
-    case SUFFIX_BARE:
-        str_add(&text, ".");
-        break;
-    case SUFFIX_BELOW:
-        str_add(&text, "*.");
-        str_add(&text, name_print(&s->name, name));
-        break;
-    case SUFFIX_EXACT:
-        str_add(&text, name_print(&s->name, name));
-        break;
-    }
+    snprintf(out, SUFFIX_TEXT, "%s%s", front[s->kind], has_name ? name_print(&s->name, name) : "");
     return out;
+}
+
+bool policy_question(const struct name *suffix, struct name *out)
+{
+    struct name service;
+
+    return name_parse(&service, "_vlmcs._tcp") == 0 && name_join(&service, suffix, out);
 }
 
 /* Where each label begins, in the order of the name. */
@@ -245,4 +248,383 @@ int suffix_compare(const struct suffix *a, const struct suffix *b)
 bool suffix_is_wide(const struct suffix *s)
 {
     return s->kind == SUFFIX_ANY || (s->kind == SUFFIX_BELOW && s->name.labels == 1);
+}
+
+/* --- hosts: FQDN[:PORT], then options, each after a comma ------------------ */
+
+const char *host_target_check(const char *text, struct name *out)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-_";
+    struct addr ip;
+    struct name n;
+
+    if (text[0] == '\0')
+        return "has no host name";
+    if (text[0] == '[' || addr_parse(&ip, text, 0) == 0)
+        return "is an IP address; an SRV record needs a host name (give address=IP besides it)";
+    if (strpbrk(text, " \t\r\n") != NULL || name_parse(&n, text) != 0)
+        return "is not a host name";
+    name_fold(&n);
+    for (size_t at = 0; n.at[at] != 0; at += 1u + n.at[at])
+        for (size_t i = at + 1; i <= at + n.at[at]; i++)
+            if (n.at[i] < 0x80 && memchr(letters, n.at[i], sizeof letters - 1) == NULL)
+                return "is not a host name"; /* beyond ASCII: what Active Directory allows */
+    if (n.labels < 2)
+        return "has no dot; give the full name of the host, like kms01.contoso.com";
+    if (name_is_vlmcs(&n) || n.at[1] == '_')
+        return "is the name of a service; give the name of the KMS host";
+    *out = n;
+    return NULL;
+}
+
+const char *host_address_add(struct policy_host *h, const char *text)
+{
+    struct addr ip;
+
+    if (h->n_addresses == POLICY_HOST_ADDRESSES)
+        return "has more than 8 addresses";
+    if (addr_parse(&ip, text, 0) != 0 || ip.port != 0)
+        return "has an address that is not an IP address";
+    if (addr_is_any(&ip) || ip.scope != 0)
+        return "has an address that no client can connect to";
+    for (unsigned i = 0; i < h->n_addresses; i++)
+        if (addr_same_ip(&h->addresses[i], &ip))
+            return NULL;
+    h->addresses[h->n_addresses++] = ip;
+    return NULL;
+}
+
+static bool u16_parse(const char *text, uint16_t *out)
+{
+    uint64_t v;
+    bool is_good = number_parse(&v, text, UINT16_MAX) == 0;
+
+    if (is_good)
+        *out = (uint16_t)v;
+    return is_good;
+}
+
+static const char *option_parse(struct policy_host *h, const char *key, const char *value)
+{
+    uint16_t *number = strcmp(key, "priority") == 0 ? &h->priority
+                       : strcmp(key, "weight") == 0 ? &h->weight
+                                                    : NULL;
+
+    if (number != NULL)
+        return u16_parse(value, number) ? NULL : "has a priority or weight that is not 0 to 65535";
+    if (strcmp(key, "address") == 0)
+        return host_address_add(h, value);
+    if (strcmp(key, "probe") == 0)
+        return bool_parse(&h->probe, value) == 0 ? NULL : "has a probe= that is neither yes nor no";
+    return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
+}
+
+int host_parse(struct policy_host *out, const char *text, const char **why)
+{
+    struct policy_host h = {.port = POLICY_KMS_PORT, .probe = true};
+    char copy[HOST_TEXT], *rest = copy, *head, *colon, *option;
+    struct addr ip;
+
+    *why = str_copy(copy, sizeof copy, text) ? NULL : "is too long";
+    head = strsep(&rest, ",");
+    colon = strrchr(head, ':');
+    if (colon != NULL && head[0] != '[' && addr_parse(&ip, head, 0) != 0) {
+        *colon = '\0';
+        if (!u16_parse(colon + 1, &h.port))
+            *why = "has no valid port behind the colon (1 to 65535)";
+        else if (h.port == 0)
+            *why = "has port 0, where no client can connect";
+    }
+    if (*why == NULL)
+        *why = host_target_check(head, &h.target);
+    while (*why == NULL && (option = strsep(&rest, ",")) != NULL) {
+        const char *key = strsep(&option, "=");
+
+        *why = option_parse(&h, option != NULL ? key : "", option != NULL ? option : "");
+    }
+    if (*why != NULL)
+        return -EINVAL;
+    *out = h;
+    return 0;
+}
+
+const char *host_print(const struct policy_host *h, char *out, size_t size)
+{
+    char name[NAME_TEXT], ip[ADDR_TEXT];
+    struct str s;
+
+    str_init(&s, out, size);
+    str_addf(&s, "%s:%u", name_print(&h->target, name), (unsigned)h->port);
+    if (h->priority != 0)
+        str_addf(&s, ",priority=%u", (unsigned)h->priority);
+    if (h->weight != 0)
+        str_addf(&s, ",weight=%u", (unsigned)h->weight);
+    for (unsigned i = 0; i < h->n_addresses; i++)
+        str_addf(&s, ",address=%s", addr_print(&h->addresses[i], ip));
+    if (!h->probe)
+        str_add(&s, ",probe=no");
+    return out;
+}
+
+int policy_approved_parse(struct policy_approved *out, const char *text, const char **why)
+{
+    struct policy_host h;
+
+    if (strchr(text, ',') != NULL) {
+        *why = "is an approved host: FQDN or FQDN:PORT, without options";
+        return -EINVAL;
+    }
+    if (host_parse(&h, text, why) != 0)
+        return -EINVAL;
+    *out = (struct policy_approved){.target = h.target, .port = h.port};
+    return 0;
+}
+
+/* --- what is refused on entry, whichever way it comes in ------------------- */
+
+void policy_rule_init(struct policy_rule *r, const char *name)
+{
+    *r = (struct policy_rule){
+        .action = ACTION_FILL, .when = WORD_MISSING, .mode = MODE_LIVE, .ttl = POLICY_TTL_DEFAULT};
+    str_copy(r->name, sizeof r->name, name);
+}
+
+int policy_rule_check(const struct policy_rule *r, struct diags *d)
+{
+    const struct policy_action_row *a = &policy_actions[r->action];
+    const char *word = action_names[r->action], *why;
+    unsigned hides = r->when & (WORD_PRESENT | WORD_UNAPPROVED);
+    char text[SUFFIX_TEXT];
+    int rc = 0;
+
+    if (policy_name_check(r->name, &why) != 0)
+        rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", r->name, why);
+    if (a->has_pool && r->pool[0] == '\0')
+        rc = diags_add(d, NULL, 0, 0, "rule %s: %s needs a pool", r->name, word);
+    if (!a->has_pool && r->pool[0] != '\0')
+        rc = diags_add(d, NULL, 0, 0,
+                       "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
+                       r->name, word);
+    if (r->action == ACTION_FILL && hides != 0)
+        rc = diags_add(
+            d, NULL, 0, 0,
+            "rule %s: fill never hides an answer of the real DNS; for %s use action replace",
+            r->name, hides & WORD_PRESENT ? "present" : "unapproved");
+    else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
+        rc = diags_add(d, NULL, 0, 0, "rule %s: %s takes %s", r->name, word, a->when_wrong);
+    if (r->n_networks > POLICY_RULE_NETWORKS)
+        rc = diags_add(d, NULL, 0, 0, "rule %s: has more than %d networks", r->name,
+                       POLICY_RULE_NETWORKS);
+    for (size_t i = 0; i < r->n_suffixes && r->n_networks == 0; i++) {
+        if (!suffix_is_wide(&r->suffixes[i]))
+            continue;
+        rc = diags_add(
+            d, NULL, 0, 0,
+            "rule %s: suffix %s is so wide that it needs networks; if every client is meant, name "
+            "the network any",
+            r->name, suffix_print(&r->suffixes[i], text));
+        break;
+    }
+    if (r->ttl < POLICY_TTL_MIN || r->ttl > POLICY_TTL_MAX)
+        rc = diags_add(d, NULL, 0, 0, "rule %s: ttl is %u s; allowed are %ds to 1d", r->name,
+                       r->ttl, POLICY_TTL_MIN);
+    if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
+        rc =
+            diags_add(d, NULL, 0, 0,
+                      "rule %s: until is not later than from, so the rule is never valid", r->name);
+    return rc;
+}
+
+int policy_pool_check(const struct policy_pool *p, struct diags *d)
+{
+    char name[NAME_TEXT], ip[ADDR_TEXT];
+    const char *why;
+    int rc = 0;
+
+    if (policy_name_check(p->name, &why) != 0)
+        rc = diags_add(d, NULL, 0, 0, "pool \"%s\": %s", p->name, why);
+    if (p->n == 0)
+        rc = diags_add(d, NULL, 0, 0, "pool %s: has no host", p->name);
+    if (p->n > POLICY_POOL_HOSTS)
+        rc =
+            diags_add(d, NULL, 0, 0, "pool %s: has more than %d hosts", p->name, POLICY_POOL_HOSTS);
+    for (size_t i = 0; i < p->n && i < POLICY_POOL_HOSTS; i++) {
+        const struct policy_host *h = &p->hosts[i];
+        size_t k = 0;
+
+        name_print(&h->target, name);
+        if (h->target.labels < 2)
+            rc = diags_add(d, NULL, 0, 0, "pool %s: host %s has no dot; give the full name",
+                           p->name, name);
+        if (h->port == 0)
+            rc =
+                diags_add(d, NULL, 0, 0, "pool %s: host %s has port 0, where no client can connect",
+                          p->name, name);
+        while (p->hosts[k].port != h->port || !name_equal(&p->hosts[k].target, &h->target))
+            k++;
+        if (k < i)
+            rc = diags_add(d, NULL, 0, 0, "pool %s: host %s:%u is there twice", p->name, name,
+                           (unsigned)h->port);
+        for (unsigned a = 0; a < h->n_addresses && !p->allow_public; a++)
+            if (!addr_is_private(&h->addresses[a]))
+                rc = diags_add(
+                    d, NULL, 0, 0,
+                    "pool %s: host %s has the public address %s; a KMS host is meant to be inside "
+                    "(if it is yours, say allow-public: yes)",
+                    p->name, name, addr_print(&h->addresses[a], ip));
+    }
+    return rc;
+}
+
+/* --- the one order, without doubles --------------------------------------- */
+
+/* Sorts, when it is not sorted yet, and drops doubles. The new count. */
+static size_t sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void *, const void *))
+{
+    char *base = at;
+    size_t kept = 1, i = 1;
+
+    if (n < 2)
+        return n;
+    while (i < n && cmp(base + (i - 1) * size, base + i * size) < 0)
+        i++;
+    if (i == n)
+        return n;
+    qsort(at, n, size, cmp);
+    for (i = 1; i < n; i++) {
+        if (cmp(base + (kept - 1) * size, base + i * size) == 0)
+            continue;
+        if (kept != i)
+            memcpy(base + kept * size, base + i * size, size);
+        kept++;
+    }
+    return kept;
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+    const struct prefix *x = a, *y = b;
+    int c = memcmp(x->ip, y->ip, sizeof x->ip);
+
+    return c != 0 ? c : (int)x->len - (int)y->len;
+}
+
+static int by_host(const void *a, const void *b)
+{
+    const struct policy_host *x = a, *y = b;
+    int c = (int)x->priority - (int)y->priority;
+
+    if (c == 0)
+        c = policy_target_compare(&x->target, &y->target);
+    return c != 0 ? c : (int)x->port - (int)y->port;
+}
+
+static int by_address(const void *a, const void *b)
+{
+    const struct addr *x = a, *y = b;
+
+    return memcmp(x->ip, y->ip, sizeof x->ip);
+}
+
+static int by_approved(const void *a, const void *b)
+{
+    const struct policy_approved *x = a, *y = b;
+    int c = policy_target_compare(&x->target, &y->target);
+
+    return c != 0 ? c : (int)x->port - (int)y->port;
+}
+
+static int by_suffix(const void *a, const void *b)
+{
+    return suffix_compare(a, b);
+}
+
+/* Networks, pools and rules begin with their name; so do the names in a rule. */
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+void policy_network_sort(struct policy_network *w)
+{
+    w->n = sort_unique(w->prefixes, w->n, sizeof *w->prefixes, by_prefix);
+}
+
+void policy_pool_sort(struct policy_pool *p)
+{
+    /* Doubles of a target are refused by policy_pool_check(), before. */
+    p->n = sort_unique(p->hosts, p->n, sizeof *p->hosts, by_host);
+    for (size_t i = 0; i < p->n; i++)
+        p->hosts[i].n_addresses = (uint8_t)sort_unique(
+            p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_address);
+}
+
+/* The places of a rule's networks go where their names go. Doubles stay, behind
+ * the first, until sort_unique() drops them. */
+static void sort_places(struct policy_rule *r)
+{
+    size_t kept = 0;
+
+    for (size_t i = 1; i < r->n_networks; i++)
+        for (size_t k = i; k > 0 && strcmp(r->networks[k - 1], r->networks[k]) > 0; k--) {
+            struct policy_place place = r->network_places[k];
+            char name[POLICY_NAME];
+
+            memcpy(name, r->networks[k], sizeof name);
+            memcpy(r->networks[k], r->networks[k - 1], sizeof name);
+            memcpy(r->networks[k - 1], name, sizeof name);
+            r->network_places[k] = r->network_places[k - 1];
+            r->network_places[k - 1] = place;
+        }
+    for (size_t i = 0; i < r->n_networks; i++)
+        if (i == 0 || strcmp(r->networks[i - 1], r->networks[i]) != 0)
+            r->network_places[kept++] = r->network_places[i];
+}
+
+void policy_rule_sort(struct policy_rule *r)
+{
+    if (r->network_places != NULL)
+        sort_places(r);
+    r->n_networks = sort_unique(r->networks, r->n_networks, sizeof *r->networks, by_name);
+    r->n_suffixes = sort_unique(r->suffixes, r->n_suffixes, sizeof *r->suffixes, by_suffix);
+}
+
+void policy_sort(struct policy *p)
+{
+    for (size_t i = 0; i < p->n_networks; i++)
+        policy_network_sort(&p->networks[i]);
+    for (size_t i = 0; i < p->n_pools; i++)
+        policy_pool_sort(&p->pools[i]);
+    for (size_t i = 0; i < p->n_rules; i++)
+        policy_rule_sort(&p->rules[i]);
+    /* No sort_unique: a double of these would leak, and readers refuse it. */
+    if (p->n_networks > 1)
+        qsort(p->networks, p->n_networks, sizeof *p->networks, by_name);
+    if (p->n_pools > 1)
+        qsort(p->pools, p->n_pools, sizeof *p->pools, by_name);
+    if (p->n_rules > 1)
+        qsort(p->rules, p->n_rules, sizeof *p->rules, by_name);
+    p->n_approved = sort_unique(p->approved, p->n_approved, sizeof *p->approved, by_approved);
+}
+
+/* --- look-ups in what is sorted ------------------------------------------- */
+
+static void *find(const void *at, size_t n, size_t size, const char *name)
+{
+    return n == 0 ? NULL : bsearch(name, at, n, size, by_name);
+}
+
+struct policy_network *policy_find_network(const struct policy *p, const char *name)
+{
+    return find(p->networks, p->n_networks, sizeof *p->networks, name);
+}
+
+struct policy_pool *policy_find_pool(const struct policy *p, const char *name)
+{
+    return find(p->pools, p->n_pools, sizeof *p->pools, name);
+}
+
+struct policy_rule *policy_find_rule(const struct policy *p, const char *name)
+{
+    return find(p->rules, p->n_rules, sizeof *p->rules, name);
 }

@@ -116,6 +116,16 @@ void policy_rule_init(struct policy_rule *, const char *name);
 /* The words at which such a rule acts, whatever was stored. */
 unsigned policy_when(enum policy_action, unsigned when);
 
+/* Sorts and drops doubles: the order that readers make and writers want. */
+void policy_sort(struct policy *);
+void policy_network_sort(struct policy_network *);
+void policy_pool_sort(struct policy_pool *);
+void policy_rule_sort(struct policy_rule *);
+/* Look-ups in a sorted policy; borrowed, NULL when there is none. */
+struct policy_network *policy_find_network(const struct policy *, const char *name);
+struct policy_pool *policy_find_pool(const struct policy *, const char *name);
+struct policy_rule *policy_find_rule(const struct policy *, const char *name);
+
 int policy_approved_parse(struct policy_approved *, const char *text,
                           const char **why); /* FQDN[:PORT] */
 bool policy_question(const struct name *suffix,

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/model_sort.h"
+#include "policy/model.h"
 #include "wire/present.h"
 
 enum { POLICY_NAMED = FIELD_FLAGS /* a mapping of names to objects, which is kept as a list */ };

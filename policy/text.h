@@ -43,7 +43,7 @@ int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const
                            const char *text, size_t len, struct diags *d);
 /* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
 extern const struct field policy_rule_rows[];
-/* Canonical: equal policies are equal texts. The policy is sorted (model_sort.h). */
+/* Canonical: equal policies are equal texts. The policy is sorted. */
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */
 const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "policy/model_sort.h"
+#include "policy/model.h"
 #include "wire/present.h"
 #include "wire/types.h"
 

@@ -13,7 +13,7 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
-#include "policy/model_sort.h"
+#include "policy/model.h"
 
 static const struct suffix_row {
     const char *name, *text, *print; /* print NULL: refused */
@@ -128,6 +128,7 @@ static const struct host_row {
     {"no dot", "kms01", NULL, "no dot"},
     {"empty", "", NULL, "no host name"},
     {"a comma in the name", "k\\044x.c.d", NULL, "not a host name"},
+    {"a zero in the name", "k\\000x.c.d", NULL, "not a host name"},
     {"a star in the name", "*.c.d", NULL, "not a host name"},
     {"port 0", "k.c.d:0", NULL, "port 0"},
     {"port too great", "k.c.d:65536", NULL, "port"},

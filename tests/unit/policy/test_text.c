@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "policy/model_sort.h"
+#include "policy/model.h"
 #include "policy/text.h"
 
 #define HEAD "waymark-policy: 1\n"
