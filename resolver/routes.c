@@ -1,193 +1,238 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * routes.c -- the table of the API, and what reads or changes the daemon as a
- * whole: status, stats, reload.
+ * routes.c -- the table of the API, and its handlers but explain: status,
+ * stats, upstreams, cache, reload. Each takes the daemon as context and answers
+ * its request once.
+ *
+ * Numbers are rows: a counter of the workers, the cache or the audit is named
+ * in `stats` by its row in stat_rows[], a number of `status` in status_rows[].
  */
 #include "resolver/routes.h"
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "resolver/io.h"
 #include "resolver/special.h"
+#include "wire/present.h"
 
-const struct control_route daemon_routes[] = {
-    {"GET", "/v1/status", routes_status},
-    {"GET", "/v1/stats", routes_stats},
-    {"GET", "/v1/upstreams", routes_upstreams},
-    {"GET", "/v1/cache/", routes_cache_get},
-    {"GET", "/v1/explain", routes_explain},
-    {"POST", "/v1/explain", routes_explain},
-    {"POST", "/v1/reload", routes_reload},
-    {"POST", "/v1/cache/flush", routes_cache_flush},
-    {NULL, NULL, NULL},
+enum { MAX_SERVERS = 1024, MAX_ENTRIES = 64, RECORD_TEXT = 4096 };
+
+/* ---- numbers ---- */
+
+struct totals {
+    struct worker_stats workers; /* of all of them */
+    struct cache_stats cache;
+    struct audit_writer_stats audit;
+    struct policy_counts policy;
+    int policy_error;       /* why these cannot be read */
+    uint64_t audit_dropped; /* by the writer, or by the workers when there is none */
+    uint64_t audit_waiting; /* questions in rings, or for a commit */
+    uint64_t policy_verified, policy_faults, policy_without;
 };
 
-static json_t *integer(uint64_t v)
+struct number {
+    const char *object, *name; /* object: the part of `status`; NULL: at the top */
+    size_t offset;             /* of a uint64_t in struct totals */
+};
+
+#define AT(field) offsetof(struct totals, field)
+
+/* clang-format off */
+static const struct number stat_rows[] = {
+#define X(name, help) {NULL, #name, AT(workers.name)},
+    WORKER_COUNTERS(X)
+#undef X
+    {NULL, "cache_entries", AT(cache.entries)},
+    {NULL, "cache_bytes", AT(cache.bytes)},
+    {NULL, "cache_size", AT(cache.size)},
+    {NULL, "cache_lookups_hit", AT(cache.hits)},
+    {NULL, "cache_lookups_missed", AT(cache.misses)},
+    {NULL, "cache_lookups_expired", AT(cache.expired)},
+    {NULL, "cache_inserts", AT(cache.inserts)},
+    {NULL, "cache_replaced", AT(cache.replaced)},
+    {NULL, "cache_evicted", AT(cache.evicted)},
+    {NULL, "cache_refused", AT(cache.refused)},
+    {NULL, "cache_flushed", AT(cache.flushed)},
+    {NULL, "audit_recorded", AT(audit.recorded)},
+    {NULL, "audit_counted", AT(audit.counted)},
+    {NULL, "audit_lost", AT(audit.dropped)},
+    {NULL, "audit_repeats", AT(audit.repeats)},
+    {NULL, "audit_commits", AT(audit.commits)},
+    {NULL, "audit_commit_failures", AT(audit.commit_failures)},
+    {NULL, "audit_pruned", AT(audit.pruned)},
+    {NULL, "audit_pending", AT(audit.pending)},
+    {NULL, "audit_store_bytes", AT(audit.store_bytes)},
+};
+
+static const struct number status_rows[] = {
+    {NULL, "queries", AT(workers.queries)},
+    {NULL, "kms_questions", AT(workers.kms_questions)},
+    {"policy", "networks", AT(policy.networks)},
+    {"policy", "pools", AT(policy.pools)},
+    {"policy", "rules", AT(policy.rules)},
+    {"policy", "suffixes", AT(policy.suffixes)},
+    {"policy", "approved", AT(policy.approved)},
+    {"policy", "verified", AT(policy_verified)},
+    {"policy", "faults", AT(policy_faults)},
+    {"policy", "threads_without", AT(policy_without)},
+    {"audit", "questions", AT(workers.kms_questions)},
+    {"audit", "recorded", AT(audit.recorded)},
+    {"audit", "counted", AT(audit.counted)},
+    {"audit", "dropped", AT(audit_dropped)},
+    {"audit", "pending", AT(audit_waiting)},
+    {"audit", "bytes", AT(audit.store_bytes)},
+    {"audit", "last_commit", AT(audit.last_commit_wall_ms)},
+    {"cache", "entries", AT(cache.entries)},
+    {"cache", "bytes", AT(cache.bytes)},
+    {"cache", "size", AT(cache.size)},
+    {"cache", "hits", AT(cache.hits)},
+    {"cache", "misses", AT(cache.misses)},
+};
+
+/* clang-format on */
+
+static void add_numbers(json_t *o, const struct totals *t, const struct number *rows, size_t n)
 {
-    return json_integer((json_int_t)v);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)t + rows[i].offset, sizeof value);
+        json_object_set_new(rows[i].object != NULL ? json_object_get(o, rows[i].object) : o,
+                            rows[i].name, json_integer((json_int_t)value));
+    }
 }
 
-static json_t *text_or_null(const char *text)
+static void sum_up(struct daemon *d, struct totals *t)
 {
-    return text[0] != '\0' ? json_string(text) : json_null();
+    uint64_t *sum = (uint64_t *)(void *)&t->workers, known;
+
+    memset(t, 0, sizeof *t);
+    for (int i = 0; i <= d->n_workers; i++) {
+        const uint64_t *one =
+            (const uint64_t *)(const void *)worker_stats(i < d->n_workers ? d->workers[i] : d->own);
+
+        for (size_t k = 0; k < WORKER_STATS; k++)
+            sum[k] += __atomic_load_n(&one[k], __ATOMIC_RELAXED);
+    }
+    cache_stats(d->shared.cache, &t->cache);
+    if (d->auditor != NULL)
+        auditor_stats(d->auditor, &t->audit);
+    if (d->shared.policy != NULL)
+        t->policy_error = policy_store_counts(d->shared.policy, &t->policy);
+    t->audit_dropped = d->auditor != NULL ? t->audit.dropped : t->workers.audit_dropped;
+    known = t->audit.recorded + t->audit.counted + t->audit_dropped;
+    t->audit_waiting = t->workers.kms_questions > known ? t->workers.kms_questions - known : 0;
 }
 
-void routes_sum(struct daemon *d, struct worker_stats *sum)
+static void get_stats(void *context, struct control_request *r)
 {
-    memset(sum, 0, sizeof *sum);
-    for (int i = 0; i < d->n_workers; i++)
-        worker_stats_add(sum, worker_stats(d->workers[i]));
-    worker_stats_add(sum, worker_stats(d->own));
+    json_t *all = json_object();
+    struct totals t;
+
+    sum_up(context, &t);
+    add_numbers(all, &t, stat_rows, ARRAY_LEN(stat_rows));
+    control_answer(r, 200, json_pack("{s:o}", "stats", all));
 }
 
-/* Workers that have no place among the store's readers; and why the last has none. */
-static int count_without(const struct daemon *d, int *error)
-{
-    int n = 0;
+/* ---- status ---- */
 
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
+static void PRINTF_LIKE(2, 3) add_problem(json_t *problems, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    json_array_append_new(problems, json_vsprintf(fmt, args));
+    va_end(args);
+}
+
+/* What is wrong with the policy store: its contents, its folder, its readers. */
+static void policy_problems(struct daemon *d, struct totals *t, const struct policy_health *h,
+                            json_t *problems)
+{
+    char dir[512], found[VERIFIER_TEXT] = "", full[64];
+    int error = 0;
+
+    snprintf(dir, sizeof dir, "%s/policy", d->newest->settings->server.state_dir);
+    t->policy_verified = d->verifier != NULL ? verifier_found(d->verifier, found) : 0;
+    t->policy_faults = h->faults;
     for (int i = 0; i <= d->n_workers; i++) {
         int e = worker_policy_error(i < d->n_workers ? d->workers[i] : d->own);
 
-        *error = e != 0 ? e : *error;
-        n += e != 0;
+        error = e != 0 ? e : error;
+        t->policy_without += e != 0;
     }
-    return n;
-}
-
-/* What is wrong with the store's contents: the whole of it, or what was met on the way. */
-static json_t *damage(const char *dir, const char *found, uint64_t faults, uint64_t damaged, int rc)
-{
     if (found[0] != '\0')
-        return json_sprintf("policy: %s", found);
-    if (faults > 0)
-        return json_sprintf("policy: %s/data.mdb: the disk, or damage, broke %llu reads off since "
-                            "the start; those questions got what the real DNS said; " POLICY_REMEDY,
-                            dir, (unsigned long long)faults);
-    if (damaged > 0)
-        return json_sprintf("policy: %s/data.mdb: %llu questions since the start needed a damaged "
-                            "record and got what the real DNS said; " POLICY_REMEDY,
-                            dir, (unsigned long long)damaged);
-    return json_sprintf("policy: %s/data.mdb: its state cannot be read: %s; " POLICY_REMEDY, dir,
-                        strerror(-rc));
+        add_problem(problems, "policy: %s", found);
+    else if (h->faults > 0)
+        add_problem(problems,
+                    "policy: %s/data.mdb: the disk, or damage, broke %llu reads off since the "
+                    "start; those questions got what the real DNS said; " POLICY_REMEDY,
+                    dir, (unsigned long long)h->faults);
+    else if (t->workers.kms_damaged > 0)
+        add_problem(problems,
+                    "policy: %s/data.mdb: %llu questions since the start needed a damaged record "
+                    "and got what the real DNS said; " POLICY_REMEDY,
+                    dir, (unsigned long long)t->workers.kms_damaged);
+    else if (t->policy_error != 0 && t->policy_error != -EUSERS)
+        add_problem(problems, "policy: %s/data.mdb: its state cannot be read: %s; " POLICY_REMEDY,
+                    dir, strerror(-t->policy_error));
+    if (h->unlocked)
+        add_problem(problems,
+                    "policy: %s is read-only here: rules act, and must not be changed from "
+                    "elsewhere meanwhile; make it writable and restart waymarkd",
+                    dir);
+    if (t->policy_without == 0)
+        return;
+    snprintf(full, sizeof full, "all %d places for readers were taken", POLICY_READERS);
+    add_problem(problems,
+                "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
+                "who is answered by them; end what else has %s/lock.mdb open (fuser shows it) and "
+                "restart waymarkd",
+                (int)t->policy_without, d->n_workers + 1, error == EUSERS ? full : strerror(error),
+                dir);
 }
 
-static void policy_problems(struct daemon *d, json_t *o, uint64_t damaged, int rc, json_t *problems)
+static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problems)
 {
-    struct policy_health h = policy_store_health(d->shared.policy);
-    char dir[512], found[VERIFIER_TEXT] = "", all[64];
-    int error = 0, without = count_without(d, &error);
-    uint64_t verified = d->verifier != NULL ? verifier_found(d->verifier, found) : 0;
-
-    snprintf(dir, sizeof dir, "%s/policy", d->newest->settings->server.state_dir);
-    snprintf(all, sizeof all, "all %d places for readers were taken", POLICY_READERS);
-    if (found[0] != '\0' || h.faults > 0 || damaged > 0 || (rc != 0 && rc != -EUSERS))
-        json_array_append_new(problems, damage(dir, found, h.faults, damaged, rc));
-    if (h.unlocked)
-        json_array_append_new(problems,
-                              json_sprintf("policy: %s is read-only here: rules act, and must not "
-                                           "be changed from elsewhere meanwhile; make it writable "
-                                           "and restart waymarkd",
-                                           dir));
-    if (without > 0)
-        json_array_append_new(
-            problems,
-            json_sprintf("policy: %d of %d threads have no policy since the start: %s; "
-                         "no rule acts for who is answered by them; end what else has "
-                         "%s/lock.mdb open (fuser shows it) and restart waymarkd",
-                         without, d->n_workers + 1, error == EUSERS ? all : strerror(error), dir));
-    json_object_set_new(o, "open", json_boolean(!h.refused && rc != -EIO));
-    json_object_set_new(o, "verified", integer(verified));
-    json_object_set_new(o, "faults", integer(h.faults));
-    json_object_set_new(o, "read_only", json_boolean(h.unlocked));
-    json_object_set_new(o, "threads_without", json_integer(without));
-}
-
-static json_t *policy_status(struct daemon *d, const struct worker_stats *sum, json_t *problems)
-{
-    struct policy_counts c = {0};
+    struct policy_health h = {.refused = true};
     char digest[16];
-    json_t *o = json_object();
-    int rc = d->shared.policy != NULL ? policy_store_counts(d->shared.policy, &c) : 0;
 
     if (d->policy_error[0] != '\0')
-        json_array_append_new(problems, json_sprintf("policy: %s", d->policy_error));
-    json_object_set_new(o, "open", json_false());
-    if (d->shared.policy != NULL)
-        policy_problems(d, o, sum->kms_damaged, rc, problems);
-    snprintf(digest, sizeof digest, "%08x", (unsigned)(c.digest >> 32));
-    json_object_set_new(o, "serial", rc == 0 ? integer(c.serial) : json_null());
-    json_object_set_new(o, "digest", json_string(digest));
-    json_object_set_new(o, "networks", integer(c.networks));
-    json_object_set_new(o, "pools", integer(c.pools));
-    json_object_set_new(o, "rules", integer(c.rules));
-    json_object_set_new(o, "suffixes", integer(c.suffixes));
-    json_object_set_new(o, "approved", integer(c.approved));
-    json_object_set_new(o, "error", text_or_null(d->policy_error));
-    return o;
+        add_problem(problems, "policy: %s", d->policy_error);
+    if (d->shared.policy != NULL) {
+        h = policy_store_health(d->shared.policy);
+        policy_problems(d, t, &h, problems);
+    }
+    snprintf(digest, sizeof digest, "%08x", (unsigned)(t->policy.digest >> 32));
+    return json_pack("{s:b,s:b,s:o,s:s,s:s?}", "open", !h.refused && t->policy_error != -EIO,
+                     "read_only", h.unlocked, "serial",
+                     t->policy_error == 0 ? json_integer((json_int_t)t->policy.serial)
+                                          : json_null(),
+                     "digest", digest, "error", or_null(d->policy_error));
 }
 
-static json_t *audit_status(struct daemon *d, const struct worker_stats *sum, json_t *problems)
+static json_t *audit_status(struct daemon *d, const struct totals *t, json_t *problems)
 {
-    struct audit_writer_stats a = {0};
-    json_t *o = json_object();
-    uint64_t dropped, known;
-
-    if (d->auditor != NULL)
-        auditor_stats(d->auditor, &a);
-    dropped = d->auditor != NULL ? a.dropped : sum->audit_dropped;
-    known = a.recorded + a.counted + dropped; /* the rest waits: in rings or for a commit */
     if (d->audit_error[0] != '\0')
-        json_array_append_new(problems, json_sprintf("audit: %s", d->audit_error));
-    if (a.last_error != 0)
-        json_array_append_new(
-            problems, json_sprintf("audit: the last commit failed: %s; events wait in memory, and "
-                                   "are dropped and counted when it is full",
-                                   strerror(a.last_error)));
-    if (dropped != 0)
-        json_array_append_new(problems,
-                              json_sprintf("audit: %llu events were dropped since the start",
-                                           (unsigned long long)dropped));
-    json_object_set_new(o, "open", json_boolean(d->auditor != NULL));
-    json_object_set_new(o, "questions", integer(sum->kms_questions));
-    json_object_set_new(o, "recorded", integer(a.recorded));
-    json_object_set_new(o, "counted", integer(a.counted));
-    json_object_set_new(o, "dropped", integer(dropped));
-    json_object_set_new(o, "pending",
-                        integer(sum->kms_questions > known ? sum->kms_questions - known : 0));
-    json_object_set_new(o, "bytes", integer(a.store_bytes));
-    json_object_set_new(o, "last_commit", integer(a.last_commit_wall_ms));
-    json_object_set_new(o, "error", text_or_null(d->audit_error));
-    return o;
-}
-
-static json_t *cache_status(struct daemon *d)
-{
-    struct cache_stats c;
-    json_t *o = json_object();
-
-    cache_stats(d->shared.cache, &c);
-    json_object_set_new(o, "entries", integer(c.entries));
-    json_object_set_new(o, "bytes", integer(c.bytes));
-    json_object_set_new(o, "size", integer(c.size));
-    json_object_set_new(o, "hits", integer(c.hits));
-    json_object_set_new(o, "misses", integer(c.misses));
-    return o;
-}
-
-static json_t *settings_status(const struct daemon *d)
-{
-    json_t *o = json_object();
-
-    json_object_set_new(
-        o, "file",
-        json_string(d->settings_path != NULL ? d->settings_path : settings_default_path()));
-    json_object_set_new(o, "generation", integer(d->newest->settings->generation));
-    json_object_set_new(o, "read", integer(d->read.wall_ms));
-    return o;
+        add_problem(problems, "audit: %s", d->audit_error);
+    if (t->audit.last_error != 0)
+        add_problem(problems,
+                    "audit: the last commit failed: %s; events wait in memory, and are dropped "
+                    "and counted when it is full",
+                    strerror(t->audit.last_error));
+    if (t->audit_dropped != 0)
+        add_problem(problems, "audit: %llu events were dropped since the start",
+                    (unsigned long long)t->audit_dropped);
+    return json_pack("{s:b,s:s?}", "open", d->auditor != NULL, "error", or_null(d->audit_error));
 }
 
 static void add_zone(void *context, const char *zone)
@@ -195,86 +240,35 @@ static void add_zone(void *context, const char *zone)
     json_array_append_new(context, json_string(zone));
 }
 
-void routes_status(void *context, struct control_request *r)
+static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const struct settings *s = d->newest->settings;
-    json_t *o = json_object(), *listen = json_array(), *problems = json_array(),
-           *reverse = json_array();
-    struct worker_stats sum;
+    const char *file = d->settings_path != NULL ? d->settings_path : settings_default_path();
+    json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(), *o;
+    struct totals t;
     char text[ADDR_TEXT];
 
-    routes_sum(d, &sum);
+    sum_up(d, &t);
     special_each_reverse(worker_view(d->own), add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
-    json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
-    json_object_set_new(o, "name", json_string(s->server.name));
-    json_object_set_new(o, "pid", json_integer(getpid()));
-    json_object_set_new(o, "user", integer(geteuid()));
-    json_object_set_new(o, "started", integer(d->started.wall_ms));
-    json_object_set_new(o, "uptime_s", integer((clock_now().mono_ms - d->started.mono_ms) / 1000));
-    json_object_set_new(o, "listen", listen);
-    json_object_set_new(o, "workers", json_integer(d->n_workers));
-    json_object_set_new(o, "settings", settings_status(d));
-    json_object_set_new(o, "local_reverse", reverse);
-    json_object_set_new(o, "policy", policy_status(d, &sum, problems));
-    json_object_set_new(o, "audit", audit_status(d, &sum, problems));
-    json_object_set_new(o, "cache", cache_status(d));
-    json_object_set_new(o, "queries", integer(sum.queries));
-    json_object_set_new(o, "kms_questions", integer(sum.kms_questions));
-    json_object_set_new(o, "kms_mode", json_string(mode_names[s->kms.mode]));
+    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,s:o,s:o,s:{},s:s}",
+                  "version", PACKAGE_VERSION, "name", s->server.name, "pid", (int)getpid(), "user",
+                  (int)geteuid(), "started", (json_int_t)d->started.wall_ms, "uptime_s",
+                  (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000), "listen", listen,
+                  "workers", d->n_workers, "settings", "file", json_string(file), "generation",
+                  (json_int_t)s->generation, "read", (json_int_t)d->read.wall_ms, "local_reverse",
+                  reverse, "policy", policy_status(d, &t, problems), "audit",
+                  audit_status(d, &t, problems), "cache", "kms_mode", mode_names[s->kms.mode]);
+    add_numbers(o, &t, status_rows, ARRAY_LEN(status_rows));
     if (d->machine_error[0] != '\0')
-        json_array_append_new(problems, json_sprintf("machine: %s", d->machine_error));
+        add_problem(problems, "machine: %s", d->machine_error);
     json_object_set_new(o, "problems", problems);
     control_answer(r, 200, o);
 }
 
-void routes_stats(void *context, struct control_request *r)
-{
-    struct daemon *d = context;
-    struct worker_stats sum;
-    struct cache_stats c;
-    struct audit_writer_stats a = {0};
-    json_t *all = json_object();
-    const uint64_t *at = (const uint64_t *)(const void *)&sum;
-
-    routes_sum(d, &sum);
-    cache_stats(d->shared.cache, &c);
-    if (d->auditor != NULL)
-        auditor_stats(d->auditor, &a);
-    const struct {
-        const char *name;
-        uint64_t value;
-    } others[] = {
-        {"cache_entries", c.entries},
-        {"cache_bytes", c.bytes},
-        {"cache_size", c.size},
-        {"cache_lookups_hit", c.hits},
-        {"cache_lookups_missed", c.misses},
-        {"cache_lookups_expired", c.expired},
-        {"cache_inserts", c.inserts},
-        {"cache_replaced", c.replaced},
-        {"cache_evicted", c.evicted},
-        {"cache_refused", c.refused},
-        {"cache_flushed", c.flushed},
-        {"audit_recorded", a.recorded},
-        {"audit_counted", a.counted},
-        {"audit_lost", a.dropped},
-        {"audit_repeats", a.repeats},
-        {"audit_commits", a.commits},
-        {"audit_commit_failures", a.commit_failures},
-        {"audit_pruned", a.pruned},
-        {"audit_pending", a.pending},
-        {"audit_store_bytes", a.store_bytes},
-    };
-
-    for (size_t i = 0; i < WORKER_STATS; i++)
-        json_object_set_new(all, worker_stat_names[i].name, integer(at[i]));
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        json_object_set_new(all, others[i].name, integer(others[i].value));
-    control_answer(r, 200, json_pack("{s:o}", "stats", all));
-}
+/* ---- reload ---- */
 
 static void add_change(void *context, const char *key, const char *was, const char *is,
                        bool restart)
@@ -283,34 +277,236 @@ static void add_change(void *context, const char *key, const char *was, const ch
                                              "restart", restart));
 }
 
-void routes_reload(void *context, struct control_request *r)
+static void post_reload(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    json_t *changed = json_array(), *problems;
+    json_t *changed = json_array(), *problems = json_array();
     struct diags diags;
 
     diags_init(&diags);
     if (daemon_reload(d, add_change, changed, &diags) == 0) {
         control_answer(r, 200,
-                       json_pack("{s:o,s:I}", "changed", changed, "generation",
+                       json_pack("{s:O,s:I}", "changed", changed, "generation",
                                  (json_int_t)d->newest->settings->generation));
-        diags_fini(&diags);
-        return;
+    } else {
+        for (size_t i = 0; i < diags.n; i++) {
+            char *text = diag_text(&diags.at[i]);
+
+            json_array_append_new(problems, text != NULL ? json_string(text) : NULL);
+            free(text);
+        }
+        control_answer(r, 400,
+                       json_pack("{s:s,s:O}", "error",
+                                 "the settings have problems; nothing was changed", "problems",
+                                 problems));
     }
     json_decref(changed);
-    problems = json_array();
-    for (size_t i = 0; i < diags.n; i++) {
-        const struct diag *at = &diags.at[i];
-
-        json_array_append_new(
-            problems, at->line > 0
-                          ? json_sprintf("%s:%u:%u: %s", at->file, at->line, at->column, at->text)
-                      : at->file != NULL ? json_sprintf("%s: %s", at->file, at->text)
-                                         : json_string(at->text));
-    }
+    json_decref(problems);
     diags_fini(&diags);
-    control_answer(r, 400,
-                   json_pack("{s:s,s:o}", "error",
-                             "the settings have problems; nothing was changed", "problems",
-                             problems));
 }
+
+/* ---- cache ---- */
+
+struct listing {
+    json_t *entries;
+    uint64_t now_ms;
+};
+
+static void add_entry(void *context, const struct cache_key *key, const struct cache_facts *f,
+                      const uint8_t *image, size_t len)
+{
+    static const char *const kinds[] = {"positive", "nodata", "nxdomain", "referral", "failure"};
+    struct listing *l = context;
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], text[RECORD_TEXT];
+    uint64_t left_ms = f->expires_ms > l->now_ms ? f->expires_ms - l->now_ms : 0;
+    const char *kind = f->reply_kind < ARRAY_LEN(kinds) ? kinds[f->reply_kind] : "other";
+    json_t *records;
+    struct message m;
+    struct rr_walk walk;
+    struct rr rr;
+
+    if (json_array_size(l->entries) >= MAX_ENTRIES)
+        return;
+    records = json_array();
+    if (len > 0 && message_read_reply(&m, image, len) == 0) {
+        rr_walk_init(&walk, &m, image, len);
+        while (rr_walk_next(&walk, &rr))
+            if (rr_print(image, len, &rr, text, sizeof text))
+                json_array_append_new(records, json_string(text));
+    }
+    json_array_append_new(
+        l->entries,
+        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name),
+                  "type", type_print(key->type, type), "rcode",
+                  f->failure && f->rcode == RCODE_TIMEOUT ? "timeout"
+                                                          : rcode_print(f->rcode, rcode),
+                  "kind", f->failure ? "failure" : kind, "ttl_s", (json_int_t)(left_ms / 1000),
+                  "age_s", (json_int_t)((l->now_ms - f->stored_ms) / 1000), "expired",
+                  f->expires_ms <= l->now_ms, "records", records, "server",
+                  addr_is_any(&f->server) ? NULL : addr_print_port(&f->server, server)));
+}
+
+static void get_cache(void *context, struct control_request *r)
+{
+    struct daemon *d = context;
+    const char *type_text = control_argument(r, "type");
+    struct listing l = {json_array(), clock_now().mono_ms};
+    struct name name;
+    uint16_t type = 0;
+
+    if (name_parse(&name, control_rest(r)) != 0) {
+        control_refuse(r, 400, "not a domain name: %s", control_rest(r));
+    } else if (type_text != NULL && type_parse(&type, type_text) != 0) {
+        control_refuse(r, 400, "not a record type: %s", type_text);
+    } else {
+        name_fold(&name);
+        cache_each(d->shared.cache, &name, type, l.now_ms, add_entry, &l);
+        if (json_array_size(l.entries) == 0)
+            control_refuse(r, 404, "nothing is cached at %s", control_rest(r));
+        else
+            control_answer(r, 200, json_pack("{s:O}", "entries", l.entries));
+    }
+    json_decref(l.entries);
+}
+
+static void post_cache_flush(void *context, struct control_request *r)
+{
+    struct daemon *d = context;
+    const json_t *body = control_body(r);
+    const char *text = json_string_value(json_object_get(body, "name"));
+    bool all = json_is_true(json_object_get(body, "all"));
+    struct name name;
+    size_t n;
+
+    if (!all && (text == NULL || name_parse(&name, text) != 0)) {
+        control_refuse(r, 400, "needs {\"name\": NAME, \"below\": BOOL} or {\"all\": true}");
+        return;
+    }
+    if (!all)
+        name_fold(&name);
+    n = cache_flush(d->shared.cache, all ? NULL : &name,
+                    all || json_is_true(json_object_get(body, "below")));
+    control_answer(r, 200, json_pack("{s:I}", "flushed", (json_int_t)n));
+}
+
+/* ---- upstreams ---- */
+
+/* What is known of a server belongs to each worker. So a job visits every worker in
+ * its own thread, one after the other (no lock, no table touched by two), and comes
+ * home through the main thread's worker, which answers. */
+struct job {
+    struct daemon *d;
+    struct control_request *request;
+    struct generation *generation; /* pinned: its routes are listed */
+    int next;                      /* worker to visit */
+    int n;
+    struct upstream_report reports[]; /* one for each server, routes in order */
+};
+
+static void merge(struct upstream_report *sum, const struct upstream_report *one)
+{
+    sum->queries += one->queries;
+    sum->replies += one->replies;
+    sum->timeouts += one->timeouts;
+    sum->errors += one->errors;
+    for (int i = 0; i < REPLY_KINDS; i++)
+        sum->by_kind[i] += one->by_kind[i];
+    if (one->state == UPSTREAM_UP || sum->state == UPSTREAM_UNKNOWN)
+        sum->state = one->state;
+    if (one->rtt_ms != 0 && (sum->rtt_ms == 0 || one->rtt_ms < sum->rtt_ms))
+        sum->rtt_ms = one->rtt_ms;
+    if (one->last_error != 0)
+        sum->last_error = one->last_error;
+}
+
+static json_t *server_json(const struct upstream_report *r)
+{
+    static const char *const states[] = {"unknown", "up", "down"};
+    char address[ADDR_TEXT], rcode[TYPE_TEXT];
+    const char *error = r->last_error >= 1000 ? rcode_print((uint16_t)(r->last_error - 1000), rcode)
+                        : r->last_error != 0  ? strerror(abs(r->last_error))
+                                              : NULL;
+
+    return json_pack(
+        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s?}", "address",
+        addr_print_port(&r->server, address), "state", states[r->state], "rtt_ms",
+        (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries, "replies", (json_int_t)r->replies,
+        "positive", (json_int_t)(r->by_kind[REPLY_POSITIVE] + r->by_kind[REPLY_CNAME]), "nodata",
+        (json_int_t)r->by_kind[REPLY_NODATA], "nxdomain", (json_int_t)r->by_kind[REPLY_NXDOMAIN],
+        "failures", (json_int_t)(r->by_kind[REPLY_FAILURE] + r->by_kind[REPLY_REFERRAL]),
+        "timeouts", (json_int_t)r->timeouts, "errors", (json_int_t)r->errors, "last_error", error);
+}
+
+/* Runs in each worker's thread in turn, at last in the main thread. */
+static void visit(struct worker *w, void *arg)
+{
+    struct job *job = arg;
+    const struct settings *s = job->generation->settings;
+    json_t *routes;
+    char zone[NAME_TEXT];
+    int n = 0;
+
+    for (int i = 0; i < job->n; i++) {
+        const struct upstream_report *one =
+            forwarder_upstream(worker_forwarder(w), &job->reports[i].server);
+
+        if (one != NULL)
+            merge(&job->reports[i], one);
+    }
+    if (w != job->d->own) {
+        while (job->next < job->d->n_workers)
+            if (worker_post(job->d->workers[job->next++], visit, job) == 0)
+                return;
+        (void)worker_post(job->d->own, visit, job);
+        return;
+    }
+    routes = json_array();
+    for (int i = 0; i < s->n_routes; i++) {
+        const struct route *r = &s->routes[i];
+        json_t *servers = json_array();
+
+        for (int k = 0; k < r->n_servers && n < job->n; k++)
+            json_array_append_new(servers, server_json(&job->reports[n++]));
+        json_array_append_new(routes,
+                              json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&r->zone, zone),
+                                        "strategy", "ordered", "timeout_ms",
+                                        (json_int_t)r->timeout_ms, "servers", servers));
+    }
+    control_answer(job->request, 200, json_pack("{s:o}", "routes", routes));
+    atomic_fetch_sub(&job->generation->pins, 1);
+    free(job);
+}
+
+static void get_upstreams(void *context, struct control_request *r)
+{
+    struct daemon *d = context;
+    const struct settings *s = d->newest->settings;
+    struct job *job = calloc(1, sizeof *job + MAX_SERVERS * sizeof job->reports[0]);
+
+    if (job == NULL) {
+        control_refuse(r, 503, "out of memory");
+        return;
+    }
+    *job = (struct job){.d = d, .request = r, .generation = d->newest};
+    for (int i = 0; i < s->n_routes; i++)
+        for (int k = 0; k < s->routes[i].n_servers && job->n < MAX_SERVERS; k++)
+            job->reports[job->n++].server = s->routes[i].servers[k];
+    atomic_fetch_add(&d->newest->pins, 1);
+    if (worker_post(d->workers[job->next++], visit, job) != 0) {
+        atomic_fetch_sub(&d->newest->pins, 1);
+        free(job);
+        control_refuse(r, 503, "too many requests wait; try again");
+    }
+}
+
+const struct control_route daemon_routes[] = {
+    {"GET", "/v1/status", get_status},
+    {"GET", "/v1/stats", get_stats},
+    {"GET", "/v1/upstreams", get_upstreams},
+    {"GET", "/v1/cache/", get_cache},
+    {"GET", "/v1/explain", routes_explain},
+    {"POST", "/v1/explain", routes_explain},
+    {"POST", "/v1/reload", post_reload},
+    {"POST", "/v1/cache/flush", post_cache_flush},
+    {NULL, NULL, NULL},
+};

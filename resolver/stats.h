@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stats.h -- counters of a worker, and the names of all counters.
+ * stats.h -- the counters of a worker.
  *
  * A worker adds to its own struct (relaxed, one writer); the API sums them. A
  * new counter is a row in WORKER_COUNTERS and the line that counts.
@@ -87,13 +87,6 @@ static inline void count_outcome(struct worker_stats *s, enum kms_outcome outcom
     __atomic_store_n(row, *row + 1, __ATOMIC_RELAXED);
 }
 
-struct stat_name {
-    const char *name, *help;
-};
-extern const struct stat_name worker_stat_names[]; /* in the order of the struct; ended by NULL */
 enum { WORKER_STATS = sizeof(struct worker_stats) / sizeof(uint64_t) };
-
-/* sum += what each counter is now */
-void worker_stats_add(struct worker_stats *sum, const struct worker_stats *);
 
 #endif

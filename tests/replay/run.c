@@ -113,10 +113,13 @@ static bool run_nothing(struct run *r, const struct command *c)
 
 static bool run_count(struct run *r, const struct command *c)
 {
+#define X(name, help) #name,
+    static const char *const names[] = {WORKER_COUNTERS(X)};
+#undef X
     const uint64_t *at = (const uint64_t *)(const void *)&r->world->stats;
 
     for (size_t i = 0; c->n == 3 && i < WORKER_STATS; i++) {
-        if (strcmp(worker_stat_names[i].name, c->word[1]) != 0)
+        if (strcmp(names[i], c->word[1]) != 0)
             continue;
         if (at[i] == strtoull(c->word[2], NULL, 10))
             return true;
