@@ -89,7 +89,7 @@ static void set_flight_timer(struct flight *fl)
 
     if (fl->deadline_ms != 0 && fl->deadline_ms < at_ms)
         at_ms = fl->deadline_ms;
-    if (fl->timer.slot == 0 || fl->timer.at_ms != at_ms)
+    if (fl->timer.at_ms != at_ms)
         io->timer_set(io, &fl->timer, at_ms);
 }
 
@@ -363,7 +363,7 @@ static int choose_server(struct flight *fl, bool fresh, uint64_t now_ms)
             continue;
         if (s->report.state == UPSTREAM_DOWN) {
             score++;
-            if (s->probe_timer.slot == 0) {
+            if (s->probe_timer.at_ms == 0) {
                 s->forwarder = f;
                 s->probe_timer.fire = on_probe_timer;
                 f->io->timer_set(f->io, &s->probe_timer, now_ms + PROBE_MS);

@@ -80,7 +80,7 @@ void inflight_hide(struct inflight *in, struct flight *f)
 
 void inflight_give_back(struct inflight *in, struct flight *f)
 {
-    assert(f->n_waiters == 0 && LIST_EMPTY(&f->tries) && f->timer.slot == 0);
+    assert(f->n_waiters == 0 && LIST_EMPTY(&f->tries) && f->timer.at_ms == 0);
     pool_give(&in->flights, f);
 }
 

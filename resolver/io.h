@@ -16,11 +16,13 @@
 #include "base/clock.h"
 #include "base/random.h"
 
-/* A timer belongs to whoever embeds it; it is in at most one heap. */
+enum { IO_TIMER_SPACE = 16 };
+
+/* A timer belongs to whoever embeds it, and does not move while it is set. */
 struct io_timer {
     void (*fire)(struct io_timer *);
-    uint64_t at_ms; /* monotonic; 0 = not set */
-    uint32_t slot;  /* position in the heap + 1; 0 = not set. The io's own */
+    uint64_t at_ms;              /* monotonic; 0 = not set; the io's own, as what follows is */
+    void *space[IO_TIMER_SPACE]; /* for the io's list or event */
 };
 
 enum io_kind { IO_UDP, IO_TCP };

@@ -1,65 +1,52 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * io_event.c -- see io_event.h.
+ * io_event.c -- sockets and timers.
  *
- * A connection is a struct link from a fixed pool, with its libevent event
- * inside, so that a question over UDP costs no malloc. Only a TCP reply has a
- * buffer of its own, from malloc, for as long as it comes in.
+ * A connection is a struct link from a pool, with its libevent event inside, so
+ * that a question over UDP costs no malloc; a timer's event lies in the timer. A
+ * TCP connection carries one question and one reply, in a bufferevent.
  *
  * After a callback the link may be closed, or belong to somebody else: nothing
- * of it is touched behind one. Reading is level-triggered, one message a call.
- *
- * One libevent timer stands for the whole heap. It is moved only when the
- * earliest time becomes earlier.
+ * of it is touched behind one.
  */
 #include "resolver/io_event.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "resolver/timer.h"
+#include "base/compiler.h"
+#include "resolver/pool.h"
 #include "wire/message.h"
 
 enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 
+_Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
+
 struct link {
-    struct link *next; /* of the free ones */
-    struct link *open_next, *open_prev;
+    LIST_ENTRY(link) open;
     struct io_event *home;
     struct io_peer *peer;
-    struct event event;
     int fd;
-    bool tcp, connected;
-    uint8_t *out; /* TCP, what could not be written yet; from malloc */
-    size_t out_len, out_at;
-    uint8_t *in;          /* TCP, the message coming in; from malloc */
-    size_t in_len, in_at; /* of the message; octets of length and message read */
-    uint8_t length[2];
+    struct event event;         /* UDP */
+    struct bufferevent *stream; /* TCP; NULL: UDP */
 };
 
 struct io_event {
-    struct io io; /* first: struct io * is struct io_event * */
+    struct io io;
     struct event_base *base;
-    struct event tick;
-    uint64_t tick_ms; /* what the tick is set to; 0 = not */
-    struct timers timers;
-    struct link *links, *free_list, *open;
-    unsigned n, used;
+    struct pool links;
+    LIST_HEAD(, link) open;
     uint8_t in[DNS_MAX_MESSAGE + 1];
 };
-
-static struct io_event *self_of(struct io *io)
-{
-    return (struct io_event *)(void *)io;
-}
 
 /* ---- time ---- */
 
@@ -69,263 +56,173 @@ static struct now now_of(struct io *io)
     return clock_now();
 }
 
-static void arm(struct io_event *self)
+/* The event's time is counted from when the loop woke up, so it may be early. */
+static void arm_timer(struct io_timer *t)
 {
-    uint64_t next = timers_next(&self->timers), now;
-    struct timeval wait;
+    uint64_t now_ms = clock_now().mono_ms, ms = t->at_ms > now_ms ? t->at_ms - now_ms : 0;
+    struct timeval wait = {.tv_sec = (time_t)(ms / 1000),
+                           .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 
-    if (next == 0 || (self->tick_ms != 0 && self->tick_ms <= next))
-        return;
-    now = clock_now().mono_ms;
-    next = next > now ? next - now : 0;
-    wait = (struct timeval){.tv_sec = (time_t)(next / 1000),
-                            .tv_usec = (suseconds_t)(next % 1000 * 1000)};
-    self->tick_ms = now + next;
-    event_add(&self->tick, &wait);
+    event_add((struct event *)(void *)t->space, &wait);
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
+static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-    struct io_event *self = arg;
-    uint64_t now = clock_now().mono_ms;
-    struct io_timer *t;
+    struct io_timer *t = arg;
 
     (void)fd;
     (void)what;
-    self->tick_ms = 0;
-    while ((t = timers_take(&self->timers, now)) != NULL)
-        t->fire(t);
-    arm(self);
+    if (t->at_ms > clock_now().mono_ms) {
+        arm_timer(t);
+        return;
+    }
+    t->at_ms = 0;
+    t->fire(t);
 }
 
 static void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
 {
-    struct io_event *self = self_of(io);
-
-    (void)timers_set(&self->timers, t, at_ms);
-    arm(self);
+    if (t->at_ms == 0)
+        evtimer_assign((struct event *)(void *)t->space,
+                       container_of(io, struct io_event, io)->base, on_timer, t);
+    t->at_ms = at_ms;
+    arm_timer(t);
 }
 
 static void timer_clear(struct io *io, struct io_timer *t)
 {
-    timers_clear(&self_of(io)->timers, t);
+    (void)io;
+    if (t->at_ms != 0)
+        event_del((struct event *)(void *)t->space);
+    t->at_ms = 0;
 }
 
 /* ---- connections ---- */
 
-static struct link *take(struct io_event *self)
+static void close_link(struct link *l)
 {
-    struct link *l = self->free_list;
-
-    if (l != NULL)
-        self->free_list = l->next;
-    else if (self->used < self->n)
-        l = &self->links[self->used++];
-    else
-        return NULL;
-    memset(l, 0, sizeof *l);
-    l->home = self;
-    l->fd = -1;
-    l->open_next = self->open;
-    if (self->open != NULL)
-        self->open->open_prev = l;
-    self->open = l;
-    return l;
-}
-
-static void shut(struct link *l)
-{
-    struct io_event *self = l->home;
-
-    if (l->fd >= 0) {
+    if (l->stream != NULL) {
+        bufferevent_free(l->stream); /* which closes the socket */
+    } else if (l->fd >= 0) {
         event_del(&l->event);
         close(l->fd);
     }
-    free(l->out);
-    free(l->in);
-    *(l->open_prev != NULL ? &l->open_prev->open_next : &self->open) = l->open_next;
-    if (l->open_next != NULL)
-        l->open_next->open_prev = l->open_prev;
+    LIST_REMOVE(l, open);
     if (l->peer != NULL)
         l->peer->handle = NULL;
-    l->next = self->free_list;
-    self->free_list = l;
+    pool_give(&l->home->links, l);
 }
 
-static void fail(struct link *l, int error)
+static void fail_link(struct link *l, int error)
 {
     struct io_peer *peer = l->peer;
 
-    shut(l);
+    close_link(l);
     peer->failed(peer, error < 0 ? error : -EIO);
 }
 
-static void on_datagram(struct link *l)
+static void on_datagram(evutil_socket_t fd, short what, void *arg)
 {
+    struct link *l = arg;
     uint8_t *in = l->home->in;
-    ssize_t n = recv(l->fd, in, sizeof l->home->in, 0);
+    ssize_t n = recv(fd, in, sizeof l->home->in, 0);
 
+    (void)what;
     if (n >= 0)
         l->peer->receive(l->peer, in, (size_t)n);
     else if (errno != EAGAIN && errno != EINTR)
-        fail(l, -errno);
+        fail_link(l, -errno);
 }
 
-/* Reads into at[*done, want); 1 complete, 0 not yet, -errno. */
-static int read_part(int fd, uint8_t *at, size_t *done, size_t want)
-{
-    ssize_t n = recv(fd, at + *done, want - *done, 0);
-
-    if (n == 0)
-        return -ECONNRESET;
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-    *done += (size_t)n;
-    return *done == want;
-}
-
-static void on_stream(struct link *l)
-{
-    struct io_peer *peer = l->peer;
-    uint8_t *message;
-    size_t len = 0;
-    int rc;
-
-    if (l->in == NULL) {
-        if ((rc = read_part(l->fd, l->length, &l->in_at, sizeof l->length)) <= 0) {
-            if (rc < 0)
-                fail(l, rc);
-            return;
-        }
-        l->in_len = (size_t)l->length[0] << 8 | l->length[1];
-        l->in_at = 0;
-        if (l->in_len == 0 || (l->in = malloc(l->in_len)) == NULL) {
-            fail(l, l->in_len == 0 ? -EPROTO : -ENOMEM);
-            return;
-        }
-    }
-    if ((rc = read_part(l->fd, l->in, &l->in_at, l->in_len)) <= 0) {
-        if (rc < 0)
-            fail(l, rc);
-        return;
-    }
-    message = l->in;
-    len = l->in_len;
-    l->in = NULL;
-    l->in_at = 0;
-    peer->receive(peer, message, len);
-    free(message);
-}
-
-static void on_event(evutil_socket_t fd, short what, void *arg);
-
-/* False when the link is gone. */
-static bool flush(struct link *l)
-{
-    while (l->out_at < l->out_len) {
-        ssize_t n = send(l->fd, l->out + l->out_at, l->out_len - l->out_at, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EAGAIN)
-            return true;
-        if (n < 0) {
-            fail(l, -errno);
-            return false;
-        }
-        l->out_at += (size_t)n;
-    }
-    free(l->out);
-    l->out = NULL;
-    l->out_len = l->out_at = 0;
-    event_del(&l->event);
-    event_assign(&l->event, l->home->base, l->fd, EV_READ | EV_PERSIST, on_event, l);
-    event_add(&l->event, NULL);
-    return true;
-}
-
-static void on_writable(struct link *l)
-{
-    int error = 0;
-    socklen_t len = sizeof error;
-
-    if (!l->connected && getsockopt(l->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0) {
-        fail(l, -error);
-        return;
-    }
-    l->connected = true;
-    (void)flush(l);
-}
-
-static void on_event(evutil_socket_t fd, short what, void *arg)
+static void on_stream(struct bufferevent *stream, void *arg)
 {
     struct link *l = arg;
+    struct evbuffer *buffer = bufferevent_get_input(stream);
+    uint8_t *in = l->home->in;
+    size_t len;
 
-    (void)fd;
-    if ((what & EV_WRITE) != 0)
-        on_writable(l);
-    else if (l->tcp)
-        on_stream(l);
-    else
-        on_datagram(l);
+    if (evbuffer_copyout(buffer, in, 2) < 2)
+        return;
+    len = (size_t)in[0] << 8 | in[1];
+    if (evbuffer_get_length(buffer) < 2 + len)
+        return;
+    evbuffer_drain(buffer, 2);
+    evbuffer_remove(buffer, in, len);
+    l->peer->receive(l->peer, in, len);
+}
+
+static void on_stream_end(struct bufferevent *stream, short what, void *arg)
+{
+    (void)stream;
+    fail_link(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
 }
 
 /* A port that nobody can foresee, of all that may be used; the kernel's choice
  * if those that were drawn are taken. */
-static void bind_random(int fd, int family, struct random *r)
+static void bind_random(int fd, const struct addr *server, struct random *r)
 {
-    struct sockaddr_storage any = {.ss_family = (sa_family_t)family};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)(void *)&any;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)&any;
+    struct addr any = {.ip = {0}};
+    struct sockaddr_storage sa;
 
+    if (addr_is_v4(server))
+        any.ip[10] = any.ip[11] = 0xff;
     for (int i = 0; i < PORT_TRIES; i++) {
-        uint16_t port = htons((uint16_t)(PORT_MIN + random_below(r, 65536 - PORT_MIN)));
+        socklen_t len;
 
-        if (family == AF_INET)
-            v4->sin_port = port;
-        else
-            v6->sin6_port = port;
-        if (bind(fd, (struct sockaddr *)&any, family == AF_INET ? sizeof *v4 : sizeof *v6) == 0)
+        any.port = (uint16_t)(PORT_MIN + random_below(r, 65536 - PORT_MIN));
+        len = addr_to_sockaddr(&any, &sa);
+        if (bind(fd, (struct sockaddr *)&sa, len) == 0)
             return;
     }
 }
 
-static int open_socket(struct link *l, const struct addr *server, struct random *random)
+/* 0 or -errno; then the caller closes the link. */
+static int connect_link(struct link *l, const struct addr *server, enum io_kind kind)
 {
+    struct io_event *self = l->home;
     struct sockaddr_storage to;
     socklen_t len = addr_to_sockaddr(server, &to);
     int one = 1, omit = IP_PMTUDISC_OMIT;
+    int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
 
-    l->fd =
-        socket(to.ss_family, (l->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    l->fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         return -errno;
-    /* Before anything can fail: shut() takes the event out. */
-    event_assign(&l->event, l->home->base, l->fd,
-                 (short)((l->tcp ? EV_WRITE : EV_READ) | EV_PERSIST), on_event, l);
-    if (l->tcp) {
+    event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, l);
+    if (kind == IO_TCP) {
         setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        l->stream = bufferevent_socket_new(self->base, l->fd, BEV_OPT_CLOSE_ON_FREE);
+        if (l->stream == NULL)
+            return -ENOMEM;
+        bufferevent_setcb(l->stream, on_stream, NULL, on_stream_end, l);
+        bufferevent_setwatermark(l->stream, EV_READ, 0, 2 + DNS_MAX_MESSAGE);
     } else {
         /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
         if (to.ss_family == AF_INET)
             setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
-        bind_random(l->fd, to.ss_family, random);
+        bind_random(l->fd, server, self->io.random);
     }
     if (connect(l->fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
         return -errno;
-    return event_add(&l->event, NULL) == 0 ? 0 : -ENOMEM;
+    if ((l->stream != NULL ? bufferevent_enable(l->stream, EV_READ) : event_add(&l->event, NULL)) !=
+        0)
+        return -ENOMEM;
+    return 0;
 }
 
 static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
                      enum io_kind kind)
 {
-    struct io_event *self = self_of(io);
-    struct link *l = take(self);
+    struct io_event *self = container_of(io, struct io_event, io);
+    struct link *l = pool_take(&self->links);
     int rc;
 
     if (l == NULL)
         return -ENOBUFS;
-    l->tcp = kind == IO_TCP;
-    if ((rc = open_socket(l, server, io->random)) != 0) {
-        shut(l);
+    l->home = self;
+    LIST_INSERT_HEAD(&self->open, l, open);
+    if ((rc = connect_link(l, server, kind)) != 0) {
+        close_link(l);
         return rc;
     }
     l->peer = peer;
@@ -333,54 +230,42 @@ static int open_peer(struct io *io, struct io_peer *peer, const struct addr *ser
     return 0;
 }
 
-static int send_stream(struct link *l, const uint8_t *message, size_t len)
-{
-    if (l->out != NULL || len > DNS_MAX_MESSAGE)
-        return -EAGAIN; /* one question a connection */
-    if ((l->out = malloc(len + 2)) == NULL)
-        return -ENOMEM;
-    l->out[0] = (uint8_t)(len >> 8);
-    l->out[1] = (uint8_t)len;
-    memcpy(l->out + 2, message, len);
-    l->out_len = len + 2;
-    return 0; /* the event says when it can be written: at once, when connected */
-}
-
 static int send_peer(struct io *io, struct io_peer *peer, const uint8_t *message, size_t len)
 {
+    const uint8_t prefix[2] = {(uint8_t)(len >> 8), (uint8_t)len};
     struct link *l = peer->handle;
 
     (void)io;
-    if (l == NULL)
-        return -ENOTCONN;
-    if (l->tcp)
-        return send_stream(l, message, len);
-    return send(l->fd, message, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
+    if (l->stream == NULL)
+        return send(l->fd, message, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
+    if (bufferevent_write(l->stream, prefix, sizeof prefix) != 0 ||
+        bufferevent_write(l->stream, message, len) != 0)
+        return -ENOMEM;
+    return 0; /* the event says when it can be written: at once, when connected */
 }
 
 static void close_peer(struct io *io, struct io_peer *peer)
 {
-    struct link *l = peer->handle;
-
     (void)io;
-    if (l != NULL)
-        shut(l);
+    if (peer->handle != NULL)
+        close_link(peer->handle);
 }
 
-/* ---- the whole ---- */
+/* ---- life ---- */
 
 struct io *io_event_io(struct io_event *self)
 {
     return &self->io;
 }
 
-struct io_event *io_event_new(struct event_base *base, struct random *random, unsigned sockets,
-                              unsigned timers)
+struct io_event *io_event_new(struct event_base *base, struct random *random, unsigned sockets)
 {
     struct io_event *self = calloc(1, sizeof *self);
 
-    if (self == NULL)
+    if (self == NULL || pool_init(&self->links, sockets, sizeof(struct link)) != 0) {
+        free(self);
         return NULL;
+    }
     self->io = (struct io){.open = open_peer,
                            .send = send_peer,
                            .close = close_peer,
@@ -389,15 +274,6 @@ struct io_event *io_event_new(struct event_base *base, struct random *random, un
                            .now = now_of,
                            .random = random};
     self->base = base;
-    self->n = sockets;
-    self->links =
-        calloc(sockets, sizeof *self->links); /* pages are touched when they are first needed */
-    if (self->links == NULL || timers_init(&self->timers, timers) != 0) {
-        free(self->links);
-        free(self);
-        return NULL;
-    }
-    evtimer_assign(&self->tick, base, on_tick, self);
     return self;
 }
 
@@ -405,10 +281,8 @@ void io_event_free(struct io_event *self)
 {
     if (self == NULL)
         return;
-    while (self->open != NULL)
-        shut(self->open);
-    event_del(&self->tick);
-    timers_fini(&self->timers);
-    free(self->links);
+    while (!LIST_EMPTY(&self->open))
+        close_link(LIST_FIRST(&self->open));
+    free(self->links.places);
     free(self);
 }

@@ -11,10 +11,9 @@
 struct event_base;
 struct io_event; /* opaque */
 
-/* sockets: connections to servers at most; timers: how many will be set at
- * most. base and random are borrowed. NULL when out of memory. */
-struct io_event *io_event_new(struct event_base *, struct random *, unsigned sockets,
-                              unsigned timers);
+/* sockets: connections to servers at most. base and random are borrowed. NULL when
+ * out of memory. */
+struct io_event *io_event_new(struct event_base *, struct random *, unsigned sockets);
 void io_event_free(struct io_event *); /* closes what is open, without callbacks */
 struct io *io_event_io(struct io_event *);
 

@@ -39,7 +39,7 @@ struct upstream *upstream_get(struct upstreams *u, const struct addr *a, uint64_
             found = &u->servers[u->n++];
         else /* in place of the one that was longest not wanted */
             for (struct upstream *s = u->servers; s < u->servers + u->n; s++)
-                if (s->users == 0 && s->probe_timer.slot == 0 &&
+                if (s->users == 0 && s->probe_timer.at_ms == 0 &&
                     (found == NULL || s->wanted_ms < found->wanted_ms))
                     found = s;
         if (found == NULL)

@@ -311,7 +311,7 @@ static bool make_forwarder(struct worker *w, const struct settings *s)
 
     if (slots < limit)
         slots = limit;
-    w->io = io_event_new(w->base, &w->random, 2 * slots + 512, 2 * slots + 2048);
+    w->io = io_event_new(w->base, &w->random, 2 * slots + 512);
     if (w->io == NULL)
         return false;
     w->listen.io = io_event_io(w->io);

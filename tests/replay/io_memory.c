@@ -21,7 +21,7 @@ static struct now now_of(struct io *io)
 
 static void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
 {
-    (void)timers_set(&self_of(io)->timers, t, at_ms);
+    timers_set(&self_of(io)->timers, t, at_ms);
 }
 
 static void timer_clear(struct io *io, struct io_timer *t)
@@ -113,8 +113,6 @@ void io_memory_init(struct io_memory *self)
     random_init_from(&self->random, fill, self);
     self->last_sent = &self->sent;
     self->last_answered = &self->answered;
-    if (timers_init(&self->timers, 16) != 0)
-        abort();
 }
 
 void io_memory_fini(struct io_memory *self)
@@ -129,7 +127,6 @@ void io_memory_fini(struct io_memory *self)
     }
     while ((a = io_memory_answered(self)) != NULL)
         free(a);
-    timers_fini(&self->timers);
 }
 
 static void advance(struct io_memory *self, uint64_t to_ms)
@@ -142,14 +139,12 @@ static void advance(struct io_memory *self, uint64_t to_ms)
 
 void io_memory_wait(struct io_memory *self, uint64_t ms)
 {
-    uint64_t end_ms = self->now.mono_ms + ms, next;
+    uint64_t end_ms = self->now.mono_ms + ms, due_ms;
+    struct io_timer *t;
 
-    while ((next = timers_next(&self->timers)) != 0 && next <= end_ms) {
-        struct io_timer *t;
-
-        advance(self, next);
-        while ((t = timers_take(&self->timers, self->now.mono_ms)) != NULL)
-            t->fire(t);
+    while ((t = timers_take(&self->timers, end_ms, &due_ms)) != NULL) {
+        advance(self, due_ms);
+        t->fire(t);
     }
     advance(self, end_ms);
 }

@@ -9,7 +9,7 @@
 
 #include "resolver/io.h"
 #include "resolver/query.h"
-#include "resolver/timer.h"
+#include "tests/timers.h"
 
 /* A packet that went to a server, with the socket it left on. */
 struct sent {

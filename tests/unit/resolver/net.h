@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "resolver/forward.h"
-#include "resolver/timer.h"
+#include "tests/timers.h"
 #include "wire/reply.h"
 
 enum { SLOTS = 16, SENT = 1024 };
@@ -77,7 +77,7 @@ static inline void close_peer(struct io *io, struct io_peer *peer)
 
 static inline void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
 {
-    assert_true(timers_set(&net_of(io)->timers, t, at_ms));
+    timers_set(&net_of(io)->timers, t, at_ms);
 }
 
 static inline void timer_clear(struct io *io, struct io_timer *t)
@@ -141,7 +141,6 @@ static inline int setup(void **state)
                         .timer_clear = timer_clear,
                         .now = now_of,
                         .random = &n->w->random};
-    assert_int_equal(timers_init(&n->timers, 64), 0);
     n->f = forwarder_new(&n->io, &hooks, SLOTS, &n->w->stats);
     assert_non_null(n->f);
     *state = n;
@@ -156,8 +155,7 @@ static inline int teardown(void **state)
     forwarder_free(n->f);
     assert_int_equal(n->n_open, 0);
     assert_int_equal(n->pins, 0);
-    assert_int_equal(timers_next(&n->timers), 0);
-    timers_fini(&n->timers);
+    assert_int_equal(n->timers.n, 0);
     world_free(n->w);
     free(n);
     return 0;
@@ -179,14 +177,13 @@ static inline void ask_number(struct net *n, int i)
 
 static inline void wait(struct net *n, uint64_t ms)
 {
-    uint64_t end = n->w->now.mono_ms + ms;
+    uint64_t end = n->w->now.mono_ms + ms, due;
     struct io_timer *t;
 
-    while (timers_next(&n->timers) != 0 && timers_next(&n->timers) <= end) {
-        if (timers_next(&n->timers) > n->w->now.mono_ms)
-            n->w->now.mono_ms = timers_next(&n->timers);
-        while ((t = timers_take(&n->timers, n->w->now.mono_ms)) != NULL)
-            t->fire(t);
+    while ((t = timers_take(&n->timers, end, &due)) != NULL) {
+        if (due > n->w->now.mono_ms)
+            n->w->now.mono_ms = due;
+        t->fire(t);
     }
     n->w->now.mono_ms = end;
 }
