@@ -417,7 +417,7 @@ int cli_main(const struct ctl_verb *const *tables, int argc, char **argv)
 {
     const char *no_colour = getenv("NO_COLOR");
     struct cli cli = {.tables = tables};
-    struct ctl c = {.now = clock_now()};
+    struct ctl c = {.now = clock_now(), .uid = getuid()};
     struct winsize size;
     struct diags d;
     int code;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/clock.h"
 #include "base/diag.h"
@@ -66,6 +67,7 @@ struct ctl {
     bool wide;       /* tables with all their columns */
     size_t width;    /* of the terminal; 0: stdout is none */
     bool yes;        /* --yes: ask nobody */
+    uid_t uid;   /* who called */
     int argc;
     char **argv; /* the arguments without options */
     struct {
@@ -114,7 +116,7 @@ bool ctl_ask(const struct ctl *,
  * directory if need be); run by others: stays. Exit code 0 or a message. */
 int ctl_become_user(struct ctl *);
 /* Who changes something: the login uid's name, from /proc/self/loginuid, else SUDO_USER, else the real uid. */
-void ctl_author(char out[64]);
+void ctl_author(const struct ctl *, char out[64]);
 /* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
 int ctl_store_error(struct ctl *, const char *path, int err);
 

@@ -241,7 +241,7 @@ int policy_change_in(struct ctl *c, struct policy_store *store, struct policy_se
     bool ask = ctl_option(c, "--yes") == NULL;
 
     diags_init(&w.problems);
-    ctl_author(t.author);
+    ctl_author(w.c, t.author);
     t.change.author = t.author;
     if (code == 0)
         code = run_once(&w, store, &t, ask, fn, context, &r);
