@@ -3,7 +3,7 @@
  * cache.h -- answers we keep, shared by all workers.
  *
  * Two kinds of entries live in one cache and one budget:
- *   answers    images made by reply_read() (wire/rr.h), and failures
+ *   answers    images made by reply_read() (wire/reply_read.h), and failures
  *   decisions  KMS answers that the policy made: opaque here, valid only while
  *              their stamp is equal to the stamp of the look-up
  * The cache copies in and copies out; no pointer into it leaves. It allocates
@@ -15,7 +15,7 @@
 
 #include "base/addr.h"
 #include "base/hash.h"
-#include "wire/rr.h"
+#include "wire/reply_read.h"
 
 struct cache; /* opaque */
 
@@ -41,12 +41,10 @@ struct cache_facts {
     uint16_t rcode;                 /* of a failure: what the server said; or RCODE_TIMEOUT */
     uint8_t reply_kind;             /* enum reply_kind */
     bool failure;                   /* RFC 9520: no image, only the fact */
-    bool has_rrsig, has_soa, has_cname;
-    bool rotates; /* image_rotate() may be used on the image */
-    uint16_t n_answer;
+    bool has_rrsig, has_cname;
+    bool rotates;       /* image_rotate() may be used on the image */
     struct addr server; /* who said it */
     uint16_t rtt_ms;
-    bool served; /* out: this entry was used before */
 };
 
 enum cache_result {

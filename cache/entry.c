@@ -10,9 +10,9 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/compiler.h"
+#include "wire/reply.h"
 
-_Static_assert(sizeof(struct entry) == 72, "no hole in struct entry");
+_Static_assert(sizeof(struct entry) == 72, "struct entry as small as can be");
 _Static_assert(ENTRY_MAX / ENTRY_UNIT <= UINT16_MAX, "units is 16 bits");
 _Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
 
@@ -67,8 +67,7 @@ static uint8_t flags_of(const struct cache_key *key, const struct cache_facts *f
 {
     return (uint8_t)((key->kind == CACHE_DECISION ? ENTRY_DECISION : 0) |
                      (f->failure ? ENTRY_FAILURE : 0) | (f->has_rrsig ? ENTRY_RRSIG : 0) |
-                     (f->has_soa ? ENTRY_SOA : 0) | (f->has_cname ? ENTRY_CNAME : 0) |
-                     (f->rotates ? ENTRY_ROTATES : 0));
+                     (f->has_cname ? ENTRY_CNAME : 0) | (f->rotates ? ENTRY_ROTATES : 0));
 }
 
 void entry_write(struct entry *e, size_t units, const struct cache_key *key,
@@ -91,7 +90,6 @@ void entry_write(struct entry *e, size_t units, const struct cache_key *key,
         .note_len = (uint16_t)b->note_len,
         .n_ttl = (uint16_t)b->n_ttl,
         .rcode = f->rcode,
-        .n_answer = f->n_answer,
         .rtt_ms = f->rtt_ms,
         .server_scope = f->server.scope,
         .server_port = f->server.port,
@@ -149,11 +147,8 @@ void entry_facts(const struct entry *e, struct cache_facts *f)
     f->reply_kind = e->reply_kind;
     f->failure = (e->flags & ENTRY_FAILURE) != 0;
     f->has_rrsig = (e->flags & ENTRY_RRSIG) != 0;
-    f->has_soa = (e->flags & ENTRY_SOA) != 0;
     f->has_cname = (e->flags & ENTRY_CNAME) != 0;
     f->rotates = (e->flags & ENTRY_ROTATES) != 0;
-    f->served = (e->flags & ENTRY_SERVED) != 0;
-    f->n_answer = e->n_answer;
     f->rtt_ms = e->rtt_ms;
     memcpy(f->server.ip, e->server_ip, sizeof f->server.ip);
     f->server.scope = e->server_scope;

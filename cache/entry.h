@@ -20,11 +20,9 @@ enum entry_flags {
     ENTRY_PAD = 1, /* not an entry: the unused end of the ring; only units is valid */
     ENTRY_FAILURE = 2,
     ENTRY_RRSIG = 4,
-    ENTRY_SOA = 8,
-    ENTRY_CNAME = 16,
-    ENTRY_SERVED = 32,
-    ENTRY_DECISION = 64, /* the kind of the key */
-    ENTRY_ROTATES = 128,
+    ENTRY_CNAME = 8,
+    ENTRY_DECISION = 16, /* the kind of the key */
+    ENTRY_ROTATES = 32,
 };
 
 struct entry {
@@ -36,7 +34,7 @@ struct entry {
     uint64_t stored_ms, expires_ms;
     uint16_t type, class;
     uint16_t image_len, note_len;
-    uint16_t n_ttl, rcode, n_answer, rtt_ms;
+    uint16_t n_ttl, rcode, rtt_ms;
     uint8_t server_ip[16]; /* struct addr without its padding */
     uint32_t server_scope;
     uint16_t server_port;

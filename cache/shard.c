@@ -67,16 +67,6 @@ struct entry *shard_find(const struct shard *s, const struct cache_key *key, str
     return NULL;
 }
 
-/* Both stores are left out when they would change nothing: the lines of a
- * popular entry stay clean. */
-void shard_touch(struct entry *e, const struct way *way)
-{
-    if (way->bucket->freq[way->at] < FREQ_MAX)
-        way->bucket->freq[way->at]++;
-    if ((e->flags & ENTRY_SERVED) == 0)
-        e->flags |= ENTRY_SERVED;
-}
-
 void shard_forget(struct shard *s, struct bucket *b, unsigned way)
 {
     s->live -= shard_entry(s, b->ref[way])->units;

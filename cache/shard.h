@@ -49,8 +49,6 @@ static inline struct entry *shard_entry(const struct shard *s, uint32_t ref)
 
 /* The entry with this key, or NULL; *way is its place in the index. */
 struct entry *shard_find(const struct shard *, const struct cache_key *, struct way *);
-/* Marks the entry as used. */
-void shard_touch(struct entry *, const struct way *);
 /* A place of so many units that the index knows by the key; an older entry
  * with the key is gone. The caller writes it before the lock is released. */
 struct entry *shard_insert(struct shard *, const struct cache_key *, size_t units);

@@ -40,12 +40,12 @@ struct ctl_option {
 struct ctl; /* below */
 
 struct ctl_verb {
-    const char *noun, *verb; /* noun NULL for verbs without one */
-    int least, most;         /* arguments; most -1 = any number */
-    const char *arguments;   /* "NAME [TYPE]", or "" */
+    const char *noun, *verb;             /* noun NULL for verbs without one */
+    int least, most;                     /* arguments; most -1 = any number */
+    const char *arguments;               /* "NAME [TYPE]", or "" */
     const struct ctl_option *options[4]; /* lists, shared and own ones, ended by NULL */
-    int (*run)(struct ctl *); /* returns an exit code */
-    const char *help;         /* one line */
+    int (*run)(struct ctl *);            /* returns an exit code */
+    const char *help;                    /* one line */
 };
 
 enum { CTL_NAME = 64 };

@@ -23,7 +23,6 @@
 #include "wire/message.h"
 #include "wire/present.h"
 #include "wire/reply.h"
-#include "wire/rr.h"
 
 enum { TIMEOUT_MS = 5000, QUERY_SIZE = 512, RECORD_TEXT = 4 * DNS_MAX_MESSAGE, EDE_TEXT = 256 };
 
@@ -209,7 +208,7 @@ static json_t *records(const struct dns_reply *r, enum section section)
     struct rr_walk walk;
     struct rr rr;
 
-    rr_walk_init(&walk, &r->message, r->wire, r->len);
+    rr_walk_init(&walk, r->wire, r->len);
     while (rr_walk_next(&walk, &rr))
         if (rr.section == section && rr.type != TYPE_OPT &&
             rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))

@@ -33,16 +33,16 @@ static uint16_t keepalive_of(const struct view *v, const struct query *q)
     return (uint16_t)(v->settings->limits.tcp_idle_ms / 100); /* an hour at most */
 }
 
-struct reply_dress answer_dress(const struct view *v, const struct query *q)
+struct reply_options answer_dress(const struct view *v, const struct query *q)
 {
     bool named = q->message.edns.nsid && !v->settings->server.hide_identity;
 
-    return (struct reply_dress){.query = &q->message,
-                                .question = q->question,
-                                .limit = q->limit,
-                                .ede = EDE_NONE,
-                                .keepalive = keepalive_of(v, q),
-                                .nsid = named ? v->settings->server.name : NULL};
+    return (struct reply_options){.query = &q->message,
+                                  .question = q->question,
+                                  .limit = q->limit,
+                                  .ede = EDE_NONE,
+                                  .keepalive = keepalive_of(v, q),
+                                  .nsid = named ? v->settings->server.name : NULL};
 }
 
 bool answer_may_have_ad(const struct query *q)
@@ -53,7 +53,7 @@ bool answer_may_have_ad(const struct query *q)
 
 static enum answer send_error(const struct view *v, struct query *q, uint16_t rcode, int ede)
 {
-    struct reply_dress dress = answer_dress(v, q);
+    struct reply_options dress = answer_dress(v, q);
 
     dress.ede = ede;
     q->out_len = reply_empty(&dress, rcode, 0, q->out, q->out_size);
@@ -241,13 +241,9 @@ static enum answer send_failure(const struct view *v, struct query *q, uint16_t 
 
 static void set_rcode(uint8_t *image, size_t len, uint16_t rcode)
 {
-    struct cursor c = cursor_make(image, len);
-    struct writer w = {.start = image, .len = len, .size = len};
-    uint16_t flags;
+    uint16_t flags = dns_flags(image, len);
 
-    cursor_u16(&c);
-    flags = cursor_u16(&c);
-    writer_patch_u16(&w, 2, (uint16_t)((flags & ~(15 | DNS_AD)) | rcode));
+    dns_set_flags(image, len, (uint16_t)((flags & ~(15 | DNS_AD)) | rcode));
 }
 
 struct ordinary { /* a reply, from the cache or just come */
@@ -284,7 +280,7 @@ void answer_rotate(const struct view *v, struct query *q)
 static enum answer deliver(const struct view *v, struct query *q, struct ordinary *o,
                            struct now now)
 {
-    struct reply_dress dress = answer_dress(v, q);
+    struct reply_options dress = answer_dress(v, q);
 
     if (o->negative && !o->has_cname && kms_may_be_host(v, q) &&
         kms_host_answer(v, q, o->rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
@@ -555,10 +551,8 @@ void answer_keep(const struct view *v, const struct cache_key *key, const struct
     ms = lifetime(v, got->facts, kms_name);
     facts.reply_kind = (uint8_t)got->facts->kind;
     facts.has_rrsig = got->facts->has_rrsig;
-    facts.has_soa = got->facts->has_soa;
     facts.has_cname = got->facts->has_cname;
     facts.rotates = got->facts->rotates;
-    facts.n_answer = got->facts->n_answer;
     /* Of no use, but what was kept before is of none from now on, either. */
     facts.expires_ms = ms > 0 ? now.mono_ms + ms : 0;
     (void)cache_put(v->cache, key, &facts, fit_ttls(v, got, ms), got->len, NULL, 0);

@@ -60,7 +60,7 @@ enum answer answer_query(const struct view *, struct query *, const struct got *
 void answer_servfail(const struct view *, struct query *, int ede);
 
 /* What every answer to this client is sent with; the caller adds AD and EDE. */
-struct reply_dress answer_dress(const struct view *, const struct query *);
+struct reply_options answer_dress(const struct view *, const struct query *);
 
 /* May the AD of a reply go on? Only to a client that knows it (RFC 6840 5.7). */
 bool answer_may_have_ad(const struct query *);

@@ -133,38 +133,24 @@ static void learn_edns(struct exchange *e, uint16_t rcode, struct reply_facts *f
         facts->cacheable = false;
 }
 
-static void clear_ad(uint8_t *image, size_t len)
-{
-    struct cursor c = cursor_make(image, len);
-    struct writer w = {.start = image, .len = len, .size = len};
-
-    (void)cursor_u16(&c);
-    writer_patch_u16(&w, 2, cursor_u16(&c) & (uint16_t)~DNS_AD);
-}
-
 /* It matched: is it whole, and does it say something we can use? */
-static void on_match(struct exchange *e, const struct message *head, const uint8_t *wire,
-                     size_t len, uint64_t now_ms, struct exchange_result *r)
+static void on_match(struct exchange *e, struct message *m, const uint8_t *wire, size_t len,
+                     uint64_t now_ms, struct exchange_result *r)
 {
     struct exchanges *x = e->home;
     struct reply_facts facts;
-    struct message asked = {.flags = DNS_RD,
-                            .qname = head->qname,
-                            .qtype = e->qtype,
-                            .qclass = e->qclass,
-                            .question_len = head->question_len,
-                            .edns.do_bit = e->do_bit};
-    struct message m;
+    int rc;
 
-    if (!e->tcp &&
-        ((head->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
+    if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
         upstream_replied(e->server, r->ms, RCODE_NOERROR);
         r->kind = EXCHANGE_TRUNCATED;
         e->on_result(e, r);
         return;
     }
-    /* Over TCP there is nothing that a cut reply could lead to. */
-    if ((head->flags & DNS_TC) != 0 || message_read_reply(&m, wire, len) != 0) {
+    if (!e->ad) /* of a server that is not believed: not even kept */
+        m->flags &= (uint16_t)~DNS_AD;
+    rc = reply_read(m, wire, len, e->do_bit, x->image, sizeof x->image, &r->len, &facts);
+    if (rc == -EBADMSG) { /* so is TC over TCP, where a cut reply leads to nothing */
         if (e->tcp) {
             ignore(e, true);
             return;
@@ -176,15 +162,15 @@ static void on_match(struct exchange *e, const struct message *head, const uint8
         report_unsure(e, r);
         return;
     }
-    r->rcode = m.rcode;
-    if (refuses_edns(e, &m, now_ms)) {
-        upstream_replied(e->server, r->ms, m.rcode);
+    r->rcode = m->rcode;
+    if (refuses_edns(e, m, now_ms)) {
+        upstream_replied(e->server, r->ms, m->rcode);
         r->kind = EXCHANGE_NO_EDNS;
         e->on_result(e, r);
         return;
     }
     r->facts = &facts;
-    if (reply_read(wire, len, &asked, x->image, sizeof x->image, &r->len, &facts) != 0) {
+    if (rc != 0) {
         /* Every attribute matched and it is well-formed, but it answers nothing:
          * a loop of CNAMEs, or a chain without end. Waiting on would not help. */
         COUNT(x->stats, upstream_malformed);
@@ -194,14 +180,12 @@ static void on_match(struct exchange *e, const struct message *head, const uint8
         e->on_result(e, r);
         return;
     }
-    if (!e->ad) /* of a server that is not believed: not even kept */
-        clear_ad(x->image, r->len);
     COUNT(x->stats, upstream_replies);
-    upstream_replied(e->server, r->ms, m.rcode);
+    upstream_replied(e->server, r->ms, m->rcode);
     e->server->report.by_kind[facts.kind]++;
-    learn_edns(e, m.rcode, &facts, now_ms);
+    learn_edns(e, m->rcode, &facts, now_ms);
     r->image = x->image;
-    r->no_edns = e->edns && m.rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
+    r->no_edns = e->edns && m->rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
     e->on_result(e, r);
 }
 

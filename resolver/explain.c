@@ -46,14 +46,12 @@ static void show_record(struct explain *e, const uint8_t *image, size_t len, con
 /* The answer's records, and the smallest TTL: of a negative one the SOA's. */
 static void show_message(struct explain *e, const uint8_t *image, size_t len)
 {
-    struct cursor c = cursor_make(image, len);
     struct rr_walk walk;
     struct rr rr;
     bool negative = true;
 
-    cursor_u16(&c);
-    e->rcode = cursor_u16(&c) & 15;
-    rr_walk_image(&walk, image, len);
+    e->rcode = dns_rcode(image, len);
+    rr_walk_init(&walk, image, len);
     while (rr_walk_next(&walk, &rr)) {
         bool is_answer = rr.section == SECTION_ANSWER;
 

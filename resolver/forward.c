@@ -210,14 +210,9 @@ static bool join_chain(struct flight *fl, const struct got *end, struct reply_fa
                        struct got *joined)
 {
     struct forwarder *f = fl->forwarder;
-    const struct message asked = {.flags = DNS_RD,
-                                  .qname = fl->qname,
-                                  .qtype = fl->qtype,
-                                  .qclass = fl->qclass,
-                                  .question_len = (uint16_t)(fl->qname.len + 4),
-                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
     uint8_t *both = fl->view->scratch->second;
     bool alone = end->kind != GOT_REPLY;
+    struct message m;
     size_t len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len,
                             alone ? NULL : end->image, alone ? 0 : end->len, both, DNS_MAX_MESSAGE);
 
@@ -227,8 +222,9 @@ static bool join_chain(struct flight *fl, const struct got *end, struct reply_fa
                            .rcode = end->rcode,
                            .server = end->server,
                            .ms = end->ms};
-    if (len == 0 ||
-        reply_read(both, len, &asked, f->joined, sizeof f->joined, &joined->len, facts) != 0)
+    if (len == 0 || message_read_head(&m, both, len) != 0 ||
+        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, f->joined, sizeof f->joined,
+                   &joined->len, facts) != 0)
         return false;
     if (facts->kind == REPLY_CNAME && !alone) /* the end has said that it has no such records */
         facts->kind = REPLY_NODATA;

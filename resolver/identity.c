@@ -32,7 +32,7 @@ bool identity_answer(const struct view *v, struct query *q)
 {
     const struct identity *what = find(&q->message.qname);
     const struct settings *s = v->settings;
-    struct reply_dress dress = answer_dress(v, q);
+    struct reply_options dress = answer_dress(v, q);
     struct writer w = writer_make(q->out, q->out_size);
     const char *text;
     uint8_t len;
@@ -51,7 +51,7 @@ bool identity_answer(const struct view *v, struct query *q)
     writer_u16(&w, (uint16_t)(1 + len));
     writer_u8(&w, len);
     writer_bytes(&w, text, len);
-    image_end(&w, 1, 0, 0);
+    message_counts(&w, 1, 0, 0);
     q->out_len = w.full ? 0 : reply_from_image(&dress, q->out, w.len, q->out, q->out_size);
     return true;
 }

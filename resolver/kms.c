@@ -96,34 +96,13 @@ static enum kms_verdict verdict_of_kind(uint8_t kind, uint16_t rcode)
     return verdict_of_failure(rcode);
 }
 
-bool kms_find_end(const struct view *v, const struct query *q, const struct kms_real *r,
-                  struct name *end)
-{
-    struct message asked = q->message;
-    struct reply_facts facts;
-    size_t len;
-
-    *end = q->message.qname;
-    if (!r->has_cname)
-        return true;
-    asked.qtype = TYPE_SRV;
-    if (reply_read(r->image, r->len, &asked, v->scratch->second, sizeof v->scratch->second, &len,
-                   &facts) != 0)
-        return false;
-    *end = facts.end;
-    return true;
-}
-
 /* The records of a present answer; one that cannot be read is `other`. */
 static void read_srv(const struct view *v, const struct query *q, struct kms_real *r)
 {
-    struct name end;
-
     r->n_srv = 0;
     if (r->verdict != VERDICT_PRESENT || q->key.type != TYPE_SRV)
         return;
-    if (kms_find_end(v, q, r, &end))
-        r->n_srv = srv_read(r->image, r->len, &end, v->scratch->srv, SRV_MAX);
+    r->n_srv = srv_read(r->image, r->len, v->scratch->srv, SRV_MAX);
     if (r->n_srv <= 0 || r->n_srv > SRV_MAX) {
         r->verdict = VERDICT_OTHER;
         r->n_srv = 0;
@@ -266,8 +245,7 @@ static enum answer send(const struct view *v, struct query *q, const struct kms_
                         struct now now)
 {
     bool explain = v->settings->kms.explain_in_edns && d->rule[0] != '\0';
-    struct reply_dress dress = answer_dress(v, q);
-    struct cursor c = cursor_make(image, len);
+    struct reply_options dress = answer_dress(v, q);
     uint16_t rcode = RCODE_SERVFAIL;
 
     if (d->reason == REASON_DAMAGED)
@@ -276,8 +254,7 @@ static enum answer send(const struct view *v, struct query *q, const struct kms_
     dress.ede_text = explain ? d->rule : NULL;
     dress.ad = answer_may_have_ad(q); /* only the image of a real answer has it */
     if (len > 0) {
-        cursor_u16(&c);
-        rcode = cursor_u16(&c) & 15;
+        rcode = dns_rcode(image, len);
         q->out_len = reply_from_image(&dress, image, len, q->out, q->out_size);
         if (r->rotates && !is_pool(d))
             answer_rotate(v, q);
@@ -435,7 +412,7 @@ static enum answer judge(const struct view *v, struct query *q, const struct pol
 
 static enum answer refuse_rd0(const struct view *v, struct query *q, struct now now)
 {
-    struct reply_dress dress = answer_dress(v, q);
+    struct reply_options dress = answer_dress(v, q);
     struct kms_real nothing = {.verdict = VERDICT_NONE};
     struct policy_decision *d = &v->scratch->decision;
 

@@ -54,10 +54,6 @@ void kms_real_got(const struct view *, const struct query *, const struct got *,
 /* The verdict on a special name, see special.h; false: it is an ordinary one. */
 bool kms_real_local(const struct view *, const struct query *, struct kms_real *);
 
-/* The owner of the real SRV set: the question's name, or the end of its CNAMEs. */
-bool kms_find_end(const struct view *, const struct query *, const struct kms_real *,
-                  struct name *end);
-
 struct policy_real kms_policy_real(const struct view *, const struct query *,
                                    const struct kms_real *);
 /* The decision; ask NULL: there is no policy, or it is switched off. */

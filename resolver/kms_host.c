@@ -58,7 +58,7 @@ static size_t write_image(const struct view *v, const struct query *q, const str
     }
     if (f->n == 0)
         image_soa(&w, 0, kms_ttl(r, d, kms_negative_ttl(v)));
-    image_end(&w, (uint16_t)f->n, f->n == 0, 0);
+    message_counts(&w, (uint16_t)f->n, f->n == 0, 0);
     return w.full ? 0 : w.len;
 }
 
@@ -78,7 +78,7 @@ bool kms_host_answer(const struct view *v, struct query *q, enum kms_verdict ver
     const struct policy_real real = {.verdict = verdict, .is_signed = is_signed};
     const struct kms_real r = {.verdict = verdict, .stale = is_stale};
     struct policy_decision *d = &v->scratch->decision;
-    struct reply_dress dress = answer_dress(v, q);
+    struct reply_options dress = answer_dress(v, q);
     struct policy_ask ask;
     struct found f;
     size_t len;

@@ -32,7 +32,7 @@ static size_t image_of_pool(const struct view *v, const struct query *q, const s
     struct srv records[POLICY_POOL_HOSTS];
     struct srv_address addresses[SRV_MAX_ADDRESSES];
     struct srv_set set = {
-        .at = records, .n = d->n_hosts, .addresses = addresses, .ttl = kms_ttl(r, d, d->ttl)};
+        .records = records, .n = d->n_hosts, .addresses = addresses, .ttl = kms_ttl(r, d, d->ttl)};
     struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
     uint32_t first = d->n_hosts > 1 ? random_below(v->random, d->n_hosts) : 0;
 
@@ -69,7 +69,7 @@ static size_t image_nodata(const struct view *v, const struct query *q, const st
 
     image_begin(&w, &q->message, RCODE_NOERROR);
     image_soa(&w, 0, kms_ttl(r, d, kms_negative_ttl(v)));
-    image_end(&w, 0, 1, 0);
+    message_counts(&w, 0, 1, 0);
     return w.len;
 }
 
@@ -117,14 +117,12 @@ static size_t image_real(const struct view *v, const struct kms_real *r, const u
     return r->len;
 }
 
-static size_t image_filtered(const struct view *v, const struct query *q, const struct kms_real *r,
+static size_t image_filtered(const struct view *v, const struct kms_real *r,
                              const struct policy_decision *d)
 {
-    struct name end;
     size_t len;
 
-    if (!kms_find_end(v, q, r, &end) ||
-        srv_filter(r->image, r->len, &end, d->unapproved, r->n_srv, v->scratch->second,
+    if (srv_filter(r->image, r->len, d->unapproved, r->n_srv, v->scratch->second,
                    sizeof v->scratch->second, &len) != 0)
         return 0;
     return r->stale ? set_stale(v, r, len) : len;
@@ -148,6 +146,6 @@ size_t kms_image(const struct view *v, const struct query *q, const struct kms_r
     if (kms_image_is_ours(r, d))
         return image_nodata(v, q, r, d);
     if (d->outcome == OUTCOME_FILTERED)
-        return image_filtered(v, q, r, d);
+        return image_filtered(v, r, d);
     return r->image != NULL ? image_real(v, r, image) : 0;
 }

@@ -321,19 +321,16 @@ static void add_entry(void *context, const struct cache_key *key, const struct c
     uint64_t left_ms = f->expires_ms > l->now_ms ? f->expires_ms - l->now_ms : 0;
     const char *kind = f->reply_kind < ARRAY_LEN(kinds) ? kinds[f->reply_kind] : "other";
     json_t *records;
-    struct message m;
     struct rr_walk walk;
     struct rr rr;
 
     if (json_array_size(l->entries) >= MAX_ENTRIES)
         return;
     records = json_array();
-    if (len > 0 && message_read_reply(&m, image, len) == 0) {
-        rr_walk_init(&walk, &m, image, len);
-        while (rr_walk_next(&walk, &rr))
-            if (rr_print(image, len, &rr, text, sizeof text))
-                json_array_append_new(records, json_string(text));
-    }
+    rr_walk_init(&walk, image, len);
+    while (rr_walk_next(&walk, &rr))
+        if (rr_print(image, len, &rr, text, sizeof text))
+            json_array_append_new(records, json_string(text));
     json_array_append_new(
         l->entries,
         json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name),

@@ -233,12 +233,12 @@ void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct
     }
     if (answers == 0)
         image_soa(w, f.zone_at, ttl_s);
-    image_end(w, answers, answers == 0, 0);
+    message_counts(w, answers, answers == 0, 0);
 }
 
 static void answer_local(const struct view *v, struct query *q, int rcode, struct now now)
 {
-    struct reply_dress dress = answer_dress(v, q);
+    struct reply_options dress = answer_dress(v, q);
     const struct settings *s = v->settings;
     uint64_t ttl_ms = q->kms_name && s->kms.max_negative_ttl_ms < s->cache.max_negative_ttl_ms
                           ? s->kms.max_negative_ttl_ms

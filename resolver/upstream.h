@@ -16,7 +16,7 @@
 
 #include "base/addr.h"
 #include "resolver/io.h"
-#include "wire/rr.h"
+#include "wire/reply_read.h"
 
 enum { UPSTREAM_MAX = 256, UPSTREAM_FORGET_MS = 15 * 60 * 1000 };
 

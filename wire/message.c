@@ -5,32 +5,20 @@
  * The hot path: every query comes through message_read_query(). The header is
  * judged first, since most junk fails there; the question is read in a
  * straight line (the first name of a message has nothing to point at); behind
- * it there is usually one OPT. struct message is filled field by field, never
- * cleared as a whole: its name alone has 255 octets.
+ * it there is usually one OPT. The name of struct message is its last field and
+ * is never cleared: it alone has 255 octets.
  */
 #include "wire/message.h"
 
 #include <errno.h>
 
-#include "wire/rdata.h"
-
-static void message_clear(struct message *m)
+/* False when there is no header. */
+static bool header_read(struct message *m, struct cursor *c)
 {
-    m->id = m->flags = m->rcode = 0;
-    m->opcode = 0;
-    for (int i = 0; i < 4; i++)
-        m->counts[i] = 0;
+    memset(m, 0, offsetof(struct message, qname));
     m->qname.len = 1;
     m->qname.labels = 0;
     m->qname.at[0] = 0;
-    m->qtype = m->qclass = m->question_len = 0;
-    m->opt_at = m->opt_len = 0;
-    m->edns = (struct edns){0};
-    m->tsig = false;
-}
-
-static bool header_read(struct message *m, struct cursor *c)
-{
     m->id = cursor_u16(c);
     m->flags = cursor_u16(c);
     for (int i = 0; i < 4; i++)
@@ -54,9 +42,9 @@ static bool question_read(struct message *m, struct cursor *c)
 }
 
 /* Options must fill the RDATA exactly; what they say is ignored but for two. */
-static bool options_read(struct edns *edns, const uint8_t *at, size_t len)
+static bool options_read(struct edns *edns, const uint8_t *rdata, size_t len)
 {
-    struct cursor c = cursor_make(at, len);
+    struct cursor c = cursor_make(rdata, len);
 
     while (cursor_left(&c) > 0) {
         uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
@@ -70,91 +58,44 @@ static bool options_read(struct edns *edns, const uint8_t *at, size_t len)
     return !c.bad;
 }
 
-struct record {
-    uint16_t type, class, rdlength;
-    uint32_t ttl;
-    bool literal_root; /* owner is the octet 0 */
-    size_t at, rdata_at;
-};
-
-/* Most owners are a pointer to the question, which was read before. */
-static void owner_skip(struct cursor *c)
+bool message_note_record(struct message *m, const uint8_t *wire, const struct rr *rr)
 {
-    if (cursor_left(c) >= 2 && c->at[0] == 0xc0 && c->at[1] == DNS_HEADER)
-        (void)cursor_take(c, 2);
-    else
-        name_skip(c);
-}
-
-/* The frame of a record: c ends behind its RDLENGTH. */
-static bool record_read(struct record *r, struct cursor *c)
-{
-    r->at = cursor_offset(c);
-    r->literal_root = cursor_left(c) > 0 && *c->at == 0;
-    owner_skip(c);
-    r->type = cursor_u16(c);
-    r->class = cursor_u16(c);
-    r->ttl = cursor_u32(c);
-    r->rdlength = cursor_u16(c);
-    r->rdata_at = cursor_offset(c);
-    return !c->bad && r->rdlength <= cursor_left(c);
-}
-
-static bool opt_read(struct message *m, const struct record *r, const uint8_t *wire)
-{
-    if (m->edns.present || !r->literal_root)
+    if (rr->type == TYPE_TSIG) {
+        m->tsig = true;
+        return rr->section == SECTION_ADDITIONAL && rr->last;
+    }
+    if (rr->type != TYPE_OPT)
+        return true;
+    if (rr->section != SECTION_ADDITIONAL || m->edns.present || wire[rr->pos] != 0)
         return false;
     m->edns.present = true;
-    m->edns.size = r->class;
-    m->edns.ext_rcode = (uint8_t)(r->ttl >> 24);
-    m->edns.version = (uint8_t)(r->ttl >> 16);
-    m->edns.do_bit = (r->ttl & 0x8000) != 0;
-    m->opt_at = (uint16_t)r->at;
-    m->opt_len = (uint16_t)(r->rdata_at + r->rdlength - r->at);
-    m->rcode = (uint16_t)(m->edns.ext_rcode << 4 | (m->flags & 15));
-    return options_read(&m->edns, wire + r->rdata_at, r->rdlength);
+    m->edns.size = rr->class;
+    m->edns.version = (uint8_t)(rr->ttl >> 16);
+    m->edns.do_bit = (rr->ttl & 0x8000) != 0;
+    m->opt_at = rr->pos;
+    m->opt_len = (uint16_t)(rr->rdata_pos + rr->rdlength - rr->pos);
+    m->rcode = (uint16_t)((rr->ttl >> 24) << 4 | (m->flags & 15));
+    return options_read(&m->edns, wire + rr->rdata_pos, rr->rdlength);
 }
 
-/* Section 1 to 3. RDATA of an UPDATE follows rules of its own (RFC 2136 3.2:
- * class ANY and NONE without RDATA), and nobody reads it here. */
-static bool section_read(struct message *m, struct cursor *c, int section)
+static bool records_read(struct message *m, const uint8_t *wire, size_t len)
 {
-    for (unsigned left = m->counts[section]; left > 0; left--) {
-        struct record r;
+    struct rr_walk w;
+    struct rr rr;
 
-        if (!record_read(&r, c))
+    rr_walk_init(&w, wire, len);
+    w.opaque = m->opcode == OPCODE_UPDATE;
+    while (rr_walk_next(&w, &rr))
+        if (!message_note_record(m, wire, &rr))
             return false;
-        if (r.type == TYPE_OPT) {
-            if (section != 3 || !opt_read(m, &r, c->start))
-                return false;
-        } else if (r.type == TYPE_TSIG) {
-            if (section != 3 || left != 1)
-                return false;
-            m->tsig = true;
-        }
-        if (rdata_check(c, m->opcode == OPCODE_UPDATE ? NULL : rdata_layout(r.type, r.class),
-                        r.rdlength) == RDATA_BAD)
-            return false;
-    }
-    return true;
-}
-
-static bool records_read(struct message *m, struct cursor *c)
-{
-    for (int section = 1; section <= 3; section++)
-        if (!section_read(m, c, section))
-            return false;
-    return c->at == c->end;
+    return !w.c.bad;
 }
 
 enum message_fault message_read_query(struct message *m, const uint8_t *wire, size_t len)
 {
     struct cursor c = cursor_make(wire, len);
 
-    message_clear(m);
-    if (len < DNS_HEADER || len > DNS_MAX_MESSAGE)
-        return MESSAGE_IGNORE;
-    if (!header_read(m, &c) || (m->flags & DNS_QR) != 0)
+    if (!header_read(m, &c) || len > DNS_MAX_MESSAGE || (m->flags & DNS_QR) != 0)
         return MESSAGE_IGNORE;
     if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_UPDATE)
         return MESSAGE_NOTIMP;
@@ -162,7 +103,7 @@ enum message_fault message_read_query(struct message *m, const uint8_t *wire, si
         return MESSAGE_FORMERR;
     if (m->qclass == CLASS_ANY || m->qclass == CLASS_NONE)
         return MESSAGE_FORMERR;
-    if (!records_read(m, &c))
+    if (!records_read(m, wire, len))
         return MESSAGE_FORMERR;
     return m->edns.present && m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
 }
@@ -171,24 +112,15 @@ int message_read_head(struct message *m, const uint8_t *wire, size_t len)
 {
     struct cursor c = cursor_make(wire, len);
 
-    message_clear(m);
-    if (len > DNS_MAX_MESSAGE || !header_read(m, &c))
-        return -EBADMSG;
-    return question_read(m, &c) ? 0 : -EBADMSG;
+    return header_read(m, &c) && len <= DNS_MAX_MESSAGE && question_read(m, &c) ? 0 : -EBADMSG;
 }
 
 int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
 {
-    struct cursor c;
-    int rc = message_read_head(m, wire, len);
-
-    if (rc != 0)
-        return rc;
-    if ((m->flags & DNS_QR) == 0)
+    if (message_read_head(m, wire, len) != 0 || (m->flags & DNS_QR) == 0 ||
+        !records_read(m, wire, len))
         return -EBADMSG;
-    c = cursor_make(wire, len);
-    c.at += DNS_HEADER + m->question_len;
-    return records_read(m, &c) ? 0 : -EBADMSG;
+    return 0;
 }
 
 size_t message_udp_limit(const struct edns *edns)
@@ -196,4 +128,24 @@ size_t message_udp_limit(const struct edns *edns)
     if (!edns->present || edns->size < DNS_UDP_PLAIN)
         return DNS_UDP_PLAIN;
     return edns->size < DNS_UDP_EDNS ? edns->size : DNS_UDP_EDNS;
+}
+
+void message_begin(struct writer *w, uint16_t id, uint16_t flags, const struct name *qname,
+                   uint16_t qtype, uint16_t qclass)
+{
+    writer_u16(w, id);
+    writer_u16(w, flags);
+    writer_u16(w, 1);
+    for (int i = 0; i < 3; i++)
+        writer_u16(w, 0);
+    writer_bytes(w, qname->at, qname->len);
+    writer_u16(w, qtype);
+    writer_u16(w, qclass);
+}
+
+void message_counts(struct writer *w, uint16_t answers, uint16_t authority, uint16_t additional)
+{
+    writer_patch_u16(w, 6, answers);
+    writer_patch_u16(w, 8, authority);
+    writer_patch_u16(w, 10, additional);
 }

@@ -9,8 +9,6 @@
  */
 #include "wire/name.h"
 
-#include <string.h>
-
 #include "wire/types.h"
 
 static const struct name root = {.len = 1, .labels = 0};
@@ -76,16 +74,14 @@ static const uint8_t *pointer_target(struct cursor *c, const uint8_t *p, const u
     /* Into the header: those octets change when the message is sent on. */
     if (target < DNS_HEADER || target >= (size_t)(sequence - c->start))
         return NULL;
-    if (target > c->high)
-        c->high = (uint16_t)target;
     return c->start + target;
 }
 
-/* Walks one name from c->at; its octets go to out unless that is NULL. Returns
+/* Walks one name from c->pos; its octets go to out unless that is NULL. Returns
  * the length of the uncompressed form, or 0 with c->bad set. */
 static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
 {
-    const uint8_t *p = c->at, *sequence = p, *behind = NULL;
+    const uint8_t *p = c->pos, *sequence = p, *behind = NULL;
     unsigned hops = 0, count = 0;
     size_t len = 0;
 
@@ -96,7 +92,7 @@ static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
             if (out != NULL)
                 out[len] = 0;
             *labels = count;
-            c->at = behind != NULL ? behind : p + 1;
+            c->pos = behind != NULL ? behind : p + 1;
             return len + 1;
         }
         c->steps += 1 + (uint32_t)(n & 0x3f) / 8;
@@ -144,31 +140,20 @@ size_t name_measure(struct cursor *c)
     return name_walk(c, NULL, &labels);
 }
 
-void name_skip(struct cursor *c)
-{
-    (void)name_measure(c);
-}
-
 void name_pass(struct cursor *c)
 {
-    for (;;) {
-        const uint8_t *p = cursor_take(c, 1);
+    size_t n = 0, left = cursor_left(c);
 
-        if (p == NULL || *p == 0)
-            return;
-        if (*p >= 0xc0) {
-            (void)cursor_take(c, 1);
-            return;
-        }
-        if (*p >= 0x40)
-            c->bad = true;
-        (void)cursor_take(c, *p);
-    }
+    while (n < left && c->pos[n] != 0 && c->pos[n] < 0x40)
+        n += (size_t)c->pos[n] + 1;
+    if (n < left && c->pos[n] != 0 && c->pos[n] < 0xc0)
+        c->bad = true;
+    (void)cursor_take(c, n + (n < left && c->pos[n] != 0 ? 2 : 1));
 }
 
 void name_read_plain(struct cursor *c, struct name *out)
 {
-    const uint8_t *p = c->at;
+    const uint8_t *p = c->pos;
     size_t left = cursor_left(c), len = 0;
     unsigned labels = 0;
 
@@ -187,7 +172,7 @@ void name_read_plain(struct cursor *c, struct name *out)
     name_fold_copy(out->at, p, len);
     out->len = (uint8_t)len;
     out->labels = (uint8_t)labels;
-    c->at += len;
+    c->pos += len;
 }
 
 void name_fold(struct name *name)
@@ -265,13 +250,12 @@ bool name_join(const struct name *front, const struct name *back, struct name *o
     return true;
 }
 
-/* Offsets of the labels, from the front. */
-static void label_offsets(const struct name *name, uint8_t at[NAME_MAX_LABELS])
+void name_labels(const struct name *name, uint8_t pos[NAME_MAX_LABELS])
 {
     size_t offset = 0;
 
     for (unsigned i = 0; i < name->labels; i++) {
-        at[i] = (uint8_t)offset;
+        pos[i] = (uint8_t)offset;
         offset += (size_t)name->at[offset] + 1;
     }
 }
@@ -281,7 +265,7 @@ size_t name_sort_key(const struct name *name, uint8_t *out, size_t size)
     uint8_t labels[NAME_MAX_LABELS];
     size_t len = 0;
 
-    label_offsets(name, labels);
+    name_labels(name, labels);
     for (unsigned i = name->labels; i-- > 0;) {
         const uint8_t *label = name->at + labels[i];
 

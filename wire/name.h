@@ -9,11 +9,7 @@
 #ifndef WIRE_NAME_H
 #define WIRE_NAME_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include "wire/cursor.h"
+#include "wire/pack.h"
 
 enum { NAME_MAX_WIRE = 255, NAME_MAX_LABELS = 127, NAME_MAX_HOPS = 126 };
 /* What all names read through one cursor may cost: one for a label or pointer,
@@ -33,9 +29,8 @@ struct name {
  * fault c->bad is set and the result is the root name. The octets keep their
  * case. */
 void name_read(struct cursor *c, struct name *out);
-/* The same without building it: only checks, and moves behind the name. */
-void name_skip(struct cursor *c);
-/* name_skip() that gives the octets of the uncompressed form; 0 on a fault. */
+/* The same without building it: only checks, and moves behind the name. Octets of
+ * the uncompressed form; 0 on a fault. */
 size_t name_measure(struct cursor *c);
 /* Moves behind a name and does not look at where its pointer leads: for
  * messages that were checked before. */
@@ -58,6 +53,8 @@ uint32_t name_hash(const struct name *);
 /* True if name is zone or below it; case ignored. */
 bool name_is_under(const struct name *name, const struct name *zone);
 
+/* Offsets in at[] of the labels, from the front, without the root. */
+void name_labels(const struct name *, uint8_t pos[NAME_MAX_LABELS]);
 /* Offset in at[] of the name that is left when `skip` labels are taken from
  * the front: skip 0 is 0, skip == labels is the root. skip <= labels. */
 size_t name_parent_offset(const struct name *, unsigned skip);

@@ -25,7 +25,6 @@
 
 #include <ldns/ldns.h>
 
-#include "wire/rdata.h"
 #include "wire/rewrite.h"
 
 enum { PRINT_MAX_RDATA = 1024, LINE_MAX_LEN = 8192 };
@@ -265,10 +264,10 @@ static size_t rr_alone(const uint8_t *wire, size_t len, const struct rr *rr, uin
 {
     struct rewrite r = {.w = writer_make(out, size)};
 
-    compress_off(&r.names);
+    rewrite_uncompressed(&r);
     if (!rewrite_put(&r, wire, len, rr, rr->ttl))
         return 0;
-    *rdata_at = (size_t)rr->owner.len + 10;
+    *rdata_at = (size_t)rr->owner->len + 10;
     return r.w.len;
 }
 
@@ -304,8 +303,8 @@ static bool print_generic(const struct rr *rr, const uint8_t *rdata, size_t rdle
     char owner[NAME_TEXT], class[TYPE_TEXT], type[TYPE_TEXT];
     int n;
 
-    n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(&rr->owner, owner),
-                 rr->owner.labels > 0 ? "." : "", rr->ttl, class_print(rr->class, class),
+    n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(rr->owner, owner),
+                 rr->owner->labels > 0 ? "." : "", rr->ttl, class_print(rr->class, class),
                  type_print(rr->type, type), rdlength, rdlength > 0 ? " " : "");
     if (n < 0 || (size_t)n + 2 * rdlength >= size)
         return false;
@@ -319,13 +318,11 @@ bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, s
     uint8_t alone[PRINT_MAX_RDATA + 2 * NAME_MAX_WIRE + 16];
     size_t rdata_at, n;
 
-    if (size == 0 || (size_t)rr->rdata_at + rr->rdlength > len)
+    if (size == 0 || (size_t)rr->rdata_pos + rr->rdlength > len)
         return false;
     n = rr_alone(wire, len, rr, alone, sizeof alone, &rdata_at);
-    if (n == 0 && rr->expand)
-        return false;
     if (n == 0) /* long, and its names need nothing: as it is */
-        return print_generic(rr, wire + rr->rdata_at, rr->rdlength, out, size);
+        return print_generic(rr, wire + rr->rdata_pos, rr->rdlength, out, size);
     if (ldns_may_print(rr) && print_by_ldns(alone, n, out, size))
         return true;
     return print_generic(rr, alone + rdata_at, n - rdata_at, out, size);
@@ -459,10 +456,8 @@ static bool rdata_take(const ldns_rr *rr, uint8_t *rdata, size_t *rdlen)
         memcpy(rdata, ldns_buffer_begin(buffer), n);
         *rdlen = n;
         c = cursor_make(rdata, *rdlen);
-        done =
-            rdata_check(
-                &c, rdata_layout((uint16_t)ldns_rr_get_type(rr), (uint16_t)ldns_rr_get_class(rr)),
-                *rdlen) == RDATA_FINE;
+        done = rdata_check(
+            &c, rdata_layout((uint16_t)ldns_rr_get_type(rr), (uint16_t)ldns_rr_get_class(rr)));
     }
     ldns_buffer_free(buffer);
     return done;

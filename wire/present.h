@@ -9,8 +9,7 @@
 #ifndef WIRE_PRESENT_H
 #define WIRE_PRESENT_H
 
-#include "wire/name.h"
-#include "wire/rr.h"
+#include "wire/records.h"
 
 enum { NAME_TEXT = 1025, TYPE_TEXT = 16 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * reply.c -- builds queries to servers and replies to clients.
+ * reply.c -- builds queries to servers and replies to clients; ages images.
  *
  * What a client is sent is an image with its own header, question and OPT. The
  * OPT is written new each time, so nothing of an earlier hop stays in it. When
@@ -9,134 +9,74 @@
  */
 #include "wire/reply.h"
 
-#include <string.h>
+enum {
+    OPT_FIXED = 11,
+    TEXT_MAX = 255,
+    ROTATE_OCTETS = 4096, /* what may be moved to the end of a set */
+    ROTATE_RECORDS = 256,
+};
 
-#include "wire/rr.h"
-
-enum { OPT_FIXED = 11, TEXT_MAX = 255 };
-
-/* What the OPT of one reply carries; each lower step has less. */
-enum opt_step { OPT_BARE, OPT_KEEPALIVE, OPT_NSID, OPT_CODE, OPT_TEXT, OPT_NONE };
-
-static size_t text_len(const char *text)
+/* OPT up to its RDATA. flags: version, DO and the rcode's upper bits. */
+static void opt_begin(struct writer *w, uint32_t flags)
 {
-    return text == NULL ? 0 : strnlen(text, TEXT_MAX);
-}
-
-static size_t opt_size(const struct reply_dress *d, enum opt_step step)
-{
-    size_t len = OPT_FIXED;
-
-    if (step == OPT_NONE)
-        return 0;
-    if (step >= OPT_KEEPALIVE && d->keepalive != 0)
-        len += 6;
-    if (step >= OPT_NSID && d->nsid != NULL)
-        len += 4 + text_len(d->nsid);
-    if (step >= OPT_CODE && d->ede >= 0)
-        len += 6;
-    if (step >= OPT_TEXT && d->ede >= 0)
-        len += text_len(d->ede_text);
-    return len;
-}
-
-/* The richest OPT that fits into `room` octets; the bare one if none does. */
-static enum opt_step opt_choose(const struct reply_dress *d, size_t room)
-{
-    enum opt_step step = OPT_TEXT;
-
-    if (!d->query->edns.present)
-        return OPT_NONE;
-    while (step > OPT_BARE && opt_size(d, step) > room)
-        step--;
-    return step;
-}
-
-static void opt_write(struct writer *w, const struct reply_dress *d, enum opt_step step,
-                      uint16_t rcode)
-{
-    size_t text = step >= OPT_TEXT && d->ede >= 0 ? text_len(d->ede_text) : 0;
-
-    if (step == OPT_NONE)
-        return;
     writer_u8(w, 0);
     writer_u16(w, TYPE_OPT);
     writer_u16(w, DNS_UDP_EDNS);
-    writer_u8(w, (uint8_t)(rcode >> 4));
-    writer_u8(w, 0); /* version */
-    writer_u16(w, d->query->edns.do_bit ? 0x8000 : 0);
-    writer_u16(w, (uint16_t)(opt_size(d, step) - OPT_FIXED));
-    if (step >= OPT_KEEPALIVE && d->keepalive != 0) {
-        writer_u16(w, OPTION_KEEPALIVE);
-        writer_u16(w, 2);
-        writer_u16(w, d->keepalive);
-    }
-    if (step >= OPT_NSID && d->nsid != NULL) {
-        writer_u16(w, OPTION_NSID);
-        writer_u16(w, (uint16_t)text_len(d->nsid));
-        writer_bytes(w, d->nsid, text_len(d->nsid));
-    }
-    if (step >= OPT_CODE && d->ede >= 0) {
-        writer_u16(w, OPTION_EDE);
-        writer_u16(w, (uint16_t)(2 + text));
-        writer_u16(w, (uint16_t)d->ede);
-        if (text > 0)
-            writer_bytes(w, d->ede_text, text);
-    }
+    writer_u32(w, flags);
+    writer_u16(w, 0);
 }
 
-static uint16_t image_count(const uint8_t *image, size_t at)
+/* An option of two octets or none, and a text, if it fits. */
+static bool option_write(struct writer *w, uint16_t code, const uint16_t *value, const char *text)
 {
-    return (uint16_t)(image[at] << 8 | image[at + 1]);
+    size_t n = text == NULL ? 0 : strnlen(text, TEXT_MAX), before = w->len;
+
+    writer_u16(w, code);
+    writer_u16(w, (uint16_t)((value != NULL ? 2 : 0) + n));
+    if (value != NULL)
+        writer_u16(w, *value);
+    writer_bytes(w, text, n);
+    if (!w->full)
+        return true;
+    writer_cut(w, before);
+    return false;
 }
 
-/* Where the additional section of an image begins; 0 when it is broken. */
-static size_t additional_at(const uint8_t *image, size_t len)
+/* OPT with as many of its options as there is room for, the most useful first. */
+static void opt_write(struct writer *w, const struct reply_options *o, uint16_t rcode)
 {
-    struct cursor c = cursor_make(image, len);
-    uint16_t counts[3];
+    uint16_t ede = (uint16_t)o->ede;
+    size_t rdata;
 
-    rr_pass_question(&c, counts);
-    for (unsigned left = (unsigned)counts[0] + counts[1]; left > 0 && !c.bad; left--) {
-        name_pass(&c);
-        (void)cursor_take(&c, 8);
-        (void)cursor_take(&c, cursor_u16(&c));
-    }
-    return c.bad ? 0 : cursor_offset(&c);
+    if (!o->query->edns.present)
+        return;
+    opt_begin(w, (uint32_t)(rcode >> 4) << 24 | (o->query->edns.do_bit ? 0x8000 : 0));
+    if (w->full)
+        return;
+    rdata = w->len;
+    if ((o->keepalive == 0 || option_write(w, OPTION_KEEPALIVE, &o->keepalive, NULL)) &&
+        (o->nsid == NULL || option_write(w, OPTION_NSID, NULL, o->nsid)) && o->ede >= 0 &&
+        !option_write(w, OPTION_EDE, &ede, o->ede_text))
+        option_write(w, OPTION_EDE, &ede, NULL);
+    writer_patch_u16(w, rdata - 2, (uint16_t)(w->len - rdata));
 }
 
-struct plan {
-    size_t len;          /* octets of the image that are sent */
-    uint16_t additional; /* records of the additional section */
-    bool truncated;
-    enum opt_step opt;
-};
-
-/* How much of the image goes out. False when not even the question does. */
-static bool plan_make(struct plan *p, const struct reply_dress *d, const uint8_t *image, size_t len,
-                      size_t limit)
+static uint16_t count_of(const uint8_t *image, size_t pos)
 {
-    size_t head = (size_t)DNS_HEADER + d->query->question_len;
-    size_t bare = opt_size(d, d->query->edns.present ? OPT_BARE : OPT_NONE);
+    return (uint16_t)(image[pos] << 8 | image[pos + 1]);
+}
 
-    *p = (struct plan){.len = len, .additional = image_count(image, 10)};
-    if (len + bare > limit && p->additional > 0) {
-        size_t cut = additional_at(image, len);
+/* Where the additional section of an image begins; len when it is empty or broken. */
+static size_t additional_pos(const uint8_t *image, size_t len)
+{
+    struct rr_walk w;
+    struct rr rr;
 
-        if (cut != 0) {
-            p->len = cut;
-            p->additional = 0;
-        }
-    }
-    if (p->len + bare > limit) {
-        p->len = head;
-        p->additional = 0;
-        p->truncated = true;
-    }
-    if (p->len + bare > limit)
-        return false;
-    p->opt = opt_choose(d, limit - p->len);
-    return true;
+    rr_walk_trusted(&w, image, len);
+    while (rr_walk_next(&w, &rr))
+        if (rr.section == SECTION_ADDITIONAL)
+            return rr.pos;
+    return len;
 }
 
 static uint16_t client_flags(const struct message *query)
@@ -146,83 +86,75 @@ static uint16_t client_flags(const struct message *query)
     return (uint16_t)(DNS_QR | DNS_RA | (query->flags & (DNS_RD | DNS_CD)));
 }
 
-size_t reply_from_image(const struct reply_dress *d, const uint8_t *image, size_t len, uint8_t *out,
-                        size_t size)
+size_t reply_from_image(const struct reply_options *o, const uint8_t *image, size_t len,
+                        uint8_t *out, size_t size)
 {
-    const struct message *q = d->query;
-    size_t head = (size_t)DNS_HEADER + q->question_len;
-    size_t limit = d->limit < size ? d->limit : size;
-    uint16_t flags, answers, authority;
-    struct writer w;
-    struct plan p;
+    const struct message *q = o->query;
+    size_t head = (size_t)DNS_HEADER + q->question_len, keep = len;
+    size_t limit = o->limit < size ? o->limit : size;
+    size_t opt = q->edns.present ? OPT_FIXED : 0;
+    struct writer w = writer_make(out, limit);
+    uint16_t flags, answers, authority, additional;
 
-    if (len < head || len > DNS_MAX_MESSAGE || !plan_make(&p, d, image, len, limit))
+    if (len < head || len > DNS_MAX_MESSAGE || head + opt > limit)
         return 0;
-    flags = image_count(image, 2); /* read before out is written: it may be image */
-    answers = p.truncated ? 0 : image_count(image, 6);
-    authority = p.truncated ? 0 : image_count(image, 8);
+    flags = dns_flags(image, len); /* read before out is written: it may be image */
+    flags &= 15 | (o->ad ? DNS_AD : 0);
+    answers = count_of(image, 6);
+    authority = count_of(image, 8);
+    additional = count_of(image, 10);
+    if (len + opt > limit && additional > 0) {
+        keep = additional_pos(image, len);
+        additional = 0;
+    }
+    if (keep + opt > limit) {
+        keep = head;
+        answers = authority = additional = 0;
+        flags = (flags & 15) | DNS_TC;
+    }
     if (out != image)
-        memcpy(out + head, image + head, p.len - head);
-    w = writer_make(out, size);
+        memcpy(out + head, image + head, keep - head);
     writer_u16(&w, q->id);
-    writer_u16(&w, (uint16_t)(client_flags(q) | (flags & 15) | (p.truncated ? DNS_TC : 0) |
-                              (d->ad && !p.truncated ? flags & DNS_AD : 0)));
+    writer_u16(&w, client_flags(q) | flags);
     writer_u16(&w, 1);
     writer_u16(&w, answers);
     writer_u16(&w, authority);
-    writer_u16(&w, (uint16_t)(p.additional + (p.opt != OPT_NONE)));
-    writer_bytes(&w, d->question, q->question_len);
-    w.len = p.len;
-    opt_write(&w, d, p.opt, 0);
+    writer_u16(&w, (uint16_t)(additional + (opt != 0)));
+    writer_bytes(&w, o->question, q->question_len);
+    w.len = keep;
+    opt_write(&w, o, 0);
     return w.full ? 0 : w.len;
 }
 
-size_t reply_empty(const struct reply_dress *d, uint16_t rcode, uint16_t flags, uint8_t *out,
+size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint16_t flags, uint8_t *out,
                    size_t size)
 {
-    const struct message *q = d->query;
-    size_t question_len = d->question != NULL ? q->question_len : 0;
-    size_t limit = d->limit < size ? d->limit : size;
-    size_t head = DNS_HEADER + question_len;
-    struct writer w = writer_make(out, limit);
-    enum opt_step opt = opt_choose(d, limit > head ? limit - head : 0);
+    const struct message *q = o->query;
+    size_t question_len = o->question != NULL ? q->question_len : 0;
+    struct writer w = writer_make(out, o->limit < size ? o->limit : size);
 
-    if (rcode > 15 && opt == OPT_NONE)
+    if (rcode > 15 && !q->edns.present)
         rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
-    flags &= DNS_AA | DNS_TC | (d->ad ? DNS_AD : 0);
+    flags &= DNS_AA | DNS_TC | (o->ad ? DNS_AD : 0);
     writer_u16(&w, q->id);
     writer_u16(&w, (uint16_t)(client_flags(q) | flags | (rcode & 15)));
     writer_u16(&w, question_len > 0);
-    writer_u16(&w, 0);
-    writer_u16(&w, 0);
-    writer_u16(&w, opt != OPT_NONE);
-    writer_bytes(&w, d->question, question_len);
-    opt_write(&w, d, opt, rcode);
+    writer_u32(&w, 0);
+    writer_u16(&w, q->edns.present);
+    writer_bytes(&w, o->question, question_len);
+    opt_write(&w, o, rcode);
     return w.full ? 0 : w.len;
 }
 
 void image_begin(struct writer *w, const struct message *query, uint16_t rcode)
 {
-    writer_u16(w, 0);
-    writer_u16(w, (uint16_t)(DNS_QR | DNS_RA | (query->flags & DNS_RD) | (rcode & 15)));
-    writer_u16(w, 1);
-    for (int i = 0; i < 3; i++)
-        writer_u16(w, 0);
-    writer_bytes(w, query->qname.at, query->qname.len);
-    writer_u16(w, query->qtype);
-    writer_u16(w, query->qclass);
+    message_begin(w, 0, (uint16_t)(DNS_QR | DNS_RA | (query->flags & DNS_RD) | (rcode & 15)),
+                  &query->qname, query->qtype, query->qclass);
 }
 
-void image_end(struct writer *w, uint16_t answers, uint16_t authority, uint16_t additional)
+static void question_pointer(struct writer *w, size_t name_at)
 {
-    writer_patch_u16(w, 6, answers);
-    writer_patch_u16(w, 8, authority);
-    writer_patch_u16(w, 10, additional);
-}
-
-static void question_pointer(struct writer *w, size_t at)
-{
-    writer_u16(w, (uint16_t)(0xc000 | (DNS_HEADER + at)));
+    writer_u16(w, (uint16_t)(0xc000 | (DNS_HEADER + name_at)));
 }
 
 void image_record(struct writer *w, size_t name_at, uint16_t type, uint32_t ttl, size_t rdlength)
@@ -254,26 +186,81 @@ void image_ns(struct writer *w, size_t zone_at, uint32_t ttl)
     question_pointer(w, zone_at);
 }
 
+int image_ttls(const uint8_t *image, size_t len, uint16_t *ttl_pos, int max)
+{
+    struct rr_walk w;
+    struct rr rr;
+    int n = 0;
+
+    rr_walk_trusted(&w, image, len);
+    while (rr_walk_next(&w, &rr)) {
+        if (n == max)
+            return -1;
+        ttl_pos[n++] = rr.rdata_pos - 6;
+    }
+    return w.c.bad ? -1 : n;
+}
+
+static void ttl_write(uint8_t *image, size_t pos, uint32_t ttl)
+{
+    struct writer w = writer_make(image + pos, 4);
+
+    writer_u32(&w, ttl);
+}
+
+void image_age(uint8_t *image, size_t len, const uint16_t *ttl_pos, int n, uint32_t age_s,
+               uint32_t cap_s)
+{
+    for (int i = 0; i < n && (size_t)ttl_pos[i] + 4 <= len; i++) {
+        struct cursor c = cursor_make(image + ttl_pos[i], 4);
+        uint32_t ttl = cursor_u32(&c);
+
+        ttl = ttl > age_s ? ttl - age_s : 0;
+        ttl_write(image, ttl_pos[i], ttl < cap_s ? ttl : cap_s);
+    }
+}
+
+void image_set_ttls(uint8_t *image, size_t len, const uint16_t *ttl_pos, int n, uint32_t ttl_s)
+{
+    for (int i = 0; i < n && (size_t)ttl_pos[i] + 4 <= len; i++)
+        ttl_write(image, ttl_pos[i], ttl_s);
+}
+
+void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
+{
+    uint8_t front[ROTATE_OCTETS];
+    uint16_t pos[ROTATE_RECORDS];
+    size_t end = 0, first;
+    struct rr_walk w;
+    unsigned n = 0;
+    struct rr rr;
+
+    rr_walk_trusted(&w, image, len);
+    while (n < ROTATE_RECORDS && rr_walk_next(&w, &rr) && rr.section == SECTION_ANSWER) {
+        if (n > 0 && (rr.type != type || rr.pos - pos[0] > ROTATE_OCTETS))
+            break;
+        if (rr.type != type)
+            continue; /* the chain in front */
+        pos[n++] = rr.pos;
+        end = cursor_offset(&w.c);
+    }
+    if (w.c.bad || n < 2)
+        return;
+    first = pos[by % n];
+    memcpy(front, image + pos[0], first - pos[0]);
+    memmove(image + pos[0], image + first, end - first);
+    memcpy(image + pos[0] + (end - first), front, first - pos[0]);
+}
+
 size_t query_build(const struct query_build *q, uint8_t *out, size_t size)
 {
     struct writer w = writer_make(out, size);
 
-    writer_u16(&w, q->id);
-    writer_u16(&w, (uint16_t)(DNS_RD | (q->cd ? DNS_CD : 0) | (q->ad ? DNS_AD : 0)));
-    writer_u16(&w, 1);
-    writer_u16(&w, 0);
-    writer_u16(&w, 0);
-    writer_u16(&w, q->edns);
-    writer_bytes(&w, q->qname->at, q->qname->len);
-    writer_u16(&w, q->qtype);
-    writer_u16(&w, q->qclass);
+    message_begin(&w, q->id, (uint16_t)(DNS_RD | (q->cd ? DNS_CD : 0) | (q->ad ? DNS_AD : 0)),
+                  q->qname, q->qtype, q->qclass);
     if (q->edns) {
-        writer_u8(&w, 0);
-        writer_u16(&w, TYPE_OPT);
-        writer_u16(&w, DNS_UDP_EDNS);
-        writer_u16(&w, 0); /* extended rcode, version */
-        writer_u16(&w, q->do_bit ? 0x8000 : 0);
-        writer_u16(&w, 0);
+        opt_begin(&w, q->do_bit ? 0x8000 : 0);
+        message_counts(&w, 0, 0, 1);
     }
     return w.full ? 0 : w.len;
 }

@@ -1,92 +1,168 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * rewrite.c -- writes records of one message into another.
+ *
+ * Each suffix of a name that was written out has an entry, found by a hash
+ * that is built from the root on, so one pass over a name gives the hashes of
+ * all its suffixes. The hash has no key: a hit is compared, and the table is
+ * small, so a collision costs one comparison.
  */
 #include "wire/rewrite.h"
 
-#include "wire/rdata.h"
+enum { POINTER_REACH = 0x4000 }; /* 14 bits of offset */
+
+struct suffixes {
+    uint8_t pos[NAME_MAX_LABELS]; /* of each label in the name */
+    uint32_t hash[NAME_MAX_LABELS];
+};
+
+static void suffixes_make(const struct name *name, struct suffixes *s)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+
+    name_labels(name, s->pos);
+    for (unsigned i = name->labels; i-- > 0;) {
+        const uint8_t *label = name->at + s->pos[i];
+
+        for (size_t k = 0; k <= label[0]; k++)
+            h = (h ^ name_fold_octet(label[k])) * 16777619u;
+        s->hash[i] = h;
+    }
+}
+
+static const struct compress_entry *entry_find(const struct rewrite *r, const struct name *name,
+                                               const struct suffixes *s, unsigned skip)
+{
+    uint32_t hash = s->hash[skip];
+
+    for (unsigned i = hash % COMPRESS_SLOTS; r->slot[i] != 0; i = (i + 1) % COMPRESS_SLOTS) {
+        const struct compress_entry *e = &r->entry[r->slot[i] - 1];
+        struct cursor c = cursor_make(r->w.start, r->w.len);
+        struct name suffix, written;
+
+        if (e->hash != hash || e->len != name->len - s->pos[skip])
+            continue;
+        c.pos += e->pos;
+        name_read(&c, &written);
+        name_parent(name, skip, &suffix);
+        if (name_equal_fold(&suffix, &written))
+            return e;
+    }
+    return NULL;
+}
+
+/* Remembers the first n suffixes of a name that was written at `pos`. Half of the
+ * slots stay free, so a search always ends. */
+static void entries_add(struct rewrite *r, const struct name *name, const struct suffixes *s,
+                        unsigned n, size_t pos)
+{
+    for (unsigned k = 0; k < n; k++) {
+        unsigned i = s->hash[k] % COMPRESS_SLOTS;
+
+        if (r->n == COMPRESS_MAX || pos + s->pos[k] >= POINTER_REACH)
+            return;
+        while (r->slot[i] != 0)
+            i = (i + 1) % COMPRESS_SLOTS;
+        r->entry[r->n++] = (struct compress_entry){s->hash[k], (uint16_t)(pos + s->pos[k]),
+                                                   (uint8_t)(name->len - s->pos[k])};
+        r->slot[i] = (uint8_t)r->n;
+    }
+}
+
+/* Appends a name, its longest known suffix as a pointer. Where the whole name
+ * may be pointed at from now on; 0 when nowhere. */
+static uint16_t name_write(struct rewrite *r, const struct name *name)
+{
+    const struct compress_entry *known = NULL;
+    struct writer *w = &r->w;
+    struct suffixes s;
+    size_t begin = w->len;
+    unsigned skip = 0;
+
+    suffixes_make(name, &s);
+    while (skip < name->labels && (known = entry_find(r, name, &s, skip)) == NULL)
+        skip++;
+    writer_bytes(w, name->at, known != NULL ? s.pos[skip] : name->len);
+    if (known != NULL)
+        writer_u16(w, (uint16_t)(0xc000 | known->pos));
+    if (known != NULL && skip == 0)
+        return known->pos;
+    if (w->full || r->apart)
+        return 0;
+    entries_add(r, name, &s, skip, begin);
+    return name->labels > 0 && begin < POINTER_REACH ? (uint16_t)begin : 0;
+}
 
 void rewrite_begin(struct rewrite *r, uint8_t *out, size_t size, uint16_t flags,
                    const struct name *qname, uint16_t qtype, uint16_t qclass)
 {
+    struct suffixes s;
+
     r->w = writer_make(out, size);
     r->counts[0] = r->counts[1] = r->counts[2] = 0;
     r->last_from = 0;
-    writer_u16(&r->w, 0);
-    writer_u16(&r->w, flags);
-    writer_u16(&r->w, 1);
-    for (int i = 0; i < 3; i++)
-        writer_u16(&r->w, 0);
-    writer_bytes(&r->w, qname->at, qname->len);
-    writer_u16(&r->w, qtype);
-    writer_u16(&r->w, qclass);
-    compress_init(&r->names, qname, DNS_HEADER);
+    r->apart = false;
+    r->n = 0;
+    memset(r->slot, 0, sizeof r->slot);
+    message_begin(&r->w, 0, flags, qname, qtype, qclass);
+    suffixes_make(qname, &s);
+    entries_add(r, qname, &s, qname->labels, DNS_HEADER);
 }
 
-/* A name of kind 'N' or 'P'. If it came compressed it is folded: its octets may
- * be those of the question, whose case is random (0x20) and must not be shown
- * to the client. */
-static void literal_name(struct writer *w, struct cursor *c)
+void rewrite_uncompressed(struct rewrite *r)
 {
-    const uint8_t *from = c->at;
+    r->n = COMPRESS_MAX; /* no room, and nothing to be found */
+    memset(r->slot, 0, sizeof r->slot);
+    r->last_from = 0;
+}
+
+/* A name that is not compressed (kinds 'N' and 'P'). If it came compressed it is
+ * folded: its octets may be those of the question, whose case is random (0x20)
+ * and must not be shown to the client. */
+static void name_write_literal(struct writer *w, struct cursor *c)
+{
+    const uint8_t *from = c->pos;
     struct name name;
 
     name_read(c, &name);
-    if ((size_t)(c->at - from) != name.len)
+    if ((size_t)(c->pos - from) != name.len)
         name_fold(&name);
     writer_bytes(w, name.at, name.len);
 }
 
-static void copy(struct writer *w, struct cursor *c, size_t n)
-{
-    const uint8_t *p = cursor_take(c, n);
-
-    if (p != NULL)
-        writer_bytes(w, p, n);
-}
-
 static void rdata_write(struct rewrite *r, struct cursor *c, const char *layout)
 {
-    struct name name;
+    for (; *layout != '\0'; layout++) {
+        const uint8_t *from = c->pos;
 
-    for (; layout != NULL && *layout != '\0'; layout++) {
-        switch (*layout) {
-        case 'n':
+        if (*layout == 'n') {
+            struct name name;
+
             name_read(c, &name);
-            compress_name(&r->names, &r->w, &name);
-            break;
-        case 'N':
-        case 'P':
-            literal_name(&r->w, c);
-            break;
-        case 's':
-            copy(&r->w, c, cursor_left(c) > 0 ? (size_t)*c->at + 1 : 1);
-            break;
-        case 'S':
-        case '*':
-            copy(&r->w, c, cursor_left(c));
-            break;
-        default:
-            copy(&r->w, c, rdata_field_size(*layout));
-            break;
+            name_write(r, &name);
+        } else if (*layout == 'N' || *layout == 'P') {
+            name_write_literal(&r->w, c);
+        } else {
+            rdata_pass(c, *layout);
+            writer_bytes(&r->w, from, (size_t)(c->pos - from));
         }
     }
-    if (layout == NULL)
-        copy(&r->w, c, cursor_left(c));
 }
 
 /* Many records share one owner: a pointer that led to the same place as the
  * one before needs no search, which costs as much as the name is long. */
-static void owner_write(struct rewrite *r, const uint8_t *at, const struct name *owner)
+static void owner_write(struct rewrite *r, struct cursor *c)
 {
-    uint16_t from = at[0] >= 0xc0 ? (uint16_t)((at[0] & 0x3f) << 8 | at[1]) : 0;
+    uint16_t from = c->pos[0] >= 0xc0 ? (uint16_t)((c->pos[0] & 0x3f) << 8 | c->pos[1]) : 0;
+    struct name owner;
     uint16_t to;
 
     if (from != 0 && from == r->last_from) {
         writer_u16(&r->w, 0xc000 | r->last_to);
         return;
     }
-    to = compress_name(&r->names, &r->w, owner);
+    name_read(c, &owner);
+    to = name_write(r, &owner);
     if (from != 0 && to != 0) {
         r->last_from = from;
         r->last_to = to;
@@ -97,33 +173,32 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struc
                  uint32_t ttl)
 {
     struct cursor c = cursor_make(wire, len);
-    size_t begin = r->w.len, rdlength_at;
+    size_t begin = r->w.len, rdata;
 
-    (void)cursor_take(&c, rr->rdata_at);
-    if (c.bad || rr->rdlength > cursor_left(&c))
+    if ((size_t)rr->rdata_pos + rr->rdlength > len)
         return false;
-    c.end = c.at + rr->rdlength;
-    owner_write(r, wire + rr->at, &rr->owner);
+    c.pos += rr->pos;
+    owner_write(r, &c);
     writer_u16(&r->w, rr->type);
     writer_u16(&r->w, rr->class);
     writer_u32(&r->w, ttl);
-    rdlength_at = r->w.len;
     writer_u16(&r->w, 0);
+    rdata = r->w.len;
+    c.pos = wire + rr->rdata_pos;
+    c.end = c.pos + rr->rdlength;
     rdata_write(r, &c, rdata_layout(rr->type, rr->class));
-    if (r->w.full || c.bad || r->w.len - rdlength_at - 2 > UINT16_MAX) {
+    if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
         writer_cut(&r->w, begin);
-        compress_off(&r->names); /* it may know places that were taken back */
-        r->last_from = 0;
+        rewrite_uncompressed(r); /* it may know places that were taken back */
         return false;
     }
-    writer_patch_u16(&r->w, rdlength_at, (uint16_t)(r->w.len - rdlength_at - 2));
+    writer_patch_u16(&r->w, rdata - 2, (uint16_t)(r->w.len - rdata));
     r->counts[rr->section]++;
     return true;
 }
 
 size_t rewrite_end(struct rewrite *r)
 {
-    for (size_t i = 0; i < 3; i++)
-        writer_patch_u16(&r->w, 6 + 2 * i, r->counts[i]);
+    message_counts(&r->w, r->counts[0], r->counts[1], r->counts[2]);
     return r->w.len;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * srv.h -- SRV record sets (RFC 2782) with their addresses.
+ *
+ * An image of a question for SRV has no SRV in its answer section but those of
+ * the answered set.
  */
 #ifndef WIRE_SRV_H
 #define WIRE_SRV_H
 
-#include "wire/rr.h"
-#include "wire/writer.h"
+#include "wire/message.h"
 
 enum { SRV_MAX = 64, SRV_MAX_ADDRESSES = 128 };
 
@@ -14,12 +16,11 @@ struct srv {
     uint16_t priority, weight, port;
     uint32_t ttl;
     struct name target; /* folded; the root name = "no service here" */
-    uint16_t at, end;   /* where the record lies in the image it was read from */
 };
 
-/* The SRV records at the end of the chain of an image (facts->end). At most
- * max; the number found (it may be greater than max), or -EBADMSG. */
-int srv_read(const uint8_t *image, size_t len, const struct name *end, struct srv *out, int max);
+/* The SRV records of an image's answer. At most max; the number found (it may be
+ * greater than max), or -EBADMSG. */
+int srv_read(const uint8_t *image, size_t len, struct srv *out, int max);
 
 struct srv_address {
     uint8_t target; /* index into the records */
@@ -28,7 +29,7 @@ struct srv_address {
 };
 
 struct srv_set {
-    const struct srv *at;
+    const struct srv *records;
     int n; /* in the order to write */
     const struct srv_address *addresses;
     int n_addresses;
@@ -41,10 +42,10 @@ struct srv_set {
  * all. Sets the counts. False when the SRV records do not fit. */
 bool srv_write(struct writer *, const struct srv_set *, size_t room);
 
-/* Copies an image without the SRV records at facts->end whose index (order of
- * srv_read) is set in `drop`; the CNAME chain stays, RRSIGs and additionals of
- * dropped targets go. 0, -EBADMSG, -ENOSPC. */
-int srv_filter(const uint8_t *image, size_t len, const struct name *end, const bool *drop, int n,
-               uint8_t *out, size_t size, size_t *out_len);
+/* Copies an image without the SRV records whose index (order of srv_read) is set
+ * in `drop` (n at most SRV_MAX); the CNAME chain stays, RRSIGs of the set and additionals of dropped
+ * targets go. 0, -EBADMSG, -ENOSPC. */
+int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_t *out, size_t size,
+               size_t *out_len);
 
 #endif

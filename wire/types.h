@@ -18,7 +18,6 @@ enum { /* header flags, in the 16-bit field */
        DNS_TC = 0x0200,
        DNS_RD = 0x0100,
        DNS_RA = 0x0080,
-       DNS_Z = 0x0040,
        DNS_AD = 0x0020,
        DNS_CD = 0x0010,
 };

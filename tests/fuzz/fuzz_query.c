@@ -9,7 +9,6 @@
 
 #include "wire/present.h"
 #include "wire/reply.h"
-#include "wire/rr.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -46,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const int codes[] = {EDE_NONE, EDE_SYNTHESIZED, EDE_OTHER};
     struct message m;
     enum message_fault fault = message_read_query(&m, data, size);
-    struct reply_dress dress = {.query = &m, .question = data + DNS_HEADER, .ede_text = "reason"};
+    struct reply_options dress = {.query = &m, .question = data + DNS_HEADER, .ede_text = "reason"};
     uint8_t out[DNS_UDP_EDNS], image[DNS_UDP_EDNS];
     struct rr_walk walk;
     struct writer w;
@@ -69,13 +68,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_reply(&m, data, out, n);
     if (fault != MESSAGE_OK || m.opcode != OPCODE_QUERY)
         return 0;
-    rr_walk_init(&walk, &m, data, size);
+    rr_walk_init(&walk, data, size);
     while (rr_walk_next(&walk, &rr))
         ;
     must(!walk.c.bad);
     w = writer_make(image, sizeof image);
     image_begin(&w, &m, RCODE_NXDOMAIN);
-    image_end(&w, 0, 0, 0);
+    message_counts(&w, 0, 0, 0);
     n = reply_from_image(&dress, image, w.len, out, sizeof out);
     must(n > 0);
     check_reply(&m, data, out, n);

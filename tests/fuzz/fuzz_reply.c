@@ -12,6 +12,7 @@
 
 #include "wire/present.h"
 #include "wire/reply.h"
+#include "wire/reply_read.h"
 #include "wire/srv.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -20,6 +21,22 @@ static void must(bool condition)
 {
     if (!condition)
         abort();
+}
+
+/* As its server would have sent it. */
+static int read_again(const struct message *asked, const uint8_t *image, size_t len, uint8_t *out,
+                      size_t *n, struct reply_facts *facts)
+{
+    struct message m;
+
+    must(message_read_head(&m, image, len) == 0);
+    return reply_read(&m, image, len, asked->edns.do_bit, out, DNS_MAX_MESSAGE, n, facts);
+}
+
+static bool facts_equal(const struct reply_facts *a, const struct reply_facts *b)
+{
+    return a->ttl == b->ttl && a->has_soa == b->has_soa && a->has_cname == b->has_cname &&
+           a->has_rrsig == b->has_rrsig && a->rotates == b->rotates && name_equal(&a->end, &b->end);
 }
 
 static void check_image(const struct message *asked, const uint8_t *image, size_t len,
@@ -34,18 +51,14 @@ static void check_image(const struct message *asked, const uint8_t *image, size_
     must(message_read_reply(&m, image, len) == 0);
     must(m.id == 0 && m.opt_at == 0 && !m.tsig && (m.flags & (DNS_RA | DNS_AA)) == DNS_RA);
     must(image_ttls(image, len, ttls, REPLY_MAX_RRS) == m.counts[1] + m.counts[2] + m.counts[3]);
-    must(reply_read(image, len, asked, again, sizeof again, &n, &same) == 0);
-    must(same.n_answer == facts->n_answer && same.ttl == facts->ttl &&
-         same.has_soa == facts->has_soa && same.has_cname == facts->has_cname &&
-         same.has_rrsig == facts->has_rrsig && name_equal(&same.end, &facts->end));
+    must(read_again(asked, image, len, again, &n, &same) == 0 && facts_equal(&same, facts));
     must(n == len && memcmp(again, image, len) == 0);
     if (!facts->rotates)
         return;
     image_rotate(again, len, asked->qtype, asked->id);
     must(message_read_reply(&m, again, len) == 0);
-    must(reply_read(again, len, asked, turned, sizeof turned, &n, &same) == 0);
-    must(n == len && memcmp(again, turned, len) == 0 && same.n_answer == facts->n_answer &&
-         same.ttl == facts->ttl && same.rotates && name_equal(&same.end, &facts->end));
+    must(read_again(asked, again, len, turned, &n, &same) == 0 && facts_equal(&same, facts));
+    must(n == len && memcmp(again, turned, len) == 0);
 }
 
 static void check_prints(const uint8_t *image, size_t len)
@@ -54,19 +67,19 @@ static void check_prints(const uint8_t *image, size_t len)
     struct rr_walk w;
     struct rr rr;
 
-    rr_walk_image(&w, image, len);
+    rr_walk_init(&w, image, len);
     while (rr_walk_next(&w, &rr))
         must(rr_print(image, len, &rr, text, sizeof text) && strchr(text, '\n') == NULL);
     must(!w.c.bad);
 }
 
-static void check_srv(const uint8_t *image, size_t len, const struct name *end, unsigned bits)
+static void check_srv(const uint8_t *image, size_t len, unsigned bits)
 {
     static uint8_t out[DNS_MAX_MESSAGE];
     struct srv srv[SRV_MAX];
     bool drop[SRV_MAX];
     struct message m;
-    int n = srv_read(image, len, end, srv, SRV_MAX), gone = 0;
+    int n = srv_read(image, len, srv, SRV_MAX), gone = 0;
     size_t filtered;
 
     must(n >= 0);
@@ -74,9 +87,9 @@ static void check_srv(const uint8_t *image, size_t len, const struct name *end, 
         drop[i] = (bits >> i % 16 & 1) != 0;
         gone += drop[i] && i < n;
     }
-    if (srv_filter(image, len, end, drop, SRV_MAX, out, sizeof out, &filtered) == 0) {
+    if (srv_filter(image, len, drop, SRV_MAX, out, sizeof out, &filtered) == 0) {
         must(message_read_reply(&m, out, filtered) == 0);
-        must(srv_read(out, filtered, end, srv, SRV_MAX) == n - gone);
+        must(srv_read(out, filtered, srv, SRV_MAX) == n - gone);
     }
 }
 
@@ -91,7 +104,7 @@ static void check_join(const struct message *asked, const uint8_t *image, size_t
 
     must(n == 0 || message_read_reply(&m, out, n) == 0);
     if (n > 0 && facts->kind == REPLY_CNAME) {
-        must(reply_read(out, n, asked, again, sizeof again, &image_len, &chain) == 0);
+        must(read_again(asked, out, n, again, &image_len, &chain) == 0);
         must(chain.kind == REPLY_CNAME && name_equal(&chain.end, &facts->end));
     }
     n = reply_join(image, len, image, len, out, sizeof out);
@@ -104,23 +117,24 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t question[NAME_MAX_WIRE + 4];
     struct message asked, m;
     struct reply_facts facts;
-    struct reply_dress dress = {
+    struct reply_options dress = {
         .query = &asked, .question = question, .ede = EDE_STALE, .ede_text = "text", .ad = true};
     size_t len, n;
 
     if (message_read_head(&asked, data, size) != 0)
         return 0;
     memcpy(question, data + DNS_HEADER, asked.question_len);
+    m = asked;
     asked.edns.present = (asked.id & 1) != 0;
     asked.edns.do_bit = (asked.id & 2) != 0;
     asked.opcode = OPCODE_QUERY;
     dress.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
-    if (reply_read(data, size, &asked, image, sizeof image, &len, &facts) != 0)
+    if (reply_read(&m, data, size, asked.edns.do_bit, image, sizeof image, &len, &facts) != 0)
         return 0;
     check_image(&asked, image, len, &facts);
     check_join(&asked, image, len, &facts);
     check_prints(image, len);
-    check_srv(image, len, &facts.end, asked.id >> 2);
+    check_srv(image, len, asked.id >> 2);
     n = reply_from_image(&dress, image, len, out, sizeof out);
     must(n > 0 && n <= dress.limit && message_read_reply(&m, out, n) == 0);
     must(m.edns.present == asked.edns.present && m.id == asked.id);

@@ -9,8 +9,7 @@
 
 #include "base/str.h"
 #include "wire/present.h"
-#include "wire/rr.h"
-#include "wire/writer.h"
+#include "wire/message.h"
 
 static const char *const sections[] = {"an", "ns", "ar"};
 
@@ -71,15 +70,12 @@ size_t text_add_records(uint8_t *wire, size_t len, size_t size, const char *line
 bool text_of_records(const uint8_t *wire, size_t len, char *out, size_t size)
 {
     char text[8192];
-    struct message m;
     struct rr_walk walk;
     struct str s;
     struct rr rr;
 
     str_init(&s, out, size);
-    if (message_read_reply(&m, wire, len) != 0)
-        return false;
-    rr_walk_init(&walk, &m, wire, len);
+    rr_walk_init(&walk, wire, len);
     while (rr_walk_next(&walk, &rr)) {
         if (rr.type == TYPE_OPT)
             continue;

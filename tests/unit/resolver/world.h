@@ -337,7 +337,7 @@ struct reply {
 static inline void reply_make(struct reply *r, const struct query *q, const char *text)
 {
     char question[1200], name[NAME_TEXT], type[TYPE_TEXT], rcode[32] = "", flag[32] = "";
-    struct message asked = q->message;
+    struct message m;
     const char *records = strchr(text, '\n');
     uint16_t code = 0, flags = DNS_QR | DNS_RD | DNS_RA;
     size_t len;
@@ -360,15 +360,16 @@ static inline void reply_make(struct reply *r, const struct query *q, const char
     sscanf(flag, "ms=%u", &r->got.ms);
     assert_int_equal(rcode_parse(&code, rcode), 0);
     flags = (uint16_t)(flags | code | (strcmp(flag, "ad") == 0 ? DNS_AD : 0));
-    asked.qtype = q->key.type;
     snprintf(question, sizeof question, "%s. IN %s", name_print(&q->message.qname, name),
-             type_print(asked.qtype, type));
+             type_print(q->key.type, type));
     len = text_to_wire(r->wire, flags, question, records != NULL ? records + 1 : NULL, true);
     r->got.kind = GOT_REPLY;
     r->got.image = r->image;
     r->got.facts = &r->facts;
-    assert_int_equal(
-        reply_read(r->wire, len, &asked, r->image, sizeof r->image, &r->got.len, &r->facts), 0);
+    assert_int_equal(message_read_head(&m, r->wire, len), 0);
+    assert_int_equal(reply_read(&m, r->wire, len, q->message.edns.do_bit, r->image, sizeof r->image,
+                                &r->got.len, &r->facts),
+                     0);
 }
 
 /* What came for the question that waits in w->q is kept and answered, the way

@@ -180,7 +180,7 @@ static void check_print(void **state)
     struct rr_walk w;
     struct rr rr;
 
-    rr_walk_image(&w, wire, len);
+    rr_walk_init(&w, wire, len);
     assert_true(rr_walk_next(&w, &rr));
     assert_true(rr_print(wire, len, &rr, text, sizeof text));
     assert_string_equal(text, r->want);
@@ -202,7 +202,7 @@ static void check_print_strings(void **state)
 
     (void)state;
     memcpy(wire, head, sizeof head - 1);
-    rr_walk_image(&w, wire, sizeof wire);
+    rr_walk_init(&w, wire, sizeof wire);
     assert_true(rr_walk_next(&w, &rr));
     assert_true(rr_print(wire, sizeof wire, &rr, text, sizeof text));
     assert_memory_equal(text, ". 5 IN TXT \\# 20000 0000", 24);

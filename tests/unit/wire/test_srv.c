@@ -46,35 +46,30 @@ static void check_read(void **state)
 {
     static uint8_t image[TEXT_MESSAGE_MAX];
     size_t len = image_make(image, three);
-    struct name end = name_of("_VLMCS._tcp.corp.example"), target = name_of("kms2.corp.example");
+    struct name target = name_of("kms2.corp.example");
     struct srv srv[3];
 
     (void)state;
-    assert_int_equal(srv_read(image, len, &end, srv, 3), 3);
+    assert_int_equal(srv_read(image, len, srv, 3), 3);
     assert_int_equal(srv[1].priority, 10);
     assert_int_equal(srv[1].weight, 6);
     assert_int_equal(srv[1].port, 1689);
     assert_int_equal(srv[1].ttl, 600);
     assert_true(name_equal(&srv[1].target, &target)); /* folded */
-    assert_int_equal(srv[0].end, srv[1].at);
-    assert_int_equal(srv[1].end, srv[2].at);
     srv[1].port = 7;
-    assert_int_equal(srv_read(image, len, &end, srv, 1), 3); /* more than there is room for */
+    assert_int_equal(srv_read(image, len, srv, 1), 3); /* more than there is room for */
     assert_int_equal(srv[1].port, 7);
-    assert_int_equal(srv_read(image, len - 1, &end, srv, 3), -EBADMSG);
-    end = name_of("other.example");
-    assert_int_equal(srv_read(image, len, &end, srv, 3), 0);
+    assert_int_equal(srv_read(image, len - 1, srv, 3), -EBADMSG);
 }
 
 static void check_read_root_target(void **state)
 {
     static uint8_t image[TEXT_MESSAGE_MAX];
     size_t len = image_make(image, "an " NAME " 60 IN SRV 0 0 0 .\n");
-    struct name end = name_of(NAME);
     struct srv srv[1];
 
     (void)state;
-    assert_int_equal(srv_read(image, len, &end, srv, 1), 1);
+    assert_int_equal(srv_read(image, len, srv, 1), 1);
     assert_int_equal(srv[0].target.labels, 0);
 }
 
@@ -123,9 +118,9 @@ static void check_write(void **state)
     const struct write_row *r = *state;
     uint8_t image[512];
     char text[1000];
-    struct srv srv[3] = {{0, 1, 1688, 0, name_of("kms1.corp.example"), 0, 0},
-                         {5, 2, 1689, 0, name_of("."), 0, 0},
-                         {0, 3, 1688, 0, name_of("kms3.example"), 0, 0}};
+    struct srv srv[3] = {{0, 1, 1688, 0, name_of("kms1.corp.example")},
+                         {5, 2, 1689, 0, name_of(".")},
+                         {0, 3, 1688, 0, name_of("kms3.example")}};
     struct srv_address addresses[] = {address_of(2, false, 1), address_of(1, false, 9),
                                       address_of(7, false, 9), address_of(0, true, 2)};
     struct srv_set set = {srv, 3, addresses, 4, 300};
@@ -163,7 +158,7 @@ static void check_write_long(void **state)
     (void)state;
     for (int i = 0; i < SRV_MAX; i++) {
         snprintf(name, sizeof name, "k%d.%060d.%060d.%060d.%060d", i, 0, 0, 0, 0);
-        srv[i] = (struct srv){0, 1, 1688, 0, name_of(name), 0, 0};
+        srv[i] = (struct srv){0, 1, 1688, 0, name_of(name)};
     }
     image_begin(&w, &query, RCODE_NOERROR);
     assert_true(srv_write(&w, &set, DNS_MAX_MESSAGE));
@@ -176,13 +171,12 @@ static void check_write_long(void **state)
 }
 
 static const struct filter_row {
-    const char *what, *const *records, *end;
+    const char *what, *const *records;
     bool drop[3];
     const char *want;
 } filter_rows[] = {
     {"nothing dropped",
      &three,
-     NAME,
      {false, false, false},
      "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
      "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
@@ -191,15 +185,13 @@ static const struct filter_row {
      "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\nar other.example. 60 IN A 10.0.0.3\n"},
     {"the middle dropped",
      &three,
-     NAME,
      {false, true, false},
      "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
      "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
      "ar kms1.corp.example. 60 IN A 10.0.0.1\nar other.example. 60 IN A 10.0.0.3\n"},
-    {"all dropped", &three, NAME, {true, true, true}, ""},
+    {"all dropped", &three, {true, true, true}, ""},
     {"behind a CNAME",
      &chained,
-     "_vlmcs._tcp.net.",
      {false, true, false},
      "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
      "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 kms1.corp.example.\n"
@@ -211,18 +203,17 @@ static void check_filter(void **state)
 {
     const struct filter_row *r = *state;
     static uint8_t image[TEXT_MESSAGE_MAX], out[TEXT_MESSAGE_MAX];
-    struct name end = name_of(r->end);
     size_t len = image_make(image, *r->records), n;
     char text[2000];
     struct message m;
 
-    assert_int_equal(srv_filter(image, len, &end, r->drop, 3, out, sizeof out, &n), 0);
+    assert_int_equal(srv_filter(image, len, r->drop, 3, out, sizeof out, &n), 0);
     wire_to_text(out, n, text, sizeof text);
     assert_int_equal(strcasecmp(text, r->want), 0);
     assert_int_equal(message_read_reply(&m, out, n), 0);
     assert_int_equal(m.flags, DNS_QR | DNS_RD | DNS_RA); /* it is not what was validated */
-    assert_int_equal(srv_filter(image, len, &end, r->drop, 3, out, n - 1, &n), -ENOSPC);
-    assert_int_equal(srv_filter(image, len - 1, &end, r->drop, 3, out, sizeof out, &n), -EBADMSG);
+    assert_int_equal(srv_filter(image, len, r->drop, 3, out, n - 1, &n), -ENOSPC);
+    assert_int_equal(srv_filter(image, len - 1, r->drop, 3, out, sizeof out, &n), -EBADMSG);
 }
 
 /* A long question fills the table of names; the end of its chain is one that did
@@ -234,7 +225,6 @@ static void check_filter_rotates(void **state)
     static uint8_t image[TEXT_MESSAGE_MAX], out[TEXT_MESSAGE_MAX];
     static const bool drop[3] = {true, false, false};
     char question[300], records[2000];
-    struct name end = name_of(end_text);
     struct message m;
     size_t n;
 
@@ -247,7 +237,7 @@ static void check_filter_rotates(void **state)
         snprintf(records + strlen(records), sizeof records - strlen(records),
                  "an %s 60 IN SRV 0 0 %d kms.example.\n", end_text, i);
     n = text_to_wire(image, DNS_QR, question, records, true);
-    assert_int_equal(srv_filter(image, n, &end, drop, 3, out, sizeof out, &n), 0);
+    assert_int_equal(srv_filter(image, n, drop, 3, out, sizeof out, &n), 0);
     for (unsigned i = 0; i < 2; i++) {
         image_rotate(out, n, TYPE_SRV, i);
         assert_int_equal(message_read_reply(&m, out, n), 0);

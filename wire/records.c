@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * records.c -- walks the records of a message, each checked to its last octet.
+ */
+#include "wire/records.h"
+
+/* 'n' are the types of RFC 1035; 'N' those of RFC 3597 4 that old senders
+ * compress, and the first DNSSEC types; 'P' are younger types, in which a
+ * pointer is a fault. */
+static const char *const layouts[] = {
+    [TYPE_A] = "4",      [TYPE_NS] = "n",
+    [TYPE_CNAME] = "n",  [TYPE_SOA] = "nn44444",
+    [7] = "n", /* MB MG MR */
+    [8] = "n",           [9] = "n",
+    [TYPE_PTR] = "n",    [TYPE_HINFO] = "ss",
+    [14] = "nn", /* MINFO */
+    [TYPE_MX] = "2n",    [TYPE_TXT] = "S",
+    [17] = "NN",                      /* RP */
+    [18] = "2N",                      /* AFSDB */
+    [19] = "s",                       /* X25 */
+    [20] = "sS",                      /* ISDN */
+    [21] = "2N",                      /* RT */
+    [24] = "2114442N*",               /* SIG */
+    [26] = "2NN",                     /* PX */
+    [27] = "sss",                     /* GPOS */
+    [TYPE_AAAA] = "6",   [30] = "N*", /* NXT */
+    [TYPE_SRV] = "222N", [TYPE_NAPTR] = "22sssN",
+    [36] = "2N", /* KX */
+    [TYPE_DNAME] = "N",  [TYPE_RRSIG] = "2114442N*",
+    [TYPE_NSEC] = "N*",  [56] = "S", /* NINFO */
+    [TYPE_SVCB] = "2P*", [TYPE_HTTPS] = "2P*",
+    [99] = "S",    /* SPF */
+    [257] = "1s*", /* CAA */
+    [258] = "S",   /* AVC */
+    [261] = "S",   /* RESINFO WALLET CLA */
+    [262] = "S",         [263] = "S",
+};
+
+const char *rdata_layout(uint16_t type, uint16_t class)
+{
+    if (type >= ARRAY_LEN(layouts) || layouts[type] == NULL)
+        return "*";
+    return class == CLASS_IN || (type != TYPE_A && type != TYPE_AAAA) ? layouts[type] : "*";
+}
+
+void rdata_pass(struct cursor *c, char field)
+{
+    switch (field) {
+    case 's':
+        (void)cursor_take(c, cursor_u8(c));
+        break;
+    case 'S':
+        while (cursor_left(c) > 0)
+            (void)cursor_take(c, cursor_u8(c));
+        break;
+    case '*':
+        (void)cursor_take(c, cursor_left(c));
+        break;
+    case '6':
+        (void)cursor_take(c, 16);
+        break;
+    default:
+        (void)cursor_take(c, (size_t)(field - '0'));
+        break;
+    }
+}
+
+bool rdata_check(struct cursor *c, const char *layout)
+{
+    for (; *layout != '\0' && !c->bad; layout++) {
+        const uint8_t *from = c->pos;
+
+        if (*layout != 'n' && *layout != 'N' && *layout != 'P')
+            rdata_pass(c, *layout);
+        else if (name_measure(c) != (size_t)(c->pos - from) && *layout == 'P')
+            c->bad = true;
+    }
+    if (c->pos != c->end)
+        c->bad = true;
+    return !c->bad;
+}
+
+static void walk_begin(struct rr_walk *w, const uint8_t *wire, size_t len, bool trusted)
+{
+    struct cursor *c = &w->c;
+
+    *c = cursor_make(wire, len);
+    w->section = 0;
+    w->trusted = trusted;
+    w->opaque = false;
+    w->pointer = 0;
+    (void)cursor_take(c, 4);
+    if (cursor_u16(c) != 1 || len > DNS_MAX_MESSAGE)
+        c->bad = true;
+    for (int i = 0; i < 3; i++)
+        w->left[i] = cursor_u16(c);
+    name_pass(c);
+    (void)cursor_take(c, 4);
+}
+
+void rr_walk_init(struct rr_walk *w, const uint8_t *wire, size_t len)
+{
+    walk_begin(w, wire, len, false);
+}
+
+void rr_walk_trusted(struct rr_walk *w, const uint8_t *wire, size_t len)
+{
+    walk_begin(w, wire, len, true);
+}
+
+static void owner_read(struct rr_walk *w)
+{
+    struct cursor *c = &w->c;
+    uint16_t pointer = 0;
+
+    if (cursor_left(c) >= 2 && c->pos[0] >= 0xc0)
+        pointer = (uint16_t)((c->pos[0] & 0x3f) << 8 | c->pos[1]);
+    if (pointer != 0 && pointer == w->pointer) {
+        c->pos += 2;
+        return;
+    }
+    name_read(c, &w->owner);
+    w->pointer = pointer;
+}
+
+bool rr_walk_next(struct rr_walk *w, struct rr *rr)
+{
+    struct cursor *c = &w->c;
+    const uint8_t *message_end = c->end;
+
+    while (w->section < 3 && w->left[w->section] == 0)
+        w->section++;
+    if (w->section == 3 && c->pos != c->end)
+        c->bad = true;
+    if (w->section == 3 || c->bad)
+        return false;
+    rr->section = w->section;
+    rr->last = --w->left[w->section] == 0;
+    rr->pos = (uint16_t)cursor_offset(c);
+    rr->owner = w->trusted ? NULL : &w->owner;
+    if (w->trusted)
+        name_pass(c);
+    else
+        owner_read(w);
+    rr->type = cursor_u16(c);
+    rr->class = cursor_u16(c);
+    rr->ttl = cursor_u32(c);
+    if ((rr->ttl & 0x80000000u) != 0 && rr->type != TYPE_OPT)
+        rr->ttl = 0;
+    rr->rdlength = cursor_u16(c);
+    rr->rdata_pos = (uint16_t)cursor_offset(c);
+    if (rr->rdlength > cursor_left(c))
+        c->bad = true;
+    if (c->bad)
+        return false;
+    if (w->trusted || w->opaque) {
+        c->pos += rr->rdlength;
+        return true;
+    }
+    c->end = c->pos + rr->rdlength; /* nothing inside may reach over RDLENGTH */
+    (void)rdata_check(c, rdata_layout(rr->type, rr->class));
+    c->end = message_end;
+    return !c->bad;
+}
