@@ -123,29 +123,13 @@ static void close_tries(struct flight *fl)
         drop_try(fl, LIST_FIRST(&fl->tries));
 }
 
-/* The server's packet, or SERVFAIL. */
-static void answer_passthrough(const struct view *v, struct query *q, const struct got *got,
-                               struct now now)
-{
-    bool came = got->kind == GOT_REPLY;
-    struct writer w = writer_make(q->out, q->out_size);
-
-    if (came) {
-        writer_u16(&w, q->message.id);
-        writer_bytes(&w, got->image + 2, got->len - 2);
-        q->out_len = w.len;
-    } else {
-        answer_servfail(v, q, got->rcode == RCODE_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR);
-    }
-    kms_event_whole(v, q, came ? got->image : NULL, got->len, &got->server, now);
-}
-
 /* Answers one waiter; false when it waits on. */
 static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct got *got,
                           struct now now)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->q;
+    struct writer packet = writer_make(f->out, sizeof f->out);
     enum answer answer = ANSWER_SEND;
 
     if (w->on_reply != NULL) {
@@ -156,12 +140,20 @@ static bool answer_waiter(struct flight *fl, const struct waiter *w, const struc
     q->out = f->out;
     q->out_size = sizeof f->out;
     answer_prepare(fl->view, q);
-    if (fl->passthrough)
-        answer_passthrough(fl->view, q, got, now);
-    else
+    if (!fl->passthrough) {
         answer = answer_query(fl->view, q, got, now);
-    if (answer == ANSWER_WAIT)
-        return false;
+        if (answer == ANSWER_WAIT)
+            return false;
+    } else if (got->kind == GOT_REPLY) {
+        writer_u16(&packet, q->message.id);
+        writer_bytes(&packet, got->image + 2, got->len - 2);
+        q->out_len = packet.len;
+        kms_event_whole(fl->view, q, q->out, q->out_len, &got->server, now);
+    } else {
+        answer_servfail(fl->view, q,
+                        got->rcode == RCODE_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR);
+        kms_event_whole(fl->view, q, NULL, 0, &got->server, now);
+    }
     f->hooks.deliver(f->hooks.context, q, answer);
     return true;
 }
@@ -204,47 +196,39 @@ static void give_back_flight(struct flight *fl)
     inflight_give_back(&f->inflight, fl);
 }
 
-/* Our chain of CNAMEs and the reply to its end, or the chain alone, read as one
- * reply: so it has the limits of any (number of links, no loop). */
-static bool join_chain(struct flight *fl, const struct got *end, struct reply_facts *facts,
-                       struct got *joined)
-{
-    struct forwarder *f = fl->forwarder;
-    uint8_t *both = fl->view->scratch->second;
-    bool alone = end->kind != GOT_REPLY;
-    struct message m;
-    size_t len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len,
-                            alone ? NULL : end->image, alone ? 0 : end->len, both, DNS_MAX_MESSAGE);
-
-    *joined = (struct got){.kind = GOT_REPLY,
-                           .image = f->joined,
-                           .facts = facts,
-                           .rcode = end->rcode,
-                           .server = end->server,
-                           .ms = end->ms};
-    if (len == 0 || message_read_head(&m, both, len) != 0 ||
-        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, f->joined, sizeof f->joined,
-                   &joined->len, facts) != 0)
-        return false;
-    if (facts->kind == REPLY_CNAME && !alone) /* the end has said that it has no such records */
-        facts->kind = REPLY_NODATA;
-    return true;
-}
-
-/* What came for the end of our chain is the answer to our question. Where nobody
+/* Our chain of CNAMEs and the reply to its end, read as one reply, is the answer to
+ * our question: so it has the limits of any (number of links, no loop). Where nobody
  * answers for the end, the chain alone is passed on, as it came; where somebody
  * should and failed, so have we. */
 static void answer_chain(struct flight *fl, const struct got *end, bool keep)
 {
-    struct got got;
+    struct forwarder *f = fl->forwarder;
+    uint8_t *both = fl->view->scratch->second;
     struct reply_facts facts;
-    bool usable = end->kind == GOT_REPLY || end->rcode == RCODE_REFUSED;
+    struct got got = {.kind = GOT_REPLY,
+                      .image = f->joined,
+                      .facts = &facts,
+                      .rcode = end->rcode,
+                      .server = end->server,
+                      .ms = end->ms};
+    bool alone = end->kind != GOT_REPLY;
+    struct message m;
+    size_t len;
 
-    if (!usable || !join_chain(fl, end, &facts, &got))
-        got = (struct got){.kind = GOT_FAILURE,
-                           .rcode = usable ? RCODE_UNUSABLE : end->rcode,
-                           .server = end->server,
-                           .ms = end->ms};
+    if (alone && end->rcode != RCODE_REFUSED) {
+        answer_all(fl, end, keep);
+        return;
+    }
+    len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len, alone ? NULL : end->image,
+                     alone ? 0 : end->len, both, DNS_MAX_MESSAGE);
+    if (len == 0 || message_read_head(&m, both, len) != 0 ||
+        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, f->joined, sizeof f->joined, &got.len,
+                   &facts) != 0) {
+        got.kind = GOT_FAILURE;
+        got.rcode = RCODE_UNUSABLE;
+    } else if (facts.kind == REPLY_CNAME && !alone) {
+        facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
+    }
     answer_all(fl, &got, keep);
 }
 
@@ -331,17 +315,12 @@ static void on_probe_timer(struct io_timer *t)
 
 /* ---- tries ---- */
 
-/* How the sets of servers in a flight hold the server. */
-static uint16_t bit_of(int server)
-{
-    return (uint16_t)(1u << server);
-}
-
 /* May the server have one more try in this flight? */
 static bool may_try(const struct flight *fl, int i)
 {
-    return fl->n_tries_of[i] - fl->n_hurried_of[i] < TRIES_EACH &&
-           fl->n_tries - fl->n_hurried < TRIES_ALL;
+    const struct flight_server *t = &fl->servers[i];
+
+    return t->n_tries - t->n_hurried < TRIES_EACH && fl->n_tries - fl->n_hurried < TRIES_ALL;
 }
 
 /* The server to try next, or -1. fresh: only one that this flight has not tried. */
@@ -353,7 +332,8 @@ static int choose_server(struct flight *fl, bool fresh, uint64_t now_ms)
 
     for (int i = 0; i < fl->route->n_servers; i++) {
         struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
-        unsigned score = fl->n_tries_of[i] * 2u;
+        const struct flight_server *t = &fl->servers[i];
+        unsigned score = t->n_tries * 2u;
 
         if (s == NULL)
             continue;
@@ -365,7 +345,7 @@ static int choose_server(struct flight *fl, bool fresh, uint64_t now_ms)
                 f->io->timer_set(f->io, &s->probe_timer, now_ms + PROBE_MS);
             }
         }
-        if ((fl->refused & bit_of(i)) != 0 || !may_try(fl, i) || (fresh && fl->n_tries_of[i] > 0))
+        if (t->refused || !may_try(fl, i) || (fresh && t->n_tries > 0))
             continue;
         if (best < 0 || score < best_score) {
             best = i;
@@ -379,7 +359,7 @@ static void hurry(struct flight *fl, struct exchange *e)
 {
     e->hurried = true;
     fl->n_hurried++;
-    fl->n_hurried_of[e->server_index]++;
+    fl->servers[e->server_index].n_hurried++;
 }
 
 /* Part of the KMS deadline that one try is waited for; 0: there is no hurry. */
@@ -391,22 +371,6 @@ static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
         third >= fl->route->timeout_ms)
         return 0;
     return third;
-}
-
-/* When this try alone has had its time. A server that said "ask me another way"
- * has the time for that. */
-static void set_patience(struct flight *fl, struct exchange *e, unsigned how, uint64_t now_ms)
-{
-    uint64_t ms = how == 0 ? hurried_ms(fl, now_ms) : 0;
-
-    if (ms > 0)
-        hurry(fl, e);
-    fl->last_try = fl->passthrough;
-    fl->next_ms = now_ms + (ms > 0 ? ms : fl->route->timeout_ms);
-    if (how == 0 && (fl->next_ms > fl->end_ms || fl->passthrough))
-        fl->next_ms = fl->end_ms;
-    else if (fl->next_ms > fl->end_ms)
-        fl->end_ms = fl->next_ms;
 }
 
 static void on_result(struct exchange *, const struct exchange_result *);
@@ -428,6 +392,7 @@ static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
                                          .suspect_edns = suspect && fl->route->edns,
                                          .asked_ms = fl->begun_ms};
     struct exchange *e = NULL;
+    uint64_t ms = 0;
     int rc = -ENOBUFS;
 
     if (fl->passthrough) {
@@ -443,7 +408,7 @@ static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     }
     fl->starved = exchange_is_starved(rc);
     if (how == 0 && !fl->starved) {
-        fl->n_tries_of[i]++;
+        fl->servers[i].n_tries++;
         fl->n_tries++;
     }
     if (rc != 0)
@@ -452,7 +417,14 @@ static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     e->counted = how == 0;
     LIST_INSERT_HEAD(&fl->tries, e, entry);
     set_current(fl, e);
-    set_patience(fl, e, how, now_ms);
+    if (how == 0 && (ms = hurried_ms(fl, now_ms)) > 0)
+        hurry(fl, e);
+    fl->last_try = fl->passthrough;
+    fl->next_ms = now_ms + (ms > 0 ? ms : fl->route->timeout_ms);
+    if (how == 0 && (fl->next_ms > fl->end_ms || fl->passthrough))
+        fl->next_ms = fl->end_ms;
+    else if (fl->next_ms > fl->end_ms) /* who said "ask me another way" has the time for that */
+        fl->end_ms = fl->next_ms;
     return 0;
 }
 
@@ -508,11 +480,11 @@ static void next_server(struct flight *fl, uint64_t now_ms)
     if (try_next(fl, true, now_ms) || fl->current != NULL)
         return; /* or a try goes on, and has its time */
     for (int i = 0; i < fl->route->n_servers; i++) {
-        uint16_t bit = bit_of(i);
+        struct flight_server *t = &fl->servers[i];
 
-        if ((fl->minds_edns & ~fl->plain & bit) == 0)
+        if (!t->minds_edns || t->plain)
             continue;
-        fl->plain |= bit;
+        t->plain = true;
         if (try_server(fl, i, WITHOUT_EDNS, now_ms) == 0)
             return;
     }
@@ -539,15 +511,15 @@ static uint64_t patience(const struct flight *fl)
  * that wants it twice has failed. */
 static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint64_t now_ms)
 {
-    uint16_t bit = bit_of(e->server_index);
-    uint16_t *done = (how & OVER_TCP) != 0 && !e->tcp ? &fl->tcp : &fl->plain;
     int i = e->server_index;
-    bool again = (*done & bit) == 0;
+    struct flight_server *t = &fl->servers[i];
+    bool *done = (how & OVER_TCP) != 0 && !e->tcp ? &t->over_tcp : &t->plain;
+    bool again = !*done;
 
-    *done |= bit;
+    *done = true;
     drop_try(fl, e);
     if (!again || try_server(fl, i, how, now_ms) != 0) {
-        fl->refused |= bit;
+        t->refused = true;
         next_server(fl, now_ms);
     }
 }
@@ -556,8 +528,8 @@ static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint6
 static void try_beside(struct flight *fl, const struct exchange *e, const struct exchange_result *r,
                        uint64_t now_ms)
 {
-    uint16_t bit = bit_of(e->server_index);
     int i = e->server_index;
+    struct flight_server *t = &fl->servers[i];
 
     if (r->rcode != RCODE_TIMEOUT) {
         fl->failure = r->rcode;
@@ -565,8 +537,8 @@ static void try_beside(struct flight *fl, const struct exchange *e, const struct
     }
     if (r->elsewhere && fl->route->n_servers > 1) {
         (void)try_next(fl, true, now_ms);
-    } else if (r->no_edns && (fl->plain & bit) == 0) {
-        fl->plain |= bit;
+    } else if (r->no_edns && !t->plain) {
+        t->plain = true;
         (void)try_server(fl, i, WITHOUT_EDNS, now_ms);
     } else if (!r->no_edns && may_try(fl, i)) {
         (void)try_server(fl, i, 0, now_ms);
@@ -576,24 +548,6 @@ static void try_beside(struct flight *fl, const struct exchange *e, const struct
 static struct flight *begin_flight(struct forwarder *, const struct view *, const struct query *,
                                    const struct flight *keep);
 static void start_flight(struct flight *, uint64_t now_ms);
-
-/* The question for the end of a chain of CNAMEs, as if fl's client had asked it. */
-static const struct query *end_question(const struct flight *fl, const struct name *end)
-{
-    struct query *q = &fl->forwarder->end;
-
-    q->client = (struct client){.transport = AUDIT_UDP};
-    memcpy(q->client.addr.ip, fl->member.share->ip, sizeof fl->member.share->ip);
-    q->message = (struct message){.flags = (fl->bits & CACHE_CD) != 0 ? DNS_RD | DNS_CD : DNS_RD,
-                                  .qname = *end,
-                                  .qtype = fl->qtype,
-                                  .qclass = fl->qclass,
-                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
-    q->kms = false; /* it is no client's question */
-    q->kms_name = name_is_vlmcs(end);
-    answer_prepare(fl->view, q);
-    return q;
-}
 
 /* The flight that asks the question, one that is under way or a new one; NULL
  * when there can be none: no route, no place, too deep, or it waits for fl. */
@@ -620,13 +574,24 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
                      uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
-    const struct query *q = end_question(fl, &r->facts->end);
+    struct query *q = &f->end;
     struct got got = {.kind = GOT_FAILURE,
                       .rcode = RCODE_UNUSABLE,
                       .server = e->server->report.server,
                       .ms = r->ms};
     struct flight *end;
 
+    /* as if fl's client had asked for the end */
+    q->client = (struct client){.transport = AUDIT_UDP};
+    memcpy(q->client.addr.ip, fl->member.share->ip, sizeof fl->member.share->ip);
+    q->message = (struct message){.flags = (fl->bits & CACHE_CD) != 0 ? DNS_RD | DNS_CD : DNS_RD,
+                                  .qname = r->facts->end,
+                                  .qtype = fl->qtype,
+                                  .qclass = fl->qclass,
+                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
+    q->kms = false; /* it is no client's question */
+    q->kms_name = name_is_vlmcs(&q->message.qname);
+    answer_prepare(fl->view, q);
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0,
                                          inflight_chain(&f->inflight, fl), CHAIN_MAX);
     close_tries(fl);
@@ -671,9 +636,9 @@ static bool accept_reply(struct flight *fl, struct exchange *e, const struct exc
     COUNT(fl->forwarder->stats, upstream_errors);
     fl->failure = r->rcode != RCODE_NOERROR ? r->rcode : RCODE_UNUSABLE; /* a referral */
     fl->failed_by = got.server;
-    fl->refused |= bit_of(e->server_index);
+    fl->servers[e->server_index].refused = true;
     if (r->no_edns)
-        fl->minds_edns |= bit_of(e->server_index);
+        fl->servers[e->server_index].minds_edns = true;
     drop_try(fl, e);
     next_server(fl, now_ms);
     return true;
@@ -752,9 +717,7 @@ static bool fall_back(struct flight *fl, uint64_t now_ms)
         close_tries(fl);
         fl->route = &s->routes[i];
         fl->n_tries = fl->n_hurried = 0;
-        memset(fl->n_tries_of, 0, sizeof fl->n_tries_of);
-        memset(fl->n_hurried_of, 0, sizeof fl->n_hurried_of);
-        fl->refused = fl->silent = fl->tcp = fl->minds_edns = fl->plain = 0;
+        memset(fl->servers, 0, sizeof fl->servers);
         fl->end_ms = fl->begun_ms + patience(fl);
         next_try(fl, now_ms);
         return true;
@@ -762,9 +725,9 @@ static bool fall_back(struct flight *fl, uint64_t now_ms)
     return false;
 }
 
-static void on_flight_timer(struct io_timer *t)
+static void on_flight_timer(struct io_timer *timer)
 {
-    struct flight *fl = container_of(t, struct flight, timer);
+    struct flight *fl = container_of(timer, struct flight, timer);
     struct now now = fl->forwarder->io->now(fl->forwarder->io);
 
     if (fl->deadline_ms != 0 && fl->deadline_ms <= now.mono_ms)
@@ -775,13 +738,13 @@ static void on_flight_timer(struct io_timer *t)
 
         if (e != NULL && !e->hurried && !e->unsure &&
             e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
-            uint16_t bit = bit_of(e->server_index);
+            struct flight_server *t = &fl->servers[e->server_index];
 
             /* Silence is counted once a flight: one name that a server cannot
              * answer says little of the server. */
             COUNT(fl->forwarder->stats, upstream_timeouts);
-            upstream_silent(e->server, (fl->silent & bit) != 0);
-            fl->silent |= bit;
+            upstream_silent(e->server, t->silent);
+            t->silent = true;
         }
         if (over && !fall_back(fl, now.mono_ms)) {
             give_up(fl, !fl->starved);

@@ -57,12 +57,15 @@ struct flight {
     bool starved;     /* the last try was not made for a want of ours: says nothing of the name */
     uint16_t failure; /* rcode that a server said; or RCODE_TIMEOUT, RCODE_UNUSABLE */
     struct addr failed_by;
-    uint8_t n_tries, n_tries_of[ROUTE_MAX_SERVERS];
-    uint8_t n_hurried, n_hurried_of[ROUTE_MAX_SERVERS]; /* of these: had a part of their time */
-    /* Bit per server: has said that it cannot, or cannot be reached; did not reply
-     * in time; was asked over TCP; said SERVFAIL and perhaps minds EDNS; was asked
-     * once more without. */
-    uint16_t refused, silent, tcp, minds_edns, plain;
+    uint8_t n_tries, n_hurried; /* of all servers; hurried: had a part of their time */
+    struct flight_server {
+        uint8_t n_tries, n_hurried;
+        bool refused;    /* has said that it cannot, or cannot be reached */
+        bool silent;     /* did not reply in time */
+        bool over_tcp;   /* was asked over TCP */
+        bool minds_edns; /* said SERVFAIL, perhaps for that */
+        bool plain;      /* was asked once more without EDNS */
+    } servers[ROUTE_MAX_SERVERS];
 };
 
 struct inflight {
