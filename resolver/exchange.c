@@ -59,86 +59,13 @@ static bool is_edns_error(uint16_t rcode)
     return rcode == RCODE_FORMERR || rcode == RCODE_NOTIMP;
 }
 
-/* An error of which the server has sent back the header alone. */
-static bool is_bare_error(const struct exchange *e, const struct message *head, size_t len)
-{
-    return len >= DNS_HEADER && head->counts[0] == 0 && head->id == e->id &&
-           (head->flags & DNS_QR) != 0 && head->opcode == OPCODE_QUERY && !e->passthrough &&
-           (is_edns_error(head->rcode) || head->rcode == RCODE_SERVFAIL ||
-            head->rcode == RCODE_REFUSED);
-}
-
-static void on_bare_error(struct exchange *e, const struct message *head, struct exchange_result *r)
-{
-    const struct reply_facts facts = {.kind = REPLY_FAILURE, .rcode = head->rcode};
-
-    r->rcode = head->rcode;
-    r->no_edns = e->edns && is_edns_error(head->rcode);
-    r->elsewhere = !r->no_edns;
-    r->facts = &facts;
-    upstream_replied(e->server, r->ms, head->rcode);
-    if (!e->tcp) {
-        COUNT(e->home->stats, upstream_malformed);
-        report_unsure(e, r);
-        return;
-    }
-    if (r->no_edns) /* nobody else speaks on the stream */
-        r->kind = EXCHANGE_NO_EDNS;
-    e->on_result(e, r);
-}
-
-enum match { MATCH, MATCH_BUT_CASE, MISMATCH };
-
-static enum match match(const struct exchange *e, const struct message *m, const uint8_t *wire,
-                        size_t len)
-{
-    struct cursor c = cursor_make(wire, len);
-    const uint8_t *question;
-
-    if (m->id != e->id || (m->flags & DNS_QR) == 0 || m->opcode != OPCODE_QUERY ||
-        m->qtype != e->qtype || m->qclass != e->qclass || !name_equal_fold(&m->qname, &e->sent))
-        return MISMATCH;
-    (void)cursor_take(&c, DNS_HEADER);
-    question = cursor_take(&c, e->sent.len);
-    if (question == NULL)
-        return MISMATCH;
-    return memcmp(question, e->sent.at, e->sent.len) == 0 ? MATCH : MATCH_BUT_CASE;
-}
-
-/* Does the server refuse EDNS (RFC 6891 7)? */
-static bool refuses_edns(const struct exchange *e, const struct message *m, uint64_t now_ms)
-{
-    if (!e->edns)
-        return false;
-    return m->rcode == RCODE_BADVERS ||
-           (is_edns_error(m->rcode) &&
-            (!m->edns.present || !upstream_knows_edns(e->server, now_ms)));
-}
-
-/* What an accepted reply teaches of the server. A reply without EDNS to a
- * question that wants DNSSEC is not kept before it is known to be the rule:
- * perhaps a packet was lost, and the next answer has signatures. */
-static void learn_edns(struct exchange *e, uint16_t rcode, struct reply_facts *facts,
-                       uint64_t now_ms)
-{
-    bool good = rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN;
-
-    if (e->edns && good)
-        upstream_edns(e->server, now_ms);
-    if (!e->suspect_edns)
-        return;
-    if (good)
-        upstream_edns_missed(e->server, e->asked_ms, now_ms);
-    if (e->do_bit)
-        facts->cacheable = false;
-}
-
 /* It matched: is it whole, and does it say something we can use? */
 static void on_match(struct exchange *e, struct message *m, const uint8_t *wire, size_t len,
                      uint64_t now_ms, struct exchange_result *r)
 {
     struct exchanges *x = e->home;
     struct reply_facts facts;
+    bool good;
     int rc;
 
     if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
@@ -163,7 +90,9 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
         return;
     }
     r->rcode = m->rcode;
-    if (refuses_edns(e, m, now_ms)) {
+    if (e->edns && (m->rcode == RCODE_BADVERS || /* it refuses EDNS (RFC 6891 7) */
+                    (is_edns_error(m->rcode) &&
+                     (!m->edns.present || !upstream_knows_edns(e->server, now_ms))))) {
         upstream_replied(e->server, r->ms, m->rcode);
         r->kind = EXCHANGE_NO_EDNS;
         e->on_result(e, r);
@@ -183,7 +112,15 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
     COUNT(x->stats, upstream_replies);
     upstream_replied(e->server, r->ms, m->rcode);
     e->server->report.by_kind[facts.kind]++;
-    learn_edns(e, m->rcode, &facts, now_ms);
+    good = m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
+    if (e->edns && good)
+        upstream_edns(e->server, now_ms);
+    if (e->suspect_edns && good)
+        upstream_edns_missed(e->server, e->asked_ms, now_ms);
+    /* A reply without EDNS to a question that wants DNSSEC is not kept before it is
+     * known to be the rule: perhaps a packet was lost, and the next has signatures. */
+    if (e->suspect_edns && e->do_bit)
+        facts.cacheable = false;
     r->image = x->image;
     r->no_edns = e->edns && m->rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
     e->on_result(e, r);
@@ -191,47 +128,61 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
 
 static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
 {
-    struct exchange *e = (struct exchange *)(void *)peer; /* its first member */
+    struct exchange *e = container_of(peer, struct exchange, peer);
     uint64_t now_ms = e->home->io->now(e->home->io).mono_ms;
     struct exchange_result r = {.kind = EXCHANGE_REPLY, .ms = (uint32_t)(now_ms - e->begun_ms)};
-    struct message head;
-    enum match m;
+    struct reply_facts facts = {.kind = REPLY_FAILURE};
+    struct message m;
+    bool whole = message_read_head(&m, wire, len) == 0, same_case;
 
-    if (message_read_head(&head, wire, len) != 0) {
-        if (is_bare_error(e, &head, len))
-            on_bare_error(e, &head, &r);
-        else
-            ignore(e, true);
+    /* An error of which the server has sent back the header alone. */
+    if (!whole && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->id &&
+        (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && !e->passthrough &&
+        (is_edns_error(m.rcode) || m.rcode == RCODE_SERVFAIL || m.rcode == RCODE_REFUSED)) {
+        facts.rcode = r.rcode = m.rcode;
+        r.facts = &facts;
+        r.no_edns = e->edns && is_edns_error(m.rcode);
+        r.elsewhere = !r.no_edns;
+        upstream_replied(e->server, r.ms, m.rcode);
+        if (!e->tcp) {
+            COUNT(e->home->stats, upstream_malformed);
+            report_unsure(e, &r);
+            return;
+        }
+        if (r.no_edns) /* nobody else speaks on the stream */
+            r.kind = EXCHANGE_NO_EDNS;
+        e->on_result(e, &r);
         return;
     }
-    m = match(e, &head, wire, len);
-    if (m == MISMATCH) {
-        ignore(e, false);
+    if (!whole || m.id != e->id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
+        m.qtype != e->qtype || m.qclass != e->qclass || !name_equal_fold(&m.qname, &e->sent)) {
+        ignore(e, !whole);
         return;
     }
     if (e->passthrough) { /* nothing more of it is read: it is signed */
         COUNT(e->home->stats, upstream_replies);
-        upstream_replied(e->server, r.ms, head.rcode);
+        upstream_replied(e->server, r.ms, m.rcode);
         r.image = wire;
         r.len = len;
         e->on_result(e, &r);
         return;
     }
     /* The case is the server's to keep only where a forger could guess the rest. */
-    if (e->cased && (m == MATCH || !e->unsure))
-        upstream_case(e->server, m == MATCH, now_ms);
-    if (e->cased && m != MATCH) {
+    same_case = memcmp(wire + DNS_HEADER, e->sent.at, e->sent.len) == 0;
+    if (e->cased && (same_case || !e->unsure))
+        upstream_case(e->server, same_case, now_ms);
+    if (e->cased && !same_case) {
         COUNT(e->home->stats, upstream_mismatch);
         r.rcode = RCODE_TIMEOUT;
         report_unsure(e, &r);
         return;
     }
-    on_match(e, &head, wire, len, now_ms, &r);
+    on_match(e, &m, wire, len, now_ms, &r);
 }
 
 static void on_failed(struct io_peer *peer, int error)
 {
-    fail_exchange((struct exchange *)(void *)peer, -error);
+    fail_exchange(container_of(peer, struct exchange, peer), -error);
 }
 
 static int send_question(struct exchange *e, const struct exchange_question *q)
