@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "ctl/zone.h"
 
 struct fill {
     struct suffix *suffixes;
@@ -41,7 +42,7 @@ static int take_pool(struct ctl *c, struct fill *f, struct diags *d)
     f->pool.n = n;
     if (d->all > 0)
         return 0;
-    policy_pool_name(&f->pool.hosts[0].target, f->pool.name);
+    zone_pool_name(&f->pool.hosts[0].target, f->pool.name);
     policy_pool_check(&f->pool, d);
     policy_pool_sort(&f->pool);
     return 0;

@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/zone.h"
+
 enum { PRINTED_ROWS = 60 };
 
 static const char *const formats[] = {"yaml", "zone", NULL};
@@ -66,7 +68,7 @@ static int parse(struct ctl *c, struct import *im, const char *text, size_t len)
 
     diags_init(&d);
     if (im->zone)
-        rc = policy_zone_read(&im->is, im->path, text, len, &skipped, &d);
+        rc = zone_read(&im->is, im->path, text, len, &skipped, &d);
     else if (ctl_option(c, "--merge") != NULL)
         rc = policy_text_read(&im->is, &tests, im->path, text, len, &d);
     else
@@ -212,7 +214,7 @@ int policy_export(struct ctl *c)
         code = policy_open_read(c, &p, &serial);
     if (code != 0)
         return code;
-    rc = zone ? policy_zone_write(&p, stdout) : policy_text_write(&p, stdout);
+    rc = zone ? zone_write(&p, stdout) : policy_text_write(&p, stdout);
     if (rc == 0 && fflush(stdout) != 0)
         rc = -errno;
     policy_fini(&p);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * text.h -- policies as text: the YAML form and zone file lines, in and out;
+ * text.h -- policies as text: the YAML form, in and out;
  * their application to the store; what is suspicious in a policy.
  */
 #ifndef POLICY_TEXT_H
@@ -47,15 +47,6 @@ extern const struct field policy_rule_rows[];
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */
 const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);
-
-/* SRV lines of a zone file become pools (equal hosts: one pool, named after
- * the first host's first label) and rules fill-POOL. skipped counts records
- * that were left. */
-int policy_zone_read(struct policy *out, const char *file, const char *text, size_t len,
-                     size_t *skipped, struct diags *d);
-int policy_zone_write(const struct policy *, FILE *);
-/* The name a pool gets from its first host: the first label. */
-void policy_pool_name(const struct name *target, char out[POLICY_NAME]);
 
 /* Whole-policy checks that entry refuses (unknown network or pool, ...). */
 int policy_verify(const struct policy *, const char *file, struct diags *d);

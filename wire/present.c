@@ -3,17 +3,13 @@
  * present.c -- text and wire form.
  *
  * Names, types, classes and rcodes have code of their own: they are used in
- * tables and logs, where nothing may be allocated. ldns reads zone lines and
- * prints records, both of which need the formats of dozens of types.
+ * tables and logs, where nothing may be allocated. ldns knows the names of types,
+ * and prints records, for which the formats of dozens of types are needed.
  *
  * What ldns is given to print was walked by rr_walk_next(), is written out
  * again without compression, has a type of a fixed list, and is short: its
  * parser allocates RDLENGTH octets for each character-string. Everything else
  * is printed in the generic form of RFC 3597.
- *
- * A zone line is cleaned before ldns sees it: comments go, and so do
- * parentheses that close on the line that opens them. The record that comes
- * back is taken apart again, so that nothing of ldns is seen outside.
  */
 #include "wire/present.h"
 
@@ -27,60 +23,28 @@
 
 #include "wire/rewrite.h"
 
-enum { PRINT_MAX_RDATA = 1024, LINE_MAX_LEN = 8192 };
+enum { PRINT_MAX_RDATA = 1024 };
 
 struct word {
     const char *text;
     uint16_t value;
 };
 
+/* clang-format off */
+/* What ldns prints as a number. */
 static const struct word types[] = {
-    {"A", 1},           {"NS", 2},      {"MD", 3},      {"MF", 4},        {"CNAME", 5},
-    {"SOA", 6},         {"MB", 7},      {"MG", 8},      {"MR", 9},        {"NULL", 10},
-    {"WKS", 11},        {"PTR", 12},    {"HINFO", 13},  {"MINFO", 14},    {"MX", 15},
-    {"TXT", 16},        {"RP", 17},     {"AFSDB", 18},  {"X25", 19},      {"ISDN", 20},
-    {"RT", 21},         {"NSAP", 22},   {"SIG", 24},    {"KEY", 25},      {"PX", 26},
-    {"GPOS", 27},       {"AAAA", 28},   {"LOC", 29},    {"NXT", 30},      {"EID", 31},
-    {"NIMLOC", 32},     {"SRV", 33},    {"ATMA", 34},   {"NAPTR", 35},    {"KX", 36},
-    {"CERT", 37},       {"A6", 38},     {"DNAME", 39},  {"SINK", 40},     {"OPT", 41},
-    {"APL", 42},        {"DS", 43},     {"SSHFP", 44},  {"IPSECKEY", 45}, {"RRSIG", 46},
-    {"NSEC", 47},       {"DNSKEY", 48}, {"DHCID", 49},  {"NSEC3", 50},    {"NSEC3PARAM", 51},
-    {"TLSA", 52},       {"SMIMEA", 53}, {"HIP", 55},    {"CDS", 59},      {"CDNSKEY", 60},
-    {"OPENPGPKEY", 61}, {"CSYNC", 62},  {"ZONEMD", 63}, {"SVCB", 64},     {"HTTPS", 65},
-    {"SPF", 99},        {"NID", 104},   {"L32", 105},   {"L64", 106},     {"LP", 107},
-    {"EUI48", 108},     {"EUI64", 109}, {"TKEY", 249},  {"TSIG", 250},    {"IXFR", 251},
-    {"AXFR", 252},      {"MAILB", 253}, {"MAILA", 254}, {"ANY", 255},     {"URI", 256},
-    {"CAA", 257},       {"AVC", 258},   {"DLV", 32769},
+    {"IXFR", 251}, {"AXFR", 252}, {"MAILB", 253}, {"MAILA", 254}, {"ANY", 255}, {"AVC", 258},
 };
-
 static const struct word classes[] = {
     {"IN", 1}, {"CH", 3}, {"HS", 4}, {"NONE", 254}, {"ANY", 255},
 };
-
 static const struct word rcodes[] = {
-    {"NOERROR", 0},
-    {"FORMERR", 1},
-    {"SERVFAIL", 2},
-    {"NXDOMAIN", 3},
-    {"NOTIMP", 4},
-    {"REFUSED", 5},
-    {"YXDOMAIN", 6},
-    {"YXRRSET", 7},
-    {"NXRRSET", 8},
-    {"NOTAUTH", 9},
-    {"NOTZONE", 10},
-    {"DSOTYPENI", 11},
-    {"BADVERS", 16},
-    {"BADKEY", 17},
-    {"BADTIME", 18},
-    {"BADMODE", 19},
-    {"BADNAME", 20},
-    {"BADALG", 21},
-    {"BADTRUNC", 22},
-    {"BADCOOKIE", 23},
-    {"UNUSABLE", RCODE_UNUSABLE},
-    {"TIMEOUT", RCODE_TIMEOUT},
+    {"NOERROR", 0}, {"FORMERR", 1}, {"SERVFAIL", 2}, {"NXDOMAIN", 3}, {"NOTIMP", 4}, {"REFUSED", 5},
+    {"YXDOMAIN", 6}, {"YXRRSET", 7}, {"NXRRSET", 8}, {"NOTAUTH", 9}, {"NOTZONE", 10}, {"DSOTYPENI", 11},
+    {"BADVERS", 16}, {"BADKEY", 17}, {"BADTIME", 18}, {"BADMODE", 19}, {"BADNAME", 20}, {"BADALG", 21},
+    {"BADTRUNC", 22}, {"BADCOOKIE", 23}, {"UNUSABLE", RCODE_UNUSABLE}, {"TIMEOUT", RCODE_TIMEOUT},
 };
+/* clang-format on */
 
 static const char *word_print(const struct word *words, size_t n, const char *prefix,
                               uint16_t value, char out[TYPE_TEXT])
@@ -118,11 +82,26 @@ static int word_parse(const struct word *words, size_t n, const char *prefix, co
 
 int type_parse(uint16_t *out, const char *text)
 {
-    return word_parse(types, ARRAY_LEN(types), "TYPE", text, out);
+    uint16_t known = 0;
+
+    if (word_parse(types, ARRAY_LEN(types), "TYPE", text, out) == 0)
+        return 0;
+    if (strncasecmp(text, "TYPE", 4) != 0) /* ldns takes TYPE1x for 1 */
+        known = (uint16_t)ldns_get_rr_type_by_name(text);
+    if (known == 0)
+        return -EINVAL;
+    *out = known;
+    return 0;
 }
 
 const char *type_print(uint16_t type, char out[TYPE_TEXT])
 {
+    const ldns_rr_descriptor *known = ldns_rr_descript(type);
+
+    if (known != NULL && known->_type == type && known->_name != NULL) {
+        snprintf(out, TYPE_TEXT, "%s", known->_name);
+        return out;
+    }
     return word_print(types, ARRAY_LEN(types), "TYPE", type, out);
 }
 
@@ -326,197 +305,4 @@ bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, s
     if (ldns_may_print(rr) && print_by_ldns(alone, n, out, size))
         return true;
     return print_generic(rr, alone + rdata_at, n - rdata_at, out, size);
-}
-
-/* Copies a line without its comment and parentheses. NULL, or what is wrong. */
-static const char *line_clean(const char *line, char out[LINE_MAX_LEN])
-{
-    bool quoted = false;
-    size_t n = 0;
-    int depth = 0;
-
-    for (const char *p = line; *p != '\0' && *p != '\n' && *p != '\r'; p++) {
-        char c = *p;
-
-        if (n + 3 > LINE_MAX_LEN)
-            return "the line is longer than 8,190 octets";
-        if (c == '\\' && p[1] != '\0') {
-            out[n++] = c;
-            c = *++p;
-        } else if (c == '"') {
-            quoted = !quoted;
-        } else if (!quoted && c == ';') {
-            break;
-        } else if (!quoted && (c == '(' || c == ')')) {
-            depth += c == '(' ? 1 : -1;
-            c = ' ';
-        }
-        if (depth < 0)
-            break;
-        out[n++] = c;
-    }
-    out[n] = '\0';
-    if (depth != 0)
-        return "a record must be on one line: parentheses that span lines are not read";
-    return quoted ? "a quotation mark is not closed" : NULL;
-}
-
-/* Copies the next word and moves behind it; false when there is none. */
-static bool word_take(const char **at, char *out, size_t size)
-{
-    size_t n;
-
-    *at += strspn(*at, " \t");
-    n = strcspn(*at, " \t");
-    if (n == 0 || n >= size)
-        return false;
-    memcpy(out, *at, n);
-    out[n] = '\0';
-    *at += n;
-    return true;
-}
-
-static bool is_relative(const char *text)
-{
-    size_t n = strlen(text);
-    size_t slashes = 0;
-
-    if (n == 0 || text[n - 1] != '.')
-        return true;
-    while (slashes + 1 < n && text[n - 2 - slashes] == '\\')
-        slashes++;
-    return slashes % 2 != 0;
-}
-
-static const char *read_origin(struct zone_state *z, const char *at)
-{
-    char word[NAME_TEXT];
-    struct name name;
-
-    if (!word_take(&at, word, sizeof word) || name_parse(&name, word) != 0)
-        return "$ORIGIN needs a domain name";
-    if (is_relative(word) && (!z->has_origin || !name_join(&name, &z->origin, &name)))
-        return "$ORIGIN needs a name that ends with a dot";
-    z->origin = name;
-    z->has_origin = true;
-    return NULL;
-}
-
-static const char *read_ttl(struct zone_state *z, const char *at)
-{
-    char word[32];
-    const char *end = word;
-    uint32_t ttl;
-
-    if (!word_take(&at, word, sizeof word) || word[0] < '0' || word[0] > '9')
-        return "$TTL needs a number of seconds";
-    ttl = ldns_str2period(word, &end);
-    if (*end != '\0' || ttl > INT32_MAX)
-        return "$TTL needs a number of seconds";
-    z->ttl = ttl;
-    return NULL;
-}
-
-static const char *read_directive(struct zone_state *z, const char *line)
-{
-    char word[16];
-
-    if (word_take(&line, word, sizeof word) && strcasecmp(word, "$ORIGIN") == 0)
-        return read_origin(z, line);
-    if (strcasecmp(word, "$TTL") == 0)
-        return read_ttl(z, line);
-    return "only $ORIGIN and $TTL are read";
-}
-
-static ldns_rdf *name_to_rdf(bool has, const struct name *name)
-{
-    return has ? ldns_rdf_new_frm_data(LDNS_RDF_TYPE_DNAME, name->len, name->at) : NULL;
-}
-
-static bool rdf_to_name(const ldns_rdf *rdf, struct name *out)
-{
-    struct cursor c = cursor_make(ldns_rdf_data(rdf), ldns_rdf_size(rdf));
-
-    name_read(&c, out);
-    return !c.bad && cursor_left(&c) == 0;
-}
-
-/* RDATA out of the record of ldns, checked like any other. */
-static bool rdata_take(const ldns_rr *rr, uint8_t *rdata, size_t *rdlen)
-{
-    ldns_buffer *buffer = ldns_buffer_new(LDNS_MAX_PACKETLEN);
-    struct cursor c;
-    bool done = false;
-    size_t n;
-
-    if (buffer == NULL)
-        return false;
-    if (ldns_rr_rdata2buffer_wire(buffer, rr) == LDNS_STATUS_OK &&
-        (n = ldns_buffer_position(buffer)) <= UINT16_MAX) {
-        memcpy(rdata, ldns_buffer_begin(buffer), n);
-        *rdlen = n;
-        c = cursor_make(rdata, *rdlen);
-        done = rdata_check(
-            &c, rdata_layout((uint16_t)ldns_rr_get_type(rr), (uint16_t)ldns_rr_get_class(rr)));
-    }
-    ldns_buffer_free(buffer);
-    return done;
-}
-
-struct parsed {
-    ldns_rr *rr;     /* owned */
-    const char *why; /* NULL if there is a record */
-};
-
-static struct parsed parse_with_ldns(const struct zone_state *z, const char *line)
-{
-    ldns_rdf *origin = name_to_rdf(z->has_origin, &z->origin);
-    ldns_rdf *previous = name_to_rdf(z->has_previous, &z->previous);
-    struct parsed p = {NULL, NULL};
-    ldns_status status = ldns_rr_new_frm_str(&p.rr, line, z->ttl, origin, &previous);
-
-    if (status != LDNS_STATUS_OK) {
-        p.rr = NULL; /* ldns has freed it */
-        p.why = ldns_get_errorstr_by_id(status);
-        if (p.why == NULL)
-            p.why = "this is not a record";
-    }
-    ldns_rdf_deep_free(origin);
-    ldns_rdf_deep_free(previous);
-    return p;
-}
-
-int zone_line_parse(struct zone_state *z, const char *line, struct name *owner, uint16_t *type,
-                    uint16_t *class, uint32_t *ttl, uint8_t *rdata, size_t *rdlen, const char **why)
-{
-    char clean[LINE_MAX_LEN];
-    struct parsed p;
-
-    if ((*why = line_clean(line, clean)) != NULL)
-        return -EINVAL;
-    if (clean[strspn(clean, " \t")] == '\0')
-        return 1;
-    if (clean[0] == '$') {
-        *why = read_directive(z, clean);
-        return *why == NULL ? 1 : -EINVAL;
-    }
-    if ((clean[0] == ' ' || clean[0] == '\t') && !z->has_previous) {
-        *why = "the first record needs a name";
-        return -EINVAL;
-    }
-    p = parse_with_ldns(z, clean);
-    *why = p.why;
-    if (p.why != NULL)
-        return -EINVAL;
-    *type = (uint16_t)ldns_rr_get_type(p.rr);
-    *class = (uint16_t)ldns_rr_get_class(p.rr);
-    *ttl = ldns_rr_ttl(p.rr);
-    if (!rdf_to_name(ldns_rr_owner(p.rr), owner) || !rdata_take(p.rr, rdata, rdlen))
-        *why = "the data of the record does not fit its type";
-    ldns_rr_free(p.rr);
-    if (*why != NULL)
-        return -EINVAL;
-    z->previous = *owner;
-    z->has_previous = true;
-    return 0;
 }

@@ -3,8 +3,8 @@
  * present.h -- text and wire form of names, types, classes, rcodes, records.
  *
  * The only file of the daemon that includes ldns, and never for a packet from
- * the network: it reads what people wrote and prints what our own reader has
- * checked. May allocate inside; nothing allocated leaves.
+ * the network: it prints what our own reader has checked. May allocate inside;
+ * nothing allocated leaves.
  */
 #ifndef WIRE_PRESENT_H
 #define WIRE_PRESENT_H
@@ -30,17 +30,5 @@ int rcode_parse(uint16_t *out, const char *text);
  * false when it does not fit. Our own reader, RFC 3597 form for what ldns does
  * not know. */
 bool rr_print(const uint8_t *wire, size_t len, const struct rr *, char *out, size_t size);
-
-/* One line of a zone file. origin/previous/ttl carry the state between lines;
- * rdata must have 65,535 octets. 0; 1 an empty line, comment or directive was
- * read; -EINVAL with *why (static text). */
-struct zone_state {
-    struct name origin, previous;
-    uint32_t ttl;
-    bool has_origin, has_previous;
-};
-int zone_line_parse(struct zone_state *, const char *line, struct name *owner, uint16_t *type,
-                    uint16_t *class, uint32_t *ttl, uint8_t *rdata, size_t *rdlen,
-                    const char **why);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/zone.h"
 #include "policy/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -65,13 +66,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (rc == 0) {
         must(d.all == 0);
         round_trip(&p);
-        free(written(&p, &len, policy_zone_write));
+        free(written(&p, &len, zone_write));
         policy_tests_fini(&tests);
         policy_fini(&p);
     }
     diags_fini(&d);
     diags_init(&d);
-    rc = policy_zone_read(&p, "z", (const char *)data, size, &skipped, &d);
+    rc = zone_read(&p, "z", (const char *)data, size, &skipped, &d);
     must(rc == 0 || d.all > 0);
     if (rc == 0) {
         round_trip(&p);

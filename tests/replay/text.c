@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <ldns/ldns.h>
+
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/message.h"
@@ -24,23 +26,20 @@ static int section_of(const char *line)
 /* False with *why. */
 static bool add_record(struct writer *w, const char *line, const char **why)
 {
-    static uint8_t rdata[65535];
-    struct zone_state zone = {.origin = {.len = 1}, .has_origin = true};
-    uint16_t type, class;
-    struct name owner;
-    uint32_t ttl;
-    size_t rdlen;
+    ldns_buffer *wire = ldns_buffer_new(LDNS_MAX_PACKETLEN);
+    ldns_rr *rr = NULL;
+    ldns_status status = ldns_rr_new_frm_str(&rr, line, 0, NULL, NULL);
 
-    if (zone_line_parse(&zone, line, &owner, &type, &class, &ttl, rdata, &rdlen, why) != 0)
-        return false;
-    writer_bytes(w, owner.at, owner.len);
-    writer_u16(w, type);
-    writer_u16(w, class);
-    writer_u32(w, ttl);
-    writer_u16(w, (uint16_t)rdlen);
-    writer_bytes(w, rdata, rdlen);
+    if (status == LDNS_STATUS_OK)
+        status = ldns_rr2buffer_wire(wire, rr, LDNS_SECTION_ANSWER);
     *why = "the records do not fit";
-    return !w->full;
+    if (status == LDNS_STATUS_OK)
+        writer_bytes(w, ldns_buffer_begin(wire), ldns_buffer_position(wire));
+    else
+        *why = ldns_get_errorstr_by_id(status);
+    ldns_rr_free(rr);
+    ldns_buffer_free(wire);
+    return status == LDNS_STATUS_OK && !w->full;
 }
 
 size_t text_add_records(uint8_t *wire, size_t len, size_t size, const char *lines, const char **why)

@@ -341,8 +341,6 @@ static void problems_keep_their_place(void **state)
     policy_fini(&p);
 }
 
-/* --- zones ---------------------------------------------------------------- */
-
 /* A file that must stand alone is told all its problems at once: what cannot
  * be read, and what its rules name that is not there. */
 static void whole_file_is_told_all(void **state)
@@ -389,99 +387,6 @@ static void part_of_a_list_is_checked(void **state)
     diags_fini(&d);
 }
 
-static void zone_is_grouped(void **state)
-{
-    static const char zone[] = "$ORIGIN corp.example.\n$TTL 1h\n"
-                               "@ IN SOA ns1 admin ( 1 ; serial\n  7200 3600 1209600 300 )\n"
-                               "  IN NS ns1\n"
-                               "_vlmcs._tcp 3600 IN SRV 0 0 1688 kms01.contoso.com.\n"
-                               "_VLMCS._TCP.b.example. IN SRV 0 0 1688 KMS01.contoso.com.\n"
-                               "_vlmcs._tcp.c.example. IN SRV 0 0 1688 kms01.contoso.com.\n"
-                               "_vlmcs._tcp.c.example. IN SRV 10 0 1688 kms02.contoso.com.\n"
-                               "_vlmcs._tcp.d.example. IN SRV 0 0 1688 kms02.contoso.com.\n"
-                               "_vlmcs._tcp.e.example. IN SRV 0 0 0 .\n"
-                               "_ldap._tcp IN SRV 0 0 389 dc.corp.example.\n";
-    struct policy p;
-    struct diags d;
-    size_t skipped;
-    char *out;
-
-    (void)state;
-    diags_init(&d);
-    if (policy_zone_read(&p, "z", zone, strlen(zone), &skipped, &d) != 0)
-        fail_msg("%u: %s", d.n > 0 ? d.at[0].line : 0, d.n > 0 ? d.at[0].text : "");
-    assert_int_equal(skipped, 4);
-    out = written(&p, policy_text_write);
-    assert_string_equal(
-        out, HEAD
-        "pools:\n  kms01:\n    - kms01.contoso.com\n"
-        "  kms01-2:\n    - kms01.contoso.com\n    - {target: kms02.contoso.com, priority: 10}\n"
-        "  kms02:\n    - kms02.contoso.com\n"
-        "rules:\n  fill-kms01:\n    suffixes: [b.example, corp.example]\n    pool: kms01\n"
-        "  fill-kms01-2:\n    suffixes: [c.example]\n    pool: kms01-2\n"
-        "  fill-kms02:\n    suffixes: [d.example]\n    pool: kms02\n");
-    free(out);
-    out = written(&p, policy_zone_write);
-    assert_non_null(
-        strstr(out, "_vlmcs._tcp.c.example. 300 IN SRV 10 0 1688 kms02.contoso.com.\n"));
-    free(out);
-    policy_fini(&p);
-    diags_fini(&d);
-}
-
-static const struct zone_row {
-    const char *name, *text;
-    unsigned line;
-    const char *words;
-} zone_rows[] = {
-    {"no record", "\n_vlmcs._tcp.a. IN SRV 0 0\n", 2, ""},
-    {"port 0", "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.\n", 1, "port 0"},
-    {"target without a dot", "_vlmcs._tcp.a. IN SRV 0 0 1688 kms.\n", 1, "no dot"},
-    {"host twice", "\n_vlmcs._tcp.a. SRV 0 0 1688 k.c.d.\n_vlmcs._tcp.a. SRV 5 0 1688 k.c.d.\n", 2,
-     "twice"},
-    {"wildcard", "_vlmcs._tcp.*.a. IN SRV 0 0 1688 k.c.d.\n", 1, "wildcard"},
-};
-
-static void zone_refused(void **state)
-{
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(zone_rows); i++) {
-        struct policy p;
-        struct diags d;
-        size_t skipped;
-
-        diags_init(&d);
-        if (policy_zone_read(&p, "z", zone_rows[i].text, strlen(zone_rows[i].text), &skipped, &d) ==
-            0)
-            fail_msg("%s: accepted", zone_rows[i].name);
-        if (d.at[0].line != zone_rows[i].line || strstr(d.at[0].text, zone_rows[i].words) == NULL)
-            fail_msg("%s: %u: %s", zone_rows[i].name, d.at[0].line, d.at[0].text);
-        diags_fini(&d);
-    }
-}
-
-static void zone_leaves_out_what_it_cannot_say(void **state)
-{
-    static const char text[] =
-        POOL "networks: {n: [10.0.0.0/8]}\n"
-             "rules: {a: {suffixes: [\"*.x.y\", ., z.y], pool: p}, b: {suffixes: [q.y], networks: "
-             "[n], pool: p}, c: {suffixes: [r.y], action: deny}}\n";
-    struct policy p;
-    char *out;
-
-    (void)state;
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), NULL), 0);
-    out = written(&p, policy_zone_write);
-    assert_non_null(strstr(out, "\n_vlmcs._tcp.z.y. 300 IN SRV 0 0 1688 k.c.d.\n"));
-    assert_non_null(strstr(out, "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n"));
-    assert_non_null(strstr(out, "; *.x.y of rule a"));
-    assert_non_null(strstr(out, "; rule b is left out: it is for some networks only\n"));
-    assert_non_null(strstr(out, "; rule c is left out"));
-    assert_null(strstr(out, "_tcp.q.y"));
-    free(out);
-    policy_fini(&p);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -492,9 +397,6 @@ int main(void)
         cmocka_unit_test(problems_keep_their_place),
         cmocka_unit_test(whole_file_is_told_all),
         cmocka_unit_test(part_of_a_list_is_checked),
-        cmocka_unit_test(zone_is_grouped),
-        cmocka_unit_test(zone_refused),
-        cmocka_unit_test(zone_leaves_out_what_it_cannot_say),
     };
 
     return cmocka_run_group_tests_name("text", tests, NULL, NULL);
