@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * explain.c -- see explain.h.
+ * explain.c -- what a client would get, and why: a trace of the real decision.
+ *
+ * The question is answered by answer_read() and answer_query(), as any other is;
+ * over a view that counts for us, and that neither uses nor keeps decisions. The
+ * audit event that it leaves in the query slot, and the answer, are the
+ * explanation. Added are the rules that did not act, and what would help.
  */
 #include "resolver/explain.h"
 
@@ -8,26 +13,11 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "wire/present.h"
-#include "wire/reply.h"
+#include "resolver/answer.h"
+#include "resolver/kms.h"
 
 enum { DNS_PORT = 53, SOME_PORT = 53000, WINDOWS_TIMEOUT = 0x5b4 };
 #define WINDOWS_FACILITY 0x80070000u
-
-/* --- the client ----------------------------------------------------------- */
-
-static void read_client(struct explain *e, const struct view *v)
-{
-    const struct access_rule *rule =
-        settings_access_rule(v->settings, v->machine, v->n_machine, &e->client);
-
-    e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client);
-    e->has_access_rule = rule != NULL;
-    if (rule != NULL)
-        e->access_rule = rule->net;
-    (void)kms_find_client(v, &e->client);
-    e->found = v->scratch->client;
-}
 
 /* --- the answer ----------------------------------------------------------- */
 
@@ -87,93 +77,50 @@ static const char *windows_text(uint32_t code)
     return "DNS error";
 }
 
-/* What a Windows client shows: of discovery questions only. */
-static void tell_windows(struct explain *e)
+/* --- what the real DNS says, and the decision on it ------------------------ */
+
+/* The server, or of those that gave no answer all. */
+static void show_servers(struct explain *e)
 {
-    struct audit_event *event = &e->q.event;
-
-    if (!name_is_vlmcs(&e->qname) || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))
-        return;
-    event->kind = AUDIT_EVENT;
-    event->qtype = e->qtype;
-    event->rcode = e->rcode;
-    event->n_answer = e->n_records > 0;
-    e->windows = e->silent ? WINDOWS_FACILITY | WINDOWS_TIMEOUT : audit_client_error(event);
-    if (e->windows != 0)
-        e->windows_text = windows_text(e->windows);
-}
-
-/* --- what the real DNS says ----------------------------------------------- */
-
-static void name_servers(struct explain *e, const struct route *route, const struct addr *said)
-{
-    const struct addr *list = !addr_is_any(said) ? said : route != NULL ? route->servers : NULL;
-    int n = !addr_is_any(said) ? 1 : route != NULL ? route->n_servers : 0;
+    const struct real *r = &e->q.real;
+    const struct route *route = e->q.route;
+    const struct addr *list = route != NULL ? route->servers : NULL;
+    int n = route != NULL ? route->n_servers : 0;
     char text[ADDR_TEXT];
     struct str s;
 
     str_init(&s, e->server, sizeof e->server);
+    if (r->local) {
+        str_add(&s, "local");
+        return;
+    }
+    if (route != NULL)
+        (void)name_print(&route->zone, e->route);
+    if (!addr_is_any(&r->server)) {
+        list = &r->server;
+        n = 1;
+    }
     for (int i = 0; i < n; i++)
         str_addf(&s, "%s%s", i > 0 ? ", " : "",
                  list[i].port == DNS_PORT ? addr_print(&list[i], text)
                                           : addr_print_port(&list[i], text));
 }
 
-static void show_real(struct explain *e, const struct kms_real *r)
+static void say_decision(char out[EXPLAIN_TEXT], const struct view *v)
 {
-    const struct route *route = e->q.route;
-    char name[NAME_TEXT];
-
-    e->has_real = r->verdict != VERDICT_NONE;
-    e->supposed = e->verdict != VERDICT_NONE;
-    e->said = r->verdict;
-    if (e->supposed || !e->has_real)
-        return;
-    if (r->local) {
-        str_copy(e->server, sizeof e->server, "local");
-        return;
-    }
-    if (route != NULL)
-        str_copy(e->route, sizeof e->route, name_print(&route->zone, name));
-    name_servers(e, route, &r->server);
-    e->cached = r->cached;
-    e->ms = r->ms;
-    e->real_ttl_s = r->ttl_s;
-}
-
-/* What is cached, or what came; false: it must be asked. */
-static bool find_real(struct explain *e, const struct view *v, const struct got *got,
-                      struct now now, struct kms_real *r)
-{
-    const struct got nobody = {.kind = GOT_FAILURE, .rcode = RCODE_REFUSED};
-
-    if (kms_real_local(v, &e->q, r) || (got == NULL && kms_real_cached(v, &e->q, false, now, r)))
-        return true;
-    if (got == NULL && e->q.route != NULL)
-        return false;
-    kms_real_got(v, &e->q, got != NULL ? got : &nobody, now, r);
-    return true;
-}
-
-/* --- discovery questions -------------------------------------------------- */
-
-static void add_trial(void *context, const struct policy_trial *t)
-{
-    struct explain *e = context;
-
-    if (e->n_trials < EXPLAIN_TRIALS)
-        e->trials[e->n_trials++] = *t;
-}
-
-static void say_decision(char out[EXPLAIN_TEXT], const struct view *v,
-                         const struct policy_decision *d)
-{
+    static const char *const acts[ACTIONS] = {
+        [ACTION_FILL] = "fills from pool ",
+        [ACTION_REPLACE] = "replaces the real answer by pool ",
+        [ACTION_FILTER] = "takes the targets away that are not approved",
+        [ACTION_DENY] = "denies that there is a host",
+        [ACTION_PASS] = "passes on what the real DNS says",
+    };
+    const struct policy_decision *d = &v->scratch->decision;
     struct str s;
 
     str_init(&s, out, EXPLAIN_TEXT);
     if (d->reason == REASON_RULE) {
-        str_addf(&s, "rule %s %s%s%s", d->rule, policy_actions[d->action].deed,
-                 policy_actions[d->action].has_pool ? " pool " : "", d->pool);
+        str_addf(&s, "rule %s %s%s", d->rule, acts[d->action], d->pool);
         return;
     }
     if (d->reason == REASON_SIGNED) {
@@ -188,32 +135,12 @@ static void say_decision(char out[EXPLAIN_TEXT], const struct view *v,
                                              : ", the real answer is delivered");
 }
 
-static void show_supposed(struct explain *e, const struct policy_decision *d)
+static void add_trial(void *context, const struct policy_trial *t)
 {
-    e->rcode = RCODE_NOERROR;
-    if (d->outcome == OUTCOME_PASSED)
-        str_copy(e->records[e->n_records++], EXPLAIN_RECORD, "(the records of the real DNS)");
-    else if (d->verdict == VERDICT_NXDOMAIN)
-        e->rcode = RCODE_NXDOMAIN;
-}
+    struct explain *e = context;
 
-static void show_answer(struct explain *e, const struct view *v, const struct kms_real *r,
-                        const struct policy_decision *d)
-{
-    bool is_real = d->outcome == OUTCOME_PASSED || d->outcome == OUTCOME_MISSING ||
-                   d->outcome == OUTCOME_DENIED;
-    const uint8_t *image;
-    size_t len;
-
-    if (e->supposed && is_real) {
-        show_supposed(e, d);
-        return;
-    }
-    len = kms_image(v, &e->q, r, d, DNS_MAX_MESSAGE, &image);
-    if (len == 0)
-        e->rcode = RCODE_SERVFAIL;
-    else
-        show_message(e, image, len);
+    if (e->n_trials < EXPLAIN_TRIALS)
+        e->trials[e->n_trials++] = *t;
 }
 
 /* --- the hint ------------------------------------------------------------- */
@@ -279,23 +206,21 @@ static bool hint_neighbour(struct guess *g, const struct name *suffix, struct st
     return true;
 }
 
-/* The shortest command that would fill this name for this client. `was` lies
- * where the guesses go, and is read before them. */
-static void find_hint(struct explain *e, const struct view *v, struct now now,
-                      const struct policy_decision *was)
+/* The shortest command that would fill this name for this client. */
+static void find_hint(struct explain *e, const struct view *v, struct now now)
 {
+    const struct audit_event *event = &e->q.event;
     struct guess g = {.v = v,
                       .ask = kms_ask(v, &e->q, now),
                       .qname = e->q.message.qname,
                       .d = &v->scratch->decision};
     struct suffix suffix = {.kind = SUFFIX_EXACT};
-    struct policy_would would = was->would;
-    bool failed = was->outcome == OUTCOME_FAILED;
+    bool failed = e->outcome == OUTCOME_FAILED;
     char text[SUFFIX_TEXT];
     struct str s;
 
     str_init(&s, e->hint, sizeof e->hint);
-    if (was->reason != REASON_NO_RULE || (was->outcome != OUTCOME_MISSING && !failed) ||
+    if (e->reason != REASON_NO_RULE || (e->outcome != OUTCOME_MISSING && !failed) ||
         v->settings->kms.mode != MODE_LIVE)
         return;
     name_parent(&e->q.message.qname, 2, &suffix.name);
@@ -306,8 +231,8 @@ static void find_hint(struct explain *e, const struct view *v, struct now now,
     }
     if (view_policy(v) && hint_neighbour(&g, &suffix.name, &s))
         return;
-    if (would.outcome == OUTCOME_FILLED && would.rule[0] != '\0') {
-        str_addf(&s, "waymarkctl policy rule set %s --mode live", would.rule);
+    if (event->would == OUTCOME_FILLED && event->would_rule[0] != '\0') {
+        str_addf(&s, "waymarkctl policy rule set %s --mode live", event->would_rule);
         return;
     }
     str_add(&s, "waymarkctl policy fill ");
@@ -315,136 +240,110 @@ static void find_hint(struct explain *e, const struct view *v, struct now now,
     str_add(&s, " --pool POOL");
 }
 
-/* --- the deadline --------------------------------------------------------- */
+/* --- the trace ------------------------------------------------------------- */
 
-/* As kms_answer() judges it; before the reply takes the place of an expired entry. */
-static void find_at_deadline(struct explain *e, const struct view *v, const struct policy_ask *ask,
-                             struct now now)
+/* What a client is told when the deadline passes before the reply comes. */
+static void find_at_deadline(struct explain *e, const struct view *v, struct now now)
 {
-    const struct got got = {.kind = GOT_DEADLINE};
-    struct policy_decision *d = &v->scratch->decision;
-    struct kms_real r;
+    static const struct addr nobody;
+    struct real none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
 
-    kms_real_got(v, &e->q, &got, now, &r);
-    kms_decide(v, &e->q, ask, &r, d);
-    e->at_deadline = NULL;
-    if (d->outcome == OUTCOME_FAILED || v->settings->kms.mode == MODE_OFF)
+    none.pending = true;
+    e->at_deadline = 0;
+    if (v->settings->kms.mode == MODE_OFF || answer_query(v, &e->q, &none, now) != ANSWER_SEND)
         return;
-    e->at_deadline = outcome_names[d->outcome];
-    str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, d->rule);
-    say_decision(e->text_at_deadline, v, d);
-    e->stale_at_deadline = r.stale;
+    e->at_deadline = (enum kms_outcome)e->q.event.outcome;
+    e->stale_at_deadline = e->q.real.stale;
+    str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
+    say_decision(e->text_at_deadline, v);
 }
 
-static void say_late(struct explain *e, const struct view *v, const struct got *got)
+static void say_late(struct explain *e, const struct view *v, uint32_t ms)
 {
     uint64_t deadline_ms = v->settings->kms.upstream_deadline_ms;
     struct str s;
 
     str_init(&s, e->late, sizeof e->late);
-    if (got == NULL || got->ms < deadline_ms || e->at_deadline == NULL)
+    if (ms < deadline_ms || e->at_deadline == 0)
         return;
     str_addf(&s,
              "%u ms is behind kms.upstream-deadline; %sa client that asks first is answered at "
              "%u ms%s: %s",
-             (unsigned)got->ms,
-             e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
+             (unsigned)ms, e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
              (unsigned)deadline_ms, e->stale_at_deadline ? ", after an expired entry" : "",
              e->text_at_deadline);
 }
 
-static bool explain_kms(struct explain *e, const struct view *v, const struct got *got,
+static void explain_kms(struct explain *e, const struct view *v, const struct real *came,
                         struct now now)
 {
-    struct policy_decision *d = &v->scratch->decision;
-    struct kms_real r = {.verdict = e->verdict};
-    bool has_client = kms_find_client(v, &e->client);
-    struct policy_ask ask = kms_ask(v, &e->q, now);
+    const struct policy_decision *d = &v->scratch->decision;
+    const struct policy_ask ask = kms_ask(v, &e->q, now);
 
-    if (e->verdict == VERDICT_NONE && !(has_client && kms_unconditional(v, &e->q, &ask, d)) &&
-        !find_real(e, v, got, now, &r)) {
-        find_at_deadline(e, v, has_client ? &ask : NULL, now);
-        return false;
-    }
-    kms_decide(v, &e->q, has_client ? &ask : NULL, &r, d);
-    if (has_client)
+    e->outcome = (enum kms_outcome)e->q.event.outcome;
+    e->reason = (enum kms_reason)e->q.event.reason;
+    e->verdict = (enum kms_verdict)e->q.event.verdict;
+    str_copy(e->rule, sizeof e->rule, e->q.event.rule);
+    say_decision(e->text, v);
+    if (came != NULL)
+        say_late(e, v, came->ms);
+    if (view_policy(v))
         (void)policy_explain(v->policy, &ask, d, add_trial, e);
-    show_real(e, &r);
-    if (e->has_real)
-        e->said = d->verdict;
-    e->outcome = outcome_names[d->outcome];
-    e->reason = reason_names[d->reason];
-    str_copy(e->rule, sizeof e->rule, d->rule);
-    say_decision(e->text, v, d);
-    say_late(e, v, got);
-    show_answer(e, v, &r, d);
-    find_hint(e, v, now, d);
-    return true;
+    if (e->q.real.supposed && e->outcome == OUTCOME_PASSED) {
+        str_copy(e->records[e->n_records++], EXPLAIN_RECORD, "(the records of the real DNS)");
+        e->q.event.n_answer = 1;
+    }
+    find_hint(e, v, now);
 }
 
-/* --- the others ----------------------------------------------------------- */
-
-static void say_ordinary(struct explain *e, const struct view *v, enum answer a)
+static void explain_ordinary(struct explain *e, const struct view *v)
 {
-    const char *text = "this is no discovery question; the real answer is delivered";
     const struct policy_decision *d = &v->scratch->decision;
+    const char *text = "this is no discovery question; the real answer is delivered";
     struct str s;
 
+    str_init(&s, e->text, sizeof e->text);
+    e->verdict = e->q.real.local ? VERDICT_NONE : e->q.real.verdict;
     if (e->stats.kms_hosts > 0) {
         str_copy(e->rule, sizeof e->rule, d->rule);
-        str_init(&s, e->text, sizeof e->text);
         str_addf(&s, "no address in the real DNS; pool %s gives the host's, by rule %s", d->pool,
                  d->rule);
         return;
     }
-    if (e->q.whole)
-        text = "the question goes whole to one server, and the reply comes back whole";
-    else if (e->stats.special > 0)
+    if (e->stats.special > 0)
         text = "a special name, answered here (RFC 6761, 6303)";
     else if (e->stats.kms_coherent > 0)
         text = "SRV is filled at this name, so NXDOMAIN becomes NODATA for other types";
-    else if (a != ANSWER_SEND || e->rcode == RCODE_SERVFAIL)
+    else if (e->silent || e->rcode == RCODE_SERVFAIL)
         text = "this is no discovery question; the real DNS gives no answer";
-    str_copy(e->text, sizeof e->text, text);
-}
-
-static bool explain_ordinary(struct explain *e, const struct view *v, const struct got *got,
-                             struct now now)
-{
-    struct kms_real r = {.verdict = VERDICT_NONE};
-    enum answer a = answer_query(v, &e->q, got, now);
-
-    if (a == ANSWER_FORWARD && !e->q.whole)
-        return false;
-    if (a == ANSWER_SEND)
-        show_message(e, e->out, e->q.out_len);
-    if (e->stats.special == 0 && !e->q.whole && find_real(e, v, got, now, &r))
-        show_real(e, &r);
-    say_ordinary(e, v, a);
-    return true;
+    str_add(&s, text);
 }
 
 /* Refused before anything is looked up. */
-static void explain_refused(struct explain *e, enum answer a)
+static void explain_refused(struct explain *e)
 {
-    e->silent = a == ANSWER_DROP;
-    e->rcode = RCODE_REFUSED;
-    if (e->access == ACCESS_ALLOW) {
-        str_copy(e->text, sizeof e->text, "questions of this type are refused");
-        return;
+    const char *text = "questions of this type are refused";
+
+    if (e->access != ACCESS_ALLOW) {
+        e->outcome = OUTCOME_BLOCKED;
+        e->reason = REASON_ACCESS;
+        text = e->silent ? "access drops what this client asks" : "access refuses this client";
     }
-    e->outcome = "blocked";
-    e->reason = "access";
-    str_copy(e->text, sizeof e->text,
-             e->silent ? "access drops what this client asks" : "access refuses this client");
+    str_copy(e->text, sizeof e->text, text);
 }
 
-static void begin(struct explain *e, struct now now)
+static void begin_trace(struct explain *e, const struct view *v, struct now now)
 {
-    struct query_build build = {.qname = &e->qname, .qtype = e->qtype, .qclass = CLASS_IN};
+    struct query_build build = {.qname = &e->qname,
+                                .qtype = e->qtype,
+                                .qclass = CLASS_IN,
+                                .edns = e->dnssec,
+                                .do_bit = e->dnssec};
 
     memset(&e->access, 0, sizeof *e - offsetof(struct explain, access));
     e->client.port = SOME_PORT;
+    e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client);
+    e->access_rule = settings_access_rule(v->settings, v->machine, v->n_machine, &e->client);
     e->q.client.addr = e->client;
     e->q.client.transport = AUDIT_TCP;
     e->q.arrived_ms = now.mono_ms;
@@ -454,21 +353,67 @@ static void begin(struct explain *e, struct now now)
     e->q.out_size = sizeof e->out;
 }
 
-bool explain_run(struct explain *e, const struct view *view, const struct got *got, struct now now)
+/* What is supposed, as if it had come: without records. */
+static struct real suppose(const struct explain *e, const struct view *v)
+{
+    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    struct real r = {.verdict = e->supposed, .supposed = true};
+
+    image_begin(&w, &e->q.message,
+                e->supposed == VERDICT_NXDOMAIN ? RCODE_NXDOMAIN : RCODE_NOERROR);
+    message_counts(&w, 0, 0, 0);
+    if (verdict_word(e->supposed) != WORD_FAILED) {
+        r.image = w.start;
+        r.len = w.len;
+    }
+    return r;
+}
+
+bool explain_run(struct explain *e, const struct view *view, const struct real *came,
+                 struct now now)
 {
     struct view quiet = *view;
+    struct real supposed;
+    bool is_read;
     enum answer a;
-    bool done = true;
 
-    begin(e, now);
     quiet.stats = &e->stats;
-    read_client(e, &quiet);
+    quiet.trace = true;
+    begin_trace(e, &quiet, now);
     a = answer_read(&quiet, &e->q, now);
-    if (a != ANSWER_FORWARD)
-        explain_refused(e, a);
+    is_read = a == ANSWER_FORWARD;
+    (void)query_find_networks(&quiet, &e->q);
+    if (is_read && e->supposed != VERDICT_NONE && e->q.kms) {
+        supposed = suppose(e, &quiet);
+        came = &supposed;
+    }
+    if (is_read)
+        a = answer_query(&quiet, &e->q, came, now);
+    if (a == ANSWER_FORWARD && e->q.whole) {
+        str_copy(e->text, sizeof e->text,
+                 "the question goes whole to one server, and the reply comes back whole");
+        return true;
+    }
+    if (a == ANSWER_FORWARD) {
+        if (e->q.kms)
+            find_at_deadline(e, &quiet, now);
+        return false;
+    }
+    e->silent = a == ANSWER_DROP;
+    if (!e->silent)
+        show_message(e, e->out, e->q.out_len);
+    if (!is_read)
+        explain_refused(e);
+    else if (e->q.kms)
+        explain_kms(e, &quiet, came, now);
     else
-        done = e->q.kms ? explain_kms(e, &quiet, got, now) : explain_ordinary(e, &quiet, got, now);
-    if (done)
-        tell_windows(e);
-    return done;
+        explain_ordinary(e, &quiet);
+    if (e->verdict != VERDICT_NONE && !e->q.real.supposed)
+        show_servers(e);
+    if (e->q.has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
+        e->windows =
+            e->silent ? WINDOWS_FACILITY | WINDOWS_TIMEOUT : audit_client_error(&e->q.event);
+    if (e->windows != 0)
+        e->windows_text = windows_text(e->windows);
+    return true;
 }

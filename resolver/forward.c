@@ -124,7 +124,7 @@ static void close_tries(struct flight *fl)
 }
 
 /* Answers one waiter; false when it waits on. */
-static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct got *got,
+static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct real *came,
                           struct now now)
 {
     struct forwarder *f = fl->forwarder;
@@ -133,34 +133,33 @@ static bool answer_waiter(struct flight *fl, const struct waiter *w, const struc
     enum answer answer = ANSWER_SEND;
 
     if (w->on_reply != NULL) {
-        w->on_reply(w->context, got);
+        w->on_reply(w->context, came);
         return true;
     }
     waiter_restore(w, q);
     q->out = f->out;
     q->out_size = sizeof f->out;
-    answer_prepare(fl->view, q);
+    query_prepare(fl->view, q);
     if (!fl->passthrough) {
-        answer = answer_query(fl->view, q, got, now);
+        answer = answer_query(fl->view, q, came, now);
         if (answer == ANSWER_WAIT)
             return false;
-    } else if (got->kind == GOT_REPLY) {
+    } else if (came->image != NULL) {
         writer_u16(&packet, q->message.id);
-        writer_bytes(&packet, got->image + 2, got->len - 2);
+        writer_bytes(&packet, came->image + 2, came->len - 2);
         q->out_len = packet.len;
-        kms_event_whole(fl->view, q, q->out, q->out_len, &got->server, now);
     } else {
-        answer_servfail(fl->view, q,
-                        got->rcode == RCODE_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR);
-        kms_event_whole(fl->view, q, NULL, 0, &got->server, now);
+        answer = query_send(fl->view, q, NULL, 0, real_ede(came), NULL);
     }
+    if (fl->passthrough)
+        kms_event_whole(fl->view, q, came->image, came->len, &came->server, now);
     f->hooks.deliver(f->hooks.context, q, answer);
     return true;
 }
 
 /* Answers all that wait. The flight cannot be found any more, so that a question
  * asked from a callback begins a new one. */
-static void answer_all(struct flight *fl, const struct got *got, bool keep)
+static void answer_all(struct flight *fl, const struct real *came, bool keep)
 {
     struct forwarder *f = fl->forwarder;
     struct now now = f->io->now(f->io);
@@ -178,11 +177,11 @@ static void answer_all(struct flight *fl, const struct got *got, bool keep)
     close_tries(fl);
     f->io->timer_clear(f->io, &fl->timer);
     if (keep && !fl->passthrough)
-        answer_keep(fl->view, &key, got, fl->kms_name, now);
+        real_keep(fl->view, &key, came, now);
     while (!TAILQ_EMPTY(&fl->waiters)) {
         struct waiter *w = TAILQ_FIRST(&fl->waiters);
 
-        (void)answer_waiter(fl, w, got, now);
+        (void)answer_waiter(fl, w, came, now);
         inflight_drop(&f->inflight, fl, w);
     }
     view_policy_end(fl->view);
@@ -200,42 +199,39 @@ static void give_back_flight(struct flight *fl)
  * our question: so it has the limits of any (number of links, no loop). Where nobody
  * answers for the end, the chain alone is passed on, as it came; where somebody
  * should and failed, so have we. */
-static void answer_chain(struct flight *fl, const struct got *end, bool keep)
+static void answer_chain(struct flight *fl, const struct real *end, bool keep)
 {
     struct forwarder *f = fl->forwarder;
     uint8_t *both = fl->view->scratch->second;
     struct reply_facts facts;
-    struct got got = {.kind = GOT_REPLY,
-                      .image = f->joined,
-                      .facts = &facts,
-                      .rcode = end->rcode,
-                      .server = end->server,
-                      .ms = end->ms};
-    bool alone = end->kind != GOT_REPLY;
+    struct real came;
     struct message m;
     size_t len;
 
-    if (alone && end->rcode != RCODE_REFUSED) {
+    if (end->image == NULL && end->rcode != RCODE_REFUSED) {
         answer_all(fl, end, keep);
         return;
     }
-    len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len, alone ? NULL : end->image,
-                     alone ? 0 : end->len, both, DNS_MAX_MESSAGE);
+    len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len, end->image, end->len, both,
+                     DNS_MAX_MESSAGE);
     if (len == 0 || message_read_head(&m, both, len) != 0 ||
-        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, f->joined, sizeof f->joined, &got.len,
+        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, f->joined, sizeof f->joined, &len,
                    &facts) != 0) {
-        got.kind = GOT_FAILURE;
-        got.rcode = RCODE_UNUSABLE;
-    } else if (facts.kind == REPLY_CNAME && !alone) {
-        facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
+        came = real_of_failure(RCODE_UNUSABLE, &end->server, end->ms);
+    } else {
+        if (facts.kind == REPLY_CNAME && end->image != NULL)
+            facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
+        came = real_of_reply(fl->view, f->joined, len, &facts, fl->kms_name);
+        came.server = end->server;
+        came.ms = end->ms;
     }
-    answer_all(fl, &got, keep);
+    answer_all(fl, &came, keep);
 }
 
 /* The flights that follow fl end with what came for it. Those that follow one of
  * them in turn follow fl from then on, with both chains: so each is joined with
  * the one reply that is at hand. */
-static void end_with_followers(struct flight *fl, const struct got *got, bool keep)
+static void end_with_followers(struct flight *fl, const struct real *came, bool keep)
 {
     struct inflight *in = &fl->forwarder->inflight;
     uint8_t *both = fl->view->scratch->second;
@@ -256,29 +252,27 @@ static void end_with_followers(struct flight *fl, const struct got *got, bool ke
             far->following = fl;
             LIST_INSERT_HEAD(&fl->followers, far, follower);
         }
-        answer_chain(next, got, keep);
+        answer_chain(next, came, keep);
         give_back_flight(next);
     }
     give_back_flight(fl);
 }
 
 /* The flight is over, and with it those that follow it. */
-static void finish(struct flight *fl, const struct got *got, bool keep)
+static void finish(struct flight *fl, const struct real *came, bool keep)
 {
-    answer_all(fl, got, keep);
-    end_with_followers(fl, got, keep);
+    answer_all(fl, came, keep);
+    end_with_followers(fl, came, keep);
 }
 
 /* Everybody gets a failure. */
 static void give_up(struct flight *fl, bool keep)
 {
     uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
-    const struct got got = {.kind = GOT_FAILURE,
-                            .rcode = fl->failure,
-                            .server = fl->failed_by,
-                            .ms = (uint32_t)(now_ms - fl->begun_ms)};
+    const struct real none =
+        real_of_failure(fl->failure, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
 
-    finish(fl, &got, keep);
+    finish(fl, &none, keep);
 }
 
 /* ---- probes ---- */
@@ -575,10 +569,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->end;
-    struct got got = {.kind = GOT_FAILURE,
-                      .rcode = RCODE_UNUSABLE,
-                      .server = e->server->report.server,
-                      .ms = r->ms};
+    struct real came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
     struct flight *end;
 
     /* as if fl's client had asked for the end */
@@ -591,15 +582,15 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
                                   .edns.do_bit = (fl->bits & CACHE_DO) != 0};
     q->kms = false; /* it is no client's question */
     q->kms_name = name_is_vlmcs(&q->message.qname);
-    answer_prepare(fl->view, q);
+    query_prepare(fl->view, q);
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0,
                                          inflight_chain(&f->inflight, fl), CHAIN_MAX);
     close_tries(fl);
     if (fl->chain_len > 0 && (q->route == NULL || special_rcode(q) >= 0))
-        got.rcode = RCODE_REFUSED; /* nobody may be asked */
+        came.rcode = RCODE_REFUSED; /* nobody may be asked */
     else if (fl->chain_len > 0 &&
-             !answer_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
-                           sizeof f->exchanges.image, &got) &&
+             !real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
+                         sizeof f->exchanges.image, &came) &&
              (end = end_flight(fl, q, now_ms)) != NULL) {
         fl->following = end;
         LIST_INSERT_HEAD(&end->followers, fl, follower);
@@ -608,25 +599,24 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
         set_flight_timer(fl);
         return;
     }
-    answer_chain(fl, &got, true);
-    end_with_followers(fl, &got, true);
+    answer_chain(fl, &came, true);
+    end_with_followers(fl, &came, true);
 }
 
 /* A reply that is accepted. True: the flight goes on. */
 static bool accept_reply(struct flight *fl, struct exchange *e, const struct exchange_result *r,
                          uint64_t now_ms)
 {
-    const struct got got = {.kind = GOT_REPLY,
-                            .image = r->image,
-                            .len = r->len,
-                            .facts = r->facts,
-                            .rcode = r->rcode,
-                            .server = e->server->report.server,
-                            .ms = r->ms};
+    struct real came = {.image = r->image, .len = r->len};
 
     if (fl->passthrough || r->facts->kind == REPLY_POSITIVE || r->facts->kind == REPLY_NODATA ||
         r->facts->kind == REPLY_NXDOMAIN) {
-        finish(fl, &got, true);
+        if (!fl->passthrough)
+            came = real_of_reply(fl->view, fl->forwarder->exchanges.image, r->len, r->facts,
+                                 fl->kms_name);
+        came.server = e->server->report.server;
+        came.ms = r->ms;
+        finish(fl, &came, true);
         return false;
     }
     if (r->facts->kind == REPLY_CNAME) {
@@ -635,7 +625,7 @@ static bool accept_reply(struct flight *fl, struct exchange *e, const struct exc
     }
     COUNT(fl->forwarder->stats, upstream_errors);
     fl->failure = r->rcode != RCODE_NOERROR ? r->rcode : RCODE_UNUSABLE; /* a referral */
-    fl->failed_by = got.server;
+    fl->failed_by = e->server->report.server;
     fl->servers[e->server_index].refused = true;
     if (r->no_edns)
         fl->servers[e->server_index].minds_edns = true;
@@ -683,18 +673,17 @@ static void on_result(struct exchange *e, const struct exchange_result *r)
 /* Those whose deadline it is get what is known. */
 static void deadline_passed(struct flight *fl, struct now now)
 {
-    const struct got got = {.kind = GOT_DEADLINE,
-                            .rcode = fl->failure,
-                            .server = fl->failed_by,
-                            .ms = (uint32_t)(now.mono_ms - fl->begun_ms)};
+    struct real none =
+        real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
     struct waiter *w, *next;
 
+    none.pending = true;
     for (w = TAILQ_FIRST(&fl->waiters); w != NULL; w = next) {
         bool due = w->deadline_ms != 0 && w->deadline_ms <= now.mono_ms;
 
         if (due)
             w->deadline_ms = 0;
-        due = due && answer_waiter(fl, w, &got, now);
+        due = due && answer_waiter(fl, w, &none, now);
         next = TAILQ_NEXT(w, entry);
         if (due)
             inflight_drop(&fl->forwarder->inflight, fl, w);
@@ -814,15 +803,15 @@ static struct flight *begin_flight(struct forwarder *f, const struct view *v, co
 static void refuse(struct forwarder *f, const struct view *v, struct query *q)
 {
     static const struct addr nobody;
-    const struct got got = {.kind = GOT_FAILURE, .rcode = RCODE_TIMEOUT};
+    const struct real none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
     struct now now = f->io->now(f->io);
-    enum answer answer = ANSWER_SEND;
+    enum answer answer;
 
     COUNT(f->stats, no_slot);
     if (q->kms)
-        answer = answer_query(v, q, &got, now);
+        answer = answer_query(v, q, &none, now);
     else
-        answer_servfail(v, q, EDE_OTHER);
+        answer = query_send(v, q, NULL, 0, EDE_OTHER, NULL);
     if (q->whole)
         kms_event_whole(v, q, NULL, 0, &nobody, now);
     f->hooks.deliver(f->hooks.context, q, answer);
@@ -855,7 +844,8 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         }
         COUNT(f->stats, unanswered);
         if (q->kms)
-            kms_event_unanswered(v, q, now);
+            kms_event_note(v, q, OUTCOME_FAILED, REASON_NO_RULE, RCODE_TIMEOUT,
+                           "not answered: too many wait for this name", now);
         f->hooks.deliver(f->hooks.context, q, ANSWER_DROP);
         return;
     }
@@ -874,7 +864,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
 }
 
 int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
-                      void (*on_reply)(void *context, const struct got *), void *context)
+                      void (*on_reply)(void *context, const struct real *), void *context)
 {
     struct flight *fl = inflight_find(&f->inflight, v, &q->key);
     bool joined = fl != NULL;

@@ -46,7 +46,7 @@ void forwarder_ask(struct forwarder *, const struct view *, struct query *q);
 /* A question of our own (explain): on_reply is called once with what came, never
  * from inside this call. -ENOBUFS. */
 int forwarder_resolve(struct forwarder *, const struct view *, const struct query *,
-                      void (*on_reply)(void *context, const struct got *), void *context);
+                      void (*on_reply)(void *context, const struct real *), void *context);
 
 unsigned forwarder_in_flight(const struct forwarder *);
 /* Flights at most from now on; never more than the slots it was made with. */

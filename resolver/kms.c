@@ -1,462 +1,509 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * kms.c -- KMS discovery questions, see kms.h.
+ * kms.c -- KMS discovery questions: the decision and its answer.
  *
- * One question's walk in kms_answer():
+ * One question's walk, with answer.c:
  *   1 no policy, or kms.mode off      the real answer, recorded so
  *   2 a kept decision                 the same answer, newly rotated
  *   3 rules that need no real answer  deny, unconditional replace
  *   4 the real answer                 special names; cache; else ask; else (RD=0) refuse
  *   5 decide, build, record, keep
  *
- * A kept decision's stamp is (policy state, health epoch, settings
- * generation): any change makes it a miss, so nothing is ever flushed for a
- * change of policy. And it holds between two moments of the wall clock, the
- * last and the next from or until of a candidate: that clock may be set, while
- * all else here ends by the monotonic one. Decisions on failed, stale or
- * uncached verdicts are not kept: the next question may find the DNS better.
+ * A kept decision's stamp is (policy state, settings generation): any change makes
+ * it a miss, so nothing is ever flushed for a change of policy. And it holds between
+ * two moments of the wall clock, the last and the next from or until of a candidate:
+ * that clock may be set, while all else here ends by the monotonic one. Decisions on
+ * failed, stale or uncached verdicts are not kept: the next question may find the
+ * DNS better.
+ *
+ * Images of our own are built in scratch->second; the real one stays where it is.
  */
 #include "resolver/kms.h"
 
 #include <string.h>
 
 #include "resolver/kms_event.h"
-#include "resolver/kms_note.h"
-#include "resolver/special.h"
-#include "wire/reply.h"
+#include "resolver/real.h"
 
-enum { UNCONDITIONAL_MS = 3600 * 1000 /* a decision without a verdict ends some time, too */ };
+enum {
+    UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */
+    KEPT_SRV = AUDIT_HOSTS,         /* of a longer real answer the event could not be made again */
+    HOST_TTL_MAX_S = 300,
+    HOST_ADDRESSES = 4 * POLICY_HOST_ADDRESSES,
+    OPT_WITH_EDE = 17,
+};
+
+/* ---- the decision ---- */
+
+struct policy_ask kms_ask(const struct view *v, const struct query *q, struct now now)
+{
+    return (struct policy_ask){.qname = &q->message.qname,
+                               .client = &q->networks,
+                               .wall_ms = now.wall_ms,
+                               .limit = v->settings->kms.mode,
+                               .do_bit = q->message.edns.do_bit};
+}
 
 static bool is_pool(const struct policy_decision *d)
 {
     return d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED;
 }
 
-bool kms_find_client(const struct view *v, const struct addr *addr)
-{
-    v->scratch->client.n_networks = 0;
-    if (!view_policy(v))
-        return false;
-    (void)policy_client_find(v->policy, addr,
-                             &v->scratch->client); /* damage is in its range, and decided on */
-    return true;
-}
-
-struct policy_ask kms_ask(const struct view *v, const struct query *q, struct now now)
-{
-    return (struct policy_ask){.qname = &q->message.qname,
-                               .client = &v->scratch->client,
-                               .wall_ms = now.wall_ms,
-                               .limit = v->settings->kms.mode,
-                               .do_bit = q->message.edns.do_bit};
-}
-
-bool kms_would_fill(const struct view *v, const struct query *q, bool is_signed, struct now now)
+bool kms_would_fill(const struct view *v, struct query *q, bool is_signed, struct now now)
 {
     const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN, .is_signed = is_signed};
     struct policy_decision *d = &v->scratch->decision;
     struct policy_ask ask;
 
-    if (!kms_find_client(v, &q->client.addr))
+    if (!query_find_networks(v, q))
         return false;
     ask = kms_ask(v, q, now);
     policy_decide(v->policy, &ask, &nothing, d);
     return is_pool(d);
 }
 
-static enum kms_verdict verdict_of_failure(uint16_t rcode)
+/* ---- its image ---- */
+
+/* The TTL that is given for `ttl`: half a minute at most when the verdict may
+ * soon be another, so that a hiccup does not hide a good record for longer. */
+static uint32_t ttl_given(const struct real *r, const struct policy_decision *d, uint32_t ttl)
 {
-    switch (rcode) {
-    case RCODE_TIMEOUT:
-        return VERDICT_TIMEOUT;
-    case RCODE_SERVFAIL:
-        return VERDICT_SERVFAIL;
-    case RCODE_REFUSED:
-        return VERDICT_REFUSED;
-    default:
-        return VERDICT_OTHER;
+    bool unsure = r->stale || verdict_word(d->verdict) == WORD_FAILED;
+
+    return unsure && ttl > STALE_TTL_S ? STALE_TTL_S : ttl;
+}
+
+static uint32_t negative_ttl_given(const struct view *v, const struct real *r,
+                                   const struct policy_decision *d)
+{
+    return ttl_given(r, d, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
+}
+
+/* The pool's records from a random one on, so that clients which take the first
+ * (Vista, Server 2008) are spread. Their addresses go along while they fit. */
+static size_t image_of_pool(const struct view *v, const struct query *q,
+                            const struct policy_decision *d)
+{
+    struct srv records[POLICY_POOL_HOSTS];
+    struct srv_address addresses[SRV_MAX_ADDRESSES];
+    struct srv_set set = {.records = records,
+                          .n = d->n_hosts,
+                          .addresses = addresses,
+                          .ttl = ttl_given(&q->real, d, d->ttl)};
+    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
+    size_t room = q->limit - (q->message.edns.present ? OPT_WITH_EDE : 0);
+    uint32_t first = d->n_hosts > 1 ? random_below(v->random, d->n_hosts) : 0;
+
+    for (int i = 0; i < d->n_hosts; i++) {
+        const struct policy_host *h = &d->hosts[(first + (uint32_t)i) % d->n_hosts];
+
+        records[i].priority = h->priority;
+        records[i].weight = h->weight;
+        records[i].port = h->port;
+        records[i].target = h->target;
+        for (int k = 0; k < h->n_addresses && set.n_addresses < SRV_MAX_ADDRESSES; k++) {
+            struct srv_address *a = &addresses[set.n_addresses++];
+
+            a->target = (uint8_t)i;
+            a->v6 = !addr_is_v4(&h->addresses[k]);
+            memcpy(a->ip, h->addresses[k].ip, sizeof a->ip);
+        }
     }
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    if (srv_write(&w, &set, room))
+        return w.len;
+    /* More than this client can take: it is sent TC, and asks by TCP. */
+    writer_cut(&w, 0);
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
 }
 
-static enum kms_verdict verdict_of_kind(uint8_t kind, uint16_t rcode)
+/* A negative answer of our own: with a SOA, or resolvers in front would ask again
+ * each time, and stubs keep it as long as they like (RFC 2308 5). */
+static size_t image_of_nothing(const struct view *v, const struct query *q,
+                               const struct policy_decision *d)
 {
-    switch ((enum reply_kind)kind) {
-    case REPLY_POSITIVE:
-        return VERDICT_PRESENT;
-    case REPLY_NODATA:
-        return VERDICT_NODATA;
-    case REPLY_NXDOMAIN:
-        return VERDICT_NXDOMAIN;
-    case REPLY_REFERRAL:
-    case REPLY_CNAME:
-        return VERDICT_OTHER;
-    case REPLY_FAILURE:
-        break;
-    }
-    return verdict_of_failure(rcode);
+    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
+
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    image_soa(&w, 0, negative_ttl_given(v, &q->real, d));
+    message_counts(&w, 0, 1, 0);
+    return w.len;
 }
 
-/* The records of a present answer; one that cannot be read is `other`. */
-static void read_srv(const struct view *v, const struct query *q, struct kms_real *r)
+/* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
+ * nothing that the real DNS says, so it is made anew each time and has its whole TTL. */
+static size_t make_image(const struct view *v, const struct query *q,
+                         const struct policy_decision *d, const uint8_t **image, bool *ours)
 {
-    r->n_srv = 0;
-    if (r->verdict != VERDICT_PRESENT || q->key.type != TYPE_SRV)
-        return;
-    r->n_srv = srv_read(r->image, r->len, v->scratch->srv, SRV_MAX);
-    if (r->n_srv <= 0 || r->n_srv > SRV_MAX) {
-        r->verdict = VERDICT_OTHER;
-        r->n_srv = 0;
-    }
+    const struct real *r = &q->real;
+    size_t len;
+
+    *image = v->scratch->second;
+    *ours = true;
+    if (is_pool(d))
+        return image_of_pool(v, q, d);
+    if (d->outcome == OUTCOME_DENIED && !real_is_negative(r))
+        return image_of_nothing(v, q, d);
+    if (d->outcome == OUTCOME_FILTERED && (r->image == NULL || d->n_unapproved >= r->n_srv))
+        return image_of_nothing(v, q, d);
+    *ours = false;
+    if (d->outcome == OUTCOME_FILTERED)
+        return srv_filter(r->image, r->len, d->unapproved, r->n_srv, v->scratch->second,
+                          sizeof v->scratch->second, &len) == 0
+                   ? len
+                   : 0;
+    *image = r->image;
+    return r->image != NULL ? r->len : 0;
 }
 
-/* The verdict of an entry, fresh or expired. */
-static void real_of_entry(const struct view *v, const struct query *q, const struct cache_facts *f,
-                          size_t len, bool fresh, struct now now, struct kms_real *r)
+/* ---- what is sent ---- */
+
+static const char *rule_text(const struct view *v, const struct policy_decision *d)
 {
-    *r = (struct kms_real){.image = v->scratch->image,
-                           .len = len,
-                           .verdict = verdict_of_kind(f->reply_kind, f->rcode),
-                           .rcode = f->rcode,
-                           .has_rrsig = f->has_rrsig,
-                           .has_cname = f->has_cname,
-                           .rotates = f->rotates,
-                           .cached = true,
-                           .stale = !fresh,
-                           .server = f->server,
-                           .ms = f->rtt_ms};
-    if (fresh) {
-        r->ttl_s = (uint32_t)((f->expires_ms - now.mono_ms) / 1000);
-        r->expires_ms = f->expires_ms;
-    }
-    read_srv(v, q, r);
+    return v->settings->kms.explain_in_edns && d->rule[0] != '\0' ? d->rule : NULL;
 }
 
-bool kms_real_cached(const struct view *v, const struct query *q, bool stale_too, struct now now,
-                     struct kms_real *r)
+static int ede_of(const struct policy_decision *d, const struct real *r)
 {
-    struct cache_facts f, failure;
-    size_t len = 0;
-    enum cache_result found = cache_get(v->cache, &q->key, now.mono_ms, NULL, v->scratch->image,
-                                        sizeof v->scratch->image, &len, &f, NULL, NULL);
-    bool failed = found != CACHE_HIT && answer_failed_lately(v, &q->key, now, &failure);
-    bool servable =
-        found == CACHE_EXPIRED && (stale_too || failed) && answer_is_servable(v, &f, now);
+    const struct policy_action_row *action = &policy_actions[d->action];
 
-    if (found == CACHE_HIT || servable) {
-        real_of_entry(v, q, &f, len, found == CACHE_HIT, now, r);
-        return true;
-    }
-    if (!failed)
-        return false;
-    *r = (struct kms_real){.verdict = verdict_of_failure(failure.rcode),
-                           .rcode = failure.rcode,
-                           .cached = true,
-                           .server = failure.server,
-                           .ms = failure.rtt_ms,
-                           .ttl_s = (uint32_t)((failure.expires_ms - now.mono_ms) / 1000)};
-    return true;
-}
-
-bool kms_real_local(const struct view *v, const struct query *q, struct kms_real *r)
-{
-    uint32_t ttl_s = kms_negative_ttl(v);
-    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
-    int rcode = special_rcode(q);
-
-    if (rcode < 0)
-        return false;
-    special_image(q, (uint16_t)rcode, ttl_s, &w);
-    *r = (struct kms_real){.verdict = rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
-                           .image = v->scratch->image,
-                           .len = w.len,
-                           .rcode = (uint16_t)rcode,
-                           .ttl_s = ttl_s,
-                           .local = true};
-    return true;
-}
-
-/* RFC 8767: what was true until lately, when nothing better is to be had. A
- * failure that is in the cache is no better either. */
-static bool real_stale(const struct view *v, const struct query *q, struct now now,
-                       struct kms_real *r)
-{
-    return kms_real_cached(v, q, true, now, r) && r->image != NULL;
-}
-
-void kms_real_got(const struct view *v, const struct query *q, const struct got *got,
-                  struct now now, struct kms_real *r)
-{
-    const struct reply_facts *f = got->facts;
-    uint32_t ttl_s;
-
-    bool usable = got->kind == GOT_REPLY && f->kind != REPLY_FAILURE && f->kind != REPLY_CNAME;
-
-    if (!usable && real_stale(v, q, now, r))
-        return;
-    *r = (struct kms_real){.verdict = VERDICT_TIMEOUT,
-                           .rcode = RCODE_TIMEOUT,
-                           .server = got->server,
-                           .ms = got->ms,
-                           .cached = got->cached};
-    if (got->kind == GOT_DEADLINE)
-        return;
-    r->rcode = got->kind != GOT_REPLY   ? got->rcode
-               : f->kind == REPLY_CNAME ? RCODE_UNUSABLE
-                                        : f->rcode;
-    if (!usable) {
-        r->verdict = verdict_of_failure(r->rcode);
-        return;
-    }
-    r->image = answer_fit(v, got, true, &ttl_s);
-    r->len = got->len;
-    if (r->image != got->image) { /* the other buffer is for what is made of it */
-        memcpy(v->scratch->image, r->image, got->len);
-        r->image = v->scratch->image;
-    }
-    r->has_rrsig = f->has_rrsig;
-    r->has_cname = f->has_cname;
-    r->ttl_s = f->has_soa || f->kind == REPLY_POSITIVE ? ttl_s : 0;
-    r->verdict = verdict_of_kind((uint8_t)f->kind, f->rcode);
-    read_srv(v, q, r);
-}
-
-/* ---- the answer */
-
-static int ede_of(const struct policy_decision *d, const struct kms_real *r)
-{
-    if (d->reason == REASON_RULE && policy_actions[d->action].ede != EDE_NONE)
-        return policy_actions[d->action].ede;
+    if (d->reason == REASON_RULE && action->outcome != 0)
+        return action->ede;
     if (d->outcome == OUTCOME_FAILED)
         return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
-    return !r->stale ? EDE_NONE : r->verdict == VERDICT_NXDOMAIN ? EDE_STALE_NX : EDE_STALE;
-}
-
-/* What an image may have before the OPT must be given room. */
-static size_t room_of(const struct query *q)
-{
-    enum { OPT_WITH_EDE = 17 };
-
-    return q->limit - (q->message.edns.present ? OPT_WITH_EDE : 0);
+    return r->stale ? real_ede(r) : EDE_NONE; /* of a kept decision it has no image */
 }
 
 /* Writes q->out, records. */
-static enum answer send(const struct view *v, struct query *q, const struct kms_real *r,
-                        const struct policy_decision *d, const uint8_t *image, size_t len,
-                        struct now now)
+static enum answer send_decided(const struct view *v, struct query *q,
+                                const struct policy_decision *d, const uint8_t *image, size_t len,
+                                struct now now)
 {
-    bool explain = v->settings->kms.explain_in_edns && d->rule[0] != '\0';
-    struct reply_options dress = answer_dress(v, q);
-    uint16_t rcode = RCODE_SERVFAIL;
+    uint16_t rcode = len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL;
+    enum answer result =
+        query_send(v, q, len > 0 ? image : NULL, len, ede_of(d, &q->real), rule_text(v, d));
 
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
-    dress.ede = ede_of(d, r);
-    dress.ede_text = explain ? d->rule : NULL;
-    dress.ad = answer_may_have_ad(q); /* only the image of a real answer has it */
-    if (len > 0) {
-        rcode = dns_rcode(image, len);
-        q->out_len = reply_from_image(&dress, image, len, q->out, q->out_size);
-        if (r->rotates && !is_pool(d))
-            answer_rotate(v, q);
-    } else {
-        COUNT(v->stats, servfail);
-        q->out_len = reply_empty(&dress, RCODE_SERVFAIL, 0, q->out, q->out_size);
-    }
-    kms_event(v, q, r, d, rcode, now);
-    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
+    if (len > 0 && !is_pool(d))
+        query_rotate(v, q);
+    kms_event_decided(v, q, d, rcode, now);
+    return result;
 }
 
-/* ---- kept decisions */
+/* ---- kept decisions ---- */
 
-static void decision_key(const struct view *v, const struct query *q, struct cache_key *key)
+/* A decision and the real answer that it was made on, as octets: what answer and event
+ * need; hosts rather than the built image, so that each answer has its own rotation.
+ * One walk writes them and reads them again. */
+struct note {
+    uint8_t data[CACHE_MAX_NOTE];
+    size_t len, size; /* len: as far as the walk has come */
+    bool reading, bad;
+};
+#define FIELD(field) note_octets(n, &(field), sizeof(field))
+
+static inline void note_octets(struct note *n, void *field, size_t size)
 {
-    *key = (struct cache_key){.name = &q->message.qname,
-                              .type = TYPE_SRV,
-                              .class = CLASS_IN,
-                              .kind = CACHE_DECISION,
-                              .bits = q->key.bits,
-                              .scope = v->scratch->client.range};
-    cache_key_init(v->cache, key);
+    n->bad = n->bad || n->len + size > n->size;
+    if (n->bad)
+        return;
+    if (n->reading)
+        memcpy(field, n->data + n->len, size);
+    else
+        memcpy(n->data + n->len, field, size);
+    n->len += size;
+}
+
+static void note_text(struct note *n, char text[POLICY_NAME])
+{
+    uint8_t len = n->reading ? 0 : (uint8_t)strnlen(text, POLICY_NAME - 1);
+
+    FIELD(len);
+    n->bad = n->bad || len >= POLICY_NAME;
+    note_octets(n, text, len);
+    text[n->bad ? 0 : len] = '\0';
+}
+
+static void note_name(struct note *n, struct name *name)
+{
+    FIELD(name->len);
+    FIELD(name->labels);
+    note_octets(n, name->at, name->len);
+}
+
+static bool note_walk(struct note *n, struct policy_decision *d, struct real *r, struct srv *srv)
+{
+    FIELD(d->outcome);
+    FIELD(d->reason);
+    FIELD(d->verdict);
+    FIELD(d->action);
+    FIELD(d->serial);
+    FIELD(d->since_ms);
+    FIELD(d->until_ms);
+    FIELD(d->ttl);
+    note_text(n, d->rule);
+    FIELD(d->would.outcome);
+    note_text(n, d->would.rule);
+    FIELD(d->n_hosts);
+    n->bad = n->bad || d->n_hosts > POLICY_POOL_HOSTS;
+    for (int i = 0; i < d->n_hosts && !n->bad; i++) {
+        struct policy_host *h = &d->hosts[i];
+
+        note_name(n, &h->target);
+        FIELD(h->priority);
+        FIELD(h->weight);
+        FIELD(h->port);
+        FIELD(h->n_addresses);
+        n->bad = n->bad || h->n_addresses > POLICY_HOST_ADDRESSES;
+        for (int k = 0; k < h->n_addresses && !n->bad; k++)
+            FIELD(h->addresses[k].ip);
+    }
+    FIELD(r->verdict);
+    FIELD(r->rcode);
+    FIELD(r->server);
+    FIELD(r->ms);
+    FIELD(r->n_srv);
+    n->bad = n->bad || r->n_srv > KEPT_SRV;
+    for (int i = 0; i < r->n_srv && !n->bad; i++) {
+        note_name(n, &srv[i].target);
+        FIELD(srv[i].port);
+        FIELD(d->unapproved[i]);
+    }
+    return !n->bad;
+}
+
+static struct cache_key decision_key(const struct view *v, const struct query *q)
+{
+    struct cache_key key = {.name = &q->message.qname,
+                            .type = TYPE_SRV,
+                            .class = CLASS_IN,
+                            .kind = CACHE_DECISION,
+                            .bits = q->key.bits,
+                            .scope = q->networks.range};
+
+    cache_key_init(v->cache, &key);
+    return key;
 }
 
 static void decision_stamp(const struct view *v, uint64_t stamp[3])
 {
     stamp[0] = policy_reader_state(v->policy);
-    stamp[1] = v->health_epoch;
-    stamp[2] = v->settings->generation;
+    stamp[1] = v->settings->generation;
+    stamp[2] = 0;
 }
 
-static void keep_decision(const struct view *v, const struct query *q, const struct kms_real *r,
-                          const struct policy_decision *d, const uint8_t *image, size_t len,
-                          struct now now)
+static void keep_decision(const struct view *v, struct query *q, struct policy_decision *d,
+                          const uint8_t *image, size_t len, struct now now)
 {
-    struct cache_facts facts = {
-        .stored_ms = now.mono_ms, .rcode = r->rcode, .rotates = r->rotates, .server = r->server};
-    uint8_t note[CACHE_MAX_NOTE];
+    struct cache_facts facts = {.stored_ms = now.mono_ms, .rotates = q->real.rotates};
     struct cache_key key;
-    size_t note_len;
+    struct note n;
 
-    facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
-    if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED)
-        return;
-    if ((note_len = kms_note_write(d, r, v->scratch->srv, note, sizeof note)) == 0)
+    n.len = 0;
+    n.size = sizeof n.data;
+    n.reading = n.bad = false;
+    facts.expires_ms =
+        d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : q->real.expires_ms;
+    if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED ||
+        !note_walk(&n, d, &q->real, v->scratch->srv))
         return;
     decision_stamp(v, facts.stamp);
-    decision_key(v, q, &key);
-    if (kms_image_is_ours(r, d))
-        len = 0;
-    (void)cache_put(v->cache, &key, &facts, len > 0 ? image : NULL, len, note, note_len);
+    key = decision_key(v, q);
+    (void)cache_put(v->cache, &key, &facts, image, len, n.data, n.len);
 }
 
 /* The same client range asked before, and nothing has changed since. */
-static bool kept_decision(const struct view *v, struct query *q, struct now now,
-                          enum answer *result)
+static bool find_kept(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
+    const struct cache_key key = decision_key(v, q);
     struct policy_decision *d = &v->scratch->decision;
-    uint8_t note[CACHE_MAX_NOTE];
-    size_t note_len = sizeof note, len = 0;
     const uint8_t *image = v->scratch->image;
-    struct kms_real r;
+    uint16_t ttl_at[REPLY_MAX_RRS];
     struct cache_facts f;
-    struct cache_key key;
     uint64_t stamp[3];
-    uint16_t ttl_at[IMAGE_TTLS];
-    int n;
+    struct note n;
+    size_t len = 0;
+    bool ours;
+    int n_ttl;
 
+    n.len = 0;
+    n.size = sizeof n.data;
+    n.reading = true;
+    n.bad = false;
     decision_stamp(v, stamp);
-    decision_key(v, q, &key);
+    d->n_unapproved = 0;
+    memset(&q->real, 0, sizeof q->real);
     if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
-                  &len, &f, note, &note_len) != CACHE_HIT ||
-        kms_note_read(note, note_len, d, &r, v->scratch->srv) != 0 || now.wall_ms < d->since_ms ||
+                  &len, &f, n.data, &n.size) != CACHE_HIT ||
+        !note_walk(&n, d, &q->real, v->scratch->srv) || now.wall_ms < d->since_ms ||
         now.wall_ms >= d->until_ms)
         return false;
-    r.rotates = f.rotates;
     COUNT(v->stats, kms_decision_hits);
-    if (len == 0) {
-        len = kms_image(v, q, &r, d, room_of(q), &image);
-    } else if ((n = image_ttls(v->scratch->image, len, ttl_at, IMAGE_TTLS)) > 0) {
-        image_age(v->scratch->image, len, ttl_at, n, (uint32_t)((now.mono_ms - f.stored_ms) / 1000),
-                  UINT32_MAX);
-    }
-    *result = send(v, q, &r, d, image, len, now);
+    q->real.cached = true;
+    q->real.rotates = f.rotates;
+    for (int i = 0; i < q->real.n_srv; i++)
+        d->n_unapproved = (uint8_t)(d->n_unapproved + d->unapproved[i]);
+    if (len == 0)
+        len = make_image(v, q, d, &image, &ours);
+    else if ((n_ttl = image_ttls(image, len, ttl_at, REPLY_MAX_RRS)) > 0)
+        image_age(v->scratch->image, len, ttl_at, n_ttl,
+                  (uint32_t)((now.mono_ms - f.stored_ms) / 1000), UINT32_MAX);
+    *result = send_decided(v, q, d, image, len, now);
     return true;
 }
 
-/* ---- the walk */
+/* ---- the walk ---- */
 
-/* Without a policy, or switched off: what the real DNS said. */
-static void decide_nothing(const struct view *v, const struct kms_real *r,
-                           struct policy_decision *d)
-{
-    policy_decision_none(d, r->verdict,
-                         v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE);
-}
-
-struct policy_real kms_policy_real(const struct view *v, const struct query *q,
-                                   const struct kms_real *r)
-{
-    return (struct policy_real){.verdict = r->verdict,
-                                .srv = v->scratch->srv,
-                                .n_srv = r->n_srv,
-                                .is_signed = q->message.edns.do_bit && r->has_rrsig};
-}
-
-void kms_decide(const struct view *v, const struct query *q, const struct policy_ask *ask,
-                const struct kms_real *r, struct policy_decision *d)
-{
-    const struct policy_real real = kms_policy_real(v, q, r);
-
-    if (ask == NULL)
-        decide_nothing(v, r, d);
-    else
-        policy_decide(v->policy, ask, &real, d);
-}
-
-bool kms_unconditional(const struct view *v, const struct query *q, const struct policy_ask *ask,
-                       struct policy_decision *d)
-{
-    struct policy_match m;
-
-    (void)q;
-    policy_match(v->policy, ask, &m);
-    return policy_decide_blind(v->policy, ask, &m, d);
-}
-
-/* Builds the answer that was decided, keeps the decision, sends. */
-static enum answer carry_out(const struct view *v, struct query *q, bool keep,
-                             const struct kms_real *r, const struct policy_decision *d,
-                             struct now now)
-{
-    const uint8_t *image;
-    size_t len = kms_image(v, q, r, d, room_of(q), &image);
-
-    if (keep)
-        keep_decision(v, q, r, d, image, len, now);
-    return send(v, q, r, d, image, len, now);
-}
-
-/* Decides on r and sends. At a deadline without a rule that takes it: waits. */
-static enum answer judge(const struct view *v, struct query *q, const struct policy_ask *ask,
-                         const struct kms_real *r, bool deadline, struct now now)
+static enum answer carry_out(const struct view *v, struct query *q, bool keep, struct now now)
 {
     struct policy_decision *d = &v->scratch->decision;
+    const uint8_t *image;
+    bool ours;
+    size_t len = make_image(v, q, d, &image, &ours);
 
-    kms_decide(v, q, ask, r, d);
-    if (deadline) {
+    if (keep && !v->trace)
+        keep_decision(v, q, d, ours ? NULL : image, ours ? 0 : len, now);
+    return send_decided(v, q, d, image, len, now);
+}
+
+static enum answer decide(const struct view *v, struct query *q, const struct policy_ask *ask,
+                          const struct policy_match *match, struct now now)
+{
+    struct policy_decision *d = &v->scratch->decision;
+    const struct policy_real real = {.verdict = q->real.verdict,
+                                     .srv = v->scratch->srv,
+                                     .n_srv = q->real.n_srv,
+                                     .is_signed = q->message.edns.do_bit && q->real.has_rrsig};
+
+    if (ask != NULL)
+        policy_decide_matched(v->policy, ask, match, &real, d);
+    else
+        policy_decision_none(d, real.verdict,
+                             v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE);
+    if (q->real.pending) { /* a client whose question no rule answers waits on */
         if (d->outcome == OUTCOME_FAILED)
             return ANSWER_WAIT;
         COUNT(v->stats, kms_deadline);
     }
-    return carry_out(v, q, ask != NULL, r, d, now);
+    return carry_out(v, q, ask != NULL, now);
 }
 
+/* It must not be asked, and nothing is known. */
 static enum answer refuse_rd0(const struct view *v, struct query *q, struct now now)
 {
-    struct reply_options dress = answer_dress(v, q);
-    struct kms_real nothing = {.verdict = VERDICT_NONE};
     struct policy_decision *d = &v->scratch->decision;
 
-    COUNT(v->stats, rd0_refused);
-    decide_nothing(v, &nothing, d);
+    policy_decision_none(d, VERDICT_NONE, REASON_RD0);
     d->outcome = OUTCOME_FAILED;
-    d->reason = REASON_RD0;
-    dress.ede = EDE_NOT_AUTHORITATIVE;
-    q->out_len = reply_empty(&dress, RCODE_REFUSED, 0, q->out, q->out_size);
-    kms_event(v, q, &nothing, d, RCODE_REFUSED, now);
-    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
+    kms_event_decided(v, q, d, RCODE_REFUSED, now);
+    return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
 }
 
-enum answer kms_answer(const struct view *v, struct query *q, const struct got *got, struct now now)
+enum answer kms_answer(const struct view *v, struct query *q, const struct real *came,
+                       struct now now)
 {
-    const struct got nobody = {.kind = GOT_FAILURE, .rcode = RCODE_REFUSED};
-    bool has_client = kms_find_client(v, &q->client.addr);
-    struct policy_ask ask = kms_ask(v, q, now);
-    const struct policy_ask *policy = has_client && v->settings->kms.mode != MODE_OFF ? &ask : NULL;
-    struct kms_real r = {.verdict = VERDICT_NONE};
+    struct policy_match *match = &v->scratch->match;
+    bool has_policy = query_find_networks(v, q); /* for the event in any case */
+    const struct policy_ask asked = kms_ask(v, q, now),
+                            *ask = has_policy && asked.limit != MODE_OFF ? &asked : NULL;
     enum answer result;
 
-    if (got != NULL) {
-        kms_real_got(v, q, got, now, &r);
-        return judge(v, q, policy, &r, got->kind == GOT_DEADLINE, now);
-    }
-    if (policy != NULL && kept_decision(v, q, now, &result))
+    if (ask != NULL && came == NULL && !v->trace && find_kept(v, q, now, &result))
         return result;
-    if (policy != NULL && kms_unconditional(v, q, policy, &v->scratch->decision))
-        return carry_out(v, q, true, &r, &v->scratch->decision, now);
-    if (kms_real_local(v, q, &r)) {
-        COUNT(v->stats, special);
-        return judge(v, q, policy, &r, false, now);
-    }
-    if (kms_real_cached(v, q, false, now, &r)) {
-        COUNT(v->stats, cache_hits);
-        return judge(v, q, policy, &r, false, now);
-    }
-    COUNT(v->stats, cache_misses);
-    if ((q->message.flags & DNS_RD) == 0)
+    q->real = (struct real){.verdict = VERDICT_NONE};
+    if (ask != NULL)
+        policy_match(v->policy, ask, match);
+    if (ask != NULL && came == NULL &&
+        policy_decide_blind(v->policy, ask, match, &v->scratch->decision))
+        return carry_out(v, q, true, now);
+    switch (real_look(v, q, came, now)) {
+    case REAL_ASK:
+        return ANSWER_FORWARD;
+    case REAL_REFUSED:
         return refuse_rd0(v, q, now);
-    if (q->route == NULL) { /* nobody to ask: as if it had failed */
-        kms_real_got(v, q, &nobody, now, &r);
-        return judge(v, q, policy, &r, false, now);
+    case REAL_FOUND:
+        break;
     }
-    return ANSWER_FORWARD;
+    return decide(v, q, ask, match, now);
+}
+
+/* ---- addresses of hosts ---- */
+
+struct found { /* addresses of the type that is asked for */
+    const struct addr *data[HOST_ADDRESSES];
+    uint32_t n;
+};
+
+static void add_address(struct found *f, const struct addr *a)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (addr_same_ip(f->data[i], a))
+            return;
+    if (f->n < HOST_ADDRESSES)
+        f->data[f->n++] = a;
+}
+
+/* A host may be there several times, with several ports. */
+static void find_addresses(const struct policy_decision *d, const struct query *q, struct found *f)
+{
+    uint16_t type = q->message.qtype;
+
+    f->n = 0;
+    for (int i = 0; i < d->n_hosts; i++) {
+        const struct policy_host *h = &d->hosts[i];
+
+        for (int k = 0; k < h->n_addresses && name_equal(&h->target, &q->message.qname); k++)
+            if (type == (addr_is_v4(&h->addresses[k]) ? TYPE_A : TYPE_AAAA))
+                add_address(f, &h->addresses[k]);
+    }
+}
+
+/* No address of this type, but a name that has one exists: it is not denied, or
+ * resolvers in front would hide the address (RFC 8020), and a client that asks
+ * for both types is not told of a failure. */
+static bool makes_nodata(const struct query *q)
+{
+    bool is_address = q->message.qtype == TYPE_A || q->message.qtype == TYPE_AAAA;
+
+    return q->real.verdict == VERDICT_NXDOMAIN || (q->real.verdict != VERDICT_NODATA && is_address);
+}
+
+bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
+{
+    const struct policy_real real = {.verdict = q->real.verdict, .is_signed = q->real.has_rrsig};
+    struct policy_decision *d = &v->scratch->decision;
+    uint16_t type = q->message.qtype, len = type == TYPE_A ? 4 : 16;
+    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
+    struct policy_ask ask;
+    struct found f;
+    uint32_t ttl, first;
+
+    if (q->message.qclass != CLASS_IN || !view_policy(v) ||
+        !policy_may_be_host(v->policy, &q->message.qname))
+        return false;
+    (void)query_find_networks(v, q);
+    ask = kms_ask(v, q, now);
+    policy_decide_host(v->policy, &ask, &real, d);
+    if (d->reason == REASON_DAMAGED)
+        COUNT(v->stats, kms_damaged);
+    if (d->n_hosts == 0)
+        return false;
+    find_addresses(d, q, &f);
+    if (f.n == 0 && !makes_nodata(q))
+        return false;
+    COUNT(v->stats, kms_hosts);
+    ttl = ttl_given(&q->real, d, d->ttl < HOST_TTL_MAX_S ? d->ttl : HOST_TTL_MAX_S);
+    first = f.n > 1 ? random_below(v->random, f.n) : 0;
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    for (uint32_t i = 0; i < f.n; i++) {
+        image_record(&w, 0, type, ttl, len);
+        writer_bytes(&w, f.data[(first + i) % f.n]->ip + 16 - len, len);
+    }
+    if (f.n == 0)
+        image_soa(&w, 0, negative_ttl_given(v, &q->real, d));
+    message_counts(&w, (uint16_t)f.n, f.n == 0, 0);
+    *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED, rule_text(v, d));
+    return true;
 }

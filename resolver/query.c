@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * query.c -- a question put aside, and taken up again.
+ * query.c -- what every question has, whoever answers it: it is put aside and
+ * taken up again, it has a route, a key and a client, and what is sent for it
+ * is dressed for that client.
  */
 #include "resolver/query.h"
 
@@ -42,6 +44,7 @@ void waiter_restore(const struct waiter *w, struct query *q)
     name_read(&c, &m->qname);
     name_fold(&m->qname);
     q->client = w->client;
+    q->has_networks = false;
     q->arrived_ms = w->arrived_ms;
     q->arrived_us = w->arrived_us;
     q->kms = w->kms;
@@ -52,4 +55,94 @@ void waiter_restore(const struct waiter *w, struct query *q)
     q->wire_len = 0;
     q->out_len = 0;
     memcpy(q->question, w->question, w->question_len);
+}
+
+void query_set_limit(struct query *q)
+{
+    size_t can =
+        q->client.transport == AUDIT_UDP ? message_udp_limit(&q->message.edns) : DNS_MAX_MESSAGE;
+
+    q->limit = can < q->out_size ? can : q->out_size;
+}
+
+void query_prepare(const struct view *v, struct query *q)
+{
+    const struct message *m = &q->message;
+
+    query_set_limit(q);
+    q->route = view_route(v, &m->qname, m->qtype);
+    q->key = (struct cache_key){
+        .name = &m->qname,
+        .type = q->kms ? TYPE_SRV : m->qtype,
+        .class = m->qclass,
+        .kind = CACHE_ANSWER,
+        .bits = (uint8_t)((m->edns.do_bit ? CACHE_DO : 0) | (m->flags & DNS_CD ? CACHE_CD : 0)),
+        .scope = q->route != NULL ? q->route->id : 0,
+    };
+    cache_key_init(v->cache, &q->key);
+}
+
+bool query_find_networks(const struct view *v, struct query *q)
+{
+    if (!view_policy(v)) {
+        q->networks.n_networks = 0;
+        return false;
+    }
+    if (!q->has_networks) /* damage is in its range, and decided on */
+        (void)policy_client_find(v->policy, &q->client.addr, &q->networks);
+    q->has_networks = true;
+    return true;
+}
+
+/* What every answer to this client is sent with. */
+static struct reply_options options_of(const struct view *v, const struct query *q, int ede)
+{
+    const struct settings *s = v->settings;
+    const struct edns *edns = &q->message.edns;
+
+    return (struct reply_options){
+        .query = &q->message,
+        .question = q->question,
+        .limit = q->limit,
+        /* Of an image that has it, only on a trusted route, and only to a client that
+         * knows it (RFC 6840 5.7). */
+        .ad = q->route != NULL && q->route->trust_ad &&
+              (edns->do_bit || (q->message.flags & DNS_AD) != 0),
+        .ede = ede,
+        /* RFC 7828 3.3.2: how long the connection may stay without a question, to who
+         * asks over it; an hour at most. */
+        .keepalive = edns->keepalive && q->client.transport == AUDIT_TCP
+                         ? (uint16_t)(s->limits.tcp_idle_ms / 100)
+                         : 0,
+        .nsid = edns->nsid && !s->server.hide_identity ? s->server.name : NULL,
+    };
+}
+
+enum answer query_send(const struct view *v, struct query *q, const uint8_t *image, size_t len,
+                       int ede, const char *ede_text)
+{
+    struct reply_options options = options_of(v, q, ede);
+
+    options.ede_text = ede_text;
+    if (image == NULL) {
+        COUNT(v->stats, servfail);
+        q->out_len = reply_empty(&options, RCODE_SERVFAIL, 0, q->out, q->out_size);
+    } else {
+        q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out, q->out_size) : 0;
+    }
+    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
+}
+
+enum answer query_send_error(const struct view *v, struct query *q, uint16_t rcode, int ede)
+{
+    struct reply_options options = options_of(v, q, ede);
+
+    q->out_len = reply_empty(&options, rcode, 0, q->out, q->out_size);
+    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
+}
+
+void query_rotate(const struct view *v, struct query *q)
+{
+    if (q->real.rotates && q->real.cached && v->settings->cache.rotate)
+        image_rotate(q->out, q->out_len, q->key.type, random_u16(v->random));
 }

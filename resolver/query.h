@@ -3,9 +3,8 @@
  * query.h -- one client question, from its packet to its answer.
  *
  * A struct query is large and lives in a batch (UDP), in a TCP connection's
- * worker scratch, or on the stack of explain; a question that must wait is
- * kept as a struct waiter (<= 512 octets), from which a query can be made
- * again.
+ * worker scratch, or in struct explain; a question that must wait is kept as a
+ * struct waiter (<= 512 octets), from which a query can be made again.
  */
 #ifndef RESOLVER_QUERY_H
 #define RESOLVER_QUERY_H
@@ -14,9 +13,11 @@
 
 #include "audit/event.h"
 #include "base/clock.h"
-#include "cache/cache.h"
-#include "settings/settings.h"
-#include "wire/message.h"
+#include "resolver/view.h"
+#include "wire/reply.h"
+
+/* What becomes of a question. WAIT: at its deadline nothing is known, it waits on. */
+enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT };
 
 /* Where an answer goes; io knows what the numbers mean. */
 struct client {
@@ -27,10 +28,35 @@ struct client {
     uint32_t serial;         /* its generation, so that a late answer meets nobody else */
 };
 
-struct got;
+/* What the real DNS says of one question: real.h makes it, ordinary names
+ * deliver it, kms.c decides on it, the audit event and explain copy it. */
+struct real {
+    enum kms_verdict verdict; /* VERDICT_NONE: it was not asked. VERDICT_PRESENT: an answer, of
+                                  * whatever type; VERDICT_OTHER may have an image, too */
+    const uint8_t *image;     /* borrowed; NULL: there is no answer */
+    size_t len;
+    uint16_t rcode; /* of a failure what the servers said; or RCODE_TIMEOUT,
+                                  * RCODE_UNUSABLE */
+    bool has_rrsig, has_cname;
+    bool rotates;         /* image_rotate() may be used on the image */
+    bool cached, stale;   /* stale: its time is over (RFC 8767) */
+    bool local;           /* a special name: nobody is asked */
+    bool supposed;        /* explain: nobody says it, and it has no records */
+    bool pending;         /* a deadline passed, the servers may still answer */
+    bool unfinished;      /* a chain of CNAMEs, and nobody tells what is at its end */
+    bool cacheable;       /* a reply that is complete */
+    struct addr server;   /* any: nobody */
+    uint32_t ms;          /* how long it took */
+    uint32_t ttl_s;       /* left */
+    uint64_t expires_ms;  /* of a fresh entry of the cache; else 0 */
+    uint64_t lifetime_ms; /* of a reply that has come; 0: of no use later */
+    int n_srv;            /* a discovery question: its records, in scratch->srv */
+};
 
 struct query {
     struct client client;
+    struct policy_client networks; /* of the client, once query_find_networks() was asked */
+    bool has_networks;
     uint64_t arrived_ms, arrived_us; /* monotonic */
     struct message message;
     uint8_t question[NAME_MAX_WIRE + 4]; /* question section with the client's case */
@@ -44,7 +70,8 @@ struct query {
     size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
     const uint8_t *wire;
     size_t wire_len; /* the packet; valid while the batch is */
-    bool has_event;  /* event is filled and waits to be pushed */
+    struct real real;
+    bool has_event; /* event is filled and waits to be pushed */
     struct audit_event event;
 };
 
@@ -52,7 +79,7 @@ struct query {
 struct waiter {
     TAILQ_ENTRY(waiter) entry; /* of its flight */
     struct share *joined;      /* whose place it takes; NULL: the first of its flight */
-    void (*on_reply)(void *context, const struct got *); /* our own question; NULL: a client's */
+    void (*on_reply)(void *context, const struct real *); /* our own question; NULL: a client's */
     void *context;
     struct client client;
     uint64_t arrived_ms, arrived_us;
@@ -65,8 +92,25 @@ struct waiter {
 _Static_assert(sizeof(struct waiter) <= 512, "a waiting question keeps at most 512 octets");
 
 void waiter_save(struct waiter *, const struct query *);
-/* Makes the query again (route and key anew from the view's settings are the
- * caller's: answer_prepare). out stays as set by the caller. */
+/* Makes the query again (limit, route and key are query_prepare()'s). out stays
+ * as set by the caller. */
 void waiter_restore(const struct waiter *, struct query *);
+
+/* What the client can take, the route of the name, the key of the answer. */
+void query_set_limit(struct query *);
+void query_prepare(const struct view *, struct query *);
+
+/* The client's networks, into q->networks; false: there is no policy to ask. */
+bool query_find_networks(const struct view *, struct query *);
+
+/* Write q->out: SEND, or DROP when nothing fits. The image may lie in q->out already;
+ * NULL: SERVFAIL. ede: EDE_NONE or a code; ede_text: NULL or what goes with it. */
+enum answer query_send(const struct view *, struct query *, const uint8_t *image, size_t len,
+                       int ede, const char *ede_text);
+/* Another error than SERVFAIL. */
+enum answer query_send_error(const struct view *, struct query *, uint16_t rcode, int ede);
+/* The real answer that query_send() wrote, with its records from another one on: if the
+ * settings want it, and it is from the cache, where every client finds the same order. */
+void query_rotate(const struct view *, struct query *);
 
 #endif

@@ -15,10 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "resolver/kms.h"
 #include "wire/present.h"
-#include "wire/reply.h"
-#include "wire/writer.h"
 
 enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
@@ -199,32 +196,26 @@ int special_rcode(const struct query *q)
                                                                       : RCODE_NXDOMAIN;
 }
 
-static uint16_t localhost(const struct query *q, struct writer *w)
-{
-    static const uint8_t v6[16] = {[15] = 1}, v4[4] = {127, 0, 0, 1};
-    uint16_t type = q->key.type, n = 0;
-
-    for (int i = 0; i < 2; i++) {
-        if (type != (i == 0 ? TYPE_A : TYPE_AAAA) && type != TYPE_ANY)
-            continue;
-        image_record(w, 0, i == 0 ? TYPE_A : TYPE_AAAA, ZONE_TTL_S, i == 0 ? 4 : 16);
-        writer_bytes(w, i == 0 ? v4 : v6, i == 0 ? 4 : 16);
-        n++;
-    }
-    return n;
-}
-
 void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct writer *w)
 {
+    static const uint8_t v6[16] = {[15] = 1}, v4[4] = {127, 0, 0, 1};
     uint16_t type = q->key.type, answers = 0;
     struct found f;
 
     image_begin(w, &q->message, rcode);
     if (!find_local(q, &f))
         return;
-    if (f.kind == LOCALHOST)
-        answers = localhost(q, w);
-    else if (f.zone_at == 0 && (type == TYPE_SOA || type == TYPE_NS)) {
+    if (f.kind == LOCALHOST && (type == TYPE_A || type == TYPE_ANY)) {
+        image_record(w, 0, TYPE_A, ZONE_TTL_S, sizeof v4);
+        writer_bytes(w, v4, sizeof v4);
+        answers++;
+    }
+    if (f.kind == LOCALHOST && (type == TYPE_AAAA || type == TYPE_ANY)) {
+        image_record(w, 0, TYPE_AAAA, ZONE_TTL_S, sizeof v6);
+        writer_bytes(w, v6, sizeof v6);
+        answers++;
+    }
+    if (f.kind != LOCALHOST && f.zone_at == 0 && (type == TYPE_SOA || type == TYPE_NS)) {
         answers = 1;
         if (type == TYPE_SOA)
             image_soa(w, 0, ZONE_TTL_S);
@@ -236,32 +227,47 @@ void special_image(const struct query *q, uint16_t rcode, uint32_t ttl_s, struct
     message_counts(w, answers, answers == 0, 0);
 }
 
-static void answer_local(const struct view *v, struct query *q, int rcode, struct now now)
+/* BIND began with the names in `bind`, RFC 4892 has those in `server`; both are
+ * asked for. */
+bool special_identity(const struct view *v, struct query *q, enum answer *result)
 {
-    struct reply_options dress = answer_dress(v, q);
+    static const struct {
+        const char *name; /* wire form, folded; its final NUL is the root label */
+        bool version;
+    } identities[] = {
+        {"\2id\6server", false},
+        {"\10hostname\4bind", false},
+        {"\7version\6server", true},
+        {"\7version\4bind", true},
+    };
     const struct settings *s = v->settings;
-    uint64_t ttl_ms = q->kms_name && s->kms.max_negative_ttl_ms < s->cache.max_negative_ttl_ms
-                          ? s->kms.max_negative_ttl_ms
-                          : s->cache.max_negative_ttl_ms;
-    struct writer w = writer_make(q->out, q->out_size);
+    const struct name *n = &q->message.qname;
+    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    const char *text;
+    uint8_t len;
+    size_t i = 0;
 
+    while (i < ARRAY_LEN(identities) && (n->len != strlen(identities[i].name) + 1 ||
+                                         memcmp(n->at, identities[i].name, n->len) != 0))
+        i++;
+    if (i == ARRAY_LEN(identities) ||
+        (q->message.qtype != TYPE_TXT && q->message.qtype != TYPE_ANY) ||
+        (identities[i].version ? s->server.hide_version : s->server.hide_identity))
+        return false;
     COUNT(v->stats, special);
-    /* As with the real DNS: beside an SRV that is filled the name exists. */
-    if (rcode == RCODE_NXDOMAIN && q->kms_name && kms_would_fill(v, q, false, now)) {
-        COUNT(v->stats, kms_coherent);
-        rcode = RCODE_NOERROR;
-    }
-    special_image(q, (uint16_t)rcode, (uint32_t)(ttl_ms / 1000), &w);
-    q->out_len = w.full ? 0 : reply_from_image(&dress, q->out, w.len, q->out, q->out_size);
-}
-
-bool special_answer(const struct view *v, struct query *q, struct now now)
-{
-    int rcode = special_rcode(q);
-
-    if (rcode >= 0)
-        answer_local(v, q, rcode, now);
-    return rcode >= 0;
+    text = identities[i].version ? "waymark " PACKAGE_VERSION : s->server.name;
+    len = (uint8_t)strnlen(text, UINT8_MAX);
+    image_begin(&w, &q->message, RCODE_NOERROR);
+    writer_u16(&w, 0xc000 | DNS_HEADER); /* owner: the question's name */
+    writer_u16(&w, TYPE_TXT);
+    writer_u16(&w, CLASS_CH);
+    writer_u32(&w, 0);
+    writer_u16(&w, (uint16_t)(1 + len));
+    writer_u8(&w, len);
+    writer_bytes(&w, text, len);
+    message_counts(&w, 1, 0, 0);
+    *result = query_send(v, q, w.start, w.len, EDE_NONE, NULL);
+    return true;
 }
 
 /* The zone as text, if it is answered here. */

@@ -6,15 +6,15 @@
 #define RESOLVER_SPECIAL_H
 
 #include "resolver/query.h"
-#include "resolver/view.h"
-#include "wire/writer.h"
 
 /* What is said here of the name, when it is special; -1: it is ordinary. */
 int special_rcode(const struct query *);
 /* The image of that answer, with this rcode; negative ones can be kept for ttl_s. */
 void special_image(const struct query *, uint16_t rcode, uint32_t ttl_s, struct writer *);
-/* Answers q if its name is special: true and the length in q->out_len. */
-bool special_answer(const struct view *, struct query *, struct now);
+
+/* A question of class CH for who answers, or which version: true and *result, unless the
+ * settings hide it. */
+bool special_identity(const struct view *, struct query *, enum answer *result);
 
 /* The reverse zones of private addresses that are answered here with these
  * settings, as text; "16-31.172.in-addr.arpa" are sixteen. */

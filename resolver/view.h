@@ -17,8 +17,8 @@
 struct scratch {
     uint8_t image[DNS_MAX_MESSAGE + 1], second[DNS_MAX_MESSAGE + 1];
     struct srv srv[SRV_MAX];
+    struct policy_match match;
     struct policy_decision decision;
-    struct policy_client client;
 };
 
 struct view {
@@ -31,7 +31,7 @@ struct view {
     struct random *random;
     struct worker_stats *stats;
     struct scratch *scratch;
-    uint64_t health_epoch; /* 0 until there is a health module */
+    bool trace; /* explain: decisions are made anew and are not kept */
 };
 
 /* The route of a question: the longest matching zone; for DS that of the parent,

@@ -487,12 +487,13 @@ static void check_size(void **state)
 
 static void check_servfail(void **state)
 {
-    const struct got late = {.kind = GOT_FAILURE, .rcode = 0xffff};
+    const struct addr nobody = {.scope = 0};
+    const struct real late = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
     struct world *w = world_new(NULL, NULL);
 
     (void)state;
     assert_int_equal(world_ask(w, "wwW.example A edns"), ANSWER_FORWARD);
-    answer_servfail(&w->view, w->q, EDE_OTHER);
+    assert_int_equal(query_send(&w->view, w->q, NULL, 0, EDE_OTHER, NULL), ANSWER_SEND);
     assert_string_equal(world_answer(w, ANSWER_SEND), "SERVFAIL edns ede=0");
     assert_int_equal(world_ask(w, "wwW.example A tsig"), ANSWER_FORWARD);
     assert_int_equal(answer_query(&w->view, w->q, &late, w->now),

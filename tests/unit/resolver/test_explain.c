@@ -30,6 +30,7 @@
     "  down: {suffixes: [down.example], when: [missing, failed], pool: contoso}\n"
 #define V "_vlmcs._tcp."
 #define SOA "ns local. 41 IN SOA ns.local. root.local. 1 2 3 4 900\n"
+#define SIGNED SOA "ns local. 41 IN RRSIG SOA 8 1 41 20300101000000 20200101000000 1 local. AAAA\n"
 #define SHADOW "rule kiosks-anything no: shadow (it would fill)\n"
 #define NOT_DMZ "rule dmz-mak no: client is not in dmz\n"
 #define NOT_KIOSKS "rule kiosks-anything no: client is not in kiosks\n"
@@ -62,7 +63,7 @@ static const struct row {
      "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms cached 41 s\n"
      "rule merged-domains yes: fills from pool contoso\n" NOT_DMZ NOT_KIOSKS
      "decision filled rule merged-domains: rule merged-domains fills from pool contoso\n" FILLED(
-         V "fabrikam.local.")},
+         V "Fabrikam.local.")},
     {"ANY", NULL, POLICY, V "fabrikam.local ANY", "10.1.1.1", "nodata", NULL, NULL,
      IN_NONE
      "real nodata supposed\nrule merged-domains yes: fills from pool contoso\n" NOT_DMZ NOT_KIOSKS
@@ -179,6 +180,28 @@ static const struct row {
      IN_NONE "real nxdomain supposed\nrule none yes: denies\n" NOT_DMZ NOT_KIOSKS
              "decision denied rule none: rule none denies that there is a host\n"
              "answer NXDOMAIN\n" NO_NAME},
+    {"signed, and the client asks for DNSSEC", NULL, POLICY, V "fabrikam.local SRV do", "10.1.1.1",
+     NULL, NULL, "NXDOMAIN\n" SIGNED,
+     IN_NONE "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms 41 s\n"
+             "rule merged-domains no: the real answer is signed and the client asks for DNSSEC; "
+             "break-dnssec is not set\n" NOT_DMZ NOT_KIOSKS
+             "decision missing signed merged-domains: rule merged-domains would act, but the real "
+             "answer is signed\n"
+             "answer NXDOMAIN 41\n" NO_NAME},
+    {"signed, and the client does not", NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", NULL,
+     NULL, "NXDOMAIN\n" SIGNED,
+     IN_NONE
+     "real nxdomain 10.9.0.53 (fabrikam.local) 51 ms 41 s\n"
+     "rule merged-domains yes: fills from pool contoso\n" NOT_DMZ NOT_KIOSKS
+     "decision filled rule merged-domains: rule merged-domains fills from pool contoso\n" FILLED(
+         V "fabrikam.local.")},
+    {"DNSSEC: the real DNS is asked before a replacement", NULL, POLICY, V "old.example SRV do",
+     "10.1.1.1", NULL, NULL, "NXDOMAIN\n" SOA,
+     IN_NONE
+     "real nxdomain 10.9.0.53 (.) 51 ms 0 s\n"
+     "rule old yes: replaces from pool contoso\n" NOT_DMZ NOT_KIOSKS
+     "decision replaced rule old: rule old replaces the real answer by pool contoso\n" FILLED(
+         V "old.example.")},
     {"an exception has no hint", NULL, POLICY, V "except.example SRV", "10.1.1.1", "nxdomain", NULL,
      NULL,
      IN_NONE "real nxdomain supposed\nrule except yes: passes\n" NOT_DMZ NOT_KIOSKS
@@ -217,6 +240,12 @@ static const struct row {
      IN_NONE "real nxdomain supposed\nrule merged-domains no: kms.mode is off\n" NOT_DMZ NOT_KIOSKS
              "decision missing off: kms.mode is off, the real answer is delivered\n"
              "answer NXDOMAIN\n" NO_NAME},
+    {"kms.mode off, and a target that is not approved", SETTINGS "kms: {mode: off}\n", POLICY,
+     V "a.example SRV", "10.1.1.1", NULL,
+     "NOERROR\nan " V "a.example. 77 IN SRV 1 2 1688 bad.example.\n", NULL,
+     IN_NONE "real present 10.9.0.53 (.) 51 ms cached 77 s\n" NOT_DMZ NOT_KIOSKS
+             "decision passed off: kms.mode is off, the real answer is delivered\n"
+             "answer NOERROR 77 | " V "a.example. 77 IN SRV 1 2 1688 bad.example.\n"},
     {"kms.mode shadow", SETTINGS "kms: {mode: shadow}\n", POLICY, V "fabrikam.local SRV",
      "10.1.1.1", "nxdomain", NULL, NULL,
      IN_NONE
@@ -259,7 +288,7 @@ static const struct row {
              "answer NOERROR 10800 | localhost. 10800 IN A 127.0.0.1\n"},
     {"a discovery name below a special one", NULL, POLICY, V "x.onion SRV", "10.1.1.1", NULL, NULL,
      NULL,
-     IN_NONE "real nxdomain local () 0 ms 0 s\n" NOT_DMZ NOT_KIOSKS
+     IN_NONE "real nxdomain local () 0 ms 60 s\n" NOT_DMZ NOT_KIOSKS
              "decision missing no-rule: no rule acts, the real answer is delivered\n"
              "answer NXDOMAIN 60\n" NO_NAME "hint waymarkctl policy fill x.onion --pool POOL\n"},
     {"another type at a filled name", NULL, POLICY, V "fabrikam.local A", "10.1.1.1", NULL, NULL,
@@ -279,12 +308,13 @@ static const char *const actions[] = {"allow", "refuse", "drop"};
 static void tell_client(const struct explain *e, FILE *f)
 {
     char prefix[PREFIX_TEXT];
+    const struct policy_client *c = &e->q.networks;
 
-    fprintf(f, "client%s", e->found.n_networks > 0 ? " in" : "");
-    for (int i = 0; i < e->found.n_networks; i++)
-        fprintf(f, " %s (%s)", e->found.networks[i], prefix_print(&e->found.prefixes[i], prefix));
+    fprintf(f, "client%s", c->n_networks > 0 ? " in" : "");
+    for (int i = 0; i < c->n_networks; i++)
+        fprintf(f, " %s (%s)", c->networks[i], prefix_print(&c->prefixes[i], prefix));
     fprintf(f, "; %s by %s\n", actions[e->access],
-            e->has_access_rule ? prefix_print(&e->access_rule, prefix) : "default");
+            e->access_rule != NULL ? prefix_print(&e->access_rule->net, prefix) : "default");
 }
 
 static char *told(const struct explain *e)
@@ -294,18 +324,18 @@ static char *told(const struct explain *e)
     FILE *f = open_memstream(&text, &len);
 
     tell_client(e, f);
-    if (e->has_real && e->supposed)
-        fprintf(f, "real %s supposed\n", verdict_names[e->said]);
-    else if (e->has_real)
-        fprintf(f, "real %s %s (%s) %u ms%s %u s\n", verdict_names[e->said], e->server, e->route,
-                e->ms, e->cached ? " cached" : "", e->real_ttl_s);
+    if (e->q.real.supposed)
+        fprintf(f, "real %s supposed\n", verdict_names[e->verdict]);
+    else if (e->verdict != VERDICT_NONE)
+        fprintf(f, "real %s %s (%s) %u ms%s %u s\n", verdict_names[e->verdict], e->server, e->route,
+                e->q.real.ms, e->q.real.cached ? " cached" : "", e->q.real.ttl_s);
     for (int i = 0; i < e->n_trials; i++)
         fprintf(f, "rule %s %s: %s\n", e->trials[i].rule, e->trials[i].acts ? "yes" : "no",
                 e->trials[i].why);
-    fprintf(f, "decision %s %s%s%s: %s\n", e->outcome != NULL ? e->outcome : "-",
-            e->reason != NULL ? e->reason : "-", e->rule[0] != '\0' ? " " : "", e->rule, e->text);
+    fprintf(f, "decision %s %s%s%s: %s\n", outcome_names[e->outcome], reason_names[e->reason],
+            e->rule[0] != '\0' ? " " : "", e->rule, e->text);
     if (e->late[0] != '\0')
-        fprintf(f, "late %s %s: %s\n", e->at_deadline, e->rule_at_deadline, e->late);
+        fprintf(f, "late %s %s: %s\n", outcome_names[e->at_deadline], e->rule_at_deadline, e->late);
     fprintf(f, "answer %s", e->silent ? "none" : rcode_print(e->rcode, rcode));
     if (e->has_ttl)
         fprintf(f, " %u", e->ttl_s);
@@ -330,7 +360,8 @@ static struct explain *explain_new(const struct row *r)
     assert_int_equal(name_parse(&e->qname, s.name), 0);
     assert_int_equal(type_parse(&e->qtype, s.type), 0);
     assert_int_equal(addr_parse(&e->client, r->client, 0), 0);
-    e->verdict =
+    e->dnssec = option_of(&s, "do") != NULL;
+    e->supposed =
         r->verdict != NULL ? (enum kms_verdict)str_index(verdict_names, r->verdict) : VERDICT_NONE;
     return e;
 }
@@ -352,8 +383,8 @@ static void check_row(void **state)
     if (r->reply != NULL) {
         assert_false(explain_run(e, &w->view, NULL, w->now));
         assert_false(e->q.route == NULL);
-        reply_make(&reply, &e->q, r->reply);
-        assert_true(explain_run(e, &w->view, &reply.got, w->now));
+        reply_make(&reply, &w->view, &e->q, r->reply);
+        assert_true(explain_run(e, &w->view, &reply.came, w->now));
     } else {
         assert_true(explain_run(e, &w->view, NULL, w->now));
     }
@@ -394,12 +425,12 @@ static void check_same(void **state)
             static struct reply reply;
 
             assert_int_equal(a, ANSWER_FORWARD);
-            reply_make(&reply, &e->q, r->reply);
-            assert_true(explain_run(e, &w->view, &reply.got, w->now));
+            reply_make(&reply, &w->view, &e->q, r->reply);
+            assert_true(explain_run(e, &w->view, &reply.came, w->now));
             if (e->late[0] != '\0') {
                 assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
                 assert_int_equal(world_give(w, "deadline"), ANSWER_SEND);
-                assert_string_equal(outcome_names[w->q->event.outcome], e->at_deadline);
+                assert_int_equal(w->q->event.outcome, e->at_deadline);
                 assert_string_equal(w->q->event.rule, e->rule_at_deadline);
             }
             assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
@@ -411,8 +442,8 @@ static void check_same(void **state)
             assert_int_equal(m.rcode, e->rcode);
             assert_int_equal(m.counts[1], e->n_records);
         }
-        if (e->outcome != NULL) {
-            assert_string_equal(outcome_names[w->q->event.outcome], e->outcome);
+        if (e->outcome != 0) {
+            assert_int_equal(w->q->event.outcome, e->outcome);
             assert_string_equal(w->q->event.rule, e->rule);
             if (a == ANSWER_SEND)
                 assert_int_equal(audit_client_error(&w->q->event), e->windows);
@@ -437,8 +468,8 @@ static void check_late_stale(void **state)
         world_cache(w, row.question, "NXDOMAIN\n" SOA);
         world_wait(w, 41000);
         assert_false(explain_run(e, &w->view, NULL, w->now));
-        reply_make(&reply, &e->q, "NXDOMAIN ms=800\n" SOA);
-        assert_true(explain_run(e, &w->view, &reply.got, w->now));
+        reply_make(&reply, &w->view, &e->q, "NXDOMAIN ms=800\n" SOA);
+        assert_true(explain_run(e, &w->view, &reply.came, w->now));
         assert_string_equal(e->late,
                             i == 1 ? ""
                                    : "800 ms is behind kms.upstream-deadline; a client that asks "

@@ -454,17 +454,17 @@ static void test_no_two_packets_are_alike(void **state)
 
 struct heard {
     int n;
-    enum got_kind kind;
+    enum kms_verdict verdict;
     uint16_t rcode;
 };
 
-static void got(void *context, const struct got *g)
+static void on_reply(void *context, const struct real *came)
 {
     struct heard *h = context;
 
     h->n++;
-    h->kind = g->kind;
-    h->rcode = g->rcode;
+    h->verdict = came->verdict;
+    h->rcode = came->rcode;
 }
 
 static void test_resolve(void **state)
@@ -473,18 +473,18 @@ static void test_resolve(void **state)
     struct heard one = {0}, two = {0}, lost = {0};
 
     assert_int_equal(world_ask(n->w, "www.example A"), ANSWER_FORWARD);
-    assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, got, &one), 0);
-    assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, got, &two), 0);
+    assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, on_reply, &one), 0);
+    assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, on_reply, &two), 0);
     assert_int_equal(n->n_sent, 1);
     reply(n, 0);
-    assert_true(one.n == 1 && one.kind == GOT_REPLY && one.rcode == RCODE_NXDOMAIN);
+    assert_true(one.n == 1 && one.verdict == VERDICT_NXDOMAIN && one.rcode == RCODE_NXDOMAIN);
     assert_int_equal(two.n, 1);
     n->open_error = -ENETUNREACH;
     assert_int_equal(world_ask(n->w, "other.example A"), ANSWER_FORWARD);
-    assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, got, &lost), 0);
+    assert_int_equal(forwarder_resolve(n->f, &n->w->view, n->w->q, on_reply, &lost), 0);
     assert_int_equal(lost.n, 0); /* never from inside the call */
     wait(n, 1);
-    assert_true(lost.n == 1 && lost.kind == GOT_FAILURE && lost.rcode == RCODE_TIMEOUT);
+    assert_true(lost.n == 1 && lost.verdict == VERDICT_TIMEOUT && lost.rcode == RCODE_TIMEOUT);
     assert_int_equal(n->n_answered, 0);
 }
 

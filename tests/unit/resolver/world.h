@@ -329,47 +329,48 @@ static inline enum answer world_ask(struct world *w, const char *question)
 /* --- replies -------------------------------------------------------------- */
 
 struct reply {
-    struct got got;
+    struct real came;
     struct reply_facts facts;
     uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
 };
 
-static inline void reply_make(struct reply *r, const struct query *q, const char *text)
+static inline void reply_make(struct reply *r, const struct view *v, const struct query *q,
+                              const char *text)
 {
     char question[1200], name[NAME_TEXT], type[TYPE_TEXT], rcode[32] = "", flag[32] = "";
     struct message m;
     const char *records = strchr(text, '\n');
     uint16_t code = 0, flags = DNS_QR | DNS_RD | DNS_RA;
+    struct addr server, nobody = {.scope = 0};
+    unsigned ms = 51;
     size_t len;
 
-    memset(&r->got, 0, sizeof r->got);
-    assert_int_equal(addr_parse(&r->got.server, "10.9.0.53:53", 53), 0);
-    r->got.ms = 51;
+    assert_int_equal(addr_parse(&server, "10.9.0.53:53", 53), 0);
     sscanf(text, "%31[^ \n] %31[^ \n]", rcode, flag);
     if (strcmp(text, "deadline") == 0) {
-        r->got = (struct got){.kind = GOT_DEADLINE};
+        r->came = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
+        r->came.pending = true;
         return;
     }
     if (strcmp(text, "timeout") == 0 || strncmp(text, "fail=", 5) == 0) {
-        r->got.kind = GOT_FAILURE;
-        r->got.rcode = 0xffff;
         if (text[0] == 'f')
-            assert_int_equal(rcode_parse(&r->got.rcode, text + 5), 0);
+            assert_int_equal(rcode_parse(&code, text + 5), 0);
+        r->came = real_of_failure(text[0] == 'f' ? code : RCODE_TIMEOUT, &server, ms);
         return;
     }
-    sscanf(flag, "ms=%u", &r->got.ms);
+    sscanf(flag, "ms=%u", &ms);
     assert_int_equal(rcode_parse(&code, rcode), 0);
     flags = (uint16_t)(flags | code | (strcmp(flag, "ad") == 0 ? DNS_AD : 0));
     snprintf(question, sizeof question, "%s. IN %s", name_print(&q->message.qname, name),
              type_print(q->key.type, type));
     len = text_to_wire(r->wire, flags, question, records != NULL ? records + 1 : NULL, true);
-    r->got.kind = GOT_REPLY;
-    r->got.image = r->image;
-    r->got.facts = &r->facts;
     assert_int_equal(message_read_head(&m, r->wire, len), 0);
     assert_int_equal(reply_read(&m, r->wire, len, q->message.edns.do_bit, r->image, sizeof r->image,
-                                &r->got.len, &r->facts),
+                                &len, &r->facts),
                      0);
+    r->came = real_of_reply(v, r->image, len, &r->facts, q->kms_name);
+    r->came.server = server;
+    r->came.ms = ms;
 }
 
 /* What came for the question that waits in w->q is kept and answered, the way
@@ -380,8 +381,9 @@ static inline enum answer world_give(struct world *w, const char *text)
     struct cache_key key = w->q->key;
     struct waiter waiter;
 
-    reply_make(&r, w->q, text);
-    answer_keep(&w->view, &key, &r.got, w->q->kms_name, w->now);
+    reply_make(&r, &w->view, w->q, text);
+    if (!r.came.pending)
+        real_keep(&w->view, &key, &r.came, w->now);
     waiter_save(&waiter, w->q);
     memset(w->q, 0xa5, sizeof *w->q);
     memset(w->wire, 0xa5, sizeof w->wire);
@@ -389,8 +391,8 @@ static inline enum answer world_give(struct world *w, const char *text)
     w->q->out = w->out;
     w->q->out_size = sizeof w->out; /* forwarding has room for all */
     waiter_restore(&waiter, w->q);
-    answer_prepare(&w->view, w->q);
-    return answer_query(&w->view, w->q, &r.got, w->now);
+    query_prepare(&w->view, w->q);
+    return answer_query(&w->view, w->q, &r.came, w->now);
 }
 
 /* Puts a reply into the cache, as if somebody had asked before. */
@@ -401,8 +403,8 @@ static inline void world_cache(struct world *w, const char *question, const char
 
     w->wire_len = question_write(&s, w->wire, sizeof w->wire);
     assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
-    reply_make(&r, w->q, text);
-    answer_keep(&w->view, &w->q->key, &r.got, w->q->kms_name, w->now);
+    reply_make(&r, &w->view, w->q, text);
+    real_keep(&w->view, &w->q->key, &r.came, w->now);
 }
 
 /* --- what the client sees ------------------------------------------------- */

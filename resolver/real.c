@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * real.c -- what the real DNS says of a question.
+ *
+ * Wherever an answer comes from, it gets here the TTLs that it is delivered
+ * with: what the first client gets is what later ones get from the cache. Nobody
+ * behind this file looks at reply_facts or cache_facts.
+ */
+#include "resolver/real.h"
+
+#include <string.h>
+
+#include "resolver/special.h"
+
+enum {
+    NEGATIVE_WITHOUT_SOA_S =
+        30, /* such loops end within half a minute; RFC 2308 5 would not keep it at all */
+    FAILURE_MS = 5000, /* RFC 9520: at least 1 s, at most 5 min */
+};
+
+enum kms_verdict real_verdict(uint16_t rcode)
+{
+    switch (rcode) {
+    case RCODE_NOERROR:
+        return VERDICT_NODATA;
+    case RCODE_NXDOMAIN:
+        return VERDICT_NXDOMAIN;
+    case RCODE_TIMEOUT:
+        return VERDICT_TIMEOUT;
+    case RCODE_SERVFAIL:
+        return VERDICT_SERVFAIL;
+    case RCODE_REFUSED:
+        return VERDICT_REFUSED;
+    default:
+        return VERDICT_OTHER;
+    }
+}
+
+static enum kms_verdict verdict_of(enum reply_kind kind, uint16_t rcode)
+{
+    if (kind == REPLY_POSITIVE)
+        return VERDICT_PRESENT;
+    return kind == REPLY_REFERRAL || kind == REPLY_CNAME ? VERDICT_OTHER : real_verdict(rcode);
+}
+
+bool real_is_negative(const struct real *r)
+{
+    return r->image != NULL && (r->verdict == VERDICT_NXDOMAIN || r->verdict == VERDICT_NODATA);
+}
+
+int real_ede(const struct real *r)
+{
+    if (r->stale)
+        return r->verdict == VERDICT_NXDOMAIN ? EDE_STALE_NX : EDE_STALE;
+    if (r->image != NULL)
+        return EDE_NONE;
+    return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
+}
+
+uint64_t real_negative_ms(const struct view *v, bool kms_name)
+{
+    const struct settings *s = v->settings;
+
+    return kms_name && s->kms.max_negative_ttl_ms < s->cache.max_negative_ttl_ms
+               ? s->kms.max_negative_ttl_ms
+               : s->cache.max_negative_ttl_ms;
+}
+
+/* No TTL of the image is above ttl_s; or each of them is ttl_s. */
+static void fit_ttls(uint8_t *image, size_t len, uint32_t ttl_s, bool each)
+{
+    uint16_t ttl_at[REPLY_MAX_RRS];
+    int n = image_ttls(image, len, ttl_at, REPLY_MAX_RRS);
+
+    if (n > 0 && each)
+        image_set_ttls(image, len, ttl_at, n, ttl_s);
+    else if (n > 0)
+        image_age(image, len, ttl_at, n, 0, ttl_s);
+}
+
+/* The records that a decision is made on; an answer that cannot be read is `other`. */
+static void read_srv(const struct view *v, struct query *q)
+{
+    struct real *r = &q->real;
+
+    r->n_srv = 0;
+    if (!q->kms || r->verdict != VERDICT_PRESENT || r->image == NULL)
+        return;
+    r->n_srv = srv_read(r->image, r->len, v->scratch->srv, SRV_MAX);
+    if (r->n_srv <= 0 || r->n_srv > SRV_MAX) {
+        r->verdict = VERDICT_OTHER;
+        r->n_srv = 0;
+    }
+}
+
+/* ---- the cache */
+
+/* With the hash of the answer: both lie in one bucket, and a look-up that has
+ * missed the answer finds the failure without another hash. */
+static struct cache_key failure_key(const struct cache_key *answer)
+{
+    struct cache_key key = *answer;
+
+    key.bits |= CACHE_FAILURE;
+    return key;
+}
+
+/* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
+static bool find_failure(const struct view *v, const struct cache_key *key, struct now now,
+                         struct real *r)
+{
+    const struct cache_key failure = failure_key(key);
+    struct cache_facts f;
+    size_t len;
+
+    if (cache_get(v->cache, &failure, now.mono_ms, NULL, NULL, 0, &len, &f, NULL, NULL) !=
+        CACHE_HIT)
+        return false;
+    *r = real_of_failure(f.rcode, &f.server, f.rtt_ms);
+    r->cached = true;
+    r->ttl_s = (uint32_t)((f.expires_ms - now.mono_ms) / 1000);
+    return true;
+}
+
+static void real_of_entry(const struct cache_facts *f, uint8_t *image, size_t len, struct now now,
+                          struct real *r)
+{
+    *r = (struct real){.verdict = verdict_of((enum reply_kind)f->reply_kind, f->rcode),
+                       .image = image,
+                       .len = len,
+                       .rcode = f->rcode,
+                       .has_rrsig = f->has_rrsig,
+                       .has_cname = f->has_cname,
+                       .rotates = f->rotates,
+                       .cached = true,
+                       .stale = f->expires_ms <= now.mono_ms,
+                       .server = f->server,
+                       .ms = f->rtt_ms};
+    if (r->stale)
+        return;
+    r->ttl_s = (uint32_t)((f->expires_ms - now.mono_ms) / 1000);
+    r->expires_ms = f->expires_ms;
+}
+
+/* An expired entry may be served only for a time; one that was over when it came
+ * (expires_ms 0) may not. */
+static bool is_servable(const struct view *v, const struct cache_facts *f, struct now now)
+{
+    return f->expires_ms != 0 && now.mono_ms - f->expires_ms < v->settings->cache.serve_stale_ms;
+}
+
+/* Of a negative answer at a discovery name a client, or a resolver in front, shall not
+ * know for long. */
+static void limit_entry(const struct view *v, const struct query *q, uint8_t *image)
+{
+    const struct real *r = &q->real;
+    uint32_t cap_s = UINT32_MAX;
+
+    if (q->kms_name && real_is_negative(r))
+        cap_s = (uint32_t)(real_negative_ms(v, true) / 1000);
+    if (r->stale)
+        fit_ttls(image, r->len, cap_s < STALE_TTL_S ? cap_s : STALE_TTL_S, true);
+    else if (r->ttl_s > cap_s)
+        fit_ttls(image, r->len, cap_s, false);
+}
+
+/* An entry, fresh or expired, is looked for in q->out, whence it need not be copied, but
+ * that of a discovery question. In a datagram's buffer it has no room if it is long. */
+static enum cache_result find_entry(const struct view *v, struct query *q, struct now now,
+                                    bool in_scratch)
+{
+    uint8_t *image = in_scratch ? v->scratch->image : q->out;
+    size_t size = in_scratch ? sizeof v->scratch->image : q->out_size, len;
+    struct cache_facts f;
+    enum cache_result found =
+        cache_get(v->cache, &q->key, now.mono_ms, NULL, image, size, &len, &f, NULL, NULL);
+
+    if (found == CACHE_MISS && size < DNS_MAX_MESSAGE)
+        return find_entry(v, q, now, true);
+    if (found == CACHE_EXPIRED && !is_servable(v, &f, now))
+        return CACHE_MISS;
+    if (found == CACHE_MISS)
+        return found;
+    real_of_entry(&f, image, len, now, &q->real);
+    limit_entry(v, q, image);
+    read_srv(v, q);
+    return found;
+}
+
+/* ---- what answering asks */
+
+static bool find_special(const struct view *v, struct query *q)
+{
+    uint64_t ttl_s = real_negative_ms(v, q->kms_name) / 1000;
+    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    int rcode = special_rcode(q);
+
+    if (rcode < 0)
+        return false;
+    COUNT(v->stats, special);
+    special_image(q, (uint16_t)rcode, (uint32_t)ttl_s, &w);
+    q->real = (struct real){.verdict = rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
+                            .image = v->scratch->image,
+                            .len = w.len,
+                            .rcode = (uint16_t)rcode,
+                            .ttl_s = (uint32_t)ttl_s,
+                            .local = true};
+    return true;
+}
+
+enum real_look real_look(const struct view *v, struct query *q, const struct real *came,
+                         struct now now)
+{
+    static const struct addr nobody;
+    enum cache_result found;
+    struct real failure;
+
+    if (came != NULL &&
+        (came->supposed || (came->image != NULL && !(q->kms && came->unfinished)))) {
+        q->real = *came;
+        if (!came->supposed)
+            read_srv(v, q);
+        return REAL_FOUND;
+    }
+    if (came != NULL) {
+        if (find_entry(v, q, now, true) == CACHE_MISS)
+            q->real = real_of_failure(came->unfinished ? RCODE_UNUSABLE : came->rcode,
+                                      &came->server, came->ms);
+        q->real.pending = came->pending;
+        return REAL_FOUND;
+    }
+    if (find_special(v, q))
+        return REAL_FOUND;
+    found = find_entry(v, q, now, q->kms);
+    if (found != CACHE_HIT && find_failure(v, &q->key, now, &failure)) {
+        if (found == CACHE_MISS)
+            q->real = failure;
+        found = CACHE_HIT;
+    }
+    if (found == CACHE_HIT) {
+        COUNT(v->stats, cache_hits);
+        return REAL_FOUND;
+    }
+    COUNT(v->stats, cache_misses);
+    if ((q->message.flags & DNS_RD) == 0) { /* nothing may be asked, and nothing is known */
+        COUNT(v->stats, rd0_refused);
+        q->real = (struct real){.verdict = VERDICT_NONE};
+        return REAL_REFUSED;
+    }
+    if (q->route != NULL)
+        return REAL_ASK;
+    q->real = real_of_failure(RCODE_REFUSED, &nobody, 0); /* nobody to ask: as if it failed */
+    return REAL_FOUND;
+}
+
+bool real_known(const struct view *v, const struct cache_key *key, struct now now, uint8_t *out,
+                size_t size, struct real *r)
+{
+    struct cache_facts f;
+    size_t len;
+
+    if (cache_get(v->cache, key, now.mono_ms, NULL, out, size, &len, &f, NULL, NULL) != CACHE_HIT)
+        return find_failure(v, key, now, r);
+    real_of_entry(&f, out, len, now, r);
+    return true;
+}
+
+/* ---- what has come */
+
+struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms)
+{
+    return (struct real){
+        .verdict = real_verdict(rcode), .rcode = rcode, .server = *server, .ms = ms};
+}
+
+static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+/* How long a reply is good, ms; 0: not kept. */
+static uint64_t lifetime(const struct view *v, const struct reply_facts *f, bool kms_name)
+{
+    const struct settings *s = v->settings;
+    uint64_t ms = (uint64_t)f->ttl * 1000, cap = real_negative_ms(v, kms_name);
+
+    if (f->kind == REPLY_POSITIVE || f->kind == REPLY_CNAME)
+        return ms == 0 && s->cache.min_ttl_ms == 0
+                   ? 0
+                   : clamp(ms, s->cache.min_ttl_ms, s->cache.max_ttl_ms);
+    if (f->kind != REPLY_NODATA && f->kind != REPLY_NXDOMAIN)
+        return 0; /* referrals are no answers to keep */
+    if (!f->has_soa && NEGATIVE_WITHOUT_SOA_S * 1000 < cap)
+        cap = NEGATIVE_WITHOUT_SOA_S * 1000;
+    return clamp(ms, 0, cap);
+}
+
+struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
+                          const struct reply_facts *f, bool kms_name)
+{
+    uint64_t ms = lifetime(v, f, kms_name);
+    uint32_t ttl_s = (uint32_t)(ms / 1000);
+    struct real r = {.verdict = verdict_of(f->kind, f->rcode), .rcode = f->rcode};
+
+    if (f->kind == REPLY_FAILURE)
+        return r;
+    r.image = image;
+    r.len = len;
+    r.has_rrsig = f->has_rrsig;
+    r.has_cname = f->has_cname;
+    r.rotates = f->rotates;
+    r.unfinished = f->kind == REPLY_CNAME;
+    r.cacheable = f->cacheable;
+    r.ttl_s = f->has_soa || f->kind == REPLY_POSITIVE ? ttl_s : 0;
+    r.lifetime_ms = ms;
+    /* A negative answer's TTL is also that of its SOA (RFC 2308 5), or a resolver in
+     * front would count anew. */
+    if (real_is_negative(&r) || ttl_s != f->ttl)
+        fit_ttls(image, len, ttl_s, !real_is_negative(&r) && ttl_s > f->ttl);
+    return r;
+}
+
+void real_keep(const struct view *v, const struct cache_key *key, const struct real *r,
+               struct now now)
+{
+    struct cache_facts facts = {.stored_ms = now.mono_ms,
+                                .rcode = r->rcode,
+                                .has_rrsig = r->has_rrsig,
+                                .has_cname = r->has_cname,
+                                .rotates = r->rotates,
+                                .server = r->server,
+                                .rtt_ms = (uint16_t)(r->ms > UINT16_MAX ? UINT16_MAX : r->ms)};
+
+    if (r->image == NULL) {
+        const struct cache_key failure = failure_key(key);
+
+        facts.failure = true;
+        facts.reply_kind = REPLY_FAILURE;
+        facts.expires_ms = now.mono_ms + FAILURE_MS;
+        (void)cache_put(v->cache, &failure, &facts, NULL, 0, NULL, 0);
+        return;
+    }
+    if (!r->cacheable)
+        return;
+    facts.reply_kind = r->verdict == VERDICT_PRESENT  ? REPLY_POSITIVE
+                       : r->verdict == VERDICT_NODATA ? REPLY_NODATA
+                                                      : REPLY_NXDOMAIN;
+    /* Of no use, but what was kept before is of none from now on, either. */
+    facts.expires_ms = r->lifetime_ms > 0 ? now.mono_ms + r->lifetime_ms : 0;
+    (void)cache_put(v->cache, key, &facts, r->image, r->len, NULL, 0);
+}
