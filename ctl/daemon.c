@@ -422,11 +422,12 @@ static int run_explain(struct ctl *c)
     e_type = escape(c->argc > 1 ? c->argv[1] : "SRV");
     e_client = escape(client ? client : "127.0.0.1");
     e_verdict = escape(verdict ? verdict : "");
-    path = ctl_text("/v1/explain?name=%s%s&type=%s&client=%s%s%s",
+    path = ctl_text("/v1/explain?name=%s%s&type=%s&client=%s%s%s%s",
                     whole                  ? ""
                     : c->argv[0][0] == '.' ? "_vlmcs._tcp"
                                            : "_vlmcs._tcp.",
-                    e_name, e_type, e_client, verdict ? "&verdict=" : "", e_verdict);
+                    e_name, e_type, e_client, verdict ? "&verdict=" : "", e_verdict,
+                    ctl_option(c, "--dnssec") != NULL ? "&dnssec=yes" : "");
     if (ask(c, path, NULL, &reply, &code))
         print_explanation(reply);
     json_decref(reply);
@@ -448,6 +449,7 @@ static const struct ctl_option explain_options[] = {
     {"--client", "IP", false, "the client that asks (default: this machine)"},
     {"--verdict", "V", false,
      "suppose that the real DNS says V (nxdomain, present, timeout, ...); ask no server"},
+    {"--dnssec", NULL, false, "the client asks for DNSSEC (DO)"},
     {0},
 };
 static const struct ctl_option flush_options[] = {
