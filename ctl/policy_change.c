@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_change.c -- the course of every change of the policy (policy.h):
- * begin, run, ask and run again, commit, say what changed and who uses it.
+ * policy_change.c -- the course of every change of the policy (policy.h): begin,
+ * make the list, apply it, ask and do it again, commit, print what changed and
+ * who uses it.
  */
 #include "ctl/policy.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/number.h"
-#include "base/str.h"
+#include "wire/present.h"
+
+enum { PRINTED_ROWS = 60 /* of a file's changes */ };
 
 /* What the options of a write say. */
 struct terms {
@@ -27,74 +29,171 @@ struct result {
     bool changed, done;
 };
 
-void policy_row(struct policy_write *w, const char *object, const char *name, const char *change,
-                const char *fmt, ...)
-{
-    va_list args;
-    char *text, *raw;
-
-    va_start(args, fmt);
-    if (vasprintf(&raw, fmt, args) < 0)
-        exit(ctl_fail(EXIT_FAILED, "out of memory"));
-    va_end(args);
-    text = ctl_clean(raw); /* JSON takes UTF-8 alone */
-    free(raw);
-    json_array_append_new(w->rows, json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name,
-                                             "change", change, "text", text));
-    if (strcmp(change, "same") != 0 && w->txn != NULL) {
-        char *note =
-            ctl_text("%s %s %s%s%s", object, name, change, *text != '\0' ? ": " : "", text);
-
-        policy_txn_note(w->txn, note);
-        free(note);
-    }
-    free(text);
-}
-
-int policy_bad(struct policy_write *w, const char *fmt, ...)
-{
-    va_list args;
-    char *text;
-
-    va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        exit(ctl_fail(EXIT_FAILED, "out of memory"));
-    va_end(args);
-    diags_add(&w->problems, NULL, 0, 0, "%s", text);
-    free(text);
-    return EXIT_INVALID;
-}
-
-/* --- options -------------------------------------------------------------- */
-
-static int read_terms(struct ctl *c, struct policy_seen seen, struct terms *t)
+static int read_terms(struct ctl *c, const uint64_t *seen, struct terms *t)
 {
     const char *reason = ctl_option(c, "--reason"), *serial = ctl_option(c, "--if-serial");
+    const char *claimed = ctl_option(c, "--author");
 
-    *t = (struct terms){.dry = ctl_option(c, "--dry-run") != NULL};
+    *t = (struct terms){.bound = seen != NULL, .dry = ctl_option(c, "--dry-run") != NULL};
     if (c->settings->policy.require_reason && !t->dry && (reason == NULL || *reason == '\0'))
         return ctl_fail(EXIT_USAGE, "--reason is needed (policy.require-reason is set)");
     if (reason != NULL && strlen(reason) > 255)
         return ctl_fail(EXIT_USAGE, "--reason has more than 255 bytes");
-    if (ctl_option(c, "--author") != NULL && strlen(ctl_option(c, "--author")) > 63)
+    if (claimed != NULL && strlen(claimed) > 63)
         return ctl_fail(EXIT_USAGE, "--author has more than 63 bytes");
+    ctl_author(c, t->author);
     t->change = (struct policy_change){
-        .claimed = ctl_option(c, "--author"),
+        .author = t->author,
+        .claimed = claimed,
         .reason = reason,
         .now_ms = c->now.wall_ms,
-        .if_serial = seen.serial,
+        .if_serial = seen != NULL ? *seen : 0,
         .history_ms = c->settings->policy.history_ms,
     };
-    t->bound = seen.bound;
     if (serial == NULL)
         return 0;
     if (number_parse(&t->change.if_serial, serial, UINT64_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--if-serial %s: a number is needed", serial);
-    if (seen.bound && seen.serial != t->change.if_serial)
+    if (seen != NULL && *seen != t->change.if_serial)
         return ctl_fail(EXIT_CONFLICT, "the policy is at serial %llu, not %s: nothing is changed",
-                        (unsigned long long)seen.serial, serial);
+                        (unsigned long long)*seen, serial);
     t->bound = true;
     return 0;
+}
+
+/* --- rows ----------------------------------------------------------------- */
+
+static const char *state_word(const struct change *c, bool of_file)
+{
+    if (c->state == CHANGE_MOVED && !of_file && c->verb == CHANGE_ADD)
+        return "more";
+    if (c->state == CHANGE_MOVED && c->verb == CHANGE_DROP)
+        return "less";
+    return c->state == CHANGE_NEW    ? "new"
+           : c->state == CHANGE_GONE ? "gone"
+           : c->state == CHANGE_SAME ? "same"
+                                     : "changed";
+}
+
+static char *rule_text(const struct policy_write *w, const struct change *c, const char *moved)
+{
+    const struct policy_rule *r = c->is.rule;
+    bool of_file = w->list.from != NULL;
+    size_t n = c->verb == CHANGE_ADD && c->more > 0 ? c->more
+               : c->verb == CHANGE_HEAD             ? 0
+                                                    : r->n_suffixes;
+    char *list = policy_list(POLICY_RULE, r->suffixes, n), *words, *text;
+
+    if (c->verb == CHANGE_DROP)
+        return list;
+    words = policy_rule_words(r, w->is_fill);
+    if (moved == NULL && n > 0 && (!of_file || c->state == CHANGE_NEW))
+        text = ctl_text("%s    %s", list, words);
+    else if (moved != NULL && c->verb == CHANGE_ADD) /* its head is not that of the file */
+        text = ctl_text("%s suffixes", moved);
+    else
+        text = ctl_text("%s%s%s", moved != NULL ? moved : "", moved != NULL ? " suffixes    " : "",
+                        words);
+    free(list);
+    free(words);
+    return text;
+}
+
+/* The name of the object and what there is to say of it; the caller frees. */
+static char *row_name(const struct change *c)
+{
+    char name[NAME_TEXT];
+
+    if (c->kind != POLICY_APPROVED)
+        return ctl_text("%s", c->is.name);
+    return ctl_text("%s:%u", name_print(&c->is.approved->target, name),
+                    (unsigned)c->is.approved->port);
+}
+
+static char *row_text(const struct policy_write *w, const struct change *c, const char *moved)
+{
+    if (c->state == CHANGE_GONE || c->kind == POLICY_APPROVED)
+        return ctl_text("%s", "");
+    if (c->kind == POLICY_NETWORK)
+        return policy_list(c->kind, c->is.network->prefixes, c->is.network->n);
+    if (c->kind == POLICY_POOL)
+        return policy_list(c->kind, c->is.pool->hosts, c->is.pool->n);
+    return rule_text(w, c, moved);
+}
+
+/* What the list did, as rows; of a file, those that differ. Notes them for the log. */
+static json_t *make_rows(struct policy_write *w)
+{
+    bool of_file = w->list.from != NULL;
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < w->list.n; i++) {
+        const struct change *c = &w->list.at[i];
+        const char *object = policy_kind_names[c->kind], *state = state_word(c, of_file);
+        char *moved, *name, *raw, *text, *note;
+        json_t *row;
+
+        if (of_file && c->state == CHANGE_SAME)
+            continue;
+        moved = of_file && c->state == CHANGE_MOVED && c->more + c->less > 0
+                    ? ctl_text("+%zu -%zu", c->more, c->less)
+                    : NULL;
+        name = row_name(c);
+        raw = row_text(w, c, moved);
+        text = ctl_clean(raw); /* JSON takes UTF-8 alone */
+        row = json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name, "change", state,
+                        "text", text);
+        if (moved != NULL)
+            json_object_set_new(row, "suffixes", json_string(moved));
+        json_array_append_new(rows, row);
+        if (of_file)
+            note = ctl_text("%s %s %s%s%s%s", object, name, state, moved != NULL ? ": " : "",
+                            moved != NULL ? moved : "", moved != NULL ? " suffixes" : "");
+        else
+            note = ctl_text("%s %s %s%s%s", object, name, state, *text != '\0' ? ": " : "", text);
+        if (c->state != CHANGE_SAME && (!of_file || json_array_size(rows) <= PRINTED_ROWS))
+            policy_txn_note(w->txn, note);
+        free(note);
+        free(text);
+        free(raw);
+        free(name);
+        free(moved);
+    }
+    return rows;
+}
+
+static const char *cell(const json_t *row, const char *key)
+{
+    return json_string_value(json_object_get(row, key));
+}
+
+static void print_rows(const struct policy_write *w, const json_t *rows, bool unchanged)
+{
+    static const char *const keys[] = {"object", "name", "change"};
+    size_t n = json_array_size(rows), shown = n;
+    int width[ARRAY_LEN(keys)] = {5, 5, 5};
+
+    if (w->list.from != NULL && n > PRINTED_ROWS) {
+        shown = PRINTED_ROWS;
+        ctl_note("%zu changes, of which the first %d follow", n, PRINTED_ROWS);
+    }
+    for (size_t i = 0; i < shown; i++)
+        for (size_t k = 0; k < ARRAY_LEN(keys); k++) {
+            int len = (int)strlen(cell(json_array_get(rows, i), keys[k]));
+
+            width[k] = len > width[k] ? len : width[k];
+        }
+    for (size_t i = 0; i < shown; i++) {
+        const json_t *row = json_array_get(rows, i);
+        char *line = ctl_text("%-*s  %-*s  %-*s  %s", width[0], cell(row, "object"), width[1],
+                              cell(row, "name"), width[2], unchanged ? "same" : cell(row, "change"),
+                              cell(row, "text"));
+
+        for (size_t len = strlen(line); len > 0 && line[len - 1] == ' ';)
+            line[--len] = '\0';
+        ctl_line("%s", line);
+        free(line);
+    }
 }
 
 /* --- one run -------------------------------------------------------------- */
@@ -107,68 +206,70 @@ static int conflict(const struct terms *t, uint64_t present)
         (unsigned long long)present, (unsigned long long)t->change.if_serial);
 }
 
-/* Runs fn in a transaction. Its work stays unless it is a dry run, or something
- * goes and `ask` says that a person is to be asked first: then done is false. */
+/* What a list of a file takes away is asked when it is more than half of the suffixes. */
+static void ask_for_suffixes(struct policy_write *w, uint64_t before)
+{
+    uint64_t gone = before - policy_txn_suffixes(w->txn);
+    bool merges = !w->list.replace;
+
+    for (size_t i = 0; i < w->list.n; i++)
+        gone += w->list.at[i].more;
+    if (gone * 2 > before)
+        snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
+                 merges ? "replaces rules and removes" : "removes", (unsigned long long)gone,
+                 (unsigned long long)before);
+}
+
+static int apply(struct policy_write *w, policy_make *make, void *context)
+{
+    uint64_t before = policy_txn_suffixes(w->txn);
+    int code, rc;
+
+    policy_changes_fini(&w->list);
+    code = make(w, context);
+    if (code != 0)
+        return code;
+    rc = policy_change_apply(w->txn, &w->list, &w->problems);
+    if (rc == 0 && w->list.from != NULL)
+        ask_for_suffixes(w, before);
+    if (rc == 0)
+        return 0;
+    if (w->problems.all == 0)
+        return policy_failed(w->c, "write the policy", rc);
+    if (rc != -ENOENT || w->list.from != NULL)
+        return EXIT_INVALID;
+    ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.at[0].text);
+    diags_fini(&w->problems);
+    return EXIT_NOT_FOUND;
+}
+
+/* Its work stays unless it is a dry run, or something goes and `ask` says that a
+ * person is to be asked first: then done is false. */
 static int run_once(struct policy_write *w, struct policy_store *store, const struct terms *t,
-                    bool ask, policy_write_fn *fn, void *context, struct result *out)
+                    bool ask, policy_make *make, void *context, json_t **rows, struct result *out)
 {
     int code, rc;
 
-    json_array_clear(w->rows);
     rc = policy_txn_begin(&w->txn, store, &t->change, &out->serial);
     if (rc == -ESTALE)
         return conflict(t, out->serial);
     if (rc != 0)
         return policy_failed(w->c, "change the policy", rc);
-    code =
-        t->bound && out->serial != t->change.if_serial ? conflict(t, out->serial) : fn(w, context);
-    out->done = code == 0 && !t->dry && !(ask && w->removes);
+    code = t->bound && out->serial != t->change.if_serial ? conflict(t, out->serial)
+                                                          : apply(w, make, context);
+    if (code == 0) {
+        json_decref(*rows);
+        *rows = make_rows(w);
+    }
+    out->done = code == 0 && !t->dry && !(ask && w->question[0] != '\0');
     if (!out->done) {
         policy_txn_abort(w->txn);
-        w->txn = NULL;
         if (w->problems.all > 0)
             ctl_invalid(&w->problems);
         return code;
     }
     rc = policy_txn_commit(w->txn, &out->serial, &out->changed);
-    w->txn = NULL;
     return rc == 0 ? 0 : policy_failed(w->c, "change the policy", rc);
-}
-
-/* --- what is said --------------------------------------------------------- */
-
-static void widen(int *width, const json_t *row, const char *key)
-{
-    int n = (int)json_string_length(json_object_get(row, key));
-
-    *width = n > *width ? n : *width;
-}
-
-static void print_rows(const struct policy_write *w, bool unchanged)
-{
-    int object = 5, name = 5, change = 5;
-    const json_t *row;
-    size_t i;
-
-    json_array_foreach(w->rows, i, row)
-    {
-        widen(&object, row, "object");
-        widen(&name, row, "name");
-        widen(&change, row, "change");
-    }
-    json_array_foreach(w->rows, i, row)
-    {
-        const char *text = json_string_value(json_object_get(row, "text"));
-        const char *state = unchanged ? "same" : json_string_value(json_object_get(row, "change"));
-        char *line = ctl_text("%-*s  %-*s  %-*s  %s", object,
-                              json_string_value(json_object_get(row, "object")), name,
-                              json_string_value(json_object_get(row, "name")), change, state, text);
-
-        for (size_t n = strlen(line); n > 0 && line[n - 1] == ' ';)
-            line[--n] = '\0';
-        ctl_line("%s", line);
-        free(line);
-    }
 }
 
 /* Does the daemon use the store? It reads it itself, at the next question; its
@@ -191,84 +292,87 @@ static const char *daemon_words(struct ctl *c, uint64_t serial, bool *in_use)
                 : "but waymarkd cannot use the policy: see waymarkctl status";
 }
 
-static void say_json(const struct policy_write *w, const struct terms *t, const struct result *r,
-                     bool in_use)
-{
-    json_t *all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:b}", "changes", w->rows, "changed",
-                            r->changed && !t->dry, "dry_run", t->dry, "serial",
-                            (json_int_t)r->serial, "author", t->author, "in_use", in_use);
-
-    table_print_json(all);
-    json_decref(all);
-}
-
-static void say_result(const struct policy_write *w, const struct terms *t, const struct result *r)
+static void print_result(const struct policy_write *w, const json_t *rows, const struct terms *t,
+                         const struct result *r)
 {
     bool in_use = false;
     const char *words = t->dry ? "" : daemon_words(w->c, r->serial, &in_use);
+    unsigned long long serial = r->serial;
+    json_t *all;
 
     if (w->c->format == FORMAT_JSON) {
-        say_json(w, t, r, in_use);
+        all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:b}", "changes", rows, "changed",
+                        r->changed && !t->dry, "dry_run", t->dry, "serial", (json_int_t)r->serial,
+                        "author", t->author, "in_use", in_use);
+        table_print_json(all);
+        json_decref(all);
         return;
     }
-    print_rows(w, !t->dry && !r->changed);
+    print_rows(w, rows, !t->dry && !r->changed);
     if (t->dry)
-        ctl_line("dry run: nothing is changed, serial %llu", (unsigned long long)r->serial);
+        ctl_line("dry run: nothing is changed, serial %llu", serial);
     else if (!r->changed)
-        ctl_line("it is so already: nothing to change, serial %llu", (unsigned long long)r->serial);
+        ctl_line("it is so already: nothing to change, serial %llu", serial);
+    else if (t->change.claimed != NULL)
+        ctl_line("serial %llu, author %s (for %s), %s", serial, t->author, t->change.claimed,
+                 words);
     else
-        ctl_line("serial %llu, author %s%s%s%s, %s", (unsigned long long)r->serial, t->author,
-                 t->change.claimed != NULL ? " (for " : "",
-                 t->change.claimed != NULL ? t->change.claimed : "",
-                 t->change.claimed != NULL ? ")" : "", words);
+        ctl_line("serial %llu, author %s, %s", serial, t->author, words);
 }
 
-static bool confirmed(struct policy_write *w)
+int policy_change_in(struct ctl *c, struct policy_store *store, const uint64_t *seen,
+                     policy_make *make, void *context)
 {
-    if (w->c->format == FORMAT_TABLE)
-        print_rows(w, false);
-    fflush(stdout);
-    return ctl_ask(w->c, w->question[0] != '\0' ? w->question : "This removes something. Go on?");
-}
-
-int policy_change_in(struct ctl *c, struct policy_store *store, struct policy_seen seen,
-                     policy_write_fn *fn, void *context)
-{
-    struct policy_write w = {.c = c, .rows = json_array()};
+    struct policy_write w = {.c = c};
     struct result r = {0};
+    json_t *rows = NULL;
     struct terms t;
     int code = read_terms(c, seen, &t);
-    bool ask = ctl_option(c, "--yes") == NULL;
 
     diags_init(&w.problems);
-    ctl_author(w.c, t.author);
-    t.change.author = t.author;
     if (code == 0)
-        code = run_once(&w, store, &t, ask, fn, context, &r);
+        code = run_once(&w, store, &t, !c->yes, make, context, &rows, &r);
     if (code == 0 && !r.done && !t.dry) {
         t.bound = true;
         t.change.if_serial = r.serial;
-        code = confirmed(&w) ? run_once(&w, store, &t, false, fn, context, &r)
-                             : ctl_fail(EXIT_FAILED, "nothing is changed");
+        if (c->format == FORMAT_TABLE)
+            print_rows(&w, rows, false);
+        fflush(stdout);
+        code = ctl_ask(c, w.question) ? run_once(&w, store, &t, false, make, context, &rows, &r)
+                                      : ctl_fail(EXIT_FAILED, "nothing is changed");
     }
     if (code == 0)
-        say_result(&w, &t, &r);
+        print_result(&w, rows, &t, &r);
     if (code == 0 && w.remark != NULL)
         ctl_warn("%s", w.remark);
+    policy_changes_fini(&w.list);
     diags_fini(&w.problems);
-    json_decref(w.rows);
+    json_decref(rows);
     return code;
 }
 
-int policy_change_run(struct ctl *c, policy_write_fn *fn, void *context)
+int policy_change_run(struct ctl *c, policy_make *make, void *context)
 {
     struct policy_store *store;
-    int code;
+    int code = policy_open(c, POLICY_WRITE, &store);
 
-    code = policy_open(c, POLICY_WRITE, &store);
     if (code != 0)
         return code;
-    code = policy_change_in(c, store, (struct policy_seen){0}, fn, context);
+    code = policy_change_in(c, store, NULL, make, context);
     policy_store_close(store);
     return code;
+}
+
+int policy_put(struct policy_write *w, void *context)
+{
+    const struct policy_put *put = context;
+    int rc;
+
+    if (!put->how_given && !policy_txn_is_empty(w->txn))
+        return ctl_fail(
+            EXIT_USAGE,
+            "there is a policy already: --merge adds this file to it, --replace puts the file "
+            "in its place (--dry-run shows what that would change)");
+    rc = policy_changes_make(&w->list, w->txn, put->is, put->how);
+    return rc == 0 ? 0 : policy_failed(w->c, "read the policy", rc);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_open.c -- how the policy verbs come to the store and to files.
+ * policy_open.c -- how the policy verbs come to the store.
  */
 #include "ctl/policy.h"
 
@@ -10,9 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "base/guard.h"
-#include "base/number.h"
 #include "policy/verify.h"
 
 enum { TRIES = 20 /* of reading while others write */ };
@@ -144,60 +142,4 @@ int policy_open_read(struct ctl *c, struct policy *out, uint64_t *serial)
     code = policy_read(c, store, out, serial);
     policy_store_close(store);
     return code;
-}
-
-int policy_file_read(const char *path, char **text, size_t *len)
-{
-    enum { FILE_MAX = 1 << 30 };
-    int rc = file_read(path, FILE_MAX, text, len);
-
-    if (rc == -ENOENT)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no file %s", path);
-    if (rc == -EFBIG)
-        return ctl_fail(EXIT_INVALID, "%s is greater than 1 GiB", path);
-    if (rc != 0)
-        return ctl_fail(EXIT_FAILED, "cannot read %s: %s", path, strerror(-rc));
-    return 0;
-}
-
-int policy_file_policy(const char *path, bool verify, struct policy *out,
-                       struct policy_tests *tests)
-{
-    struct diags d;
-    char *text;
-    size_t len;
-    int code = policy_file_read(path, &text, &len), rc;
-
-    if (code != 0)
-        return code;
-    diags_init(&d);
-    rc = verify ? policy_text_read_whole(out, tests, path, text, len, &d)
-                : policy_text_read(out, tests, path, text, len, &d);
-    if (rc == 0 && verify && policy_verify(out, path, &d) != 0) {
-        policy_fini(out);
-        rc = -EINVAL;
-    }
-    if (rc == -ENOMEM)
-        code = ctl_fail(EXIT_FAILED, "out of memory");
-    else if (rc != 0)
-        code = ctl_invalid(&d);
-    diags_fini(&d);
-    free(text);
-    return code;
-}
-
-bool policy_limit(struct ctl *c, size_t fallback, size_t *out)
-{
-    const char *text = ctl_option(c, "--limit");
-    uint64_t v;
-
-    *out = fallback;
-    if (text == NULL)
-        return true;
-    if (number_parse(&v, text, SIZE_MAX / 2) != 0) {
-        ctl_fail(EXIT_USAGE, "--limit %s: a number is needed", text);
-        return false;
-    }
-    *out = (size_t)v;
-    return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_words.c -- values of the policy to words for people, and arguments to
- * values with every mistake told.
+ * policy_words.c -- what the objects of a policy consist of, from and to text
+ * (policy.h).
  */
 #include "ctl/policy.h"
 
@@ -14,187 +14,130 @@
 
 enum { SHOWN = 8 /* of a list; the rest is counted */, TEXT = 16384 };
 
-static void add_item(struct str *s, size_t i, const char *text)
+static int parse_prefix(void *out, const char *text, const char **why)
 {
-    str_addf(s, "%s%s", i > 0 ? " " : "", text);
+    int rc = prefix_parse(out, text);
+
+    *why = rc == -ERANGE ? "has bits behind its prefix length"
+                         : "is not a prefix like 10.0.0.0/8 or 2001:db8::/32";
+    return rc;
 }
 
-static char *end_list(struct str *s, size_t n)
+static const char *print_prefix(const void *p, char out[HOST_TEXT])
 {
-    if (n > SHOWN)
-        str_addf(s, " and %zu more", n - SHOWN);
-    return ctl_text("%s", s->at);
+    return prefix_print(p, out);
 }
 
-char *policy_suffix_list(const struct suffix *at, size_t n)
+static bool same_prefix(const void *a, const void *b)
 {
-    char buf[TEXT], text[SUFFIX_TEXT];
-    struct str s;
+    const struct prefix *x = a, *y = b;
 
-    str_init(&s, buf, sizeof buf);
-    for (size_t i = 0; i < n && i < SHOWN; i++)
-        add_item(&s, i, suffix_print(&at[i], text));
-    return end_list(&s, n);
+    return x->len == y->len && memcmp(x->ip, y->ip, sizeof x->ip) == 0;
 }
 
-char *policy_prefix_list(const struct prefix *at, size_t n)
+static int parse_host(void *out, const char *text, const char **why)
 {
-    char buf[TEXT], text[PREFIX_TEXT];
-    struct str s;
-
-    str_init(&s, buf, sizeof buf);
-    for (size_t i = 0; i < n && i < SHOWN; i++)
-        add_item(&s, i, prefix_print(&at[i], text));
-    return end_list(&s, n);
+    return host_parse(out, text, why);
 }
 
-char *policy_host_list(const struct policy_host *at, size_t n)
+static const char *print_host(const void *h, char out[HOST_TEXT])
 {
-    char buf[TEXT], text[HOST_TEXT];
-    struct str s;
-
-    str_init(&s, buf, sizeof buf);
-    for (size_t i = 0; i < n && i < SHOWN; i++)
-        add_item(&s, i, host_print(&at[i], text, sizeof text));
-    return end_list(&s, n);
+    return host_print(h, out, HOST_TEXT);
 }
 
-char *policy_networks_words(const struct policy_rule *r)
+static bool same_host(const void *a, const void *b)
 {
-    char buf[POLICY_RULE_NETWORKS * POLICY_NAME + 64];
-    struct str s;
+    const struct policy_host *x = a, *y = b;
 
-    str_init(&s, buf, sizeof buf);
-    for (size_t i = 0; i < r->n_networks; i++) {
-        if (strcmp(r->networks[i], "any") == 0)
-            return ctl_text("any client");
-        str_addf(&s, "%s%s", i > 0 ? " " : "clients in ", r->networks[i]);
-    }
-    return ctl_text("%s", r->n_networks > 0 ? s.at : "any client");
+    return x->port == y->port && name_equal(&x->target, &y->target);
 }
 
-char *policy_when_words(const struct policy_rule *r)
+static int parse_approved(void *out, const char *text, const char **why)
 {
-    char buf[128];
-    struct str s;
-
-    if (r->action == ACTION_FILTER)
-        return ctl_text("when unapproved");
-    if (r->when == 0)
-        return ctl_text("always");
-    str_init(&s, buf, sizeof buf);
-    for (unsigned i = 0; i < VERDICT_WORDS; i++)
-        if (r->when & 1u << i)
-            str_addf(&s, "%s%s", s.len == 0 ? "when " : " or ", word_names[i]);
-    return ctl_text("%s", buf);
+    return policy_approved_parse(out, text, why);
 }
 
-char *policy_rule_words(const struct policy_rule *r)
+static int parse_suffix(void *out, const char *text, const char **why)
 {
-    char *networks = policy_networks_words(r), *when = policy_when_words(r), ttl[NUMBER_TEXT],
-         from[NUMBER_TEXT], until[NUMBER_TEXT], buf[TEXT];
-    struct str s;
-
-    str_init(&s, buf, sizeof buf);
-    str_add(&s, action_names[r->action]);
-    if (r->pool[0] != '\0')
-        str_addf(&s, " from pool %s", r->pool);
-    str_addf(&s, ", %s, %s", networks, when);
-    if (r->mode != MODE_LIVE)
-        str_addf(&s, ", mode %s", mode_names[r->mode]);
-    if (r->ttl != POLICY_TTL_DEFAULT)
-        str_addf(&s, ", ttl %s", duration_print(r->ttl * UINT64_C(1000), ttl));
-    if (r->from_ms != 0)
-        str_addf(&s, ", from %s", policy_time_print(r->from_ms, from));
-    if (r->until_ms != 0)
-        str_addf(&s, ", until %s", policy_time_print(r->until_ms, until));
-    if (r->break_dnssec)
-        str_add(&s, ", breaks DNSSEC");
-    free(networks);
-    free(when);
-    return ctl_text("%s", buf);
+    return suffix_parse(out, text, why);
 }
 
-/* --- arguments ------------------------------------------------------------ */
-
-struct suffix *policy_take_suffixes(struct ctl *c, int first, struct diags *d)
+static const char *print_suffix(const void *s, char out[HOST_TEXT])
 {
-    struct suffix *at = ctl_alloc(NULL, (size_t)(c->argc - first + 1) * sizeof *at);
-    const char *why;
-
-    for (int i = first; i < c->argc; i++)
-        if (suffix_parse(&at[i - first], c->argv[i], &why) != 0)
-            diags_add(d, NULL, 0, 0, "suffix \"%s\" %s", c->argv[i], why);
-    return at;
+    return suffix_print(s, out);
 }
 
-struct policy_host *policy_take_hosts(const char *const *texts, size_t n, struct diags *d)
+const struct policy_member policy_members[POLICY_KINDS] = {
+    [POLICY_NETWORK] = {"prefix", "", sizeof(struct prefix), parse_prefix, print_prefix,
+                        same_prefix},
+    [POLICY_POOL] = {"host", "", sizeof(struct policy_host), parse_host, print_host, same_host},
+    [POLICY_APPROVED] = {"host", "", sizeof(struct policy_approved), parse_approved, NULL, NULL},
+    [POLICY_RULE] = {"suffix", "suffix ", sizeof(struct suffix), parse_suffix, print_suffix, NULL},
+};
+
+void *policy_take(enum policy_kind kind, const char *const *texts, size_t n, struct diags *d)
 {
-    struct policy_host *at = ctl_alloc(NULL, (n + 1) * sizeof *at);
+    const struct policy_member *m = &policy_members[kind];
+    char *members = ctl_alloc(NULL, (n + 1) * m->size);
     const char *why;
 
     for (size_t i = 0; i < n; i++)
-        if (host_parse(&at[i], texts[i], &why) != 0)
-            diags_add(d, NULL, 0, 0, "\"%s\" %s", texts[i], why);
-    return at;
+        if (m->parse(members + i * m->size, texts[i], &why) != 0)
+            diags_add(d, NULL, 0, 0, "%s\"%s\" %s", m->before, texts[i], why);
+    return members;
 }
 
-struct prefix *policy_take_prefixes(struct ctl *c, int first, struct diags *d)
+char *policy_list(enum policy_kind kind, const void *members, size_t n)
 {
-    struct prefix *at = ctl_alloc(NULL, (size_t)(c->argc - first + 1) * sizeof *at);
+    const struct policy_member *m = &policy_members[kind];
+    char all[TEXT], text[HOST_TEXT];
+    struct str s;
 
-    for (int i = first; i < c->argc; i++) {
-        int rc = prefix_parse(&at[i - first], c->argv[i]);
+    str_init(&s, all, sizeof all);
+    for (size_t i = 0; i < n && i < SHOWN; i++)
+        str_addf(&s, "%s%s", i > 0 ? " " : "", m->print((const char *)members + i * m->size, text));
+    if (n > SHOWN)
+        str_addf(&s, " and %zu more", n - SHOWN);
+    return ctl_text("%s", all);
+}
 
-        if (rc == -ERANGE)
-            diags_add(d, NULL, 0, 0, "%s has bits behind its prefix length", c->argv[i]);
-        else if (rc != 0)
-            diags_add(d, NULL, 0, 0, "\"%s\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32",
-                      c->argv[i]);
+char *policy_rule_words(const struct policy_rule *r, bool is_fill)
+{
+    unsigned when = policy_when(r->action, r->when);
+    char all[TEXT], time[NUMBER_TEXT];
+    bool any = r->n_networks == 0;
+    const char *before = "when ";
+    struct str s;
+
+    str_init(&s, all, sizeof all);
+    if (!is_fill) {
+        str_add(&s, action_names[r->action]);
+        if (r->pool[0] != '\0')
+            str_addf(&s, " from pool %s", r->pool);
+        str_add(&s, ", ");
     }
-    return at;
-}
-
-/* --- comparing ------------------------------------------------------------ */
-
-bool policy_host_same(const struct policy_host *a, const struct policy_host *b)
-{
-    char x[HOST_TEXT], y[HOST_TEXT];
-
-    return strcmp(host_print(a, x, sizeof x), host_print(b, y, sizeof y)) == 0;
-}
-
-bool policy_rule_same(const struct policy_rule *a, const struct policy_rule *b)
-{
-    return fields_same(policy_rule_rows + 1, a, b); /* without the suffixes */
-}
-
-int policy_rule_refers(struct policy_write *w, const struct policy_rule *r)
-{
-    struct policy_network network;
-    struct policy_pool pool;
-    int rc;
-
-    for (size_t i = 0; i < r->n_networks; i++) {
-        if (strcmp(r->networks[i], "any") == 0)
-            continue;
-        rc = policy_txn_network_get(w->txn, r->networks[i], &network);
-        if (rc == -ENOENT)
-            return ctl_fail(EXIT_NOT_FOUND,
-                            "there is no network %s (policy network set %s PREFIX... makes it)",
-                            r->networks[i], r->networks[i]);
-        if (rc != 0)
-            return policy_failed(w->c, "read the network", rc);
-        policy_network_fini(&network);
-    }
-    if (r->pool[0] == '\0')
-        return 0;
-    rc = policy_txn_pool_get(w->txn, r->pool, &pool);
-    if (rc == -ENOENT)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no pool %s (policy pool set %s HOST... makes it)",
-                        r->pool, r->pool);
-    if (rc != 0)
-        return policy_failed(w->c, "read the pool", rc);
-    policy_pool_fini(&pool);
-    return 0;
+    for (size_t i = 0; i < r->n_networks; i++)
+        any = any || strcmp(r->networks[i], "any") == 0;
+    str_add(&s, any ? "any client" : "clients in");
+    for (size_t i = 0; !any && i < r->n_networks; i++)
+        str_addf(&s, " %s", r->networks[i]);
+    str_addf(&s, ", %s", when == WORD_ALL ? "always" : "");
+    for (unsigned i = 0; when != WORD_ALL && i < VERDICT_WORDS; i++)
+        if (when & 1u << i) {
+            str_addf(&s, "%s%s", before, word_names[i]);
+            before = " or ";
+        }
+    if (is_fill)
+        return ctl_text("%s", all);
+    if (r->mode != MODE_LIVE)
+        str_addf(&s, ", mode %s", mode_names[r->mode]);
+    if (r->ttl != POLICY_TTL_DEFAULT)
+        str_addf(&s, ", ttl %s", duration_print(r->ttl * UINT64_C(1000), time));
+    if (r->from_ms != 0)
+        str_addf(&s, ", from %s", policy_time_print(r->from_ms, time));
+    if (r->until_ms != 0)
+        str_addf(&s, ", until %s", policy_time_print(r->until_ms, time));
+    if (r->break_dnssec)
+        str_add(&s, ", breaks DNSSEC");
+    return ctl_text("%s", all);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * text.h -- policies as text: the YAML form, in and out;
- * their application to the store; what is suspicious in a policy.
+ * text.h -- policies as text: the YAML form, in and out; what
+ * is suspicious in a policy.
  */
 #ifndef POLICY_TEXT_H
 #define POLICY_TEXT_H
@@ -47,19 +47,6 @@ extern const struct field policy_rule_rows[];
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */
 const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);
-
-/* Whole-policy checks that entry refuses (unknown network or pool, ...). */
-int policy_verify(const struct policy *, const char *file, struct diags *d);
-
-/* Of these, only that networks and pools are known. p is sorted. */
-int policy_references(const struct policy *p, const char *file, struct diags *d);
-
-/* Makes the store's policy this one (replace), or merges: objects of `p`
- * replace those of the same name; with join_suffixes (zone), suffixes join
- * their rule. Inside a transaction. */
-int policy_apply(struct policy_txn *, const struct policy *p, bool replace, bool join_suffixes,
-                 struct diags *d);
-bool policy_is_empty(const struct policy *);
 
 /* What is suspicious: each finding is a sentence. Returns how many. */
 typedef void policy_finding(void *context, const char *subject, const char *text);

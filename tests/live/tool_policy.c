@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "policy/change.h"
 #include "policy/store.h"
 
 enum { KEPT = 100, ROUND = 50000 };
@@ -36,41 +37,36 @@ static void suffix_of(unsigned long n, struct suffix *out)
         fail(why, rc);
 }
 
-static void put_pool(struct policy_txn *txn, unsigned long n)
+/* The rows of change n. The list borrows what is static. */
+static void make_list(struct changes *l, unsigned long n)
 {
-    struct policy_host host;
-    struct policy_pool pool = {.name = "changed", .hosts = &host, .n = 1};
+    static struct policy_host host;
+    static struct policy_pool pool = {.name = "changed", .hosts = &host, .n = 1};
+    static struct suffix added, dropped;
+    static struct policy_rule rule, old;
     char text[64];
     const char *why;
     int rc;
 
     snprintf(text, sizeof text, "kms.changed.example:%lu", 1000 + n % ROUND);
-    if ((rc = host_parse(&host, text, &why)) != 0 || (rc = policy_txn_pool_put(txn, &pool)) != 0)
-        fail("pool", rc);
-}
-
-static void put_rule(struct policy_txn *txn, unsigned long n)
-{
-    struct policy_rule rule;
-    struct suffix suffix;
-    bool was_there;
-    int rc;
-
+    if ((rc = host_parse(&host, text, &why)) != 0)
+        fail(why, rc);
+    policy_changes_add(l, POLICY_POOL, CHANGE_SET, &pool);
     policy_rule_init(&rule, "changed");
     snprintf(rule.pool, sizeof rule.pool, "changed");
     snprintf(rule.comment, sizeof rule.comment, "%lu", n);
     rule.ttl = (uint32_t)(30 + n % ROUND);
-    if ((rc = policy_txn_rule_put(txn, &rule)) != 0)
-        fail("rule", rc);
-    suffix_of(n, &suffix);
-    if ((rc = policy_txn_suffix_add(txn, "changed", &suffix, &was_there)) != 0)
-        fail("suffix", rc);
+    rule.suffixes = &added;
+    rule.n_suffixes = 1;
+    suffix_of(n, &added);
+    policy_changes_add(l, POLICY_RULE, CHANGE_HEAD, &rule);
+    policy_changes_add(l, POLICY_RULE, CHANGE_ADD, &rule);
     if (n < KEPT)
         return;
-    suffix_of(n - KEPT, &suffix);
-    rc = policy_txn_suffix_drop(txn, "changed", &suffix);
-    if (rc != 0 && rc != -ENOENT)
-        fail("suffix", rc);
+    old = rule;
+    old.suffixes = &dropped;
+    suffix_of(n - KEPT, &dropped);
+    policy_changes_add(l, POLICY_RULE, CHANGE_DROP, &old);
 }
 
 static void change(struct policy_store *store, unsigned long n)
@@ -80,6 +76,7 @@ static void change(struct policy_store *store, unsigned long n)
                                     .reason = "test",
                                     .now_ms = clock_now().wall_ms,
                                     .history_ms = 365ull * 86400 * 1000};
+    struct changes list = {.n = 0};
     struct policy_txn *txn;
     uint64_t serial;
     bool changed;
@@ -87,8 +84,11 @@ static void change(struct policy_store *store, unsigned long n)
 
     if ((rc = policy_txn_begin(&txn, store, &c, &serial)) != 0)
         fail("begin", rc);
-    put_pool(txn, n);
-    put_rule(txn, n);
+    make_list(&list, n);
+    rc = policy_change_apply(txn, &list, NULL);
+    if (rc != 0 && rc != -ENOENT) /* that suffix is gone already, and it is the last row */
+        fail("apply", rc);
+    policy_changes_fini(&list);
     /* Not changed: a killed predecessor wrote it, and died before it could say so. */
     if ((rc = policy_txn_commit(txn, &serial, &changed)) != 0)
         fail("commit", rc);

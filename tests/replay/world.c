@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/change.h"
 #include "policy/text.h"
 
 enum { CACHE_BYTES = 1 << 20, TEXT_MAX = 16384 };
@@ -129,26 +130,15 @@ bool world_policy(struct world *w, const char *text, struct diags *d)
     struct policy_change change = {
         .author = "replay", .claimed = "", .reason = "", .now_ms = w->io.now.wall_ms};
     char whole[TEXT_MAX];
-    struct policy_txn *t = NULL;
     struct policy p;
-    uint64_t serial;
-    bool changed;
+    bool done;
 
     snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
-    if (policy_text_read(&p, NULL, "policy", whole, strlen(whole), d) != 0)
+    if (policy_text_read_whole(&p, NULL, "policy", whole, strlen(whole), d) != 0)
         return false;
-    if (policy_verify(&p, "policy", d) != 0 ||
-        policy_txn_begin(&t, w->store, &change, &serial) != 0) {
-        policy_fini(&p);
-        return false;
-    }
-    if (policy_apply(t, &p, true, false, d) != 0) {
-        policy_txn_abort(t);
-        policy_fini(&p);
-        return false;
-    }
+    done = policy_change_put(w->store, &change, &p, POLICY_REPLACE, d) == 0;
     policy_fini(&p);
-    return policy_txn_commit(t, &serial, &changed) == 0;
+    return done;
 }
 
 int world_generations(const struct world *w)

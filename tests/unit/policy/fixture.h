@@ -23,6 +23,7 @@
 
 #include "base/number.h"
 #include "base/str.h"
+#include "policy/change.h"
 #include "policy/decide.h"
 #include "policy/store.h"
 #include "policy/verify.h"
@@ -130,6 +131,58 @@ static inline void fixture_option(struct policy_rule *r, char *word)
     }
 }
 
+/* One row of a change; what policy_change_apply() says. d may be NULL. */
+static inline int fixture_change_told(struct policy_txn *t, enum policy_kind kind,
+                                      enum change_verb verb, const void *object, struct diags *d)
+{
+    struct changes l = {.n = 0};
+    int rc;
+
+    policy_changes_add(&l, kind, verb, object);
+    rc = policy_change_apply(t, &l, d);
+    policy_changes_fini(&l);
+    return rc;
+}
+
+static inline int fixture_change(struct policy_txn *t, enum policy_kind kind, enum change_verb verb,
+                                 const void *object)
+{
+    return fixture_change_told(t, kind, verb, object, NULL);
+}
+
+/* Puts a rule; without suffixes, it keeps those it has. */
+static inline int fixture_put_rule(struct policy_txn *t, struct policy_rule *r)
+{
+    policy_rule_sort(r);
+    return fixture_change(t, POLICY_RULE, r->n_suffixes > 0 ? CHANGE_SET : CHANGE_HEAD, r);
+}
+
+/* ADD or DROP of one suffix. */
+static inline int fixture_change_suffix(struct policy_txn *t, enum change_verb verb,
+                                        const char *rule, const struct suffix *s)
+{
+    struct suffix copy = *s;
+    struct policy_rule r;
+
+    policy_rule_init(&r, rule);
+    r.suffixes = &copy;
+    r.n_suffixes = 1;
+    return fixture_change(t, POLICY_RULE, verb, &r);
+}
+
+/* The policy becomes this one; NULL: an empty one. */
+static inline int fixture_replace(struct policy_txn *t, const struct policy *p)
+{
+    const struct policy empty = {.n_rules = 0};
+    struct changes l;
+    int rc = policy_changes_make(&l, t, p != NULL ? p : &empty, POLICY_REPLACE);
+
+    if (rc == 0)
+        rc = policy_change_apply(t, &l, NULL);
+    policy_changes_fini(&l);
+    return rc;
+}
+
 static inline int fixture_rule(struct policy_txn *t, char *words)
 {
     static struct suffix suffixes[64];
@@ -145,7 +198,7 @@ static inline int fixture_rule(struct policy_txn *t, char *words)
         suffixes[r.n_suffixes++] = fixture_suffix(w);
     for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
         fixture_option(&r, w);
-    return policy_txn_rule_put(t, &r);
+    return fixture_put_rule(t, &r);
 }
 
 static inline int fixture_statement(struct policy_txn *t, char *words)
@@ -159,14 +212,15 @@ static inline int fixture_statement(struct policy_txn *t, char *words)
         assert_true(str_copy(n.name, sizeof n.name, strtok_r(NULL, " ", &save)));
         for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
             assert_int_equal(prefix_parse(&prefixes[n.n++], w), 0);
-        return policy_txn_network_put(t, &n);
+        policy_network_sort(&n);
+        return fixture_change(t, POLICY_NETWORK, CHANGE_SET, &n);
     }
     if (strcmp(kind, "pool") == 0) {
         struct policy_pool p = {.n = 0};
 
         assert_true(str_copy(p.name, sizeof p.name, strtok_r(NULL, " ", &save)));
         fixture_hosts(&p, save);
-        return policy_txn_pool_put(t, &p);
+        return fixture_change(t, POLICY_POOL, CHANGE_SET, &p);
     }
     if (strcmp(kind, "ok") == 0) {
         struct policy_pool p = {.n = 0};
@@ -174,8 +228,8 @@ static inline int fixture_statement(struct policy_txn *t, char *words)
 
         fixture_hosts(&p, save);
         for (size_t i = 0; i < p.n && rc == 0; i++)
-            rc = policy_txn_approve(
-                t, &(struct policy_approved){p.hosts[i].target, p.hosts[i].port}, NULL);
+            rc = fixture_change(t, POLICY_APPROVED, CHANGE_SET,
+                                &(struct policy_approved){p.hosts[i].target, p.hosts[i].port});
         return rc;
     }
     assert_string_equal(kind, "rule");

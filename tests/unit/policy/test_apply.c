@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
-#include "policy/model_sort.h"
+#include "policy/change.h"
 #include "policy/text.h"
 
 #define HEAD "waymark-policy: 1\n"
@@ -53,23 +53,15 @@ static int close_store(void **state)
     return 0;
 }
 
-/* Applies the text; the result of policy_apply(), the work kept when it is 0. */
-static int apply(const char *text, bool replace, bool join, struct diags *d)
+/* Applies the text; the result of policy_change_put(). */
+static int apply(const char *text, enum policy_how how, struct diags *d)
 {
     const struct policy_change change = {.author = "test", .now_ms = 1};
-    struct policy_txn *txn;
     struct policy p;
-    uint64_t serial;
-    bool changed;
     int rc;
 
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), d), 0);
-    assert_int_equal(policy_txn_begin(&txn, store, &change, &serial), 0);
-    rc = policy_apply(txn, &p, replace, join, d);
-    if (rc == 0)
-        assert_int_equal(policy_txn_commit(txn, &serial, &changed), 0);
-    else
-        policy_txn_abort(txn);
+    rc = policy_change_put(store, &change, &p, how, d);
     policy_fini(&p);
     return rc;
 }
@@ -91,27 +83,27 @@ static char *exported(uint64_t *serial)
 
 static const struct row {
     const char *name, *text;
-    bool replace, join;
+    enum policy_how how;
     const char *then; /* NULL: refused, and nothing is changed */
     const char *words;
 } rows[] = {
-    {"the same, merged", STORED, false, false, STORED, NULL},
-    {"the same, replaced", STORED, true, false, STORED, NULL},
-    {"replace by nothing", HEAD, true, false, HEAD, NULL},
-    {"merge: nothing goes", HEAD "approved: [z.c.d]\nnetworks: {b: [10.1.0.0/16]}\n", false, false,
+    {"the same, merged", STORED, POLICY_MERGE, STORED, NULL},
+    {"the same, replaced", STORED, POLICY_REPLACE, STORED, NULL},
+    {"replace by nothing", HEAD, POLICY_REPLACE, HEAD, NULL},
+    {"merge: nothing goes", HEAD "approved: [z.c.d]\nnetworks: {b: [10.1.0.0/16]}\n", POLICY_MERGE,
      HEAD "networks:\n  a: [10.0.0.0/8]\n  b: [10.1.0.0/16]\n"
           "pools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: [x.c.d, z.c.d]\nrules:\n"
           "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n  two:\n    suffixes: "
           "[e.f]\n    pool: q\n",
      NULL},
     {"merge: a rule of the same name is replaced, its pool is in the store",
-     HEAD "rules: {one: {suffixes: [z.z], pool: q}}\n", false, false,
+     HEAD "rules: {one: {suffixes: [z.z], pool: q}}\n", POLICY_MERGE,
      HEAD "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "
           "[x.c.d]\nrules:\n"
           "  one:\n    suffixes: [z.z]\n    pool: q\n  two:\n    suffixes: [e.f]\n    pool: q\n",
      NULL},
     {"merge: a rule without suffixes loses those it had",
-     HEAD "rules: {two: {suffixes: [], action: deny}}\n", false, false,
+     HEAD "rules: {two: {suffixes: [], action: deny}}\n", POLICY_MERGE,
      HEAD "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "
           "[x.c.d]\nrules:\n"
           "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n  two:\n    suffixes: "
@@ -120,7 +112,7 @@ static const struct row {
     {"join: suffixes join, the head stays",
      HEAD "pools: {p: [k.c.d]}\nrules: {one: {suffixes: [c.d, z.z], pool: p}, three: {suffixes: "
           "[y.y], pool: p}}\n",
-     false, true,
+     POLICY_JOIN,
      HEAD "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "
           "[x.c.d]\nrules:\n"
           "  one:\n    suffixes: [a.b, c.d, z.z]\n    networks: [a]\n    pool: p\n  three:\n    "
@@ -128,11 +120,11 @@ static const struct row {
           "  two:\n    suffixes: [e.f]\n    pool: q\n",
      NULL},
     {"replace: the pool of the store does not count",
-     HEAD "rules: {one: {suffixes: [z.z], pool: q}}\n", true, false, NULL, "no pool q"},
-    {"merge: a pool that is nowhere", HEAD "rules: {one: {suffixes: [z.z], pool: r}}\n", false,
-     false, NULL, "no pool r"},
+     HEAD "rules: {one: {suffixes: [z.z], pool: q}}\n", POLICY_REPLACE, NULL, "no pool q"},
+    {"merge: a pool that is nowhere", HEAD "rules: {one: {suffixes: [z.z], pool: r}}\n",
+     POLICY_MERGE, NULL, "no pool r"},
     {"merge: a network that is nowhere",
-     HEAD "rules: {one: {suffixes: [z.z], pool: q, networks: [a, b]}}\n", false, false, NULL,
+     HEAD "rules: {one: {suffixes: [z.z], pool: q, networks: [a, b]}}\n", POLICY_MERGE, NULL,
      "no network b"},
 };
 
@@ -147,9 +139,9 @@ static void policies_are_applied(void **state)
         int rc;
 
         diags_init(&d);
-        assert_int_equal(apply(STORED, true, false, &d), 0);
+        assert_int_equal(apply(STORED, POLICY_REPLACE, &d), 0);
         free(exported(&before));
-        rc = apply(row->text, row->replace, row->join, &d);
+        rc = apply(row->text, row->how, &d);
         if ((rc == 0) != (row->then != NULL))
             fail_msg("%s: %d %s", row->name, rc, d.n > 0 ? d.at[0].text : "");
         if (rc != 0 && (d.n == 0 || strstr(d.at[0].text, row->words) == NULL))

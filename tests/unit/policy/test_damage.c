@@ -547,7 +547,7 @@ static void disk_full(void **state)
         snprintf(text, sizeof text, "n%d.example", i);
         struct suffix s = fixture_suffix(text);
 
-        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
     }
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_true(policy_txn_commit(t, &serial, &changed) < 0);
@@ -578,7 +578,7 @@ static void many_changes_do_not_grow_it(void **state)
         snprintf(text, sizeof text, "n%d.example", i);
         struct suffix s = fixture_suffix(text);
 
-        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
     }
     fixture_commit(t);
     assert_string_equal(outcome(f, "n7.example", "10.1.1.1"), "filled rule r");
@@ -592,7 +592,7 @@ static void many_changes_do_not_grow_it(void **state)
         uint64_t serial;
 
         assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
-        assert_int_equal(policy_txn_suffix_drop(t, "r", &s), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_DROP, "r", &s), 0);
         fixture_commit(t);
     }
     assert_true(counts_of(f).bytes < 2 * before);

@@ -69,7 +69,7 @@ static void every_change_moves_the_index(void **state)
         struct policy_txn *t = fixture_begin(f, 1000);
 
         if (strncmp(change, "-rule ", 6) == 0)
-            assert_int_equal(policy_txn_rule_del(t, change + 6), 0);
+            assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, change + 6), 0);
         else
             assert_int_equal(fixture_apply(t, change), 0);
         assert_true(fixture_commit(t));
@@ -91,7 +91,7 @@ static void a_suffix_moves_nothing(void **state)
 
     fixture_policy(f, "pool a " WITH "; rule r fill x.example pool=a");
     t = fixture_begin(f, 1000);
-    assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
     assert_true(fixture_commit(t));
     assert_string_equal(giver(f, HOST), "r a");
 }
@@ -105,7 +105,7 @@ static void a_cleared_policy_has_no_host(void **state)
     fixture_policy(f, "pool a " WITH "; rule r fill x.example pool=a");
     assert_string_equal(giver(f, HOST), "r a");
     t = fixture_begin(f, 1000);
-    assert_int_equal(policy_txn_clear(t), 0);
+    assert_int_equal(fixture_replace(t, NULL), 0);
     assert_true(fixture_commit(t));
     assert_string_equal(giver(f, HOST), "-");
     assert_int_equal(name_parse(&host, HOST), 0);
@@ -134,7 +134,7 @@ static void a_name_too_long_for_a_key(void **state)
     h.target.len = (uint8_t)w.len;
     h.target.labels = 4;
     t = fixture_begin(f, 1000);
-    assert_int_equal(policy_txn_pool_put(t, &p), 0);
+    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_SET, &p), 0);
     assert_int_equal(fixture_apply(t,
                                    "rule "
                                    "a23456789012345678901234567890123456789012345678901234567890123"

@@ -50,7 +50,7 @@ static void many_come(struct policy_txn *t)
     for (unsigned i = 0; i < many; i++) {
         struct suffix s = numbered(i);
 
-        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
     }
 }
 
@@ -59,7 +59,7 @@ static void many_go(struct policy_txn *t)
     for (unsigned i = 0; i < many; i++) {
         struct suffix s = numbered(i);
 
-        assert_int_equal(policy_txn_suffix_drop(t, "r", &s), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_DROP, "r", &s), 0);
     }
 }
 
@@ -80,7 +80,7 @@ static void come_and_all_goes(struct policy_txn *t)
 {
     for (int i = 0; i < 3; i++) {
         many_come(t);
-        assert_int_equal(policy_txn_clear(t), 0);
+        assert_int_equal(fixture_replace(t, NULL), 0);
         assert_int_equal(fixture_apply(t, BASE), 0);
     }
     assert_int_equal(fixture_apply(t, "rule r deny corp.example"), 0);
@@ -99,10 +99,10 @@ static void great_values(struct policy_txn *t)
             snprintf(text, sizeof text, "10.%u.%u.%u/32", round, i >> 8, i & 255);
             assert_int_equal(prefix_parse(&prefixes[i], text), 0);
         }
-        assert_int_equal(policy_txn_network_put(t, &n), 0);
+        assert_int_equal(fixture_change(t, POLICY_NETWORK, CHANGE_SET, &n), 0);
         n.n -= 50;
     }
-    assert_int_equal(policy_txn_network_del(t, "great", NULL), 0);
+    assert_int_equal(fixture_change(t, POLICY_NETWORK, CHANGE_REMOVE, "great"), 0);
     assert_int_equal(fixture_apply(t, "rule r deny corp.example"), 0);
 }
 
@@ -219,7 +219,7 @@ static void import(struct fixture *f, int out)
         memcpy(r.pool, "a", 2);
         r.suffixes = kinds[serial & 1];
         r.n_suffixes = MANY;
-        if (policy_txn_rule_put(t, &r) != 0 || policy_txn_commit(t, &serial, &changed) != 0 ||
+        if (fixture_put_rule(t, &r) != 0 || policy_txn_commit(t, &serial, &changed) != 0 ||
             !changed || write(out, &serial, sizeof serial) != sizeof serial)
             _exit(1);
     }

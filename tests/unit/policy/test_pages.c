@@ -62,7 +62,7 @@ static void fill(struct fixture *f, int suffixes)
         snprintf(text, sizeof text, "n%d.example", i);
         struct suffix s = fixture_suffix(text);
 
-        assert_int_equal(policy_txn_suffix_add(t, "r", &s, NULL), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
     }
     fixture_commit(t);
 }
@@ -399,7 +399,7 @@ static void all_that_lmdb_writes(void **state)
         struct policy_txn *t = fixture_begin(f, 1);
 
         snprintf(rule, sizeof rule, "n%d", i);
-        assert_int_equal(policy_txn_rule_del(t, rule), 0);
+        assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, rule), 0);
         fixture_commit(t);
         walk_says(fd, NULL);
     }

@@ -46,11 +46,11 @@ static void what_is_already_so_makes_no_serial(void **state)
     assert_false(fixture_policy(f, BASE));
     t = fixture_begin(f, 5); /* there and back */
     assert_int_equal(fixture_apply(t, "rule r deny corp.example; rule new pass x.example"), 0);
-    assert_int_equal(policy_txn_rule_del(t, "new"), 0);
+    assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, "new"), 0);
     assert_int_equal(fixture_apply(t, "rule r fill corp.example pool=a"), 0);
     assert_false(fixture_commit(t));
     t = fixture_begin(f, 5); /* replaced by the same */
-    assert_int_equal(policy_txn_clear(t), 0);
+    assert_int_equal(fixture_replace(t, NULL), 0);
     assert_int_equal(fixture_apply(t, BASE), 0);
     assert_false(fixture_commit(t));
     after = counts_of(f);
@@ -65,7 +65,7 @@ static void an_aborted_change_never_was(void **state)
 
     fixture_policy(f, BASE);
     t = fixture_begin(f, 5);
-    assert_int_equal(policy_txn_clear(t), 0);
+    assert_int_equal(fixture_replace(t, NULL), 0);
     policy_txn_abort(t);
     policy_txn_abort(NULL);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
@@ -94,7 +94,6 @@ static void counts_and_deletions(void **state)
     struct policy_counts c;
     struct policy_txn *t;
     struct suffix s = fixture_suffix("*.hr.corp.example"), other = fixture_suffix("other.example");
-    bool there;
 
     fixture_policy(f, BASE
                    "; ok kms.adatum.net kms.adatum.net:1689; rule y fill * pool=b net=lab,any");
@@ -108,22 +107,22 @@ static void counts_and_deletions(void **state)
     assert_int_equal(c.time_ms, 1000);
 
     t = fixture_begin(f, 7);
-    assert_int_equal(policy_txn_suffix_add(t, "r", &s, &there), 0);
-    assert_false(there);
-    assert_int_equal(policy_txn_suffix_add(t, "r", &s, &there), 0);
-    assert_true(there);
-    assert_int_equal(policy_txn_suffix_add(t, "nobody", &s, &there), -ENOENT);
-    assert_int_equal(policy_txn_suffix_drop(t, "r", &other), -ENOENT);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "nobody", &s), -EINVAL);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_DROP, "r", &other), -ENOENT);
     assert_true(fixture_commit(t));
     assert_int_equal(counts_of(f).suffixes, 4);
     assert_string_equal(outcome(f, "x.hr.corp.example", "10.1.1.1"), "filled rule r");
     assert_sound(f);
 
     t = fixture_begin(f, 8);
-    assert_int_equal(policy_txn_suffix_drop(t, "r", &s), 0);
-    assert_int_equal(policy_txn_rule_del(t, "y"), 0);
-    assert_int_equal(policy_txn_rule_del(t, "y"), -ENOENT);
-    assert_int_equal(policy_txn_unapprove(t, &(struct policy_approved){s.name, 1}), -ENOENT);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_DROP, "r", &s), 0);
+    assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, "y"), 0);
+    assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, "y"), -ENOENT);
+    assert_int_equal(
+        fixture_change(t, POLICY_APPROVED, CHANGE_REMOVE, &(struct policy_approved){s.name, 1}),
+        -ENOENT);
     assert_true(fixture_commit(t));
     c = counts_of(f);
     assert_int_equal(c.rules, 2);
@@ -137,17 +136,17 @@ static void rule_put_sets_the_suffixes_or_leaves_them(void **state)
 {
     struct fixture *f = *state;
     struct policy_txn *t;
-    struct policy_rule r;
+    union policy_object o;
     struct policy p;
 
     fixture_policy(f, "pool a kms-a.contoso.com; rule r fill a.example,b.example,c.example pool=a");
     fixture_policy(f, "rule r fill b.example,d.example pool=a");
     t = fixture_begin(f, 1);
-    assert_int_equal(policy_txn_rule_get(t, "r", &r), 0);
-    assert_int_equal(r.n_suffixes, 0);
-    r.ttl = 600;
-    assert_int_equal(policy_txn_rule_put(t, &r), 0);
-    policy_rule_fini(&r);
+    assert_int_equal(policy_txn_get(t, POLICY_RULE, "r", &o), 0);
+    assert_int_equal(o.rule.n_suffixes, 0);
+    o.rule.ttl = 600;
+    assert_int_equal(fixture_put_rule(t, &o.rule), 0);
+    policy_object_fini(POLICY_RULE, &o);
     assert_true(fixture_commit(t));
     assert_int_equal(policy_load(f->store, &p, NULL), 0);
     assert_int_equal(p.n_rules, 1);
@@ -170,18 +169,18 @@ static void users_are_named(void **state)
                    BASE "; rule q fill x.example pool=a net=any,lab; rule p fill y.example pool=a");
     diags_init(&d);
     t = fixture_begin(f, 1);
-    assert_int_equal(policy_txn_pool_del(t, "a", &d), -EBUSY);
+    assert_int_equal(fixture_change_told(t, POLICY_POOL, CHANGE_REMOVE, "a", &d), -EBUSY);
     assert_int_equal(d.n, 3);
-    assert_string_equal(d.at[0].text, "p");
-    assert_string_equal(d.at[1].text, "q");
-    assert_string_equal(d.at[2].text, "r");
+    assert_string_equal(d.at[0].text, "pool a is in use: p");
+    assert_string_equal(d.at[1].text, "pool a is in use: q");
+    assert_string_equal(d.at[2].text, "pool a is in use: r");
     diags_fini(&d);
-    assert_int_equal(policy_txn_network_del(t, "lab", &d), -EBUSY);
+    assert_int_equal(fixture_change_told(t, POLICY_NETWORK, CHANGE_REMOVE, "lab", &d), -EBUSY);
     assert_int_equal(d.n, 1);
-    assert_string_equal(d.at[0].text, "q");
+    assert_string_equal(d.at[0].text, "network lab is in use: q");
     diags_fini(&d);
-    assert_int_equal(policy_txn_pool_del(t, "b", NULL), 0);
-    assert_int_equal(policy_txn_pool_del(t, "b", NULL), -ENOENT);
+    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_REMOVE, "b"), 0);
+    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_REMOVE, "b"), -ENOENT);
     assert_true(fixture_commit(t)); /* refusals did not spoil it */
     assert_int_equal(counts_of(f).pools, 1);
 }
@@ -190,11 +189,10 @@ static void refused_on_entry(void **state)
 {
     struct fixture *f = *state;
     struct policy_txn *t;
-    struct policy_rule r;
+    union policy_object o;
     struct suffix star = fixture_suffix("*"), one = fixture_suffix("*.local");
     char long_suffix[1100] = "";
     const char *why;
-    bool there;
 
     fixture_policy(f, BASE);
     t = fixture_begin(f, 1);
@@ -204,14 +202,14 @@ static void refused_on_entry(void **state)
     assert_int_equal(fixture_apply(t, "rule n deny *"), -EINVAL);
     assert_int_equal(fixture_apply(t, "pool p kms.contoso.com,address=198.51.100.1"), -EINVAL);
     assert_int_equal(fixture_apply(t, "net any 10.0.0.0/8"), -EINVAL);
-    assert_int_equal(policy_txn_suffix_add(t, "r", &star, &there), -EINVAL);
-    assert_int_equal(policy_txn_suffix_add(t, "r", &one, &there), -EINVAL);
-    assert_int_equal(policy_txn_suffix_add(t, "z", &one, &there), 0);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &star), -EINVAL);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &one), -EINVAL);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "z", &one), 0);
     /* z has a wide suffix now: its networks cannot go */
-    assert_int_equal(policy_txn_rule_get(t, "z", &r), 0);
-    policy_rule_fini(&r);
-    assert_int_equal(policy_txn_rule_put(t, &r), -EINVAL);
-    assert_int_equal(policy_txn_network_get(t, "none", &(struct policy_network){.n = 0}), -ENOENT);
+    assert_int_equal(policy_txn_get(t, POLICY_RULE, "z", &o), 0);
+    policy_object_fini(POLICY_RULE, &o);
+    assert_int_equal(fixture_put_rule(t, &o.rule), -EINVAL);
+    assert_int_equal(policy_txn_get(t, POLICY_NETWORK, "none", &o), -ENOENT);
     /* octets 0 and 1 take two octets of key each */
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 63; k++)
@@ -224,13 +222,13 @@ static void refused_on_entry(void **state)
             t,
             "rule a-name-that-is-as-long-as-a-name-may-be-0123456789-0123456789-0 deny q.example"),
         0);
-    assert_int_equal(policy_txn_suffix_add(t, "r", &one, &there), 0);
+    assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &one), 0);
     for (int k = 0; k < 40; k++)
         strcat(long_suffix, k == 0 ? ".\\001" : "\\001");
     assert_int_equal(suffix_parse(&one, long_suffix, &why), 0);
     assert_int_equal(
-        policy_txn_suffix_add(t, "a-name-that-is-as-long-as-a-name-may-be-0123456789-0123456789-0",
-                              &one, &there),
+        fixture_change_suffix(
+            t, CHANGE_ADD, "a-name-that-is-as-long-as-a-name-may-be-0123456789-0123456789-0", &one),
         -ENAMETOOLONG);
     assert_true(fixture_commit(t));
     assert_sound(f);
@@ -255,7 +253,7 @@ static void loaded_as_put(void **state)
         snprintf(text, sizeof text, "n%d.example", i);
         struct suffix s = fixture_suffix(text);
 
-        assert_int_equal(policy_txn_suffix_add(t, i < 2000 ? "r" : "z", &s, NULL), 0);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, i < 2000 ? "r" : "z", &s), 0);
     }
     fixture_commit(t);
     assert_int_equal(policy_load(f->store, &p, &serial), 0);
@@ -280,7 +278,7 @@ static void loaded_as_put(void **state)
     assert_int_equal(w->until_ms, 9);
     assert_string_equal(w->pool, "b");
     assert_int_equal(w->n_networks, 3);
-    assert_string_equal(w->networks[0], "six");
+    assert_string_equal(w->networks[2], "six");
     assert_int_equal(w->n_suffixes, 4);
 
     /* Put into another store, in another order: the same digest. */
@@ -288,12 +286,12 @@ static void loaded_as_put(void **state)
     fixture_open(&g);
     t = fixture_begin(&g, 1);
     for (size_t i = p.n_networks; i-- > 0;)
-        assert_int_equal(policy_txn_network_put(t, &p.networks[i]), 0);
+        assert_int_equal(fixture_change(t, POLICY_NETWORK, CHANGE_SET, &p.networks[i]), 0);
     for (size_t i = p.n_pools; i-- > 0;)
-        assert_int_equal(policy_txn_pool_put(t, &p.pools[i]), 0);
+        assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_SET, &p.pools[i]), 0);
     for (size_t i = p.n_rules; i-- > 0;)
-        assert_int_equal(policy_txn_rule_put(t, &p.rules[i]), 0);
-    assert_int_equal(policy_txn_approve(t, &p.approved[0], NULL), 0);
+        assert_int_equal(fixture_put_rule(t, &p.rules[i]), 0);
+    assert_int_equal(fixture_change(t, POLICY_APPROVED, CHANGE_SET, &p.approved[0]), 0);
     fixture_commit(t);
     assert_true(counts_of(f).digest == counts_of(&g).digest);
     fixture_policy(&g, "rule w pass a.example");
@@ -327,9 +325,9 @@ static void sound_after_anything(void **state)
             snprintf(text, sizeof text, "s%u.l%u.example", b, a);
             s = fixture_suffix(text);
             if (pick < 50) {
-                policy_txn_suffix_add(t, a < 3 ? "r" : "z", &s, NULL);
+                fixture_change_suffix(t, CHANGE_ADD, a < 3 ? "r" : "z", &s);
             } else if (pick < 70) {
-                policy_txn_suffix_drop(t, a < 3 ? "r" : "z", &s);
+                fixture_change_suffix(t, CHANGE_DROP, a < 3 ? "r" : "z", &s);
             } else if (pick < 80) {
                 snprintf(text, sizeof text, "pool p%u h%u.example h%u.example:7", a, b, a);
                 assert_int_equal(fixture_apply(t, text), 0);
@@ -339,15 +337,15 @@ static void sound_after_anything(void **state)
                 assert_int_equal(fixture_apply(t, text), 0);
             } else if (pick < 92) {
                 snprintf(text, sizeof text, "n%u", a);
-                policy_txn_network_del(t, text, NULL);
+                fixture_change(t, POLICY_NETWORK, CHANGE_REMOVE, text);
             } else if (pick < 96) {
                 snprintf(text, sizeof text, "p%u", a);
-                policy_txn_pool_del(t, text, NULL);
+                fixture_change(t, POLICY_POOL, CHANGE_REMOVE, text);
             } else if (pick < 97) {
-                assert_int_equal(policy_txn_clear(t), 0);
+                assert_int_equal(fixture_replace(t, NULL), 0);
                 assert_int_equal(fixture_apply(t, b % 2 ? BASE : "pool a kms-a.contoso.com"), 0);
             } else if (pick < 98) {
-                policy_txn_rule_del(t, "r");
+                fixture_change(t, POLICY_RULE, CHANGE_REMOVE, "r");
             } else {
                 assert_int_equal(fixture_apply(t, BASE), 0);
             }
@@ -393,9 +391,9 @@ static void pages_that_are_never_written(void **state)
 
         if (i >= 50)
             n.n = 70000 + (i - 50) * 6000; /* more than the file has to spare */
-        assert_int_equal(policy_txn_network_put(t, &n), 0);
+        assert_int_equal(fixture_change(t, POLICY_NETWORK, CHANGE_SET, &n), 0);
         if (i % 3 > 0 || i >= 50)
-            assert_int_equal(policy_txn_network_del(t, "big", NULL), 0);
+            assert_int_equal(fixture_change(t, POLICY_NETWORK, CHANGE_REMOVE, "big"), 0);
         snprintf(text, sizeof text, "rule r fill n%zu.example pool=a", i);
         assert_int_equal(fixture_apply(t, text), 0);
         fixture_commit(t);
@@ -469,7 +467,7 @@ static void the_log(void **state)
     assert_int_equal(calls, 1);
 
     assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
-    assert_int_equal(policy_txn_rule_del(t, "z"), 0);
+    assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, "z"), 0);
     policy_txn_note(t, "rule z removed");
     policy_txn_note(t, "and more");
     assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
@@ -518,12 +516,12 @@ static void addresses_of_hosts_are_known(void **state)
     assert_false(is_host(f, "10.0.0.10"));
     assert_true(is_host(f, "10.0.0.11"));
     t = fixture_begin(f, 3);
-    assert_int_equal(policy_txn_pool_del(t, "a", NULL), 0);
+    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_REMOVE, "a"), 0);
     assert_true(fixture_commit(t));
     assert_false(is_host(f, "10.0.0.9"));
     assert_false(is_host(f, "fd00::1"));
     t = fixture_begin(f, 4);
-    assert_int_equal(policy_txn_clear(t), 0);
+    assert_int_equal(fixture_replace(t, NULL), 0);
     assert_true(fixture_commit(t));
     assert_false(is_host(f, "10.0.0.11"));
     assert_sound(f);

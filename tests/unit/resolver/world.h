@@ -19,6 +19,7 @@
 #include <lmdb.h>
 #include <unistd.h>
 
+#include "policy/change.h"
 #include "policy/records.h"
 #include "policy/text.h"
 #include "resolver/answer.h"
@@ -82,30 +83,20 @@ static inline struct settings *world_read_settings(const char *more)
 static inline void world_policy(struct world *w, const char *text)
 {
     struct policy_change change = {.author = "test", .reason = "", .claimed = "", .now_ms = 1};
-    struct policy_txn *t;
     struct policy p;
     struct diags d;
-    uint64_t serial;
-    bool changed;
-    int rc;
     char whole[8192];
 
     snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
     diags_init(&d);
-    if (policy_text_read(&p, NULL, "policy", whole, strlen(whole), &d) != 0 ||
-        policy_verify(&p, "policy", &d) != 0) {
+    if (policy_text_read_whole(&p, NULL, "policy", whole, strlen(whole), &d) != 0) {
         diags_print(&d, stderr);
         fail_msg("policy: %s", text);
     }
     if (w->begun)
         policy_reader_end(w->reader);
     w->begun = false;
-    assert_int_equal(policy_txn_begin(&t, w->store, &change, &serial), 0);
-    rc = policy_apply(t, &p, true, false, &d);
-    if (rc != 0)
-        diags_print(&d, stderr);
-    assert_int_equal(rc, 0);
-    assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
+    assert_int_equal(policy_change_put(w->store, &change, &p, POLICY_REPLACE, &d), 0);
     policy_fini(&p);
     diags_fini(&d);
 }

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * change.c -- one change of the policy (change.h): the list, and how it gets
+ * into the store.
+ *
+ * A row is refused before its first record is written. Any other failure spoils
+ * the transaction: the commit fails too. Whether anything differs in the end is
+ * seen from the digest: a change that takes itself back, or a policy that is
+ * replaced by itself, makes no serial.
+ *
+ * A suffix is two records without payload: one in the index by suffix, for
+ * decisions, and one by rule, so that a rule's million suffixes are a range that
+ * can be listed and removed. The head of the rule does not name them.
+ */
+#include "policy/change.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "policy/accept.h"
+#include "policy/derived.h"
+#include "policy/kv.h"
+#include "policy/log.h"
+#include "policy/records.h"
+#include "policy/scan.h"
+#include "wire/present.h"
+
+struct policy_txn {
+    struct kv *kv;
+    struct policy_state state; /* counts as they are now; the rest as it was */
+    bool networks_moved, targets_moved, rules_moved;
+    bool rebuilt; /* the state was damaged: it is written again, whatever else differs */
+    uint64_t history_ms;
+    struct policy_log_entry entry;
+    struct str summary; /* of entry.summary */
+    struct log_rules rules;
+};
+
+const char *const policy_kind_names[] = {"network", "pool", "approved", "rule", NULL};
+static const enum policy_table tables[POLICY_KINDS] = {
+    [POLICY_NETWORK] = TABLE_NETWORK,
+    [POLICY_POOL] = TABLE_POOL,
+    [POLICY_APPROVED] = TABLE_LISTED,
+    [POLICY_RULE] = TABLE_RULE,
+};
+
+/* --- the transaction ------------------------------------------------------ */
+
+static void copy_cut(char *out, size_t size, const char *text)
+{
+    struct str s;
+
+    str_init(&s, out, size);
+    if (text != NULL)
+        str_add(&s, text);
+}
+
+int policy_txn_begin(struct policy_txn **out, struct policy_store *store,
+                     const struct policy_change *change, uint64_t *serial)
+{
+    struct policy_txn *t = calloc(1, sizeof *t);
+    int rc;
+
+    if (t == NULL)
+        return -ENOMEM;
+    rc = kv_begin(store, true, &t->kv);
+    if (rc != 0)
+        goto failed;
+    rc = state_read(t->kv, &t->state);
+    t->rebuilt = rc == -EBADMSG;
+    if (t->rebuilt)
+        rc = derive_state(t->kv, &t->state);
+    if (rc != 0)
+        goto failed;
+    if (serial != NULL)
+        *serial = t->state.serial;
+    rc = -ESTALE;
+    if (change->if_serial != 0 && change->if_serial != t->state.serial)
+        goto failed;
+    copy_cut(t->entry.author, sizeof t->entry.author, change->author);
+    copy_cut(t->entry.claimed, sizeof t->entry.claimed, change->claimed);
+    copy_cut(t->entry.reason, sizeof t->entry.reason, change->reason);
+    t->entry.time_ms = change->now_ms;
+    t->history_ms = change->history_ms;
+    str_init(&t->summary, t->entry.summary, sizeof t->entry.summary);
+    if (t->rebuilt)
+        policy_txn_note(t, "the record of the state was damaged and is made again");
+    *out = t;
+    return 0;
+
+failed:
+    policy_txn_abort(t);
+    return rc;
+}
+
+void policy_txn_abort(struct policy_txn *t)
+{
+    if (t == NULL)
+        return;
+    kv_end(t->kv);
+    free(t);
+}
+
+/* What follows from the objects, and the records of the change itself. *differs:
+ * is there anything to commit? */
+static int finish(struct policy_txn *t, bool *differs)
+{
+    int rc = kv_failed(t->kv);
+
+    if (rc == 0 && t->networks_moved)
+        rc = derive_ranges(t->kv);
+    if (rc == 0 && t->targets_moved)
+        rc = derive_targets(t->kv);
+    if (rc == 0 && (t->targets_moved || t->rules_moved))
+        rc = derive_hosts(t->kv);
+    *differs = kv_digest_delta(t->kv) != 0 || kv_repaired(t->kv) || t->rebuilt;
+    if (rc != 0 || !*differs)
+        return rc;
+    t->state.serial++;
+    t->state.digest += kv_digest_delta(t->kv);
+    /* What a damaged record had added is not known: it may be its hash that is damaged. */
+    if (kv_repaired(t->kv) && (rc = kv_sum(t->kv, &t->state.digest)) != 0)
+        return rc;
+    t->state.time_ms = t->entry.time_ms;
+    t->entry.serial = t->state.serial;
+    t->entry.digest = t->state.digest;
+    rc = log_append(t->kv, &t->entry, &t->rules);
+    if (rc == 0 && t->history_ms != 0 && t->entry.time_ms > t->history_ms)
+        rc = log_prune(t->kv, t->entry.time_ms - t->history_ms);
+    return rc == 0 ? state_write(t->kv, &t->state) : rc;
+}
+
+int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
+{
+    int rc;
+
+    *serial = t->state.serial;
+    rc = finish(t, changed);
+    if (rc != 0 || !*changed) {
+        *changed = false;
+        policy_txn_abort(t);
+        return rc;
+    }
+    rc = kv_commit(t->kv);
+    *changed = rc == 0;
+    *serial += rc == 0;
+    free(t);
+    return rc;
+}
+
+void policy_txn_note(struct policy_txn *t, const char *text)
+{
+    if (t->summary.len > 0)
+        str_add(&t->summary, "; ");
+    str_add(&t->summary, text);
+}
+
+uint64_t policy_txn_suffixes(const struct policy_txn *t)
+{
+    return t->state.suffixes;
+}
+
+bool policy_txn_is_empty(const struct policy_txn *t)
+{
+    const struct policy_state *s = &t->state;
+
+    return s->networks + s->pools + s->rules + s->approved == 0;
+}
+
+int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name,
+                   union policy_object *out)
+{
+    struct kv_bytes v;
+    struct kv_key k;
+    int rc;
+
+    *out = (union policy_object){.rule = {.n_suffixes = 0}};
+    copy_cut(out->name, sizeof out->name, name);
+    key_named(&k, tables[kind], name);
+    rc = kv_get(t->kv, &k, &v);
+    if (rc != 0)
+        return rc;
+    return kind == POLICY_NETWORK ? network_read(&out->network, &v)
+           : kind == POLICY_POOL  ? pool_read(&out->pool, &v)
+                                  : rule_read(&out->rule, &v);
+}
+
+void policy_object_fini(enum policy_kind kind, union policy_object *o)
+{
+    if (kind == POLICY_NETWORK)
+        policy_network_fini(&o->network);
+    else if (kind == POLICY_POOL)
+        policy_pool_fini(&o->pool);
+    else if (kind == POLICY_RULE)
+        policy_rule_fini(&o->rule);
+}
+
+/* --- the list ------------------------------------------------------------- */
+
+void policy_changes_add(struct changes *l, enum policy_kind kind, enum change_verb verb,
+                        const void *is)
+{
+    if (l->n == l->max) {
+        size_t max = l->max * 2 + 16;
+        struct change *more = realloc(l->at, max * sizeof *more);
+
+        l->failed = l->failed || more == NULL;
+        if (more == NULL)
+            return;
+        l->at = more;
+        l->max = max;
+    }
+    l->at[l->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
+}
+
+void policy_changes_fini(struct changes *l)
+{
+    arena_free(l->arena);
+    free(l->at);
+    *l = (struct changes){0};
+}
+
+/* The objects of a kind: what the store has and these are not goes. */
+struct objects {
+    struct changes *list;
+    enum policy_kind kind;
+    const void *at; /* sorted */
+    size_t n, size;
+    int (*compare)(const void *, const void *);
+};
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static int by_target(const void *a, const void *b)
+{
+    const struct policy_approved *x = a, *y = b;
+    int c = policy_target_compare(&x->target, &y->target);
+
+    return c != 0 ? c : (int)x->port - (int)y->port;
+}
+
+static int remove_unknown(void *context, const struct kv_key *key)
+{
+    const struct kv_bytes k = {key->at, key->len};
+    const struct objects *o = context;
+    union {
+        char name[POLICY_NAME];
+        struct policy_approved approved;
+    } found, *kept;
+
+    if (o->kind == POLICY_APPROVED ? !key_read_target(&k, &found.approved)
+                                   : !key_read_name(&k, found.name))
+        return 0; /* nothing that we wrote */
+    if (o->n > 0 && bsearch(&found, o->at, o->n, o->size, o->compare) != NULL)
+        return 0;
+    kept = arena_alloc(o->list->arena, sizeof *kept);
+    if (kept == NULL)
+        return -ENOMEM;
+    *kept = found;
+    policy_changes_add(o->list, o->kind, CHANGE_REMOVE, kept);
+    return 0;
+}
+
+int policy_changes_make(struct changes *l, struct policy_txn *t, const struct policy *p,
+                        enum policy_how how)
+{
+    const struct objects all[] = {
+        {l, POLICY_NETWORK, p->networks, p->n_networks, sizeof *p->networks, by_name},
+        {l, POLICY_POOL, p->pools, p->n_pools, sizeof *p->pools, by_name},
+        {l, POLICY_APPROVED, p->approved, p->n_approved, sizeof *p->approved, by_target},
+        {l, POLICY_RULE, p->rules, p->n_rules, sizeof *p->rules, by_name},
+    };
+
+    *l = (struct changes){.from = p, .replace = how == POLICY_REPLACE, .arena = arena_new()};
+    if (l->arena == NULL)
+        return -ENOMEM;
+    for (size_t k = 0; k < ARRAY_LEN(all); k++) {
+        struct objects o = all[k];
+        bool join = o.kind == POLICY_RULE && how == POLICY_JOIN;
+        struct kv_key table;
+        int rc;
+
+        for (size_t i = 0; i < o.n; i++)
+            policy_changes_add(l, o.kind, join ? CHANGE_ADD : CHANGE_SET,
+                               (const char *)o.at + i * o.size);
+        key_named(&table, tables[o.kind], "");
+        if (l->replace && (rc = scan_keys(t->kv, &table, remove_unknown, &o)) != 0)
+            return rc;
+    }
+    return l->failed ? -ENOMEM : 0;
+}
+
+/* --- suffixes ------------------------------------------------------------- */
+
+static bool suffix_keys(struct kv_key *index, struct kv_key *list, const char *rule,
+                        const struct suffix *s)
+{
+    key_suffix(index, s, rule);
+    key_rule_suffix(list, rule, s);
+    return index->len != 0 && list->len != 0;
+}
+
+static int put_suffix(struct policy_txn *t, struct change *c, size_t i)
+{
+    struct suffix *all = c->is.rule->suffixes, s = all[i];
+    struct kv_key index, list;
+    int rc;
+
+    suffix_keys(&index, &list, c->is.name, &s);
+    rc = kv_put(t->kv, &index, NULL, 0);
+    if (rc == KV_ADDED) {
+        t->state.suffixes++;
+        if (c->verb == CHANGE_ADD) {
+            all[i] = all[c->more];
+            all[c->more] = s;
+        }
+        c->more++;
+    }
+    return rc < 0 ? rc : kv_put(t->kv, &list, NULL, 0);
+}
+
+static int delete_suffix(struct policy_txn *t, struct change *c, const struct suffix *s)
+{
+    struct kv_key index, list;
+    int rc, other;
+
+    if (!suffix_keys(&index, &list, c->is.name, s))
+        return -ENOENT;
+    rc = kv_del(t->kv, &index);
+    if (rc != 0 && rc != -ENOENT)
+        return rc;
+    c->less += rc == 0;
+    t->state.suffixes -= rc == 0 && t->state.suffixes > 0;
+    other = kv_del(t->kv, &list);
+    return other != 0 && other != -ENOENT ? other : rc;
+}
+
+static int by_suffix(const void *a, const void *b)
+{
+    return suffix_compare(a, b);
+}
+
+static bool has_suffix(const struct policy_rule *r, const struct suffix *s)
+{
+    return r != NULL && r->n_suffixes > 0 &&
+           bsearch(s, r->suffixes, r->n_suffixes, sizeof *s, by_suffix) != NULL;
+}
+
+struct walk {
+    struct policy_txn *t;
+    struct change *c;               /* whose rule the suffixes are; or */
+    const struct policy_rule *rule; /* what it is to have; or */
+    const struct policy *from;      /* the same of all rules */
+};
+
+static int delete_unless_kept(void *context, const struct kv_key *key)
+{
+    const struct kv_bytes k = {key->at, key->len};
+    const struct walk *w = context;
+    char rule[POLICY_NAME];
+    struct suffix s;
+    int rc;
+
+    if (!key_read_rule_suffix(&k, rule, &s))
+        return kv_del(w->t->kv, key);
+    rc = has_suffix(w->rule, &s) ? 0 : delete_suffix(w->t, w->c, &s);
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Takes from the row's rule the suffixes that `keep`, which may be NULL, has not. */
+static int keep_suffixes(struct policy_txn *t, struct change *c, const struct policy_rule *keep)
+{
+    struct walk w = {.t = t, .c = c, .rule = keep};
+    struct kv_key all;
+
+    key_rule_suffix(&all, c->is.name, NULL);
+    return scan_keys(t->kv, &all, delete_unless_kept, &w);
+}
+
+static int delete_stray(void *context, const struct kv_key *key)
+{
+    const struct kv_bytes k = {key->at, key->len};
+    const struct walk *w = context;
+    char rule[POLICY_NAME];
+    struct suffix s;
+
+    if (key_read_suffix(&k, &s, rule) && has_suffix(policy_find_rule(w->from, rule), &s))
+        return 0;
+    w->t->state.suffixes -= w->t->state.suffixes > 0;
+    return kv_del(w->t->kv, key);
+}
+
+/* Suffixes of no rule, which damage alone leaves behind. */
+static int delete_strays(struct policy_txn *t, const struct policy *from)
+{
+    struct walk w = {.t = t, .from = from};
+    struct kv_key table;
+    int rc;
+
+    key_named(&table, TABLE_SUFFIX, "");
+    rc = scan_keys(t->kv, &table, delete_stray, &w);
+    key_named(&table, TABLE_BELOW, "");
+    return rc == 0 ? scan_keys(t->kv, &table, delete_stray, &w) : rc;
+}
+
+/* --- the list into the store ---------------------------------------------- */
+
+static uint64_t *count_of(struct policy_txn *t, enum policy_kind kind)
+{
+    return kind == POLICY_NETWORK    ? &t->state.networks
+           : kind == POLICY_POOL     ? &t->state.pools
+           : kind == POLICY_APPROVED ? &t->state.approved
+                                     : &t->state.rules;
+}
+
+static void object_key(struct kv_key *k, const struct change *c)
+{
+    if (c->kind == POLICY_APPROVED)
+        key_target(k, TABLE_LISTED, &c->is.approved->target, c->is.approved->port);
+    else
+        key_named(k, tables[c->kind], c->is.name);
+}
+
+/* Writes the record of the row's object, and says what that made of it. */
+static int put_object(struct policy_txn *t, struct change *c)
+{
+    size_t size = c->kind == POLICY_NETWORK ? c->is.network->n * 17 : RECORD_POOL_MAX;
+    uint8_t *value = malloc(size);
+    struct writer w = writer_make(value, size);
+    struct kv_key k;
+    int rc;
+
+    if (value == NULL)
+        return -ENOMEM;
+    /* What was accepted fits. */
+    if (c->kind == POLICY_NETWORK)
+        network_write(&w, c->is.network);
+    else if (c->kind == POLICY_POOL)
+        pool_write(&w, c->is.pool);
+    else if (c->kind == POLICY_RULE)
+        rule_write(&w, c->is.rule);
+    object_key(&k, c);
+    rc = k.len > 0 ? kv_put(t->kv, &k, value, w.len) : -ENAMETOOLONG;
+    free(value);
+    if (rc < 0)
+        return rc;
+    *count_of(t, c->kind) += rc == KV_ADDED;
+    c->state = rc == KV_ADDED ? CHANGE_NEW : rc == KV_REPLACED ? CHANGE_MOVED : CHANGE_SAME;
+    return 0;
+}
+
+static int remove_object(struct policy_txn *t, struct change *c, struct diags *d)
+{
+    char text[NAME_TEXT];
+    struct kv_key k;
+    int rc;
+
+    object_key(&k, c);
+    rc = k.len > 0 ? kv_del(t->kv, &k) : -ENOENT;
+    if (rc == -ENOENT && c->kind == POLICY_APPROVED)
+        diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",
+                  name_print(&c->is.approved->target, text), (unsigned)c->is.approved->port);
+    else if (rc == -ENOENT)
+        diags_add(d, NULL, 0, 0, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
+    if (rc != 0)
+        return rc;
+    *count_of(t, c->kind) -= *count_of(t, c->kind) > 0;
+    c->state = CHANGE_GONE;
+    return c->kind == POLICY_RULE ? keep_suffixes(t, c, NULL) : 0;
+}
+
+static int drop_suffixes(struct policy_txn *t, struct change *c, struct diags *d)
+{
+    const struct policy_rule *r = c->is.rule;
+    char text[SUFFIX_TEXT];
+    int rc = 0;
+
+    for (size_t i = 0; i < r->n_suffixes && rc == 0; i++) {
+        rc = delete_suffix(t, c, &r->suffixes[i]);
+        if (rc == -ENOENT)
+            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", r->name,
+                      suffix_print(&r->suffixes[i], text));
+    }
+    return rc;
+}
+
+static int put_rule(struct policy_txn *t, struct change *c)
+{
+    const struct policy_rule *r = c->is.rule;
+    struct kv_bytes there;
+    struct kv_key k;
+    int rc = 0;
+
+    object_key(&k, c);
+    if (c->verb != CHANGE_ADD || kv_get(t->kv, &k, &there) == -ENOENT)
+        rc = put_object(t, c);
+    if (rc == 0 && c->verb == CHANGE_SET)
+        rc = keep_suffixes(t, c, r);
+    /* In the order of the keys, so that each page of the index is filled once. */
+    for (size_t i = 0; c->verb != CHANGE_HEAD && i < r->n_suffixes && rc >= 0; i++)
+        rc = put_suffix(t, c, i);
+    return rc < 0 ? rc : 0;
+}
+
+/* Notes what is to be derived again, and for the log that this rule is concerned. */
+static void note_moved(struct policy_txn *t, const struct change *c)
+{
+    struct log_rules *r = &t->rules;
+
+    t->networks_moved |= c->kind == POLICY_NETWORK;
+    t->targets_moved |= c->kind == POLICY_POOL || c->kind == POLICY_APPROVED;
+    t->rules_moved |= c->kind == POLICY_RULE;
+    if (c->kind != POLICY_RULE)
+        return;
+    for (unsigned i = 0; i < r->n; i++)
+        if (strcmp(r->names[i], c->is.name) == 0)
+            return;
+    if (r->n == LOG_RULES)
+        r->more = true;
+    else
+        copy_cut(r->names[r->n++], POLICY_NAME, c->is.name);
+}
+
+static int accept_row(struct policy_txn *t, const struct changes *l, const struct change *c,
+                      struct diags *d)
+{
+    if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
+        return accept_removal(t->kv, tables[c->kind], c->is.name, d);
+    if (c->verb == CHANGE_REMOVE || c->verb == CHANGE_DROP || c->kind == POLICY_APPROVED)
+        return 0;
+    if (c->kind == POLICY_NETWORK)
+        return accept_network(c->is.network, d);
+    if (c->kind == POLICY_POOL)
+        return accept_pool(c->is.pool, d);
+    return accept_rule(l->from, t->kv, l->replace, c->is.rule,
+                       c->verb == CHANGE_ADD    ? ACCEPT_ADDED
+                       : c->verb == CHANGE_HEAD ? ACCEPT_KEPT
+                                                : ACCEPT_SET,
+                       d);
+}
+
+static int apply_row(struct policy_txn *t, const struct changes *l, struct change *c,
+                     struct diags *d)
+{
+    int rc = accept_row(t, l, c, d);
+
+    c->state = CHANGE_SAME;
+    c->more = c->less = 0;
+    if (rc != 0)
+        return rc;
+    rc = c->verb == CHANGE_REMOVE ? remove_object(t, c, d)
+         : c->verb == CHANGE_DROP ? drop_suffixes(t, c, d)
+         : c->kind == POLICY_RULE ? put_rule(t, c)
+                                  : put_object(t, c);
+    if (c->state == CHANGE_SAME && c->more + c->less > 0)
+        c->state = CHANGE_MOVED;
+    if (c->state != CHANGE_SAME)
+        note_moved(t, c);
+    return rc;
+}
+
+int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d)
+{
+    int first = 0;
+
+    if (l->failed)
+        return -ENOMEM;
+    for (int last = 0; last < 2; last++)
+        for (size_t i = 0; i < l->n; i++) {
+            struct change *c = &l->at[i];
+            bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
+            int rc = is_last == (last == 1) ? apply_row(t, l, c, d) : 0;
+
+            if (kv_failed(t->kv) != 0 || rc == -ENOMEM)
+                return rc;
+            first = first == 0 ? rc : first;
+        }
+    if (first != 0 || !l->replace)
+        return first;
+    /* What is derived may be damaged too. */
+    t->networks_moved = t->targets_moved = t->rules_moved = t->rules.more = true;
+    return delete_strays(t, l->from);
+}
+
+int policy_change_put(struct policy_store *store, const struct policy_change *change,
+                      const struct policy *p, enum policy_how how, struct diags *d)
+{
+    struct changes l;
+    struct policy_txn *t;
+    uint64_t serial;
+    bool changed;
+    int rc = policy_txn_begin(&t, store, change, &serial);
+
+    if (rc != 0)
+        return rc;
+    rc = policy_changes_make(&l, t, p, how);
+    if (rc == 0)
+        rc = policy_change_apply(t, &l, d);
+    policy_changes_fini(&l);
+    if (rc == 0)
+        return policy_txn_commit(t, &serial, &changed);
+    policy_txn_abort(t);
+    return rc;
+}
