@@ -11,6 +11,7 @@
 #include "base/arena.h"
 
 #include <stdalign.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,16 +28,6 @@ struct arena {
     struct chunk *chunks; /* owned */
     size_t next_size;     /* of the next ordinary chunk */
 };
-
-static struct chunk *chunk_new(size_t size)
-{
-    struct chunk *c;
-
-    c = calloc(1, sizeof *c + size); /* zeroed: so is what is handed out */
-    if (c != NULL)
-        c->size = size;
-    return c;
-}
 
 struct arena *arena_new(void)
 {
@@ -60,45 +51,34 @@ void arena_free(struct arena *a)
     free(a);
 }
 
-static void *alloc_alone(struct arena *a, size_t n)
-{
-    struct chunk *c = chunk_new(n);
-
-    if (c == NULL)
-        return NULL;
-    c->used = n;
-    if (a->chunks == NULL) {
-        a->chunks = c;
-    } else {
-        c->next = a->chunks->next;
-        a->chunks->next = c;
-    }
-    return c->bytes;
-}
-
 void *arena_alloc(struct arena *a, size_t n)
 {
     const size_t align = alignof(max_align_t);
     struct chunk *c = a->chunks;
-    void *out;
+    size_t size = a->next_size;
 
     if (n > PTRDIFF_MAX / 2) /* also: the sums below cannot overflow */
         return NULL;
     n = n == 0 ? align : (n + align - 1) / align * align;
     if (c == NULL || c->size - c->used < n) {
-        if (n > a->next_size / 4)
-            return alloc_alone(a, n);
-        c = chunk_new(a->next_size);
+        bool alone = n > size / 4;
+
+        c = calloc(1, sizeof *c + (alone ? n : size)); /* zeroed: so is what is handed out */
         if (c == NULL)
             return NULL;
-        c->next = a->chunks;
-        a->chunks = c;
-        if (a->next_size < CHUNK_MAX)
+        c->size = alone ? n : size;
+        if (alone && a->chunks != NULL) {
+            c->next = a->chunks->next;
+            a->chunks->next = c;
+        } else {
+            c->next = a->chunks;
+            a->chunks = c;
+        }
+        if (!alone && size < CHUNK_MAX)
             a->next_size *= 2;
     }
-    out = c->bytes + c->used;
     c->used += n;
-    return out;
+    return c->bytes + c->used - n;
 }
 
 char *arena_strndup(struct arena *a, const char *text, size_t max)

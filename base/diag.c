@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
-
 enum { WORD_MAX = 64 }; /* longer words are not compared */
 
 void diags_init(struct diags *d)
@@ -31,57 +29,32 @@ void diags_fini(struct diags *d)
     diags_init(d);
 }
 
-/* Room for one more, in steps of 16. */
-static struct diag *next_slot(struct diags *d)
-{
-    struct diag *more;
-
-    if (d->n >= DIAG_MAX)
-        return NULL;
-    if (d->n % 16 == 0) {
-        more = realloc(d->at, (d->n + 16) * sizeof *more);
-        if (more == NULL)
-            return NULL;
-        d->at = more;
-    }
-    return &d->at[d->n];
-}
-
-/* One line of printable text, whatever the message quotes; UTF-8 stays. */
-static void make_one_line(char *text)
-{
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
-}
-
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...)
 {
-    struct diag *slot;
+    struct diag one = {.line = line, .column = column}, *more;
     va_list args;
     int n;
 
-    if (d == NULL)
-        return -EINVAL;
-    d->all++;
-    slot = next_slot(d);
-    if (slot == NULL)
-        return -EINVAL;
-    slot->file = NULL;
-    if (file != NULL && (slot->file = strdup(file)) == NULL)
+    if (d == NULL || d->all++ >= DIAG_MAX || d->n >= DIAG_MAX)
         return -EINVAL;
     va_start(args, fmt);
-    n = vasprintf(&slot->text, fmt, args);
+    n = vasprintf(&one.text, fmt, args);
     va_end(args);
-    if (n < 0) {
-        free(slot->file);
+    if (n < 0)
+        return -EINVAL;
+    /* One line of printable text, whatever the message quotes; UTF-8 stays. */
+    for (char *p = one.text; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    if ((file != NULL && (one.file = strdup(file)) == NULL) ||
+        (more = realloc(d->at, (d->n + 1) * sizeof *more)) == NULL) {
+        free(one.file);
+        free(one.text);
         return -EINVAL;
     }
-    make_one_line(slot->text);
-    slot->line = line;
-    slot->column = column;
-    d->n++;
+    d->at = more;
+    d->at[d->n++] = one;
     return -EINVAL;
 }
 
@@ -112,13 +85,6 @@ void diags_print(const struct diags *d, FILE *f)
         fprintf(f, "%zu more problems are not shown\n", d->all - d->n);
 }
 
-static unsigned min3(unsigned a, unsigned b, unsigned c)
-{
-    unsigned m = a < b ? a : b;
-
-    return m < c ? m : c;
-}
-
 /* Damerau-Levenshtein in its restricted form: inserted, left out, wrong and
  * swapped characters. Three rows are enough for it. */
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
@@ -133,7 +99,11 @@ static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
         for (size_t j = 1; j <= nb; j++) {
             unsigned wrong = a[i - 1] != b[j - 1];
 
-            row[j] = min3(last[j] + 1, row[j - 1] + 1, last[j - 1] + wrong);
+            row[j] = last[j - 1] + wrong;
+            if (last[j] + 1 < row[j])
+                row[j] = last[j] + 1;
+            if (row[j - 1] + 1 < row[j])
+                row[j] = row[j - 1] + 1;
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
                 before[j - 2] + 1 < row[j])
                 row[j] = before[j - 2] + 1;
@@ -161,7 +131,7 @@ const char *diag_nearest(const char *word, const char *const *list)
 
         if (len > WORD_MAX)
             continue;
-        far = str_equal_nocase(word, *list) ? 0 : distance(word, n, *list, len);
+        far = strcasecmp(word, *list) == 0 ? 0 : distance(word, n, *list, len);
         if (far < best && far < len) {
             best = far;
             found = *list;

@@ -34,23 +34,6 @@ void log_set_level(enum log_level level)
     atomic_store(&highest, (int)level);
 }
 
-static const char *level_word(enum log_level level)
-{
-    switch (level) {
-    case LOG_LEVEL_ERROR:
-        return "error";
-    case LOG_LEVEL_WARNING:
-        return "warning";
-    case LOG_LEVEL_NOTICE:
-        return "notice";
-    case LOG_LEVEL_INFO:
-        return "info";
-    case LOG_LEVEL_DEBUG:
-        return "debug";
-    }
-    return "error";
-}
-
 /* JOURNAL_STREAM is "device:inode" of the journal's socket, and is inherited
  * by programs whose standard error is something else: systemd.exec(5). */
 static bool stderr_is_journal(void)
@@ -65,65 +48,44 @@ static bool stderr_is_journal(void)
     return strcmp(stream, mine) == 0;
 }
 
-static void add_start(struct str *line, enum log_level level)
-{
-    char time[NUMBER_TEXT];
-    int journal = atomic_load(&to_journal);
-
-    if (journal < 0) {
-        journal = stderr_is_journal();
-        atomic_store(&to_journal, journal);
-    }
-    if (journal)
-        str_addf(line, "<%d>", (int)level);
-    else
-        str_addf(line, "%s %s: ", time_print_local(clock_now().wall_ms, time), level_word(level));
-}
-
-/* A backslash stays as it is: names come here in presentation form, in which
- * it is written already. */
-static void add_message(struct str *line, const char *text)
-{
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c >= 0x20 && c <= 0x7e)
-            str_add_bytes(line, text, 1);
-        else
-            str_addf(line, "\\x%02x", c);
-    }
-}
-
-static void write_line(const struct str *line)
-{
-    ssize_t n;
-
-    do
-        n = write(STDERR_FILENO, line->at, line->len);
-    while (n < 0 && errno == EINTR);
-    /* Where standard error takes nothing there is nobody left to tell. */
-}
-
 void log_msg(enum log_level level, const char *fmt, ...)
 {
+    static const char *const words[] = {[LOG_LEVEL_ERROR] = "error",
+                                        [LOG_LEVEL_WARNING] = "warning",
+                                        [LOG_LEVEL_NOTICE] = "notice",
+                                        [LOG_LEVEL_INFO] = "info",
+                                        [LOG_LEVEL_DEBUG] = "debug"};
     int saved = errno; /* for %m, and for the caller */
-    char message[MESSAGE_MAX], buf[LINE_MAX_BYTES];
+    char message[MESSAGE_MAX], buf[LINE_MAX_BYTES], time[NUMBER_TEXT];
     struct str line;
     va_list args;
+    ssize_t written;
     int n;
 
     if ((int)level > atomic_load(&highest))
         return;
+    if (atomic_load(&to_journal) < 0)
+        atomic_store(&to_journal, stderr_is_journal());
     str_init(&line, buf, sizeof buf);
-    add_start(&line, level);
+    if (atomic_load(&to_journal))
+        str_addf(&line, "<%d>", (int)level);
+    else
+        str_addf(&line, "%s %s: ", time_print_local(clock_now().wall_ms, time), words[level]);
     va_start(args, fmt);
     errno = saved;
     n = vsnprintf(message, sizeof message, fmt, args);
     va_end(args);
-    add_message(&line, n < 0 ? fmt : message);
-    if (n >= (int)sizeof message)
-        str_add(&line, "...");
-    str_add(&line, "\n");
-    write_line(&line);
+    /* A backslash stays as it is: names come here in presentation form, in which it
+     * is written already. */
+    for (const char *p = n < 0 ? fmt : message; *p != '\0'; p++) {
+        if (*p >= 0x20 && *p <= 0x7e)
+            str_add_bytes(&line, p, 1);
+        else
+            str_addf(&line, "\\x%02x", (unsigned char)*p);
+    }
+    str_add(&line, n >= (int)sizeof message ? "...\n" : "\n");
+    do /* where standard error takes nothing there is nobody left to tell */
+        written = write(STDERR_FILENO, line.at, line.len);
+    while (written < 0 && errno == EINTR);
     errno = saved;
 }

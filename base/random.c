@@ -9,7 +9,6 @@
  */
 #include "base/random.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,23 +23,20 @@ static void fill_from_kernel(void *context, uint8_t *out, size_t len)
     while (len > 0) {
         ssize_t n = getrandom(out, len, 0);
 
-        if (n < 0) {
-            if (errno == EINTR)
-                continue;
+        if (n < 0 && errno != EINTR) {
             perror("getrandom");
             abort();
         }
-        out += n;
-        len -= (size_t)n;
+        if (n > 0) {
+            out += n;
+            len -= (size_t)n;
+        }
     }
 }
 
 void random_init_from(struct random *r, void (*fill)(void *, uint8_t *, size_t), void *context)
 {
-    r->fill = fill;
-    r->context = context;
-    r->left = 0;
-    memset(r->buf, 0, sizeof r->buf);
+    *r = (struct random){.fill = fill, .context = context};
 }
 
 void random_init(struct random *r)
@@ -78,27 +74,16 @@ uint16_t random_u16(struct random *r)
     return v;
 }
 
-uint32_t random_u32(struct random *r)
-{
-    uint32_t v;
-
-    random_bytes(r, &v, sizeof v);
-    return v;
-}
-
 /* Lemire 2019, "Fast Random Integer Generation in an Interval": the upper half
  * of a product, and the few lower halves that would favour some are redrawn. */
 uint32_t random_below(struct random *r, uint32_t n)
 {
+    uint32_t drawn, unfair = (0u - n) % n;
     uint64_t product;
 
-    assert(n > 0);
-    product = (uint64_t)random_u32(r) * n;
-    if ((uint32_t)product < n) {
-        uint32_t unfair = (0u - n) % n;
-
-        while ((uint32_t)product < unfair)
-            product = (uint64_t)random_u32(r) * n;
-    }
+    do {
+        random_bytes(r, &drawn, sizeof drawn);
+        product = (uint64_t)drawn * n;
+    } while ((uint32_t)product < unfair);
     return (uint32_t)(product >> 32);
 }

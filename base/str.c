@@ -99,24 +99,6 @@ size_t str_utf8(const unsigned char *p, uint32_t *code)
     return v < least[n] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : n;
 }
 
-static unsigned fold(char c)
-{
-    unsigned u = (unsigned char)c;
-
-    return u >= 'A' && u <= 'Z' ? u + ('a' - 'A') : u;
-}
-
-bool str_equal_nocase(const char *a, const char *b)
-{
-    while (fold(*a) == fold(*b)) {
-        if (*a == '\0')
-            return true;
-        a++;
-        b++;
-    }
-    return false;
-}
-
 int str_index(const char *const *list, const char *word)
 {
     for (int i = 0; list[i] != NULL; i++)

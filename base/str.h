@@ -33,7 +33,6 @@ void str_add_escaped(struct str *, const void *, size_t);
  * or 0 when it is none. */
 size_t str_utf8(const unsigned char *, uint32_t *code);
 
-bool str_equal_nocase(const char *, const char *); /* ASCII only */
 /* Where the word stands in a list that is ended by NULL, or -1. */
 int str_index(const char *const *list, const char *word);
 /* Copies and returns true, or leaves "" and returns false when too long. */

@@ -110,6 +110,7 @@ static const struct {
     const char *text;
 } syntax_words[] = {
     {"tab character", HERE, "a tab cannot indent; use spaces"},
+    {"cannot start any token", HERE, "a tab cannot indent; use spaces"},
     {"mapping values are not allowed", HERE,
      "a \":\" is not allowed here: if it belongs to the value, put the value into quotes; "
      "if it ends a key, check the indentation of the line"},
@@ -135,30 +136,34 @@ static const struct {
     {"node content", HERE, "a value is missing here; one that begins with : or , needs quotes"},
 };
 
-static bool occurs(const char *words, const char *in)
-{
-    return in != NULL && strstr(in, words) != NULL;
-}
-
-/* libyaml has stopped at something that is no YAML. */
-static int scan_problem(struct reader *r, const yaml_parser_t *p)
+/* libyaml has stopped. What begins with a character that YAML has a use for was
+ * meant as a value. */
+static int syntax_problem(struct reader *r, const yaml_parser_t *p)
 {
     yaml_mark_t begin = p->context != NULL ? p->context_mark : p->problem_mark;
-    bool no_token = occurs("cannot start any token", p->problem);
+    const char *problem = p->problem != NULL ? p->problem : "not YAML";
+    const char *context = p->context != NULL ? p->context : "";
     char word[WORD_TEXT];
 
+    if (p->error == YAML_MEMORY_ERROR)
+        return -ENOMEM;
+    if (p->error == YAML_READER_ERROR) {
+        begin = mark_of(r->text, p->problem_offset);
+        if (strstr(problem, "control characters") == NULL)
+            return PROBLEM(r, begin, "not UTF-8; save the text as UTF-8");
+        return PROBLEM(r, begin, "a control character; in double quotes it can be written \\x%02x",
+                       (unsigned)p->problem_value);
+    }
     word_at(r, begin, word);
-    if (no_token && word[0] == '\0')
-        return PROBLEM(r, begin, "a tab cannot indent; use spaces");
-    if (no_token || occurs("undefined tag handle", p->problem) ||
-        (p->error == YAML_SCANNER_ERROR && word[0] != '\0' && strchr("*&!%", word[0]) != NULL))
+    if (word[0] != '\0' && (strstr(problem, "cannot start any token") != NULL ||
+                            strstr(problem, "undefined tag handle") != NULL ||
+                            (p->error == YAML_SCANNER_ERROR && strchr("*&!%", word[0]) != NULL)))
         return PROBLEM(r, begin, "a value that begins with %c needs quotes: write \"%s\"", word[0],
                        word);
     for (size_t i = 0; i < ARRAY_LEN(syntax_words); i++) {
-        const char *text = syntax_words[i].text;
+        const char *text = syntax_words[i].text, *words = syntax_words[i].words;
 
-        if (!occurs(syntax_words[i].words, p->context) &&
-            !occurs(syntax_words[i].words, p->problem))
+        if (strstr(context, words) == NULL && strstr(problem, words) == NULL)
             continue;
         if (syntax_words[i].how == BEGIN)
             return PROBLEM(r, begin, "%s", text);
@@ -167,21 +172,7 @@ static int scan_problem(struct reader *r, const yaml_parser_t *p)
                            from_one(begin.line));
         return PROBLEM(r, p->problem_mark, "%s", text);
     }
-    return PROBLEM(r, p->problem_mark, "%s", p->problem != NULL ? p->problem : "not YAML");
-}
-
-/* libyaml has stopped. */
-static int syntax_problem(struct reader *r, const yaml_parser_t *p)
-{
-    if (p->error == YAML_MEMORY_ERROR)
-        return -ENOMEM;
-    if (p->error != YAML_READER_ERROR)
-        return scan_problem(r, p);
-    if (occurs("control characters", p->problem))
-        return PROBLEM(r, mark_of(r->text, p->problem_offset),
-                       "a control character; in double quotes it can be written \\x%02x",
-                       (unsigned)p->problem_value);
-    return PROBLEM(r, mark_of(r->text, p->problem_offset), "not UTF-8; save the text as UTF-8");
+    return PROBLEM(r, p->problem_mark, "%s", problem);
 }
 
 /* ---- nodes ---- */
@@ -365,39 +356,33 @@ static int read_events(struct reader *r)
     return rc;
 }
 
-static int read_text(struct reader *r)
-{
-    const char *nul;
-    int rc;
-
-    if (r->len >= 2 && (memcmp(r->text, "\xff\xfe", 2) == 0 || memcmp(r->text, "\xfe\xff", 2) == 0))
-        return diags_add(r->d, r->name, 1, 1, "the text is UTF-16; save it as UTF-8");
-    if (r->len >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0) {
-        r->text += 3;
-        r->len -= 3;
-    }
-    nul = r->len > 0 ? memchr(r->text, '\0', r->len) : NULL;
-    if (nul != NULL)
-        return PROBLEM(r, mark_of(r->text, (size_t)(nul - r->text)),
-                       "a NUL byte; the text must be UTF-8");
-    if ((rc = read_events(r)) != 0)
-        return rc;
-    if (r->root == NULL && add_node(r, NULL, YAML_MAP, (yaml_mark_t){0, 0, 0}) == NULL)
-        return -ENOMEM;
-    if (r->root->kind == YAML_SCALAR && !r->root->quoted && r->root->text[0] == '\0')
-        r->root->kind = YAML_MAP; /* comments or "---" alone */
-    return r->bad ? -EINVAL : 0;
-}
-
 int yaml_read(const struct yaml_node **root, struct arena *arena, const char *name,
               const char *text, size_t len, struct diags *d)
 {
     struct reader r = {.arena = arena, .name = name, .text = text, .len = len, .d = d};
-    int rc = read_text(&r);
+    const char *nul;
+    int rc;
 
-    if (rc == 0)
-        *root = r.root;
-    return rc;
+    if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+        return diags_add(d, name, 1, 1, "the text is UTF-16; save it as UTF-8");
+    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        r.text += 3;
+        r.len -= 3;
+    }
+    nul = r.len > 0 ? memchr(r.text, '\0', r.len) : NULL;
+    if (nul != NULL)
+        return PROBLEM(&r, mark_of(r.text, (size_t)(nul - r.text)),
+                       "a NUL byte; the text must be UTF-8");
+    if ((rc = read_events(&r)) != 0)
+        return rc;
+    if (r.root == NULL && add_node(&r, NULL, YAML_MAP, (yaml_mark_t){0, 0, 0}) == NULL)
+        return -ENOMEM;
+    if (r.root->kind == YAML_SCALAR && !r.root->quoted && r.root->text[0] == '\0')
+        r.root->kind = YAML_MAP; /* comments or "---" alone */
+    if (r.bad)
+        return -EINVAL;
+    *root = r.root;
+    return 0;
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)

@@ -125,7 +125,7 @@ static const char *whole_name(const char *text)
     size_t first = strcspn(text, ".");
     const char *second = text[first] == '.' ? text + first + 1 : "";
     bool tcp = strncasecmp(second, "_tcp.", 5) == 0 || strncasecmp(second, "tcp.", 4) == 0 ||
-               str_equal_nocase(second, "_tcp") || str_equal_nocase(second, "tcp");
+               strcasecmp(second, "_tcp") == 0 || strcasecmp(second, "tcp") == 0;
 
     if (first == 6 && strncasecmp(text, "_vlmcs", 6) == 0 && tcp)
         return "is a whole name; write the suffix alone, without _vlmcs._tcp";

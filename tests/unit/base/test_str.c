@@ -104,28 +104,6 @@ static void parts_are_joined(void **state)
     assert_int_equal(s.len, 7);
 }
 
-static const struct same_row {
-    const char *a, *b;
-    int want;
-} same_rows[] = {
-    {"corp.example", "CORP.Example", 1},
-    {"", "", 1},
-    {"a", "", 0},
-    {"", "a", 0},
-    {"abc", "abcd", 0},
-    {"[", "{", 0},
-    {"@", "`", 0},
-    {"\xc4", "\xe4", 0},
-    {"a-z", "A-Z", 1},
-};
-
-static void same(void **state)
-{
-    const struct same_row *r = *state;
-
-    assert_int_equal(str_equal_nocase(r->a, r->b), r->want);
-}
-
 static void copy(void **state)
 {
     char out[4] = "###";
@@ -176,8 +154,8 @@ static void utf8(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(same_rows) +
-                            ARRAY_LEN(utf8_rows) + 3];
+    struct CMUnitTest
+        tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(utf8_rows) + 3];
     size_t n = 0;
 
 #define ROWS(table, name, test)                                                                    \
@@ -185,7 +163,6 @@ int main(void)
     tests[n++] = (struct CMUnitTest){table[i].name, test, NULL, NULL, (void *)(uintptr_t)&table[i]}
     ROWS(fit_rows, what, fit);
     ROWS(escape_rows, what, escape);
-    ROWS(same_rows, b, same);
     ROWS(utf8_rows, what, utf8);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(cut_stays);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(parts_are_joined);
