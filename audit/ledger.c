@@ -5,45 +5,46 @@
  * A row is taken from memory, else loaded, else begun; it stays in memory after
  * the commit, so that a client that asks often is read once. Rows are found by
  * a hash with a secret key alone; a name is spelled out only for a row that is
- * not in memory.
+ * not in memory. All of them lie in one arena and are forgotten together.
  */
 #include "audit/ledger.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit/recent.h"
+#include "base/arena.h"
 #include "base/hash.h"
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/types.h"
 #include "wire/writer.h"
 
-enum { SLOTS = 16, FIRST_SIZE = 1024 };
-static const size_t memory_most = (size_t)24 << 20;
+enum { FIRST_SIZE = 1024, FEW_SLOTS = 4, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
+static const size_t memory_most = (size_t)32 << 20;
 static const uint64_t hour_ms = 3600000;
 /* Two suffixes asked within this time are one search. */
 static const int64_t same_search_ms = 60000;
 
-/* One suffix of a client. */
+/* One suffix of a client; there are many. */
 struct slot {
-    int64_t suffix, last;
+    int64_t last;
+    uint32_t suffix;
     uint8_t verdict, outcome;
     bool touched;
 };
 
 struct row {
     uint64_t hash;
-    char *new_name; /* owned; NULL: it is stored already */
-    bool touched, other;
-    uint8_t table;
+    struct slot *slots; /* of a client */
     uint8_t n_slots, size_slots;
-    struct slot *slots; /* owned; of a client */
+    uint8_t table;
+    bool touched, other;
     struct store_row stored;
 };
 
-/* In the order of the tables: they are written so. */
+/* In the order of the tables, so that their pages are visited once each. */
 struct touched {
     uint64_t order;
     struct row *row;
@@ -52,16 +53,17 @@ struct touched {
 struct ledger {
     struct audit_store *store;
     struct hash_key secret;
-    struct row **rows; /* owned; a power of two of places, open addressing */
+    struct arena *arena; /* rows, their slots and names */
+    struct row **rows;   /* owned; a power of two of places, open addressing */
     size_t n, size;
     struct touched *touched; /* owned */
     size_t n_touched, size_touched;
     size_t bytes, bytes_touched;
-    bool counted; /* rows[] and last_id[] are known */
-    int64_t count[STORE_TABLES], last_id[STORE_TABLES], most[STORE_TABLES];
+    bool counted; /* the numbers below are known */
+    int64_t count[STORE_LEDGER], last_id[STORE_LEDGER], most[STORE_LEDGER];
 };
 
-/* What a row is about; only the members of its table are set. */
+/* What a row is about; only the members of its table are set, none for (other). */
 struct subject {
     enum store_table table;
     const struct addr *client;
@@ -84,20 +86,16 @@ struct ledger *ledger_new(struct audit_store *store)
 
 void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
 {
-    for (int t = 0; t < STORE_TABLES; t++)
+    for (int t = 0; t < STORE_LEDGER; t++)
         l->most[t] = (int64_t)(t == STORE_CLIENT ? clients : names);
     l->most[STORE_HOUR] = INT64_MAX;
 }
 
 static void forget_rows(struct ledger *l)
 {
-    for (size_t i = 0; i < l->size; i++)
-        if (l->rows[i] != NULL) {
-            free(l->rows[i]->slots);
-            free(l->rows[i]->new_name);
-            free(l->rows[i]);
-        }
+    arena_free(l->arena);
     free(l->rows);
+    l->arena = NULL;
     l->rows = NULL;
     l->n = l->size = l->n_touched = l->bytes = l->bytes_touched = 0;
 }
@@ -124,6 +122,14 @@ size_t ledger_touched(const struct ledger *l)
 
 /* --- rows in memory ---------------------------------------------------------------- */
 
+static void *alloc(struct ledger *l, size_t size)
+{
+    if (l->arena == NULL)
+        l->arena = arena_new();
+    l->bytes += size;
+    return l->arena != NULL ? arena_alloc(l->arena, size) : NULL;
+}
+
 static struct row **place_of(const struct ledger *l, uint64_t hash)
 {
     size_t i = (size_t)hash & (l->size - 1);
@@ -133,6 +139,7 @@ static struct row **place_of(const struct ledger *l, uint64_t hash)
     return &l->rows[i];
 }
 
+/* Makes room for one more row. */
 static int grow(struct ledger *l)
 {
     struct row **old = l->rows;
@@ -153,9 +160,11 @@ static int grow(struct ledger *l)
     return 0;
 }
 
-static size_t row_size(enum store_table table)
+static size_t row_size(const struct row *r, enum store_table table)
 {
-    return table == STORE_CLIENT ? offsetof(struct row, stored.sketch) : sizeof(struct row);
+    size_t size = table == STORE_CLIENT ? offsetof(struct row, stored.sketch) : sizeof(struct row);
+
+    return size + (r != NULL ? r->n_slots * sizeof *r->slots : 0);
 }
 
 static int touch(struct ledger *l, struct row *r)
@@ -174,8 +183,24 @@ static int touch(struct ledger *l, struct row *r)
     r->touched = true;
     l->touched[l->n_touched++] =
         (struct touched){(uint64_t)r->table << 56 | (uint64_t)r->stored.id, r};
-    l->bytes_touched += row_size((enum store_table)r->table) + r->n_slots * sizeof(struct slot);
+    l->bytes_touched += row_size(r, (enum store_table)r->table);
     return 0;
+}
+
+static struct slot *add_slot(struct ledger *l, struct row *r)
+{
+    if (r->n_slots == r->size_slots) {
+        uint8_t size = r->size_slots > 0 ? STORE_SLOTS : FEW_SLOTS;
+        struct slot *p = alloc(l, size * sizeof *p);
+
+        if (p == NULL)
+            return NULL;
+        if (r->n_slots > 0)
+            memcpy(p, r->slots, r->n_slots * sizeof *p);
+        r->slots = p;
+        r->size_slots = size;
+    }
+    return &r->slots[r->n_slots++];
 }
 
 static uint64_t hash_of(const struct ledger *l, const struct subject *s)
@@ -196,150 +221,114 @@ static uint64_t hash_of(const struct ledger *l, const struct subject *s)
 }
 
 /* The name of its row in the database. */
-static const char *name_of(const struct subject *s, char out[NAME_TEXT + 8])
+static const char *name_of(const struct subject *s, char out[KEY_TEXT])
 {
     struct addr client;
     struct name name;
 
-    out[0] = '\0';
     if (s->client != NULL) {
         client = *s->client;
         client.scope = 0;
         addr_print(&client, out);
-    } else if (s->rule != NULL) {
-        str_copy(out, NAME_TEXT, s->rule);
     } else if (s->name != NULL) {
         name = *s->name;
         name_fold(&name);
         name_print(&name, out);
         if (s->table == STORE_HOST)
             snprintf(out + strlen(out), 8, ":%u", s->port);
+    } else {
+        str_copy(out, KEY_TEXT, s->rule != NULL ? s->rule : "(other)");
     }
     return out;
 }
 
 /* --- rows in and out ------------------------------------------------------------------ */
 
-static int count_rows(struct ledger *l)
-{
-    for (int t = 0; t < STORE_TABLES && !l->counted; t++) {
-        int rc = store_count(l->store, (enum store_table)t, &l->count[t], &l->last_id[t]);
-
-        if (rc != 0)
-            return rc;
-    }
-    l->counted = true;
-    return 0;
-}
-
-static struct slot *add_slot(struct ledger *l, struct row *r)
-{
-    if (r->n_slots == r->size_slots) {
-        uint8_t size = r->size_slots > 0 ? (uint8_t)(2 * r->size_slots) : 1;
-        struct slot *p = realloc(r->slots, size * sizeof *p);
-
-        if (p == NULL)
-            return NULL;
-        l->bytes += (size_t)(size - r->size_slots) * sizeof *p;
-        memset(p + r->size_slots, 0, (size_t)(size - r->size_slots) * sizeof *p);
-        r->slots = p;
-        r->size_slots = size;
-    }
-    return &r->slots[r->n_slots++];
-}
-
 static int load_slots(struct ledger *l, struct row *r)
 {
-    int64_t v[5], first = SLOTS * r->stored.id, at = first;
-    int rc;
+    union store_slot stored[STORE_SLOTS];
+    int n = store_get_slots(l->store, r->stored.id, stored);
 
-    while ((rc = store_run(l->store, STORE_GET_SLOT, v, "ii", at, first + SLOTS - 1)) == 1) {
-        at = v[0] + 1;
-        while (v[0] - first >= r->n_slots)
+    for (int i = 0; i < n; i++) {
+        const union store_slot *s = &stored[i];
+
+        while (s->id % STORE_SLOTS >= r->n_slots)
             if (add_slot(l, r) == NULL)
                 return -ENOMEM;
-        r->slots[v[0] - first] = (struct slot){v[1], v[2], (uint8_t)v[3], (uint8_t)v[4], false};
+        r->slots[s->id % STORE_SLOTS] = (struct slot){
+            s->last, (uint32_t)s->suffix, (uint8_t)s->verdict, (uint8_t)s->outcome, false};
     }
-    return rc;
+    return n < 0 ? n : 0;
 }
 
-/* Loads the row, or begins it: under its own name, or under that of (other). */
-static int load(struct ledger *l, struct row *r, const struct subject *s, bool other)
+/* Loads the row, or begins it; -EDQUOT when there are too many. */
+static int load(struct ledger *l, struct row *r, const struct subject *s)
 {
-    char name[NAME_TEXT + 8];
-    const char *text = other ? "(other)" : name_of(s, name);
+    char name[KEY_TEXT];
     int rc;
 
     r->stored.id = s->hour;
-    rc = store_row_get(l->store, s->table, s->table == STORE_HOUR ? NULL : text, &r->stored);
+    rc = store_get(l->store, s->table, name_of(s, name), &r->stored);
     if (rc == 0 && s->table == STORE_CLIENT)
-        rc = load_slots(l, r);
+        return load_slots(l, r);
     if (rc != -ENOENT)
         return rc;
-    if (!other && l->count[s->table] >= l->most[s->table])
+    if (!r->other && l->count[s->table] >= l->most[s->table])
         return -EDQUOT;
-    r->new_name = strdup(text);
-    if (s->table != STORE_HOUR)
+    if (s->table != STORE_HOUR) {
+        size_t size = strlen(name) + 1;
+        char *copy = alloc(l, size);
+
+        if (copy == NULL)
+            return -ENOMEM;
         r->stored.id = ++l->last_id[s->table];
-    l->count[s->table] += !other;
-    return r->new_name != NULL ? 0 : -ENOMEM;
-}
-
-static int find(struct ledger *l, const struct subject *s, struct row **out, bool other)
-{
-    static const struct subject nobody[STORE_TABLES] = {{.table = STORE_CLIENT},
-                                                        {.table = STORE_SUFFIX},
-                                                        {.table = STORE_HOST},
-                                                        {.table = STORE_RULE},
-                                                        {.table = STORE_HOUR}};
-    uint64_t hash = hash_of(l, other ? &nobody[s->table] : s);
-    struct row **place, *r;
-    int rc = count_rows(l);
-
-    if (rc == 0)
-        rc = grow(l);
-    if (rc != 0)
-        return rc;
-    place = place_of(l, hash);
-    if (*place != NULL) {
-        *out = *place;
-        return 0;
+        r->stored.name = memcpy(copy, name, size);
     }
-    r = calloc(1, row_size(s->table));
-    if (r == NULL)
-        return -ENOMEM;
-    r->hash = hash;
-    r->table = (uint8_t)s->table;
-    r->other = other;
-    rc = load(l, r, s, other);
-    if (rc != 0) {
-        free(r->slots);
-        free(r->new_name);
-        free(r);
-        return rc == -EDQUOT ? find(l, s, out, true) : rc;
-    }
-    l->bytes += row_size(s->table);
-    l->n++;
-    *out = *place = r;
+    l->count[s->table] += !r->other;
     return 0;
 }
 
-static int save_row(struct ledger *l, struct row *r)
+static int find(struct ledger *l, const struct subject *s, struct row **out)
 {
-    int rc = store_row_put(l->store, (enum store_table)r->table, r->new_name, &r->stored);
+    const struct subject other = {.table = s->table};
+    struct row **place, row = {.hash = hash_of(l, s), .table = (uint8_t)s->table};
+    int rc = grow(l);
 
-    free(r->new_name);
-    r->new_name = NULL;
-    r->touched = false;
-    for (int64_t i = 0; i < r->n_slots && rc == 0; i++) {
-        struct slot *s = &r->slots[i];
-
-        if (s->touched)
-            rc = store_run(l->store, STORE_PUT_SLOT, NULL, "iiiii", SLOTS * r->stored.id + i,
-                           s->suffix, s->last, (int64_t)s->verdict, (int64_t)s->outcome);
-        s->touched = false;
+    for (int t = 0; t < STORE_LEDGER && !l->counted && rc == 0; t++)
+        rc = store_count(l->store, (enum store_table)t, &l->count[t], &l->last_id[t]);
+    if (rc != 0)
+        return rc;
+    l->counted = true;
+    place = place_of(l, row.hash);
+    if (*place == NULL) {
+        row.other = s->table != STORE_HOUR && !s->client && !s->name && !s->rule;
+        rc = load(l, &row, s);
+        if (rc != 0)
+            return rc == -EDQUOT ? find(l, &other, out) : rc;
+        *place = alloc(l, row_size(NULL, s->table));
+        if (*place == NULL)
+            return -ENOMEM;
+        memcpy(*place, &row, row_size(NULL, s->table));
+        l->n++;
     }
-    return rc;
+    *out = *place;
+    return 0;
+}
+
+/* Rows lie far apart, and a row is several lines of the processor's cache. */
+static void prefetch_row(const struct row *r)
+{
+    for (size_t at = 0; at < offsetof(struct row, stored.sketch); at += 64)
+        PREFETCH((const uint8_t *)r + at);
+}
+
+void ledger_expect(const struct ledger *l, const struct audit_event *e)
+{
+    const struct subject s = {.table = STORE_CLIENT, .client = &e->client};
+    const struct row *r = l->size > 0 ? *place_of(l, hash_of(l, &s)) : NULL;
+
+    if (r != NULL)
+        prefetch_row(r);
 }
 
 static int by_order(const void *a, const void *b)
@@ -349,14 +338,39 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
+static int save(struct ledger *l, struct row *r)
+{
+    int rc = store_put(l->store, (enum store_table)r->table, r->stored.numbers, &r->stored);
+
+    r->touched = false;
+    r->stored.name = NULL;
+    for (int i = 0; i < r->n_slots && rc == 0; i++) {
+        struct slot *s = &r->slots[i];
+        union store_slot stored = {.id = STORE_SLOTS * r->stored.id + i,
+                                   .suffix = s->suffix,
+                                   .last = s->last,
+                                   .verdict = s->verdict,
+                                   .outcome = s->outcome};
+
+        if (s->touched)
+            rc = store_put(l->store, STORE_SLOT, stored.numbers, NULL);
+        s->touched = false;
+    }
+    return rc;
+}
+
 int ledger_save(struct ledger *l)
 {
     int rc = 0;
 
     if (l->n_touched > 0)
         qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
-    for (size_t i = 0; i < l->n_touched && rc == 0; i++)
-        rc = save_row(l, l->touched[i].row);
+    for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
+        prefetch_row(l->touched[i + AHEAD < l->n_touched ? i + AHEAD : i].row);
+        rc = save(l, l->touched[i].row);
+    }
+    if (rc == 0)
+        rc = store_flush(l->store);
     l->n_touched = l->bytes_touched = 0;
     if (l->bytes > memory_most)
         forget_rows(l);
@@ -365,29 +379,32 @@ int ledger_save(struct ledger *l)
 
 /* --- counting ---------------------------------------------------------------------- */
 
-static void count(struct row *r, const struct audit_event *e, int64_t sequence)
+/* The row is touched by the event, stored under that number or (0) only counted. */
+static int count(struct ledger *l, struct row *r, const struct audit_event *e, int64_t sequence)
 {
-    int64_t *n = r->stored.n, ms = (int64_t)e->wall_ms;
+    struct store_row *s = &r->stored;
+    int64_t ms = (int64_t)e->wall_ms;
 
-    if (n[N_FIRST] == 0 || ms < n[N_FIRST])
-        n[N_FIRST] = ms;
-    if (ms > n[N_LAST])
-        n[N_LAST] = ms;
+    if (s->first == 0 || ms < s->first)
+        s->first = ms;
+    if (ms > s->last)
+        s->last = ms;
     if (sequence > 0)
-        n[N_EVENT] = sequence;
+        s->event = sequence;
+    return touch(l, r);
 }
 
-static void count_outcome(struct row *r, const struct audit_event *e)
+static void count_outcome(struct store_row *s, const struct audit_event *e)
 {
-    r->stored.n[N_QUESTIONS]++;
-    r->stored.n[N_ATTEMPTS] += !e->repeat;
-    if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES)
-        r->stored.n[N_OUTCOMES + e->outcome - OUTCOME_PASSED]++;
+    s->questions++;
+    s->attempts += !e->repeat;
+    if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES) /* passed is behind attempts */
+        s->numbers[offsetof(struct store_row, attempts) / sizeof(int64_t) + e->outcome]++;
 }
 
 /* The suffix's place in the client's list; when that is full, the one that was
  * asked for longest ago gives way. */
-static int set_slot(struct ledger *l, struct row *r, const struct audit_event *e, int64_t suffix)
+static int set_slot(struct ledger *l, struct row *r, const struct audit_event *e, uint32_t suffix)
 {
     struct slot *s = NULL;
 
@@ -399,65 +416,44 @@ static int set_slot(struct ledger *l, struct row *r, const struct audit_event *e
         if (s == NULL || r->slots[i].last < s->last)
             s = &r->slots[i];
     }
-    if ((s == NULL || s->suffix != suffix) && r->n_slots < SLOTS)
+    if ((s == NULL || s->suffix != suffix) && r->n_slots < STORE_SLOTS)
         s = add_slot(l, r);
     if (s == NULL)
         return -ENOMEM;
-    *s = (struct slot){suffix, (int64_t)e->wall_ms, e->verdict, e->outcome, true};
+    *s = (struct slot){(int64_t)e->wall_ms, suffix, e->verdict, e->outcome, true};
     return 0;
 }
 
-static int add_host(struct ledger *l, const struct audit_host *h, struct row **row)
-{
-    return find(l, &(struct subject){.table = STORE_HOST, .name = &h->target, .port = h->port}, row,
-                false);
-}
-
-/* Does it have a host now, and since when not? */
-static int update_host(struct ledger *l, int64_t *n, const struct audit_event *e)
-{
-    struct row *host;
-    int rc;
-
-    if (e->outcome == OUTCOME_UPDATE || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))
-        return 0; /* did not ask for a host */
-    if (e->n_answer == 0) {
-        if (n[N_NO_HOST_SINCE] == 0)
-            n[N_NO_HOST_SINCE] = (int64_t)e->wall_ms;
-        return 0;
-    }
-    rc = add_host(l, &e->answer[0], &host);
-    if (rc == 0) {
-        n[N_HOST] = host->stored.id;
-        n[N_HOST_AT] = (int64_t)e->wall_ms;
-        n[N_NO_HOST_SINCE] = 0;
-    }
-    return rc;
-}
-
+/* host: the row of the first host that it was given. */
 static int add_client(struct ledger *l, const struct audit_event *e, int64_t sequence,
-                      const struct row *suffix, struct ledger_ids *ids)
+                      int64_t suffix, int64_t host, struct ledger_ids *ids)
 {
+    bool asks = e->outcome != OUTCOME_UPDATE && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY);
+    int64_t ms = (int64_t)e->wall_ms, gap;
+    struct store_row *s;
     struct row *r;
-    int64_t *n, gap;
-    int rc = find(l, &(struct subject){.table = STORE_CLIENT, .client = &e->client}, &r, false);
+    int rc = find(l, &(struct subject){.table = STORE_CLIENT, .client = &e->client}, &r);
 
     if (rc != 0)
         return rc;
-    n = r->stored.n;
+    s = &r->stored;
     if (!r->other) {
-        ids->client = r->stored.id;
-        ids->previous = n[N_EVENT];
+        ids->client = s->id;
+        ids->previous = s->event;
     }
-    gap = n[N_LAST] > 0 ? (int64_t)e->wall_ms - n[N_LAST] : 0;
+    gap = s->last > 0 ? ms - s->last : 0;
     if (gap >= same_search_ms && !e->repeat && !r->other)
-        n[N_CADENCE_S] = n[N_CADENCE_S] == 0 ? gap / 1000 : (3 * n[N_CADENCE_S] + gap / 1000) / 4;
-    count(r, e, sequence);
-    count_outcome(r, e);
-    rc = set_slot(l, r, e, suffix->stored.id);
-    if (rc == 0)
-        rc = update_host(l, n, e);
-    return rc == 0 ? touch(l, r) : rc;
+        s->cadence_s = s->cadence_s == 0 ? gap / 1000 : (3 * s->cadence_s + gap / 1000) / 4;
+    if (asks && e->n_answer > 0) {
+        s->host = host;
+        s->host_at = ms;
+        s->no_host_since = 0;
+    } else if (asks && s->no_host_since == 0) {
+        s->no_host_since = ms;
+    }
+    count_outcome(s, e);
+    rc = set_slot(l, r, e, (uint32_t)suffix);
+    return rc == 0 ? count(l, r, e, sequence) : rc;
 }
 
 /* Keeps the STORE_SKETCH smallest hashes, sorted. The k-th smallest of n evenly
@@ -478,10 +474,10 @@ static void sketch_add(struct store_row *row, const struct addr *client)
     memmove(row->sketch + i + 1, row->sketch + i,
             ((size_t)row->n_sketch - 1 - (size_t)i) * sizeof *row->sketch);
     row->sketch[i] = h;
-    row->n[N_CLIENTS] = row->n_sketch;
+    row->clients = row->n_sketch;
     if (row->n_sketch == STORE_SKETCH)
-        row->n[N_CLIENTS] = (int64_t)((uint64_t)(STORE_SKETCH - 1) * UINT32_MAX /
-                                      ((uint64_t)row->sketch[STORE_SKETCH - 1] + 1));
+        row->clients = (int64_t)((uint64_t)(STORE_SKETCH - 1) * UINT32_MAX /
+                                 ((uint64_t)row->sketch[STORE_SKETCH - 1] + 1));
 }
 
 /* The row of a name. decided: the event's outcome is its; a rule in shadow only
@@ -489,23 +485,22 @@ static void sketch_add(struct store_row *row, const struct addr *client)
 static int add_name(struct ledger *l, const struct audit_event *e, int64_t sequence,
                     const struct subject *s, int64_t rule, bool decided, struct row **out)
 {
-    struct row *r;
-    int rc = find(l, s, &r, false);
+    int rc = find(l, s, out);
+    struct store_row *row;
 
     if (rc != 0)
         return rc;
-    count(r, e, sequence);
-    sketch_add(&r->stored, &e->client);
-    r->stored.n[N_VERDICT] = e->verdict;
+    row = &(*out)->stored;
+    sketch_add(row, &e->client);
+    row->verdict = e->verdict;
     if (decided) {
-        count_outcome(r, e);
-        r->stored.n[N_OUTCOME] = e->outcome;
-        r->stored.n[N_RULE] = rule;
+        count_outcome(row, e);
+        row->outcome = e->outcome;
+        row->rule = rule;
     } else {
-        r->stored.n[N_WOULD]++;
+        row->would++;
     }
-    *out = r;
-    return touch(l, r);
+    return count(l, *out, e, sequence);
 }
 
 static bool host_in(const struct audit_host *h, const struct audit_host *list, uint8_t n)
@@ -516,9 +511,10 @@ static bool host_in(const struct audit_host *h, const struct audit_host *list, u
     return false;
 }
 
-/* Each target once: those of the real answer, then those that only ours had. */
+/* Each target once: those of the real answer, then those that only ours had.
+ * *given: the row of the first that the client was given. */
 static int add_targets(struct ledger *l, const struct audit_event *e, int64_t sequence,
-                       int64_t rule)
+                       int64_t rule, int64_t *given)
 {
     for (int i = 0; i < e->n_real + e->n_answer; i++) {
         bool real = i < e->n_real;
@@ -533,35 +529,25 @@ static int add_targets(struct ledger *l, const struct audit_event *e, int64_t se
         rc = add_name(l, e, sequence, &s, rule, true, &r);
         if (rc != 0)
             return rc;
-        r->stored.n[N_DELIVERED] += host_in(h, e->answer, e->n_answer);
+        r->stored.delivered += host_in(h, e->answer, e->n_answer);
         if (real)
-            r->stored.n[N_UNAPPROVED] = host_in(h, e->unapproved, e->n_unapproved);
+            r->stored.unapproved = host_in(h, e->unapproved, e->n_unapproved);
+        if (e->n_answer > 0 && host_in(h, e->answer, 1))
+            *given = r->stored.id;
     }
     return 0;
-}
-
-static int add_hour(struct ledger *l, const struct audit_event *e, int64_t sequence)
-{
-    struct subject s = {.table = STORE_HOUR, .hour = (int64_t)(e->wall_ms / hour_ms)};
-    struct row *r;
-    int rc = find(l, &s, &r, false);
-
-    if (rc != 0)
-        return rc;
-    count(r, e, sequence);
-    count_outcome(r, e);
-    return touch(l, r);
 }
 
 int ledger_add(struct ledger *l, const struct audit_event *e, int64_t sequence,
                struct ledger_ids *ids)
 {
     struct subject rule = {.table = STORE_RULE, .rule = e->rule},
-                   would = {.table = STORE_RULE, .rule = e->would_rule};
+                   would = {.table = STORE_RULE, .rule = e->would_rule},
+                   hour = {.table = STORE_HOUR, .hour = (int64_t)(e->wall_ms / hour_ms)};
     struct name name;
     struct subject suffix = {.table = STORE_SUFFIX, .name = &name};
+    int64_t rule_id = 0, suffix_id, host_id = 0;
     struct row *r;
-    int64_t rule_id = 0;
     int rc = 0;
 
     *ids = (struct ledger_ids){0};
@@ -573,12 +559,18 @@ int ledger_add(struct ledger *l, const struct audit_event *e, int64_t sequence,
     if (rc == 0 && e->would_rule[0] != '\0')
         rc = add_name(l, e, sequence, &would, 0, false, &r);
     if (rc == 0)
-        rc = add_name(l, e, sequence, &suffix, rule_id, true, &r);
-    if (rc == 0) {
-        ids->suffix = r->other ? 0 : r->stored.id;
-        rc = add_client(l, e, sequence, r, ids);
-    }
+        rc = add_targets(l, e, sequence, rule_id, &host_id);
     if (rc == 0)
-        rc = add_targets(l, e, sequence, rule_id);
-    return rc == 0 ? add_hour(l, e, sequence) : rc;
+        rc = add_name(l, e, sequence, &suffix, rule_id, true, &r);
+    if (rc != 0)
+        return rc;
+    suffix_id = r->stored.id;
+    ids->suffix = r->other ? 0 : suffix_id;
+    rc = add_client(l, e, sequence, suffix_id, host_id, ids);
+    if (rc == 0)
+        rc = find(l, &hour, &r);
+    if (rc != 0)
+        return rc;
+    count_outcome(&r->stored, e);
+    return count(l, r, e, sequence);
 }

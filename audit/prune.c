@@ -35,136 +35,119 @@ static int64_t cutoff(uint64_t wall_ms, uint64_t retention_ms)
 }
 
 /* Pages in use, free ones, octets of a page. */
-static int pages(struct audit_store *store, int64_t out[3])
+static int count_pages(struct audit_store *store, int64_t out[3])
 {
-    int rc = store_run(store, STORE_PAGES, out, "");
+    int rc = store_sql(store, out,
+                       "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
+                       "pragma_page_count p,pragma_freelist_count f,pragma_page_size s");
 
-    return rc < 0 ? rc : rc == 1 ? 0 : -EIO;
+    return rc == 0 ? -EIO : rc < 0 ? rc : 0;
 }
 
 uint64_t prune_bytes(struct audit_store *store)
 {
     int64_t p[3];
 
-    return pages(store, p) == 0 ? (uint64_t)(p[0] * p[2]) : 0;
+    return count_pages(store, p) == 0 ? (uint64_t)(p[0] * p[2]) : 0;
 }
 
-/* Removes the events before `end`, which come after those removed so far. */
+/* The number of the first event; *first stays when there is none. */
+static int first_event(struct audit_store *store, int64_t *first)
+{
+    int rc = store_sql(store, first, "SELECT id FROM event ORDER BY id LIMIT 1");
+
+    return rc < 0 ? rc : 0;
+}
+
+/* Removes the events before `end`; the record says how many, and up to when. */
 static int cut(struct audit_store *store, int64_t end, struct audit_event *record)
 {
-    int64_t upto[1] = {0};
-    int rc = store_run(store, STORE_LATEST, upto, "i", end);
+    int64_t last_ms = 0;
+    int rc = store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<%lld", (long long)end);
 
     if (rc >= 0)
-        rc = store_run(store, STORE_CUT_EVENTS, NULL, "i", end);
+        rc = store_sql(store, NULL, "DELETE FROM event WHERE id<%lld", (long long)end);
     if (rc == 0)
         record->lost += (uint64_t)store_changes(store);
-    if ((uint64_t)upto[0] > record->lost_from_ms)
-        record->lost_from_ms = (uint64_t)upto[0];
+    if ((uint64_t)last_ms > record->lost_from_ms)
+        record->lost_from_ms = (uint64_t)last_ms;
     return rc;
 }
 
-/* Events older than before_ms, from number `begin` on: up to the first that is not. */
-static int cut_old(struct audit_store *store, int64_t before_ms, int64_t begin,
-                   struct audit_event *record)
+/* Removes what only removed events have named: what is older than the epoch of
+ * the first that is left. */
+static int cut_named(struct audit_store *store)
 {
-    int64_t end[1] = {begin + STEP};
-    int rc = store_run(store, STORE_FIRST_YOUNGER, end, "ii", before_ms, end[0]);
-
-    return rc < 0 ? rc : cut(store, end[0], record);
-}
-
-static int cut_surplus(struct audit_store *store, const struct audit_limits *limits, int64_t begin,
-                       struct audit_event *record)
-{
-    uint64_t percent = 90;
-    int rc = 0;
-
-    for (int64_t end = begin + CHUNK; rc == 0 && end <= begin + STEP; end += CHUNK) {
-        if (!too_large(limits, prune_bytes(store), percent))
-            break;
-        percent = 88;
-        rc = cut(store, end, record);
-    }
-    return rc;
-}
-
-/* What only removed events have named: older than the epoch of the first one left. */
-static int cut_named(struct audit_store *store, int64_t first)
-{
-    int64_t epoch[3];
-    int rc = store_run(store, STORE_CUT_CONTROLS, NULL, "i", first);
+    int64_t first = 0, epoch[3];
+    int rc = first_event(store, &first);
 
     if (rc == 0)
-        rc = store_run(store, STORE_OLDEST_EPOCH, epoch, "i", first);
-    if (rc != 1)
-        return rc;
-    rc = store_run(store, STORE_CUT_EPOCHS, NULL, "i", epoch[0]);
+        rc = store_sql(store, NULL, "DELETE FROM control WHERE id<%lld", (long long)first);
     if (rc == 0)
-        rc = store_run(store, STORE_CUT_ANSWERS, NULL, "i", epoch[1]);
-    return rc == 0 ? store_run(store, STORE_CUT_TEXTS, NULL, "i", epoch[2]) : rc;
+        rc = store_sql(store, epoch,
+                       "SELECT event,answer,text FROM epoch WHERE event<=%lld "
+                       "ORDER BY event DESC LIMIT 1",
+                       (long long)first);
+    if (rc == 1)
+        rc = store_sql(store, NULL, "DELETE FROM epoch WHERE event<%lld", (long long)epoch[0]);
+    if (rc == 0)
+        rc = store_sql(store, NULL, "DELETE FROM answer WHERE id<%lld", (long long)epoch[1]);
+    return rc == 0 ? store_sql(store, NULL, "DELETE FROM text WHERE id<%lld", (long long)epoch[2])
+                   : rc;
 }
 
-static int prune_events(struct prune *p, struct audit_store *store, struct records *records,
-                        const struct audit_limits *limits, struct now now)
+/* The events that are too old, up to the first that is not, then those that are too many. */
+static int cut_events(struct prune *p, struct audit_store *store, struct records *records,
+                      const struct audit_limits *limits, struct now now)
 {
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
-    int64_t sequence, first[2], begin;
-    int rc = store_run(store, STORE_FIRST_EVENT, first, "");
+    int64_t begin = 0, end, sequence;
+    uint64_t percent = 90;
+    int rc = first_event(store, &begin);
 
-    if (rc != 1)
-        return rc;
-    begin = first[0];
-    if (p->going_on || now.mono_ms >= p->age_ms) {
-        rc = cut_old(store, cutoff(now.wall_ms, limits->retention_ms), begin, &e);
+    if (rc == 0 && (p->going_on || now.mono_ms >= p->age_ms)) {
+        end = begin + STEP;
+        rc = store_sql(store, &end, "SELECT id FROM event WHERE ms>=%lld AND id<%lld LIMIT 1",
+                       (long long)cutoff(now.wall_ms, limits->retention_ms), (long long)end);
+        if (rc >= 0)
+            rc = cut(store, end, &e);
         p->age_ms = now.mono_ms + hour_ms;
-    } else {
-        rc = 0;
     }
-    if (rc == 0)
-        rc = cut_surplus(store, limits, begin, &e);
+    for (end = begin + CHUNK; rc == 0 && end <= begin + STEP; end += CHUNK) {
+        if (!too_large(limits, prune_bytes(store), percent))
+            break;
+        percent = 88;
+        rc = cut(store, end, &e);
+    }
     p->going_on = e.lost >= STEP;
     if (rc != 0 || e.lost == 0)
         return rc;
     rc = records_next(records, now.mono_ms, &sequence);
     if (rc == 0)
         rc = records_add(records, &e, NULL);
-    if (rc == 0)
-        rc = store_run(store, STORE_FIRST_EVENT, first, "") < 0 ? -EIO : 0;
-    if (rc == 0)
-        rc = cut_named(store, first[0]);
     p->removed += e.lost;
-    return rc;
+    return rc == 0 ? cut_named(store) : rc;
 }
 
-static int sweep(struct audit_store *store, int64_t before_ms)
+static int step_in(struct prune *p, struct audit_store *store, struct records *records,
+                   const struct audit_limits *limits, struct now now, bool *swept)
 {
-    int64_t first[2] = {0};
-    int rc = store_run(store, STORE_FIRST_EVENT, first, "");
-
-    if (rc == 0)
-        first[0] = INT64_MAX; /* no event names anything */
-    for (int s = STORE_SWEEP_CLIENTS; rc >= 0 && s <= STORE_SWEEP_HOURS; s++)
-        rc = store_run(store, (enum store_statement)s, NULL, "ii", before_ms, first[0]);
-    return rc == 0 ? store_run(store, STORE_SWEEP_SLOTS, NULL, "i", before_ms) : rc;
-}
-
-static int prune_in(struct prune *p, struct audit_store *store, struct records *records,
-                    const struct audit_limits *limits, struct now now, bool *swept)
-{
-    int64_t page[3];
-    int rc = prune_events(p, store, records, limits, now);
+    int64_t first = INT64_MAX, pages[3]; /* no event names anything */
+    int rc = cut_events(p, store, records, limits, now);
 
     if (rc == 0 && now.mono_ms >= p->sweep_ms) {
         *swept = true;
-        rc = sweep(store, cutoff(now.wall_ms, limits->ledger_retention_ms));
+        p->sweep_ms = now.mono_ms + 6 * hour_ms;
+        rc = first_event(store, &first);
+        if (rc == 0)
+            rc = store_sweep(store, cutoff(now.wall_ms, limits->ledger_retention_ms), first);
     }
     if (rc == 0)
-        rc = pages(store, page);
+        rc = count_pages(store, pages);
     /* A file that has become much too large gives back what it does not need. */
-    if (rc == 0 && page[1] > FREE_PAGES && page[1] > page[0] / 8)
-        rc = store_run(store, STORE_VACUUM, NULL, "");
+    if (rc == 0 && pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
+        rc = store_sql(store, NULL, "PRAGMA incremental_vacuum(%d)", FREE_PAGES);
     return rc;
 }
 
@@ -172,22 +155,19 @@ int prune_step(struct prune *p, struct audit_store *store, struct records *recor
                const struct audit_limits *limits, struct now now, bool *swept)
 {
     struct prune was = *p;
-    int rc = store_run(store, STORE_BEGIN, NULL, "");
+    int rc = store_sql(store, NULL, "BEGIN IMMEDIATE");
 
     *swept = false;
     if (rc == 0)
-        rc = prune_in(p, store, records, limits, now, swept);
+        rc = step_in(p, store, records, limits, now, swept);
     if (rc == 0)
-        rc = store_run(store, STORE_COMMIT, NULL, "");
-    if (rc != 0) {
-        store_rollback(store);
-        records_clear(records);
-        *p = was;
-        p->going_on = false;
-    }
-    if (rc != 0)
-        p->age_ms = p->sweep_ms = now.mono_ms + minute_ms;
-    else if (*swept)
-        p->sweep_ms = now.mono_ms + 6 * hour_ms;
+        rc = store_sql(store, NULL, "COMMIT");
+    if (rc == 0)
+        return 0;
+    store_rollback(store);
+    records_clear(records);
+    *p = (struct prune){.age_ms = now.mono_ms + minute_ms,
+                        .sweep_ms = now.mono_ms + minute_ms,
+                        .removed = was.removed};
     return rc;
 }

@@ -72,16 +72,25 @@ void records_clear(struct records *r)
 static int begin_epoch(struct records *r, uint64_t mono_ms)
 {
     int64_t last[3];
-    int rc = store_run(r->store, STORE_LAST_IDS, last, "");
+    int rc = store_flush(r->store);
 
-    if (rc < 0)
+    if (rc == 0)
+        rc = store_sql(r->store, last,
+                       "SELECT max((SELECT ifnull(max(id),0)FROM event),"
+                       "(SELECT ifnull(max(event),1)FROM epoch)-1),"
+                       "max((SELECT ifnull(max(id),0)FROM answer),"
+                       "(SELECT ifnull(max(answer),1)FROM epoch)-1),"
+                       "max((SELECT ifnull(max(id),0)FROM text),"
+                       "(SELECT ifnull(max(text),1)FROM epoch)-1)");
+    if (rc != 1)
         return rc;
     recent_clear(r->known);
     r->event = last[0] + 1;
     r->answer = last[1] + 1;
     r->text = last[2] + 1;
     r->epoch_at_ms = mono_ms;
-    rc = store_run(r->store, STORE_ADD_EPOCH, NULL, "iii", r->event, r->answer, r->text);
+    rc = store_sql(r->store, NULL, "INSERT OR REPLACE INTO epoch VALUES(%lld,%lld,%lld)",
+                   (long long)r->event, (long long)r->answer, (long long)r->text);
     r->begun = rc == 0;
     return rc;
 }
@@ -96,24 +105,27 @@ int records_next(struct records *r, uint64_t mono_ms, int64_t *sequence)
 
 /* --- what repeats ------------------------------------------------------------------ */
 
+/* The number of what has that hash: a known one, or the next, which is new then. */
+static int64_t number_of(struct records *r, uint64_t hash, int64_t *next, bool *known)
+{
+    struct recent_place *place = recent_find(r->known, hash, known);
+
+    if (!*known) {
+        place->ms = (uint64_t)r->event; /* the newest stay */
+        place->value = (uint64_t)(*next)++;
+    }
+    return (int64_t)place->value;
+}
+
 /* The number of a text; NULL has none. */
 static int intern_text(struct records *r, const char *text, int64_t *id)
 {
-    struct recent_place *place;
-    bool found;
-    int rc = 0;
+    bool known = true;
 
     *id = 0;
-    if (text == NULL)
-        return 0;
-    place = recent_find(r->known, hash_bytes(&r->secret, text, strlen(text)), &found);
-    if (!found) {
-        place->ms = (uint64_t)r->event; /* the newest stay */
-        place->value = (uint64_t)r->text;
-        rc = store_run(r->store, STORE_ADD_TEXT, NULL, "it", r->text++, text);
-    }
-    *id = (int64_t)place->value;
-    return rc;
+    if (text != NULL)
+        *id = number_of(r, hash_bytes(&r->secret, text, strlen(text)), &r->text, &known);
+    return known ? 0 : store_insert(r->store, STORE_TEXT, "it", *id, text);
 }
 
 static void hash_hosts(struct writer *w, const struct audit_host *hosts, uint8_t n)
@@ -169,37 +181,24 @@ static const char *text_or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-static int add_answer(struct records *r, const struct audit_event *e)
+static int intern_answer(struct records *r, const struct audit_event *e, int64_t *id)
 {
     char type[TYPE_TEXT], rcode[TYPE_TEXT], real_rcode[TYPE_TEXT], server[ADDR_TEXT];
     char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
+    bool known;
 
-    return store_run(r->store, STORE_ADD_ANSWER, NULL, "itttttttttttitttt", r->answer, r->forwarder,
-                     type_print(e->qtype, type), outcome_names[e->outcome], reason_names[e->reason],
-                     word_or_null(verdict_names, e->verdict),
-                     addr_is_any(&e->server) ? NULL : addr_print_port(&e->server, server),
-                     rcode_print(e->real_rcode, real_rcode), hosts_print(e->real, e->n_real, real),
-                     hosts_print(e->unapproved, e->n_unapproved, unapproved),
-                     rcode_print(e->rcode, rcode), hosts_print(e->answer, e->n_answer, answer),
-                     (int64_t)(audit_client_error(e) & 0xffff), text_or_null(e->rule),
-                     word_or_null(outcome_names, e->would), text_or_null(e->would_rule),
-                     text_or_null(e->text));
-}
-
-static int intern_answer(struct records *r, const struct audit_event *e, int64_t *id)
-{
-    bool found;
-    struct recent_place *place = recent_find(r->known, hash_answer(r, e), &found);
-    int rc = 0;
-
-    if (!found) {
-        place->ms = (uint64_t)r->event;
-        place->value = (uint64_t)r->answer;
-        rc = add_answer(r, e);
-        r->answer++;
-    }
-    *id = (int64_t)place->value;
-    return rc;
+    *id = number_of(r, hash_answer(r, e), &r->answer, &known);
+    if (known)
+        return 0;
+    return store_insert(
+        r->store, STORE_ANSWER, "itttttttttttitttt", *id, r->forwarder, type_print(e->qtype, type),
+        outcome_names[e->outcome], reason_names[e->reason], word_or_null(verdict_names, e->verdict),
+        addr_is_any(&e->server) ? NULL : addr_print_port(&e->server, server),
+        rcode_print(e->real_rcode, real_rcode), hosts_print(e->real, e->n_real, real),
+        hosts_print(e->unapproved, e->n_unapproved, unapproved), rcode_print(e->rcode, rcode),
+        hosts_print(e->answer, e->n_answer, answer), (int64_t)(audit_client_error(e) & 0xffff),
+        text_or_null(e->rule), word_or_null(outcome_names, e->would), text_or_null(e->would_rule),
+        text_or_null(e->text));
 }
 
 /* --- an event ------------------------------------------------------------------------ */
@@ -227,66 +226,59 @@ static const char *networks_print(const struct audit_event *e,
     return e->n_networks > 0 ? out : NULL;
 }
 
-/* Client and suffix by their numbers in the ledger, or those of their texts as -id. */
-static int name_both(struct records *r, const struct audit_event *e, const struct ledger_ids *ids,
-                     int64_t *client, int64_t *suffix)
-{
-    struct addr address = e->client;
-    char text[NAME_TEXT];
-    struct name name;
-    int rc = 0;
-
-    *client = ids->client;
-    *suffix = ids->suffix;
-    address.scope = 0;
-    if (ids->client == 0) {
-        rc = intern_text(r, addr_print(&address, text), client);
-        *client = -*client;
-    }
-    if (ids->suffix == 0 && rc == 0) {
-        audit_event_suffix(e, &name);
-        rc = intern_text(r, name_print(&name, text), suffix);
-        *suffix = -*suffix;
-    }
-    return rc;
-}
-
-static int64_t bits_of(const struct audit_event *e)
-{
-    return (e->repeat ? BIT_REPEAT : 0) | (e->cached ? BIT_CACHED : 0) | (e->edns_do ? BIT_DO : 0) |
-           (e->flags & DNS_RD ? BIT_RD : 0) | (e->flags & DNS_CD ? BIT_CD : 0) |
-           (e->flags & DNS_AD ? BIT_AD : 0) | (e->transport == AUDIT_TCP ? BIT_TCP : 0);
-}
-
 static int add_question(struct records *r, const struct audit_event *e,
                         const struct ledger_ids *ids)
 {
-    int64_t client, suffix, asked, answer, networks;
+    union store_event row = {
+        .id = r->event,
+        .ms = (int64_t)e->wall_ms,
+        .client = ids->client,
+        .port = e->client.port,
+        .suffix = ids->suffix,
+        .dns_id = e->id,
+        .bits = (e->repeat ? BIT_REPEAT : 0) | (e->cached ? BIT_CACHED : 0) |
+                (e->edns_do ? BIT_DO : 0) | (e->flags & DNS_RD ? BIT_RD : 0) |
+                (e->flags & DNS_CD ? BIT_CD : 0) | (e->flags & DNS_AD ? BIT_AD : 0) |
+                (e->transport == AUDIT_TCP ? BIT_TCP : 0),
+        .serial = (int64_t)e->policy_serial,
+        .real_ms = e->real_ms,
+        .latency_us = e->latency_us,
+        .previous = ids->previous,
+    };
     char text[NAME_TEXT], list[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
-    int rc;
+    struct addr address = e->client;
+    struct name name;
+    int rc = 0;
 
-    if ((rc = name_both(r, e, ids, &client, &suffix)) != 0 ||
-        (rc = intern_text(r, name_as_asked(e, text), &asked)) != 0 ||
-        (rc = intern_answer(r, e, &answer)) != 0 ||
-        (rc = intern_text(r, networks_print(e, list), &networks)) != 0)
-        return rc;
-    return store_run(r->store, STORE_ADD_EVENT, NULL, "iiiiiiiiiiiiii", r->event,
-                     (int64_t)e->wall_ms, client, (int64_t)e->client.port, suffix, asked,
-                     (int64_t)e->id, bits_of(e), answer, networks, (int64_t)e->policy_serial,
-                     (int64_t)e->real_ms, (int64_t)e->latency_us, ids->previous);
+    address.scope = 0;
+    if (ids->client == 0) { /* the ledger has no row: the number of its text, as -id */
+        rc = intern_text(r, addr_print(&address, text), &row.client);
+        row.client = -row.client;
+    }
+    if (ids->suffix == 0 && rc == 0) {
+        audit_event_suffix(e, &name);
+        rc = intern_text(r, name_print(&name, text), &row.suffix);
+        row.suffix = -row.suffix;
+    }
+    if (rc == 0)
+        rc = intern_text(r, name_as_asked(e, text), &row.asked);
+    if (rc == 0)
+        rc = intern_answer(r, e, &row.answer);
+    if (rc == 0)
+        rc = intern_text(r, networks_print(e, list), &row.networks);
+    return rc == 0 ? store_put(r->store, STORE_EVENT, row.numbers, NULL) : rc;
 }
 
 /* Of an event it has the time only; how many and since when is said of some. */
 static int add_control(struct records *r, const struct audit_event *e)
 {
     bool counts = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
-    int rc = counts ? store_run(r->store, STORE_ADD_CONTROL, NULL, "itttii", r->event, r->forwarder,
-                                audit_kind_names[e->kind], e->text, (int64_t)e->lost,
-                                (int64_t)e->lost_from_ms)
-                    : store_run(r->store, STORE_ADD_NOTE, NULL, "ittt", r->event, r->forwarder,
-                                audit_kind_names[e->kind], e->text);
+    int rc = store_insert(r->store, STORE_CONTROL, counts ? "itttii" : "ittt", r->event,
+                          r->forwarder, audit_kind_names[e->kind], e->text, (int64_t)e->lost,
+                          (int64_t)e->lost_from_ms);
 
-    return rc == 0 ? store_run(r->store, STORE_ADD_MARK, NULL, "ii", r->event, (int64_t)e->wall_ms)
+    return rc == 0 ? store_sql(r->store, NULL, "INSERT INTO event(id,ms) VALUES(%lld,%lld)",
+                               (long long)r->event, (long long)e->wall_ms)
                    : rc;
 }
 

@@ -17,14 +17,11 @@
  */
 #include "audit/schema.h"
 
-#include "audit/event.h"
-
 /* clang-format off */
 const char schema_tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL)WITHOUT ROWID;"
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
-    "CREATE TABLE event(id INTEGER PRIMARY KEY,ms,client,port,suffix,asked,dns_id,bits,answer,networks,serial,real_ms,"
-    "latency_us,previous);"
+    "CREATE TABLE event(id INTEGER PRIMARY KEY" SCHEMA_EVENT(SCHEMA_COLUMN) ");"
     "CREATE TABLE answer(id INTEGER PRIMARY KEY,forwarder,type,outcome,reason,verdict,server,real_rcode,real_hosts,"
     "unapproved,response,answer,error,rule,would,would_rule,note);"
     "CREATE TABLE text(id INTEGER PRIMARY KEY,text);"
@@ -37,19 +34,19 @@ const char schema_tables[] =
     SCHEMA_LEDGER("suffix", SCHEMA_NAME)
     SCHEMA_LEDGER("host", SCHEMA_NAME)
     SCHEMA_LEDGER("rule", SCHEMA_NAME)
-    SCHEMA_LEDGER("hour", SCHEMA_COMMON);
+    SCHEMA_LEDGER("hour", SCHEMA_HOUR);
 
-#define ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
+#define COUNTS SCHEMA_COUNTS(SCHEMA_COLUMN)
 #define TEXT(id) "(SELECT text FROM text WHERE id=" id ")"
 #define BIT(bit, yes) "iif(e.bits&" bit ",'" yes "','')"
 #define OF(table, id) "iif(" id ">0,(SELECT name FROM " table " WHERE id=" id ")," TEXT("-" id) ")"
 #define NAMED(kind, table, own) \
-    "CREATE VIEW " table " AS SELECT name AS " kind ",clients," SCHEMA_COUNTS "," own \
+    "CREATE VIEW " table " AS SELECT name AS " kind ",clients" COUNTS "," own \
     SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
-    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," ISO("first") " AS first_asked," ISO("last") " AS last_asked"
+    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked"
 
 const char schema_views[] =
-    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms," ISO("e.ms") " AS time,coalesce(k.kind,'event') AS kind,"
+    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms," SCHEMA_ISO("e.ms") " AS time,coalesce(k.kind,'event') AS kind,"
     "coalesce(a.forwarder,k.forwarder) AS forwarder," OF("client", "e.client") " AS address,e.port AS port,"
     "iif(e.bits&64,'tcp','udp') AS transport," TEXT("e.networks") " AS networks,"
     "iif(e.asked," TEXT("e.asked") ",'_vlmcs._tcp'||rtrim('.'||" OF("suffix", "e.suffix") ",'.')) AS question,"
@@ -61,17 +58,17 @@ const char schema_views[] =
     "iif(a.error>0,printf('0x%08X',2147942400+a.error),NULL) AS client_error,a.would AS would,a.would_rule AS would_rule,"
     "e.latency_us AS latency_us,coalesce(a.note,k.note) AS note,k.count AS count,k.at AS at_ms,e.previous AS previous "
     "FROM event e LEFT JOIN answer a ON a.id=e.answer LEFT JOIN control k ON e.answer IS NULL AND k.id=e.id;"
-    "CREATE VIEW clients AS SELECT name AS address," ISO("first") " AS first_asked," ISO("last") " AS last_asked," SCHEMA_COUNTS ","
+    "CREATE VIEW clients AS SELECT name AS address," SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked" COUNTS ","
     "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1)"
     " AS last_outcome,"
-    "(SELECT group_concat(n.name,' ') FROM client_suffix s JOIN suffix n ON n.id=s.suffix WHERE " SCHEMA_SLOTS ") AS suffixes,"
-    "(SELECT h.name FROM host h WHERE h.id=c.host) AS last_host," ISO("nullif(host_at,0)") " AS last_host_at,"
-    ISO("nullif(no_host_since,0)") " AS no_host_since,nullif(cadence_s,0) AS cadence_s FROM client c;"
+    "(SELECT group_concat(u.name,' ') FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SCHEMA_SLOTS ") AS suffixes,"
+    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host," SCHEMA_ISO("nullif(host_at,0)") " AS last_host_at,"
+    SCHEMA_ISO("nullif(no_host_since,0)") " AS no_host_since,nullif(cadence_s,0) AS cadence_s FROM client n;"
     NAMED("suffix", "suffixes", "") " FROM suffix n;"
     NAMED("target", "targets", "delivered,unapproved,") " FROM host n;"
     NAMED("rule", "rules", "would,") " FROM rule n;"
-    "CREATE VIEW hours AS SELECT " ISO("id*3600000") " AS hour," SCHEMA_COUNTS " FROM hour;"
-    "CREATE VIEW gaps AS SELECT k.id AS sequence," ISO("e.ms") " AS time,kind,count," ISO("nullif(at,0)") " AS since,forwarder,note "
+    "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
+    "CREATE VIEW gaps AS SELECT k.id AS sequence," SCHEMA_ISO("e.ms") " AS time,kind,count," SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
     "FROM control k JOIN event e ON e.id=k.id WHERE kind IN('gap','start','stop','prune','forget');";
 
 /* json_patch() leaves out what is NULL. */
@@ -90,7 +87,7 @@ const char audit_ecs[] =
     "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END),"
     "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END),"
     "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
-    "'from',CASE WHEN kind='gap' THEN " ISO("nullif(at_ms,0)") " END,'until',CASE WHEN kind='prune' THEN " ISO("nullif(at_ms,0)") " END),"
+    "'from',CASE WHEN kind='gap' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END,'until',CASE WHEN kind='prune' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END),"
     "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(iif(repeat,'true','false')),"
     "'cached',json(iif(cached,'true','false')),'policy_serial',policy_serial,"
     "'networks'," SCHEMA_LIST("coalesce(networks,'')") ","

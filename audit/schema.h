@@ -8,27 +8,40 @@
 
 enum { SCHEMA_FORMAT = 1, SCHEMA_APPLICATION = 0x57594d4b /* "WYMK" */ };
 
-/* Columns that every table of the ledger has, in this order, and those that
- * follow in the table of clients and in those of names. */
-#define SCHEMA_OUTCOMES "passed,filled,replaced,filtered,denied,missing,failed,blocked,updates"
-#define SCHEMA_COUNTS "questions,attempts," SCHEMA_OUTCOMES
-#define SCHEMA_COMMON "first,last,event," SCHEMA_COUNTS
-#define SCHEMA_CLIENT SCHEMA_COMMON ",host,host_at,no_host_since,cadence_s"
-#define SCHEMA_NAME SCHEMA_COMMON ",verdict,outcome,rule,delivered,would,unapproved,clients"
+/* clang-format off */
+/* Columns behind the id, in their order: tables, statements and rows in memory are made of these lists. */
+#define SCHEMA_COUNTS(X) X(questions) X(attempts) X(passed) X(filled) X(replaced) X(filtered) X(denied) \
+    X(missing) X(failed) X(blocked) X(updates)
+#define SCHEMA_COMMON(X) X(first) X(last) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
+#define SCHEMA_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
+#define SCHEMA_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
+#define SCHEMA_SLOT(X) X(suffix) X(last) X(verdict) X(outcome)
+#define SCHEMA_EVENT(X) X(ms) X(client) X(port) X(suffix) X(asked) X(dns_id) X(bits) X(answer) X(networks) \
+    X(serial) X(real_ms) X(latency_us) X(previous)
+/* clang-format on */
+
+/* What a list becomes: ",first,last", a number for sizes, and members of a struct. */
+#define SCHEMA_COLUMN(name) "," #name
+#define SCHEMA_ONE(name) +1
+#define SCHEMA_MEMBER(name) int64_t name;
+#define SCHEMA_CLIENT SCHEMA_COMMON(SCHEMA_COLUMN) SCHEMA_OF_CLIENT(SCHEMA_COLUMN)
+#define SCHEMA_NAME SCHEMA_COMMON(SCHEMA_COLUMN) SCHEMA_OF_NAME(SCHEMA_COLUMN)
+#define SCHEMA_HOUR SCHEMA_COMMON(SCHEMA_COLUMN)
 
 /* Texts of a column that are parted by spaces, as a JSON array. */
 #define SCHEMA_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
 /* A word of an enum, by its number. */
 #define SCHEMA_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
+#define SCHEMA_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
 
 /* The two kinds of table of the ledger. Numbers are not given twice: others name them. */
 #define SCHEMA_LEDGER(table, columns)                                                              \
-    "CREATE TABLE " table "(id INTEGER PRIMARY KEY AUTOINCREMENT," columns                         \
+    "CREATE TABLE " table "(id INTEGER PRIMARY KEY AUTOINCREMENT" columns                          \
     ",sketch,name TEXT UNIQUE);"
 #define SCHEMA_SUFFIXES(table)                                                                     \
-    "CREATE TABLE " table "(id INTEGER PRIMARY KEY,suffix,last,verdict,outcome);"
-/* The rows of client_suffix (s) of a client (c). */
-#define SCHEMA_SLOTS "s.id BETWEEN 16*c.id AND 16*c.id+15"
+    "CREATE TABLE " table "(id INTEGER PRIMARY KEY" SCHEMA_SLOT(SCHEMA_COLUMN) ");"
+/* The rows of client_suffix (s) of a client (n). */
+#define SCHEMA_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
 
 extern const char schema_tables[], schema_views[];
 /* Expressions over the view events: the event as one object in the words of the

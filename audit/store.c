@@ -18,27 +18,47 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "audit/event.h"
-#include "audit/schema.h"
 #include "base/str.h"
+#include "wire/kms.h"
 
-enum { GET, ADD, PUT, ROW_STATEMENTS };
+enum { WAITING = 128, SQL_TEXT = 2048 };
+
+/* Rows of a table that wait for store_flush(). */
+struct waiting {
+    int n;
+    struct {
+        int64_t numbers[STORE_NUMBERS];
+        const char *name;
+        const struct store_row *row; /* for its sketch */
+    } rows[WAITING];
+};
 
 struct audit_store {
     sqlite3 *db;
-    sqlite3_stmt *statements[STORE_STATEMENTS];
-    sqlite3_stmt *rows[STORE_TABLES][ROW_STATEMENTS];
+    sqlite3_stmt *get[STORE_LEDGER], *get_slots, *put[STORE_TABLES];
+    struct waiting waiting[STORE_ANSWER];
+    /* SQLite reads those of one of them, which is being written, as the table `waiting`. */
+    enum store_table writing;
+    int place;
+    sqlite3_vtab vtab;
+    sqlite3_vtab_cursor cursor;
 };
 
-#define STORE_TEXT(name, sql) sql,
-static const char *const statements[] = {STORE_LIST(STORE_TEXT)};
 static const struct {
     const char *name, *columns;
-    int n;
+    int n; /* with the id */
 } tables[STORE_TABLES] = {
-    {"client", SCHEMA_CLIENT, N_CLIENT}, {"suffix", SCHEMA_NAME, N_NAME},
-    {"host", SCHEMA_NAME, N_NAME},       {"rule", SCHEMA_NAME, N_NAME},
-    {"hour", SCHEMA_COMMON, N_COMMON},
+    [STORE_CLIENT] = {"client", SCHEMA_CLIENT,
+                      1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
+    [STORE_SUFFIX] = {"suffix", SCHEMA_NAME, STORE_NUMBERS},
+    [STORE_HOST] = {"host", SCHEMA_NAME, STORE_NUMBERS},
+    [STORE_RULE] = {"rule", SCHEMA_NAME, STORE_NUMBERS},
+    [STORE_HOUR] = {"hour", SCHEMA_HOUR, 1 SCHEMA_COMMON(SCHEMA_ONE)},
+    [STORE_SLOT] = {"client_suffix", SCHEMA_SLOT(SCHEMA_COLUMN), 1 SCHEMA_SLOT(SCHEMA_ONE)},
+    [STORE_EVENT] = {"event", SCHEMA_EVENT(SCHEMA_COLUMN), 1 SCHEMA_EVENT(SCHEMA_ONE)},
+    [STORE_ANSWER] = {"answer", NULL, 17},
+    [STORE_TEXT] = {"text", NULL, 2},
+    [STORE_CONTROL] = {"control", NULL, 6},
 };
 
 int store_error(struct sqlite3 *db, int rc)
@@ -69,9 +89,108 @@ int store_error(struct sqlite3 *db, int rc)
     }
 }
 
+/* --- rows that wait, as a table ------------------------------------------------ */
+
+static int waiting_connect(sqlite3 *db, void *context, int argc, const char *const *argv,
+                           sqlite3_vtab **out, char **error)
+{
+    struct audit_store *s = context;
+    char sql[SQL_TEXT];
+    struct str text;
+
+    (void)argc, (void)argv, (void)error;
+    str_init(&text, sql, sizeof sql);
+    str_add(&text, "CREATE TABLE x(");
+    for (int i = 0; i < STORE_NUMBERS; i++)
+        str_addf(&text, "n%d,", i);
+    str_add(&text, "sketch,name)");
+    *out = &s->vtab;
+    return sqlite3_declare_vtab(db, sql);
+}
+
+static int waiting_disconnect(sqlite3_vtab *table)
+{
+    (void)table;
+    return SQLITE_OK;
+}
+
+static int waiting_plan(sqlite3_vtab *table, sqlite3_index_info *info)
+{
+    (void)table, (void)info;
+    return SQLITE_OK;
+}
+
+static int waiting_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out)
+{
+    *out = &container_of(table, struct audit_store, vtab)->cursor;
+    return SQLITE_OK;
+}
+
+static int waiting_close(sqlite3_vtab_cursor *cursor)
+{
+    (void)cursor;
+    return SQLITE_OK;
+}
+
+static int waiting_first(sqlite3_vtab_cursor *cursor, int plan, const char *text, int n,
+                         sqlite3_value **values)
+{
+    (void)plan, (void)text, (void)n, (void)values;
+    container_of(cursor, struct audit_store, cursor)->place = 0;
+    return SQLITE_OK;
+}
+
+static int waiting_next(sqlite3_vtab_cursor *cursor)
+{
+    container_of(cursor, struct audit_store, cursor)->place++;
+    return SQLITE_OK;
+}
+
+static int waiting_end(sqlite3_vtab_cursor *cursor)
+{
+    const struct audit_store *s = container_of(cursor, struct audit_store, cursor);
+
+    return s->place >= s->waiting[s->writing].n;
+}
+
+static int waiting_column(sqlite3_vtab_cursor *cursor, sqlite3_context *to, int i)
+{
+    const struct audit_store *s = container_of(cursor, struct audit_store, cursor);
+    const struct waiting *w = &s->waiting[s->writing];
+    const struct store_row *row = w->rows[s->place].row;
+
+    if (i < STORE_NUMBERS)
+        sqlite3_result_int64(to, w->rows[s->place].numbers[i]);
+    else if (i > STORE_NUMBERS)
+        sqlite3_result_text(to, w->rows[s->place].name, -1, SQLITE_STATIC);
+    else if (s->writing != STORE_CLIENT && row->n_sketch > 0)
+        sqlite3_result_blob(to, row->sketch, (int)(row->n_sketch * sizeof *row->sketch),
+                            SQLITE_STATIC);
+    return SQLITE_OK;
+}
+
+static int waiting_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
+{
+    *out = container_of(cursor, struct audit_store, cursor)->place;
+    return SQLITE_OK;
+}
+
+static const sqlite3_module waiting_module = {
+    .xConnect = waiting_connect,
+    .xDisconnect = waiting_disconnect,
+    .xBestIndex = waiting_plan,
+    .xOpen = waiting_open,
+    .xClose = waiting_close,
+    .xFilter = waiting_first,
+    .xNext = waiting_next,
+    .xEof = waiting_end,
+    .xColumn = waiting_column,
+    .xRowid = waiting_rowid,
+};
+
 /* --- open and close ----------------------------------------------------------- */
 
-static int read_pragma(sqlite3 *db, const char *sql, int *out)
+static int read_number(sqlite3 *db, const char *sql, int *out)
 {
     sqlite3_stmt *s;
     int rc = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
@@ -88,27 +207,24 @@ static int read_pragma(sqlite3 *db, const char *sql, int *out)
 int store_check(struct sqlite3 *db, const char *path, struct diags *d)
 {
     int application = 0, format = 0, objects = 0, rc;
+    const char *why = "is a database of something else; move it away to begin a new one";
 
-    if ((rc = read_pragma(db, "SELECT count(*) FROM sqlite_master", &objects)) != 0 ||
-        (rc = read_pragma(db, "PRAGMA application_id", &application)) != 0 ||
-        (rc = read_pragma(db, "PRAGMA user_version", &format)) != 0) {
-        if (rc == -EBADMSG)
-            diags_add(d, path, 0, 0,
-                      "is not an audit database or is damaged; move it away to begin a new one, "
-                      "or put back a backup");
-        return rc;
-    }
-    if (objects == 0 && application == 0 && format == 0)
+    if ((rc = read_number(db, "SELECT count(*) FROM sqlite_master", &objects)) != 0 ||
+        (rc = read_number(db, "PRAGMA application_id", &application)) != 0 ||
+        (rc = read_number(db, "PRAGMA user_version", &format)) != 0) {
+        if (rc != -EBADMSG)
+            return rc;
+        why = "is not an audit database or is damaged; move it away to begin a new one, "
+              "or put back a backup";
+    } else if (objects == 0 && application == 0 && format == 0) {
         return 1;
-    if (application == SCHEMA_APPLICATION && format == SCHEMA_FORMAT)
+    } else if (application == SCHEMA_APPLICATION && format == SCHEMA_FORMAT) {
         return 0;
-    if (application == SCHEMA_APPLICATION && format > SCHEMA_FORMAT)
-        diags_add(d, path, 0, 0,
-                  "has a newer format; install the Waymark that wrote it, or move the file away to "
-                  "begin a new one");
-    else
-        diags_add(d, path, 0, 0,
-                  "is a database of something else; move it away to begin a new one");
+    } else if (application == SCHEMA_APPLICATION && format > SCHEMA_FORMAT) {
+        why = "has a newer format; install the Waymark that wrote it, or move the file away to "
+              "begin a new one";
+    }
+    diags_add(d, path, 0, 0, "%s", why);
     return -EBADMSG;
 }
 
@@ -137,36 +253,59 @@ static int create(sqlite3 *db)
     return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
 }
 
-static int prepare(struct audit_store *s, const char *sql, sqlite3_stmt **out)
+static int prepare(struct audit_store *s, sqlite3_stmt **out, const struct str *sql)
 {
-    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+    return sqlite3_prepare_v3(s->db, sql->at, (int)sql->len, SQLITE_PREPARE_PERSISTENT, out, NULL);
 }
 
-/* The columns of the table, as they are named or as parameters from ?2 on. */
-static int prepare_table(struct audit_store *s, int t)
+/* The statement that writes rows of the table, those that wait or one of its own. */
+static int prepare_put(struct audit_store *s, enum store_table t)
 {
-    const char *name = tables[t].name, *columns = tables[t].columns;
-    char sql[1024], marks[256];
-    struct str m;
-    int rc;
+    const char *columns = tables[t].columns;
+    char sql[SQL_TEXT];
+    struct str text;
 
-    str_init(&m, marks, sizeof marks);
-    for (int i = 0; i <= tables[t].n; i++) /* the sketch stands last */
-        str_addf(&m, "%s?%d", i > 0 ? "," : "", i + 2);
-    snprintf(sql, sizeof sql, "SELECT id,%s,sketch FROM %s WHERE %s=?", columns, name,
+    str_init(&text, sql, sizeof sql);
+    if (columns == NULL) {
+        str_addf(&text, "INSERT INTO %s VALUES(?", tables[t].name);
+        for (int i = 1; i < tables[t].n; i++)
+            str_add(&text, ",?");
+        str_add(&text, ")");
+        return prepare(s, &s->put[t], &text);
+    }
+    str_addf(&text, "INSERT%s INTO %s(id%s%s) SELECT n0", t == STORE_SLOT ? " OR REPLACE" : "",
+             tables[t].name, columns, t < STORE_LEDGER ? ",sketch,name" : "");
+    for (int i = 1; i < tables[t].n; i++)
+        str_addf(&text, ",n%d", i);
+    str_addf(&text, "%s FROM waiting", t < STORE_LEDGER ? ",sketch,name" : "");
+    if (t < STORE_LEDGER) { /* the name of a row stays, and its place in the index */
+        str_addf(&text, " WHERE 1 ON CONFLICT(id) DO UPDATE SET (sketch%s)=(excluded.sketch",
+                 columns);
+        for (const char *c = columns; c != NULL; c = strchr(c + 1, ','))
+            str_addf(&text, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
+        str_add(&text, ")");
+    }
+    return prepare(s, &s->put[t], &text);
+}
+
+static int prepare_get(struct audit_store *s, enum store_table t)
+{
+    char sql[SQL_TEXT];
+    struct str text;
+
+    str_init(&text, sql, sizeof sql);
+    str_addf(&text, "SELECT id%s,sketch FROM %s WHERE %s=?", tables[t].columns, tables[t].name,
              t == STORE_HOUR ? "id" : "name");
-    rc = prepare(s, sql, &s->rows[t][GET]);
-    snprintf(sql, sizeof sql, "INSERT INTO %s(id,%s,sketch,name) VALUES(?1,%s,?%d)", name, columns,
-             marks, tables[t].n + 3);
-    if (rc == SQLITE_OK)
-        rc = prepare(s, sql, &s->rows[t][ADD]);
-    snprintf(sql, sizeof sql, "UPDATE %s SET (%s,sketch)=(%s) WHERE id=?1", name, columns, marks);
-    return rc == SQLITE_OK ? prepare(s, sql, &s->rows[t][PUT]) : rc;
+    return prepare(s, &s->get[t], &text);
 }
 
 static int configure(struct audit_store *s, uint64_t wal_bytes)
 {
     const uint64_t page = 4096;
+    static char select_slots[] =
+        "SELECT id" SCHEMA_SLOT(SCHEMA_COLUMN) " FROM client_suffix s"
+                                               " WHERE s.id BETWEEN ?1 AND ?1+15 ORDER BY id";
+    const struct str slots = {.at = select_slots, .len = sizeof select_slots - 1};
     char sql[256];
     int rc, yes = 1;
 
@@ -178,10 +317,14 @@ static int configure(struct audit_store *s, uint64_t wal_bytes)
     rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
-    for (int i = 0; i < STORE_STATEMENTS && rc == SQLITE_OK; i++)
-        rc = prepare(s, statements[i], &s->statements[i]);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_module(s->db, "waiting", &waiting_module, s);
     for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
-        rc = prepare_table(s, t);
+        rc = prepare_put(s, (enum store_table)t);
+    for (int t = 0; t < STORE_LEDGER && rc == SQLITE_OK; t++)
+        rc = prepare_get(s, (enum store_table)t);
+    if (rc == SQLITE_OK)
+        rc = prepare(s, &s->get_slots, &slots);
     return store_error(s->db, rc);
 }
 
@@ -252,11 +395,11 @@ void store_close(struct audit_store *s)
 {
     if (s == NULL)
         return;
-    for (int i = 0; i < STORE_STATEMENTS; i++)
-        sqlite3_finalize(s->statements[i]);
     for (int t = 0; t < STORE_TABLES; t++)
-        for (int i = 0; i < ROW_STATEMENTS; i++)
-            sqlite3_finalize(s->rows[t][i]);
+        sqlite3_finalize(s->put[t]);
+    for (int t = 0; t < STORE_LEDGER; t++)
+        sqlite3_finalize(s->get[t]);
+    sqlite3_finalize(s->get_slots);
     sqlite3_close(s->db);
     free(s);
 }
@@ -279,26 +422,41 @@ static int step(struct audit_store *s, sqlite3_stmt *q)
     return rc;
 }
 
-int store_run(struct audit_store *s, enum store_statement which, int64_t *out, const char *in, ...)
+int store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
 {
-    sqlite3_stmt *q = s->statements[which];
+    sqlite3_stmt *q = NULL;
+    char sql[SQL_TEXT];
     va_list args;
     int rc;
 
-    va_start(args, in);
-    for (int i = 0; in[i] != '\0'; i++)
-        if (in[i] == 'i')
+    va_start(args, fmt);
+    vsnprintf(sql, sizeof sql, fmt, args);
+    va_end(args);
+    rc = store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
+    if (rc == 0)
+        do
+            rc = step(s, q);
+        while (rc == 1 && out == NULL);
+    for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
+        out[i] = sqlite3_column_int64(q, i);
+    sqlite3_finalize(q);
+    return rc;
+}
+
+int store_insert(struct audit_store *s, enum store_table table, const char *types, ...)
+{
+    sqlite3_stmt *q = s->put[table];
+    va_list args;
+
+    sqlite3_clear_bindings(q);
+    va_start(args, types);
+    for (int i = 0; types[i] != '\0'; i++)
+        if (types[i] == 'i')
             sqlite3_bind_int64(q, i + 1, va_arg(args, int64_t));
         else
             sqlite3_bind_text(q, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
     va_end(args);
-    do
-        rc = step(s, q);
-    while (rc == 1 && out == NULL);
-    for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
-        out[i] = sqlite3_column_int64(q, i);
-    sqlite3_reset(q);
-    return rc;
+    return step(s, q);
 }
 
 int64_t store_changes(struct audit_store *s)
@@ -309,75 +467,103 @@ int64_t store_changes(struct audit_store *s)
 /* A failed statement may have ended the transaction already. */
 void store_rollback(struct audit_store *s)
 {
+    for (int t = 0; t < STORE_ANSWER; t++)
+        s->waiting[t].n = 0;
     if (!sqlite3_get_autocommit(s->db))
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-int store_row_get(struct audit_store *s, enum store_table table, const char *name,
-                  struct store_row *row)
+/* --- rows --------------------------------------------------------------------------- */
+
+int store_get(struct audit_store *s, enum store_table table, const char *name,
+              struct store_row *row)
 {
-    sqlite3_stmt *q = s->rows[table][GET];
+    sqlite3_stmt *q = s->get[table];
     int rc, n = tables[table].n;
     size_t size;
 
-    if (name != NULL)
-        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
-    else
+    if (table == STORE_HOUR)
         sqlite3_bind_int64(q, 1, row->id);
+    else
+        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
     rc = step(s, q);
     if (rc != 1)
         return rc == 0 ? -ENOENT : rc;
-    row->id = sqlite3_column_int64(q, 0);
     for (int i = 0; i < n; i++)
-        row->n[i] = sqlite3_column_int64(q, i + 1);
-    size = (size_t)sqlite3_column_bytes(q, n + 1);
-    if (size > sizeof row->sketch)
-        size = sizeof row->sketch;
-    if (size > 0)
-        memcpy(row->sketch, sqlite3_column_blob(q, n + 1), size);
-    row->n_sketch = (uint8_t)(size / sizeof *row->sketch);
+        row->numbers[i] = sqlite3_column_int64(q, i);
+    size = (size_t)sqlite3_column_bytes(q, n);
+    if (size > 0 && size <= sizeof row->sketch) {
+        memcpy(row->sketch, sqlite3_column_blob(q, n), size);
+        row->n_sketch = (uint8_t)(size / sizeof *row->sketch);
+    }
     sqlite3_reset(q);
     return 0;
 }
 
-int store_row_put(struct audit_store *s, enum store_table table, const char *name,
-                  const struct store_row *row)
+int store_get_slots(struct audit_store *s, int64_t client, union store_slot slots[STORE_SLOTS])
 {
-    sqlite3_stmt *q = s->rows[table][name != NULL ? ADD : PUT];
-    int n = tables[table].n;
+    int rc, n = 0;
 
-    sqlite3_bind_int64(q, 1, row->id);
-    for (int i = 0; i < n; i++)
-        sqlite3_bind_int64(q, i + 2, row->n[i]);
-    if (row->n_sketch > 0)
-        sqlite3_bind_blob(q, n + 2, row->sketch, (int)(row->n_sketch * sizeof *row->sketch),
-                          SQLITE_STATIC);
-    else
-        sqlite3_bind_null(q, n + 2);
-    if (name != NULL)
-        sqlite3_bind_text(q, n + 3, *name != '\0' ? name : NULL, -1, SQLITE_STATIC);
-    return step(s, q);
+    sqlite3_bind_int64(s->get_slots, 1, STORE_SLOTS * client);
+    for (; (rc = step(s, s->get_slots)) == 1; n++)
+        for (size_t i = 0; i < ARRAY_LEN(slots->numbers); i++)
+            slots[n].numbers[i] = sqlite3_column_int64(s->get_slots, (int)i);
+    return rc == 0 ? n : rc;
+}
+
+static int write_waiting(struct audit_store *s, enum store_table table)
+{
+    int rc;
+
+    s->writing = table;
+    rc = s->waiting[table].n > 0 ? step(s, s->put[table]) : 0;
+    s->waiting[table].n = 0;
+    return rc;
+}
+
+int store_put(struct audit_store *s, enum store_table table, const int64_t *numbers,
+              const struct store_row *row)
+{
+    struct waiting *w = &s->waiting[table];
+    int rc = w->n == WAITING ? write_waiting(s, table) : 0;
+
+    memcpy(w->rows[w->n].numbers, numbers, (size_t)tables[table].n * sizeof *numbers);
+    w->rows[w->n].name = row != NULL ? row->name : NULL;
+    w->rows[w->n++].row = row;
+    return rc;
+}
+
+int store_flush(struct audit_store *s)
+{
+    int rc = 0;
+
+    for (int t = 0; t < STORE_ANSWER && rc == 0; t++)
+        rc = write_waiting(s, (enum store_table)t);
+    return rc;
 }
 
 int store_count(struct audit_store *s, enum store_table table, int64_t *rows, int64_t *last_id)
 {
-    sqlite3_stmt *q = NULL;
-    char sql[256];
-    int rc;
+    const char *name = tables[table].name;
+    int64_t n[2] = {0};
+    int rc =
+        store_sql(s, n,
+                  "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE "
+                  "name='(other)'),ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
+                  name, name, name);
 
-    snprintf(sql, sizeof sql,
-             "SELECT count(*)-(SELECT count(*) FROM %s WHERE name='(other)'),"
-             "ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0) FROM %s",
-             tables[table].name, tables[table].name, tables[table].name);
-    rc = store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
-    if (rc == 0)
-        rc = step(s, q);
-    if (rc == 1) {
-        *rows = sqlite3_column_int64(q, 0);
-        *last_id = sqlite3_column_int64(q, 1);
-        rc = 0;
-    }
-    sqlite3_finalize(q);
+    *rows = n[0];
+    *last_id = n[1];
+    return rc == 1 ? 0 : rc;
+}
+
+int store_sweep(struct audit_store *s, int64_t before_ms, int64_t first_event)
+{
+    int rc = store_sql(s, NULL, "DELETE FROM client_suffix WHERE last<%lld", (long long)before_ms);
+
+    for (int t = 0; t < STORE_LEDGER && rc == 0; t++)
+        rc = store_sql(s, NULL, "DELETE FROM %s WHERE last<%lld AND event<%lld", tables[t].name,
+                       (long long)before_ms, (long long)first_event);
     return rc;
 }
 

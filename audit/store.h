@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "audit/schema.h"
+#include "base/compiler.h"
 #include "base/diag.h"
 
 struct audit_store; /* opaque */
@@ -28,96 +30,86 @@ int store_check(struct sqlite3 *, const char *path, struct diags *d);
 /* What the library says, as -errno: a full disk is -ENOSPC, damage -EBADMSG. */
 int store_error(struct sqlite3 *, int rc);
 
-/* The ledger's tables. A row: its number, what it counts (n), and for names the
- * smallest hashes of their clients. */
-enum store_table { STORE_CLIENT, STORE_SUFFIX, STORE_HOST, STORE_RULE, STORE_HOUR, STORE_TABLES };
-enum store_number {
-    N_FIRST,
-    N_LAST,
-    N_EVENT, /* the last one that names this row */
-    N_QUESTIONS,
-    N_ATTEMPTS,
-    N_OUTCOMES, /* nine, from OUTCOME_PASSED on */
-    N_COMMON = N_OUTCOMES + 9,
-    N_HOST = N_COMMON, /* of a client */
-    N_HOST_AT,
-    N_NO_HOST_SINCE,
-    N_CADENCE_S,
-    N_CLIENT,
-    N_VERDICT = N_COMMON, /* of a name */
-    N_OUTCOME,
-    N_RULE,
-    N_DELIVERED,
-    N_WOULD,
-    N_UNAPPROVED,
-    N_CLIENTS,
-    N_NAME
+enum store_table {
+    STORE_CLIENT, /* the ledger's */
+    STORE_SUFFIX,
+    STORE_HOST,
+    STORE_RULE,
+    STORE_HOUR,
+    STORE_LEDGER,
+    STORE_SLOT = STORE_LEDGER,
+    STORE_EVENT,
+    STORE_ANSWER,
+    STORE_TEXT,
+    STORE_CONTROL,
+    STORE_TABLES
 };
-enum { STORE_SKETCH = 32 };
+
+enum { STORE_SLOTS = 16 /* suffixes of a client */, STORE_SKETCH = 32 };
+enum { STORE_NUMBERS = 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_NAME(SCHEMA_ONE) };
+
+/* A row of the ledger: its numbers, and for names the smallest hashes of their clients. */
 struct store_row {
-    int64_t id;
-    int64_t n[N_NAME];
+    union {
+        int64_t numbers[STORE_NUMBERS];
+        struct {
+            int64_t id;
+            SCHEMA_COMMON(SCHEMA_MEMBER)
+            union {
+                struct {
+                    SCHEMA_OF_CLIENT(SCHEMA_MEMBER)
+                };
+                struct {
+                    SCHEMA_OF_NAME(SCHEMA_MEMBER)
+                };
+            };
+        };
+    };
+    const char *name; /* borrowed; NULL: the row is in the database already */
     uint8_t n_sketch;
-    uint32_t sketch[STORE_SKETCH];
+    uint32_t sketch[STORE_SKETCH]; /* a client's row ends before */
 };
+/* Rows of client_suffix and of event. */
+union store_slot {
+    int64_t numbers[1 SCHEMA_SLOT(SCHEMA_ONE)];
+    struct {
+        int64_t id;
+        SCHEMA_SLOT(SCHEMA_MEMBER)
+    };
+};
+union store_event {
+    int64_t numbers[1 SCHEMA_EVENT(SCHEMA_ONE)];
+    struct {
+        int64_t id;
+        SCHEMA_EVENT(SCHEMA_MEMBER)
+    };
+};
+
 /* By its name, an hour by row->id. 0, -ENOENT, -errno. */
-int store_row_get(struct audit_store *, enum store_table, const char *name, struct store_row *);
-/* name NULL: the row is there already. */
-int store_row_put(struct audit_store *, enum store_table, const char *name,
-                  const struct store_row *);
+int store_get(struct audit_store *, enum store_table, const char *name, struct store_row *);
+/* The suffixes of a client; how many, or -errno. */
+int store_get_slots(struct audit_store *, int64_t client, union store_slot[STORE_SLOTS]);
+/* Takes a row of the ledger, of client_suffix or of event, new or changed. The
+ * numbers are copied, the rest is borrowed until store_flush(): many rows of a
+ * table are written by one statement. row: of the ledger only, else NULL. */
+int store_put(struct audit_store *, enum store_table, const int64_t *numbers,
+              const struct store_row *row);
+int store_flush(struct audit_store *);
+/* Adds a row of another table: an i (int64_t) or t (text, NULL is NULL) for each
+ * of its columns; those at the end without one are NULL. */
+int store_insert(struct audit_store *, enum store_table, const char *types, ...);
 
-/* All other statements, by name; STORE_LIST is the only place that knows them. */
-#define STORE_LIST(X)                                                                              \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
-    X(COMMIT, "COMMIT")                                                                            \
-    X(ADD_META, "UPDATE meta SET value=value+?2 WHERE name=?1")                                    \
-    X(ADD_EVENT, "INSERT INTO event VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                          \
-    X(ADD_ANSWER, "INSERT INTO answer VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")                  \
-    X(ADD_TEXT, "INSERT INTO text VALUES(?,?)")                                                    \
-    X(ADD_EPOCH, "INSERT OR REPLACE INTO epoch VALUES(?,?,?)")                                     \
-    X(ADD_CONTROL, "INSERT INTO control VALUES(?,?,?,?,?,?)")                                      \
-    X(ADD_NOTE, "INSERT INTO control(id,forwarder,kind,note) VALUES(?,?,?,?)")                     \
-    X(ADD_MARK, "INSERT INTO event(id,ms) VALUES(?,?)")                                            \
-    X(LAST_IDS, "SELECT max((SELECT ifnull(max(id),0)FROM event),"                                 \
-                "(SELECT ifnull(max(event),1)FROM epoch)-1),"                                      \
-                "max((SELECT ifnull(max(id),0)FROM answer),"                                       \
-                "(SELECT ifnull(max(answer),1)FROM epoch)-1),"                                     \
-                "max((SELECT ifnull(max(id),0)FROM text),"                                         \
-                "(SELECT ifnull(max(text),1)FROM epoch)-1)")                                       \
-    X(GET_SLOT, "SELECT id,suffix,last,verdict,outcome FROM client_suffix "                        \
-                "WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1")                                    \
-    X(PUT_SLOT, "INSERT OR REPLACE INTO client_suffix VALUES(?,?,?,?,?)")                          \
-    X(FIRST_EVENT, "SELECT id FROM event ORDER BY id LIMIT 1")                                     \
-    X(FIRST_YOUNGER, "SELECT id FROM event WHERE ms>=? AND id<? ORDER BY id LIMIT 1")              \
-    X(LATEST, "SELECT max(ms) FROM event WHERE id<?")                                              \
-    X(CUT_EVENTS, "DELETE FROM event WHERE id<?")                                                  \
-    X(CUT_CONTROLS, "DELETE FROM control WHERE id<?")                                              \
-    X(OLDEST_EPOCH,                                                                                \
-      "SELECT event,answer,text FROM epoch WHERE event<=? ORDER BY event DESC LIMIT 1")            \
-    X(CUT_EPOCHS, "DELETE FROM epoch WHERE event<?")                                               \
-    X(CUT_ANSWERS, "DELETE FROM answer WHERE id<?")                                                \
-    X(CUT_TEXTS, "DELETE FROM text WHERE id<?")                                                    \
-    X(SWEEP_CLIENTS, "DELETE FROM client WHERE last<?1 AND event<?2")                              \
-    X(SWEEP_SUFFIXES, "DELETE FROM suffix WHERE last<?1 AND event<?2")                             \
-    X(SWEEP_HOSTS, "DELETE FROM host WHERE last<?1 AND event<?2")                                  \
-    X(SWEEP_RULES, "DELETE FROM rule WHERE last<?1 AND event<?2")                                  \
-    X(SWEEP_HOURS, "DELETE FROM hour WHERE last<?1 AND 1<?2")                                      \
-    X(SWEEP_SLOTS, "DELETE FROM client_suffix WHERE last<?")                                       \
-    X(VACUUM, "PRAGMA incremental_vacuum(2000)")                                                   \
-    X(PAGES, "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "             \
-             "pragma_page_count p,pragma_freelist_count f,pragma_page_size s")
-#define STORE_ENUM(name, sql) STORE_##name,
-enum store_statement { STORE_LIST(STORE_ENUM) STORE_STATEMENTS };
-
-/* Runs one: `in` has a letter for each parameter, i (int64_t) or t (text, NULL
- * is NULL). 1 and the numbers of its first row in out; 0 it gave none; -errno.
- * out NULL: runs it to its end, 0. */
-int store_run(struct audit_store *, enum store_statement, int64_t *out, const char *in, ...);
+/* SQL that is run now and then, its numbers by printf(). 1 and the numbers of
+ * its first row in out; 0 it gave none; -errno. out NULL: runs to its end, 0. */
+int store_sql(struct audit_store *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Rows that the last statement removed. */
 int64_t store_changes(struct audit_store *);
 void store_rollback(struct audit_store *);
 /* How many rows of the ledger's table there are without (other), and the last number. */
 int store_count(struct audit_store *, enum store_table, int64_t *rows, int64_t *last_id);
+/* Removes rows of the ledger that were last touched before that time, and that
+ * no event from first_event on names. */
+int store_sweep(struct audit_store *, int64_t before_ms, int64_t first_event);
 /* A secret that changes with each start. */
 void store_random(void *out, size_t size);
 

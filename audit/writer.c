@@ -149,16 +149,17 @@ static bool batch_room(struct audit_writer *w, size_t more, size_t most)
     return true;
 }
 
-/* Room for AUDIT_EVENT_MAX was made before. */
-static void batch_add(struct audit_writer *w, const struct audit_event *e)
+/* Where the next packed event goes; room for the largest was made before. */
+static uint8_t *batch_next(struct audit_writer *w)
 {
-    uint8_t *p = w->batch + w->len;
-    size_t len = audit_event_pack(e, p + sizeof len, AUDIT_EVENT_MAX);
+    return w->batch + w->len + sizeof(size_t);
+}
 
-    memcpy(p, &len, sizeof len);
+/* Takes what was packed there. */
+static void batch_add(struct audit_writer *w, size_t len)
+{
+    memcpy(w->batch + w->len, &len, sizeof len);
     w->len += item_size(len);
-    if (e->kind == AUDIT_EVENT)
-        w->questions++;
 }
 
 static void batch_clear(struct audit_writer *w)
@@ -183,16 +184,17 @@ static void lose(struct audit_writer *w, uint64_t n, uint64_t from_ms)
 
 static void take_event(struct audit_writer *w, const uint8_t *packed, size_t len)
 {
-    struct audit_event *e = &w->event;
+    struct audit_event *e = memcpy(batch_next(w), packed, len); /* whole up to qname */
 
-    audit_event_unpack(e, packed, len);
     e->repeat = limiter_repeat(w->limiter, e);
     e->counted = !limiter_take(w->limiter, &e->client, e->mono_ms);
     if (e->repeat)
         atomic_fetch_add(&w->stats.repeats, 1);
     if (w->limits.privacy == AUDIT_PREFIX)
         prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
-    batch_add(w, e);
+    if (e->kind == AUDIT_EVENT)
+        w->questions++;
+    batch_add(w, len);
 }
 
 /* The ring whose next event is the oldest of all, or NULL. A client's questions
@@ -249,7 +251,7 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
     if (!str_copy(e.text, sizeof e.text, text))
         memcpy(e.text, text, sizeof e.text - 1);
     if (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most + control_room))
-        batch_add(w, &e);
+        batch_add(w, audit_event_pack(&e, batch_next(w), AUDIT_EVENT_MAX));
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */
@@ -285,6 +287,8 @@ static int put_batch(struct audit_writer *w, struct sums *sums)
 
     for (size_t at = 0; at < w->len && rc == 0; at += item_size(len)) {
         memcpy(&len, w->batch + at, sizeof len);
+        if (at + item_size(len) < w->len)
+            ledger_expect(w->ledger, (const void *)(w->batch + at + item_size(len) + sizeof len));
         rc = put_event(w, sums, w->batch + at + sizeof len, len);
     }
     return rc == 0 ? ledger_save(w->ledger) : rc;
@@ -312,13 +316,14 @@ static int put_sums(struct audit_writer *w, const struct sums *sums)
 
     for (size_t i = 0; i < ARRAY_LEN(rows) && rc == 0; i++)
         if (rows[i].n > 0)
-            rc = store_run(w->store, STORE_ADD_META, NULL, "ti", rows[i].name, (int64_t)rows[i].n);
+            rc = store_sql(w->store, NULL, "UPDATE meta SET value=value+%llu WHERE name='%s'",
+                           (unsigned long long)rows[i].n, rows[i].name);
     return rc;
 }
 
 static int commit_all(struct audit_writer *w, struct now now, struct sums *sums)
 {
-    int rc = store_run(w->store, STORE_BEGIN, NULL, "");
+    int rc = store_sql(w->store, NULL, "BEGIN IMMEDIATE");
 
     if (rc == 0)
         rc = put_batch(w, sums);
@@ -327,7 +332,9 @@ static int commit_all(struct audit_writer *w, struct now now, struct sums *sums)
     if (rc == 0)
         rc = put_sums(w, sums);
     if (rc == 0)
-        rc = store_run(w->store, STORE_COMMIT, NULL, "");
+        rc = store_flush(w->store);
+    if (rc == 0)
+        rc = store_sql(w->store, NULL, "COMMIT");
     if (rc == 0) {
         atomic_store(&w->stats.store_bytes, prune_bytes(w->store));
         return 0;

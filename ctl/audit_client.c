@@ -77,8 +77,8 @@ static int read_suffixes(struct ctl *c, struct audit_reader *r, json_t *rows)
         &q,
         "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict," SCHEMA_WORD(
             "outcome", "s.outcome") " AS outcome,s.last AS asked "
-                                    "FROM client c JOIN client_suffix s ON " SCHEMA_SLOTS
-                                    " JOIN suffix u ON u.id=s.suffix WHERE c.name=?");
+                                    "FROM client n JOIN client_suffix s ON " SCHEMA_SLOTS
+                                    " JOIN suffix u ON u.id=s.suffix WHERE n.name=?");
     q.values[q.n++] = (struct audit_value){.text = c->argv[0]};
     return audit_run(c, r, &q, rows);
 }

@@ -24,7 +24,7 @@ static const char *const empty_sql[] = {
     "unapproved,answer,asks)",
     SCHEMA_LEDGER("temp.client", SCHEMA_CLIENT), SCHEMA_LEDGER("temp.suffix", SCHEMA_NAME),
     SCHEMA_LEDGER("temp.host", SCHEMA_NAME), SCHEMA_LEDGER("temp.rule", SCHEMA_NAME),
-    SCHEMA_LEDGER("temp.hour", SCHEMA_COMMON), SCHEMA_SUFFIXES("temp.client_suffix"),
+    SCHEMA_LEDGER("temp.hour", SCHEMA_HOUR), SCHEMA_SUFFIXES("temp.client_suffix"),
 };
 
 #define PICK "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved," \
@@ -33,20 +33,20 @@ static const char *const empty_sql[] = {
 /* What a row says of its last event it takes from that. */
 static const char *const ledger_sql[] = {
     "CREATE INDEX temp.by_address ON picked(address,id)",
-    "INSERT INTO temp.rule(name," SCHEMA_COMMON ",clients,would,outcome) SELECT g.*,0," NUMBER("outcome", "p.outcome") " FROM "
+    "INSERT INTO temp.rule(name" SCHEMA_HOUR ",clients,would,outcome) SELECT g.*,0," NUMBER("outcome", "p.outcome") " FROM "
     "(SELECT rule," SPAN ",count(DISTINCT address) FROM picked WHERE rule<>'' GROUP BY rule)g JOIN picked p ON p.id=g.event",
-    "INSERT INTO temp.rule(name,first,last,clients," SCHEMA_COUNTS ") SELECT would_rule,min(ms),max(ms),count(DISTINCT address),"
+    "INSERT INTO temp.rule(name,first,last,clients" SCHEMA_COUNTS(SCHEMA_COLUMN) ") SELECT would_rule,min(ms),max(ms),count(DISTINCT address),"
     "0,0,0,0,0,0,0,0,0,0,0 FROM picked WHERE would_rule NOT IN(SELECT name FROM temp.rule) GROUP BY would_rule",
     "UPDATE temp.rule SET would=(SELECT count(*) FROM picked WHERE would_rule=name)",
-    "INSERT INTO temp.suffix(name," SCHEMA_COMMON ",clients,verdict,outcome,rule) SELECT g.*," LAST "," RULE
+    "INSERT INTO temp.suffix(name" SCHEMA_HOUR ",clients,verdict,outcome,rule) SELECT g.*," LAST "," RULE
     " FROM (SELECT suffix," SPAN ",count(DISTINCT address) FROM picked GROUP BY suffix)g JOIN picked p ON p.id=g.event",
     "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host FROM picked p,"
     "json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
-    "INSERT INTO temp.host(name," SCHEMA_COMMON ",clients,delivered,verdict,outcome,rule,unapproved) "
+    "INSERT INTO temp.host(name" SCHEMA_HOUR ",clients,delivered,verdict,outcome,rule,unapproved) "
     "SELECT g.*," LAST "," RULE ",instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0 FROM "
     "(SELECT host," SPAN ",count(DISTINCT address),sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) "
     "FROM named JOIN picked USING(id) GROUP BY host)g JOIN picked p ON p.id=g.event",
-    "INSERT INTO temp.client(name," SCHEMA_COMMON ",host_at,host,no_host_since,cadence_s) SELECT g.*,"
+    "INSERT INTO temp.client(name" SCHEMA_HOUR ",host_at,host,no_host_since,cadence_s) SELECT g.*,"
     "(SELECT h.id FROM picked p JOIN temp.host h ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
     " WHERE p.address=g.address AND p.answer<>'' ORDER BY p.id DESC LIMIT 1),"
     "(SELECT min(ms) FROM picked p WHERE p.address=g.address AND asks AND answer='' AND ms>g.host_at),"
@@ -56,7 +56,7 @@ static const char *const ledger_sql[] = {
     "INSERT INTO temp.client_suffix SELECT 16*c.id+g.place,s.id,p.ms," LAST " FROM (SELECT max(id) AS event,"
     "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place FROM picked GROUP BY address,suffix)g "
     "JOIN picked p ON p.id=g.event JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
-    "INSERT INTO temp.hour(id," SCHEMA_COMMON ") SELECT ms/3600000," SPAN " FROM picked GROUP BY ms/3600000",
+    "INSERT INTO temp.hour(id" SCHEMA_HOUR ") SELECT ms/3600000," SPAN " FROM picked GROUP BY ms/3600000",
 };
 /* clang-format on */
 
