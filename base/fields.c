@@ -67,7 +67,9 @@ static uint64_t get_number(const void *from, size_t size)
 
 static void set_number(void *to, size_t size, uint64_t v)
 {
-    if (size == sizeof(uint16_t))
+    if (size == sizeof(uint8_t))
+        *(uint8_t *)to = (uint8_t)v;
+    else if (size == sizeof(uint16_t))
         *(uint16_t *)to = (uint16_t)v;
     else if (size == sizeof(uint32_t))
         *(uint32_t *)to = (uint32_t)v;
@@ -336,17 +338,19 @@ static bool is_double(const struct field *e, const char *list, size_t n)
     return false;
 }
 
-/* A list is built aside and, when it is the arena's, put into its field only
+/* A node that is no list is a list of one. A list is built aside and, when it is the arena's, put into its field only
  * when every element was read: then it and the node that it came from have the
  * same elements in the same order. A list from malloc always gets its owner. */
 static int read_list(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *base)
 {
-    const struct yaml_node *one = node->kind == YAML_SCALAR ? node : node->first;
-    size_t all = node->kind == YAML_SCALAR ? 1 : node->n, n = 0;
+    bool many = node->kind == YAML_LIST || (f->flags & FIELD_NAMED) != 0;
+    const struct yaml_node *one = many ? node->first : node;
+    size_t all = many ? node->n : 1, n = 0;
     struct field e = *f->element;
-    char *list = form->arena != NULL ? arena_alloc(form->arena, (all + 1) * e.size)
-                                     : calloc(all + 1, e.size);
+    char *list = (f->flags & FIELD_INLINE) != 0 ? (char *)base + f->at
+                 : form->arena != NULL          ? arena_alloc(form->arena, (all + 1) * e.size)
+                                                : calloc(all + 1, e.size);
     int rc = 0;
 
     if (list == NULL)
@@ -361,7 +365,8 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
             n++;
     }
     if (f->count_size != 0 && (rc == 0 || form->arena == NULL)) {
-        *(void **)((char *)base + f->at) = list;
+        if ((f->flags & FIELD_INLINE) == 0)
+            *(void **)((char *)base + f->at) = list;
         set_number((char *)base + f->count_at, f->count_size, n);
     }
     return rc;

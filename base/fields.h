@@ -50,7 +50,8 @@ enum field_flag {
     FIELD_INLINE = 2, /* a list that is an array in the struct, not a pointer to one */
     FIELD_EMPTY = 4,  /* may be written without a value, which is no value */
     FIELD_BRIEF = 8,  /* a mapping that is printed without its defaults */
-    FIELD_FLAGS = 16, /* from here on the flags are those of a folder */
+    FIELD_NAMED = 16, /* a list that is written as a mapping of names to elements */
+    FIELD_FLAGS = 32, /* from here on the flags are those of a folder */
 };
 
 struct field {

@@ -277,20 +277,12 @@ const char *host_target_check(const char *text, struct name *out)
     return NULL;
 }
 
-const char *host_address_add(struct policy_host *h, const char *text)
+const char *host_address_parse(struct addr *out, const char *text)
 {
-    struct addr ip;
-
-    if (h->n_addresses == POLICY_HOST_ADDRESSES)
-        return "has more than 8 addresses";
-    if (addr_parse(&ip, text, 0) != 0 || ip.port != 0)
+    if (addr_parse(out, text, 0) != 0 || out->port != 0)
         return "has an address that is not an IP address";
-    if (addr_is_any(&ip) || ip.scope != 0)
+    if (addr_is_any(out) || out->scope != 0)
         return "has an address that no client can connect to";
-    for (unsigned i = 0; i < h->n_addresses; i++)
-        if (addr_same_ip(&h->addresses[i], &ip))
-            return NULL;
-    h->addresses[h->n_addresses++] = ip;
     return NULL;
 }
 
@@ -304,6 +296,21 @@ static bool u16_parse(const char *text, uint16_t *out)
     return is_good;
 }
 
+static const char *address_add(struct policy_host *h, const char *text)
+{
+    struct addr *a = &h->addresses[h->n_addresses];
+    const char *why;
+
+    if (h->n_addresses == POLICY_HOST_ADDRESSES)
+        return "has more than 8 addresses";
+    why = host_address_parse(a, text);
+    for (unsigned i = 0; why == NULL && i < h->n_addresses; i++)
+        if (addr_same_ip(&h->addresses[i], a))
+            return NULL;
+    h->n_addresses++;
+    return why;
+}
+
 static const char *option_parse(struct policy_host *h, const char *key, const char *value)
 {
     uint16_t *number = strcmp(key, "priority") == 0 ? &h->priority
@@ -313,7 +320,7 @@ static const char *option_parse(struct policy_host *h, const char *key, const ch
     if (number != NULL)
         return u16_parse(value, number) ? NULL : "has a priority or weight that is not 0 to 65535";
     if (strcmp(key, "address") == 0)
-        return host_address_add(h, value);
+        return address_add(h, value);
     if (strcmp(key, "probe") == 0)
         return bool_parse(&h->probe, value) == 0 ? NULL : "has a probe= that is neither yes nor no";
     return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";

@@ -4,8 +4,8 @@
  *
  * In: every problem of the file is told, not only the first. What is said about
  * one object alone is checked here, with its line; whether the networks and
- * pools that rules name exist is accept.c's, since with --merge they may
- * be in the store. Everything is sorted once at the end, so that a list of a
+ * pools that rules name exist is accept_references()'s, since with --merge they
+ * may be in the store. Everything is sorted once at the end, so that a list of a
  * million suffixes costs one sort, or one look when it was sorted already.
  *
  * Out: the order is that of policy_sort(), a value that is the default is left
@@ -19,10 +19,9 @@
 #include <string.h>
 
 #include "policy/accept.h"
-#include "policy/model.h"
 #include "wire/present.h"
 
-enum { POLICY_NAMED = FIELD_FLAGS /* a mapping of names to objects, which is kept as a list */ };
+enum { LIST_ONLY = FIELD_FLAGS /* one value is no list of one */ };
 enum { WIDTH = 80 };
 
 /* ---- the manner of policies ---- */
@@ -36,34 +35,28 @@ static int check_one(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
-/* One value is a list of one. */
 static int check_list(struct form *form, const struct field *f, const struct yaml_node *node)
 {
     if (node->kind == YAML_SCALAR)
         return check_one(form, f, node);
     if (node->kind == YAML_MAP)
         return form_problem(form, node, "%s must be a list: [a, b]", f->key);
-    for (const struct yaml_node *one = node->first; one != NULL; one = one->next)
-        if (check_one(form, f, one) != 0)
-            return -EINVAL;
     if (f->max > 0 && node->n > f->max)
-        return form_problem(form, node, "a rule has at most %d %s", (int)f->max, f->key);
+        return form_problem(form, node, "%s has at most %d %s", f->help, (int)f->max, f->key);
     return 0;
 }
 
 static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)
 {
-    bool named = (f->flags & POLICY_NAMED) != 0;
-
     if (f->rows == NULL && f->element == NULL)
         return check_one(form, f, node);
-    if ((f->rows != NULL || named) && node->kind != YAML_MAP)
-        return form_problem(form, node, "%s must be a mapping (key: value)", f->key);
-    if (f->rows != NULL || named)
-        return 0;
-    if (!f->element->kind->whole)
-        return check_list(form, f, node);
-    return node->kind == YAML_LIST ? 0 : form_problem(form, node, "%s must be a list", f->key);
+    if (f->rows != NULL || (f->flags & FIELD_NAMED) != 0)
+        return node->kind == YAML_MAP
+                   ? 0
+                   : form_problem(form, node, "%s must be a mapping (key: value)", f->key);
+    if ((f->flags & LIST_ONLY) != 0 && node->kind != YAML_LIST)
+        return form_problem(form, node, "%s must be a list", f->key);
+    return f->element->kind->whole ? 0 : check_list(form, f, node);
 }
 
 static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
@@ -87,59 +80,41 @@ static const struct form_style style = {
 
 /* ---- kinds of values ---- */
 
-static int read_target(struct form *form, const struct field *f, const struct yaml_node *node,
-                       void *to)
-{
-    const char *why = host_target_check(node->text, to);
+static const struct field_kind target_kind, suffix_kind, approved_kind, address_kind, client_kind,
+    version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
+    host_kind, network_kind, pool_kind, rule_kind, test_kind, test_suffix_kind;
 
-    return why == NULL ? 0 : form_wrong(form, f, node, NULL, why);
-}
-
-static void print_target(const struct field *f, const void *from, struct str *s)
-{
-    char name[NAME_TEXT];
-
-    (void)f;
-    yaml_quote(s, name_print(from, name));
-}
-
-static const struct field_kind target_kind = {read_target, print_target, "\"%t\" %w", false};
-
-static int read_suffix(struct form *form, const struct field *f, const struct yaml_node *node,
-                       void *to)
-{
-    const char *why;
-
-    return suffix_parse(to, node->text, &why) == 0 ? 0 : form_wrong(form, f, node, NULL, why);
-}
-
-static void print_suffix(const struct field *f, const void *from, struct str *s)
-{
-    char text[SUFFIX_TEXT];
-
-    (void)f;
-    yaml_quote(s, suffix_print(from, text));
-}
-
-static const struct field_kind suffix_kind = {read_suffix, print_suffix, "suffix \"%t\" %w", false};
-
-static int read_name(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
+static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
+                      void *to)
 {
     const char *why = NULL;
 
-    if (form->style != NULL && policy_name_check(node->text, &why) != 0)
-        return form_wrong(form, f, node, NULL, why);
-    return str_copy(to, POLICY_NAME, node->text) ? 0 : form_wrong(form, f, node, NULL, why);
+    if (f->kind == &target_kind)
+        why = host_target_check(node->text, to);
+    else if (f->kind == &suffix_kind)
+        (void)suffix_parse(to, node->text, &why);
+    else if (f->kind == &approved_kind)
+        (void)policy_approved_parse(to, node->text, &why);
+    else if (f->kind == &address_kind)
+        why = host_address_parse(to, node->text);
+    else if (f->kind == &client_kind)
+        why = addr_parse(to, node->text, 0) == 0 ? NULL : "";
+    else if (f->kind == &version_kind)
+        why = strcmp(node->text, "1") == 0 ? NULL : "";
+    return why == NULL ? 0 : form_wrong(form, f, node, NULL, why);
 }
 
-static int read_network_name(struct form *form, const struct field *f, const struct yaml_node *node,
-                             void *to)
+/* In an option a name only has to fit: whether there is such an object is found
+ * out later. */
+static int read_name(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
 {
-    if (strcmp(node->text, "any") != 0)
-        return read_name(form, f, node, to);
-    memcpy(to, "any", sizeof "any");
-    return 0;
+    bool any = f->kind == &network_name_kind && strcmp(node->text, "any") == 0;
+    const char *why = NULL;
+
+    if (form->style != NULL && !any && policy_name_check(node->text, &why) != 0)
+        return form_wrong(form, f, node, NULL, why);
+    return str_copy(to, POLICY_NAME, node->text) ? 0 : form_wrong(form, f, node, NULL, NULL);
 }
 
 static int read_comment(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -149,16 +124,6 @@ static int read_comment(struct form *form, const struct field *f, const struct y
         return form_problem(form, node, "comment must be one text");
     return str_copy(to, POLICY_COMMENT, node->text) ? 0 : form_wrong(form, f, node, NULL, NULL);
 }
-
-static void print_chars(const struct field *f, const void *from, struct str *s)
-{
-    (void)f;
-    yaml_quote(s, from);
-}
-
-static const struct field_kind name_kind = {read_name, print_chars, NULL, false};
-static const struct field_kind network_name_kind = {read_network_name, print_chars, NULL, false};
-static const struct field_kind comment_kind = {read_comment, print_chars, NULL, true};
 
 /* Whole seconds. An option of the tool has its limits from policy_rule_check(). */
 static int read_ttl(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -176,17 +141,6 @@ static int read_ttl(struct form *form, const struct field *f, const struct yaml_
     return 0;
 }
 
-static void print_ttl(const struct field *f, const void *from, struct str *s)
-{
-    char text[NUMBER_TEXT];
-
-    (void)f;
-    str_add(s, duration_print(*(const uint32_t *)from * UINT64_C(1000), text));
-}
-
-static const struct field_kind ttl_kind = {
-    read_ttl, print_ttl, "%k is a duration like 300s, 5m or 1h, not \"%t\"", false};
-
 /* A file means the same whenever it is read: no times that count from now. An
  * option may: "+14d", of which nobody means the milliseconds. */
 static int read_time(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -202,6 +156,41 @@ static int read_time(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
+/* An option has its words in one text, with commas or blanks between them. */
+static int read_when(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
+{
+    static const struct field word = {
+        .key = "when", .kind = &kind_word, .words = word_names, .size = sizeof(unsigned)};
+    bool is_list = node->kind == YAML_LIST;
+    const struct yaml_node *one = is_list ? node->first : node;
+    unsigned when = 0, bit;
+    char copy[128], *rest = copy, *text;
+    int i;
+
+    if (form->style == NULL) {
+        if (node->text[0] == '\0')
+            return form_problem(form, node, "--%s \"\" is empty", f->key);
+        if (!str_copy(copy, sizeof copy, node->text))
+            return form_wrong(form, f, node, NULL, NULL);
+        while ((text = strtok_r(rest, ", ", &rest)) != NULL) {
+            if ((i = str_index(word_names, text)) < 0)
+                return form_wrong(form, f, node, NULL, NULL);
+            when |= 1u << i;
+        }
+    } else {
+        if (check_list(form, f, node) != 0)
+            return -EINVAL;
+        if (one == NULL)
+            return form_problem(form, node, "when is empty; leave it out for the default");
+        for (size_t n = is_list ? node->n : 1; n > 0; n--, one = one->next)
+            if (field_read(form, &word, one, &bit) == 0)
+                when |= 1u << bit;
+    }
+    *(unsigned *)to = when;
+    return 0;
+}
+
 const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
 {
     size_t len = strlen(time_print_utc(ms, out));
@@ -211,51 +200,32 @@ const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
     return out;
 }
 
-static void print_time(const struct field *f, const void *from, struct str *s)
+static void print_value(const struct field *f, const void *from, struct str *s)
 {
-    uint64_t ms = *(const uint64_t *)from;
-    char text[NUMBER_TEXT];
+    const struct policy_approved *a = from;
+    const uint64_t *ms = from;
+    const uint32_t *seconds = from;
+    char out[SUFFIX_TEXT];
 
-    (void)f;
-    str_add(s, ms == 0 ? "none" : policy_time_print(ms, text));
-}
-
-static const struct field_kind time_kind = {
-    read_time, print_time,
-    "%k is a time like 2027-01-31T18:00:00+01:00 or \"2027-01-31 18:00\", not \"%t\"", false};
-
-/* An option has its words in one text, with commas or blanks between them. */
-static int read_when(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
-{
-    static const struct field word = {
-        .key = "when", .kind = &kind_word, .words = word_names, .size = sizeof(unsigned)};
-    const struct yaml_node *one = node->kind == YAML_LIST ? node->first : node;
-    unsigned when = 0, bit;
-    char copy[128], *rest = copy, *text;
-    int i;
-
-    if (form->style == NULL) {
-        if (!str_copy(copy, sizeof copy, node->text))
-            return form_wrong(form, f, node, NULL, NULL);
-        while ((text = strtok_r(rest, ", ", &rest)) != NULL) {
-            if ((i = str_index(word_names, text)) < 0)
-                return form_wrong(form, f, node, NULL, NULL);
-            when |= 1u << i;
-        }
-        if (node->text[0] == '\0')
-            return form_problem(form, node, "--%s \"\" is empty", f->key);
-    } else {
-        if (check_list(form, f, node) != 0)
-            return -EINVAL;
-        if (one == NULL)
-            return form_problem(form, node, "when is empty; leave it out for the default");
-        for (size_t n = node->kind == YAML_LIST ? node->n : 1; n > 0; n--, one = one->next)
-            if (field_read(form, &word, one, &bit) == 0)
-                when |= 1u << bit;
-    }
-    *(unsigned *)to = when;
-    return 0;
+    if (f->kind == &target_kind)
+        name_print(from, out);
+    else if (f->kind == &suffix_kind)
+        suffix_print(from, out);
+    else if (f->kind == &approved_kind && a->port != POLICY_KMS_PORT)
+        snprintf(out + strlen(name_print(&a->target, out)), 8, ":%u", (unsigned)a->port);
+    else if (f->kind == &approved_kind)
+        name_print(&a->target, out);
+    else if (f->kind == &address_kind)
+        addr_print(from, out);
+    else if (f->kind == &ttl_kind)
+        duration_print(*seconds * UINT64_C(1000), out);
+    else if (f->kind == &time_kind && *ms != 0)
+        policy_time_print(*ms, out);
+    else if (f->kind == &time_kind)
+        str_copy(out, sizeof out, "none");
+    else /* an array of characters */
+        str_copy(out, sizeof out, from);
+    yaml_quote(s, out);
 }
 
 static void print_when(const struct field *f, const void *from, struct str *s)
@@ -270,119 +240,103 @@ static void print_when(const struct field *f, const void *from, struct str *s)
     str_add(s, "]");
 }
 
-static const struct field_kind when_kind = {read_when, print_when, NULL, true};
+/* ---- rows ---- */
 
-/* ---- objects ---- */
+/* clang-format off */
+static const struct field_kind
+    target_kind = {read_value, print_value, "\"%t\" %w", false},
+    suffix_kind = {read_value, print_value, "suffix \"%t\" %w", false},
+    approved_kind = {read_value, print_value, "\"%t\" %w", false},
+    address_kind = {read_value, print_value, "\"%t\": the host %w", false},
+    client_kind = {read_value, NULL, "client \"%t\" is not an IP address", false},
+    version_kind = {read_value, NULL, "form \"%t\" of the policy text is not known to this version; it knows 1", false},
+    name_kind = {read_name, print_value, NULL, false},
+    network_name_kind = {read_name, print_value, NULL, false},
+    comment_kind = {read_comment, print_value, NULL, true},
+    ttl_kind = {read_ttl, print_value, "%k is a duration like 300s, 5m or 1h, not \"%t\"", false},
+    time_kind = {read_time, print_value, "%k is a time like 2027-01-31T18:00:00+01:00 or \"2027-01-31 18:00\", not \"%t\"", false},
+    when_kind = {read_when, print_when, NULL, true};
 
 static const char yes_or_no[] = "%k is yes or no, not \"%t\"";
+static const char no_u16[] = "%k is a number from 0 to 65535, not \"%t\"";
+static const char no_time[] = "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none";
+#define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool, .wrong = yes_or_no
+#define U16(t, f, lo) FIELD(t, f, uint16_t), .kind = &kind_count, .min = (lo), .max = UINT16_MAX
+#define WORD(t, f, list) FIELD(t, f, unsigned), .kind = &kind_word, .words = (list)
+#define ELEMENT(type, how, ...) (&(const struct field){.kind = &(how), .size = sizeof(type), __VA_ARGS__})
 
-/* Copies problems of a whole object to the place of its key. */
-static void adopt(struct form *form, const struct yaml_node *node, struct diags *own)
-{
-    for (size_t i = 0; i < own->n; i++)
-        form_problem_key(form, node, "%s", own->at[i].text);
-    diags_fini(own);
-}
-
-/* An object of that kind begins: takes its name. */
-static int read_object_name(struct form *form, const struct yaml_node *node, const char *what,
-                            char out[POLICY_NAME])
-{
-    const char *why;
-
-    if (policy_name_check(node->key, &why) != 0)
-        return form_problem_key(form, node, "%s \"%s\": %s", what, node->key, why);
-    str_copy(out, POLICY_NAME, node->key);
-    return 0;
-}
-
-static const struct field prefix_row = {
-    .kind = &kind_prefix,
-    .size = sizeof(struct prefix),
-    .wrong = "\"%t\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32",
-};
-static const struct field prefixes_row = {
-    .key = "a network",
-    FIELD_LIST(policy_network, prefixes, n, struct prefix *),
-    .element = &prefix_row,
-};
-
-/* The name was good: 0, whatever else is wrong with the object, which stays
- * where others can refer to it. */
-static int read_network(struct form *form, const struct field *f, const struct yaml_node *node,
-                        void *to)
-{
-    struct policy_network *w = to;
-
-    (void)f;
-    if (read_object_name(form, node, "network", w->name) != 0)
-        return -EINVAL;
-    if (node->kind == YAML_LIST && node->n == 0)
-        form_problem_key(form, node, "network %s: has no prefix", w->name);
-    field_read(form, &prefixes_row, node, w);
-    return 0;
-}
-
-static int read_addresses(struct form *form, const struct field *f, const struct yaml_node *node,
-                          void *to)
-{
-    struct policy_host *h = (void *)((char *)to - offsetof(struct policy_host, addresses));
-    const struct yaml_node *one = node->kind == YAML_LIST ? node->first : node;
-    const char *why;
-
-    if (check_list(form, f, node) != 0)
-        return -EINVAL;
-    for (size_t n = node->kind == YAML_LIST ? node->n : 1; n > 0; n--, one = one->next)
-        if ((why = host_address_add(h, one->text)) != NULL)
-            form_problem(form, one, "\"%s\": the host %s", one->text, why);
-    return 0;
-}
-
-static void print_address(const struct field *f, const void *from, struct str *s)
-{
-    char ip[ADDR_TEXT];
-
-    (void)f;
-    yaml_quote(s, addr_print(from, ip));
-}
-
-static const struct field_kind addresses_kind = {read_addresses, NULL, NULL, true};
-static const struct field_kind address_kind = {NULL, print_address, NULL, false};
-static const struct field address_row = {.kind = &address_kind, .size = sizeof(struct addr)};
-
-#define U16(t, f, lo, text)                                                                        \
-    FIELD(t, f, uint16_t), .kind = &kind_count, .min = (lo), .max = UINT16_MAX, .wrong = (text)
+static const struct field prefixes_row = {.key = "a network", FIELD_LIST(policy_network, prefixes, n, struct prefix *),
+    .element = ELEMENT(struct prefix, kind_prefix, .wrong = "\"%t\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32")};
 
 static const struct field host_rows[] = {
-    {.key = "target",
-     FIELD(policy_host, target, struct name),
-     .kind = &target_kind,
-     .missing = "a host needs a target: the full name of the KMS host"},
-    {.key = "port",
-     U16(policy_host, port, 1, "a port is a number from 1 to 65535"),
-     .fallback = "1688"},
-    {.key = "priority",
-     U16(policy_host, priority, 0, "%k is a number from 0 to 65535, not \"%t\""),
-     .fallback = "0"},
-    {.key = "weight",
-     U16(policy_host, weight, 0, "%k is a number from 0 to 65535, not \"%t\""),
-     .fallback = "0"},
-    {.key = "addresses",
-     .at = offsetof(struct policy_host, addresses),
-     .count_at = offsetof(struct policy_host, n_addresses),
-     .count_size = sizeof(uint8_t),
-     .flags = FIELD_INLINE,
-     .kind = &addresses_kind,
-     .element = &address_row,
-     .fallback = "[]"},
-    {.key = "probe",
-     FIELD(policy_host, probe, bool),
-     .kind = &kind_bool,
-     .wrong = yes_or_no,
-     .fallback = "yes"},
+    {.key = "target", FIELD(policy_host, target, struct name), .kind = &target_kind, .missing = "a host needs a target: the full name of the KMS host"},
+    {.key = "port", U16(policy_host, port, 1), .wrong = "a port is a number from 1 to 65535", .fallback = "1688"},
+    {.key = "priority", U16(policy_host, priority, 0), .wrong = no_u16, .fallback = "0"},
+    {.key = "weight", U16(policy_host, weight, 0), .wrong = no_u16, .fallback = "0"},
+    {.key = "addresses", .at = offsetof(struct policy_host, addresses), .count_at = offsetof(struct policy_host, n_addresses),
+     .count_size = sizeof(uint8_t), .flags = FIELD_INLINE, .max = POLICY_HOST_ADDRESSES, .help = "a host",
+     .element = ELEMENT(struct addr, address_kind, .key = "addresses"), .fallback = "[]"},
+    {.key = "probe", YESNO(policy_host, probe), .fallback = "yes"},
     {.key = NULL},
 };
 static const struct field host_map = {.key = "a host", .rows = host_rows, .flags = FIELD_BRIEF};
+
+static const struct field pool_rows[] = {
+    {.key = "hosts", FIELD_LIST(policy_pool, hosts, n, struct policy_host *), .element = ELEMENT(struct policy_host, host_kind, .key = "a host"), .fallback = ""},
+    {.key = "allow-public", YESNO(policy_pool, allow_public), .fallback = "no"},
+    {.key = NULL},
+};
+static const struct field pool_map = {.key = "a pool", .rows = pool_rows};
+
+const struct field policy_rule_rows[] = {
+    {.key = "suffixes", FIELD_LIST(policy_rule, suffixes, n_suffixes, struct suffix *), .element = ELEMENT(struct suffix, suffix_kind, .key = "suffixes"), .fallback = ""},
+    {.key = "networks", FIELD_LIST(policy_rule, networks, n_networks, char (*)[POLICY_NAME]), .max = POLICY_RULE_NETWORKS, .help = "a rule",
+     .element = ELEMENT(char[POLICY_NAME], network_name_kind, .wrong = "network \"%t\": %w"), .fallback = "[]"},
+    {.key = "action", WORD(policy_rule, action, action_names), .fallback = "fill", .refused = "is none of fill, replace, filter, deny, pass"},
+    {.key = "when", FIELD(policy_rule, when, unsigned), .kind = &when_kind, .fallback = "", .refused = "is not a list of missing, failed, present, unapproved"},
+    {.key = "pool", .at = offsetof(struct policy_rule, pool), .kind = &name_kind, .wrong = "pool \"%t\": %w", .fallback = "\"\"", .refused = "is no name of a pool"},
+    {.key = "ttl", FIELD(policy_rule, ttl, uint32_t), .kind = &ttl_kind, .fallback = "5m", .refused = "is no duration like 300s, 5m or 1h"},
+    {.key = "mode", WORD(policy_rule, mode, mode_names), .fallback = "live", .refused = "is none of live, shadow, off"},
+    {.key = "from", FIELD(policy_rule, from_ms, uint64_t), .kind = &time_kind, .fallback = "none", .refused = no_time},
+    {.key = "until", FIELD(policy_rule, until_ms, uint64_t), .kind = &time_kind, .fallback = "none", .refused = no_time},
+    {.key = "break-dnssec", YESNO(policy_rule, break_dnssec), .fallback = "no", .refused = "is neither yes nor no"},
+    {.key = "comment", .at = offsetof(struct policy_rule, comment), .kind = &comment_kind, .wrong = "comment has more than 255 bytes",
+     .fallback = "\"\"", .refused = "has more than 255 bytes"},
+    {.key = NULL},
+};
+_Static_assert(POLICY_COMMENT == 256 && POLICY_TTL_DEFAULT == 300, "policy_rule_rows says so");
+static const struct field rule_map = {.key = "a rule", .rows = policy_rule_rows};
+
+static const struct field test_rows[] = {
+    {.key = "suffix", .kind = &test_suffix_kind, .missing = "a test needs a suffix"},
+    {.key = "client", FIELD(policy_test, client, struct addr), .kind = &client_kind, .missing = "a test needs a client: the address that asks"},
+    {.key = "verdict", WORD(policy_test, verdict, verdict_names + 1), .min = VERDICT_NXDOMAIN, .fallback = ""},
+    {.key = "expect", WORD(policy_test, expect, outcome_names + 1), .min = OUTCOME_PASSED, .max = OUTCOME_FAILED, .fallback = ""},
+    {.key = "host", FIELD(policy_test, host, struct name), .kind = &target_kind, .fallback = ""},
+    {.key = "real-host", FIELD(policy_test, real_host, struct name), .kind = &target_kind, .fallback = ""},
+    {.key = NULL},
+};
+static const struct field test_map = {.key = "a test", .rows = test_rows};
+
+struct document {
+    struct policy policy;
+    struct policy_tests tests;
+};
+#define SECTION(list, n, type, how) \
+    FIELD_LIST(document, list, n, struct type *), .element = ELEMENT(struct type, how), .fallback = ""
+static const struct field top_rows[] = {
+    {.key = "waymark-policy", .kind = &version_kind, .missing = "not a policy: the file must say \"waymark-policy: 1\""},
+    {.key = "networks", SECTION(policy.networks, policy.n_networks, policy_network, network_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "pools", SECTION(policy.pools, policy.n_pools, policy_pool, pool_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "approved", SECTION(policy.approved, policy.n_approved, policy_approved, approved_kind), .flags = FIELD_EMPTY},
+    {.key = "rules", SECTION(policy.rules, policy.n_rules, policy_rule, rule_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "tests", SECTION(tests.at, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | LIST_ONLY},
+    {.key = NULL},
+};
+static const struct field top_map = {.key = "the policy", .rows = top_rows};
+/* clang-format on */
+
+/* ---- objects ---- */
 
 /* A host is one word, or a mapping. */
 static int read_host(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -398,131 +352,6 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
         form_problem(form, node, "\"%s\" %s", node->text, why);
     return h->target.len > 0 ? 0 : -EINVAL;
 }
-
-static const struct field_kind host_kind = {read_host, NULL, NULL, true};
-static const struct field host_row = {
-    .key = "a host", .kind = &host_kind, .size = sizeof(struct policy_host)};
-static const struct field hosts_row = {
-    .key = "hosts",
-    FIELD_LIST(policy_pool, hosts, n, struct policy_host *),
-    .element = &host_row,
-};
-
-/* A host alone is a list of one. */
-static int read_hosts(struct form *form, const struct field *f, const struct yaml_node *node,
-                      void *pool)
-{
-    struct yaml_node one = {.kind = YAML_LIST, .first = (void *)(uintptr_t)node, .n = 1};
-
-    (void)f;
-    return field_read(form, &hosts_row, node->kind == YAML_LIST ? node : &one, pool);
-}
-
-static const struct field_kind hosts_kind = {read_hosts, NULL, NULL, true};
-static const struct field pool_rows[] = {
-    {.key = "hosts", .kind = &hosts_kind, .fallback = ""},
-    {.key = "allow-public",
-     FIELD(policy_pool, allow_public, bool),
-     .kind = &kind_bool,
-     .wrong = yes_or_no,
-     .fallback = "no"},
-    {.key = NULL},
-};
-static const struct field pool_map = {.key = "a pool", .rows = pool_rows};
-
-/* A pool is its hosts, or a mapping. */
-static int read_pool(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
-{
-    struct policy_pool *p = to;
-    size_t before = form->problems;
-    struct diags own;
-
-    if (read_object_name(form, node, "pool", p->name) != 0)
-        return -EINVAL;
-    p->place = (struct policy_place){node->key_line, node->key_column};
-    if (node->kind == YAML_MAP)
-        field_read(form, &pool_map, node, p);
-    else
-        read_hosts(form, f, node, p);
-    if (node->kind == YAML_MAP && yaml_get(node, "hosts") == NULL)
-        form_problem_key(form, node, "pool %s: needs hosts", p->name);
-    if (form->problems > before || form->rc == -ENOMEM)
-        return 0; /* the problem is told already, with a place of its own */
-    diags_init(&own);
-    policy_pool_check(p, &own);
-    adopt(form, node, &own);
-    return 0;
-}
-
-static const struct field network_name_row = {
-    .kind = &network_name_kind, .size = POLICY_NAME, .wrong = "network \"%t\": %w"};
-static const struct field suffix_row = {.kind = &suffix_kind, .size = sizeof(struct suffix)};
-
-const struct field policy_rule_rows[] = {
-    {.key = "suffixes",
-     FIELD_LIST(policy_rule, suffixes, n_suffixes, struct suffix *),
-     .element = &suffix_row,
-     .fallback = ""},
-    {.key = "networks",
-     FIELD_LIST(policy_rule, networks, n_networks, char (*)[POLICY_NAME]),
-     .element = &network_name_row,
-     .max = POLICY_RULE_NETWORKS,
-     .fallback = "[]"},
-    {.key = "action",
-     FIELD(policy_rule, action, unsigned),
-     .kind = &kind_word,
-     .words = action_names,
-     .fallback = "fill",
-     .refused = "is none of fill, replace, filter, deny, pass"},
-    {.key = "when",
-     FIELD(policy_rule, when, unsigned),
-     .kind = &when_kind,
-     .fallback = "",
-     .refused = "is not a list of missing, failed, present, unapproved"},
-    {.key = "pool",
-     .at = offsetof(struct policy_rule, pool),
-     .kind = &name_kind,
-     .wrong = "pool \"%t\": %w",
-     .fallback = "\"\"",
-     .refused = "is no name of a pool"},
-    {.key = "ttl",
-     FIELD(policy_rule, ttl, uint32_t),
-     .kind = &ttl_kind,
-     .fallback = "5m",
-     .refused = "is no duration like 300s, 5m or 1h"},
-    {.key = "mode",
-     FIELD(policy_rule, mode, unsigned),
-     .kind = &kind_word,
-     .words = mode_names,
-     .fallback = "live",
-     .refused = "is none of live, shadow, off"},
-    {.key = "from",
-     FIELD(policy_rule, from_ms, uint64_t),
-     .kind = &time_kind,
-     .fallback = "none",
-     .refused = "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none"},
-    {.key = "until",
-     FIELD(policy_rule, until_ms, uint64_t),
-     .kind = &time_kind,
-     .fallback = "none",
-     .refused = "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none"},
-    {.key = "break-dnssec",
-     FIELD(policy_rule, break_dnssec, bool),
-     .kind = &kind_bool,
-     .wrong = yes_or_no,
-     .fallback = "no",
-     .refused = "is neither yes nor no"},
-    {.key = "comment",
-     .at = offsetof(struct policy_rule, comment),
-     .kind = &comment_kind,
-     .wrong = "comment has more than 255 bytes",
-     .fallback = "\"\"",
-     .refused = "has more than 255 bytes"},
-    {.key = NULL},
-};
-_Static_assert(POLICY_COMMENT == 256 && POLICY_TTL_DEFAULT == 300, "policy_rule_rows says so");
-static const struct field rule_map = {.key = "a rule", .rows = policy_rule_rows};
 
 /* Where the rule names its pool and its networks, for who looks for them. */
 static void take_places(struct form *form, const struct yaml_node *node, struct policy_rule *r)
@@ -545,64 +374,63 @@ static void take_places(struct form *form, const struct yaml_node *node, struct 
             r->network_places[n++] = (struct policy_place){one->line, one->column};
 }
 
-static int read_rule(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
+/* A network (its prefixes), a pool (its hosts, or a mapping) or a rule, under its
+ * name. The name was good: 0, whatever else is wrong with the object, which stays
+ * where others can refer to it. */
+static int read_object(struct form *form, const struct field *f, const struct yaml_node *node,
+                       void *to)
 {
+    const struct policy_place place = {node->key_line, node->key_column};
+    const char *what = f->kind == &network_kind ? "network"
+                       : f->kind == &pool_kind  ? "pool"
+                                                : "rule";
+    struct policy_pool *p = to;
     struct policy_rule *r = to;
     size_t before = form->problems;
-    char name[POLICY_NAME];
+    const char *why;
     struct diags own;
 
-    (void)f;
-    if (read_object_name(form, node, "rule", name) != 0)
-        return -EINVAL;
-    policy_rule_init(r, name);
-    r->place = (struct policy_place){node->key_line, node->key_column};
-    field_read(form, &rule_map, node, r);
-    if (yaml_get(node, "when") == NULL)
-        r->when = policy_actions[r->action].when;
-    take_places(form, node, r);
-    if (form->problems > before || form->rc == -ENOMEM)
-        return 0; /* its problems are told already */
     diags_init(&own);
-    policy_rule_check(r, &own);
-    adopt(form, node, &own);
+    if (policy_name_check(node->key, &why) != 0)
+        return form_problem_key(form, node, "%s \"%s\": %s", what, node->key, why);
+    if (f->kind == &network_kind) {
+        memcpy(to, node->key, strlen(node->key) + 1);
+        if (node->kind == YAML_LIST && node->n == 0)
+            form_problem_key(form, node, "network %s: has no prefix", node->key);
+        field_read(form, &prefixes_row, node, to);
+    } else if (f->kind == &pool_kind) {
+        memcpy(p->name, node->key, strlen(node->key) + 1);
+        p->place = place;
+        field_read(form, node->kind == YAML_MAP ? &pool_map : pool_rows, node, p);
+        if (node->kind == YAML_MAP && yaml_get(node, "hosts") == NULL)
+            form_problem_key(form, node, "pool %s: needs hosts", p->name);
+        if (form->problems == before)
+            policy_pool_check(p, &own);
+    } else {
+        policy_rule_init(r, node->key);
+        r->place = place;
+        field_read(form, &rule_map, node, r);
+        if (yaml_get(node, "when") == NULL)
+            r->when = policy_actions[r->action].when;
+        take_places(form, node, r);
+        if (form->problems == before)
+            policy_rule_check(r, &own);
+    }
+    for (size_t i = 0; i < own.n && form->rc != -ENOMEM; i++)
+        form_problem_key(form, node, "%s", own.at[i].text);
+    diags_fini(&own);
     return 0;
 }
-
-static int read_approved(struct form *form, const struct field *f, const struct yaml_node *node,
-                         void *to)
-{
-    const char *why;
-
-    return policy_approved_parse(to, node->text, &why) == 0 ? 0
-                                                            : form_wrong(form, f, node, NULL, why);
-}
-
-static void print_approved(const struct field *f, const void *from, struct str *s)
-{
-    const struct policy_approved *a = from;
-    char name[NAME_TEXT], text[HOST_TEXT];
-
-    (void)f;
-    name_print(&a->target, name);
-    if (a->port == POLICY_KMS_PORT)
-        snprintf(text, sizeof text, "%s", name);
-    else
-        snprintf(text, sizeof text, "%s:%u", name, (unsigned)a->port);
-    yaml_quote(s, text);
-}
-
-/* ---- tests ---- */
 
 static int read_test_suffix(struct form *form, const struct field *f, const struct yaml_node *node,
                             void *to)
 {
     struct policy_test *t = to;
     struct suffix s;
+    const char *why;
 
-    if (read_suffix(form, f, node, &s) != 0)
-        return -EINVAL;
+    if (suffix_parse(&s, node->text, &why) != 0)
+        return form_wrong(form, f, node, NULL, why);
     if (s.kind != SUFFIX_EXACT && s.kind != SUFFIX_BARE)
         return form_problem(form, node, "a test asks for one suffix, not for \"%s\"", node->text);
     if (!policy_question(&s.name, &t->qname))
@@ -610,44 +438,6 @@ static int read_test_suffix(struct form *form, const struct field *f, const stru
     suffix_print(&s, t->suffix_text);
     return 0;
 }
-
-static int read_client(struct form *form, const struct field *f, const struct yaml_node *node,
-                       void *to)
-{
-    return addr_parse(to, node->text, 0) == 0 ? 0 : form_wrong(form, f, node, NULL, NULL);
-}
-
-static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, "suffix \"%t\" %w",
-                                                   false};
-static const struct field_kind client_kind = {read_client, NULL,
-                                              "client \"%t\" is not an IP address", false};
-static const struct field test_rows[] = {
-    {.key = "suffix", .kind = &test_suffix_kind, .missing = "a test needs a suffix"},
-    {.key = "client",
-     FIELD(policy_test, client, struct addr),
-     .kind = &client_kind,
-     .missing = "a test needs a client: the address that asks"},
-    {.key = "verdict",
-     FIELD(policy_test, verdict, unsigned),
-     .kind = &kind_word,
-     .words = verdict_names + 1,
-     .min = VERDICT_NXDOMAIN,
-     .fallback = ""},
-    {.key = "expect",
-     FIELD(policy_test, expect, unsigned),
-     .kind = &kind_word,
-     .words = outcome_names + 1,
-     .min = OUTCOME_PASSED,
-     .max = OUTCOME_FAILED,
-     .fallback = ""},
-    {.key = "host", FIELD(policy_test, host, struct name), .kind = &target_kind, .fallback = ""},
-    {.key = "real-host",
-     FIELD(policy_test, real_host, struct name),
-     .kind = &target_kind,
-     .fallback = ""},
-    {.key = NULL},
-};
-static const struct field test_map = {.key = "a test", .rows = test_rows};
 
 static int read_test(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
@@ -673,68 +463,21 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
+static const struct field_kind host_kind = {read_host, NULL, NULL, true};
+static const struct field_kind network_kind = {read_object, NULL, NULL, true};
+static const struct field_kind pool_kind = {read_object, NULL, NULL, true};
+static const struct field_kind rule_kind = {read_object, NULL, NULL, true};
+static const struct field_kind test_kind = {read_test, NULL, NULL, true};
+static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, "suffix \"%t\" %w",
+                                                   false};
+
+/* ---- in ---- */
+
 void policy_tests_fini(struct policy_tests *t)
 {
     free(t->at);
     *t = (struct policy_tests){0};
 }
-
-/* ---- the document ---- */
-
-struct document {
-    struct policy policy;
-    struct policy_tests tests;
-};
-
-static int read_version(struct form *form, const struct field *f, const struct yaml_node *node,
-                        void *to)
-{
-    (void)to;
-    return strcmp(node->text, "1") == 0 ? 0 : form_wrong(form, f, node, NULL, NULL);
-}
-
-static const struct field_kind version_kind = {
-    read_version, NULL, "form \"%t\" of the policy text is not known to this version; it knows 1",
-    false};
-static const struct field_kind network_kind = {read_network, NULL, NULL, true};
-static const struct field_kind pool_kind = {read_pool, NULL, NULL, true};
-static const struct field_kind rule_kind = {read_rule, NULL, NULL, true};
-static const struct field_kind test_kind = {read_test, NULL, NULL, true};
-static const struct field_kind approved_kind = {read_approved, print_approved, "\"%t\" %w", false};
-
-#define ELEMENT(type, how) (&(const struct field){.kind = &(how), .size = sizeof(struct type)})
-static const struct field top_rows[] = {
-    {.key = "waymark-policy",
-     .kind = &version_kind,
-     .missing = "not a policy: the file must say \"waymark-policy: 1\""},
-    {.key = "networks",
-     FIELD_LIST(document, policy.networks, policy.n_networks, struct policy_network *),
-     .element = ELEMENT(policy_network, network_kind),
-     .flags = FIELD_EMPTY | POLICY_NAMED,
-     .fallback = ""},
-    {.key = "pools",
-     FIELD_LIST(document, policy.pools, policy.n_pools, struct policy_pool *),
-     .element = ELEMENT(policy_pool, pool_kind),
-     .flags = FIELD_EMPTY | POLICY_NAMED,
-     .fallback = ""},
-    {.key = "approved",
-     FIELD_LIST(document, policy.approved, policy.n_approved, struct policy_approved *),
-     .element = ELEMENT(policy_approved, approved_kind),
-     .flags = FIELD_EMPTY,
-     .fallback = ""},
-    {.key = "rules",
-     FIELD_LIST(document, policy.rules, policy.n_rules, struct policy_rule *),
-     .element = ELEMENT(policy_rule, rule_kind),
-     .flags = FIELD_EMPTY | POLICY_NAMED,
-     .fallback = ""},
-    {.key = "tests",
-     FIELD_LIST(document, tests.at, tests.n, struct policy_test *),
-     .element = ELEMENT(policy_test, test_kind),
-     .flags = FIELD_EMPTY,
-     .fallback = ""},
-    {.key = NULL},
-};
-static const struct field top_map = {.key = "the policy", .rows = top_rows};
 
 static int read_text(struct policy *out, struct policy_tests *tests, const char *file,
                      const char *text, size_t len, bool whole, struct diags *d)
