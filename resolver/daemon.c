@@ -1,72 +1,191 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * daemon.c -- the running process, see daemon.h.
+ * daemon.c -- the running process.
  *
  * Who owns what: `struct daemon` owns every part and frees them in the order
- * of daemon_stop(): workers first (they use all else), then the auditor (it
- * drains their rings), then stores and cache.
+ * of stop(): workers first (they use all else), then the auditor (it drains
+ * their rings), then stores and cache.
  *
  * Generations: a reload, and a change of the machine's addresses or resolv.conf,
- * makes a complete new one, pins it once for each worker, posts it, and keeps the
- * old in `old` until nobody pins it; a tick each second looks.
+ * makes a complete new one, pins it once for each worker, hands it over, and keeps
+ * the old in `old` until nobody pins it; a tick each second looks.
  */
 #include "resolver/daemon.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "base/user.h"
-#include "resolver/bind.h"
-#include "resolver/generation.h"
 #include "resolver/machine.h"
-#include "resolver/notify.h"
+#include "wire/present.h"
 
-enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, EXIT_INVALID = 5 };
+enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, API_ROUNDS = 16, EXIT_INVALID = 5 };
 enum { MACHINE_QUIET_MS = 500, MACHINE_MOST_MS = 2000 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
-/* What the main loop needs beside the daemon; one, on daemon_run's stack. */
-struct loop {
-    struct daemon *d;
-    struct event *hangup, *terminate, *interrupt, *tick, *api;
-    pthread_t threads[DAEMON_MAX_WORKERS];
-    unsigned ticks;
-};
+/* The sd_notify(3) protocol: one datagram to $NOTIFY_SOCKET, if a service manager has
+ * started us. Written out because libsystemd would be a large dependency for that. */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    size_t len = path != NULL ? strlen(path) : 0;
+    int fd;
+
+    if (len == 0 || len >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
+        return;
+    memcpy(to.sun_path, path, len);
+    if (path[0] == '@')
+        to.sun_path[0] = '\0'; /* the abstract namespace */
+    if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
+        return;
+    (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+    close(fd);
+}
 
 static void log_diags(const struct diags *d)
 {
     for (size_t i = 0; i < d->n; i++) {
-        const struct diag *at = &d->at[i];
+        char *text = diag_text(&d->at[i]);
 
-        if (at->file != NULL && at->line > 0)
-            log_error("%s:%u:%u: %s", at->file, at->line, at->column, at->text);
-        else
-            log_error("%s%s%s", at->file != NULL ? at->file : "", at->file != NULL ? ": " : "",
-                      at->text);
+        log_error("%s", text != NULL ? text : d->at[i].text);
+        free(text);
     }
 }
 
-/* The first problem's text, kept for `status`. */
-static void keep_problem(const struct diags *d, const char *what, int error, char *out, size_t size)
+/* A part cannot be had: the first problem is kept for `status` and logged, with what
+ * is so without the part (promise 1). */
+static void do_without(char out[DAEMON_PROBLEM], const struct diags *d, const char *what, int rc,
+                       const char *part, const char *without)
 {
-    const struct diag *first = d->n > 0 ? &d->at[0] : NULL;
+    char *text = d->n > 0 ? diag_text(&d->at[0]) : NULL;
 
-    if (first != NULL)
-        snprintf(out, size, "%s%s%s", first->file != NULL ? first->file : "",
-                 first->file != NULL ? ": " : "", first->text);
+    if (text != NULL)
+        snprintf(out, DAEMON_PROBLEM, "%s", text);
     else
-        snprintf(out, size, "%s: %s", what, strerror(error));
+        snprintf(out, DAEMON_PROBLEM, "%s: %s", what, strerror(-rc));
+    free(text);
+    log_error("%s: %s; %s", part, out, without);
+}
+
+/* ---- generations ---- */
+
+static void generation_free(struct generation *g)
+{
+    if (g == NULL)
+        return;
+    settings_free(g->settings);
+    free(g->machine);
+    free(g);
+}
+
+/* A copy of the settings, and the machine's networks as they are now; n_machine
+ * is -errno when they cannot be known, which counts as none. NULL when out of
+ * memory. */
+static struct generation *generation_new(const struct settings *s)
+{
+    struct generation *g = calloc(1, sizeof *g);
+
+    if (g == NULL || settings_copy(&g->settings, s) != 0) {
+        free(g);
+        return NULL;
+    }
+    g->n_machine = machine_networks(&g->machine);
+    return g;
+}
+
+static void add_servers(struct str *out, const struct route *r)
+{
+    char text[ADDR_TEXT];
+
+    for (int i = 0; i < r->n_servers; i++)
+        str_addf(out, " %s", addr_print_port(&r->servers[i], text));
+    if (r->n_servers == 0)
+        str_add(out, " none");
+}
+
+/* The networks of `of` that the other has not. */
+static void add_networks(struct str *out, const struct generation *of,
+                         const struct generation *other)
+{
+    char text[PREFIX_TEXT];
+    bool any = false;
+
+    for (int i = 0; i < of->n_machine; i++) {
+        const struct prefix *net = &of->machine[i].net;
+        bool found = false;
+
+        for (int k = 0; k < other->n_machine && !found; k++)
+            found = other->machine[k].net.len == net->len &&
+                    memcmp(other->machine[k].net.ip, net->ip, sizeof net->ip) == 0;
+        if (found)
+            continue;
+        str_addf(out, " %s", prefix_print(net, text));
+        any = true;
+    }
+    if (!any)
+        str_add(out, " none");
+}
+
+/* What the machine has changed between two generations of the same settings: servers
+ * and, where they decide who may ask, the networks that only one of them has. */
+static void print_changes(struct str *out, const struct generation *was,
+                          const struct generation *is)
+{
+    char zone[NAME_TEXT], before_text[1024], after_text[1024];
+    struct str before, after;
+
+    for (int i = 0; i < is->settings->n_routes; i++) {
+        str_init(&before, before_text, sizeof before_text);
+        str_init(&after, after_text, sizeof after_text);
+        add_servers(&before, &was->settings->routes[i]);
+        add_servers(&after, &is->settings->routes[i]);
+        if (strcmp(before_text, after_text) != 0)
+            str_addf(out, "%sservers of %s%s ->%s", out->len > 0 ? ", " : "",
+                     name_print(&is->settings->routes[i].zone, zone), before_text, after_text);
+    }
+    str_init(&before, before_text, sizeof before_text);
+    str_init(&after, after_text, sizeof after_text);
+    add_networks(&before, was, is);
+    add_networks(&after, is, was);
+    if (strcmp(before_text, after_text) != 0 && !is->settings->access_given)
+        str_addf(out, "%snetworks%s ->%s", out->len > 0 ? ", " : "", before_text, after_text);
+}
+
+static void free_old_generations(struct daemon *d)
+{
+    int kept = 0;
+
+    for (int i = 0; i < d->n_old; i++) {
+        if (atomic_load(&d->old[i]->pins) == 0)
+            generation_free(d->old[i]);
+        else
+            d->old[kept++] = d->old[i];
+    }
+    d->n_old = kept;
+}
+
+static void put_in_force(struct daemon *d, struct generation *g)
+{
+    g->settings->generation = ++d->generations;
+    d->old[d->n_old++] = d->newest;
+    d->newest = g;
+    atomic_fetch_add(&g->pins, (uint32_t)d->n_workers + 1);
+    for (int i = 0; i < d->n_workers; i++)
+        worker_set_generation(d->workers[i], g);
+    worker_set_generation(d->own, g);
 }
 
 int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
@@ -86,37 +205,6 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
         return -EINVAL;
     }
     return 0;
-}
-
-static void free_old_generations(struct daemon *d)
-{
-    int kept = 0;
-
-    for (int i = 0; i < d->n_old; i++) {
-        if (atomic_load(&d->old[i]->pins) == 0)
-            generation_free(d->old[i]);
-        else
-            d->old[kept++] = d->old[i];
-    }
-    d->n_old = kept;
-}
-
-/* Gives the newest generation to a worker, with a pin that is its own. */
-static void post_generation(struct daemon *d, struct worker *w)
-{
-    atomic_fetch_add(&d->newest->pins, 1);
-    if (worker_post(w, worker_set_generation, d->newest) != 0)
-        atomic_fetch_sub(&d->newest->pins, 1);
-}
-
-static void put_in_force(struct daemon *d, struct generation *g)
-{
-    g->settings->generation = ++d->generations;
-    d->old[d->n_old++] = d->newest;
-    d->newest = g;
-    for (int i = 0; i < d->n_workers; i++)
-        post_generation(d, d->workers[i]);
-    post_generation(d, d->own);
 }
 
 int daemon_reload(struct daemon *d, settings_change *change, void *context, struct diags *diags)
@@ -151,14 +239,46 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     return 0;
 }
 
-/* Said once, and kept for `status`. */
-static void tell_machine_problem(struct daemon *d, const struct diags *problems)
+/* ---- events of the main loop ---- */
+
+static void on_hangup(evutil_socket_t fd, short what, void *arg)
+{
+    struct daemon *d = arg;
+    struct diags problems;
+    char state[80];
+
+    (void)fd;
+    (void)what;
+    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
+             (unsigned long long)clock_us());
+    notify(state);
+    diags_init(&problems);
+    if (daemon_reload(d, NULL, NULL, &problems) == 0)
+        log_notice("settings read again: generation %llu", (unsigned long long)d->generations);
+    else
+        log_error("settings not changed; correct these and reload again:");
+    log_diags(&problems);
+    diags_fini(&problems);
+    notify("READY=1");
+}
+
+static void on_stop(evutil_socket_t fd, short what, void *arg)
+{
+    struct daemon *d = arg;
+
+    (void)fd;
+    (void)what;
+    event_base_loopbreak(d->own->listen.base);
+}
+
+/* Logged once, and kept for `status`. */
+static void report_machine_problem(struct daemon *d, const struct diags *problems)
 {
     int error = machine_watch_error(d->machine_watch);
-    char text[sizeof d->machine_error] = "";
+    char text[DAEMON_PROBLEM] = "";
 
     if (problems->n > 0)
-        keep_problem(problems, "", 0, text, sizeof text);
+        snprintf(text, sizeof text, "%s", problems->at[0].text);
     else if (error != 0)
         snprintf(text, sizeof text,
                  "changes of its addresses or of resolv.conf may go unseen: %s; reload after each",
@@ -191,9 +311,9 @@ static void on_machine(void *arg)
         machine_watch_again(d->machine_watch); /* short of something that comes back */
         goto end;
     }
-    tell_machine_problem(d, &problems);
+    report_machine_problem(d, &problems);
     str_init(&changes, text, sizeof text);
-    generation_changes(d->newest, g, &changes);
+    print_changes(&changes, d->newest, g);
     if (changes.len == 0) {
         log_debug("machine: nothing changed");
         goto end;
@@ -207,37 +327,7 @@ end:
     diags_fini(&problems);
 }
 
-static void on_hangup(evutil_socket_t fd, short what, void *arg)
-{
-    struct daemon *d = ((struct loop *)arg)->d;
-    struct diags problems;
-    char state[80];
-
-    (void)fd;
-    (void)what;
-    snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
-             (unsigned long long)clock_now().mono_ms * 1000);
-    notify(state);
-    diags_init(&problems);
-    if (daemon_reload(d, NULL, NULL, &problems) == 0)
-        log_notice("settings read again: generation %llu", (unsigned long long)d->generations);
-    else
-        log_error("settings not changed; correct these and reload again:");
-    log_diags(&problems);
-    diags_fini(&problems);
-    notify("READY=1");
-}
-
-static void on_stop(evutil_socket_t fd, short what, void *arg)
-{
-    struct loop *l = arg;
-
-    (void)fd;
-    (void)what;
-    event_base_loopbreak(l->d->base);
-}
-
-/* A change of policy is told to the audit by whoever sees it first: us. */
+/* A change of policy goes into the audit by whoever sees it first: us. */
 static void watch_policy(struct daemon *d)
 {
     struct policy_counts counts;
@@ -261,181 +351,39 @@ static void watch_policy(struct daemon *d)
     auditor_note(d->auditor, AUDIT_POLICY, text);
 }
 
-/* The server's own wishes: some work is ready although its descriptor is
- * silent (control_timeout() is 0). Bounded, so that the API starves nobody. */
-static void run_api(struct daemon *d)
+/* Goes on while the server itself wishes so: some work is ready although its
+ * descriptor is silent (control_timeout() is 0). Bounded, so that the API starves
+ * nobody. */
+static void on_api(evutil_socket_t fd, short what, void *arg)
 {
-    enum { ROUNDS = 16 };
+    struct daemon *d = arg;
 
-    for (int i = 0; i < ROUNDS && d->control != NULL; i++) {
+    (void)fd;
+    (void)what;
+    for (int i = 0; i < API_ROUNDS && d->control != NULL; i++) {
         control_run(d->control);
         if (control_timeout(d->control) != 0)
             return;
     }
 }
 
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    struct loop *l = arg;
-
-    (void)fd;
-    (void)what;
-    free_old_generations(l->d);
-    watch_policy(l->d);
-    run_api(l->d); /* idle connections end in time */
-    if (++l->ticks % SWEEP_TICKS == 0 && l->d->shared.policy != NULL)
-        policy_store_sweep(l->d->shared.policy);
-}
-
-static void on_api(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    run_api(((struct loop *)arg)->d);
-}
-
-/* Policy, audit: what cannot be opened is said and gone without (promise 1). */
-static void open_stores(struct daemon *d)
-{
-    const struct settings *s = d->newest->settings;
-    struct diags problems;
-    char dir[512];
-    int rc;
-
-    diags_init(&problems);
-    snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
-    if ((rc = policy_store_open(&d->shared.policy, dir, POLICY_SERVE, &problems)) != 0) {
-        d->shared.policy = NULL;
-        keep_problem(&problems, dir, -rc, d->policy_error, sizeof d->policy_error);
-        log_error("policy: %s; forwarding goes on without rules", d->policy_error);
-    }
-    diags_fini(&problems);
-    diags_init(&problems);
-    if ((rc = auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems)) != 0) {
-        d->auditor = NULL;
-        snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
-        keep_problem(&problems, dir, -rc, d->audit_error, sizeof d->audit_error);
-        log_error("audit: %s; nothing is recorded", d->audit_error);
-    }
-    diags_fini(&problems);
-}
-
-static int open_cache(struct daemon *d)
-{
-    struct random random;
-
-    random_init(&random);
-    random_bytes(&random, &d->shared.hash_key, sizeof d->shared.hash_key);
-    d->shared.cache = cache_new((size_t)d->newest->settings->cache.size, &d->shared.hash_key);
-    return d->shared.cache != NULL ? 0 : -ENOMEM;
-}
-
-static int make_workers(struct daemon *d, struct listener *listeners, int each)
-{
-    atomic_fetch_add(&d->newest->pins, (uint32_t)d->n_workers + 1);
-    for (int i = 0; i < d->n_workers; i++) {
-        d->workers[i] = worker_new(&d->shared, d->newest, NULL, listeners + i * each, each,
-                                   d->auditor != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
-        if (d->workers[i] == NULL)
-            return -ENOMEM;
-    }
-    d->own = worker_new(&d->shared, d->newest, d->base, NULL, 0, NULL, (unsigned)d->n_workers);
-    return d->own != NULL ? 0 : -ENOMEM;
-}
-
-static void *run_worker(void *worker)
-{
-    worker_run(worker);
-    return NULL;
-}
-
-/* Signals are the main thread's; workers are started with all of them blocked, but
- * for those that base/guard.h takes: a fault under a blocked signal is the end. */
-static int start_threads(struct loop *l)
-{
-    sigset_t all, before;
-    int rc = 0, n = 0;
-
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGSEGV);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (n < l->d->n_workers && rc == 0) {
-        rc = pthread_create(&l->threads[n], NULL, run_worker, l->d->workers[n]);
-        n += rc == 0;
-    }
-    if (l->d->shared.policy != NULL &&
-        verifier_start(&l->d->verifier, l->d->shared.policy, VERIFY_PAUSE_MS, VERIFY_ROUND_MS) != 0)
-        log_error("policy: there is no thread that verifies the store");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -rc;
-}
-
-static void open_control(struct daemon *d)
-{
-    struct diags problems;
-    int rc;
-
-    diags_init(&problems);
-    if ((rc = control_open(&d->control, d->newest->settings->control.socket, daemon_routes, d,
-                           &problems)) != 0) {
-        d->control = NULL;
-        keep_problem(&problems, d->newest->settings->control.socket, -rc, d->control_error,
-                     sizeof d->control_error);
-        log_error("control: %s; waymarkctl cannot talk to this daemon", d->control_error);
-    }
-    diags_fini(&problems);
-}
-
 static void wake_api(void *arg)
 {
-    event_active(((struct loop *)arg)->api, EV_READ, 0);
+    event_active(((struct daemon *)arg)->api, EV_READ, 0);
 }
 
-static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
-                           void *arg, const struct timeval *period)
+static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-    struct event *e = event_new(d->base, fd, (short)(what | EV_PERSIST), call, arg);
+    struct daemon *d = arg;
 
-    if (e != NULL)
-        event_add(e, period);
-    return e;
+    free_old_generations(d);
+    watch_policy(d);
+    on_api(fd, what, d); /* idle connections end in time */
+    if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
+        policy_store_sweep(d->shared.policy);
 }
 
-static void start_loop(struct loop *l)
-{
-    const struct timeval second = {TICK_S, 0};
-    struct daemon *d = l->d;
-
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a size limit is a failed write, not a death */
-    l->hangup = watch(d, SIGHUP, EV_SIGNAL, on_hangup, l, NULL);
-    l->terminate = watch(d, SIGTERM, EV_SIGNAL, on_stop, l, NULL);
-    l->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, l, NULL);
-    l->tick = watch(d, -1, 0, on_tick, l, &second);
-    d->machine_watch =
-        machine_watch_new(d->base, "", MACHINE_QUIET_MS, MACHINE_MOST_MS, on_machine, d);
-    if (d->control != NULL && (l->api = watch(d, control_fd(d->control), EV_READ, on_api, l, NULL)))
-        control_on_answer(d->control, wake_api, l);
-}
-
-static void end_loop(struct loop *l)
-{
-    struct event *events[] = {l->hangup, l->terminate, l->interrupt, l->tick, l->api};
-
-    if (l->d->control != NULL)
-        control_on_answer(l->d->control, NULL, NULL);
-    for (size_t i = 0; i < ARRAY_LEN(events); i++)
-        if (events[i] != NULL)
-            event_free(events[i]);
-}
-
-static int count_workers(const struct settings *s)
-{
-    long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
-
-    return n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
-}
+/* ---- start ---- */
 
 /* Each TCP connection is a descriptor, each question in flight one or two; and a
  * worker has its listeners and a few of its own. */
@@ -457,58 +405,164 @@ static void raise_descriptors(const struct settings *s, int n_workers)
             (unsigned long long)limit.rlim_cur, (unsigned long long)want);
 }
 
-/* Everything up to the first answer. 0, or an exit code. */
-static int start(struct loop *l, struct settings *s, struct diags *problems)
+static void open_stores(struct daemon *d)
 {
-    struct daemon *d = l->d;
-    struct event_config *config = event_config_new();
+    const struct settings *s = d->newest->settings;
+    struct diags problems;
+    char dir[512];
+    int rc;
+
+    diags_init(&problems);
+    snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
+    if ((rc = policy_store_open(&d->shared.policy, dir, POLICY_SERVE, &problems)) != 0) {
+        d->shared.policy = NULL;
+        do_without(d->policy_error, &problems, dir, rc, "policy",
+                   "forwarding goes on without rules");
+    }
+    diags_fini(&problems);
+    diags_init(&problems);
+    snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
+    if ((rc = auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems)) != 0) {
+        d->auditor = NULL;
+        do_without(d->audit_error, &problems, dir, rc, "audit", "nothing is recorded");
+    }
+    diags_fini(&problems);
+}
+
+/* Cache and workers. 0 or -ENOMEM. */
+static int make_workers(struct daemon *d, const struct listener *listeners, int each)
+{
+    struct random random;
+
+    random_init(&random);
+    random_bytes(&random, &d->shared.hash_key, sizeof d->shared.hash_key);
+    d->shared.cache = cache_new((size_t)d->newest->settings->cache.size, &d->shared.hash_key);
+    if (d->shared.cache == NULL)
+        return -ENOMEM;
+    atomic_fetch_add(&d->newest->pins, (uint32_t)d->n_workers + 1);
+    for (int i = 0; i < d->n_workers; i++) {
+        d->workers[i] = worker_new(&d->shared, d->newest, listeners + i * each, each,
+                                   d->auditor != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
+        if (d->workers[i] == NULL)
+            return -ENOMEM;
+    }
+    d->own = worker_new(&d->shared, d->newest, NULL, 0, NULL, (unsigned)d->n_workers);
+    return d->own != NULL ? 0 : -ENOMEM;
+}
+
+static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
+                           const struct timeval *period)
+{
+    struct event *e = event_new(d->own->listen.base, fd, (short)(what | EV_PERSIST), call, d);
+
+    if (e != NULL)
+        event_add(e, period);
+    return e;
+}
+
+static void open_control(struct daemon *d)
+{
+    const char *path = d->newest->settings->control.socket;
+    struct diags problems;
+    int rc;
+
+    diags_init(&problems);
+    if ((rc = control_open(&d->control, path, daemon_routes, d, &problems)) != 0) {
+        d->control = NULL;
+        do_without(d->control_error, &problems, path, rc, "control",
+                   "waymarkctl cannot talk to this daemon");
+    } else if ((d->api = watch(d, control_fd(d->control), EV_READ, on_api, NULL)) != NULL) {
+        control_on_answer(d->control, wake_api, d);
+    }
+    diags_fini(&problems);
+}
+
+static void *run_worker(void *worker)
+{
+    worker_run(worker);
+    return NULL;
+}
+
+/* Signals are the main thread's; workers are started with all of them blocked, but
+ * for those that base/guard.h takes: a fault under a blocked signal is the end. */
+static int start_threads(struct daemon *d)
+{
+    sigset_t all, before;
+    int rc = 0;
+
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (int i = 0; i < d->n_workers && rc == 0; i++)
+        rc = pthread_create(&d->threads[i], NULL, run_worker, d->workers[i]);
+    if (d->shared.policy != NULL &&
+        verifier_start(&d->verifier, d->shared.policy, VERIFY_PAUSE_MS, VERIFY_ROUND_MS) != 0)
+        log_error("policy: there is no thread that verifies the store");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -rc;
+}
+
+/* Everything up to the first answer. 0, or an exit code. */
+static int start(struct daemon *d, struct settings *s, struct diags *problems)
+{
     const struct user_dir dirs[] = {{"server.state-dir", s->server.state_dir},
                                     {"server.run-dir", s->server.run_dir},
                                     {NULL, NULL}};
+    const struct timeval second = {TICK_S, 0};
+    long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     struct listener *listeners = NULL;
     int each = 0;
 
-    d->n_workers = count_workers(s);
+    d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
     raise_descriptors(s, d->n_workers);
     d->written = s;
-    if ((d->newest = generation_new(s)) == NULL || config == NULL)
+    if ((d->newest = generation_new(s)) == NULL)
         return EXIT_FAILURE;
     d->newest->settings->generation = ++d->generations;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    d->base = event_base_new_with_config(config);
-    event_config_free(config);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (bind_listeners(s, d->n_workers, &listeners, &each, problems) != 0 ||
+    if (listen_bind(s, d->n_workers, &listeners, &each, problems) != 0 ||
         user_become(s->server.user, dirs, problems) != 0)
         return EXIT_FAILURE;
     for (int i = 0; i < d->n_workers; i++)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)
             return EXIT_FAILURE;
     open_stores(d);
-    if (d->base == NULL || open_cache(d) != 0 || make_workers(d, listeners, each) != 0) {
+    if (make_workers(d, listeners, each) != 0) {
         diags_add(problems, NULL, 0, 0,
                   "out of memory at start; lower cache.size or server.workers");
         return EXIT_FAILURE;
     }
     free(listeners);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a size limit is a failed write, not a death */
+    d->hangup = watch(d, SIGHUP, EV_SIGNAL, on_hangup, NULL);
+    d->terminate = watch(d, SIGTERM, EV_SIGNAL, on_stop, NULL);
+    d->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
+    d->tick = watch(d, -1, 0, on_tick, &second);
+    d->machine_watch = machine_watch_new(d->own->listen.base, "", MACHINE_QUIET_MS, MACHINE_MOST_MS,
+                                         on_machine, d);
     open_control(d);
-    start_loop(l);
-    return start_threads(l) == 0 ? 0 : EXIT_FAILURE;
+    return start_threads(d) == 0 ? 0 : EXIT_FAILURE;
 }
 
-static void say_started(const struct daemon *d)
-{
-    const struct settings *s = d->newest->settings;
-    char text[ADDR_TEXT];
+/* ---- stop ---- */
 
-    for (int i = 0; i < s->server.n_listen; i++)
-        log_info("listening on %s", addr_print_port(&s->server.listen[i], text));
-    log_notice("started: %d worker%s, policy serial %llu", d->n_workers,
-               d->n_workers == 1 ? "" : "s", (unsigned long long)d->policy_serial);
-}
-
-void daemon_stop(struct daemon *d)
+static void stop(struct daemon *d)
 {
+    struct event *const events[] = {d->hangup, d->terminate, d->interrupt, d->tick, d->api};
+
+    if (d->control != NULL)
+        control_on_answer(d->control, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(events); i++)
+        if (events[i] != NULL)
+            event_free(events[i]); /* a second SIGTERM ends us at once */
+    signal(SIGHUP, SIG_IGN);
+    machine_watch_free(d->machine_watch);
+    for (int i = 0; i < d->n_workers; i++) {
+        worker_stop(d->workers[i]);
+        pthread_join(d->threads[i], NULL);
+    }
     control_close(d->control);
     for (int i = 0; i < d->n_workers; i++)
         worker_free(d->workers[i]);
@@ -525,17 +579,14 @@ void daemon_stop(struct daemon *d)
         generation_free(d->old[i]);
     generation_free(d->newest);
     settings_free(d->written);
-    machine_watch_free(d->machine_watch);
-    if (d->base != NULL)
-        event_base_free(d->base);
 }
 
 int daemon_run(const char *settings_path, const char *const *assign)
 {
     static struct daemon d;
-    struct loop l = {.d = &d};
     struct settings *s;
     struct diags problems;
+    char text[ADDR_TEXT];
     int code;
 
     d = (struct daemon){.settings_path = settings_path,
@@ -549,24 +600,21 @@ int daemon_run(const char *settings_path, const char *const *assign)
         return EXIT_INVALID;
     }
     log_set_level((enum log_level)s->server.log_level);
-    code = start(&l, s, &problems);
+    code = start(&d, s, &problems);
     log_diags(&problems);
     diags_fini(&problems);
     if (code != 0)
         return code; /* nothing runs yet: the process ends, and all with it */
     watch_policy(&d);
     auditor_note(d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION);
-    say_started(&d);
+    for (int i = 0; i < s->server.n_listen; i++)
+        log_info("listening on %s", addr_print_port(&s->server.listen[i], text));
+    log_notice("started: %d worker%s, policy serial %llu", d.n_workers, d.n_workers == 1 ? "" : "s",
+               (unsigned long long)d.policy_serial);
     notify("READY=1");
-    event_base_dispatch(d.base);
+    worker_run(d.own);
     notify("STOPPING=1");
-    end_loop(&l); /* signals are the system's again: a second SIGTERM ends us at once */
-    signal(SIGHUP, SIG_IGN);
-    for (int i = 0; i < d.n_workers; i++) {
-        worker_post(d.workers[i], worker_stop, NULL);
-        pthread_join(l.threads[i], NULL);
-    }
-    daemon_stop(&d);
+    stop(&d);
     log_notice("stopped");
     return 0;
 }

@@ -13,16 +13,13 @@
 #ifndef RESOLVER_DAEMON_H
 #define RESOLVER_DAEMON_H
 
-#include "audit/writer.h"
-#include "base/diag.h"
 #include "control/control.h"
 #include "policy/store.h"
 #include "resolver/auditor.h"
 #include "resolver/verifier.h"
 #include "resolver/worker.h"
-#include "settings/settings.h"
 
-enum { DAEMON_MAX_WORKERS = 256, DAEMON_GENERATIONS = 64 };
+enum { DAEMON_MAX_WORKERS = 256, DAEMON_GENERATIONS = 64, DAEMON_PROBLEM = 600 };
 
 struct daemon {
     const char *settings_path; /* NULL: the default file */
@@ -34,19 +31,22 @@ struct daemon {
     uint64_t generations; /* made so far */
     struct shared shared; /* cache and policy store owned here */
     struct worker *workers[DAEMON_MAX_WORKERS];
+    pthread_t threads[DAEMON_MAX_WORKERS];
     int n_workers;
-    struct worker *own; /* the main thread's worker */
+    struct worker *own; /* the main thread's worker, whose loop is the main loop */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
     struct auditor *auditor;   /* NULL: not usable */
     struct verifier *verifier; /* NULL: no policy store, or no thread for it */
     struct control *control;   /* NULL: not usable */
-    struct event_base *base;
+    struct event *hangup, *terminate, *interrupt, *tick, *api;
     struct machine_watch *machine_watch;
+    unsigned ticks;
     struct now started, read; /* settings were read */
     uint64_t policy_serial;   /* last seen, for the audit's control records */
     uint64_t policy_faults;   /* last seen */
-    char policy_error[600], audit_error[600], control_error[600]; /* "" = fine */
-    char machine_error[600];
+    /* "" = fine */
+    char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], control_error[DAEMON_PROBLEM];
+    char machine_error[DAEMON_PROBLEM];
 };
 
 /* Reads settings to a new generation, resolved (routes, networks). 0, or
@@ -60,9 +60,6 @@ int daemon_run(const char *settings_path, const char *const *assign);
 /* Reads the settings again and gives them to all. 0; -EINVAL with every
  * problem in d: then nothing changed. change may be NULL. */
 int daemon_reload(struct daemon *, settings_change *, void *context, struct diags *d);
-
-/* Ends and frees all parts; the workers' threads have ended. */
-void daemon_stop(struct daemon *);
 
 /* The API, resolver/routes.c. */
 extern const struct control_route daemon_routes[];

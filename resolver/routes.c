@@ -112,8 +112,8 @@ static void sum_up(struct daemon *d, struct totals *t)
 
     memset(t, 0, sizeof *t);
     for (int i = 0; i <= d->n_workers; i++) {
-        const uint64_t *one =
-            (const uint64_t *)(const void *)worker_stats(i < d->n_workers ? d->workers[i] : d->own);
+        const struct worker *w = i < d->n_workers ? d->workers[i] : d->own;
+        const uint64_t *one = (const uint64_t *)(const void *)&w->stats;
 
         for (size_t k = 0; k < WORKER_STATS; k++)
             sum[k] += __atomic_load_n(&one[k], __ATOMIC_RELAXED);
@@ -165,7 +165,7 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct pol
     t->policy_verified = d->verifier != NULL ? verifier_found(d->verifier, found) : 0;
     t->policy_faults = h->faults;
     for (int i = 0; i <= d->n_workers; i++) {
-        int e = worker_policy_error(i < d->n_workers ? d->workers[i] : d->own);
+        int e = (i < d->n_workers ? d->workers[i] : d->own)->policy_error;
 
         error = e != 0 ? e : error;
         t->policy_without += e != 0;
@@ -250,7 +250,7 @@ static void get_status(void *context, struct control_request *r)
     char text[ADDR_TEXT];
 
     sum_up(d, &t);
-    special_each_reverse(worker_view(d->own), add_zone, reverse);
+    special_each_reverse(d->own->listen.view, add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
     o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,s:o,s:o,s:{},s:s}",
@@ -445,7 +445,7 @@ static void visit(struct worker *w, void *arg)
 
     for (int i = 0; i < job->n; i++) {
         const struct upstream_report *one =
-            forwarder_upstream(worker_forwarder(w), &job->reports[i].server);
+            forwarder_upstream(w->listen.forwarder, &job->reports[i].server);
 
         if (one != NULL)
             merge(&job->reports[i], one);

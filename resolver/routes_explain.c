@@ -118,7 +118,7 @@ static void answer_explained(struct waiting *w)
 static void on_reply(void *context, const struct real *came)
 {
     struct waiting *w = context;
-    const struct view *v = worker_view(w->daemon->own);
+    const struct view *v = w->daemon->own->listen.view;
 
     if (explain_run(&w->explain, v, came, clock_now()))
         answer_explained(w);
@@ -175,7 +175,7 @@ static int read_question(struct control_request *r, struct explain *e)
 void routes_explain(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    const struct view *v = worker_view(d->own);
+    const struct view *v = d->own->listen.view;
     struct waiting *w = malloc(sizeof *w);
 
     if (w == NULL) {
@@ -191,7 +191,7 @@ void routes_explain(void *context, struct control_request *r)
     if (explain_run(&w->explain, v, NULL, clock_now())) {
         answer_explained(w);
         free(w);
-    } else if (forwarder_resolve(worker_forwarder(d->own), v, &w->explain.q, on_reply, w) != 0) {
+    } else if (forwarder_resolve(d->own->listen.forwarder, v, &w->explain.q, on_reply, w) != 0) {
         control_refuse(r, 503, "too many questions are waiting for the real DNS; try again");
         free(w);
     }

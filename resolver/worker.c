@@ -1,86 +1,47 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * worker.c -- see worker.h.
+ * worker.c -- one event loop and all it owns.
  *
  * A view for each generation that is still in use; the newest is listen.view.
  * A generation's pin is given back when it is not the newest any more and no
  * flight that began with it is left.
  *
- * The mailbox is the only thing that another thread touches: a short queue, a
- * mutex held for the time of one copy, and an eventfd that wakes the loop.
+ * The mailbox is the only thing that another thread touches: what was left there, a
+ * mutex held for the time of one copy, and an eventfd that wakes the loop. A new
+ * generation and the stop have places of their own, so that they cannot be lost.
  */
 #include "resolver/worker.h"
 
 #include <errno.h>
 #include <event2/event.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "resolver/io_event.h"
-#include "resolver/listen_tcp.h"
-#include "resolver/listen_udp.h"
+#include "resolver/tcp.h"
+#include "resolver/udp.h"
 
 enum {
-    MAILS = 64,
     SLOTS_MIN = 16,
     SLOTS_AT_LEAST = 4096 /* of all workers: a reload may raise the limit to it */
 };
 
-struct mail {
-    void (*fn)(struct worker *, void *);
-    void *arg;
-};
-
-struct mailbox {
-    pthread_mutex_t lock;
-    struct mail at[MAILS];
-    unsigned first, n;
-    int fd;
-    struct event *event;
-};
-
 struct worker_view {
-    struct view view; /* first: a view * is a worker_view * */
+    struct view view;
     struct worker_view *next;
     struct generation *generation; /* pinned */
     unsigned flights;
 };
 
-struct worker {
-    const struct shared *shared;
-    struct event_base *base;
-    bool owns_base, stopped;
-    struct audit_ring *ring; /* borrowed; NULL: no audit */
-    struct random random;
-    struct io_event *io;
-    struct forwarder *forwarder;
-    struct worker_view *views; /* owned */
-    struct policy_reader *policy;
-    int policy_error; /* why there is none */
-    bool policy_begun;
-    struct scratch *scratch;
-    struct listen listen;
-    struct listen_udp_batch *batch;
-    struct connections *connections;
-    struct listen_udp *
-        *udp; /* by the listener's number, like tcp; NULL where it is the other kind */
-    struct listen_tcp **tcp;
-    int n_listeners;
-    struct mailbox mailbox;
-    struct worker_stats stats;
-};
-
 /* ---- generations ---- */
 
-static struct worker_view *view_add(struct worker *w, struct generation *g)
+static bool view_add(struct worker *w, struct generation *g)
 {
     struct worker_view *v = calloc(1, sizeof *v);
 
     if (v == NULL)
-        return NULL;
+        return false;
     v->generation = g;
     v->view = (struct view){
         .settings = g->settings,
@@ -96,22 +57,20 @@ static struct worker_view *view_add(struct worker *w, struct generation *g)
     v->next = w->views;
     w->views = v;
     w->listen.view = &v->view;
-    return v;
+    return true;
 }
 
 /* Gives back what nobody uses. */
 static void views_sweep(struct worker *w, bool all)
 {
-    struct worker_view **at = &w->views;
+    struct worker_view **place = &w->views, *v;
 
-    while (*at != NULL) {
-        struct worker_view *v = *at;
-
+    while ((v = *place) != NULL) {
         if (!all && (v->flights > 0 || &v->view == w->listen.view)) {
-            at = &v->next;
+            place = &v->next;
             continue;
         }
-        *at = v->next;
+        *place = v->next;
         atomic_fetch_sub(&v->generation->pins, 1);
         free(v);
     }
@@ -120,16 +79,13 @@ static void views_sweep(struct worker *w, bool all)
 static void pin(void *context, const struct view *v)
 {
     (void)context;
-    ((struct worker_view *)(void *)(uintptr_t)v)->flights++;
+    container_of((uintptr_t)v, struct worker_view, view)->flights++;
 }
 
 static void unpin(void *context, const struct view *v)
 {
-    struct worker *w = context;
-
-    ((struct worker_view *)(void *)(uintptr_t)v)->flights--;
-    if (v != w->listen.view)
-        views_sweep(w, false);
+    container_of((uintptr_t)v, struct worker_view, view)->flights--;
+    views_sweep(context, false);
 }
 
 static unsigned slots_for(const struct worker *w, uint32_t limit)
@@ -139,194 +95,146 @@ static unsigned slots_for(const struct worker *w, uint32_t limit)
     return n < SLOTS_MIN ? SLOTS_MIN : n;
 }
 
-void worker_set_generation(struct worker *w, void *generation)
-{
-    struct generation *g = generation;
-
-    if (view_add(w, g) == NULL) { /* out of memory: the old one stays in force */
-        atomic_fetch_sub(&g->pins, 1);
-        return;
-    }
-    if (w->forwarder != NULL)
-        forwarder_limit(w->forwarder, slots_for(w, g->settings->limits.in_flight));
-    views_sweep(w, false);
-}
-
-/* ---- what became of a discovery question ---- */
-
-static void record(void *context, struct query *q)
-{
-    struct worker *w = context;
-    uint64_t now_us;
-
-    if (!q->has_event)
-        return;
-    now_us = clock_us();
-    q->event.latency_us = (uint32_t)(now_us > q->arrived_us ? now_us - q->arrived_us : 0);
-    COUNT(&w->stats, kms_questions);
-    count_outcome(&w->stats, (enum kms_outcome)q->event.outcome);
-    if (w->ring == NULL || !audit_ring_push(w->ring, &q->event))
-        COUNT(&w->stats, audit_dropped);
-    q->has_event = false;
-}
-
-/* ---- listeners ---- */
-
 /* A question that was forwarded has ended. */
 static void deliver(void *context, struct query *q, enum answer answer)
 {
     struct worker *w = context;
-    const struct client *c = &q->client;
-    struct cursor head = cursor_make(q->out, q->out_len);
 
-    if (answer == ANSWER_SEND) {
-        COUNT(&w->stats, answers);
-        (void)cursor_u16(&head);
-        if ((cursor_u16(&head) & DNS_TC) != 0)
-            COUNT(&w->stats, truncated);
-        if (c->transport == AUDIT_TCP)
-            connections_send(w->connections, c, q->out, q->out_len);
-        else if (c->listener < w->n_listeners && w->udp[c->listener] != NULL)
-            listen_udp_send(w->udp[c->listener], c, q->out, q->out_len);
-    } else {
-        COUNT(&w->stats, dropped);
-    }
-    record(w, q);
-}
-
-static bool listen_on(struct worker *w, struct listener *list, int n)
-{
-    bool good = true;
-
-    w->n_listeners = n;
-    w->udp = calloc((size_t)n + 1, sizeof *w->udp);
-    w->tcp = calloc((size_t)n + 1, sizeof *w->tcp);
-    w->connections = connections_new(&w->listen);
-    if (n > 0)
-        w->batch = listen_udp_batch_new();
-    if (w->udp == NULL || w->tcp == NULL || w->connections == NULL || (n > 0 && w->batch == NULL))
-        return false;
-    for (int i = 0; i < n; i++) {
-        struct listener *l = &list[i];
-
-        if (l->tcp)
-            w->tcp[i] = listen_tcp_new(&w->listen, w->connections, l->fd, (uint16_t)i);
-        else
-            w->udp[i] =
-                listen_udp_new(&w->listen, w->batch, l->fd, &l->addr, l->wildcard, (uint16_t)i);
-        good = good && (l->tcp ? w->tcp[i] != NULL : w->udp[i] != NULL);
-        l->fd = -1; /* taken over in any case */
-    }
-    return good;
-}
-
-static void close_listeners(struct worker *w)
-{
-    for (int i = 0; i < w->n_listeners; i++) {
-        if (w->tcp != NULL)
-            listen_tcp_free(w->tcp[i]);
-        if (w->udp != NULL)
-            listen_udp_free(w->udp[i]);
-    }
-    w->n_listeners = 0;
+    if (answer == ANSWER_SEND && q->client.transport == AUDIT_TCP)
+        tcp_send(w->tcp, &q->client, q->out, q->out_len);
+    else if (answer == ANSWER_SEND)
+        udp_send(w->udp, &q->client, q->out, q->out_len);
+    listen_done(&w->listen, q, answer);
 }
 
 /* ---- the mailbox ---- */
 
-int worker_post(struct worker *w, void (*fn)(struct worker *, void *), void *arg)
+static void wake(struct worker *w)
 {
-    struct mailbox *m = &w->mailbox;
     uint64_t one = 1;
-    int rc = -ENOBUFS;
 
-    pthread_mutex_lock(&m->lock);
-    if (m->n < MAILS) {
-        m->at[(m->first + m->n++) % MAILS] = (struct mail){fn, arg};
-        rc = 0;
-    }
-    pthread_mutex_unlock(&m->lock);
-    if (rc == 0 && write(m->fd, &one, sizeof one) < 0)
-        rc = 0; /* the counter is full: the loop is awake as it is */
-    return rc;
+    if (write(w->mailbox.fd, &one, sizeof one) < 0)
+        return; /* the counter is full: the loop is awake as it is */
 }
 
-static bool mailbox_take(struct mailbox *m, struct mail *out)
+void worker_set_generation(struct worker *w, struct generation *g)
 {
-    bool any;
+    struct generation *unseen;
 
-    pthread_mutex_lock(&m->lock);
-    any = m->n > 0;
-    if (any) {
-        *out = m->at[m->first];
-        m->first = (m->first + 1) % MAILS;
-        m->n--;
+    pthread_mutex_lock(&w->mailbox.lock);
+    unseen = w->mailbox.generation;
+    w->mailbox.generation = g;
+    pthread_mutex_unlock(&w->mailbox.lock);
+    if (unseen != NULL)
+        atomic_fetch_sub(&unseen->pins, 1);
+    wake(w);
+}
+
+void worker_stop(struct worker *w)
+{
+    pthread_mutex_lock(&w->mailbox.lock);
+    w->mailbox.stop = true;
+    pthread_mutex_unlock(&w->mailbox.lock);
+    wake(w);
+}
+
+int worker_post(struct worker *w, void (*run)(struct worker *, void *), void *arg)
+{
+    int rc = -ENOBUFS;
+
+    pthread_mutex_lock(&w->mailbox.lock);
+    if (w->mailbox.n < WORKER_JOBS) {
+        w->mailbox.jobs[(w->mailbox.first + w->mailbox.n++) % WORKER_JOBS] =
+            (struct worker_job){run, arg};
+        rc = 0;
     }
-    pthread_mutex_unlock(&m->lock);
-    return any;
+    pthread_mutex_unlock(&w->mailbox.lock);
+    if (rc == 0)
+        wake(w);
+    return rc;
 }
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
-    struct mail mail;
+    struct worker_job job;
+    struct generation *g;
     uint64_t count;
+    bool stop;
 
     (void)what;
     if (read(fd, &count, sizeof count) < 0)
         return; /* another wake-up has taken it */
-    while (mailbox_take(&w->mailbox, &mail))
-        mail.fn(w, mail.arg);
-}
-
-static bool mailbox_open(struct worker *w)
-{
-    struct mailbox *m = &w->mailbox;
-
-    m->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (m->fd < 0)
-        return false;
-    m->event = event_new(w->base, m->fd, EV_READ | EV_PERSIST, on_mail, w);
-    return m->event != NULL && event_add(m->event, NULL) == 0;
+    do {
+        job.run = NULL;
+        pthread_mutex_lock(&w->mailbox.lock);
+        g = w->mailbox.generation;
+        w->mailbox.generation = NULL;
+        stop = w->mailbox.stop;
+        if (w->mailbox.n > 0) {
+            job = w->mailbox.jobs[w->mailbox.first];
+            w->mailbox.first = (w->mailbox.first + 1) % WORKER_JOBS;
+            w->mailbox.n--;
+        }
+        pthread_mutex_unlock(&w->mailbox.lock);
+        if (g != NULL && view_add(w, g))
+            forwarder_limit(w->listen.forwarder, slots_for(w, g->settings->limits.in_flight));
+        else if (g != NULL) /* out of memory: the old one stays in force */
+            atomic_fetch_sub(&g->pins, 1);
+        if (job.run != NULL)
+            job.run(w, job.arg);
+    } while (job.run != NULL);
+    views_sweep(w, false);
+    if (!stop)
+        return;
+    forwarder_free(
+        w->listen.forwarder); /* all that wait are answered: before their sockets close */
+    udp_free(w->udp);
+    tcp_free(w->tcp);
+    w->listen.forwarder = NULL;
+    w->udp = NULL;
+    w->tcp = NULL;
+    event_base_loopbreak(w->listen.base);
 }
 
 /* ---- life ---- */
 
-static struct event_base *make_base(void)
+static bool open_loop(struct worker *w)
 {
     struct event_config *config = event_config_new();
-    struct event_base *base = NULL;
 
     if (config == NULL)
-        return NULL;
+        return false;
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    base = event_base_new_with_config(config);
+    w->listen.base = event_base_new_with_config(config);
     event_config_free(config);
-    return base;
+    w->mailbox.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (w->listen.base == NULL || w->mailbox.fd < 0)
+        return false;
+    w->mailbox.event = event_new(w->listen.base, w->mailbox.fd, EV_READ | EV_PERSIST, on_mail, w);
+    return w->mailbox.event != NULL && event_add(w->mailbox.event, NULL) == 0;
 }
 
-static bool make_forwarder(struct worker *w, const struct settings *s)
+static bool open_forwarder(struct worker *w, uint32_t in_flight)
 {
     const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
-    unsigned limit = slots_for(w, s->limits.in_flight), slots = slots_for(w, SLOTS_AT_LEAST);
+    unsigned limit = slots_for(w, in_flight), slots = slots_for(w, SLOTS_AT_LEAST);
 
     if (slots < limit)
         slots = limit;
-    w->io = io_event_new(w->base, &w->random, 2 * slots + 512);
+    w->io = io_event_new(w->listen.base, &w->random, 2 * slots + 512);
     if (w->io == NULL)
         return false;
     w->listen.io = io_event_io(w->io);
-    w->listen.record = record;
-    w->listen.context = w;
-    w->forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
-    if (w->forwarder == NULL)
+    w->listen.forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
+    if (w->listen.forwarder == NULL)
         return false;
-    forwarder_limit(w->forwarder, limit);
-    w->listen.forwarder = w->forwarder;
+    forwarder_limit(w->listen.forwarder, limit);
     return true;
 }
 
 struct worker *worker_new(const struct shared *shared, struct generation *g,
-                          struct event_base *base, struct listener *listeners, int n_listeners,
+                          const struct listener *listeners, int n_listeners,
                           struct audit_ring *ring, unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
@@ -334,47 +242,37 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     if (w == NULL)
         return NULL;
     w->shared = shared;
-    w->ring = ring;
-    w->owns_base = base == NULL;
-    w->base = base != NULL ? base : make_base();
+    w->listen = (struct listen){
+        .stats = &w->stats, .ring = ring, .n_workers = n_workers > 0 ? n_workers : 1};
     w->mailbox.fd = -1;
     pthread_mutex_init(&w->mailbox.lock, NULL);
     random_init(&w->random);
     w->scratch = calloc(1, sizeof *w->scratch);
-    w->listen = (struct listen){
-        .base = w->base, .stats = &w->stats, .n_workers = n_workers > 0 ? n_workers : 1};
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
         w->policy_error = errno;
-    if (w->base == NULL || w->scratch == NULL || view_add(w, g) == NULL || !mailbox_open(w) ||
-        !make_forwarder(w, g->settings) || !listen_on(w, listeners, n_listeners)) {
-        worker_free(w);
-        return NULL;
-    }
+    if (w->scratch == NULL || !view_add(w, g) || !open_loop(w) ||
+        !open_forwarder(w, g->settings->limits.in_flight))
+        goto fail;
+    if (n_listeners > 0 && ((w->udp = udp_new(&w->listen, listeners, n_listeners)) == NULL ||
+                            (w->tcp = tcp_new(&w->listen, listeners, n_listeners)) == NULL))
+        goto fail;
     return w;
-}
-
-void worker_stop(struct worker *w, void *unused)
-{
-    (void)unused;
-    w->stopped = true;
-    forwarder_free(w->forwarder); /* all that wait are answered: before their sockets close */
-    w->forwarder = w->listen.forwarder = NULL;
-    close_listeners(w);
-    event_base_loopbreak(w->base);
+fail:
+    worker_free(w);
+    return NULL;
 }
 
 void worker_free(struct worker *w)
 {
     if (w == NULL)
         return;
-    forwarder_free(w->forwarder);
-    close_listeners(w);
-    connections_free(w->connections);
-    listen_udp_batch_free(w->batch);
-    free(w->udp);
-    free(w->tcp);
+    forwarder_free(w->listen.forwarder);
+    udp_free(w->udp);
+    tcp_free(w->tcp);
     io_event_free(w->io);
+    if (w->mailbox.generation != NULL)
+        atomic_fetch_sub(&w->mailbox.generation->pins, 1);
     if (w->mailbox.event != NULL)
         event_free(w->mailbox.event);
     if (w->mailbox.fd >= 0)
@@ -384,33 +282,12 @@ void worker_free(struct worker *w)
     if (w->policy != NULL)
         policy_reader_free(w->policy);
     free(w->scratch);
-    if (w->owns_base && w->base != NULL)
-        event_base_free(w->base);
+    if (w->listen.base != NULL)
+        event_base_free(w->listen.base);
     free(w);
 }
 
 void worker_run(struct worker *w)
 {
-    if (!w->stopped)
-        event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
-}
-
-const struct view *worker_view(struct worker *w)
-{
-    return w->listen.view;
-}
-
-struct forwarder *worker_forwarder(struct worker *w)
-{
-    return w->forwarder;
-}
-
-int worker_policy_error(const struct worker *w)
-{
-    return w->policy_error;
-}
-
-const struct worker_stats *worker_stats(const struct worker *w)
-{
-    return &w->stats;
+    event_base_loop(w->listen.base, EVLOOP_NO_EXIT_ON_EMPTY);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * bind.c -- the listening sockets, and who holds a port that is not free.
+ * listen.c -- the listening sockets, who holds a port that is not free, and what
+ * is done for every question whatever its transport.
  *
  * SO_REUSEPORT would let a second daemon of the same user share our port in
  * silence, and each would answer half of the questions. So every address is
  * first bound without it, which fails if anybody is there, and then given up
  * for the workers' sockets.
  */
-#include "resolver/bind.h"
+#include "resolver/listen.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -19,6 +20,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 
 enum {
@@ -27,11 +29,27 @@ enum {
     RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
 };
 
+/* A large receive buffer is asked for here, since root may have more than
+ * net.core.rmem_max, and we are still root. A wildcard is told the address that each
+ * packet was sent to. The daemon works without any of these. */
+static void set_udp_options(int fd, const struct addr *a)
+{
+    bool v4 = addr_is_v4(a);
+    int one = 1, size = RECEIVE_BUFFER, omit = v4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT;
+    int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    setsockopt(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &omit, sizeof omit);
+    if (addr_is_any(a))
+        setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof one);
+}
+
 static int bound_socket(const struct addr *a, bool tcp, bool share)
 {
     struct sockaddr_storage to;
     socklen_t len = addr_to_sockaddr(a, &to);
-    int one = 1, size = RECEIVE_BUFFER, rc;
+    int one = 1, rc;
     int fd =
         socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
@@ -43,10 +61,8 @@ static int bound_socket(const struct addr *a, bool tcp, bool share)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
         goto fail;
-    /* Here, since root may have more than net.core.rmem_max, and we are still root.
-     * Without it the daemon loses questions sooner. */
-    if (share && !tcp && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    if (share && !tcp)
+        set_udp_options(fd, a);
     if (bind(fd, (struct sockaddr *)&to, len) != 0)
         goto fail;
     if (tcp && listen(fd, TCP_BACKLOG) != 0)
@@ -150,8 +166,8 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
         text, kind, holder);
 }
 
-int bind_listeners(const struct settings *s, int n, struct listener **out, int *n_each,
-                   struct diags *d)
+int listen_bind(const struct settings *s, int n, struct listener **out, int *n_each,
+                struct diags *d)
 {
     int each = s->server.n_listen * 2, made = 0, rc = 0;
     struct listener *list = calloc((size_t)(n * each), sizeof *list);
@@ -193,4 +209,42 @@ fail:
         close(list[--made].fd);
     free(list);
     return rc;
+}
+
+enum answer listen_read(struct listen *l, struct query *q, struct now now)
+{
+    uint64_t before = l->stats->queries;
+    enum answer answer = answer_read(l->view, q, now);
+
+    if (l->stats->queries == before) /* it is counted as ignored */
+        return ANSWER_DROP;
+    if (q->client.transport == AUDIT_TCP)
+        COUNT(l->stats, queries_tcp);
+    else
+        COUNT(l->stats, queries_udp);
+    if (answer == ANSWER_DROP)
+        listen_done(l, q, answer);
+    return answer;
+}
+
+void listen_done(struct listen *l, struct query *q, enum answer answer)
+{
+    uint64_t now_us;
+
+    if (answer == ANSWER_SEND) {
+        COUNT(l->stats, answers);
+        if ((dns_flags(q->out, q->out_len) & DNS_TC) != 0)
+            COUNT(l->stats, truncated);
+    } else {
+        COUNT(l->stats, dropped);
+    }
+    if (!q->has_event)
+        return;
+    now_us = clock_us();
+    q->event.latency_us = (uint32_t)(now_us > q->arrived_us ? now_us - q->arrived_us : 0);
+    COUNT(l->stats, kms_questions);
+    count_outcome(l->stats, q->event.outcome);
+    if (l->ring == NULL || !audit_ring_push(l->ring, &q->event))
+        COUNT(l->stats, audit_dropped);
+    q->has_event = false;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_connection.c -- TCP connections of clients: what is pipelined is all
+ * test_tcp.c -- TCP connections of clients: what is pipelined is all
  * answered, and nothing a client does keeps a connection for ever.
  */
 #include "tests/unit/resolver/net.h"
@@ -11,28 +11,26 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "resolver/connection.h"
+#include "resolver/tcp.h"
 
-struct tcp {
+static struct {
     struct net *n;
     struct event_base *base;
     struct listen listen;
-    struct connections *all;
+    struct tcp *tcp;
     int client; /* its end of the connection */
-};
-
-static struct tcp tcp; /* one at a time; n->deliver has no context */
+} t;            /* one at a time: net.send_client has no context */
 
 static void send_client(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
 {
-    assert_ptr_equal(n, tcp.n);
-    connections_send(tcp.all, c, wire, len);
+    assert_ptr_equal(n, t.n);
+    tcp_send(t.tcp, c, wire, len);
 }
 
 static void run(void)
 {
     for (int i = 0; i < 4; i++)
-        event_base_loop(tcp.base, EVLOOP_NONBLOCK);
+        event_base_loop(t.base, EVLOOP_NONBLOCK);
 }
 
 static void let_in_from(const char *address)
@@ -42,8 +40,8 @@ static void let_in_from(const char *address)
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
     assert_int_equal(addr_parse(&from, address, 4000), 0);
-    connection_new(tcp.all, fd[0], &from, 0);
-    tcp.client = fd[1];
+    tcp_connection(t.tcp, fd[0], &from, 0);
+    t.client = fd[1];
 }
 
 static void let_in(void)
@@ -58,28 +56,27 @@ static int tcp_setup(void **state)
     setup(state);
     n = *state;
     n->send_client = send_client;
-    tcp = (struct tcp){.n = n, .base = event_base_new(), .client = -1};
-    tcp.listen = (struct listen){.base = tcp.base,
-                                 .io = &n->io,
-                                 .view = &n->w->view,
-                                 .forwarder = n->f,
-                                 .stats = &n->w->stats,
-                                 .n_workers = 1,
-                                 .record = record,
-                                 .context = n};
-    tcp.all = connections_new(&tcp.listen);
+    t.n = n;
+    t.base = event_base_new();
+    t.listen = (struct listen){.base = t.base,
+                               .io = &n->io,
+                               .view = &n->w->view,
+                               .forwarder = n->f,
+                               .stats = &n->w->stats,
+                               .n_workers = 1};
+    t.tcp = tcp_new(&t.listen, NULL, 0);
     let_in();
     return 0;
 }
 
 static int tcp_teardown(void **state)
 {
-    if (tcp.client >= 0)
-        close(tcp.client);
-    forwarder_free(tcp.n->f);
-    tcp.n->f = NULL;
-    connections_free(tcp.all);
-    event_base_free(tcp.base);
+    if (t.client >= 0)
+        close(t.client);
+    forwarder_free(t.n->f);
+    t.n->f = NULL;
+    tcp_free(t.tcp);
+    event_base_free(t.base);
     return teardown(state);
 }
 
@@ -94,14 +91,14 @@ static void say(const char *question, int id)
     wire[1] = (uint8_t)len;
     wire[2] = (uint8_t)(id >> 8);
     wire[3] = (uint8_t)id;
-    assert_int_equal(write(tcp.client, wire, len + 2), len + 2);
+    assert_int_equal(write(t.client, wire, len + 2), len + 2);
 }
 
 /* Whole messages that have come; -1: the connection is closed. */
 static int hear(void)
 {
     static uint8_t in[65536];
-    ssize_t n = recv(tcp.client, in, sizeof in, MSG_DONTWAIT);
+    ssize_t n = recv(t.client, in, sizeof in, MSG_DONTWAIT);
     int messages = 0;
 
     if (n == 0)
@@ -109,6 +106,13 @@ static int hear(void)
     for (ssize_t at = 0; at + 2 <= n; at += 2 + (in[at] << 8 | in[at + 1]))
         messages++;
     return messages;
+}
+
+static bool is_open(void)
+{
+    char octet;
+
+    return recv(t.client, &octet, 1, MSG_DONTWAIT | MSG_PEEK) != 0;
 }
 
 /* An ID that is used again while its question waits (RFC 7766 6.2.1 forbids
@@ -123,9 +127,9 @@ static void test_the_same_question_twice(void **state)
     assert_int_equal(n->n_sent, 1);
     reply(n, 0);
     assert_int_equal(hear(), 2);
-    shutdown(tcp.client, SHUT_WR);
+    shutdown(t.client, SHUT_WR);
     run();
-    assert_int_equal(connections_count(tcp.all), 0);
+    assert_false(is_open());
 }
 
 static void test_idle_connection_ends(void **state)
@@ -138,7 +142,8 @@ static void test_idle_connection_ends(void **state)
     reply(n, 0);
     run();
     wait(n, n->w->settings->limits.tcp_idle_ms + 1);
-    assert_int_equal(connections_count(tcp.all), 0);
+    assert_int_equal(hear(), 2);
+    assert_false(is_open());
     assert_int_equal(n->w->stats.tcp_timeouts, 1);
 }
 
@@ -149,16 +154,16 @@ static void test_half_closed(void **state)
 
     say("one.example A", 1);
     say("two.example A", 2);
-    shutdown(tcp.client, SHUT_WR);
+    shutdown(t.client, SHUT_WR);
     run();
-    assert_int_equal(connections_count(tcp.all), 1);
+    assert_true(is_open());
     reply(n, 0);
     run();
-    assert_int_equal(connections_count(tcp.all), 1);
+    assert_true(is_open());
     reply(n, 1);
     assert_int_equal(hear(), 2);
     run();
-    assert_int_equal(connections_count(tcp.all), 0);
+    assert_false(is_open());
 }
 
 /* Nobody is there to be answered, but the question was asked. */
@@ -169,16 +174,16 @@ static void test_gone_client_is_recorded(void **state)
     say("_vlmcs._tcp.x.example SRV", 1);
     run();
     assert_int_equal(n->n_sent, 1);
-    assert_int_equal(write(tcp.client, "\0\3abc", 5), 5); /* no question: the connection ends */
+    assert_int_equal(write(t.client, "\0\3abc", 5), 5); /* no question: the connection ends */
     run();
-    assert_int_equal(connections_count(tcp.all), 0);
-    close(tcp.client);
+    assert_false(is_open());
+    close(t.client);
     let_in(); /* in its place */
     reply(n, 0);
     run();
     assert_int_equal(n->events, 1);
     assert_int_equal(hear(), 0);
-    assert_int_equal(connections_count(tcp.all), 1);
+    assert_true(is_open());
 }
 
 /* More than there is room for: the oldest give way, and all are accounted for. */
@@ -269,7 +274,7 @@ static void test_full(void **state)
     snprintf(settings, sizeof settings, r->limits[0] == '{' ? "limits: %s\n" : "limits: {%s}\n",
              r->limits);
     world_settings(n->w, settings);
-    close(tcp.client);
+    close(t.client);
     run();
     for (int i = 0; i < 4; i++) {
         const char *client = i < 3 ? r->clients[i] : r->last;
@@ -277,14 +282,14 @@ static void test_full(void **state)
 
         sscanf(client, "%63s", address);
         let_in_from(address);
-        fd[i] = tcp.client;
+        fd[i] = t.client;
         snprintf(settings, sizeof settings, "n%d.example A", i);
         if (i < 3 && (strstr(client, "asks") != NULL || strstr(client, "answered") != NULL))
             say(settings, i);
         run();
         wait(n, 100);
         for (int k = 0; i == 2 && k < 3; k++) { /* all three are there */
-            tcp.client = fd[k];
+            t.client = fd[k];
             if (strstr(r->clients[k], "late") != NULL)
                 say("invalid A", k);
             if (strstr(r->clients[k], "answered") != NULL)
@@ -293,13 +298,13 @@ static void test_full(void **state)
         run();
     }
     for (int i = 0; i < 4; i++) {
-        tcp.client = fd[i];
+        t.client = fd[i];
         while (hear() > 0)
             ;
         assert_int_equal(hear() == -1, i == r->closed);
         close(fd[i]);
     }
-    tcp.client = -1;
+    t.client = -1;
     assert_int_equal(n->w->stats.tcp_refused, r->closed == 3);
     assert_int_equal(n->w->stats.tcp_displaced, r->closed >= 0 && r->closed < 3);
 }
@@ -322,7 +327,8 @@ static void test_no_descriptor_is_left(void **state)
     struct net *n = *state;
     struct rlimit all, none;
     struct sockaddr_in at;
-    struct listen_tcp *l = listen_tcp_new(&tcp.listen, tcp.all, listen_somewhere(&at), 1);
+    const struct listener listener = {.fd = listen_somewhere(&at), .tcp = true};
+    struct tcp *second = tcp_new(&t.listen, &listener, 1);
     int client = socket(AF_INET, SOCK_STREAM, 0), highest = dup(client);
 
     close(highest);
@@ -335,12 +341,12 @@ static void test_no_descriptor_is_left(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
     assert_int_equal(n->w->stats.receive_errors, 1);
     run();
-    assert_int_equal(connections_count(tcp.all), 1);
+    assert_int_equal(n->w->stats.tcp_connections, 1);
     wait(n, 1000);
     run();
-    assert_int_equal(connections_count(tcp.all), 2);
+    assert_int_equal(n->w->stats.tcp_connections, 2);
     close(client);
-    listen_tcp_free(l);
+    tcp_free(second);
 }
 
 int main(void)
@@ -361,5 +367,5 @@ int main(void)
     for (size_t i = 0; i < ARRAY_LEN(full_rows); i++)
         tests[n++] = (struct CMUnitTest){full_rows[i].name, test_full, full_setup, tcp_teardown,
                                          (void *)(uintptr_t)&full_rows[i]};
-    return cmocka_run_group_tests_name("connection", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
 }

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * tcp.c -- questions over TCP: accepts connections within the limits, and serves
+ * them: framing, pipelining, idle time.
+ *
+ * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX
+ * octets for the client, so that a client which does not read costs no more
+ * than that. Idle time is counted from the last whole message, a question or its
+ * answer, not from the last octet: sending slowly keeps nothing open. When there
+ * are as many connections as there may be, the one that has been idle longest
+ * makes room (RFC 7766 6.2.3).
+ *
+ * A connection's slot in the table and its serial number go into struct client;
+ * an answer that comes after the connection is gone meets a free slot or another
+ * serial.
+ *
+ * Out of descriptors, accept() fails and the socket stays readable: without a
+ * pause that would be a busy loop. So it is left alone for a moment.
+ */
+#include "resolver/tcp.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum {
+    ACCEPT_MAX = 32,
+    PAUSE_MS = 250,
+    PENDING_MAX = 100,
+    OUT_MAX = 64 << 10,
+    OUT_LIMIT = 1 << 20, /* answers that were still to come included; then it is closed */
+    IN_SMALL = 1024,     /* almost every question fits */
+    READS_MAX = 16,      /* of one wake-up */
+};
+
+struct connection {
+    struct io_timer idle;
+    struct tcp *tcp;
+    struct event *read, *write;
+    struct addr client;
+    int fd;
+    uint16_t listener;
+    uint32_t slot, serial;
+    uint64_t used;    /* greater: later */
+    unsigned pending; /* questions that wait for the real DNS */
+    bool reading;     /* the read event is set */
+    bool closing;     /* the client has sent all */
+    bool broken;      /* it cannot be written to */
+    bool busy;        /* serve() is at work */
+    uint8_t *in;      /* small[], or from malloc for a long message */
+    size_t in_len, in_size;
+    uint8_t *out; /* from malloc; NULL when all is written */
+    size_t out_sent, out_len, out_size;
+    uint8_t small[IN_SMALL];
+};
+
+struct acceptor {
+    struct io_timer pause;
+    struct tcp *tcp;
+    struct event *event;
+    int fd; /* -1: this listener is UDP */
+    uint16_t number;
+};
+
+struct tcp {
+    struct listen *l;           /* borrowed */
+    struct acceptor *acceptors; /* owned; by the listener's number */
+    int n_acceptors;
+    struct connection **connections; /* owned; NULL: a free slot */
+    uint32_t size, serial;
+    uint64_t uses;
+    struct query q;
+    uint8_t answer[DNS_MAX_MESSAGE];
+};
+
+static void end(struct connection *c)
+{
+    struct io *io = c->tcp->l->io;
+
+    io->timer_clear(io, &c->idle);
+    event_free(c->read);
+    event_free(c->write);
+    close(c->fd);
+    if (c->in != c->small)
+        free(c->in);
+    free(c->out);
+    c->tcp->connections[c->slot] = NULL;
+    free(c);
+}
+
+static void set_idle(struct connection *c)
+{
+    struct listen *l = c->tcp->l;
+
+    c->used = ++c->tcp->uses;
+    l->io->timer_set(l->io, &c->idle,
+                     l->io->now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
+}
+
+static void on_idle(struct io_timer *t)
+{
+    struct connection *c = container_of(t, struct connection, idle);
+
+    if (c->pending > 0) { /* we are the ones who are late */
+        set_idle(c);
+        return;
+    }
+    COUNT(c->tcp->l->stats, tcp_timeouts);
+    end(c);
+}
+
+/* ---- writing ---- */
+
+/* Keeps octets until they can be written. */
+static bool queue(struct connection *c, const uint8_t *octets, size_t len)
+{
+    if (c->out_len + len > c->out_size) {
+        size_t left = c->out_len - c->out_sent;
+        uint8_t *out;
+
+        if (left + len > OUT_LIMIT || (out = malloc(left + len)) == NULL)
+            return false;
+        if (c->out != NULL)
+            memcpy(out, c->out + c->out_sent, left);
+        free(c->out);
+        c->out = out;
+        c->out_len = left;
+        c->out_sent = 0;
+        c->out_size = left + len;
+    }
+    memcpy(c->out + c->out_len, octets, len);
+    c->out_len += len;
+    return true;
+}
+
+/* Length and message in one segment (RFC 7766 8). False: end the connection. */
+static bool send_message(struct connection *c, const uint8_t *message, size_t len)
+{
+    uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
+    struct iovec iov[2] = {{length, sizeof length}, {(void *)(uintptr_t)message, len}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
+    size_t sent = 0;
+
+    if (c->out == NULL) {
+        ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno != EAGAIN)
+            return false;
+        sent = n > 0 ? (size_t)n : 0;
+        if (sent == len + sizeof length)
+            return true;
+    }
+    if (sent < sizeof length && !queue(c, length + sent, sizeof length - sent))
+        return false;
+    sent = sent > sizeof length ? sent - sizeof length : 0;
+    if (!queue(c, message + sent, len - sent))
+        return false;
+    event_add(c->write, NULL);
+    return true;
+}
+
+/* ---- questions ---- */
+
+/* False: end the connection. */
+static bool answer_message(struct connection *c, const uint8_t *wire, size_t len)
+{
+    struct listen *l = c->tcp->l;
+    struct query *q = &c->tcp->q;
+    struct now now = l->io->now(l->io);
+    enum answer answer;
+
+    q->client = (struct client){.addr = c->client,
+                                .transport = AUDIT_TCP,
+                                .listener = c->listener,
+                                .connection = c->slot,
+                                .serial = c->serial};
+    q->arrived_ms = now.mono_ms;
+    q->arrived_us = clock_us();
+    q->wire = wire;
+    q->wire_len = len;
+    q->out = c->tcp->answer;
+    q->out_size = sizeof c->tcp->answer;
+    answer = listen_read(l, q, now);
+    if (answer == ANSWER_DROP) /* nothing more is expected */
+        return false;
+    if (answer == ANSWER_FORWARD)
+        answer = answer_query(l->view, q, NULL, now);
+    if (answer == ANSWER_FORWARD) {
+        c->pending++;
+        forwarder_ask(l->forwarder, l->view, q); /* may answer at once: tcp_send() */
+        return true;
+    }
+    listen_done(l, q, answer);
+    return answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
+}
+
+static bool may_read(const struct connection *c)
+{
+    return !c->closing && c->pending < PENDING_MAX && c->out_len - c->out_sent < OUT_MAX;
+}
+
+/* Answers each whole message in the buffer. False: end the connection. */
+static bool take_messages(struct connection *c)
+{
+    size_t pos = 0;
+    bool good = !c->broken;
+
+    while (good && c->pending < PENDING_MAX && c->out_len - c->out_sent < OUT_MAX &&
+           c->in_len - pos >= 2) {
+        size_t len = (size_t)c->in[pos] << 8 | c->in[pos + 1];
+
+        if (c->in_len - pos < 2 + len)
+            break;
+        good = answer_message(c, c->in + pos + 2, len) && !c->broken;
+        pos += 2 + len;
+        set_idle(c);
+    }
+    memmove(c->in, c->in + pos, c->in_len - pos);
+    c->in_len -= pos;
+    if (c->in != c->small && c->in_len <= IN_SMALL) { /* the long one is done */
+        memcpy(c->small, c->in, c->in_len);
+        free(c->in);
+        c->in = c->small;
+        c->in_size = IN_SMALL;
+    }
+    return good;
+}
+
+/* One read and what it brought. False: end the connection. *more: there may be
+ * more to read. */
+static bool read_some(struct connection *c, bool *more)
+{
+    size_t room, want;
+    uint8_t *in;
+    ssize_t n;
+
+    *more = false;
+    if (c->in_len == c->in_size) { /* the beginning of one long message */
+        want = 2 + ((size_t)c->in[0] << 8 | c->in[1]);
+        if (want <= c->in_size || (in = malloc(want)) == NULL)
+            return false;
+        memcpy(in, c->in, c->in_len);
+        if (c->in != c->small)
+            free(c->in);
+        c->in = in;
+        c->in_size = want;
+    }
+    room = c->in_size - c->in_len;
+    n = recv(c->fd, c->in + c->in_len, room, MSG_DONTWAIT);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (n == 0) { /* it has asked all it wanted; its answers are still due */
+        c->closing = true;
+        return true;
+    }
+    c->in_len += (size_t)n;
+    *more = (size_t)n == room;
+    return take_messages(c);
+}
+
+/* What waits in the buffer, then what waits in the socket. May end c. */
+static void serve(struct connection *c)
+{
+    bool good, more = true, want;
+
+    c->busy = true; /* an answer from inside must not end it */
+    good = take_messages(c);
+    for (int i = 0; i < READS_MAX && good && more && may_read(c); i++)
+        good = read_some(c, &more);
+    c->busy = false;
+    view_policy_end(c->tcp->l->view);
+    if (!good || c->broken || (c->closing && c->pending == 0 && c->out == NULL)) {
+        end(c);
+        return;
+    }
+    want = may_read(c);
+    if (want && !c->reading)
+        event_add(c->read, NULL);
+    else if (!want && c->reading)
+        event_del(c->read);
+    c->reading = want;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    serve(arg);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct connection *c = arg;
+
+    (void)what;
+    while (c->out_sent < c->out_len) {
+        ssize_t n =
+            send(fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EAGAIN) {
+            serve(c);
+            return;
+        }
+        if (n < 0) {
+            end(c);
+            return;
+        }
+        c->out_sent += (size_t)n;
+    }
+    free(c->out);
+    c->out = NULL;
+    c->out_sent = c->out_len = c->out_size = 0;
+    event_del(c->write);
+    serve(c);
+}
+
+void tcp_send(struct tcp *t, const struct client *client, const uint8_t *message, size_t len)
+{
+    struct connection *c = client->connection < t->size ? t->connections[client->connection] : NULL;
+
+    if (c == NULL || c->serial != client->serial)
+        return;
+    if (c->pending > 0)
+        c->pending--;
+    set_idle(c);
+    if (!send_message(c, message, len)) {
+        COUNT(t->l->stats, send_errors);
+        c->broken = true;
+    }
+    /* Not from here: whoever answers is in the middle of something. */
+    if (!c->busy && (c->broken || c->closing || c->in_len > 0 || !c->reading))
+        event_active(c->read, EV_READ, 1);
+}
+
+/* ---- a new one ---- */
+
+/* Waits for nothing, and longer than the other, which may be NULL. */
+static bool is_idler(const struct connection *c, const struct connection *other)
+{
+    return c->pending == 0 && (other == NULL || c->used < other->used);
+}
+
+/* A slot for one more of this client. When it has as many as it may, one of its own
+ * makes room, or any when all have. -1: all of these wait for an answer, or there is
+ * no memory. */
+static long find_slot(struct tcp *t, const struct addr *client)
+{
+    const struct settings *s = t->l->view->settings;
+    struct connection *idlest = NULL, *own = NULL, **table;
+    unsigned all = 0, same = 0, size = t->size > 0 ? 2 * t->size : 16;
+    long slot = -1;
+
+    for (uint32_t i = 0; i < t->size; i++) {
+        struct connection *c = t->connections[i];
+        bool is_own = c != NULL && addr_same_ip(&c->client, client);
+
+        all += c != NULL;
+        same += is_own;
+        if (c == NULL && slot < 0)
+            slot = (long)i;
+        if (c != NULL && is_idler(c, idlest))
+            idlest = c;
+        if (is_own && is_idler(c, own))
+            own = c;
+    }
+    if (same >= listen_share(t->l, s->limits.tcp_per_client)) {
+        idlest = own;
+    } else if (all < listen_share(t->l, s->limits.tcp_connections)) {
+        if (slot >= 0)
+            return slot;
+        if ((table = reallocarray(t->connections, size, sizeof(struct connection *))) == NULL)
+            return -1;
+        memset(table + t->size, 0, (size - t->size) * sizeof(struct connection *));
+        t->connections = table;
+        slot = (long)t->size;
+        t->size = size;
+        return slot;
+    }
+    if (idlest == NULL)
+        return -1;
+    COUNT(t->l->stats, tcp_displaced);
+    slot = (long)idlest->slot;
+    end(idlest);
+    return slot;
+}
+
+void tcp_connection(struct tcp *t, int fd, const struct addr *client, uint16_t listener)
+{
+    struct connection *c = NULL;
+    long slot = find_slot(t, client);
+    int one = 1;
+
+    if (slot < 0 || (c = calloc(1, sizeof *c)) == NULL)
+        goto refuse;
+    *c = (struct connection){.idle = {.fire = on_idle},
+                             .tcp = t,
+                             .client = *client,
+                             .fd = fd,
+                             .listener = listener,
+                             .slot = (uint32_t)slot,
+                             .serial = ++t->serial,
+                             .reading = true,
+                             .in_size = IN_SMALL};
+    c->in = c->small;
+    c->read = event_new(t->l->base, fd, EV_READ | EV_PERSIST, on_readable, c);
+    c->write = event_new(t->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
+    if (c->read == NULL || c->write == NULL || event_add(c->read, NULL) != 0)
+        goto refuse;
+    COUNT(t->l->stats, tcp_connections);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    t->connections[slot] = c;
+    set_idle(c);
+    return;
+refuse:
+    COUNT(t->l->stats, tcp_refused);
+    if (c != NULL && c->read != NULL)
+        event_free(c->read);
+    if (c != NULL && c->write != NULL)
+        event_free(c->write);
+    free(c);
+    close(fd);
+}
+
+static void on_pause_over(struct io_timer *t)
+{
+    event_add(container_of(t, struct acceptor, pause)->event, NULL);
+}
+
+static void on_acceptable(evutil_socket_t fd, short what, void *arg)
+{
+    struct acceptor *a = arg;
+    struct listen *l = a->tcp->l;
+
+    (void)what;
+    for (int i = 0; i < ACCEPT_MAX; i++) {
+        struct sockaddr_storage from;
+        socklen_t len = sizeof from;
+        struct addr client;
+        int connected = accept4(fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (connected >= 0) {
+            if (addr_from_sockaddr(&client, (struct sockaddr *)&from))
+                tcp_connection(a->tcp, connected, &client, a->number);
+            else
+                close(connected);
+            continue;
+        }
+        /* Errors that belong to one connection (it was reset while it waited) end nothing. */
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
+            COUNT(l->stats, receive_errors);
+            event_del(a->event);
+            l->io->timer_set(l->io, &a->pause, l->io->now(l->io).mono_ms + PAUSE_MS);
+        }
+        return;
+    }
+}
+
+/* ---- life ---- */
+
+struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
+{
+    struct tcp *t = calloc(1, sizeof *t);
+
+    if (t == NULL || (t->acceptors = calloc((size_t)n + 1, sizeof *t->acceptors)) == NULL) {
+        free(t);
+        return NULL;
+    }
+    t->l = l;
+    for (; t->n_acceptors < n; t->n_acceptors++) {
+        struct acceptor *a = &t->acceptors[t->n_acceptors];
+
+        *a = (struct acceptor){.pause = {.fire = on_pause_over}, .tcp = t, .fd = -1};
+        if (!listeners[t->n_acceptors].tcp)
+            continue;
+        a->fd = listeners[t->n_acceptors].fd;
+        a->number = (uint16_t)t->n_acceptors;
+        a->event = event_new(l->base, a->fd, EV_READ | EV_PERSIST, on_acceptable, a);
+        if (a->event == NULL || event_add(a->event, NULL) != 0) {
+            t->n_acceptors++;
+            tcp_free(t);
+            return NULL;
+        }
+    }
+    return t;
+}
+
+void tcp_free(struct tcp *t)
+{
+    if (t == NULL)
+        return;
+    for (int i = 0; i < t->n_acceptors; i++) {
+        struct acceptor *a = &t->acceptors[i];
+
+        t->l->io->timer_clear(t->l->io, &a->pause);
+        if (a->event != NULL)
+            event_free(a->event);
+        if (a->fd >= 0)
+            close(a->fd);
+    }
+    for (uint32_t i = 0; i < t->size; i++)
+        if (t->connections[i] != NULL)
+            end(t->connections[i]);
+    free(t->connections);
+    free(t->acceptors);
+    free(t);
+}

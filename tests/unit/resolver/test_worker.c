@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_worker.c -- what other threads leave in a worker's mailbox, and whose the
+ * generations are then.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <event2/event.h>
+#include <string.h>
+
+#include "resolver/worker.h"
+#include "tests/settings_text.h"
+
+enum { GENERATIONS = 3 };
+
+static struct {
+    struct generation g[GENERATIONS];
+    struct shared shared;
+    struct worker *worker;
+    int jobs;
+} t;
+
+static int begin(void **state)
+{
+    static const char text[] = "forward: [{zone: ., servers: [192.0.2.1]}]\n";
+
+    (void)state;
+    memset(&t, 0, sizeof t);
+    for (int i = 0; i < GENERATIONS; i++) {
+        assert_int_equal(settings_read_text(&t.g[i].settings, "settings", text, strlen(text), NULL),
+                         0);
+        t.g[i].pins = 1;
+    }
+    t.shared.cache = cache_new(CACHE_MIN_SIZE, &t.shared.hash_key);
+    assert_non_null(t.shared.cache);
+    t.worker = worker_new(&t.shared, &t.g[0], NULL, 0, NULL, 1);
+    assert_non_null(t.worker);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    worker_free(t.worker);
+    for (int i = 0; i < GENERATIONS; i++) {
+        assert_int_equal(t.g[i].pins, 0);
+        settings_free(t.g[i].settings);
+    }
+    cache_free(t.shared.cache);
+    return 0;
+}
+
+/* Jobs run in the order in which they were posted. */
+static void count(struct worker *w, void *number)
+{
+    assert_ptr_equal(w, t.worker);
+    assert_int_equal((int)(intptr_t)number, t.jobs++);
+}
+
+static void run(void)
+{
+    event_base_loop(t.worker->listen.base, EVLOOP_NONBLOCK);
+}
+
+static void full_of_jobs_takes_a_generation_and_the_stop(void **state)
+{
+    (void)state;
+    for (int i = 0; i < WORKER_JOBS; i++)
+        assert_int_equal(worker_post(t.worker, count, (void *)(intptr_t)i), 0);
+    assert_int_equal(worker_post(t.worker, count, NULL), -ENOBUFS);
+    worker_set_generation(t.worker, &t.g[1]);
+    t.g[2].pins = 0;
+    worker_stop(t.worker);
+    worker_run(t.worker);
+    assert_int_equal(t.jobs, WORKER_JOBS);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[1].settings);
+    assert_int_equal(t.g[0].pins, 0);
+}
+
+static void newest_takes_the_place_of_one_not_seen(void **state)
+{
+    (void)state;
+    worker_set_generation(t.worker, &t.g[1]);
+    worker_set_generation(t.worker, &t.g[2]);
+    assert_int_equal(t.g[1].pins, 0);
+    assert_int_equal(t.g[0].pins, 1);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[0].settings);
+    run();
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[2].settings);
+    assert_int_equal(t.g[0].pins, 0);
+}
+
+static void one_that_it_never_took_up_is_given_back(void **state)
+{
+    (void)state;
+    t.g[2].pins = 0;
+    worker_set_generation(t.worker, &t.g[1]); /* see end() */
+}
+
+#define ONE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ONE(full_of_jobs_takes_a_generation_and_the_stop),
+        ONE(newest_takes_the_place_of_one_not_seen),
+        ONE(one_that_it_never_took_up_is_given_back),
+    };
+
+    return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+}
