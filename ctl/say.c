@@ -18,14 +18,19 @@
 #include "base/number.h"
 #include "base/str.h"
 
+static void fail_memory(void) __attribute__((noreturn));
+static void fail_memory(void)
+{
+    fputs("waymarkctl: out of memory\n", stderr);
+    exit(EXIT_FAILED);
+}
+
 void *ctl_alloc(void *old, size_t size)
 {
     void *p = realloc(old, size > 0 ? size : 1);
 
-    if (p == NULL) {
-        fputs("waymarkctl: out of memory\n", stderr);
-        exit(EXIT_FAILED);
-    }
+    if (p == NULL)
+        fail_memory();
     return p;
 }
 
@@ -34,10 +39,8 @@ static char *format(const char *fmt, va_list args)
 {
     char *text;
 
-    if (vasprintf(&text, fmt, args) < 0) {
-        fputs("waymarkctl: out of memory\n", stderr);
-        exit(EXIT_FAILED);
-    }
+    if (vasprintf(&text, fmt, args) < 0)
+        fail_memory();
     return text;
 }
 
@@ -205,7 +208,7 @@ static char *expand(const json_t *object, const char **t, bool *whole)
         }
     }
     if (f == NULL || fclose(f) != 0)
-        ctl_alloc(NULL, SIZE_MAX);
+        fail_memory();
     return out;
 }
 
