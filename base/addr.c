@@ -283,11 +283,20 @@ int prefix_parse(struct prefix *out, const char *text)
 const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
 {
     char ip[INET6_ADDRSTRLEN];
-    bool v4 = is_v4(p->ip) && p->len >= 96;
 
     ip_print(p->ip, ip, sizeof ip);
-    snprintf(out, PREFIX_TEXT, "%s/%u", ip, v4 ? p->len - 96u : p->len);
+    snprintf(out, PREFIX_TEXT, "%s/%u", ip, prefix_is_v4(p) ? p->len - 96u : p->len);
     return out;
+}
+
+bool prefix_same(const struct prefix *a, const struct prefix *b)
+{
+    return a->len == b->len && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
+}
+
+bool prefix_is_v4(const struct prefix *p)
+{
+    return is_v4(p->ip) && p->len >= 96;
 }
 
 bool prefix_contains(const struct prefix *p, const uint8_t ip[16])

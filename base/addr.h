@@ -55,6 +55,9 @@ bool addr_from_sockaddr(struct addr *out, const struct sockaddr *);
 int prefix_parse(struct prefix *out, const char *text);
 const char *prefix_print(const struct prefix *, char out[PREFIX_TEXT]);
 bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
+bool prefix_same(const struct prefix *, const struct prefix *);
+/* IPv4 and IPv6 have nets of their own: ::/0 holds no IPv4 address. */
+bool prefix_is_v4(const struct prefix *);
 /* The first and the last address of the prefix. */
 void prefix_range(const struct prefix *, uint8_t first[16], uint8_t last[16]);
 /* Sets the host bits of ip to zero. */

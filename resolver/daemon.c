@@ -160,7 +160,7 @@ static void print_changes(struct str *out, const struct generation *was,
     str_init(&after, after_text, sizeof after_text);
     add_networks(&before, was, is);
     add_networks(&after, is, was);
-    if (strcmp(before_text, after_text) != 0 && !is->settings->access_given)
+    if (strcmp(before_text, after_text) != 0 && is->settings->access == NULL)
         str_addf(out, "%snetworks%s ->%s", out->len > 0 ? ", " : "", before_text, after_text);
 }
 

@@ -97,13 +97,15 @@ static const struct field output_row = {.kind = &addr_kind}; /* there is none ye
 
 /* ---- texts ---- */
 
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
 const char *option_not_a_host(const char *text)
 {
     size_t n = strlen(text);
 
     if (n == 0 || n > 253)
         return "must have 1 to 253 characters";
-    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") != n)
+    if (strspn(text, HOST_CHARACTERS) != n)
         return "may have letters, digits, and . - _ only";
     return NULL;
 }
@@ -112,9 +114,7 @@ static const char *not_a_user(const char *text)
 {
     if (strlen(text) > 32)
         return "must have at most 32 characters";
-    if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") !=
-            strlen(text) ||
-        text[0] == '-')
+    if (text[strspn(text, HOST_CHARACTERS)] != '\0' || text[0] == '-')
         return "is not the name of a user";
     return NULL;
 }
@@ -435,8 +435,3 @@ const struct field settings_options[] = {
 };
 
 _Static_assert(ARRAY_LEN(settings_options) <= OPTIONS_MAX, "OPTIONS_MAX is too small");
-
-bool option_is_given(const struct field *o, const struct settings *s)
-{
-    return o->at != offsetof(struct settings, access) || s->access_given;
-}

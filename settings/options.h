@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * options.h -- one row per option (base/fields.h); the rest of settings/ walks
- * the rows.
+ * options.h -- what the files of settings/ share: one row per option
+ * (base/fields.h), and settings being read.
  */
 #ifndef SETTINGS_OPTIONS_H
 #define SETTINGS_OPTIONS_H
@@ -30,9 +30,35 @@ static inline bool option_is_table(const struct field *o)
 {
     return o->element != NULL && o->element->rows != NULL;
 }
-/* Without a list of access rules other rules hold than with an empty one. */
-bool option_is_given(const struct field *, const struct settings *);
+/* Was the list written, be it an empty one? True for what is no list. */
+static inline bool option_is_given(const struct field *o, const struct settings *s)
+{
+    const void *const *list = (const void *)((const char *)s + o->at);
+
+    return o->count_size == 0 || *list != NULL;
+}
 /* Why it cannot be the name of this forwarder, or NULL. */
 const char *option_not_a_host(const char *text);
+
+struct reader {
+    struct form form;   /* of the text being read */
+    struct settings *s; /* being built; its arena has the nodes, too */
+    /* Who gave an option its value: its node, NULL for a default. Of a list
+     * that was read, the children are the elements in the same order. */
+    struct origin {
+        const struct yaml_node *node;
+        const char *file, *assign; /* as in struct form */
+    } origin[OPTIONS_MAX];
+};
+
+/* The steps of settings_read(), for tests that read a text. begin: 0 or -ENOMEM;
+ * end: 0 and *out, or what was wrong. */
+int read_begin(struct reader *, struct diags *);
+void read_document(struct reader *, const char *name, const char *text, size_t len);
+int read_end(struct reader *, struct settings **out);
+
+/* Checks the rules between options; problems are told where the option was
+ * written, as far as r->origin knows. */
+void rules_check(struct reader *);
 
 #endif

@@ -16,7 +16,7 @@
 enum { WIDTH = 78, HELP_TEXT = 1000 };
 
 static const char *const sample_head[] = {
-    "# Settings of waymarkd: every option with its default. To change one, take away the # in",
+    "# Settings of waymarkd with their defaults. To change one, take away the # in",
     "# front of its name. Files in conf.d/*.yaml beside this one are read after it, in the order",
     "# of their names; a list in a later file replaces the one before.",
     "#",
@@ -144,8 +144,6 @@ static void sample_help(const struct field *o, FILE *f)
     str_init(&s, text, sizeof text);
     str_add(&s, o->help);
     add_range(&s, o);
-    if ((o->flags & OPTION_UNUSED) != 0)
-        str_add(&s, " Accepted, not used yet in this version.");
     if (option_is_table(o))
         str_addf(&s, " Default: %s.", o->computed);
     print_comment(indent_of(o), text, 0, f);
@@ -186,10 +184,10 @@ void settings_print_sample(FILE *f)
             print_comment("", section->help, 0, f);
             fprintf(f, "%s:\n", section->name);
         }
-        if (option_is_table(o)) {
+        if (option_is_table(o))
             sample_records(o, f);
+        if (option_is_table(o) || (o->flags & OPTION_UNUSED) != 0)
             continue;
-        }
         if (section == NULL)
             fputc('\n', f);
         sample_help(o, f);

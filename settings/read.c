@@ -7,7 +7,7 @@
  * the source that the value in force came from. Reading goes on after a
  * problem, so that one run shows them all.
  */
-#include "settings/read.h"
+#include "settings/options.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -104,8 +104,6 @@ static void take_value(struct reader *r, const struct field *o, const struct yam
     if (field_read(&r->form, o, node, r->s) != 0)
         return;
     r->origin[o - settings_options] = (struct origin){node, r->form.file, r->form.assign};
-    if (o->at == offsetof(struct settings, access))
-        r->s->access_given = true;
 }
 
 static void read_section(struct reader *r, const char *section, const struct yaml_node *node)

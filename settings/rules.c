@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "settings/read.h"
+#include "settings/options.h"
 #include "wire/present.h"
 
 /* The element of a list, as far as the list was written by someone. */
@@ -34,20 +34,12 @@ static const struct yaml_node *go_to(struct reader *r, const char *key)
     return from->node;
 }
 
-/* IPv4 and IPv6 have nets of their own: ::/0 holds no IPv4 address. */
-static bool is_v4_net(const struct prefix *p)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    return p->len >= 96 && memcmp(p->ip, mapped, sizeof mapped) == 0;
-}
-
 static bool is_loopback_net(const struct prefix *p)
 {
     struct addr a = {0};
 
     memcpy(a.ip, p->ip, sizeof a.ip);
-    return p->len >= (is_v4_net(p) ? 96 + 8 : 128) && addr_is_loopback(&a);
+    return p->len >= (prefix_is_v4(p) ? 96 + 8 : 128) && addr_is_loopback(&a);
 }
 
 /* Nobody's own network is so wide: 0.0.0.0/0, ::/0, or halves and quarters of
@@ -56,7 +48,7 @@ static bool is_internet(const struct prefix *p)
 {
     struct addr a = {0};
 
-    if (is_v4_net(p))
+    if (prefix_is_v4(p))
         return p->len < 96 + 8;
     memcpy(a.ip, p->ip, sizeof a.ip);
     return p->len < 16 && !(p->len >= 7 && addr_is_private(&a));
@@ -92,8 +84,7 @@ static void check_access(struct reader *r)
                 prefix_print(&s->access[i].net, net), addr_print_port(listener, text));
     for (int i = 0; i < s->n_access; i++)
         for (int j = 0; j < i; j++) {
-            if (memcmp(s->access[i].net.ip, s->access[j].net.ip, 16) != 0 ||
-                s->access[i].net.len != s->access[j].net.len)
+            if (!prefix_same(&s->access[i].net, &s->access[j].net))
                 continue;
             form_problem(&r->form, element(list, i), "access: %s is listed twice",
                          prefix_print(&s->access[i].net, net));
@@ -156,36 +147,24 @@ void rules_check(struct reader *r)
 
 /* ---- who may ask ---- */
 
-/* The longest rule that matches, or NULL. The list is walked for each packet:
- * it is short in practice, and its order says nothing, so that nobody has to
- * think about it. */
-static const struct access_rule *longest(const struct access_rule *rules, int n,
-                                         const struct addr *client, bool loopback)
-{
-    const struct access_rule *best = NULL;
-    bool v4 = addr_is_v4(client);
-
-    for (int i = 0; i < n; i++) {
-        const struct prefix *net = &rules[i].net;
-
-        if (best != NULL && net->len <= best->net.len)
-            continue;
-        if (!prefix_contains(net, client->ip) || is_v4_net(net) != v4)
-            continue;
-        if (!loopback || is_loopback_net(net))
-            best = &rules[i];
-    }
-    return best;
-}
-
+/* The longest net that matches. The list is walked for each packet: it is short
+ * in practice, and its order says nothing, so that nobody has to think about it. */
 const struct access_rule *settings_access_rule(const struct settings *s,
                                                const struct access_rule *machine, int n_machine,
                                                const struct addr *client)
 {
-    bool loopback = addr_is_loopback(client);
+    const struct access_rule *rules = s->access != NULL ? s->access : machine, *best = NULL;
+    int n = s->access != NULL ? s->n_access : n_machine;
+    bool v4 = addr_is_v4(client), loopback = addr_is_loopback(client);
 
-    return s->access_given ? longest(s->access, s->n_access, client, loopback)
-                           : longest(machine, n_machine, client, loopback);
+    for (int i = 0; i < n; i++) {
+        const struct prefix *net = &rules[i].net;
+
+        if ((best == NULL || net->len > best->net.len) && prefix_contains(net, client->ip) &&
+            prefix_is_v4(net) == v4 && (!loopback || is_loopback_net(net)))
+            best = &rules[i];
+    }
+    return best;
 }
 
 enum access_action settings_access(const struct settings *s, const struct access_rule *machine,

@@ -47,7 +47,7 @@ struct settings {
         uint32_t log_level;/* enum log_level */
         bool open_resolver, hide_identity, hide_version; /* open: the whole Internet may ask */
     } server;
-    const struct access_rule *access; int n_access; bool access_given; /* as written; longest prefix wins */
+    const struct access_rule *access; int n_access; /* as written, NULL: not given; longest prefix wins */
     const struct route *routes; int n_routes;   /* as written; empty: resolv.conf, done by resolver/ */
     bool routes_found; /* they are resolv.conf's */
     struct {
@@ -82,7 +82,7 @@ void settings_free(struct settings *);
 
 /* Every option with its value in force, as YAML that reads back the same. */
 void settings_print(const struct settings *, FILE *);
-/* The commented sample file: every option with help and default. */
+/* The commented sample file: every option that is used, with help and default. */
 void settings_print_sample(FILE *);
 
 /* Names of the options whose values differ, with old and new as text; restart

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "settings/read.h"
+#include "settings/options.h"
 
 /* Returns like settings_read(). */
 static inline int settings_read_text(struct settings **out, const char *name, const char *text,

@@ -298,7 +298,7 @@ static void copy_shares_nothing(void **state)
     settings_free(was);
     after = printed(is);
     assert_string_equal(after, before);
-    assert_true(is->access_given);
+    assert_int_equal(is->n_access, 2);
     assert_int_equal(is->routes[1].id, id);
     free(before);
     free(after);
