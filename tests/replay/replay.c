@@ -6,134 +6,817 @@
  *   replay FILE...
  *
  * A file is a list of scenarios, each begun by `scenario NAME`; each has a
- * world of its own. A command is a line, and the indented lines below belong to
- * it; `#` begins a comment at the start of a line. The commands are in run.c,
- * run_client.c and run_server.c.
+ * world of its own (tests/unit/resolver/net.h). A command is a line, and the indented
+ * lines below belong to it; `#` begins a comment at the start of a line.
+ *
+ *   settings, policy                from now on, as after a reload; the text is below
+ *   wait TIME, clock [back] TIME    time passes; the wall clock is set
+ *   generations N, count COUNTER N
+ *   state SERVER unknown|up|down [rtt=N] [queries=N] [replies=N] [errors=N] [nxdomain=N]
+ *   places N, flights N             flights at most; that there are now
+ *   descriptors N|none|any          that there are for tries
+ *   stop                            the forwarder ends
+ * Clients:
+ *   ask NAME TYPE [WORD...] [id=N] [times=N [first=N]]    words as in world.h; each `%` in the
+ *                                   line is the number of the question
+ *   answer RCODE [tc] [aa] [ad] [ede=N] [to=IP] | answer whole    the next answer; records below
+ *   answers N RCODE                 the next N, and no more
+ *   event OUTCOME REASON VERDICT [rule=NAME] [cached], events N, noevent
+ *   own NAME TYPE, came RCODE       a question of our own, what came for it
+ * Servers:
+ *   upstream SERVER NAME TYPE [tcp] [do] [cd] [noedns] [cased | nocase] | upstream SERVER whole
+ *                                   the next question that was sent (probes, `. NS`, are
+ *                                   passed over unless named)
+ *   tries SERVER N                  all that it was asked and no line has seen: 1 to N questions
+ *   asked N                         N questions, to whatever server, and no more
+ *   different N                     no two of the last N have the same ID, or the same case
+ *   open NAME, shut NAME            does the socket of its last try listen?
+ *   give RCODE [tc] [ad] [aa] [noedns] [try=N | for=NAME] [WRONG...] | give whole
+ *                                   the reply to the last question, to the Nth, or the last for
+ *                                   the name; records below; WRONG: id case name type query
+ *                                   noquestion header garbage cut; closed: nobody may listen
+ *   fail refused|unreachable|reset [try=N]
+ *   nothing                         no question and no answer that no line has seen; so at the end
  */
-#include <ctype.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/unit/resolver/net.h"
 
 #include "base/file.h"
-#include "tests/replay/run.h"
+#include "base/number.h"
 
-enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384 };
+enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, WORDS = 16, ASKS = 256, SLOTS = 16 };
 
-struct totals {
-    int passed, failed;
+/* 10.0.0.0/8 is the machine's own network: its clients may ask. */
+static const struct access_rule machine[] = {
+    {.net = {.ip = {[10] = 0xff, [11] = 0xff, [12] = 10}, .len = 104}, .action = ACCESS_ALLOW},
 };
 
-/* Splits a line into words; a word in the command points into the line. */
-static void split(struct command *c, char *line)
+struct scenario {
+    const char *file;
+    char *name, *text; /* of the file's text */
+    unsigned line;
+};
+
+struct command {
+    int n;
+    char *word[WORDS];
+    char line[512], block[BLOCK_MAX]; /* the block without its indentation */
+};
+
+static struct run {
+    const struct scenario *scenario;
+    unsigned line;
+    const char *doing; /* the command that runs; NULL: none */
+    struct net *net;
+    struct ask {
+        struct client client;
+        uint16_t id;
+        size_t len;
+        uint8_t wire[4096];
+    } asks[ASKS];
+    int n_asks;
+    struct sent *tries[NET_SENT]; /* those that `upstream` lines have seen */
+    int n_tries;
+    uint8_t given[8192];
+    size_t given_len; /* of `give whole` */
+    int n_came, came_rcode;
+} run;
+
+/* The command failed. */
+#define BAD(...) fail_msg(__VA_ARGS__)
+
+static bool has(const struct command *c, const char *word)
 {
-    c->n = 0;
-    for (char *p = strtok(line, " \t"); p != NULL && c->n < RUN_WORDS; p = strtok(NULL, " \t"))
-        c->word[c->n++] = p;
+    for (int i = 1; i < c->n; i++)
+        if (strcmp(c->word[i], word) == 0)
+            return true;
+    return false;
 }
+
+/* What follows "key=", or NULL. */
+static const char *value_of(const struct command *c, const char *key)
+{
+    size_t n = strlen(key);
+
+    for (int i = 1; i < c->n; i++)
+        if (strncmp(c->word[i], key, n) == 0 && c->word[i][n] == '=')
+            return c->word[i] + n + 1;
+    return NULL;
+}
+
+static const char *word(const struct command *c, int i)
+{
+    if (i >= c->n)
+        BAD("the command needs %d words", i);
+    return c->word[i];
+}
+
+static struct addr address(const char *text, uint16_t port)
+{
+    struct addr a;
+
+    if (addr_parse(&a, text, port) != 0)
+        BAD("not an address: %s", text);
+    return a;
+}
+
+/* Appends records to a message that ends behind its question, and sets the counts. */
+static void add_records(struct writer *w, const char *lines)
+{
+    uint16_t counts[3] = {0, 0, 0};
+
+    for (const char *p = lines; *p != '\0';) {
+        size_t n = strcspn(p, "\n"), len;
+        uint8_t *wire = NULL;
+        int section;
+        ldns_rr *rr = text_record(p, n, &section);
+
+        assert_int_equal(ldns_rr2wire(&wire, rr, LDNS_SECTION_ANSWER, &len), LDNS_STATUS_OK);
+        writer_bytes(w, wire, len);
+        counts[section]++;
+        free(wire);
+        ldns_rr_free(rr);
+        p += n + (p[n] == '\n');
+    }
+    for (size_t i = 0; i < 3; i++)
+        writer_patch_u16(w, 6 + 2 * i, counts[i]);
+}
+
+/* ---- the world ---- */
+
+static void run_settings(const struct command *c)
+{
+    struct settings *s = NULL;
+    struct diags d;
+
+    diags_init(&d);
+    if (settings_read_text(&s, "settings", c->block, strlen(c->block), &d) != 0)
+        BAD("settings: %s", d.n > 0 ? d.at[0].text : "refused");
+    diags_fini(&d);
+    net_settings(run.net, s);
+}
+
+static void run_policy(const struct command *c)
+{
+    world_policy(run.net->w, c->block);
+}
+
+static void run_wait(const struct command *c)
+{
+    uint64_t ms;
+
+    assert_int_equal(duration_parse(&ms, word(c, 1)), 0);
+    net_wait(run.net, ms);
+}
+
+/* The wall clock is set forward, or back; the monotonic one goes on. */
+static void run_clock(const struct command *c)
+{
+    uint64_t *wall_ms = &run.net->w->now.wall_ms, ms;
+
+    assert_int_equal(duration_parse(&ms, c->word[c->n - 1]), 0);
+    *wall_ms = has(c, "back") ? *wall_ms - ms : *wall_ms + ms;
+}
+
+static void run_count(const struct command *c)
+{
+    static const char *const names[] = {
+#define X(name, help) #name,
+        WORKER_COUNTERS(X)
+#undef X
+    };
+    const uint64_t *counters = (const uint64_t *)(const void *)&run.net->w->stats;
+    uint64_t want = strtoull(word(c, 2), NULL, 10);
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(names[i], word(c, 1)) != 0)
+            continue;
+        if (counters[i] != want)
+            BAD("%s is %llu", names[i], (unsigned long long)counters[i]);
+        return;
+    }
+    BAD("no such counter: %s", word(c, 1));
+}
+
+static void run_generations(const struct command *c)
+{
+    int n = 1;
+
+    for (int i = 0; i + 1 < run.net->n_views; i++)
+        n += run.net->views[i].flights > 0;
+    assert_int_equal(n, atoi(word(c, 1)));
+}
+
+static void run_state(const struct command *c)
+{
+    static const char *const names[] = {"unknown", "up", "down"};
+    static const struct upstream_report unknown;
+    struct addr server = address(word(c, 1), 53);
+    const struct upstream_report *r = forwarder_upstream(run.net->f, &server);
+    const struct {
+        const char *key;
+        uint64_t is;
+    } numbers[] = {
+        {"rtt", (r = r != NULL ? r : &unknown)->rtt_ms},
+        {"queries", r->queries},
+        {"replies", r->replies},
+        {"errors", r->errors},
+        {"nxdomain", r->by_kind[REPLY_NXDOMAIN]},
+    };
+
+    assert_string_equal(names[r->state], word(c, 2));
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        if (value_of(c, numbers[i].key) != NULL)
+            assert_int_equal(numbers[i].is, atoi(value_of(c, numbers[i].key)));
+}
+
+static void run_places(const struct command *c)
+{
+    forwarder_limit(run.net->f, (unsigned)atoi(word(c, 1)));
+}
+
+static void run_flights(const struct command *c)
+{
+    assert_int_equal(run.net->pins, atoi(word(c, 1)));
+}
+
+static void run_descriptors(const struct command *c)
+{
+    run.net->open_error = has(c, "none") ? -EMFILE : 0;
+    run.net->max_open = atoi(word(c, 1));
+}
+
+static void run_stop(const struct command *c)
+{
+    (void)c;
+    forwarder_free(run.net->f);
+    run.net->f = NULL;
+}
+
+/* ---- clients ---- */
+
+/* The line with the number in place of each `%`. */
+static void numbered(const char *line, int number, char *out, size_t size)
+{
+    struct str s;
+
+    str_init(&s, out, size);
+    for (const char *p = line; *p != '\0'; p++)
+        if (*p == '%')
+            str_addf(&s, "%d", number);
+        else
+            str_addf(&s, "%c", *p);
+}
+
+static void run_ask(const struct command *c)
+{
+    const char *id = value_of(c, "id"), *times = value_of(c, "times"),
+               *first = value_of(c, "first");
+    int from = first != NULL ? atoi(first) : 0, n = times != NULL ? atoi(times) : 1;
+    char line[512];
+
+    for (int i = from; i < from + n; i++) {
+        struct ask *a = &run.asks[run.n_asks];
+        char client[80] = "10.0.0.1";
+        struct words s;
+        const char *text;
+
+        assert_in_range(run.n_asks, 0, ASKS - 1);
+        numbered(c->line + strlen("ask "), i, line, sizeof line);
+        s = words_of(line);
+        if ((text = option_of(&s, "from")) != NULL)
+            sscanf(text, "%79[^ ]", client);
+        a->client = (struct client){.addr = address(client, 4000),
+                                    .transport = has(c, "tcp") ? AUDIT_TCP : AUDIT_UDP};
+        a->id = (uint16_t)(id != NULL ? atoi(id) : 100 + run.n_asks);
+        a->len = question_write(&s, a->wire, sizeof a->wire);
+        a->wire[0] = (uint8_t)(a->id >> 8);
+        a->wire[1] = (uint8_t)a->id;
+        run.n_asks++;
+        net_ask(run.net, &a->client, a->wire, a->len);
+    }
+}
+
+/* The question that an answer belongs to: same client, same ID. */
+static const struct ask *find_ask(const struct answered *a)
+{
+    uint16_t id = (uint16_t)(a->wire[0] << 8 | a->wire[1]);
+
+    for (int i = run.n_asks; i-- > 0;)
+        if (run.asks[i].id == id && run.asks[i].client.transport == a->client.transport &&
+            addr_same(&run.asks[i].client.addr, &a->client.addr))
+            return &run.asks[i];
+    BAD("the answer belongs to no question");
+    return NULL;
+}
+
+static struct answered *next_answer(void)
+{
+    if (run.net->answers_taken == run.net->n_answered)
+        BAD("no client was answered");
+    return &run.net->answered[run.net->answers_taken++];
+}
+
+/* Header, question and records as the scenario says. */
+static void check_answer(const struct command *c, const struct ask *asked, const struct answered *a)
+{
+    static const struct {
+        const char *word;
+        uint16_t bit;
+    } flags[] = {{"tc", DNS_TC}, {"aa", DNS_AA}, {"ad", DNS_AD}};
+    static char want[65536], got[65536];
+    uint8_t expected[65536];
+    struct writer w = writer_make(expected, sizeof expected);
+    char rcode[TYPE_TEXT], opt[512] = "";
+    const char *ede = value_of(c, "ede"), *is_ede;
+    struct message m;
+
+    if (message_read_reply(&m, a->wire, a->len) != 0)
+        BAD("the answer is not a message");
+    wire_to_text(a->wire, a->len, got, sizeof got);
+    assert_memory_equal(a->wire + DNS_HEADER, asked->wire + DNS_HEADER, m.question_len);
+    rcode_print(m.rcode, rcode);
+    if (strcmp(rcode, word(c, 1)) != 0)
+        BAD("the answer is %s, with\n%s", rcode, got);
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (((m.flags & flags[i].bit) != 0) != has(c, flags[i].word))
+            BAD("%s is %d", flags[i].word, (m.flags & flags[i].bit) != 0);
+    opt_text(&m, a->wire, a->len, opt, sizeof opt);
+    is_ede = strstr(opt, "ede=");
+    if ((is_ede != NULL ? atoi(is_ede + 4) : -1) != (ede != NULL ? atoi(ede) : -1))
+        BAD("EDNS of the answer is%s", opt);
+    writer_bytes(&w, a->wire, (size_t)DNS_HEADER + m.question_len);
+    add_records(&w, c->block);
+    wire_to_text(expected, w.len, want, sizeof want);
+    assert_string_equal(got, want);
+}
+
+static void run_answer(const struct command *c)
+{
+    struct answered *a = next_answer();
+    const struct ask *asked = find_ask(a);
+    const char *to = value_of(c, "to");
+    struct addr client;
+
+    if (to != NULL) {
+        char text[ADDR_TEXT];
+
+        client = address(to, 0);
+        if (!addr_same_ip(&client, &a->client.addr))
+            BAD("the answer goes to %s", addr_print(&a->client.addr, text));
+    }
+    if (!has(c, "whole")) {
+        check_answer(c, asked, a);
+        return;
+    }
+    /* octet by octet what the server gave, but for the ID */
+    assert_int_equal(a->len, run.given_len);
+    assert_memory_equal(a->wire + 2, run.given + 2, a->len - 2);
+    assert_memory_equal(a->wire, asked->wire, 2);
+}
+
+static void run_answers(const struct command *c)
+{
+    char rcode[TYPE_TEXT];
+
+    for (int i = 0; i < atoi(word(c, 1)); i++) {
+        struct answered *a = next_answer();
+
+        (void)find_ask(a);
+        assert_string_equal(rcode_print(dns_rcode(a->wire, a->len), rcode), word(c, 2));
+    }
+    assert_int_equal(run.net->answers_taken, run.net->n_answered);
+}
+
+static void run_event(const struct command *c)
+{
+    struct net *n = run.net;
+    const struct audit_event *e = &n->events[n->events_taken];
+    const char *rule = value_of(c, "rule");
+
+    if (n->events_taken == n->n_events)
+        BAD("no event was recorded");
+    n->events_taken++;
+    if (strcmp(word(c, 1), outcome_names[e->outcome]) != 0 ||
+        strcmp(word(c, 2), reason_names[e->reason]) != 0 ||
+        strcmp(word(c, 3), verdict_names[e->verdict]) != 0 ||
+        strcmp(rule != NULL ? rule : "", e->rule) != 0 || has(c, "cached") != e->cached)
+        BAD("the event is %s %s %s rule=%s%s", outcome_names[e->outcome], reason_names[e->reason],
+            verdict_names[e->verdict], e->rule, e->cached ? " cached" : "");
+}
+
+static void run_events(const struct command *c)
+{
+    assert_int_equal(run.net->n_events - run.net->events_taken, atoi(word(c, 1)));
+    run.net->events_taken = run.net->n_events;
+}
+
+static void run_noevent(const struct command *c)
+{
+    (void)c;
+    assert_int_equal(run.net->n_events, run.net->events_taken);
+}
+
+static void on_own(void *context, const struct real *came)
+{
+    (void)context;
+    run.n_came++;
+    run.came_rcode = came->rcode;
+}
+
+static void run_own(const struct command *c)
+{
+    struct world *w = run.net->w;
+    const struct view *v = &run.net->views[run.net->n_views - 1].view;
+    struct words s = words_of(c->line + strlen("own "));
+
+    w->view = *v;
+    w->wire_len = question_write(&s, w->wire, sizeof w->wire);
+    assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
+    assert_int_equal(forwarder_resolve(run.net->f, v, w->q, on_own, NULL), 0);
+}
+
+static void run_came(const struct command *c)
+{
+    uint16_t rcode = RCODE_TIMEOUT;
+
+    assert_int_equal(run.n_came, 1);
+    run.n_came = 0;
+    if (strcmp(word(c, 1), "timeout") != 0)
+        assert_int_equal(rcode_parse(&rcode, word(c, 1)), 0);
+    assert_int_equal(run.came_rcode, rcode);
+}
+
+/* ---- servers ---- */
+
+static bool is_probe(const struct sent *s)
+{
+    struct message m;
+
+    return message_read_query(&m, s->wire, s->len) == MESSAGE_OK && m.qname.labels == 0 &&
+           m.qtype == TYPE_NS;
+}
+
+/* The oldest that no line has seen, or NULL. */
+static struct sent *next_sent(bool probes_too)
+{
+    for (int i = 0; i < run.net->n_sent; i++) {
+        struct sent *s = run.net->sent[i];
+
+        if (s->taken)
+            continue;
+        if (probes_too || !is_probe(s))
+            return s;
+        s->taken = true;
+    }
+    return NULL;
+}
+
+static void check_question(const struct command *c, const struct sent *s)
+{
+    const struct ask *asked = &run.asks[run.n_asks - 1];
+    char name_text[NAME_TEXT], type_text[TYPE_TEXT];
+    struct message m;
+    struct name name;
+    uint16_t type;
+    bool cased = false;
+
+    if (has(c, "whole")) { /* the client's packet, octet by octet but for the ID */
+        assert_int_equal(s->len, asked->len);
+        assert_memory_equal(s->wire + 2, asked->wire + 2, s->len - 2);
+        return;
+    }
+    assert_int_equal(name_parse(&name, word(c, 2)), 0);
+    assert_int_equal(type_parse(&type, word(c, 3)), 0);
+    assert_int_equal(message_read_query(&m, s->wire, s->len), MESSAGE_OK);
+    if (!name_equal_fold(&name, &m.qname) || type != m.qtype)
+        BAD("asked was %s %s", name_print(&m.qname, name_text), type_print(m.qtype, type_text));
+    for (size_t i = DNS_HEADER; i < (size_t)DNS_HEADER + m.question_len; i++)
+        cased = cased || (s->wire[i] >= 'A' && s->wire[i] <= 'Z');
+    assert_true(!has(c, cased ? "nocase" : "cased"));
+    assert_int_equal(s->kind == IO_TCP, has(c, "tcp"));
+    assert_int_equal(m.edns.do_bit, has(c, "do"));
+    assert_int_equal((m.flags & DNS_CD) != 0, has(c, "cd"));
+    assert_int_equal(!m.edns.present, has(c, "noedns") || is_probe(s));
+    assert_true((m.flags & DNS_RD) != 0);
+}
+
+static void run_upstream(const struct command *c)
+{
+    struct sent *s = next_sent(c->n > 2 && strcmp(c->word[2], ".") == 0);
+    struct addr server = address(word(c, 1), 53);
+    char text[ADDR_TEXT];
+
+    if (s == NULL)
+        BAD("no server was asked");
+    s->taken = true;
+    run.tries[run.n_tries++] = s;
+    if (!addr_same(&server, &s->server))
+        BAD("asked was the server %s", addr_print(&s->server, text));
+    check_question(c, s);
+}
+
+static void run_tries(const struct command *c)
+{
+    struct addr server = address(word(c, 1), 53);
+    int n = 0;
+
+    for (int i = 0; i < run.net->n_sent; i++) {
+        struct sent *s = run.net->sent[i];
+
+        if (s->taken || !addr_same(&server, &s->server))
+            continue;
+        s->taken = true;
+        n += !is_probe(s);
+    }
+    assert_in_range(n, 1, atoi(word(c, 2)));
+}
+
+static void run_asked(const struct command *c)
+{
+    struct sent *s;
+    int n = 0;
+
+    for (; (s = next_sent(false)) != NULL; n++) {
+        s->taken = true;
+        run.tries[run.n_tries++] = s;
+    }
+    assert_int_equal(n, atoi(word(c, 1)));
+}
+
+static void run_different(const struct command *c)
+{
+    int n = run.net->n_sent, from = n - atoi(word(c, 1));
+
+    assert_in_range(from, 0, n);
+    for (int i = from; i < n; i++)
+        for (int k = from; k < i; k++) {
+            const struct sent *a = run.net->sent[i], *b = run.net->sent[k];
+
+            assert_memory_not_equal(a->wire, b->wire, 2);
+            assert_memory_not_equal(a->wire + DNS_HEADER, b->wire + DNS_HEADER,
+                                    a->len - DNS_HEADER);
+        }
+}
+
+static struct sent *last_sent(const char *text)
+{
+    struct message m;
+    struct name name;
+
+    assert_int_equal(name_parse(&name, text), 0);
+    for (int i = run.net->n_sent; i-- > 0;)
+        if (message_read_query(&m, run.net->sent[i]->wire, run.net->sent[i]->len) == MESSAGE_OK &&
+            name_equal_fold(&name, &m.qname))
+            return run.net->sent[i];
+    BAD("nobody was asked for %s", text);
+    return NULL;
+}
+
+static void run_open(const struct command *c)
+{
+    assert_non_null(last_sent(word(c, 1))->peer);
+}
+
+static void run_shut(const struct command *c)
+{
+    assert_null(last_sent(word(c, 1))->peer);
+}
+
+static struct sent *choose_try(const struct command *c)
+{
+    const char *number = value_of(c, "try"), *name = value_of(c, "for");
+    int n = number != NULL ? atoi(number) : run.n_tries;
+
+    if (name != NULL)
+        return last_sent(name);
+    if (n < 1 || n > run.n_tries)
+        BAD("no server was asked yet that could say this");
+    return run.tries[n - 1];
+}
+
+/* The reply; w.len is its length. */
+static struct writer reply_write(const struct command *c, const struct sent *s, uint8_t *out,
+                                 size_t size)
+{
+    static const struct {
+        const char *word;
+        uint16_t bit;
+    } flags[] = {{"tc", DNS_TC}, {"aa", DNS_AA}, {"ad", DNS_AD}};
+    struct writer w = writer_make(out, size);
+    uint16_t rcode, bits = DNS_QR | DNS_RD | DNS_RA;
+    struct message m;
+
+    assert_int_equal(rcode_parse(&rcode, word(c, 1)), 0);
+    assert_int_equal(message_read_query(&m, s->wire, s->len), MESSAGE_OK);
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (has(c, flags[i].word))
+            bits |= flags[i].bit;
+    writer_u16(&w, m.id);
+    writer_u16(&w, (uint16_t)(bits | (rcode & 15)));
+    writer_u16(&w, 1);
+    writer_u16(&w, 0);
+    writer_u32(&w, 0);
+    writer_bytes(&w, s->wire + DNS_HEADER, m.question_len);
+    add_records(&w, c->block);
+    if (m.edns.present && !has(c, "noedns")) {
+        put_record_head(&w, TYPE_OPT, DNS_UDP_EDNS,
+                        (uint32_t)(rcode >> 4) << 24 | (m.edns.do_bit ? 0x8000 : 0), 0);
+        writer_patch_u16(&w, 10, (uint16_t)((out[10] << 8 | out[11]) + 1));
+    }
+    /* attributes that a forger gets wrong */
+    out[0] ^= has(c, "id") ? 0x40 : 0;
+    out[2] &= has(c, "query") ? 0x7f : 0xff;
+    out[5] = has(c, "noquestion") ? 0 : 1;
+    out[DNS_HEADER + 1] ^= has(c, "name");
+    out[DNS_HEADER + m.question_len - 3] ^= has(c, "type");
+    for (size_t i = DNS_HEADER; has(c, "case") && i < DNS_HEADER + m.question_len - 4u; i++)
+        if ((out[i] | 0x20) >= 'a' && (out[i] | 0x20) <= 'z')
+            out[i] ^= 0x20;
+    return w;
+}
+
+static void run_give(const struct command *c)
+{
+    static uint8_t wire[65535];
+    struct sent *s = choose_try(c);
+    size_t len = 0;
+
+    if (has(c, "whole")) { /* no message that anybody could read */
+        memcpy(run.given, s->wire, s->len);
+        run.given[2] |= 0x80;
+        run.given[DNS_HEADER + 1] ^= has(c, "name");
+        memcpy(run.given + s->len, "signed", 6);
+        len = run.given_len = s->len + 6;
+        memcpy(wire, run.given, len);
+    } else {
+        len = reply_write(c, s, wire, sizeof wire).len;
+    }
+    if (has(c, "header")) {
+        memset(wire + 4, 0, 8);
+        len = DNS_HEADER;
+    }
+    if (has(c, "garbage")) {
+        wire[len - 1] ^= 0xff;
+        len += 3;
+    }
+    if (has(c, "cut"))
+        len -= 5;
+    assert_int_equal(net_give(s, wire, len), !has(c, "closed"));
+}
+
+static void run_fail(const struct command *c)
+{
+    struct sent *s = choose_try(c);
+
+    assert_non_null(s->peer);
+    s->peer->failed(s->peer, has(c, "refused") ? -ECONNREFUSED
+                             : has(c, "reset") ? -ECONNRESET
+                                               : -EHOSTUNREACH);
+}
+
+static void run_nothing(const struct command *c)
+{
+    const struct sent *s = next_sent(false);
+    static char text[65536];
+
+    (void)c;
+    if (s != NULL)
+        BAD("a server was asked that should not be: %s", addr_print(&s->server, text));
+    if (run.net->answers_taken == run.net->n_answered)
+        return;
+    wire_to_text(run.net->answered[run.net->answers_taken].wire,
+                 run.net->answered[run.net->answers_taken].len, text, sizeof text);
+    BAD("a client was answered that should not be: %s", text);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(const struct command *);
+} commands[] = {
+    {"settings", run_settings}, {"policy", run_policy},
+    {"wait", run_wait},         {"clock", run_clock},
+    {"count", run_count},       {"generations", run_generations},
+    {"state", run_state},       {"places", run_places},
+    {"flights", run_flights},   {"descriptors", run_descriptors},
+    {"stop", run_stop},         {"ask", run_ask},
+    {"answer", run_answer},     {"answers", run_answers},
+    {"event", run_event},       {"events", run_events},
+    {"noevent", run_noevent},   {"own", run_own},
+    {"came", run_came},         {"upstream", run_upstream},
+    {"tries", run_tries},       {"asked", run_asked},
+    {"different", run_different},
+    {"open", run_open},         {"shut", run_shut},
+    {"give", run_give},         {"fail", run_fail},
+    {"nothing", run_nothing},
+};
+
+/* ---- files ---- */
 
 static bool is_blank(const char *line)
 {
-    return line[strspn(line, " \t\r")] == '\0' || line[0] == '#';
+    return line[strspn(line, " \t\r\n")] == '\0' || line[0] == '#';
 }
 
-/* The next line, ended by NUL; NULL at the end. */
-static char *next_line(char **at, unsigned *line)
+/* The next line, without its end; NULL at the end. */
+static const char *next_line(const char **at, char *out, size_t size)
 {
-    char *start = *at;
-    size_t n = strcspn(start, "\n");
+    size_t n = strcspn(*at, "\n");
 
-    if (*start == '\0')
+    if (**at == '\0')
         return NULL;
-    *at = start + n + (start[n] == '\n');
-    start[n] = '\0';
-    ++*line;
-    return start;
+    assert_in_range(n, 0, size - 1);
+    memcpy(out, *at, n);
+    out[n] = '\0';
+    *at += n + ((*at)[n] == '\n');
+    run.line++;
+    return out;
 }
 
-/* The indented lines below a command, without the indentation of the first. */
-static void read_block(char **at, unsigned *line, char out[BLOCK_MAX])
+static void play(void **state)
 {
-    size_t indent = 0, len = 0;
+    static struct command c;
+    char line[512], words[512];
+    const char *at;
 
-    out[0] = '\0';
-    while (**at == ' ' || **at == '\t' || **at == '\n') {
-        char *text = next_line(at, line);
-        size_t own = strspn(text, " \t");
+    memset(&run, 0, sizeof run);
+    run.scenario = *state;
+    run.line = run.scenario->line;
+    run.net = net_new(SLOTS);
+    run.net->w->now.wall_ms = 1795338000000; /* 2026-11-22 09:00 UTC */
+    run.net->w->view.machine = machine;
+    run.net->w->view.n_machine = ARRAY_LEN(machine);
+    for (at = run.scenario->text; next_line(&at, line, sizeof line) != NULL;) {
+        size_t indent = 0, len = 0, i = 0;
 
-        if (is_blank(text))
+        if (is_blank(line))
             continue;
-        if (indent == 0)
-            indent = own;
-        text += own < indent ? own : indent;
-        len += (size_t)snprintf(out + len, BLOCK_MAX - len, "%s\n", text);
-        if (len >= BLOCK_MAX) {
-            fprintf(stderr, "a block is too long\n");
-            exit(2);
+        c = (struct command){.n = 0};
+        strcpy(c.line, line);
+        strcpy(words, line);
+        for (char *p = strtok(words, " \t"); p != NULL && c.n < WORDS; p = strtok(NULL, " \t"))
+            c.word[c.n++] = p;
+        run.doing = c.line;
+        /* the indented lines below, without the indentation of the first */
+        while (*at == ' ' || *at == '\t' || *at == '\n') {
+            size_t own;
+
+            next_line(&at, line, sizeof line);
+            if (is_blank(line))
+                continue;
+            own = strspn(line, " \t");
+            if (indent == 0)
+                indent = own;
+            len += (size_t)snprintf(c.block + len, BLOCK_MAX - len, "%s\n",
+                                    line + (own < indent ? own : indent));
+            assert_in_range(len, 0, BLOCK_MAX - 1);
         }
+        while (i < ARRAY_LEN(commands) && strcmp(commands[i].name, c.word[0]) != 0)
+            i++;
+        if (i == ARRAY_LEN(commands))
+            BAD("unknown command: %s", c.word[0]);
+        if (run.net->n_views == 0 && commands[i].run != run_settings)
+            BAD("a scenario begins with settings");
+        commands[i].run(&c);
     }
+    run.doing = "at the end of the scenario";
+    run_nothing(NULL);
+    net_free(run.net);
+    run.doing = NULL;
 }
 
-static struct run *begin(void)
+static int say_where(void **state)
 {
-    struct run *r = calloc(1, sizeof *r);
-
-    if (r == NULL)
-        abort();
-    r->world = world_new();
-    return r;
+    (void)state;
+    if (run.doing != NULL)
+        print_error("%s:%u: %s\n", run.scenario->file, run.line, run.doing);
+    return 0;
 }
 
-static void end(struct run *r, const char *file, const char *name, unsigned line, bool good,
-                struct totals *t)
+/* Divides a file's text into its scenarios. */
+static size_t divide(const char *file, char *text, struct scenario *out)
 {
-    if (r == NULL)
-        return;
-    if (good && !(good = run_end(r)))
-        fprintf(stderr, "%s:%u: at the end of the scenario: %s\n", file, line, r->problem);
-    printf("%-60s %s\n", name, good ? "ok" : "FAILED");
-    *(good ? &t->passed : &t->failed) += 1;
-    world_free(r->world);
-    free(r);
-}
+    unsigned line = 1;
+    size_t n = 0;
 
-static void play(const char *file, char *at, struct totals *t)
-{
-    static char block[BLOCK_MAX];
-    struct run *r = NULL;
-    char name[256] = "";
-    unsigned line = 0;
-    bool good = true;
-    char *text;
+    for (char *p = text; p != NULL && *p != '\0'; line++) {
+        char *end = strchr(p, '\n');
 
-    while ((text = next_line(&at, &line)) != NULL) {
-        struct command c = {.line = line, .block = block};
-
-        if (is_blank(text))
-            continue;
-        if (strncmp(text, "scenario ", 9) == 0) {
-            end(r, file, name, line, good, t);
-            r = begin();
-            good = true;
-            snprintf(name, sizeof name, "%s", text + 9);
-            continue;
+        if (strncmp(p, "scenario ", 9) == 0 && end != NULL) {
+            p[0] = *end = '\0';
+            out[n++] =
+                (struct scenario){.file = file, .name = p + 9, .text = end + 1, .line = line};
         }
-        read_block(&at, &line, block);
-        split(&c, text);
-        if (r == NULL) {
-            fprintf(stderr, "%s:%u: a file begins with `scenario NAME`\n", file, c.line);
-            t->failed++;
-            return;
-        }
-        if (good && !(good = run_command(r, &c)))
-            fprintf(stderr, "%s:%u: %s: %s\n", file, c.line, c.word[0], r->problem);
+        p = end != NULL ? end + 1 : NULL;
     }
-    end(r, file, name, line, good, t);
+    return n;
 }
 
 int main(int argc, char **argv)
 {
-    struct totals t = {0, 0};
+    static struct scenario scenarios[1024];
+    static struct CMUnitTest tests[1024];
+    size_t n = 0;
+    int failed;
 
     for (int i = 1; i < argc; i++) {
         char *text;
@@ -142,12 +825,13 @@ int main(int argc, char **argv)
 
         if (rc != 0) {
             fprintf(stderr, "%s: %s\n", argv[i], strerror(-rc));
-            t.failed++;
-            continue;
+            return 2;
         }
-        play(argv[i], text, &t);
-        free(text);
+        n += divide(argv[i], text, scenarios + n);
     }
-    printf("%d passed, %d failed\n", t.passed, t.failed);
-    return t.failed > 0 ? 1 : 0;
+    for (size_t i = 0; i < n; i++)
+        tests[i] = (struct CMUnitTest){scenarios[i].name, play, NULL, say_where, &scenarios[i]};
+    failed = _cmocka_run_group_tests("replay", tests, n, NULL, NULL);
+    printf("%d passed, %d failed\n", (int)n - failed, failed);
+    return failed > 0 ? 1 : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * net.h -- a forwarder over a struct io that keeps what is sent and never
- * answers by itself, for tests of limits and of life.
+ * net.h -- a world (world.h) with a network: a forwarder over a struct io in memory
+ * that keeps what is sent to servers and to clients and never answers by itself; the
+ * clock stands until the test moves it, and chance is a fixed sequence.
  */
 #ifndef TESTS_UNIT_RESOLVER_NET_H
 #define TESTS_UNIT_RESOLVER_NET_H
@@ -9,196 +10,268 @@
 #include "tests/unit/resolver/world.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "resolver/forward.h"
-#include "tests/timers.h"
-#include "wire/reply.h"
 
-enum { SLOTS = 16, SENT = 1024 };
+enum { NET_SENT = 1024, NET_ANSWERS = 1024, NET_TIMERS = 512, NET_EVENTS = 256, NET_VIEWS = 8 };
+
+/* A packet that went to a server, with the socket it left on: each carries one. */
+struct sent {
+    struct io_peer *peer; /* NULL: the socket is closed */
+    struct addr server;
+    enum io_kind kind;
+    bool taken; /* the test has seen it */
+    size_t len;
+    uint8_t wire[4096];
+};
+
+/* A packet that went to a client. */
+struct answered {
+    struct client client;
+    uint8_t *wire; /* owned */
+    size_t len;
+};
+
+struct net_view {
+    struct view view;
+    struct settings *settings; /* owned */
+    unsigned flights;
+};
 
 struct net {
-    struct io io; /* first */
-    struct timers timers;
+    struct io io;
     struct world *w;
-    struct {
-        struct io_peer *peer;
-        uint8_t wire[512];
-        size_t len;
-    } sent[SENT];
+    struct io_timer *timers[NET_TIMERS]; /* those that are set */
+    int n_timers;
+    struct sent *sent[NET_SENT];              /* owned */
     int n_sent, n_open, open_error, max_open; /* max_open 0: no limit */
-    int n_answered, rcode;                    /* of the last answer */
-    struct client to;
-    int pins, dones, events;
+    struct answered answered[NET_ANSWERS];
+    int n_answered, answers_taken;
+    struct audit_event events[NET_EVENTS];
+    int n_events, events_taken;
+    struct net_view views[NET_VIEWS]; /* generations; the last is the newest */
+    int n_views;
+    int pins; /* as many as there are flights */
     struct forwarder *f;
     void (*send_client)(struct net *, const struct client *, const uint8_t *, size_t); /* or NULL */
 };
 
-static inline struct net *net_of(struct io *io)
+static inline int net_open(struct io *io, struct io_peer *peer, const struct addr *server,
+                           enum io_kind kind)
 {
-    return (struct net *)(void *)io;
-}
+    struct net *n = container_of(io, struct net, io);
+    struct sent *s;
 
-static inline int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
-                            enum io_kind kind)
-{
-    struct net *n = net_of(io);
-
-    (void)server;
-    (void)kind;
     if (n->open_error != 0)
         return n->open_error;
     if (n->max_open > 0 && n->n_open >= n->max_open)
         return -EMFILE;
-    assert_in_range(n->n_sent, 0, SENT - 1);
-    n->sent[n->n_sent].peer = peer;
-    peer->handle = &n->sent[n->n_sent++];
+    assert_in_range(n->n_sent, 0, NET_SENT - 1);
+    s = n->sent[n->n_sent++] = calloc(1, sizeof *s);
+    s->peer = peer;
+    s->server = *server;
+    s->kind = kind;
+    peer->handle = s;
     n->n_open++;
     return 0;
 }
 
-static inline int send_peer(struct io *io, struct io_peer *peer, const uint8_t *wire, size_t len)
+static inline int net_send(struct io *io, struct io_peer *peer, const uint8_t *wire, size_t len)
 {
-    struct net *n = net_of(io);
+    struct sent *s = peer->handle;
 
-    assert_non_null(peer->handle);
-    assert_in_range(len, DNS_HEADER, sizeof n->sent[0].wire);
-    memcpy(n->sent[n->n_sent - 1].wire, wire, len);
-    n->sent[n->n_sent - 1].len = len;
+    (void)io;
+    assert_non_null(s);
+    assert_in_range(len, DNS_HEADER, sizeof s->wire);
+    memcpy(s->wire, wire, len);
+    s->len = len;
     return 0;
 }
 
-static inline void close_peer(struct io *io, struct io_peer *peer)
+static inline void net_close(struct io *io, struct io_peer *peer)
 {
-    if (peer->handle != NULL)
-        net_of(io)->n_open--;
+    struct sent *s = peer->handle;
+
+    if (s == NULL)
+        return;
+    s->peer = NULL;
     peer->handle = NULL;
+    container_of(io, struct net, io)->n_open--;
 }
 
-static inline void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
+static inline void net_timer_clear(struct io *io, struct io_timer *t)
 {
-    timers_set(&net_of(io)->timers, t, at_ms);
+    struct net *n = container_of(io, struct net, io);
+
+    for (int i = 0; i < n->n_timers; i++)
+        if (n->timers[i] == t)
+            n->timers[i] = n->timers[--n->n_timers];
+    t->at_ms = 0;
 }
 
-static inline void timer_clear(struct io *io, struct io_timer *t)
+static inline void net_timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
 {
-    timers_clear(&net_of(io)->timers, t);
+    struct net *n = container_of(io, struct net, io);
+
+    net_timer_clear(io, t);
+    assert_in_range(n->n_timers, 0, NET_TIMERS - 1);
+    n->timers[n->n_timers++] = t;
+    t->at_ms = at_ms;
 }
 
-static inline struct now now_of(struct io *io)
+static inline struct now net_now(struct io *io)
 {
-    return net_of(io)->w->now;
+    return container_of(io, struct net, io)->w->now;
 }
 
-static inline void pin(void *context, const struct view *v)
+/* Lets time pass; timers fire at their times. */
+static inline void net_wait(struct net *n, uint64_t ms)
 {
-    (void)v;
-    ((struct net *)context)->pins++;
+    uint64_t end_ms = n->w->now.mono_ms + ms;
+
+    for (;;) {
+        struct io_timer *first = NULL;
+
+        for (int i = 0; i < n->n_timers; i++)
+            if (first == NULL || n->timers[i]->at_ms < first->at_ms)
+                first = n->timers[i];
+        if (first == NULL || first->at_ms > end_ms)
+            break;
+        if (first->at_ms > n->w->now.mono_ms)
+            world_wait(n->w, first->at_ms - n->w->now.mono_ms);
+        net_timer_clear(&n->io, first);
+        first->fire(first);
+    }
+    world_wait(n->w, end_ms - n->w->now.mono_ms);
 }
 
-static inline void unpin(void *context, const struct view *v)
-{
-    (void)v;
-    ((struct net *)context)->pins--;
-}
-
-static inline void record(void *context, struct query *q)
+static inline void net_pin(void *context, const struct view *v)
 {
     struct net *n = context;
 
-    n->dones++;
-    n->events += q->has_event;
+    n->pins++;
+    if (v != &n->w->view)
+        ((struct net_view *)(uintptr_t)v)->flights++;
+}
+
+static inline void net_unpin(void *context, const struct view *v)
+{
+    struct net *n = context;
+
+    n->pins--;
+    if (v != &n->w->view)
+        ((struct net_view *)(uintptr_t)v)->flights--;
+}
+
+static inline void net_record(void *context, struct query *q)
+{
+    struct net *n = context;
+
+    if (!q->has_event)
+        return;
+    assert_in_range(n->n_events, 0, NET_EVENTS - 1);
+    n->events[n->n_events++] = q->event;
     q->has_event = false;
 }
 
-static inline void deliver(void *context, struct query *q, enum answer answer)
+static inline void net_deliver(void *context, struct query *q, enum answer answer)
 {
     struct net *n = context;
-    struct message m;
 
     if (answer == ANSWER_SEND) {
-        assert_int_equal(message_read_reply(&m, q->out, q->out_len), 0);
-        n->rcode = m.rcode;
-        n->to = q->client;
-        n->n_answered++;
+        struct answered *a = &n->answered[n->n_answered++];
+
+        assert_in_range(n->n_answered, 0, NET_ANSWERS);
+        *a = (struct answered){.client = q->client, .wire = malloc(q->out_len), .len = q->out_len};
+        memcpy(a->wire, q->out, q->out_len);
         if (n->send_client != NULL)
             n->send_client(n, &q->client, q->out, q->out_len);
     }
-    record(n, q);
+    net_record(n, q);
 }
 
-static inline int setup(void **state)
+/* slots: flights at most. */
+static inline struct net *net_new(unsigned slots)
 {
     struct net *n = calloc(1, sizeof *n);
-    struct forwarder_hooks hooks = {pin, unpin, deliver, n};
+    const struct forwarder_hooks hooks = {net_pin, net_unpin, net_deliver, n};
 
     assert_non_null(n);
-    n->w = world_new(NULL, NULL);
-    n->io = (struct io){.open = open_peer,
-                        .send = send_peer,
-                        .close = close_peer,
-                        .timer_set = timer_set,
-                        .timer_clear = timer_clear,
-                        .now = now_of,
+    n->w = world_new(NULL, "");
+    n->io = (struct io){.open = net_open,
+                        .send = net_send,
+                        .close = net_close,
+                        .timer_set = net_timer_set,
+                        .timer_clear = net_timer_clear,
+                        .now = net_now,
                         .random = &n->w->random};
-    n->f = forwarder_new(&n->io, &hooks, SLOTS, &n->w->stats);
+    n->f = forwarder_new(&n->io, &hooks, slots, &n->w->stats);
     assert_non_null(n->f);
-    *state = n;
-    return 0;
+    return n;
 }
 
 /* Whatever happened: nothing is left open, set or pinned. */
-static inline int teardown(void **state)
+static inline void net_free(struct net *n)
 {
-    struct net *n = *state;
-
     forwarder_free(n->f);
     assert_int_equal(n->n_open, 0);
     assert_int_equal(n->pins, 0);
-    assert_int_equal(n->timers.n, 0);
+    assert_int_equal(n->n_timers, 0);
+    for (int i = 0; i < n->n_sent; i++)
+        free(n->sent[i]);
+    for (int i = 0; i < n->n_answered; i++)
+        free(n->answered[i].wire);
+    for (int i = 0; i < n->n_views; i++)
+        settings_free(n->views[i].settings);
     world_free(n->w);
     free(n);
-    return 0;
 }
 
-static inline void ask(struct net *n, const char *question)
+/* A reload: later questions see these settings. */
+static inline void net_settings(struct net *n, struct settings *s)
 {
-    assert_int_equal(world_ask(n->w, question), ANSWER_FORWARD);
-    forwarder_ask(n->f, &n->w->view, n->w->q);
+    struct net_view *v = &n->views[n->n_views++];
+
+    assert_in_range(n->n_views, 0, NET_VIEWS);
+    s->generation = (uint64_t)n->n_views;
+    *v = (struct net_view){.view = n->w->view, .settings = s};
+    v->view.settings = s;
 }
 
-static inline void ask_number(struct net *n, int i)
+/* What a listener does with a packet. */
+static inline void net_ask(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
 {
-    char text[64];
+    struct world *w = n->w;
+    const struct view *v = &n->views[n->n_views - 1].view;
+    struct query *q = w->q;
+    enum answer answer;
 
-    snprintf(text, sizeof text, "n%d.example A", i);
-    ask(n, text);
+    memset(q, 0xa5, sizeof *q); /* nothing of an earlier question may matter */
+    q->client = *c;
+    q->arrived_ms = w->now.mono_ms;
+    q->arrived_us = w->now.mono_ms * 1000;
+    q->wire = wire;
+    q->wire_len = len;
+    q->out = w->out;
+    q->out_size = c->transport == AUDIT_TCP ? sizeof w->out : 4096;
+    answer = answer_read(v, q, w->now);
+    if (answer == ANSWER_FORWARD)
+        answer = answer_query(v, q, NULL, w->now);
+    if (answer == ANSWER_FORWARD)
+        forwarder_ask(n->f, v, q);
+    else
+        net_deliver(n, q, answer);
+    view_policy_end(v);
 }
 
-static inline void wait(struct net *n, uint64_t ms)
+/* What a server sends on the socket of a packet. False: it is closed. */
+static inline bool net_give(struct sent *s, const uint8_t *wire, size_t len)
 {
-    uint64_t end = n->w->now.mono_ms + ms, due;
-    struct io_timer *t;
-
-    while ((t = timers_take(&n->timers, end, &due)) != NULL) {
-        if (due > n->w->now.mono_ms)
-            n->w->now.mono_ms = due;
-        t->fire(t);
+    if (s->peer != NULL) {
+        s->peer->receive(s->peer, wire, len);
+        return true;
     }
-    n->w->now.mono_ms = end;
-}
-
-/* The server's answer to a packet: NXDOMAIN. */
-static inline void reply(struct net *n, int i)
-{
-    uint8_t wire[512];
-    struct io_peer *peer = n->sent[i].peer;
-
-    memcpy(wire, n->sent[i].wire, n->sent[i].len);
-    wire[2] |= 0x80;
-    wire[3] = RCODE_NXDOMAIN;
-    assert_ptr_equal(peer->handle, &n->sent[i]);
-    peer->receive(peer, wire, n->sent[i].len);
+    return false;
 }
 
 #endif
