@@ -34,7 +34,6 @@ struct audit_host {
 struct audit_event {
     /* Packed as they are, up to qname. */
     uint64_t wall_ms, mono_ms;
-    uint64_t sequence;           /* the writer gives it */
     uint64_t policy_serial;      /* of the policy that decided */
     uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
     struct addr client;          /* with its port */

@@ -22,7 +22,7 @@
 #include "wire/writer.h"
 
 enum { FIRST_SIZE = 1024, FEW_SLOTS = 4, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
-static const size_t memory_most = (size_t)32 << 20;
+static const size_t memory_most = (size_t)32 << 20, touched_most = (size_t)16 << 20;
 static const uint64_t hour_ms = 3600000;
 /* Two suffixes asked within this time are one search. */
 static const int64_t same_search_ms = 60000;
@@ -113,11 +113,6 @@ void ledger_free(struct ledger *l)
     ledger_clear(l);
     free(l->touched);
     free(l);
-}
-
-size_t ledger_touched(const struct ledger *l)
-{
-    return l->bytes_touched;
 }
 
 /* --- rows in memory ---------------------------------------------------------------- */
@@ -572,5 +567,6 @@ int ledger_add(struct ledger *l, const struct audit_event *e, int64_t sequence,
     if (rc != 0)
         return rc;
     count_outcome(&r->stored, e);
-    return count(l, r, e, sequence);
+    rc = count(l, r, e, sequence);
+    return rc == 0 && l->bytes_touched > touched_most ? ledger_save(l) : rc;
 }

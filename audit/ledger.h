@@ -3,7 +3,7 @@
  * ledger.h -- what is known of each client, suffix, target, rule and hour.
  *
  * Rows that events touch are kept in memory, changed there, and written once a
- * commit. A question counts in `questions` and under its outcome; an attempt is
+ * commit, sooner when they are many. A question counts in `questions` and under its outcome; an attempt is
  * a question that is no repeat. So the outcomes of a row add up to its questions.
  */
 #ifndef AUDIT_LEDGER_H
@@ -32,6 +32,5 @@ void ledger_expect(const struct ledger *, const struct audit_event *);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);
-size_t ledger_touched(const struct ledger *); /* octets that wait to be written */
 
 #endif

@@ -165,7 +165,7 @@ int prune_step(struct prune *p, struct audit_store *store, struct records *recor
     if (rc == 0)
         return 0;
     store_rollback(store);
-    records_clear(records);
+    records->begun = false;
     *p = (struct prune){.age_ms = now.mono_ms + minute_ms,
                         .sweep_ms = now.mono_ms + minute_ms,
                         .removed = was.removed};

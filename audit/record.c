@@ -4,18 +4,14 @@
  */
 #include "audit/record.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "audit/recent.h"
-#include "base/hash.h"
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/types.h"
 #include "wire/writer.h"
 
-enum { SETS = 4096, HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
+enum { HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
 enum {
     BIT_REPEAT = 1,
     BIT_CACHED = 2,
@@ -26,47 +22,6 @@ enum {
     BIT_TCP = 64
 };
 static const uint64_t epoch_ms = 86400000;
-
-struct records {
-    struct audit_store *store;
-    char forwarder[256];
-    struct hash_key secret;
-    struct recent *known; /* hash of an answer or text: its number */
-    bool begun;           /* the numbers below are known */
-    uint64_t epoch_at_ms; /* monotonic */
-    int64_t event, answer, text;
-};
-
-struct records *records_new(struct audit_store *store, const char *forwarder)
-{
-    struct records *r = calloc(1, sizeof *r);
-
-    if (r == NULL)
-        return NULL;
-    r->store = store;
-    r->known = recent_new(SETS);
-    if (r->known == NULL) {
-        free(r);
-        return NULL;
-    }
-    if (!str_copy(r->forwarder, sizeof r->forwarder, forwarder))
-        memcpy(r->forwarder, "?", 2);
-    store_random(&r->secret, sizeof r->secret);
-    return r;
-}
-
-void records_free(struct records *r)
-{
-    if (r == NULL)
-        return;
-    recent_free(r->known);
-    free(r);
-}
-
-void records_clear(struct records *r)
-{
-    r->begun = false;
-}
 
 /* Numbers begin anew: what is stored from here on names nothing that lies before. */
 static int begin_epoch(struct records *r, uint64_t mono_ms)

@@ -12,17 +12,23 @@
 
 #include "audit/event.h"
 #include "audit/ledger.h"
+#include "audit/recent.h"
 #include "audit/store.h"
+#include "base/hash.h"
 
-struct records; /* opaque */
+struct records {
+    struct audit_store *store;
+    struct recent *known; /* hash of an answer or text: its number */
+    char forwarder[256];
+    struct hash_key secret;
+    bool begun;                  /* the numbers below are known; false after a rollback */
+    uint64_t epoch_at_ms;        /* monotonic */
+    int64_t event, answer, text; /* the next ones */
+};
 
-struct records *records_new(struct audit_store *, const char *forwarder); /* NULL: no memory */
-void records_free(struct records *);
 /* The number that the next record gets; 0 and -errno. In a transaction. */
 int records_next(struct records *, uint64_t mono_ms, int64_t *sequence);
 /* Appends an event or a control record under that number. */
 int records_add(struct records *, const struct audit_event *, const struct ledger_ids *);
-/* After a rollback: nothing is known. */
-void records_clear(struct records *);
 
 #endif

@@ -20,18 +20,18 @@ enum { LINE = 64, ALIGN = 8, LENGTH = 4 };
 static const uint32_t wrap = UINT32_MAX;
 
 struct audit_ring {
-    uint8_t *bytes; /* owned */
-    size_t size;    /* power of two */
+    size_t size; /* of bytes[]; a power of two */
     /* producer */
     _Alignas(LINE) _Atomic size_t head;
     size_t tail_seen;
-    _Atomic uint64_t pushed, dropped;
+    _Atomic uint64_t dropped;
     _Atomic uint64_t dropped_since; /* wall clock of the first since taken; 0 = none */
     /* consumer */
     _Alignas(LINE) _Atomic size_t tail;
     size_t next;    /* tail behind the record that was peeked at */
     uint64_t taken; /* of dropped */
     uint64_t last_since;
+    _Alignas(LINE) uint8_t bytes[];
 };
 
 struct audit_ring *audit_ring_new(size_t bytes)
@@ -40,24 +40,16 @@ struct audit_ring *audit_ring_new(size_t bytes)
 
     if (bytes < LINE || (bytes & (bytes - 1)) != 0)
         return NULL;
-    r = aligned_alloc(LINE, sizeof *r);
+    r = aligned_alloc(LINE, sizeof *r + bytes);
     if (r == NULL)
         return NULL;
     memset(r, 0, sizeof *r);
     r->size = bytes;
-    r->bytes = aligned_alloc(LINE, bytes);
-    if (r->bytes == NULL) {
-        free(r);
-        return NULL;
-    }
     return r;
 }
 
 void audit_ring_free(struct audit_ring *r)
 {
-    if (r == NULL)
-        return;
-    free(r->bytes);
     free(r);
 }
 
@@ -66,60 +58,44 @@ static size_t padded(size_t len)
     return (LENGTH + len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 }
 
-static void put_length(struct audit_ring *r, size_t at, uint32_t len)
+/* Packs into at most `room` octets, a multiple of ALIGN, with the length; the
+ * octets used, 0 if it does not fit. */
+static size_t put_record(uint8_t *out, size_t room, const struct audit_event *e)
 {
-    memcpy(r->bytes + at, &len, sizeof len);
-}
+    size_t len = room > 0 ? audit_event_pack(e, out + LENGTH, room - LENGTH) : 0;
+    uint32_t n = (uint32_t)len;
 
-/* Packs at `at`, at most `room` octets with the length; the octets used, 0 if
- * it does not fit. */
-static size_t put_record(struct audit_ring *r, size_t at, size_t room, const struct audit_event *e)
-{
-    size_t len;
-
-    if (room < ALIGN)
-        return 0;
-    len = audit_event_pack(e, r->bytes + at + LENGTH, room - LENGTH);
     if (len == 0)
         return 0;
-    put_length(r, at, (uint32_t)len);
-    return padded(len); /* room is a multiple of ALIGN */
+    memcpy(out, &n, sizeof n);
+    return padded(len);
 }
 
 static bool try_push(struct audit_ring *r, size_t head, const struct audit_event *e)
 {
-    size_t free_bytes = r->size - (head - r->tail_seen), at = head & (r->size - 1);
-    size_t before_end = r->size - at, skipped = 0, used;
+    size_t free_bytes = r->size - (head - r->tail_seen), place = head & (r->size - 1);
+    size_t before_end = r->size - place, skipped = 0, used;
 
-    used = put_record(r, at, free_bytes < before_end ? free_bytes : before_end, e);
+    used = put_record(r->bytes + place, free_bytes < before_end ? free_bytes : before_end, e);
     if (used == 0 && free_bytes > before_end) {
-        put_length(r, at, wrap);
+        memcpy(r->bytes + place, &wrap, sizeof wrap);
         skipped = before_end;
-        used = put_record(r, 0, free_bytes - before_end, e);
+        used = put_record(r->bytes, free_bytes - before_end, e);
     }
-    if (used == 0)
-        return false;
-    atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
-    return true;
+    if (used > 0)
+        atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
+    return used > 0;
 }
 
 bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
 {
     size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-    size_t tail;
 
-    if (try_push(r, head, e)) {
-        atomic_fetch_add_explicit(&r->pushed, 1, memory_order_relaxed);
+    if (try_push(r, head, e))
         return true;
-    }
-    tail = atomic_load_explicit(&r->tail, memory_order_acquire);
-    if (tail != r->tail_seen) {
-        r->tail_seen = tail;
-        if (try_push(r, head, e)) {
-            atomic_fetch_add_explicit(&r->pushed, 1, memory_order_relaxed);
-            return true;
-        }
-    }
+    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    if (try_push(r, head, e))
+        return true;
     if (atomic_load_explicit(&r->dropped_since, memory_order_relaxed) == 0)
         atomic_store_explicit(&r->dropped_since, e->wall_ms, memory_order_relaxed);
     atomic_fetch_add_explicit(&r->dropped, 1, memory_order_release);
@@ -130,20 +106,20 @@ const uint8_t *audit_ring_peek(struct audit_ring *r, size_t *len)
 {
     size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     size_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-    size_t at = tail & (r->size - 1);
+    size_t place = tail & (r->size - 1);
     uint32_t n;
 
     if (tail == head)
         return NULL;
-    memcpy(&n, r->bytes + at, sizeof n);
+    memcpy(&n, r->bytes + place, sizeof n);
     if (n == wrap) {
-        tail += r->size - at;
-        at = 0;
+        tail += r->size - place;
+        place = 0;
         memcpy(&n, r->bytes, sizeof n);
     }
     r->next = tail + padded(n);
     *len = n;
-    return r->bytes + at + LENGTH;
+    return r->bytes + place + LENGTH;
 }
 
 void audit_ring_release(struct audit_ring *r)
@@ -151,20 +127,14 @@ void audit_ring_release(struct audit_ring *r)
     atomic_store_explicit(&r->tail, r->next, memory_order_release);
 }
 
-void audit_ring_stats(const struct audit_ring *r, struct audit_ring_stats *out)
+uint64_t audit_ring_dropped(const struct audit_ring *r)
 {
-    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-
-    out->pushed = atomic_load_explicit(&r->pushed, memory_order_relaxed);
-    out->dropped = atomic_load_explicit(&r->dropped, memory_order_relaxed);
-    out->used_bytes = head > tail ? head - tail : 0;
+    return atomic_load_explicit(&r->dropped, memory_order_acquire);
 }
 
 uint64_t audit_ring_take_dropped(struct audit_ring *r, uint64_t *first_wall_ms)
 {
-    uint64_t dropped = atomic_load_explicit(&r->dropped, memory_order_acquire);
-    uint64_t n = dropped - r->taken, since;
+    uint64_t dropped = audit_ring_dropped(r), n = dropped - r->taken, since;
 
     if (n == 0)
         return 0;

@@ -21,10 +21,7 @@ bool audit_ring_push(struct audit_ring *, const struct audit_event *);
 const uint8_t *audit_ring_peek(struct audit_ring *, size_t *len);
 void audit_ring_release(struct audit_ring *);
 
-struct audit_ring_stats {
-    uint64_t pushed, dropped, used_bytes;
-};
-void audit_ring_stats(const struct audit_ring *, struct audit_ring_stats *); /* any thread */
+uint64_t audit_ring_dropped(const struct audit_ring *); /* ever; any thread */
 /* Consumer: what was dropped since the last call, and when it began. */
 uint64_t audit_ring_take_dropped(struct audit_ring *, uint64_t *first_wall_ms);
 

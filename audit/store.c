@@ -63,30 +63,21 @@ static const struct {
 
 int store_error(struct sqlite3 *db, int rc)
 {
-    switch (rc & 0xff) {
-    case SQLITE_OK:
-    case SQLITE_ROW:
-    case SQLITE_DONE:
+    static const struct {
+        int code, error;
+    } errors[] = {
+        {SQLITE_FULL, ENOSPC},         {SQLITE_NOMEM, ENOMEM}, {SQLITE_CORRUPT, EBADMSG},
+        {SQLITE_NOTADB, EBADMSG},      {SQLITE_BUSY, EBUSY},   {SQLITE_LOCKED, EBUSY},
+        {SQLITE_INTERRUPT, ETIMEDOUT}, {SQLITE_PERM, EACCES},  {SQLITE_AUTH, EACCES},
+        {SQLITE_READONLY, EACCES},
+    };
+
+    if (rc == SQLITE_OK || rc == SQLITE_ROW || rc == SQLITE_DONE)
         return 0;
-    case SQLITE_FULL:
-        return -ENOSPC;
-    case SQLITE_NOMEM:
-        return -ENOMEM;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return -EBADMSG;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return -EBUSY;
-    case SQLITE_INTERRUPT:
-        return -ETIMEDOUT;
-    case SQLITE_PERM:
-    case SQLITE_AUTH:
-    case SQLITE_READONLY:
-        return -EACCES;
-    default:
-        return sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
-    }
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++)
+        if ((rc & 0xff) == errors[i].code)
+            return -errors[i].error;
+    return sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
 }
 
 /* --- rows that wait, as a table ------------------------------------------------ */
@@ -169,12 +160,6 @@ static int waiting_column(sqlite3_vtab_cursor *cursor, sqlite3_context *to, int 
     return SQLITE_OK;
 }
 
-static int waiting_rowid(sqlite3_vtab_cursor *cursor, sqlite3_int64 *out)
-{
-    *out = container_of(cursor, struct audit_store, cursor)->place;
-    return SQLITE_OK;
-}
-
 static const sqlite3_module waiting_module = {
     .xConnect = waiting_connect,
     .xDisconnect = waiting_disconnect,
@@ -184,46 +169,40 @@ static const sqlite3_module waiting_module = {
     .xFilter = waiting_first,
     .xNext = waiting_next,
     .xEof = waiting_end,
-    .xColumn = waiting_column,
-    .xRowid = waiting_rowid,
+    .xColumn = waiting_column, /* nobody asks for a rowid */
 };
 
 /* --- open and close ----------------------------------------------------------- */
 
-static int read_number(sqlite3 *db, const char *sql, int *out)
-{
-    sqlite3_stmt *s;
-    int rc = sqlite3_prepare_v2(db, sql, -1, &s, NULL);
-
-    if (rc == SQLITE_OK) {
-        rc = sqlite3_step(s);
-        *out = sqlite3_column_int(s, 0);
-    }
-    rc = store_error(db, rc);
-    sqlite3_finalize(s);
-    return rc;
-}
-
 int store_check(struct sqlite3 *db, const char *path, struct diags *d)
 {
-    int application = 0, format = 0, objects = 0, rc;
     const char *why = "is a database of something else; move it away to begin a new one";
+    int application = 0, format = 0, objects = 0, rc;
+    sqlite3_stmt *q = NULL;
 
-    if ((rc = read_number(db, "SELECT count(*) FROM sqlite_master", &objects)) != 0 ||
-        (rc = read_number(db, "PRAGMA application_id", &application)) != 0 ||
-        (rc = read_number(db, "PRAGMA user_version", &format)) != 0) {
-        if (rc != -EBADMSG)
-            return rc;
+    rc = sqlite3_prepare_v2(db,
+                            "SELECT application_id,user_version,(SELECT count(*) FROM "
+                            "sqlite_master) FROM pragma_application_id,pragma_user_version",
+                            -1, &q, NULL);
+    if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        application = sqlite3_column_int(q, 0);
+        format = sqlite3_column_int(q, 1);
+        objects = sqlite3_column_int(q, 2);
+    }
+    rc = store_error(db, rc);
+    sqlite3_finalize(q);
+    if (rc != 0 && rc != -EBADMSG)
+        return rc;
+    if (rc == 0 && application == SCHEMA_APPLICATION && format == SCHEMA_FORMAT)
+        return 0;
+    if (rc == 0 && objects == 0 && application == 0 && format == 0)
+        return 1;
+    if (rc != 0)
         why = "is not an audit database or is damaged; move it away to begin a new one, "
               "or put back a backup";
-    } else if (objects == 0 && application == 0 && format == 0) {
-        return 1;
-    } else if (application == SCHEMA_APPLICATION && format == SCHEMA_FORMAT) {
-        return 0;
-    } else if (application == SCHEMA_APPLICATION && format > SCHEMA_FORMAT) {
+    else if (application == SCHEMA_APPLICATION && format > SCHEMA_FORMAT)
         why = "has a newer format; install the Waymark that wrote it, or move the file away to "
               "begin a new one";
-    }
     diags_add(d, path, 0, 0, "%s", why);
     return -EBADMSG;
 }
@@ -352,10 +331,11 @@ char *store_path(const char *dir)
     return asprintf(&path, "%s/audit.db", dir) < 0 ? NULL : path;
 }
 
-static int open_path(struct audit_store *s, const char *dir, const char *path, uint64_t wal_bytes,
-                     struct diags *d)
+int store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
-    int rc = make_file(dir, path);
+    struct audit_store *s = calloc(1, sizeof *s);
+    char *path = store_path(dir);
+    int rc = s != NULL && path != NULL ? make_file(dir, path) : -ENOMEM;
 
     if (rc == 0) {
         rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -366,28 +346,21 @@ static int open_path(struct audit_store *s, const char *dir, const char *path, u
         sqlite3_busy_timeout(s->db, 1000);
         rc = store_check(s->db, path, d);
         if (rc == -EBADMSG)
-            return rc;
+            goto fail;
     }
     if (rc == 1)
         rc = store_error(s->db, create(s->db));
     if (rc == 0)
         rc = configure(s, wal_bytes);
-    if (rc != 0)
-        diags_add(d, path, 0, 0, "cannot be opened: %s", strerror(-rc));
-    return rc;
-}
-
-int store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
-{
-    struct audit_store *s = calloc(1, sizeof *s);
-    char *path = store_path(dir);
-    int rc = s != NULL && path != NULL ? open_path(s, dir, path, wal_bytes, d) : -ENOMEM;
-
-    free(path);
-    if (rc == 0)
+    if (rc == 0) {
+        free(path);
         *out = s;
-    else
-        store_close(s);
+        return 0;
+    }
+    diags_add(d, path, 0, 0, "cannot be opened: %s", strerror(-rc));
+fail:
+    free(path);
+    store_close(s);
     return rc;
 }
 

@@ -20,31 +20,32 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "audit/ledger.h"
-#include "audit/limit.h"
 #include "audit/prune.h"
 #include "audit/record.h"
 #include "base/str.h"
 
-enum { RINGS = 1024 };
+enum { RINGS = 1024, SEEN_SETS = 16384, KNOWN_SETS = 4096 };
 static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
 static const size_t batch_early = (size_t)8 << 20;  /* committed before its time */
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
-static const size_t ledger_most = (size_t)16 << 20; /* touched rows during a commit */
 static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
+
+#define STAT(name) _Atomic uint64_t name;
 
 struct audit_writer {
     struct audit_store *store;
     struct audit_limits limits;
     struct audit_ring *rings[RINGS]; /* borrowed */
     int n_rings;
-    struct limiter *limiter;
+    struct limiter limiter;
     struct ledger *ledger;
-    struct records *records;
+    struct records records;
     struct prune prune;
     uint8_t *batch; /* owned */
     size_t len, size;
@@ -55,8 +56,7 @@ struct audit_writer {
     bool committed;              /* the last step did */
     struct audit_event event;    /* scratch */
     struct {
-        _Atomic uint64_t recorded, counted, repeats, commits, commit_failures, pruned, pending;
-        _Atomic uint64_t store_bytes, interval_ms, last_commit_wall_ms;
+        AUDIT_WRITER_STATS(STAT)
         _Atomic int last_error;
     } stats;
 };
@@ -66,40 +66,41 @@ struct audit_writer {
 static void writer_free(struct audit_writer *w)
 {
     ledger_free(w->ledger);
-    records_free(w->records);
+    recent_free(w->records.known);
+    recent_free(w->limiter.seen);
     store_close(w->store);
-    limiter_free(w->limiter);
     free(w->batch);
     free(w);
-}
-
-/* The log beside the database stays small against what the file may have. */
-static uint64_t wal_bytes(uint64_t max_size)
-{
-    uint64_t part = max_size / 16;
-
-    return part > wal_most || max_size == 0 ? wal_most : part < wal_least ? wal_least : part;
 }
 
 int audit_writer_open(struct audit_writer **out, const char *dir, const char *host,
                       const struct audit_limits *limits, struct diags *d)
 {
     struct audit_writer *w = calloc(1, sizeof *w);
+    uint64_t part = limits->max_size / 16; /* for the log beside the database */
     int rc = -ENOMEM;
 
     if (w == NULL)
         return rc;
-    w->limiter = limiter_new();
-    if (w->limiter == NULL)
+    w->limiter.seen = recent_new(SEEN_SETS);
+    w->records.known = recent_new(KNOWN_SETS);
+    if (w->limiter.seen == NULL || w->records.known == NULL)
         goto fail;
-    rc = store_open(&w->store, dir, wal_bytes(limits->max_size), d);
+    rc = store_open(&w->store, dir,
+                    part > wal_most || part == 0 ? wal_most
+                    : part < wal_least           ? wal_least
+                                                 : part,
+                    d);
     if (rc != 0)
         goto fail;
     rc = -ENOMEM;
     w->ledger = ledger_new(w->store);
-    w->records = records_new(w->store, host);
-    if (w->ledger == NULL || w->records == NULL)
+    if (w->ledger == NULL)
         goto fail;
+    w->records.store = w->store;
+    store_random(&w->records.secret, sizeof w->records.secret);
+    if (!str_copy(w->records.forwarder, sizeof w->records.forwarder, host))
+        memcpy(w->records.forwarder, "?", 2);
     audit_writer_limits(w, limits);
     *out = w;
     return 0;
@@ -117,7 +118,9 @@ void audit_writer_attach(struct audit_writer *w, struct audit_ring *ring)
 void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limits)
 {
     w->limits = *limits;
-    limiter_set(w->limiter, limits->max_rate, limits->max_rate_client);
+    w->limiter.all_rate = limits->max_rate;
+    w->limiter.client_rate = limits->max_rate_client;
+    w->limiter.all.hash = 0;
     ledger_bounds(w->ledger, limits->max_clients, limits->max_suffixes);
     atomic_store(&w->stats.interval_ms, limits->commit_interval_ms);
     w->prune.age_ms = w->prune.sweep_ms = 0;
@@ -130,28 +133,24 @@ static size_t item_size(size_t len)
     return (sizeof len + len + 7) & ~(size_t)7; /* its length, then the packed event */
 }
 
-static bool batch_room(struct audit_writer *w, size_t more, size_t most)
+/* Where the next packed event goes, with room for the largest; NULL: the batch is
+ * as large as it may be, or there is no memory. */
+static void *batch_next(struct audit_writer *w, size_t most)
 {
-    size_t size = w->size > 0 ? w->size : 65536;
+    size_t need = w->len + item_size(AUDIT_EVENT_MAX), size = w->size > 0 ? w->size : 65536;
     uint8_t *p;
 
-    if (w->len + more > most)
-        return false;
-    while (size < w->len + more)
+    if (need > most)
+        return NULL;
+    while (size < need)
         size *= 2;
-    if (size == w->size)
-        return true;
-    p = realloc(w->batch, size);
-    if (p == NULL)
-        return false;
-    w->batch = p;
-    w->size = size;
-    return true;
-}
-
-/* Where the next packed event goes; room for the largest was made before. */
-static uint8_t *batch_next(struct audit_writer *w)
-{
+    if (size != w->size) {
+        p = realloc(w->batch, size);
+        if (p == NULL)
+            return NULL;
+        w->batch = p;
+        w->size = size;
+    }
     return w->batch + w->len + sizeof(size_t);
 }
 
@@ -174,28 +173,6 @@ static void batch_clear(struct audit_writer *w)
 }
 
 /* --- rings to batch ---------------------------------------------------------------------- */
-
-static void lose(struct audit_writer *w, uint64_t n, uint64_t from_ms)
-{
-    if (w->lost == 0 || (from_ms != 0 && from_ms < w->lost_from_ms))
-        w->lost_from_ms = from_ms;
-    w->lost += n;
-}
-
-static void take_event(struct audit_writer *w, const uint8_t *packed, size_t len)
-{
-    struct audit_event *e = memcpy(batch_next(w), packed, len); /* whole up to qname */
-
-    e->repeat = limiter_repeat(w->limiter, e);
-    e->counted = !limiter_take(w->limiter, &e->client, e->mono_ms);
-    if (e->repeat)
-        atomic_fetch_add(&w->stats.repeats, 1);
-    if (w->limits.privacy == AUDIT_PREFIX)
-        prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
-    if (e->kind == AUDIT_EVENT)
-        w->questions++;
-    batch_add(w, len);
-}
 
 /* The ring whose next event is the oldest of all, or NULL. A client's questions
  * come to several workers, and its last one must be the last. */
@@ -222,36 +199,44 @@ static struct audit_ring *oldest(const struct audit_writer *w, const uint8_t **e
 /* Empties the rings, in the order of time. True when anything came. */
 static bool drain(struct audit_writer *w)
 {
+    uint64_t before = w->questions;
     struct audit_ring *ring;
-    const uint8_t *p;
-    bool any = false;
+    struct audit_event *e;
+    const uint8_t *packed;
     size_t len;
 
-    while (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most) &&
-           (ring = oldest(w, &p, &len)) != NULL) {
-        take_event(w, p, len);
+    while ((e = batch_next(w, batch_most)) != NULL && (ring = oldest(w, &packed, &len)) != NULL) {
+        memcpy(e, packed, len); /* as in an event up to the end of qname */
         audit_ring_release(ring);
-        any = true;
+        e->repeat = limiter_repeat(&w->limiter, e);
+        e->counted = !limiter_take(&w->limiter, &e->client, e->mono_ms);
+        if (e->repeat)
+            atomic_fetch_add(&w->stats.repeats, 1);
+        if (w->limits.privacy == AUDIT_PREFIX)
+            prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
+        w->questions += e->kind == AUDIT_EVENT;
+        batch_add(w, len);
     }
     for (int i = 0; i < w->n_rings; i++) {
         uint64_t from_ms = 0, n = audit_ring_take_dropped(w->rings[i], &from_ms);
 
-        if (n > 0)
-            lose(w, n, from_ms);
+        if (n > 0 && (w->lost == 0 || (from_ms != 0 && from_ms < w->lost_from_ms)))
+            w->lost_from_ms = from_ms;
+        w->lost += n;
     }
     atomic_store(&w->stats.pending, w->questions);
-    return any;
+    return w->questions > before;
 }
 
 void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct now now,
                           const char *text)
 {
     struct audit_event e = {.kind = (uint8_t)kind, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
+    void *next = batch_next(w, batch_most + control_room);
 
-    if (!str_copy(e.text, sizeof e.text, text))
-        memcpy(e.text, text, sizeof e.text - 1);
-    if (batch_room(w, item_size(AUDIT_EVENT_MAX), batch_most + control_room))
-        batch_add(w, audit_event_pack(&e, batch_next(w), AUDIT_EVENT_MAX));
+    snprintf(e.text, sizeof e.text, "%s", text);
+    if (next != NULL)
+        batch_add(w, audit_event_pack(&e, next, AUDIT_EVENT_MAX));
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */
@@ -268,32 +253,32 @@ static int put_event(struct audit_writer *w, struct sums *sums, const uint8_t *p
     int rc;
 
     audit_event_unpack(&w->event, packed, len);
-    rc = records_next(w->records, e->mono_ms, &sequence);
+    rc = records_next(&w->records, e->mono_ms, &sequence);
     if (rc == 0 && e->kind == AUDIT_EVENT) {
         rc = ledger_add(w->ledger, e, e->counted ? 0 : sequence, &ids);
         *(e->counted ? &sums->counted : &sums->recorded) += 1;
     }
     if (rc == 0 && !e->counted)
-        rc = records_add(w->records, e, &ids);
-    if (rc == 0 && ledger_touched(w->ledger) > ledger_most)
-        rc = ledger_save(w->ledger);
+        rc = records_add(&w->records, e, &ids);
     return rc;
 }
 
 static int put_batch(struct audit_writer *w, struct sums *sums)
 {
-    size_t len;
+    size_t len, next;
     int rc = 0;
 
-    for (size_t at = 0; at < w->len && rc == 0; at += item_size(len)) {
-        memcpy(&len, w->batch + at, sizeof len);
-        if (at + item_size(len) < w->len)
-            ledger_expect(w->ledger, (const void *)(w->batch + at + item_size(len) + sizeof len));
-        rc = put_event(w, sums, w->batch + at + sizeof len, len);
+    for (size_t i = 0; i < w->len && rc == 0; i = next) {
+        memcpy(&len, w->batch + i, sizeof len);
+        next = i + item_size(len);
+        if (next < w->len)
+            ledger_expect(w->ledger, (const void *)(w->batch + next + sizeof len));
+        rc = put_event(w, sums, w->batch + i + sizeof len, len);
     }
     return rc == 0 ? ledger_save(w->ledger) : rc;
 }
 
+/* A record of what rings dropped. */
 static int put_gap(struct audit_writer *w, struct now now)
 {
     struct audit_event e = {.kind = AUDIT_GAP,
@@ -301,48 +286,12 @@ static int put_gap(struct audit_writer *w, struct now now)
                             .lost = w->lost,
                             .lost_from_ms = w->lost_from_ms};
     int64_t sequence;
-    int rc = w->lost > 0 ? records_next(w->records, now.mono_ms, &sequence) : 0;
+    int rc;
 
-    return rc == 0 && w->lost > 0 ? records_add(w->records, &e, NULL) : rc;
-}
-
-static int put_sums(struct audit_writer *w, const struct sums *sums)
-{
-    const struct {
-        const char *name;
-        uint64_t n;
-    } rows[] = {{"recorded", sums->recorded}, {"counted", sums->counted}, {"dropped", w->lost}};
-    int rc = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(rows) && rc == 0; i++)
-        if (rows[i].n > 0)
-            rc = store_sql(w->store, NULL, "UPDATE meta SET value=value+%llu WHERE name='%s'",
-                           (unsigned long long)rows[i].n, rows[i].name);
-    return rc;
-}
-
-static int commit_all(struct audit_writer *w, struct now now, struct sums *sums)
-{
-    int rc = store_sql(w->store, NULL, "BEGIN IMMEDIATE");
-
-    if (rc == 0)
-        rc = put_batch(w, sums);
-    if (rc == 0)
-        rc = put_gap(w, now);
-    if (rc == 0)
-        rc = put_sums(w, sums);
-    if (rc == 0)
-        rc = store_flush(w->store);
-    if (rc == 0)
-        rc = store_sql(w->store, NULL, "COMMIT");
-    if (rc == 0) {
-        atomic_store(&w->stats.store_bytes, prune_bytes(w->store));
+    if (w->lost == 0)
         return 0;
-    }
-    store_rollback(w->store);
-    ledger_clear(w->ledger);
-    records_clear(w->records);
-    return rc;
+    rc = records_next(&w->records, now.mono_ms, &sequence);
+    return rc == 0 ? records_add(&w->records, &e, NULL) : rc;
 }
 
 /* True when nothing is left to be committed. */
@@ -355,12 +304,30 @@ static bool commit(struct audit_writer *w, struct now now)
     if (w->len == 0 && w->lost == 0)
         return true;
     w->committed = true;
-    rc = commit_all(w, now, &sums);
+    rc = store_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    if (rc == 0)
+        rc = put_batch(w, &sums);
+    if (rc == 0)
+        rc = put_gap(w, now);
+    if (rc == 0)
+        rc = store_sql(w->store, NULL,
+                       "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
+                       "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
+                       (unsigned long long)sums.recorded, (unsigned long long)sums.counted,
+                       (unsigned long long)w->lost);
+    if (rc == 0)
+        rc = store_flush(w->store);
+    if (rc == 0)
+        rc = store_sql(w->store, NULL, "COMMIT");
     atomic_store(&w->stats.last_error, -rc);
     if (rc != 0) {
+        store_rollback(w->store);
+        ledger_clear(w->ledger);
+        w->records.begun = false;
         atomic_fetch_add(&w->stats.commit_failures, 1);
         return false;
     }
+    atomic_store(&w->stats.store_bytes, prune_bytes(w->store));
     /* In this order no question is missing from the sum, at any moment. */
     atomic_fetch_add(&w->stats.recorded, sums.recorded);
     atomic_fetch_add(&w->stats.counted, sums.counted);
@@ -392,12 +359,6 @@ static void adapt(struct audit_writer *w, uint64_t mono_ms)
     atomic_store(&w->stats.interval_ms, interval);
 }
 
-static bool is_due(const struct audit_writer *w, uint64_t mono_ms)
-{
-    return mono_ms >= w->attempt_ms + atomic_load(&w->stats.interval_ms) ||
-           (w->len >= batch_early && atomic_load(&w->stats.last_error) == 0);
-}
-
 static void flush_all(struct audit_writer *w, struct now now)
 {
     for (int i = 0; i < 16; i++) { /* a producer may still be pushing */
@@ -414,17 +375,18 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
     bool any = false, swept;
 
     adapt(w, now.mono_ms);
-    if (flush)
+    if (flush) {
         flush_all(w, now);
-    else {
+    } else {
         any = drain(w);
-        if (is_due(w, now.mono_ms))
+        if (now.mono_ms >= w->attempt_ms + atomic_load(&w->stats.interval_ms) ||
+            (w->len >= batch_early && atomic_load(&w->stats.last_error) == 0))
             (void)commit(w, now);
     }
     if (atomic_load(&w->stats.last_error) == 0 &&
         prune_due(&w->prune, &w->limits, w->committed ? atomic_load(&w->stats.store_bytes) : 0,
                   now.mono_ms)) {
-        if (prune_step(&w->prune, w->store, w->records, &w->limits, now, &swept) != 0 || swept)
+        if (prune_step(&w->prune, w->store, &w->records, &w->limits, now, &swept) != 0 || swept)
             ledger_clear(w->ledger);
         atomic_store(&w->stats.pruned, w->prune.removed);
     }
@@ -440,24 +402,12 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 
 void audit_writer_stats(struct audit_writer *w, struct audit_writer_stats *out)
 {
-    struct audit_ring_stats ring;
-
-    memset(out, 0, sizeof *out);
-    out->recorded = atomic_load(&w->stats.recorded);
-    out->counted = atomic_load(&w->stats.counted);
-    for (int i = 0; i < w->n_rings; i++) {
-        audit_ring_stats(w->rings[i], &ring);
-        out->dropped += ring.dropped;
-    }
-    out->repeats = atomic_load(&w->stats.repeats);
-    out->commits = atomic_load(&w->stats.commits);
-    out->commit_failures = atomic_load(&w->stats.commit_failures);
-    out->pruned = atomic_load(&w->stats.pruned);
-    out->pending = atomic_load(&w->stats.pending);
-    out->store_bytes = atomic_load(&w->stats.store_bytes);
-    out->interval_ms = atomic_load(&w->stats.interval_ms);
-    out->last_commit_wall_ms = atomic_load(&w->stats.last_commit_wall_ms);
+#define LOAD(name) out->name = atomic_load(&w->stats.name);
+    AUDIT_WRITER_STATS(LOAD)
     out->last_error = atomic_load(&w->stats.last_error);
+    out->dropped = 0;
+    for (int i = 0; i < w->n_rings; i++)
+        out->dropped += audit_ring_dropped(w->rings[i]);
 }
 
 void audit_writer_close(struct audit_writer *w, struct now now)

@@ -25,13 +25,16 @@ struct audit_limits {
     enum audit_privacy privacy;
 };
 
+/* recorded: stored as events; counted: in ledger rows only (above the rates); pending: in the batch. */
+/* clang-format off */
+#define AUDIT_WRITER_STATS(X) X(recorded) X(counted) X(repeats) X(commits) X(commit_failures) X(pruned) X(pending) \
+    X(store_bytes) X(interval_ms) X(last_commit_wall_ms)
+/* clang-format on */
+#define AUDIT_WRITER_STAT(name) uint64_t name;
 struct audit_writer_stats {
-    uint64_t recorded; /* events stored as events */
-    uint64_t counted;  /* questions in ledger rows only (above the rates) */
-    uint64_t dropped;  /* ring full */
-    uint64_t repeats, commits, commit_failures, pruned, pending;
-    uint64_t store_bytes, interval_ms, last_commit_wall_ms;
-    int last_error; /* errno of the last failed commit, 0 after a good one */
+    AUDIT_WRITER_STATS(AUDIT_WRITER_STAT)
+    uint64_t dropped; /* ring full */
+    int last_error;   /* errno of the last failed commit, 0 after a good one */
 };
 
 /* dir is "STATE/audit"; made if need be. host is the forwarder's name in events.

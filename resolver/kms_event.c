@@ -22,7 +22,6 @@ void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outc
     e->kind = AUDIT_EVENT;
     e->wall_ms = now.wall_ms;
     e->mono_ms = now.mono_ms;
-    e->sequence = 0;
     e->client = q->client.addr;
     e->transport = q->client.transport;
     name_read(&as_asked, &e->qname); /* with the client's case */

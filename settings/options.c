@@ -387,7 +387,7 @@ const struct field settings_options[] = {
     {.key = "audit.max-suffixes",
      COUNT(settings, audit.max_suffixes, 1, 100000000),
      .fallback = "100000",
-     .help = "The same for suffixes."},
+     .help = "The same for suffixes, hosts and rules, each on its own."},
     {.key = "audit.commit-interval",
      DURATION(settings, audit.commit_interval_ms, 10, MINUTE),
      .fallback = "1s",

@@ -19,7 +19,6 @@ static struct audit_event full(void)
         sample_filled("10.20.4.7:49155", "_VLMCS._tcp.Fabrikam.local", 0xbeef, 1700000000123);
 
     e.mono_ms = 77;
-    e.sequence = 0x0102030405060708;
     e.transport = AUDIT_TCP;
     e.flags = DNS_RD | DNS_CD;
     e.edns_do = e.repeat = e.counted = e.cached = true;
