@@ -80,7 +80,7 @@ struct ledger *ledger_new(struct audit_store *store)
     if (l == NULL)
         return NULL;
     l->store = store;
-    store_random(&l->secret, sizeof l->secret);
+    audit_store_random(&l->secret, sizeof l->secret);
     return l;
 }
 
@@ -242,7 +242,7 @@ static const char *name_of(const struct subject *s, char out[KEY_TEXT])
 static int load_slots(struct ledger *l, struct row *r)
 {
     union store_slot stored[STORE_SLOTS];
-    int n = store_get_slots(l->store, r->stored.id, stored);
+    int n = audit_store_get_slots(l->store, r->stored.id, stored);
 
     for (int i = 0; i < n; i++) {
         const union store_slot *s = &stored[i];
@@ -263,7 +263,7 @@ static int load(struct ledger *l, struct row *r, const struct subject *s)
     int rc;
 
     r->stored.id = s->hour;
-    rc = store_get(l->store, s->table, name_of(s, name), &r->stored);
+    rc = audit_store_get(l->store, s->table, name_of(s, name), &r->stored);
     if (rc == 0 && s->table == STORE_CLIENT)
         return load_slots(l, r);
     if (rc != -ENOENT)
@@ -290,7 +290,7 @@ static int find(struct ledger *l, const struct subject *s, struct row **out)
     int rc = grow(l);
 
     for (int t = 0; t < STORE_LEDGER && !l->counted && rc == 0; t++)
-        rc = store_count(l->store, (enum store_table)t, &l->count[t], &l->last_id[t]);
+        rc = audit_store_count(l->store, (enum store_table)t, &l->count[t], &l->last_id[t]);
     if (rc != 0)
         return rc;
     l->counted = true;
@@ -335,7 +335,7 @@ static int by_order(const void *a, const void *b)
 
 static int save(struct ledger *l, struct row *r)
 {
-    int rc = store_put(l->store, (enum store_table)r->table, r->stored.numbers, &r->stored);
+    int rc = audit_store_put(l->store, (enum store_table)r->table, r->stored.numbers, &r->stored);
 
     r->touched = false;
     r->stored.name = NULL;
@@ -348,7 +348,7 @@ static int save(struct ledger *l, struct row *r)
                                    .outcome = s->outcome};
 
         if (s->touched)
-            rc = store_put(l->store, STORE_SLOT, stored.numbers, NULL);
+            rc = audit_store_put(l->store, STORE_SLOT, stored.numbers, NULL);
         s->touched = false;
     }
     return rc;
@@ -365,7 +365,7 @@ int ledger_save(struct ledger *l)
         rc = save(l, l->touched[i].row);
     }
     if (rc == 0)
-        rc = store_flush(l->store);
+        rc = audit_store_flush(l->store);
     l->n_touched = l->bytes_touched = 0;
     if (l->bytes > memory_most)
         forget_rows(l);

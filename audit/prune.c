@@ -37,9 +37,10 @@ static int64_t cutoff(uint64_t wall_ms, uint64_t retention_ms)
 /* Pages in use, free ones, octets of a page. */
 static int count_pages(struct audit_store *store, int64_t out[3])
 {
-    int rc = store_sql(store, out,
-                       "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
-                       "pragma_page_count p,pragma_freelist_count f,pragma_page_size s");
+    int rc =
+        audit_store_sql(store, out,
+                        "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
+                        "pragma_page_count p,pragma_freelist_count f,pragma_page_size s");
 
     return rc == 0 ? -EIO : rc < 0 ? rc : 0;
 }
@@ -54,7 +55,7 @@ uint64_t prune_bytes(struct audit_store *store)
 /* The number of the first event; *first stays when there is none. */
 static int first_event(struct audit_store *store, int64_t *first)
 {
-    int rc = store_sql(store, first, "SELECT id FROM event ORDER BY id LIMIT 1");
+    int rc = audit_store_sql(store, first, "SELECT id FROM event ORDER BY id LIMIT 1");
 
     return rc < 0 ? rc : 0;
 }
@@ -63,12 +64,13 @@ static int first_event(struct audit_store *store, int64_t *first)
 static int cut(struct audit_store *store, int64_t end, struct audit_event *record)
 {
     int64_t last_ms = 0;
-    int rc = store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<%lld", (long long)end);
+    int rc =
+        audit_store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<%lld", (long long)end);
 
     if (rc >= 0)
-        rc = store_sql(store, NULL, "DELETE FROM event WHERE id<%lld", (long long)end);
+        rc = audit_store_sql(store, NULL, "DELETE FROM event WHERE id<%lld", (long long)end);
     if (rc == 0)
-        record->lost += (uint64_t)store_changes(store);
+        record->lost += (uint64_t)audit_store_changes(store);
     if ((uint64_t)last_ms > record->lost_from_ms)
         record->lost_from_ms = (uint64_t)last_ms;
     return rc;
@@ -82,18 +84,20 @@ static int cut_named(struct audit_store *store)
     int rc = first_event(store, &first);
 
     if (rc == 0)
-        rc = store_sql(store, NULL, "DELETE FROM control WHERE id<%lld", (long long)first);
+        rc = audit_store_sql(store, NULL, "DELETE FROM control WHERE id<%lld", (long long)first);
     if (rc == 0)
-        rc = store_sql(store, epoch,
-                       "SELECT event,answer,text FROM epoch WHERE event<=%lld "
-                       "ORDER BY event DESC LIMIT 1",
-                       (long long)first);
+        rc = audit_store_sql(store, epoch,
+                             "SELECT event,answer,text FROM epoch WHERE event<=%lld "
+                             "ORDER BY event DESC LIMIT 1",
+                             (long long)first);
     if (rc == 1)
-        rc = store_sql(store, NULL, "DELETE FROM epoch WHERE event<%lld", (long long)epoch[0]);
+        rc =
+            audit_store_sql(store, NULL, "DELETE FROM epoch WHERE event<%lld", (long long)epoch[0]);
     if (rc == 0)
-        rc = store_sql(store, NULL, "DELETE FROM answer WHERE id<%lld", (long long)epoch[1]);
-    return rc == 0 ? store_sql(store, NULL, "DELETE FROM text WHERE id<%lld", (long long)epoch[2])
-                   : rc;
+        rc = audit_store_sql(store, NULL, "DELETE FROM answer WHERE id<%lld", (long long)epoch[1]);
+    return rc == 0
+               ? audit_store_sql(store, NULL, "DELETE FROM text WHERE id<%lld", (long long)epoch[2])
+               : rc;
 }
 
 /* The events that are too old, up to the first that is not, then those that are too many. */
@@ -108,8 +112,8 @@ static int cut_events(struct prune *p, struct audit_store *store, struct records
 
     if (rc == 0 && (p->going_on || now.mono_ms >= p->age_ms)) {
         end = begin + STEP;
-        rc = store_sql(store, &end, "SELECT id FROM event WHERE ms>=%lld AND id<%lld LIMIT 1",
-                       (long long)cutoff(now.wall_ms, limits->retention_ms), (long long)end);
+        rc = audit_store_sql(store, &end, "SELECT id FROM event WHERE ms>=%lld AND id<%lld LIMIT 1",
+                             (long long)cutoff(now.wall_ms, limits->retention_ms), (long long)end);
         if (rc >= 0)
             rc = cut(store, end, &e);
         p->age_ms = now.mono_ms + hour_ms;
@@ -141,13 +145,13 @@ static int step_in(struct prune *p, struct audit_store *store, struct records *r
         p->sweep_ms = now.mono_ms + 6 * hour_ms;
         rc = first_event(store, &first);
         if (rc == 0)
-            rc = store_sweep(store, cutoff(now.wall_ms, limits->ledger_retention_ms), first);
+            rc = audit_store_sweep(store, cutoff(now.wall_ms, limits->ledger_retention_ms), first);
     }
     if (rc == 0)
         rc = count_pages(store, pages);
     /* A file that has become much too large gives back what it does not need. */
     if (rc == 0 && pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
-        rc = store_sql(store, NULL, "PRAGMA incremental_vacuum(%d)", FREE_PAGES);
+        rc = audit_store_sql(store, NULL, "PRAGMA incremental_vacuum(%d)", FREE_PAGES);
     return rc;
 }
 
@@ -155,16 +159,16 @@ int prune_step(struct prune *p, struct audit_store *store, struct records *recor
                const struct audit_limits *limits, struct now now, bool *swept)
 {
     struct prune was = *p;
-    int rc = store_sql(store, NULL, "BEGIN IMMEDIATE");
+    int rc = audit_store_sql(store, NULL, "BEGIN IMMEDIATE");
 
     *swept = false;
     if (rc == 0)
         rc = step_in(p, store, records, limits, now, swept);
     if (rc == 0)
-        rc = store_sql(store, NULL, "COMMIT");
+        rc = audit_store_sql(store, NULL, "COMMIT");
     if (rc == 0)
         return 0;
-    store_rollback(store);
+    audit_store_rollback(store);
     records->begun = false;
     *p = (struct prune){.age_ms = now.mono_ms + minute_ms,
                         .sweep_ms = now.mono_ms + minute_ms,

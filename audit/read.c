@@ -82,16 +82,16 @@ static int open_db(struct audit_reader *r, const char *path, struct diags *d)
         rc = sqlite3_create_function(r->db, "below", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
                                      below, NULL, NULL);
     if (rc != SQLITE_OK)
-        return store_error(r->db, rc);
+        return audit_store_error(r->db, rc);
     sqlite3_progress_handler(r->db, CHECK_EVERY, over_time, r);
     r->deadline_ms = clock_now().mono_ms + query_most_ms;
-    return store_check(r->db, path, d);
+    return audit_store_check(r->db, path, d);
 }
 
 int audit_reader_open(struct audit_reader **out, const char *dir, struct diags *d)
 {
     struct audit_reader *r = calloc(1, sizeof *r);
-    char *path = store_path(dir);
+    char *path = audit_store_path(dir);
     int rc = -ENOMEM;
 
     if (r != NULL && path != NULL)
@@ -181,7 +181,7 @@ int audit_query(struct audit_reader *r, const char *sql, const struct audit_valu
         while ((rc = sqlite3_step(q)) == SQLITE_ROW)
             if (rows != NULL)
                 json_array_append_new(rows, row_of(q));
-    rc = store_error(r->db, rc);
+    rc = audit_store_error(r->db, rc);
     sqlite3_finalize(q);
     return rc;
 }

@@ -27,16 +27,16 @@ static const uint64_t epoch_ms = 86400000;
 static int begin_epoch(struct records *r, uint64_t mono_ms)
 {
     int64_t last[3];
-    int rc = store_flush(r->store);
+    int rc = audit_store_flush(r->store);
 
     if (rc == 0)
-        rc = store_sql(r->store, last,
-                       "SELECT max((SELECT ifnull(max(id),0)FROM event),"
-                       "(SELECT ifnull(max(event),1)FROM epoch)-1),"
-                       "max((SELECT ifnull(max(id),0)FROM answer),"
-                       "(SELECT ifnull(max(answer),1)FROM epoch)-1),"
-                       "max((SELECT ifnull(max(id),0)FROM text),"
-                       "(SELECT ifnull(max(text),1)FROM epoch)-1)");
+        rc = audit_store_sql(r->store, last,
+                             "SELECT max((SELECT ifnull(max(id),0)FROM event),"
+                             "(SELECT ifnull(max(event),1)FROM epoch)-1),"
+                             "max((SELECT ifnull(max(id),0)FROM answer),"
+                             "(SELECT ifnull(max(answer),1)FROM epoch)-1),"
+                             "max((SELECT ifnull(max(id),0)FROM text),"
+                             "(SELECT ifnull(max(text),1)FROM epoch)-1)");
     if (rc != 1)
         return rc;
     recent_clear(r->known);
@@ -44,8 +44,8 @@ static int begin_epoch(struct records *r, uint64_t mono_ms)
     r->answer = last[1] + 1;
     r->text = last[2] + 1;
     r->epoch_at_ms = mono_ms;
-    rc = store_sql(r->store, NULL, "INSERT OR REPLACE INTO epoch VALUES(%lld,%lld,%lld)",
-                   (long long)r->event, (long long)r->answer, (long long)r->text);
+    rc = audit_store_sql(r->store, NULL, "INSERT OR REPLACE INTO epoch VALUES(%lld,%lld,%lld)",
+                         (long long)r->event, (long long)r->answer, (long long)r->text);
     r->begun = rc == 0;
     return rc;
 }
@@ -80,7 +80,7 @@ static int intern_text(struct records *r, const char *text, int64_t *id)
     *id = 0;
     if (text != NULL)
         *id = number_of(r, hash_bytes(&r->secret, text, strlen(text)), &r->text, &known);
-    return known ? 0 : store_insert(r->store, STORE_TEXT, "it", *id, text);
+    return known ? 0 : audit_store_insert(r->store, STORE_TEXT, "it", *id, text);
 }
 
 static void hash_hosts(struct writer *w, const struct audit_host *hosts, uint8_t n)
@@ -145,7 +145,7 @@ static int intern_answer(struct records *r, const struct audit_event *e, int64_t
     *id = number_of(r, hash_answer(r, e), &r->answer, &known);
     if (known)
         return 0;
-    return store_insert(
+    return audit_store_insert(
         r->store, STORE_ANSWER, "itttttttttttitttt", *id, r->forwarder, type_print(e->qtype, type),
         outcome_names[e->outcome], reason_names[e->reason], word_or_null(verdict_names, e->verdict),
         addr_is_any(&e->server) ? NULL : addr_print_port(&e->server, server),
@@ -221,19 +221,19 @@ static int add_question(struct records *r, const struct audit_event *e,
         rc = intern_answer(r, e, &row.answer);
     if (rc == 0)
         rc = intern_text(r, networks_print(e, list), &row.networks);
-    return rc == 0 ? store_put(r->store, STORE_EVENT, row.numbers, NULL) : rc;
+    return rc == 0 ? audit_store_put(r->store, STORE_EVENT, row.numbers, NULL) : rc;
 }
 
 /* Of an event it has the time only; how many and since when is said of some. */
 static int add_control(struct records *r, const struct audit_event *e)
 {
     bool counts = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
-    int rc = store_insert(r->store, STORE_CONTROL, counts ? "itttii" : "ittt", r->event,
-                          r->forwarder, audit_kind_names[e->kind], e->text, (int64_t)e->lost,
-                          (int64_t)e->lost_from_ms);
+    int rc = audit_store_insert(r->store, STORE_CONTROL, counts ? "itttii" : "ittt", r->event,
+                                r->forwarder, audit_kind_names[e->kind], e->text, (int64_t)e->lost,
+                                (int64_t)e->lost_from_ms);
 
-    return rc == 0 ? store_sql(r->store, NULL, "INSERT INTO event(id,ms) VALUES(%lld,%lld)",
-                               (long long)r->event, (long long)e->wall_ms)
+    return rc == 0 ? audit_store_sql(r->store, NULL, "INSERT INTO event(id,ms) VALUES(%lld,%lld)",
+                                     (long long)r->event, (long long)e->wall_ms)
                    : rc;
 }
 

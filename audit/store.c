@@ -23,7 +23,7 @@
 
 enum { WAITING = 128, SQL_TEXT = 2048 };
 
-/* Rows of a table that wait for store_flush(). */
+/* Rows of a table that wait for audit_store_flush(). */
 struct waiting {
     int n;
     struct {
@@ -61,7 +61,7 @@ static const struct {
     [STORE_CONTROL] = {"control", NULL, 6},
 };
 
-int store_error(struct sqlite3 *db, int rc)
+int audit_store_error(struct sqlite3 *db, int rc)
 {
     static const struct {
         int code, error;
@@ -174,7 +174,7 @@ static const sqlite3_module waiting_module = {
 
 /* --- open and close ----------------------------------------------------------- */
 
-int store_check(struct sqlite3 *db, const char *path, struct diags *d)
+int audit_store_check(struct sqlite3 *db, const char *path, struct diags *d)
 {
     const char *why = "is a database of something else; move it away to begin a new one";
     int application = 0, format = 0, objects = 0, rc;
@@ -189,7 +189,7 @@ int store_check(struct sqlite3 *db, const char *path, struct diags *d)
         format = sqlite3_column_int(q, 1);
         objects = sqlite3_column_int(q, 2);
     }
-    rc = store_error(db, rc);
+    rc = audit_store_error(db, rc);
     sqlite3_finalize(q);
     if (rc != 0 && rc != -EBADMSG)
         return rc;
@@ -304,7 +304,7 @@ static int configure(struct audit_store *s, uint64_t wal_bytes)
         rc = prepare_get(s, (enum store_table)t);
     if (rc == SQLITE_OK)
         rc = prepare(s, &s->get_slots, &slots);
-    return store_error(s->db, rc);
+    return audit_store_error(s->db, rc);
 }
 
 /* The rights do not depend on the umask; the files beside it get those of the
@@ -324,32 +324,32 @@ static int make_file(const char *dir, const char *path)
     return 0;
 }
 
-char *store_path(const char *dir)
+char *audit_store_path(const char *dir)
 {
     char *path;
 
     return asprintf(&path, "%s/audit.db", dir) < 0 ? NULL : path;
 }
 
-int store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
+int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
     struct audit_store *s = calloc(1, sizeof *s);
-    char *path = store_path(dir);
+    char *path = audit_store_path(dir);
     int rc = s != NULL && path != NULL ? make_file(dir, path) : -ENOMEM;
 
     if (rc == 0) {
         rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-        rc = s->db == NULL ? -ENOMEM : store_error(s->db, rc);
+        rc = s->db == NULL ? -ENOMEM : audit_store_error(s->db, rc);
     }
     if (rc == 0) {
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, 1000);
-        rc = store_check(s->db, path, d);
+        rc = audit_store_check(s->db, path, d);
         if (rc == -EBADMSG)
             goto fail;
     }
     if (rc == 1)
-        rc = store_error(s->db, create(s->db));
+        rc = audit_store_error(s->db, create(s->db));
     if (rc == 0)
         rc = configure(s, wal_bytes);
     if (rc == 0) {
@@ -360,11 +360,11 @@ int store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, st
     diags_add(d, path, 0, 0, "cannot be opened: %s", strerror(-rc));
 fail:
     free(path);
-    store_close(s);
+    audit_store_close(s);
     return rc;
 }
 
-void store_close(struct audit_store *s)
+void audit_store_close(struct audit_store *s)
 {
     if (s == NULL)
         return;
@@ -388,14 +388,14 @@ static int step(struct audit_store *s, sqlite3_stmt *q)
     rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
         return 1;
-    rc = store_error(s->db, rc);
+    rc = audit_store_error(s->db, rc);
     if (rc == -EIO && errno > 0)
         rc = -errno; /* a COMMIT does not keep the number */
     sqlite3_reset(q);
     return rc;
 }
 
-int store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
+int audit_store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
 {
     sqlite3_stmt *q = NULL;
     char sql[SQL_TEXT];
@@ -405,7 +405,7 @@ int store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(sql, sizeof sql, fmt, args);
     va_end(args);
-    rc = store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
+    rc = audit_store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
     if (rc == 0)
         do
             rc = step(s, q);
@@ -416,7 +416,7 @@ int store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
     return rc;
 }
 
-int store_insert(struct audit_store *s, enum store_table table, const char *types, ...)
+int audit_store_insert(struct audit_store *s, enum store_table table, const char *types, ...)
 {
     sqlite3_stmt *q = s->put[table];
     va_list args;
@@ -432,13 +432,13 @@ int store_insert(struct audit_store *s, enum store_table table, const char *type
     return step(s, q);
 }
 
-int64_t store_changes(struct audit_store *s)
+int64_t audit_store_changes(struct audit_store *s)
 {
     return sqlite3_changes64(s->db);
 }
 
 /* A failed statement may have ended the transaction already. */
-void store_rollback(struct audit_store *s)
+void audit_store_rollback(struct audit_store *s)
 {
     for (int t = 0; t < STORE_ANSWER; t++)
         s->waiting[t].n = 0;
@@ -448,8 +448,8 @@ void store_rollback(struct audit_store *s)
 
 /* --- rows --------------------------------------------------------------------------- */
 
-int store_get(struct audit_store *s, enum store_table table, const char *name,
-              struct store_row *row)
+int audit_store_get(struct audit_store *s, enum store_table table, const char *name,
+                    struct store_row *row)
 {
     sqlite3_stmt *q = s->get[table];
     int rc, n = tables[table].n;
@@ -473,7 +473,8 @@ int store_get(struct audit_store *s, enum store_table table, const char *name,
     return 0;
 }
 
-int store_get_slots(struct audit_store *s, int64_t client, union store_slot slots[STORE_SLOTS])
+int audit_store_get_slots(struct audit_store *s, int64_t client,
+                          union store_slot slots[STORE_SLOTS])
 {
     int rc, n = 0;
 
@@ -494,8 +495,8 @@ static int write_waiting(struct audit_store *s, enum store_table table)
     return rc;
 }
 
-int store_put(struct audit_store *s, enum store_table table, const int64_t *numbers,
-              const struct store_row *row)
+int audit_store_put(struct audit_store *s, enum store_table table, const int64_t *numbers,
+                    const struct store_row *row)
 {
     struct waiting *w = &s->waiting[table];
     int rc = w->n == WAITING ? write_waiting(s, table) : 0;
@@ -506,7 +507,7 @@ int store_put(struct audit_store *s, enum store_table table, const int64_t *numb
     return rc;
 }
 
-int store_flush(struct audit_store *s)
+int audit_store_flush(struct audit_store *s)
 {
     int rc = 0;
 
@@ -515,32 +516,34 @@ int store_flush(struct audit_store *s)
     return rc;
 }
 
-int store_count(struct audit_store *s, enum store_table table, int64_t *rows, int64_t *last_id)
+int audit_store_count(struct audit_store *s, enum store_table table, int64_t *rows,
+                      int64_t *last_id)
 {
     const char *name = tables[table].name;
     int64_t n[2] = {0};
-    int rc =
-        store_sql(s, n,
-                  "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE "
-                  "name='(other)'),ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
-                  name, name, name);
+    int rc = audit_store_sql(
+        s, n,
+        "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE "
+        "name='(other)'),ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
+        name, name, name);
 
     *rows = n[0];
     *last_id = n[1];
     return rc == 1 ? 0 : rc;
 }
 
-int store_sweep(struct audit_store *s, int64_t before_ms, int64_t first_event)
+int audit_store_sweep(struct audit_store *s, int64_t before_ms, int64_t first_event)
 {
-    int rc = store_sql(s, NULL, "DELETE FROM client_suffix WHERE last<%lld", (long long)before_ms);
+    int rc =
+        audit_store_sql(s, NULL, "DELETE FROM client_suffix WHERE last<%lld", (long long)before_ms);
 
     for (int t = 0; t < STORE_LEDGER && rc == 0; t++)
-        rc = store_sql(s, NULL, "DELETE FROM %s WHERE last<%lld AND event<%lld", tables[t].name,
-                       (long long)before_ms, (long long)first_event);
+        rc = audit_store_sql(s, NULL, "DELETE FROM %s WHERE last<%lld AND event<%lld",
+                             tables[t].name, (long long)before_ms, (long long)first_event);
     return rc;
 }
 
-void store_random(void *out, size_t size)
+void audit_store_random(void *out, size_t size)
 {
     sqlite3_randomness((int)size, out);
 }

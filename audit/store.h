@@ -20,15 +20,15 @@ struct sqlite3;
 /* 0; -EBADMSG with path and remedy in d; -errno with a sentence in d. Makes the
  * directory and the file if need be. wal_bytes: how long the log may become
  * before it is written into the database. */
-int store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
-void store_close(struct audit_store *);
+int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
+void audit_store_close(struct audit_store *);
 /* The file of the directory; freed by the caller, NULL: out of memory. */
-char *store_path(const char *dir);
+char *audit_store_path(const char *dir);
 /* Is this an audit of our format? 0; 1 it is empty; -EBADMSG with a sentence in
  * d; -errno. Writes nothing. */
-int store_check(struct sqlite3 *, const char *path, struct diags *d);
+int audit_store_check(struct sqlite3 *, const char *path, struct diags *d);
 /* What the library says, as -errno: a full disk is -ENOSPC, damage -EBADMSG. */
-int store_error(struct sqlite3 *, int rc);
+int audit_store_error(struct sqlite3 *, int rc);
 
 enum store_table {
     STORE_CLIENT, /* the ledger's */
@@ -86,31 +86,31 @@ union store_event {
 };
 
 /* By its name, an hour by row->id. 0, -ENOENT, -errno. */
-int store_get(struct audit_store *, enum store_table, const char *name, struct store_row *);
+int audit_store_get(struct audit_store *, enum store_table, const char *name, struct store_row *);
 /* The suffixes of a client; how many, or -errno. */
-int store_get_slots(struct audit_store *, int64_t client, union store_slot[STORE_SLOTS]);
+int audit_store_get_slots(struct audit_store *, int64_t client, union store_slot[STORE_SLOTS]);
 /* Takes a row of the ledger, of client_suffix or of event, new or changed. The
- * numbers are copied, the rest is borrowed until store_flush(): many rows of a
+ * numbers are copied, the rest is borrowed until audit_store_flush(): many rows of a
  * table are written by one statement. row: of the ledger only, else NULL. */
-int store_put(struct audit_store *, enum store_table, const int64_t *numbers,
-              const struct store_row *row);
-int store_flush(struct audit_store *);
+int audit_store_put(struct audit_store *, enum store_table, const int64_t *numbers,
+                    const struct store_row *row);
+int audit_store_flush(struct audit_store *);
 /* Adds a row of another table: an i (int64_t) or t (text, NULL is NULL) for each
  * of its columns; those at the end without one are NULL. */
-int store_insert(struct audit_store *, enum store_table, const char *types, ...);
+int audit_store_insert(struct audit_store *, enum store_table, const char *types, ...);
 
 /* SQL that is run now and then, its numbers by printf(). 1 and the numbers of
  * its first row in out; 0 it gave none; -errno. out NULL: runs to its end, 0. */
-int store_sql(struct audit_store *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int audit_store_sql(struct audit_store *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Rows that the last statement removed. */
-int64_t store_changes(struct audit_store *);
-void store_rollback(struct audit_store *);
+int64_t audit_store_changes(struct audit_store *);
+void audit_store_rollback(struct audit_store *);
 /* How many rows of the ledger's table there are without (other), and the last number. */
-int store_count(struct audit_store *, enum store_table, int64_t *rows, int64_t *last_id);
+int audit_store_count(struct audit_store *, enum store_table, int64_t *rows, int64_t *last_id);
 /* Removes rows of the ledger that were last touched before that time, and that
  * no event from first_event on names. */
-int store_sweep(struct audit_store *, int64_t before_ms, int64_t first_event);
+int audit_store_sweep(struct audit_store *, int64_t before_ms, int64_t first_event);
 /* A secret that changes with each start. */
-void store_random(void *out, size_t size);
+void audit_store_random(void *out, size_t size);
 
 #endif

@@ -68,7 +68,7 @@ static void writer_free(struct audit_writer *w)
     ledger_free(w->ledger);
     recent_free(w->records.known);
     recent_free(w->limiter.seen);
-    store_close(w->store);
+    audit_store_close(w->store);
     free(w->batch);
     free(w);
 }
@@ -86,11 +86,11 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
     w->records.known = recent_new(KNOWN_SETS);
     if (w->limiter.seen == NULL || w->records.known == NULL)
         goto fail;
-    rc = store_open(&w->store, dir,
-                    part > wal_most || part == 0 ? wal_most
-                    : part < wal_least           ? wal_least
-                                                 : part,
-                    d);
+    rc = audit_store_open(&w->store, dir,
+                          part > wal_most || part == 0 ? wal_most
+                          : part < wal_least           ? wal_least
+                                                       : part,
+                          d);
     if (rc != 0)
         goto fail;
     rc = -ENOMEM;
@@ -98,7 +98,7 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
     if (w->ledger == NULL)
         goto fail;
     w->records.store = w->store;
-    store_random(&w->records.secret, sizeof w->records.secret);
+    audit_store_random(&w->records.secret, sizeof w->records.secret);
     if (!str_copy(w->records.forwarder, sizeof w->records.forwarder, host))
         memcpy(w->records.forwarder, "?", 2);
     audit_writer_limits(w, limits);
@@ -304,24 +304,24 @@ static bool commit(struct audit_writer *w, struct now now)
     if (w->len == 0 && w->lost == 0)
         return true;
     w->committed = true;
-    rc = store_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
     if (rc == 0)
         rc = put_batch(w, &sums);
     if (rc == 0)
         rc = put_gap(w, now);
     if (rc == 0)
-        rc = store_sql(w->store, NULL,
-                       "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
-                       "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
-                       (unsigned long long)sums.recorded, (unsigned long long)sums.counted,
-                       (unsigned long long)w->lost);
+        rc = audit_store_sql(w->store, NULL,
+                             "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
+                             "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
+                             (unsigned long long)sums.recorded, (unsigned long long)sums.counted,
+                             (unsigned long long)w->lost);
     if (rc == 0)
-        rc = store_flush(w->store);
+        rc = audit_store_flush(w->store);
     if (rc == 0)
-        rc = store_sql(w->store, NULL, "COMMIT");
+        rc = audit_store_sql(w->store, NULL, "COMMIT");
     atomic_store(&w->stats.last_error, -rc);
     if (rc != 0) {
-        store_rollback(w->store);
+        audit_store_rollback(w->store);
         ledger_clear(w->ledger);
         w->records.begun = false;
         atomic_fetch_add(&w->stats.commit_failures, 1);

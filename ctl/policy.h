@@ -18,12 +18,12 @@
 #include "policy/text.h"
 
 /* --- ctl/policy_open.c: the store. Exit codes; the message is printed. */
-/* POLICY_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
-int policy_open(struct ctl *, enum policy_access, struct policy_store **out);
+/* STORE_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
+int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
-int policy_open_temporary(struct ctl *, struct policy_store **out);
+int policy_open_temporary(struct ctl *, struct store **out);
 /* The whole policy, sorted. */
-int policy_read(struct ctl *, struct policy_store *, struct policy *out, uint64_t *serial);
+int policy_read(struct ctl *, struct store *, struct policy *out, uint64_t *serial);
 int policy_open_read(struct ctl *, struct policy *out, uint64_t *serial); /* and closes the store */
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
@@ -43,7 +43,7 @@ struct policy_write {
 typedef int policy_make(struct policy_write *w, void *context);
 int policy_change_run(struct ctl *, policy_make *, void *context);
 /* The same in a store that is open; bound to the serial that was seen unless that is NULL. */
-int policy_change_in(struct ctl *, struct policy_store *, const uint64_t *seen, policy_make *,
+int policy_change_in(struct ctl *, struct store *, const uint64_t *seen, policy_make *,
                      void *context);
 /* The policy of the store becomes, or gets, another one: a policy_make. */
 struct policy_put {

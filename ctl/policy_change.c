@@ -245,8 +245,8 @@ static int apply(struct policy_write *w, policy_make *make, void *context)
 
 /* Its work stays unless it is a dry run, or something goes and `ask` says that a
  * person is to be asked first: then done is false. */
-static int run_once(struct policy_write *w, struct policy_store *store, const struct terms *t,
-                    bool ask, policy_make *make, void *context, json_t **rows, struct result *out)
+static int run_once(struct policy_write *w, struct store *store, const struct terms *t, bool ask,
+                    policy_make *make, void *context, json_t **rows, struct result *out)
 {
     int code, rc;
 
@@ -320,8 +320,8 @@ static void print_result(const struct policy_write *w, const json_t *rows, const
         ctl_line("serial %llu, author %s, %s", serial, t->author, words);
 }
 
-int policy_change_in(struct ctl *c, struct policy_store *store, const uint64_t *seen,
-                     policy_make *make, void *context)
+int policy_change_in(struct ctl *c, struct store *store, const uint64_t *seen, policy_make *make,
+                     void *context)
 {
     struct policy_write w = {.c = c};
     struct result r = {0};
@@ -353,13 +353,13 @@ int policy_change_in(struct ctl *c, struct policy_store *store, const uint64_t *
 
 int policy_change_run(struct ctl *c, policy_make *make, void *context)
 {
-    struct policy_store *store;
-    int code = policy_open(c, POLICY_WRITE, &store);
+    struct store *store;
+    int code = policy_open(c, STORE_WRITE, &store);
 
     if (code != 0)
         return code;
     code = policy_change_in(c, store, NULL, make, context);
-    policy_store_close(store);
+    store_close(store);
     return code;
 }
 

@@ -204,7 +204,7 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     return strcmp(result, "ok") == 0;
 }
 
-static int run_tests(struct ctl *c, struct policy_store *store, const struct policy_tests *tests)
+static int run_tests(struct ctl *c, struct store *store, const struct policy_tests *tests)
 {
     struct policy_reader *r = policy_reader_new(store);
     json_t *rows = json_array();
@@ -234,7 +234,7 @@ static int run_tests(struct ctl *c, struct policy_store *store, const struct pol
 }
 
 /* A store that holds p, and is nowhere. */
-static int open_filled(struct ctl *c, const struct policy *p, struct policy_store **store)
+static int open_filled(struct ctl *c, const struct policy *p, struct store **store)
 {
     const struct policy_change change = {.author = "test", .now_ms = c->now.wall_ms};
     struct diags d;
@@ -247,7 +247,7 @@ static int open_filled(struct ctl *c, const struct policy *p, struct policy_stor
     diags_fini(&d);
     if (rc == 0)
         return 0;
-    policy_store_close(*store);
+    store_close(*store);
     return policy_failed(c, "write a temporary store", rc);
 }
 
@@ -255,7 +255,7 @@ int policy_test(struct ctl *c)
 {
     const char *file = ctl_option(c, "--policy");
     struct policy_tests tests = {0};
-    struct policy_store *store;
+    struct store *store;
     struct policy p;
     int code = policy_file_read(c->argv[0], false, &p, &tests);
 
@@ -271,11 +271,11 @@ int policy_test(struct ctl *c)
             policy_fini(&p);
         }
     } else {
-        code = policy_open(c, POLICY_READ, &store);
+        code = policy_open(c, STORE_READ, &store);
     }
     if (code == 0) {
         code = run_tests(c, store, &tests);
-        policy_store_close(store);
+        store_close(store);
     }
     policy_tests_fini(&tests);
     return code;

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/guard.h"
-#include "policy/verify.h"
 
 enum { TRIES = 20 /* of reading while others write */ };
 
@@ -52,7 +51,7 @@ int policy_failed(struct ctl *c, const char *what, int err)
 }
 
 /* LMDB holds its files open and comes back to no name. */
-int policy_open_temporary(struct ctl *c, struct policy_store **out)
+int policy_open_temporary(struct ctl *c, struct store **out)
 {
     static const char *const files[] = {"data.mdb", "lock.mdb"};
     const char *tmp = getenv("TMPDIR");
@@ -64,7 +63,7 @@ int policy_open_temporary(struct ctl *c, struct policy_store **out)
         free(dir);
         return code;
     }
-    rc = policy_store_open(out, dir, POLICY_WRITE, NULL);
+    rc = policy_store_open(out, dir, STORE_WRITE, NULL);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         char *path = ctl_text("%s/%s", dir, files[i]);
 
@@ -78,15 +77,15 @@ int policy_open_temporary(struct ctl *c, struct policy_store **out)
 
 static bool is_missing(const char *path)
 {
-    struct policy_store *store;
-    int rc = policy_store_open(&store, path, POLICY_READ, NULL);
+    struct store *store;
+    int rc = policy_store_open(&store, path, STORE_READ, NULL);
 
     if (rc == 0)
-        policy_store_close(store);
+        store_close(store);
     return rc == -ENOENT;
 }
 
-int policy_open(struct ctl *c, enum policy_access access, struct policy_store **out)
+int policy_open(struct ctl *c, enum store_access access, struct store **out)
 {
     char *path = ctl_text("%s/policy", c->settings->server.state_dir);
     int code = ctl_become_user(c), rc;
@@ -98,15 +97,15 @@ int policy_open(struct ctl *c, enum policy_access access, struct policy_store **
                  "it; nothing was changed; " POLICY_REMEDY "\n",
                  path),
         EXIT_FAILED);
-    if (code == 0 && access == POLICY_WRITE && ctl_option(c, "--dry-run") != NULL &&
+    if (code == 0 && access == STORE_WRITE && ctl_option(c, "--dry-run") != NULL &&
         is_missing(path)) {
         code = policy_open_temporary(c, out);
     } else if (code == 0) {
         if (access ==
-            POLICY_WRITE) /* the first policy comes before the first start; else it is there */
+            STORE_WRITE) /* the first policy comes before the first start; else it is there */
             (void)mkdir(c->settings->server.state_dir, 0750);
         rc = policy_store_open(out, path, access, &d);
-        if (rc == -ENOENT && access == POLICY_READ)
+        if (rc == -ENOENT && access == STORE_READ)
             code = ctl_fail(EXIT_FAILED,
                             "there is no policy yet in %s: policy import or policy fill makes one",
                             path);
@@ -120,7 +119,7 @@ int policy_open(struct ctl *c, enum policy_access access, struct policy_store **
     return code;
 }
 
-int policy_read(struct ctl *c, struct policy_store *store, struct policy *out, uint64_t *serial)
+int policy_read(struct ctl *c, struct store *store, struct policy *out, uint64_t *serial)
 {
     int rc = -EAGAIN;
 
@@ -134,12 +133,12 @@ int policy_read(struct ctl *c, struct policy_store *store, struct policy *out, u
 
 int policy_open_read(struct ctl *c, struct policy *out, uint64_t *serial)
 {
-    struct policy_store *store;
-    int code = policy_open(c, POLICY_READ, &store);
+    struct store *store;
+    int code = policy_open(c, STORE_READ, &store);
 
     if (code != 0)
         return code;
     code = policy_read(c, store, out, serial);
-    policy_store_close(store);
+    store_close(store);
     return code;
 }

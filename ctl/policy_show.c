@@ -208,15 +208,15 @@ static int show_kind(struct ctl *c, const struct kind *k, const char *name)
 static int show_summary(struct ctl *c)
 {
     struct policy_counts n;
-    struct policy_store *store;
+    struct store *store;
     char digest[16], *path;
     json_t *object;
-    int code = policy_open(c, POLICY_READ, &store), rc;
+    int code = policy_open(c, STORE_READ, &store), rc;
 
     if (code != 0)
         return code;
     rc = policy_store_counts(store, &n);
-    policy_store_close(store);
+    store_close(store);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
     snprintf(digest, sizeof digest, "%08lx", (unsigned long)(n.digest >> 32));
@@ -267,7 +267,7 @@ static int add_entry(void *rows, const struct policy_log_entry *e)
 int policy_log(struct ctl *c)
 {
     const char *since = ctl_option(c, "--since");
-    struct policy_store *store;
+    struct store *store;
     uint64_t since_ms = 0;
     json_t *rows;
     int code, rc;
@@ -276,12 +276,12 @@ int policy_log(struct ctl *c)
         return ctl_fail(EXIT_USAGE,
                         "--since %s: a time like \"2026-11-22 09:00\", or 7d for seven days ago",
                         since);
-    code = policy_open(c, POLICY_READ, &store);
+    code = policy_open(c, STORE_READ, &store);
     if (code != 0)
         return code;
     rows = json_array();
     rc = policy_log_each(store, since_ms, ctl_option(c, "--rule"), add_entry, rows);
-    policy_store_close(store);
+    store_close(store);
     if (rc != 0)
         code = policy_failed(c, "read the log", rc);
     else

@@ -319,7 +319,7 @@ static bool ask_again(void)
     return fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N';
 }
 
-static int run_edit(struct ctl *c, struct edit *e, struct policy_store *store)
+static int run_edit(struct ctl *c, struct edit *e, struct store *store)
 {
     struct policy p;
     struct policy_put put = {.is = &p, .how = POLICY_REPLACE, .how_given = true};
@@ -361,13 +361,13 @@ static int run_edit(struct ctl *c, struct edit *e, struct policy_store *store)
 int policy_edit(struct ctl *c)
 {
     struct edit e = {.keep = false};
-    struct policy_store *store;
-    int code = policy_open(c, POLICY_WRITE, &store);
+    struct store *store;
+    int code = policy_open(c, STORE_WRITE, &store);
 
     if (code != 0)
         return code;
     code = run_edit(c, &e, store);
-    policy_store_close(store);
+    store_close(store);
     remove_files(&e);
     return code;
 }

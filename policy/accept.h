@@ -18,11 +18,11 @@ enum accept_suffixes { ACCEPT_SET, ACCEPT_ADDED, ACCEPT_KEPT };
 int accept_network(const struct policy_network *, struct diags *d);
 int accept_pool(const struct policy_pool *, struct diags *d);
 /* What the rule names is in p or in the store; either may be NULL. */
-int accept_rule(const struct policy *p, struct kv *, bool alone, const struct policy_rule *,
+int accept_rule(const struct policy *p, struct store_txn *, bool alone, const struct policy_rule *,
                 enum accept_suffixes, struct diags *d);
 /* Each network and pool that the rules of a policy name is in it. 0 or -EINVAL. */
 int accept_references(const struct policy *p, struct diags *d);
 /* No rule uses the network or pool of that name. 0; -EBUSY, each such rule told. */
-int accept_removal(struct kv *, enum policy_table, const char *name, struct diags *d);
+int accept_removal(struct store_txn *, enum policy_table, const char *name, struct diags *d);
 
 #endif

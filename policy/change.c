@@ -8,9 +8,9 @@
  * seen from the digest: a change that takes itself back, or a policy that is
  * replaced by itself, makes no serial.
  *
- * A suffix is two records without payload: one in the index by suffix, for
- * decisions, and one by rule, so that a rule's million suffixes are a range that
- * can be listed and removed. The head of the rule does not name them.
+ * A suffix is two keys without value: one in the index by suffix, for decisions,
+ * and one by rule, so that a rule's million suffixes are a range that can be
+ * listed and removed. The head of the rule does not name them.
  */
 #include "policy/change.h"
 
@@ -20,18 +20,15 @@
 
 #include "base/str.h"
 #include "policy/accept.h"
-#include "policy/derived.h"
-#include "policy/kv.h"
 #include "policy/log.h"
+#include "policy/ranges.h"
 #include "policy/records.h"
-#include "policy/scan.h"
 #include "wire/present.h"
 
 struct policy_txn {
-    struct kv *kv;
-    struct policy_state state; /* counts as they are now; the rest as it was */
-    bool networks_moved, targets_moved, rules_moved;
-    bool rebuilt; /* the state was damaged: it is written again, whatever else differs */
+    struct store_txn *txn;
+    bool networks_moved;
+    uint64_t serial; /* before the change */
     uint64_t history_ms;
     struct policy_log_entry entry;
     struct str summary; /* of entry.summary */
@@ -57,27 +54,24 @@ static void copy_cut(char *out, size_t size, const char *text)
         str_add(&s, text);
 }
 
-int policy_txn_begin(struct policy_txn **out, struct policy_store *store,
+int policy_txn_begin(struct policy_txn **out, struct store *store,
                      const struct policy_change *change, uint64_t *serial)
 {
     struct policy_txn *t = calloc(1, sizeof *t);
+    uint64_t time_ms;
     int rc;
 
     if (t == NULL)
         return -ENOMEM;
-    rc = kv_begin(store, true, &t->kv);
-    if (rc != 0)
-        goto failed;
-    rc = state_read(t->kv, &t->state);
-    t->rebuilt = rc == -EBADMSG;
-    if (t->rebuilt)
-        rc = derive_state(t->kv, &t->state);
+    rc = store_begin(store, true, &t->txn);
+    if (rc == 0)
+        rc = log_last(t->txn, &t->serial, &time_ms);
     if (rc != 0)
         goto failed;
     if (serial != NULL)
-        *serial = t->state.serial;
+        *serial = t->serial;
     rc = -ESTALE;
-    if (change->if_serial != 0 && change->if_serial != t->state.serial)
+    if (change->if_serial != 0 && change->if_serial != t->serial)
         goto failed;
     copy_cut(t->entry.author, sizeof t->entry.author, change->author);
     copy_cut(t->entry.claimed, sizeof t->entry.claimed, change->claimed);
@@ -85,7 +79,7 @@ int policy_txn_begin(struct policy_txn **out, struct policy_store *store,
     t->entry.time_ms = change->now_ms;
     t->history_ms = change->history_ms;
     str_init(&t->summary, t->entry.summary, sizeof t->entry.summary);
-    if (t->rebuilt)
+    if (store_repaired(t->txn))
         policy_txn_note(t, "the record of the state was damaged and is made again");
     *out = t;
     return 0;
@@ -99,51 +93,44 @@ void policy_txn_abort(struct policy_txn *t)
 {
     if (t == NULL)
         return;
-    kv_end(t->kv);
+    store_end(t->txn);
     free(t);
 }
 
-/* What follows from the objects, and the records of the change itself. *differs:
- * is there anything to commit? */
+/* Ranges of the networks, and the log entry. *differs: is there anything to commit? */
 static int finish(struct policy_txn *t, bool *differs)
 {
-    int rc = kv_failed(t->kv);
+    const struct store_counts *counts;
+    int rc = store_failed(t->txn);
 
     if (rc == 0 && t->networks_moved)
-        rc = derive_ranges(t->kv);
-    if (rc == 0 && t->targets_moved)
-        rc = derive_targets(t->kv);
-    if (rc == 0 && (t->targets_moved || t->rules_moved))
-        rc = derive_hosts(t->kv);
-    *differs = kv_digest_delta(t->kv) != 0 || kv_repaired(t->kv) || t->rebuilt;
+        rc = ranges_derive(t->txn);
+    *differs = store_differs(t->txn);
     if (rc != 0 || !*differs)
         return rc;
-    t->state.serial++;
-    t->state.digest += kv_digest_delta(t->kv);
-    /* What a damaged record had added is not known: it may be its hash that is damaged. */
-    if (kv_repaired(t->kv) && (rc = kv_sum(t->kv, &t->state.digest)) != 0)
-        return rc;
-    t->state.time_ms = t->entry.time_ms;
-    t->entry.serial = t->state.serial;
-    t->entry.digest = t->state.digest;
-    rc = log_append(t->kv, &t->entry, &t->rules);
+    counts = store_counts(t->txn);
+    if (counts == NULL)
+        return -EIO;
+    t->entry.serial = t->serial + 1;
+    t->entry.digest = counts->digest;
+    rc = log_append(t->txn, &t->entry, &t->rules);
     if (rc == 0 && t->history_ms != 0 && t->entry.time_ms > t->history_ms)
-        rc = log_prune(t->kv, t->entry.time_ms - t->history_ms);
-    return rc == 0 ? state_write(t->kv, &t->state) : rc;
+        rc = log_prune(t->txn, t->entry.time_ms - t->history_ms);
+    return rc;
 }
 
 int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
 {
     int rc;
 
-    *serial = t->state.serial;
+    *serial = t->serial;
     rc = finish(t, changed);
     if (rc != 0 || !*changed) {
         *changed = false;
         policy_txn_abort(t);
         return rc;
     }
-    rc = kv_commit(t->kv);
+    rc = store_commit(t->txn);
     *changed = rc == 0;
     *serial += rc == 0;
     free(t);
@@ -157,29 +144,38 @@ void policy_txn_note(struct policy_txn *t, const char *text)
     str_add(&t->summary, text);
 }
 
+/* 0 when it cannot be told. */
+static uint64_t count(const struct policy_txn *t, const char *of)
+{
+    const struct store_counts *counts = store_counts(t->txn);
+    uint64_t n = 0;
+
+    for (; counts != NULL && *of != '\0'; of++)
+        n += store_count(counts, *of);
+    return n;
+}
+
 uint64_t policy_txn_suffixes(const struct policy_txn *t)
 {
-    return t->state.suffixes;
+    return count(t, (const char[]){TABLE_SUFFIX, TABLE_BELOW, 0});
 }
 
 bool policy_txn_is_empty(const struct policy_txn *t)
 {
-    const struct policy_state *s = &t->state;
-
-    return s->networks + s->pools + s->rules + s->approved == 0;
+    return count(t, (const char[]){TABLE_NETWORK, TABLE_POOL, TABLE_RULE, TABLE_LISTED, 0}) == 0;
 }
 
 int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name,
                    union policy_object *out)
 {
-    struct kv_bytes v;
-    struct kv_key k;
+    struct store_bytes v;
+    struct store_key k;
     int rc;
 
     *out = (union policy_object){.rule = {.n_suffixes = 0}};
     copy_cut(out->name, sizeof out->name, name);
     key_named(&k, tables[kind], name);
-    rc = kv_get(t->kv, &k, &v);
+    rc = store_get(t->txn, &k, &v);
     if (rc != 0)
         return rc;
     return kind == POLICY_NETWORK ? network_read(&out->network, &v)
@@ -244,26 +240,32 @@ static int by_target(const void *a, const void *b)
     return c != 0 ? c : (int)x->port - (int)y->port;
 }
 
-static int remove_unknown(void *context, const struct kv_key *key)
+static int remove_unknown(struct store_txn *t, const struct objects *o)
 {
-    const struct kv_bytes k = {key->at, key->len};
-    const struct objects *o = context;
-    union {
-        char name[POLICY_NAME];
-        struct policy_approved approved;
-    } found, *kept;
+    struct store_record r;
+    struct store_key table;
+    int rc;
 
-    if (o->kind == POLICY_APPROVED ? !key_read_target(&k, &found.approved)
-                                   : !key_read_name(&k, found.name))
-        return 0; /* nothing that we wrote */
-    if (o->n > 0 && bsearch(&found, o->at, o->n, o->size, o->compare) != NULL)
-        return 0;
-    kept = arena_alloc(o->list->arena, sizeof *kept);
-    if (kept == NULL)
-        return -ENOMEM;
-    *kept = found;
-    policy_changes_add(o->list, o->kind, CHANGE_REMOVE, kept);
-    return 0;
+    key_named(&table, tables[o->kind], "");
+    for (rc = store_seek(t, &table, 1, &r); rc == 0 || rc == -EBADMSG;
+         rc = store_next(t, &table, 1, &r)) {
+        union {
+            char name[POLICY_NAME];
+            struct policy_approved approved;
+        } found, *kept;
+
+        if (o->kind == POLICY_APPROVED ? !key_read_target(&r.key, &found.approved)
+                                       : !key_read_name(&r.key, found.name))
+            continue; /* nothing that we wrote */
+        if (o->n > 0 && bsearch(&found, o->at, o->n, o->size, o->compare) != NULL)
+            continue;
+        kept = arena_alloc(o->list->arena, sizeof *kept);
+        if (kept == NULL)
+            return -ENOMEM;
+        *kept = found;
+        policy_changes_add(o->list, o->kind, CHANGE_REMOVE, kept);
+    }
+    return rc == -ENOENT ? 0 : rc;
 }
 
 int policy_changes_make(struct changes *l, struct policy_txn *t, const struct policy *p,
@@ -282,14 +284,12 @@ int policy_changes_make(struct changes *l, struct policy_txn *t, const struct po
     for (size_t k = 0; k < ARRAY_LEN(all); k++) {
         struct objects o = all[k];
         bool join = o.kind == POLICY_RULE && how == POLICY_JOIN;
-        struct kv_key table;
         int rc;
 
         for (size_t i = 0; i < o.n; i++)
             policy_changes_add(l, o.kind, join ? CHANGE_ADD : CHANGE_SET,
                                (const char *)o.at + i * o.size);
-        key_named(&table, tables[o.kind], "");
-        if (l->replace && (rc = scan_keys(t->kv, &table, remove_unknown, &o)) != 0)
+        if (l->replace && (rc = remove_unknown(t->txn, &o)) != 0)
             return rc;
     }
     return l->failed ? -ENOMEM : 0;
@@ -297,47 +297,34 @@ int policy_changes_make(struct changes *l, struct policy_txn *t, const struct po
 
 /* --- suffixes ------------------------------------------------------------- */
 
-static bool suffix_keys(struct kv_key *index, struct kv_key *list, const char *rule,
-                        const struct suffix *s)
-{
-    key_suffix(index, s, rule);
-    key_rule_suffix(list, rule, s);
-    return index->len != 0 && list->len != 0;
-}
-
 static int put_suffix(struct policy_txn *t, struct change *c, size_t i)
 {
     struct suffix *all = c->is.rule->suffixes, s = all[i];
-    struct kv_key index, list;
+    struct store_key k;
     int rc;
 
-    suffix_keys(&index, &list, c->is.name, &s);
-    rc = kv_put(t->kv, &index, NULL, 0);
-    if (rc == KV_ADDED) {
-        t->state.suffixes++;
+    key_suffix(&k, &s, c->is.name);
+    rc = record_put(t->txn, &k, NULL, 0);
+    if (rc == STORE_ADDED) {
         if (c->verb == CHANGE_ADD) {
             all[i] = all[c->more];
             all[c->more] = s;
         }
         c->more++;
     }
-    return rc < 0 ? rc : kv_put(t->kv, &list, NULL, 0);
+    return rc;
 }
 
 static int delete_suffix(struct policy_txn *t, struct change *c, const struct suffix *s)
 {
-    struct kv_key index, list;
-    int rc, other;
+    struct store_key k;
+    int rc = -ENOENT;
 
-    if (!suffix_keys(&index, &list, c->is.name, s))
-        return -ENOENT;
-    rc = kv_del(t->kv, &index);
-    if (rc != 0 && rc != -ENOENT)
-        return rc;
+    key_suffix(&k, s, c->is.name);
+    if (k.len > 0)
+        rc = record_del(t->txn, &k);
     c->less += rc == 0;
-    t->state.suffixes -= rc == 0 && t->state.suffixes > 0;
-    other = kv_del(t->kv, &list);
-    return other != 0 && other != -ENOENT ? other : rc;
+    return rc;
 }
 
 static int by_suffix(const void *a, const void *b)
@@ -351,77 +338,68 @@ static bool has_suffix(const struct policy_rule *r, const struct suffix *s)
            bsearch(s, r->suffixes, r->n_suffixes, sizeof *s, by_suffix) != NULL;
 }
 
-struct walk {
-    struct policy_txn *t;
-    struct change *c;               /* whose rule the suffixes are; or */
-    const struct policy_rule *rule; /* what it is to have; or */
-    const struct policy *from;      /* the same of all rules */
-};
-
-static int delete_unless_kept(void *context, const struct kv_key *key)
-{
-    const struct kv_bytes k = {key->at, key->len};
-    const struct walk *w = context;
-    char rule[POLICY_NAME];
-    struct suffix s;
-    int rc;
-
-    if (!key_read_rule_suffix(&k, rule, &s))
-        return kv_del(w->t->kv, key);
-    rc = has_suffix(w->rule, &s) ? 0 : delete_suffix(w->t, w->c, &s);
-    return rc == -ENOENT ? 0 : rc;
-}
-
 /* Takes from the row's rule the suffixes that `keep`, which may be NULL, has not. */
 static int keep_suffixes(struct policy_txn *t, struct change *c, const struct policy_rule *keep)
 {
-    struct walk w = {.t = t, .c = c, .rule = keep};
-    struct kv_key all;
+    struct store_key all, k;
+    struct store_record r;
+    int rc;
 
     key_rule_suffix(&all, c->is.name, NULL);
-    return scan_keys(t->kv, &all, delete_unless_kept, &w);
-}
+    k = all;
+    while ((rc = store_after(t->txn, &k, all.len, &r)) == 0 || rc == -EBADMSG) {
+        char rule[POLICY_NAME];
+        struct suffix s;
 
-static int delete_stray(void *context, const struct kv_key *key)
-{
-    const struct kv_bytes k = {key->at, key->len};
-    const struct walk *w = context;
-    char rule[POLICY_NAME];
-    struct suffix s;
-
-    if (key_read_suffix(&k, &s, rule) && has_suffix(policy_find_rule(w->from, rule), &s))
-        return 0;
-    w->t->state.suffixes -= w->t->state.suffixes > 0;
-    return kv_del(w->t->kv, key);
+        store_key_copy(&k, &r.key);
+        rc = -ENOENT;
+        if (key_read_rule_suffix(&r.key, rule, &s)) {
+            if (has_suffix(keep, &s))
+                continue;
+            rc = delete_suffix(t, c, &s);
+        }
+        if (rc == -ENOENT) /* the entry alone is there */
+            rc = store_del(t->txn, &k);
+        if (rc != 0)
+            return rc;
+    }
+    return rc == -ENOENT ? 0 : rc;
 }
 
 /* Suffixes of no rule, which damage alone leaves behind. */
 static int delete_strays(struct policy_txn *t, const struct policy *from)
 {
-    struct walk w = {.t = t, .from = from};
-    struct kv_key table;
-    int rc;
+    static const char of[] = {TABLE_SUFFIX, TABLE_BELOW, TABLE_RULE_SUFFIX};
+    int rc = 0;
 
-    key_named(&table, TABLE_SUFFIX, "");
-    rc = scan_keys(t->kv, &table, delete_stray, &w);
-    key_named(&table, TABLE_BELOW, "");
-    return rc == 0 ? scan_keys(t->kv, &table, delete_stray, &w) : rc;
+    for (size_t i = 0; i < sizeof of && rc == 0; i++) {
+        struct store_key k = {1, {(uint8_t)of[i]}};
+        struct store_record r;
+
+        while ((rc = store_after(t->txn, &k, 1, &r)) == 0 || rc == -EBADMSG) {
+            char rule[POLICY_NAME];
+            struct suffix s;
+
+            store_key_copy(&k, &r.key);
+            if ((of[i] == TABLE_RULE_SUFFIX ? key_read_rule_suffix(&r.key, rule, &s)
+                                            : key_read_suffix(&r.key, &s, rule)) &&
+                has_suffix(policy_find_rule(from, rule), &s))
+                continue;
+            rc = store_del(t->txn, &k);
+            if (rc != 0)
+                return rc;
+        }
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    return rc;
 }
 
 /* --- the list into the store ---------------------------------------------- */
 
-static uint64_t *count_of(struct policy_txn *t, enum policy_kind kind)
-{
-    return kind == POLICY_NETWORK    ? &t->state.networks
-           : kind == POLICY_POOL     ? &t->state.pools
-           : kind == POLICY_APPROVED ? &t->state.approved
-                                     : &t->state.rules;
-}
-
-static void object_key(struct kv_key *k, const struct change *c)
+static void object_key(struct store_key *k, const struct change *c)
 {
     if (c->kind == POLICY_APPROVED)
-        key_target(k, TABLE_LISTED, &c->is.approved->target, c->is.approved->port);
+        key_target(k, TABLE_LISTED, &c->is.approved->target, c->is.approved->port, "");
     else
         key_named(k, tables[c->kind], c->is.name);
 }
@@ -432,7 +410,7 @@ static int put_object(struct policy_txn *t, struct change *c)
     size_t size = c->kind == POLICY_NETWORK ? c->is.network->n * 17 : RECORD_POOL_MAX;
     uint8_t *value = malloc(size);
     struct writer w = writer_make(value, size);
-    struct kv_key k;
+    struct store_key k;
     int rc;
 
     if (value == NULL)
@@ -445,23 +423,22 @@ static int put_object(struct policy_txn *t, struct change *c)
     else if (c->kind == POLICY_RULE)
         rule_write(&w, c->is.rule);
     object_key(&k, c);
-    rc = k.len > 0 ? kv_put(t->kv, &k, value, w.len) : -ENAMETOOLONG;
+    rc = k.len > 0 ? record_put(t->txn, &k, value, w.len) : -ENAMETOOLONG;
     free(value);
     if (rc < 0)
         return rc;
-    *count_of(t, c->kind) += rc == KV_ADDED;
-    c->state = rc == KV_ADDED ? CHANGE_NEW : rc == KV_REPLACED ? CHANGE_MOVED : CHANGE_SAME;
+    c->state = rc == STORE_ADDED ? CHANGE_NEW : rc == STORE_REPLACED ? CHANGE_MOVED : CHANGE_SAME;
     return 0;
 }
 
 static int remove_object(struct policy_txn *t, struct change *c, struct diags *d)
 {
     char text[NAME_TEXT];
-    struct kv_key k;
+    struct store_key k;
     int rc;
 
     object_key(&k, c);
-    rc = k.len > 0 ? kv_del(t->kv, &k) : -ENOENT;
+    rc = k.len > 0 ? record_del(t->txn, &k) : -ENOENT;
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
         diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",
                   name_print(&c->is.approved->target, text), (unsigned)c->is.approved->port);
@@ -469,7 +446,6 @@ static int remove_object(struct policy_txn *t, struct change *c, struct diags *d
         diags_add(d, NULL, 0, 0, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
     if (rc != 0)
         return rc;
-    *count_of(t, c->kind) -= *count_of(t, c->kind) > 0;
     c->state = CHANGE_GONE;
     return c->kind == POLICY_RULE ? keep_suffixes(t, c, NULL) : 0;
 }
@@ -492,12 +468,12 @@ static int drop_suffixes(struct policy_txn *t, struct change *c, struct diags *d
 static int put_rule(struct policy_txn *t, struct change *c)
 {
     const struct policy_rule *r = c->is.rule;
-    struct kv_bytes there;
-    struct kv_key k;
+    struct store_bytes there;
+    struct store_key k;
     int rc = 0;
 
     object_key(&k, c);
-    if (c->verb != CHANGE_ADD || kv_get(t->kv, &k, &there) == -ENOENT)
+    if (c->verb != CHANGE_ADD || store_get(t->txn, &k, &there) == -ENOENT)
         rc = put_object(t, c);
     if (rc == 0 && c->verb == CHANGE_SET)
         rc = keep_suffixes(t, c, r);
@@ -507,14 +483,12 @@ static int put_rule(struct policy_txn *t, struct change *c)
     return rc < 0 ? rc : 0;
 }
 
-/* Notes what is to be derived again, and for the log that this rule is concerned. */
+/* Notes that the ranges are to be made again, and for the log that this rule is concerned. */
 static void note_moved(struct policy_txn *t, const struct change *c)
 {
     struct log_rules *r = &t->rules;
 
     t->networks_moved |= c->kind == POLICY_NETWORK;
-    t->targets_moved |= c->kind == POLICY_POOL || c->kind == POLICY_APPROVED;
-    t->rules_moved |= c->kind == POLICY_RULE;
     if (c->kind != POLICY_RULE)
         return;
     for (unsigned i = 0; i < r->n; i++)
@@ -530,14 +504,14 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
                       struct diags *d)
 {
     if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
-        return accept_removal(t->kv, tables[c->kind], c->is.name, d);
+        return accept_removal(t->txn, tables[c->kind], c->is.name, d);
     if (c->verb == CHANGE_REMOVE || c->verb == CHANGE_DROP || c->kind == POLICY_APPROVED)
         return 0;
     if (c->kind == POLICY_NETWORK)
         return accept_network(c->is.network, d);
     if (c->kind == POLICY_POOL)
         return accept_pool(c->is.pool, d);
-    return accept_rule(l->from, t->kv, l->replace, c->is.rule,
+    return accept_rule(l->from, t->txn, l->replace, c->is.rule,
                        c->verb == CHANGE_ADD    ? ACCEPT_ADDED
                        : c->verb == CHANGE_HEAD ? ACCEPT_KEPT
                                                 : ACCEPT_SET,
@@ -576,18 +550,19 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
             int rc = is_last == (last == 1) ? apply_row(t, l, c, d) : 0;
 
-            if (kv_failed(t->kv) != 0 || rc == -ENOMEM)
+            if (store_failed(t->txn) != 0 || rc == -ENOMEM)
                 return rc;
             first = first == 0 ? rc : first;
         }
     if (first != 0 || !l->replace)
         return first;
     /* What is derived may be damaged too. */
-    t->networks_moved = t->targets_moved = t->rules_moved = t->rules.more = true;
-    return delete_strays(t, l->from);
+    t->networks_moved = t->rules.more = true;
+    first = record_make_entries(t->txn);
+    return first == 0 ? delete_strays(t, l->from) : first;
 }
 
-int policy_change_put(struct policy_store *store, const struct policy_change *change,
+int policy_change_put(struct store *store, const struct policy_change *change,
                       const struct policy *p, enum policy_how how, struct diags *d)
 {
     struct changes l;

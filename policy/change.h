@@ -69,7 +69,7 @@ struct policy_change {
 };
 /* A damaged state is made again from the other records; the log says so.
  * 0; -ESTALE the serial is not if_serial (then *serial is the present one); -errno. Waits for another writer. */
-int policy_txn_begin(struct policy_txn **, struct policy_store *, const struct policy_change *,
+int policy_txn_begin(struct policy_txn **, struct store *, const struct policy_change *,
                      uint64_t *serial);
 void policy_txn_abort(struct policy_txn *); /* NULL is fine */
 /* Writes serial, log entry, digest, ranges, and commits with a sync. *serial is
@@ -89,7 +89,7 @@ int policy_txn_commit(struct policy_txn *, uint64_t *serial, bool *changed);
 int policy_change_apply(struct policy_txn *, struct changes *, struct diags *d);
 
 /* All of that at once: the list of a policy, in a transaction of its own. */
-int policy_change_put(struct policy_store *, const struct policy_change *, const struct policy *,
+int policy_change_put(struct store *, const struct policy_change *, const struct policy *,
                       enum policy_how, struct diags *d);
 
 /* An object as it is in the transaction, a rule without its suffixes. 0,

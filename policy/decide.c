@@ -64,7 +64,7 @@ static void find_network(struct candidate *c, const struct policy_client *client
 
     c->in_network = c->rule.n_networks == 0;
     for (unsigned i = 0; i < c->rule.n_networks; i++) {
-        struct kv_bytes name = record_text(&networks);
+        struct store_bytes name = record_text(&networks);
 
         c->in_network |= record_text_is(&name, "any");
         for (int k = 0; k < first; k++)
@@ -76,17 +76,17 @@ static void find_network(struct candidate *c, const struct policy_client *client
 }
 
 /* Reads the rule of a hit. 0, or -EBADMSG. */
-static int read_candidate(struct candidate *c, struct kv *kv, const struct policy_ask *ask,
+static int read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask,
                           const struct index_hit *hit)
 {
     bool whole = hit->kind == SUFFIX_EXACT || hit->kind == SUFFIX_BARE;
-    struct kv_key k;
+    struct store_key k;
     int rc;
 
     k.len = 1 + hit->rule.len;
-    k.at[0] = TABLE_RULE;
-    memcpy(k.at + 1, hit->rule.at, hit->rule.len);
-    rc = kv_get(kv, &k, &c->best.value);
+    k.data[0] = TABLE_RULE;
+    memcpy(k.data + 1, hit->rule.data, hit->rule.len);
+    rc = store_get(txn, &k, &c->best.value);
     if (rc == -ENOENT || (rc == 0 && !rule_view_read(&c->rule, &c->best.value)))
         return -EBADMSG; /* an entry of the index without its rule */
     if (rc != 0)
@@ -118,14 +118,14 @@ static int compare(const struct policy_best *a, const struct policy_best *b)
         return a->scope > b->scope ? -1 : 1;
     if (a->nearness != b->nearness)
         return a->nearness > b->nearness ? -1 : 1;
-    c = memcmp(a->name.at, b->name.at, n);
+    c = memcmp(a->name.data, b->name.data, n);
     return c != 0 ? c : (a->name.len > b->name.len) - (a->name.len < b->name.len);
 }
 
-static void copy_name(char out[POLICY_NAME], const struct kv_bytes *name)
+static void copy_name(char out[POLICY_NAME], const struct store_bytes *name)
 {
     if (name->len > 0)
-        memcpy(out, name->at, name->len);
+        memcpy(out, name->data, name->len);
     out[name->len] = '\0';
 }
 
@@ -138,7 +138,7 @@ static bool is_blind(const struct rule_view *r)
 /* --- the rules that match ------------------------------------------------- */
 
 struct walk {
-    struct kv *kv;
+    struct store_txn *txn;
     const struct policy_ask *ask;
     struct policy_match *match;
 };
@@ -158,7 +158,7 @@ static int match_rule(void *context, const struct index_hit *hit)
     struct policy_match *m = w->match;
     struct candidate c;
     unsigned acts;
-    int rc = read_candidate(&c, w->kv, w->ask, hit);
+    int rc = read_candidate(&c, w->txn, w->ask, hit);
 
     if (rc != 0)
         return rc;
@@ -176,7 +176,7 @@ static int match_rule(void *context, const struct index_hit *hit)
             (cases[i].only_break && !c.rule.break_dnssec))
             continue;
         for (int k = c.mode == MODE_SHADOW ? BEST_SHADOW : BEST_LIVE; k <= BEST_SHADOW; k++)
-            if (m->best[i][k].name.at == NULL || compare(&c.best, &m->best[i][k]) < 0)
+            if (m->best[i][k].name.data == NULL || compare(&c.best, &m->best[i][k]) < 0)
                 m->best[i][k] = c.best;
     }
     return 0;
@@ -191,16 +191,16 @@ static int match_question(struct walk *w)
     if (w->ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
     name_parent(w->ask->qname, 2, &suffix);
-    return index_walk(w->kv, &suffix, match_rule, w);
+    return index_walk(w->txn, &suffix, match_rule, w);
 }
 
 void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct policy_match *m)
 {
-    struct walk w = {policy_reader_kv(r), ask, m};
+    struct walk w = {r->txn, ask, m};
     int rc;
 
     *m = (struct policy_match){.until_ms = UINT64_MAX};
-    kv_guarded(rc, w.kv, match_question(&w));
+    store_guarded(rc, w.txn, match_question(&w));
     m->rc = rc;
 }
 
@@ -230,7 +230,7 @@ static struct result find_result(const struct policy_match *m, int shadow,
     struct result r = {.outcome = outcome_of_real(s->verdict), .reason = REASON_NO_RULE};
     struct rule_view other;
 
-    if (best->name.at == NULL)
+    if (best->name.data == NULL)
         return r;
     (void)rule_view_read(&r.rule, &best->value); /* it could be read before */
     if (s->verdict == VERDICT_NONE && !is_blind(&r.rule)) {
@@ -245,7 +245,7 @@ static struct result find_result(const struct policy_match *m, int shadow,
     }
     /* Nothing left: as if nothing were there. A pass rule would pass just
      * that, which is what the filter rule delivers. */
-    if (r.rule.action == ACTION_FILTER && s->none_approved && again->name.at != NULL &&
+    if (r.rule.action == ACTION_FILTER && s->none_approved && again->name.data != NULL &&
         rule_view_read(&other, &again->value) && other.action != ACTION_PASS) {
         r.best = again;
         r.rule = other;
@@ -257,13 +257,13 @@ static struct result find_result(const struct policy_match *m, int shadow,
 
 static int take_pool(struct policy_reader *r, const char *pool, struct policy_decision *out)
 {
-    struct kv_bytes value;
-    struct kv_key k;
+    struct store_bytes value;
+    struct store_key k;
     bool allow_public;
     int rc;
 
     key_named(&k, TABLE_POOL, pool);
-    rc = kv_get(policy_reader_kv(r), &k, &value);
+    rc = store_get(r->txn, &k, &value);
     if (rc == 0)
         rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
     if (rc < 1)
@@ -355,14 +355,14 @@ static int decide_host(struct policy_reader *r, const struct policy_ask *ask,
     const struct situation s = {real->verdict, failed ? case_of(real->verdict) : UNKNOWN,
                                 real->is_signed && ask->do_bit, false};
     struct policy_match m = {.until_ms = UINT64_MAX};
-    struct walk w = {policy_reader_kv(r), ask, &m};
+    struct walk w = {r->txn, ask, &m};
     struct result result;
     int rc;
 
     out->serial = policy_reader_serial(r);
     if (ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
-    rc = index_walk_host(w.kv, ask->qname, match_rule, &w);
+    rc = index_walk_host(w.txn, ask->qname, match_rule, &w);
     if (rc != 0)
         return rc;
     result = find_result(&m, BEST_LIVE, &s);
@@ -405,7 +405,7 @@ void policy_decide_matched(struct policy_reader *r, const struct policy_ask *ask
     int rc;
 
     policy_decision_none(out, real->verdict, REASON_NO_RULE);
-    kv_guarded(rc, policy_reader_kv(r), decide(r, ask, m, real, out));
+    store_guarded(rc, r->txn, decide(r, ask, m, real, out));
     if (rc != 0)
         set_damaged(out);
 }
@@ -415,7 +415,7 @@ bool policy_decide_blind(struct policy_reader *r, const struct policy_ask *ask,
 {
     const struct policy_real nothing = {.verdict = VERDICT_NONE};
 
-    if (ask->do_bit || m->rc != 0 || m->best[UNKNOWN][BEST_LIVE].name.at == NULL)
+    if (ask->do_bit || m->rc != 0 || m->best[UNKNOWN][BEST_LIVE].name.data == NULL)
         return false;
     policy_decide_matched(r, ask, m, &nothing, out);
     return out->reason == REASON_RULE; /* what is damaged needs the real answer */
@@ -436,7 +436,7 @@ void policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
     int rc;
 
     policy_decision_none(out, real->verdict, REASON_NO_RULE);
-    kv_guarded(rc, policy_reader_kv(r), decide_host(r, ask, real, out));
+    store_guarded(rc, r->txn, decide_host(r, ask, real, out));
     if (rc != 0)
         set_damaged(out);
 }
@@ -445,25 +445,21 @@ void policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
 
 static int find_client(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
 {
-    struct policy_state state;
-    struct kv_entry e;
-    struct kv_key k;
+    const struct store_counts *counts = store_counts(r->txn);
+    struct store_record range;
+    struct store_key k;
     struct cursor c;
-    bool known = policy_reader_summary(r, &state);
     int rc;
 
-    if (known && state.networks == 0)
+    if (counts != NULL && store_count(counts, TABLE_NETWORK) == 0)
         return 0;
-    key_range(&k, addr->ip);
-    rc = kv_seek(policy_reader_kv(r), &k, &e);
-    if (rc == -ENOENT || (e.key.len > 0 && e.key.at[0] != TABLE_RANGE)) {
-        if (!known)
-            return 0; /* no ranges, and nobody says that there should be */
-        rc = -EBADMSG;
-    }
+    key_ip(&k, TABLE_RANGE, addr->ip, "");
+    rc = store_seek(r->txn, &k, 1, &range);
+    if (rc == -ENOENT && counts == NULL)
+        return 0; /* no ranges, and nobody says that there should be */
     if (rc != 0)
-        return rc;
-    c = cursor_make(e.value.at, e.value.len);
+        return rc == -ENOENT ? -EBADMSG : rc;
+    c = cursor_make(range.value.data, range.value.len);
     return range_read(&c, addr->ip, out) ? 0 : -EBADMSG;
 }
 
@@ -474,7 +470,7 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
     out->addr = *addr;
     out->range = 0;
     out->n_networks = 0;
-    kv_guarded(rc, policy_reader_kv(r), find_client(r, addr, out));
+    store_guarded(rc, r->txn, find_client(r, addr, out));
     if (rc == 0)
         return 0;
     out->range = POLICY_RANGE_DAMAGED;
@@ -482,42 +478,79 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
     return -EBADMSG;
 }
 
-/* Is there a sound value under the key? */
-static int has_key(struct policy_reader *r, const struct kv_key *k, bool *yes)
+/* Is there a sound record that begins so? */
+static int has_record(struct policy_reader *r, const struct store_key *k, bool *yes)
 {
-    struct kv_bytes value;
+    struct store_record record;
     int rc = -ENOENT;
 
     if (k->len > 0) /* else the name is longer than any that is stored */
-        kv_guarded(rc, policy_reader_kv(r), kv_get(policy_reader_kv(r), k, &value));
+        store_guarded(rc, r->txn, store_seek(r->txn, k, k->len, &record));
     *yes = rc == 0;
     return rc == -ENOENT ? 0 : rc;
 }
 
 int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port, bool *yes)
 {
-    struct kv_key k;
+    struct store_key k;
 
-    key_target(&k, TABLE_APPROVED, target, port);
-    return has_key(r, &k, yes);
+    key_target(&k, TABLE_APPROVED, target, port, "");
+    return has_record(r, &k, yes);
 }
 
 int policy_is_host_address(struct policy_reader *r, const struct addr *addr, bool *yes)
 {
-    struct kv_key k;
+    struct store_key k;
 
-    key_address(&k, addr->ip);
-    return has_key(r, &k, yes);
+    key_ip(&k, TABLE_ADDRESS, addr->ip, "");
+    return has_record(r, &k, yes);
+}
+
+/* Length, and first and last octet of the first label: a hash of all of the name would cost
+ * each negative answer more than the look-ups that it spares. */
+static unsigned filter_bit(const struct name *n)
+{
+    return (n->len + 64u * n->at[n->labels > 0] + 8u * n->at[n->at[0]]) % 2048;
+}
+
+/* When there are more hosts than a look-up may cost, or one is damaged, the filter lets
+ * every name through. */
+static int read_filter(struct policy_reader *r)
+{
+    enum { NAMES_MAX = 512 };
+    const struct store_key table = {1, {TABLE_HOST}};
+    struct host_filter *f = &r->hosts;
+    struct store_record record;
+    struct name host;
+    int rc, n = 0;
+
+    memset(f->bits, 0, sizeof f->bits);
+    for (rc = store_seek(r->txn, &table, 1, &record); rc == 0;
+         rc = store_next(r->txn, &table, 1, &record)) {
+        unsigned bit;
+
+        if (++n > NAMES_MAX || !key_read_host(&record.key, &host))
+            break;
+        bit = filter_bit(&host);
+        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
+    if (rc != -ENOENT)
+        memset(f->bits, 0xff, sizeof f->bits);
+    f->known = true; /* not before: a fault may end the reading anywhere */
+    return 0;
 }
 
 bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 {
-    struct host_filter *f = policy_reader_hosts(r);
-    unsigned bit = host_filter_bit(name);
+    struct host_filter *f = &r->hosts;
+    uint64_t state = store_state(r->txn);
+    unsigned bit = filter_bit(name);
     int rc = 0;
 
+    f->known = f->known && f->state == state;
+    f->state = state;
     if (UNLIKELY(!f->known))
-        kv_guarded(rc, policy_reader_kv(r), (index_read_hosts(policy_reader_kv(r), f), 0));
+        store_guarded(rc, r->txn, read_filter(r));
     return rc == 0 && (f->bits[bit / 64] >> bit % 64 & 1) != 0;
 }
 
@@ -531,7 +564,7 @@ struct seen {
     size_t order; /* of the walk */
 };
 struct seen_list {
-    struct kv *kv;
+    struct store_txn *txn;
     const struct policy_ask *ask;
     const struct policy_decision *decision;
     struct seen *seen; /* owned, TRIALS of them */
@@ -559,7 +592,7 @@ static int collect(void *context, const struct index_hit *hit)
 {
     struct seen_list *l = context;
     struct seen s = {.near = l->near, .order = l->n};
-    int rc = read_candidate(&s.c, l->kv, l->ask, hit);
+    int rc = read_candidate(&s.c, l->txn, l->ask, hit);
 
     if (rc != 0)
         return rc;
@@ -567,7 +600,7 @@ static int collect(void *context, const struct index_hit *hit)
         struct policy_best *old = &l->seen[i].c.best;
 
         if (old->name.len != hit->rule.len ||
-            memcmp(old->name.at, hit->rule.at, old->name.len) != 0)
+            memcmp(old->name.data, hit->rule.data, old->name.len) != 0)
             continue;
         if (!l->near && compare(&s.c.best, old) < 0)
             l->seen[i] = s;
@@ -601,10 +634,10 @@ static void say_barred(struct str *s, const struct seen_list *l, const struct ca
     if (!c->in_network) {
         str_add(s, "client is not in ");
         for (unsigned i = 0; i < c->rule.n_networks; i++) {
-            struct kv_bytes name = record_text(&networks);
+            struct store_bytes name = record_text(&networks);
 
             str_add(s, i == 0 ? "" : i + 1 == c->rule.n_networks ? " or " : ", ");
-            str_add_bytes(s, name.at, name.len);
+            str_add_bytes(s, name.data, name.len);
         }
     } else if (c->is_early) {
         str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
@@ -665,10 +698,10 @@ static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *conte
     int rc;
 
     name_parent(l->ask->qname, 2, &l->suffix);
-    rc = index_walk(l->kv, &l->suffix, collect, l);
+    rc = index_walk(l->txn, &l->suffix, collect, l);
     l->near = true;
     if (rc == 0)
-        rc = index_walk_near(l->kv, &l->suffix, BELOW, collect, l);
+        rc = index_walk_near(l->txn, &l->suffix, BELOW, collect, l);
     if (rc != 0 && rc != -EBADMSG && rc != -EIO)
         return rc;
     qsort(l->seen, l->n, sizeof *l->seen, compare_seen);
@@ -696,15 +729,13 @@ static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *conte
 int policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                    const struct policy_decision *decision, policy_trial_visit *visit, void *context)
 {
-    struct seen_list l = {.kv = policy_reader_kv(r),
-                          .ask = ask,
-                          .decision = decision,
-                          .seen = malloc(TRIALS * sizeof *l.seen)};
+    struct seen_list l = {
+        .txn = r->txn, .ask = ask, .decision = decision, .seen = malloc(TRIALS * sizeof *l.seen)};
     int rc;
 
     if (l.seen == NULL)
         return -ENOMEM;
-    kv_guarded(rc, l.kv, visit_all(&l, visit, context));
+    store_guarded(rc, l.txn, visit_all(&l, visit, context));
     free(l.seen);
     return rc == -EIO ? 0 : rc;
 }

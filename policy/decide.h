@@ -10,7 +10,6 @@
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
 
-#include "policy/kv.h"
 #include "policy/store.h"
 #include "wire/srv.h"
 
@@ -75,9 +74,9 @@ void policy_decision_none(struct policy_decision *, enum kms_verdict, enum kms_r
 
 /* A rule and its place in the order of trial. */
 struct policy_best {
-    struct kv_bytes name, value; /* borrowed from the map; no name: there is none */
-    int scope;                   /* length of the client's prefix; -1: every client */
-    unsigned nearness;           /* of the suffix */
+    struct store_bytes name, value; /* borrowed from the map; no name: there is none */
+    int scope;                      /* length of the client's prefix; -1: every client */
+    unsigned nearness;              /* of the suffix */
 };
 /* The best rules for a question, whatever the real DNS will say. It lasts as
  * long as the reader's transaction. */

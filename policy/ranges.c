@@ -7,27 +7,44 @@
  * meets each border once; the stack, from its top, is the list of networks,
  * innermost first. Equal lists get equal numbers, so that a network of ten
  * thousand branches is one client for the decision cache.
+ *
+ *   last address (key) ─▶ number 4 | first address 16 | networks: how many 1,
+ *                         then for each length of the prefix 1, and the name
  */
 #include "policy/ranges.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/records.h"
 
+enum { LIST_MAX = 1 + POLICY_CLIENT_NETWORKS * (3 + POLICY_NAME), HEAD = 4 + 16 };
+
 struct span {
     uint8_t first[16], last[16];
     uint32_t network;
-    uint8_t len;
+    uint8_t len; /* of the prefix */
+};
+
+struct list { /* of networks, as it is stored */
+    uint32_t number;
+    size_t len;
+    uint8_t data[];
 };
 
 struct sweep {
-    struct ranges *out;
-    struct span *stack; /* borrowed: room for all spans */
-    size_t depth, max_ranges, max_members;
-    uint8_t at[16]; /* first address that no range covers yet */
-    bool past_end;  /* behind the last address there is */
+    struct store_txn *txn;
+    char (*names)[POLICY_NAME]; /* of the networks, sorted */
+    struct span *spans;
+    struct span *stack; /* room for all spans */
+    size_t n_names, n_spans, depth;
+    uint8_t next[16];      /* first address that no range covers yet */
+    bool past_end;         /* behind the last address there is */
+    struct store_key last; /* of the range before */
+    void *lists;           /* tsearch(3) */
+    uint32_t n_lists;
 };
 
 static int span_compare(const void *a, const void *b)
@@ -43,207 +60,164 @@ static int span_compare(const void *a, const void *b)
     return x->network > y->network ? -1 : x->network < y->network;
 }
 
-/* The address behind ip; false when there is none. */
-static bool address_after(uint8_t out[16], const uint8_t ip[16])
+static int list_compare(const void *a, const void *b)
 {
-    memcpy(out, ip, 16);
-    for (size_t i = 16; i-- > 0;)
-        if (++out[i] != 0)
-            return true;
-    return false;
+    const struct list *x = a, *y = b;
+
+    return x->len != y->len ? (x->len < y->len ? -1 : 1) : memcmp(x->data, y->data, x->len);
 }
 
-static void address_before(uint8_t out[16], const uint8_t ip[16])
+/* The number of the list; 0: of no networks, or no memory. */
+static uint32_t number_of(struct sweep *s, const uint8_t *data, size_t len)
 {
-    memcpy(out, ip, 16);
-    for (size_t i = 16; i-- > 0;)
-        if (out[i]-- != 0)
-            return;
+    struct list *l, **found;
+    uint32_t number;
+
+    if (data[0] == 0 || (l = malloc(sizeof *l + len)) == NULL)
+        return 0;
+    l->number = s->n_lists + 1;
+    l->len = len;
+    memcpy(l->data, data, len);
+    found = tsearch(l, &s->lists, list_compare);
+    number = found != NULL ? (*found)->number : 0;
+    if (found == NULL || *found != l)
+        free(l);
+    else
+        s->n_lists++;
+    return number;
 }
 
-static int add_members(struct sweep *s, struct range *r)
+/* Writes the range that ends with `last`, if there is anything in it, and removes what was
+ * stored between the one before and this one. */
+static int put_range(struct sweep *s, const uint8_t last[16])
 {
-    struct ranges *out = s->out;
+    uint8_t value[HEAD + LIST_MAX], networks = 0;
+    struct writer w = writer_make(value, sizeof value), front = writer_make(value, 4);
+    struct store_key k, stale = s->last;
+    struct store_record r;
+    int rc;
 
-    r->members = (uint32_t)out->n_members;
+    if (s->past_end || memcmp(s->next, last, 16) > 0)
+        return 0;
+    writer_u32(&w, 0); /* the number, when it is known */
+    writer_bytes(&w, s->next, 16);
+    writer_u8(&w, 0);
     for (size_t i = s->depth; i-- > 0;) {
         const struct span *p = &s->stack[i];
         bool there = false;
 
-        for (size_t k = r->members; k < out->n_members && !there; k++)
-            there = out->members[k].network == p->network;
+        for (size_t other = i + 1; other < s->depth && !there; other++)
+            there = s->stack[other].network == p->network;
         if (there)
             continue;
-        if (r->n == POLICY_CLIENT_NETWORKS)
+        if (networks++ == POLICY_CLIENT_NETWORKS)
             return -E2BIG;
-        if (out->n_members == s->max_members) {
-            size_t more = s->max_members * 2 + 64;
-            struct range_member *m = realloc(out->members, more * sizeof *m);
-
-            if (m == NULL)
-                return -ENOMEM;
-            out->members = m;
-            s->max_members = more;
-        }
-        out->members[out->n_members++] = (struct range_member){p->network, p->len};
-        r->n++;
+        writer_u8(&w, p->len);
+        text_write(&w, s->names[p->network], POLICY_NAME);
     }
-    return 0;
+    value[HEAD] = networks;
+    writer_u32(&front, number_of(s, value + HEAD, w.len - HEAD));
+    key_ip(&k, TABLE_RANGE, last, "");
+    while ((rc = store_after(s->txn, &stale, 1, &r)) == 0 || rc == -EBADMSG) {
+        if (store_compare(&r.key, &k) >= 0)
+            break;
+        store_key_copy(&stale, &r.key);
+        rc = store_del(s->txn, &stale);
+        if (rc != 0)
+            return rc;
+    }
+    if (rc != 0 && rc != -ENOENT && rc != -EBADMSG)
+        return rc;
+    s->last = k;
+    rc = store_put(s->txn, &k, value, w.len);
+
+    /* The first address behind it. */
+    memcpy(s->next, last, 16);
+    s->past_end = true;
+    for (size_t i = 16; i-- > 0 && s->past_end;)
+        s->past_end = ++s->next[i] == 0;
+    return rc < 0 ? rc : 0;
 }
 
-/* Closes the range that ends with `last`, if there is anything in it. */
-static int emit(struct sweep *s, const uint8_t last[16])
-{
-    struct range *r;
-    int rc;
-
-    if (s->past_end || memcmp(s->at, last, 16) > 0)
-        return 0;
-    if (s->out->n == s->max_ranges) {
-        size_t more = s->max_ranges * 2 + 64;
-        struct range *bigger = realloc(s->out->at, more * sizeof *bigger);
-
-        if (bigger == NULL)
-            return -ENOMEM;
-        s->out->at = bigger;
-        s->max_ranges = more;
-    }
-    r = &s->out->at[s->out->n];
-    *r = (struct range){.n = 0};
-    memcpy(r->first, s->at, 16);
-    memcpy(r->last, last, 16);
-    rc = add_members(s, r);
-    if (rc == 0)
-        s->out->n++;
-    s->past_end = !address_after(s->at, last);
-    return rc;
-}
-
-static int sweep(struct sweep *s, const struct span *spans, size_t n)
+static int put_ranges(struct sweep *s)
 {
     uint8_t highest[16];
     int rc = 0;
 
     memset(highest, 0xff, sizeof highest);
-    for (size_t i = 0; i <= n && rc == 0; i++) {
-        const struct span *p = i < n ? &spans[i] : NULL;
+    for (size_t i = 0; i < s->n_spans && rc == 0; i++) {
+        const struct span *p = &s->spans[i];
         uint8_t before[16];
 
-        while (rc == 0 && s->depth > 0 &&
-               (p == NULL || memcmp(s->stack[s->depth - 1].last, p->first, 16) < 0)) {
-            rc = emit(s, s->stack[s->depth - 1].last);
+        while (rc == 0 && s->depth > 0 && memcmp(s->stack[s->depth - 1].last, p->first, 16) < 0) {
+            rc = put_range(s, s->stack[s->depth - 1].last);
             s->depth--;
         }
-        if (rc != 0 || p == NULL)
-            break;
-        if (memcmp(s->at, p->first, 16) < 0) {
-            address_before(before, p->first);
-            rc = emit(s, before);
-        }
+        memcpy(before, p->first, 16); /* the last address before it; there is one, or no gap */
+        for (size_t k = 16; k-- > 0 && before[k]-- == 0;)
+            ;
+        if (rc == 0 && memcmp(s->next, p->first, 16) < 0)
+            rc = put_range(s, before);
         s->stack[s->depth++] = *p;
     }
-    return rc == 0 ? emit(s, highest) : rc;
+    for (; rc == 0 && s->depth > 0; s->depth--)
+        rc = put_range(s, s->stack[s->depth - 1].last);
+    return rc == 0 ? put_range(s, highest) : rc;
 }
 
-/* --- numbers -------------------------------------------------------------- */
-
-static int members_compare(const struct ranges *s, const struct range *a, const struct range *b)
+/* Adds the prefixes of a network. */
+static int add_network(struct sweep *s, const struct store_record *r)
 {
-    if (a->n != b->n)
-        return a->n < b->n ? -1 : 1;
-    for (size_t i = 0; i < a->n; i++) {
-        const struct range_member *x = &s->members[a->members + i],
-                                  *y = &s->members[b->members + i];
+    struct policy_network n = {.n = 0};
+    int rc = key_read_name(&r->key, n.name) ? network_read(&n, &r->value) : -EBADMSG;
+    void *names, *spans;
 
-        if (x->network != y->network)
-            return x->network < y->network ? -1 : 1;
-        if (x->len != y->len)
-            return x->len < y->len ? -1 : 1;
+    if (rc != 0)
+        return rc;
+    names = realloc(s->names, (s->n_names + 1) * sizeof *s->names);
+    s->names = names != NULL ? names : s->names;
+    spans = realloc(s->spans, (s->n_spans + n.n + 1) * sizeof *s->spans);
+    s->spans = spans != NULL ? spans : s->spans;
+    if (names != NULL && spans != NULL) {
+        memcpy(s->names[s->n_names], n.name, sizeof n.name);
+        for (size_t i = 0; i < n.n; i++) {
+            struct span *p = &s->spans[s->n_spans++];
+
+            prefix_range(&n.prefixes[i], p->first, p->last);
+            p->network = (uint32_t)s->n_names;
+            p->len = n.prefixes[i].len;
+        }
+        s->n_names++;
     }
-    return 0;
+    policy_network_fini(&n);
+    return names != NULL && spans != NULL ? 0 : -ENOMEM;
 }
 
-static int order_compare(const void *a, const void *b, void *context)
+int ranges_derive(struct store_txn *t)
 {
-    const struct ranges *s = context;
-    const uint32_t *x = a, *y = b;
-    int c = members_compare(s, &s->at[*x], &s->at[*y]);
-
-    return c != 0 ? c : *x < *y ? -1 : *x > *y;
-}
-
-/* The number of a range is 1 + the index of the first one like it. */
-static int number_them(struct ranges *s)
-{
-    uint32_t *order = calloc(s->n > 0 ? s->n : 1, sizeof *order), leader = 0;
-
-    if (order == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->n; i++)
-        order[i] = (uint32_t)i;
-    qsort_r(order, s->n, sizeof *order, order_compare, s);
-    for (size_t i = 0; i < s->n; i++) {
-        if (i == 0 || members_compare(s, &s->at[leader], &s->at[order[i]]) != 0)
-            leader = order[i];
-        s->at[order[i]].number = s->at[leader].n > 0 ? leader + 1 : 0;
-    }
-    free(order);
-    return 0;
-}
-
-int ranges_build(struct ranges *out, const struct policy_network *networks, size_t n)
-{
-    struct sweep s = {.out = out};
-    struct span *spans;
-    size_t all = 0;
+    const struct store_key networks = {1, {TABLE_NETWORK}}, ranges = {1, {TABLE_RANGE}};
+    struct sweep s = {.txn = t, .last = ranges};
+    struct store_record r;
     int rc;
 
-    *out = (struct ranges){0};
-    for (size_t i = 0; i < n; i++)
-        all += networks[i].n;
-    spans = calloc(2 * all + 1, sizeof *spans); /* the second half is the stack */
-    if (spans == NULL)
-        return -ENOMEM;
-    s.stack = spans + all;
-    all = 0;
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < networks[i].n; k++) {
-            struct span *p = &spans[all++];
-
-            prefix_range(&networks[i].prefixes[k], p->first, p->last);
-            p->network = (uint32_t)i;
-            p->len = networks[i].prefixes[k].len;
-        }
-    qsort(spans, all, sizeof *spans, span_compare);
-    rc = n > 0 ? sweep(&s, spans, all) : 0;
-    free(spans);
-    return rc == 0 ? number_them(out) : rc;
-}
-
-void ranges_fini(struct ranges *s)
-{
-    free(s->at);
-    free(s->members);
-    *s = (struct ranges){0};
-}
-
-/* --- as a record: number 4, first 16, count 1, then length 1 and text each - */
-
-void range_write(struct writer *w, const struct ranges *s, const struct range *r,
-                 const struct policy_network *networks)
-{
-    writer_u32(w, r->number);
-    writer_bytes(w, r->first, sizeof r->first);
-    writer_u8(w, r->n);
-    for (size_t i = 0; i < r->n; i++) {
-        const struct range_member *m = &s->members[r->members + i];
-        const char *name = networks[m->network].name;
-        size_t len = strnlen(name, POLICY_NAME - 1);
-
-        writer_u8(w, m->len);
-        writer_u8(w, (uint8_t)len);
-        writer_bytes(w, name, len);
-    }
+    for (rc = store_seek(t, &networks, 1, &r); rc == 0; rc = store_next(t, &networks, 1, &r))
+        if ((rc = add_network(&s, &r)) != 0)
+            goto done;
+    if (rc != -ENOENT)
+        goto done;
+    rc = -ENOMEM;
+    s.stack = calloc(s.n_spans + 1, sizeof *s.stack);
+    if (s.stack == NULL)
+        goto done;
+    if (s.n_spans > 0)
+        qsort(s.spans, s.n_spans, sizeof *s.spans, span_compare);
+    rc = s.n_names > 0 ? put_ranges(&s) : store_del_all(t, &ranges);
+done:
+    tdestroy(s.lists, free);
+    free(s.stack);
+    free(s.spans);
+    free(s.names);
+    return rc;
 }
 
 bool range_read(struct cursor *c, const uint8_t ip[16], struct policy_client *out)
@@ -256,11 +230,11 @@ bool range_read(struct cursor *c, const uint8_t ip[16], struct policy_client *ou
         return false;
     for (unsigned i = 0; i < n; i++) {
         uint8_t len = cursor_u8(c);
-        struct kv_bytes name = record_text(c);
+        struct store_bytes name = record_text(c);
 
         if (c->bad || len > 128)
             return false;
-        memcpy(out->networks[i], name.at, name.len);
+        memcpy(out->networks[i], name.data, name.len);
         out->networks[i][name.len] = '\0';
         memcpy(out->prefixes[i].ip, ip, 16);
         prefix_mask(out->prefixes[i].ip, len);

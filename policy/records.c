@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * records.c -- payloads of the policy store: big-endian fields, texts with one
- * octet of length in front, names in wire form.
+ * records.c -- keys and values of the policy in the store.
  *
- * The numbers of actions, modes, suffix kinds and the bits of `when` are what
- * is stored: enum policy_action and its like grow at the end only. A payload
- * that passed its checksum may still be one that we never wrote: everything
- * read is checked against its limits, and nothing may be left over.
+ * A sort key (wire/name.h) has labels from the root on, each ended by 0 and
+ * never empty; one more 0 behind it therefore sorts before all names below,
+ * and the entries of one name lie together, right before those. Names without
+ * octets 0 and 1 always fit: 1 + 254 + 3 + 63 octets.
+ *
+ * Values are big-endian fields, texts with their length in front, and names in
+ * wire form. The numbers of actions, modes, suffix kinds and the bits of `when`
+ * are what is stored: enum policy_action and its like grow at the end only. A
+ * value that passed its checksum may still be one that we never wrote:
+ * everything read is checked against its limits, and nothing may be left over.
  */
 #include "policy/records.h"
 
@@ -15,97 +20,231 @@
 #include <string.h>
 
 enum { FLAG_BREAK_DNSSEC = 1, FLAG_ALLOW_PUBLIC = 1, FLAG_NO_PROBE = 1 };
-enum { WHEN_ALL = WORD_MISSING | WORD_FAILED | WORD_PRESENT | WORD_UNAPPROVED };
 
-static void put_text(struct writer *w, const char *text, size_t size)
+/* --- keys ----------------------------------------------------------------- */
+
+static struct writer key_begin(struct store_key *k, enum policy_table table)
 {
-    size_t len = strnlen(text, size - 1);
+    struct writer w = writer_make(k->data, sizeof k->data);
 
-    writer_u8(w, (uint8_t)len);
-    writer_bytes(w, text, len);
+    writer_u8(&w, (uint8_t)table);
+    return w;
 }
 
-static struct kv_bytes get_text(struct cursor *c)
+/* The name comes last. */
+static void key_end(struct store_key *k, struct writer *w, const char *name)
 {
-    size_t len = cursor_u8(c);
-    const uint8_t *p = cursor_take(c, len);
-
-    return (struct kv_bytes){p, p != NULL ? len : 0};
+    writer_bytes(w, name, strnlen(name, POLICY_NAME));
+    k->len = w->full ? 0 : w->len;
 }
 
-static bool copy_text(char *out, size_t size, const struct kv_bytes *t)
+static void put_sort_key(struct writer *w, const struct name *name)
 {
-    if (t->len >= size || (t->len > 0 && memchr(t->at, 0, t->len) != NULL))
+    size_t n;
+
+    if (name->labels > 0) {
+        n = name_sort_key(name, w->start + w->len, w->size - w->len);
+        w->len += n;
+        w->full |= n == 0;
+    }
+    writer_u8(w, 0);
+}
+
+void key_named(struct store_key *k, enum policy_table table, const char *name)
+{
+    struct writer w = key_begin(k, table);
+
+    key_end(k, &w, name);
+}
+
+void key_serial(struct store_key *k, uint64_t serial)
+{
+    struct writer w = key_begin(k, TABLE_LOG);
+
+    writer_u64(&w, serial);
+    key_end(k, &w, "");
+}
+
+void key_ip(struct store_key *k, enum policy_table table, const uint8_t ip[16], const char *pool)
+{
+    struct writer w = key_begin(k, table);
+
+    writer_bytes(&w, ip, 16);
+    key_end(k, &w, pool);
+}
+
+void key_target(struct store_key *k, enum policy_table table, const struct name *target,
+                uint16_t port, const char *pool)
+{
+    struct writer w = key_begin(k, table);
+
+    put_sort_key(&w, target);
+    writer_u16(&w, port);
+    key_end(k, &w, pool);
+}
+
+void key_host(struct store_key *k, const struct name *target, const char *pool)
+{
+    struct writer w = key_begin(k, TABLE_HOST);
+
+    put_sort_key(&w, target);
+    key_end(k, &w, pool);
+}
+
+void key_suffix(struct store_key *k, const struct suffix *s, const char *rule)
+{
+    bool below = s->kind == SUFFIX_BELOW || s->kind == SUFFIX_ANY;
+    struct writer w = key_begin(k, below ? TABLE_BELOW : TABLE_SUFFIX);
+
+    put_sort_key(&w, &s->name);
+    writer_u8(&w, (uint8_t)s->kind);
+    key_end(k, &w, rule);
+}
+
+void key_rule_suffix(struct store_key *k, const char *rule, const struct suffix *s)
+{
+    struct writer w = key_begin(k, TABLE_RULE_SUFFIX);
+
+    writer_bytes(&w, rule, strnlen(rule, POLICY_NAME));
+    writer_u8(&w, 0);
+    if (s != NULL) {
+        put_sort_key(&w, &s->name);
+        writer_u8(&w, (uint8_t)s->kind);
+    }
+    key_end(k, &w, "");
+}
+
+void key_user(struct store_key *k, enum policy_table table, const char *name, const char *rule)
+{
+    struct writer w = key_begin(k, TABLE_USER);
+
+    writer_u8(&w, (uint8_t)table);
+    writer_bytes(&w, name, strnlen(name, POLICY_NAME));
+    writer_u8(&w, 0);
+    key_end(k, &w, rule);
+}
+
+static bool copy_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
+{
+    if (len == 0 || len >= POLICY_NAME || memchr(data, 0, len) != NULL)
         return false;
-    if (t->len > 0)
-        memcpy(out, t->at, t->len);
-    out[t->len] = '\0';
+    memcpy(out, data, len);
+    out[len] = '\0';
     return true;
 }
 
-struct kv_bytes record_text(struct cursor *c)
+bool key_read_name(const struct store_bytes *k, char out[POLICY_NAME])
 {
-    struct kv_bytes t = get_text(c);
+    return k->len > 1 && copy_name(out, k->data + 1, k->len - 1);
+}
 
-    if (t.len == 0 || t.len >= POLICY_NAME || memchr(t.at, 0, t.len) != NULL)
+bool key_read_target(const struct store_bytes *k, struct policy_approved *out)
+{
+    struct cursor c;
+
+    if (k->len < 4 || k->data[k->len - 3] != 0 ||
+        !name_from_sort_key(k->data + 1, k->len - 4, &out->target))
+        return false;
+    c = cursor_make(k->data + k->len - 2, 2);
+    out->port = cursor_u16(&c);
+    return true;
+}
+
+/* A suffix in a key: sort key, 0, kind. */
+static bool read_suffix(const uint8_t *data, size_t len, struct suffix *out)
+{
+    if (len < 2 || data[len - 2] != 0 || data[len - 1] > SUFFIX_BARE)
+        return false;
+    out->kind = (enum suffix_kind)data[len - 1];
+    return name_from_sort_key(data, len - 2, &out->name);
+}
+
+bool key_read_rule_suffix(const struct store_bytes *k, char rule[POLICY_NAME], struct suffix *out)
+{
+    const uint8_t *end = k->len > 1 ? memchr(k->data + 1, 0, k->len - 1) : NULL;
+    size_t len;
+
+    if (end == NULL)
+        return false;
+    len = (size_t)(end - k->data) - 1;
+    return copy_name(rule, k->data + 1, len) && read_suffix(end + 1, k->len - len - 2, out);
+}
+
+/* How much of a key table and sort key are; 0: it is no such key. */
+static size_t sort_key_end(const struct store_bytes *k)
+{
+    size_t end = 1;
+
+    while (end < k->len && k->data[end] != 0) { /* one label */
+        const uint8_t *zero = memchr(k->data + end, 0, k->len - end);
+
+        if (zero == NULL)
+            return 0;
+        end = (size_t)(zero - k->data) + 1;
+    }
+    return end < k->len ? end : 0;
+}
+
+bool key_read_host(const struct store_bytes *k, struct name *target)
+{
+    size_t end = sort_key_end(k);
+
+    return end > 0 && name_from_sort_key(k->data + 1, end - 1, target);
+}
+
+bool key_read_suffix(const struct store_bytes *k, struct suffix *out, char rule[POLICY_NAME])
+{
+    size_t n = sort_key_end(k) + 2;
+
+    return n > 2 && n < k->len && read_suffix(k->data + 1, n - 1, out) &&
+           copy_name(rule, k->data + n, k->len - n);
+}
+
+/* --- texts ---------------------------------------------------------------- */
+
+void text_write(struct writer *w, const char *text, size_t size)
+{
+    size_t len = strnlen(text, size - 1);
+
+    writer_u16(w, (uint16_t)len);
+    writer_bytes(w, text, len);
+}
+
+static struct store_bytes text_take(struct cursor *c)
+{
+    size_t len = cursor_u16(c);
+    const uint8_t *p = cursor_take(c, len);
+
+    if (p != NULL && len > 0 && memchr(p, 0, len) != NULL)
         c->bad = true;
-    return c->bad ? (struct kv_bytes){NULL, 0} : t;
+    return c->bad ? (struct store_bytes){NULL, 0} : (struct store_bytes){p, len};
 }
 
-bool record_text_is(const struct kv_bytes *t, const char *text)
+void text_read(struct cursor *c, char *out, size_t size)
 {
-    return strlen(text) == t->len && memcmp(t->at, text, t->len) == 0;
+    struct store_bytes t = text_take(c);
+
+    if (t.len >= size) {
+        c->bad = true;
+        t.len = 0;
+    }
+    if (t.len > 0)
+        memcpy(out, t.data, t.len);
+    out[t.len] = '\0';
 }
 
-/* --- the state ------------------------------------------------------------ */
-
-void state_key(struct kv_key *k)
+struct store_bytes record_text(struct cursor *c)
 {
-    key_named(k, TABLE_META, "state");
+    struct store_bytes t = text_take(c);
+
+    if (t.len == 0 || t.len >= POLICY_NAME)
+        c->bad = true;
+    return c->bad ? (struct store_bytes){NULL, 0} : t;
 }
 
-int state_parse(const struct kv_bytes *v, struct policy_state *s)
+bool record_text_is(const struct store_bytes *t, const char *text)
 {
-    struct cursor c = cursor_make(v->at, v->len);
-
-    s->serial = cursor_u64(&c);
-    s->time_ms = cursor_u64(&c);
-    s->digest = cursor_u64(&c);
-    s->networks = cursor_u64(&c);
-    s->pools = cursor_u64(&c);
-    s->rules = cursor_u64(&c);
-    s->suffixes = cursor_u64(&c);
-    s->approved = cursor_u64(&c);
-    return c.bad || cursor_left(&c) != 0 ? -EBADMSG : 0;
-}
-
-int state_read(struct kv *kv, struct policy_state *s)
-{
-    struct kv_bytes v;
-    struct kv_key k;
-    int rc;
-
-    state_key(&k);
-    rc = kv_get(kv, &k, &v);
-    if (rc != 0)
-        return rc == -ENOENT ? -EBADMSG : rc; /* written together with the format */
-    return state_parse(&v, s);
-}
-
-int state_write(struct kv *kv, const struct policy_state *s)
-{
-    const uint64_t fields[] = {s->serial, s->time_ms, s->digest,   s->networks,
-                               s->pools,  s->rules,   s->suffixes, s->approved};
-    uint8_t buf[sizeof fields];
-    struct writer w = writer_make(buf, sizeof buf);
-    struct kv_key k;
-    int rc;
-
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-        writer_u64(&w, fields[i]);
-    state_key(&k);
-    rc = kv_put(kv, &k, buf, w.len);
-    return rc < 0 ? rc : 0;
+    return strlen(text) == t->len && memcmp(t->data, text, t->len) == 0;
 }
 
 /* --- rules ---------------------------------------------------------------- */
@@ -119,20 +258,19 @@ void rule_write(struct writer *w, const struct policy_rule *r)
     writer_u32(w, r->ttl);
     writer_u64(w, r->from_ms);
     writer_u64(w, r->until_ms);
-    put_text(w, r->pool, sizeof r->pool);
-    put_text(w, r->comment, sizeof r->comment);
+    text_write(w, r->pool, sizeof r->pool);
+    text_write(w, r->comment, sizeof r->comment);
     writer_u8(w, (uint8_t)r->n_networks);
     for (size_t i = 0; i < r->n_networks; i++)
-        put_text(w, r->networks[i], sizeof r->networks[i]);
+        text_write(w, r->networks[i], sizeof r->networks[i]);
 }
 
-bool rule_view_read(struct rule_view *r, const struct kv_bytes *value)
+bool rule_view_read(struct rule_view *r, const struct store_bytes *value)
 {
-    struct cursor c = cursor_make(value->at, value->len);
+    struct cursor c = cursor_make(value->data, value->len);
     uint8_t action = cursor_u8(&c), mode = cursor_u8(&c), when = cursor_u8(&c);
-    struct kv_bytes pool;
 
-    if (action >= ACTIONS || mode >= MODES || (when & ~WHEN_ALL) != 0)
+    if (action >= ACTIONS || mode >= MODES || (when & ~WORD_ALL) != 0)
         return false;
     r->action = (enum policy_action)action;
     r->mode = (enum kms_mode)mode;
@@ -141,22 +279,22 @@ bool rule_view_read(struct rule_view *r, const struct kv_bytes *value)
     r->ttl = cursor_u32(&c);
     r->from_ms = cursor_u64(&c);
     r->until_ms = cursor_u64(&c);
-    pool = get_text(&c);
-    r->comment = get_text(&c);
+    text_read(&c, r->pool, sizeof r->pool);
+    r->comment = text_take(&c);
     r->n_networks = cursor_u8(&c);
     r->networks = c;
     for (unsigned i = 0; i < r->n_networks; i++)
         record_text(&c);
     return !c.bad && cursor_left(&c) == 0 && r->n_networks <= POLICY_RULE_NETWORKS &&
-           copy_text(r->pool, sizeof r->pool, &pool);
+           r->comment.len < POLICY_COMMENT;
 }
 
-int rule_read(struct policy_rule *out, const struct kv_bytes *value)
+int rule_read(struct policy_rule *out, const struct store_bytes *value)
 {
     struct policy_rule r = {0};
     struct rule_view v;
 
-    if (!rule_view_read(&v, value) || !copy_text(r.comment, sizeof r.comment, &v.comment))
+    if (!rule_view_read(&v, value))
         return -EBADMSG;
     r.action = v.action;
     r.mode = v.mode;
@@ -166,16 +304,12 @@ int rule_read(struct policy_rule *out, const struct kv_bytes *value)
     r.from_ms = v.from_ms;
     r.until_ms = v.until_ms;
     memcpy(r.pool, v.pool, sizeof r.pool);
-    if (v.n_networks > 0) {
-        r.networks = calloc(v.n_networks, sizeof *r.networks);
-        if (r.networks == NULL)
-            return -ENOMEM;
-    }
-    for (; r.n_networks < v.n_networks; r.n_networks++) {
-        struct kv_bytes t = record_text(&v.networks);
-
-        copy_text(r.networks[r.n_networks], POLICY_NAME, &t);
-    }
+    if (v.comment.len > 0)
+        memcpy(r.comment, v.comment.data, v.comment.len);
+    if (v.n_networks > 0 && (r.networks = calloc(v.n_networks, sizeof *r.networks)) == NULL)
+        return -ENOMEM;
+    for (; r.n_networks < v.n_networks; r.n_networks++)
+        text_read(&v.networks, r.networks[r.n_networks], POLICY_NAME);
     memcpy(r.name, out->name, sizeof r.name);
     *out = r;
     return 0;
@@ -183,24 +317,22 @@ int rule_read(struct policy_rule *out, const struct kv_bytes *value)
 
 /* --- pools ---------------------------------------------------------------- */
 
-static void host_write(struct writer *w, const struct policy_host *h)
-{
-    writer_bytes(w, h->target.at, h->target.len);
-    writer_u16(w, h->port);
-    writer_u16(w, h->priority);
-    writer_u16(w, h->weight);
-    writer_u8(w, h->probe ? 0 : FLAG_NO_PROBE);
-    writer_u8(w, h->n_addresses);
-    for (unsigned i = 0; i < h->n_addresses && i < POLICY_HOST_ADDRESSES; i++)
-        writer_bytes(w, h->addresses[i].ip, sizeof h->addresses[i].ip);
-}
-
 void pool_write(struct writer *w, const struct policy_pool *p)
 {
     writer_u8(w, p->allow_public ? FLAG_ALLOW_PUBLIC : 0);
     writer_u8(w, (uint8_t)p->n);
-    for (size_t i = 0; i < p->n; i++)
-        host_write(w, &p->hosts[i]);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct policy_host *h = &p->hosts[i];
+
+        writer_bytes(w, h->target.at, h->target.len);
+        writer_u16(w, h->port);
+        writer_u16(w, h->priority);
+        writer_u16(w, h->weight);
+        writer_u8(w, h->probe ? 0 : FLAG_NO_PROBE);
+        writer_u8(w, h->n_addresses);
+        for (unsigned k = 0; k < h->n_addresses && k < POLICY_HOST_ADDRESSES; k++)
+            writer_bytes(w, h->addresses[k].ip, sizeof h->addresses[k].ip);
+    }
 }
 
 static bool host_read(struct cursor *c, struct policy_host *h)
@@ -223,10 +355,10 @@ static bool host_read(struct cursor *c, struct policy_host *h)
     return !c->bad;
 }
 
-int pool_read_hosts(const struct kv_bytes *value, struct policy_host *out, int max,
+int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, int max,
                     bool *allow_public)
 {
-    struct cursor c = cursor_make(value->at, value->len);
+    struct cursor c = cursor_make(value->data, value->len);
     uint8_t flags = cursor_u8(&c);
     int n = cursor_u8(&c);
 
@@ -241,7 +373,7 @@ int pool_read_hosts(const struct kv_bytes *value, struct policy_host *out, int m
     return n;
 }
 
-int pool_read(struct policy_pool *out, const struct kv_bytes *value)
+int pool_read(struct policy_pool *out, const struct store_bytes *value)
 {
     struct policy_host *hosts = calloc(POLICY_POOL_HOSTS, sizeof *hosts), *less;
     int n;
@@ -269,13 +401,13 @@ void network_write(struct writer *w, const struct policy_network *n)
     }
 }
 
-int network_read(struct policy_network *out, const struct kv_bytes *value)
+int network_read(struct policy_network *out, const struct store_bytes *value)
 {
-    struct cursor c = cursor_make(value->at, value->len);
+    struct cursor c = cursor_make(value->data, value->len);
     size_t n = value->len / 17;
     struct prefix *p;
 
-    if (value->len % 17 != 0)
+    if (value->data == NULL || value->len % 17 != 0)
         return -EBADMSG;
     p = calloc(n > 0 ? n : 1, sizeof *p);
     if (p == NULL)
@@ -292,4 +424,178 @@ int network_read(struct policy_network *out, const struct kv_bytes *value)
     out->prefixes = p;
     out->n = n;
     return 0;
+}
+
+/* --- what follows from a record ------------------------------------------- */
+
+static int set_entry(struct store_txn *t, const struct store_key *k, bool put)
+{
+    int rc = put ? store_put(t, k, NULL, 0) : store_del(t, k);
+
+    return rc == -ENOENT ? 0 : rc;
+}
+
+static int set_hosts(struct store_txn *t, const char *pool, const struct store_bytes *value,
+                     bool put)
+{
+    struct cursor c = cursor_make(value->data, value->len);
+    struct policy_host h;
+    struct store_key k;
+    unsigned n;
+    int rc = 0;
+
+    cursor_u8(&c);
+    n = cursor_u8(&c);
+    while (n-- > 0 && rc >= 0 && host_read(&c, &h)) {
+        key_target(&k, TABLE_APPROVED, &h.target, h.port, pool);
+        rc = set_entry(t, &k, put);
+        if (rc >= 0 && h.n_addresses > 0) {
+            key_host(&k, &h.target, pool);
+            rc = set_entry(t, &k, put);
+        }
+        for (unsigned i = 0; i < h.n_addresses && rc >= 0; i++) {
+            key_ip(&k, TABLE_ADDRESS, h.addresses[i].ip, pool);
+            rc = set_entry(t, &k, put);
+        }
+    }
+    return rc;
+}
+
+static int set_users(struct store_txn *t, const char *rule, const struct store_bytes *value,
+                     bool put)
+{
+    char name[POLICY_NAME];
+    struct rule_view v;
+    struct store_key k;
+    int rc = 0;
+
+    if (!rule_view_read(&v, value))
+        return 0;
+    if (v.pool[0] != '\0') {
+        key_user(&k, TABLE_POOL, v.pool, rule);
+        rc = set_entry(t, &k, put);
+    }
+    while (v.n_networks-- > 0 && rc >= 0) {
+        text_read(&v.networks, name, sizeof name);
+        key_user(&k, TABLE_NETWORK, name, rule);
+        rc = set_entry(t, &k, put);
+    }
+    return rc;
+}
+
+/* Puts or removes the entries that follow from a record. 0 or more, or -errno. */
+static int set_entries(struct store_txn *t, const struct store_key *key,
+                       const struct store_bytes *value, bool put)
+{
+    const struct store_bytes bytes = {key->data, key->len};
+    char name[POLICY_NAME];
+    struct store_key k;
+    size_t n;
+
+    switch (key->data[0]) {
+    case TABLE_LISTED:
+        k = *key;
+        k.data[0] = TABLE_APPROVED;
+        return set_entry(t, &k, put);
+    case TABLE_SUFFIX:
+    case TABLE_BELOW:
+        n = sort_key_end(&bytes) + 2;
+        if (n == 2 || n >= key->len || !copy_name(name, key->data + n, key->len - n))
+            return 0;
+        key_rule_suffix(&k, name, NULL);
+        memcpy(k.data + k.len, key->data + 1, n - 1); /* as long as the key */
+        k.len += n - 1;
+        return set_entry(t, &k, put);
+    case TABLE_POOL:
+        return key_read_name(&bytes, name) ? set_hosts(t, name, value, put) : 0;
+    case TABLE_RULE:
+        return key_read_name(&bytes, name) ? set_users(t, name, value, put) : 0;
+    default:
+        return 0;
+    }
+}
+
+/* A copy: bytes of the map last until the next write. 0, -ENOENT, -EBADMSG, -errno; then it
+ * is empty. data is from malloc. */
+static int copy_value(struct store_txn *t, const struct store_key *key, struct store_bytes *out)
+{
+    struct store_bytes v;
+    int rc = store_get(t, key, &v);
+    uint8_t *copy = NULL;
+
+    if (rc == 0 && v.len > 0) {
+        copy = malloc(v.len);
+        if (copy == NULL)
+            return -ENOMEM;
+        memcpy(copy, v.data, v.len);
+    }
+    *out = (struct store_bytes){copy, copy != NULL ? v.len : 0};
+    return rc;
+}
+
+/* What is damaged gives nothing, and hinders no change. (A suffix and its entry are both
+ * in their keys: they are not lost.) */
+int record_make_entries(struct store_txn *t)
+{
+    static const char made[] = {TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST, TABLE_USER};
+    static const char sources[] = {TABLE_LISTED, TABLE_POOL, TABLE_RULE};
+    struct store_key k;
+    int rc = 0;
+
+    for (size_t i = 0; i < sizeof made && rc == 0; i++) {
+        key_named(&k, (enum policy_table)made[i], "");
+        rc = store_del_all(t, &k);
+    }
+    for (size_t i = 0; i < sizeof sources && rc >= 0; i++) {
+        struct store_record r;
+
+        key_named(&k, (enum policy_table)sources[i], "");
+        while ((rc = store_after(t, &k, 1, &r)) == 0 || rc == -EBADMSG) {
+            struct store_bytes value;
+
+            store_key_copy(&k, &r.key);
+            rc = copy_value(t, &k, &value);
+            if (rc == 0)
+                rc = set_entries(t, &k, &value, true);
+            free((void *)(uintptr_t)value.data);
+            if (rc < 0 && rc != -EBADMSG)
+                return rc;
+        }
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    return rc;
+}
+
+int record_put(struct store_txn *t, const struct store_key *key, const void *value, size_t len)
+{
+    const struct store_bytes is = {value, len};
+    struct store_bytes was = {NULL, 0};
+    bool has_entries = key->data[0] == TABLE_POOL || key->data[0] == TABLE_RULE;
+    int rc = has_entries ? copy_value(t, key, &was) : 0, put, set = 0;
+
+    if (rc == -ENOMEM)
+        return rc;
+    put = store_put(t, key, value, len);
+    if (put == STORE_REPLACED && has_entries)
+        set = rc == 0 ? set_entries(t, key, &was, false) : record_make_entries(t);
+    if (put >= 0 && set >= 0) /* also of one that is the same: an entry may be damaged */
+        set = set_entries(t, key, &is, true);
+    free((void *)(uintptr_t)was.data);
+    return set < 0 ? set : put;
+}
+
+int record_del(struct store_txn *t, const struct store_key *key)
+{
+    struct store_bytes was = {NULL, 0};
+    int lost = copy_value(t, key, &was), rc;
+
+    if (lost == -ENOMEM)
+        return lost;
+    rc = store_del(t, key);
+    if (rc == 0)
+        rc = set_entries(t, key, &was, false);
+    if (rc >= 0 && lost == -EBADMSG)
+        rc = record_make_entries(t);
+    free((void *)(uintptr_t)was.data);
+    return rc < 0 ? rc : 0;
 }

@@ -1,63 +1,60 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store.h -- the policy database (LMDB): readers for the daemon's workers, the
- * whole policy and its log for the tool. Changes are in change.h.
- *
- * One transaction per change: what it holds is there whole or not at all, also
- * after a power cut. A reader sees one state from begin to end.
+ * store.h -- the policy in its store: readers for the daemon's workers, and the
+ * tool's reading; below them the transactions that change it.
  */
 #ifndef POLICY_STORE_H
 #define POLICY_STORE_H
 
+#include "policy/log.h"
 #include "policy/model.h"
+#include "store/store.h"
 
-struct policy_store;  /* opaque; one per process and directory */
-struct policy_reader; /* opaque; one per thread */
+#define POLICY_REMEDY                                                                              \
+    "stop waymarkd, move that folder away, restore a backup or import a policy, start waymarkd"
 
-enum { POLICY_READERS = 512 }; /* at a time, in all processes: each must say the same */
-/* READ and WRITE are for a tool: every page is looked at first. SERVE reads and
- * does not wait for that: verify.h tells what shows later. */
-enum policy_access { POLICY_READ, POLICY_WRITE, POLICY_SERVE };
+/* store_open() of a policy ("STATE/policy"). */
+int policy_store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 
-/* Opens dir ("STATE/policy"). All but POLICY_READ make it if need be. A store that
- * is unreadable, of a newer format, truncated or damaged, or of which only traces
- * are there: -EBADMSG; missing, with POLICY_READ: -ENOENT; else -errno. d gets one
- * sentence with path and remedy; it may be NULL. */
-int policy_store_open(struct policy_store **, const char *dir, enum policy_access, struct diags *d);
-void policy_store_close(struct policy_store *);
+/* Which names may be hosts with addresses: each negative answer asks. */
+struct host_filter {
+    bool known; /* in that state */
+    uint64_t state, bits[32];
+};
 
+struct policy_reader { /* one per thread */
+    struct store_txn *txn;
+    uint64_t serial, serial_of; /* a state; 0: none */
+    struct host_filter hosts;
+};
 /* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
-struct policy_reader *policy_reader_new(struct policy_store *);
+struct policy_reader *policy_reader_new(struct store *);
 void policy_reader_free(struct policy_reader *);
-/* Renews / resets the read transaction; cheap enough for each batch. 0; -EBADMSG
- * the store was found unfit; -errno. A page that cannot be had ends no process:
- * whatever needed it is answered as damaged. */
-int policy_reader_begin(struct policy_reader *);
-void policy_reader_end(struct policy_reader *);
-/* Inside begin/end: identity of the state (LMDB's transaction id) and serial. */
-uint64_t policy_reader_state(const struct policy_reader *);
+/* As store_reader_begin(): what needs a page that cannot be had is answered as damaged. */
+static inline int policy_reader_begin(struct policy_reader *r)
+{
+    return store_reader_begin(r->txn);
+}
+static inline void policy_reader_end(struct policy_reader *r)
+{
+    store_reader_end(r->txn);
+}
+/* Inside begin/end: identity of the state, and serial. */
+static inline uint64_t policy_reader_state(const struct policy_reader *r)
+{
+    return store_state(r->txn);
+}
 uint64_t policy_reader_serial(struct policy_reader *);
-/* Once a minute, by one thread: clears slots of dead readers; how many. */
-int policy_store_sweep(struct policy_store *);
 
 struct policy_counts {
     uint64_t serial, networks, pools, rules, suffixes, approved, bytes;
     uint64_t digest;
     uint64_t time_ms;
 };
-int policy_store_counts(struct policy_store *, struct policy_counts *); /* one thread at a time */
+int policy_store_counts(struct store *, struct policy_counts *); /* one thread at a time */
 
-/* --- the tool's reading: at most 1,000 records a transaction; -EAGAIN when the
- * policy moved meanwhile and the read must start again (callers loop). A
- * damaged state hinders nobody: the serial is that of the log's last entry. */
-int policy_load(struct policy_store *, struct policy *out, uint64_t *serial); /* the whole policy */
-
-struct policy_log_entry {
-    uint64_t serial, time_ms, digest;
-    char author[64], claimed[64], reason[256], summary[512];
-};
-typedef int policy_log_visit(void *context, const struct policy_log_entry *); /* not 0 stops */
-int policy_log_each(struct policy_store *, uint64_t since_ms, const char *rule, policy_log_visit *,
-                    void *context);
+/* The whole policy, at most 1,000 records a transaction; -EAGAIN when it moved meanwhile
+ * and the read must start again (callers loop). */
+int policy_load(struct store *, struct policy *out, uint64_t *serial);
 
 #endif

@@ -338,7 +338,7 @@ static void watch_policy(struct daemon *d)
     if (d->shared.policy == NULL)
         return;
     rc = policy_store_counts(d->shared.policy, &counts);
-    faults = policy_store_health(d->shared.policy).faults;
+    faults = store_health(d->shared.policy).faults;
     if (faults != d->policy_faults)
         verifier_ask(d->verifier);
     d->policy_faults = faults;
@@ -380,7 +380,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     watch_policy(d);
     on_api(fd, what, d); /* idle connections end in time */
     if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
-        policy_store_sweep(d->shared.policy);
+        store_sweep(d->shared.policy);
 }
 
 /* ---- start ---- */
@@ -414,7 +414,7 @@ static void open_stores(struct daemon *d)
 
     diags_init(&problems);
     snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
-    if ((rc = policy_store_open(&d->shared.policy, dir, POLICY_SERVE, &problems)) != 0) {
+    if ((rc = policy_store_open(&d->shared.policy, dir, STORE_SERVE, &problems)) != 0) {
         d->shared.policy = NULL;
         do_without(d->policy_error, &problems, dir, rc, "policy",
                    "forwarding goes on without rules");
@@ -573,7 +573,7 @@ static void stop(struct daemon *d)
     for (int i = 0; i < d->n_workers; i++)
         audit_ring_free(d->rings[i]);
     if (d->shared.policy != NULL)
-        policy_store_close(d->shared.policy);
+        store_close(d->shared.policy);
     cache_free(d->shared.cache);
     for (int i = 0; i < d->n_old; i++)
         generation_free(d->old[i]);

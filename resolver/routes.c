@@ -155,7 +155,7 @@ static void PRINTF_LIKE(2, 3) add_problem(json_t *problems, const char *fmt, ...
 }
 
 /* What is wrong with the policy store: its contents, its folder, its readers. */
-static void policy_problems(struct daemon *d, struct totals *t, const struct policy_health *h,
+static void policy_problems(struct daemon *d, struct totals *t, const struct store_health *h,
                             json_t *problems)
 {
     char dir[512], found[VERIFIER_TEXT] = "", full[64];
@@ -192,7 +192,7 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct pol
                     dir);
     if (t->policy_without == 0)
         return;
-    snprintf(full, sizeof full, "all %d places for readers were taken", POLICY_READERS);
+    snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
     add_problem(problems,
                 "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
                 "who is answered by them; end what else has %s/lock.mdb open (fuser shows it) and "
@@ -203,13 +203,13 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct pol
 
 static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problems)
 {
-    struct policy_health h = {.refused = true};
+    struct store_health h = {.refused = true};
     char digest[16];
 
     if (d->policy_error[0] != '\0')
         add_problem(problems, "policy: %s", d->policy_error);
     if (d->shared.policy != NULL) {
-        h = policy_store_health(d->shared.policy);
+        h = store_health(d->shared.policy);
         policy_problems(d, t, &h, problems);
     }
     snprintf(digest, sizeof digest, "%08x", (unsigned)(t->policy.digest >> 32));

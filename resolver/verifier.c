@@ -16,7 +16,7 @@
 #include "base/str.h"
 
 struct verifier {
-    struct policy_store *store; /* borrowed */
+    struct store *store; /* borrowed */
     uint64_t pause_ms, round_ms;
     pthread_t thread;
     atomic_bool stop;     /* ends a verification, too */
@@ -50,7 +50,7 @@ static void *run_verifier(void *arg)
         v->asked = false;
         pthread_mutex_unlock(&v->lock);
         diags_init(&d);
-        rc = policy_store_verify(v->store, &v->stop, &d);
+        rc = store_verify(v->store, &v->stop, &d);
         pthread_mutex_lock(&v->lock);
         if (rc == 0 || rc == -EBADMSG)
             keep_finding(v, d.n > 0 ? d.at[0].text : "");
@@ -69,8 +69,7 @@ static void *run_verifier(void *arg)
     return NULL;
 }
 
-int verifier_start(struct verifier **out, struct policy_store *store, uint64_t pause_ms,
-                   uint64_t round_ms)
+int verifier_start(struct verifier **out, struct store *store, uint64_t pause_ms, uint64_t round_ms)
 {
     struct verifier *v = calloc(1, sizeof *v);
     int rc;

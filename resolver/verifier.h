@@ -10,13 +10,13 @@
 
 #include <stdint.h>
 
-#include "policy/verify.h"
+#include "store/store.h"
 
 struct verifier; /* opaque */
 enum { VERIFIER_TEXT = 600 };
 
 /* The store is borrowed. 0 or -errno. Logs what it finds. */
-int verifier_start(struct verifier **, struct policy_store *, uint64_t pause_ms, uint64_t round_ms);
+int verifier_start(struct verifier **, struct store *, uint64_t pause_ms, uint64_t round_ms);
 void verifier_ask(struct verifier *); /* something changed; NULL is fine */
 /* The wall clock of the last verification, 0: none yet; and what it found, "": all is well. */
 uint64_t verifier_found(struct verifier *, char out[VERIFIER_TEXT]);

@@ -34,7 +34,7 @@ struct generation {
 /* What all workers share; owned by main, outlives them. */
 struct shared {
     struct cache *cache;
-    struct policy_store *policy; /* NULL: not usable; then decisions are `no rules` */
+    struct store *policy; /* NULL: not usable; then decisions are `no rules` */
     struct hash_key hash_key;
 };
 

@@ -20,7 +20,7 @@ static void must(bool ok)
         abort();
 }
 
-static void fuzz_rule(const struct kv_bytes *v)
+static void fuzz_rule(const struct store_bytes *v)
 {
     struct policy_rule a = {.name = "r"}, b = {.name = "r"};
     static uint8_t first[RECORD_RULE_MAX], second[RECORD_RULE_MAX];
@@ -29,14 +29,14 @@ static void fuzz_rule(const struct kv_bytes *v)
     if (rule_read(&a, v) != 0)
         return;
     rule_write(&w, &a);
-    must(!w.full && rule_read(&b, &(struct kv_bytes){first, w.len}) == 0);
+    must(!w.full && rule_read(&b, &(struct store_bytes){first, w.len}) == 0);
     rule_write(&x, &b);
     must(w.len == x.len && memcmp(first, second, w.len) == 0);
     policy_rule_fini(&a);
     policy_rule_fini(&b);
 }
 
-static void fuzz_pool(const struct kv_bytes *v)
+static void fuzz_pool(const struct store_bytes *v)
 {
     struct policy_pool a = {.name = "p"}, b = {.name = "p"};
     static uint8_t first[RECORD_POOL_MAX], second[RECORD_POOL_MAX];
@@ -45,45 +45,45 @@ static void fuzz_pool(const struct kv_bytes *v)
     if (pool_read(&a, v) != 0)
         return;
     pool_write(&w, &a);
-    must(!w.full && pool_read(&b, &(struct kv_bytes){first, w.len}) == 0);
+    must(!w.full && pool_read(&b, &(struct store_bytes){first, w.len}) == 0);
     pool_write(&x, &b);
     must(w.len == x.len && memcmp(first, second, w.len) == 0);
     policy_pool_fini(&a);
     policy_pool_fini(&b);
 }
 
-static void fuzz_keys(const struct kv_bytes *k)
+static void fuzz_keys(const struct store_bytes *k)
 {
     char rule[POLICY_NAME];
     struct policy_approved a;
     struct suffix s;
-    struct kv_key made;
+    struct store_key made;
 
     key_read_name(k, rule);
     if (key_read_target(k, &a)) {
-        key_target(&made, (enum policy_table)k->at[0], &a.target, a.port);
-        must(kv_compare(k, &made) == 0);
+        key_target(&made, (enum policy_table)k->data[0], &a.target, a.port, "");
+        must(store_compare(k, &made) == 0);
     }
     if (key_read_rule_suffix(k, rule, &s)) {
         key_rule_suffix(&made, rule, &s);
-        must(made.len == k->len && memcmp(made.at + 1, k->at + 1, k->len - 1) == 0);
+        must(made.len == k->len && memcmp(made.data + 1, k->data + 1, k->len - 1) == 0);
     }
     if (key_read_suffix(k, &s, rule)) {
         key_suffix(&made, &s, rule);
-        must(made.len == k->len && memcmp(made.at + 1, k->at + 1, k->len - 1) == 0);
+        must(made.len == k->len && memcmp(made.data + 1, k->data + 1, k->len - 1) == 0);
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct kv_bytes v;
+    struct store_bytes v;
     struct policy_network network = {.n = 0};
     struct policy_client client;
     struct cursor c;
 
-    if (size < 2 || size > KV_KEY_MAX * 8)
+    if (size < 2 || size > STORE_KEY_MAX * 8)
         return 0;
-    v = (struct kv_bytes){data + 1, size - 1};
+    v = (struct store_bytes){data + 1, size - 1};
     switch (data[0] % 5) {
     case 0:
         fuzz_rule(&v);
@@ -96,12 +96,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             policy_network_fini(&network);
         break;
     case 3:
-        c = cursor_make(v.at, v.len);
+        c = cursor_make(v.data, v.len);
         if (range_read(&c, (const uint8_t[16]){[10] = 0xff, 0xff, 10, 0, 0, 1}, &client))
             must(client.n_networks <= POLICY_CLIENT_NETWORKS);
         break;
     default:
-        if (v.len <= KV_KEY_MAX)
+        if (v.len <= STORE_KEY_MAX)
             fuzz_keys(&v);
     }
     return 0;

@@ -69,7 +69,7 @@ static void make_list(struct changes *l, unsigned long n)
     policy_changes_add(l, POLICY_RULE, CHANGE_DROP, &old);
 }
 
-static void change(struct policy_store *store, unsigned long n)
+static void change(struct store *store, unsigned long n)
 {
     const struct policy_change c = {.author = "tool_policy",
                                     .claimed = "",
@@ -96,14 +96,14 @@ static void change(struct policy_store *store, unsigned long n)
 
 static int hold(const char *dir, unsigned long leave)
 {
-    static struct policy_reader *all[2 * POLICY_READERS];
-    struct policy_store *store;
+    static struct policy_reader *all[2 * STORE_PLACES];
+    struct store *store;
     unsigned long n = 0;
-    int rc = policy_store_open(&store, dir, POLICY_READ, NULL);
+    int rc = policy_store_open(&store, dir, STORE_READ, NULL);
 
     if (rc != 0)
         fail(dir, rc);
-    while (n < 2 * POLICY_READERS && (all[n] = policy_reader_new(store)) != NULL)
+    while (n < 2 * STORE_PLACES && (all[n] = policy_reader_new(store)) != NULL)
         n++;
     while (leave-- > 0 && n > 0)
         policy_reader_free(all[--n]);
@@ -116,7 +116,7 @@ static int hold(const char *dir, unsigned long leave)
 
 int main(int argc, char **argv)
 {
-    struct policy_store *store;
+    struct store *store;
     struct diags d;
     unsigned long first, count;
     int rc;
@@ -128,14 +128,14 @@ int main(int argc, char **argv)
     first = strtoul(argv[2], NULL, 10);
     count = strtoul(argv[3], NULL, 10);
     diags_init(&d);
-    if ((rc = policy_store_open(&store, argv[1], POLICY_WRITE, &d)) != 0)
+    if ((rc = policy_store_open(&store, argv[1], STORE_WRITE, &d)) != 0)
         fail(d.n > 0 ? d.at[0].text : argv[1], rc);
     for (unsigned long n = first; n < first + count; n++) {
         change(store, n);
         printf("%lu\n", n);
         fflush(stdout);
     }
-    policy_store_close(store);
+    store_close(store);
     diags_fini(&d);
     return 0;
 }

@@ -26,12 +26,11 @@
 #include "policy/change.h"
 #include "policy/decide.h"
 #include "policy/store.h"
-#include "policy/verify.h"
 #include "wire/present.h"
 
 struct fixture {
     char dir[128], path[160];
-    struct policy_store *store;
+    struct store *store;
     struct policy_reader *reader;
 };
 
@@ -48,7 +47,7 @@ static inline void fixture_folder(struct fixture *f)
 
 static inline void fixture_open(struct fixture *f)
 {
-    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_WRITE, NULL), 0);
+    assert_int_equal(policy_store_open(&f->store, f->path, STORE_WRITE, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_non_null(f->reader);
 }
@@ -56,7 +55,7 @@ static inline void fixture_open(struct fixture *f)
 static inline void fixture_close(struct fixture *f)
 {
     policy_reader_free(f->reader);
-    policy_store_close(f->store);
+    store_close(f->store);
     f->reader = NULL;
     f->store = NULL;
 }
@@ -311,7 +310,7 @@ static inline struct policy_counts counts_of(struct fixture *f)
 
 static inline void assert_sound(struct fixture *f)
 {
-    assert_int_equal(policy_store_verify(f->store, NULL, NULL), 0);
+    assert_int_equal(store_verify(f->store, NULL, NULL), 0);
 }
 
 /* _vlmcs._tcp.SUFFIX asked by that client, with rules live. */

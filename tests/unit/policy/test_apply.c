@@ -26,7 +26,7 @@
          "  two:\n    suffixes: [e.f]\n    pool: q\n"
 
 static char *dir;
-static struct policy_store *store;
+static struct store *store;
 
 static int open_store(void **state)
 {
@@ -34,7 +34,7 @@ static int open_store(void **state)
 
     (void)state;
     dir = strdup(mkdtemp(path));
-    return policy_store_open(&store, dir, POLICY_WRITE, NULL);
+    return policy_store_open(&store, dir, STORE_WRITE, NULL);
 }
 
 static int close_store(void **state)
@@ -43,7 +43,7 @@ static int close_store(void **state)
     char path[256];
 
     (void)state;
-    policy_store_close(store);
+    store_close(store);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         snprintf(path, sizeof path, "%s/%s", dir, files[i]);
         unlink(path);

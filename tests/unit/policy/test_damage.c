@@ -14,8 +14,6 @@
 
 #include <lmdb.h>
 
-#include "policy/kv.h"
-
 /* --- damage ----------------------------------------------------------------- */
 
 struct raw {
@@ -81,7 +79,7 @@ static void verify_says(struct fixture *f, const char *part)
     struct diags d;
 
     diags_init(&d);
-    assert_int_equal(policy_store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
+    assert_int_equal(store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
     assert_int_equal(d.n, !sound);
     if (!sound && (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
                    strstr(d.at[0].text, POLICY_REMEDY) == NULL))
@@ -200,15 +198,15 @@ static void damaged_state_is_made_again(void **state)
 static void a_record_that_is_gone(void **state)
 {
     struct fixture *f = *state;
-    const struct kv_key keys[] = {{6, "Mstate"}, {2, "Rz"}};
-    struct kv *kv;
+    MDB_val keys[] = {{6, (char[]){"Mstate"}}, {2, (char[]){"Rz"}}};
+    struct raw r;
 
     fixture_policy(f, BASE);
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         verify_says(f, "");
-        assert_int_equal(kv_begin(f->store, true, &kv), 0);
-        assert_int_equal(kv_del(kv, &keys[i]), 0);
-        assert_int_equal(kv_commit(kv), 0);
+        raw_open(f, &r);
+        assert_int_equal(mdb_del(r.txn, r.dbi, &keys[i], NULL), 0);
+        raw_close(f, &r, true);
         verify_says(f, "not what their sum says");
         fixture_policy(f, BASE "; rule y deny y.example"); /* makes the state again */
     }
@@ -285,9 +283,9 @@ static void damage_elsewhere_hinders_no_rule(void **state)
     }
 }
 
-static void open_says(const char *path, enum policy_access access, int want, const char *part)
+static void open_says(const char *path, enum store_access access, int want, const char *part)
 {
-    struct policy_store *s = NULL;
+    struct store *s = NULL;
     struct diags d;
 
     diags_init(&d);
@@ -302,15 +300,15 @@ static void open_says(const char *path, enum policy_access access, int want, con
 static void missing_and_made(void **state)
 {
     struct fixture *f = *state;
-    struct policy_store *s = NULL;
+    struct store *s = NULL;
     char path[300];
     struct stat st;
 
     snprintf(path, sizeof path, "%s/none", f->dir);
-    open_says(path, POLICY_READ, -ENOENT, "holds no policy yet");
-    assert_int_equal(policy_store_open(&s, f->dir, POLICY_READ, NULL), -ENOENT);
+    open_says(path, STORE_READ, -ENOENT, "holds no policy yet");
+    assert_int_equal(policy_store_open(&s, f->dir, STORE_READ, NULL), -ENOENT);
     snprintf(path, sizeof path, "%s/none/none", f->dir);
-    open_says(path, POLICY_WRITE, -ENOENT, "");
+    open_says(path, STORE_WRITE, -ENOENT, "");
 
     assert_int_equal(stat(f->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0750);
@@ -323,7 +321,7 @@ static void missing_and_made(void **state)
 
     fixture_policy(f, BASE);
     fixture_close(f);
-    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_READ, NULL), 0);
+    assert_int_equal(policy_store_open(&f->store, f->path, STORE_READ, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
 }
@@ -343,16 +341,16 @@ static void cut_short(void **state)
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
     fixture_close(f);
     assert_int_equal(truncate(path, used - 1), 0);
-    open_says(f->path, POLICY_READ, -EBADMSG, "was cut short");
-    open_says(f->path, POLICY_WRITE, -EBADMSG, "was cut short");
+    open_says(f->path, STORE_READ, -EBADMSG, "was cut short");
+    open_says(f->path, STORE_WRITE, -EBADMSG, "was cut short");
     assert_int_equal(truncate(path, 100), 0);
-    open_says(f->path, POLICY_WRITE, -EBADMSG, "damaged");
+    open_says(f->path, STORE_WRITE, -EBADMSG, "damaged");
 }
 
 /* Something was there: what is left is neither taken for a new store nor touched. */
 static void emptied(void **state)
 {
-    static const enum policy_access all[] = {POLICY_READ, POLICY_WRITE, POLICY_SERVE};
+    static const enum store_access all[] = {STORE_READ, STORE_WRITE, STORE_SERVE};
     struct fixture *f = *state;
     char data[300], lock[300];
     struct stat st;
@@ -378,8 +376,8 @@ static void emptied(void **state)
     assert_int_equal(unlink(data), 0);
 
     assert_int_equal(unlink(lock), 0); /* a new one */
-    open_says(f->path, POLICY_READ, -ENOENT, "holds no policy yet");
-    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+    open_says(f->path, STORE_READ, -ENOENT, "holds no policy yet");
+    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_int_equal(counts_of(f).serial, 0);
 }
 
@@ -396,7 +394,7 @@ static void garbage(void **state)
     for (int i = 0; i < 20000; i++)
         fputc(i * 7, out);
     fclose(out);
-    open_says(f->path, POLICY_READ, -EBADMSG, "no policy store");
+    open_says(f->path, STORE_READ, -EBADMSG, "first pages");
 }
 
 static void somebody_elses(void **state)
@@ -408,34 +406,44 @@ static void somebody_elses(void **state)
     raw_open(f, &r);
     assert_int_equal(mdb_put(r.txn, r.dbi, &k, &v, 0), 0);
     raw_close(f, &r, false);
-    open_says(f->path, POLICY_READ, -EBADMSG, "no policy store");
+    open_says(f->path, STORE_READ, -EBADMSG, "another program");
     raw_open(f, &r);
     assert_int_equal(mdb_del(r.txn, r.dbi, &k, NULL), 0);
     raw_close(f, &r, false);
-    open_says(f->path, POLICY_WRITE, -EBADMSG, "no policy store");
+    open_says(f->path, STORE_WRITE, -EBADMSG, "another program");
 }
 
 /* Kept apart from policy/: what a later version would write. */
 static void of_a_newer_version(void **state)
 {
-    static const uint8_t newer[] = {'w', 'a', 'y', 'm', 'a', 'r', 'k', '-',
-                                    'p', 'o', 'l', 'i', 'c', 'y', 2};
+    static const struct {
+        uint8_t version;
+        const char *part;
+    } rows[] = {{3, "a newer Waymark"}, {1, "an older Waymark"}};
+    uint8_t value[] = "waymark-policy?";
     struct fixture *f = *state;
-    struct kv *kv;
-    struct kv_key k = {7, "Mformat"};
+    struct store_key k = {7, "Mformat"};
 
-    assert_int_equal(kv_begin(f->store, true, &kv), 0);
-    assert_int_equal(kv_put(kv, &k, newer, sizeof newer), KV_REPLACED);
-    assert_int_equal(kv_commit(kv), 0);
-    fixture_close(f);
-    open_says(f->path, POLICY_READ, -EBADMSG, "newer Waymark");
-    open_says(f->path, POLICY_WRITE, -EBADMSG, "newer Waymark");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct store_txn *t;
+
+        value[14] = rows[i].version;
+        assert_int_equal(store_begin(f->store, true, &t), 0);
+        assert_int_equal(store_put(t, &k, value, 15), STORE_REPLACED);
+        assert_int_equal(store_commit(t), 0);
+        fixture_close(f);
+        open_says(f->path, STORE_READ, -EBADMSG, rows[i].part);
+        open_says(f->path, STORE_WRITE, -EBADMSG, rows[i].part);
+        fixture_remove(f);
+        fixture_folder(f);
+        fixture_open(f);
+    }
 }
 
 static void a_folder_we_may_not_write(void **state)
 {
     struct fixture *f = *state;
-    struct policy_store *s;
+    struct store *s;
     int status;
     pid_t pid;
 
@@ -446,7 +454,7 @@ static void a_folder_we_may_not_write(void **state)
     if (pid == 0) {
         if (setgid(65534) != 0 || setuid(65534) != 0)
             _exit(1);
-        _exit(policy_store_open(&s, f->path, POLICY_WRITE, NULL) == -EACCES ? 0 : 2);
+        _exit(policy_store_open(&s, f->path, STORE_WRITE, NULL) == -EACCES ? 0 : 2);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -455,23 +463,23 @@ static void a_folder_we_may_not_write(void **state)
 /* In a process of its own, as somebody who may only read. Exit code 0: as it should be. */
 static int reads_only(struct fixture *f)
 {
-    const int all[] = {POLICY_SERVE, POLICY_READ};
+    const int all[] = {STORE_SERVE, STORE_READ};
 
     if (setgid(65534) != 0 || setuid(65534) != 0)
         return 1;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        if (policy_store_open(&f->store, f->path, (enum policy_access)all[i], NULL) != 0)
+        if (policy_store_open(&f->store, f->path, (enum store_access)all[i], NULL) != 0)
             return 2;
         f->reader = policy_reader_new(f->store);
-        if (f->reader == NULL || !policy_store_health(f->store).unlocked)
+        if (f->reader == NULL || !store_health(f->store).unlocked)
             return 3;
         if (strcmp(outcome(f, "corp.example", "10.1.1.1"), "filled rule r") != 0)
             return 4;
-        if (counts_of(f).serial != 1 || policy_store_verify(f->store, NULL, NULL) != 0)
+        if (counts_of(f).serial != 1 || store_verify(f->store, NULL, NULL) != 0)
             return 5;
         fixture_close(f);
     }
-    return policy_store_open(&f->store, f->path, POLICY_WRITE, NULL) == -EACCES ? 0 : 6;
+    return policy_store_open(&f->store, f->path, STORE_WRITE, NULL) == -EACCES ? 0 : 6;
 }
 
 static void a_folder_that_is_read_only(void **state)
@@ -483,14 +491,14 @@ static void a_folder_that_is_read_only(void **state)
         skip(); /* needs to become somebody else */
     fixture_policy(f, BASE);
     fixture_close(f);
-    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
-    assert_false(policy_store_health(f->store).unlocked);
+    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_false(store_health(f->store).unlocked);
     fixture_close(f);
     snprintf(data, sizeof data, "%s/data.mdb", f->path);
     snprintf(lock, sizeof lock, "%s/lock.mdb", f->path);
     assert_int_equal(unlink(lock), 0); /* made again where that can be done */
-    assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
-    assert_false(policy_store_health(f->store).unlocked);
+    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_false(store_health(f->store).unlocked);
     fixture_close(f);
     assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(chmod(f->path, 0755), 0);
@@ -513,12 +521,12 @@ static void places_for_readers(void **state)
 {
     enum { WORKERS = 256, TOOLS = 64 };
     struct fixture *f = *state;
-    struct policy_reader *all[POLICY_READERS];
+    struct policy_reader *all[STORE_PLACES];
     int n = 0;
 
-    while (n < POLICY_READERS && (all[n] = policy_reader_new(f->store)) != NULL)
+    while (n < STORE_PLACES && (all[n] = policy_reader_new(f->store)) != NULL)
         n++;
-    assert_true(n >= WORKERS + TOOLS && n < POLICY_READERS);
+    assert_true(n >= WORKERS + TOOLS && n < STORE_PLACES);
     assert_int_equal(errno, EUSERS);
     while (n > 0)
         policy_reader_free(all[--n]);
@@ -617,8 +625,8 @@ static void another_process_is_seen(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "denied rule r");
-    policy_store_sweep(f->store);
-    assert_int_equal(policy_store_sweep(f->store), 0);
+    store_sweep(f->store);
+    assert_int_equal(store_sweep(f->store), 0);
 }
 
 /* A daemon and a tool make the same store: neither takes the other's beginning for a ruin. */
@@ -640,10 +648,10 @@ static void two_begin_at_once(void **state)
         pid = fork();
         if (pid == 0) {
             (void)!read(begin[0], path, 1);
-            _exit(policy_store_open(&f->store, f->path, POLICY_WRITE, NULL) != 0);
+            _exit(policy_store_open(&f->store, f->path, STORE_WRITE, NULL) != 0);
         }
         assert_int_equal(write(begin[1], "", 1), 1);
-        assert_int_equal(policy_store_open(&f->store, f->path, POLICY_SERVE, NULL), 0);
+        assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
         close(begin[0]);

@@ -788,10 +788,10 @@ static void check_damage(void **state)
     const struct damage_row *r = *state;
     struct world *w = world_new(NULL, r->policy);
     static const uint8_t client[16] = {[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1};
-    struct kv_key key;
+    struct store_key key;
 
     if (r->table == '-')
-        key_range(&key, client);
+        key_ip(&key, TABLE_RANGE, client, "");
     else
         key_named(&key, (enum policy_table)r->table, r->key);
     world_damage(w, &key);

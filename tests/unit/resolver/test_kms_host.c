@@ -265,17 +265,21 @@ static void check_filter(void **state)
 /* More hosts than the filter takes: all of them are found. */
 static void check_full_filter(void **state)
 {
-    char policy[8000] = "pools: {p: [", question[64], want[128];
+    static char policy[40000] = "pools:\n";
+    char question[64], want[128];
     struct name name;
     struct world *w;
 
     (void)state;
-    for (int i = 0; i < 64; i++)
-        sprintf(policy + strlen(policy), "%s{target: k%02d.example, addresses: [10.0.0.%d]}",
-                i ? ", " : "", i, i + 1);
-    strcat(policy, "]}\nrules:\n");
+    for (int i = 0; i < 9 * 64; i++) {
+        if (i % 64 == 0)
+            sprintf(policy + strlen(policy), "  p%d:\n", i / 64);
+        sprintf(policy + strlen(policy), "    - {target: k%02d.example, addresses: [10.0.0.%d]}\n",
+                i % 64, i % 64 + 1);
+    }
+    strcat(policy, "rules:\n");
     for (int i = 0; i < 9; i++)
-        sprintf(policy + strlen(policy), "  r%d: {suffixes: [x%d.example], pool: p}\n", i, i);
+        sprintf(policy + strlen(policy), "  r%d: {suffixes: [x%d.example], pool: p%d}\n", i, i, i);
     w = world_new(NULL, policy);
     for (int i = 0; i < 64; i++) {
         sprintf(question, "k%02d.example A", i);
@@ -297,7 +301,7 @@ static const struct damage_row {
 } damage_rows[] = {
     {"damage: the pool", TABLE_POOL, "p"},
     {"damage: the rule", TABLE_RULE, "r"},
-    {"damage: the index", TABLE_HOST, "r"},
+    {"damage: the index", TABLE_HOST, "p"},
     {"damage: the networks of the client", TABLE_RANGE, ""},
 };
 
@@ -305,7 +309,7 @@ static void check_damage(void **state)
 {
     const struct damage_row *r = *state;
     struct world *w = world_new(NULL, V4);
-    struct kv_key key;
+    struct store_key key;
 
     key_named(&key, r->table, r->key);
     if (r->table == TABLE_HOST) {
@@ -315,7 +319,8 @@ static void check_damage(void **state)
         key_host(&key, &host, r->key);
     }
     if (r->table == TABLE_RANGE)
-        key_range(&key, (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1});
+        key_ip(&key, TABLE_RANGE,
+               (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}, "");
     world_damage(w, &key);
     world_cache(w, HOST " A", NX);
     expect(w, world_ask(w, HOST " A edns"), NOT_GIVEN);

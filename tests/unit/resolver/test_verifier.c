@@ -15,13 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "policy/store.h"
 #include "resolver/verifier.h"
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
 
 struct fixture {
     char dir[64], data[80];
-    struct policy_store *store;
+    struct store *store;
     struct verifier *verifier;
 };
 
@@ -32,7 +33,7 @@ static int set_up(void **state)
     snprintf(f->dir, sizeof f->dir, "/tmp/waymark-verifier-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->dir);
-    assert_int_equal(policy_store_open(&f->store, f->dir, POLICY_SERVE, NULL), 0);
+    assert_int_equal(policy_store_open(&f->store, f->dir, STORE_SERVE, NULL), 0);
     *state = f;
     return 0;
 }
@@ -43,7 +44,7 @@ static int tear_down(void **state)
     char lock[80];
 
     verifier_stop(f->verifier);
-    policy_store_close(f->store);
+    store_close(f->store);
     snprintf(lock, sizeof lock, "%s/lock.mdb", f->dir);
     unlink(lock);
     unlink(f->data);

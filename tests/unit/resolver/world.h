@@ -35,7 +35,7 @@
 struct world {
     struct settings *settings;
     struct cache *cache;
-    struct policy_store *store;
+    struct store *store;
     struct policy_reader *reader;
     bool begun;
     struct random random;
@@ -85,7 +85,7 @@ static inline void world_policy(struct world *w, const char *text)
     struct policy_change change = {.author = "test", .reason = "", .claimed = "", .now_ms = 1};
     struct policy p;
     struct diags d;
-    char whole[8192];
+    char whole[65536];
 
     snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
     diags_init(&d);
@@ -102,17 +102,17 @@ static inline void world_policy(struct world *w, const char *text)
 }
 
 /* Flips a bit of a record of the store. */
-static inline void world_damage(struct world *w, const struct kv_key *key)
+static inline void world_damage(struct world *w, const struct store_key *key)
 {
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
-    MDB_val k = {key->len, (void *)(uintptr_t)key->at}, v;
+    MDB_val k = {key->len, (void *)(uintptr_t)key->data}, v;
     uint8_t copy[4096];
 
     view_policy_end(&w->view);
     policy_reader_free(w->reader);
-    policy_store_close(w->store);
+    store_close(w->store);
     assert_int_equal(mdb_env_create(&env), 0);
     assert_int_equal(mdb_env_open(env, w->dir, 0, 0600), 0);
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
@@ -131,7 +131,7 @@ static inline void world_damage(struct world *w, const struct kv_key *key)
     assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
-    assert_int_equal(policy_store_open(&w->store, w->dir, POLICY_WRITE, NULL), 0);
+    assert_int_equal(policy_store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
     w->reader = policy_reader_new(w->store);
     w->view.policy = w->reader;
 }
@@ -170,7 +170,7 @@ static inline struct world *world_new(const char *settings, const char *policy)
         return w;
     strcpy(w->dir, "/tmp/test_resolver.XXXXXX");
     assert_non_null(mkdtemp(w->dir));
-    assert_int_equal(policy_store_open(&w->store, w->dir, POLICY_WRITE, NULL), 0);
+    assert_int_equal(policy_store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
     world_policy(w, policy);
     w->reader = policy_reader_new(w->store);
     assert_non_null(w->reader);
@@ -185,7 +185,7 @@ static inline void world_free(struct world *w)
     view_policy_end(&w->view);
     if (w->store != NULL) {
         policy_reader_free(w->reader);
-        policy_store_close(w->store);
+        store_close(w->store);
         for (int i = 0; i < 2; i++) {
             snprintf(path, sizeof path, "%s/%s", w->dir, i == 0 ? "data.mdb" : "lock.mdb");
             unlink(path);

@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * pages.c -- is an LMDB file (0.9, 64 bit, host byte order) whole?
+ *
+ * The structs below are its pages, as they lie in the file. Behind the head of
+ * a branch or leaf are the places of its nodes, up to `lower`; the nodes lie
+ * from `upper` to the end. In a branch the first three fields of a node are the
+ * number of the page below; in a leaf low and high are the length of the value,
+ * and with the flag BIG the value is the number of its first overflow page. The
+ * tree of free pages has the transaction as key, and as value how many there
+ * are and then their numbers.
+ *
+ * A transaction writes the meta page that is the older one, n & 1 for the nth.
+ * Each page up to the last is reached exactly once: in one of the two trees, or
+ * in the list of free pages that one of them holds. So nothing that is found
+ * below needs to be repaired or guessed at: it is there once, or it is damaged.
+ *
+ * Pages of a state are written over by the second transaction after it at the
+ * earliest. So what is found amiss counts only if no transaction came since.
+ */
+#include "store/pages.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META = 8 }; /* kinds of pages */
+enum { BIG = 1 };                                      /* flag of a node */
+enum { INTEGER_KEYS = 8 };                             /* flag of a tree */
+enum { FREE_PAGES, STORED, TREES };
+enum { METAS = 2, DATA_VERSION = 1, DEPTH_MAX = 32, KEY_MAX = 511 };
+static const uint32_t magic = 0xBEEFC0DE;
+static const uint64_t none = UINT64_MAX; /* an empty tree has no root */
+
+struct head {
+    uint64_t number;
+    uint16_t unused, kind;
+    union {
+        struct {
+            uint16_t lower, upper;
+        };
+        uint32_t pages; /* of an overflow page: how many follow one another */
+    };
+};
+
+struct node {
+    uint16_t low, high, flags, key_len;
+    uint8_t key[]; /* and the value behind it */
+};
+
+struct tree {
+    uint32_t page_size; /* only in the first one */
+    uint16_t flags, depth;
+    uint64_t branches, leaves, overflow, entries, root;
+};
+
+struct meta {
+    struct head head;
+    uint32_t magic, version;
+    uint64_t address, map_size;
+    struct tree trees[TREES];
+    uint64_t last, txn; /* the last page; the transaction that wrote this */
+};
+
+struct walk {
+    int fd;
+    struct pages_walk *ask;
+    struct meta meta;
+    uint32_t page_size;
+    uint8_t *used;   /* a bit for each page */
+    uint64_t n_used; /* meta pages included */
+    uint8_t *levels; /* room for a page of each */
+    /* The tree that is walked, and what was found of it. */
+    const struct tree *tree;
+    struct tree found;
+    pages_visit *visit; /* NULL: values are of no interest */
+    void *context;
+    uint8_t last_key[KEY_MAX];
+    size_t last_len;
+    bool is_border; /* the last key is a branch's: the next one may be equal */
+};
+
+/* --- meta pages ----------------------------------------------------------- */
+
+static bool tree_is_sane(const struct tree *t, uint16_t flags, uint64_t last)
+{
+    return t->flags == flags && t->depth <= DEPTH_MAX && (t->root == none || t->root <= last) &&
+           (t->root == none) == (t->depth == 0);
+}
+
+static int meta_read(int fd, unsigned nth, uint32_t page_size, struct meta *m)
+{
+    ssize_t n = pread(fd, m, sizeof *m, (off_t)nth * page_size);
+    uint32_t size = m->trees[FREE_PAGES].page_size;
+
+    if (n < 0)
+        return -errno;
+    if (n < (ssize_t)sizeof *m || m->head.number != nth || m->head.kind != META ||
+        m->magic != magic || m->version != DATA_VERSION)
+        return -EBADMSG;
+    if (size < 512 || size > 32768 || (size & (size - 1)) != 0 || m->last < METAS - 1 ||
+        m->last >= UINT32_MAX || (m->txn != 0 && (m->txn & 1) != nth))
+        return -EBADMSG;
+    return tree_is_sane(&m->trees[FREE_PAGES], INTEGER_KEYS, m->last) &&
+                   tree_is_sane(&m->trees[STORED], 0, m->last)
+               ? 0
+               : -EBADMSG;
+}
+
+/* The newest state. -EBADMSG: there are no two meta pages of one file. */
+static int newest(int fd, struct meta *out)
+{
+    struct meta a, b;
+    int rc = meta_read(fd, 0, 0, &a);
+
+    if (rc == 0)
+        rc = meta_read(fd, 1, a.trees[FREE_PAGES].page_size, &b);
+    if (rc != 0)
+        return rc;
+    *out = a.txn > b.txn ? a : b;
+    /* A new file has two of no transaction. */
+    return a.trees[FREE_PAGES].page_size == b.trees[FREE_PAGES].page_size &&
+                   (a.txn == b.txn + 1 || b.txn == a.txn + 1 || a.txn == b.txn)
+               ? 0
+               : -EBADMSG;
+}
+
+/* --- pages ---------------------------------------------------------------- */
+
+static int bad(struct walk *w, uint64_t page, const char *what)
+{
+    snprintf(w->ask->why, sizeof w->ask->why, "is damaged: page %llu %s", (unsigned long long)page,
+             what);
+    return -EBADMSG;
+}
+
+static int use_page(struct walk *w, uint64_t page)
+{
+    uint8_t bit = (uint8_t)(1 << (page & 7));
+
+    if (page < METAS || page > w->meta.last)
+        return bad(w, page, "is named and not there");
+    if ((w->used[page / 8] & bit) != 0)
+        return bad(w, page, "is used twice");
+    w->used[page / 8] |= bit;
+    w->n_used++;
+    return 0;
+}
+
+/* Uses a page and reads the first octets of it. */
+static int read_page(struct walk *w, uint64_t page, uint16_t kind, void *out, size_t size)
+{
+    const struct head *h = out;
+    int rc = use_page(w, page);
+    ssize_t n;
+
+    if (rc != 0)
+        return rc;
+    n = pread(w->fd, out, size, (off_t)(page * w->page_size));
+    if (n < 0)
+        return bad(w, page, strerror(errno));
+    if (n < (ssize_t)size)
+        return bad(w, page, "is behind the end of the file");
+    if (h->number != page)
+        return bad(w, page, "is another page");
+    return h->kind == kind ? 0 : bad(w, page, "is of the wrong kind");
+}
+
+/* Keys rise; what is behind a branch's key is not less than it, what is before is. */
+static bool key_follows(struct walk *w, const struct node *n, bool is_border)
+{
+    size_t len = n->key_len, less = len < w->last_len ? len : w->last_len;
+    uint64_t was = 0, is;
+    int c;
+
+    if (w->tree == &w->meta.trees[FREE_PAGES]) { /* numbers; all but 0 are behind the first */
+        if (len != sizeof is)
+            return false;
+        memcpy(&was, w->last_key, w->last_len);
+        memcpy(&is, n->key, len);
+        c = (is > was) - (is < was);
+    } else {
+        c = memcmp(n->key, w->last_key, less);
+        if (c == 0)
+            c = (len > w->last_len) - (len < w->last_len);
+        if (len == 0)
+            return false;
+    }
+    if (c < 0 || (c == 0 && !w->is_border))
+        return false;
+    w->is_border = is_border;
+    w->last_len = len;
+    memcpy(w->last_key, n->key, len);
+    return true;
+}
+
+/* A value that has pages of its own. */
+static int walk_big(struct walk *w, struct pages_record *r)
+{
+    uint64_t page, need = (sizeof(struct head) - 1 + r->value_len) / w->page_size + 1;
+    struct head head;
+    uint8_t *value;
+    int rc;
+
+    memcpy(&page, r->value, sizeof page);
+    rc = read_page(w, page, OVERFLOW, &head, sizeof head);
+    if (rc != 0)
+        return rc;
+    if (head.pages < need || head.pages > w->meta.last)
+        return bad(w, page, "has not room for its value");
+    w->found.overflow += head.pages;
+    for (uint32_t i = 1; i < head.pages && rc == 0; i++)
+        rc = use_page(w, page + i);
+    if (rc != 0 || w->visit == NULL)
+        return rc;
+    value = malloc(r->value_len);
+    if (value == NULL)
+        return -ENOMEM;
+    r->value = value;
+    if (pread(w->fd, value, r->value_len, (off_t)(page * w->page_size + sizeof head)) ==
+        (ssize_t)r->value_len)
+        rc = w->visit(w->context, r);
+    else
+        rc = bad(w, page, "cannot be read");
+    free(value);
+    return rc;
+}
+
+/* Everything at and below it. LMDB has two keys at least in a branch, one in a leaf. */
+static int walk_page(struct walk *w, uint64_t number, unsigned level)
+{
+    uint8_t *page = w->levels + (size_t)level * w->page_size;
+    const struct head *h = (const void *)page;
+    const uint16_t *places = (const void *)(h + 1);
+    bool leaf = level + 1 == w->tree->depth;
+    size_t filled = 0;
+    unsigned keys;
+    int rc;
+
+    if (w->ask->stop != NULL && atomic_load(w->ask->stop))
+        return -ECANCELED;
+    rc = read_page(w, number, leaf ? LEAF : BRANCH, page, w->page_size);
+    if (rc != 0)
+        return rc;
+    *(leaf ? &w->found.leaves : &w->found.branches) += 1;
+    keys = (unsigned)(h->lower - sizeof *h) / 2;
+    if (h->lower < sizeof *h || h->lower % 2 != 0 || h->lower > h->upper ||
+        h->upper > w->page_size || keys < (leaf ? 1 : 2))
+        return bad(w, number, "has a damaged head");
+    for (unsigned i = 0; i < keys; i++) {
+        const struct node *n = (const void *)(page + places[i]);
+        struct pages_record r;
+        size_t size;
+
+        if (places[i] < h->upper || places[i] % 2 != 0 || places[i] + sizeof *n > w->page_size)
+            return bad(w, number, "has a broken node");
+        r = (struct pages_record){n->key, n->key + n->key_len, n->key_len,
+                                  n->low | (size_t)n->high << 16};
+        size = sizeof *n + n->key_len;
+        if (leaf)
+            size += n->flags == BIG ? sizeof(uint64_t) : r.value_len;
+        size += size % 2;
+        filled += size;
+        if (n->key_len > KEY_MAX || places[i] + size > w->page_size || (leaf && n->flags > BIG))
+            return bad(w, number, "has a broken node");
+        if ((leaf || i > 0) && !key_follows(w, n, !leaf)) /* a branch's first key is not used */
+            return bad(w, number, "has a key in the wrong place");
+        w->found.entries += leaf;
+        if (!leaf)
+            rc = walk_page(w, r.value_len | (uint64_t)n->flags << 32, level + 1);
+        else if (n->flags == BIG)
+            rc = walk_big(w, &r);
+        else if (w->visit != NULL)
+            rc = w->visit(w->context, &r);
+        if (rc != 0)
+            return rc;
+    }
+    return filled == w->page_size - h->upper ? 0 : bad(w, number, "has room between its nodes");
+}
+
+static int use_free_pages(void *context, const struct pages_record *r)
+{
+    struct walk *w = context;
+    uint64_t n = UINT64_MAX, page;
+    int rc = 0;
+
+    if (r->value_len >= sizeof n)
+        memcpy(&n, r->value, sizeof n);
+    if (r->value_len % sizeof n != 0 || n > r->value_len / sizeof n - 1)
+        return bad(w, w->tree->root, "has below it a damaged list of free pages");
+    for (uint64_t i = 1; i <= n && rc == 0; i++) {
+        memcpy(&page, r->value + i * sizeof page, sizeof page);
+        rc = use_page(w, page);
+    }
+    return rc;
+}
+
+static int walk_trees(struct walk *w)
+{
+    int rc = 0;
+
+    w->page_size = w->meta.trees[FREE_PAGES].page_size;
+    w->n_used = METAS;
+    w->used = calloc(1, w->meta.last / 8 + 1);
+    w->levels = malloc((size_t)DEPTH_MAX * w->page_size);
+    if (w->used == NULL || w->levels == NULL)
+        return -ENOMEM;
+    for (int i = STORED; i >= FREE_PAGES && rc == 0; i--) {
+        const struct tree *t = w->tree = &w->meta.trees[i];
+
+        w->found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
+        w->visit = i == STORED ? w->ask->visit : use_free_pages;
+        w->context = i == STORED ? w->ask->context : w;
+        w->last_len = 0;
+        w->is_border = true;
+        if (t->root != none)
+            rc = walk_page(w, t->root, 0);
+        if (rc == 0 && memcmp(&w->found, t, sizeof *t) != 0)
+            return bad(w, t->root, "has not below it what was counted");
+    }
+    if (rc == 0 && w->n_used != w->meta.last + 1)
+        return bad(w, w->meta.last, "is the last one, and not all before it are reached");
+    return rc;
+}
+
+int pages_walk(int fd, struct pages_walk *ask)
+{
+    struct walk w = {.fd = fd, .ask = ask};
+    struct meta after;
+    struct stat st;
+    uint64_t need;
+    int rc = newest(fd, &w.meta);
+
+    snprintf(ask->why, sizeof ask->why, "is damaged in its first pages, or no policy store");
+    if (rc != 0)
+        return rc;
+    need = (w.meta.last + 1) * w.meta.trees[FREE_PAGES].page_size;
+    /* Asked after the meta pages: another process may be extending the file. */
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    if ((uint64_t)st.st_size < need) {
+        snprintf(ask->why, sizeof ask->why, "was cut short: it has %llu of %llu octets",
+                 (unsigned long long)st.st_size, (unsigned long long)need);
+        rc = -EBADMSG;
+    } else if (!ask->brief) {
+        rc = walk_trees(&w);
+    }
+    free(w.used);
+    free(w.levels);
+    if (rc == -EBADMSG && newest(fd, &after) == 0 && after.txn != w.meta.txn)
+        return -EAGAIN;
+    return rc;
+}

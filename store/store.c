@@ -1,0 +1,931 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * store.c -- the only file that knows LMDB.
+ *
+ * One environment, one unnamed database, full sync. Every value is checked when
+ * it is read: LMDB itself has no checksums and hands out whatever the disk gave
+ * back. The map size is fixed and the same in every process:
+ * mdb_env_set_mapsize() on an open environment kills its readers. Places of
+ * readers are bound to the transaction objects (MDB_NOTLS), so a thread keeps
+ * one for its life, and begins and ends it.
+ *
+ * A tool works on what it has read whole before, so that it neither ends in the
+ * middle nor makes damage greater. A daemon must answer at once: it serves the
+ * store as it is, each read guarded, and reads it whole beside that.
+ *
+ * The file. LMDB maps it and trusts it: a page that its meta page names and that
+ * the file does not reach is SIGBUS at the first access, and an empty file it
+ * takes for a new one. So the file is looked at before LMDB sees it. And LMDB may
+ * leave the file shorter than the last page that its meta page counts: a page
+ * that is taken at the end and given back by the same transaction is never
+ * written. So before a commit the file is made long enough for whatever the
+ * transaction took (holes cost nothing), and after it the rest is given back;
+ * both under the writers' lock, or another writer's new pages could be cut off.
+ */
+#include "store/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <lmdb.h>
+#include <xxhash.h>
+
+#include "base/file.h"
+#include "store/pages.h"
+
+enum { VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE_PAGES = 256, BATCH = 1000 };
+static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
+/* This record keeps its form, its value head too, forever: by it an older
+ * version knows a newer store. Mark, then one octet of version. */
+static const struct store_key format_key = {7, "Mformat"};
+static const struct store_key state_key = {6, "Mstate"}; /* struct store_counts */
+
+struct store_txn {
+    struct store *store;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    bool at_end;  /* the cursor is behind the last record */
+    bool faulted; /* nothing more is read until the reader begins again */
+    struct store_counts counts;
+    bool is_counted; /* counts are those of the state counts_of */
+    uint64_t counts_of;
+    /* A change: */
+    bool is_change, repaired;
+    int failed;            /* first error of a write */
+    uint64_t digest;       /* when it began */
+    uint64_t pages, taken; /* of the tree now; that may have been taken at the end */
+};
+
+struct store {
+    const struct store_kind *kind;
+    MDB_env *env;
+    MDB_dbi dbi;
+    unsigned page_size;
+    int fd;                /* of data.mdb, the environment's */
+    char *dir;             /* owned */
+    struct store_txn *own; /* a reader */
+    bool unlocked;         /* nobody is told which pages are read */
+    bool barred;           /* a fault came while LMDB may have held the lock of the places */
+    atomic_bool refused;   /* the tree is damaged: no reader begins any more */
+    _Atomic uint64_t faults;
+};
+
+/* LMDB's numbers and errno's, as -errno. */
+static int translate(int rc)
+{
+    switch (rc) {
+    case 0:
+        return 0;
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_KEYEXIST:
+        return -EEXIST;
+    case MDB_MAP_FULL:
+        return -ENOSPC;
+    case MDB_TXN_FULL:
+        return -E2BIG;
+    case MDB_READERS_FULL:
+        return -EUSERS;
+    case MDB_BAD_VALSIZE:
+        return -ENAMETOOLONG;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+        return -EBADMSG;
+    default:
+        return rc > 0 ? -rc : -EIO;
+    }
+}
+
+/* --- values --------------------------------------------------------------- */
+
+static uint64_t hash(const MDB_val *key, const uint8_t *from_version, size_t len)
+{
+    return XXH3_64bits_withSeed(from_version, len, XXH3_64bits(key->mv_data, key->mv_size));
+}
+
+static uint64_t stored_hash(const MDB_val *value)
+{
+    uint64_t h = 0;
+
+    if (value->mv_size >= HEAD)
+        memcpy(&h, value->mv_data, HASH);
+    return h;
+}
+
+static int open_value(const MDB_val *key, const MDB_val *value, struct store_bytes *out)
+{
+    const uint8_t *p = value->mv_data;
+
+    *out = (struct store_bytes){NULL, 0};
+    if (value->mv_size < HEAD || p[HASH] != VALUE_VERSION ||
+        stored_hash(value) != hash(key, p + HASH, value->mv_size - HASH))
+        return -EBADMSG;
+    *out = (struct store_bytes){p + HEAD, value->mv_size - HEAD};
+    return 0;
+}
+
+/* --- counts --------------------------------------------------------------- */
+
+static void count(struct store_counts *c, const struct store_kind *kind, const MDB_val *key,
+                  const MDB_val *value, bool more)
+{
+    char table = *(const char *)key->mv_data;
+
+    if (strchr(kind->summed, table) != NULL)
+        c->digest += more ? stored_hash(value) : -stored_hash(value);
+    c->tables[table & 63] += more ? 1 : UINT64_MAX;
+}
+
+static bool read_counts(struct store_txn *t, struct store_counts *out)
+{
+    struct store_bytes v;
+
+    if (store_get(t, &state_key, &v) != 0 || v.len != sizeof *out)
+        return false;
+    memcpy(out, v.data, sizeof *out);
+    return true;
+}
+
+static bool count_all(struct store_txn *t)
+{
+    MDB_val k, v;
+    int rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST);
+
+    t->counts = (struct store_counts){0};
+    for (; rc == 0; rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
+        count(&t->counts, t->store->kind, &k, &v, true);
+    return rc == MDB_NOTFOUND;
+}
+
+const struct store_counts *store_counts(struct store_txn *t)
+{
+    uint64_t id = store_state(t);
+
+    if (!t->is_counted && t->is_change)
+        t->is_counted = count_all(t);
+    else if (!t->is_change && (!t->is_counted || t->counts_of != id))
+        t->is_counted = read_counts(t, &t->counts);
+    t->counts_of = id;
+    return t->is_counted ? &t->counts : NULL;
+}
+
+/* --- transactions --------------------------------------------------------- */
+
+/* The change may have taken pages for a value of that length. Each page of the tree is
+ * copied once at most, later work finds it dirty; every other page makes the tree grow.
+ * What deletions set free is used again first, and counts again here when it is. */
+static void count_pages(struct store_txn *t, size_t len)
+{
+    MDB_stat s;
+    uint64_t now = t->pages;
+
+    if (mdb_stat(t->txn, t->store->dbi, &s) == 0)
+        now = s.ms_branch_pages + s.ms_leaf_pages + s.ms_overflow_pages;
+    t->taken += (now > t->pages ? now - t->pages : 0) + len / (t->store->page_size / 4);
+    t->pages = now;
+}
+
+static int open_txn(struct store_txn *t, struct store *s, bool change)
+{
+    int rc;
+
+    *t = (struct store_txn){.store = s, .is_change = change};
+    rc = mdb_txn_begin(s->env, NULL, change ? 0 : MDB_RDONLY, &t->txn);
+    if (rc == MDB_READERS_FULL && store_sweep(s) > 0)
+        rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
+    if (rc == 0) {
+        rc = mdb_cursor_open(t->txn, s->dbi, &t->cursor);
+        if (rc != 0)
+            mdb_txn_abort(t->txn);
+    }
+    return translate(rc);
+}
+
+static int close_txn(struct store_txn *t)
+{
+    mdb_cursor_close(t->cursor);
+    mdb_txn_abort(t->txn);
+    return 0;
+}
+
+int store_settle(struct store_txn *t, int rc)
+{
+    if (rc != -EFAULT)
+        return rc;
+    t->faulted = true;
+    atomic_fetch_add(&t->store->faults, 1);
+    return -EIO;
+}
+
+bool store_is_faulted(const struct store_txn *t)
+{
+    return t->faulted;
+}
+
+struct store_txn *store_reader_new(struct store *s)
+{
+    struct store_txn *t = calloc(1, sizeof *t);
+    int rc = t == NULL ? -ENOMEM : s->barred ? -EIO : 0;
+
+    if (rc == 0) {
+        guarded(rc, open_txn(t, s, false));
+        s->barred |= rc == -EFAULT;
+        rc = store_settle(t, rc);
+    }
+    if (rc != 0) {
+        free(t);
+        errno = -rc;
+        return NULL;
+    }
+    mdb_txn_reset(t->txn);
+    return t;
+}
+
+void store_reader_free(struct store_txn *t)
+{
+    int rc;
+
+    if (t == NULL)
+        return;
+    guarded(rc, close_txn(t));
+    (void)rc; /* whoever closes has no more use for it */
+    free(t);
+}
+
+static int renew(struct store_txn *t)
+{
+    int rc = mdb_txn_renew(t->txn);
+
+    return translate(rc == 0 ? mdb_cursor_renew(t->txn, t->cursor) : rc);
+}
+
+int store_reader_begin(struct store_txn *t)
+{
+    int rc;
+
+    if (atomic_load(&t->store->refused))
+        return -EBADMSG;
+    t->faulted = false;
+    guarded(rc, renew(t));
+    if (rc != 0)
+        store_reader_end(t);
+    return store_settle(t, rc);
+}
+
+void store_reader_end(struct store_txn *t)
+{
+    int rc;
+
+    guarded(rc, (mdb_txn_reset(t->txn), 0));
+    (void)store_settle(t, rc);
+}
+
+int store_begin(struct store *s, bool write, struct store_txn **out)
+{
+    struct store_txn *t = write ? malloc(sizeof *t) : s->own;
+    int rc;
+
+    if (t == NULL)
+        return -ENOMEM;
+    rc = write ? open_txn(t, s, true) : store_reader_begin(t);
+    if (rc != 0) {
+        if (write)
+            free(t);
+        return rc;
+    }
+    *out = t;
+    if (!write)
+        return 0;
+    count_pages(t, 0);
+    t->is_counted = read_counts(t, &t->counts);
+    t->repaired = !t->is_counted;
+    t->digest = t->counts.digest;
+    return 0;
+}
+
+void store_end(struct store_txn *t)
+{
+    if (t == NULL)
+        return;
+    if (!t->is_change) {
+        store_reader_end(t);
+        return;
+    }
+    close_txn(t);
+    free(t);
+}
+
+uint64_t store_size(struct store *s)
+{
+    MDB_envinfo info;
+
+    return mdb_env_info(s->env, &info) == 0 ? (info.me_last_pgno + 1) * s->page_size : 0;
+}
+
+/* Makes the file reach that many pages behind its last one; longer is fine too unless exact. */
+static int fit_file(struct store *s, uint64_t more, bool exact)
+{
+    uint64_t octets = store_size(s) + more * s->page_size;
+    struct stat st;
+
+    if (octets > map_size)
+        octets = map_size;
+    if (fstat(s->fd, &st) != 0)
+        return -errno;
+    if ((uint64_t)st.st_size == octets || ((uint64_t)st.st_size > octets && !exact))
+        return 0;
+    return ftruncate(s->fd, (off_t)octets) == 0 ? 0 : -errno;
+}
+
+int store_commit(struct store_txn *t)
+{
+    struct store *s = t->store;
+    struct store_counts now;
+    int rc = t->failed;
+
+    if (rc == 0 && store_counts(t) == NULL)
+        rc = -EIO;
+    now = t->counts;
+    if (rc == 0)
+        rc = store_put(t, &state_key, &now, sizeof now);
+    /* The list of free pages has less than 16 octets for each page of the file; it is
+     * written anew by the commit, some of it twice. */
+    if (rc >= 0)
+        rc = fit_file(s, t->taken + (store_size(s) / s->page_size + t->taken) / 32 + SPARE_PAGES,
+                      false);
+    if (rc < 0) {
+        store_end(t);
+        return rc;
+    }
+    mdb_cursor_close(t->cursor);
+    rc = file_write_error(s->fd, translate(mdb_txn_commit(t->txn)));
+    /* What is too much is given back. That it cannot be done now is no loss: the next
+     * change does it. */
+    if (mdb_txn_begin(s->env, NULL, 0, &t->txn) == 0) {
+        (void)!fit_file(s, 0, true);
+        mdb_txn_abort(t->txn);
+    }
+    free(t);
+    return rc;
+}
+
+uint64_t store_state(const struct store_txn *t)
+{
+    return mdb_txn_id(t->txn);
+}
+
+bool store_differs(const struct store_txn *t)
+{
+    return t->repaired || t->counts.digest != t->digest;
+}
+
+bool store_repaired(const struct store_txn *t)
+{
+    return t->repaired;
+}
+
+int store_failed(const struct store_txn *t)
+{
+    return t->failed;
+}
+
+/* --- reading -------------------------------------------------------------- */
+
+static MDB_val key_val(const struct store_key *k)
+{
+    return (MDB_val){k->len, (void *)(uintptr_t)k->data};
+}
+
+int store_get(struct store_txn *t, const struct store_key *key, struct store_bytes *value)
+{
+    MDB_val k = key_val(key), v;
+    int rc = mdb_get(t->txn, t->store->dbi, &k, &v);
+
+    return rc == 0 ? open_value(&k, &v, value) : translate(rc);
+}
+
+int store_compare(const struct store_bytes *a, const struct store_key *b)
+{
+    int c = memcmp(a->data, b->data, a->len < b->len ? a->len : b->len);
+
+    return c != 0 ? c : (a->len > b->len) - (a->len < b->len);
+}
+
+void store_key_copy(struct store_key *to, const struct store_bytes *from)
+{
+    to->len = from->len <= STORE_KEY_MAX ? from->len : 0;
+    memcpy(to->data, from->data, to->len);
+}
+
+static int step(struct store_txn *t, MDB_cursor_op op, const struct store_key *key, size_t prefix,
+                struct store_record *out)
+{
+    MDB_val k = key_val(key), v;
+    int rc = mdb_cursor_get(t->cursor, &k, &v, op);
+
+    t->at_end = rc == MDB_NOTFOUND;
+    *out = (struct store_record){.key = {NULL, 0}};
+    if (rc != 0) { /* -EBADMSG promises a key: a broken tree has none to go on from */
+        rc = translate(rc);
+        return rc == -EBADMSG ? -EIO : rc;
+    }
+    if (k.mv_size < prefix || memcmp(k.mv_data, key->data, prefix) != 0)
+        return -ENOENT;
+    out->key = (struct store_bytes){k.mv_data, k.mv_size};
+    /* A flipped bit in a branch page leads to the wrong leaf. */
+    if (op == MDB_SET_RANGE && store_compare(&out->key, key) < 0)
+        return -EBADMSG;
+    return open_value(&k, &v, &out->value);
+}
+
+int store_seek(struct store_txn *t, const struct store_key *key, size_t prefix,
+               struct store_record *out)
+{
+    return step(t, MDB_SET_RANGE, key, prefix, out);
+}
+
+int store_next(struct store_txn *t, const struct store_key *key, size_t prefix,
+               struct store_record *out)
+{
+    return step(t, MDB_NEXT, key, prefix, out);
+}
+
+int store_prev(struct store_txn *t, const struct store_key *key, size_t prefix,
+               struct store_record *out)
+{
+    return step(t, t->at_end ? MDB_LAST : MDB_PREV, key, prefix, out);
+}
+
+int store_after(struct store_txn *t, const struct store_key *key, size_t prefix,
+                struct store_record *out)
+{
+    int rc = step(t, MDB_SET_RANGE, key, prefix, out);
+
+    if ((rc == 0 || rc == -EBADMSG) && store_compare(&out->key, key) == 0)
+        rc = step(t, MDB_NEXT, key, prefix, out);
+    return rc;
+}
+
+int store_each(struct store *s, uint64_t *state, const struct store_key *prefix, store_visit *visit,
+               void *context)
+{
+    struct store_key place = *prefix;
+    int rc = 0, n = BATCH;
+
+    while (rc == 0 && n == BATCH) {
+        struct store_record r;
+        struct store_txn *t;
+
+        rc = store_begin(s, false, &t);
+        if (rc != 0)
+            return rc;
+        *state = *state == 0 ? store_state(t) : *state;
+        rc = *state == store_state(t) ? store_after(t, &place, prefix->len, &r) : -EAGAIN;
+        for (n = 0; (rc == 0 || rc == -EBADMSG) && n < BATCH; n++) {
+            store_key_copy(&place, &r.key);
+            rc = visit(context, &r);
+            if (rc == 0)
+                rc = store_next(t, prefix, prefix->len, &r);
+        }
+        store_end(t);
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* --- writing -------------------------------------------------------------- */
+
+int store_put(struct store_txn *t, const struct store_key *key, const void *value, size_t len)
+{
+    MDB_val k = key_val(key), v = {len + HEAD, NULL};
+    int rc = mdb_put(t->txn, t->store->dbi, &k, &v, MDB_NOOVERWRITE | MDB_RESERVE);
+    int change = STORE_ADDED;
+    struct store_bytes old;
+    uint8_t *p;
+    uint64_t h;
+
+    if (rc == MDB_KEYEXIST) {
+        if (open_value(&k, &v, &old) != 0) {
+            t->repaired = true;
+            t->is_counted = false; /* it may be its hash that is damaged, which was in the sum */
+        } else if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0)) {
+            return STORE_SAME;
+        }
+        count(&t->counts, t->store->kind, &k, &v, false);
+        v = (MDB_val){len + HEAD, NULL};
+        rc = mdb_put(t->txn, t->store->dbi, &k, &v, MDB_RESERVE);
+        change = STORE_REPLACED;
+    }
+    if (rc != 0) {
+        rc = translate(rc);
+        t->failed = t->failed != 0 ? t->failed : rc;
+        return rc;
+    }
+    count_pages(t, len + HEAD);
+    p = v.mv_data;
+    p[HASH] = VALUE_VERSION;
+    if (len > 0)
+        memcpy(p + HEAD, value, len);
+    h = hash(&k, p + HASH, len + 1);
+    memcpy(p, &h, HASH);
+    count(&t->counts, t->store->kind, &k, &v, true);
+    return change;
+}
+
+int store_del(struct store_txn *t, const struct store_key *key)
+{
+    MDB_val k = key_val(key), v;
+    struct store_bytes old;
+    int rc = mdb_get(t->txn, t->store->dbi, &k, &v);
+
+    if (rc == MDB_NOTFOUND)
+        return -ENOENT;
+    if (rc == 0) {
+        if (open_value(&k, &v, &old) != 0) {
+            t->repaired = true;
+            t->is_counted = false;
+        }
+        count(&t->counts, t->store->kind, &k, &v, false);
+        rc = mdb_del(t->txn, t->store->dbi, &k, NULL);
+        count_pages(t, 0);
+    }
+    rc = translate(rc);
+    if (rc != 0 && t->failed == 0)
+        t->failed = rc;
+    return rc;
+}
+
+/* No cursor has to live through a deletion: it is placed anew for each. */
+int store_del_all(struct store_txn *t, const struct store_key *prefix)
+{
+    struct store_record r;
+    struct store_key k;
+    int rc;
+
+    while ((rc = store_seek(t, prefix, prefix->len, &r)) == 0 || rc == -EBADMSG) {
+        store_key_copy(&k, &r.key);
+        rc = store_del(t, &k);
+        if (rc != 0)
+            return rc;
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* --- the files ------------------------------------------------------------ */
+
+static bool file_path(char out[PATH_MAX], const char *dir, const char *name)
+{
+    return snprintf(out, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
+}
+
+/* "DIR/data.mdb WHAT; REMEDY". */
+static int damaged(const struct store *s, struct diags *d, const char *what)
+{
+    diags_add(d, NULL, 0, 0, "%s/data.mdb %s; %s", s->dir, what, s->kind->remedy);
+    return -EBADMSG;
+}
+
+/* LMDB holds this lock until the first pages of a new file are written. (To close
+ * the file drops the locks of this process, which at that time has none.) */
+static bool is_in_the_making(const char *lock_path)
+{
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+    int fd = open(lock_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool locked = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
+
+    if (fd >= 0)
+        close(fd);
+    return locked;
+}
+
+/* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG and
+ * walk->why; -EAGAIN; -errno. */
+static int look(const char *data, const char *lock, struct pages_walk *walk)
+{
+    const char *why = NULL;
+    struct stat st;
+    int fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
+
+    if (fd < 0 && errno != ENOENT)
+        return -errno;
+    if (fd < 0 && access(lock, F_OK) != 0) /* LMDB makes this one first */
+        return -ENOENT;
+    if (fd < 0)
+        why = "is missing, where lock.mdb says that there was a store";
+    else if (fstat(fd, &st) != 0)
+        rc = -errno;
+    else if (!S_ISREG(st.st_mode) || st.st_size == 0)
+        why = S_ISREG(st.st_mode) ? "is empty" : "is no file";
+    else
+        rc = pages_walk(fd, walk);
+    if (why != NULL) {
+        snprintf(walk->why, sizeof walk->why, "%s", why);
+        rc = -EBADMSG;
+    }
+    if (fd >= 0)
+        close(fd); /* LMDB's locks are on the other file, so this drops none */
+    return rc;
+}
+
+/* What looks damaged may be in the making by another process: a moment later it
+ * is not. -EAGAIN in the end: nobody can tell while others write without a pause,
+ * and they looked before they began. */
+static int look_at_files(const struct store *s, enum store_access access, struct diags *d)
+{
+    enum { TRIES = 5, PATIENCE = 1000, PAUSE_MS = 4 };
+    struct pages_walk walk = {.brief = access == STORE_SERVE};
+    char data[PATH_MAX], lock[PATH_MAX];
+    int rc = -EAGAIN;
+
+    if (!file_path(data, s->dir, "data.mdb") || !file_path(lock, s->dir, "lock.mdb"))
+        return -ENAMETOOLONG;
+    if (access != STORE_READ && mkdir(s->dir, 0750) != 0 && errno != EEXIST)
+        return -errno;
+    for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) &&
+                    (i < TRIES || (i < PATIENCE && is_in_the_making(lock)));
+         i++) {
+        if (i > 0)
+            poll(NULL, 0, PAUSE_MS);
+        rc = look(data, lock, &walk);
+    }
+    return rc == -EBADMSG ? damaged(s, d, walk.why) : rc == -EAGAIN ? 0 : rc;
+}
+
+/* --- open and close ------------------------------------------------------- */
+
+/* LMDB tells a damaged page by ending the process. */
+static void on_assertion(MDB_env *env, const char *text)
+{
+    (void)env;
+    (void)text;
+    guard_give_up();
+}
+
+static int open_env(struct store *s, bool write)
+{
+    unsigned flags = MDB_NOTLS;
+    char data[PATH_MAX], lock[PATH_MAX];
+    MDB_stat stat;
+    MDB_txn *txn;
+    int rc;
+
+    if (!file_path(data, s->dir, "data.mdb") || !file_path(lock, s->dir, "lock.mdb"))
+        return -ENAMETOOLONG;
+    /* Who may not write the lock file can tell no writer what is read, so nobody may
+     * write meanwhile; `status` says so. Should somebody do it all the same (another
+     * mount of the same folder): pages of a state are written over by the second
+     * change after it at the earliest, a transaction here lasts microseconds in the
+     * daemon and milliseconds in the tool, and each value has its checksum. */
+    if (!write) {
+        s->unlocked = access(lock, W_OK) != 0 && (errno != ENOENT || access(s->dir, W_OK) != 0);
+        flags |= MDB_RDONLY | (s->unlocked ? MDB_NOLOCK : 0);
+    }
+    if ((rc = mdb_env_create(&s->env)) != 0 ||
+        (rc = mdb_env_set_assert(s->env, on_assertion)) != 0 ||
+        (rc = mdb_env_set_mapsize(s->env, map_size)) != 0 ||
+        (rc = mdb_env_set_maxreaders(s->env, STORE_PLACES)) != 0 ||
+        (rc = mdb_env_open(s->env, s->dir, flags, 0660)) != 0)
+        return translate(rc);
+    /* Both files may have been made under any umask; readers must be able to write
+     * the lock file. Who does not own them cannot, and need not. */
+    (void)!chmod(data, 0640);
+    (void)!chmod(lock, 0660);
+    store_sweep(s);
+    if ((rc = mdb_env_get_fd(s->env, &s->fd)) != 0 || (rc = mdb_env_stat(s->env, &stat)) != 0 ||
+        (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
+        return translate(rc);
+    s->page_size = stat.ms_psize;
+    rc = mdb_dbi_open(txn, NULL, 0, &s->dbi);
+    mdb_txn_abort(txn);
+    return translate(rc);
+}
+
+/* An empty store becomes one of ours. */
+static int write_format(struct store *s)
+{
+    size_t n = strlen(s->kind->mark);
+    uint8_t value[33];
+    struct store_txn *t;
+    struct store_bytes v;
+    int rc = store_begin(s, true, &t);
+
+    if (rc != 0)
+        return rc;
+    if (store_get(t, &format_key, &v) == 0) { /* another process was faster */
+        store_end(t);
+        return 0;
+    }
+    memcpy(value, s->kind->mark, n);
+    value[n] = s->kind->version;
+    rc = store_put(t, &format_key, value, n + 1);
+    if (rc < 0) {
+        store_end(t);
+        return rc;
+    }
+    return store_commit(t);
+}
+
+/* -ENOENT: nothing at all is stored. */
+static int check_format(struct store *s, struct store_txn *t, struct diags *d)
+{
+    const struct store_key first = {1, {0}};
+    size_t n = strlen(s->kind->mark);
+    struct store_record any;
+    struct store_bytes v;
+    int rc = store_get(t, &format_key, &v);
+
+    if (rc == -ENOENT && store_seek(t, &first, 0, &any) == -ENOENT)
+        return -ENOENT;
+    if (rc == 0 && (v.len != n + 1 || memcmp(v.data, s->kind->mark, n) != 0))
+        rc = -EBADMSG;
+    if (rc != 0)
+        return damaged(s, d, "is damaged, or another program's");
+    if (v.data[n] == s->kind->version)
+        return 0;
+    diags_add(d, NULL, 0, 0,
+              "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it away "
+              "and import a policy",
+              s->dir, v.data[n] > s->kind->version ? "a newer" : "an older", v.data[n],
+              s->kind->version,
+              v.data[n] > s->kind->version ? "upgrade" : "export it with that one");
+    return -EBADMSG;
+}
+
+static int open_files(struct store *s, enum store_access access, struct diags *d)
+{
+    struct store_txn *t;
+    int rc = look_at_files(s, access, d);
+
+    if (rc != 0 && (rc != -ENOENT || access != STORE_WRITE))
+        return rc;
+    rc = open_env(s, access == STORE_WRITE);
+    if (rc != 0)
+        return rc;
+    s->own = store_reader_new(s);
+    if (s->own == NULL)
+        return -errno;
+    rc = store_begin(s, false, &t);
+    if (rc != 0)
+        return rc;
+    rc = check_format(s, t, d);
+    store_end(t);
+    return rc == -ENOENT && access == STORE_WRITE ? write_format(s) : rc;
+}
+
+static int try_open(struct store **out, const struct store_kind *kind, const char *dir,
+                    enum store_access access, struct diags *d)
+{
+    struct store *s = calloc(1, sizeof *s);
+    int rc = -ENOMEM;
+
+    if (s != NULL && (s->dir = strdup(dir)) != NULL) {
+        s->kind = kind;
+        guarded(rc, open_files(s, access, d));
+    }
+    if (rc == -EFAULT)
+        rc = damaged(s, d, "is damaged, or the disk does not give it");
+    if (rc == 0)
+        *out = s;
+    else
+        store_close(s);
+    return rc;
+}
+
+int store_open(struct store **out, const struct store_kind *kind, const char *dir,
+               enum store_access access, struct diags *d)
+{
+    struct diags none;
+    size_t before;
+    int rc;
+
+    guard_install();
+    diags_init(&none);
+    if (d == NULL)
+        d = &none;
+    before = d->all;
+    rc = try_open(out, kind, dir, access, d);
+    if (rc == -ENOENT && access == STORE_SERVE) {
+        /* Made at once: so that what comes later is seen. */
+        rc = try_open(out, kind, dir, STORE_WRITE, d);
+        if (rc == 0) {
+            store_close(*out);
+            rc = try_open(out, kind, dir, access, d);
+        }
+    }
+    if (rc == 0 || d->all > before)
+        ;
+    else if (rc == -ENOENT)
+        diags_add(d, NULL, 0, 0, "%s %s", dir, kind->absent);
+    else if (rc == -EACCES || rc == -EPERM)
+        diags_add(d, NULL, 0, 0,
+                  "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
+    else if (rc == -EAGAIN)
+        diags_add(d, NULL, 0, 0,
+                  "%s is in use by a process in another container with the same process number; "
+                  "run the tool in the container of waymarkd",
+                  dir);
+    else
+        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s; mend that and restart waymarkd, or %s",
+                  dir, strerror(-rc), kind->remedy);
+    diags_fini(&none);
+    return rc;
+}
+
+void store_close(struct store *s)
+{
+    int rc = 0;
+
+    if (s == NULL)
+        return;
+    store_reader_free(s->own);
+    if (s->env != NULL)
+        guarded(rc, (mdb_env_close(s->env), 0));
+    (void)rc;
+    free(s->dir);
+    free(s);
+}
+
+int store_sweep(struct store *s)
+{
+    int dead = 0, rc = 0;
+
+    if (!s->barred)
+        guarded(rc, mdb_reader_check(s->env, &dead));
+    s->barred |= rc == -EFAULT;
+    return rc == 0 ? dead : 0;
+}
+
+/* --- health --------------------------------------------------------------- */
+
+struct store_health store_health(struct store *s)
+{
+    return (struct store_health){s->unlocked, atomic_load(&s->refused), atomic_load(&s->faults)};
+}
+
+struct sight {
+    const struct store_kind *kind;
+    uint64_t records, damaged;
+    struct store_counts all, stated;
+    bool has_state;
+};
+
+static int see(void *context, const struct pages_record *r)
+{
+    const MDB_val k = {r->key_len, (void *)(uintptr_t)r->key},
+                  v = {r->value_len, (void *)(uintptr_t)r->value};
+    struct sight *s = context;
+    struct store_bytes value;
+
+    s->records++;
+    if (open_value(&k, &v, &value) != 0) {
+        s->damaged++;
+        return 0;
+    }
+    count(&s->all, s->kind, &k, &v, true);
+    if (store_compare(&(struct store_bytes){r->key, r->key_len}, &state_key) == 0 &&
+        value.len == sizeof s->stated) {
+        memcpy(&s->stated, value.data, value.len);
+        s->has_state = true;
+    }
+    return 0;
+}
+
+/* A reader finds damage in what it needs, and in nothing else: a page that was swapped
+ * for another takes records away without a trace. So everything is read once: the pages,
+ * then each value. */
+int store_verify(struct store *store, const atomic_bool *stop, struct diags *d)
+{
+    enum { TRIES = 3 };
+    struct sight s;
+    struct pages_walk walk = {.visit = see, .context = &s, .stop = stop};
+    char what[PAGES_WHY + 32];
+    int rc = -EAGAIN;
+
+    for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
+        s = (struct sight){.kind = store->kind};
+        rc = pages_walk(store->fd, &walk);
+    }
+    if (rc == 0 || rc == -EBADMSG)
+        atomic_store(&store->refused, rc != 0);
+    if (rc == -EBADMSG)
+        snprintf(what, sizeof what, "%s; no rule acts", walk.why);
+    else if (rc != 0)
+        return rc;
+    else if (s.damaged > 0)
+        snprintf(what, sizeof what, "is damaged: %llu of its %llu records; the others act",
+                 (unsigned long long)s.damaged, (unsigned long long)s.records);
+    else if (!s.has_state || s.all.digest != s.stated.digest)
+        snprintf(what, sizeof what, "is damaged: its records are not what their sum says");
+    else
+        return 0;
+    return damaged(store, d, what);
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * store.h -- ordered keys and checked values in one file of LMDB: readers for
+ * threads, and one writer at a time in all processes.
+ *
+ * One transaction per change: what it holds is there whole or not at all, also
+ * after a power cut. A reader sees one state from begin to end. The first octet
+ * of a key names its table; "M" is the store's own: the mark of its format, and
+ * how many records each table has and what their sum is.
+ *
+ * A stored value is 8 octets of XXH3, one of version, then what was put. The
+ * hash covers key, version and content, so a value that was moved to another
+ * key is damaged too. Bytes that are given out point into the map: they last
+ * until the end of the transaction, or until its next put or del.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "base/guard.h"
+
+struct store;     /* opaque; one per process and directory */
+struct store_txn; /* opaque; one thread at a time */
+
+enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all processes */
+/* READ and WRITE are for a tool: every page is looked at first. SERVE reads and
+ * does not wait for that: store_verify() tells what shows later. */
+enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
+
+struct store_kind {
+    const char *mark; /* at most 32 octets */
+    uint8_t version;
+    const char *summed; /* the tables that the digest is made of */
+    const char *remedy; /* for a damaged store: what to do */
+    const char *absent; /* the rest of the sentence when there is none: "holds no ..." */
+};
+struct store_key {
+    size_t len; /* 0: what it was built from does not fit */
+    uint8_t data[STORE_KEY_MAX];
+};
+struct store_bytes {
+    const uint8_t *data;
+    size_t len;
+};
+struct store_record {
+    struct store_bytes key, value; /* no value (NULL): it is damaged */
+};
+struct store_counts {
+    uint64_t digest;     /* sum of the hashes of the summed tables: whatever their order */
+    uint64_t tables[64]; /* records, by the lower 6 bits of the table */
+};
+struct store_health {
+    bool unlocked;   /* the folder is read-only: nobody else may write it either */
+    bool refused;    /* no reader begins: pages are damaged */
+    uint64_t faults; /* reads that the disk, or a damaged page, broke off */
+};
+
+/* All but STORE_READ make it if need be. A store that is unreadable, of another
+ * format, truncated or damaged, or of which only traces are there: -EBADMSG;
+ * missing, with STORE_READ: -ENOENT; else -errno. d gets one sentence with path
+ * and remedy; it may be NULL. kind is borrowed. */
+int store_open(struct store **, const struct store_kind *, const char *dir, enum store_access,
+               struct diags *d);
+void store_close(struct store *); /* NULL is fine */
+/* Once a minute, by one thread: clears places of dead readers; how many. */
+int store_sweep(struct store *);
+struct store_health store_health(struct store *); /* any thread */
+uint64_t store_size(struct store *);              /* octets of the file that are in use */
+/* Reads everything, without a lock or a reader's place; takes a while. 0; -EBADMSG
+ * and one sentence in d: damaged are records, which their readers find, or pages: then
+ * no reader begins until a later verification finds them sound; -EAGAIN it changed
+ * all the time; -ECANCELED *stop was set; -errno. Any thread. */
+int store_verify(struct store *, const atomic_bool *stop, struct diags *d);
+
+/* A reader for the life of a thread; NULL and errno: EUSERS all places are taken, ... */
+struct store_txn *store_reader_new(struct store *);
+void store_reader_free(struct store_txn *); /* NULL is fine */
+/* Begins / ends a read of the newest state; cheap enough for each batch of questions. 0;
+ * -EBADMSG the store was found unfit; -errno. A page that cannot be had ends no
+ * process: what needed it is -EIO. */
+int store_reader_begin(struct store_txn *);
+void store_reader_end(struct store_txn *);
+
+/* A change (waits for another writer), or a read with the store's own reader: that one
+ * thread at a time. 0 or -errno. */
+int store_begin(struct store *, bool write, struct store_txn **out);
+void store_end(struct store_txn *);   /* of a change: nothing was. NULL is fine */
+int store_commit(struct store_txn *); /* with a sync; gone either way */
+
+uint64_t store_state(const struct store_txn *);              /* which state is seen */
+const struct store_counts *store_counts(struct store_txn *); /* NULL: damaged; -errno none */
+static inline uint64_t store_count(const struct store_counts *c, char table)
+{
+    return c->tables[table & 63];
+}
+/* Of a change so far: does anything that is summed differ, or was anything that was damaged
+ * written or removed? Only the latter. */
+bool store_differs(const struct store_txn *);
+bool store_repaired(const struct store_txn *);
+int store_failed(const struct store_txn *); /* the first write that failed, or 0 */
+
+/* 0; -ENOENT; -EBADMSG the value is damaged; -errno. */
+int store_get(struct store_txn *, const struct store_key *, struct store_bytes *value);
+/* The first record at or behind the key, and its neighbours, if it begins with the first
+ * `prefix` octets of that key, else -ENOENT. With -EBADMSG the value is damaged and the key
+ * is set (a broken tree, which has none, is -EIO): one may go on. */
+int store_seek(struct store_txn *, const struct store_key *, size_t prefix, struct store_record *);
+int store_after(struct store_txn *, const struct store_key *, size_t prefix,
+                struct store_record *); /* not the key itself */
+int store_next(struct store_txn *, const struct store_key *, size_t prefix, struct store_record *);
+int store_prev(struct store_txn *, const struct store_key *, size_t prefix, struct store_record *);
+int store_compare(const struct store_bytes *, const struct store_key *);
+void store_key_copy(struct store_key *, const struct store_bytes *);
+
+/* Visits all records that begin with prefix (the first one has more than that), in
+ * transactions of 1,000. *state: 0 becomes the state that is read; -EAGAIN when it is not
+ * (any more) that. Not 0 stops, but no visitor says -ENOENT. */
+typedef int store_visit(void *context, const struct store_record *);
+int store_each(struct store *, uint64_t *state, const struct store_key *prefix, store_visit *,
+               void *context);
+
+/* A failed write spoils the transaction: store_commit() then fails as well. */
+enum { STORE_SAME, STORE_ADDED, STORE_REPLACED };
+int store_put(struct store_txn *, const struct store_key *, const void *value, size_t len);
+int store_del(struct store_txn *, const struct store_key *);           /* 0, -ENOENT, -errno */
+int store_del_all(struct store_txn *, const struct store_key *prefix); /* 0 or -errno */
+
+/* rc = call, which reads the map; -EIO when it met a fault now or since the
+ * reader began. The fault is counted. */
+#define store_guarded(rc, txn, call)                                                               \
+    do {                                                                                           \
+        if (store_is_faulted(txn)) {                                                               \
+            (rc) = -EIO;                                                                           \
+        } else {                                                                                   \
+            guarded(rc, call);                                                                     \
+            (rc) = store_settle(txn, rc);                                                          \
+        }                                                                                          \
+    } while (0)
+bool store_is_faulted(const struct store_txn *);
+int store_settle(struct store_txn *, int rc);
+
+#endif
