@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
-#include "policy/model.h"
 #include "wire/present.h"
 
 enum { PAIRS = 200 /* that are reported */, MEETING = 32 /* rules compared at one suffix */ };
@@ -47,11 +45,13 @@ struct check {
     size_t n_pairs;
 };
 
-PRINTF_LIKE(3, 4) static void found(struct check *c, const char *subject, const char *fmt, ...)
+PRINTF_LIKE(4, 5)
+static void found(struct check *c, const char *what, const char *name, const char *fmt, ...)
 {
-    char text[2048];
+    char subject[POLICY_NAME + 16], text[2048];
     va_list args;
 
+    snprintf(subject, sizeof subject, "%s%s", what, name);
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
@@ -59,81 +59,70 @@ PRINTF_LIKE(3, 4) static void found(struct check *c, const char *subject, const 
     c->n++;
 }
 
+static bool names_network(const struct policy_rule *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_networks; i++)
+        if (strcmp(r->networks[i], name) == 0)
+            return true;
+    return false;
+}
+
 static bool is_expired(const struct check *c, const struct policy_rule *r)
 {
     return r->until_ms != 0 && r->until_ms <= c->now_ms;
 }
 
-/* --- one rule alone ------------------------------------------------------- */
+/* --- objects alone -------------------------------------------------------- */
 
-static bool has_any(const struct policy_rule *r)
+static void check_rule(struct check *c, const struct policy_rule *r)
 {
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (strcmp(r->networks[i], "any") == 0)
-            return true;
-    return false;
-}
+    bool any = names_network(r, "any");
+    char text[SUFFIX_TEXT], when[NUMBER_TEXT];
 
-static void check_suffixes(struct check *c, const struct policy_rule *r, const char *subject)
-{
-    char text[SUFFIX_TEXT];
-
+    if (r->mode == MODE_OFF)
+        found(c, "rule ", r->name, "never acts: its mode is off");
+    if (is_expired(c, r))
+        found(c, "rule ", r->name, "never acts: it expired at %s",
+              policy_time_print(r->until_ms, when));
+    if (r->n_networks > 1 && any)
+        found(c, "rule ", r->name, "names any besides other networks; any covers them all");
     if (r->n_suffixes == 0)
-        found(c, subject, "never acts: it has no suffix");
+        found(c, "rule ", r->name, "never acts: it has no suffix");
     for (size_t i = 0; i < r->n_suffixes; i++) {
         const struct suffix *s = &r->suffixes[i];
         const struct name *n = &s->name;
 
-        if (s->kind == SUFFIX_ANY && has_any(r) && policy_actions[r->action].has_pool)
-            found(c, subject, "action %s for every suffix of every client: a catch-all",
+        if (s->kind == SUFFIX_ANY && any && policy_actions[r->action].has_pool)
+            found(c, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
                   action_names[r->action]);
         if (n->labels > 0 && n->at[1] == '_')
-            found(c, subject, "suffix %s begins with an underscore; no domain of a client does",
+            found(c, "rule ", r->name,
+                  "suffix %s begins with an underscore; no domain of a client does",
                   suffix_print(s, text));
         if (n->labels == 4 && strspn(suffix_print(s, text), "0123456789.*") == strlen(text))
-            found(c, subject, "suffix %s looks like an address", text);
+            found(c, "rule ", r->name, "suffix %s looks like an address", text);
     }
 }
-
-static void check_rule(struct check *c, const struct policy_rule *r)
-{
-    char subject[POLICY_NAME + 8], when[NUMBER_TEXT];
-
-    snprintf(subject, sizeof subject, "rule %s", r->name);
-    if (r->mode == MODE_OFF)
-        found(c, subject, "never acts: its mode is off");
-    if (is_expired(c, r))
-        found(c, subject, "never acts: it expired at %s", policy_time_print(r->until_ms, when));
-    if (r->n_networks > 1 && has_any(r))
-        found(c, subject, "names any besides other networks; any covers them all");
-    check_suffixes(c, r, subject);
-}
-
-/* --- networks and pools --------------------------------------------------- */
 
 static void check_unused(struct check *c)
 {
     const struct policy *p = c->p;
-    char subject[POLICY_NAME + 16];
 
     for (size_t i = 0; i < p->n_networks; i++) {
-        bool used = false;
+        size_t k = 0;
 
-        for (size_t k = 0; k < p->n_rules && !used; k++)
-            for (size_t j = 0; j < p->rules[k].n_networks && !used; j++)
-                used = strcmp(p->rules[k].networks[j], p->networks[i].name) == 0;
-        snprintf(subject, sizeof subject, "network %s", p->networks[i].name);
-        if (!used)
-            found(c, subject, "no rule uses it");
+        while (k < p->n_rules && !names_network(&p->rules[k], p->networks[i].name))
+            k++;
+        if (k == p->n_rules)
+            found(c, "network ", p->networks[i].name, "no rule uses it");
     }
     for (size_t i = 0; i < p->n_pools; i++) {
-        bool used = false;
+        size_t k = 0;
 
-        for (size_t k = 0; k < p->n_rules && !used; k++)
-            used = strcmp(p->rules[k].pool, p->pools[i].name) == 0;
-        snprintf(subject, sizeof subject, "pool %s", p->pools[i].name);
-        if (!used)
-            found(c, subject, "no rule delivers it; its hosts count as approved");
+        while (k < p->n_rules && strcmp(p->rules[k].pool, p->pools[i].name) != 0)
+            k++;
+        if (k == p->n_rules)
+            found(c, "pool ", p->pools[i].name, "no rule delivers it; its hosts count as approved");
     }
 }
 
@@ -145,18 +134,16 @@ struct owned_prefix {
 static int by_prefix(const void *a, const void *b)
 {
     const struct owned_prefix *x = a, *y = b;
-    int d = memcmp(x->prefix.ip, y->prefix.ip, sizeof x->prefix.ip);
+    int c = memcmp(&x->prefix, &y->prefix, sizeof x->prefix);
 
-    if (d == 0)
-        d = (int)x->prefix.len - (int)y->prefix.len;
-    return d != 0 ? d : strcmp(x->network, y->network);
+    return c != 0 ? c : strcmp(x->network, y->network);
 }
 
 /* A client in two networks by the same prefix: which is the nearer one? */
 static void check_prefixes(struct check *c)
 {
     struct owned_prefix *all;
-    char subject[POLICY_NAME + 16], text[PREFIX_TEXT];
+    char text[PREFIX_TEXT];
     size_t n = 0;
 
     for (size_t i = 0; i < c->p->n_networks; i++)
@@ -170,63 +157,31 @@ static void check_prefixes(struct check *c)
             all[n++] = (struct owned_prefix){c->p->networks[i].prefixes[k], c->p->networks[i].name};
     qsort(all, n, sizeof *all, by_prefix);
     for (size_t i = 0; i < n; i++) {
-        snprintf(subject, sizeof subject, "network %s", all[i].network);
-        prefix_print(&all[i].prefix, text);
-        if (strstr(text, "/0") != NULL && strlen(strstr(text, "/0")) == 2)
-            found(c, subject, "%s is every client; the network any is meant for that", text);
-        if (i > 0 && all[i - 1].prefix.len == all[i].prefix.len &&
-            memcmp(all[i - 1].prefix.ip, all[i].prefix.ip, sizeof all[i].prefix.ip) == 0)
-            found(c, subject, "has prefix %s as network %s has: neither is nearer to its clients",
-                  text, all[i - 1].network);
+        if (strcmp(strchr(prefix_print(&all[i].prefix, text), '/'), "/0") == 0)
+            found(c, "network ", all[i].network,
+                  "%s is every client; the network any is meant for that", text);
+        if (i > 0 && memcmp(&all[i - 1].prefix, &all[i].prefix, sizeof all->prefix) == 0)
+            found(c, "network ", all[i].network,
+                  "has prefix %s as network %s has: neither is nearer to its clients", text,
+                  all[i - 1].network);
     }
     free(all);
 }
 
 /* --- rules that meet ------------------------------------------------------ */
 
-static unsigned words(const struct policy_rule *r)
+/* How many of b's networks a has, too: 0, the scopes do not meet; all, a's holds b's. */
+static size_t shared_networks(const struct policy_rule *a, const struct policy_rule *b)
 {
-    return policy_when(r->action, r->when);
-}
+    bool all_a = a->n_networks == 0 || names_network(a, "any");
+    bool all_b = b->n_networks == 0 || names_network(b, "any");
+    size_t n = 0;
 
-static bool names_network(const struct policy_rule *r, const char *name)
-{
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (strcmp(r->networks[i], name) == 0)
-            return true;
-    return false;
-}
-
-static bool is_for_all(const struct policy_rule *r)
-{
-    return r->n_networks == 0 || has_any(r);
-}
-
-/* Do they have a network in common; has a all of b's? */
-static bool scopes_meet(const struct policy_rule *a, const struct policy_rule *b)
-{
-    if (is_for_all(a) || is_for_all(b))
-        return is_for_all(a) && is_for_all(b);
+    if (all_a || all_b)
+        return !all_a || !all_b ? 0 : b->n_networks > 0 ? b->n_networks : 1;
     for (size_t i = 0; i < b->n_networks; i++)
-        if (names_network(a, b->networks[i]))
-            return true;
-    return false;
-}
-
-static bool scope_holds(const struct policy_rule *a, const struct policy_rule *b)
-{
-    if (is_for_all(a) || is_for_all(b))
-        return is_for_all(a) && is_for_all(b);
-    for (size_t i = 0; i < b->n_networks; i++)
-        if (!names_network(a, b->networks[i]))
-            return false;
-    return true;
-}
-
-static bool times_meet(const struct policy_rule *a, const struct policy_rule *b)
-{
-    return (a->until_ms == 0 || b->from_ms < a->until_ms) &&
-           (b->until_ms == 0 || a->from_ms < b->until_ms);
+        n += names_network(a, b->networks[i]);
+    return n;
 }
 
 static void add_pair(struct check *c, size_t front, size_t back, enum pair_kind kind,
@@ -248,17 +203,19 @@ static void add_pair(struct check *c, size_t front, size_t back, enum pair_kind 
 static bool meet(struct check *c, size_t front, size_t back, const struct suffix *s)
 {
     const struct policy_rule *a = &c->p->rules[front], *b = &c->p->rules[back];
+    unsigned when_a = policy_when(a->action, a->when), when_b = policy_when(b->action, b->when);
+    size_t shared = shared_networks(a, b);
+    bool hides;
 
-    if (a->mode != b->mode || a->mode == MODE_OFF || !scopes_meet(a, b) || !times_meet(a, b) ||
-        is_expired(c, a) || is_expired(c, b) || (words(a) & words(b)) == 0)
+    if (a->mode != b->mode || a->mode == MODE_OFF || is_expired(c, a) || is_expired(c, b))
         return false;
-    if (scope_holds(a, b) && (words(b) & ~words(a)) == 0 && a->from_ms <= b->from_ms &&
-        (a->until_ms == 0 || (b->until_ms != 0 && b->until_ms <= a->until_ms))) {
-        add_pair(c, front, back, PAIR_HIDES, s);
-        return true;
-    }
-    add_pair(c, front, back, PAIR_TIE, s);
-    return false;
+    if (shared == 0 || (when_a & when_b) == 0 || (a->until_ms != 0 && b->from_ms >= a->until_ms) ||
+        (b->until_ms != 0 && a->from_ms >= b->until_ms))
+        return false;
+    hides = shared >= b->n_networks && (when_b & ~when_a) == 0 && a->from_ms <= b->from_ms &&
+            (a->until_ms == 0 || (b->until_ms != 0 && b->until_ms <= a->until_ms));
+    add_pair(c, front, back, hides ? PAIR_HIDES : PAIR_TIE, s);
+    return hides;
 }
 
 static int by_use(const void *a, const void *b)
@@ -266,7 +223,7 @@ static int by_use(const void *a, const void *b)
     const struct use *x = a, *y = b;
     int d = suffix_compare(x->suffix, y->suffix);
 
-    return d != 0 ? d : x->rule < y->rule ? -1 : x->rule > y->rule ? 1 : 0;
+    return d != 0 ? d : (x->rule > y->rule) - (x->rule < y->rule);
 }
 
 /* x and *.x stand next to each other in the order of suffixes. */
@@ -283,7 +240,7 @@ static void check_below(struct check *c, size_t begin, size_t end)
              k++) {
             const struct policy_rule *a = &c->p->rules[u[i].rule], *b = &c->p->rules[u[k].rule];
 
-            if (a != b && a->mode == b->mode && a->mode != MODE_OFF && scopes_meet(a, b) &&
+            if (a != b && a->mode == b->mode && a->mode != MODE_OFF && shared_networks(a, b) > 0 &&
                 (a->action != b->action || strcmp(a->pool, b->pool) != 0))
                 add_pair(c, u[i].rule, u[k].rule, PAIR_BELOW, u[i].suffix);
         }
@@ -313,63 +270,50 @@ static void check_uses(struct check *c)
     }
 }
 
-static void report_pair(struct check *c, const struct pair *p)
+static void report_pairs(struct check *c)
 {
-    const struct policy_rule *a = &c->p->rules[p->front], *b = &c->p->rules[p->back];
-    char subject[POLICY_NAME + 8], text[SUFFIX_TEXT], more[48] = "";
+    for (const struct pair *p = c->pairs; p < c->pairs + c->n_pairs; p++) {
+        const struct policy_rule *a = &c->p->rules[p->front], *b = &c->p->rules[p->back];
+        char text[SUFFIX_TEXT], more[48] = "";
 
-    suffix_print(p->example, text);
-    if (p->n > 1)
-        snprintf(more, sizeof more, " and %zu more suffixes", p->n - 1);
-    snprintf(subject, sizeof subject, "rule %s", b->name);
-    switch (p->kind) {
-    case PAIR_HIDES:
-        found(c, subject, "%s %s%s, rule %s has the same scope and is tried first, by its name",
-              c->hidden[p->back] == b->n_suffixes ? "can never act: for" : "never acts for", text,
-              more, a->name);
-        break;
-    case PAIR_TIE:
-        found(c, subject,
-              "is in a tie with rule %s for %s%s; only the order of their names decides", a->name,
-              text, more);
-        break;
-    case PAIR_BELOW:
-        found(c, subject, "has *.%s%s, while rule %s decides otherwise for %s itself", text, more,
-              a->name, text);
-        break;
+        suffix_print(p->example, text);
+        if (p->n > 1)
+            snprintf(more, sizeof more, " and %zu more suffixes", p->n - 1);
+        if (p->kind == PAIR_HIDES)
+            found(c, "rule ", b->name,
+                  "%s %s%s, rule %s has the same scope and is tried first, by its name",
+                  c->hidden[p->back] == b->n_suffixes ? "can never act: for" : "never acts for",
+                  text, more, a->name);
+        else if (p->kind == PAIR_TIE)
+            found(c, "rule ", b->name,
+                  "is in a tie with rule %s for %s%s; only the order of their names decides",
+                  a->name, text, more);
+        else
+            found(c, "rule ", b->name, "has *.%s%s, while rule %s decides otherwise for %s itself",
+                  text, more, a->name, text);
     }
-}
-
-static void check_meetings(struct check *c)
-{
-    check_uses(c);
-    for (size_t i = 0; i < c->n_pairs; i++)
-        report_pair(c, &c->pairs[i]);
     if (c->n_pairs == PAIRS)
-        found(c, "rules", "more pairs of rules meet than are listed here");
+        found(c, "rules", "", "more pairs of rules meet than are listed here");
 }
 
 size_t policy_check(const struct policy *p, uint64_t now_ms, policy_finding *report, void *context)
 {
-    struct check *c = calloc(1, sizeof *c);
+    struct check c = {.p = p, .now_ms = now_ms, .report = report, .context = context};
     size_t n = 0;
 
-    if (c == NULL)
-        return 0;
-    *c = (struct check){.p = p, .now_ms = now_ms, .report = report, .context = context};
-    for (size_t i = 0; i < p->n_rules; i++)
+    for (size_t i = 0; i < p->n_rules; i++) {
+        check_rule(&c, &p->rules[i]);
         n += p->rules[i].n_suffixes;
-    c->uses = calloc(n + 1, sizeof *c->uses);
-    c->hidden = calloc(p->n_rules + 1, sizeof *c->hidden);
-    for (size_t i = 0; i < p->n_rules; i++)
-        check_rule(c, &p->rules[i]);
-    check_unused(c);
-    check_prefixes(c);
-    if (c->uses != NULL && c->hidden != NULL)
-        check_meetings(c);
-    n = c->n;
-    free(c->uses);
-    free(c->hidden);
-    free(c);
-    return n;
+    }
+    check_unused(&c);
+    check_prefixes(&c);
+    c.uses = calloc(n + 1, sizeof *c.uses);
+    c.hidden = calloc(p->n_rules + 1, sizeof *c.hidden);
+    if (c.uses != NULL && c.hidden != NULL) {
+        check_uses(&c);
+        report_pairs(&c);
+    }
+    free(c.uses);
+    free(c.hidden);
+    return c.n;
 }
