@@ -21,6 +21,7 @@
 
 #include <ldns/ldns.h>
 
+#include "base/number.h"
 #include "wire/rewrite.h"
 
 enum { PRINT_MAX_RDATA = 1024 };
@@ -62,19 +63,14 @@ static int word_parse(const struct word *words, size_t n, const char *prefix, co
                       uint16_t *out)
 {
     size_t skip = strlen(prefix);
-    unsigned value = 0;
-    const char *p;
+    uint64_t value;
 
     for (size_t i = 0; i < n; i++)
         if (strcasecmp(words[i].text, text) == 0) {
             *out = words[i].value;
             return 0;
         }
-    if (strncasecmp(text, prefix, skip) != 0 || text[skip] == '\0')
-        return -EINVAL;
-    for (p = text + skip; *p >= '0' && *p <= '9' && value <= UINT16_MAX; p++)
-        value = 10 * value + (unsigned)(*p - '0');
-    if (*p != '\0' || value > UINT16_MAX)
+    if (strncasecmp(text, prefix, skip) != 0 || number_parse(&value, text + skip, UINT16_MAX) != 0)
         return -EINVAL;
     *out = (uint16_t)value;
     return 0;
@@ -120,36 +116,26 @@ int rcode_parse(uint16_t *out, const char *text)
     return word_parse(rcodes, ARRAY_LEN(rcodes), "RCODE", text, out);
 }
 
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* What stands behind a backslash: \DDD or \X. The octet, or -1. */
-static int escape_read(const char **text)
-{
-    const char *p = *text;
-    int value;
-
-    if (!is_digit(p[0])) {
-        *text = p + (*p != '\0');
-        return *p != '\0' ? (uint8_t)*p : -1;
-    }
-    if (!is_digit(p[1]) || !is_digit(p[2]))
-        return -1;
-    value = 100 * (p[0] - '0') + 10 * (p[1] - '0') + (p[2] - '0');
-    *text = p + 3;
-    return value <= 255 ? value : -1;
-}
-
-/* The next octet of a label; -1 on a fault. */
+/* The next octet of a label, which may be written \DDD or \X; -1 on a fault. */
 static int octet_read(const char **text)
 {
-    uint8_t c = (uint8_t) * (*text)++;
+    const uint8_t *p = (const uint8_t *)*text;
+    int value = 0;
 
-    if (c == '\\')
-        return escape_read(text);
-    return c <= ' ' || c == 0x7f ? -1 : c; /* white space and controls only escaped */
+    *text += 1;
+    if (*p != '\\')
+        return *p <= ' ' || *p == 0x7f ? -1 : *p; /* white space and controls only escaped */
+    if (p[1] < '0' || p[1] > '9') {
+        *text += p[1] != '\0';
+        return p[1] != '\0' ? p[1] : -1;
+    }
+    for (int i = 1; i <= 3; i++) {
+        if (p[i] < '0' || p[i] > '9')
+            return -1;
+        value = 10 * value + (p[i] - '0');
+    }
+    *text += 3;
+    return value <= 255 ? value : -1;
 }
 
 int name_parse(struct name *out, const char *text)
@@ -185,42 +171,40 @@ int name_parse(struct name *out, const char *text)
     return 0;
 }
 
-static char *octet_print(char *p, uint8_t c)
-{
-    if (c <= ' ' || c >= 0x7f) {
-        *p++ = '\\';
-        *p++ = (char)('0' + c / 100);
-        *p++ = (char)('0' + c / 10 % 10);
-        *p++ = (char)('0' + c % 10);
-        return p;
-    }
-    if (strchr(".\\\"();@$", c) != NULL)
-        *p++ = '\\';
-    *p++ = (char)c;
-    return p;
-}
-
 const char *name_print(const struct name *name, char out[NAME_TEXT])
 {
-    size_t at = 0;
+    size_t pos = 0;
     char *p = out;
 
     if (name->labels == 0)
         *p++ = '.';
-    while (name->at[at] != 0) {
-        size_t end = at + 1 + name->at[at];
+    while (name->at[pos] != 0) {
+        size_t end = pos + 1 + name->at[pos];
 
-        if (at > 0)
+        if (pos > 0)
             *p++ = '.';
-        while (++at < end)
-            p = octet_print(p, name->at[at]);
+        while (++pos < end) {
+            uint8_t c = name->at[pos];
+
+            if (c <= ' ' || c >= 0x7f) {
+                *p++ = '\\';
+                *p++ = (char)('0' + c / 100);
+                *p++ = (char)('0' + c / 10 % 10);
+                *p++ = (char)('0' + c % 10);
+                continue;
+            }
+            if (strchr(".\\\"();@$", c) != NULL)
+                *p++ = '\\';
+            *p++ = (char)c;
+        }
     }
     *p = '\0';
     return out;
 }
 
-/* Types whose format ldns knows well; the others are printed as octets. */
-static bool ldns_may_print(const struct rr *rr)
+/* A record alone as ldns prints it; false for what ldns is not given. */
+static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len, char *out,
+                          size_t size)
 {
     /* The numbers are RP AFSDB SSHFP NSEC3PARAM TLSA CDS CDNSKEY SPF CAA. */
     static const uint16_t known[] = {
@@ -228,81 +212,54 @@ static bool ldns_may_print(const struct rr *rr)
         TYPE_TXT,  TYPE_AAAA,   TYPE_SRV,   TYPE_NAPTR, TYPE_DNAME, TYPE_DS,    TYPE_RRSIG,
         TYPE_NSEC, TYPE_DNSKEY, TYPE_NSEC3, 17,         18,         44,         51,
         52,        59,          60,         99,         257};
-
-    if (rr->class != CLASS_IN || rr->rdlength > PRINT_MAX_RDATA || rr->rdlength == 0)
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (known[i] == rr->type)
-            return true;
-    return false;
-}
-
-/* The record alone, nothing compressed; its length, or 0. */
-static size_t rr_alone(const uint8_t *wire, size_t len, const struct rr *rr, uint8_t *out,
-                       size_t size, size_t *rdata_at)
-{
-    struct rewrite r = {.w = writer_make(out, size)};
-
-    rewrite_uncompressed(&r);
-    if (!rewrite_put(&r, wire, len, rr, rr->ttl))
-        return 0;
-    *rdata_at = (size_t)rr->owner->len + 10;
-    return r.w.len;
-}
-
-static bool print_by_ldns(const uint8_t *alone, size_t len, char *out, size_t size)
-{
-    ldns_rr *rr = NULL;
-    size_t pos = 0;
+    ldns_rr *made = NULL;
+    size_t pos = 0, i = 0, n;
     char *text = NULL;
-    bool done = false;
+    bool fits;
 
-    if (ldns_wire2rr(&rr, alone, len, &pos, LDNS_SECTION_ANSWER) == LDNS_STATUS_OK && pos == len)
-        text = ldns_rr2str_fmt(ldns_output_format_nocomments, rr);
-    if (text != NULL) {
-        size_t n = strcspn(text, "\n");
-
-        /* More than one line: nothing that we asked for. */
-        if (n > 0 && n < size && (text[n] == '\0' || text[n + 1] == '\0')) {
-            for (size_t i = 0; i < n; i++) /* one blank between fields: safe in any table */
-                out[i] = text[i] == '\t' ? ' ' : text[i];
-            out[n] = '\0';
-            done = true;
-        }
-    }
-    free(text);
-    ldns_rr_free(rr);
-    return done;
-}
-
-/* RFC 3597 5. */
-static bool print_generic(const struct rr *rr, const uint8_t *rdata, size_t rdlength, char *out,
-                          size_t size)
-{
-    char owner[NAME_TEXT], class[TYPE_TEXT], type[TYPE_TEXT];
-    int n;
-
-    n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(rr->owner, owner),
-                 rr->owner->labels > 0 ? "." : "", rr->ttl, class_print(rr->class, class),
-                 type_print(rr->type, type), rdlength, rdlength > 0 ? " " : "");
-    if (n < 0 || (size_t)n + 2 * rdlength >= size)
+    while (i < ARRAY_LEN(known) && known[i] != rr->type)
+        i++;
+    if (i == ARRAY_LEN(known) || rr->class != CLASS_IN || rr->rdlength == 0)
         return false;
-    for (size_t i = 0; i < rdlength; i++)
-        snprintf(out + n + 2 * i, 3, "%02x", rdata[i]);
-    return true;
+    if (ldns_wire2rr(&made, alone, len, &pos, LDNS_SECTION_ANSWER) == LDNS_STATUS_OK && pos == len)
+        text = ldns_rr2str_fmt(ldns_output_format_nocomments, made);
+    n = text != NULL ? strcspn(text, "\n") : 0;
+    /* More than one line: nothing that we asked for. */
+    fits = n > 0 && n < size && (text[n] == '\0' || text[n + 1] == '\0');
+    for (i = 0; i < n && fits; i++) /* one blank between fields: safe in any table */
+        out[i] = text[i] == '\t' ? ' ' : text[i];
+    if (fits)
+        out[n] = '\0';
+    free(text);
+    ldns_rr_free(made);
+    return fits;
 }
 
 bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, size_t size)
 {
     uint8_t alone[PRINT_MAX_RDATA + 2 * NAME_MAX_WIRE + 16];
-    size_t rdata_at, n;
+    struct rewrite r = {.w = writer_make(alone, sizeof alone)};
+    char owner[NAME_TEXT], class[TYPE_TEXT], type[TYPE_TEXT];
+    const uint8_t *rdata =
+        wire + rr->rdata_pos; /* as it is, when it is long: its names need nothing */
+    size_t rdlength = rr->rdlength;
+    int n;
 
     if (size == 0 || (size_t)rr->rdata_pos + rr->rdlength > len)
         return false;
-    n = rr_alone(wire, len, rr, alone, sizeof alone, &rdata_at);
-    if (n == 0) /* long, and its names need nothing: as it is */
-        return print_generic(rr, wire + rr->rdata_pos, rr->rdlength, out, size);
-    if (ldns_may_print(rr) && print_by_ldns(alone, n, out, size))
-        return true;
-    return print_generic(rr, alone + rdata_at, n - rdata_at, out, size);
+    rewrite_uncompressed(&r);
+    if (rewrite_put(&r, wire, len, rr, rr->ttl)) {
+        if (rdlength <= PRINT_MAX_RDATA && print_by_ldns(rr, alone, r.w.len, out, size))
+            return true;
+        rdata = alone + rr->owner->len + 10;
+        rdlength = r.w.len - rr->owner->len - 10u;
+    }
+    n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(rr->owner, owner),
+                 rr->owner->labels > 0 ? "." : "", rr->ttl, class_print(rr->class, class),
+                 type_print(rr->type, type), rdlength, rdlength > 0 ? " " : ""); /* RFC 3597 5 */
+    if (n < 0 || (size_t)n + 2 * rdlength >= size)
+        return false;
+    for (size_t i = 0; i < rdlength; i++)
+        snprintf(out + n + 2 * i, 3, "%02x", rdata[i]);
+    return true;
 }
