@@ -141,14 +141,13 @@ static const char *whole_name(const char *text)
 
 static const char *suffix_name(struct suffix *s, const char *text)
 {
-    static const char blanks[] = " \t\r\n";
     /* _vlmcs._tcp in front takes 12 octets; below the name is a label more. */
     unsigned room = NAME_MAX_WIRE - 12 - (s->kind == SUFFIX_BELOW ? 2 : 0);
     const char *why = whole_name(text);
 
     if (why != NULL)
         return why;
-    if (strpbrk(text, blanks) != NULL)
+    if (strpbrk(text, " \t\r\n") != NULL)
         return "has a blank in it";
     if (strchr(text, '*') != NULL)
         return "has a * that is not the whole first label; write *.corp.example, or * alone";
@@ -170,23 +169,20 @@ static const char *suffix_name(struct suffix *s, const char *text)
 int suffix_parse(struct suffix *out, const char *text, const char **why)
 {
     struct suffix s = {.kind = SUFFIX_EXACT, .name = {.len = 1}};
-    const char *name = text;
-    bool has_name = false;
 
-    if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0) {
+    *why = NULL;
+    if (text[0] == '\0') {
+        *why = "is empty; . is the bare _vlmcs._tcp";
+    } else if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0) {
         s.kind = SUFFIX_ANY;
     } else if (strcmp(text, ".") == 0) {
         s.kind = SUFFIX_BARE;
+    } else if (strncmp(text, "*.", 2) == 0) {
+        s.kind = SUFFIX_BELOW;
+        *why = suffix_name(&s, text + 2);
     } else {
-        has_name = true;
-        if (strncmp(text, "*.", 2) == 0) {
-            s.kind = SUFFIX_BELOW;
-            name += 2;
-        }
+        *why = suffix_name(&s, text);
     }
-    *why = text[0] == '\0' ? "is empty; . is the bare _vlmcs._tcp"
-           : has_name      ? suffix_name(&s, name)
-                           : NULL;
     if (*why != NULL)
         return -EINVAL;
     *out = s;
@@ -296,34 +292,27 @@ static bool u16_parse(const char *text, uint16_t *out)
     return is_good;
 }
 
-static const char *address_add(struct policy_host *h, const char *text)
-{
-    struct addr *a = &h->addresses[h->n_addresses];
-    const char *why;
-
-    if (h->n_addresses == POLICY_HOST_ADDRESSES)
-        return "has more than 8 addresses";
-    why = host_address_parse(a, text);
-    for (unsigned i = 0; why == NULL && i < h->n_addresses; i++)
-        if (addr_same_ip(&h->addresses[i], a))
-            return NULL;
-    h->n_addresses++;
-    return why;
-}
-
 static const char *option_parse(struct policy_host *h, const char *key, const char *value)
 {
-    uint16_t *number = strcmp(key, "priority") == 0 ? &h->priority
-                       : strcmp(key, "weight") == 0 ? &h->weight
-                                                    : NULL;
+    struct addr *address = &h->addresses[h->n_addresses];
+    unsigned i = 0;
 
-    if (number != NULL)
-        return u16_parse(value, number) ? NULL : "has a priority or weight that is not 0 to 65535";
-    if (strcmp(key, "address") == 0)
-        return address_add(h, value);
+    if (strcmp(key, "priority") == 0 || strcmp(key, "weight") == 0)
+        return u16_parse(value, key[0] == 'p' ? &h->priority : &h->weight)
+                   ? NULL
+                   : "has a priority or weight that is not 0 to 65535";
     if (strcmp(key, "probe") == 0)
         return bool_parse(&h->probe, value) == 0 ? NULL : "has a probe= that is neither yes nor no";
-    return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
+    if (strcmp(key, "address") != 0)
+        return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
+    if (h->n_addresses == POLICY_HOST_ADDRESSES)
+        return "has more than 8 addresses";
+    if (host_address_parse(address, value) != NULL)
+        return host_address_parse(address, value);
+    while (!addr_same_ip(&h->addresses[i], address))
+        i++;
+    h->n_addresses = (uint8_t)(h->n_addresses + (i == h->n_addresses)); /* else it is there */
+    return NULL;
 }
 
 int host_parse(struct policy_host *out, const char *text, const char **why)
@@ -510,10 +499,7 @@ static size_t sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void
 
 static int by_prefix(const void *a, const void *b)
 {
-    const struct prefix *x = a, *y = b;
-    int c = memcmp(x->ip, y->ip, sizeof x->ip);
-
-    return c != 0 ? c : (int)x->len - (int)y->len;
+    return memcmp(a, b, sizeof(struct prefix)); /* the address, then the length */
 }
 
 static int by_host(const void *a, const void *b)

@@ -110,6 +110,8 @@ static void suffix_order(void **state)
         }
 }
 
+#define A4(net) ",address=" net ".1,address=" net ".2,address=" net ".3,address=" net ".4"
+
 static const struct host_row {
     const char *name, *text, *print, *why;
 } host_rows[] = {
@@ -121,6 +123,10 @@ static const struct host_row {
     {"default options", "k.c.d,priority=0,weight=0,probe=yes", "k.c.d:1688", NULL},
     {"address twice", "k.c.d,address=10.0.0.9,address=10.0.0.9", "k.c.d:1688,address=10.0.0.9",
      NULL},
+    {"eight addresses", "k.c.d" A4("10.0.0") A4("10.0.1"), "k.c.d:1688" A4("10.0.0") A4("10.0.1"),
+     NULL},
+    {"nine addresses", "k.c.d" A4("10.0.0") A4("10.0.1") ",address=10.0.0.9", NULL,
+     "more than 8 addresses"},
     {"IPv4 literal", "10.0.0.9", NULL, "IP address"},
     {"IPv4 literal and port", "10.0.0.9:1688", NULL, "IP address"},
     {"IPv6 literal", "fd00::1", NULL, "IP address"},

@@ -223,6 +223,11 @@ static const struct refusal {
     {"real host of no record",
      HEAD "tests: [{suffix: a, client: 10.0.0.1, real-host: a.b, expect: filled}]\n", 2, 39, 1,
      "real-host is what the real DNS names: it needs verdict: present"},
+    {"nine addresses",
+     HEAD
+     "pools: {p: [{target: k.c.d, addresses: [10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, "
+     "10.0.0.6, 10.0.0.7, 10.0.0.8, 10.0.0.9]}]}\n",
+     2, 40, 1, "a host has at most 8 addresses"},
     {"verdict of a test",
      HEAD "tests: [{suffix: a, client: 10.0.0.1, verdict: \"-\", expect: filled}]\n", 2, 48, 1,
      "verdict cannot be \"-\"; it is one of nxdomain, nodata"},
