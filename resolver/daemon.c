@@ -7,8 +7,8 @@
  * their rings), then stores and cache.
  *
  * Generations: a reload, and a change of the machine's addresses or resolv.conf,
- * makes a complete new one, pins it once for each worker, hands it over, and keeps
- * the old in `old` until nobody pins it; a tick each second looks.
+ * makes a complete new one and hands it to each worker; the last user of the old one
+ * frees it.
  */
 #include "resolver/daemon.h"
 
@@ -82,15 +82,6 @@ static void do_without(char out[DAEMON_PROBLEM], const struct diags *d, const ch
 
 /* ---- generations ---- */
 
-static void generation_free(struct generation *g)
-{
-    if (g == NULL)
-        return;
-    settings_free(g->settings);
-    free(g->machine);
-    free(g);
-}
-
 /* A copy of the settings, and the machine's networks as they are now; n_machine
  * is -errno when they cannot be known, which counts as none. NULL when out of
  * memory. */
@@ -103,6 +94,7 @@ static struct generation *generation_new(const struct settings *s)
         return NULL;
     }
     g->n_machine = machine_networks(&g->machine);
+    g->users = 1;
     return g;
 }
 
@@ -164,25 +156,12 @@ static void print_changes(struct str *out, const struct generation *was,
         str_addf(out, "%snetworks%s ->%s", out->len > 0 ? ", " : "", before_text, after_text);
 }
 
-static void free_old_generations(struct daemon *d)
-{
-    int kept = 0;
-
-    for (int i = 0; i < d->n_old; i++) {
-        if (atomic_load(&d->old[i]->pins) == 0)
-            generation_free(d->old[i]);
-        else
-            d->old[kept++] = d->old[i];
-    }
-    d->n_old = kept;
-}
-
 static void put_in_force(struct daemon *d, struct generation *g)
 {
     g->settings->generation = ++d->generations;
-    d->old[d->n_old++] = d->newest;
+    generation_release(d->newest);
     d->newest = g;
-    atomic_fetch_add(&g->pins, (uint32_t)d->n_workers + 1);
+    atomic_fetch_add(&g->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i < d->n_workers; i++)
         worker_set_generation(d->workers[i], g);
     worker_set_generation(d->own, g);
@@ -213,11 +192,6 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     struct generation *g;
     int rc;
 
-    free_old_generations(d);
-    if (d->n_old == DAEMON_GENERATIONS)
-        return diags_add(diags, NULL, 0, 0,
-                         "%d earlier reloads are still in use; try again in a few seconds",
-                         DAEMON_GENERATIONS);
     if ((rc = daemon_read_settings(d->settings_path, d->assign, &s, diags)) != 0)
         return rc;
     if (change != NULL)
@@ -297,15 +271,13 @@ static void on_machine(void *arg)
 {
     struct daemon *d = arg;
     const struct settings *s = d->written->routes_found ? d->newest->settings : d->written;
-    struct generation *g = NULL;
+    struct generation *g;
     struct diags problems;
     char text[900];
     struct str changes;
 
-    free_old_generations(d);
     diags_init(&problems);
-    if (d->n_old < DAEMON_GENERATIONS)
-        g = generation_new(s);
+    g = generation_new(s);
     if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
         machine_update_routes(g->settings, "", &problems) == -ENOMEM) {
         machine_watch_again(d->machine_watch); /* short of something that comes back */
@@ -323,7 +295,7 @@ static void on_machine(void *arg)
     log_notice("machine: %s", text);
     auditor_note(d->auditor, AUDIT_SETTINGS, text);
 end:
-    generation_free(g);
+    generation_release(g);
     diags_fini(&problems);
 }
 
@@ -376,7 +348,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct daemon *d = arg;
 
-    free_old_generations(d);
     watch_policy(d);
     on_api(fd, what, d); /* idle connections end in time */
     if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
@@ -439,7 +410,7 @@ static int make_workers(struct daemon *d, const struct listener *listeners, int 
     d->shared.cache = cache_new((size_t)d->newest->settings->cache.size, &d->shared.hash_key);
     if (d->shared.cache == NULL)
         return -ENOMEM;
-    atomic_fetch_add(&d->newest->pins, (uint32_t)d->n_workers + 1);
+    atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i < d->n_workers; i++) {
         d->workers[i] = worker_new(&d->shared, d->newest, listeners + i * each, each,
                                    d->auditor != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
@@ -575,9 +546,7 @@ static void stop(struct daemon *d)
     if (d->shared.policy != NULL)
         store_close(d->shared.policy);
     cache_free(d->shared.cache);
-    for (int i = 0; i < d->n_old; i++)
-        generation_free(d->old[i]);
-    generation_free(d->newest);
+    generation_release(d->newest);
     settings_free(d->written);
 }
 

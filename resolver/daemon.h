@@ -19,17 +19,15 @@
 #include "resolver/verifier.h"
 #include "resolver/worker.h"
 
-enum { DAEMON_MAX_WORKERS = 256, DAEMON_GENERATIONS = 64, DAEMON_PROBLEM = 600 };
+enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
 
 struct daemon {
     const char *settings_path; /* NULL: the default file */
     const char *const *assign; /* -o, ended by NULL */
     struct settings *written;  /* as read, owned; each generation has a copy */
-    struct generation *newest; /* owned */
-    struct generation *old[DAEMON_GENERATIONS];
-    int n_old;            /* owned, until nobody pins them */
-    uint64_t generations; /* made so far */
-    struct shared shared; /* cache and policy store owned here */
+    struct generation *newest; /* used */
+    uint64_t generations;      /* made so far */
+    struct shared shared;      /* cache and policy store owned here */
     struct worker *workers[DAEMON_MAX_WORKERS];
     pthread_t threads[DAEMON_MAX_WORKERS];
     int n_workers;

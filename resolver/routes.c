@@ -394,7 +394,7 @@ static void post_cache_flush(void *context, struct control_request *r)
 struct job {
     struct daemon *d;
     struct control_request *request;
-    struct generation *generation; /* pinned: its routes are listed */
+    struct generation *generation; /* used: its routes are listed */
     int next;                      /* worker to visit */
     int n;
     struct upstream_report reports[]; /* one for each server, routes in order */
@@ -470,7 +470,7 @@ static void visit(struct worker *w, void *arg)
                                         (json_int_t)r->timeout_ms, "servers", servers));
     }
     control_answer(job->request, 200, json_pack("{s:o}", "routes", routes));
-    atomic_fetch_sub(&job->generation->pins, 1);
+    generation_release(job->generation);
     free(job);
 }
 
@@ -488,9 +488,9 @@ static void get_upstreams(void *context, struct control_request *r)
     for (int i = 0; i < s->n_routes; i++)
         for (int k = 0; k < s->routes[i].n_servers && job->n < MAX_SERVERS; k++)
             job->reports[job->n++].server = s->routes[i].servers[k];
-    atomic_fetch_add(&d->newest->pins, 1);
+    atomic_fetch_add(&d->newest->users, 1);
     if (worker_post(d->workers[job->next++], visit, job) != 0) {
-        atomic_fetch_sub(&d->newest->pins, 1);
+        generation_release(d->newest);
         free(job);
         control_refuse(r, 503, "too many requests wait; try again");
     }

@@ -2,9 +2,8 @@
  *
  * worker.c -- one event loop and all it owns.
  *
- * A view for each generation that is still in use; the newest is listen.view.
- * A generation's pin is given back when it is not the newest any more and no
- * flight that began with it is left.
+ * There is a view for each generation that the worker uses: the newest is listen.view;
+ * older ones live until no flight that began with them is left.
  *
  * The mailbox is the only thing that another thread touches: what was left there, a
  * mutex held for the time of one copy, and an eventfd that wakes the loop. A new
@@ -29,20 +28,49 @@ enum {
 
 struct worker_view {
     struct view view;
-    struct worker_view *next;
-    struct generation *generation; /* pinned */
-    unsigned flights;
+    struct generation *generation;
+    unsigned users; /* flights; and one while it is the newest */
 };
 
 /* ---- generations ---- */
 
-static bool view_add(struct worker *w, struct generation *g)
+void generation_release(struct generation *g)
+{
+    if (g == NULL || atomic_fetch_sub(&g->users, 1) > 1)
+        return;
+    settings_free(g->settings);
+    free(g->machine);
+    free(g);
+}
+
+static void pin(void *context, const struct view *v)
+{
+    (void)context;
+    container_of((uintptr_t)v, struct worker_view, view)->users++;
+}
+
+static void unpin(void *context, const struct view *view)
+{
+    struct worker_view *v = container_of((uintptr_t)view, struct worker_view, view);
+
+    (void)context;
+    if (--v->users > 0)
+        return;
+    generation_release(v->generation);
+    free(v);
+}
+
+/* Makes it the newest. False when out of memory: then the one before stays. */
+static bool take_generation(struct worker *w, struct generation *g)
 {
     struct worker_view *v = calloc(1, sizeof *v);
 
-    if (v == NULL)
+    if (v == NULL) {
+        generation_release(g);
         return false;
+    }
     v->generation = g;
+    v->users = 1;
     v->view = (struct view){
         .settings = g->settings,
         .machine = g->machine,
@@ -54,38 +82,10 @@ static bool view_add(struct worker *w, struct generation *g)
         .stats = &w->stats,
         .scratch = w->scratch,
     };
-    v->next = w->views;
-    w->views = v;
+    if (w->listen.view != NULL)
+        unpin(w, w->listen.view);
     w->listen.view = &v->view;
     return true;
-}
-
-/* Gives back what nobody uses. */
-static void views_sweep(struct worker *w, bool all)
-{
-    struct worker_view **place = &w->views, *v;
-
-    while ((v = *place) != NULL) {
-        if (!all && (v->flights > 0 || &v->view == w->listen.view)) {
-            place = &v->next;
-            continue;
-        }
-        *place = v->next;
-        atomic_fetch_sub(&v->generation->pins, 1);
-        free(v);
-    }
-}
-
-static void pin(void *context, const struct view *v)
-{
-    (void)context;
-    container_of((uintptr_t)v, struct worker_view, view)->flights++;
-}
-
-static void unpin(void *context, const struct view *v)
-{
-    container_of((uintptr_t)v, struct worker_view, view)->flights--;
-    views_sweep(context, false);
 }
 
 static unsigned slots_for(const struct worker *w, uint32_t limit)
@@ -125,8 +125,7 @@ void worker_set_generation(struct worker *w, struct generation *g)
     unseen = w->mailbox.generation;
     w->mailbox.generation = g;
     pthread_mutex_unlock(&w->mailbox.lock);
-    if (unseen != NULL)
-        atomic_fetch_sub(&unseen->pins, 1);
+    generation_release(unseen);
     wake(w);
 }
 
@@ -177,14 +176,11 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
             w->mailbox.n--;
         }
         pthread_mutex_unlock(&w->mailbox.lock);
-        if (g != NULL && view_add(w, g))
+        if (g != NULL && take_generation(w, g))
             forwarder_limit(w->listen.forwarder, slots_for(w, g->settings->limits.in_flight));
-        else if (g != NULL) /* out of memory: the old one stays in force */
-            atomic_fetch_sub(&g->pins, 1);
         if (job.run != NULL)
             job.run(w, job.arg);
     } while (job.run != NULL);
-    views_sweep(w, false);
     if (!stop)
         return;
     forwarder_free(
@@ -251,7 +247,7 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
         w->policy_error = errno;
-    if (w->scratch == NULL || !view_add(w, g) || !open_loop(w) ||
+    if (w->scratch == NULL || !take_generation(w, g) || !open_loop(w) ||
         !open_forwarder(w, g->settings->limits.in_flight))
         goto fail;
     if (n_listeners > 0 && ((w->udp = udp_new(&w->listen, listeners, n_listeners)) == NULL ||
@@ -271,14 +267,14 @@ void worker_free(struct worker *w)
     udp_free(w->udp);
     tcp_free(w->tcp);
     io_event_free(w->io);
-    if (w->mailbox.generation != NULL)
-        atomic_fetch_sub(&w->mailbox.generation->pins, 1);
+    generation_release(w->mailbox.generation);
     if (w->mailbox.event != NULL)
         event_free(w->mailbox.event);
     if (w->mailbox.fd >= 0)
         close(w->mailbox.fd);
     pthread_mutex_destroy(&w->mailbox.lock);
-    views_sweep(w, true);
+    if (w->listen.view != NULL)
+        unpin(w, w->listen.view);
     if (w->policy != NULL)
         policy_reader_free(w->policy);
     free(w->scratch);

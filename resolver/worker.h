@@ -18,18 +18,17 @@
 struct event;
 struct worker;
 
-/* A settings generation as workers share it. `pins` counts its users: each
- * worker that has it as its newest, and each flight that began with it. The
- * main thread pins it once for each worker before it hands it over, and frees a
- * generation that is not the newest when nobody pins it. worker_new() and
- * worker_set_generation() take over such a pin; the worker gives it back when
- * the next generation comes or when it is freed. */
+/* A settings generation as all share it: whoever has it as its newest uses it, and
+ * each flight that began with it; the last to release it frees it. */
 struct generation {
-    struct settings *settings; /* owned */
+    struct settings *settings; /* owned, as is machine */
     struct access_rule *machine;
-    int n_machine; /* owned */
-    _Atomic uint32_t pins;
+    int n_machine;
+    _Atomic uint32_t users;
 };
+
+/* Any thread; NULL is fine. */
+void generation_release(struct generation *);
 
 /* What all workers share; owned by main, outlives them. */
 struct shared {
@@ -52,7 +51,6 @@ struct worker {
     const struct shared *shared;
     struct random random;
     struct io_event *io;
-    struct worker_view *views; /* owned: one for each generation that is still in use */
     struct policy_reader *policy;
     bool policy_begun;
     struct scratch *scratch;
@@ -61,7 +59,7 @@ struct worker {
     /* What any thread may leave, under the lock; wakes the loop. */
     struct {
         pthread_mutex_t lock;
-        struct generation *generation; /* pinned; NULL: none is new */
+        struct generation *generation; /* NULL: none is new */
         struct worker_job jobs[WORKER_JOBS];
         unsigned first, n;
         bool stop;
@@ -71,7 +69,7 @@ struct worker {
 };
 
 /* listeners: sockets that are bound (SO_REUSEPORT) and, for TCP, listening; the
- * worker owns and closes them. ring is borrowed; NULL: no audit. NULL when out of
+ * worker owns and closes them. The generation's use is handed over. ring is borrowed; NULL: no audit. NULL when out of
  * memory. */
 struct worker *worker_new(const struct shared *, struct generation *, const struct listener *,
                           int n_listeners, struct audit_ring *ring, unsigned n_workers);
@@ -80,8 +78,8 @@ void worker_free(struct worker *);
 /* Runs the loop until worker_stop() was called. The thread's main function. */
 void worker_run(struct worker *);
 
-/* Any thread: the generation from now on. It takes the place of one that the worker
- * has not taken up yet. */
+/* Any thread: the generation from now on; its use is handed over. It takes the place
+ * of one that the worker has not taken up yet. */
 void worker_set_generation(struct worker *, struct generation *);
 /* Any thread: answers what waits, closes the listeners, ends worker_run(). */
 void worker_stop(struct worker *);

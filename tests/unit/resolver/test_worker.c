@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "resolver/worker.h"
@@ -19,10 +20,10 @@
 enum { GENERATIONS = 3 };
 
 static struct {
-    struct generation g[GENERATIONS];
+    struct generation *g[GENERATIONS];
     struct shared shared;
     struct worker *worker;
-    int jobs;
+    int jobs, used; /* of the generations */
 } t;
 
 static int begin(void **state)
@@ -32,13 +33,14 @@ static int begin(void **state)
     (void)state;
     memset(&t, 0, sizeof t);
     for (int i = 0; i < GENERATIONS; i++) {
-        assert_int_equal(settings_read_text(&t.g[i].settings, "settings", text, strlen(text), NULL),
-                         0);
-        t.g[i].pins = 1;
+        assert_non_null(t.g[i] = calloc(1, sizeof *t.g[i]));
+        assert_int_equal(
+            settings_read_text(&t.g[i]->settings, "settings", text, strlen(text), NULL), 0);
+        t.g[i]->users = 2; /* ours, and what is handed over */
     }
     t.shared.cache = cache_new(CACHE_MIN_SIZE, &t.shared.hash_key);
     assert_non_null(t.shared.cache);
-    t.worker = worker_new(&t.shared, &t.g[0], NULL, 0, NULL, 1);
+    t.worker = worker_new(&t.shared, t.g[0], NULL, 0, NULL, 1);
     assert_non_null(t.worker);
     return 0;
 }
@@ -48,8 +50,9 @@ static int end(void **state)
     (void)state;
     worker_free(t.worker);
     for (int i = 0; i < GENERATIONS; i++) {
-        assert_int_equal(t.g[i].pins, 0);
-        settings_free(t.g[i].settings);
+        assert_int_equal(t.g[i]->users, i < t.used ? 1 : 2);
+        t.g[i]->users = 1;
+        generation_release(t.g[i]);
     }
     cache_free(t.shared.cache);
     return 0;
@@ -73,33 +76,34 @@ static void full_of_jobs_takes_a_generation_and_the_stop(void **state)
     for (int i = 0; i < WORKER_JOBS; i++)
         assert_int_equal(worker_post(t.worker, count, (void *)(intptr_t)i), 0);
     assert_int_equal(worker_post(t.worker, count, NULL), -ENOBUFS);
-    worker_set_generation(t.worker, &t.g[1]);
-    t.g[2].pins = 0;
+    worker_set_generation(t.worker, t.g[1]);
+    t.used = 2;
     worker_stop(t.worker);
     worker_run(t.worker);
     assert_int_equal(t.jobs, WORKER_JOBS);
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[1].settings);
-    assert_int_equal(t.g[0].pins, 0);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[1]->settings);
+    assert_int_equal(t.g[0]->users, 1);
 }
 
 static void newest_takes_the_place_of_one_not_seen(void **state)
 {
     (void)state;
-    worker_set_generation(t.worker, &t.g[1]);
-    worker_set_generation(t.worker, &t.g[2]);
-    assert_int_equal(t.g[1].pins, 0);
-    assert_int_equal(t.g[0].pins, 1);
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[0].settings);
+    worker_set_generation(t.worker, t.g[1]);
+    worker_set_generation(t.worker, t.g[2]);
+    t.used = 3;
+    assert_int_equal(t.g[1]->users, 1);
+    assert_int_equal(t.g[0]->users, 2);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[0]->settings);
     run();
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[2].settings);
-    assert_int_equal(t.g[0].pins, 0);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[2]->settings);
+    assert_int_equal(t.g[0]->users, 1);
 }
 
 static void one_that_it_never_took_up_is_given_back(void **state)
 {
     (void)state;
-    t.g[2].pins = 0;
-    worker_set_generation(t.worker, &t.g[1]); /* see end() */
+    worker_set_generation(t.worker, t.g[1]);
+    t.used = 2; /* see end() */
 }
 
 #define ONE(f) cmocka_unit_test_setup_teardown(f, begin, end)
