@@ -20,6 +20,7 @@
 #include "resolver/tcp.h"
 
 #include <errno.h>
+#include <event2/buffer.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -36,8 +37,7 @@ enum {
     PENDING_MAX = 100,
     OUT_MAX = 64 << 10,
     OUT_LIMIT = 1 << 20, /* answers that were still to come included; then it is closed */
-    IN_SMALL = 1024,     /* almost every question fits */
-    READS_MAX = 16,      /* of one wake-up */
+    IN_LIMIT = 2 + DNS_MAX_MESSAGE,
 };
 
 struct connection {
@@ -48,17 +48,13 @@ struct connection {
     int fd;
     uint16_t listener;
     uint32_t slot, serial;
-    uint64_t used;    /* greater: later */
-    unsigned pending; /* questions that wait for the real DNS */
-    bool reading;     /* the read event is set */
-    bool closing;     /* the client has sent all */
-    bool broken;      /* it cannot be written to */
-    bool busy;        /* serve() is at work */
-    uint8_t *in;      /* small[], or from malloc for a long message */
-    size_t in_len, in_size;
-    uint8_t *out; /* from malloc; NULL when all is written */
-    size_t out_sent, out_len, out_size;
-    uint8_t small[IN_SMALL];
+    uint64_t used;             /* greater: later */
+    unsigned pending;          /* questions that wait for the real DNS */
+    bool reading;              /* the read event is set */
+    bool closing;              /* the client has sent all */
+    bool broken;               /* it cannot be written to */
+    bool busy;                 /* serve() is at work */
+    struct evbuffer *in, *out; /* owned */
 };
 
 struct acceptor {
@@ -85,12 +81,15 @@ static void end(struct connection *c)
     struct io *io = c->tcp->l->io;
 
     io->timer_clear(io, &c->idle);
-    event_free(c->read);
-    event_free(c->write);
+    if (c->read != NULL)
+        event_free(c->read);
+    if (c->write != NULL)
+        event_free(c->write);
+    if (c->in != NULL)
+        evbuffer_free(c->in);
+    if (c->out != NULL)
+        evbuffer_free(c->out);
     close(c->fd);
-    if (c->in != c->small)
-        free(c->in);
-    free(c->out);
     c->tcp->connections[c->slot] = NULL;
     free(c);
 }
@@ -118,52 +117,24 @@ static void on_idle(struct io_timer *t)
 
 /* ---- writing ---- */
 
-/* Keeps octets until they can be written. */
-static bool queue(struct connection *c, const uint8_t *octets, size_t len)
+/* False: end the connection. */
+static bool write_out(struct connection *c)
 {
-    if (c->out_len + len > c->out_size) {
-        size_t left = c->out_len - c->out_sent;
-        uint8_t *out;
-
-        if (left + len > OUT_LIMIT || (out = malloc(left + len)) == NULL)
-            return false;
-        if (c->out != NULL)
-            memcpy(out, c->out + c->out_sent, left);
-        free(c->out);
-        c->out = out;
-        c->out_len = left;
-        c->out_sent = 0;
-        c->out_size = left + len;
-    }
-    memcpy(c->out + c->out_len, octets, len);
-    c->out_len += len;
-    return true;
+    if (evbuffer_write(c->out, c->fd) < 0 && errno != EAGAIN)
+        return false;
+    if (evbuffer_get_length(c->out) > 0)
+        return event_add(c->write, NULL) == 0;
+    return event_del(c->write) == 0;
 }
 
 /* Length and message in one segment (RFC 7766 8). False: end the connection. */
 static bool send_message(struct connection *c, const uint8_t *message, size_t len)
 {
-    uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
-    struct iovec iov[2] = {{length, sizeof length}, {(void *)(uintptr_t)message, len}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 2};
-    size_t sent = 0;
+    const uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
+    size_t waiting = evbuffer_get_length(c->out);
 
-    if (c->out == NULL) {
-        ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n < 0 && errno != EAGAIN)
-            return false;
-        sent = n > 0 ? (size_t)n : 0;
-        if (sent == len + sizeof length)
-            return true;
-    }
-    if (sent < sizeof length && !queue(c, length + sent, sizeof length - sent))
-        return false;
-    sent = sent > sizeof length ? sent - sizeof length : 0;
-    if (!queue(c, message + sent, len - sent))
-        return false;
-    event_add(c->write, NULL);
-    return true;
+    return waiting + len <= OUT_LIMIT && evbuffer_add(c->out, length, sizeof length) == 0 &&
+           evbuffer_add(c->out, message, len) == 0 && (waiting > 0 || write_out(c));
 }
 
 /* ---- questions ---- */
@@ -201,86 +172,54 @@ static bool answer_message(struct connection *c, const uint8_t *wire, size_t len
     return answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
 }
 
-static bool may_read(const struct connection *c)
+/* Is there room for more questions of this client? */
+static bool has_room(const struct connection *c)
 {
-    return !c->closing && c->pending < PENDING_MAX && c->out_len - c->out_sent < OUT_MAX;
+    return c->pending < PENDING_MAX && evbuffer_get_length(c->out) < OUT_MAX;
 }
 
 /* Answers each whole message in the buffer. False: end the connection. */
 static bool take_messages(struct connection *c)
 {
-    size_t pos = 0;
     bool good = !c->broken;
+    uint8_t head[2];
 
-    while (good && c->pending < PENDING_MAX && c->out_len - c->out_sent < OUT_MAX &&
-           c->in_len - pos >= 2) {
-        size_t len = (size_t)c->in[pos] << 8 | c->in[pos + 1];
+    while (good && has_room(c) && evbuffer_copyout(c->in, head, sizeof head) == sizeof head) {
+        size_t len = (size_t)head[0] << 8 | head[1];
+        const uint8_t *message;
 
-        if (c->in_len - pos < 2 + len)
+        if (evbuffer_get_length(c->in) < sizeof head + len)
             break;
-        good = answer_message(c, c->in + pos + 2, len) && !c->broken;
-        pos += 2 + len;
+        if ((message = evbuffer_pullup(c->in, (ssize_t)(sizeof head + len))) == NULL)
+            return false;
+        good = answer_message(c, message + sizeof head, len) && !c->broken;
+        evbuffer_drain(c->in, sizeof head + len);
         set_idle(c);
     }
-    memmove(c->in, c->in + pos, c->in_len - pos);
-    c->in_len -= pos;
-    if (c->in != c->small && c->in_len <= IN_SMALL) { /* the long one is done */
-        memcpy(c->small, c->in, c->in_len);
-        free(c->in);
-        c->in = c->small;
-        c->in_size = IN_SMALL;
-    }
     return good;
-}
-
-/* One read and what it brought. False: end the connection. *more: there may be
- * more to read. */
-static bool read_some(struct connection *c, bool *more)
-{
-    size_t room, want;
-    uint8_t *in;
-    ssize_t n;
-
-    *more = false;
-    if (c->in_len == c->in_size) { /* the beginning of one long message */
-        want = 2 + ((size_t)c->in[0] << 8 | c->in[1]);
-        if (want <= c->in_size || (in = malloc(want)) == NULL)
-            return false;
-        memcpy(in, c->in, c->in_len);
-        if (c->in != c->small)
-            free(c->in);
-        c->in = in;
-        c->in_size = want;
-    }
-    room = c->in_size - c->in_len;
-    n = recv(c->fd, c->in + c->in_len, room, MSG_DONTWAIT);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR;
-    if (n == 0) { /* it has asked all it wanted; its answers are still due */
-        c->closing = true;
-        return true;
-    }
-    c->in_len += (size_t)n;
-    *more = (size_t)n == room;
-    return take_messages(c);
 }
 
 /* What waits in the buffer, then what waits in the socket. May end c. */
 static void serve(struct connection *c)
 {
-    bool good, more = true, want;
+    bool good, want;
+    int n;
 
     c->busy = true; /* an answer from inside must not end it */
     good = take_messages(c);
-    for (int i = 0; i < READS_MAX && good && more && may_read(c); i++)
-        good = read_some(c, &more);
+    if (good && !c->closing && has_room(c)) {
+        n = evbuffer_read(c->in, c->fd, (int)(IN_LIMIT - evbuffer_get_length(c->in)));
+        if (n == 0) /* it has asked all it wanted; its answers are still due */
+            c->closing = true;
+        good = n < 0 ? errno == EAGAIN || errno == EINTR : take_messages(c);
+    }
     c->busy = false;
     view_policy_end(c->tcp->l->view);
-    if (!good || c->broken || (c->closing && c->pending == 0 && c->out == NULL)) {
+    if (!good || c->broken || (c->closing && c->pending == 0 && evbuffer_get_length(c->out) == 0)) {
         end(c);
         return;
     }
-    want = may_read(c);
+    want = !c->closing && has_room(c);
     if (want && !c->reading)
         event_add(c->read, NULL);
     else if (!want && c->reading)
@@ -300,25 +239,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     struct connection *c = arg;
 
     (void)what;
-    while (c->out_sent < c->out_len) {
-        ssize_t n =
-            send(fd, c->out + c->out_sent, c->out_len - c->out_sent, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EAGAIN) {
-            serve(c);
-            return;
-        }
-        if (n < 0) {
-            end(c);
-            return;
-        }
-        c->out_sent += (size_t)n;
-    }
-    free(c->out);
-    c->out = NULL;
-    c->out_sent = c->out_len = c->out_size = 0;
-    event_del(c->write);
-    serve(c);
+    (void)fd;
+    if (write_out(c))
+        serve(c);
+    else
+        end(c);
 }
 
 void tcp_send(struct tcp *t, const struct client *client, const uint8_t *message, size_t len)
@@ -335,7 +260,7 @@ void tcp_send(struct tcp *t, const struct client *client, const uint8_t *message
         c->broken = true;
     }
     /* Not from here: whoever answers is in the middle of something. */
-    if (!c->busy && (c->broken || c->closing || c->in_len > 0 || !c->reading))
+    if (!c->busy && (c->broken || c->closing || !c->reading || evbuffer_get_length(c->in) > 0))
         event_active(c->read, EV_READ, 1);
 }
 
@@ -397,35 +322,34 @@ void tcp_connection(struct tcp *t, int fd, const struct addr *client, uint16_t l
     long slot = find_slot(t, client);
     int one = 1;
 
-    if (slot < 0 || (c = calloc(1, sizeof *c)) == NULL)
-        goto refuse;
-    *c = (struct connection){.idle = {.fire = on_idle},
-                             .tcp = t,
-                             .client = *client,
-                             .fd = fd,
-                             .listener = listener,
-                             .slot = (uint32_t)slot,
-                             .serial = ++t->serial,
-                             .reading = true,
-                             .in_size = IN_SMALL};
-    c->in = c->small;
-    c->read = event_new(t->l->base, fd, EV_READ | EV_PERSIST, on_readable, c);
-    c->write = event_new(t->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c);
-    if (c->read == NULL || c->write == NULL || event_add(c->read, NULL) != 0)
-        goto refuse;
+    if (slot < 0 || (c = calloc(1, sizeof *c)) == NULL) {
+        COUNT(t->l->stats, tcp_refused);
+        close(fd);
+        return;
+    }
+    *c = (struct connection){
+        .idle = {.fire = on_idle},
+        .tcp = t,
+        .read = event_new(t->l->base, fd, EV_READ | EV_PERSIST, on_readable, c),
+        .write = event_new(t->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c),
+        .client = *client,
+        .fd = fd,
+        .listener = listener,
+        .slot = (uint32_t)slot,
+        .serial = ++t->serial,
+        .reading = true,
+        .in = evbuffer_new(),
+        .out = evbuffer_new()};
+    t->connections[slot] = c;
+    if (c->read == NULL || c->write == NULL || c->in == NULL || c->out == NULL ||
+        event_add(c->read, NULL) != 0) {
+        COUNT(t->l->stats, tcp_refused);
+        end(c);
+        return;
+    }
     COUNT(t->l->stats, tcp_connections);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    t->connections[slot] = c;
     set_idle(c);
-    return;
-refuse:
-    COUNT(t->l->stats, tcp_refused);
-    if (c != NULL && c->read != NULL)
-        event_free(c->read);
-    if (c != NULL && c->write != NULL)
-        event_free(c->write);
-    free(c);
-    close(fd);
 }
 
 static void on_pause_over(struct io_timer *t)

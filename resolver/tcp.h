@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * tcp.h -- questions over TCP (RFC 7766): several on one connection, answered in
- * the order in which the answers come.
+ * the order in which the answers come. The process ignores SIGPIPE.
  */
 #ifndef RESOLVER_TCP_H
 #define RESOLVER_TCP_H

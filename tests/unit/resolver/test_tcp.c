@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -377,6 +378,7 @@ int main(void)
     struct CMUnitTest tests[ARRAY_LEN(single) + ARRAY_LEN(full_rows)];
     size_t n = ARRAY_LEN(single);
 
+    signal(SIGPIPE, SIG_IGN);
     memcpy(tests, single, sizeof single);
     for (size_t i = 0; i < ARRAY_LEN(full_rows); i++)
         tests[n++] = (struct CMUnitTest){full_rows[i].name, test_full, full_setup, tcp_teardown,
