@@ -36,14 +36,6 @@ static void forget_made(struct asked *a)
     a->made = (union policy_object){.name = ""};
 }
 
-static int no_object(const struct asked *a)
-{
-    const char *kind = policy_kind_names[a->kind];
-
-    return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s (policy %s set makes one)", kind, a->name,
-                    kind);
-}
-
 /* The values of an option, as texts; how many. */
 static size_t option_texts(struct ctl *c, const char *option, const char *out[ARRAY_LEN(c->given)])
 {
@@ -56,63 +48,44 @@ static size_t option_texts(struct ctl *c, const char *option, const char *out[AR
 
 /* --- networks and pools --------------------------------------------------- */
 
-static const char *find_member(const struct policy_member *m, const char *all, size_t n,
-                               const char *one)
+static bool has_member(const struct policy_member *m, const char *all, size_t n, const char *one)
 {
     for (size_t i = 0; i < n; i++)
         if (m->same(all + i * m->size, one))
-            return all + i * m->size;
-    return NULL;
+            return true;
+    return false;
 }
 
-/* The members `was` has, changed as asked; *n is their number. NULL and *missing:
- * one that should be dropped is not there. */
-static void *merge_members(const struct asked *a, const char *was, size_t n_was, size_t *n,
-                           const char **missing)
+/* The network or pool with the members that it has, changed as asked. */
+static int make_members(struct policy_write *w, struct asked *a, const union policy_object *was)
 {
     const struct policy_member *m = &policy_members[a->kind];
-    const char *given = a->members;
-    char *out = ctl_alloc(NULL, (n_was + a->n + 1) * m->size);
-
-    *n = 0;
-    /* What is added takes the place of the same one: its options may differ. */
-    for (size_t i = 0; a->verb != CHANGE_SET && i < n_was; i++)
-        if (find_member(m, given, a->n, was + i * m->size) == NULL)
-            memcpy(out + (*n)++ * m->size, was + i * m->size, m->size);
-    for (size_t i = 0; i < a->n; i++) {
-        if (a->verb != CHANGE_DROP)
-            memcpy(out + (*n)++ * m->size, given + i * m->size, m->size);
-        else if (find_member(m, was, n_was, given + i * m->size) == NULL) {
-            *missing = given + i * m->size;
-            free(out);
-            return NULL;
-        }
-    }
-    return out;
-}
-
-static int make_set(struct policy_write *w, struct asked *a, union policy_object *was)
-{
-    const struct policy_member *m = &policy_members[a->kind];
-    const char *kind = policy_kind_names[a->kind], *missing;
     bool is_pool = a->kind == POLICY_POOL;
-    char text[HOST_TEXT];
-    size_t n;
-    void *members =
-        merge_members(a, is_pool ? (char *)was->pool.hosts : (char *)was->network.prefixes,
-                      is_pool ? was->pool.n : was->network.n, &n, &missing);
+    const void *there = is_pool ? (void *)was->pool.hosts : (void *)was->network.prefixes;
+    size_t n_there = is_pool ? was->pool.n : was->network.n, n = 0;
+    const char *kind = policy_kind_names[a->kind], *old = there, *given = a->members;
+    void *members = ctl_alloc(NULL, (n_there + a->n + 1) * m->size);
+    char *to = members, text[HOST_TEXT];
 
-    if (members == NULL)
-        return ctl_fail(EXIT_NOT_FOUND, "%s %s has no %s %s", kind, a->name, m->word,
-                        m->print(missing, text));
-    if (is_pool) {
-        a->made.pool = (struct policy_pool){.hosts = members, .n = n};
-        a->made.pool.allow_public =
-            was->pool.allow_public || ctl_option(w->c, "--allow-public") != NULL;
-    } else {
+    /* What is added takes the place of the same one: its options may differ. */
+    for (size_t i = 0; a->verb != CHANGE_SET && i < n_there; i++)
+        if (!has_member(m, given, a->n, old + i * m->size))
+            memcpy(to + n++ * m->size, old + i * m->size, m->size);
+    for (size_t i = 0; a->verb != CHANGE_DROP && i < a->n; i++)
+        memcpy(to + n++ * m->size, given + i * m->size, m->size);
+    if (is_pool)
+        a->made.pool = (struct policy_pool){
+            .hosts = members,
+            .n = n,
+            .allow_public = was->pool.allow_public || ctl_option(w->c, "--allow-public") != NULL,
+        };
+    else
         a->made.network = (struct policy_network){.prefixes = members, .n = n};
-    }
     str_copy(a->made.name, sizeof a->made.name, a->name);
+    for (size_t i = 0; a->verb == CHANGE_DROP && i < a->n; i++)
+        if (!has_member(m, old, n_there, given + i * m->size))
+            return ctl_fail(EXIT_NOT_FOUND, "%s %s has no %s %s", kind, a->name, m->word,
+                            m->print(given + i * m->size, text));
     if (n == 0) {
         diags_add(&w->problems, NULL, 0, 0,
                   "%s %s would be left without a %s; policy %s drop %s removes it", kind, a->name,
@@ -141,31 +114,12 @@ static const char *given_option(struct ctl *c, const struct field *row)
     return row->element == NULL ? ctl_option(c, option) : NULL;
 }
 
-static void set_networks(struct policy_rule *r, struct ctl *c, struct diags *d)
-{
-    const char *names[ARRAY_LEN(c->given)], *why;
-    size_t n = option_texts(c, "--network", names);
-
-    if (n == 0)
-        return;
-    free(r->networks);
-    r->networks = ctl_alloc(NULL, POLICY_RULE_NETWORKS * sizeof *r->networks);
-    r->n_networks = 0;
-    if (n > POLICY_RULE_NETWORKS)
-        diags_add(d, NULL, 0, 0, "rule %s: has more than %d networks", r->name,
-                  POLICY_RULE_NETWORKS);
-    for (size_t i = 0; i < n && i < POLICY_RULE_NETWORKS; i++)
-        if (strcmp(names[i], "any") != 0 && policy_name_check(names[i], &why) != 0)
-            diags_add(d, NULL, 0, 0, "network \"%s\": %s", names[i], why);
-        else
-            str_copy(r->networks[r->n_networks++], POLICY_NAME, names[i]);
-}
-
 static void set_fields(struct policy_rule *r, struct ctl *c, struct diags *d)
 {
     struct form form = {.d = d, .now_ms = c->now.wall_ms};
     enum policy_action was = r->action;
-    const char *comment = ctl_option(c, "--comment");
+    const char *comment = ctl_option(c, "--comment"), *networks[ARRAY_LEN(c->given)], *why;
+    size_t n = option_texts(c, "--network", networks);
     char *clean = comment != NULL ? ctl_clean(comment) : NULL;
 
     for (const struct field *row = policy_rule_rows; row->key != NULL; row++) {
@@ -185,27 +139,20 @@ static void set_fields(struct policy_rule *r, struct ctl *c, struct diags *d)
     if (ctl_option(c, "--action") != NULL && !policy_actions[r->action].has_pool &&
         ctl_option(c, "--pool") == NULL)
         r->pool[0] = '\0';
-    set_networks(r, c, d);
+    if (n > 0) {
+        free(r->networks);
+        r->networks = ctl_alloc(NULL, n * sizeof *r->networks);
+        r->n_networks = 0;
+    }
+    if (n > POLICY_RULE_NETWORKS)
+        diags_add(d, NULL, 0, 0, "rule %s: has more than %d networks", r->name,
+                  POLICY_RULE_NETWORKS);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(networks[i], "any") != 0 && policy_name_check(networks[i], &why) != 0)
+            diags_add(d, NULL, 0, 0, "network \"%s\": %s", networks[i], why);
+        else
+            str_copy(r->networks[r->n_networks++], POLICY_NAME, networks[i]);
     policy_rule_sort(r);
-}
-
-static int make_rule(struct policy_write *w, struct asked *a, union policy_object *was, bool is_new)
-{
-    struct policy_rule *r = &a->made.rule;
-
-    *r = was->rule;
-    was->rule = (struct policy_rule){.n_networks = 0};
-    if (is_new)
-        policy_rule_init(r, a->name);
-    set_fields(r, w->c, &w->problems);
-    if (w->problems.all > 0)
-        return EXIT_INVALID;
-    r->suffixes = a->members;
-    r->n_suffixes = a->n;
-    if (is_new && a->n == 0)
-        w->remark = "the rule has no suffix yet and never acts; policy rule add NAME SUFFIX...";
-    policy_changes_add(&w->list, POLICY_RULE, a->n > 0 ? CHANGE_SET : CHANGE_HEAD, r);
-    return 0;
 }
 
 /* --- set, add, drop ------------------------------------------------------- */
@@ -214,11 +161,13 @@ static int make_object(struct policy_write *w, void *context)
 {
     struct asked *a = context;
     const char *kind = policy_kind_names[a->kind];
+    struct policy_rule *r = &a->made.rule;
+    enum change_verb verb = a->verb;
     union policy_object was;
     int code, rc;
 
     forget_made(a);
-    if (a->verb == CHANGE_DROP && a->n == 0) {
+    if (verb == CHANGE_DROP && a->n == 0) {
         snprintf(w->question, sizeof w->question, "Remove %s %s%s?", kind, a->name,
                  a->kind == POLICY_RULE ? " with all its suffixes" : "");
         policy_changes_add(&w->list, a->kind, CHANGE_REMOVE, a->name);
@@ -227,80 +176,80 @@ static int make_object(struct policy_write *w, void *context)
     rc = policy_txn_get(w->txn, a->kind, a->name, &was);
     if (rc != 0 && rc != -ENOENT)
         return policy_failed(w->c, "read the policy", rc);
-    if (rc == -ENOENT && a->verb != CHANGE_SET)
-        return no_object(a);
+    if (rc == -ENOENT && verb != CHANGE_SET)
+        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s (policy %s set makes one)", kind,
+                        a->name, kind);
     if (a->kind != POLICY_RULE) {
-        code = make_set(w, a, &was);
+        code = make_members(w, a, &was);
         policy_object_fini(a->kind, &was);
         return code;
     }
-    if (a->verb == CHANGE_SET)
-        return make_rule(w, a, &was, rc == -ENOENT);
-    a->made = was;
-    a->made.rule.suffixes = a->members;
-    a->made.rule.n_suffixes = a->n;
-    if (a->verb == CHANGE_DROP)
+    *r = was.rule;
+    if (rc == -ENOENT)
+        policy_rule_init(r, a->name);
+    if (verb == CHANGE_SET) {
+        set_fields(r, w->c, &w->problems);
+        verb = a->n > 0 ? CHANGE_SET : CHANGE_HEAD;
+        if (rc == -ENOENT && a->n == 0)
+            w->remark = "the rule has no suffix yet and never acts; policy rule add NAME SUFFIX...";
+    }
+    if (w->problems.all > 0)
+        return EXIT_INVALID;
+    r->suffixes = a->members;
+    r->n_suffixes = a->n;
+    if (verb == CHANGE_DROP)
         snprintf(w->question, sizeof w->question, "Take these suffixes out of rule %s?", a->name);
-    policy_changes_add(&w->list, POLICY_RULE, a->verb, &a->made);
+    policy_changes_add(&w->list, POLICY_RULE, verb, r);
     return 0;
 }
 
-/* `rule set` takes its members as options, and nobody else takes its options. */
-static int check_line(struct ctl *c, const struct asked *a)
+/* "set NAME MEMBER..." and so on, of the kind that the verb names. `rule set` takes
+ * its suffixes as an option, beside those of its fields. */
+static int run_object(struct ctl *c)
 {
-    const char *extra = NULL;
+    static const char *const words[] = {"set", "add", "drop", NULL};
+    static const enum change_verb verbs[] = {CHANGE_SET, CHANGE_ADD, CHANGE_DROP};
+    const char *suffixes[ARRAY_LEN(c->given)], *const *texts = (const char *const *)c->argv + 2;
+    const char *near = diag_nearest(c->argv[0], words), *why, *extra = NULL;
+    int i = str_index(words, c->argv[0]), kind = str_index(policy_kind_names, c->verb->verb), code;
+    struct asked a = {.kind = (enum policy_kind)kind, .name = c->argv[1]};
+    bool is_set;
+    struct policy_rule r;
+    struct diags d;
 
-    if (a->kind == POLICY_RULE && a->verb == CHANGE_SET && c->argc > 2)
+    if (i < 0)
+        return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s%s%s",
+                        c->verb->verb, c->argv[0], near ? "; did you mean " : "", near ? near : "",
+                        near ? "?" : "");
+    a.verb = verbs[i];
+    a.n = (size_t)c->argc - 2;
+    is_set = a.kind == POLICY_RULE && a.verb == CHANGE_SET;
+    if (is_set && a.n > 0)
         return ctl_fail(
             EXIT_USAGE,
-            "policy rule set takes suffixes as --suffix S; policy rule add %s %s adds one", a->name,
-            c->argv[2]);
-    if (a->kind == POLICY_RULE && a->verb != CHANGE_SET) {
+            "policy rule set takes suffixes as --suffix S; policy rule add %s %s adds one", a.name,
+            texts[0]);
+    if (a.kind == POLICY_RULE && !is_set) {
         for (const struct field *row = policy_rule_rows; row->key != NULL; row++)
             extra = extra == NULL && given_option(c, row) != NULL ? row->key : extra;
         extra = extra == NULL && ctl_option(c, "--suffix") != NULL ? "suffix" : extra;
         extra = extra == NULL && ctl_option(c, "--network") != NULL ? "network" : extra;
     }
     if (extra != NULL)
-        return ctl_fail(EXIT_USAGE, "policy rule %s takes no --%s: policy rule set does",
-                        c->argv[0], extra);
-    if (c->argc < 3 && a->verb != CHANGE_DROP && (a->kind != POLICY_RULE || a->verb == CHANGE_ADD))
+        return ctl_fail(EXIT_USAGE, "policy rule %s takes no --%s: policy rule set does", words[i],
+                        extra);
+    if (a.n == 0 && a.verb != CHANGE_DROP && !is_set)
         return ctl_fail(EXIT_USAGE, "policy %s %s needs a name and at least one %s", c->verb->verb,
-                        c->argv[0], policy_members[a->kind].word);
-    return 0;
-}
-
-/* "set NAME MEMBER...", and so on, of an object of that kind. */
-static int run_object(struct ctl *c, enum policy_kind kind)
-{
-    static const char *const words[] = {"set", "add", "drop", NULL};
-    static const enum change_verb verbs[] = {CHANGE_SET, CHANGE_ADD, CHANGE_DROP};
-    const char *texts[ARRAY_LEN(c->given)], *near, *why;
-    struct asked a = {.kind = kind, .name = c->argv[1], .n = (size_t)c->argc - 2};
-    struct policy_rule r;
-    struct diags d;
-    int i = str_index(words, c->argv[0]), code;
-
-    if (i < 0) {
-        near = diag_nearest(c->argv[0], words);
-        return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s%s%s",
-                        c->verb->verb, c->argv[0], near ? "; did you mean " : "", near ? near : "",
-                        near ? "?" : "");
+                        words[i], policy_members[kind].word);
+    if (is_set) {
+        a.n = option_texts(c, "--suffix", suffixes);
+        texts = suffixes;
     }
-    a.verb = verbs[i];
-    code = check_line(c, &a);
-    if (code != 0)
-        return code;
     diags_init(&d);
     if (policy_name_check(a.name, &why) != 0)
-        diags_add(&d, NULL, 0, 0, "%s \"%s\": %s", policy_kind_names[kind], a.name, why);
-    if (kind == POLICY_RULE && a.verb == CHANGE_SET) {
-        a.n = option_texts(c, "--suffix", texts);
-        a.members = policy_take(kind, texts, a.n, &d);
-    } else {
-        a.members = policy_take(kind, (const char *const *)c->argv + 2, a.n, &d);
-    }
-    if (kind == POLICY_RULE && d.all == 0) { /* without doubles */
+        diags_add(&d, NULL, 0, 0, "%s \"%s\": %s", c->verb->verb, a.name, why);
+    a.members = policy_take(a.kind, texts, a.n, &d);
+    if (a.kind == POLICY_RULE && d.all == 0) { /* without doubles */
         r = (struct policy_rule){.suffixes = a.members, .n_suffixes = a.n};
         policy_rule_sort(&r);
         a.n = r.n_suffixes;
@@ -310,21 +259,6 @@ static int run_object(struct ctl *c, enum policy_kind kind)
     free(a.members);
     diags_fini(&d);
     return code;
-}
-
-static int run_network(struct ctl *c)
-{
-    return run_object(c, POLICY_NETWORK);
-}
-
-static int run_pool(struct ctl *c)
-{
-    return run_object(c, POLICY_POOL);
-}
-
-static int run_rule(struct ctl *c)
-{
-    return run_object(c, POLICY_RULE);
 }
 
 /* --- approve, unapprove --------------------------------------------------- */
@@ -424,45 +358,40 @@ static int make_fill(struct policy_write *w, void *context)
     return 0;
 }
 
-static int take_pool(struct ctl *c, struct policy_pool *p, struct diags *d)
+/* Takes the line apart; what is wrong with its values goes to d. */
+static int take_fill(struct ctl *c, struct fill *f, struct diags *d)
 {
-    const char *pool = ctl_option(c, "--pool"), *texts[ARRAY_LEN(c->given)];
-    size_t n = option_texts(c, "--host", texts);
-
-    if ((pool != NULL) == (n > 0))
-        return ctl_fail(EXIT_USAGE, "policy fill needs --pool POOL or --host HOST, and not both");
-    if (pool != NULL)
-        return str_copy(p->name, sizeof p->name, pool)
-                   ? 0
-                   : ctl_fail(EXIT_NOT_FOUND, "there is no pool %s", pool);
-    p->hosts = policy_take(POLICY_POOL, texts, n, d);
-    p->n = n;
-    if (d->all > 0)
-        return 0;
-    zone_pool_name(&p->hosts[0].target, p->name);
-    if (policy_pool_check(p, d) == 0)
-        policy_pool_sort(p);
-    return 0;
-}
-
-static int take_rule(struct ctl *c, struct policy_rule *r, const char *pool, struct diags *d)
-{
+    const char *pool = ctl_option(c, "--pool"), *texts[ARRAY_LEN(c->given)], *why;
+    size_t n_hosts = option_texts(c, "--host", texts), n;
+    struct policy_rule *r = &f->rule;
     char name[4096];
-    const char *networks[ARRAY_LEN(c->given)], *why;
-    size_t n = option_texts(c, "--network", networks);
     struct str s;
 
+    if ((pool != NULL) == (n_hosts > 0))
+        return ctl_fail(EXIT_USAGE, "policy fill needs --pool POOL or --host HOST, and not both");
+    if (pool != NULL && !str_copy(f->pool.name, sizeof f->pool.name, pool))
+        return ctl_fail(EXIT_NOT_FOUND, "there is no pool %s", pool);
+    f->pool.hosts = policy_take(POLICY_POOL, texts, n_hosts, d);
+    f->pool.n = n_hosts;
+    if (d->all == 0 && n_hosts > 0) {
+        zone_pool_name(&f->pool.hosts[0].target, f->pool.name);
+        if (policy_pool_check(&f->pool, d) == 0)
+            policy_pool_sort(&f->pool);
+    }
+    if (d->all > 0)
+        return 0;
     policy_rule_init(r, "");
-    str_copy(r->pool, sizeof r->pool, pool);
-    r->networks = ctl_alloc(NULL, POLICY_RULE_NETWORKS * sizeof *r->networks);
+    str_copy(r->pool, sizeof r->pool, f->pool.name);
+    n = option_texts(c, "--network", texts);
+    r->networks = ctl_alloc(NULL, (n + 1) * sizeof *r->networks);
     if (n > POLICY_RULE_NETWORKS)
         return ctl_fail(EXIT_USAGE, "a rule has at most %d networks", POLICY_RULE_NETWORKS);
     for (size_t i = 0; i < n; i++)
-        if (!str_copy(r->networks[r->n_networks++], POLICY_NAME, networks[i]))
-            return ctl_fail(EXIT_NOT_FOUND, "there is no network %s", networks[i]);
+        if (!str_copy(r->networks[r->n_networks++], POLICY_NAME, texts[i]))
+            return ctl_fail(EXIT_NOT_FOUND, "there is no network %s", texts[i]);
     policy_rule_sort(r);
     str_init(&s, name, sizeof name);
-    str_addf(&s, "fill-%s", pool);
+    str_addf(&s, "fill-%s", r->pool);
     for (size_t i = 0; i < r->n_networks; i++)
         str_addf(&s, "-%s", r->networks[i]);
     if (s.cut || policy_name_check(name, &why) != 0)
@@ -475,29 +404,27 @@ static int take_rule(struct ctl *c, struct policy_rule *r, const char *pool, str
 
 static int run_fill(struct ctl *c)
 {
+    size_t n = (size_t)c->argc, n_unrouted;
     struct suffix *suffixes;
+    char *unrouted = NULL;
     struct fill f = {0};
     struct diags d;
-    size_t n = 0;
-    char *unrouted = NULL;
     int code;
 
     diags_init(&d);
-    suffixes = policy_take(POLICY_RULE, (const char *const *)c->argv, (size_t)c->argc, &d);
-    code = take_pool(c, &f.pool, &d);
-    if (code == 0 && d.all == 0)
-        code = take_rule(c, &f.rule, f.pool.name, &d);
+    suffixes = policy_take(POLICY_RULE, (const char *const *)c->argv, n, &d);
+    code = take_fill(c, &f, &d);
     f.rule.suffixes = suffixes;
-    f.rule.n_suffixes = (size_t)c->argc;
+    f.rule.n_suffixes = n;
     if (code == 0 && d.all > 0)
         code = ctl_invalid(&d);
     if (code == 0) {
-        unrouted = policy_unrouted(c->settings, suffixes, f.rule.n_suffixes, &n);
+        unrouted = policy_unrouted(c->settings, suffixes, n, &n_unrouted);
         code = policy_change_run(c, make_fill, &f);
     }
     if (code == 0 && unrouted != NULL)
         ctl_warn("no route for %s; whether %s is judged by the default servers (forward: zone .)",
-                 unrouted, n == 1 ? "its record is missing" : "their records are missing");
+                 unrouted, n_unrouted == 1 ? "its record is missing" : "their records are missing");
     free(unrouted);
     policy_pool_fini(&f.pool);
     policy_rule_fini(&f.rule);
@@ -570,11 +497,11 @@ const struct ctl_verb ctl_policy_verbs[] = {
      policy_show, "the policy; without a word, a summary"},
     {"policy", "fill", 1, -1, "SUFFIX...", {fill_options, write_options}, run_fill,
      "point clients with these suffixes to a pool or host (rule fill-POOL[-NETWORK])"},
-    {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_network, "named sets of clients"},
-    {"policy", "pool", 2, -1, MEMBERS("HOST"), {pool_options, write_options}, run_pool,
+    {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "named sets of clients"},
+    {"policy", "pool", 2, -1, MEMBERS("HOST"), {pool_options, write_options}, run_object,
      "named sets of KMS hosts; HOST = FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
     {"policy", "rule", 2, -1, "set NAME | add NAME SUFFIX... | drop NAME [SUFFIX...]",
-     {rule_options, write_options}, run_rule,
+     {rule_options, write_options}, run_object,
      "rules: set makes or changes one, add and drop change its suffixes"},
     {"policy", "approve", 1, -1, "HOST...", {write_options}, run_approve,
      "accept these hosts where the real DNS names them"},

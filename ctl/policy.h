@@ -70,9 +70,11 @@ char *policy_list(enum policy_kind, const void *members, size_t n);
 /* "fill from pool x, any client, when missing"; is_fill: from the clients on. The caller frees. */
 char *policy_rule_words(const struct policy_rule *, bool is_fill);
 
-/* --- ctl/policy_text.c: files. FILE "-" is standard input. */
-/* whole: what rules name must be in it too. tests may be NULL. An exit code. */
-int policy_file_read(const char *path, bool whole, struct policy *out, struct policy_tests *tests);
+/* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
+ * tests may be NULL; skipped counts records of a zone that are left. An exit code. */
+enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
+int policy_file_read(const char *path, enum policy_form, struct policy *out,
+                     struct policy_tests *tests, size_t *skipped);
 
 /* --- ctl/policy_check.c: those of the suffixes that have no route, so that the default servers say
  * whether a record is missing: words, or NULL when there is none. */

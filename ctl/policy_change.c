@@ -63,82 +63,65 @@ static int read_terms(struct ctl *c, const uint64_t *seen, struct terms *t)
 
 /* --- rows ----------------------------------------------------------------- */
 
-static const char *state_word(const struct change *c, bool of_file)
-{
-    if (c->state == CHANGE_MOVED && !of_file && c->verb == CHANGE_ADD)
-        return "more";
-    if (c->state == CHANGE_MOVED && c->verb == CHANGE_DROP)
-        return "less";
-    return c->state == CHANGE_NEW    ? "new"
-           : c->state == CHANGE_GONE ? "gone"
-           : c->state == CHANGE_SAME ? "same"
-                                     : "changed";
-}
-
-static char *rule_text(const struct policy_write *w, const struct change *c, const char *moved)
+/* What there is to say of a row; moved: "+1 -2" when a file makes the suffixes of
+ * a rule others, else NULL. The caller frees. */
+static char *row_text(const struct policy_write *w, const struct change *c, const char *moved)
 {
     const struct policy_rule *r = c->is.rule;
     bool of_file = w->list.from != NULL;
-    size_t n = c->verb == CHANGE_ADD && c->more > 0 ? c->more
-               : c->verb == CHANGE_HEAD             ? 0
-                                                    : r->n_suffixes;
-    char *list = policy_list(POLICY_RULE, r->suffixes, n), *words, *text;
+    char *list = NULL, *words, *text;
+    size_t n;
 
-    if (c->verb == CHANGE_DROP)
-        return list;
-    words = policy_rule_words(r, w->is_fill);
-    if (moved == NULL && n > 0 && (!of_file || c->state == CHANGE_NEW))
-        text = ctl_text("%s    %s", list, words);
-    else if (moved != NULL && c->verb == CHANGE_ADD) /* its head is not that of the file */
-        text = ctl_text("%s suffixes", moved);
-    else
-        text = ctl_text("%s%s%s", moved != NULL ? moved : "", moved != NULL ? " suffixes    " : "",
-                        words);
-    free(list);
-    free(words);
-    return text;
-}
-
-/* The name of the object and what there is to say of it; the caller frees. */
-static char *row_name(const struct change *c)
-{
-    char name[NAME_TEXT];
-
-    if (c->kind != POLICY_APPROVED)
-        return ctl_text("%s", c->is.name);
-    return ctl_text("%s:%u", name_print(&c->is.approved->target, name),
-                    (unsigned)c->is.approved->port);
-}
-
-static char *row_text(const struct policy_write *w, const struct change *c, const char *moved)
-{
     if (c->state == CHANGE_GONE || c->kind == POLICY_APPROVED)
         return ctl_text("%s", "");
     if (c->kind == POLICY_NETWORK)
         return policy_list(c->kind, c->is.network->prefixes, c->is.network->n);
     if (c->kind == POLICY_POOL)
         return policy_list(c->kind, c->is.pool->hosts, c->is.pool->n);
-    return rule_text(w, c, moved);
+    n = c->verb == CHANGE_ADD && c->more > 0 ? c->more : r->n_suffixes;
+    if (c->verb != CHANGE_HEAD && n > 0 && (!of_file || c->state == CHANGE_NEW))
+        list = policy_list(POLICY_RULE, r->suffixes, n);
+    else if (moved != NULL)
+        list = ctl_text("%s suffixes", moved);
+    /* The head of a rule that a file only adds to is not that of the file. */
+    if (c->verb == CHANGE_DROP || (moved != NULL && c->verb == CHANGE_ADD))
+        return list;
+    words = policy_rule_words(r, w->is_fill);
+    text = ctl_text("%s%s%s", list != NULL ? list : "", list != NULL ? "    " : "", words);
+    free(list);
+    free(words);
+    return text;
 }
 
 /* What the list did, as rows; of a file, those that differ. Notes them for the log. */
 static json_t *make_rows(struct policy_write *w)
 {
+    static const char *const states[] = {
+        [CHANGE_SAME] = "same",
+        [CHANGE_NEW] = "new",
+        [CHANGE_MOVED] = "changed",
+        [CHANGE_GONE] = "gone",
+    };
     bool of_file = w->list.from != NULL;
     json_t *rows = json_array();
 
     for (size_t i = 0; i < w->list.n; i++) {
         const struct change *c = &w->list.at[i];
-        const char *object = policy_kind_names[c->kind], *state = state_word(c, of_file);
-        char *moved, *name, *raw, *text, *note;
+        const char *object = policy_kind_names[c->kind], *state = states[c->state];
+        char *moved = NULL, *name, *raw, *text, *note, target[NAME_TEXT];
+        const char *noted;
         json_t *row;
 
         if (of_file && c->state == CHANGE_SAME)
             continue;
-        moved = of_file && c->state == CHANGE_MOVED && c->more + c->less > 0
-                    ? ctl_text("+%zu -%zu", c->more, c->less)
-                    : NULL;
-        name = row_name(c);
+        if (of_file && c->state == CHANGE_MOVED && c->more + c->less > 0)
+            moved = ctl_text("+%zu -%zu", c->more, c->less);
+        else if (!of_file && c->state == CHANGE_MOVED)
+            state = c->verb == CHANGE_ADD ? "more" : c->verb == CHANGE_DROP ? "less" : state;
+        name = c->kind == POLICY_APPROVED
+                   ? ctl_text("%s:%u", name_print(&c->is.approved->target, target),
+                              (unsigned)c->is.approved->port)
+                   : ctl_text("%s", c->is.name);
         raw = row_text(w, c, moved);
         text = ctl_clean(raw); /* JSON takes UTF-8 alone */
         row = json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name, "change", state,
@@ -146,11 +129,9 @@ static json_t *make_rows(struct policy_write *w)
         if (moved != NULL)
             json_object_set_new(row, "suffixes", json_string(moved));
         json_array_append_new(rows, row);
-        if (of_file)
-            note = ctl_text("%s %s %s%s%s%s", object, name, state, moved != NULL ? ": " : "",
-                            moved != NULL ? moved : "", moved != NULL ? " suffixes" : "");
-        else
-            note = ctl_text("%s %s %s%s%s", object, name, state, *text != '\0' ? ": " : "", text);
+        noted = !of_file ? text : moved != NULL ? moved : "";
+        note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
+                        moved != NULL ? " suffixes" : "");
         if (c->state != CHANGE_SAME && (!of_file || json_array_size(rows) <= PRINTED_ROWS))
             policy_txn_note(w->txn, note);
         free(note);
@@ -206,23 +187,9 @@ static int conflict(const struct terms *t, uint64_t present)
         (unsigned long long)present, (unsigned long long)t->change.if_serial);
 }
 
-/* What a list of a file takes away is asked when it is more than half of the suffixes. */
-static void ask_for_suffixes(struct policy_write *w, uint64_t before)
-{
-    uint64_t gone = before - policy_txn_suffixes(w->txn);
-    bool merges = !w->list.replace;
-
-    for (size_t i = 0; i < w->list.n; i++)
-        gone += w->list.at[i].more;
-    if (gone * 2 > before)
-        snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
-                 merges ? "replaces rules and removes" : "removes", (unsigned long long)gone,
-                 (unsigned long long)before);
-}
-
 static int apply(struct policy_write *w, policy_make *make, void *context)
 {
-    uint64_t before = policy_txn_suffixes(w->txn);
+    uint64_t before = policy_txn_suffixes(w->txn), gone;
     int code, rc;
 
     policy_changes_fini(&w->list);
@@ -230,17 +197,26 @@ static int apply(struct policy_write *w, policy_make *make, void *context)
     if (code != 0)
         return code;
     rc = policy_change_apply(w->txn, &w->list, &w->problems);
-    if (rc == 0 && w->list.from != NULL)
-        ask_for_suffixes(w, before);
-    if (rc == 0)
-        return 0;
-    if (w->problems.all == 0)
+    if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
-    if (rc != -ENOENT || w->list.from != NULL)
+    if (rc == -ENOENT && w->list.from == NULL) {
+        ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.at[0].text);
+        diags_fini(&w->problems);
+        return EXIT_NOT_FOUND;
+    }
+    if (rc != 0)
         return EXIT_INVALID;
-    ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.at[0].text);
-    diags_fini(&w->problems);
-    return EXIT_NOT_FOUND;
+    if (w->list.from == NULL)
+        return 0;
+    /* A file may take away half of the suffixes before anybody is asked. */
+    gone = before - policy_txn_suffixes(w->txn);
+    for (size_t i = 0; i < w->list.n; i++)
+        gone += w->list.at[i].more;
+    if (gone * 2 > before)
+        snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
+                 w->list.replace ? "removes" : "replaces rules and removes",
+                 (unsigned long long)gone, (unsigned long long)before);
+    return 0;
 }
 
 /* Its work stays unless it is a dry run, or something goes and `ask` says that a

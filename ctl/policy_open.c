@@ -16,38 +16,33 @@ enum { TRIES = 20 /* of reading while others write */ };
 
 int policy_failed(struct ctl *c, const char *what, int err)
 {
+    const char *state = c->settings->server.state_dir;
     char *path;
     int code;
 
-    switch (err) {
-    case -EACCES:
-    case -EPERM:
-    case -EROFS:
-        path = ctl_text("%s/policy", c->settings->server.state_dir);
+    if (err == -EACCES || err == -EPERM || err == -EROFS) {
+        path = ctl_text("%s/policy", state);
         code = ctl_store_error(c, path, err);
         free(path);
         return code;
-    case -EBADMSG:
+    }
+    if (err == -EBADMSG)
         return ctl_fail(EXIT_FAILED,
                         "cannot %s: %s/policy/data.mdb has a damaged record; " POLICY_REMEDY, what,
-                        c->settings->server.state_dir);
-    case -ENOMEM:
-        return ctl_fail(EXIT_FAILED, "cannot %s: out of memory", what);
-    case -EIO:
+                        state);
+    if (err == -EIO)
         return ctl_fail(
             EXIT_FAILED,
             "cannot %s: the disk does not give or take %s/policy/data.mdb (%s); nothing "
             "was changed. Look at the disk; if it is well, " POLICY_REMEDY,
-            what, c->settings->server.state_dir, strerror(-err));
-    case -ENOSPC:
-    case -EDQUOT:
+            what, state, strerror(-err));
+    if (err == -ENOSPC || err == -EDQUOT)
         return ctl_fail(
             EXIT_FAILED,
             "cannot %s: writing to %s/policy failed (%s); is the disk full? Nothing was changed",
-            what, c->settings->server.state_dir, strerror(-err));
-    default:
-        return ctl_fail(EXIT_FAILED, "cannot %s: %s", what, strerror(-err));
-    }
+            what, state, strerror(-err));
+    return ctl_fail(EXIT_FAILED, "cannot %s: %s", what,
+                    err == -ENOMEM ? "out of memory" : strerror(-err));
 }
 
 /* LMDB holds its files open and comes back to no name. */
@@ -75,45 +70,40 @@ int policy_open_temporary(struct ctl *c, struct store **out)
     return rc == 0 ? 0 : policy_failed(c, "make a temporary store", rc);
 }
 
-static bool is_missing(const char *path)
-{
-    struct store *store;
-    int rc = policy_store_open(&store, path, STORE_READ, NULL);
-
-    if (rc == 0)
-        store_close(store);
-    return rc == -ENOENT;
-}
-
 int policy_open(struct ctl *c, enum store_access access, struct store **out)
 {
-    char *path = ctl_text("%s/policy", c->settings->server.state_dir);
+    bool dry = access == STORE_WRITE && ctl_option(c, "--dry-run") != NULL;
+    const char *state = c->settings->server.state_dir;
     int code = ctl_become_user(c), rc;
+    char *path;
     struct diags d;
 
-    diags_init(&d);
+    if (code != 0)
+        return code;
+    path = ctl_text("%s/policy", state);
     guard_exit(
         ctl_text("waymarkctl: %s/data.mdb changed under our hands, or the disk does not give "
                  "it; nothing was changed; " POLICY_REMEDY "\n",
                  path),
         EXIT_FAILED);
-    if (code == 0 && access == STORE_WRITE && ctl_option(c, "--dry-run") != NULL &&
-        is_missing(path)) {
-        code = policy_open_temporary(c, out);
-    } else if (code == 0) {
-        if (access ==
-            STORE_WRITE) /* the first policy comes before the first start; else it is there */
-            (void)mkdir(c->settings->server.state_dir, 0750);
-        rc = policy_store_open(out, path, access, &d);
-        if (rc == -ENOENT && access == STORE_READ)
-            code = ctl_fail(EXIT_FAILED,
-                            "there is no policy yet in %s: policy import or policy fill makes one",
-                            path);
-        else if (rc == -EBADMSG && d.n > 0)
-            code = ctl_fail(EXIT_FAILED, "%s", d.at[0].text);
-        else if (rc != 0)
-            code = ctl_store_error(c, path, rc);
+    if (dry && (rc = policy_store_open(out, path, STORE_READ, NULL)) == -ENOENT) {
+        free(path);
+        return policy_open_temporary(c, out);
     }
+    if (dry && rc == 0)
+        store_close(*out);
+    if (access == STORE_WRITE) /* the first policy comes before the first start; else it is there */
+        (void)mkdir(state, 0750);
+    diags_init(&d);
+    rc = policy_store_open(out, path, access, &d);
+    if (rc == -ENOENT && access == STORE_READ)
+        code =
+            ctl_fail(EXIT_FAILED,
+                     "there is no policy yet in %s: policy import or policy fill makes one", path);
+    else if (rc == -EBADMSG && d.n > 0)
+        code = ctl_fail(EXIT_FAILED, "%s", d.at[0].text);
+    else if (rc != 0)
+        code = ctl_store_error(c, path, rc);
     diags_fini(&d);
     free(path);
     return code;

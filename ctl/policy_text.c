@@ -14,11 +14,9 @@
 #include "ctl/policy.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,11 +26,16 @@
 enum { FILE_SIZE = 1 << 30, WORDS_MAX = 16 };
 extern char **environ;
 
-/* --- files ---------------------------------------------------------------- */
+/* --- import, export ------------------------------------------------------- */
 
-static int read_file(const char *path, char **text, size_t *len)
+int policy_file_read(const char *path, enum policy_form form, struct policy *out,
+                     struct policy_tests *tests, size_t *skipped)
 {
-    int rc = file_read(path, FILE_SIZE, text, len);
+    const char *name = strcmp(path, "-") == 0 ? "(standard input)" : path;
+    struct diags d;
+    char *text;
+    size_t len;
+    int rc = file_read(path, FILE_SIZE, &text, &len), code = 0;
 
     if (rc == -ENOENT)
         return ctl_fail(EXIT_NOT_FOUND, "there is no file %s", path);
@@ -40,97 +43,42 @@ static int read_file(const char *path, char **text, size_t *len)
         return ctl_fail(EXIT_INVALID, "%s is greater than 1 GiB", path);
     if (rc != 0)
         return ctl_fail(EXIT_FAILED, "cannot read %s: %s", path, strerror(-rc));
-    return 0;
-}
-
-static int parsed(int rc, struct diags *d)
-{
-    int code = rc == 0         ? 0
-               : rc == -ENOMEM ? ctl_fail(EXIT_FAILED, "out of memory")
-                               : ctl_invalid(d);
-
-    diags_fini(d);
+    diags_init(&d);
+    if (form == POLICY_ZONE)
+        rc = zone_read(out, name, text, len, skipped, &d);
+    else if (form == POLICY_WHOLE)
+        rc = policy_text_read_whole(out, tests, name, text, len, &d);
+    else
+        rc = policy_text_read(out, tests, name, text, len, &d);
+    if (rc == -ENOMEM)
+        code = ctl_fail(EXIT_FAILED, "out of memory");
+    else if (rc != 0)
+        code = ctl_invalid(&d);
+    diags_fini(&d);
+    free(text);
     return code;
 }
 
-int policy_file_read(const char *path, bool whole, struct policy *out, struct policy_tests *tests)
-{
-    struct diags d;
-    char *text;
-    size_t len;
-    int code = read_file(path, &text, &len), rc;
-
-    if (code != 0)
-        return code;
-    diags_init(&d);
-    rc = whole ? policy_text_read_whole(out, tests, path, text, len, &d)
-               : policy_text_read(out, tests, path, text, len, &d);
-    free(text);
-    return parsed(rc, &d);
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-/* What --format says, or else the name of the file, which may be NULL. */
+/* What --format says, or else the end of the file's name, which may be NULL. */
 static int take_format(struct ctl *c, const char *path, bool *zone)
 {
-    const char *text = ctl_option(c, "--format");
+    const char *text = ctl_option(c, "--format"), *end = path != NULL ? strrchr(path, '.') : NULL;
 
     *zone = text != NULL ? strcmp(text, "zone") == 0
-                         : path != NULL && (ends_with(path, ".zone") || ends_with(path, ".db"));
+                         : end != NULL && (strcmp(end, ".zone") == 0 || strcmp(end, ".db") == 0);
     if (text != NULL && !*zone && strcmp(text, "yaml") != 0)
         return ctl_fail(EXIT_USAGE, "--format %s: formats are yaml and zone", text);
-    return 0;
-}
-
-/* --- import, export ------------------------------------------------------- */
-
-static int parse_import(struct ctl *c, bool zone, struct policy *out)
-{
-    const char *path = strcmp(c->argv[0], "-") == 0 ? "(standard input)" : c->argv[0];
-    struct policy_tests tests = {0};
-    size_t skipped = 0, suffixes = 0, len;
-    uint64_t took;
-    struct diags d;
-    char *text;
-    int code = read_file(c->argv[0], &text, &len), rc;
-
-    if (code != 0)
-        return code;
-    diags_init(&d);
-    if (zone)
-        rc = zone_read(out, path, text, len, &skipped, &d);
-    else if (ctl_option(c, "--merge") != NULL)
-        rc = policy_text_read(out, &tests, path, text, len, &d);
-    else
-        rc = policy_text_read_whole(out, &tests, path, text, len, &d);
-    free(text);
-    code = parsed(rc, &d);
-    if (code != 0)
-        return code;
-    if (skipped > 0)
-        ctl_note("%zu other records are left", skipped);
-    if (tests.n > 0)
-        ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, path);
-    policy_tests_fini(&tests);
-    took = clock_now().mono_ms - c->now.mono_ms;
-    for (size_t i = 0; i < out->n_rules; i++)
-        suffixes += out->rules[i].n_suffixes;
-    if (c->stderr_tty && took > 1000)
-        ctl_note("read %zu suffixes, %.1f s", suffixes, (double)took / 1000);
     return 0;
 }
 
 int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace") != NULL, merge = ctl_option(c, "--merge") != NULL;
+    struct policy_tests tests = {0};
     struct policy is;
     struct policy_put put = {.is = &is, .how_given = replace || merge};
+    size_t skipped = 0, suffixes = 0;
+    uint64_t took;
     bool zone;
     int code;
 
@@ -138,9 +86,23 @@ int policy_import(struct ctl *c)
         return ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     code = take_format(c, c->argv[0], &zone);
     if (code == 0)
-        code = parse_import(c, zone, &is);
+        code = policy_file_read(c->argv[0],
+                                zone    ? POLICY_ZONE
+                                : merge ? POLICY_PART
+                                        : POLICY_WHOLE,
+                                &is, &tests, &skipped);
     if (code != 0)
         return code;
+    if (skipped > 0)
+        ctl_note("%zu other records are left", skipped);
+    if (tests.n > 0)
+        ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
+    policy_tests_fini(&tests);
+    for (size_t i = 0; i < is.n_rules; i++)
+        suffixes += is.rules[i].n_suffixes;
+    took = clock_now().mono_ms - c->now.mono_ms;
+    if (c->stderr_tty && took > 1000)
+        ctl_note("read %zu suffixes, %.1f s", suffixes, (double)took / 1000);
     put.how = replace ? POLICY_REPLACE : zone ? POLICY_JOIN : POLICY_MERGE;
     code = policy_change_run(c, policy_put, &put);
     policy_fini(&is);
@@ -187,64 +149,68 @@ static int run_program(const char *const *argv)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-static int run_editor(const char *command, const char *file)
-{
-    const char *argv[WORDS_MAX + 2];
-    char *copy = ctl_text("%s", command), *save = NULL;
-    int n = 0, rc;
-
-    for (char *w = strtok_r(copy, " \t", &save); w != NULL && n < WORDS_MAX;
-         w = strtok_r(NULL, " \t", &save))
-        argv[n++] = w;
-    argv[n++] = file;
-    argv[n] = NULL;
-    rc = n > 1 ? run_program(argv) : -ENOENT;
-    free(copy);
-    return rc;
-}
-
 /* The user's editor, else one that is there. 0 or an exit code. */
 static int edit_file(const char *file)
 {
-    static const char *const usual[] = {"sensible-editor", "editor", "nano", "vi", NULL};
-    const char *command = getenv("VISUAL");
+    const char *commands[] = {getenv("VISUAL"), getenv("EDITOR"), "sensible-editor",
+                              "editor",         "nano",           "vi"};
     int rc = -ENOENT;
 
-    if (command == NULL || *command == '\0')
-        command = getenv("EDITOR");
-    if (command != NULL && *command != '\0')
-        rc = run_editor(command, file);
-    else
-        for (int i = 0; usual[i] != NULL && rc == -ENOENT; i++)
-            rc = run_editor(command = usual[i], file);
-    if (rc == -ENOENT)
-        return ctl_fail(EXIT_FAILED, "no editor was found: set VISUAL or EDITOR");
-    if (rc < 0)
-        return ctl_fail(EXIT_FAILED, "cannot start %s: %s", command, strerror(-rc));
-    return rc == 0
-               ? 0
-               : ctl_fail(EXIT_FAILED, "%s ended with status %d: nothing is changed", command, rc);
+    for (size_t i = 0; i < ARRAY_LEN(commands) && rc == -ENOENT; i++) {
+        const char *argv[WORDS_MAX + 2] = {NULL};
+        char *copy, *save = NULL;
+        int n = 0;
+
+        if (commands[i] == NULL || commands[i][strspn(commands[i], " \t")] == '\0')
+            continue;
+        copy = ctl_text("%s", commands[i]);
+        for (char *w = strtok_r(copy, " \t", &save); w != NULL && n < WORDS_MAX;
+             w = strtok_r(NULL, " \t", &save))
+            argv[n++] = w;
+        argv[n] = file;
+        rc = run_program(argv);
+        free(copy);
+        if (rc == 0)
+            return 0;
+        if (rc > 0)
+            return ctl_fail(EXIT_FAILED, "%s ended with status %d: nothing is changed", commands[i],
+                            rc);
+        if (rc != -ENOENT)
+            return ctl_fail(EXIT_FAILED, "cannot start %s: %s", commands[i], strerror(-rc));
+        if (i < 2) /* the user's own, and no other is wanted */
+            break;
+    }
+    return ctl_fail(EXIT_FAILED, "no editor was found: set VISUAL or EDITOR");
 }
 
 struct edit {
-    char *dir, *file, *before; /* owned */
-    bool keep;                 /* file holds work that is not applied */
+    char *dir, *file, *before; /* owned; NULL until they are there */
+    char *text;                /* what both began with; owned */
+    size_t len;
+    bool keep; /* file holds work that is not applied */
 };
 
-static int write_policy(const struct policy *p, const char *path)
+static char *text_of(const struct policy *p, size_t *len)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), rc;
-    FILE *f = fd >= 0 ? fdopen(fd, "w") : NULL;
+    char *text = NULL;
+    FILE *f = open_memstream(&text, len);
 
-    if (f == NULL)
-        return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
-    rc = policy_text_write(p, f);
-    if (fclose(f) != 0 && rc == 0)
-        rc = -errno;
-    return rc == 0 ? 0 : ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(-rc));
+    if (f == NULL || policy_text_write(p, f) != 0 || fclose(f) != 0)
+        exit(ctl_fail(EXIT_FAILED, "out of memory"));
+    return text;
 }
 
-static int make_files(struct edit *e, const struct policy *was)
+static int write_file(const struct edit *e, const char *path)
+{
+    FILE *f = fopen(path, "wxe");
+    bool ok = f != NULL && fwrite(e->text, 1, e->len, f) == e->len;
+
+    if (f != NULL && fclose(f) == 0 && ok)
+        return 0;
+    return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+}
+
+static int make_files(struct edit *e)
 {
     const char *tmp = getenv("TMPDIR");
     char *dir = ctl_text("%s/waymark-edit-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp");
@@ -258,32 +224,8 @@ static int make_files(struct edit *e, const struct policy *was)
     e->dir = dir;
     e->file = ctl_text("%s/policy.yaml", dir);
     e->before = ctl_text("%s/policy.yaml.before", dir);
-    code = write_policy(was, e->file);
-    return code != 0 ? code : write_policy(was, e->before);
-}
-
-static bool is_before(const struct edit *e, const char *text, size_t len)
-{
-    char *before = NULL;
-    size_t n;
-    bool same = file_read(e->before, SIZE_MAX / 2, &before, &n) == 0 && n == len &&
-                memcmp(before, text, n) == 0;
-
-    free(before);
-    return same;
-}
-
-/* Does the policy print as it did before? */
-static bool is_unchanged(const struct edit *e, const struct policy *p)
-{
-    char *text = NULL;
-    size_t len;
-    FILE *f = open_memstream(&text, &len);
-    bool same = f != NULL && policy_text_write(p, f) == 0;
-
-    same = f != NULL && fclose(f) == 0 && same && is_before(e, text, len);
-    free(text);
-    return same;
+    code = write_file(e, e->file);
+    return code != 0 ? code : write_file(e, e->before);
 }
 
 static void remove_files(struct edit *e)
@@ -294,7 +236,7 @@ static void remove_files(struct edit *e)
     if (e->dir == NULL)
         return;
     if (e->keep && file_read(e->file, SIZE_MAX / 2, &text, &len) == 0)
-        e->keep = !is_before(e, text, len); /* else there is no work in it */
+        e->keep = len != e->len || memcmp(text, e->text, len) != 0;
     unlink(e->before);
     if (e->keep) {
         ctl_note("your text is kept in %s", e->file);
@@ -319,55 +261,61 @@ static bool ask_again(void)
     return fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N';
 }
 
-static int run_edit(struct ctl *c, struct edit *e, struct store *store)
+/* Shows what was edited, and does it if it is wanted. */
+static int apply_edit(struct ctl *c, struct store *store, const struct edit *e,
+                      const struct policy *p, uint64_t serial)
 {
-    struct policy p;
-    struct policy_put put = {.is = &p, .how = POLICY_REPLACE, .how_given = true};
-    uint64_t serial;
-    int code = policy_read(c, store, &p, &serial);
+    const char *const diff[] = {"diff",   "-u",      "--label", "policy", "--label",
+                                "edited", e->before, e->file,   NULL};
+    struct policy_put put = {.is = p, .how = POLICY_REPLACE, .how_given = true};
+    size_t len;
+    char *text = text_of(p, &len);
+    bool same = len == e->len && memcmp(text, e->text, len) == 0;
 
-    if (code != 0)
-        return code;
-    code = make_files(e, &p);
-    policy_fini(&p);
-    if (code != 0)
-        return code;
-    do {
-        code = edit_file(e->file);
-        e->keep = true;
-        if (code == 0)
-            code = policy_file_read(e->file, true, &p, NULL);
-    } while (code == EXIT_INVALID && ask_again());
-    if (code != 0)
-        return code;
-    if (is_unchanged(e, &p)) {
+    free(text);
+    if (same) {
         ctl_line("nothing is changed, serial %llu", (unsigned long long)serial);
-    } else {
-        const char *const argv[] = {"diff",   "-u",      "--label", "policy", "--label",
-                                    "edited", e->before, e->file,   NULL};
-
-        if (run_program(argv) == -ENOENT)
-            ctl_note("diff is not installed: the changes follow without their lines");
-        if (ctl_option(c, "--dry-run") == NULL && !ctl_ask(c, "Apply this?"))
-            code = ctl_fail(EXIT_FAILED, "nothing is changed");
-        else
-            code = policy_change_in(c, store, &serial, policy_put, &put);
+        return 0;
     }
-    e->keep = code != 0;
-    policy_fini(&p);
-    return code;
+    if (run_program(diff) == -ENOENT)
+        ctl_note("diff is not installed: the changes follow without their lines");
+    if (ctl_option(c, "--dry-run") == NULL && !ctl_ask(c, "Apply this?"))
+        return ctl_fail(EXIT_FAILED, "nothing is changed");
+    return policy_change_in(c, store, &serial, policy_put, &put);
 }
 
 int policy_edit(struct ctl *c)
 {
     struct edit e = {.keep = false};
     struct store *store;
+    struct policy p;
+    uint64_t serial;
     int code = policy_open(c, STORE_WRITE, &store);
 
     if (code != 0)
         return code;
-    code = run_edit(c, &e, store);
+    code = policy_read(c, store, &p, &serial);
+    if (code != 0)
+        goto done;
+    e.text = text_of(&p, &e.len);
+    policy_fini(&p);
+    code = make_files(&e);
+    if (code != 0)
+        goto done;
+    do {
+        code = edit_file(e.file);
+        e.keep = true;
+        if (code == 0)
+            code = policy_file_read(e.file, POLICY_WHOLE, &p, NULL, NULL);
+    } while (code == EXIT_INVALID && ask_again());
+    if (code == 0) {
+        code = apply_edit(c, store, &e, &p, serial);
+        policy_fini(&p);
+        e.keep = code != 0;
+    }
+done:
     store_close(store);
     remove_files(&e);
+    free(e.text);
     return code;
 }
