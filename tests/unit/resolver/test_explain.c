@@ -453,6 +453,132 @@ static void check_same(void **state)
     }
 }
 
+/* --- the same for whatever is asked --------------------------------------- */
+
+static uint32_t seed;
+
+static const char *one_of(const char *const *list)
+{
+    uint32_t n = 0;
+
+    while (list[n] != NULL)
+        n++;
+    seed = seed * 1664525u + 1013904223u;
+    return list[(seed >> 16) % n];
+}
+
+static void write_policy(char *out, size_t size)
+{
+    static const char *const suffixes[] = {"x.example", "\"*.example\"", "\"*\"", "y.example",
+                                           NULL},
+                             *const networks[] = {"any", "kiosks", "any, kiosks", NULL},
+                             *const deeds[] = {"pool: p",
+                                               "pool: p, break-dnssec: yes",
+                                               "when: [missing, failed], pool: p",
+                                               "action: replace, pool: p",
+                                               "action: replace, pool: p, break-dnssec: yes",
+                                               "action: replace, when: [unapproved], pool: p",
+                                               "action: filter",
+                                               "action: deny",
+                                               "action: pass",
+                                               NULL},
+                             *const modes[] = {"live", "live", "live", "shadow", "off", NULL};
+    size_t at = (size_t)snprintf(out, size,
+                                 "networks: {kiosks: [10.20.0.0/16]}\npools: {p: "
+                                 "[kms.corp.example]}\napproved: [good.example]\nrules:\n");
+
+    for (int i = 0; i < 3; i++)
+        at += (size_t)snprintf(out + at, size - at,
+                               "  r%d: {suffixes: [%s], networks: [%s], %s, mode: %s}\n", i,
+                               one_of(suffixes), one_of(networks), one_of(deeds), one_of(modes));
+}
+
+/* What the client is told, and what is recorded of it. */
+static void check_like(const struct world *w, const struct explain *e, enum answer a,
+                       const char *what)
+{
+    const struct audit_event *event = &w->q->event;
+    const char *answer = world_answer((struct world *)(uintptr_t)w, a);
+    struct message m;
+
+    assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+    if (m.rcode != e->rcode || m.counts[1] != e->n_records || event->outcome != e->outcome ||
+        event->reason != e->reason || event->verdict != e->verdict ||
+        strcmp(event->rule, e->rule) != 0 || audit_client_error(event) != e->windows)
+        fail_msg("%s\n%s %s %s %s\n%s %s %s %s", what, outcome_names[event->outcome],
+                 reason_names[event->reason], event->rule, answer, outcome_names[e->outcome],
+                 reason_names[e->reason], e->rule, e->records[0]);
+    for (int i = 0; i < e->n_records; i++)
+        if (strstr(answer, e->records[i]) == NULL)
+            fail_msg("%s\n%s\n%s", what, answer, e->records[i]);
+}
+
+/* The daemon and explain are asked the same, with what came and with what is cached. */
+static void check_generated(void **state)
+{
+#define SIG(owner, type)                                                                           \
+    owner " 60 IN RRSIG " type " 8 1 60 20300101000000 20200101000000 1 x. AA==\n"
+#define NX "ns example. 60 IN SOA a. b. 1 2 3 4 60\n"
+#define SRV "an " V "x.example. 60 IN SRV 0 0 1688 "
+    static const char *const modes[] = {"kms: {mode: off}\n", "kms: {mode: shadow}\n", NULL, NULL},
+                             *const clients[] = {"10.20.0.1", "10.1.1.1", NULL},
+                             *const types[] = {"SRV", "SRV do", "ANY", "ANY do", NULL},
+                             *const replies[] = {
+                                 "NXDOMAIN\n" NX,
+                                 "NXDOMAIN\n" NX SIG("ns example.", "SOA"),
+                                 "NOERROR\n" NX,
+                                 "NOERROR\n" SRV "good.example.\n",
+                                 "NOERROR\n" SRV "good.example.\n" SIG("an " V "x.example.", "SRV"),
+                                 "NOERROR\n" SRV "bad.example.\n",
+                                 "NOERROR\n" SRV "bad.example.\n" SRV "good.example.\n",
+                                 "timeout",
+                                 "SERVFAIL",
+                                 "REFUSED",
+                                 NULL};
+    static struct reply reply;
+    char policy[1000], question[100], what[2000], settings[100];
+
+    (void)state;
+    for (seed = 1; seed < 26; seed++) {
+        uint32_t policy_seed = seed;
+        struct world *w;
+
+        write_policy(policy, sizeof policy);
+        snprintf(settings, sizeof settings, "%s",
+                 policy_seed % 5 < 2 ? modes[policy_seed % 5] : "");
+        w = world_new(settings, policy);
+        for (int i = 0; i < 20; i++) {
+            const char *type = one_of(types), *client = one_of(clients), *text = one_of(replies);
+            struct row row = {.client = client, .question = question};
+            struct explain *e;
+            enum answer a;
+
+            snprintf(question, sizeof question, V "x.example %s", type);
+            snprintf(what, sizeof what, "%u: %s%s\n%s from %s\n%s", policy_seed, settings, policy,
+                     question, client, text);
+            e = explain_new(&row);
+            cache_flush(w->cache, NULL, false);
+            if (!explain_run(e, &w->view, NULL, w->now)) {
+                reply_make(&reply, &w->view, &e->q, text);
+                assert_true(explain_run(e, &w->view, &reply.came, w->now));
+            }
+            snprintf(question, sizeof question, V "x.example %s tcp from=%s", type, client);
+            a = world_ask(w, question);
+            if (a == ANSWER_FORWARD)
+                a = world_give(w, text);
+            check_like(w, e, a, what);
+            for (int again = 0; again < 2; again++) { /* from the cache, and as it was kept */
+                a = world_ask(w, question);
+                assert_true(explain_run(e, &w->view, NULL, w->now));
+                check_like(w, e, a, what);
+            }
+            free(e);
+        }
+        world_free(w);
+        seed = policy_seed;
+    }
+}
+
 /* At the deadline an expired entry decides, if there is a deadline. */
 static void check_late_stale(void **state)
 {
@@ -482,12 +608,13 @@ static void check_late_stale(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 2];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] =
             (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
     tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_same);
     tests[ARRAY_LEN(rows) + 1] = (struct CMUnitTest)cmocka_unit_test(check_late_stale);
+    tests[ARRAY_LEN(rows) + 2] = (struct CMUnitTest)cmocka_unit_test(check_generated);
     return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
 }
