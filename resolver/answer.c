@@ -80,47 +80,34 @@ static enum answer refuse_fault(const struct view *v, struct query *q, enum mess
     return ANSWER_DROP;
 }
 
-/* Shorter than a header, a reply, or from a port nobody can ask from: silence,
- * so that no two servers can be made to talk to each other. */
-static bool is_no_question(const struct query *q)
-{
-    return q->wire_len < DNS_HEADER || (dns_flags(q->wire, q->wire_len) & DNS_QR) != 0 ||
-           q->client.addr.port == 0;
-}
-
-/* The client's question octets, with its case, for the way back. */
-static void keep_question(struct query *q)
-{
-    struct cursor c = cursor_make(q->wire, q->wire_len);
-    const uint8_t *from;
-    size_t len = q->message.question_len;
-
-    cursor_take(&c, DNS_HEADER);
-    from = cursor_take(&c, len);
-    if (from != NULL && len <= sizeof q->question)
-        memcpy(q->question, from, len);
-    else
-        q->message.question_len = 0;
-}
-
 enum answer answer_read(const struct view *v, struct query *q, struct now now)
 {
     struct message *m = &q->message;
+    struct cursor c = cursor_make(q->wire, q->wire_len);
     enum access_action access;
     enum message_fault fault;
+    const uint8_t *question;
     enum answer result;
 
     q->kms = q->kms_name = q->whole = q->has_event = q->has_networks = false;
     q->out_len = 0;
     q->route = NULL;
-    if (is_no_question(q)) {
+    /* Shorter than a header, a reply, or from a port nobody can ask from: silence, so
+     * that no two servers can be made to talk to each other. */
+    if (q->wire_len < DNS_HEADER || (dns_flags(q->wire, q->wire_len) & DNS_QR) != 0 ||
+        q->client.addr.port == 0) {
         COUNT(v->stats, ignored);
         return ANSWER_DROP;
     }
     COUNT(v->stats, queries);
     access = settings_access(v->settings, v->machine, v->n_machine, &q->client.addr);
     fault = message_read_query(m, q->wire, q->wire_len);
-    keep_question(q);
+    cursor_take(&c, DNS_HEADER); /* the question's octets, with its case, for the way back */
+    question = cursor_take(&c, m->question_len);
+    if (question != NULL && m->question_len <= sizeof q->question)
+        memcpy(q->question, question, m->question_len);
+    else
+        m->question_len = 0;
     query_set_limit(q);
     if (UNLIKELY(access != ACCESS_ALLOW))
         return refuse_access(v, q, access, fault == MESSAGE_OK, now);
@@ -161,7 +148,7 @@ static bool is_coherent(const struct view *v, struct query *q, struct now now)
            !kms_would_fill(v, q, r->has_rrsig && q->message.edns.do_bit, now);
 }
 
-static enum answer deliver(const struct view *v, struct query *q, struct now now)
+static enum answer deliver_real(const struct view *v, struct query *q, struct now now)
 {
     const struct real *r = &q->real;
     bool has_none = r->image == NULL || (real_is_negative(r) && !r->has_cname), coherent;
@@ -205,5 +192,5 @@ enum answer answer_query(const struct view *v, struct query *q, const struct rea
     case REAL_FOUND:
         break;
     }
-    return deliver(v, q, now);
+    return deliver_real(v, q, now);
 }

@@ -159,7 +159,7 @@ static size_t make_image(const struct view *v, const struct query *q,
 
 /* ---- what is sent ---- */
 
-static const char *rule_text(const struct view *v, const struct policy_decision *d)
+static const char *ede_text_of(const struct view *v, const struct policy_decision *d)
 {
     return v->settings->kms.explain_in_edns && d->rule[0] != '\0' ? d->rule : NULL;
 }
@@ -182,7 +182,7 @@ static enum answer send_decided(const struct view *v, struct query *q,
 {
     uint16_t rcode = len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL;
     enum answer result =
-        query_send(v, q, len > 0 ? image : NULL, len, ede_of(d, &q->real), rule_text(v, d));
+        query_send(v, q, len > 0 ? image : NULL, len, ede_of(d, &q->real), ede_text_of(v, d));
 
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
@@ -260,10 +260,6 @@ static bool note_walk(struct note *n, struct policy_decision *d, struct real *r,
         for (int k = 0; k < h->n_addresses && !n->bad; k++)
             FIELD(h->addresses[k].ip);
     }
-    FIELD(r->verdict);
-    FIELD(r->rcode);
-    FIELD(r->server);
-    FIELD(r->ms);
     FIELD(r->n_srv);
     n->bad = n->bad || r->n_srv > KEPT_SRV;
     for (int i = 0; i < r->n_srv && !n->bad; i++) {
@@ -297,15 +293,19 @@ static void decision_stamp(const struct view *v, uint64_t stamp[3])
 static void keep_decision(const struct view *v, struct query *q, struct policy_decision *d,
                           const uint8_t *image, size_t len, struct now now)
 {
-    struct cache_facts facts = {.stored_ms = now.mono_ms, .rotates = q->real.rotates};
+    const struct real *r = &q->real;
+    struct cache_facts facts = {.stored_ms = now.mono_ms,
+                                .rotates = r->rotates,
+                                .rcode = r->rcode,
+                                .server = r->server,
+                                .rtt_ms = (uint16_t)r->ms};
     struct cache_key key;
     struct note n;
 
     n.len = 0;
     n.size = sizeof n.data;
     n.reading = n.bad = false;
-    facts.expires_ms =
-        d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : q->real.expires_ms;
+    facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
     if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED ||
         !note_walk(&n, d, &q->real, v->scratch->srv))
         return;
@@ -334,15 +334,17 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     n.bad = false;
     decision_stamp(v, stamp);
     d->n_unapproved = 0;
-    memset(&q->real, 0, sizeof q->real);
+    q->real = (struct real){.cached = true};
     if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
                   &len, &f, n.data, &n.size) != CACHE_HIT ||
         !note_walk(&n, d, &q->real, v->scratch->srv) || now.wall_ms < d->since_ms ||
         now.wall_ms >= d->until_ms)
         return false;
     COUNT(v->stats, kms_decision_hits);
-    q->real.cached = true;
     q->real.rotates = f.rotates;
+    q->real.rcode = f.rcode;
+    q->real.server = f.server;
+    q->real.ms = f.rtt_ms;
     for (int i = 0; i < q->real.n_srv; i++)
         d->n_unapproved = (uint8_t)(d->n_unapproved + d->unapproved[i]);
     if (len == 0)
@@ -368,8 +370,9 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
     return send_decided(v, q, d, image, len, now);
 }
 
-static enum answer decide(const struct view *v, struct query *q, const struct policy_ask *ask,
-                          const struct policy_match *match, struct now now)
+static enum answer decide_question(const struct view *v, struct query *q,
+                                   const struct policy_ask *ask, const struct policy_match *match,
+                                   struct now now)
 {
     struct policy_decision *d = &v->scratch->decision;
     const struct policy_real real = {.verdict = q->real.verdict,
@@ -426,84 +429,70 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
     case REAL_FOUND:
         break;
     }
-    return decide(v, q, ask, match, now);
+    return decide_question(v, q, ask, match, now);
 }
 
 /* ---- addresses of hosts ---- */
 
-struct found { /* addresses of the type that is asked for */
-    const struct addr *data[HOST_ADDRESSES];
-    uint32_t n;
-};
-
-static void add_address(struct found *f, const struct addr *a)
+/* The host's addresses of the type that is asked for. It may be there several times,
+ * with several ports. */
+static uint32_t find_addresses(const struct policy_decision *d, const struct message *m,
+                               const struct addr *list[HOST_ADDRESSES])
 {
-    for (uint32_t i = 0; i < f->n; i++)
-        if (addr_same_ip(f->data[i], a))
-            return;
-    if (f->n < HOST_ADDRESSES)
-        f->data[f->n++] = a;
-}
+    uint32_t n = 0, k;
 
-/* A host may be there several times, with several ports. */
-static void find_addresses(const struct policy_decision *d, const struct query *q, struct found *f)
-{
-    uint16_t type = q->message.qtype;
-
-    f->n = 0;
     for (int i = 0; i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
-        for (int k = 0; k < h->n_addresses && name_equal(&h->target, &q->message.qname); k++)
-            if (type == (addr_is_v4(&h->addresses[k]) ? TYPE_A : TYPE_AAAA))
-                add_address(f, &h->addresses[k]);
+        for (int a = 0; a < h->n_addresses && name_equal(&h->target, &m->qname); a++) {
+            if (m->qtype != (addr_is_v4(&h->addresses[a]) ? TYPE_A : TYPE_AAAA))
+                continue;
+            for (k = 0; k < n && !addr_same_ip(list[k], &h->addresses[a]); k++)
+                ;
+            if (k == n && n < HOST_ADDRESSES)
+                list[n++] = &h->addresses[a];
+        }
     }
-}
-
-/* No address of this type, but a name that has one exists: it is not denied, or
- * resolvers in front would hide the address (RFC 8020), and a client that asks
- * for both types is not told of a failure. */
-static bool makes_nodata(const struct query *q)
-{
-    bool is_address = q->message.qtype == TYPE_A || q->message.qtype == TYPE_AAAA;
-
-    return q->real.verdict == VERDICT_NXDOMAIN || (q->real.verdict != VERDICT_NODATA && is_address);
+    return n;
 }
 
 bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
     const struct policy_real real = {.verdict = q->real.verdict, .is_signed = q->real.has_rrsig};
+    const struct message *m = &q->message;
     struct policy_decision *d = &v->scratch->decision;
-    uint16_t type = q->message.qtype, len = type == TYPE_A ? 4 : 16;
+    uint16_t len = m->qtype == TYPE_A ? 4 : 16;
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
+    const struct addr *list[HOST_ADDRESSES];
     struct policy_ask ask;
-    struct found f;
-    uint32_t ttl, first;
+    uint32_t n, ttl, first;
 
-    if (q->message.qclass != CLASS_IN || !view_policy(v) ||
-        !policy_may_be_host(v->policy, &q->message.qname))
+    if (m->qclass != CLASS_IN || !view_policy(v) || !policy_may_be_host(v->policy, &m->qname))
         return false;
     (void)query_find_networks(v, q);
     ask = kms_ask(v, q, now);
     policy_decide_host(v->policy, &ask, &real, d);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
-    if (d->n_hosts == 0)
-        return false;
-    find_addresses(d, q, &f);
-    if (f.n == 0 && !makes_nodata(q))
+    n = find_addresses(d, m, list);
+    /* No address of this type, but a name that has one exists: it is not denied, or
+     * resolvers in front would hide the address (RFC 8020), and a client that asks for
+     * both types is not told of a failure. */
+    if (d->n_hosts == 0 ||
+        (n == 0 && real.verdict != VERDICT_NXDOMAIN &&
+         (real.verdict == VERDICT_NODATA || (m->qtype != TYPE_A && m->qtype != TYPE_AAAA))))
         return false;
     COUNT(v->stats, kms_hosts);
     ttl = ttl_given(&q->real, d, d->ttl < HOST_TTL_MAX_S ? d->ttl : HOST_TTL_MAX_S);
-    first = f.n > 1 ? random_below(v->random, f.n) : 0;
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    for (uint32_t i = 0; i < f.n; i++) {
-        image_record(&w, 0, type, ttl, len);
-        writer_bytes(&w, f.data[(first + i) % f.n]->ip + 16 - len, len);
+    first = n > 1 ? random_below(v->random, n) : 0;
+    image_begin(&w, m, RCODE_NOERROR);
+    for (uint32_t i = 0; i < n; i++) {
+        image_record(&w, 0, m->qtype, ttl, len);
+        writer_bytes(&w, list[(first + i) % n]->ip + 16 - len, len);
     }
-    if (f.n == 0)
+    if (n == 0)
         image_soa(&w, 0, negative_ttl_given(v, &q->real, d));
-    message_counts(&w, (uint16_t)f.n, f.n == 0, 0);
-    *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED, rule_text(v, d));
+    message_counts(&w, (uint16_t)n, n == 0, 0);
+    *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED, ede_text_of(v, d));
     return true;
 }

@@ -79,7 +79,7 @@ static void fit_ttls(uint8_t *image, size_t len, uint32_t ttl_s, bool each)
 }
 
 /* The records that a decision is made on; an answer that cannot be read is `other`. */
-static void read_srv(const struct view *v, struct query *q)
+static void read_srv_set(const struct view *v, struct query *q)
 {
     struct real *r = &q->real;
 
@@ -142,99 +142,79 @@ static void real_of_entry(const struct cache_facts *f, uint8_t *image, size_t le
     r->expires_ms = f->expires_ms;
 }
 
-/* An expired entry may be served only for a time; one that was over when it came
- * (expires_ms 0) may not. */
-static bool is_servable(const struct view *v, const struct cache_facts *f, struct now now)
-{
-    return f->expires_ms != 0 && now.mono_ms - f->expires_ms < v->settings->cache.serve_stale_ms;
-}
-
-/* Of a negative answer at a discovery name a client, or a resolver in front, shall not
- * know for long. */
-static void limit_entry(const struct view *v, const struct query *q, uint8_t *image)
-{
-    const struct real *r = &q->real;
-    uint32_t cap_s = UINT32_MAX;
-
-    if (q->kms_name && real_is_negative(r))
-        cap_s = (uint32_t)(real_negative_ms(v, true) / 1000);
-    if (r->stale)
-        fit_ttls(image, r->len, cap_s < STALE_TTL_S ? cap_s : STALE_TTL_S, true);
-    else if (r->ttl_s > cap_s)
-        fit_ttls(image, r->len, cap_s, false);
-}
-
-/* An entry, fresh or expired, is looked for in q->out, whence it need not be copied, but
- * that of a discovery question. In a datagram's buffer it has no room if it is long. */
+/* An entry, fresh or one that serve-stale still allows, into q->real. It is looked for in
+ * q->out, whence it need not be copied, but that of a discovery question; in a datagram's
+ * buffer a long one has no room. */
 static enum cache_result find_entry(const struct view *v, struct query *q, struct now now,
                                     bool in_scratch)
 {
     uint8_t *image = in_scratch ? v->scratch->image : q->out;
     size_t size = in_scratch ? sizeof v->scratch->image : q->out_size, len;
+    struct real *r = &q->real;
+    uint32_t cap_s = UINT32_MAX;
     struct cache_facts f;
     enum cache_result found =
         cache_get(v->cache, &q->key, now.mono_ms, NULL, image, size, &len, &f, NULL, NULL);
 
     if (found == CACHE_MISS && size < DNS_MAX_MESSAGE)
         return find_entry(v, q, now, true);
-    if (found == CACHE_EXPIRED && !is_servable(v, &f, now))
+    /* One that was over when it came (expires_ms 0) may never be served. */
+    if (found == CACHE_MISS ||
+        (found == CACHE_EXPIRED &&
+         (f.expires_ms == 0 || now.mono_ms - f.expires_ms >= v->settings->cache.serve_stale_ms)))
         return CACHE_MISS;
-    if (found == CACHE_MISS)
-        return found;
-    real_of_entry(&f, image, len, now, &q->real);
-    limit_entry(v, q, image);
-    read_srv(v, q);
+    real_of_entry(&f, image, len, now, r);
+    /* Of a negative answer at a discovery name a client, or a resolver in front, shall
+     * not know for long. */
+    if (q->kms_name && real_is_negative(r))
+        cap_s = (uint32_t)(real_negative_ms(v, true) / 1000);
+    if (r->stale)
+        fit_ttls(image, len, cap_s < STALE_TTL_S ? cap_s : STALE_TTL_S, true);
+    else if (r->ttl_s > cap_s)
+        fit_ttls(image, len, cap_s, false);
+    read_srv_set(v, q);
     return found;
 }
 
 /* ---- what answering asks */
 
-static bool find_special(const struct view *v, struct query *q)
-{
-    uint64_t ttl_s = real_negative_ms(v, q->kms_name) / 1000;
-    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
-    int rcode = special_rcode(q);
-
-    if (rcode < 0)
-        return false;
-    COUNT(v->stats, special);
-    special_image(q, (uint16_t)rcode, (uint32_t)ttl_s, &w);
-    q->real = (struct real){.verdict = rcode == RCODE_NXDOMAIN ? VERDICT_NXDOMAIN : VERDICT_NODATA,
-                            .image = v->scratch->image,
-                            .len = w.len,
-                            .rcode = (uint16_t)rcode,
-                            .ttl_s = (uint32_t)ttl_s,
-                            .local = true};
-    return true;
-}
-
 enum real_look real_look(const struct view *v, struct query *q, const struct real *came,
                          struct now now)
 {
     static const struct addr nobody;
+    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    struct real *r = &q->real, failure;
     enum cache_result found;
-    struct real failure;
+    int rcode;
 
     if (came != NULL &&
         (came->supposed || (came->image != NULL && !(q->kms && came->unfinished)))) {
-        q->real = *came;
+        *r = *came;
         if (!came->supposed)
-            read_srv(v, q);
+            read_srv_set(v, q);
         return REAL_FOUND;
     }
     if (came != NULL) {
         if (find_entry(v, q, now, true) == CACHE_MISS)
-            q->real = real_of_failure(came->unfinished ? RCODE_UNUSABLE : came->rcode,
-                                      &came->server, came->ms);
-        q->real.pending = came->pending;
+            *r = real_of_failure(came->unfinished ? RCODE_UNUSABLE : came->rcode, &came->server,
+                                 came->ms);
+        r->pending = came->pending;
         return REAL_FOUND;
     }
-    if (find_special(v, q))
+    if ((rcode = special_rcode(q)) >= 0) {
+        COUNT(v->stats, special);
+        *r = real_of_failure((uint16_t)rcode, &nobody, 0);
+        r->ttl_s = (uint32_t)(real_negative_ms(v, q->kms_name) / 1000);
+        r->local = true;
+        special_image(q, (uint16_t)rcode, r->ttl_s, &w);
+        r->image = w.start;
+        r->len = w.len;
         return REAL_FOUND;
+    }
     found = find_entry(v, q, now, q->kms);
     if (found != CACHE_HIT && find_failure(v, &q->key, now, &failure)) {
         if (found == CACHE_MISS)
-            q->real = failure;
+            *r = failure;
         found = CACHE_HIT;
     }
     if (found == CACHE_HIT) {
@@ -244,12 +224,12 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
     COUNT(v->stats, cache_misses);
     if ((q->message.flags & DNS_RD) == 0) { /* nothing may be asked, and nothing is known */
         COUNT(v->stats, rd0_refused);
-        q->real = (struct real){.verdict = VERDICT_NONE};
+        *r = (struct real){.verdict = VERDICT_NONE};
         return REAL_REFUSED;
     }
     if (q->route != NULL)
         return REAL_ASK;
-    q->real = real_of_failure(RCODE_REFUSED, &nobody, 0); /* nobody to ask: as if it failed */
+    *r = real_of_failure(RCODE_REFUSED, &nobody, 0); /* nobody to ask: as if it failed */
     return REAL_FOUND;
 }
 
