@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/check.h"
 #include "policy/decide.h"
 #include "wire/present.h"
 

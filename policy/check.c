@@ -10,12 +10,13 @@
  * Two rules of the same suffix and network are tried in the order of their
  * names (decide.h). The first is `front` below, the other `back`.
  */
-#include "policy/text.h"
+#include "policy/check.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/text.h"
 #include "wire/present.h"
 
 enum { PAIRS = 200 /* that are reported */, MEETING = 32 /* rules compared at one suffix */ };

@@ -24,7 +24,6 @@
 #include "base/number.h"
 #include "base/str.h"
 #include "policy/index.h"
-#include "policy/ranges.h"
 #include "policy/records.h"
 
 /* Which rules compete: those that act at one of the words. The first case is for
@@ -442,41 +441,6 @@ void policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
 }
 
 /* --- look-ups ------------------------------------------------------------- */
-
-static int find_client(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
-{
-    const struct store_counts *counts = store_counts(r->txn);
-    struct store_record range;
-    struct store_key k;
-    struct cursor c;
-    int rc;
-
-    if (counts != NULL && store_count(counts, TABLE_NETWORK) == 0)
-        return 0;
-    key_ip(&k, TABLE_RANGE, addr->ip, "");
-    rc = store_seek(r->txn, &k, 1, &range);
-    if (rc == -ENOENT && counts == NULL)
-        return 0; /* no ranges, and nobody says that there should be */
-    if (rc != 0)
-        return rc == -ENOENT ? -EBADMSG : rc;
-    c = cursor_make(range.value.data, range.value.len);
-    return range_read(&c, addr->ip, out) ? 0 : -EBADMSG;
-}
-
-int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
-{
-    int rc;
-
-    out->addr = *addr;
-    out->range = 0;
-    out->n_networks = 0;
-    store_guarded(rc, r->txn, find_client(r, addr, out));
-    if (rc == 0)
-        return 0;
-    out->range = POLICY_RANGE_DAMAGED;
-    out->n_networks = 0;
-    return -EBADMSG;
-}
 
 /* Is there a sound record that begins so? */
 static int has_record(struct policy_reader *r, const struct store_key *k, bool *yes)

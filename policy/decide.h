@@ -10,24 +10,8 @@
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
 
-#include "policy/store.h"
+#include "policy/ranges.h"
 #include "wire/srv.h"
-
-enum { POLICY_CLIENT_NETWORKS = 16 };
-#define POLICY_RANGE_DAMAGED UINT32_MAX
-
-/* A client as the policy sees it; one cursor step. */
-struct policy_client {
-    struct addr addr;
-    uint32_t range;     /* number of the range of addresses, for the decision cache; equal for
-                            addresses in the same networks; POLICY_RANGE_DAMAGED: policy_decide
-                            answers with reason DAMAGED */
-    uint8_t n_networks; /* innermost first */
-    char networks[POLICY_CLIENT_NETWORKS][POLICY_NAME];
-    struct prefix prefixes[POLICY_CLIENT_NETWORKS]; /* the one of each that contains the client */
-};
-int policy_client_find(struct policy_reader *, const struct addr *,
-                       struct policy_client *out); /* 0, -EBADMSG damaged */
 
 struct policy_ask {
     const struct name *qname; /* folded, name_is_vlmcs(); or a host */

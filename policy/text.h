@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * text.h -- policies as text: the YAML form, in and out; what
- * is suspicious in a policy.
+ * text.h -- policies as text: the YAML form, in and out.
  */
 #ifndef POLICY_TEXT_H
 #define POLICY_TEXT_H
@@ -9,8 +8,7 @@
 #include <stdio.h>
 
 #include "base/fields.h"
-#include "policy/store.h"
-#include "policy/decide.h"
+#include "policy/model.h"
 
 /* One row of `tests:`. */
 struct policy_test {
@@ -19,8 +17,7 @@ struct policy_test {
     struct name qname; /* _vlmcs._tcp.<suffix>, folded */
     struct addr client;
     enum kms_verdict verdict;
-    struct name
-        real_host; /* what the real DNS names, when verdict is present; root = an approved one */
+    struct name real_host; /* that the real DNS names; root: an approved one */
     bool has_expect;
     enum kms_outcome expect;
     bool has_host;
@@ -47,9 +44,5 @@ extern const struct field policy_rule_rows[];
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */
 const char *policy_time_print(uint64_t wall_ms, char out[NUMBER_TEXT]);
-
-/* What is suspicious: each finding is a sentence. Returns how many. */
-typedef void policy_finding(void *context, const char *subject, const char *text);
-size_t policy_check(const struct policy *, uint64_t now_ms, policy_finding *, void *context);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "ctl/zone.h"
 #include "policy/accept.h"
+#include "policy/check.h"
 #include "policy/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -13,6 +13,7 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
+#include "policy/check.h"
 #include "policy/text.h"
 
 #define TWO_POOLS                                                                                  \
