@@ -23,9 +23,8 @@
  * as written. A server that says SERVFAIL or REFUSED is not asked again.
  *
  * A reply may be a chain of CNAMEs that does not tell what is at its end. Then the
- * end is asked in a flight of its own, at the route of its name, and this flight
- * follows it: it opens no more tries, and ends with what that one brings, behind
- * its own chain.
+ * end is a question of our own, at the route of its name; the flight opens no more
+ * tries, and ends with what comes for it, behind its own chain.
  *
  * A packet with TSIG or for TKEY passes through: to one server, octet by octet but
  * for the ID, and back the same way. Its flight is neither joined nor kept, and has
@@ -79,7 +78,7 @@ struct forwarder {
     uint32_t limit;   /* flights at most */
     struct query q;   /* a waiter, made a query again */
     struct query end; /* the question for the end of a chain of CNAMEs */
-    uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
+    uint8_t out[DNS_MAX_MESSAGE];
 };
 
 static void set_flight_timer(struct flight *fl)
@@ -132,10 +131,6 @@ static bool answer_waiter(struct flight *fl, const struct waiter *w, const struc
     struct writer packet = writer_make(f->out, sizeof f->out);
     enum answer answer = ANSWER_SEND;
 
-    if (w->on_reply != NULL) {
-        w->on_reply(w->context, came);
-        return true;
-    }
     waiter_restore(w, q);
     q->out = f->out;
     q->out_size = sizeof f->out;
@@ -157,9 +152,9 @@ static bool answer_waiter(struct flight *fl, const struct waiter *w, const struc
     return true;
 }
 
-/* Answers all that wait. The flight cannot be found any more, so that a question
- * asked from a callback begins a new one. */
-static void answer_all(struct flight *fl, const struct real *came, bool keep)
+/* The flight is over: all that wait are answered. It cannot be found any more, so
+ * that a question asked from a callback begins a new one. */
+static void finish(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
     struct now now = f->io->now(f->io);
@@ -170,109 +165,78 @@ static void answer_all(struct flight *fl, const struct real *came, bool keep)
                                   .bits = fl->bits,
                                   .scope = fl->scope,
                                   .hash = fl->hash};
+    struct waiter *w;
 
     if (fl->following != NULL)
-        LIST_REMOVE(fl, follower);
+        inflight_drop(&f->inflight, fl->following, fl->at_end);
     inflight_hide(&f->inflight, fl);
     close_tries(fl);
     f->io->timer_clear(f->io, &fl->timer);
-    if (keep && !fl->passthrough)
+    if (!came->ours && !fl->passthrough)
         real_keep(fl->view, &key, came, now);
-    while (!TAILQ_EMPTY(&fl->waiters)) {
-        struct waiter *w = TAILQ_FIRST(&fl->waiters);
-
+    while ((w = TAILQ_FIRST(&fl->clients)) != NULL) {
         (void)answer_waiter(fl, w, came, now);
         inflight_drop(&f->inflight, fl, w);
     }
+    while ((w = TAILQ_FIRST(&fl->own)) != NULL) {
+        w->on_reply(w->context, came);
+        inflight_drop(&f->inflight, fl, w);
+    }
     view_policy_end(fl->view);
-}
-
-static void give_back_flight(struct flight *fl)
-{
-    struct forwarder *f = fl->forwarder;
-
     f->hooks.unpin(f->hooks.context, fl->view);
     inflight_give_back(&f->inflight, fl);
 }
 
-/* Our chain of CNAMEs and the reply to its end, read as one reply, is the answer to
+/* Everybody gets a failure. ours: it says nothing of the name. */
+static void give_up(struct flight *fl, bool ours)
+{
+    uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
+    struct real none =
+        real_of_failure(fl->failure, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
+
+    none.ours = ours;
+    finish(fl, &none);
+}
+
+/* Our chain of CNAMEs and what came for its end, read as one reply, is the answer to
  * our question: so it has the limits of any (number of links, no loop). Where nobody
  * answers for the end, the chain alone is passed on, as it came; where somebody
- * should and failed, so have we. */
-static void answer_chain(struct flight *fl, const struct real *end, bool keep)
+ * should and failed, so have we. The end of the end lies deeper on the stack, and its
+ * image is read by all that wait for it: so each has one of its own. */
+static void answer_chain(struct flight *fl, const struct real *end)
 {
-    struct forwarder *f = fl->forwarder;
-    uint8_t *both = fl->view->scratch->second;
+    uint8_t *both = fl->view->scratch->second, image[DNS_MAX_MESSAGE];
     struct reply_facts facts;
     struct real came;
     struct message m;
     size_t len;
 
     if (end->image == NULL && end->rcode != RCODE_REFUSED) {
-        answer_all(fl, end, keep);
+        finish(fl, end);
         return;
     }
-    len = reply_join(inflight_chain(&f->inflight, fl), fl->chain_len, end->image, end->len, both,
-                     DNS_MAX_MESSAGE);
+    len = reply_join(inflight_chain(&fl->forwarder->inflight, fl), fl->chain_len, end->image,
+                     end->len, both, DNS_MAX_MESSAGE);
     if (len == 0 || message_read_head(&m, both, len) != 0 ||
-        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, f->joined, sizeof f->joined, &len,
-                   &facts) != 0) {
+        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, image, sizeof image, &len, &facts) !=
+            0) {
         came = real_of_failure(RCODE_UNUSABLE, &end->server, end->ms);
     } else {
-        if (facts.kind == REPLY_CNAME && end->image != NULL)
+        if (facts.kind == REPLY_CNAME && end->image != NULL && !end->unfinished)
             facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
-        came = real_of_reply(fl->view, f->joined, len, &facts, fl->kms_name);
+        came = real_of_reply(fl->view, image, len, &facts, fl->kms_name);
         came.server = end->server;
         came.ms = end->ms;
     }
-    answer_all(fl, &came, keep);
+    finish(fl, &came);
 }
 
-/* The flights that follow fl end with what came for it. Those that follow one of
- * them in turn follow fl from then on, with both chains: so each is joined with
- * the one reply that is at hand. */
-static void end_with_followers(struct flight *fl, const struct real *came, bool keep)
+static void on_end(void *context, const struct real *end)
 {
-    struct inflight *in = &fl->forwarder->inflight;
-    uint8_t *both = fl->view->scratch->second;
+    struct flight *fl = context;
 
-    while (!LIST_EMPTY(&fl->followers)) {
-        struct flight *next = LIST_FIRST(&fl->followers), *far;
-        uint8_t *chain = inflight_chain(in, next);
-
-        LIST_REMOVE(next, follower);
-        next->following = NULL;
-        while ((far = LIST_FIRST(&next->followers)) != NULL) {
-            size_t len = reply_join(inflight_chain(in, far), far->chain_len, chain, next->chain_len,
-                                    both, CHAIN_MAX);
-
-            memcpy(inflight_chain(in, far), both, len);
-            far->chain_len = (uint16_t)len; /* 0: too long, which ends it as unusable */
-            LIST_REMOVE(far, follower);
-            far->following = fl;
-            LIST_INSERT_HEAD(&fl->followers, far, follower);
-        }
-        answer_chain(next, came, keep);
-        give_back_flight(next);
-    }
-    give_back_flight(fl);
-}
-
-/* The flight is over, and with it those that follow it. */
-static void finish(struct flight *fl, const struct real *came, bool keep)
-{
-    answer_all(fl, came, keep);
-    end_with_followers(fl, came, keep);
-}
-
-/* Everybody gets a failure. */
-static void give_up(struct flight *fl, bool keep)
-{
-    uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
-    const struct real none =
-        real_of_failure(fl->failure, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
-
-    finish(fl, &none, keep);
+    fl->following = NULL;
+    answer_chain(fl, end);
 }
 
 /* ---- probes ---- */
@@ -390,7 +354,7 @@ static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     int rc = -ENOBUFS;
 
     if (fl->passthrough) {
-        question.tcp = TAILQ_FIRST(&fl->waiters)->client.transport == AUDIT_TCP;
+        question.tcp = TAILQ_FIRST(&fl->clients)->client.transport == AUDIT_TCP;
         question.packet = inflight_chain(&f->inflight, fl);
         question.packet_len = fl->chain_len;
     }
@@ -436,8 +400,8 @@ static void wait_for_the_rest(struct flight *fl, uint64_t now_ms)
     const struct exchange *e;
 
     LIST_FOREACH(e, &fl->tries, entry)
-    if (e->begun_ms + fl->route->timeout_ms > end_ms)
-        end_ms = e->begun_ms + fl->route->timeout_ms;
+        if (e->begun_ms + fl->route->timeout_ms > end_ms)
+            end_ms = e->begun_ms + fl->route->timeout_ms;
     fl->last_try = true;
     fl->next_ms = end_ms < fl->end_ms ? end_ms : fl->end_ms;
 }
@@ -591,16 +555,15 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     else if (fl->chain_len > 0 &&
              !real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
                          sizeof f->exchanges.image, &came) &&
-             (end = end_flight(fl, q, now_ms)) != NULL) {
+             (end = end_flight(fl, q, now_ms)) != NULL &&
+             (fl->at_end = inflight_wait(&f->inflight, end, q, on_end, fl)) != NULL) {
         fl->following = end;
-        LIST_INSERT_HEAD(&end->followers, fl, follower);
         fl->last_try = true;
         fl->next_ms = fl->end_ms;
         set_flight_timer(fl);
         return;
     }
-    answer_chain(fl, &came, true);
-    end_with_followers(fl, &came, true);
+    answer_chain(fl, &came);
 }
 
 /* A reply that is accepted. True: the flight goes on. */
@@ -616,7 +579,7 @@ static bool accept_reply(struct flight *fl, struct exchange *e, const struct exc
                                  fl->kms_name);
         came.server = e->server->report.server;
         came.ms = r->ms;
-        finish(fl, &came, true);
+        finish(fl, &came);
         return false;
     }
     if (r->facts->kind == REPLY_CNAME) {
@@ -678,7 +641,7 @@ static void deadline_passed(struct flight *fl, struct now now)
     struct waiter *w, *next;
 
     none.pending = true;
-    for (w = TAILQ_FIRST(&fl->waiters); w != NULL; w = next) {
+    for (w = TAILQ_FIRST(&fl->clients); w != NULL; w = next) {
         bool due = w->deadline_ms != 0 && w->deadline_ms <= now.mono_ms;
 
         if (due)
@@ -736,7 +699,7 @@ static void on_flight_timer(struct io_timer *timer)
             t->silent = true;
         }
         if (over && !fall_back(fl, now.mono_ms)) {
-            give_up(fl, !fl->starved);
+            give_up(fl, fl->starved);
             return;
         }
         if (!over)
@@ -790,7 +753,7 @@ static struct flight *begin_flight(struct forwarder *f, const struct view *v, co
         if (victim == NULL || victim == keep)
             return NULL;
         COUNT(f->stats, gave_way);
-        give_up(victim, false);
+        give_up(victim, true);
     }
     fl = inflight_add(in, v, q);
     fl->forwarder = f;
@@ -837,7 +800,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         refuse(f, v, q);
         return;
     }
-    if ((w = inflight_wait(in, fl, q)) == NULL) {
+    if ((w = inflight_wait(in, fl, q, NULL, NULL)) == NULL) {
         if (q->client.transport != AUDIT_UDP) {
             refuse(f, v, q);
             return;
@@ -872,14 +835,11 @@ int forwarder_resolve(struct forwarder *f, const struct view *v, const struct qu
 
     if (fl == NULL && (fl = begin_flight(f, v, q, NULL)) == NULL)
         return -ENOBUFS;
-    if ((w = inflight_wait(&f->inflight, fl, q)) == NULL)
-        return -ENOBUFS;
-    w->on_reply = on_reply;
-    w->context = context;
+    w = inflight_wait(&f->inflight, fl, q, on_reply, context);
     share_favour(&fl->member);
     if (!joined)
         start_flight(fl, f->io->now(f->io).mono_ms);
-    return 0;
+    return w != NULL ? 0 : -ENOBUFS;
 }
 
 /* ---- life ---- */
@@ -914,7 +874,7 @@ void forwarder_free(struct forwarder *f)
     if (f == NULL)
         return;
     while ((m = shares_victim(&f->inflight.shares)) != NULL)
-        give_up(container_of(m, struct flight, member), false);
+        give_up(container_of(m, struct flight, member), true);
     for (uint32_t i = 0; i < f->upstreams.n; i++) {
         struct upstream *s = &f->upstreams.servers[i];
 
@@ -931,11 +891,6 @@ void forwarder_free(struct forwarder *f)
 void forwarder_limit(struct forwarder *f, unsigned slots)
 {
     f->limit = slots < f->inflight.flights.n ? slots : f->inflight.flights.n;
-}
-
-unsigned forwarder_in_flight(const struct forwarder *f)
-{
-    return f->inflight.flights.in_use;
 }
 
 const struct upstream_report *forwarder_upstream(const struct forwarder *f, const struct addr *a)

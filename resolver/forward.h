@@ -48,7 +48,6 @@ void forwarder_ask(struct forwarder *, const struct view *, struct query *q);
 int forwarder_resolve(struct forwarder *, const struct view *, const struct query *,
                       void (*on_reply)(void *context, const struct real *), void *context);
 
-unsigned forwarder_in_flight(const struct forwarder *);
 /* Flights at most from now on; never more than the slots it was made with. */
 void forwarder_limit(struct forwarder *, unsigned slots);
 

@@ -16,7 +16,7 @@ int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
     in->buckets = calloc(in->n_buckets, sizeof *in->buckets);
     if (in->chains == NULL || in->buckets == NULL ||
         pool_init(&in->flights, n, sizeof(struct flight)) != 0 ||
-        pool_init(&in->waiters, 2 * n, sizeof(struct waiter)) != 0)
+        pool_init(&in->waiters, 3 * n, sizeof(struct waiter)) != 0)
         return -ENOMEM;
     return shares_init(&in->shares, n, key);
 }
@@ -41,10 +41,10 @@ struct flight *inflight_find(const struct inflight *in, const struct view *v,
     struct flight *f;
 
     LIST_FOREACH(f, bucket_of(in, key->hash), bucket)
-    if (f->hash == key->hash && f->view == v && f->qtype == key->type && f->qclass == key->class &&
-        f->bits == key->bits && f->scope == key->scope && !f->passthrough &&
-        name_equal(&f->qname, key->name))
-        return f;
+        if (f->hash == key->hash && f->view == v && f->qtype == key->type &&
+            f->qclass == key->class && f->bits == key->bits && f->scope == key->scope &&
+            !f->passthrough && name_equal(&f->qname, key->name))
+            return f;
     return NULL;
 }
 
@@ -65,7 +65,8 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     f->scope = q->key.scope;
     f->hash = q->key.hash;
     f->failure = RCODE_TIMEOUT;
-    TAILQ_INIT(&f->waiters);
+    TAILQ_INIT(&f->clients);
+    TAILQ_INIT(&f->own);
     LIST_INSERT_HEAD(bucket_of(in, f->hash), f, bucket);
     f->member.favoured = q->kms;
     share_add(&in->shares, share, &f->member);
@@ -80,7 +81,8 @@ void inflight_hide(struct inflight *in, struct flight *f)
 
 void inflight_give_back(struct inflight *in, struct flight *f)
 {
-    assert(f->n_waiters == 0 && LIST_EMPTY(&f->tries) && f->timer.at_ms == 0);
+    assert(TAILQ_EMPTY(&f->clients) && TAILQ_EMPTY(&f->own) && LIST_EMPTY(&f->tries) &&
+           f->timer.at_ms == 0);
     pool_give(&in->flights, f);
 }
 
@@ -88,57 +90,64 @@ bool inflight_is_repeat(const struct flight *f, const struct query *q)
 {
     const struct waiter *w;
 
-    TAILQ_FOREACH(w, &f->waiters, entry)
-    if (w->id == q->message.id && w->qtype == q->message.qtype && w->on_reply == NULL &&
-        w->client.transport == q->client.transport && w->client.listener == q->client.listener &&
-        addr_same(&w->client.addr, &q->client.addr))
-        return true;
+    TAILQ_FOREACH(w, &f->clients, entry)
+        if (w->id == q->message.id && w->qtype == q->message.qtype &&
+            w->client.transport == q->client.transport &&
+            w->client.listener == q->client.listener && addr_same(&w->client.addr, &q->client.addr))
+            return true;
     return false;
 }
 
-/* Over UDP a client that gets no answer asks again; over TCP it waits, so there
- * it has more room. */
-static bool may_join(const struct inflight *in, const struct flight *f, const struct client *client,
-                     const struct share *prefix)
+/* Takes a place for who joins a flight that others wait for, and returns the prefix
+ * whose place it is. Over UDP a client that gets no answer asks again; over TCP it
+ * waits, so there it has more room. */
+static struct share *join(struct inflight *in, struct flight *f, const struct client *client)
 {
-    if (in->n_joined >= in->flights.n)
-        return false;
+    struct share *share = shares_get(&in->shares, &client->addr), *prefix;
+    uint32_t n = in->flights.n;
+    bool good;
+
+    if (share == NULL)
+        return NULL;
+    if (share != f->member.share)
+        share_favour(&f->member);
+    prefix = share->prefix;
     if (client->transport == AUDIT_TCP)
-        return prefix->n_joined < in->flights.n - in->flights.n / 4;
-    return f->n_waiters < WAITERS_MAX && prefix->n_joined < in->flights.n - in->flights.n / 2;
+        good = prefix->n_joined < n - n / 4;
+    else
+        good = prefix->n_joined < n - n / 2 && f->n_clients < WAITERS_MAX;
+    good = good && in->n_joined < n;
+    if (good) {
+        prefix->n_joined++;
+        in->n_joined++;
+    }
+    shares_give_back(&in->shares, share);
+    return good ? prefix : NULL;
 }
 
-struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct query *q)
+struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct query *q,
+                             void (*on_reply)(void *context, const struct real *), void *context)
 {
-    struct share *joined = NULL, *share;
+    struct share *joined = NULL;
     struct waiter *w;
 
-    if (f->n_waiters > 0) { /* somebody joins a flight that others wait for */
-        if ((share = shares_get(&in->shares, &q->client.addr)) == NULL)
-            return NULL;
-        if (share != f->member.share)
-            share_favour(&f->member);
-        if (may_join(in, f, &q->client, share->prefix)) {
-            joined = share->prefix;
-            joined->n_joined++;
-            in->n_joined++;
-        }
-        shares_give_back(&in->shares, share);
-        if (joined == NULL)
-            return NULL;
-    }
+    if (on_reply != NULL ? in->n_own == in->flights.n
+                         : f->n_clients > 0 && (joined = join(in, f, &q->client)) == NULL)
+        return NULL;
     w = pool_take(&in->waiters);
     waiter_save(w, q);
     w->joined = joined;
-    TAILQ_INSERT_TAIL(&f->waiters, w, entry);
-    f->n_waiters++;
+    w->on_reply = on_reply;
+    w->context = context;
+    TAILQ_INSERT_TAIL(on_reply != NULL ? &f->own : &f->clients, w, entry);
+    *(on_reply != NULL ? &in->n_own : &f->n_clients) += 1;
     return w;
 }
 
 void inflight_drop(struct inflight *in, struct flight *f, struct waiter *w)
 {
-    TAILQ_REMOVE(&f->waiters, w, entry);
-    f->n_waiters--;
+    TAILQ_REMOVE(w->on_reply != NULL ? &f->own : &f->clients, w, entry);
+    *(w->on_reply != NULL ? &in->n_own : &f->n_clients) -= 1;
     if (w->joined != NULL) {
         w->joined->n_joined--;
         in->n_joined--;
@@ -159,8 +168,8 @@ uint64_t inflight_deadline(const struct flight *f)
     const struct waiter *w;
     uint64_t first = 0;
 
-    TAILQ_FOREACH(w, &f->waiters, entry)
-    if (w->deadline_ms != 0 && (first == 0 || w->deadline_ms < first))
-        first = w->deadline_ms;
+    TAILQ_FOREACH(w, &f->clients, entry)
+        if (w->deadline_ms != 0 && (first == 0 || w->deadline_ms < first))
+            first = w->deadline_ms;
     return first;
 }

@@ -8,8 +8,9 @@
  * through has a flight of its own. Flights and waiters come from two pools;
  * share.h says whose the flights are.
  *
- * The first waiter of a flight always has a place. Those that join have n places
- * more, of which one prefix may take half, with TCP three quarters.
+ * The first client of a flight always has a place. Those that join have n places
+ * more, of which one prefix may take half, with TCP three quarters. As many again
+ * are for questions of our own, those for the ends of chains of CNAMEs among them.
  */
 #ifndef RESOLVER_INFLIGHT_H
 #define RESOLVER_INFLIGHT_H
@@ -38,13 +39,12 @@ struct flight {
     uint32_t scope;
     uint64_t hash;
 
-    TAILQ_HEAD(, waiter) waiters; /* in the order of arrival */
-    unsigned n_waiters;
+    TAILQ_HEAD(waiter_list, waiter) clients, own; /* that wait, in the order of arrival */
+    unsigned n_clients;
     uint64_t deadline_ms; /* earliest of the waiters; 0 = none */
 
     struct flight *following; /* asks for the end of our chain, which is in inflight_chain() */
-    LIST_HEAD(, flight) followers;
-    LIST_ENTRY(flight) follower;
+    struct waiter *at_end;    /* of following: waits for this flight */
     uint16_t chain_len;
     uint8_t depth; /* flights that follow one another down to this one */
 
@@ -73,7 +73,7 @@ struct inflight {
     uint8_t *chains;                            /* owned; CHAIN_MAX for each flight */
     LIST_HEAD(flight_bucket, flight) * buckets; /* owned */
     struct shares shares;
-    uint32_t n_buckets, n_joined;
+    uint32_t n_buckets, n_joined, n_own;
 };
 
 /* 0 or -ENOMEM; inflight_fini() is due in either case. */
@@ -90,8 +90,10 @@ void inflight_give_back(struct inflight *, struct flight *);
 
 /* Has the client of the flight sent the same packet before? */
 bool inflight_is_repeat(const struct flight *, const struct query *);
-/* The query waits for the flight. NULL: too many wait. */
-struct waiter *inflight_wait(struct inflight *, struct flight *, const struct query *);
+/* The query waits for the flight; on_reply: it is a question of our own, NULL: a
+ * client's. NULL: too many wait. */
+struct waiter *inflight_wait(struct inflight *, struct flight *, const struct query *,
+                             void (*on_reply)(void *context, const struct real *), void *context);
 /* The waiter waits no more. */
 void inflight_drop(struct inflight *, struct flight *, struct waiter *);
 /* CHAIN_MAX octets of the flight. */

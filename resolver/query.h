@@ -45,6 +45,7 @@ struct real {
     bool pending;         /* a deadline passed, the servers may still answer */
     bool unfinished;      /* a chain of CNAMEs, and nobody tells what is at its end */
     bool cacheable;       /* a reply that is complete */
+    bool ours;            /* a failure for a want of ours: says nothing of the name */
     struct addr server;   /* any: nobody */
     uint32_t ms;          /* how long it took */
     uint32_t ttl_s;       /* left */

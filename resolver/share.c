@@ -43,8 +43,8 @@ static struct share *find_or_add(struct shares *s, const uint8_t ip[16], struct 
     memcpy(key, ip, 16);
     bucket = &s->buckets[hash_bytes(&s->key, key, sizeof key) & (s->n_buckets - 1)];
     LIST_FOREACH(share, bucket, bucket)
-    if (share->prefix == prefix && memcmp(share->ip, ip, 16) == 0)
-        return share;
+        if (share->prefix == prefix && memcmp(share->ip, ip, 16) == 0)
+            return share;
     if ((share = pool_take(&s->pool)) == NULL)
         return NULL;
     share->prefix = prefix;
@@ -135,7 +135,7 @@ struct share_member *shares_victim(const struct shares *s)
     if (s->top == 0)
         return NULL;
     TAILQ_FOREACH(a, &TAILQ_FIRST(&s->level[s->top])->addresses, sibling)
-    if (most == NULL || a->n_flights > most->n_flights)
-        most = a;
+        if (most == NULL || a->n_flights > most->n_flights)
+            most = a;
     return TAILQ_FIRST(&most->members[TAILQ_EMPTY(&most->members[0])]);
 }

@@ -22,7 +22,7 @@
  *   answer RCODE [tc] [aa] [ad] [ede=N] [to=IP] | answer whole    the next answer; records below
  *   answers N RCODE                 the next N, and no more
  *   event OUTCOME REASON VERDICT [rule=NAME] [cached], events N, noevent
- *   own NAME TYPE, came RCODE       a question of our own, what came for it
+ *   own NAME TYPE [times=N] [refused], came RCODE [times=N]    a question of our own
  * Servers:
  *   upstream SERVER NAME TYPE [tcp] [do] [cd] [noedns] [cased | nocase] | upstream SERVER whole
  *                                   the next question that was sent (probes, `. NS`, are
@@ -427,19 +427,23 @@ static void run_own(const struct command *c)
 {
     struct world *w = run.net->w;
     const struct view *v = &run.net->views[run.net->n_views - 1].view;
+    const char *times = value_of(c, "times");
     struct words s = words_of(c->line + strlen("own "));
 
     w->view = *v;
     w->wire_len = question_write(&s, w->wire, sizeof w->wire);
-    assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
-    assert_int_equal(forwarder_resolve(run.net->f, v, w->q, on_own, NULL), 0);
+    for (int n = times != NULL ? atoi(times) : 1; n > 0; n--) {
+        assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
+        assert_int_equal(forwarder_resolve(run.net->f, v, w->q, on_own, NULL),
+                         has(c, "refused") ? -ENOBUFS : 0);
+    }
 }
 
 static void run_came(const struct command *c)
 {
     uint16_t rcode = RCODE_TIMEOUT;
 
-    assert_int_equal(run.n_came, 1);
+    assert_int_equal(run.n_came, value_of(c, "times") != NULL ? atoi(value_of(c, "times")) : 1);
     run.n_came = 0;
     if (strcmp(word(c, 1), "timeout") != 0)
         assert_int_equal(rcode_parse(&rcode, word(c, 1)), 0);
@@ -693,21 +697,20 @@ static const struct {
     const char *name;
     void (*run)(const struct command *);
 } commands[] = {
-    {"settings", run_settings}, {"policy", run_policy},
-    {"wait", run_wait},         {"clock", run_clock},
-    {"count", run_count},       {"generations", run_generations},
-    {"state", run_state},       {"places", run_places},
-    {"flights", run_flights},   {"descriptors", run_descriptors},
-    {"stop", run_stop},         {"ask", run_ask},
-    {"answer", run_answer},     {"answers", run_answers},
-    {"event", run_event},       {"events", run_events},
-    {"noevent", run_noevent},   {"own", run_own},
-    {"came", run_came},         {"upstream", run_upstream},
-    {"tries", run_tries},       {"asked", run_asked},
-    {"different", run_different},
-    {"open", run_open},         {"shut", run_shut},
-    {"give", run_give},         {"fail", run_fail},
-    {"nothing", run_nothing},
+    {"settings", run_settings},   {"policy", run_policy},
+    {"wait", run_wait},           {"clock", run_clock},
+    {"count", run_count},         {"generations", run_generations},
+    {"state", run_state},         {"places", run_places},
+    {"flights", run_flights},     {"descriptors", run_descriptors},
+    {"stop", run_stop},           {"ask", run_ask},
+    {"answer", run_answer},       {"answers", run_answers},
+    {"event", run_event},         {"events", run_events},
+    {"noevent", run_noevent},     {"own", run_own},
+    {"came", run_came},           {"upstream", run_upstream},
+    {"tries", run_tries},         {"asked", run_asked},
+    {"different", run_different}, {"open", run_open},
+    {"shut", run_shut},           {"give", run_give},
+    {"fail", run_fail},           {"nothing", run_nothing},
 };
 
 /* ---- files ---- */
