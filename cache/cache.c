@@ -16,7 +16,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "cache/shard.h"
@@ -150,8 +149,8 @@ void cache_prefetch(const struct cache *c, const struct cache_key *key)
 }
 
 enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64_t now_ms,
-                            const uint64_t stamp[3], uint8_t *out, size_t size, size_t *len,
-                            struct cache_facts *facts, void *note, size_t *note_len)
+                            uint8_t *out, size_t size, size_t *len, struct cache_facts *facts,
+                            void *note, size_t *note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
     struct entry_out to = {out, note, size, note != NULL ? *note_len : 0};
@@ -161,11 +160,11 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
 
     pthread_mutex_lock(&s->lock);
     e = shard_find(s, key, &way);
-    if (e != NULL && entry_has_stamp(e, stamp) && entry_copy(e, now_ms, &to)) {
-        entry_facts(e, facts);
+    if (e != NULL && entry_copy(e, now_ms, &to)) {
+        *facts = e->facts;
         if (way.bucket->freq[way.at] < FREQ_MAX) /* the line of a popular entry stays clean */
             way.bucket->freq[way.at]++;
-        result = now_ms < e->expires_ms ? CACHE_HIT : CACHE_EXPIRED;
+        result = now_ms < e->facts.expires_ms ? CACHE_HIT : CACHE_EXPIRED;
     }
     s->stats.hits += result == CACHE_HIT;
     s->stats.misses += result == CACHE_MISS;
@@ -177,34 +176,22 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
     return result;
 }
 
-/* The body of an entry, or why it cannot be kept. */
-static int body_init(struct entry_body *b, const struct cache_key *key, const uint8_t *image,
-                     size_t len, const void *note, size_t note_len)
-{
-    int n = 0;
-
-    if (len > DNS_MAX_MESSAGE || note_len > CACHE_MAX_NOTE)
-        return -E2BIG;
-    if (key->kind == CACHE_ANSWER && len > 0)
-        n = image_ttls(image, len, b->ttl_at, ENTRY_MAX_TTLS);
-    if (n < 0)
-        return -EINVAL;
-    b->image = image;
-    b->image_len = len;
-    b->note = note;
-    b->note_len = note_len;
-    b->n_ttl = (size_t)n;
-    return 0;
-}
-
 int cache_put(struct cache *c, const struct cache_key *key, const struct cache_facts *facts,
               const uint8_t *image, size_t len, const void *note, size_t note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
     struct entry_body body;
-    int rc = body_init(&body, key, image, len, note, note_len);
+    int n = 0, rc = len > DNS_MAX_MESSAGE || note_len > CACHE_MAX_NOTE ? -E2BIG : 0;
 
     assert(key->kind <= CACHE_DECISION);
+    if (rc == 0 && key->kind == CACHE_ANSWER && len > 0 &&
+        (n = image_ttls(image, len, body.ttl_pos, ENTRY_MAX_TTLS)) < 0)
+        rc = -EINVAL;
+    body.image = image;
+    body.image_len = len;
+    body.note = note;
+    body.note_len = note_len;
+    body.n_ttl = (size_t)n;
     pthread_mutex_lock(&s->lock);
     if (rc == 0) {
         size_t units = entry_units(key, &body);
@@ -227,20 +214,6 @@ static bool is_wanted(const struct entry *e, const struct name *name, bool below
     return below ? name_is_under(&own, name) : name_equal_fold(&own, name);
 }
 
-static size_t flush_bucket(struct shard *s, struct bucket *b, const struct name *name, bool below)
-{
-    size_t n = 0;
-
-    for (unsigned i = 0; i < BUCKET_WAYS; i++) {
-        if (b->tag[i] != 0 && is_wanted(shard_entry(s, b->ref[i]), name, below)) {
-            shard_forget(s, b, i);
-            n++;
-        }
-    }
-    s->stats.flushed += n;
-    return n;
-}
-
 size_t cache_flush(struct cache *c, const struct name *name, bool below)
 {
     size_t flushed = 0;
@@ -248,71 +221,62 @@ size_t cache_flush(struct cache *c, const struct name *name, bool below)
     for (uint32_t i = 0; i < c->n_shards; i++) {
         struct shard *s = &c->shards[i];
 
-        for (uint32_t from = 0; from < s->n_buckets; from += WALK_BUCKETS) {
+        for (size_t n = 0; n < (size_t)s->n_buckets * BUCKET_WAYS;) {
             pthread_mutex_lock(&s->lock);
-            for (uint32_t b = from; b < s->n_buckets && b - from < WALK_BUCKETS; b++)
-                flushed += flush_bucket(s, &s->buckets[b], name, below);
+            do {
+                struct bucket *b = &s->buckets[n / BUCKET_WAYS];
+                unsigned way = n % BUCKET_WAYS;
+
+                if (b->tag[way] != 0 && is_wanted(shard_entry(s, b->ref[way]), name, below)) {
+                    shard_forget(s, b, way);
+                    s->stats.flushed++;
+                    flushed++;
+                }
+            } while (++n % (WALK_BUCKETS * BUCKET_WAYS) != 0 &&
+                     n < (size_t)s->n_buckets * BUCKET_WAYS);
             pthread_mutex_unlock(&s->lock);
         }
     }
     return flushed;
 }
 
-/* One entry as cache_each() hands it out, copied from under the lock. */
-struct view {
-    struct name name;
-    struct cache_key key;
-    struct cache_facts facts;
-    struct entry_out out;
-    uint8_t image[DNS_MAX_MESSAGE];
-};
-
-static void view_init(struct view *v, const struct entry *e, uint64_t now_ms)
-{
-    entry_name(e, &v->name);
-    entry_facts(e, &v->facts);
-    v->key = (struct cache_key){
-        .name = &v->name,
-        .type = e->type,
-        .class = e->class,
-        .kind = (uint8_t)entry_kind(e),
-        .bits = e->bits,
-        .scope = e->scope,
-        .hash = e->hash,
-    };
-    v->out = (struct entry_out){.image = v->image, .image_len = sizeof v->image};
-    entry_copy(e, now_ms, &v->out); /* always fits */
-}
-
-static bool view_way(struct shard *s, const struct bucket *b, unsigned way, const struct name *name,
-                     uint16_t type, uint64_t now_ms, struct view *v)
-{
-    const struct entry *e;
-    bool found = false;
-
-    pthread_mutex_lock(&s->lock);
-    if (b->tag[way] != 0) {
-        e = shard_entry(s, b->ref[way]);
-        found = entry_kind(e) == CACHE_ANSWER && (type == 0 || e->type == type) &&
-                is_wanted(e, name, false);
-        if (found)
-            view_init(v, e, now_ms);
-    }
-    pthread_mutex_unlock(&s->lock);
-    return found;
-}
-
 void cache_each(struct cache *c, const struct name *name, uint16_t type, uint64_t now_ms,
                 cache_visit *visit, void *context)
 {
-    struct view v;
+    uint8_t image[DNS_MAX_MESSAGE];
 
     for (uint32_t i = 0; i < c->n_shards; i++) {
         struct shard *s = &c->shards[i];
 
         for (size_t n = 0; n < (size_t)s->n_buckets * BUCKET_WAYS; n++) {
-            if (view_way(s, &s->buckets[n / BUCKET_WAYS], n % BUCKET_WAYS, name, type, now_ms, &v))
-                visit(context, &v.key, &v.facts, v.image, v.out.image_len);
+            const struct bucket *b = &s->buckets[n / BUCKET_WAYS];
+            struct entry_out out = {.image = image, .image_len = sizeof image};
+            const struct entry *e = NULL;
+            struct cache_facts facts;
+            struct cache_key key;
+            struct name own;
+
+            pthread_mutex_lock(&s->lock);
+            if (b->tag[n % BUCKET_WAYS] != 0)
+                e = shard_entry(s, b->ref[n % BUCKET_WAYS]);
+            if (e != NULL && (e->kind != CACHE_ANSWER || (type != 0 && e->type != type) ||
+                              !is_wanted(e, name, false)))
+                e = NULL;
+            if (e != NULL) {
+                entry_name(e, &own);
+                key = (struct cache_key){.name = &own,
+                                         .type = e->type,
+                                         .class = e->class,
+                                         .kind = e->kind,
+                                         .bits = e->bits,
+                                         .scope = e->scope,
+                                         .hash = e->hash};
+                facts = e->facts;
+                entry_copy(e, now_ms, &out); /* always fits */
+            }
+            pthread_mutex_unlock(&s->lock);
+            if (e != NULL)
+                visit(context, &key, &facts, image, out.image_len);
         }
     }
 }

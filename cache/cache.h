@@ -4,8 +4,8 @@
  *
  * Two kinds of entries live in one cache and one budget:
  *   answers    images made by reply_read() (wire/reply_read.h), and failures
- *   decisions  KMS answers that the policy made: opaque here, valid only while
- *              their stamp is equal to the stamp of the look-up
+ *   decisions  KMS answers that the policy made: opaque here; the note says
+ *              when they are valid
  * The cache copies in and copies out; no pointer into it leaves. It allocates
  * at cache_new() and never again. All functions but new and free may be called
  * by any thread; a shard's mutex is held for the time of one copy.
@@ -24,7 +24,7 @@ enum cache_kind { CACHE_ANSWER, CACHE_DECISION };
  * lies beside the answer, so that one may have expired while the other counts. */
 enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_FAILURE = 4 };
 /* The smallest cache has one shard, of which the largest entry is a 13th. */
-enum { CACHE_MAX_NOTE = 1024, CACHE_MIN_SIZE = 1 << 20 };
+enum { CACHE_MAX_NOTE = 1040, CACHE_MIN_SIZE = 1 << 20 };
 
 struct cache_key {
     const struct name *name; /* folded; borrowed */
@@ -37,14 +37,13 @@ struct cache_key {
 /* What is known about an entry, kept beside its image. */
 struct cache_facts {
     uint64_t stored_ms, expires_ms; /* monotonic */
-    uint64_t stamp[3];              /* decisions; 0 for answers */
-    uint16_t rcode;                 /* of a failure: what the server said; or RCODE_TIMEOUT */
-    uint8_t reply_kind;             /* enum reply_kind */
-    bool failure;                   /* RFC 9520: no image, only the fact */
-    bool has_rrsig, has_cname;
-    bool rotates;       /* image_rotate() may be used on the image */
-    struct addr server; /* who said it */
+    struct addr server;             /* who said it */
     uint16_t rtt_ms;
+    uint16_t rcode;     /* of a failure: what the server said; or RCODE_TIMEOUT */
+    uint8_t reply_kind; /* enum reply_kind */
+    bool failure : 1;   /* RFC 9520: no image, only the fact */
+    bool has_rrsig : 1, has_cname : 1;
+    bool rotates : 1; /* image_rotate() may be used on the image */
 };
 
 enum cache_result {
@@ -69,12 +68,11 @@ void cache_prefetch(const struct cache *, const struct cache_key *);
 /* Copies the entry out: image with TTLs aged to now (each at least 0), facts,
  * and the note if note is not NULL (*note_len: in its size, out its length).
  * An image or a note that does not fit is a miss. An expired entry is copied
- * with TTLs as stored; the caller sets them (image_set_ttls). For a decision
- * `stamp` must equal the entry's, else it is a miss; its image is opaque and
- * comes back as it was put. stamp may be NULL for answers. */
-enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t now_ms,
-                            const uint64_t stamp[3], uint8_t *out, size_t size, size_t *len,
-                            struct cache_facts *, void *note, size_t *note_len);
+ * with TTLs as stored; the caller sets them (image_set_ttls). The image of a
+ * decision is opaque and comes back as it was put. */
+enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t now_ms, uint8_t *out,
+                            size_t size, size_t *len, struct cache_facts *, void *note,
+                            size_t *note_len);
 
 /* Keeps an entry and replaces its older self. image may be NULL with len 0
  * (failures) and has at most DNS_MAX_MESSAGE bytes. note: up to CACHE_MAX_NOTE

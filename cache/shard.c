@@ -25,8 +25,6 @@
  */
 #include "cache/shard.h"
 
-#include <string.h>
-
 enum { TURN_STEPS = 16 };
 
 static uint16_t tag_of(uint64_t hash)
@@ -98,9 +96,9 @@ static uint32_t claim(struct shard *s, uint32_t units)
     if (units > to_end) {
         struct entry *pad = shard_entry(s, s->head);
 
-        /* It may be one unit long: no other field exists. */
+        /* It may be one unit long: no field behind these two exists. */
         pad->units = (uint16_t)to_end;
-        pad->flags = ENTRY_PAD;
+        pad->is_pad = true;
         s->head = 0;
     }
     at = s->head;
@@ -117,7 +115,7 @@ static void turn(struct shard *s, bool keep_used)
     struct bucket *b;
     unsigned i = BUCKET_WAYS;
 
-    if ((e->flags & ENTRY_PAD) == 0) {
+    if (!e->is_pad) {
         b = bucket_of(s, e->hash);
         for (i = 0; i < BUCKET_WAYS; i++) {
             if (b->tag[i] != 0 && b->ref[i] == s->tail)

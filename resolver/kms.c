@@ -233,8 +233,18 @@ static void note_name(struct note *n, struct name *name)
     note_octets(n, name->at, name->len);
 }
 
-static bool note_walk(struct note *n, struct policy_decision *d, struct real *r, struct srv *srv)
+/* A note ends with any change of the policy or the settings. */
+static bool note_walk(const struct view *v, struct note *n, struct policy_decision *d,
+                      struct real *r)
 {
+    const uint64_t stamp[2] = {policy_reader_state(v->policy), v->settings->generation};
+    struct srv *srv = v->scratch->srv;
+    uint64_t kept[2] = {stamp[0], stamp[1]};
+
+    FIELD(kept);
+    n->bad = n->bad || memcmp(kept, stamp, sizeof kept) != 0;
+    if (n->bad)
+        return false;
     FIELD(d->outcome);
     FIELD(d->reason);
     FIELD(d->verdict);
@@ -283,13 +293,6 @@ static struct cache_key decision_key(const struct view *v, const struct query *q
     return key;
 }
 
-static void decision_stamp(const struct view *v, uint64_t stamp[3])
-{
-    stamp[0] = policy_reader_state(v->policy);
-    stamp[1] = v->settings->generation;
-    stamp[2] = 0;
-}
-
 static void keep_decision(const struct view *v, struct query *q, struct policy_decision *d,
                           const uint8_t *image, size_t len, struct now now)
 {
@@ -307,9 +310,8 @@ static void keep_decision(const struct view *v, struct query *q, struct policy_d
     n.reading = n.bad = false;
     facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
     if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED ||
-        !note_walk(&n, d, &q->real, v->scratch->srv))
+        !note_walk(v, &n, d, &q->real))
         return;
-    decision_stamp(v, facts.stamp);
     key = decision_key(v, q);
     (void)cache_put(v->cache, &key, &facts, image, len, n.data, n.len);
 }
@@ -322,7 +324,6 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     const uint8_t *image = v->scratch->image;
     uint16_t ttl_at[REPLY_MAX_RRS];
     struct cache_facts f;
-    uint64_t stamp[3];
     struct note n;
     size_t len = 0;
     bool ours;
@@ -332,13 +333,11 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     n.size = sizeof n.data;
     n.reading = true;
     n.bad = false;
-    decision_stamp(v, stamp);
     d->n_unapproved = 0;
     q->real = (struct real){.cached = true};
-    if (cache_get(v->cache, &key, now.mono_ms, stamp, v->scratch->image, sizeof v->scratch->image,
-                  &len, &f, n.data, &n.size) != CACHE_HIT ||
-        !note_walk(&n, d, &q->real, v->scratch->srv) || now.wall_ms < d->since_ms ||
-        now.wall_ms >= d->until_ms)
+    if (cache_get(v->cache, &key, now.mono_ms, v->scratch->image, sizeof v->scratch->image, &len,
+                  &f, n.data, &n.size) != CACHE_HIT ||
+        !note_walk(v, &n, d, &q->real) || now.wall_ms < d->since_ms || now.wall_ms >= d->until_ms)
         return false;
     COUNT(v->stats, kms_decision_hits);
     q->real.rotates = f.rotates;

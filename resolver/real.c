@@ -113,7 +113,7 @@ static bool find_failure(const struct view *v, const struct cache_key *key, stru
     struct cache_facts f;
     size_t len;
 
-    if (cache_get(v->cache, &failure, now.mono_ms, NULL, NULL, 0, &len, &f, NULL, NULL) !=
+    if (cache_get(v->cache, &failure, now.mono_ms, NULL, 0, &len, &f, NULL, NULL) !=
         CACHE_HIT)
         return false;
     *r = real_of_failure(f.rcode, &f.server, f.rtt_ms);
@@ -154,7 +154,7 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
     uint32_t cap_s = UINT32_MAX;
     struct cache_facts f;
     enum cache_result found =
-        cache_get(v->cache, &q->key, now.mono_ms, NULL, image, size, &len, &f, NULL, NULL);
+        cache_get(v->cache, &q->key, now.mono_ms, image, size, &len, &f, NULL, NULL);
 
     if (found == CACHE_MISS && size < DNS_MAX_MESSAGE)
         return find_entry(v, q, now, true);
@@ -239,7 +239,7 @@ bool real_known(const struct view *v, const struct cache_key *key, struct now no
     struct cache_facts f;
     size_t len;
 
-    if (cache_get(v->cache, key, now.mono_ms, NULL, out, size, &len, &f, NULL, NULL) != CACHE_HIT)
+    if (cache_get(v->cache, key, now.mono_ms, out, size, &len, &f, NULL, NULL) != CACHE_HIT)
         return find_failure(v, key, now, r);
     real_of_entry(&f, out, len, now, r);
     return true;

@@ -26,7 +26,6 @@
 enum { MIB = 1 << 20, START = 1000000, TTL = 300 };
 
 static const struct hash_key secret = {0x0123456789abcdef, 0xfedcba9876543210};
-static const uint64_t stamp[3] = {7, 8, 9};
 
 /* --- helpers -------------------------------------------------------------- */
 
@@ -92,19 +91,15 @@ static uint32_t ttl_of(const uint8_t *image, size_t len, unsigned n, unsigned i)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static struct cache_facts facts_of(uint8_t kind)
+static struct cache_facts facts(void)
 {
-    struct cache_facts f = {.stored_ms = START, .expires_ms = START + TTL * 1000};
-
-    if (kind == CACHE_DECISION)
-        memcpy(f.stamp, stamp, sizeof stamp);
-    return f;
+    return (struct cache_facts){.stored_ms = START, .expires_ms = START + TTL * 1000};
 }
 
 /* Keeps an answer with one A record. */
 static void put_answer(struct cache *c, const struct cache_key *k, uint8_t host)
 {
-    struct cache_facts f = facts_of(CACHE_ANSWER);
+    struct cache_facts f = facts();
     uint8_t image[512];
     size_t len = image_of(image, k->name, 1, host);
 
@@ -118,7 +113,7 @@ static int get_answer(struct cache *c, const struct cache_key *k)
     uint8_t image[512];
     size_t len;
 
-    if (cache_get(c, k, START, NULL, image, sizeof image, &len, &f, NULL, NULL) == CACHE_MISS)
+    if (cache_get(c, k, START, image, sizeof image, &len, &f, NULL, NULL) == CACHE_MISS)
         return -1;
     assert_memory_equal(image + DNS_HEADER, k->name->at, k->name->len);
     return image[len - 1];
@@ -142,7 +137,7 @@ static struct name numbered(const char *prefix, unsigned i)
 
 static int put_content(struct cache *c, const struct cache_key *k, size_t len, uint64_t seed)
 {
-    struct cache_facts f = facts_of(CACHE_DECISION);
+    struct cache_facts f = facts();
     uint8_t bytes[DNS_MAX_MESSAGE + 1];
 
     content(bytes, len, seed);
@@ -156,7 +151,7 @@ static bool get_content(struct cache *c, const struct cache_key *k, uint64_t *se
     uint8_t got[DNS_MAX_MESSAGE], want[DNS_MAX_MESSAGE];
     size_t len, note_len = sizeof *seed;
 
-    if (cache_get(c, k, START, stamp, got, sizeof got, &len, &f, seed, &note_len) == CACHE_MISS)
+    if (cache_get(c, k, START, got, sizeof got, &len, &f, seed, &note_len) == CACHE_MISS)
         return false;
     assert_int_equal(note_len, sizeof *seed);
     content(want, len, *seed);
@@ -215,14 +210,14 @@ static void check_age(void **state)
     struct cache *c = cache_new(MIB, &secret);
     struct name n = name_of("www.example");
     struct cache_key k = key_of(c, &n, CACHE_ANSWER);
-    struct cache_facts f = facts_of(CACHE_ANSWER);
+    struct cache_facts f = facts();
     uint8_t image[512], out[512];
     size_t len = image_of(image, &n, 3, 1), out_len;
 
     assert_int_equal(cache_put(c, &k, &f, image, len, NULL, 0), 0);
     cache_prefetch(c, &k);
-    assert_int_equal(cache_get(c, &k, (uint64_t)(START + r->after_ms), NULL, out, sizeof out,
-                               &out_len, &f, NULL, NULL),
+    assert_int_equal(cache_get(c, &k, (uint64_t)(START + r->after_ms), out, sizeof out, &out_len,
+                               &f, NULL, NULL),
                      r->want);
     assert_int_equal(out_len, len);
     for (unsigned i = 0; i < 3; i++)
@@ -295,45 +290,6 @@ static void test_hash_is_secret(void **state)
     cache_free(d);
 }
 
-/* --- stamps --------------------------------------------------------------- */
-
-static const struct stamp_row {
-    const char *what;
-    uint64_t asked[3];
-    bool hit;
-} stamp_rows[] = {
-    {"stamp: equal", {7, 8, 9}, true},
-    {"stamp: another policy", {6, 8, 9}, false},
-    {"stamp: another health epoch", {7, 9, 9}, false},
-    {"stamp: other settings", {7, 8, 10}, false},
-    {"stamp: none", {0, 0, 0}, false},
-};
-
-static void check_stamp(void **state)
-{
-    const struct stamp_row *r = *state;
-    struct cache *c = cache_new(MIB, &secret);
-    struct name n = name_of("_vlmcs._tcp.example");
-    struct cache_key k = key_of(c, &n, CACHE_DECISION);
-    struct cache_facts f;
-    uint8_t out[100];
-    size_t len;
-
-    assert_int_equal(put_content(c, &k, 50, 1), 0);
-    assert_int_equal(
-        cache_get(c, &k, START + 9000, r->asked, out, sizeof out, &len, &f, NULL, NULL),
-        r->hit ? CACHE_HIT : CACHE_MISS);
-    assert_int_equal(len, r->hit ? 50 : 0);
-    if (r->hit) {
-        uint8_t want[50];
-
-        content(want, sizeof want, 1); /* opaque: nothing in it is taken for a TTL */
-        assert_memory_equal(out, want, sizeof want);
-        assert_memory_equal(f.stamp, stamp, sizeof stamp);
-    }
-    cache_free(c);
-}
-
 /* --- one entry ------------------------------------------------------------ */
 
 static void test_miss_hit_replace(void **state)
@@ -382,7 +338,7 @@ static void test_facts_come_back(void **state)
 
     assert_int_equal(cache_put(c, &k, &f, image, len, NULL, 0), 0);
     for (int i = 0; i < 2; i++) {
-        cache_get(c, &k, START, NULL, image, sizeof image, &len, &got, NULL, NULL);
+        cache_get(c, &k, START, image, sizeof image, &len, &got, NULL, NULL);
         assert_int_equal(got.stored_ms, f.stored_ms);
         assert_int_equal(got.expires_ms, f.expires_ms);
         assert_int_equal(got.rcode, f.rcode);
@@ -410,12 +366,11 @@ static void test_failure(void **state)
     size_t len = 99;
 
     assert_int_equal(cache_put(c, &k, &f, NULL, 0, NULL, 0), 0);
-    assert_int_equal(cache_get(c, &k, START + 4999, NULL, NULL, 0, &len, &got, NULL, NULL),
-                     CACHE_HIT);
+    assert_int_equal(cache_get(c, &k, START + 4999, NULL, 0, &len, &got, NULL, NULL), CACHE_HIT);
     assert_int_equal(len, 0);
     assert_true(got.failure);
     assert_int_equal(got.rcode, 0xffff);
-    assert_int_equal(cache_get(c, &k, START + 5000, NULL, NULL, 0, &len, &got, NULL, NULL),
+    assert_int_equal(cache_get(c, &k, START + 5000, NULL, 0, &len, &got, NULL, NULL),
                      CACHE_EXPIRED);
     put_answer(c, &k, 1);
     assert_int_equal(get_answer(c, &k), 1);
@@ -441,7 +396,7 @@ static void check_fit(void **state)
     struct cache *c = cache_new(MIB, &secret);
     struct name n = name_of("www.example");
     struct cache_key k = key_of(c, &n, CACHE_DECISION);
-    struct cache_facts f = facts_of(CACHE_DECISION);
+    struct cache_facts f = facts();
     uint8_t image[60], note[CACHE_MAX_NOTE], out[600], note_out[2000];
     size_t len, note_len = r->note_room;
 
@@ -450,8 +405,8 @@ static void check_fit(void **state)
     memset(out, 0xee, sizeof out);
     memset(note_out, 0xee, sizeof note_out);
     assert_int_equal(cache_put(c, &k, &f, image, sizeof image, note, r->note_put), 0);
-    assert_int_equal(
-        cache_get(c, &k, START, stamp, out, r->image_room, &len, &f, note_out, &note_len), r->want);
+    assert_int_equal(cache_get(c, &k, START, out, r->image_room, &len, &f, note_out, &note_len),
+                     r->want);
     assert_int_equal(len, r->want == CACHE_HIT ? sizeof image : 0);
     assert_int_equal(note_len, r->want == CACHE_HIT ? r->note_put : 0);
     assert_memory_equal(out, image, len);
@@ -459,8 +414,7 @@ static void check_fit(void **state)
     assert_int_equal(out[len], 0xee);
     assert_int_equal(note_out[note_len], 0xee);
     /* Who does not ask for the note gets the image all the same. */
-    assert_int_equal(cache_get(c, &k, START, stamp, out, sizeof out, &len, &f, NULL, NULL),
-                     CACHE_HIT);
+    assert_int_equal(cache_get(c, &k, START, out, sizeof out, &len, &f, NULL, NULL), CACHE_HIT);
     cache_free(c);
 }
 
@@ -469,7 +423,7 @@ static void test_too_large_is_refused(void **state)
     struct cache *c = *state;
     struct name n = name_of("www.example");
     struct cache_key k = key_of(c, &n, CACHE_DECISION);
-    struct cache_facts f = facts_of(CACHE_DECISION);
+    struct cache_facts f = facts();
     uint8_t note[CACHE_MAX_NOTE + 1] = {0};
     uint64_t seed;
 
@@ -487,7 +441,7 @@ static void test_damaged_image_is_refused(void **state)
     struct cache *c = *state;
     struct name n = name_of("www.example");
     struct cache_key k = key_of(c, &n, CACHE_ANSWER);
-    struct cache_facts f = facts_of(CACHE_ANSWER);
+    struct cache_facts f = facts();
     uint8_t image[512];
     size_t len = image_of(image, &n, 2, 1);
 
@@ -916,7 +870,6 @@ int main(void)
 
     ROWS(age_rows, check_age);
     ROWS(key_rows, check_key);
-    ROWS(stamp_rows, check_stamp);
     ROWS(fit_rows, check_fit);
     ROWS(flush_rows, check_flush);
     ROWS(each_rows, check_each);
