@@ -30,7 +30,6 @@ struct note {
 struct auditor {
     struct audit_writer *writer; /* owned; used by the thread alone but for stats */
     pthread_t thread;
-    bool in_trouble;      /* the thread's: the last commit failed, and the log says so */
     pthread_mutex_t lock; /* for all below */
     pthread_cond_t wake;
     struct note notes[NOTES_MAX];
@@ -54,58 +53,37 @@ static struct audit_limits limits_of(const struct settings *s)
     };
 }
 
-/* Takes what is in the box; true when it is time to stop. Lock held. */
-static bool take_box(struct auditor *a)
-{
-    struct now now = clock_now();
-
-    if (a->new_limits)
-        audit_writer_limits(a->writer, &a->limits);
-    a->new_limits = false;
-    for (int i = 0; i < a->n_notes; i++)
-        audit_writer_control(a->writer, a->notes[i].kind, now, a->notes[i].text);
-    a->n_notes = 0;
-    return a->stop;
-}
-
-/* One line when it begins, and one when it ends. */
-static void say_trouble(struct auditor *a)
-{
-    struct audit_writer_stats s;
-
-    audit_writer_stats(a->writer, &s);
-    if (s.last_error != 0 && !a->in_trouble)
-        log_error("audit: a commit failed: %s; events wait in memory, and are dropped and counted "
-                  "when it is full",
-                  strerror(s.last_error));
-    else if (s.last_error == 0 && a->in_trouble)
-        log_notice("audit: events are written again; %llu were dropped since the start",
-                   (unsigned long long)s.dropped);
-    a->in_trouble = s.last_error != 0;
-}
-
-static void *run(void *arg)
+static void *run_auditor(void *arg)
 {
     struct auditor *a = arg;
-    bool stop = false;
+    struct audit_writer_stats stats;
+    bool stop = false, in_trouble = false;
 
     while (!stop) {
-        uint64_t wait_ms = audit_writer_step(a->writer, clock_now(), false);
-        struct timespec until;
+        uint64_t due_us = clock_us() + audit_writer_step(a->writer, clock_now(), false) * 1000;
+        const struct timespec due = {.tv_sec = (time_t)(due_us / 1000000),
+                                     .tv_nsec = (long)(due_us % 1000000 * 1000)};
 
-        say_trouble(a);
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += (time_t)(wait_ms / 1000);
-        until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
+        audit_writer_stats(a->writer, &stats);
+        if (stats.last_error != 0 && !in_trouble)
+            log_error("audit: a commit failed: %s; events wait in memory, and are dropped and "
+                      "counted when it is full",
+                      strerror(stats.last_error));
+        else if (stats.last_error == 0 && in_trouble)
+            log_notice("audit: events are written again; %llu were dropped since the start",
+                       (unsigned long long)stats.dropped);
+        in_trouble = stats.last_error != 0;
         pthread_mutex_lock(&a->lock);
         while (!a->stop && a->n_notes == 0 && !a->new_limits &&
-               pthread_cond_timedwait(&a->wake, &a->lock, &until) != ETIMEDOUT)
+               pthread_cond_clockwait(&a->wake, &a->lock, CLOCK_MONOTONIC, &due) != ETIMEDOUT)
             ;
-        stop = take_box(a);
+        if (a->new_limits)
+            audit_writer_limits(a->writer, &a->limits);
+        a->new_limits = false;
+        for (int i = 0; i < a->n_notes; i++)
+            audit_writer_control(a->writer, a->notes[i].kind, clock_now(), a->notes[i].text);
+        a->n_notes = 0;
+        stop = a->stop;
         pthread_mutex_unlock(&a->lock);
     }
     audit_writer_close(a->writer, clock_now());
@@ -116,7 +94,6 @@ int auditor_start(struct auditor **out, const struct settings *s, struct audit_r
                   int n, struct diags *d)
 {
     struct auditor *a = calloc(1, sizeof *a);
-    pthread_condattr_t attr;
     char dir[512];
     int rc;
 
@@ -129,11 +106,8 @@ int auditor_start(struct auditor **out, const struct settings *s, struct audit_r
     for (int i = 0; i < n; i++)
         audit_writer_attach(a->writer, rings[i]);
     pthread_mutex_init(&a->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->wake, &attr);
-    pthread_condattr_destroy(&attr);
-    if ((rc = pthread_create(&a->thread, NULL, run, a)) != 0) {
+    pthread_cond_init(&a->wake, NULL);
+    if ((rc = pthread_create(&a->thread, NULL, run_auditor, a)) != 0) {
         audit_writer_close(a->writer, clock_now());
         rc = -rc;
         goto fail;
