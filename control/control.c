@@ -38,6 +38,7 @@ enum {
     BODY_MAX = 64 << 10,
     DRAIN_MAX = 1 << 20, /* of a body that is refused anyway; then the connection is cut */
     ERROR_TEXT = 1024,
+    ROUNDS = 16, /* of one control_run() */
 };
 
 struct control {
@@ -472,29 +473,24 @@ int control_fd(const struct control *c)
     return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-static unsigned count_connections(const struct control *c)
+long control_run(struct control *c)
 {
-    return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_CURRENT_CONNECTIONS)->num_connections;
-}
-
-/* libmicrohttpd 0.9.75 takes its listener out of the epoll set while all
- * connections are in use, and puts it back at the beginning of the run after
- * the one in which some ended. Nothing would wake us for that run. */
-void control_run(struct control *c)
-{
-    unsigned before;
-
-    do {
-        before = count_connections(c);
-        MHD_run(c->http);
-    } while (count_connections(c) < before);
-}
-
-long control_timeout(const struct control *c)
-{
+    const enum MHD_DaemonInfoType count = MHD_DAEMON_INFO_CURRENT_CONNECTIONS;
     MHD_UNSIGNED_LONG_LONG ms;
 
-    if (MHD_get_timeout(c->http, &ms) != MHD_YES)
-        return -1;
-    return ms > LONG_MAX ? LONG_MAX : (long)ms;
+    for (int i = 0; i < ROUNDS; i++) {
+        unsigned before = MHD_get_daemon_info(c->http, count)->num_connections;
+
+        MHD_run(c->http);
+        /* libmicrohttpd 0.9.75 takes its listener out of the epoll set while all
+         * connections are in use, and puts it back at the beginning of the run after
+         * the one in which some ended. Nothing would wake us for that run. */
+        if (MHD_get_daemon_info(c->http, count)->num_connections < before)
+            continue;
+        if (MHD_get_timeout(c->http, &ms) != MHD_YES)
+            return -1;
+        if (ms > 0)
+            return ms > LONG_MAX ? LONG_MAX : (long)ms;
+    }
+    return 0;
 }

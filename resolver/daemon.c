@@ -30,7 +30,7 @@
 #include "resolver/machine.h"
 #include "wire/present.h"
 
-enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, API_ROUNDS = 16, EXIT_INVALID = 5 };
+enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, EXIT_INVALID = 5 };
 enum { MACHINE_QUIET_MS = 500, MACHINE_MOST_MS = 2000 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
@@ -323,20 +323,14 @@ static void watch_policy(struct daemon *d)
     auditor_note(d->auditor, AUDIT_POLICY, text);
 }
 
-/* Goes on while the server itself wishes so: some work is ready although its
- * descriptor is silent (control_timeout() is 0). Bounded, so that the API starves
- * nobody. */
 static void on_api(evutil_socket_t fd, short what, void *arg)
 {
     struct daemon *d = arg;
 
     (void)fd;
     (void)what;
-    for (int i = 0; i < API_ROUNDS && d->control != NULL; i++) {
-        control_run(d->control);
-        if (control_timeout(d->control) != 0)
-            return;
-    }
+    if (d->control != NULL)
+        (void)control_run(d->control);
 }
 
 static void wake_api(void *arg)
@@ -448,12 +442,6 @@ static void open_control(struct daemon *d)
     diags_fini(&problems);
 }
 
-static void *run_worker(void *worker)
-{
-    worker_run(worker);
-    return NULL;
-}
-
 /* Signals are the main thread's; workers are started with all of them blocked, but
  * for those that base/guard.h takes: a fault under a blocked signal is the end. */
 static int start_threads(struct daemon *d)
@@ -466,7 +454,7 @@ static int start_threads(struct daemon *d)
     sigdelset(&all, SIGSEGV);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < d->n_workers && rc == 0; i++)
-        rc = pthread_create(&d->threads[i], NULL, run_worker, d->workers[i]);
+        rc = pthread_create(&d->threads[i], NULL, worker_run, d->workers[i]);
     if (d->shared.policy != NULL &&
         verifier_start(&d->verifier, d->shared.policy, VERIFY_PAUSE_MS, VERIFY_ROUND_MS) != 0)
         log_error("policy: there is no thread that verifies the store");

@@ -199,16 +199,18 @@ static bool take_messages(struct connection *c)
     return good;
 }
 
-/* What waits in the buffer, then what waits in the socket. May end c. */
-static void serve(struct connection *c)
+/* Answers what waits in the buffer, then what waits in the socket. May end it. */
+static void serve(evutil_socket_t fd, short what, void *arg)
 {
+    struct connection *c = arg;
     bool good, want;
     int n;
 
+    (void)what;
     c->busy = true; /* an answer from inside must not end it */
     good = take_messages(c);
     if (good && !c->closing && has_room(c)) {
-        n = evbuffer_read(c->in, c->fd, (int)(IN_LIMIT - evbuffer_get_length(c->in)));
+        n = evbuffer_read(c->in, fd, (int)(IN_LIMIT - evbuffer_get_length(c->in)));
         if (n == 0) /* it has asked all it wanted; its answers are still due */
             c->closing = true;
         good = n < 0 ? errno == EAGAIN || errno == EINTR : take_messages(c);
@@ -227,21 +229,12 @@ static void serve(struct connection *c)
     c->reading = want;
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    serve(arg);
-}
-
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     struct connection *c = arg;
 
-    (void)what;
-    (void)fd;
     if (write_out(c))
-        serve(c);
+        serve(fd, what, c);
     else
         end(c);
 }
@@ -327,19 +320,19 @@ void tcp_connection(struct tcp *t, int fd, const struct addr *client, uint16_t l
         close(fd);
         return;
     }
-    *c = (struct connection){
-        .idle = {.fire = on_idle},
-        .tcp = t,
-        .read = event_new(t->l->base, fd, EV_READ | EV_PERSIST, on_readable, c),
-        .write = event_new(t->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c),
-        .client = *client,
-        .fd = fd,
-        .listener = listener,
-        .slot = (uint32_t)slot,
-        .serial = ++t->serial,
-        .reading = true,
-        .in = evbuffer_new(),
-        .out = evbuffer_new()};
+    *c = (struct connection){.idle = {.fire = on_idle},
+                             .tcp = t,
+                             .read = event_new(t->l->base, fd, EV_READ | EV_PERSIST, serve, c),
+                             .write =
+                                 event_new(t->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c),
+                             .client = *client,
+                             .fd = fd,
+                             .listener = listener,
+                             .slot = (uint32_t)slot,
+                             .serial = ++t->serial,
+                             .reading = true,
+                             .in = evbuffer_new(),
+                             .out = evbuffer_new()};
     t->connections[slot] = c;
     if (c->read == NULL || c->write == NULL || c->in == NULL || c->out == NULL ||
         event_add(c->read, NULL) != 0) {

@@ -49,7 +49,6 @@ struct udp {
     struct listen *l;       /* borrowed */
     struct socket *sockets; /* owned; by the listener's number */
     int n;
-    bool wildcard; /* the slots ask for control messages */
     struct mmsghdr in[BATCH], out[BATCH];
     struct iovec in_iov[BATCH], out_iov[BATCH];
     struct sockaddr_storage from[BATCH];
@@ -154,19 +153,6 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
 
 /* ---- receiving ---- */
 
-static int receive(struct udp *u, const struct listener *listener)
-{
-    if (listener->wildcard != u->wildcard) { /* the last batch was of another kind of socket */
-        for (int i = 0; i < BATCH; i++) {
-            u->in[i].msg_hdr.msg_control = listener->wildcard ? &u->in_control[i] : NULL;
-            u->in[i].msg_hdr.msg_controllen = listener->wildcard ? sizeof u->in_control[i] : 0;
-        }
-        u->wildcard = listener->wildcard;
-    }
-    return recvmmsg(listener->fd, u->in, BATCH, MSG_DONTWAIT, NULL);
-}
-
-/* First pass: what is asked, and where its answer may lie. */
 static enum answer read_packet(struct socket *s, unsigned i, struct now now, uint64_t now_us)
 {
     struct udp *u = s->udp;
@@ -194,21 +180,6 @@ static enum answer read_packet(struct socket *s, unsigned i, struct now now, uin
     return answer;
 }
 
-/* Second pass. True when there is something to send. */
-static bool answer_packet(struct udp *u, struct query *q, enum answer answer, struct now now)
-{
-    if (answer == ANSWER_DROP)
-        return false;
-    if (answer == ANSWER_FORWARD)
-        answer = answer_query(u->l->view, q, NULL, now);
-    if (answer == ANSWER_FORWARD) {
-        forwarder_ask(u->l->forwarder, u->l->view, q);
-        return false;
-    }
-    listen_done(u->l, q, answer);
-    return answer == ANSWER_SEND;
-}
-
 static void answer_batch(struct socket *s, unsigned n)
 {
     struct udp *u = s->udp;
@@ -216,13 +187,23 @@ static void answer_batch(struct socket *s, unsigned n)
     uint64_t now_us = clock_us();
     unsigned n_out = 0;
 
-    for (unsigned i = 0; i < n; i++)
+    for (unsigned i = 0; i < n; i++) /* what is asked, and where its answer may lie */
         u->answer[i] = read_packet(s, i, now, now_us);
     for (unsigned i = 0; i < n; i++) {
         struct query *q = &u->q[i];
         struct msghdr *out = &u->out[n_out].msg_hdr;
+        enum answer answer = u->answer[i];
 
-        if (!answer_packet(u, q, u->answer[i], now))
+        if (answer == ANSWER_DROP)
+            continue;
+        if (answer == ANSWER_FORWARD)
+            answer = answer_query(u->l->view, q, NULL, now);
+        if (answer == ANSWER_FORWARD) {
+            forwarder_ask(u->l->forwarder, u->l->view, q);
+            continue;
+        }
+        listen_done(u->l, q, answer);
+        if (answer != ANSWER_SEND)
             continue;
         u->out_iov[n_out] = (struct iovec){q->out, q->out_len};
         *out = (struct msghdr){.msg_name = &u->from[i],
@@ -238,22 +219,22 @@ static void answer_batch(struct socket *s, unsigned n)
     view_policy_end(u->l->view);
     for (unsigned i = 0; i < n; i++) {
         u->in[i].msg_hdr.msg_namelen = sizeof u->from[i];
-        u->in[i].msg_hdr.msg_controllen = u->wildcard ? sizeof u->in_control[i] : 0;
+        u->in[i].msg_hdr.msg_controllen = sizeof u->in_control[i];
     }
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct socket *s = arg;
+    struct udp *u = s->udp;
 
-    (void)fd;
     (void)what;
     for (int round = 0; round < ROUNDS; round++) {
-        int n = receive(s->udp, &s->listener);
+        int n = recvmmsg(fd, u->in, BATCH, MSG_DONTWAIT, NULL);
 
         if (n <= 0) {
             if (n < 0 && errno != EAGAIN && errno != EINTR)
-                COUNT(s->udp->l->stats, receive_errors);
+                COUNT(u->l->stats, receive_errors);
             return;
         }
         answer_batch(s, (unsigned)n);
@@ -279,7 +260,9 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
         u->in[i].msg_hdr = (struct msghdr){.msg_name = &u->from[i],
                                            .msg_namelen = sizeof u->from[i],
                                            .msg_iov = &u->in_iov[i],
-                                           .msg_iovlen = 1};
+                                           .msg_iovlen = 1,
+                                           .msg_control = &u->in_control[i],
+                                           .msg_controllen = sizeof u->in_control[i]};
         u->q[i].out = u->out_bytes[i];
         u->q[i].out_size = OUT_STRIDE;
     }

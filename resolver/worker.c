@@ -283,7 +283,8 @@ void worker_free(struct worker *w)
     free(w);
 }
 
-void worker_run(struct worker *w)
+void *worker_run(void *worker)
 {
-    event_base_loop(w->listen.base, EVLOOP_NO_EXIT_ON_EMPTY);
+    event_base_loop(((struct worker *)worker)->listen.base, EVLOOP_NO_EXIT_ON_EMPTY);
+    return NULL;
 }

@@ -75,8 +75,8 @@ struct worker *worker_new(const struct shared *, struct generation *, const stru
                           int n_listeners, struct audit_ring *ring, unsigned n_workers);
 void worker_free(struct worker *);
 
-/* Runs the loop until worker_stop() was called. The thread's main function. */
-void worker_run(struct worker *);
+/* Runs the worker's loop until worker_stop() was called. A thread's main function. */
+void *worker_run(void *worker);
 
 /* Any thread: the generation from now on; its use is handed over. It takes the place
  * of one that the worker has not taken up yet. */
