@@ -550,7 +550,7 @@ static json_t *decision_json(const struct explain *e)
 static void answer_explained(struct waiting *w)
 {
     const struct explain *e = &w->explain;
-    struct policy_store *store = w->daemon->shared.policy;
+    struct store *store = w->daemon->shared.policy;
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], code[16], digest[16] = "";
     struct policy_counts counts = {0};
     json_t *rules = json_array(), *records = json_array(), *late = NULL, *windows = NULL;
