@@ -550,7 +550,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0,
                                          inflight_chain(&f->inflight, fl), CHAIN_MAX);
     close_tries(fl);
-    if (fl->chain_len > 0 && (q->route == NULL || special_rcode(q) >= 0))
+    if (fl->chain_len > 0 && (q->route == NULL || special_answer(q, 0, NULL) >= 0))
         came.rcode = RCODE_REFUSED; /* nobody may be asked */
     else if (fl->chain_len > 0 &&
              !real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,

@@ -183,6 +183,7 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
 {
     static const struct addr nobody;
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    uint32_t ttl_s = (uint32_t)(real_negative_ms(v, q->kms_name) / 1000);
     struct real *r = &q->real, failure;
     enum cache_result found;
     int rcode;
@@ -201,12 +202,11 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
         r->pending = came->pending;
         return REAL_FOUND;
     }
-    if ((rcode = special_rcode(q)) >= 0) {
+    if ((rcode = special_answer(q, ttl_s, &w)) >= 0) {
         COUNT(v->stats, special);
         *r = real_of_failure((uint16_t)rcode, &nobody, 0);
-        r->ttl_s = (uint32_t)(real_negative_ms(v, q->kms_name) / 1000);
+        r->ttl_s = ttl_s;
         r->local = true;
-        special_image(q, (uint16_t)rcode, r->ttl_s, &w);
         r->image = w.start;
         r->len = w.len;
         return REAL_FOUND;

@@ -7,10 +7,9 @@
 
 #include "resolver/query.h"
 
-/* What is said here of the name, when it is special; -1: it is ordinary. */
-int special_rcode(const struct query *);
-/* The image of that answer, with this rcode; negative ones can be kept for ttl_s. */
-void special_image(const struct query *, uint16_t rcode, uint32_t ttl_s, struct writer *);
+/* The rcode of what is said here of the name, when it is special; -1: it is ordinary.
+ * w: NULL, or where its image is written; a negative one can be kept for ttl_s. */
+int special_answer(const struct query *, uint32_t ttl_s, struct writer *w);
 
 /* A question of class CH for who answers, or which version: true and *result, unless the
  * settings hide it. */
