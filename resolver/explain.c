@@ -21,24 +21,13 @@ enum { DNS_PORT = 53, SOME_PORT = 53000, WINDOWS_TIMEOUT = 0x5b4 };
 
 /* --- the answer ----------------------------------------------------------- */
 
-/* In a line of text, with spaces where a zone file has tabs. */
-static void show_record(struct explain *e, const uint8_t *image, size_t len, const struct rr *rr)
-{
-    char *out = e->records[e->n_records++];
-
-    if (!rr_print(image, len, rr, out, EXPLAIN_RECORD))
-        str_copy(out, EXPLAIN_RECORD, "(a record that is too long to be shown)");
-    for (char *p = out; *p != '\0'; p++)
-        if (*p == '\t')
-            *p = ' ';
-}
-
 /* The answer's records, and the smallest TTL: of a negative one the SOA's. */
 static void show_message(struct explain *e, const uint8_t *image, size_t len)
 {
     struct rr_walk walk;
     struct rr rr;
     bool negative = true;
+    char *text;
 
     e->rcode = dns_rcode(image, len);
     rr_walk_init(&walk, image, len);
@@ -51,8 +40,13 @@ static void show_message(struct explain *e, const uint8_t *image, size_t len)
         if (!e->has_ttl || rr.ttl < e->ttl_s)
             e->ttl_s = rr.ttl;
         e->has_ttl = true;
-        if (is_answer && e->n_records < EXPLAIN_RECORDS)
-            show_record(e, image, len, &rr);
+        if (!is_answer || e->n_records == EXPLAIN_RECORDS)
+            continue;
+        text = e->records[e->n_records++];
+        if (!rr_print(image, len, &rr, text, EXPLAIN_RECORD))
+            str_copy(text, EXPLAIN_RECORD, "(a record that is too long to be shown)");
+        for (; *text != '\0'; text++) /* in a line, with spaces where a zone file has tabs */
+            *text = *text == '\t' ? ' ' : *text;
     }
 }
 
@@ -145,99 +139,71 @@ static void add_trial(void *context, const struct policy_trial *t)
 
 /* --- the hint ------------------------------------------------------------- */
 
-struct guess {
-    const struct view *v;
-    struct policy_ask ask;
-    struct name qname;
-    struct policy_decision *d;
-};
-
-/* Would the rule set fill this name, did the real DNS have nothing there? */
-static bool is_filled(struct guess *g)
+/* Would the rules fill this name for this client, did the real DNS have nothing there? */
+static bool is_filled(const struct view *v, struct policy_ask ask, const struct name *qname)
 {
     const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN};
+    struct policy_decision *d = &v->scratch->decision;
 
-    g->ask.qname = &g->qname;
-    policy_decide(g->v->policy, &g->ask, &nothing, g->d);
-    return g->d->reason == REASON_RULE && g->d->outcome == OUTCOME_FILLED;
+    ask.qname = qname;
+    policy_decide(v->policy, &ask, &nothing, d);
+    return d->reason == REASON_RULE && d->outcome == OUTCOME_FILLED;
 }
 
-static bool is_plain_word(const char *text)
+/* A rule that fills a parent only, or only what is below the name, needs this suffix.
+ * Never one of one label: that is more than was asked for. */
+static bool find_near_suffix(const struct view *v, const struct policy_ask *ask,
+                             struct suffix *suffix)
 {
-    return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
-           strlen(text);
-}
+    const struct name name = suffix->name;
+    struct name below, qname;
 
-static void add_word(struct str *s, const char *text)
-{
-    const char *quote = is_plain_word(text) ? "" : "'";
-
-    str_addf(s, "%s%s%s", quote, text, quote);
-}
-
-/* A name below the suffix, as a question. */
-static bool question_below(const struct name *suffix, struct name *out)
-{
-    struct name below;
-
-    return name_parse(&below, "_vlmcs._tcp.below") == 0 && name_join(&below, suffix, out);
-}
-
-/* A rule that fills a parent only, or only what is below the name, needs one
- * more suffix. Never a suffix of one label: that is more than was asked for. */
-static bool hint_neighbour(struct guess *g, const struct name *suffix, struct str *s)
-{
-    struct suffix add = {.kind = SUFFIX_BELOW};
-    char text[SUFFIX_TEXT];
-
-    for (unsigned skip = 1; skip + 1 < suffix->labels; skip++) {
-        name_parent(suffix, skip, &add.name);
-        if (!policy_question(&add.name, &g->qname) || !is_filled(g))
-            continue;
-        str_addf(s, "waymarkctl policy rule add %s ", g->d->rule);
-        add_word(s, suffix_print(&add, text));
-        return true;
+    suffix->kind = SUFFIX_BELOW;
+    for (unsigned skip = 1; skip + 1 < name.labels; skip++) {
+        name_parent(&name, skip, &suffix->name);
+        if (policy_question(&suffix->name, &qname) && is_filled(v, *ask, &qname))
+            return true;
     }
-    if (suffix->labels < 2 || !question_below(suffix, &g->qname) || !is_filled(g))
-        return false;
-    add = (struct suffix){.kind = SUFFIX_EXACT, .name = *suffix};
-    str_addf(s, "waymarkctl policy rule add %s ", g->d->rule);
-    add_word(s, suffix_print(&add, text));
-    return true;
+    *suffix = (struct suffix){.kind = SUFFIX_EXACT, .name = name};
+    return name.labels >= 2 && name_parse(&below, "_vlmcs._tcp.below") == 0 &&
+           name_join(&below, &name, &qname) && is_filled(v, *ask, &qname);
 }
 
 /* The shortest command that would fill this name for this client. */
-static void find_hint(struct explain *e, const struct view *v, struct now now)
+static void find_hint(struct explain *e, const struct view *v, const struct policy_ask *ask)
 {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     const struct audit_event *event = &e->q.event;
-    struct guess g = {.v = v,
-                      .ask = kms_ask(v, &e->q, now),
-                      .qname = e->q.message.qname,
-                      .d = &v->scratch->decision};
     struct suffix suffix = {.kind = SUFFIX_EXACT};
-    bool failed = e->outcome == OUTCOME_FAILED;
+    bool has_policy = view_policy(v), is_near;
     char text[SUFFIX_TEXT];
+    const char *quote;
     struct str s;
 
     str_init(&s, e->hint, sizeof e->hint);
-    if (e->reason != REASON_NO_RULE || (e->outcome != OUTCOME_MISSING && !failed) ||
-        v->settings->kms.mode != MODE_LIVE)
+    if (e->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE)
         return;
-    name_parent(&e->q.message.qname, 2, &suffix.name);
-    if (failed) { /* a rule for what is missing may be meant for this, too */
-        if (view_policy(v) && is_filled(&g))
-            str_addf(&s, "waymarkctl policy rule set %s --when missing,failed", g.d->rule);
+    if (e->outcome == OUTCOME_FAILED) { /* a rule for what is missing may be meant for this, too */
+        if (has_policy && is_filled(v, *ask, ask->qname))
+            str_addf(&s, "waymarkctl policy rule set %s --when missing,failed",
+                     v->scratch->decision.rule);
         return;
     }
-    if (view_policy(v) && hint_neighbour(&g, &suffix.name, &s))
+    if (e->outcome != OUTCOME_MISSING)
         return;
-    if (event->would == OUTCOME_FILLED && event->would_rule[0] != '\0') {
+    name_parent(ask->qname, 2, &suffix.name);
+    is_near = has_policy && find_near_suffix(v, ask, &suffix);
+    if (!is_near && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0') {
         str_addf(&s, "waymarkctl policy rule set %s --mode live", event->would_rule);
         return;
     }
-    str_add(&s, "waymarkctl policy fill ");
-    add_word(&s, suffix_print(&suffix, text));
-    str_add(&s, " --pool POOL");
+    (void)suffix_print(&suffix, text);
+    quote = text[strspn(text, plain)] == '\0' ? "" : "'";
+    if (is_near)
+        str_addf(&s, "waymarkctl policy rule add %s %s%s%s", v->scratch->decision.rule, quote, text,
+                 quote);
+    else
+        str_addf(&s, "waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
 }
 
 /* --- the trace ------------------------------------------------------------- */
@@ -293,43 +259,37 @@ static void explain_kms(struct explain *e, const struct view *v, const struct re
         str_copy(e->records[e->n_records++], EXPLAIN_RECORD, "(the records of the real DNS)");
         e->q.event.n_answer = 1;
     }
-    find_hint(e, v, now);
+    find_hint(e, v, &ask);
 }
 
-static void explain_ordinary(struct explain *e, const struct view *v)
+/* A question that is not decided by policy, or that was refused before anything was
+ * looked up. */
+static void explain_other(struct explain *e, const struct view *v, bool is_read)
 {
     const struct policy_decision *d = &v->scratch->decision;
     const char *text = "this is no discovery question; the real answer is delivered";
     struct str s;
 
     str_init(&s, e->text, sizeof e->text);
-    e->verdict = e->q.real.local ? VERDICT_NONE : e->q.real.verdict;
-    if (e->stats.kms_hosts > 0) {
-        str_copy(e->rule, sizeof e->rule, d->rule);
-        str_addf(&s, "no address in the real DNS; pool %s gives the host's, by rule %s", d->pool,
-                 d->rule);
-        return;
-    }
-    if (e->stats.special > 0)
-        text = "a special name, answered here (RFC 6761, 6303)";
-    else if (e->stats.kms_coherent > 0)
-        text = "SRV is filled at this name, so NXDOMAIN becomes NODATA for other types";
-    else if (e->silent || e->rcode == RCODE_SERVFAIL)
-        text = "this is no discovery question; the real DNS gives no answer";
-    str_add(&s, text);
-}
-
-/* Refused before anything is looked up. */
-static void explain_refused(struct explain *e)
-{
-    const char *text = "questions of this type are refused";
-
     if (e->access != ACCESS_ALLOW) {
         e->outcome = OUTCOME_BLOCKED;
         e->reason = REASON_ACCESS;
         text = e->silent ? "access drops what this client asks" : "access refuses this client";
+    } else if (!is_read) {
+        text = "questions of this type are refused";
+    } else if (e->stats.kms_hosts > 0) {
+        str_copy(e->rule, sizeof e->rule, d->rule);
+        str_addf(&s, "no address in the real DNS; pool %s gives the host's, by rule ", d->pool);
+        text = e->rule;
+    } else if (e->stats.special > 0) {
+        text = "a special name, answered here (RFC 6761, 6303)";
+    } else if (e->stats.kms_coherent > 0) {
+        text = "SRV is filled at this name, so NXDOMAIN becomes NODATA for other types";
+    } else if (e->silent || e->rcode == RCODE_SERVFAIL) {
+        text = "this is no discovery question; the real DNS gives no answer";
     }
-    str_copy(e->text, sizeof e->text, text);
+    str_add(&s, text);
+    e->verdict = e->q.real.local ? VERDICT_NONE : e->q.real.verdict;
 }
 
 static void begin_trace(struct explain *e, const struct view *v, struct now now)
@@ -402,12 +362,10 @@ bool explain_run(struct explain *e, const struct view *view, const struct real *
     e->silent = a == ANSWER_DROP;
     if (!e->silent)
         show_message(e, e->out, e->q.out_len);
-    if (!is_read)
-        explain_refused(e);
-    else if (e->q.kms)
+    if (is_read && e->q.kms)
         explain_kms(e, &quiet, came, now);
     else
-        explain_ordinary(e, &quiet);
+        explain_other(e, &quiet, is_read);
     if (e->verdict != VERDICT_NONE && !e->q.real.supposed)
         show_servers(e);
     if (e->q.has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
