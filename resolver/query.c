@@ -57,6 +57,21 @@ void waiter_restore(const struct waiter *w, struct query *q)
     memcpy(q->question, w->question, w->question_len);
 }
 
+const struct route *query_route(const struct view *v, const struct name *name, uint16_t qtype)
+{
+    const struct route *best = NULL;
+    const unsigned skip = qtype == TYPE_DS && name->labels > 0; /* DS is the parent's */
+
+    for (int i = 0; i < v->settings->n_routes; i++) {
+        const struct route *r = &v->settings->routes[i];
+
+        if ((best == NULL || r->zone.labels > best->zone.labels) &&
+            r->zone.labels + skip <= name->labels && name_is_under(name, &r->zone))
+            best = r;
+    }
+    return best;
+}
+
 void query_set_limit(struct query *q)
 {
     size_t can =
@@ -70,7 +85,7 @@ void query_prepare(const struct view *v, struct query *q)
     const struct message *m = &q->message;
 
     query_set_limit(q);
-    q->route = view_route(v, &m->qname, m->qtype);
+    q->route = query_route(v, &m->qname, m->qtype);
     q->key = (struct cache_key){
         .name = &m->qname,
         .type = q->kms ? TYPE_SRV : m->qtype,

@@ -31,12 +31,12 @@ struct client {
 /* What the real DNS says of one question: real.h makes it, ordinary names
  * deliver it, kms.c decides on it, the audit event and explain copy it. */
 struct real {
-    enum kms_verdict verdict; /* VERDICT_NONE: it was not asked. VERDICT_PRESENT: an answer, of
-                                  * whatever type; VERDICT_OTHER may have an image, too */
+    enum kms_verdict verdict; /* VERDICT_NONE: it was not asked; PRESENT: an answer of any type;
+                               * OTHER may have an image, too */
+    uint16_t rcode;           /* of a failure what the servers said; or RCODE_TIMEOUT,
+                               * RCODE_UNUSABLE */
     const uint8_t *image;     /* borrowed; NULL: there is no answer */
     size_t len;
-    uint16_t rcode; /* of a failure what the servers said; or RCODE_TIMEOUT,
-                                  * RCODE_UNUSABLE */
     bool has_rrsig, has_cname;
     bool rotates;         /* image_rotate() may be used on the image */
     bool cached, stale;   /* stale: its time is over (RFC 8767) */
@@ -97,6 +97,9 @@ void waiter_save(struct waiter *, const struct query *);
  * as set by the caller. */
 void waiter_restore(const struct waiter *, struct query *);
 
+/* The longest matching zone; for DS that of the parent, which has the record (RFC 4035
+ * 3.1.4.1). NULL when none matches. */
+const struct route *query_route(const struct view *, const struct name *, uint16_t qtype);
 /* What the client can take, the route of the name, the key of the answer. */
 void query_set_limit(struct query *);
 void query_prepare(const struct view *, struct query *);

@@ -250,7 +250,7 @@ static bool print_local(const struct view *v, const char *zone, size_t len, char
 
     name_read_plain(&c, &name);
     (void)name_print(&name, out);
-    return is_local(REVERSE, view_route(v, &name, TYPE_PTR));
+    return is_local(REVERSE, query_route(v, &name, TYPE_PTR));
 }
 
 void special_each_reverse(const struct view *v, special_visit *visit, void *context)

@@ -34,12 +34,20 @@ struct view {
     bool trace; /* explain: decisions are made anew and are not kept */
 };
 
-/* The route of a question: the longest matching zone; for DS that of the parent,
- * which has the record (RFC 4035 3.1.4.1). NULL when none matches. */
-const struct route *view_route(const struct view *, const struct name *, uint16_t qtype);
 /* Begins the policy reader if the batch has not yet; false: no policy. */
-bool view_policy(const struct view *);
+static inline bool view_policy(const struct view *v)
+{
+    if (v->policy != NULL && !*v->policy_begun)
+        *v->policy_begun = policy_reader_begin(v->policy) == 0;
+    return v->policy != NULL && *v->policy_begun;
+}
+
 /* At the end of a batch. */
-void view_policy_end(const struct view *);
+static inline void view_policy_end(const struct view *v)
+{
+    if (v->policy != NULL && *v->policy_begun)
+        policy_reader_end(v->policy);
+    *v->policy_begun = false;
+}
 
 #endif
