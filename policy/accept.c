@@ -12,68 +12,57 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *word_of(enum policy_table table)
-{
-    return table == TABLE_POOL ? "pool" : "network";
-}
-
-/* --- what a rule names ---------------------------------------------------- */
-
 /* A name of p that the writer may have meant. */
-static const char *near_name(const struct policy *p, enum policy_table table, const char *word)
+static const char *near_name(const struct policy *p, bool is_pool, const char *word)
 {
-    size_t n = table == TABLE_POOL ? p->n_pools : p->n_networks;
+    size_t n = is_pool ? p->n_pools : p->n_networks;
     const char **list = calloc(n + 1, sizeof *list), *found = NULL;
 
     for (size_t i = 0; list != NULL && i < n; i++)
-        list[i] = table == TABLE_POOL ? p->pools[i].name : p->networks[i].name;
+        list[i] = is_pool ? p->pools[i].name : p->networks[i].name;
     if (list != NULL)
         found = diag_nearest(word, list);
     free(list);
     return found;
 }
 
-/* Is it in p or in the store? Either may be NULL. 0, or -ENOENT told. */
-static int look_up(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
-                   enum policy_table table, const char *name, struct policy_place place,
-                   struct diags *d)
-{
-    const char *what = word_of(table), *near, *file = p != NULL ? p->file : NULL;
-    struct store_bytes v;
-    struct store_key k;
-
-    if (p != NULL && table == TABLE_POOL && policy_find_pool(p, name) != NULL)
-        return 0;
-    if (p != NULL && table == TABLE_NETWORK && policy_find_network(p, name) != NULL)
-        return 0;
-    key_named(&k, table, name);
-    if (t != NULL && store_get(t, &k, &v) != -ENOENT) /* a damaged one is there */
-        return 0;
-    near = p != NULL ? near_name(p, table, name) : NULL;
-    if (near != NULL)
-        diags_add(d, file, place.line, place.column, "rule %s: there is no %s %s; did you mean %s?",
-                  r->name, what, name, near);
-    else if (p != NULL)
-        diags_add(d, file, place.line, place.column, "rule %s: there is no %s %s", r->name, what,
-                  name);
-    else
-        diags_add(d, NULL, 0, 0, "rule %s: there is no %s %s (policy %s set %s %s... makes it)",
-                  r->name, what, name, what, name, table == TABLE_POOL ? "HOST" : "PREFIX");
-    return -ENOENT;
-}
-
-static int look_up_all(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
-                       struct diags *d)
+/* Is what the rule names in p or in the store? Either may be NULL. 0, or -ENOENT told. */
+static int accept_names(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
+                        struct diags *d)
 {
     int rc = 0;
 
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (strcmp(r->networks[i], "any") != 0 &&
-            look_up(p, t, r, TABLE_NETWORK, r->networks[i],
-                    r->network_places != NULL ? r->network_places[i] : r->place, d) != 0)
-            rc = -ENOENT;
-    if (r->pool[0] != '\0' && look_up(p, t, r, TABLE_POOL, r->pool, r->pool_place, d) != 0)
+    for (size_t i = 0; i <= r->n_networks; i++) {
+        bool is_pool = i == r->n_networks; /* after the networks */
+        const char *name = is_pool ? r->pool : r->networks[i], *near = NULL;
+        const char *what = is_pool ? "pool" : "network", *member = is_pool ? "HOST" : "PREFIX";
+        struct policy_place place = is_pool                     ? r->pool_place
+                                    : r->network_places != NULL ? r->network_places[i]
+                                                                : r->place;
+        struct store_bytes v;
+        struct store_key k;
+
+        if (is_pool ? name[0] == '\0' : strcmp(name, "any") == 0)
+            continue;
+        if (p != NULL &&
+            (is_pool ? policy_find_pool(p, name) != NULL : policy_find_network(p, name) != NULL))
+            continue;
+        key_named(&k, is_pool ? TABLE_POOL : TABLE_NETWORK, name);
+        if (t != NULL && store_get(t, &k, &v) != -ENOENT) /* a damaged one is there */
+            continue;
         rc = -ENOENT;
+        if (p != NULL)
+            near = near_name(p, is_pool, name);
+        if (p == NULL)
+            diags_add(d, NULL, 0, 0, "rule %s: there is no %s %s (policy %s set %s %s... makes it)",
+                      r->name, what, name, what, name, member);
+        else if (near != NULL)
+            diags_add(d, p->file, place.line, place.column,
+                      "rule %s: there is no %s %s; did you mean %s?", r->name, what, name, near);
+        else
+            diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s", r->name,
+                      what, name);
+    }
     return rc;
 }
 
@@ -82,12 +71,10 @@ int accept_references(const struct policy *p, struct diags *d)
     int rc = 0;
 
     for (size_t i = 0; i < p->n_rules; i++)
-        if (look_up_all(p, NULL, &p->rules[i], d) != 0)
+        if (accept_names(p, NULL, &p->rules[i], d) != 0)
             rc = -EINVAL;
     return rc;
 }
-
-/* --- rules ---------------------------------------------------------------- */
 
 /* Gives the rule one of the wide suffixes that it has in the store, if there is one. */
 static int find_wide(struct store_txn *t, struct policy_rule *r)
@@ -107,55 +94,45 @@ static int find_wide(struct store_txn *t, struct policy_rule *r)
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* The rule as it will be, as far as its check needs to know. */
-static int check_rule(struct store_txn *t, const struct policy_rule *r, enum accept_suffixes how,
-                      struct diags *d)
+int accept_rule(const struct policy *p, struct store_txn *t, bool alone,
+                const struct policy_rule *r, enum accept_suffixes how, struct diags *d)
 {
-    struct policy_rule judged = *r, was = {.n_networks = 0};
+    struct policy_rule judged = *r, was = {.n_networks = 0}; /* as it will be, for its check */
     struct suffix wide;
     struct store_bytes v;
     struct store_key k;
-    int rc;
+    int rc = -ENOENT, named;
 
-    if (how == ACCEPT_SET)
-        return policy_rule_check(r, d);
     key_named(&k, TABLE_RULE, r->name);
-    rc = store_get(t, &k, &v);
-    rc = rc == 0 ? rule_read(&was, &v) : rc;
-    if (how == ACCEPT_ADDED && rc != 0)
-        return rc == -ENOENT ? policy_rule_check(r, d) : rc;
-    if (how == ACCEPT_ADDED) {
+    if (how != ACCEPT_SET)
+        rc = store_get(t, &k, &v);
+    if (rc == 0)
+        rc = rule_read(&was, &v);
+    if (how == ACCEPT_ADDED && rc == 0) {
         judged = was;
         memcpy(judged.name, r->name, sizeof judged.name);
         judged.suffixes = r->suffixes;
         judged.n_suffixes = r->n_suffixes;
-    } else { /* without networks, no suffix that stays may be wide */
+    } else if (how == ACCEPT_ADDED && rc != -ENOENT) {
+        return rc;
+    } else if (how == ACCEPT_KEPT) { /* without networks, no suffix that stays may be wide */
         judged.suffixes = &wide;
         judged.n_suffixes = 0;
-        if (r->n_networks == 0 && (rc != 0 || was.n_networks > 0))
-            rc = find_wide(t, &judged);
+        if (r->n_networks == 0 && (rc != 0 || was.n_networks > 0) &&
+            (rc = find_wide(t, &judged)) != 0)
+            goto done;
     }
-    rc = rc < 0 && rc != -ENOENT && rc != -EBADMSG ? rc : policy_rule_check(&judged, d);
+    rc = policy_rule_check(&judged, d);
+    named = accept_names(p, alone ? NULL : t, r, d);
+    rc = rc == 0 ? named : rc;
+    for (size_t i = 0; how != ACCEPT_KEPT && rc == 0 && i < r->n_suffixes; i++) {
+        key_suffix(&k, &r->suffixes[i], r->name);
+        rc = k.len == 0 ? -ENAMETOOLONG : 0;
+    }
+done:
     policy_rule_fini(&was);
     return rc;
 }
-
-int accept_rule(const struct policy *p, struct store_txn *t, bool alone,
-                const struct policy_rule *r, enum accept_suffixes how, struct diags *d)
-{
-    int rc = check_rule(t, r, how, d), named = look_up_all(p, alone ? NULL : t, r, d);
-
-    for (size_t i = 0; how != ACCEPT_KEPT && rc == 0 && i < r->n_suffixes; i++) {
-        struct store_key k;
-
-        key_suffix(&k, &r->suffixes[i], r->name);
-        if (k.len == 0)
-            rc = -ENAMETOOLONG;
-    }
-    return rc != 0 ? rc : named;
-}
-
-/* --- networks and pools --------------------------------------------------- */
 
 int accept_removal(struct store_txn *t, enum policy_table of, const char *name, struct diags *d)
 {
@@ -167,8 +144,8 @@ int accept_removal(struct store_txn *t, enum policy_table of, const char *name, 
     key_user(&all, of, name, "");
     for (rc = store_seek(t, &all, all.len, &r); rc == 0; rc = store_next(t, &all, all.len, &r)) {
         used = true;
-        diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", word_of(of), name,
-                  (int)(r.key.len - all.len), (const char *)r.key.data + all.len);
+        diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", of == TABLE_POOL ? "pool" : "network",
+                  name, (int)(r.key.len - all.len), (const char *)r.key.data + all.len);
     }
     return rc != -ENOENT ? rc : used ? -EBUSY : 0;
 }

@@ -220,7 +220,6 @@ void policy_changes_fini(struct changes *l)
 
 /* The objects of a kind: what the store has and these are not goes. */
 struct objects {
-    struct changes *list;
     enum policy_kind kind;
     const void *at; /* sorted */
     size_t n, size;
@@ -240,7 +239,7 @@ static int by_target(const void *a, const void *b)
     return c != 0 ? c : (int)x->port - (int)y->port;
 }
 
-static int remove_unknown(struct store_txn *t, const struct objects *o)
+static int remove_unknown(struct changes *l, struct store_txn *t, const struct objects *o)
 {
     struct store_record r;
     struct store_key table;
@@ -259,11 +258,11 @@ static int remove_unknown(struct store_txn *t, const struct objects *o)
             continue; /* nothing that we wrote */
         if (o->n > 0 && bsearch(&found, o->at, o->n, o->size, o->compare) != NULL)
             continue;
-        kept = arena_alloc(o->list->arena, sizeof *kept);
+        kept = arena_alloc(l->arena, sizeof *kept);
         if (kept == NULL)
             return -ENOMEM;
         *kept = found;
-        policy_changes_add(o->list, o->kind, CHANGE_REMOVE, kept);
+        policy_changes_add(l, o->kind, CHANGE_REMOVE, kept);
     }
     return rc == -ENOENT ? 0 : rc;
 }
@@ -272,10 +271,10 @@ int policy_changes_make(struct changes *l, struct policy_txn *t, const struct po
                         enum policy_how how)
 {
     const struct objects all[] = {
-        {l, POLICY_NETWORK, p->networks, p->n_networks, sizeof *p->networks, by_name},
-        {l, POLICY_POOL, p->pools, p->n_pools, sizeof *p->pools, by_name},
-        {l, POLICY_APPROVED, p->approved, p->n_approved, sizeof *p->approved, by_target},
-        {l, POLICY_RULE, p->rules, p->n_rules, sizeof *p->rules, by_name},
+        {POLICY_NETWORK, p->networks, p->n_networks, sizeof *p->networks, by_name},
+        {POLICY_POOL, p->pools, p->n_pools, sizeof *p->pools, by_name},
+        {POLICY_APPROVED, p->approved, p->n_approved, sizeof *p->approved, by_target},
+        {POLICY_RULE, p->rules, p->n_rules, sizeof *p->rules, by_name},
     };
 
     *l = (struct changes){.from = p, .replace = how == POLICY_REPLACE, .arena = arena_new()};
@@ -289,7 +288,7 @@ int policy_changes_make(struct changes *l, struct policy_txn *t, const struct po
         for (size_t i = 0; i < o.n; i++)
             policy_changes_add(l, o.kind, join ? CHANGE_ADD : CHANGE_SET,
                                (const char *)o.at + i * o.size);
-        if (l->replace && (rc = remove_unknown(t->txn, &o)) != 0)
+        if (l->replace && (rc = remove_unknown(l, t->txn, &o)) != 0)
             return rc;
     }
     return l->failed ? -ENOMEM : 0;
@@ -315,81 +314,59 @@ static int put_suffix(struct policy_txn *t, struct change *c, size_t i)
     return rc;
 }
 
-static int delete_suffix(struct policy_txn *t, struct change *c, const struct suffix *s)
-{
-    struct store_key k;
-    int rc = -ENOENT;
-
-    key_suffix(&k, s, c->is.name);
-    if (k.len > 0)
-        rc = record_del(t->txn, &k);
-    c->less += rc == 0;
-    return rc;
-}
-
 static int by_suffix(const void *a, const void *b)
 {
     return suffix_compare(a, b);
 }
 
-static bool has_suffix(const struct policy_rule *r, const struct suffix *s)
+/* Removes the suffixes whose keys, in whichever table, begin like that, but for
+ * those that their rules have in `kept`; *less counts them. */
+static int remove_suffixes(struct policy_txn *t, const struct store_key *all,
+                           const struct policy *kept, size_t *less)
 {
-    return r != NULL && r->n_suffixes > 0 &&
-           bsearch(s, r->suffixes, r->n_suffixes, sizeof *s, by_suffix) != NULL;
-}
-
-/* Takes from the row's rule the suffixes that `keep`, which may be NULL, has not. */
-static int keep_suffixes(struct policy_txn *t, struct change *c, const struct policy_rule *keep)
-{
-    struct store_key all, k;
+    struct store_key last = *all, k;
     struct store_record r;
     int rc;
 
-    key_rule_suffix(&all, c->is.name, NULL);
-    k = all;
-    while ((rc = store_after(t->txn, &k, all.len, &r)) == 0 || rc == -EBADMSG) {
+    while ((rc = store_after(t->txn, &last, all->len, &r)) == 0 || rc == -EBADMSG) {
+        const struct policy_rule *has = NULL;
         char rule[POLICY_NAME];
         struct suffix s;
 
-        store_key_copy(&k, &r.key);
+        store_key_copy(&last, &r.key);
         rc = -ENOENT;
-        if (key_read_rule_suffix(&r.key, rule, &s)) {
-            if (has_suffix(keep, &s))
+        if (last.data[0] == TABLE_RULE_SUFFIX ? key_read_rule_suffix(&r.key, rule, &s)
+                                              : key_read_suffix(&r.key, &s, rule)) {
+            has = policy_find_rule(kept, rule);
+            if (has != NULL && has->n_suffixes > 0 &&
+                bsearch(&s, has->suffixes, has->n_suffixes, sizeof s, by_suffix) != NULL)
                 continue;
-            rc = delete_suffix(t, c, &s);
+            key_suffix(&k, &s, rule);
+            rc = record_del(t->txn, &k);
+            *less += rc == 0;
         }
-        if (rc == -ENOENT) /* the entry alone is there */
-            rc = store_del(t->txn, &k);
-        if (rc != 0)
+        if (rc == -ENOENT) /* what no suffix is behind */
+            rc = store_del(t->txn, &last);
+        if (rc != 0 && rc != -ENOENT)
             return rc;
     }
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* Suffixes of no rule, which damage alone leaves behind. */
-static int delete_strays(struct policy_txn *t, const struct policy *from)
+static int drop_suffixes(struct policy_txn *t, struct change *c, struct diags *d)
 {
-    static const char of[] = {TABLE_SUFFIX, TABLE_BELOW, TABLE_RULE_SUFFIX};
+    const struct policy_rule *r = c->is.rule;
+    char text[SUFFIX_TEXT];
+    struct store_key k;
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof of && rc == 0; i++) {
-        struct store_key k = {1, {(uint8_t)of[i]}};
-        struct store_record r;
-
-        while ((rc = store_after(t->txn, &k, 1, &r)) == 0 || rc == -EBADMSG) {
-            char rule[POLICY_NAME];
-            struct suffix s;
-
-            store_key_copy(&k, &r.key);
-            if ((of[i] == TABLE_RULE_SUFFIX ? key_read_rule_suffix(&r.key, rule, &s)
-                                            : key_read_suffix(&r.key, &s, rule)) &&
-                has_suffix(policy_find_rule(from, rule), &s))
-                continue;
-            rc = store_del(t->txn, &k);
-            if (rc != 0)
-                return rc;
-        }
-        rc = rc == -ENOENT ? 0 : rc;
+    for (size_t i = 0; i < r->n_suffixes && rc == 0; i++) {
+        key_suffix(&k, &r->suffixes[i], r->name);
+        rc = k.len > 0 ? record_del(t->txn, &k) : -ENOENT;
+        c->less += rc == 0;
+        if (rc == -ENOENT)
+            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", r->name,
+                      suffix_print(&r->suffixes[i], text));
     }
     return rc;
 }
@@ -404,35 +381,9 @@ static void object_key(struct store_key *k, const struct change *c)
         key_named(k, tables[c->kind], c->is.name);
 }
 
-/* Writes the record of the row's object, and says what that made of it. */
-static int put_object(struct policy_txn *t, struct change *c)
-{
-    size_t size = c->kind == POLICY_NETWORK ? c->is.network->n * 17 : RECORD_POOL_MAX;
-    uint8_t *value = malloc(size);
-    struct writer w = writer_make(value, size);
-    struct store_key k;
-    int rc;
-
-    if (value == NULL)
-        return -ENOMEM;
-    /* What was accepted fits. */
-    if (c->kind == POLICY_NETWORK)
-        network_write(&w, c->is.network);
-    else if (c->kind == POLICY_POOL)
-        pool_write(&w, c->is.pool);
-    else if (c->kind == POLICY_RULE)
-        rule_write(&w, c->is.rule);
-    object_key(&k, c);
-    rc = k.len > 0 ? record_put(t->txn, &k, value, w.len) : -ENAMETOOLONG;
-    free(value);
-    if (rc < 0)
-        return rc;
-    c->state = rc == STORE_ADDED ? CHANGE_NEW : rc == STORE_REPLACED ? CHANGE_MOVED : CHANGE_SAME;
-    return 0;
-}
-
 static int remove_object(struct policy_txn *t, struct change *c, struct diags *d)
 {
+    const struct policy none = {.n_rules = 0};
     char text[NAME_TEXT];
     struct store_key k;
     int rc;
@@ -447,99 +398,98 @@ static int remove_object(struct policy_txn *t, struct change *c, struct diags *d
     if (rc != 0)
         return rc;
     c->state = CHANGE_GONE;
-    return c->kind == POLICY_RULE ? keep_suffixes(t, c, NULL) : 0;
+    key_rule_suffix(&k, c->is.name, NULL);
+    return c->kind == POLICY_RULE ? remove_suffixes(t, &k, &none, &c->less) : 0;
 }
 
-static int drop_suffixes(struct policy_txn *t, struct change *c, struct diags *d)
+/* Writes the row's object, and says what that made of it. */
+static int put_object(struct policy_txn *t, struct change *c)
 {
     const struct policy_rule *r = c->is.rule;
-    char text[SUFFIX_TEXT];
-    int rc = 0;
-
-    for (size_t i = 0; i < r->n_suffixes && rc == 0; i++) {
-        rc = delete_suffix(t, c, &r->suffixes[i]);
-        if (rc == -ENOENT)
-            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", r->name,
-                      suffix_print(&r->suffixes[i], text));
-    }
-    return rc;
-}
-
-static int put_rule(struct policy_txn *t, struct change *c)
-{
-    const struct policy_rule *r = c->is.rule;
+    size_t size = c->kind == POLICY_NETWORK ? c->is.network->n * 17 : RECORD_POOL_MAX;
+    uint8_t *value = malloc(size);
+    struct writer w = writer_make(value, size);
     struct store_bytes there;
     struct store_key k;
-    int rc = 0;
+    int rc = STORE_SAME;
 
+    if (value == NULL)
+        return -ENOMEM;
+    /* What was accepted fits. */
+    if (c->kind == POLICY_NETWORK)
+        network_write(&w, c->is.network);
+    else if (c->kind == POLICY_POOL)
+        pool_write(&w, c->is.pool);
+    else if (c->kind == POLICY_RULE)
+        rule_write(&w, r);
     object_key(&k, c);
     if (c->verb != CHANGE_ADD || store_get(t->txn, &k, &there) == -ENOENT)
-        rc = put_object(t, c);
-    if (rc == 0 && c->verb == CHANGE_SET)
-        rc = keep_suffixes(t, c, r);
+        rc = k.len > 0 ? record_put(t->txn, &k, value, w.len) : -ENAMETOOLONG;
+    free(value);
+    if (rc < 0)
+        return rc;
+    c->state = rc == STORE_ADDED ? CHANGE_NEW : rc == STORE_REPLACED ? CHANGE_MOVED : CHANGE_SAME;
+    if (c->kind != POLICY_RULE || c->verb == CHANGE_HEAD)
+        return 0;
+    if (c->verb == CHANGE_SET) {
+        const struct policy kept = {.rules = c->is.rule, .n_rules = 1};
+
+        key_rule_suffix(&k, r->name, NULL);
+        rc = remove_suffixes(t, &k, &kept, &c->less);
+    }
     /* In the order of the keys, so that each page of the index is filled once. */
-    for (size_t i = 0; c->verb != CHANGE_HEAD && i < r->n_suffixes && rc >= 0; i++)
+    for (size_t i = 0; i < r->n_suffixes && rc >= 0; i++)
         rc = put_suffix(t, c, i);
     return rc < 0 ? rc : 0;
-}
-
-/* Notes that the ranges are to be made again, and for the log that this rule is concerned. */
-static void note_moved(struct policy_txn *t, const struct change *c)
-{
-    struct log_rules *r = &t->rules;
-
-    t->networks_moved |= c->kind == POLICY_NETWORK;
-    if (c->kind != POLICY_RULE)
-        return;
-    for (unsigned i = 0; i < r->n; i++)
-        if (strcmp(r->names[i], c->is.name) == 0)
-            return;
-    if (r->n == LOG_RULES)
-        r->more = true;
-    else
-        copy_cut(r->names[r->n++], POLICY_NAME, c->is.name);
-}
-
-static int accept_row(struct policy_txn *t, const struct changes *l, const struct change *c,
-                      struct diags *d)
-{
-    if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
-        return accept_removal(t->txn, tables[c->kind], c->is.name, d);
-    if (c->verb == CHANGE_REMOVE || c->verb == CHANGE_DROP || c->kind == POLICY_APPROVED)
-        return 0;
-    if (c->kind == POLICY_NETWORK)
-        return accept_network(c->is.network, d);
-    if (c->kind == POLICY_POOL)
-        return accept_pool(c->is.pool, d);
-    return accept_rule(l->from, t->txn, l->replace, c->is.rule,
-                       c->verb == CHANGE_ADD    ? ACCEPT_ADDED
-                       : c->verb == CHANGE_HEAD ? ACCEPT_KEPT
-                                                : ACCEPT_SET,
-                       d);
 }
 
 static int apply_row(struct policy_txn *t, const struct changes *l, struct change *c,
                      struct diags *d)
 {
-    int rc = accept_row(t, l, c, d);
+    bool goes = c->verb == CHANGE_REMOVE;
+    struct log_rules *log = &t->rules;
+    unsigned i = 0;
+    int rc = 0;
 
     c->state = CHANGE_SAME;
     c->more = c->less = 0;
+    if (goes && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
+        rc = accept_removal(t->txn, tables[c->kind], c->is.name, d);
+    else if (!goes && c->kind == POLICY_NETWORK)
+        rc = accept_network(c->is.network, d);
+    else if (!goes && c->kind == POLICY_POOL)
+        rc = accept_pool(c->is.pool, d);
+    else if (!goes && c->kind == POLICY_RULE && c->verb != CHANGE_DROP)
+        rc = accept_rule(l->from, t->txn, l->replace, c->is.rule,
+                         c->verb == CHANGE_ADD    ? ACCEPT_ADDED
+                         : c->verb == CHANGE_HEAD ? ACCEPT_KEPT
+                                                  : ACCEPT_SET,
+                         d);
     if (rc != 0)
         return rc;
-    rc = c->verb == CHANGE_REMOVE ? remove_object(t, c, d)
+    rc = goes                     ? remove_object(t, c, d)
          : c->verb == CHANGE_DROP ? drop_suffixes(t, c, d)
-         : c->kind == POLICY_RULE ? put_rule(t, c)
                                   : put_object(t, c);
     if (c->state == CHANGE_SAME && c->more + c->less > 0)
         c->state = CHANGE_MOVED;
-    if (c->state != CHANGE_SAME)
-        note_moved(t, c);
+    if (c->state == CHANGE_SAME)
+        return rc;
+    t->networks_moved |= c->kind == POLICY_NETWORK;
+    if (c->kind != POLICY_RULE)
+        return rc;
+    while (i < log->n && strcmp(log->names[i], c->is.name) != 0)
+        i++;
+    if (i == LOG_RULES)
+        log->more = true;
+    else if (i == log->n)
+        copy_cut(log->names[log->n++], POLICY_NAME, c->is.name);
     return rc;
 }
 
 int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d)
 {
+    static const uint8_t suffixes[] = {TABLE_SUFFIX, TABLE_BELOW};
+    size_t strays = 0;
     int first = 0;
 
     if (l->failed)
@@ -554,12 +504,17 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
                 return rc;
             first = first == 0 ? rc : first;
         }
-    if (first != 0 || !l->replace)
+    if (!l->replace)
         return first;
-    /* What is derived may be damaged too. */
+    /* A policy that is replaced has nothing left of what damage made of the old one:
+     * suffixes of no rule, entries of nothing. */
     t->networks_moved = t->rules.more = true;
-    first = record_make_entries(t->txn);
-    return first == 0 ? delete_strays(t, l->from) : first;
+    for (size_t i = 0; i < ARRAY_LEN(suffixes) && first == 0; i++) {
+        const struct store_key all = {1, {suffixes[i]}};
+
+        first = remove_suffixes(t, &all, l->from, &strays);
+    }
+    return first == 0 ? record_make_entries(t->txn) : first;
 }
 
 int policy_change_put(struct store *store, const struct policy_change *change,
