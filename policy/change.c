@@ -178,9 +178,7 @@ int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name
     rc = store_get(t->txn, &k, &v);
     if (rc != 0)
         return rc;
-    return kind == POLICY_NETWORK ? network_read(&out->network, &v)
-           : kind == POLICY_POOL  ? pool_read(&out->pool, &v)
-                                  : rule_read(&out->rule, &v);
+    return record_read(tables[kind], out, &v);
 }
 
 void policy_object_fini(enum policy_kind kind, union policy_object *o)

@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "policy/model.h"
-#include "policy/store.h"
+#include "policy/read.h"
 
 struct policy_txn; /* opaque; one writer at a time, in all processes */
 

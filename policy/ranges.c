@@ -220,19 +220,22 @@ done:
     return rc;
 }
 
-bool range_read(struct cursor *c, const uint8_t ip[16], struct policy_client *out)
-{
-    uint32_t number = cursor_u32(c);
-    const uint8_t *first = cursor_take(c, 16);
-    uint8_t n = cursor_u8(c);
+/* --- a client ------------------------------------------------------------- */
 
-    if (c->bad || n > POLICY_CLIENT_NETWORKS || memcmp(first, ip, 16) > 0)
+bool range_read(const struct store_bytes *value, const uint8_t ip[16], struct policy_client *out)
+{
+    struct cursor c = cursor_make(value->data, value->len);
+    uint32_t number = cursor_u32(&c);
+    const uint8_t *first = cursor_take(&c, 16);
+    uint8_t n = cursor_u8(&c);
+
+    if (c.bad || n > POLICY_CLIENT_NETWORKS || memcmp(first, ip, 16) > 0)
         return false;
     for (unsigned i = 0; i < n; i++) {
-        uint8_t len = cursor_u8(c);
-        struct store_bytes name = record_text(c);
+        uint8_t len = cursor_u8(&c);
+        struct store_bytes name = record_text(&c);
 
-        if (c->bad || len > 128)
+        if (c.bad || len > 128)
             return false;
         memcpy(out->networks[i], name.data, name.len);
         out->networks[i][name.len] = '\0';
@@ -242,7 +245,7 @@ bool range_read(struct cursor *c, const uint8_t ip[16], struct policy_client *ou
     }
     out->n_networks = n;
     out->range = number;
-    return cursor_left(c) == 0;
+    return cursor_left(&c) == 0;
 }
 
 static int find_client(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
@@ -250,7 +253,6 @@ static int find_client(struct policy_reader *r, const struct addr *addr, struct 
     const struct store_counts *counts = store_counts(r->txn);
     struct store_record range;
     struct store_key k;
-    struct cursor c;
     int rc;
 
     if (counts != NULL && store_count(counts, TABLE_NETWORK) == 0)
@@ -261,8 +263,7 @@ static int find_client(struct policy_reader *r, const struct addr *addr, struct 
         return 0; /* no ranges, and nobody says that there should be */
     if (rc != 0)
         return rc == -ENOENT ? -EBADMSG : rc;
-    c = cursor_make(range.value.data, range.value.len);
-    return range_read(&c, addr->ip, out) ? 0 : -EBADMSG;
+    return range_read(&range.value, addr->ip, out) ? 0 : -EBADMSG;
 }
 
 int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ranges.h -- networks flattened: sorted ranges of addresses, each with the
- * networks that all its addresses are in. They cover every address, so that a
- * range that is lost is noticed.
+ * ranges.h -- which networks is a client in? Networks are flattened to sorted
+ * ranges of addresses, each with the networks that all its addresses are in.
+ * They cover every address, so that a range that is lost is noticed.
  */
 #ifndef POLICY_RANGES_H
 #define POLICY_RANGES_H
 
-#include "policy/model.h"
-#include "policy/store.h"
+#include "policy/read.h"
 
 enum { POLICY_CLIENT_NETWORKS = 16 };
 #define POLICY_RANGE_DAMAGED UINT32_MAX
@@ -23,6 +22,8 @@ struct policy_client {
     char networks[POLICY_CLIENT_NETWORKS][POLICY_NAME];
     struct prefix prefixes[POLICY_CLIENT_NETWORKS]; /* the one of each that contains the client */
 };
+int policy_client_find(struct policy_reader *, const struct addr *,
+                       struct policy_client *out); /* 0, -EBADMSG damaged */
 
 /* Makes the ranges be those of the networks of the transaction; none without networks. 0;
  * -E2BIG an address is in more than POLICY_CLIENT_NETWORKS of them; -EBADMSG a network is
@@ -30,8 +31,6 @@ struct policy_client {
 int ranges_derive(struct store_txn *);
 
 /* Reads the value of a range. False when damaged, or when ip is not in this range. */
-bool range_read(struct cursor *, const uint8_t ip[16], struct policy_client *);
-/* The client at an address: one look-up. 0; -EBADMSG, and the range says so. */
-int policy_client_find(struct policy_reader *, const struct addr *, struct policy_client *out);
+bool range_read(const struct store_bytes *value, const uint8_t ip[16], struct policy_client *);
 
 #endif

@@ -2,12 +2,13 @@
  *
  * read.c -- the policy in its store: opening, readers, counts, the whole of it.
  */
+#include "policy/read.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "policy/records.h"
-#include "policy/store.h"
 
 static const struct store_kind kind = {
     .mark = "waymark-policy",
@@ -84,84 +85,71 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
 
 /* --- the whole policy ----------------------------------------------------- */
 
+/* Where the objects of a table are in a struct policy. They begin with their name, but for
+ * the targets. */
+static const struct list {
+    char table;
+    size_t objects, n, size;
+} lists[] = {
+    {TABLE_NETWORK, offsetof(struct policy, networks), offsetof(struct policy, n_networks),
+     sizeof(struct policy_network)},
+    {TABLE_POOL, offsetof(struct policy, pools), offsetof(struct policy, n_pools),
+     sizeof(struct policy_pool)},
+    {TABLE_LISTED, offsetof(struct policy, approved), offsetof(struct policy, n_approved),
+     sizeof(struct policy_approved)},
+    {TABLE_RULE, offsetof(struct policy, rules), offsetof(struct policy, n_rules),
+     sizeof(struct policy_rule)},
+};
+
 struct load {
     struct policy *out;
+    const struct list *list;
     size_t rule; /* whose suffixes come now */
 };
 
-/* Room for one more in an array from malloc; NULL when out of memory. */
-static void *grown(void *array, size_t n, size_t size)
+/* One more, of zeroes, at the end of an array from malloc, whose room is a power of two. Not
+ * counted yet. NULL: out of memory. */
+static void *add(void **array, size_t n, size_t size)
 {
-    bool is_full = (n & (n - 1)) == 0; /* the room is a power of two */
+    void *bigger = *array;
 
-    return is_full ? realloc(array, (n > 0 ? 2 * n : 1) * size) : array;
+    if ((n & (n - 1)) == 0)
+        bigger = realloc(bigger, (n > 0 ? 2 * n : 1) * size);
+    if (bigger == NULL)
+        return NULL;
+    *array = bigger;
+    return memset((char *)bigger + n * size, 0, size);
 }
 
-static int load_network(struct policy *p, const struct store_record *r)
+static int load_object(void *context, const struct store_record *r)
 {
-    struct policy_network *n = grown(p->networks, p->n_networks, sizeof *n);
-    int rc;
+    const struct load *l = context;
+    size_t *n = (size_t *)(void *)((char *)l->out + l->list->n);
+    void **objects = (void **)(void *)((char *)l->out + l->list->objects);
+    void *object = add(objects, *n, l->list->size);
+    int rc = -EBADMSG;
 
-    if (n == NULL)
+    if (object == NULL)
         return -ENOMEM;
-    p->networks = n;
-    n += p->n_networks;
-    *n = (struct policy_network){.n = 0};
-    rc = key_read_name(&r->key, n->name) ? network_read(n, &r->value) : -EBADMSG;
-    p->n_networks += rc == 0;
-    return rc;
-}
-
-static int load_pool(struct policy *p, const struct store_record *r)
-{
-    struct policy_pool *pool = grown(p->pools, p->n_pools, sizeof *pool);
-    int rc;
-
-    if (pool == NULL)
-        return -ENOMEM;
-    p->pools = pool;
-    pool += p->n_pools;
-    *pool = (struct policy_pool){.n = 0};
-    rc = key_read_name(&r->key, pool->name) ? pool_read(pool, &r->value) : -EBADMSG;
-    p->n_pools += rc == 0;
-    return rc;
-}
-
-static int load_approved(struct policy *p, const struct store_record *r)
-{
-    struct policy_approved *a = grown(p->approved, p->n_approved, sizeof *a);
-
-    if (a == NULL)
-        return -ENOMEM;
-    p->approved = a;
-    if (r->value.data == NULL || !key_read_target(&r->key, &a[p->n_approved]))
+    if (r->value.data == NULL)
         return -EBADMSG;
-    p->n_approved++;
-    return 0;
-}
-
-static int load_rule(struct policy *p, const struct store_record *r)
-{
-    struct policy_rule *rule = grown(p->rules, p->n_rules, sizeof *rule);
-    int rc;
-
-    if (rule == NULL)
-        return -ENOMEM;
-    p->rules = rule;
-    rule += p->n_rules;
-    *rule = (struct policy_rule){.n_suffixes = 0};
-    rc = key_read_name(&r->key, rule->name) ? rule_read(rule, &r->value) : -EBADMSG;
-    p->n_rules += rc == 0;
+    if (l->list->table == TABLE_LISTED)
+        rc = key_read_target(&r->key, object) ? 0 : -EBADMSG;
+    else if (key_read_name(&r->key, object))
+        rc = record_read((enum policy_table)l->list->table, object, &r->value);
+    *n += rc == 0;
     return rc;
 }
 
 /* They come in the order of their rules' names, which is that of the rules. */
-static int load_suffix(struct load *l, const struct store_record *record)
+static int load_suffix(void *context, const struct store_record *record)
 {
-    char name[POLICY_NAME];
+    struct load *l = context;
     struct policy *p = l->out;
+    char name[POLICY_NAME];
     struct policy_rule *r;
-    struct suffix s, *all;
+    struct suffix s, *added;
+    void *suffixes;
 
     if (record->value.data == NULL || !key_read_rule_suffix(&record->key, name, &s))
         return -EBADMSG;
@@ -170,36 +158,19 @@ static int load_suffix(struct load *l, const struct store_record *record)
     if (l->rule == p->n_rules)
         return -EBADMSG; /* nobody's */
     r = &p->rules[l->rule];
-    all = grown(r->suffixes, r->n_suffixes, sizeof *all);
-    if (all == NULL)
+    suffixes = r->suffixes;
+    added = add(&suffixes, r->n_suffixes, sizeof *added);
+    if (added == NULL)
         return -ENOMEM;
-    r->suffixes = all;
-    all[r->n_suffixes++] = s;
+    *added = s;
+    r->suffixes = suffixes;
+    r->n_suffixes++;
     return 0;
-}
-
-static int load(void *context, const struct store_record *r)
-{
-    struct load *l = context;
-
-    switch (r->key.data[0]) {
-    case TABLE_NETWORK:
-        return load_network(l->out, r);
-    case TABLE_POOL:
-        return load_pool(l->out, r);
-    case TABLE_LISTED:
-        return load_approved(l->out, r);
-    case TABLE_RULE:
-        return load_rule(l->out, r);
-    default:
-        return load_suffix(l, r);
-    }
 }
 
 int policy_load(struct store *store, struct policy *out, uint64_t *serial)
 {
-    static const char tables[] = {TABLE_NETWORK, TABLE_POOL, TABLE_LISTED, TABLE_RULE,
-                                  TABLE_RULE_SUFFIX};
+    const struct store_key suffixes = {1, {TABLE_RULE_SUFFIX}};
     struct load l = {.out = out};
     uint64_t state = 0, time_ms, last;
     struct store_txn *t;
@@ -211,11 +182,14 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
     state = store_state(t);
     rc = log_last(t, serial != NULL ? serial : &last, &time_ms);
     store_end(t);
-    for (size_t i = 0; i < sizeof tables && rc == 0; i++) {
-        const struct store_key table = {1, {(uint8_t)tables[i]}};
+    for (size_t i = 0; i < ARRAY_LEN(lists) && rc == 0; i++) {
+        const struct store_key table = {1, {(uint8_t)lists[i].table}};
 
-        rc = store_each(store, &state, &table, load, &l);
+        l.list = &lists[i];
+        rc = store_each(store, &state, &table, load_object, &l);
     }
+    if (rc == 0)
+        rc = store_each(store, &state, &suffixes, load_suffix, &l);
     if (rc != 0)
         policy_fini(out);
     return rc;

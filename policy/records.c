@@ -393,28 +393,25 @@ int pool_read(struct policy_pool *out, const struct store_bytes *value)
 
 /* --- networks ------------------------------------------------------------- */
 
+_Static_assert(sizeof(struct prefix) == 17, "it is stored as it is");
+
 void network_write(struct writer *w, const struct policy_network *n)
 {
-    for (size_t i = 0; i < n->n; i++) {
-        writer_bytes(w, n->prefixes[i].ip, sizeof n->prefixes[i].ip);
-        writer_u8(w, n->prefixes[i].len);
-    }
+    writer_bytes(w, n->prefixes, n->n * sizeof *n->prefixes);
 }
 
 int network_read(struct policy_network *out, const struct store_bytes *value)
 {
-    struct cursor c = cursor_make(value->data, value->len);
-    size_t n = value->len / 17;
+    size_t n = value->len / sizeof *out->prefixes;
     struct prefix *p;
 
-    if (value->data == NULL || value->len % 17 != 0)
+    if (n == 0 || value->len % sizeof *p != 0)
         return -EBADMSG;
-    p = calloc(n > 0 ? n : 1, sizeof *p);
+    p = malloc(value->len);
     if (p == NULL)
         return -ENOMEM;
+    memcpy(p, value->data, value->len);
     for (size_t i = 0; i < n; i++) {
-        memcpy(p[i].ip, cursor_take(&c, 16), 16);
-        p[i].len = cursor_u8(&c);
         if (p[i].len > 128) {
             free(p);
             return -EBADMSG;
@@ -424,6 +421,13 @@ int network_read(struct policy_network *out, const struct store_bytes *value)
     out->prefixes = p;
     out->n = n;
     return 0;
+}
+
+int record_read(enum policy_table table, void *object, const struct store_bytes *value)
+{
+    return table == TABLE_NETWORK ? network_read(object, value)
+           : table == TABLE_POOL  ? pool_read(object, value)
+                                  : rule_read(object, value);
 }
 
 /* --- what follows from a record ------------------------------------------- */

@@ -78,6 +78,7 @@ void network_write(struct writer *, const struct policy_network *);
 int rule_read(struct policy_rule *, const struct store_bytes *);
 int pool_read(struct policy_pool *, const struct store_bytes *);
 int network_read(struct policy_network *, const struct store_bytes *);
+int record_read(enum policy_table, void *object, const struct store_bytes *);
 /* Without malloc: at most max hosts; how many, or -EBADMSG. */
 int pool_read_hosts(const struct store_bytes *, struct policy_host *out, int max,
                     bool *allow_public);

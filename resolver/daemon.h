@@ -14,7 +14,7 @@
 #define RESOLVER_DAEMON_H
 
 #include "control/control.h"
-#include "policy/store.h"
+#include "policy/read.h"
 #include "resolver/auditor.h"
 #include "resolver/verifier.h"
 #include "resolver/worker.h"

@@ -79,7 +79,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct store_bytes v;
     struct policy_network network = {.n = 0};
     struct policy_client client;
-    struct cursor c;
 
     if (size < 2 || size > STORE_KEY_MAX * 8)
         return 0;
@@ -96,8 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             policy_network_fini(&network);
         break;
     case 3:
-        c = cursor_make(v.data, v.len);
-        if (range_read(&c, (const uint8_t[16]){[10] = 0xff, 0xff, 10, 0, 0, 1}, &client))
+        if (range_read(&v, (const uint8_t[16]){[10] = 0xff, 0xff, 10, 0, 0, 1}, &client))
             must(client.n_networks <= POLICY_CLIENT_NETWORKS);
         break;
     default:

@@ -16,7 +16,7 @@
 
 #include "base/clock.h"
 #include "policy/change.h"
-#include "policy/store.h"
+#include "policy/read.h"
 
 enum { KEPT = 100, ROUND = 50000 };
 

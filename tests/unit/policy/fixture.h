@@ -25,7 +25,7 @@
 #include "base/str.h"
 #include "policy/change.h"
 #include "policy/decide.h"
-#include "policy/store.h"
+#include "policy/read.h"
 #include "wire/present.h"
 
 struct fixture {

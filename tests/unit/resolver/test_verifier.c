@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "policy/store.h"
+#include "policy/read.h"
 #include "resolver/verifier.h"
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store.h -- the policy in its store: readers for the daemon's workers, and the
- * tool's reading; below them the transactions that change it.
+ * read.h -- the policy in its store: opening it, readers for the daemon's workers,
+ * and the tool's reading of the whole.
  */
-#ifndef POLICY_STORE_H
-#define POLICY_STORE_H
+#ifndef POLICY_READ_H
+#define POLICY_READ_H
 
 #include "policy/log.h"
 #include "policy/model.h"
