@@ -168,11 +168,14 @@ const char *control_argument(const struct control_request *r, const char *name)
     const char *value = NULL;
     size_t len = 0;
 
-    if (r->connection == NULL ||
+    if (r->connection != NULL)
         MHD_lookup_connection_value_n(r->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name),
-                                      &value, &len) != MHD_YES)
+                                      &value, &len);
+    if (value == NULL)
+        value = json_string_value(json_object_get(r->body, name));
+    else if (strlen(value) != len) /* %00 inside: not what it seems */
         return NULL;
-    return value != NULL && strlen(value) == len ? value : NULL; /* %00 inside: not what it seems */
+    return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
 const json_t *control_body(const struct control_request *r)

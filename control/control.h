@@ -39,8 +39,9 @@ long control_run(struct control *);
  * silent: an answer came later than its request. Never from inside that run. */
 void control_on_answer(struct control *, void (*wake)(void *), void *context);
 
-/* Path behind the route's prefix ("" if none), a query argument or NULL, the
- * parsed body (an object; empty for GET). Borrowed. */
+/* Path behind the route's prefix ("" if none); an argument of the query, or else a
+ * text of the body, NULL if there is none or it is empty; the parsed body (an object;
+ * empty for GET). Borrowed. */
 const char *control_rest(const struct control_request *);
 const char *control_argument(const struct control_request *, const char *name);
 const json_t *control_body(const struct control_request *);

@@ -372,7 +372,7 @@ static void post_cache_flush(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const json_t *body = control_body(r);
-    const char *text = json_string_value(json_object_get(body, "name"));
+    const char *text = control_argument(r, "name");
     bool all = json_is_true(json_object_get(body, "all"));
     struct name name;
     size_t n;
@@ -603,21 +603,12 @@ static void on_reply(void *context, const struct real *came)
     free(w);
 }
 
-static const char *parameter(const struct control_request *r, const char *name)
-{
-    const char *text = control_argument(r, name);
-
-    if (text == NULL)
-        text = json_string_value(json_object_get(control_body(r), name));
-    return text != NULL && text[0] != '\0' ? text : NULL;
-}
-
 /* 0; else the request is answered. */
 static int read_question(struct control_request *r, struct explain *e)
 {
-    const char *name = parameter(r, "name"), *type = parameter(r, "type"),
-               *client = parameter(r, "client"), *verdict = parameter(r, "verdict"),
-               *dnssec = parameter(r, "dnssec");
+    const char *name = control_argument(r, "name"), *type = control_argument(r, "type"),
+               *client = control_argument(r, "client"), *verdict = control_argument(r, "verdict"),
+               *dnssec = control_argument(r, "dnssec");
     int supposed = verdict != NULL ? str_index(verdict_names, verdict) : VERDICT_NONE;
 
     e->dnssec = dnssec != NULL && strcmp(dnssec, "yes") == 0;

@@ -64,13 +64,10 @@ static void refuse(void *context, struct control_request *r)
 }
 
 static const struct control_route routes[] = {
-    {"GET", "/v1/echo", get_echo},
-    {"POST", "/v1/echo", post_echo},
-    {"GET", "/v1/below/", get_echo},
-    {"GET", "/v1/late", later},
-    {"POST", "/v1/late", later},
-    {"GET", "/v1/refuse/", refuse},
-    {NULL, NULL, NULL},
+    {"GET", "/v1/echo", get_echo},      {"POST", "/v1/echo", post_echo},
+    {"POST", "/v1/argument", get_echo}, {"GET", "/v1/below/", get_echo},
+    {"GET", "/v1/late", later},         {"POST", "/v1/late", later},
+    {"GET", "/v1/refuse/", refuse},     {NULL, NULL, NULL},
 };
 
 /* --- fixture */
@@ -192,6 +189,8 @@ static const struct row {
     {"an argument that is escaped", GET("/v1/echo?a=%2A.corp"), 200, "\"a\": \"*.corp\""},
     {"an argument with a NUL inside is none", GET("/v1/echo?a=x%00y"), 200, "\"a\": null"},
     {"another argument", GET("/v1/echo?b=1"), 200, "\"a\": null"},
+    {"an empty argument", GET("/v1/echo?a="), 200, "\"a\": null"},
+    {"an argument in the body", POST("/v1/argument", 9, "{\"a\":\"x\"}"), 200, "\"a\": \"x\""},
     {"what is below", GET("/v1/below/_vlmcs._tcp.corp"), 200, "\"rest\": \"_vlmcs._tcp.corp\""},
     {"a slash below", GET("/v1/below/0/25.in-addr.arpa"), 200, "\"rest\": \"0/25.in-addr.arpa\""},
     {"nothing below", GET("/v1/below/"), 404, "\"error\": "},
