@@ -10,8 +10,8 @@ enum { SCHEMA_FORMAT = 1, SCHEMA_APPLICATION = 0x57594d4b /* "WYMK" */ };
 
 /* clang-format off */
 /* Columns behind the id, in their order: tables, statements and rows in memory are made of these lists. */
-#define SCHEMA_COUNTS(X) X(questions) X(attempts) X(passed) X(filled) X(replaced) X(filtered) X(denied) \
-    X(missing) X(failed) X(blocked) X(updates)
+#define SCHEMA_OUTCOMES(X) X(passed) X(filled) X(replaced) X(filtered) X(denied) X(missing) X(failed) X(blocked)
+#define SCHEMA_COUNTS(X) X(questions) X(attempts) SCHEMA_OUTCOMES(X) X(updates) /* which the tool calls update */
 #define SCHEMA_COMMON(X) X(first) X(last) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
 #define SCHEMA_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
 #define SCHEMA_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)

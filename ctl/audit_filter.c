@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * audit_filter.c -- what the options of the audit verbs ask for, as conditions
- * of SQL with bound parameters.
+ * audit_filter.c -- from the options of an audit verb to rows of the database.
+ *
+ * What is long is done in steps, each a transaction of its own: first the
+ * numbers of the rows that are wanted, in their order, into a temporary table;
+ * then the rows, a thousand at a time.
  */
 #include "ctl/audit.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit/event.h"
 #include "base/addr.h"
 #include "base/number.h"
+#include "wire/kms.h"
 #include "wire/present.h"
+
+enum { CHUNK = 1000 };
 
 /* --- reading: one function an option, which is given each of its values --------- */
 
@@ -26,20 +33,19 @@ static int read_time(struct ctl *c, const char *option, uint64_t *out)
     return 0;
 }
 
-static int read_client(struct audit_term *t, const char *text)
-{
-    struct prefix prefix;
-
-    t->value = ctl_text("%s", text);
-    return prefix_parse(&prefix, text) == 0
-               ? 0
-               : ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
-}
-
 static int read_word(struct audit_term *t, const char *text)
 {
     t->value = ctl_text("%s", text);
     return 0;
+}
+
+static int read_client(struct audit_term *t, const char *text)
+{
+    struct prefix prefix;
+
+    return prefix_parse(&prefix, text) == 0
+               ? read_word(t, text)
+               : ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
 }
 
 /* Also the whole name, as it stands in an event. */
@@ -52,10 +58,9 @@ static int read_suffix(struct audit_term *t, const char *text)
     if (name_parse(&whole, below ? text + 2 : text) != 0)
         return ctl_fail(EXIT_USAGE, "--suffix %s: not a domain name", text);
     name_fold(&whole);
+    name = whole;
     if (name_is_vlmcs(&whole))
         name_parent(&whole, 2, &name);
-    else
-        name = whole;
     t->value = ctl_text("%s%s", below ? "." : "", name_print(&name, suffix));
     if (below)
         t->events = t->own = "below(suffix,?)";
@@ -64,13 +69,10 @@ static int read_suffix(struct audit_term *t, const char *text)
 
 static int read_outcome(struct audit_term *t, const char *text)
 {
-    const char *nearest;
+    const char *nearest = diag_nearest(text, outcome_names + 1);
 
-    t->value = ctl_text("%s", text);
-    for (unsigned i = 1; i < OUTCOMES; i++)
-        if (strcmp(text, outcome_names[i]) == 0)
-            return 0;
-    nearest = diag_nearest(text, outcome_names + 1);
+    if (str_index(outcome_names + 1, text) >= 0)
+        return read_word(t, text);
     return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s%s%s", text,
                     nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
@@ -79,8 +81,7 @@ static int read_outcome(struct audit_term *t, const char *text)
 static int read_target(struct audit_term *t, const char *text)
 {
     const char *colon = strchr(text, ':');
-    char *host =
-        ctl_text("%.*s", (int)(colon != NULL ? (size_t)(colon - text) : strlen(text)), text);
+    char *host = ctl_text("%.*s", (int)strcspn(text, ":"), text);
     char target[NAME_TEXT];
     uint64_t port = 0;
     struct name name;
@@ -98,7 +99,7 @@ static int read_target(struct audit_term *t, const char *text)
 
 static const struct reader {
     const char *name;
-    enum audit_option option;
+    unsigned option;
     int (*read)(struct audit_term *, const char *);
     const char *events, *own;
 } readers[] = {
@@ -111,62 +112,118 @@ static const struct reader {
      "instr(' '||target||' ',?)>0"},
 };
 
-static int read_order(struct ctl *c, struct audit_filter *f)
-{
-    const char *limit = ctl_option(c, "--limit");
-
-    f->sort = ctl_option(c, "--sort");
-    if (f->sort != NULL && (f->sort[0] == '+' || f->sort[0] == '-')) {
-        f->order_given = true;
-        f->ascending = *f->sort++ == '+';
-    }
-    f->limit_given = limit != NULL;
-    if (limit != NULL && number_parse(&f->limit, limit, INT32_MAX) != 0)
-        return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
-    return 0;
-}
-
-static int read_terms(struct ctl *c, struct audit_filter *f, const struct reader *r)
+static int read_terms(struct audit *a, const struct reader *r)
 {
     const char *text;
-    int rc;
+    int rc = 0;
 
-    for (int n = 0; (text = ctl_option_at(c, r->name, n)) != NULL; n++) {
-        struct audit_term *t = &f->terms[f->n_terms];
+    for (int n = 0; rc == 0 && (text = ctl_option_at(a->c, r->name, n)) != NULL; n++) {
+        struct audit_term *t = &a->terms[a->n_terms++]; /* a line has no more options */
 
-        if (n == AUDIT_FILTERS)
-            return ctl_fail(EXIT_USAGE, "%s: at most %d times", r->name, AUDIT_FILTERS);
         *t = (struct audit_term){.option = r->option, .events = r->events, .own = r->own};
-        f->n_terms++;
-        f->given |= r->option;
-        if ((rc = r->read(t, text)) != 0)
-            return rc;
+        a->given |= r->option;
+        rc = r->read(t, text);
     }
-    return 0;
-}
-
-int audit_filter_read(struct ctl *c, struct audit_filter *f)
-{
-    int rc;
-
-    memset(f, 0, sizeof *f);
-    if ((rc = read_time(c, "--since", &f->since_ms)) != 0 ||
-        (rc = read_time(c, "--until", &f->until_ms)) != 0 || (rc = read_order(c, f)) != 0)
-        return rc;
-    if (f->until_ms > 0 && f->since_ms >= f->until_ms)
-        return ctl_fail(EXIT_USAGE, "--since is not before --until");
-    for (size_t i = 0; i < ARRAY_LEN(readers) && rc == 0; i++)
-        rc = read_terms(c, f, &readers[i]);
-    f->names = ctl_option(c, "--names") != NULL;
-    f->no_host = ctl_option(c, "--no-host") != NULL;
     return rc;
 }
 
-void audit_filter_free(struct audit_filter *f)
+static int read_sort(struct audit *a, const struct column *columns)
 {
-    for (int i = 0; i < f->n_terms; i++)
-        free(f->terms[i].value);
-    f->n_terms = 0;
+    const char *names[64], *nearest;
+    int n = 0;
+
+    a->sort = ctl_option(a->c, "--sort");
+    if (a->sort == NULL)
+        return 0;
+    if (a->sort[0] == '+' || a->sort[0] == '-') {
+        a->order_given = true;
+        a->ascending = *a->sort++ == '+';
+    }
+    for (; columns != NULL && columns->key != NULL && n < 63; columns++)
+        names[n++] = columns->key;
+    names[n] = NULL;
+    if (columns == NULL || str_index(names, a->sort) >= 0)
+        return 0;
+    nearest = diag_nearest(a->sort, names);
+    return ctl_fail(EXIT_USAGE, "--sort %s: no such column%s%s%s (those of --csv)", a->sort,
+                    nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "",
+                    nearest != NULL ? "?" : "");
+}
+
+/* --- the database --------------------------------------------------------------------- */
+
+static int audit_fault(struct audit *a, int err)
+{
+    char *path = ctl_text("%s/audit", a->c->settings->server.state_dir);
+    int code;
+
+    if (err == -EBADMSG)
+        code = ctl_fail(EXIT_FAILED, "%s is damaged: put back a backup, or move it away", path);
+    else if (err == -ETIMEDOUT)
+        code = ctl_fail(EXIT_FAILED,
+                        "%s: this takes too long: ask for less, with --since or --limit", path);
+    else if (err == -EIO && a->reader != NULL)
+        code = ctl_fail(EXIT_FAILED, "%s: %s", path, audit_reader_message(a->reader));
+    else
+        code = ctl_store_error(a->c, path, err);
+    free(path);
+    return code;
+}
+
+static int open_reader(struct audit *a, struct diags *d)
+{
+    char *path = ctl_text("%s/audit", a->c->settings->server.state_dir);
+    int rc = audit_reader_open(&a->reader, path, d);
+
+    free(path);
+    return rc;
+}
+
+bool audit_reopen(struct audit *a)
+{
+    return a->reader != NULL || open_reader(a, NULL) == 0;
+}
+
+int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable)
+{
+    const char *limit = ctl_option(c, "--limit");
+    struct diags d;
+    int code, rc;
+
+    memset(a, 0, sizeof *a);
+    a->c = c;
+    a->limit_given = limit != NULL;
+    a->names = ctl_option(c, "--names") != NULL;
+    a->no_host = ctl_option(c, "--no-host") != NULL;
+    if ((code = read_time(c, "--since", &a->since_ms)) != 0 ||
+        (code = read_time(c, "--until", &a->until_ms)) != 0 || (code = read_sort(a, sortable)) != 0)
+        return code;
+    if (limit != NULL && number_parse(&a->limit, limit, INT32_MAX) != 0)
+        return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
+    if (a->until_ms > 0 && a->since_ms >= a->until_ms)
+        return ctl_fail(EXIT_USAGE, "--since is not before --until");
+    for (size_t i = 0; i < ARRAY_LEN(readers) && code == 0; i++)
+        code = read_terms(a, &readers[i]);
+    if (code != 0 || (code = ctl_become_user(c)) != 0)
+        return code;
+    diags_init(&d);
+    rc = open_reader(a, &d);
+    if (rc == -ENOENT)
+        ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
+                 c->settings->server.state_dir);
+    else if (rc == -EBADMSG && d.n > 0)
+        code = ctl_fail(EXIT_FAILED, "%s %s", d.at[0].file, d.at[0].text);
+    else if (rc != 0)
+        code = audit_fault(a, rc);
+    diags_fini(&d);
+    return code;
+}
+
+void audit_end(struct audit *a)
+{
+    audit_reader_close(a->reader);
+    for (int i = 0; i < a->n_terms; i++)
+        free(a->terms[i].value);
 }
 
 /* --- statements ------------------------------------------------------------------------ */
@@ -184,12 +241,13 @@ void audit_sql_add(struct audit_sql *q, const char *text, int64_t number)
     q->values[q->n++] = (struct audit_value){.number = number};
 }
 
-void audit_sql_filter(struct audit_sql *q, const struct audit_filter *f, unsigned options, bool own)
+/* The options of the set, as of events or of rows of its own; those of one stand together. */
+static void add_terms(struct audit_sql *q, const struct audit *a, unsigned options, bool own)
 {
     unsigned open = 0;
 
-    for (int i = 0; i < f->n_terms; i++) { /* those of one option stand together */
-        const struct audit_term *t = &f->terms[i];
+    for (int i = 0; i < a->n_terms; i++) {
+        const struct audit_term *t = &a->terms[i];
 
         if (!(options & t->option))
             continue;
@@ -205,11 +263,130 @@ void audit_sql_filter(struct audit_sql *q, const struct audit_filter *f, unsigne
         str_add(&q->text, ")");
 }
 
-void audit_sql_events(struct audit_sql *q, const struct audit_filter *f)
+void audit_sql_events(struct audit_sql *q, const struct audit *a)
 {
-    if (f->since_ms > 0)
-        audit_sql_add(q, " AND ms>=?", (int64_t)f->since_ms);
-    if (f->until_ms > 0)
-        audit_sql_add(q, " AND ms<?", (int64_t)f->until_ms);
-    audit_sql_filter(q, f, OF_ALL, false);
+    if (a->since_ms > 0)
+        audit_sql_add(q, " AND ms>=?", (int64_t)a->since_ms);
+    if (a->until_ms > 0)
+        audit_sql_add(q, " AND ms<?", (int64_t)a->until_ms);
+    add_terms(q, a, OF_ALL, false);
+}
+
+int audit_run(struct audit *a, const struct audit_sql *q, json_t *rows)
+{
+    int rc = q->text.cut ? -EMSGSIZE : audit_query(a->reader, q->buf, q->values, q->n, rows);
+
+    return rc != 0 ? audit_fault(a, rc) : 0;
+}
+
+int audit_exec(struct audit *a, const char *sql)
+{
+    int rc = audit_query(a->reader, sql, NULL, 0, NULL);
+
+    return rc != 0 ? audit_fault(a, rc) : 0;
+}
+
+int audit_first_number(struct audit *a, const char *sql, int64_t *out)
+{
+    int rc = audit_number(a->reader, sql, NULL, 0, out);
+
+    return rc != 0 ? audit_fault(a, rc) : 0;
+}
+
+int audit_numbers(struct audit *a, int64_t *first, int64_t *last)
+{
+    int rc = audit_span(a->reader, a->since_ms, a->until_ms, first, last);
+
+    return rc != 0 ? audit_fault(a, rc) : 0;
+}
+
+/* --- rows ------------------------------------------------------------------------------ */
+
+/* Words from a to z, all else from the largest, what is unknown last. */
+static void add_order(struct audit_sql *q, const struct audit_list *l, const struct audit *a)
+{
+    const char *key = a->sort != NULL ? a->sort : l->order;
+    const struct column *k = l->columns;
+    bool up = a->ascending;
+    int kind;
+
+    while (k->key != NULL && strcmp(k->key, key) != 0)
+        k++;
+    kind = column_kind(k);
+    if (!a->order_given)
+        up = a->sort != NULL && kind == COLUMN_TEXT;
+    str_addf(&q->text,
+             kind == COLUMN_LIST   ? " ORDER BY json_array_length(\"%s[]\")%s"
+             : kind == COLUMN_FLAG ? " ORDER BY \"%s?\"%s"
+                                   : " ORDER BY \"%s\"%s",
+             key, up ? " ASC NULLS LAST" : " DESC");
+}
+
+int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
+{
+    size_t before = 1, n = 0;
+    struct audit_sql q;
+    int code;
+
+    code = audit_exec(a, "CREATE TEMP TABLE IF NOT EXISTS page(place INTEGER PRIMARY KEY,row)");
+    if (code == 0)
+        code = audit_exec(a, "DELETE FROM page");
+    audit_sql_begin(&q, "");
+    str_addf(&q.text,
+             "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s WHERE %s) WHERE 1",
+             l->id, l->select, l->table, l->where);
+    add_terms(&q, a, l->own, true);
+    if (a->no_host)
+        str_add(&q.text, " AND no_host_since IS NOT NULL");
+    add_order(&q, l, a);
+    if (limit > 0)
+        audit_sql_add(&q, " LIMIT ?", (int64_t)limit);
+    if (code == 0)
+        code = audit_run(a, &q, NULL);
+    for (int64_t place = 0; code == 0 && n != before; place += CHUNK) {
+        audit_sql_begin(&q, "");
+        str_addf(&q.text, "SELECT %s FROM page p CROSS JOIN %s ON %s=p.row", l->select, l->table,
+                 l->id);
+        audit_sql_add(&q, " WHERE place>?", place);
+        audit_sql_add(&q, " AND place<=? ORDER BY place", place + CHUNK);
+        before = json_array_size(rows);
+        code = audit_run(a, &q, rows);
+        n = json_array_size(rows);
+    }
+    if (code == 0 && a->names)
+        audit_add_names(a, rows);
+    return code;
+}
+
+static json_t *ptr_of(const char *address)
+{
+    struct sockaddr_storage sa;
+    char host[NI_MAXHOST];
+    struct addr client;
+
+    if (addr_parse(&client, address, 0) != 0 ||
+        getnameinfo((struct sockaddr *)&sa, addr_to_sockaddr(&client, &sa), host, sizeof host, NULL,
+                    0, NI_NAMEREQD) != 0)
+        return json_null();
+    return audit_json_text(host);
+}
+
+void audit_add_names(struct audit *a, json_t *rows)
+{
+    json_t *known = json_object(), *row;
+    size_t i, n = json_array_size(rows);
+
+    json_array_foreach(rows, i, row)
+    {
+        const char *address = json_string_value(json_object_get(row, "address"));
+
+        if (address == NULL)
+            continue;
+        if (json_object_get(known, address) == NULL)
+            (void)json_object_set_new(known, address, ptr_of(address));
+        (void)json_object_set(row, "name", json_object_get(known, address));
+        if (a->c->stderr_tty && n > 20)
+            fprintf(stderr, "\rnames: %zu of %zu%s", i + 1, n, i + 1 == n ? "\n" : "");
+    }
+    json_decref(known);
 }

@@ -7,14 +7,11 @@
  */
 #include "ctl/audit.h"
 
-#include "audit/schema.h"
-
 enum { STEP = 20000 };
 
 /* clang-format off */
-#define IS(o) ",sum(outcome='" o "')"
-#define SPAN "min(ms),max(ms),max(id) AS event,count(*),sum(NOT repeat)" IS("passed") IS("filled") IS("replaced") \
-    IS("filtered") IS("denied") IS("missing") IS("failed") IS("blocked") IS("update")
+#define IS(name) ",sum(outcome='" #name "')"
+#define SPAN "min(ms),max(ms),max(id) AS event,count(*),sum(NOT repeat)" SCHEMA_OUTCOMES(IS) IS(update)
 #define NUMBER(list, word) "ifnull((SELECT id FROM " list " WHERE word=" word "),0)"
 #define LAST NUMBER("verdict", "p.verdict") "," NUMBER("outcome", "p.outcome")
 #define RULE "(SELECT id FROM rule WHERE name=p.rule)"
@@ -60,33 +57,22 @@ static const char *const ledger_sql[] = {
 };
 /* clang-format on */
 
-static int pick(struct ctl *c, struct audit_reader *r, const struct audit_filter *f)
+int audit_ledger_of_events(struct audit *a)
 {
     int64_t first, last;
     struct audit_sql q;
-    int rc = audit_span(r, f->since_ms, f->until_ms, &first, &last), code = 0;
+    int code = audit_numbers(a, &first, &last);
 
-    if (rc != 0)
-        return audit_fault(c, r, rc);
+    for (size_t i = 0; i < ARRAY_LEN(empty_sql) && code == 0; i++)
+        code = audit_exec(a, empty_sql[i]);
     for (; code == 0 && first <= last; first += STEP) {
         audit_sql_begin(&q, PICK);
         audit_sql_add(&q, " AND sequence>=?", first);
         audit_sql_add(&q, " AND sequence<?", first + STEP);
-        audit_sql_events(&q, f);
-        code = audit_run(c, r, &q, NULL);
+        audit_sql_events(&q, a);
+        code = audit_run(a, &q, NULL);
     }
-    return code;
-}
-
-int audit_ledger_of_events(struct ctl *c, struct audit_reader *r, const struct audit_filter *f)
-{
-    int code = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(empty_sql) && code == 0; i++)
-        code = audit_exec(c, r, empty_sql[i]);
-    if (code == 0)
-        code = pick(c, r, f);
     for (size_t i = 0; i < ARRAY_LEN(ledger_sql) && code == 0; i++)
-        code = audit_exec(c, r, ledger_sql[i]);
+        code = audit_exec(a, ledger_sql[i]);
     return code;
 }

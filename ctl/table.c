@@ -8,6 +8,7 @@
  */
 #include "ctl/table.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,9 +18,9 @@
 
 enum { RANKS = RANK_WIDE / RANK(1) };
 
-static int kind_of(const struct column *k)
+enum column_kind column_kind(const struct column *k)
 {
-    return k->kind & (RANK(1) - 1);
+    return (enum column_kind)(k->kind & (RANK(1) - 1));
 }
 
 static int rank_of(const struct column *k)
@@ -108,7 +109,7 @@ static char *cell_text(const json_t *value, int kind, enum ctl_format format)
 
 static char *clean_cell(const json_t *row, const struct column *column, enum ctl_format format)
 {
-    char *text = cell_text(json_object_get(row, column->key), kind_of(column), format);
+    char *text = cell_text(json_object_get(row, column->key), column_kind(column), format);
     char *clean = ctl_clean(text);
 
     free(text);
@@ -184,6 +185,15 @@ static size_t count_columns(const struct column *columns)
     return n;
 }
 
+static char *title_of(const struct column *k)
+{
+    char *title = ctl_text("%s", k->title ? k->title : k->key);
+
+    for (char *p = title; k->title == NULL && *p; p++)
+        *p = *p == '_' ? ' ' : (char)toupper(*p);
+    return title;
+}
+
 /* One line of the columns that have a width; cells belong to the caller. Numbers stand right. */
 static void print_line(const struct column *columns, char *const *cells, const size_t *width,
                        const char *on, const char *off)
@@ -191,7 +201,7 @@ static void print_line(const struct column *columns, char *const *cells, const s
     int between = 0;
 
     for (int k = 0; columns[k].key; k++) {
-        int kind = kind_of(&columns[k]);
+        int kind = column_kind(&columns[k]);
         bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
         int pad = (int)(width[k] - width_of(cells[k]));
 
@@ -233,7 +243,7 @@ static void print_rows_table(const struct ctl *c, const struct column *columns, 
     for (size_t k = 0; k < n; k++) {
         bool any = rank_of(&columns[k]) == 0, wide = rank_of(&columns[k]) == RANKS;
 
-        cells[k] = ctl_text("%s", columns[k].title);
+        cells[k] = title_of(&columns[k]);
         width[k] = width_of(cells[k]);
         for (size_t i = 0; i < n_rows; i++) {
             const json_t *row = json_array_get(rows, i),
@@ -270,7 +280,7 @@ static json_t *with_times(const struct column *columns, const json_t *object)
         const json_t *value = json_object_get(copy, columns->key);
         json_int_t ms = json_integer_value(value);
 
-        if (kind_of(columns) == COLUMN_TIME && json_is_integer(value))
+        if (column_kind(columns) == COLUMN_TIME && json_is_integer(value))
             json_object_set_new(copy, columns->key,
                                 ms > 0 ? json_string(time_print_utc((uint64_t)ms, time))
                                        : json_null());

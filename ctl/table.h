@@ -23,16 +23,18 @@ enum column_kind {
     COLUMN_NUMBER,
     COLUMN_TIME /* ms since 1970: table local, else RFC 3339 UTC */,
     COLUMN_LIST /* array of texts */,
-    COLUMN_DURATION_MS
+    COLUMN_DURATION_MS,
+    COLUMN_FLAG /* boolean */
 };
 /* Added to the kind of a column that need not stay: RANK(1) to RANK(8), or
  * RANK_WIDE for what a table has with --wide only. */
 #define RANK(n) ((n) << 4)
 #define RANK_WIDE RANK(9)
 struct column {
-    const char *key, *title;
+    const char *key, *title; /* NULL: the key in capitals */
     int kind;
 };
+enum column_kind column_kind(const struct column *); /* without its rank */
 
 /* Prints rows (an array of objects; fields not named by a column appear in
  * JSON only) as {"plural": [...]}, CSV or a table, as c->format says. */

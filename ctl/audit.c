@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * audit.c -- the audit verbs but events: tables of the ledger, one client's story
+ * and the summary.
+ *
+ * The ledger answers what it can. Where a filter asks for what only events know,
+ * the same table is made from the events that pass it, and a remark says so:
+ * questions above the rates are in the ledger alone. A new table is a row of
+ * lists[], its columns and a verb.
+ */
+#include "ctl/audit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/number.h"
+#include "wire/kms.h"
+
+enum { STORY = 20 /* events of a client */ };
+static const uint64_t day_ms = 86400000, hour_ms = 3600000;
+
+/* clang-format off */
+#define NUMBER(key, rank) {key, NULL, COLUMN_NUMBER | (rank)}
+#define WIDE(name) NUMBER(#name, RANK_WIDE),
+#define ASKED NUMBER("clients", 0), NUMBER("questions", RANK_WIDE), NUMBER("attempts", 0)
+
+static const struct column client_columns[] = {
+    {"address", "CLIENT", COLUMN_TEXT},
+    {"name", NULL, COLUMN_TEXT | RANK(1)},
+    {"first_asked", NULL, COLUMN_TIME | RANK_WIDE},
+    {"last_asked", NULL, COLUMN_TIME | RANK(2)},
+    NUMBER("questions", RANK_WIDE), NUMBER("attempts", RANK(4)),
+    SCHEMA_OUTCOMES(WIDE) NUMBER("update", RANK_WIDE),
+    {"last_outcome", "LAST", COLUMN_TEXT},
+    {"suffixes", NULL, COLUMN_LIST | RANK(6)},
+    {"last_host", NULL, COLUMN_TEXT | RANK(3)},
+    {"last_host_at", "GIVEN", COLUMN_TIME | RANK_WIDE},
+    {"no_host_since", NULL, COLUMN_TIME | RANK(1)},
+    {"cadence_ms", "EVERY", COLUMN_DURATION_MS | RANK(5)},
+    {0}};
+static const struct column suffix_columns[] = {
+    {"suffix", NULL, COLUMN_TEXT},
+    ASKED,
+    NUMBER("passed", RANK(5)), NUMBER("filled", RANK(5)), NUMBER("replaced", RANK_WIDE),
+    NUMBER("filtered", RANK_WIDE), NUMBER("denied", RANK_WIDE), NUMBER("missing", RANK(4)),
+    NUMBER("failed", RANK(5)), NUMBER("blocked", RANK_WIDE), NUMBER("update", RANK_WIDE),
+    {"last_verdict", "REAL DNS", COLUMN_TEXT | RANK(2)},
+    {"last_outcome", "LAST", COLUMN_TEXT | RANK(1)},
+    {"last_rule", "RULE", COLUMN_TEXT | RANK(3)},
+    {"first_asked", NULL, COLUMN_TIME | RANK_WIDE},
+    {"last_asked", NULL, COLUMN_TIME | RANK(2)},
+    {0}};
+static const struct column target_columns[] = {
+    {"target", NULL, COLUMN_TEXT},
+    NUMBER("clients", 0), {"questions", "SEEN", COLUMN_NUMBER}, NUMBER("attempts", RANK_WIDE), NUMBER("delivered", 0),
+    {"unapproved", NULL, COLUMN_FLAG},
+    SCHEMA_OUTCOMES(WIDE) NUMBER("update", RANK_WIDE),
+    {"last_outcome", "LAST", COLUMN_TEXT | RANK(2)},
+    {"last_rule", "RULE", COLUMN_TEXT | RANK_WIDE},
+    {"first_asked", "FIRST SEEN", COLUMN_TIME | RANK_WIDE},
+    {"last_asked", "LAST SEEN", COLUMN_TIME | RANK(1)},
+    {0}};
+static const struct column rule_columns[] = {
+    {"rule", NULL, COLUMN_TEXT},
+    ASKED,
+    NUMBER("would", 0),
+    NUMBER("passed", RANK(3)), NUMBER("filled", RANK(1)), NUMBER("replaced", RANK(2)),
+    NUMBER("filtered", RANK(4)), NUMBER("denied", RANK(3)), NUMBER("missing", RANK_WIDE),
+    NUMBER("failed", RANK_WIDE), NUMBER("blocked", RANK_WIDE), NUMBER("update", RANK_WIDE),
+    {"last_outcome", "LAST", COLUMN_TEXT | RANK_WIDE},
+    {"first_asked", "FIRST USED", COLUMN_TIME | RANK_WIDE},
+    {"last_asked", "LAST USED", COLUMN_TIME | RANK(1)},
+    {0}};
+
+#define COUNT(name) ",n." #name " AS " #name
+#define COUNTS ",n.questions AS questions,n.attempts AS attempts" SCHEMA_OUTCOMES(COUNT) ",n.updates AS \"update\""
+#define NAMED(key, own) "n.name AS " key ",n.first AS first_asked,n.last AS last_asked,ifnull(n.clients,0) AS clients" COUNTS "," \
+    SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
+    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule" own
+#define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SCHEMA_SLOTS ")"
+
+static const struct audit_list lists[] = {
+    {"clients", OF_CLIENT, "client n", "n.id", "1",
+     "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS ","
+     "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\","
+     "(SELECT json_group_array(json_object('suffix',u.name,'verdict'," SCHEMA_WORD("verdict", "s.verdict") ",'outcome',"
+     SCHEMA_WORD("outcome", "s.outcome") ",'last_asked'," SCHEMA_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\","
+     "(SELECT " SCHEMA_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SCHEMA_SLOTS
+     " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
+     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,nullif(n.host_at,0) AS last_host_at,"
+     "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms",
+     "last_asked",
+     client_columns,
+     "A client is an address: NAT hides many behind one, DHCP gives one to many. "
+     "A client that asks another resolver, or has a host cached, is not listed."},
+    {"suffixes", OF_SUFFIX, "suffix n", "n.id", "1", NAMED("suffix", ""), "attempts", suffix_columns,
+     "A client that is given a host for its first suffix does not ask for its others. "
+     "Questions to other resolvers are not counted."},
+    {"targets", OF_TARGET, "host n", "n.id", "1",
+     NAMED("target", ",ifnull(n.delivered,0) AS delivered,ifnull(n.unapproved,0) AS \"unapproved?\""), "questions",
+     target_columns,
+     "A host that was delivered need not be in use: DNS does not show whether the client reaches it, "
+     "nor which host it has cached."},
+    {"rules", OF_RULE, "rule n", "n.id", "1", NAMED("rule", ",ifnull(n.would,0) AS would"), "attempts", rule_columns,
+     "A rule that never acted is not listed: see waymarkctl policy check."},
+};
+
+/* ?1 the first hour, ?2 until. */
+#define SUM(name) ",ifnull(sum(" #name "),0) AS " #name
+#define META(key) "(SELECT value FROM meta WHERE name='" key "') AS " key
+static const char summary_sql[] =
+    "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM)
+    ",ifnull(sum(updates),0) AS \"update\" FROM hour WHERE id>=?1 AND id*3600000<?2),"
+    "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
+    "(SELECT (SELECT count(*) FROM main.suffix WHERE name<>'(other)') AS suffixes),"
+    "(SELECT recorded+counted+dropped AS all_questions,* FROM (SELECT " META("recorded") "," META("counted") "," META("dropped") ")),"
+    "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
+    "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
+    "(SELECT (p.page_count-f.freelist_count)*s.page_size AS store_bytes FROM "
+    "pragma_page_count p,pragma_freelist_count f,pragma_page_size s)";
+/* clang-format on */
+
+/* --- tables ------------------------------------------------------------------------------- */
+
+static int print_list(struct audit *a, const struct audit_list *l)
+{
+    bool table = a->c->format == FORMAT_TABLE;
+    json_t *rows = json_array();
+    int64_t n = 0, oldest = 0;
+    char text[NUMBER_TEXT];
+    int code = 0;
+
+    if (a->reader != NULL && (a->since_ms > 0 || a->until_ms > 0 || (a->given & ~l->own) != 0)) {
+        if ((code = audit_ledger_of_events(a)) != 0 ||
+            (code = audit_first_number(a, "SELECT count(*) FROM picked", &n)) != 0 ||
+            (code = audit_first_number(a, "SELECT min(ms) FROM picked", &oldest)) != 0)
+            goto done;
+        if (table)
+            ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
+                     (long long)n, n > 0 ? ", the oldest of " : "",
+                     n > 0 ? time_print_local((uint64_t)oldest, text) : "");
+    }
+    if (a->reader != NULL && (code = audit_rows(a, l, a->limit, rows)) != 0)
+        goto done;
+    if (!table || json_array_size(rows) > 0)
+        table_print(a->c, l->plural, l->columns, rows);
+    else if (a->reader != NULL)
+        ctl_note("no %s match", l->plural);
+    if (table && a->reader != NULL)
+        ctl_note("%s", l->foot);
+done:
+    json_decref(rows);
+    return code;
+}
+
+static int run_list(struct ctl *c)
+{
+    const struct audit_list *l = lists;
+    struct audit a;
+    int code;
+
+    while (strcmp(l->plural, c->verb->verb) != 0)
+        l++;
+    code = audit_begin(&a, c, l->columns);
+    if (code == 0)
+        code = print_list(&a, l);
+    audit_end(&a);
+    return code;
+}
+
+/* Sets "outcomes" of a row that has their numbers: "7 filled, 2 missing". */
+static void add_outcomes(json_t *row)
+{
+    char text[256];
+    struct str s;
+
+    str_init(&s, text, sizeof text);
+    for (int i = 1; i < OUTCOMES; i++) {
+        json_int_t n = json_integer_value(json_object_get(row, outcome_names[i]));
+
+        if (n > 0)
+            str_addf(&s, "%s%lld %s", s.len > 0 ? ", " : "", (long long)n, outcome_names[i]);
+    }
+    (void)json_object_set_new(row, "outcomes", json_string(s.len > 0 ? text : "-"));
+}
+
+/* --- a client's story ------------------------------------------------------------------------ */
+
+static const struct column story_fields[] = {
+    {"address", "client", COLUMN_TEXT},
+    {"name", "name", COLUMN_TEXT},
+    {"first_asked", "first asked", COLUMN_TIME},
+    {"last_asked", "last asked", COLUMN_TIME},
+    {"questions", "questions", COLUMN_NUMBER},
+    {"attempts", "attempts", COLUMN_NUMBER},
+    {"outcomes", "outcomes", COLUMN_TEXT},
+    {"cadence_ms", "asks every", COLUMN_DURATION_MS},
+    {"last_host", "last host", COLUMN_TEXT},
+    {"last_host_at", "given", COLUMN_TIME},
+    {"no_host_since", "no host since", COLUMN_TIME},
+    {0},
+};
+static const struct column story_suffixes[] = {
+    {"suffix", NULL, COLUMN_TEXT},
+    {"verdict", "REAL DNS", COLUMN_TEXT},
+    {"outcome", NULL, COLUMN_TEXT},
+    {"asked", "LAST ASKED", COLUMN_TIME},
+    {0},
+};
+
+/* The client's events that pass, newest first: each names the one before. */
+static int read_story(struct audit *a, const char *address, json_t *rows)
+{
+    struct audit_sql q;
+
+    audit_sql_begin(&q, "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=?"
+                        " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)"
+                        "SELECT ");
+    q.values[q.n++] = (struct audit_value){.text = address};
+    if (a->c->format == FORMAT_JSON)
+        str_addf(&q.text, "%s AS \"event[]\"", audit_ecs);
+    else
+        str_addf(&q.text,
+                 "strftime('%%Y-%%m-%%d %%H:%%M:%%S',ms/1000,'unixepoch','localtime')"
+                 "||'  '||question||'  '||%s AS event",
+                 audit_words);
+    str_add(&q.text, " FROM chain CROSS JOIN events ON sequence=row WHERE 1");
+    audit_sql_events(&q, a);
+    audit_sql_add(&q, " LIMIT ?", !a->limit_given ? STORY : a->limit > 0 ? (int64_t)a->limit : -1);
+    return audit_run(a, &q, rows);
+}
+
+static int print_story(struct audit *a, const char *address, json_t *client)
+{
+    json_t *found = json_array(), *events = json_array(), *suffixes = json_array(), *row;
+    struct audit_sql q;
+    int code = read_story(a, address, found);
+    size_t i;
+
+    add_outcomes(client);
+    json_array_foreach(found, i, row) /* the oldest first */
+        json_array_insert(events, 0, json_object_get(row, "event"));
+    if (code == 0 && a->c->format == FORMAT_TABLE) {
+        audit_sql_begin(
+            &q, "SELECT u.name AS suffix," SCHEMA_WORD(
+                    "verdict",
+                    "s.verdict") " AS verdict," SCHEMA_WORD("outcome",
+                                                            "s.outcome") " AS outcome,s.last AS "
+                                                                         "asked FROM client n JOIN "
+                                                                         "client_suffix s "
+                                                                         "ON " SCHEMA_SLOTS
+                                                                         " JOIN suffix u ON "
+                                                                         "u.id=s.suffix WHERE "
+                                                                         "n.name=?");
+        q.values[q.n++] = (struct audit_value){.text = address};
+        code = audit_run(a, &q, suffixes);
+    } else {
+        (void)json_object_set(client, "events", events);
+    }
+    if (code == 0)
+        table_print_object(a->c, story_fields, client);
+    if (code == 0 && a->c->format == FORMAT_TABLE) {
+        putchar('\n');
+        table_print(a->c, "suffixes", story_suffixes, suffixes);
+        if (json_array_size(events) > 0)
+            putchar('\n');
+        json_array_foreach(events, i, row) ctl_line("%s", json_string_value(row));
+        if (json_array_size(events) == 0)
+            ctl_note("Its events are older than audit.retention, or above the rates: the ledger is "
+                     "all that is left.");
+        ctl_note("An address is not a machine (NAT, DHCP). A machine with a cached host asks "
+                 "nothing, and what it asks other resolvers is not seen here.");
+    }
+    json_decref(found);
+    json_decref(events);
+    json_decref(suffixes);
+    return code;
+}
+
+static int run_client(struct ctl *c)
+{
+    char address[ADDR_TEXT];
+    struct addr client;
+    struct audit a;
+    json_t *rows;
+    int code;
+
+    if (addr_parse(&client, c->argv[0], 0) != 0)
+        return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
+    rows = json_array();
+    code = audit_begin(&a, c, NULL);
+    if (code == 0 && (a.given & OF_CLIENT) != 0)
+        code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
+    if (code != 0)
+        goto done;
+    client.port = 0;
+    client.scope = 0;
+    addr_print(&client, address); /* as it is stored */
+    a.sort = NULL;
+    a.terms[a.n_terms++] =
+        (struct audit_term){OF_CLIENT, NULL, "address=?", ctl_text("%s", address)};
+    if (a.reader != NULL)
+        code = audit_rows(&a, &lists[0], 1, rows);
+    free(a.terms[--a.n_terms].value);
+    if (code == 0 && json_array_size(rows) == 0)
+        code = ctl_fail(EXIT_NOT_FOUND,
+                        "%s asked for no KMS host, or not through this forwarder (with "
+                        "audit.client-address: prefix, name its network)",
+                        address);
+    if (code == 0)
+        code = print_story(&a, address, json_array_get(rows, 0));
+done:
+    json_decref(rows);
+    audit_end(&a);
+    return code;
+}
+
+/* --- the summary ------------------------------------------------------------------------------ */
+
+static const struct column summary_fields[] = {
+    {"since", "since", COLUMN_TIME},
+    {"until", "until", COLUMN_TIME},
+    {"questions", "questions", COLUMN_NUMBER},
+    {"attempts", "attempts", COLUMN_NUMBER},
+    {"outcomes", "outcomes", COLUMN_TEXT},
+    {"clients", "clients", COLUMN_NUMBER},
+    {"clients_without_host", "without a host", COLUMN_NUMBER},
+    {"suffixes", "suffixes, ever", COLUMN_NUMBER},
+    {"account", "questions, ever", COLUMN_TEXT},
+    {"records", "records kept", COLUMN_NUMBER},
+    {"first_record", "oldest record", COLUMN_TIME},
+    {"last_record", "newest record", COLUMN_TIME},
+    {"store_size", "store", COLUMN_TEXT},
+    {0},
+};
+
+static json_int_t number(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+/* What is said in words beside the numbers. */
+static void add_words(json_t *o, const struct audit *a)
+{
+    uint64_t until_ms = a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
+    char size[NUMBER_TEXT];
+
+    (void)json_object_set_new(o, "since", json_integer((json_int_t)a->since_ms));
+    (void)json_object_set_new(o, "until", json_integer((json_int_t)until_ms));
+    add_outcomes(o);
+    (void)json_object_set_new(
+        o, "account",
+        json_sprintf("%lld = %lld recorded + %lld counted + %lld dropped",
+                     (long long)number(o, "all_questions"), (long long)number(o, "recorded"),
+                     (long long)number(o, "counted"), (long long)number(o, "dropped")));
+    (void)json_object_set_new(
+        o, "store_size",
+        json_string(size_print((uint64_t)number(o, "store_bytes") & ~1023ull, size)));
+}
+
+/* The outcomes are those of the hours from --since to --until (7 days), from the
+ * ledger; with any other filter, of the events that pass it. */
+static int print_summary(struct audit *a)
+{
+    json_t *rows = json_array(), *nothing = json_object(), *o = nothing;
+    struct audit_sql q;
+    int code = 0;
+
+    for (const struct column *k = summary_fields; k->key != NULL; k++)
+        if (k->kind == COLUMN_NUMBER)
+            (void)json_object_set_new(nothing, k->key, json_integer(0));
+    if (a->since_ms == 0)
+        a->since_ms = a->c->now.wall_ms > 7 * day_ms ? a->c->now.wall_ms - 7 * day_ms : 0;
+    if (a->reader != NULL && a->given != 0)
+        code = audit_ledger_of_events(a);
+    if (a->reader != NULL && code == 0) {
+        audit_sql_begin(&q, summary_sql);
+        audit_sql_add(&q, "", (int64_t)(a->since_ms / hour_ms));
+        audit_sql_add(&q, "", a->until_ms > 0 ? (int64_t)a->until_ms : INT64_MAX);
+        code = audit_run(a, &q, rows);
+        o = json_array_get(rows, 0);
+    }
+    if (code == 0) {
+        add_words(o, a);
+        table_print_object(a->c, summary_fields, o);
+        if (a->c->format == FORMAT_TABLE)
+            ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not "
+                     "seen here.",
+                     a->given != 0 ? "The events that match are counted."
+                                   : "Whole hours are counted.");
+    }
+    json_decref(nothing);
+    json_decref(rows);
+    return code;
+}
+
+static int run_summary(struct ctl *c)
+{
+    struct audit a;
+    int code = audit_begin(&a, c, NULL);
+
+    if (code == 0 && (a.reader != NULL || c->format != FORMAT_TABLE))
+        code = print_summary(&a);
+    audit_end(&a);
+    return code;
+}
+
+/* --- the table of the verbs --------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct ctl_option filters[] = {
+    {"--since", "T", false, "from this time on: 2026-11-22 09:00, 09:00, 7d (ago)"},
+    {"--until", "T", false, "before this time"},
+    {"--client", "IP", true, "this client, or the clients of a prefix"},
+    {"--network", "NAME", true, "clients of this network, as of their question"},
+    {"--suffix", "S", true, "this suffix; *.S: those below it"},
+    {"--outcome", "O", true, "passed filled replaced filtered denied missing failed blocked update"},
+    {"--rule", "NAME", true, "decided by this rule"},
+    {"--target", "HOST", true, "this KMS host (:PORT) in the real or in our answer"},
+    {"--sort", "COLUMN", false, "order by this column of --csv; +COLUMN rising, -COLUMN falling"},
+    {"--limit", "N", false, "at most N rows; 0: all"},
+    {"--names", NULL, false, "clients' names, from PTR records as of now"},
+    {0}};
+static const struct ctl_option for_clients[] = {
+    {"--no-host", NULL, false, "only those that asked and have no host since"}, {0}};
+static const struct ctl_option for_events[] = {
+    {"-f", NULL, false, "go on with new ones, until interrupted"}, {0}};
+
+const struct ctl_verb ctl_audit_verbs[] = {
+    {"audit", "summary", 0, 0, "", {filters}, run_summary, "how many asked, and what became of it"},
+    {"audit", "clients", 0, 0, "", {for_clients, filters}, run_list, "who asked for a KMS host"},
+    {"audit", "client", 1, 1, "IP", {filters}, run_client, "one client's story"},
+    {"audit", "suffixes", 0, 0, "", {filters}, run_list, "the suffixes that were asked for"},
+    {"audit", "targets", 0, 0, "", {filters}, run_list, "the KMS hosts that were named"},
+    {"audit", "rules", 0, 0, "", {filters}, run_list, "the rules that decided, or would have"},
+    {"audit", "events", 0, 0, "", {for_events, filters}, audit_events, "the records; --json: one object a line"},
+    {0},
+};
+/* clang-format on */
