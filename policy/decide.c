@@ -39,11 +39,6 @@ static const struct {
 };
 enum { UNKNOWN = 0, AGAIN = 5, AGAIN_SIGNED = 6 };
 
-static unsigned case_of(enum kms_verdict verdict)
-{
-    return (unsigned)ffs((int)verdict_word(verdict)); /* word i is bit i, its case i + 1 */
-}
-
 /* One rule seen from one question. */
 struct candidate {
     struct policy_best best;
@@ -54,31 +49,15 @@ struct candidate {
     bool in_network, is_early, is_late;
 };
 
-/* Sets in_network and the scope: the client's networks are sorted, so the first
- * that the rule names is its longest prefix. */
-static void find_network(struct candidate *c, const struct policy_client *client)
-{
-    struct cursor networks = c->rule.networks;
-    int first = client->n_networks;
-
-    c->in_network = c->rule.n_networks == 0;
-    for (unsigned i = 0; i < c->rule.n_networks; i++) {
-        struct store_bytes name = record_text(&networks);
-
-        c->in_network |= record_text_is(&name, "any");
-        for (int k = 0; k < first; k++)
-            if (record_text_is(&name, client->networks[k]))
-                first = k;
-    }
-    c->in_network |= first < client->n_networks;
-    c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
-}
-
 /* Reads the rule of a hit. 0, or -EBADMSG. */
 static int read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask,
                           const struct index_hit *hit)
 {
     bool whole = hit->kind == SUFFIX_EXACT || hit->kind == SUFFIX_BARE;
+    const struct policy_client *client = ask->client;
+    int first =
+        client->n_networks; /* sorted: the first that the rule names is the longest prefix */
+    struct cursor networks;
     struct store_key k;
     int rc;
 
@@ -97,7 +76,18 @@ static int read_candidate(struct candidate *c, struct store_txn *txn, const stru
     c->mode = c->rule.mode < ask->limit ? c->rule.mode : ask->limit;
     c->is_early = ask->wall_ms < c->rule.from_ms;
     c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
-    find_network(c, ask->client);
+    c->in_network = c->rule.n_networks == 0;
+    networks = c->rule.networks;
+    for (unsigned i = 0; i < c->rule.n_networks; i++) {
+        struct store_bytes name = record_text(&networks);
+
+        c->in_network |= record_text_is(&name, "any");
+        for (int n = 0; n < first; n++)
+            if (record_text_is(&name, client->networks[n]))
+                first = n;
+    }
+    c->in_network |= first < client->n_networks;
+    c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
     return 0;
 }
 
@@ -181,7 +171,7 @@ static int match_rule(void *context, const struct index_hit *hit)
     return 0;
 }
 
-static int match_question(struct walk *w)
+static int match(struct walk *w)
 {
     struct name suffix;
 
@@ -189,6 +179,8 @@ static int match_question(struct walk *w)
         return 0;
     if (w->ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
+    if (!name_is_vlmcs(w->ask->qname))
+        return index_walk_host(w->txn, w->ask->qname, match_rule, w);
     name_parent(w->ask->qname, 2, &suffix);
     return index_walk(w->txn, &suffix, match_rule, w);
 }
@@ -199,7 +191,7 @@ void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct 
     int rc;
 
     *m = (struct policy_match){.until_ms = UINT64_MAX};
-    store_guarded(rc, w.txn, match_question(&w));
+    store_guarded(rc, w.txn, match(&w));
     m->rc = rc;
 }
 
@@ -207,7 +199,7 @@ void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct 
 
 struct situation {
     enum kms_verdict verdict;
-    unsigned in;        /* case */
+    unsigned in;        /* case: 0, or behind the bit of the verdict's word */
     bool is_signed;     /* and the client can tell */
     bool none_approved; /* a filter would leave nothing */
 };
@@ -254,34 +246,15 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
-static int take_pool(struct policy_reader *r, const char *pool, struct policy_decision *out)
+/* Puts the result into the decision; not 0: its pool is damaged. */
+static int take_result(struct policy_reader *r, const struct result *result,
+                       struct policy_decision *out)
 {
     struct store_bytes value;
     struct store_key k;
     bool allow_public;
     int rc;
 
-    key_named(&k, TABLE_POOL, pool);
-    rc = store_get(r->txn, &k, &value);
-    if (rc == 0)
-        rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
-    if (rc < 1)
-        return rc < 0 ? rc : -EBADMSG; /* a pool is never empty */
-    out->n_hosts = (uint8_t)rc;
-    memcpy(out->pool, pool, sizeof out->pool);
-    return 0;
-}
-
-/* Puts the result into the decision, which stays as it is when the pool is damaged. */
-static int take_result(struct policy_reader *r, const struct result *result,
-                       struct policy_decision *out)
-{
-    int rc = 0;
-
-    if (result->reason == REASON_RULE && policy_actions[result->rule.action].has_pool)
-        rc = take_pool(r, result->rule.pool, out);
-    if (rc != 0)
-        return rc;
     out->outcome = result->outcome;
     out->reason = result->reason;
     if (result->best == NULL)
@@ -289,6 +262,16 @@ static int take_result(struct policy_reader *r, const struct result *result,
     copy_name(out->rule, &result->best->name);
     out->action = result->rule.action;
     out->ttl = result->rule.ttl;
+    if (result->reason != REASON_RULE || !policy_actions[out->action].has_pool)
+        return 0;
+    key_named(&k, TABLE_POOL, result->rule.pool);
+    rc = store_get(r->txn, &k, &value);
+    if (rc == 0)
+        rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
+    if (rc < 1)
+        return rc < 0 ? rc : -EBADMSG; /* a pool is never empty */
+    out->n_hosts = (uint8_t)rc;
+    memcpy(out->pool, result->rule.pool, sizeof out->pool);
     return 0;
 }
 
@@ -321,13 +304,17 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
 {
     struct situation s;
     struct result result;
+    unsigned word;
     int rc = mark_unapproved(r, real, out);
 
     out->serial = policy_reader_serial(r);
     if (rc != 0 || m->rc != 0)
         return rc != 0 ? rc : m->rc;
-    s = (struct situation){out->verdict, case_of(out->verdict), real->is_signed && ask->do_bit,
+    word = verdict_word(out->verdict);
+    s = (struct situation){out->verdict, (unsigned)ffs((int)word), real->is_signed && ask->do_bit,
                            real->n_srv <= out->n_unapproved};
+    if (word == WORD_MISSING && !name_is_vlmcs(ask->qname))
+        s.in = UNKNOWN; /* whatever the rule waits for: nobody else has the address */
     result = find_result(m, BEST_LIVE, &s);
     rc = take_result(r, &result, out);
     if (rc != 0)
@@ -345,27 +332,6 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     if (result.best != NULL)
         copy_name(out->would.rule, &result.best->name);
     return 0;
-}
-
-static int decide_host(struct policy_reader *r, const struct policy_ask *ask,
-                       const struct policy_real *real, struct policy_decision *out)
-{
-    const bool failed = verdict_word(real->verdict) == WORD_FAILED;
-    const struct situation s = {real->verdict, failed ? case_of(real->verdict) : UNKNOWN,
-                                real->is_signed && ask->do_bit, false};
-    struct policy_match m = {.until_ms = UINT64_MAX};
-    struct walk w = {r->txn, ask, &m};
-    struct result result;
-    int rc;
-
-    out->serial = policy_reader_serial(r);
-    if (ask->client->range == POLICY_RANGE_DAMAGED)
-        return -EBADMSG;
-    rc = index_walk_host(w.txn, ask->qname, match_rule, &w);
-    if (rc != 0)
-        return rc;
-    result = find_result(&m, BEST_LIVE, &s);
-    return take_result(r, &result, out);
 }
 
 void policy_decision_none(struct policy_decision *d, enum kms_verdict verdict,
@@ -427,17 +393,6 @@ void policy_decide(struct policy_reader *r, const struct policy_ask *ask,
 
     policy_match(r, ask, &m);
     policy_decide_matched(r, ask, &m, real, out);
-}
-
-void policy_decide_host(struct policy_reader *r, const struct policy_ask *ask,
-                        const struct policy_real *real, struct policy_decision *out)
-{
-    int rc;
-
-    policy_decision_none(out, real->verdict, REASON_NO_RULE);
-    store_guarded(rc, r->txn, decide_host(r, ask, real, out));
-    if (rc != 0)
-        set_damaged(out);
 }
 
 /* --- look-ups ------------------------------------------------------------- */
@@ -589,10 +544,17 @@ static void say_near(struct str *s, const struct seen_list *l, const struct cand
     str_add(s, c->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
 }
 
-/* Why a rule may not act at all. */
-static void say_barred(struct str *s, const struct seen_list *l, const struct candidate *c)
+/* What came of a rule of the name: why it may not act, what it does, why it does not. */
+static void say_why(struct str *s, const struct seen_list *l, const struct candidate *c,
+                    bool is_decider)
 {
+    const struct policy_action_row *a = &policy_actions[c->rule.action];
+    const struct policy_decision *d = l->decision;
+    unsigned when = policy_when(c->rule.action, c->rule.when);
+    bool acts =
+        d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
     struct cursor networks = c->rule.networks;
+    const char *between = "acts when ";
     char time[NUMBER_TEXT];
 
     if (!c->in_network) {
@@ -607,54 +569,35 @@ static void say_barred(struct str *s, const struct seen_list *l, const struct ca
         str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
     } else if (c->is_late) {
         str_addf(s, "was valid until %s", time_print_local(c->rule.until_ms, time));
-    } else {
-        str_add(s, l->ask->limit == MODE_OFF && c->rule.mode != MODE_OFF ? "kms.mode is off"
-                                                                         : "mode is off");
-    }
-}
-
-static void say_when(struct str *s, unsigned when, enum kms_verdict verdict)
-{
-    const char *between = "acts when ";
-
-    for (int i = 0; i < VERDICT_WORDS; i++)
-        if ((when & 1u << i) != 0) {
-            str_addf(s, "%s%s", between, word_names[i]);
-            between = " or ";
-        }
-    if (verdict == VERDICT_NONE)
-        str_add(s, "; the real DNS was not asked");
-    else
-        str_addf(s, "; the real DNS says %s", verdict_names[verdict]);
-}
-
-/* What came of a rule that may act. */
-static void say_eligible(struct str *s, const struct policy_decision *d, const struct candidate *c,
-                         bool is_decider)
-{
-    const struct policy_action_row *a = &policy_actions[c->rule.action];
-    unsigned when = policy_when(c->rule.action, c->rule.when);
-    bool acts =
-        d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
-
-    if (is_decider && d->reason == REASON_SIGNED)
-        str_add(
-            s, "the real answer is signed and the client asks for DNSSEC; break-dnssec is not set");
-    else if (is_decider)
+    } else if (c->mode == MODE_OFF) {
+        str_add(s, c->rule.mode != MODE_OFF ? "kms.mode is off" : "mode is off");
+    } else if (is_decider && d->reason == REASON_SIGNED) {
+        str_add(s, "the real answer is signed and the client asks for DNSSEC; "
+                   "break-dnssec is not set");
+    } else if (is_decider) {
         str_addf(s, "%s%s%s", a->verb, a->has_pool ? " from pool " : "", c->rule.pool);
-    else if (!acts)
-        say_when(s, when, d->verdict);
-    else if (c->mode == MODE_SHADOW)
+    } else if (!acts) {
+        for (int i = 0; i < VERDICT_WORDS; i++)
+            if ((when & 1u << i) != 0) {
+                str_addf(s, "%s%s", between, word_names[i]);
+                between = " or ";
+            }
+        if (d->verdict == VERDICT_NONE)
+            str_add(s, "; the real DNS was not asked");
+        else
+            str_addf(s, "; the real DNS says %s", verdict_names[d->verdict]);
+    } else if (c->mode == MODE_SHADOW) {
         str_addf(s, "%s (it would %s)",
                  c->rule.mode == MODE_SHADOW ? "shadow" : "kms.mode is shadow",
                  action_names[c->rule.action]);
-    else if (d->reason == REASON_DAMAGED)
+    } else if (d->reason == REASON_DAMAGED) {
         str_add(s, "the policy is damaged");
-    else if (c->rule.action == ACTION_FILTER && d->outcome != OUTCOME_FILTERED &&
-             d->verdict == VERDICT_UNAPPROVED)
+    } else if (c->rule.action == ACTION_FILTER && d->outcome != OUTCOME_FILTERED &&
+               d->verdict == VERDICT_UNAPPROVED) {
         str_add(s, "leaves no target, so the other rules are tried as if there were none");
-    else
+    } else {
         str_addf(s, "%s comes first", d->rule);
+    }
 }
 
 static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *context)
@@ -681,10 +624,8 @@ static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *conte
         t.acts = is_decider && l->decision->reason == REASON_RULE;
         if (l->seen[i].near)
             say_near(&why, l, c);
-        else if (!is_eligible(c))
-            say_barred(&why, l, c);
         else
-            say_eligible(&why, l->decision, c, is_decider);
+            say_why(&why, l, c, is_decider);
         visit(context, &t);
     }
     return 0;

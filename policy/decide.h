@@ -14,7 +14,8 @@
 #include "wire/srv.h"
 
 struct policy_ask {
-    const struct name *qname; /* folded, name_is_vlmcs(); or a host */
+    const struct name
+        *qname; /* folded, name_is_vlmcs(); or a host, of which pool are its addresses? */
     const struct policy_client *client;
     uint64_t wall_ms;
     enum kms_mode limit; /* kms.mode */
@@ -80,17 +81,13 @@ bool policy_decide_blind(struct policy_reader *, const struct policy_ask *,
 void policy_decide_matched(struct policy_reader *, const struct policy_ask *,
                            const struct policy_match *, const struct policy_real *,
                            struct policy_decision *out);
-/* The two in one. */
+/* The two in one. A host is filled or replaced when the real DNS has no address (missing),
+ * or failed and the rule acts then, by the rule nearest to the client, whatever its suffixes. */
 void policy_decide(struct policy_reader *, const struct policy_ask *, const struct policy_real *,
                    struct policy_decision *out);
 
 /* May a pool give the address of a host of this name? False is certain, and almost free. */
 bool policy_may_be_host(struct policy_reader *, const struct name *);
-/* Of which pool are the addresses of the host ask->qname, when the real DNS has
- * none (missing), or failed and the rule acts then? Filled or replaced by the
- * rule nearest to the client, whatever its suffixes. */
-void policy_decide_host(struct policy_reader *, const struct policy_ask *,
-                        const struct policy_real *, struct policy_decision *out);
 
 /* Visits every rule that matters for an explanation of the decision, in the order
  * of trial, then the near misses (other network, not valid now, off, a name above

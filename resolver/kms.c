@@ -470,7 +470,7 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
         return false;
     (void)query_find_networks(v, q);
     ask = kms_ask(v, q, now);
-    policy_decide_host(v->policy, &ask, &real, d);
+    policy_decide(v->policy, &ask, &real, d);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
     n = find_addresses(d, m, list);

@@ -27,7 +27,7 @@ static const char *giver(struct fixture *f, const char *host)
     q.ask.qname = &name;
     memset(&d, 0xee, sizeof d);
     may_be = policy_may_be_host(f->reader, &name);
-    policy_decide_host(f->reader, &q.ask, &real, &d);
+    policy_decide(f->reader, &q.ask, &real, &d);
     policy_reader_end(f->reader);
     if (d.n_hosts == 0)
         return "-";
