@@ -43,11 +43,9 @@ struct zone {
     struct diags *d;  /* borrowed, may be NULL */
     ldns_rdf *origin, *previous;
     uint32_t ttl;
-    void *hosts; /* tree, owned like what follows */
-    struct record *records;
-    size_t n, room;
-    struct group *groups;
-    size_t n_groups, skipped;
+    void *hosts;            /* tree, owned */
+    struct record *records; /* owned; room for one a line */
+    size_t n, skipped;
     bool bad;
 };
 
@@ -141,123 +139,86 @@ static bool read_name(const ldns_rdf *rdf, struct name *out)
     return !c.bad && cursor_left(&c) == 0;
 }
 
-/* 0 or -ENOMEM. */
-static int add_record(struct zone *z, const struct suffix *suffix, const struct policy_host *host,
-                      unsigned line)
+/* NULL, or why the record is refused; *rc is -ENOMEM if that is it. */
+static const char *read_record(struct zone *z, const ldns_rr *rr, const struct name *owner,
+                               unsigned line, int *rc)
 {
-    const struct policy_host **known = tfind(host, &z->hosts, by_host);
-    struct policy_host *made;
-
-    if (known == NULL) {
-        made = malloc(sizeof *made);
-        if (made == NULL)
-            return -ENOMEM;
-        *made = *host;
-        known = tsearch(made, &z->hosts, by_host);
-        if (known == NULL) {
-            free(made);
-            return -ENOMEM;
-        }
-    }
-    if (z->n == z->room) {
-        size_t room = z->room == 0 ? 64 : z->room * 2;
-        struct record *more = realloc(z->records, room * sizeof *more);
-
-        if (more == NULL)
-            return -ENOMEM;
-        z->records = more;
-        z->room = room;
-    }
-    z->records[z->n++] = (struct record){*suffix, *known, line};
-    return 0;
-}
-
-/* NULL, or why the record of a discovery name is refused. */
-static const char *read_srv(const ldns_rr *rr, const struct name *owner, struct suffix *suffix,
-                            struct policy_host *host)
-{
+    struct record *r = &z->records[z->n];
+    struct policy_host *host, **known;
     char text[NAME_TEXT];
-    struct name below;
+    struct name name;
     const char *why;
 
-    name_parent(owner, 2, &below);
-    if (below.labels > 0 && below.at[0] == 1 && below.at[1] == '*')
-        return "the name has a wildcard below _vlmcs._tcp, which matches no question";
-    if (suffix_parse(suffix, name_print(&below, text), &why) != 0)
-        return why;
-    *host = (struct policy_host){.probe = true};
+    if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_SRV || ldns_rr_get_class(rr) != LDNS_RR_CLASS_IN ||
+        !name_is_vlmcs(owner) || /* "." says "no service here" */
+        (ldns_rr_rd_count(rr) == 4 && ldns_rdf_size(ldns_rr_rdf(rr, 3)) == 1)) {
+        z->skipped++;
+        return NULL;
+    }
+    if (ldns_rr_rd_count(rr) != 4 || !read_name(ldns_rr_rdf(rr, 3), &name))
+        return "the data of the record does not fit its type";
+    if (ldns_rdf2native_int16(ldns_rr_rdf(rr, 2)) == 0)
+        return "the record has port 0, where no client can connect";
+    host = calloc(1, sizeof *host);
+    if (host == NULL) {
+        *rc = -ENOMEM;
+        return NULL;
+    }
+    host->probe = true;
     host->priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
     host->weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
     host->port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
-    if (!read_name(ldns_rr_rdf(rr, 3), &host->target))
-        return "this is not a whole SRV record";
-    if (host->port == 0)
-        return "the record has port 0, where no client can connect";
-    return host_target_check(name_print(&host->target, text), &host->target);
-}
-
-/* NULL, or what is wrong; *rc is -ENOMEM if that is it. */
-static const char *read_line(struct zone *z, char *text, unsigned line, int *rc)
-{
-    static char words[NAME_TEXT + 128];
-    char name[NAME_TEXT];
-    struct policy_host host;
-    struct suffix suffix;
-    struct name owner;
-    const char *why = NULL;
-    ldns_rr *rr = NULL;
-    ldns_status status;
-
-    if (text[strspn(text, " \t")] == '\0')
-        return NULL;
-    if (text[0] == '$')
-        return read_directive(z, text);
-    if ((text[0] == ' ' || text[0] == '\t') && z->previous == NULL)
-        return "the first record needs a name";
-    status = ldns_rr_new_frm_str(&rr, text, z->ttl, z->origin, &z->previous);
-    if (status != LDNS_STATUS_OK) /* then ldns has freed it */
-        return ldns_get_errorstr_by_id(status);
-    if (!read_name(ldns_rr_owner(rr), &owner))
-        why = "the name is none";
-    else if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_SRV || ldns_rr_get_class(rr) != LDNS_RR_CLASS_IN ||
-             !name_is_vlmcs(&owner))
-        z->skipped++;
-    else if (ldns_rr_rd_count(rr) != 4)
-        why = "the data of the record does not fit its type";
-    else if (ldns_rdf_size(ldns_rr_rdf(rr, 3)) == 1) /* "." says "no service here" */
-        z->skipped++;
-    else if ((why = read_srv(rr, &owner, &suffix, &host)) == NULL)
-        *rc = add_record(z, &suffix, &host, line);
-    else {
-        snprintf(words, sizeof words, "%s: %s", name_print(&owner, name), why);
-        why = words;
+    why = host_target_check(name_print(&name, text), &host->target);
+    name_parent(owner, 2, &name);
+    if (name.labels > 0 && name.at[0] == 1 && name.at[1] == '*')
+        why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
+    else if (why == NULL)
+        (void)suffix_parse(&r->suffix, name_print(&name, text), &why);
+    known = why == NULL ? tsearch(host, &z->hosts, by_host) : NULL;
+    if (known == NULL || *known != host)
+        free(host);
+    if (known == NULL) {
+        *rc = why == NULL ? -ENOMEM : 0;
+        return why;
     }
-    ldns_rr_free(rr);
-    return why;
+    r->host = *known;
+    r->line = line;
+    z->n++;
+    return NULL;
 }
 
-static int read_lines(struct zone *z, const char *text, size_t len)
+/* 0 or -ENOMEM; what is wrong is told. */
+static int read_line(struct zone *z, char *text, unsigned line)
 {
-    const char *at = text, *why;
-    unsigned line = 1, begin = 1;
-    char buf[LINE];
-    struct str s;
+    const char *why = NULL;
+    struct name owner = {.labels = 0};
+    ldns_rr *rr = NULL;
+    char name[NAME_TEXT];
+    ldns_status status;
     int rc = 0;
 
-    /* ldns allocates three times 64 KB a record, and gives them back: let them
-     * stay with the process. A million records: 20 s, then 4 s. */
-    mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    for (; rc == 0; begin = line) {
-        str_init(&s, buf, sizeof buf);
-        if (!next_line(&at, text + len, &s, &line))
-            break;
-        why = s.cut ? "the line is longer than 8,190 octets" : read_line(z, buf, begin, &rc);
-        if (why == NULL)
-            continue;
-        diags_add(z->d, z->file, begin, 0, "%s", why);
-        z->bad = true;
+    if (text[strspn(text, " \t")] == '\0')
+        return 0;
+    if (text[0] == '$') {
+        why = read_directive(z, text);
+    } else if ((text[0] == ' ' || text[0] == '\t') && z->previous == NULL) {
+        why = "the first record needs a name";
+    } else {
+        status = ldns_rr_new_frm_str(&rr, text, z->ttl, z->origin, &z->previous);
+        if (status != LDNS_STATUS_OK) { /* then ldns has freed it */
+            why = ldns_get_errorstr_by_id(status);
+        } else {
+            why = read_name(ldns_rr_owner(rr), &owner) ? read_record(z, rr, &owner, line, &rc)
+                                                       : "the name is none";
+            ldns_rr_free(rr);
+        }
     }
-    return rc;
+    if (why == NULL)
+        return rc;
+    z->bad = true;
+    diags_add(z->d, z->file, line, 0, "%s%s%s", owner.labels > 0 ? name_print(&owner, name) : "",
+              owner.labels > 0 ? ": " : "", why);
+    return 0;
 }
 
 /* --- grouping ------------------------------------------------------------- */
@@ -280,28 +241,6 @@ static int by_hosts(const void *a, const void *b)
     return (x->n > y->n) - (x->n < y->n);
 }
 
-static int make_groups(struct zone *z)
-{
-    size_t kept = 0;
-
-    if (z->n > 0)
-        qsort(z->records, z->n, sizeof *z->records, by_record);
-    for (size_t i = 0; i < z->n; i++)
-        if (kept == 0 || by_record(&z->records[kept - 1], &z->records[i]) != 0)
-            z->records[kept++] = z->records[i];
-    z->n = kept;
-    z->groups = calloc(z->n + 1, sizeof *z->groups);
-    if (z->groups == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < z->n; i++) {
-        if (i == 0 || suffix_compare(&z->records[i - 1].suffix, &z->records[i].suffix) != 0)
-            z->groups[z->n_groups++].records = &z->records[i];
-        z->groups[z->n_groups - 1].n++;
-    }
-    qsort(z->groups, z->n_groups, sizeof *z->groups, by_hosts);
-    return 0;
-}
-
 void zone_pool_name(const struct name *target, char out[POLICY_NAME])
 {
     size_t n = 0;
@@ -317,33 +256,6 @@ void zone_pool_name(const struct name *target, char out[POLICY_NAME])
     out[n] = '\0';
     if (n == 0 || strcmp(out, "any") == 0)
         str_copy(out, POLICY_NAME, "kms");
-}
-
-/* One pool and its rule from a run of groups with equal hosts. */
-static int add_pool(struct zone *z, const struct group *g, size_t n, struct policy *out)
-{
-    struct policy_pool *p = &out->pools[out->n_pools++];
-    struct policy_rule *r = &out->rules[out->n_rules++];
-    struct diags own;
-
-    policy_rule_init(r, "");
-    p->place.line = r->place.line = r->pool_place.line = g->records->line;
-    zone_pool_name(&g->records->host->target, p->name);
-    p->hosts = calloc(g->n, sizeof *p->hosts);
-    r->suffixes = calloc(n, sizeof *r->suffixes);
-    if (p->hosts == NULL || r->suffixes == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < g->n; i++)
-        p->hosts[p->n++] = *g->records[i].host;
-    for (size_t i = 0; i < n; i++)
-        r->suffixes[r->n_suffixes++] = g[i].records->suffix;
-    diags_init(&own);
-    policy_pool_check(p, &own);
-    for (size_t i = 0; i < own.n; i++)
-        diags_add(z->d, z->file, p->place.line, 0, "%s", own.at[i].text);
-    z->bad = z->bad || own.all > 0;
-    diags_fini(&own);
-    return 0;
 }
 
 /* A name that is taken, and how many pools have it. */
@@ -392,30 +304,90 @@ static int name_pools(struct policy *out)
 
 static int make_policy(struct zone *z, struct policy *out)
 {
-    size_t end;
-    int rc = make_groups(z);
+    struct group *groups = calloc(z->n + 1, sizeof *groups), *end;
+    size_t kept = 0, n_groups = 0;
+    struct diags own;
 
-    if (rc != 0)
-        return rc;
-    out->pools = calloc(z->n_groups + 1, sizeof *out->pools);
-    out->rules = calloc(z->n_groups + 1, sizeof *out->rules);
-    if (out->pools == NULL || out->rules == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < z->n_groups && rc == 0; i = end) {
-        for (end = i + 1; end < z->n_groups && by_hosts(&z->groups[i], &z->groups[end]) == 0;)
-            end++;
-        rc = add_pool(z, &z->groups[i], end - i, out);
+    out->pools = calloc(z->n + 1, sizeof *out->pools);
+    out->rules = calloc(z->n + 1, sizeof *out->rules);
+    if (groups == NULL || out->pools == NULL || out->rules == NULL)
+        goto no_memory;
+    qsort(z->records, z->n, sizeof *z->records, by_record);
+    for (size_t i = 0; i < z->n; i++) {
+        const struct record *r = &z->records[i], *last = kept > 0 ? &z->records[kept - 1] : NULL;
+
+        if (last != NULL && by_record(last, r) == 0)
+            continue;
+        if (last == NULL || suffix_compare(&last->suffix, &r->suffix) != 0)
+            groups[n_groups++].records = &z->records[kept];
+        groups[n_groups - 1].n++;
+        z->records[kept++] = *r;
     }
-    return rc == 0 ? name_pools(out) : rc;
+    qsort(groups, n_groups, sizeof *groups, by_hosts);
+    for (struct group *g = groups; g < groups + n_groups; g = end) { /* a run of equal hosts */
+        struct policy_pool *p = &out->pools[out->n_pools++];
+        struct policy_rule *r = &out->rules[out->n_rules++];
+
+        for (end = g + 1; end < groups + n_groups && by_hosts(g, end) == 0;)
+            end++;
+        policy_rule_init(r, "");
+        p->place.line = r->place.line = r->pool_place.line = g->records->line;
+        zone_pool_name(&g->records->host->target, p->name);
+        p->hosts = calloc(g->n, sizeof *p->hosts);
+        r->suffixes = calloc((size_t)(end - g), sizeof *r->suffixes);
+        if (p->hosts == NULL || r->suffixes == NULL)
+            goto no_memory;
+        while (p->n < g->n) {
+            p->hosts[p->n] = *g->records[p->n].host;
+            p->n++;
+        }
+        for (const struct group *one = g; one < end; one++)
+            r->suffixes[r->n_suffixes++] = one->records->suffix;
+        diags_init(&own);
+        z->bad |= policy_pool_check(p, &own) != 0;
+        for (size_t i = 0; i < own.n; i++)
+            diags_add(z->d, z->file, p->place.line, 0, "%s", own.at[i].text);
+        diags_fini(&own);
+    }
+    free(groups);
+    return name_pools(out);
+
+no_memory:
+    free(groups);
+    return -ENOMEM;
 }
 
 int zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped,
               struct diags *d)
 {
     struct zone z = {.file = file, .d = d, .ttl = POLICY_TTL_DEFAULT};
-    int rc = read_lines(&z, text, len);
+    unsigned line = 1, lines = 1;
+    const char *pos = text;
+    char buf[LINE];
+    struct str s;
+    int rc;
 
+    /* ldns allocates three times 64 KB a record, and gives them back: let them
+     * stay with the process. A million records: 20 s, then 4 s. */
+    mallopt(M_TRIM_THRESHOLD, 64 << 20);
     policy_init(out);
+    for (size_t i = 0; i < len; i++)
+        lines += text[i] == '\n';
+    z.records = calloc(lines, sizeof *z.records);
+    rc = z.records == NULL ? -ENOMEM : 0;
+    while (rc == 0) {
+        unsigned begin = line;
+
+        str_init(&s, buf, sizeof buf);
+        if (!next_line(&pos, text + len, &s, &line))
+            break;
+        if (!s.cut) {
+            rc = read_line(&z, buf, begin);
+            continue;
+        }
+        z.bad = true;
+        diags_add(d, file, begin, 0, "the line is longer than 8,190 octets");
+    }
     if (rc == 0 && file != NULL && (out->file = strdup(file)) == NULL)
         rc = -ENOMEM;
     if (rc == 0)
@@ -423,7 +395,6 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
     if (rc == 0 && z.bad)
         rc = -EINVAL;
     *skipped = z.skipped;
-    free(z.groups);
     free(z.records);
     tdestroy(z.hosts, free);
     ldns_rdf_deep_free(z.origin);
@@ -437,56 +408,38 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
 
 /* --- out ------------------------------------------------------------------ */
 
-/* A zone says nothing of networks, of modes or of what is withheld. NULL, or
- * why the rule cannot be a zone's lines. */
-static const char *not_in_zone(const struct policy_rule *r)
-{
-    if (!policy_actions[r->action].has_pool)
-        return "its action delivers no pool";
-    if (r->mode != MODE_LIVE)
-        return "its mode is not live";
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (strcmp(r->networks[i], "any") == 0)
-            return NULL;
-    return r->n_networks > 0 ? "it is for some networks only" : NULL;
-}
-
-static void write_records(const struct policy_rule *r, const struct policy_pool *p, FILE *f)
+int zone_write(const struct policy *p, FILE *f)
 {
     char name[NAME_TEXT], text[SUFFIX_TEXT];
 
-    for (size_t i = 0; i < r->n_suffixes; i++) {
-        const struct suffix *s = &r->suffixes[i];
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        const struct policy_pool *pool = policy_find_pool(p, r->pool);
+        bool any = r->n_networks == 0;
+        const char *why;
 
-        suffix_print(s, text);
-        if (s->kind == SUFFIX_ANY || s->kind == SUFFIX_BELOW) {
-            fprintf(f, "; %s of rule %s: a zone has no such line\n", text, r->name);
+        for (size_t i = 0; i < r->n_networks; i++)
+            any |= strcmp(r->networks[i], "any") == 0;
+        why = !policy_actions[r->action].has_pool ? "its action delivers no pool"
+              : r->mode != MODE_LIVE              ? "its mode is not live"
+              : !any                              ? "it is for some networks only"
+              : pool == NULL                      ? "its pool is missing"
+                                                  : NULL;
+        if (why != NULL) {
+            fprintf(f, "; rule %s is left out: %s\n", r->name, why);
             continue;
         }
-        for (size_t k = 0; k < p->n; k++) {
-            const struct policy_host *h = &p->hosts[k];
-
-            fprintf(f, "_vlmcs._tcp.%s%s %u IN SRV %u %u %u %s.\n",
-                    s->kind == SUFFIX_BARE ? "" : text, s->kind == SUFFIX_BARE ? "" : ".", r->ttl,
-                    (unsigned)h->priority, (unsigned)h->weight, (unsigned)h->port,
-                    name_print(&h->target, name));
+        for (const struct suffix *s = r->suffixes; s < r->suffixes + r->n_suffixes; s++) {
+            suffix_print(s, text);
+            if (s->kind == SUFFIX_ANY || s->kind == SUFFIX_BELOW) {
+                fprintf(f, "; %s of rule %s: a zone has no such line\n", text, r->name);
+                continue;
+            }
+            for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)
+                fprintf(f, "_vlmcs._tcp.%s%s %u IN SRV %u %u %u %s.\n",
+                        s->kind == SUFFIX_BARE ? "" : text, s->kind == SUFFIX_BARE ? "" : ".",
+                        r->ttl, (unsigned)h->priority, (unsigned)h->weight, (unsigned)h->port,
+                        name_print(&h->target, name));
         }
-    }
-}
-
-int zone_write(const struct policy *p, FILE *f)
-{
-    for (size_t i = 0; i < p->n_rules; i++) {
-        const struct policy_rule *r = &p->rules[i];
-        const char *why = not_in_zone(r);
-        const struct policy_pool *pool = policy_find_pool(p, r->pool);
-
-        if (why == NULL && pool == NULL)
-            why = "its pool is missing";
-        if (why != NULL)
-            fprintf(f, "; rule %s is left out: %s\n", r->name, why);
-        else
-            write_records(r, pool, f);
     }
     return ferror(f) ? -EIO : 0;
 }

@@ -75,7 +75,7 @@ static const struct row {
      "3: $TTL needs a number of seconds\n4: $ORIGIN needs a domain name\n"
      "5: $ORIGIN needs a name that ends with a dot\n6: $ORIGIN needs a domain name\n"},
     {"generic form that lies about its type", "_vlmcs._tcp.a. SRV \\# 2 0000",
-     "1: the data of the record does not fit its type\n"},
+     "1: _vlmcs._tcp.a: the data of the record does not fit its type\n"},
     {"the name outlives a fault", "_vlmcs._tcp.a." SRV "k.c.d.\nx. A none\n" SRV "l.c.d.",
      "2: Syntax error, could not parse the RR's rdata\n"},
     {"port 0", "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.\n",
