@@ -104,25 +104,22 @@ static int read_value(struct form *form, const struct field *f, const struct yam
     return why == NULL ? 0 : form_wrong(form, f, node, NULL, why);
 }
 
-/* In an option a name only has to fit: whether there is such an object is found
- * out later. */
-static int read_name(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
+/* A name or a comment. In an option a name only has to fit: whether there is such
+ * an object is found out later. */
+static int read_chars(struct form *form, const struct field *f, const struct yaml_node *node,
+                      void *to)
 {
     bool any = f->kind == &network_name_kind && strcmp(node->text, "any") == 0;
+    bool is_comment = f->kind == &comment_kind;
     const char *why = NULL;
 
-    if (form->style != NULL && !any && policy_name_check(node->text, &why) != 0)
-        return form_wrong(form, f, node, NULL, why);
-    return str_copy(to, POLICY_NAME, node->text) ? 0 : form_wrong(form, f, node, NULL, NULL);
-}
-
-static int read_comment(struct form *form, const struct field *f, const struct yaml_node *node,
-                        void *to)
-{
-    if (node->kind != YAML_SCALAR)
+    if (is_comment && node->kind != YAML_SCALAR)
         return form_problem(form, node, "comment must be one text");
-    return str_copy(to, POLICY_COMMENT, node->text) ? 0 : form_wrong(form, f, node, NULL, NULL);
+    if (!is_comment && form->style != NULL && !any && policy_name_check(node->text, &why) != 0)
+        return form_wrong(form, f, node, NULL, why);
+    return str_copy(to, is_comment ? POLICY_COMMENT : POLICY_NAME, node->text)
+               ? 0
+               : form_wrong(form, f, node, NULL, NULL);
 }
 
 /* Whole seconds. An option of the tool has its limits from policy_rule_check(). */
@@ -250,9 +247,9 @@ static const struct field_kind
     address_kind = {read_value, print_value, "\"%t\": the host %w", false},
     client_kind = {read_value, NULL, "client \"%t\" is not an IP address", false},
     version_kind = {read_value, NULL, "form \"%t\" of the policy text is not known to this version; it knows 1", false},
-    name_kind = {read_name, print_value, NULL, false},
-    network_name_kind = {read_name, print_value, NULL, false},
-    comment_kind = {read_comment, print_value, NULL, true},
+    name_kind = {read_chars, print_value, NULL, false},
+    network_name_kind = {read_chars, print_value, NULL, false},
+    comment_kind = {read_chars, print_value, NULL, true},
     ttl_kind = {read_ttl, print_value, "%k is a duration like 300s, 5m or 1h, not \"%t\"", false},
     time_kind = {read_time, print_value, "%k is a time like 2027-01-31T18:00:00+01:00 or \"2027-01-31 18:00\", not \"%t\"", false},
     when_kind = {read_when, print_when, NULL, true};
@@ -551,58 +548,48 @@ static void write_list(FILE *f, int indent, const char *key, const struct field 
     }
 }
 
-/* One word where the rest is default. */
-static void write_host(const struct policy_host *h, int indent, FILE *f)
-{
-    const struct field *row = host_rows + 1;
-
-    while (row->key != NULL && field_is_default(row, h))
-        row++;
-    fprintf(f, "%*s- ", indent, "");
-    field_print(row->key != NULL ? &host_map : host_rows, h, f);
-    fputc('\n', f);
-}
-
-static void write_rule(const struct policy_rule *r, FILE *f)
-{
-    fprintf(f, "  %s:\n", r->name);
-    for (const struct field *row = policy_rule_rows; row->key != NULL; row++) {
-        if (row->element != NULL) {
-            if (row == policy_rule_rows || field_count_of(row, r) > 0)
-                write_list(f, 4, row->key, row, r);
-            continue;
-        }
-        if (row->kind == &when_kind
-                ? r->when == policy_actions[r->action].when || r->action == ACTION_FILTER
-                : field_is_default(row, r))
-            continue;
-        fprintf(f, "    %s: ", row->key);
-        field_print(row, r, f);
-        fputc('\n', f);
-    }
-}
-
 int policy_text_write(const struct policy *p, FILE *f)
 {
     const struct document doc = {.policy = *p};
+    const struct field *row;
 
     fprintf(f, "waymark-policy: 1\n%s", p->n_networks > 0 ? "networks:\n" : "");
     for (size_t i = 0; i < p->n_networks; i++)
         write_list(f, 2, p->networks[i].name, &prefixes_row, &p->networks[i]);
     fputs(p->n_pools > 0 ? "pools:\n" : "", f);
-    for (size_t i = 0; i < p->n_pools; i++) {
-        const struct policy_pool *pool = &p->pools[i];
-
-        fprintf(f, "  %s:\n", pool->name);
-        if (pool->allow_public)
-            fprintf(f, "    allow-public: yes\n    hosts:\n");
-        for (size_t k = 0; k < pool->n; k++)
-            write_host(&pool->hosts[k], pool->allow_public ? 6 : 4, f);
+    for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
+        fprintf(f, "  %s:\n%s", pool->name,
+                pool->allow_public ? "    allow-public: yes\n    hosts:\n" : "");
+        for (size_t i = 0; i < pool->n; i++) {
+            for (row = host_rows + 1; row->key != NULL && field_is_default(row, &pool->hosts[i]);)
+                row++;
+            fprintf(f, "%*s- ", pool->allow_public ? 6 : 4, "");
+            /* One word where the rest is default. */
+            field_print(row->key != NULL ? &host_map : host_rows, &pool->hosts[i], f);
+            fputc('\n', f);
+        }
     }
     if (p->n_approved > 0)
         write_list(f, 0, "approved", field_find(top_rows, NULL, "approved"), &doc);
     fputs(p->n_rules > 0 ? "rules:\n" : "", f);
-    for (size_t i = 0; i < p->n_rules; i++)
-        write_rule(&p->rules[i], f);
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        fprintf(f, "  %s:\n", r->name);
+        for (row = policy_rule_rows; row->key != NULL; row++) {
+            bool is_default =
+                row->kind == &when_kind
+                    ? r->when == policy_actions[r->action].when || r->action == ACTION_FILTER
+                    : row != policy_rule_rows && field_is_default(row, r);
+
+            if (is_default)
+                continue;
+            if (row->element != NULL) {
+                write_list(f, 4, row->key, row, r);
+                continue;
+            }
+            fprintf(f, "    %s: ", row->key);
+            field_print(row, r, f);
+            fputc('\n', f);
+        }
+    }
     return ferror(f) ? -EIO : 0;
 }
