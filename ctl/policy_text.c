@@ -46,10 +46,8 @@ int policy_file_read(const char *path, enum policy_form form, struct policy *out
     diags_init(&d);
     if (form == POLICY_ZONE)
         rc = zone_read(out, name, text, len, skipped, &d);
-    else if (form == POLICY_WHOLE)
-        rc = policy_text_read_whole(out, tests, name, text, len, &d);
     else
-        rc = policy_text_read(out, tests, name, text, len, &d);
+        rc = policy_text_read(out, tests, name, text, len, form == POLICY_WHOLE, &d);
     if (rc == -ENOMEM)
         code = ctl_fail(EXIT_FAILED, "out of memory");
     else if (rc != 0)

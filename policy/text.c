@@ -476,7 +476,7 @@ void policy_tests_fini(struct policy_tests *t)
     *t = (struct policy_tests){0};
 }
 
-static int read_text(struct policy *out, struct policy_tests *tests, const char *file,
+int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
                      const char *text, size_t len, bool whole, struct diags *d)
 {
     struct form form = {.style = &style, .file = file, .d = d};
@@ -506,18 +506,6 @@ static int read_text(struct policy *out, struct policy_tests *tests, const char 
     else
         policy_fini(&doc.policy);
     return form.rc;
-}
-
-int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
-                     const char *text, size_t len, struct diags *d)
-{
-    return read_text(out, tests, file, text, len, false, d);
-}
-
-int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const char *file,
-                           const char *text, size_t len, struct diags *d)
-{
-    return read_text(out, tests, file, text, len, true, d);
 }
 
 /* ---- out ---- */

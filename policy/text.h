@@ -30,14 +30,11 @@ struct policy_tests {
 void policy_tests_fini(struct policy_tests *);
 
 /* Reads the text form; every problem goes to d with its place. tests may be
- * NULL (then the section is only checked). 0, -EINVAL, -ENOMEM. */
+ * NULL (then the section is only checked). A whole file must stand alone (is not
+ * merged into a policy that is there): networks and pools that its rules name must
+ * be in it, which is said beside the other problems. 0, -EINVAL, -ENOMEM. */
 int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
-                     const char *text, size_t len, struct diags *d);
-/* The same for a file that must stand alone (not merged into a policy that is
- * there): networks and pools that its rules name must be in it, which is said
- * beside the other problems. */
-int policy_text_read_whole(struct policy *out, struct policy_tests *tests, const char *file,
-                           const char *text, size_t len, struct diags *d);
+                     const char *text, size_t len, bool whole, struct diags *d);
 /* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
 extern const struct field policy_rule_rows[];
 /* Canonical: equal policies are equal texts. The policy is sorted. */

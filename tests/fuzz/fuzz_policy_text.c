@@ -44,7 +44,7 @@ static void round_trip(const struct policy *p)
     struct policy again;
     char *text = written(p, &len, policy_text_write), *second;
 
-    must(policy_text_read(&again, NULL, "again", text, len, NULL) == 0);
+    must(policy_text_read(&again, NULL, "again", text, len, false, NULL) == 0);
     second = written(&again, &len_again, policy_text_write);
     must(len == len_again && memcmp(text, second, len) == 0);
     must(policy_check(p, 1, count, &found) == found);
@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int rc;
 
     diags_init(&d);
-    rc = policy_text_read(&p, &tests, "f", (const char *)data, size, &d);
+    rc = policy_text_read(&p, &tests, "f", (const char *)data, size, false, &d);
     must(rc == 0 || d.all > 0); /* never refused without a word */
     if (rc == 0) {
         must(d.all == 0);

@@ -159,7 +159,7 @@ static void written_as_lines(void **state)
     FILE *f = open_memstream(&out, &len);
 
     (void)state;
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), NULL), 0);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(zone_write(&p, f), 0);
     fclose(f);
     assert_string_equal(out, "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n"

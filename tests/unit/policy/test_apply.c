@@ -60,7 +60,7 @@ static int apply(const char *text, enum policy_how how, struct diags *d)
     struct policy p;
     int rc;
 
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), d), 0);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, d), 0);
     rc = policy_change_put(store, &change, &p, how, d);
     policy_fini(&p);
     return rc;

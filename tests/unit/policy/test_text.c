@@ -98,7 +98,7 @@ static void round_trips(void **state)
             char *out;
 
             diags_init(&d);
-            if (policy_text_read(&p, NULL, "f", text, strlen(text), &d) != 0)
+            if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
                 fail_msg("%s, pass %d: %s", rounds[i].name, pass, d.n > 0 ? d.at[0].text : "?");
             assert_int_equal(d.all, 0);
             out = written(&p, policy_text_write);
@@ -248,7 +248,7 @@ static void refused(void **state)
         struct diags d;
 
         diags_init(&d);
-        if (policy_text_read(&p, NULL, "f.yaml", row->text, strlen(row->text), &d) == 0)
+        if (policy_text_read(&p, NULL, "f.yaml", row->text, strlen(row->text), false, &d) == 0)
             fail_msg("%s: accepted", row->name);
         assert_true(d.n > 0);
         assert_string_equal(d.at[0].file, "f.yaml");
@@ -271,7 +271,7 @@ static void tests_are_read(void **state)
     struct policy p;
 
     (void)state;
-    assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), NULL), 0);
+    assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(t.n, 2);
     assert_int_equal(t.at[0].line, 3);
     assert_string_equal(t.at[0].suffix_text, "fabrikam.local");
@@ -298,7 +298,7 @@ static void verify_finds_what_is_missing(void **state)
 
     (void)state;
     diags_init(&d);
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), &d), 0);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, &d), 0);
     assert_int_equal(accept_references(&p, &d), -EINVAL);
     assert_int_equal(d.n, 2);
     assert_non_null(strstr(d.at[0].text, "rule a: there is no pool q"));
@@ -332,7 +332,7 @@ static void problems_keep_their_place(void **state)
 
     (void)state;
     diags_init(&d);
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), &d), 0);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, &d), 0);
     memcpy(p.rules[1].pool, "x", 2);
     assert_int_equal(accept_references(&p, &d), -EINVAL);
     assert_int_equal(d.n, ARRAY_LEN(want));
@@ -359,11 +359,11 @@ static void whole_file_is_told_all(void **state)
 
     (void)state;
     diags_init(&d);
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, false, &d), -EINVAL);
     assert_int_equal(d.all, 1);
     diags_fini(&d);
     diags_init(&d);
-    assert_int_equal(policy_text_read_whole(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, true, &d), -EINVAL);
     assert_int_equal(d.all, 2);
     assert_non_null(strstr(d.at[0].text, "tttl"));
     assert_non_null(strstr(d.at[1].text, "there is no pool aa"));
@@ -381,7 +381,7 @@ static void part_of_a_list_is_checked(void **state)
 
     (void)state;
     diags_init(&d);
-    assert_int_equal(policy_text_read_whole(&p, NULL, "f", text, sizeof text - 1, &d), -EINVAL);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, true, &d), -EINVAL);
     assert_int_equal(d.all, 2);
     assert_non_null(strstr(d.at[0].text, "network \"No\": a name consists of"));
     assert_int_equal(d.at[0].column, 50);
