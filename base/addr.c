@@ -16,17 +16,13 @@
 
 #include "base/compiler.h"
 #include "base/number.h"
+#include "base/str.h"
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 static bool is_v4(const uint8_t ip[16])
 {
     return memcmp(ip, mapped, sizeof mapped) == 0;
-}
-
-static bool is_link_local_v6(const uint8_t ip[16])
-{
-    return ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80;
 }
 
 /* Digits only; the text of an IPv4 address and that of its mapped form give
@@ -41,28 +37,6 @@ static int ip_parse(uint8_t ip[16], const char *text)
         return 0;
     }
     return inet_pton(AF_INET6, text, ip) == 1 ? 0 : -EINVAL;
-}
-
-static int port_parse(uint16_t *out, const char *text)
-{
-    uint64_t v;
-
-    if (number_parse(&v, text, UINT16_MAX) != 0 || v == 0)
-        return -EINVAL;
-    *out = (uint16_t)v;
-    return 0;
-}
-
-/* "eth0" or "2". An interface that does not exist cannot be sent to. */
-static int scope_parse(uint32_t *out, const char *text)
-{
-    uint64_t v;
-
-    if (number_parse(&v, text, UINT32_MAX) == 0)
-        *out = (uint32_t)v;
-    else
-        *out = if_nametoindex(text);
-    return *out != 0 ? 0 : -EINVAL;
 }
 
 /* Cuts text, which is "IP", "IP:PORT" or "[IP]:PORT", in place: *ip is the
@@ -96,23 +70,26 @@ static int split(char *text, char **ip, char **port)
 int addr_parse(struct addr *out, const char *text, uint16_t port)
 {
     struct addr a = {.port = port};
-    char buf[ADDR_TEXT], *ip, *digits, *percent;
-    size_t len = strlen(text);
+    char buf[ADDR_TEXT], *ip, *digits, *scope;
+    uint64_t number;
 
-    if (len >= sizeof buf)
+    if (!str_copy(buf, sizeof buf, text) || split(buf, &ip, &digits) != 0)
         return -EINVAL;
-    memcpy(buf, text, len + 1);
-    if (split(buf, &ip, &digits) != 0)
-        return -EINVAL;
-    if (digits != NULL && port_parse(&a.port, digits) != 0)
-        return -EINVAL;
-    percent = strchr(ip, '%');
-    if (percent != NULL)
-        *percent = '\0';
+    if (digits != NULL) {
+        if (number_parse(&number, digits, UINT16_MAX) != 0 || number == 0)
+            return -EINVAL;
+        a.port = (uint16_t)number;
+    }
+    if ((scope = strchr(ip, '%')) != NULL)
+        *scope++ = '\0';
     if (ip_parse(a.ip, ip) != 0)
         return -EINVAL;
-    if (percent != NULL && (!is_link_local_v6(a.ip) || scope_parse(&a.scope, percent + 1) != 0))
-        return -EINVAL;
+    if (scope != NULL) { /* of an interface that does not exist nothing can be sent */
+        a.scope = number_parse(&number, scope, UINT32_MAX) == 0 ? (uint32_t)number
+                                                                : if_nametoindex(scope);
+        if (a.ip[0] != 0xfe || (a.ip[1] & 0xc0) != 0x80 || a.scope == 0)
+            return -EINVAL;
+    }
     *out = a;
     return 0;
 }
@@ -130,16 +107,12 @@ static const char *ip_print(const uint8_t ip[16], char *out, socklen_t size)
 const char *addr_print(const struct addr *a, char out[ADDR_TEXT])
 {
     char name[IF_NAMESIZE];
-    size_t len;
+    size_t len = strlen(ip_print(a->ip, out, ADDR_TEXT));
 
-    ip_print(a->ip, out, ADDR_TEXT);
-    if (a->scope != 0) {
-        len = strlen(out);
-        if (if_indextoname(a->scope, name) != NULL)
-            snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
-        else
-            snprintf(out + len, ADDR_TEXT - len, "%%%u", a->scope);
-    }
+    if (a->scope != 0 && if_indextoname(a->scope, name) != NULL)
+        snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
+    else if (a->scope != 0)
+        snprintf(out + len, ADDR_TEXT - len, "%%%u", a->scope);
     return out;
 }
 
@@ -254,12 +227,10 @@ int prefix_parse(struct prefix *out, const char *text)
     struct prefix p = {.len = 128};
     char buf[PREFIX_TEXT], *slash;
     uint8_t net[16];
-    size_t n = strlen(text);
     uint64_t len;
 
-    if (n >= sizeof buf)
+    if (!str_copy(buf, sizeof buf, text))
         return -EINVAL;
-    memcpy(buf, text, n + 1);
     slash = strchr(buf, '/');
     if (slash != NULL)
         *slash = '\0';

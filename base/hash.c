@@ -28,24 +28,6 @@
         v2 = ROTL(v2, 32);                                                                         \
     } while (0)
 
-static inline uint64_t load64(const uint8_t *p)
-{
-    uint64_t v;
-
-    memcpy(&v, p, sizeof v);
-    return le64toh(v);
-}
-
-/* The last 0..7 bytes, little endian, without reading behind them. */
-static inline uint64_t load_tail(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
 uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t n)
 {
     const uint8_t *p = bytes;
@@ -57,12 +39,15 @@ uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t n)
     size_t left;
 
     for (left = n; left >= 8; left -= 8, p += 8) {
-        m = load64(p);
+        memcpy(&m, p, sizeof m);
+        m = le64toh(m);
         v3 ^= m;
         ROUND(v0, v1, v2, v3);
         v0 ^= m;
     }
-    m = (uint64_t)n << 56 | load_tail(p, left);
+    m = (uint64_t)n << 56;
+    for (size_t i = 0; i < left; i++)
+        m |= (uint64_t)p[i] << (8 * i);
     v3 ^= m;
     ROUND(v0, v1, v2, v3);
     v0 ^= m;

@@ -60,15 +60,6 @@ static void *map(size_t bytes)
     return p + front;
 }
 
-static uint32_t count_shards(size_t max_bytes)
-{
-    uint32_t n = 1;
-
-    while (n < MAX_SHARDS && max_bytes / (2 * n) >= SHARD_BYTES)
-        n *= 2;
-    return n;
-}
-
 /* Deals the mapping out: behind the control block to buckets, the rest to rings. */
 static void lay_out(struct cache *c)
 {
@@ -109,7 +100,9 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
     c->key = *key;
     c->max_bytes = max_bytes;
     c->map_bytes = max_bytes & ~(page - 1);
-    c->n_shards = count_shards(max_bytes);
+    c->n_shards = 1;
+    while (c->n_shards < MAX_SHARDS && max_bytes / (2 * c->n_shards) >= SHARD_BYTES)
+        c->n_shards *= 2;
     lay_out(c);
     return c;
 }

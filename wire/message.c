@@ -41,25 +41,10 @@ static bool question_read(struct message *m, struct cursor *c)
     return true;
 }
 
-/* Options must fill the RDATA exactly; what they say is ignored but for two. */
-static bool options_read(struct edns *edns, const uint8_t *rdata, size_t len)
-{
-    struct cursor c = cursor_make(rdata, len);
-
-    while (cursor_left(&c) > 0) {
-        uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
-
-        (void)cursor_take(&c, n);
-        if (code == OPTION_KEEPALIVE)
-            edns->keepalive = true;
-        else if (code == OPTION_NSID && n == 0)
-            edns->nsid = true;
-    }
-    return !c.bad;
-}
-
 bool message_note_record(struct message *m, const uint8_t *wire, const struct rr *rr)
 {
+    struct cursor c = cursor_make(wire + rr->rdata_pos, rr->rdlength);
+
     if (rr->type == TYPE_TSIG) {
         m->tsig = true;
         return rr->section == SECTION_ADDITIONAL && rr->last;
@@ -75,7 +60,16 @@ bool message_note_record(struct message *m, const uint8_t *wire, const struct rr
     m->opt_at = rr->pos;
     m->opt_len = (uint16_t)(rr->rdata_pos + rr->rdlength - rr->pos);
     m->rcode = (uint16_t)((rr->ttl >> 24) << 4 | (m->flags & 15));
-    return options_read(&m->edns, wire + rr->rdata_pos, rr->rdlength);
+    while (cursor_left(&c) > 0) { /* options fill the RDATA exactly; two of them mean something */
+        uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
+
+        (void)cursor_take(&c, n);
+        if (code == OPTION_KEEPALIVE)
+            m->edns.keepalive = true;
+        else if (code == OPTION_NSID && n == 0)
+            m->edns.nsid = true;
+    }
+    return !c.bad;
 }
 
 static bool records_read(struct message *m, const uint8_t *wire, size_t len)

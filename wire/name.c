@@ -63,20 +63,6 @@ static bool octets_equal_fold(const uint8_t *a, const uint8_t *b, size_t n)
     return true;
 }
 
-/* Where the pointer at p leads; NULL when it may not be followed. */
-static const uint8_t *pointer_target(struct cursor *c, const uint8_t *p, const uint8_t *sequence)
-{
-    size_t target;
-
-    if (c->end - p < 2)
-        return NULL;
-    target = (size_t)(p[0] & 0x3f) << 8 | p[1];
-    /* Into the header: those octets change when the message is sent on. */
-    if (target < DNS_HEADER || target >= (size_t)(sequence - c->start))
-        return NULL;
-    return c->start + target;
-}
-
 /* Walks one name from c->pos; its octets go to out unless that is NULL. Returns
  * the length of the uncompressed form, or 0 with c->bad set. */
 static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
@@ -107,13 +93,17 @@ static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
             p += n + 1;
             count++;
         } else {
-            const uint8_t *to = n >= 0xc0 ? pointer_target(c, p, sequence) : NULL;
+            size_t to;
 
-            if (to == NULL || ++hops > NAME_MAX_HOPS)
+            if (n < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
+                break;
+            to = (n & 0x3f) << 8 | p[1];
+            /* Not into the header: those octets change when the message is sent on. */
+            if (to < DNS_HEADER || to >= (size_t)(sequence - c->start))
                 break;
             if (behind == NULL)
                 behind = p + 2;
-            p = sequence = to;
+            p = sequence = c->start + to;
         }
     }
     c->bad = true;
@@ -285,51 +275,39 @@ size_t name_sort_key(const struct name *name, uint8_t *out, size_t size)
     return len;
 }
 
-/* The label at the front of a sort key; octets used of the key, or 0. */
-static size_t sort_key_label(const uint8_t *key, size_t len, uint8_t label[64])
-{
-    size_t used = 0, n = 0;
-
-    while (used < len && key[used] != 0) {
-        uint8_t c = key[used++];
-
-        if (c == 1) {
-            if (used == len || (key[used] != 1 && key[used] != 2))
-                return 0;
-            c = (uint8_t)(key[used++] - 1);
-        }
-        if (n == 63 || (c >= 'A' && c <= 'Z'))
-            return 0;
-        label[++n] = c;
-    }
-    if (used == len || n == 0)
-        return 0;
-    label[0] = (uint8_t)n;
-    return used + 1;
-}
-
 bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out)
 {
     struct name made;
-    size_t at = NAME_MAX_WIRE - 1; /* built from the end: the root comes first */
+    size_t first = NAME_MAX_WIRE - 1, used = 0; /* built from the end: the root comes first */
     unsigned labels = 0;
     uint8_t label[64];
 
-    made.at[at] = 0;
-    while (len > 0) {
-        size_t used = sort_key_label(key, len, label);
+    made.at[first] = 0;
+    while (used < len) {
+        size_t n = 0;
 
-        if (used == 0 || (size_t)label[0] + 1 > at)
+        for (; used < len && key[used] != 0; used++) {
+            uint8_t c = key[used];
+
+            if (c == 1) {
+                if (++used == len || (key[used] != 1 && key[used] != 2))
+                    return false;
+                c = (uint8_t)(key[used] - 1);
+            }
+            if (n == 63 || (c >= 'A' && c <= 'Z'))
+                return false;
+            label[++n] = c;
+        }
+        if (used++ == len || n == 0 || n + 1 > first)
             return false;
-        at -= (size_t)label[0] + 1;
-        memcpy(made.at + at, label, (size_t)label[0] + 1);
+        label[0] = (uint8_t)n;
+        first -= n + 1;
+        memcpy(made.at + first, label, n + 1);
         labels++;
-        key += used;
-        len -= used;
     }
-    out->len = (uint8_t)(NAME_MAX_WIRE - at);
+    out->len = (uint8_t)(NAME_MAX_WIRE - first);
     out->labels = (uint8_t)labels;
-    memcpy(out->at, made.at + at, out->len);
+    memcpy(out->at, made.at + first, out->len);
     return true;
 }
 

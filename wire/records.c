@@ -108,25 +108,11 @@ void rr_walk_trusted(struct rr_walk *w, const uint8_t *wire, size_t len)
     walk_begin(w, wire, len, true);
 }
 
-static void owner_read(struct rr_walk *w)
-{
-    struct cursor *c = &w->c;
-    uint16_t pointer = 0;
-
-    if (cursor_left(c) >= 2 && c->pos[0] >= 0xc0)
-        pointer = (uint16_t)((c->pos[0] & 0x3f) << 8 | c->pos[1]);
-    if (pointer != 0 && pointer == w->pointer) {
-        c->pos += 2;
-        return;
-    }
-    name_read(c, &w->owner);
-    w->pointer = pointer;
-}
-
 bool rr_walk_next(struct rr_walk *w, struct rr *rr)
 {
     struct cursor *c = &w->c;
     const uint8_t *message_end = c->end;
+    uint16_t pointer = 0;
 
     while (w->section < 3 && w->left[w->section] == 0)
         w->section++;
@@ -138,10 +124,13 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
     rr->last = --w->left[w->section] == 0;
     rr->pos = (uint16_t)cursor_offset(c);
     rr->owner = w->trusted ? NULL : &w->owner;
-    if (w->trusted)
+    if (cursor_left(c) >= 2 && c->pos[0] >= 0xc0)
+        pointer = (uint16_t)((c->pos[0] & 0x3f) << 8 | c->pos[1]);
+    if (w->trusted || (pointer != 0 && pointer == w->pointer))
         name_pass(c);
     else
-        owner_read(w);
+        name_read(c, &w->owner);
+    w->pointer = pointer;
     rr->type = cursor_u16(c);
     rr->class = cursor_u16(c);
     rr->ttl = cursor_u32(c);

@@ -66,19 +66,6 @@ static uint16_t count_of(const uint8_t *image, size_t pos)
     return (uint16_t)(image[pos] << 8 | image[pos + 1]);
 }
 
-/* Where the additional section of an image begins; len when it is empty or broken. */
-static size_t additional_pos(const uint8_t *image, size_t len)
-{
-    struct rr_walk w;
-    struct rr rr;
-
-    rr_walk_trusted(&w, image, len);
-    while (rr_walk_next(&w, &rr))
-        if (rr.section == SECTION_ADDITIONAL)
-            return rr.pos;
-    return len;
-}
-
 static uint16_t client_flags(const struct message *query)
 {
     if (query->opcode != OPCODE_QUERY)
@@ -95,6 +82,8 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     size_t opt = q->edns.present ? OPT_FIXED : 0;
     struct writer w = writer_make(out, limit);
     uint16_t flags, answers, authority, additional;
+    struct rr_walk walk;
+    struct rr rr;
 
     if (len < head || len > DNS_MAX_MESSAGE || head + opt > limit)
         return 0;
@@ -104,7 +93,10 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     authority = count_of(image, 8);
     additional = count_of(image, 10);
     if (len + opt > limit && additional > 0) {
-        keep = additional_pos(image, len);
+        rr_walk_trusted(&walk, image, len);
+        while (rr_walk_next(&walk, &rr) && rr.section != SECTION_ADDITIONAL)
+            ;
+        keep = walk.c.bad ? len : rr.pos;
         additional = 0;
     }
     if (keep + opt > limit) {

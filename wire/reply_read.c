@@ -87,22 +87,17 @@ static const struct name *owner_of(struct reader *r, const struct item *item)
 }
 
 /* RRSIG, NSEC and NSEC3 are only for those that ask for them (RFC 4035 3.2.1). */
-static bool is_unasked(const struct reader *r, uint16_t type)
-{
-    return (type == TYPE_RRSIG || type == TYPE_NSEC || type == TYPE_NSEC3) && !r->dnssec &&
-           r->m->qtype != type && r->m->qtype != TYPE_ANY;
-}
-
 static void item_make(const struct reader *r, struct item *item, const struct rr *rr)
 {
-    uint16_t first = u16_at(r, rr->pos);
+    bool is_dnssec = rr->type == TYPE_RRSIG || rr->type == TYPE_NSEC || rr->type == TYPE_NSEC3;
+    uint16_t first = u16_at(r, rr->pos), qtype = r->m->qtype;
 
     *item = (struct item){.rr = *rr, .type = rr->type, .owner = rr->pos, .rank = RANK_REST};
     item->in_class = rr->class == r->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG &&
-                     !is_unasked(r, rr->type);
+                     (!is_dnssec || r->dnssec || qtype == rr->type || qtype == TYPE_ANY);
     if (first >= 0xc000)
         item->owner = first & 0x3fff;
-    if (rr->type == TYPE_RRSIG && r->m->qtype != TYPE_RRSIG) {
+    if (rr->type == TYPE_RRSIG && qtype != TYPE_RRSIG) {
         item->type = u16_at(r, rr->rdata_pos);
         item->is_rrsig = true;
     }
@@ -215,18 +210,12 @@ static void keep(struct reader *r, struct item *item)
         r->facts->has_rrsig = true;
 }
 
-static bool is_in_chain(const struct reader *r, const struct name *owner)
+/* Is it a link of the chain; or, `above`, a name above one of them or above the end? */
+static bool is_of_chain(const struct reader *r, const struct name *owner, bool above)
 {
-    for (int i = 0; i < r->n_links; i++)
-        if (name_equal(&r->link[i], owner))
-            return true;
-    return false;
-}
-
-static bool is_above_chain(const struct reader *r, const struct name *owner)
-{
-    for (int i = 0; i <= r->n_links; i++)
-        if (r->link[i].len > owner->len && name_is_under(&r->link[i], owner))
+    for (int i = 0; i < r->n_links + above; i++)
+        if (above ? r->link[i].len > owner->len && name_is_under(&r->link[i], owner)
+                  : name_equal(&r->link[i], owner))
             return true;
     return false;
 }
@@ -244,8 +233,9 @@ static void answer_item(struct reader *r, struct item *item)
             r->set_ttl = item->rr.ttl;
     } else if (!at_end) {
         item->rank = RANK_CHAIN;
-        if (!item->keep && !(item->type == TYPE_CNAME && item->is_rrsig && is_in_chain(r, owner)) &&
-            !(item->type == TYPE_DNAME && is_above_chain(r, owner)))
+        if (!item->keep &&
+            !(item->type == TYPE_CNAME && item->is_rrsig && is_of_chain(r, owner, false)) &&
+            !(item->type == TYPE_DNAME && is_of_chain(r, owner, true)))
             return;
     }
     keep(r, item);
@@ -259,25 +249,16 @@ static void answer_item(struct reader *r, struct item *item)
     }
 }
 
-/* RFC 2308 5: the smaller of the SOA's own TTL, which counts as any, and its
- * MINIMUM. */
-static void limit_to_minimum(struct reader *r, const struct item *soa)
-{
-    struct cursor c = cursor_make(r->wire, r->len);
-    uint32_t minimum;
-
-    (void)cursor_take(&c, soa->rr.rdata_pos + soa->rr.rdlength - 4u);
-    minimum = cursor_u32(&c);
-    if (minimum < r->facts->ttl)
-        r->facts->ttl = minimum;
-}
-
 /* SOA, NS and DS above the question or the end; a SOA makes its zone known.
- * Beside an answer nobody needs them: what ends before the answer goes. */
+ * Beside an answer nobody needs them: what ends before the answer goes. RFC 2308 5:
+ * a denial lives as long as the smaller of the SOA's TTL and its MINIMUM, the last
+ * octets of RDATA. */
 static void authority_item(struct reader *r, struct item *item)
 {
     const struct name *owner = owner_of(r, item);
     bool of_end = name_is_under(&r->link[r->n_links], owner);
+    struct cursor c = cursor_make(r->wire, r->len);
+    uint32_t minimum;
 
     if ((!of_end && !name_is_under(&r->m->qname, owner)) ||
         (r->n_set > 0 && item->rr.ttl < r->facts->ttl))
@@ -287,10 +268,13 @@ static void authority_item(struct reader *r, struct item *item)
     if (item->type != TYPE_SOA || item->is_rrsig)
         return;
     zone_add(r, owner);
-    if (of_end && r->n_set == 0)
-        limit_to_minimum(r, item);
-    if (of_end)
-        r->facts->has_soa = true;
+    if (!of_end)
+        return;
+    r->facts->has_soa = true;
+    (void)cursor_take(&c, item->rr.rdata_pos + item->rr.rdlength - 4u);
+    minimum = cursor_u32(&c);
+    if (r->n_set == 0 && minimum < r->facts->ttl)
+        r->facts->ttl = minimum;
 }
 
 static void proof_item(struct reader *r, struct item *item)

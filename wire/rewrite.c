@@ -116,32 +116,23 @@ void rewrite_uncompressed(struct rewrite *r)
     r->last_from = 0;
 }
 
-/* A name that is not compressed (kinds 'N' and 'P'). If it came compressed it is
+/* A name of the kinds 'N' and 'P' is not compressed. If it came compressed it is
  * folded: its octets may be those of the question, whose case is random (0x20)
  * and must not be shown to the client. */
-static void name_write_literal(struct writer *w, struct cursor *c)
-{
-    const uint8_t *from = c->pos;
-    struct name name;
-
-    name_read(c, &name);
-    if ((size_t)(c->pos - from) != name.len)
-        name_fold(&name);
-    writer_bytes(w, name.at, name.len);
-}
-
 static void rdata_write(struct rewrite *r, struct cursor *c, const char *layout)
 {
     for (; *layout != '\0'; layout++) {
         const uint8_t *from = c->pos;
+        struct name name;
 
         if (*layout == 'n') {
-            struct name name;
-
             name_read(c, &name);
             name_write(r, &name);
         } else if (*layout == 'N' || *layout == 'P') {
-            name_write_literal(&r->w, c);
+            name_read(c, &name);
+            if ((size_t)(c->pos - from) != name.len)
+                name_fold(&name);
+            writer_bytes(&r->w, name.at, name.len);
         } else {
             rdata_pass(c, *layout);
             writer_bytes(&r->w, from, (size_t)(c->pos - from));
