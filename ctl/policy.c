@@ -404,14 +404,16 @@ static int take_fill(struct ctl *c, struct fill *f, struct diags *d)
 
 static int run_fill(struct ctl *c)
 {
-    size_t n = (size_t)c->argc, n_unrouted;
+    size_t n = (size_t)c->argc, n_unrouted = 0;
+    char unrouted[POLICY_TEXT];
     struct suffix *suffixes;
-    char *unrouted = NULL;
+    struct str s;
     struct fill f = {0};
     struct diags d;
     int code;
 
     diags_init(&d);
+    str_init(&s, unrouted, sizeof unrouted);
     suffixes = policy_take(POLICY_RULE, (const char *const *)c->argv, n, &d);
     code = take_fill(c, &f, &d);
     f.rule.suffixes = suffixes;
@@ -419,13 +421,12 @@ static int run_fill(struct ctl *c)
     if (code == 0 && d.all > 0)
         code = ctl_invalid(&d);
     if (code == 0) {
-        unrouted = policy_unrouted(c->settings, suffixes, n, &n_unrouted);
+        n_unrouted = policy_unrouted(&s, c->settings, suffixes, n);
         code = policy_change_run(c, make_fill, &f);
     }
-    if (code == 0 && unrouted != NULL)
+    if (code == 0 && n_unrouted > 0)
         ctl_warn("no route for %s; whether %s is judged by the default servers (forward: zone .)",
                  unrouted, n_unrouted == 1 ? "its record is missing" : "their records are missing");
-    free(unrouted);
     policy_pool_fini(&f.pool);
     policy_rule_fini(&f.rule);
     diags_fini(&d);

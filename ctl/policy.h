@@ -12,6 +12,7 @@
 #ifndef CTL_POLICY_H
 #define CTL_POLICY_H
 
+#include "base/str.h"
 #include "ctl/ctl.h"
 #include "ctl/table.h"
 #include "policy/change.h"
@@ -65,10 +66,11 @@ struct policy_member {
 extern const struct policy_member policy_members[POLICY_KINDS]; /* of a network, a pool... */
 /* Every text that is wrong is told in d. n members from malloc. */
 void *policy_take(enum policy_kind, const char *const *texts, size_t n, struct diags *d);
-/* "a b c and 3 more"; the caller frees. */
-char *policy_list(enum policy_kind, const void *members, size_t n);
-/* "fill from pool x, any client, when missing"; is_fill: from the clients on. The caller frees. */
-char *policy_rule_words(const struct policy_rule *, bool is_fill);
+enum { POLICY_TEXT = 32768 }; /* has room for what these add: */
+/* "a b c and 3 more". */
+void policy_list(struct str *, enum policy_kind, const void *members, size_t n);
+/* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
+void policy_rule_words(struct str *, const struct policy_rule *, bool is_fill);
 
 /* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
  * tests may be NULL; skipped counts records of a zone that are left. An exit code. */
@@ -76,9 +78,9 @@ enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
 int policy_file_read(const char *path, enum policy_form, struct policy *out,
                      struct policy_tests *tests, size_t *skipped);
 
-/* --- ctl/policy_check.c: those of the suffixes that have no route, so that the default servers say
- * whether a record is missing: words, or NULL when there is none. */
-char *policy_unrouted(const struct settings *, const struct suffix *, size_t n, size_t *count);
+/* --- ctl/policy_check.c: adds those of the suffixes that have no route, so that the default servers
+ * say whether a record is missing. How many. */
+size_t policy_unrouted(struct str *, const struct settings *, const struct suffix *, size_t n);
 
 int policy_import(struct ctl *);
 int policy_export(struct ctl *);

@@ -63,34 +63,34 @@ static int read_terms(struct ctl *c, const uint64_t *seen, struct terms *t)
 
 /* --- rows ----------------------------------------------------------------- */
 
-/* What there is to say of a row; moved: "+1 -2" when a file makes the suffixes of
- * a rule others, else NULL. The caller frees. */
-static char *row_text(const struct policy_write *w, const struct change *c, const char *moved)
+/* Adds what there is to say of a row; moved: "+1 -2" when a file makes the suffixes
+ * of a rule others, else "". */
+static void row_text(struct str *s, const struct policy_write *w, const struct change *c,
+                     const char *moved)
 {
     const struct policy_rule *r = c->is.rule;
     bool of_file = w->list.from != NULL;
-    char *list = NULL, *words, *text;
-    size_t n;
 
     if (c->state == CHANGE_GONE || c->kind == POLICY_APPROVED)
-        return ctl_text("%s", "");
-    if (c->kind == POLICY_NETWORK)
-        return policy_list(c->kind, c->is.network->prefixes, c->is.network->n);
-    if (c->kind == POLICY_POOL)
-        return policy_list(c->kind, c->is.pool->hosts, c->is.pool->n);
-    n = c->verb == CHANGE_ADD && c->more > 0 ? c->more : r->n_suffixes;
-    if (c->verb != CHANGE_HEAD && n > 0 && (!of_file || c->state == CHANGE_NEW))
-        list = policy_list(POLICY_RULE, r->suffixes, n);
-    else if (moved != NULL)
-        list = ctl_text("%s suffixes", moved);
+        return;
+    if (c->kind == POLICY_NETWORK) {
+        policy_list(s, c->kind, c->is.network->prefixes, c->is.network->n);
+        return;
+    }
+    if (c->kind == POLICY_POOL) {
+        policy_list(s, c->kind, c->is.pool->hosts, c->is.pool->n);
+        return;
+    }
+    if (*moved != '\0')
+        str_addf(s, "%s suffixes", moved);
+    else if (c->verb != CHANGE_HEAD && (!of_file || c->state == CHANGE_NEW))
+        policy_list(s, POLICY_RULE, r->suffixes,
+                    c->verb == CHANGE_ADD && c->more > 0 ? c->more : r->n_suffixes);
     /* The head of a rule that a file only adds to is not that of the file. */
-    if (c->verb == CHANGE_DROP || (moved != NULL && c->verb == CHANGE_ADD))
-        return list;
-    words = policy_rule_words(r, w->is_fill);
-    text = ctl_text("%s%s%s", list != NULL ? list : "", list != NULL ? "    " : "", words);
-    free(list);
-    free(words);
-    return text;
+    if (c->verb == CHANGE_DROP || (*moved != '\0' && c->verb == CHANGE_ADD))
+        return;
+    str_add(s, s->len > 0 ? "    " : "");
+    policy_rule_words(s, r, w->is_fill);
 }
 
 /* What the list did, as rows; of a file, those that differ. Notes them for the log. */
@@ -108,37 +108,37 @@ static json_t *make_rows(struct policy_write *w)
     for (size_t i = 0; i < w->list.n; i++) {
         const struct change *c = &w->list.at[i];
         const char *object = policy_kind_names[c->kind], *state = states[c->state];
-        char *moved = NULL, *name, *raw, *text, *note, target[NAME_TEXT];
+        char name[NAME_TEXT + 8], moved[48] = "", raw[POLICY_TEXT], *text, *note;
         const char *noted;
+        struct str s;
         json_t *row;
 
         if (of_file && c->state == CHANGE_SAME)
             continue;
         if (of_file && c->state == CHANGE_MOVED && c->more + c->less > 0)
-            moved = ctl_text("+%zu -%zu", c->more, c->less);
+            snprintf(moved, sizeof moved, "+%zu -%zu", c->more, c->less);
         else if (!of_file && c->state == CHANGE_MOVED)
             state = c->verb == CHANGE_ADD ? "more" : c->verb == CHANGE_DROP ? "less" : state;
-        name = c->kind == POLICY_APPROVED
-                   ? ctl_text("%s:%u", name_print(&c->is.approved->target, target),
-                              (unsigned)c->is.approved->port)
-                   : ctl_text("%s", c->is.name);
-        raw = row_text(w, c, moved);
+        if (c->kind == POLICY_APPROVED)
+            snprintf(name + strlen(name_print(&c->is.approved->target, name)), 8, ":%u",
+                     (unsigned)c->is.approved->port);
+        else
+            str_copy(name, sizeof name, c->is.name);
+        str_init(&s, raw, sizeof raw);
+        row_text(&s, w, c, moved);
         text = ctl_clean(raw); /* JSON takes UTF-8 alone */
         row = json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name, "change", state,
                         "text", text);
-        if (moved != NULL)
+        if (*moved != '\0')
             json_object_set_new(row, "suffixes", json_string(moved));
         json_array_append_new(rows, row);
-        noted = !of_file ? text : moved != NULL ? moved : "";
+        noted = of_file ? moved : text;
         note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
-                        moved != NULL ? " suffixes" : "");
+                        *moved != '\0' ? " suffixes" : "");
         if (c->state != CHANGE_SAME && (!of_file || json_array_size(rows) <= PRINTED_ROWS))
             policy_txn_note(w->txn, note);
         free(note);
         free(text);
-        free(raw);
-        free(name);
-        free(moved);
     }
     return rows;
 }

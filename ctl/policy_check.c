@@ -22,12 +22,12 @@
 
 /* --- check ---------------------------------------------------------------- */
 
-char *policy_unrouted(const struct settings *s, const struct suffix *all, size_t n, size_t *count)
+size_t policy_unrouted(struct str *list, const struct settings *s, const struct suffix *all,
+                       size_t n)
 {
     struct suffix *without = ctl_alloc(NULL, n * sizeof *without);
-    char *list = NULL;
+    size_t count = 0;
 
-    *count = 0;
     for (size_t i = 0; i < n; i++) {
         /* Of * and . the default servers are what there is to ask. */
         bool has_route = all[i].kind == SUFFIX_ANY || all[i].kind == SUFFIX_BARE;
@@ -36,12 +36,11 @@ char *policy_unrouted(const struct settings *s, const struct suffix *all, size_t
             has_route =
                 s->routes[k].zone.labels > 0 && name_is_under(&all[i].name, &s->routes[k].zone);
         if (!has_route)
-            without[(*count)++] = all[i];
+            without[count++] = all[i];
     }
-    if (*count > 0)
-        list = policy_list(POLICY_RULE, without, *count);
+    policy_list(list, POLICY_RULE, without, count);
     free(without);
-    return list;
+    return count;
 }
 
 static void add_finding(void *rows, const char *subject, const char *text)
@@ -53,27 +52,25 @@ static void add_finding(void *rows, const char *subject, const char *text)
 static void check_settings(const struct settings *s, const struct policy *p, json_t *rows)
 {
     bool has_routes = false, live = false;
-    size_t n;
+    char list[POLICY_TEXT], subject[POLICY_NAME + 8], *text;
 
     for (int i = 0; i < s->n_routes; i++)
         has_routes = has_routes || s->routes[i].zone.labels > 0;
     for (size_t i = 0; i < p->n_rules; i++) {
         const struct policy_rule *r = &p->rules[i];
-        char *list = NULL, *subject, *text;
+        struct str words;
 
         live = live || r->mode == MODE_LIVE;
         /* Where no zone has a route, the default servers are all there is. */
-        if (has_routes && r->action == ACTION_FILL && r->mode != MODE_OFF)
-            list = policy_unrouted(s, r->suffixes, r->n_suffixes, &n);
-        if (list == NULL)
+        str_init(&words, list, sizeof list);
+        if (!has_routes || r->action != ACTION_FILL || r->mode == MODE_OFF ||
+            policy_unrouted(&words, s, r->suffixes, r->n_suffixes) == 0)
             continue;
-        subject = ctl_text("rule %s", r->name);
+        snprintf(subject, sizeof subject, "rule %s", r->name);
         text =
             ctl_text("no route for %s: the default servers say whether a record is missing", list);
         add_finding(rows, subject, text);
         free(text);
-        free(subject);
-        free(list);
     }
     if (live && s->kms.mode == MODE_OFF)
         add_finding(rows, "kms.mode", "is off: no rule can act");

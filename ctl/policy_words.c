@@ -9,10 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "wire/present.h"
 
-enum { SHOWN = 8 /* of a list; the rest is counted */, TEXT = 16384 };
+enum { SHOWN = 8 /* of a list; the rest is counted */ };
 
 static int parse_prefix(void *out, const char *text, const char **why)
 {
@@ -87,57 +86,50 @@ void *policy_take(enum policy_kind kind, const char *const *texts, size_t n, str
     return members;
 }
 
-char *policy_list(enum policy_kind kind, const void *members, size_t n)
+void policy_list(struct str *s, enum policy_kind kind, const void *members, size_t n)
 {
     const struct policy_member *m = &policy_members[kind];
-    char all[TEXT], text[HOST_TEXT];
-    struct str s;
+    char text[HOST_TEXT];
 
-    str_init(&s, all, sizeof all);
     for (size_t i = 0; i < n && i < SHOWN; i++)
-        str_addf(&s, "%s%s", i > 0 ? " " : "", m->print((const char *)members + i * m->size, text));
+        str_addf(s, "%s%s", i > 0 ? " " : "", m->print((const char *)members + i * m->size, text));
     if (n > SHOWN)
-        str_addf(&s, " and %zu more", n - SHOWN);
-    return ctl_text("%s", all);
+        str_addf(s, " and %zu more", n - SHOWN);
 }
 
-char *policy_rule_words(const struct policy_rule *r, bool is_fill)
+void policy_rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
 {
     unsigned when = policy_when(r->action, r->when);
-    char all[TEXT], time[NUMBER_TEXT];
     bool any = r->n_networks == 0;
     const char *before = "when ";
-    struct str s;
+    char time[NUMBER_TEXT];
 
-    str_init(&s, all, sizeof all);
-    if (!is_fill) {
-        str_add(&s, action_names[r->action]);
-        if (r->pool[0] != '\0')
-            str_addf(&s, " from pool %s", r->pool);
-        str_add(&s, ", ");
-    }
+    if (!is_fill)
+        str_add(s, action_names[r->action]);
+    if (!is_fill && r->pool[0] != '\0')
+        str_addf(s, " from pool %s", r->pool);
+    str_add(s, is_fill ? "" : ", ");
     for (size_t i = 0; i < r->n_networks; i++)
         any = any || strcmp(r->networks[i], "any") == 0;
-    str_add(&s, any ? "any client" : "clients in");
+    str_add(s, any ? "any client" : "clients in");
     for (size_t i = 0; !any && i < r->n_networks; i++)
-        str_addf(&s, " %s", r->networks[i]);
-    str_addf(&s, ", %s", when == WORD_ALL ? "always" : "");
+        str_addf(s, " %s", r->networks[i]);
+    str_addf(s, ", %s", when == WORD_ALL ? "always" : "");
     for (unsigned i = 0; when != WORD_ALL && i < VERDICT_WORDS; i++)
         if (when & 1u << i) {
-            str_addf(&s, "%s%s", before, word_names[i]);
+            str_addf(s, "%s%s", before, word_names[i]);
             before = " or ";
         }
     if (is_fill)
-        return ctl_text("%s", all);
+        return;
     if (r->mode != MODE_LIVE)
-        str_addf(&s, ", mode %s", mode_names[r->mode]);
+        str_addf(s, ", mode %s", mode_names[r->mode]);
     if (r->ttl != POLICY_TTL_DEFAULT)
-        str_addf(&s, ", ttl %s", duration_print(r->ttl * UINT64_C(1000), time));
+        str_addf(s, ", ttl %s", duration_print(r->ttl * UINT64_C(1000), time));
     if (r->from_ms != 0)
-        str_addf(&s, ", from %s", policy_time_print(r->from_ms, time));
+        str_addf(s, ", from %s", policy_time_print(r->from_ms, time));
     if (r->until_ms != 0)
-        str_addf(&s, ", until %s", policy_time_print(r->until_ms, time));
+        str_addf(s, ", until %s", policy_time_print(r->until_ms, time));
     if (r->break_dnssec)
-        str_add(&s, ", breaks DNSSEC");
-    return ctl_text("%s", all);
+        str_add(s, ", breaks DNSSEC");
 }

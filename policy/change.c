@@ -486,7 +486,7 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
 
 int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d)
 {
-    static const uint8_t suffixes[] = {TABLE_SUFFIX, TABLE_BELOW};
+    static const uint8_t suffixes[] = {TABLE_SUFFIX, TABLE_BELOW, TABLE_RULE_SUFFIX};
     size_t strays = 0;
     int first = 0;
 

@@ -132,59 +132,6 @@ static void counts_and_deletions(void **state)
     assert_sound(f);
 }
 
-static void rule_put_sets_the_suffixes_or_leaves_them(void **state)
-{
-    struct fixture *f = *state;
-    struct policy_txn *t;
-    union policy_object o;
-    struct policy p;
-
-    fixture_policy(f, "pool a kms-a.contoso.com; rule r fill a.example,b.example,c.example pool=a");
-    fixture_policy(f, "rule r fill b.example,d.example pool=a");
-    t = fixture_begin(f, 1);
-    assert_int_equal(policy_txn_get(t, POLICY_RULE, "r", &o), 0);
-    assert_int_equal(o.rule.n_suffixes, 0);
-    o.rule.ttl = 600;
-    assert_int_equal(fixture_put_rule(t, &o.rule), 0);
-    policy_object_fini(POLICY_RULE, &o);
-    assert_true(fixture_commit(t));
-    assert_int_equal(policy_load(f->store, &p, NULL), 0);
-    assert_int_equal(p.n_rules, 1);
-    assert_int_equal(p.rules[0].ttl, 600);
-    assert_int_equal(p.rules[0].n_suffixes, 2);
-    assert_true(suffix_compare(&p.rules[0].suffixes[0], &p.rules[0].suffixes[1]) < 0);
-    assert_int_equal(p.rules[0].suffixes[1].name.at[1], 'd');
-    policy_fini(&p);
-    assert_string_equal(outcome(f, "a.example", "10.1.1.1"), "missing no-rule -");
-    assert_string_equal(outcome(f, "d.example", "10.1.1.1"), "filled rule r");
-}
-
-static void users_are_named(void **state)
-{
-    struct fixture *f = *state;
-    struct policy_txn *t;
-    struct diags d;
-
-    fixture_policy(f,
-                   BASE "; rule q fill x.example pool=a net=any,lab; rule p fill y.example pool=a");
-    diags_init(&d);
-    t = fixture_begin(f, 1);
-    assert_int_equal(fixture_change_told(t, POLICY_POOL, CHANGE_REMOVE, "a", &d), -EBUSY);
-    assert_int_equal(d.n, 3);
-    assert_string_equal(d.at[0].text, "pool a is in use: p");
-    assert_string_equal(d.at[1].text, "pool a is in use: q");
-    assert_string_equal(d.at[2].text, "pool a is in use: r");
-    diags_fini(&d);
-    assert_int_equal(fixture_change_told(t, POLICY_NETWORK, CHANGE_REMOVE, "lab", &d), -EBUSY);
-    assert_int_equal(d.n, 1);
-    assert_string_equal(d.at[0].text, "network lab is in use: q");
-    diags_fini(&d);
-    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_REMOVE, "b"), 0);
-    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_REMOVE, "b"), -ENOENT);
-    assert_true(fixture_commit(t)); /* refusals did not spoil it */
-    assert_int_equal(counts_of(f).pools, 1);
-}
-
 static void refused_on_entry(void **state)
 {
     struct fixture *f = *state;
@@ -560,8 +507,6 @@ int main(void)
         FIXTURE_TEST(an_aborted_change_never_was),
         FIXTURE_TEST(if_serial_moved),
         FIXTURE_TEST(counts_and_deletions),
-        FIXTURE_TEST(rule_put_sets_the_suffixes_or_leaves_them),
-        FIXTURE_TEST(users_are_named),
         FIXTURE_TEST(refused_on_entry),
         FIXTURE_TEST(loaded_as_put),
         FIXTURE_TEST(sound_after_anything),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_apply.c -- whole policies into a real store, and what is there then.
+ * test_change.c -- whole policies into a real store, and what is there then.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 
 #include "base/compiler.h"
 #include "policy/change.h"
+#include "policy/records.h"
 #include "policy/text.h"
 
 #define HEAD "waymark-policy: 1\n"
@@ -158,10 +159,107 @@ static void policies_are_applied(void **state)
     }
 }
 
+static uint64_t count_records(const char *tables)
+{
+    struct store_txn *t;
+    uint64_t n = 0;
+
+    assert_int_equal(store_begin(store, false, &t), 0);
+    for (; *tables != '\0'; tables++)
+        n += store_count(store_counts(t), *tables);
+    store_end(t);
+    return n;
+}
+
+/* Only damage makes suffixes of no rule. A policy that is replaced has none. */
+static void strays_go(void **state)
+{
+    static const char *const texts[] = {"stray.b", "*.stray.b", "a.b", "z.z"};
+    struct store_txn *t;
+    struct store_key k;
+    struct suffix s;
+    const char *why;
+    char *out;
+    uint64_t serial;
+
+    (void)state;
+    assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
+    assert_int_equal(store_begin(store, true, &t), 0);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        assert_int_equal(suffix_parse(&s, texts[i], &why), 0);
+        key_suffix(&k, &s, i < 3 ? "nobody" : "one");
+        assert_true(store_put(t, &k, NULL, 0) >= 0); /* and no entry */
+        key_rule_suffix(&k, "nobody", &s);
+        assert_true(store_put(t, &k, NULL, 0) >= 0);
+    }
+    assert_int_equal(store_commit(t), 0);
+    assert_int_equal(count_records("SW"), 3 + 4);
+    assert_int_equal(apply(STORED, POLICY_MERGE, NULL), 0); /* looks at its own rules only */
+    assert_int_equal(count_records("SW"), 3 + 4);
+    assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
+    assert_int_equal(count_records("SW"), 3);
+    assert_int_equal(count_records("r"), 3);
+    out = exported(&serial);
+    assert_string_equal(out, STORED);
+    free(out);
+}
+
+struct expect {
+    enum policy_kind kind;
+    const char *name;
+    enum change_state state;
+    size_t more, less;
+};
+
+/* What the rows of a list say they did. */
+static void rows_say_what_they_did(void **state)
+{
+    static const char text[] = HEAD "networks: {b: [10.0.0.0/8]}\npools: {p: [k.c.d], q: [m.c.d]}\n"
+                                    "approved: [y.c.d]\nrules:\n"
+                                    "  one: {suffixes: [c.d, x.y, y.z], pool: p}\n"
+                                    "  three: {suffixes: [x.y], pool: p}\n";
+    static const struct expect expects[] = {
+        {POLICY_NETWORK, "b", CHANGE_NEW, 0, 0},   {POLICY_NETWORK, "a", CHANGE_GONE, 0, 0},
+        {POLICY_POOL, "p", CHANGE_SAME, 0, 0},     {POLICY_POOL, "q", CHANGE_MOVED, 0, 0},
+        {POLICY_APPROVED, NULL, CHANGE_NEW, 0, 0}, {POLICY_APPROVED, NULL, CHANGE_GONE, 0, 0},
+        {POLICY_RULE, "one", CHANGE_MOVED, 2, 1},  {POLICY_RULE, "three", CHANGE_NEW, 1, 0},
+        {POLICY_RULE, "two", CHANGE_GONE, 0, 1},
+    };
+    const struct policy_change change = {.author = "test", .now_ms = 1};
+    struct policy_txn *t;
+    struct changes l;
+    struct policy p;
+    uint64_t serial;
+
+    (void)state;
+    assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
+    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), true, NULL), 0);
+    assert_int_equal(policy_txn_begin(&t, store, &change, &serial), 0);
+    assert_int_equal(policy_changes_make(&l, t, &p, POLICY_REPLACE), 0);
+    assert_int_equal(policy_change_apply(t, &l, NULL), 0);
+    assert_int_equal(l.n, ARRAY_LEN(expects));
+    for (size_t i = 0; i < l.n; i++) {
+        const struct expect *e = &expects[i];
+
+        assert_int_equal(l.at[i].kind, e->kind);
+        if (e->name != NULL)
+            assert_string_equal(l.at[i].is.name, e->name);
+        if (l.at[i].state != e->state || l.at[i].more != e->more || l.at[i].less != e->less)
+            fail_msg("row %zu: %d +%zu -%zu", i, (int)l.at[i].state, l.at[i].more, l.at[i].less);
+    }
+    assert_int_equal(policy_txn_suffixes(t), 4);
+    policy_txn_abort(t);
+    policy_changes_fini(&l);
+    policy_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(policies_are_applied, open_store, close_store)};
+        cmocka_unit_test_setup_teardown(policies_are_applied, open_store, close_store),
+        cmocka_unit_test_setup_teardown(strays_go, open_store, close_store),
+        cmocka_unit_test_setup_teardown(rows_say_what_they_did, open_store, close_store),
+    };
 
-    return cmocka_run_group_tests_name("apply", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("change", tests, NULL, NULL);
 }
