@@ -14,8 +14,7 @@
 #include "wire/srv.h"
 
 struct policy_ask {
-    const struct name
-        *qname; /* folded, name_is_vlmcs(); or a host, of which pool are its addresses? */
+    const struct name *qname; /* folded; a discovery name, or a host whose addresses are sought */
     const struct policy_client *client;
     uint64_t wall_ms;
     enum kms_mode limit; /* kms.mode */

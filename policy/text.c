@@ -266,7 +266,8 @@ static const struct field prefixes_row = {.key = "a network", FIELD_LIST(policy_
     .element = ELEMENT(struct prefix, kind_prefix, .wrong = "\"%t\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32")};
 
 static const struct field host_rows[] = {
-    {.key = "target", FIELD(policy_host, target, struct name), .kind = &target_kind, .missing = "a host needs a target: the full name of the KMS host"},
+    {.key = "target", FIELD(policy_host, target, struct name), .kind = &target_kind,
+     .missing = "a host needs a target: the full name of the KMS host"},
     {.key = "port", U16(policy_host, port, 1), .wrong = "a port is a number from 1 to 65535", .fallback = "1688"},
     {.key = "priority", U16(policy_host, priority, 0), .wrong = no_u16, .fallback = "0"},
     {.key = "weight", U16(policy_host, weight, 0), .wrong = no_u16, .fallback = "0"},
@@ -279,19 +280,24 @@ static const struct field host_rows[] = {
 static const struct field host_map = {.key = "a host", .rows = host_rows, .flags = FIELD_BRIEF};
 
 static const struct field pool_rows[] = {
-    {.key = "hosts", FIELD_LIST(policy_pool, hosts, n, struct policy_host *), .element = ELEMENT(struct policy_host, host_kind, .key = "a host"), .fallback = ""},
+    {.key = "hosts", FIELD_LIST(policy_pool, hosts, n, struct policy_host *),
+     .element = ELEMENT(struct policy_host, host_kind, .key = "a host"), .fallback = ""},
     {.key = "allow-public", YESNO(policy_pool, allow_public), .fallback = "no"},
     {.key = NULL},
 };
 static const struct field pool_map = {.key = "a pool", .rows = pool_rows};
 
 const struct field policy_rule_rows[] = {
-    {.key = "suffixes", FIELD_LIST(policy_rule, suffixes, n_suffixes, struct suffix *), .element = ELEMENT(struct suffix, suffix_kind, .key = "suffixes"), .fallback = ""},
+    {.key = "suffixes", FIELD_LIST(policy_rule, suffixes, n_suffixes, struct suffix *),
+     .element = ELEMENT(struct suffix, suffix_kind, .key = "suffixes"), .fallback = ""},
     {.key = "networks", FIELD_LIST(policy_rule, networks, n_networks, char (*)[POLICY_NAME]), .max = POLICY_RULE_NETWORKS, .help = "a rule",
      .element = ELEMENT(char[POLICY_NAME], network_name_kind, .wrong = "network \"%t\": %w"), .fallback = "[]"},
-    {.key = "action", WORD(policy_rule, action, action_names), .fallback = "fill", .refused = "is none of fill, replace, filter, deny, pass"},
-    {.key = "when", FIELD(policy_rule, when, unsigned), .kind = &when_kind, .fallback = "", .refused = "is not a list of missing, failed, present, unapproved"},
-    {.key = "pool", .at = offsetof(struct policy_rule, pool), .kind = &name_kind, .wrong = "pool \"%t\": %w", .fallback = "\"\"", .refused = "is no name of a pool"},
+    {.key = "action", WORD(policy_rule, action, action_names), .fallback = "fill",
+     .refused = "is none of fill, replace, filter, deny, pass"},
+    {.key = "when", FIELD(policy_rule, when, unsigned), .kind = &when_kind, .fallback = "",
+     .refused = "is not a list of missing, failed, present, unapproved"},
+    {.key = "pool", .at = offsetof(struct policy_rule, pool), .kind = &name_kind, .wrong = "pool \"%t\": %w",
+     .fallback = "\"\"", .refused = "is no name of a pool"},
     {.key = "ttl", FIELD(policy_rule, ttl, uint32_t), .kind = &ttl_kind, .fallback = "5m", .refused = "is no duration like 300s, 5m or 1h"},
     {.key = "mode", WORD(policy_rule, mode, mode_names), .fallback = "live", .refused = "is none of live, shadow, off"},
     {.key = "from", FIELD(policy_rule, from_ms, uint64_t), .kind = &time_kind, .fallback = "none", .refused = no_time},
@@ -306,7 +312,8 @@ static const struct field rule_map = {.key = "a rule", .rows = policy_rule_rows}
 
 static const struct field test_rows[] = {
     {.key = "suffix", .kind = &test_suffix_kind, .missing = "a test needs a suffix"},
-    {.key = "client", FIELD(policy_test, client, struct addr), .kind = &client_kind, .missing = "a test needs a client: the address that asks"},
+    {.key = "client", FIELD(policy_test, client, struct addr), .kind = &client_kind,
+     .missing = "a test needs a client: the address that asks"},
     {.key = "verdict", WORD(policy_test, verdict, verdict_names + 1), .min = VERDICT_NXDOMAIN, .fallback = ""},
     {.key = "expect", WORD(policy_test, expect, outcome_names + 1), .min = OUTCOME_PASSED, .max = OUTCOME_FAILED, .fallback = ""},
     {.key = "host", FIELD(policy_test, host, struct name), .kind = &target_kind, .fallback = ""},
