@@ -552,32 +552,8 @@ void policy_pool_sort(struct policy_pool *p)
             p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_address);
 }
 
-/* The places of a rule's networks go where their names go. Doubles stay, behind
- * the first, until sort_unique() drops them. */
-static void sort_places(struct policy_rule *r)
-{
-    size_t kept = 0;
-
-    for (size_t i = 1; i < r->n_networks; i++)
-        for (size_t k = i; k > 0 && strcmp(r->networks[k - 1], r->networks[k]) > 0; k--) {
-            struct policy_place place = r->network_places[k];
-            char name[POLICY_NAME];
-
-            memcpy(name, r->networks[k], sizeof name);
-            memcpy(r->networks[k], r->networks[k - 1], sizeof name);
-            memcpy(r->networks[k - 1], name, sizeof name);
-            r->network_places[k] = r->network_places[k - 1];
-            r->network_places[k - 1] = place;
-        }
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (i == 0 || strcmp(r->networks[i - 1], r->networks[i]) != 0)
-            r->network_places[kept++] = r->network_places[i];
-}
-
 void policy_rule_sort(struct policy_rule *r)
 {
-    if (r->network_places != NULL)
-        sort_places(r);
     r->n_networks = sort_unique(r->networks, r->n_networks, sizeof *r->networks, by_name);
     r->n_suffixes = sort_unique(r->suffixes, r->n_suffixes, sizeof *r->suffixes, by_suffix);
 }

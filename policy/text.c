@@ -357,11 +357,11 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
     return h->target.len > 0 ? 0 : -EINVAL;
 }
 
-/* Where the rule names its pool and its networks, for who looks for them. */
+/* Where the rule names its pool and its networks, for who looks for them. The
+ * networks are sorted; the first node of a name has its place. */
 static void take_places(struct form *form, const struct yaml_node *node, struct policy_rule *r)
 {
-    const struct yaml_node *pool = yaml_get(node, "pool"), *list = yaml_get(node, "networks");
-    size_t n = 0;
+    const struct yaml_node *pool = yaml_get(node, "pool"), *list = yaml_get(node, "networks"), *one;
 
     if (pool != NULL)
         r->pool_place = (struct policy_place){pool->line, pool->column};
@@ -372,10 +372,12 @@ static void take_places(struct form *form, const struct yaml_node *node, struct 
         form_no_memory(form);
         return;
     }
-    for (const struct yaml_node *one = list->kind == YAML_LIST ? list->first : list;
-         one != NULL && n < r->n_networks; one = one->next) /* those that are wrong were left out */
-        if (strcmp(one->text, r->networks[n]) == 0)
-            r->network_places[n++] = (struct policy_place){one->line, one->column};
+    for (size_t i = 0; i < r->n_networks; i++) {
+        one = list->kind == YAML_LIST ? list->first : list;
+        while (strcmp(one->text, r->networks[i]) != 0)
+            one = one->next;
+        r->network_places[i] = (struct policy_place){one->line, one->column};
+    }
 }
 
 /* A network (its prefixes), a pool (its hosts, or a mapping) or a rule, under its
@@ -416,6 +418,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
         field_read(form, &rule_map, node, r);
         if (yaml_get(node, "when") == NULL)
             r->when = policy_actions[r->action].when;
+        policy_rule_sort(r);
         take_places(form, node, r);
         if (form->problems == before)
             policy_rule_check(r, &own);

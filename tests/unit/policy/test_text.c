@@ -223,6 +223,9 @@ static const struct refusal {
     {"real host of no record",
      HEAD "tests: [{suffix: a, client: 10.0.0.1, real-host: a.b, expect: filled}]\n", 2, 39, 1,
      "real-host is what the real DNS names: it needs verdict: present"},
+    {"a list among the networks",
+     POOL "rules: {r: {suffixes: [a], networks: [[x], any, {a: b}], pool: p}}\n", 3, 39, 2,
+     "networks must be one value"},
     {"nine addresses",
      HEAD
      "pools: {p: [{target: k.c.d, addresses: [10.0.0.1, 10.0.0.2, 10.0.0.3, 10.0.0.4, 10.0.0.5, "
