@@ -40,7 +40,7 @@ static void ignore(struct exchange *e, bool malformed)
         COUNT(e->home->stats, upstream_malformed);
     else
         COUNT(e->home->stats, upstream_mismatch);
-    if (e->tcp)
+    if (e->q.tcp)
         fail_exchange(e, EPROTO);
 }
 
@@ -68,17 +68,17 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
     bool good;
     int rc;
 
-    if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
+    if (!e->q.tcp && ((m->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
         upstream_replied(e->server, r->ms, RCODE_NOERROR);
         r->kind = EXCHANGE_TRUNCATED;
         e->on_result(e, r);
         return;
     }
-    if (!e->ad) /* of a server that is not believed: not even kept */
+    if (!e->q.ad) /* of a server that is not believed: not even kept */
         m->flags &= (uint16_t)~DNS_AD;
-    rc = reply_read(m, wire, len, e->do_bit, x->image, sizeof x->image, &r->len, &facts);
+    rc = reply_read(m, wire, len, e->q.do_bit, x->image, sizeof x->image, &r->len, &facts);
     if (rc == -EBADMSG) { /* so is TC over TCP, where a cut reply leads to nothing */
-        if (e->tcp) {
+        if (e->q.tcp) {
             ignore(e, true);
             return;
         }
@@ -115,11 +115,11 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
     good = m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
     if (e->edns && good)
         upstream_edns(e->server, now_ms);
-    if (e->suspect_edns && good)
-        upstream_edns_missed(e->server, e->asked_ms, now_ms);
+    if (e->q.suspect_edns && good)
+        upstream_edns_missed(e->server, e->q.asked_ms, now_ms);
     /* A reply without EDNS to a question that wants DNSSEC is not kept before it is
      * known to be the rule: perhaps a packet was lost, and the next has signatures. */
-    if (e->suspect_edns && e->do_bit)
+    if (e->q.suspect_edns && e->q.do_bit)
         facts.cacheable = false;
     r->image = x->image;
     r->no_edns = e->edns && m->rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
@@ -137,14 +137,14 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
 
     /* An error of which the server has sent back the header alone. */
     if (!whole && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->id &&
-        (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && !e->passthrough &&
+        (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && e->q.packet == NULL &&
         (is_edns_error(m.rcode) || m.rcode == RCODE_SERVFAIL || m.rcode == RCODE_REFUSED)) {
         facts.rcode = r.rcode = m.rcode;
         r.facts = &facts;
         r.no_edns = e->edns && is_edns_error(m.rcode);
         r.elsewhere = !r.no_edns;
         upstream_replied(e->server, r.ms, m.rcode);
-        if (!e->tcp) {
+        if (!e->q.tcp) {
             COUNT(e->home->stats, upstream_malformed);
             report_unsure(e, &r);
             return;
@@ -155,11 +155,11 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
         return;
     }
     if (!whole || m.id != e->id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
-        m.qtype != e->qtype || m.qclass != e->qclass || !name_equal_fold(&m.qname, &e->sent)) {
+        m.qtype != e->q.qtype || m.qclass != e->q.qclass || !name_equal_fold(&m.qname, &e->sent)) {
         ignore(e, !whole);
         return;
     }
-    if (e->passthrough) { /* nothing more of it is read: it is signed */
+    if (e->q.packet != NULL) { /* nothing more of it is read: it is signed */
         COUNT(e->home->stats, upstream_replies);
         upstream_replied(e->server, r.ms, m.rcode);
         r.image = wire;
@@ -185,37 +185,34 @@ static void on_failed(struct io_peer *peer, int error)
     fail_exchange(container_of(peer, struct exchange, peer), -error);
 }
 
-static int send_question(struct exchange *e, const struct exchange_question *q)
+static int send_question(struct exchange *e)
 {
-    struct exchanges *x = e->home;
-    struct io *io = x->io;
+    const struct exchange_question *q = &e->q;
+    struct io *io = e->home->io;
     uint8_t packet[EXCHANGE_PACKET_MAX];
-    size_t len;
+    struct writer w = writer_make(packet, sizeof packet);
     int rc;
 
-    if (e->passthrough) {
-        struct writer w = writer_make(packet, sizeof packet);
-
+    if (q->packet != NULL) {
         writer_u16(&w, e->id);
         writer_bytes(&w, q->packet + 2, q->packet_len - 2);
-        len = w.len;
     } else {
         if (e->cased)
             random_case(&e->sent, io->random);
-        else if (!e->tcp)
-            COUNT(x->stats, upstream_case);
-        len = query_build(&(struct query_build){.id = e->id,
-                                                .qname = &e->sent,
-                                                .qtype = q->qtype,
-                                                .qclass = q->qclass,
-                                                .cd = q->cd,
-                                                .ad = q->ad,
-                                                .do_bit = q->do_bit,
-                                                .edns = e->edns},
-                          packet, sizeof packet);
+        else if (!q->tcp)
+            COUNT(e->home->stats, upstream_case);
+        w.len = query_build(&(struct query_build){.id = e->id,
+                                                  .qname = &e->sent,
+                                                  .qtype = q->qtype,
+                                                  .qclass = q->qclass,
+                                                  .cd = q->cd,
+                                                  .ad = q->ad,
+                                                  .do_bit = q->do_bit,
+                                                  .edns = e->edns},
+                            packet, sizeof packet);
     }
-    rc = io->open(io, &e->peer, &e->server->report.server, e->tcp ? IO_TCP : IO_UDP);
-    if (rc == 0 && (rc = io->send(io, &e->peer, packet, len)) != 0)
+    rc = io->open(io, &e->peer, &e->server->report.server, q->tcp ? IO_TCP : IO_UDP);
+    if (rc == 0 && (rc = io->send(io, &e->peer, packet, w.len)) != 0)
         io->close(io, &e->peer);
     return rc;
 }
@@ -241,24 +238,18 @@ int exchange_open(struct exchanges *x, const struct exchange_question *q, struct
                            .server = server,
                            .on_result = on_result,
                            .owner = owner,
+                           .q = *q,
                            .begun_ms = now_ms,
-                           .asked_ms = q->asked_ms,
                            .id = random_u16(x->io->random),
-                           .qtype = q->qtype,
-                           .qclass = q->qclass,
-                           .tcp = q->tcp,
                            .edns = edns && !q->no_edns,
                            .cased = !plain && !q->tcp && server->no_case_ms <= now_ms,
-                           .do_bit = q->do_bit,
-                           .suspect_edns = edns && q->suspect_edns,
-                           .passthrough = plain,
-                           .ad = q->ad,
                            .sent = *q->qname};
+    e->q.suspect_edns = edns && q->suspect_edns;
     COUNT(x->stats, upstream_queries);
     if (q->tcp)
         COUNT(x->stats, upstream_tcp);
     server->report.queries++;
-    if ((rc = send_question(e, q)) != 0) {
+    if ((rc = send_question(e)) != 0) {
         COUNT(x->stats, upstream_errors);
         if (!exchange_is_starved(rc))
             upstream_failed(server, -rc);

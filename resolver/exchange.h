@@ -45,7 +45,7 @@ struct exchange_result {
 };
 
 struct exchange_question {
-    const struct name *qname; /* folded; copied */
+    const struct name *qname; /* folded; read when it is sent */
     uint16_t qtype, qclass;
     bool cd, ad, do_bit;
     bool tcp, no_edns;
@@ -66,10 +66,10 @@ struct exchange {
     TAILQ_ENTRY(exchange) idle;     /* the owner's: tries that nobody waits for any more */
     uint8_t server_index;           /* the owner's */
     bool is_idle, hurried, counted; /* the owner's */
-    uint64_t begun_ms, asked_ms;
-    uint16_t id, qtype, qclass;
-    bool tcp, edns, cased, do_bit, suspect_edns, passthrough;
-    bool ad;          /* the AD of the reply may stay */
+    struct exchange_question q;
+    uint64_t begun_ms;
+    uint16_t id;
+    bool edns, cased;
     bool unsure;      /* EXCHANGE_UNSURE was told: once, since it may be forged */
     struct name sent; /* with its random case */
 };

@@ -471,7 +471,7 @@ static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint6
 {
     int i = e->server_index;
     struct flight_server *t = &fl->servers[i];
-    bool *done = (how & OVER_TCP) != 0 && !e->tcp ? &t->over_tcp : &t->plain;
+    bool *done = (how & OVER_TCP) != 0 && !e->q.tcp ? &t->over_tcp : &t->plain;
     bool again = !*done;
 
     *done = true;
@@ -613,7 +613,7 @@ static void on_result(struct exchange *e, const struct exchange_result *r)
     case EXCHANGE_NO_EDNS:
         fl->failure = r->rcode;
         fl->failed_by = e->server->report.server;
-        ask_again(fl, e, WITHOUT_EDNS | (e->tcp ? OVER_TCP : 0), now_ms);
+        ask_again(fl, e, WITHOUT_EDNS | (e->q.tcp ? OVER_TCP : 0), now_ms);
         break;
     case EXCHANGE_UNSURE:
         try_beside(fl, e, r, now_ms);
