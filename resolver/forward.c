@@ -377,7 +377,7 @@ static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     set_current(fl, e);
     if (how == 0 && (ms = hurried_ms(fl, now_ms)) > 0)
         hurry(fl, e);
-    fl->last_try = fl->passthrough;
+    fl->last_try = false;
     fl->next_ms = now_ms + (ms > 0 ? ms : fl->route->timeout_ms);
     if (how == 0 && (fl->next_ms > fl->end_ms || fl->passthrough))
         fl->next_ms = fl->end_ms;
