@@ -38,6 +38,7 @@ rules:
     networks: [dmz]
     action: deny
 '''
+HOSTS = ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']  # of its pool, as Waymark.find() says
 
 
 def pytest_configure():

@@ -11,7 +11,7 @@ import struct
 
 import ask
 import pytest
-from conftest import POLICY
+from conftest import HOSTS, POLICY
 from process import wait_for
 from waymark import Waymark
 
@@ -19,7 +19,6 @@ DAMAGES = int(os.environ.get('WAYMARK_DAMAGES', '26'))
 SEED = int(os.environ.get('WAYMARK_SEED', '1'))
 PAGE, META = 4096, 2
 REMEDY = 'restore a backup or import a policy'
-HOSTS = ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
 
 
 def content(path):
@@ -134,8 +133,7 @@ def damage(kind, w, rng, namespace):
     elif kind == foreign:
         foreign(path, rng)
     elif kind == 'read-only':
-        w.before = namespace(net=False) + [
-            'sh', '-c', f'mount --bind {w.state} {w.state} && mount -o remount,ro,bind {w.state} && exec "$@"', 'sh']
+        w.inside(namespace, f'mount --bind {w.state} {w.state}', f'mount -o remount,ro,bind {w.state}', net=False)
     else:
         with open(path, 'r+b', buffering=0) as f:
             kind(f, rng, os.path.getsize(path) // PAGE)

@@ -4,7 +4,6 @@
 The times are those of the product's own clocks (a try lasts 1 s), not of the machine: a bound lies between what is wanted
 and what comes a try later.
 """
-import json
 import struct
 import time
 
@@ -12,7 +11,7 @@ import ask
 import dns.rcode
 import pytest
 from ask import discovery
-from conftest import POLICY
+from conftest import HOSTS, POLICY
 from load import Asked, ask_all
 from process import SLOW
 from upstreams import Fake, Silent, reply
@@ -20,7 +19,6 @@ from upstreams import Fake, Silent, reply
 LATE = 1.5 if SLOW else 0  # a sanitizer's own seconds
 AT_ONCE = 0.9 + LATE  # without waiting for a try to end
 STUB = 4.0 + LATE  # a stub resolver gives up at 5
-BOTH = ['kms01.contoso.com.:1688', 'kms02.contoso.com.:1688']
 
 
 def timed(question, *words):
@@ -35,8 +33,7 @@ def route(*servers):
 
 def verdicts(w):
     w.audit()
-    records = map(json.loads, w.ctl('audit', 'events', '--json', '--limit', '0').out.splitlines())
-    return [e['waymark']['verdict']['name'] for e in records if 'verdict' in e['waymark']]
+    return [e['waymark']['verdict']['name'] for e in w.events('--limit', '0') if 'verdict' in e['waymark']]
 
 
 # --- slow and dead
@@ -49,9 +46,9 @@ def slow_answer(q, _):
 
 # What is asked, with the answer: (name, type, rcode, hosts where there are any).
 SLOW_ROWS = {
-    'live': [('www.contoso.com', 'A', 'NOERROR', []), (discovery('contoso.com'), 'SRV', 'NOERROR', BOTH[:1]),
-             (discovery('fabrikam.local'), 'SRV', 'NOERROR', BOTH)],
-    'off': [('www.contoso.com', 'A', 'NOERROR', []), (discovery('contoso.com'), 'SRV', 'NOERROR', BOTH[:1]),
+    'live': [('www.contoso.com', 'A', 'NOERROR', []), (discovery('contoso.com'), 'SRV', 'NOERROR', HOSTS[:1]),
+             (discovery('fabrikam.local'), 'SRV', 'NOERROR', HOSTS)],
+    'off': [('www.contoso.com', 'A', 'NOERROR', []), (discovery('contoso.com'), 'SRV', 'NOERROR', HOSTS[:1]),
             (discovery('fabrikam.local'), 'SRV', 'NXDOMAIN', [])],
 }
 
@@ -116,7 +113,7 @@ def test_server_without_edns_is_learnt(waymark, peers, row):
     told = [f'{ask.rcode(a)} {seconds:.2f} s' for a, seconds in got]
     assert [ask.addresses(a) for a, _ in got] == [['192.0.2.1']] * 5, told
     assert got[0][1] < (STUB if row == 'silence' else AT_ONCE) and got[-1][1] < AT_ONCE, told
-    assert w.find('fabrikam.local') == BOTH
+    assert w.find('fabrikam.local') == HOSTS
 
 
 @pytest.mark.parametrize('row', ['SERVFAIL with OPT', 'silence'])

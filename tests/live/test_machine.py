@@ -4,7 +4,6 @@
 Each daemon has a network of its own; that of resolv.conf also a private /etc and /run.
 """
 import errno
-import json
 import os
 import platform
 import signal
@@ -35,9 +34,9 @@ print('ready', flush=True)'''
 
 
 class Machine:
-    def __init__(self, w, namespace, setup=''):
+    def __init__(self, w, namespace, setup, mounts):
         self.w, self.questions, self.servers = w, 0, None
-        w.before = namespace(net=True) + ['sh', '-c', f'ip link set lo up && {setup or "true"} && exec "$@"', 'sh']
+        w.inside(namespace, 'ip link set lo up', *setup, *[f'mount --bind {w.dir}/{a} {b}' for a, b in mounts])
 
     def inside(self, *words):
         user = [] if os.geteuid() == 0 else ['-U', '--preserve-credentials']
@@ -86,8 +85,9 @@ class Machine:
 def machine(waymark, namespace):
     made = []
 
-    def make(settings, setup=''):
-        made.append(Machine(waymark(settings, start=False), namespace, setup))
+    def make(settings, *setup, mounts=()):
+        """setup: commands of the shell; mounts: (path in the test's folder, place of the file system)."""
+        made.append(Machine(waymark(settings, start=False), namespace, setup, mounts))
         return made[-1]
 
     yield make
@@ -170,15 +170,14 @@ def test_networks_that_change_at_once(machine, row):
 
 
 def settings_events(w):
-    """What the audit's records of changed settings say."""
-    lines = [json.loads(line) for line in w.ctl('audit', 'events', '--json').out.splitlines()]
-    return [e['waymark']['text'] for e in lines if e['event']['action'] == 'audit-settings']
+    """What the audit says of changes of the settings, oldest first."""
+    return [e['waymark']['text'] for e in w.events() if e['event']['action'] == 'audit-settings']
 
 
 def test_of_many_networks_those_are_told_that_differ(machine):
     many = [f'10.{n}.0.0/24' for n in range(100, 160)]
     m = machine({'forward': [{'zone': '.', 'servers': ['127.0.0.7']}]},
-                ' && '.join(f'ip addr add {n} dev lo' for n in many))
+                *[f'ip addr add {n} dev lo' for n in many])
     m.start()
     m.run('sh', '-c', f'ip addr del {many[7]} dev lo && ip addr add 10.99.0.1/24 dev lo')
     wait_for(lambda: m.changes() == [f'networks {many[7]} -> 10.99.0.0/24'], 'the new network')
@@ -302,11 +301,10 @@ WAYS = {
 
 
 def start_with_files(machine, before):
-    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m = machine({'server': {'listen': ['127.0.0.1:53']}}, mounts=[('root/etc', '/etc'), ('root/run', '/run')])
     m.w.port = 53
     f = Files(f'{m.w.dir}/root')
     before(f)
-    m.w.before[-2] = f'ip link set lo up && mount --bind {f.root}/etc /etc && mount --bind {f.root}/run /run && exec "$@"'
     m.start()
     m.serve('127.0.0.7', '127.0.0.8')
     assert m.server() == ['NOERROR', '127.0.0.7']
@@ -345,11 +343,10 @@ os.execvp(sys.argv[1], sys.argv[1:])'''
 
 @pytest.mark.skipif(platform.machine() not in ('x86_64', 'aarch64'), reason='the filter knows two machines')
 def test_resolv_conf_is_followed_where_addresses_cannot_be_known(machine):
-    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m = machine({'server': {'listen': ['127.0.0.1:53']}}, mounts=[('root/etc', '/etc')])
     m.w.port = 53
     f = Files(f'{m.w.dir}/root')
     plain(f)
-    m.w.before[-2] = f'ip link set lo up && mount --bind {f.root}/etc /etc && exec "$@"'
     m.w.before += [sys.executable, '-c', NO_NETLINK]
     m.w.start()
     m.serve('127.0.0.7', '127.0.0.8')
@@ -361,12 +358,11 @@ def test_resolv_conf_is_followed_where_addresses_cannot_be_known(machine):
 
 def test_file_that_is_mounted_over_resolv_conf_is_watched_itself(machine):
     """As in a container: nothing changes in /etc, the file is written from outside."""
-    m = machine({'server': {'listen': ['127.0.0.1:53']}})
+    m = machine({'server': {'listen': ['127.0.0.1:53']}}, mounts=[('resolv.conf', '/etc/resolv.conf')])
     m.w.port = 53
     path = f'{m.w.dir}/resolv.conf'
     with open(path, 'w') as f:
         f.write('nameserver 127.0.0.7\n')
-    m.w.before[-2] = f'ip link set lo up && mount --bind {path} /etc/resolv.conf && exec "$@"'
     m.start()
     m.serve('127.0.0.7', '127.0.0.8')
     assert m.server() == ['NOERROR', '127.0.0.7']

@@ -11,6 +11,7 @@ import ask
 import pytest
 from conftest import POLICY
 from process import HERE, SLOW, wait_for
+from upstreams import Silent
 from waymark import program
 
 STOP = 10 if SLOW else 1  # seconds
@@ -35,14 +36,14 @@ def test_stop_takes_less_than_a_second(nsd, waymark, number):
         assert time.monotonic() - began < STOP
 
 
-def test_stop_while_the_servers_are_silent(waymark):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        silent.bind(('127.0.0.1', 0))
-        w = waymark(upstream=silent.getsockname()[1])
+def test_stop_while_the_servers_are_silent(waymark, peers):
+    silent = peers(Silent)
+    w = waymark(upstream=silent.port)
+    with ask.Datagrams(w.port) as d:
         for n in range(100):
-            s.sendto(ask.dns.message.make_query(f'host{n}.example', 'A').to_wire(), ('127.0.0.1', w.port))
-        silent.settimeout(10)
-        silent.recv(512)
+            d.socket.send(ask.dns.message.make_query(f'host{n}.example', 'A').to_wire())
+        silent.socket.settimeout(10)
+        silent.socket.recv(512)
         began = time.monotonic()
         w.stop()
         assert time.monotonic() - began < STOP
@@ -153,7 +154,7 @@ def test_resolv_conf_that_names_only_ourselves_is_refused_in_words(waymark, name
     w = waymark({'server': {'listen': ['127.0.0.1:53']}}, start=False)
     with open(f'{w.dir}/resolv.conf', 'w') as f:
         f.write('nameserver 127.0.0.1\n')
-    w.before = namespace(net=True) + ['sh', '-c', f'mount --bind {w.dir}/resolv.conf /etc/resolv.conf && exec "$@"', 'sh']
+    w.inside(namespace, f'mount --bind {w.dir}/resolv.conf /etc/resolv.conf')
     said = refused(w)
     assert '/etc/resolv.conf' in said and 'forward:' in said, said
 
@@ -163,7 +164,7 @@ def test_servers_of_resolv_conf_are_used_when_none_are_set(waymark, namespace):
     w = waymark({'server': {'listen': ['127.0.0.1:53']}}, start=False)
     with open(f'{w.dir}/resolv.conf', 'w') as f:
         f.write('nameserver 127.0.0.1\nnameserver 127.0.0.7\n')
-    w.before = namespace(net=True) + ['sh', '-c', f'ip link set lo up && mount --bind {w.dir}/resolv.conf /etc/resolv.conf && exec "$@"', 'sh']
+    w.inside(namespace, 'ip link set lo up', f'mount --bind {w.dir}/resolv.conf /etc/resolv.conf')
     w.start()
     servers = [s['address'] for r in w.json('upstreams')['routes'] for s in r['servers']]
     assert servers == ['127.0.0.7:53']

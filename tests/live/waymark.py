@@ -73,6 +73,10 @@ class Waymark:
         env.pop('NOTIFY_SOCKET', None) if 'NOTIFY_SOCKET' not in more else None
         return env
 
+    def inside(self, namespace, *commands, net=True):
+        """The daemon gets mounts and a network of its own, where these commands of the shell come first."""
+        self.before = namespace(net) + ['sh', '-c', ' && '.join([*commands, 'exec "$@"']), 'sh']
+
     def start(self, *words, ready=True):
         """Starts the daemon; returns when it says that it is ready (the protocol of sd_notify)."""
         command = self.before + [program('waymarkd'), '-c', self.file, *words]
@@ -157,6 +161,10 @@ class Waymark:
             done = audit['recorded'] + audit['counted'] + audit['dropped']
             return audit if audit['pending'] == 0 and done == audit['questions'] else None
         return wait_for(settled, 'audit that has committed all')
+
+    def events(self, *words):
+        """The records of the audit."""
+        return [json.loads(line) for line in self.ctl('audit', 'events', '--json', *words).out.splitlines()]
 
     # --- questions
 
