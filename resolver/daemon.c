@@ -31,7 +31,6 @@
 #include "wire/present.h"
 
 enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, EXIT_INVALID = 5 };
-enum { MACHINE_QUIET_MS = 500, MACHINE_MOST_MS = 2000 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
 /* The sd_notify(3) protocol: one datagram to $NOTIFY_SOCKET, if a service manager has
@@ -209,7 +208,7 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     log_set_level((enum log_level)s->server.log_level);
     auditor_reload(d->auditor, s);
     auditor_note(d->auditor, AUDIT_SETTINGS, "settings read again");
-    machine_watch_again(d->machine_watch); /* a problem may have ended with this */
+    d->machine_moved = true; /* a problem may have ended with this */
     return 0;
 }
 
@@ -246,17 +245,15 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Logged once, and kept for `status`. */
-static void report_machine_problem(struct daemon *d, const struct diags *problems)
+static void report_machine_problem(struct daemon *d, const struct diags *problems, int networks)
 {
-    int error = machine_watch_error(d->machine_watch);
     char text[DAEMON_PROBLEM] = "";
 
     if (problems->n > 0)
         snprintf(text, sizeof text, "%s", problems->at[0].text);
-    else if (error != 0)
-        snprintf(text, sizeof text,
-                 "changes of its addresses or of resolv.conf may go unseen: %s; reload after each",
-                 strerror(error));
+    else if (networks < 0)
+        snprintf(text, sizeof text, "changes of its addresses may go unseen: %s; reload after each",
+                 strerror(-networks));
     if (strcmp(text, d->machine_error) == 0)
         return;
     memcpy(d->machine_error, text, sizeof text);
@@ -266,24 +263,30 @@ static void report_machine_problem(struct daemon *d, const struct diags *problem
         log_notice("machine: that problem is over");
 }
 
-/* New addresses, or a new resolv.conf, with the settings as they were read. */
-static void on_machine(void *arg)
+/* When the machine has moved, a second later: its addresses and resolv.conf as they are
+ * then, with the settings as they were read. */
+static void watch_machine(struct daemon *d)
 {
-    struct daemon *d = arg;
     const struct settings *s = d->written->routes_found ? d->newest->settings : d->written;
+    uint64_t fingerprint = machine_fingerprint("");
+    bool due = d->machine_moved;
     struct generation *g;
     struct diags problems;
     char text[900];
     struct str changes;
 
+    d->machine_moved = fingerprint != d->machine_fingerprint;
+    d->machine_fingerprint = fingerprint;
+    if (!due)
+        return;
     diags_init(&problems);
     g = generation_new(s);
     if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
         machine_update_routes(g->settings, "", &problems) == -ENOMEM) {
-        machine_watch_again(d->machine_watch); /* short of something that comes back */
+        d->machine_moved = true; /* short of something that comes back */
         goto end;
     }
-    report_machine_problem(d, &problems);
+    report_machine_problem(d, &problems, g->n_machine);
     str_init(&changes, text, sizeof text);
     print_changes(&changes, d->newest, g);
     if (changes.len == 0) {
@@ -342,6 +345,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
     struct daemon *d = arg;
 
+    watch_machine(d);
     watch_policy(d);
     on_api(fd, what, d); /* idle connections end in time */
     if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
@@ -499,8 +503,6 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     d->terminate = watch(d, SIGTERM, EV_SIGNAL, on_stop, NULL);
     d->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
     d->tick = watch(d, -1, 0, on_tick, &second);
-    d->machine_watch = machine_watch_new(d->own->listen.base, "", MACHINE_QUIET_MS, MACHINE_MOST_MS,
-                                         on_machine, d);
     open_control(d);
     return start_threads(d) == 0 ? 0 : EXIT_FAILURE;
 }
@@ -517,7 +519,6 @@ static void stop(struct daemon *d)
         if (events[i] != NULL)
             event_free(events[i]); /* a second SIGTERM ends us at once */
     signal(SIGHUP, SIG_IGN);
-    machine_watch_free(d->machine_watch);
     for (int i = 0; i < d->n_workers; i++) {
         worker_stop(d->workers[i]);
         pthread_join(d->threads[i], NULL);

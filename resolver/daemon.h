@@ -37,7 +37,8 @@ struct daemon {
     struct verifier *verifier; /* NULL: no policy store, or no thread for it */
     struct control *control;   /* NULL: not usable */
     struct event *hangup, *terminate, *interrupt, *tick, *api;
-    struct machine_watch *machine_watch;
+    uint64_t machine_fingerprint; /* last seen */
+    bool machine_moved;           /* it was another one */
     unsigned ticks;
     struct now started, read; /* settings were read */
     uint64_t policy_serial;   /* last seen, for the audit's control records */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * machine.h -- what the machine tells: its own addresses and networks, and the
- * name servers of its resolv.conf; and when that may have changed.
+ * name servers of its resolv.conf.
  */
 #ifndef RESOLVER_MACHINE_H
 #define RESOLVER_MACHINE_H
 
 #include "settings/settings.h"
-
-struct event_base;
 
 /* The networks of the machine's interfaces, each once and sorted, as access rules
  * that allow. *out from malloc. The number, or -errno. */
@@ -31,21 +29,8 @@ int machine_default_route(struct settings *, const char *root, struct diags *d);
  * where resolv.conf has none any more, those of before stay. */
 int machine_update_routes(struct settings *, const char *root, struct diags *d);
 
-struct machine_watch; /* opaque */
-typedef void machine_changed(void *context);
-
-/* Calls `changed` in the thread of the base: quiet_ms after the last sign of a
- * change, most_ms after the first at the latest; and once after the start, for
- * what changed before. root as in machine_default_route(). NULL when out of
- * memory. */
-struct machine_watch *machine_watch_new(struct event_base *, const char *root, unsigned quiet_ms,
-                                        unsigned most_ms, machine_changed *, void *context);
-void machine_watch_free(struct machine_watch *);
-
-/* As if there were a sign: `changed` is called once more. NULL is fine. */
-void machine_watch_again(struct machine_watch *);
-
-/* 0, or the errno of what cannot be watched at present. */
-int machine_watch_error(const struct machine_watch *);
+/* Of all addresses of the interfaces and of the files that name servers: another one
+ * when something of it has changed. */
+uint64_t machine_fingerprint(const char *root);
 
 #endif
