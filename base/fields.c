@@ -472,6 +472,11 @@ int field_copy(const struct field *f, void *to, const void *from, struct arena *
     }
     if (f->count_size == 0)
         return 0;
+    if (field_element(f, from, 0) == NULL) { /* not given, which is not an empty list */
+        memset((char *)to + f->at, 0, sizeof(void *));
+        set_number((char *)to + f->count_at, f->count_size, 0);
+        return 0;
+    }
     list = arena_alloc(arena, (n + 1) * f->element->size);
     if (list == NULL)
         return -ENOMEM;

@@ -305,6 +305,18 @@ static void copy_shares_nothing(void **state)
     settings_free(is);
 }
 
+/* An empty access list allows nobody; where none is given, the machine's networks may ask. */
+static void copy_of_no_list_is_none(void **state)
+{
+    struct settings *is, *was = good("server: {name: a}");
+
+    (void)state;
+    assert_int_equal(settings_copy(&is, was), 0);
+    assert_null(is->access);
+    settings_free(is);
+    settings_free(was);
+}
+
 /* Each file is good by itself; the mix of both would be an open resolver. */
 static void reload_cannot_open_the_resolver(void **state)
 {
@@ -423,6 +435,7 @@ int main(void)
         cmocka_unit_test(every_problem_is_told),
         cmocka_unit_test(reload_keeps_what_needs_a_restart),
         cmocka_unit_test(copy_shares_nothing),
+        cmocka_unit_test(copy_of_no_list_is_none),
         cmocka_unit_test(reload_cannot_open_the_resolver),
         cmocka_unit_test(route_ids),
         cmocka_unit_test(the_table_is_sound),
