@@ -23,9 +23,8 @@
 int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
 int policy_open_temporary(struct ctl *, struct store **out);
-/* The whole policy, sorted. */
+/* The whole policy, sorted; store NULL: it is opened and closed. */
 int policy_read(struct ctl *, struct store *, struct policy *out, uint64_t *serial);
-int policy_open_read(struct ctl *, struct policy *out, uint64_t *serial); /* and closes the store */
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
 

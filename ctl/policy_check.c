@@ -87,7 +87,7 @@ int policy_check_verb(struct ctl *c)
     json_t *rows;
     size_t n;
     int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
-                           : policy_open_read(c, &p, &serial);
+                           : policy_read(c, NULL, &p, &serial);
 
     if (code != 0)
         return code;

@@ -111,24 +111,16 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
 
 int policy_read(struct ctl *c, struct store *store, struct policy *out, uint64_t *serial)
 {
-    int rc = -EAGAIN;
+    struct store *own = NULL;
+    int code = store == NULL ? policy_open(c, STORE_READ, &own) : 0, rc = -EAGAIN;
 
+    if (code != 0)
+        return code;
     for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
-        rc = policy_load(store, out, serial);
+        rc = policy_load(store != NULL ? store : own, out, serial);
+    store_close(own);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
     policy_sort(out);
     return 0;
-}
-
-int policy_open_read(struct ctl *c, struct policy *out, uint64_t *serial)
-{
-    struct store *store;
-    int code = policy_open(c, STORE_READ, &store);
-
-    if (code != 0)
-        return code;
-    code = policy_read(c, store, out, serial);
-    store_close(store);
-    return code;
 }

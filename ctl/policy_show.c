@@ -155,9 +155,9 @@ static const struct kind {
 } kinds[] = {
     {"rules", "rule", list_rules, {
         {"name", "RULE", COLUMN_TEXT}, {"action", "ACTION", COLUMN_TEXT}, {"mode", "MODE", COLUMN_TEXT},
-        {"networks", "NETWORKS", COLUMN_LIST}, {"suffixes", "SUFFIXES", COLUMN_NUMBER}, {"when", "WHEN", COLUMN_LIST},
-        {"pool", "POOL", COLUMN_TEXT}, {"ttl_s", "TTL", COLUMN_NUMBER}, {"from", "FROM", COLUMN_TIME},
-        {"until", "UNTIL", COLUMN_TIME}, {"comment", "COMMENT", COLUMN_TEXT}}},
+        {"networks", "NETWORKS", COLUMN_LIST}, {"suffixes", "SUFFIXES", COLUMN_NUMBER}, {"when", "WHEN", COLUMN_LIST | RANK(2)},
+        {"pool", "POOL", COLUMN_TEXT}, {"ttl_s", "TTL", COLUMN_NUMBER | RANK(5)}, {"from", "FROM", COLUMN_TIME | RANK(4)},
+        {"until", "UNTIL", COLUMN_TIME | RANK(3)}, {"comment", "COMMENT", COLUMN_TEXT | RANK(6)}}},
     {"networks", "network", list_networks, {
         {"name", "NETWORK", COLUMN_TEXT}, {"prefixes", "PREFIXES", COLUMN_LIST}}},
     {"pools", "pool", list_pools, {
@@ -174,7 +174,7 @@ static const struct column summary_columns[] = {
     {"bytes", "bytes", COLUMN_NUMBER}, {0}};
 static const struct column log_columns[] = {
     {"serial", "SERIAL", COLUMN_NUMBER}, {"time", "TIME", COLUMN_TIME}, {"author", "AUTHOR", COLUMN_TEXT},
-    {"for", "FOR", COLUMN_TEXT}, {"reason", "REASON", COLUMN_TEXT}, {"summary", "WHAT", COLUMN_TEXT}, {0}};
+    {"for", "FOR", COLUMN_TEXT | RANK(2)}, {"reason", "REASON", COLUMN_TEXT | RANK(1)}, {"summary", "WHAT", COLUMN_TEXT}, {0}};
 /* clang-format on */
 
 static int show_kind(struct ctl *c, const struct kind *k, const char *name)
@@ -188,7 +188,7 @@ static int show_kind(struct ctl *c, const struct kind *k, const char *name)
     if (limit != NULL && number_parse(&n, limit, SIZE_MAX / 2) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: a number is needed", limit);
     l.limit = limit != NULL ? (size_t)n : l.limit;
-    code = policy_open_read(c, &p, &serial);
+    code = policy_read(c, NULL, &p, &serial);
     if (code != 0)
         return code;
     l.rows = json_array();

@@ -119,7 +119,7 @@ int policy_export(struct ctl *c)
             EXIT_USAGE,
             "policy export writes --format yaml or zone; policy show has --json and --csv");
     if (code == 0)
-        code = policy_open_read(c, &p, &serial);
+        code = policy_read(c, NULL, &p, &serial);
     if (code != 0)
         return code;
     rc = zone ? zone_write(&p, stdout) : policy_text_write(&p, stdout);
