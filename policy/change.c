@@ -101,12 +101,12 @@ void policy_txn_abort(struct policy_txn *t)
 static int finish(struct policy_txn *t, bool *differs)
 {
     const struct store_counts *counts;
-    int rc = store_failed(t->txn);
+    int rc = t->networks_moved ? ranges_derive(t->txn) : 0;
 
-    if (rc == 0 && t->networks_moved)
-        rc = ranges_derive(t->txn);
-    *differs = store_differs(t->txn);
-    if (rc != 0 || !*differs)
+    if (rc == 0)
+        rc = store_differs(t->txn);
+    *differs = rc > 0;
+    if (rc <= 0)
         return rc;
     counts = store_counts(t->txn);
     if (counts == NULL)
@@ -498,7 +498,7 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
             int rc = is_last == (last == 1) ? apply_row(t, l, c, d) : 0;
 
-            if (store_failed(t->txn) != 0 || rc == -ENOMEM)
+            if (store_differs(t->txn) < 0 || rc == -ENOMEM)
                 return rc;
             first = first == 0 ? rc : first;
         }

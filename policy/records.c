@@ -291,18 +291,19 @@ bool rule_view_read(struct rule_view *r, const struct store_bytes *value)
 
 int rule_read(struct policy_rule *out, const struct store_bytes *value)
 {
-    struct policy_rule r = {0};
     struct rule_view v;
+    struct policy_rule r;
 
     if (!rule_view_read(&v, value))
         return -EBADMSG;
-    r.action = v.action;
-    r.mode = v.mode;
-    r.when = v.when;
-    r.break_dnssec = v.break_dnssec;
-    r.ttl = v.ttl;
-    r.from_ms = v.from_ms;
-    r.until_ms = v.until_ms;
+    r = (struct policy_rule){.action = v.action,
+                             .mode = v.mode,
+                             .when = v.when,
+                             .break_dnssec = v.break_dnssec,
+                             .ttl = v.ttl,
+                             .from_ms = v.from_ms,
+                             .until_ms = v.until_ms};
+    memcpy(r.name, out->name, sizeof r.name);
     memcpy(r.pool, v.pool, sizeof r.pool);
     if (v.comment.len > 0)
         memcpy(r.comment, v.comment.data, v.comment.len);
@@ -310,7 +311,6 @@ int rule_read(struct policy_rule *out, const struct store_bytes *value)
         return -ENOMEM;
     for (; r.n_networks < v.n_networks; r.n_networks++)
         text_read(&v.networks, r.networks[r.n_networks], POLICY_NAME);
-    memcpy(r.name, out->name, sizeof r.name);
     *out = r;
     return 0;
 }
@@ -375,18 +375,17 @@ int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, in
 
 int pool_read(struct policy_pool *out, const struct store_bytes *value)
 {
-    struct policy_host *hosts = calloc(POLICY_POOL_HOSTS, sizeof *hosts), *less;
-    int n;
+    int n = value->len > 1 ? value->data[1] : 0;
+    struct policy_host *hosts = calloc(n > 0 ? (size_t)n : 1, sizeof *hosts);
 
     if (hosts == NULL)
         return -ENOMEM;
-    n = pool_read_hosts(value, hosts, POLICY_POOL_HOSTS, &out->allow_public);
+    n = n <= POLICY_POOL_HOSTS ? pool_read_hosts(value, hosts, n, &out->allow_public) : -EBADMSG;
     if (n < 0) {
         free(hosts);
         return n;
     }
-    less = realloc(hosts, (n > 0 ? (size_t)n : 1) * sizeof *hosts);
-    out->hosts = less != NULL ? less : hosts;
+    out->hosts = hosts;
     out->n = (size_t)n;
     return 0;
 }
@@ -519,21 +518,18 @@ static int set_entries(struct store_txn *t, const struct store_key *key,
     }
 }
 
-/* A copy: bytes of the map last until the next write. 0, -ENOENT, -EBADMSG, -errno; then it
- * is empty. data is from malloc. */
-static int copy_value(struct store_txn *t, const struct store_key *key, struct store_bytes *out)
+/* A copy of the value of a pool or rule: bytes of the map last until the next write. As
+ * store_get(); then there is none. */
+static int copy_value(struct store_txn *t, const struct store_key *key,
+                      uint8_t copy[RECORD_POOL_MAX], struct store_bytes *out)
 {
-    struct store_bytes v;
-    int rc = store_get(t, key, &v);
-    uint8_t *copy = NULL;
+    int rc = store_get(t, key, out);
 
-    if (rc == 0 && v.len > 0) {
-        copy = malloc(v.len);
-        if (copy == NULL)
-            return -ENOMEM;
-        memcpy(copy, v.data, v.len);
-    }
-    *out = (struct store_bytes){copy, copy != NULL ? v.len : 0};
+    if (rc == 0 && out->len > RECORD_POOL_MAX)
+        rc = -EBADMSG;
+    if (rc == 0 && out->len > 0)
+        memcpy(copy, out->data, out->len);
+    *out = (struct store_bytes){copy, rc == 0 ? out->len : 0};
     return rc;
 }
 
@@ -543,25 +539,22 @@ int record_make_entries(struct store_txn *t)
 {
     static const char made[] = {TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST, TABLE_USER};
     static const char sources[] = {TABLE_LISTED, TABLE_POOL, TABLE_RULE};
-    struct store_key k;
+    uint8_t copy[RECORD_POOL_MAX];
     int rc = 0;
 
-    for (size_t i = 0; i < sizeof made && rc == 0; i++) {
-        key_named(&k, (enum policy_table)made[i], "");
-        rc = store_del_all(t, &k);
-    }
-    for (size_t i = 0; i < sizeof sources && rc >= 0; i++) {
+    for (size_t i = 0; i < sizeof made && rc == 0; i++)
+        rc = store_del_all(t, &(struct store_key){1, {(uint8_t)made[i]}});
+    for (size_t i = 0; i < sizeof sources && rc == 0; i++) {
+        struct store_key k = {1, {(uint8_t)sources[i]}};
         struct store_record r;
 
-        key_named(&k, (enum policy_table)sources[i], "");
         while ((rc = store_after(t, &k, 1, &r)) == 0 || rc == -EBADMSG) {
             struct store_bytes value;
 
             store_key_copy(&k, &r.key);
-            rc = copy_value(t, &k, &value);
+            rc = copy_value(t, &k, copy, &value);
             if (rc == 0)
                 rc = set_entries(t, &k, &value, true);
-            free((void *)(uintptr_t)value.data);
             if (rc < 0 && rc != -EBADMSG)
                 return rc;
         }
@@ -572,34 +565,30 @@ int record_make_entries(struct store_txn *t)
 
 int record_put(struct store_txn *t, const struct store_key *key, const void *value, size_t len)
 {
+    bool has_more = key->data[0] == TABLE_POOL || key->data[0] == TABLE_RULE;
     const struct store_bytes is = {value, len};
-    struct store_bytes was = {NULL, 0};
-    bool has_entries = key->data[0] == TABLE_POOL || key->data[0] == TABLE_RULE;
-    int rc = has_entries ? copy_value(t, key, &was) : 0, put, set = 0;
+    uint8_t copy[RECORD_POOL_MAX];
+    struct store_bytes was;
+    int rc = has_more ? copy_value(t, key, copy, &was) : -ENOENT, put, set = 0;
 
-    if (rc == -ENOMEM)
-        return rc;
     put = store_put(t, key, value, len);
-    if (put == STORE_REPLACED && has_entries)
-        set = rc == 0 ? set_entries(t, key, &was, false) : record_make_entries(t);
+    if (put == STORE_REPLACED && rc == 0)
+        set = set_entries(t, key, &was, false);
+    else if (put == STORE_REPLACED && rc == -EBADMSG)
+        set = record_make_entries(t);
     if (put >= 0 && set >= 0) /* also of one that is the same: an entry may be damaged */
         set = set_entries(t, key, &is, true);
-    free((void *)(uintptr_t)was.data);
     return set < 0 ? set : put;
 }
 
 int record_del(struct store_txn *t, const struct store_key *key)
 {
+    bool has_more = key->data[0] == TABLE_POOL || key->data[0] == TABLE_RULE;
+    uint8_t copy[RECORD_POOL_MAX];
     struct store_bytes was = {NULL, 0};
-    int lost = copy_value(t, key, &was), rc;
+    int lost = has_more ? copy_value(t, key, copy, &was) : 0, rc = store_del(t, key);
 
-    if (lost == -ENOMEM)
-        return lost;
-    rc = store_del(t, key);
     if (rc == 0)
-        rc = set_entries(t, key, &was, false);
-    if (rc >= 0 && lost == -EBADMSG)
-        rc = record_make_entries(t);
-    free((void *)(uintptr_t)was.data);
+        rc = lost == -EBADMSG ? record_make_entries(t) : set_entries(t, key, &was, false);
     return rc < 0 ? rc : 0;
 }

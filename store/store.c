@@ -232,16 +232,22 @@ bool store_is_faulted(const struct store_txn *t)
     return t->faulted;
 }
 
+static int open_reader(struct store_txn *t, struct store *s)
+{
+    int rc;
+
+    if (s->barred)
+        return -EIO;
+    guarded(rc, open_txn(t, s, false));
+    s->barred |= rc == -EFAULT;
+    return store_settle(t, rc);
+}
+
 struct store_txn *store_reader_new(struct store *s)
 {
     struct store_txn *t = calloc(1, sizeof *t);
-    int rc = t == NULL ? -ENOMEM : s->barred ? -EIO : 0;
+    int rc = t != NULL ? open_reader(t, s) : -ENOMEM;
 
-    if (rc == 0) {
-        guarded(rc, open_txn(t, s, false));
-        s->barred |= rc == -EFAULT;
-        rc = store_settle(t, rc);
-    }
     if (rc != 0) {
         free(t);
         errno = -rc;
@@ -384,19 +390,14 @@ uint64_t store_state(const struct store_txn *t)
     return mdb_txn_id(t->txn);
 }
 
-bool store_differs(const struct store_txn *t)
+int store_differs(const struct store_txn *t)
 {
-    return t->repaired || t->counts.digest != t->digest;
+    return t->failed != 0 ? t->failed : t->repaired || t->counts.digest != t->digest;
 }
 
 bool store_repaired(const struct store_txn *t)
 {
     return t->repaired;
-}
-
-int store_failed(const struct store_txn *t)
-{
-    return t->failed;
 }
 
 /* --- reading -------------------------------------------------------------- */

@@ -98,11 +98,10 @@ static inline uint64_t store_count(const struct store_counts *c, char table)
 {
     return c->tables[table & 63];
 }
-/* Of a change so far: does anything that is summed differ, or was anything that was damaged
- * written or removed? Only the latter. */
-bool store_differs(const struct store_txn *);
-bool store_repaired(const struct store_txn *);
-int store_failed(const struct store_txn *); /* the first write that failed, or 0 */
+/* Of a change so far: 1 something that is summed differs, or something damaged was written or
+ * removed; 0; -errno of the first write that failed. */
+int store_differs(const struct store_txn *);
+bool store_repaired(const struct store_txn *); /* something damaged was written or removed */
 
 /* 0; -ENOENT; -EBADMSG the value is damaged; -errno. */
 int store_get(struct store_txn *, const struct store_key *, struct store_bytes *value);
