@@ -3,6 +3,8 @@
  * fixture.h -- a policy store in a temporary folder, filled from a few words.
  *
  *   net NAME PREFIX...; pool NAME HOST...; ok HOST:PORT...;
+ *   -network NAME; -pool NAME; -rule NAME; -ok HOST:PORT; clear;
+ *   +suffix RULE SUFFIX; -suffix RULE SUFFIX;
  *   rule NAME ACTION SUFFIX,... [pool=P] [net=A,B] [when=W,W] [mode=M] [ttl=N]
  *        [from=MS] [until=MS] [break]
  */
@@ -130,23 +132,17 @@ static inline void fixture_option(struct policy_rule *r, char *word)
     }
 }
 
-/* One row of a change; what policy_change_apply() says. d may be NULL. */
-static inline int fixture_change_told(struct policy_txn *t, enum policy_kind kind,
-                                      enum change_verb verb, const void *object, struct diags *d)
+/* One row of a change; what policy_change_apply() says. */
+static inline int fixture_change(struct policy_txn *t, enum policy_kind kind, enum change_verb verb,
+                                 const void *object)
 {
     struct changes l = {.n = 0};
     int rc;
 
     policy_changes_add(&l, kind, verb, object);
-    rc = policy_change_apply(t, &l, d);
+    rc = policy_change_apply(t, &l, NULL);
     policy_changes_fini(&l);
     return rc;
-}
-
-static inline int fixture_change(struct policy_txn *t, enum policy_kind kind, enum change_verb verb,
-                                 const void *object)
-{
-    return fixture_change_told(t, kind, verb, object, NULL);
 }
 
 /* Puts a rule; without suffixes, it keeps those it has. */
@@ -231,10 +227,29 @@ static inline int fixture_statement(struct policy_txn *t, char *words)
                                 &(struct policy_approved){p.hosts[i].target, p.hosts[i].port});
         return rc;
     }
+    if (strcmp(kind, "clear") == 0)
+        return fixture_replace(t, NULL);
+    if (strcmp(kind, "-ok") == 0) {
+        struct policy_pool p = {.n = 0};
+
+        fixture_hosts(&p, save);
+        return fixture_change(t, POLICY_APPROVED, CHANGE_REMOVE,
+                              &(struct policy_approved){p.hosts[0].target, p.hosts[0].port});
+    }
+    if (kind[0] == '-' && strcmp(kind, "-suffix") != 0)
+        return fixture_change(t, (enum policy_kind)str_index(policy_kind_names, kind + 1),
+                              CHANGE_REMOVE, strtok_r(NULL, " ", &save));
+    if (kind[0] == '+' || kind[0] == '-') {
+        const char *rule = strtok_r(NULL, " ", &save);
+        struct suffix s = fixture_suffix(strtok_r(NULL, " ", &save));
+
+        return fixture_change_suffix(t, kind[0] == '+' ? CHANGE_ADD : CHANGE_DROP, rule, &s);
+    }
     assert_string_equal(kind, "rule");
     return fixture_rule(t, save);
 }
 
+/* The first refusal ends it. */
 static inline int fixture_apply(struct policy_txn *t, const char *policy)
 {
     char *text = strdup(policy), *save;

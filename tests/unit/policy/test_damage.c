@@ -3,7 +3,7 @@
  * test_damage.c -- the policy store when disk, file or neighbours are not what
  * they should be: flipped bits, files cut short, a full disk, dead readers.
  */
-#include "fixture.h"
+#include "script.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,129 +12,100 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include <lmdb.h>
+#include "tests/unit/rows.h"
 
 /* --- damage ----------------------------------------------------------------- */
 
-struct raw {
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_cursor *cursor;
-    MDB_dbi dbi;
+#define HOSTS                                                                                      \
+    "net lab 10.20.0.0/16; pool a k.c.d,address=10.0.0.9; pool b m.c.d,address=10.0.0.10;"         \
+    "rule r fill corp.example pool=a; rule z deny *.example net=any,lab"
+
+/* What is damaged is told, and writing the same again repairs it. */
+#define REPAIRED "verify = is damaged: 1 of its \nchange " BASE "\nverify =\n"
+
+static const struct script scripts[] = {
+    {"damaged: head of the rule", "change " BASE "\ndamage R 0 9\n"
+                                  "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
+                                  "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: head of a rule that comes later",
+     "change " BASE "\ndamage R 1 9\n"
+     "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
+     "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: entry of the index", "change " BASE "\ndamage S 0 3\n"
+                                    "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
+                                    "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: entry of the index, for names below",
+     "change " BASE "\ndamage W 0 3\n"
+     "ask x.example 10.1.1.1 = missing damaged -\n" REPAIRED
+     "ask x.example 10.1.1.1 = denied rule z\n"},
+    {"damaged: entry of a parent, which comes later",
+     "change " BASE "\ndamage W 0 3\n"
+     "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
+     "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: pool", "change " BASE "\ndamage P 0 9\n"
+                      "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
+                      "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: pool of another rule", "change " BASE "\ndamage P 1 9\n"
+                                      "ask corp.example 10.1.1.1 = filled rule r\n" REPAIRED
+                                      "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: rule of another name", "change " BASE "\ndamage R 0 9\n"
+                                      "ask x.example 10.1.1.1 = denied rule z\n" REPAIRED
+                                      "ask x.example 10.1.1.1 = denied rule z\n"},
+    {"damaged: network, whose ranges are whole",
+     "change " BASE "\ndamage N 0 9\n"
+     "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
+     "ask corp.example 10.20.1.1 = filled rule r\n"},
+    {"damaged: state", "change " BASE "\ndamage M 1 9\n"
+                       "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
+                       "ask corp.example 10.20.1.1 = filled rule r\n"},
+    {"damaged: list of the suffixes of a rule",
+     "change " BASE "\ndamage r 0 3\n"
+     "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
+     "ask corp.example 10.20.1.1 = filled rule r\n"},
+    {"damaged: user of a pool", "change " BASE "\ndamage u 0 3\n"
+                                "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
+                                "ask corp.example 10.20.1.1 = filled rule r\n"},
+    {"damaged: approved target", "change " BASE "\ndamage t 0 3\n"
+                                 "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
+                                 "ask corp.example 10.20.1.1 = filled rule r\n"},
+    {"damaged: range of the client", /* made again with any change of a network */
+     "change " BASE "\ndamage g 1 9\n"
+     "ask corp.example 10.20.1.1 = missing damaged -\n"
+     "verify = is damaged: 1 of its \n"
+     "change net other 192.0.2.0/24\nverify =\n"
+     "ask corp.example 10.20.1.1 = filled rule r\n"},
+    {"damaged: range of other clients", /* made again with any change of a network */
+     "change " BASE "\ndamage g 1 9\n"
+     "ask corp.example 10.1.1.1 = filled rule r\n"
+     "verify = is damaged: 1 of its \n"
+     "change net other 192.0.2.0/24\nverify =\n"
+     "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: address and name of a host", "change " HOSTS "\ndamage a 0 3\ndamage h 0 3\n"
+                                            "host k.c.d = -\nhost m.c.d = -\n"
+                                            "change " HOSTS "\nverify =\n"
+                                            "host k.c.d = r a\naddress 10.0.0.9 = yes\n"},
+    {"damaged: what followed from a pool goes with it",
+     "change " HOSTS "\ndamage P 0 9\n"
+     "change pool a n.c.d,address=10.0.0.11\nverify =\n"
+     "address 10.0.0.9 = no\naddress 10.0.0.10 = yes\naddress 10.0.0.11 = yes\n"
+     "host k.c.d = -\nhost n.c.d = r a\n"},
+    {"damaged: a pool that goes", "change " HOSTS "\ndamage P 1 9\n"
+                                  "change -pool b\nverify =\n"
+                                  "address 10.0.0.9 = yes\naddress 10.0.0.10 = no\n"},
+    {"damaged: what a rule used is free with it",
+     "change " HOSTS "\ndamage R 0 9\n"
+     "change rule r fill corp.example pool=b\nverify =\n"
+     "host k.c.d = -\nhost m.c.d = r b\n"
+     "change -pool a\n"},
+    {"damaged: a rule that goes", "change " HOSTS "\ndamage R 1 9\n"
+                                  "change -rule z; -network lab\nverify =\n"
+                                  "counts = 2 0 2 1 1 0\n"},
+    {"damaged: a rule can be added whatever else is damaged, and gives its hosts",
+     "change " HOSTS "\ndamage R 0 9\n"
+     "change rule s fill s.example pool=b\nhost m.c.d = s b\n"
+     "damage P 0 9\n"
+     "change rule t fill t.example pool=b\nhost m.c.d = s b\n"},
 };
-
-/* LMDB allows one handle per process, so the store is closed meanwhile. */
-static void raw_open(struct fixture *f, struct raw *r)
-{
-    fixture_close(f);
-    assert_int_equal(mdb_env_create(&r->env), 0);
-    assert_int_equal(mdb_env_set_mapsize(r->env, (size_t)16 << 30), 0);
-    assert_int_equal(mdb_env_open(r->env, f->path, MDB_NOTLS | MDB_NOSYNC, 0660), 0);
-    assert_int_equal(mdb_txn_begin(r->env, NULL, 0, &r->txn), 0);
-    assert_int_equal(mdb_dbi_open(r->txn, NULL, 0, &r->dbi), 0);
-    assert_int_equal(mdb_cursor_open(r->txn, r->dbi, &r->cursor), 0);
-}
-
-static void raw_close(struct fixture *f, struct raw *r, bool reopen)
-{
-    mdb_cursor_close(r->cursor);
-    assert_int_equal(mdb_txn_commit(r->txn), 0);
-    mdb_env_close(r->env);
-    if (reopen)
-        fixture_open(f);
-}
-
-/* Flips a bit of octet `at` of the nth value of the table. */
-static bool flip(struct fixture *f, char table, unsigned nth, size_t at)
-{
-    MDB_val k = {1, &table}, v;
-    uint8_t copy[4096];
-    struct raw r;
-    bool done = false;
-    int rc;
-
-    raw_open(f, &r);
-    rc = mdb_cursor_get(r.cursor, &k, &v, MDB_SET_RANGE);
-    while (rc == 0 && nth-- > 0)
-        rc = mdb_cursor_get(r.cursor, &k, &v, MDB_NEXT);
-    if (rc == 0 && *(char *)k.mv_data == table && at < v.mv_size) {
-        uint8_t key[600];
-        MDB_val to = {k.mv_size, key}, with = {v.mv_size, copy};
-
-        assert_true(v.mv_size <= sizeof copy);
-        memcpy(key, k.mv_data, k.mv_size);
-        memcpy(copy, v.mv_data, v.mv_size);
-        copy[at] ^= 0x10;
-        assert_int_equal(mdb_put(r.txn, r.dbi, &to, &with, 0), 0);
-        done = true;
-    }
-    raw_close(f, &r, true);
-    return done;
-}
-
-/* "": it is sound. */
-static void verify_says(struct fixture *f, const char *part)
-{
-    bool sound = part[0] == '\0';
-    struct diags d;
-
-    diags_init(&d);
-    assert_int_equal(store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
-    assert_int_equal(d.n, !sound);
-    if (!sound && (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
-                   strstr(d.at[0].text, POLICY_REMEDY) == NULL))
-        fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
-    diags_fini(&d);
-}
-
-struct damage {
-    const char *what;
-    char table;
-    unsigned nth;
-    const char *suffix, *client, *want;
-};
-
-static const struct damage damages[] = {
-    {"damaged: head of the rule", 'R', 0, "corp.example", "10.1.1.1", "missing damaged -"},
-    {"damaged: head of a rule that comes later", 'R', 1, "corp.example", "10.1.1.1",
-     "missing damaged -"},
-    {"damaged: entry of the index", 'S', 0, "corp.example", "10.1.1.1", "missing damaged -"},
-    {"damaged: entry of the index, for names below", 'W', 0, "x.example", "10.1.1.1",
-     "missing damaged -"},
-    {"damaged: entry of a parent, which comes later", 'W', 0, "corp.example", "10.1.1.1",
-     "missing damaged -"},
-    {"damaged: pool", 'P', 0, "corp.example", "10.1.1.1", "missing damaged -"},
-    {"damaged: pool of another rule", 'P', 1, "corp.example", "10.1.1.1", "filled rule r"},
-    {"damaged: rule of another name", 'R', 0, "x.example", "10.1.1.1", "denied rule z"},
-    {"damaged: range of the client", 'g', 1, "corp.example", "10.20.1.1", "missing damaged -"},
-    {"damaged: range of other clients", 'g', 1, "corp.example", "10.1.1.1", "filled rule r"},
-    {"damaged: network, whose ranges are whole", 'N', 0, "corp.example", "10.20.1.1",
-     "filled rule r"},
-    {"damaged: state", 'M', 1, "corp.example", "10.20.1.1", "filled rule r"},
-};
-
-static void check_damage(void **state)
-{
-    const struct damage *d = *state;
-    struct fixture f;
-
-    fixture_folder(&f);
-    fixture_open(&f);
-    fixture_policy(&f, BASE);
-    assert_true(flip(&f, d->table, d->nth, d->table == 'S' || d->table == 'W' ? 3 : 9));
-    assert_string_equal(outcome(&f, d->suffix, d->client), d->want);
-    verify_says(&f, "is damaged: 1 of its ");
-    /* Writing the same again repairs it, and is a change. */
-    if (d->table == 'g') { /* made again with any change of a network */
-        assert_true(fixture_policy(&f, "net other 192.0.2.0/24"));
-    } else {
-        assert_true(fixture_policy(&f, BASE));
-    }
-    assert_sound(&f);
-    assert_string_equal(outcome(&f, d->suffix, d->client),
-                        strcmp(d->suffix, "x.example") == 0 ? "denied rule z" : "filled rule r");
-    fixture_remove(&f);
-}
 
 static int last_summary(void *context, const struct policy_log_entry *e)
 {
@@ -262,26 +233,6 @@ static void a_key_that_fell_back(void **state)
 }
 
 /* --- files that are not ours, or not whole ----------------------------------- */
-
-/* A rule can be added whatever else is damaged, and gives its hosts. */
-static void damage_elsewhere_hinders_no_rule(void **state)
-{
-    static const char tables[] = {'R', 'P'};
-    struct fixture *f = *state;
-    struct name host;
-
-    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-        fixture_policy(f, "pool a kms.a.example,address=10.0.0.5;"
-                          "pool b kms.b.example,address=10.0.0.6; rule q fill q.example pool=a");
-        assert_true(flip(f, tables[i], 0, 9));
-        assert_true(fixture_policy(f, i == 0 ? "rule s fill s.example pool=b"
-                                             : "rule t fill t.example pool=b"));
-        assert_int_equal(name_parse(&host, "kms.b.example"), 0);
-        assert_int_equal(policy_reader_begin(f->reader), 0);
-        assert_true(policy_may_be_host(f->reader, &host));
-        policy_reader_end(f->reader);
-    }
-}
 
 static void open_says(const char *path, enum store_access access, int want, const char *part)
 {
@@ -696,13 +647,12 @@ static void one_is_slow_to_begin(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
+    struct CMUnitTest tests[ARRAY_LEN(scripts) + 30] = {
         FIXTURE_TEST(a_record_that_is_gone),
         FIXTURE_TEST(never_another_answer),
         FIXTURE_TEST(damaged_state_is_made_again),
         FIXTURE_TEST(a_key_that_fell_forward),
         FIXTURE_TEST(a_key_that_fell_back),
-        FIXTURE_TEST(damage_elsewhere_hinders_no_rule),
         FIXTURE_TEST(missing_and_made),
         FIXTURE_TEST(cut_short),
         FIXTURE_TEST(emptied),
@@ -718,12 +668,8 @@ int main(void)
         FIXTURE_TEST(two_begin_at_once),
         FIXTURE_TEST(one_is_slow_to_begin),
     };
-    enum { SINGLE = ARRAY_LEN(single), DAMAGES = ARRAY_LEN(damages) };
-    struct CMUnitTest tests[SINGLE + DAMAGES];
+    size_t n = 19;
 
-    memcpy(tests, single, sizeof single);
-    for (size_t i = 0; i < DAMAGES; i++)
-        tests[SINGLE + i] = (struct CMUnitTest){damages[i].what, check_damage, NULL, NULL,
-                                                (void *)(uintptr_t)&damages[i]};
-    return cmocka_run_group_tests_name("damage", tests, NULL, NULL);
+    ROWS(scripts, script_run);
+    return _cmocka_run_group_tests("damage", tests, n, NULL, NULL);
 }

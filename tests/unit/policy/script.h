@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * script.h -- what happens to a store, and what is then seen, as lines of text.
+ *
+ *   change STATEMENTS        one change (fixture.h), which makes a serial
+ *   same STATEMENTS          likewise, and nothing differs
+ *   abort STATEMENTS         done, and given up
+ *   refused WORD STATEMENT   invalid, missing, busy, long; nothing is changed
+ *   ask SUFFIX CLIENT = OUTCOME REASON RULE
+ *   host NAME = RULE POOL    who gives it to 10.20.1.1; "-": nobody
+ *   address IP = yes|no      is it one of a host in a pool?
+ *   counts = SERIAL NETWORKS POOLS RULES SUFFIXES APPROVED
+ *   damage TABLE NTH OCTET   flips a bit of the nth value of the table
+ *   verify = TEXT            a part of what it says; nothing: it is sound
+ */
+#ifndef TESTS_POLICY_SCRIPT_H
+#define TESTS_POLICY_SCRIPT_H
+
+#include "tests/unit/policy/fixture.h"
+
+#include <errno.h>
+
+#include <lmdb.h>
+
+struct raw {
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_dbi dbi;
+};
+
+/* LMDB allows one handle per process, so the store is closed meanwhile. */
+static inline void raw_open(struct fixture *f, struct raw *r)
+{
+    fixture_close(f);
+    assert_int_equal(mdb_env_create(&r->env), 0);
+    assert_int_equal(mdb_env_set_mapsize(r->env, (size_t)16 << 30), 0);
+    assert_int_equal(mdb_env_open(r->env, f->path, MDB_NOTLS | MDB_NOSYNC, 0660), 0);
+    assert_int_equal(mdb_txn_begin(r->env, NULL, 0, &r->txn), 0);
+    assert_int_equal(mdb_dbi_open(r->txn, NULL, 0, &r->dbi), 0);
+    assert_int_equal(mdb_cursor_open(r->txn, r->dbi, &r->cursor), 0);
+}
+
+static inline void raw_close(struct fixture *f, struct raw *r, bool reopen)
+{
+    mdb_cursor_close(r->cursor);
+    assert_int_equal(mdb_txn_commit(r->txn), 0);
+    mdb_env_close(r->env);
+    if (reopen)
+        fixture_open(f);
+}
+
+/* Flips a bit of octet `at` of the nth value of the table. */
+static inline bool flip(struct fixture *f, char table, unsigned nth, size_t at)
+{
+    MDB_val k = {1, &table}, v;
+    uint8_t copy[4096];
+    struct raw r;
+    bool done = false;
+    int rc;
+
+    raw_open(f, &r);
+    rc = mdb_cursor_get(r.cursor, &k, &v, MDB_SET_RANGE);
+    while (rc == 0 && nth-- > 0)
+        rc = mdb_cursor_get(r.cursor, &k, &v, MDB_NEXT);
+    if (rc == 0 && *(char *)k.mv_data == table && at < v.mv_size) {
+        uint8_t key[600];
+        MDB_val to = {k.mv_size, key}, with = {v.mv_size, copy};
+
+        assert_true(v.mv_size <= sizeof copy);
+        memcpy(key, k.mv_data, k.mv_size);
+        memcpy(copy, v.mv_data, v.mv_size);
+        copy[at] ^= 0x10;
+        assert_int_equal(mdb_put(r.txn, r.dbi, &to, &with, 0), 0);
+        done = true;
+    }
+    raw_close(f, &r, true);
+    return done;
+}
+
+/* "": it is sound. */
+static inline void verify_says(struct fixture *f, const char *part)
+{
+    bool sound = part[0] == '\0';
+    struct diags d;
+
+    diags_init(&d);
+    assert_int_equal(store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
+    assert_int_equal(d.n, !sound);
+    if (!sound && (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
+                   strstr(d.at[0].text, POLICY_REMEDY) == NULL))
+        fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
+    diags_fini(&d);
+}
+
+/* "RULE POOL" that gives the host to 10.20.1.1, or "-". */
+static inline void script_host(struct fixture *f, const char *host, char *out, size_t size)
+{
+    const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
+    static struct policy_decision d;
+    struct fixture_question q;
+    struct name name;
+    bool may_be;
+
+    assert_int_equal(policy_reader_begin(f->reader), 0);
+    fixture_ask(f, "x", "10.20.1.1", &q);
+    assert_int_equal(name_parse(&name, host), 0);
+    name_fold(&name);
+    q.ask.qname = &name;
+    memset(&d, 0xee, sizeof d);
+    may_be = policy_may_be_host(f->reader, &name);
+    policy_decide(f->reader, &q.ask, &real, &d);
+    policy_reader_end(f->reader);
+    if (d.n_hosts > 0)
+        assert_true(may_be);
+    snprintf(out, size, d.n_hosts > 0 ? "%s %s" : "-", d.rule, d.pool);
+}
+
+static inline const char *script_code(int rc)
+{
+    return rc == 0               ? "done"
+           : rc == -EINVAL       ? "invalid"
+           : rc == -ENOENT       ? "missing"
+           : rc == -EBUSY        ? "busy"
+           : rc == -ENAMETOOLONG ? "long"
+                                 : strerror(-rc);
+}
+
+/* What is seen, for the words before the "=". */
+static inline void script_see(struct fixture *f, const char *verb, char *words, char *out,
+                              size_t size)
+{
+    char *save, *first = strtok_r(words, " ", &save);
+
+    if (strcmp(verb, "ask") == 0) {
+        snprintf(out, size, "%s", outcome(f, first, strtok_r(NULL, " ", &save)));
+    } else if (strcmp(verb, "host") == 0) {
+        script_host(f, first, out, size);
+    } else if (strcmp(verb, "address") == 0) {
+        struct addr a;
+        bool yes = true;
+
+        assert_int_equal(addr_parse(&a, first, 53), 0); /* a client's port does not count */
+        assert_int_equal(policy_reader_begin(f->reader), 0);
+        assert_int_equal(policy_is_host_address(f->reader, &a, &yes), 0);
+        policy_reader_end(f->reader);
+        snprintf(out, size, "%s", yes ? "yes" : "no");
+    } else if (strcmp(verb, "counts") == 0) {
+        struct policy_counts c = counts_of(f);
+
+        snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
+                 (int)c.rules, (int)c.suffixes, (int)c.approved);
+    } else {
+        fail_msg("unknown word %s", verb);
+    }
+}
+
+static inline void script_line(struct fixture *f, char *line)
+{
+    char seen[300] = "", *save, *verb = strtok_r(line, " ", &save);
+    char *words = save != NULL ? save : (char[]){""}, *want = strstr(words, "= ");
+    struct policy_txn *t;
+    int rc;
+
+    if (strcmp(verb, "change") == 0 || strcmp(verb, "same") == 0 || strcmp(verb, "abort") == 0) {
+        t = fixture_begin(f, 1000);
+        rc = fixture_apply(t, words);
+        if (rc != 0)
+            fail_msg("%s: %s", words, script_code(rc));
+        if (verb[0] == 'a')
+            policy_txn_abort(t);
+        else
+            assert_int_equal(fixture_commit(t), verb[0] == 'c');
+        return;
+    }
+    if (strcmp(verb, "refused") == 0) {
+        char *code = strtok_r(NULL, " ", &save);
+
+        t = fixture_begin(f, 1000);
+        rc = fixture_apply(t, save);
+        if (strcmp(script_code(rc), code) != 0)
+            fail_msg("%s: %s, not %s", save, script_code(rc), code);
+        assert_false(fixture_commit(t));
+        return;
+    }
+    if (strcmp(verb, "damage") == 0) {
+        const char *table = strtok_r(NULL, " ", &save), *nth = strtok_r(NULL, " ", &save);
+
+        assert_true(flip(f, *table, (unsigned)atoi(nth), (size_t)atoi(save)));
+        return;
+    }
+    if (want == NULL)
+        want = strstr(words, "=");
+    assert_non_null(want);
+    *want = '\0';
+    want += want[1] == ' ' ? 2 : 1;
+    if (strcmp(verb, "verify") == 0) {
+        verify_says(f, want);
+        return;
+    }
+    script_see(f, verb, words, seen, sizeof seen);
+    if (strcmp(seen, want) != 0)
+        fail_msg("%s %s: %s, not %s", verb, words, seen, want);
+}
+
+struct script {
+    const char *what, *lines;
+};
+
+/* Runs it in a store of its own, which is sound in the end unless the last line says what is not. */
+static inline void script_run(void **state)
+{
+    const struct script *s = *state;
+    char *text = strdup(s->lines), *save;
+    bool is_sound = strstr(s->lines, "damage") == NULL;
+    struct fixture f;
+
+    fixture_folder(&f);
+    fixture_open(&f);
+    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+        script_line(&f, line);
+    if (is_sound)
+        assert_sound(&f);
+    fixture_remove(&f);
+    free(text);
+}
+
+#endif
