@@ -239,55 +239,15 @@ static const char *name_of(const struct subject *s, char out[KEY_TEXT])
 
 /* --- rows in and out ------------------------------------------------------------------ */
 
-static int load_slots(struct ledger *l, struct row *r)
-{
-    union store_slot stored[STORE_SLOTS];
-    int n = audit_store_get_slots(l->store, r->stored.id, stored);
-
-    for (int i = 0; i < n; i++) {
-        const union store_slot *s = &stored[i];
-
-        while (s->id % STORE_SLOTS >= r->n_slots)
-            if (add_slot(l, r) == NULL)
-                return -ENOMEM;
-        r->slots[s->id % STORE_SLOTS] = (struct slot){
-            s->last, (uint32_t)s->suffix, (uint8_t)s->verdict, (uint8_t)s->outcome, false};
-    }
-    return n < 0 ? n : 0;
-}
-
-/* Loads the row, or begins it; -EDQUOT when there are too many. */
-static int load(struct ledger *l, struct row *r, const struct subject *s)
-{
-    char name[KEY_TEXT];
-    int rc;
-
-    r->stored.id = s->hour;
-    rc = audit_store_get(l->store, s->table, name_of(s, name), &r->stored);
-    if (rc == 0 && s->table == STORE_CLIENT)
-        return load_slots(l, r);
-    if (rc != -ENOENT)
-        return rc;
-    if (!r->other && l->count[s->table] >= l->most[s->table])
-        return -EDQUOT;
-    if (s->table != STORE_HOUR) {
-        size_t size = strlen(name) + 1;
-        char *copy = alloc(l, size);
-
-        if (copy == NULL)
-            return -ENOMEM;
-        r->stored.id = ++l->last_id[s->table];
-        r->stored.name = memcpy(copy, name, size);
-    }
-    l->count[s->table] += !r->other;
-    return 0;
-}
-
+/* The row of the subject, or of (other) when there are too many; a new one is
+ * loaded or begun. */
 static int find(struct ledger *l, const struct subject *s, struct row **out)
 {
     const struct subject other = {.table = s->table};
+    union store_slot slots[STORE_SLOTS];
     struct row **place, row = {.hash = hash_of(l, s), .table = (uint8_t)s->table};
-    int rc = grow(l);
+    char name[KEY_TEXT], *copy = NULL;
+    int n = 0, rc = grow(l);
 
     for (int t = 0; t < STORE_LEDGER && !l->counted && rc == 0; t++)
         rc = audit_store_count(l->store, (enum store_table)t, &l->count[t], &l->last_id[t]);
@@ -295,18 +255,45 @@ static int find(struct ledger *l, const struct subject *s, struct row **out)
         return rc;
     l->counted = true;
     place = place_of(l, row.hash);
-    if (*place == NULL) {
-        row.other = s->table != STORE_HOUR && !s->client && !s->name && !s->rule;
-        rc = load(l, &row, s);
-        if (rc != 0)
-            return rc == -EDQUOT ? find(l, &other, out) : rc;
-        *place = alloc(l, row_size(NULL, s->table));
-        if (*place == NULL)
-            return -ENOMEM;
-        memcpy(*place, &row, row_size(NULL, s->table));
-        l->n++;
+    if (*place != NULL) {
+        *out = *place;
+        return 0;
     }
-    *out = *place;
+    row.other = s->table != STORE_HOUR && !s->client && !s->name && !s->rule;
+    row.stored.id = s->hour;
+    rc = audit_store_get(l->store, s->table, name_of(s, name), &row.stored);
+    if (rc == -ENOENT && !row.other && l->count[s->table] >= l->most[s->table])
+        return find(l, &other, out);
+    if (rc == 0 && s->table == STORE_CLIENT)
+        n = audit_store_get_slots(l->store, row.stored.id, slots);
+    if (n < 0 || (rc != 0 && rc != -ENOENT))
+        return n < 0 ? n : rc;
+    if (rc == -ENOENT && s->table != STORE_HOUR) {
+        copy = alloc(l, strlen(name) + 1);
+        if (copy == NULL)
+            return -ENOMEM;
+        row.stored.id = l->last_id[s->table] + 1;
+        row.stored.name = strcpy(copy, name);
+    }
+    for (int i = 0; i < n; i++) {
+        const union store_slot *slot = &slots[i];
+
+        while (slot->id % STORE_SLOTS >= row.n_slots)
+            if (add_slot(l, &row) == NULL)
+                return -ENOMEM;
+        row.slots[slot->id % STORE_SLOTS] =
+            (struct slot){slot->last, (uint32_t)slot->suffix, (uint8_t)slot->verdict,
+                          (uint8_t)slot->outcome, false};
+    }
+    *place = alloc(l, row_size(NULL, s->table));
+    if (*place == NULL)
+        return -ENOMEM;
+    *out = memcpy(*place, &row, row_size(NULL, s->table));
+    l->n++;
+    if (rc == -ENOENT) {
+        l->last_id[s->table] += copy != NULL;
+        l->count[s->table] += !row.other;
+    }
     return 0;
 }
 
@@ -397,34 +384,13 @@ static void count_outcome(struct store_row *s, const struct audit_event *e)
         s->numbers[offsetof(struct store_row, attempts) / sizeof(int64_t) + e->outcome]++;
 }
 
-/* The suffix's place in the client's list; when that is full, the one that was
- * asked for longest ago gives way. */
-static int set_slot(struct ledger *l, struct row *r, const struct audit_event *e, uint32_t suffix)
-{
-    struct slot *s = NULL;
-
-    for (int i = 0; i < r->n_slots; i++) {
-        if (r->slots[i].suffix == suffix) {
-            s = &r->slots[i];
-            break;
-        }
-        if (s == NULL || r->slots[i].last < s->last)
-            s = &r->slots[i];
-    }
-    if ((s == NULL || s->suffix != suffix) && r->n_slots < STORE_SLOTS)
-        s = add_slot(l, r);
-    if (s == NULL)
-        return -ENOMEM;
-    *s = (struct slot){(int64_t)e->wall_ms, suffix, e->verdict, e->outcome, true};
-    return 0;
-}
-
 /* host: the row of the first host that it was given. */
 static int add_client(struct ledger *l, const struct audit_event *e, int64_t sequence,
-                      int64_t suffix, int64_t host, struct ledger_ids *ids)
+                      uint32_t suffix, int64_t host, struct ledger_ids *ids)
 {
     bool asks = e->outcome != OUTCOME_UPDATE && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY);
     int64_t ms = (int64_t)e->wall_ms, gap;
+    struct slot *slot = NULL;
     struct store_row *s;
     struct row *r;
     int rc = find(l, &(struct subject){.table = STORE_CLIENT, .client = &e->client}, &r);
@@ -432,6 +398,15 @@ static int add_client(struct ledger *l, const struct audit_event *e, int64_t seq
     if (rc != 0)
         return rc;
     s = &r->stored;
+    /* The suffix's place in the list; when that is full, the one that was asked for longest ago. */
+    for (int i = 0; i < r->n_slots && (slot == NULL || slot->suffix != suffix); i++)
+        if (slot == NULL || r->slots[i].suffix == suffix || r->slots[i].last < slot->last)
+            slot = &r->slots[i];
+    if ((slot == NULL || slot->suffix != suffix) && r->n_slots < STORE_SLOTS)
+        slot = add_slot(l, r);
+    if (slot == NULL)
+        return -ENOMEM;
+    *slot = (struct slot){ms, suffix, e->verdict, e->outcome, true};
     if (!r->other) {
         ids->client = s->id;
         ids->previous = s->event;
@@ -447,8 +422,7 @@ static int add_client(struct ledger *l, const struct audit_event *e, int64_t seq
         s->no_host_since = ms;
     }
     count_outcome(s, e);
-    rc = set_slot(l, r, e, (uint32_t)suffix);
-    return rc == 0 ? count(l, r, e, sequence) : rc;
+    return count(l, r, e, sequence);
 }
 
 /* Keeps the STORE_SKETCH smallest hashes, sorted. The k-th smallest of n evenly
@@ -561,7 +535,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, int64_t sequence,
         return rc;
     suffix_id = r->stored.id;
     ids->suffix = r->other ? 0 : suffix_id;
-    rc = add_client(l, e, sequence, suffix_id, host_id, ids);
+    rc = add_client(l, e, sequence, (uint32_t)suffix_id, host_id, ids);
     if (rc == 0)
         rc = find(l, &hour, &r);
     if (rc != 0)

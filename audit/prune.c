@@ -64,11 +64,10 @@ static int first_event(struct audit_store *store, int64_t *first)
 static int cut(struct audit_store *store, int64_t end, struct audit_event *record)
 {
     int64_t last_ms = 0;
-    int rc =
-        audit_store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<%lld", (long long)end);
+    int rc = audit_store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<?", end);
 
     if (rc >= 0)
-        rc = audit_store_sql(store, NULL, "DELETE FROM event WHERE id<%lld", (long long)end);
+        rc = audit_store_sql(store, NULL, "DELETE FROM event WHERE id<?", end);
     if (rc == 0)
         record->lost += (uint64_t)audit_store_changes(store);
     if ((uint64_t)last_ms > record->lost_from_ms)
@@ -84,20 +83,17 @@ static int cut_named(struct audit_store *store)
     int rc = first_event(store, &first);
 
     if (rc == 0)
-        rc = audit_store_sql(store, NULL, "DELETE FROM control WHERE id<%lld", (long long)first);
+        rc = audit_store_sql(store, NULL, "DELETE FROM control WHERE id<?", first);
     if (rc == 0)
         rc = audit_store_sql(store, epoch,
-                             "SELECT event,answer,text FROM epoch WHERE event<=%lld "
+                             "SELECT event,answer,text FROM epoch WHERE event<=? "
                              "ORDER BY event DESC LIMIT 1",
-                             (long long)first);
+                             first);
     if (rc == 1)
-        rc =
-            audit_store_sql(store, NULL, "DELETE FROM epoch WHERE event<%lld", (long long)epoch[0]);
+        rc = audit_store_sql(store, NULL, "DELETE FROM epoch WHERE event<?", epoch[0]);
     if (rc == 0)
-        rc = audit_store_sql(store, NULL, "DELETE FROM answer WHERE id<%lld", (long long)epoch[1]);
-    return rc == 0
-               ? audit_store_sql(store, NULL, "DELETE FROM text WHERE id<%lld", (long long)epoch[2])
-               : rc;
+        rc = audit_store_sql(store, NULL, "DELETE FROM answer WHERE id<?", epoch[1]);
+    return rc == 0 ? audit_store_sql(store, NULL, "DELETE FROM text WHERE id<?", epoch[2]) : rc;
 }
 
 /* The events that are too old, up to the first that is not, then those that are too many. */
@@ -112,8 +108,8 @@ static int cut_events(struct prune *p, struct audit_store *store, struct records
 
     if (rc == 0 && (p->going_on || now.mono_ms >= p->age_ms)) {
         end = begin + STEP;
-        rc = audit_store_sql(store, &end, "SELECT id FROM event WHERE ms>=%lld AND id<%lld LIMIT 1",
-                             (long long)cutoff(now.wall_ms, limits->retention_ms), (long long)end);
+        rc = audit_store_sql(store, &end, "SELECT id FROM event WHERE ms>=? AND id<? LIMIT 1",
+                             cutoff(now.wall_ms, limits->retention_ms), end);
         if (rc >= 0)
             rc = cut(store, end, &e);
         p->age_ms = now.mono_ms + hour_ms;
@@ -134,14 +130,17 @@ static int cut_events(struct prune *p, struct audit_store *store, struct records
     return rc == 0 ? cut_named(store) : rc;
 }
 
-static int step_in(struct prune *p, struct audit_store *store, struct records *records,
-                   const struct audit_limits *limits, struct now now, bool *swept)
+int prune_step(struct prune *p, struct audit_store *store, struct records *records,
+               const struct audit_limits *limits, struct now now, bool *swept)
 {
-    int64_t first = INT64_MAX, pages[3]; /* no event names anything */
-    int rc = cut_events(p, store, records, limits, now);
+    int64_t first = INT64_MAX /* no event names anything */, pages[3];
+    uint64_t removed = p->removed;
+    int rc = audit_store_sql(store, NULL, "BEGIN IMMEDIATE");
 
-    if (rc == 0 && now.mono_ms >= p->sweep_ms) {
-        *swept = true;
+    *swept = rc == 0 && now.mono_ms >= p->sweep_ms;
+    if (rc == 0)
+        rc = cut_events(p, store, records, limits, now);
+    if (rc == 0 && *swept) {
         p->sweep_ms = now.mono_ms + 6 * hour_ms;
         rc = first_event(store, &first);
         if (rc == 0)
@@ -151,27 +150,15 @@ static int step_in(struct prune *p, struct audit_store *store, struct records *r
         rc = count_pages(store, pages);
     /* A file that has become much too large gives back what it does not need. */
     if (rc == 0 && pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
-        rc = audit_store_sql(store, NULL, "PRAGMA incremental_vacuum(%d)", FREE_PAGES);
-    return rc;
-}
-
-int prune_step(struct prune *p, struct audit_store *store, struct records *records,
-               const struct audit_limits *limits, struct now now, bool *swept)
-{
-    struct prune was = *p;
-    int rc = audit_store_sql(store, NULL, "BEGIN IMMEDIATE");
-
-    *swept = false;
-    if (rc == 0)
-        rc = step_in(p, store, records, limits, now, swept);
+        rc = audit_store_sql(store, NULL, "PRAGMA incremental_vacuum(2000)");
     if (rc == 0)
         rc = audit_store_sql(store, NULL, "COMMIT");
-    if (rc == 0)
-        return 0;
-    audit_store_rollback(store);
-    records->begun = false;
-    *p = (struct prune){.age_ms = now.mono_ms + minute_ms,
-                        .sweep_ms = now.mono_ms + minute_ms,
-                        .removed = was.removed};
+    if (rc != 0) {
+        audit_store_rollback(store);
+        records->begun = false;
+        p->age_ms = p->sweep_ms = now.mono_ms + minute_ms;
+        p->going_on = false;
+        p->removed = removed;
+    }
     return rc;
 }

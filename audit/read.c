@@ -63,39 +63,33 @@ static int over_time(void *context)
 
 /* --- open and close ----------------------------------------------------------------- */
 
-static int open_db(struct audit_reader *r, const char *path, struct diags *d)
-{
-    int rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-
-    if (r->db == NULL)
-        return -ENOMEM;
-    if (rc == SQLITE_OK) {
-        sqlite3_extended_result_codes(r->db, 1);
-        sqlite3_busy_timeout(r->db, 1000);
-        rc = sqlite3_exec(r->db, "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON", NULL, NULL,
-                          NULL);
-    }
-    if (rc == SQLITE_OK)
-        rc = sqlite3_create_function(r->db, "within", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
-                                     within, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_create_function(r->db, "below", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
-                                     below, NULL, NULL);
-    if (rc != SQLITE_OK)
-        return audit_store_error(r->db, rc);
-    sqlite3_progress_handler(r->db, CHECK_EVERY, over_time, r);
-    r->deadline_ms = clock_now().mono_ms + query_most_ms;
-    return audit_store_check(r->db, path, d);
-}
-
 int audit_reader_open(struct audit_reader **out, const char *dir, struct diags *d)
 {
+    const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
     struct audit_reader *r = calloc(1, sizeof *r);
     char *path = audit_store_path(dir);
-    int rc = -ENOMEM;
+    int rc = r == NULL || path == NULL ? -ENOMEM : access(path, R_OK) != 0 ? -errno : 0;
 
-    if (r != NULL && path != NULL)
-        rc = access(path, R_OK) != 0 ? -errno : open_db(r, path, d);
+    if (rc != 0)
+        goto done;
+    rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    if (r->db == NULL) {
+        rc = -ENOMEM;
+        goto done;
+    }
+    sqlite3_extended_result_codes(r->db, 1);
+    sqlite3_busy_timeout(r->db, 1000);
+    sqlite3_progress_handler(r->db, CHECK_EVERY, over_time, r);
+    r->deadline_ms = clock_now().mono_ms + query_most_ms;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(r->db, "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON", NULL, NULL,
+                          NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_function(r->db, "within", 2, flags, NULL, within, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_function(r->db, "below", 2, flags, NULL, below, NULL, NULL);
+    rc = rc == SQLITE_OK ? audit_store_check(r->db, path, d) : audit_store_error(r->db, rc);
+done:
     free(path);
     if (rc == 0) {
         *out = r;
@@ -133,36 +127,30 @@ json_t *audit_json_text(const char *text)
     return json_string(buf);
 }
 
-static json_t *value_of(sqlite3_stmt *q, int i, char mark)
-{
-    const char *text = (const char *)sqlite3_column_text(q, i);
-
-    if (text == NULL)
-        return json_null();
-    if (mark == '?')
-        return json_boolean(sqlite3_column_int(q, i));
-    if (mark == ']')
-        return json_loads(text, JSON_DECODE_ANY, NULL);
-    if (sqlite3_column_type(q, i) == SQLITE_INTEGER)
-        return json_integer(sqlite3_column_int64(q, i));
-    return sqlite3_column_type(q, i) == SQLITE_FLOAT ? json_real(sqlite3_column_double(q, i))
-                                                     : audit_json_text(text);
-}
-
 static json_t *row_of(sqlite3_stmt *q)
 {
-    json_t *row = json_object();
+    json_t *row = json_object(), *value;
 
     for (int i = 0; i < sqlite3_column_count(q); i++) {
         const char *name = sqlite3_column_name(q, i);
+        int type = sqlite3_column_type(q, i);
+        const char *text = (const char *)sqlite3_column_text(q, i);
         size_t len = strlen(name);
-        char mark = len > 0 ? name[len - 1] : '\0', key[64];
+        char mark = len > 0 ? name[len - 1] : '\0';
 
-        len -= mark == ']' ? 2 : mark == '?';
-        str_copy(key, sizeof key, name);
-        if (len < sizeof key)
-            key[len] = '\0';
-        (void)json_object_set_new(row, key, value_of(q, i, mark));
+        if (text == NULL)
+            value = json_null();
+        else if (mark == '?')
+            value = json_boolean(sqlite3_column_int(q, i));
+        else if (mark == ']')
+            value = json_loads(text, JSON_DECODE_ANY, NULL);
+        else if (type == SQLITE_INTEGER)
+            value = json_integer(sqlite3_column_int64(q, i));
+        else if (type == SQLITE_FLOAT)
+            value = json_real(sqlite3_column_double(q, i));
+        else
+            value = audit_json_text(text);
+        (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
     }
     return row;
 }

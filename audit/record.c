@@ -23,12 +23,15 @@ enum {
 };
 static const uint64_t epoch_ms = 86400000;
 
-/* Numbers begin anew: what is stored from here on names nothing that lies before. */
-static int begin_epoch(struct records *r, uint64_t mono_ms)
+int records_next(struct records *r, uint64_t mono_ms, int64_t *sequence)
 {
     int64_t last[3];
-    int rc = audit_store_flush(r->store);
+    int rc = 0;
 
+    if (r->begun && mono_ms < r->epoch_at_ms + epoch_ms)
+        goto done;
+    /* Numbers begin anew: what is stored from here on names nothing that lies before. */
+    rc = audit_store_flush(r->store);
     if (rc == 0)
         rc = audit_store_sql(r->store, last,
                              "SELECT max((SELECT ifnull(max(id),0)FROM event),"
@@ -44,16 +47,10 @@ static int begin_epoch(struct records *r, uint64_t mono_ms)
     r->answer = last[1] + 1;
     r->text = last[2] + 1;
     r->epoch_at_ms = mono_ms;
-    rc = audit_store_sql(r->store, NULL, "INSERT OR REPLACE INTO epoch VALUES(%lld,%lld,%lld)",
-                         (long long)r->event, (long long)r->answer, (long long)r->text);
+    rc = audit_store_sql(r->store, NULL, "INSERT OR REPLACE INTO epoch VALUES(?,?,?)", r->event,
+                         r->answer, r->text);
     r->begun = rc == 0;
-    return rc;
-}
-
-int records_next(struct records *r, uint64_t mono_ms, int64_t *sequence)
-{
-    int rc = r->begun && mono_ms < r->epoch_at_ms + epoch_ms ? 0 : begin_epoch(r, mono_ms);
-
+done:
     *sequence = r->event;
     return rc;
 }
@@ -158,29 +155,6 @@ static int intern_answer(struct records *r, const struct audit_event *e, int64_t
 
 /* --- an event ------------------------------------------------------------------------ */
 
-/* NULL when it is what its suffix says, in lower case. */
-static const char *name_as_asked(const struct audit_event *e, char out[NAME_TEXT])
-{
-    struct name folded = e->qname;
-
-    name_fold(&folded);
-    if (name_equal(&folded, &e->qname) && name_is_vlmcs(&folded) &&
-        folded.at[folded.len - 2] != '.') /* nor does its text end like a root's */
-        return NULL;
-    return name_print(&e->qname, out);
-}
-
-static const char *networks_print(const struct audit_event *e,
-                                  char out[AUDIT_EVENT_NETWORKS * AUDIT_TEXT])
-{
-    struct str s;
-
-    str_init(&s, out, AUDIT_EVENT_NETWORKS * AUDIT_TEXT);
-    for (uint8_t i = 0; i < e->n_networks; i++)
-        str_addf(&s, "%s%s", i > 0 ? " " : "", e->networks[i]);
-    return e->n_networks > 0 ? out : NULL;
-}
-
 static int add_question(struct records *r, const struct audit_event *e,
                         const struct ledger_ids *ids)
 {
@@ -201,11 +175,19 @@ static int add_question(struct records *r, const struct audit_event *e,
         .previous = ids->previous,
     };
     char text[NAME_TEXT], list[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
+    struct name name, folded = e->qname;
     struct addr address = e->client;
-    struct name name;
+    struct str networks;
+    bool plain; /* the name as it was asked is what its suffix says */
     int rc = 0;
 
     address.scope = 0;
+    name_fold(&folded);
+    plain = name_equal(&folded, &e->qname) && name_is_vlmcs(&folded) &&
+            folded.at[folded.len - 2] != '.'; /* nor does its text end like a root's */
+    str_init(&networks, list, sizeof list);
+    for (uint8_t i = 0; i < e->n_networks; i++)
+        str_addf(&networks, "%s%s", i > 0 ? " " : "", e->networks[i]);
     if (ids->client == 0) { /* the ledger has no row: the number of its text, as -id */
         rc = intern_text(r, addr_print(&address, text), &row.client);
         row.client = -row.client;
@@ -216,32 +198,29 @@ static int add_question(struct records *r, const struct audit_event *e,
         row.suffix = -row.suffix;
     }
     if (rc == 0)
-        rc = intern_text(r, name_as_asked(e, text), &row.asked);
+        rc = intern_text(r, plain ? NULL : name_print(&e->qname, text), &row.asked);
     if (rc == 0)
         rc = intern_answer(r, e, &row.answer);
     if (rc == 0)
-        rc = intern_text(r, networks_print(e, list), &row.networks);
+        rc = intern_text(r, text_or_null(list), &row.networks);
     return rc == 0 ? audit_store_put(r->store, STORE_EVENT, row.numbers, NULL) : rc;
-}
-
-/* Of an event it has the time only; how many and since when is said of some. */
-static int add_control(struct records *r, const struct audit_event *e)
-{
-    bool counts = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
-    int rc = audit_store_insert(r->store, STORE_CONTROL, counts ? "itttii" : "ittt", r->event,
-                                r->forwarder, audit_kind_names[e->kind], e->text, (int64_t)e->lost,
-                                (int64_t)e->lost_from_ms);
-
-    return rc == 0 ? audit_store_sql(r->store, NULL, "INSERT INTO event(id,ms) VALUES(%lld,%lld)",
-                                     (long long)r->event, (long long)e->wall_ms)
-                   : rc;
 }
 
 int records_add(struct records *r, const struct audit_event *e, const struct ledger_ids *ids)
 {
-    int rc = e->kind == AUDIT_EVENT ? add_question(r, e, ids) : add_control(r, e);
+    bool counts = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE; /* how many, and since when */
+    int rc;
 
-    if (rc == 0)
-        r->event++;
+    if (e->kind == AUDIT_EVENT) {
+        rc = add_question(r, e, ids);
+    } else {
+        rc = audit_store_insert(r->store, STORE_CONTROL, counts ? "itttii" : "ittt", r->event,
+                                r->forwarder, audit_kind_names[e->kind], e->text, (int64_t)e->lost,
+                                (int64_t)e->lost_from_ms);
+        if (rc == 0)
+            rc = audit_store_sql(r->store, NULL, "INSERT INTO event(id,ms) VALUES(?,?)", r->event,
+                                 e->wall_ms);
+    }
+    r->event += rc == 0;
     return rc;
 }

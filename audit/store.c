@@ -232,59 +232,47 @@ static int create(sqlite3 *db)
     return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
 }
 
-static int prepare(struct audit_store *s, sqlite3_stmt **out, const struct str *sql)
+static int prepare(struct audit_store *s, sqlite3_stmt **out, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+static int prepare(struct audit_store *s, sqlite3_stmt **out, const char *fmt, ...)
 {
-    return sqlite3_prepare_v3(s->db, sql->at, (int)sql->len, SQLITE_PREPARE_PERSISTENT, out, NULL);
+    char sql[SQL_TEXT];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(sql, sizeof sql, fmt, args);
+    va_end(args);
+    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
 }
 
 /* The statement that writes rows of the table, those that wait or one of its own. */
 static int prepare_put(struct audit_store *s, enum store_table t)
 {
-    const char *columns = tables[t].columns;
-    char sql[SQL_TEXT];
-    struct str text;
+    const char *name = tables[t].name, *columns = tables[t].columns;
+    char list[512], update[512];
+    struct str l, u;
 
-    str_init(&text, sql, sizeof sql);
-    if (columns == NULL) {
-        str_addf(&text, "INSERT INTO %s VALUES(?", tables[t].name);
-        for (int i = 1; i < tables[t].n; i++)
-            str_add(&text, ",?");
-        str_add(&text, ")");
-        return prepare(s, &s->put[t], &text);
-    }
-    str_addf(&text, "INSERT%s INTO %s(id%s%s) SELECT n0", t == STORE_SLOT ? " OR REPLACE" : "",
-             tables[t].name, columns, t < STORE_LEDGER ? ",sketch,name" : "");
+    str_init(&l, list, sizeof list);
+    str_init(&u, update, sizeof update);
     for (int i = 1; i < tables[t].n; i++)
-        str_addf(&text, ",n%d", i);
-    str_addf(&text, "%s FROM waiting", t < STORE_LEDGER ? ",sketch,name" : "");
-    if (t < STORE_LEDGER) { /* the name of a row stays, and its place in the index */
-        str_addf(&text, " WHERE 1 ON CONFLICT(id) DO UPDATE SET (sketch%s)=(excluded.sketch",
-                 columns);
-        for (const char *c = columns; c != NULL; c = strchr(c + 1, ','))
-            str_addf(&text, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
-        str_add(&text, ")");
-    }
-    return prepare(s, &s->put[t], &text);
-}
-
-static int prepare_get(struct audit_store *s, enum store_table t)
-{
-    char sql[SQL_TEXT];
-    struct str text;
-
-    str_init(&text, sql, sizeof sql);
-    str_addf(&text, "SELECT id%s,sketch FROM %s WHERE %s=?", tables[t].columns, tables[t].name,
-             t == STORE_HOUR ? "id" : "name");
-    return prepare(s, &s->get[t], &text);
+        str_addf(&l, columns != NULL ? ",n%d" : ",?", i);
+    for (const char *c = columns; c != NULL; c = strchr(c + 1, ','))
+        str_addf(&u, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
+    if (columns == NULL)
+        return prepare(s, &s->put[t], "INSERT INTO %s VALUES(?%s)", name, list);
+    if (t >= STORE_LEDGER)
+        return prepare(s, &s->put[t], "INSERT%s INTO %s(id%s) SELECT n0%s FROM waiting",
+                       t == STORE_SLOT ? " OR REPLACE" : "", name, columns, list);
+    /* The name of a row stays, and its place in the index. */
+    return prepare(s, &s->put[t],
+                   "INSERT INTO %s(id%s,sketch,name) SELECT n0%s,sketch,name FROM waiting WHERE 1 "
+                   "ON CONFLICT(id) DO UPDATE SET (sketch%s)=(excluded.sketch%s)",
+                   name, columns, list, columns, update);
 }
 
 static int configure(struct audit_store *s, uint64_t wal_bytes)
 {
     const uint64_t page = 4096;
-    static char select_slots[] =
-        "SELECT id" SCHEMA_SLOT(SCHEMA_COLUMN) " FROM client_suffix s"
-                                               " WHERE s.id BETWEEN ?1 AND ?1+15 ORDER BY id";
-    const struct str slots = {.at = select_slots, .len = sizeof select_slots - 1};
     char sql[256];
     int rc, yes = 1;
 
@@ -301,27 +289,13 @@ static int configure(struct audit_store *s, uint64_t wal_bytes)
     for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
         rc = prepare_put(s, (enum store_table)t);
     for (int t = 0; t < STORE_LEDGER && rc == SQLITE_OK; t++)
-        rc = prepare_get(s, (enum store_table)t);
+        rc = prepare(s, &s->get[t], "SELECT id%s,sketch FROM %s WHERE %s=?", tables[t].columns,
+                     tables[t].name, t == STORE_HOUR ? "id" : "name");
     if (rc == SQLITE_OK)
-        rc = prepare(s, &s->get_slots, &slots);
+        rc = prepare(s, &s->get_slots,
+                     "SELECT id%s FROM client_suffix WHERE id BETWEEN ?1 AND ?1+15 ORDER BY id",
+                     tables[STORE_SLOT].columns);
     return audit_store_error(s->db, rc);
-}
-
-/* The rights do not depend on the umask; the files beside it get those of the
- * database. Not ours: then its owner has set them. */
-static int make_file(const char *dir, const char *path)
-{
-    int fd;
-
-    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
-        return -errno;
-    (void)!chmod(dir, 0750);
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-    if (fd < 0)
-        return -errno;
-    (void)!fchmod(fd, 0640);
-    close(fd);
-    return 0;
 }
 
 char *audit_store_path(const char *dir)
@@ -335,9 +309,20 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
 {
     struct audit_store *s = calloc(1, sizeof *s);
     char *path = audit_store_path(dir);
-    int rc = s != NULL && path != NULL ? make_file(dir, path) : -ENOMEM;
+    int fd = -1, rc = s != NULL && path != NULL ? 0 : -ENOMEM;
 
+    /* The rights do not depend on the umask; the files beside it get those of the
+     * database. Not ours: then its owner has set them. */
+    if (rc == 0 && mkdir(dir, 0750) != 0 && errno != EEXIST)
+        rc = -errno;
     if (rc == 0) {
+        (void)!chmod(dir, 0750);
+        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+        rc = fd < 0 ? -errno : 0;
+    }
+    if (rc == 0) {
+        (void)!fchmod(fd, 0640);
+        close(fd);
         rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
         rc = s->db == NULL ? -ENOMEM : audit_store_error(s->db, rc);
     }
@@ -395,17 +380,16 @@ static int step(struct audit_store *s, sqlite3_stmt *q)
     return rc;
 }
 
-int audit_store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
+int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
 {
     sqlite3_stmt *q = NULL;
-    char sql[SQL_TEXT];
+    int rc = audit_store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
     va_list args;
-    int rc;
 
-    va_start(args, fmt);
-    vsnprintf(sql, sizeof sql, fmt, args);
+    va_start(args, sql);
+    for (int i = 1; i <= sqlite3_bind_parameter_count(q); i++)
+        sqlite3_bind_int64(q, i, va_arg(args, int64_t));
     va_end(args);
-    rc = audit_store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
     if (rc == 0)
         do
             rc = step(s, q);
@@ -520,13 +504,15 @@ int audit_store_count(struct audit_store *s, enum store_table table, int64_t *ro
                       int64_t *last_id)
 {
     const char *name = tables[table].name;
+    char sql[SQL_TEXT];
     int64_t n[2] = {0};
-    int rc = audit_store_sql(
-        s, n,
-        "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE "
-        "name='(other)'),ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
-        name, name, name);
+    int rc;
 
+    snprintf(sql, sizeof sql,
+             "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE name='(other)'),"
+             "ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
+             name, name, name);
+    rc = audit_store_sql(s, n, sql);
     *rows = n[0];
     *last_id = n[1];
     return rc == 1 ? 0 : rc;
@@ -534,12 +520,13 @@ int audit_store_count(struct audit_store *s, enum store_table table, int64_t *ro
 
 int audit_store_sweep(struct audit_store *s, int64_t before_ms, int64_t first_event)
 {
-    int rc =
-        audit_store_sql(s, NULL, "DELETE FROM client_suffix WHERE last<%lld", (long long)before_ms);
+    int rc = audit_store_sql(s, NULL, "DELETE FROM client_suffix WHERE last<?", before_ms);
+    char sql[SQL_TEXT];
 
-    for (int t = 0; t < STORE_LEDGER && rc == 0; t++)
-        rc = audit_store_sql(s, NULL, "DELETE FROM %s WHERE last<%lld AND event<%lld",
-                             tables[t].name, (long long)before_ms, (long long)first_event);
+    for (int t = 0; t < STORE_LEDGER && rc == 0; t++) {
+        snprintf(sql, sizeof sql, "DELETE FROM %s WHERE last<? AND event<?", tables[t].name);
+        rc = audit_store_sql(s, NULL, sql, before_ms, first_event);
+    }
     return rc;
 }
 

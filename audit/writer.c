@@ -245,59 +245,41 @@ struct sums {
     uint64_t recorded, counted;
 };
 
-static int put_event(struct audit_writer *w, struct sums *sums, const uint8_t *packed, size_t len)
-{
-    const struct audit_event *e = &w->event;
-    struct ledger_ids ids = {0};
-    int64_t sequence;
-    int rc;
-
-    audit_event_unpack(&w->event, packed, len);
-    rc = records_next(&w->records, e->mono_ms, &sequence);
-    if (rc == 0 && e->kind == AUDIT_EVENT) {
-        rc = ledger_add(w->ledger, e, e->counted ? 0 : sequence, &ids);
-        *(e->counted ? &sums->counted : &sums->recorded) += 1;
-    }
-    if (rc == 0 && !e->counted)
-        rc = records_add(&w->records, e, &ids);
-    return rc;
-}
-
 static int put_batch(struct audit_writer *w, struct sums *sums)
 {
+    const struct audit_event *e = &w->event;
     size_t len, next;
     int rc = 0;
 
     for (size_t i = 0; i < w->len && rc == 0; i = next) {
+        struct ledger_ids ids = {0};
+        int64_t sequence;
+
         memcpy(&len, w->batch + i, sizeof len);
         next = i + item_size(len);
         if (next < w->len)
             ledger_expect(w->ledger, (const void *)(w->batch + next + sizeof len));
-        rc = put_event(w, sums, w->batch + i + sizeof len, len);
+        audit_event_unpack(&w->event, w->batch + i + sizeof len, len);
+        rc = records_next(&w->records, e->mono_ms, &sequence);
+        if (rc == 0 && e->kind == AUDIT_EVENT) {
+            rc = ledger_add(w->ledger, e, e->counted ? 0 : sequence, &ids);
+            *(e->counted ? &sums->counted : &sums->recorded) += 1;
+        }
+        if (rc == 0 && !e->counted)
+            rc = records_add(&w->records, e, &ids);
     }
     return rc == 0 ? ledger_save(w->ledger) : rc;
-}
-
-/* A record of what rings dropped. */
-static int put_gap(struct audit_writer *w, struct now now)
-{
-    struct audit_event e = {.kind = AUDIT_GAP,
-                            .wall_ms = now.wall_ms,
-                            .lost = w->lost,
-                            .lost_from_ms = w->lost_from_ms};
-    int64_t sequence;
-    int rc;
-
-    if (w->lost == 0)
-        return 0;
-    rc = records_next(&w->records, now.mono_ms, &sequence);
-    return rc == 0 ? records_add(&w->records, &e, NULL) : rc;
 }
 
 /* True when nothing is left to be committed. */
 static bool commit(struct audit_writer *w, struct now now)
 {
+    struct audit_event gap = {.kind = AUDIT_GAP,
+                              .wall_ms = now.wall_ms,
+                              .lost = w->lost,
+                              .lost_from_ms = w->lost_from_ms};
     struct sums sums = {0};
+    int64_t sequence;
     int rc;
 
     w->attempt_ms = now.mono_ms;
@@ -307,14 +289,15 @@ static bool commit(struct audit_writer *w, struct now now)
     rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
     if (rc == 0)
         rc = put_batch(w, &sums);
-    if (rc == 0)
-        rc = put_gap(w, now);
+    if (rc == 0 && w->lost > 0)
+        rc = records_next(&w->records, now.mono_ms, &sequence);
+    if (rc == 0 && w->lost > 0)
+        rc = records_add(&w->records, &gap, NULL);
     if (rc == 0)
         rc = audit_store_sql(w->store, NULL,
-                             "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
-                             "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
-                             (unsigned long long)sums.recorded, (unsigned long long)sums.counted,
-                             (unsigned long long)w->lost);
+                             "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN ? "
+                             "WHEN 'counted' THEN ? WHEN 'dropped' THEN ? ELSE 0 END",
+                             sums.recorded, sums.counted, w->lost);
     if (rc == 0)
         rc = audit_store_flush(w->store);
     if (rc == 0)

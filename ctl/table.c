@@ -30,25 +30,8 @@ static int rank_of(const struct column *k)
 
 /* --- cells */
 
-static char *list_text(const json_t *list)
-{
-    char *text = NULL;
-    size_t len, i;
-    FILE *f = open_memstream(&text, &len);
-    json_t *item;
-
-    json_array_foreach(list, i, item)
-    {
-        const char *word = json_string_value(item);
-
-        fprintf(f, "%s%s", i ? " " : "", word ? word : "?");
-    }
-    fclose(f);
-    return text;
-}
-
 /* 51 -> "51 ms", 93784000 -> "1 d 2 h". */
-static char *span_text(long long ms)
+static void print_span(FILE *f, long long ms)
 {
     static const struct {
         long long ms, part;
@@ -59,60 +42,63 @@ static char *span_text(long long ms)
         {60000, 1000, "m", "s"},
     };
 
-    if (ms < 1000)
-        return ctl_text("%lld ms", ms);
     for (size_t i = 0; i < ARRAY_LEN(units); i++)
-        if (ms >= units[i].ms)
-            return ctl_text("%lld %s %lld %s", ms / units[i].ms, units[i].unit,
-                            ms % units[i].ms / units[i].part, units[i].of);
-    return ctl_text("%lld.%lld s", ms / 1000, ms % 1000 / 100);
+        if (ms >= units[i].ms) {
+            fprintf(f, "%lld %s %lld %s", ms / units[i].ms, units[i].unit,
+                    ms % units[i].ms / units[i].part, units[i].of);
+            return;
+        }
+    if (ms < 1000)
+        fprintf(f, "%lld ms", ms);
+    else
+        fprintf(f, "%lld.%lld s", ms / 1000, ms % 1000 / 100);
 }
 
-static char *number_text(long long n, int kind, enum ctl_format format)
+/* A value as text for a table or CSV, harmless to a terminal; freed by the caller. */
+static char *cell_of(const json_t *row, const struct column *column, enum ctl_format format)
 {
-    char time[NUMBER_TEXT];
-
-    if (kind == COLUMN_TIME && n <= 0)
-        return ctl_text("%s", format == FORMAT_TABLE ? "-" : "");
-    if (kind == COLUMN_TIME)
-        return ctl_text("%s", format == FORMAT_TABLE ? time_print_local((uint64_t)n, time)
-                                                     : time_print_utc((uint64_t)n, time));
-    if (kind == COLUMN_DURATION_MS && format == FORMAT_TABLE)
-        return span_text(n);
-    return ctl_text("%lld", n);
-}
-
-/* A value as text for a table or CSV; freed by the caller. */
-static char *cell_text(const json_t *value, int kind, enum ctl_format format)
-{
-    const char *nothing = format == FORMAT_TABLE ? "-" : "";
+    const json_t *value = json_object_get(row, column->key), *item;
+    const char *nothing = format == FORMAT_TABLE ? "-" : "", *text;
+    json_int_t n = json_integer_value(value);
+    char *cell = NULL, *clean, time[NUMBER_TEXT];
+    size_t len, i;
+    FILE *f = open_memstream(&cell, &len);
 
     switch (value ? json_typeof(value) : JSON_NULL) {
     case JSON_STRING:
-        return ctl_text("%s", *json_string_value(value) ? json_string_value(value) : nothing);
+        fputs(json_string_value(value), f);
+        break;
     case JSON_INTEGER:
-        return number_text(json_integer_value(value), kind, format);
+        if (column_kind(column) == COLUMN_TIME && n > 0)
+            fputs(format == FORMAT_TABLE ? time_print_local((uint64_t)n, time)
+                                         : time_print_utc((uint64_t)n, time),
+                  f);
+        else if (column_kind(column) == COLUMN_DURATION_MS && format == FORMAT_TABLE)
+            print_span(f, n);
+        else if (column_kind(column) != COLUMN_TIME)
+            fprintf(f, "%lld", (long long)n);
+        break;
     case JSON_REAL:
-        return ctl_text("%.*f", format == FORMAT_TABLE ? 1 : 3, json_real_value(value));
+        fprintf(f, "%.*f", format == FORMAT_TABLE ? 1 : 3, json_real_value(value));
+        break;
     case JSON_TRUE:
-        return ctl_text("yes");
     case JSON_FALSE:
-        return ctl_text("no");
+        fputs(json_is_true(value) ? "yes" : "no", f);
+        break;
     case JSON_ARRAY:
-        return json_array_size(value) ? list_text(value) : ctl_text("%s", nothing);
+        json_array_foreach(value, i, item)
+        {
+            text = json_string_value(item);
+            fprintf(f, "%s%s", i ? " " : "", text ? text : "?");
+        }
+        break;
     case JSON_OBJECT:
     case JSON_NULL:
         break;
     }
-    return ctl_text("%s", nothing);
-}
-
-static char *clean_cell(const json_t *row, const struct column *column, enum ctl_format format)
-{
-    char *text = cell_text(json_object_get(row, column->key), column_kind(column), format);
-    char *clean = ctl_clean(text);
-
-    free(text);
+    fclose(f);
+    clean = ctl_clean(*cell ? cell : nothing);
+    free(cell);
     return clean;
 }
 
@@ -129,36 +115,28 @@ static size_t width_of(const char *text)
 
 static void csv_put(const char *text, bool guard, bool last)
 {
-    bool quote;
+    bool quote = strpbrk(text, ",\"\r\n;\t") != NULL;
 
-    guard = guard && *text && strchr("=+-@\t\r", *text) != NULL;
-    quote = strpbrk(text, ",\"\r\n;\t") != NULL;
-    if (quote)
-        putchar('"');
-    if (guard)
+    fputs(quote ? "\"" : "", stdout);
+    if (guard && *text && strchr("=+-@\t\r", *text) != NULL)
         putchar('\'');
     for (; *text; text++) {
         if (*text == '"')
             putchar('"');
         putchar(*text);
     }
-    if (quote)
-        putchar('"');
+    fputs(quote ? "\"" : "", stdout);
     fputs(last ? "\r\n" : ",", stdout);
 }
 
-static void csv_header(const struct column *columns)
-{
-    for (; columns->key; columns++)
-        csv_put(columns->key, false, columns[1].key == NULL);
-}
-
-static void csv_row(const struct column *columns, const json_t *row)
+/* A row, or (NULL) the header. */
+static void csv_line(const struct column *columns, const json_t *row)
 {
     for (; columns->key; columns++) {
-        char *text = clean_cell(row, columns, FORMAT_CSV);
+        char *text = row ? cell_of(row, columns, FORMAT_CSV) : ctl_text("%s", columns->key);
 
-        csv_put(text, !json_is_number(json_object_get(row, columns->key)), columns[1].key == NULL);
+        csv_put(text, row && !json_is_number(json_object_get(row, columns->key)),
+                columns[1].key == NULL);
         free(text);
     }
 }
@@ -183,15 +161,6 @@ static size_t count_columns(const struct column *columns)
     while (columns[n].key)
         n++;
     return n;
-}
-
-static char *title_of(const struct column *k)
-{
-    char *title = ctl_text("%s", k->title ? k->title : k->key);
-
-    for (char *p = title; k->title == NULL && *p; p++)
-        *p = *p == '_' ? ' ' : (char)toupper(*p);
-    return title;
 }
 
 /* One line of the columns that have a width; cells belong to the caller. Numbers stand right. */
@@ -243,12 +212,14 @@ static void print_rows_table(const struct ctl *c, const struct column *columns, 
     for (size_t k = 0; k < n; k++) {
         bool any = rank_of(&columns[k]) == 0, wide = rank_of(&columns[k]) == RANKS;
 
-        cells[k] = title_of(&columns[k]);
+        cells[k] = ctl_text("%s", columns[k].title ? columns[k].title : columns[k].key);
+        for (char *p = cells[k]; columns[k].title == NULL && *p; p++)
+            *p = *p == '_' ? ' ' : (char)toupper(*p);
         width[k] = width_of(cells[k]);
         for (size_t i = 0; i < n_rows; i++) {
             const json_t *row = json_array_get(rows, i),
                          *value = json_object_get(row, columns[k].key);
-            char *cell = clean_cell(row, &columns[k], FORMAT_TABLE);
+            char *cell = cell_of(row, &columns[k], FORMAT_TABLE);
             size_t w = width_of(cell);
 
             any |= value && !json_is_null(value);
@@ -304,8 +275,8 @@ void table_print(struct ctl *c, const char *plural, const struct column *columns
         json_decref(document);
         break;
     case FORMAT_CSV:
-        csv_header(columns);
-        json_array_foreach(rows, i, row) csv_row(columns, row);
+        csv_line(columns, NULL);
+        json_array_foreach(rows, i, row) csv_line(columns, row);
         break;
     case FORMAT_TABLE:
         print_rows_table(c, columns, rows);
@@ -325,14 +296,14 @@ void table_print_object(struct ctl *c, const struct column *columns, const json_
         json_decref(copy);
         break;
     case FORMAT_CSV:
-        csv_header(columns);
-        csv_row(columns, object);
+        csv_line(columns, NULL);
+        csv_line(columns, object);
         break;
     case FORMAT_TABLE:
         for (const struct column *k = columns; k->key; k++)
             widest = width_of(k->title) > widest ? width_of(k->title) : widest;
         for (; columns->key; columns++) {
-            char *text = clean_cell(object, columns, FORMAT_TABLE);
+            char *text = cell_of(object, columns, FORMAT_TABLE);
 
             printf("%s%*s  %s\n", columns->title, (int)(widest - width_of(columns->title)), "",
                    text);
