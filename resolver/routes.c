@@ -394,6 +394,7 @@ static void post_cache_flush(void *context, struct control_request *r)
  * its own thread, one after the other (no lock, no table touched by two), and comes
  * home through the main thread's worker, which answers. */
 struct job {
+    struct worker_job job;
     struct daemon *d;
     struct control_request *request;
     struct generation *generation; /* used: its routes are listed */
@@ -437,9 +438,9 @@ static json_t *server_json(const struct upstream_report *r)
 }
 
 /* Runs in each worker's thread in turn, at last in the main thread. */
-static void visit(struct worker *w, void *arg)
+static void visit(struct worker *w, struct worker_job *mail)
 {
-    struct job *job = arg;
+    struct job *job = container_of(mail, struct job, job);
     const struct settings *s = job->generation->settings;
     json_t *routes;
     char zone[NAME_TEXT];
@@ -453,10 +454,8 @@ static void visit(struct worker *w, void *arg)
             merge(&job->reports[i], one);
     }
     if (w != job->d->own) {
-        while (job->next < job->d->n_workers)
-            if (worker_post(job->d->workers[job->next++], visit, job) == 0)
-                return;
-        (void)worker_post(job->d->own, visit, job);
+        worker_post(job->next < job->d->n_workers ? job->d->workers[job->next++] : job->d->own,
+                    mail);
         return;
     }
     routes = json_array();
@@ -486,16 +485,12 @@ static void get_upstreams(void *context, struct control_request *r)
         control_refuse(r, 503, "out of memory");
         return;
     }
-    *job = (struct job){.d = d, .request = r, .generation = d->newest};
+    *job = (struct job){.job = {.run = visit}, .d = d, .request = r, .generation = d->newest};
     for (int i = 0; i < s->n_routes; i++)
         for (int k = 0; k < s->routes[i].n_servers && job->n < MAX_SERVERS; k++)
             job->reports[job->n++].server = s->routes[i].servers[k];
     atomic_fetch_add(&d->newest->users, 1);
-    if (worker_post(d->workers[job->next++], visit, job) != 0) {
-        generation_release(d->newest);
-        free(job);
-        control_refuse(r, 503, "too many requests wait; try again");
-    }
+    worker_post(d->workers[job->next++], &job->job);
 }
 
 /* ---- explain ---- */

@@ -6,8 +6,8 @@
  * older ones live until no flight that began with them is left.
  *
  * The mailbox is the only thing that another thread touches: what was left there, a
- * mutex held for the time of one copy, and an eventfd that wakes the loop. A new
- * generation and the stop have places of their own, so that they cannot be lost.
+ * mutex held for the time of one copy, and an eventfd that wakes the loop. It is never
+ * full.
  */
 #include "resolver/worker.h"
 
@@ -137,26 +137,18 @@ void worker_stop(struct worker *w)
     wake(w);
 }
 
-int worker_post(struct worker *w, void (*run)(struct worker *, void *), void *arg)
+void worker_post(struct worker *w, struct worker_job *job)
 {
-    int rc = -ENOBUFS;
-
     pthread_mutex_lock(&w->mailbox.lock);
-    if (w->mailbox.n < WORKER_JOBS) {
-        w->mailbox.jobs[(w->mailbox.first + w->mailbox.n++) % WORKER_JOBS] =
-            (struct worker_job){run, arg};
-        rc = 0;
-    }
+    STAILQ_INSERT_TAIL(&w->mailbox.jobs, job, next);
     pthread_mutex_unlock(&w->mailbox.lock);
-    if (rc == 0)
-        wake(w);
-    return rc;
+    wake(w);
 }
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
     struct worker *w = arg;
-    struct worker_job job;
+    struct worker_job *job;
     struct generation *g;
     uint64_t count;
     bool stop;
@@ -165,22 +157,18 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
     if (read(fd, &count, sizeof count) < 0)
         return; /* another wake-up has taken it */
     do {
-        job.run = NULL;
         pthread_mutex_lock(&w->mailbox.lock);
         g = w->mailbox.generation;
         w->mailbox.generation = NULL;
         stop = w->mailbox.stop;
-        if (w->mailbox.n > 0) {
-            job = w->mailbox.jobs[w->mailbox.first];
-            w->mailbox.first = (w->mailbox.first + 1) % WORKER_JOBS;
-            w->mailbox.n--;
-        }
+        if ((job = STAILQ_FIRST(&w->mailbox.jobs)) != NULL)
+            STAILQ_REMOVE_HEAD(&w->mailbox.jobs, next);
         pthread_mutex_unlock(&w->mailbox.lock);
         if (g != NULL && take_generation(w, g))
             forwarder_limit(w->listen.forwarder, slots_for(w, g->settings->limits.in_flight));
-        if (job.run != NULL)
-            job.run(w, job.arg);
-    } while (job.run != NULL);
+        if (job != NULL)
+            job->run(w, job);
+    } while (job != NULL);
     if (!stop)
         return;
     forwarder_free(
@@ -195,66 +183,53 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 
 /* ---- life ---- */
 
-static bool open_loop(struct worker *w)
-{
-    struct event_config *config = event_config_new();
-
-    if (config == NULL)
-        return false;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    w->listen.base = event_base_new_with_config(config);
-    event_config_free(config);
-    w->mailbox.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (w->listen.base == NULL || w->mailbox.fd < 0)
-        return false;
-    w->mailbox.event = event_new(w->listen.base, w->mailbox.fd, EV_READ | EV_PERSIST, on_mail, w);
-    return w->mailbox.event != NULL && event_add(w->mailbox.event, NULL) == 0;
-}
-
-static bool open_forwarder(struct worker *w, uint32_t in_flight)
-{
-    const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
-    unsigned limit = slots_for(w, in_flight), slots = slots_for(w, SLOTS_AT_LEAST);
-
-    if (slots < limit)
-        slots = limit;
-    w->io = io_event_new(w->listen.base, &w->random, 2 * slots + 512);
-    if (w->io == NULL)
-        return false;
-    w->listen.io = io_event_io(w->io);
-    w->listen.forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
-    if (w->listen.forwarder == NULL)
-        return false;
-    forwarder_limit(w->listen.forwarder, limit);
-    return true;
-}
-
 struct worker *worker_new(const struct shared *shared, struct generation *g,
                           const struct listener *listeners, int n_listeners,
                           struct audit_ring *ring, unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
+    const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
+    struct event_config *config = event_config_new();
+    unsigned limit, slots;
 
     if (w == NULL)
-        return NULL;
+        goto fail;
     w->shared = shared;
     w->listen = (struct listen){
         .stats = &w->stats, .ring = ring, .n_workers = n_workers > 0 ? n_workers : 1};
-    w->mailbox.fd = -1;
+    w->mailbox.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    STAILQ_INIT(&w->mailbox.jobs);
     pthread_mutex_init(&w->mailbox.lock, NULL);
     random_init(&w->random);
     w->scratch = calloc(1, sizeof *w->scratch);
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
         w->policy_error = errno;
-    if (w->scratch == NULL || !take_generation(w, g) || !open_loop(w) ||
-        !open_forwarder(w, g->settings->limits.in_flight))
+    if (config == NULL)
         goto fail;
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    w->listen.base = event_base_new_with_config(config);
+    if (w->scratch == NULL || !take_generation(w, g) || w->listen.base == NULL || w->mailbox.fd < 0)
+        goto fail;
+    w->mailbox.event = event_new(w->listen.base, w->mailbox.fd, EV_READ | EV_PERSIST, on_mail, w);
+    limit = slots_for(w, g->settings->limits.in_flight);
+    slots = slots_for(w, SLOTS_AT_LEAST) > limit ? slots_for(w, SLOTS_AT_LEAST) : limit;
+    w->io = io_event_new(w->listen.base, &w->random, 2 * slots + 512);
+    if (w->mailbox.event == NULL || event_add(w->mailbox.event, NULL) != 0 || w->io == NULL)
+        goto fail;
+    w->listen.io = io_event_io(w->io);
+    w->listen.forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
+    if (w->listen.forwarder == NULL)
+        goto fail;
+    forwarder_limit(w->listen.forwarder, limit);
     if (n_listeners > 0 && ((w->udp = udp_new(&w->listen, listeners, n_listeners)) == NULL ||
                             (w->tcp = tcp_new(&w->listen, listeners, n_listeners)) == NULL))
         goto fail;
+    event_config_free(config);
     return w;
 fail:
+    if (config != NULL)
+        event_config_free(config);
     worker_free(w);
     return NULL;
 }

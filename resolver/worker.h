@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 
 #include "resolver/listen.h"
 
@@ -37,11 +38,11 @@ struct shared {
     struct hash_key hash_key;
 };
 
+/* Lies in a struct of whoever posts it; it is the worker's until it runs. */
 struct worker_job {
-    void (*run)(struct worker *, void *);
-    void *arg;
+    STAILQ_ENTRY(worker_job) next;
+    void (*run)(struct worker *, struct worker_job *);
 };
-enum { WORKER_JOBS = 64 };
 
 struct worker {
     struct worker_stats stats; /* any thread may read */
@@ -60,8 +61,7 @@ struct worker {
     struct {
         pthread_mutex_t lock;
         struct generation *generation; /* NULL: none is new */
-        struct worker_job jobs[WORKER_JOBS];
-        unsigned first, n;
+        STAILQ_HEAD(, worker_job) jobs;
         bool stop;
         int fd; /* an eventfd */
         struct event *event;
@@ -83,7 +83,7 @@ void *worker_run(void *worker);
 void worker_set_generation(struct worker *, struct generation *);
 /* Any thread: answers what waits, closes the listeners, ends worker_run(). */
 void worker_stop(struct worker *);
-/* Any thread: the job runs in the worker's thread, in order. 0 or -ENOBUFS. */
-int worker_post(struct worker *, void (*run)(struct worker *, void *), void *arg);
+/* Any thread: the job runs in the worker's thread, in order. */
+void worker_post(struct worker *, struct worker_job *);
 
 #endif
