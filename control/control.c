@@ -253,24 +253,6 @@ static enum MHD_Result receive(struct control_request *r, const char *data, size
     return MHD_YES;
 }
 
-/* The request is complete: its body is read, and the handler gets it. */
-static void hand_over(struct control_request *r)
-{
-    json_error_t why;
-
-    if (r->n_bytes == 0 || strcmp(r->route->method, "GET") == 0)
-        r->body = json_object();
-    else if ((r->body = json_loadb(r->bytes, r->n_bytes, JSON_REJECT_DUPLICATES, &why)) == NULL)
-        control_refuse(r, 400, "the body is not JSON: line %d, column %d: %s", why.line, why.column,
-                       why.text);
-    else if (!json_is_object(r->body))
-        control_refuse(r, 400, "the body must be a JSON object");
-    if (r->answered)
-        return;
-    r->handed = true;
-    r->route->handle(r->control->context, r);
-}
-
 /* libmicrohttpd calls this with the head, with each piece of the body, at the
  * end, and once more after a wait. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
@@ -280,6 +262,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     struct control *c = context;
     struct control_request *r = *state;
     enum MHD_Result done;
+    json_error_t why;
 
     (void)version;
     if (r == NULL) {
@@ -297,8 +280,19 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *len = 0;
         return done;
     }
-    if (!r->answered && !r->handed)
-        hand_over(r);
+    if (!r->answered && !r->handed) {
+        if (r->n_bytes == 0 || strcmp(r->route->method, "GET") == 0)
+            r->body = json_object();
+        else if ((r->body = json_loadb(r->bytes, r->n_bytes, JSON_REJECT_DUPLICATES, &why)) == NULL)
+            control_refuse(r, 400, "the body is not JSON: line %d, column %d: %s", why.line,
+                           why.column, why.text);
+        else if (!json_is_object(r->body))
+            control_refuse(r, 400, "the body must be a JSON object");
+        if (!r->answered) {
+            r->handed = true;
+            r->route->handle(c->context, r);
+        }
+    }
     if (r->answered)
         return send_json(connection, r->status, r->answer, r->allow);
     if (c->stopping) { /* the handler answers later, to nobody */

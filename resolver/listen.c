@@ -29,40 +29,32 @@ enum {
     RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
 };
 
-/* A large receive buffer is asked for here, since root may have more than
- * net.core.rmem_max, and we are still root. A wildcard is told the address that each
- * packet was sent to. The daemon works without any of these. */
-static void set_udp_options(int fd, const struct addr *a)
-{
-    bool v4 = addr_is_v4(a);
-    int one = 1, size = RECEIVE_BUFFER, omit = v4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT;
-    int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
-
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
-        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    setsockopt(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &omit, sizeof omit);
-    if (addr_is_any(a))
-        setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof one);
-}
-
 static int bound_socket(const struct addr *a, bool tcp, bool share)
 {
     struct sockaddr_storage to;
     socklen_t len = addr_to_sockaddr(a, &to);
-    int one = 1, rc;
+    bool v4 = addr_is_v4(a);
+    int level = v4 ? IPPROTO_IP : IPPROTO_IPV6, omit = v4 ? IP_PMTUDISC_OMIT : IPV6_PMTUDISC_OMIT;
+    int one = 1, size = RECEIVE_BUFFER, rc;
     int fd =
         socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -errno;
-    if (to.ss_family == AF_INET6)
+    if (!v4)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (tcp) /* past connections in TIME_WAIT do not hold the port */
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
         goto fail;
-    if (share && !tcp)
-        set_udp_options(fd, a);
+    if (share && !tcp) { /* it works without any of these */
+        /* We are still root, who may have more than net.core.rmem_max. */
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+            setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+        setsockopt(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &omit, sizeof omit);
+        if (addr_is_any(a)) /* to which address was it sent? */
+            setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof one);
+    }
     if (bind(fd, (struct sockaddr *)&to, len) != 0)
         goto fail;
     if (tcp && listen(fd, TCP_BACKLOG) != 0)
