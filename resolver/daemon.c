@@ -30,7 +30,7 @@
 #include "resolver/machine.h"
 #include "wire/present.h"
 
-enum { RING_BYTES = 8 << 20, TICK_S = 1, SWEEP_TICKS = 60, EXIT_INVALID = 5 };
+enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120, EXIT_INVALID = 5 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
 /* The sd_notify(3) protocol: one datagram to $NOTIFY_SOCKET, if a service manager has
@@ -263,7 +263,7 @@ static void report_machine_problem(struct daemon *d, const struct diags *problem
         log_notice("machine: that problem is over");
 }
 
-/* When the machine has moved, a second later: its addresses and resolv.conf as they are
+/* When the machine has moved, one tick later: its addresses and resolv.conf as they are
  * then, with the settings as they were read. */
 static void watch_machine(struct daemon *d)
 {
@@ -472,7 +472,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     const struct user_dir dirs[] = {{"server.state-dir", s->server.state_dir},
                                     {"server.run-dir", s->server.run_dir},
                                     {NULL, NULL}};
-    const struct timeval second = {TICK_S, 0};
+    const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     struct listener *listeners = NULL;
     int each = 0;
@@ -502,7 +502,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     d->hangup = watch(d, SIGHUP, EV_SIGNAL, on_hangup, NULL);
     d->terminate = watch(d, SIGTERM, EV_SIGNAL, on_stop, NULL);
     d->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
-    d->tick = watch(d, -1, 0, on_tick, &second);
+    d->tick = watch(d, -1, 0, on_tick, &period);
     open_control(d);
     return start_threads(d) == 0 ? 0 : EXIT_FAILURE;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * machine.c -- what the machine tells. Used by the main thread only: at start, at reload,
- * and each second.
+ * and at each tick of the main loop.
  *
  * Why the resolv.conf rules: on most machines it names either real servers or
  * a stub on loopback. Once an administrator points the machine at Waymark it
@@ -9,7 +9,7 @@
  * addresses are left out, and if nothing is left we say which line to write.
  *
  * Changes are found by comparing: a look at all addresses and at two small files costs
- * some ten microseconds a second, and finds what is renamed, linked, mounted or lost
+ * some ten microseconds, and finds what is renamed, linked, mounted or lost
  * on the way alike.
  */
 #include "resolver/machine.h"
