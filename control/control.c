@@ -232,7 +232,7 @@ static void find_route(struct control_request *r, const char *method, const char
 }
 
 /* Keeps a piece of the body; MHD_NO cuts the connection. */
-static enum MHD_Result receive(struct control_request *r, const char *data, size_t len)
+static enum MHD_Result receive_body(struct control_request *r, const char *data, size_t len)
 {
     char *more;
 
@@ -276,7 +276,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_YES;
     }
     if (*len > 0) {
-        done = receive(r, data, *len);
+        done = receive_body(r, data, *len);
         *len = 0;
         return done;
     }

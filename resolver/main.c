@@ -24,7 +24,7 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static void usage(FILE *to)
+static void print_help(FILE *to)
 {
     fprintf(to,
             "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to "
@@ -44,7 +44,7 @@ static void usage(FILE *to)
 }
 
 /* That these names never reach a server is not seen anywhere else. */
-static void say_reverse(void *context, const char *zone)
+static void print_reverse(void *context, const char *zone)
 {
     int *n = context;
 
@@ -70,7 +70,7 @@ static int show_settings(int want, const char *path, const char *const *assign)
         settings_print(s, stdout);
     view.settings = s;
     if (want == WANT_CHECK)
-        special_each_reverse(&view, say_reverse, &n);
+        special_each_reverse(&view, print_reverse, &n);
     if (n > 0)
         putchar('\n');
     settings_free(s);
@@ -101,7 +101,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (want == WANT_HELP) {
-        usage(stdout);
+        print_help(stdout);
     } else if (want == WANT_VERSION) {
         printf("waymarkd %s\n", PACKAGE_VERSION);
     } else if (want == WANT_PRINT_SAMPLE) {

@@ -147,7 +147,7 @@ static const char *or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-static void PRINTF_LIKE(2, 3) add_problem(json_t *problems, const char *fmt, ...)
+static void PRINTF_LIKE(2, 3) status_problem(json_t *problems, const char *fmt, ...)
 {
     va_list args;
 
@@ -173,34 +173,36 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct sto
         t->policy_without += e != 0;
     }
     if (found[0] != '\0')
-        add_problem(problems, "policy: %s", found);
+        status_problem(problems, "policy: %s", found);
     else if (h->faults > 0)
-        add_problem(problems,
-                    "policy: %s/data.mdb: the disk, or damage, broke %llu reads off since the "
-                    "start; those questions got what the real DNS said; " POLICY_REMEDY,
-                    dir, (unsigned long long)h->faults);
+        status_problem(problems,
+                       "policy: %s/data.mdb: the disk, or damage, broke %llu reads off since the "
+                       "start; those questions got what the real DNS said; " POLICY_REMEDY,
+                       dir, (unsigned long long)h->faults);
     else if (t->workers.kms_damaged > 0)
-        add_problem(problems,
-                    "policy: %s/data.mdb: %llu questions since the start needed a damaged record "
-                    "and got what the real DNS said; " POLICY_REMEDY,
-                    dir, (unsigned long long)t->workers.kms_damaged);
+        status_problem(
+            problems,
+            "policy: %s/data.mdb: %llu questions since the start needed a damaged record "
+            "and got what the real DNS said; " POLICY_REMEDY,
+            dir, (unsigned long long)t->workers.kms_damaged);
     else if (t->policy_error != 0 && t->policy_error != -EUSERS)
-        add_problem(problems, "policy: %s/data.mdb: its state cannot be read: %s; " POLICY_REMEDY,
-                    dir, strerror(-t->policy_error));
+        status_problem(problems,
+                       "policy: %s/data.mdb: its state cannot be read: %s; " POLICY_REMEDY, dir,
+                       strerror(-t->policy_error));
     if (h->unlocked)
-        add_problem(problems,
-                    "policy: %s is read-only here: rules act, and must not be changed from "
-                    "elsewhere meanwhile; make it writable and restart waymarkd",
-                    dir);
+        status_problem(problems,
+                       "policy: %s is read-only here: rules act, and must not be changed from "
+                       "elsewhere meanwhile; make it writable and restart waymarkd",
+                       dir);
     if (t->policy_without == 0)
         return;
     snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
-    add_problem(problems,
-                "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
-                "who is answered by them; end what else has %s/lock.mdb open (fuser shows it) and "
-                "restart waymarkd",
-                (int)t->policy_without, d->n_workers + 1, error == EUSERS ? full : strerror(error),
-                dir);
+    status_problem(
+        problems,
+        "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
+        "who is answered by them; end what else has %s/lock.mdb open (fuser shows it) and "
+        "restart waymarkd",
+        (int)t->policy_without, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
 }
 
 static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problems)
@@ -209,7 +211,7 @@ static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problem
     char digest[16];
 
     if (d->policy_error[0] != '\0')
-        add_problem(problems, "policy: %s", d->policy_error);
+        status_problem(problems, "policy: %s", d->policy_error);
     if (d->shared.policy != NULL) {
         h = store_health(d->shared.policy);
         policy_problems(d, t, &h, problems);
@@ -225,15 +227,15 @@ static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problem
 static json_t *audit_status(struct daemon *d, const struct totals *t, json_t *problems)
 {
     if (d->audit_error[0] != '\0')
-        add_problem(problems, "audit: %s", d->audit_error);
+        status_problem(problems, "audit: %s", d->audit_error);
     if (t->audit.last_error != 0)
-        add_problem(problems,
-                    "audit: the last commit failed: %s; events wait in memory, and are dropped "
-                    "and counted when it is full",
-                    strerror(t->audit.last_error));
+        status_problem(problems,
+                       "audit: the last commit failed: %s; events wait in memory, and are dropped "
+                       "and counted when it is full",
+                       strerror(t->audit.last_error));
     if (t->audit_dropped != 0)
-        add_problem(problems, "audit: %llu events were dropped since the start",
-                    (unsigned long long)t->audit_dropped);
+        status_problem(problems, "audit: %llu events were dropped since the start",
+                       (unsigned long long)t->audit_dropped);
     return json_pack("{s:b,s:s?}", "open", d->auditor != NULL, "error", or_null(d->audit_error));
 }
 
@@ -265,7 +267,7 @@ static void get_status(void *context, struct control_request *r)
                   audit_status(d, &t, problems), "cache", "kms_mode", mode_names[s->kms.mode]);
     add_numbers(o, &t, status_rows, ARRAY_LEN(status_rows));
     if (d->machine_error[0] != '\0')
-        add_problem(problems, "machine: %s", d->machine_error);
+        status_problem(problems, "machine: %s", d->machine_error);
     json_object_set_new(o, "problems", problems);
     control_answer(r, 200, o);
 }
@@ -314,8 +316,8 @@ struct listing {
     uint64_t now_ms;
 };
 
-static void add_entry(void *context, const struct cache_key *key, const struct cache_facts *f,
-                      const uint8_t *image, size_t len)
+static void add_cached(void *context, const struct cache_key *key, const struct cache_facts *f,
+                       const uint8_t *image, size_t len)
 {
     static const char *const kinds[] = {"positive", "nodata", "nxdomain", "referral", "failure"};
     struct listing *l = context;
@@ -359,7 +361,7 @@ static void get_cache(void *context, struct control_request *r)
         control_refuse(r, 400, "not a record type: %s", type_text);
     } else {
         name_fold(&name);
-        cache_each(d->shared.cache, &name, type, l.now_ms, add_entry, &l);
+        cache_each(d->shared.cache, &name, type, l.now_ms, add_cached, &l);
         if (json_array_size(l.entries) == 0)
             control_refuse(r, 404, "nothing is cached at %s", control_rest(r));
         else
