@@ -19,7 +19,7 @@
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/types.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum { FIRST_SIZE = 1024, FEW_SLOTS = 4, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
 static const size_t memory_most = (size_t)32 << 20, touched_most = (size_t)16 << 20;

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum { WAYS = 4, ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
 static const uint64_t repeat_ms = 10000;

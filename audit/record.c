@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/types.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum { HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
 enum {

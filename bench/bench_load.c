@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "wire/message.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum { BATCH = 32, SOCKETS = 16, IDS = 65536, SIZE = 512, SILENCE_MS = 200 };
 enum mode { MODE_ECHO, MODE_A, MODE_KMS, MODE_WARM, MODE_WARM_KMS };

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "wire/message.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 static const uint8_t soa_rdata[] = {0, 0, 0,   0, 0, 1,  0,   0, 14, 16, 0,
                                     0, 3, 132, 0, 9, 58, 128, 0, 0,  14, 16};

@@ -11,8 +11,7 @@
 
 #include "policy/model.h"
 #include "store/store.h"
-#include "wire/cursor.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum policy_table {
     TABLE_LOG = 'L',     /* serial */

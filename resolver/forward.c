@@ -51,7 +51,7 @@
 #include "resolver/inflight.h"
 #include "resolver/kms_event.h"
 #include "resolver/special.h"
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum {
     TRIES_EACH = 3,

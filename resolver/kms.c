@@ -202,7 +202,7 @@ struct note {
     size_t len, size; /* len: as far as the walk has come */
     bool reading, bad;
 };
-#define FIELD(field) note_octets(n, &(field), sizeof(field))
+#define NOTE(field) note_octets(n, &(field), sizeof(field))
 
 static inline void note_octets(struct note *n, void *field, size_t size)
 {
@@ -220,7 +220,7 @@ static void note_text(struct note *n, char text[POLICY_NAME])
 {
     uint8_t len = n->reading ? 0 : (uint8_t)strnlen(text, POLICY_NAME - 1);
 
-    FIELD(len);
+    NOTE(len);
     n->bad = n->bad || len >= POLICY_NAME;
     note_octets(n, text, len);
     text[n->bad ? 0 : len] = '\0';
@@ -228,8 +228,8 @@ static void note_text(struct note *n, char text[POLICY_NAME])
 
 static void note_name(struct note *n, struct name *name)
 {
-    FIELD(name->len);
-    FIELD(name->labels);
+    NOTE(name->len);
+    NOTE(name->labels);
     note_octets(n, name->at, name->len);
 }
 
@@ -241,41 +241,41 @@ static bool note_walk(const struct view *v, struct note *n, struct policy_decisi
     struct srv *srv = v->scratch->srv;
     uint64_t kept[2] = {stamp[0], stamp[1]};
 
-    FIELD(kept);
+    NOTE(kept);
     n->bad = n->bad || memcmp(kept, stamp, sizeof kept) != 0;
     if (n->bad)
         return false;
-    FIELD(d->outcome);
-    FIELD(d->reason);
-    FIELD(d->verdict);
-    FIELD(d->action);
-    FIELD(d->serial);
-    FIELD(d->since_ms);
-    FIELD(d->until_ms);
-    FIELD(d->ttl);
+    NOTE(d->outcome);
+    NOTE(d->reason);
+    NOTE(d->verdict);
+    NOTE(d->action);
+    NOTE(d->serial);
+    NOTE(d->since_ms);
+    NOTE(d->until_ms);
+    NOTE(d->ttl);
     note_text(n, d->rule);
-    FIELD(d->would.outcome);
+    NOTE(d->would.outcome);
     note_text(n, d->would.rule);
-    FIELD(d->n_hosts);
+    NOTE(d->n_hosts);
     n->bad = n->bad || d->n_hosts > POLICY_POOL_HOSTS;
     for (int i = 0; i < d->n_hosts && !n->bad; i++) {
         struct policy_host *h = &d->hosts[i];
 
         note_name(n, &h->target);
-        FIELD(h->priority);
-        FIELD(h->weight);
-        FIELD(h->port);
-        FIELD(h->n_addresses);
+        NOTE(h->priority);
+        NOTE(h->weight);
+        NOTE(h->port);
+        NOTE(h->n_addresses);
         n->bad = n->bad || h->n_addresses > POLICY_HOST_ADDRESSES;
         for (int k = 0; k < h->n_addresses && !n->bad; k++)
-            FIELD(h->addresses[k].ip);
+            NOTE(h->addresses[k].ip);
     }
-    FIELD(r->n_srv);
+    NOTE(r->n_srv);
     n->bad = n->bad || r->n_srv > KEPT_SRV;
     for (int i = 0; i < r->n_srv && !n->bad; i++) {
         note_name(n, &srv[i].target);
-        FIELD(srv[i].port);
-        FIELD(d->unapproved[i]);
+        NOTE(srv[i].port);
+        NOTE(d->unapproved[i]);
     }
     return !n->bad;
 }

@@ -1,13 +1,67 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * options.h -- what the files of settings/ share: one row per option
- * (base/fields.h), and settings being read.
+ * options.h -- what the administrator set, one immutable generation; and one row
+ * for each option of it (base/fields.h).
  */
 #ifndef SETTINGS_OPTIONS_H
 #define SETTINGS_OPTIONS_H
 
+#include "base/addr.h"
 #include "base/fields.h"
-#include "settings/settings.h"
+#include "wire/kms.h"
+#include "wire/name.h"
+
+/* clang-format off */
+enum access_action { ACCESS_ALLOW, ACCESS_REFUSE, ACCESS_DROP };
+struct access_rule { struct prefix net; enum access_action action; };
+
+enum route_strategy { ROUTE_ORDERED, ROUTE_FASTEST, ROUTE_PARALLEL };
+enum { ROUTE_MAX_SERVERS = 16 };
+struct route {
+    struct name zone; /* folded */
+    const struct addr *servers; int n_servers;
+    enum route_strategy strategy;
+    uint32_t timeout_ms; /* of one try */
+    bool trust_ad;       /* keep AD of its replies */
+    bool edns;           /* ask them with EDNS */
+    bool fall_back;      /* failed: try the route of `.` */
+    uint32_t id;         /* hash of zone and servers, stable over reload */
+};
+
+enum client_address { CLIENT_FULL, CLIENT_PREFIX, CLIENT_HMAC };
+
+struct settings {
+    struct arena *arena; /* owns everything below */ uint64_t generation; /* set by the daemon */
+    struct {
+        const char *name, *user, *state_dir, *run_dir;
+        const struct addr *listen; int n_listen;
+        uint32_t workers;  /* 0 = one per core */
+        uint32_t log_level;/* enum log_level */
+        bool open_resolver, hide_identity, hide_version; /* open: the whole Internet may ask */
+    } server;
+    const struct access_rule *access; int n_access; /* as written, NULL: not given; longest prefix wins */
+    const struct route *routes; int n_routes;   /* as written; empty: resolv.conf, done by resolver/ */
+    bool routes_found; /* they are resolv.conf's */
+    struct {
+        uint64_t size; uint64_t min_ttl_ms, max_ttl_ms, max_negative_ttl_ms, serve_stale_ms, stale_deadline_ms;
+        bool rotate, prefetch, persist;
+    } cache;
+    struct {
+        enum kms_mode mode; uint64_t upstream_deadline_ms, max_negative_ttl_ms, probe_interval_ms, probe_timeout_ms;
+        bool explain_in_edns;
+    } kms;
+    struct { uint64_t history_ms; bool require_reason; } policy;
+    struct {
+        uint64_t retention_ms, ledger_retention_ms, max_size, commit_interval_ms;
+        uint32_t max_rate, max_rate_client, max_clients, max_suffixes;
+        enum client_address client_address;
+    } audit;
+    struct {
+        uint32_t client_rate, tcp_connections, tcp_per_client, in_flight; uint64_t tcp_idle_ms;
+    } limits;
+    struct { const char *socket; } control;
+};
+/* clang-format on */
 
 enum option_flag {
     OPTION_RESTART = FIELD_FLAGS,    /* a reload keeps the value that is in force */
@@ -30,35 +84,7 @@ static inline bool option_is_table(const struct field *o)
 {
     return o->element != NULL && o->element->rows != NULL;
 }
-/* Was the list written, be it an empty one? True for what is no list. */
-static inline bool option_is_given(const struct field *o, const struct settings *s)
-{
-    const void *const *list = (const void *)((const char *)s + o->at);
-
-    return o->count_size == 0 || *list != NULL;
-}
 /* Why it cannot be the name of this forwarder, or NULL. */
 const char *option_not_a_host(const char *text);
-
-struct reader {
-    struct form form;   /* of the text being read */
-    struct settings *s; /* being built; its arena has the nodes, too */
-    /* Who gave an option its value: its node, NULL for a default. Of a list
-     * that was read, the children are the elements in the same order. */
-    struct origin {
-        const struct yaml_node *node;
-        const char *file, *assign; /* as in struct form */
-    } origin[OPTIONS_MAX];
-};
-
-/* The steps of settings_read(), for tests that read a text. begin: 0 or -ENOMEM;
- * end: 0 and *out, or what was wrong. */
-int read_begin(struct reader *, struct diags *);
-void read_document(struct reader *, const char *name, const char *text, size_t len);
-int read_end(struct reader *, struct settings **out);
-
-/* Checks the rules between options; problems are told where the option was
- * written, as far as r->origin knows. */
-void rules_check(struct reader *);
 
 #endif

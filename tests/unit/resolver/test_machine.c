@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "resolver/machine.h"
-#include "tests/settings_text.h"
+#include "settings/settings.h"
 #include "tests/unit/rows.h"
 
 /* A folder that is the root for those that are asked for files. */

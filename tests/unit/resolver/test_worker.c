@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "resolver/worker.h"
-#include "tests/settings_text.h"
+#include "settings/settings.h"
 
 enum { GENERATIONS = 3, JOBS = 100 };
 

@@ -24,7 +24,7 @@
 #include "policy/text.h"
 #include "resolver/answer.h"
 #include "wire/present.h"
-#include "tests/settings_text.h"
+#include "settings/settings.h"
 
 #define WORLD_SETTINGS                                                                             \
     "access: [{net: 10.0.0.0/8, action: allow}, {net: 192.0.2.0/24, action: refuse}, "             \

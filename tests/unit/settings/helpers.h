@@ -20,7 +20,7 @@
 
 #include "base/compiler.h"
 #include "settings/settings.h"
-#include "tests/settings_text.h"
+#include "settings/settings.h"
 
 static inline char *problems_of(const struct diags *d)
 {

@@ -21,7 +21,7 @@
 
 #include <ldns/ldns.h>
 
-#include "wire/writer.h"
+#include "wire/pack.h"
 
 enum { TEXT_MESSAGE_MAX = 65535 };
 
