@@ -52,11 +52,6 @@ static void make_key(const struct walk *w, unsigned depth, enum suffix_kind kind
     k->len = to.len; /* two octets for each of a name, and three more: it fits */
 }
 
-static bool begins(const struct store_bytes *key, const struct store_key *prefix)
-{
-    return key->len > prefix->len && memcmp(key->data, prefix->data, prefix->len) == 0;
-}
-
 /* Visits the entries of that kind at that depth. *left: when there are none, below which
  * depth there may be some; 0: nowhere. What is looked for in the whole table may be damaged. */
 static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
@@ -69,10 +64,11 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
 
     make_key(w, depth, kind, &k);
     *left = depth;
-    for (rc = store_seek(w->txn, &k, 1, &r); rc == 0 && begins(&r.key, &k);
-         rc = store_next(w->txn, &k, 1, &r)) {
+    for (rc = store_seek(w->txn, &k, 1, &r); rc == 0; rc = store_next(w->txn, &k, 1, &r)) {
         struct index_hit hit = {kind, depth, {r.key.data + k.len, r.key.len - k.len}};
 
+        if (r.key.len <= k.len || memcmp(r.key.data, k.data, k.len) != 0)
+            break;
         if (hit.rule.len >= POLICY_NAME)
             return -EBADMSG;
         any = true;

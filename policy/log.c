@@ -35,30 +35,6 @@ int log_append(struct store_txn *t, const struct policy_log_entry *e, const stru
     return rc < 0 ? rc : 0;
 }
 
-static bool entry_read(const struct store_record *from, struct policy_log_entry *e,
-                       const char *rule, bool *concerned)
-{
-    struct cursor k = cursor_make(from->key.data + 1, from->key.len - 1);
-    struct cursor c = cursor_make(from->value.data, from->value.len);
-    unsigned n;
-
-    e->serial = cursor_u64(&k);
-    e->time_ms = cursor_u64(&c);
-    e->digest = cursor_u64(&c);
-    text_read(&c, e->author, sizeof e->author);
-    text_read(&c, e->claimed, sizeof e->claimed);
-    text_read(&c, e->reason, sizeof e->reason);
-    text_read(&c, e->summary, sizeof e->summary);
-    *concerned = cursor_u8(&c) != 0 || rule == NULL;
-    n = cursor_u8(&c);
-    while (n-- > 0 && !c.bad) {
-        struct store_bytes name = record_text(&c);
-
-        *concerned |= rule != NULL && !c.bad && record_text_is(&name, rule);
-    }
-    return !c.bad && !k.bad;
-}
-
 int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
 {
     const struct store_key behind = {1, {TABLE_LOG + 1}}, table = {1, {TABLE_LOG}};
@@ -107,24 +83,44 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
                     policy_log_visit *visit, void *context)
 {
     struct policy_log_entry e = {.serial = 0};
-    bool concerned = false;
-    int rc;
+    int rc = 0;
 
-    do {
+    while (rc == 0) {
         struct store_record r;
         struct store_key k;
         struct store_txn *t;
+        struct cursor key, c;
+        bool concerned;
 
         rc = store_begin(store, false, &t);
         if (rc != 0)
             return rc;
         key_serial(&k, e.serial + 1);
         rc = store_seek(t, &k, 1, &r);
-        if (rc == 0 && !entry_read(&r, &e, rule, &concerned))
-            rc = -EBADMSG;
+        if (rc != 0) {
+            store_end(t);
+            return rc == -ENOENT ? 0 : rc;
+        }
+        key = cursor_make(r.key.data + 1, r.key.len - 1);
+        c = cursor_make(r.value.data, r.value.len);
+        e.serial = cursor_u64(&key);
+        e.time_ms = cursor_u64(&c);
+        e.digest = cursor_u64(&c);
+        text_read(&c, e.author, sizeof e.author);
+        text_read(&c, e.claimed, sizeof e.claimed);
+        text_read(&c, e.reason, sizeof e.reason);
+        text_read(&c, e.summary, sizeof e.summary);
+        concerned = cursor_u8(&c) != 0 || rule == NULL;
+        for (unsigned n = cursor_u8(&c); n > 0 && !c.bad; n--) {
+            struct store_bytes name = record_text(&c);
+
+            concerned |= rule != NULL && !c.bad && record_text_is(&name, rule);
+        }
         store_end(t);
-        if (rc == 0 && concerned && e.time_ms >= since_ms)
-            rc = visit(context, &e);
-    } while (rc == 0);
-    return rc == -ENOENT ? 0 : rc;
+        if (key.bad || c.bad)
+            return -EBADMSG;
+        if (concerned && e.time_ms >= since_ms)
+            rc = visit(context, &e); /* nothing is open meanwhile */
+    }
+    return rc;
 }

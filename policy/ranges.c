@@ -139,32 +139,6 @@ static int put_range(struct sweep *s, const uint8_t last[16])
     return rc < 0 ? rc : 0;
 }
 
-static int put_ranges(struct sweep *s)
-{
-    uint8_t highest[16];
-    int rc = 0;
-
-    memset(highest, 0xff, sizeof highest);
-    for (size_t i = 0; i < s->n_spans && rc == 0; i++) {
-        const struct span *p = &s->spans[i];
-        uint8_t before[16];
-
-        while (rc == 0 && s->depth > 0 && memcmp(s->stack[s->depth - 1].last, p->first, 16) < 0) {
-            rc = put_range(s, s->stack[s->depth - 1].last);
-            s->depth--;
-        }
-        memcpy(before, p->first, 16); /* the last address before it; there is one, or no gap */
-        for (size_t k = 16; k-- > 0 && before[k]-- == 0;)
-            ;
-        if (rc == 0 && memcmp(s->next, p->first, 16) < 0)
-            rc = put_range(s, before);
-        s->stack[s->depth++] = *p;
-    }
-    for (; rc == 0 && s->depth > 0; s->depth--)
-        rc = put_range(s, s->stack[s->depth - 1].last);
-    return rc == 0 ? put_range(s, highest) : rc;
-}
-
 /* Adds the prefixes of a network. */
 static int add_network(struct sweep *s, const struct store_record *r)
 {
@@ -197,6 +171,7 @@ int ranges_derive(struct store_txn *t)
 {
     const struct store_key networks = {1, {TABLE_NETWORK}}, ranges = {1, {TABLE_RANGE}};
     struct sweep s = {.txn = t, .last = ranges};
+    uint8_t highest[16], before[16];
     struct store_record r;
     int rc;
 
@@ -211,7 +186,25 @@ int ranges_derive(struct store_txn *t)
         goto done;
     if (s.n_spans > 0)
         qsort(s.spans, s.n_spans, sizeof *s.spans, span_compare);
-    rc = s.n_names > 0 ? put_ranges(&s) : store_del_all(t, &ranges);
+    rc = s.n_names == 0 ? store_del_all(t, &ranges) : 0;
+    for (size_t i = 0; i < s.n_spans && rc == 0; i++) {
+        const struct span *p = &s.spans[i];
+
+        for (; rc == 0 && s.depth > 0 && memcmp(s.stack[s.depth - 1].last, p->first, 16) < 0;
+             s.depth--)
+            rc = put_range(&s, s.stack[s.depth - 1].last);
+        memcpy(before, p->first, 16); /* the last address before it; there is one, or no gap */
+        for (size_t k = 16; k-- > 0 && before[k]-- == 0;)
+            ;
+        if (rc == 0 && memcmp(s.next, p->first, 16) < 0)
+            rc = put_range(&s, before);
+        s.stack[s.depth++] = *p;
+    }
+    for (; rc == 0 && s.depth > 0; s.depth--)
+        rc = put_range(&s, s.stack[s.depth - 1].last);
+    memset(highest, 0xff, sizeof highest);
+    if (rc == 0 && s.n_names > 0)
+        rc = put_range(&s, highest);
 done:
     tdestroy(s.lists, free);
     free(s.stack);

@@ -438,62 +438,19 @@ static int set_entry(struct store_txn *t, const struct store_key *k, bool put)
     return rc == -ENOENT ? 0 : rc;
 }
 
-static int set_hosts(struct store_txn *t, const char *pool, const struct store_bytes *value,
-                     bool put)
-{
-    struct cursor c = cursor_make(value->data, value->len);
-    struct policy_host h;
-    struct store_key k;
-    unsigned n;
-    int rc = 0;
-
-    cursor_u8(&c);
-    n = cursor_u8(&c);
-    while (n-- > 0 && rc >= 0 && host_read(&c, &h)) {
-        key_target(&k, TABLE_APPROVED, &h.target, h.port, pool);
-        rc = set_entry(t, &k, put);
-        if (rc >= 0 && h.n_addresses > 0) {
-            key_host(&k, &h.target, pool);
-            rc = set_entry(t, &k, put);
-        }
-        for (unsigned i = 0; i < h.n_addresses && rc >= 0; i++) {
-            key_ip(&k, TABLE_ADDRESS, h.addresses[i].ip, pool);
-            rc = set_entry(t, &k, put);
-        }
-    }
-    return rc;
-}
-
-static int set_users(struct store_txn *t, const char *rule, const struct store_bytes *value,
-                     bool put)
-{
-    char name[POLICY_NAME];
-    struct rule_view v;
-    struct store_key k;
-    int rc = 0;
-
-    if (!rule_view_read(&v, value))
-        return 0;
-    if (v.pool[0] != '\0') {
-        key_user(&k, TABLE_POOL, v.pool, rule);
-        rc = set_entry(t, &k, put);
-    }
-    while (v.n_networks-- > 0 && rc >= 0) {
-        text_read(&v.networks, name, sizeof name);
-        key_user(&k, TABLE_NETWORK, name, rule);
-        rc = set_entry(t, &k, put);
-    }
-    return rc;
-}
-
-/* Puts or removes the entries that follow from a record. 0 or more, or -errno. */
+/* Puts or removes the entries that follow from a record, as far as it can be read. 0 or
+ * more, or -errno. */
 static int set_entries(struct store_txn *t, const struct store_key *key,
                        const struct store_bytes *value, bool put)
 {
     const struct store_bytes bytes = {key->data, key->len};
-    char name[POLICY_NAME];
+    struct cursor c = cursor_make(value->data, value->len);
+    char name[POLICY_NAME], used[POLICY_NAME];
+    struct policy_host h;
+    struct rule_view v;
     struct store_key k;
     size_t n;
+    int rc = 0;
 
     switch (key->data[0]) {
     case TABLE_LISTED:
@@ -510,9 +467,32 @@ static int set_entries(struct store_txn *t, const struct store_key *key,
         k.len += n - 1;
         return set_entry(t, &k, put);
     case TABLE_POOL:
-        return key_read_name(&bytes, name) ? set_hosts(t, name, value, put) : 0;
+        cursor_u8(&c);
+        n = cursor_u8(&c);
+        while (key_read_name(&bytes, name) && n-- > 0 && rc >= 0 && host_read(&c, &h)) {
+            key_target(&k, TABLE_APPROVED, &h.target, h.port, name);
+            rc = set_entry(t, &k, put);
+            key_host(&k, &h.target, name);
+            if (rc >= 0 && h.n_addresses > 0)
+                rc = set_entry(t, &k, put);
+            for (unsigned i = 0; i < h.n_addresses && rc >= 0; i++) {
+                key_ip(&k, TABLE_ADDRESS, h.addresses[i].ip, name);
+                rc = set_entry(t, &k, put);
+            }
+        }
+        return rc;
     case TABLE_RULE:
-        return key_read_name(&bytes, name) ? set_users(t, name, value, put) : 0;
+        if (!key_read_name(&bytes, name) || !rule_view_read(&v, value))
+            return 0;
+        key_user(&k, TABLE_POOL, v.pool, name);
+        if (v.pool[0] != '\0')
+            rc = set_entry(t, &k, put);
+        while (v.n_networks-- > 0 && rc >= 0) {
+            text_read(&v.networks, used, sizeof used);
+            key_user(&k, TABLE_NETWORK, used, name);
+            rc = set_entry(t, &k, put);
+        }
+        return rc;
     default:
         return 0;
     }

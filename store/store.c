@@ -156,25 +156,21 @@ static bool read_counts(struct store_txn *t, struct store_counts *out)
     return true;
 }
 
-static bool count_all(struct store_txn *t)
-{
-    MDB_val k, v;
-    int rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST);
-
-    t->counts = (struct store_counts){0};
-    for (; rc == 0; rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
-        count(&t->counts, t->store->kind, &k, &v, true);
-    return rc == MDB_NOTFOUND;
-}
-
 const struct store_counts *store_counts(struct store_txn *t)
 {
     uint64_t id = store_state(t);
+    MDB_val k, v;
+    int rc;
 
-    if (!t->is_counted && t->is_change)
-        t->is_counted = count_all(t);
-    else if (!t->is_change && (!t->is_counted || t->counts_of != id))
+    if (t->is_change && !t->is_counted) {
+        t->counts = (struct store_counts){0};
+        for (rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST); rc == 0;
+             rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
+            count(&t->counts, t->store->kind, &k, &v, true);
+        t->is_counted = rc == MDB_NOTFOUND;
+    } else if (!t->is_change && (!t->is_counted || t->counts_of != id)) {
         t->is_counted = read_counts(t, &t->counts);
+    }
     t->counts_of = id;
     return t->is_counted ? &t->counts : NULL;
 }
@@ -608,55 +604,48 @@ static bool is_in_the_making(const char *lock_path)
     return locked;
 }
 
-/* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG and
- * walk->why; -EAGAIN; -errno. */
-static int look(const char *data, const char *lock, struct pages_walk *walk)
-{
-    const char *why = NULL;
-    struct stat st;
-    int fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
-
-    if (fd < 0 && errno != ENOENT)
-        return -errno;
-    if (fd < 0 && access(lock, F_OK) != 0) /* LMDB makes this one first */
-        return -ENOENT;
-    if (fd < 0)
-        why = "is missing, where lock.mdb says that there was a store";
-    else if (fstat(fd, &st) != 0)
-        rc = -errno;
-    else if (!S_ISREG(st.st_mode) || st.st_size == 0)
-        why = S_ISREG(st.st_mode) ? "is empty" : "is no file";
-    else
-        rc = pages_walk(fd, walk);
-    if (why != NULL) {
-        snprintf(walk->why, sizeof walk->why, "%s", why);
-        rc = -EBADMSG;
-    }
-    if (fd >= 0)
-        close(fd); /* LMDB's locks are on the other file, so this drops none */
-    return rc;
-}
-
-/* What looks damaged may be in the making by another process: a moment later it
- * is not. -EAGAIN in the end: nobody can tell while others write without a pause,
- * and they looked before they began. */
-static int look_at_files(const struct store *s, enum store_access access, struct diags *d)
+/* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno.
+ * What looks damaged may be in the making by another process: a moment later it is not.
+ * Nobody can tell while others write without a pause, and they looked before they began. */
+static int look_at_files(const struct store *s, enum store_access mode, struct diags *d)
 {
     enum { TRIES = 5, PATIENCE = 1000, PAUSE_MS = 4 };
-    struct pages_walk walk = {.brief = access == STORE_SERVE};
+    struct pages_walk walk = {.brief = mode == STORE_SERVE};
     char data[PATH_MAX], lock[PATH_MAX];
     int rc = -EAGAIN;
 
     if (!file_path(data, s->dir, "data.mdb") || !file_path(lock, s->dir, "lock.mdb"))
         return -ENAMETOOLONG;
-    if (access != STORE_READ && mkdir(s->dir, 0750) != 0 && errno != EEXIST)
+    if (mode != STORE_READ && mkdir(s->dir, 0750) != 0 && errno != EEXIST)
         return -errno;
     for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) &&
                     (i < TRIES || (i < PATIENCE && is_in_the_making(lock)));
          i++) {
+        const char *why = NULL;
+        struct stat st;
+        int fd;
+
         if (i > 0)
             poll(NULL, 0, PAUSE_MS);
-        rc = look(data, lock, &walk);
+        fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0 && errno != ENOENT)
+            return -errno;
+        if (fd < 0 && access(lock, F_OK) != 0) /* LMDB makes this one first */
+            return -ENOENT;
+        if (fd < 0)
+            why = "is missing, where lock.mdb says that there was a store";
+        else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+            why = "is no file";
+        else if (st.st_size == 0)
+            why = "is empty";
+        else
+            rc = pages_walk(fd, &walk);
+        if (why != NULL) {
+            snprintf(walk.why, sizeof walk.why, "%s", why);
+            rc = -EBADMSG;
+        }
+        if (fd >= 0)
+            close(fd); /* LMDB's locks are on the other file, so this drops none */
     }
     return rc == -EBADMSG ? damaged(s, d, walk.why) : rc == -EAGAIN ? 0 : rc;
 }
@@ -710,31 +699,6 @@ static int open_env(struct store *s, bool write)
     return translate(rc);
 }
 
-/* An empty store becomes one of ours. */
-static int write_format(struct store *s)
-{
-    size_t n = strlen(s->kind->mark);
-    uint8_t value[33];
-    struct store_txn *t;
-    struct store_bytes v;
-    int rc = store_begin(s, true, &t);
-
-    if (rc != 0)
-        return rc;
-    if (store_get(t, &format_key, &v) == 0) { /* another process was faster */
-        store_end(t);
-        return 0;
-    }
-    memcpy(value, s->kind->mark, n);
-    value[n] = s->kind->version;
-    rc = store_put(t, &format_key, value, n + 1);
-    if (rc < 0) {
-        store_end(t);
-        return rc;
-    }
-    return store_commit(t);
-}
-
 /* -ENOENT: nothing at all is stored. */
 static int check_format(struct store *s, struct store_txn *t, struct diags *d)
 {
@@ -763,7 +727,10 @@ static int check_format(struct store *s, struct store_txn *t, struct diags *d)
 
 static int open_files(struct store *s, enum store_access access, struct diags *d)
 {
+    size_t n = strlen(s->kind->mark);
+    uint8_t value[33];
     struct store_txn *t;
+    struct store_bytes v;
     int rc = look_at_files(s, access, d);
 
     if (rc != 0 && (rc != -ENOENT || access != STORE_WRITE))
@@ -779,7 +746,19 @@ static int open_files(struct store *s, enum store_access access, struct diags *d
         return rc;
     rc = check_format(s, t, d);
     store_end(t);
-    return rc == -ENOENT && access == STORE_WRITE ? write_format(s) : rc;
+    if (rc != -ENOENT || access != STORE_WRITE)
+        return rc;
+    /* An empty store becomes one of ours, unless another process was faster. */
+    rc = store_begin(s, true, &t);
+    if (rc != 0)
+        return rc;
+    rc = store_get(t, &format_key, &v);
+    memcpy(value, s->kind->mark, n);
+    value[n] = s->kind->version;
+    if (rc == -ENOENT && (rc = store_put(t, &format_key, value, n + 1)) > 0)
+        return store_commit(t);
+    store_end(t);
+    return rc;
 }
 
 static int try_open(struct store **out, const struct store_kind *kind, const char *dir,
