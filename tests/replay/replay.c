@@ -15,6 +15,7 @@
  *   state SERVER unknown|up|down [rtt=N] [queries=N] [replies=N] [errors=N] [nxdomain=N]
  *   places N, flights N             flights at most; that there are now
  *   descriptors N|none|any          that there are for tries
+ *   sending fails|works             of questions
  *   stop                            the forwarder ends
  * Clients:
  *   ask NAME TYPE [WORD...] [id=N] [times=N [first=N]]    words as in world.h; each `%` in the
@@ -243,6 +244,11 @@ static void run_descriptors(const struct command *c)
 {
     run.net->open_error = has(c, "none") ? -EMFILE : 0;
     run.net->max_open = atoi(word(c, 1));
+}
+
+static void run_sending(const struct command *c)
+{
+    run.net->send_error = has(c, "fails") ? -EPERM : 0;
 }
 
 static void run_stop(const struct command *c)
@@ -693,25 +699,42 @@ static void run_nothing(const struct command *c)
     BAD("a client was answered that should not be: %s", text);
 }
 
+/* clang-format off */
 static const struct {
     const char *name;
     void (*run)(const struct command *);
 } commands[] = {
-    {"settings", run_settings},   {"policy", run_policy},
-    {"wait", run_wait},           {"clock", run_clock},
-    {"count", run_count},         {"generations", run_generations},
-    {"state", run_state},         {"places", run_places},
-    {"flights", run_flights},     {"descriptors", run_descriptors},
-    {"stop", run_stop},           {"ask", run_ask},
-    {"answer", run_answer},       {"answers", run_answers},
-    {"event", run_event},         {"events", run_events},
-    {"noevent", run_noevent},     {"own", run_own},
-    {"came", run_came},           {"upstream", run_upstream},
-    {"tries", run_tries},         {"asked", run_asked},
-    {"different", run_different}, {"open", run_open},
-    {"shut", run_shut},           {"give", run_give},
-    {"fail", run_fail},           {"nothing", run_nothing},
+    {"settings", run_settings},
+    {"policy", run_policy},
+    {"wait", run_wait},
+    {"clock", run_clock},
+    {"count", run_count},
+    {"generations", run_generations},
+    {"state", run_state},
+    {"places", run_places},
+    {"flights", run_flights},
+    {"descriptors", run_descriptors},
+    {"sending", run_sending},
+    {"stop", run_stop},
+    {"ask", run_ask},
+    {"answer", run_answer},
+    {"answers", run_answers},
+    {"event", run_event},
+    {"events", run_events},
+    {"noevent", run_noevent},
+    {"own", run_own},
+    {"came", run_came},
+    {"upstream", run_upstream},
+    {"tries", run_tries},
+    {"asked", run_asked},
+    {"different", run_different},
+    {"open", run_open},
+    {"shut", run_shut},
+    {"give", run_give},
+    {"fail", run_fail},
+    {"nothing", run_nothing},
 };
+/* clang-format on */
 
 /* ---- files ---- */
 

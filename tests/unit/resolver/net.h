@@ -43,8 +43,8 @@ struct net {
     struct world *w;
     struct io_timer *timers[NET_TIMERS]; /* those that are set */
     int n_timers;
-    struct sent *sent[NET_SENT];              /* owned */
-    int n_sent, n_open, open_error, max_open; /* max_open 0: no limit */
+    struct sent *sent[NET_SENT];                          /* owned */
+    int n_sent, n_open, open_error, send_error, max_open; /* max_open 0: no limit */
     struct answered answered[NET_ANSWERS];
     int n_answered, answers_taken;
     struct audit_event events[NET_EVENTS];
@@ -78,10 +78,13 @@ static inline int net_open(struct io *io, struct io_peer *peer, const struct add
 
 static inline int net_send(struct io *io, struct io_peer *peer, const uint8_t *wire, size_t len)
 {
+    int error = container_of(io, struct net, io)->send_error;
     struct sent *s = peer->handle;
 
-    (void)io;
     assert_non_null(s);
+    s->taken = error != 0;
+    if (error != 0)
+        return error;
     assert_in_range(len, DNS_HEADER, sizeof s->wire);
     memcpy(s->wire, wire, len);
     s->len = len;
