@@ -241,7 +241,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 void tcp_send(struct tcp *t, const struct client *client, const uint8_t *message, size_t len)
 {
-    struct connection *c = client->connection < t->size ? t->connections[client->connection] : NULL;
+    struct connection *c = t->connections[client->connection]; /* the table never shrinks */
 
     if (c == NULL || c->serial != client->serial)
         return;
