@@ -244,25 +244,6 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
     event_base_loopbreak(d->own->listen.base);
 }
 
-/* Logged once, and kept for `status`. */
-static void report_machine_problem(struct daemon *d, const struct diags *problems, int networks)
-{
-    char text[DAEMON_PROBLEM] = "";
-
-    if (problems->n > 0)
-        snprintf(text, sizeof text, "%s", problems->at[0].text);
-    else if (networks < 0)
-        snprintf(text, sizeof text, "changes of its addresses may go unseen: %s; reload after each",
-                 strerror(-networks));
-    if (strcmp(text, d->machine_error) == 0)
-        return;
-    memcpy(d->machine_error, text, sizeof text);
-    if (text[0] != '\0')
-        log_warning("machine: %s", text);
-    else
-        log_notice("machine: that problem is over");
-}
-
 /* When the machine has moved, one tick later: its addresses and resolv.conf as they are
  * then, with the settings as they were read. */
 static void watch_machine(struct daemon *d)
@@ -270,9 +251,9 @@ static void watch_machine(struct daemon *d)
     const struct settings *s = d->written->routes_found ? d->newest->settings : d->written;
     uint64_t fingerprint = machine_fingerprint("");
     bool due = d->machine_moved;
+    char text[900], problem[DAEMON_PROBLEM] = "";
     struct generation *g;
     struct diags problems;
-    char text[900];
     struct str changes;
 
     d->machine_moved = fingerprint != d->machine_fingerprint;
@@ -286,7 +267,17 @@ static void watch_machine(struct daemon *d)
         d->machine_moved = true; /* short of something that comes back */
         goto end;
     }
-    report_machine_problem(d, &problems, g->n_machine);
+    if (problems.n > 0)
+        snprintf(problem, sizeof problem, "%s", problems.at[0].text);
+    else if (g->n_machine < 0)
+        snprintf(problem, sizeof problem,
+                 "changes of its addresses may go unseen: %s; reload after each",
+                 strerror(-g->n_machine));
+    if (strcmp(problem, d->machine_error) != 0 && problem[0] != '\0')
+        log_warning("machine: %s", problem);
+    else if (strcmp(problem, d->machine_error) != 0)
+        log_notice("machine: that problem is over");
+    memcpy(d->machine_error, problem, sizeof problem); /* for `status` */
     str_init(&changes, text, sizeof text);
     print_changes(&changes, d->newest, g);
     if (changes.len == 0) {

@@ -224,21 +224,6 @@ static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problem
                      "digest", digest, "error", or_null(d->policy_error));
 }
 
-static json_t *audit_status(struct daemon *d, const struct totals *t, json_t *problems)
-{
-    if (d->audit_error[0] != '\0')
-        status_problem(problems, "audit: %s", d->audit_error);
-    if (t->audit.last_error != 0)
-        status_problem(problems,
-                       "audit: the last commit failed: %s; events wait in memory, and are dropped "
-                       "and counted when it is full",
-                       strerror(t->audit.last_error));
-    if (t->audit_dropped != 0)
-        status_problem(problems, "audit: %llu events were dropped since the start",
-                       (unsigned long long)t->audit_dropped);
-    return json_pack("{s:b,s:s?}", "open", d->auditor != NULL, "error", or_null(d->audit_error));
-}
-
 static void add_zone(void *context, const char *zone)
 {
     json_array_append_new(context, json_string(zone));
@@ -257,15 +242,36 @@ static void get_status(void *context, struct control_request *r)
     special_each_reverse(d->own->listen.view, add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
-    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,s:o,s:o,s:{},s:s}",
-                  "version", PACKAGE_VERSION, "name", s->server.name, "pid", (int)getpid(), "user",
-                  (int)geteuid(), "started", (json_int_t)d->started.wall_ms, "uptime_s",
-                  (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000), "listen", listen,
-                  "workers", d->n_workers, "settings", "file", json_string(file), "generation",
-                  (json_int_t)s->generation, "read", (json_int_t)d->read.wall_ms, "local_reverse",
-                  reverse, "policy", policy_status(d, &t, problems), "audit",
-                  audit_status(d, &t, problems), "cache", "kms_mode", mode_names[s->kms.mode]);
+    /* clang-format off */
+    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,s:o,s:{s:b,s:s?},s:{},s:s}",
+                  "version", PACKAGE_VERSION,
+                  "name", s->server.name,
+                  "pid", (int)getpid(),
+                  "user", (int)geteuid(),
+                  "started", (json_int_t)d->started.wall_ms,
+                  "uptime_s", (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000),
+                  "listen", listen,
+                  "workers", d->n_workers,
+                  "settings", "file", json_string(file),
+                              "generation", (json_int_t)s->generation,
+                              "read", (json_int_t)d->read.wall_ms,
+                  "local_reverse", reverse,
+                  "policy", policy_status(d, &t, problems),
+                  "audit", "open", d->auditor != NULL, "error", or_null(d->audit_error),
+                  "cache",
+                  "kms_mode", mode_names[s->kms.mode]);
+    /* clang-format on */
     add_numbers(o, &t, status_rows, ARRAY_LEN(status_rows));
+    if (d->audit_error[0] != '\0')
+        status_problem(problems, "audit: %s", d->audit_error);
+    if (t.audit.last_error != 0)
+        status_problem(problems,
+                       "audit: the last commit failed: %s; events wait in memory, and are dropped "
+                       "and counted when it is full",
+                       strerror(t.audit.last_error));
+    if (t.audit_dropped != 0)
+        status_problem(problems, "audit: %llu events were dropped since the start",
+                       (unsigned long long)t.audit_dropped);
     if (d->machine_error[0] != '\0')
         status_problem(problems, "machine: %s", d->machine_error);
     json_object_set_new(o, "problems", problems);
@@ -405,22 +411,6 @@ struct job {
     struct upstream_report reports[]; /* one for each server, routes in order */
 };
 
-static void merge(struct upstream_report *sum, const struct upstream_report *one)
-{
-    sum->queries += one->queries;
-    sum->replies += one->replies;
-    sum->timeouts += one->timeouts;
-    sum->errors += one->errors;
-    for (int i = 0; i < REPLY_KINDS; i++)
-        sum->by_kind[i] += one->by_kind[i];
-    if (one->state == UPSTREAM_UP || sum->state == UPSTREAM_UNKNOWN)
-        sum->state = one->state;
-    if (one->rtt_ms != 0 && (sum->rtt_ms == 0 || one->rtt_ms < sum->rtt_ms))
-        sum->rtt_ms = one->rtt_ms;
-    if (one->last_error != 0)
-        sum->last_error = one->last_error;
-}
-
 static json_t *server_json(const struct upstream_report *r)
 {
     static const char *const states[] = {"unknown", "up", "down"};
@@ -449,11 +439,23 @@ static void visit(struct worker *w, struct worker_job *mail)
     int n = 0;
 
     for (int i = 0; i < job->n; i++) {
-        const struct upstream_report *one =
-            forwarder_upstream(w->listen.forwarder, &job->reports[i].server);
+        struct upstream_report *sum = &job->reports[i];
+        const struct upstream_report *one = forwarder_upstream(w->listen.forwarder, &sum->server);
 
-        if (one != NULL)
-            merge(&job->reports[i], one);
+        if (one == NULL)
+            continue;
+        sum->queries += one->queries;
+        sum->replies += one->replies;
+        sum->timeouts += one->timeouts;
+        sum->errors += one->errors;
+        for (int k = 0; k < REPLY_KINDS; k++)
+            sum->by_kind[k] += one->by_kind[k];
+        if (one->state == UPSTREAM_UP || sum->state == UPSTREAM_UNKNOWN)
+            sum->state = one->state;
+        if (one->rtt_ms != 0 && (sum->rtt_ms == 0 || one->rtt_ms < sum->rtt_ms))
+            sum->rtt_ms = one->rtt_ms;
+        if (one->last_error != 0)
+            sum->last_error = one->last_error;
     }
     if (w != job->d->own) {
         worker_post(job->next < job->d->n_workers ? job->d->workers[job->next++] : job->d->own,
@@ -536,14 +538,6 @@ static json_t *real_json(const struct explain *e)
                      "cached", r->cached, "ttl_s", (json_int_t)r->ttl_s);
 }
 
-static json_t *decision_json(const struct explain *e)
-{
-    return json_pack("{s:s?,s:s?,s:s?,s:s}", "outcome",
-                     e->outcome != 0 ? outcome_names[e->outcome] : NULL, "reason",
-                     e->reason != 0 ? reason_names[e->reason] : NULL, "rule", or_null(e->rule),
-                     "text", e->text);
-}
-
 static void answer_explained(struct waiting *w)
 {
     const struct explain *e = &w->explain;
@@ -565,24 +559,27 @@ static void answer_explained(struct waiting *w)
     snprintf(code, sizeof code, "0x%08X", (unsigned)e->windows);
     if (e->windows != 0)
         windows = json_pack("{s:s,s:s}", "code", code, "text", e->windows_text);
-    control_answer(
-        w->request, 200,
-        json_pack("{s:o,s:{s:s,s:s},s:o?,s:o,s:o,s:o?,s:{s:s?,s:o?,s:o},s:o?,s:s?,s:{s:I,s:s?}}",
-                  "client", client_json(e),                                 /**/
-                  "question", "name", name_print(&e->qname, name),          /**/
-                  "type", type_print(e->qtype, type),                       /**/
-                  "real", real_json(e),                                     /**/
-                  "rules", rules,                                           /**/
-                  "decision", decision_json(e),                             /**/
-                  "late", late,                                             /**/
-                  "answer",                                                 /**/
-                  "rcode", e->silent ? NULL : rcode_print(e->rcode, rcode), /**/
-                  "ttl_s", e->has_ttl ? json_integer(e->ttl_s) : NULL,      /**/
-                  "records", records,                                       /**/
-                  "windows", windows,                                       /**/
-                  "hint", or_null(e->hint),                                 /**/
-                  "policy", "serial", (json_int_t)counts.serial,            /**/
-                  "digest", or_null(digest)));
+    control_answer(w->request, 200,
+                   json_pack("{s:o,s:{s:s,s:s},s:o?,s:o,s:{s:s?,s:s?,s:s?,s:s},s:o?,s:{s:s?,s:o?,s:"
+                             "o},s:o?,s:s?,s:{s:I,s:s?}}",
+                             "client", client_json(e),                                      /**/
+                             "question", "name", name_print(&e->qname, name),               /**/
+                             "type", type_print(e->qtype, type),                            /**/
+                             "real", real_json(e),                                          /**/
+                             "rules", rules,                                                /**/
+                             "decision",                                                    /**/
+                             "outcome", e->outcome != 0 ? outcome_names[e->outcome] : NULL, /**/
+                             "reason", e->reason != 0 ? reason_names[e->reason] : NULL,     /**/
+                             "rule", or_null(e->rule), "text", e->text,                     /**/
+                             "late", late,                                                  /**/
+                             "answer",                                                      /**/
+                             "rcode", e->silent ? NULL : rcode_print(e->rcode, rcode),      /**/
+                             "ttl_s", e->has_ttl ? json_integer(e->ttl_s) : NULL,           /**/
+                             "records", records,                                            /**/
+                             "windows", windows,                                            /**/
+                             "hint", or_null(e->hint),                                      /**/
+                             "policy", "serial", (json_int_t)counts.serial,                 /**/
+                             "digest", or_null(digest)));
 }
 
 /* The settings may have changed while it waited: all is found anew. */
