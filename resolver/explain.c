@@ -366,8 +366,7 @@ bool explain_run(struct explain *e, const struct view *view, const struct real *
         explain_kms(e, &quiet, came, now);
     else
         explain_other(e, &quiet, is_read);
-    if (e->verdict != VERDICT_NONE && !e->q.real.supposed)
-        show_servers(e);
+    show_servers(e);
     if (e->q.has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
         e->windows =
             e->silent ? WINDOWS_FACILITY | WINDOWS_TIMEOUT : audit_client_error(&e->q.event);

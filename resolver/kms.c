@@ -333,7 +333,6 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     n.size = sizeof n.data;
     n.reading = true;
     n.bad = false;
-    d->n_unapproved = 0;
     q->real = (struct real){.cached = true};
     if (cache_get(v->cache, &key, now.mono_ms, v->scratch->image, sizeof v->scratch->image, &len,
                   &f, n.data, &n.size) != CACHE_HIT ||
@@ -344,8 +343,6 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     q->real.rcode = f.rcode;
     q->real.server = f.server;
     q->real.ms = f.rtt_ms;
-    for (int i = 0; i < q->real.n_srv; i++)
-        d->n_unapproved = (uint8_t)(d->n_unapproved + d->unapproved[i]);
     if (len == 0)
         len = make_image(v, q, d, &image, &ours);
     else if ((n_ttl = image_ttls(image, len, ttl_at, REPLY_MAX_RRS)) > 0)
