@@ -3,8 +3,8 @@
  * real.c -- what the real DNS says of a question.
  *
  * Wherever an answer comes from, it gets here the TTLs that it is delivered
- * with: what the first client gets is what later ones get from the cache. Nobody
- * behind this file looks at reply_facts or cache_facts.
+ * with: what the first client gets is what later ones get from the cache. Who
+ * delivers it or decides on it looks at no reply_facts and asks the cache nothing.
  */
 #include "resolver/real.h"
 
@@ -95,26 +95,18 @@ static void read_srv_set(const struct view *v, struct query *q)
 
 /* ---- the cache */
 
-/* With the hash of the answer: both lie in one bucket, and a look-up that has
- * missed the answer finds the failure without another hash. */
-static struct cache_key failure_key(const struct cache_key *answer)
-{
-    struct cache_key key = *answer;
-
-    key.bits |= CACHE_FAILURE;
-    return key;
-}
-
 /* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
 static bool find_failure(const struct view *v, const struct cache_key *key, struct now now,
                          struct real *r)
 {
-    const struct cache_key failure = failure_key(key);
+    /* With the hash of the answer: both lie in one bucket, and a look-up that has missed
+     * the answer finds the failure without another hash. */
+    struct cache_key failure = *key;
     struct cache_facts f;
     size_t len;
 
-    if (cache_get(v->cache, &failure, now.mono_ms, NULL, 0, &len, &f, NULL, NULL) !=
-        CACHE_HIT)
+    failure.bits |= CACHE_FAILURE;
+    if (cache_get(v->cache, &failure, now.mono_ms, NULL, 0, &len, &f, NULL, NULL) != CACHE_HIT)
         return false;
     *r = real_of_failure(f.rcode, &f.server, f.rtt_ms);
     r->cached = true;
@@ -310,10 +302,10 @@ void real_keep(const struct view *v, const struct cache_key *key, const struct r
                                 .rotates = r->rotates,
                                 .server = r->server,
                                 .rtt_ms = (uint16_t)(r->ms > UINT16_MAX ? UINT16_MAX : r->ms)};
+    struct cache_key failure = *key;
 
     if (r->image == NULL) {
-        const struct cache_key failure = failure_key(key);
-
+        failure.bits |= CACHE_FAILURE;
         facts.failure = true;
         facts.reply_kind = REPLY_FAILURE;
         facts.expires_ms = now.mono_ms + FAILURE_MS;
