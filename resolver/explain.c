@@ -26,7 +26,6 @@ static void show_message(struct explain *e, const uint8_t *image, size_t len)
 {
     struct rr_walk walk;
     struct rr rr;
-    bool negative = true;
     char *text;
 
     e->rcode = dns_rcode(image, len);
@@ -34,8 +33,7 @@ static void show_message(struct explain *e, const uint8_t *image, size_t len)
     while (rr_walk_next(&walk, &rr)) {
         bool is_answer = rr.section == SECTION_ANSWER;
 
-        negative = negative && !is_answer;
-        if (!is_answer && !(negative && rr.section == SECTION_AUTHORITY && rr.type == TYPE_SOA))
+        if (!is_answer && rr.type != TYPE_SOA)
             continue;
         if (!e->has_ttl || rr.ttl < e->ttl_s)
             e->ttl_s = rr.ttl;

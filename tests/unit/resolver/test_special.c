@@ -6,6 +6,7 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
+#include "resolver/special.h"
 
 #define ACCESS "access: [{net: 10.0.0.0/8, action: allow}]\n"
 #define PUBLIC ACCESS "forward: [{zone: ., servers: [9.9.9.9]}]\n"
@@ -116,12 +117,43 @@ static void check_row(void **state)
     world_free(w);
 }
 
+static void add_zone(void *context, const char *zone)
+{
+    strcat(strcat(context, zone), " ");
+}
+
+/* What `status` and --check list. */
+static void check_zones(void **state)
+{
+    static const char *const settings[] = {PUBLIC, OWN("168.192.in-addr.arpa"),
+                                           OWN("172.in-addr.arpa"), PRIVATE};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        struct world *w = world_new(settings[i], NULL);
+        char got[1000] = "", want[1000] = "";
+
+        if (i < 3)
+            snprintf(want, sizeof want,
+                     "10.in-addr.arpa %s254.169.in-addr.arpa 2.0.192.in-addr.arpa "
+                     "100.51.198.in-addr.arpa 113.0.203.in-addr.arpa d.f.ip6.arpa "
+                     "8.e.f.ip6.arpa 9.e.f.ip6.arpa a.e.f.ip6.arpa b.e.f.ip6.arpa "
+                     "8.b.d.0.1.0.0.2.ip6.arpa %s64-127.100.in-addr.arpa ",
+                     i == 1 ? "" : "168.192.in-addr.arpa ",
+                     i == 2 ? "" : "16-31.172.in-addr.arpa ");
+        special_each_reverse(&w->view, add_zone, got);
+        assert_string_equal(got, want);
+        world_free(w);
+    }
+}
+
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows)];
+    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         tests[i] =
             (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_zones);
     return cmocka_run_group_tests_name("special", tests, NULL, NULL);
 }
