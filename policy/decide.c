@@ -356,9 +356,7 @@ static void set_damaged(struct policy_decision *d)
 {
     d->outcome = outcome_of_real(d->verdict);
     d->reason = REASON_DAMAGED;
-    d->action = ACTION_PASS;
     d->rule[0] = d->pool[0] = '\0';
-    d->ttl = 0;
     d->n_hosts = 0;
     d->would = (struct policy_would){.rule = ""};
 }
@@ -506,7 +504,7 @@ static int compare_seen(const void *a, const void *b)
     return compare(&x->c.best, &y->c.best);
 }
 
-/* A rule is listed once, by the suffix that comes first. */
+/* A rule is listed once, by its longest suffix, which comes first. */
 static int collect(void *context, const struct index_hit *hit)
 {
     struct seen_list *l = context;
@@ -516,14 +514,10 @@ static int collect(void *context, const struct index_hit *hit)
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < l->n; i++) {
-        struct policy_best *old = &l->seen[i].c.best;
+        const struct store_bytes *old = &l->seen[i].c.best.name;
 
-        if (old->name.len != hit->rule.len ||
-            memcmp(old->name.data, hit->rule.data, old->name.len) != 0)
-            continue;
-        if (!l->near && compare(&s.c.best, old) < 0)
-            l->seen[i] = s;
-        return 0;
+        if (old->len == hit->rule.len && memcmp(old->data, hit->rule.data, old->len) == 0)
+            return 0;
     }
     if (l->n < TRIALS)
         l->seen[l->n++] = s;

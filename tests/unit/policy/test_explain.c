@@ -6,7 +6,7 @@
 #include "fixture.h"
 
 #define POLICY                                                                                     \
-    "net lab 10.20.64.0/18; net dmz 192.0.2.0/24;"                                                 \
+    "net lab 10.20.64.0/18; net dmz 192.0.2.0/24; net mgmt 172.16.0.0/12;"                         \
     "pool a kms-a.contoso.com; pool b kms-b.contoso.com:1700;"                                     \
     "rule dmz-mak deny * net=dmz; rule kiosks fill * pool=a net=lab mode=shadow;"                  \
     "rule merged fill fabrikam.local pool=a; rule deep fill x.hr.fabrikam.local pool=a;"           \
@@ -14,7 +14,8 @@
     "rule last fill *.local pool=b net=any; rule zz pass *.local net=any;"                         \
     "rule bad replace hr.fabrikam.local pool=a when=unapproved;"                                   \
     "rule below fill *.hr.fabrikam.local pool=a;"                                                  \
-    "rule signed deny only.example; rule old fill only.example pool=a until=500"
+    "rule signed deny only.example; rule old fill only.example pool=a until=500;"                  \
+    "rule three deny three.example net=lab,dmz,mgmt"
 
 struct row {
     const char *what, *suffix, *client;
@@ -36,6 +37,10 @@ static const struct row rows[] = {
      "merged no has fabrikam.local, which covers that name only\n"
      "deep no has suffixes below that name only\n"},
     {"none stands", "other.example", "10.1.1.1", VERDICT_NXDOMAIN, false, MODE_LIVE,
+     "dmz-mak no client is not in dmz\n"
+     "kiosks no client is not in lab\n"},
+    {"in none of three networks", "three.example", "10.1.1.1", VERDICT_NXDOMAIN, false, MODE_LIVE,
+     "three no client is not in dmz, lab or mgmt\n"
      "dmz-mak no client is not in dmz\n"
      "kiosks no client is not in lab\n"},
     {"signed", "only.example", "10.1.1.1", VERDICT_NXDOMAIN, true, MODE_LIVE,
