@@ -384,8 +384,6 @@ static int take_fill(struct ctl *c, struct fill *f, struct diags *d)
     str_copy(r->pool, sizeof r->pool, f->pool.name);
     n = option_texts(c, "--network", texts);
     r->networks = ctl_alloc(NULL, (n + 1) * sizeof *r->networks);
-    if (n > POLICY_RULE_NETWORKS)
-        return ctl_fail(EXIT_USAGE, "a rule has at most %d networks", POLICY_RULE_NETWORKS);
     for (size_t i = 0; i < n; i++)
         if (!str_copy(r->networks[r->n_networks++], POLICY_NAME, texts[i]))
             return ctl_fail(EXIT_NOT_FOUND, "there is no network %s", texts[i]);

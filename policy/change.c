@@ -371,6 +371,7 @@ static int drop_suffixes(struct policy_txn *t, struct change *c, struct diags *d
 
 /* --- the list into the store ---------------------------------------------- */
 
+/* Always fits: a name with a port does, of whatever octets. */
 static void object_key(struct store_key *k, const struct change *c)
 {
     if (c->kind == POLICY_APPROVED)
@@ -387,7 +388,7 @@ static int remove_object(struct policy_txn *t, struct change *c, struct diags *d
     int rc;
 
     object_key(&k, c);
-    rc = k.len > 0 ? record_del(t->txn, &k) : -ENOENT;
+    rc = record_del(t->txn, &k);
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
         diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",
                   name_print(&c->is.approved->target, text), (unsigned)c->is.approved->port);
@@ -422,7 +423,7 @@ static int put_object(struct policy_txn *t, struct change *c)
         rule_write(&w, r);
     object_key(&k, c);
     if (c->verb != CHANGE_ADD || store_get(t->txn, &k, &there) == -ENOENT)
-        rc = k.len > 0 ? record_put(t->txn, &k, value, w.len) : -ENAMETOOLONG;
+        rc = record_put(t->txn, &k, value, w.len);
     free(value);
     if (rc < 0)
         return rc;
