@@ -338,9 +338,10 @@ static bool is_double(const struct field *e, const char *list, size_t n)
     return false;
 }
 
-/* A node that is no list is a list of one. A list is built aside and, when it is the arena's, put into its field only
- * when every element was read: then it and the node that it came from have the
- * same elements in the same order. A list from malloc always gets its owner. */
+/* A node that is no list is a list of one. A list is built aside and, when it is the
+ * arena's, put into its field only when every element was read: then it and the node
+ * that it came from have the same elements in the same order. A list from malloc
+ * always gets its owner. */
 static int read_list(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *base)
 {
@@ -499,19 +500,5 @@ bool field_is_default(const struct field *f, const void *base)
     bool same = text != NULL && f->fallback != NULL && strcmp(text, f->fallback) == 0;
 
     free(text);
-    return same;
-}
-
-bool fields_same(const struct field *rows, const void *a, const void *b)
-{
-    bool same = true;
-
-    for (; same && rows->key != NULL; rows++) {
-        char *x = field_text_of(rows, a), *y = field_text_of(rows, b);
-
-        same = x != NULL && y != NULL && strcmp(x, y) == 0;
-        free(x);
-        free(y);
-    }
     return same;
 }

@@ -124,7 +124,6 @@ char *field_text_of(const struct field *, const void *base);
 int field_copy(const struct field *, void *to, const void *from, struct arena *);
 /* Does it print as its default does? */
 bool field_is_default(const struct field *, const void *base);
-bool fields_same(const struct field *rows, const void *a, const void *b);
 
 size_t field_count_of(const struct field *list, const void *base);
 const void *field_element(const struct field *list, const void *base, size_t i);

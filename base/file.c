@@ -8,61 +8,49 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <stdint.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
 enum { FIRST_SIZE = 16 * 1024 };
 
-int file_read_stream(FILE *f, size_t max, char **out, size_t *len)
+int file_read(const char *path, size_t max, char **out, size_t *len)
 {
+    bool is_stdin = strcmp(path, "-") == 0;
+    FILE *f = is_stdin ? stdin : fopen(path, "re");
+    int rc = f == NULL ? -errno : 0;
     size_t size = FIRST_SIZE, n = 0, got;
     char *buf = malloc(size), *more;
-    int rc = -ENOMEM;
 
-    if (buf == NULL)
-        return -ENOMEM;
+    if (rc == 0 && buf == NULL)
+        rc = -ENOMEM;
     errno = 0;
-    while ((got = fread(buf + n, 1, size - 1 - n, f)) > 0) {
+    while (rc == 0 && (got = fread(buf + n, 1, size - 1 - n, f)) > 0) {
         n += got;
         if (n > max) {
             rc = -EFBIG;
-            goto fail;
+        } else if (n == size - 1) {
+            size *= 2;
+            if ((more = realloc(buf, size)) == NULL)
+                rc = -ENOMEM;
+            else
+                buf = more;
         }
-        if (n < size - 1)
-            continue;
-        if (size > SIZE_MAX / 2 || (more = realloc(buf, size * 2)) == NULL)
-            goto fail;
-        buf = more;
-        size *= 2;
     }
-    if (ferror(f)) {
+    if (rc == 0 && ferror(f))
         rc = errno > 0 ? -errno : -EIO;
-        goto fail;
+    if (f != NULL && !is_stdin)
+        fclose(f);
+    if (rc != 0) {
+        free(buf);
+        return rc;
     }
     buf[n] = '\0';
     *out = buf;
     *len = n;
     return 0;
-fail:
-    free(buf);
-    return rc;
-}
-
-int file_read(const char *path, size_t max, char **out, size_t *len)
-{
-    FILE *f;
-    int rc;
-
-    if (strcmp(path, "-") == 0)
-        return file_read_stream(stdin, max, out, len);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return -errno;
-    rc = file_read_stream(f, max, out, len);
-    fclose(f);
-    return rc;
 }
 
 int file_write_error(int fd, int rc)

@@ -6,13 +6,11 @@
 #define BASE_FILE_H
 
 #include <stddef.h>
-#include <stdio.h>
 
-/* Reads all of a stream / file into memory that the caller frees, with a NUL
- * behind it that *len does not count. -EFBIG above max bytes, or -errno.
- * path "-" is standard input. */
+/* Reads all of a file into memory that the caller frees, with a NUL behind it that
+ * *len does not count. -EFBIG above max bytes, or -errno. path "-" is standard
+ * input. */
 int file_read(const char *path, size_t max, char **out, size_t *len);
-int file_read_stream(FILE *, size_t max, char **out, size_t *len);
 
 /* LMDB says EIO of a write that a full disk has cut short: -ENOSPC if that disk
  * has hardly any room, else rc. */
