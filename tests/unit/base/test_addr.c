@@ -2,12 +2,6 @@
  *
  * test_addr.c -- addresses and prefixes: which texts are accepted, and what they mean.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -16,7 +10,7 @@
 #include <netinet/in.h>
 
 #include "base/addr.h"
-#include "base/compiler.h"
+#include "tests/unit/rows.h"
 
 /* print: what addr_print_port() makes of it; NULL: refused. 53 is given as the
  * port for texts without one. */
@@ -275,14 +269,10 @@ int main(void)
     };
     struct CMUnitTest tests[N];
     size_t n = 0;
-
-#define ROWS(table, name, test)                                                                    \
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
-    tests[n++] = (struct CMUnitTest){table[i].name, test, NULL, NULL, (void *)(uintptr_t)&table[i]}
-    ROWS(parse_rows, what, parse);
-    ROWS(class_rows, text, classes);
-    ROWS(prefix_rows, what, prefixes);
-    ROWS(contains_rows, ip, contains);
+    ROWS(parse_rows, parse);
+    ROWS_AS(class_rows, text, classes);
+    ROWS(prefix_rows, prefixes);
+    ROWS_AS(contains_rows, ip, contains);
     tests[n++] =
         (struct CMUnitTest){"what makes two addresses the same", sameness, NULL, NULL, NULL};
     tests[n++] = (struct CMUnitTest){"the longest text fits", longest_text_fits, NULL, NULL, NULL};

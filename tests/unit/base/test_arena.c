@@ -2,17 +2,11 @@
  *
  * test_arena.c -- memory that is given back at once: zeroed, aligned, apart.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdalign.h>
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/compiler.h"
+#include "tests/unit/rows.h"
 
 /* Each piece is filled with its number; a piece that overlaps another, or is
  * given out twice, would be seen at the end. */

@@ -2,19 +2,13 @@
  *
  * test_diag.c -- how problems are kept and printed, and which word is suggested.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/diag.h"
+#include "tests/unit/rows.h"
 
 static const char *const words[] = {"forward", "listen", "cache-size", "kms",      "ttl",
                                     "mode",    "when",   "networks",   "suffixes", NULL};
@@ -147,12 +141,8 @@ int main(void)
     struct CMUnitTest tests[ARRAY_LEN(near_rows) + ARRAY_LEN(print_rows) + 4];
     size_t n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(near_rows); i++)
-        tests[n++] = (struct CMUnitTest){near_rows[i].what, nearest, NULL, NULL,
-                                         (void *)(uintptr_t)&near_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(print_rows); i++)
-        tests[n++] = (struct CMUnitTest){print_rows[i].what, print, NULL, NULL,
-                                         (void *)(uintptr_t)&print_rows[i]};
+    ROWS(near_rows, nearest);
+    ROWS(print_rows, print);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(nearest_of_several);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(one_line_each);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(many);

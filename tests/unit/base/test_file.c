@@ -2,12 +2,6 @@
  *
  * test_file.c -- whole files in memory: sizes around the limits, and errors.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/compiler.h"
 #include "base/file.h"
+#include "tests/unit/rows.h"
 
 static const struct row {
     const char *what;
@@ -100,11 +94,7 @@ int main(void)
         cmocka_unit_test(why_a_write_failed)};
     size_t n = 1;
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].what, read_back, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(error_rows); i++)
-        tests[n++] = (struct CMUnitTest){error_rows[i].path, error, NULL, NULL,
-                                         (void *)(uintptr_t)&error_rows[i]};
+    ROWS(rows, read_back);
+    ROWS_AS(error_rows, path, error);
     return cmocka_run_group_tests_name("file", tests, NULL, NULL);
 }

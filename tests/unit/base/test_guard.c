@@ -2,12 +2,6 @@
  *
  * test_guard.c -- faults within guarded(), and faults that are nobody's.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -20,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/guard.h"
+#include "tests/unit/rows.h"
 
 enum { SIZE = 4096 };
 

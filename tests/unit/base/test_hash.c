@@ -2,17 +2,11 @@
  *
  * test_hash.c -- SipHash-1-3 against a reference written another way.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/hash.h"
+#include "tests/unit/rows.h"
 
 /* The algorithm of the paper, byte by byte, with any number of rounds. */
 static uint64_t rotate(uint64_t x, unsigned n)

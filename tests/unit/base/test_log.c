@@ -2,12 +2,6 @@
  *
  * test_log.c -- what an administrator sees on standard error.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,8 +9,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/compiler.h"
 #include "base/log.h"
+#include "tests/unit/rows.h"
 
 /* Logs one message with standard error turned into a pipe; what came out,
  * without the time in front. */
@@ -110,9 +104,7 @@ int main(void)
     struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
     size_t n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
+    ROWS(rows, check_row);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(long_message);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(nobody_listens);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(clocks_go);

@@ -2,18 +2,12 @@
  *
  * test_number.c -- numbers, durations, sizes, yes and no, points in time.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/compiler.h"
 #include "base/number.h"
+#include "tests/unit/rows.h"
 
 #define S(n) ((uint64_t)(n)*1000)
 #define DAY S(86400)
@@ -270,14 +264,11 @@ int main(void)
     /* written out, so that no time zone files are needed */
     setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     tzset();
-#define ROWS(table, test)                                                                          \
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
-    tests[n++] = (struct CMUnitTest){table[i].text, test, NULL, NULL, (void *)(uintptr_t)&table[i]}
-    ROWS(number_rows, number);
-    ROWS(duration_rows, duration);
-    ROWS(size_rows, size);
-    ROWS(bool_rows, yes_no);
-    ROWS(time_rows, point_in_time);
+    ROWS_AS(number_rows, text, number);
+    ROWS_AS(duration_rows, text, duration);
+    ROWS_AS(size_rows, text, size);
+    ROWS_AS(bool_rows, text, yes_no);
+    ROWS_AS(time_rows, text, point_in_time);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_month_of_a_century);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(time_printed);
     return cmocka_run_group_tests_name("number", tests, NULL, NULL);

@@ -2,16 +2,10 @@
  *
  * test_random.c -- the buffer of random bytes: order, refill, wiping, fairness.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/random.h"
+#include "tests/unit/rows.h"
 
 /* Bytes 1, 2, 3, ... and how often it was asked. */
 struct counter {
@@ -152,9 +146,7 @@ int main(void)
     struct CMUnitTest tests[ARRAY_LEN(below_rows) + 5];
     size_t n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(below_rows); i++)
-        tests[n++] = (struct CMUnitTest){below_rows[i].what, below_is_even, NULL, NULL,
-                                         (void *)(uintptr_t)&below_rows[i]};
+    ROWS(below_rows, below_is_even);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(bytes_come_in_order);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(used_bytes_are_wiped);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(numbers_use_their_bytes);

@@ -2,16 +2,10 @@
  *
  * test_str.c -- the bounded text builder never overruns and says when it cut.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/str.h"
+#include "tests/unit/rows.h"
 
 static const struct fit_row {
     const char *what;
@@ -157,13 +151,9 @@ int main(void)
     struct CMUnitTest
         tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(utf8_rows) + 3];
     size_t n = 0;
-
-#define ROWS(table, name, test)                                                                    \
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
-    tests[n++] = (struct CMUnitTest){table[i].name, test, NULL, NULL, (void *)(uintptr_t)&table[i]}
-    ROWS(fit_rows, what, fit);
-    ROWS(escape_rows, what, escape);
-    ROWS(utf8_rows, what, utf8);
+    ROWS(fit_rows, fit);
+    ROWS(escape_rows, escape);
+    ROWS(utf8_rows, utf8);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(cut_stays);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(parts_are_joined);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(copy);

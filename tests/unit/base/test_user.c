@@ -3,12 +3,6 @@
  * test_user.c -- becoming a user, and whose the directories are then. What changes
  * the process runs in a child.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,20 +3,14 @@
  * test_yaml.c -- what a YAML text becomes, what is refused and in which words,
  * and that what yaml_quote() writes is read back the same.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "base/str.h"
 #include "base/yaml.h"
+#include "tests/unit/rows.h"
 
 static struct arena *arena; /* of all tests */
 
@@ -368,12 +362,8 @@ int main(void)
     size_t n = 0;
     int rc;
 
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(quote_rows); i++)
-        tests[n++] = (struct CMUnitTest){quote_rows[i].what, quote, NULL, NULL,
-                                         (void *)(uintptr_t)&quote_rows[i]};
+    ROWS(rows, check_row);
+    ROWS(quote_rows, quote);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(nul_byte);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(places);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(all_problems_are_listed);

@@ -7,12 +7,6 @@
  * room and eviction use decisions, whose image may be any bytes; content() then
  * derives them from a number, so that a mix-up of entries is seen.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -20,8 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/compiler.h"
 #include "cache/cache.h"
+#include "tests/unit/rows.h"
 
 enum { MIB = 1 << 20, START = 1000000, TTL = 300 };
 
@@ -851,12 +845,6 @@ static void test_two_threads(void **state)
 
 /* --- all ------------------------------------------------------------------ */
 
-#define ROWS(table, check)                                                                         \
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            table[i].what, check, NULL, NULL, (void *)(uintptr_t)&table[i]                         \
-        }
 #define SCENARIO(test)                                                                             \
     tests[n++] = (struct CMUnitTest)                                                               \
     {                                                                                              \

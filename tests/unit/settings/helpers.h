@@ -8,19 +8,12 @@
 #ifndef TESTS_UNIT_SETTINGS_HELPERS_H
 #define TESTS_UNIT_SETTINGS_HELPERS_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "settings/settings.h"
-#include "settings/settings.h"
+#include "tests/unit/rows.h"
 
 static inline char *problems_of(const struct diags *d)
 {
@@ -98,13 +91,5 @@ static inline char *printed(const struct settings *s)
     fclose(f);
     return strdup(text);
 }
-
-/* Appends a test for each row to tests[n]. */
-#define ROWS(table, check, setup, teardown)                                                        \
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)                                                  \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            (table)[i].what, check, setup, teardown, (void *)(uintptr_t) & (table)[i]              \
-        }
 
 #endif

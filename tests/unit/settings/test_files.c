@@ -290,8 +290,12 @@ int main(void)
     static struct CMUnitTest tests[ARRAY_LEN(assigned) + ARRAY_LEN(accesses) + ARRAY_LEN(others)];
     size_t n = 0;
 
-    ROWS(assigned, check_assigned, make_folder, remove_folder);
-    ROWS(accesses, check_access, NULL, NULL);
+    ROWS(assigned, check_assigned);
+    for (size_t i = 0; i < n; i++) {
+        tests[i].setup_func = make_folder;
+        tests[i].teardown_func = remove_folder;
+    }
+    ROWS(accesses, check_access);
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[n++] = others[i];
     return cmocka_run_group_tests_name("settings, files", tests, NULL, NULL);

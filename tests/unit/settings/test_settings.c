@@ -445,9 +445,9 @@ int main(void)
     static struct CMUnitTest tests[2 * ARRAY_LEN(values) + ARRAY_LEN(bad) + ARRAY_LEN(others)];
     size_t n = 0;
 
-    ROWS(values, check_value, NULL, NULL);
-    ROWS(values, check_round_trip, NULL, NULL);
-    ROWS(bad, check_bad, NULL, NULL);
+    ROWS(values, check_value);
+    ROWS(values, check_round_trip);
+    ROWS(bad, check_bad);
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         tests[n++] = others[i];
     return cmocka_run_group_tests_name("settings", tests, NULL, NULL);

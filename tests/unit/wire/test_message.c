@@ -2,16 +2,9 @@
  *
  * test_message.c -- header, question, EDNS and TSIG.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "wire/message.h"
 #include "tests/unit/rows.h"
 

@@ -2,16 +2,9 @@
  *
  * test_name.c -- domain names in wire form.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <string.h>
 
-#include "base/compiler.h"
 #include "wire/name.h"
 #include "wire/types.h"
 #include "tests/unit/rows.h"

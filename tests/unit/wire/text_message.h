@@ -8,12 +8,6 @@
 #ifndef TESTS_UNIT_WIRE_TEXT_MESSAGE_H
 #define TESTS_UNIT_WIRE_TEXT_MESSAGE_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +16,7 @@
 #include <ldns/ldns.h>
 
 #include "wire/pack.h"
+#include "tests/unit/rows.h"
 
 enum { TEXT_MESSAGE_MAX = 65535 };
 
