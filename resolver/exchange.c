@@ -10,21 +10,6 @@
 
 #include <errno.h>
 
-/* 0x20 (draft-vixie-dnsext-dns0x20): each letter's case is one more bit that a
- * forger must guess. */
-static void random_case(struct name *n, struct random *r)
-{
-    uint8_t bits[(NAME_MAX_WIRE + 7) / 8];
-
-    random_bytes(r, bits, (n->len + 7u) / 8);
-    for (size_t i = 0; i < n->len; i++) {
-        uint8_t c = n->at[i];
-
-        if (c >= 'a' && c <= 'z' && (bits[i / 8] >> (i % 8) & 1) != 0)
-            n->at[i] = (uint8_t)(c - 'a' + 'A');
-    }
-}
-
 static void fail_exchange(struct exchange *e, int error)
 {
     COUNT(e->home->stats, upstream_errors);
@@ -189,7 +174,7 @@ static int send_question(struct exchange *e)
 {
     const struct exchange_question *q = &e->q;
     struct io *io = e->home->io;
-    uint8_t packet[EXCHANGE_PACKET_MAX];
+    uint8_t packet[EXCHANGE_PACKET_MAX], bits[NAME_MAX_WIRE];
     struct writer w = writer_make(packet, sizeof packet);
     int rc;
 
@@ -197,10 +182,15 @@ static int send_question(struct exchange *e)
         writer_u16(&w, e->id);
         writer_bytes(&w, q->packet + 2, q->packet_len - 2);
     } else {
+        /* 0x20 (draft-vixie-dnsext-dns0x20): each letter's case is one more bit that a
+         * forger must guess. */
         if (e->cased)
-            random_case(&e->sent, io->random);
+            random_bytes(io->random, bits, e->sent.len);
         else if (!q->tcp)
             COUNT(e->home->stats, upstream_case);
+        for (size_t i = 0; e->cased && i < e->sent.len; i++)
+            if (e->sent.at[i] >= 'a' && e->sent.at[i] <= 'z')
+                e->sent.at[i] ^= bits[i] & 0x20;
         w.len = query_build(&(struct query_build){.id = e->id,
                                                   .qname = &e->sent,
                                                   .qtype = q->qtype,

@@ -482,50 +482,9 @@ static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint6
     }
 }
 
-/* One more try beside e, which listens on. */
-static void try_beside(struct flight *fl, const struct exchange *e, const struct exchange_result *r,
-                       uint64_t now_ms)
-{
-    int i = e->server_index;
-    struct flight_server *t = &fl->servers[i];
-
-    if (r->rcode != RCODE_TIMEOUT) {
-        fl->failure = r->rcode;
-        fl->failed_by = e->server->report.server;
-    }
-    if (r->elsewhere && fl->route->n_servers > 1) {
-        (void)try_next(fl, true, now_ms);
-    } else if (r->no_edns && !t->plain) {
-        t->plain = true;
-        (void)try_server(fl, i, WITHOUT_EDNS, now_ms);
-    } else if (!r->no_edns && may_try(fl, i)) {
-        (void)try_server(fl, i, 0, now_ms);
-    }
-}
-
 static struct flight *begin_flight(struct forwarder *, const struct view *, const struct query *,
                                    const struct flight *keep);
 static void start_flight(struct flight *, uint64_t now_ms);
-
-/* The flight that asks the question, one that is under way or a new one; NULL
- * when there can be none: no route, no place, too deep, or it waits for fl. */
-static struct flight *end_flight(struct flight *fl, const struct query *q, uint64_t now_ms)
-{
-    struct forwarder *f = fl->forwarder;
-    struct flight *end = inflight_find(&f->inflight, fl->view, &q->key);
-
-    for (const struct flight *x = end; x != NULL; x = x->following)
-        if (x == fl)
-            return NULL;
-    if (end != NULL || fl->depth >= REPLY_MAX_CHAIN ||
-        (end = begin_flight(f, fl->view, q, fl)) == NULL)
-        return end;
-    if (fl->member.favoured)
-        share_favour(&end->member);
-    end->depth = (uint8_t)(fl->depth + 1);
-    start_flight(end, now_ms);
-    return end;
-}
 
 /* The reply is a chain of CNAMEs that does not tell what is at its end. */
 static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_result *r,
@@ -534,7 +493,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->end;
     struct real came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
-    struct flight *end;
+    struct flight *end, *x;
 
     /* as if fl's client had asked for the end */
     q->client = (struct client){.transport = AUDIT_UDP};
@@ -550,18 +509,31 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0,
                                          inflight_chain(&f->inflight, fl), CHAIN_MAX);
     close_tries(fl);
-    if (fl->chain_len > 0 && (q->route == NULL || special_answer(q, 0, NULL) >= 0))
+    if (fl->chain_len > 0 && (q->route == NULL || special_answer(q, 0, NULL) >= 0)) {
         came.rcode = RCODE_REFUSED; /* nobody may be asked */
-    else if (fl->chain_len > 0 &&
-             !real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
-                         sizeof f->exchanges.image, &came) &&
-             (end = end_flight(fl, q, now_ms)) != NULL &&
-             (fl->at_end = inflight_wait(&f->inflight, end, q, on_end, fl)) != NULL) {
-        fl->following = end;
-        fl->last_try = true;
-        fl->next_ms = fl->end_ms;
-        set_flight_timer(fl);
-        return;
+    } else if (fl->chain_len > 0 &&
+               !real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
+                           sizeof f->exchanges.image, &came)) {
+        /* a flight that is under way, but for one that waits for this; or a new one */
+        end = inflight_find(&f->inflight, fl->view, &q->key);
+        for (x = end; x != NULL && x != fl;)
+            x = x->following;
+        if (x == fl) {
+            end = NULL;
+        } else if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
+                   (end = begin_flight(f, fl->view, q, fl)) != NULL) {
+            if (fl->member.favoured)
+                share_favour(&end->member);
+            end->depth = (uint8_t)(fl->depth + 1);
+            start_flight(end, now_ms);
+        }
+        if (end != NULL && (fl->at_end = inflight_wait(&f->inflight, end, q, on_end, fl)) != NULL) {
+            fl->following = end;
+            fl->last_try = true;
+            fl->next_ms = fl->end_ms;
+            set_flight_timer(fl);
+            return;
+        }
     }
     answer_chain(fl, &came);
 }
@@ -601,6 +573,8 @@ static void on_result(struct exchange *e, const struct exchange_result *r)
 {
     struct flight *fl = e->owner;
     uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
+    int i = e->server_index;
+    struct flight_server *t = &fl->servers[i];
 
     switch (r->kind) {
     case EXCHANGE_REPLY:
@@ -615,8 +589,19 @@ static void on_result(struct exchange *e, const struct exchange_result *r)
         fl->failed_by = e->server->report.server;
         ask_again(fl, e, WITHOUT_EDNS | (e->q.tcp ? OVER_TCP : 0), now_ms);
         break;
-    case EXCHANGE_UNSURE:
-        try_beside(fl, e, r, now_ms);
+    case EXCHANGE_UNSURE: /* one more try beside this one, which listens on */
+        if (r->rcode != RCODE_TIMEOUT) {
+            fl->failure = r->rcode;
+            fl->failed_by = e->server->report.server;
+        }
+        if (r->elsewhere && fl->route->n_servers > 1) {
+            (void)try_next(fl, true, now_ms);
+        } else if (r->no_edns && !t->plain) {
+            t->plain = true;
+            (void)try_server(fl, i, WITHOUT_EDNS, now_ms);
+        } else if (!r->no_edns && may_try(fl, i)) {
+            (void)try_server(fl, i, 0, now_ms);
+        }
         break;
     case EXCHANGE_FAILED:
         if (fl->passthrough) {

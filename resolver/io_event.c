@@ -176,58 +176,55 @@ static void bind_random(int fd, const struct addr *server, struct random *r)
     }
 }
 
-/* 0 or -errno; then the caller closes the link. */
-static int connect_link(struct link *l, const struct addr *server, enum io_kind kind)
+static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
+                     enum io_kind kind)
 {
-    struct io_event *self = l->home;
+    struct io_event *self = container_of(io, struct io_event, io);
+    struct link *l = pool_take(&self->links);
     struct sockaddr_storage to;
     socklen_t len = addr_to_sockaddr(server, &to);
-    int one = 1, omit = IP_PMTUDISC_OMIT;
     int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+    int one = 1, omit = IP_PMTUDISC_OMIT, rc = -ENOMEM;
 
+    if (l == NULL)
+        return -ENOBUFS;
+    l->home = self;
+    LIST_INSERT_HEAD(&self->open, l, open);
     l->fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
-        return -errno;
+        goto fail_errno;
     event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, l);
     if (kind == IO_TCP) {
         setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         l->stream = bufferevent_socket_new(self->base, l->fd, BEV_OPT_CLOSE_ON_FREE);
         if (l->stream == NULL)
-            return -ENOMEM;
+            goto fail;
         bufferevent_setcb(l->stream, on_stream, NULL, on_stream_end, l);
         bufferevent_setwatermark(l->stream, EV_READ, 0, 2 + DNS_MAX_MESSAGE);
     } else {
         /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
         if (to.ss_family == AF_INET)
             setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
-        bind_random(l->fd, server, self->io.random);
+        bind_random(l->fd, server, io->random);
     }
     if (connect(l->fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
-        return -errno;
-    if ((l->stream != NULL ? bufferevent_enable(l->stream, EV_READ) : event_add(&l->event, NULL)) !=
-        0)
-        return -ENOMEM;
-    return 0;
-}
-
-static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
-                     enum io_kind kind)
-{
-    struct io_event *self = container_of(io, struct io_event, io);
-    struct link *l = pool_take(&self->links);
-    int rc;
-
-    if (l == NULL)
-        return -ENOBUFS;
-    l->home = self;
-    LIST_INSERT_HEAD(&self->open, l, open);
-    if ((rc = connect_link(l, server, kind)) != 0) {
-        close_link(l);
-        return rc;
+        goto fail_errno;
+    if (l->stream != NULL)
+        rc = bufferevent_enable(l->stream, EV_READ);
+    else
+        rc = event_add(&l->event, NULL);
+    if (rc != 0) {
+        rc = -ENOMEM;
+        goto fail;
     }
     l->peer = peer;
     peer->handle = l;
     return 0;
+fail_errno:
+    rc = -errno;
+fail:
+    close_link(l);
+    return rc;
 }
 
 static int send_peer(struct io *io, struct io_peer *peer, const uint8_t *message, size_t len)

@@ -27,16 +27,6 @@ struct verifier {
     char found[VERIFIER_TEXT];
 };
 
-static void keep_finding(struct verifier *v, const char *text)
-{
-    if (text[0] != '\0' && strcmp(v->found, text) != 0)
-        log_error("policy: %s", text);
-    else if (text[0] == '\0' && v->found[0] != '\0')
-        log_notice("policy: the store is sound again");
-    str_copy(v->found, sizeof v->found, text);
-    v->verified_ms = clock_now().wall_ms;
-}
-
 static void *run_verifier(void *arg)
 {
     struct verifier *v = arg;
@@ -52,8 +42,16 @@ static void *run_verifier(void *arg)
         diags_init(&d);
         rc = store_verify(v->store, &v->stop, &d);
         pthread_mutex_lock(&v->lock);
-        if (rc == 0 || rc == -EBADMSG)
-            keep_finding(v, d.n > 0 ? d.at[0].text : "");
+        if (rc == 0 || rc == -EBADMSG) {
+            const char *found = d.n > 0 ? d.at[0].text : "";
+
+            if (found[0] != '\0' && strcmp(v->found, found) != 0)
+                log_error("policy: %s", found);
+            else if (found[0] == '\0' && v->found[0] != '\0')
+                log_notice("policy: the store is sound again");
+            str_copy(v->found, sizeof v->found, found);
+            v->verified_ms = clock_now().wall_ms;
+        }
         diags_fini(&d);
         while (!atomic_load(&v->stop) &&
                (due_ms = began_ms + (v->asked ? v->pause_ms : v->round_ms)) >
