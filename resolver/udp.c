@@ -102,26 +102,20 @@ static void write_local(struct msghdr *m, union control *control, const struct a
 
 /* ---- sending ---- */
 
-/* The socket is full: a moment's patience. False: give up. */
-static bool wait_writable(int fd)
+static void send_messages(struct udp *u, int fd, struct mmsghdr *messages, unsigned n)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
-
-    return poll(&p, 1, SEND_WAIT_MS) == 1;
-}
-
-static void send_batch(struct udp *u, int fd, unsigned n)
-{
     unsigned done = 0;
     bool waited = false;
 
     while (done < n) {
-        int sent = sendmmsg(fd, u->out + done, n - done, MSG_DONTWAIT | MSG_NOSIGNAL);
+        int sent = sendmmsg(fd, messages + done, n - done, MSG_DONTWAIT | MSG_NOSIGNAL);
 
         if (sent > 0) {
             done += (unsigned)sent;
-        } else if (errno == EAGAIN && !waited && wait_writable(fd)) {
+        } else if (errno == EAGAIN && !waited) { /* the socket is full: a moment's patience */
             waited = true;
+            (void)poll(&p, 1, SEND_WAIT_MS);
         } else if (errno == EAGAIN) {
             for (; done < n; done++)
                 COUNT(u->l->stats, send_errors);
@@ -136,19 +130,14 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
 {
     const struct listener *listener = &u->sockets[client->listener].listener;
     struct sockaddr_storage to;
-    struct iovec iov = {(void *)(uintptr_t)message, len}; /* sendmsg does not write it */
-    struct msghdr m = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1};
+    struct iovec iov = {(void *)(uintptr_t)message, len}; /* it is not written to */
+    struct mmsghdr m = {.msg_hdr = {.msg_name = &to, .msg_iov = &iov, .msg_iovlen = 1}};
     union control control;
 
-    m.msg_namelen = addr_to_sockaddr(&client->addr, &to);
+    m.msg_hdr.msg_namelen = addr_to_sockaddr(&client->addr, &to);
     if (listener->wildcard)
-        write_local(&m, &control, &client->local);
-    if (sendmsg(listener->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return;
-    if (errno == EAGAIN && wait_writable(listener->fd) &&
-        sendmsg(listener->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
-        return;
-    COUNT(u->l->stats, send_errors);
+        write_local(&m.msg_hdr, &control, &client->local);
+    send_messages(u, listener->fd, &m, 1);
 }
 
 /* ---- receiving ---- */
@@ -214,8 +203,7 @@ static void answer_batch(struct socket *s, unsigned n)
             write_local(out, &u->out_control[n_out], &q->client.local);
         n_out++;
     }
-    if (n_out > 0)
-        send_batch(u, s->listener.fd, n_out);
+    send_messages(u, s->listener.fd, u->out, n_out);
     view_policy_end(u->l->view);
     for (unsigned i = 0; i < n; i++) {
         u->in[i].msg_hdr.msg_namelen = sizeof u->from[i];
