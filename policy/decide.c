@@ -197,13 +197,6 @@ void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct 
 
 /* --- from the best rule to the decision ----------------------------------- */
 
-struct situation {
-    enum kms_verdict verdict;
-    unsigned in;        /* case: 0, or behind the bit of the verdict's word */
-    bool is_signed;     /* and the client can tell */
-    bool none_approved; /* a filter would leave nothing */
-};
-
 /* What comes of the best rule. */
 struct result {
     const struct policy_best *best; /* NULL: no rule */
@@ -214,29 +207,34 @@ struct result {
 };
 
 static struct result find_result(const struct policy_match *m, int shadow,
-                                 const struct situation *s)
+                                 const struct policy_ask *ask, const struct policy_real *real,
+                                 const struct policy_decision *d)
 {
-    const struct policy_best *best = &m->best[s->in][shadow];
-    const struct policy_best *again = &m->best[s->is_signed ? AGAIN_SIGNED : AGAIN][shadow];
-    struct result r = {.outcome = outcome_of_real(s->verdict), .reason = REASON_NO_RULE};
+    bool is_signed = real->is_signed && ask->do_bit; /* and the client can tell */
+    bool none_left = real->n_srv <= d->n_unapproved; /* by a filter */
+    unsigned word = verdict_word(d->verdict), in = (unsigned)ffs((int)word); /* 0: not asked */
+    bool any = word == WORD_MISSING && !name_is_vlmcs(ask->qname); /* nobody else has the address */
+    const struct policy_best *best = &m->best[any ? UNKNOWN : in][shadow];
+    const struct policy_best *again = &m->best[is_signed ? AGAIN_SIGNED : AGAIN][shadow];
+    struct result r = {.outcome = outcome_of_real(d->verdict), .reason = REASON_NO_RULE};
     struct rule_view other;
 
     if (best->name.data == NULL)
         return r;
     (void)rule_view_read(&r.rule, &best->value); /* it could be read before */
-    if (s->verdict == VERDICT_NONE && !is_blind(&r.rule)) {
+    if (d->verdict == VERDICT_NONE && !is_blind(&r.rule)) {
         r.open = true;
         return r;
     }
     r.best = best;
     r.reason = REASON_RULE;
-    if (r.rule.action != ACTION_PASS && s->is_signed && !r.rule.break_dnssec) {
+    if (r.rule.action != ACTION_PASS && is_signed && !r.rule.break_dnssec) {
         r.reason = REASON_SIGNED;
         return r;
     }
     /* Nothing left: as if nothing were there. A pass rule would pass just
      * that, which is what the filter rule delivers. */
-    if (r.rule.action == ACTION_FILTER && s->none_approved && again->name.data != NULL &&
+    if (r.rule.action == ACTION_FILTER && none_left && again->name.data != NULL &&
         rule_view_read(&other, &again->value) && other.action != ACTION_PASS) {
         r.best = again;
         r.rule = other;
@@ -302,20 +300,13 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_match *m, const struct policy_real *real,
                   struct policy_decision *out)
 {
-    struct situation s;
     struct result result;
-    unsigned word;
     int rc = mark_unapproved(r, real, out);
 
     out->serial = policy_reader_serial(r);
     if (rc != 0 || m->rc != 0)
         return rc != 0 ? rc : m->rc;
-    word = verdict_word(out->verdict);
-    s = (struct situation){out->verdict, (unsigned)ffs((int)word), real->is_signed && ask->do_bit,
-                           real->n_srv <= out->n_unapproved};
-    if (word == WORD_MISSING && !name_is_vlmcs(ask->qname))
-        s.in = UNKNOWN; /* whatever the rule waits for: nobody else has the address */
-    result = find_result(m, BEST_LIVE, &s);
+    result = find_result(m, BEST_LIVE, ask, real, out);
     rc = take_result(r, &result, out);
     if (rc != 0)
         return rc;
@@ -325,7 +316,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         out->reason = REASON_OFF;
     if (!m->has_shadow)
         return 0;
-    result = find_result(m, BEST_SHADOW, &s);
+    result = find_result(m, BEST_SHADOW, ask, real, out);
     if (result.open)
         return 0;
     out->would.outcome = result.outcome;
@@ -351,16 +342,6 @@ void policy_decision_none(struct policy_decision *d, enum kms_verdict verdict,
     d->until_ms = UINT64_MAX;
 }
 
-/* What was learnt of the real answer stays. */
-static void set_damaged(struct policy_decision *d)
-{
-    d->outcome = outcome_of_real(d->verdict);
-    d->reason = REASON_DAMAGED;
-    d->rule[0] = d->pool[0] = '\0';
-    d->n_hosts = 0;
-    d->would = (struct policy_would){.rule = ""};
-}
-
 void policy_decide_matched(struct policy_reader *r, const struct policy_ask *ask,
                            const struct policy_match *m, const struct policy_real *real,
                            struct policy_decision *out)
@@ -369,8 +350,13 @@ void policy_decide_matched(struct policy_reader *r, const struct policy_ask *ask
 
     policy_decision_none(out, real->verdict, REASON_NO_RULE);
     store_guarded(rc, r->txn, decide(r, ask, m, real, out));
-    if (rc != 0)
-        set_damaged(out);
+    if (rc == 0)
+        return;
+    out->outcome = outcome_of_real(out->verdict); /* what was learnt of the real answer stays */
+    out->reason = REASON_DAMAGED;
+    out->rule[0] = out->pool[0] = '\0';
+    out->n_hosts = 0;
+    out->would = (struct policy_would){.rule = ""};
 }
 
 bool policy_decide_blind(struct policy_reader *r, const struct policy_ask *ask,
