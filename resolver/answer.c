@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "resolver/kms.h"
-#include "resolver/kms_event.h"
 #include "resolver/special.h"
 
 /* A client that may not ask learns nothing, not even that its packet is bad;
@@ -138,20 +137,11 @@ static enum answer deliver_failure(const struct view *v, struct query *q, uint16
                                    : query_send_error(v, q, rcode, ede);
 }
 
-/* Where this client's SRV question would be filled, an NXDOMAIN for another type becomes
- * NODATA, or resolvers in front of us would hide the SRV (RFC 8020). */
-static bool is_coherent(const struct view *v, struct query *q, struct now now)
-{
-    const struct real *r = &q->real;
-
-    return !q->kms_name || r->rcode != RCODE_NXDOMAIN || r->has_cname ||
-           !kms_would_fill(v, q, r->has_rrsig && q->message.edns.do_bit, now);
-}
-
 static enum answer deliver_real(const struct view *v, struct query *q, struct now now)
 {
     const struct real *r = &q->real;
-    bool has_none = r->image == NULL || (real_is_negative(r) && !r->has_cname), coherent;
+    bool has_none = r->image == NULL || (real_is_negative(r) && !r->has_cname);
+    bool becomes_nodata;
     enum answer result;
 
     if (r->image == NULL && r->pending)
@@ -164,12 +154,15 @@ static enum answer deliver_real(const struct view *v, struct query *q, struct no
                                : q->route == NULL ? EDE_NO_REACHABLE
                                                   : real_ede(r),
                                now);
-    coherent = is_coherent(v, q, now);
+    /* Where this client's SRV question would be filled, an NXDOMAIN for another type becomes
+     * NODATA, or resolvers in front of us would hide the SRV (RFC 8020). */
+    becomes_nodata = q->kms_name && r->rcode == RCODE_NXDOMAIN && !r->has_cname &&
+                     kms_would_fill(v, q, r->has_rrsig && q->message.edns.do_bit, now);
     if (q->kms_name && q->message.qtype == TYPE_SOA && !r->local)
-        kms_event_soa(v, q, coherent ? r->rcode : RCODE_NOERROR, now);
+        kms_event_soa(v, q, becomes_nodata ? RCODE_NOERROR : r->rcode, now);
     result = query_send(v, q, r->image, r->len, real_ede(r), NULL);
     query_rotate(v, q);
-    if (!coherent) {
+    if (becomes_nodata) {
         COUNT(v->stats, kms_coherent);
         dns_set_flags(q->out, q->out_len,
                       dns_flags(q->out, q->out_len) & (uint16_t) ~(15 | DNS_AD));

@@ -213,7 +213,6 @@ static void find_at_deadline(struct explain *e, const struct view *v, struct now
     struct real none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
 
     none.pending = true;
-    e->at_deadline = 0;
     if (v->settings->kms.mode == MODE_OFF || answer_query(v, &e->q, &none, now) != ANSWER_SEND)
         return;
     e->at_deadline = (enum kms_outcome)e->q.event.outcome;
@@ -222,35 +221,28 @@ static void find_at_deadline(struct explain *e, const struct view *v, struct now
     say_decision(e->text_at_deadline, v);
 }
 
-static void say_late(struct explain *e, const struct view *v, uint32_t ms)
-{
-    uint64_t deadline_ms = v->settings->kms.upstream_deadline_ms;
-    struct str s;
-
-    str_init(&s, e->late, sizeof e->late);
-    if (ms < deadline_ms || e->at_deadline == 0)
-        return;
-    str_addf(&s,
-             "%u ms is behind kms.upstream-deadline; %sa client that asks first is answered at "
-             "%u ms%s: %s",
-             (unsigned)ms, e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
-             (unsigned)deadline_ms, e->stale_at_deadline ? ", after an expired entry" : "",
-             e->text_at_deadline);
-}
-
 static void explain_kms(struct explain *e, const struct view *v, const struct real *came,
                         struct now now)
 {
     const struct policy_decision *d = &v->scratch->decision;
     const struct policy_ask ask = kms_ask(v, &e->q, now);
+    uint64_t deadline_ms = v->settings->kms.upstream_deadline_ms;
+    struct str late;
 
+    str_init(&late, e->late, sizeof e->late);
     e->outcome = (enum kms_outcome)e->q.event.outcome;
     e->reason = (enum kms_reason)e->q.event.reason;
     e->verdict = (enum kms_verdict)e->q.event.verdict;
     str_copy(e->rule, sizeof e->rule, e->q.event.rule);
     say_decision(e->text, v);
-    if (came != NULL)
-        say_late(e, v, came->ms);
+    if (came != NULL && came->ms >= deadline_ms && e->at_deadline != 0)
+        str_addf(&late,
+                 "%u ms is behind kms.upstream-deadline; %sa client that asks first is answered at "
+                 "%u ms%s: %s",
+                 (unsigned)came->ms,
+                 e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
+                 (unsigned)deadline_ms, e->stale_at_deadline ? ", after an expired entry" : "",
+                 e->text_at_deadline);
     if (view_policy(v))
         (void)policy_explain(v->policy, &ask, d, add_trial, e);
     if (e->q.real.supposed && e->outcome == OUTCOME_PASSED) {
@@ -337,6 +329,8 @@ bool explain_run(struct explain *e, const struct view *view, const struct real *
 
     quiet.stats = &e->stats;
     quiet.trace = true;
+    if (came == NULL)
+        e->at_deadline = 0;
     begin_trace(e, &quiet, now);
     a = answer_read(&quiet, &e->q, now);
     is_read = a == ANSWER_FORWARD;

@@ -49,7 +49,7 @@
 
 #include "resolver/exchange.h"
 #include "resolver/inflight.h"
-#include "resolver/kms_event.h"
+#include "resolver/kms.h"
 #include "resolver/special.h"
 #include "wire/pack.h"
 

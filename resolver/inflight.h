@@ -18,7 +18,6 @@
 #include "resolver/exchange.h"
 #include "resolver/query.h"
 #include "resolver/share.h"
-#include "resolver/view.h"
 
 enum {
     WAITERS_MAX = 256,               /* of one flight over UDP: what one reply may cost at once */

@@ -22,7 +22,7 @@
 
 #include <string.h>
 
-#include "resolver/kms_event.h"
+#include "base/str.h"
 #include "resolver/real.h"
 
 enum {
@@ -157,6 +157,128 @@ static size_t make_image(const struct view *v, const struct query *q,
     return r->image != NULL ? r->len : 0;
 }
 
+/* ---- the event ---- */
+
+/* struct audit_event is large and lives in the query slot; only what is used is set, and
+ * every count of an array with it. */
+void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outcome,
+                    enum kms_reason reason, uint16_t rcode, const char *text, struct now now)
+{
+    struct cursor as_asked = cursor_make(q->question, q->message.question_len);
+    uint64_t now_us = now.mono_ms * 1000;
+    struct audit_event *e = &q->event;
+
+    e->kind = AUDIT_EVENT;
+    e->wall_ms = now.wall_ms;
+    e->mono_ms = now.mono_ms;
+    e->client = q->client.addr;
+    e->transport = q->client.transport;
+    name_read(&as_asked, &e->qname); /* with the client's case */
+    e->qtype = q->message.qtype;
+    e->id = q->message.id;
+    e->flags = q->message.flags;
+    e->edns_do = q->message.edns.do_bit;
+    e->repeat = e->cached = false;
+    e->verdict = VERDICT_NONE;
+    memset(&e->server, 0, sizeof e->server);
+    e->real_rcode = 0;
+    e->real_ms = 0;
+    e->n_real = e->n_answer = e->n_unapproved = e->n_networks = 0;
+    e->outcome = (uint8_t)outcome;
+    e->reason = (uint8_t)reason;
+    e->would = 0;
+    e->rcode = rcode;
+    e->rule[0] = e->would_rule[0] = '\0';
+    str_copy(e->text, sizeof e->text, text);
+    e->policy_serial = 0;
+    e->latency_us = now_us > q->arrived_us ? (uint32_t)(now_us - q->arrived_us) : 0;
+    e->lost = e->lost_from_ms = 0;
+    if (query_find_networks(v, q))
+        for (int i = 0; i < q->networks.n_networks && i < AUDIT_EVENT_NETWORKS; i++)
+            str_copy(e->networks[e->n_networks++], AUDIT_TEXT, q->networks.networks[i]);
+    q->has_event = true;
+}
+
+static void add_host(struct audit_host *list, uint8_t *n, const struct name *target, uint16_t port)
+{
+    if (*n == AUDIT_HOSTS)
+        return;
+    list[*n].target = *target;
+    list[*n].port = port;
+    (*n)++;
+}
+
+void kms_event_decided(const struct view *v, struct query *q, const struct policy_decision *d,
+                       uint16_t rcode, struct now now)
+{
+    const struct srv *srv = v->scratch->srv;
+    const struct real *r = &q->real;
+    struct audit_event *e = &q->event;
+
+    kms_event_note(v, q, d->outcome, d->reason, rcode, "", now);
+    e->cached = r->cached;
+    e->verdict = (uint8_t)d->verdict;
+    e->server = r->server;
+    e->real_rcode = r->rcode;
+    e->real_ms = r->ms;
+    e->policy_serial = d->serial;
+    str_copy(e->rule, sizeof e->rule, d->rule);
+    e->would = (uint8_t)d->would.outcome;
+    str_copy(e->would_rule, sizeof e->would_rule, d->would.rule);
+    for (int i = 0; i < r->n_srv && i < SRV_MAX; i++) {
+        add_host(e->real, &e->n_real, &srv[i].target, srv[i].port);
+        if (d->unapproved[i])
+            add_host(e->unapproved, &e->n_unapproved, &srv[i].target, srv[i].port);
+        if (d->outcome == OUTCOME_PASSED || (d->outcome == OUTCOME_FILTERED && !d->unapproved[i]))
+            add_host(e->answer, &e->n_answer, &srv[i].target, srv[i].port);
+    }
+    if (d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED)
+        for (int i = 0; i < d->n_hosts; i++)
+            add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
+}
+
+void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct now now)
+{
+    const struct real *r = &q->real;
+    bool host = false;
+
+    if (view_policy(v) && policy_is_host_address(v->policy, &q->client.addr, &host) == 0 && host)
+        return;
+    kms_event_note(v, q,
+                   r->image == NULL      ? OUTCOME_FAILED
+                   : real_is_negative(r) ? OUTCOME_MISSING
+                                         : OUTCOME_PASSED,
+                   REASON_NO_RULE, rcode, "", now);
+    if (r->image != NULL)
+        q->event.server = r->server;
+}
+
+/* Only the header is read: the rest is signed, and none of our business. */
+void kms_event_whole(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
+                     const struct addr *server, struct now now)
+{
+    struct cursor c = cursor_make(reply, reply != NULL ? len : 0);
+    uint16_t rcode = dns_rcode(reply, reply != NULL ? len : 0), answers;
+    enum kms_verdict verdict;
+
+    if (!name_is_vlmcs(&q->message.qname) || q->message.qclass != CLASS_IN ||
+        (q->message.qtype != TYPE_SRV && q->message.qtype != TYPE_ANY))
+        return;
+    (void)cursor_take(&c, 6);
+    answers = cursor_u16(&c);
+    if (c.bad)
+        verdict = VERDICT_TIMEOUT;
+    else if (answers > 0 && (rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN))
+        verdict = VERDICT_PRESENT;
+    else
+        verdict = real_verdict(rcode);
+    rcode = c.bad ? RCODE_SERVFAIL : rcode;
+    kms_event_note(v, q, outcome_of_real(verdict), REASON_NO_RULE, rcode, "", now);
+    q->event.verdict = (uint8_t)verdict;
+    q->event.server = *server;
+    q->event.real_rcode = rcode;
+}
+
 /* ---- what is sent ---- */
 
 static const char *ede_text_of(const struct view *v, const struct policy_decision *d)
@@ -164,31 +286,28 @@ static const char *ede_text_of(const struct view *v, const struct policy_decisio
     return v->settings->kms.explain_in_edns && d->rule[0] != '\0' ? d->rule : NULL;
 }
 
-static int ede_of(const struct policy_decision *d, const struct real *r)
-{
-    const struct policy_action_row *action = &policy_actions[d->action];
-
-    if (d->reason == REASON_RULE && action->outcome != 0)
-        return action->ede;
-    if (d->outcome == OUTCOME_FAILED)
-        return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
-    return r->stale ? real_ede(r) : EDE_NONE; /* of a kept decision it has no image */
-}
-
 /* Writes q->out, records. */
 static enum answer send_decided(const struct view *v, struct query *q,
                                 const struct policy_decision *d, const uint8_t *image, size_t len,
                                 struct now now)
 {
-    uint16_t rcode = len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL;
-    enum answer result =
-        query_send(v, q, len > 0 ? image : NULL, len, ede_of(d, &q->real), ede_text_of(v, d));
+    const struct policy_action_row *action = &policy_actions[d->action];
+    const struct real *r = &q->real;
+    enum answer result;
+    int ede;
 
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
+    if (d->reason == REASON_RULE && action->outcome != 0)
+        ede = action->ede;
+    else if (d->outcome == OUTCOME_FAILED)
+        ede = r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
+    else /* a kept decision has no image, so that real_ede() would see a failure */
+        ede = r->stale ? real_ede(r) : EDE_NONE;
+    result = query_send(v, q, len > 0 ? image : NULL, len, ede, ede_text_of(v, d));
+    kms_event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
     if (len > 0 && !is_pool(d))
         query_rotate(v, q);
-    kms_event_decided(v, q, d, rcode, now);
     return result;
 }
 
@@ -366,47 +485,16 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
     return send_decided(v, q, d, image, len, now);
 }
 
-static enum answer decide_question(const struct view *v, struct query *q,
-                                   const struct policy_ask *ask, const struct policy_match *match,
-                                   struct now now)
-{
-    struct policy_decision *d = &v->scratch->decision;
-    const struct policy_real real = {.verdict = q->real.verdict,
-                                     .srv = v->scratch->srv,
-                                     .n_srv = q->real.n_srv,
-                                     .is_signed = q->message.edns.do_bit && q->real.has_rrsig};
-
-    if (ask != NULL)
-        policy_decide_matched(v->policy, ask, match, &real, d);
-    else
-        policy_decision_none(d, real.verdict,
-                             v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE);
-    if (q->real.pending) { /* a client whose question no rule answers waits on */
-        if (d->outcome == OUTCOME_FAILED)
-            return ANSWER_WAIT;
-        COUNT(v->stats, kms_deadline);
-    }
-    return carry_out(v, q, ask != NULL, now);
-}
-
-/* It must not be asked, and nothing is known. */
-static enum answer refuse_rd0(const struct view *v, struct query *q, struct now now)
-{
-    struct policy_decision *d = &v->scratch->decision;
-
-    policy_decision_none(d, VERDICT_NONE, REASON_RD0);
-    d->outcome = OUTCOME_FAILED;
-    kms_event_decided(v, q, d, RCODE_REFUSED, now);
-    return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
-}
-
 enum answer kms_answer(const struct view *v, struct query *q, const struct real *came,
                        struct now now)
 {
+    const enum kms_reason no_rule = v->settings->kms.mode == MODE_OFF ? REASON_OFF : REASON_NO_RULE;
     struct policy_match *match = &v->scratch->match;
+    struct policy_decision *d = &v->scratch->decision;
     bool has_policy = query_find_networks(v, q); /* for the event in any case */
     const struct policy_ask asked = kms_ask(v, q, now),
-                            *ask = has_policy && asked.limit != MODE_OFF ? &asked : NULL;
+                            *ask = has_policy && no_rule != REASON_OFF ? &asked : NULL;
+    struct policy_real real;
     enum answer result;
 
     if (ask != NULL && came == NULL && !v->trace && find_kept(v, q, now, &result))
@@ -414,18 +502,32 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
     q->real = (struct real){.verdict = VERDICT_NONE};
     if (ask != NULL)
         policy_match(v->policy, ask, match);
-    if (ask != NULL && came == NULL &&
-        policy_decide_blind(v->policy, ask, match, &v->scratch->decision))
+    if (ask != NULL && came == NULL && policy_decide_blind(v->policy, ask, match, d))
         return carry_out(v, q, true, now);
     switch (real_look(v, q, came, now)) {
     case REAL_ASK:
         return ANSWER_FORWARD;
-    case REAL_REFUSED:
-        return refuse_rd0(v, q, now);
+    case REAL_REFUSED: /* it must not be asked, and nothing is known */
+        policy_decision_none(d, VERDICT_NONE, REASON_RD0);
+        d->outcome = OUTCOME_FAILED;
+        kms_event_decided(v, q, d, RCODE_REFUSED, now);
+        return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
     case REAL_FOUND:
         break;
     }
-    return decide_question(v, q, ask, match, now);
+    real = (struct policy_real){.verdict = q->real.verdict,
+                                .srv = v->scratch->srv,
+                                .n_srv = q->real.n_srv,
+                                .is_signed = q->message.edns.do_bit && q->real.has_rrsig};
+    if (ask != NULL)
+        policy_decide_matched(v->policy, ask, match, &real, d);
+    else
+        policy_decision_none(d, real.verdict, no_rule);
+    if (q->real.pending && d->outcome == OUTCOME_FAILED)
+        return ANSWER_WAIT; /* a client whose question no rule answers waits on */
+    if (q->real.pending)
+        COUNT(v->stats, kms_deadline);
+    return carry_out(v, q, ask != NULL, now);
 }
 
 /* ---- addresses of hosts ---- */

@@ -11,7 +11,6 @@
  */
 #include "resolver/special.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,32 +68,25 @@ static const struct span {
 /* clang-format on */
 enum { SPAN_LABELS = 4, ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
 
-/* A decimal number without zeros in front; UINT_MAX: none. */
-static unsigned label_number(const uint8_t *label)
-{
-    unsigned value = 0;
-
-    if (label[0] > 3 || label[1] == '0')
-        return UINT_MAX;
-    for (unsigned i = 1; i <= label[0]; i++) {
-        if (label[i] < '0' || label[i] > '9')
-            return UINT_MAX;
-        value = value * 10 + (label[i] - '0');
-    }
-    return value;
-}
-
+/* The label's number is decimal, without zeros in front. */
 static bool is_in_span(const struct name *n, const struct span *s)
 {
+    const uint8_t *label;
+    unsigned value = 0;
     size_t at;
-    unsigned value;
 
     if (n->labels < SPAN_LABELS)
         return false;
     at = name_parent_offset(n, n->labels - SPAN_LABELS + 1u);
-    if (n->len - at != s->len || memcmp(n->at + at, s->base, s->len) != 0)
+    label = n->at + name_parent_offset(n, (unsigned)n->labels - SPAN_LABELS);
+    if (n->len - at != s->len || memcmp(n->at + at, s->base, s->len) != 0 || label[0] > 3 ||
+        label[1] == '0')
         return false;
-    value = label_number(n->at + name_parent_offset(n, (unsigned)n->labels - SPAN_LABELS));
+    for (unsigned i = 1; i <= label[0]; i++) {
+        if (label[i] < '0' || label[i] > '9')
+            return false;
+        value = value * 10 + (label[i] - '0');
+    }
     return value >= s->low && value <= s->high;
 }
 
