@@ -189,9 +189,11 @@ static int conflict(const struct terms *t, uint64_t present)
 
 static int apply(struct policy_write *w, policy_make *make, void *context)
 {
-    uint64_t before = policy_txn_suffixes(w->txn), gone;
+    struct policy_counts before, after;
+    uint64_t gone;
     int code, rc;
 
+    policy_txn_counts(w->txn, &before);
     policy_changes_fini(&w->list);
     code = make(w, context);
     if (code != 0)
@@ -209,13 +211,14 @@ static int apply(struct policy_write *w, policy_make *make, void *context)
     if (w->list.from == NULL)
         return 0;
     /* A file may take away half of the suffixes before anybody is asked. */
-    gone = before - policy_txn_suffixes(w->txn);
+    policy_txn_counts(w->txn, &after);
+    gone = before.suffixes - after.suffixes;
     for (size_t i = 0; i < w->list.n; i++)
         gone += w->list.at[i].more;
-    if (gone * 2 > before)
+    if (gone * 2 > before.suffixes)
         snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
                  w->list.replace ? "removes" : "replaces rules and removes",
-                 (unsigned long long)gone, (unsigned long long)before);
+                 (unsigned long long)gone, (unsigned long long)before.suffixes);
     return 0;
 }
 
@@ -342,9 +345,11 @@ int policy_change_run(struct ctl *c, policy_make *make, void *context)
 int policy_put(struct policy_write *w, void *context)
 {
     const struct policy_put *put = context;
+    struct policy_counts n;
     int rc;
 
-    if (!put->how_given && !policy_txn_is_empty(w->txn))
+    policy_txn_counts(w->txn, &n);
+    if (!put->how_given && n.networks + n.pools + n.rules + n.approved > 0)
         return ctl_fail(
             EXIT_USAGE,
             "there is a policy already: --merge adds this file to it, --replace puts the file "

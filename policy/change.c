@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "policy/accept.h"
 #include "policy/log.h"
 #include "policy/ranges.h"
 #include "policy/records.h"
@@ -36,12 +35,6 @@ struct policy_txn {
 };
 
 const char *const policy_kind_names[] = {"network", "pool", "approved", "rule", NULL};
-static const enum policy_table tables[POLICY_KINDS] = {
-    [POLICY_NETWORK] = TABLE_NETWORK,
-    [POLICY_POOL] = TABLE_POOL,
-    [POLICY_APPROVED] = TABLE_LISTED,
-    [POLICY_RULE] = TABLE_RULE,
-};
 
 /* --- the transaction ------------------------------------------------------ */
 
@@ -144,25 +137,10 @@ void policy_txn_note(struct policy_txn *t, const char *text)
     str_add(&t->summary, text);
 }
 
-/* 0 when it cannot be told. */
-static uint64_t count(const struct policy_txn *t, const char *of)
+void policy_txn_counts(const struct policy_txn *t, struct policy_counts *out)
 {
-    const struct store_counts *counts = store_counts(t->txn);
-    uint64_t n = 0;
-
-    for (; counts != NULL && *of != '\0'; of++)
-        n += store_count(counts, *of);
-    return n;
-}
-
-uint64_t policy_txn_suffixes(const struct policy_txn *t)
-{
-    return count(t, (const char[]){TABLE_SUFFIX, TABLE_BELOW, 0});
-}
-
-bool policy_txn_is_empty(const struct policy_txn *t)
-{
-    return count(t, (const char[]){TABLE_NETWORK, TABLE_POOL, TABLE_RULE, TABLE_LISTED, 0}) == 0;
+    if (policy_counts_read(t->txn, out) != 0)
+        *out = (struct policy_counts){.serial = 0};
 }
 
 int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name,
@@ -174,11 +152,11 @@ int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name
 
     *out = (union policy_object){.rule = {.n_suffixes = 0}};
     copy_cut(out->name, sizeof out->name, name);
-    key_named(&k, tables[kind], name);
+    key_named(&k, (enum policy_table)policy_lists[kind].table, name);
     rc = store_get(t->txn, &k, &v);
     if (rc != 0)
         return rc;
-    return record_read(tables[kind], out, &v);
+    return record_read((enum policy_table)policy_lists[kind].table, out, &v);
 }
 
 void policy_object_fini(enum policy_kind kind, union policy_object *o)
@@ -216,14 +194,6 @@ void policy_changes_fini(struct changes *l)
     *l = (struct changes){0};
 }
 
-/* The objects of a kind: what the store has and these are not goes. */
-struct objects {
-    enum policy_kind kind;
-    const void *at; /* sorted */
-    size_t n, size;
-    int (*compare)(const void *, const void *);
-};
-
 static int by_name(const void *a, const void *b)
 {
     return strcmp(a, b);
@@ -237,13 +207,15 @@ static int by_target(const void *a, const void *b)
     return c != 0 ? c : (int)x->port - (int)y->port;
 }
 
-static int remove_unknown(struct changes *l, struct store_txn *t, const struct objects *o)
+/* What the store has of a kind, and these n objects are not, goes. */
+static int remove_others(struct changes *l, struct store_txn *t, enum policy_kind kind,
+                         const void *objects, size_t n)
 {
+    const struct store_key table = {1, {(uint8_t)policy_lists[kind].table}};
+    bool targets = kind == POLICY_APPROVED;
     struct store_record r;
-    struct store_key table;
     int rc;
 
-    key_named(&table, tables[o->kind], "");
     for (rc = store_seek(t, &table, 1, &r); rc == 0 || rc == -EBADMSG;
          rc = store_next(t, &table, 1, &r)) {
         union {
@@ -251,16 +223,17 @@ static int remove_unknown(struct changes *l, struct store_txn *t, const struct o
             struct policy_approved approved;
         } found, *kept;
 
-        if (o->kind == POLICY_APPROVED ? !key_read_target(&r.key, &found.approved)
-                                       : !key_read_name(&r.key, found.name))
+        if (targets ? !key_read_target(&r.key, &found.approved)
+                    : !key_read_name(&r.key, found.name))
             continue; /* nothing that we wrote */
-        if (o->n > 0 && bsearch(&found, o->at, o->n, o->size, o->compare) != NULL)
+        if (n > 0 && bsearch(&found, objects, n, policy_lists[kind].size,
+                             targets ? by_target : by_name) != NULL)
             continue;
         kept = arena_alloc(l->arena, sizeof *kept);
         if (kept == NULL)
             return -ENOMEM;
         *kept = found;
-        policy_changes_add(l, o->kind, CHANGE_REMOVE, kept);
+        policy_changes_add(l, kind, CHANGE_REMOVE, kept);
     }
     return rc == -ENOENT ? 0 : rc;
 }
@@ -268,28 +241,198 @@ static int remove_unknown(struct changes *l, struct store_txn *t, const struct o
 int policy_changes_make(struct changes *l, struct policy_txn *t, const struct policy *p,
                         enum policy_how how)
 {
-    const struct objects all[] = {
-        {POLICY_NETWORK, p->networks, p->n_networks, sizeof *p->networks, by_name},
-        {POLICY_POOL, p->pools, p->n_pools, sizeof *p->pools, by_name},
-        {POLICY_APPROVED, p->approved, p->n_approved, sizeof *p->approved, by_target},
-        {POLICY_RULE, p->rules, p->n_rules, sizeof *p->rules, by_name},
-    };
+    int rc = 0;
 
     *l = (struct changes){.from = p, .replace = how == POLICY_REPLACE, .arena = arena_new()};
     if (l->arena == NULL)
         return -ENOMEM;
-    for (size_t k = 0; k < ARRAY_LEN(all); k++) {
-        struct objects o = all[k];
-        bool join = o.kind == POLICY_RULE && how == POLICY_JOIN;
-        int rc;
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == 0; kind++) {
+        const struct policy_list *list = &policy_lists[kind];
+        bool joins = kind == POLICY_RULE && how == POLICY_JOIN;
+        const char *objects;
+        size_t n;
 
-        for (size_t i = 0; i < o.n; i++)
-            policy_changes_add(l, o.kind, join ? CHANGE_ADD : CHANGE_SET,
-                               (const char *)o.at + i * o.size);
-        if (l->replace && (rc = remove_unknown(l, t->txn, &o)) != 0)
-            return rc;
+        memcpy(&objects, (const char *)p + list->objects, sizeof objects);
+        memcpy(&n, (const char *)p + list->n, sizeof n);
+        for (size_t i = 0; i < n; i++)
+            policy_changes_add(l, kind, joins ? CHANGE_ADD : CHANGE_SET, objects + i * list->size);
+        if (l->replace)
+            rc = remove_others(l, t->txn, kind, objects, n);
     }
-    return l->failed ? -ENOMEM : 0;
+    return l->failed ? -ENOMEM : rc;
+}
+
+/* --- what is refused ------------------------------------------------------
+
+   A file that stands alone has all that its rules name; one that is merged, and
+   the rule of a verb, may name what the store has. That is looked up inside the
+   transaction that writes, so nothing can change between the look and the write. */
+
+/* A name of p that the writer may have meant. */
+static const char *near_name(const struct policy *p, bool is_pool, const char *word)
+{
+    size_t n = is_pool ? p->n_pools : p->n_networks;
+    const char **list = calloc(n + 1, sizeof *list), *found = NULL;
+
+    for (size_t i = 0; list != NULL && i < n; i++)
+        list[i] = is_pool ? p->pools[i].name : p->networks[i].name;
+    if (list != NULL)
+        found = diag_nearest(word, list);
+    free(list);
+    return found;
+}
+
+/* Is what the rule names in p or in the store? Either may be NULL. 0, or -ENOENT told. */
+static int accept_names(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
+                        struct diags *d)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i <= r->n_networks; i++) {
+        bool is_pool = i == r->n_networks; /* after the networks */
+        const char *name = is_pool ? r->pool : r->networks[i], *near = NULL;
+        const char *what = is_pool ? "pool" : "network", *member = is_pool ? "HOST" : "PREFIX";
+        struct policy_place place = is_pool                     ? r->pool_place
+                                    : r->network_places != NULL ? r->network_places[i]
+                                                                : r->place;
+        struct store_bytes v;
+        struct store_key k;
+
+        if (is_pool ? name[0] == '\0' : strcmp(name, "any") == 0)
+            continue;
+        if (p != NULL &&
+            (is_pool ? policy_find_pool(p, name) != NULL : policy_find_network(p, name) != NULL))
+            continue;
+        key_named(&k, is_pool ? TABLE_POOL : TABLE_NETWORK, name);
+        if (t != NULL && store_get(t, &k, &v) != -ENOENT) /* a damaged one is there */
+            continue;
+        rc = -ENOENT;
+        if (p != NULL)
+            near = near_name(p, is_pool, name);
+        if (p == NULL)
+            diags_add(d, NULL, 0, 0, "rule %s: there is no %s %s (policy %s set %s %s... makes it)",
+                      r->name, what, name, what, name, member);
+        else if (near != NULL)
+            diags_add(d, p->file, place.line, place.column,
+                      "rule %s: there is no %s %s; did you mean %s?", r->name, what, name, near);
+        else
+            diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s", r->name,
+                      what, name);
+    }
+    return rc;
+}
+
+int policy_references(const struct policy *p, struct diags *d)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < p->n_rules; i++)
+        if (accept_names(p, NULL, &p->rules[i], d) != 0)
+            rc = -EINVAL;
+    return rc;
+}
+
+/* Gives the rule one of the wide suffixes that it has in the store, if there is one. */
+static int find_wide(struct store_txn *t, struct policy_rule *r)
+{
+    struct store_record entry;
+    struct store_key all;
+    char rule[POLICY_NAME];
+    int rc;
+
+    key_rule_suffix(&all, r->name, NULL);
+    for (rc = store_seek(t, &all, all.len, &entry); rc == 0 || rc == -EBADMSG;
+         rc = store_next(t, &all, all.len, &entry))
+        if (key_read_rule_suffix(&entry.key, rule, r->suffixes) && suffix_is_wide(r->suffixes)) {
+            r->n_suffixes = 1;
+            return 0;
+        }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+/* Is the rule, with what becomes of its suffixes, one that may be? */
+static int accept_rule(struct policy_txn *t, const struct changes *l, const struct change *c,
+                       struct diags *d)
+{
+    const struct policy_rule *r = c->is.rule;
+    struct policy_rule judged = *r; /* as it will be, for its check */
+    union policy_object was = {.rule = {.n_suffixes = 0}};
+    struct suffix wide;
+    struct store_key k;
+    int rc = -ENOENT, named;
+
+    if (c->verb != CHANGE_SET)
+        rc = policy_txn_get(t, POLICY_RULE, r->name, &was);
+    if (c->verb == CHANGE_ADD && rc == 0) {
+        judged = was.rule;
+        judged.suffixes = r->suffixes;
+        judged.n_suffixes = r->n_suffixes;
+    } else if (c->verb == CHANGE_ADD && rc != -ENOENT) {
+        return rc;
+    } else if (c->verb == CHANGE_HEAD) { /* without networks, no suffix that stays may be wide */
+        judged.suffixes = &wide;
+        judged.n_suffixes = 0;
+        if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0) &&
+            (rc = find_wide(t->txn, &judged)) != 0)
+            goto done;
+    }
+    rc = policy_rule_check(&judged, d);
+    named = accept_names(l->from, l->replace ? NULL : t->txn, r, d);
+    rc = rc == 0 ? named : rc;
+    for (size_t i = 0; c->verb != CHANGE_HEAD && rc == 0 && i < r->n_suffixes; i++) {
+        key_suffix(&k, &r->suffixes[i], r->name);
+        rc = k.len == 0 ? -ENAMETOOLONG : 0;
+    }
+done:
+    policy_rule_fini(&was.rule);
+    return rc;
+}
+
+/* No rule uses the network or pool that is to go, or each such rule is told. */
+static int accept_removal(struct policy_txn *t, const struct change *c, struct diags *d)
+{
+    struct store_record r;
+    struct store_key all;
+    bool used = false;
+    int rc;
+
+    key_user(&all, (enum policy_table)policy_lists[c->kind].table, c->is.name, "");
+    for (rc = store_seek(t->txn, &all, all.len, &r); rc == 0;
+         rc = store_next(t->txn, &all, all.len, &r)) {
+        used = true;
+        diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], c->is.name,
+                  (int)(r.key.len - all.len), (const char *)r.key.data + all.len);
+    }
+    return rc != -ENOENT ? rc : used ? -EBUSY : 0;
+}
+
+/* What is refused, before the row's first record is written. */
+static int accept_row(struct policy_txn *t, const struct changes *l, const struct change *c,
+                      struct diags *d)
+{
+    const struct policy_network *n = c->is.network;
+    const struct policy_pool *p = c->is.pool;
+    struct store_key k;
+    const char *why;
+
+    if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
+        return accept_removal(t, c, d);
+    if (c->verb == CHANGE_REMOVE || c->verb == CHANGE_DROP || c->kind == POLICY_APPROVED)
+        return 0;
+    if (c->kind == POLICY_RULE)
+        return accept_rule(t, l, c, d);
+    if (c->kind == POLICY_NETWORK && policy_name_check(n->name, &why) != 0)
+        return diags_add(d, NULL, 0, 0, "network \"%s\": %s", n->name, why);
+    if (c->kind == POLICY_NETWORK)
+        return n->n > 0 ? 0 : diags_add(d, NULL, 0, 0, "network %s: has no prefix", n->name);
+    if (policy_pool_check(p, d) != 0)
+        return -EINVAL;
+    for (size_t i = 0; i < p->n; i++) {
+        key_target(&k, TABLE_APPROVED, &p->hosts[i].target, p->hosts[i].port, p->name);
+        if (k.len == 0)
+            return -ENAMETOOLONG;
+    }
+    return 0;
 }
 
 /* --- suffixes ------------------------------------------------------------- */
@@ -377,7 +520,7 @@ static void object_key(struct store_key *k, const struct change *c)
     if (c->kind == POLICY_APPROVED)
         key_target(k, TABLE_LISTED, &c->is.approved->target, c->is.approved->port, "");
     else
-        key_named(k, tables[c->kind], c->is.name);
+        key_named(k, (enum policy_table)policy_lists[c->kind].table, c->is.name);
 }
 
 static int remove_object(struct policy_txn *t, struct change *c, struct diags *d)
@@ -448,22 +591,11 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     bool goes = c->verb == CHANGE_REMOVE;
     struct log_rules *log = &t->rules;
     unsigned i = 0;
-    int rc = 0;
+    int rc;
 
     c->state = CHANGE_SAME;
     c->more = c->less = 0;
-    if (goes && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
-        rc = accept_removal(t->txn, tables[c->kind], c->is.name, d);
-    else if (!goes && c->kind == POLICY_NETWORK)
-        rc = accept_network(c->is.network, d);
-    else if (!goes && c->kind == POLICY_POOL)
-        rc = accept_pool(c->is.pool, d);
-    else if (!goes && c->kind == POLICY_RULE && c->verb != CHANGE_DROP)
-        rc = accept_rule(l->from, t->txn, l->replace, c->is.rule,
-                         c->verb == CHANGE_ADD    ? ACCEPT_ADDED
-                         : c->verb == CHANGE_HEAD ? ACCEPT_KEPT
-                                                  : ACCEPT_SET,
-                         d);
+    rc = accept_row(t, l, c, d);
     if (rc != 0)
         return rc;
     rc = goes                     ? remove_object(t, c, d)

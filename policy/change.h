@@ -88,6 +88,9 @@ int policy_txn_commit(struct policy_txn *, uint64_t *serial, bool *changed);
  * Any other failure makes the commit fail too. */
 int policy_change_apply(struct policy_txn *, struct changes *, struct diags *d);
 
+/* Each network and pool that the rules of a policy name is in it. 0; -EINVAL told. */
+int policy_references(const struct policy *, struct diags *d);
+
 /* All of that at once: the list of a policy, in a transaction of its own. */
 int policy_change_put(struct store *, const struct policy_change *, const struct policy *,
                       enum policy_how, struct diags *d);
@@ -103,8 +106,8 @@ union policy_object {
 int policy_txn_get(struct policy_txn *, enum policy_kind, const char *name,
                    union policy_object *out);
 void policy_object_fini(enum policy_kind, union policy_object *);
-uint64_t policy_txn_suffixes(const struct policy_txn *); /* how many there are */
-bool policy_txn_is_empty(const struct policy_txn *);
+/* How many there are now; none when that cannot be told. */
+void policy_txn_counts(const struct policy_txn *, struct policy_counts *);
 /* Makes `summary` of the log entry say this (adds, "; " between). */
 void policy_txn_note(struct policy_txn *, const char *text);
 

@@ -53,7 +53,7 @@ uint64_t policy_reader_serial(struct policy_reader *r)
     return r->serial;
 }
 
-static int read_counts(struct store_txn *t, struct policy_counts *out)
+int policy_counts_read(struct store_txn *t, struct policy_counts *out)
 {
     const struct store_counts *c = store_counts(t);
 
@@ -77,7 +77,7 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
 
     if (rc != 0)
         return rc;
-    store_guarded(rc, t, read_counts(t, out));
+    store_guarded(rc, t, policy_counts_read(t, out));
     out->bytes = store_size(store);
     store_end(t);
     return rc;
@@ -85,12 +85,7 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
 
 /* --- the whole policy ----------------------------------------------------- */
 
-/* Where the objects of a table are in a struct policy. They begin with their name, but for
- * the targets. */
-static const struct list {
-    char table;
-    size_t objects, n, size;
-} lists[] = {
+const struct policy_list policy_lists[] = {
     {TABLE_NETWORK, offsetof(struct policy, networks), offsetof(struct policy, n_networks),
      sizeof(struct policy_network)},
     {TABLE_POOL, offsetof(struct policy, pools), offsetof(struct policy, n_pools),
@@ -103,7 +98,7 @@ static const struct list {
 
 struct load {
     struct policy *out;
-    const struct list *list;
+    const struct policy_list *list;
     size_t rule; /* whose suffixes come now */
 };
 
@@ -182,10 +177,10 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
     state = store_state(t);
     rc = log_last(t, serial != NULL ? serial : &last, &time_ms);
     store_end(t);
-    for (size_t i = 0; i < ARRAY_LEN(lists) && rc == 0; i++) {
-        const struct store_key table = {1, {(uint8_t)lists[i].table}};
+    for (size_t i = 0; i < ARRAY_LEN(policy_lists) && rc == 0; i++) {
+        const struct store_key table = {1, {(uint8_t)policy_lists[i].table}};
 
-        l.list = &lists[i];
+        l.list = &policy_lists[i];
         rc = store_each(store, &state, &table, load_object, &l);
     }
     if (rc == 0)

@@ -4,7 +4,7 @@
  *
  * In: every problem of the file is told, not only the first. What is said about
  * one object alone is checked here, with its line; whether the networks and
- * pools that rules name exist is accept_references()'s, since with --merge they
+ * pools that rules name exist is policy_references()'s, since with --merge they
  * may be in the store. Everything is sorted once at the end, so that a list of a
  * million suffixes costs one sort, or one look when it was sorted already.
  *
@@ -18,7 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/accept.h"
+#include "policy/change.h"
 #include "wire/present.h"
 
 enum { LIST_ONLY = FIELD_FLAGS /* one value is no list of one */ };
@@ -505,7 +505,7 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
     field_read(&form, &top_map, root, &doc);
     arena_free(arena);
     policy_sort(&doc.policy);
-    if (whole && form.rc != -ENOMEM && accept_references(&doc.policy, d) != 0)
+    if (whole && form.rc != -ENOMEM && policy_references(&doc.policy, d) != 0)
         form.rc = -EINVAL;
     if (form.rc == 0 && tests != NULL)
         *tests = doc.tests;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "ctl/zone.h"
-#include "policy/accept.h"
+#include "policy/change.h"
 #include "policy/check.h"
 #include "policy/text.h"
 
@@ -48,7 +48,7 @@ static void round_trip(const struct policy *p)
     second = written(&again, &len_again, policy_text_write);
     must(len == len_again && memcmp(text, second, len) == 0);
     must(policy_check(p, 1, count, &found) == found);
-    accept_references(p, NULL);
+    policy_references(p, NULL);
     policy_fini(&again);
     free(second);
     free(text);

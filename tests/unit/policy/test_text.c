@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
-#include "policy/accept.h"
+#include "policy/change.h"
 #include "policy/model.h"
 #include "policy/text.h"
 
@@ -302,7 +302,7 @@ static void verify_finds_what_is_missing(void **state)
     (void)state;
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, &d), 0);
-    assert_int_equal(accept_references(&p, &d), -EINVAL);
+    assert_int_equal(policy_references(&p, &d), -EINVAL);
     assert_int_equal(d.n, 2);
     assert_non_null(strstr(d.at[0].text, "rule a: there is no pool q"));
     assert_non_null(strstr(d.at[1].text, "did you mean kiosks"));
@@ -337,7 +337,7 @@ static void problems_keep_their_place(void **state)
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, &d), 0);
     memcpy(p.rules[1].pool, "x", 2);
-    assert_int_equal(accept_references(&p, &d), -EINVAL);
+    assert_int_equal(policy_references(&p, &d), -EINVAL);
     assert_int_equal(d.n, ARRAY_LEN(want));
     for (size_t i = 0; i < ARRAY_LEN(want); i++)
         if (d.at[i].line != want[i].line || d.at[i].column != want[i].column ||
