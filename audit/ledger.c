@@ -21,8 +21,10 @@
 #include "wire/types.h"
 #include "wire/pack.h"
 
-enum { FIRST_SIZE = 1024, FEW_SLOTS = 4, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
-static const size_t memory_most = (size_t)32 << 20, touched_most = (size_t)16 << 20;
+/* Rows in memory and rows that wait to be written; an event touches a few dozen
+ * at most, two of each rule and one of each host. */
+enum { ROWS = 65536, TOUCHED = 65536, FEW = 64, PLACES = 4 * ROWS };
+enum { FEW_SLOTS = 4, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
 static const uint64_t hour_ms = 3600000;
 /* Two suffixes asked within this time are one search. */
 static const int64_t same_search_ms = 60000;
@@ -54,13 +56,11 @@ struct ledger {
     struct audit_store *store;
     struct hash_key secret;
     struct arena *arena; /* rows, their slots and names */
-    struct row **rows;   /* owned; a power of two of places, open addressing */
-    size_t n, size;
-    struct touched *touched; /* owned */
-    size_t n_touched, size_touched;
-    size_t bytes, bytes_touched;
+    size_t n, n_touched;
     bool counted; /* the numbers below are known */
     int64_t count[STORE_LEDGER], last_id[STORE_LEDGER], most[STORE_LEDGER];
+    struct row *rows[PLACES]; /* open addressing */
+    struct touched touched[TOUCHED];
 };
 
 /* What a row is about; only the members of its table are set, none for (other). */
@@ -94,10 +94,9 @@ void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
 static void forget_rows(struct ledger *l)
 {
     arena_free(l->arena);
-    free(l->rows);
+    memset(l->rows, 0, sizeof l->rows);
     l->arena = NULL;
-    l->rows = NULL;
-    l->n = l->size = l->n_touched = l->bytes = l->bytes_touched = 0;
+    l->n = l->n_touched = 0;
 }
 
 void ledger_clear(struct ledger *l)
@@ -108,10 +107,8 @@ void ledger_clear(struct ledger *l)
 
 void ledger_free(struct ledger *l)
 {
-    if (l == NULL)
-        return;
-    ledger_clear(l);
-    free(l->touched);
+    if (l != NULL)
+        arena_free(l->arena);
     free(l);
 }
 
@@ -121,65 +118,16 @@ static void *alloc(struct ledger *l, size_t size)
 {
     if (l->arena == NULL)
         l->arena = arena_new();
-    l->bytes += size;
     return l->arena != NULL ? arena_alloc(l->arena, size) : NULL;
 }
 
-static struct row **place_of(const struct ledger *l, uint64_t hash)
+static struct row **place_of(struct ledger *l, uint64_t hash)
 {
-    size_t i = (size_t)hash & (l->size - 1);
+    size_t i = (size_t)hash % PLACES;
 
     while (l->rows[i] != NULL && l->rows[i]->hash != hash)
-        i = (i + 1) & (l->size - 1);
+        i = (i + 1) % PLACES;
     return &l->rows[i];
-}
-
-/* Makes room for one more row. */
-static int grow(struct ledger *l)
-{
-    struct row **old = l->rows;
-    size_t n = l->size;
-
-    if (2 * l->n < l->size)
-        return 0;
-    l->rows = calloc(n > 0 ? 2 * n : FIRST_SIZE, sizeof(struct row *));
-    if (l->rows == NULL) {
-        l->rows = old;
-        return -ENOMEM;
-    }
-    l->size = n > 0 ? 2 * n : FIRST_SIZE;
-    for (size_t i = 0; i < n; i++)
-        if (old[i] != NULL)
-            *place_of(l, old[i]->hash) = old[i];
-    free(old);
-    return 0;
-}
-
-static size_t row_size(const struct row *r, enum store_table table)
-{
-    size_t size = table == STORE_CLIENT ? offsetof(struct row, stored.sketch) : sizeof(struct row);
-
-    return size + (r != NULL ? r->n_slots * sizeof *r->slots : 0);
-}
-
-static int touch(struct ledger *l, struct row *r)
-{
-    if (r->touched)
-        return 0;
-    if (l->n_touched == l->size_touched) {
-        size_t size = l->size_touched > 0 ? 2 * l->size_touched : FIRST_SIZE;
-        struct touched *p = realloc(l->touched, size * sizeof *p);
-
-        if (p == NULL)
-            return -ENOMEM;
-        l->touched = p;
-        l->size_touched = size;
-    }
-    r->touched = true;
-    l->touched[l->n_touched++] =
-        (struct touched){(uint64_t)r->table << 56 | (uint64_t)r->stored.id, r};
-    l->bytes_touched += row_size(r, (enum store_table)r->table);
-    return 0;
 }
 
 static struct slot *add_slot(struct ledger *l, struct row *r)
@@ -247,7 +195,8 @@ static int find(struct ledger *l, const struct subject *s, struct row **out)
     union store_slot slots[STORE_SLOTS];
     struct row **place, row = {.hash = hash_of(l, s), .table = (uint8_t)s->table};
     char name[KEY_TEXT], *copy = NULL;
-    int n = 0, rc = grow(l);
+    size_t size = s->table == STORE_CLIENT ? offsetof(struct row, stored.sketch) : sizeof row;
+    int n = 0, rc = 0;
 
     for (int t = 0; t < STORE_LEDGER && !l->counted && rc == 0; t++)
         rc = audit_store_count(l->store, (enum store_table)t, &l->count[t], &l->last_id[t]);
@@ -285,10 +234,10 @@ static int find(struct ledger *l, const struct subject *s, struct row **out)
             (struct slot){slot->last, (uint32_t)slot->suffix, (uint8_t)slot->verdict,
                           (uint8_t)slot->outcome, false};
     }
-    *place = alloc(l, row_size(NULL, s->table));
+    *place = alloc(l, size);
     if (*place == NULL)
         return -ENOMEM;
-    *out = memcpy(*place, &row, row_size(NULL, s->table));
+    *out = memcpy(*place, &row, size);
     l->n++;
     if (rc == -ENOENT) {
         l->last_id[s->table] += copy != NULL;
@@ -304,10 +253,10 @@ static void prefetch_row(const struct row *r)
         PREFETCH((const uint8_t *)r + at);
 }
 
-void ledger_expect(const struct ledger *l, const struct audit_event *e)
+void ledger_expect(struct ledger *l, const struct audit_event *e)
 {
     const struct subject s = {.table = STORE_CLIENT, .client = &e->client};
-    const struct row *r = l->size > 0 ? *place_of(l, hash_of(l, &s)) : NULL;
+    const struct row *r = *place_of(l, hash_of(l, &s));
 
     if (r != NULL)
         prefetch_row(r);
@@ -353,8 +302,8 @@ int ledger_save(struct ledger *l)
     }
     if (rc == 0)
         rc = audit_store_flush(l->store);
-    l->n_touched = l->bytes_touched = 0;
-    if (l->bytes > memory_most)
+    l->n_touched = 0;
+    if (l->n > ROWS)
         forget_rows(l);
     return rc;
 }
@@ -362,7 +311,7 @@ int ledger_save(struct ledger *l)
 /* --- counting ---------------------------------------------------------------------- */
 
 /* The row is touched by the event, stored under that number or (0) only counted. */
-static int count(struct ledger *l, struct row *r, const struct audit_event *e, int64_t sequence)
+static void count(struct ledger *l, struct row *r, const struct audit_event *e, int64_t sequence)
 {
     struct store_row *s = &r->stored;
     int64_t ms = (int64_t)e->wall_ms;
@@ -373,7 +322,10 @@ static int count(struct ledger *l, struct row *r, const struct audit_event *e, i
         s->last = ms;
     if (sequence > 0)
         s->event = sequence;
-    return touch(l, r);
+    if (!r->touched)
+        l->touched[l->n_touched++] =
+            (struct touched){(uint64_t)r->table << 56 | (uint64_t)s->id, r};
+    r->touched = true;
 }
 
 static void count_outcome(struct store_row *s, const struct audit_event *e)
@@ -422,7 +374,8 @@ static int add_client(struct ledger *l, const struct audit_event *e, int64_t seq
         s->no_host_since = ms;
     }
     count_outcome(s, e);
-    return count(l, r, e, sequence);
+    count(l, r, e, sequence);
+    return 0;
 }
 
 /* Keeps the STORE_SKETCH smallest hashes, sorted. The k-th smallest of n evenly
@@ -469,7 +422,8 @@ static int add_name(struct ledger *l, const struct audit_event *e, int64_t seque
     } else {
         row->would++;
     }
-    return count(l, *out, e, sequence);
+    count(l, *out, e, sequence);
+    return 0;
 }
 
 static bool host_in(const struct audit_host *h, const struct audit_host *list, uint8_t n)
@@ -541,6 +495,6 @@ int ledger_add(struct ledger *l, const struct audit_event *e, int64_t sequence,
     if (rc != 0)
         return rc;
     count_outcome(&r->stored, e);
-    rc = count(l, r, e, sequence);
-    return rc == 0 && l->bytes_touched > touched_most ? ledger_save(l) : rc;
+    count(l, r, e, sequence);
+    return l->n_touched > TOUCHED - FEW ? ledger_save(l) : 0;
 }

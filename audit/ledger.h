@@ -28,7 +28,7 @@ struct ledger_ids {
  * -errno; after an error, and after a rollback, ledger_clear(). */
 int ledger_add(struct ledger *, const struct audit_event *, int64_t sequence, struct ledger_ids *);
 /* The next event but one is that: its client's row is brought near. */
-void ledger_expect(const struct ledger *, const struct audit_event *);
+void ledger_expect(struct ledger *, const struct audit_event *);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

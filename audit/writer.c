@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "audit/ledger.h"
 #include "audit/prune.h"
@@ -47,8 +48,8 @@ struct audit_writer {
     struct ledger *ledger;
     struct records records;
     struct prune prune;
-    uint8_t *batch; /* owned */
-    size_t len, size;
+    uint8_t *batch; /* mapped; pages that are not used cost nothing */
+    size_t len;
     uint64_t questions;          /* in the batch */
     uint64_t lost, lost_from_ms; /* not yet in a gap record */
     uint64_t attempt_ms;         /* monotonic, of the last commit or try */
@@ -69,7 +70,8 @@ static void writer_free(struct audit_writer *w)
     recent_free(w->records.known);
     recent_free(w->limiter.seen);
     audit_store_close(w->store);
-    free(w->batch);
+    if (w->batch != MAP_FAILED)
+        munmap(w->batch, batch_most + control_room);
     free(w);
 }
 
@@ -82,9 +84,11 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
 
     if (w == NULL)
         return rc;
+    w->batch = mmap(NULL, batch_most + control_room, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     w->limiter.seen = recent_new(SEEN_SETS);
     w->records.known = recent_new(KNOWN_SETS);
-    if (w->limiter.seen == NULL || w->records.known == NULL)
+    if (w->batch == MAP_FAILED || w->limiter.seen == NULL || w->records.known == NULL)
         goto fail;
     rc = audit_store_open(&w->store, dir,
                           part > wal_most || part == 0 ? wal_most
@@ -133,25 +137,10 @@ static size_t item_size(size_t len)
     return (sizeof len + len + 7) & ~(size_t)7; /* its length, then the packed event */
 }
 
-/* Where the next packed event goes, with room for the largest; NULL: the batch is
- * as large as it may be, or there is no memory. */
+/* Where the next packed event goes, with room for the largest; NULL: the batch is full. */
 static void *batch_next(struct audit_writer *w, size_t most)
 {
-    size_t need = w->len + item_size(AUDIT_EVENT_MAX), size = w->size > 0 ? w->size : 65536;
-    uint8_t *p;
-
-    if (need > most)
-        return NULL;
-    while (size < need)
-        size *= 2;
-    if (size != w->size) {
-        p = realloc(w->batch, size);
-        if (p == NULL)
-            return NULL;
-        w->batch = p;
-        w->size = size;
-    }
-    return w->batch + w->len + sizeof(size_t);
+    return w->len + item_size(AUDIT_EVENT_MAX) <= most ? w->batch + w->len + sizeof(size_t) : NULL;
 }
 
 /* Takes what was packed there. */
@@ -159,17 +148,6 @@ static void batch_add(struct audit_writer *w, size_t len)
 {
     memcpy(w->batch + w->len, &len, sizeof len);
     w->len += item_size(len);
-}
-
-static void batch_clear(struct audit_writer *w)
-{
-    w->len = 0;
-    w->questions = 0;
-    if (w->size > batch_early) { /* a bad hour should not cost memory for ever */
-        free(w->batch);
-        w->batch = NULL;
-        w->size = 0;
-    }
 }
 
 /* --- rings to batch ---------------------------------------------------------------------- */
@@ -318,7 +296,10 @@ static bool commit(struct audit_writer *w, struct now now)
     atomic_fetch_add(&w->stats.commits, 1);
     atomic_store(&w->stats.last_commit_wall_ms, now.wall_ms);
     w->lost = 0;
-    batch_clear(w);
+    if (w->len > batch_early) /* a bad hour should not cost memory for ever */
+        (void)madvise(w->batch, batch_most + control_room, MADV_DONTNEED);
+    w->len = 0;
+    w->questions = 0;
     return true;
 }
 
