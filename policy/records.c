@@ -330,7 +330,7 @@ void pool_write(struct writer *w, const struct policy_pool *p)
         writer_u16(w, h->weight);
         writer_u8(w, h->probe ? 0 : FLAG_NO_PROBE);
         writer_u8(w, h->n_addresses);
-        for (unsigned k = 0; k < h->n_addresses && k < POLICY_HOST_ADDRESSES; k++)
+        for (unsigned k = 0; k < h->n_addresses; k++)
             writer_bytes(w, h->addresses[k].ip, sizeof h->addresses[k].ip);
     }
 }
@@ -460,7 +460,7 @@ static int set_entries(struct store_txn *t, const struct store_key *key,
     case TABLE_SUFFIX:
     case TABLE_BELOW:
         n = sort_key_end(&bytes) + 2;
-        if (n == 2 || n >= key->len || !copy_name(name, key->data + n, key->len - n))
+        if (!copy_name(name, key->data + n, key->len - n))
             return 0;
         key_rule_suffix(&k, name, NULL);
         memcpy(k.data + k.len, key->data + 1, n - 1); /* as long as the key */

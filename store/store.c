@@ -85,12 +85,8 @@ static int translate(int rc)
         return 0;
     case MDB_NOTFOUND:
         return -ENOENT;
-    case MDB_KEYEXIST:
-        return -EEXIST;
     case MDB_MAP_FULL:
         return -ENOSPC;
-    case MDB_TXN_FULL:
-        return -E2BIG;
     case MDB_READERS_FULL:
         return -EUSERS;
     case MDB_BAD_VALSIZE:
@@ -579,11 +575,6 @@ int store_del_all(struct store_txn *t, const struct store_key *prefix)
 
 /* --- the files ------------------------------------------------------------ */
 
-static bool file_path(char out[PATH_MAX], const char *dir, const char *name)
-{
-    return snprintf(out, PATH_MAX, "%s/%s", dir, name) < PATH_MAX;
-}
-
 /* "DIR/data.mdb WHAT; REMEDY". */
 static int damaged(const struct store *s, struct diags *d, const char *what)
 {
@@ -607,15 +598,13 @@ static bool is_in_the_making(const char *lock_path)
 /* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno.
  * What looks damaged may be in the making by another process: a moment later it is not.
  * Nobody can tell while others write without a pause, and they looked before they began. */
-static int look_at_files(const struct store *s, enum store_access mode, struct diags *d)
+static int look_at_files(const struct store *s, const char *data, const char *lock,
+                         enum store_access mode, struct diags *d)
 {
     enum { TRIES = 5, PATIENCE = 1000, PAUSE_MS = 4 };
     struct pages_walk walk = {.brief = mode == STORE_SERVE};
-    char data[PATH_MAX], lock[PATH_MAX];
     int rc = -EAGAIN;
 
-    if (!file_path(data, s->dir, "data.mdb") || !file_path(lock, s->dir, "lock.mdb"))
-        return -ENAMETOOLONG;
     if (mode != STORE_READ && mkdir(s->dir, 0750) != 0 && errno != EEXIST)
         return -errno;
     for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) &&
@@ -660,16 +649,13 @@ static void on_assertion(MDB_env *env, const char *text)
     guard_give_up();
 }
 
-static int open_env(struct store *s, bool write)
+static int open_env(struct store *s, const char *data, const char *lock, bool write)
 {
     unsigned flags = MDB_NOTLS;
-    char data[PATH_MAX], lock[PATH_MAX];
     MDB_stat stat;
     MDB_txn *txn;
     int rc;
 
-    if (!file_path(data, s->dir, "data.mdb") || !file_path(lock, s->dir, "lock.mdb"))
-        return -ENAMETOOLONG;
     /* Who may not write the lock file can tell no writer what is read, so nobody may
      * write meanwhile; `status` says so. Should somebody do it all the same (another
      * mount of the same folder): pages of a state are written over by the second
@@ -728,14 +714,19 @@ static int check_format(struct store *s, struct store_txn *t, struct diags *d)
 static int open_files(struct store *s, enum store_access access, struct diags *d)
 {
     size_t n = strlen(s->kind->mark);
+    char data[PATH_MAX], lock[PATH_MAX];
     uint8_t value[33];
     struct store_txn *t;
     struct store_bytes v;
-    int rc = look_at_files(s, access, d);
+    int rc;
 
+    if (snprintf(data, sizeof data, "%s/data.mdb", s->dir) >= PATH_MAX ||
+        snprintf(lock, sizeof lock, "%s/lock.mdb", s->dir) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    rc = look_at_files(s, data, lock, access, d);
     if (rc != 0 && (rc != -ENOENT || access != STORE_WRITE))
         return rc;
-    rc = open_env(s, access == STORE_WRITE);
+    rc = open_env(s, data, lock, access == STORE_WRITE);
     if (rc != 0)
         return rc;
     s->own = store_reader_new(s);

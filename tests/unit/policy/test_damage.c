@@ -80,6 +80,10 @@ static const struct script scripts[] = {
      "verify = is damaged: 1 of its \n"
      "change net other 192.0.2.0/24\nverify =\n"
      "ask corp.example 10.1.1.1 = filled rule r\n"},
+    {"damaged: state, and the networks of a client are found", /* nobody says that there are none */
+     "change " BASE "; rule n deny n.local net=lab\ndamage M 1 9\n"
+     "ask n.local 10.20.1.1 = denied rule n\n"
+     "ask n.local 10.21.1.1 = missing no-rule -\n"},
     {"damaged: address and name of a host", "change " HOSTS "\ndamage a 0 3\ndamage h 0 3\n"
                                             "host k.c.d = -\nhost m.c.d = -\n"
                                             "change " HOSTS "\nverify =\n"
@@ -169,7 +173,8 @@ static void damaged_state_is_made_again(void **state)
 static void a_record_that_is_gone(void **state)
 {
     struct fixture *f = *state;
-    MDB_val keys[] = {{6, (char[]){"Mstate"}}, {2, (char[]){"Rz"}}};
+    char range[] = "g\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377\377";
+    MDB_val keys[] = {{17, range}, {6, (char[]){"Mstate"}}, {2, (char[]){"Rz"}}};
     struct raw r;
 
     fixture_policy(f, BASE);
@@ -178,9 +183,28 @@ static void a_record_that_is_gone(void **state)
         raw_open(f, &r);
         assert_int_equal(mdb_del(r.txn, r.dbi, &keys[i], NULL), 0);
         raw_close(f, &r, true);
-        verify_says(f, "not what their sum says");
+        if (i == 0)
+            assert_string_equal(outcome(f, "corp.example", "ffff::1"), "missing damaged -");
+        if (i > 0) /* what follows from other records is in no sum */
+            verify_says(f, "not what their sum says");
         fixture_policy(f, BASE "; rule y deny y.example"); /* makes the state again */
     }
+}
+
+/* Nothing is made of networks of which one cannot be read. */
+static void a_network_that_cannot_be_read(void **state)
+{
+    struct fixture *f = *state;
+    struct policy_txn *t;
+    uint64_t serial;
+    bool changed;
+
+    fixture_policy(f, BASE);
+    assert_true(flip(f, 'N', 0, 9));
+    t = fixture_begin(f, 1);
+    assert_int_equal(fixture_apply(t, "net other 192.0.2.0/24"), 0);
+    assert_int_equal(policy_txn_commit(t, &serial, &changed), -EBADMSG);
+    assert_int_equal(counts_of(f).networks, 1);
 }
 
 /* Every bit position of every value: the right answer, or damaged. */
@@ -395,6 +419,7 @@ static void a_folder_we_may_not_write(void **state)
 {
     struct fixture *f = *state;
     struct store *s;
+    struct diags d;
     int status;
     pid_t pid;
 
@@ -405,7 +430,10 @@ static void a_folder_we_may_not_write(void **state)
     if (pid == 0) {
         if (setgid(65534) != 0 || setuid(65534) != 0)
             _exit(1);
-        _exit(policy_store_open(&s, f->path, STORE_WRITE, NULL) == -EACCES ? 0 : 2);
+        diags_init(&d);
+        if (policy_store_open(&s, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
+            _exit(2);
+        _exit(strstr(d.at[0].text, "run as root") != NULL ? 0 : 3);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -649,6 +677,7 @@ int main(void)
 {
     struct CMUnitTest tests[ARRAY_LEN(scripts) + 30] = {
         FIXTURE_TEST(a_record_that_is_gone),
+        FIXTURE_TEST(a_network_that_cannot_be_read),
         FIXTURE_TEST(never_another_answer),
         FIXTURE_TEST(damaged_state_is_made_again),
         FIXTURE_TEST(a_key_that_fell_forward),
@@ -668,7 +697,7 @@ int main(void)
         FIXTURE_TEST(two_begin_at_once),
         FIXTURE_TEST(one_is_slow_to_begin),
     };
-    size_t n = 19;
+    size_t n = 20;
 
     ROWS(scripts, script_run);
     return _cmocka_run_group_tests("damage", tests, n, NULL, NULL);

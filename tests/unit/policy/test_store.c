@@ -217,6 +217,69 @@ static void a_host_too_long_for_a_key(void **state)
     assert_sound(f);
 }
 
+/* --- values that passed their checksum, and that nobody wrote ----------------- */
+
+#define B(text) text, sizeof text - 1
+#define TIMES "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define C4 "cccc"
+#define C64 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4
+#define HEAD(action, mode, when) action mode when "\0\0\0\1\54" TIMES
+
+static const struct value {
+    const char *what;
+    enum policy_table table;
+    const char *bytes;
+    size_t len;
+    bool is_read;
+} values[] = {
+    {"value: rule", TABLE_RULE, B(HEAD("\0", "\2", "\1") "\0\1p\0\0\1\0\3any"), true},
+    {"value: rule of an unknown action", TABLE_RULE, B(HEAD("\5", "\2", "\1") "\0\1p\0\0\0"),
+     false},
+    {"value: rule of an unknown mode", TABLE_RULE, B(HEAD("\0", "\3", "\1") "\0\1p\0\0\0"), false},
+    {"value: rule for an unknown verdict", TABLE_RULE, B(HEAD("\0", "\2", "\20") "\0\1p\0\0\0"),
+     false},
+    {"value: rule, something left over", TABLE_RULE, B(HEAD("\0", "\2", "\1") "\0\1p\0\0\0x"),
+     false},
+    {"value: rule, cut short", TABLE_RULE, B(HEAD("\0", "\2", "\1") "\0\1p\0\0"), false},
+    {"value: rule, pool with a zero", TABLE_RULE, B(HEAD("\0", "\2", "\1") "\0\2p\0\0\0\0"), false},
+    {"value: rule, network without a name", TABLE_RULE, B(HEAD("\0", "\2", "\1") "\0\1p\0\0\1\0\0"),
+     false},
+    {"value: rule, comment of 256 octets", TABLE_RULE,
+     B(HEAD("\0", "\2", "\1") "\0\1p\1\0" C64 C64 C64 C64 "\0"), false},
+    {"value: rule, comment of 255 octets", TABLE_RULE,
+     B(HEAD("\0", "\2",
+            "\1") "\0\1p\0\377ccc" C64 C64 C64 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 "\0"),
+     true},
+    {"value: pool", TABLE_POOL,
+     B("\0\1\1k\1d\0\6\230\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\377\377\12\0\0\1"), true},
+    {"value: pool, more hosts than it says", TABLE_POOL, B("\0\0\1k\1d\0\6\230\0\0\0\0\0\0"),
+     false},
+    {"value: pool, fewer hosts than it says", TABLE_POOL, B("\0\2\1k\1d\0\6\230\0\0\0\0\0\0"),
+     false},
+    {"value: pool of 65 hosts", TABLE_POOL, B("\0\101"), false},
+    {"value: host of nine addresses", TABLE_POOL,
+     B("\0\1\1k\1d\0\6\230\0\0\0\0\0\11" TIMES TIMES TIMES TIMES TIMES TIMES TIMES TIMES TIMES),
+     false},
+    {"value: network", TABLE_NETWORK, B(TIMES "\200"), true},
+    {"value: network, length 129", TABLE_NETWORK, B(TIMES "\201"), false},
+    {"value: network, cut short", TABLE_NETWORK, B(TIMES), false},
+    {"value: network without prefixes", TABLE_NETWORK, B(""), false},
+};
+
+static void check_value(void **state)
+{
+    const struct value *v = *state;
+    const struct store_bytes bytes = {(const uint8_t *)v->bytes, v->len};
+    union policy_object o = {.rule = {.n_suffixes = 0}};
+
+    assert_int_equal(record_read(v->table, &o, &bytes), v->is_read ? 0 : -EBADMSG);
+    if (v->is_read)
+        policy_object_fini(v->table == TABLE_RULE   ? POLICY_RULE
+                           : v->table == TABLE_POOL ? POLICY_POOL
+                                                    : POLICY_NETWORK,
+                           &o);
+}
+
 /* --- what was written is what is read --------------------------------------- */
 
 static void loaded_as_put(void **state)
@@ -508,7 +571,7 @@ static void the_log(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(scripts) + 20] = {
+    struct CMUnitTest tests[ARRAY_LEN(scripts) + ARRAY_LEN(values) + 20] = {
         FIXTURE_TEST(a_read_is_of_one_state),
 
         FIXTURE_TEST(if_serial_moved),
@@ -522,5 +585,6 @@ int main(void)
     size_t n = 8;
 
     ROWS(scripts, script_run);
+    ROWS(values, check_value);
     return _cmocka_run_group_tests("store", tests, n, NULL, NULL);
 }
