@@ -212,12 +212,13 @@ static void run_state(const struct command *c)
     static const char *const names[] = {"unknown", "up", "down"};
     static const struct upstream_report unknown;
     struct addr server = address(word(c, 1), 53);
-    const struct upstream_report *r = forwarder_upstream(run.net->f, &server);
+    const struct upstream_report *known = forwarder_upstream(run.net->f, &server);
+    const struct upstream_report *r = known != NULL ? known : &unknown;
     const struct {
         const char *key;
         uint64_t is;
     } numbers[] = {
-        {"rtt", (r = r != NULL ? r : &unknown)->rtt_ms},
+        {"rtt", r->rtt_ms},
         {"queries", r->queries},
         {"replies", r->replies},
         {"errors", r->errors},

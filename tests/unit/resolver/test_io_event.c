@@ -260,7 +260,7 @@ static void test_tcp(void **state)
     assert_memory_equal(text, "\0\10question", 10);
     for (size_t i = 0; i < 7; i++) {
         assert_int_equal(p.n, 0);
-        assert_int_equal(send(fd, "\0\5reply" + i, 1, 0), 1);
+        assert_int_equal(send(fd, &"\0\5reply"[i], 1, 0), 1);
         for (int k = 0; k < 5; k++)
             event_base_loop(f->base, EVLOOP_NONBLOCK);
     }
