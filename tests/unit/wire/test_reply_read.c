@@ -639,6 +639,61 @@ static void check_rotates_large(void **state)
     }
 }
 
+/* Signatures and proofs are for those that ask for them. */
+static void check_without_dnssec(void **state)
+{
+    static const char *const proofs[] = {NSEC_LINE, "ns example." SIG_OF("SOA"),
+                                         "ns 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom.example. 60 IN NSEC3 "
+                                         "1 0 1 ab 2T7B4G4VSA5SMI47K61MV5BV1A"
+                                         "22BOJR A\n"};
+    static uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
+    char text[1000];
+    struct message m;
+    struct reply_facts f;
+    size_t len, n;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(proofs); i++) {
+        snprintf(text, sizeof text, "%s%s", SOA_LINE, proofs[i]);
+        len = text_to_wire(wire, DNS_QR | RCODE_NXDOMAIN, "w.example. A", text, true);
+        assert_int_equal(message_read_head(&m, wire, len), 0);
+        assert_int_equal(reply_read(&m, wire, len, false, image, sizeof image, &n, &f), 0);
+        assert_int_equal(message_read_reply(&m, image, n), 0);
+        assert_int_equal(m.counts[2], 1);
+        assert_false(f.has_rrsig);
+        assert_int_equal(read_one(wire, len, image, sizeof image, &n, &f), 0);
+        assert_int_equal(message_read_reply(&m, image, n), 0);
+        assert_int_equal(m.counts[2], 2);
+    }
+}
+
+/* Where a name lies that no pointer reaches any more: before, at and behind 0x4000. */
+static void check_pointer_reach(void **state)
+{
+    static uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
+    static char text[30000];
+    struct message m;
+    struct reply_facts f;
+    size_t len, n;
+
+    (void)state;
+    for (int k = 130; k < 150; k++) {
+        int at = 0;
+
+        for (int i = 0; i < 76; i++)
+            at += sprintf(text + at, "an www.example. 60 IN TXT \"%0200d\"\n", i);
+        sprintf(text + at,
+                "an www.example. 60 IN TXT \"%0*d\"\nan www.example. 60 IN MX 1 mx.other.\n"
+                "an www.example. 60 IN MX 2 mx.other.\n",
+                k, 0);
+        len = text_to_wire(wire, DNS_QR, "www.example. TYPE255", text, false);
+        assert_int_equal(read_one(wire, len, image, sizeof image, &n, &f), 0);
+        assert_int_equal(message_read_reply(&m, image, n), 0);
+        wire_to_text(image, n, text, sizeof text);
+        assert_non_null(strstr(text, "MX 2 mx.other."));
+    }
+}
+
 /* Large answers are kept like any other; more than 4,096 records are no reply. */
 static void check_large(void **state)
 {
@@ -664,9 +719,10 @@ static void check_large(void **state)
 int main(void)
 {
     static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_strings),       cmocka_unit_test(check_walk),
-        cmocka_unit_test(check_ages),          cmocka_unit_test(check_apart),
-        cmocka_unit_test(check_rotates_large), cmocka_unit_test(check_large),
+        cmocka_unit_test(check_strings),        cmocka_unit_test(check_walk),
+        cmocka_unit_test(check_ages),           cmocka_unit_test(check_apart),
+        cmocka_unit_test(check_rotates_large),  cmocka_unit_test(check_large),
+        cmocka_unit_test(check_without_dnssec), cmocka_unit_test(check_pointer_reach),
     };
     struct CMUnitTest tests[140];
     size_t n = ARRAY_LEN(single);
