@@ -178,27 +178,6 @@ static void unknown_section(struct reader *r, const struct yaml_node *node)
                          node->key);
 }
 
-static void read_root(struct reader *r, const struct yaml_node *root)
-{
-    if (root->kind != YAML_MAP) {
-        form_problem(&r->form, root, "settings consist of sections, like \"server:\"");
-        return;
-    }
-    for (const struct yaml_node *one = root->first; one != NULL; one = one->next) {
-        const struct field *o = field_find(settings_options, NULL, one->key);
-        const struct option_section *s = settings_sections;
-
-        while (s->name != NULL && strcmp(s->name, one->key) != 0)
-            s++;
-        if (s->name != NULL)
-            read_section(r, s->name, one);
-        else if (o != NULL && option_is_table(o))
-            take_value(r, o, one);
-        else
-            unknown_section(r, one);
-    }
-}
-
 static void set_source(struct reader *r, const char *file, const char *assign)
 {
     r->form.file = file;
@@ -214,10 +193,25 @@ static void read_document(struct reader *r, const char *name, const char *text, 
     rc = yaml_read(&root, r->s->arena, name, text, len, r->form.d);
     if (rc == -ENOMEM)
         form_no_memory(&r->form);
-    else if (rc != 0)
-        r->form.rc = r->form.rc != 0 ? r->form.rc : rc; /* the problems are in d */
-    else
-        read_root(r, root);
+    else if (rc != 0 && r->form.rc == 0)
+        r->form.rc = rc; /* the problems are in d */
+    else if (rc == 0 && root->kind != YAML_MAP)
+        form_problem(&r->form, root, "settings consist of sections, like \"server:\"");
+    if (rc != 0 || root->kind != YAML_MAP)
+        return;
+    for (const struct yaml_node *one = root->first; one != NULL; one = one->next) {
+        const struct field *o = field_find(settings_options, NULL, one->key);
+        const struct option_section *s = settings_sections;
+
+        while (s->name != NULL && strcmp(s->name, one->key) != 0)
+            s++;
+        if (s->name != NULL)
+            read_section(r, s->name, one);
+        else if (o != NULL && option_is_table(o))
+            take_value(r, o, one);
+        else
+            unknown_section(r, one);
+    }
 }
 
 /* ---- rules between options ---- */
@@ -393,11 +387,6 @@ static int is_drop_in(const struct dirent *entry)
     return entry->d_name[0] != '.' && dot != NULL && strcmp(dot, ".yaml") == 0;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name); /* whatever the locale is */
-}
-
 static void read_drop_ins(struct reader *r, const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -409,7 +398,7 @@ static void read_drop_ins(struct reader *r, const char *path)
         form_no_memory(&r->form);
         return;
     }
-    n = scandir(folder, &entries, is_drop_in, by_name);
+    n = scandir(folder, &entries, is_drop_in, alphasort);
     if (n < 0 && errno != ENOENT) {
         int rc = errno;
 
