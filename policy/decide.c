@@ -187,10 +187,11 @@ static int match(struct walk *w)
 
 void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct policy_match *m)
 {
-    struct walk w = {r->txn, ask, m};
+    struct walk w = {.txn = r->txn, .ask = ask};
     int rc;
 
     *m = (struct policy_match){.until_ms = UINT64_MAX};
+    w.match = m;
     store_guarded(rc, w.txn, match(&w));
     m->rc = rc;
 }

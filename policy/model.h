@@ -103,7 +103,7 @@ int host_parse(struct policy_host *, const char *text, const char **why);
 const char *host_print(const struct policy_host *, char *out,
                        size_t size);                               /* canonical, same form */
 const char *host_target_check(const char *text, struct name *out); /* NULL, or why not */
-const char *host_address_parse(struct addr *, const char *text); /* likewise */
+const char *host_address_parse(struct addr *, const char *text);   /* likewise */
 
 /* A name of a network, pool or rule: 1..63 of [a-z0-9._-], begins with a letter or digit, not "any". */
 int policy_name_check(const char *name, const char **why);

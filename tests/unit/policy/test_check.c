@@ -73,6 +73,7 @@ static const struct row {
      "rule b: is in a tie with rule a for x; only the order of their names decides\n"},
     {"x beside *.x", " a: {suffixes: [x.y], pool: p}\n b: {suffixes: [\"*.x.y\"], pool: q}\n",
      "rule b: has *.x.y, while rule a decides otherwise for x.y itself\n"},
+    {"x beside *.z", " a: {suffixes: [x.y], pool: p}\n b: {suffixes: [\"*.z.y\"], pool: q}\n", ""},
     {"x beside *.x, for others",
      " a: {suffixes: [x.y], networks: [n], pool: p}\n b: {suffixes: [\"*.x.y\"], networks: [m], "
      "pool: q}\n",

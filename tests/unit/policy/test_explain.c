@@ -15,7 +15,8 @@
     "rule bad replace hr.fabrikam.local pool=a when=unapproved;"                                   \
     "rule below fill *.hr.fabrikam.local pool=a;"                                                  \
     "rule signed deny only.example; rule old fill only.example pool=a until=500;"                  \
-    "rule three deny three.example net=lab,dmz,mgmt"
+    "rule three deny three.example net=lab,dmz,mgmt;"                                              \
+    "rule twice deny *.d.example,x.d.example"
 
 struct row {
     const char *what, *suffix, *client;
@@ -41,6 +42,10 @@ static const struct row rows[] = {
      "kiosks no client is not in lab\n"},
     {"in none of three networks", "three.example", "10.1.1.1", VERDICT_NXDOMAIN, false, MODE_LIVE,
      "three no client is not in dmz, lab or mgmt\n"
+     "dmz-mak no client is not in dmz\n"
+     "kiosks no client is not in lab\n"},
+    {"two suffixes of one rule", "x.d.example", "10.1.1.1", VERDICT_NXDOMAIN, false, MODE_LIVE,
+     "twice yes denies\n"
      "dmz-mak no client is not in dmz\n"
      "kiosks no client is not in lab\n"},
     {"signed", "only.example", "10.1.1.1", VERDICT_NXDOMAIN, true, MODE_LIVE,
