@@ -2,9 +2,9 @@
  *
  * daemon.c -- the running process.
  *
- * Who owns what: `struct daemon` owns every part and frees them in the order
- * of stop(): workers first (they use all else), then the auditor (it drains
- * their rings), then stores and cache.
+ * Who owns what: `struct daemon` owns every part and frees them at the end of
+ * daemon_run(): workers first (they use all else), then the auditor (it drains their
+ * rings), then stores and cache.
  *
  * Generations: a reload, and a change of the machine's addresses or resolv.conf,
  * makes a complete new one and hands it to each worker; the last user of the old one
@@ -65,8 +65,8 @@ static void log_diags(const struct diags *d)
 }
 
 /* A part cannot be had: the first problem is kept for `status` and logged, with what
- * is so without the part (promise 1). */
-static void do_without(char out[DAEMON_PROBLEM], const struct diags *d, const char *what, int rc,
+ * is so without the part (promise 1). d is empty then. */
+static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *what, int rc,
                        const char *part, const char *without)
 {
     char *text = d->n > 0 ? diag_text(&d->at[0]) : NULL;
@@ -76,6 +76,7 @@ static void do_without(char out[DAEMON_PROBLEM], const struct diags *d, const ch
     else
         snprintf(out, DAEMON_PROBLEM, "%s: %s", what, strerror(-rc));
     free(text);
+    diags_fini(d);
     log_error("%s: %s; %s", part, out, without);
 }
 
@@ -379,8 +380,6 @@ static void open_stores(struct daemon *d)
         do_without(d->policy_error, &problems, dir, rc, "policy",
                    "forwarding goes on without rules");
     }
-    diags_fini(&problems);
-    diags_init(&problems);
     snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
     if ((rc = auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems)) != 0) {
         d->auditor = NULL;
@@ -437,26 +436,6 @@ static void open_control(struct daemon *d)
     diags_fini(&problems);
 }
 
-/* Signals are the main thread's; workers are started with all of them blocked, but
- * for those that base/guard.h takes: a fault under a blocked signal is the end. */
-static int start_threads(struct daemon *d)
-{
-    sigset_t all, before;
-    int rc = 0;
-
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGSEGV);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (int i = 0; i < d->n_workers && rc == 0; i++)
-        rc = pthread_create(&d->threads[i], NULL, worker_run, d->workers[i]);
-    if (d->shared.policy != NULL &&
-        verifier_start(&d->verifier, d->shared.policy, VERIFY_PAUSE_MS, VERIFY_ROUND_MS) != 0)
-        log_error("policy: there is no thread that verifies the store");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -rc;
-}
-
 /* Everything up to the first answer. 0, or an exit code. */
 static int start(struct daemon *d, struct settings *s, struct diags *problems)
 {
@@ -466,6 +445,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     struct listener *listeners = NULL;
+    sigset_t all, before;
     int each = 0;
 
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
@@ -495,44 +475,26 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     d->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
     d->tick = watch(d, -1, 0, on_tick, &period);
     open_control(d);
-    return start_threads(d) == 0 ? 0 : EXIT_FAILURE;
-}
-
-/* ---- stop ---- */
-
-static void stop(struct daemon *d)
-{
-    struct event *const events[] = {d->hangup, d->terminate, d->interrupt, d->tick, d->api};
-
-    if (d->control != NULL)
-        control_on_answer(d->control, NULL, NULL);
-    for (size_t i = 0; i < ARRAY_LEN(events); i++)
-        if (events[i] != NULL)
-            event_free(events[i]); /* a second SIGTERM ends us at once */
-    signal(SIGHUP, SIG_IGN);
-    for (int i = 0; i < d->n_workers; i++) {
-        worker_stop(d->workers[i]);
-        pthread_join(d->threads[i], NULL);
-    }
-    control_close(d->control);
+    /* Signals are the main thread's; other threads are started with all of them blocked,
+     * but for those that base/guard.h takes: a fault under a blocked signal is the end. */
+    sigfillset(&all);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGSEGV);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < d->n_workers; i++)
-        worker_free(d->workers[i]);
-    worker_free(d->own);
-    verifier_stop(d->verifier);
-    auditor_note(d->auditor, AUDIT_STOP, "stopped");
-    auditor_stop(d->auditor);
-    for (int i = 0; i < d->n_workers; i++)
-        audit_ring_free(d->rings[i]);
-    if (d->shared.policy != NULL)
-        store_close(d->shared.policy);
-    cache_free(d->shared.cache);
-    generation_release(d->newest);
-    settings_free(d->written);
+        if (pthread_create(&d->threads[i], NULL, worker_run, d->workers[i]) != 0)
+            return EXIT_FAILURE;
+    if (d->shared.policy != NULL &&
+        verifier_start(&d->verifier, d->shared.policy, VERIFY_PAUSE_MS, VERIFY_ROUND_MS) != 0)
+        log_error("policy: there is no thread that verifies the store");
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return 0;
 }
 
 int daemon_run(const char *settings_path, const char *const *assign)
 {
     static struct daemon d;
+    struct event **const events[] = {&d.hangup, &d.terminate, &d.interrupt, &d.tick, &d.api};
     struct settings *s;
     struct diags problems;
     char text[ADDR_TEXT];
@@ -563,7 +525,30 @@ int daemon_run(const char *settings_path, const char *const *assign)
     notify("READY=1");
     worker_run(d.own);
     notify("STOPPING=1");
-    stop(&d);
+    if (d.control != NULL)
+        control_on_answer(d.control, NULL, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(events); i++)
+        if (*events[i] != NULL)
+            event_free(*events[i]); /* a second SIGTERM ends us at once */
+    signal(SIGHUP, SIG_IGN);
+    for (int i = 0; i < d.n_workers; i++) {
+        worker_stop(d.workers[i]);
+        pthread_join(d.threads[i], NULL);
+    }
+    control_close(d.control);
+    for (int i = 0; i < d.n_workers; i++)
+        worker_free(d.workers[i]);
+    worker_free(d.own);
+    verifier_stop(d.verifier);
+    auditor_note(d.auditor, AUDIT_STOP, "stopped");
+    auditor_stop(d.auditor);
+    for (int i = 0; i < d.n_workers; i++)
+        audit_ring_free(d.rings[i]);
+    if (d.shared.policy != NULL)
+        store_close(d.shared.policy);
+    cache_free(d.shared.cache);
+    generation_release(d.newest);
+    settings_free(d.written);
     log_notice("stopped");
     return 0;
 }
