@@ -362,47 +362,39 @@ static void add_words(json_t *o, const struct audit *a)
 
 /* The outcomes are those of the hours from --since to --until (7 days), from the
  * ledger; with any other filter, of the events that pass it. */
-static int print_summary(struct audit *a)
+static int run_summary(struct ctl *c)
 {
     json_t *rows = json_array(), *nothing = json_object(), *o = nothing;
     struct audit_sql q;
-    int code = 0;
-
-    for (const struct column *k = summary_fields; k->key != NULL; k++)
-        if (k->kind == COLUMN_NUMBER)
-            (void)json_object_set_new(nothing, k->key, json_integer(0));
-    if (a->since_ms == 0)
-        a->since_ms = a->c->now.wall_ms > 7 * day_ms ? a->c->now.wall_ms - 7 * day_ms : 0;
-    if (a->reader != NULL && a->given != 0)
-        code = audit_ledger_of_events(a);
-    if (a->reader != NULL && code == 0) {
-        audit_sql_begin(&q, summary_sql);
-        audit_sql_add(&q, "", (int64_t)(a->since_ms / hour_ms));
-        audit_sql_add(&q, "", a->until_ms > 0 ? (int64_t)a->until_ms : INT64_MAX);
-        code = audit_run(a, &q, rows);
-        o = json_array_get(rows, 0);
-    }
-    if (code == 0) {
-        add_words(o, a);
-        table_print_object(a->c, summary_fields, o);
-        if (a->c->format == FORMAT_TABLE)
-            ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not "
-                     "seen here.",
-                     a->given != 0 ? "The events that match are counted."
-                                   : "Whole hours are counted.");
-    }
-    json_decref(nothing);
-    json_decref(rows);
-    return code;
-}
-
-static int run_summary(struct ctl *c)
-{
     struct audit a;
     int code = audit_begin(&a, c, NULL);
 
-    if (code == 0 && (a.reader != NULL || c->format != FORMAT_TABLE))
-        code = print_summary(&a);
+    if (code != 0 || (a.reader == NULL && c->format == FORMAT_TABLE))
+        goto done;
+    for (const struct column *k = summary_fields; k->key != NULL; k++)
+        if (k->kind == COLUMN_NUMBER)
+            (void)json_object_set_new(nothing, k->key, json_integer(0));
+    if (a.since_ms == 0)
+        a.since_ms = c->now.wall_ms > 7 * day_ms ? c->now.wall_ms - 7 * day_ms : 0;
+    if (a.reader != NULL && a.given != 0 && (code = audit_ledger_of_events(&a)) != 0)
+        goto done;
+    if (a.reader != NULL) {
+        audit_sql_begin(&q, summary_sql);
+        audit_sql_add(&q, "", (int64_t)(a.since_ms / hour_ms));
+        audit_sql_add(&q, "", a.until_ms > 0 ? (int64_t)a.until_ms : INT64_MAX);
+        if ((code = audit_run(&a, &q, rows)) != 0)
+            goto done;
+        o = json_array_get(rows, 0);
+    }
+    add_words(o, &a);
+    table_print_object(c, summary_fields, o);
+    if (c->format == FORMAT_TABLE)
+        ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not seen "
+                 "here.",
+                 a.given != 0 ? "The events that match are counted." : "Whole hours are counted.");
+done:
+    json_decref(nothing);
+    json_decref(rows);
     audit_end(&a);
     return code;
 }

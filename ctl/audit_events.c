@@ -44,31 +44,13 @@ static const struct column columns[] = {
 #define ANSWER                                                                                     \
     "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
 
-static void make_list(const struct ctl *c, struct audit_list *l)
-{
-    static char select[8192];
-
-    if (c->format == FORMAT_JSON)
-        snprintf(select, sizeof select, "sequence AS sequence,%s AS \"ecs[]\"", audit_ecs);
-    else /* the sentence of a control record stands in the widest cell */
-        snprintf(select, sizeof select,
-                 "ms AS time,sequence AS sequence,forwarder AS forwarder,address AS address,"
-                 "iif(kind='event',question,%s) AS question,type AS type,"
-                 "iif(kind='event',repeat,NULL) AS \"repeat?\","
-                 "iif(kind='event',outcome,kind) AS outcome,reason AS reason,rule AS rule,"
-                 "verdict AS verdict," SCHEMA_LIST(
-                     ANSWER) " AS \"answer[]\","
-                             "client_error AS client_error,policy_serial AS policy_serial,"
-                             "latency_us AS latency_us",
-                 audit_words);
-    *l = (struct audit_list){.plural = "events",
-                             .table = "events",
-                             .id = "sequence",
-                             .where = "sequence IN(SELECT row FROM found)",
-                             .select = select,
-                             .order = "sequence",
-                             .columns = columns};
-}
+static const char row_sql[] = "ms AS time,sequence AS sequence,forwarder AS forwarder,"
+                              "address AS address,iif(kind='event',question,%s) AS question,"
+                              "type AS type,iif(kind='event',repeat,NULL) AS \"repeat?\","
+                              "iif(kind='event',outcome,kind) AS outcome,reason AS reason,"
+                              "rule AS rule,verdict AS verdict," SCHEMA_LIST(
+                                  ANSWER) " AS \"answer[]\",client_error AS client_error,"
+                                          "policy_serial AS policy_serial,latency_us AS latency_us";
 
 /* --- printing ------------------------------------------------------------------------ */
 
@@ -221,35 +203,25 @@ static int follow(struct audit *a, const struct audit_list *l, int64_t after)
     return code;
 }
 
-static int print_events(struct audit *a, bool lines)
-{
-    enum ctl_format format = a->c->format;
-    int64_t after = 0, last = 0;
-    struct audit_list l;
-    int code = 0;
-
-    make_list(a->c, &l);
-    if (a->reader != NULL)
-        code = audit_first_number(a, "SELECT max(id) FROM event", &last);
-    if (code == 0 && a->reader != NULL && format == FORMAT_JSON &&
-        (a->limit_given ? a->limit == 0 : !lines))
-        code = print_all(a, &l, &after);
-    else if (code == 0 && (a->reader != NULL || format == FORMAT_CSV))
-        code = print_newest(a, &l, lines);
-    if (code == 0 && lines)
-        return follow(a, &l, after > last ? after : last);
-    if (code == 0 && a->reader != NULL && format == FORMAT_TABLE)
-        ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
-                 "to other resolvers are not recorded.");
-    return code;
-}
-
 int audit_events(struct ctl *c)
 {
     bool lines = ctl_option(c, "-f") != NULL, sorted = ctl_option(c, "--sort") != NULL;
+    int64_t after = 0, last = 0;
+    char select[8192];
+    const struct audit_list l = {.plural = "events",
+                                 .table = "events",
+                                 .id = "sequence",
+                                 .where = "sequence IN(SELECT row FROM found)",
+                                 .select = select,
+                                 .order = "sequence",
+                                 .columns = columns};
     struct audit a;
     int code;
 
+    if (c->format == FORMAT_JSON)
+        snprintf(select, sizeof select, "sequence AS sequence,%s AS \"ecs[]\"", audit_ecs);
+    else /* the sentence of a control record stands in the widest cell */
+        snprintf(select, sizeof select, row_sql, audit_words);
     if (lines && c->format == FORMAT_CSV)
         return ctl_fail(EXIT_USAGE, "-f prints lines or --json, not --csv");
     if (lines && (ctl_option(c, "--until") != NULL || sorted))
@@ -259,8 +231,18 @@ int audit_events(struct ctl *c)
         return ctl_fail(EXIT_USAGE,
                         "--json prints events in the order of time: --sort does not fit");
     code = audit_begin(&a, c, columns);
-    if (code == 0)
-        code = print_events(&a, lines);
+    if (code == 0 && a.reader != NULL)
+        code = audit_first_number(&a, "SELECT max(id) FROM event", &last);
+    if (code == 0 && a.reader != NULL && c->format == FORMAT_JSON &&
+        (a.limit_given ? a.limit == 0 : !lines))
+        code = print_all(&a, &l, &after);
+    else if (code == 0 && (a.reader != NULL || c->format == FORMAT_CSV))
+        code = print_newest(&a, &l, lines);
+    if (code == 0 && lines)
+        code = follow(&a, &l, after > last ? after : last);
+    else if (code == 0 && a.reader != NULL && c->format == FORMAT_TABLE)
+        ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
+                 "to other resolvers are not recorded.");
     audit_end(&a);
     return code;
 }

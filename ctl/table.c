@@ -18,9 +18,9 @@
 
 enum { RANKS = RANK_WIDE / RANK(1) };
 
-enum column_kind column_kind(const struct column *k)
+int column_kind(const struct column *k)
 {
-    return (enum column_kind)(k->kind & (RANK(1) - 1));
+    return k->kind & (RANK(1) - 1);
 }
 
 static int rank_of(const struct column *k)

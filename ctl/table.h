@@ -34,7 +34,7 @@ struct column {
     const char *key, *title; /* NULL: the key in capitals */
     int kind;
 };
-enum column_kind column_kind(const struct column *); /* without its rank */
+int column_kind(const struct column *); /* without its rank */
 
 /* Prints rows (an array of objects; fields not named by a column appear in
  * JSON only) as {"plural": [...]}, CSV or a table, as c->format says. */
