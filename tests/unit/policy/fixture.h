@@ -31,7 +31,7 @@
 #include "wire/present.h"
 
 struct fixture {
-    char dir[128], path[160];
+    char dir[128], path[160], data[180], lock[180]; /* path: of the store; its two files */
     struct store *store;
     struct policy_reader *reader;
 };
@@ -45,6 +45,8 @@ static inline void fixture_folder(struct fixture *f)
     snprintf(f->dir, sizeof f->dir, "%s/waymark-XXXXXX", shm ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->path, sizeof f->path, "%s/policy", f->dir);
+    snprintf(f->data, sizeof f->data, "%s/data.mdb", f->path);
+    snprintf(f->lock, sizeof f->lock, "%s/lock.mdb", f->path);
 }
 
 static inline void fixture_open(struct fixture *f)
@@ -64,17 +66,11 @@ static inline void fixture_close(struct fixture *f)
 
 static inline void fixture_remove(struct fixture *f)
 {
-    static const char *const files[] = {"policy/data.mdb", "policy/lock.mdb", "policy", "."};
-    char path[300];
-
     fixture_close(f);
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        snprintf(path, sizeof path, "%s/%s", f->dir, files[i]);
-        if (i == 3)
-            rmdir(f->dir);
-        else
-            remove(path);
-    }
+    remove(f->data);
+    remove(f->lock);
+    rmdir(f->path);
+    rmdir(f->dir);
 }
 
 static inline struct suffix fixture_suffix(const char *text)
@@ -163,6 +159,19 @@ static inline int fixture_change_suffix(struct policy_txn *t, enum change_verb v
     r.suffixes = &copy;
     r.n_suffixes = 1;
     return fixture_change(t, POLICY_RULE, verb, &r);
+}
+
+/* n0.example, n1.example... */
+static inline void fixture_many(struct policy_txn *t, const char *rule, int n)
+{
+    for (int i = 0; i < n; i++) {
+        char text[64];
+        struct suffix s;
+
+        snprintf(text, sizeof text, "n%d.example", i);
+        s = fixture_suffix(text);
+        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, rule, &s), 0);
+    }
 }
 
 /* The policy becomes this one; NULL: an empty one. */

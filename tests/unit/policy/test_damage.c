@@ -287,11 +287,9 @@ static void missing_and_made(void **state)
 
     assert_int_equal(stat(f->path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0750);
-    snprintf(path, sizeof path, "%s/data.mdb", f->path);
-    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(stat(f->data, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0640);
-    snprintf(path, sizeof path, "%s/lock.mdb", f->path);
-    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(stat(f->lock, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0660);
 
     fixture_policy(f, BASE);
@@ -304,21 +302,19 @@ static void missing_and_made(void **state)
 static void cut_short(void **state)
 {
     struct fixture *f = *state;
-    char path[300];
     off_t used;
 
     fixture_policy(f, BASE);
     used = (off_t)counts_of(f).bytes;
     fixture_close(f);
-    snprintf(path, sizeof path, "%s/data.mdb", f->path);
-    assert_int_equal(truncate(path, used), 0);
+    assert_int_equal(truncate(f->data, used), 0);
     fixture_open(f);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
     fixture_close(f);
-    assert_int_equal(truncate(path, used - 1), 0);
+    assert_int_equal(truncate(f->data, used - 1), 0);
     open_says(f->path, STORE_READ, -EBADMSG, "was cut short");
     open_says(f->path, STORE_WRITE, -EBADMSG, "was cut short");
-    assert_int_equal(truncate(path, 100), 0);
+    assert_int_equal(truncate(f->data, 100), 0);
     open_says(f->path, STORE_WRITE, -EBADMSG, "damaged");
 }
 
@@ -327,30 +323,27 @@ static void emptied(void **state)
 {
     static const enum store_access all[] = {STORE_READ, STORE_WRITE, STORE_SERVE};
     struct fixture *f = *state;
-    char data[300], lock[300];
     struct stat st;
     time_t began;
 
     fixture_policy(f, BASE);
     fixture_close(f);
-    snprintf(data, sizeof data, "%s/data.mdb", f->path);
-    snprintf(lock, sizeof lock, "%s/lock.mdb", f->path);
-    assert_int_equal(truncate(data, 0), 0);
+    assert_int_equal(truncate(f->data, 0), 0);
     began = time(NULL);
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         open_says(f->path, all[i], -EBADMSG, "is empty");
     assert_true(time(NULL) - began < 4); /* nobody is waited for: one that begins is given 4 s */
-    assert_int_equal(stat(data, &st), 0);
+    assert_int_equal(stat(f->data, &st), 0);
     assert_int_equal(st.st_size, 0);
-    assert_int_equal(unlink(data), 0);
+    assert_int_equal(unlink(f->data), 0);
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         open_says(f->path, all[i], -EBADMSG, "is missing");
-    assert_int_equal(mkfifo(data, 0600), 0); /* nobody waits for who writes it */
+    assert_int_equal(mkfifo(f->data, 0600), 0); /* nobody waits for who writes it */
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         open_says(f->path, all[i], -EBADMSG, "is no file");
-    assert_int_equal(unlink(data), 0);
+    assert_int_equal(unlink(f->data), 0);
 
-    assert_int_equal(unlink(lock), 0); /* a new one */
+    assert_int_equal(unlink(f->lock), 0); /* a new one */
     open_says(f->path, STORE_READ, -ENOENT, "holds no policy yet");
     assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_int_equal(counts_of(f).serial, 0);
@@ -359,12 +352,10 @@ static void emptied(void **state)
 static void garbage(void **state)
 {
     struct fixture *f = *state;
-    char path[300];
     FILE *out;
 
     fixture_close(f);
-    snprintf(path, sizeof path, "%s/data.mdb", f->path);
-    out = fopen(path, "w");
+    out = fopen(f->data, "w");
     assert_non_null(out);
     for (int i = 0; i < 20000; i++)
         fputc(i * 7, out);
@@ -464,7 +455,6 @@ static int reads_only(struct fixture *f)
 static void a_folder_that_is_read_only(void **state)
 {
     struct fixture *f = *state;
-    char data[300], lock[300];
 
     if (geteuid() != 0)
         skip(); /* needs to become somebody else */
@@ -473,20 +463,18 @@ static void a_folder_that_is_read_only(void **state)
     assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_false(store_health(f->store).unlocked);
     fixture_close(f);
-    snprintf(data, sizeof data, "%s/data.mdb", f->path);
-    snprintf(lock, sizeof lock, "%s/lock.mdb", f->path);
-    assert_int_equal(unlink(lock), 0); /* made again where that can be done */
+    assert_int_equal(unlink(f->lock), 0); /* made again where that can be done */
     assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_false(store_health(f->store).unlocked);
     fixture_close(f);
     assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(chmod(f->path, 0755), 0);
-    assert_int_equal(chmod(data, 0644), 0);
+    assert_int_equal(chmod(f->data, 0644), 0);
     for (int with_lock = 1; with_lock >= 0; with_lock--) {
         int status;
         pid_t pid;
 
-        assert_int_equal(with_lock ? chmod(lock, 0644) : unlink(lock), 0);
+        assert_int_equal(with_lock ? chmod(f->lock, 0644) : unlink(f->lock), 0);
         pid = fork();
         if (pid == 0)
             _exit(reads_only(f));
@@ -528,14 +516,7 @@ static void disk_full(void **state)
     small.rlim_max = before.rlim_max;
     signal(SIGXFSZ, SIG_IGN);
     t = fixture_begin(f, 1);
-    for (int i = 0; i < 5000; i++) {
-        char text[64];
-
-        snprintf(text, sizeof text, "n%d.example", i);
-        struct suffix s = fixture_suffix(text);
-
-        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
-    }
+    fixture_many(t, "r", 5000);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_true(policy_txn_commit(t, &serial, &changed) < 0);
     assert_false(changed);
@@ -559,14 +540,7 @@ static void many_changes_do_not_grow_it(void **state)
     uint64_t before;
 
     assert_int_equal(fixture_apply(t, BASE), 0);
-    for (int i = 0; i < 20000; i++) {
-        char text[64];
-
-        snprintf(text, sizeof text, "n%d.example", i);
-        struct suffix s = fixture_suffix(text);
-
-        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
-    }
+    fixture_many(t, "r", 20000);
     fixture_commit(t);
     assert_string_equal(outcome(f, "n7.example", "10.1.1.1"), "filled rule r");
     before = counts_of(f).bytes;
@@ -615,18 +589,16 @@ static void two_begin_at_once(void **state)
 
     fixture_close(f);
     for (int i = 0; i < 100; i++) {
-        char path[300];
         int begin[2], status;
+        char octet;
         pid_t pid;
 
-        snprintf(path, sizeof path, "%s/data.mdb", f->path);
-        unlink(path);
-        snprintf(path, sizeof path, "%s/lock.mdb", f->path);
-        unlink(path);
+        unlink(f->data);
+        unlink(f->lock);
         assert_int_equal(pipe(begin), 0);
         pid = fork();
         if (pid == 0) {
-            (void)!read(begin[0], path, 1);
+            (void)!read(begin[0], &octet, 1);
             _exit(policy_store_open(&f->store, f->path, STORE_WRITE, NULL) != 0);
         }
         assert_int_equal(write(begin[1], "", 1), 1);
@@ -645,22 +617,20 @@ static void one_is_slow_to_begin(void **state)
 {
     const struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
     struct fixture *f = *state;
-    char data[300], other[300], path[300], octet;
+    char other[300], octet;
     int ready[2], status, fd;
     pid_t pid;
 
     fixture_policy(f, BASE);
     fixture_close(f);
-    snprintf(data, sizeof data, "%s/data.mdb", f->path);
     snprintf(other, sizeof other, "%s/other", f->path);
-    snprintf(path, sizeof path, "%s/lock.mdb", f->path);
-    assert_int_equal(rename(data, other), 0);
+    assert_int_equal(rename(f->data, other), 0);
     assert_int_equal(pipe(ready), 0);
     pid = fork();
     if (pid == 0) {
-        fd = open(path, O_RDWR);
-        if (fcntl(fd, F_SETLK, &lock) != 0 || open(data, O_CREAT | O_WRONLY, 0600) < 0 ||
-            write(ready[1], "", 1) != 1 || usleep(100000) != 0 || rename(other, data) != 0)
+        fd = open(f->lock, O_RDWR);
+        if (fcntl(fd, F_SETLK, &lock) != 0 || open(f->data, O_CREAT | O_WRONLY, 0600) < 0 ||
+            write(ready[1], "", 1) != 1 || usleep(100000) != 0 || rename(other, f->data) != 0)
             _exit(1);
         _exit(0);
     }

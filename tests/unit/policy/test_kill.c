@@ -124,11 +124,9 @@ static const struct taking {
 
 static off_t file_size(const struct fixture *f)
 {
-    char path[300];
     struct stat st;
 
-    snprintf(path, sizeof path, "%s/data.mdb", f->path);
-    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(stat(f->data, &st), 0);
     return st.st_size;
 }
 

@@ -17,11 +17,9 @@ enum { PAGE = 4096, SUFFIXES = 1500 };
 
 static int data_open(const struct fixture *f)
 {
-    char path[300];
     int fd;
 
-    snprintf(path, sizeof path, "%s/data.mdb", f->path);
-    fd = open(path, O_RDWR | O_CLOEXEC);
+    fd = open(f->data, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     return fd;
 }
@@ -57,14 +55,7 @@ static void fill(struct fixture *f, int suffixes)
                  " kms-%d.a-name-that-takes-some-room.example", i);
     fixture_policy(f, pool);
     t = fixture_begin(f, 1);
-    for (int i = 0; i < suffixes; i++) {
-        char text[64];
-
-        snprintf(text, sizeof text, "n%d.example", i);
-        struct suffix s = fixture_suffix(text);
-
-        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, "r", &s), 0);
-    }
+    fixture_many(t, "r", suffixes);
     fixture_commit(t);
 }
 

@@ -457,7 +457,6 @@ static void pages_that_are_never_written(void **state)
 {
     static struct prefix prefixes[130000];
     struct fixture *f = *state;
-    char path[300];
 
     fixture_policy(f, BASE);
     for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
@@ -467,7 +466,6 @@ static void pages_that_are_never_written(void **state)
                    0x01, [3] = (uint8_t)(i >> 16), [4] = (uint8_t)(i >> 8), [5] = (uint8_t)i}};
         prefix_mask(prefixes[i].ip, prefixes[i].len);
     }
-    snprintf(path, sizeof path, "%s/data.mdb", f->path);
     for (size_t i = 0; i < 60; i++) {
         struct policy_network n = {.name = "big", .prefixes = prefixes, .n = 100 + i * 14};
         struct policy_txn *t = fixture_begin(f, 1);
@@ -482,7 +480,7 @@ static void pages_that_are_never_written(void **state)
         snprintf(text, sizeof text, "rule r fill n%zu.example pool=a", i);
         assert_int_equal(fixture_apply(t, text), 0);
         fixture_commit(t);
-        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(stat(f->data, &st), 0);
         assert_true((uint64_t)st.st_size >= counts_of(f).bytes);
         fixture_close(f);
         fixture_open(f);
