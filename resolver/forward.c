@@ -131,10 +131,9 @@ static bool answer_waiter(struct flight *fl, const struct waiter *w, const struc
     struct writer packet = writer_make(f->out, sizeof f->out);
     enum answer answer = ANSWER_SEND;
 
-    waiter_restore(w, q);
     q->out = f->out;
     q->out_size = sizeof f->out;
-    query_prepare(fl->view, q);
+    waiter_restore(fl->view, w, q);
     if (!fl->passthrough) {
         answer = answer_query(fl->view, q, came, now);
         if (answer == ANSWER_WAIT)

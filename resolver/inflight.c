@@ -91,8 +91,7 @@ bool inflight_is_repeat(const struct flight *f, const struct query *q)
     const struct waiter *w;
 
     TAILQ_FOREACH(w, &f->clients, entry)
-        if (w->id == q->message.id && w->qtype == q->message.qtype &&
-            w->client.transport == q->client.transport &&
+        if (w->id == q->message.id && w->client.transport == q->client.transport &&
             w->client.listener == q->client.listener && addr_same(&w->client.addr, &q->client.addr))
             return true;
     return false;

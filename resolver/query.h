@@ -9,6 +9,7 @@
 #ifndef RESOLVER_QUERY_H
 #define RESOLVER_QUERY_H
 
+#include <stddef.h>
 #include <sys/queue.h>
 
 #include "audit/event.h"
@@ -129,17 +130,16 @@ struct waiter {
     struct client client;
     uint64_t arrived_ms, arrived_us;
     uint64_t deadline_ms; /* KMS: its deadline; 0 = passed or none */
-    uint16_t id, flags, qtype, qclass, question_len;
-    struct edns edns;
+    uint16_t id;
     bool kms, kms_name;
+    uint8_t message[offsetof(struct message, qname)]; /* its name is the question's, folded */
     uint8_t question[NAME_MAX_WIRE + 4];
 };
 _Static_assert(sizeof(struct waiter) <= 512, "a waiting question keeps at most 512 octets");
 
 void waiter_save(struct waiter *, const struct query *);
-/* Makes the query again (limit, route and key are query_prepare()'s). out stays
- * as set by the caller. */
-void waiter_restore(const struct waiter *, struct query *);
+/* Makes the query again, as query_prepare() leaves it. out is as the caller has set it. */
+void waiter_restore(const struct view *, const struct waiter *, struct query *);
 
 /* The longest matching zone; for DS that of the parent, which has the record (RFC 4035
  * 3.1.4.1). NULL when none matches. */

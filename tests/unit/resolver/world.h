@@ -381,8 +381,7 @@ static inline enum answer world_give(struct world *w, const char *text)
     memset(w->scratch, 0xa5, sizeof *w->scratch);
     w->q->out = w->out;
     w->q->out_size = sizeof w->out; /* forwarding has room for all */
-    waiter_restore(&waiter, w->q);
-    query_prepare(&w->view, w->q);
+    waiter_restore(&w->view, &waiter, w->q);
     return answer_query(&w->view, w->q, &r.came, w->now);
 }
 
