@@ -20,93 +20,68 @@ enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
 struct special {
     const char *zone; /* uncompressed wire form, without its final NUL (the literal's own) */
-    uint8_t len;
+    uint8_t len, labels;
     enum special_kind kind;
+    unsigned low, high; /* not 0: zones that the number of one more label chooses */
 };
 
 /* clang-format off */
-#define ZONE(wire, kind) {wire, sizeof(wire), kind}
+#define ZONE(labels, wire, kind) {wire, sizeof(wire), labels, kind, 0, 0}
+#define SPAN(labels, wire, low, high) {wire, sizeof(wire), labels, REVERSE, low, high}
 #define IN_ADDR "\x07in-addr\x04" "arpa"
 #define IP6 "\x03ip6\x04" "arpa"
 #define ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0"
 
 static const struct special table[] = {
-    ZONE("\x09localhost", LOCALHOST),
-    ZONE("\x07invalid", NO_SUCH_NAME),
-    ZONE("\x05onion", NO_SUCH_NAME),
-    ZONE("\x08resolver\x04" "arpa", NO_DATA),
-    ZONE("\x03" "127" IN_ADDR, NO_SUCH_NAME),
-    ZONE("\x01" "0" IN_ADDR, NO_SUCH_NAME),
-    ZONE("\x03" "255\x03" "255\x03" "255\x03" "255" IN_ADDR, NO_SUCH_NAME),
-    ZONE("\x02" "10" IN_ADDR, REVERSE),
-    ZONE("\x03" "168\x03" "192" IN_ADDR, REVERSE),
-    ZONE("\x03" "254\x03" "169" IN_ADDR, REVERSE),
-    ZONE("\x01" "2\x01" "0\x03" "192" IN_ADDR, REVERSE),
-    ZONE("\x03" "100\x02" "51\x03" "198" IN_ADDR, REVERSE),
-    ZONE("\x03" "113\x01" "0\x03" "203" IN_ADDR, REVERSE),
-    ZONE("\x01" "0" ZERO8 ZERO8 ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" IP6, NO_SUCH_NAME),
-    ZONE("\x01" "1" ZERO8 ZERO8 ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" IP6, NO_SUCH_NAME),
-    ZONE("\x01" "d\x01" "f" IP6, REVERSE),
-    ZONE("\x01" "8\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE("\x01" "9\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE("\x01" "a\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE("\x01" "b\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE("\x01" "8\x01" "b\x01" "d\x01" "0\x01" "1\x01" "0\x01" "0\x01" "2" IP6, REVERSE),
-};
-
-/* Zones that one label's number chooses: 16..31.172.in-addr.arpa (172.16.0.0/12)
- * and 64..127.100.in-addr.arpa (RFC 6598; added to RFC 6303 by RFC 7793). */
-#define SPAN(wire, low, high) {wire, sizeof(wire), low, high}
-static const struct span {
-    const char *base;
-    uint8_t len;
-    unsigned low, high;
-} spans[] = {
-    SPAN("\x03" "172" IN_ADDR, 16, 31),
-    SPAN("\x03" "100" IN_ADDR, 64, 127),
+    ZONE(1, "\x09localhost", LOCALHOST),
+    ZONE(1, "\x07invalid", NO_SUCH_NAME),
+    ZONE(1, "\x05onion", NO_SUCH_NAME),
+    ZONE(2, "\x08resolver\x04" "arpa", NO_DATA),
+    ZONE(3, "\x03" "127" IN_ADDR, NO_SUCH_NAME),
+    ZONE(3, "\x01" "0" IN_ADDR, NO_SUCH_NAME),
+    ZONE(6, "\x03" "255\x03" "255\x03" "255\x03" "255" IN_ADDR, NO_SUCH_NAME),
+    ZONE(3, "\x02" "10" IN_ADDR, REVERSE),
+    ZONE(4, "\x03" "168\x03" "192" IN_ADDR, REVERSE),
+    ZONE(4, "\x03" "254\x03" "169" IN_ADDR, REVERSE),
+    ZONE(5, "\x01" "2\x01" "0\x03" "192" IN_ADDR, REVERSE),
+    ZONE(5, "\x03" "100\x02" "51\x03" "198" IN_ADDR, REVERSE),
+    ZONE(5, "\x03" "113\x01" "0\x03" "203" IN_ADDR, REVERSE),
+    ZONE(34, "\x01" "0" ZERO8 ZERO8 ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" IP6, NO_SUCH_NAME),
+    ZONE(34, "\x01" "1" ZERO8 ZERO8 ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" IP6, NO_SUCH_NAME),
+    ZONE(4, "\x01" "d\x01" "f" IP6, REVERSE),
+    ZONE(5, "\x01" "8\x01" "e\x01" "f" IP6, REVERSE),
+    ZONE(5, "\x01" "9\x01" "e\x01" "f" IP6, REVERSE),
+    ZONE(5, "\x01" "a\x01" "e\x01" "f" IP6, REVERSE),
+    ZONE(5, "\x01" "b\x01" "e\x01" "f" IP6, REVERSE),
+    ZONE(10, "\x01" "8\x01" "b\x01" "d\x01" "0\x01" "1\x01" "0\x01" "0\x01" "2" IP6, REVERSE),
+    SPAN(3, "\x03" "172" IN_ADDR, 16, 31), /* 172.16.0.0/12 */
+    SPAN(3, "\x03" "100" IN_ADDR, 64, 127), /* 100.64.0.0/10 (RFC 6598), by RFC 7793 */
 };
 /* clang-format on */
-enum { SPAN_LABELS = 4, ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
+enum { ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
 
-/* The label's number is decimal, without zeros in front. */
-static bool is_in_span(const struct name *n, const struct span *s)
+/* *zone_at: octets of the name in front of the zone's. */
+static bool is_in_zone(const struct name *n, const struct special *s, size_t *zone_at)
 {
+    unsigned more = s->high != 0, value = 0;
     const uint8_t *label;
-    unsigned value = 0;
-    size_t at;
+    size_t base;
 
-    if (n->labels < SPAN_LABELS)
+    if (n->labels < s->labels + more)
         return false;
-    at = name_parent_offset(n, n->labels - SPAN_LABELS + 1u);
-    label = n->at + name_parent_offset(n, (unsigned)n->labels - SPAN_LABELS);
-    if (n->len - at != s->len || memcmp(n->at + at, s->base, s->len) != 0 || label[0] > 3 ||
-        label[1] == '0')
+    base = name_parent_offset(n, (unsigned)n->labels - s->labels);
+    if (n->len - base != s->len || memcmp(n->at + base, s->zone, s->len) != 0)
         return false;
-    for (unsigned i = 1; i <= label[0]; i++) {
+    *zone_at = name_parent_offset(n, n->labels - s->labels - more);
+    label = n->at + *zone_at;
+    if (more && (label[0] > 3 || label[1] == '0')) /* decimal, without zeros in front */
+        return false;
+    for (unsigned i = 1; more && i <= label[0]; i++) {
         if (label[i] < '0' || label[i] > '9')
             return false;
         value = value * 10 + (label[i] - '0');
     }
-    return value >= s->low && value <= s->high;
-}
-
-static bool is_in_zone(const struct name *n, const struct special *s)
-{
-    size_t at;
-
-    if (n->len < s->len)
-        return false;
-    at = (size_t)n->len - s->len;
-    if (memcmp(n->at + at, s->zone, s->len) != 0)
-        return false;
-    /* the match must begin at a label, not inside one */
-    for (unsigned skip = 0; skip <= n->labels; skip++) {
-        size_t offset = name_parent_offset(n, skip);
-
-        if (offset >= at)
-            return offset == at;
-    }
-    return false;
+    return !more || (value >= s->low && value <= s->high);
 }
 
 /* Does nobody inside the network get the question? One public address beside
@@ -139,15 +114,8 @@ static bool find_zone(const struct query *q, enum special_kind *kind, size_t *zo
     if (i == ARRAY_LEN(ends) || q->message.qclass != CLASS_IN)
         return false;
     for (i = 0; i < ARRAY_LEN(table); i++)
-        if (is_in_zone(n, &table[i])) {
+        if (is_in_zone(n, &table[i], zone_at)) {
             *kind = table[i].kind;
-            *zone_at = (size_t)n->len - table[i].len;
-            return is_local(*kind, q->route);
-        }
-    for (i = 0; i < ARRAY_LEN(spans); i++)
-        if (is_in_span(n, &spans[i])) {
-            *kind = REVERSE;
-            *zone_at = name_parent_offset(n, (unsigned)n->labels - SPAN_LABELS);
             return is_local(*kind, q->route);
         }
     return false;
@@ -234,28 +202,18 @@ bool special_identity(const struct view *v, struct query *q, enum answer *result
     return true;
 }
 
-/* The zone as text, if it is answered here. */
-static bool print_local(const struct view *v, const char *zone, size_t len, char out[NAME_TEXT])
-{
-    struct cursor c = cursor_make((const uint8_t *)zone, len);
-    struct name name;
-
-    name_read_plain(&c, &name);
-    (void)name_print(&name, out);
-    return is_local(REVERSE, query_route(v, &name, TYPE_PTR));
-}
-
 void special_each_reverse(const struct view *v, special_visit *visit, void *context)
 {
     char zone[NAME_TEXT], text[NAME_TEXT + 16];
 
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (table[i].kind == REVERSE && print_local(v, table[i].zone, table[i].len, zone))
-            visit(context, zone);
-    for (size_t i = 0; i < ARRAY_LEN(spans); i++) {
-        if (!print_local(v, spans[i].base, spans[i].len, zone))
-            continue;
-        snprintf(text, sizeof text, "%u-%u.%s", spans[i].low, spans[i].high, zone);
-        visit(context, text);
+    for (const struct special *s = table; s < table + ARRAY_LEN(table); s++) {
+        struct cursor c = cursor_make((const uint8_t *)s->zone, s->len);
+        struct name name;
+
+        name_read_plain(&c, &name);
+        (void)name_print(&name, zone);
+        snprintf(text, sizeof text, "%u-%u.%s", s->low, s->high, zone);
+        if (s->kind == REVERSE && is_local(REVERSE, query_route(v, &name, TYPE_PTR)))
+            visit(context, s->high != 0 ? text : zone);
     }
 }
