@@ -155,7 +155,7 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
     /* The case is the server's to keep only where a forger could guess the rest. */
     same_case = memcmp(wire + DNS_HEADER, e->sent.at, e->sent.len) == 0;
     if (e->cased && (same_case || !e->unsure))
-        upstream_case(e->server, same_case, now_ms);
+        upstream_learn(&e->server->no_case, same_case, now_ms);
     if (e->cased && !same_case) {
         COUNT(e->home->stats, upstream_mismatch);
         r.rcode = RCODE_TIMEOUT;
@@ -170,15 +170,42 @@ static void on_failed(struct io_peer *peer, int error)
     fail_exchange(container_of(peer, struct exchange, peer), -error);
 }
 
-static int send_question(struct exchange *e)
+bool exchange_is_starved(int rc)
 {
-    const struct exchange_question *q = &e->q;
-    struct io *io = e->home->io;
+    return rc == -ENOBUFS || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EAGAIN;
+}
+
+int exchange_open(struct exchanges *x, const struct exchange_question *q, struct upstream *server,
+                  void (*on_result)(struct exchange *, const struct exchange_result *), void *owner,
+                  struct exchange **out)
+{
+    struct exchange *e = pool_take(&x->pool);
+    struct io *io = x->io;
+    uint64_t now_ms = io->now(io).mono_ms;
     uint8_t packet[EXCHANGE_PACKET_MAX], bits[NAME_MAX_WIRE];
     struct writer w = writer_make(packet, sizeof packet);
+    bool plain = q->packet != NULL, edns = !plain && server->no_edns.until_ms <= now_ms;
     int rc;
 
-    if (q->packet != NULL) {
+    if (e == NULL)
+        return -ENOBUFS;
+    *e = (struct exchange){.peer = {.receive = on_receive, .failed = on_failed},
+                           .home = x,
+                           .server = server,
+                           .on_result = on_result,
+                           .owner = owner,
+                           .q = *q,
+                           .begun_ms = now_ms,
+                           .id = random_u16(io->random),
+                           .edns = edns && !q->no_edns,
+                           .cased = !plain && !q->tcp && server->no_case.until_ms <= now_ms,
+                           .sent = *q->qname};
+    e->q.suspect_edns = edns && q->suspect_edns;
+    COUNT(x->stats, upstream_queries);
+    if (q->tcp)
+        COUNT(x->stats, upstream_tcp);
+    server->report.queries++;
+    if (plain) {
         writer_u16(&w, e->id);
         writer_bytes(&w, q->packet + 2, q->packet_len - 2);
     } else {
@@ -187,7 +214,7 @@ static int send_question(struct exchange *e)
         if (e->cased)
             random_bytes(io->random, bits, e->sent.len);
         else if (!q->tcp)
-            COUNT(e->home->stats, upstream_case);
+            COUNT(x->stats, upstream_case);
         for (size_t i = 0; e->cased && i < e->sent.len; i++)
             if (e->sent.at[i] >= 'a' && e->sent.at[i] <= 'z')
                 e->sent.at[i] ^= bits[i] & 0x20;
@@ -201,45 +228,10 @@ static int send_question(struct exchange *e)
                                                   .edns = e->edns},
                             packet, sizeof packet);
     }
-    rc = io->open(io, &e->peer, &e->server->report.server, q->tcp ? IO_TCP : IO_UDP);
+    rc = io->open(io, &e->peer, &server->report.server, q->tcp ? IO_TCP : IO_UDP);
     if (rc == 0 && (rc = io->send(io, &e->peer, packet, w.len)) != 0)
         io->close(io, &e->peer);
-    return rc;
-}
-
-bool exchange_is_starved(int rc)
-{
-    return rc == -ENOBUFS || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EAGAIN;
-}
-
-int exchange_open(struct exchanges *x, const struct exchange_question *q, struct upstream *server,
-                  void (*on_result)(struct exchange *, const struct exchange_result *), void *owner,
-                  struct exchange **out)
-{
-    struct exchange *e = pool_take(&x->pool);
-    uint64_t now_ms = x->io->now(x->io).mono_ms;
-    bool plain = q->packet != NULL, edns = !plain && server->no_edns_ms <= now_ms;
-    int rc;
-
-    if (e == NULL)
-        return -ENOBUFS;
-    *e = (struct exchange){.peer = {.receive = on_receive, .failed = on_failed},
-                           .home = x,
-                           .server = server,
-                           .on_result = on_result,
-                           .owner = owner,
-                           .q = *q,
-                           .begun_ms = now_ms,
-                           .id = random_u16(x->io->random),
-                           .edns = edns && !q->no_edns,
-                           .cased = !plain && !q->tcp && server->no_case_ms <= now_ms,
-                           .sent = *q->qname};
-    e->q.suspect_edns = edns && q->suspect_edns;
-    COUNT(x->stats, upstream_queries);
-    if (q->tcp)
-        COUNT(x->stats, upstream_tcp);
-    server->report.queries++;
-    if ((rc = send_question(e)) != 0) {
+    if (rc != 0) {
         COUNT(x->stats, upstream_errors);
         if (!exchange_is_starved(rc))
             upstream_failed(server, -rc);

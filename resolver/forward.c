@@ -617,28 +617,6 @@ static void on_result(struct exchange *e, const struct exchange_result *r)
 
 /* ---- time ---- */
 
-/* Those whose deadline it is get what is known. */
-static void deadline_passed(struct flight *fl, struct now now)
-{
-    struct real none =
-        real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
-    struct waiter *w, *next;
-
-    none.pending = true;
-    for (w = TAILQ_FIRST(&fl->clients); w != NULL; w = next) {
-        bool due = w->deadline_ms != 0 && w->deadline_ms <= now.mono_ms;
-
-        if (due)
-            w->deadline_ms = 0;
-        due = due && answer_waiter(fl, w, &none, now);
-        next = TAILQ_NEXT(w, entry);
-        if (due)
-            inflight_drop(&fl->forwarder->inflight, fl, w);
-    }
-    fl->deadline_ms = inflight_deadline(fl);
-    view_policy_end(fl->view);
-}
-
 /* False when there is no other route. */
 static bool fall_back(struct flight *fl, uint64_t now_ms)
 {
@@ -664,10 +642,28 @@ static bool fall_back(struct flight *fl, uint64_t now_ms)
 static void on_flight_timer(struct io_timer *timer)
 {
     struct flight *fl = container_of(timer, struct flight, timer);
+    struct waiter *w, *next;
+    struct real none;
     struct now now = fl->forwarder->io->now(fl->forwarder->io);
 
-    if (fl->deadline_ms != 0 && fl->deadline_ms <= now.mono_ms)
-        deadline_passed(fl, now);
+    if (fl->deadline_ms != 0 && fl->deadline_ms <= now.mono_ms) {
+        /* Those whose deadline it is get what is known. */
+        none =
+            real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
+        none.pending = true;
+        for (w = TAILQ_FIRST(&fl->clients); w != NULL; w = next) {
+            bool due = w->deadline_ms != 0 && w->deadline_ms <= now.mono_ms;
+
+            if (due)
+                w->deadline_ms = 0;
+            due = due && answer_waiter(fl, w, &none, now);
+            next = TAILQ_NEXT(w, entry);
+            if (due)
+                inflight_drop(&fl->forwarder->inflight, fl, w);
+        }
+        fl->deadline_ms = inflight_deadline(fl);
+        view_policy_end(fl->view);
+    }
     if (fl->next_ms <= now.mono_ms) {
         bool over = fl->last_try || now.mono_ms >= fl->end_ms;
         const struct exchange *e = fl->current;
@@ -699,23 +695,6 @@ static void start_flight(struct flight *fl, uint64_t now_ms)
     fl->timer.fire = on_flight_timer;
     fl->deadline_ms = inflight_deadline(fl);
     next_try(fl, now_ms);
-    set_flight_timer(fl);
-}
-
-/* A waiter came: its deadline may be the next. */
-static void join_flight(struct flight *fl, uint64_t now_ms)
-{
-    struct exchange *e = fl->current;
-    uint64_t ms;
-
-    fl->deadline_ms = inflight_deadline(fl);
-    ms = hurried_ms(fl, now_ms);
-    /* A discovery question joined one that is in no hurry: now it is. Only a try that
-     * counts may be hurried: it is one that the limits then allow once more. */
-    if (ms > 0 && e != NULL && e->counted && !e->hurried && now_ms + ms < fl->next_ms) {
-        hurry(fl, e);
-        fl->next_ms = now_ms + ms;
-    }
     set_flight_timer(fl);
 }
 
@@ -770,7 +749,9 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
     struct now now = f->io->now(f->io);
     struct flight *fl = q->whole ? NULL : inflight_find(in, v, &q->key);
     bool joined = fl != NULL;
+    struct exchange *e;
     struct waiter *w;
+    uint64_t ms;
 
     /* The same packet again, since no answer came: one answer is enough. Each
      * discovery question is accounted for, so those wait side by side; and so do
@@ -800,7 +781,16 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
     if (joined) {
         COUNT(f->stats, joined);
-        join_flight(fl, now.mono_ms);
+        fl->deadline_ms = inflight_deadline(fl);
+        ms = hurried_ms(fl, now.mono_ms);
+        /* A discovery question joined one that is in no hurry: now it is. Only a try that
+         * counts may be hurried: it is one that the limits then allow once more. */
+        e = fl->current;
+        if (ms > 0 && e != NULL && e->counted && !e->hurried && now.mono_ms + ms < fl->next_ms) {
+            hurry(fl, e);
+            fl->next_ms = now.mono_ms + ms;
+        }
+        set_flight_timer(fl);
         return;
     }
     if (q->whole) {
@@ -844,7 +834,8 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     f->exchanges.io = io;
     f->exchanges.stats = stats;
     TAILQ_INIT(&f->idle);
-    if (upstreams_init(&f->upstreams) == 0 && inflight_init(&f->inflight, slots, &key) == 0 &&
+    f->upstreams.servers = calloc(UPSTREAM_MAX, sizeof *f->upstreams.servers);
+    if (f->upstreams.servers != NULL && inflight_init(&f->inflight, slots, &key) == 0 &&
         pool_init(&f->exchanges.pool, 2 * slots + UPSTREAM_MAX, sizeof(struct exchange)) == 0)
         return f;
     forwarder_free(f);
@@ -866,7 +857,7 @@ void forwarder_free(struct forwarder *f)
         if (s->probing != NULL)
             exchange_close(s->probing);
     }
-    upstreams_fini(&f->upstreams);
+    free(f->upstreams.servers);
     inflight_fini(&f->inflight);
     free(f->exchanges.pool.places);
     free(f);

@@ -97,42 +97,36 @@ bool inflight_is_repeat(const struct flight *f, const struct query *q)
     return false;
 }
 
-/* Takes a place for who joins a flight that others wait for, and returns the prefix
- * whose place it is. Over UDP a client that gets no answer asks again; over TCP it
- * waits, so there it has more room. */
-static struct share *join(struct inflight *in, struct flight *f, const struct client *client)
-{
-    struct share *share = shares_get(&in->shares, &client->addr), *prefix;
-    uint32_t n = in->flights.n;
-    bool good;
-
-    if (share == NULL)
-        return NULL;
-    if (share != f->member.share)
-        share_favour(&f->member);
-    prefix = share->prefix;
-    if (client->transport == AUDIT_TCP)
-        good = prefix->n_joined < n - n / 4;
-    else
-        good = prefix->n_joined < n - n / 2 && f->n_clients < WAITERS_MAX;
-    good = good && in->n_joined < n;
-    if (good) {
-        prefix->n_joined++;
-        in->n_joined++;
-    }
-    shares_give_back(&in->shares, share);
-    return good ? prefix : NULL;
-}
-
 struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct query *q,
                              void (*on_reply)(void *context, const struct real *), void *context)
 {
+    uint32_t n = in->flights.n;
     struct share *joined = NULL;
     struct waiter *w;
 
-    if (on_reply != NULL ? in->n_own == in->flights.n
-                         : f->n_clients > 0 && (joined = join(in, f, &q->client)) == NULL)
+    if (on_reply != NULL && in->n_own == n)
         return NULL;
+    if (on_reply == NULL && f->n_clients > 0) { /* a client joins a flight of others */
+        struct share *share = shares_get(&in->shares, &q->client.addr);
+        bool good = in->n_joined < n;
+
+        if (share == NULL)
+            return NULL;
+        if (share != f->member.share)
+            share_favour(&f->member);
+        /* Over UDP a client that gets no answer asks again; over TCP it waits, so there
+         * it has more room. */
+        joined = share->prefix;
+        if (q->client.transport == AUDIT_TCP)
+            good = good && joined->n_joined < n - n / 4;
+        else
+            good = good && joined->n_joined < n - n / 2 && f->n_clients < WAITERS_MAX;
+        in->n_joined += good;
+        joined->n_joined += good;
+        shares_give_back(&in->shares, share);
+        if (!good)
+            return NULL;
+    }
     w = pool_take(&in->waiters);
     waiter_save(w, q);
     w->joined = joined;

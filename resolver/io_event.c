@@ -157,31 +157,13 @@ static void on_stream_end(struct bufferevent *stream, short what, void *arg)
     fail_link(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
 }
 
-/* A port that nobody can foresee, of all that may be used; the kernel's choice
- * if those that were drawn are taken. */
-static void bind_random(int fd, const struct addr *server, struct random *r)
-{
-    struct addr any = {.ip = {0}};
-    struct sockaddr_storage sa;
-
-    if (addr_is_v4(server))
-        any.ip[10] = any.ip[11] = 0xff;
-    for (int i = 0; i < PORT_TRIES; i++) {
-        socklen_t len;
-
-        any.port = (uint16_t)(PORT_MIN + random_below(r, 65536 - PORT_MIN));
-        len = addr_to_sockaddr(&any, &sa);
-        if (bind(fd, (struct sockaddr *)&sa, len) == 0)
-            return;
-    }
-}
-
 static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
                      enum io_kind kind)
 {
     struct io_event *self = container_of(io, struct io_event, io);
     struct link *l = pool_take(&self->links);
-    struct sockaddr_storage to;
+    struct addr any = {.ip = {0}};
+    struct sockaddr_storage to, from;
     socklen_t len = addr_to_sockaddr(server, &to);
     int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
     int one = 1, omit = IP_PMTUDISC_OMIT, rc = -ENOMEM;
@@ -205,7 +187,15 @@ static int open_peer(struct io *io, struct io_peer *peer, const struct addr *ser
         /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
         if (to.ss_family == AF_INET)
             setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
-        bind_random(l->fd, server, io->random);
+        /* A port that nobody can foresee, of all that may be used; the kernel's choice if
+         * those that were drawn are taken. */
+        if (addr_is_v4(server))
+            any.ip[10] = any.ip[11] = 0xff;
+        for (int i = 0; i < PORT_TRIES; i++) {
+            any.port = (uint16_t)(PORT_MIN + random_below(io->random, 65536 - PORT_MIN));
+            if (bind(l->fd, (struct sockaddr *)&from, addr_to_sockaddr(&any, &from)) == 0)
+                break;
+        }
     }
     if (connect(l->fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
         goto fail_errno;

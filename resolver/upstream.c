@@ -6,21 +6,8 @@
 #include "resolver/upstream.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 enum { BELIEVED = 2, DOWN_AFTER = 2, RCODE_BASE = 1000, RTT_SCALE = 8 };
-
-int upstreams_init(struct upstreams *u)
-{
-    *u = (struct upstreams){.servers = calloc(UPSTREAM_MAX, sizeof *u->servers)};
-    return u->servers != NULL ? 0 : -ENOMEM;
-}
-
-void upstreams_fini(struct upstreams *u)
-{
-    free(u->servers);
-    *u = (struct upstreams){0};
-}
 
 struct upstream *upstream_find(const struct upstreams *u, const struct addr *a)
 {
@@ -88,20 +75,14 @@ void upstream_failed(struct upstream *s, int error)
     no_reply(s, error);
 }
 
-/* One reply may be forged or damaged; two in a row are believed, for a time. */
-static void learn(uint8_t *misses, uint64_t *until_ms, bool good, uint64_t now_ms)
+void upstream_learn(struct upstream_habit *h, bool good, uint64_t now_ms)
 {
     if (good) {
-        *misses = 0;
-    } else if (++*misses >= BELIEVED) {
-        *misses = 0;
-        *until_ms = now_ms + UPSTREAM_FORGET_MS;
+        h->misses = 0;
+    } else if (++h->misses >= BELIEVED) {
+        h->misses = 0;
+        h->until_ms = now_ms + UPSTREAM_FORGET_MS;
     }
-}
-
-void upstream_case(struct upstream *s, bool kept, uint64_t now_ms)
-{
-    learn(&s->case_misses, &s->no_case_ms, kept, now_ms);
 }
 
 bool upstream_knows_edns(const struct upstream *s, uint64_t now_ms)
@@ -116,7 +97,7 @@ bool upstream_suspect_edns(const struct upstream *s, uint64_t now_ms)
 
 void upstream_edns(struct upstream *s, uint64_t now_ms)
 {
-    learn(&s->edns_misses, &s->no_edns_ms, true, now_ms);
+    upstream_learn(&s->no_edns, true, now_ms);
     s->knows_edns_ms = now_ms + UPSTREAM_FORGET_MS;
 }
 
@@ -125,5 +106,5 @@ void upstream_edns_missed(struct upstream *s, uint64_t since_ms, uint64_t now_ms
     if (since_ms < s->edns_missed_ms)
         return;
     s->edns_missed_ms = now_ms;
-    learn(&s->edns_misses, &s->no_edns_ms, false, now_ms);
+    upstream_learn(&s->no_edns, false, now_ms);
 }

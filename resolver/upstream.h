@@ -3,9 +3,8 @@
  * upstream.h -- what a worker knows of the servers it asks: RTT, state, and
  * two things that some servers cannot do (keep the case of a name, EDNS).
  *
- * Found by address, so it outlives reloads. The table never allocates after
- * upstreams_init(); when it is full, the server that was longest not asked
- * gives way.
+ * Found by address, so it outlives reloads. The table has room for UPSTREAM_MAX;
+ * when it is full, the server that was longest not asked gives way.
  *
  * A server is down after two failures in a row (a question without a reply,
  * however often it was tried; a socket that failed), and up again with the first
@@ -33,14 +32,16 @@ struct upstream_report {
 
 struct upstream {
     struct upstream_report report;
-    uint32_t users;                   /* exchanges that are open */
-    uint64_t wanted_ms;               /* a question would have liked to ask it */
-    uint32_t srtt;                    /* smoothed RTT in 1/8 ms; 0: no reply yet */
-    uint8_t silent;                   /* failures in a row */
-    uint8_t case_misses, edns_misses; /* in a row; 2 are believed */
-    uint64_t no_case_ms, no_edns_ms;  /* until then it is asked without random case, EDNS */
-    uint64_t knows_edns_ms;           /* until then it is known not to mind EDNS */
-    uint64_t edns_missed_ms;          /* the last miss */
+    uint32_t users;     /* exchanges that are open */
+    uint64_t wanted_ms; /* a question would have liked to ask it */
+    uint32_t srtt;      /* smoothed RTT in 1/8 ms; 0: no reply yet */
+    uint8_t silent;     /* failures in a row */
+    struct upstream_habit {
+        uint8_t misses;    /* in a row; 2 are believed */
+        uint64_t until_ms; /* it is asked without: random case, EDNS */
+    } no_case, no_edns;
+    uint64_t knows_edns_ms;  /* until then it is known not to mind EDNS */
+    uint64_t edns_missed_ms; /* the last miss */
     /* The forwarder's, which looks whether a server that is down has come back. */
     struct io_timer probe_timer;
     struct exchange *probing;
@@ -52,8 +53,6 @@ struct upstreams {
     uint32_t n;
 };
 
-int upstreams_init(struct upstreams *); /* 0 or -ENOMEM */
-void upstreams_fini(struct upstreams *);
 struct upstream *upstream_find(const struct upstreams *, const struct addr *); /* or NULL */
 /* Finds it or makes it; NULL when all are in use. */
 struct upstream *upstream_get(struct upstreams *, const struct addr *, uint64_t now_ms);
@@ -69,8 +68,9 @@ bool upstream_knows_edns(const struct upstream *, uint64_t now_ms);
 /* Should it be asked without EDNS, since it was silent and has not shown that it
  * understands it? */
 bool upstream_suspect_edns(const struct upstream *, uint64_t now_ms);
-/* A reply matched in all but the case; or did it right. */
-void upstream_case(struct upstream *, bool kept, uint64_t now_ms);
+/* A reply did right, or missed, what some servers cannot do. One may be forged or
+ * damaged; two in a row are believed, for a time. */
+void upstream_learn(struct upstream_habit *, bool good, uint64_t now_ms);
 /* It gave a good reply to a question with EDNS. */
 void upstream_edns(struct upstream *, uint64_t now_ms);
 /* A question that began at since_ms was answered without EDNS alone. Questions

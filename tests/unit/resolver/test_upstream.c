@@ -91,10 +91,11 @@ static void test_row(void **state)
         else if (strcmp(w, "edns") == 0)
             upstream_edns(&s, now_ms);
         else
-            upstream_case(&s, w[0] == 'c', now_ms);
+            upstream_learn(&s.no_case, w[0] == 'c', now_ms);
     }
     n = snprintf(is, sizeof is, "%s %u%s%s%s%s", states[s.report.state], s.report.rtt_ms,
-                 s.no_case_ms > now_ms ? " nocase" : "", s.no_edns_ms > now_ms ? " noedns" : "",
+                 s.no_case.until_ms > now_ms ? " nocase" : "",
+                 s.no_edns.until_ms > now_ms ? " noedns" : "",
                  upstream_knows_edns(&s, now_ms) ? " edns" : "",
                  upstream_suspect_edns(&s, now_ms) ? " suspect" : "");
     if (s.report.last_error >= 1000)
@@ -114,11 +115,10 @@ static void test_found_by_address(void **state)
 {
     struct addr a = address("192.0.2.53"), b = address("192.0.2.53:5300"),
                 c = address("2001:db8::53");
-    struct upstreams u;
+    struct upstreams u = {.servers = calloc(UPSTREAM_MAX, sizeof *u.servers)};
     struct upstream *s;
 
     (void)state;
-    assert_int_equal(upstreams_init(&u), 0);
     s = upstream_get(&u, &a, 1);
     assert_ptr_equal(upstream_get(&u, &a, 2), s);
     assert_int_equal(s->wanted_ms, 2);
@@ -126,7 +126,7 @@ static void test_found_by_address(void **state)
     assert_null(upstream_find(&u, &b));
     assert_ptr_not_equal(upstream_get(&u, &b, 3), s);
     assert_ptr_not_equal(upstream_get(&u, &c, 3), s);
-    upstreams_fini(&u);
+    free(u.servers);
 }
 
 /* A full table: the server that was longest not wanted gives way, never one that is
@@ -134,10 +134,9 @@ static void test_found_by_address(void **state)
 static void test_full_table(void **state)
 {
     struct addr a = address("10.0.0.0"), all[UPSTREAM_MAX];
-    struct upstreams u;
+    struct upstreams u = {.servers = calloc(UPSTREAM_MAX, sizeof *u.servers)};
 
     (void)state;
-    assert_int_equal(upstreams_init(&u), 0);
     for (int i = 0; i < UPSTREAM_MAX; i++) {
         a.ip[15] = (uint8_t)i;
         all[i] = a;
@@ -157,7 +156,7 @@ static void test_full_table(void **state)
         u.servers[i].users = 1;
     a.ip[13] = 10;
     assert_null(upstream_get(&u, &a, 1001));
-    upstreams_fini(&u);
+    free(u.servers);
 }
 
 int main(void)
