@@ -245,35 +245,6 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
-/* Puts the result into the decision; not 0: its pool is damaged. */
-static int take_result(struct policy_reader *r, const struct result *result,
-                       struct policy_decision *out)
-{
-    struct store_bytes value;
-    struct store_key k;
-    bool allow_public;
-    int rc;
-
-    out->outcome = result->outcome;
-    out->reason = result->reason;
-    if (result->best == NULL)
-        return 0;
-    copy_name(out->rule, &result->best->name);
-    out->action = result->rule.action;
-    out->ttl = result->rule.ttl;
-    if (result->reason != REASON_RULE || !policy_actions[out->action].has_pool)
-        return 0;
-    key_named(&k, TABLE_POOL, result->rule.pool);
-    rc = store_get(r->txn, &k, &value);
-    if (rc == 0)
-        rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
-    if (rc < 1)
-        return rc < 0 ? rc : -EBADMSG; /* a pool is never empty */
-    out->n_hosts = (uint8_t)rc;
-    memcpy(out->pool, result->rule.pool, sizeof out->pool);
-    return 0;
-}
-
 /* Marks the targets that are not approved; the verdict follows from them. */
 static int mark_unapproved(struct policy_reader *r, const struct policy_real *real,
                            struct policy_decision *out)
@@ -301,20 +272,35 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_match *m, const struct policy_real *real,
                   struct policy_decision *out)
 {
+    struct store_bytes value;
     struct result result;
+    struct store_key k;
+    bool allow_public;
     int rc = mark_unapproved(r, real, out);
 
     out->serial = policy_reader_serial(r);
     if (rc != 0 || m->rc != 0)
         return rc != 0 ? rc : m->rc;
     result = find_result(m, BEST_LIVE, ask, real, out);
-    rc = take_result(r, &result, out);
-    if (rc != 0)
-        return rc;
+    out->outcome = result.outcome;
+    out->reason = ask->limit == MODE_OFF ? REASON_OFF : result.reason;
+    if (result.best != NULL) {
+        copy_name(out->rule, &result.best->name);
+        out->action = result.rule.action;
+        out->ttl = result.rule.ttl;
+    }
+    if (result.reason == REASON_RULE && policy_actions[out->action].has_pool) {
+        key_named(&k, TABLE_POOL, result.rule.pool);
+        rc = store_get(r->txn, &k, &value);
+        if (rc == 0)
+            rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
+        if (rc < 1)
+            return rc < 0 ? rc : -EBADMSG; /* a pool is never empty */
+        out->n_hosts = (uint8_t)rc;
+        memcpy(out->pool, result.rule.pool, sizeof out->pool);
+    }
     out->since_ms = m->since_ms;
     out->until_ms = m->until_ms;
-    if (ask->limit == MODE_OFF)
-        out->reason = REASON_OFF;
     if (!m->has_shadow)
         return 0;
     result = find_result(m, BEST_SHADOW, ask, real, out);
@@ -511,20 +497,6 @@ static int collect(void *context, const struct index_hit *hit)
     return 0;
 }
 
-static void say_near(struct str *s, const struct seen_list *l, const struct candidate *c)
-{
-    struct suffix suffix = {.kind = c->kind};
-    char text[SUFFIX_TEXT];
-
-    if (c->labels > l->suffix.labels) {
-        str_add(s, "has suffixes below that name only");
-        return;
-    }
-    name_parent(&l->suffix, l->suffix.labels - c->labels, &suffix.name);
-    str_addf(s, "has %s, which covers ", suffix_print(&suffix, text));
-    str_add(s, c->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
-}
-
 /* What came of a rule of the name: why it may not act, what it does, why it does not. */
 static void say_why(struct str *s, const struct seen_list *l, const struct candidate *c,
                     bool is_decider)
@@ -596,17 +568,24 @@ static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *conte
     for (size_t i = 0; i < l->n; i++) {
         const struct candidate *c = &l->seen[i].c;
         struct policy_trial t = {.acts = false};
+        struct suffix suffix = {.kind = c->kind};
+        char text[SUFFIX_TEXT];
         bool is_decider;
         struct str why;
 
         str_init(&why, t.why, sizeof t.why);
         copy_name(t.rule, &c->best.name);
-        is_decider = !l->seen[i].near && is_eligible(c) && strcmp(t.rule, l->decision->rule) == 0;
-        t.acts = is_decider && l->decision->reason == REASON_RULE;
-        if (l->seen[i].near)
-            say_near(&why, l, c);
-        else
+        if (!l->seen[i].near) {
+            is_decider = is_eligible(c) && strcmp(t.rule, l->decision->rule) == 0;
+            t.acts = is_decider && l->decision->reason == REASON_RULE;
             say_why(&why, l, c, is_decider);
+        } else if (c->labels > l->suffix.labels) {
+            str_add(&why, "has suffixes below that name only");
+        } else {
+            name_parent(&l->suffix, l->suffix.labels - c->labels, &suffix.name);
+            str_addf(&why, "has %s, which covers %s", suffix_print(&suffix, text),
+                     c->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+        }
         visit(context, &t);
     }
     return 0;

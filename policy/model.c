@@ -115,18 +115,20 @@ int policy_name_check(const char *name, const char **why)
 
 /* --- suffixes ------------------------------------------------------------- */
 
-/* Are the first two labels what should have been _vlmcs._tcp? Whoever writes
- * that here took the whole name for the suffix, and the rule would match
- * _vlmcs._tcp._vlmcs._tcp.<suffix>: nothing, without a word. */
-static const char *whole_name(const char *text)
+static const char *suffix_name(struct suffix *s, const char *text)
 {
     static const char *const service[] = {"_vlmcs", "vlmcs", "_vmlcs", "vmlcs",
                                           "_vlmsc", "vlmsc", "_vlcms", NULL};
+    /* _vlmcs._tcp in front takes 12 octets; below the name is a label more. */
+    unsigned room = NAME_MAX_WIRE - 12 - (s->kind == SUFFIX_BELOW ? 2 : 0);
     size_t first = strcspn(text, ".");
     const char *second = text[first] == '.' ? text + first + 1 : "";
     bool tcp = strncasecmp(second, "_tcp.", 5) == 0 || strncasecmp(second, "tcp.", 4) == 0 ||
                strcasecmp(second, "_tcp") == 0 || strcasecmp(second, "tcp") == 0;
 
+    /* Are the first two labels what should have been _vlmcs._tcp? Whoever writes
+     * that here took the whole name for the suffix, and the rule would match
+     * _vlmcs._tcp._vlmcs._tcp.<suffix>: nothing, without a word. */
     if (first == 6 && strncasecmp(text, "_vlmcs", 6) == 0 && tcp)
         return "is a whole name; write the suffix alone, without _vlmcs._tcp";
     if (first == 4 && strncasecmp(text, "_tcp", 4) == 0)
@@ -136,17 +138,6 @@ static const char *whole_name(const char *text)
             (tcp || text[0] == '_'))
             return "begins like a whole name (which would be _vlmcs._tcp.SUFFIX); write the suffix "
                    "alone";
-    return NULL;
-}
-
-static const char *suffix_name(struct suffix *s, const char *text)
-{
-    /* _vlmcs._tcp in front takes 12 octets; below the name is a label more. */
-    unsigned room = NAME_MAX_WIRE - 12 - (s->kind == SUFFIX_BELOW ? 2 : 0);
-    const char *why = whole_name(text);
-
-    if (why != NULL)
-        return why;
     if (strpbrk(text, " \t\r\n") != NULL)
         return "has a blank in it";
     if (strchr(text, '*') != NULL)
