@@ -67,26 +67,6 @@ static int list_compare(const void *a, const void *b)
     return x->len != y->len ? (x->len < y->len ? -1 : 1) : memcmp(x->data, y->data, x->len);
 }
 
-/* The number of the list; 0: of no networks, or no memory. */
-static uint32_t number_of(struct sweep *s, const uint8_t *data, size_t len)
-{
-    struct list *l, **found;
-    uint32_t number;
-
-    if (data[0] == 0 || (l = malloc(sizeof *l + len)) == NULL)
-        return 0;
-    l->number = s->n_lists + 1;
-    l->len = len;
-    memcpy(l->data, data, len);
-    found = tsearch(l, &s->lists, list_compare);
-    number = found != NULL ? (*found)->number : 0;
-    if (found == NULL || *found != l)
-        free(l);
-    else
-        s->n_lists++;
-    return number;
-}
-
 /* Writes the range that ends with `last`, if there is anything in it, and removes what was
  * stored between the one before and this one. */
 static int put_range(struct sweep *s, const uint8_t last[16])
@@ -94,6 +74,7 @@ static int put_range(struct sweep *s, const uint8_t last[16])
     uint8_t value[HEAD + LIST_MAX], networks = 0;
     struct writer w = writer_make(value, sizeof value), front = writer_make(value, 4);
     struct store_key k, stale = s->last;
+    struct list *list, **like;
     struct store_record r;
     int rc;
 
@@ -116,7 +97,22 @@ static int put_range(struct sweep *s, const uint8_t last[16])
         text_write(&w, s->names[p->network], POLICY_NAME);
     }
     value[HEAD] = networks;
-    writer_u32(&front, number_of(s, value + HEAD, w.len - HEAD));
+    if (networks > 0) { /* 0 is the number of no networks */
+        list = malloc(sizeof *list + w.len - HEAD);
+        if (list == NULL)
+            return -ENOMEM;
+        list->number = s->n_lists + 1;
+        list->len = w.len - HEAD;
+        memcpy(list->data, value + HEAD, list->len);
+        like = tsearch(list, &s->lists, list_compare);
+        if (like == NULL || *like != list)
+            free(list);
+        else
+            s->n_lists++;
+        if (like == NULL)
+            return -ENOMEM;
+        writer_u32(&front, (*like)->number);
+    }
     key_ip(&k, TABLE_RANGE, last, "");
     while ((rc = store_after(s->txn, &stale, 1, &r)) == 0 || rc == -EBADMSG) {
         if (store_compare(&r.key, &k) >= 0)

@@ -85,45 +85,39 @@ struct walk {
 
 /* --- meta pages ----------------------------------------------------------- */
 
-static bool tree_is_sane(const struct tree *t, uint16_t flags, uint64_t last)
-{
-    return t->flags == flags && t->depth <= DEPTH_MAX && (t->root == none || t->root <= last) &&
-           (t->root == none) == (t->depth == 0);
-}
-
-static int meta_read(int fd, unsigned nth, uint32_t page_size, struct meta *m)
-{
-    ssize_t n = pread(fd, m, sizeof *m, (off_t)nth * page_size);
-    uint32_t size = m->trees[FREE_PAGES].page_size;
-
-    if (n < 0)
-        return -errno;
-    if (n < (ssize_t)sizeof *m || m->head.number != nth || m->head.kind != META ||
-        m->magic != magic || m->version != DATA_VERSION)
-        return -EBADMSG;
-    if (size < 512 || size > 32768 || (size & (size - 1)) != 0 || m->last < METAS - 1 ||
-        m->last >= UINT32_MAX || (m->txn != 0 && (m->txn & 1) != nth))
-        return -EBADMSG;
-    return tree_is_sane(&m->trees[FREE_PAGES], INTEGER_KEYS, m->last) &&
-                   tree_is_sane(&m->trees[STORED], 0, m->last)
-               ? 0
-               : -EBADMSG;
-}
-
 /* The newest state. -EBADMSG: there are no two meta pages of one file. */
 static int newest(int fd, struct meta *out)
 {
-    struct meta a, b;
-    int rc = meta_read(fd, 0, 0, &a);
+    static const uint16_t flags[TREES] = {[FREE_PAGES] = INTEGER_KEYS, [STORED] = 0};
+    struct meta metas[METAS];
+    uint32_t size = 0;
 
-    if (rc == 0)
-        rc = meta_read(fd, 1, a.trees[FREE_PAGES].page_size, &b);
-    if (rc != 0)
-        return rc;
-    *out = a.txn > b.txn ? a : b;
+    for (unsigned nth = 0; nth < METAS; nth++) {
+        struct meta *m = &metas[nth];
+        ssize_t n = pread(fd, m, sizeof *m, (off_t)nth * size);
+
+        if (n < 0)
+            return -errno;
+        if (n < (ssize_t)sizeof *m || m->head.number != nth || m->head.kind != META ||
+            m->magic != magic || m->version != DATA_VERSION)
+            return -EBADMSG;
+        size = m->trees[FREE_PAGES].page_size;
+        if (size < 512 || size > 32768 || (size & (size - 1)) != 0 || m->last < METAS - 1 ||
+            m->last >= UINT32_MAX || (m->txn != 0 && (m->txn & 1) != nth))
+            return -EBADMSG;
+        for (int i = 0; i < TREES; i++) {
+            const struct tree *t = &m->trees[i];
+
+            if (t->flags != flags[i] || t->depth > DEPTH_MAX ||
+                (t->root != none && t->root > m->last) || (t->root == none) != (t->depth == 0))
+                return -EBADMSG;
+        }
+    }
+    *out = metas[0].txn > metas[1].txn ? metas[0] : metas[1];
     /* A new file has two of no transaction. */
-    return a.trees[FREE_PAGES].page_size == b.trees[FREE_PAGES].page_size &&
-                   (a.txn == b.txn + 1 || b.txn == a.txn + 1 || a.txn == b.txn)
+    return metas[0].trees[FREE_PAGES].page_size == size &&
+                   (metas[0].txn == metas[1].txn + 1 || metas[1].txn == metas[0].txn + 1 ||
+                    metas[0].txn == metas[1].txn)
                ? 0
                : -EBADMSG;
 }
