@@ -124,15 +124,6 @@ static void help(FILE *f, const struct ctl_verb *const *tables)
     fputs("\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n", f);
 }
 
-static void help_noun(FILE *f, const struct ctl_verb *const *tables, const char *noun)
-{
-    fprintf(f, "usage: waymarkctl %s VERB ...\n\n", noun);
-    EACH_VERB(tables, v)
-    if (v->noun && strcmp(v->noun, noun) == 0)
-        print_verb(f, v);
-    fprintf(f, "\nwaymarkctl %s VERB --help explains one verb.\n", noun);
-}
-
 static void help_verb(FILE *f, const struct ctl_verb *v)
 {
     char line[256];
@@ -274,19 +265,6 @@ static bool asks_for(const char *option, int argc, char **argv)
 
 /* --- verbs */
 
-/* How many words call this verb; 0 when they call another. */
-static int words_of(const struct ctl_verb *v, int n, char **words)
-{
-    char name[CTL_NAME], *save = NULL;
-    int k = 0;
-
-    ctl_verb_name(v, name);
-    for (char *part = strtok_r(name, " ", &save); part; part = strtok_r(NULL, " ", &save), k++)
-        if (k == n || strcmp(part, words[k]) != 0)
-            return 0;
-    return k;
-}
-
 /* The verb with the longest name that the first words call; *used: how many words. */
 static const struct ctl_verb *find_verb(const struct cli *cli, int n, char **words, int *used)
 {
@@ -295,9 +273,14 @@ static const struct ctl_verb *find_verb(const struct cli *cli, int n, char **wor
     *used = 0;
     EACH_VERB(cli->tables, v)
     {
-        int k = words_of(v, n, words);
+        char name[CTL_NAME], *rest = name;
+        bool same = true;
+        int k = 0;
 
-        if (k > *used) {
+        ctl_verb_name(v, name);
+        for (; same && rest; k++)
+            same = k < n && strcmp(strsep(&rest, " "), words[k]) == 0;
+        if (same && k > *used) {
             *used = k;
             best = v;
         }
@@ -323,7 +306,11 @@ static int without_verb(const struct reading *r, bool asked)
     if (v->noun && strcmp(v->noun, r->c->argv[0]) == 0)
         noun = v->noun;
     if (noun && (r->c->argc == 1 || asked)) {
-        help_noun(to, tables, noun);
+        fprintf(to, "usage: waymarkctl %s VERB ...\n\n", noun);
+        EACH_VERB(tables, v)
+        if (v->noun && strcmp(v->noun, noun) == 0)
+            print_verb(to, v);
+        fprintf(to, "\nwaymarkctl %s VERB --help explains one verb.\n", noun);
         return asked ? EXIT_DONE : EXIT_USAGE;
     }
     word = r->c->argv[noun != NULL];

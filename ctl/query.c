@@ -53,13 +53,6 @@ static bool set_timeout(const struct asking *a, int fd)
            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t) == 0;
 }
 
-static bool belongs(const struct asking *a, struct dns_reply *r)
-{
-    return message_read_reply(&r->message, r->wire, r->len) == 0 && r->message.id == a->id &&
-           r->message.qtype == a->type && r->message.qclass == CLASS_IN &&
-           name_equal_fold(&r->message.qname, a->name);
-}
-
 /* Octets received: a datagram, or the message behind its length. 0: the end; -1 and errno. */
 static ssize_t receive(int fd, bool tcp, uint8_t *wire)
 {
@@ -82,6 +75,7 @@ static int ask_over(struct asking *a, bool tcp, struct dns_reply *out)
     struct sockaddr_storage to;
     socklen_t len = addr_to_sockaddr(a->server, &to);
     int fd = socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), err = 0;
+    struct message *m = &out->message;
     ssize_t n = 0;
 
     if (fd < 0)
@@ -96,7 +90,8 @@ static int ask_over(struct asking *a, bool tcp, struct dns_reply *out)
         errno = EAGAIN;
         n = set_timeout(a, fd) ? receive(fd, tcp, out->wire) : -1;
         out->len = n > 0 ? (size_t)n : 0;
-        if (n > 0 && belongs(a, out))
+        if (n > 0 && message_read_reply(m, out->wire, out->len) == 0 && m->id == a->id &&
+            m->qtype == a->type && m->qclass == CLASS_IN && name_equal_fold(&m->qname, a->name))
             break;
         if (tcp && n >= 0) {
             err = n == 0 ? -ECONNRESET : -EBADMSG;
@@ -133,37 +128,6 @@ static int ask(const struct addr *server, const struct name *name, uint16_t type
 }
 
 /* --- the reply in words */
-
-/* Where the daemon hears: its first address, or loopback when that is "any". */
-static struct addr first_listener(const struct settings *s)
-{
-    struct addr a;
-
-    if (s->server.n_listen > 0)
-        a = s->server.listen[0];
-    else
-        addr_parse(&a, "127.0.0.1", 53);
-    if (addr_is_any(&a))
-        addr_parse(&a, addr_is_v4(&a) ? "127.0.0.1" : "::1", a.port);
-    return a;
-}
-
-static json_t *flags_json(uint16_t flags)
-{
-    static const struct {
-        uint16_t bit;
-        const char *name;
-    } names[] = {
-        {DNS_AA, "aa"}, {DNS_TC, "tc"}, {DNS_RD, "rd"},
-        {DNS_RA, "ra"}, {DNS_AD, "ad"}, {DNS_CD, "cd"},
-    };
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
-        if (flags & names[i].bit)
-            json_array_append_new(list, json_string(names[i].name));
-    return list;
-}
 
 /* The extended error of the OPT record (RFC 8914), or null. */
 static json_t *extended_error(const struct dns_reply *r)
@@ -219,16 +183,26 @@ static json_t *records(const struct dns_reply *r, enum section section)
 
 static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
 {
+    static const struct {
+        uint16_t bit;
+        const char *name;
+    } bits[] = {
+        {DNS_AA, "aa"}, {DNS_TC, "tc"}, {DNS_RD, "rd"},
+        {DNS_RA, "ra"}, {DNS_AD, "ad"}, {DNS_CD, "cd"},
+    };
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], address[ADDR_TEXT];
+    json_t *flags = json_array();
 
+    for (size_t i = 0; i < ARRAY_LEN(bits); i++)
+        if (r->message.flags & bits[i].bit)
+            json_array_append_new(flags, json_string(bits[i].name));
     return json_pack(
         "{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I}", "question", "name",
         name_print(&r->message.qname, name), "type", type_print(r->message.qtype, type), "status",
-        rcode_print(r->message.rcode, rcode), "flags", flags_json(r->message.flags), "answer",
-        records(r, SECTION_ANSWER), "authority", records(r, SECTION_AUTHORITY), "additional",
-        records(r, SECTION_ADDITIONAL), "extended_error", extended_error(r), "server",
-        addr_print_port(server, address), "transport", r->tcp ? "tcp" : "udp", "ms",
-        (json_int_t)r->ms, "bytes", (json_int_t)r->len);
+        rcode_print(r->message.rcode, rcode), "flags", flags, "answer", records(r, SECTION_ANSWER),
+        "authority", records(r, SECTION_AUTHORITY), "additional", records(r, SECTION_ADDITIONAL),
+        "extended_error", extended_error(r), "server", addr_print_port(server, address),
+        "transport", r->tcp ? "tcp" : "udp", "ms", (json_int_t)r->ms, "bytes", (json_int_t)r->len);
 }
 
 static void print_section(const char *label, const json_t *list)
@@ -240,21 +214,9 @@ static void print_section(const char *label, const json_t *list)
         ctl_line("%-*s%s", CTL_LABEL, i ? "" : label, json_string_value(record));
 }
 
-static void print(const json_t *reply)
-{
-    ctl_show("question", reply, "{question.name} {question.type}");
-    ctl_show("status", reply, "{status}, flags {flags:list}");
-    if (json_is_object(json_object_get(reply, "extended_error")))
-        ctl_show("", reply, "extended error {extended_error.code} {extended_error.text}");
-    print_section("answer", json_object_get(reply, "answer"));
-    print_section("authority", json_object_get(reply, "authority"));
-    print_section("more", json_object_get(reply, "additional"));
-    ctl_show("server", reply, "{server}, {transport}, {ms} ms, {bytes} octets");
-}
-
 int query_run(struct ctl *c)
 {
-    struct addr server = first_listener(c->settings);
+    struct addr server;
     struct dns_reply *reply;
     struct name name;
     uint16_t type;
@@ -269,17 +231,30 @@ int query_run(struct ctl *c)
     type = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
     if (c->argc > 1 && type_parse(&type, c->argv[1]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
+    /* Where the daemon listens: its first address, or loopback when that is "any". */
+    if (c->settings->server.n_listen > 0)
+        server = c->settings->server.listen[0];
+    else
+        addr_parse(&server, "127.0.0.1", 53);
+    if (addr_is_any(&server))
+        addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);
     reply = ctl_alloc(NULL, sizeof *reply);
     err = ask(&server, &name, type, ctl_option(c, "--tcp") != NULL, reply);
-    if (err == 0) {
-        document = reply_json(reply, &server);
-        if (c->format == FORMAT_JSON)
-            table_print_json(document);
-        else
-            print(document);
-        json_decref(document);
-    }
+    document = err == 0 ? reply_json(reply, &server) : NULL;
     free(reply);
+    if (document && c->format == FORMAT_JSON) {
+        table_print_json(document);
+    } else if (document) {
+        ctl_show("question", document, "{question.name} {question.type}");
+        ctl_show("status", document, "{status}, flags {flags:list}");
+        if (json_is_object(json_object_get(document, "extended_error")))
+            ctl_show("", document, "extended error {extended_error.code} {extended_error.text}");
+        print_section("answer", json_object_get(document, "answer"));
+        print_section("authority", json_object_get(document, "authority"));
+        print_section("more", json_object_get(document, "additional"));
+        ctl_show("server", document, "{server}, {transport}, {ms} ms, {bytes} octets");
+    }
+    json_decref(document);
     addr_print_port(&server, address);
     if (err == -ETIMEDOUT)
         return ctl_fail(EXIT_NO_DAEMON,
