@@ -48,10 +48,17 @@ static size_t option_texts(struct ctl *c, const char *option, const char *out[AR
 
 /* --- networks and pools --------------------------------------------------- */
 
-static bool has_member(const struct policy_member *m, const char *all, size_t n, const char *one)
+/* Is it there, whatever its options? */
+static bool has_member(enum policy_kind kind, const void *members, size_t n, const void *one)
 {
+    const struct policy_host *hosts = members, *host = one;
+    const struct prefix *prefixes = members, *prefix = one;
+
     for (size_t i = 0; i < n; i++)
-        if (m->same(all + i * m->size, one))
+        if (kind == POLICY_POOL
+                ? hosts[i].port == host->port && name_equal(&hosts[i].target, &host->target)
+                : prefixes[i].len == prefix->len &&
+                      memcmp(prefixes[i].ip, prefix->ip, sizeof prefix->ip) == 0)
             return true;
     return false;
 }
@@ -69,7 +76,7 @@ static int make_members(struct policy_write *w, struct asked *a, const union pol
 
     /* What is added takes the place of the same one: its options may differ. */
     for (size_t i = 0; a->verb != CHANGE_SET && i < n_there; i++)
-        if (!has_member(m, given, a->n, old + i * m->size))
+        if (!has_member(a->kind, given, a->n, old + i * m->size))
             memcpy(to + n++ * m->size, old + i * m->size, m->size);
     for (size_t i = 0; a->verb != CHANGE_DROP && i < a->n; i++)
         memcpy(to + n++ * m->size, given + i * m->size, m->size);
@@ -83,9 +90,9 @@ static int make_members(struct policy_write *w, struct asked *a, const union pol
         a->made.network = (struct policy_network){.prefixes = members, .n = n};
     str_copy(a->made.name, sizeof a->made.name, a->name);
     for (size_t i = 0; a->verb == CHANGE_DROP && i < a->n; i++)
-        if (!has_member(m, old, n_there, given + i * m->size))
+        if (!has_member(a->kind, old, n_there, given + i * m->size))
             return ctl_fail(EXIT_NOT_FOUND, "%s %s has no %s %s", kind, a->name, m->word,
-                            m->print(given + i * m->size, text));
+                            policy_member_print(a->kind, given + i * m->size, text));
     if (n == 0) {
         diags_add(&w->problems, NULL, 0, 0,
                   "%s %s would be left without a %s; policy %s drop %s removes it", kind, a->name,

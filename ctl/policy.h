@@ -18,7 +18,7 @@
 #include "policy/change.h"
 #include "policy/text.h"
 
-/* --- ctl/policy_open.c: the store. Exit codes; the message is printed. */
+/* --- ctl/policy_change.c: the store. Exit codes; the message is printed. */
 /* STORE_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
 int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
@@ -28,7 +28,6 @@ int policy_read(struct ctl *, struct store *, struct policy *out, uint64_t *seri
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
 
-/* --- ctl/policy_change.c */
 struct policy_write {
     struct ctl *c;
     struct policy_txn *txn;
@@ -53,16 +52,13 @@ struct policy_put {
 };
 int policy_put(struct policy_write *, void *put);
 
-/* --- ctl/policy_words.c: what objects consist of, as text */
+/* What objects consist of, from and to text. */
 struct policy_member {
-    const char *word;   /* "prefix" */
-    const char *before; /* its text, in messages */
+    const char *word; /* "prefix" */
     size_t size;
-    int (*parse)(void *out, const char *text, const char **why);
-    const char *(*print)(const void *, char out[HOST_TEXT]);
-    bool (*same)(const void *, const void *); /* whatever their options */
 };
 extern const struct policy_member policy_members[POLICY_KINDS]; /* of a network, a pool... */
+const char *policy_member_print(enum policy_kind, const void *, char out[HOST_TEXT]);
 /* Every text that is wrong is told in d. n members from malloc. */
 void *policy_take(enum policy_kind, const char *const *texts, size_t n, struct diags *d);
 enum { POLICY_TEXT = 32768 }; /* has room for what these add: */

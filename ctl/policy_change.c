@@ -2,7 +2,7 @@
  *
  * policy_change.c -- the course of every change of the policy (policy.h): begin,
  * make the list, apply it, ask and do it again, commit, print what changed and
- * who uses it.
+ * who uses it; and what all the verbs need: the store, and objects as text.
  */
 #include "ctl/policy.h"
 
@@ -10,31 +10,250 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/guard.h"
 #include "base/number.h"
 #include "wire/present.h"
 
-enum { PRINTED_ROWS = 60 /* of a file's changes */ };
+enum {
+    TRIES = 20,        /* of reading while others write */
+    SHOWN = 8,         /* of a list; the rest is counted */
+    PRINTED_ROWS = 60, /* of a file */
+};
 
-/* What the options of a write say. */
-struct terms {
+/* --- the store ------------------------------------------------------------ */
+
+int policy_failed(struct ctl *c, const char *what, int err)
+{
+    const char *state = c->settings->server.state_dir;
+    char *path;
+    int code;
+
+    if (err == -EACCES || err == -EPERM || err == -EROFS) {
+        path = ctl_text("%s/policy", state);
+        code = ctl_store_error(c, path, err);
+        free(path);
+        return code;
+    }
+    if (err == -EBADMSG)
+        return ctl_fail(EXIT_FAILED,
+                        "cannot %s: %s/policy/data.mdb has a damaged record; " POLICY_REMEDY, what,
+                        state);
+    if (err == -EIO)
+        return ctl_fail(
+            EXIT_FAILED,
+            "cannot %s: the disk does not give or take %s/policy/data.mdb (%s); nothing "
+            "was changed. Look at the disk; if it is well, " POLICY_REMEDY,
+            what, state, strerror(-err));
+    if (err == -ENOSPC || err == -EDQUOT)
+        return ctl_fail(
+            EXIT_FAILED,
+            "cannot %s: writing to %s/policy failed (%s); is the disk full? Nothing was changed",
+            what, state, strerror(-err));
+    return ctl_fail(EXIT_FAILED, "cannot %s: %s", what,
+                    err == -ENOMEM ? "out of memory" : strerror(-err));
+}
+
+/* LMDB holds its files open and comes back to no name. */
+int policy_open_temporary(struct ctl *c, struct store **out)
+{
+    static const char *const files[] = {"data.mdb", "lock.mdb"};
+    const char *tmp = getenv("TMPDIR");
+    char *dir = ctl_text("%s/waymark-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp");
+    int code = 0, rc;
+
+    if (mkdtemp(dir) == NULL) {
+        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", dir, strerror(errno));
+        free(dir);
+        return code;
+    }
+    rc = policy_store_open(out, dir, STORE_WRITE, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        char *path = ctl_text("%s/%s", dir, files[i]);
+
+        unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+    free(dir);
+    return rc == 0 ? 0 : policy_failed(c, "make a temporary store", rc);
+}
+
+int policy_open(struct ctl *c, enum store_access access, struct store **out)
+{
+    bool dry = access == STORE_WRITE && ctl_option(c, "--dry-run") != NULL;
+    const char *state = c->settings->server.state_dir;
+    int code = ctl_become_user(c), rc;
+    char *path;
+    struct diags d;
+
+    if (code != 0)
+        return code;
+    path = ctl_text("%s/policy", state);
+    guard_exit(
+        ctl_text("waymarkctl: %s/data.mdb changed under our hands, or the disk does not give "
+                 "it; nothing was changed; " POLICY_REMEDY "\n",
+                 path),
+        EXIT_FAILED);
+    if (dry && (rc = policy_store_open(out, path, STORE_READ, NULL)) == -ENOENT) {
+        free(path);
+        return policy_open_temporary(c, out);
+    }
+    if (dry && rc == 0)
+        store_close(*out);
+    if (access == STORE_WRITE) /* the first policy comes before the first start; else it is there */
+        (void)mkdir(state, 0750);
+    diags_init(&d);
+    rc = policy_store_open(out, path, access, &d);
+    if (rc == -ENOENT && access == STORE_READ)
+        code =
+            ctl_fail(EXIT_FAILED,
+                     "there is no policy yet in %s: policy import or policy fill makes one", path);
+    else if (rc == -EBADMSG && d.n > 0)
+        code = ctl_fail(EXIT_FAILED, "%s", d.at[0].text);
+    else if (rc != 0)
+        code = ctl_store_error(c, path, rc);
+    diags_fini(&d);
+    free(path);
+    return code;
+}
+
+int policy_read(struct ctl *c, struct store *store, struct policy *out, uint64_t *serial)
+{
+    struct store *own = NULL;
+    int code = store == NULL ? policy_open(c, STORE_READ, &own) : 0, rc = -EAGAIN;
+
+    if (code != 0)
+        return code;
+    for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
+        rc = policy_load(store != NULL ? store : own, out, serial);
+    store_close(own);
+    if (rc != 0)
+        return policy_failed(c, "read the policy", rc);
+    policy_sort(out);
+    return 0;
+}
+
+/* --- objects as text ------------------------------------------------------ */
+
+const struct policy_member policy_members[POLICY_KINDS] = {
+    [POLICY_NETWORK] = {"prefix", sizeof(struct prefix)},
+    [POLICY_POOL] = {"host", sizeof(struct policy_host)},
+    [POLICY_APPROVED] = {"host", sizeof(struct policy_approved)},
+    [POLICY_RULE] = {"suffix", sizeof(struct suffix)},
+};
+
+const char *policy_member_print(enum policy_kind kind, const void *member, char out[HOST_TEXT])
+{
+    return kind == POLICY_NETWORK ? prefix_print(member, out)
+           : kind == POLICY_POOL  ? host_print(member, out, HOST_TEXT)
+                                  : suffix_print(member, out);
+}
+
+static int parse_member(enum policy_kind kind, void *out, const char *text, const char **why)
+{
+    int rc;
+
+    if (kind == POLICY_POOL)
+        return host_parse(out, text, why);
+    if (kind == POLICY_APPROVED)
+        return policy_approved_parse(out, text, why);
+    if (kind == POLICY_RULE)
+        return suffix_parse(out, text, why);
+    rc = prefix_parse(out, text);
+    *why = rc == -ERANGE ? "has bits behind its prefix length"
+                         : "is not a prefix like 10.0.0.0/8 or 2001:db8::/32";
+    return rc;
+}
+
+void *policy_take(enum policy_kind kind, const char *const *texts, size_t n, struct diags *d)
+{
+    const struct policy_member *m = &policy_members[kind];
+    char *members = ctl_alloc(NULL, (n + 1) * m->size);
+    const char *why;
+
+    for (size_t i = 0; i < n; i++)
+        if (parse_member(kind, members + i * m->size, texts[i], &why) != 0)
+            diags_add(d, NULL, 0, 0, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "", texts[i],
+                      why);
+    return members;
+}
+
+void policy_list(struct str *s, enum policy_kind kind, const void *members, size_t n)
+{
+    const struct policy_member *m = &policy_members[kind];
+    char text[HOST_TEXT];
+
+    for (size_t i = 0; i < n && i < SHOWN; i++)
+        str_addf(s, "%s%s", i > 0 ? " " : "",
+                 policy_member_print(kind, (const char *)members + i * m->size, text));
+    if (n > SHOWN)
+        str_addf(s, " and %zu more", n - SHOWN);
+}
+
+void policy_rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
+{
+    unsigned when = policy_when(r->action, r->when);
+    bool any = r->n_networks == 0;
+    const char *before = "when ";
+    char time[NUMBER_TEXT];
+
+    if (!is_fill)
+        str_add(s, action_names[r->action]);
+    if (!is_fill && r->pool[0] != '\0')
+        str_addf(s, " from pool %s", r->pool);
+    str_add(s, is_fill ? "" : ", ");
+    for (size_t i = 0; i < r->n_networks; i++)
+        any = any || strcmp(r->networks[i], "any") == 0;
+    str_add(s, any ? "any client" : "clients in");
+    for (size_t i = 0; !any && i < r->n_networks; i++)
+        str_addf(s, " %s", r->networks[i]);
+    str_addf(s, ", %s", when == WORD_ALL ? "always" : "");
+    for (unsigned i = 0; when != WORD_ALL && i < VERDICT_WORDS; i++)
+        if (when & 1u << i) {
+            str_addf(s, "%s%s", before, word_names[i]);
+            before = " or ";
+        }
+    if (is_fill)
+        return;
+    if (r->mode != MODE_LIVE)
+        str_addf(s, ", mode %s", mode_names[r->mode]);
+    if (r->ttl != POLICY_TTL_DEFAULT)
+        str_addf(s, ", ttl %s", duration_print(r->ttl * UINT64_C(1000), time));
+    if (r->from_ms != 0)
+        str_addf(s, ", from %s", policy_time_print(r->from_ms, time));
+    if (r->until_ms != 0)
+        str_addf(s, ", until %s", policy_time_print(r->until_ms, time));
+    if (r->break_dnssec)
+        str_add(s, ", breaks DNSSEC");
+}
+
+/* --- options -------------------------------------------------------------- */
+
+struct run {
+    struct policy_write w;
+    struct store *store;
+    policy_make *make;
+    void *context;
     struct policy_change change;
     char author[64];
     bool bound; /* to serial change.if_serial, which may be 0 */
     bool dry;
-};
-
-struct result {
+    json_t *rows; /* of what was done last */
     uint64_t serial;
     bool changed, done;
 };
 
-static int read_terms(struct ctl *c, const uint64_t *seen, struct terms *t)
+static int read_options(struct run *t, const uint64_t *seen)
 {
+    struct ctl *c = t->w.c;
     const char *reason = ctl_option(c, "--reason"), *serial = ctl_option(c, "--if-serial");
     const char *claimed = ctl_option(c, "--author");
 
-    *t = (struct terms){.bound = seen != NULL, .dry = ctl_option(c, "--dry-run") != NULL};
+    t->bound = seen != NULL;
+    t->dry = ctl_option(c, "--dry-run") != NULL;
     if (c->settings->policy.require_reason && !t->dry && (reason == NULL || *reason == '\0'))
         return ctl_fail(EXIT_USAGE, "--reason is needed (policy.require-reason is set)");
     if (reason != NULL && strlen(reason) > 255)
@@ -179,12 +398,12 @@ static void print_rows(const struct policy_write *w, const json_t *rows, bool un
 
 /* --- one run -------------------------------------------------------------- */
 
-static int conflict(const struct terms *t, uint64_t present)
+static int conflict(const struct run *r)
 {
     return ctl_fail(
         EXIT_CONFLICT,
         "the policy is at serial %llu, not %llu: somebody was faster, nothing is changed",
-        (unsigned long long)present, (unsigned long long)t->change.if_serial);
+        (unsigned long long)r->serial, (unsigned long long)r->change.if_serial);
 }
 
 static int apply(struct policy_write *w, policy_make *make, void *context)
@@ -224,109 +443,101 @@ static int apply(struct policy_write *w, policy_make *make, void *context)
 
 /* Its work stays unless it is a dry run, or something goes and `ask` says that a
  * person is to be asked first: then done is false. */
-static int run_once(struct policy_write *w, struct store *store, const struct terms *t, bool ask,
-                    policy_make *make, void *context, json_t **rows, struct result *out)
+static int run_once(struct run *r, bool ask)
 {
+    struct policy_write *w = &r->w;
     int code, rc;
 
-    rc = policy_txn_begin(&w->txn, store, &t->change, &out->serial);
+    rc = policy_txn_begin(&w->txn, r->store, &r->change, &r->serial);
     if (rc == -ESTALE)
-        return conflict(t, out->serial);
+        return conflict(r);
     if (rc != 0)
         return policy_failed(w->c, "change the policy", rc);
-    code = t->bound && out->serial != t->change.if_serial ? conflict(t, out->serial)
-                                                          : apply(w, make, context);
+    code =
+        r->bound && r->serial != r->change.if_serial ? conflict(r) : apply(w, r->make, r->context);
     if (code == 0) {
-        json_decref(*rows);
-        *rows = make_rows(w);
+        json_decref(r->rows);
+        r->rows = make_rows(w);
     }
-    out->done = code == 0 && !t->dry && !(ask && w->question[0] != '\0');
-    if (!out->done) {
+    r->done = code == 0 && !r->dry && !(ask && w->question[0] != '\0');
+    if (!r->done) {
         policy_txn_abort(w->txn);
         if (w->problems.all > 0)
             ctl_invalid(&w->problems);
         return code;
     }
-    rc = policy_txn_commit(w->txn, &out->serial, &out->changed);
+    rc = policy_txn_commit(w->txn, &r->serial, &r->changed);
     return rc == 0 ? 0 : policy_failed(w->c, "change the policy", rc);
 }
 
-/* Does the daemon use the store? It reads it itself, at the next question; its
- * status therefore knows the new serial at once, if it is the same store. */
-static const char *daemon_words(struct ctl *c, uint64_t serial, bool *in_use)
+static void print_result(const struct run *r)
 {
-    json_t *status = NULL;
-    bool alive = ctl_api_alive(c, &status);
-    const json_t *policy = json_object_get(status, "policy");
-    bool open = json_is_true(json_object_get(policy, "open"));
-    json_int_t seen = json_integer_value(json_object_get(policy, "serial"));
-
-    json_decref(status);
-    *in_use = alive && open && (uint64_t)seen >= serial;
-    if (*in_use)
-        return "in use by waymarkd";
-    if (!alive)
-        return "waymarkd is not running: takes effect at its start";
-    return open ? "but waymarkd uses another policy store: see waymarkctl status"
-                : "but waymarkd cannot use the policy: see waymarkctl status";
-}
-
-static void print_result(const struct policy_write *w, const json_t *rows, const struct terms *t,
-                         const struct result *r)
-{
-    bool in_use = false;
-    const char *words = t->dry ? "" : daemon_words(w->c, r->serial, &in_use);
+    const char *claimed = r->change.claimed, *words = "in use by waymarkd";
     unsigned long long serial = r->serial;
-    json_t *all;
+    bool alive = !r->dry, open = false, in_use = false;
+    json_t *all, *status = NULL;
+    const json_t *policy;
 
-    if (w->c->format == FORMAT_JSON) {
-        all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:b}", "changes", rows, "changed",
-                        r->changed && !t->dry, "dry_run", t->dry, "serial", (json_int_t)r->serial,
-                        "author", t->author, "in_use", in_use);
+    /* The daemon reads the store itself, at the next question: its status therefore
+     * knows the new serial at once, if it uses this store. */
+    if (alive) {
+        alive = ctl_api_alive(r->w.c, &status);
+        policy = json_object_get(status, "policy");
+        open = json_is_true(json_object_get(policy, "open"));
+        in_use = alive && open &&
+                 (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= r->serial;
+        json_decref(status);
+    }
+    if (!alive)
+        words = "waymarkd is not running: takes effect at its start";
+    else if (!open)
+        words = "but waymarkd cannot use the policy: see waymarkctl status";
+    else if (!in_use)
+        words = "but waymarkd uses another policy store: see waymarkctl status";
+    if (r->w.c->format == FORMAT_JSON) {
+        all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:b}", "changes", r->rows, "changed",
+                        r->changed && !r->dry, "dry_run", r->dry, "serial", (json_int_t)r->serial,
+                        "author", r->author, "in_use", in_use);
         table_print_json(all);
         json_decref(all);
         return;
     }
-    print_rows(w, rows, !t->dry && !r->changed);
-    if (t->dry)
+    print_rows(&r->w, r->rows, !r->dry && !r->changed);
+    if (r->dry)
         ctl_line("dry run: nothing is changed, serial %llu", serial);
     else if (!r->changed)
         ctl_line("it is so already: nothing to change, serial %llu", serial);
-    else if (t->change.claimed != NULL)
-        ctl_line("serial %llu, author %s (for %s), %s", serial, t->author, t->change.claimed,
-                 words);
+    else if (claimed != NULL)
+        ctl_line("serial %llu, author %s (for %s), %s", serial, r->author, claimed, words);
     else
-        ctl_line("serial %llu, author %s, %s", serial, t->author, words);
+        ctl_line("serial %llu, author %s, %s", serial, r->author, words);
 }
 
 int policy_change_in(struct ctl *c, struct store *store, const uint64_t *seen, policy_make *make,
                      void *context)
 {
-    struct policy_write w = {.c = c};
-    struct result r = {0};
-    json_t *rows = NULL;
-    struct terms t;
-    int code = read_terms(c, seen, &t);
+    struct run r = {.w = {.c = c}, .store = store, .make = make, .context = context};
+    int code = read_options(&r, seen);
 
-    diags_init(&w.problems);
+    diags_init(&r.w.problems);
     if (code == 0)
-        code = run_once(&w, store, &t, !c->yes, make, context, &rows, &r);
-    if (code == 0 && !r.done && !t.dry) {
-        t.bound = true;
-        t.change.if_serial = r.serial;
+        code = run_once(&r, !c->yes);
+    if (code == 0 && !r.done && !r.dry) {
+        r.bound = true;
+        r.change.if_serial = r.serial;
         if (c->format == FORMAT_TABLE)
-            print_rows(&w, rows, false);
+            print_rows(&r.w, r.rows, false);
         fflush(stdout);
-        code = ctl_ask(c, w.question) ? run_once(&w, store, &t, false, make, context, &rows, &r)
-                                      : ctl_fail(EXIT_FAILED, "nothing is changed");
+        code = ctl_ask(c, r.w.question) ? run_once(&r, false)
+                                        : ctl_fail(EXIT_FAILED, "nothing is changed");
     }
     if (code == 0)
-        print_result(&w, rows, &t, &r);
-    if (code == 0 && w.remark != NULL)
-        ctl_warn("%s", w.remark);
-    policy_changes_fini(&w.list);
-    diags_fini(&w.problems);
-    json_decref(rows);
+        print_result(&r);
+    if (code == 0 && r.w.remark != NULL)
+        ctl_warn("%s", r.w.remark);
+    policy_changes_fini(&r.w.list);
+    diags_fini(&r.w.problems);
+    json_decref(r.rows);
     return code;
 }
 

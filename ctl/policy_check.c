@@ -48,20 +48,32 @@ static void add_finding(void *rows, const char *subject, const char *text)
     json_array_append_new(rows, json_pack("{s:s, s:s}", "subject", subject, "text", text));
 }
 
-/* What only the settings tell. */
-static void check_settings(const struct settings *s, const struct policy *p, json_t *rows)
+int policy_check_verb(struct ctl *c)
 {
+    static const struct column columns[] = {
+        {"subject", "SUBJECT", COLUMN_TEXT}, {"text", "FINDING", COLUMN_TEXT}, {0}};
+    const struct settings *s = c->settings;
     bool has_routes = false, live = false;
     char list[POLICY_TEXT], subject[POLICY_NAME + 8], *text;
+    struct policy p;
+    uint64_t serial;
+    json_t *rows;
+    size_t n;
+    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
+                           : policy_read(c, NULL, &p, &serial);
 
+    if (code != 0)
+        return code;
+    rows = json_array();
+    policy_check(&p, c->now.wall_ms, add_finding, rows);
+    /* What only the settings tell: where no zone has a route, the default servers are all there is. */
     for (int i = 0; i < s->n_routes; i++)
         has_routes = has_routes || s->routes[i].zone.labels > 0;
-    for (size_t i = 0; i < p->n_rules; i++) {
-        const struct policy_rule *r = &p->rules[i];
+    for (size_t i = 0; i < p.n_rules; i++) {
+        const struct policy_rule *r = &p.rules[i];
         struct str words;
 
         live = live || r->mode == MODE_LIVE;
-        /* Where no zone has a route, the default servers are all there is. */
         str_init(&words, list, sizeof list);
         if (!has_routes || r->action != ACTION_FILL || r->mode == MODE_OFF ||
             policy_unrouted(&words, s, r->suffixes, r->n_suffixes) == 0)
@@ -76,24 +88,6 @@ static void check_settings(const struct settings *s, const struct policy *p, jso
         add_finding(rows, "kms.mode", "is off: no rule can act");
     if (live && s->kms.mode == MODE_SHADOW)
         add_finding(rows, "kms.mode", "is shadow: rules are recorded, and none is delivered");
-}
-
-int policy_check_verb(struct ctl *c)
-{
-    static const struct column columns[] = {
-        {"subject", "SUBJECT", COLUMN_TEXT}, {"text", "FINDING", COLUMN_TEXT}, {0}};
-    struct policy p;
-    uint64_t serial;
-    json_t *rows;
-    size_t n;
-    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
-                           : policy_read(c, NULL, &p, &serial);
-
-    if (code != 0)
-        return code;
-    rows = json_array();
-    policy_check(&p, c->now.wall_ms, add_finding, rows);
-    check_settings(c->settings, &p, rows);
     n = json_array_size(rows);
     if (n > 0 || c->format != FORMAT_TABLE)
         table_print(c, "findings", columns, rows);

@@ -34,7 +34,8 @@ static json_t *members(enum policy_kind kind, const void *all, size_t n)
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_string(m->print((const char *)all + i * m->size, text)));
+        json_array_append_new(
+            list, json_string(policy_member_print(kind, (const char *)all + i * m->size, text)));
     return list;
 }
 
@@ -205,14 +206,25 @@ static int show_kind(struct ctl *c, const struct kind *k, const char *name)
     return code;
 }
 
-static int show_summary(struct ctl *c)
+int policy_show(struct ctl *c)
 {
+    static const char *const words[] = {"rules", "networks", "pools", "approved", "suffixes", NULL};
+    const char *near;
     struct policy_counts n;
     struct store *store;
     char digest[16], *path;
     json_t *object;
-    int code = policy_open(c, STORE_READ, &store), rc;
+    int code, rc, i = c->argc > 0 ? str_index(words, c->argv[0]) : -1;
 
+    if (i >= 0)
+        return show_kind(c, &kinds[i], c->argc > 1 ? c->argv[1] : NULL);
+    if (c->argc > 0) {
+        near = diag_nearest(c->argv[0], words);
+        return ctl_fail(
+            EXIT_USAGE, "policy show %s: rules, networks, pools, approved or suffixes%s%s%s",
+            c->argv[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+    }
+    code = policy_open(c, STORE_READ, &store);
     if (code != 0)
         return code;
     rc = policy_store_counts(store, &n);
@@ -230,23 +242,6 @@ static int show_summary(struct ctl *c)
     json_decref(object);
     free(path);
     return 0;
-}
-
-int policy_show(struct ctl *c)
-{
-    static const char *const words[] = {"rules", "networks", "pools", "approved", "suffixes", NULL};
-    const char *near;
-    int i;
-
-    if (c->argc == 0)
-        return show_summary(c);
-    i = str_index(words, c->argv[0]);
-    if (i >= 0)
-        return show_kind(c, &kinds[i], c->argc > 1 ? c->argv[1] : NULL);
-    near = diag_nearest(c->argv[0], words);
-    return ctl_fail(EXIT_USAGE,
-                    "policy show %s: rules, networks, pools, approved or suffixes%s%s%s",
-                    c->argv[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
 /* --- the log -------------------------------------------------------------- */

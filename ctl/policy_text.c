@@ -248,17 +248,6 @@ static void remove_files(struct edit *e)
     free(e->dir);
 }
 
-static bool ask_again(void)
-{
-    char answer[16];
-
-    if (!isatty(STDIN_FILENO))
-        return false;
-    fprintf(stderr, "Edit again? [Y/n] ");
-    fflush(stderr);
-    return fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N';
-}
-
 /* Shows what was edited, and does it if it is wanted. */
 static int apply_edit(struct ctl *c, struct store *store, const struct edit *e,
                       const struct policy *p, uint64_t serial)
@@ -288,6 +277,7 @@ int policy_edit(struct ctl *c)
     struct store *store;
     struct policy p;
     uint64_t serial;
+    char answer[16];
     int code = policy_open(c, STORE_WRITE, &store);
 
     if (code != 0)
@@ -305,7 +295,11 @@ int policy_edit(struct ctl *c)
         e.keep = true;
         if (code == 0)
             code = policy_file_read(e.file, POLICY_WHOLE, &p, NULL, NULL);
-    } while (code == EXIT_INVALID && ask_again());
+        if (code != EXIT_INVALID || !isatty(STDIN_FILENO))
+            break;
+        fprintf(stderr, "Edit again? [Y/n] ");
+        fflush(stderr);
+    } while (fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N');
     if (code == 0) {
         code = apply_edit(c, store, &e, &p, serial);
         policy_fini(&p);

@@ -90,43 +90,36 @@ void policy_txn_abort(struct policy_txn *t)
     free(t);
 }
 
-/* Ranges of the networks, and the log entry. *differs: is there anything to commit? */
-static int finish(struct policy_txn *t, bool *differs)
+int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
 {
     const struct store_counts *counts;
     int rc = t->networks_moved ? ranges_derive(t->txn) : 0;
 
+    *serial = t->serial;
+    *changed = false;
     if (rc == 0)
         rc = store_differs(t->txn);
-    *differs = rc > 0;
     if (rc <= 0)
-        return rc;
+        goto aborted;
     counts = store_counts(t->txn);
+    rc = -EIO;
     if (counts == NULL)
-        return -EIO;
+        goto aborted;
     t->entry.serial = t->serial + 1;
     t->entry.digest = counts->digest;
     rc = log_append(t->txn, &t->entry, &t->rules);
     if (rc == 0 && t->history_ms != 0 && t->entry.time_ms > t->history_ms)
         rc = log_prune(t->txn, t->entry.time_ms - t->history_ms);
-    return rc;
-}
-
-int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
-{
-    int rc;
-
-    *serial = t->serial;
-    rc = finish(t, changed);
-    if (rc != 0 || !*changed) {
-        *changed = false;
-        policy_txn_abort(t);
-        return rc;
-    }
+    if (rc != 0)
+        goto aborted;
     rc = store_commit(t->txn);
     *changed = rc == 0;
     *serial += rc == 0;
     free(t);
+    return rc;
+
+aborted:
+    policy_txn_abort(t);
     return rc;
 }
 
@@ -332,24 +325,6 @@ int policy_references(const struct policy *p, struct diags *d)
     return rc;
 }
 
-/* Gives the rule one of the wide suffixes that it has in the store, if there is one. */
-static int find_wide(struct store_txn *t, struct policy_rule *r)
-{
-    struct store_record entry;
-    struct store_key all;
-    char rule[POLICY_NAME];
-    int rc;
-
-    key_rule_suffix(&all, r->name, NULL);
-    for (rc = store_seek(t, &all, all.len, &entry); rc == 0 || rc == -EBADMSG;
-         rc = store_next(t, &all, all.len, &entry))
-        if (key_read_rule_suffix(&entry.key, rule, r->suffixes) && suffix_is_wide(r->suffixes)) {
-            r->n_suffixes = 1;
-            return 0;
-        }
-    return rc == -ENOENT ? 0 : rc;
-}
-
 /* Is the rule, with what becomes of its suffixes, one that may be? */
 static int accept_rule(struct policy_txn *t, const struct changes *l, const struct change *c,
                        struct diags *d)
@@ -357,6 +332,8 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
     const struct policy_rule *r = c->is.rule;
     struct policy_rule judged = *r; /* as it will be, for its check */
     union policy_object was = {.rule = {.n_suffixes = 0}};
+    struct store_record entry;
+    char name[POLICY_NAME];
     struct suffix wide;
     struct store_key k;
     int rc = -ENOENT, named;
@@ -369,41 +346,27 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
         judged.n_suffixes = r->n_suffixes;
     } else if (c->verb == CHANGE_ADD && rc != -ENOENT) {
         return rc;
-    } else if (c->verb == CHANGE_HEAD) { /* without networks, no suffix that stays may be wide */
+    } else if (c->verb == CHANGE_HEAD) {
         judged.suffixes = &wide;
         judged.n_suffixes = 0;
-        if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0) &&
-            (rc = find_wide(t->txn, &judged)) != 0)
-            goto done;
+        /* Without networks, no suffix that stays may be wide. */
+        key_rule_suffix(&k, r->name, NULL);
+        if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0))
+            for (rc = store_seek(t->txn, &k, k.len, &entry);
+                 judged.n_suffixes == 0 && (rc == 0 || rc == -EBADMSG);
+                 rc = store_next(t->txn, &k, k.len, &entry))
+                judged.n_suffixes =
+                    key_read_rule_suffix(&entry.key, name, &wide) && suffix_is_wide(&wide);
     }
-    rc = policy_rule_check(&judged, d);
+    rc = rc == -EIO ? rc : policy_rule_check(&judged, d);
     named = accept_names(l->from, l->replace ? NULL : t->txn, r, d);
     rc = rc == 0 ? named : rc;
     for (size_t i = 0; c->verb != CHANGE_HEAD && rc == 0 && i < r->n_suffixes; i++) {
         key_suffix(&k, &r->suffixes[i], r->name);
         rc = k.len == 0 ? -ENAMETOOLONG : 0;
     }
-done:
     policy_rule_fini(&was.rule);
     return rc;
-}
-
-/* No rule uses the network or pool that is to go, or each such rule is told. */
-static int accept_removal(struct policy_txn *t, const struct change *c, struct diags *d)
-{
-    struct store_record r;
-    struct store_key all;
-    bool used = false;
-    int rc;
-
-    key_user(&all, (enum policy_table)policy_lists[c->kind].table, c->is.name, "");
-    for (rc = store_seek(t->txn, &all, all.len, &r); rc == 0;
-         rc = store_next(t->txn, &all, all.len, &r)) {
-        used = true;
-        diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], c->is.name,
-                  (int)(r.key.len - all.len), (const char *)r.key.data + all.len);
-    }
-    return rc != -ENOENT ? rc : used ? -EBUSY : 0;
 }
 
 /* What is refused, before the row's first record is written. */
@@ -412,11 +375,22 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
 {
     const struct policy_network *n = c->is.network;
     const struct policy_pool *p = c->is.pool;
+    struct store_record user;
     struct store_key k;
+    bool used = false;
     const char *why;
+    int rc;
 
-    if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL))
-        return accept_removal(t, c, d);
+    if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL)) {
+        key_user(&k, (enum policy_table)policy_lists[c->kind].table, c->is.name, "");
+        for (rc = store_seek(t->txn, &k, k.len, &user); rc == 0;
+             rc = store_next(t->txn, &k, k.len, &user)) {
+            used = true;
+            diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind],
+                      c->is.name, (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
+        }
+        return rc != -ENOENT ? rc : used ? -EBUSY : 0;
+    }
     if (c->verb == CHANGE_REMOVE || c->verb == CHANGE_DROP || c->kind == POLICY_APPROVED)
         return 0;
     if (c->kind == POLICY_RULE)
@@ -436,24 +410,6 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
 }
 
 /* --- suffixes ------------------------------------------------------------- */
-
-static int put_suffix(struct policy_txn *t, struct change *c, size_t i)
-{
-    struct suffix *all = c->is.rule->suffixes, s = all[i];
-    struct store_key k;
-    int rc;
-
-    key_suffix(&k, &s, c->is.name);
-    rc = record_put(t->txn, &k, NULL, 0);
-    if (rc == STORE_ADDED) {
-        if (c->verb == CHANGE_ADD) {
-            all[i] = all[c->more];
-            all[c->more] = s;
-        }
-        c->more++;
-    }
-    return rc;
-}
 
 static int by_suffix(const void *a, const void *b)
 {
@@ -492,24 +448,6 @@ static int remove_suffixes(struct policy_txn *t, const struct store_key *all,
             return rc;
     }
     return rc == -ENOENT ? 0 : rc;
-}
-
-static int drop_suffixes(struct policy_txn *t, struct change *c, struct diags *d)
-{
-    const struct policy_rule *r = c->is.rule;
-    char text[SUFFIX_TEXT];
-    struct store_key k;
-    int rc = 0;
-
-    for (size_t i = 0; i < r->n_suffixes && rc == 0; i++) {
-        key_suffix(&k, &r->suffixes[i], r->name);
-        rc = k.len > 0 ? record_del(t->txn, &k) : -ENOENT;
-        c->less += rc == 0;
-        if (rc == -ENOENT)
-            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", r->name,
-                      suffix_print(&r->suffixes[i], text));
-    }
-    return rc;
 }
 
 /* --- the list into the store ---------------------------------------------- */
@@ -580,8 +518,17 @@ static int put_object(struct policy_txn *t, struct change *c)
         rc = remove_suffixes(t, &k, &kept, &c->less);
     }
     /* In the order of the keys, so that each page of the index is filled once. */
-    for (size_t i = 0; i < r->n_suffixes && rc >= 0; i++)
-        rc = put_suffix(t, c, i);
+    for (size_t i = 0; i < r->n_suffixes && rc >= 0; i++) {
+        const struct suffix one = r->suffixes[i];
+
+        key_suffix(&k, &one, r->name);
+        rc = record_put(t->txn, &k, NULL, 0);
+        if (rc == STORE_ADDED && c->verb == CHANGE_ADD) {
+            r->suffixes[i] = r->suffixes[c->more];
+            r->suffixes[c->more] = one;
+        }
+        c->more += rc == STORE_ADDED;
+    }
     return rc < 0 ? rc : 0;
 }
 
@@ -590,6 +537,8 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
 {
     bool goes = c->verb == CHANGE_REMOVE;
     struct log_rules *log = &t->rules;
+    char text[SUFFIX_TEXT];
+    struct store_key key;
     unsigned i = 0;
     int rc;
 
@@ -598,9 +547,19 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     rc = accept_row(t, l, c, d);
     if (rc != 0)
         return rc;
-    rc = goes                     ? remove_object(t, c, d)
-         : c->verb == CHANGE_DROP ? drop_suffixes(t, c, d)
-                                  : put_object(t, c);
+    if (goes)
+        rc = remove_object(t, c, d);
+    else if (c->verb != CHANGE_DROP)
+        rc = put_object(t, c);
+    for (size_t k = 0; c->verb == CHANGE_DROP && k < c->is.rule->n_suffixes && rc == 0; k++) {
+        const struct suffix *s = &c->is.rule->suffixes[k];
+
+        key_suffix(&key, s, c->is.name);
+        rc = key.len > 0 ? record_del(t->txn, &key) : -ENOENT;
+        c->less += rc == 0;
+        if (rc == -ENOENT)
+            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", c->is.name, suffix_print(s, text));
+    }
     if (c->state == CHANGE_SAME && c->more + c->less > 0)
         c->state = CHANGE_MOVED;
     if (c->state == CHANGE_SAME)
