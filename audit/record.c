@@ -23,13 +23,13 @@ enum {
 };
 static const uint64_t epoch_ms = 86400000;
 
-int records_next(struct records *r, uint64_t mono_ms, int64_t *sequence)
+int records_next(struct records *r, uint64_t mono_ms)
 {
     int64_t last[3];
-    int rc = 0;
+    int rc;
 
     if (r->begun && mono_ms < r->epoch_at_ms + epoch_ms)
-        goto done;
+        return 0;
     /* Numbers begin anew: what is stored from here on names nothing that lies before. */
     rc = audit_store_flush(r->store);
     if (rc == 0)
@@ -50,8 +50,6 @@ int records_next(struct records *r, uint64_t mono_ms, int64_t *sequence)
     rc = audit_store_sql(r->store, NULL, "INSERT OR REPLACE INTO epoch VALUES(?,?,?)", r->event,
                          r->answer, r->text);
     r->begun = rc == 0;
-done:
-    *sequence = r->event;
     return rc;
 }
 

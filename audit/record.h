@@ -26,8 +26,8 @@ struct records {
     int64_t event, answer, text; /* the next ones */
 };
 
-/* The number that the next record gets; 0 and -errno. In a transaction. */
-int records_next(struct records *, uint64_t mono_ms, int64_t *sequence);
+/* Before each record, in a transaction: makes known what number it gets. 0 or -errno. */
+int records_next(struct records *, uint64_t mono_ms);
 /* Appends an event or a control record under that number. */
 int records_add(struct records *, const struct audit_event *, const struct ledger_ids *);
 

@@ -13,6 +13,13 @@
  * Questions that a ring dropped are known by their number only: they are added
  * to the totals together with a gap record.
  *
+ * Events go oldest first: above 90 % of max-size, down to 88 %, so that a step is
+ * worth its record, looked at after each commit; and when they are older than the
+ * retention, looked at every hour. Each step removes a range of numbers at the
+ * beginning, says so in a prune record, and takes along what only those events
+ * named. Ledger rows that nobody touched for ledger-retention, and that no event
+ * names, are swept every six hours.
+ *
  * Nobody here reads a clock: how long a commit took is what lies between two
  * steps beyond the time that the first asked for.
  */
@@ -26,15 +33,16 @@
 #include <sys/mman.h>
 
 #include "audit/ledger.h"
-#include "audit/prune.h"
 #include "audit/record.h"
 #include "base/str.h"
 
+enum { STEP = 100000, CHUNK = 2000, FREE_PAGES = 2000 };
 enum { RINGS = 1024, SEEN_SETS = 16384, KNOWN_SETS = 4096 };
 static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
 static const size_t batch_early = (size_t)8 << 20;  /* committed before its time */
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
 static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
+static const uint64_t minute_ms = 60000, hour_ms = 3600000;
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
 
 #define STAT(name) _Atomic uint64_t name;
@@ -47,7 +55,11 @@ struct audit_writer {
     struct limiter limiter;
     struct ledger *ledger;
     struct records records;
-    struct prune prune;
+    struct { /* when to look next (monotonic), and what is not finished */
+        uint64_t age_ms, sweep_ms;
+        bool going_on;
+        uint64_t removed; /* records, since the start */
+    } prune;
     uint8_t *batch; /* mapped; pages that are not used cost nothing */
     size_t len;
     uint64_t questions;          /* in the batch */
@@ -231,22 +243,39 @@ static int put_batch(struct audit_writer *w, struct sums *sums)
 
     for (size_t i = 0; i < w->len && rc == 0; i = next) {
         struct ledger_ids ids = {0};
-        int64_t sequence;
 
         memcpy(&len, w->batch + i, sizeof len);
         next = i + item_size(len);
         if (next < w->len)
             ledger_expect(w->ledger, (const void *)(w->batch + next + sizeof len));
         audit_event_unpack(&w->event, w->batch + i + sizeof len, len);
-        rc = records_next(&w->records, e->mono_ms, &sequence);
+        rc = records_next(&w->records, e->mono_ms);
         if (rc == 0 && e->kind == AUDIT_EVENT) {
-            rc = ledger_add(w->ledger, e, e->counted ? 0 : sequence, &ids);
+            rc = ledger_add(w->ledger, e, e->counted ? 0 : w->records.event, &ids);
             *(e->counted ? &sums->counted : &sums->recorded) += 1;
         }
         if (rc == 0 && !e->counted)
             rc = records_add(&w->records, e, &ids);
     }
     return rc == 0 ? ledger_save(w->ledger) : rc;
+}
+
+/* Pages in use, free ones, octets of a page. */
+static int count_pages(struct audit_store *store, int64_t out[3])
+{
+    int rc =
+        audit_store_sql(store, out,
+                        "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
+                        "pragma_page_count p,pragma_freelist_count f,pragma_page_size s");
+
+    return rc == 0 ? -EIO : rc < 0 ? rc : 0;
+}
+
+static uint64_t bytes_in_use(struct audit_store *store)
+{
+    int64_t p[3];
+
+    return count_pages(store, p) == 0 ? (uint64_t)(p[0] * p[2]) : 0;
 }
 
 /* True when nothing is left to be committed. */
@@ -257,7 +286,6 @@ static bool commit(struct audit_writer *w, struct now now)
                               .lost = w->lost,
                               .lost_from_ms = w->lost_from_ms};
     struct sums sums = {0};
-    int64_t sequence;
     int rc;
 
     w->attempt_ms = now.mono_ms;
@@ -268,7 +296,7 @@ static bool commit(struct audit_writer *w, struct now now)
     if (rc == 0)
         rc = put_batch(w, &sums);
     if (rc == 0 && w->lost > 0)
-        rc = records_next(&w->records, now.mono_ms, &sequence);
+        rc = records_next(&w->records, now.mono_ms);
     if (rc == 0 && w->lost > 0)
         rc = records_add(&w->records, &gap, NULL);
     if (rc == 0)
@@ -288,7 +316,7 @@ static bool commit(struct audit_writer *w, struct now now)
         atomic_fetch_add(&w->stats.commit_failures, 1);
         return false;
     }
-    atomic_store(&w->stats.store_bytes, prune_bytes(w->store));
+    atomic_store(&w->stats.store_bytes, bytes_in_use(w->store));
     /* In this order no question is missing from the sum, at any moment. */
     atomic_fetch_add(&w->stats.recorded, sums.recorded);
     atomic_fetch_add(&w->stats.counted, sums.counted);
@@ -301,6 +329,134 @@ static bool commit(struct audit_writer *w, struct now now)
     w->len = 0;
     w->questions = 0;
     return true;
+}
+
+/* --- retention by days and by bytes ---------------------------------------------------------- */
+
+static bool too_large(const struct audit_limits *limits, uint64_t bytes, uint64_t percent)
+{
+    return limits->max_size > 0 && bytes > limits->max_size / 100 * percent;
+}
+
+static int64_t cutoff(uint64_t wall_ms, uint64_t retention_ms)
+{
+    return retention_ms > 0 && wall_ms > retention_ms ? (int64_t)(wall_ms - retention_ms) : 0;
+}
+
+/* The number of the first event; *first stays when there is none. */
+static int first_event(struct audit_store *store, int64_t *first)
+{
+    int rc = audit_store_sql(store, first, "SELECT id FROM event ORDER BY id LIMIT 1");
+
+    return rc < 0 ? rc : 0;
+}
+
+/* Removes the events before `end`; the record says how many, and up to when. */
+static int cut(struct audit_store *store, int64_t end, struct audit_event *record)
+{
+    int64_t last_ms = 0;
+    int rc = audit_store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<?", end);
+
+    if (rc >= 0)
+        rc = audit_store_sql(store, NULL, "DELETE FROM event WHERE id<?", end);
+    if (rc == 0)
+        record->lost += (uint64_t)audit_store_changes(store);
+    if ((uint64_t)last_ms > record->lost_from_ms)
+        record->lost_from_ms = (uint64_t)last_ms;
+    return rc;
+}
+
+/* Removes what only removed events have named: what is older than the epoch of
+ * the first that is left. */
+static int cut_named(struct audit_store *store)
+{
+    int64_t first = 0, epoch[3];
+    int rc = first_event(store, &first);
+
+    if (rc == 0)
+        rc = audit_store_sql(store, NULL, "DELETE FROM control WHERE id<?", first);
+    if (rc == 0)
+        rc = audit_store_sql(store, epoch,
+                             "SELECT event,answer,text FROM epoch WHERE event<=? "
+                             "ORDER BY event DESC LIMIT 1",
+                             first);
+    if (rc == 1)
+        rc = audit_store_sql(store, NULL, "DELETE FROM epoch WHERE event<?", epoch[0]);
+    if (rc == 0)
+        rc = audit_store_sql(store, NULL, "DELETE FROM answer WHERE id<?", epoch[1]);
+    return rc == 0 ? audit_store_sql(store, NULL, "DELETE FROM text WHERE id<?", epoch[2]) : rc;
+}
+
+/* The events that are too old, up to the first that is not, then those that are too many. */
+static int cut_events(struct audit_writer *w, struct now now)
+{
+    const struct audit_limits *limits = &w->limits;
+    struct audit_store *store = w->store;
+    struct audit_event e = {
+        .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
+    int64_t begin = 0, end;
+    uint64_t percent = 90;
+    int rc = first_event(store, &begin);
+
+    if (rc == 0 && (w->prune.going_on || now.mono_ms >= w->prune.age_ms)) {
+        end = begin + STEP;
+        rc = audit_store_sql(store, &end,
+                             "SELECT id FROM event WHERE ms>=? AND id<? ORDER BY id LIMIT 1",
+                             cutoff(now.wall_ms, limits->retention_ms), end);
+        if (rc >= 0)
+            rc = cut(store, end, &e);
+        w->prune.age_ms = now.mono_ms + hour_ms;
+    }
+    for (end = begin + CHUNK; rc == 0 && end <= begin + STEP; end += CHUNK) {
+        if (!too_large(limits, bytes_in_use(store), percent))
+            break;
+        percent = 88;
+        rc = cut(store, end, &e);
+    }
+    w->prune.going_on = e.lost >= STEP;
+    if (rc != 0 || e.lost == 0)
+        return rc;
+    rc = records_next(&w->records, now.mono_ms);
+    if (rc == 0)
+        rc = records_add(&w->records, &e, NULL);
+    w->prune.removed += e.lost;
+    return rc == 0 ? cut_named(store) : rc;
+}
+
+/* One step in a transaction of its own; a failed one is tried again in a minute. */
+static void prune(struct audit_writer *w, struct now now)
+{
+    int64_t first = INT64_MAX /* no event names anything */, pages[3];
+    uint64_t removed = w->prune.removed;
+    int rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    bool swept = rc == 0 && now.mono_ms >= w->prune.sweep_ms;
+
+    if (rc == 0)
+        rc = cut_events(w, now);
+    if (rc == 0 && swept) {
+        w->prune.sweep_ms = now.mono_ms + 6 * hour_ms;
+        rc = first_event(w->store, &first);
+        if (rc == 0)
+            rc = audit_store_sweep(w->store, cutoff(now.wall_ms, w->limits.ledger_retention_ms),
+                                   first);
+    }
+    if (rc == 0)
+        rc = count_pages(w->store, pages);
+    /* A file that has become much too large gives back what it does not need. */
+    if (rc == 0 && pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
+        rc = audit_store_sql(w->store, NULL, "PRAGMA incremental_vacuum(2000)");
+    if (rc == 0)
+        rc = audit_store_sql(w->store, NULL, "COMMIT");
+    if (rc != 0) {
+        audit_store_rollback(w->store);
+        w->records.begun = false;
+        w->prune.age_ms = w->prune.sweep_ms = now.mono_ms + minute_ms;
+        w->prune.going_on = false;
+        w->prune.removed = removed;
+    }
+    if (rc != 0 || swept)
+        ledger_clear(w->ledger);
+    atomic_store(&w->stats.pruned, w->prune.removed);
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
@@ -336,7 +492,7 @@ static void flush_all(struct audit_writer *w, struct now now)
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
     uint64_t wait_ms = idle_ms, next;
-    bool any = false, swept;
+    bool any = false;
 
     adapt(w, now.mono_ms);
     if (flush) {
@@ -348,12 +504,9 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
             (void)commit(w, now);
     }
     if (atomic_load(&w->stats.last_error) == 0 &&
-        prune_due(&w->prune, &w->limits, w->committed ? atomic_load(&w->stats.store_bytes) : 0,
-                  now.mono_ms)) {
-        if (prune_step(&w->prune, w->store, &w->records, &w->limits, now, &swept) != 0 || swept)
-            ledger_clear(w->ledger);
-        atomic_store(&w->stats.pruned, w->prune.removed);
-    }
+        (w->prune.going_on || now.mono_ms >= w->prune.age_ms || now.mono_ms >= w->prune.sweep_ms ||
+         (w->committed && too_large(&w->limits, atomic_load(&w->stats.store_bytes), 90))))
+        prune(w, now);
     if (any || w->prune.going_on)
         wait_ms = busy_ms;
     next = w->attempt_ms + atomic_load(&w->stats.interval_ms);

@@ -86,8 +86,6 @@ int audit_numbers(struct audit *, int64_t *first, int64_t *last);
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, uint64_t limit, json_t *rows);
 void audit_add_names(struct audit *, json_t *rows); /* "name": PTR as of now */
-/* Tables of the ledger anew from the events that pass: they stand before the stored ones. */
-int audit_ledger_of_events(struct audit *);
 
 int audit_events(struct ctl *); /* the verb */
 
