@@ -148,34 +148,16 @@ static bool is_filled(const struct view *v, struct policy_ask ask, const struct 
     return d->reason == REASON_RULE && d->outcome == OUTCOME_FILLED;
 }
 
-/* A rule that fills a parent only, or only what is below the name, needs this suffix.
- * Never one of one label: that is more than was asked for. */
-static bool find_near_suffix(const struct view *v, const struct policy_ask *ask,
-                             struct suffix *suffix)
-{
-    const struct name name = suffix->name;
-    struct name below, qname;
-
-    suffix->kind = SUFFIX_BELOW;
-    for (unsigned skip = 1; skip + 1 < name.labels; skip++) {
-        name_parent(&name, skip, &suffix->name);
-        if (policy_question(&suffix->name, &qname) && is_filled(v, *ask, &qname))
-            return true;
-    }
-    *suffix = (struct suffix){.kind = SUFFIX_EXACT, .name = name};
-    return name.labels >= 2 && name_parse(&below, "_vlmcs._tcp.below") == 0 &&
-           name_join(&below, &name, &qname) && is_filled(v, *ask, &qname);
-}
-
 /* The shortest command that would fill this name for this client. */
 static void find_hint(struct explain *e, const struct view *v, const struct policy_ask *ask)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     const struct audit_event *event = &e->q.event;
-    struct suffix suffix = {.kind = SUFFIX_EXACT};
-    bool has_policy = view_policy(v), is_near;
+    const char *rule = v->scratch->decision.rule, *quote;
+    struct suffix suffix = {.kind = SUFFIX_BELOW};
+    bool has_policy = view_policy(v), is_near = false;
+    struct name name, below, qname;
     char text[SUFFIX_TEXT];
-    const char *quote;
     struct str s;
 
     str_init(&s, e->hint, sizeof e->hint);
@@ -183,14 +165,23 @@ static void find_hint(struct explain *e, const struct view *v, const struct poli
         return;
     if (e->outcome == OUTCOME_FAILED) { /* a rule for what is missing may be meant for this, too */
         if (has_policy && is_filled(v, *ask, ask->qname))
-            str_addf(&s, "waymarkctl policy rule set %s --when missing,failed",
-                     v->scratch->decision.rule);
+            str_addf(&s, "waymarkctl policy rule set %s --when missing,failed", rule);
         return;
     }
     if (e->outcome != OUTCOME_MISSING)
         return;
-    name_parent(ask->qname, 2, &suffix.name);
-    is_near = has_policy && find_near_suffix(v, ask, &suffix);
+    /* A rule that fills a parent only, or only what is below the name, needs one more
+     * suffix. Never one of one label: that is more than was asked for. */
+    name_parent(ask->qname, 2, &name);
+    for (unsigned skip = 1; has_policy && !is_near && skip + 1 < name.labels; skip++) {
+        name_parent(&name, skip, &suffix.name);
+        is_near = policy_question(&suffix.name, &qname) && is_filled(v, *ask, &qname);
+    }
+    if (!is_near) {
+        suffix = (struct suffix){.kind = SUFFIX_EXACT, .name = name};
+        is_near = has_policy && name.labels >= 2 && name_parse(&below, "_vlmcs._tcp.below") == 0 &&
+                  name_join(&below, &name, &qname) && is_filled(v, *ask, &qname);
+    }
     if (!is_near && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0') {
         str_addf(&s, "waymarkctl policy rule set %s --mode live", event->would_rule);
         return;
@@ -198,28 +189,12 @@ static void find_hint(struct explain *e, const struct view *v, const struct poli
     (void)suffix_print(&suffix, text);
     quote = text[strspn(text, plain)] == '\0' ? "" : "'";
     if (is_near)
-        str_addf(&s, "waymarkctl policy rule add %s %s%s%s", v->scratch->decision.rule, quote, text,
-                 quote);
+        str_addf(&s, "waymarkctl policy rule add %s %s%s%s", rule, quote, text, quote);
     else
         str_addf(&s, "waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
 }
 
 /* --- the trace ------------------------------------------------------------- */
-
-/* What a client is told when the deadline passes before the reply comes. */
-static void find_at_deadline(struct explain *e, const struct view *v, struct now now)
-{
-    static const struct addr nobody;
-    struct real none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-
-    none.pending = true;
-    if (v->settings->kms.mode == MODE_OFF || answer_query(v, &e->q, &none, now) != ANSWER_SEND)
-        return;
-    e->at_deadline = (enum kms_outcome)e->q.event.outcome;
-    e->stale_at_deadline = e->q.real.stale;
-    str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
-    say_decision(e->text_at_deadline, v);
-}
 
 static void explain_kms(struct explain *e, const struct view *v, const struct real *came,
                         struct now now)
@@ -303,27 +278,14 @@ static void begin_trace(struct explain *e, const struct view *v, struct now now)
     e->q.out_size = sizeof e->out;
 }
 
-/* What is supposed, as if it had come: without records. */
-static struct real suppose(const struct explain *e, const struct view *v)
-{
-    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
-    struct real r = {.verdict = e->supposed, .supposed = true};
-
-    image_begin(&w, &e->q.message,
-                e->supposed == VERDICT_NXDOMAIN ? RCODE_NXDOMAIN : RCODE_NOERROR);
-    message_counts(&w, 0, 0, 0);
-    if (verdict_word(e->supposed) != WORD_FAILED) {
-        r.image = w.start;
-        r.len = w.len;
-    }
-    return r;
-}
-
 bool explain_run(struct explain *e, const struct view *view, const struct real *came,
                  struct now now)
 {
     struct view quiet = *view;
-    struct real supposed;
+    struct scratch *scratch = view->scratch;
+    struct writer w = writer_make(scratch->image, sizeof scratch->image);
+    struct real instead = {.verdict = e->supposed, .supposed = true};
+    static const struct addr nobody;
     bool is_read;
     enum answer a;
 
@@ -335,9 +297,13 @@ bool explain_run(struct explain *e, const struct view *view, const struct real *
     a = answer_read(&quiet, &e->q, now);
     is_read = a == ANSWER_FORWARD;
     (void)query_find_networks(&quiet, &e->q);
-    if (is_read && e->supposed != VERDICT_NONE && e->q.kms) {
-        supposed = suppose(e, &quiet);
-        came = &supposed;
+    if (is_read && e->supposed != VERDICT_NONE && e->q.kms) { /* as if it had come, no records */
+        image_begin(&w, &e->q.message,
+                    e->supposed == VERDICT_NXDOMAIN ? RCODE_NXDOMAIN : RCODE_NOERROR);
+        message_counts(&w, 0, 0, 0);
+        instead.image = verdict_word(e->supposed) != WORD_FAILED ? w.start : NULL;
+        instead.len = w.len;
+        came = &instead;
     }
     if (is_read)
         a = answer_query(&quiet, &e->q, came, now);
@@ -346,9 +312,16 @@ bool explain_run(struct explain *e, const struct view *view, const struct real *
                  "the question goes whole to one server, and the reply comes back whole");
         return true;
     }
-    if (a == ANSWER_FORWARD) {
-        if (e->q.kms)
-            find_at_deadline(e, &quiet, now);
+    if (a == ANSWER_FORWARD) { /* what is a client told if the deadline passes first? */
+        instead = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
+        instead.pending = true;
+        if (!e->q.kms || quiet.settings->kms.mode == MODE_OFF ||
+            answer_query(&quiet, &e->q, &instead, now) != ANSWER_SEND)
+            return false;
+        e->at_deadline = (enum kms_outcome)e->q.event.outcome;
+        e->stale_at_deadline = e->q.real.stale;
+        str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
+        say_decision(e->text_at_deadline, &quiet);
         return false;
     }
     e->silent = a == ANSWER_DROP;

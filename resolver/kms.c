@@ -412,29 +412,6 @@ static struct cache_key decision_key(const struct view *v, const struct query *q
     return key;
 }
 
-static void keep_decision(const struct view *v, struct query *q, struct policy_decision *d,
-                          const uint8_t *image, size_t len, struct now now)
-{
-    const struct real *r = &q->real;
-    struct cache_facts facts = {.stored_ms = now.mono_ms,
-                                .rotates = r->rotates,
-                                .rcode = r->rcode,
-                                .server = r->server,
-                                .rtt_ms = (uint16_t)r->ms};
-    struct cache_key key;
-    struct note n;
-
-    n.len = 0;
-    n.size = sizeof n.data;
-    n.reading = n.bad = false;
-    facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
-    if (facts.expires_ms <= now.mono_ms || d->reason == REASON_DAMAGED ||
-        !note_walk(v, &n, d, &q->real))
-        return;
-    key = decision_key(v, q);
-    (void)cache_put(v->cache, &key, &facts, image, len, n.data, n.len);
-}
-
 /* The same client range asked before, and nothing has changed since. */
 static bool find_kept(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
@@ -473,15 +450,31 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
 
 /* ---- the walk ---- */
 
+/* Builds and sends what was decided; keeps it, unless it may soon be another. */
 static enum answer carry_out(const struct view *v, struct query *q, bool keep, struct now now)
 {
     struct policy_decision *d = &v->scratch->decision;
+    const struct real *r = &q->real;
+    struct cache_facts facts = {.stored_ms = now.mono_ms,
+                                .rotates = r->rotates,
+                                .rcode = r->rcode,
+                                .server = r->server,
+                                .rtt_ms = (uint16_t)r->ms};
     const uint8_t *image;
+    struct cache_key key;
+    struct note n;
     bool ours;
     size_t len = make_image(v, q, d, &image, &ours);
 
-    if (keep && !v->trace)
-        keep_decision(v, q, d, ours ? NULL : image, ours ? 0 : len, now);
+    n.len = 0;
+    n.size = sizeof n.data;
+    n.reading = n.bad = false;
+    facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
+    if (keep && !v->trace && facts.expires_ms > now.mono_ms && d->reason != REASON_DAMAGED &&
+        note_walk(v, &n, d, &q->real)) {
+        key = decision_key(v, q);
+        (void)cache_put(v->cache, &key, &facts, ours ? NULL : image, ours ? 0 : len, n.data, n.len);
+    }
     return send_decided(v, q, d, image, len, now);
 }
 
@@ -532,13 +525,25 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
 
 /* ---- addresses of hosts ---- */
 
-/* The host's addresses of the type that is asked for. It may be there several times,
- * with several ports. */
-static uint32_t find_addresses(const struct policy_decision *d, const struct message *m,
-                               const struct addr *list[HOST_ADDRESSES])
+bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
-    uint32_t n = 0, k;
+    const struct policy_real real = {.verdict = q->real.verdict, .is_signed = q->real.has_rrsig};
+    const struct message *m = &q->message;
+    struct policy_decision *d = &v->scratch->decision;
+    uint16_t len = m->qtype == TYPE_A ? 4 : 16;
+    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
+    const struct addr *list[HOST_ADDRESSES];
+    struct policy_ask ask;
+    uint32_t n = 0, k, ttl, first;
 
+    if (m->qclass != CLASS_IN || !view_policy(v) || !policy_may_be_host(v->policy, &m->qname))
+        return false;
+    (void)query_find_networks(v, q);
+    ask = kms_ask(v, q, now);
+    policy_decide(v->policy, &ask, &real, d);
+    if (d->reason == REASON_DAMAGED)
+        COUNT(v->stats, kms_damaged);
+    /* The host's addresses of this type; it may be there several times, with several ports. */
     for (int i = 0; i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
@@ -551,28 +556,6 @@ static uint32_t find_addresses(const struct policy_decision *d, const struct mes
                 list[n++] = &h->addresses[a];
         }
     }
-    return n;
-}
-
-bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
-{
-    const struct policy_real real = {.verdict = q->real.verdict, .is_signed = q->real.has_rrsig};
-    const struct message *m = &q->message;
-    struct policy_decision *d = &v->scratch->decision;
-    uint16_t len = m->qtype == TYPE_A ? 4 : 16;
-    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
-    const struct addr *list[HOST_ADDRESSES];
-    struct policy_ask ask;
-    uint32_t n, ttl, first;
-
-    if (m->qclass != CLASS_IN || !view_policy(v) || !policy_may_be_host(v->policy, &m->qname))
-        return false;
-    (void)query_find_networks(v, q);
-    ask = kms_ask(v, q, now);
-    policy_decide(v->policy, &ask, &real, d);
-    if (d->reason == REASON_DAMAGED)
-        COUNT(v->stats, kms_damaged);
-    n = find_addresses(d, m, list);
     /* No address of this type, but a name that has one exists: it is not denied, or
      * resolvers in front would hide the address (RFC 8020), and a client that asks for
      * both types is not told of a failure. */

@@ -245,34 +245,13 @@ struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t 
         .verdict = real_verdict(rcode), .rcode = rcode, .server = *server, .ms = ms};
 }
 
-static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
-/* How long a reply is good, ms; 0: not kept. */
-static uint64_t lifetime(const struct view *v, const struct reply_facts *f, bool kms_name)
-{
-    const struct settings *s = v->settings;
-    uint64_t ms = (uint64_t)f->ttl * 1000, cap = real_negative_ms(v, kms_name);
-
-    if (f->kind == REPLY_POSITIVE || f->kind == REPLY_CNAME)
-        return ms == 0 && s->cache.min_ttl_ms == 0
-                   ? 0
-                   : clamp(ms, s->cache.min_ttl_ms, s->cache.max_ttl_ms);
-    if (f->kind != REPLY_NODATA && f->kind != REPLY_NXDOMAIN)
-        return 0; /* referrals are no answers to keep */
-    if (!f->has_soa && NEGATIVE_WITHOUT_SOA_S * 1000 < cap)
-        cap = NEGATIVE_WITHOUT_SOA_S * 1000;
-    return clamp(ms, 0, cap);
-}
-
 struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
                           const struct reply_facts *f, bool kms_name)
 {
-    uint64_t ms = lifetime(v, f, kms_name);
-    uint32_t ttl_s = (uint32_t)(ms / 1000);
+    const struct settings *s = v->settings;
     struct real r = {.verdict = verdict_of(f->kind, f->rcode), .rcode = f->rcode};
+    uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms = real_negative_ms(v, kms_name);
+    uint32_t ttl_s;
 
     if (f->kind == REPLY_FAILURE)
         return r;
@@ -283,6 +262,18 @@ struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
     r.rotates = f->rotates;
     r.unfinished = f->kind == REPLY_CNAME;
     r.cacheable = f->cacheable;
+    /* How long it is good: a referral is no answer to keep. */
+    if (!f->has_soa && NEGATIVE_WITHOUT_SOA_S * 1000 < cap_ms)
+        cap_ms = NEGATIVE_WITHOUT_SOA_S * 1000;
+    if (f->kind == REPLY_REFERRAL)
+        ms = 0;
+    else if (real_is_negative(&r))
+        ms = ms < cap_ms ? ms : cap_ms;
+    else if (ms < s->cache.min_ttl_ms)
+        ms = s->cache.min_ttl_ms;
+    else if (ms > s->cache.max_ttl_ms)
+        ms = s->cache.max_ttl_ms;
+    ttl_s = (uint32_t)(ms / 1000);
     r.ttl_s = f->has_soa || f->kind == REPLY_POSITIVE ? ttl_s : 0;
     r.lifetime_ms = ms;
     /* A negative answer's TTL is also that of its SOA (RFC 2308 5), or a resolver in

@@ -60,30 +60,6 @@ static const struct special table[] = {
 /* clang-format on */
 enum { ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
 
-/* *zone_at: octets of the name in front of the zone's. */
-static bool is_in_zone(const struct name *n, const struct special *s, size_t *zone_at)
-{
-    unsigned more = s->high != 0, value = 0;
-    const uint8_t *label;
-    size_t base;
-
-    if (n->labels < s->labels + more)
-        return false;
-    base = name_parent_offset(n, (unsigned)n->labels - s->labels);
-    if (n->len - base != s->len || memcmp(n->at + base, s->zone, s->len) != 0)
-        return false;
-    *zone_at = name_parent_offset(n, n->labels - s->labels - more);
-    label = n->at + *zone_at;
-    if (more && (label[0] > 3 || label[1] == '0')) /* decimal, without zeros in front */
-        return false;
-    for (unsigned i = 1; more && i <= label[0]; i++) {
-        if (label[i] < '0' || label[i] > '9')
-            return false;
-        value = value * 10 + (label[i] - '0');
-    }
-    return !more || (value >= s->low && value <= s->high);
-}
-
 /* Does nobody inside the network get the question? One public address beside
  * private ones says nothing: inner servers have global addresses, too. */
 static bool is_local(enum special_kind kind, const struct route *r)
@@ -113,11 +89,27 @@ static bool find_zone(const struct query *q, enum special_kind *kind, size_t *zo
         i++;
     if (i == ARRAY_LEN(ends) || q->message.qclass != CLASS_IN)
         return false;
-    for (i = 0; i < ARRAY_LEN(table); i++)
-        if (is_in_zone(n, &table[i], zone_at)) {
-            *kind = table[i].kind;
+    for (const struct special *s = table; s < table + ARRAY_LEN(table); s++) {
+        unsigned more = s->high != 0, value = 0, k = 1;
+        const uint8_t *label;
+        size_t base;
+
+        if (n->labels < s->labels + more)
+            continue;
+        base = name_parent_offset(n, (unsigned)n->labels - s->labels);
+        if (n->len - base != s->len || memcmp(n->at + base, s->zone, s->len) != 0)
+            continue;
+        *kind = s->kind;
+        *zone_at = name_parent_offset(n, n->labels - s->labels - more);
+        if (!more)
             return is_local(*kind, q->route);
-        }
+        /* The number of the label in front is decimal, without zeros in front. */
+        label = n->at + *zone_at;
+        for (; k <= label[0] && label[0] <= 3 && label[k] >= '0' && label[k] <= '9'; k++)
+            value = value * 10 + (label[k] - '0');
+        return k > label[0] && label[1] != '0' && value >= s->low && value <= s->high &&
+               is_local(*kind, q->route);
+    }
     return false;
 }
 
