@@ -183,19 +183,6 @@ const json_t *control_body(const struct control_request *r)
     return r->body;
 }
 
-/* Root and the user that we run as. */
-static bool peer_may_write(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-
-    return info != NULL &&
-           getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 &&
-           len == sizeof peer && (peer.uid == 0 || peer.uid == geteuid());
-}
-
 static bool is_announced_too_long(struct MHD_Connection *connection)
 {
     const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
@@ -206,26 +193,32 @@ static bool is_announced_too_long(struct MHD_Connection *connection)
 /* Finds the route, or refuses. */
 static void find_route(struct control_request *r, const char *method, const char *path)
 {
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const struct control_route *route;
+    struct ucred peer = {.uid = (uid_t)-1};
+    socklen_t len = sizeof peer;
 
     for (route = r->control->routes; route->method != NULL; route++) {
-        size_t len = strlen(route->path);
-        bool is_prefix = route->path[len - 1] == '/';
+        size_t n = strlen(route->path);
+        bool is_prefix = route->path[n - 1] == '/';
 
-        if (is_prefix ? strncmp(path, route->path, len) != 0 || path[len] == '\0'
+        if (is_prefix ? strncmp(path, route->path, n) != 0 || path[n] == '\0'
                       : strcmp(path, route->path) != 0)
             continue;
-        r->rest = is_prefix ? path + len : "";
+        r->rest = is_prefix ? path + n : "";
         r->allow = route->method;
         if (strcmp(route->method, method) == 0)
             break;
     }
     r->route = route;
+    if (info != NULL)
+        getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
     if (r->allow == NULL)
         control_refuse(r, 404, "no such path");
     else if (route->method == NULL)
         control_refuse(r, 405, "this path does not take that method");
-    else if (strcmp(method, "GET") != 0 && !peer_may_write(r->connection))
+    else if (strcmp(method, "GET") != 0 && peer.uid != 0 && peer.uid != geteuid())
         control_refuse(r, 403, "only root and the user of waymarkd may change something");
     else if (is_announced_too_long(r->connection))
         control_refuse(r, 413, "the body is longer than 64 KiB");

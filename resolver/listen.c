@@ -98,42 +98,12 @@ static unsigned long socket_inode(const char *table, const struct addr *want, bo
     return found;
 }
 
-/* " by dnsmasq (pid 812)", or "" when it cannot be known (not root, or a socket of
- * another network namespace). */
-static void name_holder(const struct addr *want, bool tcp, char *out, size_t size)
-{
-    unsigned long inode = socket_inode(tcp ? "/proc/net/tcp" : "/proc/net/udp", want, false, tcp);
-    char socket_name[64], target[64], path[64], *name;
-    glob_t fds;
-    size_t len;
-
-    out[0] = '\0';
-    if (inode == 0)
-        inode = socket_inode(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", want, true, tcp);
-    if (inode == 0 || glob("/proc/[0-9]*/fd/[0-9]*", GLOB_NOSORT, NULL, &fds) != 0)
-        return;
-    snprintf(socket_name, sizeof socket_name, "socket:[%lu]", inode);
-    for (size_t i = 0; i < fds.gl_pathc; i++) {
-        int pid = atoi(fds.gl_pathv[i] + strlen("/proc/"));
-        ssize_t n = readlink(fds.gl_pathv[i], target, sizeof target - 1);
-
-        target[n > 0 ? n : 0] = '\0';
-        if (strcmp(target, socket_name) != 0)
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/comm", pid);
-        if (file_read(path, sizeof target, &name, &len) == 0) {
-            name[strcspn(name, "\n")] = '\0';
-            snprintf(out, size, " by %s (pid %d)", name, pid);
-            free(name);
-        }
-        break;
-    }
-    globfree(&fds);
-}
-
 static int bind_problem(const struct addr *a, bool tcp, int error, struct diags *d)
 {
-    char text[ADDR_TEXT], holder[80];
+    char text[ADDR_TEXT], holder[120] = "", socket_name[64], target[64], path[64], *name;
+    glob_t fds = {.gl_pathc = 0};
+    unsigned long inode;
+    size_t len;
     const char *kind = tcp ? "TCP" : "UDP";
 
     addr_print_port(a, text);
@@ -151,7 +121,26 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
     if (error != -EADDRINUSE)
         return diags_add(d, NULL, 0, 0, "%s (%s): cannot be bound: %s; see server.listen", text,
                          kind, strerror(-error));
-    name_holder(a, tcp, holder, sizeof holder);
+    /* Who has it cannot be known without root, or in another network namespace. */
+    inode = socket_inode(tcp ? "/proc/net/tcp" : "/proc/net/udp", a, false, tcp);
+    if (inode == 0)
+        inode = socket_inode(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", a, true, tcp);
+    snprintf(socket_name, sizeof socket_name, "socket:[%lu]", inode);
+    if (inode != 0)
+        glob("/proc/[0-9]*/fd/[0-9]*", GLOB_NOSORT, NULL, &fds);
+    for (size_t i = 0; i < fds.gl_pathc && holder[0] == '\0'; i++) {
+        int pid = atoi(fds.gl_pathv[i] + strlen("/proc/"));
+        ssize_t n = readlink(fds.gl_pathv[i], target, sizeof target - 1);
+
+        target[n > 0 ? n : 0] = '\0';
+        snprintf(path, sizeof path, "/proc/%d/comm", pid);
+        if (strcmp(target, socket_name) != 0 || file_read(path, sizeof target, &name, &len) != 0)
+            continue;
+        name[strcspn(name, "\n")] = '\0';
+        snprintf(holder, sizeof holder, " by %s (pid %d)", name, pid);
+        free(name);
+    }
+    globfree(&fds);
     return diags_add(
         d, NULL, 0, 0,
         "%s (%s): the port is in use%s; stop it, or set server.listen to another address or port",

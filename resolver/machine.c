@@ -81,36 +81,30 @@ int machine_networks(struct access_rule **out)
 
 /* ---- routes ---- */
 
-static bool is_own_address(const struct addr *a)
-{
-    struct ifaddrs *list;
-    struct addr own;
-    bool found = false;
-
-    if (addr_is_loopback(a))
-        return true;
-    if (getifaddrs(&list) != 0)
-        return false;
-    for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
-        found = addr_from_sockaddr(&own, i->ifa_addr) && addr_same_ip(&own, a);
-    freeifaddrs(list);
-    return found;
-}
-
 /* Would a question to this server come back to us? A wildcard also listens at
  * the machine's own addresses, which settings/ cannot know. */
 static bool is_own_listener(const struct settings *s, const struct addr *server)
 {
+    bool wildcard = false, found = false;
+    struct ifaddrs *list;
+    struct addr own;
+
     if (settings_listens_at(s, server))
         return true;
     for (int i = 0; i < s->server.n_listen; i++) {
         const struct addr *l = &s->server.listen[i];
 
-        if (l->port == server->port && addr_is_any(l) && addr_is_v4(l) == addr_is_v4(server) &&
-            is_own_address(server))
-            return true;
+        wildcard = wildcard || (l->port == server->port && addr_is_any(l) &&
+                                addr_is_v4(l) == addr_is_v4(server));
     }
-    return false;
+    if (!wildcard || addr_is_loopback(server))
+        return wildcard;
+    if (getifaddrs(&list) != 0)
+        return false;
+    for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
+        found = addr_from_sockaddr(&own, i->ifa_addr) && addr_same_ip(&own, server);
+    freeifaddrs(list);
+    return found;
 }
 
 /* The servers of a route that are not ourselves, into kept; a sentence for each of

@@ -205,25 +205,6 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct sto
         (int)t->policy_without, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
 }
 
-static json_t *policy_status(struct daemon *d, struct totals *t, json_t *problems)
-{
-    struct store_health h = {.refused = true};
-    char digest[16];
-
-    if (d->policy_error[0] != '\0')
-        status_problem(problems, "policy: %s", d->policy_error);
-    if (d->shared.policy != NULL) {
-        h = store_health(d->shared.policy);
-        policy_problems(d, t, &h, problems);
-    }
-    snprintf(digest, sizeof digest, "%08x", (unsigned)(t->policy.digest >> 32));
-    return json_pack("{s:b,s:b,s:o,s:s,s:s?}", "open", !h.refused && t->policy_error != -EIO,
-                     "read_only", h.unlocked, "serial",
-                     t->policy_error == 0 ? json_integer((json_int_t)t->policy.serial)
-                                          : json_null(),
-                     "digest", digest, "error", or_null(d->policy_error));
-}
-
 static void add_zone(void *context, const char *zone)
 {
     json_array_append_new(context, json_string(zone));
@@ -235,15 +216,24 @@ static void get_status(void *context, struct control_request *r)
     const struct settings *s = d->newest->settings;
     const char *file = d->settings_path != NULL ? d->settings_path : settings_default_path();
     json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(), *o;
+    struct store_health h = {.refused = true};
     struct totals t;
-    char text[ADDR_TEXT];
+    char text[ADDR_TEXT], digest[16];
 
     sum_up(d, &t);
+    if (d->policy_error[0] != '\0')
+        status_problem(problems, "policy: %s", d->policy_error);
+    if (d->shared.policy != NULL) {
+        h = store_health(d->shared.policy);
+        policy_problems(d, &t, &h, problems);
+    }
+    snprintf(digest, sizeof digest, "%08x", (unsigned)(t.policy.digest >> 32));
     special_each_reverse(d->own->listen.view, add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
     /* clang-format off */
-    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,s:o,s:{s:b,s:s?},s:{},s:s}",
+    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,"
+                  "s:{s:b,s:b,s:o?,s:s,s:s?},s:{s:b,s:s?},s:{},s:s}",
                   "version", PACKAGE_VERSION,
                   "name", s->server.name,
                   "pid", (int)getpid(),
@@ -256,7 +246,11 @@ static void get_status(void *context, struct control_request *r)
                               "generation", (json_int_t)s->generation,
                               "read", (json_int_t)d->read.wall_ms,
                   "local_reverse", reverse,
-                  "policy", policy_status(d, &t, problems),
+                  "policy", "open", !h.refused && t.policy_error != -EIO,
+                            "read_only", h.unlocked,
+                            "serial", t.policy_error == 0 ? json_integer((json_int_t)t.policy.serial) : NULL,
+                            "digest", digest,
+                            "error", or_null(d->policy_error),
                   "audit", "open", d->auditor != NULL, "error", or_null(d->audit_error),
                   "cache",
                   "kms_mode", mode_names[s->kms.mode]);
@@ -411,31 +405,14 @@ struct job {
     struct upstream_report reports[]; /* one for each server, routes in order */
 };
 
-static json_t *server_json(const struct upstream_report *r)
-{
-    static const char *const states[] = {"unknown", "up", "down"};
-    char address[ADDR_TEXT], rcode[TYPE_TEXT];
-    const char *error = r->last_error >= 1000 ? rcode_print((uint16_t)(r->last_error - 1000), rcode)
-                        : r->last_error != 0  ? strerror(abs(r->last_error))
-                                              : NULL;
-
-    return json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s?}", "address",
-        addr_print_port(&r->server, address), "state", states[r->state], "rtt_ms",
-        (json_int_t)r->rtt_ms, "queries", (json_int_t)r->queries, "replies", (json_int_t)r->replies,
-        "positive", (json_int_t)(r->by_kind[REPLY_POSITIVE] + r->by_kind[REPLY_CNAME]), "nodata",
-        (json_int_t)r->by_kind[REPLY_NODATA], "nxdomain", (json_int_t)r->by_kind[REPLY_NXDOMAIN],
-        "failures", (json_int_t)(r->by_kind[REPLY_FAILURE] + r->by_kind[REPLY_REFERRAL]),
-        "timeouts", (json_int_t)r->timeouts, "errors", (json_int_t)r->errors, "last_error", error);
-}
-
 /* Runs in each worker's thread in turn, at last in the main thread. */
 static void visit(struct worker *w, struct worker_job *mail)
 {
     struct job *job = container_of(mail, struct job, job);
     const struct settings *s = job->generation->settings;
+    static const char *const states[] = {"unknown", "up", "down"};
     json_t *routes;
-    char zone[NAME_TEXT];
+    char zone[NAME_TEXT], address[ADDR_TEXT], rcode[TYPE_TEXT];
     int n = 0;
 
     for (int i = 0; i < job->n; i++) {
@@ -467,8 +444,30 @@ static void visit(struct worker *w, struct worker_job *mail)
         const struct route *r = &s->routes[i];
         json_t *servers = json_array();
 
-        for (int k = 0; k < r->n_servers && n < job->n; k++)
-            json_array_append_new(servers, server_json(&job->reports[n++]));
+        for (int k = 0; k < r->n_servers && n < job->n; k++) {
+            const struct upstream_report *u = &job->reports[n++];
+            const uint64_t *kinds = u->by_kind;
+            const char *error = u->last_error != 0 ? strerror(abs(u->last_error)) : NULL;
+
+            if (u->last_error >= 1000)
+                error = rcode_print((uint16_t)(u->last_error - 1000), rcode);
+            /* clang-format off */
+            json_array_append_new(servers, json_pack(
+                "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s?}",
+                "address", addr_print_port(&u->server, address),
+                "state", states[u->state],
+                "rtt_ms", (json_int_t)u->rtt_ms,
+                "queries", (json_int_t)u->queries,
+                "replies", (json_int_t)u->replies,
+                "positive", (json_int_t)(kinds[REPLY_POSITIVE] + kinds[REPLY_CNAME]),
+                "nodata", (json_int_t)kinds[REPLY_NODATA],
+                "nxdomain", (json_int_t)kinds[REPLY_NXDOMAIN],
+                "failures", (json_int_t)(kinds[REPLY_FAILURE] + kinds[REPLY_REFERRAL]),
+                "timeouts", (json_int_t)u->timeouts,
+                "errors", (json_int_t)u->errors,
+                "last_error", error));
+            /* clang-format on */
+        }
         json_array_append_new(routes,
                               json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&r->zone, zone),
                                         "strategy", "ordered", "timeout_ms",
@@ -508,44 +507,30 @@ struct waiting {
     struct explain explain;
 };
 
-static json_t *client_json(const struct explain *e)
+static void answer_explained(struct waiting *w)
 {
     static const char *const actions[] = {
         [ACCESS_ALLOW] = "allow", [ACCESS_REFUSE] = "refuse", [ACCESS_DROP] = "drop"};
+    const struct explain *e = &w->explain;
     const struct policy_client *c = &e->q.networks;
+    const struct real *r = &e->q.real;
+    struct store *store = w->daemon->shared.policy;
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], code[16], digest[16] = "";
     char address[ADDR_TEXT], prefix[PREFIX_TEXT];
-    json_t *networks = json_array();
+    struct policy_counts counts = {0};
+    json_t *rules = json_array(), *records = json_array(), *late = NULL, *windows = NULL,
+           *networks = json_array(), *real = NULL;
 
     for (int i = 0; i < c->n_networks; i++)
         json_array_append_new(networks, json_pack("{s:s,s:s}", "name", c->networks[i], "prefix",
                                                   prefix_print(&c->prefixes[i], prefix)));
-    return json_pack("{s:s,s:o,s:{s:s,s:s?}}", "address", addr_print(&e->client, address),
-                     "networks", networks, "access", "action", actions[e->access], "by",
-                     e->access_rule != NULL ? prefix_print(&e->access_rule->net, prefix) : NULL);
-}
-
-static json_t *real_json(const struct explain *e)
-{
-    const struct real *r = &e->q.real;
-
-    if (e->verdict == VERDICT_NONE)
-        return NULL;
-    if (r->supposed)
-        return json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[e->verdict],
+    if (r->supposed && e->verdict != VERDICT_NONE)
+        real = json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[e->verdict],
                          "server", "route", "ms", "cached", 0, "ttl_s");
-    return json_pack("{s:s,s:s?,s:s?,s:I,s:b,s:I}", "verdict", verdict_names[e->verdict], "server",
-                     or_null(e->server), "route", or_null(e->route), "ms", (json_int_t)r->ms,
-                     "cached", r->cached, "ttl_s", (json_int_t)r->ttl_s);
-}
-
-static void answer_explained(struct waiting *w)
-{
-    const struct explain *e = &w->explain;
-    struct store *store = w->daemon->shared.policy;
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], code[16], digest[16] = "";
-    struct policy_counts counts = {0};
-    json_t *rules = json_array(), *records = json_array(), *late = NULL, *windows = NULL;
-
+    else if (e->verdict != VERDICT_NONE)
+        real = json_pack("{s:s,s:s?,s:s?,s:I,s:b,s:I}", "verdict", verdict_names[e->verdict],
+                         "server", or_null(e->server), "route", or_null(e->route), "ms",
+                         (json_int_t)r->ms, "cached", r->cached, "ttl_s", (json_int_t)r->ttl_s);
     for (int i = 0; i < e->n_trials; i++)
         json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", e->trials[i].rule, "acts",
                                                e->trials[i].acts, "why", e->trials[i].why));
@@ -559,27 +544,31 @@ static void answer_explained(struct waiting *w)
     snprintf(code, sizeof code, "0x%08X", (unsigned)e->windows);
     if (e->windows != 0)
         windows = json_pack("{s:s,s:s}", "code", code, "text", e->windows_text);
-    control_answer(w->request, 200,
-                   json_pack("{s:o,s:{s:s,s:s},s:o?,s:o,s:{s:s?,s:s?,s:s?,s:s},s:o?,s:{s:s?,s:o?,s:"
-                             "o},s:o?,s:s?,s:{s:I,s:s?}}",
-                             "client", client_json(e),                                      /**/
-                             "question", "name", name_print(&e->qname, name),               /**/
-                             "type", type_print(e->qtype, type),                            /**/
-                             "real", real_json(e),                                          /**/
-                             "rules", rules,                                                /**/
-                             "decision",                                                    /**/
-                             "outcome", e->outcome != 0 ? outcome_names[e->outcome] : NULL, /**/
-                             "reason", e->reason != 0 ? reason_names[e->reason] : NULL,     /**/
-                             "rule", or_null(e->rule), "text", e->text,                     /**/
-                             "late", late,                                                  /**/
-                             "answer",                                                      /**/
-                             "rcode", e->silent ? NULL : rcode_print(e->rcode, rcode),      /**/
-                             "ttl_s", e->has_ttl ? json_integer(e->ttl_s) : NULL,           /**/
-                             "records", records,                                            /**/
-                             "windows", windows,                                            /**/
-                             "hint", or_null(e->hint),                                      /**/
-                             "policy", "serial", (json_int_t)counts.serial,                 /**/
-                             "digest", or_null(digest)));
+    /* clang-format off */
+    control_answer(w->request, 200, json_pack(
+        "{s:{s:s,s:o,s:{s:s,s:s?}},s:{s:s,s:s},s:o?,s:o,s:{s:s?,s:s?,s:s?,s:s},s:o?,"
+        "s:{s:s?,s:o?,s:o},s:o?,s:s?,s:{s:I,s:s?}}",
+        "client", "address", addr_print(&e->client, address),
+                  "networks", networks,
+                  "access", "action", actions[e->access],
+                            "by", e->access_rule != NULL ? prefix_print(&e->access_rule->net, prefix) : NULL,
+        "question", "name", name_print(&e->qname, name),
+                    "type", type_print(e->qtype, type),
+        "real", real,
+        "rules", rules,
+        "decision", "outcome", e->outcome != 0 ? outcome_names[e->outcome] : NULL,
+                    "reason", e->reason != 0 ? reason_names[e->reason] : NULL,
+                    "rule", or_null(e->rule),
+                    "text", e->text,
+        "late", late,
+        "answer", "rcode", e->silent ? NULL : rcode_print(e->rcode, rcode),
+                  "ttl_s", e->has_ttl ? json_integer(e->ttl_s) : NULL,
+                  "records", records,
+        "windows", windows,
+        "hint", or_null(e->hint),
+        "policy", "serial", (json_int_t)counts.serial,
+                  "digest", or_null(digest)));
+    /* clang-format on */
 }
 
 /* The settings may have changed while it waited: all is found anew. */

@@ -139,39 +139,6 @@ static bool send_message(struct connection *c, const uint8_t *message, size_t le
 
 /* ---- questions ---- */
 
-/* False: end the connection. */
-static bool answer_message(struct connection *c, const uint8_t *wire, size_t len)
-{
-    struct listen *l = c->tcp->l;
-    struct query *q = &c->tcp->q;
-    struct now now = l->io->now(l->io);
-    enum answer answer;
-
-    q->client = (struct client){.addr = c->client,
-                                .transport = AUDIT_TCP,
-                                .listener = c->listener,
-                                .connection = c->slot,
-                                .serial = c->serial};
-    q->arrived_ms = now.mono_ms;
-    q->arrived_us = clock_us();
-    q->wire = wire;
-    q->wire_len = len;
-    q->out = c->tcp->answer;
-    q->out_size = sizeof c->tcp->answer;
-    answer = listen_read(l, q, now);
-    if (answer == ANSWER_DROP) /* nothing more is expected */
-        return false;
-    if (answer == ANSWER_FORWARD)
-        answer = answer_query(l->view, q, NULL, now);
-    if (answer == ANSWER_FORWARD) {
-        c->pending++;
-        forwarder_ask(l->forwarder, l->view, q); /* may answer at once: tcp_send() */
-        return true;
-    }
-    listen_done(l, q, answer);
-    return answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
-}
-
 /* Is there room for more questions of this client? */
 static bool has_room(const struct connection *c)
 {
@@ -181,19 +148,46 @@ static bool has_room(const struct connection *c)
 /* Answers each whole message in the buffer. False: end the connection. */
 static bool take_messages(struct connection *c)
 {
+    struct listen *l = c->tcp->l;
+    struct query *q = &c->tcp->q;
     bool good = !c->broken;
     uint8_t head[2];
 
     while (good && has_room(c) && evbuffer_copyout(c->in, head, sizeof head) == sizeof head) {
-        size_t len = (size_t)head[0] << 8 | head[1];
+        size_t len = sizeof head + ((size_t)head[0] << 8 | head[1]);
+        struct now now = l->io->now(l->io);
         const uint8_t *message;
+        enum answer answer;
 
-        if (evbuffer_get_length(c->in) < sizeof head + len)
+        if (evbuffer_get_length(c->in) < len)
             break;
-        if ((message = evbuffer_pullup(c->in, (ssize_t)(sizeof head + len))) == NULL)
+        if ((message = evbuffer_pullup(c->in, (ssize_t)len)) == NULL)
             return false;
-        good = answer_message(c, message + sizeof head, len) && !c->broken;
-        evbuffer_drain(c->in, sizeof head + len);
+        q->client = (struct client){.addr = c->client,
+                                    .transport = AUDIT_TCP,
+                                    .listener = c->listener,
+                                    .connection = c->slot,
+                                    .serial = c->serial};
+        q->arrived_ms = now.mono_ms;
+        q->arrived_us = clock_us();
+        q->wire = message + sizeof head;
+        q->wire_len = len - sizeof head;
+        q->out = c->tcp->answer;
+        q->out_size = sizeof c->tcp->answer;
+        answer = listen_read(l, q, now);
+        if (answer == ANSWER_DROP) /* nothing more is expected */
+            return false;
+        if (answer == ANSWER_FORWARD)
+            answer = answer_query(l->view, q, NULL, now);
+        if (answer == ANSWER_FORWARD) {
+            c->pending++;
+            forwarder_ask(l->forwarder, l->view, q); /* may answer at once: tcp_send() */
+            good = !c->broken;
+        } else {
+            listen_done(l, q, answer);
+            good = answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
+        }
+        evbuffer_drain(c->in, len);
         set_idle(c);
     }
     return good;
