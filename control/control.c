@@ -326,40 +326,6 @@ static int socket_problem(struct diags *d, int error, const char *path, const ch
     return -error;
 }
 
-/* Takes away a socket that nobody listens on; anything else stays. 0: the path is
- * free. */
-static int clear_path(const struct sockaddr_un *to, struct diags *d)
-{
-    struct stat st;
-    int fd, error = 0;
-
-    if (lstat(to->sun_path, &st) < 0)
-        return errno == ENOENT ? 0 : socket_problem(d, errno, to->sun_path, "cannot look at");
-    if (!S_ISSOCK(st.st_mode)) {
-        diags_add(d, NULL, 0, 0,
-                  "control.socket: %s exists and is no socket; remove it or set another path",
-                  to->sun_path);
-        return -EEXIST;
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return socket_problem(d, errno, to->sun_path, "cannot make a socket for");
-    if (connect(fd, (const struct sockaddr *)to, sizeof *to) < 0)
-        error = errno;
-    close(fd);
-    if (error == ENOENT)
-        return 0;
-    if (error != ECONNREFUSED) { /* also EAGAIN: its queue is full, so somebody has it */
-        diags_add(d, NULL, 0, 0,
-                  "control.socket: another process listens on %s; is waymarkd running?",
-                  to->sun_path);
-        return -EADDRINUSE;
-    }
-    if (unlink(to->sun_path) < 0 && errno != ENOENT)
-        return socket_problem(d, errno, to->sun_path, "cannot remove the dead socket");
-    return 0;
-}
-
 /* A listening socket at the path, or -errno. *self identifies the new file.
  *
  * The mode is set before the file has a name (fchmod, then bind), so that there is
@@ -368,7 +334,10 @@ static int clear_path(const struct sockaddr_un *to, struct diags *d)
 static int listen_at(const char *path, struct stat *self, struct diags *d)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    int fd, error;
+    const struct sockaddr *sa = (const struct sockaddr *)&to;
+    struct stat st;
+    int fd, rc;
+    bool there;
 
     if (!str_copy(to.sun_path, sizeof to.sun_path, path)) {
         diags_add(d, NULL, 0, 0,
@@ -376,23 +345,34 @@ static int listen_at(const char *path, struct stat *self, struct diags *d)
                   path, sizeof to.sun_path - 1);
         return -ENAMETOOLONG;
     }
-    if ((error = clear_path(&to, d)) < 0)
-        return error;
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return socket_problem(d, errno, path, "cannot make a socket for");
-    if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, (const struct sockaddr *)&to, sizeof to) < 0) {
-        error = errno;
-        close(fd);
-        return socket_problem(d, error, path, "cannot make");
-    }
-    if (chmod(path, SOCKET_MODE) < 0 || lstat(path, self) < 0 || listen(fd, SOCKET_BACKLOG) < 0) {
-        error = errno;
+    /* A socket that nobody listens on is taken away; anything else stays. */
+    there = lstat(path, &st) == 0;
+    if (there && !S_ISSOCK(st.st_mode)) {
+        diags_add(d, NULL, 0, 0,
+                  "control.socket: %s exists and is no socket; remove it or set another path",
+                  path);
+        rc = -EEXIST;
+    } else if (there && (connect(fd, sa, sizeof to) == 0 ||
+                         (errno != ECONNREFUSED && errno != ENOENT))) { /* EAGAIN: it is busy */
+        diags_add(d, NULL, 0, 0,
+                  "control.socket: another process listens on %s; is waymarkd running?", path);
+        rc = -EADDRINUSE;
+    } else if (there && unlink(path) < 0 && errno != ENOENT) {
+        rc = socket_problem(d, errno, path, "cannot remove the dead socket");
+    } else if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, sa, sizeof to) < 0) {
+        rc = socket_problem(d, errno, path, "cannot make");
+    } else if (chmod(path, SOCKET_MODE) < 0 || lstat(path, self) < 0 ||
+               listen(fd, SOCKET_BACKLOG) < 0) {
+        rc = socket_problem(d, errno, path, "cannot listen on");
         unlink(path);
-        close(fd);
-        return socket_problem(d, error, path, "cannot listen on");
+    } else {
+        return fd;
     }
-    return fd;
+    close(fd);
+    return rc;
 }
 
 /* Takes the file away if it is still ours. */
