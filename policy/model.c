@@ -283,29 +283,6 @@ static bool u16_parse(const char *text, uint16_t *out)
     return is_good;
 }
 
-static const char *option_parse(struct policy_host *h, const char *key, const char *value)
-{
-    struct addr *address = &h->addresses[h->n_addresses];
-    unsigned i = 0;
-
-    if (strcmp(key, "priority") == 0 || strcmp(key, "weight") == 0)
-        return u16_parse(value, key[0] == 'p' ? &h->priority : &h->weight)
-                   ? NULL
-                   : "has a priority or weight that is not 0 to 65535";
-    if (strcmp(key, "probe") == 0)
-        return bool_parse(&h->probe, value) == 0 ? NULL : "has a probe= that is neither yes nor no";
-    if (strcmp(key, "address") != 0)
-        return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
-    if (h->n_addresses == POLICY_HOST_ADDRESSES)
-        return "has more than 8 addresses";
-    if (host_address_parse(address, value) != NULL)
-        return host_address_parse(address, value);
-    while (!addr_same_ip(&h->addresses[i], address))
-        i++;
-    h->n_addresses = (uint8_t)(h->n_addresses + (i == h->n_addresses)); /* else it is there */
-    return NULL;
-}
-
 int host_parse(struct policy_host *out, const char *text, const char **why)
 {
     struct policy_host h = {.port = POLICY_KMS_PORT, .probe = true};
@@ -325,9 +302,27 @@ int host_parse(struct policy_host *out, const char *text, const char **why)
     if (*why == NULL)
         *why = host_target_check(head, &h.target);
     while (*why == NULL && (option = strsep(&rest, ",")) != NULL) {
-        const char *key = strsep(&option, "=");
+        const char *key = strsep(&option, "="), *value = option;
+        unsigned i = 0;
 
-        *why = option_parse(&h, option != NULL ? key : "", option != NULL ? option : "");
+        if (option == NULL)
+            key = value = "";
+        if (strcmp(key, "priority") == 0 || strcmp(key, "weight") == 0) {
+            if (!u16_parse(value, key[0] == 'p' ? &h.priority : &h.weight))
+                *why = "has a priority or weight that is not 0 to 65535";
+        } else if (strcmp(key, "probe") == 0) {
+            if (bool_parse(&h.probe, value) != 0)
+                *why = "has a probe= that is neither yes nor no";
+        } else if (strcmp(key, "address") != 0) {
+            *why = "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
+        } else if (h.n_addresses == POLICY_HOST_ADDRESSES) {
+            *why = "has more than 8 addresses";
+        } else if ((*why = host_address_parse(&ip, value)) == NULL) {
+            while (i < h.n_addresses && !addr_same_ip(&h.addresses[i], &ip))
+                i++;
+            h.addresses[i] = ip;
+            h.n_addresses = (uint8_t)(h.n_addresses + (i == h.n_addresses)); /* else it is there */
+        }
     }
     if (*why != NULL)
         return -EINVAL;

@@ -357,29 +357,6 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
     return h->target.len > 0 ? 0 : -EINVAL;
 }
 
-/* Where the rule names its pool and its networks, for who looks for them. The
- * networks are sorted; the first node of a name has its place. */
-static void take_places(struct form *form, const struct yaml_node *node, struct policy_rule *r)
-{
-    const struct yaml_node *pool = yaml_get(node, "pool"), *list = yaml_get(node, "networks"), *one;
-
-    if (pool != NULL)
-        r->pool_place = (struct policy_place){pool->line, pool->column};
-    if (r->n_networks == 0)
-        return;
-    r->network_places = calloc(r->n_networks, sizeof *r->network_places);
-    if (r->network_places == NULL) {
-        form_no_memory(form);
-        return;
-    }
-    for (size_t i = 0; i < r->n_networks; i++) {
-        one = list->kind == YAML_LIST ? list->first : list;
-        while (strcmp(one->text, r->networks[i]) != 0)
-            one = one->next;
-        r->network_places[i] = (struct policy_place){one->line, one->column};
-    }
-}
-
 /* A network (its prefixes), a pool (its hosts, or a mapping) or a rule, under its
  * name. The name was good: 0, whatever else is wrong with the object, which stays
  * where others can refer to it. */
@@ -393,6 +370,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
     struct policy_pool *p = to;
     struct policy_rule *r = to;
     size_t before = form->problems;
+    const struct yaml_node *one;
     const char *why;
     struct diags own;
 
@@ -419,7 +397,18 @@ static int read_object(struct form *form, const struct field *f, const struct ya
         if (yaml_get(node, "when") == NULL)
             r->when = policy_actions[r->action].when;
         policy_rule_sort(r);
-        take_places(form, node, r);
+        if ((one = yaml_get(node, "pool")) != NULL)
+            r->pool_place = (struct policy_place){one->line, one->column};
+        r->network_places = calloc(r->n_networks + 1, sizeof *r->network_places);
+        if (r->network_places == NULL)
+            form_no_memory(form);
+        for (size_t i = 0; i < r->n_networks && r->network_places != NULL; i++) {
+            one = yaml_get(node, "networks");
+            one = one->kind == YAML_LIST ? one->first : one;
+            while (strcmp(one->text, r->networks[i]) != 0)
+                one = one->next;
+            r->network_places[i] = (struct policy_place){one->line, one->column};
+        }
         if (form->problems == before)
             policy_rule_check(r, &own);
     }

@@ -141,6 +141,7 @@ static const struct host_row {
     {"no port", "k.c.d:", NULL, "port"},
     {"service name", "_vlmcs._tcp.c.d", NULL, "service"},
     {"unknown option", "k.c.d,prio=1", NULL, "unknown option"},
+    {"option without a value", "k.c.d,probe", NULL, "unknown option"},
     {"weight too great", "k.c.d,weight=65536", NULL, "65535"},
     {"address is none", "k.c.d,address=kms", NULL, "IP address"},
     {"address with a port", "k.c.d,address=10.0.0.9:80", NULL, "IP address"},
