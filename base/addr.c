@@ -39,42 +39,30 @@ static int ip_parse(uint8_t ip[16], const char *text)
     return inet_pton(AF_INET6, text, ip) == 1 ? 0 : -EINVAL;
 }
 
-/* Cuts text, which is "IP", "IP:PORT" or "[IP]:PORT", in place: *ip is the
- * address, *port the digits behind it or NULL. */
-static int split(char *text, char **ip, char **port)
-{
-    char *end, *colon;
-
-    *ip = text;
-    *port = NULL;
-    if (text[0] == '[') {
-        *ip = text + 1;
-        end = strchr(text, ']');
-        if (end == NULL || strchr(text, ':') == NULL || strchr(text, ':') > end)
-            return -EINVAL; /* brackets are for IPv6 */
-        if (end[1] == ':')
-            *port = end + 2;
-        else if (end[1] != '\0')
-            return -EINVAL;
-        *end = '\0';
-        return 0;
-    }
-    colon = strchr(text, ':');
-    if (colon != NULL && strchr(colon + 1, ':') == NULL) {
-        *colon = '\0'; /* one colon alone is no IPv6 */
-        *port = colon + 1;
-    }
-    return 0;
-}
-
 int addr_parse(struct addr *out, const char *text, uint16_t port)
 {
     struct addr a = {.port = port};
-    char buf[ADDR_TEXT], *ip, *digits, *scope;
+    char buf[ADDR_TEXT], *ip = buf, *digits = NULL, *scope, *colon, *end;
     uint64_t number;
 
-    if (!str_copy(buf, sizeof buf, text) || split(buf, &ip, &digits) != 0)
+    /* "IP", "IP:PORT" or "[IP]:PORT" is cut in place. */
+    if (!str_copy(buf, sizeof buf, text))
         return -EINVAL;
+    colon = strchr(buf, ':');
+    if (buf[0] == '[') {
+        ip = buf + 1;
+        end = strchr(buf, ']');
+        if (end == NULL || colon == NULL || colon > end) /* brackets are for IPv6 */
+            return -EINVAL;
+        if (end[1] == ':')
+            digits = end + 2;
+        else if (end[1] != '\0')
+            return -EINVAL;
+        *end = '\0';
+    } else if (colon != NULL && strchr(colon + 1, ':') == NULL) {
+        *colon = '\0'; /* one colon alone is no IPv6 */
+        digits = colon + 1;
+    }
     if (digits != NULL) {
         if (number_parse(&number, digits, UINT16_MAX) != 0 || number == 0)
             return -EINVAL;

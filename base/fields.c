@@ -324,20 +324,6 @@ static void print_one(const struct field *f, const void *from, char out[FIELD_TE
     f->kind->print(f, from, &s);
 }
 
-/* Does the element print as one of the n before it? */
-static bool is_double(const struct field *e, const char *list, size_t n)
-{
-    char one[FIELD_TEXT], other[FIELD_TEXT];
-
-    print_one(e, list + n * e->size, one);
-    for (size_t i = 0; i < n; i++) {
-        print_one(e, list + i * e->size, other);
-        if (strcmp(one, other) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* A node that is no list is a list of one. A list is built aside and, when it is the
  * arena's, put into its field only when every element was read: then it and the node
  * that it came from have the same elements in the same order. A list from malloc
@@ -358,9 +344,20 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
         return form_no_memory(form);
     e.key = e.key != NULL ? e.key : f->key;
     for (; all > 0; all--, one = one->next) {
-        if (field_read(form, &e, one, list + n * e.size) != 0)
+        char text[FIELD_TEXT], other[FIELD_TEXT];
+        bool is_double = false;
+
+        if (field_read(form, &e, one, list + n * e.size) != 0) {
             rc = -EINVAL;
-        else if ((e.flags & FIELD_UNIQUE) != 0 && is_double(&e, list, n))
+            continue;
+        }
+        if ((e.flags & FIELD_UNIQUE) != 0)
+            print_one(&e, list + n * e.size, text);
+        for (size_t i = 0; (e.flags & FIELD_UNIQUE) != 0 && i < n && !is_double; i++) {
+            print_one(&e, list + i * e.size, other);
+            is_double = strcmp(text, other) == 0;
+        }
+        if (is_double)
             rc = form_problem(form, one, "%s: %s is listed twice", f->key, one->text);
         else
             n++;

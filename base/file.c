@@ -26,7 +26,6 @@ int file_read(const char *path, size_t max, char **out, size_t *len)
 
     if (rc == 0 && buf == NULL)
         rc = -ENOMEM;
-    errno = 0;
     while (rc == 0 && (got = fread(buf + n, 1, size - 1 - n, f)) > 0) {
         n += got;
         if (n > max) {

@@ -34,20 +34,6 @@ void log_set_level(enum log_level level)
     atomic_store(&highest, (int)level);
 }
 
-/* JOURNAL_STREAM is "device:inode" of the journal's socket, and is inherited
- * by programs whose standard error is something else: systemd.exec(5). */
-static bool stderr_is_journal(void)
-{
-    const char *stream = getenv("JOURNAL_STREAM");
-    char mine[64];
-    struct stat st;
-
-    if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
-        return false;
-    snprintf(mine, sizeof mine, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
-    return strcmp(stream, mine) == 0;
-}
-
 void log_msg(enum log_level level, const char *fmt, ...)
 {
     static const char *const words[] = {[LOG_LEVEL_ERROR] = "error",
@@ -57,6 +43,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
                                         [LOG_LEVEL_DEBUG] = "debug"};
     int saved = errno; /* for %m, and for the caller */
     char message[MESSAGE_MAX], buf[LINE_MAX_BYTES], time[NUMBER_TEXT];
+    struct stat st;
     struct str line;
     va_list args;
     ssize_t written;
@@ -64,8 +51,18 @@ void log_msg(enum log_level level, const char *fmt, ...)
 
     if ((int)level > atomic_load(&highest))
         return;
-    if (atomic_load(&to_journal) < 0)
-        atomic_store(&to_journal, stderr_is_journal());
+    if (atomic_load(&to_journal) < 0) {
+        /* It is "device:inode" of the journal's socket, and is inherited by programs
+         * whose standard error is something else: systemd.exec(5). */
+        const char *stream = getenv("JOURNAL_STREAM");
+
+        if (stream != NULL && fstat(STDERR_FILENO, &st) == 0)
+            snprintf(message, sizeof message, "%ju:%ju", (uintmax_t)st.st_dev,
+                     (uintmax_t)st.st_ino);
+        else
+            message[0] = '\0';
+        atomic_store(&to_journal, stream != NULL && strcmp(stream, message) == 0);
+    }
     str_init(&line, buf, sizeof buf);
     if (atomic_load(&to_journal))
         str_addf(&line, "<%d>", (int)level);

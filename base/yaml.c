@@ -182,25 +182,6 @@ static int by_key(const void *a, const void *b)
     return strcmp(((const struct yaml_node *)a)->key, ((const struct yaml_node *)b)->key);
 }
 
-static int take_key(struct reader *r, struct level *l, const char *key, yaml_mark_t mark)
-{
-    struct yaml_node *n = arena_alloc(r->arena, sizeof *n), **same;
-
-    if (n == NULL)
-        return -ENOMEM;
-    n->key = key;
-    n->key_line = from_one(mark.line);
-    n->key_column = from_one(mark.column);
-    same = tsearch(n, &l->keys, by_key);
-    if (same == NULL)
-        return -ENOMEM;
-    if (*same != n)
-        PROBLEM(r, mark, "duplicate key \"%.200s\"; it was given in line %u", key,
-                (*same)->key_line);
-    l->pending = n;
-    return 0;
-}
-
 /* A new node, as child of the innermost open mapping or list; NULL: no memory. */
 static struct yaml_node *add_node(struct reader *r, struct level *l, enum yaml_kind kind,
                                   yaml_mark_t mark)
@@ -231,7 +212,7 @@ static struct yaml_node *add_node(struct reader *r, struct level *l, enum yaml_k
 static int take_scalar(struct reader *r, struct level *l, const char *text, size_t len, bool quoted,
                        yaml_mark_t mark)
 {
-    struct yaml_node *n;
+    struct yaml_node *n, **same;
     char *copy;
 
     if (memchr(text, '\0', len) != NULL)
@@ -239,13 +220,28 @@ static int take_scalar(struct reader *r, struct level *l, const char *text, size
     copy = arena_strndup(r->arena, text, len);
     if (copy == NULL)
         return -ENOMEM;
-    if (l != NULL && l->node->kind == YAML_MAP && l->pending == NULL)
-        return take_key(r, l, copy, mark);
-    n = add_node(r, l, YAML_SCALAR, mark);
+    if (l == NULL || l->node->kind != YAML_MAP || l->pending != NULL) {
+        n = add_node(r, l, YAML_SCALAR, mark);
+        if (n == NULL)
+            return -ENOMEM;
+        n->text = copy;
+        n->quoted = quoted;
+        return 0;
+    }
+    /* a key */
+    n = arena_alloc(r->arena, sizeof *n);
     if (n == NULL)
         return -ENOMEM;
-    n->text = copy;
-    n->quoted = quoted;
+    n->key = copy;
+    n->key_line = from_one(mark.line);
+    n->key_column = from_one(mark.column);
+    same = tsearch(n, &l->keys, by_key);
+    if (same == NULL)
+        return -ENOMEM;
+    if (*same != n)
+        PROBLEM(r, mark, "duplicate key \"%.200s\"; it was given in line %u", copy,
+                (*same)->key_line);
+    l->pending = n;
     return 0;
 }
 
@@ -330,38 +326,15 @@ static int handle(struct reader *r, const yaml_event_t *e)
     return 0;
 }
 
-static int read_events(struct reader *r)
-{
-    yaml_parser_t p;
-    yaml_event_t e;
-    bool end = false;
-    int rc = 0;
-
-    if (!yaml_parser_initialize(&p))
-        return -ENOMEM;
-    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&p, (const unsigned char *)r->text, r->len);
-    while (rc == 0 && !end) {
-        if (!yaml_parser_parse(&p, &e)) {
-            rc = syntax_problem(r, &p);
-            break;
-        }
-        rc = handle(r, &e);
-        end = e.type == YAML_STREAM_END_EVENT;
-        yaml_event_delete(&e);
-    }
-    while (r->depth > 0)
-        close_level(r);
-    yaml_parser_delete(&p);
-    return rc;
-}
-
 int yaml_read(const struct yaml_node **root, struct arena *arena, const char *name,
               const char *text, size_t len, struct diags *d)
 {
     struct reader r = {.arena = arena, .name = name, .text = text, .len = len, .d = d};
     const char *nul;
-    int rc;
+    yaml_parser_t p;
+    yaml_event_t e;
+    bool end = false;
+    int rc = 0;
 
     if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
         return diags_add(d, name, 1, 1, "the text is UTF-16; save it as UTF-8");
@@ -373,7 +346,23 @@ int yaml_read(const struct yaml_node **root, struct arena *arena, const char *na
     if (nul != NULL)
         return PROBLEM(&r, mark_of(r.text, (size_t)(nul - r.text)),
                        "a NUL byte; the text must be UTF-8");
-    if ((rc = read_events(&r)) != 0)
+    if (!yaml_parser_initialize(&p))
+        return -ENOMEM;
+    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&p, (const unsigned char *)r.text, r.len);
+    while (rc == 0 && !end) {
+        if (!yaml_parser_parse(&p, &e)) {
+            rc = syntax_problem(&r, &p);
+            break;
+        }
+        rc = handle(&r, &e);
+        end = e.type == YAML_STREAM_END_EVENT;
+        yaml_event_delete(&e);
+    }
+    while (r.depth > 0)
+        close_level(&r);
+    yaml_parser_delete(&p);
+    if (rc != 0)
         return rc;
     if (r.root == NULL && add_node(&r, NULL, YAML_MAP, (yaml_mark_t){0, 0, 0}) == NULL)
         return -ENOMEM;
@@ -415,13 +404,6 @@ static bool is_plain(const char *text)
     return true;
 }
 
-/* Characters that a reader would refuse, or take for a line break. */
-static bool needs_escape(uint32_t c)
-{
-    return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
-           c == 0xfffe || c == 0xffff;
-}
-
 /* Bytes that are no UTF-8 cannot stand in YAML; each becomes the Latin-1
  * character of the same number. Names come here in presentation form, where
  * such bytes are written \DDD. */
@@ -437,12 +419,15 @@ void yaml_quote(struct str *s, const char *text)
     str_add(s, "\"");
     while (*p != '\0') {
         size_t n = str_utf8(p, &c);
+        bool escape; /* what a reader would refuse, or take for a line break */
 
         if (n == 0)
             c = *p;
+        escape = n == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 ||
+                 c == 0xfeff || c == 0xfffe || c == 0xffff;
         if (c == '\n' || c == '\t' || c == '\r')
             str_add(s, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
-        else if (n == 0 || needs_escape(c))
+        else if (escape)
             str_addf(s, c <= 0xff ? "\\x%02x" : "\\u%04x", (unsigned)c);
         else {
             str_add(s, c == '"' || c == '\\' ? "\\" : "");

@@ -70,14 +70,6 @@ struct entry {
     struct cache_facts facts;
 };
 
-/* What an entry carries behind its key and facts; borrowed. */
-struct entry_body {
-    const uint8_t *image;
-    const void *note;
-    size_t image_len, note_len, n_ttl;
-    uint16_t ttl_pos[ENTRY_MAX_TTLS];
-};
-
 /* Where cache_get() wants it; note may be NULL. Sizes in, lengths out. */
 struct entry_out {
     uint8_t *image;
@@ -166,48 +158,6 @@ static uint8_t *append(uint8_t *to, const void *from, size_t n)
     return to + n;
 }
 
-/* Units that the entry needs. */
-static size_t entry_units(const struct cache_key *key, const struct entry_body *b)
-{
-    size_t bytes = sizeof(struct entry) + b->n_ttl * sizeof(uint16_t) + key->name->len +
-                   b->note_len + b->image_len;
-
-    return (bytes + ENTRY_UNIT - 1) / ENTRY_UNIT;
-}
-
-static void entry_write(struct entry *e, size_t units, const struct cache_key *key,
-                        const struct cache_facts *f, const struct entry_body *b)
-{
-    uint8_t *to = (uint8_t *)(e + 1);
-
-    assert(units * ENTRY_UNIT <= ENTRY_MAX);
-    *e = (struct entry){
-        .units = (uint16_t)units,
-        .kind = key->kind,
-        .bits = key->bits,
-        .name_len = key->name->len,
-        .type = key->type,
-        .hash = key->hash,
-        .scope = key->scope,
-        .class = key->class,
-        .image_len = (uint16_t)b->image_len,
-        .note_len = (uint16_t)b->note_len,
-        .n_ttl = (uint16_t)b->n_ttl,
-        .facts = *f,
-    };
-    to = append(to, b->ttl_pos, b->n_ttl * sizeof *b->ttl_pos);
-    to = append(to, key->name->at, key->name->len);
-    to = append(to, b->note, b->note_len);
-    append(to, b->image, b->image_len);
-}
-
-static bool entry_matches(const struct entry *e, const struct cache_key *key)
-{
-    return e->hash == key->hash && e->type == key->type && e->class == key->class &&
-           e->kind == key->kind && e->bits == key->bits && e->scope == key->scope &&
-           e->name_len == key->name->len && memcmp(name_of(e), key->name->at, e->name_len) == 0;
-}
-
 /* False, and nothing written, when a part does not fit. Ages the TTLs of an
  * answer that is alive at now_ms. */
 static bool entry_copy(const struct entry *e, uint64_t now_ms, struct entry_out *out)
@@ -249,29 +199,26 @@ static struct bucket *bucket_of(const struct shard *s, uint64_t hash)
     return s->buckets + bucket_index(hash, s->n_buckets);
 }
 
-/* Without branches, so that the compiler may compare all tags at once. */
-static unsigned ways_with_tag(const struct bucket *b, uint16_t tag)
+/* The entry with this key, or NULL; *way is its place in the index. Tags are compared
+ * without branches, so that the compiler may compare all at once. */
+static struct entry *shard_find(const struct shard *s, const struct cache_key *key, struct way *way)
 {
+    struct bucket *b = bucket_of(s, key->hash);
+    uint16_t tag = tag_of(key->hash);
     unsigned mask = 0;
 
     for (unsigned i = 0; i < BUCKET_WAYS; i++)
         mask |= (unsigned)(b->tag[i] == tag) << i;
-    return mask;
-}
-
-/* The entry with this key, or NULL; *way is its place in the index. */
-static struct entry *shard_find(const struct shard *s, const struct cache_key *key, struct way *way)
-{
-    struct bucket *b = bucket_of(s, key->hash);
-
-    for (unsigned m = ways_with_tag(b, tag_of(key->hash)); m != 0; m &= m - 1) {
-        unsigned i = (unsigned)__builtin_ctz(m);
+    for (; mask != 0; mask &= mask - 1) {
+        unsigned i = (unsigned)__builtin_ctz(mask);
         struct entry *e = shard_entry(s, b->ref[i]);
 
-        if (entry_matches(e, key)) {
-            *way = (struct way){b, i};
-            return e;
-        }
+        if (e->hash != key->hash || e->type != key->type || e->class != key->class ||
+            e->kind != key->kind || e->bits != key->bits || e->scope != key->scope ||
+            e->name_len != key->name->len || memcmp(name_of(e), key->name->at, e->name_len) != 0)
+            continue;
+        *way = (struct way){b, i};
+        return e;
     }
     return NULL;
 }
@@ -350,16 +297,6 @@ static void turn(struct shard *s, bool keep_used)
     s->tail = s->tail + units == s->ring_units ? 0 : s->tail + units;
 }
 
-static void make_room(struct shard *s, uint32_t units)
-{
-    uint32_t steps = TURN_STEPS + units / 8; /* a large entry uses up more of the reserve */
-
-    for (; steps > 0 && s->used > 0 && cost(s, units) + s->reserve > room(s); steps--)
-        turn(s, true);
-    while (cost(s, units) > room(s))
-        turn(s, false);
-}
-
 /* An empty way, or else the least used and of those the oldest one, evicted. */
 static unsigned free_way(struct shard *s, struct bucket *b)
 {
@@ -385,13 +322,18 @@ static unsigned free_way(struct shard *s, struct bucket *b)
 
 /* A place of so many units that the index knows by the key; an older entry
  * with the key is gone. The caller writes it before the lock is released. */
-static struct entry *shard_insert(struct shard *s, const struct cache_key *key, size_t units)
+static struct entry *shard_insert(struct shard *s, const struct cache_key *key, uint32_t units)
 {
     struct bucket *b = bucket_of(s, key->hash);
     struct way way = {b, 0};
     uint8_t freq = 0;
+    size_t steps = TURN_STEPS + units / 8; /* a large entry uses up more of the reserve */
 
-    make_room(s, (uint32_t)units); /* first: it may drop the older entry, or move it */
+    /* Room first: it may drop the older entry, or move it. */
+    for (; steps > 0 && s->used > 0 && cost(s, units) + s->reserve > room(s); steps--)
+        turn(s, true);
+    while (cost(s, units) > room(s))
+        turn(s, false);
     if (shard_find(s, key, &way) != NULL) {
         freq = b->freq[way.at]; /* a name does not become unpopular by its TTL */
         shard_forget(s, b, way.at);
@@ -400,7 +342,7 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
         way.at = free_way(s, b);
     }
     b->tag[way.at] = tag_of(key->hash);
-    b->ref[way.at] = claim(s, (uint32_t)units);
+    b->ref[way.at] = claim(s, units);
     b->freq[way.at] = freq;
     s->live += units;
     s->stats.entries++;
@@ -430,34 +372,11 @@ static void *map(size_t bytes)
     return p + front;
 }
 
-/* Deals the mapping out: behind the control block to buckets, the rest to rings. */
-static void lay_out(struct cache *c)
-{
-    size_t control = sizeof *c + c->n_shards * sizeof *c->shards;
-    size_t share = (c->map_bytes - control) / c->n_shards;
-    size_t ring_bytes;
-    char *rings;
-
-    c->buckets = (struct bucket *)(void *)((char *)c + control);
-    c->n_buckets = (uint32_t)(share / INDEX_PART / sizeof(struct bucket));
-    ring_bytes = (share - c->n_buckets * sizeof(struct bucket)) & ~(size_t)63;
-    rings = (char *)(c->buckets + (size_t)c->n_buckets * c->n_shards);
-    for (uint32_t i = 0; i < c->n_shards; i++) {
-        struct shard *s = &c->shards[i];
-
-        pthread_mutex_init(&s->lock, NULL);
-        s->buckets = c->buckets + (size_t)i * c->n_buckets;
-        s->n_buckets = c->n_buckets;
-        s->ring = (uint64_t *)(void *)(rings + i * ring_bytes);
-        s->ring_units = (uint32_t)(ring_bytes / ENTRY_UNIT);
-        s->reserve = s->ring_units / 32;
-    }
-}
-
 struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
 {
-    size_t page = 4096;
+    size_t page = 4096, control, share, ring_bytes;
     struct cache *c;
+    char *rings;
 
     /* Units are counted in 32 bits for each shard. */
     if (max_bytes < CACHE_MIN_SIZE || max_bytes / MAX_SHARDS / ENTRY_UNIT >= UINT32_MAX) {
@@ -473,7 +392,23 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
     c->n_shards = 1;
     while (c->n_shards < MAX_SHARDS && max_bytes / (2 * c->n_shards) >= SHARD_BYTES)
         c->n_shards *= 2;
-    lay_out(c);
+    /* Behind the control block come the buckets, and then the rings. */
+    control = sizeof *c + c->n_shards * sizeof *c->shards;
+    share = (c->map_bytes - control) / c->n_shards;
+    c->buckets = (struct bucket *)(void *)((char *)c + control);
+    c->n_buckets = (uint32_t)(share / INDEX_PART / sizeof(struct bucket));
+    ring_bytes = (share - c->n_buckets * sizeof(struct bucket)) & ~(size_t)63;
+    rings = (char *)(c->buckets + (size_t)c->n_buckets * c->n_shards);
+    for (uint32_t i = 0; i < c->n_shards; i++) {
+        struct shard *s = &c->shards[i];
+
+        pthread_mutex_init(&s->lock, NULL);
+        s->buckets = c->buckets + (size_t)i * c->n_buckets;
+        s->n_buckets = c->n_buckets;
+        s->ring = (uint64_t *)(void *)(rings + i * ring_bytes);
+        s->ring_units = (uint32_t)(ring_bytes / ENTRY_UNIT);
+        s->reserve = s->ring_units / 32;
+    }
     return c;
 }
 
@@ -543,28 +478,48 @@ int cache_put(struct cache *c, const struct cache_key *key, const struct cache_f
               const uint8_t *image, size_t len, const void *note, size_t note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
-    struct entry_body body;
     int n = 0, rc = len > DNS_MAX_MESSAGE || note_len > CACHE_MAX_NOTE ? -E2BIG : 0;
+    uint16_t ttl_pos[ENTRY_MAX_TTLS];
+    struct entry *e;
+    uint32_t units;
+    size_t ttls;
+    uint8_t *to;
 
     assert(key->kind <= CACHE_DECISION);
     if (rc == 0 && key->kind == CACHE_ANSWER && len > 0 &&
-        (n = image_ttls(image, len, body.ttl_pos, ENTRY_MAX_TTLS)) < 0)
+        (n = image_ttls(image, len, ttl_pos, ENTRY_MAX_TTLS)) < 0)
         rc = -EINVAL;
-    body.image = image;
-    body.image_len = len;
-    body.note = note;
-    body.note_len = note_len;
-    body.n_ttl = (size_t)n;
     pthread_mutex_lock(&s->lock);
-    if (rc == 0) {
-        size_t units = entry_units(key, &body);
-
-        entry_write(shard_insert(s, key, units), units, key, facts, &body);
-    } else {
+    if (rc != 0) {
         s->stats.refused++;
+        pthread_mutex_unlock(&s->lock);
+        return rc;
     }
+    ttls = (size_t)n * sizeof *ttl_pos;
+    units = (uint32_t)((sizeof *e + ttls + key->name->len + note_len + len + ENTRY_UNIT - 1) /
+                       ENTRY_UNIT);
+    assert(units * ENTRY_UNIT <= ENTRY_MAX);
+    e = shard_insert(s, key, units);
+    *e = (struct entry){
+        .units = (uint16_t)units,
+        .kind = key->kind,
+        .bits = key->bits,
+        .name_len = key->name->len,
+        .type = key->type,
+        .hash = key->hash,
+        .scope = key->scope,
+        .class = key->class,
+        .image_len = (uint16_t)len,
+        .note_len = (uint16_t)note_len,
+        .n_ttl = (uint16_t)n,
+        .facts = *facts,
+    };
+    to = append((uint8_t *)(e + 1), ttl_pos, ttls);
+    to = append(to, key->name->at, key->name->len);
+    to = append(to, note, note_len);
+    append(to, image, len);
     pthread_mutex_unlock(&s->lock);
-    return rc;
+    return 0;
 }
 
 static bool is_wanted(const struct entry *e, const struct name *name, bool below)

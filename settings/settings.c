@@ -53,11 +53,26 @@ static const char default_path[] = SYSCONFDIR "/waymark/waymark.yaml";
 
 /* ---- the manner of settings ---- */
 
-static int check_list(struct form *form, const struct field *o, const struct yaml_node *node)
+static int check_shape(struct form *form, const struct field *o, const struct yaml_node *node)
 {
-    bool one = o->element->rows == NULL && o->max > 0; /* could the value be an element? */
+    bool one = o->element != NULL && o->element->rows == NULL && o->max > 0;
 
-    if (node->kind == YAML_SCALAR)
+    if (o->rows != NULL)
+        return node->kind == YAML_MAP
+                   ? 0
+                   : form_problem(form, node, "%s: an element looks like {%s: ..., %s: ...}",
+                                  o->key, field_name(&o->rows[0]), field_name(&o->rows[1]));
+    if (field_is_empty(node))
+        return form_problem_key(form, node, "%s has no value; %s", o->key,
+                                o->element != NULL      ? "write [] for an empty list"
+                                : o->kind == &kind_text ? "write \"\" for an empty text"
+                                                        : "leave the line out for the default");
+    if (o->element == NULL)
+        return node->kind == YAML_SCALAR
+                   ? 0
+                   : form_problem(form, node, "%s takes one value, not a %s", o->key,
+                                  node->kind == YAML_LIST ? "list" : "mapping");
+    if (node->kind == YAML_SCALAR) /* could the value be an element? */
         return form_problem(form, node, "%s takes a list: write [%s%s%s]", o->key, one ? "\"" : "",
                             one ? node->text : "...", one ? "\"" : "");
     if (node->kind != YAML_LIST)
@@ -69,26 +84,6 @@ static int check_list(struct form *form, const struct field *o, const struct yam
     if (node->n > o->max)
         return form_problem(form, node, "%s has %zu elements; at most %u are allowed", o->key,
                             node->n, (unsigned)o->max);
-    return 0;
-}
-
-static int check_shape(struct form *form, const struct field *o, const struct yaml_node *node)
-{
-    if (o->rows != NULL)
-        return node->kind == YAML_MAP
-                   ? 0
-                   : form_problem(form, node, "%s: an element looks like {%s: ..., %s: ...}",
-                                  o->key, field_name(&o->rows[0]), field_name(&o->rows[1]));
-    if (field_is_empty(node))
-        return form_problem_key(form, node, "%s has no value; %s", o->key,
-                                o->element != NULL      ? "write [] for an empty list"
-                                : o->kind == &kind_text ? "write \"\" for an empty text"
-                                                        : "leave the line out for the default");
-    if (o->element != NULL)
-        return check_list(form, o, node);
-    if (node->kind != YAML_SCALAR)
-        return form_problem(form, node, "%s takes one value, not a %s", o->key,
-                            node->kind == YAML_LIST ? "list" : "mapping");
     return 0;
 }
 
@@ -237,80 +232,42 @@ static const struct yaml_node *go_to(struct reader *r, const char *key)
     return from->node;
 }
 
-static bool is_loopback_net(const struct prefix *p)
-{
-    struct addr a = {0};
-
-    memcpy(a.ip, p->ip, sizeof a.ip);
-    return p->len >= (prefix_is_v4(p) ? 96 + 8 : 128) && addr_is_loopback(&a);
-}
-
-/* Nobody's own network is so wide: 0.0.0.0/0, ::/0, or halves and quarters of
- * them. fc00::/7 and fe80::/10 are wide and not public. */
-static bool is_internet(const struct prefix *p)
-{
-    struct addr a = {0};
-
-    if (prefix_is_v4(p))
-        return p->len < 96 + 8;
-    memcpy(a.ip, p->ip, sizeof a.ip);
-    return p->len < 16 && !(p->len >= 7 && addr_is_private(&a));
-}
-
-/* An address on which a stranger's question can arrive. */
-static const struct addr *public_listener(const struct settings *s)
-{
-    for (int i = 0; i < s->server.n_listen; i++) {
-        const struct addr *a = &s->server.listen[i];
-
-        if (addr_is_any(a) || !addr_is_private(a))
-            return a;
-    }
-    return NULL;
-}
-
 static void check_access(struct reader *r)
 {
     const struct settings *s = r->s;
     const struct yaml_node *list = go_to(r, "access");
-    const struct addr *listener = public_listener(s);
-    char net[PREFIX_TEXT], text[ADDR_TEXT];
+    const struct addr *listener = NULL; /* on which a stranger's question can arrive */
+    char text[PREFIX_TEXT], at[ADDR_TEXT];
 
-    for (int i = 0; i < s->n_access && listener != NULL && !s->server.open_resolver; i++)
-        if (s->access[i].action == ACCESS_ALLOW && is_internet(&s->access[i].net))
+    for (int i = 0; i < s->server.n_listen && listener == NULL; i++)
+        if (addr_is_any(&s->server.listen[i]) || !addr_is_private(&s->server.listen[i]))
+            listener = &s->server.listen[i];
+    for (int i = 0; i < s->n_access; i++) {
+        const struct prefix *net = &s->access[i].net;
+        struct addr first = {0};
+        bool wide;
+
+        /* Nobody's own network is so wide: 0.0.0.0/0, ::/0, or halves and quarters of
+         * them. fc00::/7 and fe80::/10 are wide and not public. */
+        memcpy(first.ip, net->ip, sizeof first.ip);
+        wide = prefix_is_v4(net) ? net->len < 96 + 8
+                                 : net->len < 16 && !(net->len >= 7 && addr_is_private(&first));
+        if (wide && s->access[i].action == ACCESS_ALLOW && listener != NULL &&
+            !s->server.open_resolver)
             form_problem(
                 &r->form, element(list, i),
                 "access: %s is the whole Internet or a large part of it, and server.listen has "
                 "%s: that is an open resolver, with which others are attacked. Allow your own "
                 "networks only; if a firewall keeps strangers out, confirm it with "
                 "server.open-resolver: yes",
-                prefix_print(&s->access[i].net, net), addr_print_port(listener, text));
-    for (int i = 0; i < s->n_access; i++)
+                prefix_print(net, text), addr_print_port(listener, at));
         for (int j = 0; j < i; j++) {
-            if (!prefix_same(&s->access[i].net, &s->access[j].net))
+            if (!prefix_same(net, &s->access[j].net))
                 continue;
             form_problem(&r->form, element(list, i), "access: %s is listed twice",
-                         prefix_print(&s->access[i].net, net));
+                         prefix_print(net, text));
             break;
         }
-}
-
-static void check_servers(struct reader *r, const struct route *route, const struct yaml_node *node)
-{
-    const struct yaml_node *list = node != NULL ? yaml_get(node, "servers") : NULL;
-    char text[ADDR_TEXT];
-
-    for (int i = 0; i < route->n_servers; i++) {
-        const struct addr *a = &route->servers[i];
-
-        if (addr_is_any(a))
-            form_problem(&r->form, element(list, i),
-                         "forward.servers: %s is not the address of a server", addr_print(a, text));
-        else if (settings_listens_at(r->s, a))
-            form_problem(&r->form, element(list, i),
-                         "forward.servers: %s is in server.listen: waymarkd would ask itself. Name "
-                         "another server, or another port",
-                         addr_print_port(a, text));
     }
 }
 
@@ -318,17 +275,33 @@ static void check_routes(struct reader *r)
 {
     const struct settings *s = r->s;
     const struct yaml_node *list = go_to(r, "forward");
-    char zone[NAME_TEXT];
+    char zone[NAME_TEXT], text[ADDR_TEXT];
 
     for (int i = 0; i < s->n_routes; i++) {
-        check_servers(r, &s->routes[i], element(list, i));
+        const struct route *route = &s->routes[i];
+        const struct yaml_node *node = element(list, i);
+        const struct yaml_node *servers = node != NULL ? yaml_get(node, "servers") : NULL;
+
+        for (int k = 0; k < route->n_servers; k++) {
+            const struct addr *a = &route->servers[k];
+
+            if (addr_is_any(a))
+                form_problem(&r->form, element(servers, k),
+                             "forward.servers: %s is not the address of a server",
+                             addr_print(a, text));
+            else if (settings_listens_at(s, a))
+                form_problem(&r->form, element(servers, k),
+                             "forward.servers: %s is in server.listen: waymarkd would ask itself. "
+                             "Name another server, or another port",
+                             addr_print_port(a, text));
+        }
         for (int j = 0; j < i; j++) {
-            if (!name_equal(&s->routes[i].zone, &s->routes[j].zone))
+            if (!name_equal(&route->zone, &s->routes[j].zone))
                 continue;
-            form_problem(&r->form, element(list, i),
+            form_problem(&r->form, node,
                          "forward: zone %s is listed twice; write all of its servers into one "
                          "element",
-                         name_print(&s->routes[i].zone, zone));
+                         name_print(&route->zone, zone));
             break;
         }
     }
@@ -609,8 +582,10 @@ const struct access_rule *settings_access_rule(const struct settings *s,
     for (int i = 0; i < n; i++) {
         const struct prefix *net = &rules[i].net;
 
-        if ((best == NULL || net->len > best->net.len) && prefix_contains(net, client->ip) &&
-            prefix_is_v4(net) == v4 && (!loopback || is_loopback_net(net)))
+        if ((best != NULL && net->len <= best->net.len) || !prefix_contains(net, client->ip) ||
+            prefix_is_v4(net) != v4)
+            continue;
+        if (!loopback || net->len >= (v4 ? 96 + 8 : 128)) /* loopback itself is named */
             best = &rules[i];
     }
     return best;
@@ -699,25 +674,6 @@ static const char *indent_of(const struct field *o)
 
 /* ---- what is in force ---- */
 
-static void print_option(const struct settings *s, const struct field *o, FILE *f)
-{
-    if (!option_is_given(o, s)) {
-        fprintf(f, "# no %s: %s\n", field_name(o), o->computed);
-        return;
-    }
-    fprintf(f, "%s%s:", indent_of(o), field_name(o));
-    if (!option_is_table(o) || field_count_of(o, s) == 0) {
-        fputc(' ', f);
-        field_print(o, s, f);
-    }
-    fputc('\n', f);
-    for (size_t i = 0; option_is_table(o) && i < field_count_of(o, s); i++) {
-        fputs("  - ", f);
-        field_print(o->element, field_element(o, s, i), f);
-        fputc('\n', f);
-    }
-}
-
 void settings_print(const struct settings *s, FILE *f)
 {
     for (const struct field *o = settings_options; o->key != NULL; o++) {
@@ -725,7 +681,21 @@ void settings_print(const struct settings *s, FILE *f)
 
         if (section != NULL)
             fprintf(f, "%s:\n", section->name);
-        print_option(s, o, f);
+        if (!option_is_given(o, s)) {
+            fprintf(f, "# no %s: %s\n", field_name(o), o->computed);
+            continue;
+        }
+        fprintf(f, "%s%s:", indent_of(o), field_name(o));
+        if (!option_is_table(o) || field_count_of(o, s) == 0) {
+            fputc(' ', f);
+            field_print(o, s, f);
+        }
+        fputc('\n', f);
+        for (size_t i = 0; option_is_table(o) && i < field_count_of(o, s); i++) {
+            fputs("  - ", f);
+            field_print(o->element, field_element(o, s, i), f);
+            fputc('\n', f);
+        }
     }
 }
 

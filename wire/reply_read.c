@@ -129,17 +129,6 @@ static int collect(struct reader *r, struct message *m)
     return w.c.bad ? -EBADMSG : too_many ? -ELOOP : 0;
 }
 
-static struct item *cname_of(struct reader *r, const struct name *owner)
-{
-    for (int i = 0; i < r->n_cnames; i++) {
-        struct item *item = &r->item[r->cname[i]];
-
-        if (!item->keep && name_equal_fold(owner_of(r, item), owner))
-            return item;
-    }
-    return NULL;
-}
-
 /* Of several CNAMEs at one name, which RFC 2181 10.1 forbids, the first counts
  * and the others go. A question for CNAME, ANY or RRSIG is answered at QNAME. */
 static int follow_chain(struct reader *r)
@@ -150,16 +139,24 @@ static int follow_chain(struct reader *r)
     r->link[0] = r->m->qname;
     if (qtype == TYPE_CNAME || qtype == TYPE_ANY || qtype == TYPE_RRSIG)
         return 0;
-    while ((item = cname_of(r, &r->link[r->n_links])) != NULL) {
+    for (;;) {
+        int i = 0;
+
+        while (i < r->n_cnames &&
+               (r->item[r->cname[i]].keep ||
+                !name_equal_fold(owner_of(r, &r->item[r->cname[i]]), &r->link[r->n_links])))
+            i++;
+        if (i == r->n_cnames)
+            return 0;
         if (r->n_links == REPLY_MAX_CHAIN)
             return -ELOOP;
+        item = &r->item[r->cname[i]];
         item->keep = true;
         name_read_at(r, item->rr.rdata_pos, &r->link[++r->n_links]);
-        for (int i = 0; i < r->n_links; i++)
+        for (i = 0; i < r->n_links; i++)
             if (name_equal(&r->link[i], &r->link[r->n_links]))
                 return -ELOOP;
     }
-    return 0;
 }
 
 static void zone_add(struct reader *r, const struct name *zone)
@@ -277,52 +274,36 @@ static void authority_item(struct reader *r, struct item *item)
         r->facts->ttl = minimum;
 }
 
-static void proof_item(struct reader *r, struct item *item)
+/* Marks what stays, section by section. */
+static void mark(struct reader *r)
 {
-    const struct name *owner = owner_of(r, item);
-
-    for (int i = 0; i < r->n_zones; i++) {
-        if (name_is_under(owner, &r->zone[i])) {
-            keep(r, item);
-            return;
-        }
-    }
-}
-
-/* Addresses are a help and no part of the answer: those that would end before
- * it go, so that neither a dead address is handed out nor the answer asked for
- * anew. */
-static void additional_item(struct reader *r, struct item *item)
-{
-    const struct name *owner;
-
-    if (item->rr.ttl < r->facts->ttl || r->n_wanted == 0)
-        return;
-    owner = owner_of(r, item);
-    item->keep = is_wanted(r, owner, name_hash(owner));
-}
-
-/* What a walk over the items of one section does with those of certain types. */
-static const struct pass {
-    enum section section;
-    void (*item)(struct reader *, struct item *);
-    uint16_t types[3]; /* {0}: any */
-} passes[] = {
-    {SECTION_ANSWER, answer_item, {0}},
-    {SECTION_AUTHORITY, authority_item, {TYPE_SOA, TYPE_NS, TYPE_DS}},
-    {SECTION_AUTHORITY, proof_item, {TYPE_NSEC, TYPE_NSEC3}},
-    {SECTION_ADDITIONAL, additional_item, {TYPE_A, TYPE_AAAA}},
-};
-
-static void mark(struct reader *r, const struct pass *p)
-{
+    for (int i = 0; i < r->n; i++)
+        if (r->item[i].in_class && r->item[i].rr.section == SECTION_ANSWER)
+            answer_item(r, &r->item[i]);
     for (int i = 0; i < r->n; i++) {
         struct item *item = &r->item[i];
 
-        if (item->rr.section == p->section && item->in_class &&
-            (p->types[0] == 0 || item->type == p->types[0] || item->type == p->types[1] ||
-             item->type == p->types[2]))
-            p->item(r, item);
+        if (item->in_class && item->rr.section == SECTION_AUTHORITY &&
+            (item->type == TYPE_SOA || item->type == TYPE_NS || item->type == TYPE_DS))
+            authority_item(r, item);
+    }
+    for (int i = 0; i < r->n; i++) {
+        struct item *item = &r->item[i];
+        bool is_proof = item->rr.section == SECTION_AUTHORITY &&
+                        (item->type == TYPE_NSEC || item->type == TYPE_NSEC3);
+        const struct name *owner;
+
+        for (int z = 0; item->in_class && is_proof && z < r->n_zones && !item->keep; z++)
+            if (name_is_under(owner_of(r, item), &r->zone[z]))
+                keep(r, item);
+        /* Addresses are a help and no part of the answer: those that would end before
+         * it go, so that neither a dead address is handed out nor the answer asked for
+         * anew. All records of the sections before are known by now. */
+        if (!item->in_class || item->rr.section != SECTION_ADDITIONAL || r->n_wanted == 0 ||
+            (item->type != TYPE_A && item->type != TYPE_AAAA) || item->rr.ttl < r->facts->ttl)
+            continue;
+        owner = owner_of(r, item);
+        item->keep = is_wanted(r, owner, name_hash(owner));
     }
 }
 
@@ -392,8 +373,7 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
         return rc;
     *f = (struct reply_facts){
         .rcode = m->rcode, .ttl = UINT32_MAX, .has_cname = r.n_links > 0, .end = r.link[r.n_links]};
-    for (size_t i = 0; i < ARRAY_LEN(passes); i++)
-        mark(&r, &passes[i]);
+    mark(&r);
     f->kind = kind_of(&r);
     f->cacheable = f->kind == REPLY_POSITIVE || f->kind == REPLY_NODATA ||
                    (f->kind == REPLY_NXDOMAIN && r.n_set == 0);

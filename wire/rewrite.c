@@ -140,36 +140,28 @@ static void rdata_write(struct rewrite *r, struct cursor *c, const char *layout)
     }
 }
 
-/* Many records share one owner: a pointer that led to the same place as the
- * one before needs no search, which costs as much as the name is long. */
-static void owner_write(struct rewrite *r, struct cursor *c)
-{
-    uint16_t from = c->pos[0] >= 0xc0 ? (uint16_t)((c->pos[0] & 0x3f) << 8 | c->pos[1]) : 0;
-    struct name owner;
-    uint16_t to;
-
-    if (from != 0 && from == r->last_from) {
-        writer_u16(&r->w, 0xc000 | r->last_to);
-        return;
-    }
-    name_read(c, &owner);
-    to = name_write(r, &owner);
-    if (from != 0 && to != 0) {
-        r->last_from = from;
-        r->last_to = to;
-    }
-}
-
 bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struct rr *rr,
                  uint32_t ttl)
 {
     struct cursor c = cursor_make(wire, len);
     size_t begin = r->w.len, rdata;
+    struct name owner;
+    uint16_t from = 0;
 
     if ((size_t)rr->rdata_pos + rr->rdlength > len)
         return false;
+    /* Many records share one owner: a pointer that led to the same place as the one
+     * before needs no search, which costs as much as the name is long. */
     c.pos += rr->pos;
-    owner_write(r, &c);
+    if (c.pos[0] >= 0xc0)
+        from = (uint16_t)((c.pos[0] & 0x3f) << 8 | c.pos[1]);
+    if (from != 0 && from == r->last_from) {
+        writer_u16(&r->w, 0xc000 | r->last_to);
+    } else {
+        name_read(&c, &owner);
+        r->last_to = name_write(r, &owner);
+        r->last_from = r->last_to != 0 ? from : 0;
+    }
     writer_u16(&r->w, rr->type);
     writer_u16(&r->w, rr->class);
     writer_u32(&r->w, ttl);

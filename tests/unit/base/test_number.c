@@ -228,6 +228,16 @@ static void point_in_time(void **state)
 }
 
 /* A client of the C library computes the same. */
+/* The seconds of now are not those of a time of today. */
+static void today_at_any_second(void **state)
+{
+    uint64_t v;
+
+    (void)state;
+    assert_int_equal(time_parse(&v, "10:00", NOW + S(7)), 0);
+    assert_int_equal(v, NOW);
+}
+
 static void every_month_of_a_century(void **state)
 {
     (void)state;
@@ -258,7 +268,7 @@ static void time_printed(void **state)
 int main(void)
 {
     struct CMUnitTest tests[ARRAY_LEN(number_rows) + ARRAY_LEN(duration_rows) +
-                            ARRAY_LEN(size_rows) + ARRAY_LEN(bool_rows) + ARRAY_LEN(time_rows) + 2];
+                            ARRAY_LEN(size_rows) + ARRAY_LEN(bool_rows) + ARRAY_LEN(time_rows) + 3];
     size_t n = 0;
 
     /* written out, so that no time zone files are needed */
@@ -271,5 +281,6 @@ int main(void)
     ROWS_AS(time_rows, text, point_in_time);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_month_of_a_century);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(time_printed);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(today_at_any_second);
     return cmocka_run_group_tests_name("number", tests, NULL, NULL);
 }

@@ -628,6 +628,25 @@ static void test_ring_wraps_with_many_sizes(void **state)
     cache_free(c);
 }
 
+/* Of eight names that nobody has used the oldest goes, be it at the very tail. */
+static void test_oldest_goes(void **state)
+{
+    struct cache *c = *state;
+
+    for (unsigned i = 0; i < 9; i++) {
+        struct name n = numbered("n", i);
+        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+
+        put_answer(c, &k, (uint8_t)i);
+    }
+    for (unsigned i = 0; i < 9; i++) {
+        struct name n = numbered("n", i);
+        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+
+        assert_int_equal(get_answer(c, &k), i == 0 ? -1 : (int)i);
+    }
+}
+
 /* Nine names with one hash: the bucket has eight ways, and the name that was
  * used stays. None is ever taken for another. */
 static void test_collisions(void **state)
@@ -874,6 +893,7 @@ int main(void)
     SCENARIO(test_replacing_one_name_evicts_none);
     SCENARIO(test_budget_is_exact);
     SCENARIO(test_ring_wraps_with_many_sizes);
+    SCENARIO(test_oldest_goes);
     SCENARIO(test_collisions);
     SCENARIO(test_two_threads);
     return _cmocka_run_group_tests("cache", tests, n, NULL, NULL);
