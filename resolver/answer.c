@@ -88,7 +88,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     const uint8_t *question;
     enum answer result;
 
-    q->kms = q->kms_name = q->whole = q->has_event = q->has_networks = false;
+    q->kms = q->kms_name = q->passthrough = q->has_event = q->has_networks = false;
     q->out_len = 0;
     q->route = NULL;
     /* Shorter than a header, a reply, or from a port nobody can ask from: silence, so
@@ -118,8 +118,8 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
         return result;
     if (m->qclass == CLASS_CH || m->qtype == TYPE_AXFR || m->qtype == TYPE_IXFR)
         return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
-    q->whole = m->tsig || m->qtype == TYPE_TKEY;
-    q->kms_name = name_is_vlmcs(&m->qname) && m->qclass == CLASS_IN && !q->whole;
+    q->passthrough = m->tsig || m->qtype == TYPE_TKEY;
+    q->kms_name = name_is_vlmcs(&m->qname) && m->qclass == CLASS_IN && !q->passthrough;
     q->kms = q->kms_name && (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY);
     query_prepare(v, q);
     return ANSWER_FORWARD;
@@ -173,7 +173,7 @@ static enum answer deliver_real(const struct view *v, struct query *q, struct no
 enum answer answer_query(const struct view *v, struct query *q, const struct real *came,
                          struct now now)
 {
-    if (UNLIKELY(q->whole)) /* goes as it is to one server and comes back as it is */
+    if (UNLIKELY(q->passthrough)) /* goes as it is to one server and comes back as it is */
         return came == NULL ? ANSWER_FORWARD : query_send(v, q, NULL, 0, EDE_NO_REACHABLE, NULL);
     if (UNLIKELY(q->kms))
         return kms_answer(v, q, came, now);

@@ -118,10 +118,10 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
     struct exchange_result r = {.kind = EXCHANGE_REPLY, .ms = (uint32_t)(now_ms - e->begun_ms)};
     struct reply_facts facts = {.kind = REPLY_FAILURE};
     struct message m;
-    bool whole = message_read_head(&m, wire, len) == 0, same_case;
+    bool readable = message_read_head(&m, wire, len) == 0, same_case;
 
     /* An error of which the server has sent back the header alone. */
-    if (!whole && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->id &&
+    if (!readable && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->id &&
         (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && e->q.packet == NULL &&
         (is_edns_error(m.rcode) || m.rcode == RCODE_SERVFAIL || m.rcode == RCODE_REFUSED)) {
         facts.rcode = r.rcode = m.rcode;
@@ -139,9 +139,9 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
         e->on_result(e, &r);
         return;
     }
-    if (!whole || m.id != e->id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
+    if (!readable || m.id != e->id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
         m.qtype != e->q.qtype || m.qclass != e->q.qclass || !name_equal_fold(&m.qname, &e->sent)) {
-        ignore(e, !whole);
+        ignore(e, !readable);
         return;
     }
     if (e->q.packet != NULL) { /* nothing more of it is read: it is signed */

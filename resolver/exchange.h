@@ -70,7 +70,7 @@ struct exchange {
     uint64_t begun_ms;
     uint16_t id;
     bool edns, cased;
-    bool unsure;      /* EXCHANGE_UNSURE was told: once, since it may be forged */
+    bool unsure;      /* EXCHANGE_UNSURE was reported: once, since it may be forged */
     struct name sent; /* with its random case */
 };
 

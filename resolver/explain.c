@@ -307,7 +307,7 @@ bool explain_run(struct explain *e, const struct view *view, const struct real *
     }
     if (is_read)
         a = answer_query(&quiet, &e->q, came, now);
-    if (a == ANSWER_FORWARD && e->q.whole) {
+    if (a == ANSWER_FORWARD && e->q.passthrough) {
         str_copy(e->text, sizeof e->text,
                  "the question goes whole to one server, and the reply comes back whole");
         return true;

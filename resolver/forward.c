@@ -146,14 +146,14 @@ static bool answer_waiter(struct flight *fl, const struct waiter *w, const struc
         answer = query_send(fl->view, q, NULL, 0, real_ede(came), NULL);
     }
     if (fl->passthrough)
-        kms_event_whole(fl->view, q, came->image, came->len, &came->server, now);
+        kms_event_passthrough(fl->view, q, came->image, came->len, &came->server, now);
     f->hooks.deliver(f->hooks.context, q, answer);
     return true;
 }
 
 /* The flight is over: all that wait are answered. It cannot be found any more, so
  * that a question asked from a callback begins a new one. */
-static void finish(struct flight *fl, const struct real *came)
+static void end_flight(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
     struct now now = f->io->now(f->io);
@@ -194,7 +194,7 @@ static void give_up(struct flight *fl, bool ours)
         real_of_failure(fl->failure, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
 
     none.ours = ours;
-    finish(fl, &none);
+    end_flight(fl, &none);
 }
 
 /* Our chain of CNAMEs and what came for its end, read as one reply, is the answer to
@@ -211,7 +211,7 @@ static void answer_chain(struct flight *fl, const struct real *end)
     size_t len;
 
     if (end->image == NULL && end->rcode != RCODE_REFUSED) {
-        finish(fl, end);
+        end_flight(fl, end);
         return;
     }
     len = reply_join(inflight_chain(&fl->forwarder->inflight, fl), fl->chain_len, end->image,
@@ -227,7 +227,7 @@ static void answer_chain(struct flight *fl, const struct real *end)
         came.server = end->server;
         came.ms = end->ms;
     }
-    finish(fl, &came);
+    end_flight(fl, &came);
 }
 
 static void on_end(void *context, const struct real *end)
@@ -550,7 +550,7 @@ static bool accept_reply(struct flight *fl, struct exchange *e, const struct exc
                                  fl->kms_name);
         came.server = e->server->report.server;
         came.ms = r->ms;
-        finish(fl, &came);
+        end_flight(fl, &came);
         return false;
     }
     if (r->facts->kind == REPLY_CNAME) {
@@ -738,8 +738,8 @@ static void refuse(struct forwarder *f, const struct view *v, struct query *q)
         answer = answer_query(v, q, &none, now);
     else
         answer = query_send(v, q, NULL, 0, EDE_OTHER, NULL);
-    if (q->whole)
-        kms_event_whole(v, q, NULL, 0, &nobody, now);
+    if (q->passthrough)
+        kms_event_passthrough(v, q, NULL, 0, &nobody, now);
     f->hooks.deliver(f->hooks.context, q, answer);
 }
 
@@ -747,7 +747,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
 {
     struct inflight *in = &f->inflight;
     struct now now = f->io->now(f->io);
-    struct flight *fl = q->whole ? NULL : inflight_find(in, v, &q->key);
+    struct flight *fl = q->passthrough ? NULL : inflight_find(in, v, &q->key);
     bool joined = fl != NULL;
     struct exchange *e;
     struct waiter *w;
@@ -760,8 +760,8 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         COUNT(f->stats, joined);
         return;
     }
-    if (!joined &&
-        ((q->whole && q->wire_len > CHAIN_MAX) || (fl = begin_flight(f, v, q, NULL)) == NULL)) {
+    if (!joined && ((q->passthrough && q->wire_len > CHAIN_MAX) ||
+                    (fl = begin_flight(f, v, q, NULL)) == NULL)) {
         refuse(f, v, q);
         return;
     }
@@ -793,7 +793,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         set_flight_timer(fl);
         return;
     }
-    if (q->whole) {
+    if (q->passthrough) {
         memcpy(inflight_chain(in, fl), q->wire, q->wire_len);
         fl->chain_len = (uint16_t)q->wire_len;
     }

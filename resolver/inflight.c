@@ -61,7 +61,7 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     f->qclass = q->key.class;
     f->bits = q->key.bits;
     f->kms_name = q->kms_name;
-    f->passthrough = q->whole;
+    f->passthrough = q->passthrough;
     f->scope = q->key.scope;
     f->hash = q->key.hash;
     f->failure = RCODE_TIMEOUT;

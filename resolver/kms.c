@@ -254,8 +254,8 @@ void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct
 }
 
 /* Only the header is read: the rest is signed, and none of our business. */
-void kms_event_whole(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
-                     const struct addr *server, struct now now)
+void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
+                           const struct addr *server, struct now now)
 {
     struct cursor c = cursor_make(reply, reply != NULL ? len : 0);
     uint16_t rcode = dns_rcode(reply, reply != NULL ? len : 0), answers;

@@ -38,7 +38,7 @@ void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum 
 void kms_event_soa(const struct view *, struct query *, uint16_t rcode, struct now);
 /* A discovery question that went whole to a server (TSIG): what came back, or
  * NULL for nothing. Any other question: no event. */
-void kms_event_whole(const struct view *, struct query *, const uint8_t *reply, size_t len,
-                     const struct addr *server, struct now);
+void kms_event_passthrough(const struct view *, struct query *, const uint8_t *reply, size_t len,
+                           const struct addr *server, struct now);
 
 #endif

@@ -36,7 +36,7 @@ void waiter_restore(const struct view *v, const struct waiter *w, struct query *
     q->arrived_us = w->arrived_us;
     q->kms = w->kms;
     q->kms_name = w->kms_name;
-    q->whole = q->has_event = q->has_networks = false;
+    q->passthrough = q->has_event = q->has_networks = false;
     q->wire = NULL;
     q->wire_len = q->out_len = 0;
     query_prepare(v, q);

@@ -110,7 +110,7 @@ struct query {
     struct cache_key key; /* of the real DNS question (type SRV for a KMS ANY question) */
     bool kms;             /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
     bool kms_name;        /* the name is a discovery name, whatever the type */
-    bool whole;           /* TSIG or TKEY: goes whole to one server, uncached, unjoined */
+    bool passthrough;     /* TSIG or TKEY: goes as it is to one server, uncached, unjoined */
     size_t limit;         /* octets the client can take */
     uint8_t *out;
     size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
