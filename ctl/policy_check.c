@@ -167,12 +167,12 @@ static int run_tests(struct ctl *c, struct store *store, const struct policy_tes
     int rc = r == NULL ? -ENOMEM : 0, code = 0;
 
     for (size_t i = 0; i < tests->n && rc >= 0; i++) {
-        rc = policy_reader_begin(r); /* once a test: a rule may change meanwhile */
+        rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
         if (rc != 0)
             break;
         rc = run_test(c, r, &tests->at[i], rows);
         failed += rc == 0;
-        policy_reader_end(r);
+        store_reader_end(r->txn);
     }
     policy_reader_free(r);
     if (rc < 0)

@@ -22,28 +22,15 @@ struct host_filter {
     uint64_t state, bits[32];
 };
 
-struct policy_reader { /* one per thread */
-    struct store_txn *txn;
+struct policy_reader {          /* one per thread */
+    struct store_txn *txn;      /* what needs a page that cannot be had is answered as damaged */
     uint64_t serial, serial_of; /* a state; 0: none */
     struct host_filter hosts;
 };
 /* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
 struct policy_reader *policy_reader_new(struct store *);
 void policy_reader_free(struct policy_reader *);
-/* As store_reader_begin(): what needs a page that cannot be had is answered as damaged. */
-static inline int policy_reader_begin(struct policy_reader *r)
-{
-    return store_reader_begin(r->txn);
-}
-static inline void policy_reader_end(struct policy_reader *r)
-{
-    store_reader_end(r->txn);
-}
-/* Inside begin/end: identity of the state, and serial. */
-static inline uint64_t policy_reader_state(const struct policy_reader *r)
-{
-    return store_state(r->txn);
-}
+/* Between store_reader_begin() and _end() of its txn. */
 uint64_t policy_reader_serial(struct policy_reader *);
 
 struct policy_counts {

@@ -356,7 +356,7 @@ static void note_name(struct note *n, struct name *name)
 static bool note_walk(const struct view *v, struct note *n, struct policy_decision *d,
                       struct real *r)
 {
-    const uint64_t stamp[2] = {policy_reader_state(v->policy), v->settings->generation};
+    const uint64_t stamp[2] = {store_state(v->policy->txn), v->settings->generation};
     struct srv *srv = v->scratch->srv;
     uint64_t kept[2] = {stamp[0], stamp[1]};
 

@@ -49,7 +49,7 @@ struct view {
 static inline bool view_policy(const struct view *v)
 {
     if (v->policy != NULL && !*v->policy_begun)
-        *v->policy_begun = policy_reader_begin(v->policy) == 0;
+        *v->policy_begun = store_reader_begin(v->policy->txn) == 0;
     return v->policy != NULL && *v->policy_begun;
 }
 
@@ -57,7 +57,7 @@ static inline bool view_policy(const struct view *v)
 static inline void view_policy_end(const struct view *v)
 {
     if (v->policy != NULL && *v->policy_begun)
-        policy_reader_end(v->policy);
+        store_reader_end(v->policy->txn);
     *v->policy_begun = false;
 }
 

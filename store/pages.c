@@ -292,34 +292,6 @@ static int use_free_pages(void *context, const struct pages_record *r)
     return rc;
 }
 
-static int walk_trees(struct walk *w)
-{
-    int rc = 0;
-
-    w->page_size = w->meta.trees[FREE_PAGES].page_size;
-    w->n_used = METAS;
-    w->used = calloc(1, w->meta.last / 8 + 1);
-    w->levels = malloc((size_t)DEPTH_MAX * w->page_size);
-    if (w->used == NULL || w->levels == NULL)
-        return -ENOMEM;
-    for (int i = STORED; i >= FREE_PAGES && rc == 0; i--) {
-        const struct tree *t = w->tree = &w->meta.trees[i];
-
-        w->found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
-        w->visit = i == STORED ? w->ask->visit : use_free_pages;
-        w->context = i == STORED ? w->ask->context : w;
-        w->last_len = 0;
-        w->is_border = true;
-        if (t->root != none)
-            rc = walk_page(w, t->root, 0);
-        if (rc == 0 && memcmp(&w->found, t, sizeof *t) != 0)
-            return bad(w, t->root, "has not below it what was counted");
-    }
-    if (rc == 0 && w->n_used != w->meta.last + 1)
-        return bad(w, w->meta.last, "is the last one, and not all before it are reached");
-    return rc;
-}
-
 int pages_walk(int fd, struct pages_walk *ask)
 {
     struct walk w = {.fd = fd, .ask = ask};
@@ -339,8 +311,29 @@ int pages_walk(int fd, struct pages_walk *ask)
         snprintf(ask->why, sizeof ask->why, "was cut short: it has %llu of %llu octets",
                  (unsigned long long)st.st_size, (unsigned long long)need);
         rc = -EBADMSG;
-    } else if (!ask->brief) {
-        rc = walk_trees(&w);
+    }
+    if (rc == 0 && !ask->brief) {
+        w.page_size = w.meta.trees[FREE_PAGES].page_size;
+        w.n_used = METAS;
+        w.used = calloc(1, w.meta.last / 8 + 1);
+        w.levels = malloc((size_t)DEPTH_MAX * w.page_size);
+        if (w.used == NULL || w.levels == NULL)
+            rc = -ENOMEM;
+        for (int i = STORED; i >= FREE_PAGES && rc == 0; i--) {
+            const struct tree *t = w.tree = &w.meta.trees[i];
+
+            w.found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
+            w.visit = i == STORED ? ask->visit : use_free_pages;
+            w.context = i == STORED ? ask->context : &w;
+            w.last_len = 0;
+            w.is_border = true;
+            if (t->root != none)
+                rc = walk_page(&w, t->root, 0);
+            if (rc == 0 && memcmp(&w.found, t, sizeof *t) != 0)
+                rc = bad(&w, t->root, "has not below it what was counted");
+        }
+        if (rc == 0 && w.n_used != w.meta.last + 1)
+            rc = bad(&w, w.meta.last, "is the last one, and not all before it are reached");
     }
     free(w.used);
     free(w.levels);

@@ -224,22 +224,16 @@ bool store_is_faulted(const struct store_txn *t)
     return t->faulted;
 }
 
-static int open_reader(struct store_txn *t, struct store *s)
-{
-    int rc;
-
-    if (s->barred)
-        return -EIO;
-    guarded(rc, open_txn(t, s, false));
-    s->barred |= rc == -EFAULT;
-    return store_settle(t, rc);
-}
-
 struct store_txn *store_reader_new(struct store *s)
 {
-    struct store_txn *t = calloc(1, sizeof *t);
-    int rc = t != NULL ? open_reader(t, s) : -ENOMEM;
+    struct store_txn *volatile t = calloc(1, sizeof *t); /* volatile: for setjmp() */
+    int rc = t == NULL ? -ENOMEM : s->barred ? -EIO : 0;
 
+    if (rc == 0) {
+        guarded(rc, open_txn(t, s, false));
+        s->barred |= rc == -EFAULT;
+        rc = store_settle(t, rc);
+    }
     if (rc != 0) {
         free(t);
         errno = -rc;
@@ -582,19 +576,6 @@ static int damaged(const struct store *s, struct diags *d, const char *what)
     return -EBADMSG;
 }
 
-/* LMDB holds this lock until the first pages of a new file are written. (To close
- * the file drops the locks of this process, which at that time has none.) */
-static bool is_in_the_making(const char *lock_path)
-{
-    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
-    int fd = open(lock_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool locked = fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type == F_WRLCK;
-
-    if (fd >= 0)
-        close(fd);
-    return locked;
-}
-
 /* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno.
  * What looks damaged may be in the making by another process: a moment later it is not.
  * Nobody can tell while others write without a pause, and they looked before they began. */
@@ -603,17 +584,28 @@ static int look_at_files(const struct store *s, const char *data, const char *lo
 {
     enum { TRIES = 5, PATIENCE = 1000, PAUSE_MS = 4 };
     struct pages_walk walk = {.brief = mode == STORE_SERVE};
+    struct flock making;
     int rc = -EAGAIN;
 
     if (mode != STORE_READ && mkdir(s->dir, 0750) != 0 && errno != EEXIST)
         return -errno;
-    for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) &&
-                    (i < TRIES || (i < PATIENCE && is_in_the_making(lock)));
-         i++) {
+    for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) && i < PATIENCE; i++) {
         const char *why = NULL;
         struct stat st;
         int fd;
 
+        /* LMDB holds this lock until the first pages of a new file are written. (To close
+         * the file drops the locks of this process, which at that time has none.) */
+        making = (struct flock){.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
+        if (i >= TRIES) {
+            fd = open(lock, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+            if (fd < 0 || fcntl(fd, F_GETLK, &making) != 0)
+                making.l_type = F_UNLCK;
+            if (fd >= 0)
+                close(fd);
+            if (making.l_type != F_WRLCK)
+                break;
+        }
         if (i > 0)
             poll(NULL, 0, PAUSE_MS);
         fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -685,39 +677,15 @@ static int open_env(struct store *s, const char *data, const char *lock, bool wr
     return translate(rc);
 }
 
-/* -ENOENT: nothing at all is stored. */
-static int check_format(struct store *s, struct store_txn *t, struct diags *d)
-{
-    const struct store_key first = {1, {0}};
-    size_t n = strlen(s->kind->mark);
-    struct store_record any;
-    struct store_bytes v;
-    int rc = store_get(t, &format_key, &v);
-
-    if (rc == -ENOENT && store_seek(t, &first, 0, &any) == -ENOENT)
-        return -ENOENT;
-    if (rc == 0 && (v.len != n + 1 || memcmp(v.data, s->kind->mark, n) != 0))
-        rc = -EBADMSG;
-    if (rc != 0)
-        return damaged(s, d, "is damaged, or another program's");
-    if (v.data[n] == s->kind->version)
-        return 0;
-    diags_add(d, NULL, 0, 0,
-              "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it away "
-              "and import a policy",
-              s->dir, v.data[n] > s->kind->version ? "a newer" : "an older", v.data[n],
-              s->kind->version,
-              v.data[n] > s->kind->version ? "upgrade" : "export it with that one");
-    return -EBADMSG;
-}
-
 static int open_files(struct store *s, enum store_access access, struct diags *d)
 {
     size_t n = strlen(s->kind->mark);
     char data[PATH_MAX], lock[PATH_MAX];
-    uint8_t value[33];
-    struct store_txn *t;
+    const struct store_key first = {1, {0}};
+    struct store_record any;
     struct store_bytes v;
+    struct store_txn *t;
+    uint8_t value[33], found;
     int rc;
 
     if (snprintf(data, sizeof data, "%s/data.mdb", s->dir) >= PATH_MAX ||
@@ -735,10 +703,27 @@ static int open_files(struct store *s, enum store_access access, struct diags *d
     rc = store_begin(s, false, &t);
     if (rc != 0)
         return rc;
-    rc = check_format(s, t, d);
+    rc = store_get(t, &format_key, &v);
+    if (rc == -ENOENT && store_seek(t, &first, 0, &any) != -ENOENT)
+        rc = -EBADMSG; /* something is stored without a mark */
+    if (rc == 0 && (v.len != n + 1 || memcmp(v.data, s->kind->mark, n) != 0))
+        rc = -EBADMSG;
+    found = rc == 0 ? v.data[n] : s->kind->version;
     store_end(t);
-    if (rc != -ENOENT || access != STORE_WRITE)
+    if (rc != 0 && rc != -ENOENT)
+        return damaged(s, d, "is damaged, or another program's");
+    if (found != s->kind->version) {
+        diags_add(d, NULL, 0, 0,
+                  "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it "
+                  "away and import a policy",
+                  s->dir, found > s->kind->version ? "a newer" : "an older", found,
+                  s->kind->version,
+                  found > s->kind->version ? "upgrade" : "export it with that one");
+        return -EBADMSG;
+    }
+    if (rc == 0 || access != STORE_WRITE)
         return rc;
+
     /* An empty store becomes one of ours, unless another process was faster. */
     rc = store_begin(s, true, &t);
     if (rc != 0)

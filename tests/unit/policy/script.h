@@ -102,7 +102,7 @@ static inline void script_host(struct fixture *f, const char *host, char *out, s
     struct name name;
     bool may_be;
 
-    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
     fixture_ask(f, "x", "10.20.1.1", &q);
     assert_int_equal(name_parse(&name, host), 0);
     name_fold(&name);
@@ -110,7 +110,7 @@ static inline void script_host(struct fixture *f, const char *host, char *out, s
     memset(&d, 0xee, sizeof d);
     may_be = policy_may_be_host(f->reader, &name);
     policy_decide(f->reader, &q.ask, &real, &d);
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
     if (d.n_hosts > 0)
         assert_true(may_be);
     snprintf(out, size, d.n_hosts > 0 ? "%s %s" : "-", d.rule, d.pool);
@@ -141,9 +141,9 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         bool yes = true;
 
         assert_int_equal(addr_parse(&a, first, 53), 0); /* a client's port does not count */
-        assert_int_equal(policy_reader_begin(f->reader), 0);
+        assert_int_equal(store_reader_begin(f->reader->txn), 0);
         assert_int_equal(policy_is_host_address(f->reader, &a, &yes), 0);
-        policy_reader_end(f->reader);
+        store_reader_end(f->reader->txn);
         snprintf(out, size, "%s", yes ? "yes" : "no");
     } else if (strcmp(verb, "counts") == 0) {
         struct policy_counts c = counts_of(f);

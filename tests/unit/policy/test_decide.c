@@ -409,7 +409,7 @@ static void check_row(void **state)
     fixture_folder(&f);
     fixture_open(&f);
     fixture_policy(&f, r->policy);
-    assert_int_equal(policy_reader_begin(f.reader), 0);
+    assert_int_equal(store_reader_begin(f.reader->txn), 0);
     ask_init(&q, r, &f);
     real.n_srv = read_srv(r->srv, srv);
     memset(&d, 0xee, sizeof d);
@@ -427,7 +427,7 @@ static void check_row(void **state)
         assert_int_equal(d.outcome == OUTCOME_FILTERED && d.unapproved[i],
                          r->drop != NULL && r->drop[i] == '1');
     assert_int_equal(d.serial, *r->policy != '\0');
-    policy_reader_end(f.reader);
+    store_reader_end(f.reader->txn);
     fixture_remove(&f);
 }
 
@@ -489,12 +489,12 @@ static void check_needs(void **state)
     fixture_folder(&f);
     fixture_open(&f);
     fixture_policy(&f, n->policy);
-    assert_int_equal(policy_reader_begin(f.reader), 0);
+    assert_int_equal(store_reader_begin(f.reader->txn), 0);
     ask_init(&q, &r, &f);
     policy_match(f.reader, &q.ask, &m);
     assert_int_equal(policy_decide_blind(f.reader, &q.ask, &m, &d), !n->needs);
     assert_int_equal(fills_missing(f.reader, &q.ask), n->fills);
-    policy_reader_end(f.reader);
+    store_reader_end(f.reader->txn);
     fixture_remove(&f);
 }
 
@@ -515,7 +515,7 @@ static void hosts_as_in_the_pool(void **unused)
     fixture_policy(
         &f, "pool p kms2.contoso.com:1700,priority=5,weight=7,address=10.0.0.9,address=fd00::9 "
             "kms1.contoso.com,probe=no; rule r fill corp.example pool=p ttl=77");
-    assert_int_equal(policy_reader_begin(f.reader), 0);
+    assert_int_equal(store_reader_begin(f.reader->txn), 0);
     ask_init(&q, &r, &f);
     policy_decide(f.reader, &q.ask, &real, &d);
     assert_int_equal(d.n_hosts, 2);
@@ -526,7 +526,7 @@ static void hosts_as_in_the_pool(void **unused)
         "kms2.contoso.com:1700,priority=5,weight=7,address=10.0.0.9,address=fd00::9");
     assert_string_equal(host_print(&d.hosts[1], text, sizeof text),
                         "kms1.contoso.com:1688,probe=no");
-    policy_reader_end(f.reader);
+    store_reader_end(f.reader->txn);
     fixture_remove(&f);
 }
 

@@ -90,7 +90,7 @@ static void check_row(void **state)
     fixture_folder(&f);
     fixture_open(&f);
     fixture_policy(&f, POLICY);
-    assert_int_equal(policy_reader_begin(f.reader), 0);
+    assert_int_equal(store_reader_begin(f.reader->txn), 0);
     fixture_ask(&f, r->suffix, r->client, &q);
     q.ask.wall_ms = 1000;
     q.ask.limit = r->limit;
@@ -99,7 +99,7 @@ static void check_row(void **state)
     policy_decide(f.reader, &q.ask, &real, &d);
     assert_int_equal(policy_explain(f.reader, &q.ask, &d, add_trial, &s), 0);
     assert_string_equal(text, r->want);
-    policy_reader_end(f.reader);
+    store_reader_end(f.reader->txn);
     fixture_remove(&f);
 }
 
@@ -194,10 +194,10 @@ static void index_like_plain_comparison(void **state)
         struct suffix suffixes[RULES];
 
         make_rules(f, suffixes);
-        assert_int_equal(policy_reader_begin(f->reader), 0);
+        assert_int_equal(store_reader_begin(f->reader->txn), 0);
         for (unsigned i = 0; i < 80; i++)
             ask_one(f, suffixes);
-        policy_reader_end(f->reader);
+        store_reader_end(f->reader->txn);
     }
 }
 

@@ -380,14 +380,14 @@ static void all_that_lmdb_writes(void **state)
     assert_int_equal(store_begin(f->store, true, &t), 0);
     assert_int_equal(store_put(t, &k, value, sizeof value), STORE_ADDED);
     assert_int_equal(store_commit(t), 0);
-    assert_int_equal(policy_reader_begin(f->reader),
+    assert_int_equal(store_reader_begin(f->reader->txn),
                      0); /* so nothing that is freed is used again */
     for (int i = 0; i < 600; i++) {
         snprintf(rule, sizeof rule, "rule n%d deny n%d.example", i, i);
         fixture_policy(f, rule);
         walk_says(fd, NULL);
     }
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
     for (int i = 0; i < 600; i++) {
         struct policy_txn *change = fixture_begin(f, 1);
 
@@ -438,13 +438,13 @@ static void swapped_pages(void **state)
 
     assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     f->reader = policy_reader_new(f->store);
-    assert_int_equal(policy_reader_begin(f->reader), 0); /* nobody knows it yet */
-    policy_reader_end(f->reader);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0); /* nobody knows it yet */
+    store_reader_end(f->reader->txn);
     diags_init(&d);
     assert_int_equal(store_verify(f->store, NULL, &d), -EBADMSG);
     assert_non_null(strstr(d.at[0].text, "no rule acts"));
     diags_fini(&d);
-    assert_int_equal(policy_reader_begin(f->reader), -EBADMSG);
+    assert_int_equal(store_reader_begin(f->reader->txn), -EBADMSG);
     assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EBADMSG);
 
     page_put(fd, number_at(a), a);
@@ -474,7 +474,7 @@ static void cut_while_open(void **state)
     assert_int_equal(fstat(fd, &st), 0);
     copy = malloc((size_t)st.st_size);
     assert_int_equal(pread(fd, copy, (size_t)st.st_size, 0), st.st_size);
-    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
     fixture_ask(f, "corp.example", "10.1.1.1", &q);
     assert_int_equal(store_health(f->store).faults, 0);
 
@@ -492,11 +492,11 @@ static void cut_while_open(void **state)
     policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.reason, REASON_DAMAGED);
     assert_int_equal(policy_explain(f->reader, &q.ask, &d, NULL, NULL), 0);
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
     assert_int_equal(store_health(f->store).faults, 1);
 
     assert_int_equal(ftruncate(fd, 0), 0);
-    assert_int_equal(policy_reader_begin(f->reader), -EIO);
+    assert_int_equal(store_reader_begin(f->reader->txn), -EIO);
     assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EIO);
     assert_int_equal(store_verify(f->store, NULL, NULL), -EBADMSG);
     assert_int_equal(store_health(f->store).faults, 3);
@@ -528,9 +528,9 @@ static void cut_at_each_step(void **state)
 
     fixture_policy(f, BASE);
     serve(f);
-    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
     fixture_ask(f, "corp.example", "10.1.1.1", &q);
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
     assert_int_equal(name_parse(&target, "kms.example"), 0);
     for (int i = 0; i < 5; i++) {
         int fd;
@@ -542,7 +542,7 @@ static void cut_at_each_step(void **state)
         fixture_policy(f, BASE);
         serve(f);
         fd = data_open(f);
-        assert_int_equal(policy_reader_begin(f->reader), 0);
+        assert_int_equal(store_reader_begin(f->reader->txn), 0);
         assert_int_equal(ftruncate(fd, 0), 0);
         close(fd);
         if (i == 0)

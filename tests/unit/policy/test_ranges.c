@@ -133,7 +133,7 @@ static void like_naive_containment(void **unused)
             }
         }
         fixture_commit(t);
-        assert_int_equal(policy_reader_begin(f.reader), 0);
+        assert_int_equal(store_reader_begin(f.reader->txn), 0);
         for (size_t i = 0; i < w.n; i++)
             for (size_t k = 0; k < w.networks[i].n; k++) {
                 prefix_range(&w.prefixes[i][k], ip[0], ip[1]);
@@ -147,7 +147,7 @@ static void like_naive_containment(void **unused)
             draw_ip(ip[0]);
             check_address(&f, &w, ip[0]);
         }
-        policy_reader_end(f.reader);
+        store_reader_end(f.reader->txn);
         if (seed % 40 == 0)
             assert_sound(&f);
     }
@@ -160,9 +160,9 @@ static uint32_t range_of(struct fixture *f, const char *ip)
     struct addr a;
 
     assert_int_equal(addr_parse(&a, ip, 0), 0);
-    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
     assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
     return c.range;
 }
 

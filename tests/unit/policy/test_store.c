@@ -138,18 +138,18 @@ static void a_read_is_of_one_state(void **state)
     uint64_t before;
 
     fixture_policy(f, BASE);
-    assert_int_equal(policy_reader_begin(f->reader), 0);
-    before = policy_reader_state(f->reader);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
+    before = store_state(f->reader->txn);
     assert_true(fixture_policy(f, "rule r deny corp.example"));
     fixture_ask(f, "corp.example", "10.1.1.1", &q);
     policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.outcome, OUTCOME_FILLED);
     assert_int_equal(d.serial, 1);
-    policy_reader_end(f->reader);
-    assert_int_equal(policy_reader_begin(f->reader), 0);
-    assert_true(policy_reader_state(f->reader) != before);
+    store_reader_end(f->reader->txn);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
+    assert_true(store_state(f->reader->txn) != before);
     assert_int_equal(policy_reader_serial(f->reader), 2);
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
 }
 
 static void if_serial_moved(void **state)
@@ -179,9 +179,9 @@ static void a_client_costs_what_it_has(void **state)
     memset(&c, 0xa5, sizeof c);
     marked = c;
     assert_int_equal(addr_parse(&a, "10.20.1.1", 0), 0);
-    assert_int_equal(policy_reader_begin(f->reader), 0);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
     assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
-    policy_reader_end(f->reader);
+    store_reader_end(f->reader->txn);
     assert_int_equal(c.n_networks, 2);
     assert_string_equal(c.networks[0], "lab");
     assert_string_equal(c.networks[1], "all");

@@ -94,7 +94,7 @@ static inline void world_policy(struct world *w, const char *text)
         fail_msg("policy: %s", text);
     }
     if (w->begun)
-        policy_reader_end(w->reader);
+        store_reader_end(w->reader->txn);
     w->begun = false;
     assert_int_equal(policy_change_put(w->store, &change, &p, POLICY_REPLACE, &d), 0);
     policy_fini(&p);
