@@ -58,53 +58,38 @@ static bool is_shown(struct listing *l, const char *name)
     return false;
 }
 
-static void list_networks(const struct policy *p, struct listing *l)
+static json_t *network_row(const void *object)
 {
-    for (size_t i = 0; i < p->n_networks; i++) {
-        const struct policy_network *n = &p->networks[i];
+    const struct policy_network *n = object;
 
-        if (is_shown(l, n->name))
-            json_array_append_new(l->rows, json_pack("{s:s, s:o}", "name", n->name, "prefixes",
-                                                     members(POLICY_NETWORK, n->prefixes, n->n)));
-    }
+    return json_pack("{s:s, s:o}", "name", n->name, "prefixes",
+                     members(POLICY_NETWORK, n->prefixes, n->n));
 }
 
-static void list_pools(const struct policy *p, struct listing *l)
+static json_t *pool_row(const void *object)
 {
-    for (size_t i = 0; i < p->n_pools; i++) {
-        const struct policy_pool *o = &p->pools[i];
+    const struct policy_pool *p = object;
 
-        if (is_shown(l, o->name))
-            json_array_append_new(l->rows, json_pack("{s:s, s:o, s:b}", "name", o->name, "hosts",
-                                                     members(POLICY_POOL, o->hosts, o->n),
-                                                     "allow_public", o->allow_public));
-    }
+    return json_pack("{s:s, s:o, s:b}", "name", p->name, "hosts",
+                     members(POLICY_POOL, p->hosts, p->n), "allow_public", p->allow_public);
 }
 
-static void list_rules(const struct policy *p, struct listing *l)
+static json_t *rule_row(const void *object)
 {
-    for (size_t i = 0; i < p->n_rules; i++) {
-        const struct policy_rule *r = &p->rules[i];
-        json_t *networks, *when;
+    const struct policy_rule *r = object;
+    json_t *networks = json_array(), *when = json_array();
 
-        if (!is_shown(l, r->name))
-            continue;
-        networks = json_array();
-        for (size_t k = 0; k < r->n_networks; k++)
-            json_array_append_new(networks, json_string(r->networks[k]));
-        when = json_array();
-        for (unsigned k = 0; k < VERDICT_WORDS; k++)
-            if (policy_when(r->action, r->when) & 1u << k)
-                json_array_append_new(when, json_string(word_names[k]));
-        json_array_append_new(
-            l->rows,
-            json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o}", "name",
-                      r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
-                      "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when", when,
-                      "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
-                      time_value(r->from_ms), "until", time_value(r->until_ms), "break_dnssec",
-                      r->break_dnssec, "comment", text_value(r->comment)));
-    }
+    for (size_t i = 0; i < r->n_networks; i++)
+        json_array_append_new(networks, json_string(r->networks[i]));
+    for (unsigned i = 0; i < VERDICT_WORDS; i++)
+        if (policy_when(r->action, r->when) & 1u << i)
+            json_array_append_new(when, json_string(word_names[i]));
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o}", "name",
+                     r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
+                     "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when", when,
+                     "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
+                     time_value(r->from_ms), "until", time_value(r->until_ms), "break_dnssec",
+                     r->break_dnssec, "comment", text_value(r->comment));
 }
 
 /* pool NULL: the host is listed. */
@@ -151,21 +136,23 @@ static void list_suffixes(const struct policy *p, struct listing *l)
 /* clang-format off */
 static const struct kind {
     const char *word, *one;
+    json_t *(*row)(const void *object); /* of each object of the kind, or */
     void (*list)(const struct policy *, struct listing *);
+    enum policy_kind kind;
     struct column columns[12];
 } kinds[] = {
-    {"rules", "rule", list_rules, {
+    {"rules", "rule", rule_row, NULL, POLICY_RULE, {
         {"name", "RULE", COLUMN_TEXT}, {"action", "ACTION", COLUMN_TEXT}, {"mode", "MODE", COLUMN_TEXT},
         {"networks", "NETWORKS", COLUMN_LIST}, {"suffixes", "SUFFIXES", COLUMN_NUMBER}, {"when", "WHEN", COLUMN_LIST | RANK(2)},
         {"pool", "POOL", COLUMN_TEXT}, {"ttl_s", "TTL", COLUMN_NUMBER | RANK(5)}, {"from", "FROM", COLUMN_TIME | RANK(4)},
         {"until", "UNTIL", COLUMN_TIME | RANK(3)}, {"comment", "COMMENT", COLUMN_TEXT | RANK(6)}}},
-    {"networks", "network", list_networks, {
+    {"networks", "network", network_row, NULL, POLICY_NETWORK, {
         {"name", "NETWORK", COLUMN_TEXT}, {"prefixes", "PREFIXES", COLUMN_LIST}}},
-    {"pools", "pool", list_pools, {
+    {"pools", "pool", pool_row, NULL, POLICY_POOL, {
         {"name", "POOL", COLUMN_TEXT}, {"hosts", "HOSTS", COLUMN_LIST}, {"allow_public", "PUBLIC", COLUMN_TEXT}}},
-    {"approved", "approved host", list_approved, {
+    {"approved", "approved host", NULL, list_approved, POLICY_APPROVED, {
         {"host", "HOST", COLUMN_TEXT}, {"port", "PORT", COLUMN_NUMBER}, {"by", "BY", COLUMN_TEXT}}},
-    {"suffixes", "rule", list_suffixes, {
+    {"suffixes", "rule", NULL, list_suffixes, POLICY_RULE, {
         {"suffix", "SUFFIX", COLUMN_TEXT}, {"rule", "RULE", COLUMN_TEXT}}},
 };
 static const struct column summary_columns[] = {
@@ -181,8 +168,10 @@ static const struct column log_columns[] = {
 static int show_kind(struct ctl *c, const struct kind *k, const char *name)
 {
     struct listing l = {.name = name, .limit = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX};
-    const char *limit = ctl_option(c, "--limit");
+    const struct policy_list *list = &policy_lists[k->kind];
+    const char *limit = ctl_option(c, "--limit"), *objects;
     struct policy p;
+    size_t n_objects;
     uint64_t serial, n;
     int code;
 
@@ -193,7 +182,13 @@ static int show_kind(struct ctl *c, const struct kind *k, const char *name)
     if (code != 0)
         return code;
     l.rows = json_array();
-    k->list(&p, &l);
+    if (k->list != NULL)
+        k->list(&p, &l);
+    memcpy(&objects, (const char *)&p + list->objects, sizeof objects);
+    memcpy(&n_objects, (const char *)&p + list->n, sizeof n_objects);
+    for (size_t i = 0; k->row != NULL && i < n_objects; i++) /* they begin with their name */
+        if (is_shown(&l, objects + i * list->size))
+            json_array_append_new(l.rows, k->row(objects + i * list->size));
     if (name != NULL && json_array_size(l.rows) + l.left == 0 &&
         (k->list != list_suffixes || policy_find_rule(&p, name) == NULL))
         code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", k->one, name);
