@@ -281,11 +281,10 @@ static void begin_trace(struct explain *e, const struct view *v, struct now now)
 bool explain_run(struct explain *e, const struct view *view, const struct real *came,
                  struct now now)
 {
-    struct view quiet = *view;
-    struct scratch *scratch = view->scratch;
-    struct writer w = writer_make(scratch->image, sizeof scratch->image);
-    struct real instead = {.verdict = e->supposed, .supposed = true};
     static const struct addr nobody;
+    struct view quiet = *view;
+    struct writer w = writer_make(view->scratch->image, sizeof view->scratch->image);
+    struct real instead = {.verdict = e->supposed, .supposed = true};
     bool is_read;
     enum answer a;
 

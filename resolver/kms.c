@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * kms.c -- KMS discovery questions: the decision and its answer.
+ * kms.c -- KMS discovery questions: the decision, its answer and its event; and
+ * the addresses of the hosts that they are answered with.
  *
  * One question's walk, with answer.c:
  *   1 no policy, or kms.mode off      the real answer, recorded so

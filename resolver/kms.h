@@ -27,7 +27,8 @@ bool kms_host_answer(const struct view *, struct query *, struct now, enum answe
 /* The question as the policy wants it; q->networks are known. */
 struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
 
-/* Events go into q->event. A discovery question that was decided on q->real. rcode: what the client is told. */
+/* Audit events, into q->event. A discovery question that was decided on q->real; rcode:
+ * what the client is told. */
 void kms_event_decided(const struct view *, struct query *, const struct policy_decision *,
                        uint16_t rcode, struct now);
 /* One that was not, or another question: refused by access, an UPDATE, left unanswered. */
