@@ -140,6 +140,10 @@ static const struct script {
      "a.example2,b.example1,(other)3;"
      "expect SELECT group_concat(address||suffix,' ') FROM events WHERE sequence IN(3,4,6)"
      " => 10.0.0.3c.example 10.0.0.4d.example 10.0.0.5c.example"},
+    {"a link-local client has no interface, with a row of its own or without",
+     "q fe80::1%1 a.example; commit; expect SELECT address FROM clients => fe80::1;"
+     "limit clients 1; q fe80::2%1 a.example; commit;"
+     "expect SELECT group_concat(address) FROM events => fe80::1,fe80::2"},
     {"only the network of a client is kept, and repeats are still told apart",
      "limit prefix 1; q 10.20.30.40 a.example id 1; q 10.20.30.41 a.example id 1; q "
      "2001:db8:1:ff42:1::1 a.example; commit;"
