@@ -269,36 +269,30 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static int save(struct ledger *l, struct row *r)
-{
-    int rc = audit_store_put(l->store, (enum store_table)r->table, r->stored.numbers, &r->stored);
-
-    r->touched = false;
-    r->stored.name = NULL;
-    for (int i = 0; i < r->n_slots && rc == 0; i++) {
-        struct slot *s = &r->slots[i];
-        union store_slot stored = {.id = STORE_SLOTS * r->stored.id + i,
-                                   .suffix = s->suffix,
-                                   .last = s->last,
-                                   .verdict = s->verdict,
-                                   .outcome = s->outcome};
-
-        if (s->touched)
-            rc = audit_store_put(l->store, STORE_SLOT, stored.numbers, NULL);
-        s->touched = false;
-    }
-    return rc;
-}
-
 int ledger_save(struct ledger *l)
 {
     int rc = 0;
 
-    if (l->n_touched > 0)
-        qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
-    for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
-        prefetch_row(l->touched[i + AHEAD < l->n_touched ? i + AHEAD : i].row);
-        rc = save(l, l->touched[i].row);
+    qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
+    for (size_t k = 0; k < l->n_touched && rc == 0; k++) {
+        struct row *r = l->touched[k].row;
+
+        prefetch_row(l->touched[k + AHEAD < l->n_touched ? k + AHEAD : k].row);
+        rc = audit_store_put(l->store, (enum store_table)r->table, r->stored.numbers, &r->stored);
+        r->touched = false;
+        r->stored.name = NULL;
+        for (int i = 0; i < r->n_slots && rc == 0; i++) {
+            struct slot *s = &r->slots[i];
+            union store_slot stored = {.id = STORE_SLOTS * r->stored.id + i,
+                                       .suffix = s->suffix,
+                                       .last = s->last,
+                                       .verdict = s->verdict,
+                                       .outcome = s->outcome};
+
+            if (s->touched)
+                rc = audit_store_put(l->store, STORE_SLOT, stored.numbers, NULL);
+            s->touched = false;
+        }
     }
     if (rc == 0)
         rc = audit_store_flush(l->store);

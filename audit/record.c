@@ -78,34 +78,13 @@ static int intern_text(struct records *r, const char *text, int64_t *id)
     return known ? 0 : audit_store_insert(r->store, STORE_TEXT, "it", *id, text);
 }
 
-static void hash_hosts(struct writer *w, const struct audit_host *hosts, uint8_t n)
+static void put_hosts(struct writer *w, const struct audit_host *hosts, uint8_t n)
 {
     writer_u8(w, n);
     for (uint8_t i = 0; i < n; i++) {
         writer_bytes(w, hosts[i].target.at, hosts[i].target.len);
         writer_u16(w, hosts[i].port);
     }
-}
-
-static uint64_t hash_answer(const struct records *r, const struct audit_event *e)
-{
-    uint8_t buf[AUDIT_EVENT_MAX];
-    const uint8_t words[] = {e->verdict, e->outcome, e->reason, e->would};
-    struct writer w = writer_make(buf, sizeof buf);
-
-    writer_bytes(&w, words, sizeof words);
-    writer_bytes(&w, e->server.ip, sizeof e->server.ip);
-    writer_u16(&w, e->server.port);
-    writer_u16(&w, e->qtype);
-    writer_u16(&w, e->rcode);
-    writer_u16(&w, e->real_rcode);
-    writer_bytes(&w, e->rule, strlen(e->rule) + 1);
-    writer_bytes(&w, e->would_rule, strlen(e->would_rule) + 1);
-    writer_bytes(&w, e->text, strlen(e->text) + 1);
-    hash_hosts(&w, e->real, e->n_real);
-    hash_hosts(&w, e->answer, e->n_answer);
-    hash_hosts(&w, e->unapproved, e->n_unapproved);
-    return hash_bytes(&r->secret, buf, w.len);
 }
 
 /* "kms01.contoso.com:1688 kms02.contoso.com:1688" */
@@ -135,9 +114,25 @@ static int intern_answer(struct records *r, const struct audit_event *e, int64_t
 {
     char type[TYPE_TEXT], rcode[TYPE_TEXT], real_rcode[TYPE_TEXT], server[ADDR_TEXT];
     char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
+    const uint8_t words[] = {e->verdict, e->outcome, e->reason, e->would};
+    uint8_t buf[AUDIT_EVENT_MAX];
+    struct writer w = writer_make(buf, sizeof buf);
     bool known;
 
-    *id = number_of(r, hash_answer(r, e), &r->answer, &known);
+    /* All that its row says, and nothing that changes from event to event. */
+    writer_bytes(&w, words, sizeof words);
+    writer_bytes(&w, e->server.ip, sizeof e->server.ip);
+    writer_u16(&w, e->server.port);
+    writer_u16(&w, e->qtype);
+    writer_u16(&w, e->rcode);
+    writer_u16(&w, e->real_rcode);
+    writer_bytes(&w, e->rule, strlen(e->rule) + 1);
+    writer_bytes(&w, e->would_rule, strlen(e->would_rule) + 1);
+    writer_bytes(&w, e->text, strlen(e->text) + 1);
+    put_hosts(&w, e->real, e->n_real);
+    put_hosts(&w, e->answer, e->n_answer);
+    put_hosts(&w, e->unapproved, e->n_unapproved);
+    *id = number_of(r, hash_bytes(&r->secret, buf, w.len), &r->answer, &known);
     if (known)
         return 0;
     return audit_store_insert(

@@ -366,27 +366,6 @@ static int cut(struct audit_store *store, int64_t end, struct audit_event *recor
     return rc;
 }
 
-/* Removes what only removed events have named: what is older than the epoch of
- * the first that is left. */
-static int cut_named(struct audit_store *store)
-{
-    int64_t first = 0, epoch[3];
-    int rc = first_event(store, &first);
-
-    if (rc == 0)
-        rc = audit_store_sql(store, NULL, "DELETE FROM control WHERE id<?", first);
-    if (rc == 0)
-        rc = audit_store_sql(store, epoch,
-                             "SELECT event,answer,text FROM epoch WHERE event<=? "
-                             "ORDER BY event DESC LIMIT 1",
-                             first);
-    if (rc == 1)
-        rc = audit_store_sql(store, NULL, "DELETE FROM epoch WHERE event<?", epoch[0]);
-    if (rc == 0)
-        rc = audit_store_sql(store, NULL, "DELETE FROM answer WHERE id<?", epoch[1]);
-    return rc == 0 ? audit_store_sql(store, NULL, "DELETE FROM text WHERE id<?", epoch[2]) : rc;
-}
-
 /* The events that are too old, up to the first that is not, then those that are too many. */
 static int cut_events(struct audit_writer *w, struct now now)
 {
@@ -394,7 +373,7 @@ static int cut_events(struct audit_writer *w, struct now now)
     struct audit_store *store = w->store;
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
-    int64_t begin = 0, end;
+    int64_t begin = 0, end, epoch[3] = {0};
     uint64_t percent = 90;
     int rc = first_event(store, &begin);
 
@@ -420,7 +399,21 @@ static int cut_events(struct audit_writer *w, struct now now)
     if (rc == 0)
         rc = records_add(&w->records, &e, NULL);
     w->prune.removed += e.lost;
-    return rc == 0 ? cut_named(store) : rc;
+    /* What only removed events have named is older than the epoch of the first that is left. */
+    if (rc == 0)
+        rc = first_event(store, &begin);
+    if (rc == 0)
+        rc = audit_store_sql(store, NULL, "DELETE FROM control WHERE id<?", begin);
+    if (rc == 0)
+        rc = audit_store_sql(store, epoch,
+                             "SELECT event,answer,text FROM epoch WHERE event<=? "
+                             "ORDER BY event DESC LIMIT 1",
+                             begin);
+    if (rc == 1)
+        rc = audit_store_sql(store, NULL, "DELETE FROM epoch WHERE event<?", epoch[0]);
+    if (rc == 0)
+        rc = audit_store_sql(store, NULL, "DELETE FROM answer WHERE id<?", epoch[1]);
+    return rc == 0 ? audit_store_sql(store, NULL, "DELETE FROM text WHERE id<?", epoch[2]) : rc;
 }
 
 /* One step in a transaction of its own; a failed one is tried again in a minute. */
@@ -461,24 +454,6 @@ static void prune(struct audit_writer *w, struct now now)
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-/* A commit that took more than half of the interval doubles it; quick ones bring it back. */
-static void adapt(struct audit_writer *w, uint64_t mono_ms)
-{
-    uint64_t interval = atomic_load(&w->stats.interval_ms);
-    uint64_t due = w->step_ms + w->wait_ms, took = mono_ms > due ? mono_ms - due : 0;
-
-    if (!w->committed)
-        return;
-    w->committed = false;
-    if (took > interval / 2)
-        interval = interval * 2 < interval_most_ms ? interval * 2 : interval_most_ms;
-    else if (took < interval / 8)
-        interval /= 2;
-    if (interval < w->limits.commit_interval_ms)
-        interval = w->limits.commit_interval_ms;
-    atomic_store(&w->stats.interval_ms, interval);
-}
-
 static void flush_all(struct audit_writer *w, struct now now)
 {
     for (int i = 0; i < 16; i++) { /* a producer may still be pushing */
@@ -491,15 +466,24 @@ static void flush_all(struct audit_writer *w, struct now now)
 
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
-    uint64_t wait_ms = idle_ms, next;
+    uint64_t interval = atomic_load(&w->stats.interval_ms), due = w->step_ms + w->wait_ms;
+    uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0, wait_ms = idle_ms, next;
     bool any = false;
 
-    adapt(w, now.mono_ms);
+    /* A commit that took more than half of the interval doubles it; quick ones bring it back. */
+    if (w->committed && took > interval / 2)
+        interval = interval * 2 < interval_most_ms ? interval * 2 : interval_most_ms;
+    else if (w->committed && took < interval / 8)
+        interval /= 2;
+    if (w->committed && interval < w->limits.commit_interval_ms)
+        interval = w->limits.commit_interval_ms;
+    atomic_store(&w->stats.interval_ms, interval);
+    w->committed = false;
     if (flush) {
         flush_all(w, now);
     } else {
         any = drain(w);
-        if (now.mono_ms >= w->attempt_ms + atomic_load(&w->stats.interval_ms) ||
+        if (now.mono_ms >= w->attempt_ms + interval ||
             (w->len >= batch_early && atomic_load(&w->stats.last_error) == 0))
             (void)commit(w, now);
     }
@@ -509,7 +493,7 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
         prune(w, now);
     if (any || w->prune.going_on)
         wait_ms = busy_ms;
-    next = w->attempt_ms + atomic_load(&w->stats.interval_ms);
+    next = w->attempt_ms + interval;
     if (w->len > 0 && next < now.mono_ms + wait_ms)
         wait_ms = next > now.mono_ms ? next - now.mono_ms : 1;
     w->step_ms = now.mono_ms;

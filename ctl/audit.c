@@ -197,48 +197,42 @@ static int ledger_of_events(struct audit *a)
 
 /* --- tables ------------------------------------------------------------------------------- */
 
-static int print_list(struct audit *a, const struct audit_list *l)
+static int run_list(struct ctl *c)
 {
-    bool table = a->c->format == FORMAT_TABLE;
+    bool table = c->format == FORMAT_TABLE;
+    const struct audit_list *l = lists;
     json_t *rows = json_array();
     int64_t n = 0, oldest = 0;
     char text[NUMBER_TEXT];
-    int code = 0;
-
-    if (a->reader != NULL && (a->since_ms > 0 || a->until_ms > 0 || (a->given & ~l->own) != 0)) {
-        if ((code = ledger_of_events(a)) != 0 ||
-            (code = audit_first_number(a, "SELECT count(*) FROM picked", &n)) != 0 ||
-            (code = audit_first_number(a, "SELECT min(ms) FROM picked", &oldest)) != 0)
-            goto done;
-        if (table)
-            ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
-                     (long long)n, n > 0 ? ", the oldest of " : "",
-                     n > 0 ? time_print_local((uint64_t)oldest, text) : "");
-    }
-    if (a->reader != NULL && (code = audit_rows(a, l, a->limit, rows)) != 0)
-        goto done;
-    if (!table || json_array_size(rows) > 0)
-        table_print(a->c, l->plural, l->columns, rows);
-    else if (a->reader != NULL)
-        ctl_note("no %s match", l->plural);
-    if (table && a->reader != NULL)
-        ctl_note("%s", l->foot);
-done:
-    json_decref(rows);
-    return code;
-}
-
-static int run_list(struct ctl *c)
-{
-    const struct audit_list *l = lists;
     struct audit a;
     int code;
 
     while (strcmp(l->plural, c->verb->verb) != 0)
         l++;
     code = audit_begin(&a, c, l->columns);
-    if (code == 0)
-        code = print_list(&a, l);
+    if (code == 0 && a.reader != NULL &&
+        (a.since_ms > 0 || a.until_ms > 0 || (a.given & ~l->own) != 0)) {
+        if ((code = ledger_of_events(&a)) != 0 ||
+            (code = audit_first_number(&a, "SELECT count(*) FROM picked", &n)) != 0 ||
+            (code = audit_first_number(&a, "SELECT min(ms) FROM picked", &oldest)) != 0)
+            goto done;
+        if (table)
+            ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
+                     (long long)n, n > 0 ? ", the oldest of " : "",
+                     n > 0 ? time_print_local((uint64_t)oldest, text) : "");
+    }
+    if (code == 0 && a.reader != NULL)
+        code = audit_rows(&a, l, a.limit, rows);
+    if (code != 0)
+        goto done;
+    if (!table || json_array_size(rows) > 0)
+        table_print(c, l->plural, l->columns, rows);
+    else if (a.reader != NULL)
+        ctl_note("no %s match", l->plural);
+    if (table && a.reader != NULL)
+        ctl_note("%s", l->foot);
+done:
+    json_decref(rows);
     audit_end(&a);
     return code;
 }

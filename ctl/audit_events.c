@@ -90,16 +90,22 @@ static int print_lines(const struct ctl *c, const json_t *rows)
     return ferror(stdout) ? EXIT_FAILED : 0;
 }
 
-/* --- finding ------------------------------------------------------------------------- */
+/* --- the newest, or all --------------------------------------------------------------- */
 
-/* The numbers of the newest that pass, at most limit: temp.found. */
-static int find_newest(struct audit *a, uint64_t limit)
+static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
 {
-    int64_t first, last, found = 0;
+    enum ctl_format format = a->c->format;
+    uint64_t limit = a->limit_given              ? a->limit
+                     : lines && a->since_ms == 0 ? FOLLOW_FIRST
+                     : format == FORMAT_TABLE    ? TABLE_LIMIT
+                                                 : CSV_LIMIT;
+    int64_t first = 0, last = 0, found = 0;
+    json_t *rows = json_array();
     struct audit_sql q;
-    int code = audit_numbers(a, &first, &last);
+    int code = 0;
 
-    if (code == 0)
+    /* Their numbers, the newest first, a step at a time. */
+    if (a->reader != NULL && (code = audit_numbers(a, &first, &last)) == 0)
         code = audit_exec(a, "CREATE TEMP TABLE found(row INTEGER PRIMARY KEY)");
     for (; code == 0 && last >= first && last > 0; last -= FIND_STEP) {
         audit_sql_begin(&q, "INSERT INTO found SELECT sequence FROM events");
@@ -114,19 +120,6 @@ static int find_newest(struct audit *a, uint64_t limit)
         if (limit > 0 && found >= (int64_t)limit)
             break;
     }
-    return code;
-}
-
-static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
-{
-    enum ctl_format format = a->c->format;
-    uint64_t limit = a->limit_given              ? a->limit
-                     : lines && a->since_ms == 0 ? FOLLOW_FIRST
-                     : format == FORMAT_TABLE    ? TABLE_LIMIT
-                                                 : CSV_LIMIT;
-    json_t *rows = json_array();
-    int code = a->reader != NULL ? find_newest(a, limit) : 0;
-
     if (a->sort == NULL) { /* as they came */
         a->sort = l->order;
         a->order_given = a->ascending = true;

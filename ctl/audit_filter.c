@@ -112,21 +112,6 @@ static const struct reader {
      "instr(' '||target||' ',?)>0"},
 };
 
-static int read_terms(struct audit *a, const struct reader *r)
-{
-    const char *text;
-    int rc = 0;
-
-    for (int n = 0; rc == 0 && (text = ctl_option_at(a->c, r->name, n)) != NULL; n++) {
-        struct audit_term *t = &a->terms[a->n_terms++]; /* a line has no more options */
-
-        *t = (struct audit_term){.option = r->option, .events = r->events, .own = r->own};
-        a->given |= r->option;
-        rc = r->read(t, text);
-    }
-    return rc;
-}
-
 static int read_sort(struct audit *a, const struct column *columns)
 {
     const char *names[64], *nearest;
@@ -186,7 +171,7 @@ bool audit_reopen(struct audit *a)
 
 int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable)
 {
-    const char *limit = ctl_option(c, "--limit");
+    const char *limit = ctl_option(c, "--limit"), *text;
     struct diags d;
     int code, rc;
 
@@ -202,8 +187,14 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable)
         return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
     if (a->until_ms > 0 && a->since_ms >= a->until_ms)
         return ctl_fail(EXIT_USAGE, "--since is not before --until");
-    for (size_t i = 0; i < ARRAY_LEN(readers) && code == 0; i++)
-        code = read_terms(a, &readers[i]);
+    for (const struct reader *r = readers; r < readers + ARRAY_LEN(readers); r++)
+        for (int n = 0; code == 0 && (text = ctl_option_at(c, r->name, n)) != NULL; n++) {
+            struct audit_term *t = &a->terms[a->n_terms++]; /* a line has no more options */
+
+            *t = (struct audit_term){.option = r->option, .events = r->events, .own = r->own};
+            a->given |= r->option;
+            code = r->read(t, text);
+        }
     if (code != 0 || (code = ctl_become_user(c)) != 0)
         return code;
     diags_init(&d);
@@ -302,31 +293,14 @@ int audit_numbers(struct audit *a, int64_t *first, int64_t *last)
 
 /* --- rows ------------------------------------------------------------------------------ */
 
-/* Words from a to z, all else from the largest, what is unknown last. */
-static void add_order(struct audit_sql *q, const struct audit_list *l, const struct audit *a)
+int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
 {
     const char *key = a->sort != NULL ? a->sort : l->order;
     const struct column *k = l->columns;
-    bool up = a->ascending;
-    int kind;
-
-    while (k->key != NULL && strcmp(k->key, key) != 0)
-        k++;
-    kind = column_kind(k);
-    if (!a->order_given)
-        up = a->sort != NULL && kind == COLUMN_TEXT;
-    str_addf(&q->text,
-             kind == COLUMN_LIST   ? " ORDER BY json_array_length(\"%s[]\")%s"
-             : kind == COLUMN_FLAG ? " ORDER BY \"%s?\"%s"
-                                   : " ORDER BY \"%s\"%s",
-             key, up ? " ASC NULLS LAST" : " DESC");
-}
-
-int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
-{
     size_t before = 1, n = 0;
+    bool up = a->ascending;
     struct audit_sql q;
-    int code;
+    int code, kind;
 
     code = audit_exec(a, "CREATE TEMP TABLE IF NOT EXISTS page(place INTEGER PRIMARY KEY,row)");
     if (code == 0)
@@ -338,7 +312,16 @@ int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json
     add_terms(&q, a, l->own, true);
     if (a->no_host)
         str_add(&q.text, " AND no_host_since IS NOT NULL");
-    add_order(&q, l, a);
+    while (k->key != NULL && strcmp(k->key, key) != 0)
+        k++;
+    kind = column_kind(k);
+    if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
+        up = a->sort != NULL && kind == COLUMN_TEXT;
+    str_addf(&q.text,
+             kind == COLUMN_LIST   ? " ORDER BY json_array_length(\"%s[]\")%s"
+             : kind == COLUMN_FLAG ? " ORDER BY \"%s?\"%s"
+                                   : " ORDER BY \"%s\"%s",
+             key, up ? " ASC NULLS LAST" : " DESC");
     if (limit > 0)
         audit_sql_add(&q, " LIMIT ?", (int64_t)limit);
     if (code == 0)
@@ -358,23 +341,13 @@ int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json
     return code;
 }
 
-static json_t *ptr_of(const char *address)
-{
-    struct sockaddr_storage sa;
-    char host[NI_MAXHOST];
-    struct addr client;
-
-    if (addr_parse(&client, address, 0) != 0 ||
-        getnameinfo((struct sockaddr *)&sa, addr_to_sockaddr(&client, &sa), host, sizeof host, NULL,
-                    0, NI_NAMEREQD) != 0)
-        return json_null();
-    return audit_json_text(host);
-}
-
 void audit_add_names(struct audit *a, json_t *rows)
 {
     json_t *known = json_object(), *row;
     size_t i, n = json_array_size(rows);
+    struct sockaddr_storage sa;
+    char host[NI_MAXHOST];
+    struct addr client;
 
     json_array_foreach(rows, i, row)
     {
@@ -383,7 +356,13 @@ void audit_add_names(struct audit *a, json_t *rows)
         if (address == NULL)
             continue;
         if (json_object_get(known, address) == NULL)
-            (void)json_object_set_new(known, address, ptr_of(address));
+            (void)json_object_set_new(known, address,
+                                      addr_parse(&client, address, 0) == 0 &&
+                                              getnameinfo((struct sockaddr *)&sa,
+                                                          addr_to_sockaddr(&client, &sa), host,
+                                                          sizeof host, NULL, 0, NI_NAMEREQD) == 0
+                                          ? audit_json_text(host)
+                                          : json_null());
         (void)json_object_set(row, "name", json_object_get(known, address));
         if (a->c->stderr_tty && n > 20)
             fprintf(stderr, "\rnames: %zu of %zu%s", i + 1, n, i + 1 == n ? "\n" : "");
