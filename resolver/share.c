@@ -5,6 +5,8 @@
  */
 #include "resolver/share.h"
 
+#include <assert.h>
+
 enum { V4_PREFIX = 96 + 24, V6_PREFIX = 56, V6_ADDRESS = 64 };
 
 int shares_init(struct shares *s, uint32_t n, const struct hash_key *key)
@@ -14,8 +16,9 @@ int shares_init(struct shares *s, uint32_t n, const struct hash_key *key)
         s->n_buckets *= 2;
     s->buckets = calloc(s->n_buckets, sizeof *s->buckets);
     s->level = calloc((size_t)n + 1, sizeof *s->level);
-    /* an address and a prefix for each flight and each waiter */
-    if (pool_init(&s->pool, 4 * n, sizeof(struct share)) != 0 || s->buckets == NULL ||
+    /* An address and a prefix for each flight, a prefix for each waiter, and those of who
+     * comes next. */
+    if (pool_init(&s->pool, 3 * n + 2, sizeof(struct share)) != 0 || s->buckets == NULL ||
         s->level == NULL) {
         shares_fini(s);
         return -ENOMEM;
@@ -45,8 +48,8 @@ static struct share *find_or_add(struct shares *s, const uint8_t ip[16], struct 
     LIST_FOREACH(share, bucket, bucket)
         if (share->prefix == prefix && memcmp(share->ip, ip, 16) == 0)
             return share;
-    if ((share = pool_take(&s->pool)) == NULL)
-        return NULL;
+    share = pool_take(&s->pool);
+    assert(share != NULL);
     share->prefix = prefix;
     memcpy(share->ip, ip, 16);
     TAILQ_INIT(&share->addresses);
@@ -61,18 +64,13 @@ struct share *shares_get(struct shares *s, const struct addr *client)
 {
     bool v4 = addr_is_v4(client);
     uint8_t ip[16], net[16];
-    struct share *prefix, *address;
 
     memcpy(ip, client->ip, 16);
     memcpy(net, client->ip, 16);
     if (!v4)
         prefix_mask(ip, V6_ADDRESS);
     prefix_mask(net, v4 ? V4_PREFIX : V6_PREFIX);
-    if ((prefix = find_or_add(s, net, NULL)) == NULL)
-        return NULL;
-    if ((address = find_or_add(s, ip, prefix)) == NULL)
-        shares_give_back(s, prefix);
-    return address;
+    return find_or_add(s, ip, find_or_add(s, net, NULL));
 }
 
 void shares_give_back(struct shares *s, struct share *share)

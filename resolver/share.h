@@ -55,7 +55,7 @@ int shares_init(struct shares *, uint32_t n, const struct hash_key *);
 void shares_fini(struct shares *);
 
 /* The address's share; it is given back by shares_give_back() when it has
- * nothing any more. NULL: no place, which n rules out. */
+ * nothing any more. Its owner has at most n flights and n waiters, and one more. */
 struct share *shares_get(struct shares *, const struct addr *);
 void shares_give_back(struct shares *, struct share *);
 /* The flight is the newest of the share; it is taken out of it. */

@@ -123,6 +123,7 @@ static int tear_down(void **state)
     struct fixture *f = *state;
 
     io_event_free(f->event);
+    io_event_free(NULL); /* fine */
     event_base_free(f->base);
     if (f->fd > 0)
         close(f->fd);
