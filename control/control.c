@@ -45,10 +45,10 @@ struct control {
     struct MHD_Daemon *http;
     const struct control_route *routes; /* borrowed; ended by a row without method */
     void *context;
-    char *path;                             /* owned */
-    struct stat self;                       /* of the socket's file */
-    LIST_HEAD(, control_request) suspended; /* until they are answered */
-    void (*wake)(void *);                   /* or NULL */
+    char *path;                                             /* owned */
+    struct stat self;                                       /* of the socket's file */
+    LIST_HEAD(control_requests, control_request) suspended; /* until they are answered */
+    void (*wake)(void *);                                   /* or NULL */
     void *wake_context;
     bool stopping;
 };

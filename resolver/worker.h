@@ -61,7 +61,7 @@ struct worker {
     struct {
         pthread_mutex_t lock;
         struct generation *generation; /* NULL: none is new */
-        STAILQ_HEAD(, worker_job) jobs;
+        STAILQ_HEAD(worker_jobs, worker_job) jobs;
         bool stop;
         int fd; /* an eventfd */
         struct event *event;
