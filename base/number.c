@@ -178,31 +178,16 @@ static const char *clock_parse(const char *text, struct tm *tm, unsigned *ms)
     return tm->tm_sec > 60 ? NULL : end + n;
 }
 
-/* "Z", "+01:00": seconds east of UTC. False when the text is anything else. */
-static bool offset_parse(const char *text, int *east)
-{
-    const char *end = after_shape(text, "Z00:00");
-    int hours, minutes;
-
-    *east = 0;
-    if ((*text == 'Z' || *text == 'z') && text[1] == '\0')
-        return true;
-    if (end == NULL || *end != '\0' || sscanf(text + 1, "%d:%d", &hours, &minutes) != 2)
-        return false;
-    *east = (hours * 3600 + minutes * 60) * (*text == '-' ? -1 : 1);
-    return hours < 24 && minutes < 60;
-}
-
 /* A date, a time of today, or both. */
 static int date_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
 {
     struct tm tm = {.tm_isdst = -1}, day;
     time_t now = (time_t)(now_ms / 1000);
-    const char *p = after_shape(text, "0000-00-00");
+    const char *p = after_shape(text, "0000-00-00"), *end;
     bool is_local = true;
     int64_t seconds;
     unsigned ms = 0;
-    int east = 0;
+    int east = 0, hours, minutes;
 
     if (text[2] == ':') {
         if (localtime_r(&now, &tm) == NULL)
@@ -222,9 +207,15 @@ static int date_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
         if (*p != '\0' &&
             ((p = after_shape(p, "T")) == NULL || (p = clock_parse(p, &tm, &ms)) == NULL))
             return -EINVAL;
+        /* "Z" or "+01:00": east of UTC */
         is_local = *p == '\0';
-        if (!is_local && !offset_parse(p, &east))
-            return -EINVAL;
+        if (!is_local && !((*p == 'Z' || *p == 'z') && p[1] == '\0')) {
+            end = after_shape(p, "Z00:00");
+            if (end == NULL || *end != '\0' || sscanf(p + 1, "%d:%d", &hours, &minutes) != 2 ||
+                hours > 23 || minutes > 59)
+                return -EINVAL;
+            east = (hours * 3600 + minutes * 60) * (*p == '-' ? -1 : 1);
+        }
     }
     if (tm.tm_year < 70)
         return -ERANGE;

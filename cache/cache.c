@@ -297,29 +297,6 @@ static void turn(struct shard *s, bool keep_used)
     s->tail = s->tail + units == s->ring_units ? 0 : s->tail + units;
 }
 
-/* An empty way, or else the least used and of those the oldest one, evicted. */
-static unsigned free_way(struct shard *s, struct bucket *b)
-{
-    unsigned best = 0;
-    uint64_t best_rank = UINT64_MAX;
-
-    for (unsigned i = 0; i < BUCKET_WAYS; i++) {
-        uint32_t ref = b->ref[i];
-        uint32_t from_tail = ref >= s->tail ? ref - s->tail : ref + (s->ring_units - s->tail);
-        uint64_t rank = (uint64_t)b->freq[i] << 32 | from_tail;
-
-        if (b->tag[i] == 0)
-            return i;
-        if (rank < best_rank) {
-            best = i;
-            best_rank = rank;
-        }
-    }
-    shard_forget(s, b, best);
-    s->stats.evicted++;
-    return best;
-}
-
 /* A place of so many units that the index knows by the key; an older entry
  * with the key is gone. The caller writes it before the lock is released. */
 static struct entry *shard_insert(struct shard *s, const struct cache_key *key, uint32_t units)
@@ -327,6 +304,7 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
     struct bucket *b = bucket_of(s, key->hash);
     struct way way = {b, 0};
     uint8_t freq = 0;
+    uint64_t best = UINT64_MAX;
     size_t steps = TURN_STEPS + units / 8; /* a large entry uses up more of the reserve */
 
     /* Room first: it may drop the older entry, or move it. */
@@ -339,7 +317,21 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
         shard_forget(s, b, way.at);
         s->stats.replaced++;
     } else {
-        way.at = free_way(s, b);
+        /* An empty way, or else the least used and of those the oldest one, evicted. */
+        for (unsigned i = 0; i < BUCKET_WAYS && best > 0; i++) {
+            uint32_t ref = b->ref[i];
+            uint32_t from_tail = ref >= s->tail ? ref - s->tail : ref + (s->ring_units - s->tail);
+            uint64_t rank = b->tag[i] == 0 ? 0 : 1 + ((uint64_t)b->freq[i] << 32 | from_tail);
+
+            if (rank < best) {
+                best = rank;
+                way.at = i;
+            }
+        }
+        if (best > 0) {
+            shard_forget(s, b, way.at);
+            s->stats.evicted++;
+        }
     }
     b->tag[way.at] = tag_of(key->hash);
     b->ref[way.at] = claim(s, units);

@@ -130,53 +130,62 @@ static void take_value(struct reader *r, const struct field *o, const struct yam
     r->origin[o - settings_options] = (struct origin){node, r->form.file, r->form.assign};
 }
 
-static void read_section(struct reader *r, const char *section, const struct yaml_node *node)
+static void set_source(struct reader *r, const char *file, const char *assign)
 {
-    if (field_is_empty(node))
-        return; /* all of its lines are comments */
-    if (node->kind != YAML_MAP) {
-        form_problem(&r->form, node, "%s is a section: write its options below it, indented",
-                     section);
-        return;
-    }
-    for (const struct yaml_node *one = node->first; one != NULL; one = one->next) {
-        const struct field *o = field_find(settings_options, section, one->key);
-
-        if (o != NULL)
-            take_value(r, o, one);
-        else
-            unknown_option(&r->form, settings_options, section, one);
-    }
+    r->form.file = file;
+    r->form.assign = assign;
 }
 
-static void unknown_section(struct reader *r, const struct yaml_node *node)
+/* The options of a section, or the list of a table. */
+static void read_part(struct reader *r, const struct yaml_node *node)
 {
     const char *names[OPTIONS_MAX + 1], *near;
+    const struct field *o = field_find(settings_options, NULL, node->key);
+    const struct option_section *section = settings_sections;
     size_t n = 0;
 
-    for (const struct option_section *s = settings_sections; s->name != NULL; s++)
-        names[n++] = s->name;
-    for (const struct field *o = settings_options; o->key != NULL && n < OPTIONS_MAX; o++)
-        if (option_is_table(o))
-            names[n++] = o->key;
+    while (section->name != NULL && strcmp(section->name, node->key) != 0)
+        section++;
+    if (section->name != NULL && field_is_empty(node))
+        return; /* all of its lines are comments */
+    if (section->name != NULL && node->kind != YAML_MAP) {
+        form_problem(&r->form, node, "%s is a section: write its options below it, indented",
+                     section->name);
+        return;
+    }
+    for (const struct yaml_node *one = section->name != NULL ? node->first : NULL; one != NULL;
+         one = one->next) {
+        const struct field *option = field_find(settings_options, section->name, one->key);
+
+        if (option != NULL)
+            take_value(r, option, one);
+        else
+            unknown_option(&r->form, settings_options, section->name, one);
+    }
+    if (section->name != NULL)
+        return;
+    if (o != NULL && option_is_table(o)) {
+        take_value(r, o, node);
+        return;
+    }
+    /* Neither: which one was meant? */
+    for (section = settings_sections; section->name != NULL; section++)
+        names[n++] = section->name;
+    for (const struct field *t = settings_options; t->key != NULL && n < OPTIONS_MAX; t++)
+        if (option_is_table(t))
+            names[n++] = t->key;
     names[n] = NULL;
     near = diag_nearest(node->key, names);
     if (near != NULL)
         form_problem_key(&r->form, node, "unknown section \"%s\"; did you mean \"%s\"?", node->key,
                          near);
-    else if (field_find(settings_options, NULL, node->key) != NULL)
+    else if (o != NULL)
         form_problem_key(&r->form, node, "write %s as a section and, indented below it, its option",
                          node->key);
     else
         form_problem_key(&r->form, node,
                          "unknown section \"%s\"; waymarkd --print-sample lists all options",
                          node->key);
-}
-
-static void set_source(struct reader *r, const char *file, const char *assign)
-{
-    r->form.file = file;
-    r->form.assign = assign;
 }
 
 static void read_document(struct reader *r, const char *name, const char *text, size_t len)
@@ -192,21 +201,9 @@ static void read_document(struct reader *r, const char *name, const char *text, 
         r->form.rc = rc; /* the problems are in d */
     else if (rc == 0 && root->kind != YAML_MAP)
         form_problem(&r->form, root, "settings consist of sections, like \"server:\"");
-    if (rc != 0 || root->kind != YAML_MAP)
-        return;
-    for (const struct yaml_node *one = root->first; one != NULL; one = one->next) {
-        const struct field *o = field_find(settings_options, NULL, one->key);
-        const struct option_section *s = settings_sections;
-
-        while (s->name != NULL && strcmp(s->name, one->key) != 0)
-            s++;
-        if (s->name != NULL)
-            read_section(r, s->name, one);
-        else if (o != NULL && option_is_table(o))
-            take_value(r, o, one);
-        else
-            unknown_section(r, one);
-    }
+    else if (rc == 0)
+        for (const struct yaml_node *one = root->first; one != NULL; one = one->next)
+            read_part(r, one);
 }
 
 /* ---- rules between options ---- */
@@ -763,44 +760,11 @@ static void add_range(struct str *s, const struct field *o)
     }
 }
 
-static void sample_help(const struct field *o, FILE *f)
-{
-    char text[HELP_TEXT];
-    struct str s;
-
-    str_init(&s, text, sizeof text);
-    str_add(&s, o->help);
-    add_range(&s, o);
-    if (option_is_table(o))
-        str_addf(&s, " Default: %s.", o->computed);
-    print_comment(indent_of(o), text, 0, f);
-}
-
-static void sample_records(const struct field *o, FILE *f)
-{
-    char text[HELP_TEXT];
-    struct str s;
-
-    fputc('\n', f);
-    sample_help(o, f);
-    for (const struct field *row = o->element->rows; row->key != NULL; row++) {
-        str_init(&s, text, sizeof text);
-        str_addf(&s, "  %s: %s", field_name(row), row->help);
-        if (row->kind != &kind_word) /* whose help explains each */
-            add_range(&s, row);
-        if (row->fallback != NULL)
-            str_addf(&s, "; default %s", row->fallback);
-        print_comment("", text, 4, f);
-    }
-    fprintf(f, "#%s:\n", o->key);
-    for (const char *line = o->element->help, *end; *line != '\0'; line = end + 1) {
-        end = strchr(line, '\n');
-        fprintf(f, "#  %.*s\n", (int)(end - line), line);
-    }
-}
-
 void settings_print_sample(FILE *f)
 {
+    char text[HELP_TEXT];
+    struct str str;
+
     for (const char *const *line = sample_head; *line != NULL; line++)
         fprintf(f, "%s\n", *line);
     for (const struct field *o = settings_options; o->key != NULL; o++) {
@@ -811,15 +775,35 @@ void settings_print_sample(FILE *f)
             print_comment("", section->help, 0, f);
             fprintf(f, "%s:\n", section->name);
         }
-        if (option_is_table(o))
-            sample_records(o, f);
-        if (option_is_table(o) || (o->flags & OPTION_UNUSED) != 0)
+        if ((o->flags & OPTION_UNUSED) != 0)
             continue;
         if (section == NULL)
             fputc('\n', f);
-        sample_help(o, f);
-        fprintf(f, "  #%s: ", field_name(o));
-        fprintf(f, o->fallback != NULL ? "%s\n" : "(%s)\n",
-                o->fallback != NULL ? o->fallback : o->computed);
+        str_init(&str, text, sizeof text);
+        str_add(&str, o->help);
+        add_range(&str, o);
+        if (option_is_table(o))
+            str_addf(&str, " Default: %s.", o->computed);
+        print_comment(indent_of(o), text, 0, f);
+        if (!option_is_table(o)) {
+            fprintf(f, "  #%s: ", field_name(o));
+            fprintf(f, o->fallback != NULL ? "%s\n" : "(%s)\n",
+                    o->fallback != NULL ? o->fallback : o->computed);
+            continue;
+        }
+        for (const struct field *row = o->element->rows; row->key != NULL; row++) {
+            str_init(&str, text, sizeof text);
+            str_addf(&str, "  %s: %s", field_name(row), row->help);
+            if (row->kind != &kind_word) /* whose help explains each */
+                add_range(&str, row);
+            if (row->fallback != NULL)
+                str_addf(&str, "; default %s", row->fallback);
+            print_comment("", text, 4, f);
+        }
+        fprintf(f, "#%s:\n", o->key);
+        for (const char *line = o->element->help, *end; *line != '\0'; line = end + 1) {
+            end = strchr(line, '\n');
+            fprintf(f, "#  %.*s\n", (int)(end - line), line);
+        }
     }
 }

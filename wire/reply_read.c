@@ -86,23 +86,6 @@ static const struct name *owner_of(struct reader *r, const struct item *item)
     return &r->owner;
 }
 
-/* RRSIG, NSEC and NSEC3 are only for those that ask for them (RFC 4035 3.2.1). */
-static void item_make(const struct reader *r, struct item *item, const struct rr *rr)
-{
-    bool is_dnssec = rr->type == TYPE_RRSIG || rr->type == TYPE_NSEC || rr->type == TYPE_NSEC3;
-    uint16_t first = u16_at(r, rr->pos), qtype = r->m->qtype;
-
-    *item = (struct item){.rr = *rr, .type = rr->type, .owner = rr->pos, .rank = RANK_REST};
-    item->in_class = rr->class == r->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG &&
-                     (!is_dnssec || r->dnssec || qtype == rr->type || qtype == TYPE_ANY);
-    if (first >= 0xc000)
-        item->owner = first & 0x3fff;
-    if (rr->type == TYPE_RRSIG && qtype != TYPE_RRSIG) {
-        item->type = u16_at(r, rr->rdata_pos);
-        item->is_rrsig = true;
-    }
-}
-
 static int collect(struct reader *r, struct message *m)
 {
     bool too_many = false;
@@ -111,14 +94,27 @@ static int collect(struct reader *r, struct message *m)
 
     rr_walk_init(&w, r->wire, r->len);
     while (rr_walk_next(&w, &rr)) {
+        /* these are only for those that ask for them (RFC 4035 3.2.1) */
+        bool is_dnssec = rr.type == TYPE_RRSIG || rr.type == TYPE_NSEC || rr.type == TYPE_NSEC3;
+        uint16_t first = u16_at(r, rr.pos);
+        struct item *item = &r->item[r->n];
+
         if (!message_note_record(m, r->wire, &rr))
             return -EBADMSG;
         if (r->n == REPLY_MAX_RRS) {
             too_many = true;
             continue;
         }
-        item_make(r, &r->item[r->n], &rr);
-        if (rr.type == TYPE_CNAME && rr.section == SECTION_ANSWER && r->item[r->n].in_class) {
+        *item = (struct item){.rr = rr, .type = rr.type, .owner = rr.pos, .rank = RANK_REST};
+        item->in_class = rr.class == m->qclass && rr.type != TYPE_OPT && rr.type != TYPE_TSIG &&
+                         (!is_dnssec || r->dnssec || m->qtype == rr.type || m->qtype == TYPE_ANY);
+        if (first >= 0xc000)
+            item->owner = first & 0x3fff;
+        if (rr.type == TYPE_RRSIG && m->qtype != TYPE_RRSIG) {
+            item->type = u16_at(r, rr.rdata_pos);
+            item->is_rrsig = true;
+        }
+        if (rr.type == TYPE_CNAME && rr.section == SECTION_ANSWER && item->in_class) {
             if (r->n_cnames < MAX_CNAMES)
                 r->cname[r->n_cnames++] = r->n;
             else

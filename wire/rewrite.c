@@ -116,30 +116,6 @@ void rewrite_uncompressed(struct rewrite *r)
     r->last_from = 0;
 }
 
-/* A name of the kinds 'N' and 'P' is not compressed. If it came compressed it is
- * folded: its octets may be those of the question, whose case is random (0x20)
- * and must not be shown to the client. */
-static void rdata_write(struct rewrite *r, struct cursor *c, const char *layout)
-{
-    for (; *layout != '\0'; layout++) {
-        const uint8_t *from = c->pos;
-        struct name name;
-
-        if (*layout == 'n') {
-            name_read(c, &name);
-            name_write(r, &name);
-        } else if (*layout == 'N' || *layout == 'P') {
-            name_read(c, &name);
-            if ((size_t)(c->pos - from) != name.len)
-                name_fold(&name);
-            writer_bytes(&r->w, name.at, name.len);
-        } else {
-            rdata_pass(c, *layout);
-            writer_bytes(&r->w, from, (size_t)(c->pos - from));
-        }
-    }
-}
-
 bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struct rr *rr,
                  uint32_t ttl)
 {
@@ -169,7 +145,26 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struc
     rdata = r->w.len;
     c.pos = wire + rr->rdata_pos;
     c.end = c.pos + rr->rdlength;
-    rdata_write(r, &c, rdata_layout(rr->type, rr->class));
+    for (const char *field = rdata_layout(rr->type, rr->class); *field != '\0'; field++) {
+        const uint8_t *begins = c.pos;
+        struct name name;
+
+        if (*field != 'n' && *field != 'N' && *field != 'P') {
+            rdata_pass(&c, *field);
+            writer_bytes(&r->w, begins, (size_t)(c.pos - begins));
+            continue;
+        }
+        name_read(&c, &name);
+        if (*field == 'n') {
+            name_write(r, &name);
+            continue;
+        }
+        /* It is not compressed. If it came so it is folded: its octets may be those of the
+         * question, whose case is random (0x20) and must not be shown to the client. */
+        if ((size_t)(c.pos - begins) != name.len)
+            name_fold(&name);
+        writer_bytes(&r->w, name.at, name.len);
+    }
     if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
         writer_cut(&r->w, begin);
         rewrite_uncompressed(r); /* it may know places that were taken back */

@@ -41,20 +41,36 @@ int srv_read(const uint8_t *image, size_t len, struct srv *out, int max)
     return w.c.bad ? -EBADMSG : n;
 }
 
-/* Address records while they fit; their number. target_pos: where a pointer finds
- * the target of each SRV, or 0. */
-static uint16_t addresses_write(struct writer *w, const struct srv_set *set,
-                                const uint16_t *target_pos, size_t room)
+bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
 {
-    uint16_t n = 0;
+    uint16_t target_pos[SRV_MAX], n = 0; /* where a pointer finds the target, or 0 */
+    size_t before = w->len;
 
+    if (set->n > SRV_MAX)
+        return false;
+    for (int i = 0; i < set->n; i++) {
+        const struct srv *s = &set->records[i];
+
+        image_record(w, 0, TYPE_SRV, set->ttl, 6u + s->target.len);
+        writer_u16(w, s->priority);
+        writer_u16(w, s->weight);
+        writer_u16(w, s->port);
+        target_pos[i] = w->len < 0x4000 ? (uint16_t)w->len : 0;
+        writer_bytes(w, s->target.at, s->target.len);
+    }
+    if (w->full || w->len > room) {
+        writer_cut(w, before);
+        return false;
+    }
+    /* Addresses while they fit. */
     for (int i = 0; i < set->n_addresses; i++) {
         const struct srv_address *a = &set->addresses[i];
-        size_t before = w->len, len = a->v6 ? 16 : 4;
+        size_t len = a->v6 ? 16 : 4;
         const struct name *target;
 
         if (a->target >= set->n || set->records[a->target].target.labels == 0)
             continue;
+        before = w->len;
         target = &set->records[a->target].target;
         if (target_pos[a->target] != 0)
             writer_u16(w, 0xc000 | target_pos[a->target]);
@@ -71,31 +87,7 @@ static uint16_t addresses_write(struct writer *w, const struct srv_set *set,
         }
         n++;
     }
-    return n;
-}
-
-bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
-{
-    uint16_t target_pos[SRV_MAX];
-    size_t begin = w->len;
-
-    if (set->n > SRV_MAX)
-        return false;
-    for (int i = 0; i < set->n; i++) {
-        const struct srv *s = &set->records[i];
-
-        image_record(w, 0, TYPE_SRV, set->ttl, 6u + s->target.len);
-        writer_u16(w, s->priority);
-        writer_u16(w, s->weight);
-        writer_u16(w, s->port);
-        target_pos[i] = w->len < 0x4000 ? (uint16_t)w->len : 0;
-        writer_bytes(w, s->target.at, s->target.len);
-    }
-    if (w->full || w->len > room) {
-        writer_cut(w, begin);
-        return false;
-    }
-    message_counts(w, (uint16_t)set->n, 0, addresses_write(w, set, target_pos, room));
+    message_counts(w, (uint16_t)set->n, 0, n);
     return true;
 }
 
