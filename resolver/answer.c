@@ -125,7 +125,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     return ANSWER_FORWARD;
 }
 
-/* ---- ordinary names: what the real DNS says is delivered ---- */
+/* ---- an ordinary name: what the real DNS says is delivered ---- */
 
 /* Nobody gave an answer, or nobody may be asked (REFUSED). */
 static enum answer deliver_failure(const struct view *v, struct query *q, uint16_t rcode, int ede,
@@ -137,16 +137,29 @@ static enum answer deliver_failure(const struct view *v, struct query *q, uint16
                                    : query_send_error(v, q, rcode, ede);
 }
 
-static enum answer deliver_real(const struct view *v, struct query *q, struct now now)
+enum answer answer_query(const struct view *v, struct query *q, const struct real *came,
+                         struct now now)
 {
     const struct real *r = &q->real;
-    bool has_none = r->image == NULL || (real_is_negative(r) && !r->has_cname);
     bool becomes_nodata;
     enum answer result;
 
+    if (UNLIKELY(q->passthrough)) /* goes as it is to one server and comes back as it is */
+        return came == NULL ? ANSWER_FORWARD : query_send(v, q, NULL, 0, EDE_NO_REACHABLE, NULL);
+    if (UNLIKELY(q->kms))
+        return kms_answer(v, q, came, now);
+    switch (real_look(v, q, came, now)) {
+    case REAL_ASK:
+        return ANSWER_FORWARD;
+    case REAL_REFUSED:
+        return deliver_failure(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, now);
+    case REAL_FOUND:
+        break;
+    }
     if (r->image == NULL && r->pending)
         return ANSWER_WAIT;
-    if (has_none && !r->local && kms_host_answer(v, q, now, &result))
+    if ((r->image == NULL || (real_is_negative(r) && !r->has_cname)) && !r->local &&
+        kms_host_answer(v, q, now, &result))
         return result;
     if (r->image == NULL)
         return deliver_failure(v, q, RCODE_SERVFAIL,
@@ -168,22 +181,4 @@ static enum answer deliver_real(const struct view *v, struct query *q, struct no
                       dns_flags(q->out, q->out_len) & (uint16_t) ~(15 | DNS_AD));
     }
     return result;
-}
-
-enum answer answer_query(const struct view *v, struct query *q, const struct real *came,
-                         struct now now)
-{
-    if (UNLIKELY(q->passthrough)) /* goes as it is to one server and comes back as it is */
-        return came == NULL ? ANSWER_FORWARD : query_send(v, q, NULL, 0, EDE_NO_REACHABLE, NULL);
-    if (UNLIKELY(q->kms))
-        return kms_answer(v, q, came, now);
-    switch (real_look(v, q, came, now)) {
-    case REAL_ASK:
-        return ANSWER_FORWARD;
-    case REAL_REFUSED:
-        return deliver_failure(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, now);
-    case REAL_FOUND:
-        break;
-    }
-    return deliver_real(v, q, now);
 }
