@@ -315,6 +315,7 @@ static void test_timers(void **state)
     a[0].due_ms = now_ms + 30; /* moved */
     f->io->timer_set(f->io, &a[0].timer, a[0].due_ms);
     f->io->timer_clear(f->io, &a[2].timer);
+    assert_int_equal(a[2].timer.at_ms, 0);
     run_until(f, &a[1].n);
     assert_int_equal(a[0].n, 0);
     run_until(f, &a[0].n);
