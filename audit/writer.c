@@ -43,6 +43,7 @@ static const size_t batch_early = (size_t)8 << 20;  /* committed before its time
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
 static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
 static const uint64_t minute_ms = 60000, hour_ms = 3600000;
+static const struct ledger_ids nobody; /* of a control record */
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
 
 #define STAT(name) _Atomic uint64_t name;
@@ -298,7 +299,7 @@ static bool commit(struct audit_writer *w, struct now now)
     if (rc == 0 && w->lost > 0)
         rc = records_next(&w->records, now.mono_ms);
     if (rc == 0 && w->lost > 0)
-        rc = records_add(&w->records, &gap, NULL);
+        rc = records_add(&w->records, &gap, &nobody);
     if (rc == 0)
         rc = audit_store_sql(w->store, NULL,
                              "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN ? "
@@ -397,7 +398,7 @@ static int cut_events(struct audit_writer *w, struct now now)
         return rc;
     rc = records_next(&w->records, now.mono_ms);
     if (rc == 0)
-        rc = records_add(&w->records, &e, NULL);
+        rc = records_add(&w->records, &e, &nobody);
     w->prune.removed += e.lost;
     /* What only removed events have named is older than the epoch of the first that is left. */
     if (rc == 0)
