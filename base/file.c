@@ -20,29 +20,32 @@ int file_read(const char *path, size_t max, char **out, size_t *len)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     FILE *f = is_stdin ? stdin : fopen(path, "re");
-    int rc = f == NULL ? -errno : 0;
     size_t size = FIRST_SIZE, n = 0, got;
-    char *buf = malloc(size), *more;
+    char *buf, *more;
+    int rc = 0;
 
-    if (rc == 0 && buf == NULL)
-        rc = -ENOMEM;
-    while (rc == 0 && (got = fread(buf + n, 1, size - 1 - n, f)) > 0) {
+    if (f == NULL)
+        return -errno;
+    buf = malloc(size);
+    while (buf != NULL && n <= max && (got = fread(buf + n, 1, size - 1 - n, f)) > 0) {
         n += got;
-        if (n > max) {
-            rc = -EFBIG;
-        } else if (n == size - 1) {
-            size *= 2;
-            if ((more = realloc(buf, size)) == NULL)
-                rc = -ENOMEM;
-            else
-                buf = more;
-        }
+        if (n < size - 1)
+            continue;
+        size *= 2;
+        more = realloc(buf, size);
+        if (more == NULL)
+            free(buf);
+        buf = more;
     }
-    if (rc == 0 && ferror(f))
+    if (buf == NULL)
+        rc = -ENOMEM;
+    else if (n > max)
+        rc = -EFBIG;
+    else if (ferror(f))
         rc = errno > 0 ? -errno : -EIO;
-    if (f != NULL && !is_stdin)
+    if (!is_stdin)
         fclose(f);
-    if (rc != 0) {
+    if (rc != 0 || buf == NULL) {
         free(buf);
         return rc;
     }

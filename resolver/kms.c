@@ -114,7 +114,7 @@ static size_t image_of_pool(const struct view *v, const struct query *q,
     if (srv_write(&w, &set, room))
         return w.len;
     /* More than this client can take: it is sent TC, and asks by TCP. */
-    writer_cut(&w, 0);
+    writer_truncate(&w, 0);
     image_begin(&w, &q->message, RCODE_NOERROR);
     return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
 }

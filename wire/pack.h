@@ -146,7 +146,7 @@ static inline void writer_patch_u16(struct writer *w, size_t pos, uint16_t v)
 }
 
 /* Takes back everything behind len, and forgives what did not fit. */
-static inline void writer_cut(struct writer *w, size_t len)
+static inline void writer_truncate(struct writer *w, size_t len)
 {
     w->len = len;
     w->full = false;

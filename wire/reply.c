@@ -38,7 +38,7 @@ static bool option_write(struct writer *w, uint16_t code, const uint16_t *value,
     writer_bytes(w, text, n);
     if (!w->full)
         return true;
-    writer_cut(w, before);
+    writer_truncate(w, before);
     return false;
 }
 

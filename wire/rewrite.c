@@ -166,7 +166,7 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struc
         writer_bytes(&r->w, name.at, name.len);
     }
     if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
-        writer_cut(&r->w, begin);
+        writer_truncate(&r->w, begin);
         rewrite_uncompressed(r); /* it may know places that were taken back */
         return false;
     }

@@ -59,7 +59,7 @@ bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
         writer_bytes(w, s->target.at, s->target.len);
     }
     if (w->full || w->len > room) {
-        writer_cut(w, before);
+        writer_truncate(w, before);
         return false;
     }
     /* Addresses while they fit. */
@@ -82,7 +82,7 @@ bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
         writer_u16(w, (uint16_t)len);
         writer_bytes(w, a->ip + 16 - len, len); /* IPv4 is at the end of its mapped form */
         if (w->full || w->len > room) {
-            writer_cut(w, before);
+            writer_truncate(w, before);
             break;
         }
         n++;

@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const int codes[] = {EDE_NONE, EDE_SYNTHESIZED, EDE_OTHER};
     struct message m;
     enum message_fault fault = message_read_query(&m, data, size);
-    struct reply_options dress = {.query = &m, .question = data + DNS_HEADER, .ede_text = "reason"};
+    struct reply_options options = {
+        .query = &m, .question = data + DNS_HEADER, .ede_text = "reason"};
     uint8_t out[DNS_UDP_EDNS], image[DNS_UDP_EDNS];
     struct rr_walk walk;
     struct writer w;
@@ -54,13 +55,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (fault == MESSAGE_IGNORE)
         return 0;
-    dress.limit = message_udp_limit(&m.edns);
-    dress.ede = codes[m.id % 3];
-    dress.keepalive = m.edns.keepalive ? 100 : 0;
-    must(dress.limit >= DNS_UDP_PLAIN && dress.limit <= DNS_UDP_EDNS);
-    n = reply_empty(&dress, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR, 0, out,
+    options.limit = message_udp_limit(&m.edns);
+    options.ede = codes[m.id % 3];
+    options.keepalive = m.edns.keepalive ? 100 : 0;
+    must(options.limit >= DNS_UDP_PLAIN && options.limit <= DNS_UDP_EDNS);
+    n = reply_empty(&options, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR, 0, out,
                     sizeof out);
-    must(n >= DNS_HEADER && n <= dress.limit);
+    must(n >= DNS_HEADER && n <= options.limit);
     if (m.question_len == 0)
         return 0;
     check_name(&m.qname);
@@ -75,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     w = writer_make(image, sizeof image);
     image_begin(&w, &m, RCODE_NXDOMAIN);
     message_counts(&w, 0, 0, 0);
-    n = reply_from_image(&dress, image, w.len, out, sizeof out);
+    n = reply_from_image(&options, image, w.len, out, sizeof out);
     must(n > 0);
     check_reply(&m, data, out, n);
     return 0;

@@ -117,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t question[NAME_MAX_WIRE + 4];
     struct message asked, m;
     struct reply_facts facts;
-    struct reply_options dress = {
+    struct reply_options options = {
         .query = &asked, .question = question, .ede = EDE_STALE, .ede_text = "text", .ad = true};
     size_t len, n;
 
@@ -128,15 +128,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     asked.edns.present = (asked.id & 1) != 0;
     asked.edns.do_bit = (asked.id & 2) != 0;
     asked.opcode = OPCODE_QUERY;
-    dress.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
+    options.limit = (size_t)DNS_UDP_PLAIN + (asked.id & 0x3ff);
     if (reply_read(&m, data, size, asked.edns.do_bit, image, sizeof image, &len, &facts) != 0)
         return 0;
     check_image(&asked, image, len, &facts);
     check_join(&asked, image, len, &facts);
     check_prints(image, len);
     check_srv(image, len, asked.id >> 2);
-    n = reply_from_image(&dress, image, len, out, sizeof out);
-    must(n > 0 && n <= dress.limit && message_read_reply(&m, out, n) == 0);
+    n = reply_from_image(&options, image, len, out, sizeof out);
+    must(n > 0 && n <= options.limit && message_read_reply(&m, out, n) == 0);
     must(m.edns.present == asked.edns.present && m.id == asked.id);
     must(memcmp(out + DNS_HEADER, question, asked.question_len) == 0);
     return 0;

@@ -13,7 +13,7 @@
 struct client {
     struct message query;
     uint8_t question[NAME_MAX_WIRE + 4];
-    struct reply_options dress;
+    struct reply_options options;
 };
 
 static void client_make(struct client *c, const char *name, uint16_t type, uint16_t flags,
@@ -33,7 +33,7 @@ static void client_make(struct client *c, const char *name, uint16_t type, uint1
     m->question_len = (uint16_t)(m->qname.len + 4);
     m->edns.present = edns;
     m->edns.do_bit = do_bit;
-    c->dress =
+    c->options =
         (struct reply_options){.query = m, .question = c->question, .limit = 1232, .ede = EDE_NONE};
 }
 
@@ -146,13 +146,13 @@ static void check_sent(const struct image_row *r, bool in_place)
     client_make(&c, "wWw.Example", srv ? TYPE_SRV : TYPE_A, r->query_flags, r->edns, r->do_bit);
     snprintf(question, sizeof question, "www.example. %s", srv ? "SRV" : "A");
     len = text_to_wire(image, (uint16_t)(DNS_QR | r->image_flags), question, r->records, true);
-    c.dress.limit = r->limit;
-    c.dress.ad = r->ad;
-    c.dress.ede = r->ede;
-    c.dress.ede_text = r->ede_text;
-    c.dress.keepalive = r->keepalive;
-    c.dress.nsid = strstr(r->what, "NSID") != NULL ? "ns1" : NULL;
-    n = reply_from_image(&c.dress, image, len, in_place ? image : out, sizeof out);
+    c.options.limit = r->limit;
+    c.options.ad = r->ad;
+    c.options.ede = r->ede;
+    c.options.ede_text = r->ede_text;
+    c.options.keepalive = r->keepalive;
+    c.options.nsid = strstr(r->what, "NSID") != NULL ? "ns1" : NULL;
+    n = reply_from_image(&c.options, image, len, in_place ? image : out, sizeof out);
     assert_in_range(n, 1, r->limit);
     see(&s, in_place ? image : out, n);
     assert_int_equal(strcasecmp(s.text, r->sent), 0);
@@ -178,11 +178,11 @@ static void check_no_room(void **state)
 
     (void)state;
     client_make(&c, "www.example", TYPE_A, 0, true, false);
-    c.dress.limit = 512;
-    assert_int_equal(reply_from_image(&c.dress, image, len, out, 29 + 10), 0);
-    assert_int_equal(reply_from_image(&c.dress, image, len, out, 29 + 11), 29 + 11);
-    assert_int_equal(reply_from_image(&c.dress, image, 20, out, sizeof out), 0);
-    assert_int_equal(reply_empty(&c.dress, 0, 0, out, 29 + 10), 0);
+    c.options.limit = 512;
+    assert_int_equal(reply_from_image(&c.options, image, len, out, 29 + 10), 0);
+    assert_int_equal(reply_from_image(&c.options, image, len, out, 29 + 11), 29 + 11);
+    assert_int_equal(reply_from_image(&c.options, image, 20, out, sizeof out), 0);
+    assert_int_equal(reply_empty(&c.options, 0, 0, out, 29 + 10), 0);
 }
 
 /* The options as octets. */
@@ -194,11 +194,11 @@ static void check_options(void **state)
 
     (void)state;
     client_make(&c, "a", TYPE_A, 0, true, true);
-    c.dress.ede = EDE_SYNTHESIZED;
-    c.dress.ede_text = "ab";
-    c.dress.keepalive = 0x1234;
-    c.dress.nsid = "ns1";
-    n = reply_empty(&c.dress, RCODE_BADVERS, 0, out, sizeof out);
+    c.options.ede = EDE_SYNTHESIZED;
+    c.options.ede_text = "ab";
+    c.options.keepalive = 0x1234;
+    c.options.nsid = "ns1";
+    n = reply_empty(&c.options, RCODE_BADVERS, 0, out, sizeof out);
     assert_int_equal(n, DNS_HEADER + 7 + 11 + 6 + 7 + 8);
     assert_memory_equal(out + DNS_HEADER + 7,
                         "\0\0\x29\x04\xd0\1\0\x80\0\0\x15\0\x0b\0\2\x12\x34\0\3\0\3ns1"
@@ -240,8 +240,8 @@ static void check_empty(void **state)
 
     client_make(&c, "wWw.Example", TYPE_A, r->query_flags, r->edns, false);
     c.query.opcode = (uint8_t)(r->query_flags >> 11 & 15);
-    c.dress.ad = r->ad;
-    n = reply_empty(&c.dress, r->rcode, r->flags, out, sizeof out);
+    c.options.ad = r->ad;
+    n = reply_empty(&c.options, r->rcode, r->flags, out, sizeof out);
     see(&s, out, n);
     assert_string_equal(s.text, "");
     assert_int_equal(s.m.flags, r->want_flags);
@@ -258,7 +258,7 @@ static void check_without_question(void **state)
     (void)state;
     client_make(&c, "www.example", TYPE_A, DNS_RD, false, false);
     c.query.question_len = 0;
-    assert_int_equal(reply_empty(&c.dress, RCODE_FORMERR, 0, out, sizeof out), DNS_HEADER);
+    assert_int_equal(reply_empty(&c.options, RCODE_FORMERR, 0, out, sizeof out), DNS_HEADER);
     assert_memory_equal(out, "\xab\xcd\x81\x81\0\0\0\0\0\0\0\0", DNS_HEADER);
 }
 
@@ -276,7 +276,7 @@ static void check_by_hand(void **state)
     writer_bytes(&w, "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1", 16);
     message_counts(&w, 1, 0, 0);
     assert_false(w.full);
-    see(&s, out, reply_from_image(&c.dress, image, w.len, out, sizeof out));
+    see(&s, out, reply_from_image(&c.options, image, w.len, out, sizeof out));
     assert_string_equal(s.text, "an A.example. 5 IN A 127.0.0.1\n");
     assert_int_equal(s.m.qtype, TYPE_ANY);
 }
