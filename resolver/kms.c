@@ -250,16 +250,15 @@ void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct
                    : real_is_negative(r) ? OUTCOME_MISSING
                                          : OUTCOME_PASSED,
                    REASON_NO_RULE, rcode, "", now);
-    if (r->image != NULL)
-        q->event.server = r->server;
+    q->event.server = r->server;
 }
 
 /* Only the header is read: the rest is signed, and none of our business. */
 void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
                            const struct addr *server, struct now now)
 {
-    struct cursor c = cursor_make(reply, reply != NULL ? len : 0);
-    uint16_t rcode = dns_rcode(reply, reply != NULL ? len : 0), answers;
+    struct cursor c = cursor_make(reply, len);
+    uint16_t rcode = dns_rcode(reply, len), answers;
     enum kms_verdict verdict;
 
     if (!name_is_vlmcs(&q->message.qname) || q->message.qclass != CLASS_IN ||

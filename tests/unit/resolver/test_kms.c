@@ -9,6 +9,7 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
+#include "resolver/kms.h"
 
 #define NAME "_vlmcs._tcp.x.example"
 #define POLICY(rule)                                                                               \
@@ -809,6 +810,43 @@ static void check_damage(void **state)
     world_free(w);
 }
 
+/* --- what went as it was to a server ---------------------------------------- */
+
+/* Of the reply only the header is read. */
+static void check_passthrough(void **state)
+{
+    static const struct {
+        size_t len; /* 0: nothing came */
+        uint8_t rcode, answers;
+        const char *event;
+    } replies[] = {
+        {12, RCODE_NOERROR, 1, "passed no-rule present NOERROR"},
+        {12, RCODE_NXDOMAIN, 1, "passed no-rule present NXDOMAIN"},
+        {12, RCODE_NOERROR, 0, "missing no-rule nodata NOERROR"},
+        {12, RCODE_NXDOMAIN, 0, "missing no-rule nxdomain NXDOMAIN"},
+        {12, RCODE_SERVFAIL, 1, "failed no-rule servfail SERVFAIL"},
+        {12, RCODE_REFUSED, 0, "failed no-rule refused REFUSED"},
+        {12, RCODE_NOTIMP, 0, "failed no-rule other NOTIMP"},
+        {7, RCODE_NOERROR, 1, "failed no-rule timeout SERVFAIL"},
+        {0, RCODE_NOERROR, 0, "failed no-rule timeout SERVFAIL"},
+    };
+    static const struct addr server = {.port = 53};
+    struct world *w = world_new(NULL, OTHER);
+    char text[200];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
+        const uint8_t reply[12] = {[2] = 0x80, [3] = replies[i].rcode, [7] = replies[i].answers};
+
+        assert_int_equal(ask(w, "SRV tsig"), ANSWER_FORWARD);
+        kms_event_passthrough(&w->view, w->q, replies[i].len > 0 ? reply : NULL, replies[i].len,
+                              &server, w->now);
+        assert_string_equal(world_event(w, text, sizeof text), replies[i].event);
+        assert_int_equal(w->q->event.server.port, 53);
+    }
+    world_free(w);
+}
+
 int main(void)
 {
     static const struct CMUnitTest others[] = {
@@ -818,6 +856,7 @@ int main(void)
         cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
         cmocka_unit_test(check_many_real),     cmocka_unit_test(check_kept_denial),
         cmocka_unit_test(check_denied_size),   cmocka_unit_test(check_lower_cap),
+        cmocka_unit_test(check_passthrough),
     };
     struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
                             ARRAY_LEN(order_rows) + ARRAY_LEN(clock_rows) + ARRAY_LEN(others)];
