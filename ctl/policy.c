@@ -28,10 +28,8 @@ struct asked {
 
 static void forget_made(struct asked *a)
 {
-    if (a->kind == POLICY_RULE) {
+    if (a->kind == POLICY_RULE)
         a->made.rule.suffixes = NULL;
-        a->made.rule.n_suffixes = 0;
-    }
     policy_object_fini(a->kind, &a->made);
     a->made = (union policy_object){.name = ""};
 }

@@ -67,7 +67,10 @@ static const struct script scripts[] = {
                                 "refused invalid +suffix r *\n"
                                 "refused invalid +suffix r *.local\n"
                                 "change +suffix z *.local\n"
-                                "counts = 2 1 2 2 3 0\n"},
+                                "counts = 2 1 2 2 3 0\n"
+                                "refused invalid rule z deny ,\n" /* a wide suffix would stay */
+                                "change rule z deny , net=lab\n"
+                                "same rule r fill , pool=a\n"},
     {"store: octets 0 and 1 take two octets of key each",
      "change " BASE "; rule " LONG " deny q.example\n"
      "change +suffix r " ONES63 "." ONES63 "." ONES63 "\n"
