@@ -3,8 +3,9 @@
  * ledger.h -- what is known of each client, suffix, target, rule and hour.
  *
  * Rows that events touch are kept in memory, changed there, and written once a
- * commit, sooner when they are many. A question counts in `questions` and under its outcome; an attempt is
- * a question that is no repeat. So the outcomes of a row add up to its questions.
+ * commit, sooner when they are many. A question counts in `questions` and under
+ * its outcome; an attempt is a question that is no repeat. So the outcomes of a
+ * row add up to its questions.
  */
 #ifndef AUDIT_LEDGER_H
 #define AUDIT_LEDGER_H

@@ -3,11 +3,12 @@
  * recent.c -- what was seen lately: token buckets, one for all and one for each
  * client, and the questions of the last 10 s.
  *
- * A client that is new starts with a full bucket: a flood of invented addresses
- * makes the table forget, which the bucket for all then bounds. The time of a
- * question counts from its first asking: a Windows client resends at 1, 2, 4 and
- * 8 s, and one that never changes its ID is not a repeat for ever. A table that
- * forgets early makes attempts out of repeats and loses no question.
+ * A new client starts with a full bucket. A flood of invented addresses makes the
+ * table forget its clients; the bucket for all then limits what is recorded.
+ * A question is a repeat for 10 s from the first time that it was asked: a Windows
+ * client resends at 1, 2, 4 and 8 s, and a client that never changes its ID begins
+ * a new attempt every 10 s. When the table forgets a question early, its repeat
+ * counts as an attempt; no question is lost.
  */
 #include "audit/recent.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * recent.h -- a table of fixed size of what was seen lately, and what the writer
- * asks it of an event before that is stored: is it one that its client resends,
- * and do the rates of one client and of all allow it?
+ * recent.h -- a table of fixed size of what was seen lately. Before the writer
+ * stores an event it asks here whether the client has resent a packet, and
+ * whether the rates of this client and of all clients allow one more event.
  *
- * Sets of four places, found by a hash; what is new takes the place of its set
- * whose ms is the smallest. So a flood of new things makes the table forget, and
- * no more.
+ * The table consists of sets of four places, found by a hash. A new item takes
+ * the place of its set whose ms is the smallest. So a flood of new items makes
+ * the table forget old ones and has no other effect.
  */
 #ifndef AUDIT_RECENT_H
 #define AUDIT_RECENT_H

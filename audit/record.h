@@ -4,8 +4,9 @@
  * audit/.
  *
  * What repeats from event to event is stored once and named by a number. The
- * numbers are known for a day, or until the process ends; then they begin anew
- * and a row of `epoch` says so, which tells what can go with the old events.
+ * writer remembers these numbers for a day, or until the process ends; then it
+ * begins new ones and notes that in a row of `epoch`. When old events are removed,
+ * that row tells which stored texts nothing names any more.
  */
 #ifndef AUDIT_RECORD_H
 #define AUDIT_RECORD_H

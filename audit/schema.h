@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * schema.h -- the tables of the audit, their views, and what is said in SQL
- * about an event. waymark-audit(5) documents the views; the tables are ours.
+ * schema.h -- the tables of the audit, their views, and the SQL expressions that
+ * describe an event. waymark-audit(5) documents the views; the tables are private
+ * and may change with the format.
  */
 #ifndef AUDIT_SCHEMA_H
 #define AUDIT_SCHEMA_H

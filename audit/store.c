@@ -2,9 +2,10 @@
  *
  * store.c -- the audit's database as its one writer uses it.
  *
- * One file in WAL mode, which stays when the last process ends: so the group can
- * read without the right to write. What is not ours is refused before anything
- * is written. A full disk or a damage ends a transaction and nothing else.
+ * One file in WAL mode. Its log stays when the last process ends, so that the
+ * group can read without the right to write. A database of another program is
+ * refused before anything is written. A full disk or a damaged page makes a
+ * transaction fail and has no other effect.
  */
 #include "audit/store.h"
 

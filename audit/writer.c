@@ -10,18 +10,18 @@
  * fails, so a failed one is simply done again. The batch is bounded; when it is
  * full, the rings fill, then drop.
  *
- * Questions that a ring dropped are known by their number only: they are added
- * to the totals together with a gap record.
+ * Of the questions that a ring dropped only the number is known: it is added to
+ * the totals together with a gap record.
  *
- * Events go oldest first: above 90 % of max-size, down to 88 %, so that a step is
- * worth its record, looked at after each commit; and when they are older than the
- * retention, looked at every hour. Each step removes a range of numbers at the
- * beginning, says so in a prune record, and takes along what only those events
- * named. Ledger rows that nobody touched for ledger-retention, and that no event
- * names, are swept every six hours.
+ * Events are removed oldest first. After each commit: when the audit takes more
+ * than 90 % of max-size, down to 88 %, so that one removal is worth its record.
+ * Every hour: those older than the retention. Each removal takes a range of
+ * numbers from the beginning, writes a prune record, and removes what only those
+ * events named. Every six hours ledger rows go that no question touched for
+ * ledger-retention and that no event names.
  *
- * Nobody here reads a clock: how long a commit took is what lies between two
- * steps beyond the time that the first asked for.
+ * This file reads no clock. The caller tells the time at each step; a step that
+ * comes later than the one before asked for shows how long the commit took.
  */
 #include "audit/writer.h"
 

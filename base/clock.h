@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * clock.h -- the only place that reads the clocks. Below resolver/ and ctl/
- * time is a parameter.
+ * time is a parameter; but log lines tell the time, and a query of the audit
+ * has a limit.
  */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H

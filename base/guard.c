@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * guard.c -- see guard.h.
+ * guard.c -- faults within a guarded call become an error.
  *
  * sigsetjmp() does not keep the mask of signals, which would be a system call
  * for each guarded(): the handler sets it back, before it jumps.

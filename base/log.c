@@ -4,8 +4,8 @@
  *
  * A line is built in a buffer on the stack and written by one write(2), so
  * that lines of several threads never mix and no lock is needed. A message may
- * quote what a stranger sent: everything but printable ASCII is escaped, or a
- * name could forge a line or steer a terminal.
+ * quote what a stranger sent, so everything but printable ASCII is escaped:
+ * otherwise a name could forge a line or steer a terminal.
  */
 #include "base/log.h"
 

@@ -2,8 +2,8 @@
  *
  * user.c -- the user that a program becomes, and the directories of that user.
  *
- * Whoever makes the files of a store, daemon or tool, does it as the same user: so
- * every file has one owner.
+ * Daemon and tool make the files of a store as the same user, so every file has
+ * one owner.
  */
 #include "base/user.h"
 

@@ -23,15 +23,15 @@
  * people ask for.
  *
  * Work per insertion is bounded: TURN_STEPS entries get their turn, and a few
- * more when it is large. As long as there is a reserve an insertion lives on
- * it instead of evicting entries that are in use; only when the reserve is
- * gone do these go too. A full bucket evicts its least used way: no chains, so
- * whoever finds colliding names can push out eight names and slow down none.
+ * more when it is large. An insertion takes its room from a reserve, as long as
+ * there is one, instead of evicting entries that are in use. A full bucket
+ * evicts its least used way. There are no chains, so an attacker who finds
+ * colliding names can push out eight names and slows down no look-up.
  *
  * Walks over the whole cache hold a lock for a few buckets at a time: entries
  * never change their way, so an entry that lives through the walk is met once.
- * Expired entries stay until they are replaced or evicted: nothing runs when
- * nobody asks, and serve-stale wants them.
+ * Expired entries stay until they are replaced or evicted: nothing runs in the
+ * background, and cache.serve-stale needs them.
  *
  * Invariants: an entry with tag != 0 lies in [tail, tail + used); no entry
  * crosses the end of the ring (a pad fills what is left there); live <= used

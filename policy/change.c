@@ -4,9 +4,9 @@
  * into the store.
  *
  * A row is refused before its first record is written. Any other failure spoils
- * the transaction: the commit fails too. Whether anything differs in the end is
- * seen from the digest: a change that takes itself back, or a policy that is
- * replaced by itself, makes no serial.
+ * the transaction: the commit fails too. The digest tells in the end whether
+ * anything differs: a change that is undone within the transaction, or a policy
+ * that is replaced by the same policy, makes no serial.
  *
  * A suffix is two keys without value: one in the index by suffix, for decisions,
  * and one by rule, so that a rule's million suffixes are a range that can be

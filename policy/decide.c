@@ -11,8 +11,8 @@
  * of rules that match has no bound, and nothing is allocated. Each case is kept
  * twice, with and without the rules in shadow (`would`).
  *
- * Damage among what is read ends the walk: the real answer, never the next
- * rule, which may be the very one that the damaged one was an exception to.
+ * A damaged record ends the walk, and the real answer is delivered. The next
+ * rule is never tried: the damaged one may have been an exception to it.
  */
 #include "policy/decide.h"
 

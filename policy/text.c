@@ -2,11 +2,11 @@
  *
  * text.c -- the YAML form of a policy, in and out, as rows of fields.
  *
- * In: every problem of the file is told, not only the first. What is said about
- * one object alone is checked here, with its line; whether the networks and
- * pools that rules name exist is policy_references()'s, since with --merge they
- * may be in the store. Everything is sorted once at the end, so that a list of a
- * million suffixes costs one sort, or one look when it was sorted already.
+ * In: every problem of the file is reported, not only the first. Each object alone
+ * is checked here, with its line; policy_references() checks whether the networks
+ * and pools that rules name exist, since with --merge they may be in the store.
+ * Everything is sorted once at the end, so that a list of a million suffixes costs
+ * one sort, or one look when it was sorted already.
  *
  * Out: the order is that of policy_sort(), a value that is the default is left
  * out, and a list stands on one line where it fits into WIDTH, else one item a

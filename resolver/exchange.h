@@ -3,13 +3,13 @@
  * exchange.h -- one try: a question on a socket of its own, and what comes
  * back on it.
  *
- * Accepted is a reply that matches in every attribute (RFC 5452 9.1): address
+ * A reply is accepted when it matches in every attribute (RFC 5452 9.1): address
  * and port (the socket is connected), ID, and the question octet by octet with
- * the random case that was sent; and that reply_read() takes. Anything else
+ * the random case that was sent; and when reply_read() accepts it. Anything else
  * over UDP is counted, and the wait goes on: a forged packet must not end it.
- * But what only a server that has seen our question is likely to send (an error
- * without a question section, a reply that matches and does not parse, a name in
- * another case) is passed on once: the owner may begin one more try beside this one.
+ * But a packet that probably comes from the server itself (an error without a
+ * question section, a reply that matches and does not parse, a name in another
+ * case) is reported once: the owner may then begin one more try beside this one.
  * An exchange has no timer; its owner closes it.
  */
 #ifndef RESOLVER_EXCHANGE_H

@@ -7,38 +7,40 @@
  * Times of a flight:
  *   next_ms      the current try has had its time: the next one begins, or,
  *                after the last, the flight ends
- *   end_ms       a stub resolver gives up after 5 s: it is answered before that
- *   deadline_ms  a KMS client's patience ends: it is answered with what is
- *                known, and the flight goes on for the others and for the cache
- * Before a KMS deadline two tries hurry: each is waited for a third of it. They
- * are beside the tries that any question has, of which the first comes in the
- * last third; and a server that does not reply to them in time is not silent.
+ *   end_ms       the flight ends; a stub resolver gives up after 5 s, so this
+ *                is before that
+ *   deadline_ms  kms.upstream-deadline: a KMS client is answered with what is
+ *                known; the flight goes on for the other waiters and the cache
+ * Before a KMS deadline there are two hurried tries, each waited for one third of
+ * it. They do not count among the tries that any question has, the first of which
+ * comes in the last third. A server that does not reply to a hurried try in time
+ * does not count as silent.
  *
- * A try that had its time is idle and keeps its socket: a reply that comes late
- * is as good as one in time. When sockets are short, the idle try that is oldest,
- * of whatever flight, is closed for a new one. There are more places for tries
- * than twice the flights, so dead servers cannot take those of the living.
+ * A try whose time is over is idle and keeps its socket: a late reply is as good
+ * as one in time. When sockets are short, the oldest idle try of all flights is
+ * closed for a new one. There are more than twice as many places for tries as for
+ * flights, so tries at dead servers cannot keep others from being made.
  *
  * Order of servers: fewest tries in this flight, those that are up first, then
  * as written. A server that says SERVFAIL or REFUSED is not asked again.
  *
- * A reply may be a chain of CNAMEs that does not tell what is at its end. Then the
- * end is a question of our own, at the route of its name; the flight opens no more
- * tries, and ends with what comes for it, behind its own chain.
+ * A reply may be a chain of CNAMEs without the records at its end. Then the
+ * forwarder asks for the end itself, at the route of that name; the flight opens no
+ * more tries, and is answered with its chain and what came for the end.
  *
  * A packet with TSIG or for TKEY passes through: to one server, octet by octet but
  * for the ID, and back the same way. Its flight is neither joined nor kept, and has
  * one try: the client tries again, with a new signature.
  *
- * A server that is down is asked `. NS` every PROBE_MS, so that it is back within
- * 5 s of its first good reply, whatever its clients ask. Any reply will do, REFUSED
- * too: it says that somebody is there. A server that no question needed for a
- * minute is not probed.
+ * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as
+ * up within 5 s of its recovery, whatever its clients ask. Any reply counts, also
+ * REFUSED: the server is there. A server that no question needed for a minute is
+ * not probed.
  *
- * When all places are taken, a flight of whoever has most gives way (share.h):
- * a client that asks much ends its own questions, nobody else's. Where too many
- * wait for one name, one more packet gets no answer: the client's repeat finds
- * the answer in the cache, whereas SERVFAIL would send it away.
+ * When all places are taken, a flight of the clients that have most gives way
+ * (share.h): a client that asks much ends its own questions and nobody else's. When
+ * too many wait for one name, one more packet gets no answer: the client repeats it
+ * and finds the answer in the cache, whereas SERVFAIL would end its search.
  */
 #include "resolver/forward.h"
 

@@ -3,14 +3,15 @@
  * inflight.h -- the questions that are being asked, and who waits for them.
  *
  * A flight is one distinct question (name, type, class, DO, CD, route, view).
- * Two clients with the same question share it, so that a forger who makes us
- * ask often gains nothing (the birthday attack on the ID). A packet that passes
- * through has a flight of its own. Flights and waiters come from two pools;
- * share.h says whose the flights are.
+ * Two clients with the same question share it: a forger who asks the same question
+ * many times gets one upstream question, so a birthday attack on the ID fails. A
+ * packet that passes through has a flight of its own. Flights and waiters come from
+ * two pools; share.h says to which client a flight belongs.
  *
- * The first client of a flight always has a place. Those that join have n places
- * more, of which one prefix may take half, with TCP three quarters. As many again
- * are for questions of our own, those for the ends of chains of CNAMEs among them.
+ * The first client of a flight always has a place. Clients that join share n more
+ * places, of which one prefix may take half, with TCP three quarters. n further
+ * places are for the forwarder's own questions, such as those for the ends of chains
+ * of CNAMEs.
  */
 #ifndef RESOLVER_INFLIGHT_H
 #define RESOLVER_INFLIGHT_H

@@ -6,8 +6,8 @@
  * that a question over UDP costs no malloc; a timer's event lies in the timer. A
  * TCP connection carries one question and one reply, in a bufferevent.
  *
- * After a callback the link may be closed, or belong to somebody else: nothing
- * of it is touched behind one.
+ * A callback may close its link, which another exchange may then take: no code
+ * touches the link after a callback.
  */
 #include "resolver/io_event.h"
 

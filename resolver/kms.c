@@ -11,11 +11,11 @@
  *   5 decide, build, record, keep
  *
  * A kept decision's stamp is (policy state, settings generation): any change makes
- * it a miss, so nothing is ever flushed for a change of policy. And it holds between
- * two moments of the wall clock, the last and the next from or until of a candidate:
- * that clock may be set, while all else here ends by the monotonic one. Decisions on
- * failed, stale or uncached verdicts are not kept: the next question may find the
- * DNS better.
+ * it a miss, so nothing is ever flushed for a change of policy. It is valid between
+ * two moments of the wall clock: the last and the next `from` or `until` of a
+ * candidate. These are compared at each use, since that clock may be set; all other
+ * ends are times of the monotonic clock. Decisions on failed, stale or uncached
+ * verdicts are not kept: the next question may get a better answer.
  *
  * Images of our own are built in scratch->second; the real one stays where it is.
  */

@@ -8,9 +8,9 @@
  * names ourselves, and forwarding to ourselves would be a loop; so our own
  * addresses are left out, and if nothing is left we say which line to write.
  *
- * Changes are found by comparing: a look at all addresses and at two small files costs
- * some ten microseconds, and finds what is renamed, linked, mounted or lost
- * on the way alike.
+ * Changes are found by comparing: reading all addresses and two small files costs
+ * some ten microseconds, and no change is missed, however it was made (renamed,
+ * linked or mounted files).
  */
 #include "resolver/machine.h"
 

@@ -2,9 +2,9 @@
  *
  * real.c -- what the real DNS says of a question.
  *
- * Wherever an answer comes from, it gets here the TTLs that it is delivered
- * with: what the first client gets is what later ones get from the cache. Who
- * delivers it or decides on it looks at no reply_facts and asks the cache nothing.
+ * Wherever an answer comes from, this file sets the TTLs with which it is
+ * delivered: the first client gets what later ones get from the cache. The code
+ * that delivers it or decides on it needs neither reply_facts nor the cache.
  */
 #include "resolver/real.h"
 

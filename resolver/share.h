@@ -6,8 +6,8 @@
  * IPv6 /64: what one machine has) belong to prefixes (/24, /56: what one
  * customer or one floor has). When all places are taken, the prefix with the
  * most flights gives way; in it, the address with the most; of that, the oldest
- * flight that is not favoured, else the oldest. Favoured are discovery
- * questions, questions of our own, and names for which somebody else waits.
+ * flight that is not favoured, else the oldest. Discovery questions, the
+ * forwarder's own questions, and names for which somebody else waits are favoured.
  *
  * A prefix is found by a hash with a secret key, and lies in a list of those
  * with as many flights as it, so that the largest is at hand. Memory is taken

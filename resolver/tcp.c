@@ -6,16 +6,16 @@
  * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX
  * octets for the client, so that a client which does not read costs no more
  * than that. Idle time is counted from the last whole message, a question or its
- * answer, not from the last octet: sending slowly keeps nothing open. When there
- * are as many connections as there may be, the one that has been idle longest
- * makes room (RFC 7766 6.2.3).
+ * answer, not from the last octet: a client that sends slowly cannot keep its
+ * connection open. When there are as many connections as there may be, the one
+ * that has been idle longest makes room (RFC 7766 6.2.3).
  *
  * A connection's slot in the table and its serial number go into struct client;
  * an answer that comes after the connection is gone meets a free slot or another
  * serial.
  *
- * Out of descriptors, accept() fails and the socket stays readable: without a
- * pause that would be a busy loop. So it is left alone for a moment.
+ * When descriptors run out, accept() fails and the socket stays readable, which
+ * would be a busy loop: so the listener pauses for a moment.
  */
 #include "resolver/tcp.h"
 

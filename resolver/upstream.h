@@ -6,9 +6,9 @@
  * Found by address, so it outlives reloads. The table has room for UPSTREAM_MAX;
  * when it is full, the server that was longest not asked gives way.
  *
- * A server is down after two failures in a row (a question without a reply,
- * however often it was tried; a socket that failed), and up again with the first
- * reply of any kind: also an error says that it is there.
+ * A server is down after two failures in a row and up again with the first reply
+ * of any kind, also an error. A failure is a question without a reply (however often
+ * it was tried) or a socket error.
  */
 #ifndef RESOLVER_UPSTREAM_H
 #define RESOLVER_UPSTREAM_H

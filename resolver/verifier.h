@@ -2,8 +2,8 @@
  *
  * verifier.h -- the thread that reads the whole policy store now and then.
  *
- * At the start, then each round_ms; when it is asked to, then pause_ms after the
- * last time at the earliest.
+ * It reads at the start, then each round_ms, and when verifier_ask() was called; then
+ * pause_ms after the last time at the earliest.
  */
 #ifndef RESOLVER_VERIFIER_H
 #define RESOLVER_VERIFIER_H

@@ -5,9 +5,9 @@
  * There is a view for each generation that the worker uses: the newest is listen.view;
  * older ones live until no flight that began with them is left.
  *
- * The mailbox is the only thing that another thread touches: what was left there, a
- * mutex held for the time of one copy, and an eventfd that wakes the loop. It is never
- * full.
+ * Another thread touches nothing of a worker but its mailbox: the newest
+ * generation, a list of jobs, a mutex held for the time of one copy, and an eventfd
+ * that wakes the loop. The mailbox is never full.
  */
 #include "resolver/worker.h"
 
