@@ -417,29 +417,6 @@ static void assign(struct reader *r, const struct field *o, const char *value)
     diags_fini(&d);
 }
 
-static void read_assignment(struct reader *r, const char *text)
-{
-    const char *equals = strchr(text, '='), *near;
-    const struct field *o;
-    char *key;
-
-    set_source(r, "-o", text);
-    if (equals == NULL) {
-        form_problem(&r->form, NULL, "write it as section.key=value");
-        return;
-    }
-    key = arena_strndup(r->s->arena, text, (size_t)(equals - text));
-    if (key == NULL)
-        form_no_memory(&r->form);
-    else if ((o = field_find(settings_options, NULL, key)) != NULL)
-        assign(r, o, equals + 1);
-    else if ((near = field_nearest(settings_options, NULL, key)) != NULL)
-        form_problem(&r->form, NULL, "unknown option \"%s\"; did you mean \"%s\"?", key, near);
-    else
-        form_problem(&r->form, NULL,
-                     "unknown option \"%s\"; waymarkd --print-sample lists all options", key);
-}
-
 /* ---- from one generation to another ---- */
 
 int settings_copy(struct settings **out, const struct settings *was)
@@ -537,8 +514,27 @@ int settings_read(struct settings **out, const char *path, const char *const *as
     read_file(&r, path != NULL ? path : default_path, path == NULL, false);
     if (path == NULL || strcmp(path, "-") != 0)
         read_drop_ins(&r, path != NULL ? path : default_path);
-    for (; assigned != NULL && *assigned != NULL; assigned++)
-        read_assignment(&r, *assigned);
+    for (; assigned != NULL && *assigned != NULL; assigned++) {
+        const char *equals = strchr(*assigned, '='), *near;
+        const struct field *o;
+        char *key;
+
+        set_source(&r, "-o", *assigned);
+        if (equals == NULL) {
+            form_problem(&r.form, NULL, "write it as section.key=value");
+            continue;
+        }
+        key = arena_strndup(r.s->arena, *assigned, (size_t)(equals - *assigned));
+        if (key == NULL)
+            form_no_memory(&r.form);
+        else if ((o = field_find(settings_options, NULL, key)) != NULL)
+            assign(&r, o, equals + 1);
+        else if ((near = field_nearest(settings_options, NULL, key)) != NULL)
+            form_problem(&r.form, NULL, "unknown option \"%s\"; did you mean \"%s\"?", key, near);
+        else
+            form_problem(&r.form, NULL,
+                         "unknown option \"%s\"; waymarkd --print-sample lists all options", key);
+    }
     return read_end(&r, out);
 }
 

@@ -30,27 +30,6 @@ static void suffixes_make(const struct name *name, struct suffixes *s)
     }
 }
 
-static const struct compress_entry *entry_find(const struct rewrite *r, const struct name *name,
-                                               const struct suffixes *s, unsigned skip)
-{
-    uint32_t hash = s->hash[skip];
-
-    for (unsigned i = hash % COMPRESS_SLOTS; r->slot[i] != 0; i = (i + 1) % COMPRESS_SLOTS) {
-        const struct compress_entry *e = &r->entry[r->slot[i] - 1];
-        struct cursor c = cursor_make(r->w.start, r->w.len);
-        struct name suffix, written;
-
-        if (e->hash != hash || e->len != name->len - s->pos[skip])
-            continue;
-        c.pos += e->pos;
-        name_read(&c, &written);
-        name_parent(name, skip, &suffix);
-        if (name_equal_fold(&suffix, &written))
-            return e;
-    }
-    return NULL;
-}
-
 /* Remembers the first n suffixes of a name that was written at `pos`. Half of the
  * slots stay free, so a search always ends. */
 static void entries_add(struct rewrite *r, const struct name *name, const struct suffixes *s,
@@ -80,8 +59,26 @@ static uint16_t name_write(struct rewrite *r, const struct name *name)
     unsigned skip = 0;
 
     suffixes_make(name, &s);
-    while (skip < name->labels && (known = entry_find(r, name, &s, skip)) == NULL)
-        skip++;
+    while (skip < name->labels && known == NULL) {
+        uint32_t hash = s.hash[skip];
+
+        for (unsigned i = hash % COMPRESS_SLOTS; r->slot[i] != 0 && known == NULL;
+             i = (i + 1) % COMPRESS_SLOTS) {
+            const struct compress_entry *e = &r->entry[r->slot[i] - 1];
+            struct cursor c = cursor_make(w->start, w->len);
+            struct name suffix, written;
+
+            if (e->hash != hash || e->len != name->len - s.pos[skip])
+                continue;
+            c.pos += e->pos;
+            name_read(&c, &written);
+            name_parent(name, skip, &suffix);
+            if (name_equal_fold(&suffix, &written))
+                known = e;
+        }
+        if (known == NULL)
+            skip++;
+    }
     writer_bytes(w, name->at, known != NULL ? s.pos[skip] : name->len);
     if (known != NULL)
         writer_u16(w, (uint16_t)(0xc000 | known->pos));
