@@ -5,11 +5,6 @@
 #ifndef TESTS_UNIT_AUDIT_BENCH_H
 #define TESTS_UNIT_AUDIT_BENCH_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +14,7 @@
 #include "base/compiler.h"
 #include "base/str.h"
 #include "tests/unit/audit/sample.h"
+#include "tests/unit/rows.h"
 
 enum { DAY_MS = 86400000 };
 static const uint64_t bench_start_ms = 1700000000000;

@@ -3,14 +3,9 @@
  * test_event.c -- what is packed is unpacked again, field by field; the code
  * that Windows shows.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include "base/compiler.h"
 #include "tests/unit/audit/sample.h"
+#include "tests/unit/rows.h"
 
 /* Every field has a value of its own. */
 static struct audit_event full(void)
@@ -72,7 +67,6 @@ static void round_trip(void **state)
     uint8_t buf[AUDIT_EVENT_MAX];
     size_t len = audit_event_pack(&e, buf, sizeof buf);
 
-    (void)state;
     assert_in_range(len, 100, 400);
     assert_int_equal(audit_event_mono(buf), 77);
     memset(&got, 0xff, sizeof got);
@@ -86,7 +80,6 @@ static void largest(void **state)
     static uint8_t buf[AUDIT_EVENT_MAX];
     size_t len;
 
-    (void)state;
     e.qname = sample_name("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
                           "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb."
                           "ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc."
@@ -112,7 +105,6 @@ static void does_not_fit(void **state)
     uint8_t buf[AUDIT_EVENT_MAX];
     size_t len = audit_event_pack(&e, buf, sizeof buf);
 
-    (void)state;
     for (size_t size = 0; size < len; size++)
         assert_int_equal(audit_event_pack(&e, buf, size), 0);
     assert_int_equal(audit_event_pack(&e, buf, len), len);
@@ -123,7 +115,6 @@ static void suffix(void **state)
     struct audit_event e = full();
     struct name got, want = sample_name("fabrikam.local");
 
-    (void)state;
     audit_event_suffix(&e, &got);
     assert_true(name_equal(&got, &want)); /* folded */
     e.qname = sample_name("_vlmcs._tcp");
@@ -136,7 +127,6 @@ static void suffix(void **state)
 
 static void names(void **state)
 {
-    (void)state;
     assert_string_equal(audit_kind_names[AUDIT_FORGET], "forget");
     assert_null(audit_kind_names[AUDIT_KINDS]);
 }
@@ -174,16 +164,11 @@ static void check_code(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(largest), cmocka_unit_test(does_not_fit),
-        cmocka_unit_test(suffix),     cmocka_unit_test(names),
-    };
-    struct CMUnitTest rows[ARRAY_LEN(codes)];
-    int failed;
-
-    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-        rows[i] = (struct CMUnitTest){codes[i].what, check_code, NULL, NULL,
-                                      (void *)(uintptr_t)&codes[i]};
-    failed = cmocka_run_group_tests_name("event", tests, NULL, NULL);
-    return failed + cmocka_run_group_tests_name("client error", rows, NULL, NULL);
+    TEST(round_trip);
+    TEST(largest);
+    TEST(does_not_fit);
+    TEST(suffix);
+    TEST(names);
+    ROWS(codes, check_code);
+    return RUN("event");
 }

@@ -2,16 +2,12 @@
  *
  * test_ring.c -- order, the wrap, a full ring, two threads.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include "audit/ring.h"
 #include "tests/unit/audit/sample.h"
+#include "tests/unit/rows.h"
 
 static struct audit_event numbered(uint64_t n)
 {
@@ -38,7 +34,6 @@ static uint64_t pop(struct audit_ring *r)
 
 static void sizes(void **state)
 {
-    (void)state;
     assert_null(audit_ring_new(0));
     assert_null(audit_ring_new(1000)); /* no power of two */
     audit_ring_free(NULL);
@@ -50,7 +45,6 @@ static void in_order_over_the_end(void **state)
     uint64_t in = 0, out = 0;
     struct audit_event e;
 
-    (void)state;
     assert_non_null(r);
     assert_int_equal(pop(r), UINT64_MAX);
     for (int turn = 0; turn < 500; turn++) {
@@ -72,7 +66,6 @@ static void full_ring_drops_the_newest(void **state)
     uint64_t n = 0, since = 0;
     struct audit_event e;
 
-    (void)state;
     for (;; n++) {
         e = numbered(n);
         if (!audit_ring_push(r, &e))
@@ -103,7 +96,6 @@ static void peek_is_repeatable(void **state)
     size_t a, b;
     const uint8_t *p;
 
-    (void)state;
     audit_ring_push(r, &e);
     e = numbered(2);
     audit_ring_push(r, &e);
@@ -134,7 +126,6 @@ static void two_threads(void **state)
     uint64_t got = 0, last = 0, dropped = 0, since;
     pthread_t thread;
 
-    (void)state;
     assert_int_equal(pthread_create(&thread, NULL, produce, r), 0);
     while (got + dropped < MANY) {
         uint64_t n = pop(r);
@@ -156,13 +147,10 @@ static void two_threads(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(in_order_over_the_end),
-        cmocka_unit_test(full_ring_drops_the_newest),
-        cmocka_unit_test(peek_is_repeatable),
-        cmocka_unit_test(two_threads),
-    };
-
-    return cmocka_run_group_tests_name("ring", tests, NULL, NULL);
+    TEST(sizes);
+    TEST(in_order_over_the_end);
+    TEST(full_ring_drops_the_newest);
+    TEST(peek_is_repeatable);
+    TEST(two_threads);
+    return RUN("ring");
 }

@@ -392,10 +392,6 @@ static void check_script(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(scripts)];
-
-    for (size_t i = 0; i < ARRAY_LEN(scripts); i++)
-        tests[i] = (struct CMUnitTest){scripts[i].what, check_script, NULL, NULL,
-                                       (void *)(uintptr_t)&scripts[i]};
-    return cmocka_run_group_tests_name("audit scripts", tests, NULL, NULL);
+    ROWS(scripts, check_script);
+    return RUN("audit scripts");
 }

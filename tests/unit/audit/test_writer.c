@@ -380,26 +380,17 @@ static void query_without_end_is_ended(void **state)
 
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-    const struct CMUnitTest tests[] = {
-        TEST(events_of_all_rings_are_in_the_order_of_time),
-        TEST(commits_at_the_interval),
-        TEST(slow_commits_stretch_the_interval),
-        TEST(full_ring_leaves_a_gap_record),
-        TEST(note_is_cut_not_refused),
-        TEST(failed_commit_loses_nothing),
-        TEST(long_failure_drops_and_says_so),
-        TEST(killed_100_times),
-        TEST(rights),
-        TEST(missing_and_empty),
-        TEST(query_without_end_is_ended),
-    };
-    struct CMUnitTest rows[ARRAY_LEN(damages)];
-    int failed;
-
-    for (size_t i = 0; i < ARRAY_LEN(damages); i++)
-        rows[i] = (struct CMUnitTest){damages[i].what, damaged_file_is_refused_and_left_alone, NULL,
-                                      NULL, (void *)(uintptr_t)&damages[i]};
-    failed = cmocka_run_group_tests_name("writer", tests, NULL, NULL);
-    return failed + cmocka_run_group_tests_name("damage", rows, NULL, NULL);
+    TEST_WITH(events_of_all_rings_are_in_the_order_of_time, setup, teardown);
+    TEST_WITH(commits_at_the_interval, setup, teardown);
+    TEST_WITH(slow_commits_stretch_the_interval, setup, teardown);
+    TEST_WITH(full_ring_leaves_a_gap_record, setup, teardown);
+    TEST_WITH(note_is_cut_not_refused, setup, teardown);
+    TEST_WITH(failed_commit_loses_nothing, setup, teardown);
+    TEST_WITH(long_failure_drops_and_says_so, setup, teardown);
+    TEST_WITH(killed_100_times, setup, teardown);
+    TEST_WITH(rights, setup, teardown);
+    TEST_WITH(missing_and_empty, setup, teardown);
+    TEST_WITH(query_without_end_is_ended, setup, teardown);
+    ROWS(damages, damaged_file_is_refused_and_left_alone);
+    return RUN("writer");
 }

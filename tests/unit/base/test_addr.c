@@ -236,7 +236,6 @@ static void sameness(void **state)
     struct addr a, b;
     char out[ADDR_TEXT];
 
-    (void)state;
     assert_int_equal(addr_parse(&a, "192.0.2.1:53", 0), 0);
     assert_int_equal(addr_parse(&b, "192.0.2.1:54", 0), 0);
     assert_true(addr_same_ip(&a, &b));
@@ -255,7 +254,6 @@ static void longest_text_fits(void **state)
     struct addr a;
     char out[ADDR_TEXT], want[ADDR_TEXT];
 
-    (void)state;
     assert_int_equal(addr_parse(&a, "fe80:1111:2222:3333:4444:5555:6666:7777%4294967295", 65535),
                      0);
     addr_print_port(&a, out);
@@ -265,18 +263,11 @@ static void longest_text_fits(void **state)
 
 int main(void)
 {
-    enum {
-        N = ARRAY_LEN(parse_rows) + ARRAY_LEN(class_rows) + ARRAY_LEN(prefix_rows) +
-            ARRAY_LEN(contains_rows) + 2
-    };
-    struct CMUnitTest tests[N];
-    size_t n = 0;
     ROWS(parse_rows, parse);
-    ROWS_AS(class_rows, text, classes);
+    ROWS(class_rows, classes);
     ROWS(prefix_rows, prefixes);
-    ROWS_AS(contains_rows, ip, contains);
-    tests[n++] =
-        (struct CMUnitTest){"what makes two addresses the same", sameness, NULL, NULL, NULL};
-    tests[n++] = (struct CMUnitTest){"the longest text fits", longest_text_fits, NULL, NULL, NULL};
-    return cmocka_run_group_tests_name("addr", tests, NULL, NULL);
+    ROWS(contains_rows, contains);
+    rows_add("what makes two addresses the same", sameness, NULL, NULL, NULL);
+    rows_add("the longest text fits", longest_text_fits, NULL, NULL, NULL);
+    return RUN("addr");
 }

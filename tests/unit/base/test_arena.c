@@ -17,7 +17,6 @@ static void pieces_of_all_sizes(void **state)
     static size_t size[PIECES];
     struct arena *a = arena_new();
 
-    (void)state;
     assert_non_null(a);
     for (size_t i = 0; i < PIECES; i++) {
         size[i] = i % 500 == 499 ? 300000 : (i * 37) % 700;
@@ -43,7 +42,6 @@ static void texts_are_copied(void **state)
     char text[] = "corp.example";
     char *whole, *part, *short_text;
 
-    (void)state;
     assert_non_null(a);
     whole = arena_strdup(a, text);
     part = arena_strndup(a, text, 4);
@@ -60,7 +58,6 @@ static void what_cannot_be(void **state)
 {
     struct arena *a = arena_new();
 
-    (void)state;
     assert_non_null(a);
     assert_null(arena_alloc(a, SIZE_MAX));
     assert_null(arena_alloc(a, SIZE_MAX - 64));
@@ -71,11 +68,8 @@ static void what_cannot_be(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_of_all_sizes),
-        cmocka_unit_test(texts_are_copied),
-        cmocka_unit_test(what_cannot_be),
-    };
-
-    return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
+    TEST(pieces_of_all_sizes);
+    TEST(texts_are_copied);
+    TEST(what_cannot_be);
+    return RUN("arena");
 }

@@ -53,7 +53,6 @@ static void nearest_of_several(void **state)
 {
     static const char *const list[] = {"pools", "pool", "poll", NULL};
 
-    (void)state;
     assert_string_equal(diag_nearest("pol", list), "pool");
     assert_string_equal(diag_nearest("poolss", list), "pools");
 }
@@ -101,7 +100,6 @@ static void one_line_each(void **state)
     struct diags d;
     char *text;
 
-    (void)state;
     diags_init(&d);
     diags_add(&d, NULL, 0, 0, "%s",
               "a\nb\x1b[1m\x7f"
@@ -117,7 +115,6 @@ static void many(void **state)
     struct diags d;
     char *text;
 
-    (void)state;
     diags_init(&d);
     for (unsigned i = 1; i <= DIAG_MAX + 3; i++)
         diags_add(&d, "f", i, 1, "problem");
@@ -132,20 +129,16 @@ static void many(void **state)
 
 static void nobody_listens(void **state)
 {
-    (void)state;
     assert_int_equal(diags_add(NULL, "f", 1, 1, "x"), -EINVAL);
 }
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(near_rows) + ARRAY_LEN(print_rows) + 4];
-    size_t n = 0;
-
     ROWS(near_rows, nearest);
     ROWS(print_rows, print);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(nearest_of_several);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(one_line_each);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(many);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(nobody_listens);
-    return cmocka_run_group_tests_name("diag", tests, NULL, NULL);
+    TEST(nearest_of_several);
+    TEST(one_line_each);
+    TEST(many);
+    TEST(nobody_listens);
+    return RUN("diag");
 }

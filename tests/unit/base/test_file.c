@@ -79,7 +79,6 @@ static void why_a_write_failed(void **state)
 {
     int fd = open("/tmp", O_RDONLY | O_DIRECTORY);
 
-    (void)state;
     assert_true(fd >= 0);
     assert_int_equal(file_write_error(fd, -EIO), -EIO);
     assert_int_equal(file_write_error(fd, -EDQUOT), -EDQUOT);
@@ -90,11 +89,8 @@ static void why_a_write_failed(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[1 + ARRAY_LEN(rows) + ARRAY_LEN(error_rows)] = {
-        cmocka_unit_test(why_a_write_failed)};
-    size_t n = 1;
-
     ROWS(rows, read_back);
-    ROWS_AS(error_rows, path, error);
-    return cmocka_run_group_tests_name("file", tests, NULL, NULL);
+    ROWS(error_rows, error);
+    TEST(why_a_write_failed);
+    return RUN("file");
 }

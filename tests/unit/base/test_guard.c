@@ -70,7 +70,6 @@ static void faults_come_back(void **state)
     char good = 1;
     int rc;
 
-    (void)state;
     guard_install();
     for (int i = 0; i < 3; i++) { /* neither signal stays blocked */
         guarded(rc, touch(p));
@@ -109,7 +108,6 @@ static void each_thread_has_its_own(void **state)
 {
     int rc;
 
-    (void)state;
     guard_install();
     guarded(rc, meanwhile(lost_page()) == -EFAULT ? 5 : 6);
     assert_int_equal(rc, 5);
@@ -188,12 +186,8 @@ static void ends_as_it_should(void **state)
 
 int main(void)
 {
-    enum { SINGLE = 2, ENDS = sizeof ends / sizeof *ends };
-    struct CMUnitTest tests[SINGLE + ENDS] = {cmocka_unit_test(faults_come_back),
-                                              cmocka_unit_test(each_thread_has_its_own)};
-
-    for (size_t i = 0; i < ENDS; i++)
-        tests[SINGLE + i] = (struct CMUnitTest){ends[i].what, ends_as_it_should, NULL, NULL,
-                                                (void *)(uintptr_t)&ends[i]};
-    return cmocka_run_group_tests_name("guard", tests, NULL, NULL);
+    ROWS(ends, ends_as_it_should);
+    TEST(faults_come_back);
+    TEST(each_thread_has_its_own);
+    return RUN("guard");
 }

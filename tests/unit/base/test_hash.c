@@ -61,7 +61,6 @@ static const struct hash_key key = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 /* Appendix A of the paper gives this value for SipHash-2-4 of 15 bytes. */
 static void the_reference_is_right(void **state)
 {
-    (void)state;
     assert_true(siphash(2, 4, key_bytes, key_bytes, 15) == 0xa129ca6149be45e5u);
 }
 
@@ -69,7 +68,6 @@ static void all_lengths_and_alignments(void **state)
 {
     uint8_t *text;
 
-    (void)state;
     for (size_t n = 0; n <= 300; n++)
         for (size_t shift = 0; shift < 8; shift++) {
             text = malloc(n + shift + (n + shift == 0)); /* its end is the end of the block */
@@ -86,7 +84,6 @@ static void key_matters(void **state)
 {
     struct hash_key other = key;
 
-    (void)state;
     other.k1 ^= 1;
     assert_true(hash_bytes(&key, "abc", 3) != hash_bytes(&other, "abc", 3));
     other = key;
@@ -101,18 +98,14 @@ static void what_python_says(void **state)
 {
     static const struct hash_key zero = {0, 0};
 
-    (void)state;
     assert_true((int64_t)hash_bytes(&zero, "abc", 3) == -4594863902769663758);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_reference_is_right),
-        cmocka_unit_test(all_lengths_and_alignments),
-        cmocka_unit_test(key_matters),
-        cmocka_unit_test(what_python_says),
-    };
-
-    return cmocka_run_group_tests_name("hash", tests, NULL, NULL);
+    TEST(the_reference_is_right);
+    TEST(all_lengths_and_alignments);
+    TEST(key_matters);
+    TEST(what_python_says);
+    return RUN("hash");
 }

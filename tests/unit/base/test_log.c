@@ -67,7 +67,6 @@ static void long_message(void **state)
     char text[3000], out[8192];
     const char *got;
 
-    (void)state;
     memset(text, '\n', sizeof text - 1);
     text[sizeof text - 1] = '\0';
     got = logged(LOG_LEVEL_INFO, text, out);
@@ -79,7 +78,6 @@ static void nobody_listens(void **state)
 {
     int saved = dup(STDERR_FILENO), after;
 
-    (void)state;
     close(STDERR_FILENO);
     errno = ERANGE;
     log_error("x");
@@ -93,7 +91,6 @@ static void clocks_go(void **state)
 {
     struct now a = clock_now(), b = clock_now();
 
-    (void)state;
     assert_true(a.mono_ms > 0);
     assert_true(b.mono_ms >= a.mono_ms);
     assert_true(a.wall_ms > 1577836800000u); /* 2020 */
@@ -101,12 +98,9 @@ static void clocks_go(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
-    size_t n = 0;
-
     ROWS(rows, check_row);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(long_message);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(nobody_listens);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(clocks_go);
-    return cmocka_run_group_tests_name("log", tests, NULL, NULL);
+    TEST(long_message);
+    TEST(nobody_listens);
+    TEST(clocks_go);
+    return RUN("log");
 }

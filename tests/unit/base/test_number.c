@@ -233,14 +233,12 @@ static void today_at_any_second(void **state)
 {
     uint64_t v;
 
-    (void)state;
     assert_int_equal(time_parse(&v, "10:00", NOW + S(7)), 0);
     assert_int_equal(v, NOW);
 }
 
 static void every_month_of_a_century(void **state)
 {
-    (void)state;
     for (int month = 0; month < 12 * 130; month++) {
         struct tm tm = {.tm_year = 70, .tm_mon = month, .tm_mday = 1 + month % 28, .tm_hour = 7};
         uint64_t want = S(timegm(&tm)), got = 0;
@@ -257,7 +255,6 @@ static void time_printed(void **state)
 {
     char out[NUMBER_TEXT];
 
-    (void)state;
     assert_string_equal(time_print_utc(NOW + 123, out), "2026-11-22T09:00:00.123Z");
     assert_string_equal(time_print_local(NOW + 123, out), "2026-11-22 10:00:00");
     assert_string_equal(time_print_utc(0, out), "1970-01-01T00:00:00.000Z");
@@ -267,20 +264,16 @@ static void time_printed(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(number_rows) + ARRAY_LEN(duration_rows) +
-                            ARRAY_LEN(size_rows) + ARRAY_LEN(bool_rows) + ARRAY_LEN(time_rows) + 3];
-    size_t n = 0;
-
     /* written out, so that no time zone files are needed */
     setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     tzset();
-    ROWS_AS(number_rows, text, number);
-    ROWS_AS(duration_rows, text, duration);
-    ROWS_AS(size_rows, text, size);
-    ROWS_AS(bool_rows, text, yes_no);
-    ROWS_AS(time_rows, text, point_in_time);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(every_month_of_a_century);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(time_printed);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(today_at_any_second);
-    return cmocka_run_group_tests_name("number", tests, NULL, NULL);
+    ROWS(number_rows, number);
+    ROWS(duration_rows, duration);
+    ROWS(size_rows, size);
+    ROWS(bool_rows, yes_no);
+    ROWS(time_rows, point_in_time);
+    TEST(every_month_of_a_century);
+    TEST(time_printed);
+    TEST(today_at_any_second);
+    return RUN("number");
 }

@@ -28,7 +28,6 @@ static void bytes_come_in_order(void **state)
     struct random r;
     uint8_t out[2000];
 
-    (void)state;
     random_init_from(&r, fill_counting, &c);
     assert_int_equal(c.fills, 0);
     random_bytes(&r, out, 3);
@@ -46,7 +45,6 @@ static void used_bytes_are_wiped(void **state)
     uint8_t zero[7] = {0};
     uint8_t out[7];
 
-    (void)state;
     random_init_from(&r, fill_counting, &c);
     random_bytes(&r, out, 7);
     assert_memory_equal(r.buf, zero, 7);
@@ -59,7 +57,6 @@ static void numbers_use_their_bytes(void **state)
     struct counter c = {0, 0};
     struct random r;
 
-    (void)state;
     random_init_from(&r, fill_counting, &c);
     random_u16(&r);
     assert_int_equal(r.left, sizeof r.buf - 2);
@@ -116,7 +113,6 @@ static void below_redraws_unfair_words(void **state)
     struct walker w = {0, 1};
     struct random r;
 
-    (void)state;
     random_init_from(&r, fill_walking, &w);
     assert_int_equal(random_below(&r, n), 0); /* word 0 is refused, 1 gives 0 */
     assert_int_equal(r.left, sizeof r.buf - 8);
@@ -131,7 +127,6 @@ static void kernel_bytes_differ(void **state)
     struct random a, b;
     uint8_t x[64], y[64];
 
-    (void)state;
     random_init(&a);
     random_init(&b);
     random_bytes(&a, x, sizeof x);
@@ -143,14 +138,11 @@ static void kernel_bytes_differ(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(below_rows) + 5];
-    size_t n = 0;
-
     ROWS(below_rows, below_is_even);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(bytes_come_in_order);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(used_bytes_are_wiped);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(numbers_use_their_bytes);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(below_redraws_unfair_words);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(kernel_bytes_differ);
-    return cmocka_run_group_tests_name("random", tests, NULL, NULL);
+    TEST(bytes_come_in_order);
+    TEST(used_bytes_are_wiped);
+    TEST(numbers_use_their_bytes);
+    TEST(below_redraws_unfair_words);
+    TEST(kernel_bytes_differ);
+    return RUN("random");
 }

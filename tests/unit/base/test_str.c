@@ -75,7 +75,6 @@ static void cut_stays(void **state)
     char buf[4];
     struct str s;
 
-    (void)state;
     str_init(&s, buf, sizeof buf);
     str_add(&s, "abcdef");
     str_add(&s, "");
@@ -89,7 +88,6 @@ static void parts_are_joined(void **state)
     char buf[16];
     struct str s;
 
-    (void)state;
     str_init(&s, buf, sizeof buf);
     str_add(&s, "a=");
     str_addf(&s, "%d;", 12);
@@ -102,7 +100,6 @@ static void copy(void **state)
 {
     char out[4] = "###";
 
-    (void)state;
     assert_true(str_copy(out, sizeof out, "abc"));
     assert_string_equal(out, "abc");
     assert_false(str_copy(out, sizeof out, "abcd"));
@@ -148,14 +145,11 @@ static void utf8(void **state)
 
 int main(void)
 {
-    struct CMUnitTest
-        tests[ARRAY_LEN(fit_rows) + ARRAY_LEN(escape_rows) + ARRAY_LEN(utf8_rows) + 3];
-    size_t n = 0;
     ROWS(fit_rows, fit);
     ROWS(escape_rows, escape);
     ROWS(utf8_rows, utf8);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(cut_stays);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(parts_are_joined);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(copy);
-    return cmocka_run_group_tests_name("str", tests, NULL, NULL);
+    TEST(cut_stays);
+    TEST(parts_are_joined);
+    TEST(copy);
+    return RUN("str");
 }

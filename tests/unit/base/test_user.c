@@ -85,9 +85,6 @@ static void check_row(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows)];
-    size_t n = 0;
-
     ROWS(rows, check_row);
-    return cmocka_run_group_tests_name("user", tests, NULL, NULL);
+    return RUN("user");
 }

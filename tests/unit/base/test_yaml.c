@@ -174,7 +174,6 @@ static void nul_byte(void **state)
     const struct yaml_node *y;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(yaml_read(&y, arena, "f", text, sizeof text - 1, &d), -EINVAL);
     assert_int_equal(d.at[0].line, 2);
@@ -189,7 +188,6 @@ static void places(void **state)
     const struct yaml_node *n;
     const struct yaml_node *y;
 
-    (void)state;
     assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), NULL), 0);
     n = yaml_get(y, "rules");
     assert_non_null(n);
@@ -217,7 +215,6 @@ static void all_problems_are_listed(void **state)
     const struct yaml_node *y;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), &d), -EINVAL);
     assert_int_equal(d.n, ARRAY_LEN(lines));
@@ -235,7 +232,6 @@ static void many_keys(void **state)
     const struct yaml_node *y;
     struct diags d;
 
-    (void)state;
     assert_non_null(text);
     for (unsigned i = 0; i < KEYS; i++)
         len += (size_t)snprintf(text + len, size - len, "k%u: v\n", i);
@@ -327,7 +323,6 @@ static void quote_bytes_that_are_no_utf8(void **state)
 {
     char out[64];
 
-    (void)state;
     quoted("a\xff\xc3", out, sizeof out);
     assert_string_equal(out, "\"a\\xff\\xc3\"");
     quoted("\xc0\x80\xed\xa0\x80", out, sizeof out);
@@ -338,7 +333,6 @@ static void quote_overlong_utf8(void **state)
 {
     char out[64];
 
-    (void)state;
     quoted("\xe0\x80\xaf\xf4\x90\x80\x80", out, sizeof out);
     assert_string_equal(out, "\"\\xe0\\x80\\xaf\\xf4\\x90\\x80\\x80\"");
 }
@@ -347,7 +341,6 @@ static void quote_into_too_little_room(void **state)
 {
     char out[8];
 
-    (void)state;
     assert_true(quoted("a,b", out, 4));
     assert_string_equal(out, "\"a,");
     assert_true(quoted("abc", out, 3));
@@ -358,21 +351,19 @@ static void quote_into_too_little_room(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(quote_rows) + 7];
-    size_t n = 0;
     int rc;
 
     ROWS(rows, check_row);
     ROWS(quote_rows, quote);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(nul_byte);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(places);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(all_problems_are_listed);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(many_keys);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(quote_bytes_that_are_no_utf8);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(quote_overlong_utf8);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(quote_into_too_little_room);
+    TEST(nul_byte);
+    TEST(places);
+    TEST(all_problems_are_listed);
+    TEST(many_keys);
+    TEST(quote_bytes_that_are_no_utf8);
+    TEST(quote_overlong_utf8);
+    TEST(quote_into_too_little_room);
     arena = arena_new();
-    rc = cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
+    rc = RUN("yaml");
     arena_free(arena);
     return rc;
 }

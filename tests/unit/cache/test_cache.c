@@ -448,7 +448,6 @@ static void test_size_too_small(void **state)
 {
     struct cache *c;
 
-    (void)state;
     assert_null(cache_new(CACHE_MIN_SIZE - 1, &secret));
     assert_int_equal(errno, EINVAL);
     assert_non_null(c = cache_new(CACHE_MIN_SIZE, &secret));
@@ -561,7 +560,6 @@ static void test_budget_is_exact(void **state)
     struct cache_stats s;
     size_t heap, seen = 0;
 
-    (void)state;
     mapped_pages(); /* stdio has its buffers now */
     before = mapped_pages();
     c = cache_new(SIZE, &secret);
@@ -601,7 +599,6 @@ static void test_ring_wraps_with_many_sizes(void **state)
     unsigned hits = 0;
     struct cache_stats s;
 
-    (void)state;
     for (uint64_t i = 1; i <= PUTS; i++) {
         struct name n, m;
         struct cache_key k, l;
@@ -864,37 +861,28 @@ static void test_two_threads(void **state)
 
 /* --- all ------------------------------------------------------------------ */
 
-#define SCENARIO(test)                                                                             \
-    tests[n++] = (struct CMUnitTest)                                                               \
-    {                                                                                              \
-#test, test, setup, teardown, NULL                                                         \
-    }
-
 int main(void)
 {
-    struct CMUnitTest tests[100];
-    size_t n = 0;
-
     ROWS(age_rows, check_age);
     ROWS(key_rows, check_key);
     ROWS(fit_rows, check_fit);
     ROWS(flush_rows, check_flush);
     ROWS(each_rows, check_each);
-    SCENARIO(test_hash_is_secret);
-    SCENARIO(test_miss_hit_replace);
-    SCENARIO(test_facts_come_back);
-    SCENARIO(test_failure);
-    SCENARIO(test_too_large_is_refused);
-    SCENARIO(test_damaged_image_is_refused);
-    SCENARIO(test_popularity_outlives_the_ttl);
-    SCENARIO(test_size_too_small);
-    SCENARIO(test_flood_keeps_hot_names);
-    SCENARIO(test_all_hot_still_takes_new);
-    SCENARIO(test_replacing_one_name_evicts_none);
-    SCENARIO(test_budget_is_exact);
-    SCENARIO(test_ring_wraps_with_many_sizes);
-    SCENARIO(test_oldest_goes);
-    SCENARIO(test_collisions);
-    SCENARIO(test_two_threads);
-    return _cmocka_run_group_tests("cache", tests, n, NULL, NULL);
+    TEST_WITH(test_hash_is_secret, setup, teardown);
+    TEST_WITH(test_miss_hit_replace, setup, teardown);
+    TEST_WITH(test_facts_come_back, setup, teardown);
+    TEST_WITH(test_failure, setup, teardown);
+    TEST_WITH(test_too_large_is_refused, setup, teardown);
+    TEST_WITH(test_damaged_image_is_refused, setup, teardown);
+    TEST_WITH(test_popularity_outlives_the_ttl, setup, teardown);
+    TEST_WITH(test_size_too_small, setup, teardown);
+    TEST_WITH(test_flood_keeps_hot_names, setup, teardown);
+    TEST_WITH(test_all_hot_still_takes_new, setup, teardown);
+    TEST_WITH(test_replacing_one_name_evicts_none, setup, teardown);
+    TEST_WITH(test_budget_is_exact, setup, teardown);
+    TEST_WITH(test_ring_wraps_with_many_sizes, setup, teardown);
+    TEST_WITH(test_oldest_goes, setup, teardown);
+    TEST_WITH(test_collisions, setup, teardown);
+    TEST_WITH(test_two_threads, setup, teardown);
+    return RUN("cache");
 }

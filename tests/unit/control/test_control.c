@@ -4,12 +4,6 @@
  * status and body out. Client and server share one thread; pump() turns the
  * server whenever its descriptor or its timeout says so.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -22,6 +16,7 @@
 #include <unistd.h>
 
 #include "control/control.h"
+#include "tests/unit/rows.h"
 
 enum { PATIENCE_MS = 10000, REPLY_SIZE = 1 << 18 };
 
@@ -76,7 +71,6 @@ static int set_up(void **state)
 {
     struct diags d;
 
-    (void)state;
     memset(&f, 0, sizeof f);
     strcpy(f.dir, "/tmp/waymark-control-XXXXXX");
     assert_non_null(mkdtemp(f.dir));
@@ -91,7 +85,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     control_close(f.control);
     assert_int_equal(access(f.path, F_OK), -1);
     assert_int_equal(rmdir(f.dir), 0);
@@ -282,7 +275,6 @@ static void one_connection_serves_many_requests(void **state)
 {
     int fd = connect_to();
 
-    (void)state;
     assert_int_equal(ask(fd, GET("/v1/echo")), 200);
     assert_int_equal(ask(fd, GET("/v1/nothing")), 404);
     assert_int_equal(ask(fd, POST("/v1/below/x", 2, "{}")), 405);
@@ -303,7 +295,6 @@ static void late_answers_find_their_request(void **state)
 {
     int a = connect_to(), b = connect_to(), other = connect_to();
 
-    (void)state;
     send_all(a, GET("/v1/late"), strlen(GET("/v1/late")));
     wait_for_late(1);
     send_all(b, POST("/v1/late", 7, "{\"b\":1}"), strlen(POST("/v1/late", 7, "{\"b\":1}")));
@@ -327,7 +318,6 @@ static void late_answer_to_a_client_that_left(void **state)
 {
     int fd = connect_to();
 
-    (void)state;
     send_all(fd, GET("/v1/late"), strlen(GET("/v1/late")));
     wait_for_late(1);
     close(fd);
@@ -343,7 +333,6 @@ static void late_answer_after_the_end(void **state)
     int fd = connect_to();
     ssize_t n;
 
-    (void)state;
     send_all(fd, GET("/v1/late"), strlen(GET("/v1/late")));
     wait_for_late(1);
     control_close(f.control);
@@ -368,7 +357,6 @@ static void half_open_clients_hold_nobody_up(void **state)
         "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"};
     int half[15], fd;
 
-    (void)state;
     for (int i = 0; i < 15; i++) {
         half[i] = connect_to();
         send_all(half[i], begun[i % 4], strlen(begun[i % 4]));
@@ -390,7 +378,6 @@ static void full_house_opens_when_one_leaves(void **state)
 {
     int half[16], fd;
 
-    (void)state;
     for (int i = 0; i < 16; i++) {
         half[i] = connect_to();
         assert_int_equal(ask(half[i], GET("/v1/echo")), 200);
@@ -448,7 +435,6 @@ static void the_socket_has_its_mode(void **state)
 {
     struct stat st;
 
-    (void)state;
     assert_int_equal(stat(f.path, &st), 0);
     assert_true(S_ISSOCK(st.st_mode));
     assert_int_equal(st.st_mode & 07777, 0660);
@@ -506,38 +492,18 @@ static void check_path(void **state)
     close(fd);
 }
 
-#define ONE(name)                                                                                  \
-    {                                                                                              \
-#name, name, set_up, tear_down, NULL                                                       \
-    }
-#define COUNT(a) (sizeof a / sizeof *a)
-#define TABLE(rows, check)                                                                         \
-    for (size_t i = 0; i < COUNT(rows); i++)                                                       \
-        tests[n++] = (struct CMUnitTest)                                                           \
-        {                                                                                          \
-            rows[i].what, check, set_up, tear_down, (void *)(uintptr_t)&rows[i]                    \
-        }
-
 int main(void)
 {
-    static const struct CMUnitTest others[] = {
-        ONE(one_connection_serves_many_requests),
-        ONE(late_answers_find_their_request),
-        ONE(late_answer_to_a_client_that_left),
-        ONE(late_answer_after_the_end),
-        ONE(half_open_clients_hold_nobody_up),
-        ONE(full_house_opens_when_one_leaves),
-        ONE(the_socket_has_its_mode),
-    };
-    struct CMUnitTest tests[COUNT(rows) + COUNT(limit_rows) + COUNT(rights_rows) +
-                            COUNT(path_rows) + COUNT(others)];
-    size_t n = 0;
-
-    TABLE(rows, check_row);
-    TABLE(limit_rows, check_limit);
-    TABLE(rights_rows, check_rights);
-    TABLE(path_rows, check_path);
-    for (size_t i = 0; i < COUNT(others); i++)
-        tests[n++] = others[i];
-    return cmocka_run_group_tests_name("control", tests, NULL, NULL);
+    ROWS_WITH(rows, check_row, set_up, tear_down);
+    ROWS_WITH(limit_rows, check_limit, set_up, tear_down);
+    ROWS_WITH(rights_rows, check_rights, set_up, tear_down);
+    ROWS_WITH(path_rows, check_path, set_up, tear_down);
+    TEST_WITH(one_connection_serves_many_requests, set_up, tear_down);
+    TEST_WITH(late_answers_find_their_request, set_up, tear_down);
+    TEST_WITH(late_answer_to_a_client_that_left, set_up, tear_down);
+    TEST_WITH(late_answer_after_the_end, set_up, tear_down);
+    TEST_WITH(half_open_clients_hold_nobody_up, set_up, tear_down);
+    TEST_WITH(full_house_opens_when_one_leaves, set_up, tear_down);
+    TEST_WITH(the_socket_has_its_mode, set_up, tear_down);
+    return RUN("control");
 }

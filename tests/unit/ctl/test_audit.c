@@ -7,7 +7,6 @@
 #include "ctl/cli.h"
 #include "tests/unit/audit/bench.h"
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/rows.h"
 
 static const uint64_t now_ms = bench_start_ms;
 static struct bench bench;
@@ -241,15 +240,13 @@ static void start(void)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(lines) + ARRAY_LEN(words) + ARRAY_LEN(objects)];
-    size_t n = 0;
     int failed;
 
     ROWS(lines, check_line);
     ROWS(words, check_words);
     ROWS(objects, check_ecs);
     start();
-    failed = cmocka_run_group_tests_name("audit", tests, NULL, NULL);
+    failed = RUN("audit");
     bench_end(&bench);
     return failed;
 }

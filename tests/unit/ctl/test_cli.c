@@ -3,17 +3,12 @@
  * test_cli.c -- command lines and what is understood; then the real tables:
  * what the reader of command lines relies on.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "ctl/cli.h"
 #include "tests/unit/ctl/capture.h"
+#include "tests/unit/rows.h"
 
 static int never(struct ctl *c)
 {
@@ -172,7 +167,6 @@ static void common_options_are_taken(void **state)
     struct cli cli = {.tables = tables};
     struct ctl c = {0};
 
-    (void)state;
     assert_int_equal(cli_parse(&cli, &c, 8, argv), CLI_RUN);
     assert_string_equal(cli.file, "f");
     assert_string_equal(cli.assign[0], "a.b=1");
@@ -191,7 +185,6 @@ static void too_many_options(void **state)
     struct cli cli = {.tables = tables};
     struct ctl c = {0};
 
-    (void)state;
     for (int i = 3; i < 300; i++)
         argv[i] = "--network=n";
     capture_begin(&out);
@@ -219,7 +212,6 @@ static void rows_are_complete(void **state)
     char a[CTL_NAME], b[CTL_NAME];
     const struct ctl_verb *v, *w;
 
-    (void)state;
     for (int i = 0; (v = verb_at(i)) != NULL; i++) {
         assert_non_null(v->run);
         assert_true(v->help && *v->help);
@@ -255,7 +247,6 @@ static void an_option_has_a_value_everywhere_or_nowhere(void **state)
 {
     const struct ctl_verb *v, *w;
 
-    (void)state;
     for (int i = 0; (v = verb_at(i)) != NULL; i++)
         for (int t = 0; v->options[t]; t++)
             for (const struct ctl_option *o = v->options[t]; o->name; o++)
@@ -268,7 +259,6 @@ static void help_names_every_verb(void **state)
     const struct ctl_verb *v;
     char name[CTL_NAME], *argv[] = {"waymarkctl", "--help"};
 
-    (void)state;
     capture_begin(&out);
     assert_int_equal(cli_main(ctl_verbs, 2, argv), EXIT_DONE);
     capture_end(&out);
@@ -282,18 +272,12 @@ static void help_names_every_verb(void **state)
 int main(void)
 {
     enum { ROWS = sizeof rows / sizeof *rows };
-    static const struct CMUnitTest others[] = {
-        cmocka_unit_test(common_options_are_taken),
-        cmocka_unit_test(too_many_options),
-        cmocka_unit_test(rows_are_complete),
-        cmocka_unit_test(an_option_has_a_value_everywhere_or_nowhere),
-        cmocka_unit_test(help_names_every_verb),
-    };
-    struct CMUnitTest tests[ROWS + sizeof others / sizeof *others];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    memcpy(tests + ROWS, others, sizeof others);
-    return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    TEST(common_options_are_taken);
+    TEST(too_many_options);
+    TEST(rows_are_complete);
+    TEST(an_option_has_a_value_everywhere_or_nowhere);
+    TEST(help_names_every_verb);
+    return RUN("cli");
 }

@@ -4,12 +4,6 @@
  * screen: a child answers on a UNIX socket with what the
  * row gives, and tells what it was asked.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -22,6 +16,7 @@
 
 #include "ctl/cli.h"
 #include "tests/unit/ctl/capture.h"
+#include "tests/unit/rows.h"
 
 enum { WORDS = 16, ASKED = 1024 };
 
@@ -33,7 +28,6 @@ static int set_up(void **state)
 {
     FILE *f;
 
-    (void)state;
     strcpy(dir, "/tmp/waymark-ctl-XXXXXX");
     assert_non_null(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/control.sock", dir);
@@ -47,7 +41,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     unlink(path);
     unlink(settings);
     assert_int_equal(rmdir(dir), 0);
@@ -355,7 +348,6 @@ static void no_daemon(void **state)
 {
     char want[300];
 
-    (void)state;
     snprintf(want, sizeof want,
              "waymarkctl: waymarkd does not answer at %s: No such file or directory; start it with "
              "systemctl start waymark\n",
@@ -370,7 +362,6 @@ static void dead_socket(void **state)
     struct sockaddr_un at = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
-    (void)state;
     strcpy(at.sun_path, path);
     assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
     close(fd);
@@ -383,7 +374,6 @@ static void no_permission(void **state)
     int tell;
     pid_t child;
 
-    (void)state;
     if (geteuid() != 0)
         skip(); /* nobody else can be played */
     child = start_http(200, "{}", &tell);
@@ -403,7 +393,6 @@ static void proxies_of_the_environment_are_ignored(void **state)
     int tell;
     pid_t child = start_http(200, "{\"stats\":{}}", &tell);
 
-    (void)state;
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     assert_int_equal(run("stats"), 0);
     unsetenv("http_proxy");
@@ -415,27 +404,18 @@ static void proxies_of_the_environment_are_ignored(void **state)
 
 static void bad_settings(void **state)
 {
-    (void)state;
     assert_int_equal(run("status -o server.wrokers=2"), EXIT_INVALID);
     assert_non_null(strstr(out.text[1], "server.wrokers"));
 }
 
 int main(void)
 {
-    enum { ROWS = sizeof rows / sizeof *rows };
-    static const struct CMUnitTest others[] = {
-        cmocka_unit_test_setup_teardown(no_daemon, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dead_socket, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(no_permission, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(proxies_of_the_environment_are_ignored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(bad_settings, set_up, tear_down),
-    };
-    struct CMUnitTest tests[ROWS + sizeof others / sizeof *others];
-
     setenv("TZ", "UTC", 1);
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] = (struct CMUnitTest){rows[i].what, check_row, set_up, tear_down,
-                                       (void *)(uintptr_t)&rows[i]};
-    memcpy(tests + ROWS, others, sizeof others);
-    return cmocka_run_group_tests_name("daemon verbs", tests, NULL, NULL);
+    ROWS_WITH(rows, check_row, set_up, tear_down);
+    TEST_WITH(no_daemon, set_up, tear_down);
+    TEST_WITH(dead_socket, set_up, tear_down);
+    TEST_WITH(no_permission, set_up, tear_down);
+    TEST_WITH(proxies_of_the_environment_are_ignored, set_up, tear_down);
+    TEST_WITH(bad_settings, set_up, tear_down);
+    return RUN("daemon verbs");
 }

@@ -3,12 +3,6 @@
  * test_policy.c -- whole command lines that change policies, on stores of their
  * own: what they ask, what they say, and what they leave alone.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +10,7 @@
 
 #include "ctl/cli.h"
 #include "tests/unit/ctl/capture.h"
+#include "tests/unit/rows.h"
 
 #define HEAD "waymark-policy: 1\n"
 #define STORED                                                                                     \
@@ -410,7 +405,6 @@ static void dry_run_makes_no_store(void **state)
     };
     char path[160], tmp[96];
 
-    (void)state;
     strcpy(dir, "/tmp/waymark-XXXXXX");
     assert_non_null(mkdtemp(dir));
     snprintf(tmp, sizeof tmp, "%s/tmp", dir);
@@ -436,15 +430,10 @@ static void dry_run_makes_no_store(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {cmocka_unit_test(dry_run_makes_no_store)};
-    enum { SINGLE = ARRAY_LEN(single), ROWS = ARRAY_LEN(rows) };
-    struct CMUnitTest tests[SINGLE + ROWS];
     int null = open("/dev/null", O_RDONLY);
 
     dup2(null, 0); /* nobody can be asked */
-    memcpy(tests, single, sizeof single);
-    for (size_t i = 0; i < ROWS; i++)
-        tests[SINGLE + i] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
+    TEST(dry_run_makes_no_store);
+    ROWS(rows, check_row);
+    return RUN("policy");
 }

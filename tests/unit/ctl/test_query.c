@@ -3,12 +3,6 @@
  * test_query.c -- `query` against a DNS server that a child plays: how replies
  * are matched, truncation, and what is printed.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -21,6 +15,7 @@
 #include "ctl/cli.h"
 #include "tests/unit/ctl/capture.h"
 #include "wire/types.h"
+#include "tests/unit/rows.h"
 
 enum { WORDS = 16 };
 
@@ -213,7 +208,6 @@ static void nobody_listens(void **state)
     int udp, tcp;
     uint16_t port = open_port(&udp, &tcp);
 
-    (void)state;
     close(udp);
     close(tcp);
     assert_int_equal(run("query www.example", port), EXIT_NO_DAEMON);
@@ -225,7 +219,6 @@ static void nobody_listens(void **state)
 
 static void what_is_no_question(void **state)
 {
-    (void)state;
     assert_int_equal(run("query a..b", 1), EXIT_USAGE);
     assert_non_null(strstr(out.text[1], "a..b is not a domain name"));
     assert_int_equal(run("query a.b NOTYPE", 1), EXIT_USAGE);
@@ -235,12 +228,9 @@ static void what_is_no_question(void **state)
 int main(void)
 {
     enum { ROWS = sizeof rows / sizeof *rows };
-    struct CMUnitTest tests[ROWS + 2];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    tests[ROWS] = (struct CMUnitTest)cmocka_unit_test(nobody_listens);
-    tests[ROWS + 1] = (struct CMUnitTest)cmocka_unit_test(what_is_no_question);
-    return cmocka_run_group_tests_name("query", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    TEST(nobody_listens);
+    TEST(what_is_no_question);
+    return RUN("query");
 }

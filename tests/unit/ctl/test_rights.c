@@ -3,12 +3,6 @@
  * test_rights.c -- becoming the daemon's user, and the words when that or a
  * store fails. What changes the process runs in a child.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <pwd.h>
 #include <stdbool.h>
@@ -20,6 +14,7 @@
 
 #include "ctl/ctl.h"
 #include "tests/unit/ctl/capture.h"
+#include "tests/unit/rows.h"
 
 static struct capture out;
 static char dir[64], state_dir[100];
@@ -29,7 +24,6 @@ static struct ctl c = {.verb = &verb, .settings = &settings};
 
 static int set_up(void **state)
 {
-    (void)state;
     strcpy(dir, "/tmp/waymark-rights-XXXXXX");
     assert_non_null(mkdtemp(dir));
     assert_int_equal(chmod(dir, 0755), 0);
@@ -42,7 +36,6 @@ static int tear_down(void **state)
 {
     char parent[100];
 
-    (void)state;
     rmdir(state_dir);
     snprintf(parent, sizeof parent, "%s/lib", dir);
     rmdir(parent);
@@ -80,7 +73,6 @@ static void root_becomes_the_user(void **state)
     const struct passwd *nobody = getpwnam("nobody");
     struct stat st;
 
-    (void)state;
     need_root();
     snprintf(state_dir, sizeof state_dir, "%s/lib/waymark", dir); /* its parent is missing too */
     assert_int_equal(become(nobody->pw_uid), 0);
@@ -92,7 +84,6 @@ static void root_becomes_the_user(void **state)
 
 static void no_user_means_stay(void **state)
 {
-    (void)state;
     need_root();
     snprintf(state_dir, sizeof state_dir, "%s/never", dir);
     settings.server.user = "";
@@ -102,7 +93,6 @@ static void no_user_means_stay(void **state)
 
 static void others_stay(void **state)
 {
-    (void)state;
     need_root();
     assert_int_equal(seteuid(65534), 0);
     assert_int_equal(ctl_become_user(&c), 0);
@@ -114,7 +104,6 @@ static void an_unknown_user_is_named_with_the_remedy(void **state)
 {
     int code;
 
-    (void)state;
     need_root();
     settings.server.user = "no-such-user";
     capture_begin(&out);
@@ -137,7 +126,6 @@ static void words_for_a_store_that_fails(void **state)
         {EIO, "Input/output error", "Input/output error"},
     };
 
-    (void)state;
     c.uid = getuid();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         capture_begin(&out);
@@ -153,7 +141,6 @@ static void the_author_is_who_logged_in(void **state)
     char author[64], login[64] = "4294967295";
     FILE *f = fopen("/proc/self/loginuid", "r");
 
-    (void)state;
     if (f && fscanf(f, "%63s", login) != 1)
         strcpy(login, "4294967295");
     if (f)
@@ -168,18 +155,13 @@ static void the_author_is_who_logged_in(void **state)
     assert_string_equal(author, "root");
 }
 
-#define ONE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
-
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {
-        ONE(root_becomes_the_user),
-        ONE(no_user_means_stay),
-        ONE(others_stay),
-        ONE(an_unknown_user_is_named_with_the_remedy),
-        ONE(words_for_a_store_that_fails),
-        ONE(the_author_is_who_logged_in),
-    };
-
-    return cmocka_run_group_tests_name("rights", tests, NULL, NULL);
+    TEST_WITH(root_becomes_the_user, set_up, tear_down);
+    TEST_WITH(no_user_means_stay, set_up, tear_down);
+    TEST_WITH(others_stay, set_up, tear_down);
+    TEST_WITH(an_unknown_user_is_named_with_the_remedy, set_up, tear_down);
+    TEST_WITH(words_for_a_store_that_fails, set_up, tear_down);
+    TEST_WITH(the_author_is_who_logged_in, set_up, tear_down);
+    return RUN("rights");
 }

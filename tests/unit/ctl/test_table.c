@@ -2,18 +2,13 @@
  *
  * test_table.c -- the three forms of a list, as bytes.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "ctl/table.h"
 #include "tests/unit/ctl/capture.h"
+#include "tests/unit/rows.h"
 
 static const struct column columns[] = {
     {"name", "name", COLUMN_TEXT},  {"count", "questions", COLUMN_NUMBER},
@@ -163,7 +158,6 @@ static void local_time_in_tables(void **state)
     static const struct column at[] = {{"at", "at", COLUMN_TIME}, {0}};
     json_t *value = json_pack("{s:I}", "at", (json_int_t)1795338000123);
 
-    (void)state;
     setenv("TZ", "XXX-1", 1);
     tzset();
     capture_begin(&out);
@@ -176,14 +170,9 @@ static void local_time_in_tables(void **state)
 int main(void)
 {
     enum { ROWS = sizeof rows / sizeof *rows, FITS = sizeof fits / sizeof *fits };
-    struct CMUnitTest tests[ROWS + FITS + 1];
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < FITS; i++)
-        tests[ROWS + i] =
-            (struct CMUnitTest){fits[i].what, check_fit, NULL, NULL, (void *)(uintptr_t)&fits[i]};
-    tests[ROWS + FITS] = (struct CMUnitTest)cmocka_unit_test(local_time_in_tables);
-    return cmocka_run_group_tests_name("table", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    ROWS(fits, check_fit);
+    TEST(local_time_in_tables);
+    return RUN("table");
 }

@@ -3,12 +3,6 @@
  * test_zone.c -- SRV lines of a zone file: which policy they are, what is
  * refused and where, and what a policy is as lines.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,7 +131,6 @@ static void line_too_long(void **state)
     struct diags d;
     size_t skipped;
 
-    (void)state;
     memset(zone, 'a', sizeof zone);
     diags_init(&d);
     assert_int_not_equal(zone_read(&p, "z", zone, sizeof zone, &skipped, &d), 0);
@@ -158,7 +151,6 @@ static void written_as_lines(void **state)
     size_t len;
     FILE *f = open_memstream(&out, &len);
 
-    (void)state;
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(zone_write(&p, f), 0);
     fclose(f);
@@ -176,10 +168,8 @@ static void written_as_lines(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 2] = {cmocka_unit_test(line_too_long),
-                                                    cmocka_unit_test(written_as_lines)};
-    size_t n = 2;
-
     ROWS(rows, check_row);
-    return _cmocka_run_group_tests("zone", tests, n, NULL, NULL);
+    TEST(line_too_long);
+    TEST(written_as_lines);
+    return RUN("zone");
 }

@@ -11,12 +11,6 @@
 #ifndef TESTS_POLICY_FIXTURE_H
 #define TESTS_POLICY_FIXTURE_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +23,7 @@
 #include "policy/decide.h"
 #include "policy/read.h"
 #include "wire/present.h"
+#include "tests/unit/rows.h"
 
 struct fixture {
     char dir[128], path[160], data[180], lock[180]; /* path: of the store; its two files */
@@ -322,7 +317,7 @@ static inline int fixture_tear_down(void **state)
     return 0;
 }
 
-#define FIXTURE_TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
+#define FIXTURE_TEST(f) TEST_WITH(f, fixture_set_up, fixture_tear_down)
 
 static inline struct policy_counts counts_of(struct fixture *f)
 {

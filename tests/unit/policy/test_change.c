@@ -2,12 +2,6 @@
  *
  * test_change.c -- whole policies into a real store, and what is there then.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +10,7 @@
 #include "policy/change.h"
 #include "policy/records.h"
 #include "policy/text.h"
+#include "tests/unit/rows.h"
 
 #define HEAD "waymark-policy: 1\n"
 #define STORED                                                                                     \
@@ -33,7 +28,6 @@ static int open_store(void **state)
 {
     char path[] = "/tmp/waymark-test-XXXXXX";
 
-    (void)state;
     dir = strdup(mkdtemp(path));
     return policy_store_open(&store, dir, STORE_WRITE, NULL);
 }
@@ -43,7 +37,6 @@ static int close_store(void **state)
     static const char *const files[] = {"data.mdb", "lock.mdb"};
     char path[256];
 
-    (void)state;
     store_close(store);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         snprintf(path, sizeof path, "%s/%s", dir, files[i]);
@@ -131,7 +124,6 @@ static const struct row {
 
 static void policies_are_applied(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct row *row = &rows[i];
         uint64_t before, after;
@@ -182,7 +174,6 @@ static void strays_go(void **state)
     char *out;
     uint64_t serial;
 
-    (void)state;
     assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
     assert_int_equal(store_begin(store, true, &t), 0);
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -232,7 +223,6 @@ static void rows_say_what_they_did(void **state)
     struct policy p;
     uint64_t serial;
 
-    (void)state;
     assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), true, NULL), 0);
     assert_int_equal(policy_txn_begin(&t, store, &change, &serial), 0);
@@ -257,11 +247,8 @@ static void rows_say_what_they_did(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(policies_are_applied, open_store, close_store),
-        cmocka_unit_test_setup_teardown(strays_go, open_store, close_store),
-        cmocka_unit_test_setup_teardown(rows_say_what_they_did, open_store, close_store),
-    };
-
-    return cmocka_run_group_tests_name("change", tests, NULL, NULL);
+    TEST_WITH(policies_are_applied, open_store, close_store);
+    TEST_WITH(strays_go, open_store, close_store);
+    TEST_WITH(rows_say_what_they_did, open_store, close_store);
+    return RUN("change");
 }

@@ -2,12 +2,6 @@
  *
  * test_check.c -- what policy_check() finds, and what it leaves in peace.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +9,7 @@
 #include "base/str.h"
 #include "policy/check.h"
 #include "policy/text.h"
+#include "tests/unit/rows.h"
 
 #define TWO_POOLS                                                                                  \
     "waymark-policy: 1\nnetworks: {n: [10.0.0.0/8], m: [10.1.0.0/16]}\npools: {p: [k.c.d], q: "    \
@@ -108,7 +103,6 @@ static size_t findings(const char *text, char *out, size_t size)
 
 static void rule_findings(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         char text[2048], out[4096];
         size_t n;
@@ -129,7 +123,6 @@ static void object_findings(void **state)
                  "pools: {p: [k.c.d]}\nrules: {r: {suffixes: [x], networks: [n], action: deny}}\n",
                  out, sizeof out);
 
-    (void)state;
     assert_string_equal(
         out,
         "network m: no rule uses it\n"
@@ -141,8 +134,7 @@ static void object_findings(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rule_findings),
-                                       cmocka_unit_test(object_findings)};
-
-    return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+    TEST(rule_findings);
+    TEST(object_findings);
+    return RUN("check");
 }

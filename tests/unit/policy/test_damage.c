@@ -12,8 +12,6 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "tests/unit/rows.h"
-
 /* --- damage ----------------------------------------------------------------- */
 
 #define HOSTS                                                                                      \
@@ -645,30 +643,26 @@ static void one_is_slow_to_begin(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(scripts) + 30] = {
-        FIXTURE_TEST(a_record_that_is_gone),
-        FIXTURE_TEST(a_network_that_cannot_be_read),
-        FIXTURE_TEST(never_another_answer),
-        FIXTURE_TEST(damaged_state_is_made_again),
-        FIXTURE_TEST(a_key_that_fell_forward),
-        FIXTURE_TEST(a_key_that_fell_back),
-        FIXTURE_TEST(missing_and_made),
-        FIXTURE_TEST(cut_short),
-        FIXTURE_TEST(emptied),
-        FIXTURE_TEST(garbage),
-        FIXTURE_TEST(somebody_elses),
-        FIXTURE_TEST(of_a_newer_version),
-        FIXTURE_TEST(a_folder_we_may_not_write),
-        FIXTURE_TEST(a_folder_that_is_read_only),
-        FIXTURE_TEST(places_for_readers),
-        FIXTURE_TEST(disk_full),
-        FIXTURE_TEST(many_changes_do_not_grow_it),
-        FIXTURE_TEST(another_process_is_seen),
-        FIXTURE_TEST(two_begin_at_once),
-        FIXTURE_TEST(one_is_slow_to_begin),
-    };
-    size_t n = 20;
-
+    FIXTURE_TEST(a_record_that_is_gone);
+    FIXTURE_TEST(a_network_that_cannot_be_read);
+    FIXTURE_TEST(never_another_answer);
+    FIXTURE_TEST(damaged_state_is_made_again);
+    FIXTURE_TEST(a_key_that_fell_forward);
+    FIXTURE_TEST(a_key_that_fell_back);
+    FIXTURE_TEST(missing_and_made);
+    FIXTURE_TEST(cut_short);
+    FIXTURE_TEST(emptied);
+    FIXTURE_TEST(garbage);
+    FIXTURE_TEST(somebody_elses);
+    FIXTURE_TEST(of_a_newer_version);
+    FIXTURE_TEST(a_folder_we_may_not_write);
+    FIXTURE_TEST(a_folder_that_is_read_only);
+    FIXTURE_TEST(places_for_readers);
+    FIXTURE_TEST(disk_full);
+    FIXTURE_TEST(many_changes_do_not_grow_it);
+    FIXTURE_TEST(another_process_is_seen);
+    FIXTURE_TEST(two_begin_at_once);
+    FIXTURE_TEST(one_is_slow_to_begin);
     ROWS(scripts, script_run);
-    return _cmocka_run_group_tests("damage", tests, n, NULL, NULL);
+    return RUN("damage");
 }

@@ -533,15 +533,9 @@ static void hosts_as_in_the_pool(void **unused)
 int main(void)
 {
     enum { ROWS = ARRAY_LEN(rows), NEEDS = ARRAY_LEN(needs_rows) };
-    struct CMUnitTest tests[ROWS + NEEDS + 1];
-    size_t n = 0;
 
-    for (size_t i = 0; i < ROWS; i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < NEEDS; i++)
-        tests[n++] = (struct CMUnitTest){needs_rows[i].what, check_needs, NULL, NULL,
-                                         (void *)(uintptr_t)&needs_rows[i]};
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(hosts_as_in_the_pool);
-    return cmocka_run_group_tests_name("decide", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    ROWS(needs_rows, check_needs);
+    TEST(hosts_as_in_the_pool);
+    return RUN("decide");
 }

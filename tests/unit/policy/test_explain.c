@@ -203,12 +203,7 @@ static void index_like_plain_comparison(void **state)
 
 int main(void)
 {
-    enum { ROWS = ARRAY_LEN(rows) };
-    struct CMUnitTest tests[ROWS + 1];
-
-    for (size_t i = 0; i < ROWS; i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].what, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    tests[ROWS] = (struct CMUnitTest)FIXTURE_TEST(index_like_plain_comparison);
-    return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    FIXTURE_TEST(index_like_plain_comparison);
+    return RUN("explain");
 }

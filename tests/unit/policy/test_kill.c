@@ -272,16 +272,8 @@ static void killed_at_any_moment(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        FIXTURE_TEST(no_surplus_stays),
-        FIXTURE_TEST(killed_at_any_moment),
-    };
-    enum { SINGLE = ARRAY_LEN(single), TAKINGS = ARRAY_LEN(takings) };
-    struct CMUnitTest tests[SINGLE + TAKINGS];
-
-    memcpy(tests, single, sizeof single);
-    for (size_t i = 0; i < TAKINGS; i++)
-        tests[SINGLE + i] = (struct CMUnitTest){takings[i].what, killed_behind_a_commit, NULL, NULL,
-                                                (void *)(uintptr_t)&takings[i]};
-    return cmocka_run_group_tests_name("kill", tests, NULL, NULL);
+    FIXTURE_TEST(no_surplus_stays);
+    FIXTURE_TEST(killed_at_any_moment);
+    ROWS(takings, killed_behind_a_commit);
+    return RUN("kill");
 }

@@ -2,18 +2,13 @@
  *
  * test_model.c -- suffixes, hosts and names as text; what entry refuses.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "base/str.h"
 #include "policy/model.h"
+#include "tests/unit/rows.h"
 
 static const struct suffix_row {
     const char *name, *text, *print; /* print NULL: refused */
@@ -48,7 +43,6 @@ static const struct suffix_row {
 
 static void suffixes(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(suffix_rows); i++) {
         const struct suffix_row *row = &suffix_rows[i];
         char text[SUFFIX_TEXT];
@@ -76,7 +70,6 @@ static void suffix_length(void **state)
     const char *why;
     struct suffix s;
 
-    (void)state;
     memset(text, 'a', sizeof text);
     text[63] = text[127] = text[191] = '.';
     text[241] = '\0';
@@ -95,7 +88,6 @@ static void suffix_order(void **state)
                                          "a.example", "*.a.example", "b.a.example", "aa.example",
                                          "b.example", "net"};
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(sorted); i++)
         for (size_t k = 0; k < ARRAY_LEN(sorted); k++) {
             struct suffix a, b;
@@ -150,7 +142,6 @@ static const struct host_row {
 
 static void hosts(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(host_rows); i++) {
         const struct host_row *row = &host_rows[i];
         struct policy_host h;
@@ -188,7 +179,6 @@ static void names(void **state)
     };
     const char *why;
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if ((policy_name_check(rows[i].text, &why) == 0) != rows[i].good)
             fail_msg("%s", rows[i].text);
@@ -205,7 +195,6 @@ static void verdict_words(void **state)
         {mode_names, "live", 2},     {action_names, "pass", 4},    {word_names, "unapproved", 3},
     };
 
-    (void)state;
     assert_int_equal(verdict_word(VERDICT_NODATA), WORD_MISSING);
     assert_int_equal(verdict_word(VERDICT_REFUSED), WORD_FAILED);
     assert_int_equal(verdict_word(VERDICT_UNAPPROVED), WORD_UNAPPROVED);
@@ -260,7 +249,6 @@ static const struct rule_row {
 
 static void rules(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rule_rows); i++) {
         const struct rule_row *row = &rule_rows[i];
         struct policy_rule r;
@@ -307,7 +295,6 @@ static void pools(void **state)
         {"public IPv6 address", {"a.b.c,address=2600::1"}, false, false},
     };
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct policy_host h[3];
         struct policy_pool p = {.name = "p", .hosts = h, .allow_public = rows[i].allow_public};
@@ -327,7 +314,6 @@ static void sorting_drops_doubles(void **state)
     char text[SUFFIX_TEXT];
     const char *why;
 
-    (void)state;
     policy_rule_init(&r, "r");
     r.suffixes = calloc(ARRAY_LEN(texts), sizeof *r.suffixes);
     for (; r.n_suffixes < ARRAY_LEN(texts); r.n_suffixes++)
@@ -342,17 +328,14 @@ static void sorting_drops_doubles(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(suffixes),
-        cmocka_unit_test(suffix_length),
-        cmocka_unit_test(suffix_order),
-        cmocka_unit_test(hosts),
-        cmocka_unit_test(names),
-        cmocka_unit_test(verdict_words),
-        cmocka_unit_test(rules),
-        cmocka_unit_test(pools),
-        cmocka_unit_test(sorting_drops_doubles),
-    };
-
-    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+    TEST(suffixes);
+    TEST(suffix_length);
+    TEST(suffix_order);
+    TEST(hosts);
+    TEST(names);
+    TEST(verdict_words);
+    TEST(rules);
+    TEST(pools);
+    TEST(sorting_drops_doubles);
+    return RUN("model");
 }

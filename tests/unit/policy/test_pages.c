@@ -11,7 +11,6 @@
 #include <xxhash.h>
 
 #include "store/pages.h"
-#include "tests/unit/rows.h"
 
 enum { PAGE = 4096, SUFFIXES = 1500 };
 
@@ -561,14 +560,13 @@ static void cut_at_each_step(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 20] = {
-        FIXTURE_TEST(never_another_content), FIXTURE_TEST(changes_in_between),
-        FIXTURE_TEST(ends_when_told),        FIXTURE_TEST(all_that_lmdb_writes),
-        FIXTURE_TEST(swapped_pages),         FIXTURE_TEST(cut_while_open),
-        FIXTURE_TEST(cut_at_each_step),
-    };
-    size_t n = 7;
-
+    FIXTURE_TEST(never_another_content);
+    FIXTURE_TEST(changes_in_between);
+    FIXTURE_TEST(ends_when_told);
+    FIXTURE_TEST(all_that_lmdb_writes);
+    FIXTURE_TEST(swapped_pages);
+    FIXTURE_TEST(cut_while_open);
+    FIXTURE_TEST(cut_at_each_step);
     ROWS(rows, finds_it);
-    return _cmocka_run_group_tests("pages", tests, n, NULL, NULL);
+    return RUN("pages");
 }

@@ -206,11 +206,8 @@ static void too_many_networks_at_one_address(void **unused)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(like_naive_containment),
-        cmocka_unit_test(branches_of_a_network_are_one_client),
-        cmocka_unit_test(too_many_networks_at_one_address),
-    };
-
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    TEST(like_naive_containment);
+    TEST(branches_of_a_network_are_one_client);
+    TEST(too_many_networks_at_one_address);
+    return RUN("ranges");
 }

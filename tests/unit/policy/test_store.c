@@ -7,7 +7,6 @@
 #include "script.h"
 
 #include "policy/records.h"
-#include "tests/unit/rows.h"
 
 #define LONG "a-name-that-is-as-long-as-a-name-may-be-0123456789-0123456789-0"
 #define ONES8 "\\001\\001\\001\\001\\001\\001\\001\\001"
@@ -572,20 +571,15 @@ static void the_log(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(scripts) + ARRAY_LEN(values) + 20] = {
-        FIXTURE_TEST(a_read_is_of_one_state),
-
-        FIXTURE_TEST(if_serial_moved),
-        FIXTURE_TEST(a_client_costs_what_it_has),
-        FIXTURE_TEST(a_host_too_long_for_a_key),
-        FIXTURE_TEST(loaded_as_put),
-        FIXTURE_TEST(sound_after_anything),
-        FIXTURE_TEST(the_log),
-        FIXTURE_TEST(pages_that_are_never_written),
-    };
-    size_t n = 8;
-
+    FIXTURE_TEST(a_read_is_of_one_state);
+    FIXTURE_TEST(if_serial_moved);
+    FIXTURE_TEST(a_client_costs_what_it_has);
+    FIXTURE_TEST(a_host_too_long_for_a_key);
+    FIXTURE_TEST(loaded_as_put);
+    FIXTURE_TEST(sound_after_anything);
+    FIXTURE_TEST(the_log);
+    FIXTURE_TEST(pages_that_are_never_written);
     ROWS(scripts, script_run);
     ROWS(values, check_value);
-    return _cmocka_run_group_tests("store", tests, n, NULL, NULL);
+    return RUN("store");
 }

@@ -3,12 +3,6 @@
  * test_text.c -- the text forms of a policy: what is refused and where, and
  * that what is written reads back as the same policy.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +11,7 @@
 #include "policy/change.h"
 #include "policy/model.h"
 #include "policy/text.h"
+#include "tests/unit/rows.h"
 
 #define HEAD "waymark-policy: 1\n"
 #define POOL HEAD "pools: {p: [k.c.d]}\n"
@@ -88,7 +83,6 @@ static const struct round {
 
 static void round_trips(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rounds); i++) {
         const char *text = rounds[i].text;
 
@@ -244,7 +238,6 @@ static const struct refusal {
 
 static void refused(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
         const struct refusal *row = &refusals[i];
         struct policy p;
@@ -273,7 +266,6 @@ static void tests_are_read(void **state)
     struct policy_tests t;
     struct policy p;
 
-    (void)state;
     assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(t.n, 2);
     assert_int_equal(t.at[0].line, 3);
@@ -299,7 +291,6 @@ static void verify_finds_what_is_missing(void **state)
     struct policy p;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, &d), 0);
     assert_int_equal(policy_references(&p, &d), -EINVAL);
@@ -333,7 +324,6 @@ static void problems_keep_their_place(void **state)
     struct policy p;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, &d), 0);
     memcpy(p.rules[1].pool, "x", 2);
@@ -360,7 +350,6 @@ static void whole_file_is_told_all(void **state)
     struct policy p;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, false, &d), -EINVAL);
     assert_int_equal(d.all, 1);
@@ -382,7 +371,6 @@ static void part_of_a_list_is_checked(void **state)
     struct policy p;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, sizeof text - 1, true, &d), -EINVAL);
     assert_int_equal(d.all, 2);
@@ -395,15 +383,12 @@ static void part_of_a_list_is_checked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trips),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(tests_are_read),
-        cmocka_unit_test(verify_finds_what_is_missing),
-        cmocka_unit_test(problems_keep_their_place),
-        cmocka_unit_test(whole_file_is_told_all),
-        cmocka_unit_test(part_of_a_list_is_checked),
-    };
-
-    return cmocka_run_group_tests_name("text", tests, NULL, NULL);
+    TEST(round_trips);
+    TEST(refused);
+    TEST(tests_are_read);
+    TEST(verify_finds_what_is_missing);
+    TEST(problems_keep_their_place);
+    TEST(whole_file_is_told_all);
+    TEST(part_of_a_list_is_checked);
+    return RUN("text");
 }

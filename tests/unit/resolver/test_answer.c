@@ -7,6 +7,7 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
+#include "tests/unit/rows.h"
 
 #define WWW "an www.example. 300 IN A 192.0.2.1\n"
 #define SOA(zone, ttl) "ns " zone " " #ttl " IN SOA ns." zone " root." zone " 1 2 3 4 900\n"
@@ -353,7 +354,6 @@ static void check_silence(void **state)
                          reply[17] = {0xbe, 0xef, 0x80, 0, 0, 1, [14] = 1, [16] = 1};
     struct world *w = world_new(NULL, NULL);
 
-    (void)state;
     assert_int_equal(packet(w, header, 0), ANSWER_DROP);
     assert_int_equal(packet(w, header, 11), ANSWER_DROP);
     assert_int_equal(packet(w, reply, sizeof reply),
@@ -372,7 +372,6 @@ static void check_formerr(void **state)
                  refused = words_of("www.Example A edns from=192.0.2.9");
     struct world *w = world_new(NULL, NULL);
 
-    (void)state;
     w->wire_len = question_write(&s, w->wire, sizeof w->wire) - 1; /* the OPT is cut */
     assert_string_equal(world_answer(w, world_read(w, &s)), "FORMERR");
     assert_int_equal(w->stats.formerr, 1);
@@ -393,7 +392,6 @@ static void check_update(void **state)
     struct name zone, owner;
     char text[400];
 
-    (void)state;
     assert_int_equal(name_parse(&zone, "corp.example"), 0);
     assert_int_equal(name_parse(&owner, "_VLMCS._TCP.corp.example"), 0);
     writer_u16(&p, 0xbeef);
@@ -491,7 +489,6 @@ static void check_servfail(void **state)
     const struct real late = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
     struct world *w = world_new(NULL, NULL);
 
-    (void)state;
     assert_int_equal(world_ask(w, "wwW.example A edns"), ANSWER_FORWARD);
     assert_int_equal(query_send(&w->view, w->q, NULL, 0, EDE_OTHER, NULL), ANSWER_SEND);
     assert_string_equal(world_answer(w, ANSWER_SEND), "SERVFAIL edns ede=0");
@@ -508,7 +505,6 @@ static void check_many_ttls(void **state)
     struct world *w = world_new("cache: {max-ttl: 60}\n", NULL);
     const char *text;
 
-    (void)state;
     assert_int_equal(world_ask(w, "www.example A tcp"), ANSWER_FORWARD);
     text = world_answer(w, world_give(w, many(4000, false)));
     assert_null(strstr(text, " 300 IN A "));
@@ -591,22 +587,13 @@ static void check_order(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(size_rows) + ARRAY_LEN(order_rows) + 5];
-    size_t n = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(size_rows); i++)
-        tests[n++] = (struct CMUnitTest){size_rows[i].name, check_size, NULL, NULL,
-                                         (void *)(uintptr_t)&size_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(order_rows); i++)
-        tests[n++] = (struct CMUnitTest){order_rows[i].name, check_order, NULL, NULL,
-                                         (void *)(uintptr_t)&order_rows[i]};
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_silence);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_formerr);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_update);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_servfail);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(check_many_ttls);
-    return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    ROWS(size_rows, check_size);
+    ROWS(order_rows, check_order);
+    TEST(check_silence);
+    TEST(check_formerr);
+    TEST(check_update);
+    TEST(check_servfail);
+    TEST(check_many_ttls);
+    return RUN("answer");
 }

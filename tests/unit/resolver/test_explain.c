@@ -6,6 +6,7 @@
 
 #include "base/compiler.h"
 #include "resolver/explain.h"
+#include "tests/unit/rows.h"
 
 #define SETTINGS                                                                                   \
     "access: [{net: 10.8.0.0/16, action: allow}, {net: 10.0.0.0/8, action: allow}, {net: "         \
@@ -403,7 +404,6 @@ static void check_row(void **state)
 /* What is explained is what is then done. */
 static void check_same(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct row *r = &rows[i];
         struct world *w;
@@ -538,7 +538,6 @@ static void check_generated(void **state)
     static struct reply reply;
     char policy[1000], question[100], what[2000], settings[100];
 
-    (void)state;
     for (seed = 1; seed < 26; seed++) {
         uint32_t policy_seed = seed;
         struct world *w;
@@ -586,7 +585,6 @@ static void check_late_stale(void **state)
                                    NULL, NULL, NULL};
     static struct reply reply;
 
-    (void)state;
     for (int i = 0; i < 2; i++) {
         struct world *w = world_new(i == 0 ? SETTINGS : SETTINGS "kms: {mode: off}\n", POLICY);
         struct explain *e = explain_new(&row);
@@ -608,13 +606,9 @@ static void check_late_stale(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 3];
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_same);
-    tests[ARRAY_LEN(rows) + 1] = (struct CMUnitTest)cmocka_unit_test(check_late_stale);
-    tests[ARRAY_LEN(rows) + 2] = (struct CMUnitTest)cmocka_unit_test(check_generated);
-    return cmocka_run_group_tests_name("explain", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    TEST(check_same);
+    TEST(check_late_stale);
+    TEST(check_generated);
+    return RUN("explain");
 }

@@ -2,12 +2,6 @@
  *
  * test_io_event.c -- sockets and timers, with real servers on the loopback.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
@@ -18,6 +12,7 @@
 
 #include "base/compiler.h"
 #include "resolver/io_event.h"
+#include "tests/unit/rows.h"
 
 enum { SOCKETS = 8, PATIENCE = 5000 };
 
@@ -327,14 +322,11 @@ static void test_timers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_port_is_random, set_up_udp, tear_down),
-        cmocka_unit_test_setup_teardown(test_port_is_taken, set_up_udp, tear_down),
-        cmocka_unit_test_setup_teardown(test_udp, set_up_udp, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused, set_up_tcp, tear_down),
-        cmocka_unit_test_setup_teardown(test_tcp, set_up_tcp, tear_down),
-        cmocka_unit_test_setup_teardown(test_timers, set_up, tear_down),
-    };
-
-    return cmocka_run_group_tests_name("io_event", tests, NULL, NULL);
+    TEST_WITH(test_port_is_random, set_up_udp, tear_down);
+    TEST_WITH(test_port_is_taken, set_up_udp, tear_down);
+    TEST_WITH(test_udp, set_up_udp, tear_down);
+    TEST_WITH(test_refused, set_up_tcp, tear_down);
+    TEST_WITH(test_tcp, set_up_tcp, tear_down);
+    TEST_WITH(test_timers, set_up, tear_down);
+    return RUN("io_event");
 }

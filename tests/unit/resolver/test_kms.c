@@ -10,6 +10,7 @@
 
 #include "base/compiler.h"
 #include "resolver/kms.h"
+#include "tests/unit/rows.h"
 
 #define NAME "_vlmcs._tcp.x.example"
 #define POLICY(rule)                                                                               \
@@ -332,7 +333,6 @@ static void check_kept(void **state)
 {
     struct world *w = world_new(NULL, FILL);
 
-    (void)state;
     assert_int_equal(ask(w, "SRV"), ANSWER_FORWARD);
     expect(w, world_give(w, NX), "NOERROR\n" KMS(300), NULL);
     expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL); /* made from the cached reply, and kept */
@@ -360,7 +360,6 @@ static void check_kept_ages(void **state)
 {
     struct world *w = world_new(NULL, OTHER);
 
-    (void)state;
     world_cache(w, NAME " SRV", GOOD);
     world_wait(w, 100000);
     expect(w, ask(w, "SRV"), "NOERROR\n" SRV(500, "good.example"), NULL);
@@ -379,7 +378,6 @@ static void check_lower_cap(void **state)
 {
     struct world *w = world_new(NULL, OTHER);
 
-    (void)state;
     world_cache(w, NAME " SRV", NX);
     world_settings(w, "kms: {max-negative-ttl: 10}\n");
     expect(w, ask(w, "SRV"), "NXDOMAIN\n" SOA(10), NULL);
@@ -390,7 +388,6 @@ static void check_stamp(void **state)
 {
     struct world *w = world_new(NULL, FILL);
 
-    (void)state;
     world_cache(w, NAME " SRV", NX);
     expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
     expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
@@ -415,7 +412,6 @@ static void check_until(void **state)
 {
     struct world *w = world_new(NULL, POLICY("pool: p, until: 2023-11-14T22:13:50Z")); /* in 30 s */
 
-    (void)state;
     world_cache(w, NAME " SRV", NX);
     expect(w, ask(w, "SRV"), "NOERROR\n" KMS(300), NULL);
     world_wait(w, 29999);
@@ -474,7 +470,6 @@ static void check_not_kept(void **state)
 {
     static const char *const replies[] = {"timeout", "SERVFAIL"};
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         struct world *w = world_new(NULL, FILL_FAILED);
 
@@ -500,7 +495,6 @@ static void check_kept_denial(void **state)
         {FILTER, BAD, "NOERROR\n" OURS},
     };
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(denials); i++) {
         struct world *w = world_new(NULL, denials[i].policy);
 
@@ -525,7 +519,6 @@ static void check_denied_size(void **state)
                   "rules: {" L63 ": {suffixes: [\"*.b234567890123456789012345678901234567890123456"
                   "789\"], networks: [any], action: deny}}\n");
 
-    (void)state;
     for (int i = 0; i < 2; i++) {
         assert_int_equal(world_ask(w, i == 0 ? "_vlmcs._tcp." LONGEST " SRV edns=512"
                                              : "_vlmcs._tcp." LONGEST " SRV"),
@@ -548,7 +541,6 @@ static void check_rotation(void **state)
                                       "{r: {suffixes: [x.example], pool: p}}\n");
     int first[3] = {0, 0, 0};
 
-    (void)state;
     world_cache(w, NAME " SRV", NX);
     for (int i = 0; i < 60; i++) {
         const char *p = strstr(world_answer(w, ask(w, "SRV")), "1688 k");
@@ -646,7 +638,6 @@ static void check_stale_failure(void **state)
 {
     struct world *w = world_new(NULL, FILL_FAILED);
 
-    (void)state;
     world_cache(w, NAME " SRV", GOOD);
     world_wait(w, 601000);
     for (int i = 0; i < 2; i++) {
@@ -719,7 +710,6 @@ static void check_size(void **state)
     struct world *w;
     struct message m;
 
-    (void)state;
     for (int i = 0; i < 20; i++)
         sprintf(policy + strlen(policy), "%s{target: k%02d.corp.example, addresses: [10.0.0.%d]}",
                 i ? ", " : "", i, i + 1);
@@ -752,7 +742,6 @@ static void check_many_real(void **state)
     struct world *w = world_new(NULL, FILTER);
     struct message m;
 
-    (void)state;
     for (int i = 0; i < 20; i++)
         sprintf(reply + strlen(reply), "an " NAME ". 60 IN SRV 0 0 %d %s.example.\n", i + 1,
                 i < 12 ? "bad" : "good");
@@ -834,7 +823,6 @@ static void check_passthrough(void **state)
     struct world *w = world_new(NULL, OTHER);
     char text[200];
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         const uint8_t reply[12] = {[2] = 0x80, [3] = replies[i].rcode, [7] = replies[i].answers};
 
@@ -849,35 +837,23 @@ static void check_passthrough(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest others[] = {
-        cmocka_unit_test(check_kept),          cmocka_unit_test(check_kept_ages),
-        cmocka_unit_test(check_stamp),         cmocka_unit_test(check_until),
-        cmocka_unit_test(check_not_kept),      cmocka_unit_test(check_rotation),
-        cmocka_unit_test(check_stale_failure), cmocka_unit_test(check_size),
-        cmocka_unit_test(check_many_real),     cmocka_unit_test(check_kept_denial),
-        cmocka_unit_test(check_denied_size),   cmocka_unit_test(check_lower_cap),
-        cmocka_unit_test(check_passthrough),
-    };
-    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(late_rows) + ARRAY_LEN(damage_rows) +
-                            ARRAY_LEN(order_rows) + ARRAY_LEN(clock_rows) + ARRAY_LEN(others)];
-    size_t n = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(late_rows); i++)
-        tests[n++] = (struct CMUnitTest){late_rows[i].name, check_late, NULL, NULL,
-                                         (void *)(uintptr_t)&late_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(damage_rows); i++)
-        tests[n++] = (struct CMUnitTest){damage_rows[i].name, check_damage, NULL, NULL,
-                                         (void *)(uintptr_t)&damage_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(order_rows); i++)
-        tests[n++] = (struct CMUnitTest){order_rows[i].name, check_real_order, NULL, NULL,
-                                         (void *)(uintptr_t)&order_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(clock_rows); i++)
-        tests[n++] = (struct CMUnitTest){clock_rows[i].name, check_clock, NULL, NULL,
-                                         (void *)(uintptr_t)&clock_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        tests[n++] = others[i];
-    return cmocka_run_group_tests_name("kms", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    ROWS(late_rows, check_late);
+    ROWS(damage_rows, check_damage);
+    ROWS(order_rows, check_real_order);
+    ROWS(clock_rows, check_clock);
+    TEST(check_kept);
+    TEST(check_kept_ages);
+    TEST(check_stamp);
+    TEST(check_until);
+    TEST(check_not_kept);
+    TEST(check_rotation);
+    TEST(check_stale_failure);
+    TEST(check_size);
+    TEST(check_many_real);
+    TEST(check_kept_denial);
+    TEST(check_denied_size);
+    TEST(check_lower_cap);
+    TEST(check_passthrough);
+    return RUN("kms");
 }

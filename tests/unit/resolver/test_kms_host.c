@@ -8,6 +8,7 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
+#include "tests/unit/rows.h"
 
 #define HOST "kms.corp.example"
 #define NETWORKS "networks: {lan: [10.0.0.0/8], kiosks: [10.20.0.0/16], dmz: [10.30.0.0/16]}\n"
@@ -169,7 +170,6 @@ static void check_stale(void **state)
 {
     struct world *w = world_new(NULL, V4);
 
-    (void)state;
     world_cache(w, HOST " A", NX);
     world_wait(w, 301000);
     assert_int_equal(world_ask(w, HOST " A edns"), ANSWER_FORWARD);
@@ -182,7 +182,6 @@ static void check_change(void **state)
 {
     struct world *w = world_new(NULL, V4);
 
-    (void)state;
     world_cache(w, HOST " A", NX);
     expect(w, world_ask(w, HOST " A edns"), GIVEN);
     world_policy(w, POLICY("10.0.0.6", ""));
@@ -204,7 +203,6 @@ static void check_many(void **state)
                                              ""));
     unsigned first[9] = {0};
 
-    (void)state;
     world_cache(w, HOST " A", NX);
     for (int i = 0; i < 200; i++) {
         const char *p = strstr(world_answer(w, world_ask(w, HOST " A")), "IN A 10.0.0.");
@@ -224,7 +222,6 @@ static void check_many(void **state)
 /* A host that is there with many ports, at the limit and above it. */
 static void check_most(void **state)
 {
-    (void)state;
     for (int hosts = 32; hosts <= 33; hosts++) {
         char policy[4000] = "pools: {p: [";
         struct message m;
@@ -251,7 +248,6 @@ static void check_filter(void **state)
     char text[64];
     int n = 0;
 
-    (void)state;
     assert_true(view_policy(&w->view));
     for (int i = 0; i < 1000; i++) {
         snprintf(text, sizeof text, "pc%d.corp.example", i);
@@ -270,7 +266,6 @@ static void check_full_filter(void **state)
     struct name name;
     struct world *w;
 
-    (void)state;
     for (int i = 0; i < 9 * 64; i++) {
         if (i % 64 == 0)
             sprintf(policy + strlen(policy), "  p%d:\n", i / 64);
@@ -330,21 +325,13 @@ static void check_damage(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest others[] = {
-        cmocka_unit_test(check_stale),  cmocka_unit_test(check_change),
-        cmocka_unit_test(check_many),   cmocka_unit_test(check_most),
-        cmocka_unit_test(check_filter), cmocka_unit_test(check_full_filter),
-    };
-    struct CMUnitTest tests[ARRAY_LEN(rows) + ARRAY_LEN(damage_rows) + ARRAY_LEN(others)];
-    size_t n = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[n++] =
-            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(damage_rows); i++)
-        tests[n++] = (struct CMUnitTest){damage_rows[i].name, check_damage, NULL, NULL,
-                                         (void *)(uintptr_t)&damage_rows[i]};
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        tests[n++] = others[i];
-    return cmocka_run_group_tests_name("kms_host", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    ROWS(damage_rows, check_damage);
+    TEST(check_stale);
+    TEST(check_change);
+    TEST(check_many);
+    TEST(check_most);
+    TEST(check_filter);
+    TEST(check_full_filter);
+    return RUN("kms_host");
 }

@@ -3,12 +3,6 @@
  * test_machine.c -- routes that lead back to ourselves, in this machine's own
  * addresses; the servers of a resolv.conf; which changes of files are seen.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <ifaddrs.h>
 #include <stdbool.h>
@@ -169,7 +163,6 @@ static void networks_come_once_and_sorted(void **state)
     struct access_rule *rules;
     int n = machine_networks(&rules);
 
-    (void)state;
     assert_true(n >= 0);
     for (int i = 1; i < n; i++) {
         int order = memcmp(rules[i - 1].net.ip, rules[i].net.ip, 16);
@@ -190,7 +183,6 @@ static void own_server_is_left_out_of_a_running_route(void **state)
     struct diags d;
     uint32_t id;
 
-    (void)state;
     assert_int_equal(settings_read_text(&s, "settings", text, strlen(text), NULL), 0);
     servers = (struct addr *)(uintptr_t)s->routes[0].servers;
     id = s->routes[0].id;
@@ -250,14 +242,10 @@ static void check_seen(void **state)
 
 int main(void)
 {
-    struct CMUnitTest
-        tests[ARRAY_LEN(route_rows) + ARRAY_LEN(resolv_rows) + ARRAY_LEN(seen_rows) + 2];
-    size_t n = 0;
-
     ROWS(route_rows, check_route);
     ROWS(resolv_rows, check_resolv_conf);
     ROWS(seen_rows, check_seen);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(networks_come_once_and_sorted);
-    tests[n++] = (struct CMUnitTest)cmocka_unit_test(own_server_is_left_out_of_a_running_route);
-    return cmocka_run_group_tests_name("machine", tests, NULL, NULL);
+    TEST(networks_come_once_and_sorted);
+    TEST(own_server_is_left_out_of_a_running_route);
+    return RUN("machine");
 }

@@ -7,6 +7,7 @@
 
 #include "base/compiler.h"
 #include "resolver/special.h"
+#include "tests/unit/rows.h"
 
 #define ACCESS "access: [{net: 10.0.0.0/8, action: allow}]\n"
 #define PUBLIC ACCESS "forward: [{zone: ., servers: [9.9.9.9]}]\n"
@@ -128,7 +129,6 @@ static void check_zones(void **state)
     static const char *const settings[] = {PUBLIC, OWN("168.192.in-addr.arpa"),
                                            OWN("172.in-addr.arpa"), PRIVATE};
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         struct world *w = world_new(settings[i], NULL);
         char got[1000] = "", want[1000] = "";
@@ -149,11 +149,7 @@ static void check_zones(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].name, check_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    tests[ARRAY_LEN(rows)] = (struct CMUnitTest)cmocka_unit_test(check_zones);
-    return cmocka_run_group_tests_name("special", tests, NULL, NULL);
+    ROWS(rows, check_row);
+    TEST(check_zones);
+    return RUN("special");
 }

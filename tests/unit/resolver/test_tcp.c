@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "resolver/tcp.h"
+#include "tests/unit/rows.h"
 
 enum { SLOTS = 16 };
 
@@ -72,7 +73,6 @@ static int tcp_setup(void **state)
 
 static int tcp_teardown(void **state)
 {
-    (void)state;
     if (t.client >= 0)
         close(t.client);
     forwarder_free(t.n->f);
@@ -366,22 +366,13 @@ static void test_no_descriptor_is_left(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest single[] = {
-        cmocka_unit_test_setup_teardown(test_the_same_question_twice, tcp_setup, tcp_teardown),
-        cmocka_unit_test_setup_teardown(test_idle_connection_ends, tcp_setup, tcp_teardown),
-        cmocka_unit_test_setup_teardown(test_half_closed, tcp_setup, tcp_teardown),
-        cmocka_unit_test_setup_teardown(test_gone_client_is_recorded, tcp_setup, tcp_teardown),
-        cmocka_unit_test_setup_teardown(test_every_pipelined_question_is_recorded, tcp_setup,
-                                        tcp_teardown),
-        cmocka_unit_test_setup_teardown(test_no_descriptor_is_left, tcp_setup, tcp_teardown),
-    };
-    struct CMUnitTest tests[ARRAY_LEN(single) + ARRAY_LEN(full_rows)];
-    size_t n = ARRAY_LEN(single);
-
     signal(SIGPIPE, SIG_IGN);
-    memcpy(tests, single, sizeof single);
-    for (size_t i = 0; i < ARRAY_LEN(full_rows); i++)
-        tests[n++] = (struct CMUnitTest){full_rows[i].name, test_full, full_setup, tcp_teardown,
-                                         (void *)(uintptr_t)&full_rows[i]};
-    return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
+    TEST_WITH(test_the_same_question_twice, tcp_setup, tcp_teardown);
+    TEST_WITH(test_idle_connection_ends, tcp_setup, tcp_teardown);
+    TEST_WITH(test_half_closed, tcp_setup, tcp_teardown);
+    TEST_WITH(test_gone_client_is_recorded, tcp_setup, tcp_teardown);
+    TEST_WITH(test_every_pipelined_question_is_recorded, tcp_setup, tcp_teardown);
+    TEST_WITH(test_no_descriptor_is_left, tcp_setup, tcp_teardown);
+    ROWS_WITH(full_rows, test_full, full_setup, tcp_teardown);
+    return RUN("tcp");
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "resolver/udp.h"
+#include "tests/unit/rows.h"
 
 static struct {
     struct net *n;
@@ -107,7 +108,6 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    (void)state;
     if (t.n == NULL)
         return 0;
     close(t.client);
@@ -143,7 +143,6 @@ static void check_row(void **state)
     uint8_t wire[600] = "no question";
     size_t len = 5;
 
-    (void)state;
     if (t.n == NULL)
         skip(); /* no IPv6 here */
     stats = &t.n->w->stats;
@@ -179,7 +178,6 @@ static void port_in_use_names_who_has_it(void **state)
     struct diags d;
     int each;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(listen_bind(t.n->w->settings, 2, &second, &each, &d), -EINVAL);
     assert_int_equal(d.n, 1);
@@ -190,13 +188,7 @@ static void port_in_use_names_who_has_it(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 1];
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[i] =
-            (struct CMUnitTest){rows[i].what, check_row, begin, end, (void *)(uintptr_t)&rows[i]};
-    tests[ARRAY_LEN(rows)] =
-        (struct CMUnitTest){"port in use names who has it", port_in_use_names_who_has_it, begin,
-                            end, (void *)(uintptr_t)&rows[0]};
-    return cmocka_run_group_tests_name("udp", tests, NULL, NULL);
+    ROWS_WITH(rows, check_row, begin, end);
+    rows_add("port in use names who has it", port_in_use_names_who_has_it, begin, end, &rows[0]);
+    return RUN("udp");
 }

@@ -2,12 +2,6 @@
  *
  * test_upstream.c -- what is learnt of a server, and forgotten.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +9,7 @@
 
 #include "base/compiler.h"
 #include "resolver/upstream.h"
+#include "tests/unit/rows.h"
 
 /* What happens to a server, a word each, in the same millisecond:
  *   r[MS] reply, x with NXDOMAIN, e with SERVFAIL, t question without reply, a the same again without,
@@ -118,7 +113,6 @@ static void test_found_by_address(void **state)
     struct upstreams u = {.servers = calloc(UPSTREAM_MAX, sizeof *u.servers)};
     struct upstream *s;
 
-    (void)state;
     s = upstream_get(&u, &a, 1);
     assert_ptr_equal(upstream_get(&u, &a, 2), s);
     assert_int_equal(s->wanted_ms, 2);
@@ -136,7 +130,6 @@ static void test_full_table(void **state)
     struct addr a = address("10.0.0.0"), all[UPSTREAM_MAX];
     struct upstreams u = {.servers = calloc(UPSTREAM_MAX, sizeof *u.servers)};
 
-    (void)state;
     for (int i = 0; i < UPSTREAM_MAX; i++) {
         a.ip[15] = (uint8_t)i;
         all[i] = a;
@@ -161,13 +154,8 @@ static void test_full_table(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[ARRAY_LEN(rows) + 2] = {
-        cmocka_unit_test(test_found_by_address),
-        cmocka_unit_test(test_full_table),
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        tests[i + 2] =
-            (struct CMUnitTest){rows[i].what, test_row, NULL, NULL, (void *)(uintptr_t)&rows[i]};
-    return cmocka_run_group_tests_name("upstream", tests, NULL, NULL);
+    ROWS(rows, test_row);
+    TEST(test_found_by_address);
+    TEST(test_full_table);
+    return RUN("upstream");
 }

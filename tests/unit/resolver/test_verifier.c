@@ -2,12 +2,6 @@
  *
  * test_verifier.c -- a store that is read now and then, and what is found in it.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -17,6 +11,7 @@
 
 #include "policy/read.h"
 #include "resolver/verifier.h"
+#include "tests/unit/rows.h"
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
 
@@ -122,19 +117,15 @@ static void not_before_the_pause(void **state)
 
 static void of_nobody(void **state)
 {
-    (void)state;
     verifier_ask(NULL);
     verifier_stop(NULL);
 }
 
 int main(void)
 {
-    static const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(when_it_is_asked, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(each_round, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(not_before_the_pause, set_up, tear_down),
-        cmocka_unit_test(of_nobody),
-    };
-
-    return cmocka_run_group_tests_name("verifier", tests, NULL, NULL);
+    TEST_WITH(when_it_is_asked, set_up, tear_down);
+    TEST_WITH(each_round, set_up, tear_down);
+    TEST_WITH(not_before_the_pause, set_up, tear_down);
+    TEST(of_nobody);
+    return RUN("verifier");
 }

@@ -3,18 +3,13 @@
  * test_worker.c -- what other threads leave in a worker's mailbox, and whose the
  * generations are then.
  */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <stdint.h>
-#include <cmocka.h>
-
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "resolver/worker.h"
 #include "settings/settings.h"
+#include "tests/unit/rows.h"
 
 enum { GENERATIONS = 3, JOBS = 100 };
 
@@ -30,7 +25,6 @@ static int begin(void **state)
 {
     static const char text[] = "forward: [{zone: ., servers: [192.0.2.1]}]\n";
 
-    (void)state;
     memset(&t, 0, sizeof t);
     for (int i = 0; i < GENERATIONS; i++) {
         assert_non_null(t.g[i] = calloc(1, sizeof *t.g[i]));
@@ -47,7 +41,6 @@ static int begin(void **state)
 
 static int end(void **state)
 {
-    (void)state;
     worker_free(t.worker);
     for (int i = 0; i < GENERATIONS; i++) {
         assert_int_equal(t.g[i]->users, i < t.used ? 1 : 2);
@@ -72,7 +65,6 @@ static void run(void)
 
 static void jobs_before_a_generation_and_the_stop(void **state)
 {
-    (void)state;
     for (int i = 0; i < JOBS; i++) {
         t.jobs[i].run = count;
         worker_post(t.worker, &t.jobs[i]);
@@ -88,7 +80,6 @@ static void jobs_before_a_generation_and_the_stop(void **state)
 
 static void newest_takes_the_place_of_one_not_seen(void **state)
 {
-    (void)state;
     worker_set_generation(t.worker, t.g[1]);
     worker_set_generation(t.worker, t.g[2]);
     t.used = 3;
@@ -102,20 +93,14 @@ static void newest_takes_the_place_of_one_not_seen(void **state)
 
 static void one_that_it_never_took_up_is_given_back(void **state)
 {
-    (void)state;
     worker_set_generation(t.worker, t.g[1]);
     t.used = 2; /* see end() */
 }
 
-#define ONE(f) cmocka_unit_test_setup_teardown(f, begin, end)
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        ONE(jobs_before_a_generation_and_the_stop),
-        ONE(newest_takes_the_place_of_one_not_seen),
-        ONE(one_that_it_never_took_up_is_given_back),
-    };
-
-    return cmocka_run_group_tests_name("worker", tests, NULL, NULL);
+    TEST_WITH(jobs_before_a_generation_and_the_stop, begin, end);
+    TEST_WITH(newest_takes_the_place_of_one_not_seen, begin, end);
+    TEST_WITH(one_that_it_never_took_up_is_given_back, begin, end);
+    return RUN("worker");
 }

@@ -14,7 +14,6 @@ static char folder[] = "/tmp/waymark-settings-XXXXXX", conf_d[sizeof folder + 8]
 
 static int make_folder(void **state)
 {
-    (void)state;
     strcpy(strrchr(folder, '-'), "-XXXXXX");
     if (mkdtemp(folder) == NULL)
         return -1;
@@ -26,7 +25,6 @@ static int remove_folder(void **state)
 {
     char command[100];
 
-    (void)state;
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
     return system(command);
 }
@@ -87,7 +85,6 @@ static void expect_problem(const char *const *assign, const char *file, const ch
 
 static void later_files_override(void **state)
 {
-    (void)state;
     write_file("main.yaml", "server: {workers: 1, listen: [10.0.0.1, 10.0.0.2]}");
     expect_workers(NULL, 1);
     write_file("conf.d/20.yaml", "server: {workers: 3}");
@@ -102,7 +99,6 @@ static void a_later_list_replaces(void **state)
     struct settings *s;
     char *problems;
 
-    (void)state;
     write_file("main.yaml", "server: {listen: [10.0.0.1, 10.0.0.2]}");
     write_file("conf.d/a.yaml", "server: {listen: [10.0.0.3]}");
     s = read_main(NULL, &problems);
@@ -115,7 +111,6 @@ static void a_later_list_replaces(void **state)
 
 static void other_names_do_not_count(void **state)
 {
-    (void)state;
     write_file("main.yaml", "server: {workers: 1}");
     write_file("conf.d/.hidden.yaml", "server: {workers: 2}");
     write_file("conf.d/a.yaml.bak", "server: {workers: 3}");
@@ -126,7 +121,6 @@ static void other_names_do_not_count(void **state)
 
 static void files_that_cannot_be_read(void **state)
 {
-    (void)state;
     expect_problem(NULL, "/main.yaml", ": cannot be read: No such file or directory\n");
     write_file("main.yaml", "");
     assert_int_equal(symlink("loop.yaml", path_of("conf.d/loop.yaml")), 0);
@@ -145,7 +139,6 @@ static void files_that_cannot_be_read(void **state)
 
 static void conf_d_must_be_a_folder(void **state)
 {
-    (void)state;
     write_file("main.yaml", "");
     assert_int_equal(rmdir(conf_d), 0);
     expect_workers(NULL, 0);
@@ -156,7 +149,6 @@ static void conf_d_must_be_a_folder(void **state)
 /* The problem stands where the value that wins was written. */
 static void rules_name_the_file_that_won(void **state)
 {
-    (void)state;
     write_file("main.yaml", "server: {listen: [0.0.0.0]}\naccess: []");
     write_file("conf.d/a.yaml", "\naccess: [{net: 0.0.0.0/0, action: allow}]");
     expect_problem(NULL, "/conf.d/a.yaml", ":2:10: access: 0.0.0.0/0 is the whole Internet");
@@ -169,7 +161,6 @@ static void the_default_file_may_be_missing(void **state)
     struct settings *s = NULL;
     struct diags d;
 
-    (void)state;
     if (access(settings_default_path(), F_OK) == 0)
         skip();
     diags_init(&d);
@@ -278,25 +269,14 @@ static void check_access(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest others[] = {
-        cmocka_unit_test_setup_teardown(later_files_override, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(a_later_list_replaces, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(other_names_do_not_count, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(files_that_cannot_be_read, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(conf_d_must_be_a_folder, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(rules_name_the_file_that_won, make_folder, remove_folder),
-        cmocka_unit_test(the_default_file_may_be_missing),
-    };
-    static struct CMUnitTest tests[ARRAY_LEN(assigned) + ARRAY_LEN(accesses) + ARRAY_LEN(others)];
-    size_t n = 0;
-
-    ROWS(assigned, check_assigned);
-    for (size_t i = 0; i < n; i++) {
-        tests[i].setup_func = make_folder;
-        tests[i].teardown_func = remove_folder;
-    }
+    ROWS_WITH(assigned, check_assigned, make_folder, remove_folder);
     ROWS(accesses, check_access);
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        tests[n++] = others[i];
-    return cmocka_run_group_tests_name("settings, files", tests, NULL, NULL);
+    TEST_WITH(later_files_override, make_folder, remove_folder);
+    TEST_WITH(a_later_list_replaces, make_folder, remove_folder);
+    TEST_WITH(other_names_do_not_count, make_folder, remove_folder);
+    TEST_WITH(files_that_cannot_be_read, make_folder, remove_folder);
+    TEST_WITH(conf_d_must_be_a_folder, make_folder, remove_folder);
+    TEST_WITH(rules_name_the_file_that_won, make_folder, remove_folder);
+    TEST(the_default_file_may_be_missing);
+    return RUN("settings, files");
 }

@@ -244,7 +244,6 @@ static void every_problem_is_told(void **state)
     struct settings *s = NULL;
     struct diags d;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(settings_read_text(&s, "t", text, strlen(text), &d), -EINVAL);
     assert_int_equal(d.all, 7);
@@ -263,7 +262,6 @@ static void reload_keeps_what_needs_a_restart(void **state)
              "cache: {size: 2M, max-ttl: 1h, persist: no}\ncontrol: {socket: /x}");
     struct wanted w = compare(was, is, "server.listen");
 
-    (void)state;
     assert_int_equal(w.calls, 7);
     assert_true(w.restart);
     assert_string_equal(w.was, "[\"10.0.0.1:53\"]");
@@ -291,7 +289,6 @@ static void copy_shares_nothing(void **state)
     char *before = printed(was), *after;
     uint32_t id = was->routes[1].id;
 
-    (void)state;
     assert_int_equal(settings_copy(&is, was), 0);
     assert_int_equal(settings_compare(was, is, NULL, NULL), 0);
     assert_ptr_not_equal(is->routes[1].servers, was->routes[1].servers);
@@ -310,7 +307,6 @@ static void copy_of_no_list_is_none(void **state)
 {
     struct settings *is, *was = good("server: {name: a}");
 
-    (void)state;
     assert_int_equal(settings_copy(&is, was), 0);
     assert_null(is->access);
     settings_free(is);
@@ -326,7 +322,6 @@ static void reload_cannot_open_the_resolver(void **state)
     struct diags d;
     char *text;
 
-    (void)state;
     diags_init(&d);
     assert_int_equal(settings_keep(is, was, &d), -EINVAL);
     text = problems_of(&d);
@@ -352,7 +347,6 @@ static void route_ids(void **state)
 {
     uint32_t id = id_of("forward: [{zone: a.example, servers: [10.0.0.1, 10.0.0.2]}]");
 
-    (void)state;
     assert_int_equal(id,
                      0x17fab4b5); /* FNV-1a by another program: must not change between versions */
     assert_int_equal(
@@ -367,7 +361,6 @@ static void route_ids(void **state)
 
 static void the_table_is_sound(void **state)
 {
-    (void)state;
     for (const struct field *o = settings_options; o->key != NULL; o++) {
         bool in_section = false;
 
@@ -386,7 +379,6 @@ static void the_sample_is_the_defaults(void **state)
     char *text = printed(NULL), *line = text;
     char *all = calloc(1, strlen(text) + 1);
 
-    (void)state;
     s = good(text);
     assert_int_equal(compare(base, s, NULL).calls, 0);
     settings_free(s);
@@ -414,7 +406,6 @@ static void the_sample_lists_read(void **state)
     static const char *const lists[] = {"#access:\n", "#forward:\n"};
     char *text = printed(NULL);
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
         char *line = strstr(text, lists[i]), list[400] = "";
         struct settings *s;
@@ -431,24 +422,17 @@ static void the_sample_lists_read(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest others[] = {
-        cmocka_unit_test(every_problem_is_told),
-        cmocka_unit_test(reload_keeps_what_needs_a_restart),
-        cmocka_unit_test(copy_shares_nothing),
-        cmocka_unit_test(copy_of_no_list_is_none),
-        cmocka_unit_test(reload_cannot_open_the_resolver),
-        cmocka_unit_test(route_ids),
-        cmocka_unit_test(the_table_is_sound),
-        cmocka_unit_test(the_sample_is_the_defaults),
-        cmocka_unit_test(the_sample_lists_read),
-    };
-    static struct CMUnitTest tests[2 * ARRAY_LEN(values) + ARRAY_LEN(bad) + ARRAY_LEN(others)];
-    size_t n = 0;
-
     ROWS(values, check_value);
     ROWS(values, check_round_trip);
     ROWS(bad, check_bad);
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        tests[n++] = others[i];
-    return cmocka_run_group_tests_name("settings", tests, NULL, NULL);
+    TEST(every_problem_is_told);
+    TEST(reload_keeps_what_needs_a_restart);
+    TEST(copy_shares_nothing);
+    TEST(copy_of_no_list_is_none);
+    TEST(reload_cannot_open_the_resolver);
+    TEST(route_ids);
+    TEST(the_table_is_sound);
+    TEST(the_sample_is_the_defaults);
+    TEST(the_sample_lists_read);
+    return RUN("settings");
 }

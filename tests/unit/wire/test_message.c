@@ -124,7 +124,6 @@ static void check_fields(void **state)
              "\1") "\6_VLMCS\4_tcp\2Co\0\0\x21\0\1" OPT("\1\0\x80\0", "\6") "\0\x0b\0\2\0\1";
     struct message m;
 
-    (void)state;
     assert_int_equal(message_read_query(&m, wire, sizeof wire - 1), MESSAGE_OK);
     assert_int_equal(m.opcode, OPCODE_QUERY);
     assert_int_equal(m.flags, DNS_RD | DNS_CD);
@@ -151,7 +150,6 @@ static void check_nsid(void **state)
                              HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\5") "\0\3\0\1x";
     struct message m;
 
-    (void)state;
     assert_int_equal(message_read_query(&m, empty, sizeof empty - 1), MESSAGE_OK);
     assert_true(m.edns.nsid && !m.edns.keepalive);
     assert_int_equal(message_read_query(&m, full, sizeof full - 1), MESSAGE_OK);
@@ -166,7 +164,6 @@ static void check_fields_on_fault(void **state)
     static const uint8_t broken[] = HEAD(RD, "\1", "\0", "\0", "\0") "\1a";
     struct message m;
 
-    (void)state;
     message_read_query(&m, version, sizeof version - 1);
     assert_true(m.edns.present);
     assert_int_equal(m.question_len, 15);
@@ -183,7 +180,6 @@ static void check_cut_anywhere(void **state)
         HEAD(RD, "\1", "\1", "\1", "\2") Q_A RR_A RR_SOA OPT("\0\0\x80\0", "\4") "\0\3\0\0" TSIG;
     struct message m;
 
-    (void)state;
     assert_int_equal(message_read_query(&m, wire, sizeof wire - 1), MESSAGE_OK);
     for (size_t len = 0; len < sizeof wire - 1; len++) {
         uint8_t *copy = test_malloc(len + 1);
@@ -230,7 +226,6 @@ static void check_head(void **state)
     static const uint8_t cut[] = HEAD("\x83\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0";
     struct message m;
 
-    (void)state;
     assert_int_equal(message_read_head(&m, cut, sizeof cut - 1), 0);
     assert_int_equal(m.qtype, TYPE_A);
     assert_int_equal(message_read_head(&m, cut, DNS_HEADER + 3), -EBADMSG);
@@ -258,19 +253,13 @@ static void check_limit(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_fields),
-        cmocka_unit_test(check_nsid),
-        cmocka_unit_test(check_fields_on_fault),
-        cmocka_unit_test(check_cut_anywhere),
-        cmocka_unit_test(check_head),
-    };
-    struct CMUnitTest tests[120];
-    size_t n = ARRAY_LEN(single);
-
-    memcpy(tests, single, sizeof single);
+    TEST(check_fields);
+    TEST(check_nsid);
+    TEST(check_fields_on_fault);
+    TEST(check_cut_anywhere);
+    TEST(check_head);
     ROWS(fault_rows, check_fault);
     ROWS(reply_rows, check_reply);
     ROWS(limit_rows, check_limit);
-    return _cmocka_run_group_tests("message", tests, n, NULL, NULL);
+    return RUN("message");
 }

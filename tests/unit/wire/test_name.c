@@ -96,7 +96,6 @@ static int chain_reads(unsigned hops)
 
 static void check_hops(void **state)
 {
-    (void)state;
     assert_true(chain_reads(126));
     assert_false(chain_reads(127));
 }
@@ -118,7 +117,6 @@ static void check_longest(void **state)
     struct name name;
     struct cursor c;
 
-    (void)state;
     c = cursor_make(message, longest(message, 127));
     name_read(&c, &name);
     assert_false(c.bad);
@@ -143,7 +141,6 @@ static void check_budget(void **state)
     struct cursor c = cursor_make(message, sizeof message);
     unsigned n = 0;
 
-    (void)state;
     longest(message + DNS_HEADER, 127);
     message[DNS_HEADER + 255] = 0xc0;
     message[DNS_HEADER + 256] = DNS_HEADER;
@@ -161,7 +158,6 @@ static void check_plain(void **state)
     struct cursor c = cursor_make(folds, sizeof folds - 1);
     struct name name;
 
-    (void)state;
     name_read_plain(&c, &name);
     assert_false(c.bad);
     assert_int_equal(name.len, 13);
@@ -185,7 +181,6 @@ static struct name make(const char *labels)
 
 static void check_fold(void **state)
 {
-    (void)state;
     for (unsigned i = 0; i < 256; i++) {
         uint8_t in[9], out[9];
         uint8_t want = i >= 'A' && i <= 'Z' ? (uint8_t)(i + 32) : (uint8_t)i;
@@ -235,7 +230,6 @@ static void check_parts(void **state)
 {
     struct name name = make("\6_vlmcs\4_tcp\4corp\7example"), out, back = make("\1x");
 
-    (void)state;
     assert_int_equal(name_parent_offset(&name, 0), 0);
     assert_int_equal(name_parent_offset(&name, 2), 12);
     assert_int_equal(name_parent_offset(&name, 4), name.len - 1);
@@ -256,7 +250,6 @@ static void check_join_limit(void **state)
     struct name front = make(L63 L63 L63), fits = make("=" D60 "1"), over = make(">" D62);
     struct name out = make("\1o");
 
-    (void)state;
     assert_false(name_join(&front, &over, &out));
     assert_int_equal(out.len, 3);
     assert_true(name_join(&front, &fits, &out));
@@ -274,7 +267,6 @@ static void check_sort_order(void **state)
     uint8_t last[512], key[512];
     size_t last_len = 0, len;
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(in_order); i++) {
         struct name name = make(in_order[i]), again;
         int order;
@@ -297,7 +289,6 @@ static void check_sort_escape(void **state)
     struct name name = {.len = 5, .labels = 1, .at = {3, 0, 1, 2, 0}}, again;
     uint8_t key[512], small[5];
 
-    (void)state;
     assert_int_equal(name_sort_key(&name, key, sizeof key), 6);
     assert_memory_equal(key, "\1\1\1\2\2\0", 6);
     assert_true(name_from_sort_key(key, 6, &again));
@@ -315,7 +306,6 @@ static void check_sort_longest(void **state)
     uint8_t key[512];
     size_t len;
 
-    (void)state;
     name.at[0] = name.at[64] = name.at[128] = 63;
     name.at[192] = 61;
     len = name_sort_key(&name, key, sizeof key);
@@ -373,20 +363,19 @@ static void check_vlmcs(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_hops),        cmocka_unit_test(check_longest),
-        cmocka_unit_test(check_budget),      cmocka_unit_test(check_plain),
-        cmocka_unit_test(check_fold),        cmocka_unit_test(check_parts),
-        cmocka_unit_test(check_join_limit),  cmocka_unit_test(check_sort_order),
-        cmocka_unit_test(check_sort_escape), cmocka_unit_test(check_sort_longest),
-    };
-    struct CMUnitTest tests[100];
-    size_t n = ARRAY_LEN(single);
-
-    memcpy(tests, single, sizeof single);
+    TEST(check_hops);
+    TEST(check_longest);
+    TEST(check_budget);
+    TEST(check_plain);
+    TEST(check_fold);
+    TEST(check_parts);
+    TEST(check_join_limit);
+    TEST(check_sort_order);
+    TEST(check_sort_escape);
+    TEST(check_sort_longest);
     ROWS(read_rows, check_read);
     ROWS(pair_rows, check_pair);
     ROWS(bad_keys, check_bad_key);
     ROWS(vlmcs_rows, check_vlmcs);
-    return _cmocka_run_group_tests("name", tests, n, NULL, NULL);
+    return RUN("name");
 }

@@ -9,7 +9,6 @@
 
 #include "base/compiler.h"
 #include "wire/present.h"
-#include "tests/unit/rows.h"
 
 #define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
 
@@ -84,7 +83,6 @@ static void check_name_longest(void **state)
     struct name name = {.len = 255, .labels = 4}, again;
     char text[NAME_TEXT];
 
-    (void)state;
     name.at[0] = name.at[64] = name.at[128] = 63;
     name.at[192] = 61;
     assert_int_equal(strlen(name_print(&name, text)), 4 * 250 + 3);
@@ -131,7 +129,6 @@ static void check_types(void **state)
     char text[TYPE_TEXT];
     uint16_t read;
 
-    (void)state;
     for (unsigned type = 0; type < 65536; type++) {
         assert_int_equal(type_parse(&read, type_print((uint16_t)type, text)), 0);
         assert_int_equal(read, type);
@@ -143,7 +140,6 @@ static void check_rcodes(void **state)
     char text[TYPE_TEXT];
     uint16_t rcode;
 
-    (void)state;
     assert_string_equal(rcode_print(3, text), "NXDOMAIN");
     assert_string_equal(rcode_print(16, text), "BADVERS");
     assert_string_equal(rcode_print(4095, text), "RCODE4095");
@@ -198,7 +194,6 @@ static void check_print_strings(void **state)
     struct rr_walk w;
     struct rr rr;
 
-    (void)state;
     memcpy(wire, head, sizeof head - 1);
     rr_walk_init(&w, wire, sizeof wire);
     assert_true(rr_walk_next(&w, &rr));
@@ -208,18 +203,12 @@ static void check_print_strings(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_name_longest),
-        cmocka_unit_test(check_types),
-        cmocka_unit_test(check_rcodes),
-        cmocka_unit_test(check_print_strings),
-    };
-    struct CMUnitTest tests[100];
-    size_t n = ARRAY_LEN(single);
-
-    memcpy(tests, single, sizeof single);
+    TEST(check_name_longest);
+    TEST(check_types);
+    TEST(check_rcodes);
+    TEST(check_print_strings);
     ROWS(name_rows, check_name);
     ROWS(type_rows, check_type);
     ROWS(print_rows, check_print);
-    return _cmocka_run_group_tests("present", tests, n, NULL, NULL);
+    return RUN("present");
 }

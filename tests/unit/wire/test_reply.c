@@ -7,7 +7,6 @@
 #include "base/compiler.h"
 #include "wire/present.h"
 #include "wire/reply.h"
-#include "tests/unit/rows.h"
 
 /* The query of a client, in its own case. */
 struct client {
@@ -176,7 +175,6 @@ static void check_no_room(void **state)
     size_t len = text_to_wire(image, DNS_QR, "www.example. A", small, true);
     struct client c;
 
-    (void)state;
     client_make(&c, "www.example", TYPE_A, 0, true, false);
     c.options.limit = 512;
     assert_int_equal(reply_from_image(&c.options, image, len, out, 29 + 10), 0);
@@ -192,7 +190,6 @@ static void check_options(void **state)
     struct client c;
     size_t n;
 
-    (void)state;
     client_make(&c, "a", TYPE_A, 0, true, true);
     c.options.ede = EDE_SYNTHESIZED;
     c.options.ede_text = "ab";
@@ -255,7 +252,6 @@ static void check_without_question(void **state)
     uint8_t out[512];
     struct client c;
 
-    (void)state;
     client_make(&c, "www.example", TYPE_A, DNS_RD, false, false);
     c.query.question_len = 0;
     assert_int_equal(reply_empty(&c.options, RCODE_FORMERR, 0, out, sizeof out), DNS_HEADER);
@@ -270,7 +266,6 @@ static void check_by_hand(void **state)
     struct client c;
     struct seen s;
 
-    (void)state;
     client_make(&c, "A.example", TYPE_ANY, DNS_RD, true, false);
     image_begin(&w, &c.query, RCODE_NOERROR);
     writer_bytes(&w, "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1", 16);
@@ -332,18 +327,12 @@ static void check_query(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_no_room),
-        cmocka_unit_test(check_options),
-        cmocka_unit_test(check_without_question),
-        cmocka_unit_test(check_by_hand),
-    };
-    struct CMUnitTest tests[60];
-    size_t n = ARRAY_LEN(single);
-
-    memcpy(tests, single, sizeof single);
+    TEST(check_no_room);
+    TEST(check_options);
+    TEST(check_without_question);
+    TEST(check_by_hand);
     ROWS(image_rows, check_image);
     ROWS(empty_rows, check_empty);
     ROWS(query_rows, check_query);
-    return _cmocka_run_group_tests("reply", tests, n, NULL, NULL);
+    return RUN("reply");
 }

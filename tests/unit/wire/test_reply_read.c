@@ -13,7 +13,6 @@
 #include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/reply_read.h"
-#include "tests/unit/rows.h"
 
 enum { SOA = 1, SIG = 2, CNAME = 4, NOCACHE = 8, AA = DNS_AA, AD = DNS_AD };
 
@@ -520,7 +519,6 @@ static void check_strings(void **state)
     struct reply_facts f;
     size_t len;
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         wire[31] = (uint8_t)(types[i] >> 8);
         wire[32] = (uint8_t)types[i];
@@ -543,7 +541,6 @@ static void check_walk(void **state)
     struct rr rr;
     int n = 0;
 
-    (void)state;
     rr_walk_init(&w, wire, sizeof wire - 1);
     for (; rr_walk_next(&w, &rr); n++) {
         assert_int_equal(rr.type, types[n]);
@@ -569,7 +566,6 @@ static void check_ages(void **state)
                               "ns example. 90000 IN NS a.example.\n",
                               true);
 
-    (void)state;
     assert_int_equal(image_ttls(image, len, at, 2), -1);
     assert_int_equal(image_ttls(image, len, at, 3), 3);
     image_age(image, len, at, 3, 10, 86400);
@@ -595,7 +591,6 @@ static void check_apart(void **state)
     struct reply_facts f;
     size_t len, n;
 
-    (void)state;
     for (int i = 0; i < 40; i++) {
         snprintf(text + strlen(text), sizeof text - strlen(text),
                  "an example. 60 IN NS n%02d%s.servers.example.net.\n", i, i == 0 ? "longer" : "");
@@ -614,7 +609,6 @@ static void check_rotates_large(void **state)
     struct reply_facts f;
     size_t len, n, at = 0;
 
-    (void)state;
     for (int i = 0; i < 100; i++)
         at += (size_t)snprintf(text + at, sizeof text - at,
                                "an www.example. 60 IN TXT \"%03d%0200d\"\n", i, 0);
@@ -652,7 +646,6 @@ static void check_without_dnssec(void **state)
     struct reply_facts f;
     size_t len, n;
 
-    (void)state;
     for (size_t i = 0; i < ARRAY_LEN(proofs); i++) {
         snprintf(text, sizeof text, "%s%s", SOA_LINE, proofs[i]);
         len = text_to_wire(wire, DNS_QR | RCODE_NXDOMAIN, "w.example. A", text, true);
@@ -676,7 +669,6 @@ static void check_pointer_reach(void **state)
     struct reply_facts f;
     size_t len, n;
 
-    (void)state;
     for (int k = 130; k < 150; k++) {
         int at = 0;
 
@@ -702,7 +694,6 @@ static void check_large(void **state)
     struct reply_facts f;
     size_t len;
 
-    (void)state;
     for (uint16_t n = 4096; n <= 4097; n++) {
         w = writer_make(wire, sizeof wire);
         writer_bytes(&w, HEAD(QR, "\0", "\0", "\0") Q("\x0a"), DNS_HEADER + 17);
@@ -718,17 +709,15 @@ static void check_large(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_strings),        cmocka_unit_test(check_walk),
-        cmocka_unit_test(check_ages),           cmocka_unit_test(check_apart),
-        cmocka_unit_test(check_rotates_large),  cmocka_unit_test(check_large),
-        cmocka_unit_test(check_without_dnssec), cmocka_unit_test(check_pointer_reach),
-    };
-    struct CMUnitTest tests[140];
-    size_t n = ARRAY_LEN(single);
-
-    memcpy(tests, single, sizeof single);
+    TEST(check_strings);
+    TEST(check_walk);
+    TEST(check_ages);
+    TEST(check_apart);
+    TEST(check_rotates_large);
+    TEST(check_large);
+    TEST(check_without_dnssec);
+    TEST(check_pointer_reach);
     ROWS(rows, check_row);
     ROWS(raw_rows, check_raw);
-    return _cmocka_run_group_tests("reply_read", tests, n, NULL, NULL);
+    return RUN("reply_read");
 }

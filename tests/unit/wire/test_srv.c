@@ -10,7 +10,6 @@
 #include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/srv.h"
-#include "tests/unit/rows.h"
 
 #define NAME "_vlmcs._tcp.corp.example."
 
@@ -49,7 +48,6 @@ static void check_read(void **state)
     struct name target = name_of("kms2.corp.example");
     struct srv srv[3];
 
-    (void)state;
     assert_int_equal(srv_read(image, len, srv, 3), 3);
     assert_int_equal(srv[1].priority, 10);
     assert_int_equal(srv[1].weight, 6);
@@ -68,7 +66,6 @@ static void check_read_root_target(void **state)
     size_t len = image_make(image, "an " NAME " 60 IN SRV 0 0 0 .\n");
     struct srv srv[1];
 
-    (void)state;
     assert_int_equal(srv_read(image, len, srv, 1), 1);
     assert_int_equal(srv[0].target.labels, 0);
 }
@@ -155,7 +152,6 @@ static void check_write_long(void **state)
     struct writer w = writer_make(image, sizeof image);
     struct message m;
 
-    (void)state;
     for (int i = 0; i < SRV_MAX; i++) {
         snprintf(name, sizeof name, "k%d.%060d.%060d.%060d.%060d", i, 0, 0, 0, 0);
         srv[i] = (struct srv){0, 1, 1688, 0, name_of(name)};
@@ -228,7 +224,6 @@ static void check_filter_rotates(void **state)
     struct message m;
     size_t n;
 
-    (void)state;
     snprintf(question, sizeof question, "%s%s SRV", "_vlmcs._tcp." L10 L10 L10 L10 L10 L10 L10,
              end_text);
     snprintf(records, sizeof records, "an %.*s 60 IN CNAME %s\n", (int)strlen(question) - 4,
@@ -247,17 +242,11 @@ static void check_filter_rotates(void **state)
 
 int main(void)
 {
-    static const struct CMUnitTest single[] = {
-        cmocka_unit_test(check_read),
-        cmocka_unit_test(check_read_root_target),
-        cmocka_unit_test(check_write_long),
-        cmocka_unit_test(check_filter_rotates),
-    };
-    struct CMUnitTest tests[30];
-    size_t n = ARRAY_LEN(single);
-
-    memcpy(tests, single, sizeof single);
+    TEST(check_read);
+    TEST(check_read_root_target);
+    TEST(check_write_long);
+    TEST(check_filter_rotates);
     ROWS(write_rows, check_write);
     ROWS(filter_rows, check_filter);
-    return _cmocka_run_group_tests("srv", tests, n, NULL, NULL);
+    return RUN("srv");
 }
