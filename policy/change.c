@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "policy/log.h"
 #include "policy/ranges.h"
 #include "policy/records.h"
 #include "wire/present.h"
@@ -496,12 +495,7 @@ static int put_object(struct policy_txn *t, struct change *c)
     if (value == NULL)
         return -ENOMEM;
     /* What was accepted fits. */
-    if (c->kind == POLICY_NETWORK)
-        network_write(&w, c->is.network);
-    else if (c->kind == POLICY_POOL)
-        pool_write(&w, c->is.pool);
-    else if (c->kind == POLICY_RULE)
-        rule_write(&w, r);
+    record_write((enum policy_table)policy_lists[c->kind].table, c->is.name, &w);
     object_key(&k, c);
     if (c->verb != CHANGE_ADD || store_get(t->txn, &k, &there) == -ENOENT)
         rc = record_put(t->txn, &k, value, w.len);

@@ -139,7 +139,7 @@ static int put_range(struct sweep *s, const uint8_t last[16])
 static int add_network(struct sweep *s, const struct store_record *r)
 {
     struct policy_network n = {.n = 0};
-    int rc = key_read_name(&r->key, n.name) ? network_read(&n, &r->value) : -EBADMSG;
+    int rc = key_read_name(&r->key, n.name) ? record_read(TABLE_NETWORK, &n, &r->value) : -EBADMSG;
     void *names, *spans;
 
     if (rc != 0)

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "policy/records.h"
-
 static const struct store_kind kind = {
     .mark = "waymark-policy",
     .version = 2,

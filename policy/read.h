@@ -6,9 +6,7 @@
 #ifndef POLICY_READ_H
 #define POLICY_READ_H
 
-#include "policy/log.h"
-#include "policy/model.h"
-#include "store/store.h"
+#include "policy/records.h"
 
 #define POLICY_REMEDY                                                                              \
     "stop waymarkd, move that folder away, restore a backup or import a policy, start waymarkd"

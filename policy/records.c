@@ -20,6 +20,7 @@
 #include <string.h>
 
 enum { FLAG_BREAK_DNSSEC = 1, FLAG_ALLOW_PUBLIC = 1, FLAG_NO_PROBE = 1 };
+enum { RECORD_LOG_MAX = 8192, PRUNE = 1000 };
 
 /* --- keys ----------------------------------------------------------------- */
 
@@ -57,7 +58,7 @@ void key_named(struct store_key *k, enum policy_table table, const char *name)
     key_end(k, &w, name);
 }
 
-void key_serial(struct store_key *k, uint64_t serial)
+static void key_serial(struct store_key *k, uint64_t serial)
 {
     struct writer w = key_begin(k, TABLE_LOG);
 
@@ -220,7 +221,7 @@ static struct store_bytes text_take(struct cursor *c)
     return c->bad ? (struct store_bytes){NULL, 0} : (struct store_bytes){p, len};
 }
 
-void text_read(struct cursor *c, char *out, size_t size)
+static void text_read(struct cursor *c, char *out, size_t size)
 {
     struct store_bytes t = text_take(c);
 
@@ -249,7 +250,7 @@ bool record_text_is(const struct store_bytes *t, const char *text)
 
 /* --- rules ---------------------------------------------------------------- */
 
-void rule_write(struct writer *w, const struct policy_rule *r)
+static void rule_write(struct writer *w, const struct policy_rule *r)
 {
     writer_u8(w, (uint8_t)r->action);
     writer_u8(w, (uint8_t)r->mode);
@@ -289,7 +290,7 @@ bool rule_view_read(struct rule_view *r, const struct store_bytes *value)
            r->comment.len < POLICY_COMMENT;
 }
 
-int rule_read(struct policy_rule *out, const struct store_bytes *value)
+static int rule_read(struct policy_rule *out, const struct store_bytes *value)
 {
     struct rule_view v;
     struct policy_rule r;
@@ -317,7 +318,7 @@ int rule_read(struct policy_rule *out, const struct store_bytes *value)
 
 /* --- pools ---------------------------------------------------------------- */
 
-void pool_write(struct writer *w, const struct policy_pool *p)
+static void pool_write(struct writer *w, const struct policy_pool *p)
 {
     writer_u8(w, p->allow_public ? FLAG_ALLOW_PUBLIC : 0);
     writer_u8(w, (uint8_t)p->n);
@@ -373,7 +374,7 @@ int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, in
     return n;
 }
 
-int pool_read(struct policy_pool *out, const struct store_bytes *value)
+static int pool_read(struct policy_pool *out, const struct store_bytes *value)
 {
     int n = value->len > 1 ? value->data[1] : 0;
     struct policy_host *hosts = calloc(n > 0 ? (size_t)n : 1, sizeof *hosts);
@@ -394,12 +395,12 @@ int pool_read(struct policy_pool *out, const struct store_bytes *value)
 
 _Static_assert(sizeof(struct prefix) == 17, "it is stored as it is");
 
-void network_write(struct writer *w, const struct policy_network *n)
+static void network_write(struct writer *w, const struct policy_network *n)
 {
     writer_bytes(w, n->prefixes, n->n * sizeof *n->prefixes);
 }
 
-int network_read(struct policy_network *out, const struct store_bytes *value)
+static int network_read(struct policy_network *out, const struct store_bytes *value)
 {
     size_t n = value->len / sizeof *out->prefixes;
     struct prefix *p;
@@ -427,6 +428,16 @@ int record_read(enum policy_table table, void *object, const struct store_bytes 
     return table == TABLE_NETWORK ? network_read(object, value)
            : table == TABLE_POOL  ? pool_read(object, value)
                                   : rule_read(object, value);
+}
+
+void record_write(enum policy_table table, const void *object, struct writer *w)
+{
+    if (table == TABLE_NETWORK)
+        network_write(w, object);
+    else if (table == TABLE_POOL)
+        pool_write(w, object);
+    else if (table == TABLE_RULE)
+        rule_write(w, object);
 }
 
 /* --- what follows from a record ------------------------------------------- */
@@ -571,4 +582,121 @@ int record_del(struct store_txn *t, const struct store_key *key)
     if (rc == 0)
         rc = lost == -EBADMSG ? record_make_entries(t) : set_entries(t, key, &was, false);
     return rc < 0 ? rc : 0;
+}
+
+/* --- the log --------------------------------------------------------------
+
+   serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary | more 1 |
+                   rules: how many 1, then their names */
+
+int log_append(struct store_txn *t, const struct policy_log_entry *e, const struct log_rules *rules)
+{
+    uint8_t value[RECORD_LOG_MAX];
+    struct writer w = writer_make(value, sizeof value);
+    struct store_key k;
+    int rc;
+
+    writer_u64(&w, e->time_ms);
+    writer_u64(&w, e->digest);
+    text_write(&w, e->author, sizeof e->author);
+    text_write(&w, e->claimed, sizeof e->claimed);
+    text_write(&w, e->reason, sizeof e->reason);
+    text_write(&w, e->summary, sizeof e->summary);
+    writer_u8(&w, rules->more);
+    writer_u8(&w, (uint8_t)rules->n);
+    for (unsigned i = 0; i < rules->n; i++)
+        text_write(&w, rules->names[i], sizeof rules->names[i]);
+    key_serial(&k, e->serial);
+    rc = store_put(t, &k, value, w.len);
+    return rc < 0 ? rc : 0;
+}
+
+int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
+{
+    const struct store_key behind = {1, {TABLE_LOG + 1}}, table = {1, {TABLE_LOG}};
+    struct store_record r;
+    struct cursor c;
+    int rc = store_seek(t, &behind, 0, &r);
+
+    *serial = *time_ms = 0;
+    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
+        rc = store_prev(t, &table, 1, &r);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc != 0 && rc != -EBADMSG)
+        return rc;
+    c = cursor_make(r.key.data + 1, r.key.len - 1);
+    *serial = cursor_u64(&c);
+    if (c.bad)
+        return -EBADMSG;
+    c = cursor_make(r.value.data, r.value.len);
+    *time_ms = cursor_u64(&c);
+    return 0;
+}
+
+int log_prune(struct store_txn *t, uint64_t before_ms)
+{
+    const struct store_key table = {1, {TABLE_LOG}};
+
+    for (unsigned i = 0; i < PRUNE; i++) {
+        struct store_record r;
+        struct store_key k;
+        int rc = store_seek(t, &table, 1, &r);
+        struct cursor c = cursor_make(r.value.data, r.value.len);
+
+        /* A damaged entry that is first is of no use either: it goes. */
+        if ((rc != 0 && rc != -EBADMSG) || (rc == 0 && cursor_u64(&c) >= before_ms))
+            return rc == -ENOENT ? 0 : rc;
+        store_key_copy(&k, &r.key);
+        rc = store_del(t, &k);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
+                    policy_log_visit *visit, void *context)
+{
+    struct policy_log_entry e = {.serial = 0};
+    int rc = 0;
+
+    while (rc == 0) {
+        struct store_record r;
+        struct store_key k;
+        struct store_txn *t;
+        struct cursor key, c;
+        bool concerned;
+
+        rc = store_begin(store, false, &t);
+        if (rc != 0)
+            return rc;
+        key_serial(&k, e.serial + 1);
+        rc = store_seek(t, &k, 1, &r);
+        if (rc != 0) {
+            store_end(t);
+            return rc == -ENOENT ? 0 : rc;
+        }
+        key = cursor_make(r.key.data + 1, r.key.len - 1);
+        c = cursor_make(r.value.data, r.value.len);
+        e.serial = cursor_u64(&key);
+        e.time_ms = cursor_u64(&c);
+        e.digest = cursor_u64(&c);
+        text_read(&c, e.author, sizeof e.author);
+        text_read(&c, e.claimed, sizeof e.claimed);
+        text_read(&c, e.reason, sizeof e.reason);
+        text_read(&c, e.summary, sizeof e.summary);
+        concerned = cursor_u8(&c) != 0 || rule == NULL;
+        for (unsigned n = cursor_u8(&c); n > 0 && !c.bad; n--) {
+            struct store_bytes name = record_text(&c);
+
+            concerned |= rule != NULL && !c.bad && record_text_is(&name, rule);
+        }
+        store_end(t);
+        if (key.bad || c.bad)
+            return -EBADMSG;
+        if (concerned && e.time_ms >= since_ms)
+            rc = visit(context, &e); /* nothing is open meanwhile */
+    }
+    return rc;
 }

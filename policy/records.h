@@ -32,7 +32,6 @@ enum policy_table {
 
 /* A name that is too long for a key leaves len 0. */
 void key_named(struct store_key *, enum policy_table, const char *name); /* name "": the table */
-void key_serial(struct store_key *, uint64_t);
 void key_ip(struct store_key *, enum policy_table, const uint8_t ip[16], const char *pool);
 void key_target(struct store_key *, enum policy_table, const struct name *target, uint16_t port,
                 const char *pool);
@@ -64,19 +63,13 @@ bool rule_view_read(struct rule_view *, const struct store_bytes *value);
 /* A text of 1..63 octets of its own; borrowed, not ended by NUL. */
 struct store_bytes record_text(struct cursor *);
 bool record_text_is(const struct store_bytes *, const char *);
-/* A text with its length in front. What does not fit is damage. */
+/* A text with its length in front. */
 void text_write(struct writer *, const char *text, size_t size);
-void text_read(struct cursor *, char *out, size_t size);
 
-enum { RECORD_POOL_MAX = 32768, RECORD_RULE_MAX = 8192 };
-void rule_write(struct writer *, const struct policy_rule *);
-void pool_write(struct writer *, const struct policy_pool *);
-void network_write(struct writer *, const struct policy_network *);
-
-/* From malloc; 0, -EBADMSG, -ENOMEM. The name is the caller's. */
-int rule_read(struct policy_rule *, const struct store_bytes *);
-int pool_read(struct policy_pool *, const struct store_bytes *);
-int network_read(struct policy_network *, const struct store_bytes *);
+enum { RECORD_POOL_MAX = 32768 }; /* the largest of a fixed size */
+/* A network, pool, or rule without its suffixes; of a target the key is all. Read: from
+ * malloc, the name is the caller's; 0, -EBADMSG, -ENOMEM. */
+void record_write(enum policy_table, const void *object, struct writer *);
 int record_read(enum policy_table, void *object, const struct store_bytes *);
 /* Without malloc: at most max hosts; how many, or -EBADMSG. */
 int pool_read_hosts(const struct store_bytes *, struct policy_host *out, int max,
@@ -88,5 +81,31 @@ int pool_read_hosts(const struct store_bytes *, struct policy_host *out, int max
 int record_put(struct store_txn *, const struct store_key *, const void *value, size_t len);
 int record_del(struct store_txn *, const struct store_key *);
 int record_make_entries(struct store_txn *); /* 0 or -errno */
+
+/* One record per change: who, when, why, what. The last one tells serial and time of the policy. */
+struct policy_log_entry {
+    uint64_t serial, time_ms, digest;
+    char author[64], claimed[64], reason[256], summary[512];
+};
+
+enum { LOG_RULES = 64 };
+struct log_rules { /* whose rules moved */
+    unsigned n;
+    bool more; /* than fit: such an entry is shown for every rule */
+    char names[LOG_RULES][POLICY_NAME];
+};
+
+int log_append(struct store_txn *, const struct policy_log_entry *,
+               const struct log_rules *); /* 0, -errno */
+/* Serial and time of the last entry; time 0 when it is damaged, both when there is none. 0, -errno. */
+int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
+/* Removes entries older than that, a bounded number each time. 0, -errno. */
+int log_prune(struct store_txn *, uint64_t before_ms);
+
+/* The entries since then that concern the rule (NULL: all). Nothing is open during a visit,
+ * and not 0 stops. -EBADMSG: one is damaged. */
+typedef int policy_log_visit(void *context, const struct policy_log_entry *);
+int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_log_visit *,
+                    void *context);
 
 #endif

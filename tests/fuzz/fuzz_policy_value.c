@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/change.h"
 #include "policy/ranges.h"
 #include "policy/records.h"
 
@@ -20,36 +21,20 @@ static void must(bool ok)
         abort();
 }
 
-static void fuzz_rule(const struct store_bytes *v)
+static void fuzz_record(enum policy_table table, enum policy_kind kind, const struct store_bytes *v)
 {
-    struct policy_rule a = {.name = "r"}, b = {.name = "r"};
-    static uint8_t first[RECORD_RULE_MAX], second[RECORD_RULE_MAX];
-    struct writer w = writer_make(first, sizeof first), x = writer_make(second, sizeof second);
-
-    if (rule_read(&a, v) != 0)
-        return;
-    rule_write(&w, &a);
-    must(!w.full && rule_read(&b, &(struct store_bytes){first, w.len}) == 0);
-    rule_write(&x, &b);
-    must(w.len == x.len && memcmp(first, second, w.len) == 0);
-    policy_rule_fini(&a);
-    policy_rule_fini(&b);
-}
-
-static void fuzz_pool(const struct store_bytes *v)
-{
-    struct policy_pool a = {.name = "p"}, b = {.name = "p"};
+    union policy_object a = {.name = "r"}, b = {.name = "r"};
     static uint8_t first[RECORD_POOL_MAX], second[RECORD_POOL_MAX];
     struct writer w = writer_make(first, sizeof first), x = writer_make(second, sizeof second);
 
-    if (pool_read(&a, v) != 0)
+    if (record_read(table, &a, v) != 0)
         return;
-    pool_write(&w, &a);
-    must(!w.full && pool_read(&b, &(struct store_bytes){first, w.len}) == 0);
-    pool_write(&x, &b);
+    record_write(table, &a, &w);
+    must(!w.full && record_read(table, &b, &(struct store_bytes){first, w.len}) == 0);
+    record_write(table, &b, &x);
     must(w.len == x.len && memcmp(first, second, w.len) == 0);
-    policy_pool_fini(&a);
-    policy_pool_fini(&b);
+    policy_object_fini(kind, &a);
+    policy_object_fini(kind, &b);
 }
 
 static void fuzz_keys(const struct store_bytes *k)
@@ -77,7 +62,6 @@ static void fuzz_keys(const struct store_bytes *k)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct store_bytes v;
-    struct policy_network network = {.n = 0};
     struct policy_client client;
 
     if (size < 2 || size > STORE_KEY_MAX * 8)
@@ -85,14 +69,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     v = (struct store_bytes){data + 1, size - 1};
     switch (data[0] % 5) {
     case 0:
-        fuzz_rule(&v);
+        fuzz_record(TABLE_RULE, POLICY_RULE, &v);
         break;
     case 1:
-        fuzz_pool(&v);
+        fuzz_record(TABLE_POOL, POLICY_POOL, &v);
         break;
     case 2:
-        if (network_read(&network, &v) == 0)
-            policy_network_fini(&network);
+        fuzz_record(TABLE_NETWORK, POLICY_NETWORK, &v);
         break;
     case 3:
         if (range_read(&v, (const uint8_t[16]){[10] = 0xff, 0xff, 10, 0, 0, 1}, &client))
