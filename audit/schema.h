@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * schema.h -- the tables of the audit, their views, and the SQL expressions that
- * describe an event. waymark-audit(5) documents the views; the tables are private
- * and may change with the format.
+ * schema.h -- columns and words of the audit's tables, for store.c, which makes
+ * the tables, and for who asks them. waymark-audit(5) documents the views over
+ * them; the tables are private and may change with the format.
  */
 #ifndef AUDIT_SCHEMA_H
 #define AUDIT_SCHEMA_H
@@ -43,10 +43,5 @@ enum { SCHEMA_FORMAT = 1, SCHEMA_APPLICATION = 0x57594d4b /* "WYMK" */ };
     "CREATE TABLE " table "(id INTEGER PRIMARY KEY" SCHEMA_SLOT(SCHEMA_COLUMN) ");"
 /* The rows of client_suffix (s) of a client (n). */
 #define SCHEMA_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
-
-extern const char schema_tables[], schema_views[];
-/* Expressions over the view events: the event as one object in the words of the
- * Elastic Common Schema, and as one sentence. */
-extern const char audit_ecs[], audit_words[];
 
 #endif

@@ -52,6 +52,50 @@ static const char row_sql[] = "ms AS time,sequence AS sequence,forwarder AS forw
                                   ANSWER) " AS \"answer[]\",client_error AS client_error,"
                                           "policy_serial AS policy_serial,latency_us AS latency_us";
 
+/* clang-format off */
+/* json_patch() leaves out what is NULL. */
+const char audit_ecs[] =
+    "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0'),"
+    "'observer',json_object('name',forwarder,'product','Waymark','type','dns-forwarder'),"
+    "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration')),"
+    "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit',"
+    "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence,"
+    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,'duration',latency_us*1000),"
+    "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END),"
+    "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END),"
+    "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer',"
+    "'question',json_object('name',question,'type',type),'header_flags'," SCHEMA_LIST("flags") ",'response_code',response,"
+    "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||"
+    "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END),"
+    "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END),"
+    "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
+    "'from',CASE WHEN kind='gap' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END,'until',CASE WHEN kind='prune' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END),"
+    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(iif(repeat,'true','false')),"
+    "'cached',json(iif(cached,'true','false')),'policy_serial',policy_serial,"
+    "'networks'," SCHEMA_LIST("coalesce(networks,'')") ","
+    "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode,"
+    "'ms',real_ms,'hosts'," SCHEMA_LIST("real_hosts") ",'unapproved'," SCHEMA_LIST("unapproved") ")END),"
+    "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END),"
+    "'client_error',client_error)))))";
+
+#define LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
+
+const char audit_words[] =
+    "CASE WHEN kind<>'event' THEN kind||CASE kind"
+    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" LOCAL("nullif(at_ms,0)") ",'')"
+    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" LOCAL("nullif(at_ms,0)") ",'')"
+    " ELSE '' END||iif(note<>'',': '||note,'')"
+    " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'"
+    " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||"
+    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' ELSE response END||"
+    "CASE WHEN verdict<>'' THEN '; the real DNS: '||verdict||iif(real_hosts='','',' '||real_hosts)||"
+    "CASE WHEN cached THEN ' from the cache' WHEN server<>'' THEN"
+    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' ELSE '' END ELSE '' END||"
+    "coalesce('; Windows shows '||client_error,'')||"
+    "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||"
+    "iif(repeat,'; a repeat','') END";
+/* clang-format on */
+
 /* --- printing ------------------------------------------------------------------------ */
 
 static const char *word(const json_t *row, const char *key)

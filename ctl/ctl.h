@@ -67,7 +67,7 @@ struct ctl {
     bool wide;       /* tables with all their columns */
     size_t width;    /* of the terminal; 0: stdout is none */
     bool yes;        /* --yes: ask nobody */
-    uid_t uid;   /* who called */
+    uid_t uid;       /* who called */
     int argc;
     char **argv; /* the arguments without options */
     struct {

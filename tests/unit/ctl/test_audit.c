@@ -3,7 +3,7 @@
  * test_audit.c -- the audit verbs as they are typed, over a small audit, and how
  * an event reads.
  */
-#include "audit/schema.h"
+#include "ctl/audit.h"
 #include "ctl/cli.h"
 #include "tests/unit/audit/bench.h"
 #include "tests/unit/ctl/capture.h"
