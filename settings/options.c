@@ -3,7 +3,7 @@
  * options.c -- the table of options: the only place that knows an option's
  * name, type, limits, default and help.
  *
- * A new option is a field in settings.h and a row here; file, -o, --check,
+ * A new option is a field in options.h and a row here; file, -o, --check,
  * --print-config, --print-sample, reload and the tests get it from the row.
  * Then print the sample file anew: `waymarkd --print-sample`.
  *
