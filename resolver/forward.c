@@ -38,7 +38,7 @@
  * not probed.
  *
  * When all places are taken, a flight of the clients that have most gives way
- * (share.h): a client that asks much ends its own questions and nobody else's. When
+ * (inflight.h): a client that asks much ends its own questions and nobody else's. When
  * too many wait for one name, one more packet gets no answer: the client repeats it
  * and finds the answer in the cache, whereas SERVFAIL would end its search.
  */
@@ -498,7 +498,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
 
     /* as if fl's client had asked for the end */
     q->client = (struct client){.transport = AUDIT_UDP};
-    memcpy(q->client.addr.ip, fl->member.share->ip, sizeof fl->member.share->ip);
+    memcpy(q->client.addr.ip, fl->share->ip, sizeof fl->share->ip);
     q->message = (struct message){.flags = (fl->bits & CACHE_CD) != 0 ? DNS_RD | DNS_CD : DNS_RD,
                                   .qname = r->facts->end,
                                   .qtype = fl->qtype,
@@ -523,8 +523,8 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
             end = NULL;
         } else if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
                    (end = begin_flight(f, fl->view, q, fl)) != NULL) {
-            if (fl->member.favoured)
-                share_favour(&end->member);
+            if (fl->favoured)
+                inflight_favour(end);
             end->depth = (uint8_t)(fl->depth + 1);
             start_flight(end, now_ms);
         }
@@ -712,8 +712,7 @@ static struct flight *begin_flight(struct forwarder *f, const struct view *v, co
     if (q->route == NULL || q->route->n_servers == 0)
         return NULL;
     while (in->flights.in_use >= f->limit) {
-        struct share_member *m = shares_victim(&in->shares);
-        struct flight *victim = m != NULL ? container_of(m, struct flight, member) : NULL;
+        struct flight *victim = inflight_victim(in);
 
         if (victim == NULL || victim == keep)
             return NULL;
@@ -812,7 +811,7 @@ int forwarder_resolve(struct forwarder *f, const struct view *v, const struct qu
     if (fl == NULL && (fl = begin_flight(f, v, q, NULL)) == NULL)
         return -ENOBUFS;
     w = inflight_wait(&f->inflight, fl, q, on_reply, context);
-    share_favour(&fl->member);
+    inflight_favour(fl);
     if (!joined)
         start_flight(fl, f->io->now(f->io).mono_ms);
     return w != NULL ? 0 : -ENOBUFS;
@@ -846,12 +845,12 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
 
 void forwarder_free(struct forwarder *f)
 {
-    struct share_member *m;
+    struct flight *fl;
 
     if (f == NULL)
         return;
-    while ((m = shares_victim(&f->inflight.shares)) != NULL)
-        give_up(container_of(m, struct flight, member), true);
+    while ((fl = inflight_victim(&f->inflight)) != NULL)
+        give_up(fl, true);
     for (uint32_t i = 0; i < f->upstreams.n; i++) {
         struct upstream *s = &f->upstreams.servers[i];
 

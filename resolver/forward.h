@@ -5,8 +5,8 @@
  *   forward.c   what is done for a question: servers of the route in turn, limits
  *               (3 tries a server, 6 in all), deadlines, who is answered
  *   inflight.c  one flight per distinct question (name, type, class, DO, CD,
- *               route); clients join it as waiters
- *   share.c     which flight ends when all places are taken
+ *               route); clients join it as waiters; which one ends when all
+ *               places are taken
  *   exchange.c  one try: ID, port, case, match
  *   upstream.c  what is known of a server: RTT, state, 0x20, EDNS
  *

@@ -1,34 +1,138 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * inflight.c -- flights in a hash table under the hash of the cache key, which
- * has a secret of its own; waiters in a list at each.
+ * has a secret of its own; waiters in a list at each; shares (addresses and
+ * prefixes) in another table, whose hash has a secret key. Memory is taken once.
  */
 #include "resolver/inflight.h"
 
 #include <assert.h>
 
+enum { V4_PREFIX = 96 + 24, V6_PREFIX = 56, V6_ADDRESS = 64 };
+
 int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
 {
+    in->share_key = *key;
     in->n_buckets = 1;
     while (in->n_buckets < n)
         in->n_buckets *= 2;
     in->chains = calloc(n, CHAIN_MAX);
     in->buckets = calloc(in->n_buckets, sizeof *in->buckets);
-    if (in->chains == NULL || in->buckets == NULL ||
-        pool_init(&in->flights, n, sizeof(struct flight)) != 0 ||
-        pool_init(&in->waiters, 3 * n, sizeof(struct waiter)) != 0)
+    in->share_buckets = calloc(in->n_buckets, sizeof *in->share_buckets);
+    in->level = calloc((size_t)n + 1, sizeof *in->level);
+    /* An address and a prefix for each flight, a prefix for each waiter, and those of who
+     * comes next. */
+    if (in->chains == NULL || in->buckets == NULL || in->share_buckets == NULL ||
+        in->level == NULL || pool_init(&in->flights, n, sizeof(struct flight)) != 0 ||
+        pool_init(&in->waiters, 3 * n, sizeof(struct waiter)) != 0 ||
+        pool_init(&in->shares, 3 * n + 2, sizeof(struct share)) != 0)
         return -ENOMEM;
-    return shares_init(&in->shares, n, key);
+    for (uint32_t i = 0; i <= n; i++)
+        TAILQ_INIT(&in->level[i]);
+    return 0;
 }
 
 void inflight_fini(struct inflight *in)
 {
     free(in->flights.places);
     free(in->waiters.places);
+    free(in->shares.places);
     free(in->chains);
     free(in->buckets);
-    shares_fini(&in->shares);
+    free(in->share_buckets);
+    free(in->level);
 }
+
+/* ---- shares ---- */
+
+/* The share of an address, or (prefix NULL) of a prefix. */
+static struct share *find_or_add(struct inflight *in, const uint8_t ip[16], struct share *prefix)
+{
+    uint8_t key[17] = {[16] = prefix == NULL};
+    struct share_bucket *bucket;
+    struct share *share;
+
+    memcpy(key, ip, 16);
+    bucket = &in->share_buckets[hash_bytes(&in->share_key, key, sizeof key) & (in->n_buckets - 1)];
+    LIST_FOREACH(share, bucket, bucket)
+        if (share->prefix == prefix && memcmp(share->ip, ip, 16) == 0)
+            return share;
+    share = pool_take(&in->shares);
+    assert(share != NULL);
+    share->prefix = prefix;
+    memcpy(share->ip, ip, 16);
+    TAILQ_INIT(&share->addresses);
+    TAILQ_INIT(&share->flights[0]);
+    TAILQ_INIT(&share->flights[1]);
+    LIST_INSERT_HEAD(bucket, share, bucket);
+    TAILQ_INSERT_TAIL(prefix != NULL ? &prefix->addresses : &in->level[0], share, sibling);
+    return share;
+}
+
+/* The address's share; it is given back by share_give_back() when it has nothing any
+ * more. There are at most n flights and n waiters, and one more. */
+static struct share *share_get(struct inflight *in, const struct addr *client)
+{
+    bool v4 = addr_is_v4(client);
+    uint8_t ip[16], net[16];
+
+    memcpy(ip, client->ip, 16);
+    memcpy(net, client->ip, 16);
+    if (!v4)
+        prefix_mask(ip, V6_ADDRESS);
+    prefix_mask(net, v4 ? V4_PREFIX : V6_PREFIX);
+    return find_or_add(in, ip, find_or_add(in, net, NULL));
+}
+
+static void share_give_back(struct inflight *in, struct share *share)
+{
+    struct share *prefix = share->prefix;
+
+    if (share->n_flights > 0 || share->n_joined > 0 || !TAILQ_EMPTY(&share->addresses))
+        return;
+    LIST_REMOVE(share, bucket);
+    TAILQ_REMOVE(prefix != NULL ? &prefix->addresses : &in->level[0], share, sibling);
+    pool_give(&in->shares, share);
+    if (prefix != NULL)
+        share_give_back(in, prefix);
+}
+
+static void share_count(struct inflight *in, struct share *address, int change)
+{
+    struct share *prefix = address->prefix;
+
+    address->n_flights += (uint32_t)change;
+    TAILQ_REMOVE(&in->level[prefix->n_flights], prefix, sibling);
+    prefix->n_flights += (uint32_t)change;
+    TAILQ_INSERT_TAIL(&in->level[prefix->n_flights], prefix, sibling);
+    if (prefix->n_flights > in->top)
+        in->top = prefix->n_flights;
+    while (in->top > 0 && TAILQ_EMPTY(&in->level[in->top]))
+        in->top--;
+}
+
+void inflight_favour(struct flight *f)
+{
+    if (f->favoured)
+        return;
+    TAILQ_REMOVE(&f->share->flights[0], f, sibling);
+    f->favoured = true;
+    TAILQ_INSERT_TAIL(&f->share->flights[1], f, sibling);
+}
+
+struct flight *inflight_victim(const struct inflight *in)
+{
+    const struct share *most = NULL, *a;
+
+    if (in->top == 0)
+        return NULL;
+    TAILQ_FOREACH(a, &TAILQ_FIRST(&in->level[in->top])->addresses, sibling)
+        if (most == NULL || a->n_flights > most->n_flights)
+            most = a;
+    return TAILQ_FIRST(&most->flights[TAILQ_EMPTY(&most->flights[0])]);
+}
+
+/* ---- flights ---- */
 
 static struct flight_bucket *bucket_of(const struct inflight *in, uint64_t hash)
 {
@@ -50,7 +154,6 @@ struct flight *inflight_find(const struct inflight *in, const struct view *v,
 
 struct flight *inflight_add(struct inflight *in, const struct view *v, const struct query *q)
 {
-    struct share *share = shares_get(&in->shares, &q->client.addr);
     struct flight *f = pool_take(&in->flights);
 
     assert(f != NULL);
@@ -68,15 +171,20 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     TAILQ_INIT(&f->clients);
     TAILQ_INIT(&f->own);
     LIST_INSERT_HEAD(bucket_of(in, f->hash), f, bucket);
-    f->member.favoured = q->kms;
-    share_add(&in->shares, share, &f->member);
+    f->favoured = q->kms;
+    f->share = share_get(in, &q->client.addr);
+    TAILQ_INSERT_TAIL(&f->share->flights[f->favoured], f, sibling);
+    share_count(in, f->share, 1);
     return f;
 }
 
 void inflight_hide(struct inflight *in, struct flight *f)
 {
     LIST_REMOVE(f, bucket);
-    share_remove(&in->shares, &f->member);
+    TAILQ_REMOVE(&f->share->flights[f->favoured], f, sibling);
+    share_count(in, f->share, -1);
+    share_give_back(in, f->share);
+    f->share = NULL;
 }
 
 void inflight_give_back(struct inflight *in, struct flight *f)
@@ -85,6 +193,8 @@ void inflight_give_back(struct inflight *in, struct flight *f)
            f->timer.at_ms == 0);
     pool_give(&in->flights, f);
 }
+
+/* ---- waiters ---- */
 
 bool inflight_is_repeat(const struct flight *f, const struct query *q)
 {
@@ -107,11 +217,11 @@ struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct
     if (on_reply != NULL && in->n_own == n)
         return NULL;
     if (on_reply == NULL && f->n_clients > 0) { /* a client joins a flight of others */
-        struct share *share = shares_get(&in->shares, &q->client.addr);
+        struct share *share = share_get(in, &q->client.addr);
         bool good = in->n_joined < n;
 
-        if (share != f->member.share)
-            share_favour(&f->member);
+        if (share != f->share)
+            inflight_favour(f);
         /* Over UDP a client that gets no answer asks again; over TCP it waits, so there
          * it has more room. */
         joined = share->prefix;
@@ -121,7 +231,7 @@ struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct
             good = good && joined->n_joined < n - n / 2 && f->n_clients < WAITERS_MAX;
         in->n_joined += good;
         joined->n_joined += good;
-        shares_give_back(&in->shares, share);
+        share_give_back(in, share);
         if (!good)
             return NULL;
     }
@@ -142,7 +252,7 @@ void inflight_drop(struct inflight *in, struct flight *f, struct waiter *w)
     if (w->joined != NULL) {
         w->joined->n_joined--;
         in->n_joined--;
-        shares_give_back(&in->shares, w->joined);
+        share_give_back(in, w->joined);
     }
     pool_give(&in->waiters, w);
 }

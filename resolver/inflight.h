@@ -18,7 +18,6 @@
 
 #include "resolver/exchange.h"
 #include "resolver/query.h"
-#include "resolver/share.h"
 
 enum {
     WAITERS_MAX = 256,               /* of one flight over UDP: what one reply may cost at once */
@@ -27,7 +26,9 @@ enum {
 
 struct flight {
     LIST_ENTRY(flight) bucket;
-    struct share_member member;
+    TAILQ_ENTRY(flight) sibling; /* flights of one address */
+    struct share *share;         /* of the address that asked first */
+    bool favoured;
     struct forwarder *forwarder;
     const struct view *view;   /* pinned */
     const struct route *route; /* of the view; after a fall-back that of `.` */
@@ -68,12 +69,29 @@ struct flight {
     } servers[ROUTE_MAX_SERVERS];
 };
 
+/* Who has flights: an address or a prefix. A prefix lies in a list of those with as many
+ * flights as it, so that the largest is at hand. */
+TAILQ_HEAD(share_list, share);
+struct share {
+    LIST_ENTRY(share) bucket;
+    TAILQ_ENTRY(share) sibling;  /* addresses of one prefix; prefixes of one level */
+    struct share *prefix;        /* NULL: it is one */
+    struct share_list addresses; /* of a prefix */
+    uint8_t ip[16];              /* host bits are zero */
+    uint32_t n_flights;
+    uint32_t n_joined; /* of a prefix: its waiters at flights that others wait for, too */
+    TAILQ_HEAD(flight_list, flight) flights[2]; /* of an address, oldest first; 1: favoured */
+};
+
 struct inflight {
-    struct pool flights, waiters;
-    uint8_t *chains;                            /* owned; CHAIN_MAX for each flight */
-    LIST_HEAD(flight_bucket, flight) * buckets; /* owned */
-    struct shares shares;
-    uint32_t n_buckets, n_joined, n_own;
+    struct pool flights, waiters, shares;
+    uint8_t *chains;                                /* owned; CHAIN_MAX for each flight */
+    LIST_HEAD(flight_bucket, flight) * buckets;     /* owned */
+    LIST_HEAD(share_bucket, share) * share_buckets; /* owned */
+    struct hash_key share_key;
+    struct share_list *level; /* owned; [n]: prefixes with n flights, the last changed at the end */
+    uint32_t n_buckets, top;  /* top: no prefix has more flights */
+    uint32_t n_joined, n_own;
 };
 
 /* 0 or -ENOMEM; inflight_fini() is due in either case. */
@@ -96,6 +114,10 @@ struct waiter *inflight_wait(struct inflight *, struct flight *, const struct qu
                              void (*on_reply)(void *context, const struct real *), void *context);
 /* The waiter waits no more. */
 void inflight_drop(struct inflight *, struct flight *, struct waiter *);
+/* The flight is favoured from now on. */
+void inflight_favour(struct flight *);
+/* The flight that gives way to the next; NULL: there is none. */
+struct flight *inflight_victim(const struct inflight *);
 /* CHAIN_MAX octets of the flight. */
 uint8_t *inflight_chain(const struct inflight *, const struct flight *);
 /* The earliest deadline of those that wait; 0 = none. */
