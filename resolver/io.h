@@ -49,4 +49,11 @@ struct io {
     struct random *random;
 };
 
+struct event_base;
+
+/* Sockets and libevent: io_event.c. sockets: connections to servers at most. base and
+ * random are borrowed. NULL when out of memory. */
+struct io *io_event_new(struct event_base *, struct random *, unsigned sockets);
+void io_event_free(struct io *); /* all peers are closed by then; NULL is fine */
+
 #endif

@@ -9,8 +9,9 @@
  * A callback may close its link, which another exchange may then take: no code
  * touches the link after a callback.
  */
-#include "resolver/io_event.h"
+#include "resolver/io.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -19,7 +20,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -32,7 +32,6 @@ enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 _Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
 
 struct link {
-    LIST_ENTRY(link) open;
     struct io_event *home;
     struct io_peer *peer;
     int fd;
@@ -44,7 +43,6 @@ struct io_event {
     struct io io;
     struct event_base *base;
     struct pool links;
-    LIST_HEAD(, link) open;
     uint8_t in[DNS_MAX_MESSAGE + 1];
 };
 
@@ -107,7 +105,6 @@ static void close_link(struct link *l)
         event_del(&l->event);
         close(l->fd);
     }
-    LIST_REMOVE(l, open);
     if (l->peer != NULL)
         l->peer->handle = NULL;
     pool_give(&l->home->links, l);
@@ -171,7 +168,6 @@ static int open_peer(struct io *io, struct io_peer *peer, const struct addr *ser
     if (l == NULL)
         return -ENOBUFS;
     l->home = self;
-    LIST_INSERT_HEAD(&self->open, l, open);
     l->fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
         goto fail_errno;
@@ -240,12 +236,7 @@ static void close_peer(struct io *io, struct io_peer *peer)
 
 /* ---- life ---- */
 
-struct io *io_event_io(struct io_event *self)
-{
-    return &self->io;
-}
-
-struct io_event *io_event_new(struct event_base *base, struct random *random, unsigned sockets)
+struct io *io_event_new(struct event_base *base, struct random *random, unsigned sockets)
 {
     struct io_event *self = calloc(1, sizeof *self);
 
@@ -261,15 +252,16 @@ struct io_event *io_event_new(struct event_base *base, struct random *random, un
                            .now = now_of,
                            .random = random};
     self->base = base;
-    return self;
+    return &self->io;
 }
 
-void io_event_free(struct io_event *self)
+void io_event_free(struct io *io)
 {
-    if (self == NULL)
+    struct io_event *self = container_of(io, struct io_event, io);
+
+    if (io == NULL)
         return;
-    while (!LIST_EMPTY(&self->open))
-        close_link(LIST_FIRST(&self->open));
+    assert(self->links.in_use == 0);
     free(self->links.places);
     free(self);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * listen.h -- the listening sockets, and what serving them needs of the worker:
- * shared by udp.c and tcp.c.
+ * listen.h -- the listening sockets (listen.c), and those who serve them: udp.c, in
+ * batches; tcp.c (RFC 7766), several questions on one connection, answered in the order
+ * in which the answers come.
  */
 #ifndef RESOLVER_LISTEN_H
 #define RESOLVER_LISTEN_H
@@ -11,6 +12,8 @@
 #include "resolver/forward.h"
 
 struct event_base;
+struct udp; /* opaque: a worker's sockets and the buffers that they share */
+struct tcp; /* opaque: a worker's listening sockets and connections */
 
 struct listener {
     int fd; /* bound; for TCP listening */
@@ -48,5 +51,21 @@ enum answer listen_read(struct listen *, struct query *, struct now);
 
 /* After every answer, sent or not: counts, and pushes the audit event. */
 void listen_done(struct listen *, struct query *, enum answer);
+
+/* Each serves those of the listeners that are its own and owns their descriptors from
+ * here on. NULL when out of memory. */
+struct udp *udp_new(struct listen *, const struct listener *, int n);
+struct tcp *tcp_new(struct listen *, const struct listener *, int n);
+void udp_free(struct udp *); /* NULL is fine */
+void tcp_free(struct tcp *); /* closes all connections; NULL is fine */
+
+/* A late answer. Never blocks; what cannot be sent is counted. It goes to nobody, if the
+ * connection is gone. */
+void udp_send(struct udp *, const struct client *, const uint8_t *, size_t);
+void tcp_send(struct tcp *, const struct client *, const uint8_t *, size_t);
+
+/* Takes a descriptor that was accepted: serves it; at a limit the longest idle
+ * connection makes room, or when none is idle the new one is closed. */
+void tcp_connection(struct tcp *, int fd, const struct addr *client, uint16_t listener);
 
 #endif

@@ -17,7 +17,7 @@
  * When descriptors run out, accept() fails and the socket stays readable, which
  * would be a busy loop: so the listener pauses for a moment.
  */
-#include "resolver/tcp.h"
+#include "resolver/listen.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -122,9 +122,7 @@ static bool write_out(struct connection *c)
 {
     if (evbuffer_write(c->out, c->fd) < 0 && errno != EAGAIN)
         return false;
-    if (evbuffer_get_length(c->out) > 0)
-        return event_add(c->write, NULL) == 0;
-    return event_del(c->write) == 0;
+    return evbuffer_get_length(c->out) == 0 || event_add(c->write, NULL) == 0;
 }
 
 /* Length and message in one segment (RFC 7766 8). False: end the connection. */
@@ -317,8 +315,7 @@ void tcp_connection(struct tcp *t, int fd, const struct addr *client, uint16_t l
     *c = (struct connection){.idle = {.fire = on_idle},
                              .tcp = t,
                              .read = event_new(t->l->base, fd, EV_READ | EV_PERSIST, serve, c),
-                             .write =
-                                 event_new(t->l->base, fd, EV_WRITE | EV_PERSIST, on_writable, c),
+                             .write = event_new(t->l->base, fd, EV_WRITE, on_writable, c),
                              .client = *client,
                              .fd = fd,
                              .listener = listener,

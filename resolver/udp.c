@@ -11,7 +11,7 @@
  * A wildcard socket is told the address that each packet was sent to, and
  * answers from it: an answer from another address is thrown away by clients.
  */
-#include "resolver/udp.h"
+#include "resolver/listen.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -17,10 +17,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "resolver/io_event.h"
-#include "resolver/tcp.h"
-#include "resolver/udp.h"
-
 enum {
     SLOTS_MIN = 16,
     SLOTS_AT_LEAST = 4096 /* of all workers: a reload may raise the limit to it */
@@ -214,10 +210,9 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     w->mailbox.event = event_new(w->listen.base, w->mailbox.fd, EV_READ | EV_PERSIST, on_mail, w);
     limit = slots_for(w, g->settings->limits.in_flight);
     slots = slots_for(w, SLOTS_AT_LEAST) > limit ? slots_for(w, SLOTS_AT_LEAST) : limit;
-    w->io = io_event_new(w->listen.base, &w->random, 2 * slots + 512);
-    if (w->mailbox.event == NULL || event_add(w->mailbox.event, NULL) != 0 || w->io == NULL)
+    w->listen.io = io_event_new(w->listen.base, &w->random, 2 * slots + 512);
+    if (w->mailbox.event == NULL || event_add(w->mailbox.event, NULL) != 0 || w->listen.io == NULL)
         goto fail;
-    w->listen.io = io_event_io(w->io);
     w->listen.forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
     if (w->listen.forwarder == NULL)
         goto fail;
@@ -241,7 +236,7 @@ void worker_free(struct worker *w)
     forwarder_free(w->listen.forwarder);
     udp_free(w->udp);
     tcp_free(w->tcp);
-    io_event_free(w->io);
+    io_event_free(w->listen.io);
     generation_release(w->mailbox.generation);
     if (w->mailbox.event != NULL)
         event_free(w->mailbox.event);

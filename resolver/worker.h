@@ -51,7 +51,6 @@ struct worker {
     /* The worker's own. */
     const struct shared *shared;
     struct random random;
-    struct io_event *io;
     struct policy_reader *policy;
     bool policy_begun;
     struct scratch *scratch;

@@ -12,7 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "resolver/tcp.h"
+#include "resolver/listen.h"
 #include "tests/unit/rows.h"
 
 enum { SLOTS = 16 };

@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "resolver/udp.h"
+#include "resolver/listen.h"
 #include "tests/unit/rows.h"
 
 static struct {
