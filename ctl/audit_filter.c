@@ -137,11 +137,15 @@ static int read_sort(struct audit *a, const struct column *columns)
 
 /* --- the database --------------------------------------------------------------------- */
 
-static int audit_fault(struct audit *a, int err)
+/* What the reader returned as an exit code; an error is said. */
+static int code_of(struct audit *a, int err)
 {
-    char *path = ctl_text("%s/audit", a->c->settings->server.state_dir);
+    char *path;
     int code;
 
+    if (err == 0)
+        return 0;
+    path = ctl_text("%s/audit", a->c->settings->server.state_dir);
     if (err == -EBADMSG)
         code = ctl_fail(EXIT_FAILED, "%s is damaged: put back a backup, or move it away", path);
     else if (err == -ETIMEDOUT)
@@ -204,8 +208,8 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable)
                  c->settings->server.state_dir);
     else if (rc == -EBADMSG && d.n > 0)
         code = ctl_fail(EXIT_FAILED, "%s %s", d.at[0].file, d.at[0].text);
-    else if (rc != 0)
-        code = audit_fault(a, rc);
+    else
+        code = code_of(a, rc);
     diags_fini(&d);
     return code;
 }
@@ -265,30 +269,24 @@ void audit_sql_events(struct audit_sql *q, const struct audit *a)
 
 int audit_run(struct audit *a, const struct audit_sql *q, json_t *rows)
 {
-    int rc = q->text.cut ? -EMSGSIZE : audit_query(a->reader, q->buf, q->values, q->n, rows);
+    bool cut = q->text.cut;
 
-    return rc != 0 ? audit_fault(a, rc) : 0;
+    return code_of(a, cut ? -EMSGSIZE : audit_query(a->reader, q->buf, q->values, q->n, rows));
 }
 
 int audit_exec(struct audit *a, const char *sql)
 {
-    int rc = audit_query(a->reader, sql, NULL, 0, NULL);
-
-    return rc != 0 ? audit_fault(a, rc) : 0;
+    return code_of(a, audit_query(a->reader, sql, NULL, 0, NULL));
 }
 
 int audit_first_number(struct audit *a, const char *sql, int64_t *out)
 {
-    int rc = audit_number(a->reader, sql, NULL, 0, out);
-
-    return rc != 0 ? audit_fault(a, rc) : 0;
+    return code_of(a, audit_number(a->reader, sql, NULL, 0, out));
 }
 
 int audit_numbers(struct audit *a, int64_t *first, int64_t *last)
 {
-    int rc = audit_span(a->reader, a->since_ms, a->until_ms, first, last);
-
-    return rc != 0 ? audit_fault(a, rc) : 0;
+    return code_of(a, audit_span(a->reader, a->since_ms, a->until_ms, first, last));
 }
 
 /* --- rows ------------------------------------------------------------------------------ */
