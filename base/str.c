@@ -99,6 +99,15 @@ size_t str_utf8(const unsigned char *p, uint32_t *code)
     return v < least[n] || v > 0x10ffff || (v >= 0xd800 && v <= 0xdfff) ? 0 : n;
 }
 
+size_t str_width(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text != '\0'; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
 int str_index(const char *const *list, const char *word)
 {
     for (int i = 0; list[i] != NULL; i++)

@@ -15,6 +15,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/str.h"
+
 enum {
     NAMES = 512,
     LEFT = 34 /* columns of what help explains; longer ones get a line of their own */
@@ -48,10 +50,8 @@ struct reading {
 
 static void print_pair(FILE *f, const char *left, const char *right)
 {
-    size_t width = 0;
+    size_t width = str_width(left);
 
-    for (const char *p = left; *p; p++)
-        width += ((unsigned char)*p & 0xc0) != 0x80;
     if (width <= LEFT)
         fprintf(f, "  %s%*s  %s\n", left, (int)(LEFT - width), "", right);
     else
@@ -122,20 +122,6 @@ static void help(FILE *f, const struct ctl_verb *const *tables)
     for (size_t i = 0; i < ARRAY_LEN(codes); i++)
         fprintf(f, "  %d  %s\n", codes[i].code, codes[i].text);
     fputs("\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n", f);
-}
-
-static void help_verb(FILE *f, const struct ctl_verb *v)
-{
-    char line[256];
-
-    fprintf(f, "usage: waymarkctl %s%s\n%s\n", usage(v, line), v->options[0] ? " [OPTION]..." : "",
-            v->help);
-    if (v->options[0])
-        fputs("\noptions\n", f);
-    for (int i = 0; v->options[i]; i++)
-        print_options(f, v->options[i]);
-    fputs("\noptions of every verb\n", f);
-    print_options(f, cli_options);
 }
 
 /* --- options */
@@ -377,6 +363,7 @@ static int check_line(struct cli *cli, struct ctl *c)
 int cli_parse(struct cli *cli, struct ctl *c, int argc, char **argv)
 {
     struct reading r = {.cli = cli, .c = c};
+    char line[256];
     int used, code;
 
     c->argv = ctl_alloc(NULL, ((size_t)argc + 1) * sizeof *c->argv);
@@ -394,7 +381,14 @@ int cli_parse(struct cli *cli, struct ctl *c, int argc, char **argv)
     memmove(c->argv, c->argv + used, ((size_t)(c->argc - used) + 1) * sizeof *c->argv);
     c->argc -= used;
     if (ctl_option(c, "--help") || ctl_option(c, "-h")) {
-        help_verb(stdout, c->verb);
+        printf("usage: waymarkctl %s%s\n%s\n", usage(c->verb, line),
+               c->verb->options[0] ? " [OPTION]..." : "", c->verb->help);
+        if (c->verb->options[0])
+            puts("\noptions");
+        for (int i = 0; c->verb->options[i]; i++)
+            print_options(stdout, c->verb->options[i]);
+        puts("\noptions of every verb");
+        print_options(stdout, cli_options);
         return EXIT_DONE;
     }
     return check_line(cli, c);

@@ -102,6 +102,8 @@ enum { CTL_LABEL = 10 };
 void ctl_show(const char *label, const json_t *object, const char *template);
 /* The expanded template; the caller frees. */
 char *ctl_expand(const json_t *object, const char *template);
+/* "51 ms", "1.5 s", "1 d 2 h". */
+void ctl_print_span(FILE *, long long ms);
 /* A text without what could act on a terminal; the caller frees. */
 char *ctl_clean(const char *text);
 /* realloc() and asprintf() that end the program with a message when there is no memory. */
@@ -125,6 +127,8 @@ int ctl_store_error(struct ctl *, const char *path, int err);
 int ctl_api(struct ctl *, const char *path, const json_t *post, json_t **out);
 /* Is a daemon there? No message. status may be NULL; owned by the caller. */
 bool ctl_api_alive(struct ctl *, json_t **status);
+
+int query_run(struct ctl *); /* ctl/query.c: the verb query */
 
 /* The tables of verbs, each ended by {0}. */
 extern const struct ctl_verb ctl_daemon_verbs[], ctl_policy_verbs[], ctl_audit_verbs[];

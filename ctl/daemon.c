@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "ctl/query.h"
 #include "ctl/table.h"
 #include "wire/present.h"
 
@@ -458,42 +457,16 @@ static const struct ctl_option flush_options[] = {
     {0},
 };
 
+/* clang-format off */
 const struct ctl_verb ctl_daemon_verbs[] = {
-    {NULL,
-     "status",
-     0,
-     0,
-     "",
-     {NULL},
-     run_status,
-     "the daemon on one screen; ! lines need a person (exit 7)"},
+    {NULL, "status", 0, 0, "", {NULL}, run_status, "the daemon on one screen; ! lines need a person (exit 7)"},
     {NULL, "stats", 0, 0, "", {NULL}, run_stats, "every counter"},
     {NULL, "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
-    {NULL,
-     "query",
-     1,
-     2,
-     "NAME [TYPE]",
-     {query_options},
-     query_run,
-     "ask the daemon a real question (recorded like any other)"},
-    {NULL,
-     "explain",
-     1,
-     2,
-     "SUFFIX | NAME TYPE",
-     {explain_options},
-     run_explain,
-     "what a client would get, and why; leaves no record"},
+    {NULL, "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question (recorded like any other)"},
+    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", {explain_options}, run_explain, "what a client would get, and why; leaves no record"},
     {NULL, "upstreams", 0, 0, "", {NULL}, run_upstreams, "routes and their servers"},
     {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "what the cache holds for a name"},
-    {"cache",
-     "flush",
-     0,
-     1,
-     "NAME | --below NAME | --all",
-     {flush_options},
-     run_cache_flush,
-     "forget it"},
+    {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "forget it"},
     {0},
 };
+/* clang-format on */

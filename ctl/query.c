@@ -7,7 +7,7 @@
  * It does not ask twice, for each question is an event of the audit. The socket is connected, so
  * the kernel drops what comes from elsewhere; what does not belong to the question is ignored.
  */
-#include "ctl/query.h"
+#include "ctl/ctl.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -133,6 +133,22 @@ void ctl_line(const char *fmt, ...)
 
 /* --- templates */
 
+void ctl_print_span(FILE *f, long long ms)
+{
+    const long long second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
+
+    if (ms >= day)
+        fprintf(f, "%lld d %lld h", ms / day, ms % day / hour);
+    else if (ms >= hour)
+        fprintf(f, "%lld h %lld m", ms / hour, ms % hour / minute);
+    else if (ms >= minute)
+        fprintf(f, "%lld m %lld s", ms / minute, ms % minute / second);
+    else if (ms >= second)
+        fprintf(f, "%lld.%lld s", ms / second, ms % second / 100);
+    else
+        fprintf(f, "%lld ms", ms);
+}
+
 /* One field in the form that the template asks for; of its copy, without the braces, nothing is
  * kept. False: it is missing, null, false or empty. */
 static bool print_field(FILE *f, const json_t *object, char *field)
@@ -162,12 +178,10 @@ static bool print_field(FILE *f, const json_t *object, char *field)
         }
     } else if (strcmp(form, "time") == 0)
         fputs(n > 0 ? time_print_local((uint64_t)n, when) : "never", f);
-    else if (strcmp(form, "span") == 0 && n >= 86400)
-        fprintf(f, "%lld d %lld h", n / 86400, n % 86400 / 3600);
-    else if (strcmp(form, "span") == 0 && n >= 3600)
-        fprintf(f, "%lld h %lld m", n / 3600, n % 3600 / 60);
+    else if (strcmp(form, "span") == 0 && n < 60)
+        fprintf(f, "0 m %lld s", n);
     else if (strcmp(form, "span") == 0)
-        fprintf(f, "%lld m %lld s", n / 60, n % 60);
+        ctl_print_span(f, 1000 * n);
     else if (strcmp(form, "mib") == 0)
         fprintf(f, "%.1f", (double)n / 1048576);
     else if (strcmp(form, "s") == 0)

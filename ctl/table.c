@@ -30,30 +30,6 @@ static int rank_of(const struct column *k)
 
 /* --- cells */
 
-/* 51 -> "51 ms", 93784000 -> "1 d 2 h". */
-static void print_span(FILE *f, long long ms)
-{
-    static const struct {
-        long long ms, part;
-        const char *unit, *of;
-    } units[] = {
-        {86400000, 3600000, "d", "h"},
-        {3600000, 60000, "h", "m"},
-        {60000, 1000, "m", "s"},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(units); i++)
-        if (ms >= units[i].ms) {
-            fprintf(f, "%lld %s %lld %s", ms / units[i].ms, units[i].unit,
-                    ms % units[i].ms / units[i].part, units[i].of);
-            return;
-        }
-    if (ms < 1000)
-        fprintf(f, "%lld ms", ms);
-    else
-        fprintf(f, "%lld.%lld s", ms / 1000, ms % 1000 / 100);
-}
-
 /* A value as text for a table or CSV, harmless to a terminal; freed by the caller. */
 static char *cell_of(const json_t *row, const struct column *column, enum ctl_format format)
 {
@@ -74,7 +50,7 @@ static char *cell_of(const json_t *row, const struct column *column, enum ctl_fo
                                          : time_print_utc((uint64_t)n, time),
                   f);
         else if (column_kind(column) == COLUMN_DURATION_MS && format == FORMAT_TABLE)
-            print_span(f, n);
+            ctl_print_span(f, n);
         else if (column_kind(column) != COLUMN_TIME)
             fprintf(f, "%lld", (long long)n);
         break;
@@ -102,42 +78,27 @@ static char *cell_of(const json_t *row, const struct column *column, enum ctl_fo
     return clean;
 }
 
-static size_t width_of(const char *text)
-{
-    size_t n = 0;
-
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
-    return n;
-}
-
 /* --- CSV, RFC 4180 */
-
-static void csv_put(const char *text, bool guard, bool last)
-{
-    bool quote = strpbrk(text, ",\"\r\n;\t") != NULL;
-
-    fputs(quote ? "\"" : "", stdout);
-    if (guard && *text && strchr("=+-@\t\r", *text) != NULL)
-        putchar('\'');
-    for (; *text; text++) {
-        if (*text == '"')
-            putchar('"');
-        putchar(*text);
-    }
-    fputs(quote ? "\"" : "", stdout);
-    fputs(last ? "\r\n" : ",", stdout);
-}
 
 /* A row, or (NULL) the header. */
 static void csv_line(const struct column *columns, const json_t *row)
 {
     for (; columns->key; columns++) {
-        char *text = row ? cell_of(row, columns, FORMAT_CSV) : ctl_text("%s", columns->key);
+        char *cell = row ? cell_of(row, columns, FORMAT_CSV) : ctl_text("%s", columns->key);
+        bool guard = row && !json_is_number(json_object_get(row, columns->key));
+        bool quote = strpbrk(cell, ",\"\r\n;\t") != NULL;
 
-        csv_put(text, row && !json_is_number(json_object_get(row, columns->key)),
-                columns[1].key == NULL);
-        free(text);
+        fputs(quote ? "\"" : "", stdout);
+        if (guard && *cell && strchr("=+-@\t\r", *cell) != NULL)
+            putchar('\'');
+        for (const char *p = cell; *p; p++) {
+            if (*p == '"')
+                putchar('"');
+            putchar(*p);
+        }
+        fputs(quote ? "\"" : "", stdout);
+        fputs(columns[1].key == NULL ? "\r\n" : ",", stdout);
+        free(cell);
     }
 }
 
@@ -154,15 +115,6 @@ void table_print_json(const json_t *value)
 
 /* --- the table */
 
-static size_t count_columns(const struct column *columns)
-{
-    size_t n = 0;
-
-    while (columns[n].key)
-        n++;
-    return n;
-}
-
 /* One line of the columns that have a width; cells belong to the caller. Numbers stand right. */
 static void print_line(const struct column *columns, char *const *cells, const size_t *width,
                        const char *on, const char *off)
@@ -172,7 +124,7 @@ static void print_line(const struct column *columns, char *const *cells, const s
     for (int k = 0; columns[k].key; k++) {
         int kind = column_kind(&columns[k]);
         bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
-        int pad = (int)(width[k] - width_of(cells[k]));
+        int pad = (int)(width[k] - str_width(cells[k]));
 
         if (width[k] == 0)
             continue;
@@ -182,16 +134,39 @@ static void print_line(const struct column *columns, char *const *cells, const s
     putchar('\n');
 }
 
-/* Takes the width of columns until the line fits, and says which. */
-static void fit(const struct ctl *c, const struct column *columns, size_t *width)
+static void print_rows_table(const struct ctl *c, const struct column *columns, const json_t *rows)
 {
-    size_t n = count_columns(columns), sum = 0;
-    char left_out[256];
+    size_t n_rows = json_array_size(rows), n = 0, sum = 0, *width;
+    char **cells, left_out[256];
     struct str s;
 
-    str_init(&s, left_out, sizeof left_out);
-    for (size_t k = 0; k < n; k++)
+    while (columns[n].key)
+        n++;
+    width = ctl_alloc(NULL, n * sizeof *width);
+    cells = ctl_alloc(NULL, (n_rows + 1) * n * sizeof *cells);
+    for (size_t k = 0; k < n; k++) {
+        bool any = rank_of(&columns[k]) == 0, wide = rank_of(&columns[k]) == RANKS;
+
+        cells[k] = ctl_text("%s", columns[k].title ? columns[k].title : columns[k].key);
+        for (char *p = cells[k]; columns[k].title == NULL && *p; p++)
+            *p = *p == '_' ? ' ' : (char)toupper(*p);
+        width[k] = str_width(cells[k]);
+        for (size_t i = 0; i < n_rows; i++) {
+            const json_t *row = json_array_get(rows, i),
+                         *value = json_object_get(row, columns[k].key);
+            char *cell = cell_of(row, &columns[k], FORMAT_TABLE);
+            size_t w = str_width(cell);
+
+            any |= value && !json_is_null(value);
+            cells[(i + 1) * n + k] = cell;
+            width[k] = w > width[k] ? w : width[k];
+        }
+        if (!any || (wide && !c->wide))
+            width[k] = 0;
         sum += width[k] > 0 ? width[k] + 2 : 0;
+    }
+    /* Columns lose their width until the line fits. */
+    str_init(&s, left_out, sizeof left_out);
     for (int rank = RANKS - 1; rank > 0 && !c->wide; rank--)
         for (size_t k = n; k-- > 0 && c->width > 0 && sum > c->width + 2;)
             if (rank_of(&columns[k]) == rank && width[k] > 0) {
@@ -201,35 +176,6 @@ static void fit(const struct ctl *c, const struct column *columns, size_t *width
             }
     if (s.len > 0)
         ctl_note("too narrow for:%s (--wide shows them)", left_out);
-}
-
-static void print_rows_table(const struct ctl *c, const struct column *columns, const json_t *rows)
-{
-    size_t n_rows = json_array_size(rows), n = count_columns(columns);
-    size_t *width = ctl_alloc(NULL, n * sizeof *width);
-    char **cells = ctl_alloc(NULL, (n_rows + 1) * n * sizeof *cells);
-
-    for (size_t k = 0; k < n; k++) {
-        bool any = rank_of(&columns[k]) == 0, wide = rank_of(&columns[k]) == RANKS;
-
-        cells[k] = ctl_text("%s", columns[k].title ? columns[k].title : columns[k].key);
-        for (char *p = cells[k]; columns[k].title == NULL && *p; p++)
-            *p = *p == '_' ? ' ' : (char)toupper(*p);
-        width[k] = width_of(cells[k]);
-        for (size_t i = 0; i < n_rows; i++) {
-            const json_t *row = json_array_get(rows, i),
-                         *value = json_object_get(row, columns[k].key);
-            char *cell = cell_of(row, &columns[k], FORMAT_TABLE);
-            size_t w = width_of(cell);
-
-            any |= value && !json_is_null(value);
-            cells[(i + 1) * n + k] = cell;
-            width[k] = w > width[k] ? w : width[k];
-        }
-        if (!any || (wide && !c->wide))
-            width[k] = 0;
-    }
-    fit(c, columns, width);
     for (size_t i = 0; i <= n_rows; i++)
         print_line(columns, cells + i * n, width, i == 0 && c->colour ? "\033[1m" : "",
                    i == 0 && c->colour ? "\033[0m" : "");
@@ -301,11 +247,11 @@ void table_print_object(struct ctl *c, const struct column *columns, const json_
         break;
     case FORMAT_TABLE:
         for (const struct column *k = columns; k->key; k++)
-            widest = width_of(k->title) > widest ? width_of(k->title) : widest;
+            widest = str_width(k->title) > widest ? str_width(k->title) : widest;
         for (; columns->key; columns++) {
             char *text = cell_of(object, columns, FORMAT_TABLE);
 
-            printf("%s%*s  %s\n", columns->title, (int)(widest - width_of(columns->title)), "",
+            printf("%s%*s  %s\n", columns->title, (int)(widest - str_width(columns->title)), "",
                    text);
             free(text);
         }

@@ -42,7 +42,7 @@ void table_print(struct ctl *c, const char *plural, const struct column *columns
                  const json_t *rows);
 /* An object as "name  value" lines, or as the JSON document itself. */
 void table_print_object(struct ctl *c, const struct column *columns, const json_t *object);
-/* Prints a JSON document to stdout, ended by a line end; sorted? no: in order of insertion. */
+/* Prints a JSON document to stdout, its fields in their order. */
 void table_print_json(const json_t *);
 
 #endif
