@@ -264,11 +264,6 @@ struct taken {
     unsigned n;
 };
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
 /* Pools of equal name get -2, -3, ... unless such a name is there by itself. */
 static int name_pools(struct policy *out)
 {
@@ -278,18 +273,18 @@ static int name_pools(struct policy *out)
 
     for (size_t i = 0; ok && i < out->n_pools; i++) {
         memcpy(taken[i].name, out->pools[i].name, POLICY_NAME);
-        ok = tsearch(&taken[i], &tree, by_text) != NULL;
+        ok = tsearch(&taken[i], &tree, policy_name_compare) != NULL;
     }
     for (size_t i = 0; ok && i < out->n_pools; i++) {
         struct policy_pool *p = &out->pools[i];
         struct policy_rule *r = &out->rules[i];
         struct str s;
 
-        t = tfind(p->name, &tree, by_text);
+        t = tfind(p->name, &tree, policy_name_compare);
         if ((*t)->n++ > 0) {
             do
                 snprintf(next.name, sizeof next.name, "%s-%u", p->name, (*t)->n);
-            while (tfind(&next, &tree, by_text) != NULL && (*t)->n++ > 0);
+            while (tfind(&next, &tree, policy_name_compare) != NULL && (*t)->n++ > 0);
             str_copy(p->name, POLICY_NAME, next.name);
         }
         memcpy(r->pool, p->name, POLICY_NAME);
@@ -297,7 +292,7 @@ static int name_pools(struct policy *out)
         str_addf(&s, "fill-%s", p->name);
     }
     for (size_t i = 0; taken != NULL && i < out->n_pools; i++)
-        (void)tdelete(&taken[i], &tree, by_text);
+        (void)tdelete(&taken[i], &tree, policy_name_compare);
     free(taken);
     return ok ? 0 : -ENOMEM;
 }
@@ -370,7 +365,7 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
     /* ldns allocates three times 64 KB a record, and gives them back: let them
      * stay with the process. A million records: 20 s, then 4 s. */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    policy_init(out);
+    *out = (struct policy){0};
     for (size_t i = 0; i < len; i++)
         lines += text[i] == '\n';
     z.records = calloc(lines, sizeof *z.records);

@@ -186,19 +186,6 @@ void policy_changes_fini(struct changes *l)
     *l = (struct changes){0};
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(a, b);
-}
-
-static int by_target(const void *a, const void *b)
-{
-    const struct policy_approved *x = a, *y = b;
-    int c = policy_target_compare(&x->target, &y->target);
-
-    return c != 0 ? c : (int)x->port - (int)y->port;
-}
-
 /* What the store has of a kind, and these n objects are not, goes. */
 static int remove_others(struct changes *l, struct store_txn *t, enum policy_kind kind,
                          const void *objects, size_t n)
@@ -219,7 +206,7 @@ static int remove_others(struct changes *l, struct store_txn *t, enum policy_kin
                     : !key_read_name(&r.key, found.name))
             continue; /* nothing that we wrote */
         if (n > 0 && bsearch(&found, objects, n, policy_lists[kind].size,
-                             targets ? by_target : by_name) != NULL)
+                             targets ? policy_approved_compare : policy_name_compare) != NULL)
             continue;
         kept = arena_alloc(l->arena, sizeof *kept);
         if (kept == NULL)
@@ -410,11 +397,6 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
 
 /* --- suffixes ------------------------------------------------------------- */
 
-static int by_suffix(const void *a, const void *b)
-{
-    return suffix_compare(a, b);
-}
-
 /* Removes the suffixes whose keys, in whichever table, begin like that, but for
  * those that their rules have in `kept`; *less counts them. */
 static int remove_suffixes(struct policy_txn *t, const struct store_key *all,
@@ -435,7 +417,7 @@ static int remove_suffixes(struct policy_txn *t, const struct store_key *all,
                                               : key_read_suffix(&r.key, &s, rule)) {
             has = policy_find_rule(kept, rule);
             if (has != NULL && has->n_suffixes > 0 &&
-                bsearch(&s, has->suffixes, has->n_suffixes, sizeof s, by_suffix) != NULL)
+                bsearch(&s, has->suffixes, has->n_suffixes, sizeof s, suffix_compare) != NULL)
                 continue;
             key_suffix(&k, &s, rule);
             rc = record_del(t->txn, &k);

@@ -159,10 +159,8 @@ static int walk_host(struct store_txn *t, const struct name *target, index_visit
         struct index_hit hit = {.kind = SUFFIX_EXACT, .labels = target->labels};
 
         store_key_copy(&last, &r.key);
-        if (last.len - host.len >= POLICY_NAME)
+        if (!record_name(pool, last.data + host.len, last.len - host.len))
             return -EBADMSG;
-        memcpy(pool, last.data + host.len, last.len - host.len);
-        pool[last.len - host.len] = '\0';
         key_user(&user, TABLE_POOL, pool, "");
         for (rc = store_seek(t, &user, user.len, &r); rc == 0;
              rc = store_next(t, &user, user.len, &r)) {
@@ -312,13 +310,6 @@ static int compare(const struct policy_best *a, const struct policy_best *b)
         return a->nearness > b->nearness ? -1 : 1;
     c = memcmp(a->name.data, b->name.data, n);
     return c != 0 ? c : (a->name.len > b->name.len) - (a->name.len < b->name.len);
-}
-
-static void copy_name(char out[POLICY_NAME], const struct store_bytes *name)
-{
-    if (name->len > 0)
-        memcpy(out, name->data, name->len);
-    out[name->len] = '\0';
 }
 
 /* Acts whatever the real DNS says, and delivers nothing of it. */
@@ -488,7 +479,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     out->outcome = result.outcome;
     out->reason = ask->limit == MODE_OFF ? REASON_OFF : result.reason;
     if (result.best != NULL) {
-        copy_name(out->rule, &result.best->name);
+        (void)record_name(out->rule, result.best->name.data, result.best->name.len);
         out->action = result.rule.action;
         out->ttl = result.rule.ttl;
     }
@@ -511,7 +502,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         return 0;
     out->would.outcome = result.outcome;
     if (result.best != NULL)
-        copy_name(out->would.rule, &result.best->name);
+        (void)record_name(out->would.rule, result.best->name.data, result.best->name.len);
     return 0;
 }
 
@@ -777,7 +768,7 @@ static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *conte
         struct str why;
 
         str_init(&why, t.why, sizeof t.why);
-        copy_name(t.rule, &c->best.name);
+        (void)record_name(t.rule, c->best.name.data, c->best.name.len);
         if (!l->seen[i].near) {
             is_decider = is_eligible(c) && strcmp(t.rule, l->decision->rule) == 0;
             t.acts = is_decider && l->decision->reason == REASON_RULE;

@@ -47,11 +47,6 @@ unsigned policy_when(enum policy_action action, unsigned when)
 
 /* --- ownership ------------------------------------------------------------ */
 
-void policy_init(struct policy *p)
-{
-    *p = (struct policy){0};
-}
-
 void policy_network_fini(struct policy_network *n)
 {
     free(n->prefixes);
@@ -90,7 +85,7 @@ void policy_fini(struct policy *p)
     free(p->rules);
     free(p->approved);
     free(p->file);
-    policy_init(p);
+    *p = (struct policy){0};
 }
 
 /* --- names of objects ----------------------------------------------------- */
@@ -225,11 +220,12 @@ int policy_target_compare(const struct name *a, const struct name *b)
     return n_a > 0 ? 1 : n_b > 0 ? -1 : 0;
 }
 
-int suffix_compare(const struct suffix *a, const struct suffix *b)
+int suffix_compare(const void *a, const void *b)
 {
-    int c = policy_target_compare(&a->name, &b->name);
+    const struct suffix *x = a, *y = b;
+    int c = policy_target_compare(&x->name, &y->name);
 
-    return c != 0 ? c : (int)a->kind - (int)b->kind;
+    return c != 0 ? c : (int)x->kind - (int)y->kind;
 }
 
 bool suffix_is_wide(const struct suffix *s)
@@ -505,7 +501,7 @@ static int by_address(const void *a, const void *b)
     return memcmp(x->ip, y->ip, sizeof x->ip);
 }
 
-static int by_approved(const void *a, const void *b)
+int policy_approved_compare(const void *a, const void *b)
 {
     const struct policy_approved *x = a, *y = b;
     int c = policy_target_compare(&x->target, &y->target);
@@ -513,13 +509,7 @@ static int by_approved(const void *a, const void *b)
     return c != 0 ? c : (int)x->port - (int)y->port;
 }
 
-static int by_suffix(const void *a, const void *b)
-{
-    return suffix_compare(a, b);
-}
-
-/* Networks, pools and rules begin with their name; so do the names in a rule. */
-static int by_name(const void *a, const void *b)
+int policy_name_compare(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
@@ -540,8 +530,9 @@ void policy_pool_sort(struct policy_pool *p)
 
 void policy_rule_sort(struct policy_rule *r)
 {
-    r->n_networks = sort_unique(r->networks, r->n_networks, sizeof *r->networks, by_name);
-    r->n_suffixes = sort_unique(r->suffixes, r->n_suffixes, sizeof *r->suffixes, by_suffix);
+    r->n_networks =
+        sort_unique(r->networks, r->n_networks, sizeof *r->networks, policy_name_compare);
+    r->n_suffixes = sort_unique(r->suffixes, r->n_suffixes, sizeof *r->suffixes, suffix_compare);
 }
 
 void policy_sort(struct policy *p)
@@ -554,19 +545,20 @@ void policy_sort(struct policy *p)
         policy_rule_sort(&p->rules[i]);
     /* No sort_unique: a double of these would leak, and readers refuse it. */
     if (p->n_networks > 1)
-        qsort(p->networks, p->n_networks, sizeof *p->networks, by_name);
+        qsort(p->networks, p->n_networks, sizeof *p->networks, policy_name_compare);
     if (p->n_pools > 1)
-        qsort(p->pools, p->n_pools, sizeof *p->pools, by_name);
+        qsort(p->pools, p->n_pools, sizeof *p->pools, policy_name_compare);
     if (p->n_rules > 1)
-        qsort(p->rules, p->n_rules, sizeof *p->rules, by_name);
-    p->n_approved = sort_unique(p->approved, p->n_approved, sizeof *p->approved, by_approved);
+        qsort(p->rules, p->n_rules, sizeof *p->rules, policy_name_compare);
+    p->n_approved =
+        sort_unique(p->approved, p->n_approved, sizeof *p->approved, policy_approved_compare);
 }
 
 /* --- look-ups in what is sorted ------------------------------------------- */
 
 static void *find(const void *at, size_t n, size_t size, const char *name)
 {
-    return n == 0 ? NULL : bsearch(name, at, n, size, by_name);
+    return n == 0 ? NULL : bsearch(name, at, n, size, policy_name_compare);
 }
 
 struct policy_network *policy_find_network(const struct policy *p, const char *name)

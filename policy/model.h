@@ -80,8 +80,7 @@ struct policy {
 };
 /* clang-format on */
 
-/* Every pointer in a struct policy is from malloc and owned by it. */
-void policy_init(struct policy *);
+/* Every pointer in a struct policy is from malloc and owned by it. An empty one is all zeroes. */
 void policy_fini(struct policy *);
 void policy_network_fini(struct policy_network *);
 void policy_pool_fini(struct policy_pool *);
@@ -92,10 +91,7 @@ void policy_rule_fini(struct policy_rule *);
 int suffix_parse(struct suffix *, const char *text, const char **why);
 enum { SUFFIX_TEXT = 1040 };
 const char *suffix_print(const struct suffix *, char out[SUFFIX_TEXT]);
-int suffix_compare(const struct suffix *,
-                   const struct suffix *);  /* a total order: labels from the root, then kind */
 bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: needs networks */
-int policy_target_compare(const struct name *, const struct name *); /* in the same order */
 
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
 /* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no]; 0 or -EINVAL with *why. */
@@ -116,6 +112,12 @@ void policy_rule_init(struct policy_rule *, const char *name);
 /* The words at which such a rule acts, whatever was stored. */
 unsigned policy_when(enum policy_action, unsigned when);
 
+/* Total orders, for qsort(3) and bsearch(3): of suffixes and approved hosts, by labels from the
+ * root, then kind or port; of networks, pools and rules, which begin with their name. */
+int suffix_compare(const void *, const void *);
+int policy_approved_compare(const void *, const void *);
+int policy_name_compare(const void *, const void *);
+int policy_target_compare(const struct name *, const struct name *);
 /* Sorts and drops doubles: the order that readers make and writers want. */
 void policy_sort(struct policy *);
 void policy_network_sort(struct policy_network *);

@@ -224,10 +224,8 @@ bool range_read(const struct store_bytes *value, const uint8_t ip[16], struct po
         uint8_t len = cursor_u8(&c);
         struct store_bytes name = record_text(&c);
 
-        if (c.bad || len > 128)
+        if (len > 128 || !record_name(out->networks[i], name.data, name.len))
             return false;
-        memcpy(out->networks[i], name.data, name.len);
-        out->networks[i][name.len] = '\0';
         memcpy(out->prefixes[i].ip, ip, 16);
         prefix_mask(out->prefixes[i].ip, len);
         out->prefixes[i].len = len;

@@ -169,7 +169,7 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
     struct store_txn *t;
     int rc = store_begin(store, false, &t);
 
-    policy_init(out);
+    *out = (struct policy){0};
     if (rc != 0)
         return rc;
     state = store_state(t);

@@ -125,7 +125,7 @@ void key_user(struct store_key *k, enum policy_table table, const char *name, co
     key_end(k, &w, rule);
 }
 
-static bool copy_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
+bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
 {
     if (len == 0 || len >= POLICY_NAME || memchr(data, 0, len) != NULL)
         return false;
@@ -136,7 +136,7 @@ static bool copy_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
 
 bool key_read_name(const struct store_bytes *k, char out[POLICY_NAME])
 {
-    return k->len > 1 && copy_name(out, k->data + 1, k->len - 1);
+    return k->len > 1 && record_name(out, k->data + 1, k->len - 1);
 }
 
 bool key_read_target(const struct store_bytes *k, struct policy_approved *out)
@@ -168,7 +168,7 @@ bool key_read_rule_suffix(const struct store_bytes *k, char rule[POLICY_NAME], s
     if (end == NULL)
         return false;
     len = (size_t)(end - k->data) - 1;
-    return copy_name(rule, k->data + 1, len) && read_suffix(end + 1, k->len - len - 2, out);
+    return record_name(rule, k->data + 1, len) && read_suffix(end + 1, k->len - len - 2, out);
 }
 
 /* How much of a key table and sort key are; 0: it is no such key. */
@@ -198,7 +198,7 @@ bool key_read_suffix(const struct store_bytes *k, struct suffix *out, char rule[
     size_t n = sort_key_end(k) + 2;
 
     return n > 2 && n < k->len && read_suffix(k->data + 1, n - 1, out) &&
-           copy_name(rule, k->data + n, k->len - n);
+           record_name(rule, k->data + n, k->len - n);
 }
 
 /* --- texts ---------------------------------------------------------------- */
@@ -471,7 +471,7 @@ static int set_entries(struct store_txn *t, const struct store_key *key,
     case TABLE_SUFFIX:
     case TABLE_BELOW:
         n = sort_key_end(&bytes) + 2;
-        if (!copy_name(name, key->data + n, key->len - n))
+        if (!record_name(name, key->data + n, key->len - n))
             return 0;
         key_rule_suffix(&k, name, NULL);
         memcpy(k.data + k.len, key->data + 1, n - 1); /* as long as the key */

@@ -40,6 +40,8 @@ void key_suffix(struct store_key *, const struct suffix *, const char *rule);
 void key_rule_suffix(struct store_key *, const char *rule,
                      const struct suffix *); /* NULL: all of them */
 void key_user(struct store_key *, enum policy_table, const char *name, const char *rule);
+/* A name that is 1..63 octets without NUL, as a text. */
+bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len);
 bool key_read_name(const struct store_bytes *, char out[POLICY_NAME]);
 bool key_read_host(const struct store_bytes *, struct name *target);
 bool key_read_target(const struct store_bytes *, struct policy_approved *);

@@ -488,7 +488,6 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
         arena_free(arena);
         return rc;
     }
-    policy_init(&doc.policy);
     if (file != NULL && (doc.policy.file = strdup(file)) == NULL)
         form_no_memory(&form);
     field_read(&form, &top_map, root, &doc);
