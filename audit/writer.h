@@ -2,7 +2,7 @@
  *
  * writer.h -- takes events out of the rings, keeps events and ledger.
  *
- * One writer, in one thread that resolver/auditor.c owns. audit_writer_step()
+ * One writer, in one thread that resolver/threads.c owns. audit_writer_step()
  * does one interval's work and returns when to come back; time is a parameter.
  * One transaction a step: events appended, each touched ledger row once. A
  * failed commit keeps its batch and tries again; rings fill meanwhile, then

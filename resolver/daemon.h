@@ -4,7 +4,7 @@
  *
  *   main thread   signals, reload, API, its own worker without listeners
  *   N workers     resolver/worker.c
- *   one auditor   resolver/auditor.c
+ *   two beside    resolver/threads.c: auditor, verifier
  *
  * Order of start: settings, sockets, rights, stores, cache, workers, API. What
  * fails before the workers stops the start; policy, audit and API that fail do
@@ -15,8 +15,7 @@
 
 #include "control/control.h"
 #include "policy/read.h"
-#include "resolver/auditor.h"
-#include "resolver/verifier.h"
+#include "resolver/threads.h"
 #include "resolver/worker.h"
 
 enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };

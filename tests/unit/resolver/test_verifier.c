@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "policy/read.h"
-#include "resolver/verifier.h"
+#include "resolver/threads.h"
 #include "tests/unit/rows.h"
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
