@@ -25,15 +25,14 @@ static const struct near_row {
     {"two mistakes", "netwrosk", "networks"},
     {"underscore for hyphen", "cache_size", "cache-size"},
     {"singular", "suffix", "suffixes"},
-    {"three mistakes", "frwrad-to", NULL},
+    {"three mistakes", "frwrad-to"},
     {"short word, one mistake", "tl", "ttl"},
     {"short word, swapped", "tlt", "ttl"},
-    {"short word, two mistakes", "txx", NULL},
-    {"something else", "password", NULL},
-    {"empty", "", NULL},
+    {"short word, two mistakes", "txx"},
+    {"something else", "password"},
+    {"empty", ""},
     {"longer than any word",
-     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-     NULL},
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"},
 };
 
 static void nearest(void **state)

@@ -449,7 +449,7 @@ static const struct path_row {
     const char *problem;
 } path_rows[] = {
     {"a second server", ":", "control.sock", -EADDRINUSE, "another process listens on"},
-    {"a dead socket is replaced", NULL, "x", 0, NULL},
+    {"a dead socket is replaced", NULL, "x"},
     {"a file is never removed", "touch x", "x", -EEXIST, "exists and is no socket"},
     {"a folder that is missing", ":", "missing/x", -ENOENT, "cannot make"},
     {"a path that is too long", ":",

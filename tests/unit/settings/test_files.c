@@ -174,16 +174,14 @@ static void the_default_file_may_be_missing(void **state)
 static const struct assign_row {
     const char *what, *assign, *key, *is, *problem;
 } assigned[] = {
-    {"-o number", "server.workers=4", "server.workers", "4", NULL},
-    {"-o list", "server.listen=[\"127.0.0.1:5353\"]", "server.listen", "[\"127.0.0.1:5353\"]",
-     NULL},
+    {"-o number", "server.workers=4", "server.workers", "4"},
+    {"-o list", "server.listen=[\"127.0.0.1:5353\"]", "server.listen", "[\"127.0.0.1:5353\"]"},
     {"-o route", "forward=[{zone: ., servers: [\"127.0.0.1:5301\"]}]", "forward",
      "[{zone: \".\", servers: [\"127.0.0.1:5301\"], strategy: ordered, timeout: 1s, trust-ad: no, "
-     "edns: yes, fall-back: no}]",
-     NULL},
-    {"-o access", "access=[]", "access", "[]", NULL},
-    {"-o nothing is an empty text", "server.user=", "server.user", "\"\"", NULL},
-    {"-o value with =", "server.state-dir=/a=b", "server.state-dir", "\"/a=b\"", NULL},
+     "edns: yes, fall-back: no}]"},
+    {"-o access", "access=[]", "access", "[]"},
+    {"-o nothing is an empty text", "server.user=", "server.user", "\"\""},
+    {"-o value with =", "server.state-dir=/a=b", "server.state-dir", "\"/a=b\""},
     {"-o without =", "server.workers", NULL, NULL, "server.workers: write it as section.key=value"},
     {"-o unknown", "server.worker=1", NULL, NULL,
      "server.worker=1: unknown option \"server.worker\"; did you mean \"server.workers\"?"},
