@@ -19,6 +19,8 @@
 
 enum { MIB = 1 << 20, START = 1000000, TTL = 300 };
 
+static struct cache *c; /* of the test */
+
 static const struct hash_key secret = {0x0123456789abcdef, 0xfedcba9876543210};
 
 /* --- helpers -------------------------------------------------------------- */
@@ -40,11 +42,35 @@ static struct name name_of(const char *dotted)
     return n;
 }
 
-static struct cache_key key_of(const struct cache *c, const struct name *n, uint8_t kind)
+/* The name lives until 64 more keys were made by this thread. */
+static struct cache_key key(const char *dotted, uint8_t kind)
 {
-    struct cache_key k = {.name = n, .type = TYPE_A, .class = CLASS_IN, .kind = kind};
+    static _Thread_local struct name names[64];
+    static _Thread_local unsigned n;
+    struct name *name = &names[n++ % ARRAY_LEN(names)];
+    struct cache_key k = {.name = name, .type = TYPE_A, .class = CLASS_IN, .kind = kind};
 
+    *name = name_of(dotted);
     cache_key_init(c, &k);
+    return k;
+}
+
+/* A decision of a name of its own. */
+static struct cache_key numbered(const char *prefix, unsigned i)
+{
+    char text[64];
+
+    snprintf(text, sizeof text, "%s%u.example", prefix, i);
+    return key(text, CACHE_DECISION);
+}
+
+/* Names of one bucket. */
+static struct cache_key same_hash(unsigned i)
+{
+    struct cache_key k = numbered("n", i);
+
+    k.kind = CACHE_ANSWER;
+    k.hash = 0x1230000;
     return k;
 }
 
@@ -91,7 +117,7 @@ static struct cache_facts facts(void)
 }
 
 /* Keeps an answer with one A record. */
-static void put_answer(struct cache *c, const struct cache_key *k, uint8_t host)
+static void put_answer(const struct cache_key *k, uint8_t host)
 {
     struct cache_facts f = facts();
     uint8_t image[512];
@@ -101,7 +127,7 @@ static void put_answer(struct cache *c, const struct cache_key *k, uint8_t host)
 }
 
 /* The last octet of the answer's address; -1 on a miss. */
-static int get_answer(struct cache *c, const struct cache_key *k)
+static int get_answer(const struct cache_key *k)
 {
     struct cache_facts f;
     uint8_t image[512];
@@ -121,15 +147,7 @@ static void content(uint8_t *out, size_t len, uint64_t seed)
     }
 }
 
-static struct name numbered(const char *prefix, unsigned i)
-{
-    char text[64];
-
-    snprintf(text, sizeof text, "%s%u.example", prefix, i);
-    return name_of(text);
-}
-
-static int put_content(struct cache *c, const struct cache_key *k, size_t len, uint64_t seed)
+static int put_content(const struct cache_key *k, size_t len, uint64_t seed)
 {
     struct cache_facts f = facts();
     uint8_t bytes[DNS_MAX_MESSAGE + 1];
@@ -139,7 +157,7 @@ static int put_content(struct cache *c, const struct cache_key *k, size_t len, u
 }
 
 /* True on a hit, whose bytes are those that its note says. */
-static bool get_content(struct cache *c, const struct cache_key *k, uint64_t *seed)
+static bool get_content(const struct cache_key *k, uint64_t *seed)
 {
     struct cache_facts f;
     uint8_t got[DNS_MAX_MESSAGE], want[DNS_MAX_MESSAGE];
@@ -160,7 +178,7 @@ static void count_visit(void *context, const struct cache_key *k, const struct c
     ++*(size_t *)context;
 }
 
-static struct cache_stats stats_of(struct cache *c)
+static struct cache_stats stats(void)
 {
     struct cache_stats s;
 
@@ -168,15 +186,26 @@ static struct cache_stats stats_of(struct cache *c)
     return s;
 }
 
+static int setup_of(size_t size)
+{
+    c = cache_new(size, &secret);
+    return c == NULL;
+}
+
 static int setup(void **state)
 {
-    *state = cache_new(MIB, &secret);
-    return *state == NULL;
+    return setup_of(MIB);
+}
+
+static int setup_large(void **state)
+{
+    return setup_of(4 * MIB);
 }
 
 static int teardown(void **state)
 {
-    cache_free(*state);
+    cache_free(c);
+    c = NULL;
     return 0;
 }
 
@@ -201,12 +230,10 @@ static const struct age_row {
 static void check_age(void **state)
 {
     const struct age_row *r = *state;
-    struct cache *c = cache_new(MIB, &secret);
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_key k = key("www.example", CACHE_ANSWER);
     struct cache_facts f = facts();
     uint8_t image[512], out[512];
-    size_t len = image_of(image, &n, 3, 1), out_len;
+    size_t len = image_of(image, k.name, 3, 1), out_len;
 
     assert_int_equal(cache_put(c, &k, &f, image, len, NULL, 0), 0);
     cache_prefetch(c, &k);
@@ -217,7 +244,6 @@ static void check_age(void **state)
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(ttl_of(out, out_len, 3, i), r->ttl);
     assert_memory_equal(out, image, len - 48); /* header and question untouched */
-    cache_free(c);
 }
 
 /* --- keys ----------------------------------------------------------------- */
@@ -246,41 +272,36 @@ static const struct key_row {
 static void check_key(void **state)
 {
     const struct key_row *r = *state;
-    struct cache *c = cache_new(MIB, &secret);
-    struct name n = name_of("www.example"), other = name_of(r->name);
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
-    struct cache_key o = {.name = &other,
-                          .type = r->type,
-                          .class = r->class,
-                          .kind = r->kind,
-                          .bits = r->bits,
-                          .scope = r->scope};
+    struct cache_key k = key("www.example", CACHE_ANSWER), o = key(r->name, r->kind);
 
+    o.type = r->type;
+    o.class = r->class;
+    o.bits = r->bits;
+    o.scope = r->scope;
     cache_key_init(c, &o);
     assert_true(o.hash != k.hash);
     for (int equal_hash = 0; equal_hash < 2; equal_hash++) {
-        put_answer(c, &k, 1);
-        assert_int_equal(get_answer(c, &o), -1);
+        put_answer(&k, 1);
+        assert_int_equal(get_answer(&o), -1);
         if (o.kind == CACHE_ANSWER) {
-            put_answer(c, &o, 2);
-            assert_int_equal(get_answer(c, &o), 2);
+            put_answer(&o, 2);
+            assert_int_equal(get_answer(&o), 2);
         }
-        assert_int_equal(get_answer(c, &k), 1);
+        assert_int_equal(get_answer(&k), 1);
         cache_flush(c, NULL, false);
         o.hash = k.hash;
     }
-    cache_free(c);
 }
 
 static void test_hash_is_secret(void **state)
 {
-    struct cache *c = *state;
     const struct hash_key other = {1, 2};
     struct cache *d = cache_new(CACHE_MIN_SIZE, &other);
-    struct name n = name_of("www.example");
+    struct cache_key k = key("www.example", CACHE_ANSWER), same = key("www.example", CACHE_ANSWER);
 
-    assert_true(key_of(c, &n, CACHE_ANSWER).hash == key_of(c, &n, CACHE_ANSWER).hash);
-    assert_true(key_of(c, &n, CACHE_ANSWER).hash != key_of(d, &n, CACHE_ANSWER).hash);
+    assert_true(same.hash == k.hash);
+    cache_key_init(d, &same);
+    assert_true(same.hash != k.hash);
     cache_free(d);
 }
 
@@ -288,19 +309,17 @@ static void test_hash_is_secret(void **state)
 
 static void test_miss_hit_replace(void **state)
 {
-    struct cache *c = *state;
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_key k = key("www.example", CACHE_ANSWER);
     struct cache_stats s;
 
-    assert_int_equal(get_answer(c, &k), -1);
-    put_answer(c, &k, 1);
-    assert_int_equal(get_answer(c, &k), 1);
-    s = stats_of(c);
-    put_answer(c, &k, 2);
-    assert_int_equal(get_answer(c, &k), 2);
-    assert_int_equal(stats_of(c).bytes, s.bytes);
-    s = stats_of(c);
+    assert_int_equal(get_answer(&k), -1);
+    put_answer(&k, 1);
+    assert_int_equal(get_answer(&k), 1);
+    s = stats();
+    put_answer(&k, 2);
+    assert_int_equal(get_answer(&k), 2);
+    assert_int_equal(stats().bytes, s.bytes);
+    s = stats();
     assert_int_equal(s.entries, 1);
     assert_int_equal(s.inserts, 2);
     assert_int_equal(s.replaced, 1);
@@ -311,9 +330,7 @@ static void test_miss_hit_replace(void **state)
 
 static void test_facts_come_back(void **state)
 {
-    struct cache *c = *state;
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_key k = key("www.example", CACHE_ANSWER);
     const struct cache_facts f = {
         .stored_ms = START,
         .expires_ms = START + 1,
@@ -328,7 +345,7 @@ static void test_facts_come_back(void **state)
     };
     struct cache_facts got;
     uint8_t image[512];
-    size_t len = image_of(image, &n, 1, 1);
+    size_t len = image_of(image, k.name, 1, 1);
 
     assert_int_equal(cache_put(c, &k, &f, image, len, NULL, 0), 0);
     for (int i = 0; i < 2; i++) {
@@ -348,9 +365,7 @@ static void test_facts_come_back(void **state)
 
 static void test_failure(void **state)
 {
-    struct cache *c = *state;
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_key k = key("www.example", CACHE_ANSWER);
     struct cache_facts f = {.stored_ms = START,
                             .expires_ms = START + 5000,
                             .failure = true,
@@ -366,8 +381,8 @@ static void test_failure(void **state)
     assert_int_equal(got.rcode, 0xffff);
     assert_int_equal(cache_get(c, &k, START + 5000, NULL, 0, &len, &got, NULL, NULL),
                      CACHE_EXPIRED);
-    put_answer(c, &k, 1);
-    assert_int_equal(get_answer(c, &k), 1);
+    put_answer(&k, 1);
+    assert_int_equal(get_answer(&k), 1);
 }
 
 static const struct fit_row {
@@ -387,9 +402,7 @@ static const struct fit_row {
 static void check_fit(void **state)
 {
     const struct fit_row *r = *state;
-    struct cache *c = cache_new(MIB, &secret);
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_DECISION);
+    struct cache_key k = key("www.example", CACHE_DECISION);
     struct cache_facts f = facts();
     uint8_t image[60], note[CACHE_MAX_NOTE], out[600], note_out[2000];
     size_t len, note_len = r->note_room;
@@ -409,49 +422,41 @@ static void check_fit(void **state)
     assert_int_equal(note_out[note_len], 0xee);
     /* Who does not ask for the note gets the image all the same. */
     assert_int_equal(cache_get(c, &k, START, out, sizeof out, &len, &f, NULL, NULL), CACHE_HIT);
-    cache_free(c);
 }
 
 static void test_too_large_is_refused(void **state)
 {
-    struct cache *c = *state;
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_DECISION);
+    struct cache_key k = key("www.example", CACHE_DECISION);
     struct cache_facts f = facts();
     uint8_t note[CACHE_MAX_NOTE + 1] = {0};
     uint64_t seed;
 
-    assert_int_equal(put_content(c, &k, DNS_MAX_MESSAGE, 1), 0);
-    assert_int_equal(put_content(c, &k, DNS_MAX_MESSAGE + 1, 2), -E2BIG);
+    assert_int_equal(put_content(&k, DNS_MAX_MESSAGE, 1), 0);
+    assert_int_equal(put_content(&k, DNS_MAX_MESSAGE + 1, 2), -E2BIG);
     assert_int_equal(cache_put(c, &k, &f, NULL, 0, note, sizeof note), -E2BIG);
-    assert_true(get_content(c, &k, &seed)); /* the older one is still there */
+    assert_true(get_content(&k, &seed)); /* the older one is still there */
     assert_int_equal(seed, 1);
-    assert_int_equal(stats_of(c).refused, 2);
-    assert_int_equal(stats_of(c).inserts, 1);
+    assert_int_equal(stats().refused, 2);
+    assert_int_equal(stats().inserts, 1);
 }
 
 static void test_damaged_image_is_refused(void **state)
 {
-    struct cache *c = *state;
-    struct name n = name_of("www.example");
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+    struct cache_key k = key("www.example", CACHE_ANSWER);
     struct cache_facts f = facts();
     uint8_t image[512];
-    size_t len = image_of(image, &n, 2, 1);
+    size_t len = image_of(image, k.name, 2, 1);
 
     assert_int_equal(cache_put(c, &k, &f, image, len - 1, NULL, 0), -EINVAL);
-    assert_int_equal(get_answer(c, &k), -1);
-    assert_int_equal(stats_of(c).refused, 1);
+    assert_int_equal(get_answer(&k), -1);
+    assert_int_equal(stats().refused, 1);
 }
 
 static void test_size_too_small(void **state)
 {
-    struct cache *c;
-
     assert_null(cache_new(CACHE_MIN_SIZE - 1, &secret));
     assert_int_equal(errno, EINVAL);
-    assert_non_null(c = cache_new(CACHE_MIN_SIZE, &secret));
-    cache_free(c);
+    assert_int_equal(setup_of(CACHE_MIN_SIZE), 0);
     cache_free(NULL);
 }
 
@@ -462,49 +467,43 @@ static void test_size_too_small(void **state)
 static void test_flood_keeps_hot_names(void **state)
 {
     enum { HOT = 200, FLOOD = 60000 };
-    struct cache *c = *state;
     unsigned lost = 0;
     uint64_t seed;
 
     for (unsigned i = 0; i < HOT; i++) {
-        struct name n = numbered("hot", i);
-        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+        struct cache_key k = numbered("hot", i);
 
-        assert_int_equal(put_content(c, &k, 60, i), 0);
-        assert_true(get_content(c, &k, &seed));
+        assert_int_equal(put_content(&k, 60, i), 0);
+        assert_true(get_content(&k, &seed));
     }
     for (unsigned i = 0; i < FLOOD; i++) {
-        struct name flood = numbered("flood", i), n = numbered("hot", i / 10 % HOT);
-        struct cache_key fk = key_of(c, &flood, CACHE_DECISION);
-        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+        struct cache_key fk = numbered("flood", i), k = numbered("hot", i / 10 % HOT);
 
-        assert_int_equal(put_content(c, &fk, 60, i), 0);
+        assert_int_equal(put_content(&fk, 60, i), 0);
         if (i % 10 != 0)
             continue;
-        if (!get_content(c, &k, &seed)) {
+        if (!get_content(&k, &seed)) {
             lost++;
-            assert_int_equal(put_content(c, &k, 60, i / 10 % HOT), 0);
+            assert_int_equal(put_content(&k, 60, i / 10 % HOT), 0);
         } else {
             assert_int_equal(seed, i / 10 % HOT);
         }
     }
     assert_in_range(lost, 0, 2);
-    assert_true(stats_of(c).evicted > FLOOD / 2);
+    assert_true(stats().evicted > FLOOD / 2);
 }
 
 /* A cache full of names in use still takes new ones: work is bounded. */
 static void test_all_hot_still_takes_new(void **state)
 {
-    struct cache *c = *state;
     uint64_t seed;
 
     for (unsigned i = 0; i < 20000; i++) {
-        struct name n = numbered("n", i);
-        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+        struct cache_key k = numbered("n", i);
 
-        assert_int_equal(put_content(c, &k, 60, i), 0);
+        assert_int_equal(put_content(&k, 60, i), 0);
         for (int used = 0; used < 4; used++) {
-            assert_true(get_content(c, &k, &seed));
+            assert_true(get_content(&k, &seed));
             assert_int_equal(seed, i);
         }
     }
@@ -515,29 +514,25 @@ static void test_all_hot_still_takes_new(void **state)
 static void test_replacing_one_name_evicts_none(void **state)
 {
     enum { KEPT = 500 };
-    struct cache *c = *state;
-    struct name busy = name_of("busy.example");
-    struct cache_key b = key_of(c, &busy, CACHE_DECISION);
+    struct cache_key b = key("busy.example", CACHE_DECISION);
     uint64_t seed;
 
     for (unsigned i = 0; i < KEPT; i++) {
-        struct name n = numbered("kept", i);
-        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+        struct cache_key k = numbered("kept", i);
 
-        assert_int_equal(put_content(c, &k, 60, i), 0);
-        assert_true(get_content(c, &k, &seed));
+        assert_int_equal(put_content(&k, 60, i), 0);
+        assert_true(get_content(&k, &seed));
     }
     for (unsigned i = 0; i < 1200; i++) /* one lap and a part of 1 MiB */
-        assert_int_equal(put_content(c, &b, 1000, i), 0);
+        assert_int_equal(put_content(&b, 1000, i), 0);
     for (unsigned i = 0; i < KEPT; i++) {
-        struct name n = numbered("kept", i);
-        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+        struct cache_key k = numbered("kept", i);
 
-        assert_true(get_content(c, &k, &seed));
+        assert_true(get_content(&k, &seed));
         assert_int_equal(seed, i);
     }
-    assert_int_equal(stats_of(c).entries, KEPT + 1);
-    assert_int_equal(stats_of(c).evicted, 0);
+    assert_int_equal(stats().entries, KEPT + 1);
+    assert_int_equal(stats().evicted, 0);
 }
 
 static long mapped_pages(void)
@@ -556,25 +551,25 @@ static void test_budget_is_exact(void **state)
 {
     enum { SIZE = 16 * MIB + 5000, NAMES = 200000 };
     long before, taken;
-    struct cache *c;
     struct cache_stats s;
     size_t heap, seen = 0;
 
     mapped_pages(); /* stdio has its buffers now */
     before = mapped_pages();
-    c = cache_new(SIZE, &secret);
+    assert_int_equal(setup_of(SIZE), 0);
     taken = mapped_pages() - before;
     assert_true(taken * sysconf(_SC_PAGESIZE) <= SIZE);
     heap = mallinfo2().uordblks;
     for (unsigned i = 0; i < NAMES; i++) {
-        struct name n = numbered("a-random-name-", i * 2654435761u);
-        struct cache_key k = key_of(c, &n, CACHE_ANSWER);
+        struct cache_key k = numbered("a-random-name-", i * 2654435761u);
 
-        put_answer(c, &k, (uint8_t)i);
-        assert_int_equal(get_answer(c, &k), (uint8_t)i);
+        k.kind = CACHE_ANSWER;
+        cache_key_init(c, &k);
+        put_answer(&k, (uint8_t)i);
+        assert_int_equal(get_answer(&k), (uint8_t)i);
     }
     assert_int_equal(mallinfo2().uordblks, heap);
-    s = stats_of(c);
+    s = stats();
     assert_int_equal(s.size, SIZE);
     assert_in_range(s.bytes, SIZE * 8 / 10, SIZE);
     assert_int_equal(s.inserts, NAMES);
@@ -582,10 +577,10 @@ static void test_budget_is_exact(void **state)
     cache_each(c, NULL, 0, START, count_visit, &seen);
     assert_int_equal(seen, s.entries);
     assert_int_equal(cache_flush(c, NULL, false), s.entries);
-    s = stats_of(c);
+    s = stats();
     assert_int_equal(s.entries, 0);
     assert_int_equal(s.bytes, 0);
-    cache_free(c);
+    teardown(NULL);
     assert_int_equal(mapped_pages(), before);
 }
 
@@ -594,13 +589,12 @@ static void test_budget_is_exact(void **state)
 static void test_ring_wraps_with_many_sizes(void **state)
 {
     enum { NAMES = 120, PUTS = 6000 };
-    struct cache *c = cache_new(CACHE_MIN_SIZE, &secret);
     uint64_t last[NAMES] = {0}, seed, random = 1;
     unsigned hits = 0;
     struct cache_stats s;
 
+    assert_int_equal(setup_of(CACHE_MIN_SIZE), 0);
     for (uint64_t i = 1; i <= PUTS; i++) {
-        struct name n, m;
         struct cache_key k, l;
         unsigned put, get, shift;
 
@@ -608,39 +602,32 @@ static void test_ring_wraps_with_many_sizes(void **state)
         put = (unsigned)(random >> 33) % NAMES;
         get = (unsigned)(random >> 43) % NAMES;
         shift = (unsigned)(random >> 61) + 2;
-        n = numbered("n", put);
-        m = numbered("n", get);
-        k = key_of(c, &n, CACHE_DECISION);
-        l = key_of(c, &m, CACHE_DECISION);
+        k = numbered("n", put);
+        l = numbered("n", get);
         last[put] = i;
-        assert_int_equal(put_content(c, &k, (random >> 20 & 0xffff) >> (shift & 7), i), 0);
-        if (get_content(c, &l, &seed)) {
+        assert_int_equal(put_content(&k, (random >> 20 & 0xffff) >> (shift & 7), i), 0);
+        if (get_content(&l, &seed)) {
             assert_int_equal(seed, last[get]);
             hits++;
         }
     }
-    s = stats_of(c);
+    s = stats();
     assert_true(hits > PUTS / 4);
     assert_int_equal(s.inserts - s.replaced - s.evicted, s.entries);
-    cache_free(c);
 }
 
 /* Of eight names that nobody has used the oldest goes, be it at the very tail. */
 static void test_oldest_goes(void **state)
 {
-    struct cache *c = *state;
-
     for (unsigned i = 0; i < 9; i++) {
-        struct name n = numbered("n", i);
-        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+        struct cache_key k = same_hash(i);
 
-        put_answer(c, &k, (uint8_t)i);
+        put_answer(&k, (uint8_t)i);
     }
     for (unsigned i = 0; i < 9; i++) {
-        struct name n = numbered("n", i);
-        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+        struct cache_key k = same_hash(i);
 
-        assert_int_equal(get_answer(c, &k), i == 0 ? -1 : (int)i);
+        assert_int_equal(get_answer(&k), i == 0 ? -1 : (int)i);
     }
 }
 
@@ -648,24 +635,21 @@ static void test_oldest_goes(void **state)
  * used stays. None is ever taken for another. */
 static void test_collisions(void **state)
 {
-    struct cache *c = *state;
     unsigned there = 0;
 
     for (unsigned i = 0; i < 20; i++) {
-        struct name n = numbered("n", i);
-        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+        struct cache_key k = same_hash(i);
 
-        assert_int_equal(get_answer(c, &k), -1);
-        put_answer(c, &k, (uint8_t)i);
+        assert_int_equal(get_answer(&k), -1);
+        put_answer(&k, (uint8_t)i);
         if (i == 0)
-            assert_int_equal(get_answer(c, &k), 0);
+            assert_int_equal(get_answer(&k), 0);
     }
-    assert_int_equal(stats_of(c).entries, 8);
-    assert_int_equal(stats_of(c).evicted, 12);
+    assert_int_equal(stats().entries, 8);
+    assert_int_equal(stats().evicted, 12);
     for (unsigned i = 0; i < 20; i++) {
-        struct name n = numbered("n", i);
-        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
-        int got = get_answer(c, &k);
+        struct cache_key k = same_hash(i);
+        int got = get_answer(&k);
 
         assert_true(got == -1 || got == (int)i);
         assert_true(got != -1 || i != 0);
@@ -677,22 +661,18 @@ static void test_collisions(void **state)
 /* A name that is fetched anew keeps the credit of its older self. */
 static void test_popularity_outlives_the_ttl(void **state)
 {
-    struct cache *c = *state;
-
     for (unsigned i = 0; i < 20; i++) {
-        struct name n = numbered("n", i);
-        struct cache_key k = {.name = &n, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+        struct cache_key k = same_hash(i);
 
-        put_answer(c, &k, (uint8_t)i);
+        put_answer(&k, (uint8_t)i);
         if (i == 0) {
-            assert_int_equal(get_answer(c, &k), 0);
-            put_answer(c, &k, 100);
+            assert_int_equal(get_answer(&k), 0);
+            put_answer(&k, 100);
         }
     }
-    struct name first = numbered("n", 0);
-    struct cache_key k = {.name = &first, .type = TYPE_A, .class = CLASS_IN, .hash = 0x1230000};
+    struct cache_key k = same_hash(0);
 
-    assert_int_equal(get_answer(c, &k), 100);
+    assert_int_equal(get_answer(&k), 100);
 }
 
 /* --- flush and each ------------------------------------------------------- */
@@ -720,41 +700,36 @@ static const struct flush_row {
 static void check_flush(void **state)
 {
     const struct flush_row *r = *state;
-    struct cache *c = cache_new(4 * MIB, &secret);
-    struct name names[ARRAY_LEN(flush_names)], n = name_of(r->name != NULL ? r->name : "");
+    struct name n = name_of(r->name != NULL ? r->name : "");
     struct cache_key keys[ARRAY_LEN(flush_names)][3];
     size_t gone;
 
     /* Each name in three variants: all of them must go. */
-    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-        names[i] = name_of(flush_names[i]);
+    for (unsigned i = 0; i < ARRAY_LEN(flush_names); i++)
         for (unsigned v = 0; v < 3; v++) {
-            keys[i][v] = key_of(c, &names[i], v == 2 ? CACHE_DECISION : CACHE_ANSWER);
+            keys[i][v] = key(flush_names[i], v == 2 ? CACHE_DECISION : CACHE_ANSWER);
             keys[i][v].type = v == 1 ? TYPE_AAAA : TYPE_A;
             cache_key_init(c, &keys[i][v]);
             if (v < 2)
-                put_answer(c, &keys[i][v], (uint8_t)i);
+                put_answer(&keys[i][v], (uint8_t)i);
             else
-                assert_int_equal(put_content(c, &keys[i][v], 10, i), 0);
+                assert_int_equal(put_content(&keys[i][v], 10, i), 0);
         }
-    }
     gone = cache_flush(c, r->name != NULL ? &n : NULL, r->below);
     assert_int_equal(gone, 3 * __builtin_popcount(r->gone));
-    assert_int_equal(stats_of(c).flushed, gone);
-    assert_int_equal(stats_of(c).entries, 3 * ARRAY_LEN(names) - gone);
-    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+    assert_int_equal(stats().flushed, gone);
+    assert_int_equal(stats().entries, 3 * ARRAY_LEN(flush_names) - gone);
+    for (unsigned i = 0; i < ARRAY_LEN(flush_names); i++) {
         uint64_t seed;
         bool want = (r->gone >> i & 1) == 0;
 
-        assert_int_equal(get_answer(c, &keys[i][0]), want ? (int)i : -1);
-        assert_int_equal(get_answer(c, &keys[i][1]), want ? (int)i : -1);
-        assert_int_equal(get_content(c, &keys[i][2], &seed), want);
+        assert_int_equal(get_answer(&keys[i][0]), want ? (int)i : -1);
+        assert_int_equal(get_answer(&keys[i][1]), want ? (int)i : -1);
+        assert_int_equal(get_content(&keys[i][2], &seed), want);
     }
-    cache_free(c);
 }
 
 struct seen {
-    struct cache *cache;
     unsigned n, types, scopes;
     uint32_t ttl;
 };
@@ -773,7 +748,7 @@ static void note_visit(void *context, const struct cache_key *k, const struct ca
     seen->types |= 1u << k->type;
     seen->scopes |= 1u << k->scope;
     seen->ttl = ttl_of(image, len, 1, 0);
-    assert_int_equal(get_answer(seen->cache, k), k->type); /* no lock is held */
+    assert_int_equal(get_answer(k), k->type); /* no lock is held */
 }
 
 static const struct each_row {
@@ -792,28 +767,25 @@ static const struct each_row {
 static void check_each(void **state)
 {
     const struct each_row *r = *state;
-    struct cache *c = cache_new(4 * MIB, &secret);
-    struct name n = name_of("www.example"), other = name_of("www2.example");
-    struct seen seen = {.cache = c};
-    struct cache_key k = key_of(c, &n, CACHE_ANSWER), o = key_of(c, &other, CACHE_ANSWER);
-    struct cache_key d = key_of(c, &n, CACHE_DECISION);
+    struct seen seen = {0};
+    struct cache_key k = key("www.example", CACHE_ANSWER), d = key("www.example", CACHE_DECISION);
+    struct cache_key o = key("www2.example", CACHE_ANSWER);
 
-    put_answer(c, &k, TYPE_A);
+    put_answer(&k, TYPE_A);
     k.scope = 5;
     cache_key_init(c, &k);
-    put_answer(c, &k, TYPE_A);
+    put_answer(&k, TYPE_A);
     k.scope = 0;
     k.type = TYPE_MX;
     cache_key_init(c, &k);
-    put_answer(c, &k, TYPE_MX);
-    put_answer(c, &o, 1);
-    assert_int_equal(put_content(c, &d, 10, 1), 0);
-    cache_each(c, &n, r->type, r->now_ms, note_visit, &seen);
+    put_answer(&k, TYPE_MX);
+    put_answer(&o, 1);
+    assert_int_equal(put_content(&d, 10, 1), 0);
+    cache_each(c, k.name, r->type, r->now_ms, note_visit, &seen);
     assert_int_equal(seen.n, r->n);
     assert_int_equal(seen.types, r->types);
     assert_int_equal(seen.scopes, r->scopes);
     assert_int_equal(seen.ttl, r->ttl);
-    cache_free(c);
 }
 
 /* --- threads -------------------------------------------------------------- */
@@ -821,27 +793,24 @@ static void check_each(void **state)
 /* Each thread puts and gets the same few names, one of them also flushes. */
 static void *hammer(void *context)
 {
-    struct cache *c = context;
     uint64_t seed, hits = 0;
 
     for (unsigned i = 0; i < 20000; i++) {
-        struct name n = numbered("n", i * 7 % 64);
-        struct cache_key k = key_of(c, &n, CACHE_DECISION);
+        struct cache_key k = numbered("n", i * 7 % 64);
 
         cache_prefetch(c, &k);
         if (i % 3 == 0)
-            put_content(c, &k, i % 700, i);
+            put_content(&k, i % 700, i);
         else
-            hits += get_content(c, &k, &seed);
+            hits += get_content(&k, &seed);
         if (i % 5000 == 4999)
-            cache_flush(c, &n, true);
+            cache_flush(c, k.name, true);
     }
-    return hits > 0 ? c : NULL;
+    return hits > 0 ? context : NULL;
 }
 
 static void test_two_threads(void **state)
 {
-    struct cache *c = *state;
     pthread_t other;
     void *result;
     struct cache_stats s;
@@ -851,7 +820,7 @@ static void test_two_threads(void **state)
     assert_non_null(hammer(c));
     assert_int_equal(pthread_join(other, &result), 0);
     assert_non_null(result);
-    s = stats_of(c);
+    s = stats();
     assert_int_equal(s.inserts, 2 * 6667);
     assert_int_equal(s.hits + s.misses, 2 * 13333);
     assert_int_equal(s.inserts - s.replaced - s.evicted - s.flushed, s.entries);
@@ -863,11 +832,11 @@ static void test_two_threads(void **state)
 
 int main(void)
 {
-    ROWS(age_rows, check_age);
-    ROWS(key_rows, check_key);
-    ROWS(fit_rows, check_fit);
-    ROWS(flush_rows, check_flush);
-    ROWS(each_rows, check_each);
+    ROWS_WITH(age_rows, check_age, setup, teardown);
+    ROWS_WITH(key_rows, check_key, setup, teardown);
+    ROWS_WITH(fit_rows, check_fit, setup, teardown);
+    ROWS_WITH(flush_rows, check_flush, setup_large, teardown);
+    ROWS_WITH(each_rows, check_each, setup_large, teardown);
     TEST_WITH(test_hash_is_secret, setup, teardown);
     TEST_WITH(test_miss_hit_replace, setup, teardown);
     TEST_WITH(test_facts_come_back, setup, teardown);
@@ -875,12 +844,12 @@ int main(void)
     TEST_WITH(test_too_large_is_refused, setup, teardown);
     TEST_WITH(test_damaged_image_is_refused, setup, teardown);
     TEST_WITH(test_popularity_outlives_the_ttl, setup, teardown);
-    TEST_WITH(test_size_too_small, setup, teardown);
+    TEST_WITH(test_size_too_small, NULL, teardown);
     TEST_WITH(test_flood_keeps_hot_names, setup, teardown);
     TEST_WITH(test_all_hot_still_takes_new, setup, teardown);
     TEST_WITH(test_replacing_one_name_evicts_none, setup, teardown);
-    TEST_WITH(test_budget_is_exact, setup, teardown);
-    TEST_WITH(test_ring_wraps_with_many_sizes, setup, teardown);
+    TEST_WITH(test_budget_is_exact, NULL, teardown);
+    TEST_WITH(test_ring_wraps_with_many_sizes, NULL, teardown);
     TEST_WITH(test_oldest_goes, setup, teardown);
     TEST_WITH(test_collisions, setup, teardown);
     TEST_WITH(test_two_threads, setup, teardown);
