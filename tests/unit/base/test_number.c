@@ -227,7 +227,6 @@ static void point_in_time(void **state)
     assert_true(v == (r->rc == 0 ? r->want : 4711));
 }
 
-/* A client of the C library computes the same. */
 /* The seconds of now are not those of a time of today. */
 static void today_at_any_second(void **state)
 {
@@ -237,6 +236,7 @@ static void today_at_any_second(void **state)
     assert_int_equal(v, NOW);
 }
 
+/* The C library computes the same. */
 static void every_month_of_a_century(void **state)
 {
     for (int month = 0; month < 12 * 130; month++) {

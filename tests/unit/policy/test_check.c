@@ -103,16 +103,14 @@ static size_t findings(const char *text, char *out, size_t size)
 
 static void rule_findings(void **state)
 {
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        char text[2048], out[4096];
-        size_t n;
+    const struct row *r = *state;
+    char text[2048], out[4096];
+    size_t n;
 
-        snprintf(text, sizeof text, TWO_POOLS "%s" USED, rows[i].rules);
-        n = findings(text, out, sizeof out);
-        if (strcmp(out, rows[i].expect) != 0)
-            fail_msg("%s: found\n%s", rows[i].name, out);
-        assert_int_equal(n, rows[i].expect[0] != '\0');
-    }
+    snprintf(text, sizeof text, TWO_POOLS "%s" USED, r->rules);
+    n = findings(text, out, sizeof out);
+    assert_string_equal(out, r->expect);
+    assert_int_equal(n, r->expect[0] != '\0');
 }
 
 static void object_findings(void **state)
@@ -134,7 +132,7 @@ static void object_findings(void **state)
 
 int main(void)
 {
-    TEST(rule_findings);
+    ROWS(rows, rule_findings);
     TEST(object_findings);
     return RUN("check");
 }
