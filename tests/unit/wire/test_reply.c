@@ -61,76 +61,58 @@ static const char *const without_additional = "an www.example. 60 IN SRV 0 0 168
 /* header 12, question 17 */
 enum { SMALL_LEN = 29 + 16, SRV_LEN = 29 + 31, ADDITIONAL_LEN = SRV_LEN + 20 + 28 };
 
+#define EDE(code) .ede = code + 1
+
 static const struct image_row {
     const char *what;
     const char *records;
-    uint16_t image_flags, query_flags;
-    size_t limit;
-    bool edns, do_bit, ad;
-    int ede;
+    size_t opt_len; /* wanted; 0: the client has no EDNS */
+    int ede;        /* 0: none */
     const char *ede_text;
     uint16_t keepalive;
-    /* what is wanted */
-    const char *sent;
-    uint16_t flags;
-    size_t opt_len;
+    size_t limit; /* 0: 512 */
+    uint16_t image_flags;
+    uint16_t query_flags; /* 0: RD */
+    bool do_bit, ad;
+    const char *sent; /* wanted; NULL: all records */
+    uint16_t set;     /* wanted flags, besides QR, RA and those of the query */
 } image_rows[] = {
-    {"without EDNS", small, DNS_AA, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 0},
-    {"RD and CD come from the query", small, DNS_RD | DNS_AA, DNS_CD, 512, false, false, false,
-     EDE_NONE, NULL, 0, small, DNS_QR | DNS_CD | DNS_RA, 0},
-    {"rcode stays", "", RCODE_NXDOMAIN, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0, "",
-     DNS_QR | DNS_RD | DNS_RA | RCODE_NXDOMAIN, 0},
-    {"EDNS", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11},
-    {"DO is repeated", small, 0, DNS_RD, 512, true, true, false, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11},
-    {"AD is not given when the client may not have it", small, DNS_AD, DNS_RD, 512, true, false,
-     false, EDE_NONE, NULL, 0, small, DNS_QR | DNS_RD | DNS_RA, 11},
-    {"AD is given", small, DNS_AD, DNS_RD, 512, true, false, true, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA | DNS_AD, 11},
-    {"AD is not made up", small, 0, DNS_RD, 512, true, false, true, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11},
-    {"EDE", small, 0, DNS_RD, 512, true, false, false, EDE_FORGED, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"EDE 0", small, 0, DNS_RD, 512, true, false, false, EDE_OTHER, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"EDE with text", small, 0, DNS_RD, 512, true, false, false, EDE_FORGED, "rule x", 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11 + 12},
-    {"no EDE without EDNS", small, 0, DNS_RD, 512, false, false, false, EDE_FORGED, "rule x", 0,
-     small, DNS_QR | DNS_RD | DNS_RA, 0},
-    {"keepalive", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 100, small,
-     DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"EDE text goes first", small, 0, DNS_RD, SMALL_LEN + 11 + 11, true, false, false, EDE_FORGED,
-     "rule x", 0, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"then the EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 5, true, false, false, EDE_FORGED, "rule x",
-     0, small, DNS_QR | DNS_RD | DNS_RA, 11},
-    {"keepalive outlives EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 6, true, false, false, EDE_FORGED,
-     "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"fits to the octet", small, 0, DNS_RD, SMALL_LEN + 11, true, false, false, EDE_FORGED,
-     "rule x", 100, small, DNS_QR | DNS_RD | DNS_RA, 11},
-    {"NSID", small, 0, DNS_RD, 512, true, false, false, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 11 + 7},
-    {"NSID outlives EDE", small, 0, DNS_RD, SMALL_LEN + 11 + 12, true, false, false, EDE_FORGED,
-     NULL, 0, small, DNS_QR | DNS_RD | DNS_RA, 11 + 7},
-    {"keepalive outlives NSID", small, 0, DNS_RD, SMALL_LEN + 11 + 12, true, false, false, EDE_NONE,
-     NULL, 100, small, DNS_QR | DNS_RD | DNS_RA, 11 + 6},
-    {"no NSID without EDNS", small, 0, DNS_RD, 512, false, false, false, EDE_NONE, NULL, 0, small,
-     DNS_QR | DNS_RD | DNS_RA, 0},
-    {"truncated", small, DNS_AD, DNS_RD, SMALL_LEN + 10, true, false, true, EDE_NONE, NULL, 0, "",
-     DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11},
-    {"truncated without EDNS", small, 0, DNS_RD, SMALL_LEN - 1, false, false, false, EDE_NONE, NULL,
-     0, "", DNS_QR | DNS_RD | DNS_RA | DNS_TC, 0},
-    {"truncated, with room for an EDE", small, 0, DNS_RD, SMALL_LEN + 10, true, false, false,
-     EDE_FORGED, NULL, 0, "", DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11 + 6},
-    {"with additional", with_additional, 0, DNS_RD, ADDITIONAL_LEN + 11, true, false, false,
-     EDE_NONE, NULL, 0, with_additional, DNS_QR | DNS_RD | DNS_RA, 11},
-    {"additional goes without TC", with_additional, 0, DNS_RD, ADDITIONAL_LEN + 10, true, false,
-     false, EDE_NONE, NULL, 0, without_additional, DNS_QR | DNS_RD | DNS_RA, 11},
-    {"additional stays, and the EDE goes", with_additional, 0, DNS_RD, ADDITIONAL_LEN + 11, true,
-     false, false, EDE_FORGED, NULL, 0, with_additional, DNS_QR | DNS_RD | DNS_RA, 11},
-    {"additional goes, and TC", with_additional, 0, DNS_RD, SRV_LEN + 10, true, false, false,
-     EDE_NONE, NULL, 0, "", DNS_QR | DNS_RD | DNS_RA | DNS_TC, 11},
+    {"without EDNS", small, .image_flags = DNS_AA},
+    {"RD and CD come from the query", small, .image_flags = DNS_RD | DNS_AA, .query_flags = DNS_CD},
+    {"rcode stays", "", .image_flags = RCODE_NXDOMAIN, .set = RCODE_NXDOMAIN},
+    {"EDNS", small, 11},
+    {"DO is repeated", small, 11, .do_bit = true},
+    {"AD is not given when the client may not have it", small, 11, .image_flags = DNS_AD},
+    {"AD is given", small, 11, .image_flags = DNS_AD, .ad = true, .set = DNS_AD},
+    {"AD is not made up", small, 11, .ad = true},
+    {"EDE", small, 11 + 6, EDE(EDE_FORGED)},
+    {"EDE 0", small, 11 + 6, EDE(EDE_OTHER)},
+    {"EDE with text", small, 11 + 12, EDE(EDE_FORGED), .ede_text = "rule x"},
+    {"no EDE without EDNS", small, EDE(EDE_FORGED), .ede_text = "rule x"},
+    {"keepalive", small, 11 + 6, .keepalive = 100},
+    {"EDE text goes first", small, 11 + 6, EDE(EDE_FORGED), .ede_text = "rule x",
+     .limit = SMALL_LEN + 11 + 11},
+    {"then the EDE", small, 11, EDE(EDE_FORGED), .ede_text = "rule x", .limit = SMALL_LEN + 11 + 5},
+    {"keepalive outlives EDE", small, 11 + 6, EDE(EDE_FORGED), .ede_text = "rule x",
+     .keepalive = 100, .limit = SMALL_LEN + 11 + 6},
+    {"fits to the octet", small, 11, EDE(EDE_FORGED), .ede_text = "rule x", .keepalive = 100,
+     .limit = SMALL_LEN + 11},
+    {"NSID", small, 11 + 7},
+    {"NSID outlives EDE", small, 11 + 7, EDE(EDE_FORGED), .limit = SMALL_LEN + 11 + 12},
+    {"keepalive outlives NSID", small, 11 + 6, .keepalive = 100, .limit = SMALL_LEN + 11 + 12},
+    {"no NSID without EDNS", small},
+    {"truncated", small, 11, .limit = SMALL_LEN + 10, .image_flags = DNS_AD, .ad = true, .sent = "",
+     .set = DNS_TC},
+    {"truncated without EDNS", small, .limit = SMALL_LEN - 1, .sent = "", .set = DNS_TC},
+    {"truncated, with room for an EDE", small, 11 + 6, EDE(EDE_FORGED), .limit = SMALL_LEN + 10,
+     .sent = "", .set = DNS_TC},
+    {"with additional", with_additional, 11, .limit = ADDITIONAL_LEN + 11},
+    {"additional goes without TC", with_additional, 11, .limit = ADDITIONAL_LEN + 10,
+     .sent = without_additional},
+    {"additional stays, and the EDE goes", with_additional, 11, EDE(EDE_FORGED),
+     .limit = ADDITIONAL_LEN + 11},
+    {"additional goes, and TC", with_additional, 11, .limit = SRV_LEN + 10, .sent = "",
+     .set = DNS_TC},
 };
 
 static void check_sent(const struct image_row *r, bool in_place)
@@ -141,25 +123,26 @@ static void check_sent(const struct image_row *r, bool in_place)
     struct seen s;
     size_t len, n;
     bool srv = strstr(r->records, "SRV") != NULL;
+    uint16_t query_flags = r->query_flags != 0 ? r->query_flags : DNS_RD;
 
-    client_make(&c, "wWw.Example", srv ? TYPE_SRV : TYPE_A, r->query_flags, r->edns, r->do_bit);
+    client_make(&c, "wWw.Example", srv ? TYPE_SRV : TYPE_A, query_flags, r->opt_len > 0, r->do_bit);
     snprintf(question, sizeof question, "www.example. %s", srv ? "SRV" : "A");
     len = text_to_wire(image, (uint16_t)(DNS_QR | r->image_flags), question, r->records, true);
-    c.options.limit = r->limit;
+    c.options.limit = r->limit != 0 ? r->limit : 512;
     c.options.ad = r->ad;
-    c.options.ede = r->ede;
+    c.options.ede = r->ede != 0 ? r->ede - 1 : EDE_NONE;
     c.options.ede_text = r->ede_text;
     c.options.keepalive = r->keepalive;
     c.options.nsid = strstr(r->what, "NSID") != NULL ? "ns1" : NULL;
     n = reply_from_image(&c.options, image, len, in_place ? image : out, sizeof out);
-    assert_in_range(n, 1, r->limit);
+    assert_in_range(n, 1, c.options.limit);
     see(&s, in_place ? image : out, n);
-    assert_int_equal(strcasecmp(s.text, r->sent), 0);
+    assert_int_equal(strcasecmp(s.text, r->sent != NULL ? r->sent : r->records), 0);
     assert_int_equal(s.m.id, 0xabcd);
-    assert_int_equal(s.m.flags, r->flags);
+    assert_int_equal(s.m.flags, DNS_QR | DNS_RA | query_flags | r->set);
     assert_int_equal(s.m.opt_len, r->opt_len);
     assert_int_equal(s.m.edns.do_bit, r->do_bit);
-    assert_int_equal(s.m.edns.size, r->edns ? DNS_UDP_EDNS : 0);
+    assert_int_equal(s.m.edns.size, r->opt_len > 0 ? DNS_UDP_EDNS : 0);
     assert_memory_equal((in_place ? image : out) + DNS_HEADER, "\3wWw\7Example", 13);
 }
 

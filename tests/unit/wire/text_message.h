@@ -22,7 +22,7 @@ enum { TEXT_MESSAGE_MAX = 65535 };
 
 static const char *const text_sections[] = {"an", "ns", "ar"};
 
-/* The record of one line, and its section. */
+/* The record of one line, which may leave out the TTL 60 and the class IN, and its section. */
 static inline ldns_rr *text_record(const char *line, size_t len, int *section)
 {
     char copy[2048];
@@ -35,7 +35,7 @@ static inline ldns_rr *text_record(const char *line, size_t len, int *section)
         if (strncmp(copy, text_sections[*section], 2) == 0)
             break;
     assert_in_range(*section, 0, 2);
-    if (ldns_rr_new_frm_str(&rr, copy + 3, 0, NULL, NULL) != LDNS_STATUS_OK)
+    if (ldns_rr_new_frm_str(&rr, copy + 3, 60, NULL, NULL) != LDNS_STATUS_OK)
         fail_msg("cannot read the record: %s", copy);
     return rr;
 }
