@@ -473,28 +473,28 @@ static const struct ctl_option filters[] = {
     {"--since", "T", false, "from this time on: 2026-11-22 09:00, 09:00, 7d (ago)"},
     {"--until", "T", false, "before this time"},
     {"--client", "IP", true, "this client, or the clients of a prefix"},
-    {"--network", "NAME", true, "clients of this network, as of their question"},
+    {"--network", "NAME", true, "clients that were in this network when they asked"},
     {"--suffix", "S", true, "this suffix; *.S: those below it"},
-    {"--outcome", "O", true, "passed filled replaced filtered denied missing failed blocked update"},
-    {"--rule", "NAME", true, "decided by this rule"},
-    {"--target", "HOST", true, "this KMS host (:PORT) in the real or in our answer"},
-    {"--sort", "COLUMN", false, "order by this column of --csv; +COLUMN rising, -COLUMN falling"},
-    {"--limit", "N", false, "at most N rows; 0: all"},
-    {"--names", NULL, false, "clients' names, from PTR records as of now"},
+    {"--outcome", "O", true, "this outcome: passed filled replaced filtered denied missing failed blocked update"},
+    {"--rule", "NAME", true, "questions that this rule decided"},
+    {"--target", "HOST", true, "this KMS host (:PORT), in the real answer or in ours"},
+    {"--sort", "COLUMN", false, "order by this column, named as in --csv; +COLUMN rising, -COLUMN falling"},
+    {"--limit", "N", false, "print at most N rows; 0: all"},
+    {"--names", NULL, false, "add the clients' names, from PTR records as of now"},
     {0}};
 static const struct ctl_option for_clients[] = {
-    {"--no-host", NULL, false, "only those that asked and have no host since"}, {0}};
+    {"--no-host", NULL, false, "only clients that asked and have been given no host since"}, {0}};
 static const struct ctl_option for_events[] = {
-    {"-f", NULL, false, "go on with new ones, until interrupted"}, {0}};
+    {"-f", NULL, false, "go on with new records until interrupted"}, {0}};
 
 const struct ctl_verb ctl_audit_verbs[] = {
-    {"audit", "summary", 0, 0, "", {filters}, run_summary, "how many asked, and what became of it"},
-    {"audit", "clients", 0, 0, "", {for_clients, filters}, run_list, "who asked for a KMS host"},
-    {"audit", "client", 1, 1, "IP", {filters}, run_client, "one client's story"},
-    {"audit", "suffixes", 0, 0, "", {filters}, run_list, "the suffixes that were asked for"},
-    {"audit", "targets", 0, 0, "", {filters}, run_list, "the KMS hosts that were named"},
-    {"audit", "rules", 0, 0, "", {filters}, run_list, "the rules that decided, or would have"},
-    {"audit", "events", 0, 0, "", {for_events, filters}, audit_events, "the records; --json: one object a line"},
+    {"audit", "summary", 0, 0, "", {filters}, run_summary, "show how many asked, and what became of it"},
+    {"audit", "clients", 0, 0, "", {for_clients, filters}, run_list, "list the clients that asked for a KMS host"},
+    {"audit", "client", 1, 1, "IP", {filters}, run_client, "show one client's story"},
+    {"audit", "suffixes", 0, 0, "", {filters}, run_list, "list the suffixes that were asked for"},
+    {"audit", "targets", 0, 0, "", {filters}, run_list, "list the KMS hosts that the real DNS or the policy named"},
+    {"audit", "rules", 0, 0, "", {filters}, run_list, "list the rules that decided, or would have in shadow"},
+    {"audit", "events", 0, 0, "", {for_events, filters}, audit_events, "list the records; --json prints one object a line"},
     {0},
 };
 /* clang-format on */

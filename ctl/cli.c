@@ -28,12 +28,12 @@ enum {
 
 const struct ctl_option cli_options[] = {
     {"-c", "FILE", false, "settings file (default: that of waymarkd)"},
-    {"-o", "SECTION.KEY=VALUE", true, "a setting for this call"},
+    {"-o", "SECTION.KEY=VALUE", true, "one setting for this call, over the file's"},
     {"--json", NULL, false, "print JSON: one document"},
     {"--csv", NULL, false, "print lists as CSV"},
-    {"--wide", NULL, false, "tables with all their columns, however narrow the terminal"},
+    {"--wide", NULL, false, "print tables with all their columns, however narrow the terminal is"},
     {"--help", NULL, false, "explain the verb"},
-    {"-h", NULL, false, "the same"},
+    {"-h", NULL, false, "the same as --help"},
     {"--version", NULL, false, "print the version"},
     {0},
 };

@@ -447,26 +447,26 @@ static const struct ctl_option query_options[] = {
 static const struct ctl_option explain_options[] = {
     {"--client", "IP", false, "the client that asks (default: this machine)"},
     {"--verdict", "V", false,
-     "suppose that the real DNS says V (nxdomain, present, timeout, ...); ask no server"},
-    {"--dnssec", NULL, false, "the client asks for DNSSEC (DO)"},
+     "suppose that the real DNS says V (nxdomain, present, timeout, ...); no server is asked"},
+    {"--dnssec", NULL, false, "the client sets DO: it asks for DNSSEC records"},
     {0},
 };
 static const struct ctl_option flush_options[] = {
-    {"--below", NULL, false, "NAME and all names below it"},
-    {"--all", NULL, false, "everything"},
+    {"--below", NULL, false, "remove NAME and all names below it"},
+    {"--all", NULL, false, "remove all names"},
     {0},
 };
 
 /* clang-format off */
 const struct ctl_verb ctl_daemon_verbs[] = {
-    {NULL, "status", 0, 0, "", {NULL}, run_status, "the daemon on one screen; ! lines need a person (exit 7)"},
-    {NULL, "stats", 0, 0, "", {NULL}, run_stats, "every counter"},
+    {NULL, "status", 0, 0, "", {NULL}, run_status, "show the daemon on one screen; a line with ! needs a person (exit 7)"},
+    {NULL, "stats", 0, 0, "", {NULL}, run_stats, "print every counter"},
     {NULL, "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
-    {NULL, "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question (recorded like any other)"},
-    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", {explain_options}, run_explain, "what a client would get, and why; leaves no record"},
-    {NULL, "upstreams", 0, 0, "", {NULL}, run_upstreams, "routes and their servers"},
-    {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "what the cache holds for a name"},
-    {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "forget it"},
+    {NULL, "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
+    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", {explain_options}, run_explain, "show what a client would get, and why; nothing is recorded"},
+    {NULL, "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
+    {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "show what the cache holds for a name"},
+    {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "remove names from the cache"},
     {0},
 };
 /* clang-format on */

@@ -439,40 +439,41 @@ static int run_fill(struct ctl *c)
 /* --- the table ------------------------------------------------------------ */
 
 static const struct ctl_option write_options[] = {
-    {"--reason", "TEXT", false, "why, for the log (policy.require-reason may demand it)"},
-    {"--author", "TEXT", false, "on whose behalf; the log keeps it besides the login name"},
+    {"--reason", "TEXT", false,
+     "why the policy changes, for the log (policy.require-reason may demand it)"},
+    {"--author", "TEXT", false, "on whose behalf; the log keeps it beside the login name"},
     {"--dry-run", NULL, false, "say what would change, and change nothing"},
-    {"--if-serial", "N", false, "only if the policy is still at serial N (else exit 6)"},
+    {"--if-serial", "N", false, "change only if the policy is still at serial N (else exit 6)"},
     {"--yes", NULL, false, "do not ask before something is removed"},
     {0},
 };
 static const struct ctl_option fill_options[] = {
     {"--pool", "POOL", false, "give the hosts of this pool"},
     {"--host", "HOST", true, "give this host: FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
-    {"--network", "NAME", true, "only clients in this network"},
+    {"--network", "NAME", true, "the rule is for clients in this network only"},
     {0},
 };
 static const struct ctl_option pool_options[] = {
-    {"--allow-public", NULL, false, "hosts may have public addresses"},
+    {"--allow-public", NULL, false, "the hosts may have public addresses"},
     {0},
 };
 static const struct ctl_option rule_options[] = {
-    {"--suffix", "S", true, "the suffixes: exactly these (add adds)"},
-    {"--network", "NAME", true, "the networks: exactly these; any is every client"},
+    {"--suffix", "S", true, "set: the suffixes are exactly these; add: these are added"},
+    {"--network", "NAME", true, "the networks are exactly these; any is every client"},
     {"--action", "A", false, "fill, replace, filter, deny or pass"},
-    {"--when", "W,...", false, "missing, failed (fill); unapproved (replace)"},
-    {"--pool", "POOL", false, "what fill and replace deliver"},
-    {"--ttl", "D", false, "of the answers, 30s to 1d"},
+    {"--when", "W,...", false, "when it acts: missing, failed (fill); unapproved (replace)"},
+    {"--pool", "POOL", false, "the pool that fill and replace deliver"},
+    {"--ttl", "D", false, "the TTL of the answers, 30s to 1d"},
     {"--mode", "M", false, "live, shadow or off"},
-    {"--from", "T", false, "valid from; none = no limit"},
-    {"--until", "T", false, "valid until; none = no limit"},
-    {"--break-dnssec", "yes|no", false, "also for clients that check signatures"},
-    {"--comment", "TEXT", false, "for people"},
+    {"--from", "T", false, "the rule is used from this time on; none: no limit"},
+    {"--until", "T", false, "the rule is used until this time; none: no limit"},
+    {"--break-dnssec", "yes|no", false, "act also for clients that check DNSSEC signatures"},
+    {"--comment", "TEXT", false, "a remark for people"},
     {0},
 };
 static const struct ctl_option import_options[] = {
     {"--replace", NULL, false, "the policy becomes this file"},
-    {"--merge", NULL, false, "objects of the file replace those of the same name, all else stays"},
+    {"--merge", NULL, false, "objects of the file replace those of the same name; all else stays"},
     {"--format", "FORMAT", false, "yaml or zone (default: by the name of the file)"},
     {0},
 };
@@ -485,12 +486,12 @@ static const struct ctl_option test_options[] = {
     {0},
 };
 static const struct ctl_option log_options[] = {
-    {"--since", "T", false, "changes since then"},
-    {"--rule", "NAME", false, "changes of this rule"},
+    {"--since", "T", false, "show the changes since this time"},
+    {"--rule", "NAME", false, "show the changes of this rule"},
     {0},
 };
 static const struct ctl_option show_options[] = {
-    {"--limit", "N", false, "at most N rows"},
+    {"--limit", "N", false, "print at most N rows"},
     {0},
 };
 
@@ -498,26 +499,26 @@ static const struct ctl_option show_options[] = {
 /* clang-format off */
 const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "show", 0, 2, "[rules | networks | pools | approved | suffixes] [NAME]", {show_options},
-     policy_show, "the policy; without a word, a summary"},
+     policy_show, "show the policy; without a word, a summary"},
     {"policy", "fill", 1, -1, "SUFFIX...", {fill_options, write_options}, run_fill,
      "point clients with these suffixes to a pool or host (rule fill-POOL[-NETWORK])"},
-    {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "named sets of clients"},
+    {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "change the named sets of clients"},
     {"policy", "pool", 2, -1, MEMBERS("HOST"), {pool_options, write_options}, run_object,
-     "named sets of KMS hosts; HOST = FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
+     "change the named sets of KMS hosts; HOST = FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
     {"policy", "rule", 2, -1, "set NAME | add NAME SUFFIX... | drop NAME [SUFFIX...]",
      {rule_options, write_options}, run_object,
-     "rules: set makes or changes one, add and drop change its suffixes"},
+     "change the rules: set makes or changes one, add and drop change its suffixes"},
     {"policy", "approve", 1, -1, "HOST...", {write_options}, run_approve,
      "accept these hosts where the real DNS names them"},
-    {"policy", "unapprove", 1, -1, "HOST...", {write_options}, run_approve, "the contrary"},
-    {"policy", "edit", 0, 0, "", {write_options}, policy_edit, "the policy's text in $VISUAL or $EDITOR"},
+    {"policy", "unapprove", 1, -1, "HOST...", {write_options}, run_approve, "accept these hosts no longer"},
+    {"policy", "edit", 0, 0, "", {write_options}, policy_edit, "change the policy as text in $VISUAL or $EDITOR"},
     {"policy", "import", 1, 1, "FILE", {import_options, write_options}, policy_import,
-     "a policy from a file; - is standard input"},
-    {"policy", "export", 0, 0, "", {export_options}, policy_export, "the policy as text"},
+     "read a policy from a file; - is standard input"},
+    {"policy", "export", 0, 0, "", {export_options}, policy_export, "print the policy as text"},
     {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check_verb,
-     "what is probably not meant, in FILE or in the present policy (exit 7)"},
-    {"policy", "test", 1, 1, "FILE", {test_options}, policy_test, "run the tests: of FILE (exit 7 when one fails)"},
-    {"policy", "log", 0, 0, "", {log_options}, policy_log, "changes: serial, time, author, reason, what"},
+     "report what is probably not meant, in FILE or in the present policy (exit 7)"},
+    {"policy", "test", 1, 1, "FILE", {test_options}, policy_test, "run the tests in the section tests: of FILE (exit 7 when one fails)"},
+    {"policy", "log", 0, 0, "", {log_options}, policy_log, "show the changes: serial, time, author, reason, what"},
     {0},
 };
 /* clang-format on */

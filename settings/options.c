@@ -170,18 +170,19 @@ static const struct field route_rows[] = {
      .help = "this name and all below it; . is everything"},
     {.key = "forward.servers",
      ADDRS(route, servers, n_servers, 1, ROUTE_MAX_SERVERS),
-     .help = "address, or address:port; they must know the same names"},
+     .help = "address, or address:port; all of them must give the same answers"},
     {.key = "forward.strategy",
      WORD(route, strategy, strategies),
      .later = 2,
      .fallback = "ordered",
      .help = "ordered: the next server is asked when one does not answer"},
     OPTION("forward.timeout", MOMENT(route, timeout_ms, 10, 30 * SECOND), "1s", 0,
-           "wait for one try"),
+           "how long one try waits for a reply"),
     OPTION("forward.trust-ad", YESNO(route, trust_ad), "no", 0,
-           "keep the AD bit of their replies: only if they validate and the way to them is safe"),
+           "keep the AD bit of their replies: only if they validate and nobody can change packets "
+           "on the way"),
     OPTION("forward.edns", YESNO(route, edns), "yes", 0,
-           "ask them with EDNS; a server that cannot is found out by itself"),
+           "ask them with EDNS; the daemon finds out by itself which server cannot"),
     OPTION("forward.fall-back", YESNO(route, fall_back), "no", 0,
            "ask the route of . when all of them fail"),
     {.key = NULL},
@@ -199,12 +200,12 @@ static const struct field route_row = {
 const struct option_section settings_sections[] = {
     {"server",
      "The process. All of these but open-resolver, hide-identity and hide-version need a restart."},
-    {"cache", "Answers that are kept."},
+    {"cache", "The cache of answers."},
     {"kms", "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host."},
     {"policy", "The policy database, which `waymarkctl` edits."},
     {"audit", "The record of every discovery question."},
-    {"limits", "What clients may use up."},
-    {"control", "The socket to which `waymarkctl` speaks."},
+    {"limits", "Limits on what clients may use."},
+    {"control", "The socket over which `waymarkctl` talks to the daemon."},
     {NULL, NULL},
 };
 
@@ -213,139 +214,149 @@ const struct field settings_options[] = {
      TEXT(settings, server.name, option_not_a_host),
      .flags = OPTION_RESTART,
      .computed = "the host name",
-     .help = "Name of this forwarder in the audit, where the records of several can meet."},
+     .help = "The name of this forwarder: in the audit, where the records of several forwarders "
+             "can meet, and for clients that ask who answers."},
     OPTION("server.listen", ADDRS(settings, server.listen, server.n_listen, 1, 64),
            "[\"127.0.0.1:53\", \"[::1]:53\"]", OPTION_RESTART,
-           "Addresses on which questions are taken, by UDP and TCP. The port is 53 unless "
-           "written. 0.0.0.0 and [::] are all addresses of the machine."),
+           "The addresses on which the daemon takes questions, by UDP and TCP. The port is 53 "
+           "unless written. 0.0.0.0 and [::] mean all addresses of the machine."),
     OPTION("server.open-resolver", YESNO(settings, server.open_resolver), "no", 0,
            "Confirms that the access list may allow the whole Internet on an address that the "
-           "Internet may reach. Without it such settings are refused, because open resolvers "
-           "are used to attack others."),
+           "Internet may reach. Without it the daemon refuses such settings, because open "
+           "resolvers are used to attack others."),
     OPTION("server.hide-identity", YESNO(settings, server.hide_identity), "no", 0,
-           "Do not tell server.name to clients that ask who answers: id.server and hostname.bind, "
-           "CH TXT, and the EDNS option NSID."),
+           "The daemon does not tell server.name to clients that ask who answers: id.server and "
+           "hostname.bind, CH TXT, and the EDNS option NSID."),
     OPTION("server.hide-version", YESNO(settings, server.hide_version), "yes", 0,
-           "Do not tell the version: version.server and version.bind, CH TXT."),
+           "The daemon does not tell its version: version.server and version.bind, CH TXT."),
     OPTION("server.workers", COUNT(settings, server.workers, 0, 256), "0", OPTION_RESTART,
-           "Threads that answer; 0 is one per core."),
+           "How many threads answer questions; 0 is one per core."),
     OPTION("server.user", TEXT(settings, server.user, not_a_user), "waymark", OPTION_RESTART,
-           "The user that the daemon becomes when started by root; \"\" means: stay."),
+           "The user that the daemon becomes when root starts it; with \"\" it stays root."),
     {.key = "server.state-dir",
      TEXT(settings, server.state_dir, not_a_path),
      .flags = OPTION_RESTART,
      .computed = "lib/waymark below the local state directory, as built",
-     .help = "Folder of the policy database and the audit."},
+     .help = "The folder of the policy database and the audit."},
     {.key = "server.run-dir",
      TEXT(settings, server.run_dir, not_a_path),
      .flags = OPTION_RESTART,
      .computed = "waymark below the run directory, as built",
-     .help = "Folder of the control socket."},
+     .help = "The folder of the control socket."},
     {.key = "server.log-level",
      WORD(settings, server.log_level, log_levels),
      .min = LOG_LEVEL_ERROR,
      .flags = OPTION_RESTART,
      .fallback = "info",
-     .help = "The least important messages that are written to standard error."},
+     .help = "The least important messages that the daemon writes to standard error."},
 
     {.key = "access",
      RECORDS(settings, access, n_access, access_rule, &access_row, 4096),
      .computed = "loopback and the networks of the machine's own interfaces are allowed",
-     .help = "Who may ask. The longest net that matches decides; who is in none gets REFUSED. A "
-             "list of one's own replaces the default. Loopback is allowed unless a net inside "
-             "127.0.0.0/8 or ::1 is named."},
+     .help = "Who may ask. The longest net that contains the client decides; a client in no net "
+             "gets REFUSED. A list replaces the default. Loopback is allowed unless the list names "
+             "a net inside 127.0.0.0/8 or ::1."},
     {.key = "forward",
      RECORDS(settings, routes, n_routes, route, &route_row, 4096),
      .fallback = "[]",
      .computed = "the servers of /etc/resolv.conf",
-     .help = "Which servers are asked. The longest zone that matches decides, and only its "
-             "servers are asked."},
+     .help = "Which servers are asked. The longest zone that contains the name decides, and only "
+             "its servers are asked."},
 
     OPTION("cache.size", SIZE(settings, cache.size, MEGA, 64 * GIGA), "64M", OPTION_RESTART,
-           "Memory for answers."),
+           "How much memory the answers may take."),
     OPTION("cache.min-ttl", DURATION(settings, cache.min_ttl_ms, 0, HOUR), "0", 0,
-           "An answer is kept at least so long, whatever its TTL says."),
+           "An answer is kept for at least this time, whatever its TTL says."),
     OPTION("cache.max-ttl", DURATION(settings, cache.max_ttl_ms, 0, YEAR), "1d", 0,
-           "An answer is kept at most so long."),
+           "An answer is kept for at most this time."),
     OPTION("cache.max-negative-ttl", DURATION(settings, cache.max_negative_ttl_ms, 0, DAY), "5m", 0,
-           "The same for \"no such name\" and \"no such record\"."),
+           "A negative answer (NXDOMAIN, NODATA) is kept for at most this time."),
     OPTION("cache.serve-stale", DURATION(settings, cache.serve_stale_ms, 0, 30 * DAY), "1d", 0,
-           "When no server answers: how long after its end an answer may still be given (RFC "
-           "8767), with a TTL of 30 s; 0 is never. It decides KMS questions as well."),
+           "When no server answers, an expired answer is given for this time after its end (RFC "
+           "8767), with a TTL of 30 s; 0 is never. Such an answer also decides KMS questions."),
     OPTION("cache.rotate", YESNO(settings, cache.rotate), "yes", 0,
-           "Give the records of a kept answer in another order each time, which spreads clients "
+           "The records of a kept answer begin with another one each time, which spreads clients "
            "that take the first."),
     OPTION("cache.stale-deadline", DURATION(settings, cache.stale_deadline_ms, 10, 30 * SECOND),
-           "1800ms", OPTION_UNUSED, "A client waits so long before it gets an expired answer."),
+           "1800ms", OPTION_UNUSED,
+           "A client waits for this time before it gets an expired answer."),
     OPTION("cache.prefetch", YESNO(settings, cache.prefetch), "yes", OPTION_UNUSED,
-           "Ask again in the last tenth of an answer's life."),
+           "The daemon asks again in the last tenth of an answer's life."),
     OPTION("cache.persist", YESNO(settings, cache.persist), "yes", OPTION_RESTART | OPTION_UNUSED,
-           "Keep the answers over a restart."),
+           "The answers are kept over a restart."),
 
     OPTION("kms.mode", WORD(settings, kms.mode, mode_names), "live", 0,
-           "off: these questions are forwarded like any other; shadow: decided and recorded, "
-           "but the answer of the real DNS is delivered; live: decided."),
+           "live: the policy decides. shadow: the policy decides and the decision is recorded, but "
+           "the answer of the real DNS is delivered. off: these questions are forwarded like any "
+           "other."),
     OPTION("kms.upstream-deadline", DURATION(settings, kms.upstream_deadline_ms, 10, 10 * SECOND),
            "700ms", 0,
-           "The real DNS is waited for so long before the policy decides without it. A Windows "
+           "The policy waits for the real DNS for this time, then decides without it. A Windows "
            "client repeats its question after one second."),
     OPTION("kms.max-negative-ttl", DURATION(settings, kms.max_negative_ttl_ms, 0, DAY), "60s", 0,
-           "A negative answer to such a question is kept at most so long."),
+           "A negative answer to such a question is kept for at most this time."),
     OPTION("kms.explain-in-edns", YESNO(settings, kms.explain_in_edns), "no", 0,
-           "Tell the reason of a decision to every client that sends EDNS (RFC 8914)."),
+           "Clients that send EDNS are told the name of the rule that decided (RFC 8914)."),
     OPTION("kms.probe-interval", DURATION(settings, kms.probe_interval_ms, SECOND, DAY), "30s",
            OPTION_UNUSED, "How often the KMS hosts of the policy are tried by TCP."),
     OPTION("kms.probe-timeout", DURATION(settings, kms.probe_timeout_ms, 10, MINUTE), "2s",
-           OPTION_UNUSED, "Wait for one such try."),
+           OPTION_UNUSED, "How long one such try waits."),
 
     OPTION("policy.history", DURATION(settings, policy.history_ms, DAY, 100 * YEAR), "2y", 0,
-           "Changes of the policy can be looked up so long."),
+           "The log of policy changes is kept for this time."),
     OPTION("policy.require-reason", YESNO(settings, policy.require_reason), "no", 0,
-           "Refuse a change of the policy without --reason."),
+           "`waymarkctl` refuses a change of the policy without --reason."),
 
     OPTION("audit.retention", DURATION(settings, audit.retention_ms, SECOND, 100 * YEAR), "90d", 0,
-           "Single questions are kept so long."),
+           "Events, the records of single questions, are kept for this time."),
     OPTION("audit.ledger-retention",
            DURATION(settings, audit.ledger_retention_ms, SECOND, 100 * YEAR), "400d", 0,
-           "The sums by client, suffix, target and rule are kept so long."),
+           "A row of the ledger, the sums by client, suffix, target and rule, is kept for this "
+           "time after the last question that touched it."),
     OPTION("audit.max-size", SIZE(settings, audit.max_size, MEGA, 30 * GIGA), "1G", 0,
-           "Size of the audit on disk; the oldest questions go first."),
+           "The size of the audit on disk; above 90 % of it the oldest events are removed."),
     OPTION("audit.max-rate", COUNT(settings, audit.max_rate, 1, 10000000), "5000", 0,
-           "Recorded questions in a second; what is above is counted in the sums only."),
+           "How many questions in a second are recorded as events; those above are counted in the "
+           "ledger only."),
     OPTION("audit.max-rate-client", COUNT(settings, audit.max_rate_client, 1, 1000000), "10", 0,
            "The same for one client."),
     OPTION("audit.max-clients", COUNT(settings, audit.max_clients, 1, 100000000), "1000000", 0,
-           "Clients with sums of their own; the rest is \"(other)\"."),
+           "How many clients have a row of their own in the ledger; all others share the row "
+           "\"(other)\"."),
     OPTION("audit.max-suffixes", COUNT(settings, audit.max_suffixes, 1, 100000000), "100000", 0,
-           "The same for suffixes, hosts and rules, each on its own."),
+           "The same for suffixes, for hosts and for rules, each on its own."),
     OPTION("audit.commit-interval", DURATION(settings, audit.commit_interval_ms, 10, MINUTE), "1s",
-           0, "How often the record is written to disk; a crash loses at most so much."),
+           0, "How often events are written to disk; a crash loses at most those of this time."),
     {.key = "audit.client-address",
      WORD(settings, audit.client_address, client_addresses),
      .later = 1,
      .fallback = "full",
-     .help = "How a client is recorded: full, or prefix: only the net that it is in."},
+     .help =
+         "How a client is recorded. full: its address. prefix: only its /24 (IPv4) or /56 (IPv6)."},
     OPTION("audit.outputs", .element = &output_row, "[]", OPTION_UNUSED,
-           "Copies of the record to files and to syslog; only the empty list is read."),
+           "Copies of the events to files and to syslog; only the empty list is accepted."),
 
     OPTION("limits.client-rate", COUNT(settings, limits.client_rate, 0, 0), "0", 0,
-           "Questions of one client in a second; 0 is without limit, and the only value in "
-           "this version."),
+           "How many questions one client may ask in a second; 0 is without limit, and the only "
+           "value in this version."),
     OPTION("limits.tcp-connections", COUNT(settings, limits.tcp_connections, 1, 1000000), "1024", 0,
-           "TCP connections in all; the longest idle one makes room for another."),
+           "How many TCP connections there may be; another one closes the one that has been idle "
+           "longest."),
     OPTION("limits.tcp-per-client", COUNT(settings, limits.tcp_per_client, 1, 1000000), "32", 0,
-           "TCP connections of one client; the longest idle one makes room for another."),
+           "How many TCP connections one client may have; another one closes its own that has been "
+           "idle longest."),
     OPTION("limits.tcp-idle", DURATION(settings, limits.tcp_idle_ms, 100, HOUR), "10s", 0,
-           "A connection without a question is closed after so long."),
+           "A connection without a question is closed after this time."),
     OPTION("limits.in-flight", COUNT(settings, limits.in_flight, 16, 1000000), "4096", 0,
-           "Questions that wait for a server; of whoever has most, the oldest gives way."),
+           "How many questions may wait for a server; another one takes the place of the oldest of "
+           "the clients that have most."),
 
     {.key = "control.socket",
      TEXT(settings, control.socket, not_a_socket),
      .flags = OPTION_RESTART,
      .computed = "control.sock in server.run-dir",
-     .help = "Path of the UNIX socket. The group of server.user may read, its user and root may "
-             "change."},
+     .help = "The path of the UNIX socket. The group of server.user may read over it; its user and "
+             "root may also change things."},
     {.key = NULL},
 };
 
