@@ -458,7 +458,7 @@ static const struct ctl_option pool_options[] = {
     {0},
 };
 static const struct ctl_option rule_options[] = {
-    {"--suffix", "S", true, "set: the suffixes are exactly these; add: these are added"},
+    {"--suffix", "S", true, "the suffixes are exactly these; policy rule add adds one"},
     {"--network", "NAME", true, "the networks are exactly these; any is every client"},
     {"--action", "A", false, "fill, replace, filter, deny or pass"},
     {"--when", "W,...", false, "when it acts: missing, failed (fill); unapproved (replace)"},
