@@ -105,28 +105,6 @@ static void check_rule(struct check *c, const struct policy_rule *r)
     }
 }
 
-static void check_unused(struct check *c)
-{
-    const struct policy *p = c->p;
-
-    for (size_t i = 0; i < p->n_networks; i++) {
-        size_t k = 0;
-
-        while (k < p->n_rules && !names_network(&p->rules[k], p->networks[i].name))
-            k++;
-        if (k == p->n_rules)
-            found(c, "network ", p->networks[i].name, "no rule uses it");
-    }
-    for (size_t i = 0; i < p->n_pools; i++) {
-        size_t k = 0;
-
-        while (k < p->n_rules && strcmp(p->rules[k].pool, p->pools[i].name) != 0)
-            k++;
-        if (k == p->n_rules)
-            found(c, "pool ", p->pools[i].name, "no rule delivers it; its hosts count as approved");
-    }
-}
-
 struct owned_prefix {
     struct prefix prefix;
     const char *network;
@@ -140,22 +118,35 @@ static int by_prefix(const void *a, const void *b)
     return c != 0 ? c : strcmp(x->network, y->network);
 }
 
-/* A client in two networks by the same prefix: which is the nearer one? */
-static void check_prefixes(struct check *c)
+/* Networks and pools that no rule uses; and a client in two networks by the same prefix: which
+ * is the nearer one? */
+static void check_networks_pools(struct check *c)
 {
+    const struct policy *p = c->p;
     struct owned_prefix *all;
     char text[PREFIX_TEXT];
-    size_t n = 0;
+    size_t n = 0, k;
 
-    for (size_t i = 0; i < c->p->n_networks; i++)
-        n += c->p->networks[i].n;
+    for (size_t i = 0; i < p->n_networks; i++) {
+        n += p->networks[i].n;
+        for (k = 0; k < p->n_rules && !names_network(&p->rules[k], p->networks[i].name);)
+            k++;
+        if (k == p->n_rules)
+            found(c, "network ", p->networks[i].name, "no rule uses it");
+    }
+    for (size_t i = 0; i < p->n_pools; i++) {
+        for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, p->pools[i].name) != 0;)
+            k++;
+        if (k == p->n_rules)
+            found(c, "pool ", p->pools[i].name, "no rule delivers it; its hosts count as approved");
+    }
     all = calloc(n + 1, sizeof *all);
     if (all == NULL)
         return;
     n = 0;
-    for (size_t i = 0; i < c->p->n_networks; i++)
-        for (size_t k = 0; k < c->p->networks[i].n; k++)
-            all[n++] = (struct owned_prefix){c->p->networks[i].prefixes[k], c->p->networks[i].name};
+    for (size_t i = 0; i < p->n_networks; i++)
+        for (k = 0; k < p->networks[i].n; k++)
+            all[n++] = (struct owned_prefix){p->networks[i].prefixes[k], p->networks[i].name};
     qsort(all, n, sizeof *all, by_prefix);
     for (size_t i = 0; i < n; i++) {
         if (strcmp(strchr(prefix_print(&all[i].prefix, text), '/'), "/0") == 0)
@@ -247,7 +238,7 @@ static void check_below(struct check *c, size_t begin, size_t end)
         }
 }
 
-static void check_uses(struct check *c)
+static void check_pairs(struct check *c)
 {
     size_t end;
 
@@ -269,10 +260,6 @@ static void check_uses(struct check *c)
         }
         check_below(c, i, end);
     }
-}
-
-static void report_pairs(struct check *c)
-{
     for (const struct pair *p = c->pairs; p < c->pairs + c->n_pairs; p++) {
         const struct policy_rule *a = &c->p->rules[p->front], *b = &c->p->rules[p->back];
         char text[SUFFIX_TEXT], more[48] = "";
@@ -306,14 +293,11 @@ size_t policy_check(const struct policy *p, uint64_t now_ms, policy_finding *rep
         check_rule(&c, &p->rules[i]);
         n += p->rules[i].n_suffixes;
     }
-    check_unused(&c);
-    check_prefixes(&c);
+    check_networks_pools(&c);
     c.uses = calloc(n + 1, sizeof *c.uses);
     c.hidden = calloc(p->n_rules + 1, sizeof *c.hidden);
-    if (c.uses != NULL && c.hidden != NULL) {
-        check_uses(&c);
-        report_pairs(&c);
-    }
+    if (c.uses != NULL && c.hidden != NULL)
+        check_pairs(&c);
     free(c.uses);
     free(c.hidden);
     return c.n;

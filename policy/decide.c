@@ -439,29 +439,6 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
-/* Marks the targets that are not approved; the verdict follows from them. */
-static int mark_unapproved(struct policy_reader *r, const struct policy_real *real,
-                           struct policy_decision *out)
-{
-    int n = real->n_srv < SRV_MAX ? real->n_srv : SRV_MAX;
-
-    if ((verdict_word(real->verdict) & (WORD_PRESENT | WORD_UNAPPROVED)) == 0)
-        return 0;
-    for (int i = 0; i < n; i++) {
-        const struct srv *s = &real->srv[i];
-        bool yes = s->target.labels == 0; /* "no service here" names no host */
-        int rc = yes ? 0 : policy_is_approved(r, &s->target, s->port, &yes);
-
-        if (rc != 0)
-            return rc;
-        out->unapproved[i] = !yes;
-        out->n_unapproved = (uint8_t)(out->n_unapproved + !yes);
-    }
-    if (n > 0)
-        out->verdict = out->n_unapproved > 0 ? VERDICT_UNAPPROVED : VERDICT_PRESENT;
-    return 0;
-}
-
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_match *m, const struct policy_real *real,
                   struct policy_decision *out)
@@ -470,11 +447,25 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     struct result result;
     struct store_key k;
     bool allow_public;
-    int rc = mark_unapproved(r, real, out);
+    int n = real->n_srv < SRV_MAX ? real->n_srv : SRV_MAX, rc = 0;
 
+    /* Marks the targets that are not approved; the verdict follows from them. */
+    if ((verdict_word(real->verdict) & (WORD_PRESENT | WORD_UNAPPROVED)) == 0)
+        n = 0;
+    for (int i = 0; i < n && rc == 0; i++) {
+        const struct srv *s = &real->srv[i];
+        bool yes = s->target.labels == 0; /* "no service here" names no host */
+
+        rc = yes ? 0 : policy_is_approved(r, &s->target, s->port, &yes);
+        out->unapproved[i] = rc == 0 && !yes;
+        out->n_unapproved = (uint8_t)(out->n_unapproved + out->unapproved[i]);
+    }
+    if (n > 0 && rc == 0)
+        out->verdict = out->n_unapproved > 0 ? VERDICT_UNAPPROVED : VERDICT_PRESENT;
     out->serial = policy_reader_serial(r);
     if (rc != 0 || m->rc != 0)
         return rc != 0 ? rc : m->rc;
+
     result = find_result(m, BEST_LIVE, ask, real, out);
     out->outcome = result.outcome;
     out->reason = ask->limit == MODE_OFF ? REASON_OFF : result.reason;

@@ -23,9 +23,9 @@ const char *const action_names[ACTIONS + 1] = {"fill", "replace", "filter", "den
 /* clang-format off */
 const struct policy_action_row policy_actions[ACTIONS] = {
     /* verb, deed, outcome, has_pool, is_blind, when, least, most, when_wrong, ede */
-    {"fills", "fills from", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING, WORD_MISSING | WORD_FAILED,
+    {"fills", "fills from pool ", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING, WORD_MISSING | WORD_FAILED,
      "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
-    {"replaces", "replaces the real answer by", OUTCOME_REPLACED, true, true, 0, 0, WORD_UNAPPROVED,
+    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, 0, 0, WORD_UNAPPROVED,
      "no when (every verdict) or when: [unapproved]", EDE_FORGED},
     {"filters", "takes the targets away that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, WORD_UNAPPROVED,
      "no when: it always acts on unapproved targets", EDE_BLOCKED},

@@ -35,7 +35,7 @@ enum policy_action { ACTION_FILL, ACTION_REPLACE, ACTION_FILTER, ACTION_DENY, AC
 extern const char *const action_names[ACTIONS + 1]; /* ended by NULL */
 struct policy_action_row {
     const char *verb;         /* "fills" */
-    const char *deed;         /* "fills from", with a pool behind it where it has one */
+    const char *deed;         /* "fills from pool ", the name of the pool follows where it has one */
     enum kms_outcome outcome; /* of a rule that acts; 0: what the real answer gives */
     bool has_pool;
     bool is_blind;            /* without a `when`, it needs not know what the real DNS says */

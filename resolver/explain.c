@@ -100,19 +100,12 @@ static void show_servers(struct explain *e)
 
 static void say_decision(char out[EXPLAIN_TEXT], const struct view *v)
 {
-    static const char *const acts[ACTIONS] = {
-        [ACTION_FILL] = "fills from pool ",
-        [ACTION_REPLACE] = "replaces the real answer by pool ",
-        [ACTION_FILTER] = "takes the targets away that are not approved",
-        [ACTION_DENY] = "denies that there is a host",
-        [ACTION_PASS] = "passes on what the real DNS says",
-    };
     const struct policy_decision *d = &v->scratch->decision;
     struct str s;
 
     str_init(&s, out, EXPLAIN_TEXT);
     if (d->reason == REASON_RULE) {
-        str_addf(&s, "rule %s %s%s", d->rule, acts[d->action], d->pool);
+        str_addf(&s, "rule %s %s%s", d->rule, policy_actions[d->action].deed, d->pool);
         return;
     }
     if (d->reason == REASON_SIGNED) {
