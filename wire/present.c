@@ -26,67 +26,47 @@
 
 enum { PRINT_MAX_RDATA = 1024 };
 
-struct word {
-    const char *text;
-    uint16_t value;
-};
-
 /* clang-format off */
 /* What ldns prints as a number. */
-static const struct word types[] = {
-    {"IXFR", 251}, {"AXFR", 252}, {"MAILB", 253}, {"MAILA", 254}, {"ANY", 255}, {"AVC", 258},
+static ldns_lookup_table types[] = {
+    {251, "IXFR"}, {252, "AXFR"}, {253, "MAILB"}, {254, "MAILA"}, {255, "ANY"}, {258, "AVC"}, {0, NULL},
 };
-static const struct word classes[] = {
-    {"IN", 1}, {"CH", 3}, {"HS", 4}, {"NONE", 254}, {"ANY", 255},
-};
-static const struct word rcodes[] = {
-    {"NOERROR", 0}, {"FORMERR", 1}, {"SERVFAIL", 2}, {"NXDOMAIN", 3}, {"NOTIMP", 4}, {"REFUSED", 5},
-    {"YXDOMAIN", 6}, {"YXRRSET", 7}, {"NXRRSET", 8}, {"NOTAUTH", 9}, {"NOTZONE", 10}, {"DSOTYPENI", 11},
-    {"BADVERS", 16}, {"BADKEY", 17}, {"BADTIME", 18}, {"BADMODE", 19}, {"BADNAME", 20}, {"BADALG", 21},
-    {"BADTRUNC", 22}, {"BADCOOKIE", 23}, {"UNUSABLE", RCODE_UNUSABLE}, {"TIMEOUT", RCODE_TIMEOUT},
+/* Its own list ends with NOTZONE. */
+static ldns_lookup_table rcodes[] = {
+    {0, "NOERROR"}, {1, "FORMERR"}, {2, "SERVFAIL"}, {3, "NXDOMAIN"}, {4, "NOTIMP"}, {5, "REFUSED"},
+    {6, "YXDOMAIN"}, {7, "YXRRSET"}, {8, "NXRRSET"}, {9, "NOTAUTH"}, {10, "NOTZONE"}, {11, "DSOTYPENI"},
+    {16, "BADVERS"}, {17, "BADKEY"}, {18, "BADTIME"}, {19, "BADMODE"}, {20, "BADNAME"}, {21, "BADALG"},
+    {22, "BADTRUNC"}, {23, "BADCOOKIE"}, {RCODE_UNUSABLE, "UNUSABLE"}, {RCODE_TIMEOUT, "TIMEOUT"},
+    {0, NULL},
 };
 /* clang-format on */
 
-static const char *word_print(const struct word *words, size_t n, const char *prefix,
-                              uint16_t value, char out[TYPE_TEXT])
+static const char *word_print(ldns_lookup_table *words, const char *prefix, uint16_t value,
+                              char out[TYPE_TEXT])
 {
-    for (size_t i = 0; i < n; i++)
-        if (words[i].value == value) {
-            snprintf(out, TYPE_TEXT, "%s", words[i].text);
-            return out;
-        }
-    snprintf(out, TYPE_TEXT, "%s%u", prefix, value);
+    const ldns_lookup_table *word = ldns_lookup_by_id(words, value);
+
+    if (word != NULL)
+        snprintf(out, TYPE_TEXT, "%s", word->name);
+    else
+        snprintf(out, TYPE_TEXT, "%s%u", prefix, value);
     return out;
-}
-
-static int word_parse(const struct word *words, size_t n, const char *prefix, const char *text,
-                      uint16_t *out)
-{
-    size_t skip = strlen(prefix);
-    uint64_t value;
-
-    for (size_t i = 0; i < n; i++)
-        if (strcasecmp(words[i].text, text) == 0) {
-            *out = words[i].value;
-            return 0;
-        }
-    if (strncasecmp(text, prefix, skip) != 0 || number_parse(&value, text + skip, UINT16_MAX) != 0)
-        return -EINVAL;
-    *out = (uint16_t)value;
-    return 0;
 }
 
 int type_parse(uint16_t *out, const char *text)
 {
-    uint16_t known = 0;
+    const ldns_lookup_table *word = ldns_lookup_by_name(types, text);
+    uint64_t value = word != NULL ? (uint64_t)word->id : 0;
 
-    if (word_parse(types, ARRAY_LEN(types), "TYPE", text, out) == 0)
-        return 0;
-    if (strncasecmp(text, "TYPE", 4) != 0) /* ldns takes TYPE1x for 1 */
-        known = (uint16_t)ldns_get_rr_type_by_name(text);
-    if (known == 0)
-        return -EINVAL;
-    *out = known;
+    if (strncasecmp(text, "TYPE", 4) == 0) { /* ldns takes TYPE1x for 1 */
+        if (number_parse(&value, text + 4, UINT16_MAX) != 0)
+            return -EINVAL;
+    } else if (word == NULL) {
+        value = ldns_get_rr_type_by_name(text);
+        if (value == 0)
+            return -EINVAL;
+    }
+    *out = (uint16_t)value;
     return 0;
 }
 
@@ -94,26 +74,15 @@ const char *type_print(uint16_t type, char out[TYPE_TEXT])
 {
     const ldns_rr_descriptor *known = ldns_rr_descript(type);
 
-    if (known != NULL && known->_type == type && known->_name != NULL) {
-        snprintf(out, TYPE_TEXT, "%s", known->_name);
-        return out;
-    }
-    return word_print(types, ARRAY_LEN(types), "TYPE", type, out);
-}
-
-const char *class_print(uint16_t class, char out[TYPE_TEXT])
-{
-    return word_print(classes, ARRAY_LEN(classes), "CLASS", class, out);
+    if (known == NULL || known->_type != type || known->_name == NULL)
+        return word_print(types, "TYPE", type, out);
+    snprintf(out, TYPE_TEXT, "%s", known->_name);
+    return out;
 }
 
 const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT])
 {
-    return word_print(rcodes, ARRAY_LEN(rcodes), "RCODE", rcode, out);
-}
-
-int rcode_parse(uint16_t *out, const char *text)
-{
-    return word_parse(rcodes, ARRAY_LEN(rcodes), "RCODE", text, out);
+    return word_print(rcodes, "RCODE", rcode, out);
 }
 
 /* The next octet of a label, which may be written \DDD or \X; -1 on a fault. */
@@ -255,8 +224,9 @@ bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, s
         rdlength = r.w.len - rr->owner->len - 10u;
     }
     n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(rr->owner, owner),
-                 rr->owner->labels > 0 ? "." : "", rr->ttl, class_print(rr->class, class),
-                 type_print(rr->type, type), rdlength, rdlength > 0 ? " " : ""); /* RFC 3597 5 */
+                 rr->owner->labels > 0 ? "." : "", rr->ttl,
+                 word_print(ldns_rr_classes, "CLASS", rr->class, class), type_print(rr->type, type),
+                 rdlength, rdlength > 0 ? " " : ""); /* RFC 3597 5 */
     if (n < 0 || (size_t)n + 2 * rdlength >= size)
         return false;
     for (size_t i = 0; i < rdlength; i++)

@@ -22,9 +22,7 @@ const char *name_print(const struct name *, char out[NAME_TEXT]);
 
 int type_parse(uint16_t *out, const char *text); /* "SRV", "TYPE65280" */
 const char *type_print(uint16_t type, char out[TYPE_TEXT]);
-const char *class_print(uint16_t class, char out[TYPE_TEXT]);
 const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT]); /* "NXDOMAIN", "RCODE17" */
-int rcode_parse(uint16_t *out, const char *text);
 
 /* One record of a checked message in zone file form without the line end;
  * false when it does not fit. Our own reader, RFC 3597 form for what ldns does

@@ -12,15 +12,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <ldns/ldns.h>
 
 #include "wire/pack.h"
+#include "wire/present.h"
 #include "tests/unit/rows.h"
 
 enum { TEXT_MESSAGE_MAX = 65535 };
 
 static const char *const text_sections[] = {"an", "ns", "ar"};
+
+/* The rcode that is printed as that word. */
+static inline uint16_t text_rcode(const char *word)
+{
+    char text[TYPE_TEXT];
+    uint16_t rcode = 0;
+
+    while (strcasecmp(rcode_print(rcode, text), word) != 0)
+        if (rcode++ == UINT16_MAX)
+            fail_msg("no rcode: %s", word);
+    return rcode;
+}
 
 /* The record of one line, which may leave out the TTL 60 and the class IN, and its section. */
 static inline ldns_rr *text_record(const char *line, size_t len, int *section)
