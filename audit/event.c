@@ -10,7 +10,7 @@
 #include "wire/types.h"
 
 const char *const audit_kind_names[AUDIT_KINDS + 1] = {
-    "event", "start", "stop", "settings", "policy", "gap", "prune", "forget", NULL,
+    "event", "start", "stop", "settings", "policy", "gap", "prune", NULL,
 };
 
 /* HRESULT_FROM_WIN32 of the DNS errors: 9000 + rcode where Windows has one. */

@@ -73,14 +73,14 @@ struct subject {
     int64_t hour;
 };
 
-struct ledger *ledger_new(struct audit_store *store)
+struct ledger *ledger_new(struct audit_store *store, const struct hash_key *secret)
 {
     struct ledger *l = calloc(1, sizeof *l);
 
     if (l == NULL)
         return NULL;
     l->store = store;
-    audit_store_random(&l->secret, sizeof l->secret);
+    l->secret = *secret;
     return l;
 }
 
@@ -304,12 +304,20 @@ int ledger_save(struct ledger *l)
 
 /* --- counting ---------------------------------------------------------------------- */
 
-/* The row is touched by the event, stored under that number or (0) only counted. */
-static void count(struct ledger *l, struct row *r, const struct audit_event *e, int64_t sequence)
+/* What the event, stored under that number or (0) only counted, does to every row that
+ * it touches. decided: its outcome is the row's too; false: of a rule in shadow. */
+static void count(struct ledger *l, struct row *r, const struct audit_event *e, int64_t sequence,
+                  bool decided)
 {
     struct store_row *s = &r->stored;
     int64_t ms = (int64_t)e->wall_ms;
 
+    if (decided) {
+        s->questions++;
+        s->attempts += !e->repeat;
+        if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES) /* passed is behind attempts */
+            s->numbers[offsetof(struct store_row, attempts) / sizeof(int64_t) + e->outcome]++;
+    }
     if (s->first == 0 || ms < s->first)
         s->first = ms;
     if (ms > s->last)
@@ -320,14 +328,6 @@ static void count(struct ledger *l, struct row *r, const struct audit_event *e, 
         l->touched[l->n_touched++] =
             (struct touched){(uint64_t)r->table << 56 | (uint64_t)s->id, r};
     r->touched = true;
-}
-
-static void count_outcome(struct store_row *s, const struct audit_event *e)
-{
-    s->questions++;
-    s->attempts += !e->repeat;
-    if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES) /* passed is behind attempts */
-        s->numbers[offsetof(struct store_row, attempts) / sizeof(int64_t) + e->outcome]++;
 }
 
 /* host: the row of the first host that it was given. */
@@ -367,8 +367,7 @@ static int add_client(struct ledger *l, const struct audit_event *e, int64_t seq
     } else if (asks && s->no_host_since == 0) {
         s->no_host_since = ms;
     }
-    count_outcome(s, e);
-    count(l, r, e, sequence);
+    count(l, r, e, sequence, true);
     return 0;
 }
 
@@ -410,13 +409,12 @@ static int add_name(struct ledger *l, const struct audit_event *e, int64_t seque
     sketch_add(row, &e->client);
     row->verdict = e->verdict;
     if (decided) {
-        count_outcome(row, e);
         row->outcome = e->outcome;
         row->rule = rule;
     } else {
         row->would++;
     }
-    count(l, *out, e, sequence);
+    count(l, *out, e, sequence, decided);
     return 0;
 }
 
@@ -488,7 +486,6 @@ int ledger_add(struct ledger *l, const struct audit_event *e, int64_t sequence,
         rc = find(l, &hour, &r);
     if (rc != 0)
         return rc;
-    count_outcome(&r->stored, e);
-    count(l, r, e, sequence);
+    count(l, r, e, sequence, true);
     return l->n_touched > TOUCHED - FEW ? ledger_save(l) : 0;
 }

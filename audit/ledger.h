@@ -12,10 +12,12 @@
 
 #include "audit/event.h"
 #include "audit/store.h"
+#include "base/hash.h"
 
 struct ledger; /* opaque */
 
-struct ledger *ledger_new(struct audit_store *); /* borrowed; NULL: out of memory */
+/* The store is borrowed, the key copied. NULL: out of memory. */
+struct ledger *ledger_new(struct audit_store *, const struct hash_key *);
 void ledger_free(struct ledger *);
 /* Above these a new client or name counts in the row (other). */
 void ledger_bounds(struct ledger *, uint64_t clients, uint64_t names);

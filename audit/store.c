@@ -110,7 +110,7 @@ static const char schema_views[] =
     NAMED("rule", "rules", "would,") " FROM rule n;"
     "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
     "CREATE VIEW gaps AS SELECT k.id AS sequence," SCHEMA_ISO("e.ms") " AS time,kind,count," SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
-    "FROM control k JOIN event e ON e.id=k.id WHERE kind IN('gap','start','stop','prune','forget');";
+    "FROM control k JOIN event e ON e.id=k.id WHERE kind IN('gap','start','stop','prune');";
 /* clang-format on */
 
 static const struct {
@@ -597,9 +597,4 @@ int audit_store_sweep(struct audit_store *s, int64_t before_ms, int64_t first_ev
         rc = audit_store_sql(s, NULL, sql, before_ms, first_event);
     }
     return rc;
-}
-
-void audit_store_random(void *out, size_t size)
-{
-    sqlite3_randomness((int)size, out);
 }

@@ -110,7 +110,5 @@ int audit_store_count(struct audit_store *, enum store_table, int64_t *rows, int
 /* Removes rows of the ledger that were last touched before that time, and that
  * no event from first_event on names. */
 int audit_store_sweep(struct audit_store *, int64_t before_ms, int64_t first_event);
-/* A secret that changes with each start. */
-void audit_store_random(void *out, size_t size);
 
 #endif

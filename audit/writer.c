@@ -33,9 +33,9 @@
 #include <sys/mman.h>
 
 #include "audit/ledger.h"
-#include "audit/recent.h"
 #include "audit/store.h"
 #include "base/hash.h"
+#include "base/random.h"
 #include "base/str.h"
 #include "wire/pack.h"
 #include "wire/present.h"
@@ -43,6 +43,7 @@
 
 enum { STEP = 100000, CHUNK = 2000, FREE_PAGES = 2000 };
 enum { RINGS = 1024, SEEN_SETS = 16384, KNOWN_SETS = 4096 };
+enum { WAYS = 4, ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
 enum { HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
 enum {
     BIT_REPEAT = 1,
@@ -58,7 +59,20 @@ static const size_t batch_early = (size_t)8 << 20;  /* committed before its time
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
 static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
 static const uint64_t minute_ms = 60000, hour_ms = 3600000, epoch_ms = 24 * 3600000;
+static const uint64_t repeat_ms = 10000; /* a client resends within it */
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
+
+/* What was seen lately: sets of four places, found by a hash; what is new takes the
+ * place of its set whose ms is the smallest. So a flood of new things makes the
+ * table forget, and no more. */
+struct recent {
+    size_t sets; /* a power of two */
+    struct recent_place {
+        uint64_t hash; /* 0 = empty */
+        uint64_t ms;   /* the user's: of its last or its first use */
+        uint64_t value;
+    } places[][WAYS];
+};
 
 /* What repeats from event to event is stored once and named by a number. The
  * writer remembers these numbers for a day, or until the process ends; then it
@@ -81,17 +95,16 @@ struct audit_writer {
     struct audit_limits limits;
     struct audit_ring *rings[RINGS]; /* borrowed */
     int n_rings;
-    struct limiter limiter;
+    struct recent_place bucket; /* of all: thousandths of a token; hash 0: not begun */
+    struct recent *seen;        /* buckets of each client, and questions */
     struct ledger *ledger;
     struct records records;
     struct { /* when to look next (monotonic), and what is not finished */
         uint64_t age_ms, sweep_ms;
         bool going_on;
-        uint64_t removed; /* records, since the start */
     } prune;
     uint8_t *batch; /* mapped; pages that are not used cost nothing */
     size_t len;
-    uint64_t questions;          /* in the batch */
     uint64_t lost, lost_from_ms; /* not yet in a gap record */
     uint64_t attempt_ms;         /* monotonic, of the last commit or try */
     uint64_t step_ms, wait_ms;   /* of the last step: when, and what it returned */
@@ -103,13 +116,110 @@ struct audit_writer {
     } stats;
 };
 
+/* --- what was seen lately --------------------------------------------------------------- */
+
+static struct recent *recent_new(size_t sets)
+{
+    struct recent *r = calloc(1, sizeof *r + sets * sizeof *r->places);
+
+    if (r != NULL)
+        r->sets = sets;
+    return r;
+}
+
+/* The place of the hash. Not seen lately: *found false, ms and value 0. */
+static struct recent_place *recent_find(struct recent *r, uint64_t hash, bool *found)
+{
+    struct recent_place *set = r->places[(size_t)(hash >> 32) & (r->sets - 1)], *oldest = set;
+
+    hash |= 1;
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].hash == hash) {
+            *found = true;
+            return &set[i];
+        }
+        if (set[i].ms < oldest->ms)
+            oldest = &set[i];
+    }
+    *found = false;
+    *oldest = (struct recent_place){.hash = hash};
+    return oldest;
+}
+
+/* Fills the bucket for the time since its last use, a new one at once; true when
+ * it has a token. A rate per second is one of thousandths per millisecond. */
+static bool refill(struct recent_place *b, bool known, uint64_t rate, uint64_t burst_s,
+                   uint64_t now_ms)
+{
+    uint64_t most = rate * burst_s * 1000, passed = now_ms > b->ms ? now_ms - b->ms : 0;
+
+    if (!known || passed > burst_s * 1000 || b->value + passed * rate > most)
+        b->value = most;
+    else
+        b->value += passed * rate;
+    if (now_ms > b->ms)
+        b->ms = now_ms; /* workers' clocks may be a little apart */
+    return b->value >= 1000;
+}
+
+/* Takes a token of both rates, or none and returns false. A client may save up
+ * for 10 s, all together for 1 s. A client that is new starts with a full bucket:
+ * a flood of invented addresses makes the table forget, which the bucket for all
+ * then bounds. */
+static bool take_token(struct audit_writer *w, const struct addr *a, uint64_t mono_ms)
+{
+    static const struct hash_key fixed = {0x6c696d69742121u, 0x636c69656e742121u};
+    struct recent_place *client = NULL;
+    bool known;
+
+    if (w->limits.max_rate_client > 0) {
+        client = recent_find(w->seen, hash_bytes(&fixed, a->ip, sizeof a->ip), &known);
+        if (!refill(client, known, w->limits.max_rate_client, CLIENT_BURST_S, mono_ms))
+            return false;
+    }
+    if (w->limits.max_rate > 0) {
+        known = w->bucket.hash != 0;
+        w->bucket.hash = 1;
+        if (!refill(&w->bucket, known, w->limits.max_rate, ALL_BURST_S, mono_ms))
+            return false;
+        w->bucket.value -= 1000;
+    }
+    if (client != NULL)
+        client->value -= 1000;
+    return true;
+}
+
+/* True when the same address, port, ID and name (case ignored) came within the
+ * 10 s before; else remembers it. The time counts from the first asking: a Windows
+ * client resends at 1, 2, 4 and 8 s, and one that never changes its ID is not a
+ * repeat for ever. A table that forgets early makes attempts out of repeats and
+ * loses no question. */
+static bool is_repeat(struct audit_writer *w, const struct audit_event *e)
+{
+    static const struct hash_key fixed = {0x7265706561742121u, 0x7175657374696f6eu};
+    uint8_t buf[16 + 4 + NAME_MAX_WIRE];
+    struct writer key = writer_make(buf, sizeof buf);
+    struct recent_place *p;
+    bool found;
+
+    writer_bytes(&key, e->client.ip, sizeof e->client.ip);
+    writer_u16(&key, e->client.port);
+    writer_u16(&key, e->id);
+    name_fold_copy(writer_room(&key, e->qname.len), e->qname.at, e->qname.len);
+    p = recent_find(w->seen, hash_bytes(&fixed, buf, key.len), &found);
+    if (found && e->mono_ms < p->ms + repeat_ms)
+        return true;
+    p->ms = e->mono_ms;
+    return false;
+}
+
 /* --- life --------------------------------------------------------------------------- */
 
 static void writer_free(struct audit_writer *w)
 {
     ledger_free(w->ledger);
-    recent_free(w->records.known);
-    recent_free(w->limiter.seen);
+    free(w->records.known);
+    free(w->seen);
     audit_store_close(w->store);
     if (w->batch != MAP_FAILED)
         munmap(w->batch, batch_most + control_room);
@@ -121,15 +231,16 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
 {
     struct audit_writer *w = calloc(1, sizeof *w);
     uint64_t part = limits->max_size / 16; /* for the log beside the database */
+    struct random random;
     int rc = -ENOMEM;
 
     if (w == NULL)
         return rc;
     w->batch = mmap(NULL, batch_most + control_room, PROT_READ | PROT_WRITE,
                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    w->limiter.seen = recent_new(SEEN_SETS);
+    w->seen = recent_new(SEEN_SETS);
     w->records.known = recent_new(KNOWN_SETS);
-    if (w->batch == MAP_FAILED || w->limiter.seen == NULL || w->records.known == NULL)
+    if (w->batch == MAP_FAILED || w->seen == NULL || w->records.known == NULL)
         goto fail;
     rc = audit_store_open(&w->store, dir,
                           part > wal_most || part == 0 ? wal_most
@@ -139,11 +250,12 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
     if (rc != 0)
         goto fail;
     rc = -ENOMEM;
-    w->ledger = ledger_new(w->store);
+    random_init(&random);
+    random_bytes(&random, &w->records.secret, sizeof w->records.secret);
+    w->ledger = ledger_new(w->store, &w->records.secret);
     if (w->ledger == NULL)
         goto fail;
     w->records.store = w->store;
-    audit_store_random(&w->records.secret, sizeof w->records.secret);
     if (!str_copy(w->records.forwarder, sizeof w->records.forwarder, host))
         memcpy(w->records.forwarder, "?", 2);
     audit_writer_limits(w, limits);
@@ -163,9 +275,7 @@ void audit_writer_attach(struct audit_writer *w, struct audit_ring *ring)
 void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limits)
 {
     w->limits = *limits;
-    w->limiter.all_rate = limits->max_rate;
-    w->limiter.client_rate = limits->max_rate_client;
-    w->limiter.all.hash = 0;
+    w->bucket.hash = 0;
     ledger_bounds(w->ledger, limits->max_clients, limits->max_suffixes);
     atomic_store(&w->stats.interval_ms, limits->commit_interval_ms);
     w->prune.age_ms = w->prune.sweep_ms = 0;
@@ -218,7 +328,7 @@ static struct audit_ring *oldest(const struct audit_writer *w, const uint8_t **e
 /* Empties the rings, in the order of time. True when anything came. */
 static bool drain(struct audit_writer *w)
 {
-    uint64_t before = w->questions;
+    uint64_t n_questions = 0;
     struct audit_ring *ring;
     struct audit_event *e;
     const uint8_t *packed;
@@ -227,13 +337,13 @@ static bool drain(struct audit_writer *w)
     while ((e = batch_next(w, batch_most)) != NULL && (ring = oldest(w, &packed, &len)) != NULL) {
         memcpy(e, packed, len); /* as in an event up to the end of qname */
         audit_ring_release(ring);
-        e->repeat = limiter_repeat(&w->limiter, e);
-        e->counted = !limiter_take(&w->limiter, &e->client, e->mono_ms);
+        e->repeat = is_repeat(w, e);
+        e->counted = !take_token(w, &e->client, e->mono_ms);
         if (e->repeat)
             atomic_fetch_add(&w->stats.repeats, 1);
-        if (w->limits.privacy == AUDIT_PREFIX)
+        if (w->limits.prefix_only)
             prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
-        w->questions += e->kind == AUDIT_EVENT;
+        n_questions += e->kind == AUDIT_EVENT;
         batch_add(w, len);
     }
     for (int i = 0; i < w->n_rings; i++) {
@@ -243,8 +353,8 @@ static bool drain(struct audit_writer *w)
             w->lost_from_ms = from_ms;
         w->lost += n;
     }
-    atomic_store(&w->stats.pending, w->questions);
-    return w->questions > before;
+    atomic_fetch_add(&w->stats.pending, n_questions);
+    return n_questions > 0;
 }
 
 void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct now now,
@@ -280,7 +390,7 @@ static int records_next(struct records *r, uint64_t mono_ms)
                              "(SELECT ifnull(max(text),1)FROM epoch)-1)");
     if (rc != 1)
         return rc;
-    recent_clear(r->known);
+    memset(r->known->places, 0, r->known->sets * sizeof *r->known->places);
     r->event = last[0] + 1;
     r->answer = last[1] + 1;
     r->text = last[2] + 1;
@@ -552,7 +662,6 @@ static bool commit(struct audit_writer *w, struct now now)
     if (w->len > batch_early) /* a bad hour should not cost memory for ever */
         (void)madvise(w->batch, batch_most + control_room, MADV_DONTNEED);
     w->len = 0;
-    w->questions = 0;
     return true;
 }
 
@@ -591,8 +700,9 @@ static int cut(struct audit_store *store, int64_t end, struct audit_event *recor
     return rc;
 }
 
-/* The events that are too old, up to the first that is not, then those that are too many. */
-static int cut_events(struct audit_writer *w, struct now now)
+/* The events that are too old, up to the first that is not, then those that are too many;
+ * *removed: how many. */
+static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
 {
     const struct audit_limits *limits = &w->limits;
     struct audit_store *store = w->store;
@@ -621,7 +731,7 @@ static int cut_events(struct audit_writer *w, struct now now)
     if (rc != 0 || e.lost == 0)
         return rc;
     rc = add_control(&w->records, &e);
-    w->prune.removed += e.lost;
+    *removed = e.lost;
     /* What only removed events have named is older than the epoch of the first that is left. */
     if (rc == 0)
         rc = first_event(store, &begin);
@@ -643,12 +753,12 @@ static int cut_events(struct audit_writer *w, struct now now)
 static void prune(struct audit_writer *w, struct now now)
 {
     int64_t first = INT64_MAX /* no event names anything */, pages[3];
-    uint64_t removed = w->prune.removed;
+    uint64_t removed = 0;
     int rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
     bool swept = rc == 0 && now.mono_ms >= w->prune.sweep_ms;
 
     if (rc == 0)
-        rc = cut_events(w, now);
+        rc = cut_events(w, now, &removed);
     if (rc == 0 && swept) {
         w->prune.sweep_ms = now.mono_ms + 6 * hour_ms;
         rc = first_event(w->store, &first);
@@ -668,11 +778,11 @@ static void prune(struct audit_writer *w, struct now now)
         w->records.begun = false;
         w->prune.age_ms = w->prune.sweep_ms = now.mono_ms + minute_ms;
         w->prune.going_on = false;
-        w->prune.removed = removed;
     }
     if (rc != 0 || swept)
         ledger_clear(w->ledger);
-    atomic_store(&w->stats.pruned, w->prune.removed);
+    if (rc == 0)
+        atomic_fetch_add(&w->stats.pruned, removed);
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */

@@ -94,7 +94,7 @@ static struct audit_limits limits_of(const struct settings *s)
         .max_rate_client = s->audit.max_rate_client,
         .max_clients = s->audit.max_clients,
         .max_suffixes = s->audit.max_suffixes,
-        .privacy = s->audit.client_address == CLIENT_PREFIX ? AUDIT_PREFIX : AUDIT_FULL,
+        .prefix_only = s->audit.client_address == CLIENT_PREFIX,
     };
 }
 

@@ -127,7 +127,7 @@ static void suffix(void **state)
 
 static void names(void **state)
 {
-    assert_string_equal(audit_kind_names[AUDIT_FORGET], "forget");
+    assert_string_equal(audit_kind_names[AUDIT_PRUNE], "prune");
     assert_null(audit_kind_names[AUDIT_KINDS]);
 }
 

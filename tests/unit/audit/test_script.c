@@ -311,7 +311,7 @@ static void limit(struct bench *b, char *at)
     else if (strcmp(key, "retention-days") == 0)
         b->limits.retention_ms = n * DAY_MS;
     else if (strcmp(key, "prefix") == 0)
-        b->limits.privacy = AUDIT_PREFIX;
+        b->limits.prefix_only = true;
     else
         fail_msg("limit %s?", key);
     audit_writer_limits(b->w, &b->limits);
