@@ -17,7 +17,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <microhttpd.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -443,7 +442,7 @@ int control_fd(const struct control *c)
     return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
-long control_run(struct control *c)
+void control_run(struct control *c)
 {
     const enum MHD_DaemonInfoType count = MHD_DAEMON_INFO_CURRENT_CONNECTIONS;
     MHD_UNSIGNED_LONG_LONG ms;
@@ -455,12 +454,8 @@ long control_run(struct control *c)
         /* libmicrohttpd 0.9.75 takes its listener out of the epoll set while all
          * connections are in use, and puts it back at the beginning of the run after
          * the one in which some ended. Nothing would wake us for that run. */
-        if (MHD_get_daemon_info(c->http, count)->num_connections < before)
-            continue;
-        if (MHD_get_timeout(c->http, &ms) != MHD_YES)
-            return -1;
-        if (ms > 0)
-            return ms > LONG_MAX ? LONG_MAX : (long)ms;
+        if (MHD_get_daemon_info(c->http, count)->num_connections >= before &&
+            (MHD_get_timeout(c->http, &ms) != MHD_YES || ms > 0))
+            return;
     }
-    return 0;
 }

@@ -32,9 +32,9 @@ int control_open(struct control **, const char *path, const struct control_route
                  void *context, struct diags *d);
 void control_close(struct control *);
 int control_fd(const struct control *);
-/* Goes on while work is ready although the descriptor is silent, but not for ever.
- * Milliseconds until it must be called even if the descriptor is silent; -1 = not. */
-long control_run(struct control *);
+/* Goes on while work is ready although the descriptor is silent, but not for ever. Some
+ * times a second it must be called in any case: connections that are idle end then. */
+void control_run(struct control *);
 /* Calls back when control_run() must be called soon although the descriptor is
  * silent: an answer came later than its request. Never from inside that run. */
 void control_on_answer(struct control *, void (*wake)(void *), void *context);

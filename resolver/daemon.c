@@ -30,7 +30,7 @@
 #include "resolver/machine.h"
 #include "wire/present.h"
 
-enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120, EXIT_INVALID = 5 };
+enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
 /* The sd_notify(3) protocol: one datagram to $NOTIFY_SOCKET, if a service manager has
@@ -325,7 +325,7 @@ static void on_api(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     if (d->control != NULL)
-        (void)control_run(d->control);
+        control_run(d->control);
 }
 
 static void wake_api(void *arg)
@@ -389,18 +389,20 @@ static void open_stores(struct daemon *d)
 }
 
 /* Cache and workers. 0 or -ENOMEM. */
-static int make_workers(struct daemon *d, const struct listener *listeners, int each)
+static int make_workers(struct daemon *d, const struct listener *listeners)
 {
+    int half = d->newest->settings->server.n_listen;
     struct random random;
+    struct hash_key key;
 
     random_init(&random);
-    random_bytes(&random, &d->shared.hash_key, sizeof d->shared.hash_key);
-    d->shared.cache = cache_new((size_t)d->newest->settings->cache.size, &d->shared.hash_key);
+    random_bytes(&random, &key, sizeof key);
+    d->shared.cache = cache_new((size_t)d->newest->settings->cache.size, &key);
     if (d->shared.cache == NULL)
         return -ENOMEM;
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i < d->n_workers; i++) {
-        d->workers[i] = worker_new(&d->shared, d->newest, listeners + i * each, each,
+        d->workers[i] = worker_new(&d->shared, d->newest, listeners + i * 2 * half, half,
                                    d->auditor != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
@@ -414,21 +416,24 @@ static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, eve
 {
     struct event *e = event_new(d->own->listen.base, fd, (short)(what | EV_PERSIST), call, d);
 
-    if (e != NULL)
+    if (e != NULL) {
         event_add(e, period);
+        d->events[d->n_events++] = e;
+    }
     return e;
 }
 
 static void open_control(struct daemon *d)
 {
     const char *path = d->newest->settings->control.socket;
+    char problem[DAEMON_PROBLEM]; /* nobody can ask for it */
     struct diags problems;
     int rc;
 
     diags_init(&problems);
     if ((rc = control_open(&d->control, path, daemon_routes, d, &problems)) != 0) {
         d->control = NULL;
-        do_without(d->control_error, &problems, path, rc, "control",
+        do_without(problem, &problems, path, rc, "control",
                    "waymarkctl cannot talk to this daemon");
     } else if ((d->api = watch(d, control_fd(d->control), EV_READ, on_api, NULL)) != NULL) {
         control_on_answer(d->control, wake_api, d);
@@ -446,7 +451,6 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     struct listener *listeners = NULL;
     sigset_t all, before;
-    int each = 0;
 
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
     raise_descriptors(s, d->n_workers);
@@ -455,14 +459,14 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
         return EXIT_FAILURE;
     d->newest->settings->generation = ++d->generations;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (listen_bind(s, d->n_workers, &listeners, &each, problems) != 0 ||
+    if (listen_bind(s, d->n_workers, &listeners, problems) != 0 ||
         user_become(s->server.user, dirs, problems) != 0)
         return EXIT_FAILURE;
     for (int i = 0; i < d->n_workers; i++)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)
             return EXIT_FAILURE;
     open_stores(d);
-    if (make_workers(d, listeners, each) != 0) {
+    if (make_workers(d, listeners) != 0) {
         diags_add(problems, NULL, 0, 0,
                   "out of memory at start; lower cache.size or server.workers");
         return EXIT_FAILURE;
@@ -470,10 +474,10 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     free(listeners);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a size limit is a failed write, not a death */
-    d->hangup = watch(d, SIGHUP, EV_SIGNAL, on_hangup, NULL);
-    d->terminate = watch(d, SIGTERM, EV_SIGNAL, on_stop, NULL);
-    d->interrupt = watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
-    d->tick = watch(d, -1, 0, on_tick, &period);
+    watch(d, SIGHUP, EV_SIGNAL, on_hangup, NULL);
+    watch(d, SIGTERM, EV_SIGNAL, on_stop, NULL);
+    watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
+    watch(d, -1, 0, on_tick, &period);
     open_control(d);
     /* Signals are the main thread's; other threads are started with all of them blocked,
      * but for those that base/guard.h takes: a fault under a blocked signal is the end. */
@@ -494,7 +498,6 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
 int daemon_run(const char *settings_path, const char *const *assign)
 {
     static struct daemon d;
-    struct event **const events[] = {&d.hangup, &d.terminate, &d.interrupt, &d.tick, &d.api};
     struct settings *s;
     struct diags problems;
     char text[ADDR_TEXT];
@@ -527,9 +530,8 @@ int daemon_run(const char *settings_path, const char *const *assign)
     notify("STOPPING=1");
     if (d.control != NULL)
         control_on_answer(d.control, NULL, NULL);
-    for (size_t i = 0; i < ARRAY_LEN(events); i++)
-        if (*events[i] != NULL)
-            event_free(*events[i]); /* a second SIGTERM ends us at once */
+    for (int i = 0; i < d.n_events; i++)
+        event_free(d.events[i]); /* a second SIGTERM ends us at once */
     signal(SIGHUP, SIG_IGN);
     for (int i = 0; i < d.n_workers; i++) {
         worker_stop(d.workers[i]);

@@ -19,6 +19,7 @@
 #include "resolver/worker.h"
 
 enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
+enum { EXIT_INVALID = 5 }; /* the settings have problems */
 
 struct daemon {
     const char *settings_path; /* NULL: the default file */
@@ -32,10 +33,11 @@ struct daemon {
     int n_workers;
     struct worker *own; /* the main thread's worker, whose loop is the main loop */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
-    struct auditor *auditor;   /* NULL: not usable */
-    struct verifier *verifier; /* NULL: no policy store, or no thread for it */
-    struct control *control;   /* NULL: not usable */
-    struct event *hangup, *terminate, *interrupt, *tick, *api;
+    struct auditor *auditor;       /* NULL: not usable */
+    struct verifier *verifier;     /* NULL: no policy store, or no thread for it */
+    struct control *control;       /* NULL: not usable */
+    struct event *events[8], *api; /* owned: signals, the tick; one of them: the API's */
+    int n_events;
     uint64_t machine_fingerprint; /* last seen */
     bool machine_moved;           /* it was another one */
     unsigned ticks;
@@ -43,8 +45,7 @@ struct daemon {
     uint64_t policy_serial;   /* last seen, for the audit's control records */
     uint64_t policy_faults;   /* last seen */
     /* "" = fine */
-    char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], control_error[DAEMON_PROBLEM];
-    char machine_error[DAEMON_PROBLEM];
+    char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], machine_error[DAEMON_PROBLEM];
 };
 
 /* Reads settings to a new generation, resolved (routes, networks). 0, or

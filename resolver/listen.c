@@ -147,10 +147,9 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
         text, kind, holder);
 }
 
-int listen_bind(const struct settings *s, int n, struct listener **out, int *n_each,
-                struct diags *d)
+int listen_bind(const struct settings *s, int n, struct listener **out, struct diags *d)
 {
-    int each = s->server.n_listen * 2, made = 0, rc = 0;
+    int half = s->server.n_listen, each = 2 * half, made = 0, rc = 0;
     struct listener *list = calloc((size_t)(n * each), sizeof *list);
 
     if (list == NULL)
@@ -168,22 +167,18 @@ int listen_bind(const struct settings *s, int n, struct listener **out, int *n_e
     }
     if (rc != 0)
         goto fail;
-    for (int w = 0; w < n; w++) {
-        for (int i = 0; i < each; i++) {
-            struct listener *l = &list[made];
+    for (; made < n * each; made++) {
+        struct listener *l = &list[made];
+        bool tcp = made % each >= half;
 
-            l->addr = s->server.listen[i / 2];
-            l->tcp = i % 2 != 0;
-            l->wildcard = addr_is_any(&l->addr);
-            if ((l->fd = bound_socket(&l->addr, l->tcp, true)) < 0) {
-                rc = bind_problem(&l->addr, l->tcp, l->fd, d);
-                goto fail;
-            }
-            made++;
+        l->addr = s->server.listen[made % half];
+        l->wildcard = addr_is_any(&l->addr);
+        if ((l->fd = bound_socket(&l->addr, tcp, true)) < 0) {
+            rc = bind_problem(&l->addr, tcp, l->fd, d);
+            goto fail;
         }
     }
     *out = list;
-    *n_each = each;
     return 0;
 fail:
     while (made > 0)

@@ -18,16 +18,14 @@ struct tcp; /* opaque: a worker's listening sockets and connections */
 struct listener {
     int fd; /* bound; for TCP listening */
     struct addr addr;
-    bool tcp;
     bool wildcard;
 };
 
 /* Binds UDP and TCP on every server.listen, once for each of n workers
- * (SO_REUSEPORT). *out: n * n_each listeners, those of a worker together; from
- * malloc, the caller owns the descriptors. 0; -EINVAL with sentences in d that
+ * (SO_REUSEPORT). *out: n * 2 * server.n_listen listeners, those of a
+ * worker together, UDP before TCP; from malloc, the caller owns the descriptors. 0; -EINVAL with sentences in d that
  * say who holds the port and which setting to change; -ENOMEM. */
-int listen_bind(const struct settings *, int n, struct listener **out, int *n_each,
-                struct diags *d);
+int listen_bind(const struct settings *, int n, struct listener **out, struct diags *d);
 
 struct listen {
     struct event_base *base;
@@ -52,8 +50,8 @@ enum answer listen_read(struct listen *, struct query *, struct now);
 /* After every answer, sent or not: counts, and pushes the audit event. */
 void listen_done(struct listen *, struct query *, enum answer);
 
-/* Each serves those of the listeners that are its own and owns their descriptors from
- * here on. NULL when out of memory. */
+/* Each serves the listeners and owns their descriptors from here on. NULL when out of
+ * memory. */
 struct udp *udp_new(struct listen *, const struct listener *, int n);
 struct tcp *tcp_new(struct listen *, const struct listener *, int n);
 void udp_free(struct udp *); /* NULL is fine */

@@ -10,7 +10,7 @@
 #include "resolver/daemon.h"
 #include "resolver/special.h"
 
-enum { EXIT_INVALID = 5, ASSIGN_MAX = 256 };
+enum { ASSIGN_MAX = 256 };
 enum { WANT_RUN, WANT_CHECK, WANT_PRINT_CONFIG, WANT_PRINT_SAMPLE, WANT_VERSION, WANT_HELP };
 
 static const struct option options[] = {

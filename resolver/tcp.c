@@ -61,7 +61,7 @@ struct acceptor {
     struct io_timer pause;
     struct tcp *tcp;
     struct event *event;
-    int fd; /* -1: this listener is UDP */
+    int fd;
     uint16_t number;
 };
 
@@ -381,17 +381,16 @@ struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
         return NULL;
     }
     t->l = l;
-    for (; t->n_acceptors < n; t->n_acceptors++) {
+    while (t->n_acceptors < n) {
         struct acceptor *a = &t->acceptors[t->n_acceptors];
 
-        *a = (struct acceptor){.pause = {.fire = on_pause_over}, .tcp = t, .fd = -1};
-        if (!listeners[t->n_acceptors].tcp)
-            continue;
-        a->fd = listeners[t->n_acceptors].fd;
-        a->number = (uint16_t)t->n_acceptors;
+        *a = (struct acceptor){.pause = {.fire = on_pause_over},
+                               .tcp = t,
+                               .fd = listeners[t->n_acceptors].fd,
+                               .number = (uint16_t)t->n_acceptors};
+        t->n_acceptors++;
         a->event = event_new(l->base, a->fd, EV_READ | EV_PERSIST, on_acceptable, a);
         if (a->event == NULL || event_add(a->event, NULL) != 0) {
-            t->n_acceptors++;
             tcp_free(t);
             return NULL;
         }
@@ -409,8 +408,7 @@ void tcp_free(struct tcp *t)
         t->l->io->timer_clear(t->l->io, &a->pause);
         if (a->event != NULL)
             event_free(a->event);
-        if (a->fd >= 0)
-            close(a->fd);
+        close(a->fd);
     }
     for (uint32_t i = 0; i < t->size; i++)
         if (t->connections[i] != NULL)

@@ -41,7 +41,7 @@ union control {
 struct socket {
     struct udp *udp;
     struct event *event;
-    struct listener listener; /* fd -1: it is TCP */
+    struct listener listener;
     uint16_t number;
 };
 
@@ -258,10 +258,6 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
         struct socket *s = &u->sockets[i];
 
         *s = (struct socket){.udp = u, .listener = listeners[i], .number = (uint16_t)i};
-        if (s->listener.tcp) {
-            s->listener.fd = -1;
-            continue;
-        }
         s->event = event_new(l->base, s->listener.fd, EV_READ | EV_PERSIST, on_readable, s);
         if (s->event == NULL || event_add(s->event, NULL) != 0) {
             u->n = i + 1;
@@ -279,8 +275,7 @@ void udp_free(struct udp *u)
     for (int i = 0; i < u->n; i++) {
         if (u->sockets[i].event != NULL)
             event_free(u->sockets[i].event);
-        if (u->sockets[i].listener.fd >= 0)
-            close(u->sockets[i].listener.fd);
+        close(u->sockets[i].listener.fd);
     }
     free(u->sockets);
     free(u);

@@ -180,8 +180,8 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 /* ---- life ---- */
 
 struct worker *worker_new(const struct shared *shared, struct generation *g,
-                          const struct listener *listeners, int n_listeners,
-                          struct audit_ring *ring, unsigned n_workers)
+                          const struct listener *listeners, int half, struct audit_ring *ring,
+                          unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
     const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
@@ -217,8 +217,8 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     if (w->listen.forwarder == NULL)
         goto fail;
     forwarder_limit(w->listen.forwarder, limit);
-    if (n_listeners > 0 && ((w->udp = udp_new(&w->listen, listeners, n_listeners)) == NULL ||
-                            (w->tcp = tcp_new(&w->listen, listeners, n_listeners)) == NULL))
+    if (half > 0 && ((w->udp = udp_new(&w->listen, listeners, half)) == NULL ||
+                     (w->tcp = tcp_new(&w->listen, listeners + half, half)) == NULL))
         goto fail;
     event_config_free(config);
     return w;

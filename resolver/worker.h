@@ -35,7 +35,6 @@ void generation_release(struct generation *);
 struct shared {
     struct cache *cache;
     struct store *policy; /* NULL: not usable; then decisions are `no rules` */
-    struct hash_key hash_key;
 };
 
 /* Lies in a struct of whoever posts it; it is the worker's until it runs. */
@@ -67,11 +66,11 @@ struct worker {
     } mailbox;
 };
 
-/* listeners: sockets that are bound (SO_REUSEPORT) and, for TCP, listening; the
- * worker owns and closes them. The generation's use is handed over. ring is borrowed; NULL: no audit. NULL when out of
- * memory. */
+/* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and
+ * closes them. The generation's use is handed over. ring is borrowed; NULL: no audit.
+ * NULL when out of memory. */
 struct worker *worker_new(const struct shared *, struct generation *, const struct listener *,
-                          int n_listeners, struct audit_ring *ring, unsigned n_workers);
+                          int half, struct audit_ring *ring, unsigned n_workers);
 void worker_free(struct worker *);
 
 /* Runs the worker's loop until worker_stop() was called. A thread's main function. */

@@ -342,7 +342,7 @@ static void test_no_descriptor_is_left(void **state)
     struct net *n = *state;
     struct rlimit all, none;
     struct sockaddr_in at;
-    const struct listener listener = {.fd = listen_somewhere(&at), .tcp = true};
+    const struct listener listener = {.fd = listen_somewhere(&at)};
     struct tcp *second = tcp_new(&t.listen, &listener, 1);
     int client = socket(AF_INET, SOCK_STREAM, 0), highest = dup(client);
 

@@ -72,7 +72,7 @@ static int begin(void **state)
     struct sockaddr_storage to;
     struct addr server;
     struct diags d;
-    int each, rc = -EADDRINUSE;
+    int rc = -EADDRINUSE;
 
     row = *state;
     memset(&t, 0, sizeof t);
@@ -88,7 +88,7 @@ static int begin(void **state)
                  "forward: [{zone: ., servers: [192.0.2.53]}]\n%s",
                  row->listen, server.port, row->settings);
         world_settings(t.n->w, settings);
-        rc = listen_bind(t.n->w->settings, 1, &t.listeners, &each, &d);
+        rc = listen_bind(t.n->w->settings, 1, &t.listeners, &d);
     }
     assert_int_equal(rc, 0);
     diags_fini(&d);
@@ -99,7 +99,7 @@ static int begin(void **state)
                                .forwarder = t.n->f,
                                .stats = &t.n->w->stats,
                                .n_workers = 1};
-    t.udp = udp_new(&t.listen, t.listeners, each);
+    t.udp = udp_new(&t.listen, t.listeners, 1);
     t.client = socket(addr_is_v4(&server) ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK, 0);
     assert_int_equal(connect(t.client, (struct sockaddr *)&to, addr_to_sockaddr(&server, &to)), 0);
     *state = t.n;
@@ -176,10 +176,9 @@ static void port_in_use_names_who_has_it(void **state)
     struct listener *second;
     char pid[32];
     struct diags d;
-    int each;
 
     diags_init(&d);
-    assert_int_equal(listen_bind(t.n->w->settings, 2, &second, &each, &d), -EINVAL);
+    assert_int_equal(listen_bind(t.n->w->settings, 2, &second, &d), -EINVAL);
     assert_int_equal(d.n, 1);
     snprintf(pid, sizeof pid, "in use by test_udp (pid %d)", (int)getpid());
     assert_non_null(strstr(d.at[0].text, pid));

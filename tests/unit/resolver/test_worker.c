@@ -32,7 +32,7 @@ static int begin(void **state)
             settings_read_text(&t.g[i]->settings, "settings", text, strlen(text), NULL), 0);
         t.g[i]->users = 2; /* ours, and what is handed over */
     }
-    t.shared.cache = cache_new(CACHE_MIN_SIZE, &t.shared.hash_key);
+    t.shared.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
     assert_non_null(t.shared.cache);
     t.worker = worker_new(&t.shared, t.g[0], NULL, 0, NULL, 1);
     assert_non_null(t.worker);
