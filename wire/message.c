@@ -72,15 +72,15 @@ bool message_note_record(struct message *m, const uint8_t *wire, const struct rr
     return !c.bad;
 }
 
-static bool records_read(struct message *m, const uint8_t *wire, size_t len)
+static bool records_read(struct message *m, const struct cursor *behind_question)
 {
     struct rr_walk w;
     struct rr rr;
 
-    rr_walk_init(&w, wire, len);
+    rr_walk_from(&w, behind_question, m->counts + 1);
     w.opaque = m->opcode == OPCODE_UPDATE;
     while (rr_walk_next(&w, &rr))
-        if (!message_note_record(m, wire, &rr))
+        if (!message_note_record(m, w.c.start, &rr))
             return false;
     return !w.c.bad;
 }
@@ -97,7 +97,7 @@ enum message_fault message_read_query(struct message *m, const uint8_t *wire, si
         return MESSAGE_FORMERR;
     if (m->qclass == CLASS_ANY || m->qclass == CLASS_NONE)
         return MESSAGE_FORMERR;
-    if (!records_read(m, wire, len))
+    if (!records_read(m, &c))
         return MESSAGE_FORMERR;
     return m->edns.present && m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
 }
@@ -111,10 +111,12 @@ int message_read_head(struct message *m, const uint8_t *wire, size_t len)
 
 int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
 {
-    if (message_read_head(m, wire, len) != 0 || (m->flags & DNS_QR) == 0 ||
-        !records_read(m, wire, len))
+    struct cursor c = cursor_make(wire, len);
+
+    if (message_read_head(m, wire, len) != 0 || (m->flags & DNS_QR) == 0)
         return -EBADMSG;
-    return 0;
+    (void)cursor_take(&c, (size_t)DNS_HEADER + m->question_len);
+    return records_read(m, &c) ? 0 : -EBADMSG;
 }
 
 size_t message_udp_limit(const struct edns *edns)

@@ -70,7 +70,7 @@ size_t message_udp_limit(const struct edns *);
  * a header. */
 static inline uint16_t dns_flags(const uint8_t *wire, size_t len)
 {
-    return (uint16_t)(len < DNS_HEADER ? 0 : wire[2] << 8 | wire[3]);
+    return len < DNS_HEADER ? 0 : bytes_u16(wire + 2);
 }
 
 static inline uint16_t dns_rcode(const uint8_t *wire, size_t len)

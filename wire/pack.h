@@ -17,6 +17,17 @@
 
 #include "base/compiler.h"
 
+/* A field of which the caller knows that it is there. */
+static inline uint16_t bytes_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t bytes_u32(const uint8_t *p)
+{
+    return (uint32_t)bytes_u16(p) << 16 | bytes_u16(p + 2);
+}
+
 struct cursor {
     const uint8_t *start; /* offset 0, for names and positions */
     const uint8_t *pos, *end;
@@ -65,14 +76,14 @@ static inline uint16_t cursor_u16(struct cursor *c)
 {
     const uint8_t *p = cursor_take(c, 2);
 
-    return (uint16_t)(p ? p[0] << 8 | p[1] : 0);
+    return p ? bytes_u16(p) : 0;
 }
 
 static inline uint32_t cursor_u32(struct cursor *c)
 {
     const uint8_t *p = cursor_take(c, 4);
 
-    return p ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3] : 0;
+    return p ? bytes_u32(p) : 0;
 }
 
 static inline uint64_t cursor_u64(struct cursor *c)

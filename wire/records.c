@@ -80,39 +80,37 @@ bool rdata_check(struct cursor *c, const char *layout)
     return !c->bad;
 }
 
-static void walk_begin(struct rr_walk *w, const uint8_t *wire, size_t len, bool trusted)
+void rr_walk_from(struct rr_walk *w, const struct cursor *behind_question, const uint16_t counts[3])
 {
-    struct cursor *c = &w->c;
-
-    *c = cursor_make(wire, len);
+    w->c = *behind_question;
     w->section = 0;
-    w->trusted = trusted;
     w->opaque = false;
     w->pointer = 0;
-    (void)cursor_take(c, 4);
-    if (cursor_u16(c) != 1 || len > DNS_MAX_MESSAGE)
-        c->bad = true;
-    for (int i = 0; i < 3; i++)
-        w->left[i] = cursor_u16(c);
-    name_pass(c);
-    (void)cursor_take(c, 4);
+    memcpy(w->left, counts, sizeof w->left);
 }
 
 void rr_walk_init(struct rr_walk *w, const uint8_t *wire, size_t len)
 {
-    walk_begin(w, wire, len, false);
-}
+    struct cursor c = cursor_make(wire, len);
+    uint16_t counts[3], questions;
 
-void rr_walk_trusted(struct rr_walk *w, const uint8_t *wire, size_t len)
-{
-    walk_begin(w, wire, len, true);
+    (void)cursor_take(&c, 4);
+    questions = cursor_u16(&c);
+    for (int i = 0; i < 3; i++)
+        counts[i] = cursor_u16(&c);
+    name_pass(&c);
+    (void)cursor_take(&c, 4);
+    if (questions != 1 || len > DNS_MAX_MESSAGE)
+        c.bad = true;
+    rr_walk_from(w, &c, counts);
 }
 
 bool rr_walk_next(struct rr_walk *w, struct rr *rr)
 {
     struct cursor *c = &w->c;
-    const uint8_t *message_end = c->end;
+    const uint8_t *fixed, *message_end = c->end;
     uint16_t pointer = 0;
+    const char *layout;
 
     while (w->section < 3 && w->left[w->section] == 0)
         w->section++;
@@ -123,31 +121,35 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
     rr->section = w->section;
     rr->last = --w->left[w->section] == 0;
     rr->pos = (uint16_t)cursor_offset(c);
-    rr->owner = w->trusted ? NULL : &w->owner;
+    rr->owner = &w->owner;
     if (cursor_left(c) >= 2 && c->pos[0] >= 0xc0)
-        pointer = (uint16_t)((c->pos[0] & 0x3f) << 8 | c->pos[1]);
-    if (w->trusted || (pointer != 0 && pointer == w->pointer))
-        name_pass(c);
+        pointer = bytes_u16(c->pos) & 0x3fff;
+    if (pointer != 0 && pointer == w->pointer)
+        c->pos += 2;
     else
         name_read(c, &w->owner);
     w->pointer = pointer;
-    rr->type = cursor_u16(c);
-    rr->class = cursor_u16(c);
-    rr->ttl = cursor_u32(c);
+    fixed = cursor_take(c, 10);
+    if (fixed == NULL)
+        return false;
+    rr->type = bytes_u16(fixed);
+    rr->class = bytes_u16(fixed + 2);
+    rr->ttl = bytes_u32(fixed + 4);
     if ((rr->ttl & 0x80000000u) != 0 && rr->type != TYPE_OPT)
         rr->ttl = 0;
-    rr->rdlength = cursor_u16(c);
+    rr->rdlength = bytes_u16(fixed + 8);
     rr->rdata_pos = (uint16_t)cursor_offset(c);
-    if (rr->rdlength > cursor_left(c))
+    if (rr->rdlength > cursor_left(c)) {
         c->bad = true;
-    if (c->bad)
         return false;
-    if (w->trusted || w->opaque) {
+    }
+    layout = w->opaque ? "*" : rdata_layout(rr->type, rr->class);
+    if (*layout == '*') {
         c->pos += rr->rdlength;
         return true;
     }
     c->end = c->pos + rr->rdlength; /* nothing inside may reach over RDLENGTH */
-    (void)rdata_check(c, rdata_layout(rr->type, rr->class));
+    (void)rdata_check(c, layout);
     c->end = message_end;
     return !c->bad;
 }

@@ -28,7 +28,6 @@ struct rr_walk {
     struct cursor c;
     uint16_t left[3]; /* records of each section that are still to come */
     uint8_t section;
-    bool trusted;     /* names and RDATA are passed over */
     bool opaque;      /* RDATA is: that of an UPDATE follows rules of its own (RFC 2136 3.2) */
     uint16_t pointer; /* where the owner, if a pointer alone, led: many records share it */
     struct name owner;
@@ -37,9 +36,8 @@ struct rr_walk {
 /* Begins behind header and question; a message of other than one question has
  * no records. */
 void rr_walk_init(struct rr_walk *, const uint8_t *wire, size_t len);
-/* For a message that was checked before, and is only aged or cut: nothing but
- * the bounds of records is looked at, and owner is NULL. */
-void rr_walk_trusted(struct rr_walk *, const uint8_t *wire, size_t len);
+/* The same where that place and the counts of the three sections are known. */
+void rr_walk_from(struct rr_walk *, const struct cursor *behind_question, const uint16_t counts[3]);
 /* True and the next record; false at the end, or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
 

@@ -61,9 +61,18 @@ static void opt_write(struct writer *w, const struct reply_options *o, uint16_t 
     writer_patch_u16(w, rdata - 2, (uint16_t)(w->len - rdata));
 }
 
-static uint16_t count_of(const uint8_t *image, size_t pos)
+/* Passes a record of an image, which was checked when it was made: only its bounds
+ * are looked at. Where its TTL is, four octets behind its type. */
+static size_t record_pass(struct cursor *c)
 {
-    return (uint16_t)(image[pos] << 8 | image[pos + 1]);
+    size_t ttl_pos;
+
+    name_pass(c);
+    (void)cursor_take(c, 4);
+    ttl_pos = cursor_offset(c);
+    (void)cursor_take(c, 4);
+    (void)cursor_take(c, cursor_u16(c));
+    return ttl_pos;
 }
 
 static uint16_t client_flags(const struct message *query)
@@ -81,27 +90,25 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     size_t limit = o->limit < size ? o->limit : size;
     size_t opt = q->edns.present ? OPT_FIXED : 0;
     struct writer w = writer_make(out, limit);
-    uint16_t flags, answers, authority, additional;
+    uint16_t flags, counts[3];
     struct rr_walk walk;
-    struct rr rr;
 
     if (len < head || len > DNS_MAX_MESSAGE || head + opt > limit)
         return 0;
     flags = dns_flags(image, len); /* read before out is written: it may be image */
     flags &= 15 | (o->ad ? DNS_AD : 0);
-    answers = count_of(image, 6);
-    authority = count_of(image, 8);
-    additional = count_of(image, 10);
-    if (len + opt > limit && additional > 0) {
-        rr_walk_trusted(&walk, image, len);
-        while (rr_walk_next(&walk, &rr) && rr.section != SECTION_ADDITIONAL)
-            ;
-        keep = walk.c.bad ? len : rr.pos;
-        additional = 0;
+    for (int i = 0; i < 3; i++)
+        counts[i] = bytes_u16(image + 6 + 2 * i);
+    if (len + opt > limit && counts[2] > 0) {
+        rr_walk_init(&walk, image, len);
+        for (unsigned left = (unsigned)walk.left[0] + walk.left[1]; left > 0; left--)
+            (void)record_pass(&walk.c);
+        keep = walk.c.bad ? len : cursor_offset(&walk.c);
+        counts[2] = 0;
     }
     if (keep + opt > limit) {
         keep = head;
-        answers = authority = additional = 0;
+        memset(counts, 0, sizeof counts);
         flags = (flags & 15) | DNS_TC;
     }
     if (out != image)
@@ -109,9 +116,9 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     writer_u16(&w, q->id);
     writer_u16(&w, client_flags(q) | flags);
     writer_u16(&w, 1);
-    writer_u16(&w, answers);
-    writer_u16(&w, authority);
-    writer_u16(&w, (uint16_t)(additional + (opt != 0)));
+    writer_u16(&w, counts[0]);
+    writer_u16(&w, counts[1]);
+    writer_u16(&w, (uint16_t)(counts[2] + (opt != 0)));
     writer_bytes(&w, o->question, q->question_len);
     w.len = keep;
     opt_write(&w, o, 0);
@@ -181,16 +188,17 @@ void image_ns(struct writer *w, size_t zone_at, uint32_t ttl)
 int image_ttls(const uint8_t *image, size_t len, uint16_t *ttl_pos, int max)
 {
     struct rr_walk w;
-    struct rr rr;
     int n = 0;
 
-    rr_walk_trusted(&w, image, len);
-    while (rr_walk_next(&w, &rr)) {
-        if (n == max)
+    rr_walk_init(&w, image, len);
+    for (unsigned left = (unsigned)w.left[0] + w.left[1] + w.left[2]; left > 0; left--) {
+        size_t pos = record_pass(&w.c);
+
+        if (w.c.bad || n == max)
             return -1;
-        ttl_pos[n++] = rr.rdata_pos - 6;
+        ttl_pos[n++] = (uint16_t)pos;
     }
-    return w.c.bad ? -1 : n;
+    return w.c.bad || w.c.pos != w.c.end ? -1 : n;
 }
 
 static void ttl_write(uint8_t *image, size_t pos, uint32_t ttl)
@@ -225,15 +233,17 @@ void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
     size_t end = 0, first;
     struct rr_walk w;
     unsigned n = 0;
-    struct rr rr;
 
-    rr_walk_trusted(&w, image, len);
-    while (n < ROTATE_RECORDS && rr_walk_next(&w, &rr) && rr.section == SECTION_ANSWER) {
-        if (n > 0 && (rr.type != type || rr.pos - pos[0] > ROTATE_OCTETS))
+    rr_walk_init(&w, image, len);
+    for (unsigned left = w.left[0]; left > 0 && n < ROTATE_RECORDS; left--) {
+        size_t begin = cursor_offset(&w.c), ttl_pos = record_pass(&w.c);
+        bool of_set = !w.c.bad && bytes_u16(image + ttl_pos - 4) == type;
+
+        if (w.c.bad || (n > 0 && (!of_set || begin - pos[0] > ROTATE_OCTETS)))
             break;
-        if (rr.type != type)
+        if (!of_set)
             continue; /* the chain in front */
-        pos[n++] = rr.pos;
+        pos[n++] = (uint16_t)begin;
         end = cursor_offset(&w.c);
     }
     if (w.c.bad || n < 2)
