@@ -92,9 +92,9 @@ static void help(FILE *f, const struct ctl_verb *const *tables)
         const char *text;
     } codes[] = {
         {EXIT_DONE, "done"},
-        {EXIT_FAILED, "failed, also for lack of permission"},
-        {EXIT_USAGE, "usage"},
-        {EXIT_NOT_FOUND, "not found"},
+        {EXIT_FAILED, "the verb failed, perhaps for lack of permission"},
+        {EXIT_USAGE, "the command line is wrong"},
+        {EXIT_NOT_FOUND, "what was asked for does not exist"},
         {EXIT_NO_DAEMON, "waymarkd does not answer"},
         {EXIT_INVALID, "the input is invalid"},
         {EXIT_CONFLICT, "the policy has changed meanwhile (--if-serial)"},
