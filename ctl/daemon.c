@@ -71,7 +71,7 @@ static void print_status(json_t *s)
     if (!json_is_true(json_object_get(policy, "open")))
         ctl_show("policy", policy, "not open: no rule acts");
     else if (json_is_null(json_object_get(policy, "serial")))
-        ctl_show("policy", policy, "open; what its state is cannot be read");
+        ctl_show("policy", policy, "open; its state cannot be read");
     else
         ctl_show("policy", policy,
                  "serial {serial}, digest {digest}; {rules} rules, {suffixes} suffixes, "
@@ -79,7 +79,7 @@ static void print_status(json_t *s)
     if (mode && strcmp(mode, "off") == 0)
         ctl_show("", s, "kms.mode is off: no rule acts");
     else if (mode && strcmp(mode, "live") != 0)
-        ctl_show("", s, "kms.mode is {kms_mode}: rules are recorded, not delivered");
+        ctl_show("", s, "kms.mode is {kms_mode}: decisions are recorded, not delivered");
     if (!json_is_true(json_object_get(audit, "open")))
         ctl_show("audit", audit, "not open: nothing is recorded");
     else
@@ -269,7 +269,7 @@ static int run_cache_flush(struct ctl *c)
     if (all ? c->argc > 0 || below : c->argc == 0)
         return ctl_fail(
             EXIT_USAGE,
-            "what is to be forgotten? waymarkctl cache flush NAME | --below NAME | --all");
+            "say what to remove: waymarkctl cache flush NAME | --below NAME | --all");
     if (all)
         body = json_pack("{s:b}", "all", 1);
     else

@@ -42,11 +42,10 @@ int policy_failed(struct ctl *c, const char *what, int err)
                         "cannot %s: %s/policy/data.mdb has a damaged record; " POLICY_REMEDY, what,
                         state);
     if (err == -EIO)
-        return ctl_fail(
-            EXIT_FAILED,
-            "cannot %s: the disk does not give or take %s/policy/data.mdb (%s); nothing "
-            "was changed. Look at the disk; if it is well, " POLICY_REMEDY,
-            what, state, strerror(-err));
+        return ctl_fail(EXIT_FAILED,
+                        "cannot %s: the disk cannot read or write %s/policy/data.mdb (%s); nothing "
+                        "was changed. Check the disk; if it is sound, " POLICY_REMEDY,
+                        what, state, strerror(-err));
     if (err == -ENOSPC || err == -EDQUOT)
         return ctl_fail(
             EXIT_FAILED,
@@ -93,7 +92,7 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
         return code;
     path = ctl_text("%s/policy", state);
     guard_exit(
-        ctl_text("waymarkctl: %s/data.mdb changed under our hands, or the disk does not give "
+        ctl_text("waymarkctl: %s/data.mdb changed while it was read, or the disk cannot read "
                  "it; nothing was changed; " POLICY_REMEDY "\n",
                  path),
         EXIT_FAILED);
@@ -402,7 +401,7 @@ static int conflict(const struct run *r)
 {
     return ctl_fail(
         EXIT_CONFLICT,
-        "the policy is at serial %llu, not %llu: somebody was faster, nothing is changed",
+        "the policy is at serial %llu, not %llu: somebody else has changed it, nothing is changed",
         (unsigned long long)r->serial, (unsigned long long)r->change.if_serial);
 }
 
@@ -506,7 +505,7 @@ static void print_result(const struct run *r)
     if (r->dry)
         ctl_line("dry run: nothing is changed, serial %llu", serial);
     else if (!r->changed)
-        ctl_line("it is so already: nothing to change, serial %llu", serial);
+        ctl_line("nothing to change: the policy is like this already, serial %llu", serial);
     else if (claimed != NULL)
         ctl_line("serial %llu, author %s (for %s), %s", serial, r->author, claimed, words);
     else

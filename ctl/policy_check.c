@@ -87,7 +87,7 @@ int policy_check_verb(struct ctl *c)
     if (live && s->kms.mode == MODE_OFF)
         add_finding(rows, "kms.mode", "is off: no rule can act");
     if (live && s->kms.mode == MODE_SHADOW)
-        add_finding(rows, "kms.mode", "is shadow: rules are recorded, and none is delivered");
+        add_finding(rows, "kms.mode", "is shadow: decisions are recorded, and none is delivered");
     n = json_array_size(rows);
     if (n > 0 || c->format != FORMAT_TABLE)
         table_print(c, "findings", columns, rows);

@@ -268,7 +268,7 @@ bool ctl_ask(const struct ctl *c, const char *question)
     if (c->yes)
         return true;
     if (!isatty(STDIN_FILENO)) {
-        ctl_fail(EXIT_FAILED, "%s (nobody can be asked here: give --yes)", question);
+        ctl_fail(EXIT_FAILED, "%s (there is no terminal to ask on: give --yes)", question);
         return false;
     }
     clean = ctl_clean(question);

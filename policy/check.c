@@ -86,7 +86,7 @@ static void check_rule(struct check *c, const struct policy_rule *r)
         found(c, "rule ", r->name, "never acts: it expired at %s",
               policy_time_print(r->until_ms, when));
     if (r->n_networks > 1 && any)
-        found(c, "rule ", r->name, "names any besides other networks; any covers them all");
+        found(c, "rule ", r->name, "names any beside other networks; any covers them all");
     if (r->n_suffixes == 0)
         found(c, "rule ", r->name, "never acts: it has no suffix");
     for (size_t i = 0; i < r->n_suffixes; i++) {

@@ -27,7 +27,7 @@ const struct policy_action_row policy_actions[ACTIONS] = {
      "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
     {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, 0, 0, WORD_UNAPPROVED,
      "no when (every verdict) or when: [unapproved]", EDE_FORGED},
-    {"filters", "takes the targets away that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, WORD_UNAPPROVED,
+    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, WORD_UNAPPROVED,
      "no when: it always acts on unapproved targets", EDE_BLOCKED},
     {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, 0, 0, 0,
      "no when: it acts on every verdict", EDE_BLOCKED},
@@ -244,7 +244,7 @@ const char *host_target_check(const char *text, struct name *out)
     if (text[0] == '\0')
         return "has no host name";
     if (text[0] == '[' || addr_parse(&ip, text, 0) == 0)
-        return "is an IP address; an SRV record needs a host name (give address=IP besides it)";
+        return "is an IP address; an SRV record needs a host name (give address=IP beside it)";
     if (strpbrk(text, " \t\r\n") != NULL || name_parse(&n, text) != 0)
         return "is not a host name";
     name_fold(&n);

@@ -175,10 +175,11 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct sto
     if (found[0] != '\0')
         status_problem(problems, "policy: %s", found);
     else if (h->faults > 0)
-        status_problem(problems,
-                       "policy: %s/data.mdb: the disk, or damage, broke %llu reads off since the "
-                       "start; those questions got what the real DNS said; " POLICY_REMEDY,
-                       dir, (unsigned long long)h->faults);
+        status_problem(
+            problems,
+            "policy: %s/data.mdb: %llu reads failed since the start, since the disk failed or "
+            "the file is damaged; those questions got what the real DNS said; " POLICY_REMEDY,
+            dir, (unsigned long long)h->faults);
     else if (t->workers.kms_damaged > 0)
         status_problem(
             problems,
@@ -200,8 +201,8 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct sto
     status_problem(
         problems,
         "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
-        "who is answered by them; end what else has %s/lock.mdb open (fuser shows it) and "
-        "restart waymarkd",
+        "the clients that they answer; end the other processes that have %s/lock.mdb open "
+        "(fuser shows them) and restart waymarkd",
         (int)t->policy_without, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
 }
 
@@ -581,7 +582,7 @@ static void on_reply(void *context, const struct real *came)
         answer_explained(w);
     else
         control_refuse(w->request, 503,
-                       "the real DNS was not asked: the daemon is busy or stops; try again");
+                       "the real DNS was not asked: the daemon is busy or is stopping; try again");
     view_policy_end(v);
     free(w);
 }

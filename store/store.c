@@ -748,7 +748,7 @@ static int try_open(struct store **out, const struct store_kind *kind, const cha
         guarded(rc, open_files(s, access, d));
     }
     if (rc == -EFAULT)
-        rc = damaged(s, d, "is damaged, or the disk does not give it");
+        rc = damaged(s, d, "is damaged, or the disk cannot read it");
     if (rc == 0)
         *out = s;
     else

@@ -258,7 +258,7 @@ static const struct row {
      "{\"policy\":{\"open\":true,\"serial\":null}}", 0, "GET ", NULL,
      "waymarkd  - on -, process -, user -, up 0 m 0 s (since never)\nlistens   , - workers\n"
      "settings  defaults, generation -, read never\n"
-     "policy    open; what its state is cannot be read\naudit     not open: nothing is recorded\n"
+     "policy    open; its state cannot be read\naudit     not open: nothing is recorded\n"
      "cache     - entries, 0.0 of 0.0 MiB, 0.0 % of 0 look-ups hit\n"
      "queries   -, of them - for a KMS host\n",
      NULL},

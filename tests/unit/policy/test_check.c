@@ -30,7 +30,7 @@ static const struct row {
     {"not yet valid is fine", " a: {suffixes: [x], pool: p, from: 2028-01-01T00:00:00Z}\n", ""},
     {"no suffix", " a: {suffixes: [], pool: p}\n", "rule a: never acts: it has no suffix\n"},
     {"any and others", " a: {suffixes: [x], networks: [any, n], pool: p}\n",
-     "rule a: names any besides other networks; any covers them all\n"},
+     "rule a: names any beside other networks; any covers them all\n"},
     {"catch-all", " a: {suffixes: [\"*\"], networks: [any], pool: p}\n",
      "rule a: action fill for every suffix of every client: a catch-all\n"},
     {"underscore", " a: {suffixes: [_msdcs.x], pool: p}\n",

@@ -165,7 +165,7 @@ static const struct row {
      NULL,
      IN_NONE
      "real unapproved supposed\nrule clean yes: filters\n" NOT_DMZ NOT_KIOSKS
-     "decision filtered rule clean: rule clean takes the targets away that are not approved\n"
+     "decision filtered rule clean: rule clean removes the targets that are not approved\n"
      "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
     {"replace does not ask", NULL, POLICY, V "old.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE
