@@ -95,43 +95,26 @@ const void *field_element(const struct field *f, const void *base, size_t i)
 
 /* ---- problems ---- */
 
-static void add_problem(struct form *, unsigned line, unsigned column, const char *fmt, va_list)
-    PRINTF_LIKE(4, 0);
-static void add_problem(struct form *form, unsigned line, unsigned column, const char *fmt,
-                        va_list args)
+int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key, const char *fmt,
+                    ...)
 {
+    unsigned line = node == NULL ? 0 : at_key ? node->key_line : node->line;
+    unsigned column = node == NULL ? 0 : at_key ? node->key_column : node->column;
     char *text = NULL;
+    va_list args;
 
+    va_start(args, fmt);
+    if (vasprintf(&text, fmt, args) < 0)
+        text = NULL;
+    va_end(args);
     form->problems++;
     if (form->rc == 0)
         form->rc = -EINVAL;
-    if (vasprintf(&text, fmt, args) < 0)
-        text = NULL;
     if (form->assign != NULL)
         diags_add(form->d, "-o", 0, 0, "%s: %s", form->assign, text != NULL ? text : "");
     else
         diags_add(form->d, form->file, line, column, "%s", text != NULL ? text : "out of memory");
     free(text);
-}
-
-int form_problem(struct form *form, const struct yaml_node *node, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    add_problem(form, node != NULL ? node->line : 0, node != NULL ? node->column : 0, fmt, args);
-    va_end(args);
-    return -EINVAL;
-}
-
-int form_problem_key(struct form *form, const struct yaml_node *node, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    add_problem(form, node->key != NULL ? node->key_line : node->line,
-                node->key != NULL ? node->key_column : node->column, fmt, args);
-    va_end(args);
     return -EINVAL;
 }
 
@@ -381,7 +364,7 @@ static int read_map(struct form *form, const struct field *f, const struct yaml_
         while (row->key != NULL && strcmp(field_name(row), one->key) != 0)
             row++;
         if (row->key == NULL)
-            rc = form->style->unknown(form, f, one);
+            rc = form->style->unknown(form, f->rows, f->key, one);
     }
     for (const struct field *row = f->rows; row->key != NULL; row++) {
         const char *name = field_name(row);

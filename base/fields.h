@@ -84,7 +84,9 @@ struct field {
 struct form_style {
     /* Has the node the shape of the field: one value, a list, a mapping? */
     int (*check)(struct form *, const struct field *, const struct yaml_node *);
-    int (*unknown)(struct form *, const struct field *map, const struct yaml_node *);
+    /* A key that is in none of the rows of a mapping, or section, of this name. */
+    int (*unknown)(struct form *, const struct field *rows, const char *name,
+                   const struct yaml_node *);
     bool defaults;         /* what a mapping does not give is read from its row */
     const char *near;      /* see form_wrong(): an unknown word, and the one that was meant */
     const char *other;     /* and when there is none that is near */
@@ -105,9 +107,11 @@ struct form {
 };
 
 /* Add a problem at the value, or at its key, and return -EINVAL. */
-int form_problem(struct form *, const struct yaml_node *, const char *fmt, ...) PRINTF_LIKE(3, 4);
-int form_problem_key(struct form *, const struct yaml_node *, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
+int form_problem_at(struct form *, const struct yaml_node *, bool at_key, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+#define form_problem(form, node, ...) form_problem_at(form, node, false, __VA_ARGS__)
+#define form_problem_key(form, node, ...)                                                          \
+    form_problem_at(form, node, (node)->key != NULL, __VA_ARGS__)
 int form_no_memory(struct form *);
 /* A value that cannot be. words NULL: those of the row, or else of its kind. In
  * them %k is the key, %t the text and %w is `why`. */

@@ -59,14 +59,15 @@ static int check_shape(struct form *form, const struct field *f, const struct ya
     return f->element->kind->whole ? 0 : check_list(form, f, node);
 }
 
-static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
+static int unknown_key(struct form *form, const struct field *rows, const char *name,
+                       const struct yaml_node *node)
 {
-    const char *near = field_nearest(map->rows, NULL, node->key);
+    const char *near = field_nearest(rows, NULL, node->key);
 
     if (near != NULL)
         return form_problem_key(form, node, "unknown key \"%s\" in %s; did you mean \"%s\"?",
-                                node->key, map->key, near);
-    return form_problem_key(form, node, "unknown key \"%s\" in %s", node->key, map->key);
+                                node->key, name, near);
+    return form_problem_key(form, node, "unknown key \"%s\" in %s", node->key, name);
 }
 
 static const struct form_style style = {

@@ -106,14 +106,9 @@ static int unknown_option(struct form *form, const struct field *rows, const cha
                             node->key, section);
 }
 
-static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
-{
-    return unknown_option(form, map->rows, map->key, node);
-}
-
 static const struct form_style style = {
     .check = check_shape,
-    .unknown = unknown_key,
+    .unknown = unknown_option,
     .defaults = true,
     .near = "%k: unknown word \"%t\"; did you mean \"%w\"?",
     .other = "%k: unknown word \"%t\"; use %w",
@@ -224,8 +219,7 @@ static const struct yaml_node *go_to(struct reader *r, const char *key)
     const struct origin *from =
         &r->origin[field_find(settings_options, NULL, key) - settings_options];
 
-    r->form.file = from->file;
-    r->form.assign = from->assign;
+    set_source(r, from->file, from->assign);
     return from->node;
 }
 

@@ -67,14 +67,6 @@ static void name_read_at(const struct reader *r, size_t pos, struct name *out)
     name_fold(out);
 }
 
-static uint16_t u16_at(const struct reader *r, size_t pos)
-{
-    struct cursor c = cursor_make(r->wire, r->len);
-
-    (void)cursor_take(&c, pos);
-    return cursor_u16(&c);
-}
-
 static const struct name *owner_of(struct reader *r, const struct item *item)
 {
     if (item->owner == DNS_HEADER)
@@ -96,7 +88,7 @@ static int collect(struct reader *r, struct message *m)
     while (rr_walk_next(&w, &rr)) {
         /* these are only for those that ask for them (RFC 4035 3.2.1) */
         bool is_dnssec = rr.type == TYPE_RRSIG || rr.type == TYPE_NSEC || rr.type == TYPE_NSEC3;
-        uint16_t first = u16_at(r, rr.pos);
+        uint16_t first = bytes_u16(r->wire + rr.pos);
         struct item *item = &r->item[r->n];
 
         if (!message_note_record(m, r->wire, &rr))
@@ -111,7 +103,7 @@ static int collect(struct reader *r, struct message *m)
         if (first >= 0xc000)
             item->owner = first & 0x3fff;
         if (rr.type == TYPE_RRSIG && m->qtype != TYPE_RRSIG) {
-            item->type = u16_at(r, rr.rdata_pos);
+            item->type = bytes_u16(r->wire + rr.rdata_pos);
             item->is_rrsig = true;
         }
         if (rr.type == TYPE_CNAME && rr.section == SECTION_ANSWER && item->in_class) {
@@ -250,7 +242,6 @@ static void authority_item(struct reader *r, struct item *item)
 {
     const struct name *owner = owner_of(r, item);
     bool of_end = name_is_under(&r->link[r->n_links], owner);
-    struct cursor c = cursor_make(r->wire, r->len);
     uint32_t minimum;
 
     if ((!of_end && !name_is_under(&r->m->qname, owner)) ||
@@ -264,8 +255,7 @@ static void authority_item(struct reader *r, struct item *item)
     if (!of_end)
         return;
     r->facts->has_soa = true;
-    (void)cursor_take(&c, item->rr.rdata_pos + item->rr.rdlength - 4u);
-    minimum = cursor_u32(&c);
+    minimum = bytes_u32(r->wire + item->rr.rdata_pos + item->rr.rdlength - 4);
     if (r->n_set == 0 && minimum < r->facts->ttl)
         r->facts->ttl = minimum;
 }

@@ -127,7 +127,7 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struc
      * before needs no search, which costs as much as the name is long. */
     c.pos += rr->pos;
     if (c.pos[0] >= 0xc0)
-        from = (uint16_t)((c.pos[0] & 0x3f) << 8 | c.pos[1]);
+        from = bytes_u16(c.pos) & 0x3fff;
     if (from != 0 && from == r->last_from) {
         writer_u16(&r->w, 0xc000 | r->last_to);
     } else {
