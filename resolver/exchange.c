@@ -46,7 +46,7 @@ static bool is_edns_error(uint16_t rcode)
 
 /* It matched: is it whole, and does it say something we can use? */
 static void on_match(struct exchange *e, struct message *m, const uint8_t *wire, size_t len,
-                     uint64_t now_ms, struct exchange_result *r)
+                     uint64_t now_ms, struct exchange_result r)
 {
     struct exchanges *x = e->home;
     struct reply_facts facts;
@@ -54,48 +54,48 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
     int rc;
 
     if (!e->q.tcp && ((m->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
-        upstream_replied(e->server, r->ms, RCODE_NOERROR);
-        r->kind = EXCHANGE_TRUNCATED;
-        e->on_result(e, r);
+        upstream_replied(e->server, r.ms, RCODE_NOERROR);
+        r.kind = EXCHANGE_TRUNCATED;
+        e->on_result(e, &r);
         return;
     }
     if (!e->q.ad) /* of a server that is not believed: not even kept */
         m->flags &= (uint16_t)~DNS_AD;
-    rc = reply_read(m, wire, len, e->q.do_bit, x->image, sizeof x->image, &r->len, &facts);
+    rc = reply_read(m, wire, len, e->q.do_bit, x->image, sizeof x->image, &r.len, &facts);
     if (rc == -EBADMSG) { /* so is TC over TCP, where a cut reply leads to nothing */
         if (e->q.tcp) {
             ignore(e, true);
             return;
         }
         COUNT(x->stats, upstream_malformed);
-        upstream_replied(e->server, r->ms, RCODE_SERVFAIL);
-        r->rcode = RCODE_UNUSABLE;
-        r->elsewhere = true;
-        report_unsure(e, r);
+        upstream_replied(e->server, r.ms, RCODE_SERVFAIL);
+        r.rcode = RCODE_UNUSABLE;
+        r.elsewhere = true;
+        report_unsure(e, &r);
         return;
     }
-    r->rcode = m->rcode;
+    r.rcode = m->rcode;
     if (e->edns && (m->rcode == RCODE_BADVERS || /* it refuses EDNS (RFC 6891 7) */
                     (is_edns_error(m->rcode) &&
                      (!m->edns.present || !upstream_knows_edns(e->server, now_ms))))) {
-        upstream_replied(e->server, r->ms, m->rcode);
-        r->kind = EXCHANGE_NO_EDNS;
-        e->on_result(e, r);
+        upstream_replied(e->server, r.ms, m->rcode);
+        r.kind = EXCHANGE_NO_EDNS;
+        e->on_result(e, &r);
         return;
     }
-    r->facts = &facts;
+    r.facts = &facts;
     if (rc != 0) {
         /* Every attribute matched and it is well-formed, but it answers nothing:
          * a loop of CNAMEs, or a chain without end. Waiting on would not help. */
         COUNT(x->stats, upstream_malformed);
-        upstream_replied(e->server, r->ms, RCODE_SERVFAIL);
+        upstream_replied(e->server, r.ms, RCODE_SERVFAIL);
         facts = (struct reply_facts){.kind = REPLY_FAILURE, .rcode = RCODE_SERVFAIL};
-        r->rcode = RCODE_UNUSABLE;
-        e->on_result(e, r);
+        r.rcode = RCODE_UNUSABLE;
+        e->on_result(e, &r);
         return;
     }
     COUNT(x->stats, upstream_replies);
-    upstream_replied(e->server, r->ms, m->rcode);
+    upstream_replied(e->server, r.ms, m->rcode);
     e->server->report.by_kind[facts.kind]++;
     good = m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
     if (e->edns && good)
@@ -106,9 +106,9 @@ static void on_match(struct exchange *e, struct message *m, const uint8_t *wire,
      * known to be the rule: perhaps a packet was lost, and the next has signatures. */
     if (e->q.suspect_edns && e->q.do_bit)
         facts.cacheable = false;
-    r->image = x->image;
-    r->no_edns = e->edns && m->rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
-    e->on_result(e, r);
+    r.image = x->image;
+    r.no_edns = e->edns && m->rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
+    e->on_result(e, &r);
 }
 
 static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
@@ -162,7 +162,7 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
         report_unsure(e, &r);
         return;
     }
-    on_match(e, &m, wire, len, now_ms, &r);
+    on_match(e, &m, wire, len, now_ms, r);
 }
 
 static void on_failed(struct io_peer *peer, int error)

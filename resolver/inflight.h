@@ -49,8 +49,8 @@ struct flight {
     uint16_t chain_len;
     uint8_t depth; /* flights that follow one another down to this one */
 
-    LIST_HEAD(, exchange) tries; /* those that still listen, newest first */
-    struct exchange *current;    /* the try that next_ms belongs to; NULL: it has ended */
+    LIST_HEAD(exchange_list, exchange) tries; /* those that still listen, newest first */
+    struct exchange *current; /* the try that next_ms belongs to; NULL: it has ended */
     struct io_timer timer;
     uint64_t begun_ms, next_ms; /* when the next try (or the end) is due */
     uint64_t end_ms;            /* no longer than that */

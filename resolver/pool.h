@@ -32,7 +32,7 @@ static inline void *pool_take(struct pool *p)
     void *place = p->free_list;
 
     if (place != NULL)
-        memcpy(&p->free_list, place, sizeof place);
+        memcpy(&p->free_list, place, sizeof p->free_list);
     else if (p->touched < p->n)
         place = p->places + p->touched++ * p->size;
     else
@@ -43,7 +43,7 @@ static inline void *pool_take(struct pool *p)
 
 static inline void pool_give(struct pool *p, void *place)
 {
-    memcpy(place, &p->free_list, sizeof place);
+    memcpy(place, &p->free_list, sizeof p->free_list);
     p->free_list = place;
     p->in_use--;
 }
