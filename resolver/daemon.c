@@ -366,10 +366,13 @@ static void raise_descriptors(const struct settings *s, int n_workers)
             (unsigned long long)limit.rlim_cur, (unsigned long long)want);
 }
 
-static void open_stores(struct daemon *d)
+/* Stores, cache and workers: what fails of the first is done without. 0 or -ENOMEM. */
+static int make_parts(struct daemon *d, const struct listener *listeners)
 {
     const struct settings *s = d->newest->settings;
     struct diags problems;
+    struct random random;
+    struct hash_key key;
     char dir[512];
     int rc;
 
@@ -386,23 +389,13 @@ static void open_stores(struct daemon *d)
         do_without(d->audit_error, &problems, dir, rc, "audit", "nothing is recorded");
     }
     diags_fini(&problems);
-}
-
-/* Cache and workers. 0 or -ENOMEM. */
-static int make_workers(struct daemon *d, const struct listener *listeners)
-{
-    int half = d->newest->settings->server.n_listen;
-    struct random random;
-    struct hash_key key;
-
     random_init(&random);
     random_bytes(&random, &key, sizeof key);
-    d->shared.cache = cache_new((size_t)d->newest->settings->cache.size, &key);
-    if (d->shared.cache == NULL)
+    if ((d->shared.cache = cache_new((size_t)s->cache.size, &key)) == NULL)
         return -ENOMEM;
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
-    for (int i = 0; i < d->n_workers; i++) {
-        d->workers[i] = worker_new(&d->shared, d->newest, listeners + i * 2 * half, half,
+    for (int i = 0; i < d->n_workers; i++, listeners += 2 * s->server.n_listen) {
+        d->workers[i] = worker_new(&d->shared, d->newest, listeners, s->server.n_listen,
                                    d->auditor != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
@@ -465,8 +458,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     for (int i = 0; i < d->n_workers; i++)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)
             return EXIT_FAILURE;
-    open_stores(d);
-    if (make_workers(d, listeners) != 0) {
+    if (make_parts(d, listeners) != 0) {
         diags_add(problems, NULL, 0, 0,
                   "out of memory at start; lower cache.size or server.workers");
         return EXIT_FAILURE;

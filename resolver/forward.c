@@ -75,7 +75,8 @@ struct forwarder {
     struct worker_stats *stats;
     struct upstreams upstreams;
     struct exchanges exchanges;
-    TAILQ_HEAD(, exchange) idle; /* tries that listen on after their time, oldest first */
+    TAILQ_HEAD(exchange_queue, exchange)
+    idle; /* tries that listen on after their time, oldest first */
     struct inflight inflight;
     uint32_t limit;   /* flights at most */
     struct query q;   /* a waiter, made a query again */
@@ -835,8 +836,7 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     f->exchanges.io = io;
     f->exchanges.stats = stats;
     TAILQ_INIT(&f->idle);
-    f->upstreams.servers = calloc(UPSTREAM_MAX, sizeof *f->upstreams.servers);
-    if (f->upstreams.servers != NULL && inflight_init(&f->inflight, slots, &key) == 0 &&
+    if (inflight_init(&f->inflight, slots, &key) == 0 &&
         pool_init(&f->exchanges.pool, 2 * slots + UPSTREAM_MAX, sizeof(struct exchange)) == 0)
         return f;
     forwarder_free(f);
@@ -858,7 +858,6 @@ void forwarder_free(struct forwarder *f)
         if (s->probing != NULL)
             exchange_close(s->probing);
     }
-    free(f->upstreams.servers);
     inflight_fini(&f->inflight);
     free(f->exchanges.pool.places);
     free(f);
@@ -869,7 +868,7 @@ void forwarder_limit(struct forwarder *f, unsigned slots)
     f->limit = slots < f->inflight.flights.n ? slots : f->inflight.flights.n;
 }
 
-const struct upstream_report *forwarder_upstream(const struct forwarder *f, const struct addr *a)
+const struct upstream_report *forwarder_upstream(struct forwarder *f, const struct addr *a)
 {
     const struct upstream *s = upstream_find(&f->upstreams, a);
 

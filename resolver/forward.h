@@ -52,6 +52,6 @@ int forwarder_resolve(struct forwarder *, const struct view *, const struct quer
 void forwarder_limit(struct forwarder *, unsigned slots);
 
 /* What this worker knows of a server; NULL: never asked. */
-const struct upstream_report *forwarder_upstream(const struct forwarder *, const struct addr *);
+const struct upstream_report *forwarder_upstream(struct forwarder *, const struct addr *);
 
 #endif

@@ -9,7 +9,7 @@
 
 enum { BELIEVED = 2, DOWN_AFTER = 2, RCODE_BASE = 1000, RTT_SCALE = 8 };
 
-struct upstream *upstream_find(const struct upstreams *u, const struct addr *a)
+struct upstream *upstream_find(struct upstreams *u, const struct addr *a)
 {
     for (struct upstream *s = u->servers; s < u->servers + u->n; s++)
         if (addr_same(&s->report.server, a))

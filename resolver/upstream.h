@@ -49,11 +49,11 @@ struct upstream {
 };
 
 struct upstreams {
-    struct upstream *servers; /* owned, UPSTREAM_MAX */
+    struct upstream servers[UPSTREAM_MAX];
     uint32_t n;
 };
 
-struct upstream *upstream_find(const struct upstreams *, const struct addr *); /* or NULL */
+struct upstream *upstream_find(struct upstreams *, const struct addr *); /* or NULL */
 /* Finds it or makes it; NULL when all are in use. */
 struct upstream *upstream_get(struct upstreams *, const struct addr *, uint64_t now_ms);
 

@@ -167,8 +167,8 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
     } while (job != NULL);
     if (!stop)
         return;
-    forwarder_free(
-        w->listen.forwarder); /* all that wait are answered: before their sockets close */
+    /* All that wait are answered: before their sockets close. */
+    forwarder_free(w->listen.forwarder);
     udp_free(w->udp);
     tcp_free(w->tcp);
     w->listen.forwarder = NULL;
