@@ -76,7 +76,7 @@ struct walk {
     /* The tree that is walked, and what was found of it. */
     const struct tree *tree;
     struct tree found;
-    pages_visit *visit; /* NULL: values are of no interest */
+    store_visit *visit; /* NULL: values are of no interest */
     void *context;
     uint8_t last_key[KEY_MAX];
     size_t last_len;
@@ -192,14 +192,14 @@ static bool key_follows(struct walk *w, const struct node *n, bool is_border)
 }
 
 /* A value that has pages of its own. */
-static int walk_big(struct walk *w, struct pages_record *r)
+static int walk_big(struct walk *w, struct store_record *r)
 {
-    uint64_t page, need = (sizeof(struct head) - 1 + r->value_len) / w->page_size + 1;
+    uint64_t page, need = (sizeof(struct head) - 1 + r->value.len) / w->page_size + 1;
     struct head head;
     uint8_t *value;
     int rc;
 
-    memcpy(&page, r->value, sizeof page);
+    memcpy(&page, r->value.data, sizeof page);
     rc = read_page(w, page, OVERFLOW, &head, sizeof head);
     if (rc != 0)
         return rc;
@@ -210,12 +210,12 @@ static int walk_big(struct walk *w, struct pages_record *r)
         rc = use_page(w, page + i);
     if (rc != 0 || w->visit == NULL)
         return rc;
-    value = malloc(r->value_len);
+    value = malloc(r->value.len);
     if (value == NULL)
         return -ENOMEM;
-    r->value = value;
-    if (pread(w->fd, value, r->value_len, (off_t)(page * w->page_size + sizeof head)) ==
-        (ssize_t)r->value_len)
+    r->value.data = value;
+    if (pread(w->fd, value, r->value.len, (off_t)(page * w->page_size + sizeof head)) ==
+        (ssize_t)r->value.len)
         rc = w->visit(w->context, r);
     else
         rc = bad(w, page, "cannot be read");
@@ -246,16 +246,18 @@ static int walk_page(struct walk *w, uint64_t number, unsigned level)
         return bad(w, number, "has a damaged head");
     for (unsigned i = 0; i < keys; i++) {
         const struct node *n = (const void *)(page + places[i]);
-        struct pages_record r;
+        struct store_record r;
         size_t size;
 
         if (places[i] < h->upper || places[i] % 2 != 0 || places[i] + sizeof *n > w->page_size)
             return bad(w, number, "has a broken node");
-        r = (struct pages_record){n->key, n->key + n->key_len, n->key_len,
-                                  n->low | (size_t)n->high << 16};
+        r = (struct store_record){
+            {n->key, n->key_len},
+            {n->key + n->key_len, n->low | (size_t)n->high << 16},
+        };
         size = sizeof *n + n->key_len;
         if (leaf)
-            size += n->flags == BIG ? sizeof(uint64_t) : r.value_len;
+            size += n->flags == BIG ? sizeof(uint64_t) : r.value.len;
         size += size % 2;
         filled += size;
         if (n->key_len > KEY_MAX || places[i] + size > w->page_size || (leaf && n->flags > BIG))
@@ -264,7 +266,7 @@ static int walk_page(struct walk *w, uint64_t number, unsigned level)
             return bad(w, number, "has a key in the wrong place");
         w->found.entries += leaf;
         if (!leaf)
-            rc = walk_page(w, r.value_len | (uint64_t)n->flags << 32, level + 1);
+            rc = walk_page(w, r.value.len | (uint64_t)n->flags << 32, level + 1);
         else if (n->flags == BIG)
             rc = walk_big(w, &r);
         else if (w->visit != NULL)
@@ -275,18 +277,18 @@ static int walk_page(struct walk *w, uint64_t number, unsigned level)
     return filled == w->page_size - h->upper ? 0 : bad(w, number, "has room between its nodes");
 }
 
-static int use_free_pages(void *context, const struct pages_record *r)
+static int use_free_pages(void *context, const struct store_record *r)
 {
     struct walk *w = context;
     uint64_t n = UINT64_MAX, page;
     int rc = 0;
 
-    if (r->value_len >= sizeof n)
-        memcpy(&n, r->value, sizeof n);
-    if (r->value_len % sizeof n != 0 || n > r->value_len / sizeof n - 1)
+    if (r->value.len >= sizeof n)
+        memcpy(&n, r->value.data, sizeof n);
+    if (r->value.len % sizeof n != 0 || n > r->value.len / sizeof n - 1)
         return bad(w, w->tree->root, "has below it a damaged list of free pages");
     for (uint64_t i = 1; i <= n && rc == 0; i++) {
-        memcpy(&page, r->value + i * sizeof page, sizeof page);
+        memcpy(&page, r->value.data + i * sizeof page, sizeof page);
         rc = use_page(w, page);
     }
     return rc;

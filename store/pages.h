@@ -9,21 +9,12 @@
 #ifndef STORE_PAGES_H
 #define STORE_PAGES_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-struct pages_record {
-    const uint8_t *key, *value;
-    size_t key_len, value_len;
-};
-/* Not 0 stops. */
-typedef int pages_visit(void *context, const struct pages_record *);
+#include "store/store.h"
 
 enum { PAGES_WHY = 120 };
 struct pages_walk {
-    pages_visit *visit; /* of each record in the order of keys; NULL: only the pages count */
+    /* Of each record in the order of keys, as it lies there; NULL: only the pages count. */
+    store_visit *visit;
     void *context;
     const atomic_bool *stop; /* NULL, or set by another thread: -ECANCELED */
     bool brief;              /* only: are the first pages sound, and is the last one there? */

@@ -834,10 +834,10 @@ struct sight {
     bool has_state;
 };
 
-static int see(void *context, const struct pages_record *r)
+static int see(void *context, const struct store_record *r)
 {
-    const MDB_val k = {r->key_len, (void *)(uintptr_t)r->key},
-                  v = {r->value_len, (void *)(uintptr_t)r->value};
+    const MDB_val k = {r->key.len, (void *)(uintptr_t)r->key.data},
+                  v = {r->value.len, (void *)(uintptr_t)r->value.data};
     struct sight *s = context;
     struct store_bytes value;
 
@@ -847,8 +847,7 @@ static int see(void *context, const struct pages_record *r)
         return 0;
     }
     count(&s->all, s->kind, &k, &v, true);
-    if (store_compare(&(struct store_bytes){r->key, r->key_len}, &state_key) == 0 &&
-        value.len == sizeof s->stated) {
+    if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated) {
         memcpy(&s->stated, value.data, value.len);
         s->has_state = true;
     }

@@ -256,17 +256,17 @@ struct sum {
     uint64_t entries, damaged, hashed;
 };
 
-static int add(void *context, const struct pages_record *r)
+static int add(void *context, const struct store_record *r)
 {
     struct sum *s = context;
-    uint64_t hash = XXH3_64bits(r->key, r->key_len);
+    uint64_t hash = XXH3_64bits(r->key.data, r->key.len);
 
     s->entries++;
-    s->damaged += r->value_len <= 8;
-    if (r->value_len <= 8)
+    s->damaged += r->value.len <= 8;
+    if (r->value.len <= 8)
         return 0;
-    hash = XXH3_64bits_withSeed(r->value + 8, r->value_len - 8, hash);
-    s->damaged += hash != number_at(r->value);
+    hash = XXH3_64bits_withSeed(r->value.data + 8, r->value.len - 8, hash);
+    s->damaged += hash != number_at(r->value.data);
     s->hashed = s->hashed * 31 + hash;
     return 0;
 }
@@ -310,7 +310,7 @@ static void never_another_content(void **state)
     assert_true(found > 1000 && harmless > 1000);
 }
 
-static int change(void *context, const struct pages_record *r)
+static int change(void *context, const struct store_record *r)
 {
     struct fixture *f = context;
     static unsigned n;
@@ -340,7 +340,7 @@ static void changes_in_between(void **state)
     assert_sound(f);
 }
 
-static int refuse(void *context, const struct pages_record *r)
+static int refuse(void *context, const struct store_record *r)
 {
     (void)context;
     (void)r;
