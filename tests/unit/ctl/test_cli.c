@@ -50,30 +50,28 @@ static const struct row {
     const char *verb, *args, *given; /* as understood, for CLI_RUN */
     const char *says;                /* on either stream */
 } rows[] = {
-    {"a verb", "status", CLI_RUN, "status", "", "", NULL},
-    {"a noun and a verb", "policy fill corp.example", CLI_RUN, "policy fill", "corp.example", "",
-     NULL},
-    {"the longest name wins", "policy network list", CLI_RUN, "policy network list", "", "", NULL},
+    {"a verb", "status", CLI_RUN, "status", "", ""},
+    {"a noun and a verb", "policy fill corp.example", CLI_RUN, "policy fill", "corp.example", ""},
+    {"the longest name wins", "policy network list", CLI_RUN, "policy network list", "", ""},
     {"and else the words are arguments", "policy network set a 10.0.0.0/8", CLI_RUN,
-     "policy network", "set a 10.0.0.0/8", "", NULL},
+     "policy network", "set a 10.0.0.0/8", ""},
     {"options behind", "policy fill a --reason because_so --yes", CLI_RUN, "policy fill", "a",
-     "--reason=because_so --yes=", NULL},
+     "--reason=because_so --yes="},
     {"options before and between", "--yes policy --reason x fill --network=n a", CLI_RUN,
-     "policy fill", "a", "--yes= --reason=x --network=n", NULL},
+     "policy fill", "a", "--yes= --reason=x --network=n"},
     {"an option's value is not the verb", "--reason status policy fill a", CLI_RUN, "policy fill",
-     "a", "--reason=status", NULL},
+     "a", "--reason=status"},
     {"an option's value may look like an option", "policy fill a --reason --yes", CLI_RUN,
-     "policy fill", "a", "--reason=--yes", NULL},
-    {"a value with =", "policy fill a --reason=a=b", CLI_RUN, "policy fill", "a", "--reason=a=b",
-     NULL},
-    {"an empty value", "policy fill a --reason=", CLI_RUN, "policy fill", "a", "--reason=", NULL},
+     "policy fill", "a", "--reason=--yes"},
+    {"a value with =", "policy fill a --reason=a=b", CLI_RUN, "policy fill", "a", "--reason=a=b"},
+    {"an empty value", "policy fill a --reason=", CLI_RUN, "policy fill", "a", "--reason="},
     {"an option many times", "policy fill a --network x --network y", CLI_RUN, "policy fill", "a",
-     "--network=x --network=y", NULL},
-    {"a short flag", "policy fill a -f", CLI_RUN, "policy fill", "a", "-f=", NULL},
-    {"-- ends options", "policy fill -- --yes -f", CLI_RUN, "policy fill", "--yes -f", "", NULL},
-    {"- is an argument", "policy fill -", CLI_RUN, "policy fill", "-", "", NULL},
+     "--network=x --network=y"},
+    {"a short flag", "policy fill a -f", CLI_RUN, "policy fill", "a", "-f="},
+    {"-- ends options", "policy fill -- --yes -f", CLI_RUN, "policy fill", "--yes -f", ""},
+    {"- is an argument", "policy fill -", CLI_RUN, "policy fill", "-", ""},
     {"common options", "status -c x.yaml -o a.b=1 -oc.d=2 --json", CLI_RUN, "status", "",
-     "-c=x.yaml -o=a.b=1 -o=c.d=2 --json=", NULL},
+     "-c=x.yaml -o=a.b=1 -o=c.d=2 --json="},
 
     {"nothing", "", EXIT_USAGE, NULL, NULL, NULL, "usage: waymarkctl "},
     {"--help", "--help", EXIT_DONE, NULL, NULL, NULL, "  policy fill SUFFIX..."},
@@ -271,8 +269,6 @@ static void help_names_every_verb(void **state)
 
 int main(void)
 {
-    enum { ROWS = sizeof rows / sizeof *rows };
-
     ROWS(rows, check_row);
     TEST(common_options_are_taken);
     TEST(too_many_options);

@@ -114,11 +114,11 @@ static const struct resolv_row {
      "192.0.2.77:53 "},
     {"in their order", "nameserver 192.0.2.9\nnameserver 2001:db8::1\n", NULL,
      "192.0.2.9:53 [2001:db8::1]:53 "},
-    {"ourselves only", "nameserver 127.0.0.1\n", "nameserver 192.0.2.7\n", NULL},
-    {"no file", NULL, "nameserver 192.0.2.7\n", NULL},
+    {"ourselves only", "nameserver 127.0.0.1\n", "nameserver 192.0.2.7\n"},
+    {"no file", NULL, "nameserver 192.0.2.7\n"},
     {"a stub", "nameserver 127.0.0.53\n", "nameserver 192.0.2.7\nnameserver 127.0.0.1\n",
      "192.0.2.7:53 "},
-    {"a stub that knows none", "nameserver 127.0.0.53\n", "", NULL},
+    {"a stub that knows none", "nameserver 127.0.0.53\n", ""},
 };
 
 static void write_conf(const struct root *r, const char *path, const char *text)
