@@ -19,53 +19,46 @@
     "rule r fill corp.example pool=a; rule z deny *.example net=any,lab"
 
 /* What is damaged is told, and writing the same again repairs it. */
-#define REPAIRED "verify = is damaged: 1 of its \nchange " BASE "\nverify =\n"
+static const struct damaged {
+    const char *what, *damage, *ask, *then;
+    const char *repaired; /* NULL: the same */
+} damaged[] = {
+    {"damaged: head of the rule", "R 0 9", "corp.example 10.1.1.1", "missing damaged -",
+     "filled rule r"},
+    {"damaged: head of a rule that comes later", "R 1 9", "corp.example 10.1.1.1",
+     "missing damaged -", "filled rule r"},
+    {"damaged: entry of the index", "S 0 3", "corp.example 10.1.1.1", "missing damaged -",
+     "filled rule r"},
+    {"damaged: entry of the index, for names below", "W 0 3", "x.example 10.1.1.1",
+     "missing damaged -", "denied rule z"},
+    {"damaged: entry of a parent, which comes later", "W 0 3", "corp.example 10.1.1.1",
+     "missing damaged -", "filled rule r"},
+    {"damaged: pool", "P 0 9", "corp.example 10.1.1.1", "missing damaged -", "filled rule r"},
+    {"damaged: pool of another rule", "P 1 9", "corp.example 10.1.1.1", "filled rule r"},
+    {"damaged: rule of another name", "R 0 9", "x.example 10.1.1.1", "denied rule z"},
+    {"damaged: network, whose ranges are whole", "N 0 9", "corp.example 10.20.1.1",
+     "filled rule r"},
+    {"damaged: state", "M 1 9", "corp.example 10.20.1.1", "filled rule r"},
+    {"damaged: list of the suffixes of a rule", "r 0 3", "corp.example 10.20.1.1", "filled rule r"},
+    {"damaged: user of a pool", "u 0 3", "corp.example 10.20.1.1", "filled rule r"},
+    {"damaged: approved target", "t 0 3", "corp.example 10.20.1.1", "filled rule r"},
+};
+
+static void is_told_and_repaired(void **state)
+{
+    const struct damaged *r = *state;
+    struct script script = {.lines = NULL};
+    char text[1000];
+
+    snprintf(text, sizeof text,
+             "change " BASE "\ndamage %s\nask %s = %s\nverify = is damaged: 1 of its \n"
+             "change " BASE "\nverify =\nask %s = %s\n",
+             r->damage, r->ask, r->then, r->ask, r->repaired != NULL ? r->repaired : r->then);
+    script.lines = text;
+    script_run((void *[]){&script});
+}
 
 static const struct script scripts[] = {
-    {"damaged: head of the rule", "change " BASE "\ndamage R 0 9\n"
-                                  "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
-                                  "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"damaged: head of a rule that comes later",
-     "change " BASE "\ndamage R 1 9\n"
-     "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
-     "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"damaged: entry of the index", "change " BASE "\ndamage S 0 3\n"
-                                    "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
-                                    "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"damaged: entry of the index, for names below",
-     "change " BASE "\ndamage W 0 3\n"
-     "ask x.example 10.1.1.1 = missing damaged -\n" REPAIRED
-     "ask x.example 10.1.1.1 = denied rule z\n"},
-    {"damaged: entry of a parent, which comes later",
-     "change " BASE "\ndamage W 0 3\n"
-     "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
-     "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"damaged: pool", "change " BASE "\ndamage P 0 9\n"
-                      "ask corp.example 10.1.1.1 = missing damaged -\n" REPAIRED
-                      "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"damaged: pool of another rule", "change " BASE "\ndamage P 1 9\n"
-                                      "ask corp.example 10.1.1.1 = filled rule r\n" REPAIRED
-                                      "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"damaged: rule of another name", "change " BASE "\ndamage R 0 9\n"
-                                      "ask x.example 10.1.1.1 = denied rule z\n" REPAIRED
-                                      "ask x.example 10.1.1.1 = denied rule z\n"},
-    {"damaged: network, whose ranges are whole",
-     "change " BASE "\ndamage N 0 9\n"
-     "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
-     "ask corp.example 10.20.1.1 = filled rule r\n"},
-    {"damaged: state", "change " BASE "\ndamage M 1 9\n"
-                       "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
-                       "ask corp.example 10.20.1.1 = filled rule r\n"},
-    {"damaged: list of the suffixes of a rule",
-     "change " BASE "\ndamage r 0 3\n"
-     "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
-     "ask corp.example 10.20.1.1 = filled rule r\n"},
-    {"damaged: user of a pool", "change " BASE "\ndamage u 0 3\n"
-                                "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
-                                "ask corp.example 10.20.1.1 = filled rule r\n"},
-    {"damaged: approved target", "change " BASE "\ndamage t 0 3\n"
-                                 "ask corp.example 10.20.1.1 = filled rule r\n" REPAIRED
-                                 "ask corp.example 10.20.1.1 = filled rule r\n"},
     {"damaged: range of the client", /* made again with any change of a network */
      "change " BASE "\ndamage g 1 9\n"
      "ask corp.example 10.20.1.1 = missing damaged -\n"
@@ -663,6 +656,7 @@ int main(void)
     FIXTURE_TEST(another_process_is_seen);
     FIXTURE_TEST(two_begin_at_once);
     FIXTURE_TEST(one_is_slow_to_begin);
+    ROWS(damaged, is_told_and_repaired);
     ROWS(scripts, script_run);
     return RUN("damage");
 }
