@@ -5,10 +5,10 @@
  *   rings ──drain──▶ batch ──commit──▶ one transaction: events, rows, totals
  *
  * The batch is the only memory of what is not yet on disk: packed events, each
- * with whether it is stored or only counted. A commit reads it from the
- * beginning; what it learns outside its transaction is forgotten when that
- * fails, so a failed one is simply done again. The batch is bounded; when it is
- * full, the rings fill, then drop.
+ * with a mark whether it is stored or only counted. A commit reads the batch from
+ * its beginning. When it fails, everything is forgotten that was learnt in it, so
+ * it can simply be done again. The batch is bounded; when it is full, the rings
+ * fill, then drop.
  *
  * Of the questions that a ring dropped only the number is known: it is added to
  * the totals together with a gap record.

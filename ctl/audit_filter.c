@@ -2,9 +2,9 @@
  *
  * audit_filter.c -- from the options of an audit verb to rows of the database.
  *
- * What is long is done in steps, each a transaction of its own: first the
- * numbers of the rows that are wanted, in their order, into a temporary table;
- * then the rows, a thousand at a time.
+ * A long list is read in steps, each a transaction of its own: the first puts the
+ * numbers of the wanted rows, in their order, into a temporary table; the others
+ * read the rows, a thousand at a time.
  */
 #include "ctl/audit.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * policy.c -- the verbs of the policy: their table, and those that change one
- * object: set makes or changes what is named, add adds members, drop takes
- * members away and, given none, the object.
+ * object: set makes or changes it, add adds members, drop removes members or,
+ * without any, the object.
  *
  * What `rule set` may change is in policy_rule_rows: their keys are its options.
  * What is not given stays as it is.

@@ -3,9 +3,9 @@
  * query.c -- `query`: one question to the daemon's first listen address, and the reply as people
  * know it from dig.
  *
- * A stub resolver of its own: one server, five seconds, UDP, and TCP when the reply is truncated.
+ * This is a stub resolver: one server, five seconds, UDP, and TCP when the reply is truncated.
  * It does not ask twice, for each question is an event of the audit. The socket is connected, so
- * the kernel drops what comes from elsewhere; what does not belong to the question is ignored.
+ * the kernel drops packets from other addresses; a packet that does not match the question is ignored.
  */
 #include "ctl/ctl.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ranges.h -- which networks is a client in? Networks are flattened to sorted
- * ranges of addresses, each with the networks that all its addresses are in.
- * They cover every address, so that a range that is lost is noticed.
+ * ranges.h -- the networks of a client. The networks of the policy are flattened
+ * to sorted ranges of addresses, each with the networks that contain all its
+ * addresses. The ranges cover every address, so a lost range is noticed.
  */
 #ifndef POLICY_RANGES_H
 #define POLICY_RANGES_H

@@ -10,8 +10,8 @@
  * Values are big-endian fields, texts with their length in front, and names in
  * wire form. The numbers of actions, modes, suffix kinds and the bits of `when`
  * are what is stored: enum policy_action and its like grow at the end only. A
- * value that passed its checksum may still be one that we never wrote:
- * everything read is checked against its limits, and nothing may be left over.
+ * value with a good checksum may still come from another program: every field
+ * is checked against its limits, and no octet may be left over.
  */
 #include "policy/records.h"
 

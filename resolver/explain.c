@@ -2,10 +2,10 @@
  *
  * explain.c -- what a client would get, and why: a trace of the real decision.
  *
- * The question is answered by answer_read() and answer_query(), as any other is;
- * over a view that counts for us, and that neither uses nor keeps decisions. The
- * audit event that it leaves in the query slot, and the answer, are the
- * explanation. Added are the rules that did not act, and what would help.
+ * answer_read() and answer_query() answer the question, as any other, over a view
+ * with counters of its own that neither uses nor keeps decisions. The explanation
+ * is the audit event that they leave in the query slot, and the answer. Added to it
+ * are the rules that did not act, and a command that would help.
  */
 #include "resolver/explain.h"
 

@@ -4,8 +4,8 @@
  * itself, made once more over a view without counters; nothing is recorded, and
  * no decision is kept.
  *
- * The client is taken for one that uses TCP, so what it is told is not cut, and
- * without EDNS, unless it asks for DNSSEC.
+ * The client is taken for one that uses TCP, so its answer is not cut, and that
+ * sends EDNS only when it asks for DNSSEC.
  */
 #ifndef RESOLVER_EXPLAIN_H
 #define RESOLVER_EXPLAIN_H

@@ -6,7 +6,14 @@
  * Two clients with the same question share it: a forger who asks the same question
  * many times gets one upstream question, so a birthday attack on the ID fails. A
  * packet that passes through has a flight of its own. Flights and waiters come from
- * two pools; share.h says to which client a flight belongs.
+ * two pools.
+ *
+ * A flight belongs to the address that asked first (IPv4 /32, IPv6 /64: one machine),
+ * which belongs to a prefix (/24, /56: one floor or customer). When all places are
+ * taken, the prefix with the most flights gives way; in it, the address with the
+ * most; of that, the oldest flight that is not favoured, else the oldest. Discovery
+ * questions, the forwarder's own questions, and names for which somebody else waits
+ * are favoured.
  *
  * The first client of a flight always has a place. Clients that join share n more
  * places, of which one prefix may take half, with TCP three quarters. n further

@@ -5,7 +5,7 @@
  *
  * SO_REUSEPORT would let a second daemon of the same user share our port in
  * silence, and each would answer half of the questions. So every address is
- * first bound without it, which fails if anybody is there, and then given up
+ * first bound without it, which fails if another process has it, and then closed
  * for the workers' sockets.
  */
 #include "resolver/listen.h"

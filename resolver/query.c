@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * query.c -- what every question has, whoever answers it: it is put aside and
- * taken up again, it has a route, a key and a client, and what is sent for it
- * is dressed for that client.
+ * query.c -- what every question needs, whatever answers it: its route, key and
+ * the networks of its client; keeping it while it waits and taking it up again;
+ * and sending an image as this client asked for it.
  */
 #include "resolver/query.h"
 

@@ -2,13 +2,13 @@
  *
  * threads.c -- the auditor and the verifier.
  *
- * Why threads of their own: a commit of the audit waits for the disk, and nobody
- * else may. To verify a policy of a million suffixes takes 50 ms, and with a cold or
- * a dying disk what it likes.
+ * Why threads of their own: a commit of the audit waits for the disk, and no other
+ * thread may wait for it. Reading a policy of a million suffixes takes 50 ms, and
+ * much longer from a cold or failing disk.
  *
- * The audit writer wants to be called by one thread and to be told the time. Notes
- * and new limits come from the main thread through a small box under a mutex;
- * the workers' events come through the rings and need none.
+ * The audit writer must be called by one thread and be told the time. Notes and new
+ * limits come from the main thread through a small box under a mutex; the workers'
+ * events come through the rings and need no mutex.
  */
 #include "resolver/threads.h"
 

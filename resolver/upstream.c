@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * upstream.c -- a table that is searched from the start: a worker knows a
- * handful of servers, those of its routes.
+ * upstream.c -- the servers that a worker knows, in a table that is searched from
+ * the start: they are a handful, those of its routes.
  */
 #include "resolver/upstream.h"
 
