@@ -209,8 +209,9 @@ static void add_host(struct audit_host *list, uint8_t *n, const struct name *tar
     (*n)++;
 }
 
-void kms_event_decided(const struct view *v, struct query *q, const struct policy_decision *d,
-                       uint16_t rcode, struct now now)
+/* A discovery question that was decided on q->real; rcode: what the client is told. */
+static void event_decided(const struct view *v, struct query *q, const struct policy_decision *d,
+                          uint16_t rcode, struct now now)
 {
     const struct srv *srv = v->scratch->srv;
     const struct real *r = &q->real;
@@ -305,7 +306,7 @@ static enum answer send_decided(const struct view *v, struct query *q,
     else /* a kept decision has no image, so that real_ede() would see a failure */
         ede = r->stale ? real_ede(r) : EDE_NONE;
     result = query_send(v, q, len > 0 ? image : NULL, len, ede, ede_text_of(v, d));
-    kms_event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
+    event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
     if (len > 0 && !is_pool(d))
         query_rotate(v, q);
     return result;
@@ -503,7 +504,7 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
     case REAL_REFUSED: /* it must not be asked, and nothing is known */
         policy_decision_none(d, VERDICT_NONE, REASON_RD0);
         d->outcome = OUTCOME_FAILED;
-        kms_event_decided(v, q, d, RCODE_REFUSED, now);
+        event_decided(v, q, d, RCODE_REFUSED, now);
         return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
     case REAL_FOUND:
         break;

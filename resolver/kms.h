@@ -27,11 +27,8 @@ bool kms_host_answer(const struct view *, struct query *, struct now, enum answe
 /* The question as the policy wants it; q->networks are known. */
 struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
 
-/* Audit events, into q->event. A discovery question that was decided on q->real; rcode:
- * what the client is told. */
-void kms_event_decided(const struct view *, struct query *, const struct policy_decision *,
-                       uint16_t rcode, struct now);
-/* One that was not, or another question: refused by access, an UPDATE, left unanswered. */
+/* Audit events, into q->event. A question that the policy has not decided: refused by
+ * access, an UPDATE, left unanswered. rcode: what the client is told. */
 void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum kms_reason,
                     uint16_t rcode, const char *text, struct now);
 /* A SOA question at a discovery name: how a KMS host looks for where to publish.

@@ -39,6 +39,7 @@ void waiter_restore(const struct view *v, const struct waiter *w, struct query *
     q->passthrough = q->has_event = q->has_networks = false;
     q->wire = NULL;
     q->wire_len = q->out_len = 0;
+    query_set_limit(q);
     query_prepare(v, q);
 }
 
@@ -69,7 +70,6 @@ void query_prepare(const struct view *v, struct query *q)
 {
     const struct message *m = &q->message;
 
-    query_set_limit(q);
     q->route = query_route(v, &m->qname, m->qtype);
     q->key = (struct cache_key){
         .name = &m->qname,

@@ -138,14 +138,15 @@ struct waiter {
 _Static_assert(sizeof(struct waiter) <= 512, "a waiting question keeps at most 512 octets");
 
 void waiter_save(struct waiter *, const struct query *);
-/* Makes the query again, as query_prepare() leaves it. out is as the caller has set it. */
+/* Makes the query again, as answer_read() leaves it. out is as the caller has set it. */
 void waiter_restore(const struct view *, const struct waiter *, struct query *);
 
 /* The longest matching zone; for DS that of the parent, which has the record (RFC 4035
  * 3.1.4.1). NULL when none matches. */
 const struct route *query_route(const struct view *, const struct name *, uint16_t qtype);
-/* What the client can take, the route of the name, the key of the answer. */
+/* What the client can take, of its EDNS and of out. */
 void query_set_limit(struct query *);
+/* The route of the name, the key of the answer. */
 void query_prepare(const struct view *, struct query *);
 
 /* The client's networks, into q->networks; false: there is no policy to ask. */

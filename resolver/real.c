@@ -57,7 +57,8 @@ int real_ede(const struct real *r)
     return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
 }
 
-uint64_t real_negative_ms(const struct view *v, bool kms_name)
+/* How long a negative answer may be good, at most. */
+static uint64_t negative_ms(const struct view *v, bool kms_name)
 {
     const struct settings *s = v->settings;
 
@@ -159,7 +160,7 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
     /* Of a negative answer at a discovery name a client, or a resolver in front, shall
      * not know for long. */
     if (q->kms_name && real_is_negative(r))
-        cap_s = (uint32_t)(real_negative_ms(v, true) / 1000);
+        cap_s = (uint32_t)(negative_ms(v, true) / 1000);
     if (r->stale)
         fit_ttls(image, len, cap_s < STALE_TTL_S ? cap_s : STALE_TTL_S, true);
     else if (r->ttl_s > cap_s)
@@ -175,7 +176,7 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
 {
     static const struct addr nobody;
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
-    uint32_t ttl_s = (uint32_t)(real_negative_ms(v, q->kms_name) / 1000);
+    uint32_t ttl_s = (uint32_t)(negative_ms(v, q->kms_name) / 1000);
     struct real *r = &q->real, failure;
     enum cache_result found;
     int rcode;
@@ -250,7 +251,7 @@ struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
 {
     const struct settings *s = v->settings;
     struct real r = {.verdict = verdict_of(f->kind, f->rcode), .rcode = f->rcode};
-    uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms = real_negative_ms(v, kms_name);
+    uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms = negative_ms(v, kms_name);
     uint32_t ttl_s;
 
     if (f->kind == REPLY_FAILURE)

@@ -39,7 +39,5 @@ enum kms_verdict real_verdict(uint16_t rcode);
 /* No answer, no better name for it: EDE_NONE for an answer in time. */
 int real_ede(const struct real *);
 bool real_is_negative(const struct real *);
-/* How long a negative answer may be good, at most. */
-uint64_t real_negative_ms(const struct view *, bool kms_name);
 
 #endif
