@@ -39,12 +39,12 @@ int policy_failed(struct ctl *c, const char *what, int err)
     }
     if (err == -EBADMSG)
         return ctl_fail(EXIT_FAILED,
-                        "cannot %s: %s/policy/data.mdb has a damaged record; " POLICY_REMEDY, what,
+                        "cannot %s: %s/policy/data.mdb has a damaged record; " STORE_REMEDY, what,
                         state);
     if (err == -EIO)
         return ctl_fail(EXIT_FAILED,
                         "cannot %s: the disk cannot read or write %s/policy/data.mdb (%s); nothing "
-                        "was changed. Check the disk; if it is sound, " POLICY_REMEDY,
+                        "was changed. Check the disk; if it is sound, " STORE_REMEDY,
                         what, state, strerror(-err));
     if (err == -ENOSPC || err == -EDQUOT)
         return ctl_fail(
@@ -68,7 +68,7 @@ int policy_open_temporary(struct ctl *c, struct store **out)
         free(dir);
         return code;
     }
-    rc = policy_store_open(out, dir, STORE_WRITE, NULL);
+    rc = store_open(out, dir, STORE_WRITE, NULL);
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         char *path = ctl_text("%s/%s", dir, files[i]);
 
@@ -93,10 +93,10 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
     path = ctl_text("%s/policy", state);
     guard_exit(
         ctl_text("waymarkctl: %s/data.mdb changed while it was read, or the disk cannot read "
-                 "it; nothing was changed; " POLICY_REMEDY "\n",
+                 "it; nothing was changed; " STORE_REMEDY "\n",
                  path),
         EXIT_FAILED);
-    if (dry && (rc = policy_store_open(out, path, STORE_READ, NULL)) == -ENOENT) {
+    if (dry && (rc = store_open(out, path, STORE_READ, NULL)) == -ENOENT) {
         free(path);
         return policy_open_temporary(c, out);
     }
@@ -105,7 +105,7 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
     if (access == STORE_WRITE) /* the first policy comes before the first start; else it is there */
         (void)mkdir(state, 0750);
     diags_init(&d);
-    rc = policy_store_open(out, path, access, &d);
+    rc = store_open(out, path, access, &d);
     if (rc == -ENOENT && access == STORE_READ)
         code =
             ctl_fail(EXIT_FAILED,

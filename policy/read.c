@@ -1,26 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * read.c -- the policy in its store: opening, readers, counts, the whole of it.
+ * read.c -- the policy in its store: readers, counts, the whole of it.
  */
 #include "policy/read.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const struct store_kind kind = {
-    .mark = "waymark-policy",
-    .version = 2,
-    .summed = POLICY_SUMMED,
-    .remedy = POLICY_REMEDY,
-    .absent = "holds no policy yet; waymarkctl policy import or policy fill makes one",
-};
-
-int policy_store_open(struct store **out, const char *dir, enum store_access access,
-                      struct diags *d)
-{
-    return store_open(out, &kind, dir, access, d);
-}
 
 struct policy_reader *policy_reader_new(struct store *store)
 {

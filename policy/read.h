@@ -1,18 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * read.h -- the policy in its store: opening it, readers for the daemon's workers,
+ * read.h -- the policy in its store: readers for the daemon's workers, counts,
  * and the tool's reading of the whole.
  */
 #ifndef POLICY_READ_H
 #define POLICY_READ_H
 
 #include "policy/records.h"
-
-#define POLICY_REMEDY                                                                              \
-    "stop waymarkd, move that folder away, restore a backup or import a policy, start waymarkd"
-
-/* store_open() of a policy ("STATE/policy"). */
-int policy_store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 
 /* Which names may be hosts with addresses: each negative answer asks. */
 struct host_filter {

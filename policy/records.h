@@ -2,7 +2,7 @@
  *
  * records.h -- keys and values of the policy in the store.
  *
- * Tables in upper case hold the policy; all of it but the log makes the digest.
+ * Tables in upper case hold the policy; all of it but the log makes the digest (STORE_SUMMED).
  * Those in lower case follow from them: each entry, a key without a value, names
  * the record that it comes from, which puts and removes it (record_put, record_del).
  */
@@ -28,7 +28,6 @@ enum policy_table {
     TABLE_USER = 'u',        /* POOL or NETWORK, its name, 0, a rule that names it */
     TABLE_RANGE = 'g',       /* last address of the range; all of them follow from all networks */
 };
-#define POLICY_SUMMED "NPRSTW"
 
 /* A name that is too long for a key leaves len 0. */
 void key_named(struct store_key *, enum policy_table, const char *name); /* name "": the table */

@@ -378,7 +378,7 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
 
     diags_init(&problems);
     snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
-    if ((rc = policy_store_open(&d->shared.policy, dir, STORE_SERVE, &problems)) != 0) {
+    if ((rc = store_open(&d->shared.policy, dir, STORE_SERVE, &problems)) != 0) {
         d->shared.policy = NULL;
         do_without(d->policy_error, &problems, dir, rc, "policy",
                    "forwarding goes on without rules");

@@ -178,18 +178,17 @@ static void policy_problems(struct daemon *d, struct totals *t, const struct sto
         status_problem(
             problems,
             "policy: %s/data.mdb: %llu reads failed since the start, since the disk failed or "
-            "the file is damaged; those questions got what the real DNS said; " POLICY_REMEDY,
+            "the file is damaged; those questions got what the real DNS said; " STORE_REMEDY,
             dir, (unsigned long long)h->faults);
     else if (t->workers.kms_damaged > 0)
         status_problem(
             problems,
             "policy: %s/data.mdb: %llu questions since the start needed a damaged record "
-            "and got what the real DNS said; " POLICY_REMEDY,
+            "and got what the real DNS said; " STORE_REMEDY,
             dir, (unsigned long long)t->workers.kms_damaged);
     else if (t->policy_error != 0 && t->policy_error != -EUSERS)
-        status_problem(problems,
-                       "policy: %s/data.mdb: its state cannot be read: %s; " POLICY_REMEDY, dir,
-                       strerror(-t->policy_error));
+        status_problem(problems, "policy: %s/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
+                       dir, strerror(-t->policy_error));
     if (h->unlocked)
         status_problem(problems,
                        "policy: %s is read-only here: rules act, and must not be changed from "

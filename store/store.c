@@ -45,6 +45,7 @@ static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 /* This record keeps its form, its value head too, forever: by it an older
  * version knows a newer store. Mark, then one octet of version. */
 static const struct store_key format_key = {7, "Mformat"};
+static const uint8_t format[] = "waymark-policy\2";      /* the NUL behind is not stored */
 static const struct store_key state_key = {6, "Mstate"}; /* struct store_counts */
 
 struct store_txn {
@@ -64,7 +65,6 @@ struct store_txn {
 };
 
 struct store {
-    const struct store_kind *kind;
     MDB_env *env;
     MDB_dbi dbi;
     unsigned page_size;
@@ -132,12 +132,11 @@ static int open_value(const MDB_val *key, const MDB_val *value, struct store_byt
 
 /* --- counts --------------------------------------------------------------- */
 
-static void count(struct store_counts *c, const struct store_kind *kind, const MDB_val *key,
-                  const MDB_val *value, bool more)
+static void count(struct store_counts *c, const MDB_val *key, const MDB_val *value, bool more)
 {
     char table = *(const char *)key->mv_data;
 
-    if (strchr(kind->summed, table) != NULL)
+    if (strchr(STORE_SUMMED, table) != NULL)
         c->digest += more ? stored_hash(value) : -stored_hash(value);
     c->tables[table & 63] += more ? 1 : UINT64_MAX;
 }
@@ -162,7 +161,7 @@ const struct store_counts *store_counts(struct store_txn *t)
         t->counts = (struct store_counts){0};
         for (rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST); rc == 0;
              rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
-            count(&t->counts, t->store->kind, &k, &v, true);
+            count(&t->counts, &k, &v, true);
         t->is_counted = rc == MDB_NOTFOUND;
     } else if (!t->is_change && (!t->is_counted || t->counts_of != id)) {
         t->is_counted = read_counts(t, &t->counts);
@@ -507,7 +506,7 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
         } else if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0)) {
             return STORE_SAME;
         }
-        count(&t->counts, t->store->kind, &k, &v, false);
+        count(&t->counts, &k, &v, false);
         v = (MDB_val){len + HEAD, NULL};
         rc = mdb_put(t->txn, t->store->dbi, &k, &v, MDB_RESERVE);
         change = STORE_REPLACED;
@@ -524,7 +523,7 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
         memcpy(p + HEAD, value, len);
     h = hash(&k, p + HASH, len + 1);
     memcpy(p, &h, HASH);
-    count(&t->counts, t->store->kind, &k, &v, true);
+    count(&t->counts, &k, &v, true);
     return change;
 }
 
@@ -541,7 +540,7 @@ int store_del(struct store_txn *t, const struct store_key *key)
             t->repaired = true;
             t->is_counted = false;
         }
-        count(&t->counts, t->store->kind, &k, &v, false);
+        count(&t->counts, &k, &v, false);
         rc = mdb_del(t->txn, t->store->dbi, &k, NULL);
         count_pages(t, 0);
     }
@@ -572,7 +571,7 @@ int store_del_all(struct store_txn *t, const struct store_key *prefix)
 /* "DIR/data.mdb WHAT; REMEDY". */
 static int damaged(const struct store *s, struct diags *d, const char *what)
 {
-    diags_add(d, NULL, 0, 0, "%s/data.mdb %s; %s", s->dir, what, s->kind->remedy);
+    diags_add(d, NULL, 0, 0, "%s/data.mdb %s; " STORE_REMEDY, s->dir, what);
     return -EBADMSG;
 }
 
@@ -679,13 +678,14 @@ static int open_env(struct store *s, const char *data, const char *lock, bool wr
 
 static int open_files(struct store *s, enum store_access access, struct diags *d)
 {
-    size_t n = strlen(s->kind->mark);
+    const uint8_t version = format[sizeof format - 2];
+    const size_t n = sizeof format - 2; /* of the mark */
     char data[PATH_MAX], lock[PATH_MAX];
     const struct store_key first = {1, {0}};
     struct store_record any;
     struct store_bytes v;
     struct store_txn *t;
-    uint8_t value[33], found;
+    uint8_t found;
     int rc;
 
     if (snprintf(data, sizeof data, "%s/data.mdb", s->dir) >= PATH_MAX ||
@@ -706,19 +706,18 @@ static int open_files(struct store *s, enum store_access access, struct diags *d
     rc = store_get(t, &format_key, &v);
     if (rc == -ENOENT && store_seek(t, &first, 0, &any) != -ENOENT)
         rc = -EBADMSG; /* something is stored without a mark */
-    if (rc == 0 && (v.len != n + 1 || memcmp(v.data, s->kind->mark, n) != 0))
+    if (rc == 0 && (v.len != n + 1 || memcmp(v.data, format, n) != 0))
         rc = -EBADMSG;
-    found = rc == 0 ? v.data[n] : s->kind->version;
+    found = rc == 0 ? v.data[n] : version;
     store_end(t);
     if (rc != 0 && rc != -ENOENT)
         return damaged(s, d, "is damaged, or another program's");
-    if (found != s->kind->version) {
+    if (found != version) {
         diags_add(d, NULL, 0, 0,
                   "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it "
                   "away and import a policy",
-                  s->dir, found > s->kind->version ? "a newer" : "an older", found,
-                  s->kind->version,
-                  found > s->kind->version ? "upgrade" : "export it with that one");
+                  s->dir, found > version ? "a newer" : "an older", found, version,
+                  found > version ? "upgrade" : "export it with that one");
         return -EBADMSG;
     }
     if (rc == 0 || access != STORE_WRITE)
@@ -729,22 +728,18 @@ static int open_files(struct store *s, enum store_access access, struct diags *d
     if (rc != 0)
         return rc;
     rc = store_get(t, &format_key, &v);
-    memcpy(value, s->kind->mark, n);
-    value[n] = s->kind->version;
-    if (rc == -ENOENT && (rc = store_put(t, &format_key, value, n + 1)) > 0)
+    if (rc == -ENOENT && (rc = store_put(t, &format_key, format, n + 1)) > 0)
         return store_commit(t);
     store_end(t);
     return rc;
 }
 
-static int try_open(struct store **out, const struct store_kind *kind, const char *dir,
-                    enum store_access access, struct diags *d)
+static int try_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
 {
     struct store *s = calloc(1, sizeof *s);
     int rc = -ENOMEM;
 
     if (s != NULL && (s->dir = strdup(dir)) != NULL) {
-        s->kind = kind;
         guarded(rc, open_files(s, access, d));
     }
     if (rc == -EFAULT)
@@ -756,8 +751,7 @@ static int try_open(struct store **out, const struct store_kind *kind, const cha
     return rc;
 }
 
-int store_open(struct store **out, const struct store_kind *kind, const char *dir,
-               enum store_access access, struct diags *d)
+int store_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
 {
     struct diags none;
     size_t before;
@@ -768,19 +762,20 @@ int store_open(struct store **out, const struct store_kind *kind, const char *di
     if (d == NULL)
         d = &none;
     before = d->all;
-    rc = try_open(out, kind, dir, access, d);
+    rc = try_open(out, dir, access, d);
     if (rc == -ENOENT && access == STORE_SERVE) {
         /* Made at once: so that what comes later is seen. */
-        rc = try_open(out, kind, dir, STORE_WRITE, d);
+        rc = try_open(out, dir, STORE_WRITE, d);
         if (rc == 0) {
             store_close(*out);
-            rc = try_open(out, kind, dir, access, d);
+            rc = try_open(out, dir, access, d);
         }
     }
     if (rc == 0 || d->all > before)
         ;
     else if (rc == -ENOENT)
-        diags_add(d, NULL, 0, 0, "%s %s", dir, kind->absent);
+        diags_add(d, NULL, 0, 0,
+                  "%s holds no policy yet; waymarkctl policy import or policy fill makes one", dir);
     else if (rc == -EACCES || rc == -EPERM)
         diags_add(d, NULL, 0, 0,
                   "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
@@ -790,8 +785,9 @@ int store_open(struct store **out, const struct store_kind *kind, const char *di
                   "run the tool in the container of waymarkd",
                   dir);
     else
-        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s; mend that and restart waymarkd, or %s",
-                  dir, strerror(-rc), kind->remedy);
+        diags_add(d, NULL, 0, 0,
+                  "%s cannot be opened: %s; mend that and restart waymarkd, or " STORE_REMEDY, dir,
+                  strerror(-rc));
     diags_fini(&none);
     return rc;
 }
@@ -828,7 +824,6 @@ struct store_health store_health(struct store *s)
 }
 
 struct sight {
-    const struct store_kind *kind;
     uint64_t records, damaged;
     struct store_counts all, stated;
     bool has_state;
@@ -846,7 +841,7 @@ static int see(void *context, const struct store_record *r)
         s->damaged++;
         return 0;
     }
-    count(&s->all, s->kind, &k, &v, true);
+    count(&s->all, &k, &v, true);
     if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated) {
         memcpy(&s->stated, value.data, value.len);
         s->has_state = true;
@@ -866,7 +861,7 @@ int store_verify(struct store *store, const atomic_bool *stop, struct diags *d)
     int rc = -EAGAIN;
 
     for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
-        s = (struct sight){.kind = store->kind};
+        s = (struct sight){.records = 0};
         rc = pages_walk(store->fd, &walk);
     }
     if (rc == 0 || rc == -EBADMSG)

@@ -32,13 +32,9 @@ enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all process
  * does not wait for that: store_verify() tells what shows later. */
 enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
 
-struct store_kind {
-    const char *mark; /* at most 32 octets */
-    uint8_t version;
-    const char *summed; /* the tables that the digest is made of */
-    const char *remedy; /* for a damaged store: what to do */
-    const char *absent; /* the rest of the sentence when there is none: "holds no ..." */
-};
+#define STORE_SUMMED "NPRSTW" /* the tables that the digest is made of */
+#define STORE_REMEDY                                                                               \
+    "stop waymarkd, move that folder away, restore a backup or import a policy, start waymarkd"
 struct store_key {
     size_t len; /* 0: what it was built from does not fit */
     uint8_t data[STORE_KEY_MAX];
@@ -63,9 +59,8 @@ struct store_health {
 /* All but STORE_READ make it if need be. A store that is unreadable, of another
  * format, truncated or damaged, or of which only traces are there: -EBADMSG;
  * missing, with STORE_READ: -ENOENT; else -errno. d gets one sentence with path
- * and remedy; it may be NULL. kind is borrowed. */
-int store_open(struct store **, const struct store_kind *, const char *dir, enum store_access,
-               struct diags *d);
+ * and remedy; it may be NULL. */
+int store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 void store_close(struct store *); /* NULL is fine */
 /* Once a minute, by one thread: clears places of dead readers; how many. */
 int store_sweep(struct store *);

@@ -99,7 +99,7 @@ static int hold(const char *dir, unsigned long leave)
     static struct policy_reader *all[2 * STORE_PLACES];
     struct store *store;
     unsigned long n = 0;
-    int rc = policy_store_open(&store, dir, STORE_READ, NULL);
+    int rc = store_open(&store, dir, STORE_READ, NULL);
 
     if (rc != 0)
         fail(dir, rc);
@@ -128,7 +128,7 @@ int main(int argc, char **argv)
     first = strtoul(argv[2], NULL, 10);
     count = strtoul(argv[3], NULL, 10);
     diags_init(&d);
-    if ((rc = policy_store_open(&store, argv[1], STORE_WRITE, &d)) != 0)
+    if ((rc = store_open(&store, argv[1], STORE_WRITE, &d)) != 0)
         fail(d.n > 0 ? d.at[0].text : argv[1], rc);
     for (unsigned long n = first; n < first + count; n++) {
         change(store, n);

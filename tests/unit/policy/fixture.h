@@ -46,7 +46,7 @@ static inline void fixture_folder(struct fixture *f)
 
 static inline void fixture_open(struct fixture *f)
 {
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_WRITE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_WRITE, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_non_null(f->reader);
 }

@@ -29,7 +29,7 @@ static int open_store(void **state)
     char path[] = "/tmp/waymark-test-XXXXXX";
 
     dir = strdup(mkdtemp(path));
-    return policy_store_open(&store, dir, STORE_WRITE, NULL);
+    return store_open(&store, dir, STORE_WRITE, NULL);
 }
 
 static int close_store(void **state)

@@ -255,7 +255,7 @@ static void open_says(const char *path, enum store_access access, int want, cons
     struct diags d;
 
     diags_init(&d);
-    assert_int_equal(policy_store_open(&s, path, access, &d), want);
+    assert_int_equal(store_open(&s, path, access, &d), want);
     assert_null(s);
     assert_int_equal(d.n, 1);
     if (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, path) == NULL)
@@ -272,7 +272,7 @@ static void missing_and_made(void **state)
 
     snprintf(path, sizeof path, "%s/none", f->dir);
     open_says(path, STORE_READ, -ENOENT, "holds no policy yet");
-    assert_int_equal(policy_store_open(&s, f->dir, STORE_READ, NULL), -ENOENT);
+    assert_int_equal(store_open(&s, f->dir, STORE_READ, NULL), -ENOENT);
     snprintf(path, sizeof path, "%s/none/none", f->dir);
     open_says(path, STORE_WRITE, -ENOENT, "");
 
@@ -285,7 +285,7 @@ static void missing_and_made(void **state)
 
     fixture_policy(f, BASE);
     fixture_close(f);
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_READ, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_READ, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
 }
@@ -336,7 +336,7 @@ static void emptied(void **state)
 
     assert_int_equal(unlink(f->lock), 0); /* a new one */
     open_says(f->path, STORE_READ, -ENOENT, "holds no policy yet");
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_int_equal(counts_of(f).serial, 0);
 }
 
@@ -413,7 +413,7 @@ static void a_folder_we_may_not_write(void **state)
         if (setgid(65534) != 0 || setuid(65534) != 0)
             _exit(1);
         diags_init(&d);
-        if (policy_store_open(&s, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
+        if (store_open(&s, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
             _exit(2);
         _exit(strstr(d.at[0].text, "run as root") != NULL ? 0 : 3);
     }
@@ -429,7 +429,7 @@ static int reads_only(struct fixture *f)
     if (setgid(65534) != 0 || setuid(65534) != 0)
         return 1;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        if (policy_store_open(&f->store, f->path, (enum store_access)all[i], NULL) != 0)
+        if (store_open(&f->store, f->path, (enum store_access)all[i], NULL) != 0)
             return 2;
         f->reader = policy_reader_new(f->store);
         if (f->reader == NULL || !store_health(f->store).unlocked)
@@ -440,7 +440,7 @@ static int reads_only(struct fixture *f)
             return 5;
         fixture_close(f);
     }
-    return policy_store_open(&f->store, f->path, STORE_WRITE, NULL) == -EACCES ? 0 : 6;
+    return store_open(&f->store, f->path, STORE_WRITE, NULL) == -EACCES ? 0 : 6;
 }
 
 static void a_folder_that_is_read_only(void **state)
@@ -451,11 +451,11 @@ static void a_folder_that_is_read_only(void **state)
         skip(); /* needs to become somebody else */
     fixture_policy(f, BASE);
     fixture_close(f);
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_false(store_health(f->store).unlocked);
     fixture_close(f);
     assert_int_equal(unlink(f->lock), 0); /* made again where that can be done */
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     assert_false(store_health(f->store).unlocked);
     fixture_close(f);
     assert_int_equal(chmod(f->dir, 0755), 0);
@@ -590,10 +590,10 @@ static void two_begin_at_once(void **state)
         pid = fork();
         if (pid == 0) {
             (void)!read(begin[0], &octet, 1);
-            _exit(policy_store_open(&f->store, f->path, STORE_WRITE, NULL) != 0);
+            _exit(store_open(&f->store, f->path, STORE_WRITE, NULL) != 0);
         }
         assert_int_equal(write(begin[1], "", 1), 1);
-        assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+        assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
         close(begin[0]);

@@ -61,7 +61,7 @@ static void fill(struct fixture *f, int suffixes)
 static void serve(struct fixture *f)
 {
     fixture_close(f);
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_non_null(f->reader);
 }
@@ -407,11 +407,11 @@ static void says(const struct fixture *f, enum store_access access, const char *
     struct diags d;
 
     diags_init(&d);
-    assert_int_equal(policy_store_open(&s, f->path, access, &d), -EBADMSG);
+    assert_int_equal(store_open(&s, f->path, access, &d), -EBADMSG);
     assert_null(s);
     assert_int_equal(d.n, 1);
     if (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
-        strstr(d.at[0].text, POLICY_REMEDY) == NULL)
+        strstr(d.at[0].text, STORE_REMEDY) == NULL)
         fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
     diags_fini(&d);
 }
@@ -435,7 +435,7 @@ static void swapped_pages(void **state)
     says(f, STORE_READ, "is another page");
     says(f, STORE_WRITE, "is another page");
 
-    assert_int_equal(policy_store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_int_equal(store_reader_begin(f->reader->txn), 0); /* nobody knows it yet */
     store_reader_end(f->reader->txn);

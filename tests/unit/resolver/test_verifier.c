@@ -28,7 +28,7 @@ static int set_up(void **state)
     snprintf(f->dir, sizeof f->dir, "/tmp/waymark-verifier-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->dir);
-    assert_int_equal(policy_store_open(&f->store, f->dir, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->dir, STORE_SERVE, NULL), 0);
     *state = f;
     return 0;
 }

@@ -131,7 +131,7 @@ static inline void world_damage(struct world *w, const struct store_key *key)
     assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
-    assert_int_equal(policy_store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
+    assert_int_equal(store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
     w->reader = policy_reader_new(w->store);
     w->view.policy = w->reader;
 }
@@ -170,7 +170,7 @@ static inline struct world *world_new(const char *settings, const char *policy)
         return w;
     strcpy(w->dir, "/tmp/test_resolver.XXXXXX");
     assert_non_null(mkdtemp(w->dir));
-    assert_int_equal(policy_store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
+    assert_int_equal(store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
     world_policy(w, policy);
     w->reader = policy_reader_new(w->store);
     assert_non_null(w->reader);
