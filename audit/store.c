@@ -485,11 +485,6 @@ int audit_store_insert(struct audit_store *s, enum store_table table, const char
     return step(s, q);
 }
 
-int64_t audit_store_changes(struct audit_store *s)
-{
-    return sqlite3_changes64(s->db);
-}
-
 /* A failed statement may have ended the transaction already. */
 void audit_store_rollback(struct audit_store *s)
 {

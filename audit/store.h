@@ -102,8 +102,6 @@ int audit_store_insert(struct audit_store *, enum store_table, const char *types
 /* SQL that is run now and then, with an int64_t for each `?`. 1 and the numbers of
  * its first row in out; 0 it gave none; -errno. out NULL: runs to its end, 0. */
 int audit_store_sql(struct audit_store *, int64_t *out, const char *sql, ...);
-/* Rows that the last statement removed. */
-int64_t audit_store_changes(struct audit_store *);
 void audit_store_rollback(struct audit_store *);
 /* How many rows of the ledger's table there are without (other), and the last number. */
 int audit_store_count(struct audit_store *, enum store_table, int64_t *rows, int64_t *last_id);

@@ -303,40 +303,35 @@ static void batch_add(struct audit_writer *w, size_t len)
 
 /* --- rings to batch ---------------------------------------------------------------------- */
 
-/* The ring whose next event is the oldest of all, or NULL. A client's questions
- * come to several workers, and its last one must be the last. */
-static struct audit_ring *oldest(const struct audit_writer *w, const uint8_t **event, size_t *len)
-{
-    struct audit_ring *found = NULL;
-    uint64_t found_ms = 0;
-
-    for (int i = 0; i < w->n_rings; i++) {
-        size_t n;
-        const uint8_t *p = audit_ring_peek(w->rings[i], &n);
-        uint64_t ms = p != NULL ? audit_event_mono(p) : 0;
-
-        if (p != NULL && (found == NULL || ms < found_ms)) {
-            found = w->rings[i];
-            found_ms = ms;
-            *event = p;
-            *len = n;
-        }
-    }
-    return found;
-}
-
-/* Empties the rings, in the order of time. True when anything came. */
+/* Empties the rings, in the order of time: a client's questions come to several
+ * workers, and its last one must be the last. True when anything came. */
 static bool drain(struct audit_writer *w)
 {
     uint64_t n_questions = 0;
-    struct audit_ring *ring;
     struct audit_event *e;
-    const uint8_t *packed;
-    size_t len;
 
-    while ((e = batch_next(w, batch_most)) != NULL && (ring = oldest(w, &packed, &len)) != NULL) {
-        memcpy(e, packed, len); /* as in an event up to the end of qname */
-        audit_ring_release(ring);
+    while ((e = batch_next(w, batch_most)) != NULL) {
+        struct audit_ring *oldest = NULL;
+        const uint8_t *first = NULL;
+        uint64_t oldest_ms = 0;
+        size_t len = 0;
+
+        for (int i = 0; i < w->n_rings; i++) {
+            size_t n;
+            const uint8_t *packed = audit_ring_peek(w->rings[i], &n);
+            uint64_t ms = packed != NULL ? audit_event_mono(packed) : 0;
+
+            if (packed == NULL || (oldest != NULL && ms >= oldest_ms))
+                continue;
+            oldest = w->rings[i];
+            oldest_ms = ms;
+            first = packed;
+            len = n;
+        }
+        if (oldest == NULL)
+            break;
+        memcpy(e, first, len); /* as in an event up to the end of qname */
+        audit_ring_release(oldest);
         e->repeat = is_repeat(w, e);
         e->counted = !take_token(w, &e->client, e->mono_ms);
         if (e->repeat)
@@ -688,15 +683,15 @@ static int first_event(struct audit_store *store, int64_t *first)
 /* Removes the events before `end`; the record says how many, and up to when. */
 static int cut(struct audit_store *store, int64_t end, struct audit_event *record)
 {
-    int64_t last_ms = 0;
-    int rc = audit_store_sql(store, &last_ms, "SELECT max(ms) FROM event WHERE id<?", end);
+    int64_t found[2] = {0}; /* the last time, how many */
+    int rc = audit_store_sql(store, found, "SELECT max(ms),count(*) FROM event WHERE id<?", end);
 
     if (rc >= 0)
         rc = audit_store_sql(store, NULL, "DELETE FROM event WHERE id<?", end);
     if (rc == 0)
-        record->lost += (uint64_t)audit_store_changes(store);
-    if ((uint64_t)last_ms > record->lost_from_ms)
-        record->lost_from_ms = (uint64_t)last_ms;
+        record->lost += (uint64_t)found[1];
+    if ((uint64_t)found[0] > record->lost_from_ms)
+        record->lost_from_ms = (uint64_t)found[0];
     return rc;
 }
 
