@@ -277,6 +277,13 @@ static const struct column story_suffixes[] = {
     {0},
 };
 
+/* clang-format off */
+static const char story_suffixes_sql[] =
+    "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict," SCHEMA_WORD("outcome", "s.outcome")
+    " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SCHEMA_SLOTS
+    " JOIN suffix u ON u.id=s.suffix WHERE n.name=?";
+/* clang-format on */
+
 /* The client's events that pass, newest first: each names the one before. */
 static int read_story(struct audit *a, const char *address, json_t *rows)
 {
@@ -310,17 +317,7 @@ static int print_story(struct audit *a, const char *address, json_t *client)
     json_array_foreach(found, i, row) /* the oldest first */
         json_array_insert(events, 0, json_object_get(row, "event"));
     if (code == 0 && a->c->format == FORMAT_TABLE) {
-        audit_sql_begin(
-            &q, "SELECT u.name AS suffix," SCHEMA_WORD(
-                    "verdict",
-                    "s.verdict") " AS verdict," SCHEMA_WORD("outcome",
-                                                            "s.outcome") " AS outcome,s.last AS "
-                                                                         "asked FROM client n JOIN "
-                                                                         "client_suffix s "
-                                                                         "ON " SCHEMA_SLOTS
-                                                                         " JOIN suffix u ON "
-                                                                         "u.id=s.suffix WHERE "
-                                                                         "n.name=?");
+        audit_sql_begin(&q, story_suffixes_sql);
         q.values[q.n++] = (struct audit_value){.text = address};
         code = audit_run(a, &q, suffixes);
     } else {
@@ -403,28 +400,9 @@ static const struct column summary_fields[] = {
     {0},
 };
 
-static json_int_t number(const json_t *o, const char *key)
+static long long number(const json_t *o, const char *key)
 {
     return json_integer_value(json_object_get(o, key));
-}
-
-/* What is said in words beside the numbers. */
-static void add_words(json_t *o, const struct audit *a)
-{
-    uint64_t until_ms = a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms;
-    char size[NUMBER_TEXT];
-
-    (void)json_object_set_new(o, "since", json_integer((json_int_t)a->since_ms));
-    (void)json_object_set_new(o, "until", json_integer((json_int_t)until_ms));
-    add_outcomes(o);
-    (void)json_object_set_new(
-        o, "account",
-        json_sprintf("%lld = %lld recorded + %lld counted + %lld dropped",
-                     (long long)number(o, "all_questions"), (long long)number(o, "recorded"),
-                     (long long)number(o, "counted"), (long long)number(o, "dropped")));
-    (void)json_object_set_new(
-        o, "store_size",
-        json_string(size_print((uint64_t)number(o, "store_bytes") & ~1023ull, size)));
 }
 
 /* The outcomes are those of the hours from --since to --until (7 days), from the
@@ -432,6 +410,7 @@ static void add_words(json_t *o, const struct audit *a)
 static int run_summary(struct ctl *c)
 {
     json_t *rows = json_array(), *nothing = json_object(), *o = nothing;
+    char size[NUMBER_TEXT];
     struct audit_sql q;
     struct audit a;
     int code = audit_begin(&a, c, NULL);
@@ -453,7 +432,18 @@ static int run_summary(struct ctl *c)
             goto done;
         o = json_array_get(rows, 0);
     }
-    add_words(o, &a);
+    /* What is said in words beside the numbers. */
+    (void)json_object_set_new(o, "since", json_integer((json_int_t)a.since_ms));
+    (void)json_object_set_new(
+        o, "until", json_integer((json_int_t)(a.until_ms > 0 ? a.until_ms : c->now.wall_ms)));
+    add_outcomes(o);
+    (void)json_object_set_new(o, "account",
+                              json_sprintf("%lld = %lld recorded + %lld counted + %lld dropped",
+                                           number(o, "all_questions"), number(o, "recorded"),
+                                           number(o, "counted"), number(o, "dropped")));
+    (void)json_object_set_new(
+        o, "store_size",
+        json_string(size_print((uint64_t)number(o, "store_bytes") & ~1023ull, size)));
     table_print_object(c, summary_fields, o);
     if (c->format == FORMAT_TABLE)
         ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not seen "

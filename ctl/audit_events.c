@@ -38,21 +38,16 @@ static const struct column columns[] = {
     {"policy_serial", "SERIAL", COLUMN_NUMBER | RANK_WIDE},
     {"latency_us", "LATENCY", COLUMN_NUMBER | RANK_WIDE},
     {0}};
-/* clang-format on */
 
 /* The hosts of the answer, or what it is without one. */
-#define ANSWER                                                                                     \
-    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
+#define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
 
-static const char row_sql[] = "ms AS time,sequence AS sequence,forwarder AS forwarder,"
-                              "address AS address,iif(kind='event',question,%s) AS question,"
-                              "type AS type,iif(kind='event',repeat,NULL) AS \"repeat?\","
-                              "iif(kind='event',outcome,kind) AS outcome,reason AS reason,"
-                              "rule AS rule,verdict AS verdict," SCHEMA_LIST(
-                                  ANSWER) " AS \"answer[]\",client_error AS client_error,"
-                                          "policy_serial AS policy_serial,latency_us AS latency_us";
+static const char row_sql[] =
+    "ms AS time,sequence AS sequence,forwarder AS forwarder,address AS address,iif(kind='event',question,%s) AS question,"
+    "type AS type,iif(kind='event',repeat,NULL) AS \"repeat?\",iif(kind='event',outcome,kind) AS outcome,reason AS reason,"
+    "rule AS rule,verdict AS verdict," SCHEMA_LIST(ANSWER) " AS \"answer[]\",client_error AS client_error,"
+    "policy_serial AS policy_serial,latency_us AS latency_us";
 
-/* clang-format off */
 /* json_patch() leaves out what is NULL. */
 const char audit_ecs[] =
     "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0'),"

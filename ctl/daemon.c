@@ -292,18 +292,18 @@ static void print_client(const json_t *client)
     const json_t *network;
     const char *action =
         json_string_value(json_object_get(json_object_get(client, "access"), "action"));
-    char *text = ctl_text("%s", ""), *one, *more;
+    char *text = NULL, *one;
     json_t *row;
-    size_t i;
+    size_t i, size;
+    FILE *f = open_memstream(&text, &size);
 
     json_array_foreach(json_object_get(client, "networks"), i, network)
     {
         one = ctl_expand(network, "{name}[ ({prefix})]");
-        more = ctl_text("%s%s%s", text, i ? ", " : "", one);
+        fprintf(f, "%s%s", i ? ", " : "", one);
         free(one);
-        free(text);
-        text = more;
     }
+    fclose(f);
     if (action == NULL)
         action = "-";
     else
