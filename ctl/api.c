@@ -119,18 +119,14 @@ int ctl_api(struct ctl *c, const char *path, const json_t *post, json_t **out)
     }
 }
 
-bool ctl_api_alive(struct ctl *c, json_t **status)
+json_t *ctl_api_status(struct ctl *c)
 {
     long http = 0, err = 0;
-    json_t *reply;
-    CURLcode code = exchange(c, "/v1/status", NULL, ALIVE_TIMEOUT_MS, &http, &err, &reply);
-    bool alive = code == CURLE_OK && http == 200 && json_is_object(reply);
+    json_t *status;
+    CURLcode code = exchange(c, "/v1/status", NULL, ALIVE_TIMEOUT_MS, &http, &err, &status);
 
-    if (status && alive)
-        *status = reply;
-    else
-        json_decref(reply);
-    if (status && !alive)
-        *status = NULL;
-    return alive;
+    if (code == CURLE_OK && http == 200 && json_is_object(status))
+        return status;
+    json_decref(status);
+    return NULL;
 }

@@ -279,6 +279,7 @@ static int without_verb(const struct reading *r, bool asked)
 {
     const struct ctl_verb *const *tables = r->cli->tables;
     const char *names[NAMES + 1], *noun = NULL, *word, *nearest;
+    char prefix[CTL_NAME];
     FILE *to = asked ? stdout : stderr;
     int n = 0;
 
@@ -309,11 +310,11 @@ static int without_verb(const struct reading *r, bool asked)
     }
     names[n] = NULL;
     nearest = diag_nearest(word, names);
+    snprintf(prefix, sizeof prefix, "%s%s", noun ? noun : "", noun ? " " : "");
     if (nearest)
-        return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s, did you mean %s?", noun ? noun : "",
-                        noun ? " " : "", word, nearest);
-    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s (waymarkctl %s%s--help lists all)",
-                    noun ? noun : "", noun ? " " : "", word, noun ? noun : "", noun ? " " : "");
+        return ctl_fail(EXIT_USAGE, "unknown verb %s%s, did you mean %s?", prefix, word, nearest);
+    return ctl_fail(EXIT_USAGE, "unknown verb %s%s (waymarkctl %s--help lists all)", prefix, word,
+                    prefix);
 }
 
 /* --- the line as a whole */

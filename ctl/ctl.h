@@ -125,8 +125,8 @@ int ctl_store_error(struct ctl *, const char *path, int err);
 /* ctl/api.c: the daemon. *out is the parsed body (owned by the caller) also for
  * errors of the API. 0 or an exit code, message printed. post NULL: GET. */
 int ctl_api(struct ctl *, const char *path, const json_t *post, json_t **out);
-/* Is a daemon there? No message. status may be NULL; owned by the caller. */
-bool ctl_api_alive(struct ctl *, json_t **status);
+/* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
+json_t *ctl_api_status(struct ctl *);
 
 int query_run(struct ctl *); /* ctl/query.c: the verb query */
 

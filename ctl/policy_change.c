@@ -473,26 +473,21 @@ static void print_result(const struct run *r)
 {
     const char *claimed = r->change.claimed, *words = "in use by waymarkd";
     unsigned long long serial = r->serial;
-    bool alive = !r->dry, open = false, in_use = false;
-    json_t *all, *status = NULL;
-    const json_t *policy;
-
     /* The daemon reads the store itself, at the next question: its status therefore
      * knows the new serial at once, if it uses this store. */
-    if (alive) {
-        alive = ctl_api_alive(r->w.c, &status);
-        policy = json_object_get(status, "policy");
-        open = json_is_true(json_object_get(policy, "open"));
-        in_use = alive && open &&
-                 (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= r->serial;
-        json_decref(status);
-    }
-    if (!alive)
+    json_t *all, *status = r->dry ? NULL : ctl_api_status(r->w.c);
+    const json_t *policy = json_object_get(status, "policy");
+    bool open = json_is_true(json_object_get(policy, "open"));
+    bool in_use =
+        open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= r->serial;
+
+    if (status == NULL)
         words = "waymarkd is not running: takes effect at its start";
     else if (!open)
         words = "but waymarkd cannot use the policy: see waymarkctl status";
     else if (!in_use)
         words = "but waymarkd uses another policy store: see waymarkctl status";
+    json_decref(status);
     if (r->w.c->format == FORMAT_JSON) {
         all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:b}", "changes", r->rows, "changed",
                         r->changed && !r->dry, "dry_run", r->dry, "serial", (json_int_t)r->serial,
