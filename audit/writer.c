@@ -635,8 +635,6 @@ static bool commit(struct audit_writer *w, struct now now)
                              "WHEN 'counted' THEN ? WHEN 'dropped' THEN ? ELSE 0 END",
                              sums.recorded, sums.counted, w->lost);
     if (rc == 0)
-        rc = audit_store_flush(w->store);
-    if (rc == 0)
         rc = audit_store_sql(w->store, NULL, "COMMIT");
     atomic_store(&w->stats.last_error, -rc);
     if (rc != 0) {
