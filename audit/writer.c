@@ -697,7 +697,6 @@ static int cut(struct audit_store *store, int64_t end, struct audit_event *recor
  * *removed: how many. */
 static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
 {
-    const struct audit_limits *limits = &w->limits;
     struct audit_store *store = w->store;
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
@@ -709,13 +708,13 @@ static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
         end = begin + STEP;
         rc = audit_store_sql(store, &end,
                              "SELECT id FROM event WHERE ms>=? AND id<? ORDER BY id LIMIT 1",
-                             cutoff(now.wall_ms, limits->retention_ms), end);
+                             cutoff(now.wall_ms, w->limits.retention_ms), end);
         if (rc >= 0)
             rc = cut(store, end, &e);
         w->prune.age_ms = now.mono_ms + hour_ms;
     }
     for (end = begin + CHUNK; rc == 0 && end <= begin + STEP; end += CHUNK) {
-        if (!too_large(limits, bytes_in_use(store), percent))
+        if (!too_large(&w->limits, bytes_in_use(store), percent))
             break;
         percent = 88;
         rc = cut(store, end, &e);
