@@ -78,7 +78,7 @@ static int tool(const char *line)
 static const struct row {
     const char *what;
     const char *line; /* behind "waymarkctl policy"; with ";" between them, the last counts */
-    const char *says; /* on either stream */
+    const char *says; /* on either stream; "!TEXT": on neither */
     const char *then; /* a part of the export */
     int code;
     const char *text; /* of FILE; NULL: HEAD */
@@ -291,6 +291,17 @@ static const struct row {
      HEAD "pools:", .code = EXIT_NOT_FOUND},
     {"fill: no pool", "fill z.z --pool q", "there is no pool q",
      HEAD "pools:", .code = EXIT_NOT_FOUND},
+    {"fill: no route", "fill z.z --pool p",
+     "no route for z.z; whether its record is missing is judged by the default servers",
+     "suffixes: [z.z]"},
+    {"fill: no routes", "fill z.z y.y --pool p",
+     "no route for z.z y.y; whether their records are missing", "suffixes: [y.y, z.z]"},
+    {"fill: a route", "fill a.z.z y.y --pool p -o forward=[{zone:\tz.z,servers:\t[10.0.0.1]}]",
+     "no route for y.y; whether its record is missing", "suffixes: [y.y, a.z.z]"},
+    {"fill: nothing is filled", "fill z.z --pool q", "!no route",
+     HEAD "pools:", .code = EXIT_NOT_FOUND},
+    {"fill: of * the default servers are what there is",
+     "network set n 10.0.0.0/8;fill * --pool p --network n", "!no route", "fill-p-n:"},
     {"fill: neither pool nor host", "fill z.z", "needs --pool POOL or --host",
      HEAD "pools:", .code = EXIT_USAGE},
     {"fill: a rule of that name that does otherwise",
@@ -336,6 +347,7 @@ static void check_row(void **state)
 {
     const struct row *row = *state;
     char lines[1024], editor[96], *line, *save;
+    bool not_said;
 
     strcpy(dir, "/tmp/waymark-XXXXXX");
     assert_non_null(mkdtemp(dir));
@@ -350,7 +362,9 @@ static void check_row(void **state)
     for (char *next; (next = strtok_r(NULL, ";", &save)) != NULL; line = next)
         assert_int_equal(tool(line), EXIT_DONE);
     assert_int_equal(tool(line), row->code);
-    if (strstr(out.text[0], row->says) == NULL && strstr(out.text[1], row->says) == NULL)
+    not_said = row->says[0] == '!';
+    if ((strstr(out.text[0], row->says + not_said) == NULL &&
+         strstr(out.text[1], row->says + not_said) == NULL) != not_said)
         fail_msg("no \"%s\" in: %s%s", row->says, out.text[0], out.text[1]);
     assert_int_equal(tool("export"), EXIT_DONE);
     if (strstr(out.text[0], row->then) == NULL)
