@@ -41,6 +41,9 @@ static json_t *members(enum policy_kind kind, const void *all, size_t n)
 
 /* --- lists ---------------------------------------------------------------- */
 
+enum what { RULES, NETWORKS, POOLS, APPROVED, SUFFIXES };
+static const char *const words[] = {"rules", "networks", "pools", "approved", "suffixes", NULL};
+
 /* Rows of one kind; what is over the limit is counted. */
 struct listing {
     const char *name; /* of an object, or NULL: all */
@@ -56,40 +59,6 @@ static bool is_shown(struct listing *l, const char *name)
         return true;
     l->left++;
     return false;
-}
-
-static json_t *network_row(const void *object)
-{
-    const struct policy_network *n = object;
-
-    return json_pack("{s:s, s:o}", "name", n->name, "prefixes",
-                     members(POLICY_NETWORK, n->prefixes, n->n));
-}
-
-static json_t *pool_row(const void *object)
-{
-    const struct policy_pool *p = object;
-
-    return json_pack("{s:s, s:o, s:b}", "name", p->name, "hosts",
-                     members(POLICY_POOL, p->hosts, p->n), "allow_public", p->allow_public);
-}
-
-static json_t *rule_row(const void *object)
-{
-    const struct policy_rule *r = object;
-    json_t *networks = json_array(), *when = json_array();
-
-    for (size_t i = 0; i < r->n_networks; i++)
-        json_array_append_new(networks, json_string(r->networks[i]));
-    for (unsigned i = 0; i < VERDICT_WORDS; i++)
-        if (policy_when(r->action, r->when) & 1u << i)
-            json_array_append_new(when, json_string(word_names[i]));
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o}", "name",
-                     r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
-                     "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when", when,
-                     "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
-                     time_value(r->from_ms), "until", time_value(r->until_ms), "break_dnssec",
-                     r->break_dnssec, "comment", text_value(r->comment));
 }
 
 /* pool NULL: the host is listed. */
@@ -109,50 +78,76 @@ static void list_host(struct listing *l, const struct name *target, uint16_t por
     free(by);
 }
 
-static void list_approved(const struct policy *p, struct listing *l)
+static json_t *rule_row(const struct policy_rule *r)
 {
-    for (size_t i = 0; i < p->n_approved; i++)
-        list_host(l, &p->approved[i].target, p->approved[i].port, NULL);
-    for (size_t i = 0; i < p->n_pools; i++)
-        for (size_t k = 0; k < p->pools[i].n; k++)
-            list_host(l, &p->pools[i].hosts[k].target, p->pools[i].hosts[k].port, p->pools[i].name);
+    json_t *networks = json_array(), *when = json_array();
+
+    for (size_t i = 0; i < r->n_networks; i++)
+        json_array_append_new(networks, json_string(r->networks[i]));
+    for (unsigned i = 0; i < VERDICT_WORDS; i++)
+        if (policy_when(r->action, r->when) & 1u << i)
+            json_array_append_new(when, json_string(word_names[i]));
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o}", "name",
+                     r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
+                     "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when", when,
+                     "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
+                     time_value(r->from_ms), "until", time_value(r->until_ms), "break_dnssec",
+                     r->break_dnssec, "comment", text_value(r->comment));
 }
 
-static void list_suffixes(const struct policy *p, struct listing *l)
+static void add_rows(struct listing *l, enum what what, const struct policy *p)
 {
     char text[SUFFIX_TEXT];
 
+    for (size_t i = 0; what == NETWORKS && i < p->n_networks; i++) {
+        const struct policy_network *n = &p->networks[i];
+
+        if (is_shown(l, n->name))
+            json_array_append_new(l->rows, json_pack("{s:s, s:o}", "name", n->name, "prefixes",
+                                                     members(POLICY_NETWORK, n->prefixes, n->n)));
+    }
+    for (size_t i = 0; what == APPROVED && i < p->n_approved; i++)
+        list_host(l, &p->approved[i].target, p->approved[i].port, NULL);
+    for (size_t i = 0; i < p->n_pools; i++) {
+        const struct policy_pool *pool = &p->pools[i];
+
+        if (what == POOLS && is_shown(l, pool->name))
+            json_array_append_new(l->rows, json_pack("{s:s, s:o, s:b}", "name", pool->name, "hosts",
+                                                     members(POLICY_POOL, pool->hosts, pool->n),
+                                                     "allow_public", pool->allow_public));
+        for (size_t k = 0; what == APPROVED && k < pool->n; k++)
+            list_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
+    }
     for (size_t i = 0; i < p->n_rules; i++) {
         const struct policy_rule *r = &p->rules[i];
 
-        for (size_t k = 0; k < r->n_suffixes; k++)
+        for (size_t k = 0; what == SUFFIXES && k < r->n_suffixes; k++)
             if (is_shown(l, r->name))
                 json_array_append_new(l->rows, json_pack("{s:s, s:s}", "suffix",
                                                          suffix_print(&r->suffixes[k], text),
                                                          "rule", r->name));
+        if (what == RULES && is_shown(l, r->name))
+            json_array_append_new(l->rows, rule_row(r));
     }
 }
 
 /* clang-format off */
-static const struct kind {
-    const char *word, *one;
-    json_t *(*row)(const void *object); /* of each object of the kind, or */
-    void (*list)(const struct policy *, struct listing *);
-    enum policy_kind kind;
+static const struct {
+    const char *one;
     struct column columns[12];
-} kinds[] = {
-    {"rules", "rule", rule_row, NULL, POLICY_RULE, {
+} lists[] = {
+    [RULES] = {"rule", {
         {"name", "RULE", COLUMN_TEXT}, {"action", "ACTION", COLUMN_TEXT}, {"mode", "MODE", COLUMN_TEXT},
         {"networks", "NETWORKS", COLUMN_LIST}, {"suffixes", "SUFFIXES", COLUMN_NUMBER}, {"when", "WHEN", COLUMN_LIST | RANK(2)},
         {"pool", "POOL", COLUMN_TEXT}, {"ttl_s", "TTL", COLUMN_NUMBER | RANK(5)}, {"from", "FROM", COLUMN_TIME | RANK(4)},
         {"until", "UNTIL", COLUMN_TIME | RANK(3)}, {"comment", "COMMENT", COLUMN_TEXT | RANK(6)}}},
-    {"networks", "network", network_row, NULL, POLICY_NETWORK, {
+    [NETWORKS] = {"network", {
         {"name", "NETWORK", COLUMN_TEXT}, {"prefixes", "PREFIXES", COLUMN_LIST}}},
-    {"pools", "pool", pool_row, NULL, POLICY_POOL, {
+    [POOLS] = {"pool", {
         {"name", "POOL", COLUMN_TEXT}, {"hosts", "HOSTS", COLUMN_LIST}, {"allow_public", "PUBLIC", COLUMN_TEXT}}},
-    {"approved", "approved host", NULL, list_approved, POLICY_APPROVED, {
+    [APPROVED] = {"approved host", {
         {"host", "HOST", COLUMN_TEXT}, {"port", "PORT", COLUMN_NUMBER}, {"by", "BY", COLUMN_TEXT}}},
-    {"suffixes", "rule", NULL, list_suffixes, POLICY_RULE, {
+    [SUFFIXES] = {"rule", {
         {"suffix", "SUFFIX", COLUMN_TEXT}, {"rule", "RULE", COLUMN_TEXT}}},
 };
 static const struct column summary_columns[] = {
@@ -165,35 +160,27 @@ static const struct column log_columns[] = {
     {"for", "FOR", COLUMN_TEXT | RANK(2)}, {"reason", "REASON", COLUMN_TEXT | RANK(1)}, {"summary", "WHAT", COLUMN_TEXT}, {0}};
 /* clang-format on */
 
-static int show_kind(struct ctl *c, const struct kind *k, const char *name)
+static int show_list(struct ctl *c, enum what what, const char *name)
 {
     struct listing l = {.name = name, .limit = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX};
-    const struct policy_list *list = &policy_lists[k->kind];
-    const char *limit = ctl_option(c, "--limit"), *objects;
+    const char *limit = ctl_option(c, "--limit");
     struct policy p;
-    size_t n_objects;
-    uint64_t serial, n;
+    uint64_t n;
     int code;
 
     if (limit != NULL && number_parse(&n, limit, SIZE_MAX / 2) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: a number is needed", limit);
     l.limit = limit != NULL ? (size_t)n : l.limit;
-    code = policy_read(c, NULL, &p, &serial);
+    code = policy_read(c, NULL, &p, NULL);
     if (code != 0)
         return code;
     l.rows = json_array();
-    if (k->list != NULL)
-        k->list(&p, &l);
-    memcpy(&objects, (const char *)&p + list->objects, sizeof objects);
-    memcpy(&n_objects, (const char *)&p + list->n, sizeof n_objects);
-    for (size_t i = 0; k->row != NULL && i < n_objects; i++) /* they begin with their name */
-        if (is_shown(&l, objects + i * list->size))
-            json_array_append_new(l.rows, k->row(objects + i * list->size));
+    add_rows(&l, what, &p);
     if (name != NULL && json_array_size(l.rows) + l.left == 0 &&
-        (k->list != list_suffixes || policy_find_rule(&p, name) == NULL))
-        code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", k->one, name);
+        (what != SUFFIXES || policy_find_rule(&p, name) == NULL))
+        code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", lists[what].one, name);
     else
-        table_print(c, k->word, k->columns, l.rows);
+        table_print(c, words[what], lists[what].columns, l.rows);
     if (l.left > 0)
         ctl_note("%zu more; --limit shows more of them", l.left);
     json_decref(l.rows);
@@ -203,7 +190,6 @@ static int show_kind(struct ctl *c, const struct kind *k, const char *name)
 
 int policy_show(struct ctl *c)
 {
-    static const char *const words[] = {"rules", "networks", "pools", "approved", "suffixes", NULL};
     const char *near;
     struct policy_counts n;
     struct store *store;
@@ -212,7 +198,7 @@ int policy_show(struct ctl *c)
     int code, rc, i = c->argc > 0 ? str_index(words, c->argv[0]) : -1;
 
     if (i >= 0)
-        return show_kind(c, &kinds[i], c->argc > 1 ? c->argv[1] : NULL);
+        return show_list(c, (enum what)i, c->argc > 1 ? c->argv[1] : NULL);
     if (c->argc > 0) {
         near = diag_nearest(c->argv[0], words);
         return ctl_fail(
