@@ -247,20 +247,6 @@ int policy_changes_make(struct changes *l, struct policy_txn *t, const struct po
    the rule of a verb, may name what the store has. That is looked up inside the
    transaction that writes, so nothing can change between the look and the write. */
 
-/* A name of p that the writer may have meant. */
-static const char *near_name(const struct policy *p, bool is_pool, const char *word)
-{
-    size_t n = is_pool ? p->n_pools : p->n_networks;
-    const char **list = calloc(n + 1, sizeof *list), *found = NULL;
-
-    for (size_t i = 0; list != NULL && i < n; i++)
-        list[i] = is_pool ? p->pools[i].name : p->networks[i].name;
-    if (list != NULL)
-        found = diag_nearest(word, list);
-    free(list);
-    return found;
-}
-
 /* Is what the rule names in p or in the store? Either may be NULL. 0, or -ENOENT told. */
 static int accept_names(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
                         struct diags *d)
@@ -274,8 +260,10 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         struct policy_place place = is_pool                     ? r->pool_place
                                     : r->network_places != NULL ? r->network_places[i]
                                                                 : r->place;
+        const char **names;
         struct store_bytes v;
         struct store_key k;
+        size_t n;
 
         if (is_pool ? name[0] == '\0' : strcmp(name, "any") == 0)
             continue;
@@ -286,17 +274,20 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         if (t != NULL && store_get(t, &k, &v) != -ENOENT) /* a damaged one is there */
             continue;
         rc = -ENOENT;
-        if (p != NULL)
-            near = near_name(p, is_pool, name);
-        if (p == NULL)
+        if (p == NULL) {
             diags_add(d, NULL, 0, 0, "rule %s: there is no %s %s (policy %s set %s %s... makes it)",
                       r->name, what, name, what, name, member);
-        else if (near != NULL)
-            diags_add(d, p->file, place.line, place.column,
-                      "rule %s: there is no %s %s; did you mean %s?", r->name, what, name, near);
-        else
-            diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s", r->name,
-                      what, name);
+            continue;
+        }
+        /* Which name of p may be meant? */
+        n = is_pool ? p->n_pools : p->n_networks;
+        names = calloc(n + 1, sizeof *names);
+        for (size_t m = 0; names != NULL && m < n; m++)
+            names[m] = is_pool ? p->pools[m].name : p->networks[m].name;
+        near = names != NULL ? diag_nearest(name, names) : NULL;
+        free(names);
+        diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s%s%s%s", r->name,
+                  what, name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
     return rc;
 }
@@ -511,7 +502,6 @@ static int put_object(struct policy_txn *t, struct change *c)
 static int apply_row(struct policy_txn *t, const struct changes *l, struct change *c,
                      struct diags *d)
 {
-    bool goes = c->verb == CHANGE_REMOVE;
     struct log_rules *log = &t->rules;
     char text[SUFFIX_TEXT];
     struct store_key key;
@@ -523,7 +513,7 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     rc = accept_row(t, l, c, d);
     if (rc != 0)
         return rc;
-    if (goes)
+    if (c->verb == CHANGE_REMOVE)
         rc = remove_object(t, c, d);
     else if (c->verb != CHANGE_DROP)
         rc = put_object(t, c);
