@@ -19,7 +19,7 @@
 /* What a line asks for, and what it makes of an object in the present run. */
 struct asked {
     enum policy_kind kind;
-    enum change_verb verb; /* SET, ADD or DROP */
+    enum change_verb verb; /* SET, ADD or DROP; of approved hosts SET or REMOVE */
     const char *name;
     void *members; /* owned */
     size_t n;
@@ -259,7 +259,7 @@ static int run_object(struct ctl *c)
         policy_rule_sort(&r);
         a.n = r.n_suffixes;
     }
-    code = d.all > 0 ? ctl_invalid(&d) : policy_change_run(c, make_object, &a);
+    code = d.all > 0 ? ctl_invalid(&d) : policy_change_run(c, NULL, NULL, make_object, &a);
     forget_made(&a);
     free(a.members);
     diags_fini(&d);
@@ -292,7 +292,7 @@ static int run_approve(struct ctl *c)
 
     diags_init(&d);
     a.members = policy_take(a.kind, (const char *const *)c->argv, a.n, &d);
-    code = d.all > 0 ? ctl_invalid(&d) : policy_change_run(c, make_approved, &a);
+    code = d.all > 0 ? ctl_invalid(&d) : policy_change_run(c, NULL, NULL, make_approved, &a);
     free(a.members);
     diags_fini(&d);
     return code;
@@ -425,7 +425,7 @@ static int run_fill(struct ctl *c)
         code = ctl_invalid(&d);
     if (code == 0) {
         n_unrouted = policy_unrouted(&s, c->settings, suffixes, n);
-        code = policy_change_run(c, make_fill, &f);
+        code = policy_change_run(c, NULL, NULL, make_fill, &f);
     }
     if (code == 0 && n_unrouted > 0)
         ctl_warn("no route for %s; whether %s is judged by the default servers (forward: zone .)",

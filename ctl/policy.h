@@ -23,7 +23,7 @@
 int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
 int policy_open_temporary(struct ctl *, struct store **out);
-/* The whole policy, sorted; store NULL: it is opened and closed. */
+/* The whole policy, sorted; store NULL: it is opened and closed; serial NULL: nobody asks. */
 int policy_read(struct ctl *, struct store *, struct policy *out, uint64_t *serial);
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
@@ -40,17 +40,9 @@ struct policy_write {
 /* Makes w->list anew; it may look into the transaction. What the list borrows stays until the next
  * call, or the end. An exit code; EXIT_INVALID when problems hold the message. */
 typedef int policy_make(struct policy_write *w, void *context);
-int policy_change_run(struct ctl *, policy_make *, void *context);
-/* The same in a store that is open; bound to the serial that was seen unless that is NULL. */
-int policy_change_in(struct ctl *, struct store *, const uint64_t *seen, policy_make *,
-                     void *context);
-/* The policy of the store becomes, or gets, another one: a policy_make. */
-struct policy_put {
-    const struct policy *is; /* borrowed */
-    enum policy_how how;
-    bool how_given; /* else the store must be empty */
-};
-int policy_put(struct policy_write *, void *put);
+/* store NULL: it is opened and closed. Bound to the serial that was seen unless that is NULL. */
+int policy_change_run(struct ctl *, struct store *, const uint64_t *seen, policy_make *,
+                      void *context);
 
 /* What objects consist of, from and to text. */
 struct policy_member {
@@ -61,11 +53,9 @@ extern const struct policy_member policy_members[POLICY_KINDS]; /* of a network,
 const char *policy_member_print(enum policy_kind, const void *, char out[HOST_TEXT]);
 /* Every text that is wrong is told in d. n members from malloc. */
 void *policy_take(enum policy_kind, const char *const *texts, size_t n, struct diags *d);
-enum { POLICY_TEXT = 32768 }; /* has room for what these add: */
+enum { POLICY_TEXT = 32768 }; /* has room for what this adds: */
 /* "a b c and 3 more". */
 void policy_list(struct str *, enum policy_kind, const void *members, size_t n);
-/* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
-void policy_rule_words(struct str *, const struct policy_rule *, bool is_fill);
 
 /* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
  * tests may be NULL; skipped counts records of a zone that are left. An exit code. */

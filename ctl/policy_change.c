@@ -123,11 +123,12 @@ int policy_read(struct ctl *c, struct store *store, struct policy *out, uint64_t
 {
     struct store *own = NULL;
     int code = store == NULL ? policy_open(c, STORE_READ, &own) : 0, rc = -EAGAIN;
+    uint64_t unused;
 
     if (code != 0)
         return code;
     for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
-        rc = policy_load(store != NULL ? store : own, out, serial);
+        rc = policy_load(store != NULL ? store : own, out, serial != NULL ? serial : &unused);
     store_close(own);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
@@ -151,32 +152,25 @@ const char *policy_member_print(enum policy_kind kind, const void *member, char 
                                   : suffix_print(member, out);
 }
 
-static int parse_member(enum policy_kind kind, void *out, const char *text, const char **why)
-{
-    int rc;
-
-    if (kind == POLICY_POOL)
-        return host_parse(out, text, why);
-    if (kind == POLICY_APPROVED)
-        return policy_approved_parse(out, text, why);
-    if (kind == POLICY_RULE)
-        return suffix_parse(out, text, why);
-    rc = prefix_parse(out, text);
-    *why = rc == -ERANGE ? "has bits behind its prefix length"
-                         : "is not a prefix like 10.0.0.0/8 or 2001:db8::/32";
-    return rc;
-}
-
 void *policy_take(enum policy_kind kind, const char *const *texts, size_t n, struct diags *d)
 {
     const struct policy_member *m = &policy_members[kind];
     char *members = ctl_alloc(NULL, (n + 1) * m->size);
-    const char *why;
 
-    for (size_t i = 0; i < n; i++)
-        if (parse_member(kind, members + i * m->size, texts[i], &why) != 0)
+    for (size_t i = 0; i < n; i++) {
+        void *one = members + i * m->size;
+        const char *why = "is not a prefix like 10.0.0.0/8 or 2001:db8::/32";
+        int rc = kind == POLICY_POOL       ? host_parse(one, texts[i], &why)
+                 : kind == POLICY_APPROVED ? policy_approved_parse(one, texts[i], &why)
+                 : kind == POLICY_RULE     ? suffix_parse(one, texts[i], &why)
+                                           : prefix_parse(one, texts[i]);
+
+        if (kind == POLICY_NETWORK && rc == -ERANGE)
+            why = "has bits behind its prefix length";
+        if (rc != 0)
             diags_add(d, NULL, 0, 0, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "", texts[i],
                       why);
+    }
     return members;
 }
 
@@ -192,7 +186,8 @@ void policy_list(struct str *s, enum policy_kind kind, const void *members, size
         str_addf(s, " and %zu more", n - SHOWN);
 }
 
-void policy_rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
+/* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
+static void rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
 {
     unsigned when = policy_when(r->action, r->when);
     bool any = r->n_networks == 0;
@@ -308,7 +303,7 @@ static void row_text(struct str *s, const struct policy_write *w, const struct c
     if (c->verb == CHANGE_DROP || (*moved != '\0' && c->verb == CHANGE_ADD))
         return;
     str_add(s, s->len > 0 ? "    " : "");
-    policy_rule_words(s, r, w->is_fill);
+    rule_words(s, r, w->is_fill);
 }
 
 /* What the list did, as rows; of a file, those that differ. Notes them for the log. */
@@ -329,7 +324,6 @@ static json_t *make_rows(struct policy_write *w)
         char name[NAME_TEXT + 8], moved[48] = "", raw[POLICY_TEXT], *text, *note;
         const char *noted;
         struct str s;
-        json_t *row;
 
         if (of_file && c->state == CHANGE_SAME)
             continue;
@@ -345,11 +339,9 @@ static json_t *make_rows(struct policy_write *w)
         str_init(&s, raw, sizeof raw);
         row_text(&s, w, c, moved);
         text = ctl_clean(raw); /* JSON takes UTF-8 alone */
-        row = json_pack("{s:s, s:s, s:s, s:s}", "object", object, "name", name, "change", state,
-                        "text", text);
-        if (*moved != '\0')
-            json_object_set_new(row, "suffixes", json_string(moved));
-        json_array_append_new(rows, row);
+        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s*}", "object", object,
+                                              "name", name, "change", state, "text", text,
+                                              "suffixes", *moved != '\0' ? moved : NULL));
         noted = of_file ? moved : text;
         note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
                         *moved != '\0' ? " suffixes" : "");
@@ -507,13 +499,15 @@ static void print_result(const struct run *r)
         ctl_line("serial %llu, author %s, %s", serial, r->author, words);
 }
 
-int policy_change_in(struct ctl *c, struct store *store, const uint64_t *seen, policy_make *make,
-                     void *context)
+int policy_change_run(struct ctl *c, struct store *store, const uint64_t *seen, policy_make *make,
+                      void *context)
 {
     struct run r = {.w = {.c = c}, .store = store, .make = make, .context = context};
-    int code = read_options(&r, seen);
+    int code = store == NULL ? policy_open(c, STORE_WRITE, &r.store) : 0;
 
     diags_init(&r.w.problems);
+    if (code == 0)
+        code = read_options(&r, seen);
     if (code == 0)
         code = run_once(&r, !c->yes);
     if (code == 0 && !r.done && !r.dry) {
@@ -532,33 +526,7 @@ int policy_change_in(struct ctl *c, struct store *store, const uint64_t *seen, p
     policy_changes_fini(&r.w.list);
     diags_fini(&r.w.problems);
     json_decref(r.rows);
+    if (store == NULL)
+        store_close(r.store);
     return code;
-}
-
-int policy_change_run(struct ctl *c, policy_make *make, void *context)
-{
-    struct store *store;
-    int code = policy_open(c, STORE_WRITE, &store);
-
-    if (code != 0)
-        return code;
-    code = policy_change_in(c, store, NULL, make, context);
-    store_close(store);
-    return code;
-}
-
-int policy_put(struct policy_write *w, void *context)
-{
-    const struct policy_put *put = context;
-    struct policy_counts n;
-    int rc;
-
-    policy_txn_counts(w->txn, &n);
-    if (!put->how_given && n.networks + n.pools + n.rules + n.approved > 0)
-        return ctl_fail(
-            EXIT_USAGE,
-            "there is a policy already: --merge adds this file to it, --replace puts the file "
-            "in its place (--dry-run shows what that would change)");
-    rc = policy_changes_make(&w->list, w->txn, put->is, put->how);
-    return rc == 0 ? 0 : policy_failed(w->c, "read the policy", rc);
 }

@@ -48,19 +48,19 @@ static void add_finding(void *rows, const char *subject, const char *text)
     json_array_append_new(rows, json_pack("{s:s, s:s}", "subject", subject, "text", text));
 }
 
+static const struct column finding_columns[] = {
+    {"subject", "SUBJECT", COLUMN_TEXT}, {"text", "FINDING", COLUMN_TEXT}, {0}};
+
 int policy_check_verb(struct ctl *c)
 {
-    static const struct column columns[] = {
-        {"subject", "SUBJECT", COLUMN_TEXT}, {"text", "FINDING", COLUMN_TEXT}, {0}};
     const struct settings *s = c->settings;
     bool has_routes = false, live = false;
-    char list[POLICY_TEXT], subject[POLICY_NAME + 8], *text;
+    char text[POLICY_TEXT], subject[POLICY_NAME + 8];
     struct policy p;
-    uint64_t serial;
     json_t *rows;
     size_t n;
     int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
-                           : policy_read(c, NULL, &p, &serial);
+                           : policy_read(c, NULL, &p, NULL);
 
     if (code != 0)
         return code;
@@ -74,15 +74,14 @@ int policy_check_verb(struct ctl *c)
         struct str words;
 
         live = live || r->mode == MODE_LIVE;
-        str_init(&words, list, sizeof list);
+        str_init(&words, text, sizeof text);
+        str_add(&words, "no route for ");
         if (!has_routes || r->action != ACTION_FILL || r->mode == MODE_OFF ||
             policy_unrouted(&words, s, r->suffixes, r->n_suffixes) == 0)
             continue;
         snprintf(subject, sizeof subject, "rule %s", r->name);
-        text =
-            ctl_text("no route for %s: the default servers say whether a record is missing", list);
+        str_add(&words, ": the default servers say whether a record is missing");
         add_finding(rows, subject, text);
-        free(text);
     }
     if (live && s->kms.mode == MODE_OFF)
         add_finding(rows, "kms.mode", "is off: no rule can act");
@@ -90,7 +89,7 @@ int policy_check_verb(struct ctl *c)
         add_finding(rows, "kms.mode", "is shadow: decisions are recorded, and none is delivered");
     n = json_array_size(rows);
     if (n > 0 || c->format != FORMAT_TABLE)
-        table_print(c, "findings", columns, rows);
+        table_print(c, "findings", finding_columns, rows);
     else
         ctl_line("no findings");
     json_decref(rows);

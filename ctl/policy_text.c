@@ -69,12 +69,35 @@ static int take_format(struct ctl *c, const char *path, bool *zone)
     return 0;
 }
 
+/* The policy of the store becomes, or gets, this one. */
+struct put {
+    const struct policy *is; /* borrowed */
+    enum policy_how how;
+    bool how_given; /* else the store must be empty */
+};
+
+static int make_put(struct policy_write *w, void *context)
+{
+    const struct put *put = context;
+    struct policy_counts n;
+    int rc;
+
+    policy_txn_counts(w->txn, &n);
+    if (!put->how_given && n.networks + n.pools + n.rules + n.approved > 0)
+        return ctl_fail(
+            EXIT_USAGE,
+            "there is a policy already: --merge adds this file to it, --replace puts the file "
+            "in its place (--dry-run shows what that would change)");
+    rc = policy_changes_make(&w->list, w->txn, put->is, put->how);
+    return rc == 0 ? 0 : policy_failed(w->c, "read the policy", rc);
+}
+
 int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace") != NULL, merge = ctl_option(c, "--merge") != NULL;
     struct policy_tests tests = {0};
     struct policy is;
-    struct policy_put put = {.is = &is, .how_given = replace || merge};
+    struct put put = {.is = &is, .how_given = replace || merge};
     size_t skipped = 0, suffixes = 0;
     uint64_t took;
     bool zone;
@@ -102,7 +125,7 @@ int policy_import(struct ctl *c)
     if (c->stderr_tty && took > 1000)
         ctl_note("read %zu suffixes, %.1f s", suffixes, (double)took / 1000);
     put.how = replace ? POLICY_REPLACE : zone ? POLICY_JOIN : POLICY_MERGE;
-    code = policy_change_run(c, policy_put, &put);
+    code = policy_change_run(c, NULL, NULL, make_put, &put);
     policy_fini(&is);
     return code;
 }
@@ -110,7 +133,6 @@ int policy_import(struct ctl *c)
 int policy_export(struct ctl *c)
 {
     struct policy p;
-    uint64_t serial;
     bool zone;
     int code = take_format(c, NULL, &zone), rc;
 
@@ -119,7 +141,7 @@ int policy_export(struct ctl *c)
             EXIT_USAGE,
             "policy export writes --format yaml or zone; policy show has --json and --csv");
     if (code == 0)
-        code = policy_read(c, NULL, &p, &serial);
+        code = policy_read(c, NULL, &p, NULL);
     if (code != 0)
         return code;
     rc = zone ? zone_write(&p, stdout) : policy_text_write(&p, stdout);
@@ -198,16 +220,6 @@ static char *text_of(const struct policy *p, size_t *len)
     return text;
 }
 
-static int write_file(const struct edit *e, const char *path)
-{
-    FILE *f = fopen(path, "wxe");
-    bool ok = f != NULL && fwrite(e->text, 1, e->len, f) == e->len;
-
-    if (f != NULL && fclose(f) == 0 && ok)
-        return 0;
-    return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
-}
-
 static int make_files(struct edit *e)
 {
     const char *tmp = getenv("TMPDIR");
@@ -222,8 +234,15 @@ static int make_files(struct edit *e)
     e->dir = dir;
     e->file = ctl_text("%s/policy.yaml", dir);
     e->before = ctl_text("%s/policy.yaml.before", dir);
-    code = write_file(e, e->file);
-    return code != 0 ? code : write_file(e, e->before);
+    for (int i = 0; i < 2; i++) {
+        const char *path = i == 0 ? e->file : e->before;
+        FILE *f = fopen(path, "wxe");
+        bool ok = f != NULL && fwrite(e->text, 1, e->len, f) == e->len;
+
+        if (f == NULL || fclose(f) != 0 || !ok)
+            return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+    }
+    return 0;
 }
 
 static void remove_files(struct edit *e)
@@ -254,7 +273,7 @@ static int apply_edit(struct ctl *c, struct store *store, const struct edit *e,
 {
     const char *const diff[] = {"diff",   "-u",      "--label", "policy", "--label",
                                 "edited", e->before, e->file,   NULL};
-    struct policy_put put = {.is = p, .how = POLICY_REPLACE, .how_given = true};
+    struct put put = {.is = p, .how = POLICY_REPLACE, .how_given = true};
     size_t len;
     char *text = text_of(p, &len);
     bool same = len == e->len && memcmp(text, e->text, len) == 0;
@@ -268,7 +287,7 @@ static int apply_edit(struct ctl *c, struct store *store, const struct edit *e,
         ctl_note("diff is not installed: the changes follow without their lines");
     if (ctl_option(c, "--dry-run") == NULL && !ctl_ask(c, "Apply this?"))
         return ctl_fail(EXIT_FAILED, "nothing is changed");
-    return policy_change_in(c, store, &serial, policy_put, &put);
+    return policy_change_run(c, store, &serial, make_put, &put);
 }
 
 int policy_edit(struct ctl *c)
