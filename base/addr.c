@@ -82,20 +82,17 @@ int addr_parse(struct addr *out, const char *text, uint16_t port)
     return 0;
 }
 
-static const char *ip_print(const uint8_t ip[16], char *out, socklen_t size)
+static const char *ip_print(const uint8_t ip[16], char out[INET6_ADDRSTRLEN])
 {
-    const char *done =
-        is_v4(ip) ? inet_ntop(AF_INET, ip + 12, out, size) : inet_ntop(AF_INET6, ip, out, size);
-
-    if (done == NULL)
-        out[0] = '\0'; /* not with our sizes */
-    return out;
+    (void)inet_ntop(is_v4(ip) ? AF_INET : AF_INET6, is_v4(ip) ? ip + 12 : ip, out,
+                    INET6_ADDRSTRLEN);
+    return out; /* there is room, so it cannot fail */
 }
 
 const char *addr_print(const struct addr *a, char out[ADDR_TEXT])
 {
     char name[IF_NAMESIZE];
-    size_t len = strlen(ip_print(a->ip, out, ADDR_TEXT));
+    size_t len = strlen(ip_print(a->ip, out));
 
     if (a->scope != 0 && if_indextoname(a->scope, name) != NULL)
         snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
@@ -243,8 +240,8 @@ const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
 {
     char ip[INET6_ADDRSTRLEN];
 
-    ip_print(p->ip, ip, sizeof ip);
-    snprintf(out, PREFIX_TEXT, "%s/%u", ip, prefix_is_v4(p) ? p->len - 96u : p->len);
+    snprintf(out, PREFIX_TEXT, "%s/%u", ip_print(p->ip, ip),
+             prefix_is_v4(p) ? p->len - 96u : p->len);
     return out;
 }
 
@@ -266,22 +263,21 @@ bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
            (bits == 0 || (p->ip[whole] ^ ip[whole]) >> (8 - bits) == 0);
 }
 
+/* The bits of octet i that are behind a prefix of this length. */
+static uint8_t host_bits(unsigned len, unsigned i)
+{
+    return (uint8_t)(len <= 8 * i ? 0xff : len >= 8 * i + 8 ? 0 : 0xff >> (len - 8 * i));
+}
+
 void prefix_range(const struct prefix *p, uint8_t first[16], uint8_t last[16])
 {
     memcpy(first, p->ip, 16);
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned bits = p->len <= 8 * i ? 0 : p->len - 8u * i; /* of the network in this byte */
-
-        last[i] = (uint8_t)(p->ip[i] | (bits >= 8 ? 0 : 0xff >> bits));
-    }
+    for (unsigned i = 0; i < 16; i++)
+        last[i] = p->ip[i] | host_bits(p->len, i);
 }
 
 void prefix_mask(uint8_t ip[16], unsigned len)
 {
-    for (unsigned i = 0; i < 16; i++) {
-        unsigned bits = len <= 8 * i ? 0 : len - 8 * i;
-
-        if (bits < 8)
-            ip[i] = (uint8_t)(ip[i] & ~(0xffu >> bits));
-    }
+    for (unsigned i = 0; i < 16; i++)
+        ip[i] &= (uint8_t)~host_bits(len, i);
 }

@@ -34,14 +34,9 @@ static void fill_from_kernel(void *context, uint8_t *out, size_t len)
     }
 }
 
-void random_init_from(struct random *r, void (*fill)(void *, uint8_t *, size_t), void *context)
-{
-    *r = (struct random){.fill = fill, .context = context};
-}
-
 void random_init(struct random *r)
 {
-    random_init_from(r, fill_from_kernel, NULL);
+    *r = (struct random){.fill = fill_from_kernel};
 }
 
 void random_bytes(struct random *r, void *out, size_t len)

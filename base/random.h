@@ -20,7 +20,6 @@ struct random {
 };
 
 void random_init(struct random *); /* source: getrandom(2) */
-void random_init_from(struct random *, void (*fill)(void *, uint8_t *, size_t), void *context);
 void random_bytes(struct random *, void *out, size_t len);
 uint16_t random_u16(struct random *);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */

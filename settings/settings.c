@@ -20,6 +20,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -354,14 +355,13 @@ static int is_drop_in(const struct dirent *entry)
 static void read_drop_ins(struct reader *r, const char *path)
 {
     const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX], file[PATH_MAX];
     struct dirent **entries;
-    char *folder, *file;
+    struct str text;
     int n;
 
-    if (asprintf(&folder, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0, path) < 0) {
-        form_no_memory(&r->form);
-        return;
-    }
+    str_init(&text, folder, sizeof folder);
+    str_addf(&text, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0, path);
     n = scandir(folder, &entries, is_drop_in, alphasort);
     if (n < 0 && errno != ENOENT) {
         int rc = errno;
@@ -370,17 +370,13 @@ static void read_drop_ins(struct reader *r, const char *path)
         form_problem(&r->form, NULL, "cannot be read: %s", strerror(rc));
     }
     for (int i = 0; i < n; i++) {
-        if (asprintf(&file, "%s/%s", folder, entries[i]->d_name) < 0) {
-            form_no_memory(&r->form);
-        } else {
-            read_file(r, file, false, true);
-            free(file);
-        }
+        str_init(&text, file, sizeof file);
+        str_addf(&text, "%s/%s", folder, entries[i]->d_name);
+        read_file(r, file, false, true);
         free(entries[i]);
     }
     if (n >= 0)
         free(entries);
-    free(folder);
 }
 
 /* ---- -o, and defaults ---- */

@@ -28,7 +28,7 @@ static void bytes_come_in_order(void **state)
     struct random r;
     uint8_t out[2000];
 
-    random_init_from(&r, fill_counting, &c);
+    r = (struct random){.fill = fill_counting, .context = &c};
     assert_int_equal(c.fills, 0);
     random_bytes(&r, out, 3);
     random_bytes(&r, out + 3, 0);
@@ -45,7 +45,7 @@ static void used_bytes_are_wiped(void **state)
     uint8_t zero[7] = {0};
     uint8_t out[7];
 
-    random_init_from(&r, fill_counting, &c);
+    r = (struct random){.fill = fill_counting, .context = &c};
     random_bytes(&r, out, 7);
     assert_memory_equal(r.buf, zero, 7);
     assert_int_not_equal(r.buf[7], 0);
@@ -57,7 +57,7 @@ static void numbers_use_their_bytes(void **state)
     struct counter c = {0, 0};
     struct random r;
 
-    random_init_from(&r, fill_counting, &c);
+    r = (struct random){.fill = fill_counting, .context = &c};
     random_u16(&r);
     assert_int_equal(r.left, sizeof r.buf - 2);
     random_below(&r, 1);
@@ -94,7 +94,7 @@ static void below_is_even(void **state)
     struct random r;
     unsigned count[100] = {0}, draws = 1u << 14;
 
-    random_init_from(&r, fill_walking, &w);
+    r = (struct random){.fill = fill_walking, .context = &w};
     for (unsigned i = 0; i < draws; i++) {
         uint32_t v = random_below(&r, row->n);
 
@@ -113,7 +113,7 @@ static void below_redraws_unfair_words(void **state)
     struct walker w = {0, 1};
     struct random r;
 
-    random_init_from(&r, fill_walking, &w);
+    r = (struct random){.fill = fill_walking, .context = &w};
     assert_int_equal(random_below(&r, n), 0); /* word 0 is refused, 1 gives 0 */
     assert_int_equal(r.left, sizeof r.buf - 8);
     assert_int_equal(random_below(&r, n), 1);

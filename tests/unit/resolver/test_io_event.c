@@ -83,7 +83,7 @@ static int set_up(void **state)
 
     f->base = event_base_new();
     f->seed = (uint64_t)getpid();
-    random_init_from(&f->random, fill, f);
+    f->random = (struct random){.fill = fill, .context = f};
     f->io = io_event_new(f->base, &f->random, SOCKETS);
     assert_non_null(f->io);
     *state = f;
@@ -143,7 +143,7 @@ static void test_port_is_random(void **state)
     uint64_t seed = f->seed;
     struct random same;
 
-    random_init_from(&same, fill, f);
+    same = (struct random){.fill = fill, .context = f};
     for (size_t i = 0; i < ARRAY_LEN(drawn); i++)
         drawn[i] = (uint16_t)(1024 + random_below(&same, 65536 - 1024));
     f->seed = seed;
@@ -180,7 +180,7 @@ static void test_port_is_taken(void **state)
     struct fixture *f = *state;
     struct probe p = probe_of(f), q = probe_of(f);
 
-    random_init_from(&f->random, fill_same, f);
+    f->random = (struct random){.fill = fill_same, .context = f};
     assert_int_equal(f->io->open(f->io, &p.peer, &f->server, IO_UDP), 0);
     assert_int_equal(f->io->open(f->io, &q.peer, &f->server, IO_UDP), 0);
     f->io->close(f->io, &p.peer);

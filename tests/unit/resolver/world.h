@@ -158,7 +158,7 @@ static inline struct world *world_new(const char *settings, const char *policy)
     w->cache = cache_new(1 << 20, &key);
     w->now = (struct now){.mono_ms = 1000000, .wall_ms = 1700000000000};
     assert_true(w->q != NULL && w->scratch != NULL && w->cache != NULL);
-    random_init_from(&w->random, world_random, w);
+    w->random = (struct random){.fill = world_random, .context = w};
     world_settings(w, settings);
     w->view = (struct view){.settings = w->settings,
                             .cache = w->cache,
