@@ -99,7 +99,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
         return ANSWER_DROP;
     }
     COUNT(v->stats, queries);
-    access = settings_access(v->settings, v->machine, v->n_machine, &q->client.addr);
+    access = settings_access(v->settings, v->machine, v->n_machine, &q->client.addr, NULL);
     fault = message_read_query(m, q->wire, q->wire_len);
     cursor_take(&c, DNS_HEADER); /* the question's octets, with its case, for the way back */
     question = cursor_take(&c, m->question_len);

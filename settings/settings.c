@@ -554,9 +554,9 @@ const char *settings_default_path(void)
 
 /* The longest net that matches. The list is walked for each packet: it is short
  * in practice, and its order says nothing, so that nobody has to think about it. */
-const struct access_rule *settings_access_rule(const struct settings *s,
-                                               const struct access_rule *machine, int n_machine,
-                                               const struct addr *client)
+enum access_action settings_access(const struct settings *s, const struct access_rule *machine,
+                                   int n_machine, const struct addr *client,
+                                   const struct access_rule **rule)
 {
     const struct access_rule *rules = s->access != NULL ? s->access : machine, *best = NULL;
     int n = s->access != NULL ? s->n_access : n_machine;
@@ -571,17 +571,9 @@ const struct access_rule *settings_access_rule(const struct settings *s,
         if (!loopback || net->len >= (v4 ? 96 + 8 : 128)) /* loopback itself is named */
             best = &rules[i];
     }
-    return best;
-}
-
-enum access_action settings_access(const struct settings *s, const struct access_rule *machine,
-                                   int n_machine, const struct addr *client)
-{
-    const struct access_rule *rule = settings_access_rule(s, machine, n_machine, client);
-
     if (rule != NULL)
-        return rule->action;
-    return addr_is_loopback(client) ? ACCESS_ALLOW : ACCESS_REFUSE;
+        *rule = best;
+    return best != NULL ? best->action : loopback ? ACCESS_ALLOW : ACCESS_REFUSE;
 }
 
 /* ---- routes ---- */

@@ -52,14 +52,10 @@ bool settings_listens_at(const struct settings *, const struct addr *);
 
 /* The longest matching access rule; loopback stays allowed unless named, and
  * `machine` (the machine's own networks) is what counts when the list was not
- * given. */
+ * given. *rule, if rule is not NULL, is the rule that says so, or NULL: none does. */
 enum access_action settings_access(const struct settings *, const struct access_rule *machine,
-                                   int n_machine, const struct addr *client);
-
-/* The rule that says so; NULL: none does. */
-const struct access_rule *settings_access_rule(const struct settings *,
-                                               const struct access_rule *machine, int n_machine,
-                                               const struct addr *client);
+                                   int n_machine, const struct addr *client,
+                                   const struct access_rule **rule);
 
 /* Hash of zone and servers: the same over reloads and starts; never 0. */
 uint32_t route_id(const struct route *);

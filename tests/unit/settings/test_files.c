@@ -261,7 +261,7 @@ static void check_access(void **state)
 
     assert_int_equal(prefix_parse(&machine.net, "172.16.0.0/16"), 0);
     assert_int_equal(addr_parse(&client, row->client, 0), 0);
-    assert_int_equal(settings_access(s, &machine, 1, &client), row->want);
+    assert_int_equal(settings_access(s, &machine, 1, &client, NULL), row->want);
     settings_free(s);
 }
 
