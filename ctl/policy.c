@@ -55,8 +55,7 @@ static bool has_member(enum policy_kind kind, const void *members, size_t n, con
     for (size_t i = 0; i < n; i++)
         if (kind == POLICY_POOL
                 ? hosts[i].port == host->port && name_equal(&hosts[i].target, &host->target)
-                : prefixes[i].len == prefix->len &&
-                      memcmp(prefixes[i].ip, prefix->ip, sizeof prefix->ip) == 0)
+                : prefix_same(&prefixes[i], prefix))
             return true;
     return false;
 }

@@ -120,8 +120,7 @@ static void add_networks(struct str *out, const struct generation *of,
         bool found = false;
 
         for (int k = 0; k < other->n_machine && !found; k++)
-            found = other->machine[k].net.len == net->len &&
-                    memcmp(other->machine[k].net.ip, net->ip, sizeof net->ip) == 0;
+            found = prefix_same(&other->machine[k].net, net);
         if (found)
             continue;
         str_addf(out, " %s", prefix_print(net, text));

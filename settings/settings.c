@@ -596,13 +596,13 @@ uint32_t route_id(const struct route *route)
 
     for (int i = 0; i < route->n_servers; i++) {
         const struct addr *a = &route->servers[i];
-        uint32_t h = hash_more(2166136261u, a->ip, sizeof a->ip);
-        uint8_t port[2] = {(uint8_t)(a->port >> 8), (uint8_t)(a->port & 0xff)};
-        uint8_t scope[4] = {(uint8_t)(a->scope >> 24), (uint8_t)(a->scope >> 16),
-                            (uint8_t)(a->scope >> 8), (uint8_t)a->scope};
+        uint8_t server[sizeof a->ip + sizeof a->port + sizeof a->scope];
+        struct writer w = writer_make(server, sizeof server);
 
-        h = hash_more(h, port, sizeof port);
-        id += hash_more(h, scope, sizeof scope);
+        writer_bytes(&w, a->ip, sizeof a->ip);
+        writer_u16(&w, a->port);
+        writer_u32(&w, a->scope);
+        id += hash_more(2166136261u, server, sizeof server);
     }
     id = hash_more(id ^ 2166136261u, route->zone.at, route->zone.len);
     return id != 0 ? id : 1;
