@@ -27,22 +27,21 @@ static const struct option options[] = {
 
 static void print_help(FILE *to)
 {
-    fprintf(
-        to,
-        "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to "
-        "standard error\n"
-        "\n"
-        "  -c, --config FILE        read the settings from FILE (default %s)\n"
-        "  -o, --option KEY=VALUE   set one option, over the file; may be repeated\n"
-        "      --check              check the settings and print every problem (exit 5); if there\n"
-        "                           is none, print the reverse zones that are answered here\n"
-        "      --print-config       print the settings in force\n"
-        "      --print-sample       print the sample file: every option, its help and default\n"
-        "      --version            print the version\n"
-        "      --help               print this\n"
-        "\n"
-        "Manual: waymarkd(8), waymark.yaml(5). The tool beside it: waymarkctl(8).\n",
-        settings_default_path());
+    fprintf(to,
+            "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to "
+            "standard error\n"
+            "\n"
+            "  -c, --config FILE        read the settings from FILE (default %s)\n"
+            "  -o, --option KEY=VALUE   set one option, over the file; may be repeated\n"
+            "      --check              check the settings, print every problem (exit 5); without\n"
+            "                           one, print the reverse zones that are answered here\n"
+            "      --print-config       print the settings in force\n"
+            "      --print-sample       print the sample file: every option, its help and default\n"
+            "      --version            print the version\n"
+            "      --help               print this\n"
+            "\n"
+            "Manual: waymarkd(8), waymark.yaml(5). The tool beside it: waymarkctl(8).\n",
+            settings_default_path());
 }
 
 /* That these names never reach a server is not seen anywhere else. */
