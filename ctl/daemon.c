@@ -267,9 +267,8 @@ static int run_cache_flush(struct ctl *c)
     int code;
 
     if (all ? c->argc > 0 || below : c->argc == 0)
-        return ctl_fail(
-            EXIT_USAGE,
-            "say what to remove: waymarkctl cache flush NAME | --below NAME | --all");
+        return ctl_fail(EXIT_USAGE,
+                        "say what to remove: waymarkctl cache flush NAME | --below NAME | --all");
     if (all)
         body = json_pack("{s:b}", "all", 1);
     else

@@ -163,10 +163,9 @@ static const struct row {
              "answer NOERROR 77 | " V "a.example. 77 IN SRV 1 2 1688 bad.example.\n"},
     {"filtered, supposed", NULL, POLICY, V "clean.example SRV", "10.1.1.1", "unapproved", NULL,
      NULL,
-     IN_NONE
-     "real unapproved supposed\nrule clean yes: filters\n" NOT_DMZ NOT_KIOSKS
-     "decision filtered rule clean: rule clean removes the targets that are not approved\n"
-     "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
+     IN_NONE "real unapproved supposed\nrule clean yes: filters\n" NOT_DMZ NOT_KIOSKS
+             "decision filtered rule clean: rule clean removes the targets that are not approved\n"
+             "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
     {"replace does not ask", NULL, POLICY, V "old.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE
      "rule old yes: replaces from pool contoso\n" NOT_DMZ NOT_KIOSKS
