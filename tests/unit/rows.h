@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <string.h>
 
 #include "base/compiler.h"
 
@@ -38,5 +39,11 @@ static inline void rows_add(const char *name, CMUnitTestFunction check, CMFixtur
 #define TEST_WITH(f, set_up, tear_down) rows_add(#f, f, set_up, tear_down, NULL)
 #define TEST(f) TEST_WITH(f, NULL, NULL)
 #define RUN(name) _cmocka_run_group_tests(name, rows_tests, rows_n, NULL, NULL)
+
+static inline void assert_has(const char *text, const char *part)
+{
+    if (strstr(text, part) == NULL)
+        fail_msg("no \"%s\" in: %s", part, text);
+}
 
 #endif

@@ -263,8 +263,8 @@ static void help_names_every_verb(void **state)
     for (int i = 0; (v = verb_at(i)) != NULL; i++)
         if (!strstr(out.text[0], ctl_verb_name(v, name)))
             fail_msg("%s is not in the help", name);
-    assert_non_null(strstr(out.text[0], "\noptions of every verb\n  -c FILE "));
-    assert_non_null(strstr(out.text[0], "\nexit codes\n  0  done\n  1  the verb failed"));
+    assert_has(out.text[0], "\noptions of every verb\n  -c FILE ");
+    assert_has(out.text[0], "\nexit codes\n  0  done\n  1  the verb failed");
 }
 
 int main(void)

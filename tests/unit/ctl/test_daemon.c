@@ -330,7 +330,7 @@ static void check_row(void **state)
     if (r->says && !strstr(out.text[1], r->says))
         fail_msg("%s\nis not in %s", r->says, out.text[1]);
     if (r->code == EXIT_PROBLEMS && !strstr(r->line, "--json"))
-        assert_non_null(strstr(out.text[0], "\n! policy: damaged\\x0a\n"));
+        assert_has(out.text[0], "\n! policy: damaged\\x0a\n");
 }
 
 /* --- nobody there */
@@ -373,7 +373,7 @@ static void no_permission(void **state)
     assert_int_equal(seteuid(65534), 0);
     assert_int_equal(run("cache get x"), EXIT_FAILED);
     assert_int_equal(seteuid(0), 0);
-    assert_non_null(strstr(out.text[1], "sudo waymarkctl cache get"));
+    assert_has(out.text[1], "sudo waymarkctl cache get");
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     close(tell);
@@ -396,7 +396,7 @@ static void proxies_of_the_environment_are_ignored(void **state)
 static void bad_settings(void **state)
 {
     assert_int_equal(run("status -o server.wrokers=2"), EXIT_INVALID);
-    assert_non_null(strstr(out.text[1], "server.wrokers"));
+    assert_has(out.text[1], "server.wrokers");
 }
 
 int main(void)

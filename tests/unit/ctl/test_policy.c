@@ -367,8 +367,7 @@ static void check_row(void **state)
          strstr(out.text[1], row->says + not_said) == NULL) != not_said)
         fail_msg("no \"%s\" in: %s%s", row->says, out.text[0], out.text[1]);
     assert_int_equal(tool("export"), EXIT_DONE);
-    if (strstr(out.text[0], row->then) == NULL)
-        fail_msg("no \"%s\" in: %s", row->then, out.text[0]);
+    assert_has(out.text[0], row->then);
     assert_int_equal(tool("log"), EXIT_DONE);
     if (row->log != NULL && strstr(out.text[0], row->log) == NULL)
         fail_msg("no \"%s\" in: %s", row->log, out.text[0]);
@@ -394,8 +393,8 @@ static void dry_run_makes_no_store(void **state)
     for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
         if (tool(lines[i]) != EXIT_DONE)
             fail_msg("%s: %s", lines[i], out.text[1]);
-        assert_non_null(strstr(out.text[0], "dry run: nothing is changed, serial 0"));
-        assert_non_null(strstr(out.text[0], "new"));
+        assert_has(out.text[0], "dry run: nothing is changed, serial 0");
+        assert_has(out.text[0], "new");
         snprintf(path, sizeof path, "%s/state/policy", dir);
         if (access(path, F_OK) == 0)
             fail_msg("%s made %s", lines[i], path);

@@ -110,8 +110,8 @@ static void an_unknown_user_is_named_with_the_remedy(void **state)
     code = ctl_become_user(&c);
     capture_end(&out);
     assert_int_equal(code, EXIT_FAILED);
-    assert_non_null(strstr(out.text[1], "the user no-such-user does not exist"));
-    assert_non_null(strstr(out.text[1], "-o server.user="));
+    assert_has(out.text[1], "the user no-such-user does not exist");
+    assert_has(out.text[1], "-o server.user=");
 }
 
 static void words_for_a_store_that_fails(void **state)
@@ -131,7 +131,7 @@ static void words_for_a_store_that_fails(void **state)
         capture_begin(&out);
         assert_int_equal(ctl_store_error(&c, "/x/policy", rows[i].err), EXIT_FAILED);
         capture_end(&out);
-        assert_non_null(strstr(out.text[1], "/x/policy"));
+        assert_has(out.text[1], "/x/policy");
         assert_non_null(strstr(out.text[1], getuid() == 0 ? rows[i].root : rows[i].other));
     }
 }

@@ -53,7 +53,7 @@ static void suffixes(void **state)
     if ((rc == 0) != (r->print != NULL))
         fail_msg("%d, %s", rc, why);
     if (rc != 0) {
-        assert_non_null(strstr(why, r->why));
+        assert_has(why, r->why);
         return;
     }
     assert_string_equal(suffix_print(&s, text), r->print);
@@ -77,7 +77,7 @@ static void suffix_length(void **state)
     text[241] = 'a';
     text[242] = '\0';
     assert_int_not_equal(suffix_parse(&s, text, &why), 0);
-    assert_non_null(strstr(why, "too long"));
+    assert_has(why, "too long");
 }
 
 static void suffix_order(void **state)
@@ -147,7 +147,7 @@ static void hosts(void **state)
     if ((rc == 0) != (r->print != NULL))
         fail_msg("%d, %s", rc, why);
     if (rc != 0)
-        assert_non_null(strstr(why, r->why));
+        assert_has(why, r->why);
     else
         assert_string_equal(host_print(&h, text, sizeof text), r->print);
 }

@@ -230,11 +230,10 @@ static void expect(struct world *w, enum answer a, const char *want, const char 
     char text[4000];
     const char *got = world_answer(w, a);
 
-    if (strcmp(got, want) != 0)
-        fail_msg("\nwant %s\ngot  %s", want, got);
+    assert_string_equal(got, want);
     got = world_event(w, text, sizeof text);
-    if (event != NULL && strcmp(got, event) != 0)
-        fail_msg("\nwant event %s\ngot  event %s", event, got);
+    if (event != NULL)
+        assert_string_equal(got, event);
 }
 
 static enum answer ask(struct world *w, const char *words)

@@ -135,8 +135,7 @@ static void expect(struct world *w, enum answer a, const char *want)
 {
     const char *got = world_answer(w, a);
 
-    if (strcmp(got, want) != 0)
-        fail_msg("\nwant %s\ngot  %s", want, got);
+    assert_string_equal(got, want);
     assert_false(w->q->has_event);
 }
 

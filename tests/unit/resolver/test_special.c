@@ -111,8 +111,7 @@ static void check_row(void **state)
     enum answer a = world_ask(w, r->ask);
     const char *got = world_answer(w, a);
 
-    if (strcmp(got, r->want) != 0)
-        fail_msg("\nwant %s\ngot  %s", r->want, got);
+    assert_string_equal(got, r->want);
     assert_int_equal(w->stats.special, a == ANSWER_SEND);
     assert_false(w->q->has_event);
     world_free(w);

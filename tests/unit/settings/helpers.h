@@ -41,12 +41,6 @@ static inline struct settings *good(const char *text)
     return s;
 }
 
-static inline void expect_in(const char *text, const char *want)
-{
-    if (strstr(text, want) == NULL)
-        fail_msg("\n  want: %s\n  have: %s", want, text);
-}
-
 struct wanted {
     const char *key;
     char was[400], is[400];

@@ -79,7 +79,7 @@ static void expect_problem(const char *const *assign, const char *file, const ch
 
     assert_null(s);
     snprintf(line, sizeof line, "%s%s%s", file[0] == '-' ? "" : folder, file, want);
-    expect_in(problems, line);
+    assert_has(problems, line);
     free(problems);
 }
 

@@ -12,8 +12,12 @@
 #define HEAD(flags, qd, an, ns, ar) "\x12\x34" flags "\0" qd "\0" an "\0" ns "\0" ar
 #define RD "\1\0"
 #define Q_A "\1A\7example\0\0\1\0\1"
+#define QUERY(an, ns, ar) HEAD(RD, "\1", an, ns, ar) Q_A
+#define PLAIN QUERY("\0", "\0", "\0")
+#define WITH_ONE QUERY("\0", "\0", "\1") /* additional record */
 #define OPT(ttl, len) "\0\0\x29\x10\0" ttl "\0" len
-#define OPT_BARE OPT("\0\0\0\0", "\0")
+#define OPT_0(len) OPT("\0\0\0\0", len)
+#define OPT_BARE OPT_0("\0")
 #define RR_A "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"
 #define RR_SOA                                                                                     \
     "\xc0\x0e\0\6\0\1\0\0\0\5\0\x18\xc0\x0c\xc0\x0c"                                               \
@@ -26,7 +30,7 @@ static const struct fault_row {
     size_t len;
     enum message_fault want;
 } fault_rows[] = {
-    {"plain query", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A), MESSAGE_OK},
+    {"plain query", BYTES(PLAIN), MESSAGE_OK},
     {"nothing", BYTES(""), MESSAGE_IGNORE},
     {"shorter than a header", BYTES("\x12\x34\1\0\0\1\0\0\0\0\0"), MESSAGE_IGNORE},
     {"a reply is not answered", BYTES(HEAD("\x81\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_IGNORE},
@@ -40,7 +44,7 @@ static const struct fault_row {
      MESSAGE_FORMERR},
     {"pointer in the question", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\xc0\x0c\0\1\0\1"),
      MESSAGE_FORMERR},
-    {"trailing octet", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A "x"), MESSAGE_FORMERR},
+    {"trailing octet", BYTES(PLAIN "x"), MESSAGE_FORMERR},
     {"class ANY", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xff"), MESSAGE_FORMERR},
     {"class NONE", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xfe"), MESSAGE_FORMERR},
     {"class CH", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\3"), MESSAGE_OK},
@@ -51,51 +55,33 @@ static const struct fault_row {
     {"NOTIFY", BYTES(HEAD("\x21\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
     {"DSO without a question", BYTES(HEAD("\x30\0", "\0", "\0", "\0", "\0")), MESSAGE_NOTIMP},
     {"opcode 15 and junk", BYTES(HEAD("\x79\0", "\7", "\7", "\7", "\7") "junk"), MESSAGE_NOTIMP},
-    {"EDNS", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT_BARE), MESSAGE_OK},
-    {"EDNS, unknown flags", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\x7f\xff", "\0")),
-     MESSAGE_OK},
-    {"EDNS version 1", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\1\0\0", "\0")),
-     MESSAGE_BADVERS},
-    {"EDNS version 255", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\xff\0\0", "\0")),
-     MESSAGE_BADVERS},
-    {"EDNS, unknown option",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\7") "\xfd\xe9\0\3abc"),
-     MESSAGE_OK},
-    {"EDNS, two options of no length",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\x8") "\0\3\0\0\0\3\0\0"),
-     MESSAGE_OK},
-    {"EDNS, option longer than the record",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\7") "\xfd\xe9\0\4abc"),
+    {"EDNS", BYTES(WITH_ONE OPT_BARE), MESSAGE_OK},
+    {"EDNS, unknown flags", BYTES(WITH_ONE OPT("\0\0\x7f\xff", "\0")), MESSAGE_OK},
+    {"EDNS version 1", BYTES(WITH_ONE OPT("\0\1\0\0", "\0")), MESSAGE_BADVERS},
+    {"EDNS version 255", BYTES(WITH_ONE OPT("\0\xff\0\0", "\0")), MESSAGE_BADVERS},
+    {"EDNS, unknown option", BYTES(WITH_ONE OPT_0("\7") "\xfd\xe9\0\3abc"), MESSAGE_OK},
+    {"EDNS, two options of no length", BYTES(WITH_ONE OPT_0("\x8") "\0\3\0\0\0\3\0\0"), MESSAGE_OK},
+    {"EDNS, option longer than the record", BYTES(WITH_ONE OPT_0("\7") "\xfd\xe9\0\4abc"),
      MESSAGE_FORMERR},
-    {"EDNS, half an option code",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\1") "\0"), MESSAGE_FORMERR},
-    {"EDNS, RDLENGTH over the end",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\1")), MESSAGE_FORMERR},
-    {"two OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), MESSAGE_FORMERR},
-    {"OPT with an owner", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\1a" OPT_BARE),
+    {"EDNS, half an option code", BYTES(WITH_ONE OPT_0("\1") "\0"), MESSAGE_FORMERR},
+    {"EDNS, RDLENGTH over the end", BYTES(WITH_ONE OPT_0("\1")), MESSAGE_FORMERR},
+    {"two OPT", BYTES(QUERY("\0", "\0", "\2") OPT_BARE OPT_BARE), MESSAGE_FORMERR},
+    {"OPT with an owner", BYTES(WITH_ONE "\1a" OPT_BARE), MESSAGE_FORMERR},
+    {"OPT whose owner is a pointer to a root", BYTES(WITH_ONE "\xc0\x16\0\x29\x10\0\0\0\0\0\0\0"),
      MESSAGE_FORMERR},
-    {"OPT whose owner is a pointer to a root",
-     BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A "\xc0\x16\0\x29\x10\0\0\0\0\0\0\0"),
-     MESSAGE_FORMERR},
-    {"OPT in the answer section", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A OPT_BARE),
-     MESSAGE_FORMERR},
-    {"OPT in the authority section", BYTES(HEAD(RD, "\1", "\0", "\1", "\0") Q_A OPT_BARE),
-     MESSAGE_FORMERR},
-    {"fewer records than counted", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE),
-     MESSAGE_FORMERR},
-    {"more records than counted", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A OPT_BARE),
-     MESSAGE_FORMERR},
-    {"IXFR with its SOA", BYTES(HEAD(RD, "\1", "\0", "\1", "\0") Q_A RR_SOA), MESSAGE_OK},
-    {"an answer in a query", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A RR_A), MESSAGE_OK},
+    {"OPT in the answer section", BYTES(QUERY("\1", "\0", "\0") OPT_BARE), MESSAGE_FORMERR},
+    {"OPT in the authority section", BYTES(QUERY("\0", "\1", "\0") OPT_BARE), MESSAGE_FORMERR},
+    {"fewer records than counted", BYTES(QUERY("\0", "\0", "\2") OPT_BARE), MESSAGE_FORMERR},
+    {"more records than counted", BYTES(PLAIN OPT_BARE), MESSAGE_FORMERR},
+    {"IXFR with its SOA", BYTES(QUERY("\0", "\1", "\0") RR_SOA), MESSAGE_OK},
+    {"an answer in a query", BYTES(QUERY("\1", "\0", "\0") RR_A), MESSAGE_OK},
     {"A record of three octets",
-     BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1\0\1\0\0\0\5\0\3\x7f\0\0"),
-     MESSAGE_FORMERR},
-    {"TSIG", BYTES(HEAD(RD, "\1", "\0", "\0", "\1") Q_A TSIG), MESSAGE_OK},
-    {"TSIG behind OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A OPT_BARE TSIG), MESSAGE_OK},
-    {"TSIG before OPT", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG OPT_BARE), MESSAGE_FORMERR},
-    {"two TSIG", BYTES(HEAD(RD, "\1", "\0", "\0", "\2") Q_A TSIG TSIG), MESSAGE_FORMERR},
-    {"TSIG in the answer section", BYTES(HEAD(RD, "\1", "\1", "\0", "\0") Q_A TSIG),
-     MESSAGE_FORMERR},
+     BYTES(QUERY("\1", "\0", "\0") "\xc0\x0c\0\1\0\1\0\0\0\5\0\3\x7f\0\0"), MESSAGE_FORMERR},
+    {"TSIG", BYTES(WITH_ONE TSIG), MESSAGE_OK},
+    {"TSIG behind OPT", BYTES(QUERY("\0", "\0", "\2") OPT_BARE TSIG), MESSAGE_OK},
+    {"TSIG before OPT", BYTES(QUERY("\0", "\0", "\2") TSIG OPT_BARE), MESSAGE_FORMERR},
+    {"two TSIG", BYTES(QUERY("\0", "\0", "\2") TSIG TSIG), MESSAGE_FORMERR},
+    {"TSIG in the answer section", BYTES(QUERY("\1", "\0", "\0") TSIG), MESSAGE_FORMERR},
     {"UPDATE", BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A RR_A), MESSAGE_OK},
     {"UPDATE, delete: class ANY, no RDATA",
      BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A "\xc0\x0c\0\1\0\xff\0\0\0\0\0\0"),
@@ -144,10 +130,8 @@ static void check_fields(void **state)
 /* Only an empty NSID asks; one with a name in it is a reply's. */
 static void check_nsid(void **state)
 {
-    static const uint8_t empty[] =
-        HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\4") "\0\3\0\0",
-                         full[] =
-                             HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\0\0\0", "\5") "\0\3\0\1x";
+    static const uint8_t empty[] = WITH_ONE OPT_0("\4") "\0\3\0\0",
+                         full[] = WITH_ONE OPT_0("\5") "\0\3\0\1x";
     struct message m;
 
     assert_int_equal(message_read_query(&m, empty, sizeof empty - 1), MESSAGE_OK);
@@ -159,8 +143,8 @@ static void check_nsid(void **state)
 /* An error must be able to repeat the question and the OPT. */
 static void check_fields_on_fault(void **state)
 {
-    static const uint8_t version[] = HEAD(RD, "\1", "\0", "\0", "\1") Q_A OPT("\0\1\0\0", "\0");
-    static const uint8_t junk[] = HEAD(RD, "\1", "\0", "\0", "\0") Q_A "x";
+    static const uint8_t version[] = WITH_ONE OPT("\0\1\0\0", "\0");
+    static const uint8_t junk[] = PLAIN "x";
     static const uint8_t broken[] = HEAD(RD, "\1", "\0", "\0", "\0") "\1a";
     struct message m;
 
@@ -177,7 +161,7 @@ static void check_fields_on_fault(void **state)
 static void check_cut_anywhere(void **state)
 {
     static const uint8_t wire[] =
-        HEAD(RD, "\1", "\1", "\1", "\2") Q_A RR_A RR_SOA OPT("\0\0\x80\0", "\4") "\0\3\0\0" TSIG;
+        QUERY("\1", "\1", "\2") RR_A RR_SOA OPT("\0\0\x80\0", "\4") "\0\3\0\0" TSIG;
     struct message m;
 
     assert_int_equal(message_read_query(&m, wire, sizeof wire - 1), MESSAGE_OK);
@@ -202,7 +186,7 @@ static const struct reply_row {
      RCODE_NXDOMAIN},
     {"extended rcode", BYTES(HEAD("\x81\x87", "\1", "\0", "\0", "\1") Q_A OPT("\1\0\0\0", "\0")), 0,
      23},
-    {"a query", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") Q_A), -EBADMSG, 0},
+    {"a query", BYTES(PLAIN), -EBADMSG, 0},
     {"FORMERR without a question", BYTES(HEAD("\x81\x81", "\0", "\0", "\0", "\0")), -EBADMSG, 0},
     {"shorter than a header", BYTES("\x12\x34\x81\x80"), -EBADMSG, 0},
     {"trailing octets", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A "xx"), -EBADMSG, 0},

@@ -658,7 +658,7 @@ static void check_pointer_reach(void **state)
         assert_int_equal(read_one(wire, len, image, sizeof image, &n, &f), 0);
         assert_int_equal(message_read_reply(&m, image, n), 0);
         wire_to_text(image, n, text, sizeof text);
-        assert_non_null(strstr(text, "MX 2 mx.other."));
+        assert_has(text, "MX 2 mx.other.");
     }
 }
 
