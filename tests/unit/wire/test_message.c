@@ -191,6 +191,11 @@ static const struct reply_row {
     {"shorter than a header", BYTES("\x12\x34\x81\x80"), -EBADMSG, 0},
     {"trailing octets", BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A RR_A "xx"), -EBADMSG, 0},
     {"two OPT", BYTES(HEAD("\x81\x80", "\1", "\0", "\0", "\2") Q_A OPT_BARE OPT_BARE), -EBADMSG, 0},
+    {"an address of class CH is any RDATA",
+     BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1\0\3\0\0\0\5\0\2xx"), 0, 0},
+    {"an address of class IN is not",
+     BYTES(HEAD("\x81\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1\0\1\0\0\0\5\0\2xx"), -EBADMSG,
+     0},
     {"cut in a record", BYTES(HEAD("\x83\x80", "\1", "\1", "\0", "\0") Q_A "\xc0\x0c\0\1"),
      -EBADMSG, 0},
 };

@@ -513,12 +513,14 @@ static void check_walk(void **state)
     static const uint8_t wire[] =
         HEAD(QR, "\1", "\1", "\1") Q("\1") A_RR "\xc0\x10" FIX("\2", "\2") "\xc0\x0c" OPT;
     static const uint16_t types[] = {TYPE_A, TYPE_NS, TYPE_OPT};
+    size_t ends[ARRAY_LEN(types)];
     struct rr_walk w;
     struct rr rr;
     int n = 0;
 
     rr_walk_init(&w, wire, sizeof wire - 1);
     for (; rr_walk_next(&w, &rr); n++) {
+        ends[n] = (size_t)rr.rdata_pos + rr.rdlength;
         assert_int_equal(rr.type, types[n]);
         assert_int_equal(rr.section, n);
     }
@@ -526,15 +528,27 @@ static void check_walk(void **state)
     assert_false(w.c.bad);
     for (size_t len = DNS_HEADER + 17; len < sizeof wire - 1; len++) {
         rr_walk_init(&w, wire, len);
-        while (rr_walk_next(&w, &rr))
-            ;
+        for (n = 0; rr_walk_next(&w, &rr); n++)
+            assert_true(ends[n] <= len);
         assert_true(w.c.bad);
     }
 }
 
+/* One record, as long as it must be for an image of len octets. */
+static size_t large_image(uint8_t *out, size_t len)
+{
+    const struct message m = {.qname = {.len = 1}, .qtype = 65280, .qclass = CLASS_IN};
+    struct writer w = writer_make(out, len);
+
+    image_begin(&w, &m, RCODE_NOERROR);
+    message_counts(&w, 1, 0, 0);
+    image_record(&w, 0, 65280, 60, len - w.len - 12);
+    return len;
+}
+
 static void check_ages(void **state)
 {
-    static uint8_t image[TEXT_MESSAGE_MAX];
+    static uint8_t image[TEXT_MESSAGE_MAX], large[DNS_MAX_MESSAGE + 1];
     char text[500];
     uint16_t at[3];
     size_t len = text_to_wire(image, DNS_QR, "a.example. A",
@@ -554,6 +568,8 @@ static void check_ages(void **state)
                               "ns example. 30 IN NS a.example.\n");
     for (size_t cut = 0; cut < len; cut++)
         assert_int_equal(image_ttls(image, cut, at, 3), -1);
+    assert_int_equal(image_ttls(large, large_image(large, DNS_MAX_MESSAGE), at, 3), 1);
+    assert_int_equal(image_ttls(large, large_image(large, DNS_MAX_MESSAGE + 1), at, 3), -1);
     image_age(image, 20, at, 3, 10, 1); /* offsets behind the end touch nothing */
     assert_int_equal(image_ttls(image, len, at, 3), 3);
 }
