@@ -260,8 +260,7 @@ static void begin_trace(struct explain *e, const struct view *v, struct now now)
 
     memset(&e->access, 0, sizeof *e - offsetof(struct explain, access));
     e->client.port = SOME_PORT;
-    e->access =
-        settings_access(v->settings, v->machine, v->n_machine, &e->client, &e->access_rule);
+    e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client, &e->access_rule);
     e->q.client.addr = e->client;
     e->q.client.transport = AUDIT_TCP;
     e->q.arrived_ms = now.mono_ms;
