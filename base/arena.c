@@ -93,5 +93,5 @@ char *arena_strndup(struct arena *a, const char *text, size_t max)
 
 char *arena_strdup(struct arena *a, const char *text)
 {
-    return arena_strndup(a, text, SIZE_MAX);
+    return arena_strndup(a, text, strlen(text));
 }
