@@ -389,7 +389,8 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
         rc = make_policy(&z, out);
     if (rc == 0 && z.bad)
         rc = -EINVAL;
-    *skipped = z.skipped;
+    if (skipped != NULL)
+        *skipped = z.skipped;
     free(z.records);
     tdestroy(z.hosts, free);
     ldns_rdf_deep_free(z.origin);
