@@ -63,8 +63,8 @@ static void octets(struct pack *k, void *field, size_t n)
 
 static void pack_name(struct pack *k, struct name *name)
 {
-    octets(k, name, offsetof(struct name, at));
-    octets(k, name->at, name->len);
+    octets(k, name, offsetof(struct name, data));
+    octets(k, name->data, name->len);
 }
 
 static void pack_text(struct pack *k, char *text, size_t size)

@@ -157,7 +157,7 @@ static uint64_t hash_of(const struct ledger *l, const struct subject *s)
     else if (s->rule != NULL)
         writer_bytes(&w, s->rule, strlen(s->rule));
     else if (s->name != NULL)
-        name_fold_copy(writer_room(&w, s->name->len), s->name->at, s->name->len);
+        name_fold_copy(writer_room(&w, s->name->len), s->name->data, s->name->len);
     writer_u16(&w, s->port);
     writer_u64(&w, (uint64_t)s->hour);
     return hash_bytes(&l->secret, buf, w.len);

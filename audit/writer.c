@@ -205,7 +205,7 @@ static bool is_repeat(struct audit_writer *w, const struct audit_event *e)
     writer_bytes(&key, e->client.ip, sizeof e->client.ip);
     writer_u16(&key, e->client.port);
     writer_u16(&key, e->id);
-    name_fold_copy(writer_room(&key, e->qname.len), e->qname.at, e->qname.len);
+    name_fold_copy(writer_room(&key, e->qname.len), e->qname.data, e->qname.len);
     p = recent_find(w->seen, hash_bytes(&fixed, buf, key.len), &found);
     if (found && e->mono_ms < p->ms + repeat_ms)
         return true;
@@ -423,7 +423,7 @@ static void put_hosts(struct writer *w, const struct audit_host *hosts, uint8_t 
 {
     writer_u8(w, n);
     for (uint8_t i = 0; i < n; i++) {
-        writer_bytes(w, hosts[i].target.at, hosts[i].target.len);
+        writer_bytes(w, hosts[i].target.data, hosts[i].target.len);
         writer_u16(w, hosts[i].port);
     }
 }
@@ -516,7 +516,7 @@ static int add_question(struct records *r, const struct audit_event *e,
     address.scope = 0;
     name_fold(&folded);
     plain = name_equal(&folded, &e->qname) && name_is_vlmcs(&folded) &&
-            folded.at[folded.len - 2] != '.'; /* nor does its text end like a root's */
+            folded.data[folded.len - 2] != '.'; /* nor does its text end like a root's */
     str_init(&networks, list, sizeof list);
     for (uint8_t i = 0; i < e->n_networks; i++)
         str_addf(&networks, "%s%s", i > 0 ? " " : "", e->networks[i]);

@@ -2,7 +2,7 @@
  *
  * diag.c -- problems found in a text, with their place, for humans.
  *
- * at[] grows to DIAG_MAX; behind that, and when memory is out, problems are
+ * list[] grows to DIAG_MAX; behind that, and when memory is out, problems are
  * only counted: `all` is always right, so nothing passes for valid.
  */
 #include "base/diag.h"
@@ -22,10 +22,10 @@ void diags_init(struct diags *d)
 void diags_fini(struct diags *d)
 {
     for (size_t i = 0; i < d->n; i++) {
-        free(d->at[i].file);
-        free(d->at[i].text);
+        free(d->list[i].file);
+        free(d->list[i].text);
     }
-    free(d->at);
+    free(d->list);
     diags_init(d);
 }
 
@@ -48,13 +48,13 @@ int diags_add(struct diags *d, const char *file, unsigned line, unsigned column,
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
     if ((file != NULL && (one.file = strdup(file)) == NULL) ||
-        (more = realloc(d->at, (d->n + 1) * sizeof *more)) == NULL) {
+        (more = realloc(d->list, (d->n + 1) * sizeof *more)) == NULL) {
         free(one.file);
         free(one.text);
         return -EINVAL;
     }
-    d->at = more;
-    d->at[d->n++] = one;
+    d->list = more;
+    d->list[d->n++] = one;
     return -EINVAL;
 }
 
@@ -76,9 +76,9 @@ char *diag_text(const struct diag *one)
 void diags_print(const struct diags *d, FILE *f)
 {
     for (size_t i = 0; i < d->n; i++) {
-        char *text = diag_text(&d->at[i]);
+        char *text = diag_text(&d->list[i]);
 
-        fprintf(f, "%s\n", text != NULL ? text : d->at[i].text);
+        fprintf(f, "%s\n", text != NULL ? text : d->list[i].text);
         free(text);
     }
     if (d->all > d->n)

@@ -22,9 +22,9 @@ struct diag {
 };
 
 struct diags {
-    struct diag *at; /* owned */
-    size_t n;        /* kept */
-    size_t all;      /* found */
+    struct diag *list; /* owned */
+    size_t n;          /* kept */
+    size_t all;        /* found */
 };
 
 void diags_init(struct diags *);

@@ -82,7 +82,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
     }
     str_add(&line, n >= (int)sizeof message ? "...\n" : "\n");
     do /* where standard error takes nothing there is nobody left to tell */
-        written = write(STDERR_FILENO, line.at, line.len);
+        written = write(STDERR_FILENO, line.text, line.len);
     while (written < 0 && errno == EINTR);
     errno = saved;
 }

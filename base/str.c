@@ -11,7 +11,7 @@
 
 void str_init(struct str *s, char *buf, size_t size)
 {
-    s->at = buf;
+    s->text = buf;
     s->len = 0;
     s->size = size;
     s->cut = false;
@@ -27,9 +27,9 @@ void str_add_bytes(struct str *s, const void *bytes, size_t n)
         s->cut = true;
     }
     if (n > 0)
-        memcpy(s->at + s->len, bytes, n);
+        memcpy(s->text + s->len, bytes, n);
     s->len += n;
-    s->at[s->len] = '\0';
+    s->text[s->len] = '\0';
 }
 
 void str_add(struct str *s, const char *text)
@@ -44,10 +44,10 @@ void str_addf(struct str *s, const char *fmt, ...)
     int n;
 
     va_start(args, fmt);
-    n = vsnprintf(s->at + s->len, room, fmt, args);
+    n = vsnprintf(s->text + s->len, room, fmt, args);
     va_end(args);
     if (n < 0) {
-        s->at[s->len] = '\0';
+        s->text[s->len] = '\0';
         s->cut = true;
     } else if ((size_t)n >= room) {
         s->len = s->size - 1;

@@ -16,7 +16,7 @@
 /* Text in the caller's buffer, always ended by NUL. What does not fit is cut
  * and `cut` stays set; callers check it once, at the end. */
 struct str {
-    char *at;    /* borrowed */
+    char *text;  /* borrowed */
     size_t len;  /* without the NUL */
     size_t size; /* of the buffer, > 0 */
     bool cut;

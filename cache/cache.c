@@ -215,7 +215,7 @@ static struct entry *shard_find(const struct shard *s, const struct cache_key *k
 
         if (e->hash != key->hash || e->type != key->type || e->class != key->class ||
             e->kind != key->kind || e->bits != key->bits || e->scope != key->scope ||
-            e->name_len != key->name->len || memcmp(name_of(e), key->name->at, e->name_len) != 0)
+            e->name_len != key->name->len || memcmp(name_of(e), key->name->data, e->name_len) != 0)
             continue;
         *way = (struct way){b, i};
         return e;
@@ -422,7 +422,7 @@ void cache_key_init(const struct cache *c, struct cache_key *key)
     memcpy(bytes + 4, &key->scope, 4);
     bytes[8] = key->kind;
     bytes[9] = key->bits;
-    memcpy(bytes + 10, key->name->at, key->name->len);
+    memcpy(bytes + 10, key->name->data, key->name->len);
     key->hash = hash_bytes(&c->key, bytes, 10u + key->name->len);
 }
 
@@ -507,7 +507,7 @@ int cache_put(struct cache *c, const struct cache_key *key, const struct cache_f
         .facts = *facts,
     };
     to = append((uint8_t *)(e + 1), ttl_pos, ttls);
-    to = append(to, key->name->at, key->name->len);
+    to = append(to, key->name->data, key->name->len);
     to = append(to, note, note_len);
     append(to, image, len);
     pthread_mutex_unlock(&s->lock);

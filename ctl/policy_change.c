@@ -111,7 +111,7 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
             ctl_fail(EXIT_FAILED,
                      "there is no policy yet in %s: policy import or policy fill makes one", path);
     else if (rc == -EBADMSG && d.n > 0)
-        code = ctl_fail(EXIT_FAILED, "%s", d.at[0].text);
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0].text);
     else if (rc != 0)
         code = ctl_store_error(c, path, rc);
     diags_fini(&d);
@@ -319,7 +319,7 @@ static json_t *make_rows(struct policy_write *w)
     json_t *rows = json_array();
 
     for (size_t i = 0; i < w->list.n; i++) {
-        const struct change *c = &w->list.at[i];
+        const struct change *c = &w->list.list[i];
         const char *object = policy_kind_names[c->kind], *state = states[c->state];
         char name[NAME_TEXT + 8], moved[48] = "", raw[POLICY_TEXT], *text, *note;
         const char *noted;
@@ -412,7 +412,7 @@ static int apply(struct policy_write *w, policy_make *make, void *context)
     if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
     if (rc == -ENOENT && w->list.from == NULL) {
-        ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.at[0].text);
+        ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.list[0].text);
         diags_fini(&w->problems);
         return EXIT_NOT_FOUND;
     }
@@ -424,7 +424,7 @@ static int apply(struct policy_write *w, policy_make *make, void *context)
     policy_txn_counts(w->txn, &after);
     gone = before.suffixes - after.suffixes;
     for (size_t i = 0; i < w->list.n; i++)
-        gone += w->list.at[i].more;
+        gone += w->list.list[i].more;
     if (gone * 2 > before.suffixes)
         snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
                  w->list.replace ? "removes" : "replaces rules and removes",

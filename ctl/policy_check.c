@@ -169,7 +169,7 @@ static int run_tests(struct ctl *c, struct store *store, const struct policy_tes
         rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
         if (rc != 0)
             break;
-        rc = run_test(c, r, &tests->at[i], rows);
+        rc = run_test(c, r, &tests->list[i], rows);
         failed += rc == 0;
         store_reader_end(r->txn);
     }

@@ -170,7 +170,7 @@ static const char *read_record(struct zone *z, const ldns_rr *rr, const struct n
     host->port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
     why = host_target_check(name_print(&name, text), &host->target);
     name_parent(owner, 2, &name);
-    if (name.labels > 0 && name.at[0] == 1 && name.at[1] == '*')
+    if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
         why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
     else if (why == NULL)
         (void)suffix_parse(&r->suffix, name_print(&name, text), &why);
@@ -245,8 +245,8 @@ void zone_pool_name(const struct name *target, char out[POLICY_NAME])
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < target->at[0] && n < BASE_NAME; i++) {
-        uint8_t c = name_fold_octet(target->at[1 + i]);
+    for (size_t i = 0; i < target->data[0] && n < BASE_NAME; i++) {
+        uint8_t c = name_fold_octet(target->data[1 + i]);
         bool ok =
             (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (n > 0 && (c == '-' || c == '_'));
 
@@ -341,7 +341,7 @@ static int make_policy(struct zone *z, struct policy *out)
         diags_init(&own);
         z->bad |= policy_pool_check(p, &own) != 0;
         for (size_t i = 0; i < own.n; i++)
-            diags_add(z->d, z->file, p->place.line, 0, "%s", own.at[i].text);
+            diags_add(z->d, z->file, p->place.line, 0, "%s", own.list[i].text);
         diags_fini(&own);
     }
     free(groups);

@@ -168,21 +168,21 @@ void policy_changes_add(struct changes *l, enum policy_kind kind, enum change_ve
 {
     if (l->n == l->max) {
         size_t max = l->max * 2 + 16;
-        struct change *more = realloc(l->at, max * sizeof *more);
+        struct change *more = realloc(l->list, max * sizeof *more);
 
         l->failed = l->failed || more == NULL;
         if (more == NULL)
             return;
-        l->at = more;
+        l->list = more;
         l->max = max;
     }
-    l->at[l->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
+    l->list[l->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
 }
 
 void policy_changes_fini(struct changes *l)
 {
     arena_free(l->arena);
-    free(l->at);
+    free(l->list);
     *l = (struct changes){0};
 }
 
@@ -552,7 +552,7 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
         return -ENOMEM;
     for (int last = 0; last < 2; last++)
         for (size_t i = 0; i < l->n; i++) {
-            struct change *c = &l->at[i];
+            struct change *c = &l->list[i];
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
             int rc = is_last == (last == 1) ? apply_row(t, l, c, d) : 0;
 

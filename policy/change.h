@@ -44,7 +44,7 @@ struct change {
 };
 
 struct changes {
-    struct change *at; /* from malloc */
+    struct change *list; /* from malloc */
     size_t n, max;
     const struct policy *from; /* the policy that the list was made of, or NULL; borrowed */
     bool replace;              /* what is not in `from` goes */

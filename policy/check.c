@@ -96,7 +96,7 @@ static void check_rule(struct check *c, const struct policy_rule *r)
         if (s->kind == SUFFIX_ANY && any && policy_actions[r->action].has_pool)
             found(c, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
                   action_names[r->action]);
-        if (n->labels > 0 && n->at[1] == '_')
+        if (n->labels > 0 && n->data[1] == '_')
             found(c, "rule ", r->name,
                   "suffix %s begins with an underscore; no domain of a client does",
                   suffix_print(s, text));

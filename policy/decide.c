@@ -585,7 +585,7 @@ int policy_is_host_address(struct policy_reader *r, const struct addr *addr, boo
  * each negative answer more than the look-ups that it spares. */
 static unsigned filter_bit(const struct name *n)
 {
-    return (n->len + 64u * n->at[n->labels > 0] + 8u * n->at[n->at[0]]) % 2048;
+    return (n->len + 64u * n->data[n->labels > 0] + 8u * n->data[n->data[0]]) % 2048;
 }
 
 /* When there are more hosts than a look-up may cost, or one is damaged, the filter lets

@@ -145,8 +145,8 @@ static const char *suffix_name(struct suffix *s, const char *text)
         return "is not a suffix; * is every suffix, . the bare _vlmcs._tcp";
     if (s->name.len > room)
         return "is too long: with _vlmcs._tcp in front a name has at most 255 octets";
-    for (size_t at = 0; s->name.at[at] != 0; at += 1 + s->name.at[at])
-        if (s->name.at[at] == 1 && s->name.at[at + 1] == '*')
+    for (size_t at = 0; s->name.data[at] != 0; at += 1 + s->name.data[at])
+        if (s->name.data[at] == 1 && s->name.data[at + 1] == '*')
             return "has a * that is not the whole first label";
     name_fold(&s->name);
     return NULL;
@@ -198,7 +198,7 @@ static unsigned label_offsets(const struct name *n, uint8_t at[NAME_MAX_LABELS])
 {
     unsigned labels = 0;
 
-    for (unsigned i = 0; n->at[i] != 0 && labels < NAME_MAX_LABELS; i += 1u + n->at[i])
+    for (unsigned i = 0; n->data[i] != 0 && labels < NAME_MAX_LABELS; i += 1u + n->data[i])
         at[labels++] = (uint8_t)i;
     return labels;
 }
@@ -209,7 +209,7 @@ int policy_target_compare(const struct name *a, const struct name *b)
     unsigned n_a = label_offsets(a, at_a), n_b = label_offsets(b, at_b);
 
     while (n_a > 0 && n_b > 0) {
-        const uint8_t *x = a->at + at_a[--n_a], *y = b->at + at_b[--n_b];
+        const uint8_t *x = a->data + at_a[--n_a], *y = b->data + at_b[--n_b];
         int c = memcmp(x + 1, y + 1, *x < *y ? *x : *y);
 
         if (c != 0)
@@ -248,13 +248,13 @@ const char *host_target_check(const char *text, struct name *out)
     if (strpbrk(text, " \t\r\n") != NULL || name_parse(&n, text) != 0)
         return "is not a host name";
     name_fold(&n);
-    for (size_t at = 0; n.at[at] != 0; at += 1u + n.at[at])
-        for (size_t i = at + 1; i <= at + n.at[at]; i++)
-            if (n.at[i] < 0x80 && memchr(letters, n.at[i], sizeof letters - 1) == NULL)
+    for (size_t at = 0; n.data[at] != 0; at += 1u + n.data[at])
+        for (size_t i = at + 1; i <= at + n.data[at]; i++)
+            if (n.data[i] < 0x80 && memchr(letters, n.data[i], sizeof letters - 1) == NULL)
                 return "is not a host name"; /* beyond ASCII: what Active Directory allows */
     if (n.labels < 2)
         return "has no dot; give the full name of the host, like kms01.contoso.com";
-    if (name_is_vlmcs(&n) || n.at[1] == '_')
+    if (name_is_vlmcs(&n) || n.data[1] == '_')
         return "is the name of a service; give the name of the KMS host";
     *out = n;
     return NULL;

@@ -325,7 +325,7 @@ static void pool_write(struct writer *w, const struct policy_pool *p)
     for (size_t i = 0; i < p->n; i++) {
         const struct policy_host *h = &p->hosts[i];
 
-        writer_bytes(w, h->target.at, h->target.len);
+        writer_bytes(w, h->target.data, h->target.len);
         writer_u16(w, h->port);
         writer_u16(w, h->priority);
         writer_u16(w, h->weight);

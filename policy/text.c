@@ -335,7 +335,7 @@ static const struct field top_rows[] = {
     {.key = "pools", SECTION(policy.pools, policy.n_pools, policy_pool, pool_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
     {.key = "approved", SECTION(policy.approved, policy.n_approved, policy_approved, approved_kind), .flags = FIELD_EMPTY},
     {.key = "rules", SECTION(policy.rules, policy.n_rules, policy_rule, rule_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
-    {.key = "tests", SECTION(tests.at, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | LIST_ONLY},
+    {.key = "tests", SECTION(tests.list, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | LIST_ONLY},
     {.key = NULL},
 };
 static const struct field top_map = {.key = "the policy", .rows = top_rows};
@@ -414,7 +414,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
             policy_rule_check(r, &own);
     }
     for (size_t i = 0; i < own.n && form->rc != -ENOMEM; i++)
-        form_problem_key(form, node, "%s", own.at[i].text);
+        form_problem_key(form, node, "%s", own.list[i].text);
     diags_fini(&own);
     return 0;
 }
@@ -472,7 +472,7 @@ static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, "suff
 
 void policy_tests_fini(struct policy_tests *t)
 {
-    free(t->at);
+    free(t->list);
     *t = (struct policy_tests){0};
 }
 

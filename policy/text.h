@@ -24,7 +24,7 @@ struct policy_test {
     struct name host; /* must be among the delivered */
 };
 struct policy_tests {
-    struct policy_test *at;
+    struct policy_test *list;
     size_t n;
 }; /* from malloc */
 void policy_tests_fini(struct policy_tests *);

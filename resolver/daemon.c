@@ -57,9 +57,9 @@ static void notify(const char *state)
 static void log_diags(const struct diags *d)
 {
     for (size_t i = 0; i < d->n; i++) {
-        char *text = diag_text(&d->at[i]);
+        char *text = diag_text(&d->list[i]);
 
-        log_error("%s", text != NULL ? text : d->at[i].text);
+        log_error("%s", text != NULL ? text : d->list[i].text);
         free(text);
     }
 }
@@ -69,7 +69,7 @@ static void log_diags(const struct diags *d)
 static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *what, int rc,
                        const char *part, const char *without)
 {
-    char *text = d->n > 0 ? diag_text(&d->at[0]) : NULL;
+    char *text = d->n > 0 ? diag_text(&d->list[0]) : NULL;
 
     if (text != NULL)
         snprintf(out, DAEMON_PROBLEM, "%s", text);
@@ -268,7 +268,7 @@ static void watch_machine(struct daemon *d)
         goto end;
     }
     if (problems.n > 0)
-        snprintf(problem, sizeof problem, "%s", problems.at[0].text);
+        snprintf(problem, sizeof problem, "%s", problems.list[0].text);
     else if (g->n_machine < 0)
         snprintf(problem, sizeof problem,
                  "changes of its addresses may go unseen: %s; reload after each",

@@ -153,7 +153,7 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
         return;
     }
     /* The case is the server's to keep only where a forger could guess the rest. */
-    same_case = memcmp(wire + DNS_HEADER, e->sent.at, e->sent.len) == 0;
+    same_case = memcmp(wire + DNS_HEADER, e->sent.data, e->sent.len) == 0;
     if (e->cased && (same_case || !e->unsure))
         upstream_learn(&e->server->no_case, same_case, now_ms);
     if (e->cased && !same_case) {
@@ -216,8 +216,8 @@ int exchange_open(struct exchanges *x, const struct exchange_question *q, struct
         else if (!q->tcp)
             COUNT(x->stats, upstream_case);
         for (size_t i = 0; e->cased && i < e->sent.len; i++)
-            if (e->sent.at[i] >= 'a' && e->sent.at[i] <= 'z')
-                e->sent.at[i] ^= bits[i] & 0x20;
+            if (e->sent.data[i] >= 'a' && e->sent.data[i] <= 'z')
+                e->sent.data[i] ^= bits[i] & 0x20;
         w.len = query_build(&(struct query_build){.id = e->id,
                                                   .qname = &e->sent,
                                                   .qtype = q->qtype,

@@ -350,7 +350,7 @@ static void note_name(struct note *n, struct name *name)
 {
     NOTE(name->len);
     NOTE(name->labels);
-    note_octets(n, name->at, name->len);
+    note_octets(n, name->data, name->len);
 }
 
 /* A note ends with any change of the policy or the settings. */

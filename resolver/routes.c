@@ -294,7 +294,7 @@ static void post_reload(void *context, struct control_request *r)
                                  (json_int_t)d->newest->settings->generation));
     } else {
         for (size_t i = 0; i < diags.n; i++) {
-            char *text = diag_text(&diags.at[i]);
+            char *text = diag_text(&diags.list[i]);
 
             json_array_append_new(problems, text != NULL ? json_string(text) : NULL);
             free(text);

@@ -85,7 +85,7 @@ static bool find_zone(const struct query *q, enum special_kind *kind, size_t *zo
     const struct name *n = &q->message.qname;
     size_t i = 0;
 
-    while (i < ARRAY_LEN(ends) && (n->len <= 5 || memcmp(n->at + n->len - 5, ends[i], 4) != 0))
+    while (i < ARRAY_LEN(ends) && (n->len <= 5 || memcmp(n->data + n->len - 5, ends[i], 4) != 0))
         i++;
     if (i == ARRAY_LEN(ends) || q->message.qclass != CLASS_IN)
         return false;
@@ -97,14 +97,14 @@ static bool find_zone(const struct query *q, enum special_kind *kind, size_t *zo
         if (n->labels < s->labels + more)
             continue;
         base = name_parent_offset(n, (unsigned)n->labels - s->labels);
-        if (n->len - base != s->len || memcmp(n->at + base, s->zone, s->len) != 0)
+        if (n->len - base != s->len || memcmp(n->data + base, s->zone, s->len) != 0)
             continue;
         *kind = s->kind;
         *zone_at = name_parent_offset(n, n->labels - s->labels - more);
         if (!more)
             return is_local(*kind, q->route);
         /* The number of the label in front is decimal, without zeros in front. */
-        label = n->at + *zone_at;
+        label = n->data + *zone_at;
         for (; k <= label[0] && label[0] <= 3 && label[k] >= '0' && label[k] <= '9'; k++)
             value = value * 10 + (label[k] - '0');
         return k > label[0] && label[1] != '0' && value >= s->low && value <= s->high &&
@@ -172,7 +172,7 @@ bool special_identity(const struct view *v, struct query *q, enum answer *result
     size_t i = 0;
 
     while (i < ARRAY_LEN(identities) && (n->len != strlen(identities[i].name) + 1 ||
-                                         memcmp(n->at, identities[i].name, n->len) != 0))
+                                         memcmp(n->data, identities[i].name, n->len) != 0))
         i++;
     if (i == ARRAY_LEN(identities) ||
         (q->message.qtype != TYPE_TXT && q->message.qtype != TYPE_ANY) ||

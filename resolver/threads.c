@@ -221,7 +221,7 @@ static void *run_verifier(void *arg)
         rc = store_verify(v->store, &v->sleeper.stop, &d);
         pthread_mutex_lock(&v->sleeper.lock);
         if (rc == 0 || rc == -EBADMSG) {
-            const char *found = d.n > 0 ? d.at[0].text : "";
+            const char *found = d.n > 0 ? d.list[0].text : "";
 
             if (found[0] != '\0' && strcmp(v->found, found) != 0)
                 log_error("policy: %s", found);

@@ -58,7 +58,7 @@ static int read_zone(struct form *form, const struct field *f, const struct yaml
 
     if (name_parse(&zone, node->text) != 0)
         return form_wrong(form, f, node, NULL, NULL);
-    if (zone.len > 2 && zone.at[0] == 1 && zone.at[1] == '*')
+    if (zone.len > 2 && zone.data[0] == 1 && zone.data[1] == '*')
         return form_problem(form, node,
                             "%s: write the zone without *: it covers all names below it", f->key);
     name_fold(&zone);

@@ -397,7 +397,7 @@ static void assign(struct reader *r, const struct field *o, const char *value)
     diags_init(&d);
     rc = yaml_read(&root, r->s->arena, "-o", value, strlen(value), &d);
     for (size_t i = 0; i < d.n; i++)
-        form_problem(&r->form, NULL, "%s", d.at[i].text);
+        form_problem(&r->form, NULL, "%s", d.list[i].text);
     if (rc == -ENOMEM)
         form_no_memory(&r->form);
     else if (rc != 0 && d.n == 0)
@@ -604,7 +604,7 @@ uint32_t route_id(const struct route *route)
         writer_u32(&w, a->scope);
         id += hash_more(2166136261u, server, sizeof server);
     }
-    id = hash_more(id ^ 2166136261u, route->zone.at, route->zone.len);
+    id = hash_more(id ^ 2166136261u, route->zone.data, route->zone.len);
     return id != 0 ? id : 1;
 }
 

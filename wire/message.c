@@ -18,7 +18,7 @@ static bool header_read(struct message *m, struct cursor *c)
     memset(m, 0, offsetof(struct message, qname));
     m->qname.len = 1;
     m->qname.labels = 0;
-    m->qname.at[0] = 0;
+    m->qname.data[0] = 0;
     m->id = cursor_u16(c);
     m->flags = cursor_u16(c);
     for (int i = 0; i < 4; i++)
@@ -134,7 +134,7 @@ void message_begin(struct writer *w, uint16_t id, uint16_t flags, const struct n
     writer_u16(w, 1);
     for (int i = 0; i < 3; i++)
         writer_u16(w, 0);
-    writer_bytes(w, qname->at, qname->len);
+    writer_bytes(w, qname->data, qname->len);
     writer_u16(w, qtype);
     writer_u16(w, qclass);
 }

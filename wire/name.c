@@ -113,7 +113,7 @@ static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
 void name_read(struct cursor *c, struct name *out)
 {
     unsigned labels = 0;
-    size_t len = name_walk(c, out->at, &labels);
+    size_t len = name_walk(c, out->data, &labels);
 
     if (len == 0) {
         *out = root;
@@ -159,7 +159,7 @@ void name_read_plain(struct cursor *c, struct name *out)
         return;
     }
     len++;
-    name_fold_copy(out->at, p, len);
+    name_fold_copy(out->data, p, len);
     out->len = (uint8_t)len;
     out->labels = (uint8_t)labels;
     c->pos += len;
@@ -167,17 +167,17 @@ void name_read_plain(struct cursor *c, struct name *out)
 
 void name_fold(struct name *name)
 {
-    name_fold_copy(name->at, name->at, name->len);
+    name_fold_copy(name->data, name->data, name->len);
 }
 
 bool name_equal(const struct name *a, const struct name *b)
 {
-    return a->len == b->len && memcmp(a->at, b->at, a->len) == 0;
+    return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
 }
 
 bool name_equal_fold(const struct name *a, const struct name *b)
 {
-    return a->len == b->len && octets_equal_fold(a->at, b->at, a->len);
+    return a->len == b->len && octets_equal_fold(a->data, b->data, a->len);
 }
 
 uint32_t name_hash(const struct name *name)
@@ -187,11 +187,11 @@ uint32_t name_hash(const struct name *name)
     size_t i = 0;
 
     for (; i + 8 <= name->len; i += 8) {
-        h = (h ^ fold8(load8(name->at + i))) * odd;
+        h = (h ^ fold8(load8(name->data + i))) * odd;
         h ^= h >> 29;
     }
     for (; i < name->len; i++)
-        h = (h ^ name_fold_octet(name->at[i])) * odd;
+        h = (h ^ name_fold_octet(name->data[i])) * odd;
     return (uint32_t)(h >> 32);
 }
 
@@ -202,7 +202,7 @@ bool name_is_under(const struct name *name, const struct name *zone)
     if (zone->len > name->len || zone->labels > name->labels)
         return false;
     at = name_parent_offset(name, (unsigned)(name->labels - zone->labels));
-    return name->len - at == zone->len && octets_equal_fold(name->at + at, zone->at, zone->len);
+    return name->len - at == zone->len && octets_equal_fold(name->data + at, zone->data, zone->len);
 }
 
 size_t name_parent_offset(const struct name *name, unsigned skip)
@@ -210,7 +210,7 @@ size_t name_parent_offset(const struct name *name, unsigned skip)
     size_t at = 0;
 
     for (; skip > 0 && at < name->len; skip--)
-        at += (size_t)name->at[at] + 1;
+        at += (size_t)name->data[at] + 1;
     return at < name->len ? at : (size_t)name->len - 1;
 }
 
@@ -220,7 +220,7 @@ void name_parent(const struct name *name, unsigned skip, struct name *out)
     size_t len = name->len - at;
     unsigned labels = name->labels > skip ? name->labels - skip : 0;
 
-    memmove(out->at, name->at + at, len); /* out may be name itself */
+    memmove(out->data, name->data + at, len); /* out may be name itself */
     out->len = (uint8_t)len;
     out->labels = (uint8_t)labels;
 }
@@ -232,9 +232,9 @@ bool name_join(const struct name *front, const struct name *back, struct name *o
 
     if (len > NAME_MAX_WIRE)
         return false;
-    memcpy(made.at, front->at, head);
-    memcpy(made.at + head, back->at, back->len);
-    memcpy(out->at, made.at, len); /* by way of a copy: out may be front or back */
+    memcpy(made.data, front->data, head);
+    memcpy(made.data + head, back->data, back->len);
+    memcpy(out->data, made.data, len); /* by way of a copy: out may be front or back */
     out->len = (uint8_t)len;
     out->labels = (uint8_t)(front->labels + back->labels);
     return true;
@@ -246,7 +246,7 @@ void name_labels(const struct name *name, uint8_t pos[NAME_MAX_LABELS])
 
     for (unsigned i = 0; i < name->labels; i++) {
         pos[i] = (uint8_t)offset;
-        offset += (size_t)name->at[offset] + 1;
+        offset += (size_t)name->data[offset] + 1;
     }
 }
 
@@ -257,7 +257,7 @@ size_t name_sort_key(const struct name *name, uint8_t *out, size_t size)
 
     name_labels(name, labels);
     for (unsigned i = name->labels; i-- > 0;) {
-        const uint8_t *label = name->at + labels[i];
+        const uint8_t *label = name->data + labels[i];
 
         for (size_t k = 1; k <= label[0]; k++) {
             uint8_t c = name_fold_octet(label[k]);
@@ -282,7 +282,7 @@ bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out)
     unsigned labels = 0;
     uint8_t label[64];
 
-    made.at[first] = 0;
+    made.data[first] = 0;
     while (used < len) {
         size_t n = 0;
 
@@ -302,12 +302,12 @@ bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out)
             return false;
         label[0] = (uint8_t)n;
         first -= n + 1;
-        memcpy(made.at + first, label, n + 1);
+        memcpy(made.data + first, label, n + 1);
         labels++;
     }
     out->len = (uint8_t)(NAME_MAX_WIRE - first);
     out->labels = (uint8_t)labels;
-    memcpy(out->at, made.at + first, out->len);
+    memcpy(out->data, made.data + first, out->len);
     return true;
 }
 
@@ -315,5 +315,5 @@ bool name_is_vlmcs(const struct name *name)
 {
     static const uint8_t head[] = "\x06_vlmcs\x04_tcp";
 
-    return name->len >= sizeof head && octets_equal_fold(name->at, head, sizeof head - 1);
+    return name->len >= sizeof head && octets_equal_fold(name->data, head, sizeof head - 1);
 }

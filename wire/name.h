@@ -18,9 +18,9 @@ enum { NAME_MAX_WIRE = 255, NAME_MAX_LABELS = 127, NAME_MAX_HOPS = 126 };
 enum { NAME_MAX_STEPS = 32768 };
 
 struct name {
-    uint8_t len;    /* octets in at[], with the root label: 1..255 */
+    uint8_t len;    /* octets in data[], with the root label: 1..255 */
     uint8_t labels; /* without the root label: 0..127 */
-    uint8_t at[NAME_MAX_WIRE];
+    uint8_t data[NAME_MAX_WIRE];
 };
 
 /* Reads a name that may be compressed, with c->start as offset 0 of the
@@ -53,9 +53,9 @@ uint32_t name_hash(const struct name *);
 /* True if name is zone or below it; case ignored. */
 bool name_is_under(const struct name *name, const struct name *zone);
 
-/* Offsets in at[] of the labels, from the front, without the root. */
+/* Offsets in data[] of the labels, from the front, without the root. */
 void name_labels(const struct name *, uint8_t pos[NAME_MAX_LABELS]);
-/* Offset in at[] of the name that is left when `skip` labels are taken from
+/* Offset in data[] of the name that is left when `skip` labels are taken from
  * the front: skip 0 is 0, skip == labels is the root. skip <= labels. */
 size_t name_parent_offset(const struct name *, unsigned skip);
 /* out = the name without its first `skip` labels. skip <= labels. */

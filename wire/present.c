@@ -125,16 +125,16 @@ int name_parse(struct name *out, const char *text)
             /* One octet must be left for the root. */
             if (c < 0 || len - label > 63 || len >= NAME_MAX_WIRE - 1)
                 return -EINVAL;
-            made.at[len++] = (uint8_t)c;
+            made.data[len++] = (uint8_t)c;
         }
         if (len - label == 1)
             return -EINVAL;
-        made.at[label] = (uint8_t)(len - label - 1);
+        made.data[label] = (uint8_t)(len - label - 1);
         made.labels++;
         if (*text == '.')
             text++;
     }
-    made.at[len++] = 0;
+    made.data[len++] = 0;
     made.len = (uint8_t)len;
     *out = made;
     return 0;
@@ -147,13 +147,13 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
 
     if (name->labels == 0)
         *p++ = '.';
-    while (name->at[pos] != 0) {
-        size_t end = pos + 1 + name->at[pos];
+    while (name->data[pos] != 0) {
+        size_t end = pos + 1 + name->data[pos];
 
         if (pos > 0)
             *p++ = '.';
         while (++pos < end) {
-            uint8_t c = name->at[pos];
+            uint8_t c = name->data[pos];
 
             if (c <= ' ' || c >= 0x7f) {
                 *p++ = '\\';

@@ -22,7 +22,7 @@ static void suffixes_make(const struct name *name, struct suffixes *s)
 
     name_labels(name, s->pos);
     for (unsigned i = name->labels; i-- > 0;) {
-        const uint8_t *label = name->at + s->pos[i];
+        const uint8_t *label = name->data + s->pos[i];
 
         for (size_t k = 0; k <= label[0]; k++)
             h = (h ^ name_fold_octet(label[k])) * 16777619u;
@@ -79,7 +79,7 @@ static uint16_t name_write(struct rewrite *r, const struct name *name)
         if (known == NULL)
             skip++;
     }
-    writer_bytes(w, name->at, known != NULL ? s.pos[skip] : name->len);
+    writer_bytes(w, name->data, known != NULL ? s.pos[skip] : name->len);
     if (known != NULL)
         writer_u16(w, (uint16_t)(0xc000 | known->pos));
     if (known != NULL && skip == 0)
@@ -160,7 +160,7 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struc
          * question, whose case is random (0x20) and must not be shown to the client. */
         if ((size_t)(c.pos - begins) != name.len)
             name_fold(&name);
-        writer_bytes(&r->w, name.at, name.len);
+        writer_bytes(&r->w, name.data, name.len);
     }
     if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
         writer_truncate(&r->w, begin);

@@ -56,7 +56,7 @@ bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
         writer_u16(w, s->weight);
         writer_u16(w, s->port);
         target_pos[i] = w->len < 0x4000 ? (uint16_t)w->len : 0;
-        writer_bytes(w, s->target.at, s->target.len);
+        writer_bytes(w, s->target.data, s->target.len);
     }
     if (w->full || w->len > room) {
         writer_truncate(w, before);
@@ -75,7 +75,7 @@ bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
         if (target_pos[a->target] != 0)
             writer_u16(w, 0xc000 | target_pos[a->target]);
         else
-            writer_bytes(w, target->at, target->len);
+            writer_bytes(w, target->data, target->len);
         writer_u16(w, a->v6 ? TYPE_AAAA : TYPE_A);
         writer_u16(w, CLASS_IN);
         writer_u32(w, set->ttl);

@@ -151,7 +151,7 @@ static void run_settings(const struct command *c)
 
     diags_init(&d);
     if (settings_read_text(&s, "settings", c->block, strlen(c->block), &d) != 0)
-        BAD("settings: %s", d.n > 0 ? d.at[0].text : "refused");
+        BAD("settings: %s", d.n > 0 ? d.list[0].text : "refused");
     diags_fini(&d);
     net_settings(run.net, s);
 }

@@ -336,9 +336,9 @@ static void damaged_file_is_refused_and_left_alone(void **state)
     diags_init(&d);
     assert_int_equal(audit_writer_open(&w, b.dir, "dns1", &b.limits, &d), -EBADMSG);
     assert_int_equal(d.n, 1);
-    assert_has(d.at[0].text, row->why);
-    assert_string_equal(d.at[0].file, b.file);
-    assert_has(d.at[0].text, "move"); /* a remedy */
+    assert_has(d.list[0].text, row->why);
+    assert_string_equal(d.list[0].file, b.file);
+    assert_has(d.list[0].text, "move"); /* a remedy */
     diags_fini(&d);
     assert_int_equal(audit_reader_open(&r, b.dir, NULL), -EBADMSG);
     assert_int_equal(stat(b.file, &after), 0);

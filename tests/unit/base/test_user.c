@@ -50,7 +50,7 @@ static int become(const struct row *r, const char *path)
         return 1;
     rc = user_become(r->user, dirs, &d);
     if (r->problem != NULL)
-        return rc == 0 || d.n != 1 || strstr(d.at[0].text, r->problem) == NULL || geteuid() != 0;
+        return rc == 0 || d.n != 1 || strstr(d.list[0].text, r->problem) == NULL || geteuid() != 0;
     if (rc != 0 || d.n != 0 || getuid() != r->uid || geteuid() != r->uid)
         return 2;
     if (r->uid != 0 && r->as == 0 && (getgid() == 0 || setuid(0) == 0 || setgid(0) == 0))

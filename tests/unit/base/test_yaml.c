@@ -158,7 +158,8 @@ static void check_row(void **state)
         assert_int_equal(rc, -EINVAL);
         assert_null(y);
         assert_true(d.n > 0);
-        str_addf(&s, "%s:%u:%u: %s", d.at[0].file, d.at[0].line, d.at[0].column, d.at[0].text);
+        str_addf(&s, "%s:%u:%u: %s", d.list[0].file, d.list[0].line, d.list[0].column,
+                 d.list[0].text);
         buf[strlen(r->problem) < sizeof buf ? strlen(r->problem) : 0] = '\0';
         assert_string_equal(buf, r->problem);
     }
@@ -173,8 +174,8 @@ static void nul_byte(void **state)
 
     diags_init(&d);
     assert_int_equal(yaml_read(&y, arena, "f", text, sizeof text - 1, &d), -EINVAL);
-    assert_int_equal(d.at[0].line, 2);
-    assert_int_equal(d.at[0].column, 4);
+    assert_int_equal(d.list[0].line, 2);
+    assert_int_equal(d.list[0].column, 4);
     diags_fini(&d);
     assert_int_equal(yaml_read(&y, arena, "f", text, sizeof text - 1, NULL), -EINVAL);
 }
@@ -216,7 +217,7 @@ static void all_problems_are_listed(void **state)
     assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), &d), -EINVAL);
     assert_int_equal(d.n, ARRAY_LEN(lines));
     for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-        assert_int_equal(d.at[i].line, lines[i]);
+        assert_int_equal(d.list[i].line, lines[i]);
     diags_fini(&d);
 }
 
@@ -239,7 +240,7 @@ static void many_keys(void **state)
     diags_init(&d);
     assert_int_equal(yaml_read(&y, arena, "f", text, len, &d), -EINVAL);
     assert_int_equal(d.n, 3);
-    assert_int_equal(d.at[0].line, KEYS + 1);
+    assert_int_equal(d.list[0].line, KEYS + 1);
     diags_fini(&d);
     free(text);
 }

@@ -32,8 +32,8 @@ static struct name name_of(const char *dotted)
     while (*dotted != '\0') {
         size_t len = strcspn(dotted, ".");
 
-        n.at[n.len++] = (uint8_t)len;
-        memcpy(n.at + n.len, dotted, len);
+        n.data[n.len++] = (uint8_t)len;
+        memcpy(n.data + n.len, dotted, len);
         n.len = (uint8_t)(n.len + len);
         n.labels++;
         dotted += len + (dotted[len] == '.');
@@ -89,7 +89,7 @@ static size_t image_of(uint8_t *out, const struct name *name, unsigned n, uint8_
     put16(out + 2, DNS_QR | DNS_RD | DNS_RA);
     put16(out + 4, 1);
     put16(out + 6, n);
-    memcpy(out + len, name->at, name->len);
+    memcpy(out + len, name->data, name->len);
     len += name->len;
     put16(out + len, TYPE_A);
     put16(out + len + 2, CLASS_IN);
@@ -135,7 +135,7 @@ static int get_answer(const struct cache_key *k)
 
     if (cache_get(c, k, START, image, sizeof image, &len, &f, NULL, NULL) == CACHE_MISS)
         return -1;
-    assert_memory_equal(image + DNS_HEADER, k->name->at, k->name->len);
+    assert_memory_equal(image + DNS_HEADER, k->name->data, k->name->len);
     return image[len - 1];
 }
 

@@ -475,7 +475,7 @@ static void check_path(void **state)
     assert_int_equal(control_open(&c, path, routes, &f, &d), r->rc);
     assert_int_equal(d.n, r->rc != 0);
     if (r->rc != 0)
-        assert_has(d.at[0].text, r->problem);
+        assert_has(d.list[0].text, r->problem);
     control_close(c);
     if (r->rc == -EEXIST)
         assert_int_equal(unlink(path), 0);

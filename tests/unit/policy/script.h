@@ -87,9 +87,10 @@ static inline void verify_says(struct fixture *f, const char *part)
     diags_init(&d);
     assert_int_equal(store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
     assert_int_equal(d.n, !sound);
-    if (!sound && (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
-                   strstr(d.at[0].text, STORE_REMEDY) == NULL))
-        fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
+    if (!sound &&
+        (strstr(d.list[0].text, part) == NULL || strstr(d.list[0].text, f->path) == NULL ||
+         strstr(d.list[0].text, STORE_REMEDY) == NULL))
+        fail_msg("no \"%s\", path and remedy in: %s", part, d.list[0].text);
     diags_fini(&d);
 }
 

@@ -122,10 +122,10 @@ static void policy_is_applied(void **state)
     free(exported(&before));
     assert_int_equal(apply(row->text, row->how, &d) == 0, row->then != NULL);
     if (row->then == NULL) {
-        assert_has(d.at[0].text, row->words);
-        assert_non_null(d.at[0].file);
-        assert_int_equal(d.at[0].line, 2);
-        assert_in_range(d.at[0].column, 30, 100);
+        assert_has(d.list[0].text, row->words);
+        assert_non_null(d.list[0].file);
+        assert_int_equal(d.list[0].line, 2);
+        assert_in_range(d.list[0].column, 30, 100);
     }
     out = exported(&after);
     assert_string_equal(out, row->then != NULL ? row->then : STORED);
@@ -215,11 +215,12 @@ static void rows_say_what_they_did(void **state)
     for (size_t i = 0; i < l.n; i++) {
         const struct expect *e = &expects[i];
 
-        assert_int_equal(l.at[i].kind, e->kind);
+        assert_int_equal(l.list[i].kind, e->kind);
         if (e->name != NULL)
-            assert_string_equal(l.at[i].is.name, e->name);
-        if (l.at[i].state != e->state || l.at[i].more != e->more || l.at[i].less != e->less)
-            fail_msg("row %zu: %d +%zu -%zu", i, (int)l.at[i].state, l.at[i].more, l.at[i].less);
+            assert_string_equal(l.list[i].is.name, e->name);
+        if (l.list[i].state != e->state || l.list[i].more != e->more || l.list[i].less != e->less)
+            fail_msg("row %zu: %d +%zu -%zu", i, (int)l.list[i].state, l.list[i].more,
+                     l.list[i].less);
     }
     policy_txn_counts(t, &n);
     assert_int_equal(n.suffixes, 4);

@@ -258,8 +258,8 @@ static void open_says(const char *path, enum store_access access, int want, cons
     assert_int_equal(store_open(&s, path, access, &d), want);
     assert_null(s);
     assert_int_equal(d.n, 1);
-    if (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, path) == NULL)
-        fail_msg("no \"%s\" in: %s", part, d.at[0].text);
+    if (strstr(d.list[0].text, part) == NULL || strstr(d.list[0].text, path) == NULL)
+        fail_msg("no \"%s\" in: %s", part, d.list[0].text);
     diags_fini(&d);
 }
 
@@ -415,7 +415,7 @@ static void a_folder_we_may_not_write(void **state)
         diags_init(&d);
         if (store_open(&s, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
             _exit(2);
-        _exit(strstr(d.at[0].text, "run as root") != NULL ? 0 : 3);
+        _exit(strstr(d.list[0].text, "run as root") != NULL ? 0 : 3);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);

@@ -410,9 +410,9 @@ static void says(const struct fixture *f, enum store_access access, const char *
     assert_int_equal(store_open(&s, f->path, access, &d), -EBADMSG);
     assert_null(s);
     assert_int_equal(d.n, 1);
-    if (strstr(d.at[0].text, part) == NULL || strstr(d.at[0].text, f->path) == NULL ||
-        strstr(d.at[0].text, STORE_REMEDY) == NULL)
-        fail_msg("no \"%s\", path and remedy in: %s", part, d.at[0].text);
+    if (strstr(d.list[0].text, part) == NULL || strstr(d.list[0].text, f->path) == NULL ||
+        strstr(d.list[0].text, STORE_REMEDY) == NULL)
+        fail_msg("no \"%s\", path and remedy in: %s", part, d.list[0].text);
     diags_fini(&d);
 }
 
@@ -441,7 +441,7 @@ static void swapped_pages(void **state)
     store_reader_end(f->reader->txn);
     diags_init(&d);
     assert_int_equal(store_verify(f->store, NULL, &d), -EBADMSG);
-    assert_has(d.at[0].text, "no rule acts");
+    assert_has(d.list[0].text, "no rule acts");
     diags_fini(&d);
     assert_int_equal(store_reader_begin(f->reader->txn), -EBADMSG);
     assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EBADMSG);

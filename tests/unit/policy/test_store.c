@@ -200,7 +200,7 @@ static void a_host_too_long_for_a_key(void **state)
     struct policy_host h = {.port = 1688, .n_addresses = 1};
     struct policy_pool p = {.name = "a", .hosts = &h, .n = 1};
     struct policy_txn *t;
-    struct writer w = writer_make(h.target.at, sizeof h.target.at);
+    struct writer w = writer_make(h.target.data, sizeof h.target.data);
 
     assert_int_equal(addr_parse(&h.addresses[0], "10.0.0.5", 0), 0);
     for (int i = 0; i < 4; i++) {

@@ -93,7 +93,7 @@ static void round_trips(void **state)
 
         diags_init(&d);
         if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
-            fail_msg("pass %d: %s", pass, d.n > 0 ? d.at[0].text : "?");
+            fail_msg("pass %d: %s", pass, d.n > 0 ? d.list[0].text : "?");
         assert_int_equal(d.all, 0);
         out = written(&p, policy_text_write);
         assert_string_equal(out, r->canonical);
@@ -241,10 +241,10 @@ static void refused(void **state)
     diags_init(&d);
     assert_int_equal(policy_text_read(&p, NULL, "f.yaml", r->text, strlen(r->text), false, &d),
                      -EINVAL);
-    assert_string_equal(d.at[0].file, "f.yaml");
-    if (d.at[0].line != r->line || (r->column != 0 && d.at[0].column != r->column) ||
-        d.all != (r->all != 0 ? r->all : 1) || strstr(d.at[0].text, r->words) == NULL)
-        fail_msg("%u:%u of %zu: %s", d.at[0].line, d.at[0].column, d.all, d.at[0].text);
+    assert_string_equal(d.list[0].file, "f.yaml");
+    if (d.list[0].line != r->line || (r->column != 0 && d.list[0].column != r->column) ||
+        d.all != (r->all != 0 ? r->all : 1) || strstr(d.list[0].text, r->words) == NULL)
+        fail_msg("%u:%u of %zu: %s", d.list[0].line, d.list[0].column, d.all, d.list[0].text);
     diags_fini(&d);
 }
 
@@ -260,16 +260,16 @@ static void tests_are_read(void **state)
 
     assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(t.n, 2);
-    assert_int_equal(t.at[0].line, 3);
-    assert_string_equal(t.at[0].suffix_text, "fabrikam.local");
-    assert_true(name_is_vlmcs(&t.at[0].qname));
-    assert_int_equal(t.at[0].qname.labels, 4);
-    assert_true(t.at[0].has_host && t.at[0].has_expect);
-    assert_int_equal(t.at[0].expect, OUTCOME_FILLED);
-    assert_int_equal(t.at[0].host.at[1], 'k');
-    assert_int_equal(t.at[1].verdict, VERDICT_PRESENT);
-    assert_int_equal(t.at[1].real_host.labels, 3);
-    assert_false(t.at[1].has_host);
+    assert_int_equal(t.list[0].line, 3);
+    assert_string_equal(t.list[0].suffix_text, "fabrikam.local");
+    assert_true(name_is_vlmcs(&t.list[0].qname));
+    assert_int_equal(t.list[0].qname.labels, 4);
+    assert_true(t.list[0].has_host && t.list[0].has_expect);
+    assert_int_equal(t.list[0].expect, OUTCOME_FILLED);
+    assert_int_equal(t.list[0].host.data[1], 'k');
+    assert_int_equal(t.list[1].verdict, VERDICT_PRESENT);
+    assert_int_equal(t.list[1].real_host.labels, 3);
+    assert_false(t.list[1].has_host);
     policy_tests_fini(&t);
     policy_fini(&p);
 }
@@ -324,9 +324,10 @@ static void all_problems(void **state)
         policy_fini(&p);
     }
     for (; r->want[n].words != NULL; n++)
-        if (d.n <= n || d.at[n].line != r->want[n].line || d.at[n].column != r->want[n].column ||
-            strcmp(d.at[n].file, "f") != 0 || strstr(d.at[n].text, r->want[n].words) == NULL)
-            fail_msg("%u:%u: %s", d.at[n].line, d.at[n].column, d.at[n].text);
+        if (d.n <= n || d.list[n].line != r->want[n].line ||
+            d.list[n].column != r->want[n].column || strcmp(d.list[n].file, "f") != 0 ||
+            strstr(d.list[n].text, r->want[n].words) == NULL)
+            fail_msg("%u:%u: %s", d.list[n].line, d.list[n].column, d.list[n].text);
     assert_int_equal(d.all, n);
     diags_fini(&d);
 }

@@ -351,13 +351,13 @@ static void check_update(void **state)
     writer_u16(&p, OPCODE_UPDATE << 11);
     for (int i = 0; i < 4; i++)
         writer_u16(&p, i == 3 ? 0 : (uint16_t)(i == 2 ? 2 : 1));
-    writer_bytes(&p, zone.at, zone.len);
+    writer_bytes(&p, zone.data, zone.len);
     writer_u16(&p, TYPE_SOA);
     writer_u16(&p, CLASS_IN);
     for (int i = 0; i < 3; i++) { /* a prerequisite, then two updates */
         const struct name *n = i == 2 ? &owner : &zone;
 
-        writer_bytes(&p, n->at, n->len);
+        writer_bytes(&p, n->data, n->len);
         writer_u16(&p, TYPE_SRV);
         writer_u16(&p, i == 0 ? CLASS_NONE : CLASS_ANY);
         writer_u32(&p, 0);
@@ -366,7 +366,7 @@ static void check_update(void **state)
     w->wire_len = p.len;
     assert_string_equal(world_answer(w, world_read(w, &s)), "REFUSED");
     assert_string_equal(world_event(w, text, sizeof text), "update update - REFUSED");
-    assert_memory_equal(w->q->event.qname.at, "\6_VLMCS\4_TCP\4corp\7example", owner.len);
+    assert_memory_equal(w->q->event.qname.data, "\6_VLMCS\4_TCP\4corp\7example", owner.len);
     assert_int_equal(w->q->event.qtype, TYPE_SRV);
     w->wire[7] = 3; /* all are prerequisites: nothing is to be changed */
     w->wire[9] = 0;

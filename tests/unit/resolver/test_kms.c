@@ -263,7 +263,8 @@ static void check_row(void **state)
     }
     expect(w, a, r->want, r->event);
     assert_memory_equal(&w->q->event.client, &w->q->client.addr, sizeof(struct addr));
-    assert_memory_equal(w->q->event.qname.at, w->q->question, w->q->event.qname.len); /* as asked */
+    assert_memory_equal(w->q->event.qname.data, w->q->question,
+                        w->q->event.qname.len); /* as asked */
     assert_int_equal(w->q->event.qname.len, w->q->message.qname.len);
     assert_int_equal(w->q->event.policy_serial, strstr(r->event, " off ") == NULL &&
                                                     r->policy != NULL &&

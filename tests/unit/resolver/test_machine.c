@@ -97,7 +97,7 @@ static void check_route(void **state)
     assert_int_equal(machine_check_routes(s, &d), r->good ? 0 : -EINVAL);
     assert_int_equal(d.n, !r->good);
     if (!r->good)
-        assert_has(d.at[0].text, own);
+        assert_has(d.list[0].text, own);
     settings_free(s);
     diags_fini(&d);
 }
@@ -152,7 +152,7 @@ static void check_resolv_conf(void **state)
                  addr_print_port(&s->routes[0].servers[i], text));
     assert_string_equal(got, row->want != NULL ? row->want : "");
     if (row->want == NULL)
-        assert_has(d.at[0].text, "forward: [{zone: ., servers:");
+        assert_has(d.list[0].text, "forward: [{zone: ., servers:");
     settings_free(s);
     diags_fini(&d);
     shell(&r, "rm -r $PWD");

@@ -262,7 +262,7 @@ static inline size_t question_write(const struct words *s, uint8_t *out, size_t 
     writer_u16(&w, 1);
     writer_u32(&w, 0);
     writer_u16(&w, (uint16_t)(has_opt + tsig));
-    writer_bytes(&w, name.at, name.len);
+    writer_bytes(&w, name.data, name.len);
     writer_u16(&w, type);
     writer_u16(&w, (uint16_t)(class != NULL ? atoi(class) : CLASS_IN));
     if (has_opt)

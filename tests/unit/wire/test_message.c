@@ -114,7 +114,7 @@ static void check_fields(void **state)
     assert_int_equal(m.opcode, OPCODE_QUERY);
     assert_int_equal(m.flags, DNS_RD | DNS_CD);
     assert_int_equal(m.rcode, 16);
-    assert_memory_equal(m.qname.at, "\6_vlmcs\4_tcp\2co", m.qname.len);
+    assert_memory_equal(m.qname.data, "\6_vlmcs\4_tcp\2co", m.qname.len);
     assert_int_equal(m.qname.labels, 3);
     assert_int_equal(m.qtype, TYPE_SRV);
     assert_int_equal(m.qclass, CLASS_IN);

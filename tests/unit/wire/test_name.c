@@ -63,7 +63,7 @@ static void check_read(void **state)
     name_read(&c, &name);
     assert_int_equal(c.bad, r->want == NULL);
     assert_int_equal(name.len, want);
-    assert_memory_equal(name.at, r->want != NULL ? r->want : "", want);
+    assert_memory_equal(name.data, r->want != NULL ? r->want : "", want);
     assert_int_equal(name_measure(&skip), r->want != NULL ? want : 0);
     assert_int_equal(skip.bad, c.bad);
     if (r->want != NULL) {
@@ -158,7 +158,7 @@ static void check_plain(void **state)
     assert_false(c.bad);
     assert_int_equal(name.len, 13);
     assert_int_equal(name.labels, 2);
-    assert_memory_equal(name.at, "\6_vlmcs\4_tcp", 13);
+    assert_memory_equal(name.data, "\6_vlmcs\4_tcp", 13);
     assert_int_equal(cursor_u16(&c), 1);
     c = cursor_make(pointer, sizeof pointer - 1);
     name_read_plain(&c, &name);
@@ -237,7 +237,7 @@ static void check_parts(void **state)
     name_parent(&name, 1, &name); /* in place */
     assert_int_equal(name.labels, 3);
     assert_true(name_join(&back, &name, &back));
-    assert_memory_equal(back.at, "\1x\4_tcp\4corp\7example", back.len);
+    assert_memory_equal(back.data, "\1x\4_tcp\4corp\7example", back.len);
     assert_int_equal(back.labels, 4);
 }
 
@@ -282,7 +282,7 @@ static void check_sort_order(void **state)
 
 static void check_sort_escape(void **state)
 {
-    struct name name = {.len = 5, .labels = 1, .at = {3, 0, 1, 2, 0}}, again;
+    struct name name = {.len = 5, .labels = 1, .data = {3, 0, 1, 2, 0}}, again;
     uint8_t key[512], small[5];
 
     assert_int_equal(name_sort_key(&name, key, sizeof key), 6);
@@ -302,8 +302,8 @@ static void check_sort_longest(void **state)
     uint8_t key[512];
     size_t len;
 
-    name.at[0] = name.at[64] = name.at[128] = 63;
-    name.at[192] = 61;
+    name.data[0] = name.data[64] = name.data[128] = 63;
+    name.data[192] = 61;
     len = name_sort_key(&name, key, sizeof key);
     assert_int_equal(len, 2 * 250 + 4);
     assert_true(name_from_sort_key(key, len, &again));

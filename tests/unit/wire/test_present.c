@@ -64,11 +64,11 @@ static void check_name(void **state)
     }
     assert_int_equal(name_parse(&name, r->text), 0);
     if (r->wire != NULL) {
-        struct cursor c = cursor_make(name.at, name.len);
+        struct cursor c = cursor_make(name.data, name.len);
         struct name again;
 
         assert_int_equal(name.len, strlen(r->wire) + 1);
-        assert_memory_equal(name.at, r->wire, name.len);
+        assert_memory_equal(name.data, r->wire, name.len);
         name_read(&c, &again);
         assert_int_equal(again.labels, name.labels);
         assert_string_equal(name_print(&name, text), r->print != NULL ? r->print : r->text);
@@ -83,8 +83,8 @@ static void check_name_longest(void **state)
     struct name name = {.len = 255, .labels = 4}, again;
     char text[NAME_TEXT];
 
-    name.at[0] = name.at[64] = name.at[128] = 63;
-    name.at[192] = 61;
+    name.data[0] = name.data[64] = name.data[128] = 63;
+    name.data[192] = 61;
     assert_int_equal(strlen(name_print(&name, text)), 4 * 250 + 3);
     assert_int_equal(name_parse(&again, text), 0);
     assert_true(name_equal(&again, &name));

@@ -22,7 +22,7 @@ static void client_make(struct client *c, const char *name, uint16_t type, uint1
 
     memset(c, 0, sizeof *c);
     assert_int_equal(name_parse(&m->qname, name), 0);
-    memcpy(c->question, m->qname.at, m->qname.len);
+    memcpy(c->question, m->qname.data, m->qname.len);
     memcpy(c->question + m->qname.len, (uint8_t[]){(uint8_t)(type >> 8), (uint8_t)type, 0, 1}, 4);
     name_fold(&m->qname);
     m->id = 0xabcd;
