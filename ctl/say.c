@@ -8,7 +8,6 @@
  */
 #include "ctl/ctl.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

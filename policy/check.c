@@ -12,7 +12,6 @@
  */
 #include "policy/check.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -8,8 +8,6 @@
  */
 #include "resolver/real.h"
 
-#include <string.h>
-
 #include "resolver/special.h"
 
 enum {

@@ -22,7 +22,6 @@
 #define HOUR (60 * MINUTE)
 #define DAY (24 * HOUR)
 #define YEAR (365 * DAY)
-#define KILO (1ull << 10)
 #define MEGA (1ull << 20)
 #define GIGA (1ull << 30)
 

@@ -65,7 +65,9 @@ void rdata_pass(struct cursor *c, char field)
     }
 }
 
-bool rdata_check(struct cursor *c, const char *layout)
+/* Moves behind RDATA that begins at c->pos and has c->end for its end; c is bad when
+ * it is not laid out so. */
+static void rdata_check(struct cursor *c, const char *layout)
 {
     for (; *layout != '\0' && !c->bad; layout++) {
         const uint8_t *from = c->pos;
@@ -77,7 +79,6 @@ bool rdata_check(struct cursor *c, const char *layout)
     }
     if (c->pos != c->end)
         c->bad = true;
-    return !c->bad;
 }
 
 void rr_walk_from(struct rr_walk *w, const struct cursor *behind_question, const uint16_t counts[3])
@@ -149,7 +150,7 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
         return true;
     }
     c->end = c->pos + rr->rdlength; /* nothing inside may reach over RDLENGTH */
-    (void)rdata_check(c, layout);
+    rdata_check(c, layout);
     c->end = message_end;
     return !c->bad;
 }

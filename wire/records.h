@@ -50,9 +50,6 @@ bool rr_walk_next(struct rr_walk *, struct rr *);
  *   '*'  the rest, any length: all of an opaque type
  * class matters to A and AAAA. */
 const char *rdata_layout(uint16_t type, uint16_t class);
-/* Moves behind RDATA that begins at c->pos and has c->end for its end; false, and c
- * is bad, when it is not laid out so. */
-bool rdata_check(struct cursor *, const char *layout);
 /* Moves behind one field that is no name. */
 void rdata_pass(struct cursor *, char field);
 
