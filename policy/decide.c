@@ -25,7 +25,7 @@
 #include "base/str.h"
 #include "policy/records.h"
 
-/* --- the index of suffixes ------------------------------------------------
+/* --- one question on its way through the index ----------------------------
 
      S example. corp. 0 0 rule       corp.example
      W 0 2 rule                      *
@@ -37,36 +37,158 @@
    would sort before the place and after any key that shares fewer labels with
    it. So a question with 120 labels costs no more than the policy has levels. */
 
-struct index_hit {
-    enum suffix_kind kind;
-    unsigned labels;         /* of the suffix */
-    struct store_bytes rule; /* its name, not ended by NUL; borrowed from the map */
+/* A rule of which an explanation speaks. */
+struct seen {
+    enum { SEEN_ACTS, SEEN_NOT, SEEN_NEAR } class; /* may act, may not, has another suffix */
+    struct policy_best best;                       /* among those of its class */
+    struct policy_trial trial;
 };
-typedef int index_visit(void *context, const struct index_hit *); /* not 0 stops */
 
-struct suffix_walk {
+struct walk {
     struct store_txn *txn;
-    uint8_t key[2 * NAME_MAX_WIRE];     /* sort key of the whole name */
+    const struct policy_ask *ask;
+    struct policy_match *match;
+    struct name suffix;                 /* the question's name without _vlmcs._tcp */
+    uint8_t key[2 * NAME_MAX_WIRE];     /* its sort key */
     uint16_t ends[NAME_MAX_LABELS + 1]; /* ends[d]: its first d labels, from the root */
     unsigned labels;
-    index_visit *visit;
-    void *context;
+    /* To explain a decision; NULL: near misses are not looked for. */
+    const struct policy_decision *decision;
+    struct seen *seen;
+    size_t n_seen;
 };
 
-static void walk_begin(struct suffix_walk *w, const struct name *name)
-{
-    size_t len = name->labels > 0 ? name_sort_key(name, w->key, sizeof w->key) : 0;
-    unsigned d = 0;
+/* Which rules compete: those that act at one of the words. The first case is for
+ * a question whose real answer is not known: a rule that might act may not be
+ * skipped. The last two are for when a filter leaves nothing. */
+static const struct {
+    unsigned words;
+    bool no_filter, only_break; /* without filter rules; only such as may break DNSSEC */
+} cases[POLICY_CASES] = {
+    {WORD_ALL, false, false},     {WORD_MISSING, false, false},    {WORD_FAILED, false, false},
+    {WORD_PRESENT, false, false}, {WORD_UNAPPROVED, false, false}, {WORD_MISSING, true, false},
+    {WORD_MISSING, true, true},
+};
+enum { UNKNOWN = 0, AGAIN = 5, AGAIN_SIGNED = 6 };
 
-    w->ends[0] = 0;
-    for (size_t i = 0; i < len && d < name->labels; i++)
-        if (w->key[i] == 0)
-            w->ends[++d] = (uint16_t)(i + 1);
-    w->labels = d;
+/* One rule seen from one question. */
+struct candidate {
+    struct policy_best best;
+    struct rule_view rule;
+    enum kms_mode mode; /* with kms.mode as the upper limit */
+    bool in_network, is_early, is_late;
+};
+
+/* Reads the rule of best->name. 0, or -EBADMSG. */
+static int read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask)
+{
+    const struct policy_client *client = ask->client;
+    int first = client->n_networks; /* sorted: the first that the rule names is the nearest */
+    struct cursor networks;
+    struct store_key k;
+    int rc;
+
+    if (c->best.name.len == 0 || c->best.name.len >= POLICY_NAME)
+        return -EBADMSG;
+    k.len = 1 + c->best.name.len;
+    k.data[0] = TABLE_RULE;
+    memcpy(k.data + 1, c->best.name.data, c->best.name.len);
+    rc = store_get(txn, &k, &c->best.value);
+    if (rc == -ENOENT || (rc == 0 && !rule_view_read(&c->rule, &c->best.value)))
+        return -EBADMSG; /* an entry of the index without its rule */
+    if (rc != 0)
+        return rc;
+    c->mode = c->rule.mode < ask->limit ? c->rule.mode : ask->limit;
+    c->is_early = ask->wall_ms < c->rule.from_ms;
+    c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
+    c->in_network = c->rule.n_networks == 0;
+    networks = c->rule.networks;
+    for (unsigned i = 0; i < c->rule.n_networks; i++) {
+        struct store_bytes name = record_text(&networks);
+
+        c->in_network |= record_text_is(&name, "any");
+        for (int n = 0; n < first; n++)
+            if (record_text_is(&name, client->networks[n]))
+                first = n;
+    }
+    c->in_network |= first < client->n_networks;
+    c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
+    return 0;
+}
+
+/* The order of trial: < 0 when a comes first. */
+static int compare(const struct policy_best *a, const struct policy_best *b)
+{
+    size_t n = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int c;
+
+    if (a->scope != b->scope)
+        return a->scope > b->scope ? -1 : 1;
+    if (a->nearness != b->nearness)
+        return a->nearness > b->nearness ? -1 : 1;
+    c = memcmp(a->name.data, b->name.data, n);
+    return c != 0 ? c : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+}
+
+/* Acts whatever the real DNS says, and delivers nothing of it. */
+static bool is_blind(const struct rule_view *r)
+{
+    return r->when == 0 && policy_actions[r->action].is_blind;
+}
+
+static void remember(struct walk *, const struct candidate *, const struct suffix *near);
+
+/* A rule with a suffix of that kind, that has so many labels: does it match, and is it
+ * better than those before it? 0, or -EBADMSG. */
+static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct store_bytes rule)
+{
+    bool whole = kind == SUFFIX_EXACT || kind == SUFFIX_BARE;
+    bool matches = whole ? labels == w->labels : labels < w->labels;
+    struct policy_match *m = w->match;
+    struct suffix near = {.kind = kind};
+    struct candidate c;
+    unsigned acts;
+    int rc;
+
+    c.best.name = rule;
+    c.best.nearness = (whole ? 256u : 0u) + labels; /* exact, the longest *., then * */
+    rc = read_candidate(&c, w->txn, w->ask);
+    if (rc != 0)
+        return rc;
+    if (w->seen != NULL) {
+        if (labels <= w->labels)
+            name_parent(&w->suffix, w->labels - labels, &near.name);
+        remember(w, &c, matches ? NULL : &near);
+    }
+    if (!matches || !c.in_network || c.mode == MODE_OFF)
+        return 0;
+    /* The moments at which it comes and goes; 0: never. */
+    for (int i = 0; i < 2; i++) {
+        uint64_t border_ms = i == 0 ? c.rule.from_ms : c.rule.until_ms;
+
+        if (border_ms > w->ask->wall_ms)
+            m->until_ms = border_ms < m->until_ms ? border_ms : m->until_ms;
+        else
+            m->since_ms = border_ms > m->since_ms ? border_ms : m->since_ms;
+    }
+    if (c.is_early || c.is_late)
+        return 0;
+    m->has_shadow |= c.mode == MODE_SHADOW;
+    acts = policy_when(c.rule.action, c.rule.when);
+    for (int i = 0; i < POLICY_CASES; i++) {
+        if ((acts & cases[i].words) == 0 ||
+            (cases[i].no_filter && c.rule.action == ACTION_FILTER) ||
+            (cases[i].only_break && !c.rule.break_dnssec))
+            continue;
+        for (int k = c.mode == MODE_SHADOW ? BEST_SHADOW : BEST_LIVE; k <= BEST_SHADOW; k++)
+            if (m->best[i][k].name.data == NULL || compare(&c.best, &m->best[i][k]) < 0)
+                m->best[i][k] = c.best;
+    }
+    return 0;
 }
 
 /* The key of the entries of that kind at that depth; rule names follow it. */
-static void walk_key(const struct suffix_walk *w, unsigned depth, enum suffix_kind kind,
+static void walk_key(const struct walk *w, unsigned depth, enum suffix_kind kind,
                      struct store_key *k)
 {
     bool below = kind == SUFFIX_BELOW || kind == SUFFIX_ANY;
@@ -79,9 +201,9 @@ static void walk_key(const struct suffix_walk *w, unsigned depth, enum suffix_ki
     k->len = to.len; /* two octets for each of a name, and three more: it fits */
 }
 
-/* Visits the entries of that kind at that depth. *left: when there are none, below which
+/* Meets the entries of that kind at that depth. *left: when there are none, below which
  * depth there may be some; 0: nowhere. What is looked for in the whole table may be damaged. */
-static int visit_at(struct suffix_walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
+static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
 {
     struct store_record r;
     struct store_key k;
@@ -92,14 +214,10 @@ static int visit_at(struct suffix_walk *w, unsigned depth, enum suffix_kind kind
     walk_key(w, depth, kind, &k);
     *left = depth;
     for (rc = store_seek(w->txn, &k, 1, &r); rc == 0; rc = store_next(w->txn, &k, 1, &r)) {
-        struct index_hit hit = {kind, depth, {r.key.data + k.len, r.key.len - k.len}};
-
         if (r.key.len <= k.len || memcmp(r.key.data, k.data, k.len) != 0)
             break;
-        if (hit.rule.len >= POLICY_NAME)
-            return -EBADMSG;
         any = true;
-        rc = w->visit(w->context, &hit);
+        rc = meet(w, kind, depth, (struct store_bytes){r.key.data + k.len, r.key.len - k.len});
         if (rc != 0)
             return rc;
     }
@@ -124,50 +242,87 @@ static int visit_at(struct suffix_walk *w, unsigned depth, enum suffix_kind kind
     return 0;
 }
 
-/* Visits the entries that match, from the longest suffix to `*`. suffix is the
- * question's name without _vlmcs._tcp. 0, what the visitor said, or -EBADMSG:
- * an entry that matches, or one beside the place where it would be, is damaged
- * (a key that fell over looks like one that is not there). */
-static int walk_suffixes(struct store_txn *t, const struct name *suffix, index_visit *visit,
-                         void *context)
+/* Meets a few entries of a table that are below the name. */
+static int visit_below(struct walk *w, enum policy_table table)
 {
-    struct suffix_walk w = {.txn = t, .visit = visit, .context = context};
-    unsigned depth, unused;
-    int rc;
+    enum { BELOW = 5 };
+    struct store_record r;
+    struct store_key k;
+    size_t prefix;
+    int rc, n = 0;
 
-    walk_begin(&w, suffix);
-    depth = w.labels;
-    rc = visit_at(&w, depth, depth == 0 ? SUFFIX_BARE : SUFFIX_EXACT, &unused);
-    while (rc == 0 && depth-- > 0)
-        rc = visit_at(&w, depth, depth == 0 ? SUFFIX_ANY : SUFFIX_BELOW, &depth);
-    return rc;
+    walk_key(w, w->labels, SUFFIX_BARE, &k);
+    k.data[0] = (uint8_t)table;
+    prefix = k.len - 2;
+    /* The first one behind all entries of the name itself. */
+    for (rc = store_seek(w->txn, &k, prefix, &r); rc == 0 && n++ < BELOW;
+         rc = store_next(w->txn, &k, prefix, &r)) {
+        struct store_bytes name = r.key;
+        char rule[POLICY_NAME];
+        struct suffix s;
+
+        if (!key_read_suffix(&r.key, &s, rule))
+            return -EBADMSG;
+        name.len = strlen(rule); /* the end of the key */
+        name.data += r.key.len - name.len;
+        rc = meet(w, s.kind, s.name.labels, name);
+        if (rc != 0)
+            return rc;
+    }
+    return rc == -ENOENT ? 0 : rc;
 }
 
-/* Visits the rules that give a pool with addresses of this host. 0, what the visitor said,
- * or -EBADMSG. */
-static int walk_host(struct store_txn *t, const struct name *target, index_visit *visit,
-                     void *context)
+/* Meets the entries that match, from the longest suffix to `*`, and, to explain, those that
+ * nearly do: a parent only, all below the name but not the name, and what is below it. 0, or
+ * -EBADMSG: an entry that matches, or one beside the place where it would be, is damaged (a
+ * key that fell over looks like one that is not there). */
+static int walk_suffixes(struct walk *w)
+{
+    bool near = w->seen != NULL;
+    unsigned depth, left, d = 0;
+    size_t len;
+    int rc;
+
+    name_parent(w->ask->qname, 2, &w->suffix);
+    len = w->suffix.labels > 0 ? name_sort_key(&w->suffix, w->key, sizeof w->key) : 0;
+    for (size_t i = 0; i < len && d < w->suffix.labels; i++)
+        if (w->key[i] == 0)
+            w->ends[++d] = (uint16_t)(i + 1);
+    w->labels = depth = d;
+    rc = visit_at(w, depth, depth == 0 ? SUFFIX_BARE : SUFFIX_EXACT, &left);
+    if (rc == 0 && near && depth > 0)
+        rc = visit_at(w, depth, SUFFIX_BELOW, &left);
+    while (rc == 0 && depth-- > 0) {
+        rc = visit_at(w, depth, depth == 0 ? SUFFIX_ANY : SUFFIX_BELOW, &left);
+        if (!near)
+            depth = left;
+        else if (rc == 0 && depth > 0)
+            rc = visit_at(w, depth, SUFFIX_EXACT, &left);
+    }
+    if (rc == 0 && near && w->labels > 0)
+        rc = visit_below(w, TABLE_SUFFIX);
+    return rc == 0 && near && w->labels > 0 ? visit_below(w, TABLE_BELOW) : rc;
+}
+
+/* Meets the rules that give a pool with addresses of this host. 0 or -EBADMSG. */
+static int walk_host(struct walk *w)
 {
     struct store_key host, last, user;
     struct store_record r;
     char pool[POLICY_NAME];
     int rc;
 
-    key_host(&host, target, "");
+    key_host(&host, w->ask->qname, "");
     last = host;
-    while ((rc = store_after(t, &last, host.len, &r)) == 0) {
-        struct index_hit hit = {.kind = SUFFIX_EXACT, .labels = target->labels};
-
+    while ((rc = store_after(w->txn, &last, host.len, &r)) == 0) {
         store_key_copy(&last, &r.key);
         if (!record_name(pool, last.data + host.len, last.len - host.len))
             return -EBADMSG;
         key_user(&user, TABLE_POOL, pool, "");
-        for (rc = store_seek(t, &user, user.len, &r); rc == 0;
-             rc = store_next(t, &user, user.len, &r)) {
-            hit.rule = (struct store_bytes){r.key.data + user.len, r.key.len - user.len};
-            if (hit.rule.len == 0 || hit.rule.len >= POLICY_NAME)
-                return -EBADMSG;
-            rc = visit(context, &hit);
+        for (rc = store_seek(w->txn, &user, user.len, &r); rc == 0;
+             rc = store_next(w->txn, &user, user.len, &r)) {
+            rc = meet(w, SUFFIX_EXACT, 0,
+                      (struct store_bytes){r.key.data + user.len, r.key.len - user.len});
             if (rc != 0)
                 return rc;
         }
@@ -177,215 +332,21 @@ static int walk_host(struct store_txn *t, const struct name *target, index_visit
     return rc == -ENOENT ? 0 : rc;
 }
 
-static int visit_below(struct suffix_walk *w, enum policy_table table, unsigned n)
-{
-    struct store_record r;
-    struct store_key k;
-    size_t prefix;
-    int rc;
-
-    walk_key(w, w->labels, SUFFIX_BARE, &k);
-    k.data[0] = (uint8_t)table;
-    prefix = k.len - 2;
-    /* The first one behind all entries of the name itself. */
-    for (rc = store_seek(w->txn, &k, prefix, &r); rc == 0 && n-- > 0;
-         rc = store_next(w->txn, &k, prefix, &r)) {
-        struct index_hit hit;
-        char rule[POLICY_NAME];
-        struct suffix s;
-
-        if (!key_read_suffix(&r.key, &s, rule))
-            return -EBADMSG;
-        hit = (struct index_hit){s.kind, s.name.labels, {NULL, strlen(rule)}};
-        hit.rule.data = r.key.data + r.key.len - hit.rule.len; /* the end of the key */
-        rc = w->visit(w->context, &hit);
-        if (rc != 0)
-            return rc;
-    }
-    return rc == -ENOENT ? 0 : rc;
-}
-
-/* Visits the entries that nearly match: suffix names a parent only, or all
- * below the name but not the name, then up to `below` entries below it. */
-static int walk_near(struct store_txn *t, const struct name *suffix, unsigned below,
-                     index_visit *visit, void *context)
-{
-    struct suffix_walk w = {.txn = t, .visit = visit, .context = context};
-    unsigned unused;
-    int rc;
-
-    walk_begin(&w, suffix);
-    if (w.labels == 0)
-        return 0;
-    rc = visit_at(&w, w.labels, SUFFIX_BELOW, &unused);
-    for (unsigned d = w.labels; d-- > 1 && rc == 0;)
-        rc = visit_at(&w, d, SUFFIX_EXACT, &unused);
-    if (rc == 0)
-        rc = visit_below(&w, TABLE_SUFFIX, below);
-    return rc == 0 ? visit_below(&w, TABLE_BELOW, below) : rc;
-}
-
-/* --- rules that compete --------------------------------------------------- */
-
-/* Which rules compete: those that act at one of the words. The first case is for
- * a question whose real answer is not known: a rule that might act may not be
- * skipped. The last two are for when a filter leaves nothing. */
-static const struct {
-    unsigned words;
-    bool no_filter, only_break; /* without filter rules; only such as may break DNSSEC */
-} cases[POLICY_CASES] = {
-    {WORD_ALL, false, false},     {WORD_MISSING, false, false},    {WORD_FAILED, false, false},
-    {WORD_PRESENT, false, false}, {WORD_UNAPPROVED, false, false}, {WORD_MISSING, true, false},
-    {WORD_MISSING, true, true},
-};
-enum { UNKNOWN = 0, AGAIN = 5, AGAIN_SIGNED = 6 };
-
-/* One rule seen from one question. */
-struct candidate {
-    struct policy_best best;
-    struct rule_view rule;
-    enum suffix_kind kind; /* of the suffix that matches */
-    unsigned labels;
-    enum kms_mode mode; /* with kms.mode as the upper limit */
-    bool in_network, is_early, is_late;
-};
-
-/* Reads the rule of a hit. 0, or -EBADMSG. */
-static int read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask,
-                          const struct index_hit *hit)
-{
-    bool whole = hit->kind == SUFFIX_EXACT || hit->kind == SUFFIX_BARE;
-    const struct policy_client *client = ask->client;
-    int first =
-        client->n_networks; /* sorted: the first that the rule names is the longest prefix */
-    struct cursor networks;
-    struct store_key k;
-    int rc;
-
-    k.len = 1 + hit->rule.len;
-    k.data[0] = TABLE_RULE;
-    memcpy(k.data + 1, hit->rule.data, hit->rule.len);
-    rc = store_get(txn, &k, &c->best.value);
-    if (rc == -ENOENT || (rc == 0 && !rule_view_read(&c->rule, &c->best.value)))
-        return -EBADMSG; /* an entry of the index without its rule */
-    if (rc != 0)
-        return rc;
-    c->best.name = hit->rule;
-    c->best.nearness = (whole ? 256u : 0u) + hit->labels; /* exact, the longest *., then * */
-    c->kind = hit->kind;
-    c->labels = hit->labels;
-    c->mode = c->rule.mode < ask->limit ? c->rule.mode : ask->limit;
-    c->is_early = ask->wall_ms < c->rule.from_ms;
-    c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
-    c->in_network = c->rule.n_networks == 0;
-    networks = c->rule.networks;
-    for (unsigned i = 0; i < c->rule.n_networks; i++) {
-        struct store_bytes name = record_text(&networks);
-
-        c->in_network |= record_text_is(&name, "any");
-        for (int n = 0; n < first; n++)
-            if (record_text_is(&name, client->networks[n]))
-                first = n;
-    }
-    c->in_network |= first < client->n_networks;
-    c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
-    return 0;
-}
-
-/* May it act now, live or in shadow? */
-static bool is_eligible(const struct candidate *c)
-{
-    return c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF;
-}
-
-/* The order of trial: < 0 when a comes first. */
-static int compare(const struct policy_best *a, const struct policy_best *b)
-{
-    size_t n = a->name.len < b->name.len ? a->name.len : b->name.len;
-    int c;
-
-    if (a->scope != b->scope)
-        return a->scope > b->scope ? -1 : 1;
-    if (a->nearness != b->nearness)
-        return a->nearness > b->nearness ? -1 : 1;
-    c = memcmp(a->name.data, b->name.data, n);
-    return c != 0 ? c : (a->name.len > b->name.len) - (a->name.len < b->name.len);
-}
-
-/* Acts whatever the real DNS says, and delivers nothing of it. */
-static bool is_blind(const struct rule_view *r)
-{
-    return r->when == 0 && policy_actions[r->action].is_blind;
-}
-
-/* --- the rules that match ------------------------------------------------- */
-
-struct walk {
-    struct store_txn *txn;
-    const struct policy_ask *ask;
-    struct policy_match *match;
-};
-
-/* A moment at which a rule comes or goes; 0: never. */
-static void note_border(struct policy_match *m, uint64_t wall_ms, uint64_t border_ms)
-{
-    if (border_ms > wall_ms)
-        m->until_ms = border_ms < m->until_ms ? border_ms : m->until_ms;
-    else
-        m->since_ms = border_ms > m->since_ms ? border_ms : m->since_ms;
-}
-
-static int match_rule(void *context, const struct index_hit *hit)
-{
-    const struct walk *w = context;
-    struct policy_match *m = w->match;
-    struct candidate c;
-    unsigned acts;
-    int rc = read_candidate(&c, w->txn, w->ask, hit);
-
-    if (rc != 0)
-        return rc;
-    if (c.in_network && c.mode != MODE_OFF) {
-        note_border(m, w->ask->wall_ms, c.rule.from_ms);
-        note_border(m, w->ask->wall_ms, c.rule.until_ms);
-    }
-    if (!is_eligible(&c))
-        return 0;
-    m->has_shadow |= c.mode == MODE_SHADOW;
-    acts = policy_when(c.rule.action, c.rule.when);
-    for (int i = 0; i < POLICY_CASES; i++) {
-        if ((acts & cases[i].words) == 0 ||
-            (cases[i].no_filter && c.rule.action == ACTION_FILTER) ||
-            (cases[i].only_break && !c.rule.break_dnssec))
-            continue;
-        for (int k = c.mode == MODE_SHADOW ? BEST_SHADOW : BEST_LIVE; k <= BEST_SHADOW; k++)
-            if (m->best[i][k].name.data == NULL || compare(&c.best, &m->best[i][k]) < 0)
-                m->best[i][k] = c.best;
-    }
-    return 0;
-}
-
 static int match(struct walk *w)
 {
-    struct name suffix;
-
-    if (w->ask->limit == MODE_OFF)
+    if (w->ask->limit == MODE_OFF && w->seen == NULL)
         return 0;
     if (w->ask->client->range == POLICY_RANGE_DAMAGED)
         return -EBADMSG;
-    if (!name_is_vlmcs(w->ask->qname))
-        return walk_host(w->txn, w->ask->qname, match_rule, w);
-    name_parent(w->ask->qname, 2, &suffix);
-    return walk_suffixes(w->txn, &suffix, match_rule, w);
+    return name_is_vlmcs(w->ask->qname) ? walk_suffixes(w) : walk_host(w);
 }
 
 void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct policy_match *m)
 {
-    struct walk w = {.txn = r->txn, .ask = ask};
+    struct walk w = {.txn = r->txn, .ask = ask, .match = m};
     int rc;
 
     *m = (struct policy_match){.until_ms = UINT64_MAX};
-    w.match = m;
     store_guarded(rc, w.txn, match(&w));
     m->rc = rc;
 }
@@ -500,17 +461,11 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
 void policy_decision_none(struct policy_decision *d, enum kms_verdict verdict,
                           enum kms_reason reason)
 {
+    memset(d, 0, offsetof(struct policy_decision, hosts));
     d->outcome = outcome_of_real(verdict);
     d->reason = reason;
     d->verdict = verdict;
     d->action = ACTION_PASS;
-    d->rule[0] = d->pool[0] = '\0';
-    d->serial = 0;
-    d->ttl = 0;
-    d->n_hosts = d->n_unapproved = 0;
-    memset(d->unapproved, 0, sizeof d->unapproved);
-    d->would = (struct policy_would){.rule = ""};
-    d->since_ms = 0;
     d->until_ms = UINT64_MAX;
 }
 
@@ -600,15 +555,10 @@ static int read_filter(struct policy_reader *r)
     int rc, n = 0;
 
     memset(f->bits, 0, sizeof f->bits);
-    for (rc = store_seek(r->txn, &table, 1, &record); rc == 0;
-         rc = store_next(r->txn, &table, 1, &record)) {
-        unsigned bit;
-
-        if (++n > NAMES_MAX || !key_read_host(&record.key, &host))
-            break;
-        bit = filter_bit(&host);
-        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
-    }
+    for (rc = store_seek(r->txn, &table, 1, &record);
+         rc == 0 && n++ < NAMES_MAX && key_read_host(&record.key, &host);
+         rc = store_next(r->txn, &table, 1, &record))
+        f->bits[filter_bit(&host) / 64] |= UINT64_C(1) << filter_bit(&host) % 64;
     if (rc != -ENOENT)
         memset(f->bits, 0xff, sizeof f->bits);
     f->known = true; /* not before: a fault may end the reading anywhere */
@@ -631,63 +581,13 @@ bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 
 /* --- why ------------------------------------------------------------------ */
 
-enum { TRIALS = 1000, BELOW = 5 };
+enum { SEEN_MAX = 1000 };
 
-struct seen {
-    struct candidate c;
-    bool near;
-    size_t order; /* of the walk */
-};
-struct seen_list {
-    struct store_txn *txn;
-    const struct policy_ask *ask;
-    const struct policy_decision *decision;
-    struct seen *seen; /* owned, TRIALS of them */
-    size_t n;
-    bool near; /* which walk it is */
-    struct name suffix;
-};
-
-/* Candidates in the order of trial, then in that order those that may not act,
- * then near misses as they were met: this name, parents, names below. */
-static int compare_seen(const void *a, const void *b)
-{
-    const struct seen *x = a, *y = b;
-    int class_x = x->near ? 2 : !is_eligible(&x->c), class_y = y->near ? 2 : !is_eligible(&y->c);
-
-    if (class_x != class_y)
-        return class_x - class_y;
-    if (x->near)
-        return x->order < y->order ? -1 : 1;
-    return compare(&x->c.best, &y->c.best);
-}
-
-/* A rule is listed once, by its longest suffix, which comes first. */
-static int collect(void *context, const struct index_hit *hit)
-{
-    struct seen_list *l = context;
-    struct seen s = {.near = l->near, .order = l->n};
-    int rc = read_candidate(&s.c, l->txn, l->ask, hit);
-
-    if (rc != 0)
-        return rc;
-    for (size_t i = 0; i < l->n; i++) {
-        const struct store_bytes *old = &l->seen[i].c.best.name;
-
-        if (old->len == hit->rule.len && memcmp(old->data, hit->rule.data, old->len) == 0)
-            return 0;
-    }
-    if (l->n < TRIALS)
-        l->seen[l->n++] = s;
-    return 0;
-}
-
-/* What came of a rule of the name: why it may not act, what it does, why it does not. */
-static void say_why(struct str *s, const struct seen_list *l, const struct candidate *c,
-                    bool is_decider)
+/* Why it may not act, what it does, why it does not. */
+static void say_why(struct str *s, const struct walk *w, const struct candidate *c, bool decides)
 {
     const struct policy_action_row *a = &policy_actions[c->rule.action];
-    const struct policy_decision *d = l->decision;
+    const struct policy_decision *d = w->decision;
     unsigned when = policy_when(c->rule.action, c->rule.when);
     bool acts =
         d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
@@ -709,10 +609,10 @@ static void say_why(struct str *s, const struct seen_list *l, const struct candi
         str_addf(s, "was valid until %s", time_print_local(c->rule.until_ms, time));
     } else if (c->mode == MODE_OFF) {
         str_add(s, c->rule.mode != MODE_OFF ? "kms.mode is off" : "mode is off");
-    } else if (is_decider && d->reason == REASON_SIGNED) {
+    } else if (decides && d->reason == REASON_SIGNED) {
         str_add(s, "the real answer is signed and the client asks for DNSSEC; "
                    "break-dnssec is not set");
-    } else if (is_decider) {
+    } else if (decides) {
         str_addf(s, "%s%s%s", a->verb, a->has_pool ? " from pool " : "", c->rule.pool);
     } else if (!acts) {
         for (int i = 0; i < VERDICT_WORDS; i++)
@@ -720,10 +620,8 @@ static void say_why(struct str *s, const struct seen_list *l, const struct candi
                 str_addf(s, "%s%s", between, word_names[i]);
                 between = " or ";
             }
-        if (d->verdict == VERDICT_NONE)
-            str_add(s, "; the real DNS was not asked");
-        else
-            str_addf(s, "; the real DNS says %s", verdict_names[d->verdict]);
+        str_addf(s, "; the real DNS %s%s", d->verdict == VERDICT_NONE ? "was not asked" : "says ",
+                 d->verdict == VERDICT_NONE ? "" : verdict_names[d->verdict]);
     } else if (c->mode == MODE_SHADOW) {
         str_addf(s, "%s (it would %s)",
                  c->rule.mode == MODE_SHADOW ? "shadow" : "kms.mode is shadow",
@@ -738,54 +636,75 @@ static void say_why(struct str *s, const struct seen_list *l, const struct candi
     }
 }
 
-static int visit_all(struct seen_list *l, policy_trial_visit *visit, void *context)
+/* A rule is listed once, by the longest suffix that matches, which comes first; or by the
+ * one that came nearest. */
+static void remember(struct walk *w, const struct candidate *c, const struct suffix *near)
 {
-    int rc;
+    bool eligible = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF;
+    struct seen *s = w->seen;
+    char rule[POLICY_NAME], text[SUFFIX_TEXT];
+    struct str why;
+    bool decides;
 
-    name_parent(l->ask->qname, 2, &l->suffix);
-    rc = walk_suffixes(l->txn, &l->suffix, collect, l);
-    l->near = true;
-    if (rc == 0)
-        rc = walk_near(l->txn, &l->suffix, BELOW, collect, l);
-    if (rc != 0 && rc != -EBADMSG && rc != -EIO)
-        return rc;
-    qsort(l->seen, l->n, sizeof *l->seen, compare_seen);
-    for (size_t i = 0; i < l->n; i++) {
-        const struct candidate *c = &l->seen[i].c;
-        struct policy_trial t = {.acts = false};
-        struct suffix suffix = {.kind = c->kind};
-        char text[SUFFIX_TEXT];
-        bool is_decider;
-        struct str why;
-
-        str_init(&why, t.why, sizeof t.why);
-        (void)record_name(t.rule, c->best.name.data, c->best.name.len);
-        if (!l->seen[i].near) {
-            is_decider = is_eligible(c) && strcmp(t.rule, l->decision->rule) == 0;
-            t.acts = is_decider && l->decision->reason == REASON_RULE;
-            say_why(&why, l, c, is_decider);
-        } else if (c->labels > l->suffix.labels) {
-            str_add(&why, "has suffixes below that name only");
-        } else {
-            name_parent(&l->suffix, l->suffix.labels - c->labels, &suffix.name);
-            str_addf(&why, "has %s, which covers %s", suffix_print(&suffix, text),
-                     c->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
-        }
-        visit(context, &t);
+    (void)record_name(rule, c->best.name.data, c->best.name.len);
+    while (s < w->seen + w->n_seen && strcmp(s->trial.rule, rule) != 0)
+        s++;
+    if (s < w->seen + w->n_seen ? near != NULL || s->class != SEEN_NEAR : w->n_seen == SEEN_MAX)
+        return;
+    w->n_seen += s == w->seen + w->n_seen;
+    s->class = near != NULL ? SEEN_NEAR : eligible ? SEEN_ACTS : SEEN_NOT;
+    s->best = c->best;
+    s->trial.acts = false;
+    memcpy(s->trial.rule, rule, sizeof rule);
+    str_init(&why, s->trial.why, sizeof s->trial.why);
+    if (near == NULL) {
+        decides = eligible && strcmp(rule, w->decision->rule) == 0;
+        s->trial.acts = decides && w->decision->reason == REASON_RULE;
+        say_why(&why, w, c, decides);
+        return;
     }
+    s->best.scope = 0;
+    s->best.nearness = SEEN_MAX - (unsigned)(s - w->seen); /* as they were met */
+    if (near->name.len == 0)
+        str_add(&why, "has suffixes below that name only");
+    else
+        str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
+                 near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+}
+
+static int compare_seen(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+
+    return x->class != y->class ? (int)x->class - (int)y->class : compare(&x->best, &y->best);
+}
+
+static int explain(struct walk *w, struct policy_trial *out, size_t max, size_t *n)
+{
+    int rc = match(w);
+
+    if (rc == -EIO)
+        return rc;
+    qsort(w->seen, w->n_seen, sizeof *w->seen, compare_seen);
+    for (*n = 0; *n < max && *n < w->n_seen; (*n)++)
+        out[*n] = w->seen[*n].trial;
     return 0;
 }
 
-int policy_explain(struct policy_reader *r, const struct policy_ask *ask,
-                   const struct policy_decision *decision, policy_trial_visit *visit, void *context)
+size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
+                      const struct policy_decision *decision, struct policy_trial *out, size_t max)
 {
-    struct seen_list l = {
-        .txn = r->txn, .ask = ask, .decision = decision, .seen = malloc(TRIALS * sizeof *l.seen)};
-    int rc;
+    struct policy_match m = {.rc = 0};
+    struct walk w = {.txn = r->txn,
+                     .ask = ask,
+                     .match = &m,
+                     .decision = decision,
+                     .seen = malloc(SEEN_MAX * sizeof *w.seen)};
+    size_t n = 0;
+    int rc = 0;
 
-    if (l.seen == NULL)
-        return -ENOMEM;
-    store_guarded(rc, l.txn, visit_all(&l, visit, context));
-    free(l.seen);
-    return rc == -EIO ? 0 : rc;
+    if (w.seen != NULL)
+        store_guarded(rc, w.txn, explain(&w, out, max, &n));
+    free(w.seen);
+    return rc == 0 ? n : 0;
 }

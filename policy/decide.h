@@ -44,14 +44,13 @@ struct policy_decision {
     char pool[POLICY_NAME];
     uint64_t serial;
     uint32_t ttl;
-    uint8_t n_hosts; /* filled, replaced */
-    struct policy_host hosts[POLICY_POOL_HOSTS];
-    uint8_t n_unapproved;
-    bool unapproved[SRV_MAX]; /* which of real->srv; filtered: these go */
+    uint8_t n_hosts, n_unapproved; /* hosts: filled, replaced */
+    bool unapproved[SRV_MAX];      /* which of real->srv; filtered: these go */
     struct policy_would would;
     /* Wall clock, of a from or until of a matching rule: the last (0 none) and the
      * next (UINT64_MAX none). In between the decision is the same. */
     uint64_t since_ms, until_ms;
+    struct policy_host hosts[POLICY_POOL_HOSTS]; /* last: large, and only n_hosts are written */
 };
 /* No rule acts: what the real DNS said. */
 void policy_decision_none(struct policy_decision *, enum kms_verdict, enum kms_reason);
@@ -88,17 +87,16 @@ void policy_decide(struct policy_reader *, const struct policy_ask *, const stru
 /* May a pool give the address of a host of this name? False is certain, and almost free. */
 bool policy_may_be_host(struct policy_reader *, const struct name *);
 
-/* Visits every rule that matters for an explanation of the decision, in the order
- * of trial, then the near misses (other network, not valid now, off, a name above
- * or below). What is damaged is left out: the decision says so. 0 or -ENOMEM. */
+/* Every rule that matters for an explanation of the decision, in the order of trial, then
+ * those that may not act and the near misses (other network, not valid now, off, a name above
+ * or below). What is damaged is left out: the decision says so. How many. */
 struct policy_trial {
     char rule[POLICY_NAME];
     bool acts;
     char why[160]; /* "client is not in dmz" */
 };
-typedef void policy_trial_visit(void *context, const struct policy_trial *);
-int policy_explain(struct policy_reader *, const struct policy_ask *,
-                   const struct policy_decision *, policy_trial_visit *, void *context);
+size_t policy_explain(struct policy_reader *, const struct policy_ask *,
+                      const struct policy_decision *, struct policy_trial *out, size_t max);
 
 /* Is (target, port) approved: in any pool, or listed? */
 int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port, bool *yes);

@@ -120,14 +120,6 @@ static void say_decision(char out[EXPLAIN_TEXT], const struct view *v)
                                              : ", the real answer is delivered");
 }
 
-static void add_trial(void *context, const struct policy_trial *t)
-{
-    struct explain *e = context;
-
-    if (e->n_trials < EXPLAIN_TRIALS)
-        e->trials[e->n_trials++] = *t;
-}
-
 /* --- the hint ------------------------------------------------------------- */
 
 /* Would the rules fill this name for this client, did the real DNS have nothing there? */
@@ -212,7 +204,7 @@ static void explain_kms(struct explain *e, const struct view *v, const struct re
                  (unsigned)deadline_ms, e->stale_at_deadline ? ", after an expired entry" : "",
                  e->text_at_deadline);
     if (view_policy(v))
-        (void)policy_explain(v->policy, &ask, d, add_trial, e);
+        e->n_trials = (int)policy_explain(v->policy, &ask, d, e->trials, EXPLAIN_TRIALS);
     if (e->q.real.supposed && e->outcome == OUTCOME_PASSED) {
         str_copy(e->records[e->n_records++], EXPLAIN_RECORD, "(the records of the real DNS)");
         e->q.event.n_answer = 1;

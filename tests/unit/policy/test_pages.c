@@ -490,7 +490,7 @@ static void cut_while_open(void **state)
     assert_false(policy_decide_blind(f->reader, &q.ask, &m, &d));
     policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.reason, REASON_DAMAGED);
-    assert_int_equal(policy_explain(f->reader, &q.ask, &d, NULL, NULL), 0);
+    assert_int_equal(policy_explain(f->reader, &q.ask, &d, NULL, 0), 0);
     store_reader_end(f->reader->txn);
     assert_int_equal(store_health(f->store).faults, 1);
 
@@ -508,12 +508,6 @@ static void cut_while_open(void **state)
     assert_int_equal(counts_of(f).serial, 3);
 }
 
-static void nothing(void *context, const struct policy_trial *trial)
-{
-    (void)context;
-    (void)trial;
-}
-
 /* Each function of a decision meets the fault as the first one. */
 static void cut_at_each_step(void **state)
 {
@@ -522,6 +516,7 @@ static void cut_at_each_step(void **state)
     struct fixture_question q;
     struct policy_decision d = {.rule = ""};
     struct policy_client client;
+    struct policy_trial trial;
     struct name target;
     bool yes;
 
@@ -553,7 +548,7 @@ static void cut_at_each_step(void **state)
         else if (i == 3)
             policy_decide(f->reader, &q.ask, &real, &d);
         else
-            assert_int_equal(policy_explain(f->reader, &q.ask, &d, nothing, NULL), 0);
+            assert_int_equal(policy_explain(f->reader, &q.ask, &d, &trial, 1), 0);
         assert_int_equal(store_health(f->store).faults, 1);
     }
 }
