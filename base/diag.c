@@ -86,46 +86,36 @@ void diags_print(const struct diags *d, FILE *f)
 }
 
 /* Damerau-Levenshtein in its restricted form: inserted, left out, wrong and
- * swapped characters. Three rows are enough for it. */
+ * swapped characters. */
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
 {
-    unsigned rows[3][WORD_MAX + 1];
-    unsigned *before = rows[0], *last = rows[1], *row = rows[2], *spare;
+    unsigned d[WORD_MAX + 1][WORD_MAX + 1]; /* between the first i and the first j characters */
 
-    for (size_t j = 0; j <= nb; j++)
-        last[j] = (unsigned)j;
-    for (size_t i = 1; i <= na; i++) {
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= nb; j++) {
-            unsigned wrong = a[i - 1] != b[j - 1];
-
-            row[j] = last[j - 1] + wrong;
-            if (last[j] + 1 < row[j])
-                row[j] = last[j] + 1;
-            if (row[j - 1] + 1 < row[j])
-                row[j] = row[j - 1] + 1;
+    for (unsigned i = 0; i <= na; i++) {
+        for (unsigned j = 0; j <= nb; j++) {
+            d[i][j] = i + j;
+            if (i == 0 || j == 0)
+                continue;
+            d[i][j] = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            if (d[i][j] > d[i - 1][j] + 1)
+                d[i][j] = d[i - 1][j] + 1;
+            if (d[i][j] > d[i][j - 1] + 1)
+                d[i][j] = d[i][j - 1] + 1;
             if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                before[j - 2] + 1 < row[j])
-                row[j] = before[j - 2] + 1;
+                d[i][j] > d[i - 2][j - 2] + 1)
+                d[i][j] = d[i - 2][j - 2] + 1;
         }
-        spare = before;
-        before = last;
-        last = row;
-        row = spare;
     }
-    return last[nb];
+    return d[na][nb];
 }
 
 const char *diag_nearest(const char *word, const char *const *list)
 {
     size_t n = strlen(word);
-    unsigned limit = n < 4 ? 1 : 2;
-    unsigned best = limit + 1;
+    unsigned best = n < 4 ? 2 : 3; /* so many mistakes are too many */
     const char *found = NULL;
 
-    if (n == 0 || n > WORD_MAX)
-        return NULL;
-    for (; *list != NULL; list++) {
+    for (; n <= WORD_MAX && *list != NULL; list++) {
         size_t len = strlen(*list);
         unsigned far;
 
@@ -138,4 +128,13 @@ const char *diag_nearest(const char *word, const char *const *list)
         }
     }
     return found;
+}
+
+const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT])
+{
+    const char *near = diag_nearest(word, list);
+
+    snprintf(out, DIAG_MEANT, "%s%s%s", near ? "; did you mean " : "", near ? near : "",
+             near ? "?" : "");
+    return out;
 }

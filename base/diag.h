@@ -13,7 +13,7 @@
 
 #include "base/compiler.h"
 
-enum { DIAG_MAX = 200 };
+enum { DIAG_MAX = 200, DIAG_MEANT = 100 };
 
 struct diag {
     char *file;            /* owned; NULL when the problem has no file */
@@ -45,5 +45,8 @@ void diags_print(const struct diags *, FILE *);
 /* The word of the list (ended by NULL) that is nearest to `word`, if near
  * enough to be what was meant, else NULL. Borrowed from the list. */
 const char *diag_nearest(const char *word, const char *const *list);
+/* What a message about an unknown word ends with: "; did you mean WORD?", or "". Returns
+ * out. */
+const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT]);
 
 #endif

@@ -255,12 +255,13 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
 
     for (size_t i = 0; i <= r->n_networks; i++) {
         bool is_pool = i == r->n_networks; /* after the networks */
-        const char *name = is_pool ? r->pool : r->networks[i], *near = NULL;
+        const char *name = is_pool ? r->pool : r->networks[i];
         const char *what = is_pool ? "pool" : "network", *member = is_pool ? "HOST" : "PREFIX";
         struct policy_place place = is_pool                     ? r->pool_place
                                     : r->network_places != NULL ? r->network_places[i]
                                                                 : r->place;
         const char **names;
+        char meant[DIAG_MEANT];
         struct store_bytes v;
         struct store_key k;
         size_t n;
@@ -284,10 +285,9 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         names = calloc(n + 1, sizeof *names);
         for (size_t m = 0; names != NULL && m < n; m++)
             names[m] = is_pool ? p->pools[m].name : p->networks[m].name;
-        near = names != NULL ? diag_nearest(name, names) : NULL;
+        diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s%s", r->name,
+                  what, name, names != NULL ? diag_meant(name, names, meant) : "");
         free(names);
-        diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s%s%s%s", r->name,
-                  what, name, near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
     }
     return rc;
 }
