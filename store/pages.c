@@ -18,9 +18,11 @@
  * Pages of a state are written over by the second transaction after it at the
  * earliest. So what is found amiss counts only if no transaction came since.
  */
-#include "store/pages.h"
+#include "store/store.h"
 
+#include <endian.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,27 +169,25 @@ static int read_page(struct walk *w, uint64_t page, uint16_t kind, void *out, si
 static bool key_follows(struct walk *w, const struct node *n, bool is_border)
 {
     size_t len = n->key_len, less = len < w->last_len ? len : w->last_len;
-    uint64_t was = 0, is;
+    uint8_t key[KEY_MAX];
+    uint64_t number;
     int c;
 
-    if (w->tree == &w->meta.trees[FREE_PAGES]) { /* numbers; all but 0 are behind the first */
-        if (len != sizeof is)
+    memcpy(key, n->key, len);
+    if (w->tree == &w->meta.trees[FREE_PAGES]) { /* its keys are numbers of this machine */
+        if (len != sizeof number)
             return false;
-        memcpy(&was, w->last_key, w->last_len);
-        memcpy(&is, n->key, len);
-        c = (is > was) - (is < was);
-    } else {
-        c = memcmp(n->key, w->last_key, less);
-        if (c == 0)
-            c = (len > w->last_len) - (len < w->last_len);
-        if (len == 0)
-            return false;
+        memcpy(&number, key, len);
+        number = htobe64(number);
+        memcpy(key, &number, len);
     }
-    if (c < 0 || (c == 0 && !w->is_border))
+    c = memcmp(key, w->last_key, less);
+    c = c != 0 ? c : (len > w->last_len) - (len < w->last_len);
+    if (len == 0 || c < 0 || (c == 0 && !w->is_border))
         return false;
     w->is_border = is_border;
     w->last_len = len;
-    memcpy(w->last_key, n->key, len);
+    memcpy(w->last_key, key, len);
     return true;
 }
 
@@ -283,6 +283,8 @@ static int use_free_pages(void *context, const struct store_record *r)
     uint64_t n = UINT64_MAX, page;
     int rc = 0;
 
+    if (r == NULL)
+        return 0;
     if (r->value.len >= sizeof n)
         memcpy(&n, r->value.data, sizeof n);
     if (r->value.len % sizeof n != 0 || n > r->value.len / sizeof n - 1)
@@ -294,9 +296,9 @@ static int use_free_pages(void *context, const struct store_record *r)
     return rc;
 }
 
-int pages_walk(int fd, struct pages_walk *ask)
+static int walk_once(int fd, struct pages_walk *ask)
 {
-    struct walk w = {.fd = fd, .ask = ask};
+    struct walk w = {.fd = fd, .ask = ask, .n_used = METAS};
     struct meta after;
     struct stat st;
     uint64_t need;
@@ -304,42 +306,53 @@ int pages_walk(int fd, struct pages_walk *ask)
 
     snprintf(ask->why, sizeof ask->why, "is damaged in its first pages, or no policy store");
     if (rc != 0)
-        return rc;
-    need = (w.meta.last + 1) * w.meta.trees[FREE_PAGES].page_size;
+        return rc == -EBADMSG ? -EAGAIN : rc; /* it may be that one is just being written */
+    w.page_size = w.meta.trees[FREE_PAGES].page_size;
+    need = (w.meta.last + 1) * w.page_size;
     /* Asked after the meta pages: another process may be extending the file. */
     if (fstat(fd, &st) != 0)
         return -errno;
     if ((uint64_t)st.st_size < need) {
         snprintf(ask->why, sizeof ask->why, "was cut short: it has %llu of %llu octets",
                  (unsigned long long)st.st_size, (unsigned long long)need);
-        rc = -EBADMSG;
+        return -EBADMSG;
     }
-    if (rc == 0 && !ask->brief) {
-        w.page_size = w.meta.trees[FREE_PAGES].page_size;
-        w.n_used = METAS;
-        w.used = calloc(1, w.meta.last / 8 + 1);
-        w.levels = malloc((size_t)DEPTH_MAX * w.page_size);
-        if (w.used == NULL || w.levels == NULL)
-            rc = -ENOMEM;
-        for (int i = STORED; i >= FREE_PAGES && rc == 0; i--) {
-            const struct tree *t = w.tree = &w.meta.trees[i];
+    if (ask->brief)
+        return 0;
+    w.used = calloc(1, w.meta.last / 8 + 1);
+    w.levels = malloc((size_t)DEPTH_MAX * w.page_size);
+    rc = w.used == NULL || w.levels == NULL ? -ENOMEM : 0;
+    for (int i = STORED; i >= FREE_PAGES && rc == 0; i--) {
+        const struct tree *t = w.tree = &w.meta.trees[i];
 
-            w.found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
-            w.visit = i == STORED ? ask->visit : use_free_pages;
-            w.context = i == STORED ? ask->context : &w;
-            w.last_len = 0;
-            w.is_border = true;
-            if (t->root != none)
-                rc = walk_page(&w, t->root, 0);
-            if (rc == 0 && memcmp(&w.found, t, sizeof *t) != 0)
-                rc = bad(&w, t->root, "has not below it what was counted");
-        }
-        if (rc == 0 && w.n_used != w.meta.last + 1)
-            rc = bad(&w, w.meta.last, "is the last one, and not all before it are reached");
+        w.found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
+        w.visit = i == STORED ? ask->visit : use_free_pages;
+        w.context = i == STORED ? ask->context : &w;
+        w.last_len = 0;
+        w.is_border = true;
+        if (w.visit != NULL)
+            rc = w.visit(w.context, NULL);
+        if (rc == 0 && t->root != none)
+            rc = walk_page(&w, t->root, 0);
+        if (rc == 0 && memcmp(&w.found, t, sizeof *t) != 0)
+            rc = bad(&w, t->root, "has not below it what was counted");
     }
+    if (rc == 0 && w.n_used != w.meta.last + 1)
+        rc = bad(&w, w.meta.last, "is the last one, and not all before it are reached");
     free(w.used);
     free(w.levels);
-    if (rc == -EBADMSG && newest(fd, &after) == 0 && after.txn != w.meta.txn)
-        return -EAGAIN;
-    return rc;
+    return rc == -EBADMSG && newest(fd, &after) == 0 && after.txn != w.meta.txn ? -EAGAIN : rc;
+}
+
+int pages_walk(int fd, struct pages_walk *ask)
+{
+    enum { TRIES = 5, PAUSE_MS = 4 };
+    struct meta any;
+    int rc = walk_once(fd, ask);
+
+    for (int i = 1; i < TRIES && rc == -EAGAIN; i++) {
+        poll(NULL, 0, PAUSE_MS);
+        rc = walk_once(fd, ask);
+    }
+    return rc == -EAGAIN && newest(fd, &any) != 0 ? -EBADMSG : rc;
 }

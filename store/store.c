@@ -9,6 +9,9 @@
  * readers are bound to the transaction objects (MDB_NOTLS), so a thread keeps
  * one for its life, and begins and ends it.
  *
+ * A new store is made beside and linked into its place with its mark in it: so
+ * a file of that name is never one in the making.
+ *
  * A tool works on what it has read whole before, so that it neither ends in the
  * middle nor makes damage greater. A daemon must answer at once: it serves the
  * store as it is, each read guarded, and reads it whole beside that.
@@ -27,7 +30,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,9 +40,11 @@
 #include <xxhash.h>
 
 #include "base/file.h"
-#include "store/pages.h"
 
-enum { VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, SPARE_PAGES = 256, BATCH = 1000 };
+enum { VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, BATCH = 1000 };
+/* What one write takes at most, in a tree of ten levels: each page on its way and a neighbour
+ * are copied, and may be split. Many of them are not: holes cost nothing. */
+enum { PAGES_OF_WRITE = 32, SPARE_PAGES = 256 };
 static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 /* This record keeps its form, its value head too, forever: by it an older
  * version knows a newer store. Mark, then one octet of version. */
@@ -59,9 +63,9 @@ struct store_txn {
     uint64_t counts_of;
     /* A change: */
     bool is_change, repaired;
-    int failed;            /* first error of a write */
-    uint64_t digest;       /* when it began */
-    uint64_t pages, taken; /* of the tree now; that may have been taken at the end */
+    int failed;      /* first error of a write */
+    uint64_t digest; /* when it began */
+    uint64_t taken;  /* pages that it may have taken at the end of the file, at most */
 };
 
 struct store {
@@ -77,7 +81,7 @@ struct store {
     _Atomic uint64_t faults;
 };
 
-/* LMDB's numbers and errno's, as -errno. */
+/* LMDB's numbers and errno's, as -errno; what LMDB does not like is damage. */
 static int translate(int rc)
 {
     switch (rc) {
@@ -91,14 +95,8 @@ static int translate(int rc)
         return -EUSERS;
     case MDB_BAD_VALSIZE:
         return -ENAMETOOLONG;
-    case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND:
-    case MDB_INVALID:
-    case MDB_VERSION_MISMATCH:
-    case MDB_INCOMPATIBLE:
-        return -EBADMSG;
     default:
-        return rc > 0 ? -rc : -EIO;
+        return rc > 0 ? -rc : -EBADMSG;
     }
 }
 
@@ -136,7 +134,7 @@ static void count(struct store_counts *c, const MDB_val *key, const MDB_val *val
 {
     char table = *(const char *)key->mv_data;
 
-    if (strchr(STORE_SUMMED, table) != NULL)
+    if (strchr(STORE_UNSUMMED, table) == NULL)
         c->digest += more ? stored_hash(value) : -stored_hash(value);
     c->tables[table & 63] += more ? 1 : UINT64_MAX;
 }
@@ -157,7 +155,7 @@ const struct store_counts *store_counts(struct store_txn *t)
     MDB_val k, v;
     int rc;
 
-    if (t->is_change && !t->is_counted) {
+    if (t->is_change && t->repaired) { /* it may be its hash that is damaged, which was summed */
         t->counts = (struct store_counts){0};
         for (rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST); rc == 0;
              rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
@@ -165,26 +163,12 @@ const struct store_counts *store_counts(struct store_txn *t)
         t->is_counted = rc == MDB_NOTFOUND;
     } else if (!t->is_change && (!t->is_counted || t->counts_of != id)) {
         t->is_counted = read_counts(t, &t->counts);
+        t->counts_of = id;
     }
-    t->counts_of = id;
     return t->is_counted ? &t->counts : NULL;
 }
 
 /* --- transactions --------------------------------------------------------- */
-
-/* The change may have taken pages for a value of that length. Each page of the tree is
- * copied once at most, later work finds it dirty; every other page makes the tree grow.
- * What deletions set free is used again first, and counts again here when it is. */
-static void count_pages(struct store_txn *t, size_t len)
-{
-    MDB_stat s;
-    uint64_t now = t->pages;
-
-    if (mdb_stat(t->txn, t->store->dbi, &s) == 0)
-        now = s.ms_branch_pages + s.ms_leaf_pages + s.ms_overflow_pages;
-    t->taken += (now > t->pages ? now - t->pages : 0) + len / (t->store->page_size / 4);
-    t->pages = now;
-}
 
 static int open_txn(struct store_txn *t, struct store *s, bool change)
 {
@@ -297,9 +281,8 @@ int store_begin(struct store *s, bool write, struct store_txn **out)
     *out = t;
     if (!write)
         return 0;
-    count_pages(t, 0);
-    t->is_counted = read_counts(t, &t->counts);
-    t->repaired = !t->is_counted;
+    t->repaired = !read_counts(t, &t->counts);
+    t->is_counted = true;
     t->digest = t->counts.digest;
     return 0;
 }
@@ -490,6 +473,13 @@ int store_each(struct store *s, uint64_t *state, const struct store_key *prefix,
 
 /* --- writing -------------------------------------------------------------- */
 
+static int fail(struct store_txn *t, int rc)
+{
+    rc = translate(rc);
+    t->failed = t->failed != 0 ? t->failed : rc;
+    return rc;
+}
+
 int store_put(struct store_txn *t, const struct store_key *key, const void *value, size_t len)
 {
     MDB_val k = key_val(key), v = {len + HEAD, NULL};
@@ -500,23 +490,18 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
     uint64_t h;
 
     if (rc == MDB_KEYEXIST) {
-        if (open_value(&k, &v, &old) != 0) {
+        if (open_value(&k, &v, &old) != 0)
             t->repaired = true;
-            t->is_counted = false; /* it may be its hash that is damaged, which was in the sum */
-        } else if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0)) {
+        else if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0))
             return STORE_SAME;
-        }
         count(&t->counts, &k, &v, false);
         v = (MDB_val){len + HEAD, NULL};
         rc = mdb_put(t->txn, t->store->dbi, &k, &v, MDB_RESERVE);
         change = STORE_REPLACED;
     }
-    if (rc != 0) {
-        rc = translate(rc);
-        t->failed = t->failed != 0 ? t->failed : rc;
-        return rc;
-    }
-    count_pages(t, len + HEAD);
+    if (rc != 0)
+        return fail(t, rc);
+    t->taken += PAGES_OF_WRITE + len / t->store->page_size;
     p = v.mv_data;
     p[HASH] = VALUE_VERSION;
     if (len > 0)
@@ -533,21 +518,12 @@ int store_del(struct store_txn *t, const struct store_key *key)
     struct store_bytes old;
     int rc = mdb_get(t->txn, t->store->dbi, &k, &v);
 
-    if (rc == MDB_NOTFOUND)
-        return -ENOENT;
-    if (rc == 0) {
-        if (open_value(&k, &v, &old) != 0) {
-            t->repaired = true;
-            t->is_counted = false;
-        }
-        count(&t->counts, &k, &v, false);
-        rc = mdb_del(t->txn, t->store->dbi, &k, NULL);
-        count_pages(t, 0);
-    }
-    rc = translate(rc);
-    if (rc != 0 && t->failed == 0)
-        t->failed = rc;
-    return rc;
+    if (rc != 0)
+        return rc == MDB_NOTFOUND ? -ENOENT : fail(t, rc);
+    t->repaired |= open_value(&k, &v, &old) != 0;
+    count(&t->counts, &k, &v, false);
+    t->taken += PAGES_OF_WRITE;
+    return fail(t, mdb_del(t->txn, t->store->dbi, &k, NULL));
 }
 
 /* No cursor has to live through a deletion: it is placed anew for each. */
@@ -575,59 +551,28 @@ static int damaged(const struct store *s, struct diags *d, const char *what)
     return -EBADMSG;
 }
 
-/* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno.
- * What looks damaged may be in the making by another process: a moment later it is not.
- * Nobody can tell while others write without a pause, and they looked before they began. */
+/* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno. */
 static int look_at_files(const struct store *s, const char *data, const char *lock,
                          enum store_access mode, struct diags *d)
 {
-    enum { TRIES = 5, PATIENCE = 1000, PAUSE_MS = 4 };
     struct pages_walk walk = {.brief = mode == STORE_SERVE};
-    struct flock making;
-    int rc = -EAGAIN;
+    bool was_there = access(lock, F_OK) == 0; /* asked first: the file is there before the lock */
+    int rc, fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct stat st;
 
-    if (mode != STORE_READ && mkdir(s->dir, 0750) != 0 && errno != EEXIST)
+    if (fd < 0 && (errno != ENOENT || !was_there))
         return -errno;
-    for (int i = 0; (rc == -EAGAIN || rc == -EBADMSG) && i < PATIENCE; i++) {
-        const char *why = NULL;
-        struct stat st;
-        int fd;
-
-        /* LMDB holds this lock until the first pages of a new file are written. (To close
-         * the file drops the locks of this process, which at that time has none.) */
-        making = (struct flock){.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1};
-        if (i >= TRIES) {
-            fd = open(lock, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-            if (fd < 0 || fcntl(fd, F_GETLK, &making) != 0)
-                making.l_type = F_UNLCK;
-            if (fd >= 0)
-                close(fd);
-            if (making.l_type != F_WRLCK)
-                break;
-        }
-        if (i > 0)
-            poll(NULL, 0, PAUSE_MS);
-        fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0 && errno != ENOENT)
-            return -errno;
-        if (fd < 0 && access(lock, F_OK) != 0) /* LMDB makes this one first */
-            return -ENOENT;
-        if (fd < 0)
-            why = "is missing, where lock.mdb says that there was a store";
-        else if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-            why = "is no file";
-        else if (st.st_size == 0)
-            why = "is empty";
-        else
-            rc = pages_walk(fd, &walk);
-        if (why != NULL) {
-            snprintf(walk.why, sizeof walk.why, "%s", why);
-            rc = -EBADMSG;
-        }
-        if (fd >= 0)
-            close(fd); /* LMDB's locks are on the other file, so this drops none */
-    }
-    return rc == -EBADMSG ? damaged(s, d, walk.why) : rc == -EAGAIN ? 0 : rc;
+    if (fd < 0)
+        return damaged(s, d, "is missing, where lock.mdb says that there was a store");
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        rc = damaged(s, d, "is no file");
+    else if (st.st_size == 0)
+        rc = damaged(s, d, "is empty");
+    else if ((rc = pages_walk(fd, &walk)) == -EBADMSG)
+        damaged(s, d, walk.why);
+    close(fd); /* LMDB's locks are on the other file, so this drops none */
+    /* Nobody can tell while others write without a pause, and they looked before they began. */
+    return rc == -EAGAIN ? 0 : rc;
 }
 
 /* --- open and close ------------------------------------------------------- */
@@ -640,35 +585,19 @@ static void on_assertion(MDB_env *env, const char *text)
     guard_give_up();
 }
 
-static int open_env(struct store *s, const char *data, const char *lock, bool write)
+static int open_env(struct store *s, const char *dir, unsigned flags)
 {
-    unsigned flags = MDB_NOTLS;
     MDB_stat stat;
     MDB_txn *txn;
     int rc;
 
-    /* Who may not write the lock file can tell no writer what is read, so nobody may
-     * write meanwhile; `status` says so. Should somebody do it all the same (another
-     * mount of the same folder): pages of a state are written over by the second
-     * change after it at the earliest, a transaction here lasts microseconds in the
-     * daemon and milliseconds in the tool, and each value has its checksum. */
-    if (!write) {
-        s->unlocked = access(lock, W_OK) != 0 && (errno != ENOENT || access(s->dir, W_OK) != 0);
-        flags |= MDB_RDONLY | (s->unlocked ? MDB_NOLOCK : 0);
-    }
     if ((rc = mdb_env_create(&s->env)) != 0 ||
         (rc = mdb_env_set_assert(s->env, on_assertion)) != 0 ||
         (rc = mdb_env_set_mapsize(s->env, map_size)) != 0 ||
         (rc = mdb_env_set_maxreaders(s->env, STORE_PLACES)) != 0 ||
-        (rc = mdb_env_open(s->env, s->dir, flags, 0660)) != 0)
-        return translate(rc);
-    /* Both files may have been made under any umask; readers must be able to write
-     * the lock file. Who does not own them cannot, and need not. */
-    (void)!chmod(data, 0640);
-    (void)!chmod(lock, 0660);
-    store_sweep(s);
-    if ((rc = mdb_env_get_fd(s->env, &s->fd)) != 0 || (rc = mdb_env_stat(s->env, &stat)) != 0 ||
-        (rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn)) != 0)
+        (rc = mdb_env_open(s->env, dir, MDB_NOTLS | flags, 0660)) != 0 ||
+        (rc = mdb_env_get_fd(s->env, &s->fd)) != 0 || (rc = mdb_env_stat(s->env, &stat)) != 0 ||
+        (rc = mdb_txn_begin(s->env, NULL, flags & MDB_RDONLY, &txn)) != 0)
         return translate(rc);
     s->page_size = stat.ms_psize;
     rc = mdb_dbi_open(txn, NULL, 0, &s->dbi);
@@ -676,27 +605,63 @@ static int open_env(struct store *s, const char *data, const char *lock, bool wr
     return translate(rc);
 }
 
-static int open_files(struct store *s, enum store_access access, struct diags *d)
+/* An empty store with its mark, unless another process is faster. */
+static int make_file(const char *dir, const char *data)
 {
-    const uint8_t version = format[sizeof format - 2];
-    const size_t n = sizeof format - 2; /* of the mark */
+    struct store s = {.fd = -1};
+    char path[PATH_MAX], made[PATH_MAX];
+    struct store_txn *t;
+    int rc;
+
+    if (snprintf(path, sizeof path, "%s/new-XXXXXX", dir) >= PATH_MAX - 9)
+        return -ENAMETOOLONG;
+    if ((mkdir(dir, 0750) != 0 && errno != EEXIST) || mkdtemp(path) == NULL)
+        return -errno;
+    snprintf(made, sizeof made, "%.*s/data.mdb", PATH_MAX - 10, path);
+    rc = open_env(&s, path, MDB_NOLOCK);
+    if (rc == 0 && (rc = store_begin(&s, true, &t)) == 0) {
+        (void)store_put(t, &format_key, format, sizeof format - 1); /* or the commit fails */
+        rc = store_commit(t);
+    }
+    if (rc == 0 && (fchmod(s.fd, 0640) != 0 || (link(made, data) != 0 && errno != EEXIST)))
+        rc = -errno;
+    mdb_env_close(s.env);
+    unlink(made);
+    rmdir(path);
+    return rc;
+}
+
+static int open_files(struct store *s, enum store_access mode, struct diags *d)
+{
+    const size_t n = sizeof format - 2; /* of the mark, without its version */
+    unsigned flags = mode == STORE_WRITE ? 0 : MDB_RDONLY, known = format[n], found;
     char data[PATH_MAX], lock[PATH_MAX];
-    const struct store_key first = {1, {0}};
-    struct store_record any;
     struct store_bytes v;
     struct store_txn *t;
-    uint8_t found;
     int rc;
 
     if (snprintf(data, sizeof data, "%s/data.mdb", s->dir) >= PATH_MAX ||
         snprintf(lock, sizeof lock, "%s/lock.mdb", s->dir) >= PATH_MAX)
         return -ENAMETOOLONG;
-    rc = look_at_files(s, data, lock, access, d);
-    if (rc != 0 && (rc != -ENOENT || access != STORE_WRITE))
-        return rc;
-    rc = open_env(s, data, lock, access == STORE_WRITE);
+    rc = look_at_files(s, data, lock, mode, d);
+    if (rc == -ENOENT && mode != STORE_READ) /* SERVE too: what comes later is then seen */
+        rc = make_file(s->dir, data);
     if (rc != 0)
         return rc;
+    /* Who may not write the lock file can tell no writer what is read, so nobody may
+     * write meanwhile; `status` says so. Should somebody do it all the same (another
+     * mount of the same folder): pages of a state are written over by the second
+     * change after it at the earliest, a transaction here lasts microseconds in the
+     * daemon and milliseconds in the tool, and each value has its checksum. */
+    s->unlocked = mode != STORE_WRITE && access(lock, W_OK) != 0 &&
+                  (errno != ENOENT || access(s->dir, W_OK) != 0);
+    rc = open_env(s, s->dir, flags | (s->unlocked ? MDB_NOLOCK : 0));
+    if (rc != 0)
+        return rc;
+    /* It may have been made under any umask, and readers must be able to write it. Who does
+     * not own it cannot do this, and need not. */
+    (void)!chmod(lock, 0660);
+    store_sweep(s);
     s->own = store_reader_new(s);
     if (s->own == NULL)
         return -errno;
@@ -704,91 +669,60 @@ static int open_files(struct store *s, enum store_access access, struct diags *d
     if (rc != 0)
         return rc;
     rc = store_get(t, &format_key, &v);
-    if (rc == -ENOENT && store_seek(t, &first, 0, &any) != -ENOENT)
-        rc = -EBADMSG; /* something is stored without a mark */
-    if (rc == 0 && (v.len != n + 1 || memcmp(v.data, format, n) != 0))
-        rc = -EBADMSG;
-    found = rc == 0 ? v.data[n] : version;
+    found = rc == 0 && v.len == n + 1 && memcmp(v.data, format, n) == 0 ? v.data[n] : 0;
     store_end(t);
-    if (rc != 0 && rc != -ENOENT)
+    if (found == 0)
         return damaged(s, d, "is damaged, or another program's");
-    if (found != version) {
-        diags_add(d, NULL, 0, 0,
-                  "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it "
-                  "away and import a policy",
-                  s->dir, found > version ? "a newer" : "an older", found, version,
-                  found > version ? "upgrade" : "export it with that one");
-        return -EBADMSG;
-    }
-    if (rc == 0 || access != STORE_WRITE)
-        return rc;
-
-    /* An empty store becomes one of ours, unless another process was faster. */
-    rc = store_begin(s, true, &t);
-    if (rc != 0)
-        return rc;
-    rc = store_get(t, &format_key, &v);
-    if (rc == -ENOENT && (rc = store_put(t, &format_key, format, n + 1)) > 0)
-        return store_commit(t);
-    store_end(t);
-    return rc;
+    if (found == known)
+        return 0;
+    diags_add(d, NULL, 0, 0,
+              "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it away "
+              "and import a policy",
+              s->dir, found > known ? "a newer" : "an older", found, known,
+              found > known ? "upgrade" : "export it with that one");
+    return -EBADMSG;
 }
 
-static int try_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
+int store_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
 {
     struct store *s = calloc(1, sizeof *s);
+    size_t before = d != NULL ? d->all : 0;
     int rc = -ENOMEM;
 
+    guard_install();
     if (s != NULL && (s->dir = strdup(dir)) != NULL) {
         guarded(rc, open_files(s, access, d));
     }
     if (rc == -EFAULT)
         rc = damaged(s, d, "is damaged, or the disk cannot read it");
-    if (rc == 0)
+    if (rc == 0) {
         *out = s;
-    else
-        store_close(s);
-    return rc;
-}
-
-int store_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
-{
-    struct diags none;
-    size_t before;
-    int rc;
-
-    guard_install();
-    diags_init(&none);
-    if (d == NULL)
-        d = &none;
-    before = d->all;
-    rc = try_open(out, dir, access, d);
-    if (rc == -ENOENT && access == STORE_SERVE) {
-        /* Made at once: so that what comes later is seen. */
-        rc = try_open(out, dir, STORE_WRITE, d);
-        if (rc == 0) {
-            store_close(*out);
-            rc = try_open(out, dir, access, d);
-        }
+        return 0;
     }
-    if (rc == 0 || d->all > before)
-        ;
-    else if (rc == -ENOENT)
+    store_close(s);
+    if (d == NULL || d->all > before)
+        return rc;
+    switch (rc) {
+    case -ENOENT:
         diags_add(d, NULL, 0, 0,
                   "%s holds no policy yet; waymarkctl policy import or policy fill makes one", dir);
-    else if (rc == -EACCES || rc == -EPERM)
+        break;
+    case -EACCES:
+    case -EPERM:
         diags_add(d, NULL, 0, 0,
                   "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
-    else if (rc == -EAGAIN)
+        break;
+    case -EAGAIN:
         diags_add(d, NULL, 0, 0,
                   "%s is in use by a process in another container with the same process number; "
                   "run the tool in the container of waymarkd",
                   dir);
-    else
+        break;
+    default:
         diags_add(d, NULL, 0, 0,
                   "%s cannot be opened: %s; mend that and restart waymarkd, or " STORE_REMEDY, dir,
                   strerror(-rc));
-    diags_fini(&none);
+    }
     return rc;
 }
 
@@ -831,11 +765,16 @@ struct sight {
 
 static int see(void *context, const struct store_record *r)
 {
-    const MDB_val k = {r->key.len, (void *)(uintptr_t)r->key.data},
-                  v = {r->value.len, (void *)(uintptr_t)r->value.data};
     struct sight *s = context;
     struct store_bytes value;
+    MDB_val k, v;
 
+    if (r == NULL) {
+        *s = (struct sight){.records = 0};
+        return 0;
+    }
+    k = (MDB_val){r->key.len, (void *)(uintptr_t)r->key.data};
+    v = (MDB_val){r->value.len, (void *)(uintptr_t)r->value.data};
     s->records++;
     if (open_value(&k, &v, &value) != 0) {
         s->damaged++;
@@ -854,16 +793,11 @@ static int see(void *context, const struct store_record *r)
  * then each value. */
 int store_verify(struct store *store, const atomic_bool *stop, struct diags *d)
 {
-    enum { TRIES = 3 };
     struct sight s;
     struct pages_walk walk = {.visit = see, .context = &s, .stop = stop};
+    int rc = pages_walk(store->fd, &walk);
     char what[PAGES_WHY + 32];
-    int rc = -EAGAIN;
 
-    for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
-        s = (struct sight){.records = 0};
-        rc = pages_walk(store->fd, &walk);
-    }
     if (rc == 0 || rc == -EBADMSG)
         atomic_store(&store->refused, rc != 0);
     if (rc == -EBADMSG)

@@ -32,7 +32,7 @@ enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all process
  * does not wait for that: store_verify() tells what shows later. */
 enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
 
-#define STORE_SUMMED "NPRSTW" /* the tables that the digest is made of */
+#define STORE_UNSUMMED "LM" /* tables that the digest is not made of: what a change leaves anyway */
 #define STORE_REMEDY                                                                               \
     "stop waymarkd, move that folder away, restore a backup or import a policy, start waymarkd"
 struct store_key {
@@ -47,7 +47,7 @@ struct store_record {
     struct store_bytes key, value; /* no value (NULL): it is damaged */
 };
 struct store_counts {
-    uint64_t digest;     /* sum of the hashes of the summed tables: whatever their order */
+    uint64_t digest;     /* sum of the hashes of what is stored: whatever their order */
     uint64_t tables[64]; /* records, by the lower 6 bits of the table */
 };
 struct store_health {
@@ -93,8 +93,8 @@ static inline uint64_t store_count(const struct store_counts *c, char table)
 {
     return c->tables[table & 63];
 }
-/* Of a change so far: 1 something that is summed differs, or something damaged was written or
- * removed; 0; -errno of the first write that failed. */
+/* Of a change so far: 1 the digest differs, or something damaged was written or removed; 0;
+ * -errno of the first write that failed. */
 int store_differs(const struct store_txn *);
 bool store_repaired(const struct store_txn *); /* something damaged was written or removed */
 
@@ -128,14 +128,27 @@ int store_del_all(struct store_txn *, const struct store_key *prefix); /* 0 or -
  * reader began. The fault is counted. */
 #define store_guarded(rc, txn, call)                                                               \
     do {                                                                                           \
-        if (store_is_faulted(txn)) {                                                               \
-            (rc) = -EIO;                                                                           \
-        } else {                                                                                   \
-            guarded(rc, call);                                                                     \
-            (rc) = store_settle(txn, rc);                                                          \
-        }                                                                                          \
+        guarded(rc, store_is_faulted(txn) ? -EIO : (call));                                        \
+        (rc) = store_settle(txn, rc);                                                              \
     } while (0)
 bool store_is_faulted(const struct store_txn *);
 int store_settle(struct store_txn *, int rc);
+
+/* --- pages.c: the file, read without LMDB ---------------------------------- */
+
+enum { PAGES_WHY = 120 };
+struct pages_walk {
+    /* Of each record in the order of keys, as it lies there; of NULL when it begins, perhaps
+     * not for the first time. NULL: only the pages count. */
+    store_visit *visit;
+    void *context;
+    const atomic_bool *stop; /* NULL, or set by another thread: -ECANCELED */
+    bool brief;              /* only: are the first pages sound, and is the last one there? */
+    char why[PAGES_WHY];     /* with -EBADMSG: "is damaged: page 17 is used twice" */
+};
+/* Every page of the newest state: is it whole, is it used exactly once, does a
+ * search find each key? 0; -EBADMSG; -EAGAIN the state moved all the time, so it is
+ * not known; what visit returned; -errno. No lock is taken. */
+int pages_walk(int fd, struct pages_walk *);
 
 #endif

@@ -10,7 +10,7 @@
 
 #include <xxhash.h>
 
-#include "store/pages.h"
+#include "store/store.h"
 
 enum { PAGE = 4096, SUFFIXES = 1500 };
 
@@ -259,8 +259,13 @@ struct sum {
 static int add(void *context, const struct store_record *r)
 {
     struct sum *s = context;
-    uint64_t hash = XXH3_64bits(r->key.data, r->key.len);
+    uint64_t hash;
 
+    if (r == NULL) {
+        *s = (struct sum){0};
+        return 0;
+    }
+    hash = XXH3_64bits(r->key.data, r->key.len);
     s->entries++;
     s->damaged += r->value.len <= 8;
     if (r->value.len <= 8)
@@ -310,14 +315,16 @@ static void never_another_content(void **state)
     assert_true(found > 1000 && harmless > 1000);
 }
 
+static unsigned begun, calm_from; /* walks: begun so far; the last that is disturbed */
+
 static int change(void *context, const struct store_record *r)
 {
     struct fixture *f = context;
     static unsigned n;
     char rule[64];
 
-    (void)r;
-    for (int i = 0; i < 3 && n < 30; i++) {
+    begun += r == NULL;
+    for (int i = 0; i < 3 && begun <= calm_from && r != NULL; i++) {
         snprintf(rule, sizeof rule, "rule n%u deny n%u.example", n, n);
         fixture_policy(f, rule);
         n++;
@@ -332,10 +339,13 @@ static void changes_in_between(void **state)
     struct pages_walk walk = {.visit = change, .context = f};
     int fd;
 
-    fill(f, SUFFIXES);
+    fill(f, 100);
     fd = data_open(f);
+    calm_from = 1000;
     assert_int_equal(pages_walk(fd, &walk), -EAGAIN);
-    assert_int_equal(pages_walk(fd, &walk), 0); /* no more of them */
+    assert_true(begun > 1);
+    calm_from = begun + 2;
+    assert_int_equal(pages_walk(fd, &walk), 0);
     close(fd);
     assert_sound(f);
 }
@@ -343,8 +353,7 @@ static void changes_in_between(void **state)
 static int refuse(void *context, const struct store_record *r)
 {
     (void)context;
-    (void)r;
-    return -ECHILD;
+    return r != NULL ? -ECHILD : 0;
 }
 
 static void ends_when_told(void **state)
