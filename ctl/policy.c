@@ -514,7 +514,7 @@ const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "import", 1, 1, "FILE", {import_options, write_options}, policy_import,
      "read a policy from a file; - is standard input"},
     {"policy", "export", 0, 0, "", {export_options}, policy_export, "print the policy as text"},
-    {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check_verb,
+    {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check,
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},
     {"policy", "test", 1, 1, "FILE", {test_options}, policy_test, "run the tests in the section tests: of FILE (exit 7 when one fails)"},
     {"policy", "log", 0, 0, "", {log_options}, policy_log, "show the changes: serial, time, author, reason, what"},

@@ -63,7 +63,9 @@ enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
 int policy_file_read(const char *path, enum policy_form, struct policy *out,
                      struct policy_tests *tests, size_t *skipped);
 
-/* --- ctl/policy_check.c: adds those of the suffixes that have no route, so that the default servers
+/* --- ctl/policy_check.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
+json_t *policy_findings(const struct policy *, uint64_t now_ms);
+/* Adds those of the suffixes that have no route, so that the default servers
  * say whether a record is missing. How many. */
 size_t policy_unrouted(struct str *, const struct settings *, const struct suffix *, size_t n);
 
@@ -72,7 +74,7 @@ int policy_export(struct ctl *);
 int policy_edit(struct ctl *);
 int policy_show(struct ctl *);
 int policy_log(struct ctl *);
-int policy_check_verb(struct ctl *);
+int policy_check(struct ctl *);
 int policy_test(struct ctl *);
 
 #endif

@@ -9,10 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/policy.h"
 #include "ctl/zone.h"
-#include "policy/change.h"
-#include "policy/check.h"
-#include "policy/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -32,22 +30,16 @@ static char *written(const struct policy *p, size_t *len,
     return out;
 }
 
-static void count(void *context, const char *subject, const char *text)
-{
-    must(subject[0] != '\0' && text[0] != '\0');
-    (*(size_t *)context)++;
-}
-
 static void round_trip(const struct policy *p)
 {
-    size_t len, len_again, found = 0;
+    size_t len, len_again;
     struct policy again;
     char *text = written(p, &len, policy_text_write), *second;
 
     must(policy_text_read(&again, NULL, "again", text, len, false, NULL) == 0);
     second = written(&again, &len_again, policy_text_write);
     must(len == len_again && memcmp(text, second, len) == 0);
-    must(policy_check(p, 1, count, &found) == found);
+    json_decref(policy_findings(p, 1));
     policy_references(p, NULL);
     policy_fini(&again);
     free(second);

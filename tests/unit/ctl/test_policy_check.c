@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_check.c -- what policy_check() finds, and what it leaves in peace.
+ * test_policy_check.c -- what `policy check` finds in a policy, and what it leaves in peace.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "base/str.h"
-#include "policy/check.h"
-#include "policy/text.h"
+#include "ctl/policy.h"
 #include "tests/unit/rows.h"
 
 #define TWO_POOLS                                                                                  \
@@ -79,24 +78,26 @@ static const struct row {
      " a: {suffixes: [x.y], pool: p}\n b: {suffixes: [\"*.x.y\"], pool: p}\n", ""},
 };
 
-static void collect(void *context, const char *subject, const char *text)
-{
-    str_addf(context, "%s: %s\n", subject, text);
-}
-
 static size_t findings(const char *text, char *out, size_t size)
 {
+    const json_t *row;
     struct policy p;
     struct diags d;
     struct str s;
-    size_t n;
+    json_t *found;
+    size_t n, i;
 
     diags_init(&d);
     if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
         fail_msg("%s", d.n > 0 ? d.list[0].text : "?");
     diags_fini(&d);
     str_init(&s, out, size);
-    n = policy_check(&p, NOW, collect, &s);
+    found = policy_findings(&p, NOW);
+    n = json_array_size(found);
+    json_array_foreach(found, i, row)
+        str_addf(&s, "%s: %s\n", json_string_value(json_object_get(row, "subject")),
+                 json_string_value(json_object_get(row, "text")));
+    json_decref(found);
     policy_fini(&p);
     return n;
 }
@@ -134,5 +135,5 @@ int main(void)
 {
     ROWS(rows, rule_findings);
     TEST(object_findings);
-    return RUN("check");
+    return RUN("policy check");
 }
