@@ -137,6 +137,21 @@ static enum answer deliver_failure(const struct view *v, struct query *q, uint16
                                    : query_send_error(v, q, rcode, ede);
 }
 
+/* The question went as it is to one server: what came goes back as it is, but for its ID. */
+static enum answer deliver_packet(const struct view *v, struct query *q, const struct real *came,
+                                  struct now now)
+{
+    struct writer w = writer_make(q->out, q->out_size);
+
+    kms_event_passthrough(v, q, came->image, came->len, &came->server, now);
+    if (came->image == NULL)
+        return query_send(v, q, NULL, 0, real_ede(came), NULL);
+    writer_u16(&w, q->message.id);
+    writer_bytes(&w, came->image + 2, came->len - 2);
+    q->out_len = w.len;
+    return ANSWER_SEND;
+}
+
 enum answer answer_query(const struct view *v, struct query *q, const struct real *came,
                          struct now now)
 {
@@ -144,8 +159,8 @@ enum answer answer_query(const struct view *v, struct query *q, const struct rea
     bool becomes_nodata;
     enum answer result;
 
-    if (UNLIKELY(q->passthrough)) /* goes as it is to one server and comes back as it is */
-        return came == NULL ? ANSWER_FORWARD : query_send(v, q, NULL, 0, EDE_NO_REACHABLE, NULL);
+    if (UNLIKELY(q->passthrough))
+        return came == NULL ? ANSWER_FORWARD : deliver_packet(v, q, came, now);
     if (UNLIKELY(q->kms))
         return kms_answer(v, q, came, now);
     switch (real_look(v, q, came, now)) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * exchange.c -- from the question on its socket to what its reply means. on_receive()
- * is a list of rules, top to bottom: one that applies ends it.
+ * exchange.c -- from the question on its socket to what its reply means.
+ * exchange_read() is a list of rules, top to bottom: one that applies ends it.
  *
  * Over UDP anybody may have sent a packet, so one that does not match changes
  * nothing; over TCP it is the server's, and ends the try.
@@ -10,33 +10,29 @@
 
 #include <errno.h>
 
-static void fail_exchange(struct exchange *e, int error)
+static enum exchange_kind fail_exchange(struct exchange *e, int error)
 {
     COUNT(e->home->stats, upstream_errors);
-    upstream_failed(e->server, error);
-    e->home->io->close(e->home->io, &e->peer);
-    e->on_result(e, &(struct exchange_result){.kind = EXCHANGE_FAILED});
+    upstream_no_reply(e->server, error, false);
+    return EXCHANGE_FAILED;
 }
 
 /* Not a reply to our question. */
-static void ignore(struct exchange *e, bool malformed)
+static enum exchange_kind ignore(struct exchange *e, bool malformed)
 {
     if (malformed)
         COUNT(e->home->stats, upstream_malformed);
     else
         COUNT(e->home->stats, upstream_mismatch);
-    if (e->q.tcp)
-        fail_exchange(e, EPROTO);
+    return e->tcp ? fail_exchange(e, EPROTO) : EXCHANGE_IGNORED;
 }
 
-/* Once, and last: the owner may close e. */
-static void report_unsure(struct exchange *e, struct exchange_result *r)
+static enum exchange_kind unsure(struct exchange *e)
 {
-    if (e->unsure)
-        return;
+    bool again = e->unsure;
+
     e->unsure = true;
-    r->kind = EXCHANGE_UNSURE;
-    e->on_result(e, r);
+    return again ? EXCHANGE_IGNORED : EXCHANGE_UNSURE;
 }
 
 static bool is_edns_error(uint16_t rcode)
@@ -45,129 +41,103 @@ static bool is_edns_error(uint16_t rcode)
 }
 
 /* It matched: is it whole, and does it say something we can use? */
-static void on_match(struct exchange *e, struct message *m, const uint8_t *wire, size_t len,
-                     uint64_t now_ms, struct exchange_result r)
+static enum exchange_kind read_match(struct exchange *e, struct message *m, const uint8_t *wire,
+                                     size_t len, uint64_t now_ms, struct exchange_reply *r)
 {
     struct exchanges *x = e->home;
-    struct reply_facts facts;
-    bool good;
+    struct upstream *s = e->server;
+    bool knows_edns = upstream_knows_edns(s, now_ms), refuses_edns;
     int rc;
 
-    if (!e->q.tcp && ((m->flags & DNS_TC) != 0 || len > (e->edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
-        upstream_replied(e->server, r.ms, RCODE_NOERROR);
-        r.kind = EXCHANGE_TRUNCATED;
-        e->on_result(e, &r);
-        return;
+    if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > (e->q.edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
+        upstream_replied(s, r->ms, RCODE_NOERROR);
+        return EXCHANGE_TRUNCATED;
     }
     if (!e->q.ad) /* of a server that is not believed: not even kept */
         m->flags &= (uint16_t)~DNS_AD;
-    rc = reply_read(m, wire, len, e->q.do_bit, x->image, sizeof x->image, &r.len, &facts);
-    if (rc == -EBADMSG) { /* so is TC over TCP, where a cut reply leads to nothing */
-        if (e->q.tcp) {
-            ignore(e, true);
-            return;
-        }
+    rc = reply_read(m, wire, len, e->q.do_bit, x->image, sizeof x->image, &r->len, &r->facts);
+    if (rc == -EBADMSG && e->tcp) /* so is TC over TCP, where a cut reply leads to nothing */
+        return ignore(e, true);
+    r->failure = m->rcode != RCODE_NXDOMAIN ? m->rcode : RCODE_NOERROR;
+    refuses_edns = rc != -EBADMSG && e->q.edns &&
+                   (m->rcode == RCODE_BADVERS || /* RFC 6891 7 */
+                    (is_edns_error(m->rcode) && (!m->edns.present || !knows_edns)));
+    if (rc != 0 && !refuses_edns) {
+        /* Every attribute matched, but it cannot be read, or is well-formed and answers
+         * nothing: a loop of CNAMEs, or a chain without end. Waiting on would not help. */
         COUNT(x->stats, upstream_malformed);
-        upstream_replied(e->server, r.ms, RCODE_SERVFAIL);
-        r.rcode = RCODE_UNUSABLE;
-        r.elsewhere = true;
-        report_unsure(e, &r);
-        return;
+        m->rcode = RCODE_SERVFAIL;
+        r->failure = RCODE_UNUSABLE;
+        r->facts.kind = REPLY_FAILURE;
     }
-    r.rcode = m->rcode;
-    if (e->edns && (m->rcode == RCODE_BADVERS || /* it refuses EDNS (RFC 6891 7) */
-                    (is_edns_error(m->rcode) &&
-                     (!m->edns.present || !upstream_knows_edns(e->server, now_ms))))) {
-        upstream_replied(e->server, r.ms, m->rcode);
-        r.kind = EXCHANGE_NO_EDNS;
-        e->on_result(e, &r);
-        return;
-    }
-    r.facts = &facts;
-    if (rc != 0) {
-        /* Every attribute matched and it is well-formed, but it answers nothing:
-         * a loop of CNAMEs, or a chain without end. Waiting on would not help. */
-        COUNT(x->stats, upstream_malformed);
-        upstream_replied(e->server, r.ms, RCODE_SERVFAIL);
-        facts = (struct reply_facts){.kind = REPLY_FAILURE, .rcode = RCODE_SERVFAIL};
-        r.rcode = RCODE_UNUSABLE;
-        e->on_result(e, &r);
-        return;
-    }
+    upstream_replied(s, r->ms, m->rcode);
+    if (refuses_edns)
+        return EXCHANGE_NO_EDNS;
+    r->elsewhere = rc == -EBADMSG;
+    if (rc != 0)
+        return r->elsewhere ? unsure(e) : EXCHANGE_REPLY;
     COUNT(x->stats, upstream_replies);
-    upstream_replied(e->server, r.ms, m->rcode);
-    e->server->report.by_kind[facts.kind]++;
-    good = m->rcode == RCODE_NOERROR || m->rcode == RCODE_NXDOMAIN;
-    if (e->edns && good)
-        upstream_edns(e->server, now_ms);
-    if (e->q.suspect_edns && good)
-        upstream_edns_missed(e->server, e->q.asked_ms, now_ms);
+    s->report.by_kind[r->facts.kind]++;
+    if (r->failure == RCODE_NOERROR && e->q.edns)
+        s->knows_edns_ms = now_ms + UPSTREAM_FORGET_MS;
+    if (r->failure == RCODE_NOERROR && (e->q.edns || e->suspect_edns))
+        upstream_learn(&s->no_edns, e->q.edns, e->asked_ms, now_ms);
+    if (r->facts.kind == REPLY_REFERRAL)
+        r->failure = RCODE_UNUSABLE;
     /* A reply without EDNS to a question that wants DNSSEC is not kept before it is
      * known to be the rule: perhaps a packet was lost, and the next has signatures. */
-    if (e->q.suspect_edns && e->q.do_bit)
-        facts.cacheable = false;
-    r.image = x->image;
-    r.no_edns = e->edns && m->rcode == RCODE_SERVFAIL && !upstream_knows_edns(e->server, now_ms);
-    e->on_result(e, &r);
+    if (e->suspect_edns && e->q.do_bit)
+        r->facts.cacheable = false;
+    r->image = x->image;
+    r->no_edns = e->q.edns && m->rcode == RCODE_SERVFAIL && !knows_edns;
+    return EXCHANGE_REPLY;
 }
 
-static void on_receive(struct io_peer *peer, const uint8_t *wire, size_t len)
+enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_t size,
+                                 struct exchange_reply *r)
 {
-    struct exchange *e = container_of(peer, struct exchange, peer);
     uint64_t now_ms = e->home->io->now(e->home->io).mono_ms;
-    struct exchange_result r = {.kind = EXCHANGE_REPLY, .ms = (uint32_t)(now_ms - e->begun_ms)};
-    struct reply_facts facts = {.kind = REPLY_FAILURE};
+    size_t len = (size_t)size;
+    bool readable, same_case;
     struct message m;
-    bool readable = message_read_head(&m, wire, len) == 0, same_case;
 
+    *r = (struct exchange_reply){.facts.kind = REPLY_FAILURE,
+                                 .ms = (uint32_t)(now_ms - e->begun_ms)};
+    if (wire == NULL)
+        return fail_exchange(e, (int)-size);
+    readable = message_read_head(&m, wire, len) == 0;
     /* An error of which the server has sent back the header alone. */
-    if (!readable && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->id &&
-        (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && e->q.packet == NULL &&
+    if (!readable && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->q.id &&
+        (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && e->packet == NULL &&
         (is_edns_error(m.rcode) || m.rcode == RCODE_SERVFAIL || m.rcode == RCODE_REFUSED)) {
-        facts.rcode = r.rcode = m.rcode;
-        r.facts = &facts;
-        r.no_edns = e->edns && is_edns_error(m.rcode);
-        r.elsewhere = !r.no_edns;
-        upstream_replied(e->server, r.ms, m.rcode);
-        if (!e->q.tcp) {
-            COUNT(e->home->stats, upstream_malformed);
-            report_unsure(e, &r);
-            return;
-        }
-        if (r.no_edns) /* nobody else speaks on the stream */
-            r.kind = EXCHANGE_NO_EDNS;
-        e->on_result(e, &r);
-        return;
+        r->failure = m.rcode;
+        r->no_edns = e->q.edns && is_edns_error(m.rcode);
+        r->elsewhere = !r->no_edns;
+        upstream_replied(e->server, r->ms, m.rcode);
+        if (e->tcp) /* nobody else speaks on the stream */
+            return r->no_edns ? EXCHANGE_NO_EDNS : EXCHANGE_REPLY;
+        COUNT(e->home->stats, upstream_malformed);
+        return unsure(e);
     }
-    if (!readable || m.id != e->id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
-        m.qtype != e->q.qtype || m.qclass != e->q.qclass || !name_equal_fold(&m.qname, &e->sent)) {
-        ignore(e, !readable);
-        return;
-    }
-    if (e->q.packet != NULL) { /* nothing more of it is read: it is signed */
+    if (!readable || m.id != e->q.id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
+        m.qtype != e->q.qtype || m.qclass != e->q.qclass || !name_equal_fold(&m.qname, &e->sent))
+        return ignore(e, !readable);
+    if (e->packet != NULL) { /* nothing more of it is read: it is signed */
         COUNT(e->home->stats, upstream_replies);
-        upstream_replied(e->server, r.ms, m.rcode);
-        r.image = wire;
-        r.len = len;
-        e->on_result(e, &r);
-        return;
+        upstream_replied(e->server, r->ms, m.rcode);
+        r->image = wire;
+        r->len = len;
+        return EXCHANGE_REPLY;
     }
     /* The case is the server's to keep only where a forger could guess the rest. */
     same_case = memcmp(wire + DNS_HEADER, e->sent.data, e->sent.len) == 0;
     if (e->cased && (same_case || !e->unsure))
-        upstream_learn(&e->server->no_case, same_case, now_ms);
+        upstream_learn(&e->server->no_case, same_case, now_ms, now_ms);
     if (e->cased && !same_case) {
         COUNT(e->home->stats, upstream_mismatch);
-        r.rcode = RCODE_TIMEOUT;
-        report_unsure(e, &r);
-        return;
+        return unsure(e);
     }
-    on_match(e, &m, wire, len, now_ms, r);
-}
-
-static void on_failed(struct io_peer *peer, int error)
-{
-    fail_exchange(container_of(peer, struct exchange, peer), -error);
+    return read_match(e, &m, wire, len, now_ms, r);
 }
 
 bool exchange_is_starved(int rc)
@@ -175,77 +145,58 @@ bool exchange_is_starved(int rc)
     return rc == -ENOBUFS || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EAGAIN;
 }
 
-int exchange_open(struct exchanges *x, const struct exchange_question *q, struct upstream *server,
-                  void (*on_result)(struct exchange *, const struct exchange_result *), void *owner,
-                  struct exchange **out)
+int exchange_open(struct exchange *e)
 {
-    struct exchange *e = pool_take(&x->pool);
-    struct io *io = x->io;
-    uint64_t now_ms = io->now(io).mono_ms;
+    struct io *io = e->home->io;
+    struct worker_stats *stats = e->home->stats;
+    struct upstream *s = e->server;
     uint8_t packet[EXCHANGE_PACKET_MAX], bits[NAME_MAX_WIRE];
     struct writer w = writer_make(packet, sizeof packet);
-    bool plain = q->packet != NULL, edns = !plain && server->no_edns.until_ms <= now_ms;
+    bool minds_edns;
     int rc;
 
-    if (e == NULL)
-        return -ENOBUFS;
-    *e = (struct exchange){.peer = {.receive = on_receive, .failed = on_failed},
-                           .home = x,
-                           .server = server,
-                           .on_result = on_result,
-                           .owner = owner,
-                           .q = *q,
-                           .begun_ms = now_ms,
-                           .id = random_u16(io->random),
-                           .edns = edns && !q->no_edns,
-                           .cased = !plain && !q->tcp && server->no_case.until_ms <= now_ms,
-                           .sent = *q->qname};
-    e->q.suspect_edns = edns && q->suspect_edns;
-    COUNT(x->stats, upstream_queries);
-    if (q->tcp)
-        COUNT(x->stats, upstream_tcp);
-    server->report.queries++;
-    if (plain) {
-        writer_u16(&w, e->id);
-        writer_bytes(&w, q->packet + 2, q->packet_len - 2);
+    e->begun_ms = io->now(io).mono_ms;
+    e->q.id = random_u16(io->random);
+    e->sent = *e->q.qname;
+    minds_edns = s->no_edns.until_ms > e->begun_ms;
+    e->q.edns = e->q.edns && !minds_edns;
+    e->suspect_edns = e->suspect_edns && !minds_edns;
+    COUNT(stats, upstream_queries);
+    if (e->tcp)
+        COUNT(stats, upstream_tcp);
+    s->report.queries++;
+    if (e->packet != NULL) {
+        e->q.edns = e->suspect_edns = false;
+        writer_u16(&w, e->q.id);
+        writer_bytes(&w, e->packet + 2, e->packet_len - 2);
     } else {
         /* 0x20 (draft-vixie-dnsext-dns0x20): each letter's case is one more bit that a
          * forger must guess. */
+        e->cased = !e->tcp && s->no_case.until_ms <= e->begun_ms;
         if (e->cased)
             random_bytes(io->random, bits, e->sent.len);
-        else if (!q->tcp)
-            COUNT(x->stats, upstream_case);
+        else if (!e->tcp)
+            COUNT(stats, upstream_case);
         for (size_t i = 0; e->cased && i < e->sent.len; i++)
             if (e->sent.data[i] >= 'a' && e->sent.data[i] <= 'z')
                 e->sent.data[i] ^= bits[i] & 0x20;
-        w.len = query_build(&(struct query_build){.id = e->id,
-                                                  .qname = &e->sent,
-                                                  .qtype = q->qtype,
-                                                  .qclass = q->qclass,
-                                                  .cd = q->cd,
-                                                  .ad = q->ad,
-                                                  .do_bit = q->do_bit,
-                                                  .edns = e->edns},
-                            packet, sizeof packet);
+        e->q.qname = &e->sent;
+        w.len = query_build(&e->q, packet, sizeof packet);
     }
-    rc = io->open(io, &e->peer, &server->report.server, q->tcp ? IO_TCP : IO_UDP);
+    rc = io->open(io, &e->peer, &s->report.server, e->tcp ? IO_TCP : IO_UDP);
     if (rc == 0 && (rc = io->send(io, &e->peer, packet, w.len)) != 0)
         io->close(io, &e->peer);
-    if (rc != 0) {
-        COUNT(x->stats, upstream_errors);
-        if (!exchange_is_starved(rc))
-            upstream_failed(server, -rc);
-        pool_give(&x->pool, e);
-        return rc;
-    }
-    server->users++;
-    *out = e;
-    return 0;
+    if (rc == 0)
+        s->users++;
+    else if (exchange_is_starved(rc))
+        COUNT(stats, upstream_errors);
+    else
+        fail_exchange(e, -rc);
+    return rc;
 }
 
 void exchange_close(struct exchange *e)
 {
     e->home->io->close(e->home->io, &e->peer);
     e->server->users--;
-    pool_give(&e->home->pool, e);
 }

@@ -16,17 +16,19 @@
  * comes in the last third. A server that does not reply to a hurried try in time
  * does not count as silent.
  *
- * A try whose time is over is idle and keeps its socket: a late reply is as good
- * as one in time. When sockets are short, the oldest idle try of all flights is
- * closed for a new one. There are more than twice as many places for tries as for
- * flights, so tries at dead servers cannot keep others from being made.
+ * A try whose time is over keeps its socket: a late reply is as good as one in
+ * time. When sockets are short, the oldest try that no flight waits for is closed
+ * for a new one. There are more than twice as many places for tries as for flights,
+ * so tries at dead servers cannot keep others from being made.
  *
  * Order of servers: fewest tries in this flight, those that are up first, then
  * as written. A server that says SERVFAIL or REFUSED is not asked again.
  *
  * A reply may be a chain of CNAMEs without the records at its end. Then the
  * forwarder asks for the end itself, at the route of that name; the flight opens no
- * more tries, and is answered with its chain and what came for the end.
+ * more tries, follows the end's flight, and is answered with its chain and what came
+ * for the end. When that is a chain, too, all that follow it get its links and follow
+ * its end: so whoever follows has no followers, and no chain is walked in depth.
  *
  * A packet with TSIG or for TKEY passes through: to one server, octet by octet but
  * for the ID, and back the same way. Its flight is neither joined nor kept, and has
@@ -45,15 +47,14 @@
 #include "resolver/forward.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "resolver/exchange.h"
 #include "resolver/inflight.h"
 #include "resolver/kms.h"
 #include "resolver/special.h"
-#include "wire/pack.h"
 
 enum {
     TRIES_EACH = 3,
@@ -69,19 +70,20 @@ enum {
 /* How a server is tried once more, beside its TRIES_EACH. */
 enum { OVER_TCP = 1, WITHOUT_EDNS = 2 };
 
+static const struct name root = {.len = 1};
+
 struct forwarder {
     struct io *io; /* borrowed */
     struct forwarder_hooks hooks;
     struct worker_stats *stats;
     struct upstreams upstreams;
     struct exchanges exchanges;
-    TAILQ_HEAD(exchange_queue, exchange)
-    idle; /* tries that listen on after their time, oldest first */
     struct inflight inflight;
-    uint32_t limit;   /* flights at most */
-    struct query q;   /* a waiter, made a query again */
-    struct query end; /* the question for the end of a chain of CNAMEs */
-    uint8_t out[DNS_MAX_MESSAGE];
+    TAILQ_HEAD(exchange_queue, exchange) tries; /* of all flights, oldest first */
+    uint32_t limit;                             /* flights at most */
+    struct query q;                             /* a waiter, made a query again */
+    struct query end;                           /* the question for the end of a chain of CNAMEs */
+    uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
 };
 
 static void set_flight_timer(struct flight *fl)
@@ -95,64 +97,67 @@ static void set_flight_timer(struct flight *fl)
         io->timer_set(io, &fl->timer, at_ms);
 }
 
-/* ---- the end of a flight ---- */
-
-/* The try that the flight waits for, or NULL; the one before it is idle now. */
-static void set_current(struct flight *fl, struct exchange *e)
+static void note_deadline(struct flight *fl, uint64_t at_ms)
 {
-    struct exchange *old = fl->current;
-
-    fl->current = e;
-    if (old == NULL)
-        return;
-    old->is_idle = true;
-    TAILQ_INSERT_TAIL(&fl->forwarder->idle, old, idle);
+    if (at_ms != 0 && (fl->deadline_ms == 0 || at_ms < fl->deadline_ms))
+        fl->deadline_ms = at_ms;
 }
 
-static void drop_try(struct flight *fl, struct exchange *e)
+/* ---- the end of a flight ---- */
+
+static void drop_try(struct exchange *e)
 {
+    struct flight *fl = e->flight;
+    struct forwarder *f = fl->forwarder;
+
     LIST_REMOVE(e, entry);
+    TAILQ_REMOVE(&f->tries, e, age);
     if (fl->current == e)
         fl->current = NULL;
-    if (e->is_idle)
-        TAILQ_REMOVE(&fl->forwarder->idle, e, idle);
     exchange_close(e);
+    pool_give(&f->inflight.tries, e);
 }
 
 static void close_tries(struct flight *fl)
 {
     while (!LIST_EMPTY(&fl->tries))
-        drop_try(fl, LIST_FIRST(&fl->tries));
+        drop_try(LIST_FIRST(&fl->tries));
 }
 
-/* Answers one waiter; false when it waits on. */
-static bool answer_waiter(struct flight *fl, const struct waiter *w, const struct real *came,
-                          struct now now)
+/* Answers those that wait; of what is pending, those whose deadline has come, and
+ * who are content with it. */
+static void answer_waiters(struct flight *fl, const struct real *came, struct now now)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->q;
-    struct writer packet = writer_make(f->out, sizeof f->out);
-    enum answer answer = ANSWER_SEND;
+    struct waiter *w, *next;
+    enum answer answer;
 
-    q->out = f->out;
-    q->out_size = sizeof f->out;
-    waiter_restore(fl->view, w, q);
-    if (!fl->passthrough) {
-        answer = answer_query(fl->view, q, came, now);
-        if (answer == ANSWER_WAIT)
-            return false;
-    } else if (came->image != NULL) {
-        writer_u16(&packet, q->message.id);
-        writer_bytes(&packet, came->image + 2, came->len - 2);
-        q->out_len = packet.len;
-    } else {
-        answer = query_send(fl->view, q, NULL, 0, real_ede(came), NULL);
+    fl->deadline_ms = 0;
+    for (w = TAILQ_FIRST(&fl->waiters); w != NULL; w = next) {
+        next = TAILQ_NEXT(w, entry);
+        if (came->pending && (w->deadline_ms == 0 || w->deadline_ms > now.mono_ms)) {
+            note_deadline(fl, w->deadline_ms);
+            continue;
+        }
+        w->deadline_ms = 0;
+        if (w->on_reply != NULL) {
+            w->on_reply(w->context, came);
+        } else {
+            q->out = f->out;
+            q->out_size = sizeof f->out;
+            waiter_restore(fl->view, w, q);
+            q->passthrough = fl->passthrough;
+            if ((answer = answer_query(fl->view, q, came, now)) == ANSWER_WAIT)
+                continue;
+            f->hooks.deliver(f->hooks.context, q, answer);
+        }
+        inflight_drop(&f->inflight, fl, w);
     }
-    if (fl->passthrough)
-        kms_event_passthrough(fl->view, q, came->image, came->len, &came->server, now);
-    f->hooks.deliver(f->hooks.context, q, answer);
-    return true;
+    view_policy_end(fl->view);
 }
+
+static void end_chain(struct flight *, const struct real *end);
 
 /* The flight is over: all that wait are answered. It cannot be found any more, so
  * that a question asked from a callback begins a new one. */
@@ -160,33 +165,19 @@ static void end_flight(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
     struct now now = f->io->now(f->io);
-    const struct cache_key key = {.name = &fl->qname,
-                                  .type = fl->qtype,
-                                  .class = fl->qclass,
-                                  .kind = CACHE_ANSWER,
-                                  .bits = fl->bits,
-                                  .scope = fl->scope,
-                                  .hash = fl->hash};
-    struct waiter *w;
 
     if (fl->following != NULL)
-        inflight_drop(&f->inflight, fl->following, fl->at_end);
+        inflight_unfollow(&f->inflight, fl);
     inflight_hide(&f->inflight, fl);
     close_tries(fl);
     f->io->timer_clear(f->io, &fl->timer);
     if (!came->ours && !fl->passthrough)
-        real_keep(fl->view, &key, came, now);
-    while ((w = TAILQ_FIRST(&fl->clients)) != NULL) {
-        (void)answer_waiter(fl, w, came, now);
-        inflight_drop(&f->inflight, fl, w);
-    }
-    while ((w = TAILQ_FIRST(&fl->own)) != NULL) {
-        w->on_reply(w->context, came);
-        inflight_drop(&f->inflight, fl, w);
-    }
-    view_policy_end(fl->view);
+        real_keep(fl->view, &fl->key, came, now);
+    answer_waiters(fl, came, now);
+    while (!TAILQ_EMPTY(&fl->followers))
+        end_chain(TAILQ_FIRST(&fl->followers), came);
     f->hooks.unpin(f->hooks.context, fl->view);
-    inflight_give_back(&f->inflight, fl);
+    pool_give(&f->inflight.flights, fl);
 }
 
 /* Everybody gets a failure. ours: it says nothing of the name. */
@@ -200,28 +191,26 @@ static void give_up(struct flight *fl, bool ours)
     end_flight(fl, &none);
 }
 
-/* Our chain of CNAMEs and what came for its end, read as one reply, is the answer to
- * our question: so it has the limits of any (number of links, no loop). Where nobody
- * answers for the end, the chain alone is passed on, as it came; where somebody
- * should and failed, so have we. The end of the end lies deeper on the stack, and its
- * image is read by all that wait for it: so each has one of its own. */
-static void answer_chain(struct flight *fl, const struct real *end)
+/* The flight's chain of CNAMEs and what came for its end, read as one reply, is the
+ * answer to its question: so it has the limits of any (number of links, no loop). Where
+ * nobody answers for the end, the chain alone is passed on, as it came; where somebody
+ * should and failed, so has the flight. */
+static void end_chain(struct flight *fl, const struct real *end)
 {
-    uint8_t *both = fl->view->scratch->second, image[DNS_MAX_MESSAGE];
+    uint8_t *both = fl->view->scratch->second, *image = fl->forwarder->joined;
+    struct real came = *end;
     struct reply_facts facts;
-    struct real came;
     struct message m;
     size_t len;
 
     if (end->image == NULL && end->rcode != RCODE_REFUSED) {
-        end_flight(fl, end);
+        end_flight(fl, &came);
         return;
     }
-    len = reply_join(inflight_chain(&fl->forwarder->inflight, fl), fl->chain_len, end->image,
-                     end->len, both, DNS_MAX_MESSAGE);
+    len = reply_join(fl->chain, fl->chain_len, end->image, end->len, both, DNS_MAX_MESSAGE);
     if (len == 0 || message_read_head(&m, both, len) != 0 ||
-        reply_read(&m, both, len, (fl->bits & CACHE_DO) != 0, image, sizeof image, &len, &facts) !=
-            0) {
+        reply_read(&m, both, len, (fl->key.bits & CACHE_DO) != 0, image, DNS_MAX_MESSAGE, &len,
+                   &facts) != 0) {
         came = real_of_failure(RCODE_UNUSABLE, &end->server, end->ms);
     } else {
         if (facts.kind == REPLY_CNAME && end->image != NULL && !end->unfinished)
@@ -233,23 +222,33 @@ static void answer_chain(struct flight *fl, const struct real *end)
     end_flight(fl, &came);
 }
 
-static void on_end(void *context, const struct real *end)
-{
-    struct flight *fl = context;
+/* ---- tries ---- */
 
-    fl->following = NULL;
-    answer_chain(fl, end);
+static void on_packet(struct io_peer *, const uint8_t *, ssize_t);
+
+/* The question is asked. 0 and *out, or -errno. */
+static int send_try(struct forwarder *f, const struct exchange *question, struct exchange **out)
+{
+    struct exchange *e = pool_take(&f->inflight.tries);
+    int rc;
+
+    if (e == NULL)
+        return -ENOBUFS;
+    *e = *question;
+    e->home = &f->exchanges;
+    e->peer.receive = on_packet;
+    if ((rc = exchange_open(e)) == 0)
+        *out = e;
+    else
+        pool_give(&f->inflight.tries, e);
+    return rc;
 }
 
-/* ---- probes ---- */
-
-static void on_probe_result(struct exchange *e, const struct exchange_result *r)
+static void close_probe(struct upstream *s)
 {
-    struct upstream *s = e->owner;
-
-    (void)r; /* the server's record knows already */
-    s->probing = NULL;
-    exchange_close(e);
+    exchange_close(s->probe);
+    pool_give(&s->forwarder->inflight.tries, s->probe);
+    s->probe = NULL;
 }
 
 static void on_probe_timer(struct io_timer *t)
@@ -257,23 +256,18 @@ static void on_probe_timer(struct io_timer *t)
     struct upstream *s = container_of(t, struct upstream, probe_timer);
     struct forwarder *f = s->forwarder;
     uint64_t now_ms = f->io->now(f->io).mono_ms;
-    const struct name root = {.len = 1};
-    const struct exchange_question question = {
-        .qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN, .no_edns = true};
+    const struct exchange question = {.server = s,
+                                      .q = {.qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN}};
 
-    if (s->probing != NULL) {
-        exchange_close(s->probing);
-        s->probing = NULL;
-        upstream_silent(s, false);
+    if (s->probe != NULL) {
+        close_probe(s);
+        upstream_no_reply(s, ETIMEDOUT, false);
     }
     if (s->report.state != UPSTREAM_DOWN || now_ms - s->wanted_ms > PROBE_WANTED_MS)
         return;
-    if (exchange_open(&f->exchanges, &question, s, on_probe_result, s, &s->probing) != 0)
-        s->probing = NULL;
+    (void)send_try(f, &question, &s->probe);
     f->io->timer_set(f->io, t, now_ms + PROBE_MS);
 }
-
-/* ---- tries ---- */
 
 /* May the server have one more try in this flight? */
 static bool may_try(const struct flight *fl, int i)
@@ -283,31 +277,24 @@ static bool may_try(const struct flight *fl, int i)
     return t->n_tries - t->n_hurried < TRIES_EACH && fl->n_tries - fl->n_hurried < TRIES_ALL;
 }
 
-/* The server to try next, or -1. fresh: only one that this flight has not tried. */
-static int choose_server(struct flight *fl, bool fresh, uint64_t now_ms)
+/* The server to try next, one that was not tried if there is one; or -1. */
+static int choose_server(struct flight *fl, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
-    unsigned best_score = 0;
+    unsigned best_score = UINT_MAX;
     int best = -1;
 
     for (int i = 0; i < fl->route->n_servers; i++) {
         struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
-        const struct flight_server *t = &fl->servers[i];
-        unsigned score = t->n_tries * 2u;
+        bool is_down = s != NULL && s->report.state == UPSTREAM_DOWN;
+        unsigned score = fl->servers[i].n_tries * 2u + is_down;
 
-        if (s == NULL)
-            continue;
-        if (s->report.state == UPSTREAM_DOWN) {
-            score++;
-            if (s->probe_timer.at_ms == 0) {
-                s->forwarder = f;
-                s->probe_timer.fire = on_probe_timer;
-                f->io->timer_set(f->io, &s->probe_timer, now_ms + PROBE_MS);
-            }
+        if (is_down && s->probe_timer.at_ms == 0) {
+            s->forwarder = f;
+            s->probe_timer.fire = on_probe_timer;
+            f->io->timer_set(f->io, &s->probe_timer, now_ms + PROBE_MS);
         }
-        if (t->refused || !may_try(fl, i) || (fresh && t->n_tries > 0))
-            continue;
-        if (best < 0 || score < best_score) {
+        if (s != NULL && !fl->servers[i].refused && may_try(fl, i) && score < best_score) {
             best = i;
             best_score = score;
         }
@@ -326,132 +313,123 @@ static void hurry(struct flight *fl, struct exchange *e)
 static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
 {
     uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
+    bool hurries = fl->deadline_ms > now_ms && fl->n_hurried < HURRIED_TRIES;
 
-    if (fl->deadline_ms <= now_ms || fl->n_hurried >= HURRIED_TRIES ||
-        third >= fl->route->timeout_ms)
-        return 0;
-    return third;
+    return hurries && third < fl->route->timeout_ms ? third : 0;
 }
 
-static void on_result(struct exchange *, const struct exchange_result *);
+/* Closes the oldest try that no flight waits for; false: there is none. */
+static bool drop_oldest_try(struct forwarder *f)
+{
+    struct exchange *e;
 
-/* One try at a server of the route: 0; -errno when it could not be sent. */
-static int try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
+    TAILQ_FOREACH(e, &f->tries, age)
+        if (e->flight->current != e) {
+            drop_try(e);
+            return true;
+        }
+    return false;
+}
+
+static void wait_until(struct flight *fl, uint64_t at_ms)
+{
+    fl->next_ms = at_ms < fl->end_ms ? at_ms : fl->end_ms;
+}
+
+/* One try at a server of the route; false: it could not be sent. */
+static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
-    struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
+    const struct route *r = fl->route;
+    struct upstream *s = upstream_get(&f->upstreams, &r->servers[i], now_ms);
     bool suspect = (how & WITHOUT_EDNS) != 0 || (s != NULL && upstream_suspect_edns(s, now_ms));
-    struct exchange_question question = {.qname = &fl->qname,
-                                         .qtype = fl->qtype,
-                                         .qclass = fl->qclass,
-                                         .cd = (fl->bits & CACHE_CD) != 0,
-                                         .do_bit = (fl->bits & CACHE_DO) != 0,
-                                         .ad = fl->route->trust_ad,
-                                         .tcp = (how & OVER_TCP) != 0,
-                                         .no_edns = suspect || !fl->route->edns,
-                                         .suspect_edns = suspect && fl->route->edns,
-                                         .asked_ms = fl->begun_ms};
-    struct exchange *e = NULL;
+    struct exchange *e = NULL, question = {.flight = fl,
+                                           .server_index = (uint8_t)i,
+                                           .counted = how == 0,
+                                           .server = s,
+                                           .q = {.qname = &fl->qname,
+                                                 .qtype = fl->key.type,
+                                                 .qclass = fl->key.class,
+                                                 .cd = (fl->key.bits & CACHE_CD) != 0,
+                                                 .do_bit = (fl->key.bits & CACHE_DO) != 0,
+                                                 .ad = r->trust_ad,
+                                                 .edns = r->edns && !suspect},
+                                           .tcp = (how & OVER_TCP) != 0,
+                                           .suspect_edns = r->edns && suspect,
+                                           .asked_ms = fl->begun_ms};
     uint64_t ms = 0;
-    int rc = -ENOBUFS;
+    int rc;
 
     if (fl->passthrough) {
-        question.tcp = TAILQ_FIRST(&fl->clients)->client.transport == AUDIT_TCP;
-        question.packet = inflight_chain(&f->inflight, fl);
+        question.tcp = TAILQ_FIRST(&fl->waiters)->client.transport == AUDIT_TCP;
+        question.packet = fl->chain;
         question.packet_len = fl->chain_len;
     }
-    if (s != NULL)
-        rc = exchange_open(&f->exchanges, &question, s, on_result, fl, &e);
-    if (s != NULL && exchange_is_starved(rc) && !TAILQ_EMPTY(&f->idle)) {
-        drop_try(TAILQ_FIRST(&f->idle)->owner, TAILQ_FIRST(&f->idle));
-        rc = exchange_open(&f->exchanges, &question, s, on_result, fl, &e);
-    }
+    rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
+    if (s != NULL && exchange_is_starved(rc) && drop_oldest_try(f))
+        rc = send_try(f, &question, &e);
     fl->starved = exchange_is_starved(rc);
     if (how == 0 && !fl->starved) {
         fl->servers[i].n_tries++;
         fl->n_tries++;
     }
     if (rc != 0)
-        return rc;
-    e->server_index = (uint8_t)i;
-    e->counted = how == 0;
+        return false;
     LIST_INSERT_HEAD(&fl->tries, e, entry);
-    set_current(fl, e);
+    TAILQ_INSERT_TAIL(&f->tries, e, age);
+    fl->current = e;
     if (how == 0 && (ms = hurried_ms(fl, now_ms)) > 0)
         hurry(fl, e);
-    fl->last_try = false;
-    fl->next_ms = now_ms + (ms > 0 ? ms : fl->route->timeout_ms);
-    if (how == 0 && (fl->next_ms > fl->end_ms || fl->passthrough))
-        fl->next_ms = fl->end_ms;
+    fl->next_ms = now_ms + (ms > 0 ? ms : r->timeout_ms);
+    if (how == 0)
+        wait_until(fl, fl->passthrough ? fl->end_ms : fl->next_ms);
     else if (fl->next_ms > fl->end_ms) /* who said "ask me another way" has the time for that */
         fl->end_ms = fl->next_ms;
-    return 0;
+    return true;
 }
 
-static void try_later(struct flight *fl, uint64_t now_ms)
+/* The same server once more, another way, which each flight does once. */
+static bool try_again(struct flight *fl, int i, unsigned how, bool *done, uint64_t now_ms)
 {
-    fl->last_try = false;
-    fl->next_ms = now_ms + RETRY_MS < fl->end_ms ? now_ms + RETRY_MS : fl->end_ms;
+    bool again = !*done;
+
+    *done = true;
+    return again && try_server(fl, i, how, now_ms);
 }
 
-/* Nothing more may be tried: those that still listen get a full time, then it is
- * over. At once, if nobody listens: the timer ends it, never the caller. */
-static void wait_for_the_rest(struct flight *fl, uint64_t now_ms)
+/* The current try has had its time, or (fresh: only a server that was not tried) a server
+ * has said no, or its socket failed. */
+static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
 {
     uint64_t end_ms = now_ms;
     const struct exchange *e;
+    int next;
 
+    while ((next = choose_server(fl, now_ms)) >= 0 && !(fresh && fl->servers[next].n_tries > 0)) {
+        if (try_server(fl, next, 0, now_ms))
+            return;
+        if (fl->starved) {
+            wait_until(fl, now_ms + RETRY_MS);
+            return;
+        }
+    }
+    if (fl->current != NULL) /* it goes on, and has its time */
+        return;
+    for (int i = 0; i < fl->route->n_servers; i++)
+        if (fl->servers[i].minds_edns &&
+            try_again(fl, i, WITHOUT_EDNS, &fl->servers[i].plain, now_ms))
+            return;
+    if (next >= 0) {
+        wait_until(fl, now_ms + RETRY_MS);
+        return;
+    }
+    /* Nothing more may be tried: those that still listen get a full time, then it is
+     * over. At once, if nobody listens: the timer ends it, never the caller. */
     LIST_FOREACH(e, &fl->tries, entry)
         if (e->begun_ms + fl->route->timeout_ms > end_ms)
             end_ms = e->begun_ms + fl->route->timeout_ms;
-    fl->last_try = true;
-    fl->next_ms = end_ms < fl->end_ms ? end_ms : fl->end_ms;
-}
-
-/* The next server, or the one after it if nothing can be sent there. False when
- * there is none. */
-static bool try_next(struct flight *fl, bool fresh, uint64_t now_ms)
-{
-    int i;
-
-    while ((i = choose_server(fl, fresh, now_ms)) >= 0) {
-        if (try_server(fl, i, 0, now_ms) == 0)
-            return true;
-        if (fl->starved) {
-            try_later(fl, now_ms);
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The current try has had its time. */
-static void next_try(struct flight *fl, uint64_t now_ms)
-{
-    set_current(fl, NULL);
-    if (!try_next(fl, false, now_ms))
-        wait_for_the_rest(fl, now_ms);
-}
-
-/* A server has said no, or its socket failed: another one at once, if there is
- * one that was not asked; else those that perhaps mind EDNS once more without. */
-static void next_server(struct flight *fl, uint64_t now_ms)
-{
-    if (try_next(fl, true, now_ms) || fl->current != NULL)
-        return; /* or a try goes on, and has its time */
-    for (int i = 0; i < fl->route->n_servers; i++) {
-        struct flight_server *t = &fl->servers[i];
-
-        if (!t->minds_edns || t->plain)
-            continue;
-        t->plain = true;
-        if (try_server(fl, i, WITHOUT_EDNS, now_ms) == 0)
-            return;
-    }
-    if (choose_server(fl, false, now_ms) >= 0)
-        try_later(fl, now_ms);
-    else
-        wait_for_the_rest(fl, now_ms);
+    wait_until(fl, end_ms);
+    fl->end_ms = fl->next_ms;
 }
 
 /* How long a route may take; with another route to fall back to it is half. */
@@ -465,212 +443,39 @@ static uint64_t patience(const struct flight *fl)
     return ms > r->timeout_ms ? ms : r->timeout_ms;
 }
 
-/* ---- what comes back ---- */
-
-/* The same server once more, another way, which each flight does once; a server
- * that wants it twice has failed. */
-static void ask_again(struct flight *fl, struct exchange *e, unsigned how, uint64_t now_ms)
-{
-    int i = e->server_index;
-    struct flight_server *t = &fl->servers[i];
-    bool *done = (how & OVER_TCP) != 0 && !e->q.tcp ? &t->over_tcp : &t->plain;
-    bool again = !*done;
-
-    *done = true;
-    drop_try(fl, e);
-    if (!again || try_server(fl, i, how, now_ms) != 0) {
-        t->refused = true;
-        next_server(fl, now_ms);
-    }
-}
-
-static struct flight *begin_flight(struct forwarder *, const struct view *, const struct query *,
-                                   const struct flight *keep);
-static void start_flight(struct flight *, uint64_t now_ms);
-
-/* The reply is a chain of CNAMEs that does not tell what is at its end. */
-static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_result *r,
-                     uint64_t now_ms)
-{
-    struct forwarder *f = fl->forwarder;
-    struct query *q = &f->end;
-    struct real came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
-    struct flight *end, *x;
-
-    /* as if fl's client had asked for the end */
-    q->client = (struct client){.transport = AUDIT_UDP};
-    memcpy(q->client.addr.ip, fl->share->ip, sizeof fl->share->ip);
-    q->message = (struct message){.flags = (fl->bits & CACHE_CD) != 0 ? DNS_RD | DNS_CD : DNS_RD,
-                                  .qname = r->facts->end,
-                                  .qtype = fl->qtype,
-                                  .qclass = fl->qclass,
-                                  .edns.do_bit = (fl->bits & CACHE_DO) != 0};
-    q->kms = false; /* it is no client's question */
-    q->kms_name = name_is_vlmcs(&q->message.qname);
-    query_prepare(fl->view, q);
-    fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0,
-                                         inflight_chain(&f->inflight, fl), CHAIN_MAX);
-    close_tries(fl);
-    if (fl->chain_len > 0 && (q->route == NULL || special_answer(q, 0, NULL) >= 0)) {
-        came.rcode = RCODE_REFUSED; /* nobody may be asked */
-    } else if (fl->chain_len > 0 &&
-               !real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
-                           sizeof f->exchanges.image, &came)) {
-        /* a flight that is under way, but for one that waits for this; or a new one */
-        end = inflight_find(&f->inflight, fl->view, &q->key);
-        for (x = end; x != NULL && x != fl;)
-            x = x->following;
-        if (x == fl) {
-            end = NULL;
-        } else if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
-                   (end = begin_flight(f, fl->view, q, fl)) != NULL) {
-            if (fl->favoured)
-                inflight_favour(end);
-            end->depth = (uint8_t)(fl->depth + 1);
-            start_flight(end, now_ms);
-        }
-        if (end != NULL && (fl->at_end = inflight_wait(&f->inflight, end, q, on_end, fl)) != NULL) {
-            fl->following = end;
-            fl->last_try = true;
-            fl->next_ms = fl->end_ms;
-            set_flight_timer(fl);
-            return;
-        }
-    }
-    answer_chain(fl, &came);
-}
-
-/* A reply that is accepted. True: the flight goes on. */
-static bool accept_reply(struct flight *fl, struct exchange *e, const struct exchange_result *r,
-                         uint64_t now_ms)
-{
-    struct real came = {.image = r->image, .len = r->len};
-
-    if (fl->passthrough || r->facts->kind == REPLY_POSITIVE || r->facts->kind == REPLY_NODATA ||
-        r->facts->kind == REPLY_NXDOMAIN) {
-        if (!fl->passthrough)
-            came = real_of_reply(fl->view, fl->forwarder->exchanges.image, r->len, r->facts,
-                                 fl->kms_name);
-        came.server = e->server->report.server;
-        came.ms = r->ms;
-        end_flight(fl, &came);
-        return false;
-    }
-    if (r->facts->kind == REPLY_CNAME) {
-        on_chain(fl, e, r, now_ms);
-        return false;
-    }
-    COUNT(fl->forwarder->stats, upstream_errors);
-    fl->failure = r->rcode != RCODE_NOERROR ? r->rcode : RCODE_UNUSABLE; /* a referral */
-    fl->failed_by = e->server->report.server;
-    fl->servers[e->server_index].refused = true;
-    if (r->no_edns)
-        fl->servers[e->server_index].minds_edns = true;
-    drop_try(fl, e);
-    next_server(fl, now_ms);
-    return true;
-}
-
-static void on_result(struct exchange *e, const struct exchange_result *r)
-{
-    struct flight *fl = e->owner;
-    uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
-    int i = e->server_index;
-    struct flight_server *t = &fl->servers[i];
-
-    switch (r->kind) {
-    case EXCHANGE_REPLY:
-        if (!accept_reply(fl, e, r, now_ms))
-            return;
-        break;
-    case EXCHANGE_TRUNCATED:
-        ask_again(fl, e, OVER_TCP | (e->edns ? 0 : WITHOUT_EDNS), now_ms);
-        break;
-    case EXCHANGE_NO_EDNS:
-        fl->failure = r->rcode;
-        fl->failed_by = e->server->report.server;
-        ask_again(fl, e, WITHOUT_EDNS | (e->q.tcp ? OVER_TCP : 0), now_ms);
-        break;
-    case EXCHANGE_UNSURE: /* one more try beside this one, which listens on */
-        if (r->rcode != RCODE_TIMEOUT) {
-            fl->failure = r->rcode;
-            fl->failed_by = e->server->report.server;
-        }
-        if (r->elsewhere && fl->route->n_servers > 1) {
-            (void)try_next(fl, true, now_ms);
-        } else if (r->no_edns && !t->plain) {
-            t->plain = true;
-            (void)try_server(fl, i, WITHOUT_EDNS, now_ms);
-        } else if (!r->no_edns && may_try(fl, i)) {
-            (void)try_server(fl, i, 0, now_ms);
-        }
-        break;
-    case EXCHANGE_FAILED:
-        if (fl->passthrough) {
-            fl->failure = RCODE_UNUSABLE;
-            give_up(fl, false);
-            return;
-        }
-        drop_try(fl, e);
-        next_server(fl, now_ms);
-        break;
-    }
-    set_flight_timer(fl);
-}
-
 /* ---- time ---- */
 
 /* False when there is no other route. */
 static bool fall_back(struct flight *fl, uint64_t now_ms)
 {
-    const struct settings *s = fl->view->settings;
+    const struct route *last = query_route(fl->view, &root, TYPE_NS);
 
-    if (!fl->route->fall_back || fl->route->zone.labels == 0 || fl->following != NULL ||
+    if (!fl->route->fall_back || last == NULL || fl->route == last || fl->following != NULL ||
         fl->passthrough)
         return false;
-    for (int i = 0; i < s->n_routes; i++) {
-        if (s->routes[i].zone.labels != 0)
-            continue;
-        close_tries(fl);
-        fl->route = &s->routes[i];
-        fl->n_tries = fl->n_hurried = 0;
-        memset(fl->servers, 0, sizeof fl->servers);
-        fl->end_ms = fl->begun_ms + patience(fl);
-        next_try(fl, now_ms);
-        return true;
-    }
-    return false;
+    close_tries(fl);
+    fl->route = last;
+    fl->n_tries = fl->n_hurried = 0;
+    memset(fl->servers, 0, sizeof fl->servers);
+    fl->end_ms = fl->begun_ms + patience(fl);
+    go_on(fl, false, now_ms);
+    return true;
 }
 
 static void on_flight_timer(struct io_timer *timer)
 {
     struct flight *fl = container_of(timer, struct flight, timer);
-    struct waiter *w, *next;
-    struct real none;
     struct now now = fl->forwarder->io->now(fl->forwarder->io);
+    const struct exchange *e = fl->current;
+    struct real none;
 
     if (fl->deadline_ms != 0 && fl->deadline_ms <= now.mono_ms) {
-        /* Those whose deadline it is get what is known. */
         none =
             real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
         none.pending = true;
-        for (w = TAILQ_FIRST(&fl->clients); w != NULL; w = next) {
-            bool due = w->deadline_ms != 0 && w->deadline_ms <= now.mono_ms;
-
-            if (due)
-                w->deadline_ms = 0;
-            due = due && answer_waiter(fl, w, &none, now);
-            next = TAILQ_NEXT(w, entry);
-            if (due)
-                inflight_drop(&fl->forwarder->inflight, fl, w);
-        }
-        fl->deadline_ms = inflight_deadline(fl);
-        view_policy_end(fl->view);
+        answer_waiters(fl, &none, now);
     }
     if (fl->next_ms <= now.mono_ms) {
-        bool over = fl->last_try || now.mono_ms >= fl->end_ms;
-        const struct exchange *e = fl->current;
-
         if (e != NULL && !e->hurried && !e->unsure &&
             e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
             struct flight_server *t = &fl->servers[e->server_index];
@@ -678,26 +483,17 @@ static void on_flight_timer(struct io_timer *timer)
             /* Silence is counted once a flight: one name that a server cannot
              * answer says little of the server. */
             COUNT(fl->forwarder->stats, upstream_timeouts);
-            upstream_silent(e->server, t->silent);
+            upstream_no_reply(e->server, ETIMEDOUT, t->silent);
             t->silent = true;
         }
-        if (over && !fall_back(fl, now.mono_ms)) {
+        fl->current = NULL;
+        if (now.mono_ms < fl->end_ms) {
+            go_on(fl, false, now.mono_ms);
+        } else if (!fall_back(fl, now.mono_ms)) {
             give_up(fl, fl->starved);
             return;
         }
-        if (!over)
-            next_try(fl, now.mono_ms);
     }
-    set_flight_timer(fl);
-}
-
-static void start_flight(struct flight *fl, uint64_t now_ms)
-{
-    fl->begun_ms = now_ms;
-    fl->end_ms = now_ms + patience(fl);
-    fl->timer.fire = on_flight_timer;
-    fl->deadline_ms = inflight_deadline(fl);
-    next_try(fl, now_ms);
     set_flight_timer(fl);
 }
 
@@ -722,8 +518,17 @@ static struct flight *begin_flight(struct forwarder *f, const struct view *v, co
     }
     fl = inflight_add(in, v, q);
     fl->forwarder = f;
+    fl->timer.fire = on_flight_timer;
     f->hooks.pin(f->hooks.context, v);
     return fl;
+}
+
+static void start_flight(struct flight *fl, uint64_t now_ms)
+{
+    fl->begun_ms = now_ms;
+    fl->end_ms = now_ms + patience(fl);
+    go_on(fl, false, now_ms);
+    set_flight_timer(fl);
 }
 
 /* No place for it. A discovery question is decided all the same: the policy
@@ -732,17 +537,25 @@ static void refuse(struct forwarder *f, const struct view *v, struct query *q)
 {
     static const struct addr nobody;
     const struct real none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-    struct now now = f->io->now(f->io);
-    enum answer answer;
 
     COUNT(f->stats, no_slot);
-    if (q->kms)
-        answer = answer_query(v, q, &none, now);
-    else
-        answer = query_send(v, q, NULL, 0, EDE_OTHER, NULL);
-    if (q->passthrough)
-        kms_event_passthrough(v, q, NULL, 0, &nobody, now);
-    f->hooks.deliver(f->hooks.context, q, answer);
+    f->hooks.deliver(f->hooks.context, q, answer_query(v, q, &none, f->io->now(f->io)));
+}
+
+/* Has the client of the flight sent the same packet before, and got no answer? One is
+ * enough. Each discovery question is accounted for, so those wait side by side; and so do
+ * those of a TCP connection, which counts the answers that are still due. */
+static bool is_repeat(const struct flight *fl, const struct query *q)
+{
+    const struct waiter *w;
+
+    if (q->kms || q->client.transport != AUDIT_UDP)
+        return false;
+    TAILQ_FOREACH(w, &fl->waiters, entry)
+        if (w->on_reply == NULL && w->id == q->message.id && w->client.transport == AUDIT_UDP &&
+            w->client.listener == q->client.listener && addr_same(&w->client.addr, &q->client.addr))
+            return true;
+    return false;
 }
 
 void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
@@ -755,10 +568,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
     struct waiter *w;
     uint64_t ms;
 
-    /* The same packet again, since no answer came: one answer is enough. Each
-     * discovery question is accounted for, so those wait side by side; and so do
-     * those of a TCP connection, which counts the answers that are still due. */
-    if (joined && !q->kms && q->client.transport == AUDIT_UDP && inflight_is_repeat(fl, q)) {
+    if (joined && is_repeat(fl, q)) {
         COUNT(f->stats, joined);
         return;
     }
@@ -781,25 +591,23 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
     }
     if (q->kms && v->settings->kms.mode != MODE_OFF)
         w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
-    if (joined) {
-        COUNT(f->stats, joined);
-        fl->deadline_ms = inflight_deadline(fl);
-        ms = hurried_ms(fl, now.mono_ms);
-        /* A discovery question joined one that is in no hurry: now it is. Only a try that
-         * counts may be hurried: it is one that the limits then allow once more. */
-        e = fl->current;
-        if (ms > 0 && e != NULL && e->counted && !e->hurried && now.mono_ms + ms < fl->next_ms) {
-            hurry(fl, e);
-            fl->next_ms = now.mono_ms + ms;
-        }
-        set_flight_timer(fl);
+    note_deadline(fl, w->deadline_ms);
+    if (!joined) {
+        if (q->passthrough)
+            memcpy(fl->chain, q->wire, fl->chain_len = (uint16_t)q->wire_len);
+        start_flight(fl, now.mono_ms);
         return;
     }
-    if (q->passthrough) {
-        memcpy(inflight_chain(in, fl), q->wire, q->wire_len);
-        fl->chain_len = (uint16_t)q->wire_len;
+    COUNT(f->stats, joined);
+    /* A discovery question joined one that is in no hurry: now it is. Only a try that
+     * counts may be hurried: it is one that the limits then allow once more. */
+    ms = hurried_ms(fl, now.mono_ms);
+    e = fl->current;
+    if (ms > 0 && e != NULL && e->counted && !e->hurried && now.mono_ms + ms < fl->next_ms) {
+        hurry(fl, e);
+        fl->next_ms = now.mono_ms + ms;
     }
-    start_flight(fl, now.mono_ms);
+    set_flight_timer(fl);
 }
 
 int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
@@ -818,6 +626,155 @@ int forwarder_resolve(struct forwarder *f, const struct view *v, const struct qu
     return w != NULL ? 0 : -ENOBUFS;
 }
 
+/* ---- what comes back ---- */
+
+/* The flight follows the end, with the links in between put behind its own. */
+static bool follow(struct flight *fl, const struct flight *links, struct flight *end)
+{
+    uint8_t both[CHAIN_MAX];
+
+    if (links != NULL) {
+        fl->chain_len = (uint16_t)reply_join(fl->chain, fl->chain_len, links->chain,
+                                             links->chain_len, both, sizeof both);
+        memcpy(fl->chain, both, fl->chain_len);
+    }
+    return end != NULL && fl->chain_len > 0 && inflight_follow(&fl->forwarder->inflight, fl, end);
+}
+
+/* The reply is a chain of CNAMEs that does not tell what is at its end. */
+static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_reply *r,
+                     uint64_t now_ms)
+{
+    struct forwarder *f = fl->forwarder;
+    struct query *q = &f->end;
+    struct real came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
+    struct flight *end = NULL, *links = NULL, *x;
+    bool follows;
+
+    /* as if fl's client had asked for the end */
+    q->client = (struct client){.transport = AUDIT_UDP};
+    memcpy(q->client.addr.ip, fl->share->ip, sizeof fl->share->ip);
+    q->message =
+        (struct message){.flags = (fl->key.bits & CACHE_CD) != 0 ? DNS_RD | DNS_CD : DNS_RD,
+                         .qname = r->facts.end,
+                         .qtype = fl->key.type,
+                         .qclass = fl->key.class,
+                         .edns.do_bit = (fl->key.bits & CACHE_DO) != 0};
+    q->kms = false; /* it is no client's question */
+    q->kms_name = name_is_vlmcs(&q->message.qname);
+    query_prepare(fl->view, q);
+    close_tries(fl);
+    fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0, fl->chain, CHAIN_MAX);
+    if (q->route == NULL || special_answer(q, 0, NULL) >= 0) {
+        came.rcode = RCODE_REFUSED; /* nobody may be asked */
+    } else if (!real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
+                           sizeof f->exchanges.image, &came)) {
+        end = inflight_find(&f->inflight, fl->view, &q->key);
+        if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
+            (end = begin_flight(f, fl->view, q, fl)) != NULL) {
+            end->depth = (uint8_t)(fl->depth + 1);
+            start_flight(end, now_ms);
+        }
+        if (end != NULL && end->following != NULL) {
+            links = end;
+            end = end->following;
+        }
+        if (end == fl) /* chains that would wait for each other */
+            end = NULL;
+    }
+    follows = follow(fl, links, end);
+    while ((x = TAILQ_FIRST(&fl->followers)) != NULL) {
+        inflight_unfollow(&f->inflight, x);
+        if (!follow(x, fl, follows ? end : NULL))
+            end_chain(x, &came);
+    }
+    if (!follows) {
+        end_chain(fl, &came);
+        return;
+    }
+    if (fl->end_ms < fl->begun_ms + patience(fl))
+        fl->end_ms = fl->begun_ms + patience(fl);
+    fl->next_ms = fl->end_ms;
+    set_flight_timer(fl);
+}
+
+static void on_result(struct exchange *e, enum exchange_kind kind, const struct exchange_reply *r)
+{
+    struct flight *fl = e->flight;
+    struct forwarder *f = fl->forwarder;
+    uint64_t now_ms = f->io->now(f->io).mono_ms;
+    int i = e->server_index;
+    struct flight_server *t = &fl->servers[i];
+    struct real came = {.image = r->image, .len = r->len};
+    unsigned how = (kind == EXCHANGE_TRUNCATED || e->tcp ? OVER_TCP : 0) |
+                   (kind == EXCHANGE_NO_EDNS || !e->q.edns ? WITHOUT_EDNS : 0);
+
+    if (r->failure != RCODE_NOERROR) {
+        fl->failure = r->failure;
+        fl->failed_by = e->server->report.server;
+    }
+    switch (kind) {
+    case EXCHANGE_IGNORED:
+        return;
+    case EXCHANGE_UNSURE: /* one more try beside this one, which listens on */
+        if (r->elsewhere && fl->route->n_servers > 1)
+            go_on(fl, true, now_ms);
+        else if (r->no_edns)
+            (void)try_again(fl, i, WITHOUT_EDNS, &t->plain, now_ms);
+        else if (may_try(fl, i))
+            (void)try_server(fl, i, 0, now_ms);
+        goto wait;
+    case EXCHANGE_REPLY:
+        if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
+            on_chain(fl, e, r, now_ms);
+            return;
+        }
+        if (r->failure == RCODE_NOERROR) {
+            if (!fl->passthrough)
+                came = real_of_reply(fl->view, f->exchanges.image, r->len, &r->facts, fl->kms_name);
+            came.server = e->server->report.server;
+            came.ms = r->ms;
+            end_flight(fl, &came);
+            return;
+        }
+        COUNT(f->stats, upstream_errors);
+        t->minds_edns = t->minds_edns || r->no_edns;
+        t->refused = true;
+        drop_try(e);
+        break;
+    case EXCHANGE_TRUNCATED:
+    case EXCHANGE_NO_EDNS:
+        drop_try(e);
+        if (try_again(fl, i, how, kind == EXCHANGE_TRUNCATED ? &t->over_tcp : &t->plain, now_ms))
+            goto wait;
+        t->refused = true; /* it wants that twice */
+        break;
+    case EXCHANGE_FAILED:
+        if (fl->passthrough) {
+            fl->failure = RCODE_UNUSABLE;
+            give_up(fl, false);
+            return;
+        }
+        drop_try(e);
+        break;
+    }
+    go_on(fl, true, now_ms);
+wait:
+    set_flight_timer(fl);
+}
+
+static void on_packet(struct io_peer *peer, const uint8_t *wire, ssize_t len)
+{
+    struct exchange *e = container_of(peer, struct exchange, peer);
+    struct exchange_reply r;
+    enum exchange_kind kind = exchange_read(e, wire, len, &r);
+
+    if (e->flight != NULL)
+        on_result(e, kind, &r);
+    else if (kind != EXCHANGE_IGNORED) /* the server's record knows already */
+        close_probe(e->server);
+}
+
 /* ---- life ---- */
 
 struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hooks, unsigned slots,
@@ -829,15 +786,12 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     if (f == NULL)
         return NULL;
     random_bytes(io->random, (uint8_t *)&key, sizeof key);
-    f->io = io;
-    f->stats = stats;
+    f->io = f->exchanges.io = io;
+    f->stats = f->exchanges.stats = stats;
     f->limit = slots;
     f->hooks = *hooks;
-    f->exchanges.io = io;
-    f->exchanges.stats = stats;
-    TAILQ_INIT(&f->idle);
-    if (inflight_init(&f->inflight, slots, &key) == 0 &&
-        pool_init(&f->exchanges.pool, 2 * slots + UPSTREAM_MAX, sizeof(struct exchange)) == 0)
+    TAILQ_INIT(&f->tries);
+    if (inflight_init(&f->inflight, slots, &key) == 0)
         return f;
     forwarder_free(f);
     return NULL;
@@ -851,15 +805,13 @@ void forwarder_free(struct forwarder *f)
         return;
     while ((fl = inflight_victim(&f->inflight)) != NULL)
         give_up(fl, true);
-    for (uint32_t i = 0; i < f->upstreams.n; i++) {
-        struct upstream *s = &f->upstreams.servers[i];
-
+    for (struct upstream *s = f->upstreams.servers; s < f->upstreams.servers + f->upstreams.n;
+         s++) {
         f->io->timer_clear(f->io, &s->probe_timer);
-        if (s->probing != NULL)
-            exchange_close(s->probing);
+        if (s->probe != NULL)
+            close_probe(s);
     }
-    inflight_fini(&f->inflight);
-    free(f->exchanges.pool.places);
+    arena_free(f->inflight.arena);
     free(f);
 }
 

@@ -7,40 +7,59 @@
 #include "resolver/inflight.h"
 
 #include <assert.h>
+#include <errno.h>
 
 enum { V4_PREFIX = 96 + 24, V6_PREFIX = 56, V6_ADDRESS = 64 };
 
+void *pool_take(struct pool *p)
+{
+    void *place = p->free_list;
+
+    if (place != NULL)
+        memcpy(&p->free_list, place, sizeof p->free_list);
+    else if (p->touched < p->n)
+        place = p->places + p->touched++ * p->size;
+    p->in_use += place != NULL;
+    return place;
+}
+
+void pool_give(struct pool *p, void *place)
+{
+    memcpy(place, &p->free_list, sizeof p->free_list);
+    p->free_list = place;
+    p->in_use--;
+}
+
+static bool pool_init(struct pool *p, struct arena *a, uint32_t n, size_t size)
+{
+    *p = (struct pool){.places = arena_alloc(a, n * size), .size = size, .n = n};
+    return p->places != NULL;
+}
+
 int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
 {
+    struct arena *a = in->arena = arena_new();
+
     in->share_key = *key;
     in->n_buckets = 1;
     while (in->n_buckets < n)
         in->n_buckets *= 2;
-    in->chains = calloc(n, CHAIN_MAX);
-    in->buckets = calloc(in->n_buckets, sizeof *in->buckets);
-    in->share_buckets = calloc(in->n_buckets, sizeof *in->share_buckets);
-    in->level = calloc((size_t)n + 1, sizeof *in->level);
+    if (a == NULL)
+        return -ENOMEM;
+    in->buckets = arena_alloc(a, in->n_buckets * sizeof *in->buckets);
+    in->share_buckets = arena_alloc(a, in->n_buckets * sizeof *in->share_buckets);
+    in->level = arena_alloc(a, (n + 1) * sizeof *in->level);
     /* An address and a prefix for each flight, a prefix for each waiter, and those of who
      * comes next. */
-    if (in->chains == NULL || in->buckets == NULL || in->share_buckets == NULL ||
-        in->level == NULL || pool_init(&in->flights, n, sizeof(struct flight)) != 0 ||
-        pool_init(&in->waiters, 3 * n, sizeof(struct waiter)) != 0 ||
-        pool_init(&in->shares, 3 * n + 2, sizeof(struct share)) != 0)
+    if (in->buckets == NULL || in->share_buckets == NULL || in->level == NULL ||
+        !pool_init(&in->flights, a, n, sizeof(struct flight)) ||
+        !pool_init(&in->waiters, a, 3 * n, sizeof(struct waiter)) ||
+        !pool_init(&in->shares, a, 3 * n + 2, sizeof(struct share)) ||
+        !pool_init(&in->tries, a, 2 * n + UPSTREAM_MAX, sizeof(struct exchange)))
         return -ENOMEM;
     for (uint32_t i = 0; i <= n; i++)
         TAILQ_INIT(&in->level[i]);
     return 0;
-}
-
-void inflight_fini(struct inflight *in)
-{
-    free(in->flights.places);
-    free(in->waiters.places);
-    free(in->shares.places);
-    free(in->chains);
-    free(in->buckets);
-    free(in->share_buckets);
-    free(in->level);
 }
 
 /* ---- shares ---- */
@@ -59,7 +78,7 @@ static struct share *find_or_add(struct inflight *in, const uint8_t ip[16], stru
             return share;
     share = pool_take(&in->shares);
     assert(share != NULL);
-    share->prefix = prefix;
+    *share = (struct share){.prefix = prefix};
     memcpy(share->ip, ip, 16);
     TAILQ_INIT(&share->addresses);
     TAILQ_INIT(&share->flights[0]);
@@ -145,8 +164,8 @@ struct flight *inflight_find(const struct inflight *in, const struct view *v,
     struct flight *f;
 
     LIST_FOREACH(f, bucket_of(in, key->hash), bucket)
-        if (f->hash == key->hash && f->view == v && f->qtype == key->type &&
-            f->qclass == key->class && f->bits == key->bits && f->scope == key->scope &&
+        if (f->key.hash == key->hash && f->view == v && f->key.type == key->type &&
+            f->key.class == key->class && f->key.bits == key->bits && f->key.scope == key->scope &&
             !f->passthrough && name_equal(&f->qname, key->name))
             return f;
     return NULL;
@@ -157,20 +176,18 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     struct flight *f = pool_take(&in->flights);
 
     assert(f != NULL);
+    memset(f, 0, offsetof(struct flight, chain));
     f->view = v;
     f->route = q->route;
     f->qname = *q->key.name;
-    f->qtype = q->key.type;
-    f->qclass = q->key.class;
-    f->bits = q->key.bits;
+    f->key = q->key;
+    f->key.name = &f->qname;
     f->kms_name = q->kms_name;
     f->passthrough = q->passthrough;
-    f->scope = q->key.scope;
-    f->hash = q->key.hash;
     f->failure = RCODE_TIMEOUT;
-    TAILQ_INIT(&f->clients);
-    TAILQ_INIT(&f->own);
-    LIST_INSERT_HEAD(bucket_of(in, f->hash), f, bucket);
+    TAILQ_INIT(&f->waiters);
+    TAILQ_INIT(&f->followers);
+    LIST_INSERT_HEAD(bucket_of(in, f->key.hash), f, bucket);
     f->favoured = q->kms;
     f->share = share_get(in, &q->client.addr);
     TAILQ_INSERT_TAIL(&f->share->flights[f->favoured], f, sibling);
@@ -187,25 +204,7 @@ void inflight_hide(struct inflight *in, struct flight *f)
     f->share = NULL;
 }
 
-void inflight_give_back(struct inflight *in, struct flight *f)
-{
-    assert(TAILQ_EMPTY(&f->clients) && TAILQ_EMPTY(&f->own) && LIST_EMPTY(&f->tries) &&
-           f->timer.at_ms == 0);
-    pool_give(&in->flights, f);
-}
-
-/* ---- waiters ---- */
-
-bool inflight_is_repeat(const struct flight *f, const struct query *q)
-{
-    const struct waiter *w;
-
-    TAILQ_FOREACH(w, &f->clients, entry)
-        if (w->id == q->message.id && w->client.transport == q->client.transport &&
-            w->client.listener == q->client.listener && addr_same(&w->client.addr, &q->client.addr))
-            return true;
-    return false;
-}
+/* ---- who waits ---- */
 
 struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct query *q,
                              void (*on_reply)(void *context, const struct real *), void *context)
@@ -240,14 +239,14 @@ struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct
     w->joined = joined;
     w->on_reply = on_reply;
     w->context = context;
-    TAILQ_INSERT_TAIL(on_reply != NULL ? &f->own : &f->clients, w, entry);
+    TAILQ_INSERT_TAIL(&f->waiters, w, entry);
     *(on_reply != NULL ? &in->n_own : &f->n_clients) += 1;
     return w;
 }
 
 void inflight_drop(struct inflight *in, struct flight *f, struct waiter *w)
 {
-    TAILQ_REMOVE(w->on_reply != NULL ? &f->own : &f->clients, w, entry);
+    TAILQ_REMOVE(&f->waiters, w, entry);
     *(w->on_reply != NULL ? &in->n_own : &f->n_clients) -= 1;
     if (w->joined != NULL) {
         w->joined->n_joined--;
@@ -257,20 +256,21 @@ void inflight_drop(struct inflight *in, struct flight *f, struct waiter *w)
     pool_give(&in->waiters, w);
 }
 
-uint8_t *inflight_chain(const struct inflight *in, const struct flight *f)
+bool inflight_follow(struct inflight *in, struct flight *f, struct flight *end)
 {
-    size_t i = (size_t)((const uint8_t *)f - in->flights.places) / sizeof *f;
-
-    return in->chains + i * CHAIN_MAX;
+    if (in->n_own == in->flights.n)
+        return false;
+    in->n_own++;
+    f->following = end;
+    TAILQ_INSERT_TAIL(&end->followers, f, follower);
+    if (f->favoured)
+        inflight_favour(end);
+    return true;
 }
 
-uint64_t inflight_deadline(const struct flight *f)
+void inflight_unfollow(struct inflight *in, struct flight *f)
 {
-    const struct waiter *w;
-    uint64_t first = 0;
-
-    TAILQ_FOREACH(w, &f->clients, entry)
-        if (w->deadline_ms != 0 && (first == 0 || w->deadline_ms < first))
-            first = w->deadline_ms;
-    return first;
+    TAILQ_REMOVE(&f->following->followers, f, follower);
+    f->following = NULL;
+    in->n_own--;
 }

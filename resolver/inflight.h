@@ -5,8 +5,8 @@
  * A flight is one distinct question (name, type, class, DO, CD, route, view).
  * Two clients with the same question share it: a forger who asks the same question
  * many times gets one upstream question, so a birthday attack on the ID fails. A
- * packet that passes through has a flight of its own. Flights and waiters come from
- * two pools.
+ * packet that passes through has a flight of its own. Flights, waiters and tries come
+ * from pools.
  *
  * A flight belongs to the address that asked first (IPv4 /32, IPv6 /64: one machine),
  * which belongs to a prefix (/24, /56: one floor or customer). When all places are
@@ -17,12 +17,13 @@
  *
  * The first client of a flight always has a place. Clients that join share n more
  * places, of which one prefix may take half, with TCP three quarters. n further
- * places are for the forwarder's own questions, such as those for the ends of chains
- * of CNAMEs.
+ * places are for the forwarder's own questions and for flights that wait for the end of
+ * their chain of CNAMEs.
  */
 #ifndef RESOLVER_INFLIGHT_H
 #define RESOLVER_INFLIGHT_H
 
+#include "base/arena.h"
 #include "resolver/exchange.h"
 #include "resolver/query.h"
 
@@ -30,6 +31,22 @@ enum {
     WAITERS_MAX = 256,               /* of one flight over UDP: what one reply may cost at once */
     CHAIN_MAX = EXCHANGE_PACKET_MAX, /* octets of a chain of CNAMEs, or a packet, put aside */
 };
+
+/* n places of one size, taken from the system once: what a worker needs between a packet and
+ * its answer comes from here. Pages are touched when they are first needed; the place that
+ * was given back last is the next taken. */
+struct pool {
+    uint8_t *places;
+    size_t size;
+    uint32_t n, touched, in_use;
+    void *free_list; /* each begins with a pointer to the next */
+};
+
+/* Its octets are as they were; NULL: all are in use. */
+void *pool_take(struct pool *);
+void pool_give(struct pool *, void *place);
+
+TAILQ_HEAD(flight_list, flight);
 
 struct flight {
     LIST_ENTRY(flight) bucket;
@@ -40,28 +57,24 @@ struct flight {
     const struct view *view;   /* pinned */
     const struct route *route; /* of the view; after a fall-back that of `.` */
     struct name qname;         /* folded */
-    uint16_t qtype, qclass;
-    uint8_t bits; /* CACHE_DO, CACHE_CD */
+    struct cache_key key;      /* its name is qname */
     bool kms_name;
-    bool passthrough; /* the client's packet goes as it is; it is in inflight_chain() */
-    uint32_t scope;
-    uint64_t hash;
+    bool passthrough; /* the client's packet goes as it is; it is in chain[] */
 
-    TAILQ_HEAD(waiter_list, waiter) clients, own; /* that wait, in the order of arrival */
+    TAILQ_HEAD(waiter_list, waiter) waiters; /* in the order of arrival */
     unsigned n_clients;
     uint64_t deadline_ms; /* earliest of the waiters; 0 = none */
 
-    struct flight *following; /* asks for the end of our chain, which is in inflight_chain() */
-    struct waiter *at_end;    /* of following: waits for this flight */
-    uint16_t chain_len;
-    uint8_t depth; /* flights that follow one another down to this one */
+    struct flight *following;     /* asks for the end of our chain, which is in chain[] */
+    struct flight_list followers; /* whose chains end here; they have none themselves */
+    TAILQ_ENTRY(flight) follower;
+    uint8_t depth; /* flights that followed one another when this one began */
 
     LIST_HEAD(exchange_list, exchange) tries; /* those that still listen, newest first */
     struct exchange *current; /* the try that next_ms belongs to; NULL: it has ended */
     struct io_timer timer;
     uint64_t begun_ms, next_ms; /* when the next try (or the end) is due */
     uint64_t end_ms;            /* no longer than that */
-    bool last_try;              /* next_ms is the end */
     bool starved;     /* the last try was not made for a want of ours: says nothing of the name */
     uint16_t failure; /* rcode that a server said; or RCODE_TIMEOUT, RCODE_UNUSABLE */
     struct addr failed_by;
@@ -74,6 +87,9 @@ struct flight {
         bool minds_edns; /* said SERVFAIL, perhaps for that */
         bool plain;      /* was asked once more without EDNS */
     } servers[ROUTE_MAX_SERVERS];
+
+    uint16_t chain_len;
+    uint8_t chain[CHAIN_MAX]; /* the last member: is not set to zero */
 };
 
 /* Who has flights: an address or a prefix. A prefix lies in a list of those with as many
@@ -87,47 +103,42 @@ struct share {
     uint8_t ip[16];              /* host bits are zero */
     uint32_t n_flights;
     uint32_t n_joined; /* of a prefix: its waiters at flights that others wait for, too */
-    TAILQ_HEAD(flight_list, flight) flights[2]; /* of an address, oldest first; 1: favoured */
+    struct flight_list flights[2]; /* of an address, oldest first; 1: favoured */
 };
 
 struct inflight {
-    struct pool flights, waiters, shares;
-    uint8_t *chains;                                /* owned; CHAIN_MAX for each flight */
-    LIST_HEAD(flight_bucket, flight) * buckets;     /* owned */
-    LIST_HEAD(share_bucket, share) * share_buckets; /* owned */
+    struct arena *arena; /* owned; of all that follows */
+    struct pool flights, waiters, shares, tries;
+    LIST_HEAD(flight_bucket, flight) * buckets;
+    LIST_HEAD(share_bucket, share) * share_buckets;
     struct hash_key share_key;
-    struct share_list *level; /* owned; [n]: prefixes with n flights, the last changed at the end */
+    struct share_list *level; /* [n]: prefixes with n flights, the last changed at the end */
     uint32_t n_buckets, top;  /* top: no prefix has more flights */
     uint32_t n_joined, n_own;
 };
 
-/* 0 or -ENOMEM; inflight_fini() is due in either case. */
+/* 0 or -ENOMEM; arena_free(arena) ends it in either case. */
 int inflight_init(struct inflight *, uint32_t n, const struct hash_key *);
-void inflight_fini(struct inflight *);
 
 struct flight *inflight_find(const struct inflight *, const struct view *,
                              const struct cache_key *);
 /* A flight with the question, nobody waiting. Not when all are in use. */
 struct flight *inflight_add(struct inflight *, const struct view *, const struct query *);
-/* No question finds it any more; it stays until it is given back. */
+/* No question finds it any more; it stays until its place is given back. */
 void inflight_hide(struct inflight *, struct flight *);
-void inflight_give_back(struct inflight *, struct flight *);
 
-/* Has the client of the flight sent the same packet before? */
-bool inflight_is_repeat(const struct flight *, const struct query *);
 /* The query waits for the flight; on_reply: it is a question of our own, NULL: a
  * client's. NULL: too many wait. */
 struct waiter *inflight_wait(struct inflight *, struct flight *, const struct query *,
                              void (*on_reply)(void *context, const struct real *), void *context);
 /* The waiter waits no more. */
 void inflight_drop(struct inflight *, struct flight *, struct waiter *);
+/* The flight waits for the end of its chain. False: too many wait. */
+bool inflight_follow(struct inflight *, struct flight *, struct flight *end);
+void inflight_unfollow(struct inflight *, struct flight *);
 /* The flight is favoured from now on. */
 void inflight_favour(struct flight *);
 /* The flight that gives way to the next; NULL: there is none. */
 struct flight *inflight_victim(const struct inflight *);
-/* CHAIN_MAX octets of the flight. */
-uint8_t *inflight_chain(const struct inflight *, const struct flight *);
-/* The earliest deadline of those that wait; 0 = none. */
-uint64_t inflight_deadline(const struct flight *);
 
 #endif

@@ -11,12 +11,13 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/random.h"
 
-enum { IO_TIMER_SPACE = 16 };
+enum { IO_TIMER_SPACE = 16, IO_PEER_SPACE = 20 };
 
 /* A timer belongs to whoever embeds it, and does not move while it is set. */
 struct io_timer {
@@ -27,13 +28,14 @@ struct io_timer {
 
 enum io_kind { IO_UDP, IO_TCP };
 
-/* A connection to a server. Callbacks are never made from inside open/send. */
+/* A connection to a server; it does not move while it is open. */
 struct io_peer {
-    /* One datagram, or one whole message of a TCP stream (without its length). */
-    void (*receive)(struct io_peer *, const uint8_t *, size_t);
-    /* Connection refused, reset, closed, unreachable: -errno. Then only close is allowed. */
-    void (*failed)(struct io_peer *, int error);
-    void *handle; /* the io's own; NULL when closed */
+    /* One datagram, or one whole message of a TCP stream (without its length). NULL: it was
+     * refused, reset, closed, unreachable, and is closed; len is -errno. Never from inside
+     * open or send. */
+    void (*receive)(struct io_peer *, const uint8_t *message, ssize_t len);
+    void *handle; /* the io's own, as what follows is; NULL when closed */
+    void *space[IO_PEER_SPACE];
 };
 
 struct io {
@@ -51,9 +53,8 @@ struct io {
 
 struct event_base;
 
-/* Sockets and libevent: io_event.c. sockets: connections to servers at most. base and
- * random are borrowed. NULL when out of memory. */
-struct io *io_event_new(struct event_base *, struct random *, unsigned sockets);
+/* Sockets and libevent: io_event.c. base and random are borrowed. NULL when out of memory. */
+struct io *io_event_new(struct event_base *, struct random *);
 void io_event_free(struct io *); /* all peers are closed by then; NULL is fine */
 
 #endif

@@ -2,16 +2,15 @@
  *
  * io_event.c -- sockets and timers.
  *
- * A connection is a struct link from a pool, with its libevent event inside, so
- * that a question over UDP costs no malloc; a timer's event lies in the timer. A
- * TCP connection carries one question and one reply, in a bufferevent.
+ * The event of a socket or timer lies in the peer or timer itself, so that a question
+ * over UDP costs no malloc. A TCP connection carries one question and one reply, in a
+ * bufferevent.
  *
- * A callback may close its link, which another exchange may then take: no code
- * touches the link after a callback.
+ * A callback may close its peer, whose place another may then take: no code touches
+ * the peer after a callback.
  */
 #include "resolver/io.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -19,32 +18,30 @@
 #include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/compiler.h"
-#include "resolver/pool.h"
 #include "wire/message.h"
 
 enum { PORT_TRIES = 8, PORT_MIN = 1024 };
 
-_Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
+struct io_event {
+    struct io io;
+    struct event_base *base;
+    uint8_t in[DNS_MAX_MESSAGE + 1];
+};
 
+/* In the space of a peer that is open. */
 struct link {
     struct io_event *home;
-    struct io_peer *peer;
     int fd;
     struct event event;         /* UDP */
     struct bufferevent *stream; /* TCP; NULL: UDP */
 };
 
-struct io_event {
-    struct io io;
-    struct event_base *base;
-    struct pool links;
-    uint8_t in[DNS_MAX_MESSAGE + 1];
-};
+_Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
+_Static_assert(sizeof(struct link) <= sizeof(void *[IO_PEER_SPACE]), "a peer holds its link");
 
 /* ---- time ---- */
 
@@ -97,88 +94,83 @@ static void timer_clear(struct io *io, struct io_timer *t)
 
 /* ---- connections ---- */
 
-static void close_link(struct link *l)
+static void close_peer(struct io *io, struct io_peer *peer)
 {
+    struct link *l = peer->handle;
+
+    (void)io;
+    peer->handle = NULL;
+    if (l == NULL)
+        return;
     if (l->stream != NULL) {
         bufferevent_free(l->stream); /* which closes the socket */
     } else if (l->fd >= 0) {
         event_del(&l->event);
         close(l->fd);
     }
-    if (l->peer != NULL)
-        l->peer->handle = NULL;
-    pool_give(&l->home->links, l);
 }
 
-static void fail_link(struct link *l, int error)
+static void fail_peer(struct io_peer *peer, int error)
 {
-    struct io_peer *peer = l->peer;
-
-    close_link(l);
-    peer->failed(peer, error < 0 ? error : -EIO);
+    close_peer(NULL, peer);
+    peer->receive(peer, NULL, error < 0 ? error : -EIO);
 }
 
 static void on_datagram(evutil_socket_t fd, short what, void *arg)
 {
-    struct link *l = arg;
-    uint8_t *in = l->home->in;
-    ssize_t n = recv(fd, in, sizeof l->home->in, 0);
+    struct io_peer *peer = arg;
+    struct io_event *self = ((struct link *)peer->handle)->home;
+    ssize_t n = recv(fd, self->in, sizeof self->in, 0);
 
     (void)what;
     if (n >= 0)
-        l->peer->receive(l->peer, in, (size_t)n);
+        peer->receive(peer, self->in, n);
     else if (errno != EAGAIN && errno != EINTR)
-        fail_link(l, -errno);
+        fail_peer(peer, -errno);
 }
 
 static void on_stream(struct bufferevent *stream, void *arg)
 {
-    struct link *l = arg;
+    struct io_peer *peer = arg;
     struct evbuffer *buffer = bufferevent_get_input(stream);
-    uint8_t *in = l->home->in;
+    uint8_t *in = ((struct link *)peer->handle)->home->in;
     size_t len;
 
     if (evbuffer_copyout(buffer, in, 2) < 2)
         return;
-    len = (size_t)in[0] << 8 | in[1];
+    len = bytes_u16(in);
     if (evbuffer_get_length(buffer) < 2 + len)
         return;
     evbuffer_drain(buffer, 2);
     evbuffer_remove(buffer, in, len);
-    l->peer->receive(l->peer, in, len);
+    peer->receive(peer, in, (ssize_t)len);
 }
 
 static void on_stream_end(struct bufferevent *stream, short what, void *arg)
 {
     (void)stream;
-    fail_link(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
+    fail_peer(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
 }
 
 static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
                      enum io_kind kind)
 {
     struct io_event *self = container_of(io, struct io_event, io);
-    struct link *l = pool_take(&self->links);
+    struct link *l = (void *)peer->space;
     struct addr any = {.ip = {0}};
     struct sockaddr_storage to, from;
     socklen_t len = addr_to_sockaddr(server, &to);
     int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
-    int one = 1, omit = IP_PMTUDISC_OMIT, rc = -ENOMEM;
+    int one = 1, omit = IP_PMTUDISC_OMIT, rc;
 
-    if (l == NULL)
-        return -ENOBUFS;
-    l->home = self;
-    l->fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    *l = (struct link){.home = self,
+                       .fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     if (l->fd < 0)
-        goto fail_errno;
-    event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, l);
+        return -errno;
+    peer->handle = l;
+    event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
     if (kind == IO_TCP) {
         setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-        l->stream = bufferevent_socket_new(self->base, l->fd, BEV_OPT_CLOSE_ON_FREE);
-        if (l->stream == NULL)
-            goto fail;
-        bufferevent_setcb(l->stream, on_stream, NULL, on_stream_end, l);
-        bufferevent_setwatermark(l->stream, EV_READ, 0, 2 + DNS_MAX_MESSAGE);
     } else {
         /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
         if (to.ss_family == AF_INET)
@@ -193,24 +185,24 @@ static int open_peer(struct io *io, struct io_peer *peer, const struct addr *ser
                 break;
         }
     }
-    if (connect(l->fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS)
-        goto fail_errno;
-    if (l->stream != NULL)
-        rc = bufferevent_enable(l->stream, EV_READ);
-    else
-        rc = event_add(&l->event, NULL);
-    if (rc != 0) {
-        rc = -ENOMEM;
-        goto fail;
+    if (connect(l->fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) {
+        rc = -errno;
+        close_peer(io, peer);
+        return rc;
     }
-    l->peer = peer;
-    peer->handle = l;
-    return 0;
-fail_errno:
-    rc = -errno;
-fail:
-    close_link(l);
-    return rc;
+    if (kind == IO_UDP) {
+        rc = event_add(&l->event, NULL);
+    } else if ((l->stream = bufferevent_socket_new(self->base, l->fd, BEV_OPT_CLOSE_ON_FREE)) ==
+               NULL) {
+        rc = -1;
+    } else {
+        bufferevent_setcb(l->stream, on_stream, NULL, on_stream_end, peer);
+        bufferevent_setwatermark(l->stream, EV_READ, 0, 2 + DNS_MAX_MESSAGE);
+        rc = bufferevent_enable(l->stream, EV_READ);
+    }
+    if (rc != 0)
+        close_peer(io, peer);
+    return rc == 0 ? 0 : -ENOMEM;
 }
 
 static int send_peer(struct io *io, struct io_peer *peer, const uint8_t *message, size_t len)
@@ -227,23 +219,12 @@ static int send_peer(struct io *io, struct io_peer *peer, const uint8_t *message
     return 0; /* the event says when it can be written: at once, when connected */
 }
 
-static void close_peer(struct io *io, struct io_peer *peer)
-{
-    (void)io;
-    if (peer->handle != NULL)
-        close_link(peer->handle);
-}
-
-/* ---- life ---- */
-
-struct io *io_event_new(struct event_base *base, struct random *random, unsigned sockets)
+struct io *io_event_new(struct event_base *base, struct random *random)
 {
     struct io_event *self = calloc(1, sizeof *self);
 
-    if (self == NULL || pool_init(&self->links, sockets, sizeof(struct link)) != 0) {
-        free(self);
+    if (self == NULL)
         return NULL;
-    }
     self->io = (struct io){.open = open_peer,
                            .send = send_peer,
                            .close = close_peer,
@@ -257,11 +238,6 @@ struct io *io_event_new(struct event_base *base, struct random *random, unsigned
 
 void io_event_free(struct io *io)
 {
-    struct io_event *self = container_of(io, struct io_event, io);
-
-    if (io == NULL)
-        return;
-    assert(self->links.in_use == 0);
-    free(self->links.places);
-    free(self);
+    if (io != NULL)
+        free(container_of(io, struct io_event, io));
 }

@@ -53,36 +53,16 @@ void upstream_replied(struct upstream *s, uint32_t ms, uint16_t rcode)
     }
 }
 
-static void no_reply(struct upstream *s, int error)
+void upstream_no_reply(struct upstream *s, int error, bool again)
 {
+    *(error == ETIMEDOUT ? &s->report.timeouts : &s->report.errors) += 1;
+    if (again)
+        return;
     s->report.last_error = error;
     if (s->silent < DOWN_AFTER)
         s->silent++;
     if (s->silent == DOWN_AFTER)
         s->report.state = UPSTREAM_DOWN;
-}
-
-void upstream_silent(struct upstream *s, bool again)
-{
-    s->report.timeouts++;
-    if (!again)
-        no_reply(s, ETIMEDOUT);
-}
-
-void upstream_failed(struct upstream *s, int error)
-{
-    s->report.errors++;
-    no_reply(s, error);
-}
-
-void upstream_learn(struct upstream_habit *h, bool good, uint64_t now_ms)
-{
-    if (good) {
-        h->misses = 0;
-    } else if (++h->misses >= BELIEVED) {
-        h->misses = 0;
-        h->until_ms = now_ms + UPSTREAM_FORGET_MS;
-    }
 }
 
 bool upstream_knows_edns(const struct upstream *s, uint64_t now_ms)
@@ -95,16 +75,17 @@ bool upstream_suspect_edns(const struct upstream *s, uint64_t now_ms)
     return s->silent > 0 && s->report.last_error == ETIMEDOUT && !upstream_knows_edns(s, now_ms);
 }
 
-void upstream_edns(struct upstream *s, uint64_t now_ms)
+void upstream_learn(struct upstream_habit *h, bool good, uint64_t since_ms, uint64_t now_ms)
 {
-    upstream_learn(&s->no_edns, true, now_ms);
-    s->knows_edns_ms = now_ms + UPSTREAM_FORGET_MS;
-}
-
-void upstream_edns_missed(struct upstream *s, uint64_t since_ms, uint64_t now_ms)
-{
-    if (since_ms < s->edns_missed_ms)
+    if (good) {
+        h->misses = 0;
         return;
-    s->edns_missed_ms = now_ms;
-    upstream_learn(&s->no_edns, false, now_ms);
+    }
+    if (since_ms < h->missed_ms)
+        return;
+    h->missed_ms = now_ms;
+    if (++h->misses < BELIEVED)
+        return;
+    h->misses = 0;
+    h->until_ms = now_ms + UPSTREAM_FORGET_MS;
 }

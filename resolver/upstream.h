@@ -37,14 +37,14 @@ struct upstream {
     uint32_t srtt;      /* smoothed RTT in 1/8 ms; 0: no reply yet */
     uint8_t silent;     /* failures in a row */
     struct upstream_habit {
-        uint8_t misses;    /* in a row; 2 are believed */
-        uint64_t until_ms; /* it is asked without: random case, EDNS */
+        uint8_t misses;     /* in a row; 2 are believed */
+        uint64_t missed_ms; /* the last one */
+        uint64_t until_ms;  /* it is asked without: random case, EDNS */
     } no_case, no_edns;
-    uint64_t knows_edns_ms;  /* until then it is known not to mind EDNS */
-    uint64_t edns_missed_ms; /* the last miss */
+    uint64_t knows_edns_ms; /* until then it is known not to mind EDNS */
     /* The forwarder's, which looks whether a server that is down has come back. */
     struct io_timer probe_timer;
-    struct exchange *probing;
+    struct exchange *probe;
     struct forwarder *forwarder;
 };
 
@@ -58,23 +58,18 @@ struct upstream *upstream_find(struct upstreams *, const struct addr *); /* or N
 struct upstream *upstream_get(struct upstreams *, const struct addr *, uint64_t now_ms);
 
 void upstream_replied(struct upstream *, uint32_t ms, uint16_t rcode);
-/* No reply in time; again: to a question to which it was silent before / the
- * socket failed. error: errno. */
-void upstream_silent(struct upstream *, bool again);
-void upstream_failed(struct upstream *, int error);
+/* ETIMEDOUT: no reply in time; else the socket failed. again: it was silent to the same
+ * question before. */
+void upstream_no_reply(struct upstream *, int error, bool again);
 
 /* Has it shown lately that it does not mind EDNS, and not been down since? */
 bool upstream_knows_edns(const struct upstream *, uint64_t now_ms);
 /* Should it be asked without EDNS, since it was silent and has not shown that it
  * understands it? */
 bool upstream_suspect_edns(const struct upstream *, uint64_t now_ms);
-/* A reply did right, or missed, what some servers cannot do. One may be forged or
- * damaged; two in a row are believed, for a time. */
-void upstream_learn(struct upstream_habit *, bool good, uint64_t now_ms);
-/* It gave a good reply to a question with EDNS. */
-void upstream_edns(struct upstream *, uint64_t now_ms);
-/* A question that began at since_ms was answered without EDNS alone. Questions
- * that go on at the same time are one miss: perhaps the server was away. */
-void upstream_edns_missed(struct upstream *, uint64_t since_ms, uint64_t now_ms);
+/* A reply to a question of since_ms did right, or missed, what some servers cannot do. One
+ * may be forged or damaged; two in a row are believed, for a time. Questions that go on at
+ * the same time are one miss: perhaps the server was away. */
+void upstream_learn(struct upstream_habit *, bool good, uint64_t since_ms, uint64_t now_ms);
 
 #endif

@@ -210,7 +210,7 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     w->mailbox.event = event_new(w->listen.base, w->mailbox.fd, EV_READ | EV_PERSIST, on_mail, w);
     limit = slots_for(w, g->settings->limits.in_flight);
     slots = slots_for(w, SLOTS_AT_LEAST) > limit ? slots_for(w, SLOTS_AT_LEAST) : limit;
-    w->listen.io = io_event_new(w->listen.base, &w->random, 2 * slots + 512);
+    w->listen.io = io_event_new(w->listen.base, &w->random);
     if (w->mailbox.event == NULL || event_add(w->mailbox.event, NULL) != 0 || w->listen.io == NULL)
         goto fail;
     w->listen.forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);

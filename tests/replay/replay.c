@@ -681,9 +681,10 @@ static void run_fail(const struct command *c)
     struct sent *s = choose_try(c);
 
     assert_non_null(s->peer);
-    s->peer->failed(s->peer, has(c, "refused") ? -ECONNREFUSED
-                             : has(c, "reset") ? -ECONNRESET
-                                               : -EHOSTUNREACH);
+    s->peer->receive(s->peer, NULL,
+                     has(c, "refused") ? -ECONNREFUSED
+                     : has(c, "reset") ? -ECONNRESET
+                                       : -EHOSTUNREACH);
 }
 
 static void run_nothing(const struct command *c)

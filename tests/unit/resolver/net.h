@@ -271,7 +271,7 @@ static inline void net_ask(struct net *n, const struct client *c, const uint8_t 
 static inline bool net_give(struct sent *s, const uint8_t *wire, size_t len)
 {
     if (s->peer != NULL) {
-        s->peer->receive(s->peer, wire, len);
+        s->peer->receive(s->peer, wire, (ssize_t)len);
         return true;
     }
     return false;

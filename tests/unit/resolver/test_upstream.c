@@ -77,16 +77,15 @@ static void test_row(void **state)
                                            : RCODE_SERVFAIL);
         else if (w[0] == 'r')
             upstream_replied(&s, ms, RCODE_NOERROR);
-        else if (w[0] == 't' || w[0] == 'a')
-            upstream_silent(&s, w[0] == 'a');
-        else if (w[0] == 'f')
-            upstream_failed(&s, ECONNREFUSED);
+        else if (w[0] == 't' || w[0] == 'a' || w[0] == 'f')
+            upstream_no_reply(&s, w[0] == 'f' ? ECONNREFUSED : ETIMEDOUT, w[0] == 'a');
         else if (w[0] == 'm')
-            upstream_edns_missed(&s, now_ms - ms, now_ms);
-        else if (strcmp(w, "edns") == 0)
-            upstream_edns(&s, now_ms);
-        else
-            upstream_learn(&s.no_case, w[0] == 'c', now_ms);
+            upstream_learn(&s.no_edns, false, now_ms - ms, now_ms);
+        else if (strcmp(w, "edns") == 0) {
+            upstream_learn(&s.no_edns, true, now_ms, now_ms);
+            s.knows_edns_ms = now_ms + UPSTREAM_FORGET_MS;
+        } else
+            upstream_learn(&s.no_case, w[0] == 'c', now_ms, now_ms);
     }
     n = snprintf(is, sizeof is, "%s %u%s%s%s%s", states[s.report.state], s.report.rtt_ms,
                  s.no_case.until_ms > now_ms ? " nocase" : "",
