@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "ctl/zone.h"
 
 /* What a line asks for, and what it makes of an object in the present run. */
 struct asked {

@@ -63,6 +63,16 @@ enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
 int policy_file_read(const char *path, enum policy_form, struct policy *out,
                      struct policy_tests *tests, size_t *skipped);
 
+/* --- ctl/zone.c: a policy as SRV lines of a zone file. Equal sets of hosts become one pool, named
+ * after the first host's first label, and the rule fill-POOL. skipped counts records that were
+ * left. The policy is sorted. 0, or -EINVAL with every problem in d. */
+int zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped,
+              struct diags *d);
+/* What a zone cannot say stands there as a comment. 0 or -EIO. */
+int zone_write(const struct policy *, FILE *);
+/* The name that a pool gets from its first host: the first label. */
+void zone_pool_name(const struct name *target, char out[POLICY_NAME]);
+
 /* --- ctl/policy_check.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
 json_t *policy_findings(const struct policy *, uint64_t now_ms);
 /* Adds those of the suffixes that have no route, so that the default servers

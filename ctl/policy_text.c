@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "ctl/zone.h"
 
 enum { FILE_SIZE = 1 << 30, WORDS_MAX = 16 };
 extern char **environ;

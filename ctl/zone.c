@@ -11,7 +11,7 @@
  * absolute one, a first record without a name for the root's, and does not say
  * in which line a record began.
  */
-#include "ctl/zone.h"
+#include "ctl/policy.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -26,7 +26,7 @@
 #include "wire/pack.h"
 #include "wire/present.h"
 
-enum { LINE = 8192, BASE_NAME = 48 /* leaves room for "fill-" and a number */ };
+enum { LINE = 8192, BASE_NAME = 48 /* leaves room for "fill-" and a number */, RECORDS = 4096 };
 
 struct record {
     struct suffix suffix;
@@ -40,26 +40,25 @@ struct group {
 
 struct zone {
     const char *file; /* borrowed */
-    struct diags *d;  /* borrowed, may be NULL */
+    struct diags *d;
     ldns_rdf *origin, *previous;
     uint32_t ttl;
     void *hosts;            /* tree, owned */
-    struct record *records; /* owned; room for one a line */
+    struct record *records; /* owned */
     size_t n, skipped;
-    bool bad;
 };
 
 /* --- lines ---------------------------------------------------------------- */
 
 /* The next line without its comment, with what stands in parentheses joined to
- * it (RFC 1035 5.1). Moves *at behind it and counts lines. False at the end. */
-static bool next_line(const char **at, const char *end, struct str *out, unsigned *line)
+ * it (RFC 1035 5.1). Moves *at behind it and counts lines. False: it is too long. */
+static bool next_line(const char **at, const char *end, char out[LINE], unsigned *line)
 {
     bool quoted = false, comment = false;
     unsigned depth = 0;
+    struct str s;
 
-    if (*at == end)
-        return false;
+    str_init(&s, out, LINE);
     while (*at < end) {
         char c = *(*at)++;
 
@@ -72,7 +71,7 @@ static bool next_line(const char **at, const char *end, struct str *out, unsigne
         } else if (comment) {
             continue;
         } else if (c == '\\' && *at < end && **at != '\n') {
-            str_add_bytes(out, &c, 1);
+            str_add_bytes(&s, &c, 1);
             c = *(*at)++;
         } else if (c == '"') {
             quoted = !quoted;
@@ -85,9 +84,9 @@ static bool next_line(const char **at, const char *end, struct str *out, unsigne
         } else if (c == '\r' || c == '\0') {
             c = ' ';
         }
-        str_add_bytes(out, &c, 1);
+        str_add_bytes(&s, &c, 1);
     }
-    return true;
+    return !s.cut;
 }
 
 /* $ORIGIN or $TTL. NULL, or what is wrong. */
@@ -139,12 +138,12 @@ static bool read_name(const ldns_rdf *rdf, struct name *out)
     return !c.bad && cursor_left(&c) == 0;
 }
 
-/* NULL, or why the record is refused; *rc is -ENOMEM if that is it. */
+/* NULL, or why the record is refused. */
 static const char *read_record(struct zone *z, const ldns_rr *rr, const struct name *owner,
-                               unsigned line, int *rc)
+                               unsigned line)
 {
-    struct record *r = &z->records[z->n];
-    struct policy_host *host, **known;
+    struct record r = {.line = line};
+    struct policy_host host = {.probe = true}, *kept, **known;
     char text[NAME_TEXT];
     struct name name;
     const char *why;
@@ -157,48 +156,43 @@ static const char *read_record(struct zone *z, const ldns_rr *rr, const struct n
     }
     if (ldns_rr_rd_count(rr) != 4 || !read_name(ldns_rr_rdf(rr, 3), &name))
         return "the data of the record does not fit its type";
-    if (ldns_rdf2native_int16(ldns_rr_rdf(rr, 2)) == 0)
+    host.priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
+    host.weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
+    host.port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
+    if (host.port == 0)
         return "the record has port 0, where no client can connect";
-    host = calloc(1, sizeof *host);
-    if (host == NULL) {
-        *rc = -ENOMEM;
-        return NULL;
-    }
-    host->probe = true;
-    host->priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
-    host->weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
-    host->port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
-    why = host_target_check(name_print(&name, text), &host->target);
+    why = host_target_check(name_print(&name, text), &host.target);
     name_parent(owner, 2, &name);
     if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
         why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
-    else if (why == NULL)
-        (void)suffix_parse(&r->suffix, name_print(&name, text), &why);
-    known = why == NULL ? tsearch(host, &z->hosts, by_host) : NULL;
-    if (known == NULL || *known != host)
-        free(host);
-    if (known == NULL) {
-        *rc = why == NULL ? -ENOMEM : 0;
+    if (why != NULL || suffix_parse(&r.suffix, name_print(&name, text), &why) != 0)
         return why;
+    known = tfind(&host, &z->hosts, by_host);
+    if (known == NULL) {
+        kept = ctl_alloc(NULL, sizeof *kept);
+        *kept = host;
+        known = tsearch(kept, &z->hosts, by_host);
     }
-    r->host = *known;
-    r->line = line;
-    z->n++;
+    if (known == NULL)
+        return "out of memory";
+    r.host = *known;
+    if (z->n % RECORDS == 0)
+        z->records = ctl_alloc(z->records, (z->n + RECORDS) * sizeof *z->records);
+    z->records[z->n++] = r;
     return NULL;
 }
 
-/* 0 or -ENOMEM; what is wrong is told. */
-static int read_line(struct zone *z, char *text, unsigned line)
+/* What is wrong is told. */
+static void read_line(struct zone *z, char *text, unsigned line)
 {
-    const char *why = NULL;
     struct name owner = {.labels = 0};
-    ldns_rr *rr = NULL;
+    const char *why = NULL;
     char name[NAME_TEXT];
     ldns_status status;
-    int rc = 0;
+    ldns_rr *rr;
 
     if (text[strspn(text, " \t")] == '\0')
-        return 0;
+        return;
     if (text[0] == '$') {
         why = read_directive(z, text);
     } else if ((text[0] == ' ' || text[0] == '\t') && z->previous == NULL) {
@@ -208,17 +202,15 @@ static int read_line(struct zone *z, char *text, unsigned line)
         if (status != LDNS_STATUS_OK) { /* then ldns has freed it */
             why = ldns_get_errorstr_by_id(status);
         } else {
-            why = read_name(ldns_rr_owner(rr), &owner) ? read_record(z, rr, &owner, line, &rc)
+            why = read_name(ldns_rr_owner(rr), &owner) ? read_record(z, rr, &owner, line)
                                                        : "the name is none";
             ldns_rr_free(rr);
         }
     }
-    if (why == NULL)
-        return rc;
-    z->bad = true;
-    diags_add(z->d, z->file, line, 0, "%s%s%s", owner.labels > 0 ? name_print(&owner, name) : "",
-              owner.labels > 0 ? ": " : "", why);
-    return 0;
+    if (why != NULL)
+        diags_add(z->d, z->file, line, 0, "%s%s%s",
+                  owner.labels > 0 ? name_print(&owner, name) : "", owner.labels > 0 ? ": " : "",
+                  why);
 }
 
 /* --- grouping ------------------------------------------------------------- */
@@ -258,148 +250,121 @@ void zone_pool_name(const struct name *target, char out[POLICY_NAME])
         str_copy(out, POLICY_NAME, "kms");
 }
 
-/* A name that is taken, and how many pools have it. */
-struct taken {
-    char name[POLICY_NAME + 16];
-    unsigned n;
-};
-
-/* Pools of equal name get -2, -3, ... unless such a name is there by itself. */
-static int name_pools(struct policy *out)
+/* Names the pools after their first hosts, and the rules after the pools. Pools of
+ * equal name get -2, -3, ... unless such a name is there by itself. */
+static void name_pools(struct policy *p)
 {
-    struct taken *taken = calloc(out->n_pools + 1, sizeof *taken), **t, next;
+    struct taken {
+        char name[POLICY_NAME];
+        struct taken *first; /* that wanted the name */
+        unsigned n;          /* how many did */
+    } *taken = ctl_alloc(NULL, p->n_pools * sizeof *taken), **t;
     void *tree = NULL;
-    bool ok = taken != NULL;
+    struct str s;
 
-    for (size_t i = 0; ok && i < out->n_pools; i++) {
-        memcpy(taken[i].name, out->pools[i].name, POLICY_NAME);
-        ok = tsearch(&taken[i], &tree, policy_name_compare) != NULL;
+    for (size_t i = 0; i < p->n_pools; i++) {
+        zone_pool_name(&p->pools[i].hosts->target, taken[i].name);
+        t = tsearch(&taken[i], &tree, policy_name_compare);
+        taken[i].first = t != NULL ? *t : &taken[i];
+        taken[i].n = 1;
     }
-    for (size_t i = 0; ok && i < out->n_pools; i++) {
-        struct policy_pool *p = &out->pools[i];
-        struct policy_rule *r = &out->rules[i];
-        struct str s;
+    for (size_t i = 0; i < p->n_pools; i++) {
+        struct taken *first = taken[i].first;
 
-        t = tfind(p->name, &tree, policy_name_compare);
-        if ((*t)->n++ > 0) {
-            do
-                snprintf(next.name, sizeof next.name, "%s-%u", p->name, (*t)->n);
-            while (tfind(&next, &tree, policy_name_compare) != NULL && (*t)->n++ > 0);
-            str_copy(p->name, POLICY_NAME, next.name);
+        for (t = &first; t != NULL && *t != &taken[i];
+             t = tsearch(&taken[i], &tree, policy_name_compare)) {
+            str_init(&s, taken[i].name, POLICY_NAME);
+            str_addf(&s, "%s-%u", first->name, ++first->n);
         }
-        memcpy(r->pool, p->name, POLICY_NAME);
-        str_init(&s, r->name, sizeof r->name);
-        str_addf(&s, "fill-%s", p->name);
+        memcpy(p->pools[i].name, taken[i].name, POLICY_NAME);
+        memcpy(p->rules[i].pool, taken[i].name, POLICY_NAME);
+        str_init(&s, p->rules[i].name, POLICY_NAME);
+        str_addf(&s, "fill-%s", taken[i].name);
     }
-    for (size_t i = 0; taken != NULL && i < out->n_pools; i++)
+    for (size_t i = 0; i < p->n_pools; i++)
         (void)tdelete(&taken[i], &tree, policy_name_compare);
     free(taken);
-    return ok ? 0 : -ENOMEM;
 }
 
-static int make_policy(struct zone *z, struct policy *out)
+static void make_policy(struct zone *z, struct policy *out)
 {
-    struct group *groups = calloc(z->n + 1, sizeof *groups), *end;
-    size_t kept = 0, n_groups = 0;
+    struct group *groups = ctl_alloc(NULL, z->n * sizeof *groups), *end;
+    size_t kept = 0, n = 0;
     struct diags own;
 
-    out->pools = calloc(z->n + 1, sizeof *out->pools);
-    out->rules = calloc(z->n + 1, sizeof *out->rules);
-    if (groups == NULL || out->pools == NULL || out->rules == NULL)
-        goto no_memory;
-    qsort(z->records, z->n, sizeof *z->records, by_record);
+    out->pools = ctl_alloc(NULL, z->n * sizeof *out->pools);
+    out->rules = ctl_alloc(NULL, z->n * sizeof *out->rules);
+    if (z->n > 0)
+        qsort(z->records, z->n, sizeof *z->records, by_record);
     for (size_t i = 0; i < z->n; i++) {
         const struct record *r = &z->records[i], *last = kept > 0 ? &z->records[kept - 1] : NULL;
 
         if (last != NULL && by_record(last, r) == 0)
             continue;
         if (last == NULL || suffix_compare(&last->suffix, &r->suffix) != 0)
-            groups[n_groups++].records = &z->records[kept];
-        groups[n_groups - 1].n++;
+            groups[n++] = (struct group){.records = &z->records[kept]};
+        groups[n - 1].n++;
         z->records[kept++] = *r;
     }
-    qsort(groups, n_groups, sizeof *groups, by_hosts);
-    for (struct group *g = groups; g < groups + n_groups; g = end) { /* a run of equal hosts */
+    if (n > 0)
+        qsort(groups, n, sizeof *groups, by_hosts);
+    for (struct group *g = groups; g < groups + n; g = end) { /* a run of equal hosts */
         struct policy_pool *p = &out->pools[out->n_pools++];
         struct policy_rule *r = &out->rules[out->n_rules++];
 
-        for (end = g + 1; end < groups + n_groups && by_hosts(g, end) == 0;)
+        for (end = g + 1; end < groups + n && by_hosts(g, end) == 0;)
             end++;
-        policy_rule_init(r, "");
-        p->place.line = r->place.line = r->pool_place.line = g->records->line;
-        zone_pool_name(&g->records->host->target, p->name);
-        p->hosts = calloc(g->n, sizeof *p->hosts);
-        r->suffixes = calloc((size_t)(end - g), sizeof *r->suffixes);
-        if (p->hosts == NULL || r->suffixes == NULL)
-            goto no_memory;
+        *p = (struct policy_pool){.hosts = ctl_alloc(NULL, g->n * sizeof *p->hosts),
+                                  .place = {.line = g->records->line}};
         while (p->n < g->n) {
             p->hosts[p->n] = *g->records[p->n].host;
             p->n++;
         }
+        policy_rule_init(r, "");
+        r->place = r->pool_place = p->place;
+        r->suffixes = ctl_alloc(NULL, (size_t)(end - g) * sizeof *r->suffixes);
         for (const struct group *one = g; one < end; one++)
             r->suffixes[r->n_suffixes++] = one->records->suffix;
+    }
+    free(groups);
+    name_pools(out);
+    for (const struct policy_pool *p = out->pools; p < out->pools + out->n_pools; p++) {
         diags_init(&own);
-        z->bad |= policy_pool_check(p, &own) != 0;
+        policy_pool_check(p, &own);
         for (size_t i = 0; i < own.n; i++)
             diags_add(z->d, z->file, p->place.line, 0, "%s", own.list[i].text);
         diags_fini(&own);
     }
-    free(groups);
-    return name_pools(out);
-
-no_memory:
-    free(groups);
-    return -ENOMEM;
 }
 
 int zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped,
               struct diags *d)
 {
     struct zone z = {.file = file, .d = d, .ttl = POLICY_TTL_DEFAULT};
-    unsigned line = 1, lines = 1;
     const char *pos = text;
+    size_t before = d->all;
     char buf[LINE];
-    struct str s;
-    int rc;
 
     /* ldns allocates three times 64 KB a record, and gives them back: let them
      * stay with the process. A million records: 20 s, then 4 s. */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    *out = (struct policy){0};
-    for (size_t i = 0; i < len; i++)
-        lines += text[i] == '\n';
-    z.records = calloc(lines, sizeof *z.records);
-    rc = z.records == NULL ? -ENOMEM : 0;
-    while (rc == 0) {
-        unsigned begin = line;
-
-        str_init(&s, buf, sizeof buf);
-        if (!next_line(&pos, text + len, &s, &line))
-            break;
-        if (!s.cut) {
-            rc = read_line(&z, buf, begin);
-            continue;
-        }
-        z.bad = true;
-        diags_add(d, file, begin, 0, "the line is longer than 8,190 octets");
-    }
-    if (rc == 0 && file != NULL && (out->file = strdup(file)) == NULL)
-        rc = -ENOMEM;
-    if (rc == 0)
-        rc = make_policy(&z, out);
-    if (rc == 0 && z.bad)
-        rc = -EINVAL;
-    if (skipped != NULL)
-        *skipped = z.skipped;
+    for (unsigned line = 1, next = 1; pos < text + len; line = next)
+        if (next_line(&pos, text + len, buf, &next))
+            read_line(&z, buf, line);
+        else
+            diags_add(d, file, line, 0, "the line is longer than 8,190 octets");
+    *out = (struct policy){.file = ctl_text("%s", file)};
+    make_policy(&z, out);
+    *skipped = z.skipped;
     free(z.records);
     tdestroy(z.hosts, free);
     ldns_rdf_deep_free(z.origin);
     ldns_rdf_deep_free(z.previous);
-    if (rc == 0)
-        policy_sort(out);
-    else
-        policy_fini(out);
-    return rc;
+    policy_sort(out);
+    if (d->all == before)
+        return 0;
+    policy_fini(out);
+    return -EINVAL;
 }
 
 /* --- out ------------------------------------------------------------------ */

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "ctl/policy.h"
-#include "ctl/zone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

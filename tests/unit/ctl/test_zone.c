@@ -8,8 +8,7 @@
 
 #include "base/compiler.h"
 #include "base/str.h"
-#include "ctl/zone.h"
-#include "policy/text.h"
+#include "ctl/policy.h"
 #include "tests/unit/rows.h"
 
 #define SRV " IN SRV 0 0 1688 "
