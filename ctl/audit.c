@@ -324,7 +324,7 @@ static int print_story(struct audit *a, const char *address, json_t *client)
         (void)json_object_set(client, "events", events);
     }
     if (code == 0)
-        table_print_object(a->c, story_fields, client);
+        table_print(a->c, NULL, story_fields, client);
     if (code == 0 && a->c->format == FORMAT_TABLE) {
         putchar('\n');
         table_print(a->c, "suffixes", story_suffixes, suffixes);
@@ -444,7 +444,7 @@ static int run_summary(struct ctl *c)
     (void)json_object_set_new(
         o, "store_size",
         json_string(size_print((uint64_t)number(o, "store_bytes") & ~1023ull, size)));
-    table_print_object(c, summary_fields, o);
+    table_print(c, NULL, summary_fields, o);
     if (c->format == FORMAT_TABLE)
         ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not seen "
                  "here.",

@@ -10,7 +10,6 @@
 #include "audit/schema.h"
 #include "base/str.h"
 #include "ctl/ctl.h"
-#include "ctl/table.h"
 
 /* Options that name what is wanted; several values of one: any of them. */
 enum {

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cli.c -- reads the command line, prints help, runs the verb.
+ * cli.c -- reads the command line, prints help, runs the verb. Everything that it knows about verbs
+ * comes from their tables.
  *
- * Options stand anywhere, so the line is read twice: first with the options of
- * all verbs, to tell words from options' values and find the verb; then with
- * that verb's options, which is when mistakes are reported. An option's name
- * must therefore mean "with a value" or "without" in all tables alike, which
- * tests/unit/ctl/test_cli.c checks.
+ * Options stand anywhere, also before the verb that takes them, so the line is read with the options
+ * of all verbs, and whether this verb takes them is asked afterwards. An option's name must
+ * therefore mean "with a value" or "without" in all tables alike, which tests/unit/ctl/test_cli.c checks.
  */
-#include "ctl/cli.h"
+#include "ctl/ctl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +21,10 @@ enum {
     LEFT = 34 /* columns of what help explains; longer ones get a line of their own */
 };
 
+typedef const struct ctl_verb *const verb_tables; /* ended by NULL */
+
 #define EACH_VERB(tables, v)                                                                       \
-    for (const struct ctl_verb *const *table_ = (tables); *table_; table_++)                       \
+    for (verb_tables *table_ = (tables); *table_; table_++)                                        \
         for (const struct ctl_verb *v = *table_; v->verb; v++)
 
 const struct ctl_option cli_options[] = {
@@ -38,14 +39,6 @@ const struct ctl_option cli_options[] = {
     {0},
 };
 
-/* One reading of the line. */
-struct reading {
-    const struct cli *cli;
-    const struct ctl_verb *verb; /* NULL: the first reading */
-    struct ctl *c;
-    const char *unknown; /* the first option that no table has */
-};
-
 /* --- help */
 
 static void print_pair(FILE *f, const char *left, const char *right)
@@ -58,10 +51,11 @@ static void print_pair(FILE *f, const char *left, const char *right)
         fprintf(f, "  %s\n  %*s  %s\n", left, LEFT, "", right);
 }
 
-static void print_options(FILE *f, const struct ctl_option *list)
+static void print_options(FILE *f, const char *title, const struct ctl_option *list)
 {
     char left[128];
 
+    fprintf(f, "%s", title);
     for (; list->name; list++) {
         snprintf(left, sizeof left, "%s%s%s%s", list->name, list->value ? " " : "",
                  list->value ? list->value : "", list->many ? " ..." : "");
@@ -78,246 +72,87 @@ static const char *usage(const struct ctl_verb *v, char out[256])
     return out;
 }
 
-static void print_verb(FILE *f, const struct ctl_verb *v)
+/* noun NULL: all verbs. */
+static void help(FILE *f, verb_tables *tables, const char *noun)
 {
+    const char *group = NULL;
     char left[256];
 
-    print_pair(f, usage(v, left), v->help);
-}
-
-static void help(FILE *f, const struct ctl_verb *const *tables)
-{
-    static const struct {
-        int code;
-        const char *text;
-    } codes[] = {
-        {EXIT_DONE, "done"},
-        {EXIT_FAILED, "the verb failed, perhaps for lack of permission"},
-        {EXIT_USAGE, "the command line is wrong"},
-        {EXIT_NOT_FOUND, "what was asked for does not exist"},
-        {EXIT_NO_DAEMON, "waymarkd does not answer"},
-        {EXIT_INVALID, "the input is invalid"},
-        {EXIT_CONFLICT, "the policy has changed meanwhile (--if-serial)"},
-        {EXIT_PROBLEMS, "problems were found"},
-    };
-    const char *noun = "";
-
-    fputs("usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
-          "Shows and changes what waymarkd, the forwarder that points Windows to its KMS hosts, "
-          "does.\n"
-          "Options may stand anywhere; -- ends them.\n",
-          f);
+    if (noun == NULL)
+        fputs(
+            "usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
+            "Shows and changes what waymarkd, the forwarder that points Windows to its KMS hosts, "
+            "does.\n"
+            "Options may stand anywhere; -- ends them.\n",
+            f);
+    else
+        fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
     EACH_VERB(tables, v)
     {
-        const char *group = v->noun ? v->noun : "";
+        const char *its = v->noun ? v->noun : "";
 
-        if (v == *table_ || (*noun && strcmp(group, noun) != 0))
+        if (noun && strcmp(its, noun) != 0)
+            continue;
+        if (group == NULL || strcmp(its, group) != 0)
             fputc('\n', f);
-        noun = group;
-        print_verb(f, v);
+        group = its;
+        print_pair(f, usage(v, left), v->help);
     }
-    fputs("\noptions of every verb\n", f);
-    print_options(f, cli_options);
-    fputs("\nexit codes\n", f);
-    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-        fprintf(f, "  %d  %s\n", codes[i].code, codes[i].text);
-    fputs("\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n", f);
+    if (noun == NULL)
+        print_options(f, "\noptions of every verb\n", cli_options);
+    fprintf(f, "\nwaymarkctl %s%sVERB --help explains one verb; the manual is waymarkctl(8).\n",
+            noun ? noun : "", noun ? " " : "");
+}
+
+/* The line has no verb: a list of what there is, or a mistake. */
+static int without_verb(verb_tables *tables, const struct ctl *c)
+{
+    bool asked = ctl_option(c, "--help") || ctl_option(c, "-h");
+    const char *names[NAMES + 1] = {0}, *noun = NULL, *word, *near;
+    int n = 0;
+
+    EACH_VERB(tables, v)
+    if (v->noun && c->argc > 0 && strcmp(v->noun, c->argv[0]) == 0)
+        noun = v->noun;
+    if (c->argc == 0 || (noun && (c->argc == 1 || asked))) {
+        help(asked ? stdout : stderr, tables, noun);
+        return asked ? EXIT_DONE : EXIT_USAGE;
+    }
+    EACH_VERB(tables, v)
+    if (n < NAMES && (noun == NULL || (v->noun && strcmp(v->noun, noun) == 0)))
+        names[n++] = v->noun && noun == NULL ? v->noun : v->verb;
+    word = c->argv[noun != NULL];
+    near = diag_nearest(word, names);
+    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s%s%s", noun ? noun : "", noun ? " " : "",
+                    word, near ? ", did you mean " : " (waymarkctl --help lists all)",
+                    near ? near : "", near ? "?" : "");
 }
 
 /* --- options */
 
-/* What may stand on the line: the options of every verb and those of the verb, or of all verbs
- * while it is not known. Ended by NULL. */
-static void list_options(const struct reading *r, const struct ctl_option *out[NAMES + 1])
+static const struct ctl_option *find_in(const struct ctl_option *list, const char *name,
+                                        const char *names[NAMES + 1], int *n)
+{
+    for (; list->name && strcmp(list->name, name) != 0; list++)
+        if (*n < NAMES)
+            names[(*n)++] = list->name;
+    return list->name ? list : NULL;
+}
+
+/* The option of this name that every verb takes, or the verb (NULL: any verb). NULL: there is none,
+ * and names, ended by NULL, has those that there are. */
+static const struct ctl_option *find_option(verb_tables *tables, const struct ctl_verb *verb,
+                                            const char *name, const char *names[NAMES + 1])
 {
     int n = 0;
+    const struct ctl_option *found = find_in(cli_options, name, names, &n);
 
-    for (const struct ctl_option *o = cli_options; o->name; o++)
-        out[n++] = o;
-    EACH_VERB(r->cli->tables, v)
-    for (int i = 0; (r->verb == NULL || r->verb == v) && v->options[i]; i++)
-        for (const struct ctl_option *o = v->options[i]; o->name && n < NAMES; o++)
-            out[n++] = o;
-    out[n] = NULL;
-}
-
-static const struct ctl_option *find_option(const struct reading *r, const char *word, size_t len)
-{
-    const struct ctl_option *list[NAMES + 1];
-    int i = 0;
-
-    list_options(r, list);
-    while (list[i] && (strlen(list[i]->name) != len || memcmp(list[i]->name, word, len) != 0))
-        i++;
-    return list[i];
-}
-
-static int fail_unknown(const struct reading *r, const char *word)
-{
-    const struct ctl_option *list[NAMES + 1];
-    const char *names[NAMES + 1] = {0}, *nearest;
-    char name[CTL_NAME], option[CTL_NAME];
-
-    list_options(r, list);
-    for (int i = 0; list[i]; i++)
-        names[i] = list[i]->name;
-    snprintf(option, sizeof option, "%.*s", (int)strcspn(word, "="), word);
-    nearest = diag_nearest(option, names);
-    if (nearest)
-        return ctl_fail(EXIT_USAGE, "unknown option %s, did you mean %s?", option, nearest);
-    return ctl_fail(EXIT_USAGE, "unknown option %s (waymarkctl %s --help names all)", option,
-                    r->verb ? ctl_verb_name(r->verb, name) : "VERB");
-}
-
-/* Keeps one use of an option. value NULL: a flag. 0 or an exit code. */
-static int keep_option(struct reading *r, const struct ctl_option *option, const char *value)
-{
-    struct ctl *c = r->c;
-
-    if (r->verb == NULL)
-        return 0;
-    if (!option->many && ctl_option(c, option->name))
-        return ctl_fail(EXIT_USAGE, "%s is given twice", option->name);
-    if (c->n_given == (int)ARRAY_LEN(c->given))
-        return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
-                        ARRAY_LEN(c->given));
-    c->given[c->n_given].option = option;
-    c->given[c->n_given++].value = value ? value : "";
-    return 0;
-}
-
-/* The option at argv[*i]; moves *i over its value. 0 or an exit code. */
-static int read_option(struct reading *r, int argc, char **argv, int *i)
-{
-    const char *word = argv[*i], *value = strchr(word, '=');
-    size_t len = value ? (size_t)(value - word) : strlen(word);
-    const struct ctl_option *option = find_option(r, word, len);
-
-    if (value)
-        value++;
-    if (option == NULL && word[1] != '-') { /* -cFILE */
-        option = find_option(r, word, 2);
-        value = word + 2;
-        if (option && option->value == NULL)
-            option = NULL;
-    }
-    if (option == NULL) {
-        if (r->unknown == NULL)
-            r->unknown = word;
-        return r->verb ? fail_unknown(r, word) : 0;
-    }
-    if (option->value == NULL) {
-        if (value && r->verb)
-            return ctl_fail(EXIT_USAGE, "%s takes no value", option->name);
-        return keep_option(r, option, NULL);
-    }
-    if (value == NULL && *i + 1 >= argc)
-        return r->verb ? ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", option->name, option->name,
-                                  option->value)
-                       : 0;
-    return keep_option(r, option, value ? value : argv[++*i]);
-}
-
-/* Reads the whole line: words to c->argv, options to c->given. */
-static int read_line(struct reading *r, int argc, char **argv)
-{
-    bool options = true;
-    int code;
-
-    r->c->argc = 0;
-    r->c->n_given = 0;
-    for (int i = 1; i < argc; i++) {
-        if (options && strcmp(argv[i], "--") == 0) {
-            options = false;
-        } else if (options && argv[i][0] == '-' && argv[i][1] != '\0') {
-            code = read_option(r, argc, argv, &i);
-            if (code)
-                return code;
-        } else {
-            r->c->argv[r->c->argc++] = argv[i];
-        }
-    }
-    r->c->argv[r->c->argc] = NULL;
-    return 0;
-}
-
-static bool asks_for(const char *option, int argc, char **argv)
-{
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], option) == 0)
-            return true;
-    return false;
-}
-
-/* --- verbs */
-
-/* The verb with the longest name that the first words call; *used: how many words. */
-static const struct ctl_verb *find_verb(const struct cli *cli, int n, char **words, int *used)
-{
-    const struct ctl_verb *best = NULL;
-
-    *used = 0;
-    EACH_VERB(cli->tables, v)
-    {
-        char name[CTL_NAME], *rest = name;
-        bool same = true;
-        int k = 0;
-
-        ctl_verb_name(v, name);
-        for (; same && rest; k++)
-            same = k < n && strcmp(strsep(&rest, " "), words[k]) == 0;
-        if (same && k > *used) {
-            *used = k;
-            best = v;
-        }
-    }
-    return best;
-}
-
-/* The line has no verb: a list of what there is, or a mistake. */
-static int without_verb(const struct reading *r, bool asked)
-{
-    const struct ctl_verb *const *tables = r->cli->tables;
-    const char *names[NAMES + 1], *noun = NULL, *word, *nearest;
-    char prefix[CTL_NAME];
-    FILE *to = asked ? stdout : stderr;
-    int n = 0;
-
-    if (r->unknown)
-        return fail_unknown(r, r->unknown);
-    if (r->c->argc == 0) {
-        help(to, tables);
-        return asked ? EXIT_DONE : EXIT_USAGE;
-    }
     EACH_VERB(tables, v)
-    if (v->noun && strcmp(v->noun, r->c->argv[0]) == 0)
-        noun = v->noun;
-    if (noun && (r->c->argc == 1 || asked)) {
-        fprintf(to, "usage: waymarkctl %s VERB ...\n\n", noun);
-        EACH_VERB(tables, v)
-        if (v->noun && strcmp(v->noun, noun) == 0)
-            print_verb(to, v);
-        fprintf(to, "\nwaymarkctl %s VERB --help explains one verb.\n", noun);
-        return asked ? EXIT_DONE : EXIT_USAGE;
-    }
-    word = r->c->argv[noun != NULL];
-    EACH_VERB(tables, v)
-    {
-        if (noun == NULL && n < NAMES)
-            names[n++] = v->noun ? v->noun : v->verb;
-        else if (v->noun && noun && strcmp(v->noun, noun) == 0 && n < NAMES)
-            names[n++] = v->verb;
-    }
+    for (int i = 0; (verb == NULL || verb == v) && found == NULL && v->options[i]; i++)
+        found = find_in(v->options[i], name, names, &n);
     names[n] = NULL;
-    nearest = diag_nearest(word, names);
-    snprintf(prefix, sizeof prefix, "%s%s", noun ? noun : "", noun ? " " : "");
-    if (nearest)
-        return ctl_fail(EXIT_USAGE, "unknown verb %s%s, did you mean %s?", prefix, word, nearest);
-    return ctl_fail(EXIT_USAGE, "unknown verb %s%s (waymarkctl %s--help lists all)", prefix, word,
-                    prefix);
+    return found;
 }
-
-/* --- the line as a whole */
 
 const char *ctl_option_at(const struct ctl *c, const char *name, int i)
 {
@@ -332,86 +167,129 @@ const char *ctl_option(const struct ctl *c, const char *name)
     return ctl_option_at(c, name, 0);
 }
 
-/* The options of cli_options, and the number of arguments. CLI_RUN or an exit code. */
-static int check_line(struct cli *cli, struct ctl *c)
+/* Keeps the option at argv[*i], which is cut at its =, and moves *i over its value. *unknown: the
+ * first that no verb has. 0 or an exit code. */
+static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
+                       const char **unknown)
 {
-    const struct ctl_verb *v = c->verb;
-    char line[256];
-    int n = 0;
+    const char *names[NAMES + 1];
+    char *value = argv[*i], *name = strsep(&value, "=");
+    const struct ctl_option *option = find_option(tables, NULL, name, names);
 
-    if (ctl_option(c, "--json") && ctl_option(c, "--csv"))
-        return ctl_fail(EXIT_USAGE, "--json and --csv exclude each other");
-    c->wide = ctl_option(c, "--wide") != NULL;
-    c->format = ctl_option(c, "--json")  ? FORMAT_JSON
-                : ctl_option(c, "--csv") ? FORMAT_CSV
-                                         : FORMAT_TABLE;
-    c->yes = ctl_option(c, "--yes") != NULL;
-    cli->file = ctl_option(c, "-c");
-    for (; ctl_option_at(c, "-o", n); n++) {
-        if (n == CLI_ASSIGNS)
-            return ctl_fail(EXIT_USAGE, "more than %d times -o", CLI_ASSIGNS);
-        cli->assign[n] = ctl_option_at(c, "-o", n);
+    if (option == NULL) {
+        *unknown = *unknown ? *unknown : name;
+        return 0;
     }
-    cli->assign[n] = NULL;
-    if (c->argc >= v->least && (v->most < 0 || c->argc <= v->most))
-        return CLI_RUN;
-    if (v->most == 0)
-        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", usage(v, line), c->argv[0]);
-    return ctl_fail(EXIT_USAGE, "too %s arguments: waymarkctl %s",
-                    c->argc < v->least ? "few" : "many", usage(v, line));
+    if (option->value == NULL && value)
+        return ctl_fail(EXIT_USAGE, "%s takes no value", option->name);
+    if (option->value && value == NULL && (value = argv[++*i]) == NULL)
+        return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", option->name, option->name,
+                        option->value);
+    if (!option->many && ctl_option(c, option->name))
+        return ctl_fail(EXIT_USAGE, "%s is given twice", option->name);
+    if (c->n_given == (int)ARRAY_LEN(c->given))
+        return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
+                        ARRAY_LEN(c->given));
+    c->given[c->n_given].option = option;
+    c->given[c->n_given++].value = value ? value : "";
+    return 0;
 }
 
-int cli_parse(struct cli *cli, struct ctl *c, int argc, char **argv)
+/* --- the line as a whole */
+
+/* Takes the verb's words from the arguments. NULL: there is none. */
+static const struct ctl_verb *take_verb(verb_tables *tables, struct ctl *c)
 {
-    struct reading r = {.cli = cli, .c = c};
+    EACH_VERB(tables, v)
+    {
+        int words = v->noun ? 2 : 1;
+
+        if (c->argc < words || strcmp(v->verb, c->argv[words - 1]) != 0 ||
+            (v->noun && strcmp(v->noun, c->argv[0]) != 0))
+            continue;
+        c->argc -= words;
+        memmove(c->argv, c->argv + words, ((size_t)c->argc + 1) * sizeof *c->argv);
+        return v;
+    }
+    return NULL;
+}
+
+int cli_parse(verb_tables *tables, struct ctl *c, int argc, char **argv)
+{
+    const char *unknown = NULL, *names[NAMES + 1], *near;
+    const struct ctl_verb *v;
     char line[256];
-    int used, code;
+    bool options = true;
 
     c->argv = ctl_alloc(NULL, ((size_t)argc + 1) * sizeof *c->argv);
-    read_line(&r, argc, argv);
-    c->verb = r.verb = find_verb(cli, c->argc, c->argv, &used);
-    if (c->verb == NULL && !asks_for("--version", argc, argv))
-        return without_verb(&r, asks_for("--help", argc, argv) || asks_for("-h", argc, argv));
-    code = c->verb ? read_line(&r, argc, argv) : 0;
-    if (code)
-        return code;
-    if (c->verb == NULL || ctl_option(c, "--version")) {
+    for (int i = 1; i < argc; i++) {
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (!options || argv[i][0] != '-' || argv[i][1] == '\0') {
+            c->argv[c->argc++] = argv[i];
+        } else if (read_option(tables, c, argv, &i, &unknown) != 0) {
+            return EXIT_USAGE;
+        }
+    }
+    c->argv[c->argc] = NULL;
+    v = c->verb = take_verb(tables, c);
+    for (int i = 0; v && unknown == NULL && i < c->n_given; i++)
+        if (find_option(tables, v, c->given[i].option->name, names) == NULL)
+            unknown = c->given[i].option->name;
+    if (unknown) {
+        find_option(tables, v, unknown, names);
+        near = diag_nearest(unknown, names);
+        return ctl_fail(EXIT_USAGE, "unknown option %s%s%s%s", unknown,
+                        near ? ", did you mean " : " (waymarkctl VERB --help names all)",
+                        near ? near : "", near ? "?" : "");
+    }
+    if (ctl_option(c, "--version")) {
         printf("waymarkctl %s\n", PACKAGE_VERSION);
         return EXIT_DONE;
     }
-    memmove(c->argv, c->argv + used, ((size_t)(c->argc - used) + 1) * sizeof *c->argv);
-    c->argc -= used;
+    if (v == NULL)
+        return without_verb(tables, c);
     if (ctl_option(c, "--help") || ctl_option(c, "-h")) {
-        printf("usage: waymarkctl %s%s\n%s\n", usage(c->verb, line),
-               c->verb->options[0] ? " [OPTION]..." : "", c->verb->help);
-        if (c->verb->options[0])
-            puts("\noptions");
-        for (int i = 0; c->verb->options[i]; i++)
-            print_options(stdout, c->verb->options[i]);
-        puts("\noptions of every verb");
-        print_options(stdout, cli_options);
+        printf("usage: waymarkctl %s%s\n%s\n", usage(v, line), v->options[0] ? " [OPTION]..." : "",
+               v->help);
+        for (int i = 0; v->options[i]; i++)
+            print_options(stdout, i == 0 ? "\noptions\n" : "", v->options[i]);
+        print_options(stdout, "\noptions of every verb\n", cli_options);
         return EXIT_DONE;
     }
-    return check_line(cli, c);
+    if (ctl_option(c, "--json") && ctl_option(c, "--csv"))
+        return ctl_fail(EXIT_USAGE, "--json and --csv exclude each other");
+    c->format = ctl_option(c, "--json")  ? FORMAT_JSON
+                : ctl_option(c, "--csv") ? FORMAT_CSV
+                                         : FORMAT_TABLE;
+    c->wide = ctl_option(c, "--wide") != NULL;
+    c->yes = ctl_option(c, "--yes") != NULL;
+    if (v->most == 0 && c->argc > 0)
+        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", usage(v, line), c->argv[0]);
+    if (c->argc < v->least || (v->most >= 0 && c->argc > v->most))
+        return ctl_fail(EXIT_USAGE, "too %s arguments: waymarkctl %s",
+                        c->argc < v->least ? "few" : "many", usage(v, line));
+    return CLI_RUN;
 }
 
-int cli_main(const struct ctl_verb *const *tables, int argc, char **argv)
+int cli_main(verb_tables *tables, int argc, char **argv)
 {
-    const char *no_colour = getenv("NO_COLOR");
-    struct cli cli = {.tables = tables};
+    const char *no_colour = getenv("NO_COLOR"), *assigned[ARRAY_LEN(((struct ctl *)0)->given) + 1];
     struct ctl c = {.now = clock_now(), .uid = getuid()};
     struct winsize size;
     struct diags d;
-    int code;
+    int code, n = 0;
 
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         c.width = size.ws_col;
     c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
     c.stderr_tty = isatty(STDERR_FILENO);
-    code = cli_parse(&cli, &c, argc, argv);
+    code = cli_parse(tables, &c, argc, argv);
     if (code == CLI_RUN) {
+        while ((assigned[n] = ctl_option_at(&c, "-o", n)) != NULL)
+            n++;
         diags_init(&d);
-        if (settings_read(&c.settings, cli.file, cli.assign, &d) < 0)
+        if (settings_read(&c.settings, ctl_option(&c, "-c"), assigned, &d) < 0)
             code = ctl_invalid(&d);
         else
             code = c.verb->run(&c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * ctl.h -- what every verb of waymarkctl shares: its row in the table of
- * verbs, its options, the exit codes, the way to the stores and the daemon.
+ * verbs, its options, the exit codes, the way to the stores and the daemon,
+ * and all that is printed.
  */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
@@ -40,7 +41,7 @@ struct ctl_option {
 struct ctl; /* below */
 
 struct ctl_verb {
-    const char *noun, *verb;             /* noun NULL for verbs without one */
+    const char *noun, *verb;             /* one word each; noun NULL for verbs without one */
     int least, most;                     /* arguments; most -1 = any number */
     const char *arguments;               /* "NAME [TYPE]", or "" */
     const struct ctl_option *options[4]; /* lists, shared and own ones, ended by NULL */
@@ -77,44 +78,95 @@ struct ctl {
     int n_given;
 };
 
-/* ctl/cli.c: value of the first / the i-th use of an option, or NULL. A flag gives "". */
+/* --- ctl/cli.c: the command line */
+
+/* Value of the first / the i-th use of an option, or NULL. A flag gives "". */
 const char *ctl_option(const struct ctl *, const char *name);
 const char *ctl_option_at(const struct ctl *, const char *name, int i);
 
-/* ctl/say.c. What comes as text is printed so that it cannot act on a terminal: control characters,
- * marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
+/* Options that every verb takes. */
+extern const struct ctl_option cli_options[];
 
-/* "waymarkctl: " + text on stderr; returns the code, so that a verb can
- * `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
-int ctl_fail(enum exit_code, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void ctl_warn(const char *fmt, ...) PRINTF_LIKE(1, 2);
-void ctl_note(const char *fmt, ...) PRINTF_LIKE(1, 2); /* progress and remarks: stderr */
-/* One line of data on stdout; the line end is added. */
-void ctl_line(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* A line of a screen of data: the label (or "": goes on from the line above) in its column, then the
- * template, expanded with fields of the object, which may be missing in another version.
- *   {a}       the text or number at key a ("-": there is none); {a.b} in an object within; {a|x} else x
- *   {a:list}  the texts of an array, by space    {a:time}  ms since 1970, local, or "never"
- *   {a:span}  seconds as "1 d 2 h"               {a:mib}   octets as "1.0"
- *   {a:s}     "" when the number is 1, else "s"
- *   [...]     is left out when a field in it is missing, null, false or empty; {?a} only asks for that */
-enum { CTL_LABEL = 10 };
-void ctl_show(const char *label, const json_t *object, const char *template);
-/* The expanded template; the caller frees. */
-char *ctl_expand(const json_t *object, const char *template);
-/* "51 ms", "1.5 s", "1 d 2 h". */
-void ctl_print_span(FILE *, long long ms);
+/* Reads the line into c (verb, argc, argv, given, format). CLI_RUN: the verb is to be run;
+ * else the exit code, all that is to be said being said. c->argv is to be freed either way;
+ * its texts belong to argv. tables: ended by NULL; each ends with a row without a verb. */
+enum { CLI_RUN = -1 };
+int cli_parse(const struct ctl_verb *const *tables, struct ctl *c, int argc, char **argv);
+int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
+
+/* --- ctl/print.c: lines. What comes as text is printed so that it cannot act on a terminal: control
+ * characters, marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
+
+/* One line on stdout or stderr, in the order of the calls; the line end is added. Returns the
+ * code, so that a verb can `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
+int ctl_say(FILE *, const char *before, int code, const char *fmt, ...) PRINTF_LIKE(4, 5);
+#define ctl_fail(code, ...) ctl_say(stderr, "waymarkctl: ", code, __VA_ARGS__)
+#define ctl_warn(...) ctl_say(stderr, "warning: ", EXIT_DONE, __VA_ARGS__)
+#define ctl_note(...) ctl_say(stderr, "", EXIT_DONE, __VA_ARGS__) /* progress and remarks */
+#define ctl_line(...) ctl_say(stdout, "", EXIT_DONE, __VA_ARGS__) /* data */
+/* Prints the problems; returns EXIT_INVALID. */
+int ctl_invalid(const struct diags *);
+/* --yes, or a terminal's y; false otherwise. */
+bool ctl_ask(const struct ctl *, const char *question);
 /* A text without what could act on a terminal; the caller frees. */
 char *ctl_clean(const char *text);
 /* realloc() and asprintf() that end the program with a message when there is no memory. */
 void *ctl_alloc(void *old, size_t size);
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
-/* Prints the problems; returns EXIT_INVALID. */
-int ctl_invalid(const struct diags *);
-bool ctl_ask(const struct ctl *,
-             const char *question); /* --yes, or a terminal's y; false otherwise */
 
-/* ctl/rights.c. Run as root: opens state files as server.user from here on (makes the state
+/* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
+ * fields of an object. A row without a text is not printed. With a list, an array in the object, it
+ * is a line for each item, and the label stands at the first. Templates:
+ *   {a}       the value at key a ("-": there is none); {a.b} in an object, {a.0} in an array
+ *             within; {.} the item itself; the texts of an array stand beside each other
+ *   {a:time}  ms since 1970, local, or "never"    {a:span}  seconds as "1 d 2 h"
+ *   {a:mib}   octets as "1.0"                     {a:s}     "" or "s", {a:y} "y" or "ies"
+ *   {?a}      prints nothing: is it there?        {?a=word} is it this word?
+ *   [x|y|...] the first of these texts in which no field is missing, null, false or empty
+ *   {:20}     blanks up to column 20; a tab ends a column, as wide as the widest of the list */
+struct ctl_row {
+    const char *label; /* "" goes on from the line above; NULL: none */
+    const char *list;  /* NULL: one line */
+    const char *template;
+};
+void ctl_show(const json_t *object, const struct ctl_row *rows); /* ended by {0} */
+
+/* --- ctl/print.c: tables. Rows in; an aligned table, CSV or JSON out. Values are JSON values; a table
+ * prints null as "-". CSV has all columns, and guards cells that begin with = + - @ tab or CR with
+ * a leading '. A table on a terminal that is too narrow for it leaves out columns, those of the
+ * highest rank first, and says which; --wide shows all. A column with a rank is also left out
+ * when no row has a value for it. */
+
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_NUMBER,
+    COLUMN_TIME,        /* ms since 1970: table local, else RFC 3339 UTC */
+    COLUMN_LIST,        /* array of texts */
+    COLUMN_DURATION_MS, /* table: "1 d 2 h" */
+    COLUMN_FLAG         /* boolean */
+};
+/* Added to the kind of a column that need not stay: RANK(1) to RANK(8), or
+ * RANK_WIDE for what a table has with --wide only. */
+#define RANK(n) ((n) << 4)
+#define RANK_WIDE RANK(9)
+struct column {
+    const char *key;   /* the field in JSON, the header in CSV */
+    const char *title; /* heads the table; NULL: the key in capitals */
+    int kind;
+};
+int column_kind(const struct column *); /* without its rank */
+
+/* Prints rows (an array of objects; fields not named by a column appear in
+ * JSON only) as {"plural": [...]}, CSV or a table, as c->format says. plural NULL: rows is one
+ * object, of which the table is lines "title  value", and JSON the object itself. */
+void table_print(struct ctl *c, const char *plural, const struct column *columns,
+                 const json_t *rows);
+/* Prints a JSON document to stdout, its fields in their order. */
+void table_print_json(const json_t *);
+
+/* --- ctl/rights.c */
+
+/* Run as root: opens state files as server.user from here on (makes the state
  * directory if need be); run by others: stays. Exit code 0 or a message. */
 int ctl_become_user(struct ctl *);
 /* Who changes something: the login uid's name, from /proc/self/loginuid, else SUDO_USER, else the real uid. */
@@ -122,9 +174,8 @@ void ctl_author(const struct ctl *, char out[64]);
 /* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
 int ctl_store_error(struct ctl *, const char *path, int err);
 
-/* ctl/api.c: the daemon. *out is the parsed body (owned by the caller) also for
- * errors of the API. 0 or an exit code, message printed. post NULL: GET. */
-int ctl_api(struct ctl *, const char *path, const json_t *post, json_t **out);
+/* --- ctl/daemon.c */
+
 /* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_status(struct ctl *);
 

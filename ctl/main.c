@@ -2,18 +2,12 @@
  *
  * main.c -- waymarkctl: the tables of its verbs, in the order in which --help shows them.
  */
-#include <stddef.h>
-
-#include "ctl/cli.h"
+#include "ctl/ctl.h"
 
 int main(int argc, char **argv)
 {
-    static const struct ctl_verb *const tables[] = {
-        ctl_daemon_verbs,
-        ctl_policy_verbs,
-        ctl_audit_verbs,
-        NULL,
-    };
+    static const struct ctl_verb *const tables[] = {ctl_daemon_verbs, ctl_policy_verbs,
+                                                    ctl_audit_verbs, NULL};
 
     return cli_main(tables, argc, argv);
 }

@@ -14,7 +14,6 @@
 
 #include "base/str.h"
 #include "ctl/ctl.h"
-#include "ctl/table.h"
 #include "policy/change.h"
 #include "policy/text.h"
 

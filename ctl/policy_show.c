@@ -219,7 +219,7 @@ int policy_show(struct ctl *c)
         "digest", digest, "time", time_value(n.time_ms), "rules", (json_int_t)n.rules, "suffixes",
         (json_int_t)n.suffixes, "networks", (json_int_t)n.networks, "pools", (json_int_t)n.pools,
         "approved", (json_int_t)n.approved, "path", text_value(path), "bytes", (json_int_t)n.bytes);
-    table_print_object(c, summary_columns, object);
+    table_print(c, NULL, summary_columns, object);
     json_decref(object);
     free(path);
     return 0;

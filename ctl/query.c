@@ -19,12 +19,11 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "ctl/table.h"
 #include "wire/message.h"
 #include "wire/present.h"
 #include "wire/reply.h"
 
-enum { TIMEOUT_MS = 5000, QUERY_SIZE = 512, RECORD_TEXT = 4 * DNS_MAX_MESSAGE, EDE_TEXT = 256 };
+enum { TIMEOUT_S = 5, QUERY_SIZE = 512, RECORD_TEXT = 4 * DNS_MAX_MESSAGE };
 
 struct dns_reply {
     uint8_t wire[DNS_MAX_MESSAGE];
@@ -34,96 +33,51 @@ struct dns_reply {
     uint64_t ms; /* all in all */
 };
 
-struct asking {
-    const struct addr *server;
-    const struct name *name;
-    uint16_t type, id;
-    uint64_t deadline;             /* mono_ms */
-    uint8_t query[2 + QUERY_SIZE]; /* behind the length that TCP wants */
-    size_t query_len;
-};
-
-/* What is left of the time, for the next call on the socket. False: nothing is. */
-static bool set_timeout(const struct asking *a, int fd)
+/* Sends the query, which stands behind two octets for its length, and waits for the reply. 0;
+ * -ETIMEDOUT; -EBADMSG a TCP reply that breaks the protocol; -errno. */
+static int ask_over(const struct addr *server, bool tcp, uint8_t *query, size_t len,
+                    struct dns_reply *out)
 {
-    uint64_t now = clock_now().mono_ms, left = now < a->deadline ? a->deadline - now : 0;
-    struct timeval t = {(time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000)};
-
-    return left > 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t) == 0 &&
-           setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t) == 0;
-}
-
-/* Octets received: a datagram, or the message behind its length. 0: the end; -1 and errno. */
-static ssize_t receive(int fd, bool tcp, uint8_t *wire)
-{
-    uint8_t length[2];
-    struct cursor c;
-    ssize_t n;
-
-    if (!tcp)
-        return recv(fd, wire, DNS_MAX_MESSAGE, 0);
-    n = recv(fd, length, sizeof length, MSG_WAITALL);
-    if (n != sizeof length)
-        return n < 0 ? n : 0;
-    c = cursor_make(length, sizeof length);
-    return recv(fd, wire, cursor_u16(&c), MSG_WAITALL);
-}
-
-static int ask_over(struct asking *a, bool tcp, struct dns_reply *out)
-{
-    struct writer w = writer_make(a->query, 2);
+    struct timeval limit = {.tv_sec = TIMEOUT_S};
+    uint64_t deadline = clock_now().mono_ms + 1000 * TIMEOUT_S;
+    struct writer w = writer_make(query, 2);
+    struct message asked, *m = &out->message;
     struct sockaddr_storage to;
-    socklen_t len = addr_to_sockaddr(a->server, &to);
+    socklen_t to_len = addr_to_sockaddr(server, &to);
+    uint8_t length[2];
     int fd = socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), err = 0;
-    struct message *m = &out->message;
-    ssize_t n = 0;
+    ssize_t n = -1;
 
-    if (fd < 0)
-        return -errno;
+    writer_u16(&w, (uint16_t)len);
+    message_read_query(&asked, query + 2, len);
     out->tcp = tcp;
-    writer_u16(&w, (uint16_t)a->query_len);
-    errno = EAGAIN;
-    if (!set_timeout(a, fd) || connect(fd, (const struct sockaddr *)&to, len) < 0 ||
-        send(fd, a->query + (tcp ? 0 : 2), a->query_len + (tcp ? 2 : 0), MSG_NOSIGNAL) < 0)
-        n = -1;
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+        connect(fd, (const struct sockaddr *)&to, to_len) == 0)
+        n = send(fd, tcp ? query : query + 2, tcp ? len + 2 : len, MSG_NOSIGNAL);
     while (n >= 0) {
-        errno = EAGAIN;
-        n = set_timeout(a, fd) ? receive(fd, tcp, out->wire) : -1;
+        size_t most = sizeof out->wire;
+
+        if (tcp && (n = recv(fd, length, sizeof length, MSG_WAITALL)) == sizeof length)
+            most = bytes_u16(length);
+        if (!tcp || n == sizeof length)
+            n = recv(fd, out->wire, most, tcp ? MSG_WAITALL : 0);
         out->len = n > 0 ? (size_t)n : 0;
-        if (n > 0 && message_read_reply(m, out->wire, out->len) == 0 && m->id == a->id &&
-            m->qtype == a->type && m->qclass == CLASS_IN && name_equal_fold(&m->qname, a->name))
+        if (n >= 0 && message_read_reply(m, out->wire, out->len) == 0 && m->id == asked.id &&
+            m->qtype == asked.qtype && m->qclass == asked.qclass &&
+            name_equal_fold(&m->qname, &asked.qname))
             break;
-        if (tcp && n >= 0) {
-            err = n == 0 ? -ECONNRESET : -EBADMSG;
+        if (tcp && n >= 0)
+            err = n > 0 ? -EBADMSG : -ECONNRESET;
+        else if (n >= 0 && clock_now().mono_ms >= deadline)
+            err = -ETIMEDOUT;
+        if (err)
             break;
-        }
     }
     if (n < 0)
         err = errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
-    close(fd);
-    return err;
-}
-
-/* Asks once. 0; -ETIMEDOUT; -EBADMSG a TCP reply that breaks the protocol; -errno. */
-static int ask(const struct addr *server, const struct name *name, uint16_t type, bool tcp,
-               struct dns_reply *out)
-{
-    struct asking a = {.server = server, .name = name, .type = type};
-    uint64_t begin = clock_now().mono_ms;
-    struct query_build build = {.qname = name, .qtype = type, .qclass = CLASS_IN, .edns = true};
-    struct random random;
-    int err;
-
-    random_init(&random);
-    a.id = build.id = random_u16(&random);
-    a.deadline = begin + TIMEOUT_MS;
-    a.query_len = query_build(&build, a.query + 2, QUERY_SIZE);
-    if (a.query_len == 0)
-        return -EMSGSIZE;
-    err = ask_over(&a, tcp, out);
-    if (err == 0 && !tcp && (out->message.flags & DNS_TC))
-        err = ask_over(&a, true, out);
-    out->ms = clock_now().mono_ms - begin;
+    if (fd >= 0)
+        close(fd);
     return err;
 }
 
@@ -132,33 +86,29 @@ static int ask(const struct addr *server, const struct name *name, uint16_t type
 /* The extended error of the OPT record (RFC 8914), or null. */
 static json_t *extended_error(const struct dns_reply *r)
 {
-    struct cursor c = cursor_make(r->wire, r->len), option;
-    uint16_t code, len;
-    const uint8_t *at, *text;
-    char *clean, copy[EDE_TEXT];
-    json_t *result;
+    enum { OPT_FIXED = 11 }; /* octets in front of the options */
+    struct cursor all = cursor_make(r->wire, r->len), c;
+    size_t len = r->message.opt_at > 0 ? r->message.opt_len - OPT_FIXED : 0;
 
-    if (r->message.opt_at == 0 || !cursor_take(&c, (size_t)r->message.opt_at + 9))
-        return json_null();
-    len = cursor_u16(&c);
-    at = cursor_take(&c, len);
-    if (at == NULL)
-        return json_null();
-    for (c = cursor_make(at, len); cursor_left(&c) > 0;) {
-        code = cursor_u16(&c);
-        len = cursor_u16(&c);
-        at = cursor_take(&c, len);
-        if (at == NULL || code != OPTION_EDE || len < 2)
+    cursor_take(&all, r->message.opt_at + OPT_FIXED);
+    for (c = cursor_make(cursor_take(&all, len), len); cursor_left(&c) > 0;) {
+        uint16_t option = cursor_u16(&c), size = cursor_u16(&c), code;
+        const uint8_t *data;
+        char *text, *clean;
+        json_t *result;
+
+        if (option != OPTION_EDE || size < sizeof code) {
+            cursor_take(&c, size);
             continue;
-        option = cursor_make(at, len);
-        code = cursor_u16(&option);
-        len = (uint16_t)(len - 2 < EDE_TEXT ? len - 2 : EDE_TEXT - 1);
-        text = cursor_take(&option, len);
-        memcpy(copy, text, len);
-        copy[len] = '\0';
-        clean = ctl_clean(copy);
+        }
+        code = cursor_u16(&c);
+        size = (uint16_t)(size - sizeof code);
+        data = cursor_take(&c, size);
+        text = ctl_text("%.*s", data ? (int)size : 0, (const char *)data);
+        clean = ctl_clean(text);
         result = json_pack("{s:i, s:s}", "code", code, "text", clean);
         free(clean);
+        free(text);
         return result;
     }
     return json_null();
@@ -181,56 +131,68 @@ static json_t *records(const struct dns_reply *r, enum section section)
     return list;
 }
 
+/* clang-format off */
 static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
 {
-    static const struct {
-        uint16_t bit;
-        const char *name;
-    } bits[] = {
-        {DNS_AA, "aa"}, {DNS_TC, "tc"}, {DNS_RD, "rd"},
-        {DNS_RA, "ra"}, {DNS_AD, "ad"}, {DNS_CD, "cd"},
-    };
+    static const char *const bits[] = {"aa", "tc", "rd", "ra", "z", "ad", "cd"}; /* from AA down */
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], address[ADDR_TEXT];
     json_t *flags = json_array();
 
     for (size_t i = 0; i < ARRAY_LEN(bits); i++)
-        if (r->message.flags & bits[i].bit)
-            json_array_append_new(flags, json_string(bits[i].name));
-    return json_pack(
-        "{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I}", "question", "name",
-        name_print(&r->message.qname, name), "type", type_print(r->message.qtype, type), "status",
-        rcode_print(r->message.rcode, rcode), "flags", flags, "answer", records(r, SECTION_ANSWER),
-        "authority", records(r, SECTION_AUTHORITY), "additional", records(r, SECTION_ADDITIONAL),
-        "extended_error", extended_error(r), "server", addr_print_port(server, address),
-        "transport", r->tcp ? "tcp" : "udp", "ms", (json_int_t)r->ms, "bytes", (json_int_t)r->len);
+        if (r->message.flags & DNS_AA >> i)
+            json_array_append_new(flags, json_string(bits[i]));
+    return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I}",
+                     "question", "name", name_print(&r->message.qname, name),
+                                 "type", type_print(r->message.qtype, type),
+                     "status", rcode_print(r->message.rcode, rcode),
+                     "flags", flags,
+                     "answer", records(r, SECTION_ANSWER),
+                     "authority", records(r, SECTION_AUTHORITY),
+                     "additional", records(r, SECTION_ADDITIONAL),
+                     "extended_error", extended_error(r),
+                     "server", addr_print_port(server, address),
+                     "transport", r->tcp ? "tcp" : "udp",
+                     "ms", (json_int_t)r->ms,
+                     "bytes", (json_int_t)r->len);
 }
+/* clang-format on */
 
-static void print_section(const char *label, const json_t *list)
-{
-    const json_t *record;
-    size_t i;
-
-    json_array_foreach(list, i, record)
-        ctl_line("%-*s%s", CTL_LABEL, i ? "" : label, json_string_value(record));
-}
+static const struct ctl_row rows[] = {
+    {"question", NULL, "{question.name} {question.type}"},
+    {"status", NULL, "{status}, flags {flags}"},
+    {"", NULL, "[extended error {extended_error.code}[ {extended_error.text}]]"},
+    {"answer", "answer", "{.}"},
+    {"authority", "authority", "{.}"},
+    {"more", "additional", "{.}"},
+    {"server", NULL, "{server}, {transport}, {ms} ms, {bytes} octets"},
+    {0},
+};
 
 int query_run(struct ctl *c)
 {
-    struct addr server;
-    struct dns_reply *reply;
-    struct name name;
-    uint16_t type;
+    struct query_build build = {.qclass = CLASS_IN, .edns = true};
+    uint8_t query[2 + QUERY_SIZE];
     char address[ADDR_TEXT];
+    struct dns_reply *reply;
+    struct addr server;
+    struct name name;
+    struct random random;
+    uint64_t begin = c->now.mono_ms;
     json_t *document;
+    size_t len;
     int err;
 
     if (c->format == FORMAT_CSV)
         return ctl_fail(EXIT_USAGE, "query has no CSV form; use --json");
     if (name_parse(&name, c->argv[0]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a domain name", c->argv[0]);
-    type = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
-    if (c->argc > 1 && type_parse(&type, c->argv[1]) < 0)
+    build.qname = &name;
+    build.qtype = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
+    if (c->argc > 1 && type_parse(&build.qtype, c->argv[1]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
+    random_init(&random);
+    build.id = random_u16(&random);
+    len = query_build(&build, query + 2, QUERY_SIZE);
     /* Where the daemon listens: its first address, or loopback when that is "any". */
     if (c->settings->server.n_listen > 0)
         server = c->settings->server.listen[0];
@@ -238,28 +200,23 @@ int query_run(struct ctl *c)
         addr_parse(&server, "127.0.0.1", 53);
     if (addr_is_any(&server))
         addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);
+    addr_print_port(&server, address);
     reply = ctl_alloc(NULL, sizeof *reply);
-    err = ask(&server, &name, type, ctl_option(c, "--tcp") != NULL, reply);
+    err = ask_over(&server, ctl_option(c, "--tcp") != NULL, query, len, reply);
+    if (err == 0 && !reply->tcp && (reply->message.flags & DNS_TC))
+        err = ask_over(&server, true, query, len, reply);
+    reply->ms = clock_now().mono_ms - begin;
     document = err == 0 ? reply_json(reply, &server) : NULL;
     free(reply);
-    if (document && c->format == FORMAT_JSON) {
+    if (document && c->format == FORMAT_JSON)
         table_print_json(document);
-    } else if (document) {
-        ctl_show("question", document, "{question.name} {question.type}");
-        ctl_show("status", document, "{status}, flags {flags:list}");
-        if (json_is_object(json_object_get(document, "extended_error")))
-            ctl_show("", document, "extended error {extended_error.code} {extended_error.text}");
-        print_section("answer", json_object_get(document, "answer"));
-        print_section("authority", json_object_get(document, "authority"));
-        print_section("more", json_object_get(document, "additional"));
-        ctl_show("server", document, "{server}, {transport}, {ms} ms, {bytes} octets");
-    }
+    else if (document)
+        ctl_show(document, rows);
     json_decref(document);
-    addr_print_port(&server, address);
     if (err == -ETIMEDOUT)
         return ctl_fail(EXIT_NO_DAEMON,
                         "no reply from %s in %d s: see waymarkctl status, and waymarkctl upstreams",
-                        address, TIMEOUT_MS / 1000);
+                        address, TIMEOUT_S);
     if (err == -EBADMSG)
         return ctl_fail(EXIT_FAILED, "the reply of %s is not one to this question", address);
     if (err)

@@ -4,7 +4,7 @@
  * an event reads.
  */
 #include "ctl/audit.h"
-#include "ctl/cli.h"
+#include "ctl/ctl.h"
 #include "tests/unit/audit/bench.h"
 #include "tests/unit/ctl/capture.h"
 

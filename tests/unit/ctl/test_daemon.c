@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ctl/cli.h"
+#include "ctl/ctl.h"
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/rows.h"
 
@@ -237,7 +237,7 @@ static const struct row {
      EXIT_INVALID, "GET ", NULL, "", "waymarkctl: not a domain name: a\n"},
 
     {"status", "status", 200, STATUS_WITH("", "\"10.in-addr.arpa\",\"16-31.172.in-addr.arpa\""), 0,
-     "GET /v1/status HTTP/1.1\r\n", NULL,
+     "GET /v1/status HTTP/1.0\r\n", NULL,
      "waymarkd  0.1.0 on dns1, process 812, user root, up 1 d 2 h (since 2026-11-22 09:00:00)\n"
      "listens   127.0.0.1:53 [::1]:53, 2 workers\n"
      "settings  /etc/waymark/waymark.yaml, generation 3, read 2026-11-22 09:00:00\n"
@@ -251,7 +251,7 @@ static const struct row {
     {"status: problems", "status", 200, STATUS("\"policy: damaged\\n\""), EXIT_PROBLEMS, "GET "},
     {"status: a policy whose state cannot be read acts all the same", "status", 200,
      "{\"policy\":{\"open\":true,\"serial\":null}}", 0, "GET ", NULL,
-     "waymarkd  - on -, process -, user -, up 0 m 0 s (since never)\nlistens   , - workers\n"
+     "waymarkd  - on -, process -, user -, up 0 ms (since never)\nlistens   -, - workers\n"
      "settings  defaults, generation -, read never\n"
      "policy    open; its state cannot be read\naudit     not open: nothing is recorded\n"
      "cache     - entries, 0.0 of 0.0 MiB, 0.0 % of 0 look-ups hit\n"

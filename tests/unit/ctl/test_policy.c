@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ctl/cli.h"
+#include "ctl/ctl.h"
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/rows.h"
 

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "ctl/cli.h"
+#include "ctl/ctl.h"
 #include "tests/unit/ctl/capture.h"
 #include "wire/types.h"
 #include "tests/unit/rows.h"

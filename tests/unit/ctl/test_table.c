@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "ctl/table.h"
+#include "ctl/ctl.h"
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/rows.h"
 
@@ -19,7 +19,7 @@ static const struct column columns[] = {
 static const struct column ranked[] = {
     {"name", "name", COLUMN_TEXT},
     {"count", "questions", COLUMN_NUMBER | RANK(2)},
-    {"at", "last", COLUMN_TIME | RANK(1)},
+    {"at", "last", COLUMN_TEXT | RANK(1)},
     {"list", "hosts", COLUMN_LIST | RANK(2)},
     {"more", "more", COLUMN_TEXT | RANK_WIDE},
     {0},
@@ -105,7 +105,7 @@ static void check_row(void **state)
     assert_non_null(value);
     capture_begin(&out);
     if (r->object)
-        table_print_object(&c, columns, value);
+        table_print(&c, NULL, columns, value);
     else
         table_print(&c, "clients", columns, value);
     capture_end(&out);
@@ -121,19 +121,19 @@ static const struct fit_row {
     const char *rows, *head, *said;
 } fits[] = {
     {"no terminal: all but what only --wide shows", 0, false,
-     "{\"count\":1,\"at\":0,\"list\":[],\"more\":\"m\"}", "name  questions  last  hosts\n", ""},
-    {"--wide shows all", 10, true, "{\"count\":1,\"at\":0,\"list\":[],\"more\":\"m\"}",
+     "{\"count\":1,\"at\":\"x\",\"list\":[],\"more\":\"m\"}", "name  questions  last  hosts\n", ""},
+    {"--wide shows all", 10, true, "{\"count\":1,\"at\":\"x\",\"list\":[],\"more\":\"m\"}",
      "name  questions  last  hosts  more\n", ""},
-    {"it fits", 28, false, "{\"count\":1,\"at\":0,\"list\":[]}", "name  questions  last  hosts\n",
+    {"it fits", 28, false, "{\"count\":1,\"at\":\"x\",\"list\":[]}", "name  questions  last  hosts\n",
      ""},
     {"one too narrow: the last of the highest rank", 27, false,
-     "{\"count\":1,\"at\":0,\"list\":[]}", "name  questions  last\n",
+     "{\"count\":1,\"at\":\"x\",\"list\":[]}", "name  questions  last\n",
      "too narrow for: list (--wide shows them)\n"},
-    {"then the next of that rank", 20, false, "{\"count\":1,\"at\":0,\"list\":[]}", "name  last\n",
+    {"then the next of that rank", 20, false, "{\"count\":1,\"at\":\"x\",\"list\":[]}", "name  last\n",
      "too narrow for: list count (--wide shows them)\n"},
-    {"without a rank it stays", 3, false, "{\"count\":1,\"at\":0,\"list\":[]}", "name\n",
+    {"without a rank it stays", 3, false, "{\"count\":1,\"at\":\"x\",\"list\":[]}", "name\n",
      "too narrow for: list count at (--wide shows them)\n"},
-    {"what no row has a value for is not missed", 28, false, "{\"count\":null,\"at\":0}",
+    {"what no row has a value for is not missed", 28, false, "{\"count\":null,\"at\":\"x\"}",
      "name  last\n", ""},
 };
 
@@ -161,7 +161,7 @@ static void local_time_in_tables(void **state)
     setenv("TZ", "XXX-1", 1);
     tzset();
     capture_begin(&out);
-    table_print_object(&c, at, value);
+    table_print(&c, NULL, at, value);
     capture_end(&out);
     json_decref(value);
     assert_string_equal(out.text[0], "at  2026-11-22 10:00:00\n");
