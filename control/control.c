@@ -35,8 +35,6 @@ enum {
     CONNECTIONS = 16,
     IDLE_S = 10,
     BODY_MAX = 64 << 10,
-    DRAIN_MAX = 1 << 20, /* of a body that is refused anyway; then the connection is cut */
-    ERROR_TEXT = 1024,
     ROUNDS = 16, /* of one control_run() */
 };
 
@@ -47,8 +45,6 @@ struct control {
     char *path;                                             /* owned */
     struct stat self;                                       /* of the socket's file */
     LIST_HEAD(control_requests, control_request) suspended; /* until they are answered */
-    void (*wake)(void *);                                   /* or NULL */
-    void *wake_context;
     bool stopping;
 };
 
@@ -58,48 +54,30 @@ struct control_request {
     struct MHD_Connection *connection; /* NULL once libmicrohttpd is done with it */
     const struct control_route *route;
     const char *rest; /* borrowed from the connection, or "" */
-    char *bytes;      /* owned: body as received */
-    size_t n_bytes, n_seen;
-    json_t *body; /* owned */
-    bool handed;  /* the handler has it */
+    json_t *body;     /* owned */
+    bool handed;      /* the handler has it */
     bool is_suspended, answered;
     unsigned status;
     json_t *answer;    /* owned */
     const char *allow; /* for 405 */
+    size_t n_bytes;
+    char bytes[BODY_MAX]; /* the body as received */
 };
 
 /* --- answers */
-
-static json_t *error_body(const char *text)
-{
-    json_t *body = json_pack("{s:s}", "error", text);
-    char safe[ERROR_TEXT * 4];
-    struct str s;
-
-    if (body != NULL)
-        return body;
-    str_init(&s, safe, sizeof safe); /* not UTF-8: it quotes what a client sent */
-    str_add_escaped(&s, text, strlen(text));
-    return json_pack("{s:s}", "error", safe);
-}
 
 static void request_free(struct control_request *r)
 {
     json_decref(r->body);
     json_decref(r->answer);
-    free(r->bytes);
     free(r);
 }
 
 static void resume(struct control_request *r)
 {
-    struct control *c = r->control;
-
     LIST_REMOVE(r, suspended);
     r->is_suspended = false;
     MHD_resume_connection(r->connection);
-    if (c->wake != NULL && !c->stopping)
-        c->wake(c->wake_context);
 }
 
 void control_answer(struct control_request *r, unsigned status, json_t *body)
@@ -108,49 +86,45 @@ void control_answer(struct control_request *r, unsigned status, json_t *body)
     r->answered = true;
     r->status = status;
     r->answer = body;
-    if (r->connection == NULL)
+    if (r->connection == NULL) {
         request_free(r);
-    else if (r->is_suspended)
+    } else if (r->is_suspended) {
         resume(r);
+        control_run(r->control); /* the descriptor stays silent */
+    }
 }
 
 void control_refuse(struct control_request *r, unsigned status, const char *fmt, ...)
 {
-    char text[ERROR_TEXT];
+    json_t *text;
     va_list args;
 
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    text = json_vsprintf(fmt, args);
     va_end(args);
-    control_answer(r, status, error_body(text));
+    control_answer(r, status,
+                   json_pack("{s:o}", "error",
+                             text != NULL ? text : json_string("what was asked is not UTF-8")));
 }
 
-static enum MHD_Result send_json(struct MHD_Connection *connection, unsigned status,
-                                 const json_t *body, const char *allow)
+static enum MHD_Result send_answer(struct control_request *r)
 {
     static char failure[] = "{\"error\": \"out of memory, or a text that is not UTF-8\"}\n";
-    char *text = body != NULL ? json_dumps(body, JSON_INDENT(2)) : NULL;
-    struct MHD_Response *response;
+    char *text = json_dumps(r->answer, JSON_INDENT(2));
+    size_t len = text != NULL ? strlen(text) : sizeof failure - 2;
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        len + 1, text != NULL ? text : failure,
+        text != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
     enum MHD_Result done;
 
-    if (text != NULL) {
-        size_t len = strlen(text);
-
-        text[len] = '\n'; /* in place of the NUL */
-        response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
-        if (response == NULL)
-            free(text);
-    } else {
-        status = 500;
-        response =
-            MHD_create_response_from_buffer(sizeof failure - 1, failure, MHD_RESPMEM_PERSISTENT);
-    }
     if (response == NULL)
         return MHD_NO;
+    if (text != NULL)
+        text[len] = '\n'; /* in place of the NUL */
     MHD_add_response_header(response, "Content-Type", "application/json");
-    if (status == 405)
-        MHD_add_response_header(response, "Allow", allow);
-    done = MHD_queue_response(connection, status, response);
+    if (r->status == 405)
+        MHD_add_response_header(response, "Allow", r->allow);
+    done = MHD_queue_response(r->connection, text != NULL ? r->status : 500, response);
     MHD_destroy_response(response);
     return done;
 }
@@ -223,54 +197,34 @@ static void find_route(struct control_request *r, const char *method, const char
         control_refuse(r, 413, "the body is longer than 64 KiB");
 }
 
-/* Keeps a piece of the body; MHD_NO cuts the connection. */
-static enum MHD_Result receive_body(struct control_request *r, const char *data, size_t len)
-{
-    char *more;
-
-    if (len > DRAIN_MAX - r->n_seen)
-        return MHD_NO;
-    r->n_seen += len;
-    if (r->answered)
-        return MHD_YES;
-    if (len > BODY_MAX - r->n_bytes) { /* chunked, so nothing was announced */
-        control_refuse(r, 413, "the body is longer than 64 KiB");
-        return MHD_YES;
-    }
-    if ((more = realloc(r->bytes, r->n_bytes + len)) == NULL)
-        return MHD_NO;
-    memcpy(more + r->n_bytes, data, len);
-    r->bytes = more;
-    r->n_bytes += len;
-    return MHD_YES;
-}
-
 /* libmicrohttpd calls this with the head, with each piece of the body, at the
- * end, and once more after a wait. */
+ * end, and once more after a wait. MHD_NO cuts the connection. */
 static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data,
                                   size_t *len, void **state)
 {
     struct control *c = context;
     struct control_request *r = *state;
-    enum MHD_Result done;
     json_error_t why;
 
     (void)version;
     if (r == NULL) {
         if ((r = calloc(1, sizeof *r)) == NULL)
             return MHD_NO;
-        *r = (struct control_request){.control = c, .connection = connection, .rest = ""};
+        r->control = c;
+        r->connection = connection;
+        r->rest = "";
         *state = r;
         find_route(r, method, url);
-        if (r->answered && is_announced_too_long(connection))
-            return send_json(connection, r->status, r->answer, r->allow);
-        return MHD_YES;
+        return r->answered && is_announced_too_long(connection) ? send_answer(r) : MHD_YES;
     }
     if (*len > 0) {
-        done = receive_body(r, data, *len);
+        if (*len > BODY_MAX - r->n_bytes)
+            return MHD_NO; /* in chunks, so nothing was announced */
+        memcpy(r->bytes + r->n_bytes, data, *len);
+        r->n_bytes += *len;
         *len = 0;
-        return done;
+        return MHD_YES;
     }
     if (!r->answered && !r->handed) {
         if (r->n_bytes == 0 || strcmp(r->route->method, "GET") == 0)
@@ -286,14 +240,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         }
     }
     if (r->answered)
-        return send_json(connection, r->status, r->answer, r->allow);
-    if (c->stopping) { /* the handler answers later, to nobody */
-        json_t *body = error_body("waymarkd is stopping");
-
-        done = send_json(connection, 503, body, NULL);
-        json_decref(body);
-        return done;
-    }
+        return send_answer(r);
+    if (c->stopping)
+        return MHD_NO; /* the handler answers later, to nobody */
     MHD_suspend_connection(connection);
     r->is_suspended = true;
     LIST_INSERT_HEAD(&c->suspended, r, suspended);
@@ -431,12 +380,6 @@ void control_close(struct control *c)
     free(c);
 }
 
-void control_on_answer(struct control *c, void (*wake)(void *), void *context)
-{
-    c->wake = wake;
-    c->wake_context = context;
-}
-
 int control_fd(const struct control *c)
 {
     return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
@@ -444,18 +387,11 @@ int control_fd(const struct control *c)
 
 void control_run(struct control *c)
 {
-    const enum MHD_DaemonInfoType count = MHD_DAEMON_INFO_CURRENT_CONNECTIONS;
     MHD_UNSIGNED_LONG_LONG ms;
 
     for (int i = 0; i < ROUNDS; i++) {
-        unsigned before = MHD_get_daemon_info(c->http, count)->num_connections;
-
         MHD_run(c->http);
-        /* libmicrohttpd 0.9.75 takes its listener out of the epoll set while all
-         * connections are in use, and puts it back at the beginning of the run after
-         * the one in which some ended. Nothing would wake us for that run. */
-        if (MHD_get_daemon_info(c->http, count)->num_connections >= before &&
-            (MHD_get_timeout(c->http, &ms) != MHD_YES || ms > 0))
+        if (MHD_get_timeout(c->http, &ms) != MHD_YES || ms > 0)
             return;
     }
 }

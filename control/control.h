@@ -35,9 +35,6 @@ int control_fd(const struct control *);
 /* Goes on while work is ready although the descriptor is silent, but not for ever. Some
  * times a second it must be called in any case: connections that are idle end then. */
 void control_run(struct control *);
-/* Calls back when control_run() must be called soon although the descriptor is
- * silent: an answer came later than its request. Never from inside that run. */
-void control_on_answer(struct control *, void (*wake)(void *), void *context);
 
 /* Path behind the route's prefix ("" if none); an argument of the query, or else a
  * text of the body, NULL if there is none or it is empty; the parsed body (an object;
@@ -46,8 +43,8 @@ const char *control_rest(const struct control_request *);
 const char *control_argument(const struct control_request *, const char *name);
 const json_t *control_body(const struct control_request *);
 
-/* Answers; takes the reference to json. May be called later (the request is
- * suspended meanwhile), but exactly once. status: 200, 400, 404, 503... */
+/* Answers; takes the reference to json. May be called later (the request is suspended
+ * meanwhile), but exactly once, and then not by a handler. status: 200, 400, 404, 503... */
 void control_answer(struct control_request *, unsigned status, json_t *body);
 /* {"error": text} */
 void control_refuse(struct control_request *, unsigned status, const char *fmt, ...)

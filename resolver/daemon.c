@@ -64,18 +64,15 @@ static void log_diags(const struct diags *d)
     }
 }
 
-/* A part cannot be had: the first problem is kept for `status` and logged, with what
- * is so without the part (promise 1). d is empty then. */
+/* A part cannot be had: why is kept for `status` and logged, with what is so without the
+ * part (promise 1). d is empty then. */
 static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *what, int rc,
                        const char *part, const char *without)
 {
-    char *text = d->n > 0 ? diag_text(&d->list[0]) : NULL;
-
-    if (text != NULL)
-        snprintf(out, DAEMON_PROBLEM, "%s", text);
+    if (d->n > 0)
+        snprintf(out, DAEMON_PROBLEM, "%s", d->list[0].text);
     else
         snprintf(out, DAEMON_PROBLEM, "%s: %s", what, strerror(-rc));
-    free(text);
     diags_fini(d);
     log_error("%s: %s; %s", part, out, without);
 }
@@ -98,36 +95,19 @@ static struct generation *generation_new(const struct settings *s)
     return g;
 }
 
-static void add_servers(struct str *out, const struct route *r)
-{
-    char text[ADDR_TEXT];
-
-    for (int i = 0; i < r->n_servers; i++)
-        str_addf(out, " %s", addr_print_port(&r->servers[i], text));
-    if (r->n_servers == 0)
-        str_add(out, " none");
-}
-
 /* The networks of `of` that the other has not. */
 static void add_networks(struct str *out, const struct generation *of,
                          const struct generation *other)
 {
     char text[PREFIX_TEXT];
-    bool any = false;
 
-    for (int i = 0; i < of->n_machine; i++) {
-        const struct prefix *net = &of->machine[i].net;
-        bool found = false;
-
-        for (int k = 0; k < other->n_machine && !found; k++)
-            found = prefix_same(&other->machine[k].net, net);
-        if (found)
-            continue;
-        str_addf(out, " %s", prefix_print(net, text));
-        any = true;
+    for (int i = 0, k; i < of->n_machine; i++) {
+        for (k = 0; k < other->n_machine; k++)
+            if (prefix_same(&other->machine[k].net, &of->machine[i].net))
+                break;
+        if (k >= other->n_machine)
+            str_addf(out, " %s", prefix_print(&of->machine[i].net, text));
     }
-    if (!any)
-        str_add(out, " none");
 }
 
 /* What the machine has changed between two generations of the same settings: servers
@@ -135,24 +115,31 @@ static void add_networks(struct str *out, const struct generation *of,
 static void print_changes(struct str *out, const struct generation *was,
                           const struct generation *is)
 {
-    char zone[NAME_TEXT], before_text[1024], after_text[1024];
-    struct str before, after;
+    const struct generation *of[] = {was, is};
+    const int n_routes = is->settings->n_routes;
+    char zone[NAME_TEXT], server[ADDR_TEXT], text[2][1024];
+    struct str s;
 
-    for (int i = 0; i < is->settings->n_routes; i++) {
-        str_init(&before, before_text, sizeof before_text);
-        str_init(&after, after_text, sizeof after_text);
-        add_servers(&before, &was->settings->routes[i]);
-        add_servers(&after, &is->settings->routes[i]);
-        if (strcmp(before_text, after_text) != 0)
-            str_addf(out, "%sservers of %s%s ->%s", out->len > 0 ? ", " : "",
-                     name_print(&is->settings->routes[i].zone, zone), before_text, after_text);
+    for (int i = 0; i <= n_routes; i++) { /* networks at last */
+        for (int k = 0; k < 2; k++) {
+            const struct route *r = i < n_routes ? &of[k]->settings->routes[i] : NULL;
+
+            str_init(&s, text[k], sizeof text[k]);
+            for (int j = 0; r != NULL && j < r->n_servers; j++)
+                str_addf(&s, " %s", addr_print_port(&r->servers[j], server));
+            if (r == NULL && is->settings->access == NULL)
+                add_networks(&s, of[k], of[1 - k]);
+            if (s.len == 0)
+                str_add(&s, " none");
+        }
+        if (strcmp(text[0], text[1]) == 0)
+            continue;
+        if (i < n_routes)
+            (void)name_print(&is->settings->routes[i].zone, zone);
+        str_addf(out, "%s%s%s%s ->%s", out->len > 0 ? ", " : "",
+                 i < n_routes ? "servers of " : "networks", i < n_routes ? zone : "", text[0],
+                 text[1]);
     }
-    str_init(&before, before_text, sizeof before_text);
-    str_init(&after, after_text, sizeof after_text);
-    add_networks(&before, was, is);
-    add_networks(&after, is, was);
-    if (strcmp(before_text, after_text) != 0 && is->settings->access == NULL)
-        str_addf(out, "%snetworks%s ->%s", out->len > 0 ? ", " : "", before_text, after_text);
 }
 
 static void put_in_force(struct daemon *d, struct generation *g)
@@ -176,13 +163,11 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
             diags_add(d, path, 0, 0, "cannot be read: %s", strerror(-rc));
         return -EINVAL;
     }
-    if (machine_check_routes(*out, d) != 0 ||
-        ((*out)->n_routes == 0 && machine_default_route(*out, "", d) != 0)) {
+    if ((rc = machine_routes(*out, "", d)) != 0) {
         settings_free(*out);
         *out = NULL;
-        return -EINVAL;
     }
-    return 0;
+    return rc;
 }
 
 int daemon_reload(struct daemon *d, settings_change *change, void *context, struct diags *diags)
@@ -197,7 +182,7 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
         settings_compare(d->newest->settings, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
     if ((rc = settings_keep(s, d->newest->settings, diags)) != 0 ||
-        (rc = machine_check_routes(s, diags)) != 0 || (g = generation_new(s)) == NULL) {
+        (rc = machine_routes(s, "", diags)) != 0 || (g = generation_new(s)) == NULL) {
         settings_free(s);
         return rc != 0 ? rc : -ENOMEM;
     }
@@ -206,8 +191,7 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     put_in_force(d, g);
     d->read = clock_now();
     log_set_level((enum log_level)s->server.log_level);
-    auditor_reload(d->auditor, s);
-    auditor_note(d->auditor, AUDIT_SETTINGS, "settings read again");
+    auditor_note(d->auditor, AUDIT_SETTINGS, "settings read again", s);
     d->machine_moved = true; /* a problem may have ended with this */
     return 0;
 }
@@ -263,7 +247,7 @@ static void watch_machine(struct daemon *d)
     diags_init(&problems);
     g = generation_new(s);
     if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
-        machine_update_routes(g->settings, "", &problems) == -ENOMEM) {
+        machine_routes(g->settings, "", &problems) == -ENOMEM) {
         d->machine_moved = true; /* short of something that comes back */
         goto end;
     }
@@ -273,10 +257,8 @@ static void watch_machine(struct daemon *d)
         snprintf(problem, sizeof problem,
                  "changes of its addresses may go unseen: %s; reload after each",
                  strerror(-g->n_machine));
-    if (strcmp(problem, d->machine_error) != 0 && problem[0] != '\0')
-        log_warning("machine: %s", problem);
-    else if (strcmp(problem, d->machine_error) != 0)
-        log_notice("machine: that problem is over");
+    if (strcmp(problem, d->machine_error) != 0)
+        log_warning("machine: %s", problem[0] != '\0' ? problem : "that problem is over");
     memcpy(d->machine_error, problem, sizeof problem); /* for `status` */
     str_init(&changes, text, sizeof text);
     print_changes(&changes, d->newest, g);
@@ -287,7 +269,7 @@ static void watch_machine(struct daemon *d)
     put_in_force(d, g);
     g = NULL;
     log_notice("machine: %s", text);
-    auditor_note(d->auditor, AUDIT_SETTINGS, text);
+    auditor_note(d->auditor, AUDIT_SETTINGS, text, NULL);
 end:
     generation_release(g);
     diags_fini(&problems);
@@ -299,22 +281,20 @@ static void watch_policy(struct daemon *d)
     struct policy_counts counts;
     uint64_t faults;
     char text[128];
-    int rc;
 
     if (d->shared.policy == NULL)
         return;
-    rc = policy_store_counts(d->shared.policy, &counts);
     faults = store_health(d->shared.policy).faults;
-    if (faults != d->policy_faults)
-        verifier_ask(d->verifier);
+    d->verifier.asked = d->verifier.asked || faults != d->policy_faults;
     d->policy_faults = faults;
-    if (rc != 0 || counts.serial == d->policy_serial)
-        return;
-    verifier_ask(d->verifier);
-    d->policy_serial = counts.serial;
-    snprintf(text, sizeof text, "policy serial %llu, digest %08x",
-             (unsigned long long)counts.serial, (unsigned)(counts.digest >> 32));
-    auditor_note(d->auditor, AUDIT_POLICY, text);
+    if (policy_store_counts(d->shared.policy, &counts) == 0 && counts.serial != d->policy_serial) {
+        d->verifier.asked = true;
+        d->policy_serial = counts.serial;
+        snprintf(text, sizeof text, "policy serial %llu, digest %08x",
+                 (unsigned long long)counts.serial, (unsigned)(counts.digest >> 32));
+        auditor_note(d->auditor, AUDIT_POLICY, text, NULL);
+    }
+    verifier_tick(&d->verifier);
 }
 
 static void on_api(evutil_socket_t fd, short what, void *arg)
@@ -325,11 +305,6 @@ static void on_api(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (d->control != NULL)
         control_run(d->control);
-}
-
-static void wake_api(void *arg)
-{
-    event_active(((struct daemon *)arg)->api, EV_READ, 0);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -355,8 +330,7 @@ static void raise_descriptors(const struct settings *s, int n_workers)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= want)
         return;
-    limit.rlim_cur =
-        limit.rlim_max != RLIM_INFINITY && limit.rlim_max < want ? limit.rlim_max : want;
+    limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < want)
         log_warning(
@@ -392,6 +366,8 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
     random_bytes(&random, &key, sizeof key);
     if ((d->shared.cache = cache_new((size_t)s->cache.size, &key)) == NULL)
         return -ENOMEM;
+    d->verifier = (struct verifier){
+        .store = d->shared.policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i < d->n_workers; i++, listeners += 2 * s->server.n_listen) {
         d->workers[i] = worker_new(&d->shared, d->newest, listeners, s->server.n_listen,
@@ -403,16 +379,15 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
     return d->own != NULL ? 0 : -ENOMEM;
 }
 
-static struct event *watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
-                           const struct timeval *period)
+static void watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
+                  const struct timeval *period)
 {
     struct event *e = event_new(d->own->listen.base, fd, (short)(what | EV_PERSIST), call, d);
 
-    if (e != NULL) {
-        event_add(e, period);
-        d->events[d->n_events++] = e;
-    }
-    return e;
+    if (e == NULL)
+        return;
+    event_add(e, period);
+    d->events[d->n_events++] = e;
 }
 
 static void open_control(struct daemon *d)
@@ -427,8 +402,8 @@ static void open_control(struct daemon *d)
         d->control = NULL;
         do_without(problem, &problems, path, rc, "control",
                    "waymarkctl cannot talk to this daemon");
-    } else if ((d->api = watch(d, control_fd(d->control), EV_READ, on_api, NULL)) != NULL) {
-        control_on_answer(d->control, wake_api, d);
+    } else {
+        watch(d, control_fd(d->control), EV_READ, on_api, NULL);
     }
     diags_fini(&problems);
 }
@@ -442,7 +417,6 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     struct listener *listeners = NULL;
-    sigset_t all, before;
 
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
     raise_descriptors(s, d->n_workers);
@@ -470,19 +444,9 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
     watch(d, -1, 0, on_tick, &period);
     open_control(d);
-    /* Signals are the main thread's; other threads are started with all of them blocked,
-     * but for those that base/guard.h takes: a fault under a blocked signal is the end. */
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGSEGV);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < d->n_workers; i++)
-        if (pthread_create(&d->threads[i], NULL, worker_run, d->workers[i]) != 0)
+        if (thread_start(&d->threads[i], worker_run, d->workers[i]) != 0)
             return EXIT_FAILURE;
-    if (d->shared.policy != NULL &&
-        verifier_start(&d->verifier, d->shared.policy, VERIFY_PAUSE_MS, VERIFY_ROUND_MS) != 0)
-        log_error("policy: there is no thread that verifies the store");
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return 0;
 }
 
@@ -511,7 +475,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     if (code != 0)
         return code; /* nothing runs yet: the process ends, and all with it */
     watch_policy(&d);
-    auditor_note(d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION);
+    auditor_note(d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION, NULL);
     for (int i = 0; i < s->server.n_listen; i++)
         log_info("listening on %s", addr_print_port(&s->server.listen[i], text));
     log_notice("started: %d worker%s, policy serial %llu", d.n_workers, d.n_workers == 1 ? "" : "s",
@@ -519,8 +483,6 @@ int daemon_run(const char *settings_path, const char *const *assign)
     notify("READY=1");
     worker_run(d.own);
     notify("STOPPING=1");
-    if (d.control != NULL)
-        control_on_answer(d.control, NULL, NULL);
     for (int i = 0; i < d.n_events; i++)
         event_free(d.events[i]); /* a second SIGTERM ends us at once */
     signal(SIGHUP, SIG_IGN);
@@ -532,8 +494,8 @@ int daemon_run(const char *settings_path, const char *const *assign)
     for (int i = 0; i < d.n_workers; i++)
         worker_free(d.workers[i]);
     worker_free(d.own);
-    verifier_stop(d.verifier);
-    auditor_note(d.auditor, AUDIT_STOP, "stopped");
+    verifier_stop(&d.verifier);
+    auditor_note(d.auditor, AUDIT_STOP, "stopped", NULL);
     auditor_stop(d.auditor);
     for (int i = 0; i < d.n_workers; i++)
         audit_ring_free(d.rings[i]);

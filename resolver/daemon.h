@@ -33,10 +33,10 @@ struct daemon {
     int n_workers;
     struct worker *own; /* the main thread's worker, whose loop is the main loop */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
-    struct auditor *auditor;       /* NULL: not usable */
-    struct verifier *verifier;     /* NULL: no policy store, or no thread for it */
-    struct control *control;       /* NULL: not usable */
-    struct event *events[8], *api; /* owned: signals, the tick; one of them: the API's */
+    struct auditor *auditor; /* NULL: not usable */
+    struct verifier verifier;
+    struct control *control; /* NULL: not usable */
+    struct event *events[8]; /* owned: signals, the tick, the API's */
     int n_events;
     uint64_t machine_fingerprint; /* last seen */
     bool machine_moved;           /* it was another one */

@@ -9,46 +9,58 @@
  */
 #include "resolver/explain.h"
 
-#include <stddef.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "resolver/answer.h"
 #include "resolver/kms.h"
+#include "wire/present.h"
 
-enum { DNS_PORT = 53, SOME_PORT = 53000, WINDOWS_TIMEOUT = 0x5b4 };
+enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, MAX_RECORDS = 32, RECORD_TEXT = 600 };
 #define WINDOWS_FACILITY 0x80070000u
+#define WINDOWS_TIMEOUT 0x5b4u
+
+static const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
 
 /* --- the answer ----------------------------------------------------------- */
 
 /* The answer's records, and the smallest TTL: of a negative one the SOA's. */
-static void show_message(struct explain *e, const uint8_t *image, size_t len)
+static json_t *show_answer(const struct explain *e, enum answer a, bool records_are_supposed)
 {
+    const size_t len = a == ANSWER_DROP ? 0 : e->q.out_len;
+    json_t *records = json_array(), *ttl = NULL;
+    char text[RECORD_TEXT], rcode[TYPE_TEXT];
+    uint32_t least = UINT32_MAX;
     struct rr_walk walk;
     struct rr rr;
-    char *text;
 
-    e->rcode = dns_rcode(image, len);
-    rr_walk_init(&walk, image, len);
+    rr_walk_init(&walk, e->out, len);
     while (rr_walk_next(&walk, &rr)) {
-        bool is_answer = rr.section == SECTION_ANSWER;
-
-        if (!is_answer && rr.type != TYPE_SOA)
+        if (rr.section != SECTION_ANSWER && rr.type != TYPE_SOA)
             continue;
-        if (!e->has_ttl || rr.ttl < e->ttl_s)
-            e->ttl_s = rr.ttl;
-        e->has_ttl = true;
-        if (!is_answer || e->n_records == EXPLAIN_RECORDS)
+        least = rr.ttl < least ? rr.ttl : least;
+        json_decref(ttl);
+        ttl = json_integer(least);
+        if (rr.section != SECTION_ANSWER || json_array_size(records) == MAX_RECORDS)
             continue;
-        text = e->records[e->n_records++];
-        if (!rr_print(image, len, &rr, text, EXPLAIN_RECORD))
-            str_copy(text, EXPLAIN_RECORD, "(a record that is too long to be shown)");
-        for (; *text != '\0'; text++) /* in a line, with spaces where a zone file has tabs */
-            *text = *text == '\t' ? ' ' : *text;
+        if (!rr_print(e->out, len, &rr, text, sizeof text))
+            str_copy(text, sizeof text, "(a record that is too long to be shown)");
+        for (char *c = text; *c != '\0'; c++) /* in a line: spaces for the tabs of a zone file */
+            *c = *c == '\t' ? ' ' : *c;
+        json_array_append_new(records, json_string(text));
     }
+    if (records_are_supposed)
+        json_array_append_new(records, json_string("(the records of the real DNS)"));
+    return json_pack("{s:s?,s:o?,s:o}", "rcode",
+                     a != ANSWER_DROP ? rcode_print(dns_rcode(e->out, len), rcode) : NULL, "ttl_s",
+                     ttl, "records", records);
 }
 
-static const char *windows_text(uint32_t code)
+/* What Windows shows for it; NULL: an answer with a host. */
+static json_t *show_windows(uint32_t code)
 {
     static const struct {
         uint32_t code;
@@ -62,33 +74,39 @@ static const char *windows_text(uint32_t code)
         {9501, "no records found for given DNS query"},
         {WINDOWS_TIMEOUT, "this operation returned because the timeout period expired"},
     };
+    const char *text = "DNS error";
+    char number[16];
 
+    if (code == 0)
+        return NULL;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (texts[i].code == (code & 0xffff))
-            return texts[i].text;
-    return "DNS error";
+            text = texts[i].text;
+    snprintf(number, sizeof number, "0x%08X", (unsigned)code);
+    return json_pack("{s:s,s:s}", "code", number, "text", text);
 }
 
 /* --- what the real DNS says, and the decision on it ------------------------ */
 
-/* The server, or of those that gave no answer all. */
-static void show_servers(struct explain *e)
+/* The server, or of those that gave no answer all. NULL: the real DNS was not asked. */
+static json_t *show_real(const struct query *q, enum kms_verdict verdict)
 {
-    const struct real *r = &e->q.real;
-    const struct route *route = e->q.route;
+    const struct real *r = &q->real;
+    const struct route *route = r->local ? NULL : q->route;
     const struct addr *list = route != NULL ? route->servers : NULL;
     int n = route != NULL ? route->n_servers : 0;
-    char text[ADDR_TEXT];
+    char text[ADDR_TEXT], servers[EXPLAIN_TEXT], zone[NAME_TEXT];
     struct str s;
 
-    str_init(&s, e->server, sizeof e->server);
-    if (r->local) {
+    if (verdict == VERDICT_NONE)
+        return NULL;
+    if (r->supposed)
+        return json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[verdict], "server",
+                         "route", "ms", "cached", 0, "ttl_s");
+    str_init(&s, servers, sizeof servers);
+    if (r->local)
         str_add(&s, "local");
-        return;
-    }
-    if (route != NULL)
-        (void)name_print(&route->zone, e->route);
-    if (!addr_is_any(&r->server)) {
+    else if (!addr_is_any(&r->server)) {
         list = &r->server;
         n = 1;
     }
@@ -96,6 +114,10 @@ static void show_servers(struct explain *e)
         str_addf(&s, "%s%s", i > 0 ? ", " : "",
                  list[i].port == DNS_PORT ? addr_print(&list[i], text)
                                           : addr_print_port(&list[i], text));
+    return json_pack("{s:s,s:s?,s:s?,s:I,s:b,s:I}", "verdict", verdict_names[verdict], "server",
+                     or_null(servers), "route",
+                     route != NULL ? name_print(&route->zone, zone) : NULL, "ms", (json_int_t)r->ms,
+                     "cached", r->cached, "ttl_s", (json_int_t)r->ttl_s);
 }
 
 static void say_decision(char out[EXPLAIN_TEXT], const struct view *v)
@@ -133,11 +155,12 @@ static bool is_filled(const struct view *v, struct policy_ask ask, const struct 
     return d->reason == REASON_RULE && d->outcome == OUTCOME_FILLED;
 }
 
-/* The shortest command that would fill this name for this client. */
-static void find_hint(struct explain *e, const struct view *v, const struct policy_ask *ask)
+/* The shortest command that would fill this name for this client; "" when none would. */
+static void find_hint(const struct query *q, const struct view *v, const struct policy_ask *ask,
+                      char out[EXPLAIN_TEXT])
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const struct audit_event *event = &e->q.event;
+    const struct audit_event *event = &q->event;
     const char *rule = v->scratch->decision.rule, *quote;
     struct suffix suffix = {.kind = SUFFIX_BELOW};
     bool has_policy = view_policy(v), is_near = false;
@@ -145,15 +168,16 @@ static void find_hint(struct explain *e, const struct view *v, const struct poli
     char text[SUFFIX_TEXT];
     struct str s;
 
-    str_init(&s, e->hint, sizeof e->hint);
-    if (e->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE)
+    str_init(&s, out, EXPLAIN_TEXT);
+    if (event->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE)
         return;
-    if (e->outcome == OUTCOME_FAILED) { /* a rule for what is missing may be meant for this, too */
+    if (event->outcome ==
+        OUTCOME_FAILED) { /* a rule for what is missing may be meant for this, too */
         if (has_policy && is_filled(v, *ask, ask->qname))
             str_addf(&s, "waymarkctl policy rule set %s --when missing,failed", rule);
         return;
     }
-    if (e->outcome != OUTCOME_MISSING)
+    if (event->outcome != OUTCOME_MISSING)
         return;
     /* A rule that fills a parent only, or only what is below the name, needs one more
      * suffix. Never one of one label: that is more than was asked for. */
@@ -181,68 +205,7 @@ static void find_hint(struct explain *e, const struct view *v, const struct poli
 
 /* --- the trace ------------------------------------------------------------- */
 
-static void explain_kms(struct explain *e, const struct view *v, const struct real *came,
-                        struct now now)
-{
-    const struct policy_decision *d = &v->scratch->decision;
-    const struct policy_ask ask = kms_ask(v, &e->q, now);
-    uint64_t deadline_ms = v->settings->kms.upstream_deadline_ms;
-    struct str late;
-
-    str_init(&late, e->late, sizeof e->late);
-    e->outcome = (enum kms_outcome)e->q.event.outcome;
-    e->reason = (enum kms_reason)e->q.event.reason;
-    e->verdict = (enum kms_verdict)e->q.event.verdict;
-    str_copy(e->rule, sizeof e->rule, e->q.event.rule);
-    say_decision(e->text, v);
-    if (came != NULL && came->ms >= deadline_ms && e->at_deadline != 0)
-        str_addf(&late,
-                 "%u ms is behind kms.upstream-deadline; %sa client that asks first is answered at "
-                 "%u ms%s: %s",
-                 (unsigned)came->ms,
-                 e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
-                 (unsigned)deadline_ms, e->stale_at_deadline ? ", after an expired entry" : "",
-                 e->text_at_deadline);
-    if (view_policy(v))
-        e->n_trials = (int)policy_explain(v->policy, &ask, d, e->trials, EXPLAIN_TRIALS);
-    if (e->q.real.supposed && e->outcome == OUTCOME_PASSED) {
-        str_copy(e->records[e->n_records++], EXPLAIN_RECORD, "(the records of the real DNS)");
-        e->q.event.n_answer = 1;
-    }
-    find_hint(e, v, &ask);
-}
-
-/* A question that is not decided by policy, or that was refused before anything was
- * looked up. */
-static void explain_other(struct explain *e, const struct view *v, bool is_read)
-{
-    const struct policy_decision *d = &v->scratch->decision;
-    const char *text = "this is no discovery question; the real answer is delivered";
-    struct str s;
-
-    str_init(&s, e->text, sizeof e->text);
-    if (e->access != ACCESS_ALLOW) {
-        e->outcome = OUTCOME_BLOCKED;
-        e->reason = REASON_ACCESS;
-        text = e->silent ? "access drops what this client asks" : "access refuses this client";
-    } else if (!is_read) {
-        text = "questions of this type are refused";
-    } else if (e->stats.kms_hosts > 0) {
-        str_copy(e->rule, sizeof e->rule, d->rule);
-        str_addf(&s, "no address in the real DNS; pool %s gives the host's, by rule ", d->pool);
-        text = e->rule;
-    } else if (e->stats.special > 0) {
-        text = "a special name, answered here (RFC 6761, 6303)";
-    } else if (e->stats.kms_coherent > 0) {
-        text = "SRV is filled at this name, so NXDOMAIN becomes NODATA for other types";
-    } else if (e->silent || e->rcode == RCODE_SERVFAIL) {
-        text = "this is no discovery question; the real DNS gives no answer";
-    }
-    str_add(&s, text);
-    e->verdict = e->q.real.local ? VERDICT_NONE : e->q.real.verdict;
-}
-
-static void begin_trace(struct explain *e, const struct view *v, struct now now)
+static void begin(struct explain *e, struct now now)
 {
     struct query_build build = {.qname = &e->qname,
                                 .qtype = e->qtype,
@@ -250,9 +213,9 @@ static void begin_trace(struct explain *e, const struct view *v, struct now now)
                                 .edns = e->dnssec,
                                 .do_bit = e->dnssec};
 
-    memset(&e->access, 0, sizeof *e - offsetof(struct explain, access));
+    memset(&e->q, 0, sizeof e->q);
+    memset(&e->stats, 0, sizeof e->stats);
     e->client.port = SOME_PORT;
-    e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client, &e->access_rule);
     e->q.client.addr = e->client;
     e->q.client.transport = AUDIT_TCP;
     e->q.arrived_ms = now.mono_ms;
@@ -262,63 +225,173 @@ static void begin_trace(struct explain *e, const struct view *v, struct now now)
     e->q.out_size = sizeof e->out;
 }
 
-bool explain_run(struct explain *e, const struct view *view, const struct real *came,
-                 struct now now)
+/* What is a client told if the deadline passes first? */
+static void ask_at_deadline(struct explain *e, const struct view *v, struct now now)
 {
     static const struct addr nobody;
+    struct real nothing = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
+    char text[EXPLAIN_TEXT];
+    struct str s;
+
+    e->at_deadline = 0;
+    nothing.pending = true;
+    if (!e->q.kms || v->settings->kms.mode == MODE_OFF ||
+        answer_query(v, &e->q, &nothing, now) != ANSWER_SEND)
+        return;
+    e->at_deadline = (enum kms_outcome)e->q.event.outcome;
+    str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
+    say_decision(text, v);
+    str_init(&s, e->text_at_deadline, sizeof e->text_at_deadline);
+    str_addf(&s, "%sa client that asks first is answered at %u ms%s: %s",
+             e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
+             (unsigned)v->settings->kms.upstream_deadline_ms,
+             e->q.real.stale ? ", after an expired entry" : "", text);
+}
+
+/* The client: its networks, and whether it may ask. */
+static json_t *show_client(struct explain *e, const struct view *v)
+{
+    static const char *const words[] = {
+        [ACCESS_ALLOW] = "allow", [ACCESS_REFUSE] = "refuse", [ACCESS_DROP] = "drop"};
+    const struct policy_client *c = &e->q.networks;
+    char address[ADDR_TEXT], prefix[PREFIX_TEXT];
+    const struct access_rule *rule;
+    json_t *networks = json_array();
+
+    (void)query_find_networks(v, &e->q);
+    for (int i = 0; i < c->n_networks; i++)
+        json_array_append_new(networks, json_pack("{s:s,s:s}", "name", c->networks[i], "prefix",
+                                                  prefix_print(&c->prefixes[i], prefix)));
+    e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client, &rule);
+    return json_pack("{s:s,s:o,s:{s:s,s:s?}}", "address", addr_print(&e->client, address),
+                     "networks", networks, "access", "action", words[e->access], "by",
+                     rule != NULL ? prefix_print(&rule->net, prefix) : NULL);
+}
+
+static json_t *show_policy(const struct view *v)
+{
+    struct policy_counts counts = {0};
+    char digest[16] = "";
+    int rc = -ENOENT;
+
+    if (view_policy(v))
+        store_guarded(rc, v->policy->txn, policy_counts_read(v->policy->txn, &counts));
+    if (rc == 0)
+        snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
+    return json_pack("{s:I,s:s?}", "serial", (json_int_t)counts.serial, "digest", or_null(digest));
+}
+
+/* A discovery question that was decided. */
+static json_t *explain_kms(struct explain *e, const struct view *v, const struct real *came,
+                           struct now now)
+{
+    const struct audit_event *event = &e->q.event;
+    const struct policy_ask ask = kms_ask(v, &e->q, now);
+    char text[EXPLAIN_TEXT], late_text[2 * EXPLAIN_TEXT], hint[EXPLAIN_TEXT];
+    struct policy_trial trials[MAX_RULES];
+    json_t *rules = json_array(), *late = NULL;
+    size_t n = 0;
+
+    say_decision(text, v);
+    if (came != NULL && came->ms >= v->settings->kms.upstream_deadline_ms && e->at_deadline != 0) {
+        snprintf(late_text, sizeof late_text, "%u ms is behind kms.upstream-deadline; %s",
+                 (unsigned)came->ms, e->text_at_deadline);
+        late = json_pack("{s:s,s:s?,s:s}", "outcome", outcome_names[e->at_deadline], "rule",
+                         or_null(e->rule_at_deadline), "text", late_text);
+    }
+    if (view_policy(v))
+        n = policy_explain(v->policy, &ask, &v->scratch->decision, trials, MAX_RULES);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", trials[i].rule, "acts",
+                                               trials[i].acts, "why", trials[i].why));
+    find_hint(&e->q, v, &ask, hint);
+    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:s},s:o?,s:s?}", "real",
+                     show_real(&e->q, event->verdict), "rules", rules, "decision", "outcome",
+                     outcome_names[event->outcome], "reason", reason_names[event->reason], "rule",
+                     or_null(event->rule), "text", text, "late", late, "hint", or_null(hint));
+}
+
+/* A question that is not decided by policy, or that was refused before anything was
+ * looked up. */
+static json_t *explain_other(const struct explain *e, const struct view *v, bool is_read)
+{
+    const struct policy_decision *d = &v->scratch->decision;
+    const struct real *r = &e->q.real;
+    const char *text = "this is no discovery question; the real answer is delivered";
+    char of_host[EXPLAIN_TEXT];
+    bool is_host = false;
+
+    if (e->access != ACCESS_ALLOW) {
+        text = e->access == ACCESS_DROP ? "access drops what this client asks"
+                                        : "access refuses this client";
+    } else if (!is_read) {
+        text = "questions of this type are refused";
+    } else if (e->q.passthrough) {
+        text = "the question goes whole to one server, and the reply comes back whole";
+    } else if (e->stats.kms_hosts > 0) {
+        is_host = true;
+        snprintf(of_host, sizeof of_host,
+                 "no address in the real DNS; pool %s gives the host's, by rule %s", d->pool,
+                 d->rule);
+        text = of_host;
+    } else if (e->stats.special > 0) {
+        text = "a special name, answered here (RFC 6761, 6303)";
+    } else if (e->stats.kms_coherent > 0) {
+        text = "SRV is filled at this name, so NXDOMAIN becomes NODATA for other types";
+    } else if (r->image == NULL) {
+        text = "this is no discovery question; the real DNS gives no answer";
+    }
+    return json_pack("{s:o?,s:[],s:{s:s?,s:s?,s:s?,s:s},s:n,s:n}", "real",
+                     show_real(&e->q, r->local ? VERDICT_NONE : r->verdict), "rules", "decision",
+                     "outcome", e->access != ACCESS_ALLOW ? outcome_names[OUTCOME_BLOCKED] : NULL,
+                     "reason", e->access != ACCESS_ALLOW ? reason_names[REASON_ACCESS] : NULL,
+                     "rule", is_host ? d->rule : NULL, "text", text, "late", "hint");
+}
+
+json_t *explain_run(struct explain *e, const struct view *view, const struct real *came,
+                    struct now now)
+{
     struct view quiet = *view;
-    struct writer w = writer_make(view->scratch->image, sizeof view->scratch->image);
-    struct real instead = {.verdict = e->supposed, .supposed = true};
-    bool is_read;
+    const struct view *v = &quiet;
+    struct query *q = &e->q;
+    struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
+    struct real supposed = {.verdict = e->supposed, .supposed = true};
+    char name[NAME_TEXT], type[TYPE_TEXT];
+    json_t *out, *windows = NULL;
+    bool is_read, is_kms, only_supposed;
     enum answer a;
 
     quiet.stats = &e->stats;
     quiet.trace = true;
-    if (came == NULL)
-        e->at_deadline = 0;
-    begin_trace(e, &quiet, now);
-    a = answer_read(&quiet, &e->q, now);
+    begin(e, now);
+    a = answer_read(v, q, now);
     is_read = a == ANSWER_FORWARD;
-    (void)query_find_networks(&quiet, &e->q);
-    if (is_read && e->supposed != VERDICT_NONE && e->q.kms) { /* as if it had come, no records */
-        image_begin(&w, &e->q.message,
+    is_kms = is_read && q->kms;
+    if (is_kms && e->supposed != VERDICT_NONE) { /* as if it had come, no records */
+        image_begin(&w, &q->message,
                     e->supposed == VERDICT_NXDOMAIN ? RCODE_NXDOMAIN : RCODE_NOERROR);
         message_counts(&w, 0, 0, 0);
-        instead.image = verdict_word(e->supposed) != WORD_FAILED ? w.start : NULL;
-        instead.len = w.len;
-        came = &instead;
+        supposed.image = verdict_word(e->supposed) != WORD_FAILED ? w.start : NULL;
+        supposed.len = w.len;
+        came = &supposed;
     }
     if (is_read)
-        a = answer_query(&quiet, &e->q, came, now);
-    if (a == ANSWER_FORWARD && e->q.passthrough) {
-        str_copy(e->text, sizeof e->text,
-                 "the question goes whole to one server, and the reply comes back whole");
-        return true;
+        a = answer_query(v, q, came, now);
+    if (a == ANSWER_FORWARD && !q->passthrough) {
+        ask_at_deadline(e, v, now);
+        return NULL;
     }
-    if (a == ANSWER_FORWARD) { /* what is a client told if the deadline passes first? */
-        instead = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-        instead.pending = true;
-        if (!e->q.kms || quiet.settings->kms.mode == MODE_OFF ||
-            answer_query(&quiet, &e->q, &instead, now) != ANSWER_SEND)
-            return false;
-        e->at_deadline = (enum kms_outcome)e->q.event.outcome;
-        e->stale_at_deadline = e->q.real.stale;
-        str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
-        say_decision(e->text_at_deadline, &quiet);
-        return false;
-    }
-    e->silent = a == ANSWER_DROP;
-    if (!e->silent)
-        show_message(e, e->out, e->q.out_len);
-    if (is_read && e->q.kms)
-        explain_kms(e, &quiet, came, now);
-    else
-        explain_other(e, &quiet, is_read);
-    show_servers(e);
-    if (e->q.has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
-        e->windows =
-            e->silent ? WINDOWS_FACILITY | WINDOWS_TIMEOUT : audit_client_error(&e->q.event);
-    if (e->windows != 0)
-        e->windows_text = windows_text(e->windows);
-    return true;
+    only_supposed = is_kms && q->real.supposed && q->event.outcome == OUTCOME_PASSED;
+    if (only_supposed)
+        q->event.n_answer = 1;
+    if (q->has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
+        windows = show_windows(a == ANSWER_DROP ? WINDOWS_FACILITY | WINDOWS_TIMEOUT
+                                                : audit_client_error(&q->event));
+    out =
+        json_pack("{s:o,s:{s:s,s:s},s:o,s:o?,s:o}", "client", show_client(e, v), "question", "name",
+                  name_print(&e->qname, name), "type", type_print(e->qtype, type), "answer",
+                  show_answer(e, a, only_supposed), "windows", windows, "policy", show_policy(v));
+    json_object_update_new(out,
+                           is_kms ? explain_kms(e, v, came, now) : explain_other(e, v, is_read));
+    return out;
 }

@@ -107,38 +107,6 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     return found;
 }
 
-/* The servers of a route that are not ourselves, into kept; a sentence for each of
- * the others. */
-static int others_of(const struct settings *s, const struct route *r, struct addr *kept,
-                     struct diags *d)
-{
-    char server[ADDR_TEXT], zone[NAME_TEXT];
-    int n = 0;
-
-    for (int k = 0; k < r->n_servers; k++) {
-        if (is_own_listener(s, &r->servers[k]))
-            diags_add(d, NULL, 0, 0,
-                      "forward.servers: %s (zone %s) is an address of this machine, where "
-                      "server.listen has waymarkd itself: it would ask itself. Name another "
-                      "server, or another port",
-                      addr_print_port(&r->servers[k], server), name_print(&r->zone, zone));
-        else
-            kept[n++] = r->servers[k];
-    }
-    return n;
-}
-
-int machine_check_routes(const struct settings *s, struct diags *d)
-{
-    struct addr kept[ROUTE_MAX_SERVERS];
-    int rc = 0;
-
-    for (int i = 0; i < s->n_routes; i++)
-        if (others_of(s, &s->routes[i], kept, d) < s->routes[i].n_servers)
-            rc = -EINVAL;
-    return rc;
-}
-
 /* The servers of a resolv.conf but ourselves; *stub: it names that of systemd-resolved. */
 static int usable_servers(const struct settings *s, const char *root, const char *file,
                           struct addr out[ROUTE_MAX_SERVERS], bool *stub)
@@ -168,7 +136,7 @@ static int usable_servers(const struct settings *s, const char *root, const char
     return n;
 }
 
-int machine_default_route(struct settings *s, const char *root, struct diags *d)
+static int route_of_resolv_conf(struct settings *s, const char *root, struct diags *d)
 {
     struct addr servers[ROUTE_MAX_SERVERS], *kept;
     struct route *route;
@@ -177,6 +145,12 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
 
     if (stub)
         n = usable_servers(s, root, resolv_confs[1], servers, &stub);
+    if (n == 0 && s->routes_found)
+        return diags_add(
+            d, NULL, 0, 0,
+            "%s has no server but this forwarder itself; the servers of before stay in use "
+            "(waymarkctl upstreams). Name servers there, or in forward: and reload",
+            resolv_confs[0]);
     if (n == 0)
         return diags_add(
             d, NULL, 0, 0,
@@ -190,9 +164,11 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
     if (route == NULL || kept == NULL)
         return -ENOMEM;
     memcpy(kept, servers, (size_t)n * sizeof *kept);
-    *route = (struct route){
-        .servers = kept, .n_servers = n, .strategy = ROUTE_ORDERED, .timeout_ms = 1000};
-    route->zone.len = 1;
+    *route = (struct route){.zone.len = 1,
+                            .servers = kept,
+                            .n_servers = n,
+                            .strategy = ROUTE_ORDERED,
+                            .timeout_ms = 1000};
     route->id = route_id(route);
     s->routes = route;
     s->n_routes = 1;
@@ -200,31 +176,33 @@ int machine_default_route(struct settings *s, const char *root, struct diags *d)
     return 0;
 }
 
-int machine_update_routes(struct settings *s, const char *root, struct diags *d)
+int machine_routes(struct settings *s, const char *root, struct diags *d)
 {
+    char server[ADDR_TEXT], zone[NAME_TEXT];
     int rc = 0;
 
-    if (s->routes_found) {
-        rc = machine_default_route(s, root, NULL);
-        if (rc == -EINVAL)
-            diags_add(
-                d, NULL, 0, 0,
-                "%s has no server but this forwarder itself; the servers of before stay in use "
-                "(waymarkctl upstreams). Name servers there, or in forward: and reload",
-                resolv_confs[0]);
-        return rc;
-    }
+    if (s->n_routes == 0 || s->routes_found)
+        return route_of_resolv_conf(s, root, d);
     for (int i = 0; i < s->n_routes; i++) {
         struct route *r = (struct route *)(uintptr_t)&s->routes[i]; /* still ours alone */
-        struct addr kept[ROUTE_MAX_SERVERS];
-        int n = others_of(s, r, kept, d);
+        struct addr *servers = (struct addr *)(uintptr_t)r->servers;
+        int n = 0;
 
-        if (n == r->n_servers)
-            continue;
-        rc = -EINVAL;
-        memcpy((struct addr *)(uintptr_t)r->servers, kept, (size_t)n * sizeof kept[0]);
-        r->n_servers = n;
-        r->id = route_id(r);
+        for (int k = 0; k < r->n_servers; k++) {
+            if (!is_own_listener(s, &servers[k])) {
+                servers[n++] = servers[k];
+                continue;
+            }
+            rc = diags_add(d, NULL, 0, 0,
+                           "forward.servers: %s (zone %s) is an address of this machine, where "
+                           "server.listen has waymarkd itself: it would ask itself. Name another "
+                           "server, or another port",
+                           addr_print_port(&servers[k], server), name_print(&r->zone, zone));
+        }
+        if (n < r->n_servers) {
+            r->n_servers = n;
+            r->id = route_id(r);
+        }
     }
     return rc;
 }

@@ -12,22 +12,15 @@
  * that allow. *out from malloc. The number, or -errno. */
 int machine_networks(struct access_rule **out);
 
-/* No route may lead to ourselves: what settings/ could not see, since a wildcard
- * listens at addresses that only the machine knows. 0; -EINVAL with a sentence
- * for each. */
-int machine_check_routes(const struct settings *, struct diags *d);
-
-/* Gives settings without `forward:` a route for `.` from /etc/resolv.conf
- * without the addresses we listen on; for a stub of systemd-resolved, from its
- * own file. 0; -EINVAL with a sentence that names the line to write, when none
- * is left; -ENOMEM. root: "" in real life, another one in tests. */
-int machine_default_route(struct settings *, const char *root, struct diags *d);
-
-/* The routes of settings that were good once, as the machine is now. 0; -ENOMEM;
- * -EINVAL with a sentence for each problem: then they are as good as they can be.
- * Servers that have become ourselves are left out, and a route may have none then;
- * where resolv.conf has none any more, those of before stay. */
-int machine_update_routes(struct settings *, const char *root, struct diags *d);
+/* Fits the routes of settings to the machine as it is now. No route may lead to ourselves:
+ * such servers are left out (settings/ could not see all, since a wildcard listens at
+ * addresses that only the machine knows). Without `forward:` there is a route for `.` from
+ * /etc/resolv.conf without ourselves; for a stub of systemd-resolved, from its own file.
+ * 0; -ENOMEM; -EINVAL with a sentence for each problem: settings that are new must not be
+ * used then; those that were good once are as good as they can be: a route may have no
+ * server, and when resolv.conf has none any more, those of before stay.
+ * root: "" in real life, another one in tests. */
+int machine_routes(struct settings *, const char *root, struct diags *d);
 
 /* Of all addresses of the interfaces and of the files that name servers: another one
  * when something of it has changed. */

@@ -160,11 +160,12 @@ static void PRINTF_LIKE(2, 3) status_problem(json_t *problems, const char *fmt, 
 static void policy_problems(struct daemon *d, struct totals *t, const struct store_health *h,
                             json_t *problems)
 {
-    char dir[512], found[VERIFIER_TEXT] = "", full[64];
+    char dir[512], full[64];
+    const char *found = d->verifier.found;
     int error = 0;
 
     snprintf(dir, sizeof dir, "%s/policy", d->newest->settings->server.state_dir);
-    t->policy_verified = d->verifier != NULL ? verifier_found(d->verifier, found) : 0;
+    t->policy_verified = d->verifier.verified_ms;
     t->policy_faults = h->faults;
     for (int i = 0; i <= d->n_workers; i++) {
         int e = (i < d->n_workers ? d->workers[i] : d->own)->policy_error;
@@ -395,8 +396,7 @@ static void post_cache_flush(void *context, struct control_request *r)
 /* What is known of a server belongs to each worker. So a job visits every worker in
  * its own thread, one after the other (no lock, no table touched by two), and comes
  * home through the main thread's worker, which answers. */
-struct job {
-    struct worker_job job;
+struct visit {
     struct daemon *d;
     struct control_request *request;
     struct generation *generation; /* used: its routes are listed */
@@ -406,16 +406,16 @@ struct job {
 };
 
 /* Runs in each worker's thread in turn, at last in the main thread. */
-static void visit(struct worker *w, struct worker_job *mail)
+static void visit(struct worker *w, void *arg)
 {
-    struct job *job = container_of(mail, struct job, job);
+    struct visit *job = arg;
     const struct settings *s = job->generation->settings;
     static const char *const states[] = {"unknown", "up", "down"};
     json_t *routes;
     char zone[NAME_TEXT], address[ADDR_TEXT], rcode[TYPE_TEXT];
     int n = 0;
 
-    for (int i = 0; i < job->n; i++) {
+    for (int i = 0; i < job->n && w->listen.forwarder != NULL; i++) {
         struct upstream_report *sum = &job->reports[i];
         const struct upstream_report *one = forwarder_upstream(w->listen.forwarder, &sum->server);
 
@@ -436,7 +436,7 @@ static void visit(struct worker *w, struct worker_job *mail)
     }
     if (w != job->d->own) {
         worker_post(job->next < job->d->n_workers ? job->d->workers[job->next++] : job->d->own,
-                    mail);
+                    visit, job);
         return;
     }
     routes = json_array();
@@ -482,18 +482,18 @@ static void get_upstreams(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const struct settings *s = d->newest->settings;
-    struct job *job = calloc(1, sizeof *job + MAX_SERVERS * sizeof job->reports[0]);
+    struct visit *job = calloc(1, sizeof *job + MAX_SERVERS * sizeof job->reports[0]);
 
     if (job == NULL) {
         control_refuse(r, 503, "out of memory");
         return;
     }
-    *job = (struct job){.job = {.run = visit}, .d = d, .request = r, .generation = d->newest};
+    *job = (struct visit){.d = d, .request = r, .generation = d->newest};
     for (int i = 0; i < s->n_routes; i++)
         for (int k = 0; k < s->routes[i].n_servers && job->n < MAX_SERVERS; k++)
             job->reports[job->n++].server = s->routes[i].servers[k];
     atomic_fetch_add(&d->newest->users, 1);
-    worker_post(d->workers[job->next++], &job->job);
+    worker_post(d->workers[job->next++], visit, job);
 }
 
 /* ---- explain ---- */
@@ -507,78 +507,15 @@ struct waiting {
     struct explain explain;
 };
 
-static void answer_explained(struct waiting *w)
-{
-    static const char *const actions[] = {
-        [ACCESS_ALLOW] = "allow", [ACCESS_REFUSE] = "refuse", [ACCESS_DROP] = "drop"};
-    const struct explain *e = &w->explain;
-    const struct policy_client *c = &e->q.networks;
-    const struct real *r = &e->q.real;
-    struct store *store = w->daemon->shared.policy;
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], code[16], digest[16] = "";
-    char address[ADDR_TEXT], prefix[PREFIX_TEXT];
-    struct policy_counts counts = {0};
-    json_t *rules = json_array(), *records = json_array(), *late = NULL, *windows = NULL,
-           *networks = json_array(), *real = NULL;
-
-    for (int i = 0; i < c->n_networks; i++)
-        json_array_append_new(networks, json_pack("{s:s,s:s}", "name", c->networks[i], "prefix",
-                                                  prefix_print(&c->prefixes[i], prefix)));
-    if (r->supposed && e->verdict != VERDICT_NONE)
-        real = json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[e->verdict],
-                         "server", "route", "ms", "cached", 0, "ttl_s");
-    else if (e->verdict != VERDICT_NONE)
-        real = json_pack("{s:s,s:s?,s:s?,s:I,s:b,s:I}", "verdict", verdict_names[e->verdict],
-                         "server", or_null(e->server), "route", or_null(e->route), "ms",
-                         (json_int_t)r->ms, "cached", r->cached, "ttl_s", (json_int_t)r->ttl_s);
-    for (int i = 0; i < e->n_trials; i++)
-        json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", e->trials[i].rule, "acts",
-                                               e->trials[i].acts, "why", e->trials[i].why));
-    for (int i = 0; i < e->n_records; i++)
-        json_array_append_new(records, json_string(e->records[i]));
-    if (e->late[0] != '\0')
-        late = json_pack("{s:s,s:s?,s:s}", "outcome", outcome_names[e->at_deadline], "rule",
-                         or_null(e->rule_at_deadline), "text", e->late);
-    if (store != NULL && policy_store_counts(store, &counts) == 0)
-        snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
-    snprintf(code, sizeof code, "0x%08X", (unsigned)e->windows);
-    if (e->windows != 0)
-        windows = json_pack("{s:s,s:s}", "code", code, "text", e->windows_text);
-    /* clang-format off */
-    control_answer(w->request, 200, json_pack(
-        "{s:{s:s,s:o,s:{s:s,s:s?}},s:{s:s,s:s},s:o?,s:o,s:{s:s?,s:s?,s:s?,s:s},s:o?,"
-        "s:{s:s?,s:o?,s:o},s:o?,s:s?,s:{s:I,s:s?}}",
-        "client", "address", addr_print(&e->client, address),
-                  "networks", networks,
-                  "access", "action", actions[e->access],
-                            "by", e->access_rule != NULL ? prefix_print(&e->access_rule->net, prefix) : NULL,
-        "question", "name", name_print(&e->qname, name),
-                    "type", type_print(e->qtype, type),
-        "real", real,
-        "rules", rules,
-        "decision", "outcome", e->outcome != 0 ? outcome_names[e->outcome] : NULL,
-                    "reason", e->reason != 0 ? reason_names[e->reason] : NULL,
-                    "rule", or_null(e->rule),
-                    "text", e->text,
-        "late", late,
-        "answer", "rcode", e->silent ? NULL : rcode_print(e->rcode, rcode),
-                  "ttl_s", e->has_ttl ? json_integer(e->ttl_s) : NULL,
-                  "records", records,
-        "windows", windows,
-        "hint", or_null(e->hint),
-        "policy", "serial", (json_int_t)counts.serial,
-                  "digest", or_null(digest)));
-    /* clang-format on */
-}
-
 /* The settings may have changed while it waited: all is found anew. */
 static void on_reply(void *context, const struct real *came)
 {
     struct waiting *w = context;
     const struct view *v = w->daemon->own->listen.view;
+    json_t *explained = explain_run(&w->explain, v, came, clock_now());
 
-    if (explain_run(&w->explain, v, came, clock_now()))
-        answer_explained(w);
+    if (explained != NULL)
+        control_answer(w->request, 200, explained);
     else
         control_refuse(w->request, 503,
                        "the real DNS was not asked: the daemon is busy or is stopping; try again");
@@ -625,6 +562,7 @@ static void explain_question(void *context, struct control_request *r)
     struct daemon *d = context;
     const struct view *v = d->own->listen.view;
     struct waiting *w = malloc(sizeof *w);
+    json_t *explained;
 
     if (w == NULL) {
         control_refuse(r, 503, "out of memory");
@@ -634,10 +572,8 @@ static void explain_question(void *context, struct control_request *r)
     w->request = r;
     if (read_question(r, &w->explain) != 0) {
         free(w);
-        return;
-    }
-    if (explain_run(&w->explain, v, NULL, clock_now())) {
-        answer_explained(w);
+    } else if ((explained = explain_run(&w->explain, v, NULL, clock_now())) != NULL) {
+        control_answer(r, 200, explained);
         free(w);
     } else if (forwarder_resolve(d->own->listen.forwarder, v, &w->explain.q, on_reply, w) != 0) {
         control_refuse(r, 503, "too many questions are waiting for the real DNS; try again");

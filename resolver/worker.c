@@ -5,16 +5,16 @@
  * There is a view for each generation that the worker uses: the newest is listen.view;
  * older ones live until no flight that began with them is left.
  *
- * Another thread touches nothing of a worker but its mailbox: the newest
- * generation, a list of jobs, a mutex held for the time of one copy, and an eventfd
- * that wakes the loop. The mailbox is never full.
+ * Another thread touches nothing of a worker but its mailbox: the newest generation,
+ * and a pipe of jobs, which wakes the loop. A job is written whole, and a pipe has room
+ * for 4,096 of them; a reload, a request of the API and the stop are one each.
  */
 #include "resolver/worker.h"
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 enum {
@@ -88,7 +88,7 @@ static unsigned slots_for(const struct worker *w, uint32_t limit)
 {
     unsigned n = listen_share(&w->listen, limit);
 
-    return n < SLOTS_MIN ? SLOTS_MIN : n;
+    return n > SLOTS_MIN ? n : SLOTS_MIN;
 }
 
 /* A question that was forwarded has ended. */
@@ -105,69 +105,47 @@ static void deliver(void *context, struct query *q, enum answer answer)
 
 /* ---- the mailbox ---- */
 
-static void wake(struct worker *w)
+struct mail {
+    void (*run)(struct worker *, void *arg);
+    void *arg;
+};
+
+void worker_post(struct worker *w, void (*run)(struct worker *, void *arg), void *arg)
 {
-    uint64_t one = 1;
+    const struct mail m = {run, arg};
 
-    if (write(w->mailbox.fd, &one, sizeof one) < 0)
-        return; /* the counter is full: the loop is awake as it is */
-}
-
-void worker_set_generation(struct worker *w, struct generation *g)
-{
-    struct generation *unseen;
-
-    pthread_mutex_lock(&w->mailbox.lock);
-    unseen = w->mailbox.generation;
-    w->mailbox.generation = g;
-    pthread_mutex_unlock(&w->mailbox.lock);
-    generation_release(unseen);
-    wake(w);
-}
-
-void worker_stop(struct worker *w)
-{
-    pthread_mutex_lock(&w->mailbox.lock);
-    w->mailbox.stop = true;
-    pthread_mutex_unlock(&w->mailbox.lock);
-    wake(w);
-}
-
-void worker_post(struct worker *w, struct worker_job *job)
-{
-    pthread_mutex_lock(&w->mailbox.lock);
-    STAILQ_INSERT_TAIL(&w->mailbox.jobs, job, next);
-    pthread_mutex_unlock(&w->mailbox.lock);
-    wake(w);
+    while (write(w->mail[1], &m, sizeof m) < 0 && errno == EINTR)
+        ;
 }
 
 static void on_mail(evutil_socket_t fd, short what, void *arg)
 {
-    struct worker *w = arg;
-    struct worker_job *job;
-    struct generation *g;
-    uint64_t count;
-    bool stop;
+    struct mail m;
 
     (void)what;
-    if (read(fd, &count, sizeof count) < 0)
-        return; /* another wake-up has taken it */
-    do {
-        pthread_mutex_lock(&w->mailbox.lock);
-        g = w->mailbox.generation;
-        w->mailbox.generation = NULL;
-        stop = w->mailbox.stop;
-        if ((job = STAILQ_FIRST(&w->mailbox.jobs)) != NULL)
-            STAILQ_REMOVE_HEAD(&w->mailbox.jobs, next);
-        pthread_mutex_unlock(&w->mailbox.lock);
-        if (g != NULL && take_generation(w, g))
-            forwarder_limit(w->listen.forwarder, slots_for(w, g->settings->limits.in_flight));
-        if (job != NULL)
-            job->run(w, job);
-    } while (job != NULL);
-    if (!stop)
-        return;
-    /* All that wait are answered: before their sockets close. */
+    while (read(fd, &m, sizeof m) == sizeof m)
+        m.run(arg, m.arg);
+}
+
+static void take_next(struct worker *w, void *arg)
+{
+    struct generation *g = atomic_exchange(&w->next, NULL);
+
+    (void)arg;
+    if (g != NULL && take_generation(w, g))
+        forwarder_limit(w->listen.forwarder, slots_for(w, g->settings->limits.in_flight));
+}
+
+void worker_set_generation(struct worker *w, struct generation *g)
+{
+    generation_release(atomic_exchange(&w->next, g));
+    worker_post(w, take_next, NULL);
+}
+
+/* All that wait are answered, before their sockets close. */
+static void end(struct worker *w, void *arg)
+{
+    (void)arg;
     forwarder_free(w->listen.forwarder);
     udp_free(w->udp);
     tcp_free(w->tcp);
@@ -175,6 +153,11 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
     w->udp = NULL;
     w->tcp = NULL;
     event_base_loopbreak(w->listen.base);
+}
+
+void worker_stop(struct worker *w)
+{
+    worker_post(w, end, NULL);
 }
 
 /* ---- life ---- */
@@ -186,70 +169,58 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
     struct worker *w = calloc(1, sizeof *w);
     const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
     struct event_config *config = event_config_new();
-    unsigned limit, slots;
+    struct listen *l;
+    unsigned limit, least;
 
-    if (w == NULL)
-        goto fail;
-    w->shared = shared;
-    w->listen = (struct listen){
-        .stats = &w->stats, .ring = ring, .n_workers = n_workers > 0 ? n_workers : 1};
-    w->mailbox.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    STAILQ_INIT(&w->mailbox.jobs);
-    pthread_mutex_init(&w->mailbox.lock, NULL);
+    if (w == NULL || config == NULL || pipe2(w->mail, O_CLOEXEC) != 0 ||
+        (w->scratch = calloc(1, sizeof *w->scratch)) == NULL)
+        return NULL;
+    evutil_make_socket_nonblocking(w->mail[0]);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
+    l = &w->listen;
+    *l = (struct listen){.stats = &w->stats,
+                         .ring = ring,
+                         .n_workers = n_workers,
+                         .base = event_base_new_with_config(config)};
+    event_config_free(config);
     random_init(&w->random);
-    w->scratch = calloc(1, sizeof *w->scratch);
+    w->shared = shared;
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
         w->policy_error = errno;
-    if (config == NULL)
-        goto fail;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
-    w->listen.base = event_base_new_with_config(config);
-    if (w->scratch == NULL || !take_generation(w, g) || w->listen.base == NULL || w->mailbox.fd < 0)
-        goto fail;
-    w->mailbox.event = event_new(w->listen.base, w->mailbox.fd, EV_READ | EV_PERSIST, on_mail, w);
+    if (l->base == NULL || !take_generation(w, g))
+        return NULL;
     limit = slots_for(w, g->settings->limits.in_flight);
-    slots = slots_for(w, SLOTS_AT_LEAST) > limit ? slots_for(w, SLOTS_AT_LEAST) : limit;
-    w->listen.io = io_event_new(w->listen.base, &w->random);
-    if (w->mailbox.event == NULL || event_add(w->mailbox.event, NULL) != 0 || w->listen.io == NULL)
-        goto fail;
-    w->listen.forwarder = forwarder_new(w->listen.io, &hooks, slots, &w->stats);
-    if (w->listen.forwarder == NULL)
-        goto fail;
-    forwarder_limit(w->listen.forwarder, limit);
-    if (half > 0 && ((w->udp = udp_new(&w->listen, listeners, half)) == NULL ||
-                     (w->tcp = tcp_new(&w->listen, listeners + half, half)) == NULL))
-        goto fail;
-    event_config_free(config);
+    least = slots_for(w, SLOTS_AT_LEAST);
+    w->on_mail = event_new(l->base, w->mail[0], EV_READ | EV_PERSIST, on_mail, w);
+    l->io = io_event_new(l->base, &w->random);
+    if (w->on_mail == NULL || event_add(w->on_mail, NULL) != 0 || l->io == NULL)
+        return NULL;
+    l->forwarder = forwarder_new(l->io, &hooks, limit > least ? limit : least, &w->stats);
+    if (l->forwarder == NULL)
+        return NULL;
+    forwarder_limit(l->forwarder, limit);
+    if (half > 0 && ((w->udp = udp_new(l, listeners, half)) == NULL ||
+                     (w->tcp = tcp_new(l, listeners + half, half)) == NULL))
+        return NULL;
     return w;
-fail:
-    if (config != NULL)
-        event_config_free(config);
-    worker_free(w);
-    return NULL;
 }
 
 void worker_free(struct worker *w)
 {
-    if (w == NULL)
-        return;
     forwarder_free(w->listen.forwarder);
     udp_free(w->udp);
     tcp_free(w->tcp);
     io_event_free(w->listen.io);
-    generation_release(w->mailbox.generation);
-    if (w->mailbox.event != NULL)
-        event_free(w->mailbox.event);
-    if (w->mailbox.fd >= 0)
-        close(w->mailbox.fd);
-    pthread_mutex_destroy(&w->mailbox.lock);
-    if (w->listen.view != NULL)
-        unpin(w, w->listen.view);
+    generation_release(w->next);
+    event_free(w->on_mail);
+    close(w->mail[0]);
+    close(w->mail[1]);
+    unpin(w, w->listen.view);
     if (w->policy != NULL)
         policy_reader_free(w->policy);
     free(w->scratch);
-    if (w->listen.base != NULL)
-        event_base_free(w->listen.base);
+    event_base_free(w->listen.base);
     free(w);
 }
 

@@ -12,7 +12,6 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <sys/queue.h>
 
 #include "resolver/listen.h"
 
@@ -37,12 +36,6 @@ struct shared {
     struct store *policy; /* NULL: not usable; then decisions are `no rules` */
 };
 
-/* Lies in a struct of whoever posts it; it is the worker's until it runs. */
-struct worker_job {
-    STAILQ_ENTRY(worker_job) next;
-    void (*run)(struct worker *, struct worker_job *);
-};
-
 struct worker {
     struct worker_stats stats; /* any thread may read */
     int policy_error;          /* why it has no policy for life, though there is a store: errno */
@@ -55,20 +48,15 @@ struct worker {
     struct scratch *scratch;
     struct udp *udp; /* NULL: it has no listeners */
     struct tcp *tcp;
-    /* What any thread may leave, under the lock; wakes the loop. */
-    struct {
-        pthread_mutex_t lock;
-        struct generation *generation; /* NULL: none is new */
-        STAILQ_HEAD(worker_jobs, worker_job) jobs;
-        bool stop;
-        int fd; /* an eventfd */
-        struct event *event;
-    } mailbox;
+    /* What any thread may leave. */
+    _Atomic(struct generation *) next; /* NULL: none is new */
+    int mail[2];                       /* a pipe of jobs; wakes the loop */
+    struct event *on_mail;
 };
 
 /* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and
  * closes them. The generation's use is handed over. ring is borrowed; NULL: no audit.
- * NULL when out of memory. */
+ * NULL when out of memory: then the process is expected to end. */
 struct worker *worker_new(const struct shared *, struct generation *, const struct listener *,
                           int half, struct audit_ring *ring, unsigned n_workers);
 void worker_free(struct worker *);
@@ -81,7 +69,7 @@ void *worker_run(void *worker);
 void worker_set_generation(struct worker *, struct generation *);
 /* Any thread: answers what waits, closes the listeners, ends worker_run(). */
 void worker_stop(struct worker *);
-/* Any thread: the job runs in the worker's thread, in order. */
-void worker_post(struct worker *, struct worker_job *);
+/* Any thread: run(worker, arg) is called in the worker's thread, in order. */
+void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void *arg);
 
 #endif

@@ -191,7 +191,8 @@ static const struct row {
     {"the wrong method", "DELETE /v1/echo HTTP/1.1\r\nHost: x\r\n\r\n", 405, "Allow: "},
     {"POST to what is read only", POST("/v1/below/x", 2, "{}"), 405, "Allow: GET\r\n"},
     {"a handler's refusal", GET("/v1/refuse/x"), 404, "\"error\": \"nothing is known of x\""},
-    {"a refusal that quotes what is not UTF-8", GET("/v1/refuse/%ff"), 404, "is known of \\\\xff"},
+    {"a refusal that quotes what is not UTF-8", GET("/v1/refuse/%ff"), 404,
+     "what was asked is not UTF-8"},
     {"a body", POST("/v1/echo", 12, "{\"all\":true}"), 200, "\"all\": true"},
     {"no body", POST("/v1/echo", 0, ""), 200, "\"body\": {}"},
     {"a body in pieces",
@@ -252,7 +253,7 @@ static const struct limit_row {
     int status; /* 0: cut */
 } limit_rows[] = {
     {"64 KiB", 65536, false, 200},          {"64 KiB, chunked", 65536, true, 200},
-    {"one octet more", 65537, false, 413},  {"one octet more, chunked", 65537, true, 413},
+    {"one octet more", 65537, false, 413},  {"one octet more, chunked", 65537, true, 0},
     {"endless, chunked", 4 << 20, true, 0},
 };
 
@@ -328,15 +329,11 @@ static void late_answer_after_the_end(void **state)
 {
     struct diags d;
     int fd = connect_to();
-    ssize_t n;
 
     send_all(fd, GET("/v1/late"), strlen(GET("/v1/late")));
     wait_for_late(1);
     control_close(f.control);
-    n = recv(fd, reply, sizeof reply - 1, 0);
-    assert_true(n > 0);
-    reply[n] = '\0';
-    assert_int_equal(strncmp(reply, "HTTP/1.1 503 ", 13), 0);
+    assert_int_equal(recv(fd, reply, sizeof reply - 1, 0), 0); /* nothing was said */
     assert_null(control_argument(f.late[0], "a"));
     control_answer(f.late[0], 200, json_object()); /* freed, not sent: see the leak check */
     close(fd);

@@ -38,7 +38,7 @@
 #define IN_KIOSKS "client in kiosks (10.20.64.0/18); allow by 10.0.0.0/8\n"
 #define IN_NONE "client; allow by 10.0.0.0/8\n"
 #define FILLED(owner) "answer NOERROR 300 | " owner " 300 IN SRV 0 0 1688 kms01.contoso.com.\n"
-#define NO_NAME "Windows 0x8007232b DNS name does not exist\n"
+#define NO_NAME "Windows 0x8007232B DNS name does not exist\n"
 
 static const struct row {
     const char *name, *settings, *policy;
@@ -81,7 +81,7 @@ static const struct row {
      NULL,
      IN_KIOSKS "real nodata supposed\n" SHADOW NOT_DMZ
                "decision missing no-rule: no rule acts, the real answer is delivered\n"
-               "answer NOERROR\nWindows 0x8007251d no records found for given DNS query\n"
+               "answer NOERROR\nWindows 0x8007251D no records found for given DNS query\n"
                "hint waymarkctl policy rule set kiosks-anything --mode live\n"},
     {"no rule is near", NULL, POLICY, V "a.example SRV", "10.1.1.1", "nxdomain", NULL, NULL,
      IN_NONE "real nxdomain supposed\n" NOT_DMZ NOT_KIOSKS
@@ -103,13 +103,13 @@ static const struct row {
      "real timeout 10.9.0.53 (fabrikam.local) 51 ms 0 s\n"
      "rule merged-domains no: acts when missing; the real DNS says timeout\n" NOT_DMZ NOT_KIOSKS
      "decision failed no-rule: no rule acts, and the real DNS gives no answer\n"
-     "answer SERVFAIL\nWindows 0x8007232a DNS server failure\n"
+     "answer SERVFAIL\nWindows 0x8007232A DNS server failure\n"
      "hint waymarkctl policy rule set merged-domains --when missing,failed\n"},
     {"servfail, supposed, nothing near", NULL, POLICY, V "a.example SRV", "10.1.1.1", "servfail",
      NULL, NULL,
      IN_NONE "real servfail supposed\n" NOT_DMZ NOT_KIOSKS
              "decision failed no-rule: no rule acts, and the real DNS gives no answer\n"
-             "answer SERVFAIL\nWindows 0x8007232a DNS server failure\n"},
+             "answer SERVFAIL\nWindows 0x8007232A DNS server failure\n"},
     {"present", NULL, POLICY, V "fabrikam.local SRV", "10.1.1.1", NULL, NULL,
      "NOERROR\nan " V "fabrikam.local. 77 IN SRV 1 2 1688 kms.adatum.net.\n",
      IN_NONE
@@ -165,7 +165,7 @@ static const struct row {
      NULL,
      IN_NONE "real unapproved supposed\nrule clean yes: filters\n" NOT_DMZ NOT_KIOSKS
              "decision filtered rule clean: rule clean removes the targets that are not approved\n"
-             "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
+             "answer NOERROR 60\nWindows 0x8007251D no records found for given DNS query\n"},
     {"replace does not ask", NULL, POLICY, V "old.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE
      "rule old yes: replaces from pool contoso\n" NOT_DMZ NOT_KIOSKS
@@ -174,7 +174,7 @@ static const struct row {
     {"deny", NULL, POLICY, V "none.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE "rule none yes: denies\n" NOT_DMZ NOT_KIOSKS
              "decision denied rule none: rule none denies that there is a host\n"
-             "answer NOERROR 60\nWindows 0x8007251d no records found for given DNS query\n"},
+             "answer NOERROR 60\nWindows 0x8007251D no records found for given DNS query\n"},
     {"deny, supposed nxdomain", NULL, POLICY, V "none.example SRV", "10.1.1.1", "nxdomain", NULL,
      NULL,
      IN_NONE "real nxdomain supposed\nrule none yes: denies\n" NOT_DMZ NOT_KIOSKS
@@ -209,15 +209,15 @@ static const struct row {
              "answer NXDOMAIN\n" NO_NAME},
     {"refused by access", NULL, POLICY, V "fabrikam.local SRV", "10.6.0.1", NULL, NULL, NULL,
      "client; refuse by 10.6.0.0/16\ndecision blocked access: access refuses this client\n"
-     "answer REFUSED\nWindows 0x8007232d DNS operation refused\n"},
+     "answer REFUSED\nWindows 0x8007232D DNS operation refused\n"},
     {"dropped by access", NULL, POLICY, V "fabrikam.local SRV", "10.7.0.1", NULL, NULL, NULL,
      "client; drop by 10.7.0.0/16\ndecision blocked access: access drops what this client asks\n"
-     "answer none\nWindows 0x800705b4 this operation returned because the timeout period "
+     "answer none\nWindows 0x800705B4 this operation returned because the timeout period "
      "expired\n"},
     {"refused by default, IPv6", NULL, POLICY, V "fabrikam.local SRV", "2001:db8::1", NULL, NULL,
      NULL,
      "client; refuse by default\ndecision blocked access: access refuses this client\n"
-     "answer REFUSED\nWindows 0x8007232d DNS operation refused\n"},
+     "answer REFUSED\nWindows 0x8007232D DNS operation refused\n"},
     {"the longest access rule, and no suffix of one label", NULL, POLICY, V "hr.single SRV",
      "10.8.0.1", "nxdomain", NULL, NULL,
      "client; allow by 10.8.0.0/16\nreal nxdomain supposed\n" NOT_DMZ NOT_KIOSKS
@@ -258,7 +258,7 @@ static const struct row {
      POLICY, V "a.example SRV", "10.1.1.1", NULL, NULL, NULL,
      IN_NONE "real refused  () 0 ms 0 s\n" NOT_DMZ NOT_KIOSKS
              "decision failed no-rule: no rule acts, and the real DNS gives no answer\n"
-             "answer SERVFAIL\nWindows 0x8007232a DNS server failure\n"},
+             "answer SERVFAIL\nWindows 0x8007232A DNS server failure\n"},
 
     /* ordinary names */
     {"an ordinary name", NULL, POLICY, "www.example A", "10.1.1.1", NULL, NULL,
@@ -303,49 +303,61 @@ static const struct row {
              "whole\nanswer NOERROR\n"},
 };
 
-static const char *const actions[] = {"allow", "refuse", "drop"};
-
-static void tell_client(const struct explain *e, FILE *f)
+static const char *text_of(const json_t *o, const char *key)
 {
-    char prefix[PREFIX_TEXT];
-    const struct policy_client *c = &e->q.networks;
+    const char *text = json_string_value(json_object_get(o, key));
 
-    fprintf(f, "client%s", c->n_networks > 0 ? " in" : "");
-    for (int i = 0; i < c->n_networks; i++)
-        fprintf(f, " %s (%s)", c->networks[i], prefix_print(&c->prefixes[i], prefix));
-    fprintf(f, "; %s by %s\n", actions[e->access],
-            e->access_rule != NULL ? prefix_print(&e->access_rule->net, prefix) : "default");
+    return text != NULL ? text : "";
 }
 
-static char *told(const struct explain *e)
+/* A part of it with the texts that it names, each behind its format. */
+static char *told(const json_t *o)
 {
-    char *text = NULL, rcode[TYPE_TEXT];
-    size_t len;
+    const json_t *client = json_object_get(o, "client"),
+                 *access = json_object_get(client, "access"), *real = json_object_get(o, "real"),
+                 *decision = json_object_get(o, "decision"), *late = json_object_get(o, "late"),
+                 *answer = json_object_get(o, "answer"), *windows = json_object_get(o, "windows"),
+                 *ttl = json_object_get(answer, "ttl_s"),
+                 *list = json_object_get(client, "networks"), *one;
+    char *text = NULL;
+    size_t len, i;
     FILE *f = open_memstream(&text, &len);
 
-    tell_client(e, f);
-    if (e->q.real.supposed)
-        fprintf(f, "real %s supposed\n", verdict_names[e->verdict]);
-    else if (e->verdict != VERDICT_NONE)
-        fprintf(f, "real %s %s (%s) %u ms%s %u s\n", verdict_names[e->verdict], e->server, e->route,
-                e->q.real.ms, e->q.real.cached ? " cached" : "", e->q.real.ttl_s);
-    for (int i = 0; i < e->n_trials; i++)
-        fprintf(f, "rule %s %s: %s\n", e->trials[i].rule, e->trials[i].acts ? "yes" : "no",
-                e->trials[i].why);
-    fprintf(f, "decision %s %s%s%s: %s\n", outcome_names[e->outcome], reason_names[e->reason],
-            e->rule[0] != '\0' ? " " : "", e->rule, e->text);
-    if (e->late[0] != '\0')
-        fprintf(f, "late %s %s: %s\n", outcome_names[e->at_deadline], e->rule_at_deadline, e->late);
-    fprintf(f, "answer %s", e->silent ? "none" : rcode_print(e->rcode, rcode));
-    if (e->has_ttl)
-        fprintf(f, " %u", e->ttl_s);
-    for (int i = 0; i < e->n_records; i++)
-        fprintf(f, " | %s", e->records[i]);
+    fprintf(f, "client%s", json_array_size(list) > 0 ? " in" : "");
+    json_array_foreach(list, i, one)
+        fprintf(f, " %s (%s)", text_of(one, "name"), text_of(one, "prefix"));
+    fprintf(f, "; %s by %s\n", text_of(access, "action"),
+            text_of(access, "by")[0] != '\0' ? text_of(access, "by") : "default");
+    if (json_is_object(real) && json_is_null(json_object_get(real, "ms")))
+        fprintf(f, "real %s supposed\n", text_of(real, "verdict"));
+    else if (json_is_object(real))
+        fprintf(f, "real %s %s (%s) %d ms%s %d s\n", text_of(real, "verdict"),
+                text_of(real, "server"), text_of(real, "route"),
+                (int)json_integer_value(json_object_get(real, "ms")),
+                json_is_true(json_object_get(real, "cached")) ? " cached" : "",
+                (int)json_integer_value(json_object_get(real, "ttl_s")));
+    json_array_foreach(json_object_get(o, "rules"), i, one)
+        fprintf(f, "rule %s %s: %s\n", text_of(one, "rule"),
+                json_is_true(json_object_get(one, "acts")) ? "yes" : "no", text_of(one, "why"));
+    fprintf(f, "decision %s %s%s%s: %s\n",
+            text_of(decision, "outcome")[0] != '\0' ? text_of(decision, "outcome") : "-",
+            text_of(decision, "reason")[0] != '\0' ? text_of(decision, "reason") : "-",
+            text_of(decision, "rule")[0] != '\0' ? " " : "", text_of(decision, "rule"),
+            text_of(decision, "text"));
+    if (json_is_object(late))
+        fprintf(f, "late %s %s: %s\n", text_of(late, "outcome"), text_of(late, "rule"),
+                text_of(late, "text"));
+    fprintf(f, "answer %s",
+            text_of(answer, "rcode")[0] != '\0' ? text_of(answer, "rcode") : "none");
+    if (json_is_integer(ttl))
+        fprintf(f, " %d", (int)json_integer_value(ttl));
+    json_array_foreach(json_object_get(answer, "records"), i, one)
+        fprintf(f, " | %s", json_string_value(one));
     fputc('\n', f);
-    if (e->windows != 0)
-        fprintf(f, "Windows 0x%08x %s\n", e->windows, e->windows_text);
-    if (e->hint[0] != '\0')
-        fprintf(f, "hint %s\n", e->hint);
+    if (json_is_object(windows))
+        fprintf(f, "Windows %s %s\n", text_of(windows, "code"), text_of(windows, "text"));
+    if (text_of(o, "hint")[0] != '\0')
+        fprintf(f, "hint %s\n", text_of(o, "hint"));
     fclose(f);
     return text;
 }
@@ -366,38 +378,57 @@ static struct explain *explain_new(const struct row *r)
     return e;
 }
 
-/* What is explained is what is then done. */
-static void check_same(struct world *w, const struct row *r, const struct explain *e)
+/* What decides, what is recorded and what the client sees, of an explanation and of what
+ * was done. */
+static void brief_of(const json_t *o, char *out, size_t size)
 {
-    char question[600];
-    struct message m;
-    enum answer a;
+    const json_t *decision = json_object_get(o, "decision"), *real = json_object_get(o, "real"),
+                 *answer = json_object_get(o, "answer"), *windows = json_object_get(o, "windows");
+    size_t n = 0;
 
-    snprintf(question, sizeof question, "%s from=%s", r->question,
-             strchr(r->client, ':') ? "[2001:db8::1]:9" : r->client);
-    a = world_ask(w, question);
-    if (r->reply != NULL) {
-        assert_int_equal(a, ANSWER_FORWARD);
-        if (e->late[0] != '\0') {
-            assert_int_equal(world_give(w, "deadline"), ANSWER_SEND);
-            assert_int_equal(w->q->event.outcome, e->at_deadline);
-            assert_string_equal(w->q->event.rule, e->rule_at_deadline);
-            assert_int_equal(world_ask(w, question), ANSWER_FORWARD);
-        }
-        a = world_give(w, r->reply);
-    }
-    assert_int_equal(a, e->silent ? ANSWER_DROP : ANSWER_SEND);
+    if (text_of(decision, "outcome")[0] != '\0')
+        n = (size_t)snprintf(out, size, "%s %s %s rule=%s %s ", text_of(decision, "outcome"),
+                             text_of(decision, "reason"),
+                             json_is_object(real) ? text_of(real, "verdict") : "-",
+                             text_of(decision, "rule"),
+                             json_is_object(windows) ? text_of(windows, "code") : "0x00000000");
+    snprintf(out + n, size - n, "%s %zu", text_of(answer, "rcode"),
+             json_array_size(json_object_get(answer, "records")));
+}
+
+static void brief_of_done(struct world *w, enum answer a, char *out, size_t size)
+{
+    const struct audit_event *event = &w->q->event;
+    struct message m;
+    char rcode[TYPE_TEXT] = "";
+    size_t n = 0;
+
+    memset(&m, 0, sizeof m);
     if (a == ANSWER_SEND) {
         assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
-        assert_int_equal(m.rcode, e->rcode);
-        assert_int_equal(m.counts[1], e->n_records);
+        rcode_print(m.rcode, rcode);
     }
-    if (e->outcome != 0) {
-        assert_int_equal(w->q->event.outcome, e->outcome);
-        assert_string_equal(w->q->event.rule, e->rule);
-        if (a == ANSWER_SEND)
-            assert_int_equal(audit_client_error(&w->q->event), e->windows);
-    }
+    if (w->q->has_event)
+        n = (size_t)snprintf(out, size, "%s %s %s rule=%s 0x%08X ", outcome_names[event->outcome],
+                             reason_names[event->reason], verdict_names[event->verdict],
+                             event->rule,
+                             a == ANSWER_DROP ? 0x800705b4 : audit_client_error(event));
+    snprintf(out + n, size - n, "%s %u", rcode, m.counts[1]);
+}
+
+static void check_same(struct world *w, const json_t *explained, enum answer a, const char *what)
+{
+    const char *answer = a == ANSWER_SEND ? world_answer(w, a) : "";
+    char want[400], got[400];
+    const json_t *record;
+    size_t i;
+
+    brief_of(explained, want, sizeof want);
+    brief_of_done(w, a, got, sizeof got);
+    if (strcmp(want, got) != 0)
+        fail_msg("%s\nexplained %s\ndone      %s", what, want, got);
+    json_array_foreach(json_object_get(json_object_get(explained, "answer"), "records"), i, record)
+        assert_has(answer, json_string_value(record));
 }
 
 static void check_row(void **state)
@@ -408,28 +439,47 @@ static void check_row(void **state)
     static struct reply reply;
     const struct worker_stats none = {0};
     struct cache_stats before, after;
-    char *text;
+    const json_t *late;
+    char *text, question[600];
+    json_t *explained;
+    enum answer a;
 
     if (r->cached != NULL)
         world_cache(w, r->question, r->cached);
     memset(&w->stats, 0, sizeof w->stats);
     cache_stats(w->cache, &before);
+    explained = explain_run(e, &w->view, NULL, w->now);
     if (r->reply != NULL) {
-        assert_false(explain_run(e, &w->view, NULL, w->now));
+        assert_null(explained);
         assert_false(e->q.route == NULL);
         reply_make(&reply, &w->view, &e->q, r->reply);
-        assert_true(explain_run(e, &w->view, &reply.came, w->now));
-    } else {
-        assert_true(explain_run(e, &w->view, NULL, w->now));
+        explained = explain_run(e, &w->view, &reply.came, w->now);
     }
-    text = told(e);
+    assert_non_null(explained);
+    text = told(explained);
     assert_string_equal(text, r->want);
     /* It leaves nothing behind. */
     cache_stats(w->cache, &after);
     assert_int_equal(after.entries, before.entries);
     assert_memory_equal(&w->stats, &none, sizeof none);
+    /* What is explained is what is then done. */
+    snprintf(question, sizeof question, "%s from=%s", r->question,
+             strchr(r->client, ':') ? "[2001:db8::1]:9" : r->client);
+    a = world_ask(w, question);
+    late = json_object_get(explained, "late");
+    if (json_is_object(late)) {
+        assert_int_equal(world_give(w, "deadline"), ANSWER_SEND);
+        assert_string_equal(outcome_names[w->q->event.outcome], text_of(late, "outcome"));
+        assert_string_equal(w->q->event.rule, text_of(late, "rule"));
+        a = world_ask(w, question);
+    }
+    if (r->reply != NULL) {
+        assert_int_equal(a, ANSWER_FORWARD);
+        a = world_give(w, r->reply);
+    }
     if (r->verdict == NULL && strstr(r->question, "TKEY") == NULL)
-        check_same(w, r, e);
+        check_same(w, explained, a, r->question);
+    json_decref(explained);
     free(text);
     free(e);
     world_free(w);
@@ -475,25 +525,6 @@ static void write_policy(char *out, size_t size)
                                one_of(suffixes), one_of(networks), one_of(deeds), one_of(modes));
 }
 
-/* What the client is told, and what is recorded of it. */
-static void check_like(const struct world *w, const struct explain *e, enum answer a,
-                       const char *what)
-{
-    const struct audit_event *event = &w->q->event;
-    const char *answer = world_answer((struct world *)(uintptr_t)w, a);
-    struct message m;
-
-    assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
-    if (m.rcode != e->rcode || m.counts[1] != e->n_records || event->outcome != e->outcome ||
-        event->reason != e->reason || event->verdict != e->verdict ||
-        strcmp(event->rule, e->rule) != 0 || audit_client_error(event) != e->windows)
-        fail_msg("%s\n%s %s %s %s\n%s %s %s %s", what, outcome_names[event->outcome],
-                 reason_names[event->reason], event->rule, answer, outcome_names[e->outcome],
-                 reason_names[e->reason], e->rule, e->records[0]);
-    for (int i = 0; i < e->n_records; i++)
-        assert_has(answer, e->records[i]);
-}
-
 /* The daemon and explain are asked the same, with what came and with what is cached. */
 static void check_generated(void **state)
 {
@@ -531,6 +562,7 @@ static void check_generated(void **state)
             const char *type = one_of(types), *client = one_of(clients), *text = one_of(replies);
             struct row row = {.client = client, .question = question};
             struct explain *e;
+            json_t *explained;
             enum answer a;
 
             snprintf(question, sizeof question, V "x.example %s", type);
@@ -538,20 +570,20 @@ static void check_generated(void **state)
                      question, client, text);
             e = explain_new(&row);
             cache_flush(w->cache, NULL, false);
-            if (!explain_run(e, &w->view, NULL, w->now)) {
+            if ((explained = explain_run(e, &w->view, NULL, w->now)) == NULL) {
                 reply_make(&reply, &w->view, &e->q, text);
-                assert_true(explain_run(e, &w->view, &reply.came, w->now));
+                explained = explain_run(e, &w->view, &reply.came, w->now);
             }
             snprintf(question, sizeof question, V "x.example %s tcp from=%s", type, client);
             a = world_ask(w, question);
-            if (a == ANSWER_FORWARD)
-                a = world_give(w, text);
-            check_like(w, e, a, what);
+            check_same(w, explained, a == ANSWER_FORWARD ? world_give(w, text) : a, what);
             for (int again = 0; again < 2; again++) { /* from the cache, and as it was kept */
                 a = world_ask(w, question);
-                assert_true(explain_run(e, &w->view, NULL, w->now));
-                check_like(w, e, a, what);
+                json_decref(explained);
+                explained = explain_run(e, &w->view, NULL, w->now);
+                check_same(w, explained, a, what);
             }
+            json_decref(explained);
             free(e);
         }
         world_free(w);
@@ -569,17 +601,19 @@ static void check_late_stale(void **state)
     for (int i = 0; i < 2; i++) {
         struct world *w = world_new(i == 0 ? SETTINGS : SETTINGS "kms: {mode: off}\n", POLICY);
         struct explain *e = explain_new(&row);
+        json_t *explained;
 
         world_cache(w, row.question, "NXDOMAIN\n" SOA);
         world_wait(w, 41000);
-        assert_false(explain_run(e, &w->view, NULL, w->now));
+        assert_null(explain_run(e, &w->view, NULL, w->now));
         reply_make(&reply, &w->view, &e->q, "NXDOMAIN ms=800\n" SOA);
-        assert_true(explain_run(e, &w->view, &reply.came, w->now));
-        assert_string_equal(e->late,
+        explained = explain_run(e, &w->view, &reply.came, w->now);
+        assert_string_equal(text_of(json_object_get(explained, "late"), "text"),
                             i == 1 ? ""
                                    : "800 ms is behind kms.upstream-deadline; a client that asks "
                                      "first is answered at 700 ms, after an expired entry: rule "
                                      "merged-domains fills from pool contoso");
+        json_decref(explained);
         free(e);
         world_free(w);
     }

@@ -94,7 +94,7 @@ static void check_route(void **state)
     snprintf(text, sizeof text, r->settings, own);
 #pragma GCC diagnostic pop
     assert_int_equal(settings_read_text(&s, "settings", text, strlen(text), &d), 0);
-    assert_int_equal(machine_check_routes(s, &d), r->good ? 0 : -EINVAL);
+    assert_int_equal(machine_routes(s, "", &d), r->good ? 0 : -EINVAL);
     assert_int_equal(d.n, !r->good);
     if (!r->good)
         assert_has(d.list[0].text, own);
@@ -146,7 +146,7 @@ static void check_resolv_conf(void **state)
     write_conf(&r, "etc/resolv.conf", row->conf);
     write_conf(&r, "run/systemd/resolve/resolv.conf", row->resolved);
     assert_int_equal(settings_read_text(&s, "settings", listen, strlen(listen), &d), 0);
-    assert_int_equal(machine_default_route(s, r.path, &d), row->want != NULL ? 0 : -EINVAL);
+    assert_int_equal(machine_routes(s, r.path, &d), row->want != NULL ? 0 : -EINVAL);
     for (int i = 0; s->n_routes == 1 && i < s->routes[0].n_servers; i++)
         snprintf(got + strlen(got), sizeof got - strlen(got), "%s ",
                  addr_print_port(&s->routes[0].servers[i], text));
@@ -187,11 +187,11 @@ static void own_server_is_left_out_of_a_running_route(void **state)
     servers = (struct addr *)(uintptr_t)s->routes[0].servers;
     id = s->routes[0].id;
     diags_init(&d);
-    assert_int_equal(machine_update_routes(s, "", &d), 0);
+    assert_int_equal(machine_routes(s, "", &d), 0);
     assert_int_equal(s->routes[0].n_servers, 3);
     assert_int_equal(s->routes[0].id, id);
     servers[1].port = 5300;
-    assert_int_equal(machine_update_routes(s, "", &d), -EINVAL);
+    assert_int_equal(machine_routes(s, "", &d), -EINVAL);
     assert_int_equal(d.n, 1);
     assert_int_equal(s->routes[0].n_servers, 2);
     assert_int_equal(servers[1].ip[15], 2);

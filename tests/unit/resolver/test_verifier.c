@@ -17,8 +17,7 @@ enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
 
 struct fixture {
     char dir[64], data[80];
-    struct store *store;
-    struct verifier *verifier;
+    struct verifier verifier;
 };
 
 static int set_up(void **state)
@@ -28,7 +27,7 @@ static int set_up(void **state)
     snprintf(f->dir, sizeof f->dir, "/tmp/waymark-verifier-XXXXXX");
     assert_non_null(mkdtemp(f->dir));
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->dir);
-    assert_int_equal(store_open(&f->store, f->dir, STORE_SERVE, NULL), 0);
+    assert_int_equal(store_open(&f->verifier.store, f->dir, STORE_SERVE, NULL), 0);
     *state = f;
     return 0;
 }
@@ -36,14 +35,12 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    char lock[80];
+    char command[100];
 
-    verifier_stop(f->verifier);
-    store_close(f->store);
-    snprintf(lock, sizeof lock, "%s/lock.mdb", f->dir);
-    unlink(lock);
-    unlink(f->data);
-    rmdir(f->dir);
+    verifier_stop(&f->verifier);
+    store_close(f->verifier.store);
+    snprintf(command, sizeof command, "rm -r %s", f->dir);
+    assert_int_equal(system(command), 0);
     free(f);
     return 0;
 }
@@ -60,72 +57,76 @@ static void flip(const struct fixture *f)
     close(fd);
 }
 
-static void wait_until_found(struct fixture *f, const char *part)
+static void wait_until_found(struct verifier *v, const char *part)
 {
-    char found[VERIFIER_TEXT] = "";
-
     for (int i = 0; i < PATIENCE; i++) {
-        if (verifier_found(f->verifier, found) != 0 &&
-            (part[0] != '\0' ? strstr(found, part) != NULL : found[0] == '\0'))
+        verifier_tick(v);
+        if (v->verified_ms != 0 &&
+            (part[0] != '\0' ? strstr(v->found, part) != NULL : v->found[0] == '\0'))
             return;
         poll(NULL, 0, 5);
     }
-    fail_msg("no \"%s\" in: %s", part, found);
+    fail_msg("no \"%s\" in: %s", part, v->found);
 }
 
-static void when_it_is_asked(void **state)
-{
-    struct fixture *f = *state;
-    char found[VERIFIER_TEXT];
+/* Damage comes and goes. */
+static const struct row {
+    const char *name;
+    uint64_t pause_ms, round_ms;
+    bool asks, is_found;
+} rows[] = {
+    {"when it is asked", 1, NEVER_MS, true, true},
+    {"each round", NEVER_MS, 1, false, true},
+    {"nobody has asked", 1, NEVER_MS, false, false},
+    {"not before the pause", NEVER_MS, NEVER_MS, true, false},
+};
 
-    assert_int_equal(verifier_start(&f->verifier, f->store, 1, NEVER_MS), 0);
-    wait_until_found(f, "");
-    flip(f);
-    verifier_ask(f->verifier);
-    wait_until_found(f, "is damaged: 1 of its 2 records");
-    flip(f);
-    verifier_found(f->verifier, found);
-    assert_has(found, f->data); /* nobody has asked yet */
-    verifier_ask(f->verifier);
-    wait_until_found(f, "");
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct fixture *f;
+    struct verifier *v;
+
+    set_up((void **)&f);
+    v = &f->verifier;
+    v->pause_ms = r->pause_ms;
+    v->round_ms = r->round_ms;
+    wait_until_found(v, "");
+    for (int i = 0; i < 2; i++) { /* damaged, and sound again */
+        flip(f);
+        v->asked = r->asks;
+        for (int k = 0; k < 5 && !r->is_found; k++) {
+            poll(NULL, 0, 5);
+            verifier_tick(v);
+            assert_string_equal(v->found, "");
+        }
+        if (!r->is_found)
+            continue;
+        wait_until_found(v, i == 0 ? "is damaged: 1 of its 2 records" : "");
+        if (i == 0)
+            assert_has(v->found, f->data);
+    }
+    tear_down((void **)&f);
 }
 
-static void each_round(void **state)
+/* The process ends while it reads, or when there is nothing to read. */
+static void check_stop(void **state)
 {
-    struct fixture *f = *state;
+    struct fixture *f;
+    struct verifier nothing = {.round_ms = 1};
 
-    assert_int_equal(verifier_start(&f->verifier, f->store, NEVER_MS, 1), 0);
-    wait_until_found(f, "");
-    flip(f);
-    wait_until_found(f, "is damaged");
-    flip(f);
-    wait_until_found(f, "");
-}
-
-/* Asked or not, it may wait; the end of this test may not. */
-static void not_before_the_pause(void **state)
-{
-    struct fixture *f = *state;
-
-    assert_int_equal(verifier_start(&f->verifier, f->store, NEVER_MS, NEVER_MS), 0);
-    wait_until_found(f, "");
-    flip(f);
-    verifier_ask(f->verifier);
-    poll(NULL, 0, 20);
-    wait_until_found(f, "");
-}
-
-static void of_nobody(void **state)
-{
-    verifier_ask(NULL);
-    verifier_stop(NULL);
+    set_up((void **)&f);
+    verifier_tick(&f->verifier);
+    assert_true(f->verifier.running);
+    tear_down((void **)&f);
+    verifier_tick(&nothing);
+    assert_false(nothing.running);
+    verifier_stop(&nothing);
 }
 
 int main(void)
 {
-    TEST_WITH(when_it_is_asked, set_up, tear_down);
-    TEST_WITH(each_round, set_up, tear_down);
-    TEST_WITH(not_before_the_pause, set_up, tear_down);
-    TEST(of_nobody);
+    ROWS(rows, check_row);
+    TEST(check_stop);
     return RUN("verifier");
 }

@@ -17,7 +17,7 @@ static struct {
     struct generation *g[GENERATIONS];
     struct shared shared;
     struct worker *worker;
-    struct worker_job jobs[JOBS];
+    char jobs[JOBS];
     int done, used; /* of the generations */
 } t;
 
@@ -52,7 +52,7 @@ static int end(void **state)
 }
 
 /* Jobs run in the order in which they were posted. */
-static void count(struct worker *w, struct worker_job *job)
+static void count(struct worker *w, void *job)
 {
     assert_ptr_equal(w, t.worker);
     assert_ptr_equal(job, &t.jobs[t.done++]);
@@ -65,10 +65,8 @@ static void run(void)
 
 static void jobs_before_a_generation_and_the_stop(void **state)
 {
-    for (int i = 0; i < JOBS; i++) {
-        t.jobs[i].run = count;
-        worker_post(t.worker, &t.jobs[i]);
-    }
+    for (int i = 0; i < JOBS; i++)
+        worker_post(t.worker, count, &t.jobs[i]);
     worker_set_generation(t.worker, t.g[1]);
     t.used = 2;
     worker_stop(t.worker);
