@@ -96,9 +96,9 @@ static int make_members(struct policy_write *w, struct asked *a, const union pol
         return EXIT_INVALID;
     }
     if (!is_pool)
-        policy_network_sort(&a->made.network);
+        policy_object_sort(POLICY_NETWORK, &a->made.network);
     else if (policy_pool_check(&a->made.pool, NULL) == 0) /* of two equal hosts both are told */
-        policy_pool_sort(&a->made.pool);
+        policy_object_sort(POLICY_POOL, &a->made.pool);
     if (a->verb == CHANGE_DROP)
         snprintf(w->question, sizeof w->question, "Take these %s out of %s %s?",
                  is_pool ? "hosts" : "prefixes", kind, a->name);
@@ -155,7 +155,7 @@ static void set_fields(struct policy_rule *r, struct ctl *c, struct diags *d)
             diags_add(d, NULL, 0, 0, "network \"%s\": %s", networks[i], why);
         else
             str_copy(r->networks[r->n_networks++], POLICY_NAME, networks[i]);
-    policy_rule_sort(r);
+    policy_object_sort(POLICY_RULE, r);
 }
 
 /* --- set, add, drop ------------------------------------------------------- */
@@ -254,7 +254,7 @@ static int run_object(struct ctl *c)
     a.members = policy_take(a.kind, texts, a.n, &d);
     if (a.kind == POLICY_RULE && d.all == 0) { /* without doubles */
         r = (struct policy_rule){.suffixes = a.members, .n_suffixes = a.n};
-        policy_rule_sort(&r);
+        policy_object_sort(POLICY_RULE, &r);
         a.n = r.n_suffixes;
     }
     code = d.all > 0 ? ctl_invalid(&d) : policy_change_run(c, NULL, NULL, make_object, &a);
@@ -321,13 +321,13 @@ static int make_fill(struct policy_write *w, void *context)
         if (rc != 0 && rc != -ENOENT)
             return policy_failed(w->c, "read the pool", rc);
         if (rc == 0) {
-            policy_pool_sort(&there.pool);
+            policy_object_sort(POLICY_POOL, &there.pool);
             fits = there.pool.n == f->pool.n;
             for (size_t i = 0; fits && i < f->pool.n; i++)
                 fits = strcmp(host_print(&there.pool.hosts[i], text, sizeof text),
                               host_print(&f->pool.hosts[i], other, sizeof other)) == 0;
             f->pool.allow_public = there.pool.allow_public;
-            policy_pool_fini(&there.pool);
+            policy_object_fini(POLICY_POOL, &there.pool);
         }
         if (!fits) {
             diags_add(&w->problems, NULL, 0, 0,
@@ -342,14 +342,14 @@ static int make_fill(struct policy_write *w, void *context)
     if (rc != 0 && rc != -ENOENT)
         return policy_failed(w->c, "read the rule", rc);
     if (rc == 0) {
-        policy_rule_sort(&there.rule);
+        policy_object_sort(POLICY_RULE, &there.rule);
         fits = there.rule.action == ACTION_FILL && strcmp(there.rule.pool, r->pool) == 0 &&
                there.rule.n_networks == r->n_networks;
         for (size_t i = 0; fits && i < r->n_networks; i++)
             fits = strcmp(there.rule.networks[i], r->networks[i]) == 0;
         if (there.rule.mode != MODE_LIVE)
             w->remark = "the rule's mode is not live: nothing is delivered by it yet";
-        policy_rule_fini(&there.rule);
+        policy_object_fini(POLICY_RULE, &there.rule);
     }
     if (!fits) {
         diags_add(&w->problems, NULL, 0, 0,
@@ -379,7 +379,7 @@ static int take_fill(struct ctl *c, struct fill *f, struct diags *d)
     if (d->all == 0 && n_hosts > 0) {
         zone_pool_name(&f->pool.hosts[0].target, f->pool.name);
         if (policy_pool_check(&f->pool, d) == 0)
-            policy_pool_sort(&f->pool);
+            policy_object_sort(POLICY_POOL, &f->pool);
     }
     if (d->all > 0)
         return 0;
@@ -390,7 +390,7 @@ static int take_fill(struct ctl *c, struct fill *f, struct diags *d)
     for (size_t i = 0; i < n; i++)
         if (!str_copy(r->networks[r->n_networks++], POLICY_NAME, texts[i]))
             return ctl_fail(EXIT_NOT_FOUND, "there is no network %s", texts[i]);
-    policy_rule_sort(r);
+    policy_object_sort(POLICY_RULE, r);
     str_init(&s, name, sizeof name);
     str_addf(&s, "fill-%s", r->pool);
     for (size_t i = 0; i < r->n_networks; i++)
@@ -428,8 +428,8 @@ static int run_fill(struct ctl *c)
     if (code == 0 && n_unrouted > 0)
         ctl_warn("no route for %s; whether %s is judged by the default servers (forward: zone .)",
                  unrouted, n_unrouted == 1 ? "its record is missing" : "their records are missing");
-    policy_pool_fini(&f.pool);
-    policy_rule_fini(&f.rule);
+    policy_object_fini(POLICY_POOL, &f.pool);
+    policy_object_fini(POLICY_RULE, &f.rule);
     diags_fini(&d);
     return code;
 }

@@ -177,7 +177,7 @@ static int show_list(struct ctl *c, enum what what, const char *name)
     l.rows = json_array();
     add_rows(&l, what, &p);
     if (name != NULL && json_array_size(l.rows) + l.left == 0 &&
-        (what != SUFFIXES || policy_find_rule(&p, name) == NULL))
+        (what != SUFFIXES || policy_find(&p, POLICY_RULE, name) == NULL))
         code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", lists[what].one, name);
     else
         table_print(c, words[what], lists[what].columns, l.rows);

@@ -374,7 +374,7 @@ int zone_write(const struct policy *p, FILE *f)
     char name[NAME_TEXT], text[SUFFIX_TEXT];
 
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
-        const struct policy_pool *pool = policy_find_pool(p, r->pool);
+        const struct policy_pool *pool = policy_find(p, POLICY_POOL, r->pool);
         bool any = r->n_networks == 0;
         const char *why;
 

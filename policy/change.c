@@ -33,8 +33,6 @@ struct policy_txn {
     struct log_rules rules;
 };
 
-const char *const policy_kind_names[] = {"network", "pool", "approved", "rule", NULL};
-
 /* --- the transaction ------------------------------------------------------ */
 
 static void copy_cut(char *out, size_t size, const char *text)
@@ -144,21 +142,11 @@ int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name
 
     *out = (union policy_object){.rule = {.n_suffixes = 0}};
     copy_cut(out->name, sizeof out->name, name);
-    key_named(&k, (enum policy_table)policy_lists[kind].table, name);
+    key_named(&k, policy_tables[kind], name);
     rc = store_get(t->txn, &k, &v);
     if (rc != 0)
         return rc;
-    return record_read((enum policy_table)policy_lists[kind].table, out, &v);
-}
-
-void policy_object_fini(enum policy_kind kind, union policy_object *o)
-{
-    if (kind == POLICY_NETWORK)
-        policy_network_fini(&o->network);
-    else if (kind == POLICY_POOL)
-        policy_pool_fini(&o->pool);
-    else if (kind == POLICY_RULE)
-        policy_rule_fini(&o->rule);
+    return record_read(policy_tables[kind], out, &v);
 }
 
 /* --- the list ------------------------------------------------------------- */
@@ -187,10 +175,9 @@ void policy_changes_fini(struct changes *l)
 }
 
 /* What the store has of a kind, and these n objects are not, goes. */
-static int remove_others(struct changes *l, struct store_txn *t, enum policy_kind kind,
-                         const void *objects, size_t n)
+static int remove_others(struct changes *l, struct store_txn *t, enum policy_kind kind)
 {
-    const struct store_key table = {1, {(uint8_t)policy_lists[kind].table}};
+    const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
     bool targets = kind == POLICY_APPROVED;
     struct store_record r;
     int rc;
@@ -205,8 +192,7 @@ static int remove_others(struct changes *l, struct store_txn *t, enum policy_kin
         if (targets ? !key_read_target(&r.key, &found.approved)
                     : !key_read_name(&r.key, found.name))
             continue; /* nothing that we wrote */
-        if (n > 0 && bsearch(&found, objects, n, policy_lists[kind].size,
-                             targets ? policy_approved_compare : policy_name_compare) != NULL)
+        if (policy_find(l->from, kind, &found) != NULL)
             continue;
         kept = arena_alloc(l->arena, sizeof *kept);
         if (kept == NULL)
@@ -226,17 +212,13 @@ int policy_changes_make(struct changes *l, struct policy_txn *t, const struct po
     if (l->arena == NULL)
         return -ENOMEM;
     for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == 0; kind++) {
-        const struct policy_list *list = &policy_lists[kind];
         bool joins = kind == POLICY_RULE && how == POLICY_JOIN;
-        const char *objects;
-        size_t n;
+        const void *o;
 
-        memcpy(&objects, (const char *)p + list->objects, sizeof objects);
-        memcpy(&n, (const char *)p + list->n, sizeof n);
-        for (size_t i = 0; i < n; i++)
-            policy_changes_add(l, kind, joins ? CHANGE_ADD : CHANGE_SET, objects + i * list->size);
+        for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
+            policy_changes_add(l, kind, joins ? CHANGE_ADD : CHANGE_SET, o);
         if (l->replace)
-            rc = remove_others(l, t->txn, kind, objects, n);
+            rc = remove_others(l, t->txn, kind);
     }
     return l->failed ? -ENOMEM : rc;
 }
@@ -255,8 +237,8 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
 
     for (size_t i = 0; i <= r->n_networks; i++) {
         bool is_pool = i == r->n_networks; /* after the networks */
-        const char *name = is_pool ? r->pool : r->networks[i];
-        const char *what = is_pool ? "pool" : "network", *member = is_pool ? "HOST" : "PREFIX";
+        enum policy_kind kind = is_pool ? POLICY_POOL : POLICY_NETWORK;
+        const char *name = is_pool ? r->pool : r->networks[i], *what = policy_kind_names[kind];
         struct policy_place place = is_pool                     ? r->pool_place
                                     : r->network_places != NULL ? r->network_places[i]
                                                                 : r->place;
@@ -266,25 +248,23 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         struct store_key k;
         size_t n;
 
-        if (is_pool ? name[0] == '\0' : strcmp(name, "any") == 0)
+        if ((is_pool ? name[0] == '\0' : strcmp(name, "any") == 0) ||
+            (p != NULL && policy_find(p, kind, name) != NULL))
             continue;
-        if (p != NULL &&
-            (is_pool ? policy_find_pool(p, name) != NULL : policy_find_network(p, name) != NULL))
-            continue;
-        key_named(&k, is_pool ? TABLE_POOL : TABLE_NETWORK, name);
+        key_named(&k, policy_tables[kind], name);
         if (t != NULL && store_get(t, &k, &v) != -ENOENT) /* a damaged one is there */
             continue;
         rc = -ENOENT;
         if (p == NULL) {
             diags_add(d, NULL, 0, 0, "rule %s: there is no %s %s (policy %s set %s %s... makes it)",
-                      r->name, what, name, what, name, member);
+                      r->name, what, name, what, name, is_pool ? "HOST" : "PREFIX");
             continue;
         }
         /* Which name of p may be meant? */
         n = is_pool ? p->n_pools : p->n_networks;
         names = calloc(n + 1, sizeof *names);
         for (size_t m = 0; names != NULL && m < n; m++)
-            names[m] = is_pool ? p->pools[m].name : p->networks[m].name;
+            names[m] = policy_object(p, kind, m);
         diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s%s", r->name,
                   what, name, names != NULL ? diag_meant(name, names, meant) : "");
         free(names);
@@ -342,7 +322,7 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
         key_suffix(&k, &r->suffixes[i], r->name);
         rc = k.len == 0 ? -ENAMETOOLONG : 0;
     }
-    policy_rule_fini(&was.rule);
+    policy_object_fini(POLICY_RULE, &was.rule);
     return rc;
 }
 
@@ -359,7 +339,7 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
     int rc;
 
     if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL)) {
-        key_user(&k, (enum policy_table)policy_lists[c->kind].table, c->is.name, "");
+        key_user(&k, policy_tables[c->kind], c->is.name, "");
         for (rc = store_seek(t->txn, &k, k.len, &user); rc == 0;
              rc = store_next(t->txn, &k, k.len, &user)) {
             used = true;
@@ -406,7 +386,7 @@ static int remove_suffixes(struct policy_txn *t, const struct store_key *all,
         rc = -ENOENT;
         if (last.data[0] == TABLE_RULE_SUFFIX ? key_read_rule_suffix(&r.key, rule, &s)
                                               : key_read_suffix(&r.key, &s, rule)) {
-            has = policy_find_rule(kept, rule);
+            has = policy_find(kept, POLICY_RULE, rule);
             if (has != NULL && has->n_suffixes > 0 &&
                 bsearch(&s, has->suffixes, has->n_suffixes, sizeof s, suffix_compare) != NULL)
                 continue;
@@ -430,7 +410,7 @@ static void object_key(struct store_key *k, const struct change *c)
     if (c->kind == POLICY_APPROVED)
         key_target(k, TABLE_LISTED, &c->is.approved->target, c->is.approved->port, "");
     else
-        key_named(k, (enum policy_table)policy_lists[c->kind].table, c->is.name);
+        key_named(k, policy_tables[c->kind], c->is.name);
 }
 
 static int remove_object(struct policy_txn *t, struct change *c, struct diags *d)
@@ -468,7 +448,7 @@ static int put_object(struct policy_txn *t, struct change *c)
     if (value == NULL)
         return -ENOMEM;
     /* What was accepted fits. */
-    record_write((enum policy_table)policy_lists[c->kind].table, c->is.name, &w);
+    record_write(policy_tables[c->kind], c->is.name, &w);
     object_key(&k, c);
     if (c->verb != CHANGE_ADD || store_get(t->txn, &k, &there) == -ENOENT)
         rc = record_put(t->txn, &k, value, w.len);

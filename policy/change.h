@@ -16,9 +16,6 @@
 
 struct policy_txn; /* opaque; one writer at a time, in all processes */
 
-enum policy_kind { POLICY_NETWORK, POLICY_POOL, POLICY_APPROVED, POLICY_RULE, POLICY_KINDS };
-extern const char *const policy_kind_names[]; /* "network", ... */
-
 enum change_verb {
     CHANGE_SET,    /* the object becomes this one, with these members */
     CHANGE_HEAD,   /* likewise, but a rule keeps the suffixes that it has */
@@ -31,7 +28,7 @@ enum change_state { CHANGE_SAME, CHANGE_NEW, CHANGE_MOVED, CHANGE_GONE };
 struct change {
     enum policy_kind kind;
     enum change_verb verb;
-    union {         /* borrowed, and sorted as by policy_network_sort() and its like */
+    union {         /* borrowed, and sorted as by policy_object_sort() */
         char *name; /* what all but an approved host begin with, and all that REMOVE needs */
         struct policy_network *network;
         struct policy_pool *pool;
@@ -97,15 +94,8 @@ int policy_change_put(struct store *, const struct policy_change *, const struct
 
 /* An object as it is in the transaction, a rule without its suffixes. 0,
  * -ENOENT, -EBADMSG, -ENOMEM. */
-union policy_object {
-    char name[POLICY_NAME];
-    struct policy_network network;
-    struct policy_pool pool;
-    struct policy_rule rule;
-};
 int policy_txn_get(struct policy_txn *, enum policy_kind, const char *name,
                    union policy_object *out);
-void policy_object_fini(enum policy_kind, union policy_object *);
 /* How many there are now; none when that cannot be told. */
 void policy_txn_counts(const struct policy_txn *, struct policy_counts *);
 /* Makes `summary` of the log entry say this (adds, "; " between). */

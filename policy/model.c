@@ -10,6 +10,8 @@
 #include "policy/model.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,49 +47,6 @@ unsigned policy_when(enum policy_action action, unsigned when)
     return (when != 0 ? when : a->when) & a->most; /* fill never hides an answer */
 }
 
-/* --- ownership ------------------------------------------------------------ */
-
-void policy_network_fini(struct policy_network *n)
-{
-    free(n->prefixes);
-    n->prefixes = NULL;
-    n->n = 0;
-}
-
-void policy_pool_fini(struct policy_pool *p)
-{
-    free(p->hosts);
-    p->hosts = NULL;
-    p->n = 0;
-}
-
-void policy_rule_fini(struct policy_rule *r)
-{
-    free(r->networks);
-    free(r->suffixes);
-    free(r->network_places);
-    r->networks = NULL;
-    r->suffixes = NULL;
-    r->network_places = NULL;
-    r->n_networks = r->n_suffixes = 0;
-}
-
-void policy_fini(struct policy *p)
-{
-    for (size_t i = 0; i < p->n_networks; i++)
-        policy_network_fini(&p->networks[i]);
-    for (size_t i = 0; i < p->n_pools; i++)
-        policy_pool_fini(&p->pools[i]);
-    for (size_t i = 0; i < p->n_rules; i++)
-        policy_rule_fini(&p->rules[i]);
-    free(p->networks);
-    free(p->pools);
-    free(p->rules);
-    free(p->approved);
-    free(p->file);
-    *p = (struct policy){0};
-}
-
 /* --- names of objects ----------------------------------------------------- */
 
 int policy_name_check(const char *name, const char **why)
@@ -112,27 +71,29 @@ int policy_name_check(const char *name, const char **why)
 
 static const char *suffix_name(struct suffix *s, const char *text)
 {
-    static const char *const service[] = {"_vlmcs", "vlmcs", "_vmlcs", "vmlcs",
-                                          "_vlmsc", "vlmsc", "_vlcms", NULL};
+    static const char *const services[] = {"vlmcs", "vmlcs", "vlmsc", "vlcms"};
     /* _vlmcs._tcp in front takes 12 octets; below the name is a label more. */
     unsigned room = NAME_MAX_WIRE - 12 - (s->kind == SUFFIX_BELOW ? 2 : 0);
-    size_t first = strcspn(text, ".");
-    const char *second = text[first] == '.' ? text + first + 1 : "";
-    bool tcp = strncasecmp(second, "_tcp.", 5) == 0 || strncasecmp(second, "tcp.", 4) == 0 ||
-               strcasecmp(second, "_tcp") == 0 || strcasecmp(second, "tcp") == 0;
+    const char *service = text + (text[0] == '_'), *second = strchrnul(text, '.');
+    bool tcp;
 
+    second += second[0] == '.';
+    second += second[0] == '_';
+    tcp = strncasecmp(second, "tcp", 3) == 0 && (second[3] == '.' || second[3] == '\0');
     /* Are the first two labels what should have been _vlmcs._tcp? Whoever writes
      * that here took the whole name for the suffix, and the rule would match
      * _vlmcs._tcp._vlmcs._tcp.<suffix>: nothing, without a word. */
-    if (first == 6 && strncasecmp(text, "_vlmcs", 6) == 0 && tcp)
-        return "is a whole name; write the suffix alone, without _vlmcs._tcp";
-    if (first == 4 && strncasecmp(text, "_tcp", 4) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(services); i++) {
+        if (strncasecmp(service, services[i], 5) != 0 || strchr(".", service[5]) == NULL ||
+            (!tcp && service == text))
+            continue;
+        return i == 0 && tcp && service > text
+                   ? "is a whole name; write the suffix alone, without _vlmcs._tcp"
+                   : "begins like a whole name (which would be _vlmcs._tcp.SUFFIX); write the "
+                     "suffix alone";
+    }
+    if (strncasecmp(text, "_tcp", 4) == 0 && strchr(".", text[4]) != NULL)
         return "begins with _tcp; write the suffix alone, without _vlmcs._tcp";
-    for (size_t i = 0; service[i] != NULL; i++)
-        if (first == strlen(service[i]) && strncasecmp(text, service[i], first) == 0 &&
-            (tcp || text[0] == '_'))
-            return "begins like a whole name (which would be _vlmcs._tcp.SUFFIX); write the suffix "
-                   "alone";
     if (strpbrk(text, " \t\r\n") != NULL)
         return "has a blank in it";
     if (strchr(text, '*') != NULL)
@@ -193,21 +154,13 @@ bool policy_question(const struct name *suffix, struct name *out)
     return name_parse(&service, "_vlmcs._tcp") == 0 && name_join(&service, suffix, out);
 }
 
-/* Where each label begins, in the order of the name. */
-static unsigned label_offsets(const struct name *n, uint8_t at[NAME_MAX_LABELS])
-{
-    unsigned labels = 0;
-
-    for (unsigned i = 0; n->data[i] != 0 && labels < NAME_MAX_LABELS; i += 1u + n->data[i])
-        at[labels++] = (uint8_t)i;
-    return labels;
-}
-
 int policy_target_compare(const struct name *a, const struct name *b)
 {
     uint8_t at_a[NAME_MAX_LABELS], at_b[NAME_MAX_LABELS];
-    unsigned n_a = label_offsets(a, at_a), n_b = label_offsets(b, at_b);
+    unsigned n_a = a->labels, n_b = b->labels;
 
+    name_labels(a, at_a);
+    name_labels(b, at_b);
     while (n_a > 0 && n_b > 0) {
         const uint8_t *x = a->data + at_a[--n_a], *y = b->data + at_b[--n_b];
         int c = memcmp(x + 1, y + 1, *x < *y ? *x : *y);
@@ -367,49 +320,55 @@ void policy_rule_init(struct policy_rule *r, const char *name)
     str_copy(r->name, sizeof r->name, name);
 }
 
+/* Tells why the object is refused. */
+PRINTF_LIKE(4, 5)
+static int refuse(struct diags *d, const char *kind, const char *name, const char *fmt, ...)
+{
+    char text[NAME_TEXT + 256];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return diags_add(d, NULL, 0, 0, "%s %s: %s", kind, name, text);
+}
+
 int policy_rule_check(const struct policy_rule *r, struct diags *d)
 {
     const struct policy_action_row *a = &policy_actions[r->action];
-    const char *word = action_names[r->action], *why;
+    const char *rule = r->name, *word = action_names[r->action], *why;
     unsigned hides = r->when & (WORD_PRESENT | WORD_UNAPPROVED);
     char text[SUFFIX_TEXT];
     int rc = 0;
 
-    if (policy_name_check(r->name, &why) != 0)
-        rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", r->name, why);
+    if (policy_name_check(rule, &why) != 0)
+        rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", rule, why);
     if (a->has_pool && r->pool[0] == '\0')
-        rc = diags_add(d, NULL, 0, 0, "rule %s: %s needs a pool", r->name, word);
+        rc = refuse(d, "rule", rule, "%s needs a pool", word);
     if (!a->has_pool && r->pool[0] != '\0')
-        rc = diags_add(d, NULL, 0, 0,
-                       "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
-                       r->name, word);
+        rc = refuse(d, "rule", rule,
+                    "%s delivers no pool; leave the pool out, or use fill or replace", word);
     if (r->action == ACTION_FILL && hides != 0)
-        rc = diags_add(
-            d, NULL, 0, 0,
-            "rule %s: fill never hides an answer of the real DNS; for %s use action replace",
-            r->name, hides & WORD_PRESENT ? "present" : "unapproved");
+        rc = refuse(d, "rule", rule,
+                    "fill never hides an answer of the real DNS; for %s use action replace",
+                    hides & WORD_PRESENT ? "present" : "unapproved");
     else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
-        rc = diags_add(d, NULL, 0, 0, "rule %s: %s takes %s", r->name, word, a->when_wrong);
+        rc = refuse(d, "rule", rule, "%s takes %s", word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
-        rc = diags_add(d, NULL, 0, 0, "rule %s: has more than %d networks", r->name,
-                       POLICY_RULE_NETWORKS);
+        rc = refuse(d, "rule", rule, "has more than %d networks", POLICY_RULE_NETWORKS);
     for (size_t i = 0; i < r->n_suffixes && r->n_networks == 0; i++) {
         if (!suffix_is_wide(&r->suffixes[i]))
             continue;
-        rc = diags_add(
-            d, NULL, 0, 0,
-            "rule %s: suffix %s is so wide that it needs networks; if every client is meant, name "
-            "the network any",
-            r->name, suffix_print(&r->suffixes[i], text));
+        rc = refuse(d, "rule", rule,
+                    "suffix %s is so wide that it needs networks; if every client is meant, name "
+                    "the network any",
+                    suffix_print(&r->suffixes[i], text));
         break;
     }
     if (r->ttl < POLICY_TTL_MIN || r->ttl > POLICY_TTL_MAX)
-        rc = diags_add(d, NULL, 0, 0, "rule %s: ttl is %u s; allowed are %ds to 1d", r->name,
-                       r->ttl, POLICY_TTL_MIN);
+        rc = refuse(d, "rule", rule, "ttl is %u s; allowed are %ds to 1d", r->ttl, POLICY_TTL_MIN);
     if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
-        rc =
-            diags_add(d, NULL, 0, 0,
-                      "rule %s: until is not later than from, so the rule is never valid", r->name);
+        rc = refuse(d, "rule", rule, "until is not later than from, so the rule is never valid");
     return rc;
 }
 
@@ -422,40 +381,38 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
     if (policy_name_check(p->name, &why) != 0)
         rc = diags_add(d, NULL, 0, 0, "pool \"%s\": %s", p->name, why);
     if (p->n == 0)
-        rc = diags_add(d, NULL, 0, 0, "pool %s: has no host", p->name);
+        rc = refuse(d, "pool", p->name, "has no host");
     if (p->n > POLICY_POOL_HOSTS)
-        rc =
-            diags_add(d, NULL, 0, 0, "pool %s: has more than %d hosts", p->name, POLICY_POOL_HOSTS);
+        rc = refuse(d, "pool", p->name, "has more than %d hosts", POLICY_POOL_HOSTS);
     for (size_t i = 0; i < p->n && i < POLICY_POOL_HOSTS; i++) {
         const struct policy_host *h = &p->hosts[i];
+        unsigned port = h->port;
         size_t k = 0;
 
         name_print(&h->target, name);
         if (h->target.labels < 2)
-            rc = diags_add(d, NULL, 0, 0, "pool %s: host %s has no dot; give the full name",
-                           p->name, name);
-        if (h->port == 0)
+            rc = refuse(d, "pool", p->name, "host %s has no dot; give the full name", name);
+        if (port == 0)
             rc =
-                diags_add(d, NULL, 0, 0, "pool %s: host %s has port 0, where no client can connect",
-                          p->name, name);
-        while (p->hosts[k].port != h->port || !name_equal(&p->hosts[k].target, &h->target))
+                refuse(d, "pool", p->name, "host %s has port 0, where no client can connect", name);
+        while (p->hosts[k].port != port || !name_equal(&p->hosts[k].target, &h->target))
             k++;
         if (k < i)
-            rc = diags_add(d, NULL, 0, 0, "pool %s: host %s:%u is there twice", p->name, name,
-                           (unsigned)h->port);
+            rc = refuse(d, "pool", p->name, "host %s:%u is there twice", name, port);
         for (unsigned a = 0; a < h->n_addresses && !p->allow_public; a++)
             if (!addr_is_private(&h->addresses[a]))
-                rc = diags_add(
-                    d, NULL, 0, 0,
-                    "pool %s: host %s has the public address %s; a KMS host is meant to be inside "
-                    "(if it is yours, say allow-public: yes)",
-                    p->name, name, addr_print(&h->addresses[a], ip));
+                rc = refuse(d, "pool", p->name,
+                            "host %s has the public address %s; a KMS host is meant to be inside "
+                            "(if it is yours, say allow-public: yes)",
+                            name, addr_print(&h->addresses[a], ip));
     }
     return rc;
 }
 
-/* --- the one order, without doubles --------------------------------------- */
+/* --- all kinds alike: the one order, without doubles; who frees what --------- */
 
+const char *const policy_kind_names[POLICY_KINDS + 1] = {"network", "pool", "approved", "rule",
+                                                         NULL};
 /* Sorts, when it is not sorted yet, and drops doubles. The new count. */
 static size_t sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void *, const void *))
 {
@@ -514,64 +471,132 @@ int policy_name_compare(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-void policy_network_sort(struct policy_network *w)
+/* A list in a struct: where it is, where its length, the size of an element, its order. */
+struct list {
+    size_t at, n, size;
+    int (*compare)(const void *, const void *); /* NULL: it keeps its own */
+};
+#define LIST(type, field, count)                                                                   \
+    offsetof(struct type, field), offsetof(struct type, count), sizeof *((struct type *)0)->field
+enum { LISTS = 3 /* of an object, at most */ };
+static const struct list members[POLICY_KINDS][LISTS] = {
+    [POLICY_NETWORK] = {{LIST(policy_network, prefixes, n), by_prefix}},
+    [POLICY_POOL] = {{LIST(policy_pool, hosts, n), by_host}}, /* equal ones were refused before */
+    [POLICY_RULE] = {{LIST(policy_rule, network_places, n_networks), NULL},
+                     {LIST(policy_rule, networks, n_networks), policy_name_compare},
+                     {LIST(policy_rule, suffixes, n_suffixes), suffix_compare}},
+};
+static const struct list objects[POLICY_KINDS] = {
+    [POLICY_NETWORK] = {LIST(policy, networks, n_networks), policy_name_compare},
+    [POLICY_POOL] = {LIST(policy, pools, n_pools), policy_name_compare},
+    [POLICY_APPROVED] = {LIST(policy, approved, n_approved), policy_approved_compare},
+    [POLICY_RULE] = {LIST(policy, rules, n_rules), policy_name_compare},
+};
+
+struct view {
+    void **at;
+    size_t *n;
+};
+
+static struct view view(const struct list *l, const void *base)
 {
-    w->n = sort_unique(w->prefixes, w->n, sizeof *w->prefixes, by_prefix);
+    char *p = (char *)(uintptr_t)base;
+
+    return (struct view){(void **)(void *)(p + l->at), (size_t *)(void *)(p + l->n)};
 }
 
-void policy_pool_sort(struct policy_pool *p)
+void *policy_object(const struct policy *p, enum policy_kind kind, size_t i)
 {
-    /* Doubles of a target are refused by policy_pool_check(), before. */
-    p->n = sort_unique(p->hosts, p->n, sizeof *p->hosts, by_host);
-    for (size_t i = 0; i < p->n; i++)
+    struct view v = view(&objects[kind], p);
+
+    return i < *v.n ? (char *)*v.at + i * objects[kind].size : NULL;
+}
+
+void *policy_find(const struct policy *p, enum policy_kind kind, const void *key)
+{
+    const struct list *l = &objects[kind];
+    struct view v = view(l, p);
+
+    return *v.n == 0 ? NULL : bsearch(key, *v.at, *v.n, l->size, l->compare);
+}
+
+void *policy_list_add(void *list, size_t n, size_t size)
+{
+    char *at = list;
+
+    if ((n & (n - 1)) == 0)
+        at = realloc(at, (n > 0 ? 2 * n : 1) * size);
+    if (at != NULL)
+        memset(at + n * size, 0, size);
+    return at;
+}
+
+void *policy_add(struct policy *p, enum policy_kind kind)
+{
+    struct view v = view(&objects[kind], p);
+    void *at = policy_list_add(*v.at, *v.n, objects[kind].size);
+
+    if (at == NULL)
+        return NULL;
+    *v.at = at;
+    return policy_object(p, kind, ++*v.n - 1);
+}
+
+void policy_object_sort(enum policy_kind kind, void *object)
+{
+    struct policy_pool *p = object;
+
+    for (const struct list *l = members[kind]; l < members[kind] + LISTS; l++) {
+        struct view v = view(l, object);
+
+        if (l->compare != NULL)
+            *v.n = sort_unique(*v.at, *v.n, l->size, l->compare);
+    }
+    for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
         p->hosts[i].n_addresses = (uint8_t)sort_unique(
             p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_address);
 }
 
-void policy_rule_sort(struct policy_rule *r)
+void policy_object_fini(enum policy_kind kind, void *object)
 {
-    r->n_networks =
-        sort_unique(r->networks, r->n_networks, sizeof *r->networks, policy_name_compare);
-    r->n_suffixes = sort_unique(r->suffixes, r->n_suffixes, sizeof *r->suffixes, suffix_compare);
+    for (const struct list *l = members[kind]; l < members[kind] + LISTS; l++) {
+        struct view v = view(l, object);
+
+        if (l->size == 0)
+            continue;
+        free(*v.at);
+        *v.at = NULL;
+        *v.n = 0;
+    }
 }
 
 void policy_sort(struct policy *p)
 {
-    for (size_t i = 0; i < p->n_networks; i++)
-        policy_network_sort(&p->networks[i]);
-    for (size_t i = 0; i < p->n_pools; i++)
-        policy_pool_sort(&p->pools[i]);
-    for (size_t i = 0; i < p->n_rules; i++)
-        policy_rule_sort(&p->rules[i]);
-    /* No sort_unique: a double of these would leak, and readers refuse it. */
-    if (p->n_networks > 1)
-        qsort(p->networks, p->n_networks, sizeof *p->networks, policy_name_compare);
-    if (p->n_pools > 1)
-        qsort(p->pools, p->n_pools, sizeof *p->pools, policy_name_compare);
-    if (p->n_rules > 1)
-        qsort(p->rules, p->n_rules, sizeof *p->rules, policy_name_compare);
-    p->n_approved =
-        sort_unique(p->approved, p->n_approved, sizeof *p->approved, policy_approved_compare);
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++) {
+        struct view v = view(&objects[kind], p);
+        void *o;
+
+        for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
+            policy_object_sort(kind, o);
+        if (kind == POLICY_APPROVED)
+            *v.n = sort_unique(*v.at, *v.n, objects[kind].size, objects[kind].compare);
+        else if (*v.n > 1) /* a double of these would leak, and readers refuse it */
+            qsort(*v.at, *v.n, objects[kind].size, objects[kind].compare);
+    }
 }
 
-/* --- look-ups in what is sorted ------------------------------------------- */
-
-static void *find(const void *at, size_t n, size_t size, const char *name)
+void policy_fini(struct policy *p)
 {
-    return n == 0 ? NULL : bsearch(name, at, n, size, policy_name_compare);
-}
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++) {
+        void *o;
 
-struct policy_network *policy_find_network(const struct policy *p, const char *name)
-{
-    return find(p->networks, p->n_networks, sizeof *p->networks, name);
-}
-
-struct policy_pool *policy_find_pool(const struct policy *p, const char *name)
-{
-    return find(p->pools, p->n_pools, sizeof *p->pools, name);
-}
-
-struct policy_rule *policy_find_rule(const struct policy *p, const char *name)
-{
-    return find(p->rules, p->n_rules, sizeof *p->rules, name);
+        for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
+            policy_object_fini(kind, o);
+    }
+    free(p->networks);
+    free(p->pools);
+    free(p->approved);
+    free(p->rules);
+    free(p->file);
+    *p = (struct policy){0};
 }

@@ -71,6 +71,15 @@ struct policy_rule {
     struct suffix *suffixes; size_t n_suffixes;       /* NULL when only the rule's head is meant */
     struct policy_place place, pool_place, *network_places; /* of its name, pool, networks (or NULL) */
 };
+enum policy_kind { POLICY_NETWORK, POLICY_POOL, POLICY_APPROVED, POLICY_RULE, POLICY_KINDS };
+extern const char *const policy_kind_names[POLICY_KINDS + 1]; /* "network", ..., ended by NULL */
+union policy_object {
+    char name[POLICY_NAME]; /* what all but an approved host begin with */
+    struct policy_network network;
+    struct policy_pool pool;
+    struct policy_approved approved;
+    struct policy_rule rule;
+};
 struct policy {
     struct policy_network *networks; size_t n_networks; /* all sorted by name */
     struct policy_pool *pools; size_t n_pools;
@@ -82,9 +91,7 @@ struct policy {
 
 /* Every pointer in a struct policy is from malloc and owned by it. An empty one is all zeroes. */
 void policy_fini(struct policy *);
-void policy_network_fini(struct policy_network *);
-void policy_pool_fini(struct policy_pool *);
-void policy_rule_fini(struct policy_rule *);
+void policy_object_fini(enum policy_kind, void *object);
 
 /* "corp.example" "*.corp.example" "*" "."; 0 or -EINVAL with *why (static text
  * that says what to write instead: a whole name, a missing underscore...). */
@@ -120,13 +127,16 @@ int policy_name_compare(const void *, const void *);
 int policy_target_compare(const struct name *, const struct name *);
 /* Sorts and drops doubles: the order that readers make and writers want. */
 void policy_sort(struct policy *);
-void policy_network_sort(struct policy_network *);
-void policy_pool_sort(struct policy_pool *);
-void policy_rule_sort(struct policy_rule *);
-/* Look-ups in a sorted policy; borrowed, NULL when there is none. */
-struct policy_network *policy_find_network(const struct policy *, const char *name);
-struct policy_pool *policy_find_pool(const struct policy *, const char *name);
-struct policy_rule *policy_find_rule(const struct policy *, const char *name);
+void policy_object_sort(enum policy_kind, void *object);
+/* The ith object of a kind; borrowed, NULL behind the last. */
+void *policy_object(const struct policy *, enum policy_kind, size_t i);
+/* One more, of zeroes, at the end; NULL: out of memory. */
+void *policy_add(struct policy *, enum policy_kind);
+/* The same list with room for one more behind its n, of zeroes; NULL: out of memory. It is
+ * from malloc and was made by nothing else. */
+void *policy_list_add(void *list, size_t n, size_t size);
+/* In a sorted policy; borrowed, NULL when there is none. */
+void *policy_find(const struct policy *, enum policy_kind, const void *name_or_approved);
 
 int policy_approved_parse(struct policy_approved *, const char *text,
                           const char **why); /* FQDN[:PORT] */

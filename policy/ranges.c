@@ -159,7 +159,7 @@ static int add_network(struct sweep *s, const struct store_record *r)
         }
         s->n_names++;
     }
-    policy_network_fini(&n);
+    policy_object_fini(POLICY_NETWORK, &n);
     return names != NULL && spans != NULL ? 0 : -ENOMEM;
 }
 

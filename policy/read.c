@@ -69,55 +69,26 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
 
 /* --- the whole policy ----------------------------------------------------- */
 
-const struct policy_list policy_lists[] = {
-    {TABLE_NETWORK, offsetof(struct policy, networks), offsetof(struct policy, n_networks),
-     sizeof(struct policy_network)},
-    {TABLE_POOL, offsetof(struct policy, pools), offsetof(struct policy, n_pools),
-     sizeof(struct policy_pool)},
-    {TABLE_LISTED, offsetof(struct policy, approved), offsetof(struct policy, n_approved),
-     sizeof(struct policy_approved)},
-    {TABLE_RULE, offsetof(struct policy, rules), offsetof(struct policy, n_rules),
-     sizeof(struct policy_rule)},
-};
-
 struct load {
     struct policy *out;
-    const struct policy_list *list;
+    enum policy_kind kind;
     size_t rule; /* whose suffixes come now */
 };
 
-/* One more, of zeroes, at the end of an array from malloc, whose room is a power of two. Not
- * counted yet. NULL: out of memory. */
-static void *add(void **array, size_t n, size_t size)
-{
-    void *bigger = *array;
-
-    if ((n & (n - 1)) == 0)
-        bigger = realloc(bigger, (n > 0 ? 2 * n : 1) * size);
-    if (bigger == NULL)
-        return NULL;
-    *array = bigger;
-    return memset((char *)bigger + n * size, 0, size);
-}
-
+/* What cannot be read stays in the list, empty, until all of it goes. */
 static int load_object(void *context, const struct store_record *r)
 {
     const struct load *l = context;
-    size_t *n = (size_t *)(void *)((char *)l->out + l->list->n);
-    void **objects = (void **)(void *)((char *)l->out + l->list->objects);
-    void *object = add(objects, *n, l->list->size);
-    int rc = -EBADMSG;
+    void *object = policy_add(l->out, l->kind);
 
     if (object == NULL)
         return -ENOMEM;
     if (r->value.data == NULL)
         return -EBADMSG;
-    if (l->list->table == TABLE_LISTED)
-        rc = key_read_target(&r->key, object) ? 0 : -EBADMSG;
-    else if (key_read_name(&r->key, object))
-        rc = record_read((enum policy_table)l->list->table, object, &r->value);
-    *n += rc == 0;
-    return rc;
+    if (l->kind == POLICY_APPROVED)
+        return key_read_target(&r->key, object) ? 0 : -EBADMSG;
+    return key_read_name(&r->key, object) ? record_read(policy_tables[l->kind], object, &r->value)
+                                          : -EBADMSG;
 }
 
 /* They come in the order of their rules' names, which is that of the rules. */
@@ -127,8 +98,7 @@ static int load_suffix(void *context, const struct store_record *record)
     struct policy *p = l->out;
     char name[POLICY_NAME];
     struct policy_rule *r;
-    struct suffix s, *added;
-    void *suffixes;
+    struct suffix s, *all;
 
     if (record->value.data == NULL || !key_read_rule_suffix(&record->key, name, &s))
         return -EBADMSG;
@@ -137,19 +107,17 @@ static int load_suffix(void *context, const struct store_record *record)
     if (l->rule == p->n_rules)
         return -EBADMSG; /* nobody's */
     r = &p->rules[l->rule];
-    suffixes = r->suffixes;
-    added = add(&suffixes, r->n_suffixes, sizeof *added);
-    if (added == NULL)
+    all = policy_list_add(r->suffixes, r->n_suffixes, sizeof *all);
+    if (all == NULL)
         return -ENOMEM;
-    *added = s;
-    r->suffixes = suffixes;
-    r->n_suffixes++;
+    r->suffixes = all;
+    all[r->n_suffixes++] = s;
     return 0;
 }
 
 int policy_load(struct store *store, struct policy *out, uint64_t *serial)
 {
-    const struct store_key suffixes = {1, {TABLE_RULE_SUFFIX}};
+    struct store_key table = {1, {TABLE_RULE_SUFFIX}};
     struct load l = {.out = out};
     uint64_t state = 0, time_ms, last;
     struct store_txn *t;
@@ -161,14 +129,13 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
     state = store_state(t);
     rc = log_last(t, serial != NULL ? serial : &last, &time_ms);
     store_end(t);
-    for (size_t i = 0; i < ARRAY_LEN(policy_lists) && rc == 0; i++) {
-        const struct store_key table = {1, {(uint8_t)policy_lists[i].table}};
-
-        l.list = &policy_lists[i];
+    for (; l.kind < POLICY_KINDS && rc == 0; l.kind++) {
+        table.data[0] = (uint8_t)policy_tables[l.kind];
         rc = store_each(store, &state, &table, load_object, &l);
     }
+    table.data[0] = TABLE_RULE_SUFFIX;
     if (rc == 0)
-        rc = store_each(store, &state, &suffixes, load_suffix, &l);
+        rc = store_each(store, &state, &table, load_suffix, &l);
     if (rc != 0)
         policy_fini(out);
     return rc;

@@ -33,14 +33,6 @@ struct policy_counts {
 int policy_store_counts(struct store *, struct policy_counts *);    /* one thread at a time */
 int policy_counts_read(struct store_txn *, struct policy_counts *); /* without bytes */
 
-/* Where the objects of a table are in a struct policy; in the order of enum policy_kind. They
- * begin with their name, but for the targets. */
-struct policy_list {
-    char table;
-    size_t objects, n, size;
-};
-extern const struct policy_list policy_lists[];
-
 /* The whole policy, at most 1,000 records a transaction; -EAGAIN when it moved meanwhile
  * and the read must start again (callers loop). */
 int policy_load(struct store *, struct policy *out, uint64_t *serial);

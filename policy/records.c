@@ -22,6 +22,9 @@
 enum { FLAG_BREAK_DNSSEC = 1, FLAG_ALLOW_PUBLIC = 1, FLAG_NO_PROBE = 1 };
 enum { RECORD_LOG_MAX = 8192, PRUNE = 1000 };
 
+const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL, TABLE_LISTED,
+                                                       TABLE_RULE};
+
 /* --- keys ----------------------------------------------------------------- */
 
 static struct writer key_begin(struct store_key *k, enum policy_table table)

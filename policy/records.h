@@ -29,6 +29,8 @@ enum policy_table {
     TABLE_RANGE = 'g',       /* last address of the range; all of them follow from all networks */
 };
 
+extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
+
 /* A name that is too long for a key leaves len 0. */
 void key_named(struct store_key *, enum policy_table, const char *name); /* name "": the table */
 void key_ip(struct store_key *, enum policy_table, const uint8_t ip[16], const char *pool);

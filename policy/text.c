@@ -397,7 +397,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
         field_read(form, &rule_map, node, r);
         if (yaml_get(node, "when") == NULL)
             r->when = policy_actions[r->action].when;
-        policy_rule_sort(r);
+        policy_object_sort(POLICY_RULE, r);
         if ((one = yaml_get(node, "pool")) != NULL)
             r->pool_place = (struct policy_place){one->line, one->column};
         r->network_places = calloc(r->n_networks + 1, sizeof *r->network_places);

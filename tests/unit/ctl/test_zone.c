@@ -86,7 +86,7 @@ static void show(const struct policy *p, struct str *s)
     char text[HOST_TEXT];
 
     for (size_t i = 0; i < p->n_rules; i++) {
-        const struct policy_pool *pool = policy_find_pool(p, p->rules[i].pool);
+        const struct policy_pool *pool = policy_find(p, POLICY_POOL, p->rules[i].pool);
 
         assert_string_equal(p->rules[i].name + strlen("fill-"), pool->name);
         str_addf(s, "%s:", pool->name);

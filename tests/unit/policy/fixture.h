@@ -139,7 +139,7 @@ static inline int fixture_change(struct policy_txn *t, enum policy_kind kind, en
 /* Puts a rule; without suffixes, it keeps those it has. */
 static inline int fixture_put_rule(struct policy_txn *t, struct policy_rule *r)
 {
-    policy_rule_sort(r);
+    policy_object_sort(POLICY_RULE, r);
     return fixture_change(t, POLICY_RULE, r->n_suffixes > 0 ? CHANGE_SET : CHANGE_HEAD, r);
 }
 
@@ -211,7 +211,7 @@ static inline int fixture_statement(struct policy_txn *t, char *words)
         assert_true(str_copy(n.name, sizeof n.name, strtok_r(NULL, " ", &save)));
         for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
             assert_int_equal(prefix_parse(&prefixes[n.n++], w), 0);
-        policy_network_sort(&n);
+        policy_object_sort(POLICY_NETWORK, &n);
         return fixture_change(t, POLICY_NETWORK, CHANGE_SET, &n);
     }
     if (strcmp(kind, "pool") == 0) {

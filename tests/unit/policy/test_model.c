@@ -305,12 +305,12 @@ static void sorting_drops_doubles(void **state)
     r.suffixes = calloc(ARRAY_LEN(texts), sizeof *r.suffixes);
     for (; r.n_suffixes < ARRAY_LEN(texts); r.n_suffixes++)
         assert_int_equal(suffix_parse(&r.suffixes[r.n_suffixes], texts[r.n_suffixes], &why), 0);
-    policy_rule_sort(&r);
+    policy_object_sort(POLICY_RULE, &r);
     assert_int_equal(r.n_suffixes, 3);
     assert_string_equal(suffix_print(&r.suffixes[0], text), "*");
     assert_string_equal(suffix_print(&r.suffixes[1], text), "a.c");
     assert_string_equal(suffix_print(&r.suffixes[2], text), "b.c");
-    policy_rule_fini(&r);
+    policy_object_fini(POLICY_RULE, &r);
 }
 
 int main(void)

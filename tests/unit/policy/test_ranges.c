@@ -124,7 +124,7 @@ static void like_naive_containment(void **unused)
             char name[] = {'n', (char)('0' + i), '\0'};
 
             if (i < w.n && w.networks[i].n > 0) {
-                policy_network_sort(&w.networks[i]);
+                policy_object_sort(POLICY_NETWORK, &w.networks[i]);
                 assert_int_equal(fixture_change(t, POLICY_NETWORK, CHANGE_SET, &w.networks[i]), 0);
             } else {
                 int rc = fixture_change(t, POLICY_NETWORK, CHANGE_REMOVE, name);
