@@ -55,15 +55,12 @@ void listen_done(struct listen *, struct query *, enum answer);
 struct udp *udp_new(struct listen *, const struct listener *, int n);
 struct tcp *tcp_new(struct listen *, const struct listener *, int n);
 void udp_free(struct udp *); /* NULL is fine */
-void tcp_free(struct tcp *); /* closes all connections; NULL is fine */
+void tcp_free(struct tcp *); /* closes all connections, for which nothing waits; NULL is fine */
 
-/* A late answer. Never blocks; what cannot be sent is counted. It goes to nobody, if the
- * connection is gone. */
+/* A late answer. Never blocks; what cannot be sent is counted. TCP: one for each question
+ * that was forwarded, of no length if it has no answer; it goes to nobody if the connection
+ * has ended. */
 void udp_send(struct udp *, const struct client *, const uint8_t *, size_t);
-void tcp_send(struct tcp *, const struct client *, const uint8_t *, size_t);
-
-/* Takes a descriptor that was accepted: serves it; at a limit the longest idle
- * connection makes room, or when none is idle the new one is closed. */
-void tcp_connection(struct tcp *, int fd, const struct addr *client, uint16_t listener);
+void tcp_send(const struct client *, const uint8_t *, size_t);
 
 #endif

@@ -64,13 +64,12 @@ static inline void view_policy_end(const struct view *v)
 /* What becomes of a question. WAIT: at its deadline nothing is known, it waits on. */
 enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT };
 
-/* Where an answer goes; io knows what the numbers mean. */
+/* Where an answer goes. */
 struct client {
-    struct addr addr, local; /* local: the address that was asked (wildcard binds) */
-    uint8_t transport;       /* enum audit_transport */
-    uint16_t listener;       /* UDP: index of the listening socket */
-    uint32_t connection;     /* TCP: slot and */
-    uint32_t serial;         /* its generation, so that a late answer meets nobody else */
+    struct addr addr, local;       /* local: the address that was asked (wildcard binds) */
+    uint8_t transport;             /* enum audit_transport */
+    uint16_t listener;             /* UDP: index of the listening socket */
+    struct connection *connection; /* TCP; there until its last question is answered */
 };
 
 /* What the real DNS says of one question: real.h makes it, ordinary names

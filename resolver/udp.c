@@ -158,7 +158,6 @@ static enum answer read_packet(struct socket *s, unsigned i, struct now now, uin
         read_local(m, &q->client.local);
     q->client.transport = AUDIT_UDP;
     q->client.listener = s->number;
-    q->client.connection = q->client.serial = 0;
     q->arrived_ms = now.mono_ms;
     q->arrived_us = now_us;
     q->wire = u->in_bytes[i];

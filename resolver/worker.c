@@ -96,8 +96,8 @@ static void deliver(void *context, struct query *q, enum answer answer)
 {
     struct worker *w = context;
 
-    if (answer == ANSWER_SEND && q->client.transport == AUDIT_TCP)
-        tcp_send(w->tcp, &q->client, q->out, q->out_len);
+    if (q->client.transport == AUDIT_TCP)
+        tcp_send(&q->client, q->out, answer == ANSWER_SEND ? q->out_len : 0);
     else if (answer == ANSWER_SEND)
         udp_send(w->udp, &q->client, q->out, q->out_len);
     listen_done(&w->listen, q, answer);
