@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * event.c -- the words for an event's fields, and its packed form: the numbers
- * as they lie in memory, then each name, text and host as far as it is used.
+ * event.c -- the words for an event's fields, its packed form, and the ring.
+ *
+ * Packed are the numbers as they lie in memory, and each name, text and host as far
+ * as it is used. The ring:
+ *
+ *   [u32 length | record, padded to 8] ... [WRAP] ... end
+ *
+ * head and tail only grow; their low bits are the place. A record is never
+ * split: when it does not fit before the end, a marker sends the reader to the
+ * start. The producer writes head, the consumer tail, each on a cache line of
+ * its own; the producer keeps a copy of tail, and so touches the other's line
+ * only when the ring looks full.
  */
 #include "audit/event.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/types.h"
@@ -89,6 +101,8 @@ static void pack_event(struct pack *k, struct audit_event *e)
 {
     octets(k, e, offsetof(struct audit_event, qname));
     pack_name(k, &e->qname);
+    octets(k, (uint8_t *)e + offsetof(struct audit_event, server),
+           offsetof(struct audit_event, rule) - offsetof(struct audit_event, server));
     pack_text(k, e->rule, sizeof e->rule);
     pack_text(k, e->would_rule, sizeof e->would_rule);
     pack_text(k, e->text, sizeof e->text);
@@ -120,4 +134,142 @@ uint64_t audit_event_mono(const uint8_t *packed)
 
     memcpy(&ms, packed + offsetof(struct audit_event, mono_ms), sizeof ms);
     return ms;
+}
+
+size_t audit_event_shared(const struct audit_event *e)
+{
+    return offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
+}
+
+/* --- the ring ----------------------------------------------------------------------- */
+
+enum { LINE = 64, ALIGN = 8, LENGTH = 4 };
+static const uint32_t wrap = UINT32_MAX;
+
+struct audit_ring {
+    size_t size; /* of bytes[]; a power of two */
+    /* producer */
+    _Alignas(LINE) _Atomic size_t head;
+    size_t tail_seen;
+    _Atomic uint64_t dropped;
+    _Atomic uint64_t dropped_since; /* wall clock of the first since taken; 0 = none */
+    /* consumer */
+    _Alignas(LINE) _Atomic size_t tail;
+    size_t next;    /* tail behind the record that was peeked at */
+    uint64_t taken; /* of dropped */
+    uint64_t last_since;
+    _Alignas(LINE) uint8_t bytes[];
+};
+
+struct audit_ring *audit_ring_new(size_t bytes)
+{
+    struct audit_ring *r;
+
+    if (bytes < LINE || (bytes & (bytes - 1)) != 0)
+        return NULL;
+    r = aligned_alloc(LINE, sizeof *r + bytes);
+    if (r == NULL)
+        return NULL;
+    memset(r, 0, sizeof *r);
+    r->size = bytes;
+    return r;
+}
+
+void audit_ring_free(struct audit_ring *r)
+{
+    free(r);
+}
+
+static size_t padded(size_t len)
+{
+    return (LENGTH + len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+/* Packs into at most `room` octets, a multiple of ALIGN, with the length; the
+ * octets used, 0 if it does not fit. */
+static size_t put_record(uint8_t *out, size_t room, const struct audit_event *e)
+{
+    size_t len = room > 0 ? audit_event_pack(e, out + LENGTH, room - LENGTH) : 0;
+    uint32_t n = (uint32_t)len;
+
+    if (len == 0)
+        return 0;
+    memcpy(out, &n, sizeof n);
+    return padded(len);
+}
+
+static bool try_push(struct audit_ring *r, size_t head, const struct audit_event *e)
+{
+    size_t free_bytes = r->size - (head - r->tail_seen), place = head & (r->size - 1);
+    size_t before_end = r->size - place, skipped = 0, used;
+
+    used = put_record(r->bytes + place, free_bytes < before_end ? free_bytes : before_end, e);
+    if (used == 0 && free_bytes > before_end) {
+        memcpy(r->bytes + place, &wrap, sizeof wrap);
+        skipped = before_end;
+        used = put_record(r->bytes, free_bytes - before_end, e);
+    }
+    if (used > 0)
+        atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
+    return used > 0;
+}
+
+bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
+{
+    size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+
+    if (try_push(r, head, e))
+        return true;
+    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    if (try_push(r, head, e))
+        return true;
+    if (atomic_load_explicit(&r->dropped_since, memory_order_relaxed) == 0)
+        atomic_store_explicit(&r->dropped_since, e->wall_ms, memory_order_relaxed);
+    atomic_fetch_add_explicit(&r->dropped, 1, memory_order_release);
+    return false;
+}
+
+const uint8_t *audit_ring_peek(struct audit_ring *r, size_t *len)
+{
+    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    size_t head = atomic_load_explicit(&r->head, memory_order_acquire);
+    size_t place = tail & (r->size - 1);
+    uint32_t n;
+
+    if (tail == head)
+        return NULL;
+    memcpy(&n, r->bytes + place, sizeof n);
+    if (n == wrap) {
+        tail += r->size - place;
+        place = 0;
+        memcpy(&n, r->bytes, sizeof n);
+    }
+    r->next = tail + padded(n);
+    *len = n;
+    return r->bytes + place + LENGTH;
+}
+
+void audit_ring_release(struct audit_ring *r)
+{
+    atomic_store_explicit(&r->tail, r->next, memory_order_release);
+}
+
+uint64_t audit_ring_dropped(const struct audit_ring *r)
+{
+    return atomic_load_explicit(&r->dropped, memory_order_acquire);
+}
+
+uint64_t audit_ring_take_dropped(struct audit_ring *r, uint64_t *first_wall_ms)
+{
+    uint64_t dropped = audit_ring_dropped(r), n = dropped - r->taken, since;
+
+    if (n == 0)
+        return 0;
+    since = atomic_exchange_explicit(&r->dropped_since, 0, memory_order_relaxed);
+    /* A drop may fall between its time and its count; then the last time known. */
+    if (since != 0)
+        r->last_since = since;
+    r->taken = dropped;
+    *first_wall_ms = r->last_since;
+    return n;
 }

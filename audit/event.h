@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * event.h -- one KMS discovery question and what became of it, as a value.
+ * event.h -- one KMS discovery question and what became of it, as a value; and
+ * its way to the writer.
  *
  * The worker fills it, the ring carries it packed, the writer stores it as
- * numbers.
+ * numbers. A ring is 8 MiB of bytes, variable records, one producer, one consumer,
+ * no lock. A full ring drops the newest and counts.
  */
 #ifndef AUDIT_EVENT_H
 #define AUDIT_EVENT_H
@@ -37,26 +39,28 @@ struct audit_event {
     uint64_t policy_serial;      /* of the policy that decided */
     uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
     struct addr client;          /* with its port */
-    struct addr server;          /* who gave the verdict; any = none */
-    uint32_t real_ms;            /* how long it took */
+    uint32_t real_ms;            /* how long the verdict took */
     uint32_t latency_us;         /* arrival to answer */
-    uint16_t qtype, id, flags;
-    uint16_t real_rcode;
-    uint16_t rcode; /* sent to the client */
-    uint8_t kind;   /* enum audit_kind */
+    uint16_t id, flags;
+    uint8_t kind; /* enum audit_kind */
     uint8_t transport;
     bool edns_do;
     bool repeat;  /* same client, port, ID and name within 10 s */
     bool counted; /* above the rates: no event, ledger rows only */
     bool cached;  /* verdict or decision came from the cache */
+    /* Packed as far as they are used. */
+    struct name qname; /* as asked, with its case */
+    /* From here on, what is the same for many events and is stored once for them. */
+    struct addr server; /* who gave the verdict; any = none */
+    uint16_t qtype;
+    uint16_t real_rcode;
+    uint16_t rcode; /* sent to the client */
     uint8_t verdict, outcome, reason;
     uint8_t would;        /* outcome with the rules in shadow, 0 = none */
     uint8_t n_real;       /* targets of the real answer, the first ones */
     uint8_t n_answer;     /* delivered */
     uint8_t n_unapproved; /* of real[] that no policy names */
     uint8_t n_networks;
-    /* Packed as far as they are used. */
-    struct name qname; /* as asked, with its case */
     char rule[AUDIT_TEXT];
     char would_rule[AUDIT_TEXT];
     char text[128]; /* control records: what happened, by whom */
@@ -77,8 +81,27 @@ size_t audit_event_pack(const struct audit_event *, uint8_t *out, size_t size);
 void audit_event_unpack(struct audit_event *, const uint8_t *, size_t);
 /* mono_ms of a packed event. */
 uint64_t audit_event_mono(const uint8_t *packed);
+/* Where in a packed event that begins which is the same for many. */
+size_t audit_event_shared(const struct audit_event *);
 
 /* The name without _vlmcs._tcp, folded; the whole name when it is no such name. */
 void audit_event_suffix(const struct audit_event *, struct name *out);
+
+struct audit_ring; /* opaque */
+
+struct audit_ring *audit_ring_new(size_t bytes); /* power of two; NULL when out of memory */
+void audit_ring_free(struct audit_ring *);
+
+/* Producer. Packs the event straight into the ring; false when it is full
+ * (then counted as dropped, with the time). Wait-free, no allocation. */
+bool audit_ring_push(struct audit_ring *, const struct audit_event *);
+
+/* Consumer. The oldest record, or NULL; it stays valid until release. */
+const uint8_t *audit_ring_peek(struct audit_ring *, size_t *len);
+void audit_ring_release(struct audit_ring *);
+
+uint64_t audit_ring_dropped(const struct audit_ring *); /* ever; any thread */
+/* Consumer: what was dropped since the last call, and when it began. */
+uint64_t audit_ring_take_dropped(struct audit_ring *, uint64_t *first_wall_ms);
 
 #endif

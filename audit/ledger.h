@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ledger.h -- what is known of each client, suffix, target, rule and hour.
+ * ledger.h -- from an event to rows of the database: its own, and what is known of
+ * its client, suffix, targets, rules and hour. Private to audit/.
  *
  * Rows that events touch are kept in memory, changed there, and written once a
  * commit, sooner when they are many. A question counts in `questions` and under
@@ -12,26 +13,23 @@
 
 #include "audit/event.h"
 #include "audit/store.h"
-#include "base/hash.h"
 
 struct ledger; /* opaque */
 
-/* The store is borrowed, the key copied. NULL: out of memory. */
-struct ledger *ledger_new(struct audit_store *, const struct hash_key *);
+/* The store is borrowed; forwarder is the daemon's name in events. NULL: out of memory. */
+struct ledger *ledger_new(struct audit_store *, const char *forwarder);
 void ledger_free(struct ledger *);
 /* Above these a new client or name counts in the row (other). */
 void ledger_bounds(struct ledger *, uint64_t clients, uint64_t names);
 
-/* What the event that is stored says of its client and suffix. */
-struct ledger_ids {
-    int64_t client, suffix; /* 0: they have no row of their own */
-    int64_t previous;       /* the client's event before; 0 = none */
-};
-/* Counts one event, stored under that sequence number or (0) only counted. 0 or
- * -errno; after an error, and after a rollback, ledger_clear(). */
-int ledger_add(struct ledger *, const struct audit_event *, int64_t sequence, struct ledger_ids *);
-/* The next event but one is that: its client's row is brought near. */
-void ledger_expect(struct ledger *, const struct audit_event *);
+/* No event names what others have in common with it that far before. */
+enum { LEDGER_SHARED = 20000 };
+
+/* Takes a question or a control record, which is given packed as well (NULL, 0: it was
+ * not). 0 or -errno; after an error, and after a rollback, ledger_clear(). */
+int ledger_add(struct ledger *, const struct audit_event *, const uint8_t *packed, size_t);
+/* A client of whom an event follows soon: its row is brought near. */
+void ledger_expect(struct ledger *, const struct addr *client);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store.c -- the audit's database as its one writer uses it.
+ * store.c -- the audit's database, as its one writer and its readers use it.
  *
  * One file in WAL mode. Its log stays when the last process ends, so that the
  * group can read without the right to write. A database of another program is
@@ -8,17 +8,14 @@
  * transaction fail and has no other effect.
  *
  *   event     one row a question or control record; its id is the sequence
- *   answer    what became of a question: few kinds of it, named by number
- *   text      what repeats otherwise: lists of networks, names in odd case, and
- *             clients and suffixes for which the ledger has no row (as -id)
- *   epoch     event, answer and text that came next when the numbering of
- *             answers and texts began anew: what only older events name can go
- *   control   the rest of an event that is no question
+ *   answer    what events have in common, or all that a control record says; its id
+ *             is that of the first event that names it
  *   client suffix host rule hour   the ledger
  *   client_suffix   the last 16 suffixes of a client: id is 16 * client + place
  *
  * Times are Unix time in ms, 0 or NULL where there is none. An event names the
- * one before of the same client, so that a client's story needs no index.
+ * one before of the same client, so that a client's story needs no index. Its client
+ * and suffix are numbers of the ledger's rows, or texts where the ledger has none.
  */
 #include "audit/store.h"
 
@@ -32,45 +29,50 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/compiler.h"
 #include "base/str.h"
 #include "wire/kms.h"
 
-enum { WAITING = 128, SQL_TEXT = 2048 };
+enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */ };
+enum { BULK = 32 /* rows of a statement */, SQL_TEXT = 8192 };
+enum { CHECK_EVERY = 10000 /* instructions of SQLite */ };
+static const uint64_t query_most_ms = 5000;
 
-/* Rows of a table that wait for audit_store_flush(). */
-struct waiting {
-    int n;
-    struct {
-        int64_t numbers[STORE_NUMBERS];
-        const char *name;
-        const struct store_row *row; /* for its sketch */
-    } rows[WAITING];
+struct audit_reader {
+    sqlite3 *db;
+    uint64_t deadline_ms;
 };
 
 struct audit_store {
     sqlite3 *db;
-    sqlite3_stmt *get[STORE_LEDGER], *get_slots, *put[STORE_TABLES];
-    struct waiting waiting[STORE_ANSWER];
-    /* SQLite reads those of one of them, which is being written, as the table `waiting`. */
-    enum store_table writing;
-    int place;
-    sqlite3_vtab vtab;
-    sqlite3_vtab_cursor cursor;
+    sqlite3_stmt *get[STORE_EVENT];
+    struct {
+        sqlite3_stmt *q;
+        int bound, rows; /* values, and complete rows, that wait */
+    } put[STORE_TABLES];
 };
 
 /* clang-format off */
+const struct store_kind store_kinds[STORE_TABLES] = {
+    {"client", SCHEMA_CLIENT, 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
+    {"suffix", SCHEMA_NAME, STORE_NUMBERS},
+    {"host", SCHEMA_NAME, STORE_NUMBERS},
+    {"rule", SCHEMA_NAME, STORE_NUMBERS},
+    {"hour", SCHEMA_HOUR, 1 SCHEMA_COMMON(SCHEMA_ONE)},
+    {"client_suffix", SCHEMA_SLOT(SCHEMA_COLUMN), STORE_SLOT_NUMBERS},
+    {"event", ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous", 13},
+    {"answer", ",forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts,unapproved,response,answer,"
+     "rule,would,would_rule,networks,error,count,at", 21},
+};
+
 static const char schema_tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL)WITHOUT ROWID;"
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
-    "CREATE TABLE event(id INTEGER PRIMARY KEY" SCHEMA_EVENT(SCHEMA_COLUMN) ");"
-    "CREATE TABLE answer(id INTEGER PRIMARY KEY,forwarder,type,outcome,reason,verdict,server,real_rcode,real_hosts,"
-    "unapproved,response,answer,error,rule,would,would_rule,note);"
-    "CREATE TABLE text(id INTEGER PRIMARY KEY,text);"
-    "CREATE TABLE epoch(event INTEGER PRIMARY KEY,answer,text);"
-    "CREATE TABLE control(id INTEGER PRIMARY KEY,forwarder,kind,note,count,at);"
-    SCHEMA_SUFFIXES("client_suffix")
     "CREATE TABLE outcome(id INTEGER PRIMARY KEY,word TEXT);"
     "CREATE TABLE verdict(id INTEGER PRIMARY KEY,word TEXT);"
+    SCHEMA_SUFFIXES("client_suffix")
     SCHEMA_LEDGER("client", SCHEMA_CLIENT)
     SCHEMA_LEDGER("suffix", SCHEMA_NAME)
     SCHEMA_LEDGER("host", SCHEMA_NAME)
@@ -78,27 +80,26 @@ static const char schema_tables[] =
     SCHEMA_LEDGER("hour", SCHEMA_HOUR);
 
 #define COUNTS SCHEMA_COUNTS(SCHEMA_COLUMN)
-#define TEXT(id) "(SELECT text FROM text WHERE id=" id ")"
 #define BIT(bit, yes) "iif(e.bits&" bit ",'" yes "','')"
-#define OF(table, id) "iif(" id ">0,(SELECT name FROM " table " WHERE id=" id ")," TEXT("-" id) ")"
+#define OF(table, id) "iif(typeof(" id ")='text'," id ",(SELECT name FROM " table " WHERE id=" id "))"
 #define NAMED(kind, table, own) \
     "CREATE VIEW " table " AS SELECT name AS " kind ",clients" COUNTS "," own \
     SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
     "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked"
 
 static const char schema_views[] =
-    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms," SCHEMA_ISO("e.ms") " AS time,coalesce(k.kind,'event') AS kind,"
-    "coalesce(a.forwarder,k.forwarder) AS forwarder," OF("client", "e.client") " AS address,e.port AS port,"
-    "iif(e.bits&64,'tcp','udp') AS transport," TEXT("e.networks") " AS networks,"
-    "iif(e.asked," TEXT("e.asked") ",'_vlmcs._tcp'||rtrim('.'||" OF("suffix", "e.suffix") ",'.')) AS question,"
+    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms," SCHEMA_ISO("e.ms") " AS time,a.kind AS kind,"
+    "a.forwarder AS forwarder," OF("client", "e.client") " AS address,e.port AS port,"
+    "iif(e.bits&64,'tcp','udp') AS transport,a.networks AS networks,"
+    "coalesce(e.asked,'_vlmcs._tcp'||rtrim('.'||" OF("suffix", "e.suffix") ",'.')) AS question,"
     OF("suffix", "e.suffix") " AS suffix,a.type AS type,e.dns_id AS id,"
     "trim(" BIT("8", "RD ") "||" BIT("16", "CD ") "||" BIT("32", "AD ") "||" BIT("4", "DO") ") AS flags,"
     "e.bits&1 AS repeat,(e.bits&2)/2 AS cached,a.outcome AS outcome,a.reason AS reason,a.rule AS rule,"
     "e.serial AS policy_serial,a.verdict AS verdict,a.server AS server,a.real_rcode AS real_rcode,e.real_ms AS real_ms,"
     "a.real_hosts AS real_hosts,a.unapproved AS unapproved,a.response AS response,a.answer AS answer,"
     "iif(a.error>0,printf('0x%08X',2147942400+a.error),NULL) AS client_error,a.would AS would,a.would_rule AS would_rule,"
-    "e.latency_us AS latency_us,coalesce(a.note,k.note) AS note,k.count AS count,k.at AS at_ms,e.previous AS previous "
-    "FROM event e LEFT JOIN answer a ON a.id=e.answer LEFT JOIN control k ON e.answer IS NULL AND k.id=e.id;"
+    "e.latency_us AS latency_us,a.note AS note,a.count AS count,a.at AS at_ms,e.previous AS previous "
+    "FROM event e LEFT JOIN answer a ON a.id=e.answer;"
     "CREATE VIEW clients AS SELECT name AS address," SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked" COUNTS ","
     "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1)"
     " AS last_outcome,"
@@ -109,28 +110,12 @@ static const char schema_views[] =
     NAMED("target", "targets", "delivered,unapproved,") " FROM host n;"
     NAMED("rule", "rules", "would,") " FROM rule n;"
     "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
-    "CREATE VIEW gaps AS SELECT k.id AS sequence," SCHEMA_ISO("e.ms") " AS time,kind,count," SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
-    "FROM control k JOIN event e ON e.id=k.id WHERE kind IN('gap','start','stop','prune');";
+    "CREATE VIEW gaps AS SELECT e.id AS sequence," SCHEMA_ISO("e.ms") " AS time,kind,count," SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
+    "FROM answer a JOIN event e ON e.id=a.id WHERE kind IN('gap','start','stop','prune');";
 /* clang-format on */
 
-static const struct {
-    const char *name, *columns;
-    int n; /* with the id */
-} tables[STORE_TABLES] = {
-    [STORE_CLIENT] = {"client", SCHEMA_CLIENT,
-                      1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
-    [STORE_SUFFIX] = {"suffix", SCHEMA_NAME, STORE_NUMBERS},
-    [STORE_HOST] = {"host", SCHEMA_NAME, STORE_NUMBERS},
-    [STORE_RULE] = {"rule", SCHEMA_NAME, STORE_NUMBERS},
-    [STORE_HOUR] = {"hour", SCHEMA_HOUR, 1 SCHEMA_COMMON(SCHEMA_ONE)},
-    [STORE_SLOT] = {"client_suffix", SCHEMA_SLOT(SCHEMA_COLUMN), 1 SCHEMA_SLOT(SCHEMA_ONE)},
-    [STORE_EVENT] = {"event", SCHEMA_EVENT(SCHEMA_COLUMN), 1 SCHEMA_EVENT(SCHEMA_ONE)},
-    [STORE_ANSWER] = {"answer", NULL, 17},
-    [STORE_TEXT] = {"text", NULL, 2},
-    [STORE_CONTROL] = {"control", NULL, 6},
-};
-
-int audit_store_error(struct sqlite3 *db, int rc)
+/* What the library says, as -errno: a full disk is -ENOSPC, damage -EBADMSG. */
+static int error_of(sqlite3 *db, int rc)
 {
     static const struct {
         int code, error;
@@ -149,101 +134,11 @@ int audit_store_error(struct sqlite3 *db, int rc)
     return sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
 }
 
-/* --- rows that wait, as a table ------------------------------------------------ */
-
-static int waiting_connect(sqlite3 *db, void *context, int argc, const char *const *argv,
-                           sqlite3_vtab **out, char **error)
-{
-    struct audit_store *s = context;
-    char sql[SQL_TEXT];
-    struct str text;
-
-    (void)argc, (void)argv, (void)error;
-    str_init(&text, sql, sizeof sql);
-    str_add(&text, "CREATE TABLE x(");
-    for (int i = 0; i < STORE_NUMBERS; i++)
-        str_addf(&text, "n%d,", i);
-    str_add(&text, "sketch,name)");
-    *out = &s->vtab;
-    return sqlite3_declare_vtab(db, sql);
-}
-
-static int waiting_disconnect(sqlite3_vtab *table)
-{
-    (void)table;
-    return SQLITE_OK;
-}
-
-static int waiting_plan(sqlite3_vtab *table, sqlite3_index_info *info)
-{
-    (void)table, (void)info;
-    return SQLITE_OK;
-}
-
-static int waiting_open(sqlite3_vtab *table, sqlite3_vtab_cursor **out)
-{
-    *out = &container_of(table, struct audit_store, vtab)->cursor;
-    return SQLITE_OK;
-}
-
-static int waiting_close(sqlite3_vtab_cursor *cursor)
-{
-    (void)cursor;
-    return SQLITE_OK;
-}
-
-static int waiting_first(sqlite3_vtab_cursor *cursor, int plan, const char *text, int n,
-                         sqlite3_value **values)
-{
-    (void)plan, (void)text, (void)n, (void)values;
-    container_of(cursor, struct audit_store, cursor)->place = 0;
-    return SQLITE_OK;
-}
-
-static int waiting_next(sqlite3_vtab_cursor *cursor)
-{
-    container_of(cursor, struct audit_store, cursor)->place++;
-    return SQLITE_OK;
-}
-
-static int waiting_end(sqlite3_vtab_cursor *cursor)
-{
-    const struct audit_store *s = container_of(cursor, struct audit_store, cursor);
-
-    return s->place >= s->waiting[s->writing].n;
-}
-
-static int waiting_column(sqlite3_vtab_cursor *cursor, sqlite3_context *to, int i)
-{
-    const struct audit_store *s = container_of(cursor, struct audit_store, cursor);
-    const struct waiting *w = &s->waiting[s->writing];
-    const struct store_row *row = w->rows[s->place].row;
-
-    if (i < STORE_NUMBERS)
-        sqlite3_result_int64(to, w->rows[s->place].numbers[i]);
-    else if (i > STORE_NUMBERS)
-        sqlite3_result_text(to, w->rows[s->place].name, -1, SQLITE_STATIC);
-    else if (s->writing != STORE_CLIENT && row->n_sketch > 0)
-        sqlite3_result_blob(to, row->sketch, (int)(row->n_sketch * sizeof *row->sketch),
-                            SQLITE_STATIC);
-    return SQLITE_OK;
-}
-
-static const sqlite3_module waiting_module = {
-    .xConnect = waiting_connect,
-    .xDisconnect = waiting_disconnect,
-    .xBestIndex = waiting_plan,
-    .xOpen = waiting_open,
-    .xClose = waiting_close,
-    .xFilter = waiting_first,
-    .xNext = waiting_next,
-    .xEof = waiting_end,
-    .xColumn = waiting_column, /* nobody asks for a rowid */
-};
-
 /* --- open and close ----------------------------------------------------------- */
 
-int audit_store_check(struct sqlite3 *db, const char *path, struct diags *d)
+/* Is this an audit of our format? 0; 1 it is empty; -EBADMSG with a sentence in
+ * d; -errno. Writes nothing. */
+static int check(sqlite3 *db, const char *path, struct diags *d)
 {
     const char *why = "is a database of something else; move it away to begin a new one";
     int application = 0, format = 0, objects = 0, rc;
@@ -258,28 +153,23 @@ int audit_store_check(struct sqlite3 *db, const char *path, struct diags *d)
         format = sqlite3_column_int(q, 1);
         objects = sqlite3_column_int(q, 2);
     }
-    rc = audit_store_error(db, rc);
+    rc = error_of(db, rc);
     sqlite3_finalize(q);
     if (rc != 0 && rc != -EBADMSG)
         return rc;
-    if (rc == 0 && application == SCHEMA_APPLICATION && format == SCHEMA_FORMAT)
+    if (rc == 0 && application == APPLICATION && format == FORMAT)
         return 0;
     if (rc == 0 && objects == 0 && application == 0 && format == 0)
         return 1;
     if (rc != 0)
         why = "is not an audit database or is damaged; move it away to begin a new one, "
               "or put back a backup";
-    else if (application == SCHEMA_APPLICATION && format > SCHEMA_FORMAT)
-        why = "has a newer format; install the Waymark that wrote it, or move the file away to "
-              "begin a new one";
+    else if (application == APPLICATION)
+        why = format > FORMAT ? "has a newer format; install the Waymark that wrote it, or move "
+                                "the file away to begin a new one"
+                              : "has an older format; move it away to begin a new one";
     diags_add(d, path, 0, 0, "%s", why);
     return -EBADMSG;
-}
-
-static void add_words(struct str *s, const char *table, const char *const *words)
-{
-    for (int i = 0; words[i] != NULL; i++)
-        str_addf(s, "INSERT INTO %s VALUES(%d,'%s');", table, i, words[i]);
 }
 
 /* All of it or nothing. */
@@ -291,52 +181,62 @@ static int create(sqlite3 *db)
     str_init(&s, text, sizeof text);
     str_addf(&s,
              "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
-             "PRAGMA application_id=%d;PRAGMA user_version=%d;",
-             SCHEMA_APPLICATION, SCHEMA_FORMAT);
-    str_add(&s, schema_tables);
-    add_words(&s, "outcome", outcome_names);
-    add_words(&s, "verdict", verdict_names);
-    str_add(&s, schema_views);
-    str_add(&s, "COMMIT");
+             "PRAGMA application_id=%d;PRAGMA user_version=%d;%s",
+             APPLICATION, FORMAT, schema_tables);
+    for (int t = STORE_EVENT; t <= STORE_ANSWER; t++)
+        str_addf(&s, "CREATE TABLE %s(id INTEGER PRIMARY KEY%s);", store_kinds[t].name,
+                 store_kinds[t].columns);
+    for (int i = 0; i < OUTCOMES; i++)
+        str_addf(&s, "INSERT INTO outcome VALUES(%d,'%s');", i, outcome_names[i]);
+    for (int i = 0; i < VERDICTS; i++)
+        str_addf(&s, "INSERT INTO verdict VALUES(%d,'%s');", i, verdict_names[i]);
+    str_addf(&s, "%sCOMMIT", schema_views);
     return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
 }
 
-static int prepare(struct audit_store *s, sqlite3_stmt **out, const char *fmt, ...)
-    PRINTF_LIKE(3, 4);
-static int prepare(struct audit_store *s, sqlite3_stmt **out, const char *fmt, ...)
+/* Columns of a row that is written. */
+static int width(enum store_table t)
 {
-    char sql[SQL_TEXT];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(sql, sizeof sql, fmt, args);
-    va_end(args);
-    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+    return store_kinds[t].n + (t < STORE_LEDGER ? 2 : 0);
 }
 
-/* The statement that writes rows of the table, those that wait or one of its own. */
+/* The statement that writes BULK rows of a table; those without an id are not there. */
 static int prepare_put(struct audit_store *s, enum store_table t)
 {
-    const char *name = tables[t].name, *columns = tables[t].columns;
-    char list[512], update[512];
-    struct str l, u;
+    const struct store_kind *k = &store_kinds[t];
+    bool ledger = t < STORE_LEDGER;
+    int n = width(t);
+    char text[SQL_TEXT];
+    struct str sql;
 
-    str_init(&l, list, sizeof list);
-    str_init(&u, update, sizeof update);
-    for (int i = 1; i < tables[t].n; i++)
-        str_addf(&l, columns != NULL ? ",n%d" : ",?", i);
-    for (const char *c = columns; c != NULL; c = strchr(c + 1, ','))
-        str_addf(&u, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
-    if (columns == NULL)
-        return prepare(s, &s->put[t], "INSERT INTO %s VALUES(?%s)", name, list);
-    if (t >= STORE_LEDGER)
-        return prepare(s, &s->put[t], "INSERT%s INTO %s(id%s) SELECT n0%s FROM waiting",
-                       t == STORE_SLOT ? " OR REPLACE" : "", name, columns, list);
-    /* The name of a row stays, and its place in the index. */
-    return prepare(s, &s->put[t],
-                   "INSERT INTO %s(id%s,sketch,name) SELECT n0%s,sketch,name FROM waiting WHERE 1 "
-                   "ON CONFLICT(id) DO UPDATE SET (sketch%s)=(excluded.sketch%s)",
-                   name, columns, list, columns, update);
+    str_init(&sql, text, sizeof text);
+    str_addf(&sql, "INSERT%s INTO %s(id%s%s%s)", t == STORE_SLOT ? " OR REPLACE" : "", k->name,
+             ledger ? ",name" : "", k->columns, ledger ? ",sketch" : "");
+    for (int row = 0; row < BULK; row++) {
+        str_add(&sql, row > 0 ? " UNION ALL SELECT ?" : " SELECT ?");
+        for (int i = 1; i < n; i++)
+            str_add(&sql, ",?");
+        str_addf(&sql, " WHERE ?%d NOTNULL", row * n + 1);
+    }
+    if (ledger) /* the name of a row stays, and its place in the index */
+        str_addf(&sql, " ON CONFLICT(id) DO UPDATE SET (sketch%s)=(excluded.sketch", k->columns);
+    for (const char *c = k->columns; ledger && c != NULL; c = strchr(c + 1, ','))
+        str_addf(&sql, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
+    str_add(&sql, ledger ? ")" : "");
+    return sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->put[t].q, NULL);
+}
+
+static int prepare_get(struct audit_store *s, enum store_table t)
+{
+    const struct store_kind *k = &store_kinds[t];
+    char sql[SQL_TEXT];
+
+    snprintf(sql, sizeof sql, "SELECT id%s%s FROM %s WHERE %s", k->columns,
+             t == STORE_SLOT ? "" : ",sketch", k->name,
+             t == STORE_SLOT   ? "id BETWEEN 16*?2 AND 16*?2+15"
+             : t == STORE_HOUR ? "id=?2"
+                               : "name=?1");
+    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->get[t], NULL);
 }
 
 static int configure(struct audit_store *s, uint64_t wal_bytes)
@@ -353,21 +253,14 @@ static int configure(struct audit_store *s, uint64_t wal_bytes)
     rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_create_module(s->db, "waiting", &waiting_module, s);
     for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
         rc = prepare_put(s, (enum store_table)t);
-    for (int t = 0; t < STORE_LEDGER && rc == SQLITE_OK; t++)
-        rc = prepare(s, &s->get[t], "SELECT id%s,sketch FROM %s WHERE %s=?", tables[t].columns,
-                     tables[t].name, t == STORE_HOUR ? "id" : "name");
-    if (rc == SQLITE_OK)
-        rc = prepare(s, &s->get_slots,
-                     "SELECT id%s FROM client_suffix WHERE id BETWEEN ?1 AND ?1+15 ORDER BY id",
-                     tables[STORE_SLOT].columns);
-    return audit_store_error(s->db, rc);
+    for (int t = 0; t <= STORE_SLOT && rc == SQLITE_OK; t++)
+        rc = prepare_get(s, (enum store_table)t);
+    return error_of(s->db, rc);
 }
 
-char *audit_store_path(const char *dir)
+static char *path_of(const char *dir)
 {
     char *path;
 
@@ -377,7 +270,7 @@ char *audit_store_path(const char *dir)
 int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
     struct audit_store *s = calloc(1, sizeof *s);
-    char *path = audit_store_path(dir);
+    char *path = path_of(dir);
     int fd = -1, rc = s != NULL && path != NULL ? 0 : -ENOMEM;
 
     /* The rights do not depend on the umask; the files beside it get those of the
@@ -393,17 +286,17 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         (void)!fchmod(fd, 0640);
         close(fd);
         rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
-        rc = s->db == NULL ? -ENOMEM : audit_store_error(s->db, rc);
+        rc = s->db == NULL ? -ENOMEM : error_of(s->db, rc);
     }
     if (rc == 0) {
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, 1000);
-        rc = audit_store_check(s->db, path, d);
+        rc = check(s->db, path, d);
         if (rc == -EBADMSG)
             goto fail;
     }
     if (rc == 1)
-        rc = audit_store_error(s->db, create(s->db));
+        rc = error_of(s->db, create(s->db));
     if (rc == 0)
         rc = configure(s, wal_bytes);
     if (rc == 0) {
@@ -423,10 +316,9 @@ void audit_store_close(struct audit_store *s)
     if (s == NULL)
         return;
     for (int t = 0; t < STORE_TABLES; t++)
-        sqlite3_finalize(s->put[t]);
-    for (int t = 0; t < STORE_LEDGER; t++)
+        sqlite3_finalize(s->put[t].q);
+    for (int t = 0; t <= STORE_SLOT; t++)
         sqlite3_finalize(s->get[t]);
-    sqlite3_finalize(s->get_slots);
     sqlite3_close(s->db);
     free(s);
 }
@@ -442,7 +334,7 @@ static int step(struct audit_store *s, sqlite3_stmt *q)
     rc = sqlite3_step(q);
     if (rc == SQLITE_ROW)
         return 1;
-    rc = audit_store_error(s->db, rc);
+    rc = error_of(s->db, rc);
     if (rc == -EIO && errno > 0)
         rc = -errno; /* a COMMIT does not keep the number */
     sqlite3_reset(q);
@@ -452,7 +344,7 @@ static int step(struct audit_store *s, sqlite3_stmt *q)
 int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
 {
     sqlite3_stmt *q = NULL;
-    int rc = audit_store_error(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
+    int rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
     va_list args;
 
     va_start(args, sql);
@@ -469,127 +361,221 @@ int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
     return rc;
 }
 
-int audit_store_insert(struct audit_store *s, enum store_table table, const char *types, ...)
-{
-    sqlite3_stmt *q = s->put[table];
-    va_list args;
-
-    sqlite3_clear_bindings(q);
-    va_start(args, types);
-    for (int i = 0; types[i] != '\0'; i++)
-        if (types[i] == 'i')
-            sqlite3_bind_int64(q, i + 1, va_arg(args, int64_t));
-        else
-            sqlite3_bind_text(q, i + 1, va_arg(args, const char *), -1, SQLITE_STATIC);
-    va_end(args);
-    return step(s, q);
-}
-
 /* A failed statement may have ended the transaction already. */
 void audit_store_rollback(struct audit_store *s)
 {
-    for (int t = 0; t < STORE_ANSWER; t++)
-        s->waiting[t].n = 0;
+    for (int t = 0; t < STORE_TABLES; t++)
+        s->put[t].bound = s->put[t].rows = 0;
     if (!sqlite3_get_autocommit(s->db))
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 /* --- rows --------------------------------------------------------------------------- */
 
-int audit_store_get(struct audit_store *s, enum store_table table, const char *name,
-                    struct store_row *row)
+void audit_store_number(struct audit_store *s, enum store_table t, int64_t n)
 {
-    sqlite3_stmt *q = s->get[table];
-    int rc, n = tables[table].n;
-    size_t size;
-
-    if (table == STORE_HOUR)
-        sqlite3_bind_int64(q, 1, row->id);
-    else
-        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
-    rc = step(s, q);
-    if (rc != 1)
-        return rc == 0 ? -ENOENT : rc;
-    for (int i = 0; i < n; i++)
-        row->numbers[i] = sqlite3_column_int64(q, i);
-    size = (size_t)sqlite3_column_bytes(q, n);
-    if (size > 0 && size <= sizeof row->sketch) {
-        memcpy(row->sketch, sqlite3_column_blob(q, n), size);
-        row->n_sketch = (uint8_t)(size / sizeof *row->sketch);
-    }
-    sqlite3_reset(q);
-    return 0;
+    sqlite3_bind_int64(s->put[t].q, ++s->put[t].bound, n);
 }
 
-int audit_store_get_slots(struct audit_store *s, int64_t client,
-                          union store_slot slots[STORE_SLOTS])
+void audit_store_text(struct audit_store *s, enum store_table t, const char *text)
 {
-    int rc, n = 0;
-
-    sqlite3_bind_int64(s->get_slots, 1, STORE_SLOTS * client);
-    for (; (rc = step(s, s->get_slots)) == 1; n++)
-        for (size_t i = 0; i < ARRAY_LEN(slots->numbers); i++)
-            slots[n].numbers[i] = sqlite3_column_int64(s->get_slots, (int)i);
-    return rc == 0 ? n : rc;
+    sqlite3_bind_text(s->put[t].q, ++s->put[t].bound, text, -1, SQLITE_TRANSIENT);
 }
 
-static int write_waiting(struct audit_store *s, enum store_table table)
+void audit_store_blob(struct audit_store *s, enum store_table t, const void *octets, size_t n)
 {
-    int rc;
+    sqlite3_bind_blob(s->put[t].q, ++s->put[t].bound, octets, (int)n, SQLITE_STATIC);
+}
 
-    s->writing = table;
-    rc = s->waiting[table].n > 0 ? step(s, s->put[table]) : 0;
-    s->waiting[table].n = 0;
+static int write_rows(struct audit_store *s, enum store_table t)
+{
+    int rc = 0, first = s->put[t].rows * width(t) + 1;
+
+    for (int i = s->put[t].rows; i > 0 && i < BULK; i++, first += width(t))
+        sqlite3_bind_null(s->put[t].q, first); /* no row has that id */
+    if (s->put[t].rows > 0)
+        rc = step(s, s->put[t].q);
+    s->put[t].bound = s->put[t].rows = 0;
     return rc;
 }
 
-int audit_store_put(struct audit_store *s, enum store_table table, const int64_t *numbers,
-                    const struct store_row *row)
+int audit_store_row(struct audit_store *s, enum store_table t)
 {
-    struct waiting *w = &s->waiting[table];
-    int rc = w->n == WAITING ? write_waiting(s, table) : 0;
-
-    memcpy(w->rows[w->n].numbers, numbers, (size_t)tables[table].n * sizeof *numbers);
-    w->rows[w->n].name = row != NULL ? row->name : NULL;
-    w->rows[w->n++].row = row;
-    return rc;
+    s->put[t].rows++;
+    while (s->put[t].bound < s->put[t].rows * width(t))
+        sqlite3_bind_null(s->put[t].q, ++s->put[t].bound);
+    return s->put[t].rows == BULK ? write_rows(s, t) : 0;
 }
 
 int audit_store_flush(struct audit_store *s)
 {
     int rc = 0;
 
-    for (int t = 0; t < STORE_ANSWER && rc == 0; t++)
-        rc = write_waiting(s, (enum store_table)t);
+    for (int t = 0; t < STORE_TABLES && rc == 0; t++)
+        rc = write_rows(s, (enum store_table)t);
     return rc;
 }
 
-int audit_store_count(struct audit_store *s, enum store_table table, int64_t *rows,
-                      int64_t *last_id)
+int audit_store_get(struct audit_store *s, enum store_table t, const char *name, int64_t id,
+                    int64_t *numbers, void *sketch, size_t *size)
 {
-    const char *name = tables[table].name;
-    char sql[SQL_TEXT];
-    int64_t n[2] = {0};
-    int rc;
+    sqlite3_stmt *q = s->get[t];
+    int rc, n = 0;
 
-    snprintf(sql, sizeof sql,
-             "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE name='(other)'),"
-             "ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
-             name, name, name);
-    rc = audit_store_sql(s, n, sql);
-    *rows = n[0];
-    *last_id = n[1];
-    return rc == 1 ? 0 : rc;
+    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(q, 2, id);
+    for (; (rc = step(s, q)) == 1; n++) {
+        for (int i = 0; i < store_kinds[t].n; i++)
+            *numbers++ = sqlite3_column_int64(q, i);
+        if (sketch == NULL)
+            continue;
+        if ((size_t)sqlite3_column_bytes(q, store_kinds[t].n) < *size)
+            *size = (size_t)sqlite3_column_bytes(q, store_kinds[t].n);
+        if (*size > 0)
+            memcpy(sketch, sqlite3_column_blob(q, store_kinds[t].n), *size);
+    }
+    return rc == 0 ? n : rc;
 }
 
-int audit_store_sweep(struct audit_store *s, int64_t before_ms, int64_t first_event)
-{
-    int rc = audit_store_sql(s, NULL, "DELETE FROM client_suffix WHERE last<?", before_ms);
-    char sql[SQL_TEXT];
+/* --- the reader ----------------------------------------------------------------------- */
 
-    for (int t = 0; t < STORE_LEDGER && rc == 0; t++) {
-        snprintf(sql, sizeof sql, "DELETE FROM %s WHERE last<? AND event<?", tables[t].name);
-        rc = audit_store_sql(s, NULL, sql, before_ms, first_event);
+static const char *text_of(sqlite3_value *v)
+{
+    const char *text = (const char *)sqlite3_value_text(v);
+
+    return text != NULL ? text : "";
+}
+
+static void within(sqlite3_context *context, int n, sqlite3_value **v)
+{
+    struct prefix prefix;
+    struct addr a;
+
+    (void)n;
+    sqlite3_result_int(context, addr_parse(&a, text_of(v[0]), 0) == 0 &&
+                                    prefix_parse(&prefix, text_of(v[1])) == 0 &&
+                                    prefix_contains(&prefix, a.ip));
+}
+
+static void below(sqlite3_context *context, int n, sqlite3_value **v)
+{
+    const char *name = text_of(v[0]), *parent = text_of(v[1]);
+    size_t len = strlen(name), end = strlen(parent);
+
+    (void)n;
+    sqlite3_result_int(context, len > end && strcmp(name + len - end, parent) == 0);
+}
+
+static int over_time(void *context)
+{
+    const struct audit_reader *r = context;
+
+    return clock_now().mono_ms > r->deadline_ms;
+}
+
+int audit_reader_open(struct audit_reader **out, const char *dir, struct diags *d)
+{
+    const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
+    struct audit_reader *r = calloc(1, sizeof *r);
+    char *path = path_of(dir);
+    int rc = r == NULL || path == NULL ? -ENOMEM : access(path, R_OK) != 0 ? -errno : 0;
+
+    if (rc != 0)
+        goto done;
+    rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    if (r->db == NULL) {
+        rc = -ENOMEM;
+        goto done;
     }
+    sqlite3_extended_result_codes(r->db, 1);
+    sqlite3_busy_timeout(r->db, 1000);
+    sqlite3_progress_handler(r->db, CHECK_EVERY, over_time, r);
+    r->deadline_ms = clock_now().mono_ms + query_most_ms;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_exec(r->db, "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON", NULL, NULL,
+                          NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_function(r->db, "within", 2, flags, NULL, within, NULL, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_create_function(r->db, "below", 2, flags, NULL, below, NULL, NULL);
+    rc = rc == SQLITE_OK ? check(r->db, path, d) : error_of(r->db, rc);
+done:
+    free(path);
+    if (rc == 0) {
+        *out = r;
+        return 0;
+    }
+    audit_reader_close(r);
+    return rc == 1 ? -ENOENT : rc; /* made, and nothing is in it yet */
+}
+
+void audit_reader_close(struct audit_reader *r)
+{
+    if (r == NULL)
+        return;
+    sqlite3_close(r->db);
+    free(r);
+}
+
+const char *audit_reader_message(const struct audit_reader *r)
+{
+    return sqlite3_errmsg(r->db);
+}
+
+json_t *audit_json_text(const char *text)
+{
+    json_t *v = json_string(text); /* NULL: not UTF-8 */
+    char buf[1024];
+    struct str s;
+
+    if (v != NULL)
+        return v;
+    str_init(&s, buf, sizeof buf);
+    str_add_escaped(&s, text, strlen(text));
+    return json_string(buf);
+}
+
+static json_t *row_of(sqlite3_stmt *q)
+{
+    json_t *row = json_object(), *value;
+
+    for (int i = 0; i < sqlite3_column_count(q); i++) {
+        const char *name = sqlite3_column_name(q, i);
+        int type = sqlite3_column_type(q, i);
+        const char *text = (const char *)sqlite3_column_text(q, i);
+        size_t len = strlen(name);
+        char mark = len > 0 ? name[len - 1] : '\0';
+
+        if (text == NULL)
+            value = json_null();
+        else if (mark == '?')
+            value = json_boolean(sqlite3_column_int(q, i));
+        else if (mark == ']')
+            value = json_loads(text, JSON_DECODE_ANY, NULL);
+        else if (type == SQLITE_INTEGER)
+            value = json_integer(sqlite3_column_int64(q, i));
+        else if (type == SQLITE_FLOAT)
+            value = json_real(sqlite3_column_double(q, i));
+        else
+            value = audit_json_text(text);
+        (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
+    }
+    return row;
+}
+
+int audit_query(struct audit_reader *r, const char *sql, const char *text, json_t *rows)
+{
+    sqlite3_stmt *q = NULL;
+    int rc = sqlite3_prepare_v2(r->db, sql, -1, &q, NULL);
+
+    r->deadline_ms = clock_now().mono_ms + query_most_ms;
+    if (rc == SQLITE_OK && text != NULL)
+        rc = sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        while ((rc = sqlite3_step(q)) == SQLITE_ROW)
+            if (rows != NULL)
+                json_array_append_new(rows, row_of(q));
+    rc = error_of(r->db, rc);
+    sqlite3_finalize(q);
     return rc;
 }

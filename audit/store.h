@@ -1,37 +1,85 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store.h -- the audit's database as its one writer uses it. Private to audit/;
- * store.c and read.c are the only files that know SQLite.
+ * store.h -- the audit's database: the columns of its tables, SQL for who reads it, and
+ * rows by the dozen for its one writer. store.c is the only file that knows SQLite.
+ *
+ * waymark-audit(5) documents the views; the tables are private and may change with
+ * the format.
  */
 #ifndef AUDIT_STORE_H
 #define AUDIT_STORE_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include <jansson.h>
 #include <stdint.h>
 
-#include "audit/schema.h"
-#include "base/compiler.h"
 #include "base/diag.h"
 
+/* clang-format off */
+/* Columns behind the id, in their order: tables, statements and rows in memory are made of these lists. */
+#define SCHEMA_OUTCOMES(X) X(passed) X(filled) X(replaced) X(filtered) X(denied) X(missing) X(failed) X(blocked)
+#define SCHEMA_COUNTS(X) X(questions) X(attempts) SCHEMA_OUTCOMES(X) X(updates) /* which the tool calls update */
+#define SCHEMA_COMMON(X) X(first) X(last) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
+#define SCHEMA_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
+#define SCHEMA_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
+#define SCHEMA_SLOT(X) X(suffix) X(last) X(verdict) X(outcome)
+/* clang-format on */
+
+/* What a list becomes: ",first,last", and a number for sizes. */
+#define SCHEMA_COLUMN(name) "," #name
+#define SCHEMA_ONE(name) +1
+#define SCHEMA_CLIENT SCHEMA_COMMON(SCHEMA_COLUMN) SCHEMA_OF_CLIENT(SCHEMA_COLUMN)
+#define SCHEMA_NAME SCHEMA_COMMON(SCHEMA_COLUMN) SCHEMA_OF_NAME(SCHEMA_COLUMN)
+#define SCHEMA_HOUR SCHEMA_COMMON(SCHEMA_COLUMN)
+
+/* Texts of a column that are parted by spaces, as a JSON array. */
+#define SCHEMA_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
+/* A word of an enum, by its number. */
+#define SCHEMA_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
+#define SCHEMA_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
+
+/* A table of the ledger. Numbers are not given twice: others name them. */
+#define SCHEMA_LEDGER(table, columns)                                                              \
+    "CREATE TABLE " table "(id INTEGER PRIMARY KEY AUTOINCREMENT,name TEXT UNIQUE" columns         \
+    ",sketch);"
+#define SCHEMA_SUFFIXES(table)                                                                     \
+    "CREATE TABLE " table "(id INTEGER PRIMARY KEY" SCHEMA_SLOT(SCHEMA_COLUMN) ");"
+/* The rows of client_suffix (s) of a client (n). */
+#define SCHEMA_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
+
+/* --- to read ------------------------------------------------------------------------
+ *
+ * A query is one short transaction: all its rows are in memory before the caller
+ * sees the first, and after 5 s it is ended. So nothing that reads keeps the
+ * daemon from writing its log into the database. */
+
+struct audit_reader; /* opaque */
+
+int audit_reader_open(struct audit_reader **, const char *dir,
+                      struct diags *d); /* 0, -ENOENT, -EBADMSG, -errno */
+void audit_reader_close(struct audit_reader *);
+
+/* Runs one statement, with the text as its parameter (NULL: it has none), and appends
+ * its rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
+ * becomes field x, "x?" is a boolean. Apart from SQLite's own there are two functions:
+ * within(address, prefix), and below(name, ".parent"). 0; -ETIMEDOUT; -errno. */
+int audit_query(struct audit_reader *, const char *sql, const char *text, json_t *rows);
+/* Why the last query failed, in SQLite's words. */
+const char *audit_reader_message(const struct audit_reader *);
+/* Text that may hold any octets, as a JSON string. */
+json_t *audit_json_text(const char *);
+
+/* --- to write: private to audit/ ----------------------------------------------------- */
+
 struct audit_store; /* opaque */
-struct sqlite3;
 
 /* 0; -EBADMSG with path and remedy in d; -errno with a sentence in d. Makes the
  * directory and the file if need be. wal_bytes: how long the log may become
  * before it is written into the database. */
 int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
 void audit_store_close(struct audit_store *);
-/* The file of the directory; freed by the caller, NULL: out of memory. */
-char *audit_store_path(const char *dir);
-/* Is this an audit of our format? 0; 1 it is empty; -EBADMSG with a sentence in
- * d; -errno. Writes nothing. */
-int audit_store_check(struct sqlite3 *, const char *path, struct diags *d);
-/* What the library says, as -errno: a full disk is -ENOSPC, damage -EBADMSG. */
-int audit_store_error(struct sqlite3 *, int rc);
 
 enum store_table {
-    STORE_CLIENT, /* the ledger's */
+    STORE_CLIENT, /* the ledger's, which have a name but for the hour */
     STORE_SUFFIX,
     STORE_HOST,
     STORE_RULE,
@@ -40,73 +88,37 @@ enum store_table {
     STORE_SLOT = STORE_LEDGER,
     STORE_EVENT,
     STORE_ANSWER,
-    STORE_TEXT,
-    STORE_CONTROL,
     STORE_TABLES
 };
 
-enum { STORE_SLOTS = 16 /* suffixes of a client */, STORE_SKETCH = 32 };
+/* Columns with the id, without sketch and name. */
 enum { STORE_NUMBERS = 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_NAME(SCHEMA_ONE) };
+enum { STORE_SLOT_NUMBERS = 1 SCHEMA_SLOT(SCHEMA_ONE), STORE_SLOTS = 16 /* of a client */ };
+extern const struct store_kind {
+    const char *name, *columns;
+    int n;
+} store_kinds[STORE_TABLES];
 
-/* A row of the ledger: its numbers, and for names the smallest hashes of their clients. */
-struct store_row {
-    union {
-        int64_t numbers[STORE_NUMBERS];
-        struct {
-            int64_t id;
-            SCHEMA_COMMON(SCHEMA_MEMBER)
-            union {
-                struct {
-                    SCHEMA_OF_CLIENT(SCHEMA_MEMBER)
-                };
-                struct {
-                    SCHEMA_OF_NAME(SCHEMA_MEMBER)
-                };
-            };
-        };
-    };
-    const char *name; /* borrowed; NULL: the row is in the database already */
-    uint8_t n_sketch;
-    uint32_t sketch[STORE_SKETCH]; /* a client's row ends before */
-};
-/* Rows of client_suffix and of event. */
-union store_slot {
-    int64_t numbers[1 SCHEMA_SLOT(SCHEMA_ONE)];
-    struct {
-        int64_t id;
-        SCHEMA_SLOT(SCHEMA_MEMBER)
-    };
-};
-union store_event {
-    int64_t numbers[1 SCHEMA_EVENT(SCHEMA_ONE)];
-    struct {
-        int64_t id;
-        SCHEMA_EVENT(SCHEMA_MEMBER)
-    };
-};
-
-/* By its name, an hour by row->id. 0, -ENOENT, -errno. */
-int audit_store_get(struct audit_store *, enum store_table, const char *name, struct store_row *);
-/* The suffixes of a client; how many, or -errno. */
-int audit_store_get_slots(struct audit_store *, int64_t client, union store_slot[STORE_SLOTS]);
-/* Takes a row of the ledger, of client_suffix or of event, new or changed. The
- * numbers are copied, the rest is borrowed until audit_store_flush(): many rows of a
- * table are written by one statement. row: of the ledger only, else NULL. */
-int audit_store_put(struct audit_store *, enum store_table, const int64_t *numbers,
-                    const struct store_row *row);
+/* The next value of the row that is being given to the table, in the order of its
+ * columns; those that are not given are NULL, and so is a text or octets at NULL. What
+ * lies there is copied. */
+void audit_store_number(struct audit_store *, enum store_table, int64_t);
+void audit_store_text(struct audit_store *, enum store_table, const char *);
+void audit_store_blob(struct audit_store *, enum store_table, const void *octets, size_t n);
+/* The row is complete. A row of the ledger or of client_suffix takes the place of the
+ * one with its id, but keeps that one's name. Rows are written when they are many, or
+ * by audit_store_flush(). 0 or -errno. */
+int audit_store_row(struct audit_store *, enum store_table);
 int audit_store_flush(struct audit_store *);
-/* Adds a row of another table: an i (int64_t) or t (text, NULL is NULL) for each
- * of its columns; those at the end without one are NULL. */
-int audit_store_insert(struct audit_store *, enum store_table, const char *types, ...);
+/* The numbers of the row of the ledger of that name, the hour id, or the slots of the
+ * client id, one after the other; sketch, if not NULL: up to size octets. How many rows
+ * there are, or -errno. */
+int audit_store_get(struct audit_store *, enum store_table, const char *name, int64_t id,
+                    int64_t *numbers, void *sketch, size_t *size);
 
 /* SQL that is run now and then, with an int64_t for each `?`. 1 and the numbers of
  * its first row in out; 0 it gave none; -errno. out NULL: runs to its end, 0. */
 int audit_store_sql(struct audit_store *, int64_t *out, const char *sql, ...);
 void audit_store_rollback(struct audit_store *);
-/* How many rows of the ledger's table there are without (other), and the last number. */
-int audit_store_count(struct audit_store *, enum store_table, int64_t *rows, int64_t *last_id);
-/* Removes rows of the ledger that were last touched before that time, and that
- * no event from first_event on names. */
-int audit_store_sweep(struct audit_store *, int64_t before_ms, int64_t first_event);
 
 #endif

@@ -11,7 +11,7 @@
 #ifndef AUDIT_WRITER_H
 #define AUDIT_WRITER_H
 
-#include "audit/ring.h"
+#include "audit/event.h"
 #include "base/clock.h"
 #include "base/diag.h"
 

@@ -82,7 +82,7 @@ static const struct column rule_columns[] = {
 #define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SCHEMA_SLOTS ")"
 
 static const struct audit_list lists[] = {
-    {"clients", OF_CLIENT, "client n", "n.id", "1",
+    {"clients", OF_CLIENT | OF_NO_HOST | OF_ADDRESS, "client n", "n.id",
      "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS ","
      "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\","
      "(SELECT json_group_array(json_object('suffix',u.name,'verdict'," SCHEMA_WORD("verdict", "s.verdict") ",'outcome',"
@@ -95,24 +95,23 @@ static const struct audit_list lists[] = {
      client_columns,
      "A client is an address: NAT hides many behind one, DHCP gives one to many. "
      "A client that asks another resolver, or has a host cached, is not listed."},
-    {"suffixes", OF_SUFFIX, "suffix n", "n.id", "1", NAMED("suffix", ""), "attempts", suffix_columns,
+    {"suffixes", OF_SUFFIX, "suffix n", "n.id", NAMED("suffix", ""), "attempts", suffix_columns,
      "A client that is given a host for its first suffix does not ask for its others. "
      "Questions to other resolvers are not counted."},
-    {"targets", OF_TARGET, "host n", "n.id", "1",
+    {"targets", OF_TARGET, "host n", "n.id",
      NAMED("target", ",ifnull(n.delivered,0) AS delivered,ifnull(n.unapproved,0) AS \"unapproved?\""), "questions",
      target_columns,
      "A host that was delivered need not be in use: DNS does not show whether the client reaches it, "
      "nor which host it has cached."},
-    {"rules", OF_RULE, "rule n", "n.id", "1", NAMED("rule", ",ifnull(n.would,0) AS would"), "attempts", rule_columns,
+    {"rules", OF_RULE, "rule n", "n.id", NAMED("rule", ",ifnull(n.would,0) AS would"), "attempts", rule_columns,
      "A rule that never acted is not listed: see waymarkctl policy check."},
 };
 
-/* ?1 the first hour, ?2 until. */
 #define SUM(name) ",ifnull(sum(" #name "),0) AS " #name
 #define META(key) "(SELECT value FROM meta WHERE name='" key "') AS " key
 static const char summary_sql[] =
     "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM)
-    ",ifnull(sum(updates),0) AS \"update\" FROM hour WHERE id>=?1 AND id*3600000<?2),"
+    ",ifnull(sum(updates),0) AS \"update\" FROM hour WHERE id>=%llu AND id*3600000<%llu),"
     "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
     "(SELECT (SELECT count(*) FROM main.suffix WHERE name<>'(other)') AS suffixes),"
     "(SELECT recorded+counted+dropped AS all_questions,* FROM (SELECT " META("recorded") "," META("counted") "," META("dropped") ")),"
@@ -177,21 +176,18 @@ static const char *const ledger_sql[] = {
 
 static int ledger_of_events(struct audit *a)
 {
+    char where[AUDIT_WHERE];
     int64_t first, last;
-    struct audit_sql q;
-    int code = audit_numbers(a, &first, &last);
+    int code = audit_span(a, &first, &last);
 
+    audit_where(a, where);
     for (size_t i = 0; i < ARRAY_LEN(empty_sql) && code == 0; i++)
-        code = audit_exec(a, empty_sql[i]);
-    for (; code == 0 && first <= last; first += PICK_STEP) {
-        audit_sql_begin(&q, PICK);
-        audit_sql_add(&q, " AND sequence>=?", first);
-        audit_sql_add(&q, " AND sequence<?", first + PICK_STEP);
-        audit_sql_events(&q, a);
-        code = audit_run(a, &q, NULL);
-    }
+        code = audit_run(a, NULL, "%s", empty_sql[i]);
+    for (; code == 0 && first <= last; first += PICK_STEP)
+        code = audit_run(a, NULL, PICK " AND sequence>=%lld AND sequence<%lld%s", (long long)first,
+                         (long long)first + PICK_STEP, where);
     for (size_t i = 0; i < ARRAY_LEN(ledger_sql) && code == 0; i++)
-        code = audit_exec(a, ledger_sql[i]);
+        code = audit_run(a, NULL, "%s", ledger_sql[i]);
     return code;
 }
 
@@ -209,12 +205,12 @@ static int run_list(struct ctl *c)
 
     while (strcmp(l->plural, c->verb->verb) != 0)
         l++;
-    code = audit_begin(&a, c, l->columns);
+    code = audit_begin(&a, c, l->columns, NULL);
     if (code == 0 && a.reader != NULL &&
         (a.since_ms > 0 || a.until_ms > 0 || (a.given & ~l->own) != 0)) {
         if ((code = ledger_of_events(&a)) != 0 ||
-            (code = audit_first_number(&a, "SELECT count(*) FROM picked", &n)) != 0 ||
-            (code = audit_first_number(&a, "SELECT min(ms) FROM picked", &oldest)) != 0)
+            (code = audit_number(&a, &n, "SELECT count(*) FROM picked")) != 0 ||
+            (code = audit_number(&a, &oldest, "SELECT min(ms) FROM picked")) != 0)
             goto done;
         if (table)
             ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
@@ -278,48 +274,44 @@ static const struct column story_suffixes[] = {
 };
 
 /* clang-format off */
+#define ADDRESS "(SELECT value FROM asked WHERE option='address')"
 static const char story_suffixes_sql[] =
     "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict," SCHEMA_WORD("outcome", "s.outcome")
     " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SCHEMA_SLOTS
-    " JOIN suffix u ON u.id=s.suffix WHERE n.name=?";
+    " JOIN suffix u ON u.id=s.suffix WHERE n.name=" ADDRESS;
 /* clang-format on */
 
 /* The client's events that pass, newest first: each names the one before. */
-static int read_story(struct audit *a, const char *address, json_t *rows)
+static int read_story(struct audit *a, json_t *rows)
 {
-    struct audit_sql q;
+    bool json = a->c->format == FORMAT_JSON;
+    char where[AUDIT_WHERE];
 
-    audit_sql_begin(&q, "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=?"
-                        " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)"
-                        "SELECT ");
-    q.values[q.n++] = (struct audit_value){.text = address};
-    if (a->c->format == FORMAT_JSON)
-        str_addf(&q.text, "%s AS \"event[]\"", audit_ecs);
-    else
-        str_addf(&q.text,
-                 "strftime('%%Y-%%m-%%d %%H:%%M:%%S',ms/1000,'unixepoch','localtime')"
-                 "||'  '||question||'  '||%s AS event",
-                 audit_words);
-    str_add(&q.text, " FROM chain CROSS JOIN events ON sequence=row WHERE 1");
-    audit_sql_events(&q, a);
-    audit_sql_add(&q, " LIMIT ?", !a->limit_given ? STORY : a->limit > 0 ? (int64_t)a->limit : -1);
-    return audit_run(a, &q, rows);
+    return audit_run(a, rows,
+                     "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" ADDRESS
+                     " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)"
+                     "SELECT %s%s AS \"event%s\" FROM chain CROSS JOIN events ON sequence=row "
+                     "WHERE 1%s LIMIT %lld",
+                     json ? ""
+                          : "strftime('%Y-%m-%d %H:%M:%S',ms/1000,'unixepoch','localtime')"
+                            "||'  '||question||'  '||",
+                     json ? audit_ecs : audit_words, json ? "[]" : "", audit_where(a, where),
+                     !a->limit_given ? STORY
+                     : a->limit > 0  ? (long long)a->limit
+                                     : -1);
 }
 
-static int print_story(struct audit *a, const char *address, json_t *client)
+static int print_story(struct audit *a, json_t *client)
 {
     json_t *found = json_array(), *events = json_array(), *suffixes = json_array(), *row;
-    struct audit_sql q;
-    int code = read_story(a, address, found);
+    int code = read_story(a, found);
     size_t i;
 
     add_outcomes(client);
     json_array_foreach(found, i, row) /* the oldest first */
         json_array_insert(events, 0, json_object_get(row, "event"));
     if (code == 0 && a->c->format == FORMAT_TABLE) {
-        audit_sql_begin(&q, story_suffixes_sql);
-        q.values[q.n++] = (struct audit_value){.text = address};
-        code = audit_run(a, &q, suffixes);
+        code = audit_run(a, suffixes, "%s", story_suffixes_sql);
     } else {
         (void)json_object_set(client, "events", events);
     }
@@ -353,29 +345,23 @@ static int run_client(struct ctl *c)
 
     if (addr_parse(&client, c->argv[0], 0) != 0)
         return ctl_fail(EXIT_USAGE, "%s: not an address", c->argv[0]);
-    rows = json_array();
-    code = audit_begin(&a, c, NULL);
-    if (code == 0 && (a.given & OF_CLIENT) != 0)
-        code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
-    if (code != 0)
-        goto done;
     client.port = 0;
     client.scope = 0;
     addr_print(&client, address); /* as it is stored */
+    rows = json_array();
+    code = audit_begin(&a, c, NULL, address);
     a.sort = NULL;
-    a.terms[a.n_terms++] =
-        (struct audit_term){OF_CLIENT, NULL, "address=?", ctl_text("%s", address)};
-    if (a.reader != NULL)
+    if (code == 0 && (a.given & OF_CLIENT) != 0)
+        code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
+    if (code == 0 && a.reader != NULL)
         code = audit_rows(&a, &lists[0], 1, rows);
-    free(a.terms[--a.n_terms].value);
     if (code == 0 && json_array_size(rows) == 0)
         code = ctl_fail(EXIT_NOT_FOUND,
                         "%s asked for no KMS host, or not through this forwarder (with "
                         "audit.client-address: prefix, name its network)",
                         address);
     if (code == 0)
-        code = print_story(&a, address, json_array_get(rows, 0));
-done:
+        code = print_story(&a, json_array_get(rows, 0));
     json_decref(rows);
     audit_end(&a);
     return code;
@@ -411,9 +397,8 @@ static int run_summary(struct ctl *c)
 {
     json_t *rows = json_array(), *nothing = json_object(), *o = nothing;
     char size[NUMBER_TEXT];
-    struct audit_sql q;
     struct audit a;
-    int code = audit_begin(&a, c, NULL);
+    int code = audit_begin(&a, c, NULL, NULL);
 
     if (code != 0 || (a.reader == NULL && c->format == FORMAT_TABLE))
         goto done;
@@ -422,13 +407,12 @@ static int run_summary(struct ctl *c)
             (void)json_object_set_new(nothing, k->key, json_integer(0));
     if (a.since_ms == 0)
         a.since_ms = c->now.wall_ms > 7 * day_ms ? c->now.wall_ms - 7 * day_ms : 0;
-    if (a.reader != NULL && a.given != 0 && (code = ledger_of_events(&a)) != 0)
+    if (a.reader != NULL && (a.given & OF_EVENTS) != 0 && (code = ledger_of_events(&a)) != 0)
         goto done;
     if (a.reader != NULL) {
-        audit_sql_begin(&q, summary_sql);
-        audit_sql_add(&q, "", (int64_t)(a.since_ms / hour_ms));
-        audit_sql_add(&q, "", a.until_ms > 0 ? (int64_t)a.until_ms : INT64_MAX);
-        if ((code = audit_run(&a, &q, rows)) != 0)
+        code = audit_run(&a, rows, summary_sql, (unsigned long long)(a.since_ms / hour_ms),
+                         (unsigned long long)(a.until_ms > 0 ? a.until_ms : INT64_MAX));
+        if (code != 0)
             goto done;
         o = json_array_get(rows, 0);
     }

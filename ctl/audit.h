@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * audit.h -- what the audit verbs share: the audit opened, what the options ask
- * for, as SQL with bound parameters, and lists of rows.
+ * for, as SQL, and lists of rows.
  */
 #ifndef CTL_AUDIT_H
 #define CTL_AUDIT_H
 
-#include "audit/read.h"
-#include "audit/schema.h"
+#include "audit/store.h"
 #include "base/str.h"
 #include "ctl/ctl.h"
 
-/* Options that name what is wanted; several values of one: any of them. */
+/* What is asked for, as bits: the options with values, of which any may fit; those that
+ * are flags; and what the verbs ask for themselves. */
 enum {
     OF_CLIENT = 1,
     OF_NETWORK = 2,
@@ -19,44 +19,31 @@ enum {
     OF_OUTCOME = 8,
     OF_RULE = 16,
     OF_TARGET = 32,
-    OF_ALL = 63
+    OF_EVENTS = 63,   /* what an event can answer */
+    OF_NO_HOST = 64,  /* a client without a host */
+    OF_ADDRESS = 128, /* the client of audit_begin() */
+    OF_FOUND = 256    /* an event whose number is in the table `found` */
 };
 
-/* One value of such an option. */
-struct audit_term {
-    unsigned option;
-    const char *events, *own; /* the condition on an event, on a row of its own table */
-    char *value;              /* owned */
-};
+enum { AUDIT_WHERE = 2048 };
 
-enum { AUDIT_TERMS = 257 }; /* as many options as a line has, and one */
 struct audit {
     struct ctl *c;
     struct audit_reader *reader; /* NULL: there is no audit yet, which has been said */
     uint64_t since_ms, until_ms; /* 0 = open */
-    struct audit_term terms[AUDIT_TERMS];
-    int n_terms;
-    unsigned given;   /* options that have values */
-    const char *sort; /* NULL: the table's own order */
+    unsigned given;              /* what is asked for */
+    json_t *asked;               /* {option: [value]}, which SQL sees as asked(option,value) */
+    const char *sort;            /* NULL: the table's own order */
     bool ascending, order_given;
     uint64_t limit; /* 0 = all */
-    bool limit_given, names, no_host;
-};
-
-/* A statement with its parameters. */
-struct audit_sql {
-    struct str text;
-    struct audit_value values[AUDIT_TERMS + 8];
-    int n;
-    char buf[65536];
+    bool limit_given, names;
 };
 
 /* A list that a verb prints: rows of a table or view. */
 struct audit_list {
     const char *plural;
-    unsigned own;           /* options that its rows can answer */
+    unsigned own;           /* what its rows can answer */
     const char *table, *id; /* "client n", "n.id" */
-    const char *where;      /* which of them */
     const char *select;     /* its fields */
     const char *order;      /* by this field, the largest first */
     const struct column *columns;
@@ -64,23 +51,21 @@ struct audit_list {
 };
 
 /* Reads the options of the filter, checks --sort against the columns (NULL: none),
- * and opens the audit. 0 or an exit code, message printed; audit_end() either way. */
-int audit_begin(struct audit *, struct ctl *, const struct column *sortable);
+ * and opens the audit. address: of a client, which lists are then about; NULL: none.
+ * 0 or an exit code, message printed; audit_end() either way. */
+int audit_begin(struct audit *, struct ctl *, const struct column *sortable, const char *address);
 void audit_end(struct audit *);
-/* The audit may have come to be meanwhile; no message. */
-bool audit_reopen(struct audit *);
+/* Opens what may have come to be meanwhile. -errno; no message. */
+int audit_open(struct audit *, struct diags *);
 
-/* Begins a statement; adds a text with a number for each of its `?`. */
-void audit_sql_begin(struct audit_sql *, const char *text);
-void audit_sql_add(struct audit_sql *, const char *text, int64_t number);
-/* Adds " AND ..." for all that the options ask of an event. */
-void audit_sql_events(struct audit_sql *, const struct audit *);
-/* Runs it; rows may be NULL. 0 or an exit code, as of all below. */
-int audit_run(struct audit *, const struct audit_sql *, json_t *rows);
-int audit_exec(struct audit *, const char *sql);
-int audit_first_number(struct audit *, const char *sql, int64_t *out);
-/* Numbers of the events between --since and --until. */
-int audit_numbers(struct audit *, int64_t *first, int64_t *last);
+/* Runs a statement; rows may be NULL. 0 or an exit code, as of all below. */
+int audit_run(struct audit *, json_t *rows, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The number that it gives, 0 if none. */
+int audit_number(struct audit *, int64_t *out, const char *sql);
+/* " AND ..." for all that is asked of an event. */
+const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
+/* Numbers between which all events lie that --since and --until let pass. */
+int audit_span(struct audit *, int64_t *first, int64_t *last);
 /* The rows of a list that pass, in order, at most limit (0: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, uint64_t limit, json_t *rows);

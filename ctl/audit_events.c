@@ -140,22 +140,21 @@ static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
                                                  : CSV_LIMIT;
     int64_t first = 0, last = 0, found = 0;
     json_t *rows = json_array();
-    struct audit_sql q;
+    char where[AUDIT_WHERE];
     int code = 0;
 
     /* Their numbers, the newest first, a step at a time. */
-    if (a->reader != NULL && (code = audit_numbers(a, &first, &last)) == 0)
-        code = audit_exec(a, "CREATE TEMP TABLE found(row INTEGER PRIMARY KEY)");
+    audit_where(a, where);
+    if (a->reader != NULL && (code = audit_span(a, &first, &last)) == 0)
+        code = audit_run(a, NULL, "CREATE TEMP TABLE found(row INTEGER PRIMARY KEY)");
     for (; code == 0 && last >= first && last > 0; last -= FIND_STEP) {
-        audit_sql_begin(&q, "INSERT INTO found SELECT sequence FROM events");
-        audit_sql_add(&q, " WHERE sequence>?", last - FIND_STEP);
-        audit_sql_add(&q, " AND sequence<=?", last);
-        audit_sql_events(&q, a);
-        audit_sql_add(&q, " ORDER BY sequence DESC LIMIT ?",
-                      limit > 0 ? (int64_t)limit - found : -1);
-        code = audit_run(a, &q, NULL);
+        code = audit_run(a, NULL,
+                         "INSERT INTO found SELECT sequence FROM events WHERE sequence>%lld AND "
+                         "sequence<=%lld%s ORDER BY sequence DESC LIMIT %lld",
+                         (long long)last - FIND_STEP, (long long)last, where,
+                         limit > 0 ? (long long)limit - found : -1);
         if (code == 0 && limit > 0)
-            code = audit_first_number(a, "SELECT count(*) FROM found", &found);
+            code = audit_number(a, &found, "SELECT count(*) FROM found");
         if (limit > 0 && found >= (int64_t)limit)
             break;
     }
@@ -180,23 +179,21 @@ static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
 /* All that pass with numbers above *after, as they are read. */
 static int print_all(struct audit *a, const struct audit_list *l, int64_t *after)
 {
+    char where[AUDIT_WHERE];
     int64_t first, last;
-    struct audit_sql q;
-    int code = audit_numbers(a, &first, &last);
+    int code = audit_span(a, &first, &last);
 
-    if (code == 0 && *after < first - 1)
+    audit_where(a, where);
+    if (*after < first - 1)
         *after = first - 1;
     while (code == 0 && *after < last) {
         int64_t end = *after + STEP < last ? *after + STEP : last;
         json_t *rows = json_array();
 
-        audit_sql_begin(&q, "");
-        str_addf(&q.text, "SELECT %s FROM events", l->select);
-        audit_sql_add(&q, " WHERE sequence>?", *after);
-        audit_sql_add(&q, " AND sequence<=?", end);
-        audit_sql_events(&q, a);
-        str_add(&q.text, " ORDER BY sequence");
-        code = audit_run(a, &q, rows);
+        code = audit_run(a, rows,
+                         "SELECT %s FROM events WHERE sequence>%lld AND sequence<=%lld%s "
+                         "ORDER BY sequence",
+                         l->select, (long long)*after, (long long)end, where);
         if (code == 0 && a->names)
             audit_add_names(a, rows);
         if (code == 0)
@@ -229,7 +226,7 @@ static int follow(struct audit *a, const struct audit_list *l, int64_t after)
     while (!interrupted && code == 0) {
         fflush(stdout);
         poll(NULL, 0, FOLLOW_MS);
-        if (audit_reopen(a))
+        if (a->reader != NULL || audit_open(a, NULL) == 0)
             code = print_all(a, l, &after);
     }
     return code;
@@ -243,7 +240,7 @@ int audit_events(struct ctl *c)
     const struct audit_list l = {.plural = "events",
                                  .table = "events",
                                  .id = "sequence",
-                                 .where = "sequence IN(SELECT row FROM found)",
+                                 .own = OF_FOUND,
                                  .select = select,
                                  .order = "sequence",
                                  .columns = columns};
@@ -262,9 +259,10 @@ int audit_events(struct ctl *c)
     if (sorted && c->format == FORMAT_JSON)
         return ctl_fail(EXIT_USAGE,
                         "--json prints events in the order of time: --sort does not fit");
-    code = audit_begin(&a, c, columns);
+    code = audit_begin(&a, c, columns, NULL);
+    a.given |= OF_FOUND;
     if (code == 0 && a.reader != NULL)
-        code = audit_first_number(&a, "SELECT max(id) FROM event", &last);
+        code = audit_number(&a, &last, "SELECT max(id) FROM event");
     if (code == 0 && a.reader != NULL && c->format == FORMAT_JSON &&
         (a.limit_given ? a.limit == 0 : !lines))
         code = print_all(&a, &l, &after);

@@ -7,7 +7,7 @@
 #ifndef RESOLVER_LISTEN_H
 #define RESOLVER_LISTEN_H
 
-#include "audit/ring.h"
+#include "audit/event.h"
 #include "base/diag.h"
 #include "resolver/forward.h"
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "audit/read.h"
+#include "audit/store.h"
 #include "audit/writer.h"
 #include "base/compiler.h"
 #include "base/str.h"
@@ -99,7 +99,7 @@ static inline void bench_query(const struct bench *b, const char *sql, char out[
     struct str s;
 
     assert_int_equal(audit_reader_open(&r, b->dir, NULL), 0);
-    if (audit_query(r, sql, NULL, 0, rows) != 0)
+    if (audit_query(r, sql, NULL, rows) != 0)
         fail_msg("%s: %s", sql, audit_reader_message(r));
     str_init(&s, out, 1024);
     json_object_foreach(json_array_get(rows, 0), key, value)

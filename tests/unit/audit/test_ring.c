@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#include "audit/ring.h"
+#include "audit/event.h"
 #include "tests/unit/audit/sample.h"
 #include "tests/unit/rows.h"
 

@@ -315,7 +315,8 @@ static const struct damage_row {
     {"its last page lost", truncate_to, "45056", "damaged"},
     {"another file", write_at, "0", "damaged"},
     {"its tables overwritten", write_at, "100", "damaged"},
-    {"a newer format", write_number, "60:2", "newer"},
+    {"a newer format", write_number, "60:3", "newer"},
+    {"an older format", write_number, "60:1", "older"},
     {"a database of something else", write_number, "68:77", "something else"},
 };
 
@@ -371,9 +372,9 @@ static void query_without_end_is_ended(void **state)
     assert_int_equal(audit_query(r,
                                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) "
                                  "SELECT count(*) FROM n,event",
-                                 NULL, 0, NULL),
+                                 NULL, NULL),
                      -ETIMEDOUT);
-    assert_int_equal(audit_query(r, "DELETE FROM event", NULL, 0, NULL), -EACCES);
+    assert_int_equal(audit_query(r, "DELETE FROM event", NULL, NULL), -EACCES);
     audit_reader_close(r);
 }
 

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * audit_rows.c -- from the options of an audit verb to rows of the database.
+ *
+ * The values of the options become a temporary table, asked(option,value), in one bound
+ * parameter; the conditions are constant text that looks there. A long list is read in
+ * steps, each a transaction of its own: the first puts the numbers of the wanted rows,
+ * in their order, into a temporary table; the others read the rows, a thousand at a time.
+ */
+#include "ctl/audit.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "base/number.h"
+#include "wire/kms.h"
+#include "wire/present.h"
+
+enum { CHUNK = 1000, SQL_TEXT = 16384 };
+static const uint64_t hour_ms = 3600000;
+
+/* --- reading: each function is given a value of its option, and says what is wrong ----- */
+
+static int read_word(struct audit *a, const char *option, const char *value)
+{
+    json_t *values = json_object_get(a->asked, option);
+
+    if (values == NULL)
+        (void)json_object_set_new(a->asked, option, values = json_array());
+    (void)json_array_append_new(values, audit_json_text(value));
+    return 0;
+}
+
+static int read_client(struct audit *a, const char *option, const char *text)
+{
+    struct prefix prefix;
+
+    return prefix_parse(&prefix, text) == 0
+               ? read_word(a, option, text)
+               : ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
+}
+
+/* Also the whole name, as it stands in an event. */
+static int read_suffix(struct audit *a, const char *option, const char *text)
+{
+    bool below = strncmp(text, "*.", 2) == 0;
+    char suffix[NAME_TEXT + 1] = ".";
+    struct name name, whole;
+
+    if (name_parse(&whole, below ? text + 2 : text) != 0)
+        return ctl_fail(EXIT_USAGE, "--suffix %s: not a domain name", text);
+    name_fold(&whole);
+    name = whole;
+    if (name_is_vlmcs(&whole))
+        name_parent(&whole, 2, &name);
+    name_print(&name, suffix + 1);
+    return below ? read_word(a, "below", suffix) : read_word(a, option, suffix + 1);
+}
+
+static int read_outcome(struct audit *a, const char *option, const char *text)
+{
+    const char *nearest = diag_nearest(text, outcome_names + 1);
+
+    if (str_index(outcome_names + 1, text) >= 0)
+        return read_word(a, option, text);
+    return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s%s%s", text,
+                    nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+}
+
+/* As it stands between spaces in a list: " kms01.contoso.com:1688 ", or without the port. */
+static int read_target(struct audit *a, const char *option, const char *text)
+{
+    char host[NAME_TEXT], target[NAME_TEXT + 16] = " ";
+    size_t len = strcspn(text, ":");
+    uint64_t port = 0;
+    struct name name;
+
+    snprintf(host, sizeof host, "%.*s", (int)len, text);
+    if (name_parse(&name, host) != 0 ||
+        (text[len] == ':' &&
+         (number_parse(&port, text + len + 1, UINT16_MAX) != 0 || port == 0)))
+        return ctl_fail(EXIT_USAGE, "--target %s: not a HOST or HOST:PORT", text);
+    name_fold(&name);
+    name_print(&name, target + 1);
+    snprintf(target + strlen(target), 16, port > 0 ? ":%u " : ":", (unsigned)port);
+    return read_word(a, option, target);
+}
+
+/* clang-format off */
+#define ANY(option, test) "EXISTS(SELECT 1 FROM asked WHERE option='" option "' AND " test ")"
+#define ONE_OF(option) option " IN(SELECT value FROM asked WHERE option='" option "')"
+#define SUFFIX "(" ONE_OF("suffix") " OR " ANY("below", "below(suffix,value)") ")"
+
+static const struct filter {
+    unsigned bit;
+    const char *option; /* and its key in asked, behind the dashes */
+    int (*read)(struct audit *, const char *, const char *); /* NULL: it has no value */
+    const char *events, *own; /* the condition on an event, on a row of its own table */
+} filters[] = {
+    {OF_CLIENT, "--client", read_client, ANY("client", "within(address,value)"), ANY("client", "within(address,value)")},
+    {OF_NETWORK, "--network", read_word, ANY("network", "instr(' '||networks||' ',' '||value||' ')>0"), NULL},
+    {OF_SUFFIX, "--suffix", read_suffix, SUFFIX, SUFFIX},
+    {OF_OUTCOME, "--outcome", read_outcome, ONE_OF("outcome"), NULL},
+    {OF_RULE, "--rule", read_word, ONE_OF("rule"), ONE_OF("rule")},
+    {OF_TARGET, "--target", read_target, ANY("target", "instr(lower(' '||real_hosts||' '||answer||' '),value)>0"),
+     ANY("target", "instr(' '||target||' ',value)>0")},
+    {OF_NO_HOST, "--no-host", NULL, NULL, "no_host_since IS NOT NULL"},
+    {OF_ADDRESS, NULL, NULL, NULL, ONE_OF("address")},
+    {OF_FOUND, NULL, NULL, NULL, "sequence IN(SELECT row FROM found)"},
+};
+/* clang-format on */
+
+static int read_time(struct ctl *c, const char *option, uint64_t *out)
+{
+    const char *text = ctl_option(c, option);
+
+    if (text != NULL && time_parse(out, text, c->now.wall_ms) != 0)
+        return ctl_fail(EXIT_USAGE,
+                        "%s %s: not a time (2026-11-22, \"2026-11-22 09:00\", 09:00, 7d)", option,
+                        text);
+    return 0;
+}
+
+static int read_sort(struct audit *a, const struct column *columns)
+{
+    const char *names[64] = {NULL}, *nearest;
+    int n = 0;
+
+    a->sort = ctl_option(a->c, "--sort");
+    if (a->sort == NULL)
+        return 0;
+    if (a->sort[0] == '+' || a->sort[0] == '-') {
+        a->order_given = true;
+        a->ascending = *a->sort++ == '+';
+    }
+    for (; columns != NULL && columns->key != NULL && n < 63; columns++)
+        names[n++] = columns->key;
+    if (columns == NULL || str_index(names, a->sort) >= 0)
+        return 0;
+    nearest = diag_nearest(a->sort, names);
+    return ctl_fail(EXIT_USAGE, "--sort %s: no such column%s%s%s (those of --csv)", a->sort,
+                    nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "",
+                    nearest != NULL ? "?" : "");
+}
+
+/* --- the database --------------------------------------------------------------------- */
+
+/* What the reader returned as an exit code; an error is said. */
+static int code_of(struct audit *a, int err)
+{
+    char *path;
+    int code;
+
+    if (err == 0)
+        return 0;
+    path = ctl_text("%s/audit", a->c->settings->server.state_dir);
+    if (err == -EBADMSG)
+        code = ctl_fail(EXIT_FAILED, "%s is damaged: put back a backup, or move it away", path);
+    else if (err == -ETIMEDOUT)
+        code = ctl_fail(EXIT_FAILED,
+                        "%s: this takes too long: ask for less, with --since or --limit", path);
+    else if (err == -EIO && a->reader != NULL)
+        code = ctl_fail(EXIT_FAILED, "%s: %s", path, audit_reader_message(a->reader));
+    else
+        code = ctl_store_error(a->c, path, err);
+    free(path);
+    return code;
+}
+
+int audit_open(struct audit *a, struct diags *d)
+{
+    char *path = ctl_text("%s/audit", a->c->settings->server.state_dir), *asked;
+    int rc = audit_reader_open(&a->reader, path, d);
+
+    free(path);
+    if (rc != 0)
+        return rc;
+    asked = json_dumps(a->asked, 0);
+    rc = audit_query(a->reader,
+                     "CREATE TEMP TABLE asked AS SELECT o.key AS option,v.value AS value "
+                     "FROM json_each(?) o,json_each(o.value) v",
+                     asked, NULL);
+    free(asked);
+    return rc;
+}
+
+int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, const char *address)
+{
+    const char *limit = ctl_option(c, "--limit"), *text;
+    struct diags d;
+    int code, rc;
+
+    *a = (struct audit){.c = c, .asked = json_object()};
+    a->limit_given = limit != NULL;
+    a->names = ctl_option(c, "--names") != NULL;
+    if ((code = read_time(c, "--since", &a->since_ms)) != 0 ||
+        (code = read_time(c, "--until", &a->until_ms)) != 0 || (code = read_sort(a, sortable)) != 0)
+        return code;
+    if (limit != NULL && number_parse(&a->limit, limit, INT32_MAX) != 0)
+        return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
+    if (a->until_ms > 0 && a->since_ms >= a->until_ms)
+        return ctl_fail(EXIT_USAGE, "--since is not before --until");
+    for (const struct filter *f = filters; f->option != NULL; f++)
+        for (int n = 0; code == 0 && (text = ctl_option_at(c, f->option, n)) != NULL; n++) {
+            a->given |= f->bit;
+            code = f->read != NULL ? f->read(a, f->option + 2, text) : 0;
+        }
+    if (address != NULL)
+        (void)read_word(a, "address", address);
+    a->given |= address != NULL ? OF_ADDRESS : 0;
+    if (code != 0 || (code = ctl_become_user(c)) != 0)
+        return code;
+    diags_init(&d);
+    rc = audit_open(a, &d);
+    if (rc == -ENOENT)
+        ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
+                 c->settings->server.state_dir);
+    else if (rc == -EBADMSG && d.n > 0)
+        code = ctl_fail(EXIT_FAILED, "%s %s", d.list[0].file, d.list[0].text);
+    else
+        code = code_of(a, rc);
+    diags_fini(&d);
+    return code;
+}
+
+void audit_end(struct audit *a)
+{
+    audit_reader_close(a->reader);
+    json_decref(a->asked);
+}
+
+int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
+{
+    char sql[SQL_TEXT];
+    va_list args;
+    int n;
+
+    va_start(args, fmt);
+    n = vsnprintf(sql, sizeof sql, fmt, args);
+    va_end(args);
+    return code_of(a, n < 0 || n >= SQL_TEXT ? -EMSGSIZE : audit_query(a->reader, sql, NULL, rows));
+}
+
+int audit_number(struct audit *a, int64_t *out, const char *sql)
+{
+    json_t *rows = json_array();
+    int code = audit_run(a, rows, "%s", sql);
+    void *field = json_object_iter(json_array_get(rows, 0));
+
+    *out = field != NULL ? json_integer_value(json_object_iter_value(field)) : 0;
+    json_decref(rows);
+    return code;
+}
+
+/* --- conditions -------------------------------------------------------------------------- */
+
+static void add_terms(struct str *sql, const struct audit *a, unsigned of, bool own)
+{
+    for (size_t i = 0; i < ARRAY_LEN(filters); i++)
+        if ((a->given & of & filters[i].bit) != 0)
+            str_addf(sql, " AND %s", own ? filters[i].own : filters[i].events);
+}
+
+const char *audit_where(const struct audit *a, char out[AUDIT_WHERE])
+{
+    struct str sql;
+
+    str_init(&sql, out, AUDIT_WHERE);
+    if (a->since_ms > 0)
+        str_addf(&sql, " AND ms>=%llu", (unsigned long long)a->since_ms);
+    if (a->until_ms > 0)
+        str_addf(&sql, " AND ms<%llu", (unsigned long long)a->until_ms);
+    add_terms(&sql, a, OF_EVENTS, false);
+    return out;
+}
+
+/* The ledger knows the last event of each hour. Workers and a corrected clock put times
+ * a little out of sequence: an hour more at each end. */
+int audit_span(struct audit *a, int64_t *first, int64_t *last)
+{
+    const uint64_t since = a->since_ms / hour_ms, until = a->until_ms / hour_ms;
+    char sql[512];
+    int code;
+
+    snprintf(sql, sizeof sql,
+             "SELECT max((SELECT ifnull(min(id),1) FROM event),"
+             "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%llu))",
+             (unsigned long long)(since > 0 ? since - 1 : 0));
+    code = audit_number(a, first, sql);
+    snprintf(sql, sizeof sql,
+             "SELECT ifnull((SELECT event FROM main.hour WHERE id>%llu AND event>0 LIMIT 1),"
+             "(SELECT max(id) FROM event))",
+             (unsigned long long)(until > 0 ? until + 1 : INT64_MAX));
+    return code == 0 ? audit_number(a, last, sql) : code;
+}
+
+/* --- rows ------------------------------------------------------------------------------ */
+
+int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
+{
+    const char *key = a->sort != NULL ? a->sort : l->order;
+    const struct column *k = l->columns;
+    char where[AUDIT_WHERE] = "", count[32] = "";
+    size_t before = 1, n = 0;
+    bool up = a->ascending;
+    struct str s;
+    int code, kind;
+
+    str_init(&s, where, sizeof where);
+    add_terms(&s, a, l->own, true);
+    while (k->key != NULL && strcmp(k->key, key) != 0)
+        k++;
+    kind = column_kind(k);
+    if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
+        up = a->sort != NULL && kind == COLUMN_TEXT;
+    if (limit > 0)
+        snprintf(count, sizeof count, " LIMIT %llu", (unsigned long long)limit);
+    code = audit_run(a, NULL, "CREATE TEMP TABLE IF NOT EXISTS page(place INTEGER PRIMARY KEY,row)");
+    if (code == 0)
+        code = audit_run(a, NULL, "DELETE FROM page");
+    if (code == 0)
+        code = audit_run(a, NULL,
+                         "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
+                         " WHERE 1%s ORDER BY %s\"%s%s\"%s%s%s",
+                         l->id, l->select, l->table, where,
+                         kind == COLUMN_LIST ? "json_array_length(" : "", key,
+                         kind == COLUMN_LIST   ? "[]"
+                         : kind == COLUMN_FLAG ? "?"
+                                               : "",
+                         kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC", count);
+    for (int place = 0; code == 0 && n != before; place += CHUNK) {
+        before = json_array_size(rows);
+        code = audit_run(a, rows,
+                         "SELECT %s FROM page p CROSS JOIN %s ON %s=p.row "
+                         "WHERE place>%d AND place<=%d ORDER BY place",
+                         l->select, l->table, l->id, place, place + CHUNK);
+        n = json_array_size(rows);
+    }
+    if (code == 0 && a->names)
+        audit_add_names(a, rows);
+    return code;
+}
+
+void audit_add_names(struct audit *a, json_t *rows)
+{
+    json_t *known = json_object(), *row;
+    size_t i, n = json_array_size(rows);
+    struct sockaddr_storage sa;
+    char host[NI_MAXHOST];
+    struct addr client;
+
+    json_array_foreach(rows, i, row)
+    {
+        const char *address = json_string_value(json_object_get(row, "address"));
+
+        if (address == NULL)
+            continue;
+        if (json_object_get(known, address) == NULL)
+            (void)json_object_set_new(known, address,
+                                      addr_parse(&client, address, 0) == 0 &&
+                                              getnameinfo((struct sockaddr *)&sa,
+                                                          addr_to_sockaddr(&client, &sa), host,
+                                                          sizeof host, NULL, 0, NI_NAMEREQD) == 0
+                                          ? audit_json_text(host)
+                                          : json_null());
+        (void)json_object_set(row, "name", json_object_get(known, address));
+        if (a->c->stderr_tty && n > 20)
+            fprintf(stderr, "\rnames: %zu of %zu%s", i + 1, n, i + 1 == n ? "\n" : "");
+    }
+    json_decref(known);
+}
