@@ -3,15 +3,16 @@
  * policy.h -- what the policy verbs share: the store, files, and the course of
  * a change.
  *
- * A verb that changes something makes a list of changes (policy/change.h) inside
- * a transaction. policy_change_run() applies the list, prints it, and commits:
- * --dry-run is the same without the commit, and a question ("Remove pool x?") is
- * asked between two runs, with no transaction open, the second of which insists
- * on the serial that the first one saw.
+ * A verb that changes something begins, makes a list of changes (policy/change.h)
+ * inside the transaction, and finishes: that applies the list, commits, and says
+ * what it did. --dry-run is the same without the commit. When something goes, a
+ * person is asked with no transaction open; then the same list is applied again,
+ * if the serial is still the one that was seen.
  */
 #ifndef CTL_POLICY_H
 #define CTL_POLICY_H
 
+#include "base/arena.h"
 #include "base/str.h"
 #include "ctl/ctl.h"
 #include "policy/change.h"
@@ -22,6 +23,8 @@
 int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
 int policy_open_temporary(struct ctl *, struct store **out);
+/* A new folder in $TMPDIR, the caller frees; NULL: told. */
+char *policy_make_folder(const char *name);
 /* The whole policy, sorted; store NULL: it is opened and closed; serial NULL: nobody asks. */
 int policy_read(struct ctl *, struct store *, struct policy *out, uint64_t *serial);
 /* "cannot WHAT: why" for an error of the store. */
@@ -29,29 +32,37 @@ int policy_failed(struct ctl *, const char *what, int err);
 
 struct policy_write {
     struct ctl *c;
+    struct store *store, *own; /* own: was opened here */
     struct policy_txn *txn;
-    struct changes list;
-    struct diags problems; /* what makes the input invalid */
-    bool is_fill;          /* a rule's row says only for whom and when */
-    char question[256];    /* to ask before it is done; "" = nothing goes */
+    struct arena *arena;
+    struct changes list;   /* what it borrows is in the arena, or stays until the end */
+    struct diags problems; /* what makes the input invalid: then nothing is done */
     const char *remark;    /* borrowed: one more sentence after the serial, or NULL */
+    char question[256];    /* to ask before it is done; "" = nothing goes */
+    bool is_fill;          /* a pool that is there must be as it is */
+    struct policy_change change;
+    char author[64];
+    uint64_t serial;
+    bool bound; /* to serial change.if_serial, which may be 0 */
+    bool dry;
 };
-/* Makes w->list anew; it may look into the transaction. What the list borrows stays until the next
- * call, or the end. An exit code; EXIT_INVALID when problems hold the message. */
-typedef int policy_make(struct policy_write *w, void *context);
-/* store NULL: it is opened and closed. Bound to the serial that was seen unless that is NULL. */
-int policy_change_run(struct ctl *, struct store *, const uint64_t *seen, policy_make *,
-                      void *context);
+void policy_write_init(struct policy_write *, struct ctl *);
+/* Zeroed, in the arena; ends the program when there is none. */
+void *policy_alloc(struct policy_write *, size_t);
+/* store NULL: it is opened and closed. Bound to the serial that was seen unless that is NULL.
+ * An exit code; policy_finish() follows anyway. */
+int policy_begin(struct policy_write *, struct store *, const uint64_t *seen);
+/* code: of what was done since; not 0: the change is given up. Frees all. */
+int policy_finish(struct policy_write *, int code);
 
 /* What objects consist of, from and to text. */
 struct policy_member {
     const char *word; /* "prefix" */
     size_t size;
+    int (*compare)(const void *, const void *); /* 0: one takes the place of the other */
 };
 extern const struct policy_member policy_members[POLICY_KINDS]; /* of a network, a pool... */
 const char *policy_member_print(enum policy_kind, const void *, char out[HOST_TEXT]);
-/* Every text that is wrong is told in d. n members from malloc. */
-void *policy_take(enum policy_kind, const char *const *texts, size_t n, struct diags *d);
 enum { POLICY_TEXT = 32768 }; /* has room for what this adds: */
 /* "a b c and 3 more". */
 void policy_list(struct str *, enum policy_kind, const void *members, size_t n);
@@ -74,8 +85,8 @@ void zone_pool_name(const struct name *target, char out[POLICY_NAME]);
 
 /* --- ctl/policy_check.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
 json_t *policy_findings(const struct policy *, uint64_t now_ms);
-/* Adds those of the suffixes that have no route, so that the default servers
- * say whether a record is missing. How many. */
+/* Adds those of the suffixes that have no route, so that the default servers say whether a record
+ * is missing. How many. */
 size_t policy_unrouted(struct str *, const struct settings *, const struct suffix *, size_t n);
 
 int policy_import(struct ctl *);

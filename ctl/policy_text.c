@@ -68,39 +68,17 @@ static int take_format(struct ctl *c, const char *path, bool *zone)
     return 0;
 }
 
-/* The policy of the store becomes, or gets, this one. */
-struct put {
-    const struct policy *is; /* borrowed */
-    enum policy_how how;
-    bool how_given; /* else the store must be empty */
-};
-
-static int make_put(struct policy_write *w, void *context)
-{
-    const struct put *put = context;
-    struct policy_counts n;
-    int rc;
-
-    policy_txn_counts(w->txn, &n);
-    if (!put->how_given && n.networks + n.pools + n.rules + n.approved > 0)
-        return ctl_fail(
-            EXIT_USAGE,
-            "there is a policy already: --merge adds this file to it, --replace puts the file "
-            "in its place (--dry-run shows what that would change)");
-    rc = policy_changes_make(&w->list, w->txn, put->is, put->how);
-    return rc == 0 ? 0 : policy_failed(w->c, "read the policy", rc);
-}
-
 int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace") != NULL, merge = ctl_option(c, "--merge") != NULL;
     struct policy_tests tests = {0};
-    struct policy is;
-    struct put put = {.is = &is, .how_given = replace || merge};
+    struct policy_write w;
+    struct policy_counts n;
     size_t skipped = 0, suffixes = 0;
+    struct policy p;
     uint64_t took;
     bool zone;
-    int code;
+    int code, rc = 0;
 
     if (replace && merge)
         return ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
@@ -110,7 +88,7 @@ int policy_import(struct ctl *c)
                                 zone    ? POLICY_ZONE
                                 : merge ? POLICY_PART
                                         : POLICY_WHOLE,
-                                &is, &tests, &skipped);
+                                &p, &tests, &skipped);
     if (code != 0)
         return code;
     if (skipped > 0)
@@ -118,14 +96,28 @@ int policy_import(struct ctl *c)
     if (tests.n > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
     policy_tests_fini(&tests);
-    for (size_t i = 0; i < is.n_rules; i++)
-        suffixes += is.rules[i].n_suffixes;
+    for (size_t i = 0; i < p.n_rules; i++)
+        suffixes += p.rules[i].n_suffixes;
     took = clock_now().mono_ms - c->now.mono_ms;
     if (c->stderr_tty && took > 1000)
         ctl_note("read %zu suffixes, %.1f s", suffixes, (double)took / 1000);
-    put.how = replace ? POLICY_REPLACE : zone ? POLICY_JOIN : POLICY_MERGE;
-    code = policy_change_run(c, NULL, NULL, make_put, &put);
-    policy_fini(&is);
+    policy_write_init(&w, c);
+    code = policy_begin(&w, NULL, NULL);
+    if (code == 0) {
+        policy_txn_counts(w.txn, &n);
+        if (!replace && !merge && n.networks + n.pools + n.rules + n.approved > 0)
+            code = ctl_fail(
+                EXIT_USAGE,
+                "there is a policy already: --merge adds this file to it, --replace puts the "
+                "file in its place (--dry-run shows what that would change)");
+        else
+            rc = policy_changes_make(&w.list, w.txn, &p,
+                                     replace ? POLICY_REPLACE
+                                     : zone  ? POLICY_JOIN
+                                             : POLICY_MERGE);
+    }
+    code = policy_finish(&w, rc == 0 ? code : policy_failed(c, "read the policy", rc));
+    policy_fini(&p);
     return code;
 }
 
@@ -177,37 +169,23 @@ static int edit_file(const char *file)
 
     for (size_t i = 0; i < ARRAY_LEN(commands) && rc == -ENOENT; i++) {
         const char *argv[WORDS_MAX + 2] = {NULL};
-        char *copy, *save = NULL;
+        char *copy = ctl_text("%s", commands[i] != NULL ? commands[i] : ""), *rest = copy;
         int n = 0;
 
-        if (commands[i] == NULL || commands[i][strspn(commands[i], " \t")] == '\0')
-            continue;
-        copy = ctl_text("%s", commands[i]);
-        for (char *w = strtok_r(copy, " \t", &save); w != NULL && n < WORDS_MAX;
-             w = strtok_r(NULL, " \t", &save))
-            argv[n++] = w;
+        while (n < WORDS_MAX && (argv[n] = strtok_r(rest, " \t", &rest)) != NULL)
+            n++;
         argv[n] = file;
-        rc = run_program(argv);
+        if (n > 0)
+            rc = run_program(argv);
         free(copy);
-        if (rc == 0)
-            return 0;
-        if (rc > 0)
+        if (n > 0 && rc > 0)
             return ctl_fail(EXIT_FAILED, "%s ended with status %d: nothing is changed", commands[i],
                             rc);
-        if (rc != -ENOENT)
+        if (n > 0 && rc < 0 && (rc != -ENOENT || i < 2)) /* the user's own: no other is wanted */
             return ctl_fail(EXIT_FAILED, "cannot start %s: %s", commands[i], strerror(-rc));
-        if (i < 2) /* the user's own, and no other is wanted */
-            break;
     }
-    return ctl_fail(EXIT_FAILED, "no editor was found: set VISUAL or EDITOR");
+    return rc == 0 ? 0 : ctl_fail(EXIT_FAILED, "no editor was found: set VISUAL or EDITOR");
 }
-
-struct edit {
-    char *dir, *file, *before; /* owned; NULL until they are there */
-    char *text;                /* what both began with; owned */
-    size_t len;
-    bool keep; /* file holds work that is not applied */
-};
 
 static char *text_of(const struct policy *p, size_t *len)
 {
@@ -219,113 +197,98 @@ static char *text_of(const struct policy *p, size_t *len)
     return text;
 }
 
-static int make_files(struct edit *e)
+static int write_file(const char *path, const char *text, size_t len)
 {
-    const char *tmp = getenv("TMPDIR");
-    char *dir = ctl_text("%s/waymark-edit-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp");
-    int code;
+    FILE *f = fopen(path, "wxe");
+    bool ok = f != NULL && fwrite(text, 1, len, f) == len;
 
-    if (mkdtemp(dir) == NULL) {
-        code = ctl_fail(EXIT_FAILED, "cannot make %s: %s", dir, strerror(errno));
-        free(dir);
-        return code;
-    }
-    e->dir = dir;
-    e->file = ctl_text("%s/policy.yaml", dir);
-    e->before = ctl_text("%s/policy.yaml.before", dir);
-    for (int i = 0; i < 2; i++) {
-        const char *path = i == 0 ? e->file : e->before;
-        FILE *f = fopen(path, "wxe");
-        bool ok = f != NULL && fwrite(e->text, 1, e->len, f) == e->len;
-
-        if (f == NULL || fclose(f) != 0 || !ok)
-            return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
-    }
+    if (f == NULL || fclose(f) != 0 || !ok)
+        return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
     return 0;
 }
 
-static void remove_files(struct edit *e)
-{
-    char *text = NULL;
-    size_t len;
-
-    if (e->dir == NULL)
-        return;
-    if (e->keep && file_read(e->file, SIZE_MAX / 2, &text, &len) == 0)
-        e->keep = len != e->len || memcmp(text, e->text, len) != 0;
-    unlink(e->before);
-    if (e->keep) {
-        ctl_note("your text is kept in %s", e->file);
-    } else {
-        unlink(e->file);
-        rmdir(e->dir);
-    }
-    free(text);
-    free(e->before);
-    free(e->file);
-    free(e->dir);
-}
-
 /* Shows what was edited, and does it if it is wanted. */
-static int apply_edit(struct ctl *c, struct store *store, const struct edit *e,
+static int apply_edit(struct ctl *c, struct store *store, const char *before, const char *file,
                       const struct policy *p, uint64_t serial)
 {
-    const char *const diff[] = {"diff",   "-u",      "--label", "policy", "--label",
-                                "edited", e->before, e->file,   NULL};
-    struct put put = {.is = p, .how = POLICY_REPLACE, .how_given = true};
-    size_t len;
-    char *text = text_of(p, &len);
-    bool same = len == e->len && memcmp(text, e->text, len) == 0;
+    const char *const diff[] = {"diff",   "-u",   "--label", "policy", "--label",
+                                "edited", before, file,      NULL};
+    struct policy_write w;
+    int code, rc = 0;
 
-    free(text);
-    if (same) {
-        ctl_line("nothing is changed, serial %llu", (unsigned long long)serial);
-        return 0;
-    }
     if (run_program(diff) == -ENOENT)
         ctl_note("diff is not installed: the changes follow without their lines");
     if (ctl_option(c, "--dry-run") == NULL && !ctl_ask(c, "Apply this?"))
         return ctl_fail(EXIT_FAILED, "nothing is changed");
-    return policy_change_run(c, store, &serial, make_put, &put);
+    policy_write_init(&w, c);
+    code = policy_begin(&w, store, &serial);
+    if (code == 0)
+        rc = policy_changes_make(&w.list, w.txn, p, POLICY_REPLACE);
+    return policy_finish(&w, rc == 0 ? code : policy_failed(c, "read the policy", rc));
 }
 
 int policy_edit(struct ctl *c)
 {
-    struct edit e = {.keep = false};
-    struct store *store;
+    char *dir = NULL, *file = NULL, *before = NULL, *text = NULL, *other = NULL, answer[16];
+    struct store *store = NULL;
+    bool has_policy = false;
     struct policy p;
     uint64_t serial;
-    char answer[16];
+    size_t len, other_len;
     int code = policy_open(c, STORE_WRITE, &store);
 
-    if (code != 0)
-        return code;
-    code = policy_read(c, store, &p, &serial);
+    if (code == 0)
+        code = policy_read(c, store, &p, &serial);
+    if (code == 0) {
+        text = text_of(&p, &len);
+        policy_fini(&p);
+        dir = policy_make_folder("waymark-edit");
+        code = dir != NULL ? 0 : EXIT_FAILED;
+    }
     if (code != 0)
         goto done;
-    e.text = text_of(&p, &e.len);
-    policy_fini(&p);
-    code = make_files(&e);
-    if (code != 0)
-        goto done;
-    do {
-        code = edit_file(e.file);
-        e.keep = true;
+    file = ctl_text("%s/policy.yaml", dir);
+    before = ctl_text("%s/policy.yaml.before", dir);
+    code = write_file(file, text, len);
+    if (code == 0)
+        code = write_file(before, text, len);
+    while (code == 0) {
+        code = edit_file(file);
         if (code == 0)
-            code = policy_file_read(e.file, POLICY_WHOLE, &p, NULL, NULL);
+            code = policy_file_read(file, POLICY_WHOLE, &p, NULL, NULL);
+        has_policy = code == 0;
         if (code != EXIT_INVALID || !isatty(STDIN_FILENO))
             break;
         fprintf(stderr, "Edit again? [Y/n] ");
         fflush(stderr);
-    } while (fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N');
-    if (code == 0) {
-        code = apply_edit(c, store, &e, &p, serial);
+        if (fgets(answer, sizeof answer, stdin) == NULL || strchr("nN", answer[0]) != NULL)
+            break;
+        code = 0;
+    }
+    if (has_policy) {
+        other = text_of(&p, &other_len);
+        if (other_len == len && memcmp(other, text, len) == 0)
+            ctl_line("nothing is changed, serial %llu", (unsigned long long)serial);
+        else
+            code = apply_edit(c, store, before, file, &p, serial);
+        free(other);
+        other = NULL;
         policy_fini(&p);
-        e.keep = code != 0;
+    }
+    unlink(before);
+    if (code != 0 && file_read(file, SIZE_MAX / 2, &other, &other_len) == 0 &&
+        (other_len != len || memcmp(other, text, len) != 0)) {
+        ctl_note("your text is kept in %s", file);
+    } else {
+        unlink(file);
+        rmdir(dir);
     }
 done:
     store_close(store);
-    remove_files(&e);
-    free(e.text);
+    free(other);
+    free(text);
+    free(before);
+    free(file);
+    free(dir);
     return code;
 }
