@@ -10,7 +10,9 @@
  *   4 the real answer                 special names; cache; else ask; else (RD=0) refuse
  *   5 decide, build, record, keep
  *
- * A kept decision's stamp is (policy state, settings generation): any change makes
+ * What is kept of a decision is the image that it delivers, in the order in which it was
+ * made, and its audit event; each answer has its own rotation, and its event the question
+ * of its own. The stamp is (policy state, settings generation): any change makes
  * it a miss, so nothing is ever flushed for a change of policy. It is valid between
  * two moments of the wall clock: the last and the next `from` or `until` of a
  * candidate. These are compared at each use, since that clock may be set; all other
@@ -28,10 +30,8 @@
 
 enum {
     UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */
-    KEPT_SRV = AUDIT_HOSTS,         /* of a longer real answer the event could not be made again */
     HOST_TTL_MAX_S = 300,
     HOST_ADDRESSES = 4 * POLICY_HOST_ADDRESSES,
-    OPT_WITH_EDE = 17,
 };
 
 /* ---- the decision ---- */
@@ -45,9 +45,9 @@ struct policy_ask kms_ask(const struct view *v, const struct query *q, struct no
                                .do_bit = q->message.edns.do_bit};
 }
 
-static bool is_pool(const struct policy_decision *d)
+static bool is_pool(enum kms_outcome outcome)
 {
-    return d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED;
+    return outcome == OUTCOME_FILLED || outcome == OUTCOME_REPLACED;
 }
 
 bool kms_would_fill(const struct view *v, struct query *q, bool is_signed, struct now now)
@@ -60,7 +60,7 @@ bool kms_would_fill(const struct view *v, struct query *q, bool is_signed, struc
         return false;
     ask = kms_ask(v, q, now);
     policy_decide(v->policy, &ask, &nothing, d);
-    return is_pool(d);
+    return is_pool(d->outcome);
 }
 
 /* ---- its image ---- */
@@ -80,78 +80,66 @@ static uint32_t negative_ttl_given(const struct view *v, const struct real *r,
     return ttl_given(r, d, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
 }
 
-/* The pool's records from a random one on, so that clients which take the first
- * (Vista, Server 2008) are spread. Their addresses go along while they fit. */
-static size_t image_of_pool(const struct view *v, const struct query *q,
-                            const struct policy_decision *d)
+static size_t image_of_pool(struct writer w, const struct query *q, const struct policy_decision *d)
 {
-    struct srv records[POLICY_POOL_HOSTS];
-    struct srv_address addresses[SRV_MAX_ADDRESSES];
-    struct srv_set set = {.records = records,
-                          .n = d->n_hosts,
-                          .addresses = addresses,
-                          .ttl = ttl_given(&q->real, d, d->ttl)};
-    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
-    size_t room = q->limit - (q->message.edns.present ? OPT_WITH_EDE : 0);
-    uint32_t first = d->n_hosts > 1 ? random_below(v->random, d->n_hosts) : 0;
+    const uint32_t ttl = ttl_given(&q->real, d, d->ttl);
+    uint16_t n_addresses = 0;
 
+    image_begin(&w, &q->message, RCODE_NOERROR);
     for (int i = 0; i < d->n_hosts; i++) {
-        const struct policy_host *h = &d->hosts[(first + (uint32_t)i) % d->n_hosts];
+        const struct policy_host *h = &d->hosts[i];
 
-        records[i].priority = h->priority;
-        records[i].weight = h->weight;
-        records[i].port = h->port;
-        records[i].target = h->target;
-        for (int k = 0; k < h->n_addresses && set.n_addresses < SRV_MAX_ADDRESSES; k++) {
-            struct srv_address *a = &addresses[set.n_addresses++];
+        image_record(&w, 0, TYPE_SRV, ttl, 6u + h->target.len);
+        writer_u16(&w, h->priority);
+        writer_u16(&w, h->weight);
+        writer_u16(&w, h->port);
+        writer_bytes(&w, h->target.data, h->target.len); /* RFC 2782: never compressed */
+    }
+    for (int i = 0; i < d->n_hosts; i++) {
+        const struct policy_host *h = &d->hosts[i];
 
-            a->target = (uint8_t)i;
-            a->v6 = !addr_is_v4(&h->addresses[k]);
-            memcpy(a->ip, h->addresses[k].ip, sizeof a->ip);
+        for (int k = 0; k < h->n_addresses; k++, n_addresses++) {
+            bool v4 = addr_is_v4(&h->addresses[k]);
+
+            /* Its name is written out, too: records that move are pointed at by none. */
+            writer_bytes(&w, h->target.data, h->target.len);
+            writer_u16(&w, v4 ? TYPE_A : TYPE_AAAA);
+            writer_u16(&w, CLASS_IN);
+            writer_u32(&w, ttl);
+            writer_u16(&w, v4 ? 4 : 16);
+            writer_bytes(&w, h->addresses[k].ip + (v4 ? 12 : 0), v4 ? 4 : 16);
         }
     }
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    if (srv_write(&w, &set, room))
-        return w.len;
-    /* More than this client can take: it is sent TC, and asks by TCP. */
-    writer_truncate(&w, 0);
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    return srv_write(&w, &set, DNS_MAX_MESSAGE) ? w.len : 0;
-}
-
-/* A negative answer of our own: with a SOA, or resolvers in front would ask again
- * each time, and stubs keep it as long as they like (RFC 2308 5). */
-static size_t image_of_nothing(const struct view *v, const struct query *q,
-                               const struct policy_decision *d)
-{
-    struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
-
-    image_begin(&w, &q->message, RCODE_NOERROR);
-    image_soa(&w, 0, negative_ttl_given(v, &q->real, d));
-    message_counts(&w, 0, 1, 0);
-    return w.len;
+    message_counts(&w, d->n_hosts, 0, n_addresses);
+    return w.full ? 0 : w.len;
 }
 
 /* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
- * nothing that the real DNS says, so it is made anew each time and has its whole TTL. */
+ * nothing that the real DNS says, so that its TTLs are whole each time. */
 static size_t make_image(const struct view *v, const struct query *q,
                          const struct policy_decision *d, const uint8_t **image, bool *ours)
 {
+    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
     const struct real *r = &q->real;
     size_t len;
 
-    *image = v->scratch->second;
+    *image = w.start;
     *ours = true;
-    if (is_pool(d))
-        return image_of_pool(v, q, d);
-    if (d->outcome == OUTCOME_DENIED && !real_is_negative(r))
-        return image_of_nothing(v, q, d);
-    if (d->outcome == OUTCOME_FILTERED && (r->image == NULL || d->n_unapproved >= r->n_srv))
-        return image_of_nothing(v, q, d);
+    if (is_pool(d->outcome))
+        return image_of_pool(w, q, d);
+    /* A negative answer of our own: with a SOA, or resolvers in front would ask again
+     * each time, and stubs keep it as long as they like (RFC 2308 5). */
+    if ((d->outcome == OUTCOME_DENIED && !real_is_negative(r)) ||
+        (d->outcome == OUTCOME_FILTERED && (r->image == NULL || d->n_unapproved >= r->n_srv))) {
+        image_begin(&w, &q->message, RCODE_NOERROR);
+        image_soa(&w, 0, negative_ttl_given(v, r, d));
+        message_counts(&w, 0, 1, 0);
+        return w.len;
+    }
     *ours = false;
     if (d->outcome == OUTCOME_FILTERED)
-        return srv_filter(r->image, r->len, d->unapproved, r->n_srv, v->scratch->second,
-                          sizeof v->scratch->second, &len) == 0
+        return srv_filter(r->image, r->len, d->unapproved, r->n_srv, w.start, DNS_MAX_MESSAGE,
+                          &len) == 0
                    ? len
                    : 0;
     *image = r->image;
@@ -160,16 +148,14 @@ static size_t make_image(const struct view *v, const struct query *q,
 
 /* ---- the event ---- */
 
-/* struct audit_event is large and lives in the query slot; only what is used is set, and
- * every count of an array with it. */
-void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outcome,
-                    enum kms_reason reason, uint16_t rcode, const char *text, struct now now)
+/* What an event has of the question. struct audit_event is large and lives in the query
+ * slot; only what is used is set. */
+static void event_asked(const struct view *v, struct query *q, struct now now)
 {
     struct cursor as_asked = cursor_make(q->question, q->message.question_len);
     uint64_t now_us = now.mono_ms * 1000;
     struct audit_event *e = &q->event;
 
-    e->kind = AUDIT_EVENT;
     e->wall_ms = now.wall_ms;
     e->mono_ms = now.mono_ms;
     e->client = q->client.addr;
@@ -179,25 +165,28 @@ void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outc
     e->id = q->message.id;
     e->flags = q->message.flags;
     e->edns_do = q->message.edns.do_bit;
-    e->repeat = e->cached = false;
-    e->verdict = VERDICT_NONE;
-    memset(&e->server, 0, sizeof e->server);
-    e->real_rcode = 0;
-    e->real_ms = 0;
-    e->n_real = e->n_answer = e->n_unapproved = e->n_networks = 0;
-    e->outcome = (uint8_t)outcome;
-    e->reason = (uint8_t)reason;
-    e->would = 0;
-    e->rcode = rcode;
-    e->rule[0] = e->would_rule[0] = '\0';
-    str_copy(e->text, sizeof e->text, text);
-    e->policy_serial = 0;
     e->latency_us = now_us > q->arrived_us ? (uint32_t)(now_us - q->arrived_us) : 0;
-    e->lost = e->lost_from_ms = 0;
+    e->n_networks = 0;
     if (query_find_networks(v, q))
         for (int i = 0; i < q->networks.n_networks && i < AUDIT_EVENT_NETWORKS; i++)
             str_copy(e->networks[e->n_networks++], AUDIT_TEXT, q->networks.networks[i]);
     q->has_event = true;
+}
+
+void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outcome,
+                    enum kms_reason reason, uint16_t rcode, const char *text, struct now now)
+{
+    struct audit_event *e = &q->event;
+
+    memset(e, 0, offsetof(struct audit_event, qname));
+    memset(&e->server, 0,
+           offsetof(struct audit_event, rule) - offsetof(struct audit_event, server));
+    event_asked(v, q, now);
+    e->outcome = (uint8_t)outcome;
+    e->reason = (uint8_t)reason;
+    e->rcode = rcode;
+    e->rule[0] = e->would_rule[0] = '\0';
+    str_copy(e->text, sizeof e->text, text);
 }
 
 static void add_host(struct audit_host *list, uint8_t *n, const struct name *target, uint16_t port)
@@ -234,7 +223,7 @@ static void event_decided(const struct view *v, struct query *q, const struct po
         if (d->outcome == OUTCOME_PASSED || (d->outcome == OUTCOME_FILTERED && !d->unapproved[i]))
             add_host(e->answer, &e->n_answer, &srv[i].target, srv[i].port);
     }
-    if (d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED)
+    if (is_pool(d->outcome))
         for (int i = 0; i < d->n_hosts; i++)
             add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
 }
@@ -280,125 +269,14 @@ void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t 
     q->event.real_rcode = rcode;
 }
 
-/* ---- what is sent ---- */
+/* ---- what is sent, and kept ---- */
 
-static const char *ede_text_of(const struct view *v, const struct policy_decision *d)
-{
-    return v->settings->kms.explain_in_edns && d->rule[0] != '\0' ? d->rule : NULL;
-}
-
-/* Writes q->out, records. */
-static enum answer send_decided(const struct view *v, struct query *q,
-                                const struct policy_decision *d, const uint8_t *image, size_t len,
-                                struct now now)
-{
-    const struct policy_action_row *action = &policy_actions[d->action];
-    const struct real *r = &q->real;
-    enum answer result;
+/* In front of the packed event. */
+struct kept {
+    uint64_t stamp[2], since_ms, until_ms;
     int ede;
-
-    if (d->reason == REASON_DAMAGED)
-        COUNT(v->stats, kms_damaged);
-    if (d->reason == REASON_RULE && action->outcome != 0)
-        ede = action->ede;
-    else if (d->outcome == OUTCOME_FAILED)
-        ede = r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
-    else /* a kept decision has no image, so that real_ede() would see a failure */
-        ede = r->stale ? real_ede(r) : EDE_NONE;
-    result = query_send(v, q, len > 0 ? image : NULL, len, ede, ede_text_of(v, d));
-    event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
-    if (len > 0 && !is_pool(d))
-        query_rotate(v, q);
-    return result;
-}
-
-/* ---- kept decisions ---- */
-
-/* A decision and the real answer that it was made on, as octets: what answer and event
- * need; hosts rather than the built image, so that each answer has its own rotation.
- * One walk writes them and reads them again. */
-struct note {
-    uint8_t data[CACHE_MAX_NOTE];
-    size_t len, size; /* len: as far as the walk has come */
-    bool reading, bad;
+    bool ours;
 };
-#define NOTE(field) note_octets(n, &(field), sizeof(field))
-
-static inline void note_octets(struct note *n, void *field, size_t size)
-{
-    n->bad = n->bad || n->len + size > n->size;
-    if (n->bad)
-        return;
-    if (n->reading)
-        memcpy(field, n->data + n->len, size);
-    else
-        memcpy(n->data + n->len, field, size);
-    n->len += size;
-}
-
-static void note_text(struct note *n, char text[POLICY_NAME])
-{
-    uint8_t len = n->reading ? 0 : (uint8_t)strnlen(text, POLICY_NAME - 1);
-
-    NOTE(len);
-    n->bad = n->bad || len >= POLICY_NAME;
-    note_octets(n, text, len);
-    text[n->bad ? 0 : len] = '\0';
-}
-
-static void note_name(struct note *n, struct name *name)
-{
-    NOTE(name->len);
-    NOTE(name->labels);
-    note_octets(n, name->data, name->len);
-}
-
-/* A note ends with any change of the policy or the settings. */
-static bool note_walk(const struct view *v, struct note *n, struct policy_decision *d,
-                      struct real *r)
-{
-    const uint64_t stamp[2] = {store_state(v->policy->txn), v->settings->generation};
-    struct srv *srv = v->scratch->srv;
-    uint64_t kept[2] = {stamp[0], stamp[1]};
-
-    NOTE(kept);
-    n->bad = n->bad || memcmp(kept, stamp, sizeof kept) != 0;
-    if (n->bad)
-        return false;
-    NOTE(d->outcome);
-    NOTE(d->reason);
-    NOTE(d->verdict);
-    NOTE(d->action);
-    NOTE(d->serial);
-    NOTE(d->since_ms);
-    NOTE(d->until_ms);
-    NOTE(d->ttl);
-    note_text(n, d->rule);
-    NOTE(d->would.outcome);
-    note_text(n, d->would.rule);
-    NOTE(d->n_hosts);
-    n->bad = n->bad || d->n_hosts > POLICY_POOL_HOSTS;
-    for (int i = 0; i < d->n_hosts && !n->bad; i++) {
-        struct policy_host *h = &d->hosts[i];
-
-        note_name(n, &h->target);
-        NOTE(h->priority);
-        NOTE(h->weight);
-        NOTE(h->port);
-        NOTE(h->n_addresses);
-        n->bad = n->bad || h->n_addresses > POLICY_HOST_ADDRESSES;
-        for (int k = 0; k < h->n_addresses && !n->bad; k++)
-            NOTE(h->addresses[k].ip);
-    }
-    NOTE(r->n_srv);
-    n->bad = n->bad || r->n_srv > KEPT_SRV;
-    for (int i = 0; i < r->n_srv && !n->bad; i++) {
-        note_name(n, &srv[i].target);
-        NOTE(srv[i].port);
-        NOTE(d->unapproved[i]);
-    }
-    return !n->bad;
-}
 
 static struct cache_key decision_key(const struct view *v, const struct query *q)
 {
@@ -413,71 +291,90 @@ static struct cache_key decision_key(const struct view *v, const struct query *q
     return key;
 }
 
+/* q->event is made. A pool's records begin with a random one, so that clients which take
+ * the first (Vista, Server 2008) are spread. */
+static enum answer send_decided(const struct view *v, struct query *q, const uint8_t *image,
+                                size_t len, int ede)
+{
+    const struct audit_event *e = &q->event;
+    enum answer result = query_send(v, q, len > 0 ? image : NULL, len, ede,
+                                    v->settings->kms.explain_in_edns ? e->rule : NULL);
+
+    if (!is_pool(e->outcome))
+        query_rotate(v, q);
+    else if (e->n_answer > 1)
+        image_rotate(q->out, q->out_len, TYPE_SRV, random_u16(v->random));
+    return result;
+}
+
 /* The same client range asked before, and nothing has changed since. */
 static bool find_kept(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
+    const uint64_t stamp[2] = {store_state(v->policy->txn), v->settings->generation};
     const struct cache_key key = decision_key(v, q);
-    struct policy_decision *d = &v->scratch->decision;
-    const uint8_t *image = v->scratch->image;
-    uint16_t ttl_at[REPLY_MAX_RRS];
+    uint8_t *image = v->scratch->image, note[CACHE_MAX_NOTE];
+    size_t len = 0, note_len = sizeof note;
+    uint16_t ttl_pos[REPLY_MAX_RRS];
     struct cache_facts f;
-    struct note n;
-    size_t len = 0;
-    bool ours;
+    struct kept k;
     int n_ttl;
 
-    n.len = 0;
-    n.size = sizeof n.data;
-    n.reading = true;
-    n.bad = false;
-    q->real = (struct real){.cached = true};
-    if (cache_get(v->cache, &key, now.mono_ms, v->scratch->image, sizeof v->scratch->image, &len,
-                  &f, n.data, &n.size) != CACHE_HIT ||
-        !note_walk(v, &n, d, &q->real) || now.wall_ms < d->since_ms || now.wall_ms >= d->until_ms)
+    if (cache_get(v->cache, &key, now.mono_ms, image, sizeof v->scratch->image, &len, &f, note,
+                  &note_len) != CACHE_HIT)
+        return false;
+    memcpy(&k, note, sizeof k);
+    if (memcmp(k.stamp, stamp, sizeof stamp) != 0 || now.wall_ms < k.since_ms ||
+        now.wall_ms >= k.until_ms)
         return false;
     COUNT(v->stats, kms_decision_hits);
-    q->real.rotates = f.rotates;
-    q->real.rcode = f.rcode;
-    q->real.server = f.server;
-    q->real.ms = f.rtt_ms;
-    if (len == 0)
-        len = make_image(v, q, d, &image, &ours);
-    else if ((n_ttl = image_ttls(image, len, ttl_at, REPLY_MAX_RRS)) > 0)
-        image_age(v->scratch->image, len, ttl_at, n_ttl,
-                  (uint32_t)((now.mono_ms - f.stored_ms) / 1000), UINT32_MAX);
-    *result = send_decided(v, q, d, image, len, now);
+    audit_event_unpack(&q->event, note + sizeof k, note_len - sizeof k);
+    event_asked(v, q, now);
+    q->event.cached = true;
+    q->real = (struct real){.cached = true, .rotates = f.rotates};
+    if (!k.ours && (n_ttl = image_ttls(image, len, ttl_pos, REPLY_MAX_RRS)) > 0)
+        image_age(image, len, ttl_pos, n_ttl, (uint32_t)((now.mono_ms - f.stored_ms) / 1000),
+                  UINT32_MAX);
+    *result = send_decided(v, q, image, len, k.ede);
     return true;
 }
 
-/* ---- the walk ---- */
-
-/* Builds and sends what was decided; keeps it, unless it may soon be another. */
+/* Builds, records and sends what was decided; keeps it, unless it may soon be another. */
 static enum answer carry_out(const struct view *v, struct query *q, bool keep, struct now now)
 {
-    struct policy_decision *d = &v->scratch->decision;
+    const struct policy_decision *d = &v->scratch->decision;
     const struct real *r = &q->real;
-    struct cache_facts facts = {.stored_ms = now.mono_ms,
-                                .rotates = r->rotates,
-                                .rcode = r->rcode,
-                                .server = r->server,
-                                .rtt_ms = (uint16_t)r->ms};
+    struct cache_facts facts = {
+        .stored_ms = now.mono_ms,
+        .expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms,
+        .rotates = r->rotates};
+    struct kept k = {.since_ms = d->since_ms, .until_ms = d->until_ms, .ede = EDE_NONE};
+    uint8_t note[CACHE_MAX_NOTE];
     const uint8_t *image;
     struct cache_key key;
-    struct note n;
-    bool ours;
-    size_t len = make_image(v, q, d, &image, &ours);
+    size_t len = make_image(v, q, d, &image, &k.ours), packed;
 
-    n.len = 0;
-    n.size = sizeof n.data;
-    n.reading = n.bad = false;
-    facts.expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms;
-    if (keep && !v->trace && facts.expires_ms > now.mono_ms && d->reason != REASON_DAMAGED &&
-        note_walk(v, &n, d, &q->real)) {
+    if (d->reason == REASON_DAMAGED)
+        COUNT(v->stats, kms_damaged);
+    if (d->reason == REASON_RULE && policy_actions[d->action].outcome != 0)
+        k.ede = policy_actions[d->action].ede;
+    else if (d->outcome == OUTCOME_FAILED)
+        k.ede = r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
+    else if (r->stale)
+        k.ede = real_ede(r);
+    event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
+    if (keep && !v->trace && len > 0 && facts.expires_ms > now.mono_ms &&
+        d->reason != REASON_DAMAGED &&
+        (packed = audit_event_pack(&q->event, note + sizeof k, sizeof note - sizeof k)) > 0) {
+        k.stamp[0] = store_state(v->policy->txn);
+        k.stamp[1] = v->settings->generation;
+        memcpy(note, &k, sizeof k);
         key = decision_key(v, q);
-        (void)cache_put(v->cache, &key, &facts, ours ? NULL : image, ours ? 0 : len, n.data, n.len);
+        (void)cache_put(v->cache, &key, &facts, image, len, note, sizeof k + packed);
     }
-    return send_decided(v, q, d, image, len, now);
+    return send_decided(v, q, image, len, k.ede);
 }
+
+/* ---- the walk ---- */
 
 enum answer kms_answer(const struct view *v, struct query *q, const struct real *came,
                        struct now now)
@@ -575,6 +472,7 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
     if (n == 0)
         image_soa(&w, 0, negative_ttl_given(v, &q->real, d));
     message_counts(&w, (uint16_t)n, n == 0, 0);
-    *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED, ede_text_of(v, d));
+    *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED,
+                         v->settings->kms.explain_in_edns ? d->rule : NULL);
     return true;
 }

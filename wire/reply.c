@@ -5,12 +5,14 @@
  * What a client is sent is an image with its own header, question and OPT. The
  * OPT is written new each time, so nothing of an earlier hop stays in it. When
  * the reply is too long, parts go in this order: the text of the EDE, the EDE,
- * the NSID, the keepalive, the additional section, and then all records, with TC set.
+ * the NSID, the keepalive, additional records (from the last one on, until an EDE without
+ * text has room), and then all records, with TC set.
  */
 #include "wire/reply.h"
 
 enum {
     OPT_FIXED = 11,
+    EDE_FIXED = 6,
     TEXT_MAX = 255,
     ROTATE_OCTETS = 4096, /* what may be moved to the end of a set */
     ROTATE_RECORDS = 256,
@@ -88,7 +90,7 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     const struct message *q = o->query;
     size_t head = (size_t)DNS_HEADER + q->question_len, keep = len;
     size_t limit = o->limit < size ? o->limit : size;
-    size_t opt = q->edns.present ? OPT_FIXED : 0;
+    size_t opt = q->edns.present ? OPT_FIXED : 0, room;
     struct writer w = writer_make(out, limit);
     uint16_t flags, counts[3];
     struct rr_walk walk;
@@ -104,7 +106,14 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
         for (unsigned left = (unsigned)walk.left[0] + walk.left[1]; left > 0; left--)
             (void)record_pass(&walk.c);
         keep = walk.c.bad ? len : cursor_offset(&walk.c);
-        counts[2] = 0;
+        room = limit - opt - (opt != 0 && o->ede >= 0 ? EDE_FIXED : 0);
+        for (counts[2] = 0; walk.left[2] > 0; walk.left[2]--) {
+            (void)record_pass(&walk.c);
+            if (walk.c.bad || cursor_offset(&walk.c) > room)
+                break;
+            keep = cursor_offset(&walk.c);
+            counts[2]++;
+        }
     }
     if (keep + opt > limit) {
         keep = head;

@@ -27,7 +27,7 @@ struct reply_options {
 /* Sends an image: copies it to out (image and out may be the same buffer),
  * sets ID, RD and CD of the query, the client's question case, RA=1, AA=0, and
  * appends OPT and EDE. What exceeds the limit is cut to the question with TC=1
- * (an additional section is given up first, without TC). Returns the length;
+ * (additional records are given up first, without TC). Returns the length;
  * 0 when nothing fits. */
 size_t reply_from_image(const struct reply_options *, const uint8_t *image, size_t len,
                         uint8_t *out, size_t size);

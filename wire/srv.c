@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * srv.c -- SRV record sets with their addresses.
- *
- * SRV targets are written out (RFC 2782), but the address records behind them
- * may point at them: their owner is a pointer into the RDATA of the SRV.
+ * srv.c -- SRV record sets are read and filtered.
  */
 #include "wire/srv.h"
 
 #include <errno.h>
 
-#include "wire/reply.h"
 #include "wire/rewrite.h"
 
 static bool is_srv(const struct rr *rr)
@@ -39,56 +35,6 @@ int srv_read(const uint8_t *image, size_t len, struct srv *out, int max)
         name_fold(&s->target);
     }
     return w.c.bad ? -EBADMSG : n;
-}
-
-bool srv_write(struct writer *w, const struct srv_set *set, size_t room)
-{
-    uint16_t target_pos[SRV_MAX], n = 0; /* where a pointer finds the target, or 0 */
-    size_t before = w->len;
-
-    if (set->n > SRV_MAX)
-        return false;
-    for (int i = 0; i < set->n; i++) {
-        const struct srv *s = &set->records[i];
-
-        image_record(w, 0, TYPE_SRV, set->ttl, 6u + s->target.len);
-        writer_u16(w, s->priority);
-        writer_u16(w, s->weight);
-        writer_u16(w, s->port);
-        target_pos[i] = w->len < 0x4000 ? (uint16_t)w->len : 0;
-        writer_bytes(w, s->target.data, s->target.len);
-    }
-    if (w->full || w->len > room) {
-        writer_truncate(w, before);
-        return false;
-    }
-    /* Addresses while they fit. */
-    for (int i = 0; i < set->n_addresses; i++) {
-        const struct srv_address *a = &set->addresses[i];
-        size_t len = a->v6 ? 16 : 4;
-        const struct name *target;
-
-        if (a->target >= set->n || set->records[a->target].target.labels == 0)
-            continue;
-        before = w->len;
-        target = &set->records[a->target].target;
-        if (target_pos[a->target] != 0)
-            writer_u16(w, 0xc000 | target_pos[a->target]);
-        else
-            writer_bytes(w, target->data, target->len);
-        writer_u16(w, a->v6 ? TYPE_AAAA : TYPE_A);
-        writer_u16(w, CLASS_IN);
-        writer_u32(w, set->ttl);
-        writer_u16(w, (uint16_t)len);
-        writer_bytes(w, a->ip + 16 - len, len); /* IPv4 is at the end of its mapped form */
-        if (w->full || w->len > room) {
-            writer_truncate(w, before);
-            break;
-        }
-        n++;
-    }
-    message_counts(w, (uint16_t)set->n, 0, n);
-    return true;
 }
 
 /* Is it the target of records that go, and of none that stays? */

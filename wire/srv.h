@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * srv.h -- SRV record sets (RFC 2782) with their addresses.
+ * srv.h -- SRV record sets (RFC 2782) of an answer.
  *
  * An image of a question for SRV has no SRV in its answer section but those of
  * the answered set.
@@ -10,7 +10,7 @@
 
 #include "wire/message.h"
 
-enum { SRV_MAX = 64, SRV_MAX_ADDRESSES = 128 };
+enum { SRV_MAX = 64 };
 
 struct srv {
     uint16_t priority, weight, port;
@@ -21,26 +21,6 @@ struct srv {
 /* The SRV records of an image's answer. At most max; the number found (it may be
  * greater than max), or -EBADMSG. */
 int srv_read(const uint8_t *image, size_t len, struct srv *out, int max);
-
-struct srv_address {
-    uint8_t target; /* index into the records */
-    bool v6;
-    uint8_t ip[16];
-};
-
-struct srv_set {
-    const struct srv *records;
-    int n; /* in the order to write */
-    const struct srv_address *addresses;
-    int n_addresses;
-    uint32_t ttl; /* of every record written */
-};
-
-/* Appends the records of the set, owner = the question (pointer C00C), targets
- * uncompressed (RFC 2782), to an image begun with image_begin(); then the
- * addresses to the additional section while they fit into `room` octets in
- * all. Sets the counts. False when the SRV records do not fit. */
-bool srv_write(struct writer *, const struct srv_set *, size_t room);
 
 /* Copies an image without the SRV records whose index (order of srv_read) is set
  * in `drop` (n at most SRV_MAX); the CNAME chain stays, RRSIGs of the set and additionals of dropped

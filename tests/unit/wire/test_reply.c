@@ -56,6 +56,8 @@ static const char *const small = "an www.example. 60 IN A 192.0.2.1\n";
 static const char *const with_additional =
     "an www.example. 60 IN SRV 0 0 1688 kms.example.\nar kms.example. 60 IN A 192.0.2.1\n"
     "ar kms.example. 60 IN AAAA 2001:db8::1\n";
+static const char *const one_additional =
+    "an www.example. 60 IN SRV 0 0 1688 kms.example.\nar kms.example. 60 IN A 192.0.2.1\n";
 static const char *const without_additional = "an www.example. 60 IN SRV 0 0 1688 kms.example.\n";
 
 /* header 12, question 17 */
@@ -107,7 +109,13 @@ static const struct image_row {
     {"truncated, with room for an EDE", small, 11 + 6, EDE(EDE_FORGED), .limit = SMALL_LEN + 10,
      .sent = "", .set = DNS_TC},
     {"with additional", with_additional, 11, .limit = ADDITIONAL_LEN + 11},
-    {"additional goes without TC", with_additional, 11, .limit = ADDITIONAL_LEN + 10,
+    {"the last additional goes without TC", with_additional, 11, .limit = ADDITIONAL_LEN + 10,
+     .sent = one_additional},
+    {"additional goes as far as an EDE needs", with_additional, 11 + 6, EDE(EDE_FORGED),
+     .limit = SRV_LEN + 20 + 11 + 6, .sent = one_additional},
+    {"and not for nothing", with_additional, 11 + 6, EDE(EDE_FORGED),
+     .limit = SRV_LEN + 20 + 11 + 5, .sent = without_additional},
+    {"additional goes without TC", with_additional, 11, .limit = SRV_LEN + 11,
      .sent = without_additional},
     {"additional stays, and the EDE goes", with_additional, 11, EDE(EDE_FORGED),
      .limit = ADDITIONAL_LEN + 11},

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_srv.c -- SRV sets are read, written and filtered; ldns reads the result.
+ * test_srv.c -- SRV sets are read and filtered; ldns reads the result.
  */
 #include "tests/unit/wire/text_message.h"
 
@@ -68,102 +68,6 @@ static void check_read_root_target(void **state)
 
     assert_int_equal(srv_read(image, len, srv, 1), 1);
     assert_int_equal(srv[0].target.labels, 0);
-}
-
-static struct srv_address address_of(uint8_t target, bool v6, uint8_t last)
-{
-    struct srv_address a = {.target = target, .v6 = v6};
-
-    a.ip[15] = last;
-    if (v6)
-        a.ip[0] = 0x20;
-    else
-        a.ip[10] = a.ip[11] = 0xff;
-    return a;
-}
-
-#define SRV_TEXT                                                                                   \
-    "an " NAME " 300 IN SRV 0 1 1688 kms1.corp.example.\n"                                         \
-    "an " NAME " 300 IN SRV 5 2 1689 .\n"                                                          \
-    "an " NAME " 300 IN SRV 0 3 1688 kms3.example.\n"
-#define ADDRESS_1 "ar kms3.example. 300 IN A 0.0.0.1\n"
-#define ADDRESS_2 "ar kms1.corp.example. 300 IN AAAA 2000::2\n"
-
-enum {
-    HEAD = DNS_HEADER + 26 + 4, /* octets of the name: 26 */
-    RECORDS = 3 * 18 + 19 + 1 + 14,
-    ADDRESS = 16
-};
-
-static const struct write_row {
-    const char *what;
-    size_t size, room;
-    bool ok;
-    const char *want;
-} write_rows[] = {
-    {"everything", 512, 512, true, SRV_TEXT ADDRESS_1 ADDRESS_2},
-    {"room for one address", 512, HEAD + RECORDS + ADDRESS, true, SRV_TEXT ADDRESS_1},
-    {"room for no address", 512, HEAD + RECORDS + ADDRESS - 1, true, SRV_TEXT},
-    {"records just fit", 512, HEAD + RECORDS, true, SRV_TEXT},
-    {"records do not fit", 512, HEAD + RECORDS - 1, false, ""},
-    {"the buffer ends before the room", HEAD + RECORDS + ADDRESS - 1, 512, true, SRV_TEXT},
-    {"the buffer is too small", HEAD + RECORDS - 1, 512, false, ""},
-};
-
-static void check_write(void **state)
-{
-    const struct write_row *r = *state;
-    uint8_t image[512];
-    char text[1000];
-    struct srv srv[3] = {{0, 1, 1688, 0, name_of("kms1.corp.example")},
-                         {5, 2, 1689, 0, name_of(".")},
-                         {0, 3, 1688, 0, name_of("kms3.example")}};
-    struct srv_address addresses[] = {address_of(2, false, 1), address_of(1, false, 9),
-                                      address_of(7, false, 9), address_of(0, true, 2)};
-    struct srv_set set = {srv, 3, addresses, 4, 300};
-    struct message query = {.qname = name_of(NAME), .qtype = TYPE_SRV, .qclass = CLASS_IN};
-    struct writer w = writer_make(image, r->size);
-    const uint8_t *target;
-
-    image_begin(&w, &query, RCODE_NOERROR);
-    assert_int_equal(w.len, HEAD);
-    assert_int_equal(srv_write(&w, &set, r->room), r->ok);
-    assert_false(w.full);
-    wire_to_text(image, w.len, text, sizeof text);
-    assert_string_equal(text, r->want);
-    assert_true(w.len <= r->room);
-    if (!r->ok)
-        return;
-    target = image + HEAD + 18; /* RFC 2782: written out */
-    assert_memory_equal(target, "\4kms1\4corp\7example\0", 19);
-    assert_memory_equal(image + HEAD, "\xc0\x0c", 2);
-}
-
-/* Targets that no pointer reaches any more. */
-static void check_write_long(void **state)
-{
-    static uint8_t image[DNS_MAX_MESSAGE];
-    static char text[100000];
-    static struct srv srv[SRV_MAX];
-    char name[260];
-    struct srv_address last = address_of(SRV_MAX - 1, false, 1);
-    struct srv_set set = {srv, SRV_MAX, &last, 1, 300};
-    struct message query = {.qname = name_of(NAME), .qtype = TYPE_SRV, .qclass = CLASS_IN};
-    struct writer w = writer_make(image, sizeof image);
-    struct message m;
-
-    for (int i = 0; i < SRV_MAX; i++) {
-        snprintf(name, sizeof name, "k%d.%060d.%060d.%060d.%060d", i, 0, 0, 0, 0);
-        srv[i] = (struct srv){0, 1, 1688, 0, name_of(name)};
-    }
-    image_begin(&w, &query, RCODE_NOERROR);
-    assert_true(srv_write(&w, &set, DNS_MAX_MESSAGE));
-    assert_true(w.len > 0x4000);
-    wire_to_text(image, w.len, text, sizeof text);
-    assert_has(text, "ar k63.0000");
-    assert_int_equal(message_read_reply(&m, image, w.len), 0);
-    set.n = SRV_MAX + 1;
-    assert_false(srv_write(&w, &set, DNS_MAX_MESSAGE));
 }
 
 static const struct filter_row {
@@ -244,9 +148,7 @@ int main(void)
 {
     TEST(check_read);
     TEST(check_read_root_target);
-    TEST(check_write_long);
     TEST(check_filter_rotates);
-    ROWS(write_rows, check_write);
     ROWS(filter_rows, check_filter);
     return RUN("srv");
 }
