@@ -10,13 +10,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <search.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/str.h"
 
-enum { WORDS = 16 };
+enum { NAMES = 64 }; /* words, or keys of a mapping, that a suggestion is looked for in */
 
 /* ---- rows ---- */
 
@@ -27,34 +29,21 @@ const char *field_name(const struct field *f)
     return dot != NULL ? dot + 1 : f->key;
 }
 
-bool field_is_in(const struct field *f, const char *section)
+static bool is_key_of(const struct field *row, const struct field *map)
 {
-    size_t n = strlen(section);
+    size_t n = strcspn(row->key, ".");
 
-    return strncmp(f->key, section, n) == 0 && f->key[n] == '.';
+    if (row->key[n] == '\0')
+        return (map->flags & FIELD_SECTION) == 0;
+    return strncmp(row->key, map->key, n) == 0 && map->key[n] == '\0';
 }
 
-const struct field *field_find(const struct field *rows, const char *section, const char *name)
+const struct field *field_find(const struct field *map, const char *name)
 {
-    for (; rows->key != NULL; rows++)
-        if (section == NULL ? strcmp(rows->key, name) == 0
-                            : field_is_in(rows, section) && strcmp(field_name(rows), name) == 0)
-            return rows;
+    for (const struct field *row = map->rows; row->key != NULL; row++)
+        if (strcmp(field_name(row), name) == 0 && is_key_of(row, map))
+            return row;
     return NULL;
-}
-
-const char *field_nearest(const struct field *rows, const char *section, const char *word)
-{
-    const char *found = NULL;
-
-    for (; rows->key != NULL; rows++) {
-        const char *name = section == NULL ? rows->key : field_name(rows);
-        const char *const two[] = {found != NULL ? found : name, name, NULL};
-
-        if (section == NULL || field_is_in(rows, section))
-            found = diag_nearest(word, two);
-    }
-    return found;
 }
 
 static uint64_t get_number(const void *from, size_t size)
@@ -79,8 +68,6 @@ static void set_number(void *to, size_t size, uint64_t v)
 
 size_t field_count_of(const struct field *f, const void *base)
 {
-    if (f->count_size == 0)
-        return 0;
     return (size_t)get_number((const char *)base + f->count_at, f->count_size);
 }
 
@@ -126,29 +113,12 @@ int form_no_memory(struct form *form)
 }
 
 int form_wrong(struct form *form, const struct field *f, const struct yaml_node *node,
-               const char *words, const char *why)
+               const char *why)
 {
-    char *text = NULL;
-    size_t len;
-    FILE *out;
-    int rc;
+    const char *words = why != NULL ? why : f->wrong != NULL ? f->wrong : f->kind->wrong;
 
-    if (form->style == NULL)
-        return form_problem(form, node, "--%s \"%s\" %s", f->key, node->text, f->refused);
-    if ((out = open_memstream(&text, &len)) == NULL)
-        return form_no_memory(form);
-    words = words != NULL ? words : f->wrong != NULL ? f->wrong : f->kind->wrong;
-    for (const char *p = words; *p != '\0'; p++) {
-        if (*p != '%')
-            fputc(*p, out);
-        else if (*++p == 'k')
-            fputs(f->key, out);
-        else
-            fputs(*p == 't' ? node->text : why, out);
-    }
-    rc = fclose(out) == 0 ? form_problem(form, node, "%s", text) : form_no_memory(form);
-    free(text);
-    return rc;
+    return form_problem(form, node, form->is_option ? "--%s \"%s\" %s" : "%s: \"%s\" %s", f->key,
+                        node->text, words);
 }
 
 /* ---- kinds ---- */
@@ -156,16 +126,14 @@ int form_wrong(struct form *form, const struct field *f, const struct yaml_node 
 static int read_bool(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
-    return bool_parse(to, node->text) == 0 ? 0 : form_wrong(form, f, node, NULL, NULL);
+    return bool_parse(to, node->text) == 0 ? 0 : form_wrong(form, f, node, NULL);
 }
 
-static void print_bool(const struct field *f, const void *from, struct str *s)
+static void print_bool(const struct field *f, const void *from, FILE *out)
 {
     (void)f;
-    str_add(s, *(const bool *)from ? "yes" : "no");
+    fputs(*(const bool *)from ? "yes" : "no", out);
 }
-
-const struct field_kind kind_bool = {read_bool, print_bool, "%k: \"%t\" is not yes or no", false};
 
 const char *field_in_unit(const struct field *f, uint64_t v, char out[NUMBER_TEXT])
 {
@@ -180,78 +148,53 @@ const char *field_in_unit(const struct field *f, uint64_t v, char out[NUMBER_TEX
 static int read_number(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
 {
-    char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 8];
+    char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 32];
     uint64_t v;
     int rc = f->kind == &kind_count  ? number_parse(&v, node->text, UINT64_MAX)
              : f->kind == &kind_size ? size_parse(&v, node->text)
                                      : duration_parse(&v, node->text);
 
-    if (rc == 0 && v >= f->min && v <= f->max) {
-        set_number(to, f->size, v);
-        return 0;
-    }
-    if (rc == -EINVAL || f->wrong != NULL)
-        return form_wrong(form, f, node, NULL, NULL);
-    if (f->max == 0)
-        return form_problem(form, node, "%s: only 0 works in this version", f->key);
-    snprintf(range, sizeof range, "%s to %s", field_in_unit(f, f->min, least),
+    if (rc == -EINVAL)
+        return form_wrong(form, f, node, NULL);
+    snprintf(range, sizeof range, "is out of range: %s to %s", field_in_unit(f, f->min, least),
              field_in_unit(f, f->max, most));
-    return form_wrong(form, f, node, "%k: %t is out of range: %w", range);
+    if (rc != 0 || v < f->min || v > f->max)
+        return form_wrong(form, f, node, range);
+    set_number(to, f->size, v);
+    return 0;
 }
 
-static void print_number(const struct field *f, const void *from, struct str *s)
+static void print_number(const struct field *f, const void *from, FILE *out)
 {
     char text[NUMBER_TEXT];
 
-    str_add(s, field_in_unit(f, get_number(from, f->size), text));
+    fputs(field_in_unit(f, get_number(from, f->size), text), out);
 }
-
-#define DURATIONS "%k: \"%t\" is not a duration like 300ms, 10s, 5m, 2h, 90d"
-const struct field_kind kind_count = {read_number, print_number, "%k: \"%t\" is not a number",
-                                      false};
-const struct field_kind kind_duration = {read_number, print_number, DURATIONS, false};
-const struct field_kind kind_size = {read_number, print_number,
-                                     "%k: \"%t\" is not a size like 64K, 64M, 1G", false};
 
 static int read_word(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
-    const char *usable[WORDS + 1], *near;
-    size_t i = 0, n;
-    char list[256];
+    const char *usable[NAMES + 1] = {NULL};
+    char list[512], meant[DIAG_MEANT];
     struct str s;
 
-    while (f->words[i] != NULL && strcmp(f->words[i], node->text) != 0)
-        i++;
-    for (n = i; f->words[n] != NULL; n++)
-        ;
-    n = f->max > 0 ? f->max - f->min + 1 : n - f->later;
-    if (i < n) {
-        set_number(to, f->size, f->min + i);
-        return 0;
-    }
-    if (form->style == NULL)
-        return form_wrong(form, f, node, NULL, NULL);
     str_init(&s, list, sizeof list);
-    for (size_t k = 0; k < n; k++) {
-        usable[k] = f->words[k];
-        str_addf(&s, "%s%s", k == 0 ? "" : k + 1 == n ? form->style->last : ", ", usable[k]);
+    for (size_t i = 0; f->words[i] != NULL && (f->max == 0 || i <= f->max - f->min); i++) {
+        if (strcmp(f->words[i], node->text) == 0) {
+            set_number(to, f->size, f->min + i);
+            return 0;
+        }
+        str_addf(&s, "%s%s", i == 0 ? "is none of " : ", ", f->words[i]);
+        usable[i] = f->words[i];
     }
-    usable[n] = NULL;
-    if (f->words[i] != NULL && f->later > 0)
-        return form_problem(form, node, "%s %s is not in this version; use %s", field_name(f),
-                            node->text, list);
-    near = diag_nearest(node->text, usable);
-    return form_wrong(form, f, node, near != NULL ? form->style->near : form->style->other,
-                      near != NULL ? near : list);
+    str_add(&s, diag_meant(node->text, usable, meant));
+    return form_wrong(form, f, node, list);
 }
 
-static void print_word(const struct field *f, const void *from, struct str *s)
+static void print_word(const struct field *f, const void *from, FILE *out)
 {
-    str_add(s, f->words[get_number(from, f->size) - f->min]);
+    fputs(f->words[get_number(from, f->size) - f->min], out);
 }
-
-const struct field_kind kind_word = {read_word, print_word, NULL, false};
 
 static int read_text(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
@@ -262,20 +205,18 @@ static int read_text(struct form *form, const struct field *f, const struct yaml
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             why = "must not have control characters";
     if (why != NULL)
-        return form_wrong(form, f, node, NULL, why);
+        return form_wrong(form, f, node, why);
     if ((copy = arena_strdup(form->arena, node->text)) == NULL)
         return form_no_memory(form);
     *(const char **)to = copy;
     return 0;
 }
 
-static void print_text(const struct field *f, const void *from, struct str *s)
+static void print_text(const struct field *f, const void *from, FILE *out)
 {
     (void)f;
-    yaml_quote(s, *(const char *const *)from);
+    yaml_print(out, *(const char *const *)from);
 }
-
-const struct field_kind kind_text = {read_text, print_text, "%k: \"%t\" %w", false};
 
 static int read_prefix(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
@@ -283,28 +224,74 @@ static int read_prefix(struct form *form, const struct field *f, const struct ya
     int rc = prefix_parse(to, node->text);
 
     return rc == 0 ? 0
-                   : form_wrong(form, f, node, rc == -ERANGE ? form->style->host_bits : NULL, NULL);
+                   : form_wrong(form, f, node,
+                                rc == -ERANGE ? "has bits behind its length; write the net's "
+                                                "first address"
+                                              : NULL);
 }
 
-static void print_prefix(const struct field *f, const void *from, struct str *s)
+static void print_prefix(const struct field *f, const void *from, FILE *out)
 {
     char text[PREFIX_TEXT];
 
     (void)f;
-    yaml_quote(s, prefix_print(from, text));
+    yaml_print(out, prefix_print(from, text));
 }
 
+const struct field_kind kind_bool = {read_bool, print_bool, "is not yes or no", false};
+const struct field_kind kind_count = {read_number, print_number, "is not a number", false};
+const struct field_kind kind_duration = {read_number, print_number,
+                                         "is not a duration like 300ms, 10s, 5m, 2h, 90d", false};
+const struct field_kind kind_size = {read_number, print_number, "is not a size like 64K, 64M, 1G",
+                                     false};
+const struct field_kind kind_word = {read_word, print_word, NULL, false};
+const struct field_kind kind_text = {read_text, print_text, NULL, false};
 const struct field_kind kind_prefix = {
-    read_prefix, print_prefix, "%k: \"%t\" is not an address or a net like 10.0.0.0/8", false};
+    read_prefix, print_prefix, "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32",
+    false};
 
 /* ---- lists and mappings ---- */
 
-static void print_one(const struct field *f, const void *from, char out[FIELD_TEXT])
+/* Has the node the shape of the field: one value, a list, a mapping? */
+static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)
 {
-    struct str s;
+    if (f->rows != NULL || (f->flags & FIELD_NAMED) != 0)
+        return node->kind == YAML_MAP
+                   ? 0
+                   : form_problem(form, node, "%s must be a mapping (key: value)", f->key);
+    if (field_is_empty(node))
+        return form_problem_key(form, node, "%s has no value%s", f->key,
+                                f->element != NULL      ? "; write [] for an empty list"
+                                : f->kind == &kind_text ? "; write \"\" for an empty text"
+                                                        : "");
+    if (f->element == NULL)
+        return node->kind == YAML_SCALAR ? 0
+                                         : form_problem(form, node, "%s must be one value", f->key);
+    if (node->kind == YAML_MAP || (node->kind == YAML_SCALAR && (f->flags & FIELD_LIST) != 0))
+        return form_problem(form, node, "%s must be a list: [a, b]", f->key);
+    if (node->kind == YAML_LIST && node->n < f->min)
+        return form_problem(form, node, "%s is empty; write at least one", f->key);
+    if (node->kind == YAML_LIST && f->max > 0 && node->n > f->max)
+        return form_problem(form, node, "%s has %zu elements; at most %u are allowed", f->key,
+                            node->n, (unsigned)f->max);
+    return 0;
+}
 
-    str_init(&s, out, FIELD_TEXT);
-    f->kind->print(f, from, &s);
+static int compare_texts(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* Is what the element prints, or its first key, among `seen`? Else it is from now on. */
+static bool is_seen(void **seen, const struct field *e, const void *element)
+{
+    char *text = field_text_of(e->rows != NULL ? e->rows : e, element);
+    char **known = text != NULL ? tsearch(text, seen, compare_texts) : NULL;
+    bool is_known = known != NULL && *known != text;
+
+    if (is_known || known == NULL)
+        free(text);
+    return is_known;
 }
 
 /* A node that is no list is a list of one. A list is built aside and, when it is the
@@ -321,36 +308,49 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
     char *list = (f->flags & FIELD_INLINE) != 0 ? (char *)base + f->at
                  : form->arena != NULL          ? arena_alloc(form->arena, (all + 1) * e.size)
                                                 : calloc(all + 1, e.size);
+    void *seen = NULL;
     int rc = 0;
 
     if (list == NULL)
         return form_no_memory(form);
     e.key = e.key != NULL ? e.key : f->key;
     for (; all > 0; all--, one = one->next) {
-        char text[FIELD_TEXT], other[FIELD_TEXT];
-        bool is_double = false;
-
-        if (field_read(form, &e, one, list + n * e.size) != 0) {
+        if (field_read(form, &e, one, list + n * e.size) != 0)
             rc = -EINVAL;
-            continue;
-        }
-        if ((e.flags & FIELD_UNIQUE) != 0)
-            print_one(&e, list + n * e.size, text);
-        for (size_t i = 0; (e.flags & FIELD_UNIQUE) != 0 && i < n && !is_double; i++) {
-            print_one(&e, list + i * e.size, other);
-            is_double = strcmp(text, other) == 0;
-        }
-        if (is_double)
-            rc = form_problem(form, one, "%s: %s is listed twice", f->key, one->text);
+        else if ((e.flags & FIELD_UNIQUE) != 0 && is_seen(&seen, &e, list + n * e.size))
+            rc = form_problem(form, one, "%s: %s is listed twice", f->key,
+                              e.rows == NULL ? one->text : yaml_get(one, field_name(e.rows))->text);
         else
             n++;
     }
-    if (f->count_size != 0 && (rc == 0 || form->arena == NULL)) {
-        if ((f->flags & FIELD_INLINE) == 0)
-            *(void **)((char *)base + f->at) = list;
-        set_number((char *)base + f->count_at, f->count_size, n);
-    }
+    tdestroy(seen, free);
+    if (rc != 0 && form->arena != NULL)
+        return rc;
+    if ((f->flags & FIELD_INLINE) == 0)
+        *(void **)((char *)base + f->at) = list;
+    set_number((char *)base + f->count_at, f->count_size, n);
     return rc;
+}
+
+static int unknown_key(struct form *form, const struct field *map, const struct yaml_node *node)
+{
+    const char *names[NAMES + 1] = {NULL};
+    const struct field *other = NULL; /* the line slipped */
+    char meant[DIAG_MEANT];
+    size_t n = 0;
+
+    for (const struct field *row = map->rows; row->key != NULL; row++) {
+        if (is_key_of(row, map) && n < NAMES)
+            names[n++] = field_name(row);
+        else if (strcmp(node->key, field_name(row)) == 0 || strcmp(node->key, row->key) == 0)
+            other = row;
+    }
+    diag_meant(node->key, names, meant);
+    if (meant[0] == '\0' && other != NULL)
+        return form_problem_key(form, node, "unknown key \"%s\" in %s; write %s in %.*s", node->key,
+                                map->key, field_name(other), (int)strcspn(other->key, "."),
+                                other->key);
+    return form_problem_key(form, node, "unknown key \"%s\" in %s%s", node->key, map->key, meant);
 }
 
 static int read_map(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -358,26 +358,21 @@ static int read_map(struct form *form, const struct field *f, const struct yaml_
 {
     int rc = 0;
 
-    for (const struct yaml_node *one = node->first; one != NULL; one = one->next) {
-        const struct field *row = f->rows;
-
-        while (row->key != NULL && strcmp(field_name(row), one->key) != 0)
-            row++;
-        if (row->key == NULL)
-            rc = form->style->unknown(form, f->rows, f->key, one);
-    }
+    for (const struct yaml_node *one = node->first; one != NULL; one = one->next)
+        if (field_find(f, one->key) == NULL)
+            rc = unknown_key(form, f, one);
     for (const struct field *row = f->rows; row->key != NULL; row++) {
-        const char *name = field_name(row);
-        const struct yaml_node plain = {.kind = YAML_SCALAR, .text = row->fallback};
-        const struct yaml_node *one = yaml_get(node, name);
+        const struct yaml_node *one = is_key_of(row, f) ? yaml_get(node, field_name(row)) : NULL;
 
-        if (one == NULL && row->missing != NULL)
-            rc = form_problem(form, node, "%s", row->missing);
-        else if (one == NULL && row->fallback == NULL)
-            rc = form_problem(form, node, "%s: an element has no %s; %s is %s", f->key, name, name,
-                              row->help);
-        else if ((one != NULL || form->style->defaults) &&
-                 field_read(form, row, one != NULL ? one : &plain, base) != 0)
+        if (one != NULL)
+            rc = field_read(form, row, one, base) != 0 ? -EINVAL : rc;
+        else if (!is_key_of(row, f))
+            continue;
+        else if (row->fallback == NULL && row->computed == NULL)
+            rc =
+                form_problem_key(form, node, "%s needs %s: %s", f->key, field_name(row), row->help);
+        else if ((f->flags & FIELD_DEFAULTS) != 0 &&
+                 field_read_text(form, row, row->fallback, base) != 0)
             rc = -EINVAL;
     }
     return rc;
@@ -386,42 +381,48 @@ static int read_map(struct form *form, const struct field *f, const struct yaml_
 int field_read(struct form *form, const struct field *f, const struct yaml_node *node, void *base)
 {
     void *field = (char *)base + f->at;
-    int rc = 0;
 
     if ((f->flags & FIELD_EMPTY) != 0 && field_is_empty(node))
         return 0;
     if (f->kind != NULL && f->kind->whole)
         return f->kind->read(form, f, node, field);
-    if (form->style != NULL && (rc = form->style->check(form, f, node)) != 0)
-        return rc;
-    return f->element != NULL ? read_list(form, f, node, base)
-           : f->rows != NULL  ? read_map(form, f, node, field)
-                              : f->kind->read(form, f, node, field);
+    if (check_shape(form, f, node) != 0)
+        return -EINVAL;
+    return f->kind != NULL   ? f->kind->read(form, f, node, field)
+           : f->rows != NULL ? read_map(form, f, node, field)
+                             : read_list(form, f, node, base);
+}
+
+int field_read_text(struct form *form, const struct field *f, const char *text, void *base)
+{
+    const struct yaml_node *node;
+    int rc = yaml_read(&node, form->arena, NULL, text, strlen(text), NULL);
+
+    return rc == 0 ? field_read(form, f, node, base) : form_no_memory(form);
 }
 
 void field_print(const struct field *f, const void *base, FILE *out)
 {
     const void *field = (const char *)base + f->at;
-    char text[FIELD_TEXT];
+    const char *between = f->element != NULL ? "[" : "{";
 
-    if (f->element != NULL) {
-        for (size_t i = 0; i < field_count_of(f, base); i++) {
-            fputs(i == 0 ? "[" : ", ", out);
-            field_print(f->element, field_element(f, base, i), out);
-        }
-        fputs(field_count_of(f, base) == 0 ? "[]" : "]", out);
-    } else if (f->rows != NULL) {
-        for (const struct field *row = f->rows; row->key != NULL; row++) {
-            if ((f->flags & FIELD_BRIEF) != 0 && field_is_default(row, field))
-                continue;
-            fprintf(out, "%s%s: ", row == f->rows ? "{" : ", ", field_name(row));
-            field_print(row, field, out);
-        }
-        fputc('}', out);
-    } else {
-        print_one(f, field, text);
-        fputs(text, out);
+    if (f->kind != NULL) {
+        f->kind->print(f, field, out);
+        return;
     }
+    for (size_t i = 0; f->element != NULL && i < field_count_of(f, base); i++) {
+        fputs(between, out);
+        field_print(f->element, field_element(f, base, i), out);
+        between = ", ";
+    }
+    for (const struct field *row = f->rows; row != NULL && row->key != NULL; row++) {
+        if ((f->flags & FIELD_BRIEF) != 0 && field_is_default(row, field))
+            continue;
+        fprintf(out, "%s%s: ", between, field_name(row));
+        field_print(row, field, out);
+        between = ", ";
+    }
+    fprintf(out, "%s%s", between[0] == ',' ? "" : between, f->element != NULL ? "]" : "}");
 }
 
 char *field_text_of(const struct field *f, const void *base)
@@ -437,41 +438,6 @@ char *field_text_of(const struct field *f, const void *base)
         return text;
     free(text);
     return NULL;
-}
-
-int field_copy(const struct field *f, void *to, const void *from, struct arena *arena)
-{
-    size_t n = f->element != NULL ? field_count_of(f, from) : 0;
-    const char **text = (const char **)(void *)((char *)to + f->at);
-    char *list;
-
-    if (f->element == NULL) {
-        memcpy((char *)to + f->at, (const char *)from + f->at, f->size);
-        if (f->kind == &kind_text && (*text = arena_strdup(arena, *text)) == NULL)
-            return -ENOMEM;
-        return 0;
-    }
-    if (f->count_size == 0)
-        return 0;
-    if (field_element(f, from, 0) == NULL) { /* not given, which is not an empty list */
-        memset((char *)to + f->at, 0, sizeof(void *));
-        set_number((char *)to + f->count_at, f->count_size, 0);
-        return 0;
-    }
-    list = arena_alloc(arena, (n + 1) * f->element->size);
-    if (list == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        char *one = list + i * f->element->size;
-
-        memcpy(one, field_element(f, from, i), f->element->size);
-        for (const struct field *row = f->element->rows; row != NULL && row->key != NULL; row++)
-            if (field_copy(row, one, field_element(f, from, i), arena) != 0)
-                return -ENOMEM;
-    }
-    *(void **)((char *)to + f->at) = list;
-    set_number((char *)to + f->count_at, f->count_size, n);
-    return 0;
 }
 
 bool field_is_default(const struct field *f, const void *base)

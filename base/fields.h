@@ -4,8 +4,8 @@
  * and comparing walk the rows, so that each field is known in one place.
  *
  * A row says where a field lies in its struct and of which kind it is. A list
- * has a row for its elements, a mapping has rows for its keys. What is common
- * to a text (its file, its manner of telling problems) is its struct form.
+ * has a row for its elements, a mapping has rows for its keys. Sections stand in one
+ * table with their keys: "cache.size" is the key "size" of the section "cache".
  */
 #ifndef BASE_FIELDS_H
 #define BASE_FIELDS_H
@@ -19,7 +19,6 @@
 #include "base/compiler.h"
 #include "base/diag.h"
 #include "base/number.h"
-#include "base/str.h"
 #include "base/yaml.h"
 
 struct field;
@@ -29,8 +28,8 @@ struct form;
 struct field_kind {
     /* 0, or -EINVAL with the problem told and the field as it was, or -ENOMEM. */
     int (*read)(struct form *, const struct field *, const struct yaml_node *, void *to);
-    void (*print)(const struct field *, const void *from, struct str *); /* as YAML */
-    const char *wrong; /* when a row has no words of its own: see form_wrong() */
+    void (*print)(const struct field *, const void *from, FILE *); /* as YAML */
+    const char *wrong; /* what is said of a bad text: "is not yes or no" */
     bool whole;        /* reads a node of any shape, and tells what is wrong with it */
 };
 
@@ -43,15 +42,16 @@ extern const struct field_kind kind_word;     /* the same, or an enum */
 extern const struct field_kind kind_text;     /* const char *, in the form's arena */
 extern const struct field_kind kind_prefix;   /* struct prefix */
 
-enum { FIELD_TEXT = 6200 /* of one value: a quoted name of 1,024 characters, each escaped */ };
-
 enum field_flag {
-    FIELD_UNIQUE = 1, /* an element that may be in its list once */
-    FIELD_INLINE = 2, /* a list that is an array in the struct, not a pointer to one */
-    FIELD_EMPTY = 4,  /* may be written without a value, which is no value */
-    FIELD_BRIEF = 8,  /* a mapping that is printed without its defaults */
-    FIELD_NAMED = 16, /* a list that is written as a mapping of names to elements */
-    FIELD_FLAGS = 32, /* from here on the flags are those of a folder */
+    FIELD_UNIQUE = 1,    /* an element, or the first key of one, that is in its list once */
+    FIELD_INLINE = 2,    /* a list that is an array in the struct, not a pointer to one */
+    FIELD_EMPTY = 4,     /* may be written without a value, which is no value */
+    FIELD_BRIEF = 8,     /* a mapping that is printed without its defaults */
+    FIELD_NAMED = 16,    /* a list that is written as a mapping of names to elements */
+    FIELD_LIST = 32,     /* a list of which one element alone is not one */
+    FIELD_DEFAULTS = 64, /* a mapping: what it does not give is read from the row's default */
+    FIELD_SECTION = 128, /* a mapping: its rows are those of its table that begin with its key */
+    FIELD_FLAGS = 256,   /* from here on the flags are those of a folder */
 };
 
 struct field {
@@ -61,49 +61,32 @@ struct field {
     const struct field *rows;      /* of a mapping */
     unsigned flags;
     size_t at, size;             /* of the field in its struct; of an element */
-    size_t count_at, count_size; /* of the number of elements; 0: always empty */
-    uint64_t min, max; /* of the value; of the length; of the first word and, if not 0, the last */
+    size_t count_at, count_size; /* of the number of elements */
+    uint64_t min, max;        /* of the value; of the length; of the first and last word if not 0 */
     const char *fallback;     /* default, as written; NULL: `computed`, or it must be given */
     const char *computed;     /* what the default is, in words */
     const char *const *words; /* ended by NULL */
-    unsigned later;           /* so many of the last words are for a later version */
-    const char *(*check)(const char *text); /* texts: why not, or NULL */
-    const char *wrong;                      /* see form_wrong() */
-    const char *refused;                    /* "is no number": in a command line */
-    const char *missing;                    /* what to say when it is not given */
+    const char *(*check)(const char *text); /* texts: why not ("is too long"), or NULL */
+    const char *wrong;                      /* for that of the kind */
     const char *help;
 };
 
 /* Form and place of a field; does not compile when the type is another one. */
 #define FIELD(t, f, type)                                                                          \
     .at = _Generic(((struct t *)0)->f, type : offsetof(struct t, f)), .size = sizeof(type)
-#define FIELD_LIST(t, f, n, type)                                                                  \
+#define FIELD_LIST_OF(t, f, n, type)                                                               \
     FIELD(t, f, type), .count_at = offsetof(struct t, n), .count_size = sizeof(((struct t *)0)->n)
-
-/* The manner in which a text is written, and its problems are told. */
-struct form_style {
-    /* Has the node the shape of the field: one value, a list, a mapping? */
-    int (*check)(struct form *, const struct field *, const struct yaml_node *);
-    /* A key that is in none of the rows of a mapping, or section, of this name. */
-    int (*unknown)(struct form *, const struct field *rows, const char *name,
-                   const struct yaml_node *);
-    bool defaults;         /* what a mapping does not give is read from its row */
-    const char *near;      /* see form_wrong(): an unknown word, and the one that was meant */
-    const char *other;     /* and when there is none that is near */
-    const char *last;      /* before the last of the words that may be used */
-    const char *host_bits; /* a prefix that is none */
-};
 
 /* A text being read. */
 struct form {
-    const struct form_style *style; /* NULL: options of a command line */
-    struct diags *d;                /* borrowed, may be NULL */
-    struct arena *arena;            /* borrowed; NULL: lists are from malloc, and as far as good */
-    const char *file;               /* borrowed, may be NULL */
-    const char *assign;             /* borrowed; the -o argument, else NULL */
-    uint64_t now_ms;                /* for times that count from now */
-    size_t problems;                /* found */
-    int rc;                         /* 0, -EINVAL after a problem, or -ENOMEM */
+    struct diags *d;     /* borrowed, may be NULL */
+    struct arena *arena; /* borrowed; NULL: lists are from malloc, and as far as good */
+    const char *file;    /* borrowed, may be NULL */
+    const char *assign;  /* borrowed; the -o argument, else NULL */
+    bool is_option;      /* values are texts of a command line: --key TEXT */
+    uint64_t now_ms;     /* for times that count from now */
+    size_t problems;     /* found */
+    int rc;              /* 0, -EINVAL after a problem, or -ENOMEM */
 };
 
 /* Add a problem at the value, or at its key, and return -EINVAL. */
@@ -113,19 +96,17 @@ int form_problem_at(struct form *, const struct yaml_node *, bool at_key, const 
 #define form_problem_key(form, node, ...)                                                          \
     form_problem_at(form, node, (node)->key != NULL, __VA_ARGS__)
 int form_no_memory(struct form *);
-/* A value that cannot be. words NULL: those of the row, or else of its kind. In
- * them %k is the key, %t the text and %w is `why`. */
-int form_wrong(struct form *, const struct field *, const struct yaml_node *, const char *words,
-               const char *why);
+/* A text that cannot be: KEY: "TEXT" and why, NULL: the words of the row or its kind. */
+int form_wrong(struct form *, const struct field *, const struct yaml_node *, const char *why);
 
-/* Reads a node into the field of the struct at base. 0 or -errno, told. */
+/* Reads a node, or a text as it is printed, into the field of the struct at base. 0 or
+ * -errno, told. */
 int field_read(struct form *, const struct field *, const struct yaml_node *, void *base);
+int field_read_text(struct form *, const struct field *, const char *text, void *base);
 /* Prints the field as YAML that stands in one line. */
 void field_print(const struct field *, const void *base, FILE *);
 /* The same as text that the caller frees, or NULL. */
 char *field_text_of(const struct field *, const void *base);
-/* Copies the field; what it points to is copied into the arena. 0 or -ENOMEM. */
-int field_copy(const struct field *, void *to, const void *from, struct arena *);
 /* Does it print as its default does? */
 bool field_is_default(const struct field *, const void *base);
 
@@ -136,11 +117,8 @@ const char *field_in_unit(const struct field *, uint64_t, char out[NUMBER_TEXT])
 
 /* "cache.size" -> "size"; "forward" -> "forward". */
 const char *field_name(const struct field *);
-bool field_is_in(const struct field *, const char *section);
-/* The row of "size" in "cache", or NULL. section NULL: the name is the whole key. */
-const struct field *field_find(const struct field *rows, const char *section, const char *name);
-/* The key that is nearest to the word, see diag_nearest(): of all, or the names in a section. */
-const char *field_nearest(const struct field *rows, const char *section, const char *word);
+/* The row of a key of the mapping, or NULL. */
+const struct field *field_find(const struct field *map, const char *name);
 /* Was nothing written, not even ""? */
 static inline bool field_is_empty(const struct yaml_node *node)
 {

@@ -3,11 +3,9 @@
  * yaml.c -- a YAML text as a tree of nodes, from libyaml's events; and one
  * scalar out.
  *
- *   text ──▶ libyaml ──event──▶ handle() ──▶ level[depth] ──▶ nodes in the arena
- *
- * level[] is the stack of open mappings and lists, of fixed height: a text
- * cannot make us recurse. Everything lives in the caller's arena, also when
- * reading fails half way.
+ * A mapping or list is read by a function that calls itself for each that is in it,
+ * at most LEVELS deep, whatever the text is. Everything lives in the caller's arena,
+ * also when reading fails half way.
  *
  * Problems that leave the structure clear (a duplicate key, an anchor) are
  * reported and reading goes on, so that one run shows them all. A syntax
@@ -23,30 +21,19 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "base/arena.h"
 #include "base/str.h"
 
 enum { LEVELS = 32, WORD_TEXT = 64 };
 
-/* An open mapping or list. */
-struct level {
-    struct yaml_node *node;    /* in the arena */
-    struct yaml_node *last;    /* child, or NULL */
-    struct yaml_node *pending; /* in a mapping: has its key, waits for its value */
-    void *keys;                /* owned: tree of the children by key, see tsearch(3) */
-};
-
 struct reader {
+    yaml_parser_t parser;
+    yaml_event_t event;  /* the one that is being read */
     struct arena *arena; /* borrowed: nodes and their texts */
-    struct yaml_node *root;
-    const char *name; /* borrowed: the file, for problems */
-    const char *text; /* borrowed: without a byte order mark */
+    const char *name;    /* borrowed: the file, for problems */
+    const char *text;    /* borrowed: without a byte order mark */
     size_t len;
     struct diags *d; /* borrowed, may be NULL */
     bool bad;        /* a problem was reported */
-    bool done;       /* the document has ended */
-    unsigned depth;
-    struct level level[LEVELS];
 };
 
 static unsigned from_one(size_t mark)
@@ -65,14 +52,15 @@ static unsigned from_one(size_t mark)
 static const char *word_at(const struct reader *r, yaml_mark_t mark, char out[WORD_TEXT])
 {
     const char *p = r->text, *end = r->text + r->len;
+    bool is_kept = r->d != NULL && r->d->n < DIAG_MAX;
     size_t n = 0;
 
-    if (r->d == NULL || r->d->n == DIAG_MAX)
-        p = end;
-    for (size_t i = 0; i < mark.index && p < end; i++)
-        do
-            p++;
-        while (p < end && ((unsigned char)*p & 0xc0) == 0x80);
+    for (size_t i = 0; p < end; p++) {
+        bool begins = ((unsigned char)*p & 0xc0) != 0x80; /* a character */
+
+        if (is_kept && begins && i++ == mark.index)
+            break;
+    }
     while (p + n < end && n < WORD_TEXT - 1 && strchr(" \t\r\n,]}\"'", p[n]) == NULL)
         n++;
     if (n > 0 && p[n - 1] == ':')
@@ -116,10 +104,7 @@ static const struct {
      "if it ends a key, check the indentation of the line"},
     {"unknown escape", HERE,
      "no such escape: in double quotes a backslash is written \\\\; or use single quotes"},
-    {"expected hex", HERE, "hexadecimal digits must follow this escape"},
-    {"Unicode", HERE, "this escape is no Unicode character"},
     {"quoted scalar", BEGIN, "the quotation mark that opens here is never closed"},
-    {"block scalar", HERE, "a text block is not written correctly here"},
     {"scanning a simple key", BEGIN, "there is no \":\" behind this key"},
     {"flow sequence", INSIDE, "a \",\" or \"]\" is missing in the list [...]"},
     {"flow mapping", INSIDE, "a \",\" or \"}\" is missing in the mapping {...}"},
@@ -131,15 +116,14 @@ static const struct {
      "before it"},
     {"block sequence entries are not allowed", HERE,
      "a list with \"-\" cannot begin here: begin it on a line of its own"},
-    {"mapping keys are not allowed", HERE, "a key with \"?\" cannot begin here"},
-    {"<document start>", HERE, "this stands behind the end of the document"},
     {"node content", HERE, "a value is missing here; one that begins with : or , needs quotes"},
 };
 
 /* libyaml has stopped. What begins with a character that YAML has a use for was
  * meant as a value. */
-static int syntax_problem(struct reader *r, const yaml_parser_t *p)
+static int syntax_problem(struct reader *r)
 {
+    const yaml_parser_t *p = &r->parser;
     yaml_mark_t begin = p->context != NULL ? p->context_mark : p->problem_mark;
     const char *problem = p->problem != NULL ? p->problem : "not YAML";
     const char *context = p->context != NULL ? p->context : "";
@@ -177,89 +161,15 @@ static int syntax_problem(struct reader *r, const yaml_parser_t *p)
 
 /* ---- nodes ---- */
 
+static int next_event(struct reader *r)
+{
+    yaml_event_delete(&r->event);
+    return yaml_parser_parse(&r->parser, &r->event) ? 0 : syntax_problem(r);
+}
+
 static int by_key(const void *a, const void *b)
 {
     return strcmp(((const struct yaml_node *)a)->key, ((const struct yaml_node *)b)->key);
-}
-
-/* A new node, as child of the innermost open mapping or list; NULL: no memory. */
-static struct yaml_node *add_node(struct reader *r, struct level *l, enum yaml_kind kind,
-                                  yaml_mark_t mark)
-{
-    struct yaml_node *n =
-        l != NULL && l->pending != NULL ? l->pending : arena_alloc(r->arena, sizeof *n);
-
-    if (n == NULL)
-        return NULL;
-    n->kind = kind;
-    n->text = "";
-    n->line = from_one(mark.line);
-    n->column = from_one(mark.column);
-    if (l == NULL) {
-        r->root = n;
-        return n;
-    }
-    if (l->last != NULL)
-        l->last->next = n;
-    else
-        l->node->first = n;
-    l->last = n;
-    l->node->n++;
-    l->pending = NULL;
-    return n;
-}
-
-static int take_scalar(struct reader *r, struct level *l, const char *text, size_t len, bool quoted,
-                       yaml_mark_t mark)
-{
-    struct yaml_node *n, **same;
-    char *copy;
-
-    if (memchr(text, '\0', len) != NULL)
-        return PROBLEM(r, mark, "a NUL byte is not allowed in a text");
-    copy = arena_strndup(r->arena, text, len);
-    if (copy == NULL)
-        return -ENOMEM;
-    if (l == NULL || l->node->kind != YAML_MAP || l->pending != NULL) {
-        n = add_node(r, l, YAML_SCALAR, mark);
-        if (n == NULL)
-            return -ENOMEM;
-        n->text = copy;
-        n->quoted = quoted;
-        return 0;
-    }
-    /* a key */
-    n = arena_alloc(r->arena, sizeof *n);
-    if (n == NULL)
-        return -ENOMEM;
-    n->key = copy;
-    n->key_line = from_one(mark.line);
-    n->key_column = from_one(mark.column);
-    same = tsearch(n, &l->keys, by_key);
-    if (same == NULL)
-        return -ENOMEM;
-    if (*same != n)
-        PROBLEM(r, mark, "duplicate key \"%.200s\"; it was given in line %u", copy,
-                (*same)->key_line);
-    l->pending = n;
-    return 0;
-}
-
-/* A mapping or a list begins. */
-static int open_level(struct reader *r, struct level *l, enum yaml_kind kind, yaml_mark_t mark)
-{
-    struct yaml_node *n;
-
-    if (l != NULL && l->node->kind == YAML_MAP && l->pending == NULL)
-        return PROBLEM(r, mark,
-                       "a key must be a word or a quoted text; { and [ in a key need quotes");
-    if (r->depth == LEVELS)
-        return PROBLEM(r, mark, "more than %d levels of lists and mappings", (int)LEVELS);
-    n = add_node(r, l, kind, mark);
-    if (n == NULL)
-        return -ENOMEM;
-    r->level[r->depth++] = (struct level){.node = n};
-    return 0;
 }
 
 static void keep_node(void *node)
@@ -267,75 +177,131 @@ static void keep_node(void *node)
     (void)node; /* it is the arena's */
 }
 
-static void close_level(struct reader *r)
+static int read_node(struct reader *r, struct yaml_node *n, unsigned depth);
+
+/* All that is in a mapping or a list, to the event that ends it. */
+static int read_children(struct reader *r, struct yaml_node *n, unsigned depth)
 {
-    tdestroy(r->level[--r->depth].keys, keep_node);
+    struct yaml_node **end = &n->first, *child, **same;
+    const yaml_event_t *e = &r->event;
+    void *keys = NULL;
+    int rc;
+
+    while ((rc = next_event(r)) == 0 && e->type != YAML_SEQUENCE_END_EVENT &&
+           e->type != YAML_MAPPING_END_EVENT) {
+        if ((child = arena_alloc(r->arena, sizeof *child)) == NULL) {
+            rc = -ENOMEM;
+            break;
+        }
+        if (n->kind == YAML_MAP) {
+            if (e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT) {
+                rc = PROBLEM(r, e->start_mark,
+                             "a key must be a word or a quoted text; { and [ in a key need quotes");
+                break;
+            }
+            if ((rc = read_node(r, child, depth)) != 0)
+                break;
+            child->key = child->text;
+            child->key_line = child->line;
+            child->key_column = child->column;
+            if ((same = tsearch(child, &keys, by_key)) == NULL)
+                rc = -ENOMEM;
+            else if (*same != child)
+                PROBLEM(r, e->start_mark, "duplicate key \"%.200s\"; it was given in line %u",
+                        child->key, (*same)->key_line);
+            if (rc != 0 || (rc = next_event(r)) != 0)
+                break;
+        }
+        if ((rc = read_node(r, child, depth)) != 0)
+            break;
+        *end = child;
+        end = &child->next;
+        n->n++;
+    }
+    tdestroy(keys, keep_node);
+    return rc;
 }
 
-/* ---- events ---- */
-
-static void refuse_properties(struct reader *r, yaml_mark_t mark, const yaml_char_t *anchor,
-                              const yaml_char_t *tag)
+/* The node that begins with this event. */
+static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
 {
+    const yaml_event_t *e = &r->event;
+    const yaml_char_t *anchor = NULL, *tag = NULL;
+    const char *text = "";
+    size_t len = 0;
+    yaml_mark_t mark = e->start_mark;
     char word[WORD_TEXT];
 
+    n->kind = YAML_SCALAR;
+    n->line = from_one(mark.line);
+    n->column = from_one(mark.column);
+    if (e->type == YAML_SCALAR_EVENT) {
+        anchor = e->data.scalar.anchor;
+        tag = e->data.scalar.tag;
+        text = (const char *)e->data.scalar.value;
+        len = e->data.scalar.length;
+        n->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+    } else if (e->type == YAML_SEQUENCE_START_EVENT) {
+        anchor = e->data.sequence_start.anchor;
+        tag = e->data.sequence_start.tag;
+        n->kind = YAML_LIST;
+    } else if (e->type == YAML_MAPPING_START_EVENT) {
+        anchor = e->data.mapping_start.anchor;
+        tag = e->data.mapping_start.tag;
+        n->kind = YAML_MAP;
+    } else { /* an alias, which is an unquoted "*word"; the node keeps the text, to read on */
+        text = word_at(r, mark, word);
+        len = strlen(text);
+        n->quoted = true;
+        PROBLEM(r, mark, "a value that begins with * needs quotes: write \"%s\"", text);
+    }
     if (anchor != NULL || tag != NULL)
         PROBLEM(r, mark,
                 "%s are not supported; a value that begins with %c needs quotes: write \"%s\"",
                 anchor != NULL ? "anchors" : "tags", anchor != NULL ? '&' : '!',
                 word_at(r, mark, word));
+    if (memchr(text, '\0', len) != NULL)
+        return PROBLEM(r, mark, "a NUL byte is not allowed in a text");
+    if (n->kind != YAML_SCALAR && depth == LEVELS)
+        return PROBLEM(r, mark, "more than %d levels of lists and mappings", (int)LEVELS);
+    if ((n->text = arena_strndup(r->arena, text, len)) == NULL)
+        return -ENOMEM;
+    return n->kind != YAML_SCALAR ? read_children(r, n, depth + 1) : 0;
 }
 
-static int handle(struct reader *r, const yaml_event_t *e)
+/* The one document of the stream, if there is one. */
+static int read_stream(struct reader *r, struct yaml_node *root)
 {
-    struct level *l = r->depth > 0 ? &r->level[r->depth - 1] : NULL;
-    yaml_mark_t mark = e->start_mark;
-    char word[WORD_TEXT];
+    bool found = false;
+    int rc;
 
-    switch (e->type) {
-    case YAML_DOCUMENT_START_EVENT:
-        if (r->done)
-            return PROBLEM(r, mark, "a second document begins here; one is allowed");
-        return 0;
-    case YAML_DOCUMENT_END_EVENT:
-        r->done = true;
-        return 0;
-    case YAML_ALIAS_EVENT: /* an unquoted "*word"; the node keeps the text, to read on */
-        PROBLEM(r, mark, "a value that begins with * needs quotes: write \"%s\"",
-                word_at(r, mark, word));
-        return take_scalar(r, l, word, strlen(word), true, mark);
-    case YAML_SCALAR_EVENT:
-        refuse_properties(r, mark, e->data.scalar.anchor, e->data.scalar.tag);
-        return take_scalar(r, l, (const char *)e->data.scalar.value, e->data.scalar.length,
-                           e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE, mark);
-    case YAML_SEQUENCE_START_EVENT:
-        refuse_properties(r, mark, e->data.sequence_start.anchor, e->data.sequence_start.tag);
-        return open_level(r, l, YAML_LIST, mark);
-    case YAML_MAPPING_START_EVENT:
-        refuse_properties(r, mark, e->data.mapping_start.anchor, e->data.mapping_start.tag);
-        return open_level(r, l, YAML_MAP, mark);
-    case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-        close_level(r);
-        return 0;
-    case YAML_NO_EVENT:
-    case YAML_STREAM_START_EVENT:
-    case YAML_STREAM_END_EVENT:
-        break;
+    *root = (struct yaml_node){.kind = YAML_MAP, .line = 1, .column = 1, .text = ""};
+    while ((rc = next_event(r)) == 0 && r->event.type != YAML_STREAM_END_EVENT) {
+        if (r->event.type == YAML_STREAM_START_EVENT || r->event.type == YAML_DOCUMENT_END_EVENT)
+            continue;
+        if (r->event.type != YAML_DOCUMENT_START_EVENT)
+            rc = read_node(r, root, 0);
+        else if (found)
+            rc = PROBLEM(r, r->event.start_mark, "a second document begins here; one is allowed");
+        found = true;
+        if (rc != 0)
+            break;
     }
-    return 0;
+    if (root->kind == YAML_SCALAR && !root->quoted && root->text[0] == '\0')
+        root->kind = YAML_MAP; /* comments or "---" alone */
+    return rc;
 }
 
 int yaml_read(const struct yaml_node **root, struct arena *arena, const char *name,
               const char *text, size_t len, struct diags *d)
 {
     struct reader r = {.arena = arena, .name = name, .text = text, .len = len, .d = d};
+    struct yaml_node *top = arena_alloc(arena, sizeof *top);
     const char *nul;
-    yaml_parser_t p;
-    yaml_event_t e;
-    bool end = false;
-    int rc = 0;
+    int rc;
 
+    if (top == NULL)
+        return -ENOMEM;
     if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
         return diags_add(d, name, 1, 1, "the text is UTF-16; save it as UTF-8");
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
@@ -346,32 +312,18 @@ int yaml_read(const struct yaml_node **root, struct arena *arena, const char *na
     if (nul != NULL)
         return PROBLEM(&r, mark_of(r.text, (size_t)(nul - r.text)),
                        "a NUL byte; the text must be UTF-8");
-    if (!yaml_parser_initialize(&p))
+    if (!yaml_parser_initialize(&r.parser))
         return -ENOMEM;
-    yaml_parser_set_encoding(&p, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&p, (const unsigned char *)r.text, r.len);
-    while (rc == 0 && !end) {
-        if (!yaml_parser_parse(&p, &e)) {
-            rc = syntax_problem(&r, &p);
-            break;
-        }
-        rc = handle(&r, &e);
-        end = e.type == YAML_STREAM_END_EVENT;
-        yaml_event_delete(&e);
-    }
-    while (r.depth > 0)
-        close_level(&r);
-    yaml_parser_delete(&p);
-    if (rc != 0)
-        return rc;
-    if (r.root == NULL && add_node(&r, NULL, YAML_MAP, (yaml_mark_t){0, 0, 0}) == NULL)
-        return -ENOMEM;
-    if (r.root->kind == YAML_SCALAR && !r.root->quoted && r.root->text[0] == '\0')
-        r.root->kind = YAML_MAP; /* comments or "---" alone */
-    if (r.bad)
-        return -EINVAL;
-    *root = r.root;
-    return 0;
+    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.text, r.len);
+    rc = read_stream(&r, top);
+    yaml_event_delete(&r.event);
+    yaml_parser_delete(&r.parser);
+    if (rc == 0 && r.bad)
+        rc = -EINVAL;
+    if (rc == 0)
+        *root = top;
+    return rc;
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
@@ -407,33 +359,30 @@ static bool is_plain(const char *text)
 /* Bytes that are no UTF-8 cannot stand in YAML; each becomes the Latin-1
  * character of the same number. Names come here in presentation form, where
  * such bytes are written \DDD. */
-void yaml_quote(struct str *s, const char *text)
+void yaml_print(FILE *f, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
-    uint32_t c;
+    static const char controls[] = "\n\t\r", letters[] = "ntr";
 
     if (is_plain(text)) {
-        str_add(s, text);
+        fputs(text, f);
         return;
     }
-    str_add(s, "\"");
-    while (*p != '\0') {
+    fputc('"', f);
+    for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
+        uint32_t c;
         size_t n = str_utf8(p, &c);
-        bool escape; /* what a reader would refuse, or take for a line break */
+        const char *control = strchr(controls, *p);
 
         if (n == 0)
             c = *p;
-        escape = n == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 ||
-                 c == 0xfeff || c == 0xfffe || c == 0xffff;
-        if (c == '\n' || c == '\t' || c == '\r')
-            str_add(s, c == '\n' ? "\\n" : c == '\t' ? "\\t" : "\\r");
-        else if (escape)
-            str_addf(s, c <= 0xff ? "\\x%02x" : "\\u%04x", (unsigned)c);
-        else {
-            str_add(s, c == '"' || c == '\\' ? "\\" : "");
-            str_add_bytes(s, p, n);
-        }
+        if (control != NULL)
+            fprintf(f, "\\%c", letters[control - controls]);
+        else if (n == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 ||
+                 c == 0xfeff || c == 0xfffe || c == 0xffff) /* refused, or taken for a line end */
+            fprintf(f, c <= 0xff ? "\\x%02x" : "\\u%04x", (unsigned)c);
+        else
+            fprintf(f, "%s%.*s", c == '"' || c == '\\' ? "\\" : "", (int)n, (const char *)p);
         p += n > 0 ? n : 1;
     }
-    str_add(s, "\"");
+    fputc('"', f);
 }

@@ -15,10 +15,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/diag.h"
-#include "base/str.h"
 
 enum yaml_kind { YAML_SCALAR, YAML_MAP, YAML_LIST };
 
@@ -42,8 +42,8 @@ int yaml_read(const struct yaml_node **root, struct arena *, const char *name, c
 /* The child of a mapping, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
-/* Adds text as one YAML scalar: plain where that reads back the same, else in
+/* Writes text as one YAML scalar: plain where that reads back the same, else in
  * double quotes. */
-void yaml_quote(struct str *, const char *text);
+void yaml_print(FILE *, const char *text);
 
 #endif

@@ -4,7 +4,7 @@
  * object: set makes or changes it, add adds members, drop removes members or,
  * without any, the object.
  *
- * What `rule set` may change is in policy_rule_rows: their keys are its options.
+ * What `rule set` may change is in policy_rule_map: their keys are its options.
  * What is not given stays as it is.
  */
 #include "ctl/policy.h"
@@ -133,21 +133,19 @@ static int make_members(struct policy_write *w, struct asked *a, const union pol
 /* The rule with the fields that are given, and its suffixes. */
 static int make_rule(struct policy_write *w, const struct asked *a, struct policy_rule *r)
 {
-    struct form form = {.d = &w->problems, .now_ms = w->c->now.wall_ms};
+    struct form form = {.d = &w->problems, .is_option = true, .now_ms = w->c->now.wall_ms};
     enum change_verb verb = a->verb;
     enum policy_action was = r->action;
     int code;
 
     for (int i = 0; verb == CHANGE_SET && i < w->c->n_given; i++) {
         const char *key = w->c->given[i].option->name + 2, *text = w->c->given[i].value;
-        const struct field *row = field_find(policy_rule_rows, NULL, key);
+        const struct field *row = field_find(&policy_rule_map, key);
         const struct yaml_node node = {.kind = YAML_SCALAR, .text = text, .quoted = true};
         char *clean = ctl_clean(text != NULL ? text : "");
 
         if (row != NULL && strcmp(key, "comment") == 0 && strcmp(clean, text) != 0)
-            form_problem(&form, &node,
-                         "--comment \"%s\" has control characters, or octets that are not UTF-8",
-                         text);
+            form_wrong(&form, row, &node, "has control characters, or octets that are not UTF-8");
         else if (row != NULL)
             field_read(&form, row, &node, r);
         free(clean);

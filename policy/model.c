@@ -55,15 +55,15 @@ int policy_name_check(const char *name, const char **why)
 
     *why = NULL;
     if (len == 0)
-        *why = "a name must not be empty";
+        *why = "is no name: it is empty";
     else if (len >= POLICY_NAME)
-        *why = "a name has at most 63 characters";
+        *why = "has more than 63 characters";
     else if (strcmp(name, "any") == 0)
-        *why = "the name \"any\" is reserved: it means every client";
+        *why = "is reserved: it means every client";
     else if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != len)
-        *why = "a name consists of the characters a-z 0-9 . _ -";
+        *why = "has characters other than a-z 0-9 . _ -";
     else if (strchr("._-", name[0]) != NULL)
-        *why = "a name begins with a letter or a digit";
+        *why = "does not begin with a letter or a digit";
     return *why == NULL ? 0 : -EINVAL;
 }
 

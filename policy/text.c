@@ -18,66 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "policy/change.h"
 #include "wire/present.h"
 
-enum { LIST_ONLY = FIELD_FLAGS /* one value is no list of one */ };
 enum { WIDTH = 80 };
-
-/* ---- the manner of policies ---- */
-
-static int check_one(struct form *form, const struct field *f, const struct yaml_node *node)
-{
-    if (node->kind != YAML_SCALAR)
-        return form_problem(form, node, "%s must be one value", f->key);
-    if (field_is_empty(node))
-        return form_problem_key(form, node, "%s has no value", f->key);
-    return 0;
-}
-
-static int check_list(struct form *form, const struct field *f, const struct yaml_node *node)
-{
-    if (node->kind == YAML_SCALAR)
-        return check_one(form, f, node);
-    if (node->kind == YAML_MAP)
-        return form_problem(form, node, "%s must be a list: [a, b]", f->key);
-    if (f->max > 0 && node->n > f->max)
-        return form_problem(form, node, "%s has at most %d %s", f->help, (int)f->max, f->key);
-    return 0;
-}
-
-static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)
-{
-    if (f->rows == NULL && f->element == NULL)
-        return check_one(form, f, node);
-    if (f->rows != NULL || (f->flags & FIELD_NAMED) != 0)
-        return node->kind == YAML_MAP
-                   ? 0
-                   : form_problem(form, node, "%s must be a mapping (key: value)", f->key);
-    if ((f->flags & LIST_ONLY) != 0 && node->kind != YAML_LIST)
-        return form_problem(form, node, "%s must be a list", f->key);
-    return f->element->kind->whole ? 0 : check_list(form, f, node);
-}
-
-static int unknown_key(struct form *form, const struct field *rows, const char *name,
-                       const struct yaml_node *node)
-{
-    const char *near = field_nearest(rows, NULL, node->key);
-
-    if (near != NULL)
-        return form_problem_key(form, node, "unknown key \"%s\" in %s; did you mean \"%s\"?",
-                                node->key, name, near);
-    return form_problem_key(form, node, "unknown key \"%s\" in %s", node->key, name);
-}
-
-static const struct form_style style = {
-    .check = check_shape,
-    .unknown = unknown_key,
-    .near = "%k cannot be \"%t\"; did you mean \"%w\"?",
-    .other = "%k cannot be \"%t\"; it is one of %w",
-    .last = ", ",
-    .host_bits = "%t has bits behind its prefix length",
-};
 
 /* ---- kinds of values ---- */
 
@@ -97,12 +42,12 @@ static int read_value(struct form *form, const struct field *f, const struct yam
     else if (f->kind == &approved_kind)
         (void)policy_approved_parse(to, node->text, &why);
     else if (f->kind == &address_kind)
-        why = host_address_parse(to, node->text);
+        why = host_address_parse(to, node->text) == NULL ? NULL : "";
     else if (f->kind == &client_kind)
         why = addr_parse(to, node->text, 0) == 0 ? NULL : "";
     else if (f->kind == &version_kind)
         why = strcmp(node->text, "1") == 0 ? NULL : "";
-    return why == NULL ? 0 : form_wrong(form, f, node, NULL, why);
+    return why == NULL ? 0 : form_wrong(form, f, node, why[0] != '\0' ? why : NULL);
 }
 
 /* A name or a comment. In an option a name only has to fit: whether there is such
@@ -114,27 +59,24 @@ static int read_chars(struct form *form, const struct field *f, const struct yam
     bool is_comment = f->kind == &comment_kind;
     const char *why = NULL;
 
-    if (is_comment && node->kind != YAML_SCALAR)
-        return form_problem(form, node, "comment must be one text");
-    if (!is_comment && form->style != NULL && !any && policy_name_check(node->text, &why) != 0)
-        return form_wrong(form, f, node, NULL, why);
+    if (!is_comment && !form->is_option && !any && policy_name_check(node->text, &why) != 0)
+        return form_wrong(form, f, node, why);
     return str_copy(to, is_comment ? POLICY_COMMENT : POLICY_NAME, node->text)
                ? 0
-               : form_wrong(form, f, node, NULL, NULL);
+               : form_wrong(form, f, node, NULL);
 }
 
 /* Whole seconds. An option of the tool has its limits from policy_rule_check(). */
 static int read_ttl(struct form *form, const struct field *f, const struct yaml_node *node,
                     void *to)
 {
-    bool option = form->style == NULL;
-    uint64_t ms, least = option ? 0 : POLICY_TTL_MIN, most = option ? UINT32_MAX : POLICY_TTL_MAX;
+    uint64_t ms, least = form->is_option ? 0 : POLICY_TTL_MIN;
+    uint64_t most = form->is_option ? UINT32_MAX : POLICY_TTL_MAX;
 
     if (duration_parse(&ms, node->text) != 0)
-        return form_wrong(form, f, node, NULL, NULL);
+        return form_wrong(form, f, node, NULL);
     if (ms % 1000 != 0 || ms / 1000 < least || ms / 1000 > most)
-        return form_wrong(form, f, node, "%k %t is not a whole number of seconds from 30s to 1d",
-                          NULL);
+        return form_wrong(form, f, node, "is not a whole number of seconds from 30s to 1d");
     *(uint32_t *)to = (uint32_t)(ms / 1000);
     return 0;
 }
@@ -144,12 +86,12 @@ static int read_ttl(struct form *form, const struct field *f, const struct yaml_
 static int read_time(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
-    bool option = form->style == NULL, none = option && strcmp(node->text, "none") == 0;
+    bool option = form->is_option, none = option && strcmp(node->text, "none") == 0;
     uint64_t ms = 0;
 
     if (!none && ((!option && strspn(node->text, "0123456789") != 4) ||
                   time_parse(&ms, node->text, form->now_ms) != 0 || ms < (option ? 1000 : 1)))
-        return form_wrong(form, f, node, NULL, NULL);
+        return form_wrong(form, f, node, NULL);
     *(uint64_t *)to = option ? ms - ms % 1000 : ms;
     return 0;
 }
@@ -158,35 +100,25 @@ static int read_time(struct form *form, const struct field *f, const struct yaml
 static int read_when(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
-    static const struct field word = {
-        .key = "when", .kind = &kind_word, .words = word_names, .size = sizeof(unsigned)};
     bool is_list = node->kind == YAML_LIST;
     const struct yaml_node *one = is_list ? node->first : node;
+    char copy[128], *rest = copy;
+    struct yaml_node word = {.text = ""};
     unsigned when = 0, bit;
-    char copy[128], *rest = copy, *text;
-    int i;
+    size_t before = form->problems;
 
-    if (form->style == NULL) {
-        if (node->text[0] == '\0')
-            return form_problem(form, node, "--%s \"\" is empty", f->key);
-        if (!str_copy(copy, sizeof copy, node->text))
-            return form_wrong(form, f, node, NULL, NULL);
-        while ((text = strtok_r(rest, ", ", &rest)) != NULL) {
-            if ((i = str_index(word_names, text)) < 0)
-                return form_wrong(form, f, node, NULL, NULL);
-            when |= 1u << i;
-        }
-    } else {
-        if (check_list(form, f, node) != 0)
-            return -EINVAL;
-        if (one == NULL)
-            return form_problem(form, node, "when is empty; leave it out for the default");
-        for (size_t n = is_list ? node->n : 1; n > 0; n--, one = one->next)
-            if (field_read(form, &word, one, &bit) == 0)
-                when |= 1u << bit;
-    }
+    if (form->is_option && !str_copy(copy, sizeof copy, node->text))
+        return form_wrong(form, f, node, "is too long");
+    while (form->is_option && (word.text = strtok_r(rest, ", ", &rest)) != NULL)
+        if (field_read(form, f->element, &word, &bit) == 0)
+            when |= 1u << bit;
+    for (size_t n = form->is_option ? 0 : is_list ? node->n : 1; n > 0; n--, one = one->next)
+        if (field_read(form, f->element, one, &bit) == 0)
+            when |= 1u << bit;
+    if (when == 0 && form->problems == before)
+        return form_wrong(form, f, node, "is empty; leave it out for the default");
     *(unsigned *)to = when;
-    return 0;
+    return form->problems == before ? 0 : -EINVAL;
 }
 
 const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
@@ -198,7 +130,7 @@ const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
     return out;
 }
 
-static void print_value(const struct field *f, const void *from, struct str *s)
+static void print_value(const struct field *f, const void *from, FILE *file)
 {
     const struct policy_approved *a = from;
     const uint64_t *ms = from;
@@ -223,57 +155,53 @@ static void print_value(const struct field *f, const void *from, struct str *s)
         str_copy(out, sizeof out, "none");
     else /* an array of characters */
         str_copy(out, sizeof out, from);
-    yaml_quote(s, out);
+    yaml_print(file, out);
 }
 
-static void print_when(const struct field *f, const void *from, struct str *s)
+static void print_when(const struct field *f, const void *from, FILE *file)
 {
     unsigned when = *(const unsigned *)from, n = 0;
 
-    (void)f;
-    str_add(s, "[");
+    fputc('[', file);
     for (unsigned i = 0; i < VERDICT_WORDS; i++)
         if (when & 1u << i)
-            str_addf(s, "%s%s", n++ > 0 ? ", " : "", word_names[i]);
-    str_add(s, "]");
+            fprintf(file, "%s%s", n++ > 0 ? ", " : "", f->element->words[i]);
+    fputc(']', file);
 }
 
 /* ---- rows ---- */
 
 /* clang-format off */
 static const struct field_kind
-    target_kind = {read_value, print_value, "\"%t\" %w", false},
-    suffix_kind = {read_value, print_value, "suffix \"%t\" %w", false},
-    approved_kind = {read_value, print_value, "\"%t\" %w", false},
-    address_kind = {read_value, print_value, "\"%t\": the host %w", false},
-    client_kind = {read_value, NULL, "client \"%t\" is not an IP address", false},
-    version_kind = {read_value, NULL, "form \"%t\" of the policy text is not known to this version; it knows 1", false},
-    name_kind = {read_chars, print_value, NULL, false},
+    target_kind = {read_value, print_value, NULL, false},
+    suffix_kind = {read_value, print_value, NULL, false},
+    approved_kind = {read_value, print_value, NULL, false},
+    address_kind = {read_value, print_value, "is not an IP address that a client can connect to", false},
+    client_kind = {read_value, NULL, "is not an IP address", false},
+    version_kind = {read_value, NULL, "is a form of the policy text that this version does not know; it knows 1", false},
+    name_kind = {read_chars, print_value, "is no name", false},
     network_name_kind = {read_chars, print_value, NULL, false},
-    comment_kind = {read_chars, print_value, NULL, true},
-    ttl_kind = {read_ttl, print_value, "%k is a duration like 300s, 5m or 1h, not \"%t\"", false},
-    time_kind = {read_time, print_value, "%k is a time like 2027-01-31T18:00:00+01:00 or \"2027-01-31 18:00\", not \"%t\"", false},
-    when_kind = {read_when, print_when, NULL, true};
+    comment_kind = {read_chars, print_value, "has more than 255 bytes", false},
+    ttl_kind = {read_ttl, print_value, "is not a duration like 300s, 5m or 1h", false},
+    time_kind = {read_time, print_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
+    when_kind = {read_when, print_when, NULL, false};
 
-static const char yes_or_no[] = "%k is yes or no, not \"%t\"";
-static const char no_u16[] = "%k is a number from 0 to 65535, not \"%t\"";
-static const char no_time[] = "is no time like \"2027-01-31 18:00\", 2027-01-31T18:00:00Z, +14d or none";
-#define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool, .wrong = yes_or_no
+#define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool
 #define U16(t, f, lo) FIELD(t, f, uint16_t), .kind = &kind_count, .min = (lo), .max = UINT16_MAX
 #define WORD(t, f, list) FIELD(t, f, unsigned), .kind = &kind_word, .words = (list)
 #define ELEMENT(type, how, ...) (&(const struct field){.kind = &(how), .size = sizeof(type), __VA_ARGS__})
 
-static const struct field prefixes_row = {.key = "a network", FIELD_LIST(policy_network, prefixes, n, struct prefix *),
-    .element = ELEMENT(struct prefix, kind_prefix, .wrong = "\"%t\" is not a prefix like 10.0.0.0/8 or 2001:db8::/32")};
+static const struct field prefixes_row = {.key = "a network", FIELD_LIST_OF(policy_network, prefixes, n, struct prefix *),
+    .element = ELEMENT(struct prefix, kind_prefix)};
 
 static const struct field host_rows[] = {
     {.key = "target", FIELD(policy_host, target, struct name), .kind = &target_kind,
-     .missing = "a host needs a target: the full name of the KMS host"},
-    {.key = "port", U16(policy_host, port, 1), .wrong = "a port is a number from 1 to 65535", .fallback = "1688"},
-    {.key = "priority", U16(policy_host, priority, 0), .wrong = no_u16, .fallback = "0"},
-    {.key = "weight", U16(policy_host, weight, 0), .wrong = no_u16, .fallback = "0"},
+     .help = "the full name of the KMS host"},
+    {.key = "port", U16(policy_host, port, 1), .fallback = "1688"},
+    {.key = "priority", U16(policy_host, priority, 0), .fallback = "0"},
+    {.key = "weight", U16(policy_host, weight, 0), .fallback = "0"},
     {.key = "addresses", .at = offsetof(struct policy_host, addresses), .count_at = offsetof(struct policy_host, n_addresses),
-     .count_size = sizeof(uint8_t), .flags = FIELD_INLINE, .max = POLICY_HOST_ADDRESSES, .help = "a host",
+     .count_size = sizeof(uint8_t), .flags = FIELD_INLINE, .max = POLICY_HOST_ADDRESSES,
      .element = ELEMENT(struct addr, address_kind, .key = "addresses"), .fallback = "[]"},
     {.key = "probe", YESNO(policy_host, probe), .fallback = "yes"},
     {.key = NULL},
@@ -281,40 +209,39 @@ static const struct field host_rows[] = {
 static const struct field host_map = {.key = "a host", .rows = host_rows, .flags = FIELD_BRIEF};
 
 static const struct field pool_rows[] = {
-    {.key = "hosts", FIELD_LIST(policy_pool, hosts, n, struct policy_host *),
-     .element = ELEMENT(struct policy_host, host_kind, .key = "a host"), .fallback = ""},
+    {.key = "hosts", FIELD_LIST_OF(policy_pool, hosts, n, struct policy_host *),
+     .element = ELEMENT(struct policy_host, host_kind, .key = "a host"), .help = "the KMS hosts"},
     {.key = "allow-public", YESNO(policy_pool, allow_public), .fallback = "no"},
     {.key = NULL},
 };
 static const struct field pool_map = {.key = "a pool", .rows = pool_rows};
 
-const struct field policy_rule_rows[] = {
-    {.key = "suffixes", FIELD_LIST(policy_rule, suffixes, n_suffixes, struct suffix *),
+static const struct field rule_rows[] = {
+    {.key = "suffixes", FIELD_LIST_OF(policy_rule, suffixes, n_suffixes, struct suffix *),
      .element = ELEMENT(struct suffix, suffix_kind, .key = "suffixes"), .fallback = ""},
-    {.key = "networks", FIELD_LIST(policy_rule, networks, n_networks, char (*)[POLICY_NAME]), .max = POLICY_RULE_NETWORKS, .help = "a rule",
-     .element = ELEMENT(char[POLICY_NAME], network_name_kind, .wrong = "network \"%t\": %w"), .fallback = "[]"},
-    {.key = "action", WORD(policy_rule, action, action_names), .fallback = "fill",
-     .refused = "is none of fill, replace, filter, deny, pass"},
-    {.key = "when", FIELD(policy_rule, when, unsigned), .kind = &when_kind, .fallback = "",
-     .refused = "is not a list of missing, failed, present, unapproved"},
-    {.key = "pool", .at = offsetof(struct policy_rule, pool), .kind = &name_kind, .wrong = "pool \"%t\": %w",
-     .fallback = "\"\"", .refused = "is no name of a pool"},
-    {.key = "ttl", FIELD(policy_rule, ttl, uint32_t), .kind = &ttl_kind, .fallback = "5m", .refused = "is no duration like 300s, 5m or 1h"},
-    {.key = "mode", WORD(policy_rule, mode, mode_names), .fallback = "live", .refused = "is none of live, shadow, off"},
-    {.key = "from", FIELD(policy_rule, from_ms, uint64_t), .kind = &time_kind, .fallback = "none", .refused = no_time},
-    {.key = "until", FIELD(policy_rule, until_ms, uint64_t), .kind = &time_kind, .fallback = "none", .refused = no_time},
-    {.key = "break-dnssec", YESNO(policy_rule, break_dnssec), .fallback = "no", .refused = "is neither yes nor no"},
-    {.key = "comment", .at = offsetof(struct policy_rule, comment), .kind = &comment_kind, .wrong = "comment has more than 255 bytes",
-     .fallback = "\"\"", .refused = "has more than 255 bytes"},
+    {.key = "networks", FIELD_LIST_OF(policy_rule, networks, n_networks, char (*)[POLICY_NAME]), .max = POLICY_RULE_NETWORKS,
+     .element = ELEMENT(char[POLICY_NAME], network_name_kind), .fallback = "[]"},
+    {.key = "action", WORD(policy_rule, action, action_names), .fallback = "fill"},
+    {.key = "when", FIELD(policy_rule, when, unsigned), .kind = &when_kind,
+     .element = ELEMENT(unsigned, kind_word, .key = "when", .words = word_names), .fallback = ""},
+    {.key = "pool", .at = offsetof(struct policy_rule, pool), .kind = &name_kind,
+     .fallback = "\"\""},
+    {.key = "ttl", FIELD(policy_rule, ttl, uint32_t), .kind = &ttl_kind, .fallback = "5m"},
+    {.key = "mode", WORD(policy_rule, mode, mode_names), .fallback = "live"},
+    {.key = "from", FIELD(policy_rule, from_ms, uint64_t), .kind = &time_kind, .fallback = "none"},
+    {.key = "until", FIELD(policy_rule, until_ms, uint64_t), .kind = &time_kind, .fallback = "none"},
+    {.key = "break-dnssec", YESNO(policy_rule, break_dnssec), .fallback = "no"},
+    {.key = "comment", .at = offsetof(struct policy_rule, comment), .kind = &comment_kind, .flags = FIELD_EMPTY,
+     .fallback = "\"\""},
     {.key = NULL},
 };
-_Static_assert(POLICY_COMMENT == 256 && POLICY_TTL_DEFAULT == 300, "policy_rule_rows says so");
-static const struct field rule_map = {.key = "a rule", .rows = policy_rule_rows};
+_Static_assert(POLICY_COMMENT == 256 && POLICY_TTL_DEFAULT == 300, "rule_rows says so");
+const struct field policy_rule_map = {.key = "a rule", .rows = rule_rows};
 
 static const struct field test_rows[] = {
-    {.key = "suffix", .kind = &test_suffix_kind, .missing = "a test needs a suffix"},
+    {.key = "suffix", .kind = &test_suffix_kind, .help = "the suffix that is asked for"},
     {.key = "client", FIELD(policy_test, client, struct addr), .kind = &client_kind,
-     .missing = "a test needs a client: the address that asks"},
+     .help = "the address that asks"},
     {.key = "verdict", WORD(policy_test, verdict, verdict_names + 1), .min = VERDICT_NXDOMAIN, .fallback = ""},
     {.key = "expect", WORD(policy_test, expect, outcome_names + 1), .min = OUTCOME_PASSED, .max = OUTCOME_FAILED, .fallback = ""},
     {.key = "host", FIELD(policy_test, host, struct name), .kind = &target_kind, .fallback = ""},
@@ -328,14 +255,14 @@ struct document {
     struct policy_tests tests;
 };
 #define SECTION(list, n, type, how) \
-    FIELD_LIST(document, list, n, struct type *), .element = ELEMENT(struct type, how), .fallback = ""
+    FIELD_LIST_OF(document, list, n, struct type *), .element = ELEMENT(struct type, how), .fallback = ""
 static const struct field top_rows[] = {
-    {.key = "waymark-policy", .kind = &version_kind, .missing = "not a policy: the file must say \"waymark-policy: 1\""},
+    {.key = "waymark-policy", .kind = &version_kind, .help = "1"},
     {.key = "networks", SECTION(policy.networks, policy.n_networks, policy_network, network_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
     {.key = "pools", SECTION(policy.pools, policy.n_pools, policy_pool, pool_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
     {.key = "approved", SECTION(policy.approved, policy.n_approved, policy_approved, approved_kind), .flags = FIELD_EMPTY},
     {.key = "rules", SECTION(policy.rules, policy.n_rules, policy_rule, rule_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
-    {.key = "tests", SECTION(tests.list, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | LIST_ONLY},
+    {.key = "tests", SECTION(tests.list, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | FIELD_LIST},
     {.key = NULL},
 };
 static const struct field top_map = {.key = "the policy", .rows = top_rows};
@@ -353,8 +280,10 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
     *h = (struct policy_host){.port = POLICY_KMS_PORT, .probe = true};
     if (node->kind == YAML_MAP)
         field_read(form, &host_map, node, h);
-    else if (check_one(form, f, node) == 0 && host_parse(h, node->text, &why) != 0)
-        form_problem(form, node, "\"%s\" %s", node->text, why);
+    else if (node->kind == YAML_LIST || field_is_empty(node))
+        form_problem_key(form, node, "%s must be one value, or a mapping (key: value)", f->key);
+    else if (host_parse(h, node->text, &why) != 0)
+        form_wrong(form, f, node, why);
     return h->target.len > 0 ? 0 : -EINVAL;
 }
 
@@ -387,14 +316,12 @@ static int read_object(struct form *form, const struct field *f, const struct ya
         memcpy(p->name, node->key, strlen(node->key) + 1);
         p->place = place;
         field_read(form, node->kind == YAML_MAP ? &pool_map : pool_rows, node, p);
-        if (node->kind == YAML_MAP && yaml_get(node, "hosts") == NULL)
-            form_problem_key(form, node, "pool %s: needs hosts", p->name);
         if (form->problems == before)
             policy_pool_check(p, &own);
     } else {
         policy_rule_init(r, node->key);
         r->place = place;
-        field_read(form, &rule_map, node, r);
+        field_read(form, &policy_rule_map, node, r);
         if (yaml_get(node, "when") == NULL)
             r->when = policy_actions[r->action].when;
         policy_object_sort(POLICY_RULE, r);
@@ -427,7 +354,7 @@ static int read_test_suffix(struct form *form, const struct field *f, const stru
     const char *why;
 
     if (suffix_parse(&s, node->text, &why) != 0)
-        return form_wrong(form, f, node, NULL, why);
+        return form_wrong(form, f, node, why);
     if (s.kind != SUFFIX_EXACT && s.kind != SUFFIX_BARE)
         return form_problem(form, node, "a test asks for one suffix, not for \"%s\"", node->text);
     if (!policy_question(&s.name, &t->qname))
@@ -465,8 +392,7 @@ static const struct field_kind network_kind = {read_object, NULL, NULL, true};
 static const struct field_kind pool_kind = {read_object, NULL, NULL, true};
 static const struct field_kind rule_kind = {read_object, NULL, NULL, true};
 static const struct field_kind test_kind = {read_test, NULL, NULL, true};
-static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, "suffix \"%t\" %w",
-                                                   false};
+static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, NULL, false};
 
 /* ---- in ---- */
 
@@ -479,7 +405,7 @@ void policy_tests_fini(struct policy_tests *t)
 int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
                      const char *text, size_t len, bool whole, struct diags *d)
 {
-    struct form form = {.style = &style, .file = file, .d = d};
+    struct form form = {.file = file, .d = d};
     struct document doc = {.tests = {.n = 0}};
     struct arena *arena = arena_new();
     const struct yaml_node *root;
@@ -512,27 +438,20 @@ int policy_text_read(struct policy *out, struct policy_tests *tests, const char 
 static void write_list(FILE *f, int indent, const char *key, const struct field *list,
                        const void *base)
 {
-    char line[WIDTH + 1], item[FIELD_TEXT];
-    size_t n = field_count_of(list, base);
-    struct str s, one;
+    size_t n = field_count_of(list, base), used = (size_t)indent + strlen(key) + 2;
+    char *line = n <= WIDTH ? field_text_of(list, base) : NULL;
 
-    str_init(&s, line, sizeof line);
-    str_addf(&s, "%*s%s: [", indent, "", key);
-    for (size_t i = 0; i < n && !s.cut; i++) {
-        str_add(&s, i > 0 ? ", " : "");
-        list->element->kind->print(list->element, field_element(list, base, i), &s);
+    fprintf(f, "%*s%s:", indent, "", key);
+    if (line != NULL && used + strlen(line) <= WIDTH) {
+        fprintf(f, " %s\n", line);
+    } else {
+        for (size_t i = 0; i < n; i++) {
+            fprintf(f, "\n%*s- ", indent + 2, "");
+            field_print(list->element, field_element(list, base, i), f);
+        }
+        fputc('\n', f);
     }
-    str_add(&s, "]");
-    if (!s.cut) {
-        fprintf(f, "%s\n", line);
-        return;
-    }
-    fprintf(f, "%*s%s:\n", indent, "", key);
-    for (size_t i = 0; i < n; i++) {
-        str_init(&one, item, sizeof item);
-        list->element->kind->print(list->element, field_element(list, base, i), &one);
-        fprintf(f, "%*s- %s\n", indent + 2, "", item);
-    }
+    free(line);
 }
 
 int policy_text_write(const struct policy *p, FILE *f)
@@ -557,19 +476,19 @@ int policy_text_write(const struct policy *p, FILE *f)
         }
     }
     if (p->n_approved > 0)
-        write_list(f, 0, "approved", field_find(top_rows, NULL, "approved"), &doc);
+        write_list(f, 0, "approved", field_find(&top_map, "approved"), &doc);
     fputs(p->n_rules > 0 ? "rules:\n" : "", f);
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         fprintf(f, "  %s:\n", r->name);
-        for (row = policy_rule_rows; row->key != NULL; row++) {
+        for (row = rule_rows; row->key != NULL; row++) {
             bool is_default =
                 row->kind == &when_kind
                     ? r->when == policy_actions[r->action].when || r->action == ACTION_FILTER
-                    : row != policy_rule_rows && field_is_default(row, r);
+                    : row != rule_rows && field_is_default(row, r);
 
             if (is_default)
                 continue;
-            if (row->element != NULL) {
+            if (row->kind == NULL) {
                 write_list(f, 4, row->key, row, r);
                 continue;
             }

@@ -36,7 +36,7 @@ void policy_tests_fini(struct policy_tests *);
 int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
                      const char *text, size_t len, bool whole, struct diags *d);
 /* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
-extern const struct field policy_rule_rows[];
+extern const struct field policy_rule_map;
 /* Canonical: equal policies are equal texts. The policy is sorted. */
 int policy_text_write(const struct policy *, FILE *);
 /* RFC 3339, UTC, without a fraction of zero. Returns out. */

@@ -164,11 +164,7 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
     if (route == NULL || kept == NULL)
         return -ENOMEM;
     memcpy(kept, servers, (size_t)n * sizeof *kept);
-    *route = (struct route){.zone.len = 1,
-                            .servers = kept,
-                            .n_servers = n,
-                            .strategy = ROUTE_ORDERED,
-                            .timeout_ms = 1000};
+    *route = (struct route){.zone.len = 1, .servers = kept, .n_servers = n, .timeout_ms = 1000};
     route->id = route_id(route);
     s->routes = route;
     s->n_routes = 1;

@@ -12,330 +12,318 @@
  * multiplies attacks (RFC 5358, RFC 5625 6.2), and a forwarder that asks
  * itself turns one question into a storm. So they are errors, not warnings.
  *
- * Values are compared as printed: what reads back the same is the same. The
- * sample has no path in it: those of the build are named in words, so that
- * conf/waymark.yaml.sample is the same for each prefix.
+ * Values are compared, copied and kept as printed: what reads back the same is
+ * the same. The sample has no path in it: those of the build are named in words,
+ * so that conf/waymark.yaml.sample is the same for each prefix.
  */
 #include "settings/settings.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fields.h"
 #include "base/file.h"
+#include "base/log.h"
+#include "base/str.h"
 #include "wire/present.h"
 
-enum { FILE_MAX_BYTES = 16 << 20, HOST_TEXT = 256, PATH_TEXT = 1100, WIDTH = 78, HELP_TEXT = 1000 };
+enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, WIDTH = 78, HELP_TEXT = 1000 };
 
-/* Was the list written, be it an empty one? True for what is no list. */
-static bool option_is_given(const struct field *o, const struct settings *s)
-{
-    const void *const *list = (const void *)((const char *)s + o->at);
-
-    return o->count_size == 0 || *list != NULL;
-}
-
-struct reader {
-    struct form form;   /* of the text being read */
-    struct settings *s; /* being built; its arena has the nodes, too */
-    /* Who gave an option its value: its node, NULL for a default. Of a list
-     * that was read, the children are the elements in the same order. */
-    struct origin {
-        const struct yaml_node *node;
-        const char *file, *assign; /* as in struct form */
-    } origin[OPTIONS_MAX];
+enum option_flag {
+    RESTART = FIELD_FLAGS,    /* a reload keeps the value that is in force */
+    UNUSED = 2 * FIELD_FLAGS, /* read and checked; nothing uses it in this version */
 };
 
 static const char default_path[] = SYSCONFDIR "/waymark/waymark.yaml";
 
-/* ---- the manner of settings ---- */
+/* ---- kinds of values ---- */
 
-static int check_shape(struct form *form, const struct field *o, const struct yaml_node *node)
+static int read_zone(struct form *form, const struct field *f, const struct yaml_node *node,
+                     void *to)
 {
-    bool one = o->element != NULL && o->element->rows == NULL && o->max > 0;
+    struct name zone = {0};
 
-    if (o->rows != NULL)
-        return node->kind == YAML_MAP
-                   ? 0
-                   : form_problem(form, node, "%s: an element looks like {%s: ..., %s: ...}",
-                                  o->key, field_name(&o->rows[0]), field_name(&o->rows[1]));
-    if (field_is_empty(node))
-        return form_problem_key(form, node, "%s has no value; %s", o->key,
-                                o->element != NULL      ? "write [] for an empty list"
-                                : o->kind == &kind_text ? "write \"\" for an empty text"
-                                                        : "leave the line out for the default");
-    if (o->element == NULL)
-        return node->kind == YAML_SCALAR
-                   ? 0
-                   : form_problem(form, node, "%s takes one value, not a %s", o->key,
-                                  node->kind == YAML_LIST ? "list" : "mapping");
-    if (node->kind == YAML_SCALAR) /* could the value be an element? */
-        return form_problem(form, node, "%s takes a list: write [%s%s%s]", o->key, one ? "\"" : "",
-                            one ? node->text : "...", one ? "\"" : "");
-    if (node->kind != YAML_LIST)
-        return form_problem(form, node, "%s takes a list: begin each element with \"- \"", o->key);
-    if (node->n < o->min)
-        return form_problem(form, node, "%s is empty; write at least one", o->key);
-    if (node->n > 0 && o->max == 0)
-        return form_problem(form, node, "%s: only [] works in this version", o->key);
-    if (node->n > o->max)
-        return form_problem(form, node, "%s has %zu elements; at most %u are allowed", o->key,
-                            node->n, (unsigned)o->max);
+    if (name_parse(&zone, node->text) != 0)
+        return form_wrong(form, f, node, NULL);
+    if (zone.len > 2 && zone.data[0] == 1 && zone.data[1] == '*')
+        return form_wrong(form, f, node,
+                          "begins with *; write the zone without *: it covers all names below it");
+    name_fold(&zone);
+    *(struct name *)to = zone;
     return 0;
 }
 
-/* The key of a node that no row has, with the nearest one that is meant. */
-static int unknown_option(struct form *form, const struct field *rows, const char *section,
-                          const struct yaml_node *node)
+static void print_zone(const struct field *f, const void *from, FILE *out)
 {
-    const char *near = field_nearest(rows, section, node->key);
+    char name[NAME_TEXT];
 
-    if (near != NULL)
-        return form_problem_key(form, node, "unknown option \"%s\" in %s; did you mean \"%s\"?",
-                                node->key, section, near);
-    for (const struct field *o = settings_options; o->key != NULL; o++)
-        if (strcmp(field_name(o), node->key) == 0) /* the line slipped */
-            return form_problem_key(form, node, "unknown option \"%s\" in %s; it is %s", node->key,
-                                    section, o->key);
-    return form_problem_key(form, node,
-                            "unknown option \"%s\" in %s; waymarkd --print-sample lists "
-                            "all options",
-                            node->key, section);
+    (void)f;
+    yaml_print(out, name_print(from, name));
 }
 
-static const struct form_style style = {
-    .check = check_shape,
-    .unknown = unknown_option,
-    .defaults = true,
-    .near = "%k: unknown word \"%t\"; did you mean \"%w\"?",
-    .other = "%k: unknown word \"%t\"; use %w",
-    .last = " or ",
-    .host_bits = "%k: %t has bits behind its length; write the net's first address",
+static int read_address(struct form *form, const struct field *f, const struct yaml_node *node,
+                        void *to)
+{
+    return addr_parse(to, node->text, DNS_PORT) == 0 ? 0 : form_wrong(form, f, node, NULL);
+}
+
+static void print_address(const struct field *f, const void *from, FILE *out)
+{
+    char text[ADDR_TEXT];
+
+    (void)f;
+    fprintf(out, "\"%s\"", addr_print_port(from, text));
+}
+
+/* An option whose values are those of a later version. */
+static int read_nothing(struct form *form, const struct field *f, const struct yaml_node *node,
+                        void *to)
+{
+    (void)to;
+    if (node->kind == YAML_LIST && node->n == 0)
+        return 0;
+    return form_problem(form, node, "%s: only [] works in this version", f->key);
+}
+
+static void print_nothing(const struct field *f, const void *from, FILE *out)
+{
+    (void)f;
+    (void)from;
+    fputs("[]", out);
+}
+
+static const struct field_kind zone_kind = {read_zone, print_zone, "is not a domain name", false};
+static const struct field_kind address_kind = {
+    read_address, print_address,
+    "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "
+    "\"[2001:db8::1]:53\"",
+    false};
+static const struct field_kind nothing_kind = {read_nothing, print_nothing, NULL, true};
+
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
+static const char *check_host(const char *text)
+{
+    size_t n = strlen(text);
+
+    if (n == 0 || n > 253)
+        return "must have 1 to 253 characters";
+    return strspn(text, HOST_CHARACTERS) == n ? NULL : "may have letters, digits, and . - _ only";
+}
+
+static const char *check_user(const char *text)
+{
+    if (strlen(text) > 32)
+        return "must have at most 32 characters";
+    if (text[strspn(text, HOST_CHARACTERS)] != '\0' || text[0] == '-')
+        return "is not the name of a user";
+    return NULL;
+}
+
+static const char *check_path(const char *text)
+{
+    if (text[0] != '/')
+        return "must be an absolute path: begin it with /";
+    return strlen(text) > 1024 ? "is longer than 1024 characters" : NULL;
+}
+
+/* sockaddr_un has room for 108 characters, one of them the final NUL. */
+static const char *check_socket(const char *text)
+{
+    return strlen(text) > 107 ? "is longer than the 107 characters of a socket's path"
+                              : check_path(text);
+}
+
+static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
+static const char *const strategies[] = {"ordered", NULL};
+static const char *const client_addresses[] = {"full", "prefix", NULL};
+
+/* ---- rows ---- */
+
+#define SECOND 1000ull
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+#define DAY (24 * HOUR)
+#define YEAR (365 * DAY)
+#define MEGA (1ull << 20)
+#define GIGA (1ull << 30)
+
+static const struct field address_row = {
+    .kind = &address_kind, .size = sizeof(struct addr), .flags = FIELD_UNIQUE};
+
+/* name, default as written, help; then the field with its kind and limits */
+#define ROW(name, written, text, ...)                                                              \
+    {                                                                                              \
+        .key = name, .fallback = written, .help = text, __VA_ARGS__                                \
+    }
+
+static const struct field access_rows[] = {
+    ROW("access.net", NULL, "the clients: an address or a prefix",
+        FIELD(access_rule, net, struct prefix), .kind = &kind_prefix),
+    ROW("access.action", NULL, "allow; refuse: answer REFUSED; drop: no answer",
+        FIELD(access_rule, action, uint32_t), .kind = &kind_word, .words = access_actions),
+    {.key = NULL},
+};
+static const struct field access_rule_row = {
+    .key = "access",
+    .rows = access_rows,
+    .size = sizeof(struct access_rule),
+    .flags = FIELD_UNIQUE,
+    .help = "- {net: 10.0.0.0/8, action: allow}\n"
+            "- {net: 10.66.0.0/16, action: refuse}\n"
+            "- {net: \"2001:db8::/32\", action: allow}\n",
 };
 
-/* ---- one document ---- */
+static const struct field route_rows[] = {
+    ROW("forward.zone", NULL, "this name and all below it; . is everything",
+        FIELD(route, zone, struct name), .kind = &zone_kind),
+    ROW("forward.servers", NULL, "address, or address:port; all of them must give the same answers",
+        FIELD_LIST_OF(route, servers, n_servers, const struct addr *), .element = &address_row,
+        .flags = FIELD_LIST, .min = 1, .max = ROUTE_MAX_SERVERS),
+    ROW("forward.strategy", "ordered", "ordered: the next server is asked when one does not answer",
+        FIELD(route, strategy, uint32_t), .kind = &kind_word, .words = strategies),
+    ROW("forward.timeout", "1s", "how long one try waits for a reply",
+        FIELD(route, timeout_ms, uint32_t), .kind = &kind_duration, .min = 10, .max = 30 * SECOND),
+    ROW("forward.trust-ad", "no",
+        "keep the AD bit of their replies: only if they validate and nobody can change packets "
+        "on the way",
+        FIELD(route, trust_ad, bool), .kind = &kind_bool),
+    ROW("forward.edns", "yes",
+        "ask them with EDNS; the daemon finds out by itself which server cannot",
+        FIELD(route, edns, bool), .kind = &kind_bool),
+    ROW("forward.fall-back", "no", "ask the route of . when all of them fail",
+        FIELD(route, fall_back, bool), .kind = &kind_bool),
+    {.key = NULL},
+};
+static const struct field route_row = {
+    .key = "forward",
+    .rows = route_rows,
+    .size = sizeof(struct route),
+    .flags = FIELD_UNIQUE | FIELD_DEFAULTS,
+    .help = "- {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}\n"
+            "- {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}\n",
+};
 
-static void take_value(struct reader *r, const struct field *o, const struct yaml_node *node)
+#define SECTION(section, text)                                                                     \
+    {.key = #section,                                                                              \
+     .rows = options,                                                                              \
+     .flags = FIELD_SECTION | FIELD_EMPTY,                                                         \
+     .computed = "",                                                                               \
+     .help = text},
+#define END(section)
+#define TEXT(section, member, name, why, written, in_words, bits, text)                            \
+    ROW(#section "." name, written, text, FIELD(settings, section.member, const char *),           \
+        .kind = &kind_text, .check = why, .computed = in_words, .flags = bits),
+#define ADDRESSES(section, list, n, name, lo, hi, written, bits, text)                             \
+    ROW(#section "." name, written, text,                                                          \
+        FIELD_LIST_OF(settings, section.list, section.n, const struct addr *),                     \
+        .element = &address_row, .min = lo, .max = hi, .flags = FIELD_LIST | (bits)),
+#define YESNO(section, member, name, written, bits, text)                                          \
+    ROW(#section "." name, written, text, FIELD(settings, section.member, bool),                   \
+        .kind = &kind_bool, .flags = bits),
+#define IN_UNITS(section, member, type, how, name, lo, hi, written, bits, text)                    \
+    ROW(#section "." name, written, text, FIELD(settings, section.member, type), .kind = &how,     \
+        .min = lo, .max = hi, .flags = bits),
+#define NUMBER(section, member, ...) IN_UNITS(section, member, uint32_t, kind_count, __VA_ARGS__)
+#define SIZE(section, member, ...) IN_UNITS(section, member, uint64_t, kind_size, __VA_ARGS__)
+#define DURATION(section, member, ...)                                                             \
+    IN_UNITS(section, member, uint64_t, kind_duration, __VA_ARGS__)
+#define WORD(section, member, name, list, first, written, bits, text)                              \
+    ROW(#section "." name, written, text, FIELD(settings, section.member, uint32_t),               \
+        .kind = &kind_word, .words = list, .min = first, .flags = bits),
+#define NOTHING(section, member, name, text)                                                       \
+    ROW(#section "." name, "[]", text, .kind = &nothing_kind, .flags = UNUSED),
+#define RECORDS(list, n, type, name, hi, written, in_words, text)                                  \
+    ROW(name, written, text, FIELD_LIST_OF(settings, list, n, const struct type *),                \
+        .element = &type##_row, .max = hi, .computed = in_words, .flags = FIELD_LIST),
+
+/* In the order in which they are printed. */
+static const struct field options[] = {
+#include "settings/options.h"
+    {.key = NULL},
+};
+static const struct field all_options = {.key = "the settings", .rows = options};
+
+/* Is it a list of mappings, which stands beside the sections? */
+static bool is_table(const struct field *o)
 {
-    if (field_read(&r->form, o, node, r->s) != 0)
-        return;
-    r->origin[o - settings_options] = (struct origin){node, r->form.file, r->form.assign};
+    return o->element != NULL && o->element->rows != NULL;
 }
 
-static void set_source(struct reader *r, const char *file, const char *assign)
+/* Was the list written, be it an empty one? True for what is no list. */
+static bool is_given(const struct field *o, const struct settings *s)
 {
-    r->form.file = file;
-    r->form.assign = assign;
+    const void *const *list = (const void *)((const char *)s + o->at);
+
+    return o->element == NULL || *list != NULL;
 }
 
-/* The options of a section, or the list of a table. */
-static void read_part(struct reader *r, const struct yaml_node *node)
+/* ---- reading ---- */
+
+/* What was read, the last one first. */
+struct source {
+    struct source *before;
+    const struct yaml_node *root;
+    const char *file, *assign; /* as in struct form */
+};
+
+struct reader {
+    struct form form;   /* of the text being read */
+    struct settings *s; /* being built; its arena has the sources, too */
+    struct source *sources;
+};
+
+static void read_source(struct reader *r, const struct yaml_node *root)
 {
-    const char *names[OPTIONS_MAX + 1], *near;
-    const struct field *o = field_find(settings_options, NULL, node->key);
-    const struct option_section *section = settings_sections;
-    size_t n = 0;
+    struct source *source = arena_alloc(r->s->arena, sizeof *source);
 
-    while (section->name != NULL && strcmp(section->name, node->key) != 0)
-        section++;
-    if (section->name != NULL && field_is_empty(node))
-        return; /* all of its lines are comments */
-    if (section->name != NULL && node->kind != YAML_MAP) {
-        form_problem(&r->form, node, "%s is a section: write its options below it, indented",
-                     section->name);
+    if (source == NULL) {
+        form_no_memory(&r->form);
         return;
     }
-    for (const struct yaml_node *one = section->name != NULL ? node->first : NULL; one != NULL;
-         one = one->next) {
-        const struct field *option = field_find(settings_options, section->name, one->key);
-
-        if (option != NULL)
-            take_value(r, option, one);
-        else
-            unknown_option(&r->form, settings_options, section->name, one);
-    }
-    if (section->name != NULL)
-        return;
-    if (o != NULL && option_is_table(o)) {
-        take_value(r, o, node);
-        return;
-    }
-    /* Neither: which one was meant? */
-    for (section = settings_sections; section->name != NULL; section++)
-        names[n++] = section->name;
-    for (const struct field *t = settings_options; t->key != NULL && n < OPTIONS_MAX; t++)
-        if (option_is_table(t))
-            names[n++] = t->key;
-    names[n] = NULL;
-    near = diag_nearest(node->key, names);
-    if (near != NULL)
-        form_problem_key(&r->form, node, "unknown section \"%s\"; did you mean \"%s\"?", node->key,
-                         near);
-    else if (o != NULL)
-        form_problem_key(&r->form, node, "write %s as a section and, indented below it, its option",
-                         node->key);
-    else
-        form_problem_key(&r->form, node,
-                         "unknown section \"%s\"; waymarkd --print-sample lists all options",
-                         node->key);
+    *source = (struct source){r->sources, root, r->form.file, r->form.assign};
+    r->sources = source;
+    field_read(&r->form, &all_options, root, r->s);
 }
 
-static void read_document(struct reader *r, const char *name, const char *text, size_t len)
+static void read_text(struct reader *r, const char *text, size_t len)
 {
     const struct yaml_node *root;
-    int rc;
+    int rc = yaml_read(&root, r->s->arena, r->form.file, text, len, r->form.d);
 
-    set_source(r, name, NULL);
-    rc = yaml_read(&root, r->s->arena, name, text, len, r->form.d);
-    if (rc == -ENOMEM)
+    if (rc == 0)
+        read_source(r, root);
+    else if (rc == -ENOMEM)
         form_no_memory(&r->form);
-    else if (rc != 0 && r->form.rc == 0)
+    else if (r->form.rc == 0)
         r->form.rc = rc; /* the problems are in d */
-    else if (rc == 0 && root->kind != YAML_MAP)
-        form_problem(&r->form, root, "settings consist of sections, like \"server:\"");
-    else if (rc == 0)
-        for (const struct yaml_node *one = root->first; one != NULL; one = one->next)
-            read_part(r, one);
 }
-
-/* ---- rules between options ---- */
-
-/* The element of a list, as far as the list was written by someone. */
-static const struct yaml_node *element(const struct yaml_node *list, int i)
-{
-    const struct yaml_node *node = list != NULL ? list->first : NULL;
-
-    while (node != NULL && i-- > 0)
-        node = node->next;
-    return node;
-}
-
-/* Where the option got its value: problems are told there. */
-static const struct yaml_node *go_to(struct reader *r, const char *key)
-{
-    const struct origin *from =
-        &r->origin[field_find(settings_options, NULL, key) - settings_options];
-
-    set_source(r, from->file, from->assign);
-    return from->node;
-}
-
-static void check_access(struct reader *r)
-{
-    const struct settings *s = r->s;
-    const struct yaml_node *list = go_to(r, "access");
-    const struct addr *listener = NULL; /* on which a stranger's question can arrive */
-    char text[PREFIX_TEXT], at[ADDR_TEXT];
-
-    for (int i = 0; i < s->server.n_listen && listener == NULL; i++)
-        if (addr_is_any(&s->server.listen[i]) || !addr_is_private(&s->server.listen[i]))
-            listener = &s->server.listen[i];
-    for (int i = 0; i < s->n_access; i++) {
-        const struct prefix *net = &s->access[i].net;
-        struct addr first = {0};
-        bool wide;
-
-        /* Nobody's own network is so wide: 0.0.0.0/0, ::/0, or halves and quarters of
-         * them. fc00::/7 and fe80::/10 are wide and not public. */
-        memcpy(first.ip, net->ip, sizeof first.ip);
-        wide = prefix_is_v4(net) ? net->len < 96 + 8
-                                 : net->len < 16 && !(net->len >= 7 && addr_is_private(&first));
-        if (wide && s->access[i].action == ACCESS_ALLOW && listener != NULL &&
-            !s->server.open_resolver)
-            form_problem(
-                &r->form, element(list, i),
-                "access: %s is the whole Internet or a large part of it, and server.listen has "
-                "%s: that is an open resolver, with which others are attacked. Allow your own "
-                "networks only; if a firewall keeps strangers out, confirm it with "
-                "server.open-resolver: yes",
-                prefix_print(net, text), addr_print_port(listener, at));
-        for (int j = 0; j < i; j++) {
-            if (!prefix_same(net, &s->access[j].net))
-                continue;
-            form_problem(&r->form, element(list, i), "access: %s is listed twice",
-                         prefix_print(net, text));
-            break;
-        }
-    }
-}
-
-static void check_routes(struct reader *r)
-{
-    const struct settings *s = r->s;
-    const struct yaml_node *list = go_to(r, "forward");
-    char zone[NAME_TEXT], text[ADDR_TEXT];
-
-    for (int i = 0; i < s->n_routes; i++) {
-        const struct route *route = &s->routes[i];
-        const struct yaml_node *node = element(list, i);
-        const struct yaml_node *servers = node != NULL ? yaml_get(node, "servers") : NULL;
-
-        for (int k = 0; k < route->n_servers; k++) {
-            const struct addr *a = &route->servers[k];
-
-            if (addr_is_any(a))
-                form_problem(&r->form, element(servers, k),
-                             "forward.servers: %s is not the address of a server",
-                             addr_print(a, text));
-            else if (settings_listens_at(s, a))
-                form_problem(&r->form, element(servers, k),
-                             "forward.servers: %s is in server.listen: waymarkd would ask itself. "
-                             "Name another server, or another port",
-                             addr_print_port(a, text));
-        }
-        for (int j = 0; j < i; j++) {
-            if (!name_equal(&route->zone, &s->routes[j].zone))
-                continue;
-            form_problem(&r->form, node,
-                         "forward: zone %s is listed twice; write all of its servers into one "
-                         "element",
-                         name_print(&route->zone, zone));
-            break;
-        }
-    }
-}
-
-static void rules_check(struct reader *r)
-{
-    const struct yaml_node *node;
-
-    check_access(r);
-    check_routes(r);
-    if (r->s->cache.min_ttl_ms <= r->s->cache.max_ttl_ms)
-        return;
-    node = go_to(r, "cache.min-ttl");
-    if (node == NULL)
-        node = go_to(r, "cache.max-ttl");
-    form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
-}
-
-/* ---- files ---- */
 
 /* may_miss: no file is an empty file. drop_in: no pipe either, which would keep
  * a reload waiting. */
 static void read_file(struct reader *r, const char *path, bool may_miss, bool drop_in)
 {
-    char *text, *name = arena_strdup(r->s->arena, path);
     struct stat st;
+    char *text;
     size_t len;
     int rc;
 
-    if (name == NULL) {
-        form_no_memory(&r->form);
-        return;
-    }
-    set_source(r, name, NULL);
+    r->form.file = arena_strdup(r->s->arena, path);
     if (drop_in && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         form_problem(&r->form, NULL, "is not a file");
         return;
     }
     rc = file_read(path, FILE_MAX_BYTES, &text, &len);
     if (rc == 0) {
-        read_document(r, name, text, len);
+        read_text(r, text, len);
         free(text);
     } else if (rc == -EFBIG) {
         form_problem(&r->form, NULL, "is larger than %d MB", FILE_MAX_BYTES >> 20);
@@ -347,31 +335,25 @@ static void read_file(struct reader *r, const char *path, bool may_miss, bool dr
 /* Editors and package tools leave other names behind; they do not count. */
 static int is_drop_in(const struct dirent *entry)
 {
-    const char *dot = strrchr(entry->d_name, '.');
-
-    return entry->d_name[0] != '.' && dot != NULL && strcmp(dot, ".yaml") == 0;
+    return fnmatch("*.yaml", entry->d_name, FNM_PERIOD) == 0;
 }
 
 static void read_drop_ins(struct reader *r, const char *path)
 {
     const char *slash = strrchr(path, '/');
-    char folder[PATH_MAX], file[PATH_MAX];
+    char folder[PATH_MAX], file[2 * PATH_MAX];
     struct dirent **entries;
-    struct str text;
     int n;
 
-    str_init(&text, folder, sizeof folder);
-    str_addf(&text, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0, path);
+    snprintf(folder, sizeof folder, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0,
+             path);
     n = scandir(folder, &entries, is_drop_in, alphasort);
     if (n < 0 && errno != ENOENT) {
-        int rc = errno;
-
-        set_source(r, arena_strdup(r->s->arena, folder), NULL);
-        form_problem(&r->form, NULL, "cannot be read: %s", strerror(rc));
+        r->form.file = folder;
+        form_problem(&r->form, NULL, "cannot be read: %s", strerror(errno));
     }
     for (int i = 0; i < n; i++) {
-        str_init(&text, file, sizeof file);
-        str_addf(&text, "%s/%s", folder, entries[i]->d_name);
+        snprintf(file, sizeof file, "%s/%s", folder, entries[i]->d_name);
         read_file(r, file, false, true);
         free(entries[i]);
     }
@@ -379,64 +361,140 @@ static void read_drop_ins(struct reader *r, const char *path)
         free(entries);
 }
 
-/* ---- -o, and defaults ---- */
-
-/* Takes the value from a text of its own, in which YAML's problems have no
- * useful line. */
-static void assign(struct reader *r, const struct field *o, const char *value)
+/* "section.key=value" is a text of that one key. */
+static void read_assigned(struct reader *r, const char *text)
 {
-    static const struct yaml_node empty = {.kind = YAML_SCALAR, .text = "", .quoted = true};
-    const struct yaml_node *root;
-    struct diags d;
-    int rc;
+    const char *equals = strchr(text, '='), *value = equals != NULL ? equals + 1 : NULL;
+    struct yaml_node *nodes = arena_alloc(r->s->arena, 3 * sizeof *nodes), *top;
+    const struct yaml_node *root = nodes;
+    char *key, *dot;
 
-    if (value[0] == '\0') {
-        take_value(r, o, &empty);
+    r->form.file = "-o";
+    r->form.assign = text;
+    if (value == NULL) {
+        form_problem(&r->form, NULL, "write it as section.key=value");
         return;
     }
-    diags_init(&d);
-    rc = yaml_read(&root, r->s->arena, "-o", value, strlen(value), &d);
-    for (size_t i = 0; i < d.n; i++)
-        form_problem(&r->form, NULL, "%s", d.list[i].text);
-    if (rc == -ENOMEM)
+    key = arena_strndup(r->s->arena, text, (size_t)(equals - text));
+    if (nodes == NULL || key == NULL) {
         form_no_memory(&r->form);
-    else if (rc != 0 && d.n == 0)
-        form_problem(&r->form, NULL, "is not YAML");
-    else if (rc == 0)
-        take_value(r, o, root);
-    diags_fini(&d);
-}
-
-/* ---- from one generation to another ---- */
-
-int settings_copy(struct settings **out, const struct settings *was)
-{
-    struct arena *arena = arena_new();
-    struct settings *s = arena != NULL ? arena_alloc(arena, sizeof *s) : NULL;
-    int rc = s != NULL ? 0 : -ENOMEM;
-
-    if (rc == 0) {
-        *s = *was;
-        s->arena = arena;
+        return;
     }
-    for (const struct field *o = settings_options; o->key != NULL && rc == 0; o++)
-        rc = field_copy(o, s, was, arena);
-    if (rc == 0)
-        *out = s;
-    else
-        arena_free(arena);
-    return rc;
+    nodes[0] = (struct yaml_node){.text = "", .quoted = true}; /* an empty text */
+    if (value[0] != '\0' && yaml_read(&root, r->s->arena, "-o", value, strlen(value), NULL) != 0) {
+        form_problem(&r->form, NULL, "is not YAML; a value of other characters needs quotes");
+        return;
+    }
+    nodes[0] = *root;
+    nodes[0].key = key;
+    top = &nodes[1];
+    if ((dot = strchr(key, '.')) != NULL) {
+        *dot = '\0';
+        nodes[0].key = dot + 1;
+        nodes[1] = (struct yaml_node){.kind = YAML_MAP, .key = key, .n = 1, .first = &nodes[0]};
+        top = &nodes[2];
+    }
+    *top = (struct yaml_node){.kind = YAML_MAP, .n = 1, .first = top - 1};
+    read_source(r, top);
 }
 
-int settings_keep(struct settings *is, const struct settings *was, struct diags *d)
-{
-    struct reader r = {.s = is, .form = {.d = d}};
+/* ---- rules between options ---- */
 
-    for (const struct field *o = settings_options; o->key != NULL; o++)
-        if ((o->flags & OPTION_RESTART) != 0 && field_copy(o, is, was, is->arena) != 0)
-            return form_no_memory(&r.form);
-    rules_check(&r);
-    return r.form.rc;
+/* Where the option got its value: problems are told there. NULL: a default. */
+static const struct yaml_node *go_to(struct reader *r, const char *section, const char *name)
+{
+    const struct yaml_node *node;
+
+    r->form.file = r->form.assign = NULL;
+    for (const struct source *from = r->sources; from != NULL; from = from->before) {
+        node = yaml_get(from->root, section);
+        if (node != NULL && name != NULL)
+            node = yaml_get(node, name);
+        r->form.file = from->file;
+        r->form.assign = from->assign;
+        if (node != NULL)
+            return node;
+    }
+    return NULL;
+}
+
+/* The element of a list, as far as the list was written by someone. */
+static const struct yaml_node *element(const struct yaml_node *list, int i)
+{
+    const struct yaml_node *node = list != NULL ? list->first : NULL;
+
+    while (node != NULL && i-- > 0)
+        node = node->next;
+    return node;
+}
+
+static void check_access(struct reader *r)
+{
+    const struct settings *s = r->s;
+    const struct yaml_node *list = go_to(r, "access", NULL);
+    const struct addr *listener = NULL; /* on which a stranger's question can arrive */
+    char text[PREFIX_TEXT], at[ADDR_TEXT];
+
+    for (int i = 0; i < s->server.n_listen && listener == NULL; i++)
+        if (addr_is_any(&s->server.listen[i]) || !addr_is_private(&s->server.listen[i]))
+            listener = &s->server.listen[i];
+    for (int i = 0; i < s->n_access && listener != NULL && !s->server.open_resolver; i++) {
+        const struct prefix *net = &s->access[i].net;
+        struct addr first = {0};
+
+        /* Nobody's own network is so wide: 0.0.0.0/0, ::/0, or halves and quarters of
+         * them. fc00::/7 and fe80::/10 are wide and not public. */
+        memcpy(first.ip, net->ip, sizeof first.ip);
+        if (s->access[i].action == ACCESS_ALLOW &&
+            (prefix_is_v4(net) ? net->len < 96 + 8
+                               : net->len < 16 && !(net->len >= 7 && addr_is_private(&first))))
+            form_problem(
+                &r->form, element(list, i),
+                "access: %s is the whole Internet or a large part of it, and server.listen has "
+                "%s: that is an open resolver, with which others are attacked. Allow your own "
+                "networks only; if a firewall keeps strangers out, confirm it with "
+                "server.open-resolver: yes",
+                prefix_print(net, text), addr_print_port(listener, at));
+    }
+}
+
+static void check_routes(struct reader *r)
+{
+    const struct settings *s = r->s;
+    const struct yaml_node *list = go_to(r, "forward", NULL);
+    char text[ADDR_TEXT];
+
+    for (int i = 0; i < s->n_routes; i++) {
+        const struct yaml_node *node = element(list, i);
+        const struct yaml_node *servers = node != NULL ? yaml_get(node, "servers") : NULL;
+
+        for (int k = 0; k < s->routes[i].n_servers; k++) {
+            const struct addr *a = &s->routes[i].servers[k];
+
+            if (addr_is_any(a))
+                form_problem(&r->form, element(servers, k),
+                             "forward.servers: %s is not the address of a server",
+                             addr_print(a, text));
+            else if (settings_listens_at(s, a))
+                form_problem(&r->form, element(servers, k),
+                             "forward.servers: %s is in server.listen: waymarkd would ask itself. "
+                             "Name another server, or another port",
+                             addr_print_port(a, text));
+        }
+    }
+}
+
+static void check_rules(struct reader *r)
+{
+    const struct yaml_node *node;
+
+    check_access(r);
+    check_routes(r);
+    if (r->s->cache.min_ttl_ms <= r->s->cache.max_ttl_ms)
+        return;
+    if ((node = go_to(r, "cache", "min-ttl")) == NULL)
+        node = go_to(r, "cache", "max-ttl");
+    form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
 }
 
 /* ---- from the start to the end ---- */
@@ -445,20 +503,16 @@ static int read_begin(struct reader *r, struct diags *d)
 {
     struct arena *arena = arena_new();
 
-    memset(r, 0, sizeof *r);
-    r->form = (struct form){.style = &style, .d = d, .arena = arena};
+    *r = (struct reader){.form = {.d = d, .arena = arena, .file = "(defaults)"}};
     r->s = arena != NULL ? arena_alloc(arena, sizeof *r->s) : NULL;
     if (r->s == NULL) {
         arena_free(arena);
         return form_no_memory(&r->form);
     }
     r->s->arena = arena;
-    for (const struct field *o = settings_options; o->key != NULL; o++) {
-        set_source(r, "(defaults)", o->key);
+    for (const struct field *o = options; o->key != NULL; o++)
         if (o->fallback != NULL)
-            assign(r, o, o->fallback);
-    }
-    memset(r->origin, 0, sizeof r->origin);
+            field_read_text(&r->form, o, o->fallback, r->s);
     r->s->server.state_dir = STATEDIR "/waymark";
     r->s->server.run_dir = RUNDIR "/waymark";
     return 0;
@@ -468,10 +522,10 @@ static int read_begin(struct reader *r, struct diags *d)
 static int read_end(struct reader *r, struct settings **out)
 {
     struct settings *s = r->s;
-    char host[HOST_TEXT] = "", path[PATH_TEXT];
+    char host[256] = "", path[1100];
 
     if (s->server.name == NULL) {
-        if (gethostname(host, sizeof host - 1) != 0 || option_not_a_host(host) != NULL)
+        if (gethostname(host, sizeof host - 1) != 0 || check_host(host) != NULL)
             strcpy(host, "waymark");
         s->server.name = arena_strdup(s->arena, host);
     }
@@ -480,7 +534,7 @@ static int read_end(struct reader *r, struct settings **out)
         s->control.socket = arena_strdup(s->arena, path);
     if (s->server.name == NULL || s->control.socket == NULL)
         form_no_memory(&r->form);
-    rules_check(r);
+    check_rules(r);
     if (r->form.rc != 0) {
         settings_free(s);
         return r->form.rc;
@@ -504,39 +558,48 @@ int settings_read(struct settings **out, const char *path, const char *const *as
     read_file(&r, path != NULL ? path : default_path, path == NULL, false);
     if (path == NULL || strcmp(path, "-") != 0)
         read_drop_ins(&r, path != NULL ? path : default_path);
-    for (; assigned != NULL && *assigned != NULL; assigned++) {
-        const char *equals = strchr(*assigned, '='), *near;
-        const struct field *o;
-        char *key;
-
-        set_source(&r, "-o", *assigned);
-        if (equals == NULL) {
-            form_problem(&r.form, NULL, "write it as section.key=value");
-            continue;
-        }
-        key = arena_strndup(r.s->arena, *assigned, (size_t)(equals - *assigned));
-        if (key == NULL)
-            form_no_memory(&r.form);
-        else if ((o = field_find(settings_options, NULL, key)) != NULL)
-            assign(&r, o, equals + 1);
-        else if ((near = field_nearest(settings_options, NULL, key)) != NULL)
-            form_problem(&r.form, NULL, "unknown option \"%s\"; did you mean \"%s\"?", key, near);
-        else
-            form_problem(&r.form, NULL,
-                         "unknown option \"%s\"; waymarkd --print-sample lists all options", key);
-    }
+    for (; assigned != NULL && *assigned != NULL; assigned++)
+        read_assigned(&r, *assigned);
     return read_end(&r, out);
 }
 
-int settings_read_text(struct settings **out, const char *name, const char *text, size_t len,
-                       struct diags *d)
+int settings_copy(struct settings **out, const struct settings *was)
 {
     struct reader r;
+    char *text = NULL;
+    size_t len;
+    FILE *f;
+    int rc;
 
-    if (read_begin(&r, d) != 0)
+    if (read_begin(&r, NULL) != 0)
         return -ENOMEM;
-    read_document(&r, name, text, len);
-    return read_end(&r, out);
+    if ((f = open_memstream(&text, &len)) != NULL)
+        settings_print(was, f);
+    if (f == NULL || fclose(f) != 0)
+        form_no_memory(&r.form);
+    else
+        read_text(&r, text, len);
+    free(text);
+    if ((rc = read_end(&r, out)) == 0)
+        (*out)->routes_found = was->routes_found;
+    return rc;
+}
+
+int settings_keep(struct settings *is, const struct settings *was, struct diags *d)
+{
+    struct reader r = {.s = is, .form = {.d = d, .arena = is->arena}};
+
+    for (const struct field *o = options; o->key != NULL; o++) {
+        char *text = (o->flags & RESTART) != 0 ? field_text_of(o, was) : NULL;
+
+        if (text != NULL)
+            field_read_text(&r.form, o, text, is);
+        else if ((o->flags & RESTART) != 0)
+            form_no_memory(&r.form);
+        free(text);
+    }
+    check_rules(&r);
+    return r.form.rc;
 }
 
 void settings_free(struct settings *s)
@@ -550,7 +613,7 @@ const char *settings_default_path(void)
     return default_path;
 }
 
-/* ---- who may ask ---- */
+/* ---- who may ask, and where we ask ---- */
 
 /* The longest net that matches. The list is walked for each packet: it is short
  * in practice, and its order says nothing, so that nobody has to think about it. */
@@ -576,11 +639,8 @@ enum access_action settings_access(const struct settings *s, const struct access
     return best != NULL ? best->action : loopback ? ACCESS_ALLOW : ACCESS_REFUSE;
 }
 
-/* ---- routes ---- */
-
 /* FNV-1a: the number must be the same in each process, and nobody gains from
- * making two of them equal. The order of the servers does not matter, for they
- * give the same answers. */
+ * making two of them equal. */
 static uint32_t hash_more(uint32_t h, const void *bytes, size_t len)
 {
     const uint8_t *p = bytes;
@@ -590,21 +650,20 @@ static uint32_t hash_more(uint32_t h, const void *bytes, size_t len)
     return h;
 }
 
+/* The order of the servers does not matter, for they give the same answers. */
 uint32_t route_id(const struct route *route)
 {
+    const uint32_t start = 2166136261u;
     uint32_t id = 0;
 
     for (int i = 0; i < route->n_servers; i++) {
         const struct addr *a = &route->servers[i];
-        uint8_t server[sizeof a->ip + sizeof a->port + sizeof a->scope];
-        struct writer w = writer_make(server, sizeof server);
+        uint16_t port = htons(a->port);
+        uint32_t scope = htonl(a->scope), h = hash_more(start, a->ip, sizeof a->ip);
 
-        writer_bytes(&w, a->ip, sizeof a->ip);
-        writer_u16(&w, a->port);
-        writer_u32(&w, a->scope);
-        id += hash_more(2166136261u, server, sizeof server);
+        id += hash_more(hash_more(h, &port, sizeof port), &scope, sizeof scope);
     }
-    id = hash_more(id ^ 2166136261u, route->zone.data, route->zone.len);
+    id = hash_more(id ^ start, route->zone.data, route->zone.len);
     return id != 0 ? id : 1;
 }
 
@@ -622,51 +681,27 @@ bool settings_listens_at(const struct settings *s, const struct addr *a)
     return false;
 }
 
-static const char *const sample_head[] = {
-    "# Settings of waymarkd with their defaults. To change one, take away the # in",
-    "# front of its name. Files in conf.d/*.yaml beside this one are read after it, in the order",
-    "# of their names; a list in a later file replaces the one before.",
-    "#",
-    "# waymarkd --check finds mistakes, waymarkd --print-config shows what is in force.",
-    "# Durations: 300ms 10s 5m 2h 90d 2y; a bare number is seconds. Sizes: 64K 64M 1G.",
-    "# An address with a port, and one of IPv6, needs quotes.",
-    NULL,
-};
-
-/* The section that begins with this option, or NULL. */
-static const struct option_section *section_begins(const struct field *o)
-{
-    for (const struct option_section *s = settings_sections; s->name != NULL; s++)
-        if (field_is_in(o, s->name))
-            return o == settings_options || !field_is_in(o - 1, s->name) ? s : NULL;
-    return NULL;
-}
+/* ---- what is in force ---- */
 
 static const char *indent_of(const struct field *o)
 {
     return strchr(o->key, '.') != NULL ? "  " : "";
 }
 
-/* ---- what is in force ---- */
-
 void settings_print(const struct settings *s, FILE *f)
 {
-    for (const struct field *o = settings_options; o->key != NULL; o++) {
-        const struct option_section *section = section_begins(o);
-
-        if (section != NULL)
-            fprintf(f, "%s:\n", section->name);
-        if (!option_is_given(o, s)) {
+    for (const struct field *o = options; o->key != NULL; o++) {
+        if (!is_given(o, s)) {
             fprintf(f, "# no %s: %s\n", field_name(o), o->computed);
             continue;
         }
         fprintf(f, "%s%s:", indent_of(o), field_name(o));
-        if (!option_is_table(o) || field_count_of(o, s) == 0) {
+        if (o->rows == NULL && (!is_table(o) || field_count_of(o, s) == 0)) {
             fputc(' ', f);
             field_print(o, s, f);
         }
         fputc('\n', f);
-        for (size_t i = 0; option_is_table(o) && i < field_count_of(o, s); i++) {
+        for (size_t i = 0; is_table(o) && i < field_count_of(o, s); i++) {
             fputs("  - ", f);
             field_print(o->element, field_element(o, s, i), f);
             fputc('\n', f);
@@ -679,16 +714,19 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
 {
     int changed = 0;
 
-    for (const struct field *o = settings_options; o->key != NULL && changed >= 0; o++) {
-        char *before = option_is_given(o, was) ? field_text_of(o, was) : strdup("none");
-        char *after = option_is_given(o, is) ? field_text_of(o, is) : strdup("none");
+    for (const struct field *o = options; o->key != NULL && changed >= 0; o++) {
+        char *before, *after;
 
+        if (o->rows != NULL)
+            continue;
+        before = is_given(o, was) ? field_text_of(o, was) : strdup("none");
+        after = is_given(o, is) ? field_text_of(o, is) : strdup("none");
         if (before == NULL || after == NULL) {
             changed = -ENOMEM;
         } else if (strcmp(before, after) != 0) {
             changed++;
             if (change != NULL)
-                change(context, o->key, before, after, (o->flags & OPTION_RESTART) != 0);
+                change(context, o->key, before, after, (o->flags & RESTART) != 0);
         }
         free(before);
         free(after);
@@ -697,6 +735,15 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
 }
 
 /* ---- the sample ---- */
+
+static const char sample_head[] =
+    "# Settings of waymarkd with their defaults. To change one, take away the # in\n"
+    "# front of its name. Files in conf.d/*.yaml beside this one are read after it, in the order\n"
+    "# of their names; a list in a later file replaces the one before.\n"
+    "#\n"
+    "# waymarkd --check finds mistakes, waymarkd --print-config shows what is in force.\n"
+    "# Durations: 300ms 10s 5m 2h 90d 2y; a bare number is seconds. Sizes: 64K 64M 1G.\n"
+    "# An address with a port, and one of IPv6, needs quotes.\n";
 
 /* A comment in lines of WIDTH; those after the first begin with `hang` blanks
  * more. */
@@ -726,7 +773,7 @@ static void add_range(struct str *s, const struct field *o)
     const char *between = " (";
 
     if (o->kind == &kind_word) {
-        for (size_t i = 0; o->words[i + o->later] != NULL; i++) {
+        for (size_t i = 0; o->words[i] != NULL; i++) {
             str_addf(s, "%s%s", between, o->words[i]);
             between = ", ";
         }
@@ -743,27 +790,24 @@ void settings_print_sample(FILE *f)
     char text[HELP_TEXT];
     struct str str;
 
-    for (const char *const *line = sample_head; *line != NULL; line++)
-        fprintf(f, "%s\n", *line);
-    for (const struct field *o = settings_options; o->key != NULL; o++) {
-        const struct option_section *section = section_begins(o);
-
-        if (section != NULL) {
+    fputs(sample_head, f);
+    for (const struct field *o = options; o->key != NULL; o++) {
+        if (o->rows != NULL) {
             fputc('\n', f);
-            print_comment("", section->help, 0, f);
-            fprintf(f, "%s:\n", section->name);
+            print_comment("", o->help, 0, f);
+            fprintf(f, "%s:\n", o->key);
         }
-        if ((o->flags & OPTION_UNUSED) != 0)
+        if (o->rows != NULL || (o->flags & UNUSED) != 0)
             continue;
-        if (section == NULL)
+        if (o[-1].rows == NULL) /* a section begins with one, and that is the first row */
             fputc('\n', f);
         str_init(&str, text, sizeof text);
         str_add(&str, o->help);
         add_range(&str, o);
-        if (option_is_table(o))
+        if (is_table(o))
             str_addf(&str, " Default: %s.", o->computed);
         print_comment(indent_of(o), text, 0, f);
-        if (!option_is_table(o)) {
+        if (!is_table(o)) {
             fprintf(f, "  #%s: ", field_name(o));
             fprintf(f, o->fallback != NULL ? "%s\n" : "(%s)\n",
                     o->fallback != NULL ? o->fallback : o->computed);

@@ -2,14 +2,69 @@
  *
  * settings.h -- reading, checking, comparing and printing settings.
  *
- * The table of options in settings/options.c is the only place that knows an
+ * The table of options in settings/options.h is the only place that knows an
  * option's name, type, limits, default and help; file reading, -o, --check,
  * --print-config, --print-sample and the manual's text come from it.
  */
 #ifndef SETTINGS_SETTINGS_H
 #define SETTINGS_SETTINGS_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/diag.h"
+#include "wire/kms.h"
+#include "wire/name.h"
+
+enum access_action { ACCESS_ALLOW, ACCESS_REFUSE, ACCESS_DROP };
+struct access_rule {
+    struct prefix net;
+    enum access_action action;
+};
+
+enum { ROUTE_MAX_SERVERS = 16 };
+struct route {
+    struct name zone; /* folded */
+    const struct addr *servers;
+    int n_servers;
+    uint32_t strategy;   /* 0, ordered: the only one */
+    uint32_t timeout_ms; /* of one try */
+    bool trust_ad;       /* keep AD of its replies */
+    bool edns;           /* ask them with EDNS */
+    bool fall_back;      /* failed: try the route of `.` */
+    uint32_t id;         /* hash of zone and servers, stable over reload */
+};
+
+enum client_address { CLIENT_FULL, CLIENT_PREFIX };
+
+/* What the administrator set, one immutable generation: settings->cache.size. A list that was
+ * not given is NULL: no access list is not an empty one. */
+struct settings {
+    struct arena *arena; /* owns everything below */
+    uint64_t generation; /* set by the daemon */
+    bool routes_found;   /* they are resolv.conf's, done by resolver/ */
+#define SECTION(name, ...) struct {
+#define END(name)                                                                                  \
+    }                                                                                              \
+    name;
+#define TEXT(section, member, ...) const char *member;
+#define ADDRESSES(section, list, n, ...)                                                           \
+    const struct addr *list;                                                                       \
+    int n;
+#define YESNO(section, member, ...) bool member;
+#define NUMBER(section, member, ...) uint32_t member;
+#define SIZE(section, member, ...) uint64_t member;
+#define DURATION(section, member, ...) uint64_t member;
+#define WORD(section, member, ...) uint32_t member;
+#define NOTHING(...)
+#define RECORDS(list, n, type, ...)                                                                \
+    const struct type *list;                                                                       \
+    int n;
 #include "settings/options.h"
+};
 
 /* Reads FILE and the .yaml files in conf.d beside it (in the order of their names; a list
  * in a later file replaces, a scalar overrides), then the -o assignments
@@ -18,9 +73,6 @@
  * problem in d. The caller frees. */
 int settings_read(struct settings **out, const char *path, const char *const *assign,
                   struct diags *d);
-/* The same from one text, without defaults of a file. */
-int settings_read_text(struct settings **out, const char *name, const char *text, size_t len,
-                       struct diags *d);
 void settings_free(struct settings *);
 
 /* Every option with its value in force, as YAML that reads back the same. */

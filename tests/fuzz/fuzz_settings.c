@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "settings/settings.h"
+#include "tests/settings_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int rc;
 
     diags_init(&d);
-    rc = settings_read_text(&s, "fuzz", (const char *)data, size, &d);
+    rc = settings_read_text(&s, data, size, &d);
     if ((rc == 0) != (d.all == 0))
         abort(); /* refused without a word, or the other way round */
     diags_fini(&d);
@@ -32,8 +32,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     settings_print(s, f);
     fclose(f);
-    if (settings_read_text(&again, "printed", text, len, NULL) != 0 ||
+    if (settings_read_text(&again, text, len, NULL) != 0 ||
         settings_compare(s, again, NULL, NULL) != 0)
+        abort();
+    settings_free(again);
+    if (settings_copy(&again, s) != 0 || settings_compare(s, again, NULL, NULL) != 0)
         abort();
     settings_free(again);
     settings_free(s);

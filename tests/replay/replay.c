@@ -39,10 +39,12 @@
  *   fail refused|unreachable|reset [try=N]
  *   nothing                         no question and no answer that no line has seen; so at the end
  */
+#include "tests/settings_text.h"
 #include "tests/unit/resolver/net.h"
 
 #include "base/file.h"
 #include "base/number.h"
+#include "base/str.h"
 
 enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, WORDS = 16, ASKS = 256, SLOTS = 16 };
 
@@ -150,7 +152,7 @@ static void run_settings(const struct command *c)
     struct diags d;
 
     diags_init(&d);
-    if (settings_read_text(&s, "settings", c->block, strlen(c->block), &d) != 0)
+    if (settings_read_text(&s, c->block, strlen(c->block), &d) != 0)
         BAD("settings: %s", d.n > 0 ? d.list[0].text : "refused");
     diags_fini(&d);
     net_settings(run.net, s);

@@ -5,6 +5,7 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
+#include "base/str.h"
 #include "resolver/explain.h"
 #include "tests/unit/rows.h"
 

@@ -14,6 +14,7 @@
 
 #include "resolver/machine.h"
 #include "settings/settings.h"
+#include "tests/settings_text.h"
 #include "tests/unit/rows.h"
 
 /* A folder that is the root for those that are asked for files. */
@@ -93,7 +94,7 @@ static void check_route(void **state)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
     snprintf(text, sizeof text, r->settings, own);
 #pragma GCC diagnostic pop
-    assert_int_equal(settings_read_text(&s, "settings", text, strlen(text), &d), 0);
+    assert_int_equal(settings_read_text(&s, text, strlen(text), &d), 0);
     assert_int_equal(machine_routes(s, "", &d), r->good ? 0 : -EINVAL);
     assert_int_equal(d.n, !r->good);
     if (!r->good)
@@ -145,7 +146,7 @@ static void check_resolv_conf(void **state)
     root_make(&r);
     write_conf(&r, "etc/resolv.conf", row->conf);
     write_conf(&r, "run/systemd/resolve/resolv.conf", row->resolved);
-    assert_int_equal(settings_read_text(&s, "settings", listen, strlen(listen), &d), 0);
+    assert_int_equal(settings_read_text(&s, listen, strlen(listen), &d), 0);
     assert_int_equal(machine_routes(s, r.path, &d), row->want != NULL ? 0 : -EINVAL);
     for (int i = 0; s->n_routes == 1 && i < s->routes[0].n_servers; i++)
         snprintf(got + strlen(got), sizeof got - strlen(got), "%s ",
@@ -183,7 +184,7 @@ static void own_server_is_left_out_of_a_running_route(void **state)
     struct diags d;
     uint32_t id;
 
-    assert_int_equal(settings_read_text(&s, "settings", text, strlen(text), NULL), 0);
+    assert_int_equal(settings_read_text(&s, text, strlen(text), NULL), 0);
     servers = (struct addr *)(uintptr_t)s->routes[0].servers;
     id = s->routes[0].id;
     diags_init(&d);

@@ -9,6 +9,7 @@
 
 #include "resolver/worker.h"
 #include "settings/settings.h"
+#include "tests/settings_text.h"
 #include "tests/unit/rows.h"
 
 enum { GENERATIONS = 3, JOBS = 100 };
@@ -28,8 +29,7 @@ static int begin(void **state)
     memset(&t, 0, sizeof t);
     for (int i = 0; i < GENERATIONS; i++) {
         assert_non_null(t.g[i] = calloc(1, sizeof *t.g[i]));
-        assert_int_equal(
-            settings_read_text(&t.g[i]->settings, "settings", text, strlen(text), NULL), 0);
+        assert_int_equal(settings_read_text(&t.g[i]->settings, text, strlen(text), NULL), 0);
         t.g[i]->users = 2; /* ours, and what is handed over */
     }
     t.shared.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});

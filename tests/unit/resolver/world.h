@@ -14,6 +14,7 @@
 #ifndef TESTS_UNIT_RESOLVER_WORLD_H
 #define TESTS_UNIT_RESOLVER_WORLD_H
 
+#include "tests/settings_text.h"
 #include "tests/unit/wire/text_message.h"
 
 #include <lmdb.h>
@@ -69,7 +70,7 @@ static inline struct settings *world_read_settings(const char *more)
              more != NULL && strstr(more, "forward:") != NULL ? "" : WORLD_SETTINGS,
              more != NULL ? more : "");
     diags_init(&d);
-    if (settings_read_text(&s, "settings", text, strlen(text), &d) != 0) {
+    if (settings_read_text(&s, text, strlen(text), &d) != 0) {
         diags_print(&d, stderr);
         fail_msg("settings: %s", text);
     }

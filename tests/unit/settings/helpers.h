@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "settings/settings.h"
 #include "tests/unit/rows.h"
@@ -27,6 +29,17 @@ static inline char *problems_of(const struct diags *d)
     return text;
 }
 
+/* Reads the text as the file "t" of the present folder. */
+static inline int read_text(struct settings **s, const char *text, struct diags *d)
+{
+    FILE *f = fopen("t", "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    return settings_read(s, "t", NULL, d);
+}
+
 /* Reads a text that must be good. */
 static inline struct settings *good(const char *text)
 {
@@ -34,11 +47,24 @@ static inline struct settings *good(const char *text)
     struct diags d;
 
     diags_init(&d);
-    if (settings_read_text(&s, "t", text, strlen(text), &d) != 0)
+    if (read_text(&s, text, &d) != 0)
         fail_msg("refused: %s", problems_of(&d));
     assert_int_equal(d.all, 0);
     diags_fini(&d);
     return s;
+}
+
+/* The present folder becomes one of the test's own. */
+static inline int make_folder(void **state)
+{
+    char folder[] = "/tmp/waymark-settings-XXXXXX";
+
+    return mkdtemp(folder) != NULL && chdir(folder) == 0 && mkdir("conf.d", 0700) == 0 ? 0 : -1;
+}
+
+static inline int remove_folder(void **state)
+{
+    return system("rm -rf \"$PWD\"");
 }
 
 struct wanted {
