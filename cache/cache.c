@@ -7,12 +7,11 @@
  *   hash ─▶ bucket: tag ref freq ×8 ─▶ ring:  ....[entry][entry][pad]|[entry]....
  *                                             tail ─▶                    ─▶ head
  *
- *   entry:  struct entry | ttl_pos[n_ttl] | name | note | image | 0..7 unused
+ *   entry:  struct entry | name | note | image | 0..7 unused
  *
  * The control block lies in the mapping too, so that the limit holds for
  * everything. A shard is chosen by the top bits of the hash. Work that needs
- * no lock (packing, finding TTLs, hashing) is done outside it. Offsets of the TTLs
- * are kept so that a look-up never walks the image.
+ * no lock (hashing, and ageing the copy of an image) is done outside it.
  *
  * An entry is written at the head and never moved while it is alive, save by
  * the tail. What the index does not point to is garbage and costs nothing: a
@@ -28,18 +27,17 @@
  * evicts its least used way. There are no chains, so an attacker who finds
  * colliding names can push out eight names and slows down no look-up.
  *
- * Walks over the whole cache hold a lock for a few buckets at a time: entries
- * never change their way, so an entry that lives through the walk is met once.
+ * Walks over the whole cache hold a lock for a bucket at a time: entries never
+ * change their way, so an entry that lives through the walk is met once.
  * Expired entries stay until they are replaced or evicted: nothing runs in the
  * background, and cache.serve-stale needs them.
  *
  * Invariants: an entry with tag != 0 lies in [tail, tail + used); no entry
- * crosses the end of the ring (a pad fills what is left there); live <= used
- * <= ring_units.
+ * crosses the end of the ring (a pad fills what is left there); the units of those
+ * that the index knows <= used <= ring_units.
  */
 #include "cache/cache.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
@@ -48,7 +46,6 @@
 
 enum {
     ENTRY_UNIT = 8, /* bytes; the ring counts in these */
-    ENTRY_MAX_TTLS = REPLY_MAX_RRS,
     BUCKET_WAYS = 8,
     FREQ_MAX = 3,
     TURN_STEPS = 16,
@@ -56,31 +53,21 @@ enum {
     SHARD_BYTES = 1 << 20, /* aimed at: below that a shard holds too few entries */
     INDEX_PART = 12,       /* 1/12 for buckets: about 4 of 8 ways used at 160 bytes an entry */
     HUGE_PAGE = 2 << 20,
-    WALK_BUCKETS = 64, /* a flush holds a lock for so many */
 };
 
 struct entry {
     uint16_t units; /* of the whole run */
     bool is_pad;    /* not an entry: the unused end of the ring; these two are all of it */
-    uint8_t kind, bits, name_len;
-    uint16_t type;
-    uint64_t hash; /* leads back to the bucket when the tail comes by */
-    uint32_t scope;
-    uint16_t class, image_len, note_len, n_ttl;
+    uint8_t name_len;
+    uint16_t image_len, note_len;
+    struct cache_key key; /* its name lies behind */
     struct cache_facts facts;
-};
-
-/* Where cache_get() wants it; note may be NULL. Sizes in, lengths out. */
-struct entry_out {
-    uint8_t *image;
-    void *note;
-    size_t image_len, note_len;
 };
 
 /* Bytes of the largest entry, which has the largest of each part. */
 enum {
-    ENTRY_MAX = sizeof(struct entry) + ENTRY_MAX_TTLS * sizeof(uint16_t) + NAME_MAX_WIRE +
-                CACHE_MAX_NOTE + DNS_MAX_MESSAGE + ENTRY_UNIT - 1
+    ENTRY_MAX =
+        sizeof(struct entry) + NAME_MAX_WIRE + CACHE_MAX_NOTE + DNS_MAX_MESSAGE + ENTRY_UNIT - 1
 };
 
 struct bucket {                /* one cache line */
@@ -97,8 +84,7 @@ struct shard {
     uint32_t n_buckets, ring_units;
     uint32_t head, tail, used; /* units; [tail, tail + used) holds entries and pads */
     uint32_t reserve;          /* units that an insertion tries to leave free */
-    uint64_t live;             /* units of the entries that the index knows */
-    struct cache_stats stats;  /* bytes and size are filled in by cache_stats() */
+    struct cache_stats stats;  /* but for size */
 };
 
 struct way {
@@ -128,62 +114,9 @@ static inline struct entry *shard_entry(const struct shard *s, uint32_t ref)
 
 _Static_assert(12 * ENTRY_MAX <= CACHE_MIN_SIZE, "an entry and the end of the ring must fit");
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
-_Static_assert(sizeof(struct entry) == 80, "struct entry has become larger");
+_Static_assert(sizeof(struct entry) == 88, "struct entry has become larger");
 _Static_assert(ENTRY_MAX / ENTRY_UNIT <= UINT16_MAX, "units is 16 bits");
 _Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
-
-/* ---- entries ---- */
-
-/* The parts, in their order. */
-static const uint16_t *ttls_of(const struct entry *e)
-{
-    return (const uint16_t *)(e + 1);
-}
-
-static const uint8_t *name_of(const struct entry *e)
-{
-    return (const uint8_t *)(ttls_of(e) + e->n_ttl);
-}
-
-static const uint8_t *note_of(const struct entry *e)
-{
-    return name_of(e) + e->name_len;
-}
-
-static uint8_t *append(uint8_t *to, const void *from, size_t n)
-{
-    if (n == 0)
-        return to; /* either may be NULL */
-    memcpy(to, from, n);
-    return to + n;
-}
-
-/* False, and nothing written, when a part does not fit. Ages the TTLs of an
- * answer that is alive at now_ms. */
-static bool entry_copy(const struct entry *e, uint64_t now_ms, struct entry_out *out)
-{
-    uint64_t stored_ms = e->facts.stored_ms;
-    uint64_t age_s = now_ms > stored_ms ? (now_ms - stored_ms) / 1000 : 0;
-
-    if (e->image_len > out->image_len || (out->note != NULL && e->note_len > out->note_len))
-        return false;
-    append(out->image, note_of(e) + e->note_len, e->image_len);
-    out->image_len = e->image_len;
-    if (out->note != NULL)
-        append(out->note, note_of(e), e->note_len);
-    out->note_len = e->note_len;
-    if (e->n_ttl > 0 && age_s > 0 && now_ms < e->facts.expires_ms)
-        image_age(out->image, e->image_len, ttls_of(e), e->n_ttl,
-                  age_s < UINT32_MAX ? (uint32_t)age_s : UINT32_MAX, UINT32_MAX);
-    return true;
-}
-
-static void entry_name(const struct entry *e, struct name *out)
-{
-    struct cursor c = cursor_make(name_of(e), e->name_len);
-
-    name_read_plain(&c, out);
-}
 
 /* ---- shards; the caller holds the mutex ---- */
 
@@ -213,9 +146,9 @@ static struct entry *shard_find(const struct shard *s, const struct cache_key *k
         unsigned i = (unsigned)__builtin_ctz(mask);
         struct entry *e = shard_entry(s, b->ref[i]);
 
-        if (e->hash != key->hash || e->type != key->type || e->class != key->class ||
-            e->kind != key->kind || e->bits != key->bits || e->scope != key->scope ||
-            e->name_len != key->name->len || memcmp(name_of(e), key->name->data, e->name_len) != 0)
+        if (e->key.hash != key->hash || e->key.type != key->type || e->key.class != key->class ||
+            e->key.kind != key->kind || e->key.bits != key->bits || e->key.scope != key->scope ||
+            e->name_len != key->name->len || memcmp(e + 1, key->name->data, e->name_len) != 0)
             continue;
         *way = (struct way){b, i};
         return e;
@@ -226,7 +159,7 @@ static struct entry *shard_find(const struct shard *s, const struct cache_key *k
 /* Takes the entry out of the index; its bytes stay until the tail comes by. */
 static void shard_forget(struct shard *s, struct bucket *b, unsigned way)
 {
-    s->live -= shard_entry(s, b->ref[way])->units;
+    s->stats.bytes -= (uint64_t)shard_entry(s, b->ref[way])->units * ENTRY_UNIT;
     s->stats.entries--;
     b->tag[way] = 0;
     b->freq[way] = 0;
@@ -275,7 +208,7 @@ static void turn(struct shard *s, bool keep_used)
     unsigned i = BUCKET_WAYS;
 
     if (!e->is_pad) {
-        b = bucket_of(s, e->hash);
+        b = bucket_of(s, e->key.hash);
         for (i = 0; i < BUCKET_WAYS; i++) {
             if (b->tag[i] != 0 && b->ref[i] == s->tail)
                 break;
@@ -336,9 +269,10 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
     b->tag[way.at] = tag_of(key->hash);
     b->ref[way.at] = claim(s, units);
     b->freq[way.at] = freq;
-    s->live += units;
+    s->stats.bytes += (uint64_t)units * ENTRY_UNIT;
     s->stats.entries++;
     s->stats.inserts++;
+    shard_entry(s, b->ref[way.at])->units = (uint16_t)units;
     return shard_entry(s, b->ref[way.at]);
 }
 
@@ -438,19 +372,41 @@ void cache_prefetch(const struct cache *c, const struct cache_key *key)
              bucket_index(key->hash, c->n_buckets));
 }
 
+/* Ages the copy of an answer that is alive at now_ms. */
+static void make_older(const struct cache_key *key, const struct cache_facts *f, uint64_t now_ms,
+                       uint8_t *image, size_t len)
+{
+    uint64_t age_s = now_ms > f->stored_ms ? (now_ms - f->stored_ms) / 1000 : 0;
+
+    if (key->kind == CACHE_ANSWER && age_s > 0 && now_ms < f->expires_ms)
+        image_age(image, len, age_s < UINT32_MAX ? (uint32_t)age_s : UINT32_MAX, 0, UINT32_MAX);
+}
+
 enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64_t now_ms,
                             uint8_t *out, size_t size, size_t *len, struct cache_facts *facts,
                             void *note, size_t *note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
-    struct entry_out to = {out, note, size, note != NULL ? *note_len : 0};
+    size_t note_size = note != NULL ? *note_len : 0;
     enum cache_result result = CACHE_MISS;
-    struct entry *e;
+    const struct entry *e;
     struct way way;
 
+    *len = 0;
+    if (note != NULL)
+        *note_len = 0;
     pthread_mutex_lock(&s->lock);
     e = shard_find(s, key, &way);
-    if (e != NULL && entry_copy(e, now_ms, &to)) {
+    if (e != NULL && e->image_len <= size && (note == NULL || e->note_len <= note_size)) {
+        const uint8_t *from = (const uint8_t *)(e + 1) + e->name_len;
+
+        if (note != NULL) {
+            memcpy(note, from, e->note_len);
+            *note_len = e->note_len;
+        }
+        if (e->image_len > 0) /* or out may be NULL */
+            memcpy(out, from + e->note_len, e->image_len);
+        *len = e->image_len;
         *facts = e->facts;
         if (way.bucket->freq[way.at] < FREQ_MAX) /* the line of a popular entry stays clean */
             way.bucket->freq[way.at]++;
@@ -460,9 +416,8 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
     s->stats.misses += result == CACHE_MISS;
     s->stats.expired += result == CACHE_EXPIRED;
     pthread_mutex_unlock(&s->lock);
-    *len = result != CACHE_MISS ? to.image_len : 0;
-    if (note != NULL)
-        *note_len = result != CACHE_MISS ? to.note_len : 0;
+    if (result == CACHE_HIT)
+        make_older(key, facts, now_ms, out, *len);
     return result;
 }
 
@@ -470,82 +425,59 @@ int cache_put(struct cache *c, const struct cache_key *key, const struct cache_f
               const uint8_t *image, size_t len, const void *note, size_t note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
-    int n = 0, rc = len > DNS_MAX_MESSAGE || note_len > CACHE_MAX_NOTE ? -E2BIG : 0;
-    uint16_t ttl_pos[ENTRY_MAX_TTLS];
+    size_t bytes = sizeof(struct entry) + key->name->len + note_len + len;
+    bool fits = len <= DNS_MAX_MESSAGE && note_len <= CACHE_MAX_NOTE;
     struct entry *e;
-    uint32_t units;
-    size_t ttls;
     uint8_t *to;
 
-    assert(key->kind <= CACHE_DECISION);
-    if (rc == 0 && key->kind == CACHE_ANSWER && len > 0 &&
-        (n = image_ttls(image, len, ttl_pos, ENTRY_MAX_TTLS)) < 0)
-        rc = -EINVAL;
     pthread_mutex_lock(&s->lock);
-    if (rc != 0) {
-        s->stats.refused++;
-        pthread_mutex_unlock(&s->lock);
-        return rc;
+    if (fits) {
+        e = shard_insert(s, key, (uint32_t)((bytes + ENTRY_UNIT - 1) / ENTRY_UNIT));
+        e->is_pad = false;
+        e->name_len = key->name->len;
+        e->image_len = (uint16_t)len;
+        e->note_len = (uint16_t)note_len;
+        e->key = *key;
+        e->facts = *facts;
+        to = (uint8_t *)(e + 1);
+        memcpy(to, key->name->data, e->name_len);
+        if (note_len > 0)
+            memcpy(to + e->name_len, note, note_len);
+        if (len > 0)
+            memcpy(to + e->name_len + note_len, image, len);
     }
-    ttls = (size_t)n * sizeof *ttl_pos;
-    units = (uint32_t)((sizeof *e + ttls + key->name->len + note_len + len + ENTRY_UNIT - 1) /
-                       ENTRY_UNIT);
-    assert(units * ENTRY_UNIT <= ENTRY_MAX);
-    e = shard_insert(s, key, units);
-    *e = (struct entry){
-        .units = (uint16_t)units,
-        .kind = key->kind,
-        .bits = key->bits,
-        .name_len = key->name->len,
-        .type = key->type,
-        .hash = key->hash,
-        .scope = key->scope,
-        .class = key->class,
-        .image_len = (uint16_t)len,
-        .note_len = (uint16_t)note_len,
-        .n_ttl = (uint16_t)n,
-        .facts = *facts,
-    };
-    to = append((uint8_t *)(e + 1), ttl_pos, ttls);
-    to = append(to, key->name->data, key->name->len);
-    to = append(to, note, note_len);
-    append(to, image, len);
+    s->stats.refused += !fits;
     pthread_mutex_unlock(&s->lock);
-    return 0;
+    return fits ? 0 : -E2BIG;
 }
 
-static bool is_wanted(const struct entry *e, const struct name *name, bool below)
+/* Is it at the name, or below; its own name goes to *own. */
+static bool is_at(const struct entry *e, const struct name *name, bool below, struct name *own)
 {
-    struct name own;
+    struct cursor c = cursor_make(e + 1, e->name_len);
 
-    if (name == NULL)
-        return true;
-    entry_name(e, &own);
-    return below ? name_is_under(&own, name) : name_equal_fold(&own, name);
+    name_read_plain(&c, own);
+    return name == NULL || (below ? name_is_under(own, name) : name_equal_fold(own, name));
 }
 
 size_t cache_flush(struct cache *c, const struct name *name, bool below)
 {
     size_t flushed = 0;
+    struct name own;
 
-    for (uint32_t i = 0; i < c->n_shards; i++) {
-        struct shard *s = &c->shards[i];
+    for (size_t n = 0; n < (size_t)c->n_shards * c->n_buckets; n++) {
+        struct shard *s = &c->shards[n / c->n_buckets];
+        struct bucket *b = &c->buckets[n];
 
-        for (size_t n = 0; n < (size_t)s->n_buckets * BUCKET_WAYS;) {
-            pthread_mutex_lock(&s->lock);
-            do {
-                struct bucket *b = &s->buckets[n / BUCKET_WAYS];
-                unsigned way = n % BUCKET_WAYS;
-
-                if (b->tag[way] != 0 && is_wanted(shard_entry(s, b->ref[way]), name, below)) {
-                    shard_forget(s, b, way);
-                    s->stats.flushed++;
-                    flushed++;
-                }
-            } while (++n % (WALK_BUCKETS * BUCKET_WAYS) != 0 &&
-                     n < (size_t)s->n_buckets * BUCKET_WAYS);
-            pthread_mutex_unlock(&s->lock);
+        pthread_mutex_lock(&s->lock);
+        for (unsigned i = 0; i < BUCKET_WAYS; i++) {
+            if (b->tag[i] == 0 || !is_at(shard_entry(s, b->ref[i]), name, below, &own))
+                continue;
+            shard_forget(s, b, i);
+            s->stats.flushed++;
+            flushed++;
         }
+        pthread_mutex_unlock(&s->lock);
     }
     return flushed;
 }
@@ -555,59 +487,43 @@ void cache_each(struct cache *c, const struct name *name, uint16_t type, uint64_
 {
     uint8_t image[DNS_MAX_MESSAGE];
 
-    for (uint32_t i = 0; i < c->n_shards; i++) {
-        struct shard *s = &c->shards[i];
+    for (size_t n = 0; n < (size_t)c->n_shards * c->n_buckets * BUCKET_WAYS; n++) {
+        const struct bucket *b = &c->buckets[n / BUCKET_WAYS];
+        struct shard *s = &c->shards[n / BUCKET_WAYS / c->n_buckets];
+        unsigned i = n % BUCKET_WAYS;
+        const struct entry *e = NULL;
+        struct name own;
+        struct entry found;
 
-        for (size_t n = 0; n < (size_t)s->n_buckets * BUCKET_WAYS; n++) {
-            const struct bucket *b = &s->buckets[n / BUCKET_WAYS];
-            struct entry_out out = {.image = image, .image_len = sizeof image};
-            const struct entry *e = NULL;
-            struct cache_facts facts;
-            struct cache_key key;
-            struct name own;
-
-            pthread_mutex_lock(&s->lock);
-            if (b->tag[n % BUCKET_WAYS] != 0)
-                e = shard_entry(s, b->ref[n % BUCKET_WAYS]);
-            if (e != NULL && (e->kind != CACHE_ANSWER || (type != 0 && e->type != type) ||
-                              !is_wanted(e, name, false)))
-                e = NULL;
-            if (e != NULL) {
-                entry_name(e, &own);
-                key = (struct cache_key){.name = &own,
-                                         .type = e->type,
-                                         .class = e->class,
-                                         .kind = e->kind,
-                                         .bits = e->bits,
-                                         .scope = e->scope,
-                                         .hash = e->hash};
-                facts = e->facts;
-                entry_copy(e, now_ms, &out); /* always fits */
-            }
-            pthread_mutex_unlock(&s->lock);
-            if (e != NULL)
-                visit(context, &key, &facts, image, out.image_len);
+        pthread_mutex_lock(&s->lock);
+        if (b->tag[i] != 0)
+            e = shard_entry(s, b->ref[i]);
+        if (e != NULL && e->key.kind == CACHE_ANSWER && (type == 0 || e->key.type == type) &&
+            is_at(e, name, false, &own)) {
+            found = *e;
+            memcpy(image, (const uint8_t *)(e + 1) + e->name_len + e->note_len, e->image_len);
+        } else {
+            e = NULL;
         }
+        pthread_mutex_unlock(&s->lock);
+        if (e == NULL)
+            continue;
+        found.key.name = &own;
+        make_older(&found.key, &found.facts, now_ms, image, found.image_len);
+        visit(context, &found.key, &found.facts, image, found.image_len);
     }
 }
 
 void cache_stats(struct cache *c, struct cache_stats *sum)
 {
-    *sum = (struct cache_stats){.size = c->max_bytes};
+    *sum = (struct cache_stats){.hits = 0};
     for (uint32_t i = 0; i < c->n_shards; i++) {
-        struct shard *s = &c->shards[i];
+        const struct cache_stats *stats = &c->shards[i].stats;
 
-        pthread_mutex_lock(&s->lock);
-        sum->hits += s->stats.hits;
-        sum->misses += s->stats.misses;
-        sum->expired += s->stats.expired;
-        sum->inserts += s->stats.inserts;
-        sum->replaced += s->stats.replaced;
-        sum->evicted += s->stats.evicted;
-        sum->refused += s->stats.refused;
-        sum->flushed += s->stats.flushed;
-        sum->entries += s->stats.entries;
-        sum->bytes += s->live * ENTRY_UNIT;
-        pthread_mutex_unlock(&s->lock);
+        pthread_mutex_lock(&c->shards[i].lock);
+        for (size_t k = 0; k < sizeof *sum / sizeof(uint64_t); k++)
+            ((uint64_t *)sum)[k] += ((const uint64_t *)stats)[k];
+        pthread_mutex_unlock(&c->shards[i].lock);
     }
+    sum->size = c->max_bytes;
 }

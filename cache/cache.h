@@ -28,10 +28,10 @@ enum { CACHE_MAX_NOTE = 1040, CACHE_MIN_SIZE = 1 << 20 };
 
 struct cache_key {
     const struct name *name; /* folded; borrowed */
+    uint64_t hash;           /* cache_key_init() sets it */
+    uint32_t scope;          /* answer: hash of the route; decision: the client's range */
     uint16_t type, class;
     uint8_t kind, bits;
-    uint32_t scope; /* answer: hash of the route; decision: the client's range */
-    uint64_t hash;  /* cache_key_init() sets it */
 };
 
 /* What is known about an entry, kept beside its image. */
@@ -68,7 +68,7 @@ void cache_prefetch(const struct cache *, const struct cache_key *);
 /* Copies the entry out: image with TTLs aged to now (each at least 0), facts,
  * and the note if note is not NULL (*note_len: in its size, out its length).
  * An image or a note that does not fit is a miss. An expired entry is copied
- * with TTLs as stored; the caller sets them (image_set_ttls). The image of a
+ * with TTLs as stored; the caller sets them (image_age). The image of a
  * decision is opaque and comes back as it was put. */
 enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t now_ms, uint8_t *out,
                             size_t size, size_t *len, struct cache_facts *, void *note,
@@ -76,9 +76,8 @@ enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t n
 
 /* Keeps an entry and replaces its older self. image may be NULL with len 0
  * (failures) and has at most DNS_MAX_MESSAGE bytes. note: up to CACHE_MAX_NOTE
- * opaque bytes, or NULL. What is larger is refused (-E2BIG) and counted; so is an
- * answer whose records cannot be walked (-EINVAL). A refused put leaves the older
- * entry. */
+ * opaque bytes, or NULL. What is larger is refused (-E2BIG) and counted: the older
+ * entry stays. */
 int cache_put(struct cache *, const struct cache_key *, const struct cache_facts *,
               const uint8_t *image, size_t len, const void *note, size_t note_len);
 

@@ -378,7 +378,7 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
                     json_t *rows)
 {
     bool present = t->verdict == VERDICT_PRESENT || t->verdict == VERDICT_UNAPPROVED, failed;
-    struct srv srv = {.port = POLICY_KMS_PORT, .ttl = 300, .target = t->real_host};
+    struct srv srv = {.port = POLICY_KMS_PORT, .target = t->real_host};
     const struct policy_real real = {
         .verdict = present ? VERDICT_PRESENT : t->verdict, .srv = &srv, .n_srv = present};
     struct policy_client client;

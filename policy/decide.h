@@ -11,7 +11,7 @@
 #define POLICY_DECIDE_H
 
 #include "policy/ranges.h"
-#include "wire/srv.h"
+#include "wire/reply_read.h"
 
 struct policy_ask {
     const struct name *qname; /* folded; a discovery name, or a host whose addresses are sought */

@@ -370,7 +370,6 @@ json_t *explain_run(struct explain *e, const struct view *view, const struct rea
     if (is_kms && e->supposed != VERDICT_NONE) { /* as if it had come, no records */
         image_begin(&w, &q->message,
                     e->supposed == VERDICT_NXDOMAIN ? RCODE_NXDOMAIN : RCODE_NOERROR);
-        message_counts(&w, 0, 0, 0);
         supposed.image = verdict_word(e->supposed) != WORD_FAILED ? w.start : NULL;
         supposed.len = w.len;
         came = &supposed;

@@ -83,13 +83,12 @@ static uint32_t negative_ttl_given(const struct view *v, const struct real *r,
 static size_t image_of_pool(struct writer w, const struct query *q, const struct policy_decision *d)
 {
     const uint32_t ttl = ttl_given(&q->real, d, d->ttl);
-    uint16_t n_addresses = 0;
 
     image_begin(&w, &q->message, RCODE_NOERROR);
     for (int i = 0; i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
-        image_record(&w, 0, TYPE_SRV, ttl, 6u + h->target.len);
+        image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_SRV, ttl, 6u + h->target.len);
         writer_u16(&w, h->priority);
         writer_u16(&w, h->weight);
         writer_u16(&w, h->port);
@@ -98,7 +97,7 @@ static size_t image_of_pool(struct writer w, const struct query *q, const struct
     for (int i = 0; i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
-        for (int k = 0; k < h->n_addresses; k++, n_addresses++) {
+        for (int k = 0; k < h->n_addresses; k++) {
             bool v4 = addr_is_v4(&h->addresses[k]);
 
             /* Its name is written out, too: records that move are pointed at by none. */
@@ -108,9 +107,9 @@ static size_t image_of_pool(struct writer w, const struct query *q, const struct
             writer_u32(&w, ttl);
             writer_u16(&w, v4 ? 4 : 16);
             writer_bytes(&w, h->addresses[k].ip + (v4 ? 12 : 0), v4 ? 4 : 16);
+            message_count(&w, SECTION_ADDITIONAL);
         }
     }
-    message_counts(&w, d->n_hosts, 0, n_addresses);
     return w.full ? 0 : w.len;
 }
 
@@ -132,8 +131,7 @@ static size_t make_image(const struct view *v, const struct query *q,
     if ((d->outcome == OUTCOME_DENIED && !real_is_negative(r)) ||
         (d->outcome == OUTCOME_FILTERED && (r->image == NULL || d->n_unapproved >= r->n_srv))) {
         image_begin(&w, &q->message, RCODE_NOERROR);
-        image_soa(&w, 0, negative_ttl_given(v, r, d));
-        message_counts(&w, 0, 1, 0);
+        image_soa(&w, SECTION_AUTHORITY, DNS_HEADER, negative_ttl_given(v, r, d));
         return w.len;
     }
     *ours = false;
@@ -314,10 +312,8 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     const struct cache_key key = decision_key(v, q);
     uint8_t *image = v->scratch->image, note[CACHE_MAX_NOTE];
     size_t len = 0, note_len = sizeof note;
-    uint16_t ttl_pos[REPLY_MAX_RRS];
     struct cache_facts f;
     struct kept k;
-    int n_ttl;
 
     if (cache_get(v->cache, &key, now.mono_ms, image, sizeof v->scratch->image, &len, &f, note,
                   &note_len) != CACHE_HIT)
@@ -331,9 +327,8 @@ static bool find_kept(const struct view *v, struct query *q, struct now now, enu
     event_asked(v, q, now);
     q->event.cached = true;
     q->real = (struct real){.cached = true, .rotates = f.rotates};
-    if (!k.ours && (n_ttl = image_ttls(image, len, ttl_pos, REPLY_MAX_RRS)) > 0)
-        image_age(image, len, ttl_pos, n_ttl, (uint32_t)((now.mono_ms - f.stored_ms) / 1000),
-                  UINT32_MAX);
+    if (!k.ours)
+        image_age(image, len, (uint32_t)((now.mono_ms - f.stored_ms) / 1000), 0, UINT32_MAX);
     *result = send_decided(v, q, image, len, k.ede);
     return true;
 }
@@ -466,12 +461,11 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
     first = n > 1 ? random_below(v->random, n) : 0;
     image_begin(&w, m, RCODE_NOERROR);
     for (uint32_t i = 0; i < n; i++) {
-        image_record(&w, 0, m->qtype, ttl, len);
+        image_record(&w, SECTION_ANSWER, DNS_HEADER, m->qtype, ttl, len);
         writer_bytes(&w, list[(first + i) % n]->ip + 16 - len, len);
     }
     if (n == 0)
-        image_soa(&w, 0, negative_ttl_given(v, &q->real, d));
-    message_counts(&w, (uint16_t)n, n == 0, 0);
+        image_soa(&w, SECTION_AUTHORITY, DNS_HEADER, negative_ttl_given(v, &q->real, d));
     *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED,
                          v->settings->kms.explain_in_edns ? d->rule : NULL);
     return true;

@@ -20,7 +20,7 @@
 #include "resolver/stats.h"
 #include "settings/settings.h"
 #include "wire/reply.h"
-#include "wire/srv.h"
+#include "wire/reply_read.h"
 
 /* Large buffers that a decision needs; one per worker, never kept. */
 struct scratch {

@@ -65,18 +65,6 @@ static uint64_t negative_ms(const struct view *v, bool kms_name)
                : s->cache.max_negative_ttl_ms;
 }
 
-/* No TTL of the image is above ttl_s; or each of them is ttl_s. */
-static void fit_ttls(uint8_t *image, size_t len, uint32_t ttl_s, bool each)
-{
-    uint16_t ttl_at[REPLY_MAX_RRS];
-    int n = image_ttls(image, len, ttl_at, REPLY_MAX_RRS);
-
-    if (n > 0 && each)
-        image_set_ttls(image, len, ttl_at, n, ttl_s);
-    else if (n > 0)
-        image_age(image, len, ttl_at, n, 0, ttl_s);
-}
-
 /* The records that a decision is made on; an answer that cannot be read is `other`. */
 static void read_srv_set(const struct view *v, struct query *q)
 {
@@ -159,10 +147,10 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
      * not know for long. */
     if (q->kms_name && real_is_negative(r))
         cap_s = (uint32_t)(negative_ms(v, true) / 1000);
-    if (r->stale)
-        fit_ttls(image, len, cap_s < STALE_TTL_S ? cap_s : STALE_TTL_S, true);
-    else if (r->ttl_s > cap_s)
-        fit_ttls(image, len, cap_s, false);
+    if (r->stale && cap_s > STALE_TTL_S)
+        cap_s = STALE_TTL_S;
+    if (r->stale || r->ttl_s > cap_s)
+        image_age(image, len, 0, r->stale ? cap_s : 0, cap_s);
     read_srv_set(v, q);
     return found;
 }
@@ -278,7 +266,7 @@ struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
     /* A negative answer's TTL is also that of its SOA (RFC 2308 5), or a resolver in
      * front would count anew. */
     if (real_is_negative(&r) || ttl_s != f->ttl)
-        fit_ttls(image, len, ttl_s, !real_is_negative(&r) && ttl_s > f->ttl);
+        image_age(image, len, 0, !real_is_negative(&r) && ttl_s > f->ttl ? ttl_s : 0, ttl_s);
     return r;
 }
 

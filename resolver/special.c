@@ -129,25 +129,26 @@ int special_answer(const struct query *q, uint32_t ttl_s, struct writer *w)
         return rcode;
     image_begin(w, &q->message, (uint16_t)rcode);
     if (kind == LOCALHOST && (type == TYPE_A || type == TYPE_ANY)) {
-        image_record(w, 0, TYPE_A, ZONE_TTL_S, sizeof v4);
+        image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_A, ZONE_TTL_S, sizeof v4);
         writer_bytes(w, v4, sizeof v4);
         answers++;
     }
     if (kind == LOCALHOST && (type == TYPE_AAAA || type == TYPE_ANY)) {
-        image_record(w, 0, TYPE_AAAA, ZONE_TTL_S, sizeof v6);
+        image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_AAAA, ZONE_TTL_S, sizeof v6);
         writer_bytes(w, v6, sizeof v6);
         answers++;
     }
     if (kind != LOCALHOST && zone_at == 0 && (type == TYPE_SOA || type == TYPE_NS)) {
         if (type == TYPE_SOA)
-            image_soa(w, 0, ZONE_TTL_S);
+            image_soa(w, SECTION_ANSWER, DNS_HEADER, ZONE_TTL_S);
         else
-            image_ns(w, 0, ZONE_TTL_S);
+            image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_NS, ZONE_TTL_S, 2);
+        if (type == TYPE_NS)
+            writer_u16(w, 0xc000 | DNS_HEADER);
         answers++;
     }
     if (answers == 0)
-        image_soa(w, zone_at, ttl_s);
-    message_counts(w, answers, answers == 0, 0);
+        image_soa(w, SECTION_AUTHORITY, DNS_HEADER + zone_at, ttl_s);
     return rcode;
 }
 
@@ -189,7 +190,7 @@ bool special_identity(const struct view *v, struct query *q, enum answer *result
     writer_u16(&w, (uint16_t)(1 + len));
     writer_u8(&w, len);
     writer_bytes(&w, text, len);
-    message_counts(&w, 1, 0, 0);
+    message_count(&w, SECTION_ANSWER);
     *result = query_send(v, q, w.start, w.len, EDE_NONE, NULL);
     return true;
 }

@@ -1,16 +1,47 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * message.c -- header, question, EDNS and TSIG of a message.
+ * message.c -- reads messages strictly, and writes records of one into another.
  *
  * The hot path: every query comes through message_read_query(). The header is
  * judged first, since most junk fails there; the question is read in a
  * straight line (the first name of a message has nothing to point at); behind
  * it there is usually one OPT. The name of struct message is its last field and
  * is never cleared: it alone has 255 octets.
+ *
+ * When records are written anew, each suffix of a name that was written out has an
+ * entry, found by a hash that is built from the root on, so one pass over a name gives
+ * the hashes of all its suffixes. The hash has no key: a hit is compared, and the table
+ * is small, so a collision costs one comparison.
  */
 #include "wire/message.h"
 
 #include <errno.h>
+
+/* clang-format off */
+/* 'n' are the types of RFC 1035; 'N' those of RFC 3597 4 that old senders
+ * compress, and the first DNSSEC types; 'P' are younger types, in which a
+ * pointer is a fault. */
+static const char *const layouts[] = {
+    [TYPE_A] = "4", [TYPE_NS] = "n", [TYPE_CNAME] = "n", [TYPE_SOA] = "nn44444",
+    [7] = "n", [8] = "n", [9] = "n", /* MB MG MR */
+    [TYPE_PTR] = "n", [TYPE_HINFO] = "ss",
+    [14] = "nn", /* MINFO */
+    [TYPE_MX] = "2n", [TYPE_TXT] = "S",
+    [17] = "NN", [18] = "2N", [19] = "s", [20] = "sS", [21] = "2N", /* RP AFSDB X25 ISDN RT */
+    [24] = "2114442N*", [26] = "2NN", [27] = "sss", /* SIG PX GPOS */
+    [TYPE_AAAA] = "88",
+    [30] = "N*", /* NXT */
+    [TYPE_SRV] = "222N", [TYPE_NAPTR] = "22sssN",
+    [36] = "2N", /* KX */
+    [TYPE_DNAME] = "N", [TYPE_RRSIG] = "2114442N*", [TYPE_NSEC] = "N*",
+    [56] = "S", /* NINFO */
+    [TYPE_SVCB] = "2P*", [TYPE_HTTPS] = "2P*",
+    [99] = "S", [257] = "1s*", [258] = "S", /* SPF CAA AVC */
+    [261] = "S", [262] = "S", [263] = "S", /* RESINFO WALLET CLA */
+};
+/* clang-format on */
+
+/* ---- header, question, and what the records say of the whole ---- */
 
 /* False when there is no header. */
 static bool header_read(struct message *m, struct cursor *c)
@@ -41,16 +72,11 @@ static bool question_read(struct message *m, struct cursor *c)
     return true;
 }
 
-bool message_note_record(struct message *m, const uint8_t *wire, const struct rr *rr)
+/* False when it is an OPT that may not be there, or whose options do not fill it. */
+static bool opt_read(struct message *m, const uint8_t *wire, const struct rr *rr)
 {
     struct cursor c = cursor_make(wire + rr->rdata_pos, rr->rdlength);
 
-    if (rr->type == TYPE_TSIG) {
-        m->tsig = true;
-        return rr->section == SECTION_ADDITIONAL && rr->last;
-    }
-    if (rr->type != TYPE_OPT)
-        return true;
     if (rr->section != SECTION_ADDITIONAL || m->edns.present || wire[rr->pos] != 0)
         return false;
     m->edns.present = true;
@@ -60,16 +86,24 @@ bool message_note_record(struct message *m, const uint8_t *wire, const struct rr
     m->opt_at = rr->pos;
     m->opt_len = (uint16_t)(rr->rdata_pos + rr->rdlength - rr->pos);
     m->rcode = (uint16_t)((rr->ttl >> 24) << 4 | (m->flags & 15));
-    while (cursor_left(&c) > 0) { /* options fill the RDATA exactly; two of them mean something */
+    while (cursor_left(&c) > 0) {
         uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
 
         (void)cursor_take(&c, n);
-        if (code == OPTION_KEEPALIVE)
-            m->edns.keepalive = true;
-        else if (code == OPTION_NSID && n == 0)
-            m->edns.nsid = true;
+        m->edns.keepalive = m->edns.keepalive || code == OPTION_KEEPALIVE;
+        m->edns.nsid = m->edns.nsid || (code == OPTION_NSID && n == 0);
     }
     return !c.bad;
+}
+
+static void walk_begin(struct rr_walk *w, const struct cursor *behind_question,
+                       const uint16_t counts[3])
+{
+    w->c = *behind_question;
+    w->section = 0;
+    w->opaque = false;
+    w->pointer = 0;
+    memcpy(w->left, counts, sizeof w->left);
 }
 
 static bool records_read(struct message *m, const struct cursor *behind_question)
@@ -77,11 +111,15 @@ static bool records_read(struct message *m, const struct cursor *behind_question
     struct rr_walk w;
     struct rr rr;
 
-    rr_walk_from(&w, behind_question, m->counts + 1);
+    walk_begin(&w, behind_question, m->counts + 1);
     w.opaque = m->opcode == OPCODE_UPDATE;
-    while (rr_walk_next(&w, &rr))
-        if (!message_note_record(m, w.c.start, &rr))
+    while (rr_walk_next(&w, &rr)) {
+        if (rr.type == TYPE_OPT && !opt_read(m, w.c.start, &rr))
             return false;
+        if (rr.type == TYPE_TSIG && (rr.section != SECTION_ADDITIONAL || !rr.last))
+            return false;
+        m->tsig = m->tsig || rr.type == TYPE_TSIG;
+    }
     return !w.c.bad;
 }
 
@@ -93,11 +131,8 @@ enum message_fault message_read_query(struct message *m, const uint8_t *wire, si
         return MESSAGE_IGNORE;
     if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_UPDATE)
         return MESSAGE_NOTIMP;
-    if (!question_read(m, &c))
-        return MESSAGE_FORMERR;
-    if (m->qclass == CLASS_ANY || m->qclass == CLASS_NONE)
-        return MESSAGE_FORMERR;
-    if (!records_read(m, &c))
+    if (!question_read(m, &c) || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
+        !records_read(m, &c))
         return MESSAGE_FORMERR;
     return m->edns.present && m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
 }
@@ -109,14 +144,19 @@ int message_read_head(struct message *m, const uint8_t *wire, size_t len)
     return header_read(m, &c) && len <= DNS_MAX_MESSAGE && question_read(m, &c) ? 0 : -EBADMSG;
 }
 
-int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
+int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 {
     struct cursor c = cursor_make(wire, len);
 
-    if (message_read_head(m, wire, len) != 0 || (m->flags & DNS_QR) == 0)
-        return -EBADMSG;
     (void)cursor_take(&c, (size_t)DNS_HEADER + m->question_len);
     return records_read(m, &c) ? 0 : -EBADMSG;
+}
+
+int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
+{
+    if (message_read_head(m, wire, len) != 0 || (m->flags & DNS_QR) == 0)
+        return -EBADMSG;
+    return message_read_records(m, wire, len);
 }
 
 size_t message_udp_limit(const struct edns *edns)
@@ -129,19 +169,252 @@ size_t message_udp_limit(const struct edns *edns)
 void message_begin(struct writer *w, uint16_t id, uint16_t flags, const struct name *qname,
                    uint16_t qtype, uint16_t qclass)
 {
+    static const uint8_t counts[8] = {0, 1};
+
     writer_u16(w, id);
     writer_u16(w, flags);
-    writer_u16(w, 1);
-    for (int i = 0; i < 3; i++)
-        writer_u16(w, 0);
+    writer_bytes(w, counts, sizeof counts);
     writer_bytes(w, qname->data, qname->len);
     writer_u16(w, qtype);
     writer_u16(w, qclass);
 }
 
-void message_counts(struct writer *w, uint16_t answers, uint16_t authority, uint16_t additional)
+void message_count(struct writer *w, enum section section)
 {
-    writer_patch_u16(w, 6, answers);
-    writer_patch_u16(w, 8, authority);
-    writer_patch_u16(w, 10, additional);
+    size_t pos = 6 + 2 * (size_t)section;
+
+    if (!w->full)
+        writer_patch_u16(w, pos, (uint16_t)(bytes_u16(w->start + pos) + 1));
+}
+
+/* ---- records ---- */
+
+const char *rdata_layout(uint16_t type, uint16_t class)
+{
+    if (type >= ARRAY_LEN(layouts) || layouts[type] == NULL)
+        return "*";
+    return class == CLASS_IN || (type != TYPE_A && type != TYPE_AAAA) ? layouts[type] : "*";
+}
+
+void rr_walk_init(struct rr_walk *w, const uint8_t *wire, size_t len)
+{
+    struct cursor c = cursor_make(wire, len);
+    uint16_t counts[4];
+
+    (void)cursor_take(&c, 4);
+    for (int i = 0; i < 4; i++)
+        counts[i] = cursor_u16(&c);
+    name_pass(&c);
+    (void)cursor_take(&c, 4);
+    if (counts[0] != 1 || len > DNS_MAX_MESSAGE)
+        c.bad = true;
+    walk_begin(w, &c, counts + 1);
+}
+
+static uint16_t name_write(struct rewrite *, const struct name *);
+
+/* Passes RDATA, from c->pos to c->end, and writes it anew unless r is NULL; c is bad when
+ * it is not laid out so. */
+static void rdata_pass(struct cursor *c, const char *layout, struct rewrite *r)
+{
+    for (; *layout != '\0' && !c->bad; layout++) {
+        const uint8_t *from = c->pos;
+        struct name name;
+        bool compressed;
+
+        switch (*layout) {
+        case 'n':
+        case 'N':
+        case 'P':
+            name_read(c, &name);
+            compressed = (size_t)(c->pos - from) != name.len;
+            c->bad = c->bad || (compressed && *layout == 'P');
+            if (r == NULL)
+                continue;
+            if (*layout == 'n') {
+                (void)name_write(r, &name);
+                continue;
+            }
+            /* It is written out. If it came compressed it is folded: its octets may be those of
+             * the question, whose case is random (0x20) and must not be shown to the client. */
+            if (compressed)
+                name_fold(&name);
+            writer_bytes(&r->w, name.data, name.len);
+            continue;
+        case 's':
+            (void)cursor_take(c, cursor_u8(c));
+            break;
+        case 'S':
+            while (cursor_left(c) > 0)
+                (void)cursor_take(c, cursor_u8(c));
+            break;
+        default:
+            (void)cursor_take(c, *layout == '*' ? cursor_left(c) : (size_t)(*layout - '0'));
+        }
+        if (r != NULL)
+            writer_bytes(&r->w, from, (size_t)(c->pos - from));
+    }
+    if (c->pos != c->end)
+        c->bad = true;
+}
+
+bool rr_walk_next(struct rr_walk *w, struct rr *rr)
+{
+    struct cursor *c = &w->c;
+    const uint8_t *fixed, *message_end = c->end;
+    const char *layout;
+
+    while (w->section < 3 && w->left[w->section] == 0)
+        w->section++;
+    if (w->section == 3 && c->pos != c->end)
+        c->bad = true;
+    if (w->section == 3 || c->bad)
+        return false;
+    rr->section = w->section;
+    rr->last = --w->left[w->section] == 0;
+    rr->pos = (uint16_t)cursor_offset(c);
+    rr->owner = &w->owner;
+    rr->pointer = 0;
+    if (cursor_left(c) >= 2 && c->pos[0] >= 0xc0)
+        rr->pointer = bytes_u16(c->pos) & 0x3fff;
+    if (rr->pointer != 0 && rr->pointer == w->pointer)
+        c->pos += 2;
+    else
+        name_read(c, &w->owner);
+    w->pointer = rr->pointer;
+    fixed = cursor_take(c, 10);
+    if (fixed == NULL)
+        return false;
+    rr->type = bytes_u16(fixed);
+    rr->class = bytes_u16(fixed + 2);
+    rr->ttl = bytes_u32(fixed + 4);
+    if ((rr->ttl & 0x80000000u) != 0 && rr->type != TYPE_OPT)
+        rr->ttl = 0;
+    rr->rdlength = bytes_u16(fixed + 8);
+    rr->rdata_pos = (uint16_t)cursor_offset(c);
+    if (rr->rdlength > cursor_left(c)) {
+        c->bad = true;
+        return false;
+    }
+    layout = w->opaque ? "*" : rdata_layout(rr->type, rr->class);
+    c->end = c->pos + rr->rdlength; /* nothing inside may reach over RDLENGTH */
+    rdata_pass(c, layout, NULL);
+    c->end = message_end;
+    return !c->bad;
+}
+
+/* ---- writing ---- */
+
+struct suffixes {
+    uint8_t pos[NAME_MAX_LABELS]; /* of each label in the name */
+    uint32_t hash[NAME_MAX_LABELS];
+};
+
+static void suffixes_make(const struct name *name, struct suffixes *s)
+{
+    uint32_t h = 2166136261u; /* FNV-1a */
+
+    name_labels(name, s->pos);
+    for (unsigned i = name->labels; i-- > 0;) {
+        const uint8_t *label = name->data + s->pos[i];
+
+        for (size_t k = 0; k <= label[0]; k++)
+            h = (h ^ name_fold_octet(label[k])) * 16777619u;
+        s->hash[i] = h;
+    }
+}
+
+/* Remembers the first n suffixes of a name that was written at `pos`. */
+static void remember(struct rewrite *r, const struct name *name, const struct suffixes *s,
+                     unsigned n, size_t pos)
+{
+    for (unsigned k = 0; k < n && r->n < COMPRESS_MAX && pos + s->pos[k] < POINTER_REACH; k++)
+        r->entry[r->n++] = (struct compress_entry){s->hash[k], (uint16_t)(pos + s->pos[k]),
+                                                   (uint8_t)(name->len - s->pos[k])};
+}
+
+/* Appends a name, its longest known suffix as a pointer. Where the whole name
+ * may be pointed at from now on; 0 when nowhere. */
+static uint16_t name_write(struct rewrite *r, const struct name *name)
+{
+    size_t begin = r->w.len;
+    uint16_t known = 0;
+    unsigned skip = 0;
+    struct suffixes s;
+
+    suffixes_make(name, &s);
+    while (skip < name->labels && known == 0) {
+        for (unsigned i = 0; i < r->n && known == 0; i++) {
+            const struct compress_entry *e = &r->entry[i];
+            struct cursor c = cursor_make(r->w.start, r->w.len);
+            struct name written;
+
+            if (e->hash != s.hash[skip] || e->len != name->len - s.pos[skip])
+                continue;
+            c.pos += e->pos;
+            name_read(&c, &written);
+            if (name_is_under(name, &written))
+                known = e->pos;
+        }
+        skip += known == 0;
+    }
+    writer_bytes(&r->w, name->data, known != 0 ? s.pos[skip] : name->len);
+    if (known != 0)
+        writer_u16(&r->w, 0xc000 | known);
+    if (known != 0 && skip == 0)
+        return known;
+    if (r->w.full || r->apart)
+        return 0;
+    remember(r, name, &s, skip, begin);
+    return name->labels > 0 && begin < POINTER_REACH ? (uint16_t)begin : 0;
+}
+
+void rewrite_begin(struct rewrite *r, uint8_t *out, size_t size, uint16_t flags,
+                   const struct name *qname, uint16_t qtype, uint16_t qclass)
+{
+    struct suffixes s;
+
+    r->w = writer_make(out, size);
+    r->last_from = 0;
+    r->apart = false;
+    r->n = 0;
+    message_begin(&r->w, 0, flags, qname, qtype, qclass);
+    suffixes_make(qname, &s);
+    remember(r, qname, &s, qname->labels, DNS_HEADER);
+}
+
+bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struct rr *rr,
+                 uint32_t ttl)
+{
+    struct cursor c = cursor_make(wire, len);
+    size_t begin = r->w.len, rdata;
+    unsigned known = r->n;
+
+    if ((size_t)rr->rdata_pos + rr->rdlength > len)
+        return false;
+    /* Many records share one owner: a pointer that led to the same place as the one
+     * before needs no search, which costs as much as the name is long. */
+    if (rr->pointer != 0 && rr->pointer == r->last_from) {
+        writer_u16(&r->w, 0xc000 | r->last_to);
+    } else {
+        r->last_to = name_write(r, rr->owner);
+        r->last_from = r->last_to != 0 ? rr->pointer : 0;
+    }
+    writer_u16(&r->w, rr->type);
+    writer_u16(&r->w, rr->class);
+    writer_u32(&r->w, ttl);
+    writer_u16(&r->w, 0);
+    rdata = r->w.len;
+    c.pos += rr->rdata_pos;
+    c.end = c.pos + rr->rdlength;
+    rdata_pass(&c, rdata_layout(rr->type, rr->class), r);
+    if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
+        writer_truncate(&r->w, begin);
+        r->n = known; /* what was remembered is taken back */
+        r->last_from = 0;
+        return false;
+    }
+    writer_patch_u16(&r->w, rdata - 2, (uint16_t)(r->w.len - rdata));
+    message_count(&r->w, rr->section);
+    return true;
 }

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * message.h -- a DNS message as far as every reader needs it: header, the
- * question, EDNS and TSIG, with the whole of it checked strictly.
+ * message.h -- a DNS message: header, question, EDNS and TSIG; one walk over its
+ * records; and records of one message written into another.
  *
- * Strict means: QDCOUNT = 1 for opcode QUERY (RFC 9619); each record ends
- * exactly at its RDLENGTH; no trailing bytes; at most one OPT, in the
- * additional section, owner root (RFC 6891); a TSIG only as the last record.
- * No allocation, no I/O.
+ * Strict means: QDCOUNT = 1 for opcode QUERY (RFC 9619); no trailing bytes; at most
+ * one OPT, in the additional section, owner root (RFC 6891); a TSIG only as the last
+ * record. A record's owner, and each name, address and character-string that its type
+ * has in RDATA, is valid, and the last of them ends where RDLENGTH says. RDATA of
+ * types that have no row in the table of layouts is opaque and is copied octet by
+ * octet (RFC 3597 3, 4). No allocation, no I/O.
  */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
 
-#include "wire/records.h"
+#include "wire/name.h"
+#include "wire/types.h"
 
 struct edns {
     bool present;
@@ -54,13 +57,11 @@ enum message_fault message_read_query(struct message *, const uint8_t *wire, siz
  * wanted: message_read_head(), then reply_read() (wire/reply_read.h). */
 int message_read_reply(struct message *, const uint8_t *wire, size_t len);
 
-/* Header and question alone; the records may be anything. 0 or -EBADMSG, with
- * the header fields set if there is a header. */
+/* The two halves of it. Header and question alone; the records may be anything. 0 or
+ * -EBADMSG, with the header fields set if there is a header. */
 int message_read_head(struct message *, const uint8_t *wire, size_t len);
-
-/* Notes a record that rr_walk_next() gave, if it is OPT or TSIG. False when it
- * may not be there. */
-bool message_note_record(struct message *, const uint8_t *wire, const struct rr *);
+/* Then the records: each is checked, OPT and TSIG are noted. 0 or -EBADMSG. */
+int message_read_records(struct message *, const uint8_t *wire, size_t len);
 
 /* Payload that a client can take over UDP: 512 without EDNS or below 512,
  * never above DNS_UDP_EDNS. */
@@ -86,10 +87,79 @@ static inline void dns_set_flags(uint8_t *wire, size_t len, uint16_t flags)
     }
 }
 
+/* ---- records ---- */
+
+enum section { SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL };
+
+struct rr {
+    const struct name *owner; /* case as sent; until the next record is read */
+    uint32_t ttl;             /* RFC 2181 8: with the top bit set it counts as 0 */
+    uint16_t type, class;
+    uint16_t pos, rdata_pos, rdlength; /* offsets in the message; the TTL is 6 before RDATA */
+    uint16_t pointer;                  /* where the owner, if a pointer alone, leads; or 0 */
+    uint8_t section;                   /* enum section */
+    bool last;                         /* of its section */
+};
+
+struct rr_walk {
+    struct cursor c;
+    uint16_t left[3]; /* records of each section that are still to come */
+    uint8_t section;
+    bool opaque;      /* RDATA is not looked at: that of an UPDATE follows rules of its own (RFC
+                       * 2136 3.2), that of a message that was walked before needs it no more */
+    uint16_t pointer; /* the one of the record before: many share their owner */
+    struct name owner;
+};
+
+/* Begins behind header and question; a message of other than one question has
+ * no records. */
+void rr_walk_init(struct rr_walk *, const uint8_t *wire, size_t len);
+/* True and the next record; false at the end, or on a fault: then w->c.bad. */
+bool rr_walk_next(struct rr_walk *, struct rr *);
+
+/* One letter for each field of RDATA:
+ *   '1' '2' '4' '8'  so many octets     's'  a character-string
+ *   'n'  a name of an RFC 1035 type: may be compressed
+ *   'N'  a name that is sent uncompressed, and understood either way
+ *   'P'  a name that is never compressed
+ *   'S'  character-strings up to the end; none is taken too, as others do
+ *   '*'  the rest, any length: all of an opaque type
+ * class matters to A and AAAA. */
+const char *rdata_layout(uint16_t type, uint16_t class);
+
+/* ---- writing ---- */
+
 /* Begins a message: header (no records counted yet) and question. */
 void message_begin(struct writer *, uint16_t id, uint16_t flags, const struct name *qname,
                    uint16_t qtype, uint16_t qclass);
-/* Sets the counts of the records behind it. */
-void message_counts(struct writer *, uint16_t answers, uint16_t authority, uint16_t additional);
+/* One record more in the section. */
+void message_count(struct writer *, enum section);
+
+/* Records of one message are written into another, names anew. Owners, and names in
+ * RDATA of the types of RFC 1035, are compressed; names in RDATA of other types are
+ * written out. At most COMPRESS_MAX names (each with its suffixes) are remembered, so
+ * that a crafted reply cannot make its rewriting expensive; others are written out. */
+enum { COMPRESS_MAX = 64 };
+
+struct rewrite {
+    struct writer w;
+    uint16_t last_from; /* last owner that was a pointer alone: where it led (0 = none) ... */
+    uint16_t last_to;   /* ... and where its name is now */
+    bool apart;         /* names written now are not remembered: nothing points at them */
+    unsigned n;
+    struct compress_entry {
+        uint32_t hash;
+        uint16_t pos; /* in the message */
+        uint8_t len;  /* octets of the suffix, uncompressed */
+    } entry[COMPRESS_MAX];
+};
+
+/* Header (ID 0, flags as given) and question. */
+void rewrite_begin(struct rewrite *, uint8_t *out, size_t size, uint16_t flags,
+                   const struct name *qname, uint16_t qtype, uint16_t qclass);
+/* Appends the record that rr_walk_next() gave last, to its section; sections come in
+ * order. False when it does not fit: then nothing was written. */
+bool rewrite_put(struct rewrite *, const uint8_t *wire, size_t len, const struct rr *,
+                 uint32_t ttl);
 
 #endif

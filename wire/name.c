@@ -2,8 +2,8 @@
  *
  * name.c -- domain names in wire form.
  *
- * One walk serves reading, skipping and measuring, so that no reader is less
- * strict than another. Octets are folded and compared eight at a time: a name
+ * One reader serves owners, RDATA and checks, so that none is less strict than
+ * another. Octets are folded and compared eight at a time: a name
  * is looked at for every query, and length octets (0..63) lie outside A..Z, so
  * a whole name can be folded without regard to its labels.
  */
@@ -63,23 +63,21 @@ static bool octets_equal_fold(const uint8_t *a, const uint8_t *b, size_t n)
     return true;
 }
 
-/* Walks one name from c->pos; its octets go to out unless that is NULL. Returns
- * the length of the uncompressed form, or 0 with c->bad set. */
-static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
+void name_read(struct cursor *c, struct name *out)
 {
     const uint8_t *p = c->pos, *sequence = p, *behind = NULL;
-    unsigned hops = 0, count = 0;
+    unsigned hops = 0, labels = 0;
     size_t len = 0;
 
     while (!c->bad && p < c->end) {
-        size_t n = *p;
+        size_t n = *p, to;
 
         if (n == 0) {
-            if (out != NULL)
-                out[len] = 0;
-            *labels = count;
             c->pos = behind != NULL ? behind : p + 1;
-            return len + 1;
+            out->data[len] = 0;
+            out->len = (uint8_t)(len + 1);
+            out->labels = (uint8_t)labels;
+            return;
         }
         c->steps += 1 + (uint32_t)(n & 0x3f) / 8;
         if (c->steps > NAME_MAX_STEPS)
@@ -87,47 +85,24 @@ static size_t name_walk(struct cursor *c, uint8_t *out, unsigned *labels)
         if (n < 0x40) {
             if (n >= (size_t)(c->end - p) || len + n + 2 > NAME_MAX_WIRE)
                 break;
-            if (out != NULL)
-                memcpy(out + len, p, n + 1);
+            memcpy(out->data + len, p, n + 1);
             len += n + 1;
             p += n + 1;
-            count++;
-        } else {
-            size_t to;
-
-            if (n < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
-                break;
-            to = (n & 0x3f) << 8 | p[1];
-            /* Not into the header: those octets change when the message is sent on. */
-            if (to < DNS_HEADER || to >= (size_t)(sequence - c->start))
-                break;
-            if (behind == NULL)
-                behind = p + 2;
-            p = sequence = c->start + to;
+            labels++;
+            continue;
         }
+        if (n < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
+            break;
+        to = (n & 0x3f) << 8 | p[1];
+        /* Not into the header: those octets change when the message is sent on. */
+        if (to < DNS_HEADER || to >= (size_t)(sequence - c->start))
+            break;
+        if (behind == NULL)
+            behind = p + 2;
+        p = sequence = c->start + to;
     }
     c->bad = true;
-    return 0;
-}
-
-void name_read(struct cursor *c, struct name *out)
-{
-    unsigned labels = 0;
-    size_t len = name_walk(c, out->data, &labels);
-
-    if (len == 0) {
-        *out = root;
-        return;
-    }
-    out->len = (uint8_t)len;
-    out->labels = (uint8_t)labels;
-}
-
-size_t name_measure(struct cursor *c)
-{
-    unsigned labels;
-
-    return name_walk(c, NULL, &labels);
+    *out = root;
 }
 
 void name_pass(struct cursor *c)
@@ -180,21 +155,6 @@ bool name_equal_fold(const struct name *a, const struct name *b)
     return a->len == b->len && octets_equal_fold(a->data, b->data, a->len);
 }
 
-uint32_t name_hash(const struct name *name)
-{
-    const uint64_t odd = 0x9e3779b97f4a7c15u;
-    uint64_t h = name->len;
-    size_t i = 0;
-
-    for (; i + 8 <= name->len; i += 8) {
-        h = (h ^ fold8(load8(name->data + i))) * odd;
-        h ^= h >> 29;
-    }
-    for (; i < name->len; i++)
-        h = (h ^ name_fold_octet(name->data[i])) * odd;
-    return (uint32_t)(h >> 32);
-}
-
 bool name_is_under(const struct name *name, const struct name *zone)
 {
     size_t at;
@@ -227,16 +187,15 @@ void name_parent(const struct name *name, unsigned skip, struct name *out)
 
 bool name_join(const struct name *front, const struct name *back, struct name *out)
 {
-    struct name made;
     size_t head = (size_t)front->len - 1, len = head + back->len;
+    unsigned labels = (unsigned)front->labels + back->labels;
 
     if (len > NAME_MAX_WIRE)
         return false;
-    memcpy(made.data, front->data, head);
-    memcpy(made.data + head, back->data, back->len);
-    memcpy(out->data, made.data, len); /* by way of a copy: out may be front or back */
+    memmove(out->data + head, back->data, back->len); /* out may be back, or front */
+    memmove(out->data, front->data, head);
     out->len = (uint8_t)len;
-    out->labels = (uint8_t)(front->labels + back->labels);
+    out->labels = (uint8_t)labels;
     return true;
 }
 

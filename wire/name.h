@@ -29,9 +29,6 @@ struct name {
  * fault c->bad is set and the result is the root name. The octets keep their
  * case. */
 void name_read(struct cursor *c, struct name *out);
-/* The same without building it: only checks, and moves behind the name. Octets of
- * the uncompressed form; 0 on a fault. */
-size_t name_measure(struct cursor *c);
 /* Moves behind a name and does not look at where its pointer leads: for
  * messages that were checked before. */
 void name_pass(struct cursor *c);
@@ -47,9 +44,6 @@ void name_fold_copy(uint8_t *out, const uint8_t *in, size_t n);
 
 bool name_equal(const struct name *, const struct name *);      /* same octets */
 bool name_equal_fold(const struct name *, const struct name *); /* ASCII case ignored */
-/* Quick and without a key: only for small tables, before a comparison. Equal
- * for names that name_equal_fold() calls equal. */
-uint32_t name_hash(const struct name *);
 /* True if name is zone or below it; case ignored. */
 bool name_is_under(const struct name *name, const struct name *zone);
 

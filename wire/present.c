@@ -22,7 +22,7 @@
 #include <ldns/ldns.h>
 
 #include "base/number.h"
-#include "wire/rewrite.h"
+#include "wire/message.h"
 
 enum { PRINT_MAX_RDATA = 1024 };
 
@@ -85,58 +85,26 @@ const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT])
     return word_print(rcodes, "RCODE", rcode, out);
 }
 
-/* The next octet of a label, which may be written \DDD or \X; -1 on a fault. */
-static int octet_read(const char **text)
-{
-    const uint8_t *p = (const uint8_t *)*text;
-    int value = 0;
-
-    *text += 1;
-    if (*p != '\\')
-        return *p <= ' ' || *p == 0x7f ? -1 : *p; /* white space and controls only escaped */
-    if (p[1] < '0' || p[1] > '9') {
-        *text += p[1] != '\0';
-        return p[1] != '\0' ? p[1] : -1;
-    }
-    for (int i = 1; i <= 3; i++) {
-        if (p[i] < '0' || p[i] > '9')
-            return -1;
-        value = 10 * value + (p[i] - '0');
-    }
-    *text += 3;
-    return value <= 255 ? value : -1;
-}
-
 int name_parse(struct name *out, const char *text)
 {
-    struct name made = {.len = 0};
-    size_t len = 0;
+    ldns_rdf *made = NULL;
+    struct name name;
+    struct cursor c;
 
-    if (strcmp(text, ".") == 0)
-        text++;
-    else if (*text == '\0')
-        return -EINVAL;
-    while (*text != '\0') {
-        size_t label = len++;
-
-        while (*text != '\0' && *text != '.') {
-            int c = octet_read(&text);
-
-            /* One octet must be left for the root. */
-            if (c < 0 || len - label > 63 || len >= NAME_MAX_WIRE - 1)
-                return -EINVAL;
-            made.data[len++] = (uint8_t)c;
-        }
-        if (len - label == 1)
+    for (const uint8_t *p = (const uint8_t *)text; *p != '\0'; p++) {
+        if (*p == '\\' && p[1] != '\0')
+            p++;
+        else if (*p <= ' ' || *p == 0x7f) /* white space and controls only escaped */
             return -EINVAL;
-        made.data[label] = (uint8_t)(len - label - 1);
-        made.labels++;
-        if (*text == '.')
-            text++;
     }
-    made.data[len++] = 0;
-    made.len = (uint8_t)len;
-    *out = made;
+    if (ldns_str2rdf_dname(&made, text) != LDNS_STATUS_OK)
+        return -EINVAL;
+    c = cursor_make(ldns_rdf_data(made), ldns_rdf_size(made));
+    name_read(&c, &name);
+    ldns_rdf_deep_free(made);
+    if (c.bad)
+        return -EINVAL;
+    *out = name;
     return 0;
 }
 
@@ -156,10 +124,7 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
             uint8_t c = name->data[pos];
 
             if (c <= ' ' || c >= 0x7f) {
-                *p++ = '\\';
-                *p++ = (char)('0' + c / 100);
-                *p++ = (char)('0' + c / 10 % 10);
-                *p++ = (char)('0' + c % 10);
+                p += sprintf(p, "\\%03u", c);
                 continue;
             }
             if (strchr(".\\\"();@$", c) != NULL)
@@ -171,9 +136,10 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
     return out;
 }
 
-/* A record alone as ldns prints it; false for what ldns is not given. */
-static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len, char *out,
-                          size_t size)
+/* The record at pos, the last of its message, as ldns prints it; false for what ldns is not
+ * given. */
+static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len, size_t pos,
+                          char *out, size_t size)
 {
     /* The numbers are RP AFSDB SSHFP NSEC3PARAM TLSA CDS CDNSKEY SPF CAA. */
     static const uint16_t known[] = {
@@ -182,13 +148,14 @@ static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len,
         TYPE_NSEC, TYPE_DNSKEY, TYPE_NSEC3, 17,         18,         44,         51,
         52,        59,          60,         99,         257};
     ldns_rr *made = NULL;
-    size_t pos = 0, i = 0, n;
     char *text = NULL;
+    size_t i = 0, n;
     bool fits;
 
     while (i < ARRAY_LEN(known) && known[i] != rr->type)
         i++;
-    if (i == ARRAY_LEN(known) || rr->class != CLASS_IN || rr->rdlength == 0)
+    if (i == ARRAY_LEN(known) || rr->class != CLASS_IN || rr->rdlength == 0 ||
+        rr->rdlength > PRINT_MAX_RDATA)
         return false;
     if (ldns_wire2rr(&made, alone, len, &pos, LDNS_SECTION_ANSWER) == LDNS_STATUS_OK && pos == len)
         text = ldns_rr2str_fmt(ldns_output_format_nocomments, made);
@@ -206,23 +173,22 @@ static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len,
 
 bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, size_t size)
 {
-    uint8_t alone[PRINT_MAX_RDATA + 2 * NAME_MAX_WIRE + 16];
-    struct rewrite r = {.w = writer_make(alone, sizeof alone)};
+    static const struct name root = {.len = 1};
+    uint8_t alone[DNS_MAX_MESSAGE + 4 * NAME_MAX_WIRE];
     char owner[NAME_TEXT], class[TYPE_TEXT], type[TYPE_TEXT];
-    const uint8_t *rdata =
-        wire + rr->rdata_pos; /* as it is, when it is long: its names need nothing */
-    size_t rdlength = rr->rdlength;
+    size_t begin, rdata, rdlength;
+    struct rewrite r;
     int n;
 
-    if (size == 0 || (size_t)rr->rdata_pos + rr->rdlength > len)
+    rewrite_begin(&r, alone, sizeof alone, 0, &root, 0, 0);
+    r.apart = true; /* no name is remembered, so each is written out */
+    begin = r.w.len;
+    if (size == 0 || !rewrite_put(&r, wire, len, rr, rr->ttl))
         return false;
-    rewrite_uncompressed(&r);
-    if (rewrite_put(&r, wire, len, rr, rr->ttl)) {
-        if (rdlength <= PRINT_MAX_RDATA && print_by_ldns(rr, alone, r.w.len, out, size))
-            return true;
-        rdata = alone + rr->owner->len + 10;
-        rdlength = r.w.len - rr->owner->len - 10u;
-    }
+    if (print_by_ldns(rr, alone, r.w.len, begin, out, size))
+        return true;
+    rdata = begin + rr->owner->len + 10;
+    rdlength = r.w.len - rdata;
     n = snprintf(out, size, "%s%s %u %s %s \\# %zu%s", name_print(rr->owner, owner),
                  rr->owner->labels > 0 ? "." : "", rr->ttl,
                  word_print(ldns_rr_classes, "CLASS", rr->class, class), type_print(rr->type, type),
@@ -230,6 +196,6 @@ bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, s
     if (n < 0 || (size_t)n + 2 * rdlength >= size)
         return false;
     for (size_t i = 0; i < rdlength; i++)
-        snprintf(out + n + 2 * i, 3, "%02x", rdata[i]);
+        snprintf(out + n + 2 * i, 3, "%02x", alone[rdata + i]);
     return true;
 }

@@ -9,7 +9,7 @@
 #ifndef WIRE_PRESENT_H
 #define WIRE_PRESENT_H
 
-#include "wire/records.h"
+#include "wire/message.h"
 
 enum { NAME_TEXT = 1025, TYPE_TEXT = 16 };
 

@@ -4,15 +4,15 @@
  *
  * What a client is sent is an image with its own header, question and OPT. The
  * OPT is written new each time, so nothing of an earlier hop stays in it. When
- * the reply is too long, parts go in this order: the text of the EDE, the EDE,
- * the NSID, the keepalive, additional records (from the last one on, until an EDE without
- * text has room), and then all records, with TC set.
+ * the reply is too long, parts go in this order: the text of the EDE, additional
+ * records from the last on, the EDE, the NSID, the keepalive, and then all records,
+ * with TC set.
  */
 #include "wire/reply.h"
 
 enum {
     OPT_FIXED = 11,
-    EDE_FIXED = 6,
+    OPTION_FIXED = 4,
     TEXT_MAX = 255,
     ROTATE_OCTETS = 4096, /* what may be moved to the end of a set */
     ROTATE_RECORDS = 256,
@@ -90,7 +90,7 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     const struct message *q = o->query;
     size_t head = (size_t)DNS_HEADER + q->question_len, keep = len;
     size_t limit = o->limit < size ? o->limit : size;
-    size_t opt = q->edns.present ? OPT_FIXED : 0, room;
+    size_t opt = q->edns.present ? OPT_FIXED : 0, options = 0;
     struct writer w = writer_make(out, limit);
     uint16_t flags, counts[3];
     struct rr_walk walk;
@@ -101,18 +101,19 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     flags &= 15 | (o->ad ? DNS_AD : 0);
     for (int i = 0; i < 3; i++)
         counts[i] = bytes_u16(image + 6 + 2 * i);
-    if (len + opt > limit && counts[2] > 0) {
+    if (opt != 0)
+        options = (o->keepalive != 0 ? OPTION_FIXED + 2u : 0) +
+                  (o->nsid != NULL ? OPTION_FIXED + strlen(o->nsid) : 0) +
+                  (o->ede >= 0 ? OPTION_FIXED + 2u : 0);
+    if (len + opt + options > limit && counts[2] > 0) {
         rr_walk_init(&walk, image, len);
-        for (unsigned left = (unsigned)walk.left[0] + walk.left[1]; left > 0; left--)
+        for (unsigned left = (unsigned)counts[0] + counts[1]; left > 0; left--)
             (void)record_pass(&walk.c);
-        keep = walk.c.bad ? len : cursor_offset(&walk.c);
-        room = limit - opt - (opt != 0 && o->ede >= 0 ? EDE_FIXED : 0);
-        for (counts[2] = 0; walk.left[2] > 0; walk.left[2]--) {
-            (void)record_pass(&walk.c);
-            if (walk.c.bad || cursor_offset(&walk.c) > room)
-                break;
+        for (counts[2] = 0; !walk.c.bad; counts[2]++) {
             keep = cursor_offset(&walk.c);
-            counts[2]++;
+            (void)record_pass(&walk.c);
+            if (walk.c.bad || cursor_offset(&walk.c) + opt + options > limit)
+                break;
         }
     }
     if (keep + opt > limit) {
@@ -160,26 +161,23 @@ void image_begin(struct writer *w, const struct message *query, uint16_t rcode)
                   &query->qname, query->qtype, query->qclass);
 }
 
-static void question_pointer(struct writer *w, size_t name_at)
+void image_record(struct writer *w, enum section section, size_t owner_pos, uint16_t type,
+                  uint32_t ttl, size_t rdlength)
 {
-    writer_u16(w, (uint16_t)(0xc000 | (DNS_HEADER + name_at)));
-}
-
-void image_record(struct writer *w, size_t name_at, uint16_t type, uint32_t ttl, size_t rdlength)
-{
-    question_pointer(w, name_at);
+    writer_u16(w, (uint16_t)(0xc000 | owner_pos));
     writer_u16(w, type);
     writer_u16(w, CLASS_IN);
     writer_u32(w, ttl);
     writer_u16(w, (uint16_t)rdlength);
+    message_count(w, section);
 }
 
-void image_soa(struct writer *w, size_t zone_at, uint32_t ttl)
+void image_soa(struct writer *w, enum section section, size_t zone_pos, uint32_t ttl)
 {
     static const uint8_t nobody[] = "\6nobody\7invalid";
 
-    image_record(w, zone_at, TYPE_SOA, ttl, 2 + sizeof nobody + 5 * 4);
-    question_pointer(w, zone_at);
+    image_record(w, section, zone_pos, TYPE_SOA, ttl, 2 + sizeof nobody + 5 * 4);
+    writer_u16(w, (uint16_t)(0xc000 | zone_pos));
     writer_bytes(w, nobody, sizeof nobody);
     writer_u32(w, 1);    /* serial */
     writer_u32(w, 3600); /* refresh, retry, expire: there are no secondaries */
@@ -188,51 +186,22 @@ void image_soa(struct writer *w, size_t zone_at, uint32_t ttl)
     writer_u32(w, ttl); /* MINIMUM */
 }
 
-void image_ns(struct writer *w, size_t zone_at, uint32_t ttl)
-{
-    image_record(w, zone_at, TYPE_NS, ttl, 2);
-    question_pointer(w, zone_at);
-}
-
-int image_ttls(const uint8_t *image, size_t len, uint16_t *ttl_pos, int max)
+void image_age(uint8_t *image, size_t len, uint32_t age_s, uint32_t least_s, uint32_t most_s)
 {
     struct rr_walk w;
-    int n = 0;
 
     rr_walk_init(&w, image, len);
     for (unsigned left = (unsigned)w.left[0] + w.left[1] + w.left[2]; left > 0; left--) {
-        size_t pos = record_pass(&w.c);
+        uint8_t *at = image + record_pass(&w.c);
+        struct writer to = writer_make(at, 4);
+        uint32_t ttl;
 
-        if (w.c.bad || n == max)
-            return -1;
-        ttl_pos[n++] = (uint16_t)pos;
+        if (w.c.bad)
+            return;
+        ttl = bytes_u32(at) > age_s ? bytes_u32(at) - age_s : 0;
+        ttl = ttl > least_s ? ttl : least_s;
+        writer_u32(&to, ttl < most_s ? ttl : most_s);
     }
-    return w.c.bad || w.c.pos != w.c.end ? -1 : n;
-}
-
-static void ttl_write(uint8_t *image, size_t pos, uint32_t ttl)
-{
-    struct writer w = writer_make(image + pos, 4);
-
-    writer_u32(&w, ttl);
-}
-
-void image_age(uint8_t *image, size_t len, const uint16_t *ttl_pos, int n, uint32_t age_s,
-               uint32_t cap_s)
-{
-    for (int i = 0; i < n && (size_t)ttl_pos[i] + 4 <= len; i++) {
-        struct cursor c = cursor_make(image + ttl_pos[i], 4);
-        uint32_t ttl = cursor_u32(&c);
-
-        ttl = ttl > age_s ? ttl - age_s : 0;
-        ttl_write(image, ttl_pos[i], ttl < cap_s ? ttl : cap_s);
-    }
-}
-
-void image_set_ttls(uint8_t *image, size_t len, const uint16_t *ttl_pos, int n, uint32_t ttl_s)
-{
-    for (int i = 0; i < n && (size_t)ttl_pos[i] + 4 <= len; i++)
-        ttl_write(image, ttl_pos[i], ttl_s);
 }
 
 void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
@@ -271,7 +240,7 @@ size_t query_build(const struct query_build *q, uint8_t *out, size_t size)
                   q->qname, q->qtype, q->qclass);
     if (q->edns) {
         opt_begin(&w, q->do_bit ? 0x8000 : 0);
-        message_counts(&w, 0, 0, 1);
+        message_count(&w, SECTION_ADDITIONAL);
     }
     return w.full ? 0 : w.len;
 }

@@ -37,25 +37,19 @@ size_t reply_from_image(const struct reply_options *, const uint8_t *image, size
 size_t reply_empty(const struct reply_options *, uint16_t rcode, uint16_t flags, uint8_t *out,
                    size_t size);
 
-/* Begins an image by hand (synthesized answers): header and question; the
- * caller appends records and calls message_counts(). */
+/* Begins an image by hand (synthesized answers): header and question. */
 void image_begin(struct writer *, const struct message *query, uint16_t rcode);
-/* A record of class IN up to its RDATA, whose octets follow. name_at: octets of the
- * question's name in front of the owner's. */
-void image_record(struct writer *, size_t name_at, uint16_t type, uint32_t ttl, size_t rdlength);
-/* A SOA or NS of a zone of our own (RFC 6303 3). The SOA's MINIMUM is its TTL. */
-void image_soa(struct writer *, size_t zone_at, uint32_t ttl);
-void image_ns(struct writer *, size_t zone_at, uint32_t ttl);
+/* A record of class IN up to its RDATA, whose octets follow. owner_pos: where in the
+ * message the owner's name begins, below 0x4000; DNS_HEADER is the question's. */
+void image_record(struct writer *, enum section, size_t owner_pos, uint16_t type, uint32_t ttl,
+                  size_t rdlength);
+/* The SOA of a zone of our own (RFC 6303 3). Its MINIMUM is its TTL. */
+void image_soa(struct writer *, enum section, size_t zone_pos, uint32_t ttl);
 
-/* Offsets of the TTL fields of an image, at most max; the number found, or -1
- * when there are more. Pointers are not followed: the image was made by
- * reply_read() or a builder; bounds are checked all the same. */
-int image_ttls(const uint8_t *image, size_t len, uint16_t *ttl_pos, int max);
-/* Sets each TTL to what is left of it: max(ttl - age, 0), at most cap. */
-void image_age(uint8_t *image, size_t len, const uint16_t *ttl_pos, int n, uint32_t age_s,
-               uint32_t cap_s);
-/* Sets all TTLs to `ttl_s` (stale answers, RFC 8767). */
-void image_set_ttls(uint8_t *image, size_t len, const uint16_t *ttl_pos, int n, uint32_t ttl_s);
+/* Sets each TTL of an image to what is left of it: at least 0, and at least least_s; then at
+ * most most_s. Pointers are not followed: the image was made by reply_read() or a
+ * builder; bounds are checked all the same. */
+void image_age(uint8_t *image, size_t len, uint32_t age_s, uint32_t least_s, uint32_t most_s);
 
 /* Puts the first records of the answered RRset, `by` modulo their number, to its
  * end; of a large one the first 256, and those that begin in its first 4 KB, are

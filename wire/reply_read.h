@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * reply_read.h -- reads a reply strictly, learns what it says about its
- * question, and keeps of it what answers the question.
+ * question, and keeps of it what answers the question; joins and filters what
+ * was kept.
  *
  * The result of reply_read() is an *image*: the reply as it is kept and
  * delivered. An image has ID 0, the question as it was asked, no OPT, and only
@@ -41,7 +42,7 @@ enum reply_kind {
                      * nothing of the end (RFC 2308 2.2) */
 };
 
-enum { REPLY_MAX_RRS = 4096, REPLY_MAX_CHAIN = 11 };
+enum { REPLY_MAX_CHAIN = 11 };
 
 struct reply_facts {
     enum reply_kind kind;
@@ -56,15 +57,15 @@ struct reply_facts {
     struct name end; /* folded: end of the chain = owner of the answer */
 };
 
-/* Reads the records of a reply in one walk and writes its image. m: what
+/* Reads the records of a reply and writes its image. m: what
  * message_read_head() made of the same octets; the caller has compared the
  * question and clears DNS_AD in m->flags if the server is not believed. It gets
  * EDNS and the rcode. A reply with TC is not for here: whoever sent it is asked
  * again over TCP. dnssec: the question had DO. The answered RRset gets the
- * smallest of its TTLs (RFC 2181 5.2). Takes about 160 KB of stack.
+ * smallest of its TTLs (RFC 2181 5.2).
  * 0; -EBADMSG: no well-formed reply; -ELOOP: well-formed, but its CNAMEs lead
- * nowhere, or it has too many records; -ENOSPC: out is too small, or its names
- * take more than a message when they are written anew.
+ * nowhere; -ENOSPC: out is too small, or its names take more than a message when
+ * they are written anew.
  * Header bits in the image: QR, RA=1, RD=1, AA=0, AD as sent, rcode (four bits). */
 int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, uint8_t *out,
                size_t size, size_t *image_len, struct reply_facts *);
@@ -74,5 +75,25 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
  * chain's question. end NULL: the chain alone. The length; 0 when it does not fit. */
 size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, size_t end_len,
                   uint8_t *out, size_t size);
+
+/* ---- SRV sets: an image of a question for SRV has no SRV in its answer section but
+ * those of the answered set ---- */
+
+enum { SRV_MAX = 64 };
+
+struct srv {
+    uint16_t priority, weight, port;
+    struct name target; /* folded; the root name = "no service here" */
+};
+
+/* The SRV records of an image's answer. At most max; the number found (it may be
+ * greater than max), or -EBADMSG. */
+int srv_read(const uint8_t *image, size_t len, struct srv *out, int max);
+
+/* Copies an image without the SRV records whose index (order of srv_read) is set
+ * in `drop` (n at most SRV_MAX); the CNAME chain stays, RRSIGs of the set and additionals of dropped
+ * targets go. 0, -EBADMSG, -ENOSPC. */
+int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_t *out, size_t size,
+               size_t *out_len);
 
 #endif

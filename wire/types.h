@@ -8,8 +8,9 @@
 enum {
     DNS_HEADER = 12,
     DNS_MAX_MESSAGE = 65535,
-    DNS_UDP_PLAIN = 512, /* without EDNS, RFC 1035 2.3.4 */
-    DNS_UDP_EDNS = 1232, /* what we advertise and send at most, RFC 9715 */
+    DNS_UDP_PLAIN = 512,    /* without EDNS, RFC 1035 2.3.4 */
+    DNS_UDP_EDNS = 1232,    /* what we advertise and send at most, RFC 9715 */
+    POINTER_REACH = 0x4000, /* a name that begins behind it cannot be pointed at */
 };
 
 enum { /* header flags, in the 16-bit field */

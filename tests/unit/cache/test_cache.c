@@ -440,18 +440,6 @@ static void test_too_large_is_refused(void **state)
     assert_int_equal(stats().inserts, 1);
 }
 
-static void test_damaged_image_is_refused(void **state)
-{
-    struct cache_key k = key("www.example", CACHE_ANSWER);
-    struct cache_facts f = facts();
-    uint8_t image[512];
-    size_t len = image_of(image, k.name, 2, 1);
-
-    assert_int_equal(cache_put(c, &k, &f, image, len - 1, NULL, 0), -EINVAL);
-    assert_int_equal(get_answer(&k), -1);
-    assert_int_equal(stats().refused, 1);
-}
-
 static void test_size_too_small(void **state)
 {
     assert_null(cache_new(CACHE_MIN_SIZE - 1, &secret));
@@ -842,7 +830,6 @@ int main(void)
     TEST_WITH(test_facts_come_back, setup, teardown);
     TEST_WITH(test_failure, setup, teardown);
     TEST_WITH(test_too_large_is_refused, setup, teardown);
-    TEST_WITH(test_damaged_image_is_refused, setup, teardown);
     TEST_WITH(test_popularity_outlives_the_ttl, setup, teardown);
     TEST_WITH(test_size_too_small, NULL, teardown);
     TEST_WITH(test_flood_keeps_hot_names, setup, teardown);

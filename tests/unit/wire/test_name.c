@@ -52,24 +52,19 @@ static void check_read(void **state)
 {
     const struct read_row *r = *state;
     uint8_t message[200] = {0};
-    struct cursor c, skip;
+    struct cursor c;
     struct name name;
     size_t want = r->want != NULL ? strlen(r->want) + 1 : 1;
 
     memcpy(message + DNS_HEADER, r->at, r->len);
     c = cursor_make(message, DNS_HEADER + r->len);
     (void)cursor_take(&c, DNS_HEADER + r->begin);
-    skip = c;
     name_read(&c, &name);
     assert_int_equal(c.bad, r->want == NULL);
     assert_int_equal(name.len, want);
     assert_memory_equal(name.data, r->want != NULL ? r->want : "", want);
-    assert_int_equal(name_measure(&skip), r->want != NULL ? want : 0);
-    assert_int_equal(skip.bad, c.bad);
-    if (r->want != NULL) {
+    if (r->want != NULL)
         assert_int_equal(cursor_offset(&c), DNS_HEADER + r->begin + r->behind);
-        assert_ptr_equal(skip.pos, c.pos);
-    }
 }
 
 /* Chains of pointers: each two octets behind the one before. */
@@ -135,6 +130,7 @@ static void check_budget(void **state)
 {
     uint8_t message[DNS_HEADER + 255 + 2] = {0};
     struct cursor c = cursor_make(message, sizeof message);
+    struct name name;
     unsigned n = 0;
 
     longest(message + DNS_HEADER, 127);
@@ -142,7 +138,7 @@ static void check_budget(void **state)
     message[DNS_HEADER + 256] = DNS_HEADER;
     for (; !c.bad && n < 5000; n++) {
         c.pos = c.start + DNS_HEADER + 255;
-        (void)name_measure(&c);
+        name_read(&c, &name);
     }
     assert_in_range(n, 200, 300);
 }
@@ -218,8 +214,6 @@ static void check_pair(void **state)
     assert_int_equal(name_equal(&a, &b), r->same_octets);
     assert_int_equal(name_equal_fold(&a, &b), r->same);
     assert_int_equal(name_is_under(&a, &b), r->under);
-    if (r->same)
-        assert_int_equal(name_hash(&a), name_hash(&b));
 }
 
 static void check_parts(void **state)

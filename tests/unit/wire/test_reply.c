@@ -117,8 +117,10 @@ static const struct image_row {
      .limit = SRV_LEN + 20 + 11 + 5, .sent = without_additional},
     {"additional goes without TC", with_additional, 11, .limit = SRV_LEN + 11,
      .sent = without_additional},
-    {"additional stays, and the EDE goes", with_additional, 11, EDE(EDE_FORGED),
-     .limit = ADDITIONAL_LEN + 11},
+    {"EDE outlives additional", with_additional, 11 + 12, EDE(EDE_FORGED), .ede_text = "rule x",
+     .limit = ADDITIONAL_LEN + 11 + 5, .sent = one_additional},
+    {"NSID and keepalive outlive additional", with_additional, 11 + 13, .keepalive = 100,
+     .limit = ADDITIONAL_LEN + 11 + 12, .sent = one_additional},
     {"additional goes, and TC", with_additional, 11, .limit = SRV_LEN + 10, .sent = "",
      .set = DNS_TC},
 };
@@ -260,7 +262,7 @@ static void check_by_hand(void **state)
     client_make(&c, "A.example", TYPE_ANY, DNS_RD, true, false);
     image_begin(&w, &c.query, RCODE_NOERROR);
     writer_bytes(&w, "\xc0\x0c\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1", 16);
-    message_counts(&w, 1, 0, 0);
+    message_count(&w, SECTION_ANSWER);
     assert_false(w.full);
     see(&s, out, reply_from_image(&c.options, image, w.len, out, sizeof out));
     assert_string_equal(s.text, "an A.example. 5 IN A 127.0.0.1\n");
