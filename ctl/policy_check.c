@@ -34,6 +34,7 @@ static void add_finding(json_t *rows, const char *what, const char *name, char *
     free(subject);
     free(text);
 }
+#define FOUND(rows, what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
 
 static bool names_network(const struct policy_rule *r, const char *name)
 {
@@ -54,27 +55,24 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
     char text[SUFFIX_TEXT], when[NUMBER_TEXT];
 
     if (r->mode == MODE_OFF)
-        add_finding(rows, "rule ", r->name, ctl_text("never acts: its mode is off"));
+        FOUND(rows, "rule ", r->name, "never acts: its mode is off");
     if (is_expired(r, now_ms))
-        add_finding(rows, "rule ", r->name,
-                    ctl_text("never acts: it expired at %s", policy_time_print(r->until_ms, when)));
+        FOUND(rows, "rule ", r->name, "never acts: it expired at %s",
+              policy_time_print(r->until_ms, when));
     if (r->n_networks > 1 && any)
-        add_finding(rows, "rule ", r->name,
-                    ctl_text("names any beside other networks; any covers them all"));
+        FOUND(rows, "rule ", r->name, "names any beside other networks; any covers them all");
     if (r->n_suffixes == 0)
-        add_finding(rows, "rule ", r->name, ctl_text("never acts: it has no suffix"));
+        FOUND(rows, "rule ", r->name, "never acts: it has no suffix");
     for (const struct suffix *s = r->suffixes; s < r->suffixes + r->n_suffixes; s++) {
         suffix_print(s, text);
         if (s->kind == SUFFIX_ANY && any && policy_actions[r->action].has_pool)
-            add_finding(rows, "rule ", r->name,
-                        ctl_text("action %s for every suffix of every client: a catch-all",
-                                 action_names[r->action]));
+            FOUND(rows, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
+                  action_names[r->action]);
         if (s->name.labels > 0 && s->name.data[1] == '_')
-            add_finding(
-                rows, "rule ", r->name,
-                ctl_text("suffix %s begins with an underscore; no domain of a client does", text));
+            FOUND(rows, "rule ", r->name,
+                  "suffix %s begins with an underscore; no domain of a client does", text);
         if (s->name.labels == 4 && strspn(text, "0123456789.*") == strlen(text))
-            add_finding(rows, "rule ", r->name, ctl_text("suffix %s looks like an address", text));
+            FOUND(rows, "rule ", r->name, "suffix %s looks like an address", text);
     }
 }
 
@@ -103,7 +101,7 @@ static void check_networks_pools(json_t *rows, const struct policy *p)
         for (k = 0; k < p->n_rules && !names_network(&p->rules[k], w->name);)
             k++;
         if (k == p->n_rules)
-            add_finding(rows, "network ", w->name, ctl_text("no rule uses it"));
+            FOUND(rows, "network ", w->name, "no rule uses it");
         all = ctl_alloc(all, (n + w->n) * sizeof *all);
         for (k = 0; k < w->n; k++)
             all[n++] = (struct owned_prefix){w->prefixes[k], w->name};
@@ -112,42 +110,36 @@ static void check_networks_pools(json_t *rows, const struct policy *p)
         for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
             k++;
         if (k == p->n_rules)
-            add_finding(rows, "pool ", pool->name,
-                        ctl_text("no rule delivers it; its hosts count as approved"));
+            FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
     }
     if (n > 0)
         qsort(all, n, sizeof *all, by_prefix);
     for (k = 0; k < n; k++) {
         if (strcmp(strchr(prefix_print(&all[k].prefix, text), '/'), "/0") == 0)
-            add_finding(rows, "network ", all[k].network,
-                        ctl_text("%s is every client; the network any is meant for that", text));
+            FOUND(rows, "network ", all[k].network,
+                  "%s is every client; the network any is meant for that", text);
         if (k > 0 && memcmp(&all[k - 1].prefix, &all[k].prefix, sizeof all->prefix) == 0)
-            add_finding(
-                rows, "network ", all[k].network,
-                ctl_text("has prefix %s as network %s has: neither is nearer to its clients", text,
-                         all[k - 1].network));
+            FOUND(rows, "network ", all[k].network,
+                  "has prefix %s as network %s has: neither is nearer to its clients", text,
+                  all[k - 1].network);
     }
     free(all);
 }
 
 /* --- rules that meet ------------------------------------------------------ */
 
-enum { PAIRS = 200 /* that are reported */, MEETING = 32 /* rules compared at one suffix */ };
+enum { PAIRS = 200 /* that are reported */, MEETING = 64 /* rules compared at one name */ };
 
 struct use {
     const struct suffix *suffix;
     const struct policy_rule *rule;
 };
-enum pair_kind { PAIR_TIE, PAIR_HIDES, PAIR_BELOW };
-struct pairs {
-    uint64_t now_ms;
+enum pair_kind { PAIR_NONE, PAIR_TIE, PAIR_HIDES, PAIR_BELOW };
+struct pair {
+    const struct policy_rule *front, *back;
+    enum pair_kind kind;
     size_t n;
-    struct pair {
-        const struct policy_rule *front, *back;
-        enum pair_kind kind;
-        size_t n;
-        const struct suffix *example;
-    } list[PAIRS];
+    const struct suffix *example;
 };
 
 /* How many of b's networks a has, too: 0, the scopes do not meet; all, a's holds b's. */
@@ -164,46 +156,25 @@ static size_t shared_networks(const struct policy_rule *a, const struct policy_r
     return n;
 }
 
-static void add_pair(struct pairs *all, struct use front, struct use back, enum pair_kind kind)
+/* Both have the suffix, or (is_below) a has x and b has *.x. */
+static enum pair_kind meet(const struct policy_rule *a, const struct policy_rule *b, bool is_below,
+                           uint64_t now_ms)
 {
-    struct pair *p = all->list;
-
-    while (p < all->list + all->n &&
-           (p->front != front.rule || p->back != back.rule || p->kind != kind))
-        p++;
-    if (p == all->list + PAIRS)
-        return;
-    if (p == all->list + all->n) {
-        *p = (struct pair){front.rule, back.rule, kind, 0, front.suffix};
-        all->n++;
-    }
-    p->n++;
-}
-
-/* Both have the suffix, or the front one x and the back one *.x. True when front leaves
- * nothing of it to back. */
-static bool meet(struct pairs *all, struct use front, struct use back)
-{
-    const struct policy_rule *a = front.rule, *b = back.rule;
     unsigned when_a = policy_when(a->action, a->when), when_b = policy_when(b->action, b->when);
     size_t shared = shared_networks(a, b);
-    bool hides;
 
-    if (a->mode != b->mode || a->mode == MODE_OFF || shared == 0)
-        return false;
-    if (front.suffix->kind != back.suffix->kind) {
-        if (a != b && (a->action != b->action || strcmp(a->pool, b->pool) != 0))
-            add_pair(all, front, back, PAIR_BELOW);
-        return false;
-    }
-    if (is_expired(a, all->now_ms) || is_expired(b, all->now_ms) || (when_a & when_b) == 0 ||
+    if (a == b || a->mode != b->mode || a->mode == MODE_OFF || shared == 0)
+        return PAIR_NONE;
+    if (is_below)
+        return a->action != b->action || strcmp(a->pool, b->pool) != 0 ? PAIR_BELOW : PAIR_NONE;
+    if (is_expired(a, now_ms) || is_expired(b, now_ms) || (when_a & when_b) == 0 ||
         (a->until_ms != 0 && b->from_ms >= a->until_ms) ||
         (b->until_ms != 0 && a->from_ms >= b->until_ms))
-        return false;
-    hides = shared >= b->n_networks && (when_b & ~when_a) == 0 && a->from_ms <= b->from_ms &&
-            (a->until_ms == 0 || (b->until_ms != 0 && b->until_ms <= a->until_ms));
-    add_pair(all, front, back, hides ? PAIR_HIDES : PAIR_TIE);
-    return hides;
+        return PAIR_NONE;
+    return shared >= b->n_networks && (when_b & ~when_a) == 0 && a->from_ms <= b->from_ms &&
+                   (a->until_ms == 0 || (b->until_ms != 0 && b->until_ms <= a->until_ms))
+               ? PAIR_HIDES
+               : PAIR_TIE;
 }
 
 static int by_use(const void *a, const void *b)
@@ -214,68 +185,64 @@ static int by_use(const void *a, const void *b)
     return c != 0 ? c : (x->rule > y->rule) - (x->rule < y->rule);
 }
 
+/* x and *.x stand next to each other in the order of suffixes: they are one run. */
 static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
 {
-    size_t n = 0, end, *hidden = ctl_alloc(NULL, p->n_rules * sizeof *hidden);
-    struct pairs *all = ctl_alloc(NULL, sizeof *all);
+    struct pair *pairs = ctl_alloc(NULL, PAIRS * sizeof *pairs), *q;
+    size_t n = 0, n_pairs = 0, begin = 0;
     struct use *uses = NULL;
 
-    all->now_ms = now_ms;
-    all->n = 0;
-    for (size_t i = 0; i < p->n_rules; i++) {
-        hidden[i] = 0; /* for how many of its suffixes is it? */
-        uses = ctl_alloc(uses, (n + p->rules[i].n_suffixes) * sizeof *uses);
-        for (size_t k = 0; k < p->rules[i].n_suffixes; k++)
-            uses[n++] = (struct use){&p->rules[i].suffixes[k], &p->rules[i]};
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        uses = ctl_alloc(uses, (n + r->n_suffixes) * sizeof *uses);
+        for (size_t k = 0; k < r->n_suffixes; k++)
+            uses[n++] = (struct use){&r->suffixes[k], r};
     }
     if (n > 0)
         qsort(uses, n, sizeof *uses, by_use);
-    for (size_t i = 0; i < n; i = end) {
-        const struct suffix *s = uses[i].suffix;
+    for (size_t back = 0; back < n; back++) {
+        const struct suffix *s = uses[back].suffix, *first = uses[begin].suffix;
 
-        for (end = i + 1; end < n && suffix_compare(s, uses[end].suffix) == 0;)
-            end++;
-        for (size_t back = i + 1; back < end && back - i < MEETING; back++) {
-            bool gone = false;
+        if (!name_equal(&s->name, &first->name) ||
+            (s->kind != first->kind && s->kind != SUFFIX_BELOW))
+            begin = back;
+        for (size_t front = begin; front < back && back - begin < MEETING; front++) {
+            const struct policy_rule *a = uses[front].rule, *b = uses[back].rule;
+            enum pair_kind kind = meet(a, b, uses[front].suffix->kind != s->kind, now_ms);
 
-            for (size_t front = i; front < back; front++)
-                gone |= meet(all, uses[front], uses[back]);
-            hidden[uses[back].rule - p->rules] += gone;
+            q = pairs;
+            while (q < pairs + n_pairs && (q->front != a || q->back != b || q->kind != kind))
+                q++;
+            if (kind == PAIR_NONE || q == pairs + PAIRS)
+                continue;
+            if (q == pairs + n_pairs)
+                pairs[n_pairs++] = (struct pair){a, b, kind, 0, uses[front].suffix};
+            q->n++;
         }
-        /* x and *.x stand next to each other in the order of suffixes. */
-        for (size_t k = end;
-             s->kind == SUFFIX_EXACT && k < n && k - end < MEETING &&
-             uses[k].suffix->kind == SUFFIX_BELOW && name_equal(&s->name, &uses[k].suffix->name);
-             k++)
-            for (size_t front = i; front < end && front - i < MEETING; front++)
-                (void)meet(all, uses[front], uses[k]);
     }
-    for (const struct pair *q = all->list; q < all->list + all->n; q++) {
-        const char *front = q->front->name;
+    for (q = pairs; q < pairs + n_pairs; q++) {
+        const char *front = q->front->name, *back = q->back->name;
         char text[SUFFIX_TEXT], more[48] = "";
 
         suffix_print(q->example, text);
         if (q->n > 1)
             snprintf(more, sizeof more, " and %zu more suffixes", q->n - 1);
-        add_finding(
-            rows, "rule ", q->back->name,
-            q->kind == PAIR_HIDES
-                ? ctl_text("%s %s%s, rule %s has the same scope and is tried first, by its name",
-                           hidden[q->back - p->rules] == q->back->n_suffixes ? "can never act: for"
-                                                                             : "never acts for",
-                           text, more, front)
-            : q->kind == PAIR_TIE
-                ? ctl_text("is in a tie with rule %s for %s%s; only the order of their names "
-                           "decides",
-                           front, text, more)
-                : ctl_text("has *.%s%s, while rule %s decides otherwise for %s itself", text, more,
-                           front, text));
+        if (q->kind == PAIR_HIDES)
+            FOUND(rows, "rule ", back,
+                  "%s %s%s, rule %s has the same scope and is tried first, by its name",
+                  q->n == q->back->n_suffixes ? "can never act: for" : "never acts for", text, more,
+                  front);
+        else if (q->kind == PAIR_TIE)
+            FOUND(rows, "rule ", back,
+                  "is in a tie with rule %s for %s%s; only the order of their names decides", front,
+                  text, more);
+        else
+            FOUND(rows, "rule ", back, "has *.%s%s, while rule %s decides otherwise for %s itself",
+                  text, more, front, text);
     }
-    if (all->n == PAIRS)
-        add_finding(rows, "rules", "", ctl_text("more pairs of rules meet than are listed here"));
+    if (n_pairs == PAIRS)
+        FOUND(rows, "rules", "", "more pairs of rules meet than are listed here");
     free(uses);
-    free(all);
-    free(hidden);
+    free(pairs);
 }
 
 json_t *policy_findings(const struct policy *p, uint64_t now_ms)
@@ -338,16 +305,13 @@ int policy_check(struct ctl *c)
         str_init(&words, text, sizeof text);
         if (has_routes && r->action == ACTION_FILL && r->mode != MODE_OFF &&
             policy_unrouted(&words, s, r->suffixes, r->n_suffixes) > 0)
-            add_finding(rows, "rule ", r->name,
-                        ctl_text("no route for %s: the default servers say whether a record is "
-                                 "missing",
-                                 text));
+            FOUND(rows, "rule ", r->name,
+                  "no route for %s: the default servers say whether a record is missing", text);
     }
     if (live && s->kms.mode == MODE_OFF)
-        add_finding(rows, "kms.mode", "", ctl_text("is off: no rule can act"));
+        FOUND(rows, "kms.mode", "", "is off: no rule can act");
     if (live && s->kms.mode == MODE_SHADOW)
-        add_finding(rows, "kms.mode", "",
-                    ctl_text("is shadow: decisions are recorded, and none is delivered"));
+        FOUND(rows, "kms.mode", "", "is shadow: decisions are recorded, and none is delivered");
     n = json_array_size(rows);
     if (n > 0 || c->format != FORMAT_TABLE)
         table_print(c, "findings", columns, rows);

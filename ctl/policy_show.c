@@ -13,11 +13,7 @@
 
 enum { TABLE_ROWS = 1000 /* of suffixes on a screen */ };
 
-static json_t *time_value(uint64_t ms)
-{
-    return ms == 0 ? json_null() : json_integer((json_int_t)ms);
-}
-
+/* What people wrote, which may be anything; null for nothing. */
 static json_t *text_value(const char *text)
 {
     char *clean = ctl_clean(text);
@@ -64,53 +60,56 @@ static bool is_shown(struct listing *l, const char *name)
 /* pool NULL: the host is listed. */
 static void list_host(struct listing *l, const struct name *target, uint16_t port, const char *pool)
 {
-    char text[NAME_TEXT], *by;
     struct name wanted;
-    const char *name = name_print(target, text);
+    char text[NAME_TEXT], *by;
 
     if (l->name != NULL && (name_parse(&wanted, l->name) != 0 || !name_equal_fold(&wanted, target)))
         return;
-    if (!is_shown(l, l->name != NULL ? l->name : name))
+    if (!is_shown(l, l->name != NULL ? l->name : ""))
         return;
     by = pool != NULL ? ctl_text("pool %s", pool) : ctl_text("list");
-    json_array_append_new(l->rows,
-                          json_pack("{s:s, s:i, s:s}", "host", name, "port", (int)port, "by", by));
+    json_array_append_new(l->rows, json_pack("{s:s, s:i, s:s}", "host", name_print(target, text),
+                                             "port", (int)port, "by", by));
     free(by);
 }
 
-static json_t *rule_row(const struct policy_rule *r)
+static void list_rule(struct listing *l, enum what what, const struct policy_rule *r)
 {
-    json_t *networks = json_array(), *when = json_array();
+    json_t *networks, *when;
+    char text[SUFFIX_TEXT];
 
+    for (size_t k = 0; what == SUFFIXES && k < r->n_suffixes; k++)
+        if (is_shown(l, r->name))
+            json_array_append_new(l->rows,
+                                  json_pack("{s:s, s:s}", "suffix",
+                                            suffix_print(&r->suffixes[k], text), "rule", r->name));
+    if (what != RULES || !is_shown(l, r->name))
+        return;
+    networks = json_array();
     for (size_t i = 0; i < r->n_networks; i++)
         json_array_append_new(networks, json_string(r->networks[i]));
+    when = json_array();
     for (unsigned i = 0; i < VERDICT_WORDS; i++)
         if (policy_when(r->action, r->when) & 1u << i)
             json_array_append_new(when, json_string(word_names[i]));
-    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:o, s:o, s:b, s:o}", "name",
-                     r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
-                     "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when", when,
-                     "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
-                     time_value(r->from_ms), "until", time_value(r->until_ms), "break_dnssec",
-                     r->break_dnssec, "comment", text_value(r->comment));
+    json_array_append_new(
+        l->rows, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "name",
+                           r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
+                           "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when",
+                           when, "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
+                           (json_int_t)r->from_ms, "until", (json_int_t)r->until_ms, "break_dnssec",
+                           r->break_dnssec, "comment", text_value(r->comment)));
 }
 
 static void add_rows(struct listing *l, enum what what, const struct policy *p)
 {
-    char text[SUFFIX_TEXT];
-
-    for (size_t i = 0; what == NETWORKS && i < p->n_networks; i++) {
-        const struct policy_network *n = &p->networks[i];
-
-        if (is_shown(l, n->name))
-            json_array_append_new(l->rows, json_pack("{s:s, s:o}", "name", n->name, "prefixes",
-                                                     members(POLICY_NETWORK, n->prefixes, n->n)));
-    }
+    for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++)
+        if (what == NETWORKS && is_shown(l, w->name))
+            json_array_append_new(l->rows, json_pack("{s:s, s:o}", "name", w->name, "prefixes",
+                                                     members(POLICY_NETWORK, w->prefixes, w->n)));
     for (size_t i = 0; what == APPROVED && i < p->n_approved; i++)
         list_host(l, &p->approved[i].target, p->approved[i].port, NULL);
-    for (size_t i = 0; i < p->n_pools; i++) {
-        const struct policy_pool *pool = &p->pools[i];
-
+    for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
         if (what == POOLS && is_shown(l, pool->name))
             json_array_append_new(l->rows, json_pack("{s:s, s:o, s:b}", "name", pool->name, "hosts",
                                                      members(POLICY_POOL, pool->hosts, pool->n),
@@ -118,17 +117,8 @@ static void add_rows(struct listing *l, enum what what, const struct policy *p)
         for (size_t k = 0; what == APPROVED && k < pool->n; k++)
             list_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
     }
-    for (size_t i = 0; i < p->n_rules; i++) {
-        const struct policy_rule *r = &p->rules[i];
-
-        for (size_t k = 0; what == SUFFIXES && k < r->n_suffixes; k++)
-            if (is_shown(l, r->name))
-                json_array_append_new(l->rows, json_pack("{s:s, s:s}", "suffix",
-                                                         suffix_print(&r->suffixes[k], text),
-                                                         "rule", r->name));
-        if (what == RULES && is_shown(l, r->name))
-            json_array_append_new(l->rows, rule_row(r));
-    }
+    for (size_t i = 0; i < p->n_rules; i++)
+        list_rule(l, what, &p->rules[i]);
 }
 
 /* clang-format off */
@@ -215,8 +205,8 @@ int policy_show(struct ctl *c)
     snprintf(digest, sizeof digest, "%08lx", (unsigned long)(n.digest >> 32));
     path = ctl_text("%s/policy", c->settings->server.state_dir);
     object = json_pack(
-        "{s:I, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "serial", (json_int_t)n.serial,
-        "digest", digest, "time", time_value(n.time_ms), "rules", (json_int_t)n.rules, "suffixes",
+        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "serial", (json_int_t)n.serial,
+        "digest", digest, "time", (json_int_t)n.time_ms, "rules", (json_int_t)n.rules, "suffixes",
         (json_int_t)n.suffixes, "networks", (json_int_t)n.networks, "pools", (json_int_t)n.pools,
         "approved", (json_int_t)n.approved, "path", text_value(path), "bytes", (json_int_t)n.bytes);
     table_print(c, NULL, summary_columns, object);
@@ -232,8 +222,8 @@ static int add_entry(void *rows, const struct policy_log_entry *e)
     char digest[16];
 
     snprintf(digest, sizeof digest, "%08lx", (unsigned long)(e->digest >> 32));
-    json_array_append_new(rows, json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:s}", "serial",
-                                          (json_int_t)e->serial, "time", time_value(e->time_ms),
+    json_array_append_new(rows, json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "serial",
+                                          (json_int_t)e->serial, "time", (json_int_t)e->time_ms,
                                           "author", text_value(e->author), "for",
                                           text_value(e->claimed), "reason", text_value(e->reason),
                                           "summary", text_value(e->summary), "digest", digest));

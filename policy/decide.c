@@ -156,8 +156,7 @@ static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct s
     if (rc != 0)
         return rc;
     if (w->seen != NULL) {
-        if (labels <= w->labels)
-            name_parent(&w->suffix, w->labels - labels, &near.name);
+        name_parent(&w->suffix, w->labels - labels, &near.name);
         remember(w, &c, matches ? NULL : &near);
     }
     if (!matches || !c.in_network || c.mode == MODE_OFF)
@@ -187,31 +186,22 @@ static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct s
     return 0;
 }
 
-/* The key of the entries of that kind at that depth; rule names follow it. */
-static void walk_key(const struct walk *w, unsigned depth, enum suffix_kind kind,
-                     struct store_key *k)
-{
-    bool below = kind == SUFFIX_BELOW || kind == SUFFIX_ANY;
-    struct writer to = writer_make(k->data, sizeof k->data);
-
-    writer_u8(&to, below ? TABLE_BELOW : TABLE_SUFFIX);
-    writer_bytes(&to, w->key, w->ends[depth]);
-    writer_u8(&to, 0);
-    writer_u8(&to, (uint8_t)kind);
-    k->len = to.len; /* two octets for each of a name, and three more: it fits */
-}
-
 /* Meets the entries of that kind at that depth. *left: when there are none, below which
  * depth there may be some; 0: nowhere. What is looked for in the whole table may be damaged. */
 static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
 {
+    bool below = kind == SUFFIX_BELOW || kind == SUFFIX_ANY, any = false;
     struct store_record r;
     struct store_key k;
-    bool any = false;
+    struct writer to = writer_make(k.data, sizeof k.data);
     size_t n, i = 0;
     int rc;
 
-    walk_key(w, depth, kind, &k);
+    writer_u8(&to, below ? TABLE_BELOW : TABLE_SUFFIX);
+    writer_bytes(&to, w->key, w->ends[depth]);
+    writer_u8(&to, 0);
+    writer_u8(&to, (uint8_t)kind); /* the names of rules follow */
+    k.len = to.len;                /* two octets for each of a name, and three more: it fits */
     *left = depth;
     for (rc = store_seek(w->txn, &k, 1, &r); rc == 0; rc = store_next(w->txn, &k, 1, &r)) {
         if (r.key.len <= k.len || memcmp(r.key.data, k.data, k.len) != 0)
@@ -242,40 +232,10 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
     return 0;
 }
 
-/* Meets a few entries of a table that are below the name. */
-static int visit_below(struct walk *w, enum policy_table table)
-{
-    enum { BELOW = 5 };
-    struct store_record r;
-    struct store_key k;
-    size_t prefix;
-    int rc, n = 0;
-
-    walk_key(w, w->labels, SUFFIX_BARE, &k);
-    k.data[0] = (uint8_t)table;
-    prefix = k.len - 2;
-    /* The first one behind all entries of the name itself. */
-    for (rc = store_seek(w->txn, &k, prefix, &r); rc == 0 && n++ < BELOW;
-         rc = store_next(w->txn, &k, prefix, &r)) {
-        struct store_bytes name = r.key;
-        char rule[POLICY_NAME];
-        struct suffix s;
-
-        if (!key_read_suffix(&r.key, &s, rule))
-            return -EBADMSG;
-        name.len = strlen(rule); /* the end of the key */
-        name.data += r.key.len - name.len;
-        rc = meet(w, s.kind, s.name.labels, name);
-        if (rc != 0)
-            return rc;
-    }
-    return rc == -ENOENT ? 0 : rc;
-}
-
 /* Meets the entries that match, from the longest suffix to `*`, and, to explain, those that
- * nearly do: a parent only, all below the name but not the name, and what is below it. 0, or
- * -EBADMSG: an entry that matches, or one beside the place where it would be, is damaged (a
- * key that fell over looks like one that is not there). */
+ * nearly do: a parent only, or all below the name but not the name. 0, or -EBADMSG: an entry
+ * that matches, or one beside the place where it would be, is damaged (a key that fell over
+ * looks like one that is not there). */
 static int walk_suffixes(struct walk *w)
 {
     bool near = w->seen != NULL;
@@ -299,9 +259,7 @@ static int walk_suffixes(struct walk *w)
         else if (rc == 0 && depth > 0)
             rc = visit_at(w, depth, SUFFIX_EXACT, &left);
     }
-    if (rc == 0 && near && w->labels > 0)
-        rc = visit_below(w, TABLE_SUFFIX);
-    return rc == 0 && near && w->labels > 0 ? visit_below(w, TABLE_BELOW) : rc;
+    return rc;
 }
 
 /* Meets the rules that give a pool with addresses of this host. 0 or -EBADMSG. */
@@ -665,11 +623,8 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
     }
     s->best.scope = 0;
     s->best.nearness = SEEN_MAX - (unsigned)(s - w->seen); /* as they were met */
-    if (near->name.len == 0)
-        str_add(&why, "has suffixes below that name only");
-    else
-        str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
-                 near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+    str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
+             near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
 }
 
 static int compare_seen(const void *a, const void *b)

@@ -88,8 +88,8 @@ void policy_decide(struct policy_reader *, const struct policy_ask *, const stru
 bool policy_may_be_host(struct policy_reader *, const struct name *);
 
 /* Every rule that matters for an explanation of the decision, in the order of trial, then
- * those that may not act and the near misses (other network, not valid now, off, a name above
- * or below). What is damaged is left out: the decision says so. How many. */
+ * those that may not act (other network, not valid now, off) and the near misses (a parent of
+ * the name). What is damaged is left out: the decision says so. How many. */
 struct policy_trial {
     char rule[POLICY_NAME];
     bool acts;

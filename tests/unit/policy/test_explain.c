@@ -35,8 +35,7 @@ static const struct row rows[] = {
      "asleep no mode is off\n"
      "dmz-mak no client is not in dmz\n"
      "below no has *.hr.fabrikam.local, which covers the names below it only\n"
-     "merged no has fabrikam.local, which covers that name only\n"
-     "deep no has suffixes below that name only\n"},
+     "merged no has fabrikam.local, which covers that name only\n"},
     {"none stands", "other.example", "10.1.1.1", VERDICT_NXDOMAIN, false, MODE_LIVE,
      "dmz-mak no client is not in dmz\n"
      "kiosks no client is not in lab\n"},
