@@ -76,7 +76,7 @@ static enum answer refuse_fault(const struct view *v, struct query *q, enum mess
         break;
     }
     COUNT(v->stats, ignored);
-    return ANSWER_DROP;
+    return ANSWER_IGNORE;
 }
 
 enum answer answer_read(const struct view *v, struct query *q, struct now now)
@@ -96,9 +96,13 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     if (q->wire_len < DNS_HEADER || (dns_flags(q->wire, q->wire_len) & DNS_QR) != 0 ||
         q->client.addr.port == 0) {
         COUNT(v->stats, ignored);
-        return ANSWER_DROP;
+        return ANSWER_IGNORE;
     }
     COUNT(v->stats, queries);
+    if (q->client.transport == AUDIT_TCP)
+        COUNT(v->stats, queries_tcp);
+    else
+        COUNT(v->stats, queries_udp);
     access = settings_access(v->settings, v->machine, v->n_machine, &q->client.addr, NULL);
     fault = message_read_query(m, q->wire, q->wire_len);
     cursor_take(&c, DNS_HEADER); /* the question's octets, with its case, for the way back */

@@ -10,7 +10,7 @@
  * hides a policy name.
  *
  * Walk of a question:
- *   answer_read(q)              FORWARD here means: go on with
+ *   answer_read(q)              FORWARD here means: go on with; IGNORE: forget it
  *   answer_query(q, NULL)       SEND, DROP, or FORWARD: the real DNS must be asked
  *   answer_query(q, came)       SEND (never FORWARD; WAIT only where came is pending)
  * After SEND or DROP, q->has_event says whether an audit event is to be pushed.

@@ -10,10 +10,101 @@
 
 #include <errno.h>
 
+enum {
+    BELIEVED = 2, /* misses in a row; one may be forged or damaged */
+    DOWN_AFTER = 2,
+    FORGET_MS = 15 * 60 * 1000,
+    RCODE_BASE = 1000,
+    RTT_SCALE = 8,
+};
+
+/* ---- what is known of a server ---- */
+
+struct upstream *exchange_server(struct exchanges *x, const struct addr *a, uint64_t now_ms)
+{
+    struct upstream *s, *end = x->servers + x->n_servers, *oldest = NULL;
+
+    for (s = x->servers; s < end && !addr_same(&s->report.server, a); s++)
+        if (s->users == 0 && s->probe_timer.at_ms == 0 &&
+            (oldest == NULL || s->wanted_ms < oldest->wanted_ms))
+            oldest = s;
+    if (s == end) {
+        s = x->n_servers < UPSTREAM_MAX ? &x->servers[x->n_servers++] : oldest;
+        if (s == NULL)
+            return NULL;
+        *s = (struct upstream){.report.server = *a};
+    }
+    s->wanted_ms = now_ms;
+    return s;
+}
+
+static void note_reply(struct upstream *s, uint32_t ms, uint16_t rcode)
+{
+    struct upstream_report *r = &s->report;
+    uint32_t scaled = (ms > 0 ? ms : 1) * RTT_SCALE;
+
+    s->silent = 0;
+    s->srtt = s->srtt == 0 ? scaled : s->srtt - s->srtt / 8 + scaled / 8;
+    r->rtt_ms = (s->srtt + RTT_SCALE / 2) / RTT_SCALE;
+    r->state = UPSTREAM_UP;
+    r->replies++;
+    if (rcode != RCODE_NOERROR && rcode != RCODE_NXDOMAIN) {
+        r->errors++;
+        r->last_error = RCODE_BASE + rcode;
+    }
+}
+
+static void note_no_reply(struct upstream *s, int error)
+{
+    s->report.last_error = error;
+    if (s->silent < DOWN_AFTER)
+        s->silent++;
+    if (s->silent == DOWN_AFTER)
+        s->report.state = UPSTREAM_DOWN;
+}
+
+void exchange_silent(struct upstream *s, bool again)
+{
+    s->report.timeouts++;
+    if (!again)
+        note_no_reply(s, ETIMEDOUT);
+}
+
+/* Has it shown lately that it does not mind EDNS, and not been down since? */
+static bool knows_edns(const struct upstream *s, uint64_t now_ms)
+{
+    return now_ms < s->knows_edns_ms && s->report.state != UPSTREAM_DOWN;
+}
+
+bool exchange_suspects_edns(const struct upstream *s, uint64_t now_ms)
+{
+    return s->silent > 0 && s->report.last_error == ETIMEDOUT && !knows_edns(s, now_ms);
+}
+
+/* A reply to a question of since_ms did right, or missed, what some servers cannot do.
+ * Questions that go on at the same time are one miss: perhaps the server was away. */
+static void learn(struct upstream_habit *h, bool good, uint64_t since_ms, uint64_t now_ms)
+{
+    if (good) {
+        h->misses = 0;
+        return;
+    }
+    if (since_ms < h->missed_ms)
+        return;
+    h->missed_ms = now_ms;
+    if (++h->misses < BELIEVED)
+        return;
+    h->misses = 0;
+    h->until_ms = now_ms + FORGET_MS;
+}
+
+/* ---- what comes ---- */
+
 static enum exchange_kind fail_exchange(struct exchange *e, int error)
 {
     COUNT(e->home->stats, upstream_errors);
-    upstream_no_reply(e->server, error, false);
+    e->server->report.errors++;
+    note_no_reply(e->server, error);
     return EXCHANGE_FAILED;
 }
 
@@ -46,11 +137,11 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
 {
     struct exchanges *x = e->home;
     struct upstream *s = e->server;
-    bool knows_edns = upstream_knows_edns(s, now_ms), refuses_edns;
+    bool knows = knows_edns(s, now_ms), refuses;
     int rc;
 
     if (!e->tcp && ((m->flags & DNS_TC) != 0 || len > (e->q.edns ? DNS_UDP_EDNS : DNS_UDP_PLAIN))) {
-        upstream_replied(s, r->ms, RCODE_NOERROR);
+        note_reply(s, r->ms, RCODE_NOERROR);
         return EXCHANGE_TRUNCATED;
     }
     if (!e->q.ad) /* of a server that is not believed: not even kept */
@@ -59,10 +150,10 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
     if (rc == -EBADMSG && e->tcp) /* so is TC over TCP, where a cut reply leads to nothing */
         return ignore(e, true);
     r->failure = m->rcode != RCODE_NXDOMAIN ? m->rcode : RCODE_NOERROR;
-    refuses_edns = rc != -EBADMSG && e->q.edns &&
-                   (m->rcode == RCODE_BADVERS || /* RFC 6891 7 */
-                    (is_edns_error(m->rcode) && (!m->edns.present || !knows_edns)));
-    if (rc != 0 && !refuses_edns) {
+    refuses = rc != -EBADMSG && e->q.edns &&
+              (m->rcode == RCODE_BADVERS || /* RFC 6891 7 */
+               (is_edns_error(m->rcode) && (!m->edns.present || !knows)));
+    if (rc != 0 && !refuses) {
         /* Every attribute matched, but it cannot be read, or is well-formed and answers
          * nothing: a loop of CNAMEs, or a chain without end. Waiting on would not help. */
         COUNT(x->stats, upstream_malformed);
@@ -70,8 +161,8 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
         r->failure = RCODE_UNUSABLE;
         r->facts.kind = REPLY_FAILURE;
     }
-    upstream_replied(s, r->ms, m->rcode);
-    if (refuses_edns)
+    note_reply(s, r->ms, m->rcode);
+    if (refuses)
         return EXCHANGE_NO_EDNS;
     r->elsewhere = rc == -EBADMSG;
     if (rc != 0)
@@ -79,9 +170,9 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
     COUNT(x->stats, upstream_replies);
     s->report.by_kind[r->facts.kind]++;
     if (r->failure == RCODE_NOERROR && e->q.edns)
-        s->knows_edns_ms = now_ms + UPSTREAM_FORGET_MS;
+        s->knows_edns_ms = now_ms + FORGET_MS;
     if (r->failure == RCODE_NOERROR && (e->q.edns || e->suspect_edns))
-        upstream_learn(&s->no_edns, e->q.edns, e->asked_ms, now_ms);
+        learn(&s->no_edns, e->q.edns, e->asked_ms, now_ms);
     if (r->facts.kind == REPLY_REFERRAL)
         r->failure = RCODE_UNUSABLE;
     /* A reply without EDNS to a question that wants DNSSEC is not kept before it is
@@ -89,7 +180,7 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
     if (e->suspect_edns && e->q.do_bit)
         r->facts.cacheable = false;
     r->image = x->image;
-    r->no_edns = e->q.edns && m->rcode == RCODE_SERVFAIL && !knows_edns;
+    r->no_edns = e->q.edns && m->rcode == RCODE_SERVFAIL && !knows;
     return EXCHANGE_REPLY;
 }
 
@@ -113,7 +204,7 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
         r->failure = m.rcode;
         r->no_edns = e->q.edns && is_edns_error(m.rcode);
         r->elsewhere = !r->no_edns;
-        upstream_replied(e->server, r->ms, m.rcode);
+        note_reply(e->server, r->ms, m.rcode);
         if (e->tcp) /* nobody else speaks on the stream */
             return r->no_edns ? EXCHANGE_NO_EDNS : EXCHANGE_REPLY;
         COUNT(e->home->stats, upstream_malformed);
@@ -124,7 +215,7 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
         return ignore(e, !readable);
     if (e->packet != NULL) { /* nothing more of it is read: it is signed */
         COUNT(e->home->stats, upstream_replies);
-        upstream_replied(e->server, r->ms, m.rcode);
+        note_reply(e->server, r->ms, m.rcode);
         r->image = wire;
         r->len = len;
         return EXCHANGE_REPLY;
@@ -132,13 +223,15 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
     /* The case is the server's to keep only where a forger could guess the rest. */
     same_case = memcmp(wire + DNS_HEADER, e->sent.data, e->sent.len) == 0;
     if (e->cased && (same_case || !e->unsure))
-        upstream_learn(&e->server->no_case, same_case, now_ms, now_ms);
+        learn(&e->server->no_case, same_case, now_ms, now_ms);
     if (e->cased && !same_case) {
         COUNT(e->home->stats, upstream_mismatch);
         return unsure(e);
     }
     return read_match(e, &m, wire, len, now_ms, r);
 }
+
+/* ---- what is sent ---- */
 
 bool exchange_is_starved(int rc)
 {

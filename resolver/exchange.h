@@ -11,6 +11,13 @@
  * question section, a reply that matches and does not parse, a name in another
  * case) is reported once: the owner may then begin one more try beside this one.
  * An exchange has no timer and no callback of its own; its owner closes it.
+ *
+ * What it learns of a server is kept with its address, so it outlives reloads: RTT, state,
+ * and two things that some servers cannot do (keep the case of a name, EDNS). A server is
+ * down after two failures in a row and up again with the first reply of any kind, also an
+ * error. A failure is a question without a reply (however often it was tried) or a socket
+ * error. The table has room for UPSTREAM_MAX; when it is full, the server that was longest
+ * not asked gives way.
  */
 #ifndef RESOLVER_EXCHANGE_H
 #define RESOLVER_EXCHANGE_H
@@ -19,10 +26,40 @@
 
 #include "resolver/io.h"
 #include "resolver/stats.h"
-#include "resolver/upstream.h"
 #include "wire/reply.h"
+#include "wire/reply_read.h"
 
 enum { EXCHANGE_PACKET_MAX = 4096 };
+enum { UPSTREAM_MAX = 256 };
+
+/* What is told of a server. */
+enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
+struct upstream_report {
+    struct addr server;
+    enum upstream_state state;
+    uint32_t rtt_ms; /* 0: no reply yet */
+    uint64_t queries, replies, timeouts, errors;
+    uint64_t by_kind[REPLY_KINDS]; /* replies that can be used */
+    int last_error;                /* errno or rcode + 1000 */
+};
+
+struct upstream {
+    struct upstream_report report;
+    uint32_t users;     /* exchanges that are open */
+    uint64_t wanted_ms; /* a question would have liked to ask it */
+    uint32_t srtt;      /* smoothed RTT in 1/8 ms; 0: no reply yet */
+    uint8_t silent;     /* failures in a row */
+    struct upstream_habit {
+        uint8_t misses;     /* in a row; 2 are believed */
+        uint64_t missed_ms; /* the last one */
+        uint64_t until_ms;  /* it is asked without: random case, EDNS */
+    } no_case, no_edns;
+    uint64_t knows_edns_ms; /* until then it is known not to mind EDNS */
+    /* The forwarder's, which looks whether a server that is down has come back. */
+    struct io_timer probe_timer;
+    struct exchange *probe;
+    struct forwarder *forwarder;
+};
 
 enum exchange_kind {
     EXCHANGE_IGNORED,   /* no reply to this question: the wait goes on */
@@ -47,6 +84,8 @@ struct exchange_reply {
 struct exchanges {
     struct io *io; /* borrowed */
     struct worker_stats *stats;
+    struct upstream servers[UPSTREAM_MAX];
+    uint32_t n_servers;
     uint8_t image[DNS_MAX_MESSAGE];
 };
 
@@ -72,6 +111,14 @@ struct exchange {
     bool unsure;      /* EXCHANGE_UNSURE was reported: once, since it may be forged */
     struct name sent; /* with its random case */
 };
+
+/* Finds what is known of a server, or begins to know it; NULL when all are in use. */
+struct upstream *exchange_server(struct exchanges *, const struct addr *, uint64_t now_ms);
+/* It has not replied in time. again: nor before, to the same question. */
+void exchange_silent(struct upstream *, bool again);
+/* Should it be asked without EDNS, since it was silent and has not shown lately that it
+ * understands it? */
+bool exchange_suspects_edns(const struct upstream *, uint64_t now_ms);
 
 /* Sends the question. 0; -errno (then the server's record knows it, unless the want is ours). */
 int exchange_open(struct exchange *);

@@ -76,7 +76,6 @@ struct forwarder {
     struct io *io; /* borrowed */
     struct forwarder_hooks hooks;
     struct worker_stats *stats;
-    struct upstreams upstreams;
     struct exchanges exchanges;
     struct inflight inflight;
     TAILQ_HEAD(exchange_queue, exchange) tries; /* of all flights, oldest first */
@@ -226,21 +225,32 @@ static void end_chain(struct flight *fl, const struct real *end)
 
 static void on_packet(struct io_peer *, const uint8_t *, ssize_t);
 
-/* The question is asked. 0 and *out, or -errno. */
+/* The question is asked; when sockets are short, in place of the oldest try that no flight
+ * waits for. 0 and *out, or -errno. */
 static int send_try(struct forwarder *f, const struct exchange *question, struct exchange **out)
 {
-    struct exchange *e = pool_take(&f->inflight.tries);
-    int rc;
+    struct exchange *e, *idle = NULL;
+    int rc = -ENOBUFS;
 
-    if (e == NULL)
-        return -ENOBUFS;
-    *e = *question;
-    e->home = &f->exchanges;
-    e->peer.receive = on_packet;
-    if ((rc = exchange_open(e)) == 0)
-        *out = e;
-    else
-        pool_give(&f->inflight.tries, e);
+    do {
+        if (idle != NULL)
+            drop_try(idle);
+        if ((e = pool_take(&f->inflight.tries)) != NULL) {
+            *e = *question;
+            e->home = &f->exchanges;
+            e->peer.receive = on_packet;
+            if ((rc = exchange_open(e)) == 0) {
+                *out = e;
+                return 0;
+            }
+            pool_give(&f->inflight.tries, e);
+        }
+        if (idle != NULL || !exchange_is_starved(rc))
+            return rc;
+        TAILQ_FOREACH(idle, &f->tries, age)
+            if (idle->flight->current != idle)
+                break;
+    } while (idle != NULL);
     return rc;
 }
 
@@ -261,7 +271,7 @@ static void on_probe_timer(struct io_timer *t)
 
     if (s->probe != NULL) {
         close_probe(s);
-        upstream_no_reply(s, ETIMEDOUT, false);
+        exchange_silent(s, false);
     }
     if (s->report.state != UPSTREAM_DOWN || now_ms - s->wanted_ms > PROBE_WANTED_MS)
         return;
@@ -285,7 +295,7 @@ static int choose_server(struct flight *fl, uint64_t now_ms)
     int best = -1;
 
     for (int i = 0; i < fl->route->n_servers; i++) {
-        struct upstream *s = upstream_get(&f->upstreams, &fl->route->servers[i], now_ms);
+        struct upstream *s = exchange_server(&f->exchanges, &fl->route->servers[i], now_ms);
         bool is_down = s != NULL && s->report.state == UPSTREAM_DOWN;
         unsigned score = fl->servers[i].n_tries * 2u + is_down;
 
@@ -318,19 +328,6 @@ static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
     return hurries && third < fl->route->timeout_ms ? third : 0;
 }
 
-/* Closes the oldest try that no flight waits for; false: there is none. */
-static bool drop_oldest_try(struct forwarder *f)
-{
-    struct exchange *e;
-
-    TAILQ_FOREACH(e, &f->tries, age)
-        if (e->flight->current != e) {
-            drop_try(e);
-            return true;
-        }
-    return false;
-}
-
 static void wait_until(struct flight *fl, uint64_t at_ms)
 {
     fl->next_ms = at_ms < fl->end_ms ? at_ms : fl->end_ms;
@@ -341,8 +338,8 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
     const struct route *r = fl->route;
-    struct upstream *s = upstream_get(&f->upstreams, &r->servers[i], now_ms);
-    bool suspect = (how & WITHOUT_EDNS) != 0 || (s != NULL && upstream_suspect_edns(s, now_ms));
+    struct upstream *s = exchange_server(&f->exchanges, &r->servers[i], now_ms);
+    bool suspect = (how & WITHOUT_EDNS) != 0 || (s != NULL && exchange_suspects_edns(s, now_ms));
     struct exchange *e = NULL, question = {.flight = fl,
                                            .server_index = (uint8_t)i,
                                            .counted = how == 0,
@@ -366,8 +363,6 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
         question.packet_len = fl->chain_len;
     }
     rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
-    if (s != NULL && exchange_is_starved(rc) && drop_oldest_try(f))
-        rc = send_try(f, &question, &e);
     fl->starved = exchange_is_starved(rc);
     if (how == 0 && !fl->starved) {
         fl->servers[i].n_tries++;
@@ -401,8 +396,7 @@ static bool try_again(struct flight *fl, int i, unsigned how, bool *done, uint64
  * has said no, or its socket failed. */
 static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
 {
-    uint64_t end_ms = now_ms;
-    const struct exchange *e;
+    const struct exchange *newest;
     int next;
 
     while ((next = choose_server(fl, now_ms)) >= 0 && !(fresh && fl->servers[next].n_tries > 0)) {
@@ -425,10 +419,8 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     }
     /* Nothing more may be tried: those that still listen get a full time, then it is
      * over. At once, if nobody listens: the timer ends it, never the caller. */
-    LIST_FOREACH(e, &fl->tries, entry)
-        if (e->begun_ms + fl->route->timeout_ms > end_ms)
-            end_ms = e->begun_ms + fl->route->timeout_ms;
-    wait_until(fl, end_ms);
+    newest = LIST_FIRST(&fl->tries);
+    wait_until(fl, newest != NULL ? newest->begun_ms + fl->route->timeout_ms : now_ms);
     fl->end_ms = fl->next_ms;
 }
 
@@ -483,7 +475,7 @@ static void on_flight_timer(struct io_timer *timer)
             /* Silence is counted once a flight: one name that a server cannot
              * answer says little of the server. */
             COUNT(fl->forwarder->stats, upstream_timeouts);
-            upstream_no_reply(e->server, ETIMEDOUT, t->silent);
+            exchange_silent(e->server, t->silent);
             t->silent = true;
         }
         fl->current = NULL;
@@ -799,14 +791,14 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
 
 void forwarder_free(struct forwarder *f)
 {
+    struct upstream *s;
     struct flight *fl;
 
     if (f == NULL)
         return;
     while ((fl = inflight_victim(&f->inflight)) != NULL)
         give_up(fl, true);
-    for (struct upstream *s = f->upstreams.servers; s < f->upstreams.servers + f->upstreams.n;
-         s++) {
+    for (s = f->exchanges.servers; s < f->exchanges.servers + f->exchanges.n_servers; s++) {
         f->io->timer_clear(f->io, &s->probe_timer);
         if (s->probe != NULL)
             close_probe(s);
@@ -820,9 +812,13 @@ void forwarder_limit(struct forwarder *f, unsigned slots)
     f->limit = slots < f->inflight.flights.n ? slots : f->inflight.flights.n;
 }
 
-const struct upstream_report *forwarder_upstream(struct forwarder *f, const struct addr *a)
+const struct upstream_report *forwarder_upstream(const struct forwarder *f, const struct addr *a)
 {
-    const struct upstream *s = upstream_find(&f->upstreams, a);
+    for (uint32_t i = 0; i < f->exchanges.n_servers; i++) {
+        const struct upstream_report *r = &f->exchanges.servers[i].report;
 
-    return s != NULL && s->report.queries > 0 ? &s->report : NULL;
+        if (addr_same(&r->server, a))
+            return r->queries > 0 ? r : NULL;
+    }
+    return NULL;
 }

@@ -7,8 +7,8 @@
  *   inflight.c  one flight per distinct question (name, type, class, DO, CD,
  *               route); clients join it as waiters; which one ends when all
  *               places are taken
- *   exchange.c  one try: ID, port, case, match
- *   upstream.c  what is known of a server: RTT, state, 0x20, EDNS
+ *   exchange.c  one try: ID, port, case, match; what is known of a server: RTT, state,
+ *               0x20, EDNS
  *
  * None of them includes event.h or sys/socket.h. All memory is taken at
  * forwarder_new(): `slots` flights and waiters.
@@ -17,8 +17,7 @@
 #define RESOLVER_FORWARD_H
 
 #include "resolver/answer.h"
-#include "resolver/io.h"
-#include "resolver/upstream.h"
+#include "resolver/exchange.h"
 
 struct forwarder; /* opaque; one per worker */
 
@@ -52,6 +51,6 @@ int forwarder_resolve(struct forwarder *, const struct view *, const struct quer
 void forwarder_limit(struct forwarder *, unsigned slots);
 
 /* What this worker knows of a server; NULL: never asked. */
-const struct upstream_report *forwarder_upstream(struct forwarder *, const struct addr *);
+const struct upstream_report *forwarder_upstream(const struct forwarder *, const struct addr *);
 
 #endif

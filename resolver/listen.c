@@ -24,7 +24,6 @@
 #include "base/file.h"
 
 enum {
-    PROC_NET_MAX = 4 << 20,
     TCP_BACKLOG = 512,
     RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
 };
@@ -68,33 +67,33 @@ fail:
 
 /* The inode of the socket that is bound to the address, from one of the tables
  * of /proc/net; 0 when there is none. */
-static unsigned long socket_inode(const char *table, const struct addr *want, bool v6, bool tcp)
+static unsigned long socket_inode(const struct addr *want, bool v6, bool tcp)
 {
-    char *text, *save = NULL;
-    unsigned long found = 0;
-    size_t len;
+    const char *table = tcp  ? v6 ? "/proc/net/tcp6" : "/proc/net/tcp"
+                        : v6 ? "/proc/net/udp6"
+                             : "/proc/net/udp";
+    unsigned long found = 0, inode;
+    unsigned port, state, word[4];
+    FILE *f = fopen(table, "re");
+    char line[256];
 
-    if (file_read(table, PROC_NET_MAX, &text, &len) != 0)
-        return 0;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL && found == 0;
-         line = strtok_r(NULL, "\n", &save)) {
-        char ip[40];
-        unsigned port, state, word[4] = {0};
-        unsigned long inode;
+    while (f != NULL && found == 0 && fgets(line, sizeof line, f) != NULL) {
         struct addr local = {.ip = {[10] = 0xff, [11] = 0xff}};
+        const char *rest = strchr(line, ':');
 
-        if (sscanf(line, " %*d: %32[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", ip,
-                   &port, &state, &inode) != 4)
-            continue;
-        if (port != want->port || (tcp && state != TCP_LISTEN))
-            continue;
-        if (sscanf(ip, v6 ? "%8x%8x%8x%8x" : "%8x", &word[0], &word[1], &word[2], &word[3]) < 1)
+        if (rest == NULL ||
+            sscanf(rest, v6 ? ": %8x%8x%8x%8x" : ": %8x", &word[0], &word[1], &word[2], &word[3]) !=
+                (v6 ? 4 : 1) ||
+            sscanf(rest, ": %*[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", &port, &state,
+                   &inode) != 3 ||
+            port != want->port || (tcp && state != TCP_LISTEN))
             continue;
         memcpy(v6 ? local.ip : local.ip + 12, word, v6 ? 16 : 4);
         if (addr_is_any(&local) || addr_is_any(want) || addr_same_ip(&local, want))
             found = inode;
     }
-    free(text);
+    if (f != NULL)
+        fclose(f);
     return found;
 }
 
@@ -122,9 +121,8 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
         return diags_add(d, NULL, 0, 0, "%s (%s): cannot be bound: %s; see server.listen", text,
                          kind, strerror(-error));
     /* Who has it cannot be known without root, or in another network namespace. */
-    inode = socket_inode(tcp ? "/proc/net/tcp" : "/proc/net/udp", a, false, tcp);
-    if (inode == 0)
-        inode = socket_inode(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", a, true, tcp);
+    if ((inode = socket_inode(a, false, tcp)) == 0)
+        inode = socket_inode(a, true, tcp);
     snprintf(socket_name, sizeof socket_name, "socket:[%lu]", inode);
     if (inode != 0)
         glob("/proc/[0-9]*/fd/[0-9]*", GLOB_NOSORT, NULL, &fds);
@@ -185,22 +183,6 @@ fail:
         close(list[--made].fd);
     free(list);
     return rc;
-}
-
-enum answer listen_read(struct listen *l, struct query *q, struct now now)
-{
-    uint64_t before = l->stats->queries;
-    enum answer answer = answer_read(l->view, q, now);
-
-    if (l->stats->queries == before) /* it is counted as ignored */
-        return ANSWER_DROP;
-    if (q->client.transport == AUDIT_TCP)
-        COUNT(l->stats, queries_tcp);
-    else
-        COUNT(l->stats, queries_udp);
-    if (answer == ANSWER_DROP)
-        listen_done(l, q, answer);
-    return answer;
 }
 
 void listen_done(struct listen *l, struct query *q, enum answer answer)

@@ -43,11 +43,7 @@ static inline unsigned listen_share(const struct listen *l, uint32_t limit)
     return (limit + l->n_workers - 1) / l->n_workers;
 }
 
-/* answer_read() with counters. After ANSWER_DROP all is done: it was no question, or
- * access says so. */
-enum answer listen_read(struct listen *, struct query *, struct now);
-
-/* After every answer, sent or not: counts, and pushes the audit event. */
+/* After every answer to a question, sent or not: counts, and pushes the audit event. */
 void listen_done(struct listen *, struct query *, enum answer);
 
 /* Each serves the listeners and owns their descriptors from here on. NULL when out of

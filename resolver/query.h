@@ -61,8 +61,9 @@ static inline void view_policy_end(const struct view *v)
     *v->policy_begun = false;
 }
 
-/* What becomes of a question. WAIT: at its deadline nothing is known, it waits on. */
-enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT };
+/* What becomes of a question. WAIT: at its deadline nothing is known, it waits on. IGNORE: it
+ * was none. */
+enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT, ANSWER_IGNORE };
 
 /* Where an answer goes. */
 struct client {

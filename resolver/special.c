@@ -12,6 +12,7 @@
 #include "resolver/special.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "wire/present.h"
@@ -19,45 +20,39 @@
 enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
 struct special {
-    const char *zone; /* uncompressed wire form, without its final NUL (the literal's own) */
-    uint8_t len, labels;
+    const char *zone;
     enum special_kind kind;
     unsigned low, high; /* not 0: zones that the number of one more label chooses */
 };
 
-/* clang-format off */
-#define ZONE(labels, wire, kind) {wire, sizeof(wire), labels, kind, 0, 0}
-#define SPAN(labels, wire, low, high) {wire, sizeof(wire), labels, REVERSE, low, high}
-#define IN_ADDR "\x07in-addr\x04" "arpa"
-#define IP6 "\x03ip6\x04" "arpa"
-#define ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0"
+#define ZEROS "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0"
 
 static const struct special table[] = {
-    ZONE(1, "\x09localhost", LOCALHOST),
-    ZONE(1, "\x07invalid", NO_SUCH_NAME),
-    ZONE(1, "\x05onion", NO_SUCH_NAME),
-    ZONE(2, "\x08resolver\x04" "arpa", NO_DATA),
-    ZONE(3, "\x03" "127" IN_ADDR, NO_SUCH_NAME),
-    ZONE(3, "\x01" "0" IN_ADDR, NO_SUCH_NAME),
-    ZONE(6, "\x03" "255\x03" "255\x03" "255\x03" "255" IN_ADDR, NO_SUCH_NAME),
-    ZONE(3, "\x02" "10" IN_ADDR, REVERSE),
-    ZONE(4, "\x03" "168\x03" "192" IN_ADDR, REVERSE),
-    ZONE(4, "\x03" "254\x03" "169" IN_ADDR, REVERSE),
-    ZONE(5, "\x01" "2\x01" "0\x03" "192" IN_ADDR, REVERSE),
-    ZONE(5, "\x03" "100\x02" "51\x03" "198" IN_ADDR, REVERSE),
-    ZONE(5, "\x03" "113\x01" "0\x03" "203" IN_ADDR, REVERSE),
-    ZONE(34, "\x01" "0" ZERO8 ZERO8 ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" IP6, NO_SUCH_NAME),
-    ZONE(34, "\x01" "1" ZERO8 ZERO8 ZERO8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" IP6, NO_SUCH_NAME),
-    ZONE(4, "\x01" "d\x01" "f" IP6, REVERSE),
-    ZONE(5, "\x01" "8\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE(5, "\x01" "9\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE(5, "\x01" "a\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE(5, "\x01" "b\x01" "e\x01" "f" IP6, REVERSE),
-    ZONE(10, "\x01" "8\x01" "b\x01" "d\x01" "0\x01" "1\x01" "0\x01" "0\x01" "2" IP6, REVERSE),
-    SPAN(3, "\x03" "172" IN_ADDR, 16, 31), /* 172.16.0.0/12 */
-    SPAN(3, "\x03" "100" IN_ADDR, 64, 127), /* 100.64.0.0/10 (RFC 6598), by RFC 7793 */
+    {"localhost", LOCALHOST, 0, 0},
+    {"invalid", NO_SUCH_NAME, 0, 0},
+    {"onion", NO_SUCH_NAME, 0, 0},
+    {"resolver.arpa", NO_DATA, 0, 0},
+    {"127.in-addr.arpa", NO_SUCH_NAME, 0, 0},
+    {"0.in-addr.arpa", NO_SUCH_NAME, 0, 0},
+    {"255.255.255.255.in-addr.arpa", NO_SUCH_NAME, 0, 0},
+    {"10.in-addr.arpa", REVERSE, 0, 0},
+    {"168.192.in-addr.arpa", REVERSE, 0, 0},
+    {"254.169.in-addr.arpa", REVERSE, 0, 0},
+    {"2.0.192.in-addr.arpa", REVERSE, 0, 0},
+    {"100.51.198.in-addr.arpa", REVERSE, 0, 0},
+    {"113.0.203.in-addr.arpa", REVERSE, 0, 0},
+    {"0." ZEROS ".ip6.arpa", NO_SUCH_NAME, 0, 0},
+    {"1." ZEROS ".ip6.arpa", NO_SUCH_NAME, 0, 0},
+    {"d.f.ip6.arpa", REVERSE, 0, 0},
+    {"8.e.f.ip6.arpa", REVERSE, 0, 0},
+    {"9.e.f.ip6.arpa", REVERSE, 0, 0},
+    {"a.e.f.ip6.arpa", REVERSE, 0, 0},
+    {"b.e.f.ip6.arpa", REVERSE, 0, 0},
+    {"8.b.d.0.1.0.0.2.ip6.arpa", REVERSE, 0, 0},
+    {"172.in-addr.arpa", REVERSE, 16, 31},  /* 172.16.0.0/12 */
+    {"100.in-addr.arpa", REVERSE, 64, 127}, /* 100.64.0.0/10 (RFC 6598), by RFC 7793 */
 };
-/* clang-format on */
+
 enum { ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
 
 /* Does nobody inside the network get the question? One public address beside
@@ -74,80 +69,87 @@ static bool is_local(enum special_kind kind, const struct route *r)
     return kind != REVERSE || (r != NULL && r->n_servers > 0);
 }
 
-/* The zone in which the name is answered here; *zone_at: octets of the name in front of
- * the zone's. */
-static bool find_zone(const struct query *q, enum special_kind *kind, size_t *zone_at)
+/* The zone in which the name is answered here, or NULL; *zone_at: octets of the name in
+ * front of the zone's. */
+static const struct special *find_zone(const struct query *q, size_t *zone_at)
 {
     /* All zones end in one of four labels, nearly all names in others. Every question
      * passes here: to go through the table took 36 % of the instructions of an answer
      * out of the cache. */
     static const char ends[][5] = {"arpa", "alid", "nion", "host"};
     const struct name *n = &q->message.qname;
+    uint8_t pos[NAME_MAX_LABELS];
+    char text[NAME_MAX_WIRE], *end; /* the labels, each with a dot in front, and NUL */
     size_t i = 0;
 
     while (i < ARRAY_LEN(ends) && (n->len <= 5 || memcmp(n->data + n->len - 5, ends[i], 4) != 0))
         i++;
     if (i == ARRAY_LEN(ends) || q->message.qclass != CLASS_IN)
-        return false;
+        return NULL;
+    name_labels(n, pos);
+    memcpy(text, n->data, n->len);
+    for (i = 0; i < n->labels; i++)
+        text[pos[i]] = '.';
     for (const struct special *s = table; s < table + ARRAY_LEN(table); s++) {
-        unsigned more = s->high != 0, value = 0, k = 1;
-        const uint8_t *label;
-        size_t base;
+        size_t len = strlen(s->zone), top = n->len - len - 2;
+        unsigned labels = 1, number;
 
-        if (n->labels < s->labels + more)
+        if (n->len < len + 2 || memcmp(text + top + 1, s->zone, len) != 0)
             continue;
-        base = name_parent_offset(n, (unsigned)n->labels - s->labels);
-        if (n->len - base != s->len || memcmp(n->data + base, s->zone, s->len) != 0)
+        for (i = 0; i < len; i++)
+            labels += s->zone[i] == '.';
+        if (labels > n->labels || pos[n->labels - labels] != top) /* a label has a dot inside */
             continue;
-        *kind = s->kind;
-        *zone_at = name_parent_offset(n, n->labels - s->labels - more);
-        if (!more)
-            return is_local(*kind, q->route);
-        /* The number of the label in front is decimal, without zeros in front. */
-        label = n->data + *zone_at;
-        for (; k <= label[0] && label[0] <= 3 && label[k] >= '0' && label[k] <= '9'; k++)
-            value = value * 10 + (label[k] - '0');
-        return k > label[0] && label[1] != '0' && value >= s->low && value <= s->high &&
-               is_local(*kind, q->route);
+        *zone_at = top;
+        if (s->high > 0) { /* the number of the label in front is decimal, without zeros in front */
+            if (labels == n->labels)
+                return NULL;
+            *zone_at = pos[n->labels - labels - 1];
+            number = (unsigned)strtoul(text + *zone_at + 1, &end, 10);
+            if (text[*zone_at + 1] < '1' || text[*zone_at + 1] > '9' || end != text + top ||
+                number < s->low || number > s->high)
+                return NULL;
+        }
+        return is_local(s->kind, q->route) ? s : NULL;
     }
-    return false;
+    return NULL;
 }
 
 int special_answer(const struct query *q, uint32_t ttl_s, struct writer *w)
 {
-    static const uint8_t v6[16] = {[15] = 1}, v4[4] = {127, 0, 0, 1};
-    uint16_t type = q->key.type, answers = 0;
-    enum special_kind kind;
-    size_t zone_at;
+    static const struct {
+        uint16_t type;
+        uint8_t len, rdata[16];
+    } hosts[] = {{TYPE_A, 4, {127, 0, 0, 1}}, {TYPE_AAAA, 16, {[15] = 1}}};
+    uint16_t type = q->key.type;
+    size_t zone_at, begun;
+    const struct special *s = find_zone(q, &zone_at);
+    bool is_host, is_top;
     int rcode;
 
-    if (!find_zone(q, &kind, &zone_at))
+    if (s == NULL)
         return -1;
+    is_host = s->kind == LOCALHOST;
+    is_top = zone_at == 0;
     /* The top of a zone exists; what is below it does not. */
-    rcode = kind == LOCALHOST || kind == NO_DATA || zone_at == 0 ? RCODE_NOERROR : RCODE_NXDOMAIN;
+    rcode = is_host || s->kind == NO_DATA || is_top ? RCODE_NOERROR : RCODE_NXDOMAIN;
     if (w == NULL)
         return rcode;
     image_begin(w, &q->message, (uint16_t)rcode);
-    if (kind == LOCALHOST && (type == TYPE_A || type == TYPE_ANY)) {
-        image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_A, ZONE_TTL_S, sizeof v4);
-        writer_bytes(w, v4, sizeof v4);
-        answers++;
+    begun = w->len;
+    for (size_t i = 0; is_host && i < ARRAY_LEN(hosts); i++) {
+        if (type != hosts[i].type && type != TYPE_ANY)
+            continue;
+        image_record(w, SECTION_ANSWER, DNS_HEADER, hosts[i].type, ZONE_TTL_S, hosts[i].len);
+        writer_bytes(w, hosts[i].rdata, hosts[i].len);
     }
-    if (kind == LOCALHOST && (type == TYPE_AAAA || type == TYPE_ANY)) {
-        image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_AAAA, ZONE_TTL_S, sizeof v6);
-        writer_bytes(w, v6, sizeof v6);
-        answers++;
+    if (!is_host && is_top && type == TYPE_SOA)
+        image_soa(w, SECTION_ANSWER, DNS_HEADER, ZONE_TTL_S);
+    if (!is_host && is_top && type == TYPE_NS) {
+        image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_NS, ZONE_TTL_S, 2);
+        writer_u16(w, 0xc000 | DNS_HEADER);
     }
-    if (kind != LOCALHOST && zone_at == 0 && (type == TYPE_SOA || type == TYPE_NS)) {
-        if (type == TYPE_SOA)
-            image_soa(w, SECTION_ANSWER, DNS_HEADER, ZONE_TTL_S);
-        else
-            image_record(w, SECTION_ANSWER, DNS_HEADER, TYPE_NS, ZONE_TTL_S, 2);
-        if (type == TYPE_NS)
-            writer_u16(w, 0xc000 | DNS_HEADER);
-        answers++;
-    }
-    if (answers == 0)
+    if (w->len == begun)
         image_soa(w, SECTION_AUTHORITY, DNS_HEADER + zone_at, ttl_s);
     return rcode;
 }
@@ -156,33 +158,26 @@ int special_answer(const struct query *q, uint32_t ttl_s, struct writer *w)
  * asked for. */
 bool special_identity(const struct view *v, struct query *q, enum answer *result)
 {
-    static const struct {
-        const char *name; /* wire form, folded; its final NUL is the root label */
-        bool version;
-    } identities[] = {
-        {"\2id\6server", false},
-        {"\10hostname\4bind", false},
-        {"\7version\6server", true},
-        {"\7version\4bind", true},
-    };
+    /* wire form, folded; the final NUL is the root label; of the version from the third on */
+    static const char *const names[] = {"\2id\6server", "\10hostname\4bind", "\7version\6server",
+                                        "\7version\4bind"};
     const struct settings *s = v->settings;
-    const struct name *n = &q->message.qname;
+    const struct message *m = &q->message;
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
     const char *text;
     uint8_t len;
     size_t i = 0;
 
-    while (i < ARRAY_LEN(identities) && (n->len != strlen(identities[i].name) + 1 ||
-                                         memcmp(n->data, identities[i].name, n->len) != 0))
+    while (i < ARRAY_LEN(names) && (m->qname.len != strlen(names[i]) + 1 ||
+                                    memcmp(m->qname.data, names[i], m->qname.len) != 0))
         i++;
-    if (i == ARRAY_LEN(identities) ||
-        (q->message.qtype != TYPE_TXT && q->message.qtype != TYPE_ANY) ||
-        (identities[i].version ? s->server.hide_version : s->server.hide_identity))
+    if (i == ARRAY_LEN(names) || (m->qtype != TYPE_TXT && m->qtype != TYPE_ANY) ||
+        (i >= 2 ? s->server.hide_version : s->server.hide_identity))
         return false;
     COUNT(v->stats, special);
-    text = identities[i].version ? "waymark " PACKAGE_VERSION : s->server.name;
+    text = i >= 2 ? "waymark " PACKAGE_VERSION : s->server.name;
     len = (uint8_t)strnlen(text, UINT8_MAX);
-    image_begin(&w, &q->message, RCODE_NOERROR);
+    image_begin(&w, m, RCODE_NOERROR);
     writer_u16(&w, 0xc000 | DNS_HEADER); /* owner: the question's name */
     writer_u16(&w, TYPE_TXT);
     writer_u16(&w, CLASS_CH);
@@ -197,16 +192,13 @@ bool special_identity(const struct view *v, struct query *q, enum answer *result
 
 void special_each_reverse(const struct view *v, special_visit *visit, void *context)
 {
-    char zone[NAME_TEXT], text[NAME_TEXT + 16];
+    struct name name;
+    char text[80];
 
     for (const struct special *s = table; s < table + ARRAY_LEN(table); s++) {
-        struct cursor c = cursor_make((const uint8_t *)s->zone, s->len);
-        struct name name;
-
-        name_read_plain(&c, &name);
-        (void)name_print(&name, zone);
-        snprintf(text, sizeof text, "%u-%u.%s", s->low, s->high, zone);
-        if (s->kind == REVERSE && is_local(REVERSE, query_route(v, &name, TYPE_PTR)))
-            visit(context, s->high != 0 ? text : zone);
+        snprintf(text, sizeof text, "%u-%u.%s", s->low, s->high, s->zone);
+        if (s->kind == REVERSE && name_parse(&name, s->zone) == 0 &&
+            is_local(REVERSE, query_route(v, &name, TYPE_PTR)))
+            visit(context, s->high > 0 ? text : s->zone);
     }
 }

@@ -145,8 +145,8 @@ static bool answer_message(struct connection *c, const uint8_t *message, size_t 
     q->wire_len = len;
     q->out = c->tcp->answer;
     q->out_size = sizeof c->tcp->answer;
-    answer = listen_read(l, q, now);
-    if (answer == ANSWER_DROP) /* nothing more is expected */
+    answer = answer_read(l->view, q, now);
+    if (answer == ANSWER_IGNORE) /* nothing more is expected */
         return false;
     if (answer == ANSWER_FORWARD)
         answer = answer_query(l->view, q, NULL, now);

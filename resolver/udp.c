@@ -42,7 +42,6 @@ struct socket {
     struct udp *udp;
     struct event *event;
     struct listener listener;
-    uint16_t number;
 };
 
 struct udp {
@@ -53,7 +52,6 @@ struct udp {
     struct iovec in_iov[BATCH], out_iov[BATCH];
     struct sockaddr_storage from[BATCH];
     union control in_control[BATCH], out_control[BATCH];
-    enum answer answer[BATCH];
     struct query q[BATCH];
     uint8_t in_bytes[BATCH][IN_STRIDE];
     uint8_t out_bytes[BATCH][OUT_STRIDE];
@@ -142,6 +140,7 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
 
 /* ---- receiving ---- */
 
+/* What is asked, and where its answer may lie. */
 static enum answer read_packet(struct socket *s, unsigned i, struct now now, uint64_t now_us)
 {
     struct udp *u = s->udp;
@@ -151,18 +150,18 @@ static enum answer read_packet(struct socket *s, unsigned i, struct now now, uin
 
     if ((m->msg_flags & MSG_TRUNC) != 0 || !addr_from_sockaddr(&q->client.addr, m->msg_name)) {
         COUNT(u->l->stats, ignored);
-        return ANSWER_DROP;
+        return ANSWER_IGNORE;
     }
     q->client.local = s->listener.addr;
     if (s->listener.wildcard)
         read_local(m, &q->client.local);
     q->client.transport = AUDIT_UDP;
-    q->client.listener = s->number;
+    q->client.listener = (uint16_t)(s - u->sockets);
     q->arrived_ms = now.mono_ms;
     q->arrived_us = now_us;
     q->wire = u->in_bytes[i];
     q->wire_len = u->in[i].msg_len;
-    answer = listen_read(u->l, q, now);
+    answer = answer_read(u->l->view, q, now);
     if (answer == ANSWER_FORWARD)
         cache_prefetch(u->l->view->cache, &q->key);
     return answer;
@@ -171,26 +170,25 @@ static enum answer read_packet(struct socket *s, unsigned i, struct now now, uin
 static void answer_batch(struct socket *s, unsigned n)
 {
     struct udp *u = s->udp;
+    const struct view *v = u->l->view;
     struct now now = u->l->io->now(u->l->io);
     uint64_t now_us = clock_us();
+    enum answer answers[BATCH];
     unsigned n_out = 0;
 
-    for (unsigned i = 0; i < n; i++) /* what is asked, and where its answer may lie */
-        u->answer[i] = read_packet(s, i, now, now_us);
+    for (unsigned i = 0; i < n; i++)
+        answers[i] = read_packet(s, i, now, now_us);
     for (unsigned i = 0; i < n; i++) {
         struct query *q = &u->q[i];
         struct msghdr *out = &u->out[n_out].msg_hdr;
-        enum answer answer = u->answer[i];
+        enum answer answer = answers[i];
 
-        if (answer == ANSWER_DROP)
-            continue;
         if (answer == ANSWER_FORWARD)
-            answer = answer_query(u->l->view, q, NULL, now);
-        if (answer == ANSWER_FORWARD) {
-            forwarder_ask(u->l->forwarder, u->l->view, q);
-            continue;
-        }
-        listen_done(u->l, q, answer);
+            answer = answer_query(v, q, NULL, now);
+        if (answer == ANSWER_FORWARD)
+            forwarder_ask(u->l->forwarder, v, q);
+        else if (answer != ANSWER_IGNORE)
+            listen_done(u->l, q, answer);
         if (answer != ANSWER_SEND)
             continue;
         u->out_iov[n_out] = (struct iovec){q->out, q->out_len};
@@ -203,7 +201,7 @@ static void answer_batch(struct socket *s, unsigned n)
         n_out++;
     }
     send_messages(u, s->listener.fd, u->out, n_out);
-    view_policy_end(u->l->view);
+    view_policy_end(v);
     for (unsigned i = 0; i < n; i++) {
         u->in[i].msg_hdr.msg_namelen = sizeof u->from[i];
         u->in[i].msg_hdr.msg_controllen = sizeof u->in_control[i];
@@ -241,7 +239,6 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
         return NULL;
     }
     u->l = l;
-    u->n = n;
     for (int i = 0; i < BATCH; i++) {
         u->in_iov[i] = (struct iovec){u->in_bytes[i], IN_STRIDE};
         u->in[i].msg_hdr = (struct msghdr){.msg_name = &u->from[i],
@@ -256,10 +253,11 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
     for (int i = 0; i < n; i++) {
         struct socket *s = &u->sockets[i];
 
-        *s = (struct socket){.udp = u, .listener = listeners[i], .number = (uint16_t)i};
+        u->n++;
+        s->udp = u;
+        s->listener = listeners[i];
         s->event = event_new(l->base, s->listener.fd, EV_READ | EV_PERSIST, on_readable, s);
         if (s->event == NULL || event_add(s->event, NULL) != 0) {
-            u->n = i + 1;
             udp_free(u);
             return NULL;
         }

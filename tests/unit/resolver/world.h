@@ -447,7 +447,7 @@ static inline void check_frame(const struct world *w, const struct message *m)
 
 static inline const char *world_answer(struct world *w, enum answer a)
 {
-    static const char *const names[] = {"SEND", "FORWARD", "DROP", "WAIT"};
+    static const char *const names[] = {"SEND", "FORWARD", "DROP", "WAIT", "IGNORE"};
     static const struct {
         uint16_t flag;
         const char *name;
