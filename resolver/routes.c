@@ -4,8 +4,8 @@
  * cache, reload, explain. Each takes the daemon as context and answers its
  * request once.
  *
- * Numbers are rows: a counter of the workers, the cache or the audit is named
- * in `stats` by its row in stat_rows[], a number of `status` in status_rows[].
+ * Numbers are rows: a counter of the workers, the cache, the audit or the policy is
+ * named in `stats` by its row, and goes into `status` by one in status_numbers[].
  */
 #include "resolver/daemon.h"
 
@@ -21,123 +21,127 @@
 #include "resolver/special.h"
 #include "wire/present.h"
 
-enum { MAX_SERVERS = 1024, MAX_ENTRIES = 64, RECORD_TEXT = 4096 };
+enum { RECORD_TEXT = 4096 };
 
 /* ---- numbers ---- */
 
-struct totals {
-    struct worker_stats workers; /* of all of them */
-    struct cache_stats cache;
-    struct audit_writer_stats audit;
-    struct policy_counts policy;
-    int policy_error;       /* why these cannot be read */
-    uint64_t audit_dropped; /* by the writer, or by the workers when there is none */
-    uint64_t audit_waiting; /* questions in rings, or for a commit */
-    uint64_t policy_verified, policy_faults, policy_without;
-};
-
 struct number {
-    const char *object, *name; /* object: the part of `status`; NULL: at the top */
-    size_t offset;             /* of a uint64_t in struct totals */
+    const char *name;
+    size_t offset; /* of a uint64_t in the struct that it is read from */
 };
-
-#define AT(field) offsetof(struct totals, field)
 
 /* clang-format off */
-static const struct number stat_rows[] = {
-#define X(name, help) {NULL, #name, AT(workers.name)},
+static const struct number worker_numbers[] = {
+#define X(name, help) {#name, offsetof(struct worker_stats, name)},
     WORKER_COUNTERS(X)
 #undef X
-    {NULL, "cache_entries", AT(cache.entries)},
-    {NULL, "cache_bytes", AT(cache.bytes)},
-    {NULL, "cache_size", AT(cache.size)},
-    {NULL, "cache_lookups_hit", AT(cache.hits)},
-    {NULL, "cache_lookups_missed", AT(cache.misses)},
-    {NULL, "cache_lookups_expired", AT(cache.expired)},
-    {NULL, "cache_inserts", AT(cache.inserts)},
-    {NULL, "cache_replaced", AT(cache.replaced)},
-    {NULL, "cache_evicted", AT(cache.evicted)},
-    {NULL, "cache_refused", AT(cache.refused)},
-    {NULL, "cache_flushed", AT(cache.flushed)},
-    {NULL, "audit_recorded", AT(audit.recorded)},
-    {NULL, "audit_counted", AT(audit.counted)},
-    {NULL, "audit_lost", AT(audit.dropped)},
-    {NULL, "audit_repeats", AT(audit.repeats)},
-    {NULL, "audit_commits", AT(audit.commits)},
-    {NULL, "audit_commit_failures", AT(audit.commit_failures)},
-    {NULL, "audit_pruned", AT(audit.pruned)},
-    {NULL, "audit_pending", AT(audit.pending)},
-    {NULL, "audit_store_bytes", AT(audit.store_bytes)},
-};
+    {NULL, 0}};
+static const struct number cache_numbers[] = {
+    {"cache_entries", offsetof(struct cache_stats, entries)},
+    {"cache_bytes", offsetof(struct cache_stats, bytes)},
+    {"cache_size", offsetof(struct cache_stats, size)},
+    {"cache_lookups_hit", offsetof(struct cache_stats, hits)},
+    {"cache_lookups_missed", offsetof(struct cache_stats, misses)},
+    {"cache_lookups_expired", offsetof(struct cache_stats, expired)},
+    {"cache_inserts", offsetof(struct cache_stats, inserts)},
+    {"cache_replaced", offsetof(struct cache_stats, replaced)},
+    {"cache_evicted", offsetof(struct cache_stats, evicted)},
+    {"cache_refused", offsetof(struct cache_stats, refused)},
+    {"cache_flushed", offsetof(struct cache_stats, flushed)},
+    {NULL, 0}};
+static const struct number audit_numbers[] = {
+#define X(name) {"audit_" #name, offsetof(struct audit_writer_stats, name)},
+    AUDIT_WRITER_STATS(X)
+#undef X
+    {"audit_lost", offsetof(struct audit_writer_stats, dropped)},
+    {NULL, 0}};
+static const struct number policy_numbers[] = {
+#define X(name) {"policy_" #name, offsetof(struct policy_counts, name)},
+    X(networks) X(pools) X(rules) X(suffixes) X(approved)
+#undef X
+    {NULL, 0}};
+static const struct number upstream_numbers[] = {
+#define X(name, field) {name, offsetof(struct upstream_report, field)},
+    X("queries", queries) X("replies", replies)
+    X("positive", by_kind[REPLY_POSITIVE]) X("positive", by_kind[REPLY_CNAME])
+    X("nodata", by_kind[REPLY_NODATA]) X("nxdomain", by_kind[REPLY_NXDOMAIN])
+    X("failures", by_kind[REPLY_FAILURE]) X("failures", by_kind[REPLY_REFERRAL])
+    X("timeouts", timeouts) X("errors", errors)
+#undef X
+    {NULL, 0}};
 
-static const struct number status_rows[] = {
-    {NULL, "queries", AT(workers.queries)},
-    {NULL, "kms_questions", AT(workers.kms_questions)},
-    {"policy", "networks", AT(policy.networks)},
-    {"policy", "pools", AT(policy.pools)},
-    {"policy", "rules", AT(policy.rules)},
-    {"policy", "suffixes", AT(policy.suffixes)},
-    {"policy", "approved", AT(policy.approved)},
-    {"policy", "verified", AT(policy_verified)},
-    {"policy", "faults", AT(policy_faults)},
-    {"policy", "threads_without", AT(policy_without)},
-    {"audit", "questions", AT(workers.kms_questions)},
-    {"audit", "recorded", AT(audit.recorded)},
-    {"audit", "counted", AT(audit.counted)},
-    {"audit", "dropped", AT(audit_dropped)},
-    {"audit", "pending", AT(audit_waiting)},
-    {"audit", "bytes", AT(audit.store_bytes)},
-    {"audit", "last_commit", AT(audit.last_commit_wall_ms)},
-    {"cache", "entries", AT(cache.entries)},
-    {"cache", "bytes", AT(cache.bytes)},
-    {"cache", "size", AT(cache.size)},
-    {"cache", "hits", AT(cache.hits)},
-    {"cache", "misses", AT(cache.misses)},
+/* In `status`: the object that has it (NULL: none), its name there and in `stats`. */
+static const struct { const char *object, *name, *stat; } status_numbers[] = {
+    {NULL, "queries", "queries"},
+    {NULL, "kms_questions", "kms_questions"},
+    {"policy", "networks", "policy_networks"},
+    {"policy", "pools", "policy_pools"},
+    {"policy", "rules", "policy_rules"},
+    {"policy", "suffixes", "policy_suffixes"},
+    {"policy", "approved", "policy_approved"},
+    {"audit", "questions", "kms_questions"},
+    {"audit", "recorded", "audit_recorded"},
+    {"audit", "counted", "audit_counted"},
+    {"audit", "bytes", "audit_store_bytes"},
+    {"audit", "last_commit", "audit_last_commit_wall_ms"},
+    {"cache", "entries", "cache_entries"},
+    {"cache", "bytes", "cache_bytes"},
+    {"cache", "size", "cache_size"},
+    {"cache", "hits", "cache_lookups_hit"},
+    {"cache", "misses", "cache_lookups_missed"},
 };
-
 /* clang-format on */
 
-static void add_numbers(json_t *o, const struct totals *t, const struct number *rows, size_t n)
+static json_int_t number_of(const json_t *o, const char *name)
 {
-    for (size_t i = 0; i < n; i++) {
-        uint64_t value;
+    return json_integer_value(json_object_get(o, name));
+}
 
-        memcpy(&value, (const char *)t + rows[i].offset, sizeof value);
-        json_object_set_new(rows[i].object != NULL ? json_object_get(o, rows[i].object) : o,
-                            rows[i].name, json_integer((json_int_t)value));
+/* Adds each to what o has under its name; their owner may be at work on them. */
+static void add_numbers(json_t *o, const struct number *rows, const void *from)
+{
+    for (; rows->name != NULL; rows++) {
+        const uint64_t *n = (const void *)((const char *)from + rows->offset);
+
+        json_object_set_new(o, rows->name,
+                            json_integer(number_of(o, rows->name) +
+                                         (json_int_t)__atomic_load_n(n, __ATOMIC_RELAXED)));
     }
 }
 
-static void sum_up(struct daemon *d, struct totals *t)
+static struct worker *worker_at(const struct daemon *d, int i)
 {
-    uint64_t *sum = (uint64_t *)(void *)&t->workers, known;
+    return i < d->n_workers ? d->workers[i] : d->own;
+}
 
-    memset(t, 0, sizeof *t);
-    for (int i = 0; i <= d->n_workers; i++) {
-        const struct worker *w = i < d->n_workers ? d->workers[i] : d->own;
-        const uint64_t *one = (const uint64_t *)(const void *)&w->stats;
+/* All numbers. 0 or -errno of what the policy store tells, into counts. */
+static int sum_up(struct daemon *d, json_t *stats, struct policy_counts *counts)
+{
+    struct cache_stats cache;
+    struct audit_writer_stats audit = {0};
+    int rc = 0;
 
-        for (size_t k = 0; k < WORKER_STATS; k++)
-            sum[k] += __atomic_load_n(&one[k], __ATOMIC_RELAXED);
-    }
-    cache_stats(d->shared.cache, &t->cache);
+    memset(counts, 0, sizeof *counts);
+    for (int i = 0; i <= d->n_workers; i++)
+        add_numbers(stats, worker_numbers, &worker_at(d, i)->stats);
+    cache_stats(d->shared.cache, &cache);
+    add_numbers(stats, cache_numbers, &cache);
     if (d->auditor != NULL)
-        auditor_stats(d->auditor, &t->audit);
+        auditor_stats(d->auditor, &audit);
+    add_numbers(stats, audit_numbers, &audit);
     if (d->shared.policy != NULL)
-        t->policy_error = policy_store_counts(d->shared.policy, &t->policy);
-    t->audit_dropped = d->auditor != NULL ? t->audit.dropped : t->workers.audit_dropped;
-    known = t->audit.recorded + t->audit.counted + t->audit_dropped;
-    t->audit_waiting = t->workers.kms_questions > known ? t->workers.kms_questions - known : 0;
+        rc = policy_store_counts(d->shared.policy, counts);
+    add_numbers(stats, policy_numbers, counts);
+    return rc;
 }
 
 static void get_stats(void *context, struct control_request *r)
 {
-    json_t *all = json_object();
-    struct totals t;
+    json_t *stats = json_object();
+    struct policy_counts counts;
 
-    sum_up(context, &t);
-    add_numbers(all, &t, stat_rows, ARRAY_LEN(stat_rows));
-    control_answer(r, 200, json_pack("{s:o}", "stats", all));
+    (void)sum_up(context, stats, &counts);
+    control_answer(r, 200, json_pack("{s:o}", "stats", stats));
 }
 
 /* ---- status ---- */
@@ -147,7 +151,7 @@ static const char *or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-static void PRINTF_LIKE(2, 3) status_problem(json_t *problems, const char *fmt, ...)
+static void PRINTF_LIKE(2, 3) problem(json_t *problems, const char *fmt, ...)
 {
     va_list args;
 
@@ -156,54 +160,51 @@ static void PRINTF_LIKE(2, 3) status_problem(json_t *problems, const char *fmt, 
     va_end(args);
 }
 
-/* What is wrong with the policy store: its contents, its folder, its readers. */
-static void policy_problems(struct daemon *d, struct totals *t, const struct store_health *h,
-                            json_t *problems)
+/* What is wrong with the policy store: its contents, its folder, its readers. How many
+ * threads have no reader. */
+static int policy_problems(struct daemon *d, const struct store_health *h, const json_t *stats,
+                           int rc, json_t *problems)
 {
-    char dir[512], full[64];
-    const char *found = d->verifier.found;
-    int error = 0;
+    const char *dir = d->newest->settings->server.state_dir;
+    json_int_t damaged = number_of(stats, "kms_damaged");
+    char full[64];
+    int error = 0, n = 0;
 
-    snprintf(dir, sizeof dir, "%s/policy", d->newest->settings->server.state_dir);
-    t->policy_verified = d->verifier.verified_ms;
-    t->policy_faults = h->faults;
     for (int i = 0; i <= d->n_workers; i++) {
-        int e = (i < d->n_workers ? d->workers[i] : d->own)->policy_error;
+        int e = worker_at(d, i)->policy_error;
 
         error = e != 0 ? e : error;
-        t->policy_without += e != 0;
+        n += e != 0;
     }
-    if (found[0] != '\0')
-        status_problem(problems, "policy: %s", found);
+    if (d->verifier.found[0] != '\0')
+        problem(problems, "policy: %s", d->verifier.found);
     else if (h->faults > 0)
-        status_problem(
-            problems,
-            "policy: %s/data.mdb: %llu reads failed since the start, since the disk failed or "
-            "the file is damaged; those questions got what the real DNS said; " STORE_REMEDY,
-            dir, (unsigned long long)h->faults);
-    else if (t->workers.kms_damaged > 0)
-        status_problem(
-            problems,
-            "policy: %s/data.mdb: %llu questions since the start needed a damaged record "
-            "and got what the real DNS said; " STORE_REMEDY,
-            dir, (unsigned long long)t->workers.kms_damaged);
-    else if (t->policy_error != 0 && t->policy_error != -EUSERS)
-        status_problem(problems, "policy: %s/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
-                       dir, strerror(-t->policy_error));
+        problem(problems,
+                "policy: %s/policy/data.mdb: %llu reads failed since the start, since the disk "
+                "failed or the file is damaged; those questions got what the real DNS "
+                "said; " STORE_REMEDY,
+                dir, (unsigned long long)h->faults);
+    else if (damaged > 0)
+        problem(problems,
+                "policy: %s/policy/data.mdb: %lld questions since the start needed a damaged "
+                "record and got what the real DNS said; " STORE_REMEDY,
+                dir, (long long)damaged);
+    else if (rc != 0 && rc != -EUSERS)
+        problem(problems, "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
+                dir, strerror(-rc));
     if (h->unlocked)
-        status_problem(problems,
-                       "policy: %s is read-only here: rules act, and must not be changed from "
-                       "elsewhere meanwhile; make it writable and restart waymarkd",
-                       dir);
-    if (t->policy_without == 0)
-        return;
+        problem(problems,
+                "policy: %s/policy is read-only here: rules act, and must not be changed from "
+                "elsewhere meanwhile; make it writable and restart waymarkd",
+                dir);
     snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
-    status_problem(
-        problems,
-        "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
-        "the clients that they answer; end the other processes that have %s/lock.mdb open "
-        "(fuser shows them) and restart waymarkd",
-        (int)t->policy_without, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
+    if (n > 0)
+        problem(problems,
+                "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
+                "the clients that they answer; end the other processes that have "
+                "%s/policy/lock.mdb open (fuser shows them) and restart waymarkd",
+                n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
+    return n;
 }
 
 static void add_zone(void *context, const char *zone)
@@ -216,25 +217,44 @@ static void get_status(void *context, struct control_request *r)
     struct daemon *d = context;
     const struct settings *s = d->newest->settings;
     const char *file = d->settings_path != NULL ? d->settings_path : settings_default_path();
-    json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(), *o;
+    json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(),
+           *stats = json_object(), *o;
     struct store_health h = {.refused = true};
-    struct totals t;
+    struct audit_writer_stats audit = {0};
+    struct policy_counts counts;
     char text[ADDR_TEXT], digest[16];
+    json_int_t dropped, waiting;
+    int without = 0, rc = sum_up(d, stats, &counts);
 
-    sum_up(d, &t);
     if (d->policy_error[0] != '\0')
-        status_problem(problems, "policy: %s", d->policy_error);
+        problem(problems, "policy: %s", d->policy_error);
     if (d->shared.policy != NULL) {
         h = store_health(d->shared.policy);
-        policy_problems(d, &t, &h, problems);
+        without = policy_problems(d, &h, stats, rc, problems);
     }
-    snprintf(digest, sizeof digest, "%08x", (unsigned)(t.policy.digest >> 32));
+    if (d->auditor != NULL)
+        auditor_stats(d->auditor, &audit);
+    dropped = number_of(stats, d->auditor != NULL ? "audit_lost" : "audit_dropped");
+    waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
+              number_of(stats, "audit_counted") - dropped;
+    if (d->audit_error[0] != '\0')
+        problem(problems, "audit: %s", d->audit_error);
+    if (audit.last_error != 0)
+        problem(problems,
+                "audit: the last commit failed: %s; events wait in memory, and are dropped "
+                "and counted when it is full",
+                strerror(audit.last_error));
+    if (dropped != 0)
+        problem(problems, "audit: %lld events were dropped since the start", (long long)dropped);
+    if (d->machine_error[0] != '\0')
+        problem(problems, "machine: %s", d->machine_error);
+    snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
     special_each_reverse(d->own->listen.view, add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
     /* clang-format off */
-    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:o?,s:I,s:I},s:o,"
-                  "s:{s:b,s:b,s:o?,s:s,s:s?},s:{s:b,s:s?},s:{},s:s}",
+    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:s,s:I,s:I},s:o,"
+                  "s:{s:b,s:b,s:o?,s:s,s:s?,s:I,s:I,s:i},s:{s:b,s:s?,s:I,s:I},s:{},s:s,s:o}",
                   "version", PACKAGE_VERSION,
                   "name", s->server.name,
                   "pid", (int)getpid(),
@@ -243,33 +263,31 @@ static void get_status(void *context, struct control_request *r)
                   "uptime_s", (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000),
                   "listen", listen,
                   "workers", d->n_workers,
-                  "settings", "file", json_string(file),
+                  "settings", "file", file,
                               "generation", (json_int_t)s->generation,
                               "read", (json_int_t)d->read.wall_ms,
                   "local_reverse", reverse,
-                  "policy", "open", !h.refused && t.policy_error != -EIO,
+                  "policy", "open", !h.refused && rc != -EIO,
                             "read_only", h.unlocked,
-                            "serial", t.policy_error == 0 ? json_integer((json_int_t)t.policy.serial) : NULL,
+                            "serial", rc == 0 ? json_integer((json_int_t)counts.serial) : NULL,
                             "digest", digest,
                             "error", or_null(d->policy_error),
-                  "audit", "open", d->auditor != NULL, "error", or_null(d->audit_error),
+                            "verified", (json_int_t)d->verifier.verified_ms,
+                            "faults", (json_int_t)h.faults,
+                            "threads_without", without,
+                  "audit", "open", d->auditor != NULL,
+                           "error", or_null(d->audit_error),
+                           "dropped", dropped,
+                           "pending", waiting > 0 ? waiting : 0,
                   "cache",
-                  "kms_mode", mode_names[s->kms.mode]);
+                  "kms_mode", mode_names[s->kms.mode],
+                  "problems", problems);
     /* clang-format on */
-    add_numbers(o, &t, status_rows, ARRAY_LEN(status_rows));
-    if (d->audit_error[0] != '\0')
-        status_problem(problems, "audit: %s", d->audit_error);
-    if (t.audit.last_error != 0)
-        status_problem(problems,
-                       "audit: the last commit failed: %s; events wait in memory, and are dropped "
-                       "and counted when it is full",
-                       strerror(t.audit.last_error));
-    if (t.audit_dropped != 0)
-        status_problem(problems, "audit: %llu events were dropped since the start",
-                       (unsigned long long)t.audit_dropped);
-    if (d->machine_error[0] != '\0')
-        status_problem(problems, "machine: %s", d->machine_error);
-    json_object_set_new(o, "problems", problems);
+    for (size_t i = 0; i < ARRAY_LEN(status_numbers); i++)
+        json_object_set(
+            status_numbers[i].object != NULL ? json_object_get(o, status_numbers[i].object) : o,
+            status_numbers[i].name, json_object_get(stats, status_numbers[i].stat));
+    json_decref(stats);
     control_answer(r, 200, o);
 }
 
@@ -312,39 +330,31 @@ static void post_reload(void *context, struct control_request *r)
 
 /* ---- cache ---- */
 
-struct listing {
-    json_t *entries;
-    uint64_t now_ms;
-};
-
-static void add_cached(void *context, const struct cache_key *key, const struct cache_facts *f,
+static void add_cached(void *entries, const struct cache_key *key, const struct cache_facts *f,
                        const uint8_t *image, size_t len)
 {
-    static const char *const kinds[] = {"positive", "nodata", "nxdomain", "referral", "failure"};
-    struct listing *l = context;
+    static const char *const kinds[REPLY_KINDS] = {"positive", "nodata",  "nxdomain",
+                                                   "referral", "failure", "cname"};
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], text[RECORD_TEXT];
-    uint64_t left_ms = f->expires_ms > l->now_ms ? f->expires_ms - l->now_ms : 0;
-    const char *kind = f->reply_kind < ARRAY_LEN(kinds) ? kinds[f->reply_kind] : "other";
-    json_t *records;
+    uint64_t now_ms = clock_now().mono_ms;
+    json_t *records = json_array();
     struct rr_walk walk;
     struct rr rr;
 
-    if (json_array_size(l->entries) >= MAX_ENTRIES)
-        return;
-    records = json_array();
     rr_walk_init(&walk, image, len);
     while (rr_walk_next(&walk, &rr))
         if (rr_print(image, len, &rr, text, sizeof text))
             json_array_append_new(records, json_string(text));
     json_array_append_new(
-        l->entries,
+        entries,
         json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name),
                   "type", type_print(key->type, type), "rcode",
                   f->failure && f->rcode == RCODE_TIMEOUT ? "timeout"
                                                           : rcode_print(f->rcode, rcode),
-                  "kind", f->failure ? "failure" : kind, "ttl_s", (json_int_t)(left_ms / 1000),
-                  "age_s", (json_int_t)((l->now_ms - f->stored_ms) / 1000), "expired",
-                  f->expires_ms <= l->now_ms, "records", records, "server",
+                  "kind", kinds[f->reply_kind], "ttl_s",
+                  (json_int_t)(f->expires_ms > now_ms ? (f->expires_ms - now_ms) / 1000 : 0),
+                  "age_s", (json_int_t)((now_ms - f->stored_ms) / 1000), "expired",
+                  f->expires_ms <= now_ms, "records", records, "server",
                   addr_is_any(&f->server) ? NULL : addr_print_port(&f->server, server)));
 }
 
@@ -352,23 +362,26 @@ static void get_cache(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const char *type_text = control_argument(r, "type");
-    struct listing l = {json_array(), clock_now().mono_ms};
+    json_t *entries;
     struct name name;
     uint16_t type = 0;
 
     if (name_parse(&name, control_rest(r)) != 0) {
         control_refuse(r, 400, "not a domain name: %s", control_rest(r));
-    } else if (type_text != NULL && type_parse(&type, type_text) != 0) {
-        control_refuse(r, 400, "not a record type: %s", type_text);
-    } else {
-        name_fold(&name);
-        cache_each(d->shared.cache, &name, type, l.now_ms, add_cached, &l);
-        if (json_array_size(l.entries) == 0)
-            control_refuse(r, 404, "nothing is cached at %s", control_rest(r));
-        else
-            control_answer(r, 200, json_pack("{s:O}", "entries", l.entries));
+        return;
     }
-    json_decref(l.entries);
+    if (type_text != NULL && type_parse(&type, type_text) != 0) {
+        control_refuse(r, 400, "not a record type: %s", type_text);
+        return;
+    }
+    name_fold(&name);
+    entries = json_array();
+    cache_each(d->shared.cache, &name, type, clock_now().mono_ms, add_cached, entries);
+    if (json_array_size(entries) > 0)
+        control_answer(r, 200, json_pack("{s:O}", "entries", entries));
+    else
+        control_refuse(r, 404, "nothing is cached at %s", control_rest(r));
+    json_decref(entries);
 }
 
 static void post_cache_flush(void *context, struct control_request *r)
@@ -393,7 +406,7 @@ static void post_cache_flush(void *context, struct control_request *r)
 
 /* ---- upstreams ---- */
 
-/* What is known of a server belongs to each worker. So a job visits every worker in
+/* What is known of a server belongs to each worker. So a visit goes to every worker in
  * its own thread, one after the other (no lock, no table touched by two), and comes
  * home through the main thread's worker, which answers. */
 struct visit {
@@ -401,99 +414,85 @@ struct visit {
     struct control_request *request;
     struct generation *generation; /* used: its routes are listed */
     int next;                      /* worker to visit */
-    int n;
-    struct upstream_report reports[]; /* one for each server, routes in order */
+    json_t *routes;                /* what is told, added up on the way */
 };
 
-/* Runs in each worker's thread in turn, at last in the main thread. */
-static void visit(struct worker *w, void *arg)
+static void add_upstream(json_t *o, const struct upstream_report *u)
 {
-    struct visit *job = arg;
-    const struct settings *s = job->generation->settings;
     static const char *const states[] = {"unknown", "up", "down"};
-    json_t *routes;
-    char zone[NAME_TEXT], address[ADDR_TEXT], rcode[TYPE_TEXT];
-    int n = 0;
+    json_int_t rtt_ms = number_of(o, "rtt_ms");
+    char rcode[TYPE_TEXT];
 
-    for (int i = 0; i < job->n && w->listen.forwarder != NULL; i++) {
-        struct upstream_report *sum = &job->reports[i];
-        const struct upstream_report *one = forwarder_upstream(w->listen.forwarder, &sum->server);
+    add_numbers(o, upstream_numbers, u);
+    if (u->state == UPSTREAM_UP ||
+        strcmp(json_string_value(json_object_get(o, "state")), "unknown") == 0)
+        json_object_set_new(o, "state", json_string(states[u->state]));
+    if (u->rtt_ms != 0 && (rtt_ms == 0 || u->rtt_ms < rtt_ms))
+        json_object_set_new(o, "rtt_ms", json_integer(u->rtt_ms));
+    if (u->last_error != 0)
+        json_object_set_new(o, "last_error",
+                            json_string(u->last_error >= 1000
+                                            ? rcode_print((uint16_t)(u->last_error - 1000), rcode)
+                                            : strerror(abs(u->last_error))));
+}
 
-        if (one == NULL)
-            continue;
-        sum->queries += one->queries;
-        sum->replies += one->replies;
-        sum->timeouts += one->timeouts;
-        sum->errors += one->errors;
-        for (int k = 0; k < REPLY_KINDS; k++)
-            sum->by_kind[k] += one->by_kind[k];
-        if (one->state == UPSTREAM_UP || sum->state == UPSTREAM_UNKNOWN)
-            sum->state = one->state;
-        if (one->rtt_ms != 0 && (sum->rtt_ms == 0 || one->rtt_ms < sum->rtt_ms))
-            sum->rtt_ms = one->rtt_ms;
-        if (one->last_error != 0)
-            sum->last_error = one->last_error;
+/* Runs in each worker's thread in turn, at last in the main thread. */
+static void visit_worker(struct worker *w, void *arg)
+{
+    struct visit *v = arg;
+    const struct settings *s = v->generation->settings;
+
+    for (int i = 0; i < s->n_routes && w->listen.forwarder != NULL; i++) {
+        const json_t *servers = json_object_get(json_array_get(v->routes, (size_t)i), "servers");
+
+        for (int k = 0; k < s->routes[i].n_servers; k++) {
+            const struct upstream_report *u =
+                forwarder_upstream(w->listen.forwarder, &s->routes[i].servers[k]);
+
+            if (u != NULL)
+                add_upstream(json_array_get(servers, (size_t)k), u);
+        }
     }
-    if (w != job->d->own) {
-        worker_post(job->next < job->d->n_workers ? job->d->workers[job->next++] : job->d->own,
-                    visit, job);
+    if (w != v->d->own) {
+        worker_post(worker_at(v->d, v->next++), visit_worker, v);
         return;
     }
-    routes = json_array();
-    for (int i = 0; i < s->n_routes; i++) {
-        const struct route *r = &s->routes[i];
-        json_t *servers = json_array();
-
-        for (int k = 0; k < r->n_servers && n < job->n; k++) {
-            const struct upstream_report *u = &job->reports[n++];
-            const uint64_t *kinds = u->by_kind;
-            const char *error = u->last_error != 0 ? strerror(abs(u->last_error)) : NULL;
-
-            if (u->last_error >= 1000)
-                error = rcode_print((uint16_t)(u->last_error - 1000), rcode);
-            /* clang-format off */
-            json_array_append_new(servers, json_pack(
-                "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:s?}",
-                "address", addr_print_port(&u->server, address),
-                "state", states[u->state],
-                "rtt_ms", (json_int_t)u->rtt_ms,
-                "queries", (json_int_t)u->queries,
-                "replies", (json_int_t)u->replies,
-                "positive", (json_int_t)(kinds[REPLY_POSITIVE] + kinds[REPLY_CNAME]),
-                "nodata", (json_int_t)kinds[REPLY_NODATA],
-                "nxdomain", (json_int_t)kinds[REPLY_NXDOMAIN],
-                "failures", (json_int_t)(kinds[REPLY_FAILURE] + kinds[REPLY_REFERRAL]),
-                "timeouts", (json_int_t)u->timeouts,
-                "errors", (json_int_t)u->errors,
-                "last_error", error));
-            /* clang-format on */
-        }
-        json_array_append_new(routes,
-                              json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&r->zone, zone),
-                                        "strategy", "ordered", "timeout_ms",
-                                        (json_int_t)r->timeout_ms, "servers", servers));
-    }
-    control_answer(job->request, 200, json_pack("{s:o}", "routes", routes));
-    generation_release(job->generation);
-    free(job);
+    control_answer(v->request, 200, json_pack("{s:o}", "routes", v->routes));
+    generation_release(v->generation);
+    free(v);
 }
 
 static void get_upstreams(void *context, struct control_request *r)
 {
+    static const struct upstream_report nothing;
     struct daemon *d = context;
     const struct settings *s = d->newest->settings;
-    struct visit *job = calloc(1, sizeof *job + MAX_SERVERS * sizeof job->reports[0]);
+    struct visit *v = calloc(1, sizeof *v);
+    char text[ADDR_TEXT], zone[NAME_TEXT];
 
-    if (job == NULL) {
+    if (v == NULL) {
         control_refuse(r, 503, "out of memory");
         return;
     }
-    *job = (struct visit){.d = d, .request = r, .generation = d->newest};
-    for (int i = 0; i < s->n_routes; i++)
-        for (int k = 0; k < s->routes[i].n_servers && job->n < MAX_SERVERS; k++)
-            job->reports[job->n++].server = s->routes[i].servers[k];
+    *v = (struct visit){.d = d, .request = r, .generation = d->newest, .routes = json_array()};
     atomic_fetch_add(&d->newest->users, 1);
-    worker_post(d->workers[job->next++], visit, job);
+    for (int i = 0; i < s->n_routes; i++) {
+        json_t *servers = json_array(), *o;
+
+        for (int k = 0; k < s->routes[i].n_servers; k++) {
+            o = json_pack("{s:s,s:s,s:i}", "address",
+                          addr_print_port(&s->routes[i].servers[k], text), "state", "unknown",
+                          "rtt_ms", 0);
+            add_numbers(o, upstream_numbers, &nothing);
+            json_object_set_new(o, "last_error", json_null());
+            json_array_append_new(servers, o);
+        }
+        json_array_append_new(
+            v->routes, json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&s->routes[i].zone, zone),
+                                 "strategy", "ordered", "timeout_ms",
+                                 (json_int_t)s->routes[i].timeout_ms, "servers", servers));
+    }
+    worker_post(worker_at(d, v->next++), visit_worker, v);
 }
 
 /* ---- explain ---- */
