@@ -19,7 +19,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "base/hash.h"
 #include "base/random.h"
 #include "base/str.h"
 #include "wire/pack.h"

@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/compiler.h"
 #include "base/str.h"
 #include "wire/kms.h"

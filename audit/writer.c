@@ -33,7 +33,7 @@
 
 #include "audit/ledger.h"
 #include "audit/store.h"
-#include "base/hash.h"
+#include "base/random.h"
 #include "base/str.h"
 #include "wire/pack.h"
 

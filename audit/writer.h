@@ -12,7 +12,7 @@
 #define AUDIT_WRITER_H
 
 #include "audit/event.h"
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/diag.h"
 
 struct audit_writer; /* opaque */

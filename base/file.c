@@ -1,58 +1,60 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * file.c -- whole files in and out.
+ * file.c -- whole files in; the user that a program becomes.
  *
  * The size that stat(2) tells is not asked: it is wrong for pipes and /proc,
- * and a file may grow while it is read. The buffer doubles up to max instead.
+ * and a file may grow while it is read.
+ *
+ * Daemon and tool make the files of a store as the same user, so every file has
+ * one owner.
  */
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
-enum { FIRST_SIZE = 16 * 1024 };
+#include "base/str.h"
+
+enum { OWN_MODE = 0750, PARENT_MODE = 0755 };
 
 int file_read(const char *path, size_t max, char **out, size_t *len)
 {
     bool is_stdin = strcmp(path, "-") == 0;
-    FILE *f = is_stdin ? stdin : fopen(path, "re");
-    size_t size = FIRST_SIZE, n = 0, got;
-    char *buf, *more;
+    FILE *in = is_stdin ? stdin : fopen(path, "re"), *text;
+    char *all = NULL, part[16 * 1024];
+    size_t n = 0, got;
     int rc = 0;
 
-    if (f == NULL)
+    if (in == NULL)
         return -errno;
-    buf = malloc(size);
-    while (buf != NULL && n <= max && (got = fread(buf + n, 1, size - 1 - n, f)) > 0) {
+    text = open_memstream(&all, len);
+    while (text != NULL && n <= max && (got = fread(part, 1, sizeof part, in)) > 0) {
+        fwrite(part, 1, got, text);
         n += got;
-        if (n < size - 1)
-            continue;
-        size *= 2;
-        more = realloc(buf, size);
-        if (more == NULL)
-            free(buf);
-        buf = more;
     }
-    if (buf == NULL)
-        rc = -ENOMEM;
-    else if (n > max)
+    if (n > max)
         rc = -EFBIG;
-    else if (ferror(f))
+    else if (text != NULL && ferror(in))
         rc = errno > 0 ? -errno : -EIO;
     if (!is_stdin)
-        fclose(f);
-    if (rc != 0 || buf == NULL) {
-        free(buf);
-        return rc;
-    }
-    buf[n] = '\0';
-    *out = buf;
-    *len = n;
-    return 0;
+        fclose(in);
+    if ((text == NULL || fclose(text) != 0) && rc == 0)
+        rc = -ENOMEM;
+    if (rc == 0)
+        *out = all;
+    else
+        free(all);
+    return rc;
 }
 
 int file_write_error(int fd, int rc)
@@ -63,4 +65,60 @@ int file_write_error(int fd, int rc)
     if (rc != -EIO || fstatvfs(fd, &v) != 0 || v.f_frsize == 0)
         return rc;
     return v.f_bavail < HARDLY_ANY / v.f_frsize ? -ENOSPC : rc;
+}
+
+/* owner NULL: who makes it. */
+static int make_dir(const struct user_dir *dir, const struct passwd *owner, struct diags *d)
+{
+    bool made = mkdir(dir->path, OWN_MODE) == 0;
+    char parent[PATH_MAX], *slash;
+    struct stat st;
+    int fd, rc = 0;
+
+    if (!made && errno == ENOENT && str_copy(parent, sizeof parent, dir->path) &&
+        (slash = strrchr(parent, '/')) != NULL && slash != parent) {
+        *slash = '\0';
+        made = mkdir(parent, PARENT_MODE) == 0 && chmod(parent, PARENT_MODE) == 0 &&
+               mkdir(dir->path, OWN_MODE) == 0;
+    }
+    if (!made && errno != EEXIST)
+        return diags_add(d, NULL, 0, 0,
+                         "%s: %s cannot be made: %s; make its parent, or set another", dir->key,
+                         dir->path, strerror(errno));
+    if (!made && (stat(dir->path, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return diags_add(d, NULL, 0, 0, "%s: %s is not a directory", dir->key, dir->path);
+    if (!made)
+        return 0;
+    fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || (owner != NULL && fchown(fd, owner->pw_uid, owner->pw_gid) != 0) ||
+        fchmod(fd, OWN_MODE) != 0) /* whatever the umask said */
+        rc = diags_add(d, NULL, 0, 0, "%s: %s cannot be given to server.user: %s", dir->key,
+                       dir->path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+int user_become(const char *name, const struct user_dir *dirs, struct diags *d)
+{
+    const struct passwd *pw = NULL;
+
+    if (geteuid() == 0 && name[0] != '\0' && (pw = getpwnam(name)) == NULL)
+        return diags_add(
+            d, NULL, 0, 0,
+            "the user %s does not exist: make it (systemd-sysusers, after ./setup install; or "
+            "useradd --system %s), or set another (-o server.user=; empty: stay root)",
+            name, name);
+    for (; dirs->key != NULL; dirs++)
+        if (make_dir(dirs, pw, d) != 0)
+            return -EINVAL;
+    if (pw == NULL)
+        return 0;
+    if (initgroups(pw->pw_name, pw->pw_gid) != 0 ||
+        setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
+        setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
+        return diags_add(d, NULL, 0, 0, "cannot become the user %s: %s", name, strerror(errno));
+    if (pw->pw_uid != 0 && (setuid(0) == 0 || setgid(0) == 0))
+        return diags_add(d, NULL, 0, 0, "became the user %s, but could go back to root", name);
+    return 0;
 }

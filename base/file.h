@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * file.h -- whole files in and out; why a write failed.
+ * file.h -- whole files in; why a write failed; the user that a program becomes, and the
+ * directories of that user.
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
 #include <stddef.h>
+
+#include "base/diag.h"
 
 /* Reads all of a file into memory that the caller frees, with a NUL behind it that
  * *len does not count. -EFBIG above max bytes, or -errno. path "-" is standard
@@ -15,5 +18,17 @@ int file_read(const char *path, size_t max, char **out, size_t *len);
 /* LMDB says EIO of a write that a full disk has cut short: -ENOSPC if that disk
  * has hardly any room, else rc. */
 int file_write_error(int fd, int rc);
+
+struct user_dir {
+    const char *key; /* the setting that names it, for messages; NULL ends a list */
+    const char *path;
+};
+
+/* As root: makes the directories (0750, and a missing parent, 0755), gives what it
+ * made to the user, and becomes that user with its groups, verified to be
+ * irreversible. Not root, or name "": stays, makes them as it is. What is there
+ * already is left as it is. 0; -EINVAL with a sentence in d: then the process may be
+ * neither, and must end. */
+int user_become(const char *name, const struct user_dir *dirs, struct diags *d);
 
 #endif

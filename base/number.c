@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * number.c -- numbers, durations, sizes and points in time as people write them.
+ * number.c -- numbers, durations, sizes and points in time as people write
+ * them; the clocks.
  *
  * Durations and sizes are the same thing, a number and a unit from a table.
  * Units are ordered from the smallest; the printers use the largest one that
@@ -16,10 +17,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/compiler.h"
+
+#define DIGITS "0123456789"
 
 struct unit {
     const char *name;
@@ -39,51 +43,39 @@ static const struct unit sizes[] = {
     {"", 1}, {"K", 1ull << 10}, {"M", 1ull << 20}, {"G", 1ull << 30}, {"T", 1ull << 40},
 };
 
-/* Reads digits; *end is what follows them. */
-static int read_digits(uint64_t *out, const char *text, uint64_t max, const char **end)
+/* Reads digits, without a sign or blanks; *end is what follows them. */
+static int read_digits(uint64_t *out, const char *text, char **end)
 {
-    size_t n = strspn(text, "0123456789");
-    uint64_t v = 0;
-
-    if (n == 0)
+    if (strspn(text, DIGITS) == 0)
         return -EINVAL;
-    *end = text + n;
-    for (size_t i = 0; i < n; i++) {
-        unsigned digit = (unsigned)(text[i] - '0');
-
-        if (v > (max - digit) / 10 || digit > max)
-            return -ERANGE;
-        v = v * 10 + digit;
-    }
-    *out = v;
-    return 0;
+    errno = 0;
+    *out = strtoull(text, end, 10);
+    return -errno;
 }
 
 int number_parse(uint64_t *out, const char *text, uint64_t max)
 {
-    const char *end;
     uint64_t v;
-    int rc = read_digits(&v, text, max, &end);
+    char *end;
+    int rc = read_digits(&v, text, &end);
 
     if (rc == -EINVAL || *end != '\0')
         return -EINVAL;
-    if (rc == 0)
-        *out = v;
-    return rc;
+    if (rc != 0 || v > max)
+        return -ERANGE;
+    *out = v;
+    return 0;
 }
 
 static int parse_units(uint64_t *out, const char *text, const struct unit *units, size_t n,
                        const char *fallback)
 {
-    const char *name;
     uint64_t v;
-    int rc = read_digits(&v, text, UINT64_MAX, &name);
+    char *end;
+    int rc = read_digits(&v, text, &end);
+    const char *name = rc != -EINVAL && *end == '\0' ? fallback : end;
 
-    if (rc == -EINVAL)
-        return rc;
-    if (*name == '\0')
-        name = fallback;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; rc != -EINVAL && i < n; i++) {
         if (strcmp(name, units[i].name) != 0)
             continue;
         if (rc != 0 || v > UINT64_MAX / units[i].size)
@@ -99,7 +91,7 @@ static const char *print_units(uint64_t v, const struct unit *units, size_t n,
 {
     size_t i = n - 1;
 
-    while (i > 0 && v % units[i].size != 0)
+    while (i > 0 && (v == 0 || v % units[i].size != 0))
         i--;
     snprintf(out, NUMBER_TEXT, "%" PRIu64 "%s", v / units[i].size, units[i].name);
     return out;
@@ -112,9 +104,7 @@ int duration_parse(uint64_t *ms, const char *text)
 
 const char *duration_print(uint64_t ms, char out[NUMBER_TEXT])
 {
-    if (ms == 0) /* which every unit divides */
-        return strcpy(out, "0s");
-    return print_units(ms, durations, ARRAY_LEN(durations), out);
+    return ms == 0 ? strcpy(out, "0s") : print_units(ms, durations, ARRAY_LEN(durations), out);
 }
 
 int size_parse(uint64_t *bytes, const char *text)
@@ -124,8 +114,6 @@ int size_parse(uint64_t *bytes, const char *text)
 
 const char *size_print(uint64_t bytes, char out[NUMBER_TEXT])
 {
-    if (bytes == 0)
-        return strcpy(out, "0");
     return print_units(bytes, sizes, ARRAY_LEN(sizes), out);
 }
 
@@ -147,75 +135,66 @@ int bool_parse(bool *out, const char *text)
 static const char *after_shape(const char *text, const char *shape)
 {
     for (; *shape != '\0'; shape++, text++) {
-        const char *set = *shape == '0'   ? "0123456789"
+        const char *set = *shape == '0'   ? DIGITS
                           : *shape == 'T' ? "Tt "
                           : *shape == 'Z' ? "+-"
-                                          : NULL;
+                                          : ":-";
 
-        if (*text == '\0' || (set != NULL ? strchr(set, *text) == NULL : *text != *shape))
+        if (*text == '\0' || strchr(set, *text) == NULL)
             return NULL;
     }
     return text;
 }
 
-/* "09:00", "09:00:00", "09:00:00.123", of which milliseconds are kept. Second 60 is
- * a leap second, RFC 3339 5.6; it becomes the second that follows. What follows, or
- * NULL. */
-static const char *clock_parse(const char *text, struct tm *tm, unsigned *ms)
-{
-    const char *end = after_shape(text, "00:00:00");
-    size_t n = 0;
-
-    if (after_shape(text, "00:00") == NULL || strptime(text, "%H:%M", tm) != text + 5)
-        return NULL;
-    if (end == NULL)
-        return text[5] == ':' ? NULL : text + 5;
-    tm->tm_sec = (text[6] - '0') * 10 + (text[7] - '0');
-    if (*end == '.' && (n = strspn(++end, "0123456789")) == 0)
-        return NULL;
-    for (size_t i = 0; n > 0 && i < 3; i++)
-        *ms = *ms * 10 + (i < n ? (unsigned)(end[i] - '0') : 0);
-    return tm->tm_sec > 60 ? NULL : end + n;
-}
-
-/* A date, a time of today, or both. */
+/* A date, a time of today, or both: with a fraction, of which milliseconds are kept,
+ * and with "Z" or how far east of UTC it is. Second 60 is a leap second, RFC 3339 5.6;
+ * it becomes the second that follows. */
 static int date_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
 {
-    struct tm tm = {.tm_isdst = -1}, day;
+    static const char *const forms[][2] = {{"0000-00-00T00:00:00", "%Y-%m-%dT%H:%M:%S"},
+                                           {"0000-00-00T00:00", "%Y-%m-%dT%H:%M"},
+                                           {"0000-00-00", "%Y-%m-%d"},
+                                           {"00:00:00", "%H:%M:%S"},
+                                           {"00:00", "%H:%M"}};
+    struct tm tm = {.tm_mday = 1}, day;
     time_t now = (time_t)(now_ms / 1000);
-    const char *p = after_shape(text, "0000-00-00"), *end;
-    bool is_local = true;
+    const char *rest = NULL, *end;
+    char copy[24];
+    bool is_local;
     int64_t seconds;
     unsigned ms = 0;
     int east = 0, hours, minutes;
+    size_t i = 0, n = 0;
 
-    if (text[2] == ':') {
-        if (localtime_r(&now, &tm) == NULL)
-            return -ERANGE;
-        tm.tm_sec = 0;
-        tm.tm_isdst = -1;
-        p = clock_parse(text, &tm, &ms);
-        if (p == NULL || *p != '\0')
+    while (i < ARRAY_LEN(forms) && (rest = after_shape(text, forms[i][0])) == NULL)
+        i++;
+    if (rest == NULL || (i > 2 && localtime_r(&now, &tm) == NULL))
+        return -EINVAL;
+    snprintf(copy, sizeof copy, "%.*s", (int)(rest - text), text);
+    if (i < 2)
+        copy[10] = 'T';
+    tm.tm_sec = 0;
+    tm.tm_isdst = -1;
+    end = strptime(copy, forms[i][1], &tm);
+    if (end == NULL || *end != '\0' || tm.tm_sec > 60)
+        return -EINVAL;
+    day = tm;
+    day.tm_sec = 0;
+    (void)timegm(&day); /* what is no day becomes one of the month after */
+    if (day.tm_mday != tm.tm_mday)
+        return -EINVAL;
+    if (i % 3 == 0 && *rest == '.' && (n = strspn(++rest, DIGITS)) == 0)
+        return -EINVAL;
+    for (size_t k = 0; n > 0 && k < 3; k++)
+        ms = ms * 10 + (k < n ? (unsigned)(rest[k] - '0') : 0);
+    rest += n;
+    is_local = *rest == '\0';
+    if (!is_local && (i > 1 || ((*rest != 'Z' && *rest != 'z') || rest[1] != '\0'))) {
+        end = i > 1 ? NULL : after_shape(rest, "Z00:00");
+        if (end == NULL || *end != '\0' || sscanf(rest + 1, "%d:%d", &hours, &minutes) != 2 ||
+            hours > 23 || minutes > 59)
             return -EINVAL;
-    } else {
-        if (p == NULL || strptime(text, "%Y-%m-%d", &tm) != p)
-            return -EINVAL;
-        day = tm;
-        (void)timegm(&day); /* what is no day becomes one of the month after */
-        if (day.tm_mday != tm.tm_mday)
-            return -EINVAL;
-        if (*p != '\0' &&
-            ((p = after_shape(p, "T")) == NULL || (p = clock_parse(p, &tm, &ms)) == NULL))
-            return -EINVAL;
-        /* "Z" or "+01:00": east of UTC */
-        is_local = *p == '\0';
-        if (!is_local && !((*p == 'Z' || *p == 'z') && p[1] == '\0')) {
-            end = after_shape(p, "Z00:00");
-            if (end == NULL || *end != '\0' || sscanf(p + 1, "%d:%d", &hours, &minutes) != 2 ||
-                hours > 23 || minutes > 59)
-                return -EINVAL;
-            east = (hours * 3600 + minutes * 60) * (*p == '-' ? -1 : 1);
-        }
+        east = (hours * 3600 + minutes * 60) * (*rest == '-' ? -1 : 1);
     }
     if (tm.tm_year < 70)
         return -ERANGE;
@@ -228,7 +207,7 @@ static int date_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
 
 int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
 {
-    size_t digits = strspn(text, "0123456789");
+    size_t digits = strspn(text, DIGITS);
     bool ahead = text[0] == '+';
     uint64_t by;
     int rc;
@@ -237,7 +216,7 @@ int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
         return date_parse(wall_ms, text, now_ms);
     if ((rc = duration_parse(&by, text + ahead)) != 0)
         return rc;
-    if (strchr("0123456789", text[strlen(text) - 1]) != NULL)
+    if (strchr(DIGITS, text[strlen(text) - 1]) != NULL)
         return -EINVAL; /* no unit: "2026" would be half an hour ago */
     if (ahead ? by > UINT64_MAX - now_ms : by > now_ms)
         return -ERANGE;
@@ -273,4 +252,24 @@ const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT])
     if (print_date(wall_ms, true, out) > 0)
         out[10] = ' ';
     return out;
+}
+
+static uint64_t read_us(clockid_t id)
+{
+    struct timespec t;
+
+    (void)clock_gettime(id, &t); /* the clocks exist in every Linux that glibc runs on */
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+struct now clock_now(void)
+{
+    uint64_t mono_ms = read_us(CLOCK_BOOTTIME) / 1000;
+
+    return (struct now){mono_ms > 0 ? mono_ms : 1, read_us(CLOCK_REALTIME) / 1000};
+}
+
+uint64_t clock_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * number.h -- numbers, durations, sizes and points in time as people write
- * them. Every reader accepts the whole text or nothing.
+ * them; every reader accepts the whole text or nothing. And the only place that
+ * reads the clocks: below resolver/ and ctl/ time is a parameter, but log lines
+ * tell the time, and a query of the audit has a limit.
  */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
@@ -32,5 +34,14 @@ int bool_parse(bool *out, const char *text);
 int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms);
 const char *time_print_utc(uint64_t wall_ms, char out[NUMBER_TEXT]); /* 2026-11-22T09:00:00.123Z */
 const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT]); /* 2026-11-22 10:00:00 */
+
+struct now {
+    uint64_t mono_ms; /* CLOCK_BOOTTIME: timers and TTLs; counts in suspend */
+    uint64_t wall_ms; /* since 1970, UTC: from/until of rules, the audit */
+};
+/* Never returns mono_ms 0, which means "never" in timers. */
+struct now clock_now(void);
+/* Microseconds of CLOCK_MONOTONIC, for latencies. */
+uint64_t clock_us(void);
 
 #endif

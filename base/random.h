@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * random.h -- unpredictable numbers from a buffer that the kernel fills.
+ * random.h -- unpredictable numbers from a buffer that the kernel fills; and a hash
+ * with a secret key.
  *
- * One struct random per worker: no lock. getrandom(2) is asked for 1 KiB at a
+ * One struct random per worker: no lock. The kernel is asked for 1 KiB at a
  * time; used bytes are wiped. A test or the replay driver sets `fill` to its
  * own source, which makes every choice of the resolver repeatable.
  */
@@ -19,9 +20,16 @@ struct random {
     uint8_t buf[1024];
 };
 
-void random_init(struct random *); /* source: getrandom(2) */
+void random_init(struct random *); /* source: the kernel */
 void random_bytes(struct random *, void *out, size_t len);
 uint16_t random_u16(struct random *);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */
+
+struct hash_key {
+    uint64_t k0, k1;
+};
+/* SipHash-1-3 (Aumasson, Bernstein 2012), for tables whose keys an attacker chooses.
+ * Not for storage: the key changes at each start. */
+uint64_t hash_bytes(const struct hash_key *, const void *, size_t);
 
 #endif

@@ -14,7 +14,7 @@
 #define CACHE_CACHE_H
 
 #include "base/addr.h"
-#include "base/hash.h"
+#include "base/random.h"
 #include "wire/reply_read.h"
 
 struct cache; /* opaque */

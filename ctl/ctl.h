@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/diag.h"
 #include "settings/settings.h"
 

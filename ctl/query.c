@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "wire/message.h"
 #include "wire/present.h"

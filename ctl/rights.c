@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
-#include "base/user.h"
+#include "base/file.h"
 
 int ctl_become_user(struct ctl *c)
 {

@@ -26,7 +26,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
-#include "base/user.h"
+#include "base/file.h"
 #include "resolver/machine.h"
 #include "wire/present.h"
 

@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "base/addr.h"
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/random.h"
 
 enum { IO_TIMER_SPACE = 16, IO_PEER_SPACE = 20 };

@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 
 #include "base/file.h"
-#include "base/hash.h"
+#include "base/random.h"
 #include "wire/present.h"
 
 enum { RESOLV_CONF_MAX = 65536 };

@@ -13,7 +13,7 @@
 #include <sys/queue.h>
 
 #include "audit/event.h"
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/random.h"
 #include "cache/cache.h"
 #include "policy/decide.h"

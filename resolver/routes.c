@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/str.h"
 #include "resolver/explain.h"
 #include "resolver/special.h"

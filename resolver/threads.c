@@ -21,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/log.h"
 #include "base/str.h"
 

@@ -19,7 +19,7 @@
 
 #include <errno.h>
 
-#include "base/hash.h"
+#include "base/random.h"
 
 enum { MAX_ZONES = 8, MAX_WANTED = 64 };
 

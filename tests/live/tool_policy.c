@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "base/number.h"
 #include "policy/change.h"
 #include "policy/read.h"
 

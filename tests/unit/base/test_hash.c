@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/random.h"
 #include "tests/unit/rows.h"
 
 /* The algorithm of the paper, byte by byte, with any number of rounds. */

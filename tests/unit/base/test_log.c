@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/clock.h"
+#include "base/number.h"
 #include "base/log.h"
 #include "tests/unit/rows.h"
 

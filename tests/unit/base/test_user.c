@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/user.h"
+#include "base/file.h"
 #include "tests/unit/rows.h"
 
 enum { NOBODY = 65534 };
