@@ -67,6 +67,9 @@ enum { POLICY_TEXT = 32768 }; /* has room for what this adds: */
 /* "a b c and 3 more". */
 void policy_list(struct str *, enum policy_kind, const void *members, size_t n);
 
+/* What people wrote, which may be anything, as JSON; null for nothing. */
+json_t *policy_text(const char *);
+
 /* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
  * tests may be NULL; skipped counts records of a zone that are left. An exit code. */
 enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };

@@ -294,10 +294,24 @@ static void print_rows(const struct policy_write *w, json_t *rows)
     ctl_show(rows, lines);
 }
 
+json_t *policy_text(const char *text)
+{
+    char *clean = ctl_clean(text != NULL ? text : "");
+    json_t *v = *clean != '\0' ? json_string(clean) : json_null();
+
+    free(clean);
+    return v;
+}
+
 static void print_result(const struct policy_write *w, json_t *rows, bool changed)
 {
-    const char *claimed = w->change.claimed, *words = "in use by waymarkd";
-    unsigned long long serial = w->serial;
+    static const struct ctl_row lines[] = {
+        {NULL, NULL,
+         "[{?dry_run}dry run: nothing is changed, serial {serial}|"
+         "{?changed}serial {serial}, author {author}[ (for {for})|], {use}|"
+         "nothing to change: the policy is like this already, serial {serial}]"},
+        {0},
+    };
     /* The daemon reads the store itself, at the next question: its status therefore
      * knows the new serial at once, if it uses this store. */
     json_t *all, *status = w->dry ? NULL : ctl_api_status(w->c);
@@ -305,31 +319,22 @@ static void print_result(const struct policy_write *w, json_t *rows, bool change
     bool open = json_is_true(json_object_get(policy, "open"));
     bool in_use =
         open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= w->serial;
+    const char *use = status == NULL ? "waymarkd is not running: takes effect at its start"
+                      : !open        ? "but waymarkd cannot use the policy: see waymarkctl status"
+                      : in_use       ? "in use by waymarkd"
+                               : "but waymarkd uses another policy store: see waymarkctl status";
 
-    if (status == NULL)
-        words = "waymarkd is not running: takes effect at its start";
-    else if (!open)
-        words = "but waymarkd cannot use the policy: see waymarkctl status";
-    else if (!in_use)
-        words = "but waymarkd uses another policy store: see waymarkctl status";
-    json_decref(status);
+    all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:o, s:b, s:s}", "changes", rows, "changed", changed,
+                    "dry_run", w->dry, "serial", (json_int_t)w->serial, "author", w->author, "for",
+                    policy_text(w->change.claimed), "in_use", in_use, "use", use);
     if (w->c->format == FORMAT_JSON) {
-        all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:b}", "changes", rows, "changed", changed,
-                        "dry_run", w->dry, "serial", (json_int_t)w->serial, "author", w->author,
-                        "in_use", in_use);
         table_print_json(all);
-        json_decref(all);
-        return;
+    } else {
+        print_rows(w, rows);
+        ctl_show(all, lines);
     }
-    print_rows(w, rows);
-    if (w->dry)
-        ctl_line("dry run: nothing is changed, serial %llu", serial);
-    else if (!changed)
-        ctl_line("nothing to change: the policy is like this already, serial %llu", serial);
-    else
-        ctl_line("serial %llu, author %s%s%s%s, %s", serial, w->author,
-                 claimed != NULL ? " (for " : "", claimed != NULL ? claimed : "",
-                 claimed != NULL ? ")" : "", words);
+    json_decref(all);
+    json_decref(status);
 }
 
 /* --- begin, and finish ---------------------------------------------------- */

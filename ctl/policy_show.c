@@ -13,16 +13,6 @@
 
 enum { TABLE_ROWS = 1000 /* of suffixes on a screen */ };
 
-/* What people wrote, which may be anything; null for nothing. */
-static json_t *text_value(const char *text)
-{
-    char *clean = ctl_clean(text);
-    json_t *v = *clean != '\0' ? json_string(clean) : json_null();
-
-    free(clean);
-    return v;
-}
-
 static json_t *members(enum policy_kind kind, const void *all, size_t n)
 {
     const struct policy_member *m = &policy_members[kind];
@@ -96,9 +86,9 @@ static void list_rule(struct listing *l, enum what what, const struct policy_rul
         l->rows, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "name",
                            r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
                            "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when",
-                           when, "pool", text_value(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
+                           when, "pool", policy_text(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
                            (json_int_t)r->from_ms, "until", (json_int_t)r->until_ms, "break_dnssec",
-                           r->break_dnssec, "comment", text_value(r->comment)));
+                           r->break_dnssec, "comment", policy_text(r->comment)));
 }
 
 static void add_rows(struct listing *l, enum what what, const struct policy *p)
@@ -204,11 +194,12 @@ int policy_show(struct ctl *c)
         return policy_failed(c, "read the policy", rc);
     snprintf(digest, sizeof digest, "%08lx", (unsigned long)(n.digest >> 32));
     path = ctl_text("%s/policy", c->settings->server.state_dir);
-    object = json_pack(
-        "{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "serial", (json_int_t)n.serial,
-        "digest", digest, "time", (json_int_t)n.time_ms, "rules", (json_int_t)n.rules, "suffixes",
-        (json_int_t)n.suffixes, "networks", (json_int_t)n.networks, "pools", (json_int_t)n.pools,
-        "approved", (json_int_t)n.approved, "path", text_value(path), "bytes", (json_int_t)n.bytes);
+    object =
+        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "serial",
+                  (json_int_t)n.serial, "digest", digest, "time", (json_int_t)n.time_ms, "rules",
+                  (json_int_t)n.rules, "suffixes", (json_int_t)n.suffixes, "networks",
+                  (json_int_t)n.networks, "pools", (json_int_t)n.pools, "approved",
+                  (json_int_t)n.approved, "path", policy_text(path), "bytes", (json_int_t)n.bytes);
     table_print(c, NULL, summary_columns, object);
     json_decref(object);
     free(path);
@@ -224,9 +215,9 @@ static int add_entry(void *rows, const struct policy_log_entry *e)
     snprintf(digest, sizeof digest, "%08lx", (unsigned long)(e->digest >> 32));
     json_array_append_new(rows, json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "serial",
                                           (json_int_t)e->serial, "time", (json_int_t)e->time_ms,
-                                          "author", text_value(e->author), "for",
-                                          text_value(e->claimed), "reason", text_value(e->reason),
-                                          "summary", text_value(e->summary), "digest", digest));
+                                          "author", policy_text(e->author), "for",
+                                          policy_text(e->claimed), "reason", policy_text(e->reason),
+                                          "summary", policy_text(e->summary), "digest", digest));
     return 0;
 }
 
