@@ -304,12 +304,12 @@ static int check_filler(struct policy_write *w, const struct policy_rule *r)
  * first label. */
 static int run_fill(struct ctl *c)
 {
-    const char *pool_name = ctl_option(c, "--pool"), *texts[ARRAY_LEN(c->given)], *why;
+    const char *pool_name = ctl_option(c, "--pool"), *texts[ARRAY_LEN(c->given)];
     struct asked suffixes = {
         .kind = POLICY_RULE, .texts = (const char *const *)c->argv, .n = (size_t)c->argc};
     struct asked hosts = {
         .kind = POLICY_POOL, .texts = texts, .n = option_texts(c, "--host", texts)};
-    char unrouted[POLICY_TEXT], name[4096];
+    char unrouted[POLICY_TEXT];
     struct policy_pool pool = {.n = hosts.n};
     struct policy_rule r;
     struct policy_write w;
@@ -334,15 +334,13 @@ static int run_fill(struct ctl *c)
     }
     str_copy(r.pool, sizeof r.pool, pool.name);
     code = read_networks(&w, &r);
-    str_init(&s, name, sizeof name);
+    str_init(&s, r.name, sizeof r.name);
     str_addf(&s, "fill-%s", r.pool);
     for (size_t i = 0; i < r.n_networks; i++)
         str_addf(&s, "-%s", r.networks[i]);
-    if (w.problems.all == 0 && (s.cut || policy_name_check(name, &why) != 0))
+    if (s.cut)
         diags_add(&w.problems, NULL, 0, 0,
-                  "the rule's name would be %s: %s; use policy rule set NAME", name,
-                  s.cut ? "too long" : why);
-    str_copy(r.name, sizeof r.name, name);
+                  "the rule's name would be too long: use policy rule set NAME");
     r.suffixes = suffixes.members;
     r.n_suffixes = suffixes.n;
     str_init(&s, unrouted, sizeof unrouted);

@@ -17,9 +17,8 @@
 #include "wire/present.h"
 
 enum {
-    TRIES = 20,        /* of reading while others write */
-    SHOWN = 8,         /* of a list; the rest is counted */
-    PRINTED_ROWS = 60, /* of a file */
+    TRIES = 20, /* of reading while others write */
+    SHOWN = 8,  /* of a list; the rest is counted */
 };
 
 /* --- the store ------------------------------------------------------------ */
@@ -272,7 +271,7 @@ static json_t *make_rows(const struct policy_write *w)
         noted = of_file ? moved : text;
         note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
                         *moved != '\0' ? " suffixes" : "");
-        if (c->state != CHANGE_SAME && json_array_size(rows) <= PRINTED_ROWS)
+        if (c->state != CHANGE_SAME)
             policy_txn_note(w->txn, note);
         free(note);
         free(text);
@@ -280,19 +279,10 @@ static json_t *make_rows(const struct policy_write *w)
     return rows;
 }
 
-static void print_rows(const struct policy_write *w, json_t *rows)
-{
-    static const struct ctl_row lines[] = {
-        {NULL, ".", "{object}\t{name}\t{change}[\t{text}]"},
-        {0},
-    };
-
-    if (w->list.from != NULL && json_array_size(rows) > PRINTED_ROWS)
-        ctl_note("%zu changes, of which the first %d follow", json_array_size(rows), PRINTED_ROWS);
-    while (w->list.from != NULL && json_array_size(rows) > PRINTED_ROWS)
-        json_array_remove(rows, json_array_size(rows) - 1);
-    ctl_show(rows, lines);
-}
+static const struct ctl_row row_lines[] = {
+    {NULL, ".", "{object}\t{name}\t{change}[\t{text}]"},
+    {0},
+};
 
 json_t *policy_text(const char *text)
 {
@@ -330,7 +320,7 @@ static void print_result(const struct policy_write *w, json_t *rows, bool change
     if (w->c->format == FORMAT_JSON) {
         table_print_json(all);
     } else {
-        print_rows(w, rows);
+        ctl_show(rows, row_lines);
         ctl_show(all, lines);
     }
     json_decref(all);
@@ -462,7 +452,7 @@ int policy_finish(struct policy_write *w, int code)
         w->bound = true;
         w->change.if_serial = w->serial;
         if (w->c->format == FORMAT_TABLE)
-            print_rows(w, rows);
+            ctl_show(rows, row_lines);
         fflush(stdout);
         code = ctl_ask(w->c, w->question) ? begin(w) : ctl_fail(EXIT_FAILED, "nothing is changed");
     }

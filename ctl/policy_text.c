@@ -74,9 +74,8 @@ int policy_import(struct ctl *c)
     struct policy_tests tests = {0};
     struct policy_write w;
     struct policy_counts n;
-    size_t skipped = 0, suffixes = 0;
+    size_t skipped = 0;
     struct policy p;
-    uint64_t took;
     bool zone;
     int code, rc = 0;
 
@@ -96,11 +95,6 @@ int policy_import(struct ctl *c)
     if (tests.n > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
     policy_tests_fini(&tests);
-    for (size_t i = 0; i < p.n_rules; i++)
-        suffixes += p.rules[i].n_suffixes;
-    took = clock_now().mono_ms - c->now.mono_ms;
-    if (c->stderr_tty && took > 1000)
-        ctl_note("read %zu suffixes, %.1f s", suffixes, (double)took / 1000);
     policy_write_init(&w, c);
     code = policy_begin(&w, NULL, NULL);
     if (code == 0) {
