@@ -25,25 +25,18 @@ enum {
 
 int policy_failed(struct ctl *c, const char *what, int err)
 {
-    const char *state = c->settings->server.state_dir, *why = strerror(-err);
+    const char *state = c->settings->server.state_dir, *hint = "";
 
     if (err == -EACCES || err == -EPERM || err == -EROFS)
         return ctl_store_error(c, state, err);
     if (err == -EBADMSG)
-        return ctl_fail(EXIT_FAILED,
-                        "cannot %s: %s/policy/data.mdb has a damaged record; " STORE_REMEDY, what,
-                        state);
-    if (err == -EIO)
-        return ctl_fail(EXIT_FAILED,
-                        "cannot %s: the disk cannot read or write %s/policy/data.mdb (%s); nothing "
-                        "was changed. Check the disk; if it is sound, " STORE_REMEDY,
-                        what, state, why);
-    if (err == -ENOSPC || err == -EDQUOT)
-        return ctl_fail(
-            EXIT_FAILED,
-            "cannot %s: writing to %s/policy failed (%s); is the disk full? Nothing was changed",
-            what, state, why);
-    return ctl_fail(EXIT_FAILED, "cannot %s: %s", what, why);
+        hint = "; " STORE_REMEDY;
+    else if (err == -EIO)
+        hint = "; nothing was changed. Check the disk; if it is sound, " STORE_REMEDY;
+    else if (err == -ENOSPC || err == -EDQUOT)
+        hint = "; is the disk full? Nothing was changed";
+    return ctl_fail(EXIT_FAILED, "cannot %s: %s/policy: %s%s", what, state,
+                    err == -EBADMSG ? "it has a damaged record" : strerror(-err), hint);
 }
 
 char *policy_make_folder(const char *name)

@@ -68,26 +68,43 @@ static int take_format(struct ctl *c, const char *path, bool *zone)
     return 0;
 }
 
+/* The policy of the store becomes, or gets, this one. how_given: else the store must be empty. */
+static int put(struct ctl *c, struct store *store, const uint64_t *seen, const struct policy *p,
+               enum policy_how how, bool how_given)
+{
+    struct policy_counts n;
+    struct policy_write w;
+    int code, rc = 0;
+
+    policy_write_init(&w, c);
+    code = policy_begin(&w, store, seen);
+    if (code == 0) {
+        policy_txn_counts(w.txn, &n);
+        if (how_given || n.networks + n.pools + n.rules + n.approved == 0)
+            rc = policy_changes_make(&w.list, w.txn, p, how);
+        else
+            code = ctl_fail(
+                EXIT_USAGE,
+                "there is a policy already: --merge adds this file to it, --replace puts the "
+                "file in its place (--dry-run shows what that would change)");
+    }
+    return policy_finish(&w, rc == 0 ? code : policy_failed(c, "read the policy", rc));
+}
+
 int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace") != NULL, merge = ctl_option(c, "--merge") != NULL;
     struct policy_tests tests = {0};
-    struct policy_write w;
-    struct policy_counts n;
     size_t skipped = 0;
     struct policy p;
     bool zone;
-    int code, rc = 0;
+    int code = take_format(c, c->argv[0], &zone);
+    enum policy_form form = zone ? POLICY_ZONE : merge ? POLICY_PART : POLICY_WHOLE;
 
     if (replace && merge)
-        return ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
-    code = take_format(c, c->argv[0], &zone);
+        code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     if (code == 0)
-        code = policy_file_read(c->argv[0],
-                                zone    ? POLICY_ZONE
-                                : merge ? POLICY_PART
-                                        : POLICY_WHOLE,
-                                &p, &tests, &skipped);
+        code = policy_file_read(c->argv[0], form, &p, &tests, &skipped);
     if (code != 0)
         return code;
     if (skipped > 0)
@@ -95,22 +112,11 @@ int policy_import(struct ctl *c)
     if (tests.n > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
     policy_tests_fini(&tests);
-    policy_write_init(&w, c);
-    code = policy_begin(&w, NULL, NULL);
-    if (code == 0) {
-        policy_txn_counts(w.txn, &n);
-        if (!replace && !merge && n.networks + n.pools + n.rules + n.approved > 0)
-            code = ctl_fail(
-                EXIT_USAGE,
-                "there is a policy already: --merge adds this file to it, --replace puts the "
-                "file in its place (--dry-run shows what that would change)");
-        else
-            rc = policy_changes_make(&w.list, w.txn, &p,
-                                     replace ? POLICY_REPLACE
-                                     : zone  ? POLICY_JOIN
-                                             : POLICY_MERGE);
-    }
-    code = policy_finish(&w, rc == 0 ? code : policy_failed(c, "read the policy", rc));
+    code = put(c, NULL, NULL, &p,
+               replace ? POLICY_REPLACE
+               : zone  ? POLICY_JOIN
+                       : POLICY_MERGE,
+               replace || merge);
     policy_fini(&p);
     return code;
 }
@@ -191,41 +197,36 @@ static char *text_of(const struct policy *p, size_t *len)
     return text;
 }
 
-static int write_file(const char *path, const char *text, size_t len)
+static bool write_file(const char *path, const char *text, size_t len)
 {
     FILE *f = fopen(path, "wxe");
     bool ok = f != NULL && fwrite(text, 1, len, f) == len;
 
-    if (f == NULL || fclose(f) != 0 || !ok)
-        return ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
-    return 0;
+    if (f != NULL && fclose(f) != 0)
+        ok = false;
+    if (!ok)
+        ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
+    return ok;
 }
 
 /* Shows what was edited, and does it if it is wanted. */
-static int apply_edit(struct ctl *c, struct store *store, const char *before, const char *file,
-                      const struct policy *p, uint64_t serial)
+static int apply_edit(struct ctl *c, struct store *store, uint64_t serial, const struct policy *p,
+                      const char *before, const char *file)
 {
     const char *const diff[] = {"diff",   "-u",   "--label", "policy", "--label",
                                 "edited", before, file,      NULL};
-    struct policy_write w;
-    int code, rc = 0;
 
     if (run_program(diff) == -ENOENT)
         ctl_note("diff is not installed: the changes follow without their lines");
-    if (ctl_option(c, "--dry-run") == NULL && !ctl_ask(c, "Apply this?"))
-        return ctl_fail(EXIT_FAILED, "nothing is changed");
-    policy_write_init(&w, c);
-    code = policy_begin(&w, store, &serial);
-    if (code == 0)
-        rc = policy_changes_make(&w.list, w.txn, p, POLICY_REPLACE);
-    return policy_finish(&w, rc == 0 ? code : policy_failed(c, "read the policy", rc));
+    return ctl_option(c, "--dry-run") != NULL || ctl_ask(c, "Apply this?")
+               ? put(c, store, &serial, p, POLICY_REPLACE, true)
+               : ctl_fail(EXIT_FAILED, "nothing is changed");
 }
 
 int policy_edit(struct ctl *c)
 {
     char *dir = NULL, *file = NULL, *before = NULL, *text = NULL, *other = NULL, answer[16];
     struct store *store = NULL;
-    bool has_policy = false;
     struct policy p;
     uint64_t serial;
     size_t len, other_len;
@@ -233,53 +234,46 @@ int policy_edit(struct ctl *c)
 
     if (code == 0)
         code = policy_read(c, store, &p, &serial);
-    if (code == 0) {
-        text = text_of(&p, &len);
-        policy_fini(&p);
-        dir = policy_make_folder("waymark-edit");
-        code = dir != NULL ? 0 : EXIT_FAILED;
-    }
     if (code != 0)
+        goto done;
+    text = text_of(&p, &len);
+    policy_fini(&p);
+    code = EXIT_FAILED;
+    if ((dir = policy_make_folder("waymark-edit")) == NULL)
         goto done;
     file = ctl_text("%s/policy.yaml", dir);
     before = ctl_text("%s/policy.yaml.before", dir);
-    code = write_file(file, text, len);
-    if (code == 0)
-        code = write_file(before, text, len);
-    while (code == 0) {
+    if (!write_file(file, text, len) || !write_file(before, text, len))
+        goto done;
+    do {
         code = edit_file(file);
         if (code == 0)
             code = policy_file_read(file, POLICY_WHOLE, &p, NULL, NULL);
-        has_policy = code == 0;
         if (code != EXIT_INVALID || !isatty(STDIN_FILENO))
             break;
         fprintf(stderr, "Edit again? [Y/n] ");
         fflush(stderr);
-        if (fgets(answer, sizeof answer, stdin) == NULL || strchr("nN", answer[0]) != NULL)
-            break;
-        code = 0;
-    }
-    if (has_policy) {
+    } while (fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N');
+    if (code == 0) {
         other = text_of(&p, &other_len);
         if (other_len == len && memcmp(other, text, len) == 0)
             ctl_line("nothing is changed, serial %llu", (unsigned long long)serial);
         else
-            code = apply_edit(c, store, before, file, &p, serial);
+            code = apply_edit(c, store, serial, &p, before, file);
         free(other);
-        other = NULL;
         policy_fini(&p);
     }
-    unlink(before);
+    other = NULL;
     if (code != 0 && file_read(file, SIZE_MAX / 2, &other, &other_len) == 0 &&
-        (other_len != len || memcmp(other, text, len) != 0)) {
+        (other_len != len || memcmp(other, text, len) != 0))
         ctl_note("your text is kept in %s", file);
-    } else {
+    else
         unlink(file);
-        rmdir(dir);
-    }
+    unlink(before);
+    rmdir(dir); /* not with a text in it */
+    free(other);
 done:
     store_close(store);
-    free(other);
     free(text);
     free(before);
     free(file);
