@@ -18,6 +18,8 @@
     "rules: {f: {suffixes: [corp.example], pool: p}, s: {suffixes: [b.example], pool: p, "         \
     "break-dnssec: yes}}\n"
 #define KMS "_vlmcs._tcp.corp.example"
+#define SIGNATURE_60                                                                               \
+    "ns example. 60 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
 #define SIGNATURE                                                                                  \
     "ns example. 600 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n"
 
@@ -34,35 +36,28 @@ static const struct row {
     const char *reply;    /* comes after FORWARD */
     const char *event;    /* NULL: none */
     const char *cached;   /* a reply that is in the cache ... */
-    const char *question; /* ... of that question (NULL: www.example A) ... */
+    const char *question; /* ... of that question (NULL: the same name and type) ... */
     unsigned age_s;       /* ... for that long */
     const char *settings, *policy;
 } rows[] = {
     /* access, which comes first */
     {"refused", "www.example A from=192.0.2.9", "REFUSED"},
-    {"refused, with EDNS", "www.example A edns from=192.0.2.9", "REFUSED edns ede=18"},
     {"not named in access: refused", "www.example A from=203.0.113.1", "REFUSED"},
     {"dropped", "www.example A from=198.51.100.1", "DROP"},
     {"a cached name never reaches a refused client", "www.example A from=192.0.2.9", "REFUSED",
-     .cached = YES, .age_s = 1},
-    {"a cached name never reaches a dropped client", "www.example A from=198.51.100.9", "DROP",
      .cached = YES, .age_s = 1},
     {"special names neither", "localhost A from=192.0.2.9", "REFUSED"},
     {"a refused client learns nothing about opcodes", "www.example A opcode=4 from=192.0.2.9",
      "REFUSED"},
     {"nor about EDNS versions", "www.example A edns version from=192.0.2.9", "REFUSED edns ede=18"},
-    {"discovery refused: recorded", "_VLMCS._tcp.corp.example SRV from=192.0.2.9", "REFUSED",
-     .event = "blocked access - REFUSED", .policy = FILL},
     {"discovery dropped: recorded", KMS " ANY from=198.51.100.1", "DROP",
      .event = "blocked access - REFUSED", .policy = FILL},
     {"another type at a discovery name, refused: not recorded", KMS " A from=192.0.2.9", "REFUSED",
      .policy = FILL},
     {"loopback is allowed", "www.example A from=127.0.0.1", "FORWARD"},
-    {"IPv6", "www.example A from=[2001:db8::1]:99", "FORWARD"},
 
     /* what is no question that we answer */
     {"port 0", "www.example A port0", "IGNORE"},
-    {"NOTIFY", "www.example SOA opcode=4", "NOTIMP"},
     {"IQUERY", "www.example A opcode=1 edns", "NOTIMP"},
     {"EDNS version 1", "www.example A edns version", "BADVERS edns"},
     {"class ANY", "www.example A class=255", "FORMERR"},
@@ -70,42 +65,11 @@ static const struct row {
     {"AXFR", "example AXFR edns", "REFUSED edns ede=21"},
     {"IXFR", "example IXFR", "REFUSED"},
     {"UPDATE without a discovery name", "corp.example SOA opcode=5", "REFUSED", .policy = FILL},
-
-    /* the cache */
-    {"not in the cache", "www.example A", "FORWARD"},
-    {"miss, then the reply", "www.example A", YES, .reply = YES},
     {"hit", "www.example A", YES, .cached = YES},
-    {"the client's case comes back", "wWw.eXAmple A",
-     "NOERROR\nan wWw.eXAmple. 300 IN A 192.0.2.1\n", .cached = YES},
-    {"TTL is what is left", "www.example A", A(200), .cached = YES, .age_s = 100},
-    {"over", "www.example A", "FORWARD", .cached = YES, .age_s = 300},
-    {"TTL 0 is not kept", "www.example A", "FORWARD", .cached = A(0)},
-    {"min-ttl, from the cache", "www.example A", A(30), .cached = A(1), .age_s = 30,
-     .settings = "cache: {min-ttl: 60}\n"},
-    {"max-ttl, from the cache", "www.example A", A(70), .cached = YES, .age_s = 30,
-     .settings = "cache: {max-ttl: 100}\n"},
-    {"max-ttl, at once", "www.example A", A(100), .reply = YES,
-     .settings = "cache: {max-ttl: 100}\n"},
-    {"another type", "www.example AAAA", "FORWARD", .cached = YES},
-    {"DO is kept apart", "www.example A do", "FORWARD", .cached = YES},
-    {"CD is kept apart", "www.example A cd", "FORWARD", .cached = YES},
     {"CD comes back", "www.example A cd", "NOERROR cd\n" WWW, .cached = YES,
      .question = "www.example A cd"},
     {"OPT is made anew", "www.example A do edns=700", "FORWARD", .cached = YES,
      .question = "www.example A edns=4096"},
-    {"OPT for a client with EDNS", "www.example A edns=700", "NOERROR edns\n" WWW, .cached = YES},
-    {"class CH is never cached as IN", "www.example A class=4", "FORWARD", .cached = YES},
-
-    /* negative */
-    {"NXDOMAIN, at once", "www.example A", "NXDOMAIN\n" SOA("example.", 300), .reply = NO_WWW},
-    {"NXDOMAIN, cached, max-negative-ttl", "www.example A", "NXDOMAIN\n" SOA("example.", 200),
-     .cached = NO_WWW, .age_s = 100},
-    {"the SOA's TTL ends with the entry", "www.example A",
-     "NXDOMAIN\nns example. 1 IN SOA a. b. 1 2 3 4 60\n",
-     .cached = "NXDOMAIN\nns example. 3600 IN SOA a. b. 1 2 3 4 60\n", .age_s = 59},
-    {"NXDOMAIN, over", "www.example A", "FORWARD", .cached = NO_WWW, .age_s = 301},
-    {"NODATA, cached", "www.example A", "NOERROR\n" SOA("example.", 40),
-     .cached = "NOERROR\n" SOA("example.", 50), .age_s = 10},
     {"max-negative-ttl 0 is sent, too", "www.example A", "NXDOMAIN\n" SOA("example.", 0),
      .reply = NO_WWW, .settings = "cache: {max-negative-ttl: 0}\n"},
     {"kms.max-negative-ttl 0 is sent, too", KMS " TXT", "NXDOMAIN\n" SOA("example.", 0),
@@ -118,39 +82,16 @@ static const struct row {
      .settings = "cache: {max-ttl: 0}\n"},
     {"without SOA, max-negative-ttl", "www.example A", "FORWARD", .cached = "NXDOMAIN", .age_s = 10,
      .settings = "cache: {max-negative-ttl: 10}\n"},
-    {"without SOA: 30 s", "www.example A", "NXDOMAIN", .cached = "NXDOMAIN", .age_s = 29},
-    {"without SOA: no longer", "www.example A", "FORWARD", .cached = "NXDOMAIN", .age_s = 30},
     {"without SOA: no longer than its chain", "www.example A", "FORWARD",
      .cached = "NXDOMAIN\nan www.example. 6 IN CNAME no.example.\n", .age_s = 6},
-
-    /* failures */
-    {"timeout", "www.example A edns", "SERVFAIL edns ede=22", .reply = "timeout"},
-    {"SERVFAIL of the server", "www.example A edns", "SERVFAIL edns ede=23", .reply = "SERVFAIL"},
     {"REFUSED of the server is not ours", "www.example A edns", "SERVFAIL edns ede=23",
      .reply = "REFUSED"},
-    {"all servers failed", "www.example A edns", "SERVFAIL edns ede=23", .reply = "fail=SERVFAIL"},
-    {"a failure is kept", "www.example A edns", "SERVFAIL edns ede=13", .cached = "timeout",
-     .age_s = 4},
-    {"but not long", "www.example A", "FORWARD", .cached = "timeout", .age_s = 5},
     {"no route", "www.example A edns", "SERVFAIL edns ede=22",
      .settings = "forward: [{zone: corp.example, servers: [10.0.0.53]}]\n"
                  "access: [{net: 10.0.0.0/8, action: allow}]\n"},
     {"deadline of an ordinary name", "www.example A", "WAIT", .reply = "deadline"},
-    {"stale after a failure", "www.example A edns",
-     "NOERROR edns ede=3\nan www.example. 30 IN A 192.0.2.1\n", .reply = "timeout", .cached = YES,
-     .age_s = 400},
     {"stale at a deadline", "www.example A edns", "NXDOMAIN edns ede=19\n" SOA("example.", 30),
      .reply = "deadline", .cached = NO_WWW, .age_s = 400},
-    {"too stale", "www.example A edns", "SERVFAIL edns ede=22", .reply = "timeout", .cached = YES,
-     .age_s = 311, .settings = "cache: {serve-stale: 10}\n"},
-    {"serve-stale off", "www.example A", "SERVFAIL", .reply = "timeout", .cached = YES,
-     .age_s = 301, .settings = "cache: {serve-stale: 0}\n"},
-    {"a better reply than the stale one", "www.example A", "NXDOMAIN\n" SOA("example.", 300),
-     .reply = NO_WWW, .cached = YES, .age_s = 400},
-
-    /* RD=0, AD, TSIG */
-    {"RD=0, not known", "www.example A rd0 edns", "REFUSED edns ede=20"},
-    {"RD=0, cached", "www.example A rd0", YES, .cached = YES},
     {"AD is not believed", "www.example A ad", YES, .reply = "NOERROR ad\n" WWW},
     {"AD of a trusted route", "www.example A ad", "NOERROR ad\n" WWW, .reply = "NOERROR ad\n" WWW,
      .settings = TRUSTED},
@@ -158,10 +99,9 @@ static const struct row {
      .cached = "NOERROR ad\n" WWW, .question = "www.example A do", .settings = TRUSTED},
     {"AD only for who knows it", "www.example A", YES, .reply = "NOERROR ad\n" WWW,
      .settings = TRUSTED},
-    {"TKEY goes whole, whatever is cached", "www.example TKEY", "FORWARD"},
     {"TSIG goes whole, whatever is cached", "www.example A tsig", "FORWARD", .cached = YES},
     {"TSIG at a discovery name is not decided", KMS " SRV tsig", "FORWARD", .cached = "NXDOMAIN",
-     .question = KMS " SRV", .policy = FILL},
+     .policy = FILL},
 
     /* how long a connection may stay */
     {"keepalive, from the cache", "www.example A tcp keepalive", "NOERROR edns keepalive=120\n" WWW,
@@ -186,8 +126,8 @@ static const struct row {
      .settings = NS1},
     {"NSID with an error", "example AXFR nsid", "REFUSED edns nsid=ns1 ede=21", .settings = NS1},
     {"NSID of a discovery question", KMS " SRV nsid", "SERVFAIL edns nsid=ns1 ede=23",
-     .event = "failed no-rule servfail SERVFAIL cached", .cached = "SERVFAIL",
-     .question = KMS " SRV", .settings = NS1, .policy = FILL},
+     .event = "failed no-rule servfail SERVFAIL cached", .cached = "SERVFAIL", .settings = NS1,
+     .policy = FILL},
     {"NSID not for who did not ask", "x.invalid A edns", "NXDOMAIN edns\n" INVALID,
      .settings = NS1},
     {"NSID not for a refused client", "x.invalid A nsid from=192.0.2.9", "REFUSED edns ede=18",
@@ -219,64 +159,54 @@ static const struct row {
 
     /* discovery names, other types */
     {"A at a filled name: NXDOMAIN becomes NODATA", KMS " A", "NOERROR\n" SOA("corp.example.", 60),
-     .cached = "NXDOMAIN\n" SOA("corp.example.", 600), .question = KMS " A", .policy = FILL},
+     .cached = "NXDOMAIN\n" SOA("corp.example.", 600), .policy = FILL},
     {"the same at once", KMS " TXT", "NOERROR\n" SOA("corp.example.", 60),
      .reply = "NXDOMAIN\n" SOA("corp.example.", 600), .policy = FILL},
     {"not when there is no rule", "_vlmcs._tcp.a.example A", "NXDOMAIN\n" SOA("example.", 60),
-     .cached = NO_WWW, .question = "_vlmcs._tcp.a.example A", .policy = FILL},
+     .cached = NO_WWW, .policy = FILL},
     {"not without a policy", KMS " A", "NXDOMAIN\n" SOA("example.", 60), .cached = NO_WWW,
      .question = KMS " A"},
     {"not when kms.mode is shadow", KMS " A", "NXDOMAIN\n" SOA("example.", 60), .cached = NO_WWW,
-     .question = KMS " A", .settings = "kms: {mode: shadow}\n", .policy = FILL},
+     .settings = "kms: {mode: shadow}\n", .policy = FILL},
     {"not when kms.mode is off", KMS " A", "NXDOMAIN\n" SOA("example.", 60), .cached = NO_WWW,
-     .question = KMS " A", .settings = "kms: {mode: off}\n", .policy = FILL},
+     .settings = "kms: {mode: off}\n", .policy = FILL},
     {"not for names above", "_tcp.corp.example A", "NXDOMAIN\n" SOA("example.", 300),
-     .cached = NO_WWW, .question = "_tcp.corp.example A", .policy = FILL},
+     .cached = NO_WWW, .policy = FILL},
     {"not when a CNAME is there", KMS " A",
      "NXDOMAIN\nan " KMS ". 60 IN CNAME x.example.\n" SOA("example.", 60),
      .reply = "NXDOMAIN\nan " KMS ". 60 IN CNAME x.example.\n" SOA("example.", 60), .policy = FILL},
-    {"not a signed one", KMS " A do",
-     "NXDOMAIN edns do\n" SOA(
-         "example.",
-         60) "ns example. 60 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n",
+    {"not a signed one", KMS " A do", "NXDOMAIN edns do\n" SOA("example.", 60) SIGNATURE_60,
      .reply = "NXDOMAIN\n" SOA("example.", 60) SIGNATURE, .policy = FILL},
     {"a signed one for a client without DO", KMS " A", "NOERROR\n" SOA("example.", 60),
      .reply = "NXDOMAIN\n" SOA("example.", 60), .policy = FILL},
     {"a signed one where the rule breaks DNSSEC", "_vlmcs._tcp.b.example A do",
-     "NOERROR edns do\n" SOA(
-         "example.",
-         60) "ns example. 60 IN RRSIG SOA 8 1 600 20300101000000 20200101000000 1 example. AAAA\n",
+     "NOERROR edns do\n" SOA("example.", 60) SIGNATURE_60,
      .reply = "NXDOMAIN\n" SOA("example.", 60) SIGNATURE, .policy = FILL},
     {"what was made NODATA is not authentic", KMS " A ad", "NOERROR\n" SOA("example.", 60),
      .reply = "NXDOMAIN ad\n" SOA("example.", 60), .settings = TRUSTED, .policy = FILL},
-    {"other types at a discovery name make no event", KMS " A",
-     "NOERROR\nan " KMS ". 60 IN A 10.0.0.1\n", .reply = "NOERROR\nan " KMS ". 60 IN A 10.0.0.1\n",
-     .policy = FILL},
     {"SOA: recorded as passed", "_vlmcs._tcp.x.example SOA",
      "NOERROR\nan _vlmcs._tcp.x.example. 60 IN SOA a. b. 1 2 3 4 5\n",
      .reply = "NOERROR\nan _vlmcs._tcp.x.example. 60 IN SOA a. b. 1 2 3 4 5\n",
      .event = "passed no-rule - NOERROR", .policy = FILL},
-    {"SOA: recorded as missing", "_vlmcs._tcp.x.example SOA", "NXDOMAIN\n" SOA("example.", 60),
-     .reply = NO_WWW, .event = "missing no-rule - NXDOMAIN", .policy = FILL},
     {"SOA from the cache: recorded", "_vlmcs._tcp.x.example SOA", "NXDOMAIN\n" SOA("example.", 55),
-     .event = "missing no-rule - NXDOMAIN", .cached = NO_WWW,
-     .question = "_vlmcs._tcp.x.example SOA", .age_s = 5, .policy = FILL},
+     .event = "missing no-rule - NXDOMAIN", .cached = NO_WWW, .age_s = 5, .policy = FILL},
     {"SOA, nobody answers: recorded", "_vlmcs._tcp.x.example SOA", "SERVFAIL", .reply = "timeout",
      .event = "failed no-rule - SERVFAIL", .policy = FILL},
-    {"SOA elsewhere: not recorded", "x.example SOA", "NXDOMAIN\n" SOA("example.", 300),
-     .reply = NO_WWW, .policy = FILL},
 };
 
 static void check_row(void **state)
 {
     const struct row *r = *state;
     struct world *w = world_new(r->settings, r->policy);
+    struct words ask = words_of(r->ask);
     char text[4000];
     const char *got;
     enum answer a;
 
-    if (r->cached != NULL)
-        world_cache(w, r->question != NULL ? r->question : "www.example A", r->cached);
+    if (r->cached != NULL) {
+        snprintf(text, sizeof text, "%s %s", ask.name, ask.type);
+        world_cache(w, r->question != NULL ? r->question : text, r->cached);
+    }
     world_wait(w, r->age_s * 1000);
     a = world_ask(w, r->ask);
     if (r->reply != NULL) {
@@ -436,22 +366,6 @@ static void check_size(void **state)
     }
 }
 
-static void check_servfail(void **state)
-{
-    const struct addr nobody = {.scope = 0};
-    const struct real late = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-    struct world *w = world_new(NULL, NULL);
-
-    assert_int_equal(world_ask(w, "wwW.example A edns"), ANSWER_FORWARD);
-    assert_int_equal(query_send(&w->view, w->q, NULL, 0, EDE_OTHER, NULL), ANSWER_SEND);
-    assert_string_equal(world_answer(w, ANSWER_SEND), "SERVFAIL edns ede=0");
-    assert_int_equal(world_ask(w, "wwW.example A tsig"), ANSWER_FORWARD);
-    assert_int_equal(answer_query(&w->view, w->q, &late, w->now),
-                     ANSWER_SEND); /* never asked for again */
-    assert_string_equal(world_answer(w, ANSWER_SEND), "SERVFAIL");
-    world_free(w);
-}
-
 /* The limits on TTLs reach the last record of a long answer. */
 static void check_many_ttls(void **state)
 {
@@ -499,38 +413,28 @@ static const struct order_row {
     {"not for ANY", "cache: {rotate: yes}\n", "www.example ANY", THREE, "", "", 1},
 };
 
-/* Where the records are in their order from record `first` on, and all else
- * is where it was. */
-static bool is_order(const struct order_row *r, const char *got, int first)
-{
-    const char *rest = r->reply + strlen(r->front), *ends[4] = {rest};
-    char want[2000];
-
-    for (int i = 1; i <= 3; i++)
-        ends[i] = strchr(ends[i - 1], '\n') + 1;
-    snprintf(want, sizeof want, "\n%s%.*s%.*s%s", r->front, (int)(ends[3] - ends[first]),
-             ends[first], (int)(ends[first] - ends[0]), ends[0], r->behind);
-    return strcmp(strchr(got, '\n'), want) == 0;
-}
-
 static void check_order(void **state)
 {
     const struct order_row *r = *state;
     struct world *w = world_new(r->settings, NULL);
-    char reply[2000];
+    size_t front = strlen(r->front), three = strlen(r->reply) - front - strlen(r->behind);
+    char reply[2000], twice[1000];
     int seen[3] = {0, 0, 0}, orders = 0;
 
     snprintf(reply, sizeof reply, "NOERROR\n%s", r->reply);
+    snprintf(twice, sizeof twice, "%.*s%.*s", (int)three, r->reply + front, (int)three,
+             r->reply + front);
     world_cache(w, r->question, reply);
     for (int i = 0; i < 60; i++) {
-        const char *got = world_answer(w, world_ask(w, r->question));
-        int first = 0;
+        const char *got = strchr(world_answer(w, world_ask(w, r->question)), '\n') + 1, *from;
+        char set[1000];
 
-        while (first < 3 && !is_order(r, got, first))
-            first++;
-        if (first == 3)
-            fail_msg("%s", got);
-        seen[first]++;
+        assert_memory_equal(got, r->front, front);
+        assert_string_equal(got + front + three, r->behind);
+        snprintf(set, sizeof set, "%.*s", (int)three, got + front);
+        from = strstr(twice, set);
+        assert_non_null(from);
+        seen[(size_t)(from - twice) / (three / 3) % 3]++;
     }
     for (int i = 0; i < 3; i++)
         orders += seen[i] >= (r->orders > 1 ? 5 : 1);
@@ -546,7 +450,6 @@ int main(void)
     TEST(check_silence);
     TEST(check_formerr);
     TEST(check_update);
-    TEST(check_servfail);
     TEST(check_many_ttls);
     return RUN("answer");
 }

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_listen.c -- clients over UDP and TCP on real sockets: batches, late answers, the
+ * address that answers; what is pipelined is all answered, and nothing a client does keeps
+ * a connection for ever.
+ */
+#include "tests/unit/resolver/net.h"
+
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "resolver/listen.h"
+#include "tests/unit/rows.h"
+
+enum { SLOTS = 16, CLIENTS = 26 };
+
+/* Steps, a word each; u is a client over UDP, a to f are connections:
+ *   +aN  it comes, from 127.0.0.N      a?NAME  asks for an address, always with the same ID
+ *   a#N  asks N times for localhost    a*N     asks N discovery questions
+ *   a.   has sent all that it wants    a!      sends what is no question
+ *   <N, <N-M  the servers reply to the Nth, to all of these
+ *   ~    the time of an idle connection passes
+ *   a=N  N messages have come to it by now, and it is open; a-N: and it is closed
+ *   NAME=N  a counter, or the questions sent to servers, or the events */
+static const struct row {
+    const char *name, *settings, *steps;
+    const char *listen, *server; /* where the settings listen, and the client asks */
+} rows[] = {
+    {"answered here", "", "u#1 u=1 queries_udp=1 queries_tcp=0 answers=1 kms_questions=0"},
+    {"more than a batch", "", "u#100 u=100 queries_udp=100 answers=100 send_errors=0"},
+    {"forwarded", "", "u?www.example u=0 <0 u=1 dropped=0"},
+    {"IPv6", "", "u#1 u=1", "[::1]", "::1"},
+    {"from the address that was asked", "", "u#2 u=2", "0.0.0.0", "127.0.0.66"},
+    {"late from it", "", "u?www.example u=0 <0 u=1", "0.0.0.0", "127.0.0.66"},
+    {"from it over IPv6", "", "u#1 u=1", "[::]", "::1"},
+    {"late from it over IPv6", "", "u?www.example u=0 <0 u=1", "[::]", "::1"},
+    {"no question", "", "u! u! u! u=0 ignored=3 queries_udp=0 dropped=0"},
+    {"access refuses a discovery question", "access: [{net: 127.0.0.1/32, action: refuse}]",
+     "u*1 u=1 dropped=0 kms_questions=1 audit_dropped=1"},
+    {"access drops it", "access: [{net: 127.0.0.1/32, action: drop}]",
+     "u*2 u=0 dropped=2 kms_questions=2 audit_dropped=2"},
+
+    {"an ID that is used again while its question waits", "",
+     "+a1 a?www.example a?www.example sent=1 <0 a=2 a. a-0"},
+    {"an idle connection ends", "", "+a1 a?www.example a?www.example <0 ~ a-2 tcp_timeouts=1"},
+    {"but not while we are late", "limits: {tcp-idle: 1s}",
+     "+a1 a?www.example ~ a=0 <0 a=1 ~ a-0 tcp_timeouts=1"},
+    {"its last word is said: its answers are still due", "",
+     "+a1 a?one.example a?two.example a. a=0 <0 a=1 <1 a-1"},
+    {"a question of a client that is gone is recorded", "",
+     "+a1 a*1 sent=1 a! a-0 +b1 <0 events=1 b=0"},
+    {"more questions than places: all are accounted for", "",
+     "+a1 a*200 events=184 <184-199 events=200 queries_tcp=200 a=200"},
+    {"a second question waits for the first to be whole", "", "+a1 a?invalid a?invalid a=2"},
+
+    {"there is room", "limits: {tcp-connections: 4}", "+a1 +b2 +c3 +d4 a=0 b=0 c=0 d=0"},
+    {"the longest idle one makes room", "limits: {tcp-connections: 3}",
+     "+a1 +b2 +c3 +d4 a-0 b=0 c=0 d=0"},
+    {"a question since then counts", "limits: {tcp-connections: 3}",
+     "+a1 +b2 +c3 a?invalid b?invalid +d4 a=1 b=1 c-0 d=0 tcp_displaced=1"},
+    {"an answer since then counts", "limits: {tcp-connections: 3}",
+     "+a1 a?www.example +b2 +c3 <0 +d4 a=1 b-0 c=0 d=0"},
+    {"never one that waits for its answer", "limits: {tcp-connections: 3}",
+     "+a1 a?a.example +b2 b?b.example +c3 +d4 a=0 b=0 c-0 d=0"},
+    {"not let in when all of them wait", "limits: {tcp-connections: 3}",
+     "+a1 a?a.example +b2 b?b.example +c3 c?c.example +d4 a=0 b=0 c=0 d-0 tcp_refused=1 "
+     "tcp_displaced=0"},
+    {"a client makes room for itself", "limits: {tcp-per-client: 2}",
+     "+a1 +b2 +c2 +d2 a=0 b-0 c=0 d=0 tcp_displaced=1"},
+    {"even when all are full", "limits: {tcp-connections: 3, tcp-per-client: 2}",
+     "+a1 +b2 +c2 +d2 a=0 b-0 c=0 d=0"},
+    {"and is not let in when all of its own wait", "limits: {tcp-per-client: 2}",
+     "+a1 +b2 b?b.example +c2 c?c.example +d2 a=0 b=0 c=0 d-0 tcp_refused=1"},
+};
+
+static struct {
+    struct net *n;
+    struct event_base *base;
+    struct listen listen;
+    struct listener *listeners; /* UDP, then TCP */
+    struct udp *udp;
+    struct tcp *tcp;
+    struct sockaddr_storage server;
+    socklen_t server_len;
+    int client[CLIENTS];
+} t; /* one at a time: net.send_client has no context */
+
+static void send_client(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
+{
+    if (c->transport == AUDIT_UDP)
+        udp_send(t.udp, c, wire, len);
+    else
+        tcp_send(c, wire, len);
+}
+
+static unsigned free_port(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+    close(fd);
+    return ntohs(a.sin_port);
+}
+
+static void run(void)
+{
+    for (int i = 0; i < 6; i++)
+        event_base_loop(t.base, EVLOOP_NONBLOCK);
+}
+
+static void set_up(const struct row *r)
+{
+    char settings[300];
+    struct addr server;
+    struct diags d;
+    int rc = -EADDRINUSE;
+
+    memset(&t, 0, sizeof t);
+    diags_init(&d);
+    t.n = net_new(SLOTS);
+    t.n->send_client = send_client;
+    for (int tries = 0; rc != 0 && tries < 20; tries++) { /* others look for ports, too */
+        assert_int_equal(
+            addr_parse(&server, r->server != NULL ? r->server : "127.0.0.1", (uint16_t)free_port()),
+            0);
+        snprintf(settings, sizeof settings,
+                 "server: {listen: [\"%s:%u\"], open-resolver: yes}\n"
+                 "forward: [{zone: ., servers: [192.0.2.53]}]\n%s\n",
+                 r->listen != NULL ? r->listen : "127.0.0.1", server.port, r->settings);
+        world_settings(t.n->w, settings);
+        rc = listen_bind(t.n->w->settings, 1, &t.listeners, &d);
+    }
+    assert_int_equal(rc, 0);
+    diags_fini(&d);
+    t.base = event_base_new();
+    t.listen = (struct listen){.base = t.base,
+                               .io = &t.n->io,
+                               .view = &t.n->w->view,
+                               .forwarder = t.n->f,
+                               .stats = &t.n->w->stats,
+                               .n_workers = 1};
+    t.udp = udp_new(&t.listen, t.listeners, 1);
+    t.tcp = tcp_new(&t.listen, t.listeners + 1, 1);
+    assert_true(t.udp != NULL && t.tcp != NULL);
+    t.server_len = addr_to_sockaddr(&server, &t.server);
+    t.client['u' - 'a'] = socket(t.server.ss_family, SOCK_DGRAM, 0);
+    assert_int_equal(connect(t.client['u' - 'a'], (struct sockaddr *)&t.server, t.server_len), 0);
+}
+
+static void tear_down(void)
+{
+    forwarder_free(t.n->f);
+    t.n->f = NULL;
+    udp_free(t.udp);
+    tcp_free(t.tcp);
+    event_base_free(t.base);
+    free(t.listeners);
+    net_free(t.n);
+    for (int i = 0; i < CLIENTS; i++)
+        if (t.client[i] > 0)
+            close(t.client[i]);
+}
+
+static int connect_from(int last)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET,
+                               .sin_addr = {htonl(INADDR_LOOPBACK - 1 + (uint32_t)last)}};
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&t.server, t.server_len), 0);
+    return fd;
+}
+
+/* The server's answer to a packet: NXDOMAIN. */
+static void reply(int i)
+{
+    uint8_t wire[512];
+
+    memcpy(wire, t.n->sent[i]->wire, t.n->sent[i]->len);
+    wire[2] |= 0x80;
+    wire[3] = RCODE_NXDOMAIN;
+    assert_true(net_give(t.n->sent[i], wire, t.n->sent[i]->len));
+}
+
+/* A question on the wire; over TCP with its length in front. */
+static void say(char client, const char *question)
+{
+    struct words s = words_of(question);
+    uint8_t wire[600];
+    size_t len = question_write(&s, wire + 2, sizeof wire - 2), front = client == 'u' ? 0 : 2;
+
+    wire[0] = (uint8_t)(len >> 8);
+    wire[1] = (uint8_t)len;
+    assert_int_equal(write(t.client[client - 'a'], wire + 2 - front, len + front), len + front);
+}
+
+/* Whole messages that have come since the last time; over UDP from where it asked. */
+static int hear(char client, bool *is_open)
+{
+    static uint8_t in[65536];
+    ssize_t n, len = 0;
+    int messages = 0;
+
+    while ((n = recv(t.client[client - 'a'], in + len, sizeof in - (size_t)len, MSG_DONTWAIT)) > 0)
+        if (client == 'u')
+            messages += n >= DNS_HEADER && (in[2] & 0x80) != 0;
+        else
+            len += n;
+    *is_open = n < 0 && errno == EAGAIN;
+    for (ssize_t i = 0; i + 2 <= len; i += 2 + (in[i] << 8 | in[i + 1]))
+        messages++;
+    return messages;
+}
+
+static void check_number(const char *name, int want)
+{
+    const struct {
+        const char *name;
+        uint64_t is;
+    } numbers[] = {
+#define X(name, help) {#name, t.n->w->stats.name},
+        WORKER_COUNTERS(X)
+#undef X
+            {"sent", (uint64_t)t.n->n_sent},
+        {"events", (uint64_t)t.n->n_events},
+    };
+    size_t i = 0;
+
+    while (strncmp(numbers[i].name, name, strcspn(name, "=")) != 0)
+        assert_in_range(++i, 0, ARRAY_LEN(numbers) - 1);
+    assert_int_equal(numbers[i].is, want);
+}
+
+static void step(const char *s)
+{
+    int n = atoi(s + 2), last;
+    char question[80];
+    bool is_open;
+
+    if (s[0] == '+') {
+        t.client[s[1] - 'a'] = connect_from(n);
+    } else if (s[0] == '<') {
+        last = strchr(s, '-') != NULL ? atoi(strchr(s, '-') + 1) : atoi(s + 1);
+        for (int i = atoi(s + 1); i <= last; i++)
+            reply(i);
+    } else if (s[0] == '~') {
+        net_wait(t.n, t.n->w->settings->limits.tcp_idle_ms + 1);
+    } else if (strchr("?#*.!=-", s[1]) == NULL) {
+        check_number(s, atoi(strchr(s, '=') + 1));
+    } else if (strchr("?#*", s[1]) != NULL) {
+        for (int i = 0; i < (s[1] == '?' ? 1 : n); i++) {
+            snprintf(question, sizeof question, "_vlmcs._tcp.x%d.example SRV", i);
+            if (s[1] != '*')
+                snprintf(question, sizeof question, "%s A", s[1] == '?' ? s + 2 : "localhost");
+            say(s[0], question);
+        }
+    } else if (s[1] == '.') {
+        shutdown(t.client[s[0] - 'a'], SHUT_WR);
+    } else if (s[1] == '!') {
+        assert_int_equal(write(t.client[s[0] - 'a'], "\0\3abc", 5), 5);
+    } else {
+        assert_int_equal(hear(s[0], &is_open), n);
+        assert_int_equal(is_open, s[1] == '=');
+    }
+    run();
+}
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    char steps[300];
+
+    if (r->server != NULL && strchr(r->server, ':') != NULL &&
+        access("/proc/net/if_inet6", R_OK) != 0)
+        skip(); /* no IPv6 here */
+    set_up(r);
+    snprintf(steps, sizeof steps, "%s", r->steps);
+    for (char *s = strtok(steps, " "); s != NULL; s = strtok(NULL, " "))
+        step(s);
+    tear_down();
+}
+
+/* Out of descriptors, the listener rests instead of being woken without end. */
+static void no_descriptor_is_left(void **state)
+{
+    struct rlimit all, none;
+    int highest;
+
+    set_up(&rows[0]);
+    t.client[0] = connect_from(1);
+    highest = dup(t.client[0]);
+    close(highest);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    none = all;
+    none.rlim_cur = (rlim_t)highest;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    run();
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+    step("receive_errors=1");
+    step("tcp_connections=0");
+    net_wait(t.n, 1000);
+    run();
+    step("tcp_connections=1");
+    tear_down();
+}
+
+/* With SO_REUSEPORT a second daemon would share the port in silence. */
+static void port_in_use_names_who_has_it(void **state)
+{
+    struct listener *second;
+    char pid[40];
+    struct diags d;
+
+    set_up(&rows[0]);
+    diags_init(&d);
+    assert_int_equal(listen_bind(t.n->w->settings, 2, &second, &d), -EINVAL);
+    assert_int_equal(d.n, 1);
+    snprintf(pid, sizeof pid, "in use by test_listen (pid %d)", (int)getpid());
+    assert_has(d.list[0].text, pid);
+    diags_fini(&d);
+    tear_down();
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    ROWS(rows, check_row);
+    TEST(no_descriptor_is_left);
+    TEST(port_in_use_names_who_has_it);
+    return RUN("listen");
+}
