@@ -103,7 +103,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
         COUNT(v->stats, queries_tcp);
     else
         COUNT(v->stats, queries_udp);
-    access = settings_access(v->settings, v->machine, v->n_machine, &q->client.addr, NULL);
+    access = settings_access(v->settings, &q->client.addr, NULL);
     fault = message_read_query(m, q->wire, q->wire_len);
     cursor_take(&c, DNS_HEADER); /* the question's octets, with its case, for the way back */
     question = cursor_take(&c, m->question_len);

@@ -79,25 +79,21 @@ static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *wh
 
 /* ---- generations ---- */
 
-/* A copy of the settings, and the machine's networks as they are now; n_machine
- * is -errno when they cannot be known, which counts as none. NULL when out of
+/* A copy of the settings, and the machine's networks as they are now. NULL when out of
  * memory. */
-static struct generation *generation_new(const struct settings *s)
+static struct settings *generation_new(const struct settings *written)
 {
-    struct generation *g = calloc(1, sizeof *g);
+    struct settings *s;
 
-    if (g == NULL || settings_copy(&g->settings, s) != 0) {
-        free(g);
+    if (settings_copy(&s, written) != 0)
         return NULL;
-    }
-    g->n_machine = machine_networks(&g->machine);
-    g->users = 1;
-    return g;
+    machine_networks(s);
+    s->users = 1;
+    return s;
 }
 
 /* The networks of `of` that the other has not. */
-static void add_networks(struct str *out, const struct generation *of,
-                         const struct generation *other)
+static void add_networks(struct str *out, const struct settings *of, const struct settings *other)
 {
     char text[PREFIX_TEXT];
 
@@ -112,22 +108,21 @@ static void add_networks(struct str *out, const struct generation *of,
 
 /* What the machine has changed between two generations of the same settings: servers
  * and, where they decide who may ask, the networks that only one of them has. */
-static void print_changes(struct str *out, const struct generation *was,
-                          const struct generation *is)
+static void print_changes(struct str *out, const struct settings *was, const struct settings *is)
 {
-    const struct generation *of[] = {was, is};
-    const int n_routes = is->settings->n_routes;
+    const struct settings *of[] = {was, is};
+    const int n_routes = is->n_routes;
     char zone[NAME_TEXT], server[ADDR_TEXT], text[2][1024];
     struct str s;
 
     for (int i = 0; i <= n_routes; i++) { /* networks at last */
         for (int k = 0; k < 2; k++) {
-            const struct route *r = i < n_routes ? &of[k]->settings->routes[i] : NULL;
+            const struct route *r = i < n_routes ? &of[k]->routes[i] : NULL;
 
             str_init(&s, text[k], sizeof text[k]);
             for (int j = 0; r != NULL && j < r->n_servers; j++)
                 str_addf(&s, " %s", addr_print_port(&r->servers[j], server));
-            if (r == NULL && is->settings->access == NULL)
+            if (r == NULL && is->access == NULL)
                 add_networks(&s, of[k], of[1 - k]);
             if (s.len == 0)
                 str_add(&s, " none");
@@ -135,16 +130,16 @@ static void print_changes(struct str *out, const struct generation *was,
         if (strcmp(text[0], text[1]) == 0)
             continue;
         if (i < n_routes)
-            (void)name_print(&is->settings->routes[i].zone, zone);
+            (void)name_print(&is->routes[i].zone, zone);
         str_addf(out, "%s%s%s%s ->%s", out->len > 0 ? ", " : "",
                  i < n_routes ? "servers of " : "networks", i < n_routes ? zone : "", text[0],
                  text[1]);
     }
 }
 
-static void put_in_force(struct daemon *d, struct generation *g)
+static void put_in_force(struct daemon *d, struct settings *g)
 {
-    g->settings->generation = ++d->generations;
+    g->generation = ++d->generations;
     generation_release(d->newest);
     d->newest = g;
     atomic_fetch_add(&g->users, (uint32_t)d->n_workers + 1);
@@ -173,15 +168,15 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
 int daemon_reload(struct daemon *d, settings_change *change, void *context, struct diags *diags)
 {
     struct settings *s;
-    struct generation *g;
+    struct settings *g;
     int rc;
 
     if ((rc = daemon_read_settings(d->settings_path, d->assign, &s, diags)) != 0)
         return rc;
     if (change != NULL)
-        settings_compare(d->newest->settings, s, change, context);
+        settings_compare(d->newest, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
-    if ((rc = settings_keep(s, d->newest->settings, diags)) != 0 ||
+    if ((rc = settings_keep(s, d->newest, diags)) != 0 ||
         (rc = machine_routes(s, "", diags)) != 0 || (g = generation_new(s)) == NULL) {
         settings_free(s);
         return rc != 0 ? rc : -ENOMEM;
@@ -232,11 +227,11 @@ static void on_stop(evutil_socket_t fd, short what, void *arg)
  * then, with the settings as they were read. */
 static void watch_machine(struct daemon *d)
 {
-    const struct settings *s = d->written->routes_found ? d->newest->settings : d->written;
+    const struct settings *s = d->written->routes_found ? d->newest : d->written;
     uint64_t fingerprint = machine_fingerprint("");
     bool due = d->machine_moved;
     char text[900], problem[DAEMON_PROBLEM] = "";
-    struct generation *g;
+    struct settings *g;
     struct diags problems;
     struct str changes;
 
@@ -247,7 +242,7 @@ static void watch_machine(struct daemon *d)
     diags_init(&problems);
     g = generation_new(s);
     if (g == NULL || (g->n_machine < 0 && d->newest->n_machine >= 0) ||
-        machine_routes(g->settings, "", &problems) == -ENOMEM) {
+        machine_routes(g, "", &problems) == -ENOMEM) {
         d->machine_moved = true; /* short of something that comes back */
         goto end;
     }
@@ -342,7 +337,7 @@ static void raise_descriptors(const struct settings *s, int n_workers)
 /* Stores, cache and workers: what fails of the first is done without. 0 or -ENOMEM. */
 static int make_parts(struct daemon *d, const struct listener *listeners)
 {
-    const struct settings *s = d->newest->settings;
+    const struct settings *s = d->newest;
     struct diags problems;
     struct random random;
     struct hash_key key;
@@ -392,7 +387,7 @@ static void watch(struct daemon *d, evutil_socket_t fd, short what, event_callba
 
 static void open_control(struct daemon *d)
 {
-    const char *path = d->newest->settings->control.socket;
+    const char *path = d->newest->control.socket;
     char problem[DAEMON_PROBLEM]; /* nobody can ask for it */
     struct diags problems;
     int rc;
@@ -423,7 +418,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     d->written = s;
     if ((d->newest = generation_new(s)) == NULL)
         return EXIT_FAILURE;
-    d->newest->settings->generation = ++d->generations;
+    d->newest->generation = ++d->generations;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (listen_bind(s, d->n_workers, &listeners, problems) != 0 ||
         user_become(s->server.user, dirs, problems) != 0)

@@ -25,7 +25,7 @@ struct daemon {
     const char *settings_path; /* NULL: the default file */
     const char *const *assign; /* -o, ended by NULL */
     struct settings *written;  /* as read, owned; each generation has a copy */
-    struct generation *newest; /* used */
+    struct settings *newest;   /* used */
     uint64_t generations;      /* made so far */
     struct shared shared;      /* cache and policy store owned here */
     struct worker *workers[DAEMON_MAX_WORKERS];

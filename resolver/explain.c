@@ -262,7 +262,7 @@ static json_t *show_client(struct explain *e, const struct view *v)
     for (int i = 0; i < c->n_networks; i++)
         json_array_append_new(networks, json_pack("{s:s,s:s}", "name", c->networks[i], "prefix",
                                                   prefix_print(&c->prefixes[i], prefix)));
-    e->access = settings_access(v->settings, v->machine, v->n_machine, &e->client, &rule);
+    e->access = settings_access(v->settings, &e->client, &rule);
     return json_pack("{s:s,s:o,s:{s:s,s:s?}}", "address", addr_print(&e->client, address),
                      "networks", networks, "access", "action", words[e->access], "by",
                      rule != NULL ? prefix_print(&rule->net, prefix) : NULL);

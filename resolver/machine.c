@@ -40,17 +40,20 @@ static int by_net(const void *a, const void *b)
     return order != 0 ? order : x->net.len - y->net.len;
 }
 
-int machine_networks(struct access_rule **out)
+void machine_networks(struct settings *s)
 {
     struct ifaddrs *list;
     struct access_rule *rules;
     int n = 0, kept = 0, room = 0;
 
-    if (getifaddrs(&list) != 0)
-        return -errno;
+    s->n_machine = 0;
+    if (getifaddrs(&list) != 0) {
+        s->n_machine = -errno;
+        return;
+    }
     for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next)
         room++;
-    rules = calloc((size_t)room + 1, sizeof *rules);
+    s->machine = rules = arena_alloc(s->arena, (size_t)room * sizeof *rules);
     for (struct ifaddrs *i = list; rules != NULL && i != NULL; i = i->ifa_next) {
         struct prefix net = {.len = 128};
         struct addr a, mask;
@@ -69,14 +72,12 @@ int machine_networks(struct access_rule **out)
         rules[n++] = (struct access_rule){.net = net, .action = ACCESS_ALLOW};
     }
     freeifaddrs(list);
-    if (rules == NULL)
-        return -ENOMEM;
-    qsort(rules, (size_t)n, sizeof *rules, by_net);
+    if (n > 0)
+        qsort(rules, (size_t)n, sizeof *rules, by_net);
     for (int i = 0; i < n; i++) /* several interfaces may be in one: fe80::/64 is of all */
         if (kept == 0 || by_net(&rules[kept - 1], &rules[i]) != 0)
             rules[kept++] = rules[i];
-    *out = rules;
-    return kept;
+    s->n_machine = rules != NULL ? kept : -ENOMEM;
 }
 
 /* ---- routes ---- */
@@ -164,7 +165,8 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
     if (route == NULL || kept == NULL)
         return -ENOMEM;
     memcpy(kept, servers, (size_t)n * sizeof *kept);
-    *route = (struct route){.zone.len = 1, .servers = kept, .n_servers = n, .timeout_ms = 1000};
+    *route = (struct route){
+        .zone.len = 1, .servers = kept, .n_servers = n, .timeout_ms = 1000, .edns = true};
     route->id = route_id(route);
     s->routes = route;
     s->n_routes = 1;

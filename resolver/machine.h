@@ -8,9 +8,9 @@
 
 #include "settings/settings.h"
 
-/* The networks of the machine's interfaces, each once and sorted, as access rules
- * that allow. *out from malloc. The number, or -errno. */
-int machine_networks(struct access_rule **out);
+/* settings->machine: the networks of the interfaces, each once and sorted, as access rules
+ * that allow. */
+void machine_networks(struct settings *);
 
 /* Fits the routes of settings to the machine as it is now. No route may lead to ourselves:
  * such servers are left out (settings/ could not see all, since a wildcard listens at

@@ -34,8 +34,6 @@ struct scratch {
  * changes while a query runs, but what is said to. */
 struct view {
     const struct settings *settings; /* routes resolved: never empty here */
-    const struct access_rule *machine;
-    int n_machine; /* the machine's own networks */
     struct cache *cache;
     struct policy_reader *policy; /* NULL: no policy store; forwards all the same */
     bool *policy_begun;           /* the worker's: reader begun in this batch */

@@ -165,7 +165,7 @@ static void PRINTF_LIKE(2, 3) problem(json_t *problems, const char *fmt, ...)
 static int policy_problems(struct daemon *d, const struct store_health *h, const json_t *stats,
                            int rc, json_t *problems)
 {
-    const char *dir = d->newest->settings->server.state_dir;
+    const char *dir = d->newest->server.state_dir;
     json_int_t damaged = number_of(stats, "kms_damaged");
     char full[64];
     int error = 0, n = 0;
@@ -215,7 +215,7 @@ static void add_zone(void *context, const char *zone)
 static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    const struct settings *s = d->newest->settings;
+    const struct settings *s = d->newest;
     const char *file = d->settings_path != NULL ? d->settings_path : settings_default_path();
     json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(),
            *stats = json_object(), *o;
@@ -310,7 +310,7 @@ static void post_reload(void *context, struct control_request *r)
     if (daemon_reload(d, add_change, changed, &diags) == 0) {
         control_answer(r, 200,
                        json_pack("{s:O,s:I}", "changed", changed, "generation",
-                                 (json_int_t)d->newest->settings->generation));
+                                 (json_int_t)d->newest->generation));
     } else {
         for (size_t i = 0; i < diags.n; i++) {
             char *text = diag_text(&diags.list[i]);
@@ -412,9 +412,9 @@ static void post_cache_flush(void *context, struct control_request *r)
 struct visit {
     struct daemon *d;
     struct control_request *request;
-    struct generation *generation; /* used: its routes are listed */
-    int next;                      /* worker to visit */
-    json_t *routes;                /* what is told, added up on the way */
+    struct settings *generation; /* used: its routes are listed */
+    int next;                    /* worker to visit */
+    json_t *routes;              /* what is told, added up on the way */
 };
 
 static void add_upstream(json_t *o, const struct upstream_report *u)
@@ -440,7 +440,7 @@ static void add_upstream(json_t *o, const struct upstream_report *u)
 static void visit_worker(struct worker *w, void *arg)
 {
     struct visit *v = arg;
-    const struct settings *s = v->generation->settings;
+    const struct settings *s = v->generation;
 
     for (int i = 0; i < s->n_routes && w->listen.forwarder != NULL; i++) {
         const json_t *servers = json_object_get(json_array_get(v->routes, (size_t)i), "servers");
@@ -466,7 +466,7 @@ static void get_upstreams(void *context, struct control_request *r)
 {
     static const struct upstream_report nothing;
     struct daemon *d = context;
-    const struct settings *s = d->newest->settings;
+    const struct settings *s = d->newest;
     struct visit *v = calloc(1, sizeof *v);
     char text[ADDR_TEXT], zone[NAME_TEXT];
 

@@ -24,19 +24,16 @@ enum {
 
 struct worker_view {
     struct view view;
-    struct generation *generation;
+    struct settings *generation;
     unsigned users; /* flights; and one while it is the newest */
 };
 
 /* ---- generations ---- */
 
-void generation_release(struct generation *g)
+void generation_release(struct settings *s)
 {
-    if (g == NULL || atomic_fetch_sub(&g->users, 1) > 1)
-        return;
-    settings_free(g->settings);
-    free(g->machine);
-    free(g);
+    if (s != NULL && atomic_fetch_sub(&s->users, 1) == 1)
+        settings_free(s);
 }
 
 static void pin(void *context, const struct view *v)
@@ -57,7 +54,7 @@ static void unpin(void *context, const struct view *view)
 }
 
 /* Makes it the newest. False when out of memory: then the one before stays. */
-static bool take_generation(struct worker *w, struct generation *g)
+static bool take_generation(struct worker *w, struct settings *g)
 {
     struct worker_view *v = calloc(1, sizeof *v);
 
@@ -68,9 +65,7 @@ static bool take_generation(struct worker *w, struct generation *g)
     v->generation = g;
     v->users = 1;
     v->view = (struct view){
-        .settings = g->settings,
-        .machine = g->machine,
-        .n_machine = g->n_machine,
+        .settings = g,
         .cache = w->shared->cache,
         .policy = w->policy,
         .policy_begun = &w->policy_begun,
@@ -129,14 +124,14 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 
 static void take_next(struct worker *w, void *arg)
 {
-    struct generation *g = atomic_exchange(&w->next, NULL);
+    struct settings *g = atomic_exchange(&w->next, NULL);
 
     (void)arg;
     if (g != NULL && take_generation(w, g))
-        forwarder_limit(w->listen.forwarder, slots_for(w, g->settings->limits.in_flight));
+        forwarder_limit(w->listen.forwarder, slots_for(w, g->limits.in_flight));
 }
 
-void worker_set_generation(struct worker *w, struct generation *g)
+void worker_set_generation(struct worker *w, struct settings *g)
 {
     generation_release(atomic_exchange(&w->next, g));
     worker_post(w, take_next, NULL);
@@ -162,7 +157,7 @@ void worker_stop(struct worker *w)
 
 /* ---- life ---- */
 
-struct worker *worker_new(const struct shared *shared, struct generation *g,
+struct worker *worker_new(const struct shared *shared, struct settings *g,
                           const struct listener *listeners, int half, struct audit_ring *ring,
                           unsigned n_workers)
 {
@@ -190,7 +185,7 @@ struct worker *worker_new(const struct shared *shared, struct generation *g,
         w->policy_error = errno;
     if (l->base == NULL || !take_generation(w, g))
         return NULL;
-    limit = slots_for(w, g->settings->limits.in_flight);
+    limit = slots_for(w, g->limits.in_flight);
     least = slots_for(w, SLOTS_AT_LEAST);
     w->on_mail = event_new(l->base, w->mail[0], EV_READ | EV_PERSIST, on_mail, w);
     l->io = io_event_new(l->base, &w->random);

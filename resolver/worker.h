@@ -18,17 +18,9 @@
 struct event;
 struct worker;
 
-/* A settings generation as all share it: whoever has it as its newest uses it, and
- * each flight that began with it; the last to release it frees it. */
-struct generation {
-    struct settings *settings; /* owned, as is machine */
-    struct access_rule *machine;
-    int n_machine;
-    _Atomic uint32_t users;
-};
-
-/* Any thread; NULL is fine. */
-void generation_release(struct generation *);
+/* A settings generation is used by whoever has it as its newest, and by each flight that
+ * began with it; the last to release it frees it. Any thread; NULL is fine. */
+void generation_release(struct settings *);
 
 /* What all workers share; owned by main, outlives them. */
 struct shared {
@@ -49,15 +41,15 @@ struct worker {
     struct udp *udp; /* NULL: it has no listeners */
     struct tcp *tcp;
     /* What any thread may leave. */
-    _Atomic(struct generation *) next; /* NULL: none is new */
-    int mail[2];                       /* a pipe of jobs; wakes the loop */
+    _Atomic(struct settings *) next; /* NULL: none is new */
+    int mail[2];                     /* a pipe of jobs; wakes the loop */
     struct event *on_mail;
 };
 
 /* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and
  * closes them. The generation's use is handed over. ring is borrowed; NULL: no audit.
  * NULL when out of memory: then the process is expected to end. */
-struct worker *worker_new(const struct shared *, struct generation *, const struct listener *,
+struct worker *worker_new(const struct shared *, struct settings *, const struct listener *,
                           int half, struct audit_ring *ring, unsigned n_workers);
 void worker_free(struct worker *);
 
@@ -66,7 +58,7 @@ void *worker_run(void *worker);
 
 /* Any thread: the generation from now on; its use is handed over. It takes the place
  * of one that the worker has not taken up yet. */
-void worker_set_generation(struct worker *, struct generation *);
+void worker_set_generation(struct worker *, struct settings *);
 /* Any thread: answers what waits, closes the listeners, ends worker_run(). */
 void worker_stop(struct worker *);
 /* Any thread: run(worker, arg) is called in the worker's thread, in order. */

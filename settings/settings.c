@@ -617,12 +617,11 @@ const char *settings_default_path(void)
 
 /* The longest net that matches. The list is walked for each packet: it is short
  * in practice, and its order says nothing, so that nobody has to think about it. */
-enum access_action settings_access(const struct settings *s, const struct access_rule *machine,
-                                   int n_machine, const struct addr *client,
+enum access_action settings_access(const struct settings *s, const struct addr *client,
                                    const struct access_rule **rule)
 {
-    const struct access_rule *rules = s->access != NULL ? s->access : machine, *best = NULL;
-    int n = s->access != NULL ? s->n_access : n_machine;
+    const struct access_rule *rules = s->access != NULL ? s->access : s->machine, *best = NULL;
+    int n = s->access != NULL ? s->n_access : s->n_machine;
     bool v4 = addr_is_v4(client), loopback = addr_is_loopback(client);
 
     for (int i = 0; i < n; i++) {

@@ -43,9 +43,12 @@ enum client_address { CLIENT_FULL, CLIENT_PREFIX };
 /* What the administrator set, one immutable generation: settings->cache.size. A list that was
  * not given is NULL: no access list is not an empty one. */
 struct settings {
-    struct arena *arena; /* owns everything below */
-    uint64_t generation; /* set by the daemon */
-    bool routes_found;   /* they are resolv.conf's, done by resolver/ */
+    struct arena *arena;               /* owns everything below */
+    uint64_t generation;               /* set by the daemon */
+    bool routes_found;                 /* they are resolv.conf's, done by resolver/ */
+    const struct access_rule *machine; /* the machine's own networks, done by resolver/ */
+    int n_machine;                     /* -errno: they cannot be known, which counts as none */
+    _Atomic uint32_t users;            /* of a generation; the daemon's */
 #define SECTION(name, ...) struct {
 #define END(name)                                                                                  \
     }                                                                                              \
@@ -105,8 +108,7 @@ bool settings_listens_at(const struct settings *, const struct addr *);
 /* The longest matching access rule; loopback stays allowed unless named, and
  * `machine` (the machine's own networks) is what counts when the list was not
  * given. *rule, if rule is not NULL, is the rule that says so, or NULL: none does. */
-enum access_action settings_access(const struct settings *, const struct access_rule *machine,
-                                   int n_machine, const struct addr *client,
+enum access_action settings_access(const struct settings *, const struct addr *client,
                                    const struct access_rule **rule);
 
 /* Hash of zone and servers: the same over reloads and starts; never 0. */

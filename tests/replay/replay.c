@@ -155,6 +155,8 @@ static void run_settings(const struct command *c)
     if (settings_read_text(&s, c->block, strlen(c->block), &d) != 0)
         BAD("settings: %s", d.n > 0 ? d.list[0].text : "refused");
     diags_fini(&d);
+    s->machine = machine;
+    s->n_machine = ARRAY_LEN(machine);
     net_settings(run.net, s);
 }
 
@@ -774,8 +776,6 @@ static void play(void **state)
     run.line = run.scenario->line;
     run.net = net_new(SLOTS);
     run.net->w->now.wall_ms = 1795338000000; /* 2026-11-22 09:00 UTC */
-    run.net->w->view.machine = machine;
-    run.net->w->view.n_machine = ARRAY_LEN(machine);
     for (at = run.scenario->text; next_line(&at, line, sizeof line) != NULL;) {
         size_t indent = 0, len = 0, i = 0;
 

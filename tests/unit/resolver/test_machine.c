@@ -148,6 +148,7 @@ static void check_resolv_conf(void **state)
     write_conf(&r, "run/systemd/resolve/resolv.conf", row->resolved);
     assert_int_equal(settings_read_text(&s, listen, strlen(listen), &d), 0);
     assert_int_equal(machine_routes(s, r.path, &d), row->want != NULL ? 0 : -EINVAL);
+    assert_true(s->n_routes == 0 || s->routes[0].edns); /* as an option's default is */
     for (int i = 0; s->n_routes == 1 && i < s->routes[0].n_servers; i++)
         snprintf(got + strlen(got), sizeof got - strlen(got), "%s ",
                  addr_print_port(&s->routes[0].servers[i], text));
@@ -161,16 +162,18 @@ static void check_resolv_conf(void **state)
 
 static void networks_come_once_and_sorted(void **state)
 {
-    struct access_rule *rules;
-    int n = machine_networks(&rules);
+    struct settings *s;
 
-    assert_true(n >= 0);
-    for (int i = 1; i < n; i++) {
-        int order = memcmp(rules[i - 1].net.ip, rules[i].net.ip, 16);
+    assert_int_equal(settings_read_text(&s, "", 0, NULL), 0);
+    machine_networks(s);
+    assert_true(s->n_machine >= 0);
+    for (int i = 1; i < s->n_machine; i++) {
+        const struct prefix *before = &s->machine[i - 1].net, *net = &s->machine[i].net;
+        int order = memcmp(before->ip, net->ip, 16);
 
-        assert_true(order < 0 || (order == 0 && rules[i - 1].net.len < rules[i].net.len));
+        assert_true(order < 0 || (order == 0 && before->len < net->len));
     }
-    free(rules);
+    settings_free(s);
 }
 
 /* What test_machine.py cannot see: the route's own identity follows its servers. */

@@ -15,7 +15,7 @@
 enum { GENERATIONS = 3, JOBS = 100 };
 
 static struct {
-    struct generation *g[GENERATIONS];
+    struct settings *g[GENERATIONS];
     struct shared shared;
     struct worker *worker;
     char jobs[JOBS];
@@ -28,8 +28,7 @@ static int begin(void **state)
 
     memset(&t, 0, sizeof t);
     for (int i = 0; i < GENERATIONS; i++) {
-        assert_non_null(t.g[i] = calloc(1, sizeof *t.g[i]));
-        assert_int_equal(settings_read_text(&t.g[i]->settings, text, strlen(text), NULL), 0);
+        assert_int_equal(settings_read_text(&t.g[i], text, strlen(text), NULL), 0);
         t.g[i]->users = 2; /* ours, and what is handed over */
     }
     t.shared.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
@@ -72,7 +71,7 @@ static void jobs_before_a_generation_and_the_stop(void **state)
     worker_stop(t.worker);
     worker_run(t.worker);
     assert_int_equal(t.done, JOBS);
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[1]->settings);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[1]);
     assert_int_equal(t.g[0]->users, 1);
 }
 
@@ -83,9 +82,9 @@ static void newest_takes_the_place_of_one_not_seen(void **state)
     t.used = 3;
     assert_int_equal(t.g[1]->users, 1);
     assert_int_equal(t.g[0]->users, 2);
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[0]->settings);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[0]);
     run();
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[2]->settings);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[2]);
     assert_int_equal(t.g[0]->users, 1);
 }
 
