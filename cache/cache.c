@@ -44,23 +44,27 @@
 
 #include "wire/reply.h"
 
+/* Below SHARD_BYTES a shard holds too few entries. A part of 1/INDEX_PART of it is for
+ * buckets, so that about 4 of 8 ways are used at 160 bytes an entry. */
 enum {
     ENTRY_UNIT = 8, /* bytes; the ring counts in these */
     BUCKET_WAYS = 8,
     FREQ_MAX = 3,
     TURN_STEPS = 16,
     MAX_SHARDS = 64,
-    SHARD_BYTES = 1 << 20, /* aimed at: below that a shard holds too few entries */
-    INDEX_PART = 12,       /* 1/12 for buckets: about 4 of 8 ways used at 160 bytes an entry */
-    HUGE_PAGE = 2 << 20,
+    SHARD_BYTES = 1 << 20,
+    INDEX_PART = 12,
+    PAGE = 4096,
 };
 
+/* A pad is no entry but the unused end of the ring: it has the first two fields alone. The
+ * name of the key lies behind. */
 struct entry {
     uint16_t units; /* of the whole run */
-    bool is_pad;    /* not an entry: the unused end of the ring; these two are all of it */
+    bool is_pad;
     uint8_t name_len;
     uint16_t image_len, note_len;
-    struct cache_key key; /* its name lies behind */
+    struct cache_key key;
     struct cache_facts facts;
 };
 
@@ -70,10 +74,12 @@ enum {
         sizeof(struct entry) + NAME_MAX_WIRE + CACHE_MAX_NOTE + DNS_MAX_MESSAGE + ENTRY_UNIT - 1
 };
 
-struct bucket {                /* one cache line */
-    uint16_t tag[BUCKET_WAYS]; /* 16 bits of the hash; 0: the way is empty */
-    uint32_t ref[BUCKET_WAYS]; /* place in the ring, in units */
-    uint8_t freq[BUCKET_WAYS]; /* look-ups since the tail came by, at most FREQ_MAX */
+/* One cache line. Of each way the low bits of the hash (tag 0: it is empty), the place in
+ * the ring, and the look-ups since the tail came by, at most FREQ_MAX. */
+struct bucket {
+    uint16_t tag[BUCKET_WAYS];
+    uint32_t ref[BUCKET_WAYS];
+    uint8_t freq[BUCKET_WAYS];
     uint8_t unused[8];
 };
 
@@ -82,20 +88,15 @@ struct shard {
     struct bucket *buckets; /* n_buckets; part of the cache's one mapping */
     uint64_t *ring;         /* ring_units; likewise */
     uint32_t n_buckets, ring_units;
-    uint32_t head, tail, used; /* units; [tail, tail + used) holds entries and pads */
-    uint32_t reserve;          /* units that an insertion tries to leave free */
-    struct cache_stats stats;  /* but for size */
-};
-
-struct way {
-    struct bucket *bucket;
-    unsigned at;
+    uint32_t head, tail, used; /* units, here too */
+    uint32_t reserve;
+    struct cache_stats stats; /* but for size */
 };
 
 struct cache {
     struct hash_key key;
     size_t map_bytes, max_bytes;
-    struct bucket *buckets; /* n_buckets of shard 0, then those of shard 1 ... */
+    struct bucket *buckets; /* of all shards, one after the other; n_buckets is of one */
     uint32_t n_buckets, n_shards;
     struct shard shards[];
 };
@@ -122,9 +123,7 @@ _Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
 
 static uint16_t tag_of(uint64_t hash)
 {
-    uint16_t tag = (uint16_t)hash;
-
-    return tag != 0 ? tag : 1;
+    return (uint16_t)(hash | 1);
 }
 
 static struct bucket *bucket_of(const struct shard *s, uint64_t hash)
@@ -132,11 +131,11 @@ static struct bucket *bucket_of(const struct shard *s, uint64_t hash)
     return s->buckets + bucket_index(hash, s->n_buckets);
 }
 
-/* The entry with this key, or NULL; *way is its place in the index. Tags are compared
+/* The entry with this key, or NULL; *way is its place in the key's bucket. Tags are compared
  * without branches, so that the compiler may compare all at once. */
-static struct entry *shard_find(const struct shard *s, const struct cache_key *key, struct way *way)
+static struct entry *shard_find(const struct shard *s, const struct cache_key *key, unsigned *way)
 {
-    struct bucket *b = bucket_of(s, key->hash);
+    const struct bucket *b = bucket_of(s, key->hash);
     uint16_t tag = tag_of(key->hash);
     unsigned mask = 0;
 
@@ -145,13 +144,13 @@ static struct entry *shard_find(const struct shard *s, const struct cache_key *k
     for (; mask != 0; mask &= mask - 1) {
         unsigned i = (unsigned)__builtin_ctz(mask);
         struct entry *e = shard_entry(s, b->ref[i]);
+        const struct cache_key *k = &e->key;
 
-        if (e->key.hash != key->hash || e->key.type != key->type || e->key.class != key->class ||
-            e->key.kind != key->kind || e->key.bits != key->bits || e->key.scope != key->scope ||
-            e->name_len != key->name->len || memcmp(e + 1, key->name->data, e->name_len) != 0)
-            continue;
-        *way = (struct way){b, i};
-        return e;
+        *way = i;
+        if (k->hash == key->hash && k->type == key->type && k->class == key->class &&
+            k->kind == key->kind && k->bits == key->bits && k->scope == key->scope &&
+            e->name_len == key->name->len && memcmp(e + 1, key->name->data, e->name_len) == 0)
+            return e;
     }
     return NULL;
 }
@@ -165,35 +164,32 @@ static void shard_forget(struct shard *s, struct bucket *b, unsigned way)
     b->freq[way] = 0;
 }
 
-/* Units to claim for a run of so many: the end of the ring may be too short. */
-static uint32_t cost(const struct shard *s, uint32_t units)
+/* Is there room for a run of so many units, and as many more? The end of the ring may be too
+ * short for it. */
+static bool has_room(const struct shard *s, uint32_t units, uint32_t more)
 {
     uint32_t to_end = s->ring_units - s->head;
+    uint32_t cost = units <= to_end ? units : to_end + units;
 
-    return units <= to_end ? units : to_end + units;
+    return cost + more <= s->ring_units - s->used;
 }
 
-static uint32_t room(const struct shard *s)
-{
-    return s->ring_units - s->used;
-}
-
-/* Moves the head over a run of so many units; there is room for its cost. */
+/* Moves the head over a run of so many units, for which there is room. */
 static uint32_t claim(struct shard *s, uint32_t units)
 {
-    uint32_t to_end = s->ring_units - s->head;
-    uint32_t at;
+    uint32_t to_end = s->ring_units - s->head, at;
 
-    s->used += cost(s, units);
     if (units > to_end) {
         struct entry *pad = shard_entry(s, s->head);
 
         /* It may be one unit long: no field behind these two exists. */
         pad->units = (uint16_t)to_end;
         pad->is_pad = true;
+        s->used += to_end;
         s->head = 0;
     }
     at = s->head;
+    s->used += units;
     s->head = at + units == s->ring_units ? 0 : at + units;
     return at;
 }
@@ -204,19 +200,14 @@ static void turn(struct shard *s, bool keep_used)
 {
     struct entry *e = shard_entry(s, s->tail);
     uint32_t units = e->units;
-    struct bucket *b;
-    unsigned i = BUCKET_WAYS;
+    struct bucket *b = e->is_pad ? NULL : bucket_of(s, e->key.hash);
+    unsigned i = 0;
 
-    if (!e->is_pad) {
-        b = bucket_of(s, e->key.hash);
-        for (i = 0; i < BUCKET_WAYS; i++) {
-            if (b->tag[i] != 0 && b->ref[i] == s->tail)
-                break;
-        }
-    }
-    if (i == BUCKET_WAYS) {
+    while (b != NULL && i < BUCKET_WAYS && (b->tag[i] == 0 || b->ref[i] != s->tail))
+        i++;
+    if (b == NULL || i == BUCKET_WAYS) {
         /* A pad, or garbage. */
-    } else if (keep_used && b->freq[i] > 0 && cost(s, units) <= room(s)) {
+    } else if (keep_used && b->freq[i] > 0 && has_room(s, units, 0)) {
         uint32_t to = claim(s, units);
 
         memcpy(shard_entry(s, to), e, (size_t)units * ENTRY_UNIT);
@@ -235,19 +226,21 @@ static void turn(struct shard *s, bool keep_used)
 static struct entry *shard_insert(struct shard *s, const struct cache_key *key, uint32_t units)
 {
     struct bucket *b = bucket_of(s, key->hash);
-    struct way way = {b, 0};
+    struct entry *e;
+    unsigned way = 0;
     uint8_t freq = 0;
     uint64_t best = UINT64_MAX;
-    size_t steps = TURN_STEPS + units / 8; /* a large entry uses up more of the reserve */
+    size_t steps = TURN_STEPS + units / 8;
 
-    /* Room first: it may drop the older entry, or move it. */
-    for (; steps > 0 && s->used > 0 && cost(s, units) + s->reserve > room(s); steps--)
+    /* Room first: it may drop the older entry, or move it. A large one uses up more of the
+     * reserve. */
+    for (; steps > 0 && s->used > 0 && !has_room(s, units, s->reserve); steps--)
         turn(s, true);
-    while (cost(s, units) > room(s))
+    while (!has_room(s, units, 0))
         turn(s, false);
     if (shard_find(s, key, &way) != NULL) {
-        freq = b->freq[way.at]; /* a name does not become unpopular by its TTL */
-        shard_forget(s, b, way.at);
+        freq = b->freq[way]; /* a name does not become unpopular by its TTL */
+        shard_forget(s, b, way);
         s->stats.replaced++;
     } else {
         /* An empty way, or else the least used and of those the oldest one, evicted. */
@@ -258,49 +251,31 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
 
             if (rank < best) {
                 best = rank;
-                way.at = i;
+                way = i;
             }
         }
         if (best > 0) {
-            shard_forget(s, b, way.at);
+            shard_forget(s, b, way);
             s->stats.evicted++;
         }
     }
-    b->tag[way.at] = tag_of(key->hash);
-    b->ref[way.at] = claim(s, units);
-    b->freq[way.at] = freq;
+    b->tag[way] = tag_of(key->hash);
+    b->ref[way] = claim(s, units);
+    b->freq[way] = freq;
     s->stats.bytes += (uint64_t)units * ENTRY_UNIT;
     s->stats.entries++;
     s->stats.inserts++;
-    shard_entry(s, b->ref[way.at])->units = (uint16_t)units;
-    return shard_entry(s, b->ref[way.at]);
+    e = shard_entry(s, b->ref[way]);
+    e->units = (uint16_t)units;
+    return e;
 }
 
 /* ---- the cache ---- */
 
-/* Zeroed pages; large mappings lie so that huge pages fit. NULL on failure. */
-static void *map(size_t bytes)
-{
-    size_t slack = bytes >= 4 * (size_t)HUGE_PAGE ? HUGE_PAGE : 0;
-    char *p = mmap(NULL, bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    size_t front;
-
-    if (p == MAP_FAILED)
-        return NULL;
-    if (slack == 0)
-        return p;
-    front = (HUGE_PAGE - (uintptr_t)p % HUGE_PAGE) % HUGE_PAGE;
-    if (front > 0)
-        munmap(p, front);
-    if (slack > front)
-        munmap(p + front + bytes, slack - front);
-    madvise(p + front, bytes, MADV_HUGEPAGE); /* a wish: fails on kernels without them */
-    return p + front;
-}
-
 struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
 {
-    size_t page = 4096, control, share, ring_bytes;
+    size_t map_bytes = max_bytes & ~(size_t)(PAGE - 1);
+    size_t control, share, ring_bytes;
     struct cache *c;
     char *rings;
 
@@ -309,12 +284,14 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
         errno = EINVAL;
         return NULL;
     }
-    c = map(max_bytes & ~(page - 1));
-    if (c == NULL)
+    c = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (c == MAP_FAILED)
         return NULL;
+    /* A wish: it fails on kernels without them. */
+    madvise(c, map_bytes, MADV_HUGEPAGE);
     c->key = *key;
     c->max_bytes = max_bytes;
-    c->map_bytes = max_bytes & ~(page - 1);
+    c->map_bytes = map_bytes;
     c->n_shards = 1;
     while (c->n_shards < MAX_SHARDS && max_bytes / (2 * c->n_shards) >= SHARD_BYTES)
         c->n_shards *= 2;
@@ -378,8 +355,10 @@ static void make_older(const struct cache_key *key, const struct cache_facts *f,
 {
     uint64_t age_s = now_ms > f->stored_ms ? (now_ms - f->stored_ms) / 1000 : 0;
 
+    if (age_s > UINT32_MAX)
+        age_s = UINT32_MAX;
     if (key->kind == CACHE_ANSWER && age_s > 0 && now_ms < f->expires_ms)
-        image_age(image, len, age_s < UINT32_MAX ? (uint32_t)age_s : UINT32_MAX, 0, UINT32_MAX);
+        image_age(image, len, (uint32_t)age_s, 0, UINT32_MAX);
 }
 
 enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64_t now_ms,
@@ -387,10 +366,11 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
                             void *note, size_t *note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
+    struct bucket *b = bucket_of(s, key->hash);
     size_t note_size = note != NULL ? *note_len : 0;
     enum cache_result result = CACHE_MISS;
     const struct entry *e;
-    struct way way;
+    unsigned way;
 
     *len = 0;
     if (note != NULL)
@@ -408,8 +388,9 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
             memcpy(out, from + e->note_len, e->image_len);
         *len = e->image_len;
         *facts = e->facts;
-        if (way.bucket->freq[way.at] < FREQ_MAX) /* the line of a popular entry stays clean */
-            way.bucket->freq[way.at]++;
+        /* The line of a popular entry stays clean. */
+        if (b->freq[way] < FREQ_MAX)
+            b->freq[way]++;
         result = now_ms < e->facts.expires_ms ? CACHE_HIT : CACHE_EXPIRED;
     }
     s->stats.hits += result == CACHE_HIT;

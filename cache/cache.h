@@ -26,10 +26,12 @@ enum { CACHE_DO = 1, CACHE_CD = 2, CACHE_FAILURE = 4 };
 /* The smallest cache has one shard, of which the largest entry is a 13th. */
 enum { CACHE_MAX_NOTE = 1040, CACHE_MIN_SIZE = 1 << 20 };
 
+/* The name is folded, and borrowed. scope: the hash of an answer's route; the range of a
+ * decision's client. cache_key_init() sets the hash. */
 struct cache_key {
-    const struct name *name; /* folded; borrowed */
-    uint64_t hash;           /* cache_key_init() sets it */
-    uint32_t scope;          /* answer: hash of the route; decision: the client's range */
+    const struct name *name;
+    uint64_t hash;
+    uint32_t scope;
     uint16_t type, class;
     uint8_t kind, bits;
 };
@@ -52,9 +54,12 @@ enum cache_result {
     CACHE_EXPIRED, /* found, but its time is over: for serve-stale */
 };
 
-struct cache_stats { /* inserts include those that replaced an older self */
-    uint64_t hits, misses, expired, inserts, replaced, evicted, refused, flushed;
-    uint64_t entries, bytes, size; /* now; bytes of live entries; size = the configured limit */
+/* Inserts include those that replaced an older self. The last three are of now: bytes are
+ * those of live entries, size is the configured limit. */
+struct cache_stats {
+    uint64_t hits, misses, expired;
+    uint64_t inserts, replaced, evicted, refused, flushed;
+    uint64_t entries, bytes, size;
 };
 
 /* max_bytes is exact: index and ring together, and the control block. NULL
@@ -62,7 +67,7 @@ struct cache_stats { /* inserts include those that replaced an older self */
 struct cache *cache_new(size_t max_bytes, const struct hash_key *key);
 void cache_free(struct cache *);
 
-void cache_key_init(const struct cache *, struct cache_key *); /* computes hash */
+void cache_key_init(const struct cache *, struct cache_key *);
 void cache_prefetch(const struct cache *, const struct cache_key *);
 
 /* Copies the entry out: image with TTLs aged to now (each at least 0), facts,

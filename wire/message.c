@@ -96,31 +96,21 @@ static bool opt_read(struct message *m, const uint8_t *wire, const struct rr *rr
     return !c.bad;
 }
 
-static void walk_begin(struct rr_walk *w, const struct cursor *behind_question,
-                       const uint16_t counts[3])
-{
-    w->c = *behind_question;
-    w->section = 0;
-    w->opaque = false;
-    w->pointer = 0;
-    memcpy(w->left, counts, sizeof w->left);
-}
-
-static bool records_read(struct message *m, const struct cursor *behind_question)
+int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 {
     struct rr_walk w;
     struct rr rr;
 
-    walk_begin(&w, behind_question, m->counts + 1);
+    rr_walk_records(&w, m, wire, len);
     w.opaque = m->opcode == OPCODE_UPDATE;
     while (rr_walk_next(&w, &rr)) {
-        if (rr.type == TYPE_OPT && !opt_read(m, w.c.start, &rr))
-            return false;
+        if (rr.type == TYPE_OPT && !opt_read(m, wire, &rr))
+            return -EBADMSG;
         if (rr.type == TYPE_TSIG && (rr.section != SECTION_ADDITIONAL || !rr.last))
-            return false;
+            return -EBADMSG;
         m->tsig = m->tsig || rr.type == TYPE_TSIG;
     }
-    return !w.c.bad;
+    return w.c.bad ? -EBADMSG : 0;
 }
 
 enum message_fault message_read_query(struct message *m, const uint8_t *wire, size_t len)
@@ -132,7 +122,7 @@ enum message_fault message_read_query(struct message *m, const uint8_t *wire, si
     if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_UPDATE)
         return MESSAGE_NOTIMP;
     if (!question_read(m, &c) || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
-        !records_read(m, &c))
+        message_read_records(m, wire, len) != 0)
         return MESSAGE_FORMERR;
     return m->edns.present && m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
 }
@@ -142,14 +132,6 @@ int message_read_head(struct message *m, const uint8_t *wire, size_t len)
     struct cursor c = cursor_make(wire, len);
 
     return header_read(m, &c) && len <= DNS_MAX_MESSAGE && question_read(m, &c) ? 0 : -EBADMSG;
-}
-
-int message_read_records(struct message *m, const uint8_t *wire, size_t len)
-{
-    struct cursor c = cursor_make(wire, len);
-
-    (void)cursor_take(&c, (size_t)DNS_HEADER + m->question_len);
-    return records_read(m, &c) ? 0 : -EBADMSG;
 }
 
 int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
@@ -196,19 +178,23 @@ const char *rdata_layout(uint16_t type, uint16_t class)
     return class == CLASS_IN || (type != TYPE_A && type != TYPE_AAAA) ? layouts[type] : "*";
 }
 
+void rr_walk_records(struct rr_walk *w, const struct message *m, const uint8_t *wire, size_t len)
+{
+    w->c = cursor_make(wire, len);
+    (void)cursor_take(&w->c, (size_t)DNS_HEADER + m->question_len);
+    memcpy(w->left, m->counts + 1, sizeof w->left);
+    w->section = 0;
+    w->opaque = false;
+    w->pointer = 0;
+}
+
 void rr_walk_init(struct rr_walk *w, const uint8_t *wire, size_t len)
 {
-    struct cursor c = cursor_make(wire, len);
-    uint16_t counts[4];
+    struct message m;
+    int rc = message_read_head(&m, wire, len);
 
-    (void)cursor_take(&c, 4);
-    for (int i = 0; i < 4; i++)
-        counts[i] = cursor_u16(&c);
-    name_pass(&c);
-    (void)cursor_take(&c, 4);
-    if (counts[0] != 1 || len > DNS_MAX_MESSAGE)
-        c.bad = true;
-    walk_begin(w, &c, counts + 1);
+    rr_walk_records(w, &m, wire, len);
+    w->c.bad = w->c.bad || rc != 0;
 }
 
 static uint16_t name_write(struct rewrite *, const struct name *);

@@ -114,6 +114,8 @@ struct rr_walk {
 /* Begins behind header and question; a message of other than one question has
  * no records. */
 void rr_walk_init(struct rr_walk *, const uint8_t *wire, size_t len);
+/* The same where message_read_head() has read these. */
+void rr_walk_records(struct rr_walk *, const struct message *, const uint8_t *wire, size_t len);
 /* True and the next record; false at the end, or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
 

@@ -105,17 +105,6 @@ void name_read(struct cursor *c, struct name *out)
     *out = root;
 }
 
-void name_pass(struct cursor *c)
-{
-    size_t n = 0, left = cursor_left(c);
-
-    while (n < left && c->pos[n] != 0 && c->pos[n] < 0x40)
-        n += (size_t)c->pos[n] + 1;
-    if (n < left && c->pos[n] != 0 && c->pos[n] < 0xc0)
-        c->bad = true;
-    (void)cursor_take(c, n + (n < left && c->pos[n] != 0 ? 2 : 1));
-}
-
 void name_read_plain(struct cursor *c, struct name *out)
 {
     const uint8_t *p = c->pos;

@@ -29,9 +29,6 @@ struct name {
  * fault c->bad is set and the result is the root name. The octets keep their
  * case. */
 void name_read(struct cursor *c, struct name *out);
-/* Moves behind a name and does not look at where its pointer leads: for
- * messages that were checked before. */
-void name_pass(struct cursor *c);
 /* A name without pointers, folded: the question. Any pointer is a fault. */
 void name_read_plain(struct cursor *c, struct name *out);
 

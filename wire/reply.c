@@ -63,57 +63,84 @@ static void opt_write(struct writer *w, const struct reply_options *o, uint16_t 
     writer_patch_u16(w, rdata - 2, (uint16_t)(w->len - rdata));
 }
 
-/* Passes a record of an image, which was checked when it was made: only its bounds
- * are looked at. Where its TTL is, four octets behind its type. */
-static size_t record_pass(struct cursor *c)
+/* Where the name at pos ends; behind the image when it does so. */
+static size_t name_end(const uint8_t *image, size_t len, size_t pos)
 {
-    size_t ttl_pos;
-
-    name_pass(c);
-    (void)cursor_take(c, 4);
-    ttl_pos = cursor_offset(c);
-    (void)cursor_take(c, 4);
-    (void)cursor_take(c, cursor_u16(c));
-    return ttl_pos;
+    while (pos < len && image[pos] != 0 && image[pos] < 0xc0)
+        pos += (size_t)image[pos] + 1;
+    return pos + (pos < len && image[pos] != 0 ? 2 : 1);
 }
 
-static uint16_t client_flags(const struct message *query)
+/* Where the records of an image begin, which was checked when it was made: here and below only
+ * its bounds are looked at. */
+static size_t records_begin(const uint8_t *image, size_t len)
 {
-    if (query->opcode != OPCODE_QUERY)
-        return (uint16_t)(DNS_QR | query->opcode << 11);
-    return (uint16_t)(DNS_QR | DNS_RA | (query->flags & (DNS_RD | DNS_CD)));
+    return name_end(image, len, DNS_HEADER) + 4;
+}
+
+/* Passes a record; where its TTL is, four octets behind its type, or 0 when the image ends. */
+static size_t record_pass(const uint8_t *image, size_t len, size_t *pos)
+{
+    size_t ttl_pos = name_end(image, len, *pos) + 4;
+
+    if (ttl_pos + 6 > len)
+        return 0;
+    *pos = ttl_pos + 6 + bytes_u16(image + ttl_pos + 4);
+    return *pos <= len ? ttl_pos : 0;
+}
+
+/* Writes header, question and OPT around `keep` octets that lie in out already, header and
+ * question with them. flags: with the rcode; counts: without the OPT. */
+static size_t finish(const struct reply_options *o, uint16_t flags, uint16_t rcode,
+                     const uint16_t counts[3], size_t keep, struct writer w)
+{
+    const struct message *q = o->query;
+    size_t question_len = o->question != NULL ? q->question_len : 0;
+
+    if (q->opcode != OPCODE_QUERY)
+        flags |= (uint16_t)(q->opcode << 11);
+    else
+        flags |= DNS_RA | (q->flags & (DNS_RD | DNS_CD));
+    writer_u16(&w, q->id);
+    writer_u16(&w, DNS_QR | flags);
+    writer_u16(&w, question_len > 0);
+    writer_u16(&w, counts[0]);
+    writer_u16(&w, counts[1]);
+    writer_u16(&w, (uint16_t)(counts[2] + q->edns.present));
+    writer_bytes(&w, o->question, question_len);
+    w.len = keep > w.len ? keep : w.len;
+    opt_write(&w, o, rcode);
+    return w.full ? 0 : w.len;
 }
 
 size_t reply_from_image(const struct reply_options *o, const uint8_t *image, size_t len,
                         uint8_t *out, size_t size)
 {
     const struct message *q = o->query;
-    size_t head = (size_t)DNS_HEADER + q->question_len, keep = len;
+    size_t head = (size_t)DNS_HEADER + q->question_len, keep = len, next;
     size_t limit = o->limit < size ? o->limit : size;
-    size_t opt = q->edns.present ? OPT_FIXED : 0, options = 0;
-    struct writer w = writer_make(out, limit);
+    size_t opt = q->edns.present ? OPT_FIXED : 0, options = opt;
     uint16_t flags, counts[3];
-    struct rr_walk walk;
 
     if (len < head || len > DNS_MAX_MESSAGE || head + opt > limit)
         return 0;
-    flags = dns_flags(image, len); /* read before out is written: it may be image */
-    flags &= 15 | (o->ad ? DNS_AD : 0);
+    flags = dns_flags(image, len) & (15 | (o->ad ? DNS_AD : 0));
     for (int i = 0; i < 3; i++)
         counts[i] = bytes_u16(image + 6 + 2 * i);
-    if (opt != 0)
-        options = (o->keepalive != 0 ? OPTION_FIXED + 2u : 0) +
-                  (o->nsid != NULL ? OPTION_FIXED + strlen(o->nsid) : 0) +
-                  (o->ede >= 0 ? OPTION_FIXED + 2u : 0);
-    if (len + opt + options > limit && counts[2] > 0) {
-        rr_walk_init(&walk, image, len);
+    if (opt != 0 && o->keepalive != 0)
+        options += OPTION_FIXED + 2;
+    if (opt != 0 && o->nsid != NULL)
+        options += OPTION_FIXED + strlen(o->nsid);
+    if (opt != 0 && o->ede >= 0)
+        options += OPTION_FIXED + 2;
+    if (len + options > limit && counts[2] > 0) {
+        keep = records_begin(image, len);
         for (unsigned left = (unsigned)counts[0] + counts[1]; left > 0; left--)
-            (void)record_pass(&walk.c);
-        for (counts[2] = 0; !walk.c.bad; counts[2]++) {
-            keep = cursor_offset(&walk.c);
-            (void)record_pass(&walk.c);
-            if (walk.c.bad || cursor_offset(&walk.c) + opt + options > limit)
-                break;
+            (void)record_pass(image, len, &keep);
+        counts[2] = 0;
+        for (next = keep; record_pass(image, len, &next) != 0 && next + options <= limit;) {
+            keep = next;
+            counts[2]++;
         }
     }
     if (keep + opt > limit) {
@@ -123,36 +150,19 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     }
     if (out != image)
         memcpy(out + head, image + head, keep - head);
-    writer_u16(&w, q->id);
-    writer_u16(&w, client_flags(q) | flags);
-    writer_u16(&w, 1);
-    writer_u16(&w, counts[0]);
-    writer_u16(&w, counts[1]);
-    writer_u16(&w, (uint16_t)(counts[2] + (opt != 0)));
-    writer_bytes(&w, o->question, q->question_len);
-    w.len = keep;
-    opt_write(&w, o, 0);
-    return w.full ? 0 : w.len;
+    return finish(o, flags, 0, counts, keep, writer_make(out, limit));
 }
 
 size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint16_t flags, uint8_t *out,
                    size_t size)
 {
-    const struct message *q = o->query;
-    size_t question_len = o->question != NULL ? q->question_len : 0;
-    struct writer w = writer_make(out, o->limit < size ? o->limit : size);
+    static const uint16_t none[3];
 
-    if (rcode > 15 && !q->edns.present)
+    if (rcode > 15 && !o->query->edns.present)
         rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
     flags &= DNS_AA | DNS_TC | (o->ad ? DNS_AD : 0);
-    writer_u16(&w, q->id);
-    writer_u16(&w, (uint16_t)(client_flags(q) | flags | (rcode & 15)));
-    writer_u16(&w, question_len > 0);
-    writer_u32(&w, 0);
-    writer_u16(&w, q->edns.present);
-    writer_bytes(&w, o->question, question_len);
-    opt_write(&w, o, rcode);
-    return w.full ? 0 : w.len;
+    return finish(o, flags | (rcode & 15), rcode, none, 0,
+                  writer_make(out, o->limit < size ? o->limit : size));
 }
 
 void image_begin(struct writer *w, const struct message *query, uint16_t rcode)
@@ -188,48 +198,42 @@ void image_soa(struct writer *w, enum section section, size_t zone_pos, uint32_t
 
 void image_age(uint8_t *image, size_t len, uint32_t age_s, uint32_t least_s, uint32_t most_s)
 {
-    struct rr_walk w;
+    size_t pos = records_begin(image, len), at;
 
-    rr_walk_init(&w, image, len);
-    for (unsigned left = (unsigned)w.left[0] + w.left[1] + w.left[2]; left > 0; left--) {
-        uint8_t *at = image + record_pass(&w.c);
-        struct writer to = writer_make(at, 4);
-        uint32_t ttl;
+    while ((at = record_pass(image, len, &pos)) != 0) {
+        struct writer w = writer_make(image + at, 4);
+        uint32_t ttl = bytes_u32(image + at);
 
-        if (w.c.bad)
-            return;
-        ttl = bytes_u32(at) > age_s ? bytes_u32(at) - age_s : 0;
+        ttl = ttl > age_s ? ttl - age_s : 0;
         ttl = ttl > least_s ? ttl : least_s;
-        writer_u32(&to, ttl < most_s ? ttl : most_s);
+        writer_u32(&w, ttl < most_s ? ttl : most_s);
     }
 }
 
 void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by)
 {
+    unsigned left = len < DNS_HEADER ? 0 : bytes_u16(image + 6), n = 0;
+    size_t pos = records_begin(image, len), end = 0, first;
+    uint16_t begin[ROTATE_RECORDS];
     uint8_t front[ROTATE_OCTETS];
-    uint16_t pos[ROTATE_RECORDS];
-    size_t end = 0, first;
-    struct rr_walk w;
-    unsigned n = 0;
 
-    rr_walk_init(&w, image, len);
-    for (unsigned left = w.left[0]; left > 0 && n < ROTATE_RECORDS; left--) {
-        size_t begin = cursor_offset(&w.c), ttl_pos = record_pass(&w.c);
-        bool of_set = !w.c.bad && bytes_u16(image + ttl_pos - 4) == type;
+    for (; left > 0 && n < ROTATE_RECORDS; left--) {
+        size_t from = pos, at = record_pass(image, len, &pos);
+        bool of_set = at != 0 && bytes_u16(image + at - 4) == type;
 
-        if (w.c.bad || (n > 0 && (!of_set || begin - pos[0] > ROTATE_OCTETS)))
+        if (at == 0 || (n > 0 && (!of_set || from - begin[0] > ROTATE_OCTETS)))
             break;
         if (!of_set)
             continue; /* the chain in front */
-        pos[n++] = (uint16_t)begin;
-        end = cursor_offset(&w.c);
+        begin[n++] = (uint16_t)from;
+        end = pos;
     }
-    if (w.c.bad || n < 2)
+    if (n < 2)
         return;
-    first = pos[by % n];
-    memcpy(front, image + pos[0], first - pos[0]);
-    memmove(image + pos[0], image + first, end - first);
-    memcpy(image + pos[0] + (end - first), front, first - pos[0]);
+    first = begin[by % n];
+    memcpy(front, image + begin[0], first - begin[0]);
+    memmove(image + begin[0], image + first, end - first);
+    memcpy(image + begin[0] + (end - first), front, first - begin[0]);
 }
 
 size_t query_build(const struct query_build *q, uint8_t *out, size_t size)

@@ -57,26 +57,46 @@ static void name_read_at(const struct reader *r, size_t pos, struct name *out)
 /* Begins a walk over records that were checked. */
 static void walk_again(const struct reader *r, struct rr_walk *w)
 {
-    rr_walk_init(w, r->wire, r->len);
+    rr_walk_records(w, r->m, r->wire, r->len);
     w->opaque = true;
 }
 
-/* Of several CNAMEs at one name, which RFC 2181 10.1 forbids, the first counts
- * and the others go. A question for CNAME, ANY or RRSIG is answered at QNAME. */
+/* Is it of the class as asked, and nothing that is only for those that ask for it (RFC 4035
+ * 3.2.1) or that belongs to the message alone? */
+static bool is_of_interest(const struct reader *r, const struct rr *rr)
+{
+    bool is_dnssec = rr->type == TYPE_RRSIG || rr->type == TYPE_NSEC || rr->type == TYPE_NSEC3;
+
+    return rr->class == r->m->qclass && rr->type != TYPE_OPT && rr->type != TYPE_TSIG &&
+           (!is_dnssec || r->dnssec || r->m->qtype == rr->type || r->m->qtype == TYPE_ANY);
+}
+
+static bool is_of_set(const struct reader *r, const struct rr *rr)
+{
+    return (rr->type == r->m->qtype || r->m->qtype == TYPE_ANY) &&
+           name_equal_fold(rr->owner, &r->link[r->n_links]);
+}
+
+/* From QNAME on; what lies at the end is counted. Of several CNAMEs at one name, which RFC
+ * 2181 10.1 forbids, the first counts and the others go. A question for CNAME, ANY or RRSIG
+ * is answered at QNAME. */
 static int follow_chain(struct reader *r)
 {
     uint16_t qtype = r->m->qtype;
+    bool follows = qtype != TYPE_CNAME && qtype != TYPE_ANY && qtype != TYPE_RRSIG;
     struct name *end = r->link;
     struct rr_walk w;
     struct rr rr;
 
     *end = r->m->qname;
-    r->n_links = 0;
-    if (qtype == TYPE_CNAME || qtype == TYPE_ANY || qtype == TYPE_RRSIG)
-        return 0;
+    r->n_links = r->n_set = 0;
     walk_again(r, &w);
     while (rr_walk_next(&w, &rr) && rr.section == SECTION_ANSWER) {
-        if (rr.type != TYPE_CNAME || rr.class != r->m->qclass || !name_equal_fold(rr.owner, end))
+        if (!is_of_interest(r, &rr))
+            continue;
+        if (is_of_set(r, &rr) && (r->n_set++ == 0 || rr.ttl < r->set_ttl))
+            r->set_ttl = rr.ttl;
+        if (!follows || rr.type != TYPE_CNAME || !name_equal_fold(rr.owner, end))
             continue;
         if (r->n_links == REPLY_MAX_CHAIN)
             return -ELOOP;
@@ -85,6 +105,7 @@ static int follow_chain(struct reader *r)
         for (int i = 0; i < r->n_links; i++)
             if (name_equal(&r->link[i], end))
                 return -ELOOP;
+        r->n_set = 0;
         walk_again(r, &w);
     }
     return 0;
@@ -142,23 +163,21 @@ static bool is_of_chain(const struct reader *r, const struct name *owner, bool a
 }
 
 /* type: what a signature covers, or the record's own. */
-static bool answer_belongs(struct reader *r, const struct rr *rr, uint16_t type, bool is_rrsig,
+static bool answer_belongs(const struct reader *r, const struct rr *rr, uint16_t type,
                            enum part part)
 {
-    uint16_t qtype = r->m->qtype;
-    bool at_end =
-        (qtype == TYPE_ANY || type == qtype) && name_equal_fold(rr->owner, &r->link[r->n_links]);
-    bool of_set = at_end && (!is_rrsig || qtype == TYPE_ANY), followed = false;
+    bool is_rrsig = type != rr->type;
+    bool is_signature =
+        is_rrsig && type == r->m->qtype && name_equal_fold(rr->owner, &r->link[r->n_links]);
 
-    if (part != PART_CHAIN)
-        return at_end && of_set == (part == PART_SET);
-    if (of_set && (r->n_set++ == 0 || rr->ttl < r->set_ttl))
-        r->set_ttl = rr->ttl;
-    if (at_end)
-        return false;
+    if (part == PART_SET)
+        return is_of_set(r, rr);
+    if (part == PART_SIGNATURES || is_signature || is_of_set(r, rr))
+        return part == PART_SIGNATURES && is_signature;
     for (int i = 0; i < r->n_links; i++)
-        followed = followed || r->link_pos[i] == rr->pos;
-    return followed || (type == TYPE_CNAME && is_rrsig && is_of_chain(r, rr->owner, false)) ||
+        if (r->link_pos[i] == rr->pos)
+            return true;
+    return (type == TYPE_CNAME && is_rrsig && is_of_chain(r, rr->owner, false)) ||
            (type == TYPE_DNAME && is_of_chain(r, rr->owner, true));
 }
 
@@ -191,31 +210,28 @@ static bool authority_belongs(struct reader *r, const struct rr *rr, uint16_t ty
 static bool belongs(struct reader *r, const struct rr *rr, enum part part)
 {
     bool is_rrsig = rr->type == TYPE_RRSIG && r->m->qtype != TYPE_RRSIG, stays = false;
-    /* These are only for those that ask for them (RFC 4035 3.2.1). */
-    bool is_dnssec = rr->type == TYPE_RRSIG || rr->type == TYPE_NSEC || rr->type == TYPE_NSEC3;
     uint16_t type = is_rrsig ? bytes_u16(r->wire + rr->rdata_pos) : rr->type;
     struct name signer;
 
-    if (rr->class != r->m->qclass || rr->type == TYPE_OPT || rr->type == TYPE_TSIG ||
-        (is_dnssec && !r->dnssec && r->m->qtype != rr->type && r->m->qtype != TYPE_ANY))
+    if (!is_of_interest(r, rr))
         return false;
     /* Addresses are a help and no part of the answer: those that would end before it go, so
      * that neither a dead address is handed out nor the answer asked for anew. */
     if (part == PART_ADDITIONAL)
         return (type == TYPE_A || type == TYPE_AAAA) && rr->ttl >= r->facts->ttl &&
-               r->n_wanted > 0 && is_wanted(r, *rr->owner, false);
+               is_wanted(r, *rr->owner, false);
     if (part == PART_AUTHORITY)
         stays = authority_belongs(r, rr, type);
     else if (part != PART_PROOFS)
-        stays = answer_belongs(r, rr, type, is_rrsig, part);
+        stays = answer_belongs(r, rr, type, part);
     else if (type == TYPE_NSEC || type == TYPE_NSEC3)
         for (int z = 0; z < r->n_zones && !stays; z++)
             stays = name_is_under(rr->owner, &r->zone[z]);
     if (!stays)
         return false;
     want_target(r, rr);
-    if (is_rrsig &&
-        part < PART_AUTHORITY) { /* its signer's zone is known, if the owner can be in it */
+    /* The zone of an answer's signer is known, if the owner can be in it. */
+    if (is_rrsig && part < PART_AUTHORITY) {
         name_read_at(r, rr->rdata_pos + 18u, &signer);
         if (name_is_under(rr->owner, &signer))
             zone_add(r, &signer);
@@ -240,8 +256,9 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
     *r->facts = (struct reply_facts){.rcode = m->rcode,
                                      .ttl = UINT32_MAX,
                                      .has_cname = r->n_links > 0,
+                                     .rotates = apart,
                                      .end = r->link[r->n_links]};
-    r->n_set = r->n_zones = r->n_wanted = 0;
+    r->n_zones = r->n_wanted = 0;
     r->has_ns = r->has_soa = false;
     rewrite_begin(&rewrite, out, size, flags, &m->qname, m->qtype, m->qclass);
     for (enum part part = PART_CHAIN; part <= PART_ADDITIONAL; part++) {
@@ -249,11 +266,11 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
         enum section section = part < PART_AUTHORITY    ? SECTION_ANSWER
                                : part < PART_ADDITIONAL ? SECTION_AUTHORITY
                                                         : SECTION_ADDITIONAL;
+        /* Of how many records is it known that they are of another part? */
+        int others = part == PART_CHAIN || part == PART_SIGNATURES ? r->n_set : 0;
 
-        if (m->counts[1 + section] == 0)
+        if (m->counts[1 + section] == others || (part == PART_ADDITIONAL && r->n_wanted == 0))
             continue;
-        /* Not where two sets may be of one type: ANY, and DNAME with one above the name. */
-        r->facts->rotates = apart && r->n_set > 1 && m->qtype != TYPE_ANY && m->qtype != TYPE_DNAME;
         rewrite.apart = of_set && r->facts->rotates;
         walk_again(r, &w);
         while (rr_walk_next(&w, &rr) && rr.section <= section)
@@ -282,6 +299,7 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
                size_t size, size_t *image_len, struct reply_facts *f)
 {
     struct reader r;
+    bool apart;
     int rc;
 
     if ((m->flags & (DNS_QR | DNS_TC)) != DNS_QR || m->opcode != OPCODE_QUERY ||
@@ -294,8 +312,10 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
     r.facts = f;
     if (follow_chain(&r) != 0)
         return -ELOOP;
-    rc = image_write(&r, true, out, size, image_len);
-    if (f->rotates && strchr(rdata_layout(m->qtype, m->qclass), 'n') != NULL &&
+    /* Not where two sets may be of one type: ANY, and DNAME with one above the name. */
+    apart = r.n_set > 1 && m->qtype != TYPE_ANY && m->qtype != TYPE_DNAME;
+    rc = image_write(&r, apart, out, size, image_len);
+    if (apart && strchr(rdata_layout(m->qtype, m->qclass), 'n') != NULL &&
         (rc != 0 || *image_len > DNS_UDP_PLAIN))
         rc = image_write(&r, false, out, size, image_len);
     f->kind = kind_of(&r);
