@@ -152,17 +152,8 @@ static void want_target(struct reader *r, const struct rr *rr)
     (void)is_wanted(r, target, true);
 }
 
-/* Is it a link of the chain; or, `above`, a name above one of them or above the end? */
-static bool is_of_chain(const struct reader *r, const struct name *owner, bool above)
-{
-    for (int i = 0; i < r->n_links + above; i++)
-        if (above ? r->link[i].len > owner->len && name_is_under(&r->link[i], owner)
-                  : name_equal_fold(&r->link[i], owner))
-            return true;
-    return false;
-}
-
-/* type: what a signature covers, or the record's own. */
+/* type: what a signature covers, or the record's own. Of the chain are the CNAMEs that were
+ * followed, with signatures at their names, and DNAMEs above these names or above the end. */
 static bool answer_belongs(const struct reader *r, const struct rr *rr, uint16_t type,
                            enum part part)
 {
@@ -174,11 +165,16 @@ static bool answer_belongs(const struct reader *r, const struct rr *rr, uint16_t
         return is_of_set(r, rr);
     if (part == PART_SIGNATURES || is_signature || is_of_set(r, rr))
         return part == PART_SIGNATURES && is_signature;
-    for (int i = 0; i < r->n_links; i++)
-        if (r->link_pos[i] == rr->pos)
+    for (int i = 0; i <= r->n_links; i++) {
+        const struct name *link = &r->link[i];
+
+        if (type == TYPE_DNAME && link->len > rr->owner->len && name_is_under(link, rr->owner))
             return true;
-    return (type == TYPE_CNAME && is_rrsig && is_of_chain(r, rr->owner, false)) ||
-           (type == TYPE_DNAME && is_of_chain(r, rr->owner, true));
+        if (i < r->n_links && (r->link_pos[i] == rr->pos || (type == TYPE_CNAME && is_rrsig &&
+                                                             name_equal_fold(link, rr->owner))))
+            return true;
+    }
+    return false;
 }
 
 /* SOA, NS and DS above the question or the end; a SOA makes its zone known.
