@@ -108,7 +108,8 @@ static void help(FILE *f, verb_tables *tables, const char *noun)
 static int without_verb(verb_tables *tables, const struct ctl *c)
 {
     bool asked = ctl_option(c, "--help") || ctl_option(c, "-h");
-    const char *names[NAMES + 1] = {0}, *noun = NULL, *word, *near;
+    const char *names[NAMES + 1] = {0}, *noun = NULL, *word;
+    char meant[DIAG_MEANT];
     int n = 0;
 
     EACH_VERB(tables, v)
@@ -122,10 +123,8 @@ static int without_verb(verb_tables *tables, const struct ctl *c)
     if (n < NAMES && (noun == NULL || (v->noun && strcmp(v->noun, noun) == 0)))
         names[n++] = v->noun && noun == NULL ? v->noun : v->verb;
     word = c->argv[noun != NULL];
-    near = diag_nearest(word, names);
-    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s%s%s", noun ? noun : "", noun ? " " : "",
-                    word, near ? ", did you mean " : " (waymarkctl --help lists all)",
-                    near ? near : "", near ? "?" : "");
+    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)",
+                    noun ? noun : "", noun ? " " : "", word, diag_meant(word, names, meant));
 }
 
 /* --- options */
@@ -216,7 +215,7 @@ static const struct ctl_verb *take_verb(verb_tables *tables, struct ctl *c)
 
 int cli_parse(verb_tables *tables, struct ctl *c, int argc, char **argv)
 {
-    const char *unknown = NULL, *names[NAMES + 1], *near;
+    const char *unknown = NULL, *names[NAMES + 1];
     const struct ctl_verb *v;
     char line[256];
     bool options = true;
@@ -238,10 +237,8 @@ int cli_parse(verb_tables *tables, struct ctl *c, int argc, char **argv)
             unknown = c->given[i].option->name;
     if (unknown) {
         find_option(tables, v, unknown, names);
-        near = diag_nearest(unknown, names);
-        return ctl_fail(EXIT_USAGE, "unknown option %s%s%s%s", unknown,
-                        near ? ", did you mean " : " (waymarkctl VERB --help names all)",
-                        near ? near : "", near ? "?" : "");
+        return ctl_fail(EXIT_USAGE, "unknown option %s%s (waymarkctl VERB --help names all)",
+                        unknown, diag_meant(unknown, names, line));
     }
     if (ctl_option(c, "--version")) {
         printf("waymarkctl %s\n", PACKAGE_VERSION);

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "base/number.h"
@@ -176,6 +177,8 @@ int ctl_store_error(struct ctl *, const char *path, int err);
 
 /* --- ctl/daemon.c */
 
+/* A socket whose calls end after this time; -errno. */
+int ctl_connect(const struct sockaddr *, socklen_t, int type, int timeout_s);
 /* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_status(struct ctl *);
 

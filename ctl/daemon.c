@@ -24,28 +24,39 @@
 
 enum { REPLY_MAX = 64 << 20, CHUNK = 1 << 16, TIMEOUT_S = 30, ALIVE_TIMEOUT_S = 3 };
 
+int ctl_connect(const struct sockaddr *to, socklen_t len, int type, int timeout_s)
+{
+    struct timeval limit = {.tv_sec = timeout_s};
+    int fd = socket(to->sa_family, type | SOCK_CLOEXEC, 0), err = errno;
+
+    if (fd < 0)
+        return -err;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
+        connect(fd, to, len) == 0)
+        return fd;
+    err = errno == EAGAIN || errno == EINPROGRESS ? ETIMEDOUT : errno;
+    close(fd);
+    return -err;
+}
+
 /* One exchange, without a word. The status of HTTP, or -errno; *reply: the body, or NULL. */
 static int exchange(const struct ctl *c, const char *path, const json_t *post, int timeout_s,
                     json_t **reply)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    struct timeval limit = {.tv_sec = timeout_s};
-    char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *text = NULL;
+    char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *text = NULL, *data;
     char *request =
         ctl_text("%s %s HTTP/1.0\r\nContent-Type: application/json\r\n"
                  "Content-Length: %zu\r\n\r\n%s",
                  post ? "POST" : "GET", path, body ? strlen(body) : 0, body ? body : "");
+    int fd = -ENAMETOOLONG, status;
     size_t len = 0;
     ssize_t n = -1;
-    int fd, status = 0;
 
-    *reply = NULL;
-    errno = ENAMETOOLONG;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket) && fd >= 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
-        connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
+    if (str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket))
+        fd = ctl_connect((struct sockaddr *)&to, sizeof to, SOCK_STREAM, timeout_s);
+    if (fd >= 0)
         n = send(fd, request, strlen(request), MSG_NOSIGNAL);
     while (n > 0 && len < REPLY_MAX) {
         text = ctl_alloc(text, len + CHUNK + 1);
@@ -54,11 +65,11 @@ static int exchange(const struct ctl *c, const char *path, const json_t *post, i
         text[len] = '\0';
     }
     if (n < 0)
-        status = errno == EAGAIN ? -ETIMEDOUT : -errno;
-    else if (sscanf(text, "HTTP/1.%*1[01] %3d ", &status) != 1 || !strstr(text, "\r\n\r\n"))
+        status = fd < 0 ? fd : errno == EAGAIN ? -ETIMEDOUT : -errno;
+    else if (sscanf(text, "HTTP/1.%*1[01] %3d", &status) != 1 || !(data = strstr(text, "\r\n\r\n")))
         status = -EPROTO;
     else
-        *reply = json_loads(strstr(text, "\r\n\r\n") + 4, 0, NULL);
+        *reply = json_loads(data + 4, 0, NULL);
     if (fd >= 0)
         close(fd);
     free(text);
@@ -69,7 +80,7 @@ static int exchange(const struct ctl *c, const char *path, const json_t *post, i
 
 json_t *ctl_api_status(struct ctl *c)
 {
-    json_t *reply;
+    json_t *reply = NULL;
     int status = exchange(c, "/v1/status", NULL, ALIVE_TIMEOUT_S, &reply);
 
     if (status == 200 && json_is_object(reply))
@@ -97,21 +108,16 @@ static char *make_path(const char *const *parts)
     return out;
 }
 
-/* Asks the daemon, and prints the answer if it is to be JSON. 0 or an exit code, message printed;
- * *reply, the caller's, is what came, also when the daemon refuses. */
-static int ask(struct ctl *c, const char *path, const json_t *post, bool has_csv, json_t **reply)
+/* Says why the daemon gave no answer. An exit code. */
+static int fail_answer(const struct ctl *c, int status, const json_t *reply)
 {
-    const char *socket = c->settings->control.socket, *error;
+    const char *socket = c->settings->control.socket;
+    const char *error = json_string_value(json_object_get(reply, "error"));
     char name[CTL_NAME];
     const json_t *problem;
     size_t i;
-    int status;
 
-    *reply = NULL;
     ctl_verb_name(c->verb, name);
-    if (c->format == FORMAT_CSV && !has_csv)
-        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", name);
-    status = exchange(c, path, post, TIMEOUT_S, reply);
     if (status == -EACCES || status == -EPERM)
         return ctl_fail(EXIT_FAILED,
                         "no permission for %s: sudo waymarkctl %s ..., or become a member of the "
@@ -121,32 +127,51 @@ static int ask(struct ctl *c, const char *path, const json_t *post, bool has_csv
         return ctl_fail(EXIT_NO_DAEMON,
                         "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
                         socket, strerror(-status));
-    if (status == 200 && !json_is_object(*reply))
-        return ctl_fail(EXIT_FAILED, "what answers at %s is not waymarkd: no JSON object", socket);
-    if (status == 200) {
-        if (c->format == FORMAT_JSON)
-            table_print_json(*reply);
-        return 0;
-    }
-    json_array_foreach(json_object_get(*reply, "problems"), i, problem)
+    if (error == NULL)
+        return ctl_fail(EXIT_FAILED, "what answers at %s is not waymarkd (HTTP %d)", socket,
+                        status);
+    json_array_foreach(json_object_get(reply, "problems"), i, problem)
     {
         if (json_is_string(problem))
             ctl_note("%s", json_string_value(problem));
     }
-    error = json_string_value(json_object_get(*reply, "error"));
-    if (error == NULL)
-        error = "waymarkd gave no reason";
-    switch (status) {
-    case 400:
-    case 413:
-        return ctl_fail(EXIT_INVALID, "%s", error);
-    case 403:
+    if (status == 403)
         return ctl_fail(EXIT_FAILED, "%s: sudo waymarkctl %s ...", error, name);
-    case 404:
-        return ctl_fail(EXIT_NOT_FOUND, "%s", error);
-    default:
-        return ctl_fail(EXIT_FAILED, "%s (HTTP %d)", error, status);
+    return ctl_fail(status == 404                    ? EXIT_NOT_FOUND
+                    : status == 400 || status == 413 ? EXIT_INVALID
+                                                     : EXIT_FAILED,
+                    "%s", error);
+}
+
+/* Asks the daemon and prints the answer: as JSON, or completed by prepare (if there is one) as a
+ * screen, or without rows as a table of the array `servers`. Takes path and post. 0 or an exit
+ * code, message printed. */
+static int ask(struct ctl *c, char *path, json_t *post, void (*prepare)(json_t *),
+               const struct ctl_row *rows, const struct column *columns)
+{
+    json_t *reply = NULL;
+    int status, code = EXIT_DONE;
+
+    if (c->format == FORMAT_CSV && columns == NULL)
+        code = ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->verb->verb);
+    else if ((status = exchange(c, path, post, TIMEOUT_S, &reply)) != 200 || !json_is_object(reply))
+        code = fail_answer(c, status, reply);
+    else if (json_array_size(json_object_get(reply, "problems")) > 0)
+        code = EXIT_PROBLEMS;
+    if (code == EXIT_DONE || code == EXIT_PROBLEMS) {
+        if (c->format == FORMAT_JSON)
+            table_print_json(reply);
+        else if (prepare)
+            prepare(reply);
+        if (c->format != FORMAT_JSON && rows)
+            ctl_show(reply, rows);
+        else if (c->format != FORMAT_JSON)
+            table_print(c, "servers", columns, json_object_get(reply, "servers"));
     }
+    json_decref(reply);
+    json_decref(post);
+    free(path);
+    return code;
 }
 
 /* --- status, stats, upstreams, reload */
@@ -166,56 +191,58 @@ static const struct ctl_row status_rows[] = {
     {"audit", NULL, "[{?audit.open}{audit.questions} questions: {audit.recorded} recorded, {audit.counted} counted, "
                     "{audit.dropped} dropped, {audit.pending} waiting; last commit {audit.last_commit:time}"
                     "|not open: nothing is recorded]"},
-    {"cache", NULL, "{cache.entries} entries, {cache.bytes:mib} of {cache.size:mib} MiB, {hit} % of {looked_up} look-ups hit"},
+    {"cache", NULL, "{cache.entries} entries, {cache.bytes:mib} of {cache.size:mib} MiB; {cache.hits} look-ups hit, {cache.misses} missed"},
     {"queries", NULL, "{queries}, of them {kms_questions} for a KMS host"},
     {NULL, "problems", "! {.}"},
     {0},
 };
 /* clang-format on */
 
+static void name_user(json_t *status)
+{
+    const json_t *user = json_object_get(status, "user");
+    const struct passwd *pw =
+        json_is_integer(user) ? getpwuid((uid_t)json_integer_value(user)) : NULL;
+
+    if (pw)
+        json_object_set_new(status, "user", json_string(pw->pw_name));
+}
+
 static int run_status(struct ctl *c)
 {
-    json_t *s, *cache;
-    int code = ask(c, "/v1/status", NULL, false, &s);
-    const struct passwd *pw = getpwuid((uid_t)json_integer_value(json_object_get(s, "user")));
-    double hits, all;
+    return ask(c, ctl_text("/v1/status"), NULL, name_user, status_rows, NULL);
+}
 
-    cache = json_object_get(s, "cache");
-    hits = json_number_value(json_object_get(cache, "hits"));
-    all = hits + json_number_value(json_object_get(cache, "misses"));
-    if (code == 0 && pw && json_is_integer(json_object_get(s, "user")))
-        json_object_set_new(s, "user", json_string(pw->pw_name));
-    json_object_set_new(s, "hit", json_sprintf("%.1f", all > 0 ? 100 * hits / all : 0));
-    json_object_set_new(s, "looked_up", json_integer((json_int_t)all));
-    if (code == 0 && c->format == FORMAT_TABLE)
-        ctl_show(s, status_rows);
-    if (code == 0 && json_array_size(json_object_get(s, "problems")))
-        code = EXIT_PROBLEMS;
-    json_decref(s);
-    return code;
+static void list_counters(json_t *reply)
+{
+    json_t *list = json_array(), *value;
+    const char *name;
+
+    json_object_foreach(json_object_get(reply, "stats"), name, value)
+        json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
+    json_object_set_new(reply, "counters", list);
 }
 
 static int run_stats(struct ctl *c)
 {
-    static const struct ctl_row lines[] = {{NULL, ".", "{name} {value}"}, {0}};
-    static const struct column columns[] = {
-        {"name", "name", COLUMN_TEXT},
-        {"value", "value", COLUMN_NUMBER},
-        {0},
-    };
-    json_t *reply, *value, *rows = json_array();
-    int code = ask(c, "/v1/stats", NULL, true, &reply);
-    const char *name;
+    static const struct ctl_row rows[] = {{NULL, "counters", "{name} {value}"}, {0}};
 
-    json_object_foreach(json_object_get(reply, "stats"), name, value)
-        json_array_append_new(rows, json_pack("{s:s, s:O}", "name", name, "value", value));
-    if (code == 0 && c->format == FORMAT_CSV)
-        table_print(c, "stats", columns, rows);
-    else if (code == 0 && c->format == FORMAT_TABLE)
-        ctl_show(rows, lines);
-    json_decref(rows);
-    json_decref(reply);
-    return code;
+    return ask(c, ctl_text("/v1/stats"), NULL, list_counters, rows, NULL);
+}
+
+static void list_servers(json_t *reply)
+{
+    json_t *list = json_array(), *route, *server;
+    size_t i, k;
+
+    json_array_foreach(json_object_get(reply, "routes"), i, route)
+        json_array_foreach(json_object_get(route, "servers"), k, server)
+    {
+        json_object_set(server, "zone", json_object_get(route, "zone"));
+        json_object_set(server, "strategy", json_object_get(route, "strategy"));
+        json_array_append(list, server);
+    }
+    json_object_set_new(reply, "servers", list);
 }
 
 static int run_upstreams(struct ctl *c)
@@ -237,55 +264,22 @@ static int run_upstreams(struct ctl *c)
         {"last_error", "last error", COLUMN_TEXT},
         {0},
     };
-    json_t *reply, *rows = json_array(), *route, *server;
-    int code = ask(c, "/v1/upstreams", NULL, true, &reply);
-    size_t i, k;
 
-    json_array_foreach(json_object_get(reply, "routes"), i, route)
-        json_array_foreach(json_object_get(route, "servers"), k, server)
-    {
-        json_object_set(server, "zone", json_object_get(route, "zone"));
-        json_object_set(server, "strategy", json_object_get(route, "strategy"));
-        json_array_append(rows, server);
-    }
-    if (code == 0 && c->format != FORMAT_JSON)
-        table_print(c, "servers", columns, rows);
-    json_decref(rows);
-    json_decref(reply);
-    return code;
+    return ask(c, ctl_text("/v1/upstreams"), NULL, list_servers, NULL, columns);
 }
 
 static int run_reload(struct ctl *c)
 {
-    static const struct column columns[] = {
-        {"key", "key", COLUMN_TEXT},
-        {"was", "was", COLUMN_TEXT},
-        {"is", "is", COLUMN_TEXT},
-        {"when", "in use", COLUMN_TEXT},
+    static const struct ctl_row rows[] = {
+        {NULL, "changed", "{key}\twas {was}\tis {is}\tin use [{?restart}after a restart|now]"},
+        {NULL, NULL, "[{?changed}|nothing changed]"},
+        {NULL, NULL, "settings generation {generation} is in use"},
         {0},
     };
-    json_t *reply, *changed, *change, *body = json_object();
-    int code = ask(c, "/v1/reload", body, true, &reply);
-    size_t i;
+    int code = ask(c, ctl_text("/v1/reload"), json_object(), NULL, rows, NULL);
 
-    changed = json_object_get(reply, "changed");
-    json_array_foreach(changed, i, change)
-    {
-        bool later = json_is_true(json_object_get(change, "restart"));
-
-        json_object_set_new(change, "when", json_string(later ? "after a restart" : "now"));
-    }
     if (code == EXIT_INVALID)
         ctl_note("waymarkd goes on with the settings it has");
-    else if (code == 0 && c->format == FORMAT_TABLE && json_array_size(changed) == 0)
-        ctl_line("nothing changed");
-    else if (code == 0 && c->format != FORMAT_JSON)
-        table_print(c, "changed", columns, changed);
-    if (code == 0 && c->format != FORMAT_JSON)
-        ctl_note("settings generation %lld is in use",
-                 (long long)json_integer_value(json_object_get(reply, "generation")));
-    json_decref(body);
-    json_decref(reply);
     return code;
 }
 
@@ -293,45 +287,23 @@ static int run_reload(struct ctl *c)
 
 static int run_cache_get(struct ctl *c)
 {
-    static const struct ctl_row lines[] = {
-        {NULL, NULL,
-         "{name} {type}  {rcode}, {kind}, {ttl_s} s left, {age_s} s old[, from {server}]"},
-        {NULL, "records", "  {.}"},
-        {0},
-    };
-    static const struct column columns[] = {
-        {"name", "name", COLUMN_TEXT},
-        {"type", "type", COLUMN_TEXT},
-        {"rcode", "rcode", COLUMN_TEXT},
-        {"kind", "kind", COLUMN_TEXT},
-        {"ttl_s", "TTL", COLUMN_NUMBER},
-        {"age_s", "age", COLUMN_NUMBER},
-        {"server", "server", COLUMN_TEXT},
-        {"records", "records", COLUMN_LIST},
+    static const struct ctl_row rows[] = {
+        {NULL, "entries",
+         "{name} {type}  {rcode}, {kind}, {ttl_s} s left, {age_s} s old[, from {server}]"
+         "\n  {records:lines}"},
         {0},
     };
     const char *type = c->argc > 1 ? c->argv[1] : NULL;
-    char *path = make_path((const char *const[]){"/v1/cache/", c->argv[0], "?type=", type, NULL});
-    json_t *reply, *entries, *entry;
-    int code = ask(c, path, NULL, true, &reply);
-    size_t i;
+    const char *const path[] = {"/v1/cache/", c->argv[0], "?type=", type, NULL};
 
-    entries = json_object_get(reply, "entries");
-    if (code == 0 && c->format == FORMAT_CSV)
-        table_print(c, "entries", columns, entries);
-    else if (code == 0 && c->format == FORMAT_TABLE)
-        json_array_foreach(entries, i, entry) ctl_show(entry, lines);
-    json_decref(reply);
-    free(path);
-    return code;
+    return ask(c, make_path(path), NULL, NULL, rows, NULL);
 }
 
 static int run_cache_flush(struct ctl *c)
 {
-    static const struct ctl_row line[] = {{NULL, NULL, "{flushed} entr{flushed:y} forgotten"}, {0}};
+    static const struct ctl_row rows[] = {{NULL, NULL, "{flushed} entr{flushed:y} forgotten"}, {0}};
     bool all = ctl_option(c, "--all") != NULL, below = ctl_option(c, "--below") != NULL;
-    json_t *body, *reply;
-    int code;
+    json_t *body;
 
     if (all ? c->argc > 0 || below : c->argc == 0)
         return ctl_fail(EXIT_USAGE,
@@ -340,12 +312,7 @@ static int run_cache_flush(struct ctl *c)
                : json_pack("{s:s, s:b}", "name", c->argv[0], "below", below);
     if (body == NULL)
         return ctl_fail(EXIT_USAGE, "%s is not UTF-8", c->argv[0]);
-    code = ask(c, "/v1/cache/flush", body, false, &reply);
-    if (code == 0 && c->format == FORMAT_TABLE)
-        ctl_show(reply, line);
-    json_decref(body);
-    json_decref(reply);
-    return code;
+    return ask(c, ctl_text("/v1/cache/flush"), body, NULL, rows, NULL);
 }
 
 /* --- explain */
@@ -371,42 +338,49 @@ static const struct ctl_row explain_rows[] = {
 };
 /* clang-format on */
 
+/* The client's networks as one text, and the first record apart from the others. */
+static void arrange(json_t *reply)
+{
+    json_t *client = json_object_get(reply, "client"), *answer = json_object_get(reply, "answer");
+    json_t *records = json_object_get(answer, "records"), *network;
+    const char *in = NULL;
+    size_t i;
+
+    json_object_set(answer, "first", json_array_get(records, 0));
+    json_array_remove(records, 0);
+    json_array_foreach(json_object_get(client, "networks"), i, network)
+    {
+        json_object_set_new(client, "in",
+                            json_sprintf("%s%s%s (%s)", in ? in : "", in ? ", " : "",
+                                         json_string_value(json_object_get(network, "name")),
+                                         json_string_value(json_object_get(network, "prefix"))));
+        in = json_string_value(json_object_get(client, "in"));
+    }
+}
+
 static int run_explain(struct ctl *c)
 {
     const char *client = ctl_option(c, "--client"), *type = c->argc > 1 ? c->argv[1] : NULL;
     const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.";
     struct name name;
-    json_t *reply, *owner, *answer, *network;
-    char *path;
-    size_t i;
-    int code;
 
     /* SUFFIX alone means the discovery name below it. */
     if (type || (name_parse(&name, c->argv[0]) == 0 && name_is_vlmcs(&name)))
         below = "";
-    path = make_path((const char *const[]){
-        "/v1/explain?name=", below, "", c->argv[0], "&type=", type ? type : "SRV",
-        "&client=", client ? client : "127.0.0.1", "&verdict=", ctl_option(c, "--verdict"),
-        "&dnssec=", ctl_option(c, "--dnssec") ? "yes" : NULL, NULL});
-    code = ask(c, path, NULL, false, &reply);
-    owner = json_object_get(reply, "client");
-    answer = json_object_get(reply, "answer");
-    json_object_set(answer, "first", json_array_get(json_object_get(answer, "records"), 0));
-    json_array_remove(json_object_get(answer, "records"), 0);
-    json_array_foreach(json_object_get(owner, "networks"), i, network)
-    {
-        const char *so_far = json_string_value(json_object_get(owner, "in"));
-
-        json_object_set_new(owner, "in",
-                            json_sprintf("%s%s%s (%s)", so_far ? so_far : "", so_far ? ", " : "",
-                                         json_string_value(json_object_get(network, "name")),
-                                         json_string_value(json_object_get(network, "prefix"))));
-    }
-    if (code == 0 && c->format == FORMAT_TABLE)
-        ctl_show(reply, explain_rows);
-    json_decref(reply);
-    free(path);
-    return code;
+    const char *const path[] = {"/v1/explain?name=",
+                                below,
+                                "",
+                                c->argv[0],
+                                "&type=",
+                                type ? type : "SRV",
+                                "&client=",
+                                client ? client : "127.0.0.1",
+                                "&verdict=",
+                                ctl_option(c, "--verdict"),
+                                "&dnssec=",
+                                ctl_option(c, "--dnssec") ? "yes" : NULL,
+                                NULL};
+    return ask(c, make_path(path), NULL, arrange, explain_rows, NULL);
 }
 
 /* --- the table */

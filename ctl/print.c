@@ -22,8 +22,7 @@ enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64, RANKS = RANK_WIDE / RANK(
 
 /* --- memory and lines */
 
-static void fail_memory(void) __attribute__((noreturn));
-static void fail_memory(void)
+static _Noreturn void fail_memory(void)
 {
     fputs("waymarkctl: out of memory\n", stderr);
     exit(EXIT_FAILED);
@@ -151,25 +150,24 @@ bool ctl_ask(const struct ctl *c, const char *question)
 
 /* --- values */
 
-static const char *print_span(long long ms, char out[NUMBER_TEXT])
+static void print_span(FILE *f, long long ms)
 {
     const long long second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
 
     if (ms >= day)
-        snprintf(out, NUMBER_TEXT, "%lld d %lld h", ms / day, ms % day / hour);
+        fprintf(f, "%lld d %lld h", ms / day, ms % day / hour);
     else if (ms >= hour)
-        snprintf(out, NUMBER_TEXT, "%lld h %lld m", ms / hour, ms % hour / minute);
+        fprintf(f, "%lld h %lld m", ms / hour, ms % hour / minute);
     else if (ms >= minute)
-        snprintf(out, NUMBER_TEXT, "%lld m %lld s", ms / minute, ms % minute / second);
+        fprintf(f, "%lld m %lld s", ms / minute, ms % minute / second);
     else if (ms >= second)
-        snprintf(out, NUMBER_TEXT, "%lld.%lld s", ms / second, ms % second / 100);
+        fprintf(f, "%lld.%lld s", ms / second, ms % second / 100);
     else
-        snprintf(out, NUMBER_TEXT, "%lld ms", ms);
-    return out;
+        fprintf(f, "%lld ms", ms);
 }
 
-/* A value as it is, harmless to a terminal; an array's texts by space. */
-static void print_value(FILE *f, const json_t *value, const char *nothing)
+/* A value as it is, harmless to a terminal; `between` the members of an array. */
+static void print_value(FILE *f, const json_t *value, const char *nothing, const char *between)
 {
     const json_t *item;
     size_t i;
@@ -186,8 +184,8 @@ static void print_value(FILE *f, const json_t *value, const char *nothing)
         fputs(nothing, f);
     json_array_foreach(value, i, item)
     {
-        fputs(i > 0 ? " " : "", f);
-        print_value(f, item, "?");
+        fputs(i > 0 ? between : "", f);
+        print_value(f, item, "?", between);
     }
 }
 
@@ -216,24 +214,28 @@ static bool print_field(FILE *f, const json_t *object, char *field)
 
     if (form)
         *form++ = '\0';
+    else
+        form = "";
     v = find_value(object, field + asked_only);
     n = json_integer_value(v);
     if (end == '=')
         return json_is_string(v) && strcmp(json_string_value(v), form) == 0;
-    if (form == NULL && !asked_only)
-        print_value(f, v, "-");
-    else if (form && strcmp(form, "time") == 0)
+    if (strcmp(form, "time") == 0)
         fputs(n > 0 ? time_print_local((uint64_t)n, text) : "never", f);
-    else if (form && strcmp(form, "span") == 0)
-        fputs(print_span(n * 1000, text), f);
-    else if (form && strcmp(form, "mib") == 0)
+    else if (strcmp(form, "span") == 0)
+        print_span(f, n * 1000);
+    else if (strcmp(form, "mib") == 0)
         fprintf(f, "%.1f", (double)n / 1048576);
-    else if (form && isdigit((unsigned char)*form))
-        fprintf(f, "%*s", (int)(atol(form) > ftell(f) ? atol(form) - ftell(f) : 0), "");
-    else if (form && strcmp(form, "s") == 0)
+    else if (strcmp(form, "s") == 0)
         fputs(n == 1 ? "" : "s", f);
-    else if (form && strcmp(form, "y") == 0)
+    else if (strcmp(form, "y") == 0)
         fputs(n == 1 ? "y" : "ies", f);
+    else if (strcmp(form, "lines") == 0)
+        print_value(f, v, "", "\n  ");
+    else if (end == ':')
+        fprintf(f, "%*s", (int)(atol(form) > ftell(f) ? atol(form) - ftell(f) : 0), "");
+    else if (!asked_only)
+        print_value(f, v, "-", " ");
     return json_is_number(v) || json_is_true(v) || json_string_length(v) > 0 ||
            json_array_size(v) > 0 || json_object_size(v) > 0;
 }
@@ -311,62 +313,60 @@ int column_kind(const struct column *k)
     return k->kind & (RANK(1) - 1);
 }
 
-/* A copy of a row in which times are texts, and spans too if it is for people. */
+/* A copy of a row for its format: times become texts, and all columns but in JSON; what has no
+ * value becomes null. In CSV no text is a formula. */
 static json_t *with_texts(const struct column *k, const json_t *row, enum ctl_format format)
 {
     json_t *copy = json_copy((json_t *)(uintptr_t)row);
-    char text[NUMBER_TEXT];
+    char *text = NULL, time[NUMBER_TEXT];
+    size_t len;
 
     for (; k->key; k++) {
-        const json_t *value = json_object_get(copy, k->key);
+        const json_t *value = json_object_get(row, k->key);
         json_int_t n = json_integer_value(value);
-        const char *is = NULL;
+        int kind = column_kind(k);
+        bool formula;
+        FILE *f;
 
-        if (!json_is_integer(value))
+        if (format == FORMAT_JSON && kind != COLUMN_TIME)
             continue;
-        if (column_kind(k) == COLUMN_TIME && n > 0)
-            is = format == FORMAT_TABLE ? time_print_local((uint64_t)n, text)
-                                        : time_print_utc((uint64_t)n, text);
-        else if (column_kind(k) == COLUMN_DURATION_MS && format == FORMAT_TABLE)
-            is = print_span(n, text);
-        if (is || column_kind(k) == COLUMN_TIME)
-            json_object_set_new(copy, k->key, is ? json_string(is) : json_null());
+        f = open_memstream(&text, &len);
+        if (f && kind == COLUMN_TIME && n > 0)
+            fputs(format == FORMAT_TABLE ? time_print_local((uint64_t)n, time)
+                                         : time_print_utc((uint64_t)n, time),
+                  f);
+        else if (f && kind == COLUMN_DURATION_MS && format == FORMAT_TABLE &&
+                 json_is_integer(value))
+            print_span(f, n);
+        else if (f && kind != COLUMN_TIME)
+            print_value(f, value, "", " ");
+        close_text(f);
+        formula = format == FORMAT_CSV && !json_is_number(value) && strchr("=+-@\t\r", *text);
+        json_object_set_new(copy, k->key,
+                            *text ? json_sprintf("%s%s", formula ? "'" : "", text) : json_null());
+        free(text);
     }
     return copy;
 }
 
-/* A field of a row as text, harmless to a terminal; freed by the caller. */
-static char *cell_of(const json_t *row, const struct column *column, const char *nothing)
+static const char *cell_of(const json_t *line, const struct column *k, const char *nothing)
 {
-    char *cell = NULL;
-    size_t len;
-    FILE *f = open_memstream(&cell, &len);
+    const char *text = json_string_value(json_object_get(line, k->key));
 
-    if (f)
-        print_value(f, json_object_get(row, column->key), nothing);
-    close_text(f);
-    return cell;
+    return text ? text : nothing;
 }
 
-/* CSV, RFC 4180: a row, or (NULL) the header. */
-static void csv_line(const struct column *columns, const json_t *row)
+/* RFC 4180. */
+static void csv_line(const struct column *k, const json_t *line)
 {
-    for (; columns->key; columns++) {
-        char *cell = row ? cell_of(row, columns, "") : ctl_text("%s", columns->key);
-        bool guard = row && !json_is_number(json_object_get(row, columns->key));
-        bool quote = strpbrk(cell, ",\"\r\n;\t") != NULL;
+    for (; k->key; k++) {
+        const char *text = cell_of(line, k, "");
+        const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
 
-        fputs(quote ? "\"" : "", stdout);
-        if (guard && *cell && strchr("=+-@\t\r", *cell) != NULL)
-            putchar('\'');
-        for (const char *p = cell; *p; p++) {
-            if (*p == '"')
-                putchar('"');
-            putchar(*p);
-        }
-        fputs(quote ? "\"" : "", stdout);
-        fputs(columns[1].key == NULL ? "\r\n" : ",", stdout);
-        free(cell);
+        fputs(quote, stdout);
+        for (; *text; text++)
+            printf("%s%c", *text == '"' ? "\"" : "", *text);
+        printf("%s%s", quote, k[1].key ? "," : "\r\n");
     }
 }
 
@@ -379,52 +379,43 @@ void table_print_json(const json_t *value)
     putchar('\n');
 }
 
-/* One line of the columns that have a width. Numbers stand right. */
-static void table_line(const struct column *k, const json_t *row, const size_t *width, bool bold)
+/* The columns that have a width. Numbers stand right. */
+static void table_line(const struct column *k, const json_t *line, const size_t *width, bool bold)
 {
     int between = 0;
 
     for (; k->key; k++, width++) {
-        int kind = column_kind(k);
-        bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
-        char *cell = cell_of(row, k, "-");
-        int pad = (int)(*width - str_width(cell));
+        bool right = column_kind(k) == COLUMN_NUMBER || column_kind(k) == COLUMN_DURATION_MS;
+        const char *text = cell_of(line, k, "-");
+        int pad = (int)(*width - str_width(text));
 
-        if (*width > 0) {
-            printf("%*s%s%s%s", between + (right ? pad : 0), "", bold ? "\033[1m" : "", cell,
-                   bold ? "\033[0m" : "");
-            between = (right ? 0 : pad) + 2;
-        }
-        free(cell);
+        if (*width == 0)
+            continue;
+        printf("%*s%s%s%s", between + (right ? pad : 0), "", bold ? "\033[1m" : "", text,
+               bold ? "\033[0m" : "");
+        between = (right ? 0 : pad) + 2;
     }
     putchar('\n');
 }
 
-static void table_lines(const struct ctl *c, const struct column *columns, const json_t *rows)
+/* The first line is the head. */
+static void table_lines(const struct ctl *c, const struct column *columns, const json_t *lines)
 {
     size_t n, i, sum = 0, width[COLUMNS] = {0};
-    json_t *head = json_object(), *row;
-    char *text, left_out[256];
+    const json_t *line;
+    char left_out[256];
     struct str s;
 
     for (n = 0; columns[n].key && n < COLUMNS; n++) {
         const struct column *k = &columns[n];
         bool any = k->kind < RANK(1);
 
-        text = ctl_text("%s", k->title ? k->title : k->key);
-        for (char *p = text; k->title == NULL && *p; p++)
-            *p = *p == '_' ? ' ' : (char)toupper(*p);
-        json_object_set_new(head, k->key, json_string(text));
-        width[n] = str_width(text);
-        free(text);
-        json_array_foreach(rows, i, row)
+        json_array_foreach(lines, i, line)
         {
-            const json_t *value = json_object_get(row, k->key);
+            size_t w = str_width(cell_of(line, k, "-"));
 
-            text = cell_of(row, k, "-");
-            any = any || (value && !json_is_null(value));
-            width[n] = str_width(text) > width[n] ? str_width(text) : width[n];
-            free(text);
+            any = any || (i > 0 && !json_is_null(json_object_get(line, k->key)));
+            width[n] = w > width[n] ? w : width[n];
         }
         if (!any || (k->kind >= RANK_WIDE && !c->wide))
             width[n] = 0;
@@ -441,34 +432,43 @@ static void table_lines(const struct ctl *c, const struct column *columns, const
             }
     if (s.len > 0)
         ctl_note("too narrow for:%s (--wide shows them)", left_out);
-    table_line(columns, head, width, c->colour);
-    json_array_foreach(rows, i, row) table_line(columns, row, width, false);
-    json_decref(head);
+    json_array_foreach(lines, i, line) table_line(columns, line, width, i == 0 && c->colour);
 }
 
 void table_print(struct ctl *c, const char *plural, const struct column *columns,
                  const json_t *rows)
 {
     static const struct ctl_row pairs[] = {{NULL, ".", "{title}\t{value}"}, {0}};
-    json_t *list = json_array(), *document = NULL, *row;
+    json_t *list = json_array(), *head = json_object(), *document = json_array(), *row;
     size_t i, n = plural ? json_array_size(rows) : 1;
 
-    for (i = 0; i < n; i++)
-        json_array_append_new(
-            list, with_texts(columns, plural ? json_array_get(rows, i) : rows, c->format));
-    row = json_array_get(list, 0);
+    for (const struct column *k = columns; k->key; k++) {
+        char *title = ctl_text("%s", k->title && c->format == FORMAT_TABLE ? k->title : k->key);
+
+        for (char *p = title; k->title == NULL && c->format == FORMAT_TABLE && *p; p++)
+            *p = *p == '_' ? ' ' : (char)toupper(*p);
+        json_object_set_new(head, k->key, json_string(title));
+        free(title);
+    }
+    json_array_append_new(list, head);
+    for (i = 0; i < n; i++) {
+        row = with_texts(columns, plural ? json_array_get(rows, i) : rows, c->format);
+        json_array_append_new(list, row);
+    }
     if (c->format == FORMAT_JSON) {
-        document = plural ? json_pack("{s:O}", plural, list) : json_incref(row);
-        table_print_json(document);
+        json_array_remove(list, 0);
+        json_array_append_new(document,
+                              plural ? json_pack("{s:O}", plural, list) : json_incref(row));
+        table_print_json(json_array_get(document, 0));
     } else if (c->format == FORMAT_CSV) {
-        csv_line(columns, NULL);
         json_array_foreach(list, i, row) csv_line(columns, row);
     } else if (plural) {
         table_lines(c, columns, list);
     } else {
-        for (document = json_array(); columns->key; columns++)
-            json_array_append_new(document, json_pack("{s:s, s:O?}", "title", columns->title,
-                                                      "value", json_object_get(row, columns->key)));
+        for (; columns->key; columns++)
+            json_array_append_new(document,
+                                  json_pack("{s:s, s:O?}", "title", cell_of(head, columns, ""),
+                                            "value", json_object_get(row, columns->key)));
         ctl_show(document, pairs);
     }
     json_decref(document);

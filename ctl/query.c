@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -38,24 +37,24 @@ struct dns_reply {
 static int ask_over(const struct addr *server, bool tcp, uint8_t *query, size_t len,
                     struct dns_reply *out)
 {
-    struct timeval limit = {.tv_sec = TIMEOUT_S};
     uint64_t deadline = clock_now().mono_ms + 1000 * TIMEOUT_S;
     struct writer w = writer_make(query, 2);
     struct message asked, *m = &out->message;
     struct sockaddr_storage to;
     socklen_t to_len = addr_to_sockaddr(server, &to);
+    int fd = ctl_connect((const struct sockaddr *)&to, to_len, tcp ? SOCK_STREAM : SOCK_DGRAM,
+                         TIMEOUT_S);
     uint8_t length[2];
-    int fd = socket(to.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0), err = 0;
-    ssize_t n = -1;
+    ssize_t n;
+    int err;
 
+    if (fd < 0)
+        return fd;
     writer_u16(&w, (uint16_t)len);
     message_read_query(&asked, query + 2, len);
     out->tcp = tcp;
-    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
-        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
-        connect(fd, (const struct sockaddr *)&to, to_len) == 0)
-        n = send(fd, tcp ? query : query + 2, tcp ? len + 2 : len, MSG_NOSIGNAL);
-    while (n >= 0) {
+    n = send(fd, tcp ? query : query + 2, tcp ? len + 2 : len, MSG_NOSIGNAL);
+    for (err = n < 0 ? -errno : -EAGAIN; err == -EAGAIN;) {
         size_t most = sizeof out->wire;
 
         if (tcp && (n = recv(fd, length, sizeof length, MSG_WAITALL)) == sizeof length)
@@ -63,99 +62,90 @@ static int ask_over(const struct addr *server, bool tcp, uint8_t *query, size_t 
         if (!tcp || n == sizeof length)
             n = recv(fd, out->wire, most, tcp ? MSG_WAITALL : 0);
         out->len = n > 0 ? (size_t)n : 0;
-        if (n >= 0 && message_read_reply(m, out->wire, out->len) == 0 && m->id == asked.id &&
-            m->qtype == asked.qtype && m->qclass == asked.qclass &&
-            name_equal_fold(&m->qname, &asked.qname))
-            break;
-        if (tcp && n >= 0)
+        if (n < 0)
+            err = errno == EAGAIN ? -ETIMEDOUT : -errno;
+        else if (message_read_reply(m, out->wire, out->len) == 0 && m->id == asked.id &&
+                 m->qtype == asked.qtype && m->qclass == asked.qclass &&
+                 name_equal_fold(&m->qname, &asked.qname))
+            err = 0;
+        else if (tcp)
             err = n > 0 ? -EBADMSG : -ECONNRESET;
-        else if (n >= 0 && clock_now().mono_ms >= deadline)
+        else if (clock_now().mono_ms >= deadline)
             err = -ETIMEDOUT;
-        if (err)
-            break;
     }
-    if (n < 0)
-        err = errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return err;
 }
 
 /* --- the reply in words */
 
-/* The extended error of the OPT record (RFC 8914), or null. */
-static json_t *extended_error(const struct dns_reply *r)
+/* The extended error of an OPT record (RFC 8914), or null. */
+static json_t *extended_error(const struct dns_reply *r, const struct rr *opt)
 {
-    enum { OPT_FIXED = 11 }; /* octets in front of the options */
-    struct cursor all = cursor_make(r->wire, r->len), c;
-    size_t len = r->message.opt_at > 0 ? r->message.opt_len - OPT_FIXED : 0;
+    struct cursor c = cursor_make(r->wire, r->len);
+    const void *data, *text;
 
-    cursor_take(&all, r->message.opt_at + OPT_FIXED);
-    for (c = cursor_make(cursor_take(&all, len), len); cursor_left(&c) > 0;) {
-        uint16_t option = cursor_u16(&c), size = cursor_u16(&c), code;
-        const uint8_t *data;
-        char *text, *clean;
+    (void)cursor_take(&c, opt->rdata_pos);
+    for (data = cursor_take(&c, opt->rdlength), c = cursor_make(data, opt->rdlength); !c.bad;) {
+        uint16_t option = cursor_u16(&c), len = cursor_u16(&c), code;
+        char *clean, *raw;
         json_t *result;
 
-        if (option != OPTION_EDE || size < sizeof code) {
-            cursor_take(&c, size);
+        data = cursor_take(&c, len);
+        if (data == NULL || option != OPTION_EDE || len < sizeof code)
             continue;
-        }
+        c = cursor_make(data, len);
         code = cursor_u16(&c);
-        size = (uint16_t)(size - sizeof code);
-        data = cursor_take(&c, size);
-        text = ctl_text("%.*s", data ? (int)size : 0, (const char *)data);
-        clean = ctl_clean(text);
+        len = (uint16_t)cursor_left(&c);
+        text = cursor_take(&c, len);
+        raw = ctl_text("%.*s", (int)len, (const char *)text);
+        clean = ctl_clean(raw);
         result = json_pack("{s:i, s:s}", "code", code, "text", clean);
         free(clean);
-        free(text);
+        free(raw);
         return result;
     }
     return json_null();
 }
 
-/* The records of a section as texts; OPT is no record for people. */
-static json_t *records(const struct dns_reply *r, enum section section)
-{
-    json_t *list = json_array();
-    char *text = ctl_alloc(NULL, RECORD_TEXT);
-    struct rr_walk walk;
-    struct rr rr;
-
-    rr_walk_init(&walk, r->wire, r->len);
-    while (rr_walk_next(&walk, &rr))
-        if (rr.section == section && rr.type != TYPE_OPT &&
-            rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
-            json_array_append_new(list, json_string(text));
-    free(text);
-    return list;
-}
-
-/* clang-format off */
+/* The records are texts by section; OPT is no record for people. */
 static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
 {
     static const char *const bits[] = {"aa", "tc", "rd", "ra", "z", "ad", "cd"}; /* from AA down */
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], address[ADDR_TEXT];
-    json_t *flags = json_array();
+    json_t *flags = json_array(), *sections[3], *ede = NULL;
+    char *text = ctl_alloc(NULL, RECORD_TEXT);
+    struct rr_walk walk;
+    struct rr rr;
 
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+        sections[i] = json_array();
     for (size_t i = 0; i < ARRAY_LEN(bits); i++)
         if (r->message.flags & DNS_AA >> i)
             json_array_append_new(flags, json_string(bits[i]));
-    return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I}",
+    rr_walk_init(&walk, r->wire, r->len);
+    while (rr_walk_next(&walk, &rr))
+        if (rr.type == TYPE_OPT)
+            ede = extended_error(r, &rr);
+        else if (rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
+            json_array_append_new(sections[rr.section], json_string(text));
+    free(text);
+    /* clang-format off */
+    return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o?, s:s, s:s, s:I, s:I}",
                      "question", "name", name_print(&r->message.qname, name),
                                  "type", type_print(r->message.qtype, type),
                      "status", rcode_print(r->message.rcode, rcode),
                      "flags", flags,
-                     "answer", records(r, SECTION_ANSWER),
-                     "authority", records(r, SECTION_AUTHORITY),
-                     "additional", records(r, SECTION_ADDITIONAL),
-                     "extended_error", extended_error(r),
+                     "answer", sections[SECTION_ANSWER],
+                     "authority", sections[SECTION_AUTHORITY],
+                     "additional", sections[SECTION_ADDITIONAL],
+                     "extended_error", ede,
                      "server", addr_print_port(server, address),
                      "transport", r->tcp ? "tcp" : "udp",
                      "ms", (json_int_t)r->ms,
                      "bytes", (json_int_t)r->len);
+    /* clang-format on */
 }
-/* clang-format on */
 
 static const struct ctl_row rows[] = {
     {"question", NULL, "{question.name} {question.type}"},

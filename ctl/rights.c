@@ -24,10 +24,10 @@ int ctl_become_user(struct ctl *c)
     };
     const char *user = c->settings->server.user;
     struct diags d;
-    int code = 0;
+    int code = EXIT_DONE;
 
     if (geteuid() != 0 || user == NULL || *user == '\0')
-        return 0;
+        return EXIT_DONE;
     diags_init(&d);
     if (user_become(user, dirs, &d) < 0)
         code = ctl_fail(EXIT_FAILED, "%s", d.list[0].text);
@@ -40,47 +40,46 @@ void ctl_author(const struct ctl *c, char out[64])
     const char *sudo = getenv("SUDO_USER");
     FILE *f = fopen("/proc/self/loginuid", "re");
     const struct passwd *pw;
-    unsigned long uid;
+    unsigned uid = UINT32_MAX;
     char *clean;
 
     /* The kernel remembers who logged in, whatever sudo and su did since; UINT32_MAX is unset. */
-    if (f == NULL || fscanf(f, "%lu", &uid) != 1 || uid >= UINT32_MAX)
+    if (f && fscanf(f, "%u", &uid) != 1)
         uid = UINT32_MAX;
     if (f)
         fclose(f);
+    pw = getpwuid(uid == UINT32_MAX ? c->uid : uid);
     if (uid == UINT32_MAX && c->uid == 0 && sudo && *sudo) {
         /* Only root's word counts: anybody else can set the variable. */
         clean = ctl_clean(sudo);
         snprintf(out, 64, "%s", clean);
         free(clean);
-        return;
+    } else if (pw == NULL || !str_copy(out, 64, pw->pw_name)) {
+        snprintf(out, 64, "uid %u", uid == UINT32_MAX ? c->uid : uid);
     }
-    if (uid == UINT32_MAX)
-        uid = c->uid;
-    pw = getpwuid((uid_t)uid);
-    if (pw == NULL || !str_copy(out, 64, pw->pw_name))
-        snprintf(out, 64, "uid %lu", uid);
 }
 
 int ctl_store_error(struct ctl *c, const char *path, int err)
 {
+    const char *user = c->settings->server.user;
     char name[CTL_NAME];
 
-    err = err < 0 ? -err : err;
-    if (err == EROFS)
+    switch (err < 0 ? -err : err) {
+    case EROFS:
         return ctl_fail(EXIT_FAILED, "cannot write %s: the file system is read-only", path);
-    if (err == EACCES || err == EPERM) {
-        if (c->uid == 0)
-            return ctl_fail(EXIT_FAILED,
-                            "cannot open %s as the user %s: its owner is another; chown -R %s: %s",
-                            path, c->settings->server.user, c->settings->server.user,
-                            c->settings->server.state_dir);
-        return ctl_fail(EXIT_FAILED, "no permission for %s: sudo waymarkctl %s ...", path,
-                        ctl_verb_name(c->verb, name));
-    }
-    if (err == ENOENT)
+    case ENOENT:
         return ctl_fail(
             EXIT_FAILED,
             "%s does not exist: waymarkd has not run yet, or server.state-dir is another", path);
-    return ctl_fail(EXIT_FAILED, "cannot open %s: %s", path, strerror(err));
+    case EACCES:
+    case EPERM:
+        if (c->uid == 0)
+            return ctl_fail(EXIT_FAILED,
+                            "cannot open %s as the user %s: its owner is another; chown -R %s: %s",
+                            path, user, user, c->settings->server.state_dir);
+        return ctl_fail(EXIT_FAILED, "no permission for %s: sudo waymarkctl %s ...", path,
+                        ctl_verb_name(c->verb, name));
+    default:
+        return ctl_fail(EXIT_FAILED, "cannot open %s: %s", path, strerror(err < 0 ? -err : err));
+    }
 }

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * capture.h -- what a piece of code writes to stdout and stderr, as texts.
+ * capture.h -- what a piece of code, or a command line, writes to stdout and stderr, as texts.
  */
 #ifndef TESTS_UNIT_CTL_CAPTURE_H
 #define TESTS_UNIT_CTL_CAPTURE_H
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { CAPTURE_SIZE = 1 << 16 };
+#include "ctl/ctl.h"
+
+enum { CAPTURE_SIZE = 1 << 16, CAPTURE_WORDS = 32 };
 
 struct capture {
     int file[2], saved[2];
@@ -39,6 +42,22 @@ static inline void capture_end(struct capture *c)
         close(c->saved[i]);
         close(c->file[i]);
     }
+}
+
+/* Runs a command line: first, then line, words by space (first may be NULL). The exit code. */
+static inline int capture_line(struct capture *c, const struct ctl_verb *const *tables,
+                               const char *first, const char *line)
+{
+    char copy[1024], *argv[CAPTURE_WORDS] = {"waymarkctl"}, *save = NULL;
+    int argc = 1, code;
+
+    snprintf(copy, sizeof copy, "%s %s", first ? first : "", line);
+    for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    capture_begin(c);
+    code = cli_main(tables, argc, argv);
+    capture_end(c);
+    return code;
 }
 
 #endif
