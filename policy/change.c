@@ -15,6 +15,7 @@
 #include "policy/change.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,13 +36,9 @@ struct policy_txn {
 
 /* --- the transaction ------------------------------------------------------ */
 
-static void copy_cut(char *out, size_t size, const char *text)
+static const char *text_or_none(const char *text)
 {
-    struct str s;
-
-    str_init(&s, out, size);
-    if (text != NULL)
-        str_add(&s, text);
+    return text != NULL ? text : "";
 }
 
 int policy_txn_begin(struct policy_txn **out, struct store *store,
@@ -63,9 +60,9 @@ int policy_txn_begin(struct policy_txn **out, struct store *store,
     rc = -ESTALE;
     if (change->if_serial != 0 && change->if_serial != t->serial)
         goto failed;
-    copy_cut(t->entry.author, sizeof t->entry.author, change->author);
-    copy_cut(t->entry.claimed, sizeof t->entry.claimed, change->claimed);
-    copy_cut(t->entry.reason, sizeof t->entry.reason, change->reason);
+    snprintf(t->entry.author, sizeof t->entry.author, "%s", text_or_none(change->author));
+    snprintf(t->entry.claimed, sizeof t->entry.claimed, "%s", text_or_none(change->claimed));
+    snprintf(t->entry.reason, sizeof t->entry.reason, "%s", text_or_none(change->reason));
     t->entry.time_ms = change->now_ms;
     t->history_ms = change->history_ms;
     str_init(&t->summary, t->entry.summary, sizeof t->entry.summary);
@@ -136,17 +133,11 @@ void policy_txn_counts(const struct policy_txn *t, struct policy_counts *out)
 int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name,
                    union policy_object *out)
 {
-    struct store_bytes v;
-    struct store_key k;
-    int rc;
+    int rc = record_get(t->txn, kind, name, out);
 
-    *out = (union policy_object){.rule = {.n_suffixes = 0}};
-    copy_cut(out->name, sizeof out->name, name);
-    key_named(&k, policy_tables[kind], name);
-    rc = store_get(t->txn, &k, &v);
     if (rc != 0)
-        return rc;
-    return record_read(policy_tables[kind], out, &v);
+        snprintf(out->name, sizeof out->name, "%s", name);
+    return rc;
 }
 
 /* --- the list ------------------------------------------------------------- */
@@ -154,17 +145,13 @@ int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name
 void policy_changes_add(struct changes *l, enum policy_kind kind, enum change_verb verb,
                         const void *is)
 {
-    if (l->n == l->max) {
-        size_t max = l->max * 2 + 16;
-        struct change *more = realloc(l->list, max * sizeof *more);
+    struct change *list = policy_list_add(l->list, l->n, sizeof *list);
 
-        l->failed = l->failed || more == NULL;
-        if (more == NULL)
-            return;
-        l->list = more;
-        l->max = max;
-    }
-    l->list[l->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
+    l->failed = l->failed || list == NULL;
+    if (list == NULL)
+        return;
+    l->list = list;
+    list[l->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
 }
 
 void policy_changes_fini(struct changes *l)
@@ -174,31 +161,28 @@ void policy_changes_fini(struct changes *l)
     *l = (struct changes){0};
 }
 
-/* What the store has of a kind, and these n objects are not, goes. */
+/* What the store has of a kind, and the list was not made of, goes. */
 static int remove_others(struct changes *l, struct store_txn *t, enum policy_kind kind)
 {
     const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
-    bool targets = kind == POLICY_APPROVED;
     struct store_record r;
     int rc;
 
     for (rc = store_seek(t, &table, 1, &r); rc == 0 || rc == -EBADMSG;
          rc = store_next(t, &table, 1, &r)) {
-        union {
-            char name[POLICY_NAME];
-            struct policy_approved approved;
-        } found, *kept;
+        union policy_object *o = arena_alloc(l->arena, sizeof o->approved);
+        struct policy_key k;
 
-        if (targets ? !key_read_target(&r.key, &found.approved)
-                    : !key_read_name(&r.key, found.name))
-            continue; /* nothing that we wrote */
-        if (policy_find(l->from, kind, &found) != NULL)
-            continue;
-        kept = arena_alloc(l->arena, sizeof *kept);
-        if (kept == NULL)
+        if (o == NULL)
             return -ENOMEM;
-        *kept = found;
-        policy_changes_add(l, kind, CHANGE_REMOVE, kept);
+        if (!key_read(&r.key, &k))
+            continue; /* nothing that we wrote */
+        if (kind == POLICY_APPROVED)
+            o->approved = (struct policy_approved){k.suffix.name, k.port};
+        else
+            memcpy(o->name, k.owner, sizeof o->name);
+        if (policy_find(l->from, kind, o) == NULL)
+            policy_changes_add(l, kind, CHANGE_REMOVE, o);
     }
     return rc == -ENOENT ? 0 : rc;
 }
@@ -290,13 +274,12 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
     struct policy_rule judged = *r; /* as it will be, for its check */
     union policy_object was = {.rule = {.n_suffixes = 0}};
     struct store_record entry;
-    char name[POLICY_NAME];
-    struct suffix wide;
     struct store_key k;
+    struct policy_key wide;
     int rc = -ENOENT, named;
 
     if (c->verb != CHANGE_SET)
-        rc = policy_txn_get(t, POLICY_RULE, r->name, &was);
+        rc = record_get(t->txn, POLICY_RULE, r->name, &was);
     if (c->verb == CHANGE_ADD && rc == 0) {
         judged = was.rule;
         judged.suffixes = r->suffixes;
@@ -304,47 +287,41 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
     } else if (c->verb == CHANGE_ADD && rc != -ENOENT) {
         return rc;
     } else if (c->verb == CHANGE_HEAD) {
-        judged.suffixes = &wide;
+        judged.suffixes = &wide.suffix;
         judged.n_suffixes = 0;
         /* Without networks, no suffix that stays may be wide. */
-        key_rule_suffix(&k, r->name, NULL);
+        key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = r->name});
         if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0))
             for (rc = store_seek(t->txn, &k, k.len, &entry);
                  judged.n_suffixes == 0 && (rc == 0 || rc == -EBADMSG);
                  rc = store_next(t->txn, &k, k.len, &entry))
-                judged.n_suffixes =
-                    key_read_rule_suffix(&entry.key, name, &wide) && suffix_is_wide(&wide);
+                judged.n_suffixes = key_read(&entry.key, &wide) && suffix_is_wide(&wide.suffix);
     }
     rc = rc == -EIO ? rc : policy_rule_check(&judged, d);
     named = accept_names(l->from, l->replace ? NULL : t->txn, r, d);
-    rc = rc == 0 ? named : rc;
-    for (size_t i = 0; c->verb != CHANGE_HEAD && rc == 0 && i < r->n_suffixes; i++) {
-        key_suffix(&k, &r->suffixes[i], r->name);
-        rc = k.len == 0 ? -ENAMETOOLONG : 0;
-    }
-    policy_object_fini(POLICY_RULE, &was.rule);
-    return rc;
+    policy_object_fini(POLICY_RULE, &was);
+    return rc == 0 ? named : rc;
 }
 
 /* What is refused, before the row's first record is written. */
 static int accept_row(struct policy_txn *t, const struct changes *l, const struct change *c,
                       struct diags *d)
 {
-    const struct policy_network *n = c->is.network;
-    const struct policy_pool *p = c->is.pool;
+    bool is_network = c->kind == POLICY_NETWORK;
+    const char *name = c->is.name, *why;
     struct store_record user;
     struct store_key k;
     bool used = false;
-    const char *why;
     int rc;
 
-    if (c->verb == CHANGE_REMOVE && (c->kind == POLICY_NETWORK || c->kind == POLICY_POOL)) {
-        key_user(&k, policy_tables[c->kind], c->is.name, "");
+    if (c->verb == CHANGE_REMOVE && (is_network || c->kind == POLICY_POOL)) {
+        key_make(&k, is_network ? TABLE_NETWORK_USER : TABLE_POOL_USER,
+                 &(struct key_parts){.front = name});
         for (rc = store_seek(t->txn, &k, k.len, &user); rc == 0;
              rc = store_next(t->txn, &k, k.len, &user)) {
             used = true;
-            diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind],
-                      c->is.name, (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
+            diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], name,
+                      (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
         }
         return rc != -ENOENT ? rc : used ? -EBUSY : 0;
     }
@@ -352,129 +329,81 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
         return 0;
     if (c->kind == POLICY_RULE)
         return accept_rule(t, l, c, d);
-    if (c->kind == POLICY_NETWORK && policy_name_check(n->name, &why) != 0)
-        return diags_add(d, NULL, 0, 0, "network \"%s\": %s", n->name, why);
-    if (c->kind == POLICY_NETWORK)
-        return n->n > 0 ? 0 : diags_add(d, NULL, 0, 0, "network %s: has no prefix", n->name);
-    if (policy_pool_check(p, d) != 0)
-        return -EINVAL;
-    for (size_t i = 0; i < p->n; i++) {
-        key_target(&k, TABLE_APPROVED, &p->hosts[i].target, p->hosts[i].port, p->name);
-        if (k.len == 0)
-            return -ENAMETOOLONG;
-    }
-    return 0;
+    if (c->kind == POLICY_POOL)
+        return policy_pool_check(c->is.pool, d);
+    if (policy_name_check(name, &why) != 0)
+        return diags_add(d, NULL, 0, 0, "network \"%s\": %s", name, why);
+    return c->is.network->n > 0 ? 0 : diags_add(d, NULL, 0, 0, "network %s: has no prefix", name);
 }
 
-/* --- suffixes ------------------------------------------------------------- */
+/* --- the list into the store ---------------------------------------------- */
 
 /* Removes the suffixes whose keys, in whichever table, begin like that, but for
  * those that their rules have in `kept`; *less counts them. */
-static int remove_suffixes(struct policy_txn *t, const struct store_key *all,
+static int remove_suffixes(struct store_txn *t, const struct store_key *all,
                            const struct policy *kept, size_t *less)
 {
-    struct store_key last = *all, k;
+    struct store_key last = *all;
     struct store_record r;
     int rc;
 
-    while ((rc = store_after(t->txn, &last, all->len, &r)) == 0 || rc == -EBADMSG) {
-        const struct policy_rule *has = NULL;
-        char rule[POLICY_NAME];
-        struct suffix s;
+    while ((rc = store_after(t, &last, all->len, &r)) == 0 || rc == -EBADMSG) {
+        const struct policy_rule *has;
+        struct policy_key k;
+        const char *rule;
 
         store_key_copy(&last, &r.key);
         rc = -ENOENT;
-        if (last.data[0] == TABLE_RULE_SUFFIX ? key_read_rule_suffix(&r.key, rule, &s)
-                                              : key_read_suffix(&r.key, &s, rule)) {
+        if (key_read(&r.key, &k)) {
+            rule = last.data[0] == TABLE_RULE_SUFFIX ? k.front : k.owner;
             has = policy_find(kept, POLICY_RULE, rule);
             if (has != NULL && has->n_suffixes > 0 &&
-                bsearch(&s, has->suffixes, has->n_suffixes, sizeof s, suffix_compare) != NULL)
+                bsearch(&k.suffix, has->suffixes, has->n_suffixes, sizeof k.suffix,
+                        suffix_compare) != NULL)
                 continue;
-            key_suffix(&k, &s, rule);
-            rc = record_del(t->txn, &k);
+            rc = record_set_suffix(t, &k.suffix, rule, false);
             *less += rc == 0;
         }
         if (rc == -ENOENT) /* what no suffix is behind */
-            rc = store_del(t->txn, &last);
+            rc = store_del(t, &last);
         if (rc != 0 && rc != -ENOENT)
             return rc;
     }
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* --- the list into the store ---------------------------------------------- */
-
-/* Always fits: a name with a port does, of whatever octets. */
-static void object_key(struct store_key *k, const struct change *c)
+/* The suffixes of a rule become those of the row, or some more, or some less. */
+static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
 {
-    if (c->kind == POLICY_APPROVED)
-        key_target(k, TABLE_LISTED, &c->is.approved->target, c->is.approved->port, "");
-    else
-        key_named(k, policy_tables[c->kind], c->is.name);
-}
-
-static int remove_object(struct policy_txn *t, struct change *c, struct diags *d)
-{
-    const struct policy none = {.n_rules = 0};
-    char text[NAME_TEXT];
+    const struct policy kept = {.rules = c->is.rule, .n_rules = c->verb == CHANGE_SET};
+    struct suffix *all = c->is.rule->suffixes;
+    bool drop = c->verb == CHANGE_DROP, goes = c->verb == CHANGE_REMOVE;
+    char text[SUFFIX_TEXT];
     struct store_key k;
-    int rc;
+    int rc = 0;
 
-    object_key(&k, c);
-    rc = record_del(t->txn, &k);
-    if (rc == -ENOENT && c->kind == POLICY_APPROVED)
-        diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",
-                  name_print(&c->is.approved->target, text), (unsigned)c->is.approved->port);
-    else if (rc == -ENOENT)
-        diags_add(d, NULL, 0, 0, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
-    if (rc != 0)
-        return rc;
-    c->state = CHANGE_GONE;
-    key_rule_suffix(&k, c->is.name, NULL);
-    return c->kind == POLICY_RULE ? remove_suffixes(t, &k, &none, &c->less) : 0;
-}
-
-/* Writes the row's object, and says what that made of it. */
-static int put_object(struct policy_txn *t, struct change *c)
-{
-    const struct policy_rule *r = c->is.rule;
-    size_t size = c->kind == POLICY_NETWORK ? c->is.network->n * 17 : RECORD_POOL_MAX;
-    uint8_t *value = malloc(size);
-    struct writer w = writer_make(value, size);
-    struct store_bytes there;
-    struct store_key k;
-    int rc = STORE_SAME;
-
-    if (value == NULL)
-        return -ENOMEM;
-    /* What was accepted fits. */
-    record_write(policy_tables[c->kind], c->is.name, &w);
-    object_key(&k, c);
-    if (c->verb != CHANGE_ADD || store_get(t->txn, &k, &there) == -ENOENT)
-        rc = record_put(t->txn, &k, value, w.len);
-    free(value);
-    if (rc < 0)
-        return rc;
-    c->state = rc == STORE_ADDED ? CHANGE_NEW : rc == STORE_REPLACED ? CHANGE_MOVED : CHANGE_SAME;
-    if (c->kind != POLICY_RULE || c->verb == CHANGE_HEAD)
-        return 0;
-    if (c->verb == CHANGE_SET) {
-        const struct policy kept = {.rules = c->is.rule, .n_rules = 1};
-
-        key_rule_suffix(&k, r->name, NULL);
+    key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = c->is.name});
+    if (c->verb == CHANGE_SET || goes)
         rc = remove_suffixes(t, &k, &kept, &c->less);
-    }
     /* In the order of the keys, so that each page of the index is filled once. */
-    for (size_t i = 0; i < r->n_suffixes && rc >= 0; i++) {
-        const struct suffix one = r->suffixes[i];
+    for (size_t i = 0; !goes && i < c->is.rule->n_suffixes && rc >= 0; i++) {
+        const struct suffix one = all[i];
 
-        key_suffix(&k, &one, r->name);
-        rc = record_put(t->txn, &k, NULL, 0);
-        if (rc == STORE_ADDED && c->verb == CHANGE_ADD) {
-            r->suffixes[i] = r->suffixes[c->more];
-            r->suffixes[c->more] = one;
+        rc = record_set_suffix(t, &one, c->is.name, !drop);
+        if (drop && rc == -ENOENT)
+            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", c->is.name,
+                      suffix_print(&one, text));
+        if (rc == -ENAMETOOLONG)
+            return diags_add(d, NULL, 0, 0, "rule %s: suffix %s is too long", c->is.name,
+                             suffix_print(&one, text));
+        c->less += drop && rc == 0;
+        if (drop || rc != STORE_ADDED)
+            continue;
+        if (c->verb == CHANGE_ADD) {
+            all[i] = all[c->more];
+            all[c->more] = one;
         }
-        c->more += rc == STORE_ADDED;
+        c->more++;
     }
     return rc < 0 ? rc : 0;
 }
@@ -482,9 +411,11 @@ static int put_object(struct policy_txn *t, struct change *c)
 static int apply_row(struct policy_txn *t, const struct changes *l, struct change *c,
                      struct diags *d)
 {
+    const struct policy_approved *a = c->is.approved;
     struct log_rules *log = &t->rules;
-    char text[SUFFIX_TEXT];
-    struct store_key key;
+    char text[NAME_TEXT];
+    struct store_bytes v;
+    struct store_key k;
     unsigned i = 0;
     int rc;
 
@@ -493,33 +424,40 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     rc = accept_row(t, l, c, d);
     if (rc != 0)
         return rc;
-    if (c->verb == CHANGE_REMOVE)
-        rc = remove_object(t, c, d);
-    else if (c->verb != CHANGE_DROP)
-        rc = put_object(t, c);
-    for (size_t k = 0; c->verb == CHANGE_DROP && k < c->is.rule->n_suffixes && rc == 0; k++) {
-        const struct suffix *s = &c->is.rule->suffixes[k];
-
-        key_suffix(&key, s, c->is.name);
-        rc = key.len > 0 ? record_del(t->txn, &key) : -ENOENT;
-        c->less += rc == 0;
-        if (rc == -ENOENT)
-            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", c->is.name, suffix_print(s, text));
+    key_object(&k, c->kind, c->is.name);
+    if (c->verb == CHANGE_REMOVE) {
+        rc = record_del(t->txn, c->kind, c->is.name);
+        c->state = CHANGE_GONE;
+    } else if (c->verb < CHANGE_ADD ||
+               (c->verb == CHANGE_ADD && store_get(t->txn, &k, &v) == -ENOENT)) {
+        rc = record_put(t->txn, c->kind, c->is.name);
+        c->state = rc == STORE_ADDED      ? CHANGE_NEW
+                   : rc == STORE_REPLACED ? CHANGE_MOVED
+                                          : CHANGE_SAME;
     }
+    if (rc == -ENOENT && c->kind == POLICY_APPROVED)
+        diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",
+                  name_print(&a->target, text), (unsigned)a->port);
+    else if (rc == -ENOENT)
+        diags_add(d, NULL, 0, 0, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
+    if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD)
+        rc = set_suffixes(t->txn, c, d);
+    if (rc < 0)
+        return rc;
     if (c->state == CHANGE_SAME && c->more + c->less > 0)
         c->state = CHANGE_MOVED;
     if (c->state == CHANGE_SAME)
-        return rc;
+        return 0;
     t->networks_moved |= c->kind == POLICY_NETWORK;
     if (c->kind != POLICY_RULE)
-        return rc;
+        return 0;
     while (i < log->n && strcmp(log->names[i], c->is.name) != 0)
         i++;
     if (i == LOG_RULES)
         log->more = true;
     else if (i == log->n)
-        copy_cut(log->names[log->n++], POLICY_NAME, c->is.name);
-    return rc;
+        snprintf(log->names[log->n++], POLICY_NAME, "%s", c->is.name);
+    return 0;
 }
 
 int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d)
@@ -530,7 +468,7 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
 
     if (l->failed)
         return -ENOMEM;
-    for (int last = 0; last < 2; last++)
+    for (int last = 0; last < 2; last++) {
         for (size_t i = 0; i < l->n; i++) {
             struct change *c = &l->list[i];
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
@@ -540,17 +478,20 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
                 return rc;
             first = first == 0 ? rc : first;
         }
+        /* What followed from something damaged is not known: then all is made again. */
+        if (first == 0 && (store_repaired(t->txn) || (l->replace && last == 1)))
+            first = record_make_entries(t->txn);
+    }
     if (!l->replace)
         return first;
-    /* A policy that is replaced has nothing left of what damage made of the old one:
-     * suffixes of no rule, entries of nothing. */
+    /* Nor has a policy that is replaced anything left of what damage made of the old one. */
     t->networks_moved = t->rules.more = true;
     for (size_t i = 0; i < ARRAY_LEN(suffixes) && first == 0; i++) {
         const struct store_key all = {1, {suffixes[i]}};
 
-        first = remove_suffixes(t, &all, l->from, &strays);
+        first = remove_suffixes(t->txn, &all, l->from, &strays);
     }
-    return first == 0 ? record_make_entries(t->txn) : first;
+    return first;
 }
 
 int policy_change_put(struct store *store, const struct policy_change *change,

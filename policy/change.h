@@ -12,7 +12,7 @@
 
 #include "base/arena.h"
 #include "policy/model.h"
-#include "policy/read.h"
+#include "policy/records.h"
 
 struct policy_txn; /* opaque; one writer at a time, in all processes */
 
@@ -42,7 +42,7 @@ struct change {
 
 struct changes {
     struct change *list; /* from malloc */
-    size_t n, max;
+    size_t n;
     const struct policy *from; /* the policy that the list was made of, or NULL; borrowed */
     bool replace;              /* what is not in `from` goes */
     bool failed;               /* no memory: it cannot be applied */
@@ -80,9 +80,9 @@ int policy_txn_commit(struct policy_txn *, uint64_t *serial, bool *changed);
  * caller aborts. The first refusal:
  * -EINVAL   by the checks of model.h, or a network without a prefix;
  * -ENOENT   what is to go is not there, or a network or pool that a rule names;
- * -EBUSY    a network or pool is to go that a rule uses; d has a line for each;
- * -ENAMETOOLONG  a name of octets 0 and 1 is too long for a key.
- * Any other failure makes the commit fail too. */
+ * -EBUSY    a network or pool is to go that a rule uses; d has a line for each.
+ * Any other failure makes the commit fail too, and a suffix of octets 0 and 1 that is too
+ * long for a key, which is told. */
 int policy_change_apply(struct policy_txn *, struct changes *, struct diags *d);
 
 /* Each network and pool that the rules of a policy name is in it. 0; -EINVAL told. */

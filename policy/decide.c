@@ -74,7 +74,7 @@ enum { UNKNOWN = 0, AGAIN = 5, AGAIN_SIGNED = 6 };
 /* One rule seen from one question. */
 struct candidate {
     struct policy_best best;
-    struct rule_view rule;
+    struct policy_rule rule;
     enum kms_mode mode; /* with kms.mode as the upper limit */
     bool in_network, is_early, is_late;
 };
@@ -84,7 +84,6 @@ static int read_candidate(struct candidate *c, struct store_txn *txn, const stru
 {
     const struct policy_client *client = ask->client;
     int first = client->n_networks; /* sorted: the first that the rule names is the nearest */
-    struct cursor networks;
     struct store_key k;
     int rc;
 
@@ -94,7 +93,7 @@ static int read_candidate(struct candidate *c, struct store_txn *txn, const stru
     k.data[0] = TABLE_RULE;
     memcpy(k.data + 1, c->best.name.data, c->best.name.len);
     rc = store_get(txn, &k, &c->best.value);
-    if (rc == -ENOENT || (rc == 0 && !rule_view_read(&c->rule, &c->best.value)))
+    if (rc == -ENOENT || (rc == 0 && !rule_read(&c->rule, &c->best.value)))
         return -EBADMSG; /* an entry of the index without its rule */
     if (rc != 0)
         return rc;
@@ -102,13 +101,12 @@ static int read_candidate(struct candidate *c, struct store_txn *txn, const stru
     c->is_early = ask->wall_ms < c->rule.from_ms;
     c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
     c->in_network = c->rule.n_networks == 0;
-    networks = c->rule.networks;
-    for (unsigned i = 0; i < c->rule.n_networks; i++) {
-        struct store_bytes name = record_text(&networks);
+    for (size_t i = 0; i < c->rule.n_networks; i++) {
+        const char *name = c->rule.networks[i];
 
-        c->in_network |= record_text_is(&name, "any");
+        c->in_network |= strcmp(name, "any") == 0;
         for (int n = 0; n < first; n++)
-            if (record_text_is(&name, client->networks[n]))
+            if (strcmp(name, client->networks[n]) == 0)
                 first = n;
     }
     c->in_network |= first < client->n_networks;
@@ -131,7 +129,7 @@ static int compare(const struct policy_best *a, const struct policy_best *b)
 }
 
 /* Acts whatever the real DNS says, and delivers nothing of it. */
-static bool is_blind(const struct rule_view *r)
+static bool is_blind(const struct policy_rule *r)
 {
     return r->when == 0 && policy_actions[r->action].is_blind;
 }
@@ -270,13 +268,13 @@ static int walk_host(struct walk *w)
     char pool[POLICY_NAME];
     int rc;
 
-    key_host(&host, w->ask->qname, "");
+    key_make(&host, TABLE_HOST, &(struct key_parts){.domain = w->ask->qname});
     last = host;
     while ((rc = store_after(w->txn, &last, host.len, &r)) == 0) {
         store_key_copy(&last, &r.key);
         if (!record_name(pool, last.data + host.len, last.len - host.len))
             return -EBADMSG;
-        key_user(&user, TABLE_POOL, pool, "");
+        key_make(&user, TABLE_POOL_USER, &(struct key_parts){.front = pool});
         for (rc = store_seek(w->txn, &user, user.len, &r); rc == 0;
              rc = store_next(w->txn, &user, user.len, &r)) {
             rc = meet(w, SUFFIX_EXACT, 0,
@@ -314,7 +312,7 @@ void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct 
 /* What comes of the best rule. */
 struct result {
     const struct policy_best *best; /* NULL: no rule */
-    struct rule_view rule;
+    struct policy_rule rule;
     enum kms_outcome outcome;
     enum kms_reason reason;
     bool open; /* it takes a verdict to tell */
@@ -331,11 +329,11 @@ static struct result find_result(const struct policy_match *m, int shadow,
     const struct policy_best *best = &m->best[any ? UNKNOWN : in][shadow];
     const struct policy_best *again = &m->best[is_signed ? AGAIN_SIGNED : AGAIN][shadow];
     struct result r = {.outcome = outcome_of_real(d->verdict), .reason = REASON_NO_RULE};
-    struct rule_view other;
+    struct policy_rule other;
 
     if (best->name.data == NULL)
         return r;
-    (void)rule_view_read(&r.rule, &best->value); /* it could be read before */
+    (void)rule_read(&r.rule, &best->value); /* it could be read before */
     if (d->verdict == VERDICT_NONE && !is_blind(&r.rule)) {
         r.open = true;
         return r;
@@ -349,7 +347,7 @@ static struct result find_result(const struct policy_match *m, int shadow,
     /* Nothing left: as if nothing were there. A pass rule would pass just
      * that, which is what the filter rule delivers. */
     if (r.rule.action == ACTION_FILTER && none_left && again->name.data != NULL &&
-        rule_view_read(&other, &again->value) && other.action != ACTION_PASS) {
+        rule_read(&other, &again->value) && other.action != ACTION_PASS) {
         r.best = again;
         r.rule = other;
     }
@@ -482,7 +480,7 @@ int policy_is_approved(struct policy_reader *r, const struct name *target, uint1
 {
     struct store_key k;
 
-    key_target(&k, TABLE_APPROVED, target, port, "");
+    key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = target, .number = port});
     return has_record(r, &k, yes);
 }
 
@@ -490,7 +488,7 @@ int policy_is_host_address(struct policy_reader *r, const struct addr *addr, boo
 {
     struct store_key k;
 
-    key_ip(&k, TABLE_ADDRESS, addr->ip, "");
+    key_make(&k, TABLE_ADDRESS, &(struct key_parts){.ip = addr->ip});
     return has_record(r, &k, yes);
 }
 
@@ -509,14 +507,15 @@ static int read_filter(struct policy_reader *r)
     const struct store_key table = {1, {TABLE_HOST}};
     struct host_filter *f = &r->hosts;
     struct store_record record;
-    struct name host;
+    struct policy_key host;
     int rc, n = 0;
 
     memset(f->bits, 0, sizeof f->bits);
     for (rc = store_seek(r->txn, &table, 1, &record);
-         rc == 0 && n++ < NAMES_MAX && key_read_host(&record.key, &host);
+         rc == 0 && n++ < NAMES_MAX && key_read(&record.key, &host);
          rc = store_next(r->txn, &table, 1, &record))
-        f->bits[filter_bit(&host) / 64] |= UINT64_C(1) << filter_bit(&host) % 64;
+        f->bits[filter_bit(&host.suffix.name) / 64] |= UINT64_C(1)
+                                                       << filter_bit(&host.suffix.name) % 64;
     if (rc != -ENOENT)
         memset(f->bits, 0xff, sizeof f->bits);
     f->known = true; /* not before: a fault may end the reading anywhere */
@@ -549,18 +548,17 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
     unsigned when = policy_when(c->rule.action, c->rule.when);
     bool acts =
         d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
-    struct cursor networks = c->rule.networks;
     const char *between = "acts when ";
     char time[NUMBER_TEXT];
 
     if (!c->in_network) {
         str_add(s, "client is not in ");
-        for (unsigned i = 0; i < c->rule.n_networks; i++) {
-            struct store_bytes name = record_text(&networks);
-
-            str_add(s, i == 0 ? "" : i + 1 == c->rule.n_networks ? " or " : ", ");
-            str_add_bytes(s, name.data, name.len);
-        }
+        for (size_t i = 0; i < c->rule.n_networks; i++)
+            str_addf(s, "%s%s",
+                     i == 0                        ? ""
+                     : i + 1 == c->rule.n_networks ? " or "
+                                                   : ", ",
+                     c->rule.networks[i]);
     } else if (c->is_early) {
         str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
     } else if (c->is_late) {

@@ -59,14 +59,15 @@ struct policy_pool { char name[POLICY_NAME]; bool allow_public; struct policy_ho
 struct policy_approved { struct name target; uint16_t port; };
 struct policy_rule {
     char name[POLICY_NAME];
-    enum policy_action action;
-    unsigned when;        /* bits; 0 = every verdict (replace, deny, pass); filter: WORD_UNAPPROVED */
-    enum kms_mode mode;
-    bool break_dnssec;
-    uint32_t ttl;
+    /* From here to the last one, records are made of them as they are: */
     uint64_t from_ms, until_ms; /* wall clock; 0 = open */
+    enum policy_action action;
+    unsigned when;              /* bits; 0 = every verdict (replace, deny, pass); filter: WORD_UNAPPROVED */
+    enum kms_mode mode;
+    uint32_t ttl;
     char pool[POLICY_NAME];     /* "" = none */
     char comment[POLICY_COMMENT];
+    bool break_dnssec;          /* the last one */
     char (*networks)[POLICY_NAME]; size_t n_networks; /* empty: every client; "any" is stored as written */
     struct suffix *suffixes; size_t n_suffixes;       /* NULL when only the rule's head is meant */
     struct policy_place place, pool_place, *network_places; /* of its name, pool, networks (or NULL) */

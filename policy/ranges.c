@@ -8,8 +8,7 @@
  * innermost first. Equal lists get equal numbers, so that a network of ten
  * thousand branches is one client for the decision cache.
  *
- *   last address (key) ─▶ number 4 | first address 16 | networks: how many 1,
- *                         then for each length of the prefix 1, and the name
+ *   last address (key) ─▶ struct range, as far as it has networks
  */
 #include "policy/ranges.h"
 
@@ -20,7 +19,15 @@
 
 #include "policy/records.h"
 
-enum { LIST_MAX = 1 + POLICY_CLIENT_NETWORKS * (3 + POLICY_NAME), HEAD = 4 + 16 };
+struct range { /* without holes */
+    uint32_t number;
+    uint8_t first[16];
+    struct member {  /* a network */
+        uint8_t len; /* of its prefix that contains the range */
+        char name[POLICY_NAME];
+    } members[POLICY_CLIENT_NETWORKS];
+};
+enum { HEAD = offsetof(struct range, members) };
 
 struct span {
     uint8_t first[16], last[16];
@@ -28,10 +35,9 @@ struct span {
     uint8_t len; /* of the prefix */
 };
 
-struct list { /* of networks, as it is stored */
-    uint32_t number;
-    size_t len;
-    uint8_t data[];
+struct list { /* of networks: what a number means */
+    size_t size;
+    struct range range;
 };
 
 struct sweep {
@@ -40,10 +46,9 @@ struct sweep {
     struct span *spans;
     struct span *stack; /* room for all spans */
     size_t n_names, n_spans, depth;
-    uint8_t next[16];      /* first address that no range covers yet */
-    bool past_end;         /* behind the last address there is */
-    struct store_key last; /* of the range before */
-    void *lists;           /* tsearch(3) */
+    uint8_t next[16]; /* first address that no range covers yet */
+    bool past_end;    /* behind the last address there is */
+    void *lists;      /* tsearch(3) */
     uint32_t n_lists;
 };
 
@@ -64,25 +69,25 @@ static int list_compare(const void *a, const void *b)
 {
     const struct list *x = a, *y = b;
 
-    return x->len != y->len ? (x->len < y->len ? -1 : 1) : memcmp(x->data, y->data, x->len);
+    return x->size != y->size ? (x->size < y->size ? -1 : 1)
+                              : memcmp(x->range.members, y->range.members, x->size);
 }
 
-/* Writes the range that ends with `last`, if there is anything in it, and removes what was
- * stored between the one before and this one. */
+/* Writes the range that ends with `last`, if there is anything in it. */
 static int put_range(struct sweep *s, const uint8_t last[16])
 {
-    uint8_t value[HEAD + LIST_MAX], networks = 0;
-    struct writer w = writer_make(value, sizeof value), front = writer_make(value, 4);
-    struct store_key k, stale = s->last;
     struct list *list, **like;
-    struct store_record r;
+    struct store_key k;
+    struct member *m;
     int rc;
 
     if (s->past_end || memcmp(s->next, last, 16) > 0)
         return 0;
-    writer_u32(&w, 0); /* the number, when it is known */
-    writer_bytes(&w, s->next, 16);
-    writer_u8(&w, 0);
+    list = calloc(1, sizeof *list);
+    if (list == NULL)
+        return -ENOMEM;
+    memcpy(list->range.first, s->next, 16);
+    m = list->range.members;
     for (size_t i = s->depth; i-- > 0;) {
         const struct span *p = &s->stack[i];
         bool there = false;
@@ -91,41 +96,23 @@ static int put_range(struct sweep *s, const uint8_t last[16])
             there = s->stack[other].network == p->network;
         if (there)
             continue;
-        if (networks++ == POLICY_CLIENT_NETWORKS)
-            return -E2BIG;
-        writer_u8(&w, p->len);
-        text_write(&w, s->names[p->network], POLICY_NAME);
-    }
-    value[HEAD] = networks;
-    if (networks > 0) { /* 0 is the number of no networks */
-        list = malloc(sizeof *list + w.len - HEAD);
-        if (list == NULL)
-            return -ENOMEM;
-        list->number = s->n_lists + 1;
-        list->len = w.len - HEAD;
-        memcpy(list->data, value + HEAD, list->len);
-        like = tsearch(list, &s->lists, list_compare);
-        if (like == NULL || *like != list)
+        if (m == list->range.members + POLICY_CLIENT_NETWORKS) {
             free(list);
-        else
-            s->n_lists++;
-        if (like == NULL)
-            return -ENOMEM;
-        writer_u32(&front, (*like)->number);
+            return -E2BIG;
+        }
+        m->len = p->len;
+        memcpy(m->name, s->names[p->network], POLICY_NAME);
+        m++;
     }
-    key_ip(&k, TABLE_RANGE, last, "");
-    while ((rc = store_after(s->txn, &stale, 1, &r)) == 0 || rc == -EBADMSG) {
-        if (store_compare(&r.key, &k) >= 0)
-            break;
-        store_key_copy(&stale, &r.key);
-        rc = store_del(s->txn, &stale);
-        if (rc != 0)
-            return rc;
-    }
-    if (rc != 0 && rc != -ENOENT && rc != -EBADMSG)
-        return rc;
-    s->last = k;
-    rc = store_put(s->txn, &k, value, w.len);
+    list->size = (size_t)(m - list->range.members) * sizeof *m;
+    list->range.number = list->size > 0 ? s->n_lists + 1 : 0; /* 0: no networks */
+    like = tsearch(list, &s->lists, list_compare);
+    list->range.number = like != NULL ? (*like)->range.number : 0;
+    s->n_lists += like != NULL && *like == list && list->size > 0;
+    key_make(&k, TABLE_RANGE, &(struct key_parts){.ip = last});
+    rc = like == NULL ? -ENOMEM : store_put(s->txn, &k, &list->range, HEAD + list->size);
+    if (like == NULL || *like != list)
+        free(list);
 
     /* The first address behind it. */
     memcpy(s->next, last, 16);
@@ -139,7 +126,7 @@ static int put_range(struct sweep *s, const uint8_t last[16])
 static int add_network(struct sweep *s, const struct store_record *r)
 {
     struct policy_network n = {.n = 0};
-    int rc = key_read_name(&r->key, n.name) ? record_read(TABLE_NETWORK, &n, &r->value) : -EBADMSG;
+    int rc = record_read(POLICY_NETWORK, r, &n);
     void *names, *spans;
 
     if (rc != 0)
@@ -148,17 +135,15 @@ static int add_network(struct sweep *s, const struct store_record *r)
     s->names = names != NULL ? names : s->names;
     spans = realloc(s->spans, (s->n_spans + n.n + 1) * sizeof *s->spans);
     s->spans = spans != NULL ? spans : s->spans;
-    if (names != NULL && spans != NULL) {
-        memcpy(s->names[s->n_names], n.name, sizeof n.name);
-        for (size_t i = 0; i < n.n; i++) {
-            struct span *p = &s->spans[s->n_spans++];
+    for (size_t i = 0; names != NULL && spans != NULL && i < n.n; i++) {
+        struct span *p = &s->spans[s->n_spans++];
 
-            prefix_range(&n.prefixes[i], p->first, p->last);
-            p->network = (uint32_t)s->n_names;
-            p->len = n.prefixes[i].len;
-        }
-        s->n_names++;
+        prefix_range(&n.prefixes[i], p->first, p->last);
+        p->network = (uint32_t)s->n_names;
+        p->len = n.prefixes[i].len;
     }
+    if (names != NULL)
+        strncpy(s->names[s->n_names++], n.name, POLICY_NAME); /* zeroes behind its end, too */
     policy_object_fini(POLICY_NETWORK, &n);
     return names != NULL && spans != NULL ? 0 : -ENOMEM;
 }
@@ -166,7 +151,7 @@ static int add_network(struct sweep *s, const struct store_record *r)
 int ranges_derive(struct store_txn *t)
 {
     const struct store_key networks = {1, {TABLE_NETWORK}}, ranges = {1, {TABLE_RANGE}};
-    struct sweep s = {.txn = t, .last = ranges};
+    struct sweep s = {.txn = t};
     uint8_t highest[16], before[16];
     struct store_record r;
     int rc;
@@ -180,9 +165,9 @@ int ranges_derive(struct store_txn *t)
     s.stack = calloc(s.n_spans + 1, sizeof *s.stack);
     if (s.stack == NULL)
         goto done;
+    rc = store_del_all(t, &ranges);
     if (s.n_spans > 0)
         qsort(s.spans, s.n_spans, sizeof *s.spans, span_compare);
-    rc = s.n_names == 0 ? store_del_all(t, &ranges) : 0;
     for (size_t i = 0; i < s.n_spans && rc == 0; i++) {
         const struct span *p = &s.spans[i];
 
@@ -213,26 +198,26 @@ done:
 
 bool range_read(const struct store_bytes *value, const uint8_t ip[16], struct policy_client *out)
 {
-    struct cursor c = cursor_make(value->data, value->len);
-    uint32_t number = cursor_u32(&c);
-    const uint8_t *first = cursor_take(&c, 16);
-    uint8_t n = cursor_u8(&c);
+    size_t n = value->len < HEAD ? SIZE_MAX : (value->len - HEAD) / sizeof(struct member);
+    const struct member *members;
 
-    if (c.bad || n > POLICY_CLIENT_NETWORKS || memcmp(first, ip, 16) > 0)
+    if (n > POLICY_CLIENT_NETWORKS || HEAD + n * sizeof *members != value->len ||
+        memcmp(value->data + offsetof(struct range, first), ip, 16) > 0)
         return false;
-    for (unsigned i = 0; i < n; i++) {
-        uint8_t len = cursor_u8(&c);
-        struct store_bytes name = record_text(&c);
+    members = (const void *)(value->data + HEAD); /* octets: they may lie anywhere */
+    for (size_t i = 0; i < n; i++) {
+        const struct member *m = &members[i];
 
-        if (len > 128 || !record_name(out->networks[i], name.data, name.len))
+        if (m->len > 128 || m->name[0] == '\0' || memchr(m->name, 0, POLICY_NAME) == NULL)
             return false;
+        strcpy(out->networks[i], m->name);
         memcpy(out->prefixes[i].ip, ip, 16);
-        prefix_mask(out->prefixes[i].ip, len);
-        out->prefixes[i].len = len;
+        prefix_mask(out->prefixes[i].ip, m->len);
+        out->prefixes[i].len = m->len;
     }
-    out->n_networks = n;
-    out->range = number;
-    return cursor_left(&c) == 0;
+    memcpy(&out->range, value->data, sizeof out->range);
+    out->n_networks = (uint8_t)n;
+    return true;
 }
 
 static int find_client(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
@@ -244,7 +229,7 @@ static int find_client(struct policy_reader *r, const struct addr *addr, struct 
 
     if (counts != NULL && store_count(counts, TABLE_NETWORK) == 0)
         return 0;
-    key_ip(&k, TABLE_RANGE, addr->ip, "");
+    key_make(&k, TABLE_RANGE, &(struct key_parts){.ip = addr->ip});
     rc = store_seek(r->txn, &k, 1, &range);
     if (rc == -ENOENT && counts == NULL)
         return 0; /* no ranges, and nobody says that there should be */

@@ -7,7 +7,7 @@
 #ifndef POLICY_RANGES_H
 #define POLICY_RANGES_H
 
-#include "policy/read.h"
+#include "policy/records.h"
 
 enum { POLICY_CLIENT_NETWORKS = 16 };
 #define POLICY_RANGE_DAMAGED UINT32_MAX

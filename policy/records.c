@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * records.c -- keys and values of the policy in the store.
+ * records.c -- keys and values of the policy in the store, and who reads them.
  *
  * A sort key (wire/name.h) has labels from the root on, each ended by 0 and
  * never empty; one more 0 behind it therefore sorts before all names below,
  * and the entries of one name lie together, right before those. Names without
  * octets 0 and 1 always fit: 1 + 254 + 3 + 63 octets.
  *
- * Values are big-endian fields, texts with their length in front, and names in
- * wire form. The numbers of actions, modes, suffix kinds and the bits of `when`
- * are what is stored: enum policy_action and its like grow at the end only. A
- * value with a good checksum may still come from another program: every field
- * is checked against its limits, and no octet may be left over.
+ * Numbers in a value are those of this machine, as in LMDB's own pages: most of
+ * a rule is its struct as it is, with zeroes behind the ends of its texts. The
+ * numbers of actions, modes, suffix kinds and the bits of `when` are what is
+ * stored: enum policy_action and its like grow at the end only. A value with a
+ * good checksum may still come from another program: every field is checked
+ * against its limits, and no octet may be left over.
  */
 #include "policy/records.h"
 
@@ -19,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLAG_BREAK_DNSSEC = 1, FLAG_ALLOW_PUBLIC = 1, FLAG_NO_PROBE = 1 };
 enum { RECORD_LOG_MAX = 8192, PRUNE = 1000 };
 
 const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL, TABLE_LISTED,
@@ -27,105 +27,71 @@ const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL
 
 /* --- keys ----------------------------------------------------------------- */
 
-static struct writer key_begin(struct store_key *k, enum policy_table table)
+/* How many octets the number behind a domain has. */
+static int number_size(uint8_t table)
+{
+    return table == TABLE_LISTED || table == TABLE_APPROVED ? 2 : table == TABLE_HOST ? 0 : 1;
+}
+
+void key_make(struct store_key *k, enum policy_table table, const struct key_parts *p)
 {
     struct writer w = writer_make(k->data, sizeof k->data);
-
-    writer_u8(&w, (uint8_t)table);
-    return w;
-}
-
-/* The name comes last. */
-static void key_end(struct store_key *k, struct writer *w, const char *name)
-{
-    writer_bytes(w, name, strnlen(name, POLICY_NAME));
-    k->len = w->full ? 0 : w->len;
-}
-
-static void put_sort_key(struct writer *w, const struct name *name)
-{
     size_t n;
 
-    if (name->labels > 0) {
-        n = name_sort_key(name, w->start + w->len, w->size - w->len);
-        w->len += n;
-        w->full |= n == 0;
+    writer_u8(&w, (uint8_t)table);
+    if (p->front != NULL) {
+        writer_bytes(&w, p->front, strnlen(p->front, POLICY_NAME));
+        writer_u8(&w, 0);
     }
-    writer_u8(w, 0);
+    if (p->ip != NULL)
+        writer_bytes(&w, p->ip, 16);
+    if (p->domain != NULL) {
+        if (p->domain->labels > 0) {
+            n = name_sort_key(p->domain, k->data + w.len, w.size - w.len);
+            w.len += n;
+            w.full = n == 0;
+        }
+        writer_u8(&w, 0);
+        if (number_size((uint8_t)table) == 2)
+            writer_u16(&w, (uint16_t)p->number);
+        else if (number_size((uint8_t)table) == 1)
+            writer_u8(&w, (uint8_t)p->number);
+    }
+    if (p->owner != NULL)
+        writer_bytes(&w, p->owner, strnlen(p->owner, POLICY_NAME));
+    k->len = w.full ? 0 : w.len;
 }
 
-void key_named(struct store_key *k, enum policy_table table, const char *name)
+void key_named(struct store_key *k, enum policy_table table, const char *owner)
 {
-    struct writer w = key_begin(k, table);
-
-    key_end(k, &w, name);
-}
-
-static void key_serial(struct store_key *k, uint64_t serial)
-{
-    struct writer w = key_begin(k, TABLE_LOG);
-
-    writer_u64(&w, serial);
-    key_end(k, &w, "");
-}
-
-void key_ip(struct store_key *k, enum policy_table table, const uint8_t ip[16], const char *pool)
-{
-    struct writer w = key_begin(k, table);
-
-    writer_bytes(&w, ip, 16);
-    key_end(k, &w, pool);
-}
-
-void key_target(struct store_key *k, enum policy_table table, const struct name *target,
-                uint16_t port, const char *pool)
-{
-    struct writer w = key_begin(k, table);
-
-    put_sort_key(&w, target);
-    writer_u16(&w, port);
-    key_end(k, &w, pool);
-}
-
-void key_host(struct store_key *k, const struct name *target, const char *pool)
-{
-    struct writer w = key_begin(k, TABLE_HOST);
-
-    put_sort_key(&w, target);
-    key_end(k, &w, pool);
+    key_make(k, table, &(struct key_parts){.owner = owner});
 }
 
 void key_suffix(struct store_key *k, const struct suffix *s, const char *rule)
 {
     bool below = s->kind == SUFFIX_BELOW || s->kind == SUFFIX_ANY;
-    struct writer w = key_begin(k, below ? TABLE_BELOW : TABLE_SUFFIX);
 
-    put_sort_key(&w, &s->name);
-    writer_u8(&w, (uint8_t)s->kind);
-    key_end(k, &w, rule);
+    key_make(k, below ? TABLE_BELOW : TABLE_SUFFIX,
+             &(struct key_parts){.domain = &s->name, .number = s->kind, .owner = rule});
 }
 
-void key_rule_suffix(struct store_key *k, const char *rule, const struct suffix *s)
+void key_object(struct store_key *k, enum policy_kind kind, const void *object)
 {
-    struct writer w = key_begin(k, TABLE_RULE_SUFFIX);
+    const struct policy_approved *a = object;
 
-    writer_bytes(&w, rule, strnlen(rule, POLICY_NAME));
-    writer_u8(&w, 0);
-    if (s != NULL) {
-        put_sort_key(&w, &s->name);
-        writer_u8(&w, (uint8_t)s->kind);
-    }
-    key_end(k, &w, "");
+    if (kind == POLICY_APPROVED)
+        key_make(k, TABLE_LISTED, &(struct key_parts){.domain = &a->target, .number = a->port});
+    else
+        key_named(k, policy_tables[kind], object);
 }
 
-void key_user(struct store_key *k, enum policy_table table, const char *name, const char *rule)
+static void key_serial(struct store_key *k, uint64_t serial)
 {
-    struct writer w = key_begin(k, TABLE_USER);
+    struct writer w = writer_make(k->data, sizeof k->data);
 
-    writer_u8(&w, (uint8_t)table);
-    writer_bytes(&w, name, strnlen(name, POLICY_NAME));
-    writer_u8(&w, 0);
-    key_end(k, &w, rule);
+    writer_u8(&w, TABLE_LOG);
+    writer_u64(&w, serial);
+    k->len = w.len;
 }
 
 bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
@@ -137,224 +103,110 @@ bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
     return true;
 }
 
-bool key_read_name(const struct store_bytes *k, char out[POLICY_NAME])
-{
-    return k->len > 1 && record_name(out, k->data + 1, k->len - 1);
-}
-
-bool key_read_target(const struct store_bytes *k, struct policy_approved *out)
-{
-    struct cursor c;
-
-    if (k->len < 4 || k->data[k->len - 3] != 0 ||
-        !name_from_sort_key(k->data + 1, k->len - 4, &out->target))
-        return false;
-    c = cursor_make(k->data + k->len - 2, 2);
-    out->port = cursor_u16(&c);
-    return true;
-}
-
-/* A suffix in a key: sort key, 0, kind. */
-static bool read_suffix(const uint8_t *data, size_t len, struct suffix *out)
-{
-    if (len < 2 || data[len - 2] != 0 || data[len - 1] > SUFFIX_BARE)
-        return false;
-    out->kind = (enum suffix_kind)data[len - 1];
-    return name_from_sort_key(data, len - 2, &out->name);
-}
-
-bool key_read_rule_suffix(const struct store_bytes *k, char rule[POLICY_NAME], struct suffix *out)
-{
-    const uint8_t *end = k->len > 1 ? memchr(k->data + 1, 0, k->len - 1) : NULL;
-    size_t len;
-
-    if (end == NULL)
-        return false;
-    len = (size_t)(end - k->data) - 1;
-    return record_name(rule, k->data + 1, len) && read_suffix(end + 1, k->len - len - 2, out);
-}
-
-/* How much of a key table and sort key are; 0: it is no such key. */
-static size_t sort_key_end(const struct store_bytes *k)
-{
-    size_t end = 1;
-
-    while (end < k->len && k->data[end] != 0) { /* one label */
-        const uint8_t *zero = memchr(k->data + end, 0, k->len - end);
-
-        if (zero == NULL)
-            return 0;
-        end = (size_t)(zero - k->data) + 1;
-    }
-    return end < k->len ? end : 0;
-}
-
-bool key_read_host(const struct store_bytes *k, struct name *target)
-{
-    size_t end = sort_key_end(k);
-
-    return end > 0 && name_from_sort_key(k->data + 1, end - 1, target);
-}
-
-bool key_read_suffix(const struct store_bytes *k, struct suffix *out, char rule[POLICY_NAME])
-{
-    size_t n = sort_key_end(k) + 2;
-
-    return n > 2 && n < k->len && read_suffix(k->data + 1, n - 1, out) &&
-           record_name(rule, k->data + n, k->len - n);
-}
-
-/* --- texts ---------------------------------------------------------------- */
-
-void text_write(struct writer *w, const char *text, size_t size)
-{
-    size_t len = strnlen(text, size - 1);
-
-    writer_u16(w, (uint16_t)len);
-    writer_bytes(w, text, len);
-}
-
-static struct store_bytes text_take(struct cursor *c)
-{
-    size_t len = cursor_u16(c);
-    const uint8_t *p = cursor_take(c, len);
-
-    if (p != NULL && len > 0 && memchr(p, 0, len) != NULL)
-        c->bad = true;
-    return c->bad ? (struct store_bytes){NULL, 0} : (struct store_bytes){p, len};
-}
-
+/* A text ends with 0. */
 static void text_read(struct cursor *c, char *out, size_t size)
 {
-    struct store_bytes t = text_take(c);
+    size_t n = 0;
 
-    if (t.len >= size) {
-        c->bad = true;
-        t.len = 0;
+    while ((out[n] = (char)cursor_u8(c)) != '\0')
+        if (++n == size) {
+            c->bad = true;
+            n = 0;
+        }
+}
+
+/* A sort key, and the 0 behind it. */
+static void domain_read(struct cursor *c, struct name *out)
+{
+    struct cursor start = *c;
+    size_t n = 0;
+
+    for (uint8_t last = 0, octet = 1; !c->bad && (last != 0 || octet != 0); n++) {
+        last = n == 0 ? 0 : octet;
+        octet = cursor_u8(c);
     }
-    if (t.len > 0)
-        memcpy(out, t.data, t.len);
-    out[t.len] = '\0';
-}
-
-struct store_bytes record_text(struct cursor *c)
-{
-    struct store_bytes t = text_take(c);
-
-    if (t.len == 0 || t.len >= POLICY_NAME)
+    if (c->bad || !name_from_sort_key(cursor_take(&start, n - 1), n - 1, out))
         c->bad = true;
-    return c->bad ? (struct store_bytes){NULL, 0} : t;
 }
 
-bool record_text_is(const struct store_bytes *t, const char *text)
+bool key_read(const struct store_bytes *k, struct policy_key *out)
 {
-    return strlen(text) == t->len && memcmp(t->data, text, t->len) == 0;
-}
+    struct cursor c = cursor_make(k->data, k->len);
+    uint8_t table = cursor_u8(&c);
+    bool is_front = table == TABLE_RULE_SUFFIX;
+    size_t n;
 
-/* --- rules ---------------------------------------------------------------- */
-
-static void rule_write(struct writer *w, const struct policy_rule *r)
-{
-    writer_u8(w, (uint8_t)r->action);
-    writer_u8(w, (uint8_t)r->mode);
-    writer_u8(w, (uint8_t)r->when);
-    writer_u8(w, r->break_dnssec ? FLAG_BREAK_DNSSEC : 0);
-    writer_u32(w, r->ttl);
-    writer_u64(w, r->from_ms);
-    writer_u64(w, r->until_ms);
-    text_write(w, r->pool, sizeof r->pool);
-    text_write(w, r->comment, sizeof r->comment);
-    writer_u8(w, (uint8_t)r->n_networks);
-    for (size_t i = 0; i < r->n_networks; i++)
-        text_write(w, r->networks[i], sizeof r->networks[i]);
-}
-
-bool rule_view_read(struct rule_view *r, const struct store_bytes *value)
-{
-    struct cursor c = cursor_make(value->data, value->len);
-    uint8_t action = cursor_u8(&c), mode = cursor_u8(&c), when = cursor_u8(&c);
-
-    if (action >= ACTIONS || mode >= MODES || (when & ~WORD_ALL) != 0)
+    if (is_front)
+        text_read(&c, out->front, sizeof out->front);
+    if (is_front || strchr("SWTth", table) != NULL) {
+        domain_read(&c, &out->suffix.name);
+        n = 0;
+        if (number_size(table) == 2)
+            out->port = cursor_u16(&c);
+        else if (number_size(table) == 1)
+            n = cursor_u8(&c);
+        if (n > SUFFIX_BARE)
+            return false;
+        out->suffix.kind = (enum suffix_kind)n;
+    }
+    if (c.bad || (is_front && out->front[0] == '\0'))
         return false;
-    r->action = (enum policy_action)action;
-    r->mode = (enum kms_mode)mode;
-    r->when = when;
-    r->break_dnssec = (cursor_u8(&c) & FLAG_BREAK_DNSSEC) != 0;
-    r->ttl = cursor_u32(&c);
-    r->from_ms = cursor_u64(&c);
-    r->until_ms = cursor_u64(&c);
-    text_read(&c, r->pool, sizeof r->pool);
-    r->comment = text_take(&c);
-    r->n_networks = cursor_u8(&c);
-    r->networks = c;
-    for (unsigned i = 0; i < r->n_networks; i++)
-        record_text(&c);
-    return !c.bad && cursor_left(&c) == 0 && r->n_networks <= POLICY_RULE_NETWORKS &&
-           r->comment.len < POLICY_COMMENT;
+    n = cursor_left(&c);
+    if (is_front || table == TABLE_LISTED)
+        return n == 0;
+    return record_name(out->owner, cursor_take(&c, n), n);
 }
 
-static int rule_read(struct policy_rule *out, const struct store_bytes *value)
-{
-    struct rule_view v;
-    struct policy_rule r;
+/* --- values --------------------------------------------------------------- */
 
-    if (!rule_view_read(&v, value))
-        return -EBADMSG;
-    r = (struct policy_rule){.action = v.action,
-                             .mode = v.mode,
-                             .when = v.when,
-                             .break_dnssec = v.break_dnssec,
-                             .ttl = v.ttl,
-                             .from_ms = v.from_ms,
-                             .until_ms = v.until_ms};
-    memcpy(r.name, out->name, sizeof r.name);
-    memcpy(r.pool, v.pool, sizeof r.pool);
-    if (v.comment.len > 0)
-        memcpy(r.comment, v.comment.data, v.comment.len);
-    if (v.n_networks > 0 && (r.networks = calloc(v.n_networks, sizeof *r.networks)) == NULL)
-        return -ENOMEM;
-    for (; r.n_networks < v.n_networks; r.n_networks++)
-        text_read(&v.networks, r.networks[r.n_networks], POLICY_NAME);
-    *out = r;
-    return 0;
+enum {
+    RULE_FIRST = offsetof(struct policy_rule, from_ms),
+    RULE_SIZE = offsetof(struct policy_rule, break_dnssec) + 1 - RULE_FIRST,
+    HOST_FIRST = offsetof(struct policy_host, port),
+    HOST_SIZE = 8,
+};
+_Static_assert(RULE_SIZE == 2 * 8 + 4 * 4 + POLICY_NAME + POLICY_COMMENT + 1, "it has no holes");
+_Static_assert(offsetof(struct policy_host, n_addresses) + 1 - HOST_FIRST == HOST_SIZE, "nor this");
+_Static_assert(sizeof(struct prefix) == 17, "nor this");
+
+static bool is_text(const char *text, size_t size)
+{
+    return memchr(text, 0, size) != NULL;
 }
 
-/* --- pools ---------------------------------------------------------------- */
-
-static void pool_write(struct writer *w, const struct policy_pool *p)
+bool rule_read(struct policy_rule *r, const struct store_bytes *value)
 {
-    writer_u8(w, p->allow_public ? FLAG_ALLOW_PUBLIC : 0);
-    writer_u8(w, (uint8_t)p->n);
-    for (size_t i = 0; i < p->n; i++) {
-        const struct policy_host *h = &p->hosts[i];
+    char(*networks)[POLICY_NAME] = (void *)(uintptr_t)(value->data + RULE_SIZE);
+    size_t n = value->len < RULE_SIZE ? SIZE_MAX : (value->len - RULE_SIZE) / POLICY_NAME;
 
-        writer_bytes(w, h->target.data, h->target.len);
-        writer_u16(w, h->port);
-        writer_u16(w, h->priority);
-        writer_u16(w, h->weight);
-        writer_u8(w, h->probe ? 0 : FLAG_NO_PROBE);
-        writer_u8(w, h->n_addresses);
-        for (unsigned k = 0; k < h->n_addresses; k++)
-            writer_bytes(w, h->addresses[k].ip, sizeof h->addresses[k].ip);
-    }
+    if (n > POLICY_RULE_NETWORKS || RULE_SIZE + n * POLICY_NAME != value->len ||
+        value->data[RULE_SIZE - 1] > 1) /* break_dnssec */
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (networks[i][0] == '\0' || !is_text(networks[i], POLICY_NAME))
+            return false;
+    memcpy((char *)r + RULE_FIRST, value->data, RULE_SIZE);
+    if (r->action >= ACTIONS || r->mode >= MODES || r->when > WORD_ALL ||
+        !is_text(r->pool, sizeof r->pool) || !is_text(r->comment, sizeof r->comment))
+        return false;
+    r->networks = networks;
+    r->n_networks = n;
+    return true;
 }
 
 static bool host_read(struct cursor *c, struct policy_host *h)
 {
-    name_read_plain(c, &h->target);
-    h->port = cursor_u16(c);
-    h->priority = cursor_u16(c);
-    h->weight = cursor_u16(c);
-    h->probe = (cursor_u8(c) & FLAG_NO_PROBE) == 0;
-    h->n_addresses = cursor_u8(c);
-    if (h->n_addresses > POLICY_HOST_ADDRESSES)
-        return false;
-    for (unsigned i = 0; i < h->n_addresses; i++) {
-        const uint8_t *ip = cursor_take(c, sizeof h->addresses[i].ip);
+    const uint8_t *fields, *ip;
 
+    name_read_plain(c, &h->target);
+    fields = cursor_take(c, HOST_SIZE);
+    if (fields == NULL || fields[HOST_SIZE - 1] > POLICY_HOST_ADDRESSES ||
+        fields[HOST_SIZE - 2] > 1) /* probe */
+        return false;
+    memcpy((char *)h + HOST_FIRST, fields, HOST_SIZE);
+    for (unsigned i = 0; i < h->n_addresses && (ip = cursor_take(c, 16)) != NULL; i++) {
         h->addresses[i] = (struct addr){.scope = 0};
-        if (ip != NULL)
-            memcpy(h->addresses[i].ip, ip, sizeof h->addresses[i].ip);
+        memcpy(h->addresses[i].ip, ip, 16);
     }
     return !c->bad;
 }
@@ -363,167 +215,169 @@ int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, in
                     bool *allow_public)
 {
     struct cursor c = cursor_make(value->data, value->len);
-    uint8_t flags = cursor_u8(&c);
+    uint8_t allows = cursor_u8(&c);
     int n = cursor_u8(&c);
 
-    if (n > max)
+    if (n > max || allows > 1)
         return -EBADMSG;
     for (int i = 0; i < n; i++)
         if (!host_read(&c, &out[i]))
             return -EBADMSG;
-    if (c.bad || cursor_left(&c) != 0)
-        return -EBADMSG;
-    *allow_public = (flags & FLAG_ALLOW_PUBLIC) != 0;
-    return n;
+    *allow_public = allows != 0;
+    return c.bad || cursor_left(&c) != 0 ? -EBADMSG : n;
 }
 
-static int pool_read(struct policy_pool *out, const struct store_bytes *value)
+/* What of the struct is stored, and zeroes behind the ends of its texts. */
+static void write_padded(struct writer *w, const char *text, size_t size)
 {
-    int n = value->len > 1 ? value->data[1] : 0;
-    struct policy_host *hosts = calloc(n > 0 ? (size_t)n : 1, sizeof *hosts);
+    uint8_t *p = writer_room(w, size);
 
-    if (hosts == NULL)
-        return -ENOMEM;
-    n = n <= POLICY_POOL_HOSTS ? pool_read_hosts(value, hosts, n, &out->allow_public) : -EBADMSG;
-    if (n < 0) {
-        free(hosts);
-        return n;
+    if (p != NULL)
+        memset(mempcpy(p, text, strlen(text)), 0, size - strlen(text));
+}
+
+struct store_bytes record_write(enum policy_kind kind, const void *object,
+                                uint8_t buffer[RECORD_MAX])
+{
+    const struct policy_network *n = object;
+    const struct policy_pool *p = object;
+    const struct policy_rule *r = object;
+    struct writer w = writer_make(buffer, RECORD_MAX);
+
+    if (kind == POLICY_NETWORK)
+        return (struct store_bytes){(const uint8_t *)n->prefixes, n->n * sizeof *n->prefixes};
+    if (kind == POLICY_POOL) {
+        writer_u8(&w, p->allow_public);
+        writer_u8(&w, (uint8_t)p->n);
     }
-    out->hosts = hosts;
-    out->n = (size_t)n;
-    return 0;
+    for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++) {
+        const struct policy_host *h = &p->hosts[i];
+
+        writer_bytes(&w, h->target.data, h->target.len);
+        writer_bytes(&w, (const char *)h + HOST_FIRST, HOST_SIZE);
+        for (unsigned k = 0; k < h->n_addresses; k++)
+            writer_bytes(&w, h->addresses[k].ip, sizeof h->addresses[k].ip);
+    }
+    if (kind == POLICY_RULE) {
+        writer_bytes(&w, &r->from_ms, offsetof(struct policy_rule, pool) - RULE_FIRST);
+        write_padded(&w, r->pool, sizeof r->pool);
+        write_padded(&w, r->comment, sizeof r->comment);
+        writer_u8(&w, r->break_dnssec);
+        for (size_t i = 0; i < r->n_networks; i++)
+            write_padded(&w, r->networks[i], POLICY_NAME);
+    }
+    return (struct store_bytes){buffer, w.len};
 }
 
-/* --- networks ------------------------------------------------------------- */
-
-_Static_assert(sizeof(struct prefix) == 17, "it is stored as it is");
-
-static void network_write(struct writer *w, const struct policy_network *n)
+static int value_read(enum policy_kind kind, const struct store_bytes *value,
+                      union policy_object *o)
 {
-    writer_bytes(w, n->prefixes, n->n * sizeof *n->prefixes);
-}
+    struct policy_network *n = &o->network;
+    struct policy_pool *p = &o->pool;
+    struct policy_rule *r = &o->rule;
+    const void *borrowed;
+    int hosts;
 
-static int network_read(struct policy_network *out, const struct store_bytes *value)
-{
-    size_t n = value->len / sizeof *out->prefixes;
-    struct prefix *p;
-
-    if (n == 0 || value->len % sizeof *p != 0)
-        return -EBADMSG;
-    p = malloc(value->len);
-    if (p == NULL)
-        return -ENOMEM;
-    memcpy(p, value->data, value->len);
-    for (size_t i = 0; i < n; i++) {
-        if (p[i].len > 128) {
-            free(p);
+    switch (kind) {
+    case POLICY_NETWORK:
+        if (value->len == 0 || value->len % sizeof *n->prefixes != 0)
             return -EBADMSG;
+        n->prefixes = malloc(value->len);
+        if (n->prefixes == NULL)
+            return -ENOMEM;
+        memcpy(n->prefixes, value->data, value->len);
+        n->n = value->len / sizeof *n->prefixes;
+        for (size_t i = 0; i < n->n; i++) {
+            if (n->prefixes[i].len > 128)
+                return -EBADMSG;
+            prefix_mask(n->prefixes[i].ip, n->prefixes[i].len);
         }
-        prefix_mask(p[i].ip, p[i].len);
+        return 0;
+    case POLICY_POOL:
+        if (value->len < 2 || value->data[1] > POLICY_POOL_HOSTS)
+            return -EBADMSG;
+        p->hosts = calloc(value->data[1] + 1u, sizeof *p->hosts);
+        if (p->hosts == NULL)
+            return -ENOMEM;
+        hosts = pool_read_hosts(value, p->hosts, POLICY_POOL_HOSTS, &p->allow_public);
+        p->n = hosts > 0 ? (size_t)hosts : 0;
+        return hosts < 0 ? hosts : 0;
+    case POLICY_RULE:
+        if (!rule_read(r, value))
+            return -EBADMSG;
+        borrowed = r->networks;
+        r->networks = calloc(r->n_networks + 1, sizeof *r->networks);
+        if (r->networks == NULL)
+            return -ENOMEM;
+        memcpy(r->networks, borrowed, r->n_networks * sizeof *r->networks);
+        return 0;
+    case POLICY_APPROVED:
+    case POLICY_KINDS:
+        break;
     }
-    out->prefixes = p;
-    out->n = n;
-    return 0;
+    return value->len == 0 ? 0 : -EBADMSG;
 }
 
-int record_read(enum policy_table table, void *object, const struct store_bytes *value)
+int record_read(enum policy_kind kind, const struct store_record *record, void *object)
 {
-    return table == TABLE_NETWORK ? network_read(object, value)
-           : table == TABLE_POOL  ? pool_read(object, value)
-                                  : rule_read(object, value);
-}
+    union policy_object *o = object;
+    struct policy_key k;
+    int rc = -EBADMSG;
 
-void record_write(enum policy_table table, const void *object, struct writer *w)
-{
-    if (table == TABLE_NETWORK)
-        network_write(w, object);
-    else if (table == TABLE_POOL)
-        pool_write(w, object);
-    else if (table == TABLE_RULE)
-        rule_write(w, object);
+    if (record->value.data == NULL || !key_read(&record->key, &k))
+        return rc;
+    if (kind == POLICY_APPROVED)
+        o->approved = (struct policy_approved){k.suffix.name, k.port};
+    else
+        memcpy(o->name, k.owner, sizeof k.owner);
+    rc = value_read(kind, &record->value, o);
+    if (rc != 0)
+        policy_object_fini(kind, o);
+    return rc;
 }
 
 /* --- what follows from a record ------------------------------------------- */
 
-static int set_entry(struct store_txn *t, const struct store_key *k, bool put)
+static int set_entry(struct store_txn *t, bool put, enum policy_table table,
+                     const struct key_parts *parts)
 {
-    int rc = put ? store_put(t, k, NULL, 0) : store_del(t, k);
+    struct store_key k;
+    int rc;
 
+    key_make(&k, table, parts);
+    rc = put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* Puts or removes the entries that follow from a record, as far as it can be read. 0 or
- * more, or -errno. */
-static int set_entries(struct store_txn *t, const struct store_key *key,
-                       const struct store_bytes *value, bool put)
+/* Puts or removes the entries that follow from an object. 0 or more, or -errno. */
+static int set_entries(struct store_txn *t, bool put, enum policy_kind kind,
+                       const union policy_object *o)
 {
-    const struct store_bytes bytes = {key->data, key->len};
-    struct cursor c = cursor_make(value->data, value->len);
-    char name[POLICY_NAME], used[POLICY_NAME];
-    struct policy_host h;
-    struct rule_view v;
-    struct store_key k;
-    size_t n;
+    const struct policy_rule *r = &o->rule;
+    const char *name = o->name;
     int rc = 0;
 
-    switch (key->data[0]) {
-    case TABLE_LISTED:
-        k = *key;
-        k.data[0] = TABLE_APPROVED;
-        return set_entry(t, &k, put);
-    case TABLE_SUFFIX:
-    case TABLE_BELOW:
-        n = sort_key_end(&bytes) + 2;
-        if (!record_name(name, key->data + n, key->len - n))
-            return 0;
-        key_rule_suffix(&k, name, NULL);
-        memcpy(k.data + k.len, key->data + 1, n - 1); /* as long as the key */
-        k.len += n - 1;
-        return set_entry(t, &k, put);
-    case TABLE_POOL:
-        cursor_u8(&c);
-        n = cursor_u8(&c);
-        while (key_read_name(&bytes, name) && n-- > 0 && rc >= 0 && host_read(&c, &h)) {
-            key_target(&k, TABLE_APPROVED, &h.target, h.port, name);
-            rc = set_entry(t, &k, put);
-            key_host(&k, &h.target, name);
-            if (rc >= 0 && h.n_addresses > 0)
-                rc = set_entry(t, &k, put);
-            for (unsigned i = 0; i < h.n_addresses && rc >= 0; i++) {
-                key_ip(&k, TABLE_ADDRESS, h.addresses[i].ip, name);
-                rc = set_entry(t, &k, put);
-            }
-        }
-        return rc;
-    case TABLE_RULE:
-        if (!key_read_name(&bytes, name) || !rule_view_read(&v, value))
-            return 0;
-        key_user(&k, TABLE_POOL, v.pool, name);
-        if (v.pool[0] != '\0')
-            rc = set_entry(t, &k, put);
-        while (v.n_networks-- > 0 && rc >= 0) {
-            text_read(&v.networks, used, sizeof used);
-            key_user(&k, TABLE_NETWORK, used, name);
-            rc = set_entry(t, &k, put);
-        }
-        return rc;
-    default:
-        return 0;
+    if (kind == POLICY_APPROVED)
+        return set_entry(
+            t, put, TABLE_APPROVED,
+            &(struct key_parts){.domain = &o->approved.target, .number = o->approved.port});
+    for (size_t i = 0; kind == POLICY_POOL && i < o->pool.n && rc >= 0; i++) {
+        const struct policy_host *h = &o->pool.hosts[i];
+        const struct key_parts host = {.domain = &h->target, .number = h->port, .owner = name};
+
+        rc = set_entry(t, put, TABLE_APPROVED, &host);
+        if (rc >= 0 && h->n_addresses > 0)
+            rc = set_entry(t, put, TABLE_HOST, &host);
+        for (unsigned k = 0; k < h->n_addresses && rc >= 0; k++)
+            rc = set_entry(t, put, TABLE_ADDRESS,
+                           &(struct key_parts){.ip = h->addresses[k].ip, .owner = name});
     }
-}
-
-/* A copy of the value of a pool or rule: bytes of the map last until the next write. As
- * store_get(); then there is none. */
-static int copy_value(struct store_txn *t, const struct store_key *key,
-                      uint8_t copy[RECORD_POOL_MAX], struct store_bytes *out)
-{
-    int rc = store_get(t, key, out);
-
-    if (rc == 0 && out->len > RECORD_POOL_MAX)
-        rc = -EBADMSG;
-    if (rc == 0 && out->len > 0)
-        memcpy(copy, out->data, out->len);
-    *out = (struct store_bytes){copy, rc == 0 ? out->len : 0};
+    if (kind == POLICY_RULE && r->pool[0] != '\0')
+        rc = set_entry(t, put, TABLE_POOL_USER,
+                       &(struct key_parts){.front = r->pool, .owner = name});
+    for (size_t i = 0; kind == POLICY_RULE && i < r->n_networks && rc >= 0; i++)
+        rc = set_entry(t, put, TABLE_NETWORK_USER,
+                       &(struct key_parts){.front = r->networks[i], .owner = name});
     return rc;
 }
 
@@ -531,24 +385,24 @@ static int copy_value(struct store_txn *t, const struct store_key *key,
  * in their keys: they are not lost.) */
 int record_make_entries(struct store_txn *t)
 {
-    static const char made[] = {TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST, TABLE_USER};
-    static const char sources[] = {TABLE_LISTED, TABLE_POOL, TABLE_RULE};
-    uint8_t copy[RECORD_POOL_MAX];
+    static const char made[] = {TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST, TABLE_NETWORK_USER,
+                                TABLE_POOL_USER};
     int rc = 0;
 
     for (size_t i = 0; i < sizeof made && rc == 0; i++)
         rc = store_del_all(t, &(struct store_key){1, {(uint8_t)made[i]}});
-    for (size_t i = 0; i < sizeof sources && rc == 0; i++) {
-        struct store_key k = {1, {(uint8_t)sources[i]}};
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == 0; kind++) {
+        struct store_key k = {1, {(uint8_t)policy_tables[kind]}};
         struct store_record r;
 
         while ((rc = store_after(t, &k, 1, &r)) == 0 || rc == -EBADMSG) {
-            struct store_bytes value;
+            union policy_object o = {.rule = {.n_networks = 0}};
 
             store_key_copy(&k, &r.key);
-            rc = copy_value(t, &k, copy, &value);
+            rc = record_read(kind, &r, &o);
             if (rc == 0)
-                rc = set_entries(t, &k, &value, true);
+                rc = set_entries(t, true, kind, &o);
+            policy_object_fini(kind, &o);
             if (rc < 0 && rc != -EBADMSG)
                 return rc;
         }
@@ -557,40 +411,82 @@ int record_make_entries(struct store_txn *t)
     return rc;
 }
 
-int record_put(struct store_txn *t, const struct store_key *key, const void *value, size_t len)
-{
-    bool has_more = key->data[0] == TABLE_POOL || key->data[0] == TABLE_RULE;
-    const struct store_bytes is = {value, len};
-    uint8_t copy[RECORD_POOL_MAX];
-    struct store_bytes was;
-    int rc = has_more ? copy_value(t, key, copy, &was) : -ENOENT, put, set = 0;
+/* --- with a transaction ----------------------------------------------------- */
 
-    put = store_put(t, key, value, len);
+static int get(struct store_txn *t, enum policy_kind kind, const struct store_key *k,
+               union policy_object *out)
+{
+    struct store_record r = {.key = {k->data, k->len}};
+    int rc = store_get(t, k, &r.value);
+
+    *out = (union policy_object){.rule = {.n_networks = 0}};
+    return rc == 0 ? record_read(kind, &r, out) : rc;
+}
+
+int record_get(struct store_txn *t, enum policy_kind kind, const char *name,
+               union policy_object *out)
+{
+    struct store_key k;
+
+    key_named(&k, policy_tables[kind], name);
+    return get(t, kind, &k, out);
+}
+
+int record_put(struct store_txn *t, enum policy_kind kind, const void *object)
+{
+    uint8_t buffer[RECORD_MAX];
+    struct store_bytes value = record_write(kind, object, buffer);
+    union policy_object was;
+    struct store_key k;
+    int rc, put, set = 0;
+
+    key_object(&k, kind, object);
+    rc = get(t, kind, &k, &was);
+    put = store_put(t, &k, value.data, value.len);
     if (put == STORE_REPLACED && rc == 0)
-        set = set_entries(t, key, &was, false);
-    else if (put == STORE_REPLACED && rc == -EBADMSG)
-        set = record_make_entries(t);
+        set = set_entries(t, false, kind, &was);
     if (put >= 0 && set >= 0) /* also of one that is the same: an entry may be damaged */
-        set = set_entries(t, key, &is, true);
+        set = set_entries(t, true, kind, object);
+    policy_object_fini(kind, &was);
     return set < 0 ? set : put;
 }
 
-int record_del(struct store_txn *t, const struct store_key *key)
+int record_del(struct store_txn *t, enum policy_kind kind, const void *object)
 {
-    bool has_more = key->data[0] == TABLE_POOL || key->data[0] == TABLE_RULE;
-    uint8_t copy[RECORD_POOL_MAX];
-    struct store_bytes was = {NULL, 0};
-    int lost = has_more ? copy_value(t, key, copy, &was) : 0, rc = store_del(t, key);
+    union policy_object was;
+    struct store_key k;
+    int rc, del;
 
-    if (rc == 0)
-        rc = lost == -EBADMSG ? record_make_entries(t) : set_entries(t, key, &was, false);
-    return rc < 0 ? rc : 0;
+    key_object(&k, kind, object);
+    rc = get(t, kind, &k, &was);
+    del = store_del(t, &k);
+    if (rc == 0 && del == 0)
+        del = set_entries(t, false, kind, &was);
+    policy_object_fini(kind, &was);
+    return del < 0 ? del : 0;
+}
+
+int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *rule, bool put)
+{
+    struct store_key k;
+    int rc, entry;
+
+    key_suffix(&k, s, rule);
+    rc = put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
+    entry = set_entry(t, put, TABLE_RULE_SUFFIX,
+                      &(struct key_parts){.front = rule, .domain = &s->name, .number = s->kind});
+    return rc >= 0 && entry < 0 ? entry : rc;
 }
 
 /* --- the log --------------------------------------------------------------
 
    serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary | more 1 |
-                   rules: how many 1, then their names */
+                   names of rules, to the end; a text ends with 0 */
+
+static void text_write(struct writer *w, const char *text)
+{
+    writer_bytes(w, text, strlen(text) + 1);
+}
 
 int log_append(struct store_txn *t, const struct policy_log_entry *e, const struct log_rules *rules)
 {
@@ -601,17 +497,25 @@ int log_append(struct store_txn *t, const struct policy_log_entry *e, const stru
 
     writer_u64(&w, e->time_ms);
     writer_u64(&w, e->digest);
-    text_write(&w, e->author, sizeof e->author);
-    text_write(&w, e->claimed, sizeof e->claimed);
-    text_write(&w, e->reason, sizeof e->reason);
-    text_write(&w, e->summary, sizeof e->summary);
+    text_write(&w, e->author);
+    text_write(&w, e->claimed);
+    text_write(&w, e->reason);
+    text_write(&w, e->summary);
     writer_u8(&w, rules->more);
-    writer_u8(&w, (uint8_t)rules->n);
     for (unsigned i = 0; i < rules->n; i++)
-        text_write(&w, rules->names[i], sizeof rules->names[i]);
+        text_write(&w, rules->names[i]);
     key_serial(&k, e->serial);
     rc = store_put(t, &k, value, w.len);
     return rc < 0 ? rc : 0;
+}
+
+static bool log_serial(const struct store_bytes *key, uint64_t *serial)
+{
+    struct cursor c = cursor_make(key->data, key->len);
+
+    cursor_u8(&c);
+    *serial = cursor_u64(&c);
+    return !c.bad;
 }
 
 int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
@@ -624,17 +528,11 @@ int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
     *serial = *time_ms = 0;
     if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
         rc = store_prev(t, &table, 1, &r);
-    if (rc == -ENOENT)
-        return 0;
     if (rc != 0 && rc != -EBADMSG)
-        return rc;
-    c = cursor_make(r.key.data + 1, r.key.len - 1);
-    *serial = cursor_u64(&c);
-    if (c.bad)
-        return -EBADMSG;
+        return rc == -ENOENT ? 0 : rc;
     c = cursor_make(r.value.data, r.value.len);
     *time_ms = cursor_u64(&c);
-    return 0;
+    return log_serial(&r.key, serial) ? 0 : -EBADMSG;
 }
 
 int log_prune(struct store_txn *t, uint64_t before_ms)
@@ -658,48 +556,171 @@ int log_prune(struct store_txn *t, uint64_t before_ms)
     return 0;
 }
 
+struct log_walk {
+    uint64_t since_ms;
+    const char *rule;
+    policy_log_visit *visit;
+    void *context;
+};
+
+static int visit_entry(void *context, const struct store_record *r)
+{
+    const struct log_walk *w = context;
+    struct cursor c = cursor_make(r->value.data, r->value.len);
+    struct policy_log_entry e;
+    char name[POLICY_NAME];
+    bool concerned;
+
+    e.time_ms = cursor_u64(&c);
+    e.digest = cursor_u64(&c);
+    text_read(&c, e.author, sizeof e.author);
+    text_read(&c, e.claimed, sizeof e.claimed);
+    text_read(&c, e.reason, sizeof e.reason);
+    text_read(&c, e.summary, sizeof e.summary);
+    concerned = cursor_u8(&c) != 0 || w->rule == NULL;
+    while (cursor_left(&c) > 0) {
+        text_read(&c, name, sizeof name);
+        concerned |= w->rule != NULL && !c.bad && strcmp(name, w->rule) == 0;
+    }
+    if (c.bad || !log_serial(&r->key, &e.serial))
+        return -EBADMSG;
+    return concerned && e.time_ms >= w->since_ms ? w->visit(w->context, &e) : 0;
+}
+
 int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
                     policy_log_visit *visit, void *context)
 {
-    struct policy_log_entry e = {.serial = 0};
-    int rc = 0;
+    struct log_walk w = {since_ms, rule, visit, context};
 
-    while (rc == 0) {
-        struct store_record r;
-        struct store_key k;
-        struct store_txn *t;
-        struct cursor key, c;
-        bool concerned;
+    return store_each(store, NULL, &(struct store_key){1, {TABLE_LOG}}, visit_entry, &w);
+}
 
-        rc = store_begin(store, false, &t);
-        if (rc != 0)
-            return rc;
-        key_serial(&k, e.serial + 1);
-        rc = store_seek(t, &k, 1, &r);
-        if (rc != 0) {
-            store_end(t);
-            return rc == -ENOENT ? 0 : rc;
-        }
-        key = cursor_make(r.key.data + 1, r.key.len - 1);
-        c = cursor_make(r.value.data, r.value.len);
-        e.serial = cursor_u64(&key);
-        e.time_ms = cursor_u64(&c);
-        e.digest = cursor_u64(&c);
-        text_read(&c, e.author, sizeof e.author);
-        text_read(&c, e.claimed, sizeof e.claimed);
-        text_read(&c, e.reason, sizeof e.reason);
-        text_read(&c, e.summary, sizeof e.summary);
-        concerned = cursor_u8(&c) != 0 || rule == NULL;
-        for (unsigned n = cursor_u8(&c); n > 0 && !c.bad; n--) {
-            struct store_bytes name = record_text(&c);
+/* --- readers ---------------------------------------------------------------- */
 
-            concerned |= rule != NULL && !c.bad && record_text_is(&name, rule);
-        }
-        store_end(t);
-        if (key.bad || c.bad)
-            return -EBADMSG;
-        if (concerned && e.time_ms >= since_ms)
-            rc = visit(context, &e); /* nothing is open meanwhile */
+struct policy_reader *policy_reader_new(struct store *store)
+{
+    struct policy_reader *r = calloc(1, sizeof *r);
+
+    if (r != NULL && (r->txn = store_reader_new(store)) == NULL) {
+        free(r);
+        return NULL;
     }
+    return r;
+}
+
+void policy_reader_free(struct policy_reader *r)
+{
+    if (r == NULL)
+        return;
+    store_reader_free(r->txn);
+    free(r);
+}
+
+uint64_t policy_reader_serial(struct policy_reader *r)
+{
+    uint64_t time_ms, state = store_state(r->txn);
+
+    if (r->serial_of != state && log_last(r->txn, &r->serial, &time_ms) != 0)
+        return 0;
+    r->serial_of = state;
+    return r->serial;
+}
+
+int policy_counts_read(struct store_txn *t, struct policy_counts *out)
+{
+    const struct store_counts *c = store_counts(t);
+
+    if (c == NULL)
+        return -EBADMSG;
+    *out = (struct policy_counts){
+        .digest = c->digest,
+        .networks = store_count(c, TABLE_NETWORK),
+        .pools = store_count(c, TABLE_POOL),
+        .rules = store_count(c, TABLE_RULE),
+        .suffixes = store_count(c, TABLE_SUFFIX) + store_count(c, TABLE_BELOW),
+        .approved = store_count(c, TABLE_LISTED),
+    };
+    return log_last(t, &out->serial, &out->time_ms);
+}
+
+int policy_store_counts(struct store *store, struct policy_counts *out)
+{
+    struct store_txn *t;
+    int rc = store_begin(store, false, &t);
+
+    if (rc != 0)
+        return rc;
+    store_guarded(rc, t, policy_counts_read(t, out));
+    out->bytes = store_size(store);
+    store_end(t);
+    return rc;
+}
+
+/* --- the whole policy ----------------------------------------------------- */
+
+struct load {
+    struct policy *out;
+    enum policy_kind kind;
+    size_t rule; /* whose suffixes come now */
+};
+
+/* What cannot be read stays in the list, empty, until all of it goes. */
+static int load_object(void *context, const struct store_record *r)
+{
+    const struct load *l = context;
+    void *object = policy_add(l->out, l->kind);
+
+    if (object == NULL)
+        return -ENOMEM;
+    return record_read(l->kind, r, object);
+}
+
+/* They come in the order of their rules' names, which is that of the rules. */
+static int load_suffix(void *context, const struct store_record *record)
+{
+    struct load *l = context;
+    struct policy *p = l->out;
+    struct policy_rule *r;
+    struct suffix *all;
+    struct policy_key k;
+
+    if (record->value.data == NULL || !key_read(&record->key, &k))
+        return -EBADMSG;
+    while (l->rule < p->n_rules && strcmp(p->rules[l->rule].name, k.front) != 0)
+        l->rule++;
+    if (l->rule == p->n_rules)
+        return -EBADMSG; /* nobody's */
+    r = &p->rules[l->rule];
+    all = policy_list_add(r->suffixes, r->n_suffixes, sizeof *all);
+    if (all == NULL)
+        return -ENOMEM;
+    r->suffixes = all;
+    all[r->n_suffixes++] = k.suffix;
+    return 0;
+}
+
+int policy_load(struct store *store, struct policy *out, uint64_t *serial)
+{
+    struct store_key table = {1, {TABLE_RULE_SUFFIX}};
+    struct load l = {.out = out};
+    uint64_t state = 0, time_ms, last;
+    struct store_txn *t;
+    int rc = store_begin(store, false, &t);
+
+    *out = (struct policy){0};
+    if (rc != 0)
+        return rc;
+    state = store_state(t);
+    rc = log_last(t, serial != NULL ? serial : &last, &time_ms);
+    store_end(t);
+    for (; l.kind < POLICY_KINDS && rc == 0; l.kind++) {
+        table.data[0] = (uint8_t)policy_tables[l.kind];
+        rc = store_each(store, &state, &table, load_object, &l);
+    }
+    table.data[0] = TABLE_RULE_SUFFIX;
+    if (rc == 0)
+        rc = store_each(store, &state, &table, load_suffix, &l);
+    if (rc != 0)
+        policy_fini(out);
     return rc;
 }

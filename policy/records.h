@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * records.h -- keys and values of the policy in the store.
+ * records.h -- the policy in its store: keys, values, what follows from them; the
+ * log; readers for the daemon's workers, and the tool's reading of the whole.
  *
- * Tables in upper case hold the policy; all of it but the log makes the digest (STORE_SUMMED).
- * Those in lower case follow from them: each entry, a key without a value, names
- * the record that it comes from, which puts and removes it (record_put, record_del).
+ * Tables in upper case hold the policy. Those in lower case follow from them: each
+ * entry, a key without a value, names the record that it comes from, which puts and
+ * removes it.
  */
 #ifndef POLICY_RECORDS_H
 #define POLICY_RECORDS_H
@@ -13,77 +14,85 @@
 #include "store/store.h"
 #include "wire/pack.h"
 
+/* What the keys of a table are made of, see struct key_parts:
+ *
+ *   LOG                     serial
+ *   NETWORK, POOL, RULE     owner: its name
+ *   SUFFIX                  domain, kind, owner: the rule; whole names
+ *   BELOW                   likewise, *. and *; apart, since they are few and always asked for
+ *   LISTED                  domain, port: approved by name
+ *   RULE_SUFFIX             front: the rule; domain, kind
+ *   APPROVED                domain, port, owner: the pool that it is in; none: it is listed
+ *   ADDRESS                 ip of a host, owner: the pool
+ *   HOST                    domain of a host with addresses, owner: the pool
+ *   NETWORK_USER, POOL_USER front: network or pool; owner: a rule that names it
+ *   RANGE                   ip: the last of the range; all of them follow from all networks
+ */
 enum policy_table {
-    TABLE_LOG = 'L',     /* serial */
-    TABLE_NETWORK = 'N', /* name */
-    TABLE_POOL = 'P',    /* name */
-    TABLE_RULE = 'R',    /* name */
-    TABLE_SUFFIX = 'S',  /* sort key, 0, kind, rule: whole names */
-    TABLE_BELOW = 'W',   /* likewise: *. and *; apart, since they are few and always asked for */
-    TABLE_LISTED = 'T',  /* sort key of the target, 0, port: approved by name */
-    TABLE_RULE_SUFFIX = 'r', /* rule, 0, sort key, 0, kind */
-    TABLE_APPROVED = 't',    /* as LISTED, then the pool that it is in; none: it is listed */
-    TABLE_ADDRESS = 'a',     /* address of a host, pool */
-    TABLE_HOST = 'h',        /* sort key of a target with addresses, 0, pool */
-    TABLE_USER = 'u',        /* POOL or NETWORK, its name, 0, a rule that names it */
-    TABLE_RANGE = 'g',       /* last address of the range; all of them follow from all networks */
+    TABLE_LOG = 'L',
+    TABLE_NETWORK = 'N',
+    TABLE_POOL = 'P',
+    TABLE_RULE = 'R',
+    TABLE_SUFFIX = 'S',
+    TABLE_BELOW = 'W',
+    TABLE_LISTED = 'T',
+    TABLE_RULE_SUFFIX = 'r',
+    TABLE_APPROVED = 't',
+    TABLE_ADDRESS = 'a',
+    TABLE_HOST = 'h',
+    TABLE_NETWORK_USER = 'n',
+    TABLE_POOL_USER = 'p',
+    TABLE_RANGE = 'g',
 };
-
 extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
 
-/* A name that is too long for a key leaves len 0. */
-void key_named(struct store_key *, enum policy_table, const char *name); /* name "": the table */
-void key_ip(struct store_key *, enum policy_table, const uint8_t ip[16], const char *pool);
-void key_target(struct store_key *, enum policy_table, const struct name *target, uint16_t port,
-                const char *pool);
-void key_host(struct store_key *, const struct name *target, const char *pool);
+/* What a key is made of, in this order, as far as it is given and its table has it: less of
+ * it is what several keys begin with. The front is a name, then 0; an ip has 16 octets; the
+ * domain is a sort key, then 0, and then comes the number: a kind of suffix, or a port. */
+struct key_parts {
+    const char *front;
+    const uint8_t *ip;
+    const struct name *domain;
+    unsigned number;
+    const char *owner;
+};
+struct policy_key { /* what was read of one */
+    char front[POLICY_NAME], owner[POLICY_NAME];
+    struct suffix suffix; /* domain and kind */
+    uint16_t port;
+};
+/* A domain that is too long for a key leaves len 0. */
+void key_make(struct store_key *, enum policy_table, const struct key_parts *);
+void key_named(struct store_key *, enum policy_table, const char *owner);
 void key_suffix(struct store_key *, const struct suffix *, const char *rule);
-void key_rule_suffix(struct store_key *, const char *rule,
-                     const struct suffix *); /* NULL: all of them */
-void key_user(struct store_key *, enum policy_table, const char *name, const char *rule);
+void key_object(struct store_key *, enum policy_kind, const void *object); /* always fits */
+/* False when nobody of us made it. Not for log, addresses and ranges. */
+bool key_read(const struct store_bytes *, struct policy_key *);
 /* A name that is 1..63 octets without NUL, as a text. */
 bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len);
-bool key_read_name(const struct store_bytes *, char out[POLICY_NAME]);
-bool key_read_host(const struct store_bytes *, struct name *target);
-bool key_read_target(const struct store_bytes *, struct policy_approved *);
-bool key_read_rule_suffix(const struct store_bytes *, char rule[POLICY_NAME], struct suffix *);
-bool key_read_suffix(const struct store_bytes *, struct suffix *, char rule[POLICY_NAME]);
 
-/* The head of a rule as it lies in the map: what a decision reads. */
-struct rule_view {
-    enum policy_action action;
-    enum kms_mode mode;
-    unsigned when;
-    bool break_dnssec;
-    uint32_t ttl;
-    uint64_t from_ms, until_ms;
-    char pool[POLICY_NAME];
-    struct store_bytes comment;
-    uint8_t n_networks;
-    struct cursor networks; /* texts, for record_text() */
-};
-bool rule_view_read(struct rule_view *, const struct store_bytes *value);
-/* A text of 1..63 octets of its own; borrowed, not ended by NUL. */
-struct store_bytes record_text(struct cursor *);
-bool record_text_is(const struct store_bytes *, const char *);
-/* A text with its length in front. */
-void text_write(struct writer *, const char *text, size_t size);
-
-enum { RECORD_POOL_MAX = 32768 }; /* the largest of a fixed size */
-/* A network, pool, or rule without its suffixes; of a target the key is all. Read: from
- * malloc, the name is the caller's; 0, -EBADMSG, -ENOMEM. */
-void record_write(enum policy_table, const void *object, struct writer *);
-int record_read(enum policy_table, void *object, const struct store_bytes *);
+/* The head of a rule as it lies in the map. `networks` are borrowed; its name and all of
+ * which the head says nothing stay as they were. */
+bool rule_read(struct policy_rule *, const struct store_bytes *value);
 /* Without malloc: at most max hosts; how many, or -EBADMSG. */
 int pool_read_hosts(const struct store_bytes *, struct policy_host *out, int max,
                     bool *allow_public);
 
-/* Puts or removes a record of the policy, and the entries that follow from it. As
- * store_put() and store_del(). What followed from a damaged one is not known: then all
- * entries are made again. */
-int record_put(struct store_txn *, const struct store_key *, const void *value, size_t len);
-int record_del(struct store_txn *, const struct store_key *);
-int record_make_entries(struct store_txn *); /* 0 or -errno */
+enum { RECORD_MAX = 32768 }; /* the largest value, but for networks */
+/* The value of an object, in the buffer or where the object has it; of an approved host the
+ * key is all, and of a rule its suffixes are records of their own. */
+struct store_bytes record_write(enum policy_kind, const void *object, uint8_t buffer[RECORD_MAX]);
+/* Key and value; a rule without its suffixes. From malloc; 0, -EBADMSG, -ENOMEM. */
+int record_read(enum policy_kind, const struct store_record *, void *object);
+
+/* The same with a transaction: put and removed with the entries that follow. As store_get(),
+ * store_put() and store_del(); what followed from a damaged one stays, until all entries are
+ * made again, for which store_repaired() tells the need. */
+int record_get(struct store_txn *, enum policy_kind, const char *name, union policy_object *);
+int record_put(struct store_txn *, enum policy_kind, const void *object);
+int record_del(struct store_txn *, enum policy_kind, const void *object);
+int record_set_suffix(struct store_txn *, const struct suffix *, const char *rule, bool put);
+int record_make_entries(struct store_txn *); /* 0, -errno */
 
 /* One record per change: who, when, why, what. The last one tells serial and time of the policy. */
 struct policy_log_entry {
@@ -105,10 +114,40 @@ int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
 int log_prune(struct store_txn *, uint64_t before_ms);
 
-/* The entries since then that concern the rule (NULL: all). Nothing is open during a visit,
- * and not 0 stops. -EBADMSG: one is damaged. */
+/* The entries since then that concern the rule (NULL: all), in transactions of 1,000. A visit
+ * that is not 0 stops. -EBADMSG: one is damaged; -EAGAIN: the policy moved. */
 typedef int policy_log_visit(void *context, const struct policy_log_entry *);
 int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_log_visit *,
                     void *context);
+
+/* Which names may be hosts with addresses: each negative answer asks. */
+struct host_filter {
+    bool known; /* in that state */
+    uint64_t state, bits[32];
+};
+
+/* One per thread. What needs a page that cannot be had is answered as damaged. */
+struct policy_reader {
+    struct store_txn *txn;
+    uint64_t serial, serial_of; /* a state; 0: none */
+    struct host_filter hosts;
+};
+/* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
+struct policy_reader *policy_reader_new(struct store *);
+void policy_reader_free(struct policy_reader *);
+/* Between store_reader_begin() and _end() of its txn. */
+uint64_t policy_reader_serial(struct policy_reader *);
+
+struct policy_counts {
+    uint64_t serial, networks, pools, rules, suffixes, approved, bytes;
+    uint64_t digest;
+    uint64_t time_ms;
+};
+int policy_store_counts(struct store *, struct policy_counts *);    /* one thread at a time */
+int policy_counts_read(struct store_txn *, struct policy_counts *); /* without bytes */
+
+/* The whole policy, at most 1,000 records a transaction; -EAGAIN when it moved meanwhile
+ * and the read must start again (callers loop). */
+int policy_load(struct store *, struct policy *out, uint64_t *serial);
 
 #endif

@@ -14,7 +14,7 @@
 #define RESOLVER_DAEMON_H
 
 #include "control/control.h"
-#include "policy/read.h"
+#include "policy/records.h"
 #include "resolver/threads.h"
 #include "resolver/worker.h"
 

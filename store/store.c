@@ -49,7 +49,7 @@ static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 /* This record keeps its form, its value head too, forever: by it an older
  * version knows a newer store. Mark, then one octet of version. */
 static const struct store_key format_key = {7, "Mformat"};
-static const uint8_t format[] = "waymark-policy\2";      /* the NUL behind is not stored */
+static const uint8_t format[] = "waymark-policy\3";      /* the NUL behind is not stored */
 static const struct store_key state_key = {6, "Mstate"}; /* struct store_counts */
 
 struct store_txn {
@@ -458,8 +458,10 @@ int store_each(struct store *s, uint64_t *state, const struct store_key *prefix,
         rc = store_begin(s, false, &t);
         if (rc != 0)
             return rc;
-        *state = *state == 0 ? store_state(t) : *state;
-        rc = *state == store_state(t) ? store_after(t, &place, prefix->len, &r) : -EAGAIN;
+        if (state != NULL && *state == 0)
+            *state = store_state(t);
+        rc = state == NULL || *state == store_state(t) ? store_after(t, &place, prefix->len, &r)
+                                                       : -EAGAIN;
         for (n = 0; (rc == 0 || rc == -EBADMSG) && n < BATCH; n++) {
             store_key_copy(&place, &r.key);
             rc = visit(context, &r);

@@ -46,14 +46,18 @@ struct store_bytes {
 struct store_record {
     struct store_bytes key, value; /* no value (NULL): it is damaged */
 };
+/* The digest is the sum of the hashes of what is stored, whatever their order; tables are
+ * records by the lower 6 bits of their table. */
 struct store_counts {
-    uint64_t digest;     /* sum of the hashes of what is stored: whatever their order */
-    uint64_t tables[64]; /* records, by the lower 6 bits of the table */
+    uint64_t digest;
+    uint64_t tables[64];
 };
+/* unlocked: the folder is read-only, nobody else may write it either; refused: no reader begins,
+ * since pages are damaged; faults: reads that the disk, or a damaged page, broke off. */
 struct store_health {
-    bool unlocked;   /* the folder is read-only: nobody else may write it either */
-    bool refused;    /* no reader begins: pages are damaged */
-    uint64_t faults; /* reads that the disk, or a damaged page, broke off */
+    bool unlocked;
+    bool refused;
+    uint64_t faults;
 };
 
 /* All but STORE_READ make it if need be. A store that is unreadable, of another
@@ -113,7 +117,7 @@ void store_key_copy(struct store_key *, const struct store_bytes *);
 
 /* Visits all records that begin with prefix (the first one has more than that), in
  * transactions of 1,000. *state: 0 becomes the state that is read; -EAGAIN when it is not
- * (any more) that. Not 0 stops, but no visitor says -ENOENT. */
+ * (any more) that; NULL: it may move. Not 0 stops, but no visitor says -ENOENT. */
 typedef int store_visit(void *context, const struct store_record *);
 int store_each(struct store *, uint64_t *state, const struct store_key *prefix, store_visit *,
                void *context);

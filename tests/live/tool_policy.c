@@ -16,7 +16,7 @@
 
 #include "base/number.h"
 #include "policy/change.h"
-#include "policy/read.h"
+#include "policy/records.h"
 
 enum { KEPT = 100, ROUND = 50000 };
 

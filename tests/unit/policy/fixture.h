@@ -21,7 +21,7 @@
 #include "base/str.h"
 #include "policy/change.h"
 #include "policy/decide.h"
-#include "policy/read.h"
+#include "policy/records.h"
 #include "wire/present.h"
 #include "tests/unit/rows.h"
 

@@ -163,7 +163,8 @@ static void strays_go(void **state)
         assert_int_equal(suffix_parse(&s, texts[i], &why), 0);
         key_suffix(&k, &s, i < 3 ? "nobody" : "one");
         assert_true(store_put(t, &k, NULL, 0) >= 0); /* and no entry */
-        key_rule_suffix(&k, "nobody", &s);
+        key_make(&k, TABLE_RULE_SUFFIX,
+                 &(struct key_parts){.front = "nobody", .domain = &s.name, .number = s.kind});
         assert_true(store_put(t, &k, NULL, 0) >= 0);
     }
     assert_int_equal(store_commit(t), 0);

@@ -40,7 +40,7 @@ static const struct damaged {
      "filled rule r"},
     {"damaged: state", "M 1 9", "corp.example 10.20.1.1", "filled rule r"},
     {"damaged: list of the suffixes of a rule", "r 0 3", "corp.example 10.20.1.1", "filled rule r"},
-    {"damaged: user of a pool", "u 0 3", "corp.example 10.20.1.1", "filled rule r"},
+    {"damaged: user of a pool", "p 0 3", "corp.example 10.20.1.1", "filled rule r"},
     {"damaged: approved target", "t 0 3", "corp.example 10.20.1.1", "filled rule r"},
 };
 
@@ -377,7 +377,7 @@ static void of_a_newer_version(void **state)
     static const struct {
         uint8_t version;
         const char *part;
-    } rows[] = {{3, "a newer Waymark"}, {1, "an older Waymark"}};
+    } rows[] = {{4, "a newer Waymark"}, {2, "an older Waymark"}};
     uint8_t value[] = "waymark-policy?";
     struct fixture *f = *state;
     struct store_key k = {7, "Mformat"};

@@ -73,7 +73,7 @@ static const struct script scripts[] = {
     {"store: octets 0 and 1 take two octets of key each",
      "change " BASE "; rule " LONG " deny q.example\n"
      "change +suffix r " ONES63 "." ONES63 "." ONES63 "\n"
-     "refused long +suffix " LONG " " ONES63 "." ONES63 "." ONES63 "." ONES40 "\n"},
+     "refused invalid +suffix " LONG " " ONES63 "." ONES63 "." ONES63 "." ONES40 "\n"},
     {"store: hosts with addresses are found by the rules that give them",
      "change net lab 10.20.0.0/16; pool a " WITH "; pool b other.example\n"
      "host " HOST " = -\n"
@@ -201,6 +201,8 @@ static void a_host_too_long_for_a_key(void **state)
     struct policy_pool p = {.name = "a", .hosts = &h, .n = 1};
     struct policy_txn *t;
     struct writer w = writer_make(h.target.data, sizeof h.target.data);
+    uint64_t serial;
+    bool changed;
 
     assert_int_equal(addr_parse(&h.addresses[0], "10.0.0.5", 0), 0);
     for (int i = 0; i < 4; i++) {
@@ -213,66 +215,95 @@ static void a_host_too_long_for_a_key(void **state)
     h.target.labels = 4;
     t = fixture_begin(f, 1000);
     assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_SET, &p), 0);
-    strcpy(p.name, LONG);
-    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_SET, &p), -ENAMETOOLONG);
     assert_true(fixture_commit(t));
+    strcpy(p.name, LONG);
+    t = fixture_begin(f, 1000);
+    assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_SET, &p), -ENAMETOOLONG);
+    assert_int_equal(policy_txn_commit(t, &serial, &changed), -ENAMETOOLONG);
     assert_sound(f);
 }
 
 /* --- values that passed their checksum, and that nobody wrote ----------------- */
 
-#define B(text) text, sizeof text - 1
-#define TIMES "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
-#define C4 "cccc"
-#define C64 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4
-#define HEAD(action, mode, when) action mode when "\0\0\0\1\54" TIMES
+#define AT(f) (offsetof(struct policy_rule, f) - offsetof(struct policy_rule, from_ms))
+enum { RULE_NETWORKS = AT(break_dnssec) + 1, RULE_LEN = RULE_NETWORKS + POLICY_NAME };
 
-/* A live rule that fills what is missing: what is behind its head. */
-#define RULE(bytes) TABLE_RULE, B(HEAD("\0", "\2", "\1") bytes)
-
+/* What becomes of the value of a sound object: n octets are set, and how long it is then. */
 static const struct value {
     const char *what;
-    enum policy_table table;
-    const char *bytes;
-    size_t len;
+    enum policy_kind kind;
+    size_t at, n;
+    uint8_t octet;
+    int longer;
     bool is_read;
 } values[] = {
-    {"value: rule", RULE("\0\1p\0\0\1\0\3any"), true},
-    {"value: rule of an unknown action", TABLE_RULE, B(HEAD("\5", "\2", "\1") "\0\1p\0\0\0")},
-    {"value: rule of an unknown mode", TABLE_RULE, B(HEAD("\0", "\3", "\1") "\0\1p\0\0\0")},
-    {"value: rule for an unknown verdict", TABLE_RULE, B(HEAD("\0", "\2", "\20") "\0\1p\0\0\0")},
-    {"value: rule, something left over", RULE("\0\1p\0\0\0x")},
-    {"value: rule, cut short", RULE("\0\1p\0\0")},
-    {"value: rule, pool with a zero", RULE("\0\2p\0\0\0\0")},
-    {"value: rule, network without a name", RULE("\0\1p\0\0\1\0\0")},
-    {"value: rule, comment of 256 octets", RULE("\0\1p\1\0" C64 C64 C64 C64 "\0")},
-    {"value: rule, comment of 255 octets",
-     RULE("\0\1p\0\377ccc" C64 C64 C64 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 C4 "\0"), true},
-    {"value: pool", TABLE_POOL,
-     B("\0\1\1k\1d\0\6\230\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\377\377\12\0\0\1"), true},
-    {"value: pool, more hosts than it says", TABLE_POOL, B("\0\0\1k\1d\0\6\230\0\0\0\0\0\0")},
-    {"value: pool, fewer hosts than it says", TABLE_POOL, B("\0\2\1k\1d\0\6\230\0\0\0\0\0\0")},
-    {"value: pool of 65 hosts", TABLE_POOL, B("\0\101")},
-    {"value: host of nine addresses", TABLE_POOL,
-     B("\0\1\1k\1d\0\6\230\0\0\0\0\0\11" TIMES TIMES TIMES TIMES TIMES TIMES TIMES TIMES TIMES)},
-    {"value: network", TABLE_NETWORK, B(TIMES "\200"), true},
-    {"value: network, length 129", TABLE_NETWORK, B(TIMES "\201")},
-    {"value: network, cut short", TABLE_NETWORK, B(TIMES)},
-    {"value: network without prefixes", TABLE_NETWORK, B("")},
+    {"value: rule", POLICY_RULE, 0, 0, 0, 0, true},
+    {"value: rule of an unknown action", POLICY_RULE, AT(action), 1, ACTIONS},
+    {"value: rule of an unknown mode", POLICY_RULE, AT(mode), 1, MODES},
+    {"value: rule for an unknown verdict", POLICY_RULE, AT(when), 1, WORD_ALL + 1},
+    {"value: rule that half breaks DNSSEC", POLICY_RULE, AT(break_dnssec), 1, 2},
+    {"value: rule, something left over", POLICY_RULE, 0, 0, 0, 1},
+    {"value: rule, cut short", POLICY_RULE, 0, 0, 0, -1},
+    {"value: rule, without networks", POLICY_RULE, 0, 0, 0, -POLICY_NAME, true},
+    {"value: rule, its head cut short", POLICY_RULE, 0, 0, 0, -POLICY_NAME - 1},
+    {"value: rule, nothing", POLICY_RULE, 0, 0, 0, -RULE_LEN},
+    {"value: rule, pool without an end", POLICY_RULE, AT(pool), POLICY_NAME, 'p'},
+    {"value: rule, network without a name", POLICY_RULE, RULE_NETWORKS, 1, 0},
+    {"value: rule, network without an end", POLICY_RULE, RULE_NETWORKS, POLICY_NAME, 'n'},
+    {"value: rule, 65 networks", POLICY_RULE, 0, 0, 0, 64 * POLICY_NAME},
+    {"value: rule, comment of 256 octets", POLICY_RULE, AT(comment), 256, 'c'},
+    {"value: rule, comment of 255 octets", POLICY_RULE, AT(comment), 255, 'c', 0, true},
+    /* 0 public, 1 hosts, 2 target k.d, 7 port, priority, weight, 13 probe, 14 addresses, 15 */
+    {"value: pool", POLICY_POOL, 0, 0, 0, 0, true},
+    {"value: pool, half public", POLICY_POOL, 0, 1, 2},
+    {"value: pool, more hosts than it says", POLICY_POOL, 1, 1, 0},
+    {"value: pool, fewer hosts than it says", POLICY_POOL, 1, 1, 2},
+    {"value: pool of 65 hosts", POLICY_POOL, 1, 1, 65},
+    {"value: pool, nothing", POLICY_POOL, 0, 0, 0, -31},
+    {"value: host, a pointer in its name", POLICY_POOL, 2, 1, 0xc0},
+    {"value: host, half probed", POLICY_POOL, 13, 1, 2},
+    {"value: host of nine addresses", POLICY_POOL, 14, 1, 9, 128},
+    {"value: host of two addresses, and one is there", POLICY_POOL, 14, 1, 2},
+    {"value: host of no address, and one is there", POLICY_POOL, 14, 1, 0},
+    {"value: network", POLICY_NETWORK, 0, 0, 0, 0, true},
+    {"value: network, length 129", POLICY_NETWORK, 16, 1, 129},
+    {"value: network, cut short", POLICY_NETWORK, 0, 0, 0, -1},
+    {"value: network without prefixes", POLICY_NETWORK, 0, 0, 0, -17},
+    {"value: approved", POLICY_APPROVED, 0, 0, 0, 0, true},
+    {"value: approved, something left over", POLICY_APPROVED, 0, 0, 0, 1},
 };
 
 static void check_value(void **state)
 {
     const struct value *v = *state;
-    const struct store_bytes bytes = {(const uint8_t *)v->bytes, v->len};
+    char any[1][POLICY_NAME] = {"any"};
+    struct prefix prefix = {.len = 0};
+    struct policy_host host = {.port = 1688, .probe = true, .n_addresses = 1};
+    struct policy_pool pool = {.name = "p", .hosts = &host, .n = 1};
+    struct policy_network network = {.name = "n", .prefixes = &prefix, .n = 1};
+    struct policy_approved approved = {.port = 1688};
+    struct policy_rule rule;
+    const void *objects[] = {&network, &pool, &approved, &rule};
+    uint8_t buffer[RECORD_MAX], copy[RECORD_MAX] = {0};
     union policy_object o = {.rule = {.n_suffixes = 0}};
+    struct store_bytes was;
+    struct store_key k;
+    int rc;
 
-    assert_int_equal(record_read(v->table, &o, &bytes), v->is_read ? 0 : -EBADMSG);
-    if (v->is_read)
-        policy_object_fini(v->table == TABLE_RULE   ? POLICY_RULE
-                           : v->table == TABLE_POOL ? POLICY_POOL
-                                                    : POLICY_NETWORK,
-                           &o);
+    assert_int_equal(name_parse(&host.target, "k.d"), 0);
+    approved.target = host.target;
+    policy_rule_init(&rule, "r");
+    strcpy(rule.pool, "p");
+    rule.networks = any;
+    rule.n_networks = 1;
+    was = record_write(v->kind, objects[v->kind], buffer);
+    memcpy(copy, was.data, was.len);
+    memset(copy + v->at, v->octet, v->n);
+    key_object(&k, v->kind, objects[v->kind]);
+    rc = record_read(
+        v->kind, &(struct store_record){{k.data, k.len}, {copy, was.len + (size_t)v->longer}}, &o);
+    assert_int_equal(rc, v->is_read ? 0 : -EBADMSG);
+    policy_object_fini(v->kind, &o);
 }
 
 /* --- what was written is what is read --------------------------------------- */
@@ -358,7 +389,7 @@ static void assert_derived(struct fixture *f)
     fixture_commit(t);
     assert_int_equal(store_begin(f->store, false, &was), 0);
     assert_int_equal(store_begin(g.store, false, &is), 0);
-    for (const char *table = "NPRSTWrtahug"; *table != '\0'; table++) {
+    for (const char *table = "NPRSTWrtahnpg"; *table != '\0'; table++) {
         const struct store_key k = {1, {(uint8_t)*table}};
         int rc = store_seek(was, &k, 1, &a), other = store_seek(is, &k, 1, &b);
 

@@ -732,7 +732,7 @@ static void check_damage(void **state)
     struct store_key key;
 
     if (r->table == '-')
-        key_ip(&key, TABLE_RANGE, client, "");
+        key_make(&key, TABLE_RANGE, &(struct key_parts){.ip = client});
     else
         key_named(&key, (enum policy_table)r->table, r->key);
     world_damage(w, &key);

@@ -310,11 +310,12 @@ static void check_damage(void **state)
         struct name host;
 
         assert_int_equal(name_parse(&host, HOST), 0);
-        key_host(&key, &host, r->key);
+        key_make(&key, TABLE_HOST, &(struct key_parts){.domain = &host, .owner = r->key});
     }
     if (r->table == TABLE_RANGE)
-        key_ip(&key, TABLE_RANGE,
-               (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}, "");
+        key_make(&key, TABLE_RANGE,
+                 &(struct key_parts){
+                     .ip = (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}});
     world_damage(w, &key);
     world_cache(w, HOST " A", NX);
     expect(w, world_ask(w, HOST " A edns"), NOT_GIVEN);

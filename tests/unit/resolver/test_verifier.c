@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "policy/read.h"
+#include "policy/records.h"
 #include "resolver/threads.h"
 #include "tests/unit/rows.h"
 
