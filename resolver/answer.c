@@ -7,11 +7,12 @@
  * Read answer_read() and answer_query() as lists of rules, top to bottom. A
  * rule that applies returns. Nothing here knows a socket, a clock or a lock.
  */
-#include "resolver/answer.h"
+#include "resolver/query.h"
 
 #include <string.h>
 
 #include "resolver/kms.h"
+#include "resolver/real.h"
 #include "resolver/special.h"
 
 /* A client that may not ask learns nothing, not even that its packet is bad;

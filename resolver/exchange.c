@@ -233,11 +233,6 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
 
 /* ---- what is sent ---- */
 
-bool exchange_is_starved(int rc)
-{
-    return rc == -ENOBUFS || rc == -ENOMEM || rc == -EMFILE || rc == -ENFILE || rc == -EAGAIN;
-}
-
 int exchange_open(struct exchange *e)
 {
     struct io *io = e->home->io;
@@ -276,16 +271,22 @@ int exchange_open(struct exchange *e)
         e->q.qname = &e->sent;
         w.len = query_build(&e->q, packet, sizeof packet);
     }
-    rc = io->open(io, &e->peer, &s->report.server, e->tcp ? IO_TCP : IO_UDP);
-    if (rc == 0 && (rc = io->send(io, &e->peer, packet, w.len)) != 0)
-        io->close(io, &e->peer);
-    if (rc == 0)
+    rc = io->ask(io, &e->peer, &s->report.server, e->tcp ? IO_TCP : IO_UDP, packet, w.len);
+    switch (-rc) {
+    case 0:
         s->users++;
-    else if (exchange_is_starved(rc))
+        return 0;
+    case ENOBUFS:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EAGAIN: /* our want says nothing of the server */
         COUNT(stats, upstream_errors);
-    else
+        return -ENOBUFS;
+    default:
         fail_exchange(e, -rc);
-    return rc;
+        return rc;
+    }
 }
 
 void exchange_close(struct exchange *e)

@@ -120,14 +120,12 @@ void exchange_silent(struct upstream *, bool again);
  * understands it? */
 bool exchange_suspects_edns(const struct upstream *, uint64_t now_ms);
 
-/* Sends the question. 0; -errno (then the server's record knows it, unless the want is ours). */
+/* Sends the question. 0; -ENOBUFS: it is we who have no descriptors or memory, which says
+ * nothing of the server, nor of the name; else -errno, and the server's record knows it. */
 int exchange_open(struct exchange *);
 /* What came on its socket means that; image and facts are valid until the next time. */
 enum exchange_kind exchange_read(struct exchange *, const uint8_t *wire, ssize_t len,
                                  struct exchange_reply *);
 void exchange_close(struct exchange *);
-/* Is it we who have no descriptors, memory or places left? It says nothing of
- * the server, nor of the name. */
-bool exchange_is_starved(int rc);
 
 #endif

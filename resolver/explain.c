@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "resolver/answer.h"
+#include "resolver/real.h"
 #include "resolver/kms.h"
 #include "wire/present.h"
 

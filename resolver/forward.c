@@ -54,6 +54,7 @@
 
 #include "resolver/inflight.h"
 #include "resolver/kms.h"
+#include "resolver/real.h"
 #include "resolver/special.h"
 
 enum {
@@ -245,7 +246,7 @@ static int send_try(struct forwarder *f, const struct exchange *question, struct
             }
             pool_give(&f->inflight.tries, e);
         }
-        if (idle != NULL || !exchange_is_starved(rc))
+        if (idle != NULL || rc != -ENOBUFS)
             return rc;
         TAILQ_FOREACH(idle, &f->tries, age)
             if (idle->flight->current != idle)
@@ -363,7 +364,7 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
         question.packet_len = fl->chain_len;
     }
     rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
-    fl->starved = exchange_is_starved(rc);
+    fl->starved = rc == -ENOBUFS;
     if (how == 0 && !fl->starved) {
         fl->servers[i].n_tries++;
         fl->n_tries++;

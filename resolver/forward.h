@@ -16,8 +16,8 @@
 #ifndef RESOLVER_FORWARD_H
 #define RESOLVER_FORWARD_H
 
-#include "resolver/answer.h"
 #include "resolver/exchange.h"
+#include "resolver/query.h"
 
 struct forwarder; /* opaque; one per worker */
 

@@ -32,18 +32,17 @@ enum io_kind { IO_UDP, IO_TCP };
 struct io_peer {
     /* One datagram, or one whole message of a TCP stream (without its length). NULL: it was
      * refused, reset, closed, unreachable, and is closed; len is -errno. Never from inside
-     * open or send. */
+     * ask. */
     void (*receive)(struct io_peer *, const uint8_t *message, ssize_t len);
     void *handle; /* the io's own, as what follows is; NULL when closed */
     void *space[IO_PEER_SPACE];
 };
 
 struct io {
-    /* Opens a connected socket to a server: UDP on a fresh random port; TCP
-     * begins to connect (send may follow at once). 0 or -errno. */
-    int (*open)(struct io *, struct io_peer *, const struct addr *server, enum io_kind);
-    /* One message; TCP adds the length. 0 or -errno. */
-    int (*send)(struct io *, struct io_peer *, const uint8_t *, size_t);
+    /* Opens a connected socket to a server, UDP on a fresh random port, and sends one message;
+     * TCP adds the length. 0 or -errno: then it is closed. */
+    int (*ask)(struct io *, struct io_peer *, const struct addr *server, enum io_kind,
+               const uint8_t *message, size_t len);
     void (*close)(struct io *, struct io_peer *);                      /* closed already: fine */
     void (*timer_set)(struct io *, struct io_timer *, uint64_t at_ms); /* set or moved */
     void (*timer_clear)(struct io *, struct io_timer *);               /* not set: fine */

@@ -152,14 +152,28 @@ static void on_stream_end(struct bufferevent *stream, short what, void *arg)
     fail_peer(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
 }
 
-static int open_peer(struct io *io, struct io_peer *peer, const struct addr *server,
-                     enum io_kind kind)
+/* A UDP port that nobody can foresee, of all that may be used; the kernel's choice if those
+ * that were drawn are taken. */
+static void bind_randomly(int fd, bool v4, struct random *random)
 {
+    struct addr any = {.ip = {[10] = v4 ? 0xff : 0, [11] = v4 ? 0xff : 0}};
+    struct sockaddr_storage from;
+
+    for (int i = 0; i < PORT_TRIES; i++) {
+        any.port = (uint16_t)(PORT_MIN + random_below(random, 65536 - PORT_MIN));
+        if (bind(fd, (struct sockaddr *)&from, addr_to_sockaddr(&any, &from)) == 0)
+            return;
+    }
+}
+
+static int ask(struct io *io, struct io_peer *peer, const struct addr *server, enum io_kind kind,
+               const uint8_t *message, size_t len)
+{
+    const uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
     struct io_event *self = container_of(io, struct io_event, io);
     struct link *l = (void *)peer->space;
-    struct addr any = {.ip = {0}};
-    struct sockaddr_storage to, from;
-    socklen_t len = addr_to_sockaddr(server, &to);
+    struct sockaddr_storage to;
+    socklen_t to_len = addr_to_sockaddr(server, &to);
     int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
     int one = 1, omit = IP_PMTUDISC_OMIT, rc;
 
@@ -169,23 +183,15 @@ static int open_peer(struct io *io, struct io_peer *peer, const struct addr *ser
         return -errno;
     peer->handle = l;
     event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
-    if (kind == IO_TCP) {
+    if (kind == IO_TCP)
         setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    } else {
-        /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
-        if (to.ss_family == AF_INET)
-            setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
-        /* A port that nobody can foresee, of all that may be used; the kernel's choice if
-         * those that were drawn are taken. */
-        if (addr_is_v4(server))
-            any.ip[10] = any.ip[11] = 0xff;
-        for (int i = 0; i < PORT_TRIES; i++) {
-            any.port = (uint16_t)(PORT_MIN + random_below(io->random, 65536 - PORT_MIN));
-            if (bind(l->fd, (struct sockaddr *)&from, addr_to_sockaddr(&any, &from)) == 0)
-                break;
-        }
-    }
-    if (connect(l->fd, (struct sockaddr *)&to, len) != 0 && errno != EINPROGRESS) {
+    else
+        bind_randomly(l->fd, addr_is_v4(server), io->random);
+    /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
+    if (kind == IO_UDP && to.ss_family == AF_INET)
+        setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
+    if ((connect(l->fd, (struct sockaddr *)&to, to_len) != 0 && errno != EINPROGRESS) ||
+        (kind == IO_UDP && send(l->fd, message, len, MSG_NOSIGNAL) != (ssize_t)len)) {
         rc = -errno;
         close_peer(io, peer);
         return rc;
@@ -199,24 +205,13 @@ static int open_peer(struct io *io, struct io_peer *peer, const struct addr *ser
         bufferevent_setcb(l->stream, on_stream, NULL, on_stream_end, peer);
         bufferevent_setwatermark(l->stream, EV_READ, 0, 2 + DNS_MAX_MESSAGE);
         rc = bufferevent_enable(l->stream, EV_READ);
+        rc |= bufferevent_write(l->stream, length, sizeof length);
+        rc |= bufferevent_write(l->stream, message, len); /* it leaves when it is connected */
     }
-    if (rc != 0)
-        close_peer(io, peer);
-    return rc == 0 ? 0 : -ENOMEM;
-}
-
-static int send_peer(struct io *io, struct io_peer *peer, const uint8_t *message, size_t len)
-{
-    const uint8_t prefix[2] = {(uint8_t)(len >> 8), (uint8_t)len};
-    struct link *l = peer->handle;
-
-    (void)io;
-    if (l->stream == NULL)
-        return send(l->fd, message, len, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -errno;
-    if (bufferevent_write(l->stream, prefix, sizeof prefix) != 0 ||
-        bufferevent_write(l->stream, message, len) != 0)
-        return -ENOMEM;
-    return 0; /* the event says when it can be written: at once, when connected */
+    if (rc == 0)
+        return 0;
+    close_peer(io, peer);
+    return -ENOMEM;
 }
 
 struct io *io_event_new(struct event_base *base, struct random *random)
@@ -225,8 +220,7 @@ struct io *io_event_new(struct event_base *base, struct random *random)
 
     if (self == NULL)
         return NULL;
-    self->io = (struct io){.open = open_peer,
-                           .send = send_peer,
+    self->io = (struct io){.ask = ask,
                            .close = close_peer,
                            .timer_set = timer_set,
                            .timer_clear = timer_clear,

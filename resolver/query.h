@@ -1,6 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * query.h -- one client question, from its packet to its answer.
+ * query.h -- one client question, from its packet to its answer (query.c, answer.c).
+ *
+ * The whole of Waymark's judgement is behind answer_read() and answer_query(): access,
+ * parse, policy, special names, cache. Pure: same view and arguments, same answer; no
+ * socket, clock, malloc or log; the only outside read is the policy map.
+ *
+ * The order access, parse, policy, cache, upstream, policy is fixed: a cached answer never
+ * reaches a refused client; an NXDOMAIN cached for a parent never hides a policy name.
  *
  * A struct query is large and lives in a batch (UDP), in a TCP connection's
  * worker scratch, or in struct explain; a question that must wait is kept as a
@@ -159,5 +166,12 @@ enum answer query_send_error(const struct view *, struct query *, uint16_t rcode
 /* The real answer that query_send() wrote, with its records from another one on: if the
  * settings want it, and it is from the cache, where every client finds the same order. */
 void query_rotate(const struct view *, struct query *);
+
+/* Access, strict parse of q->wire, key and hash, route. Sets all of q but client, arrived,
+ * wire and out, which the caller has set. FORWARD means: go on with answer_query(). */
+enum answer answer_read(const struct view *, struct query *, struct now);
+/* came NULL: SEND, DROP, or FORWARD, the real DNS must be asked; what came: SEND, DROP, or
+ * WAIT where that is pending. Then q->has_event says whether an event is to be pushed. */
+enum answer answer_query(const struct view *, struct query *, const struct real *came, struct now);
 
 #endif

@@ -130,57 +130,50 @@ static bool has_room(const struct connection *c)
            evbuffer_get_length(bufferevent_get_output(c->stream)) < OUT_MAX;
 }
 
-/* A question in the tcp's scratch. False: end the connection. */
-static bool answer_message(struct connection *c, const uint8_t *message, size_t len)
-{
-    struct listen *l = c->tcp->l;
-    struct query *q = &c->tcp->q;
-    struct now now = l->io->now(l->io);
-    enum answer answer;
-
-    q->client = c->client;
-    q->arrived_ms = now.mono_ms;
-    q->arrived_us = clock_us();
-    q->wire = message;
-    q->wire_len = len;
-    q->out = c->tcp->answer;
-    q->out_size = sizeof c->tcp->answer;
-    answer = answer_read(l->view, q, now);
-    if (answer == ANSWER_IGNORE) /* nothing more is expected */
-        return false;
-    if (answer == ANSWER_FORWARD)
-        answer = answer_query(l->view, q, NULL, now);
-    if (answer == ANSWER_FORWARD) {
-        c->pending++;
-        forwarder_ask(l->forwarder, l->view, q); /* may answer at once: tcp_send() */
-        return true;
-    }
-    listen_done(l, q, answer);
-    return answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
-}
-
 /* Something has come, or went out, or an answer that a question waited for is there. */
 static void serve(struct bufferevent *stream, void *arg)
 {
     struct connection *c = arg;
-    struct evbuffer *in = bufferevent_get_input(stream);
+    struct listen *l = c->tcp->l;
+    struct query *q = &c->tcp->q;
+    struct evbuffer *in = bufferevent_get_input(stream), *out = bufferevent_get_output(stream);
     bool good = true;
     uint8_t head[2];
 
     while (good && has_room(c) && evbuffer_copyout(in, head, sizeof head) == sizeof head) {
         size_t len = sizeof head + bytes_u16(head);
+        struct now now = l->io->now(l->io);
         const uint8_t *message;
+        enum answer answer;
 
         if (evbuffer_get_length(in) < len)
             break;
-        message = evbuffer_pullup(in, (ssize_t)len);
-        good = message != NULL && answer_message(c, message + sizeof head, len - sizeof head);
+        good = (message = evbuffer_pullup(in, (ssize_t)len)) != NULL;
+        if (!good)
+            break;
+        q->client = c->client;
+        q->arrived_ms = now.mono_ms;
+        q->arrived_us = clock_us();
+        q->wire = message + sizeof head;
+        q->wire_len = len - sizeof head;
+        q->out = c->tcp->answer;
+        q->out_size = sizeof c->tcp->answer;
+        answer = answer_read(l->view, q, now);
+        if (answer == ANSWER_FORWARD)
+            answer = answer_query(l->view, q, NULL, now);
+        if (answer == ANSWER_FORWARD) {
+            c->pending++;
+            forwarder_ask(l->forwarder, l->view, q); /* may answer at once: tcp_send() */
+        } else {
+            if (answer != ANSWER_IGNORE)
+                listen_done(l, q, answer);
+            good = answer == ANSWER_SEND && send_message(c, q->out, q->out_len);
+        }
         evbuffer_drain(in, len);
         set_idle(c);
     }
-    view_policy_end(c->tcp->l->view);
-    if (!good ||
-        (c->closing && c->pending == 0 && evbuffer_get_length(bufferevent_get_output(stream)) == 0))
+    view_policy_end(l->view);
+    if (!good || (c->closing && c->pending == 0 && evbuffer_get_length(out) == 0))
         end(c);
     else if (has_room(c) && !c->closing)
         bufferevent_enable(stream, EV_READ);

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ union control {
 
 struct socket {
     struct udp *udp;
-    struct event *event;
+    struct event event;
     struct listener listener;
 };
 
@@ -256,8 +257,8 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
         u->n++;
         s->udp = u;
         s->listener = listeners[i];
-        s->event = event_new(l->base, s->listener.fd, EV_READ | EV_PERSIST, on_readable, s);
-        if (s->event == NULL || event_add(s->event, NULL) != 0) {
+        event_assign(&s->event, l->base, s->listener.fd, EV_READ | EV_PERSIST, on_readable, s);
+        if (event_add(&s->event, NULL) != 0) {
             udp_free(u);
             return NULL;
         }
@@ -270,8 +271,7 @@ void udp_free(struct udp *u)
     if (u == NULL)
         return;
     for (int i = 0; i < u->n; i++) {
-        if (u->sockets[i].event != NULL)
-            event_free(u->sockets[i].event);
+        event_del(&u->sockets[i].event);
         close(u->sockets[i].listener.fd);
     }
     free(u->sockets);

@@ -56,8 +56,8 @@ struct net {
     void (*send_client)(struct net *, const struct client *, const uint8_t *, size_t); /* or NULL */
 };
 
-static inline int net_open(struct io *io, struct io_peer *peer, const struct addr *server,
-                           enum io_kind kind)
+static inline int net_question(struct io *io, struct io_peer *peer, const struct addr *server,
+                               enum io_kind kind, const uint8_t *wire, size_t len)
 {
     struct net *n = container_of(io, struct net, io);
     struct sent *s;
@@ -67,27 +67,18 @@ static inline int net_open(struct io *io, struct io_peer *peer, const struct add
     if (n->max_open > 0 && n->n_open >= n->max_open)
         return -EMFILE;
     assert_in_range(n->n_sent, 0, NET_SENT - 1);
+    assert_in_range(len, DNS_HEADER, sizeof s->wire);
     s = n->sent[n->n_sent++] = calloc(1, sizeof *s);
-    s->peer = peer;
     s->server = *server;
     s->kind = kind;
-    peer->handle = s;
-    n->n_open++;
-    return 0;
-}
-
-static inline int net_send(struct io *io, struct io_peer *peer, const uint8_t *wire, size_t len)
-{
-    int error = container_of(io, struct net, io)->send_error;
-    struct sent *s = peer->handle;
-
-    assert_non_null(s);
-    s->taken = error != 0;
-    if (error != 0)
-        return error;
-    assert_in_range(len, DNS_HEADER, sizeof s->wire);
+    s->taken = n->send_error != 0;
+    if (n->send_error != 0)
+        return n->send_error;
     memcpy(s->wire, wire, len);
     s->len = len;
+    s->peer = peer;
+    peer->handle = s;
+    n->n_open++;
     return 0;
 }
 
@@ -201,8 +192,7 @@ static inline struct net *net_new(unsigned slots)
 
     assert_non_null(n);
     n->w = world_new(NULL, "");
-    n->io = (struct io){.open = net_open,
-                        .send = net_send,
+    n->io = (struct io){.ask = net_question,
                         .close = net_close,
                         .timer_set = net_timer_set,
                         .timer_clear = net_timer_clear,

@@ -97,8 +97,8 @@ static int tear_down(void **state)
 static void ask(struct probe *p, enum io_kind kind, const char *question)
 {
     *p = (struct probe){.peer = {.receive = on_receive}};
-    assert_int_equal(t.io->open(t.io, &p->peer, &t.server, kind), 0);
-    assert_int_equal(t.io->send(t.io, &p->peer, (const uint8_t *)question, strlen(question)), 0);
+    assert_int_equal(
+        t.io->ask(t.io, &p->peer, &t.server, kind, (const uint8_t *)question, strlen(question)), 0);
 }
 
 /* The loop runs until that is no longer 0; NULL: for a moment. */
