@@ -42,20 +42,18 @@ struct control {
     struct MHD_Daemon *http;
     const struct control_route *routes; /* borrowed; ended by a row without method */
     void *context;
-    char *path;                                             /* owned */
-    struct stat self;                                       /* of the socket's file */
-    LIST_HEAD(control_requests, control_request) suspended; /* until they are answered */
+    LIST_HEAD(requests, request) suspended; /* until they are answered */
     bool stopping;
+    struct sockaddr_un socket;
 };
 
-struct control_request {
-    LIST_ENTRY(control_request) suspended;
+struct request {
+    struct control_request head;
+    LIST_ENTRY(request) suspended;
     struct control *control;
     struct MHD_Connection *connection; /* NULL once libmicrohttpd is done with it */
     const struct control_route *route;
-    const char *rest; /* borrowed from the connection, or "" */
-    json_t *body;     /* owned */
-    bool handed;      /* the handler has it */
+    bool handed; /* the handler has it */
     bool is_suspended, answered;
     unsigned status;
     json_t *answer;    /* owned */
@@ -66,22 +64,23 @@ struct control_request {
 
 /* --- answers */
 
-static void request_free(struct control_request *r)
+static void request_free(struct request *r)
 {
-    json_decref(r->body);
     json_decref(r->answer);
     free(r);
 }
 
-static void resume(struct control_request *r)
+static void resume(struct request *r)
 {
     LIST_REMOVE(r, suspended);
     r->is_suspended = false;
     MHD_resume_connection(r->connection);
 }
 
-void control_answer(struct control_request *r, unsigned status, json_t *body)
+void control_answer(struct control_request *head, unsigned status, json_t *body)
 {
+    struct request *r = container_of(head, struct request, head);
+
     assert(!r->answered);
     r->answered = true;
     r->status = status;
@@ -107,7 +106,7 @@ void control_refuse(struct control_request *r, unsigned status, const char *fmt,
                              text != NULL ? text : json_string("what was asked is not UTF-8")));
 }
 
-static enum MHD_Result send_answer(struct control_request *r)
+static enum MHD_Result send_answer(struct request *r)
 {
     static char failure[] = "{\"error\": \"out of memory, or a text that is not UTF-8\"}\n";
     char *text = json_dumps(r->answer, JSON_INDENT(2));
@@ -131,29 +130,15 @@ static enum MHD_Result send_answer(struct control_request *r)
 
 /* --- requests */
 
-const char *control_rest(const struct control_request *r)
+/* An argument of the query. What is empty, or no text (%00, octets that are no UTF-8), is none. */
+static enum MHD_Result add_argument(void *arguments, enum MHD_ValueKind kind, const char *key,
+                                    size_t key_len, const char *value, size_t len)
 {
-    return r->rest;
-}
-
-const char *control_argument(const struct control_request *r, const char *name)
-{
-    const char *value = NULL;
-    size_t len = 0;
-
-    if (r->connection != NULL)
-        MHD_lookup_connection_value_n(r->connection, MHD_GET_ARGUMENT_KIND, name, strlen(name),
-                                      &value, &len);
-    if (value == NULL)
-        value = json_string_value(json_object_get(r->body, name));
-    else if (strlen(value) != len) /* %00 inside: not what it seems */
-        return NULL;
-    return value != NULL && value[0] != '\0' ? value : NULL;
-}
-
-const json_t *control_body(const struct control_request *r)
-{
-    return r->body;
+    (void)kind;
+    (void)key_len;
+    if (value != NULL && len > 0 && strlen(value) == len)
+        json_object_set_new(arguments, key, json_string(value));
+    return MHD_YES;
 }
 
 static bool is_announced_too_long(struct MHD_Connection *connection)
@@ -164,7 +149,7 @@ static bool is_announced_too_long(struct MHD_Connection *connection)
 }
 
 /* Finds the route, or refuses. */
-static void find_route(struct control_request *r, const char *method, const char *path)
+static void find_route(struct request *r, const char *method, const char *path)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -179,7 +164,7 @@ static void find_route(struct control_request *r, const char *method, const char
         if (is_prefix ? strncmp(path, route->path, n) != 0 || path[n] == '\0'
                       : strcmp(path, route->path) != 0)
             continue;
-        r->rest = is_prefix ? path + n : "";
+        r->head.rest = path + (is_prefix ? n : strlen(path));
         r->allow = route->method;
         if (strcmp(route->method, method) == 0)
             break;
@@ -188,13 +173,13 @@ static void find_route(struct control_request *r, const char *method, const char
     if (info != NULL)
         getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
     if (r->allow == NULL)
-        control_refuse(r, 404, "no such path");
+        control_refuse(&r->head, 404, "no such path");
     else if (route->method == NULL)
-        control_refuse(r, 405, "this path does not take that method");
+        control_refuse(&r->head, 405, "this path does not take that method");
     else if (strcmp(method, "GET") != 0 && peer.uid != 0 && peer.uid != geteuid())
-        control_refuse(r, 403, "only root and the user of waymarkd may change something");
+        control_refuse(&r->head, 403, "only root and the user of waymarkd may change something");
     else if (is_announced_too_long(r->connection))
-        control_refuse(r, 413, "the body is longer than 64 KiB");
+        control_refuse(&r->head, 413, "the body is longer than 64 KiB");
 }
 
 /* libmicrohttpd calls this with the head, with each piece of the body, at the
@@ -204,7 +189,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
                                   size_t *len, void **state)
 {
     struct control *c = context;
-    struct control_request *r = *state;
+    struct request *r = *state;
     json_error_t why;
 
     (void)version;
@@ -213,7 +198,6 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             return MHD_NO;
         r->control = c;
         r->connection = connection;
-        r->rest = "";
         *state = r;
         find_route(r, method, url);
         return r->answered && is_announced_too_long(connection) ? send_answer(r) : MHD_YES;
@@ -227,17 +211,21 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         return MHD_YES;
     }
     if (!r->answered && !r->handed) {
-        if (r->n_bytes == 0 || strcmp(r->route->method, "GET") == 0)
-            r->body = json_object();
-        else if ((r->body = json_loadb(r->bytes, r->n_bytes, JSON_REJECT_DUPLICATES, &why)) == NULL)
-            control_refuse(r, 400, "the body is not JSON: line %d, column %d: %s", why.line,
+        json_t *arguments = r->head.arguments =
+            r->n_bytes == 0 || strcmp(method, "GET") == 0
+                ? json_object()
+                : json_loadb(r->bytes, r->n_bytes, JSON_REJECT_DUPLICATES, &why);
+
+        MHD_get_connection_values_n(connection, MHD_GET_ARGUMENT_KIND, add_argument, arguments);
+        r->handed = json_is_object(arguments);
+        if (r->handed)
+            r->route->handle(c->context, &r->head);
+        else if (arguments == NULL)
+            control_refuse(&r->head, 400, "the body is not JSON: line %d, column %d: %s", why.line,
                            why.column, why.text);
-        else if (!json_is_object(r->body))
-            control_refuse(r, 400, "the body must be a JSON object");
-        if (!r->answered) {
-            r->handed = true;
-            r->route->handle(c->context, r);
-        }
+        else
+            control_refuse(&r->head, 400, "the body must be a JSON object");
+        json_decref(arguments);
     }
     if (r->answered)
         return send_answer(r);
@@ -252,7 +240,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
 static void on_finished(void *context, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode code)
 {
-    struct control_request *r = *state;
+    struct request *r = *state;
 
     (void)context;
     (void)connection;
@@ -261,109 +249,88 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
         return;
     *state = NULL;
     r->connection = NULL;
-    r->rest = "";
     if (!r->handed || r->answered)
         request_free(r);
 }
 
-/* --- the socket's file */
+/* --- the server's life */
 
-static int socket_problem(struct diags *d, int error, const char *path, const char *what)
+static int socket_problem(struct diags *d, const char *path, const char *what)
 {
-    diags_add(d, NULL, 0, 0, "control.socket: %s %s: %s", what, path, strerror(error));
-    return -error;
+    return diags_add(d, NULL, 0, 0, "control.socket: %s %s: %s", what, path, strerror(errno));
 }
 
-/* A listening socket at the path, or -errno. *self identifies the new file.
+/* Makes fd a listening socket with the name. 0 or -EINVAL.
  *
  * The mode is set before the file has a name (fchmod, then bind), so that there is
  * no moment at which more people may connect than should. The umask is not touched,
  * since it belongs to all threads; chmod gives back what it took away. */
-static int listen_at(const char *path, struct stat *self, struct diags *d)
+static int listen_at(int fd, const struct sockaddr_un *to, struct diags *d)
 {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    const struct sockaddr *sa = (const struct sockaddr *)&to;
+    const struct sockaddr *sa = (const struct sockaddr *)to;
+    const char *path = to->sun_path;
     struct stat st;
-    int fd, rc;
-    bool there;
+    bool there = lstat(path, &st) == 0;
 
-    if (!str_copy(to.sun_path, sizeof to.sun_path, path)) {
-        diags_add(d, NULL, 0, 0,
-                  "control.socket: %s is longer than the %zu octets that a socket's path may have",
-                  path, sizeof to.sun_path - 1);
-        return -ENAMETOOLONG;
-    }
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return socket_problem(d, errno, path, "cannot make a socket for");
     /* A socket that nobody listens on is taken away; anything else stays. */
-    there = lstat(path, &st) == 0;
-    if (there && !S_ISSOCK(st.st_mode)) {
-        diags_add(d, NULL, 0, 0,
-                  "control.socket: %s exists and is no socket; remove it or set another path",
-                  path);
-        rc = -EEXIST;
-    } else if (there && (connect(fd, sa, sizeof to) == 0 ||
-                         (errno != ECONNREFUSED && errno != ENOENT))) { /* EAGAIN: it is busy */
-        diags_add(d, NULL, 0, 0,
-                  "control.socket: another process listens on %s; is waymarkd running?", path);
-        rc = -EADDRINUSE;
-    } else if (there && unlink(path) < 0 && errno != ENOENT) {
-        rc = socket_problem(d, errno, path, "cannot remove the dead socket");
-    } else if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, sa, sizeof to) < 0) {
-        rc = socket_problem(d, errno, path, "cannot make");
-    } else if (chmod(path, SOCKET_MODE) < 0 || lstat(path, self) < 0 ||
-               listen(fd, SOCKET_BACKLOG) < 0) {
-        rc = socket_problem(d, errno, path, "cannot listen on");
-        unlink(path);
-    } else {
-        return fd;
-    }
-    close(fd);
-    return rc;
+    if (there && !S_ISSOCK(st.st_mode))
+        return diags_add(d, NULL, 0, 0,
+                         "control.socket: %s exists and is no socket; remove it or set another "
+                         "path",
+                         path);
+    if (there && (connect(fd, sa, sizeof *to) == 0 ||
+                  (errno != ECONNREFUSED && errno != ENOENT))) /* EAGAIN: it is busy */
+        return diags_add(d, NULL, 0, 0,
+                         "control.socket: another process listens on %s; is waymarkd running?",
+                         path);
+    if (there && unlink(path) < 0 && errno != ENOENT)
+        return socket_problem(d, path, "cannot remove the dead socket");
+    if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, sa, sizeof *to) < 0)
+        return socket_problem(d, path, "cannot make");
+    if (chmod(path, SOCKET_MODE) == 0 && listen(fd, SOCKET_BACKLOG) == 0)
+        return 0;
+    socket_problem(d, path, "cannot listen on");
+    unlink(path);
+    return -EINVAL;
 }
-
-/* Takes the file away if it is still ours. */
-static void remove_socket(const struct control *c)
-{
-    struct stat st;
-
-    if (lstat(c->path, &st) == 0 && st.st_dev == c->self.st_dev && st.st_ino == c->self.st_ino)
-        unlink(c->path);
-}
-
-/* --- the server's life */
 
 int control_open(struct control **out, const char *path, const struct control_route *routes,
                  void *context, struct diags *d)
 {
     struct control *c = calloc(1, sizeof *c);
-    int fd, rc = -ENOMEM;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), rc;
 
-    if (c == NULL || (c->path = strdup(path)) == NULL)
-        goto fail;
+    if (c == NULL || fd < 0) {
+        rc = socket_problem(d, path, "cannot make a socket for");
+    } else if (!str_copy(c->socket.sun_path, sizeof c->socket.sun_path, path)) {
+        rc = diags_add(
+            d, NULL, 0, 0,
+            "control.socket: %s is longer than the %zu octets that a socket's path may have", path,
+            sizeof c->socket.sun_path - 1);
+    } else {
+        c->socket.sun_family = AF_UNIX;
+        rc = listen_at(fd, &c->socket, d);
+    }
+    if (rc != 0) {
+        close(fd);
+        free(c);
+        return rc;
+    }
     c->routes = routes;
     c->context = context;
-    if ((rc = fd = listen_at(path, &c->self, d)) < 0)
-        goto fail;
     c->http =
         MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, c,
                          MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
                          (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S,
                          MHD_OPTION_NOTIFY_COMPLETED, on_finished, c, MHD_OPTION_END);
     if (c->http == NULL) { /* it has closed fd */
-        remove_socket(c);
-        diags_add(d, NULL, 0, 0, "control.socket: the HTTP server does not start at %s", path);
-        rc = -EIO;
-        goto fail;
+        unlink(path);
+        free(c);
+        return diags_add(d, NULL, 0, 0, "control.socket: the HTTP server does not start at %s",
+                         path);
     }
     *out = c;
     return 0;
-fail:
-    if (c != NULL)
-        free(c->path);
-    free(c);
-    return rc;
 }
 
 void control_close(struct control *c)
@@ -374,9 +341,8 @@ void control_close(struct control *c)
     while (!LIST_EMPTY(&c->suspended)) /* with them libmicrohttpd cannot be stopped */
         resume(LIST_FIRST(&c->suspended));
     MHD_run(c->http);
-    remove_socket(c); /* while it still listens: no dead socket is ever seen */
+    unlink(c->socket.sun_path); /* while it still listens: no dead socket is ever seen */
     MHD_stop_daemon(c->http);
-    free(c->path);
     free(c);
 }
 

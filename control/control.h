@@ -17,8 +17,15 @@
 
 #include "base/diag.h"
 
-struct control;         /* opaque */
-struct control_request; /* opaque; lives until it is answered */
+struct control; /* opaque */
+
+/* Lives until it is answered; the rest of it is control.c's. */
+struct control_request {
+    /* Borrowed, while the handler is called: the path behind the route's, "" if none; and those
+     * arguments of the query that are not empty, with the members of the body. */
+    const char *rest;
+    json_t *arguments;
+};
 
 struct control_route {
     const char *method; /* "GET" or "POST" */
@@ -27,7 +34,7 @@ struct control_route {
 };
 
 /* Makes the socket (mode 0660, group as the process), removing a dead one
- * that nobody listens on. -EADDRINUSE when somebody does. */
+ * that nobody listens on. 0; -EINVAL with a sentence in d. */
 int control_open(struct control **, const char *path, const struct control_route *routes,
                  void *context, struct diags *d);
 void control_close(struct control *);
@@ -35,13 +42,6 @@ int control_fd(const struct control *);
 /* Goes on while work is ready although the descriptor is silent, but not for ever. Some
  * times a second it must be called in any case: connections that are idle end then. */
 void control_run(struct control *);
-
-/* Path behind the route's prefix ("" if none); an argument of the query, or else a
- * text of the body, NULL if there is none or it is empty; the parsed body (an object;
- * empty for GET). Borrowed. */
-const char *control_rest(const struct control_request *);
-const char *control_argument(const struct control_request *, const char *name);
-const json_t *control_body(const struct control_request *);
 
 /* Answers; takes the reference to json. May be called later (the request is suspended
  * meanwhile), but exactly once, and then not by a handler. status: 200, 400, 404, 503... */

@@ -361,13 +361,13 @@ static void add_cached(void *entries, const struct cache_key *key, const struct 
 static void get_cache(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    const char *type_text = control_argument(r, "type");
+    const char *type_text = json_string_value(json_object_get(r->arguments, "type"));
     json_t *entries;
     struct name name;
     uint16_t type = 0;
 
-    if (name_parse(&name, control_rest(r)) != 0) {
-        control_refuse(r, 400, "not a domain name: %s", control_rest(r));
+    if (name_parse(&name, r->rest) != 0) {
+        control_refuse(r, 400, "not a domain name: %s", r->rest);
         return;
     }
     if (type_text != NULL && type_parse(&type, type_text) != 0) {
@@ -380,27 +380,27 @@ static void get_cache(void *context, struct control_request *r)
     if (json_array_size(entries) > 0)
         control_answer(r, 200, json_pack("{s:O}", "entries", entries));
     else
-        control_refuse(r, 404, "nothing is cached at %s", control_rest(r));
+        control_refuse(r, 404, "nothing is cached at %s", r->rest);
     json_decref(entries);
 }
 
 static void post_cache_flush(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    const json_t *body = control_body(r);
-    const char *text = control_argument(r, "name");
-    bool all = json_is_true(json_object_get(body, "all"));
+    const char *text = NULL;
+    int all = 0, below = 0;
     struct name name;
     size_t n;
 
-    if (!all && (text == NULL || name_parse(&name, text) != 0)) {
+    if (json_unpack(r->arguments, "{s?s,s?b,s?b}", "name", &text, "below", &below, "all", &all) !=
+            0 ||
+        (!all && (text == NULL || name_parse(&name, text) != 0))) {
         control_refuse(r, 400, "needs {\"name\": NAME, \"below\": BOOL} or {\"all\": true}");
         return;
     }
     if (!all)
         name_fold(&name);
-    n = cache_flush(d->shared.cache, all ? NULL : &name,
-                    all || json_is_true(json_object_get(body, "below")));
+    n = cache_flush(d->shared.cache, all ? NULL : &name, all || below);
     control_answer(r, 200, json_pack("{s:I}", "flushed", (json_int_t)n));
 }
 
@@ -525,20 +525,20 @@ static void on_reply(void *context, const struct real *came)
 /* 0; else the request is answered. */
 static int read_question(struct control_request *r, struct explain *e)
 {
-    const char *name = control_argument(r, "name"), *type = control_argument(r, "type"),
-               *client = control_argument(r, "client"), *verdict = control_argument(r, "verdict"),
-               *dnssec = control_argument(r, "dnssec");
-    int supposed = verdict != NULL ? str_index(verdict_names, verdict) : VERDICT_NONE;
+    const char *name = NULL, *type = "SRV", *client = "127.0.0.1", *verdict = NULL, *dnssec = "no";
+    int rc = json_unpack(r->arguments, "{s?s,s?s,s?s,s?s,s?s}", "name", &name, "type", &type,
+                         "client", &client, "verdict", &verdict, "dnssec", &dnssec),
+        supposed = verdict != NULL ? str_index(verdict_names, verdict) : VERDICT_NONE;
 
-    e->dnssec = dnssec != NULL && strcmp(dnssec, "yes") == 0;
+    e->dnssec = strcmp(dnssec, "yes") == 0;
     e->supposed = (enum kms_verdict)supposed;
-    if (name == NULL)
+    if (rc != 0 || name == NULL)
         control_refuse(r, 400, "name is missing: which question is to be explained?");
     else if (name_parse(&e->qname, name) != 0)
         control_refuse(r, 400, "not a domain name: %s", name);
-    else if (type_parse(&e->qtype, type != NULL ? type : "SRV") != 0)
+    else if (type_parse(&e->qtype, type) != 0)
         control_refuse(r, 400, "not a record type: %s", type);
-    else if (addr_parse(&e->client, client != NULL ? client : "127.0.0.1", 0) != 0)
+    else if (addr_parse(&e->client, client, 0) != 0)
         control_refuse(r, 400, "not an IP address: %s", client);
     else if (verdict != NULL && supposed <= VERDICT_NONE)
         control_refuse(
@@ -549,7 +549,7 @@ static int read_question(struct control_request *r, struct explain *e)
     else if (verdict != NULL &&
              (!name_is_vlmcs(&e->qname) || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY)))
         control_refuse(r, 400, "a verdict is for discovery questions: _vlmcs._tcp.SUFFIX SRV");
-    else if (dnssec != NULL && !e->dnssec && strcmp(dnssec, "no") != 0)
+    else if (!e->dnssec && strcmp(dnssec, "no") != 0)
         control_refuse(r, 400, "dnssec is yes or no: %s", dnssec);
     else
         return 0;
