@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/number.h"
 #include "base/str.h"
@@ -37,78 +38,74 @@ struct listing {
     size_t limit, left;
 };
 
-static bool is_shown(struct listing *l, const char *name)
+/* Takes the row of an object of that name. */
+static void add(struct listing *l, const char *name, json_t *row)
 {
-    if (l->name != NULL && strcmp(l->name, name) != 0)
-        return false;
-    if (json_array_size(l->rows) < l->limit)
-        return true;
-    l->left++;
-    return false;
+    bool wanted = l->name == NULL || strcasecmp(l->name, name) == 0;
+
+    if (wanted && json_array_size(l->rows) < l->limit)
+        json_array_append(l->rows, row);
+    else
+        l->left += wanted;
+    json_decref(row);
 }
 
-/* pool NULL: the host is listed. */
-static void list_host(struct listing *l, const struct name *target, uint16_t port, const char *pool)
+/* pool "": the host is listed. */
+static void add_host(struct listing *l, const struct name *target, uint16_t port, const char *pool)
 {
-    struct name wanted;
-    char text[NAME_TEXT], *by;
+    char text[NAME_TEXT], *by = ctl_text("%s%s", pool[0] != '\0' ? "pool " : "list", pool);
 
-    if (l->name != NULL && (name_parse(&wanted, l->name) != 0 || !name_equal_fold(&wanted, target)))
-        return;
-    if (!is_shown(l, l->name != NULL ? l->name : ""))
-        return;
-    by = pool != NULL ? ctl_text("pool %s", pool) : ctl_text("list");
-    json_array_append_new(l->rows, json_pack("{s:s, s:i, s:s}", "host", name_print(target, text),
-                                             "port", (int)port, "by", by));
+    name_print(target, text);
+    add(l, text, json_pack("{s:s, s:i, s:s}", "host", text, "port", (int)port, "by", by));
     free(by);
 }
 
-static void list_rule(struct listing *l, enum what what, const struct policy_rule *r)
+static void add_rule(struct listing *l, const struct policy_rule *r)
 {
-    json_t *networks, *when;
-    char text[SUFFIX_TEXT];
+    json_t *networks = json_array(), *when = json_array();
 
-    for (size_t k = 0; what == SUFFIXES && k < r->n_suffixes; k++)
-        if (is_shown(l, r->name))
-            json_array_append_new(l->rows,
-                                  json_pack("{s:s, s:s}", "suffix",
-                                            suffix_print(&r->suffixes[k], text), "rule", r->name));
-    if (what != RULES || !is_shown(l, r->name))
-        return;
-    networks = json_array();
     for (size_t i = 0; i < r->n_networks; i++)
         json_array_append_new(networks, json_string(r->networks[i]));
-    when = json_array();
     for (unsigned i = 0; i < VERDICT_WORDS; i++)
         if (policy_when(r->action, r->when) & 1u << i)
             json_array_append_new(when, json_string(word_names[i]));
-    json_array_append_new(
-        l->rows, json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "name",
-                           r->name, "action", action_names[r->action], "mode", mode_names[r->mode],
-                           "networks", networks, "suffixes", (json_int_t)r->n_suffixes, "when",
-                           when, "pool", policy_text(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
-                           (json_int_t)r->from_ms, "until", (json_int_t)r->until_ms, "break_dnssec",
-                           r->break_dnssec, "comment", policy_text(r->comment)));
+    add(l, r->name,
+        json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "name", r->name,
+                  "action", action_names[r->action], "mode", mode_names[r->mode], "networks",
+                  networks, "suffixes", (json_int_t)r->n_suffixes, "when", when, "pool",
+                  policy_text(r->pool), "ttl_s", (json_int_t)r->ttl, "from", (json_int_t)r->from_ms,
+                  "until", (json_int_t)r->until_ms, "break_dnssec", r->break_dnssec, "comment",
+                  policy_text(r->comment)));
 }
 
 static void add_rows(struct listing *l, enum what what, const struct policy *p)
 {
+    char text[SUFFIX_TEXT];
+
     for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++)
-        if (what == NETWORKS && is_shown(l, w->name))
-            json_array_append_new(l->rows, json_pack("{s:s, s:o}", "name", w->name, "prefixes",
-                                                     members(POLICY_NETWORK, w->prefixes, w->n)));
+        if (what == NETWORKS)
+            add(l, w->name,
+                json_pack("{s:s, s:o}", "name", w->name, "prefixes",
+                          members(POLICY_NETWORK, w->prefixes, w->n)));
     for (size_t i = 0; what == APPROVED && i < p->n_approved; i++)
-        list_host(l, &p->approved[i].target, p->approved[i].port, NULL);
+        add_host(l, &p->approved[i].target, p->approved[i].port, "");
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
-        if (what == POOLS && is_shown(l, pool->name))
-            json_array_append_new(l->rows, json_pack("{s:s, s:o, s:b}", "name", pool->name, "hosts",
-                                                     members(POLICY_POOL, pool->hosts, pool->n),
-                                                     "allow_public", pool->allow_public));
+        if (what == POOLS)
+            add(l, pool->name,
+                json_pack("{s:s, s:o, s:b}", "name", pool->name, "hosts",
+                          members(POLICY_POOL, pool->hosts, pool->n), "allow_public",
+                          pool->allow_public));
         for (size_t k = 0; what == APPROVED && k < pool->n; k++)
-            list_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
+            add_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
     }
-    for (size_t i = 0; i < p->n_rules; i++)
-        list_rule(l, what, &p->rules[i]);
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        if (what == RULES)
+            add_rule(l, r);
+        for (size_t k = 0; what == SUFFIXES && k < r->n_suffixes; k++)
+            add(l, r->name,
+                json_pack("{s:s, s:s}", "suffix", suffix_print(&r->suffixes[k], text), "rule",
+                          r->name));
+    }
 }
 
 /* clang-format off */

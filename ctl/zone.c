@@ -159,8 +159,6 @@ static const char *read_record(struct zone *z, const ldns_rr *rr, const struct n
     host.priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
     host.weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
     host.port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
-    if (host.port == 0)
-        return "the record has port 0, where no client can connect";
     why = host_target_check(name_print(&name, text), &host.target);
     name_parent(owner, 2, &name);
     if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
@@ -202,8 +200,8 @@ static void read_line(struct zone *z, char *text, unsigned line)
         if (status != LDNS_STATUS_OK) { /* then ldns has freed it */
             why = ldns_get_errorstr_by_id(status);
         } else {
-            why = read_name(ldns_rr_owner(rr), &owner) ? read_record(z, rr, &owner, line)
-                                                       : "the name is none";
+            (void)read_name(ldns_rr_owner(rr), &owner); /* ldns made it */
+            why = read_record(z, rr, &owner, line);
             ldns_rr_free(rr);
         }
     }

@@ -65,6 +65,10 @@ static const struct row {
     {"front ends before",
      " a: {suffixes: [x], pool: p, until: 2028-01-01T00:00:00Z}\n b: {suffixes: [x], pool: q}\n",
      "rule b: is in a tie with rule a for x; only the order of their names decides\n"},
+    {"both end together",
+     " a: {suffixes: [x], pool: p, until: 2028-01-01T00:00:00Z}\n b: {suffixes: [x], pool: q, "
+     "until: 2028-01-01T00:00:00Z}\n",
+     "rule b: can never act: for x, rule a has the same scope and is tried first, by its name\n"},
     {"x beside *.x", " a: {suffixes: [x.y], pool: p}\n b: {suffixes: [\"*.x.y\"], pool: q}\n",
      "rule b: has *.x.y, while rule a decides otherwise for x.y itself\n"},
     {"x beside *.z", " a: {suffixes: [x.y], pool: p}\n b: {suffixes: [\"*.z.y\"], pool: q}\n", ""},

@@ -72,7 +72,7 @@ static const struct row {
     {"the name outlives a fault", "_vlmcs._tcp.a." SRV "k.c.d.\nx. A none\n" SRV "l.c.d.",
      "2: Syntax error, could not parse the RR's rdata\n"},
     {"port 0", "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.\n",
-     "1: _vlmcs._tcp.a: the record has port 0, where no client can connect\n"},
+     "1: pool k: host k.c.d has port 0, where no client can connect\n"},
     {"target without a dot", "_vlmcs._tcp.a." SRV "kms.\n",
      "1: _vlmcs._tcp.a: has no dot; give the full name of the host, like kms01.contoso.com\n"},
     {"host twice", "\n_vlmcs._tcp.a. SRV 0 0 1688 k.c.d.\n_vlmcs._tcp.a. SRV 5 0 1688 k.c.d.\n",
