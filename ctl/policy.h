@@ -39,7 +39,7 @@ struct policy_write {
     struct diags problems; /* what makes the input invalid: then nothing is done */
     const char *remark;    /* borrowed: one more sentence after the serial, or NULL */
     char question[256];    /* to ask before it is done; "" = nothing goes */
-    bool is_fill;          /* a pool that is there must be as it is */
+    bool is_fill; /* a rule is told by its clients; a pool that is there must be as it is */
     struct policy_change change;
     char author[64];
     uint64_t serial;

@@ -163,16 +163,17 @@ void policy_list(struct str *s, enum policy_kind kind, const void *members, size
         str_addf(s, " and %zu more", n - SHOWN);
 }
 
-/* "fill from pool x, any client, when missing". */
-static void rule_words(struct str *s, const struct policy_rule *r)
+/* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
+static void rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
 {
     unsigned when = policy_when(r->action, r->when);
     bool any = r->n_networks == 0;
     const char *before = "when ";
     char time[NUMBER_TEXT];
 
-    str_addf(s, "%s%s%s, ", action_names[r->action], r->pool[0] != '\0' ? " from pool " : "",
-             r->pool);
+    if (!is_fill)
+        str_addf(s, "%s%s%s, ", action_names[r->action], r->pool[0] != '\0' ? " from pool " : "",
+                 r->pool);
     for (size_t i = 0; i < r->n_networks; i++)
         any |= strcmp(r->networks[i], "any") == 0;
     str_add(s, any ? "any client" : "clients in");
@@ -222,7 +223,7 @@ static void row_text(struct str *s, const struct policy_write *w, const struct c
     if (c->verb == CHANGE_DROP || (*moved != '\0' && c->verb == CHANGE_ADD))
         return;
     str_add(s, s->len > 0 ? "    " : "");
-    rule_words(s, r);
+    rule_words(s, r, w->is_fill);
 }
 
 /* --- what the list did, as rows ------------------------------------------- */
