@@ -5,7 +5,7 @@
  * Packed are the numbers as they lie in memory, and each name, text and host as far
  * as it is used. The ring:
  *
- *   [u32 length | record, padded to 8] ... [WRAP] ... end
+ *   [u64 length | record, padded to 8] ... [WRAP] ... end
  *
  * head and tail only grow; their low bits are the place. A record is never
  * split: when it does not fit before the end, a marker sends the reader to the
@@ -128,14 +128,6 @@ void audit_event_unpack(struct audit_event *e, const uint8_t *packed, size_t len
     pack_event(&k, e);
 }
 
-uint64_t audit_event_mono(const uint8_t *packed)
-{
-    uint64_t ms;
-
-    memcpy(&ms, packed + offsetof(struct audit_event, mono_ms), sizeof ms);
-    return ms;
-}
-
 size_t audit_event_shared(const struct audit_event *e)
 {
     return offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
@@ -143,8 +135,7 @@ size_t audit_event_shared(const struct audit_event *e)
 
 /* --- the ring ----------------------------------------------------------------------- */
 
-enum { LINE = 64, ALIGN = 8, LENGTH = 4 };
-static const uint32_t wrap = UINT32_MAX;
+enum { LINE = 64, LENGTH = 8, WRAP = UINT16_MAX };
 
 struct audit_ring {
     size_t size; /* of bytes[]; a power of two */
@@ -152,12 +143,9 @@ struct audit_ring {
     _Alignas(LINE) _Atomic size_t head;
     size_t tail_seen;
     _Atomic uint64_t dropped;
-    _Atomic uint64_t dropped_since; /* wall clock of the first since taken; 0 = none */
     /* consumer */
     _Alignas(LINE) _Atomic size_t tail;
-    size_t next;    /* tail behind the record that was peeked at */
-    uint64_t taken; /* of dropped */
-    uint64_t last_since;
+    size_t next; /* tail behind the record that was peeked at */
     _Alignas(LINE) uint8_t bytes[];
 };
 
@@ -180,73 +168,63 @@ void audit_ring_free(struct audit_ring *r)
     free(r);
 }
 
-static size_t padded(size_t len)
+static size_t record_size(size_t len)
 {
-    return (LENGTH + len + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    return (LENGTH + len + 7) & ~(size_t)7;
 }
 
-/* Packs into at most `room` octets, a multiple of ALIGN, with the length; the
+/* Packs the event with its length into at most `room` octets, a multiple of 8; the
  * octets used, 0 if it does not fit. */
 static size_t put_record(uint8_t *out, size_t room, const struct audit_event *e)
 {
-    size_t len = room > 0 ? audit_event_pack(e, out + LENGTH, room - LENGTH) : 0;
-    uint32_t n = (uint32_t)len;
+    uint64_t len = room > 0 ? audit_event_pack(e, out + LENGTH, room - LENGTH) : 0;
 
-    if (len == 0)
-        return 0;
-    memcpy(out, &n, sizeof n);
-    return padded(len);
-}
-
-static bool try_push(struct audit_ring *r, size_t head, const struct audit_event *e)
-{
-    size_t free_bytes = r->size - (head - r->tail_seen), place = head & (r->size - 1);
-    size_t before_end = r->size - place, skipped = 0, used;
-
-    used = put_record(r->bytes + place, free_bytes < before_end ? free_bytes : before_end, e);
-    if (used == 0 && free_bytes > before_end) {
-        memcpy(r->bytes + place, &wrap, sizeof wrap);
-        skipped = before_end;
-        used = put_record(r->bytes, free_bytes - before_end, e);
-    }
-    if (used > 0)
-        atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
-    return used > 0;
+    if (len > 0)
+        memcpy(out, &len, sizeof len);
+    return len > 0 ? record_size(len) : 0;
 }
 
 bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
 {
-    size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    const size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    const size_t place = head & (r->size - 1), before_end = r->size - place;
+    const uint64_t wrap = WRAP;
 
-    if (try_push(r, head, e))
-        return true;
-    r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
-    if (try_push(r, head, e))
-        return true;
-    if (atomic_load_explicit(&r->dropped_since, memory_order_relaxed) == 0)
-        atomic_store_explicit(&r->dropped_since, e->wall_ms, memory_order_relaxed);
+    for (int i = 0; i < 2; i++) {
+        size_t left = r->size - (head - r->tail_seen), skipped = 0;
+        size_t used = put_record(r->bytes + place, left < before_end ? left : before_end, e);
+
+        if (used == 0 && left > before_end) {
+            memcpy(r->bytes + place, &wrap, sizeof wrap);
+            skipped = before_end;
+            used = put_record(r->bytes, left - before_end, e);
+        }
+        if (used > 0) {
+            atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
+            return true;
+        }
+        r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
+    }
     atomic_fetch_add_explicit(&r->dropped, 1, memory_order_release);
     return false;
 }
 
-const uint8_t *audit_ring_peek(struct audit_ring *r, size_t *len)
+const struct audit_event *audit_ring_peek(struct audit_ring *r, size_t *len)
 {
     size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
     size_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-    size_t place = tail & (r->size - 1);
-    uint32_t n;
+    uint64_t n;
 
     if (tail == head)
         return NULL;
-    memcpy(&n, r->bytes + place, sizeof n);
-    if (n == wrap) {
-        tail += r->size - place;
-        place = 0;
+    memcpy(&n, r->bytes + (tail & (r->size - 1)), sizeof n);
+    if (n == WRAP) {
+        tail += r->size - (tail & (r->size - 1));
         memcpy(&n, r->bytes, sizeof n);
     }
-    r->next = tail + padded(n);
+    r->next = tail + record_size(n);
     *len = n;
-    return r->bytes + place + LENGTH;
+    return (const void *)(r->bytes + (tail & (r->size - 1)) + LENGTH);
 }
 
 void audit_ring_release(struct audit_ring *r)
@@ -257,19 +235,4 @@ void audit_ring_release(struct audit_ring *r)
 uint64_t audit_ring_dropped(const struct audit_ring *r)
 {
     return atomic_load_explicit(&r->dropped, memory_order_acquire);
-}
-
-uint64_t audit_ring_take_dropped(struct audit_ring *r, uint64_t *first_wall_ms)
-{
-    uint64_t dropped = audit_ring_dropped(r), n = dropped - r->taken, since;
-
-    if (n == 0)
-        return 0;
-    since = atomic_exchange_explicit(&r->dropped_since, 0, memory_order_relaxed);
-    /* A drop may fall between its time and its count; then the last time known. */
-    if (since != 0)
-        r->last_since = since;
-    r->taken = dropped;
-    *first_wall_ms = r->last_since;
-    return n;
 }

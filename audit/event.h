@@ -79,8 +79,6 @@ uint32_t audit_client_error(const struct audit_event *);
 enum { AUDIT_EVENT_MAX = 8192 };
 size_t audit_event_pack(const struct audit_event *, uint8_t *out, size_t size);
 void audit_event_unpack(struct audit_event *, const uint8_t *, size_t);
-/* mono_ms of a packed event. */
-uint64_t audit_event_mono(const uint8_t *packed);
 /* Where in a packed event that begins which is the same for many. */
 size_t audit_event_shared(const struct audit_event *);
 
@@ -93,15 +91,14 @@ struct audit_ring *audit_ring_new(size_t bytes); /* power of two; NULL when out 
 void audit_ring_free(struct audit_ring *);
 
 /* Producer. Packs the event straight into the ring; false when it is full
- * (then counted as dropped, with the time). Wait-free, no allocation. */
+ * (then counted as dropped). Wait-free, no allocation. */
 bool audit_ring_push(struct audit_ring *, const struct audit_event *);
 
-/* Consumer. The oldest record, or NULL; it stays valid until release. */
-const uint8_t *audit_ring_peek(struct audit_ring *, size_t *len);
+/* Consumer. The oldest event, packed, of which the members before qname, and qname as
+ * far as it is used, lie as in the struct; or NULL. It stays valid until release. */
+const struct audit_event *audit_ring_peek(struct audit_ring *, size_t *len);
 void audit_ring_release(struct audit_ring *);
 
 uint64_t audit_ring_dropped(const struct audit_ring *); /* ever; any thread */
-/* Consumer: what was dropped since the last call, and when it began. */
-uint64_t audit_ring_take_dropped(struct audit_ring *, uint64_t *first_wall_ms);
 
 #endif

@@ -30,11 +30,14 @@
 enum { ROWS = 65536, TOUCHED = 65536, FEW = 64, PLACES = 4 * ROWS };
 enum { SKETCH = 32, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
 enum { HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
+enum { IN_SHADOW = -1 };
 /* Bits of an event, as the view reads them. */
 enum { REPEAT = 1, CACHED = 2, DNSSEC_OK = 4, RD = 8, CD = 16, AD = 32, TCP = 64 };
 static const uint64_t hour_ms = 3600000;
 /* Two suffixes asked within this time are one search. */
 static const int64_t same_search_ms = 60000;
+/* Of the hashes that are stored. */
+static const struct hash_key stored = {0x636c69656e742121u, 0x736b657463682121u};
 
 /* One suffix of a client. */
 struct slot {
@@ -47,7 +50,8 @@ struct slot {
 #define MEMBER(name) int64_t name;
 struct row {
     const char *name; /* of a new one, until it is written */
-    uint8_t table, n_slots, n_sketch;
+    enum store_table table;
+    uint8_t n_slots, n_sketch;
     bool touched, other;
     union {
         int64_t numbers[STORE_NUMBERS];
@@ -70,6 +74,9 @@ struct row {
     };
 };
 
+/* In numbers[], an outcome's place without its number: passed is behind attempts. */
+enum { OUTCOME_NUMBER = (offsetof(struct row, attempts) - offsetof(struct row, id)) / 8 };
+
 /* In the order of the tables, so that their pages are visited once each. */
 struct touched {
     uint64_t order;
@@ -78,6 +85,8 @@ struct touched {
 
 struct ledger {
     struct audit_store *store;
+    const struct audit_event *event; /* that is being added */
+    uint32_t client;                 /* hash of its client */
     const char *forwarder;
     struct hash_key secret;
     struct arena *arena; /* rows and their names */
@@ -137,21 +146,16 @@ void ledger_free(struct ledger *l)
 
 /* --- rows in memory ---------------------------------------------------------------- */
 
-/* What a row is about: the octets of an address, of a name (with a port for a host), a
- * rule's text, an hour. None: the row (other). */
-struct subject {
-    enum store_table table;
-    const void *key;
-    size_t len;
-};
-
-/* Where it is, or, if that is empty, where it goes with this hash. */
-static struct place *place_of(struct ledger *l, const struct subject *s, uint64_t *hash)
+/* What a row is about is its key: the octets of an address, of a name (with a port for a
+ * host), a rule's text, an hour. None: the row (other). Where it is, or, if that is empty,
+ * where it goes with this hash. */
+static struct place *place_of(struct ledger *l, enum store_table t, const void *key, size_t len,
+                              uint64_t *hash)
 {
-    const struct hash_key key = {l->secret.k0 ^ (uint64_t)s->table, l->secret.k1};
+    const struct hash_key secret = {l->secret.k0 ^ (uint64_t)t, l->secret.k1};
     struct place *p;
 
-    *hash = hash_bytes(&key, s->key, s->len) | 1;
+    *hash = hash_bytes(&secret, key, len) | 1;
     p = &l->places[*hash >> 32 & (PLACES - 1)];
     while (p->hash != 0 && p->hash != *hash)
         p = p + 1 < l->places + PLACES ? p + 1 : l->places;
@@ -159,23 +163,23 @@ static struct place *place_of(struct ledger *l, const struct subject *s, uint64_
 }
 
 /* The name of its row in the database. */
-static const char *name_of(const struct subject *s, char out[KEY_TEXT])
+static const char *name_of(enum store_table t, const void *key, size_t len, char out[KEY_TEXT])
 {
-    struct cursor c = cursor_make(s->key, s->len);
+    struct cursor c = cursor_make(key, len);
     struct addr client = {.port = 0};
     struct name name;
 
-    if (s->len == 0) {
+    if (len == 0) {
         str_copy(out, KEY_TEXT, "(other)");
-    } else if (s->table == STORE_CLIENT) {
-        memcpy(client.ip, s->key, sizeof client.ip);
+    } else if (t == STORE_CLIENT) {
+        memcpy(client.ip, key, sizeof client.ip);
         addr_print(&client, out);
-    } else if (s->table == STORE_RULE) {
-        str_copy(out, KEY_TEXT, s->key);
+    } else if (t == STORE_RULE) {
+        str_copy(out, KEY_TEXT, key);
     } else {
         name_read(&c, &name);
         name_print(&name, out);
-        if (s->table == STORE_HOST)
+        if (t == STORE_HOST)
             snprintf(out + strlen(out), 8, ":%u", cursor_u16(&c));
     }
     return out;
@@ -204,15 +208,15 @@ static int begin(struct ledger *l)
     return rc == 1 ? 0 : rc;
 }
 
-/* The row of the subject, or of (other) when there are too many; a new one is
- * loaded or begun. */
-static int find(struct ledger *l, const struct subject *s, struct row **out)
+/* The row of a key, or of (other) when there are too many; a new one is loaded or
+ * begun. */
+static int find(struct ledger *l, enum store_table t, const void *key, size_t len, struct row **out)
 {
-    struct row row = {.table = (uint8_t)s->table, .other = s->len == 0};
+    struct row row = {.table = t, .other = len == 0};
     int64_t slots[STORE_SLOTS][STORE_SLOT_NUMBERS];
     size_t size = sizeof row.sketch;
     uint64_t hash;
-    struct place *place = place_of(l, s, &hash);
+    struct place *place = place_of(l, t, key, len, &hash);
     char name[KEY_TEXT];
     int found, n = 0;
 
@@ -220,19 +224,18 @@ static int find(struct ledger *l, const struct subject *s, struct row **out)
         *out = place->row;
         return 0;
     }
-    if (s->table == STORE_HOUR)
-        memcpy(&row.id, s->key, sizeof row.id);
+    if (t == STORE_HOUR)
+        memcpy(&row.id, key, sizeof row.id);
     else
-        name_of(s, name);
-    found = audit_store_get(l->store, s->table, name, row.id, row.numbers, row.sketch, &size);
-    if (found == 0 && !row.other && l->count[s->table] >= l->most[s->table])
-        return find(l, &(struct subject){s->table, NULL, 0}, out);
-    if (found > 0 && s->table == STORE_CLIENT)
+        name_of(t, key, len, name);
+    found = audit_store_get(l->store, t, name, row.id, row.numbers, row.sketch, &size);
+    if (found == 0 && !row.other && l->count[t] >= l->most[t])
+        return find(l, t, NULL, 0, out);
+    if (found > 0 && t == STORE_CLIENT)
         n = audit_store_get(l->store, STORE_SLOT, NULL, row.id, slots[0], NULL, NULL);
     if (found < 0 || n < 0)
         return found < 0 ? found : n;
-    if (found > 0)
-        row.n_sketch = (uint8_t)(size / sizeof *row.sketch);
+    row.n_sketch = (uint8_t)(found > 0 ? size / sizeof *row.sketch : 0);
     for (int i = 0; i < n; i++) {
         const int64_t *v = slots[i], k = v[0] % STORE_SLOTS; /* id suffix last verdict outcome */
 
@@ -241,15 +244,13 @@ static int find(struct ledger *l, const struct subject *s, struct row **out)
     }
     if (l->arena == NULL && (l->arena = arena_new()) == NULL)
         return -ENOMEM;
-    if (found == 0 && s->table != STORE_HOUR) {
-        row.name = arena_strdup(l->arena, name);
-        if (row.name == NULL)
+    if (found == 0 && t != STORE_HOUR) {
+        if ((row.name = arena_strdup(l->arena, name)) == NULL)
             return -ENOMEM;
-        row.id = ++l->last_id[s->table];
-        l->count[s->table] += !row.other;
+        row.id = ++l->last_id[t];
+        l->count[t] += !row.other;
     }
-    *out = arena_alloc(l->arena, sizeof row);
-    if (*out == NULL)
+    if ((*out = arena_alloc(l->arena, sizeof row)) == NULL)
         return -ENOMEM;
     memcpy(*out, &row, sizeof row);
     *place = (struct place){hash, {*out}};
@@ -264,11 +265,11 @@ static void prefetch_row(const struct row *r)
         PREFETCH((const uint8_t *)r + at);
 }
 
-void ledger_expect(struct ledger *l, const struct addr *client)
+void ledger_expect(struct ledger *l, const void *packed)
 {
+    const uint8_t *ip = ((const struct audit_event *)packed)->client.ip; /* packed as it is */
     uint64_t hash;
-    const struct place *p =
-        place_of(l, &(struct subject){STORE_CLIENT, client->ip, sizeof client->ip}, &hash);
+    const struct place *p = place_of(l, STORE_CLIENT, ip, 16, &hash);
 
     if (p->hash != 0)
         prefetch_row(p->row);
@@ -283,7 +284,7 @@ static int by_order(const void *a, const void *b)
 
 static int save_row(struct audit_store *store, struct row *r)
 {
-    enum store_table t = (enum store_table)r->table;
+    const enum store_table t = r->table;
     int rc = 0;
 
     audit_store_number(store, t, r->id);
@@ -330,16 +331,16 @@ int ledger_save(struct ledger *l)
 
 /* What the event does to every row that it touches. decided: its outcome is the row's
  * too; false: of a rule in shadow. */
-static void count(struct ledger *l, struct row *r, const struct audit_event *e, bool decided)
+static void count(struct ledger *l, struct row *r, bool decided)
 {
+    const struct audit_event *e = l->event;
     int64_t ms = (int64_t)e->wall_ms;
 
     if (decided) {
         r->questions++;
         r->attempts += !e->repeat;
-        if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES) /* passed is behind attempts */
-            r->numbers[offsetof(struct row, attempts) / 8 - offsetof(struct row, numbers) / 8 +
-                       e->outcome]++;
+        if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES)
+            r->numbers[OUTCOME_NUMBER + e->outcome]++;
     }
     if (r->first == 0 || ms < r->first)
         r->first = ms;
@@ -355,45 +356,42 @@ static void count(struct ledger *l, struct row *r, const struct audit_event *e, 
 
 /* Keeps the SKETCH smallest hashes of clients, sorted. The k-th smallest of n evenly
  * spread ones lies at k/(n+1) of their range. */
-static void sketch_add(struct row *r, uint32_t h)
+static void sketch_add(struct row *r, uint32_t hash)
 {
     int i = r->n_sketch;
 
-    if (i == SKETCH && r->sketch[i - 1] < h)
-        return;
-    while (i > 0 && r->sketch[i - 1] > h)
+    while (i > 0 && r->sketch[i - 1] > hash)
         i--;
-    if (i > 0 && r->sketch[i - 1] == h)
+    if (i == SKETCH || (i > 0 && r->sketch[i - 1] == hash))
         return;
     if (r->n_sketch < SKETCH)
         r->n_sketch++;
-    memmove(r->sketch + i + 1, r->sketch + i, ((size_t)r->n_sketch - 1 - (size_t)i) * sizeof h);
-    r->sketch[i] = h;
-    r->clients = r->n_sketch;
-    if (r->n_sketch == SKETCH)
-        r->clients =
-            (int64_t)((uint64_t)(SKETCH - 1) * UINT32_MAX / ((uint64_t)r->sketch[SKETCH - 1] + 1));
+    memmove(r->sketch + i + 1, r->sketch + i, ((size_t)r->n_sketch - 1 - (size_t)i) * sizeof hash);
+    r->sketch[i] = hash;
+    r->clients = r->n_sketch < SKETCH ? r->n_sketch
+                                      : (int64_t)((uint64_t)(SKETCH - 1) * UINT32_MAX /
+                                                  ((uint64_t)r->sketch[SKETCH - 1] + 1));
 }
 
-/* The row of a name. decided: the event's outcome is its; a rule in shadow only
- * would have decided. */
-static int add_name(struct ledger *l, const struct audit_event *e, const struct subject *s,
-                    uint32_t client, int64_t rule, bool decided, struct row **out)
+/* The row of a name. rule: the row of the rule that decided, 0 = none; IN_SHADOW: the
+ * name is that of a rule that would have. */
+static int add_name(struct ledger *l, enum store_table t, const void *key, size_t len, int64_t rule,
+                    struct row **out)
 {
-    int rc = find(l, s, out);
+    int rc = find(l, t, key, len, out);
     struct row *r = *out;
 
     if (rc != 0)
         return rc;
-    sketch_add(r, client);
-    r->verdict = e->verdict;
-    if (decided) {
-        r->outcome = e->outcome;
+    sketch_add(r, l->client);
+    r->verdict = l->event->verdict;
+    if (rule != IN_SHADOW) {
+        r->outcome = l->event->outcome;
         r->rule = rule;
     } else {
         r->would++;
     }
-    count(l, r, e, decided);
+    count(l, r, rule != IN_SHADOW);
     return 0;
 }
 
@@ -407,9 +405,10 @@ static bool host_in(const struct audit_host *h, const struct audit_host *list, u
 
 /* Each target once: those of the real answer, then those that only ours had.
  * *given: the row of the first that the client was given. */
-static int add_targets(struct ledger *l, const struct audit_event *e, uint32_t client, int64_t rule,
-                       int64_t *given)
+static int add_targets(struct ledger *l, int64_t rule, int64_t *given)
 {
+    const struct audit_event *e = l->event;
+
     for (int i = 0; i < e->n_real + e->n_answer; i++) {
         bool real = i < e->n_real;
         uint8_t at = (uint8_t)(real ? i : i - e->n_real), key[NAME_MAX_WIRE + 2];
@@ -422,8 +421,7 @@ static int add_targets(struct ledger *l, const struct audit_event *e, uint32_t c
             continue;
         name_fold_copy(writer_room(&w, h->target.len), h->target.data, h->target.len);
         writer_u16(&w, h->port);
-        rc = add_name(l, e, &(struct subject){STORE_HOST, key, w.len}, client, rule, true, &r);
-        if (rc != 0)
+        if ((rc = add_name(l, STORE_HOST, key, w.len, rule, &r)) != 0)
             return rc;
         r->delivered += host_in(h, e->answer, e->n_answer);
         if (real)
@@ -434,24 +432,23 @@ static int add_targets(struct ledger *l, const struct audit_event *e, uint32_t c
     return 0;
 }
 
-/* The client's row. host: of the first host that it was given. */
-static void add_client(struct ledger *l, struct row *r, const struct audit_event *e,
-                       uint32_t suffix, int64_t host)
+/* suffix: its row; host: of the first host that the client was given. */
+static void add_client(struct ledger *l, struct row *r, const struct row *suffix, int64_t host)
 {
+    const struct audit_event *e = l->event;
     bool asks = e->outcome != OUTCOME_UPDATE && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY);
     int64_t ms = (int64_t)e->wall_ms, gap = r->last > 0 ? ms - r->last : 0;
-    struct slot *slot = r->slots;
-    int i = 0;
+    int i = 0, oldest = 0;
 
     /* The suffix's place in the list; when that is full, of the one that was asked for longest ago. */
-    while (i < r->n_slots && r->slots[i].suffix != suffix)
-        i++;
-    if (i == r->n_slots && i < STORE_SLOTS)
+    for (; i < r->n_slots && r->slots[i].suffix != suffix->id; i++)
+        if (r->slots[i].last < r->slots[oldest].last)
+            oldest = i;
+    if (i == STORE_SLOTS)
+        i = oldest;
+    else if (i == r->n_slots)
         r->n_slots++;
-    for (int k = 0; i == STORE_SLOTS && k < STORE_SLOTS; k++)
-        slot = r->slots[k].last < slot->last ? &r->slots[k] : slot;
-    *(i < STORE_SLOTS ? &r->slots[i] : slot) =
-        (struct slot){ms, suffix, e->verdict, e->outcome, true};
+    r->slots[i] = (struct slot){ms, (uint32_t)suffix->id, e->verdict, e->outcome, true};
     if (gap >= same_search_ms && !e->repeat && !r->other)
         r->cadence_s = r->cadence_s == 0 ? gap / 1000 : (3 * r->cadence_s + gap / 1000) / 4;
     if (asks && e->n_answer > 0) {
@@ -461,7 +458,7 @@ static void add_client(struct ledger *l, struct row *r, const struct audit_event
     } else if (asks && r->no_host_since == 0) {
         r->no_host_since = ms;
     }
-    count(l, r, e, true);
+    count(l, r, true);
 }
 
 /* --- events ------------------------------------------------------------------------- */
@@ -485,8 +482,9 @@ static const char *text_or_null(const char *text)
 }
 
 /* What the event says that others say as well, and all of a control record. */
-static int put_answer(struct ledger *l, const struct audit_event *e)
+static int put_answer(struct ledger *l)
 {
+    const struct audit_event *e = l->event;
     char type[TYPE_TEXT], rcode[TYPE_TEXT], real_rcode[TYPE_TEXT], server[ADDR_TEXT];
     char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
     char networks[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
@@ -509,6 +507,7 @@ static int put_answer(struct ledger *l, const struct audit_event *e)
         text_or_null(e->would_rule),
         e->n_networks > 0 ? networks : NULL,
     };
+    const size_t n = e->kind == AUDIT_EVENT ? ARRAY_LEN(texts) : 3;
     const enum store_table t = STORE_ANSWER;
     struct str s;
 
@@ -516,112 +515,124 @@ static int put_answer(struct ledger *l, const struct audit_event *e)
     for (uint8_t i = 0; i < e->n_networks; i++)
         str_addf(&s, "%s%s", i > 0 ? " " : "", e->networks[i]);
     audit_store_number(l->store, t, l->next);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        audit_store_text(l->store, t, i < 3 || e->kind == AUDIT_EVENT ? texts[i] : NULL);
     audit_store_number(l->store, t, audit_client_error(e) & 0xffff);
-    if (e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE) {
-        audit_store_number(l->store, t, (int64_t)e->lost);
-        audit_store_number(l->store, t, (int64_t)e->lost_from_ms);
-    }
+    for (int i = 0; i < 2; i++)
+        if (e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE)
+            audit_store_number(l->store, t, (int64_t)(i == 0 ? e->lost : e->lost_from_ms));
+        else
+            audit_store_text(l->store, t, NULL);
+    for (size_t i = 0; i < n; i++)
+        audit_store_text(l->store, t, texts[i]);
     return audit_store_row(l->store, t);
 }
 
-/* The row of a question, or of a control record, which ends early. answer: what it has
- * in common with others; client, suffix: NULL where they are texts. */
-static int put_event(struct ledger *l, const struct audit_event *e, int64_t answer,
-                     const struct row *client, const struct row *suffix, const struct name *name,
-                     int64_t previous)
+/* The number of a row, or, where it is that of (other), the name of the key. */
+static void put_reference(struct ledger *l, const struct row *r, const void *key, size_t len)
 {
-    const int64_t bits = (e->repeat ? REPEAT : 0) | (e->cached ? CACHED : 0) |
-                         (e->edns_do ? DNSSEC_OK : 0) | (e->flags & DNS_RD ? RD : 0) |
-                         (e->flags & DNS_CD ? CD : 0) | (e->flags & DNS_AD ? AD : 0) |
-                         (e->transport == AUDIT_TCP ? TCP : 0);
-    const int64_t rest[] = {e->client.port, e->id,         bits,    (int64_t)e->policy_serial,
-                            e->real_ms,     e->latency_us, previous};
+    char text[KEY_TEXT];
+
+    if (r->other)
+        audit_store_text(l->store, STORE_EVENT, name_of(r->table, key, len, text));
+    else
+        audit_store_number(l->store, STORE_EVENT, r->id);
+}
+
+/* The row of a question, or of a control record, which ends early. answer: what it has
+ * in common with others; the rows of its client and of its suffix, the name. */
+static int put_event(struct ledger *l, int64_t answer, const struct row *client, int64_t previous,
+                     const struct row *suffix, const struct name *name)
+{
     static const uint8_t discovery[] = "\6_vlmcs\4_tcp";
     const size_t before = sizeof discovery - 1;
-    const enum store_table t = STORE_EVENT;
-    struct addr address = e->client;
+    const struct audit_event *e = l->event;
+    const int64_t numbers[] = {
+        e->client.port,
+        e->id,
+        (e->repeat ? REPEAT : 0) | (e->cached ? CACHED : 0) | (e->edns_do ? DNSSEC_OK : 0) |
+            (e->flags & DNS_RD ? RD : 0) | (e->flags & DNS_CD ? CD : 0) |
+            (e->flags & DNS_AD ? AD : 0) | (e->transport == AUDIT_TCP ? TCP : 0),
+        (int64_t)e->policy_serial,
+        e->real_ms,
+        e->latency_us,
+        previous,
+    };
+    const struct name *asked = &e->qname;
     char text[NAME_TEXT];
+    bool plain;
 
-    audit_store_number(l->store, t, l->next);
-    audit_store_number(l->store, t, (int64_t)e->wall_ms);
-    audit_store_number(l->store, t, answer);
-    if (e->kind == AUDIT_EVENT) {
-        address.scope = 0;
-        if (client->other)
-            audit_store_text(l->store, t, addr_print(&address, text));
-        else
-            audit_store_number(l->store, t, client->id);
-        if (suffix->other)
-            audit_store_text(l->store, t, name_print(name, text));
-        else
-            audit_store_number(l->store, t, suffix->id);
-        /* The name as it was asked, if it is not what its suffix says. */
-        if (e->qname.len == before + name->len && memcmp(e->qname.data, discovery, before) == 0 &&
-            memcmp(e->qname.data + before, name->data, name->len) == 0 &&
-            (name->len == 1 || name->data[name->len - 2] != '.'))
-            audit_store_text(l->store, t, NULL);
-        else
-            audit_store_text(l->store, t, name_print(&e->qname, text));
-        for (size_t i = 0; i < ARRAY_LEN(rest); i++)
-            audit_store_number(l->store, t, rest[i]);
+    audit_store_number(l->store, STORE_EVENT, l->next++);
+    audit_store_number(l->store, STORE_EVENT, (int64_t)e->wall_ms);
+    audit_store_number(l->store, STORE_EVENT, answer);
+    if (e->kind != AUDIT_EVENT)
+        return audit_store_row(l->store, STORE_EVENT);
+    put_reference(l, client, e->client.ip, sizeof e->client.ip);
+    put_reference(l, suffix, name->data, name->len);
+    /* The name as it was asked, when it is not what the suffix's text says. */
+    plain = asked->len == before + name->len && memcmp(asked->data, discovery, before) == 0 &&
+            memcmp(asked->data + before, name->data, name->len) == 0 &&
+            (name->len == 1 || name->data[name->len - 2] != '.');
+    audit_store_text(l->store, STORE_EVENT, plain ? NULL : name_print(asked, text));
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+        audit_store_number(l->store, STORE_EVENT, numbers[i]);
+    return audit_store_row(l->store, STORE_EVENT);
+}
+
+/* The number of what the event has in common with others, which is packed there. */
+static int share(struct ledger *l, const uint8_t *packed, size_t len, int64_t *answer)
+{
+    uint64_t hash;
+    struct place *p = place_of(l, STORE_ANSWER, packed, len, &hash);
+
+    if (p->hash != 0 && l->next - p->shared < LEDGER_SHARED) {
+        *answer = p->shared;
+        return 0;
     }
-    l->next++;
-    return audit_store_row(l->store, t);
+    l->n += p->hash == 0;
+    *p = (struct place){.hash = hash, .shared = l->next};
+    *answer = l->next;
+    return put_answer(l);
 }
 
 int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
 {
-    static const struct hash_key fixed = {0x636c69656e742121u,
-                                          0x736b657463682121u}; /* hashes are stored */
-    const uint32_t of_client = (uint32_t)hash_bytes(&fixed, e->client.ip, sizeof e->client.ip);
     const int64_t hour = (int64_t)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, previous;
+    int64_t rule_id = 0, host_id = 0, previous, answer;
     struct row *rule, *suffix, *client, *at_hour;
-    struct place *shared;
     struct name name;
-    uint64_t hash;
     size_t start;
     int rc = l->next > 0 ? 0 : begin(l);
 
-    if (rc == 0 && e->kind != AUDIT_EVENT) {
-        rc = put_answer(l, e);
-        return rc == 0 ? put_event(l, e, l->next, NULL, NULL, NULL, 0) : rc;
-    }
+    l->event = e;
+    if (rc == 0 && e->kind != AUDIT_EVENT)
+        rc = put_answer(l);
+    if (rc != 0 || e->kind != AUDIT_EVENT)
+        return rc == 0 ? put_event(l, l->next, NULL, 0, NULL, NULL) : rc;
+    l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
     audit_event_suffix(e, &name);
-    if (rc == 0 && e->rule[0] != '\0') {
-        rc = add_name(l, e, &(struct subject){STORE_RULE, e->rule, strlen(e->rule)}, of_client, 0,
-                      true, &rule);
+    if (e->rule[0] != '\0') {
+        rc = add_name(l, STORE_RULE, e->rule, strlen(e->rule), 0, &rule);
         rule_id = rc == 0 ? rule->id : 0;
     }
     if (rc == 0 && e->would_rule[0] != '\0')
-        rc = add_name(l, e, &(struct subject){STORE_RULE, e->would_rule, strlen(e->would_rule)},
-                      of_client, 0, false, &rule);
+        rc = add_name(l, STORE_RULE, e->would_rule, strlen(e->would_rule), IN_SHADOW, &rule);
     if (rc == 0)
-        rc = add_targets(l, e, of_client, rule_id, &host_id);
+        rc = add_targets(l, rule_id, &host_id);
     if (rc == 0)
-        rc = add_name(l, e, &(struct subject){STORE_SUFFIX, name.data, name.len}, of_client,
-                      rule_id, true, &suffix);
+        rc = add_name(l, STORE_SUFFIX, name.data, name.len, rule_id, &suffix);
     if (rc == 0)
-        rc = find(l, &(struct subject){STORE_CLIENT, e->client.ip, sizeof e->client.ip}, &client);
+        rc = find(l, STORE_CLIENT, e->client.ip, sizeof e->client.ip, &client);
     if (rc == 0)
-        rc = find(l, &(struct subject){STORE_HOUR, &hour, sizeof hour}, &at_hour);
+        rc = find(l, STORE_HOUR, &hour, sizeof hour, &at_hour);
     if (rc != 0)
         return rc;
     previous = client->other ? 0 : client->event;
-    add_client(l, client, e, (uint32_t)suffix->id, host_id);
-    count(l, at_hour, e, true);
+    add_client(l, client, suffix, host_id);
+    count(l, at_hour, true);
     if (!e->counted) {
         start = audit_event_shared(e);
-        shared = place_of(l, &(struct subject){STORE_ANSWER, packed + start, len - start}, &hash);
-        if (shared->hash == 0 || l->next - shared->shared >= LEDGER_SHARED) {
-            l->n += shared->hash == 0;
-            *shared = (struct place){.hash = hash, .shared = l->next};
-            rc = put_answer(l, e);
-        }
+        rc = share(l, packed + start, len - start, &answer);
         if (rc == 0)
-            rc = put_event(l, e, shared->shared, client, suffix, &name, previous);
+            rc = put_event(l, answer, client, previous, suffix, &name);
     }
     if (rc == 0 && l->n_touched > TOUCHED - FEW)
         rc = ledger_save(l);

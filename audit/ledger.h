@@ -28,8 +28,8 @@ enum { LEDGER_SHARED = 20000 };
 /* Takes a question or a control record, which is given packed as well (NULL, 0: it was
  * not). 0 or -errno; after an error, and after a rollback, ledger_clear(). */
 int ledger_add(struct ledger *, const struct audit_event *, const uint8_t *packed, size_t);
-/* A client of whom an event follows soon: its row is brought near. */
-void ledger_expect(struct ledger *, const struct addr *client);
+/* A packed event that follows soon: its client's row is brought near. */
+void ledger_expect(struct ledger *, const void *packed);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -40,13 +41,9 @@ enum { BULK = 32 /* rows of a statement */, SQL_TEXT = 8192 };
 enum { CHECK_EVERY = 10000 /* instructions of SQLite */ };
 static const uint64_t query_most_ms = 5000;
 
-struct audit_reader {
-    sqlite3 *db;
-    uint64_t deadline_ms;
-};
-
 struct audit_store {
     sqlite3 *db;
+    uint64_t deadline_ms; /* of a reader's query; 0: there is none */
     sqlite3_stmt *get[STORE_EVENT];
     struct {
         sqlite3_stmt *q;
@@ -63,21 +60,15 @@ const struct store_kind store_kinds[STORE_TABLES] = {
     {"hour", SCHEMA_HOUR, 1 SCHEMA_COMMON(SCHEMA_ONE)},
     {"client_suffix", SCHEMA_SLOT(SCHEMA_COLUMN), STORE_SLOT_NUMBERS},
     {"event", ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous", 13},
-    {"answer", ",forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts,unapproved,response,answer,"
-     "rule,would,would_rule,networks,error,count,at", 21},
+    {"answer", ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts,unapproved,"
+     "response,answer,rule,would,would_rule,networks", 21},
 };
 
 static const char schema_tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL)WITHOUT ROWID;"
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
     "CREATE TABLE outcome(id INTEGER PRIMARY KEY,word TEXT);"
-    "CREATE TABLE verdict(id INTEGER PRIMARY KEY,word TEXT);"
-    SCHEMA_SUFFIXES("client_suffix")
-    SCHEMA_LEDGER("client", SCHEMA_CLIENT)
-    SCHEMA_LEDGER("suffix", SCHEMA_NAME)
-    SCHEMA_LEDGER("host", SCHEMA_NAME)
-    SCHEMA_LEDGER("rule", SCHEMA_NAME)
-    SCHEMA_LEDGER("hour", SCHEMA_HOUR);
+    "CREATE TABLE verdict(id INTEGER PRIMARY KEY,word TEXT);";
 
 #define COUNTS SCHEMA_COUNTS(SCHEMA_COLUMN)
 #define BIT(bit, yes) "iif(e.bits&" bit ",'" yes "','')"
@@ -85,32 +76,45 @@ static const char schema_tables[] =
 #define NAMED(kind, table, own) \
     "CREATE VIEW " table " AS SELECT name AS " kind ",clients" COUNTS "," own \
     SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
-    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked"
+    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," \
+    SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked"
 
 static const char schema_views[] =
-    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms," SCHEMA_ISO("e.ms") " AS time,a.kind AS kind,"
+    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms," SCHEMA_ISO("e.ms") " AS time,"
+    "a.kind AS kind,"
     "a.forwarder AS forwarder," OF("client", "e.client") " AS address,e.port AS port,"
     "iif(e.bits&64,'tcp','udp') AS transport,a.networks AS networks,"
     "coalesce(e.asked,'_vlmcs._tcp'||rtrim('.'||" OF("suffix", "e.suffix") ",'.')) AS question,"
     OF("suffix", "e.suffix") " AS suffix,a.type AS type,e.dns_id AS id,"
     "trim(" BIT("8", "RD ") "||" BIT("16", "CD ") "||" BIT("32", "AD ") "||" BIT("4", "DO") ") AS flags,"
-    "e.bits&1 AS repeat,(e.bits&2)/2 AS cached,a.outcome AS outcome,a.reason AS reason,a.rule AS rule,"
-    "e.serial AS policy_serial,a.verdict AS verdict,a.server AS server,a.real_rcode AS real_rcode,e.real_ms AS real_ms,"
-    "a.real_hosts AS real_hosts,a.unapproved AS unapproved,a.response AS response,a.answer AS answer,"
-    "iif(a.error>0,printf('0x%08X',2147942400+a.error),NULL) AS client_error,a.would AS would,a.would_rule AS would_rule,"
-    "e.latency_us AS latency_us,a.note AS note,a.count AS count,a.at AS at_ms,e.previous AS previous "
+    "e.bits&1 AS repeat,(e.bits&2)/2 AS cached,a.outcome AS outcome,a.reason AS reason,"
+    "a.rule AS rule,"
+    "e.serial AS policy_serial,a.verdict AS verdict,a.server AS server,"
+    "a.real_rcode AS real_rcode,e.real_ms AS real_ms,"
+    "a.real_hosts AS real_hosts,a.unapproved AS unapproved,a.response AS response,"
+    "a.answer AS answer,"
+    "iif(a.error>0,printf('0x%08X',2147942400+a.error),NULL) AS client_error,a.would AS would,"
+    "a.would_rule AS would_rule,"
+    "e.latency_us AS latency_us,a.note AS note,a.count AS count,a.at AS at_ms,"
+    "e.previous AS previous "
     "FROM event e LEFT JOIN answer a ON a.id=e.answer;"
-    "CREATE VIEW clients AS SELECT name AS address," SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked" COUNTS ","
-    "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1)"
+    "CREATE VIEW clients AS SELECT name AS address," SCHEMA_ISO("first") " AS first_asked,"
+    SCHEMA_ISO("last") " AS last_asked" COUNTS ","
+    "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome "
+    "WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1)"
     " AS last_outcome,"
-    "(SELECT group_concat(u.name,' ') FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SCHEMA_SLOTS ") AS suffixes,"
-    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host," SCHEMA_ISO("nullif(host_at,0)") " AS last_host_at,"
-    SCHEMA_ISO("nullif(no_host_since,0)") " AS no_host_since,nullif(cadence_s,0) AS cadence_s FROM client n;"
+    "(SELECT group_concat(u.name,' ') FROM client_suffix s JOIN suffix u ON u.id=s.suffix "
+    "WHERE " SCHEMA_SLOTS ") AS suffixes,"
+    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,"
+    SCHEMA_ISO("nullif(host_at,0)") " AS last_host_at,"
+    SCHEMA_ISO("nullif(no_host_since,0)") " AS no_host_since,nullif(cadence_s,0) AS cadence_s "
+    "FROM client n;"
     NAMED("suffix", "suffixes", "") " FROM suffix n;"
     NAMED("target", "targets", "delivered,unapproved,") " FROM host n;"
     NAMED("rule", "rules", "would,") " FROM rule n;"
     "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
-    "CREATE VIEW gaps AS SELECT e.id AS sequence," SCHEMA_ISO("e.ms") " AS time,kind,count," SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
+    "CREATE VIEW gaps AS SELECT e.id AS sequence," SCHEMA_ISO("e.ms") " AS time,kind,count,"
+    SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
     "FROM answer a JOIN event e ON e.id=a.id WHERE kind IN('gap','start','stop','prune');";
 /* clang-format on */
 
@@ -134,41 +138,92 @@ static int error_of(sqlite3 *db, int rc)
     return sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
 }
 
+/* --- functions ------------------------------------------------------------------------ */
+
+static void within(sqlite3_context *context, int n, sqlite3_value **v)
+{
+    const char *address = (const char *)sqlite3_value_text(v[0]);
+    const char *net = (const char *)sqlite3_value_text(v[1]);
+    struct prefix prefix;
+    struct addr a;
+
+    (void)n;
+    sqlite3_result_int(context, address != NULL && net != NULL && addr_parse(&a, address, 0) == 0 &&
+                                    prefix_parse(&prefix, net) == 0 &&
+                                    prefix_contains(&prefix, a.ip));
+}
+
+static int over_time(void *context)
+{
+    const struct audit_store *s = context;
+
+    return s->deadline_ms > 0 && clock_now().mono_ms > s->deadline_ms;
+}
+
+/* --- statements ------------------------------------------------------------------ */
+
+/* One step; a statement that gives no more rows is reset. */
+static int step(struct audit_store *s, sqlite3_stmt *q)
+{
+    int rc;
+
+    errno = 0;
+    rc = sqlite3_step(q);
+    if (rc == SQLITE_ROW)
+        return 1;
+    rc = error_of(s->db, rc);
+    if (rc == -EIO && errno > 0)
+        rc = -errno; /* a COMMIT does not keep the number */
+    sqlite3_reset(q);
+    return rc;
+}
+
+int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
+{
+    sqlite3_stmt *q = NULL;
+    int rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
+    va_list args;
+
+    va_start(args, sql);
+    for (int i = 1; i <= sqlite3_bind_parameter_count(q); i++)
+        sqlite3_bind_int64(q, i, va_arg(args, int64_t));
+    va_end(args);
+    if (rc == 0)
+        do
+            rc = step(s, q);
+        while (rc == 1 && out == NULL);
+    for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
+        out[i] = sqlite3_column_int64(q, i);
+    sqlite3_finalize(q);
+    return rc;
+}
+
 /* --- open and close ----------------------------------------------------------- */
 
-/* Is this an audit of our format? 0; 1 it is empty; -EBADMSG with a sentence in
+/* Is this an audit of our format? 1; 0 it is empty; -EBADMSG with a sentence in
  * d; -errno. Writes nothing. */
-static int check(sqlite3 *db, const char *path, struct diags *d)
+static int check(struct audit_store *s, const char *path, struct diags *d)
 {
     const char *why = "is a database of something else; move it away to begin a new one";
-    int application = 0, format = 0, objects = 0, rc;
-    sqlite3_stmt *q = NULL;
+    int64_t v[3] = {0}; /* application, format, how many tables */
+    int rc = audit_store_sql(s, v,
+                             "SELECT application_id,user_version,(SELECT count(*) FROM "
+                             "sqlite_master) FROM pragma_application_id,pragma_user_version");
 
-    rc = sqlite3_prepare_v2(db,
-                            "SELECT application_id,user_version,(SELECT count(*) FROM "
-                            "sqlite_master) FROM pragma_application_id,pragma_user_version",
-                            -1, &q, NULL);
-    if (rc == SQLITE_OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
-        application = sqlite3_column_int(q, 0);
-        format = sqlite3_column_int(q, 1);
-        objects = sqlite3_column_int(q, 2);
-    }
-    rc = error_of(db, rc);
-    sqlite3_finalize(q);
-    if (rc != 0 && rc != -EBADMSG)
+    if (rc != 1 && rc != -EBADMSG)
         return rc;
-    if (rc == 0 && application == APPLICATION && format == FORMAT)
-        return 0;
-    if (rc == 0 && objects == 0 && application == 0 && format == 0)
+    if (rc == 1 && v[0] == APPLICATION && v[1] == FORMAT)
         return 1;
-    if (rc != 0)
+    if (rc == 1 && v[0] == 0 && v[1] == 0 && v[2] == 0)
+        return 0;
+    if (rc != 1)
         why = "is not an audit database or is damaged; move it away to begin a new one, "
               "or put back a backup";
-    else if (application == APPLICATION)
-        why = format > FORMAT ? "has a newer format; install the Waymark that wrote it, or move "
-                                "the file away to begin a new one"
-                              : "has an older format; move it away to begin a new one";
-    diags_add(d, path, 0, 0, "%s", why);
+    else if (v[0] == APPLICATION)
+        why = v[1] > FORMAT ? "has a newer format; install the Waymark that wrote it, or move "
+                              "the file away to begin a new one"
+                            : "has an older format; move it away to begin a new one";
+    diags_add(d, NULL, 0, 0, "%s %s", path, why);
     return -EBADMSG;
 }
 
@@ -183,9 +238,10 @@ static int create(sqlite3 *db)
              "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
              "PRAGMA application_id=%d;PRAGMA user_version=%d;%s",
              APPLICATION, FORMAT, schema_tables);
-    for (int t = STORE_EVENT; t <= STORE_ANSWER; t++)
-        str_addf(&s, "CREATE TABLE %s(id INTEGER PRIMARY KEY%s);", store_kinds[t].name,
-                 store_kinds[t].columns);
+    for (int t = 0; t < STORE_TABLES; t++) /* numbers of the ledger are not given twice */
+        str_addf(&s, "CREATE TABLE %s(id INTEGER PRIMARY KEY%s%s%s);", store_kinds[t].name,
+                 t < STORE_LEDGER ? " AUTOINCREMENT,name TEXT UNIQUE" : "", store_kinds[t].columns,
+                 t < STORE_LEDGER ? ",sketch" : "");
     for (int i = 0; i < OUTCOMES; i++)
         str_addf(&s, "INSERT INTO outcome VALUES(%d,'%s');", i, outcome_names[i]);
     for (int i = 0; i < VERDICTS; i++)
@@ -239,6 +295,7 @@ static int prepare_get(struct audit_store *s, enum store_table t)
     return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->get[t], NULL);
 }
 
+/* For the writer. The log becomes so long before it is written into the database. */
 static int configure(struct audit_store *s, uint64_t wal_bytes)
 {
     const uint64_t page = 4096;
@@ -247,8 +304,7 @@ static int configure(struct audit_store *s, uint64_t wal_bytes)
 
     snprintf(sql, sizeof sql,
              "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
-             "PRAGMA trusted_schema=OFF;PRAGMA wal_autocheckpoint=%llu;"
-             "PRAGMA journal_size_limit=%llu",
+             "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
              (unsigned long long)(wal_bytes / page), (unsigned long long)wal_bytes);
     rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
     if (rc == SQLITE_OK)
@@ -260,53 +316,60 @@ static int configure(struct audit_store *s, uint64_t wal_bytes)
     return error_of(s->db, rc);
 }
 
-static char *path_of(const char *dir)
+/* The rights do not depend on the umask; the files beside it get those of the
+ * database. Not ours: then its owner has set them. */
+static int make_file(const char *dir, const char *path)
 {
-    char *path;
+    int fd;
 
-    return asprintf(&path, "%s/audit.db", dir) < 0 ? NULL : path;
+    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return -errno;
+    (void)!chmod(dir, 0750);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -errno;
+    (void)!fchmod(fd, 0640);
+    close(fd);
+    return 0;
 }
 
 int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
+    const int flags =
+        (wal_bytes > 0 ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     struct audit_store *s = calloc(1, sizeof *s);
-    char *path = path_of(dir);
-    int fd = -1, rc = s != NULL && path != NULL ? 0 : -ENOMEM;
+    char path[PATH_MAX];
+    int rc;
 
-    /* The rights do not depend on the umask; the files beside it get those of the
-     * database. Not ours: then its owner has set them. */
-    if (rc == 0 && mkdir(dir, 0750) != 0 && errno != EEXIST)
-        rc = -errno;
+    if (s == NULL)
+        return -ENOMEM;
+    snprintf(path, sizeof path, "%s/audit.db", dir);
+    rc = wal_bytes > 0 ? make_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
     if (rc == 0) {
-        (void)!chmod(dir, 0750);
-        fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
-        rc = fd < 0 ? -errno : 0;
-    }
-    if (rc == 0) {
-        (void)!fchmod(fd, 0640);
-        close(fd);
-        rc = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+        rc = sqlite3_open_v2(path, &s->db, flags, NULL);
         rc = s->db == NULL ? -ENOMEM : error_of(s->db, rc);
     }
     if (rc == 0) {
         sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, 1000);
-        rc = check(s->db, path, d);
-        if (rc == -EBADMSG)
-            goto fail;
+        sqlite3_progress_handler(s->db, wal_bytes > 0 ? 0 : CHECK_EVERY, over_time, s);
+        rc = error_of(s->db, sqlite3_create_function(s->db, "within", 2, SQLITE_UTF8, NULL, within,
+                                                     NULL, NULL));
     }
-    if (rc == 1)
-        rc = error_of(s->db, create(s->db));
     if (rc == 0)
+        rc = error_of(s->db, sqlite3_exec(s->db, "PRAGMA trusted_schema=OFF", NULL, NULL, NULL));
+    if (rc == 0)
+        rc = check(s, path, d);
+    if (rc == 0)
+        rc = wal_bytes > 0 ? error_of(s->db, create(s->db)) : -ENOENT;
+    if (rc >= 0 && wal_bytes > 0)
         rc = configure(s, wal_bytes);
-    if (rc == 0) {
-        free(path);
+    if (rc >= 0) {
         *out = s;
         return 0;
     }
-    diags_add(d, path, 0, 0, "cannot be opened: %s", strerror(-rc));
-fail:
-    free(path);
+    if (wal_bytes > 0 && rc != -EBADMSG)
+        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s", path, strerror(-rc));
     audit_store_close(s);
     return rc;
 }
@@ -321,44 +384,6 @@ void audit_store_close(struct audit_store *s)
         sqlite3_finalize(s->get[t]);
     sqlite3_close(s->db);
     free(s);
-}
-
-/* --- statements ------------------------------------------------------------------ */
-
-/* One step; a statement that gives no more rows is reset. */
-static int step(struct audit_store *s, sqlite3_stmt *q)
-{
-    int rc;
-
-    errno = 0;
-    rc = sqlite3_step(q);
-    if (rc == SQLITE_ROW)
-        return 1;
-    rc = error_of(s->db, rc);
-    if (rc == -EIO && errno > 0)
-        rc = -errno; /* a COMMIT does not keep the number */
-    sqlite3_reset(q);
-    return rc;
-}
-
-int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
-{
-    sqlite3_stmt *q = NULL;
-    int rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
-    va_list args;
-
-    va_start(args, sql);
-    for (int i = 1; i <= sqlite3_bind_parameter_count(q); i++)
-        sqlite3_bind_int64(q, i, va_arg(args, int64_t));
-    va_end(args);
-    if (rc == 0)
-        do
-            rc = step(s, q);
-        while (rc == 1 && out == NULL);
-    for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
-        out[i] = sqlite3_column_int64(q, i);
-    sqlite3_finalize(q);
-    return rc;
 }
 
 /* A failed statement may have ended the transaction already. */
@@ -437,89 +462,11 @@ int audit_store_get(struct audit_store *s, enum store_table t, const char *name,
     return rc == 0 ? n : rc;
 }
 
-/* --- the reader ----------------------------------------------------------------------- */
+/* --- queries -------------------------------------------------------------------------- */
 
-static const char *text_of(sqlite3_value *v)
+const char *audit_store_message(const struct audit_store *s)
 {
-    const char *text = (const char *)sqlite3_value_text(v);
-
-    return text != NULL ? text : "";
-}
-
-static void within(sqlite3_context *context, int n, sqlite3_value **v)
-{
-    struct prefix prefix;
-    struct addr a;
-
-    (void)n;
-    sqlite3_result_int(context, addr_parse(&a, text_of(v[0]), 0) == 0 &&
-                                    prefix_parse(&prefix, text_of(v[1])) == 0 &&
-                                    prefix_contains(&prefix, a.ip));
-}
-
-static void below(sqlite3_context *context, int n, sqlite3_value **v)
-{
-    const char *name = text_of(v[0]), *parent = text_of(v[1]);
-    size_t len = strlen(name), end = strlen(parent);
-
-    (void)n;
-    sqlite3_result_int(context, len > end && strcmp(name + len - end, parent) == 0);
-}
-
-static int over_time(void *context)
-{
-    const struct audit_reader *r = context;
-
-    return clock_now().mono_ms > r->deadline_ms;
-}
-
-int audit_reader_open(struct audit_reader **out, const char *dir, struct diags *d)
-{
-    const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC;
-    struct audit_reader *r = calloc(1, sizeof *r);
-    char *path = path_of(dir);
-    int rc = r == NULL || path == NULL ? -ENOMEM : access(path, R_OK) != 0 ? -errno : 0;
-
-    if (rc != 0)
-        goto done;
-    rc = sqlite3_open_v2(path, &r->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
-    if (r->db == NULL) {
-        rc = -ENOMEM;
-        goto done;
-    }
-    sqlite3_extended_result_codes(r->db, 1);
-    sqlite3_busy_timeout(r->db, 1000);
-    sqlite3_progress_handler(r->db, CHECK_EVERY, over_time, r);
-    r->deadline_ms = clock_now().mono_ms + query_most_ms;
-    if (rc == SQLITE_OK)
-        rc = sqlite3_exec(r->db, "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON", NULL, NULL,
-                          NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_create_function(r->db, "within", 2, flags, NULL, within, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_create_function(r->db, "below", 2, flags, NULL, below, NULL, NULL);
-    rc = rc == SQLITE_OK ? check(r->db, path, d) : error_of(r->db, rc);
-done:
-    free(path);
-    if (rc == 0) {
-        *out = r;
-        return 0;
-    }
-    audit_reader_close(r);
-    return rc == 1 ? -ENOENT : rc; /* made, and nothing is in it yet */
-}
-
-void audit_reader_close(struct audit_reader *r)
-{
-    if (r == NULL)
-        return;
-    sqlite3_close(r->db);
-    free(r);
-}
-
-const char *audit_reader_message(const struct audit_reader *r)
-{
-    return sqlite3_errmsg(r->db);
+    return sqlite3_errmsg(s->db);
 }
 
 json_t *audit_json_text(const char *text)
@@ -563,19 +510,19 @@ static json_t *row_of(sqlite3_stmt *q)
     return row;
 }
 
-int audit_query(struct audit_reader *r, const char *sql, const char *text, json_t *rows)
+int audit_query(struct audit_store *s, const char *sql, const char *text, json_t *rows)
 {
     sqlite3_stmt *q = NULL;
-    int rc = sqlite3_prepare_v2(r->db, sql, -1, &q, NULL);
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
 
-    r->deadline_ms = clock_now().mono_ms + query_most_ms;
+    s->deadline_ms = clock_now().mono_ms + query_most_ms;
     if (rc == SQLITE_OK && text != NULL)
         rc = sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)
         while ((rc = sqlite3_step(q)) == SQLITE_ROW)
             if (rows != NULL)
                 json_array_append_new(rows, row_of(q));
-    rc = error_of(r->db, rc);
+    rc = error_of(s->db, rc);
     sqlite3_finalize(q);
     return rc;
 }

@@ -18,7 +18,7 @@
 /* Columns behind the id, in their order: tables, statements and rows in memory are made of these lists. */
 #define SCHEMA_OUTCOMES(X) X(passed) X(filled) X(replaced) X(filtered) X(denied) X(missing) X(failed) X(blocked)
 #define SCHEMA_COUNTS(X) X(questions) X(attempts) SCHEMA_OUTCOMES(X) X(updates) /* which the tool calls update */
-#define SCHEMA_COMMON(X) X(first) X(last) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
+#define SCHEMA_COMMON(X) X(last) X(first) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
 #define SCHEMA_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
 #define SCHEMA_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
 #define SCHEMA_SLOT(X) X(suffix) X(last) X(verdict) X(outcome)
@@ -37,14 +37,16 @@
 #define SCHEMA_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
 #define SCHEMA_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
 
-/* A table of the ledger. Numbers are not given twice: others name them. */
-#define SCHEMA_LEDGER(table, columns)                                                              \
-    "CREATE TABLE " table "(id INTEGER PRIMARY KEY AUTOINCREMENT,name TEXT UNIQUE" columns         \
-    ",sketch);"
-#define SCHEMA_SUFFIXES(table)                                                                     \
-    "CREATE TABLE " table "(id INTEGER PRIMARY KEY" SCHEMA_SLOT(SCHEMA_COLUMN) ");"
 /* The rows of client_suffix (s) of a client (n). */
 #define SCHEMA_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
+
+struct audit_store; /* opaque */
+
+/* To write: makes the directory and the file if need be. wal_bytes: how long the log may
+ * become before it is written into the database; 0: to read. 0; -ENOENT nothing to read;
+ * -EBADMSG with path and remedy in d; -errno, for the writer with a sentence in d. */
+int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
+void audit_store_close(struct audit_store *);
 
 /* --- to read ------------------------------------------------------------------------
  *
@@ -52,31 +54,17 @@
  * sees the first, and after 5 s it is ended. So nothing that reads keeps the
  * daemon from writing its log into the database. */
 
-struct audit_reader; /* opaque */
-
-int audit_reader_open(struct audit_reader **, const char *dir,
-                      struct diags *d); /* 0, -ENOENT, -EBADMSG, -errno */
-void audit_reader_close(struct audit_reader *);
-
 /* Runs one statement, with the text as its parameter (NULL: it has none), and appends
  * its rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
- * becomes field x, "x?" is a boolean. Apart from SQLite's own there are two functions:
- * within(address, prefix), and below(name, ".parent"). 0; -ETIMEDOUT; -errno. */
-int audit_query(struct audit_reader *, const char *sql, const char *text, json_t *rows);
+ * becomes field x, "x?" is a boolean. within(address, prefix) is a function beside
+ * SQLite's own. 0; -ETIMEDOUT; -errno. */
+int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
 /* Why the last query failed, in SQLite's words. */
-const char *audit_reader_message(const struct audit_reader *);
+const char *audit_store_message(const struct audit_store *);
 /* Text that may hold any octets, as a JSON string. */
 json_t *audit_json_text(const char *);
 
 /* --- to write: private to audit/ ----------------------------------------------------- */
-
-struct audit_store; /* opaque */
-
-/* 0; -EBADMSG with path and remedy in d; -errno with a sentence in d. Makes the
- * directory and the file if need be. wal_bytes: how long the log may become
- * before it is written into the database. */
-int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
-void audit_store_close(struct audit_store *);
 
 enum store_table {
     STORE_CLIENT, /* the ledger's, which have a name but for the hour */

@@ -85,11 +85,14 @@ static const struct audit_list lists[] = {
     {"clients", OF_CLIENT | OF_NO_HOST | OF_ADDRESS, "client n", "n.id",
      "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS ","
      "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\","
-     "(SELECT json_group_array(json_object('suffix',u.name,'verdict'," SCHEMA_WORD("verdict", "s.verdict") ",'outcome',"
-     SCHEMA_WORD("outcome", "s.outcome") ",'last_asked'," SCHEMA_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\","
+     "(SELECT json_group_array(json_object('suffix',u.name,'verdict',"
+     SCHEMA_WORD("verdict", "s.verdict") ",'outcome',"
+     SCHEMA_WORD("outcome", "s.outcome") ",'last_asked',"
+     SCHEMA_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\","
      "(SELECT " SCHEMA_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SCHEMA_SLOTS
      " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
-     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,nullif(n.host_at,0) AS last_host_at,"
+     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,"
+     "nullif(n.host_at,0) AS last_host_at,"
      "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms",
      "last_asked",
      client_columns,
@@ -110,13 +113,17 @@ static const struct audit_list lists[] = {
 #define SUM(name) ",ifnull(sum(" #name "),0) AS " #name
 #define META(key) "(SELECT value FROM meta WHERE name='" key "') AS " key
 static const char summary_sql[] =
-    "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM)
+    "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),"
+    "0) AS attempts" SCHEMA_OUTCOMES(SUM)
     ",ifnull(sum(updates),0) AS \"update\" FROM hour WHERE id>=%llu AND id*3600000<%llu),"
-    "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
+    "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host "
+    "FROM client),"
     "(SELECT (SELECT count(*) FROM main.suffix WHERE name<>'(other)') AS suffixes),"
-    "(SELECT recorded+counted+dropped AS all_questions,* FROM (SELECT " META("recorded") "," META("counted") "," META("dropped") ")),"
+    "(SELECT recorded+counted+dropped AS all_questions,* FROM (SELECT " META("recorded") ","
+    META("counted") "," META("dropped") ")),"
     "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
-    "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
+    "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,(SELECT ms FROM event "
+    "ORDER BY id DESC LIMIT 1) AS last_record),"
     "(SELECT (p.page_count-f.freelist_count)*s.page_size AS store_bytes FROM "
     "pragma_page_count p,pragma_freelist_count f,pragma_page_size s)";
 /* clang-format on */
@@ -128,18 +135,17 @@ static const char summary_sql[] =
 
 /* clang-format off */
 #define IS(name) ",sum(outcome='" #name "')"
-#define SPAN "min(ms),max(ms),max(id) AS event,count(*),sum(NOT repeat)" SCHEMA_OUTCOMES(IS) IS(update)
+#define SPAN "max(ms),min(ms),max(id) AS event,count(*),sum(NOT repeat)" SCHEMA_OUTCOMES(IS) IS(update)
 #define ID_OF(list, word) "ifnull((SELECT id FROM " list " WHERE word=" word "),0)"
 #define LAST_OF ID_OF("verdict", "p.verdict") "," ID_OF("outcome", "p.outcome")
 #define RULE "(SELECT id FROM rule WHERE name=p.rule)"
 
-static const char *const empty_sql[] = {
-    "CREATE TABLE temp.picked(id INTEGER PRIMARY KEY,ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,"
-    "unapproved,answer,asks)",
-    SCHEMA_LEDGER("temp.client", SCHEMA_CLIENT), SCHEMA_LEDGER("temp.suffix", SCHEMA_NAME),
-    SCHEMA_LEDGER("temp.host", SCHEMA_NAME), SCHEMA_LEDGER("temp.rule", SCHEMA_NAME),
-    SCHEMA_LEDGER("temp.hour", SCHEMA_HOUR), SCHEMA_SUFFIXES("temp.client_suffix"),
-};
+static const char *const ledger_tables[] = {"client", "suffix", "host", "rule", "hour", "client_suffix"};
+
+static const char picked_sql[] =
+    "CREATE TEMP TABLE picked(id INTEGER PRIMARY KEY,ms,address,suffix,repeat,outcome,verdict,"
+    "rule,would_rule,real_hosts,"
+    "unapproved,answer,asks)";
 
 #define PICK "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved," \
     "answer,type IN('SRV','ANY') AND outcome<>'update' FROM events WHERE kind='event'"
@@ -147,30 +153,49 @@ static const char *const empty_sql[] = {
 /* What a row says of its last event it takes from that. */
 static const char *const ledger_sql[] = {
     "CREATE INDEX temp.by_address ON picked(address,id)",
-    "INSERT INTO temp.rule(name" SCHEMA_HOUR ",clients,would,outcome) SELECT g.*,0," ID_OF("outcome", "p.outcome") " FROM "
-    "(SELECT rule," SPAN ",count(DISTINCT address) FROM picked WHERE rule<>'' GROUP BY rule)g JOIN picked p ON p.id=g.event",
-    "INSERT INTO temp.rule(name,first,last,clients" SCHEMA_COUNTS(SCHEMA_COLUMN) ") SELECT would_rule,min(ms),max(ms),count(DISTINCT address),"
-    "0,0,0,0,0,0,0,0,0,0,0 FROM picked WHERE would_rule NOT IN(SELECT name FROM temp.rule) GROUP BY would_rule",
+    "INSERT INTO temp.rule(id,name" SCHEMA_HOUR ",clients,would,"
+    "outcome) SELECT row_number() OVER (),g.*,0," ID_OF("outcome", "p.outcome") " FROM "
+    "(SELECT rule," SPAN ",count(DISTINCT address) FROM picked WHERE rule<>'' GROUP BY rule)g "
+    "JOIN picked p ON p.id=g.event",
+    "INSERT INTO temp.rule(id,name,first,last,"
+    "clients" SCHEMA_COUNTS(SCHEMA_COLUMN) ") SELECT (SELECT count(*) "
+    "FROM temp.rule)+row_number() OVER (),would_rule,min(ms),max(ms),count(DISTINCT address),"
+    "0,0,0,0,0,0,0,0,0,0,0 FROM picked WHERE would_rule NOT IN(SELECT name FROM temp.rule) "
+    "GROUP BY would_rule",
     "UPDATE temp.rule SET would=(SELECT count(*) FROM picked WHERE would_rule=name)",
-    "INSERT INTO temp.suffix(name" SCHEMA_HOUR ",clients,verdict,outcome,rule) SELECT g.*," LAST_OF "," RULE
-    " FROM (SELECT suffix," SPAN ",count(DISTINCT address) FROM picked GROUP BY suffix)g JOIN picked p ON p.id=g.event",
-    "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host FROM picked p,"
+    "INSERT INTO temp.suffix(id,name" SCHEMA_HOUR ",clients,verdict,outcome,"
+    "rule) SELECT row_number() OVER (),g.*," LAST_OF "," RULE
+    " FROM (SELECT suffix," SPAN ",count(DISTINCT address) FROM picked GROUP BY suffix)g "
+    "JOIN picked p ON p.id=g.event",
+    "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host "
+    "FROM picked p,"
     "json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
-    "INSERT INTO temp.host(name" SCHEMA_HOUR ",clients,delivered,verdict,outcome,rule,unapproved) "
-    "SELECT g.*," LAST_OF "," RULE ",instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0 FROM "
-    "(SELECT host," SPAN ",count(DISTINCT address),sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) "
+    "INSERT INTO temp.host(id,name" SCHEMA_HOUR ",clients,delivered,verdict,outcome,rule,"
+    "unapproved) "
+    "SELECT row_number() OVER (),g.*," LAST_OF "," RULE ","
+    "instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0 FROM "
+    "(SELECT host," SPAN ",count(DISTINCT address),"
+    "sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) "
     "FROM named JOIN picked USING(id) GROUP BY host)g JOIN picked p ON p.id=g.event",
-    "INSERT INTO temp.client(name" SCHEMA_HOUR ",host_at,host,no_host_since,cadence_s) SELECT g.*,"
+    "INSERT INTO temp.client(id,name" SCHEMA_HOUR ",host_at,host,no_host_since,"
+    "cadence_s) SELECT row_number() OVER (),g.*,"
     "(SELECT h.id FROM picked p JOIN temp.host h ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
     " WHERE p.address=g.address AND p.answer<>'' ORDER BY p.id DESC LIMIT 1),"
-    "(SELECT min(ms) FROM picked p WHERE p.address=g.address AND asks AND answer='' AND ms>g.host_at),"
-    "(SELECT CAST(avg(gap)/1000 AS INTEGER) FROM (SELECT ms-lag(ms) OVER (ORDER BY id) AS gap FROM picked p"
+    "(SELECT min(ms) FROM picked p WHERE p.address=g.address AND asks AND answer='' "
+    "AND ms>g.host_at),"
+    "(SELECT CAST(avg(gap)/1000 AS INTEGER) FROM (SELECT ms-lag(ms) OVER (ORDER BY id) AS gap "
+    "FROM picked p"
     " WHERE p.address=g.address AND NOT repeat) WHERE gap>=60000)"
-    " FROM (SELECT address," SPAN ",max(iif(answer<>'',ms,0)) AS host_at FROM picked GROUP BY address)g",
-    "INSERT INTO temp.client_suffix SELECT 16*c.id+g.place,s.id,p.ms," LAST_OF " FROM (SELECT max(id) AS event,"
-    "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place FROM picked GROUP BY address,suffix)g "
-    "JOIN picked p ON p.id=g.event JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
-    "INSERT INTO temp.hour(id" SCHEMA_HOUR ") SELECT ms/3600000," SPAN " FROM picked GROUP BY ms/3600000",
+    " FROM (SELECT address," SPAN ",max(iif(answer<>'',ms,0)) AS host_at FROM picked "
+    "GROUP BY address)g",
+    "INSERT INTO temp.client_suffix SELECT 16*c.id+g.place,s.id,p.ms," LAST_OF " "
+    "FROM (SELECT max(id) AS event,"
+    "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place FROM picked "
+    "GROUP BY address,suffix)g "
+    "JOIN picked p ON p.id=g.event JOIN temp.client c ON c.name=p.address "
+    "JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
+    "INSERT INTO temp.hour(id" SCHEMA_HOUR ") SELECT ms/3600000," SPAN " FROM picked "
+    "GROUP BY ms/3600000",
 };
 /* clang-format on */
 
@@ -181,8 +206,11 @@ static int ledger_of_events(struct audit *a)
     int code = audit_span(a, &first, &last);
 
     audit_where(a, where);
-    for (size_t i = 0; i < ARRAY_LEN(empty_sql) && code == 0; i++)
-        code = audit_run(a, NULL, "%s", empty_sql[i]);
+    for (size_t i = 0; i < ARRAY_LEN(ledger_tables) && code == 0; i++)
+        code = audit_run(a, NULL, "CREATE TEMP TABLE %s AS SELECT * FROM main.%s WHERE 0",
+                         ledger_tables[i], ledger_tables[i]);
+    if (code == 0)
+        code = audit_run(a, NULL, "%s", picked_sql);
     for (; code == 0 && first <= last; first += PICK_STEP)
         code = audit_run(a, NULL, PICK " AND sequence>=%lld AND sequence<%lld%s", (long long)first,
                          (long long)first + PICK_STEP, where);
@@ -206,7 +234,7 @@ static int run_list(struct ctl *c)
     while (strcmp(l->plural, c->verb->verb) != 0)
         l++;
     code = audit_begin(&a, c, l->columns, NULL);
-    if (code == 0 && a.reader != NULL &&
+    if (code == 0 && a.store != NULL &&
         (a.since_ms > 0 || a.until_ms > 0 || (a.given & ~l->own) != 0)) {
         if ((code = ledger_of_events(&a)) != 0 ||
             (code = audit_number(&a, &n, "SELECT count(*) FROM picked")) != 0 ||
@@ -217,15 +245,15 @@ static int run_list(struct ctl *c)
                      (long long)n, n > 0 ? ", the oldest of " : "",
                      n > 0 ? time_print_local((uint64_t)oldest, text) : "");
     }
-    if (code == 0 && a.reader != NULL)
+    if (code == 0 && a.store != NULL)
         code = audit_rows(&a, l, a.limit, rows);
     if (code != 0)
         goto done;
     if (!table || json_array_size(rows) > 0)
         table_print(c, l->plural, l->columns, rows);
-    else if (a.reader != NULL)
+    else if (a.store != NULL)
         ctl_note("no %s match", l->plural);
-    if (table && a.reader != NULL)
+    if (table && a.store != NULL)
         ctl_note("%s", l->foot);
 done:
     json_decref(rows);
@@ -276,7 +304,8 @@ static const struct column story_suffixes[] = {
 /* clang-format off */
 #define ADDRESS "(SELECT value FROM asked WHERE option='address')"
 static const char story_suffixes_sql[] =
-    "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict," SCHEMA_WORD("outcome", "s.outcome")
+    "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict,"
+    SCHEMA_WORD("outcome", "s.outcome")
     " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SCHEMA_SLOTS
     " JOIN suffix u ON u.id=s.suffix WHERE n.name=" ADDRESS;
 /* clang-format on */
@@ -353,7 +382,7 @@ static int run_client(struct ctl *c)
     a.sort = NULL;
     if (code == 0 && (a.given & OF_CLIENT) != 0)
         code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
-    if (code == 0 && a.reader != NULL)
+    if (code == 0 && a.store != NULL)
         code = audit_rows(&a, &lists[0], 1, rows);
     if (code == 0 && json_array_size(rows) == 0)
         code = ctl_fail(EXIT_NOT_FOUND,
@@ -400,16 +429,16 @@ static int run_summary(struct ctl *c)
     struct audit a;
     int code = audit_begin(&a, c, NULL, NULL);
 
-    if (code != 0 || (a.reader == NULL && c->format == FORMAT_TABLE))
+    if (code != 0 || (a.store == NULL && c->format == FORMAT_TABLE))
         goto done;
     for (const struct column *k = summary_fields; k->key != NULL; k++)
         if (k->kind == COLUMN_NUMBER)
             (void)json_object_set_new(nothing, k->key, json_integer(0));
     if (a.since_ms == 0)
         a.since_ms = c->now.wall_ms > 7 * day_ms ? c->now.wall_ms - 7 * day_ms : 0;
-    if (a.reader != NULL && (a.given & OF_EVENTS) != 0 && (code = ledger_of_events(&a)) != 0)
+    if (a.store != NULL && (a.given & OF_EVENTS) != 0 && (code = ledger_of_events(&a)) != 0)
         goto done;
-    if (a.reader != NULL) {
+    if (a.store != NULL) {
         code = audit_run(&a, rows, summary_sql, (unsigned long long)(a.since_ms / hour_ms),
                          (unsigned long long)(a.until_ms > 0 ? a.until_ms : INT64_MAX));
         if (code != 0)

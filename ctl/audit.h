@@ -29,7 +29,7 @@ enum { AUDIT_WHERE = 2048 };
 
 struct audit {
     struct ctl *c;
-    struct audit_reader *reader; /* NULL: there is no audit yet, which has been said */
+    struct audit_store *store;   /* NULL: there is no audit yet, which has been said */
     uint64_t since_ms, until_ms; /* 0 = open */
     unsigned given;              /* what is asked for */
     json_t *asked;               /* {option: [value]}, which SQL sees as asked(option,value) */

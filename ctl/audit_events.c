@@ -43,9 +43,12 @@ static const struct column columns[] = {
 #define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
 
 static const char row_sql[] =
-    "ms AS time,sequence AS sequence,forwarder AS forwarder,address AS address,iif(kind='event',question,%s) AS question,"
-    "type AS type,iif(kind='event',repeat,NULL) AS \"repeat?\",iif(kind='event',outcome,kind) AS outcome,reason AS reason,"
-    "rule AS rule,verdict AS verdict," SCHEMA_LIST(ANSWER) " AS \"answer[]\",client_error AS client_error,"
+    "ms AS time,sequence AS sequence,forwarder AS forwarder,address AS address,"
+    "iif(kind='event',question,%s) AS question,"
+    "type AS type,iif(kind='event',repeat,NULL) AS \"repeat?\","
+    "iif(kind='event',outcome,kind) AS outcome,reason AS reason,"
+    "rule AS rule,verdict AS verdict," SCHEMA_LIST(ANSWER) " AS \"answer[]\","
+    "client_error AS client_error,"
     "policy_serial AS policy_serial,latency_us AS latency_us";
 
 /* json_patch() leaves out what is NULL. */
@@ -55,21 +58,25 @@ const char audit_ecs[] =
     "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration')),"
     "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit',"
     "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence,"
-    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,'duration',latency_us*1000),"
+    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,"
+    "'duration',latency_us*1000),"
     "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END),"
     "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END),"
     "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer',"
-    "'question',json_object('name',question,'type',type),'header_flags'," SCHEMA_LIST("flags") ",'response_code',response,"
+    "'question',json_object('name',question,'type',type),'header_flags',"
+    SCHEMA_LIST("flags") ",'response_code',response,"
     "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||"
     "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END),"
     "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END),"
     "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
-    "'from',CASE WHEN kind='gap' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END,'until',CASE WHEN kind='prune' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END),"
+    "'from',CASE WHEN kind='gap' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END,'until',CASE "
+    "WHEN kind='prune' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END),"
     "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(iif(repeat,'true','false')),"
     "'cached',json(iif(cached,'true','false')),'policy_serial',policy_serial,"
     "'networks'," SCHEMA_LIST("coalesce(networks,'')") ","
     "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode,"
-    "'ms',real_ms,'hosts'," SCHEMA_LIST("real_hosts") ",'unapproved'," SCHEMA_LIST("unapproved") ")END),"
+    "'ms',real_ms,'hosts'," SCHEMA_LIST("real_hosts") ",'unapproved',"
+    SCHEMA_LIST("unapproved") ")END),"
     "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END),"
     "'client_error',client_error)))))";
 
@@ -82,10 +89,12 @@ const char audit_words[] =
     " ELSE '' END||iif(note<>'',': '||note,'')"
     " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'"
     " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||"
-    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' ELSE response END||"
+    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' "
+    "ELSE response END||"
     "CASE WHEN verdict<>'' THEN '; the real DNS: '||verdict||iif(real_hosts='','',' '||real_hosts)||"
     "CASE WHEN cached THEN ' from the cache' WHEN server<>'' THEN"
-    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' ELSE '' END ELSE '' END||"
+    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' "
+    "ELSE '' END ELSE '' END||"
     "coalesce('; Windows shows '||client_error,'')||"
     "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||"
     "iif(repeat,'; a repeat','') END";
@@ -145,7 +154,7 @@ static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
 
     /* Their numbers, the newest first, a step at a time. */
     audit_where(a, where);
-    if (a->reader != NULL && (code = audit_span(a, &first, &last)) == 0)
+    if (a->store != NULL && (code = audit_span(a, &first, &last)) == 0)
         code = audit_run(a, NULL, "CREATE TEMP TABLE found(row INTEGER PRIMARY KEY)");
     for (; code == 0 && last >= first && last > 0; last -= FIND_STEP) {
         code = audit_run(a, NULL,
@@ -162,7 +171,7 @@ static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
         a->sort = l->order;
         a->order_given = a->ascending = true;
     }
-    if (code == 0 && a->reader != NULL)
+    if (code == 0 && a->store != NULL)
         code = audit_rows(a, l, 0, rows);
     if (code == 0 && (lines || format == FORMAT_JSON))
         code = print_lines(a->c, rows);
@@ -226,7 +235,7 @@ static int follow(struct audit *a, const struct audit_list *l, int64_t after)
     while (!interrupted && code == 0) {
         fflush(stdout);
         poll(NULL, 0, FOLLOW_MS);
-        if (a->reader != NULL || audit_open(a, NULL) == 0)
+        if (a->store != NULL || audit_open(a, NULL) == 0)
             code = print_all(a, l, &after);
     }
     return code;
@@ -261,16 +270,16 @@ int audit_events(struct ctl *c)
                         "--json prints events in the order of time: --sort does not fit");
     code = audit_begin(&a, c, columns, NULL);
     a.given |= OF_FOUND;
-    if (code == 0 && a.reader != NULL)
+    if (code == 0 && a.store != NULL)
         code = audit_number(&a, &last, "SELECT max(id) FROM event");
-    if (code == 0 && a.reader != NULL && c->format == FORMAT_JSON &&
+    if (code == 0 && a.store != NULL && c->format == FORMAT_JSON &&
         (a.limit_given ? a.limit == 0 : !lines))
         code = print_all(&a, &l, &after);
-    else if (code == 0 && (a.reader != NULL || c->format == FORMAT_CSV))
+    else if (code == 0 && (a.store != NULL || c->format == FORMAT_CSV))
         code = print_newest(&a, &l, lines);
     if (code == 0 && lines)
         code = follow(&a, &l, after > last ? after : last);
-    else if (code == 0 && a.reader != NULL && c->format == FORMAT_TABLE)
+    else if (code == 0 && a.store != NULL && c->format == FORMAT_TABLE)
         ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
                  "to other resolvers are not recorded.");
     audit_end(&a);

@@ -80,8 +80,7 @@ static int read_target(struct audit *a, const char *option, const char *text)
 
     snprintf(host, sizeof host, "%.*s", (int)len, text);
     if (name_parse(&name, host) != 0 ||
-        (text[len] == ':' &&
-         (number_parse(&port, text + len + 1, UINT16_MAX) != 0 || port == 0)))
+        (text[len] == ':' && (number_parse(&port, text + len + 1, UINT16_MAX) != 0 || port == 0)))
         return ctl_fail(EXIT_USAGE, "--target %s: not a HOST or HOST:PORT", text);
     name_fold(&name);
     name_print(&name, target + 1);
@@ -92,7 +91,7 @@ static int read_target(struct audit *a, const char *option, const char *text)
 /* clang-format off */
 #define ANY(option, test) "EXISTS(SELECT 1 FROM asked WHERE option='" option "' AND " test ")"
 #define ONE_OF(option) option " IN(SELECT value FROM asked WHERE option='" option "')"
-#define SUFFIX "(" ONE_OF("suffix") " OR " ANY("below", "below(suffix,value)") ")"
+#define SUFFIX "(" ONE_OF("suffix") " OR " ANY("below", "substr(suffix,-length(value))=value") ")"
 
 static const struct filter {
     unsigned bit;
@@ -162,8 +161,8 @@ static int code_of(struct audit *a, int err)
     else if (err == -ETIMEDOUT)
         code = ctl_fail(EXIT_FAILED,
                         "%s: this takes too long: ask for less, with --since or --limit", path);
-    else if (err == -EIO && a->reader != NULL)
-        code = ctl_fail(EXIT_FAILED, "%s: %s", path, audit_reader_message(a->reader));
+    else if (err == -EIO && a->store != NULL)
+        code = ctl_fail(EXIT_FAILED, "%s: %s", path, audit_store_message(a->store));
     else
         code = ctl_store_error(a->c, path, err);
     free(path);
@@ -173,13 +172,13 @@ static int code_of(struct audit *a, int err)
 int audit_open(struct audit *a, struct diags *d)
 {
     char *path = ctl_text("%s/audit", a->c->settings->server.state_dir), *asked;
-    int rc = audit_reader_open(&a->reader, path, d);
+    int rc = audit_store_open(&a->store, path, 0, d);
 
     free(path);
     if (rc != 0)
         return rc;
     asked = json_dumps(a->asked, 0);
-    rc = audit_query(a->reader,
+    rc = audit_query(a->store,
                      "CREATE TEMP TABLE asked AS SELECT o.key AS option,v.value AS value "
                      "FROM json_each(?) o,json_each(o.value) v",
                      asked, NULL);
@@ -219,7 +218,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
                  c->settings->server.state_dir);
     else if (rc == -EBADMSG && d.n > 0)
-        code = ctl_fail(EXIT_FAILED, "%s %s", d.list[0].file, d.list[0].text);
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0].text);
     else
         code = code_of(a, rc);
     diags_fini(&d);
@@ -228,7 +227,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
 
 void audit_end(struct audit *a)
 {
-    audit_reader_close(a->reader);
+    audit_store_close(a->store);
     json_decref(a->asked);
 }
 
@@ -241,7 +240,7 @@ int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
     va_start(args, fmt);
     n = vsnprintf(sql, sizeof sql, fmt, args);
     va_end(args);
-    return code_of(a, n < 0 || n >= SQL_TEXT ? -EMSGSIZE : audit_query(a->reader, sql, NULL, rows));
+    return code_of(a, n < 0 || n >= SQL_TEXT ? -EMSGSIZE : audit_query(a->store, sql, NULL, rows));
 }
 
 int audit_number(struct audit *a, int64_t *out, const char *sql)
@@ -318,7 +317,8 @@ int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json
         up = a->sort != NULL && kind == COLUMN_TEXT;
     if (limit > 0)
         snprintf(count, sizeof count, " LIMIT %llu", (unsigned long long)limit);
-    code = audit_run(a, NULL, "CREATE TEMP TABLE IF NOT EXISTS page(place INTEGER PRIMARY KEY,row)");
+    code =
+        audit_run(a, NULL, "CREATE TEMP TABLE IF NOT EXISTS page(place INTEGER PRIMARY KEY,row)");
     if (code == 0)
         code = audit_run(a, NULL, "DELETE FROM page");
     if (code == 0)

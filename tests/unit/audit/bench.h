@@ -93,14 +93,14 @@ static inline void bench_push(struct bench *b, struct audit_event *e)
 /* The values of the first row as text, parted by spaces; NULL is "-". */
 static inline void bench_query(const struct bench *b, const char *sql, char out[1024])
 {
-    struct audit_reader *r = NULL;
+    struct audit_store *r = NULL;
     json_t *rows = json_array(), *value;
     const char *key;
     struct str s;
 
-    assert_int_equal(audit_reader_open(&r, b->dir, NULL), 0);
+    assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), 0);
     if (audit_query(r, sql, NULL, rows) != 0)
-        fail_msg("%s: %s", sql, audit_reader_message(r));
+        fail_msg("%s: %s", sql, audit_store_message(r));
     str_init(&s, out, 1024);
     json_object_foreach(json_array_get(rows, 0), key, value)
     {
@@ -111,7 +111,7 @@ static inline void bench_query(const struct bench *b, const char *sql, char out[
             str_add(&s, json_is_string(value) ? json_string_value(value) : "-");
     }
     json_decref(rows);
-    audit_reader_close(r);
+    audit_store_close(r);
 }
 
 static inline int64_t bench_number(const struct bench *b, const char *sql)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_event.c -- what is packed is unpacked again, field by field; the code
- * that Windows shows.
+ * test_event.c -- what is packed is unpacked again, field by field; the code that
+ * Windows shows; and the ring: order, its end, a full one, two threads.
  */
-#include "base/compiler.h"
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+
 #include "tests/unit/audit/sample.h"
 #include "tests/unit/rows.h"
 
@@ -39,52 +42,16 @@ static struct audit_event full(void)
     return e;
 }
 
-static void assert_hosts(const struct audit_host *a, const struct audit_host *b, uint8_t n)
+static struct audit_event largest(void)
 {
-    for (int i = 0; i < n; i++) {
-        assert_true(name_equal(&a[i].target, &b[i].target));
-        assert_int_equal(a[i].port, b[i].port);
-    }
-}
+    struct audit_event e = full();
+    char name[256] = "";
 
-static void assert_same(const struct audit_event *a, const struct audit_event *b)
-{
-    assert_memory_equal(a, b, offsetof(struct audit_event, qname));
-    assert_true(name_equal(&a->qname, &b->qname)); /* with its case */
-    assert_string_equal(a->rule, b->rule);
-    assert_string_equal(a->would_rule, b->would_rule);
-    assert_string_equal(a->text, b->text);
-    assert_hosts(a->real, b->real, a->n_real);
-    assert_hosts(a->answer, b->answer, a->n_answer);
-    assert_hosts(a->unapproved, b->unapproved, a->n_unapproved);
-    for (int i = 0; i < a->n_networks; i++)
-        assert_string_equal(a->networks[i], b->networks[i]);
-}
-
-static void round_trip(void **state)
-{
-    struct audit_event e = full(), got;
-    uint8_t buf[AUDIT_EVENT_MAX];
-    size_t len = audit_event_pack(&e, buf, sizeof buf);
-
-    assert_in_range(len, 100, 400);
-    assert_int_equal(audit_event_mono(buf), 77);
-    memset(&got, 0xff, sizeof got);
-    audit_event_unpack(&got, buf, len);
-    assert_same(&e, &got);
-}
-
-static void largest(void **state)
-{
-    struct audit_event e = full(), got;
-    static uint8_t buf[AUDIT_EVENT_MAX];
-    size_t len;
-
-    e.qname = sample_name("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
-                          "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb."
-                          "ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc."
-                          "ddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd");
-    assert_int_equal(e.qname.len, NAME_MAX_WIRE);
+    for (int i = 0; i < 4; i++) /* as many octets as a name may have */
+        snprintf(name + strlen(name), 80, "%.*s%s", i < 3 ? 63 : 61,
+                 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                 i < 3 ? "." : "");
+    e.qname = sample_name(name);
     e.n_real = e.n_answer = e.n_unapproved = AUDIT_HOSTS;
     e.n_networks = AUDIT_EVENT_NETWORKS;
     for (int i = 0; i < AUDIT_HOSTS; i++) {
@@ -93,21 +60,55 @@ static void largest(void **state)
     }
     memset(e.rule, 'r', AUDIT_TEXT - 1);
     memset(e.text, 't', sizeof e.text - 1);
-    len = audit_event_pack(&e, buf, sizeof buf);
-    assert_true(len > 0);
-    audit_event_unpack(&got, buf, len);
-    assert_same(&e, &got);
+    return e;
 }
 
-static void does_not_fit(void **state)
+/* Every member that is used; of the shared numbers, those up to the texts. */
+static void assert_same(const struct audit_event *a, const struct audit_event *b)
+{
+    const struct audit_host *lists[][2] = {
+        {a->real, b->real}, {a->answer, b->answer}, {a->unapproved, b->unapproved}};
+    const uint8_t n[] = {a->n_real, a->n_answer, a->n_unapproved};
+
+    assert_memory_equal(a, b, offsetof(struct audit_event, qname));
+    assert_true(name_equal(&a->qname, &b->qname)); /* with its case */
+    assert_memory_equal(&a->server, &b->server,
+                        offsetof(struct audit_event, rule) - offsetof(struct audit_event, server));
+    assert_string_equal(a->rule, b->rule);
+    assert_string_equal(a->would_rule, b->would_rule);
+    assert_string_equal(a->text, b->text);
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < n[k]; i++) {
+            assert_true(name_equal(&lists[k][0][i].target, &lists[k][1][i].target));
+            assert_int_equal(lists[k][0][i].port, lists[k][1][i].port);
+        }
+    for (int i = 0; i < a->n_networks; i++)
+        assert_string_equal(a->networks[i], b->networks[i]);
+}
+
+static void check_packed(const struct audit_event *e, size_t least, size_t most)
+{
+    uint8_t buf[AUDIT_EVENT_MAX], small[AUDIT_EVENT_MAX];
+    size_t len = audit_event_pack(e, buf, sizeof buf);
+    struct audit_event got;
+
+    assert_in_range(len, least, most);
+    memset(&got, 0xff, sizeof got);
+    audit_event_unpack(&got, buf, len);
+    assert_same(e, &got);
+    for (size_t size = 0; size < len; size++)
+        assert_int_equal(audit_event_pack(e, small, size), 0);
+    assert_int_equal(audit_event_pack(e, small, len), len);
+}
+
+static void packed(void **state)
 {
     struct audit_event e = full();
-    uint8_t buf[AUDIT_EVENT_MAX];
-    size_t len = audit_event_pack(&e, buf, sizeof buf);
 
-    for (size_t size = 0; size < len; size++)
-        assert_int_equal(audit_event_pack(&e, buf, size), 0);
-    assert_int_equal(audit_event_pack(&e, buf, len), len);
+    check_packed(&e, 100, 400);
+    e = largest();
+    assert_int_equal(e.qname.len, NAME_MAX_WIRE);
+    check_packed(&e, 6000, AUDIT_EVENT_MAX);
 }
 
 static void suffix(void **state)
@@ -123,12 +124,6 @@ static void suffix(void **state)
     e.qname = want = sample_name("contoso.com");
     audit_event_suffix(&e, &got);
     assert_true(name_equal(&got, &want));
-}
-
-static void names(void **state)
-{
-    assert_string_equal(audit_kind_names[AUDIT_PRUNE], "prune");
-    assert_null(audit_kind_names[AUDIT_KINDS]);
 }
 
 static const struct code_row {
@@ -162,13 +157,109 @@ static void check_code(void **state)
     assert_int_equal(audit_client_error(&e), r->want);
 }
 
+/* --- the ring ------------------------------------------------------------------------ */
+
+static bool push(struct audit_ring *r, uint64_t n)
+{
+    struct audit_event e =
+        sample_missing("10.0.0.1", "_vlmcs._tcp.corp.example", (uint16_t)n, 1000 + n);
+
+    e.lost = n;
+    memset(e.text, 'x', n * 7 % 100); /* records of many lengths */
+    return audit_ring_push(r, &e);
+}
+
+/* The number of the oldest, UINT64_MAX: there is none. */
+static uint64_t pop(struct audit_ring *r)
+{
+    struct audit_event e;
+    size_t len, again;
+    const struct audit_event *p = audit_ring_peek(r, &len);
+
+    if (p == NULL)
+        return UINT64_MAX;
+    assert_ptr_equal(p, audit_ring_peek(r, &again)); /* a look takes nothing */
+    assert_int_equal(len, again);
+    assert_int_equal(p->mono_ms, 1000 + p->lost);
+    audit_event_unpack(&e, (const void *)p, len);
+    audit_ring_release(r);
+    return e.lost;
+}
+
+static void in_order_over_the_end(void **state)
+{
+    struct audit_ring *r = audit_ring_new(4096);
+    uint64_t in = 0, out = 0;
+
+    assert_int_equal(pop(r), UINT64_MAX);
+    for (int turn = 0; turn < 500; turn++) {
+        for (int i = 0; i < 7; i++)
+            assert_true(push(r, in++));
+        while (out < in)
+            assert_int_equal(pop(r), out++);
+        assert_int_equal(pop(r), UINT64_MAX);
+    }
+    audit_ring_free(r);
+    assert_null(audit_ring_new(0));
+    assert_null(audit_ring_new(1000)); /* no power of two */
+}
+
+static void full_ring_drops_the_newest(void **state)
+{
+    struct audit_ring *r = audit_ring_new(4096);
+    uint64_t n = 0;
+
+    while (push(r, n))
+        n++;
+    assert_true(n > 8);
+    for (int i = 0; i < 4; i++)
+        push(r, n + 50);
+    assert_int_equal(audit_ring_dropped(r), 5);
+    for (uint64_t i = 0; i < n; i++)
+        assert_int_equal(pop(r), i);
+    assert_true(push(r, 7)); /* and it goes on */
+    assert_int_equal(pop(r), 7);
+    audit_ring_free(r);
+}
+
+enum { MANY = 100000 };
+
+static void *produce(void *arg)
+{
+    for (uint64_t n = 0; n < MANY; n++)
+        push(arg, n);
+    return NULL;
+}
+
+/* What arrives is whole and in order, and with what was dropped it is all. */
+static void two_threads(void **state)
+{
+    struct audit_ring *r = audit_ring_new(16384);
+    uint64_t got = 0, last = 0, n;
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, produce, r), 0);
+    while (got + audit_ring_dropped(r) < MANY) {
+        if ((n = pop(r)) == UINT64_MAX) {
+            sched_yield();
+            continue;
+        }
+        assert_true(got == 0 || n > last);
+        last = n;
+        got++;
+    }
+    pthread_join(thread, NULL);
+    assert_int_equal(got + audit_ring_dropped(r), MANY);
+    audit_ring_free(r);
+}
+
 int main(void)
 {
-    TEST(round_trip);
-    TEST(largest);
-    TEST(does_not_fit);
+    TEST(packed);
     TEST(suffix);
-    TEST(names);
     ROWS(codes, check_code);
+    TEST(in_order_over_the_end);
+    TEST(full_ring_drops_the_newest);
+    TEST(two_threads);
     return RUN("event");
 }

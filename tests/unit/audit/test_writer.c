@@ -324,7 +324,7 @@ static void damaged_file_is_refused_and_left_alone(void **state)
 {
     const struct damage_row *row = *state;
     struct audit_writer *w = NULL;
-    struct audit_reader *r = NULL;
+    struct audit_store *r = NULL;
     struct stat before, after;
     struct bench b;
     struct diags d;
@@ -338,10 +338,10 @@ static void damaged_file_is_refused_and_left_alone(void **state)
     assert_int_equal(audit_writer_open(&w, b.dir, "dns1", &b.limits, &d), -EBADMSG);
     assert_int_equal(d.n, 1);
     assert_has(d.list[0].text, row->why);
-    assert_string_equal(d.list[0].file, b.file);
+    assert_has(d.list[0].text, b.file);
     assert_has(d.list[0].text, "move"); /* a remedy */
     diags_fini(&d);
-    assert_int_equal(audit_reader_open(&r, b.dir, NULL), -EBADMSG);
+    assert_int_equal(audit_store_open(&r, b.dir, 0, NULL), -EBADMSG);
     assert_int_equal(stat(b.file, &after), 0);
     assert_int_equal(before.st_size, after.st_size);
     assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
@@ -351,12 +351,12 @@ static void damaged_file_is_refused_and_left_alone(void **state)
 static void missing_and_empty(void **state)
 {
     struct bench *b = *state;
-    struct audit_reader *r = NULL;
+    struct audit_store *r = NULL;
 
-    assert_int_equal(audit_reader_open(&r, "/tmp/waymark-audit-none", NULL), -ENOENT);
+    assert_int_equal(audit_store_open(&r, "/tmp/waymark-audit-none", 0, NULL), -ENOENT);
     bench_close(b);
     truncate_to(b->file, "0");
-    assert_int_equal(audit_reader_open(&r, b->dir, NULL), -ENOENT);
+    assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), -ENOENT);
     bench_open(b, 1 << 16); /* a new one */
     assert_int_equal(bench_number(b, "SELECT count(*) FROM event"), 0);
     assert_int_equal(bench_number(b, "PRAGMA auto_vacuum"), 2);
@@ -366,16 +366,16 @@ static void missing_and_empty(void **state)
 static void query_without_end_is_ended(void **state)
 {
     struct bench *b = *state;
-    struct audit_reader *r;
+    struct audit_store *r;
 
-    assert_int_equal(audit_reader_open(&r, b->dir, NULL), 0);
+    assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), 0);
     assert_int_equal(audit_query(r,
                                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) "
                                  "SELECT count(*) FROM n,event",
                                  NULL, NULL),
                      -ETIMEDOUT);
     assert_int_equal(audit_query(r, "DELETE FROM event", NULL, NULL), -EACCES);
-    audit_reader_close(r);
+    audit_store_close(r);
 }
 
 int main(void)
