@@ -42,26 +42,24 @@ static int ip_parse(uint8_t ip[16], const char *text)
 int addr_parse(struct addr *out, const char *text, uint16_t port)
 {
     struct addr a = {.port = port};
-    char buf[ADDR_TEXT], *ip = buf, *digits = NULL, *scope, *colon, *end;
+    char buf[ADDR_TEXT], *ip = buf, *digits = NULL, *scope, *end;
     uint64_t number;
 
     /* "IP", "IP:PORT" or "[IP]:PORT" is cut in place. */
     if (!str_copy(buf, sizeof buf, text))
         return -EINVAL;
-    colon = strchr(buf, ':');
     if (buf[0] == '[') {
         ip = buf + 1;
         end = strchr(buf, ']');
-        if (end == NULL || colon == NULL || colon > end) /* brackets are for IPv6 */
+        if (end == NULL || (end[1] != '\0' && end[1] != ':'))
             return -EINVAL;
-        if (end[1] == ':')
-            digits = end + 2;
-        else if (end[1] != '\0')
-            return -EINVAL;
+        digits = end[1] == ':' ? end + 2 : NULL;
         *end = '\0';
-    } else if (colon != NULL && strchr(colon + 1, ':') == NULL) {
-        *colon = '\0'; /* one colon alone is no IPv6 */
-        digits = colon + 1;
+        if (strchr(ip, ':') == NULL) /* brackets are for IPv6 */
+            return -EINVAL;
+    } else if ((end = strchr(buf, ':')) != NULL && strchr(end + 1, ':') == NULL) {
+        digits = end + 1; /* one colon alone is no IPv6 */
+        *end = '\0';
     }
     if (digits != NULL) {
         if (number_parse(&number, digits, UINT16_MAX) != 0 || number == 0)
@@ -73,8 +71,9 @@ int addr_parse(struct addr *out, const char *text, uint16_t port)
     if (ip_parse(a.ip, ip) != 0)
         return -EINVAL;
     if (scope != NULL) { /* of an interface that does not exist nothing can be sent */
-        a.scope = number_parse(&number, scope, UINT32_MAX) == 0 ? (uint32_t)number
-                                                                : if_nametoindex(scope);
+        bool is_number = number_parse(&number, scope, UINT32_MAX) == 0;
+
+        a.scope = is_number ? (uint32_t)number : if_nametoindex(scope);
         if (a.ip[0] != 0xfe || (a.ip[1] & 0xc0) != 0x80 || a.scope == 0)
             return -EINVAL;
     }
@@ -94,10 +93,11 @@ const char *addr_print(const struct addr *a, char out[ADDR_TEXT])
     char name[IF_NAMESIZE];
     size_t len = strlen(ip_print(a->ip, out));
 
-    if (a->scope != 0 && if_indextoname(a->scope, name) != NULL)
-        snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
-    else if (a->scope != 0)
-        snprintf(out + len, ADDR_TEXT - len, "%%%u", a->scope);
+    if (a->scope == 0)
+        return out;
+    if (if_indextoname(a->scope, name) == NULL)
+        snprintf(name, sizeof name, "%u", a->scope);
+    snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
     return out;
 }
 
@@ -107,11 +107,9 @@ const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
 
     addr_print(a, ip);
     if (a->port == 0)
-        snprintf(out, ADDR_TEXT, "%s", ip);
-    else if (is_v4(a->ip))
-        snprintf(out, ADDR_TEXT, "%.15s:%u", ip, a->port);
-    else /* 46 of the address, 17 of the interface */
-        snprintf(out, ADDR_TEXT, "[%.63s]:%u", ip, a->port);
+        return strcpy(out, ip);
+    /* 46 of the address, 17 of the interface */
+    snprintf(out, ADDR_TEXT, is_v4(a->ip) ? "%.15s:%u" : "[%.63s]:%u", ip, a->port);
     return out;
 }
 
@@ -120,42 +118,44 @@ bool addr_is_v4(const struct addr *a)
     return is_v4(a->ip);
 }
 
+/* IPv4 as a prefix of the mapped form. */
 #define V4(a, b, c, d, n)                                                                          \
     {                                                                                              \
         {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (n)                           \
     }
 
-static bool is_in(const struct addr *a, const struct prefix *list, size_t n)
+/* Is the address in one of these, which end with a length of 0? */
+static bool is_in(const struct addr *a, const struct prefix *list)
 {
-    for (size_t i = 0; i < n; i++)
-        if (prefix_contains(&list[i], a->ip))
-            return true;
-    return false;
+    while (list->len > 0 && !prefix_contains(list, a->ip))
+        list++;
+    return list->len > 0;
 }
 
 bool addr_is_any(const struct addr *a)
 {
-    static const struct prefix any[] = {V4(0, 0, 0, 0, 32), {{0}, 128}};
+    static const struct prefix any[] = {V4(0, 0, 0, 0, 32), {{0}, 128}, {{0}, 0}};
 
-    return is_in(a, any, ARRAY_LEN(any));
+    return is_in(a, any);
 }
 
 bool addr_is_loopback(const struct addr *a)
 {
-    static const struct prefix loopback[] = {V4(127, 0, 0, 0, 8), {{[15] = 1}, 128}};
+    static const struct prefix loopback[] = {V4(127, 0, 0, 0, 8), {{[15] = 1}, 128}, {{0}, 0}};
 
-    return is_in(a, loopback, ARRAY_LEN(loopback));
+    return is_in(a, loopback);
 }
 
 bool addr_is_private(const struct addr *a)
 {
     static const struct prefix private[] = {
-        V4(10, 0, 0, 0, 8),     V4(172, 16, 0, 0, 12), V4(192, 168, 0, 0, 16),
-        V4(169, 254, 0, 0, 16), V4(100, 64, 0, 0, 10), {{0xfc}, 7},
-        {{0xfe, 0x80}, 10},
+        V4(10, 0, 0, 0, 8),     V4(172, 16, 0, 0, 12),
+        V4(192, 168, 0, 0, 16), V4(169, 254, 0, 0, 16),
+        V4(100, 64, 0, 0, 10),  {{0xfc}, 7},
+        {{0xfe, 0x80}, 10},     {{0}, 0},
     };
 
-    return addr_is_loopback(a) || is_in(a, private, ARRAY_LEN(private));
+    return addr_is_loopback(a) || is_in(a, private);
 }
 
 bool addr_same_ip(const struct addr *a, const struct addr *b)
@@ -192,18 +192,16 @@ bool addr_from_sockaddr(struct addr *out, const struct sockaddr *sa)
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
 
-    if (sa == NULL || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
-        return false;
-    if (sa->sa_family == AF_INET) {
+    if (sa != NULL && sa->sa_family == AF_INET) {
+        *out = (struct addr){.port = ntohs(v4->sin_port)};
         memcpy(out->ip, mapped, sizeof mapped);
         memcpy(out->ip + 12, &v4->sin_addr, 4);
-        out->port = ntohs(v4->sin_port);
-        out->scope = 0;
-    } else {
-        memcpy(out->ip, &v6->sin6_addr, 16);
-        out->port = ntohs(v6->sin6_port);
-        out->scope = v6->sin6_scope_id;
+        return true;
     }
+    if (sa == NULL || sa->sa_family != AF_INET6)
+        return false;
+    *out = (struct addr){.port = ntohs(v6->sin6_port), .scope = v6->sin6_scope_id};
+    memcpy(out->ip, &v6->sin6_addr, 16);
     return true;
 }
 
@@ -216,8 +214,7 @@ int prefix_parse(struct prefix *out, const char *text)
 
     if (!str_copy(buf, sizeof buf, text))
         return -EINVAL;
-    slash = strchr(buf, '/');
-    if (slash != NULL)
+    if ((slash = strchr(buf, '/')) != NULL)
         *slash = '\0';
     if (ip_parse(p.ip, buf) != 0)
         return -EINVAL;
@@ -238,10 +235,9 @@ int prefix_parse(struct prefix *out, const char *text)
 
 const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
 {
-    char ip[INET6_ADDRSTRLEN];
+    size_t len = strlen(ip_print(p->ip, out));
 
-    snprintf(out, PREFIX_TEXT, "%s/%u", ip_print(p->ip, ip),
-             prefix_is_v4(p) ? p->len - 96u : p->len);
+    snprintf(out + len, PREFIX_TEXT - len, "/%u", prefix_is_v4(p) ? p->len - 96u : p->len);
     return out;
 }
 
@@ -263,21 +259,22 @@ bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
            (bits == 0 || (p->ip[whole] ^ ip[whole]) >> (8 - bits) == 0);
 }
 
-/* The bits of octet i that are behind a prefix of this length. */
-static uint8_t host_bits(unsigned len, unsigned i)
-{
-    return (uint8_t)(len <= 8 * i ? 0xff : len >= 8 * i + 8 ? 0 : 0xff >> (len - 8 * i));
-}
-
 void prefix_range(const struct prefix *p, uint8_t first[16], uint8_t last[16])
 {
-    memcpy(first, p->ip, 16);
-    for (unsigned i = 0; i < 16; i++)
-        last[i] = p->ip[i] | host_bits(p->len, i);
+    uint8_t mask[16];
+
+    memset(mask, 0xff, sizeof mask);
+    prefix_mask(mask, p->len);
+    for (unsigned i = 0; i < 16; i++) {
+        first[i] = p->ip[i];
+        last[i] = (uint8_t)(p->ip[i] | ~mask[i]);
+    }
 }
 
 void prefix_mask(uint8_t ip[16], unsigned len)
 {
-    for (unsigned i = 0; i < 16; i++)
-        ip[i] &= (uint8_t)~host_bits(len, i);
+    for (unsigned i = (len + 7) / 8; i < 16; i++)
+        ip[i] = 0;
+    if (len % 8 != 0)
+        ip[len / 8] &= (uint8_t)(0xff00 >> len % 8);
 }

@@ -2,8 +2,8 @@
  *
  * diag.c -- problems found in a text, with their place, for humans.
  *
- * list[] grows to DIAG_MAX; behind that, and when memory is out, problems are
- * only counted: `all` is always right, so nothing passes for valid.
+ * Behind DIAG_MAX, and when memory is out, problems are only counted: `all` is
+ * always right, so nothing passes for valid.
  */
 #include "base/diag.h"
 
@@ -16,7 +16,7 @@ enum { WORD_MAX = 64 }; /* longer words are not compared */
 
 void diags_init(struct diags *d)
 {
-    memset(d, 0, sizeof *d);
+    d->n = d->all = 0;
 }
 
 void diags_fini(struct diags *d)
@@ -25,18 +25,17 @@ void diags_fini(struct diags *d)
         free(d->list[i].file);
         free(d->list[i].text);
     }
-    free(d->list);
     diags_init(d);
 }
 
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...)
 {
-    struct diag one = {.line = line, .column = column}, *more;
+    struct diag one = {.line = line, .column = column};
     va_list args;
     int n;
 
-    if (d == NULL || d->all++ >= DIAG_MAX || d->n >= DIAG_MAX)
+    if (d == NULL || d->all++ >= DIAG_MAX)
         return -EINVAL;
     va_start(args, fmt);
     n = vasprintf(&one.text, fmt, args);
@@ -47,13 +46,7 @@ int diags_add(struct diags *d, const char *file, unsigned line, unsigned column,
     for (char *p = one.text; *p != '\0'; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
-    if ((file != NULL && (one.file = strdup(file)) == NULL) ||
-        (more = realloc(d->list, (d->n + 1) * sizeof *more)) == NULL) {
-        free(one.file);
-        free(one.text);
-        return -EINVAL;
-    }
-    d->list = more;
+    one.file = file != NULL ? strdup(file) : NULL;
     d->list[d->n++] = one;
     return -EINVAL;
 }

@@ -22,9 +22,9 @@ struct diag {
 };
 
 struct diags {
-    struct diag *list; /* owned */
-    size_t n;          /* kept */
-    size_t all;        /* found */
+    size_t n;   /* kept */
+    size_t all; /* found */
+    struct diag list[DIAG_MAX];
 };
 
 void diags_init(struct diags *);

@@ -123,18 +123,6 @@ int form_wrong(struct form *form, const struct field *f, const struct yaml_node 
 
 /* ---- kinds ---- */
 
-static int read_bool(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
-{
-    return bool_parse(to, node->text) == 0 ? 0 : form_wrong(form, f, node, NULL);
-}
-
-static void print_bool(const struct field *f, const void *from, FILE *out)
-{
-    (void)f;
-    fputs(*(const bool *)from ? "yes" : "no", out);
-}
-
 const char *field_in_unit(const struct field *f, uint64_t v, char out[NUMBER_TEXT])
 {
     if (f->kind == &kind_size)
@@ -164,13 +152,6 @@ static int read_number(struct form *form, const struct field *f, const struct ya
     return 0;
 }
 
-static void print_number(const struct field *f, const void *from, FILE *out)
-{
-    char text[NUMBER_TEXT];
-
-    fputs(field_in_unit(f, get_number(from, f->size), text), out);
-}
-
 static int read_word(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
@@ -191,16 +172,22 @@ static int read_word(struct form *form, const struct field *f, const struct yaml
     return form_wrong(form, f, node, list);
 }
 
-static void print_word(const struct field *f, const void *from, FILE *out)
+static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
+                      void *to)
 {
-    fputs(f->words[get_number(from, f->size) - f->min], out);
-}
+    const char *why = NULL, *copy;
+    char longer[48];
+    int rc;
 
-static int read_text(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
-{
-    const char *why = f->check(node->text), *copy;
-
+    if (f->kind == &kind_bool)
+        return bool_parse(to, node->text) == 0 ? 0 : form_wrong(form, f, node, NULL);
+    if (f->kind == &kind_prefix) {
+        if ((rc = prefix_parse(to, node->text)) == -ERANGE)
+            why = "has bits behind its length; write the net's first address";
+        return rc == 0 ? 0 : form_wrong(form, f, node, why);
+    }
+    snprintf(longer, sizeof longer, "has more than %u characters", (unsigned)f->max);
+    why = strlen(node->text) > f->max ? longer : f->check(node->text);
     for (const char *p = node->text; *p != '\0'; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             why = "must not have control characters";
@@ -212,43 +199,32 @@ static int read_text(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
-static void print_text(const struct field *f, const void *from, FILE *out)
+static void print_value(const struct field *f, const void *from, FILE *out)
 {
-    (void)f;
-    yaml_print(out, *(const char *const *)from);
+    char text[PREFIX_TEXT]; /* which is longer than a number */
+
+    if (f->kind == &kind_bool)
+        fputs(*(const bool *)from ? "yes" : "no", out);
+    else if (f->kind == &kind_word)
+        fputs(f->words[get_number(from, f->size) - f->min], out);
+    else if (f->kind == &kind_prefix)
+        yaml_print(out, prefix_print(from, text));
+    else if (f->kind == &kind_text)
+        yaml_print(out, *(const char *const *)from);
+    else
+        fputs(field_in_unit(f, get_number(from, f->size), text), out);
 }
 
-static int read_prefix(struct form *form, const struct field *f, const struct yaml_node *node,
-                       void *to)
-{
-    int rc = prefix_parse(to, node->text);
-
-    return rc == 0 ? 0
-                   : form_wrong(form, f, node,
-                                rc == -ERANGE ? "has bits behind its length; write the net's "
-                                                "first address"
-                                              : NULL);
-}
-
-static void print_prefix(const struct field *f, const void *from, FILE *out)
-{
-    char text[PREFIX_TEXT];
-
-    (void)f;
-    yaml_print(out, prefix_print(from, text));
-}
-
-const struct field_kind kind_bool = {read_bool, print_bool, "is not yes or no", false};
-const struct field_kind kind_count = {read_number, print_number, "is not a number", false};
-const struct field_kind kind_duration = {read_number, print_number,
-                                         "is not a duration like 300ms, 10s, 5m, 2h, 90d", false};
-const struct field_kind kind_size = {read_number, print_number, "is not a size like 64K, 64M, 1G",
+#define NO_DURATION "is not a duration like 300ms, 10s, 5m, 2h, 90d"
+#define NO_PREFIX "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32"
+const struct field_kind kind_bool = {read_value, print_value, "is not yes or no", false};
+const struct field_kind kind_count = {read_number, print_value, "is not a number", false};
+const struct field_kind kind_duration = {read_number, print_value, NO_DURATION, false};
+const struct field_kind kind_size = {read_number, print_value, "is not a size like 64K, 64M, 1G",
                                      false};
-const struct field_kind kind_word = {read_word, print_word, NULL, false};
-const struct field_kind kind_text = {read_text, print_text, NULL, false};
-const struct field_kind kind_prefix = {
-    read_prefix, print_prefix, "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32",
-    false};
+const struct field_kind kind_word = {read_word, print_value, NULL, false};
+const struct field_kind kind_text = {read_value, print_value, NULL, false};
+const struct field_kind kind_prefix = {read_value, print_value, NO_PREFIX, false};
 
 /* ---- lists and mappings ---- */
 

@@ -73,12 +73,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
     va_end(args);
     /* A backslash stays as it is: names come here in presentation form, in which it
      * is written already. */
-    for (const char *p = n < 0 ? fmt : message; *p != '\0'; p++) {
-        if (*p >= 0x20 && *p <= 0x7e)
-            str_add_bytes(&line, p, 1);
-        else
-            str_addf(&line, "\\x%02x", (unsigned char)*p);
-    }
+    str_add_escaped(&line, message, n < 0 ? 0 : strlen(message));
     str_add(&line, n >= (int)sizeof message ? "...\n" : "\n");
     do /* where standard error takes nothing there is nobody left to tell */
         written = write(STDERR_FILENO, line.text, line.len);

@@ -46,50 +46,28 @@ void str_addf(struct str *s, const char *fmt, ...)
     va_start(args, fmt);
     n = vsnprintf(s->text + s->len, room, fmt, args);
     va_end(args);
-    if (n < 0) {
-        s->text[s->len] = '\0';
-        s->cut = true;
-    } else if ((size_t)n >= room) {
-        s->len = s->size - 1;
-        s->cut = true;
-    } else {
-        s->len += (size_t)n;
-    }
+    s->cut = s->cut || n < 0 || (size_t)n >= room;
+    s->len += strlen(s->text + s->len);
 }
 
 void str_add_escaped(struct str *s, const void *bytes, size_t n)
 {
-    static const char hex[] = "0123456789abcdef";
     const unsigned char *p = bytes;
 
-    for (size_t i = 0; i < n && !s->cut; i++) {
-        char one[4] = {'\\', 'x', hex[p[i] >> 4], hex[p[i] & 15]};
-        size_t len = sizeof one;
-
-        if (p[i] == '\\') {
-            one[1] = '\\';
-            len = 2;
-        } else if (p[i] >= 0x20 && p[i] <= 0x7e) {
-            one[0] = (char)p[i];
-            len = 1;
-        }
-        if (len > s->size - 1 - s->len)
-            s->cut = true; /* half an escape would read as something else */
-        else
-            str_add_bytes(s, one, len);
-    }
+    for (size_t i = 0; i < n; i++)
+        str_addf(s, p[i] >= 0x20 && p[i] <= 0x7e ? "%c" : "\\x%02x", p[i]);
 }
 
 size_t str_utf8(const unsigned char *p, uint32_t *code)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = *p < 0x80             ? 1
-               : (*p & 0xe0) == 0xc0 ? 2
-               : (*p & 0xf0) == 0xe0 ? 3
-               : (*p & 0xf8) == 0xf0 ? 4
-                                     : 0;
-    uint32_t v = n == 1 ? *p : *p & (0x7fu >> n);
+    size_t n = 1;
+    uint32_t v = *p;
 
+    if (*p >= 0x80) {
+        n = (*p & 0xe0) == 0xc0 ? 2 : (*p & 0xf0) == 0xe0 ? 3 : (*p & 0xf8) == 0xf0 ? 4 : 0;
+        v = *p & (0x7fu >> n);
+    }
     for (size_t i = 1; i < n; i++) {
         if ((p[i] & 0xc0) != 0x80) /* the NUL at the end too */
             return 0;
@@ -120,12 +98,10 @@ bool str_copy(char *out, size_t size, const char *text)
 {
     size_t len = strlen(text);
 
-    if (size == 0)
-        return false;
-    if (len >= size) {
+    if (size > 0)
         out[0] = '\0';
+    if (len >= size)
         return false;
-    }
     memcpy(out, text, len + 1);
     return true;
 }

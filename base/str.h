@@ -26,7 +26,7 @@ void str_init(struct str *, char *buf, size_t size);
 void str_add(struct str *, const char *text);
 void str_add_bytes(struct str *, const void *, size_t);
 void str_addf(struct str *, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* Bytes below 0x20, 0x7f and above 0x7e as \xNN, backslash doubled. */
+/* What is no printable ASCII as \xNN; a backslash stays. */
 void str_add_escaped(struct str *, const void *, size_t);
 
 /* Reads one character of UTF-8 (RFC 3629) from a text ended by NUL. Its length,

@@ -70,53 +70,33 @@ static const char *word_at(const struct reader *r, yaml_mark_t mark, char out[WO
     return out;
 }
 
-/* The mark of a byte, for problems that libyaml does not give a mark. */
-static yaml_mark_t mark_of(const char *text, size_t byte)
-{
-    yaml_mark_t mark = {0, 0, 0};
-
-    for (size_t i = 0; i < byte; i++) {
-        if (text[i] == '\n') {
-            mark.line++;
-            mark.column = 0;
-        } else if (((unsigned char)text[i] & 0xc0) != 0x80) {
-            mark.column++;
-        }
-    }
-    return mark;
-}
-
 /* What libyaml says, and what we say. The first row whose words occur in its
- * problem or context is used. */
+ * problem or context is used; what has none is told in its own words. */
 static const struct {
     const char *words;
-    enum {
-        HERE,   /* where libyaml stopped */
-        INSIDE, /* the same, and name the line where the list or mapping begins */
-        BEGIN,  /* where that begins which libyaml could not read to its end */
-    } how;
+    bool begin; /* told where that begins which could not be read to its end */
     const char *text;
 } syntax_words[] = {
-    {"tab character", HERE, "a tab cannot indent; use spaces"},
-    {"cannot start any token", HERE, "a tab cannot indent; use spaces"},
-    {"mapping values are not allowed", HERE,
+    {"tab character", false, "a tab cannot indent; use spaces"},
+    {"cannot start any token", false, "a tab cannot indent; use spaces"},
+    {"mapping values are not allowed", false,
      "a \":\" is not allowed here: if it belongs to the value, put the value into quotes; "
      "if it ends a key, check the indentation of the line"},
-    {"unknown escape", HERE,
+    {"unknown escape", false,
      "no such escape: in double quotes a backslash is written \\\\; or use single quotes"},
-    {"quoted scalar", BEGIN, "the quotation mark that opens here is never closed"},
-    {"scanning a simple key", BEGIN, "there is no \":\" behind this key"},
-    {"flow sequence", INSIDE, "a \",\" or \"]\" is missing in the list [...]"},
-    {"flow mapping", INSIDE, "a \",\" or \"}\" is missing in the mapping {...}"},
-    {"block mapping", INSIDE,
+    {"quoted scalar", true, "the quotation mark that opens here is never closed"},
+    {"scanning a simple key", true, "there is no \":\" behind this key"},
+    {"flow sequence", false, "a \",\" or \"]\" is missing in the list [...]"},
+    {"flow mapping", false, "a \",\" or \"}\" is missing in the mapping {...}"},
+    {"block mapping", false,
      "a key was expected here: check the indentation of the line, and quotes and brackets "
      "before it"},
-    {"block collection", INSIDE,
+    {"block collection", false,
      "a \"-\" was expected here: check the indentation of the line, and quotes and brackets "
      "before it"},
-    {"block sequence entries are not allowed", HERE,
+    {"block sequence entries are not allowed", false,
      "a list with \"-\" cannot begin here: begin it on a line of its own"},
-    {"node content", HERE, "a value is missing here; one that begins with : or , needs quotes"},
+    {"node content", false, "a value is missing here; one that begins with : or , needs quotes"},
 };
 
 /* libyaml has stopped. What begins with a character that YAML has a use for was
@@ -124,18 +104,22 @@ static const struct {
 static int syntax_problem(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;
-    yaml_mark_t begin = p->context != NULL ? p->context_mark : p->problem_mark;
+    yaml_mark_t mark = p->problem_mark, begin = p->context != NULL ? p->context_mark : mark;
     const char *problem = p->problem != NULL ? p->problem : "not YAML";
-    const char *context = p->context != NULL ? p->context : "";
+    const char *context = p->context != NULL ? p->context : "", *text = problem;
     char word[WORD_TEXT];
 
     if (p->error == YAML_MEMORY_ERROR)
         return -ENOMEM;
-    if (p->error == YAML_READER_ERROR) {
-        begin = mark_of(r->text, p->problem_offset);
+    if (p->error == YAML_READER_ERROR) { /* which has no mark, but the number of the byte */
+        mark = (yaml_mark_t){0, 0, 0};
+        for (const char *c = r->text; c < r->text + p->problem_offset; c++) {
+            mark.column = *c == '\n' ? 0 : mark.column + (((unsigned char)*c & 0xc0) != 0x80);
+            mark.line += *c == '\n';
+        }
         if (strstr(problem, "control characters") == NULL)
-            return PROBLEM(r, begin, "not UTF-8; save the text as UTF-8");
-        return PROBLEM(r, begin, "a control character; in double quotes it can be written \\x%02x",
+            return PROBLEM(r, mark, "not UTF-8; save the text as UTF-8");
+        return PROBLEM(r, mark, "a control character; in double quotes it can be written \\x%02x",
                        (unsigned)p->problem_value);
     }
     word_at(r, begin, word);
@@ -144,19 +128,16 @@ static int syntax_problem(struct reader *r)
                             (p->error == YAML_SCANNER_ERROR && strchr("*&!%", word[0]) != NULL)))
         return PROBLEM(r, begin, "a value that begins with %c needs quotes: write \"%s\"", word[0],
                        word);
-    for (size_t i = 0; i < ARRAY_LEN(syntax_words); i++) {
-        const char *text = syntax_words[i].text, *words = syntax_words[i].words;
-
-        if (strstr(context, words) == NULL && strstr(problem, words) == NULL)
+    for (size_t i = 0; i < ARRAY_LEN(syntax_words) && text == problem; i++) {
+        if (strstr(context, syntax_words[i].words) == NULL &&
+            strstr(problem, syntax_words[i].words) == NULL)
             continue;
-        if (syntax_words[i].how == BEGIN)
-            return PROBLEM(r, begin, "%s", text);
-        if (syntax_words[i].how == INSIDE && begin.line != p->problem_mark.line)
-            return PROBLEM(r, p->problem_mark, "%s (the list or mapping begins in line %u)", text,
-                           from_one(begin.line));
-        return PROBLEM(r, p->problem_mark, "%s", text);
+        text = syntax_words[i].text;
+        mark = syntax_words[i].begin ? begin : mark;
     }
-    return PROBLEM(r, p->problem_mark, "%s", problem);
+    if (begin.line == mark.line)
+        return PROBLEM(r, mark, "%s", text);
+    return PROBLEM(r, mark, "%s (it begins in line %u)", text, from_one(begin.line));
 }
 
 /* ---- nodes ---- */
@@ -297,21 +278,14 @@ int yaml_read(const struct yaml_node **root, struct arena *arena, const char *na
 {
     struct reader r = {.arena = arena, .name = name, .text = text, .len = len, .d = d};
     struct yaml_node *top = arena_alloc(arena, sizeof *top);
-    const char *nul;
     int rc;
 
     if (top == NULL)
         return -ENOMEM;
-    if (len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
-        return diags_add(d, name, 1, 1, "the text is UTF-16; save it as UTF-8");
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         r.text += 3;
         r.len -= 3;
     }
-    nul = r.len > 0 ? memchr(r.text, '\0', r.len) : NULL;
-    if (nul != NULL)
-        return PROBLEM(&r, mark_of(r.text, (size_t)(nul - r.text)),
-                       "a NUL byte; the text must be UTF-8");
     if (!yaml_parser_initialize(&r.parser))
         return -ENOMEM;
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
@@ -361,8 +335,6 @@ static bool is_plain(const char *text)
  * such bytes are written \DDD. */
 void yaml_print(FILE *f, const char *text)
 {
-    static const char controls[] = "\n\t\r", letters[] = "ntr";
-
     if (is_plain(text)) {
         fputs(text, f);
         return;
@@ -371,14 +343,11 @@ void yaml_print(FILE *f, const char *text)
     for (const unsigned char *p = (const unsigned char *)text; *p != '\0';) {
         uint32_t c;
         size_t n = str_utf8(p, &c);
-        const char *control = strchr(controls, *p);
 
         if (n == 0)
             c = *p;
-        if (control != NULL)
-            fprintf(f, "\\%c", letters[control - controls]);
-        else if (n == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 ||
-                 c == 0xfeff || c == 0xfffe || c == 0xffff) /* refused, or taken for a line end */
+        if (n == 0 || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 ||
+            c == 0xfeff || c == 0xfffe || c == 0xffff) /* refused, or taken for a line end */
             fprintf(f, c <= 0xff ? "\\x%02x" : "\\u%04x", (unsigned)c);
         else
             fprintf(f, "%s%.*s", c == '"' || c == '\\' ? "\\" : "", (int)n, (const char *)p);

@@ -159,7 +159,7 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
             "none "
             "but this forwarder itself; add to %s a line such as\n"
             "  forward: [{zone: ., servers: [\"192.0.2.53\"]}]   (your own DNS servers)",
-            settings_default_path());
+            SETTINGS_DEFAULT_PATH);
     route = arena_alloc(s->arena, sizeof *route);
     kept = arena_alloc(s->arena, (size_t)n * sizeof *kept);
     if (route == NULL || kept == NULL)

@@ -40,7 +40,7 @@ static void print_help(FILE *to)
             "      --help               print this\n"
             "\n"
             "Manual: waymarkd(8), waymark.yaml(5). The tool beside it: waymarkctl(8).\n",
-            settings_default_path());
+            SETTINGS_DEFAULT_PATH);
 }
 
 /* That these names never reach a server is not seen anywhere else. */

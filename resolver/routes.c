@@ -216,7 +216,7 @@ static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const struct settings *s = d->newest;
-    const char *file = d->settings_path != NULL ? d->settings_path : settings_default_path();
+    const char *file = d->settings_path != NULL ? d->settings_path : SETTINGS_DEFAULT_PATH;
     json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(),
            *stats = json_object(), *o;
     struct store_health h = {.refused = true};

@@ -14,7 +14,7 @@
  */
 SECTION(server, "The process. All of these but open-resolver, hide-identity and hide-version "
                 "need a restart.")
-TEXT(server, name, "name", check_host, NULL, "the host name", RESTART,
+TEXT(server, name, "name", check_host, 253, NULL, "the host name", RESTART,
      "The name of this forwarder: in the audit, where the records of several forwarders can "
      "meet, and for clients that ask who answers.")
 ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART,
@@ -31,13 +31,13 @@ YESNO(server, hide_version, "hide-version", "yes", 0,
       "The daemon does not tell its version: version.server and version.bind, CH TXT.")
 NUMBER(server, workers, "workers", 0, 256, "0", RESTART,
        "How many threads answer questions; 0 is one per core.")
-TEXT(server, user, "user", check_user, "waymark", NULL, RESTART,
+TEXT(server, user, "user", check_user, 32, "waymark", NULL, RESTART,
      "The user that the daemon becomes when root starts it; with \"\" it stays root.")
-TEXT(server, state_dir, "state-dir", check_path, NULL,
+TEXT(server, state_dir, "state-dir", check_path, 1024, NULL,
      "lib/waymark below the local state directory, as built", RESTART,
      "The folder of the policy database and the audit.")
-TEXT(server, run_dir, "run-dir", check_path, NULL, "waymark below the run directory, as built",
-     RESTART, "The folder of the control socket.")
+TEXT(server, run_dir, "run-dir", check_path, 1024, NULL,
+     "waymark below the run directory, as built", RESTART, "The folder of the control socket.")
 WORD(server, log_level, "log-level", log_levels, LOG_LEVEL_ERROR, "info", RESTART,
      "The least important messages that the daemon writes to standard error.")
 END(server)
@@ -138,7 +138,8 @@ NUMBER(limits, in_flight, "in-flight", 16, 1000000, "4096", 0,
 END(limits)
 
 SECTION(control, "The socket over which `waymarkctl` talks to the daemon.")
-TEXT(control, socket, "socket", check_socket, NULL, "control.sock in server.run-dir", RESTART,
+/* sockaddr_un has room for 108 characters, one of them the final NUL. */
+TEXT(control, socket, "socket", check_path, 107, NULL, "control.sock in server.run-dir", RESTART,
      "The path of the UNIX socket. The group of server.user may read over it; its user and root "
      "may also change things.")
 END(control)

@@ -41,15 +41,21 @@ enum option_flag {
     UNUSED = 2 * FIELD_FLAGS, /* read and checked; nothing uses it in this version */
 };
 
-static const char default_path[] = SYSCONFDIR "/waymark/waymark.yaml";
-
 /* ---- kinds of values ---- */
 
-static int read_zone(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
+static const struct field_kind zone_kind, address_kind, nothing_kind;
+
+static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
+                      void *to)
 {
     struct name zone = {0};
 
+    if (f->kind == &nothing_kind)
+        return node->kind == YAML_LIST && node->n == 0
+                   ? 0
+                   : form_problem(form, node, "%s: only [] works in this version", f->key);
+    if (f->kind == &address_kind)
+        return addr_parse(to, node->text, DNS_PORT) == 0 ? 0 : form_wrong(form, f, node, NULL);
     if (name_parse(&zone, node->text) != 0)
         return form_wrong(form, f, node, NULL);
     if (zone.len > 2 && zone.data[0] == 1 && zone.data[1] == '*')
@@ -60,85 +66,47 @@ static int read_zone(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
-static void print_zone(const struct field *f, const void *from, FILE *out)
+static void print_value(const struct field *f, const void *from, FILE *out)
 {
-    char name[NAME_TEXT];
+    char text[NAME_TEXT];
 
-    (void)f;
-    yaml_print(out, name_print(from, name));
+    if (f->kind == &zone_kind)
+        yaml_print(out, name_print(from, text));
+    else if (f->kind == &address_kind)
+        fprintf(out, "\"%s\"", addr_print_port(from, text));
+    else
+        fputs("[]", out);
 }
 
-static int read_address(struct form *form, const struct field *f, const struct yaml_node *node,
-                        void *to)
-{
-    return addr_parse(to, node->text, DNS_PORT) == 0 ? 0 : form_wrong(form, f, node, NULL);
-}
-
-static void print_address(const struct field *f, const void *from, FILE *out)
-{
-    char text[ADDR_TEXT];
-
-    (void)f;
-    fprintf(out, "\"%s\"", addr_print_port(from, text));
-}
-
-/* An option whose values are those of a later version. */
-static int read_nothing(struct form *form, const struct field *f, const struct yaml_node *node,
-                        void *to)
-{
-    (void)to;
-    if (node->kind == YAML_LIST && node->n == 0)
-        return 0;
-    return form_problem(form, node, "%s: only [] works in this version", f->key);
-}
-
-static void print_nothing(const struct field *f, const void *from, FILE *out)
-{
-    (void)f;
-    (void)from;
-    fputs("[]", out);
-}
-
-static const struct field_kind zone_kind = {read_zone, print_zone, "is not a domain name", false};
+static const struct field_kind zone_kind = {read_value, print_value, "is not a domain name", false};
 static const struct field_kind address_kind = {
-    read_address, print_address,
+    read_value, print_value,
     "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "
     "\"[2001:db8::1]:53\"",
     false};
-static const struct field_kind nothing_kind = {read_nothing, print_nothing, NULL, true};
+/* An option whose values are those of a later version. */
+static const struct field_kind nothing_kind = {read_value, print_value, NULL, true};
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
 static const char *check_host(const char *text)
 {
-    size_t n = strlen(text);
-
-    if (n == 0 || n > 253)
-        return "must have 1 to 253 characters";
-    return strspn(text, HOST_CHARACTERS) == n ? NULL : "may have letters, digits, and . - _ only";
+    if (text[0] == '\0')
+        return "must not be empty";
+    return text[strspn(text, HOST_CHARACTERS)] == '\0' ? NULL
+                                                       : "may have letters, digits, and . - _ only";
 }
 
 static const char *check_user(const char *text)
 {
-    if (strlen(text) > 32)
-        return "must have at most 32 characters";
-    if (text[strspn(text, HOST_CHARACTERS)] != '\0' || text[0] == '-')
-        return "is not the name of a user";
-    return NULL;
+    return text[strspn(text, HOST_CHARACTERS)] == '\0' && text[0] != '-'
+               ? NULL
+               : "is not the name of a user";
 }
 
 static const char *check_path(const char *text)
 {
-    if (text[0] != '/')
-        return "must be an absolute path: begin it with /";
-    return strlen(text) > 1024 ? "is longer than 1024 characters" : NULL;
-}
-
-/* sockaddr_un has room for 108 characters, one of them the final NUL. */
-static const char *check_socket(const char *text)
-{
-    return strlen(text) > 107 ? "is longer than the 107 characters of a socket's path"
-                              : check_path(text);
+    return text[0] == '/' ? NULL : "must be an absolute path: begin it with /";
 }
 
 static const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
@@ -177,9 +145,9 @@ static const struct field access_rule_row = {
     .rows = access_rows,
     .size = sizeof(struct access_rule),
     .flags = FIELD_UNIQUE,
-    .help = "- {net: 10.0.0.0/8, action: allow}\n"
-            "- {net: 10.66.0.0/16, action: refuse}\n"
-            "- {net: \"2001:db8::/32\", action: allow}\n",
+    .help = "#  - {net: 10.0.0.0/8, action: allow}\n"
+            "#  - {net: 10.66.0.0/16, action: refuse}\n"
+            "#  - {net: \"2001:db8::/32\", action: allow}\n",
 };
 
 static const struct field route_rows[] = {
@@ -208,8 +176,8 @@ static const struct field route_row = {
     .rows = route_rows,
     .size = sizeof(struct route),
     .flags = FIELD_UNIQUE | FIELD_DEFAULTS,
-    .help = "- {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}\n"
-            "- {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}\n",
+    .help = "#  - {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}\n"
+            "#  - {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}\n",
 };
 
 #define SECTION(section, text)                                                                     \
@@ -219,9 +187,10 @@ static const struct field route_row = {
      .computed = "",                                                                               \
      .help = text},
 #define END(section)
-#define TEXT(section, member, name, why, written, in_words, bits, text)                            \
+#define TEXT(section, member, name, why, longest, written, in_words, bits, text)                   \
     ROW(#section "." name, written, text, FIELD(settings, section.member, const char *),           \
-        .kind = &kind_text, .check = why, .computed = in_words, .flags = bits),
+                                                                                                   \
+        .kind = &kind_text, .check = why, .max = longest, .computed = in_words, .flags = bits),
 #define ADDRESSES(section, list, n, name, lo, hi, written, bits, text)                             \
     ROW(#section "." name, written, text,                                                          \
         FIELD_LIST_OF(settings, section.list, section.n, const struct addr *),                     \
@@ -297,12 +266,15 @@ static void read_source(struct reader *r, const struct yaml_node *root)
 static void read_text(struct reader *r, const char *text, size_t len)
 {
     const struct yaml_node *root;
-    int rc = yaml_read(&root, r->s->arena, r->form.file, text, len, r->form.d);
+    struct diags *d = r->form.assign == NULL ? r->form.d : NULL;
+    int rc = yaml_read(&root, r->s->arena, r->form.file, text, len, d);
 
     if (rc == 0)
         read_source(r, root);
     else if (rc == -ENOMEM)
         form_no_memory(&r->form);
+    else if (d == NULL)
+        form_problem(&r->form, NULL, "is not YAML: this value needs quotes");
     else if (r->form.rc == 0)
         r->form.rc = rc; /* the problems are in d */
 }
@@ -361,41 +333,29 @@ static void read_drop_ins(struct reader *r, const char *path)
         free(entries);
 }
 
-/* "section.key=value" is a text of that one key. */
-static void read_assigned(struct reader *r, const char *text)
+/* "section.key=value" is the text of a file with that one key; an empty value is an
+ * empty text. */
+static void read_assigned(struct reader *r, const char *assigned)
 {
-    const char *equals = strchr(text, '='), *value = equals != NULL ? equals + 1 : NULL;
-    struct yaml_node *nodes = arena_alloc(r->s->arena, 3 * sizeof *nodes), *top;
-    const struct yaml_node *root = nodes;
-    char *key, *dot;
+    const char *equals = strchr(assigned, '='), *dot = strchr(assigned, '.'), *value;
+    char *text;
 
     r->form.file = "-o";
-    r->form.assign = text;
-    if (value == NULL) {
+    r->form.assign = assigned;
+    if (equals == NULL) {
         form_problem(&r->form, NULL, "write it as section.key=value");
         return;
     }
-    key = arena_strndup(r->s->arena, text, (size_t)(equals - text));
-    if (nodes == NULL || key == NULL) {
+    dot = dot != NULL && dot < equals ? dot : equals;
+    value = equals[1] != '\0' ? equals + 1 : "\"\"";
+    if (asprintf(&text, "%.*s:%s%.*s%s%s", (int)(dot - assigned), assigned,
+                 dot < equals ? "\n  " : "", dot < equals ? (int)(equals - dot - 1) : 0, dot + 1,
+                 dot < equals ? ": " : " ", value) < 0) {
         form_no_memory(&r->form);
         return;
     }
-    nodes[0] = (struct yaml_node){.text = "", .quoted = true}; /* an empty text */
-    if (value[0] != '\0' && yaml_read(&root, r->s->arena, "-o", value, strlen(value), NULL) != 0) {
-        form_problem(&r->form, NULL, "is not YAML; a value of other characters needs quotes");
-        return;
-    }
-    nodes[0] = *root;
-    nodes[0].key = key;
-    top = &nodes[1];
-    if ((dot = strchr(key, '.')) != NULL) {
-        *dot = '\0';
-        nodes[0].key = dot + 1;
-        nodes[1] = (struct yaml_node){.kind = YAML_MAP, .key = key, .n = 1, .first = &nodes[0]};
-        top = &nodes[2];
-    }
-    *top = (struct yaml_node){.kind = YAML_MAP, .n = 1, .first = top - 1};
-    read_source(r, top);
+    read_text(r, text, strlen(text));
+    free(text);
 }
 
 /* ---- rules between options ---- */
@@ -555,9 +515,9 @@ int settings_read(struct settings **out, const char *path, const char *const *as
 
     if (read_begin(&r, d) != 0)
         return -ENOMEM;
-    read_file(&r, path != NULL ? path : default_path, path == NULL, false);
+    read_file(&r, path != NULL ? path : SETTINGS_DEFAULT_PATH, path == NULL, false);
     if (path == NULL || strcmp(path, "-") != 0)
-        read_drop_ins(&r, path != NULL ? path : default_path);
+        read_drop_ins(&r, path != NULL ? path : SETTINGS_DEFAULT_PATH);
     for (; assigned != NULL && *assigned != NULL; assigned++)
         read_assigned(&r, *assigned);
     return read_end(&r, out);
@@ -606,11 +566,6 @@ void settings_free(struct settings *s)
 {
     if (s != NULL)
         arena_free(s->arena);
-}
-
-const char *settings_default_path(void)
-{
-    return default_path;
 }
 
 /* ---- who may ask, and where we ask ---- */
@@ -779,7 +734,7 @@ static void add_range(struct str *s, const struct field *o)
         str_add(s, ")");
     } else if (o->kind == &kind_bool) {
         str_add(s, " (yes, no)");
-    } else if (o->element == NULL && o->max > 0) {
+    } else if (o->element == NULL && o->kind != &kind_text && o->max > 0) {
         str_addf(s, " (%s to %s)", field_in_unit(o, o->min, least), field_in_unit(o, o->max, most));
     }
 }
@@ -821,10 +776,6 @@ void settings_print_sample(FILE *f)
                 str_addf(&str, "; default %s", row->fallback);
             print_comment("", text, 4, f);
         }
-        fprintf(f, "#%s:\n", o->key);
-        for (const char *line = o->element->help, *end; *line != '\0'; line = end + 1) {
-            end = strchr(line, '\n');
-            fprintf(f, "#  %.*s\n", (int)(end - line), line);
-        }
+        fprintf(f, "#%s:\n%s", o->key, o->element->help);
     }
 }

@@ -19,6 +19,8 @@
 #include "wire/kms.h"
 #include "wire/name.h"
 
+#define SETTINGS_DEFAULT_PATH SYSCONFDIR "/waymark/waymark.yaml"
+
 enum access_action { ACCESS_ALLOW, ACCESS_REFUSE, ACCESS_DROP };
 struct access_rule {
     struct prefix net;
@@ -49,23 +51,19 @@ struct settings {
     const struct access_rule *machine; /* the machine's own networks, done by resolver/ */
     int n_machine;                     /* -errno: they cannot be known, which counts as none */
     _Atomic uint32_t users;            /* of a generation; the daemon's */
+/* clang-format off */
 #define SECTION(name, ...) struct {
-#define END(name)                                                                                  \
-    }                                                                                              \
-    name;
+#define END(name) } name;
 #define TEXT(section, member, ...) const char *member;
-#define ADDRESSES(section, list, n, ...)                                                           \
-    const struct addr *list;                                                                       \
-    int n;
+#define ADDRESSES(section, list, n, ...) const struct addr *list; int n;
 #define YESNO(section, member, ...) bool member;
 #define NUMBER(section, member, ...) uint32_t member;
 #define SIZE(section, member, ...) uint64_t member;
 #define DURATION(section, member, ...) uint64_t member;
 #define WORD(section, member, ...) uint32_t member;
 #define NOTHING(...)
-#define RECORDS(list, n, type, ...)                                                                \
-    const struct type *list;                                                                       \
-    int n;
+#define RECORDS(list, n, type, ...) const struct type *list; int n;
+/* clang-format on */
 #include "settings/options.h"
 };
 
@@ -113,7 +111,5 @@ enum access_action settings_access(const struct settings *, const struct addr *c
 
 /* Hash of zone and servers: the same over reloads and starts; never 0. */
 uint32_t route_id(const struct route *);
-
-const char *settings_default_path(void);
 
 #endif

@@ -134,7 +134,7 @@ static const struct row {
     {"UTF-16",
      "\xff\xfe"
      "a",
-     NULL, "f:1:1: the text is UTF-16; save it as UTF-8"},
+     NULL, "f:1:1: not UTF-8; save the text as UTF-8"},
 };
 
 static void check_row(void **state)
@@ -270,7 +270,7 @@ static const struct quote_row {
     {"comma", "a,b", "\"a,b\""},
     {"tilde", "~", "\"~\""},
     {"double quotes and backslash", "say \"\\032\"", "\"say \\\"\\\\032\\\"\""},
-    {"line ends and tab", "a\nb\tc\r", "\"a\\nb\\tc\\r\""},
+    {"line ends and tab", "a\nb\tc\r", "\"a\\x0ab\\x09c\\x0d\""},
     {"control characters", "\x01\x1b\x7f", "\"\\x01\\x1b\\x7f\""},
     {"UTF-8", "\xc3\xa4 \xf0\x9f\x98\x80", "\"\xc3\xa4 \xf0\x9f\x98\x80\""},
     {"characters that YAML takes for line ends",

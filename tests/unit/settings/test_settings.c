@@ -142,7 +142,7 @@ static const struct bad_row {
     {"socket path too long",
      "control: {socket: /0123456789012345678901234567890123456789012345678901234567890123456789"
      "01234567890123456789012345678901234567890123456789}",
-     "longer than the 107 characters"},
+     "has more than 107 characters"},
     {"control character", "server: {state-dir: \"/a\\nb\"}", "must not have control characters"},
     {"one address is no list", "server: {listen: 127.0.0.1}",
      "server.listen must be a list: [a, b]"},
