@@ -43,14 +43,14 @@ extern const struct field_kind kind_text;     /* const char *, in the form's are
 extern const struct field_kind kind_prefix;   /* struct prefix */
 
 enum field_flag {
-    FIELD_UNIQUE = 1,    /* an element, or the first key of one, that is in its list once */
-    FIELD_INLINE = 2,    /* a list that is an array in the struct, not a pointer to one */
-    FIELD_EMPTY = 4,     /* may be written without a value, which is no value */
-    FIELD_BRIEF = 8,     /* a mapping that is printed without its defaults */
-    FIELD_NAMED = 16,    /* a list that is written as a mapping of names to elements */
-    FIELD_LIST = 32,     /* a list of which one element alone is not one */
-    FIELD_DEFAULTS = 64, /* a mapping: what it does not give is read from the row's default */
-    FIELD_SECTION = 128, /* a mapping: its rows are those of its table that begin with its key */
+    FIELD_UNIQUE = 1,    /* an element, or its first key, is in the list once */
+    FIELD_INLINE = 2,    /* a list that is an array in the struct, no pointer */
+    FIELD_EMPTY = 4,     /* nothing written is no value */
+    FIELD_BRIEF = 8,     /* a mapping is printed without its defaults */
+    FIELD_NAMED = 16,    /* a list is written as a mapping of names to elements */
+    FIELD_LIST = 32,     /* one element alone is no list */
+    FIELD_DEFAULTS = 64, /* a mapping: what is not given is read from the default */
+    FIELD_SECTION = 128, /* a mapping: its rows begin with its key */
     FIELD_FLAGS = 256,   /* from here on the flags are those of a folder */
 };
 
@@ -62,11 +62,12 @@ struct field {
     unsigned flags;
     size_t at, size;             /* of the field in its struct; of an element */
     size_t count_at, count_size; /* of the number of elements */
-    uint64_t min, max;        /* of the value; of the length; of the first and last word if not 0 */
-    const char *fallback;     /* default, as written; NULL: `computed`, or it must be given */
-    const char *computed;     /* what the default is, in words */
-    const char *const *words; /* ended by NULL */
-    const char *(*check)(const char *text); /* texts: why not ("is too long"), or NULL */
+    /* Of the value; of the length; of the first word and, if not 0, the last. */
+    uint64_t min, max;
+    const char *fallback;                   /* default, as written; NULL: `computed`, or required */
+    const char *computed;                   /* what the default is, in words */
+    const char *const *words;               /* ended by NULL */
+    const char *(*check)(const char *text); /* texts: why not, or NULL */
     const char *wrong;                      /* for that of the kind */
     const char *help;
 };
