@@ -3,8 +3,7 @@
  * daemon.h -- the running process: its parts, their start, reload and stop.
  *
  *   main thread   signals, reload, API, its own worker without listeners
- *   N workers     resolver/worker.c
- *   two beside    resolver/threads.c: auditor, verifier
+ *   others        resolver/threads.c: N workers, auditor, verifier
  *
  * Order of start: settings, sockets, rights, stores, cache, workers, API. What
  * fails before the workers stops the start; policy, audit and API that fail do
@@ -16,7 +15,6 @@
 #include "control/control.h"
 #include "policy/records.h"
 #include "resolver/threads.h"
-#include "resolver/worker.h"
 
 enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
 enum { EXIT_INVALID = 5 }; /* the settings have problems */

@@ -1,20 +1,75 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * threads.h -- the threads beside the workers: the auditor runs the audit writer,
- * the verifier reads the whole policy store now and then. All of it is for the main
- * thread.
+ * threads.h -- the threads beside the main one. Each worker is one event loop and all it
+ * owns: listeners, TCP connections, a forwarder, a policy reader; the main thread's own
+ * worker has no listeners, and the main thread runs its loop. The auditor runs the audit
+ * writer, the verifier reads the whole policy store now and then.
+ *
+ * Others talk to a worker by the functions for any thread, and it never waits for anybody.
+ * Auditor and verifier are for the main thread.
  */
 #ifndef RESOLVER_THREADS_H
 #define RESOLVER_THREADS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "audit/writer.h"
-#include "settings/settings.h"
+#include "resolver/listen.h"
 #include "store/store.h"
+
+struct event;
+struct worker;
 
 /* Starts a thread that gets none of the process's signals. 0 or -errno. */
 int thread_start(pthread_t *, void *(*run)(void *), void *arg);
+
+/* ---- workers ---- */
+
+/* A settings generation is used by whoever has it as its newest, and by each flight that
+ * began with it; the last to release it frees it. Any thread; NULL is fine. */
+void generation_release(struct settings *);
+
+/* What all workers share; owned by main, outlives them. */
+struct shared {
+    struct cache *cache;
+    struct store *policy; /* NULL: not usable; then decisions are `no rules` */
+};
+
+struct worker {
+    struct worker_stats stats; /* any thread may read */
+    int policy_error;          /* why it has no policy for life, though there is a store: errno */
+    struct listen listen;      /* for its own thread: the newest view, the forwarder, the loop */
+    /* The worker's own. */
+    const struct shared *shared;
+    struct random random;
+    struct policy_reader *policy;
+    bool policy_begun;
+    struct scratch *scratch;
+    struct udp *udp; /* NULL: it has no listeners */
+    struct tcp *tcp;
+    int mail[2]; /* a pipe of jobs, which any thread may leave; wakes the loop */
+    struct event *on_mail;
+};
+
+/* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and
+ * closes them. The generation's use is handed over. ring is borrowed; NULL: no audit.
+ * NULL when out of memory: then the process is expected to end. */
+struct worker *worker_new(const struct shared *, struct settings *, const struct listener *,
+                          int half, struct audit_ring *ring, unsigned n_workers);
+void worker_free(struct worker *);
+
+/* Runs the worker's loop until worker_stop() was called. A thread's main function. */
+void *worker_run(void *worker);
+
+/* Any thread: the generation from now on; its use is handed over. */
+void worker_set_generation(struct worker *, struct settings *);
+/* Any thread: answers what waits, closes the listeners, ends worker_run(). */
+void worker_stop(struct worker *);
+/* Any thread: run(worker, arg) is called in the worker's thread, in order. */
+void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void *arg);
+
+/* ---- auditor and verifier ---- */
 
 struct auditor; /* opaque; NULL is fine but for its stats: nothing is recorded */
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_verifier.c -- a store that is read now and then, and what is found in it.
+ * test_threads.c -- what other threads leave in a worker's mailbox, and whose the
+ * generations are then; a store that is read now and then, and what is found in it.
  */
+#include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
@@ -9,9 +11,90 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "policy/records.h"
 #include "resolver/threads.h"
+#include "tests/settings_text.h"
 #include "tests/unit/rows.h"
+
+/* ---- workers ---- */
+
+enum { GENERATIONS = 3, JOBS = 100 };
+
+static struct {
+    struct settings *g[GENERATIONS];
+    struct shared shared;
+    struct worker *worker;
+    char jobs[JOBS];
+    int done, used; /* of the generations */
+} t;
+
+static int begin(void **state)
+{
+    static const char text[] = "forward: [{zone: ., servers: [192.0.2.1]}]\n";
+
+    memset(&t, 0, sizeof t);
+    for (int i = 0; i < GENERATIONS; i++) {
+        assert_int_equal(settings_read_text(&t.g[i], text, strlen(text), NULL), 0);
+        t.g[i]->users = 2; /* ours, and what is handed over */
+    }
+    t.shared.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
+    assert_non_null(t.shared.cache);
+    t.worker = worker_new(&t.shared, t.g[0], NULL, 0, NULL, 1);
+    assert_non_null(t.worker);
+    return 0;
+}
+
+static int end(void **state)
+{
+    worker_free(t.worker);
+    for (int i = 0; i < GENERATIONS; i++) {
+        assert_int_equal(t.g[i]->users, i < t.used ? 1 : 2);
+        t.g[i]->users = 1;
+        generation_release(t.g[i]);
+    }
+    cache_free(t.shared.cache);
+    return 0;
+}
+
+/* Jobs run in the order in which they were posted. */
+static void count(struct worker *w, void *job)
+{
+    assert_ptr_equal(w, t.worker);
+    assert_ptr_equal(job, &t.jobs[t.done++]);
+}
+
+static void jobs_before_a_generation_and_the_stop(void **state)
+{
+    for (int i = 0; i < JOBS; i++)
+        worker_post(t.worker, count, &t.jobs[i]);
+    worker_set_generation(t.worker, t.g[1]);
+    t.used = 2;
+    worker_stop(t.worker);
+    worker_run(t.worker);
+    assert_int_equal(t.done, JOBS);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[1]);
+    assert_int_equal(t.g[0]->users, 1);
+}
+
+static void the_newest_is_used_and_those_before_are_given_back(void **state)
+{
+    worker_set_generation(t.worker, t.g[1]);
+    worker_set_generation(t.worker, t.g[2]);
+    t.used = 3; /* see end() */
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[0]);
+    event_base_loop(t.worker->listen.base, EVLOOP_NONBLOCK);
+    assert_ptr_equal(t.worker->listen.view->settings, t.g[2]);
+    assert_int_equal(t.g[0]->users, 1);
+    assert_int_equal(t.g[1]->users, 1);
+    assert_int_equal(t.g[2]->users, 2);
+}
+
+static void one_that_it_never_took_up_is_given_back(void **state)
+{
+    worker_set_generation(t.worker, t.g[1]);
+    t.used = 2;
+}
+
+/* ---- the verifier ---- */
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
 
@@ -126,7 +209,10 @@ static void check_stop(void **state)
 
 int main(void)
 {
+    TEST_WITH(jobs_before_a_generation_and_the_stop, begin, end);
+    TEST_WITH(the_newest_is_used_and_those_before_are_given_back, begin, end);
+    TEST_WITH(one_that_it_never_took_up_is_given_back, begin, end);
     ROWS(rows, check_row);
     TEST(check_stop);
-    return RUN("verifier");
+    return RUN("threads");
 }
