@@ -18,8 +18,6 @@
          "rules:\n  one: {suffixes: [a.b, c.d, e.f], pool: p}\n"                                   \
          "  two: {suffixes: [g.h], pool: p}\n"
 
-enum { WORDS = 24 };
-
 static char dir[64];
 static struct capture out;
 
@@ -32,43 +30,33 @@ static void clean_up(void)
     assert_int_equal(system(command), 0);
 }
 
+/* A folder of the row's own, which FILE is relative to. */
+static void enter(void)
+{
+    strcpy(dir, "/tmp/waymark-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(chdir(dir), 0);
+    setenv("TMPDIR", dir, 1);
+}
+
 static void write_file(const char *text)
 {
-    char path[96];
-    FILE *f;
+    FILE *f = fopen("FILE", "w");
 
-    snprintf(path, sizeof path, "%s/in.yaml", dir);
-    f = fopen(path, "w");
     assert_non_null(f);
     fputs(text, f);
     assert_int_equal(fclose(f), 0);
 }
 
-/* Runs "waymarkctl policy LINE"; FILE stands for the file. Exit code; texts in out. */
+/* Runs "waymarkctl policy LINE". Exit code; texts in out. */
 static int tool(const char *line)
 {
     static const struct ctl_verb *const tables[] = {ctl_policy_verbs, NULL};
-    char copy[512], state[96], file[96], *save, *argv[WORDS + 1];
-    int argc = 0, code;
+    char first[160];
 
-    snprintf(copy, sizeof copy, "%s", line);
-    snprintf(state, sizeof state, "server.state-dir=%s/state", dir);
-    snprintf(file, sizeof file, "%s/in.yaml", dir);
-    argv[argc++] = (char[]){"waymarkctl"};
-    argv[argc++] = (char[]){"-o"};
-    argv[argc++] = state;
-    argv[argc++] = (char[]){"-o"};
-    argv[argc++] = (char[]){"server.user="};
-    argv[argc++] = (char[]){"-c"};
-    argv[argc++] = (char[]){"/dev/null"};
-    argv[argc++] = (char[]){"policy"};
-    for (char *w = strtok_r(copy, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-        argv[argc++] = strcmp(w, "FILE") == 0 ? file : w;
-    argv[argc] = NULL;
-    capture_begin(&out);
-    code = cli_main(tables, argc, argv);
-    capture_end(&out);
-    return code;
+    snprintf(first, sizeof first,
+             "-o server.state-dir=%s/state -o server.user= -c /dev/null policy", dir);
+    return capture_line(&out, tables, first, line);
 }
 
 #define KEPT "[a.b, c.d, e.f]" /* rule one is as it was */
@@ -95,11 +83,11 @@ static const struct row {
     {"import FILE --merge", "new", "suffixes: [x.y]",
      .text = HEAD "rules: {new: {suffixes: [x.y], pool: p}}\n", .log = "rule new new"},
     {"import FILE --replace", "This removes 4 of 4 suffixes. Go on?", "one", .code = EXIT_FAILED},
-    {"import FILE --merge", "in.yaml:6:9: rule one: there is no network dmz", KEPT,
+    {"import FILE --merge", "FILE:6:9: rule one: there is no network dmz", KEPT,
      .code = EXIT_INVALID,
      .text = HEAD "rules:\n  one:\n    suffixes: [a.b]\n    networks:\n      - dmz\n    pool: q\n"},
-    {"import FILE --replace", "in.yaml:5:11: rule one: there is no pool q", KEPT,
-     .code = EXIT_INVALID, .text = HEAD "rules:\n  one:\n    suffixes: [a.b]\n    pool: q\n"},
+    {"import FILE --replace", "FILE:5:11: rule one: there is no pool q", KEPT, .code = EXIT_INVALID,
+     .text = HEAD "rules:\n  one:\n    suffixes: [a.b]\n    pool: q\n"},
     {"rule set one --action replace", "replace from pool p, any client, always", "action: replace"},
     {"rule set one --action deny", "deny, any client, always", "action: deny"},
     {"rule set one --action replace --when unapproved", "when unapproved", "when: [unapproved]"},
@@ -324,14 +312,11 @@ static const struct row {
 static void check_row(void **state)
 {
     const struct row *row = *state;
-    char lines[1024], editor[96], *line, *save;
+    char lines[1024], *line, *save;
     bool not_said;
 
-    strcpy(dir, "/tmp/waymark-XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(editor, sizeof editor, "cp %s/in.yaml", dir); /* over the text that is edited */
-    setenv("EDITOR", editor, 1);
-    setenv("TMPDIR", dir, 1);
+    enter();
+    setenv("EDITOR", "cp FILE", 1); /* over the text that is edited */
     write_file(STORED);
     assert_int_equal(tool("import FILE"), EXIT_DONE);
     write_file(row->text != NULL ? row->text : HEAD);
@@ -362,8 +347,7 @@ static void dry_run_makes_no_store(void **state)
     };
     char path[160], tmp[96];
 
-    strcpy(dir, "/tmp/waymark-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    enter();
     snprintf(tmp, sizeof tmp, "%s/tmp", dir);
     assert_int_equal(mkdir(tmp, 0700), 0);
     setenv("TMPDIR", tmp, 1);
