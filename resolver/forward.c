@@ -86,13 +86,13 @@ struct forwarder {
     uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
 };
 
-static void set_flight_timer(struct flight *fl)
+/* The current try, or the rest, is waited for until then; a deadline comes first. */
+static void wait_until(struct flight *fl, uint64_t at_ms)
 {
     struct io *io = fl->forwarder->io;
-    uint64_t at_ms = fl->next_ms;
 
-    if (fl->deadline_ms != 0 && fl->deadline_ms < at_ms)
-        at_ms = fl->deadline_ms;
+    fl->next_ms = at_ms < fl->end_ms ? at_ms : fl->end_ms;
+    at_ms = fl->deadline_ms != 0 && fl->deadline_ms < fl->next_ms ? fl->deadline_ms : fl->next_ms;
     if (fl->timer.at_ms != at_ms)
         io->timer_set(io, &fl->timer, at_ms);
 }
@@ -329,11 +329,6 @@ static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
     return hurries && third < fl->route->timeout_ms ? third : 0;
 }
 
-static void wait_until(struct flight *fl, uint64_t at_ms)
-{
-    fl->next_ms = at_ms < fl->end_ms ? at_ms : fl->end_ms;
-}
-
 /* One try at a server of the route; false: it could not be sent. */
 static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
 {
@@ -376,11 +371,10 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     fl->current = e;
     if (how == 0 && (ms = hurried_ms(fl, now_ms)) > 0)
         hurry(fl, e);
-    fl->next_ms = now_ms + (ms > 0 ? ms : r->timeout_ms);
-    if (how == 0)
-        wait_until(fl, fl->passthrough ? fl->end_ms : fl->next_ms);
-    else if (fl->next_ms > fl->end_ms) /* who said "ask me another way" has the time for that */
-        fl->end_ms = fl->next_ms;
+    ms = fl->passthrough ? fl->end_ms : now_ms + (ms > 0 ? ms : r->timeout_ms);
+    if (how != 0 && ms > fl->end_ms) /* who said "ask me another way" has the time for that */
+        fl->end_ms = ms;
+    wait_until(fl, ms);
     return true;
 }
 
@@ -484,10 +478,10 @@ static void on_flight_timer(struct io_timer *timer)
             go_on(fl, false, now.mono_ms);
         } else if (!fall_back(fl, now.mono_ms)) {
             give_up(fl, fl->starved);
-            return;
         }
+    } else {
+        wait_until(fl, fl->next_ms);
     }
-    set_flight_timer(fl);
 }
 
 /* ---- questions come in ---- */
@@ -521,7 +515,6 @@ static void start_flight(struct flight *fl, uint64_t now_ms)
     fl->begun_ms = now_ms;
     fl->end_ms = now_ms + patience(fl);
     go_on(fl, false, now_ms);
-    set_flight_timer(fl);
 }
 
 /* No place for it. A discovery question is decided all the same: the policy
@@ -600,7 +593,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         hurry(fl, e);
         fl->next_ms = now.mono_ms + ms;
     }
-    set_flight_timer(fl);
+    wait_until(fl, fl->next_ms);
 }
 
 int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
@@ -687,8 +680,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     }
     if (fl->end_ms < fl->begun_ms + patience(fl))
         fl->end_ms = fl->begun_ms + patience(fl);
-    fl->next_ms = fl->end_ms;
-    set_flight_timer(fl);
+    wait_until(fl, fl->end_ms);
 }
 
 static void on_result(struct exchange *e, enum exchange_kind kind, const struct exchange_reply *r)
@@ -716,7 +708,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
             (void)try_again(fl, i, WITHOUT_EDNS, &t->plain, now_ms);
         else if (may_try(fl, i))
             (void)try_server(fl, i, 0, now_ms);
-        goto wait;
+        return;
     case EXCHANGE_REPLY:
         if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
             on_chain(fl, e, r, now_ms);
@@ -739,7 +731,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
     case EXCHANGE_NO_EDNS:
         drop_try(e);
         if (try_again(fl, i, how, kind == EXCHANGE_TRUNCATED ? &t->over_tcp : &t->plain, now_ms))
-            goto wait;
+            return;
         t->refused = true; /* it wants that twice */
         break;
     case EXCHANGE_FAILED:
@@ -752,8 +744,6 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         break;
     }
     go_on(fl, true, now_ms);
-wait:
-    set_flight_timer(fl);
 }
 
 static void on_packet(struct io_peer *peer, const uint8_t *wire, ssize_t len)
