@@ -37,47 +37,38 @@ static enum answer refuse_access(const struct view *v, struct query *q, enum acc
 }
 
 /* An UPDATE is never forwarded and never done. A KMS host that tries to publish
- * itself through us is worth a record: the first discovery name that would change. RDATA
- * is passed over: deletions have none, whatever their type (RFC 2136 2.5). */
+ * itself through us is worth a record: the first discovery name that would change. */
 static enum answer refuse_update(const struct view *v, struct query *q, struct now now)
 {
-    struct cursor c = cursor_make(q->wire, q->wire_len);
-    unsigned prerequisites = q->message.counts[1], records = prerequisites + q->message.counts[2];
-    struct name owner;
+    struct rr_walk walk;
+    struct rr rr;
 
-    cursor_take(&c, (size_t)DNS_HEADER + q->message.question_len);
-    for (unsigned i = 0; i < records && !c.bad; i++) {
-        name_read(&c, &owner);
-        cursor_take(&c, 8);
-        cursor_take(&c, cursor_u16(&c));
-        if (i < prerequisites || c.bad || !name_is_vlmcs(&owner))
-            continue;
-        kms_event_note(v, q, OUTCOME_UPDATE, REASON_UPDATE, RCODE_REFUSED, "", now);
-        q->event.qname = owner;
-        q->event.qtype = TYPE_SRV;
-        break;
-    }
+    rr_walk_records(&walk, &q->message, q->wire, q->wire_len);
+    walk.opaque = true; /* deletions have no RDATA, whatever their type (RFC 2136 2.5) */
+    while (rr_walk_next(&walk, &rr))
+        if (rr.section == SECTION_AUTHORITY && name_is_vlmcs(rr.owner)) {
+            kms_event_note(v, q, OUTCOME_UPDATE, REASON_UPDATE, RCODE_REFUSED, "", now);
+            q->event.qname = *rr.owner;
+            q->event.qtype = TYPE_SRV;
+            break;
+        }
     return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_SUPPORTED);
 }
 
 static enum answer refuse_fault(const struct view *v, struct query *q, enum message_fault fault)
 {
-    switch (fault) {
-    case MESSAGE_FORMERR:
-        COUNT(v->stats, formerr);
-        return query_send_error(v, q, RCODE_FORMERR, EDE_NONE);
-    case MESSAGE_NOTIMP:
+    uint16_t rcode = RCODE_FORMERR;
+
+    if (fault == MESSAGE_NOTIMP) {
         COUNT(v->stats, notimp);
-        return query_send_error(v, q, RCODE_NOTIMP, EDE_NONE);
-    case MESSAGE_BADVERS:
+        rcode = RCODE_NOTIMP;
+    } else if (fault == MESSAGE_BADVERS) {
         COUNT(v->stats, badvers);
-        return query_send_error(v, q, RCODE_BADVERS, EDE_NONE);
-    case MESSAGE_OK:
-    case MESSAGE_IGNORE:
-        break;
+        rcode = RCODE_BADVERS;
+    } else {
+        COUNT(v->stats, formerr);
     }
-    COUNT(v->stats, ignored);
-    return ANSWER_IGNORE;
+    return query_send_error(v, q, rcode, EDE_NONE);
 }
 
 enum answer answer_read(const struct view *v, struct query *q, struct now now)
@@ -94,8 +85,8 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     q->route = NULL;
     /* Shorter than a header, a reply, or from a port nobody can ask from: silence, so
      * that no two servers can be made to talk to each other. */
-    if (q->wire_len < DNS_HEADER || (dns_flags(q->wire, q->wire_len) & DNS_QR) != 0 ||
-        q->client.addr.port == 0) {
+    fault = message_read_query(m, q->wire, q->wire_len);
+    if (fault == MESSAGE_IGNORE || q->client.addr.port == 0) {
         COUNT(v->stats, ignored);
         return ANSWER_IGNORE;
     }
@@ -105,7 +96,6 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     else
         COUNT(v->stats, queries_udp);
     access = settings_access(v->settings, &q->client.addr, NULL);
-    fault = message_read_query(m, q->wire, q->wire_len);
     cursor_take(&c, DNS_HEADER); /* the question's octets, with its case, for the way back */
     question = cursor_take(&c, m->question_len);
     if (question != NULL && m->question_len <= sizeof q->question)

@@ -9,8 +9,6 @@
 #include <assert.h>
 #include <errno.h>
 
-enum { V4_PREFIX = 96 + 24, V6_PREFIX = 56, V6_ADDRESS = 64 };
-
 void *pool_take(struct pool *p)
 {
     void *place = p->free_list;
@@ -64,56 +62,52 @@ int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
 
 /* ---- shares ---- */
 
-/* The share of an address, or (prefix NULL) of a prefix. */
-static struct share *find_or_add(struct inflight *in, const uint8_t ip[16], struct share *prefix)
-{
-    uint8_t key[17] = {[16] = prefix == NULL};
-    struct share_bucket *bucket;
-    struct share *share;
-
-    memcpy(key, ip, 16);
-    bucket = &in->share_buckets[hash_bytes(&in->share_key, key, sizeof key) & (in->n_buckets - 1)];
-    LIST_FOREACH(share, bucket, bucket)
-        if (share->prefix == prefix && memcmp(share->ip, ip, 16) == 0)
-            return share;
-    share = pool_take(&in->shares);
-    assert(share != NULL);
-    *share = (struct share){.prefix = prefix};
-    memcpy(share->ip, ip, 16);
-    TAILQ_INIT(&share->addresses);
-    TAILQ_INIT(&share->flights[0]);
-    TAILQ_INIT(&share->flights[1]);
-    LIST_INSERT_HEAD(bucket, share, bucket);
-    TAILQ_INSERT_TAIL(prefix != NULL ? &prefix->addresses : &in->level[0], share, sibling);
-    return share;
-}
-
-/* The address's share; it is given back by share_give_back() when it has nothing any
- * more. There are at most n flights and n waiters, and one more. */
+/* The address's share, in that of its prefix; it is given back by share_give_back() when it
+ * has nothing any more. There are at most n flights and n waiters, and one more. */
 static struct share *share_get(struct inflight *in, const struct addr *client)
 {
-    bool v4 = addr_is_v4(client);
-    uint8_t ip[16], net[16];
+    static const unsigned lengths[2][2] = {{56, 96 + 24}, {64, 128}}; /* prefix, address: v6, v4 */
+    struct share *share = NULL, *prefix;
 
-    memcpy(ip, client->ip, 16);
-    memcpy(net, client->ip, 16);
-    if (!v4)
-        prefix_mask(ip, V6_ADDRESS);
-    prefix_mask(net, v4 ? V4_PREFIX : V6_PREFIX);
-    return find_or_add(in, ip, find_or_add(in, net, NULL));
+    for (int level = 0; level < 2; level++) {
+        uint8_t key[17] = {[16] = (uint8_t)level};
+        struct share_bucket *bucket;
+
+        prefix = share;
+        memcpy(key, client->ip, 16);
+        prefix_mask(key, lengths[level][addr_is_v4(client)]);
+        bucket =
+            &in->share_buckets[hash_bytes(&in->share_key, key, sizeof key) & (in->n_buckets - 1)];
+        LIST_FOREACH(share, bucket, bucket)
+            if (share->prefix == prefix && memcmp(share->ip, key, 16) == 0)
+                break;
+        if (share != NULL)
+            continue;
+        share = pool_take(&in->shares);
+        assert(share != NULL);
+        *share = (struct share){.prefix = prefix};
+        memcpy(share->ip, key, 16);
+        TAILQ_INIT(&share->addresses);
+        TAILQ_INIT(&share->flights[0]);
+        TAILQ_INIT(&share->flights[1]);
+        LIST_INSERT_HEAD(bucket, share, bucket);
+        TAILQ_INSERT_TAIL(prefix != NULL ? &prefix->addresses : &in->level[0], share, sibling);
+    }
+    return share;
 }
 
 static void share_give_back(struct inflight *in, struct share *share)
 {
-    struct share *prefix = share->prefix;
+    struct share *prefix;
 
-    if (share->n_flights > 0 || share->n_joined > 0 || !TAILQ_EMPTY(&share->addresses))
-        return;
-    LIST_REMOVE(share, bucket);
-    TAILQ_REMOVE(prefix != NULL ? &prefix->addresses : &in->level[0], share, sibling);
-    pool_give(&in->shares, share);
-    if (prefix != NULL)
-        share_give_back(in, prefix);
+    for (; share != NULL; share = prefix) {
+        prefix = share->prefix;
+        if (share->n_flights > 0 || share->n_joined > 0 || !TAILQ_EMPTY(&share->addresses))
+            return;
+        LIST_REMOVE(share, bucket);
+        TAILQ_REMOVE(prefix != NULL ? &prefix->addresses : &in->level[0], share, sibling);
+        pool_give(&in->shares, share);
+    }
 }
 
 static void share_count(struct inflight *in, struct share *address, int change)

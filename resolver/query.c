@@ -94,13 +94,12 @@ bool query_find_networks(const struct view *v, struct query *q)
     return true;
 }
 
-/* What every answer to this client is sent with. */
-static struct reply_options options_of(const struct view *v, const struct query *q, int ede)
+static enum answer send_reply(const struct view *v, struct query *q, uint16_t rcode,
+                              const uint8_t *image, size_t len, int ede, const char *ede_text)
 {
     const struct settings *s = v->settings;
     const struct edns *edns = &q->message.edns;
-
-    return (struct reply_options){
+    const struct reply_options options = {
         .query = &q->message,
         .question = q->question,
         .limit = q->limit,
@@ -109,6 +108,7 @@ static struct reply_options options_of(const struct view *v, const struct query 
         .ad = q->route != NULL && q->route->trust_ad &&
               (edns->do_bit || (q->message.flags & DNS_AD) != 0),
         .ede = ede,
+        .ede_text = ede_text,
         /* RFC 7828 3.3.2: how long the connection may stay without a question, to who
          * asks over it; an hour at most. */
         .keepalive = edns->keepalive && q->client.transport == AUDIT_TCP
@@ -116,29 +116,25 @@ static struct reply_options options_of(const struct view *v, const struct query 
                          : 0,
         .nsid = edns->nsid && !s->server.hide_identity ? s->server.name : NULL,
     };
+
+    if (image == NULL)
+        q->out_len = reply_empty(&options, rcode, 0, q->out, q->out_size);
+    else
+        q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out, q->out_size) : 0;
+    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
 }
 
 enum answer query_send(const struct view *v, struct query *q, const uint8_t *image, size_t len,
                        int ede, const char *ede_text)
 {
-    struct reply_options options = options_of(v, q, ede);
-
-    options.ede_text = ede_text;
-    if (image == NULL) {
+    if (image == NULL)
         COUNT(v->stats, servfail);
-        q->out_len = reply_empty(&options, RCODE_SERVFAIL, 0, q->out, q->out_size);
-    } else {
-        q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out, q->out_size) : 0;
-    }
-    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
+    return send_reply(v, q, RCODE_SERVFAIL, image, len, ede, ede_text);
 }
 
 enum answer query_send_error(const struct view *v, struct query *q, uint16_t rcode, int ede)
 {
-    struct reply_options options = options_of(v, q, ede);
-
-    q->out_len = reply_empty(&options, rcode, 0, q->out, q->out_size);
-    return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
+    return send_reply(v, q, rcode, NULL, 0, ede, NULL);
 }
 
 void query_rotate(const struct view *v, struct query *q)
