@@ -116,8 +116,8 @@ void *ctl_alloc(void *old, size_t size);
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
- * fields of an object. A row without a text is not printed. With a list, an array in the object, it
- * is a line for each item, and the label stands at the first. Templates:
+ * fields of what the row is about: an object, or each item of an array, with the label at the
+ * first. A row without a text, or about what is not there, is not printed. Templates:
  *   {a}       the value at key a ("-": there is none); {a.b} in an object, {a.0} in an array
  *             within; {.} the item itself; the texts of an array stand beside each other
  *   {a:time}  ms since 1970, local, or "never"    {a:span}  seconds as "1 d 2 h"
@@ -127,7 +127,7 @@ char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
  *   {:20}     blanks up to column 20; a tab ends a column, as wide as the widest of the list */
 struct ctl_row {
     const char *label; /* "" goes on from the line above; NULL: none */
-    const char *list;  /* NULL: one line */
+    const char *about; /* a path in the object; NULL: the object itself */
     const char *template;
 };
 void ctl_show(const json_t *object, const struct ctl_row *rows); /* ended by {0} */

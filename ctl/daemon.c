@@ -176,27 +176,32 @@ static int ask(struct ctl *c, char *path, json_t *post, void (*prepare)(json_t *
 
 /* --- status, stats, upstreams, reload */
 
-/* clang-format off */
 static const struct ctl_row status_rows[] = {
-    {"waymarkd", NULL, "{version} on {name}, process {pid}, user {user}, up {uptime_s:span} (since {started:time})"},
+    {"waymarkd", NULL,
+     "{version} on {name}, process {pid}, user {user}, "
+     "up {uptime_s:span} (since {started:time})"},
     {"listens", NULL, "{listen}, {workers} worker{workers:s}"},
-    {"settings", NULL, "[{settings.file}|defaults], generation {settings.generation}, read {settings.read:time}"},
+    {"settings", "settings", "[{file}|defaults], generation {generation}, read {read:time}"},
     {"reverse", NULL, "[answered here, since all servers of route . are public: {local_reverse}]"},
     /* Why a store is not open is among the problems. */
-    {"policy", NULL, "[{?policy.open}serial {policy.serial}, digest {policy.digest}; {policy.rules} rules, {policy.suffixes} "
-                     "suffixes, {policy.networks} networks, {policy.pools} pools, {policy.approved} approved"
-                     "|{?policy.open}open; its state cannot be read|not open: no rule acts]"},
-    {"", NULL, "[{?kms_mode=off}kms.mode is off: no rule acts"
-               "|{?kms_mode=shadow}kms.mode is shadow: decisions are recorded, not delivered]"},
-    {"audit", NULL, "[{?audit.open}{audit.questions} questions: {audit.recorded} recorded, {audit.counted} counted, "
-                    "{audit.dropped} dropped, {audit.pending} waiting; last commit {audit.last_commit:time}"
-                    "|not open: nothing is recorded]"},
-    {"cache", NULL, "{cache.entries} entries, {cache.bytes:mib} of {cache.size:mib} MiB; {cache.hits} look-ups hit, {cache.misses} missed"},
+    {"policy", "policy",
+     "[{?open}serial {serial}, digest {digest}; {rules} rules, {suffixes} suffixes, "
+     "{networks} networks, {pools} pools, {approved} approved|"
+     "{?open}open; its state cannot be read|not open: no rule acts]"},
+    {"", NULL,
+     "[{?kms_mode=off}kms.mode is off: no rule acts|"
+     "{?kms_mode=shadow}kms.mode is shadow: decisions are recorded, not delivered]"},
+    {"audit", "audit",
+     "[{?open}{questions} questions: {recorded} recorded, {counted} counted, "
+     "{dropped} dropped, {pending} waiting; last commit {last_commit:time}|"
+     "not open: nothing is recorded]"},
+    {"cache", "cache",
+     "{entries} entries, {bytes:mib} of {size:mib} MiB; "
+     "{hits} look-ups hit, {misses} missed"},
     {"queries", NULL, "{queries}, of them {kms_questions} for a KMS host"},
     {NULL, "problems", "! {.}"},
     {0},
 };
-/* clang-format on */
 
 static void name_user(json_t *status)
 {
@@ -317,26 +322,29 @@ static int run_cache_flush(struct ctl *c)
 
 /* --- explain */
 
-/* clang-format off */
 static const struct ctl_row explain_rows[] = {
-    {"client", NULL, "{client.address}, in [{client.in}|no network]; [{?client.access.action=allow}allowed"
-                     "|{?client.access.action=refuse}refused|{?client.access.action=drop}dropped|-] by [access {client.access.by}|default]"},
-    {"question", NULL, "{question.name} {question.type}"},
-    {"real DNS", NULL, "[{real.verdict} from {real.server}[ (route {real.route})], {real.ms} ms[{?real.cached}, from cache, {real.ttl_s} s left]"
-                       "|{real.verdict}, supposed: no server was asked|not asked]"},
-    {"rules", NULL, "[{?rules}|none is near]"},
+    {"client", "client",
+     "{address}, in [{in}|no network]; "
+     "[{?access.action=refuse}refused|{?access.action=drop}dropped|allowed] "
+     "by [access {access.by}|default]"},
+    {"question", "question", "{name} {type}"},
+    {"real DNS", "real",
+     "[{verdict} from {server}[ (route {route})], {ms} ms[{?cached}, from cache, {ttl_s} s left]|"
+     "{verdict}, supposed: no server was asked]"},
+    {"real DNS", NULL, "[{?real}|not asked]"},
     {"rules", "rules", "{rule}\t[{?acts}yes|no][: {why}]"},
-    {"decision", NULL, "[{decision.text}|{decision.reason}|-]"},
-    {"late", NULL, "[{late.text}]"},
-    {"answer", NULL, "[{answer.first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none][, TTL {answer.ttl_s}]"
-                     "{:52}  outcome {decision.outcome}"},
+    {"rules", NULL, "[{?rules}|none is near]"},
+    {"decision", "decision", "{text}"},
+    {"late", "late", "{text}"},
+    {"answer", NULL,
+     "[{answer.first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"
+     "[, TTL {answer.ttl_s}]{:52}  outcome {decision.outcome}"},
     {"", "answer.records", "{.}"},
-    {"Windows", NULL, "[{windows.code}, {windows.text}]"},
+    {"Windows", "windows", "{code}, {text}"},
     {"to fill", NULL, "[{hint}]"},
-    {"policy", NULL, "serial {policy.serial}, digest {policy.digest}"},
+    {"policy", "policy", "serial {serial}, digest {digest}"},
     {0},
 };
-/* clang-format on */
 
 /* The client's networks as one text, and the first record apart from the others. */
 static void arrange(json_t *reply)

@@ -279,15 +279,16 @@ static char *expand(const json_t *object, const char **t, bool *whole)
 void ctl_show(const json_t *object, const struct ctl_row *row)
 {
     for (; row->template; row++) {
-        const json_t *list = row->list ? find_value(object, row->list) : NULL;
-        size_t n = row->list ? json_array_size(list) : 1;
+        const json_t *about = row->about ? find_value(object, row->about) : object;
+        size_t n = json_is_array(about) ? json_array_size(about) : json_is_object(about);
         int width[TABS] = {0};
 
         for (int print = 0; print < 2; print++) /* at first, the widths are found */
             for (size_t i = 0; i < n; i++) {
                 const char *template = row->template;
                 bool whole;
-                char *text = expand(list ? json_array_get(list, i) : object, &template, &whole);
+                const json_t *item = json_is_array(about) ? json_array_get(about, i) : about;
+                char *text = expand(item, &template, &whole);
                 char *rest = *text ? text : NULL, *part;
 
                 if (print && rest && row->label)

@@ -148,9 +148,9 @@ static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
 }
 
 static const struct ctl_row rows[] = {
-    {"question", NULL, "{question.name} {question.type}"},
+    {"question", "question", "{name} {type}"},
     {"status", NULL, "{status}, flags {flags}"},
-    {"", NULL, "[extended error {extended_error.code}[ {extended_error.text}]]"},
+    {"", "extended_error", "extended error {code}[ {text}]"},
     {"answer", "answer", "{.}"},
     {"authority", "authority", "{.}"},
     {"more", "additional", "{.}"},
