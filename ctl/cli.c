@@ -181,7 +181,9 @@ static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
     }
     if (option->value == NULL && value)
         return ctl_fail(EXIT_USAGE, "%s takes no value", option->name);
-    if (option->value && value == NULL && (value = argv[++*i]) == NULL)
+    if (option->value && value == NULL)
+        value = argv[++*i];
+    if (option->value && value == NULL)
         return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", option->name, option->name,
                         option->value);
     if (!option->many && ctl_option(c, option->name))

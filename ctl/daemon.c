@@ -22,7 +22,7 @@
 #include "base/str.h"
 #include "wire/present.h"
 
-enum { REPLY_MAX = 64 << 20, CHUNK = 1 << 16, TIMEOUT_S = 30, ALIVE_TIMEOUT_S = 3 };
+enum { TIMEOUT_S = 30, ALIVE_TIMEOUT_S = 3 };
 
 int ctl_connect(const struct sockaddr *to, socklen_t len, int type, int timeout_s)
 {
@@ -45,34 +45,30 @@ static int exchange(const struct ctl *c, const char *path, const json_t *post, i
                     json_t **reply)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *text = NULL, *data;
-    char *request =
-        ctl_text("%s %s HTTP/1.0\r\nContent-Type: application/json\r\n"
-                 "Content-Length: %zu\r\n\r\n%s",
-                 post ? "POST" : "GET", path, body ? strlen(body) : 0, body ? body : "");
-    int fd = -ENAMETOOLONG, status;
-    size_t len = 0;
-    ssize_t n = -1;
+    char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *request, line[1024];
+    const char *content = body ? body : "";
+    int fd = -ENAMETOOLONG, status = 0;
+    FILE *f = NULL;
 
+    request = ctl_text("%s %s HTTP/1.0\r\nContent-Type: application/json\r\n"
+                       "Content-Length: %zu\r\n\r\n%s",
+                       post ? "POST" : "GET", path, strlen(content), content);
     if (str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket))
         fd = ctl_connect((struct sockaddr *)&to, sizeof to, SOCK_STREAM, timeout_s);
-    if (fd >= 0)
-        n = send(fd, request, strlen(request), MSG_NOSIGNAL);
-    while (n > 0 && len < REPLY_MAX) {
-        text = ctl_alloc(text, len + CHUNK + 1);
-        n = recv(fd, text + len, CHUNK, 0);
-        len += n > 0 ? (size_t)n : 0;
-        text[len] = '\0';
+    if (fd >= 0 && send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0)
+        f = fdopen(fd, "r");
+    errno = f ? EPROTO : errno;
+    if (f && fscanf(f, "HTTP/1.%*1[01] %3d", &status) == 1) {
+        while (fgets(line, sizeof line, f) && strcmp(line, "\r\n") != 0)
+            ;
+        *reply = json_loadf(f, 0, NULL);
+    } else {
+        status = fd < 0 ? fd : -errno;
     }
-    if (n < 0)
-        status = fd < 0 ? fd : errno == EAGAIN ? -ETIMEDOUT : -errno;
-    else if (sscanf(text, "HTTP/1.%*1[01] %3d", &status) != 1 || !(data = strstr(text, "\r\n\r\n")))
-        status = -EPROTO;
-    else
-        *reply = json_loads(data + 4, 0, NULL);
-    if (fd >= 0)
+    if (f)
+        fclose(f);
+    else if (fd >= 0)
         close(fd);
-    free(text);
     free(request);
     free(body);
     return status;
@@ -126,7 +122,7 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
     if (status < 0)
         return ctl_fail(EXIT_NO_DAEMON,
                         "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
-                        socket, strerror(-status));
+                        socket, strerror(status == -EAGAIN ? ETIMEDOUT : -status));
     if (error == NULL)
         return ctl_fail(EXIT_FAILED, "what answers at %s is not waymarkd (HTTP %d)", socket,
                         status);
@@ -137,10 +133,9 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
     }
     if (status == 403)
         return ctl_fail(EXIT_FAILED, "%s: sudo waymarkctl %s ...", error, name);
-    return ctl_fail(status == 404                    ? EXIT_NOT_FOUND
-                    : status == 400 || status == 413 ? EXIT_INVALID
-                                                     : EXIT_FAILED,
-                    "%s", error);
+    if (status == 404)
+        return ctl_fail(EXIT_NOT_FOUND, "%s", error);
+    return ctl_fail(status == 400 || status == 413 ? EXIT_INVALID : EXIT_FAILED, "%s", error);
 }
 
 /* Asks the daemon and prints the answer: as JSON, or completed by prepare (if there is one) as a
@@ -150,24 +145,29 @@ static int ask(struct ctl *c, char *path, json_t *post, void (*prepare)(json_t *
                const struct ctl_row *rows, const struct column *columns)
 {
     json_t *reply = NULL;
-    int status, code = EXIT_DONE;
+    int status, code;
 
-    if (c->format == FORMAT_CSV && columns == NULL)
+    if (c->format == FORMAT_CSV && columns == NULL) {
         code = ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->verb->verb);
-    else if ((status = exchange(c, path, post, TIMEOUT_S, &reply)) != 200 || !json_is_object(reply))
-        code = fail_answer(c, status, reply);
-    else if (json_array_size(json_object_get(reply, "problems")) > 0)
-        code = EXIT_PROBLEMS;
-    if (code == EXIT_DONE || code == EXIT_PROBLEMS) {
-        if (c->format == FORMAT_JSON)
-            table_print_json(reply);
-        else if (prepare)
-            prepare(reply);
-        if (c->format != FORMAT_JSON && rows)
-            ctl_show(reply, rows);
-        else if (c->format != FORMAT_JSON)
-            table_print(c, "servers", columns, json_object_get(reply, "servers"));
+        goto done;
     }
+    status = exchange(c, path, post, TIMEOUT_S, &reply);
+    if (status != 200 || !json_is_object(reply)) {
+        code = fail_answer(c, status, reply);
+        goto done;
+    }
+    code = json_array_size(json_object_get(reply, "problems")) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
+    if (c->format == FORMAT_JSON) {
+        table_print_json(reply);
+        goto done;
+    }
+    if (prepare)
+        prepare(reply);
+    if (rows)
+        ctl_show(reply, rows);
+    else
+        table_print(c, "servers", columns, json_object_get(reply, "servers"));
+done:
     json_decref(reply);
     json_decref(post);
     free(path);

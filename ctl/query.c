@@ -55,12 +55,12 @@ static int ask_over(const struct addr *server, bool tcp, uint8_t *query, size_t 
     out->tcp = tcp;
     n = send(fd, tcp ? query : query + 2, tcp ? len + 2 : len, MSG_NOSIGNAL);
     for (err = n < 0 ? -errno : -EAGAIN; err == -EAGAIN;) {
-        size_t most = sizeof out->wire;
-
-        if (tcp && (n = recv(fd, length, sizeof length, MSG_WAITALL)) == sizeof length)
-            most = bytes_u16(length);
-        if (!tcp || n == sizeof length)
-            n = recv(fd, out->wire, most, tcp ? MSG_WAITALL : 0);
+        if (tcp)
+            n = recv(fd, length, sizeof length, MSG_WAITALL);
+        if (tcp && n == sizeof length)
+            n = recv(fd, out->wire, bytes_u16(length), MSG_WAITALL);
+        else if (!tcp)
+            n = recv(fd, out->wire, sizeof out->wire, 0);
         out->len = n > 0 ? (size_t)n : 0;
         if (n < 0)
             err = errno == EAGAIN ? -ETIMEDOUT : -errno;
