@@ -167,8 +167,7 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
 
 int daemon_reload(struct daemon *d, settings_change *change, void *context, struct diags *diags)
 {
-    struct settings *s;
-    struct settings *g;
+    struct settings *s, *g;
     int rc;
 
     if ((rc = daemon_read_settings(d->settings_path, d->assign, &s, diags)) != 0)
@@ -193,14 +192,18 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
 
 /* ---- events of the main loop ---- */
 
-static void on_hangup(evutil_socket_t fd, short what, void *arg)
+/* SIGHUP reloads; others end the loop. */
+static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     struct daemon *d = arg;
     struct diags problems;
     char state[80];
 
-    (void)fd;
     (void)what;
+    if (number != SIGHUP) {
+        event_base_loopbreak(d->own->listen.base);
+        return;
+    }
     snprintf(state, sizeof state, "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)clock_us());
     notify(state);
@@ -212,15 +215,6 @@ static void on_hangup(evutil_socket_t fd, short what, void *arg)
     log_diags(&problems);
     diags_fini(&problems);
     notify("READY=1");
-}
-
-static void on_stop(evutil_socket_t fd, short what, void *arg)
-{
-    struct daemon *d = arg;
-
-    (void)fd;
-    (void)what;
-    event_base_loopbreak(d->own->listen.base);
 }
 
 /* When the machine has moved, one tick later: its addresses and resolv.conf as they are
@@ -434,9 +428,9 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     free(listeners);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a size limit is a failed write, not a death */
-    watch(d, SIGHUP, EV_SIGNAL, on_hangup, NULL);
-    watch(d, SIGTERM, EV_SIGNAL, on_stop, NULL);
-    watch(d, SIGINT, EV_SIGNAL, on_stop, NULL);
+    watch(d, SIGHUP, EV_SIGNAL, on_signal, NULL);
+    watch(d, SIGTERM, EV_SIGNAL, on_signal, NULL);
+    watch(d, SIGINT, EV_SIGNAL, on_signal, NULL);
     watch(d, -1, 0, on_tick, &period);
     open_control(d);
     for (int i = 0; i < d->n_workers; i++)
