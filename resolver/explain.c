@@ -92,7 +92,7 @@ static json_t *show_windows(uint32_t code)
 static json_t *show_real(const struct query *q, enum kms_verdict verdict)
 {
     const struct real *r = &q->real;
-    const struct route *route = r->local ? NULL : q->route;
+    const struct route *route = r->local || r->supposed ? NULL : q->route;
     const struct addr *list = route != NULL ? route->servers : NULL;
     int n = route != NULL ? route->n_servers : 0;
     char text[ADDR_TEXT], servers[EXPLAIN_TEXT], zone[NAME_TEXT];
@@ -100,9 +100,6 @@ static json_t *show_real(const struct query *q, enum kms_verdict verdict)
 
     if (verdict == VERDICT_NONE)
         return NULL;
-    if (r->supposed)
-        return json_pack("{s:s,s:n,s:n,s:n,s:b,s:n}", "verdict", verdict_names[verdict], "server",
-                         "route", "ms", "cached", 0, "ttl_s");
     str_init(&s, servers, sizeof servers);
     if (r->local)
         str_add(&s, "local");
@@ -114,32 +111,28 @@ static json_t *show_real(const struct query *q, enum kms_verdict verdict)
         str_addf(&s, "%s%s", i > 0 ? ", " : "",
                  list[i].port == DNS_PORT ? addr_print(&list[i], text)
                                           : addr_print_port(&list[i], text));
-    return json_pack("{s:s,s:s?,s:s?,s:I,s:b,s:I}", "verdict", verdict_names[verdict], "server",
-                     or_null(servers), "route",
-                     route != NULL ? name_print(&route->zone, zone) : NULL, "ms", (json_int_t)r->ms,
-                     "cached", r->cached, "ttl_s", (json_int_t)r->ttl_s);
+    return json_pack("{s:s,s:s?,s:s?,s:o?,s:b,s:o?}", "verdict", verdict_names[verdict], "server",
+                     r->supposed ? NULL : or_null(servers), "route",
+                     route != NULL ? name_print(&route->zone, zone) : NULL, "ms",
+                     r->supposed ? NULL : json_integer(r->ms), "cached", r->cached, "ttl_s",
+                     r->supposed ? NULL : json_integer(r->ttl_s));
 }
 
-static void say_decision(char out[EXPLAIN_TEXT], const struct view *v)
+static json_t *say_decision(const struct view *v)
 {
     const struct policy_decision *d = &v->scratch->decision;
-    struct str s;
 
-    str_init(&s, out, EXPLAIN_TEXT);
-    if (d->reason == REASON_RULE) {
-        str_addf(&s, "rule %s %s%s", d->rule, policy_actions[d->action].deed, d->pool);
-        return;
-    }
-    if (d->reason == REASON_SIGNED) {
-        str_addf(&s, "rule %s would act, but the real answer is signed", d->rule);
-        return;
-    }
-    str_add(&s, d->reason == REASON_DAMAGED ? "a record of the policy store is damaged"
-                : d->reason == REASON_OFF   ? "kms.mode is off"
-                : !view_policy(v)           ? "no policy store is in use"
-                                            : "no rule acts");
-    str_add(&s, d->outcome == OUTCOME_FAILED ? ", and the real DNS gives no answer"
-                                             : ", the real answer is delivered");
+    if (d->reason == REASON_RULE)
+        return json_sprintf("rule %s %s%s", d->rule, policy_actions[d->action].deed, d->pool);
+    if (d->reason == REASON_SIGNED)
+        return json_sprintf("rule %s would act, but the real answer is signed", d->rule);
+    return json_sprintf("%s, %s",
+                        d->reason == REASON_DAMAGED ? "a record of the policy store is damaged"
+                        : d->reason == REASON_OFF   ? "kms.mode is off"
+                        : !view_policy(v)           ? "no policy store is in use"
+                                                    : "no rule acts",
+                        d->outcome == OUTCOME_FAILED ? "and the real DNS gives no answer"
+                                                     : "the real answer is delivered");
 }
 
 /* --- the hint ------------------------------------------------------------- */
@@ -155,9 +148,8 @@ static bool is_filled(const struct view *v, struct policy_ask ask, const struct 
     return d->reason == REASON_RULE && d->outcome == OUTCOME_FILLED;
 }
 
-/* The shortest command that would fill this name for this client; "" when none would. */
-static void find_hint(const struct query *q, const struct view *v, const struct policy_ask *ask,
-                      char out[EXPLAIN_TEXT])
+/* The shortest command that would fill this name for this client; NULL when none would. */
+static json_t *find_hint(const struct query *q, const struct view *v, const struct policy_ask *ask)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     const struct audit_event *event = &q->event;
@@ -166,19 +158,14 @@ static void find_hint(const struct query *q, const struct view *v, const struct 
     bool has_policy = view_policy(v), is_near = false;
     struct name name, below, qname;
     char text[SUFFIX_TEXT];
-    struct str s;
 
-    str_init(&s, out, EXPLAIN_TEXT);
     if (event->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE)
-        return;
-    if (event->outcome ==
-        OUTCOME_FAILED) { /* a rule for what is missing may be meant for this, too */
-        if (has_policy && is_filled(v, *ask, ask->qname))
-            str_addf(&s, "waymarkctl policy rule set %s --when missing,failed", rule);
-        return;
-    }
+        return NULL;
+    if (event->outcome == OUTCOME_FAILED && has_policy && is_filled(v, *ask, ask->qname))
+        /* a rule for what is missing may be meant for this, too */
+        return json_sprintf("waymarkctl policy rule set %s --when missing,failed", rule);
     if (event->outcome != OUTCOME_MISSING)
-        return;
+        return NULL;
     /* A rule that fills a parent only, or only what is below the name, needs one more
      * suffix. Never one of one label: that is more than was asked for. */
     name_parent(ask->qname, 2, &name);
@@ -191,16 +178,13 @@ static void find_hint(const struct query *q, const struct view *v, const struct 
         is_near = has_policy && name.labels >= 2 && name_parse(&below, "_vlmcs._tcp.below") == 0 &&
                   name_join(&below, &name, &qname) && is_filled(v, *ask, &qname);
     }
-    if (!is_near && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0') {
-        str_addf(&s, "waymarkctl policy rule set %s --mode live", event->would_rule);
-        return;
-    }
+    if (!is_near && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0')
+        return json_sprintf("waymarkctl policy rule set %s --mode live", event->would_rule);
     (void)suffix_print(&suffix, text);
     quote = text[strspn(text, plain)] == '\0' ? "" : "'";
     if (is_near)
-        str_addf(&s, "waymarkctl policy rule add %s %s%s%s", rule, quote, text, quote);
-    else
-        str_addf(&s, "waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
+        return json_sprintf("waymarkctl policy rule add %s %s%s%s", rule, quote, text, quote);
+    return json_sprintf("waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
 }
 
 /* --- the trace ------------------------------------------------------------- */
@@ -230,8 +214,7 @@ static void ask_at_deadline(struct explain *e, const struct view *v, struct now 
 {
     static const struct addr nobody;
     struct real nothing = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-    char text[EXPLAIN_TEXT];
-    struct str s;
+    json_t *text;
 
     e->at_deadline = 0;
     nothing.pending = true;
@@ -240,12 +223,13 @@ static void ask_at_deadline(struct explain *e, const struct view *v, struct now 
         return;
     e->at_deadline = (enum kms_outcome)e->q.event.outcome;
     str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
-    say_decision(text, v);
-    str_init(&s, e->text_at_deadline, sizeof e->text_at_deadline);
-    str_addf(&s, "%sa client that asks first is answered at %u ms%s: %s",
+    text = say_decision(v);
+    snprintf(e->text_at_deadline, sizeof e->text_at_deadline,
+             "%sa client that asks first is answered at %u ms%s: %s",
              e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
              (unsigned)v->settings->kms.upstream_deadline_ms,
-             e->q.real.stale ? ", after an expired entry" : "", text);
+             e->q.real.stale ? ", after an expired entry" : "", json_string_value(text));
+    json_decref(text);
 }
 
 /* The client: its networks, and whether it may ask. */
@@ -287,28 +271,25 @@ static json_t *explain_kms(struct explain *e, const struct view *v, const struct
 {
     const struct audit_event *event = &e->q.event;
     const struct policy_ask ask = kms_ask(v, &e->q, now);
-    char text[EXPLAIN_TEXT], late_text[2 * EXPLAIN_TEXT], hint[EXPLAIN_TEXT];
     struct policy_trial trials[MAX_RULES];
-    json_t *rules = json_array(), *late = NULL;
+    json_t *rules = json_array(), *late = NULL, *text = say_decision(v);
     size_t n = 0;
 
-    say_decision(text, v);
-    if (came != NULL && came->ms >= v->settings->kms.upstream_deadline_ms && e->at_deadline != 0) {
-        snprintf(late_text, sizeof late_text, "%u ms is behind kms.upstream-deadline; %s",
-                 (unsigned)came->ms, e->text_at_deadline);
-        late = json_pack("{s:s,s:s?,s:s}", "outcome", outcome_names[e->at_deadline], "rule",
-                         or_null(e->rule_at_deadline), "text", late_text);
-    }
+    if (came != NULL && came->ms >= v->settings->kms.upstream_deadline_ms && e->at_deadline != 0)
+        late = json_pack("{s:s,s:s?,s:o}", "outcome", outcome_names[e->at_deadline], "rule",
+                         or_null(e->rule_at_deadline), "text",
+                         json_sprintf("%u ms is behind kms.upstream-deadline; %s",
+                                      (unsigned)came->ms, e->text_at_deadline));
     if (view_policy(v))
         n = policy_explain(v->policy, &ask, &v->scratch->decision, trials, MAX_RULES);
     for (size_t i = 0; i < n; i++)
         json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", trials[i].rule, "acts",
                                                trials[i].acts, "why", trials[i].why));
-    find_hint(&e->q, v, &ask, hint);
-    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:s},s:o?,s:s?}", "real",
+    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:o},s:o?,s:o?}", "real",
                      show_real(&e->q, event->verdict), "rules", rules, "decision", "outcome",
                      outcome_names[event->outcome], "reason", reason_names[event->reason], "rule",
-                     or_null(event->rule), "text", text, "late", late, "hint", or_null(hint));
+                     or_null(event->rule), "text", text, "late", late, "hint",
+                     find_hint(&e->q, v, &ask));
 }
 
 /* A question that is not decided by policy, or that was refused before anything was
@@ -317,35 +298,31 @@ static json_t *explain_other(const struct explain *e, const struct view *v, bool
 {
     const struct policy_decision *d = &v->scratch->decision;
     const struct real *r = &e->q.real;
+    const bool may_ask = e->access == ACCESS_ALLOW, is_host = e->stats.kms_hosts > 0;
     const char *text = "this is no discovery question; the real answer is delivered";
-    char of_host[EXPLAIN_TEXT];
-    bool is_host = false;
 
-    if (e->access != ACCESS_ALLOW) {
+    if (!may_ask)
         text = e->access == ACCESS_DROP ? "access drops what this client asks"
                                         : "access refuses this client";
-    } else if (!is_read) {
+    else if (!is_read)
         text = "questions of this type are refused";
-    } else if (e->q.passthrough) {
+    else if (e->q.passthrough)
         text = "the question goes whole to one server, and the reply comes back whole";
-    } else if (e->stats.kms_hosts > 0) {
-        is_host = true;
-        snprintf(of_host, sizeof of_host,
-                 "no address in the real DNS; pool %s gives the host's, by rule %s", d->pool,
-                 d->rule);
-        text = of_host;
-    } else if (e->stats.special > 0) {
+    else if (e->stats.special > 0)
         text = "a special name, answered here (RFC 6761, 6303)";
-    } else if (e->stats.kms_coherent > 0) {
+    else if (e->stats.kms_coherent > 0)
         text = "SRV is filled at this name, so NXDOMAIN becomes NODATA for other types";
-    } else if (r->image == NULL) {
+    else if (r->image == NULL)
         text = "this is no discovery question; the real DNS gives no answer";
-    }
-    return json_pack("{s:o?,s:[],s:{s:s?,s:s?,s:s?,s:s},s:n,s:n}", "real",
-                     show_real(&e->q, r->local ? VERDICT_NONE : r->verdict), "rules", "decision",
-                     "outcome", e->access != ACCESS_ALLOW ? outcome_names[OUTCOME_BLOCKED] : NULL,
-                     "reason", e->access != ACCESS_ALLOW ? reason_names[REASON_ACCESS] : NULL,
-                     "rule", is_host ? d->rule : NULL, "text", text, "late", "hint");
+    return json_pack(
+        "{s:o?,s:[],s:{s:s?,s:s?,s:s?,s:o},s:n,s:n}", "real",
+        show_real(&e->q, r->local ? VERDICT_NONE : r->verdict), "rules", "decision", "outcome",
+        may_ask ? NULL : outcome_names[OUTCOME_BLOCKED], "reason",
+        may_ask ? NULL : reason_names[REASON_ACCESS], "rule", is_host ? d->rule : NULL, "text",
+        is_host ? json_sprintf("no address in the real DNS; pool %s gives the host's, by rule %s",
+                               d->pool, d->rule)
+                : json_string(text),
+        "late", "hint");
 }
 
 json_t *explain_run(struct explain *e, const struct view *view, const struct real *came,

@@ -108,32 +108,35 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     return found;
 }
 
-/* The servers of a resolv.conf but ourselves; *stub: it names that of systemd-resolved. */
-static int usable_servers(const struct settings *s, const char *root, const char *file,
-                          struct addr out[ROUTE_MAX_SERVERS], bool *stub)
+/* The servers of resolv.conf but ourselves; where it names the stub of systemd-resolved, of
+ * that one's file. How many. */
+static int usable_servers(const struct settings *s, const char *root,
+                          struct addr out[ROUTE_MAX_SERVERS])
 {
-    char path[512], *text, *save = NULL;
-    struct addr a, stub_addr;
+    char path[512], word[ADDR_TEXT], *text, *save;
+    struct addr a, stub;
+    bool has_stub = true;
     size_t len;
     int n = 0;
 
-    *stub = false;
-    addr_parse(&stub_addr, RESOLVED_STUB, 53);
-    snprintf(path, sizeof path, "%s%s", root, file);
-    if (file_read(path, RESOLV_CONF_MAX, &text, &len) != 0)
-        return 0;
-    for (char *line = strtok_r(text, "\n", &save); line != NULL && n < ROUTE_MAX_SERVERS;
-         line = strtok_r(NULL, "\n", &save)) {
-        char word[ADDR_TEXT];
-
-        if (sscanf(line, " nameserver %79s", word) != 1 || addr_parse(&a, word, 53) != 0)
-            continue;
-        if (addr_same_ip(&a, &stub_addr))
-            *stub = true;
-        else if (!is_own_listener(s, &a))
-            out[n++] = a;
+    addr_parse(&stub, RESOLVED_STUB, 53);
+    for (size_t i = 0; i < ARRAY_LEN(resolv_confs) && has_stub; i++) {
+        n = 0;
+        has_stub = false;
+        snprintf(path, sizeof path, "%s%s", root, resolv_confs[i]);
+        if (file_read(path, RESOLV_CONF_MAX, &text, &len) != 0)
+            break;
+        for (char *line = strtok_r(text, "\n", &save); line != NULL && n < ROUTE_MAX_SERVERS;
+             line = strtok_r(NULL, "\n", &save)) {
+            if (sscanf(line, " nameserver %79s", word) != 1 || addr_parse(&a, word, 53) != 0)
+                continue;
+            if (addr_same_ip(&a, &stub))
+                has_stub = true;
+            else if (!is_own_listener(s, &a))
+                out[n++] = a;
+        }
+        free(text);
     }
-    free(text);
     return n;
 }
 
@@ -141,11 +144,8 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
 {
     struct addr servers[ROUTE_MAX_SERVERS], *kept;
     struct route *route;
-    bool stub;
-    int n = usable_servers(s, root, resolv_confs[0], servers, &stub);
+    int n = usable_servers(s, root, servers);
 
-    if (stub)
-        n = usable_servers(s, root, resolv_confs[1], servers, &stub);
     if (n == 0 && s->routes_found)
         return diags_add(
             d, NULL, 0, 0,
