@@ -398,7 +398,7 @@ static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
 
     if (rc < 0)
         return rc;
-    end = ends[0] + STEP;
+    end = ends[0] + STEP < ends[1] + 1 ? ends[0] + STEP : ends[1] + 1;
     rc = audit_store_sql(w->store, &end,
                          "SELECT id FROM event WHERE id<? AND ms>=? ORDER BY id LIMIT 1", end,
                          cutoff(now, w->limits.retention_ms));

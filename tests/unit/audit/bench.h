@@ -23,7 +23,7 @@ struct bench {
     char root[64], dir[80], file[96];
     struct audit_limits limits;
     struct audit_writer *w;
-    struct audit_ring *ring;
+    struct audit_ring *ring, *second;
     struct now now;
     uint64_t asked;
 };
@@ -31,16 +31,18 @@ struct bench {
 static inline void bench_open(struct bench *b, size_t ring)
 {
     b->ring = audit_ring_new(ring);
+    b->second = audit_ring_new(1 << 16);
     assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, NULL), 0);
     audit_writer_attach(b->w, b->ring);
+    audit_writer_attach(b->w, b->second);
 }
 
 static inline void bench_close(struct bench *b)
 {
     audit_writer_close(b->w, b->now);
     audit_ring_free(b->ring);
+    audit_ring_free(b->second);
     b->w = NULL;
-    b->ring = NULL;
 }
 
 static inline void bench_start(struct bench *b)

@@ -5,19 +5,25 @@
  *
  *   q CLIENT NAME [WORD ...]   a question, missing unless a word says more:
  *       filled R  would R  real HOST (unapproved: real! HOST)  id N  port N
- *       type T  update  blocked  asked NAME  times N (a client and ID each)
- *   pass 90s    commit    step    restart    quiet (until pruning ends)
- *   limit KEY N    control KIND TEXT    expect SQL => VALUES
+ *       type T  update  second (in the second ring)  asked NAME
+ *       times N (a client and ID each)  again N
+ *   pass T    steps T (as the writer asks for)    busy T [SLOW] (a question a step, a
+ *   commit takes SLOW)    flood N (thousands of questions in steps of 50 ms)
+ *   commit    restart    ring SIZE    quiet (until pruning ends)    disk SIZE (0: no limit)
+ *   limit KEY N    control KIND TEXT    stat NAME N    expect SQL => VALUES
  *
- * Behind every commit, of all that was asked: recorded + counted + dropped is
+ * Behind every commit and stop, of all that was asked: recorded + counted + dropped is
  * what was asked, and so are the sums of clients, hours and suffixes.
  */
 #include <ctype.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "base/number.h"
 #include "tests/unit/audit/bench.h"
 #include "wire/present.h"
 
+#define TEN "1234567890"
 #define MANY "q 10.0.0.1 a.example times 4000; commit; "
 
 static const struct script {
@@ -166,7 +172,7 @@ static const struct script {
      "1 1;"
      "expect SELECT sum(value) FROM meta => 903"},
     {"what an event names stays, however old",
-     "limit retention-days 900; q 10.0.0.1 a.example; commit; pass 500d; q 10.0.0.2 b.example; "
+     "limit retention 77760000000; q 10.0.0.1 a.example; commit; pass 500d; q 10.0.0.2 b.example; "
      "commit; quiet;"
      "expect SELECT group_concat(address||suffix||outcome) FROM events => "
      "10.0.0.1a.examplemissing,10.0.0.2b.examplemissing;"
@@ -183,8 +189,40 @@ static const struct script {
      "q 10.0.0.1 a\\032'\"b\\.c\\255.example real x\\032\"y.example; q 10.0.0.1 e\\.; commit;"
      "expect SELECT group_concat(suffix,'|') FROM events => a\\032'\\\"b\\.c\\255.example|e\\.;"
      "expect SELECT question FROM events WHERE sequence=2 => _vlmcs._tcp.e\\."},
+    {"what only removed events have in common goes, twenty thousand events later",
+     "ring 8388608; q 10.0.0.1 old.example filled r; commit; pass 91d; quiet;"
+     "expect SELECT (SELECT count(*) FROM events),count(rule) FROM answer => 1 1;"
+     "q 10.0.0.2 b.example again 21000; commit; pass 91d; q 10.0.0.2 b.example; commit; quiet;"
+     "expect SELECT count(rule),(SELECT count(*) FROM events WHERE kind IS NULL) FROM answer => 0 "
+     "0; expect SELECT outcome FROM events WHERE kind='event' => missing"},
     {"a text that is no UTF-8 is printed all the same",
      "q 10.0.0.1 a.example filled r\377; commit; expect SELECT rule FROM events => r\\xff"},
+    {"events of all rings are in the order of time",
+     "q 10.0.0.1 a.example; pass 1ms; q 10.0.0.1 b.example second; pass 1ms; q 10.0.0.1 c.example "
+     "second; pass 1ms; q 10.0.0.1 d.example; commit;"
+     "expect SELECT group_concat(suffix) FROM events => a.example,b.example,c.example,d.example"},
+    {"a commit each interval",
+     "commit; q 10.0.0.1 a.example; steps 1ms; stat recorded 0; stat pending 1; steps 1s; "
+     "stat recorded 1; stat pending 0; stat commits 1; stat last_commit_wall_ms 1700000001000"},
+    {"slow commits stretch the interval, quick ones bring it back",
+     "busy 11s 9s; stat interval_ms 2000; busy 60s 9s; stat interval_ms 10000; busy 100s; "
+     "stat interval_ms 1000"},
+    {"a full ring leaves one gap record",
+     "ring 4096; q 10.0.0.1 a.example again 100; commit; commit; expect SELECT count(*),sum(count)"
+     ">0,sum(count)+(SELECT count(*) FROM event)-1 FROM gaps => 1 1 100"},
+    {"a long note is cut, not refused",
+     "control policy " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "; commit;"
+     "expect SELECT length(note) FROM events => 127"},
+    {"a failed commit loses nothing, and is tried each interval",
+     "q 10.0.0.1 a.example; commit; disk 65536; q 10.0.0.1 a.example again 3000; steps 4s;"
+     "stat last_error 27; stat commit_failures 4; stat pending 3000;"
+     "expect SELECT count(*) FROM event => 1; disk 0; steps 1s; stat last_error 0; stat pending 0;"
+     "expect SELECT max(sequence),count(*) FROM events => 3001 3001"},
+    {"a long failure fills the batch, then the ring, and says what it dropped",
+     "commit; disk 8192; flood 250; disk 0; commit;"
+     "expect SELECT sum(count)>0,sum(count)=(SELECT value FROM meta WHERE name='dropped') FROM "
+     "gaps "
+     "=> 1 1"},
 };
 
 /* --- the words of a question ----------------------------------------------------------- */
@@ -203,71 +241,79 @@ static const char *next(char **at)
     return *word != '\0' ? word : NULL;
 }
 
-static void add_real(struct audit_event *e, const char *word, const char *host)
+static uint64_t number(char **at)
 {
-    e->real[e->n_real++] = (struct audit_host){sample_name(host), 1688};
-    if (word[4] == '!')
-        e->unapproved[e->n_unapproved++] = e->real[e->n_real - 1];
-    e->verdict = VERDICT_PRESENT;
+    const char *word = next(at);
+
+    return word != NULL ? strtoull(word, NULL, 10) : 0;
 }
 
-static void fill(struct audit_event *e, const char *rule)
+static uint64_t span(char **at)
 {
-    struct audit_event filled = sample_filled("10.0.0.1", "x", 0, 0);
+    const char *word = next(at);
+    uint64_t ms = 0;
 
-    e->outcome = filled.outcome;
-    e->reason = filled.reason;
-    e->rcode = filled.rcode;
-    e->policy_serial = filled.policy_serial;
-    e->answer[e->n_answer++] = filled.answer[0];
-    strcpy(e->rule, rule);
+    assert_true(word == NULL || duration_parse(&ms, word) == 0);
+    return ms;
 }
 
 static void ask(struct bench *b, char *at)
 {
     static uint16_t id;
-    char qname[300];
+    const struct audit_event filled = sample_filled("10.0.0.1", "x", 0, 0);
     const char *client = next(&at), *suffix = next(&at), *word;
-    unsigned long times = 1, again = 0;
+    struct audit_ring *first = b->ring;
+    uint64_t times = 1, again = 1;
     struct audit_event *e = calloc(1, sizeof *e);
+    char qname[300];
 
     snprintf(qname, sizeof qname, "_vlmcs._tcp%s%s", *suffix != '.' ? "." : "",
              *suffix != '.' ? suffix : "");
     *e = sample_missing(client, qname, ++id, 0);
     e->client.port = 49152;
     while ((word = next(&at)) != NULL) {
-        const char *value = strcmp(word, "update") != 0 ? next(&at) : NULL;
-
-        if (strcmp(word, "filled") == 0)
-            fill(e, value);
-        else if (strcmp(word, "would") == 0)
-            strcpy(e->would_rule, value), e->would = OUTCOME_REPLACED;
-        else if (strncmp(word, "real", 4) == 0)
-            add_real(e, word, value);
-        else if (strcmp(word, "id") == 0)
-            e->id = (uint16_t)strtoul(value, NULL, 10);
-        else if (strcmp(word, "port") == 0)
-            e->client.port = (uint16_t)strtoul(value, NULL, 10);
-        else if (strcmp(word, "type") == 0)
-            assert_int_equal(type_parse(&e->qtype, value), 0);
-        else if (strcmp(word, "update") == 0)
+        if (strcmp(word, "filled") == 0) {
+            e->outcome = filled.outcome;
+            e->reason = filled.reason;
+            e->rcode = filled.rcode;
+            e->policy_serial = filled.policy_serial;
+            e->answer[e->n_answer++] = filled.answer[0];
+            strcpy(e->rule, next(&at));
+        } else if (strcmp(word, "would") == 0) {
+            strcpy(e->would_rule, next(&at));
+            e->would = OUTCOME_REPLACED;
+        } else if (strncmp(word, "real", 4) == 0) {
+            e->verdict = VERDICT_PRESENT;
+            e->real[e->n_real++] = (struct audit_host){sample_name(next(&at)), 1688};
+            if (word[4] == '!')
+                e->unapproved[e->n_unapproved++] = e->real[e->n_real - 1];
+        } else if (strcmp(word, "id") == 0) {
+            e->id = (uint16_t)number(&at);
+        } else if (strcmp(word, "port") == 0) {
+            e->client.port = (uint16_t)number(&at);
+        } else if (strcmp(word, "type") == 0) {
+            assert_int_equal(type_parse(&e->qtype, next(&at)), 0);
+        } else if (strcmp(word, "update") == 0) {
             e->outcome = OUTCOME_UPDATE;
-        else if (strcmp(word, "asked") == 0)
-            e->qname = sample_name(value);
-        else if (strcmp(word, "times") == 0)
-            times = strtoul(value, NULL, 10);
-        else if (strcmp(word, "again") == 0)
-            again = strtoul(value, NULL, 10) - 1;
-        else
+        } else if (strcmp(word, "second") == 0) {
+            b->ring = b->second;
+        } else if (strcmp(word, "asked") == 0) {
+            e->qname = sample_name(next(&at));
+        } else if (strcmp(word, "times") == 0) {
+            times = number(&at);
+        } else if (strcmp(word, "again") == 0) {
+            again = number(&at);
+        } else {
             fail_msg("q ... %s?", word);
+        }
     }
-    for (unsigned long i = 0; i < times + again; i++) {
+    for (uint64_t i = 0; i < times + again - 1; i++) {
         bench_push(b, e);
         e->id++;
-        if (times > 1)
-            for (int octet = 15; octet > 12 && ++e->client.ip[octet] == 0; octet--)
-                ;
+        for (int octet = 15; times > 1 && octet > 12 && ++e->client.ip[octet] == 0; octet--)
+            ;
     }
+    b->ring = first;
     free(e);
 }
 
@@ -277,41 +323,39 @@ static void ask(struct bench *b, char *at)
 static void check_sums(struct bench *b, const struct script *s)
 {
     bool swept = strstr(s->text, "pass 400d") != NULL;
-    static const char *const sums[] = {
-        "SELECT sum(value) FROM meta",
-        "SELECT ifnull((SELECT sum(questions) FROM clients),0)"
-        "+(SELECT value FROM meta WHERE name='dropped')",
-        "SELECT ifnull((SELECT sum(questions) FROM hours),0)"
-        "+(SELECT value FROM meta WHERE name='dropped')",
-        "SELECT ifnull((SELECT sum(questions) FROM suffixes),0)"
-        "+(SELECT value FROM meta WHERE name='dropped')",
-    };
+    static const char *const tables[] = {"clients", "hours", "suffixes"};
+    char sql[200];
 
-    for (size_t i = 0; i < (swept ? 1 : ARRAY_LEN(sums)); i++)
-        assert_int_equal(bench_number(b, sums[i]), b->asked);
+    assert_int_equal(bench_number(b, "SELECT sum(value) FROM meta"), b->asked);
+    for (size_t i = 0; !swept && i < ARRAY_LEN(tables); i++) {
+        snprintf(sql, sizeof sql,
+                 "SELECT ifnull(sum(questions),0)+(SELECT value FROM meta WHERE name='dropped') "
+                 "FROM %s",
+                 tables[i]);
+        assert_int_equal(bench_number(b, sql), b->asked);
+    }
 }
+
+#define LIMIT(key, member)                                                                         \
+    {                                                                                              \
+        key, offsetof(struct audit_limits, member), sizeof b->limits.member                        \
+    }
 
 static void limit(struct bench *b, char *at)
 {
+    const struct {
+        const char *key;
+        size_t offset, size;
+    } keys[] = {LIMIT("clients", max_clients), LIMIT("suffixes", max_suffixes),
+                LIMIT("rate", max_rate),       LIMIT("rate-client", max_rate_client),
+                LIMIT("max-size", max_size),   LIMIT("retention", retention_ms),
+                LIMIT("prefix", prefix_only)};
     const char *key = next(&at);
-    uint64_t n = strtoull(next(&at), NULL, 10);
+    uint64_t n = number(&at);
 
-    if (strcmp(key, "clients") == 0)
-        b->limits.max_clients = (uint32_t)n;
-    else if (strcmp(key, "suffixes") == 0)
-        b->limits.max_suffixes = (uint32_t)n;
-    else if (strcmp(key, "rate") == 0)
-        b->limits.max_rate = (uint32_t)n;
-    else if (strcmp(key, "rate-client") == 0)
-        b->limits.max_rate_client = (uint32_t)n;
-    else if (strcmp(key, "max-size") == 0)
-        b->limits.max_size = n;
-    else if (strcmp(key, "retention-days") == 0)
-        b->limits.retention_ms = n * DAY_MS;
-    else if (strcmp(key, "prefix") == 0)
-        b->limits.prefix_only = true;
-    else
-        fail_msg("limit %s?", key);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (strcmp(key, keys[i].key) == 0)
+            memcpy((uint8_t *)&b->limits + keys[i].offset, &n, keys[i].size); /* little endian */
     audit_writer_limits(b->w, &b->limits);
 }
 
@@ -326,6 +370,26 @@ static void expect(struct bench *b, char *text)
         fail_msg("%s\n   got %s\n  want %s", text, got, arrow + 4);
 }
 
+static void expect_stat(struct bench *b, char *at)
+{
+#define NAMED(name) {#name, s.name},
+    struct audit_writer_stats s;
+
+    audit_writer_stats(b->w, &s);
+    {
+        const struct {
+            const char *name;
+            uint64_t value;
+        } all[] = {AUDIT_WRITER_STATS(NAMED){"last_error", (uint64_t)s.last_error}};
+        const char *name = next(&at);
+        size_t i = 0;
+
+        while (strcmp(all[i].name, name) != 0)
+            i++;
+        assert_int_equal(all[i].value, number(&at));
+    }
+}
+
 static void quiet(struct bench *b)
 {
     for (int i = 0; i < 1000; i++) {
@@ -338,18 +402,43 @@ static void quiet(struct bench *b)
     fail_msg("pruning does not end");
 }
 
-static void control(struct bench *b, char *at)
+/* Steps when the writer asks for them; slow_ms: how long a commit takes; ask: a question
+ * before each. */
+static void steps(struct bench *b, uint64_t ms, uint64_t slow_ms, bool asks)
 {
-    const char *kind = next(&at);
+    uint64_t end = b->now.mono_ms + ms, commits = 0;
+    struct audit_writer_stats s;
 
-    for (int i = 0; i < AUDIT_KINDS; i++)
-        if (strcmp(kind, audit_kind_names[i]) == 0)
-            audit_writer_control(b->w, (enum audit_kind)i, b->now, at);
+    do {
+        if (asks)
+            ask(b, (char[]){"10.0.0.1 a.example"});
+        bench_pass(b, audit_writer_step(b->w, b->now, false));
+        audit_writer_stats(b->w, &s);
+        if (commits != s.commits && slow_ms > 0)
+            bench_pass(b, slow_ms);
+        commits = s.commits;
+    } while (b->now.mono_ms <= end);
 }
 
-static void run(struct bench *b, const struct script *s, char *command)
+static void control(struct bench *b, char *at)
 {
-    char *at = command;
+    int kind = str_index(audit_kind_names, next(&at));
+
+    audit_writer_control(b->w, (enum audit_kind)kind, b->now, at);
+}
+
+static void disk(uint64_t bytes)
+{
+    struct rlimit l;
+
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
+    l.rlim_cur = bytes > 0 ? bytes : l.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+static void run(struct bench *b, const struct script *s, char *at)
+{
     const char *word = next(&at);
     uint64_t ms;
 
@@ -359,16 +448,30 @@ static void run(struct bench *b, const struct script *s, char *command)
         limit(b, at);
     else if (strcmp(word, "expect") == 0)
         expect(b, at);
+    else if (strcmp(word, "stat") == 0)
+        expect_stat(b, at);
     else if (strcmp(word, "control") == 0)
         control(b, at);
-    else if (strcmp(word, "pass") == 0 && duration_parse(&ms, next(&at)) == 0)
-        bench_pass(b, ms);
+    else if (strcmp(word, "pass") == 0)
+        bench_pass(b, span(&at));
+    else if (strcmp(word, "steps") == 0)
+        steps(b, span(&at), 0, false);
+    else if (strcmp(word, "busy") == 0)
+        ms = span(&at), steps(b, ms, span(&at), true);
+    else if (strcmp(word, "disk") == 0)
+        disk(number(&at));
     else if (strcmp(word, "quiet") == 0)
         quiet(b);
     else if (strcmp(word, "commit") == 0)
         audit_writer_step(b->w, b->now, true), check_sums(b, s);
     else if (strcmp(word, "restart") == 0)
         bench_close(b), check_sums(b, s), bench_open(b, 1 << 20);
+    else if (strcmp(word, "ring") == 0)
+        bench_close(b), bench_open(b, number(&at));
+    else if (strcmp(word, "flood") == 0)
+        for (uint64_t n = number(&at); n > 0; n--, bench_pass(b, 50))
+            ask(b, (char[]){"10.0.0.1 a.example again 1000"}),
+                audit_writer_step(b->w, b->now, false);
     else
         fail_msg("%s?", word);
 }

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_writer.c -- what is not a script: rings, intervals, a disk that fails, a
- * file that is not ours.
+ * test_store.c -- the file: a writer that is killed, rights, damage, readers.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -14,10 +12,8 @@
 
 static int setup(void **state)
 {
-    struct bench *b = calloc(1, sizeof *b);
-
-    bench_start(b);
-    *state = b;
+    *state = calloc(1, sizeof(struct bench));
+    bench_start(*state);
     return 0;
 }
 
@@ -28,183 +24,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static void ask(struct bench *b, uint16_t id)
-{
-    struct audit_event e =
-        sample_filled("10.0.0.1:5000", "_vlmcs._tcp.corp.example", id, b->now.wall_ms);
-
-    bench_push(b, &e);
-}
-
 static void ask_many(struct bench *b, unsigned n)
 {
-    for (unsigned i = 0; i < n; i++)
-        ask(b, (uint16_t)i);
-}
+    struct audit_event e = sample_filled("10.0.0.1:5000", "_vlmcs._tcp.corp.example", 0, 0);
 
-static struct audit_writer_stats stats(const struct bench *b)
-{
-    struct audit_writer_stats s;
-
-    audit_writer_stats(b->w, &s);
-    return s;
-}
-
-static void assert_accounted(const struct bench *b)
-{
-    struct audit_writer_stats s = stats(b);
-
-    assert_int_equal(s.recorded + s.counted + s.dropped + s.pending, b->asked);
-    assert_int_equal(bench_number(b, "SELECT sum(value) FROM meta"), b->asked - s.pending);
-}
-
-/* A client's second question may come to another worker than its first. */
-static void events_of_all_rings_are_in_the_order_of_time(void **state)
-{
-    struct bench *b = *state;
-    struct audit_ring *first = b->ring, *second = audit_ring_new(1 << 16);
-
-    audit_writer_attach(b->w, second);
-    for (uint16_t i = 0; i < 10; i++) {
-        b->ring = i % 3 == 0 ? second : first;
-        ask(b, i);
-        bench_pass(b, 1);
-    }
-    b->ring = first;
-    audit_writer_step(b->w, b->now, true);
-    assert_int_equal(bench_number(b, "SELECT count(*) FROM event a JOIN event b ON b.id=a.id+1 "
-                                     "WHERE b.ms=a.ms+1"),
-                     9);
-    bench_close(b);
-    audit_ring_free(second);
-}
-
-static void commits_at_the_interval(void **state)
-{
-    struct bench *b = *state;
-    uint64_t wait;
-
-    audit_writer_step(b->w, b->now, true);
-    ask(b, 1);
-    wait = audit_writer_step(b->w, b->now, false);
-    assert_in_range(wait, 1, 1000);
-    assert_int_equal(stats(b).recorded, 0);
-    assert_int_equal(stats(b).pending, 1);
-    for (uint64_t spent = 0; spent < 1000; spent += wait) {
-        bench_pass(b, wait);
-        wait = audit_writer_step(b->w, b->now, false);
-    }
-    assert_int_equal(stats(b).recorded, 1);
-    assert_int_equal(stats(b).commits, 1);
-    assert_int_equal(stats(b).pending, 0);
-    assert_int_equal(stats(b).last_commit_wall_ms, b->now.wall_ms);
-    assert_true(stats(b).store_bytes > 0);
-}
-
-static void slow_commits_stretch_the_interval(void **state)
-{
-    struct bench *b = *state;
-    uint64_t wait, most = 0, first = 0;
-
-    for (uint16_t i = 0; i < 200; i++) {
-        ask(b, i);
-        wait = audit_writer_step(b->w, b->now, false);
-        most = stats(b).interval_ms > most ? stats(b).interval_ms : most;
-        first = first == 0 && stats(b).interval_ms > 1000 ? stats(b).interval_ms : first;
-        bench_pass(b, wait + (stats(b).pending == 0 ? 9000 : 0)); /* as if the disk were slow */
-    }
-    assert_int_equal(first, 2000); /* doubled */
-    assert_int_equal(most, 10000);
-    for (int i = 0; i < 2000; i++) {
-        ask(b, (uint16_t)i);
-        bench_pass(b, audit_writer_step(b->w, b->now, false));
-    }
-    assert_int_equal(stats(b).interval_ms, 1000);
-}
-
-static void full_ring_leaves_a_gap_record(void **state)
-{
-    struct bench *b = *state;
-    char got[1024];
-
-    bench_close(b);
-    bench_open(b, 4096);
-    ask_many(b, 100);
-    audit_writer_step(b->w, b->now, true);
-    assert_accounted(b);
-    audit_writer_step(b->w, b->now, true); /* said once */
-    bench_query(
-        b, "SELECT count(*),sum(count)>0,sum(count)+(SELECT count(*) FROM event)-1 FROM gaps", got);
-    assert_string_equal(got, "1 1 100");
-}
-
-static void note_is_cut_not_refused(void **state)
-{
-    struct bench *b = *state;
-    char text[200];
-
-    memset(text, 'x', sizeof text - 1);
-    text[sizeof text - 1] = '\0';
-    audit_writer_control(b->w, AUDIT_POLICY, b->now, text);
-    audit_writer_step(b->w, b->now, true);
-    assert_int_equal(bench_number(b, "SELECT length(note) FROM events"), 127);
-}
-
-/* --- a disk that fails ---------------------------------------------------------------------- */
-
-static void limit_files(rlim_t bytes)
-{
-    struct rlimit l;
-
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &l), 0);
-    l.rlim_cur = bytes;
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
-static void failed_commit_loses_nothing(void **state)
-{
-    struct bench *b = *state;
-
-    ask(b, 1);
-    audit_writer_step(b->w, b->now, true);
-    limit_files(65536);
-    ask_many(b, 3000);
-    for (int i = 0; i < 40; i++)
-        bench_pass(b, audit_writer_step(b->w, b->now, false));
-    assert_int_equal(stats(b).last_error, EFBIG);
-    assert_true(stats(b).commit_failures >= 4);
-    assert_int_equal(stats(b).pending, 3000);
-    assert_int_equal(bench_number(b, "SELECT count(*) FROM event"), 1);
-    assert_accounted(b);
-    limit_files(RLIM_INFINITY);
-    bench_pass(b, 1000);
-    audit_writer_step(b->w, b->now, false);
-    assert_int_equal(stats(b).last_error, 0);
-    assert_int_equal(stats(b).pending, 0);
-    assert_int_equal(bench_number(b, "SELECT max(sequence) FROM events"), 3001);
-    assert_int_equal(bench_number(b, "SELECT questions FROM clients"), 3001);
-    assert_accounted(b);
-}
-
-/* The batch is full, then the ring; what is dropped then is in a gap record. */
-static void long_failure_drops_and_says_so(void **state)
-{
-    struct bench *b = *state;
-
-    audit_writer_step(b->w, b->now, true);
-    limit_files(8192);
-    for (int i = 0; i < 250; i++) {
-        ask_many(b, 1000);
-        bench_pass(b, 50);
-        audit_writer_step(b->w, b->now, false);
-    }
-    assert_true(stats(b).dropped > 0);
-    limit_files(RLIM_INFINITY);
-    bench_pass(b, 1000);
-    audit_writer_step(b->w, b->now, true);
-    assert_int_equal(bench_number(b, "SELECT sum(count) FROM gaps"), stats(b).dropped);
-    assert_accounted(b);
+    for (; n > 0; n--, e.id++)
+        bench_push(b, &e);
 }
 
 /* Whenever the writer is killed, what was committed is there and whole. */
@@ -268,7 +93,7 @@ static void rights(void **state)
     umask(077);
     bench_start(b);
     umask(022);
-    ask(b, 1);
+    ask_many(b, 1);
     bench_close(b); /* the log stays, for those who may only read */
     assert_int_equal(stat(b->dir, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0750);
@@ -380,17 +205,10 @@ static void query_without_end_is_ended(void **state)
 
 int main(void)
 {
-    TEST_WITH(events_of_all_rings_are_in_the_order_of_time, setup, teardown);
-    TEST_WITH(commits_at_the_interval, setup, teardown);
-    TEST_WITH(slow_commits_stretch_the_interval, setup, teardown);
-    TEST_WITH(full_ring_leaves_a_gap_record, setup, teardown);
-    TEST_WITH(note_is_cut_not_refused, setup, teardown);
-    TEST_WITH(failed_commit_loses_nothing, setup, teardown);
-    TEST_WITH(long_failure_drops_and_says_so, setup, teardown);
     TEST_WITH(killed_100_times, setup, teardown);
     TEST_WITH(rights, setup, teardown);
     TEST_WITH(missing_and_empty, setup, teardown);
     TEST_WITH(query_without_end_is_ended, setup, teardown);
     ROWS(damages, damaged_file_is_refused_and_left_alone);
-    return RUN("writer");
+    return RUN("store");
 }
