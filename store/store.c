@@ -56,10 +56,9 @@ struct store_txn {
     struct store *store;
     MDB_txn *txn;
     MDB_cursor *cursor;
-    bool at_end;  /* the cursor is behind the last record */
-    bool faulted; /* nothing more is read until the reader begins again */
-    struct store_counts counts;
-    bool is_counted; /* counts are those of the state counts_of */
+    bool at_end;                /* the cursor is behind the last record */
+    bool faulted;               /* nothing more is read until the reader begins again */
+    struct store_counts counts; /* of the state counts_of; 0: of none */
     uint64_t counts_of;
     /* A change: */
     bool is_change, repaired;
@@ -139,19 +138,10 @@ static void count(struct store_counts *c, const MDB_val *key, const MDB_val *val
     c->tables[table & 63] += more ? 1 : UINT64_MAX;
 }
 
-static bool read_counts(struct store_txn *t, struct store_counts *out)
-{
-    struct store_bytes v;
-
-    if (store_get(t, &state_key, &v) != 0 || v.len != sizeof *out)
-        return false;
-    memcpy(out, v.data, sizeof *out);
-    return true;
-}
-
 const struct store_counts *store_counts(struct store_txn *t)
 {
     uint64_t id = store_state(t);
+    struct store_bytes stored;
     MDB_val k, v;
     int rc;
 
@@ -160,12 +150,14 @@ const struct store_counts *store_counts(struct store_txn *t)
         for (rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST); rc == 0;
              rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
             count(&t->counts, &k, &v, true);
-        t->is_counted = rc == MDB_NOTFOUND;
-    } else if (!t->is_change && (!t->is_counted || t->counts_of != id)) {
-        t->is_counted = read_counts(t, &t->counts);
-        t->counts_of = id;
+        t->counts_of = rc == MDB_NOTFOUND ? id : 0;
+    } else if (t->counts_of != id) {
+        rc = store_get(t, &state_key, &stored);
+        t->counts_of = rc == 0 && stored.len == sizeof t->counts ? id : 0;
+        if (t->counts_of != 0)
+            memcpy(&t->counts, stored.data, sizeof t->counts);
     }
-    return t->is_counted ? &t->counts : NULL;
+    return t->counts_of != 0 ? &t->counts : NULL;
 }
 
 /* --- transactions --------------------------------------------------------- */
@@ -281,8 +273,7 @@ int store_begin(struct store *s, bool write, struct store_txn **out)
     *out = t;
     if (!write)
         return 0;
-    t->repaired = !read_counts(t, &t->counts);
-    t->is_counted = true;
+    t->repaired = store_counts(t) == NULL;
     t->digest = t->counts.digest;
     return 0;
 }
@@ -687,8 +678,19 @@ static int open_files(struct store *s, enum store_access mode, struct diags *d)
 
 int store_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
 {
+    static const struct {
+        int err;
+        const char *text;
+    } sentences[] = {
+        {-ENOENT, " holds no policy yet; waymarkctl policy import or policy fill makes one"},
+        {-EACCES, ": permission denied; run as root or as the user that waymarkd runs as"},
+        {-EPERM, ": permission denied; run as root or as the user that waymarkd runs as"},
+        {-EAGAIN, " is in use by a process in another container with the same process number; "
+                  "run the tool in the container of waymarkd"},
+    };
     struct store *s = calloc(1, sizeof *s);
     size_t before = d != NULL ? d->all : 0;
+    const char *what = NULL;
     int rc = -ENOMEM;
 
     guard_install();
@@ -704,27 +706,15 @@ int store_open(struct store **out, const char *dir, enum store_access access, st
     store_close(s);
     if (d == NULL || d->all > before)
         return rc;
-    switch (rc) {
-    case -ENOENT:
-        diags_add(d, NULL, 0, 0,
-                  "%s holds no policy yet; waymarkctl policy import or policy fill makes one", dir);
-        break;
-    case -EACCES:
-    case -EPERM:
-        diags_add(d, NULL, 0, 0,
-                  "%s: permission denied; run as root or as the user that waymarkd runs as", dir);
-        break;
-    case -EAGAIN:
-        diags_add(d, NULL, 0, 0,
-                  "%s is in use by a process in another container with the same process number; "
-                  "run the tool in the container of waymarkd",
-                  dir);
-        break;
-    default:
+    for (size_t i = 0; i < ARRAY_LEN(sentences); i++)
+        if (sentences[i].err == rc)
+            what = sentences[i].text;
+    if (what != NULL)
+        diags_add(d, NULL, 0, 0, "%s%s", dir, what);
+    else
         diags_add(d, NULL, 0, 0,
                   "%s cannot be opened: %s; mend that and restart waymarkd, or " STORE_REMEDY, dir,
                   strerror(-rc));
-    }
     return rc;
 }
 
@@ -762,7 +752,6 @@ struct store_health store_health(struct store *s)
 struct sight {
     uint64_t records, damaged;
     struct store_counts all, stated;
-    bool has_state;
 };
 
 static int see(void *context, const struct store_record *r)
@@ -783,10 +772,8 @@ static int see(void *context, const struct store_record *r)
         return 0;
     }
     count(&s->all, &k, &v, true);
-    if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated) {
+    if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated)
         memcpy(&s->stated, value.data, value.len);
-        s->has_state = true;
-    }
     return 0;
 }
 
@@ -809,7 +796,7 @@ int store_verify(struct store *store, const atomic_bool *stop, struct diags *d)
     else if (s.damaged > 0)
         snprintf(what, sizeof what, "is damaged: %llu of its %llu records; the others act",
                  (unsigned long long)s.damaged, (unsigned long long)s.records);
-    else if (!s.has_state || s.all.digest != s.stated.digest)
+    else if (s.all.digest != s.stated.digest)
         snprintf(what, sizeof what, "is damaged: its records are not what their sum says");
     else
         return 0;
