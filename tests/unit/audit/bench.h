@@ -14,13 +14,13 @@
 #include "base/compiler.h"
 #include "base/str.h"
 #include "tests/unit/audit/sample.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 enum { DAY_MS = 86400000 };
 static const uint64_t bench_start_ms = 1700000000000;
 
 struct bench {
-    char root[64], dir[80], file[96];
+    char root[SCRATCH], dir[80], file[96];
     struct audit_limits limits;
     struct audit_writer *w;
     struct audit_ring *ring, *second;
@@ -48,9 +48,7 @@ static inline void bench_close(struct bench *b)
 static inline void bench_start(struct bench *b)
 {
     memset(b, 0, sizeof *b);
-    snprintf(b->root, sizeof b->root, "%s/waymark-audit-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-    assert_non_null(mkdtemp(b->root));
+    scratch_make(b->root);
     snprintf(b->dir, sizeof b->dir, "%s/audit", b->root);
     snprintf(b->file, sizeof b->file, "%s/audit.db", b->dir);
     b->limits = (struct audit_limits){.retention_ms = 90ull * DAY_MS,
@@ -65,17 +63,9 @@ static inline void bench_start(struct bench *b)
 
 static inline void bench_end(struct bench *b)
 {
-    static const char *const ends[] = {"", "-wal", "-shm", "-journal"};
-    char path[128];
-
     if (b->w != NULL)
         bench_close(b);
-    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-        snprintf(path, sizeof path, "%s%s", b->file, ends[i]);
-        unlink(path);
-    }
-    rmdir(b->dir);
-    rmdir(b->root);
+    scratch_remove(b->root);
 }
 
 static inline void bench_pass(struct bench *b, uint64_t ms)

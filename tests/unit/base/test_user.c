@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 enum { NOBODY = 65534 };
 
@@ -63,13 +63,13 @@ static int become(const struct row *r, const char *path)
 static void check_row(void **state)
 {
     const struct row *r = *state;
-    char root[] = "/tmp/test_user.XXXXXX", text[200];
+    char root[SCRATCH], text[200];
     int status;
     pid_t child;
 
     if (geteuid() != 0)
         skip();
-    assert_non_null(mkdtemp(root));
+    scratch_make(root);
     assert_int_equal(chmod(root, 0755), 0);
     snprintf(text, sizeof text, "cd %s && { %s; }", root, r->before);
     assert_int_equal(system(text), 0);
@@ -78,8 +78,7 @@ static void check_row(void **state)
     if (child == 0)
         _exit(become(r, text));
     assert_int_equal(waitpid(child, &status, 0), child);
-    snprintf(text, sizeof text, "rm -r %s", root);
-    assert_int_equal(system(text), 0);
+    scratch_remove(root);
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 

@@ -16,12 +16,12 @@
 #include <unistd.h>
 
 #include "control/control.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 enum { TICK_MS = 20, TURNS_MAX = 2000, REPLY_SIZE = 1 << 18 };
 
 static struct {
-    char dir[64], path[100];
+    char dir[SCRATCH], path[100];
     struct control *control;
     struct control_request *late[4];
     int n_late, turns;
@@ -63,8 +63,7 @@ static int set_up(void **state)
     struct diags d;
 
     memset(&f, 0, sizeof f);
-    strcpy(f.dir, "/tmp/waymark-control-XXXXXX");
-    assert_non_null(mkdtemp(f.dir));
+    scratch_make(f.dir);
     assert_int_equal(chmod(f.dir, 0755), 0);
     snprintf(f.path, sizeof f.path, "%s/control.sock", f.dir);
     diags_init(&d);
@@ -78,7 +77,7 @@ static int tear_down(void **state)
 {
     control_close(f.control);
     assert_int_equal(access(f.path, F_OK), -1);
-    assert_int_equal(rmdir(f.dir), 0);
+    scratch_remove(f.dir);
     return 0;
 }
 

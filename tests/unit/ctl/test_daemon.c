@@ -14,19 +14,18 @@
 #include <sys/wait.h>
 
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 enum { ASKED = 1024 };
 
 static const struct ctl_verb *const tables[] = {ctl_daemon_verbs, NULL};
 static struct capture out;
-static char dir[64], path[100], setting[160], asked[ASKED];
+static char dir[SCRATCH], path[100], setting[160], asked[ASKED];
 static json_t *recorded;
 
 static int set_up(void **state)
 {
-    strcpy(dir, "/tmp/waymark-ctl-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    scratch_make(dir);
     snprintf(path, sizeof path, "%s/control.sock", dir);
     snprintf(setting, sizeof setting, "-c /dev/null -o control.socket=%s", path);
     return 0;
@@ -34,8 +33,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    unlink(path);
-    assert_int_equal(rmdir(dir), 0);
+    scratch_remove(dir);
     return 0;
 }
 

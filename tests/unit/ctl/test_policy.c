@@ -10,7 +10,7 @@
 
 #include "ctl/ctl.h"
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 #define HEAD "waymark-policy: 1\n"
 #define STORED                                                                                     \
@@ -18,23 +18,13 @@
          "rules:\n  one: {suffixes: [a.b, c.d, e.f], pool: p}\n"                                   \
          "  two: {suffixes: [g.h], pool: p}\n"
 
-static char dir[64];
+static char dir[SCRATCH];
 static struct capture out;
-
-/* Every file below dir goes, and dir. */
-static void clean_up(void)
-{
-    char command[128];
-
-    snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
-}
 
 /* A folder of the row's own, which FILE is relative to. */
 static void enter(void)
 {
-    strcpy(dir, "/tmp/waymark-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    scratch_make(dir);
     assert_int_equal(chdir(dir), 0);
     setenv("TMPDIR", dir, 1);
 }
@@ -334,7 +324,7 @@ static void check_row(void **state)
     assert_int_equal(tool("log"), EXIT_DONE);
     if (row->log != NULL && strstr(out.text[0], row->log) == NULL)
         fail_msg("no \"%s\" in: %s", row->log, out.text[0]);
-    clean_up();
+    scratch_remove(dir);
 }
 
 /* Where no store is, there is none afterwards, and nothing is left elsewhere. */
@@ -366,7 +356,7 @@ static void dry_run_makes_no_store(void **state)
     assert_int_equal(tool("test FILE --policy FILE"), EXIT_DONE);
     assert_int_equal(rmdir(tmp), 0); /* empty */
     unsetenv("TMPDIR");
-    clean_up();
+    scratch_remove(dir);
 }
 
 int main(void)

@@ -10,18 +10,17 @@
 #include <sys/wait.h>
 
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 static struct capture out;
-static char dir[64], state_dir[100];
+static char dir[SCRATCH], state_dir[100];
 static struct settings settings = {.server = {.state_dir = state_dir}};
 static const struct ctl_verb verb = {.noun = "policy", .verb = "fill"};
 static struct ctl c = {.verb = &verb, .settings = &settings};
 
 static int set_up(void **state)
 {
-    strcpy(dir, "/tmp/waymark-rights-XXXXXX");
-    assert_non_null(mkdtemp(dir));
+    scratch_make(dir);
     snprintf(state_dir, sizeof state_dir, "%s/lib/waymark", dir);
     settings.server.user = "nobody";
     return chmod(dir, 0755);
@@ -29,10 +28,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    char command[128];
-
-    snprintf(command, sizeof command, "rm -r %s", dir);
-    return system(command);
+    scratch_remove(dir);
+    return 0;
 }
 
 /* ctl_become_user() in a child that is started as this user: its exit code, or 100 + when it is not

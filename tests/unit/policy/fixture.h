@@ -23,22 +23,18 @@
 #include "policy/decide.h"
 #include "policy/records.h"
 #include "wire/present.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 struct fixture {
-    char dir[128], path[160], data[180], lock[180]; /* path: of the store; its two files */
+    char dir[SCRATCH], path[100], data[120], lock[120]; /* path: of the store; its two files */
     struct store *store;
     struct policy_reader *reader;
 };
 
 static inline void fixture_folder(struct fixture *f)
 {
-    /* Memory, where there is some: the tests commit a few thousand times. */
-    bool shm = access("/dev/shm", W_OK) == 0;
-
     memset(f, 0, sizeof *f);
-    snprintf(f->dir, sizeof f->dir, "%s/waymark-XXXXXX", shm ? "/dev/shm" : "/tmp");
-    assert_non_null(mkdtemp(f->dir));
+    scratch_make(f->dir);
     snprintf(f->path, sizeof f->path, "%s/policy", f->dir);
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->path);
     snprintf(f->lock, sizeof f->lock, "%s/lock.mdb", f->path);
@@ -62,10 +58,7 @@ static inline void fixture_close(struct fixture *f)
 static inline void fixture_remove(struct fixture *f)
 {
     fixture_close(f);
-    remove(f->data);
-    remove(f->lock);
-    rmdir(f->path);
-    rmdir(f->dir);
+    scratch_remove(f->dir);
 }
 
 static inline struct suffix fixture_suffix(const char *text)

@@ -15,11 +15,11 @@
 #include "resolver/machine.h"
 #include "settings/settings.h"
 #include "tests/settings_text.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 /* A folder that is the root for those that are asked for files. */
 struct root {
-    char path[64];
+    char path[SCRATCH];
 };
 
 static void shell(const struct root *r, const char *command)
@@ -32,8 +32,7 @@ static void shell(const struct root *r, const char *command)
 
 static void root_make(struct root *r)
 {
-    *r = (struct root){.path = "/tmp/test_machine.XXXXXX"};
-    assert_non_null(mkdtemp(r->path));
+    scratch_make(r->path);
     shell(r, "mkdir -p etc run/systemd/resolve");
 }
 
@@ -157,7 +156,7 @@ static void check_resolv_conf(void **state)
         assert_has(d.list[0].text, "forward: [{zone: ., servers:");
     settings_free(s);
     diags_fini(&d);
-    shell(&r, "rm -r $PWD");
+    scratch_remove(r.path);
 }
 
 static void networks_come_once_and_sorted(void **state)
@@ -241,7 +240,7 @@ static void check_seen(void **state)
     before = machine_fingerprint(r.path);
     shell(&r, row->change);
     assert_int_equal(machine_fingerprint(r.path) != before, row->seen);
-    shell(&r, "rm -r $PWD");
+    scratch_remove(r.path);
 }
 
 int main(void)

@@ -13,7 +13,7 @@
 
 #include "resolver/threads.h"
 #include "tests/settings_text.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 /* ---- workers ---- */
 
@@ -99,7 +99,7 @@ static void one_that_it_never_took_up_is_given_back(void **state)
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
 
 struct fixture {
-    char dir[64], data[80];
+    char dir[SCRATCH], data[80];
     struct verifier verifier;
 };
 
@@ -107,8 +107,7 @@ static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
 
-    snprintf(f->dir, sizeof f->dir, "/tmp/waymark-verifier-XXXXXX");
-    assert_non_null(mkdtemp(f->dir));
+    scratch_make(f->dir);
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->dir);
     assert_int_equal(store_open(&f->verifier.store, f->dir, STORE_SERVE, NULL), 0);
     *state = f;
@@ -118,12 +117,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    char command[100];
 
     verifier_stop(&f->verifier);
     store_close(f->verifier.store);
-    snprintf(command, sizeof command, "rm -r %s", f->dir);
-    assert_int_equal(system(command), 0);
+    scratch_remove(f->dir);
     free(f);
     return 0;
 }

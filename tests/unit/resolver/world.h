@@ -26,6 +26,7 @@
 #include "resolver/real.h"
 #include "wire/present.h"
 #include "settings/settings.h"
+#include "tests/unit/scratch.h"
 
 #define WORLD_SETTINGS                                                                             \
     "access: [{net: 10.0.0.0/8, action: allow}, {net: 192.0.2.0/24, action: refuse}, "             \
@@ -45,7 +46,7 @@ struct world {
     struct scratch *scratch;
     struct view view;
     struct now now;
-    char dir[64];
+    char dir[SCRATCH];
     struct query *q;
     uint8_t wire[2048], out[DNS_MAX_MESSAGE];
     size_t wire_len;
@@ -169,8 +170,7 @@ static inline struct world *world_new(const char *settings, const char *policy)
                             .scratch = w->scratch};
     if (policy == NULL)
         return w;
-    strcpy(w->dir, "/tmp/test_resolver.XXXXXX");
-    assert_non_null(mkdtemp(w->dir));
+    scratch_make(w->dir);
     assert_int_equal(store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
     world_policy(w, policy);
     w->reader = policy_reader_new(w->store);
@@ -181,17 +181,11 @@ static inline struct world *world_new(const char *settings, const char *policy)
 
 static inline void world_free(struct world *w)
 {
-    char path[128];
-
     view_policy_end(&w->view);
     if (w->store != NULL) {
         policy_reader_free(w->reader);
         store_close(w->store);
-        for (int i = 0; i < 2; i++) {
-            snprintf(path, sizeof path, "%s/%s", w->dir, i == 0 ? "data.mdb" : "lock.mdb");
-            unlink(path);
-        }
-        rmdir(w->dir);
+        scratch_remove(w->dir);
     }
     settings_free(w->settings);
     cache_free(w->cache);

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "settings/settings.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 static inline char *problems_of(const struct diags *d)
 {
@@ -55,16 +55,18 @@ static inline struct settings *good(const char *text)
 }
 
 /* The present folder becomes one of the test's own. */
+static char folder[SCRATCH];
+
 static inline int make_folder(void **state)
 {
-    char folder[] = "/tmp/waymark-settings-XXXXXX";
-
-    return mkdtemp(folder) != NULL && chdir(folder) == 0 && mkdir("conf.d", 0700) == 0 ? 0 : -1;
+    scratch_make(folder);
+    return chdir(folder) == 0 && mkdir("conf.d", 0700) == 0 ? 0 : -1;
 }
 
 static inline int remove_folder(void **state)
 {
-    return system("rm -rf \"$PWD\"");
+    scratch_remove(folder);
+    return 0;
 }
 
 struct wanted {
