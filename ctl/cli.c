@@ -72,59 +72,54 @@ static const char *usage(const struct ctl_verb *v, char out[256])
     return out;
 }
 
-/* noun NULL: all verbs. */
+/* noun "": all verbs. */
 static void help(FILE *f, verb_tables *tables, const char *noun)
 {
     const char *group = NULL;
     char left[256];
 
-    if (noun == NULL)
-        fputs(
-            "usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
-            "Shows and changes what waymarkd, the forwarder that points Windows to its KMS hosts, "
-            "does.\n"
-            "Options may stand anywhere; -- ends them.\n",
-            f);
+    if (*noun == '\0')
+        fputs("usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
+              "Shows and changes what waymarkd, the forwarder that points Windows to its KMS "
+              "hosts, does.\nOptions may stand anywhere; -- ends them.\n",
+              f);
     else
         fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
     EACH_VERB(tables, v)
     {
-        const char *its = v->noun ? v->noun : "";
-
-        if (noun && strcmp(its, noun) != 0)
+        if (*noun && strcmp(v->noun, noun) != 0)
             continue;
-        if (group == NULL || strcmp(its, group) != 0)
+        if (group == NULL || strcmp(v->noun, group) != 0)
             fputc('\n', f);
-        group = its;
+        group = v->noun;
         print_pair(f, usage(v, left), v->help);
     }
-    if (noun == NULL)
+    if (*noun == '\0')
         print_options(f, "\noptions of every verb\n", cli_options);
-    fprintf(f, "\nwaymarkctl %s%sVERB --help explains one verb; the manual is waymarkctl(8).\n",
-            noun ? noun : "", noun ? " " : "");
+    fprintf(f, "\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n");
 }
 
 /* The line has no verb: a list of what there is, or a mistake. */
 static int without_verb(verb_tables *tables, const struct ctl *c)
 {
     bool asked = ctl_option(c, "--help") || ctl_option(c, "-h");
-    const char *names[NAMES + 1] = {0}, *noun = NULL, *word;
+    const char *names[NAMES + 1] = {0}, *noun = "";
     char meant[DIAG_MEANT];
     int n = 0;
 
     EACH_VERB(tables, v)
-    if (v->noun && c->argc > 0 && strcmp(v->noun, c->argv[0]) == 0)
+    if (c->argc > 0 && strcmp(v->noun, c->argv[0]) == 0)
         noun = v->noun;
-    if (c->argc == 0 || (noun && (c->argc == 1 || asked))) {
+    if (c->argc == 0 || (*noun && (c->argc == 1 || asked))) {
         help(asked ? stdout : stderr, tables, noun);
         return asked ? EXIT_DONE : EXIT_USAGE;
     }
     EACH_VERB(tables, v)
-    if (n < NAMES && (noun == NULL || (v->noun && strcmp(v->noun, noun) == 0)))
-        names[n++] = v->noun && noun == NULL ? v->noun : v->verb;
-    word = c->argv[noun != NULL];
-    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)",
-                    noun ? noun : "", noun ? " " : "", word, diag_meant(word, names, meant));
+    if (n < NAMES && (*noun == '\0' || strcmp(v->noun, noun) == 0))
+        names[n++] = *noun == '\0' && *v->noun ? v->noun : v->verb;
+    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
+                    *noun ? " " : "", c->argv[*noun != '\0'],
+                    diag_meant(c->argv[*noun != '\0'], names, meant));
 }
 
 /* --- options */
@@ -203,10 +198,10 @@ static const struct ctl_verb *take_verb(verb_tables *tables, struct ctl *c)
 {
     EACH_VERB(tables, v)
     {
-        int words = v->noun ? 2 : 1;
+        int words = *v->noun ? 2 : 1;
 
         if (c->argc < words || strcmp(v->verb, c->argv[words - 1]) != 0 ||
-            (v->noun && strcmp(v->noun, c->argv[0]) != 0))
+            (words == 2 && strcmp(v->noun, c->argv[0]) != 0))
             continue;
         c->argc -= words;
         memmove(c->argv, c->argv + words, ((size_t)c->argc + 1) * sizeof *c->argv);

@@ -42,7 +42,7 @@ struct ctl_option {
 struct ctl; /* below */
 
 struct ctl_verb {
-    const char *noun, *verb;             /* one word each; noun NULL for verbs without one */
+    const char *noun, *verb;             /* one word each; noun "" for verbs without one */
     int least, most;                     /* arguments; most -1 = any number */
     const char *arguments;               /* "NAME [TYPE]", or "" */
     const struct ctl_option *options[4]; /* lists, shared and own ones, ended by NULL */
@@ -55,7 +55,7 @@ enum { CTL_NAME = 64 };
 /* The words that call a verb: "policy fill". */
 static inline const char *ctl_verb_name(const struct ctl_verb *v, char out[CTL_NAME])
 {
-    snprintf(out, CTL_NAME, "%s%s%s", v->noun ? v->noun : "", v->noun ? " " : "", v->verb);
+    snprintf(out, CTL_NAME, "%s%s%s", v->noun, *v->noun ? " " : "", v->verb);
     return out;
 }
 

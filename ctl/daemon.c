@@ -412,12 +412,12 @@ static const struct ctl_option flush_options[] = {
 
 /* clang-format off */
 const struct ctl_verb ctl_daemon_verbs[] = {
-    {NULL, "status", 0, 0, "", {NULL}, run_status, "show the daemon on one screen; a line with ! needs a person (exit 7)"},
-    {NULL, "stats", 0, 0, "", {NULL}, run_stats, "print every counter"},
-    {NULL, "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
-    {NULL, "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
-    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", {explain_options}, run_explain, "show what a client would get, and why; nothing is recorded"},
-    {NULL, "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
+    {"", "status", 0, 0, "", {NULL}, run_status, "show the daemon on one screen; a line with ! needs a person (exit 7)"},
+    {"", "stats", 0, 0, "", {NULL}, run_stats, "print every counter"},
+    {"", "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
+    {"", "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
+    {"", "explain", 1, 2, "SUFFIX | NAME TYPE", {explain_options}, run_explain, "show what a client would get, and why; nothing is recorded"},
+    {"", "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
     {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "show what the cache holds for a name"},
     {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "remove names from the cache"},
     {0},

@@ -121,8 +121,6 @@ int ctl_invalid(const struct diags *d)
     for (size_t i = 0; i < d->n; i++) {
         char *text = diag_text(&d->list[i]);
 
-        if (text == NULL)
-            fail_memory();
         ctl_note("%s", text);
         free(text);
     }
@@ -440,7 +438,7 @@ void table_print(struct ctl *c, const char *plural, const struct column *columns
                  const json_t *rows)
 {
     static const struct ctl_row pairs[] = {{NULL, ".", "{title}\t{value}"}, {0}};
-    json_t *list = json_array(), *head = json_object(), *document = json_array(), *row;
+    json_t *list = json_array(), *head = json_object(), *document = json_array(), *row = NULL;
     size_t i, n = plural ? json_array_size(rows) : 1;
 
     for (const struct column *k = columns; k->key; k++) {

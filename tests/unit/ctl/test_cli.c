@@ -35,8 +35,8 @@ static const struct ctl_option change[] = {{"--reason", "TEXT", false, "why"},
 static const struct ctl_option nets[] = {
     {"--network", "N", true, "where"}, {"-f", NULL, false, "follow"}, {0}};
 static const struct ctl_verb first[] = {
-    {NULL, "status", 0, 0, "", {NULL}, tell, "how it is"},
-    {NULL, "explain", 1, 2, "SUFFIX | NAME TYPE", {nets}, tell, "why"},
+    {"", "status", 0, 0, "", {NULL}, tell, "how it is"},
+    {"", "explain", 1, 2, "SUFFIX | NAME TYPE", {nets}, tell, "why"},
     {0},
 };
 static const struct ctl_verb second[] = {
