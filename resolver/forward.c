@@ -774,10 +774,7 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     f->limit = slots;
     f->hooks = *hooks;
     TAILQ_INIT(&f->tries);
-    if (inflight_init(&f->inflight, slots, &key) == 0)
-        return f;
-    forwarder_free(f);
-    return NULL;
+    return inflight_init(&f->inflight, slots, &key) ? f : NULL;
 }
 
 void forwarder_free(struct forwarder *f)

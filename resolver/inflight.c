@@ -7,7 +7,6 @@
 #include "resolver/inflight.h"
 
 #include <assert.h>
-#include <errno.h>
 
 void *pool_take(struct pool *p)
 {
@@ -34,7 +33,7 @@ static bool pool_init(struct pool *p, struct arena *a, uint32_t n, size_t size)
     return p->places != NULL;
 }
 
-int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
+bool inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
 {
     struct arena *a = in->arena = arena_new();
 
@@ -43,7 +42,7 @@ int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
     while (in->n_buckets < n)
         in->n_buckets *= 2;
     if (a == NULL)
-        return -ENOMEM;
+        return false;
     in->buckets = arena_alloc(a, in->n_buckets * sizeof *in->buckets);
     in->share_buckets = arena_alloc(a, in->n_buckets * sizeof *in->share_buckets);
     in->level = arena_alloc(a, (n + 1) * sizeof *in->level);
@@ -54,10 +53,10 @@ int inflight_init(struct inflight *in, uint32_t n, const struct hash_key *key)
         !pool_init(&in->waiters, a, 3 * n, sizeof(struct waiter)) ||
         !pool_init(&in->shares, a, 3 * n + 2, sizeof(struct share)) ||
         !pool_init(&in->tries, a, 2 * n + UPSTREAM_MAX, sizeof(struct exchange)))
-        return -ENOMEM;
+        return false;
     for (uint32_t i = 0; i <= n; i++)
         TAILQ_INIT(&in->level[i]);
-    return 0;
+    return true;
 }
 
 /* ---- shares ---- */

@@ -117,8 +117,8 @@ struct inflight {
     uint32_t n_joined, n_own;
 };
 
-/* 0 or -ENOMEM; arena_free(arena) ends it in either case. */
-int inflight_init(struct inflight *, uint32_t n, const struct hash_key *);
+/* False when out of memory. arena_free(arena) ends it. */
+bool inflight_init(struct inflight *, uint32_t n, const struct hash_key *);
 
 struct flight *inflight_find(const struct inflight *, const struct view *,
                              const struct cache_key *);

@@ -47,7 +47,7 @@ static inline unsigned listen_share(const struct listen *l, uint32_t limit)
 void listen_done(struct listen *, struct query *, enum answer);
 
 /* Each serves the listeners and owns their descriptors from here on. NULL when out of
- * memory. */
+ * memory: then the process ends. */
 struct udp *udp_new(struct listen *, const struct listener *, int n);
 struct tcp *tcp_new(struct listen *, const struct listener *, int n);
 void udp_free(struct udp *); /* NULL is fine */

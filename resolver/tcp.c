@@ -274,10 +274,8 @@ struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
 {
     struct tcp *t = calloc(1, sizeof *t);
 
-    if (t == NULL || (t->acceptors = calloc((size_t)n, sizeof *t->acceptors)) == NULL) {
-        free(t);
+    if (t == NULL || (t->acceptors = calloc((size_t)n, sizeof *t->acceptors)) == NULL)
         return NULL;
-    }
     t->l = l;
     TAILQ_INIT(&t->connections);
     for (; t->n < n; t->n++) {
@@ -288,10 +286,8 @@ struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
         a->listener = evconnlistener_new(l->base, on_connection, a,
                                          LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
                                          listeners[t->n].fd);
-        if (a->listener == NULL) {
-            tcp_free(t);
+        if (a->listener == NULL)
             return NULL;
-        }
         evconnlistener_set_error_cb(a->listener, on_accept_error);
     }
     return t;
@@ -299,14 +295,21 @@ struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
 
 void tcp_free(struct tcp *t)
 {
+    struct connection *c;
+    struct evbuffer *out;
+
     if (t == NULL)
         return;
     for (struct acceptor *a = t->acceptors; a < t->acceptors + t->n; a++) {
         t->l->io->timer_clear(t->l->io, &a->pause);
         evconnlistener_free(a->listener);
     }
-    while (!TAILQ_EMPTY(&t->connections))
-        end(TAILQ_FIRST(&t->connections));
+    while ((c = TAILQ_FIRST(&t->connections)) != NULL) {
+        out = bufferevent_get_output(c->stream);
+        evbuffer_unfreeze(out, 1); /* the last answers leave without the loop */
+        (void)evbuffer_write(out, bufferevent_getfd(c->stream));
+        end(c);
+    }
     free(t->acceptors);
     free(t);
 }

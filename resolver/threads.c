@@ -236,6 +236,7 @@ void worker_free(struct worker *w)
     if (w->policy != NULL)
         policy_reader_free(w->policy);
     free(w->scratch);
+    event_base_loop(w->listen.base, EVLOOP_NONBLOCK); /* where streams come to their end */
     event_base_free(w->listen.base);
     free(w);
 }

@@ -235,10 +235,8 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
 {
     struct udp *u = calloc(1, sizeof *u);
 
-    if (u == NULL || (u->sockets = calloc((size_t)n, sizeof *u->sockets)) == NULL) {
-        free(u);
+    if (u == NULL || (u->sockets = calloc((size_t)n, sizeof *u->sockets)) == NULL)
         return NULL;
-    }
     u->l = l;
     for (int i = 0; i < BATCH; i++) {
         u->in_iov[i] = (struct iovec){u->in_bytes[i], IN_STRIDE};
@@ -258,10 +256,8 @@ struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
         s->udp = u;
         s->listener = listeners[i];
         event_assign(&s->event, l->base, s->listener.fd, EV_READ | EV_PERSIST, on_readable, s);
-        if (event_add(&s->event, NULL) != 0) {
-            udp_free(u);
+        if (event_add(&s->event, NULL) != 0)
             return NULL;
-        }
     }
     return u;
 }

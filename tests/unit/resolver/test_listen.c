@@ -22,7 +22,7 @@ enum { SLOTS = 16, CLIENTS = 26 };
  *   a#N  asks N times for localhost    a*N     asks N discovery questions
  *   a.   has sent all that it wants    a!      sends what is no question
  *   <N, <N-M  the servers reply to the Nth, to all of these
- *   ~    the time of an idle connection passes
+ *   ~    the time of an idle connection passes; /: the worker stops
  *   a=N  N messages have come to it by now, and it is open; a-N: and it is closed
  *   NAME=N  a counter, or the questions sent to servers, or the events */
 static const struct row {
@@ -54,6 +54,8 @@ static const struct row {
      "+a1 a*1 sent=1 a! a-0 +b1 <0 events=1 b=0"},
     {"more questions than places: all are accounted for", "",
      "+a1 a*200 events=184 <184-199 events=200 queries_tcp=200 a=200"},
+    {"what waits is answered before the end", "",
+     "+a1 a?www.example +b1 u?u.example / a-1 b-0 u=1"},
     {"a second question waits for the first to be whole", "", "+a1 a?invalid a?invalid a=2"},
 
     {"there is room", "limits: {tcp-connections: 4}", "+a1 +b2 +c3 +d4 a=0 b=0 c=0 d=0"},
@@ -153,12 +155,20 @@ static void set_up(const struct row *r)
     assert_int_equal(connect(t.client['u' - 'a'], (struct sockaddr *)&t.server, t.server_len), 0);
 }
 
-static void tear_down(void)
+static void stop(void)
 {
     forwarder_free(t.n->f);
-    t.n->f = NULL;
     udp_free(t.udp);
     tcp_free(t.tcp);
+    t.n->f = NULL;
+    t.udp = NULL;
+    t.tcp = NULL;
+    run();
+}
+
+static void tear_down(void)
+{
+    stop();
     event_base_free(t.base);
     free(t.listeners);
     net_free(t.n);
@@ -250,6 +260,8 @@ static void step(const char *s)
         last = strchr(s, '-') != NULL ? atoi(strchr(s, '-') + 1) : atoi(s + 1);
         for (int i = atoi(s + 1); i <= last; i++)
             reply(i);
+    } else if (s[0] == '/') {
+        stop();
     } else if (s[0] == '~') {
         net_wait(t.n, t.n->w->settings->limits.tcp_idle_ms + 1);
     } else if (strchr("?#*.!=-", s[1]) == NULL) {
