@@ -56,32 +56,27 @@ int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
 
 /* ---- workers ---- */
 
-struct worker_view {
-    struct view view;
-    struct settings *generation;
-    unsigned users; /* flights; and one while it is the newest */
-};
-
 void generation_release(struct settings *s)
 {
     if (s != NULL && atomic_fetch_sub(&s->users, 1) == 1)
         settings_free(s);
 }
 
+/* A flight has the view as const; its users are the worker's to count. */
 static void pin(void *context, const struct view *v)
 {
     (void)context;
-    container_of((uintptr_t)v, struct worker_view, view)->users++;
+    ((struct view *)(uintptr_t)v)->users++;
 }
 
 static void unpin(void *context, const struct view *view)
 {
-    struct worker_view *v = container_of((uintptr_t)view, struct worker_view, view);
+    struct view *v = (struct view *)(uintptr_t)view;
 
     (void)context;
     if (--v->users > 0)
         return;
-    generation_release(v->generation);
+    generation_release((struct settings *)(uintptr_t)v->settings);
     free(v);
 }
 
@@ -130,15 +125,13 @@ static unsigned slots_for(const struct worker *w, uint32_t limit)
 static void take_generation(struct worker *w, void *generation)
 {
     struct settings *g = generation;
-    struct worker_view *v = calloc(1, sizeof *v);
+    struct view *v = malloc(sizeof *v);
 
     if (v == NULL) {
         generation_release(g);
         return;
     }
-    v->generation = g;
-    v->users = 1;
-    v->view = (struct view){
+    *v = (struct view){
         .settings = g,
         .cache = w->shared->cache,
         .policy = w->policy,
@@ -146,10 +139,11 @@ static void take_generation(struct worker *w, void *generation)
         .random = &w->random,
         .stats = &w->stats,
         .scratch = w->scratch,
+        .users = 1,
     };
     if (w->listen.view != NULL)
         unpin(w, w->listen.view);
-    w->listen.view = &v->view;
+    w->listen.view = v;
     if (w->listen.forwarder != NULL)
         forwarder_limit(w->listen.forwarder, slots_for(w, g->limits.in_flight));
 }
@@ -225,9 +219,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
 void worker_free(struct worker *w)
 {
     on_mail(w->mail[0], 0, w); /* what was left when its loop had ended */
-    forwarder_free(w->listen.forwarder);
-    udp_free(w->udp);
-    tcp_free(w->tcp);
+    end(w, NULL);
     io_event_free(w->listen.io);
     event_free(w->on_mail);
     close(w->mail[0]);
