@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_file.c -- whole files in memory: sizes around the limits, and errors.
+ * test_file.c -- whole files in memory; becoming a user, and whose the directories are then.
+ * What changes the process runs in a child.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include "tests/unit/rows.h"
+#include "tests/unit/scratch.h"
 
 static const struct row {
     const char *what;
@@ -20,8 +23,8 @@ static const struct row {
     {"empty", 0, 0, 0},
     {"one byte", 1, 1, 0},
     {"one byte too many", 2, 1, -EFBIG},
-    {"as large as the first buffer", 16 * 1024 - 1, 1 << 20, 0},
-    {"one larger than the first buffer", 16 * 1024, 1 << 20, 0},
+    {"one part", 16 * 1024, 1 << 20, 0},
+    {"more than one part", 16 * 1024 + 1, 1 << 20, 0},
     {"just the limit", 100000, 100000, 0},
     {"just above the limit", 100001, 100000, -EFBIG},
     {"no limit", 100000, SIZE_MAX, 0},
@@ -30,56 +33,41 @@ static const struct row {
 static void read_back(void **state)
 {
     const struct row *r = *state;
-    char path[] = "/tmp/test_file.XXXXXX", *got = NULL;
+    char path[] = "/tmp/test_file.XXXXXX", *got = NULL, *all = calloc(1, r->size + 1);
     size_t len = 0;
     int fd = mkstemp(path);
-    FILE *f;
 
     assert_true(fd >= 0);
-    f = fdopen(fd, "w");
-    assert_non_null(f);
     for (size_t i = 0; i < r->size; i++)
-        putc((int)(i % 251), f);
-    fclose(f);
+        all[i] = (char)(i % 251);
+    assert_int_equal(write(fd, all, r->size), r->size);
+    close(fd);
     assert_int_equal(file_read(path, r->max, &got, &len), r->rc);
     unlink(path);
-    if (r->rc != 0) {
+    if (r->rc == 0) {
+        assert_int_equal(len, r->size);
+        assert_memory_equal(got, all, len + 1);
+    } else
         assert_null(got);
-        return;
-    }
-    assert_int_equal(len, r->size);
-    assert_int_equal(got[len], '\0');
-    for (size_t i = 0; i < r->size; i++)
-        if ((uint8_t)got[i] != i % 251)
-            fail_msg("byte %zu is wrong", i);
     free(got);
+    free(all);
 }
 
-static const struct error_row {
-    const char *path;
-    int rc;
-} error_rows[] = {
-    {"/no/such/file", -ENOENT},
-    {"/", -EISDIR},
-    {"", -ENOENT},
-};
-
-static void error(void **state)
+static void errors(void **state)
 {
-    const struct error_row *r = *state;
+    static const struct {
+        const char *path;
+        int rc;
+    } list[] = {{"/no/such/file", -ENOENT}, {"/", -EISDIR}, {"", -ENOENT}};
     char *got = NULL;
     size_t len;
-
-    assert_int_equal(file_read(r->path, 100, &got, &len), r->rc);
-    assert_null(got);
-}
-
-/* On a disk with room an error is what it says. (For one without: tests/live/test_audit_live.py) */
-static void why_a_write_failed(void **state)
-{
     int fd = open("/tmp", O_RDONLY | O_DIRECTORY);
 
-    assert_true(fd >= 0);
+    for (size_t i = 0; i < ARRAY_LEN(list); i++)
+        assert_int_equal(file_read(list[i].path, 100, &got, &len), list[i].rc);
+    assert_null(got);
+    /* On a disk with room an error is what it says. (For one without:
+     * tests/live/test_audit_live.py) */
     assert_int_equal(file_write_error(fd, -EIO), -EIO);
     assert_int_equal(file_write_error(fd, -EDQUOT), -EDQUOT);
     assert_int_equal(file_write_error(fd, 0), 0);
@@ -87,10 +75,79 @@ static void why_a_write_failed(void **state)
     close(fd);
 }
 
+enum { NOBODY = 65534 };
+
+/* Commands of the shell before, in a folder of its own; the directory there that is
+ * asked for; what the problem says, or who the process and who owns the directory then. */
+static const struct user_row {
+    const char *what, *before, *user, *dir;
+    unsigned as; /* the process before */
+    const char *problem;
+    unsigned uid, owner, mode;
+} user_rows[] = {
+    {"new", ":", "nobody", "a", 0, NULL, NOBODY, NOBODY, 0750},
+    {"its parent is missing too", ":", "nobody", "a/b", 0, NULL, NOBODY, NOBODY, 0750},
+    {"more than that is missing", ":", "nobody", "a/b/c", 0, "c cannot be made", 0, 0, 0},
+    {"there already", "mkdir -m 700 a", "nobody", "a", 0, NULL, NOBODY, 0, 0700},
+    {"there by a link", "mkdir -m 700 b; ln -s b a", "nobody", "a", 0, NULL, NOBODY, 0, 0700},
+    {"no directory", "touch a", "nobody", "a", 0, "a is not a directory", 0, 0, 0},
+    {"a link to nowhere", "ln -s b a", "nobody", "a", 0, "a is not a directory", 0, 0, 0},
+    {"stays root", ":", "", "a", 0, NULL, 0, 0, 0750},
+    {"root by name", ":", "root", "a", 0, NULL, 0, 0, 0750},
+    {"somebody else stays", "chmod 777 .", "root", "a", NOBODY, NULL, NOBODY, NOBODY, 0750},
+    {"no such user", ":", "no-such-user", "a", 0, "the user no-such-user does not exist", 0, 0, 0},
+};
+
+/* In the child: 0 when all is as the row says. */
+static int become(const struct user_row *r, const char *path)
+{
+    const struct user_dir dirs[] = {{"x", path}, {NULL, NULL}};
+    struct stat st;
+    struct diags d;
+    int rc;
+
+    diags_init(&d);
+    umask(077); /* what is made has its mode all the same */
+    if (r->as != 0 && setresuid(r->as, r->as, r->as) != 0)
+        return 1;
+    rc = user_become(r->user, dirs, &d);
+    if (r->problem != NULL)
+        return rc == 0 || d.n != 1 || strstr(d.list[0].text, r->problem) == NULL || geteuid() != 0;
+    if (rc != 0 || d.n != 0 || getuid() != r->uid || geteuid() != r->uid)
+        return 2;
+    if (r->uid != 0 && r->as == 0 && (getgid() == 0 || setuid(0) == 0 || setgid(0) == 0))
+        return 3;
+    if (stat(path, &st) != 0 || st.st_uid != r->owner || (st.st_mode & 07777) != r->mode)
+        return 4;
+    return 0;
+}
+
+static void check_user(void **state)
+{
+    const struct user_row *r = *state;
+    char root[SCRATCH], text[200];
+    int status;
+    pid_t child;
+
+    if (geteuid() != 0)
+        skip();
+    scratch_make(root);
+    assert_int_equal(chmod(root, 0755), 0);
+    snprintf(text, sizeof text, "cd %s && { %s; }", root, r->before);
+    assert_int_equal(system(text), 0);
+    snprintf(text, sizeof text, "%s/%s", root, r->dir);
+    assert_true((child = fork()) >= 0);
+    if (child == 0)
+        _exit(become(r, text));
+    assert_int_equal(waitpid(child, &status, 0), child);
+    scratch_remove(root);
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     ROWS(rows, read_back);
-    ROWS(error_rows, error);
-    TEST(why_a_write_failed);
+    TEST(errors);
+    ROWS(user_rows, check_user);
     return RUN("file");
 }

@@ -1,100 +1,64 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_random.c -- the buffer of random bytes: order, refill, wiping, fairness.
+ * test_random.c -- the buffer of random bytes: order, refill, wiping, fairness; and the hash.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "tests/unit/rows.h"
 
-/* Bytes 1, 2, 3, ... and how often it was asked. */
-struct counter {
-    uint8_t next;
+/* Gives the 32-bit words `next`, `next` + `step`, ... and counts how often it was asked. */
+struct source {
+    uint32_t next, step;
     unsigned fills;
 };
 
-static void fill_counting(void *context, uint8_t *out, size_t len)
+static void fill(void *context, uint8_t *out, size_t len)
 {
-    struct counter *c = context;
+    struct source *c = context;
 
     c->fills++;
-    for (size_t i = 0; i < len; i++)
-        out[i] = ++c->next;
+    for (size_t i = 0; i + 4 <= len; i += 4, c->next += c->step)
+        memcpy(out + i, &c->next, 4);
 }
 
-static void bytes_come_in_order(void **state)
+static void bytes_come_in_order_and_are_wiped(void **state)
 {
-    struct counter c = {0, 0};
-    struct random r;
-    uint8_t out[2000];
+    struct source c = {0x04030201, 0x04040404, 0};
+    struct random r = {.fill = fill, .context = &c};
+    uint8_t out[2000], zero[3] = {0};
 
-    r = (struct random){.fill = fill_counting, .context = &c};
-    assert_int_equal(c.fills, 0);
     random_bytes(&r, out, 3);
+    assert_memory_equal(r.buf, zero, 3);
+    assert_int_not_equal(r.buf[3], 0);
+    assert_int_equal(r.left, sizeof r.buf - 3);
     random_bytes(&r, out + 3, 0);
     random_bytes(&r, out + 3, sizeof out - 3);
-    for (size_t i = 0; i < sizeof out; i++)
-        assert_int_equal(out[i], (uint8_t)(i + 1));
+    for (size_t i = 0; i < 252; i++)
+        assert_int_equal(out[i], i + 1);
     assert_int_equal(c.fills, 2);
-}
-
-static void used_bytes_are_wiped(void **state)
-{
-    struct counter c = {0, 0};
-    struct random r;
-    uint8_t zero[7] = {0};
-    uint8_t out[7];
-
-    r = (struct random){.fill = fill_counting, .context = &c};
-    random_bytes(&r, out, 7);
-    assert_memory_equal(r.buf, zero, 7);
-    assert_int_not_equal(r.buf[7], 0);
-    assert_int_equal(r.left, sizeof r.buf - 7);
-}
-
-static void numbers_use_their_bytes(void **state)
-{
-    struct counter c = {0, 0};
-    struct random r;
-
-    r = (struct random){.fill = fill_counting, .context = &c};
+    r.left = 100;
     random_u16(&r);
-    assert_int_equal(r.left, sizeof r.buf - 2);
+    assert_int_equal(r.left, 98);
     random_below(&r, 1);
-    assert_int_equal(r.left, sizeof r.buf - 6);
-}
-
-/* Gives the 32-bit words 0, then `step`, 2 * `step`, ... */
-struct walker {
-    uint32_t at, step;
-};
-
-static void fill_walking(void *context, uint8_t *out, size_t len)
-{
-    struct walker *w = context;
-
-    for (size_t i = 0; i + 4 <= len; i += 4, w->at += w->step)
-        memcpy(out + i, &w->at, 4);
+    assert_int_equal(r.left, 94);
 }
 
 static const struct below_row {
     const char *what;
     uint32_t n;
-} below_rows[] = {
-    {"below 1", 1}, {"below 2", 2},   {"below 3", 3},
-    {"below 7", 7}, {"below 10", 10}, {"below 100", 100},
-};
+} below_rows[] = {{"below 1", 1}, {"below 3", 3}, {"below 10", 10}, {"below 100", 100}};
 
 /* With words spread evenly over all values, each result comes equally often,
  * but for the few words drawn again. */
 static void below_is_even(void **state)
 {
     const struct below_row *row = *state;
-    struct walker w = {0, 1u << 18};
-    struct random r;
+    struct source c = {0, 1u << 18, 0};
+    struct random r = {.fill = fill, .context = &c};
     unsigned count[100] = {0}, draws = 1u << 14;
 
-    r = (struct random){.fill = fill_walking, .context = &w};
     for (unsigned i = 0; i < draws; i++) {
         uint32_t v = random_below(&r, row->n);
 
@@ -109,39 +73,71 @@ static void below_is_even(void **state)
  * are every fourth: 0, 4, 8 ... draw again. */
 static void below_redraws_unfair_words(void **state)
 {
-    static const uint32_t n = 3u << 30;
-    struct walker w = {0, 1};
-    struct random r;
+    struct source c = {0, 1, 0};
+    struct random r = {.fill = fill, .context = &c};
 
-    r = (struct random){.fill = fill_walking, .context = &w};
-    assert_int_equal(random_below(&r, n), 0); /* word 0 is refused, 1 gives 0 */
-    assert_int_equal(r.left, sizeof r.buf - 8);
-    assert_int_equal(random_below(&r, n), 1);
-    assert_int_equal(random_below(&r, n), 2);
-    assert_int_equal(random_below(&r, n), 3); /* word 4 is refused, 5 gives 3 */
+    for (uint32_t want = 0; want < 4; want++)
+        assert_int_equal(random_below(&r, 3u << 30), want);
     assert_int_equal(r.left, sizeof r.buf - 24);
 }
 
 static void kernel_bytes_differ(void **state)
 {
     struct random a, b;
-    uint8_t x[64], y[64];
+    uint8_t x[2000], y[2000];
 
     random_init(&a);
     random_init(&b);
     random_bytes(&a, x, sizeof x);
     random_bytes(&b, y, sizeof y);
-    assert_memory_not_equal(x, y, sizeof x);
-    random_bytes(&a, y, sizeof y);
-    assert_memory_not_equal(x, y, sizeof x);
+    for (size_t i = 0; i + 64 <= sizeof x; i += 64)
+        assert_memory_not_equal(x + i, y + i, 64);
+    assert_memory_not_equal(x, x + 1024, 64);
+}
+
+/* Python 3.11 hashes bytes with SipHash-1-3 and, with PYTHONHASHSEED, a known key: hash(b"The"). */
+static const struct hash_row {
+    const char *what;
+    struct hash_key key;
+    size_t len;
+    uint64_t want;
+} hash_rows[] = {
+#define KEY_42                                                                                     \
+    {                                                                                              \
+        0xdc504fd368cd90af, 0xb920bb9ffe99e9c1                                                     \
+    }
+    {"hash without a key", {0, 0}, 3, 0x5c120afcde6038a5},
+    {"hash of 2 words, without a key", {0, 0}, 16, 0x4c5f1fbfd34b73ee},
+    {"hash of 1", KEY_42, 1, 0xf98e3bf6f270be8a},
+    {"hash of 7", KEY_42, 7, 0xf5ea59ed8a2fdc62},
+    {"hash of 8", KEY_42, 8, 0xf68757e4b466355b},
+    {"hash of 9", KEY_42, 9, 0xc5f8b8af4e6eee8a},
+    {"hash of 15", KEY_42, 15, 0x3f1567c06a6857f4},
+    {"hash of 16", KEY_42, 16, 0xa984100c3fe8fcf8},
+    {"hash of 23", KEY_42, 23, 0x3e23d3af9ca79696},
+    {"hash of 51", KEY_42, 51, 0xddee3ed02affb3c7},
+};
+
+/* The same wherever the text begins; its end is that of the block. */
+static void hash(void **state)
+{
+    const struct hash_row *r = *state;
+
+    for (size_t shift = 0; shift < 8; shift++) {
+        char *text = malloc(shift + r->len);
+
+        assert_non_null(text);
+        memcpy(text + shift, "The quick brown fox jumps over the lazy dog, twice.", r->len);
+        assert_true(hash_bytes(&r->key, text + shift, r->len) == r->want);
+        free(text);
+    }
 }
 
 int main(void)
 {
     ROWS(below_rows, below_is_even);
-    TEST(bytes_come_in_order);
-    TEST(used_bytes_are_wiped);
-    TEST(numbers_use_their_bytes);
+    ROWS(hash_rows, hash);
+    TEST(bytes_come_in_order_and_are_wiped);
     TEST(below_redraws_unfair_words);
     TEST(kernel_bytes_differ);
     return RUN("random");

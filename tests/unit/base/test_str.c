@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_str.c -- the bounded text builder never overruns and says when it cut.
+ * test_str.c -- the bounded text builder never overruns and says when it cut; memory that is given
+ * back at once: zeroed, aligned, apart.
  */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/str.h"
 #include "tests/unit/rows.h"
 
@@ -37,7 +40,12 @@ static void fit(void **state)
         assert_int_equal(s.len, strlen(r->want));
         assert_int_equal(s.cut, r->cut);
         assert_int_equal(buf[r->size], '#');
+        str_add(&s, "");
+        assert_int_equal(s.cut, r->cut);
     }
+    assert_int_equal(str_copy(buf, r->size, r->text), !r->cut);
+    assert_string_equal(buf, r->cut ? "" : r->text);
+    assert_false(str_copy(NULL, 0, r->text));
 }
 
 static const struct escape_row {
@@ -66,43 +74,6 @@ static void escape(void **state)
     str_add_escaped(&s, r->text, r->len);
     assert_string_equal(buf, r->want);
     assert_int_equal(s.cut, r->cut);
-}
-
-static void cut_stays(void **state)
-{
-    char buf[4];
-    struct str s;
-
-    str_init(&s, buf, sizeof buf);
-    str_add(&s, "abcdef");
-    str_add(&s, "");
-    str_addf(&s, "%d", 1);
-    assert_true(s.cut);
-    assert_string_equal(buf, "abc");
-}
-
-static void parts_are_joined(void **state)
-{
-    char buf[16];
-    struct str s;
-
-    str_init(&s, buf, sizeof buf);
-    str_add(&s, "a=");
-    str_addf(&s, "%d;", 12);
-    str_add_bytes(&s, "xyz", 2);
-    assert_string_equal(buf, "a=12;xy");
-    assert_int_equal(s.len, 7);
-}
-
-static void copy(void **state)
-{
-    char out[4] = "###";
-
-    assert_true(str_copy(out, sizeof out, "abc"));
-    assert_string_equal(out, "abc");
-    assert_false(str_copy(out, sizeof out, "abcd"));
-    assert_string_equal(out, "");
-    assert_false(str_copy(NULL, 0, "a"));
 }
 
 /* The length, and the number where there is one. */
@@ -141,13 +112,54 @@ static void utf8(void **state)
         assert_int_equal(code, r->code);
 }
 
+static void columns_and_places_of_words(void **state)
+{
+    static const char *const list[] = {"a", "ab", NULL};
+
+    assert_int_equal(str_width("f\xc3\xbcr \xf0\x9f\x98\x80"), 5);
+    assert_int_equal(str_index(list, "ab"), 1);
+    assert_int_equal(str_index(list, "abc"), -1);
+}
+
+/* Each piece is filled with its number; a piece that overlaps another, or is
+ * given out twice, would be seen at the end. */
+static void pieces_of_an_arena(void **state)
+{
+    enum { PIECES = 3000 };
+    static char *piece[PIECES];
+    static size_t size[PIECES];
+    struct arena *a = arena_new();
+
+    assert_non_null(a);
+    for (size_t i = 0; i < PIECES; i++) {
+        size[i] = i % 500 == 499 ? 300000 : (i * 37) % 700;
+        piece[i] = arena_alloc(a, size[i]);
+        assert_non_null(piece[i]);
+        assert_int_equal((uintptr_t)piece[i] % alignof(max_align_t), 0);
+        for (size_t k = 0; k < size[i]; k++)
+            if (piece[i][k] != 0)
+                fail_msg("piece %zu is not zeroed", i);
+        memset(piece[i], (int)(i % 120 + 1), size[i]);
+    }
+    for (size_t i = 0; i < PIECES; i++)
+        for (size_t k = 0; k < size[i]; k++)
+            if (piece[i][k] != (char)(i % 120 + 1))
+                fail_msg("piece %zu was overwritten", i);
+    assert_string_equal(arena_strdup(a, "corp.example"), "corp.example");
+    assert_string_equal(arena_strndup(a, "corp.example", 4), "corp");
+    assert_string_equal(arena_strndup(a, "x", 100), "x");
+    assert_null(arena_alloc(a, SIZE_MAX));
+    assert_null(arena_alloc(a, SIZE_MAX - 64));
+    arena_free(a);
+    arena_free(NULL);
+}
+
 int main(void)
 {
     ROWS(fit_rows, fit);
     ROWS(escape_rows, escape);
     ROWS(utf8_rows, utf8);
-    TEST(cut_stays);
-    TEST(parts_are_joined);
-    TEST(copy);
+    TEST(columns_and_places_of_words);
+    TEST(pieces_of_an_arena);
     return RUN("str");
 }
