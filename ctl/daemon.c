@@ -138,39 +138,33 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
     return ctl_fail(status == 400 || status == 413 ? EXIT_INVALID : EXIT_FAILED, "%s", error);
 }
 
-/* Asks the daemon and prints the answer: as JSON, or completed by prepare (if there is one) as a
- * screen, or without rows as a table of the array `servers`. Takes path and post. 0 or an exit
- * code, message printed. */
-static int ask(struct ctl *c, char *path, json_t *post, void (*prepare)(json_t *),
-               const struct ctl_row *rows, const struct column *columns)
+/* Asks the daemon, and prints the answer if it is to be JSON. Takes path and post. 0 or an exit
+ * code, message printed; *reply is the caller's, or NULL. */
+static int ask(struct ctl *c, char *path, json_t *post, bool has_csv, json_t **reply)
 {
-    json_t *reply = NULL;
-    int status, code;
+    int code = EXIT_DONE, status;
 
-    if (c->format == FORMAT_CSV && columns == NULL) {
+    *reply = NULL;
+    if (c->format == FORMAT_CSV && !has_csv) {
         code = ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->verb->verb);
-        goto done;
+    } else {
+        status = exchange(c, path, post, TIMEOUT_S, reply);
+        if (status != 200 || !json_is_object(*reply))
+            code = fail_answer(c, status, *reply);
+        else if (c->format == FORMAT_JSON)
+            table_print_json(*reply);
     }
-    status = exchange(c, path, post, TIMEOUT_S, &reply);
-    if (status != 200 || !json_is_object(reply)) {
-        code = fail_answer(c, status, reply);
-        goto done;
-    }
-    code = json_array_size(json_object_get(reply, "problems")) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
-    if (c->format == FORMAT_JSON) {
-        table_print_json(reply);
-        goto done;
-    }
-    if (prepare)
-        prepare(reply);
-    if (rows)
-        ctl_show(reply, rows);
-    else
-        table_print(c, "servers", columns, json_object_get(reply, "servers"));
-done:
-    json_decref(reply);
     json_decref(post);
     free(path);
+    return code;
+}
+
+/* Prints an answer as a screen, unless it failed or is printed. Takes the reply; returns the code. */
+static int show(const struct ctl *c, int code, json_t *reply, const struct ctl_row *rows)
+{
+    if (code == EXIT_DONE && c->format == FORMAT_TABLE)
+        ctl_show(reply, rows);
+    json_decref(reply);
     return code;
 }
 
@@ -203,51 +197,31 @@ static const struct ctl_row status_rows[] = {
     {0},
 };
 
-static void name_user(json_t *status)
-{
-    const json_t *user = json_object_get(status, "user");
-    const struct passwd *pw =
-        json_is_integer(user) ? getpwuid((uid_t)json_integer_value(user)) : NULL;
-
-    if (pw)
-        json_object_set_new(status, "user", json_string(pw->pw_name));
-}
-
 static int run_status(struct ctl *c)
 {
-    return ask(c, ctl_text("/v1/status"), NULL, name_user, status_rows, NULL);
-}
+    json_t *reply;
+    int code = ask(c, ctl_text("/v1/status"), NULL, false, &reply);
+    const json_t *user = json_object_get(reply, "user");
+    const struct passwd *pw = getpwuid((uid_t)json_integer_value(user));
+    bool problems = json_array_size(json_object_get(reply, "problems")) > 0;
 
-static void list_counters(json_t *reply)
-{
-    json_t *list = json_array(), *value;
-    const char *name;
-
-    json_object_foreach(json_object_get(reply, "stats"), name, value)
-        json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
-    json_object_set_new(reply, "counters", list);
+    if (pw && json_is_integer(user))
+        json_object_set_new(reply, "user", json_string(pw->pw_name));
+    code = show(c, code, reply, status_rows);
+    return code == EXIT_DONE && problems ? EXIT_PROBLEMS : code;
 }
 
 static int run_stats(struct ctl *c)
 {
     static const struct ctl_row rows[] = {{NULL, "counters", "{name} {value}"}, {0}};
+    json_t *reply, *list = json_array(), *value;
+    int code = ask(c, ctl_text("/v1/stats"), NULL, false, &reply);
+    const char *name;
 
-    return ask(c, ctl_text("/v1/stats"), NULL, list_counters, rows, NULL);
-}
-
-static void list_servers(json_t *reply)
-{
-    json_t *list = json_array(), *route, *server;
-    size_t i, k;
-
-    json_array_foreach(json_object_get(reply, "routes"), i, route)
-        json_array_foreach(json_object_get(route, "servers"), k, server)
-    {
-        json_object_set(server, "zone", json_object_get(route, "zone"));
-        json_object_set(server, "strategy", json_object_get(route, "strategy"));
-        json_array_append(list, server);
-    }
-    json_object_set_new(reply, "servers", list);
+    json_object_foreach(json_object_get(reply, "stats"), name, value)
+        json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
+    json_object_set_new(reply, "counters", list);
+    return show(c, code, reply, rows);
 }
 
 static int run_upstreams(struct ctl *c)
@@ -270,7 +244,22 @@ static int run_upstreams(struct ctl *c)
         {0},
     };
 
-    return ask(c, ctl_text("/v1/upstreams"), NULL, list_servers, NULL, columns);
+    json_t *reply, *list = json_array(), *route, *server;
+    int code = ask(c, ctl_text("/v1/upstreams"), NULL, true, &reply);
+    size_t i, k;
+
+    json_array_foreach(json_object_get(reply, "routes"), i, route)
+        json_array_foreach(json_object_get(route, "servers"), k, server)
+    {
+        json_object_set(server, "zone", json_object_get(route, "zone"));
+        json_object_set(server, "strategy", json_object_get(route, "strategy"));
+        json_array_append(list, server);
+    }
+    if (code == EXIT_DONE && c->format != FORMAT_JSON)
+        table_print(c, "servers", columns, list);
+    json_decref(list);
+    json_decref(reply);
+    return code;
 }
 
 static int run_reload(struct ctl *c)
@@ -281,11 +270,12 @@ static int run_reload(struct ctl *c)
         {NULL, NULL, "settings generation {generation} is in use"},
         {0},
     };
-    int code = ask(c, ctl_text("/v1/reload"), json_object(), NULL, rows, NULL);
+    json_t *reply;
+    int code = ask(c, ctl_text("/v1/reload"), json_object(), false, &reply);
 
     if (code == EXIT_INVALID)
         ctl_note("waymarkd goes on with the settings it has");
-    return code;
+    return show(c, code, reply, rows);
 }
 
 /* --- cache */
@@ -301,14 +291,18 @@ static int run_cache_get(struct ctl *c)
     const char *type = c->argc > 1 ? c->argv[1] : NULL;
     const char *const path[] = {"/v1/cache/", c->argv[0], "?type=", type, NULL};
 
-    return ask(c, make_path(path), NULL, NULL, rows, NULL);
+    json_t *reply;
+    int code = ask(c, make_path(path), NULL, false, &reply);
+
+    return show(c, code, reply, rows);
 }
 
 static int run_cache_flush(struct ctl *c)
 {
     static const struct ctl_row rows[] = {{NULL, NULL, "{flushed} entr{flushed:y} forgotten"}, {0}};
     bool all = ctl_option(c, "--all") != NULL, below = ctl_option(c, "--below") != NULL;
-    json_t *body;
+    json_t *body, *reply;
+    int code;
 
     if (all ? c->argc > 0 || below : c->argc == 0)
         return ctl_fail(EXIT_USAGE,
@@ -317,7 +311,8 @@ static int run_cache_flush(struct ctl *c)
                : json_pack("{s:s, s:b}", "name", c->argv[0], "below", below);
     if (body == NULL)
         return ctl_fail(EXIT_USAGE, "%s is not UTF-8", c->argv[0]);
-    return ask(c, ctl_text("/v1/cache/flush"), body, NULL, rows, NULL);
+    code = ask(c, ctl_text("/v1/cache/flush"), body, false, &reply);
+    return show(c, code, reply, rows);
 }
 
 /* --- explain */
@@ -346,31 +341,14 @@ static const struct ctl_row explain_rows[] = {
     {0},
 };
 
-/* The client's networks as one text, and the first record apart from the others. */
-static void arrange(json_t *reply)
-{
-    json_t *client = json_object_get(reply, "client"), *answer = json_object_get(reply, "answer");
-    json_t *records = json_object_get(answer, "records"), *network;
-    const char *in = NULL;
-    size_t i;
-
-    json_object_set(answer, "first", json_array_get(records, 0));
-    json_array_remove(records, 0);
-    json_array_foreach(json_object_get(client, "networks"), i, network)
-    {
-        json_object_set_new(client, "in",
-                            json_sprintf("%s%s%s (%s)", in ? in : "", in ? ", " : "",
-                                         json_string_value(json_object_get(network, "name")),
-                                         json_string_value(json_object_get(network, "prefix"))));
-        in = json_string_value(json_object_get(client, "in"));
-    }
-}
-
 static int run_explain(struct ctl *c)
 {
     const char *client = ctl_option(c, "--client"), *type = c->argc > 1 ? c->argv[1] : NULL;
-    const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.";
+    const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.", *in = NULL;
+    json_t *reply, *answer, *records, *asked_by, *network;
     struct name name;
+    size_t i;
+    int code;
 
     /* SUFFIX alone means the discovery name below it. */
     if (type || (name_parse(&name, c->argv[0]) == 0 && name_is_vlmcs(&name)))
@@ -388,7 +366,22 @@ static int run_explain(struct ctl *c)
                                 "&dnssec=",
                                 ctl_option(c, "--dnssec") ? "yes" : NULL,
                                 NULL};
-    return ask(c, make_path(path), NULL, arrange, explain_rows, NULL);
+    code = ask(c, make_path(path), NULL, false, &reply);
+    /* The first record apart from the others, and the client's networks as one text. */
+    answer = json_object_get(reply, "answer");
+    records = json_object_get(answer, "records");
+    json_object_set(answer, "first", json_array_get(records, 0));
+    json_array_remove(records, 0);
+    asked_by = json_object_get(reply, "client");
+    json_array_foreach(json_object_get(asked_by, "networks"), i, network)
+    {
+        json_object_set_new(asked_by, "in",
+                            json_sprintf("%s%s%s (%s)", in ? in : "", in ? ", " : "",
+                                         json_string_value(json_object_get(network, "name")),
+                                         json_string_value(json_object_get(network, "prefix"))));
+        in = json_string_value(json_object_get(asked_by, "in"));
+    }
+    return show(c, code, reply, explain_rows);
 }
 
 /* --- the table */

@@ -355,20 +355,6 @@ static const char *cell_of(const json_t *line, const struct column *k, const cha
     return text ? text : nothing;
 }
 
-/* RFC 4180. */
-static void csv_line(const struct column *k, const json_t *line)
-{
-    for (; k->key; k++) {
-        const char *text = cell_of(line, k, "");
-        const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
-
-        fputs(quote, stdout);
-        for (; *text; text++)
-            printf("%s%c", *text == '"' ? "\"" : "", *text);
-        printf("%s%s", quote, k[1].key ? "," : "\r\n");
-    }
-}
-
 void table_print_json(const json_t *value)
 {
     /* Beyond ASCII there are characters that steer a terminal. */
@@ -378,26 +364,7 @@ void table_print_json(const json_t *value)
     putchar('\n');
 }
 
-/* The columns that have a width. Numbers stand right. */
-static void table_line(const struct column *k, const json_t *line, const size_t *width, bool bold)
-{
-    int between = 0;
-
-    for (; k->key; k++, width++) {
-        bool right = column_kind(k) == COLUMN_NUMBER || column_kind(k) == COLUMN_DURATION_MS;
-        const char *text = cell_of(line, k, "-");
-        int pad = (int)(*width - str_width(text));
-
-        if (*width == 0)
-            continue;
-        printf("%*s%s%s%s", between + (right ? pad : 0), "", bold ? "\033[1m" : "", text,
-               bold ? "\033[0m" : "");
-        between = (right ? 0 : pad) + 2;
-    }
-    putchar('\n');
-}
-
-/* The first line is the head. */
+/* The first line is the head. Numbers stand right. */
 static void table_lines(const struct ctl *c, const struct column *columns, const json_t *lines)
 {
     size_t n, i, sum = 0, width[COLUMNS] = {0};
@@ -431,7 +398,24 @@ static void table_lines(const struct ctl *c, const struct column *columns, const
             }
     if (s.len > 0)
         ctl_note("too narrow for:%s (--wide shows them)", left_out);
-    json_array_foreach(lines, i, line) table_line(columns, line, width, i == 0 && c->colour);
+    json_array_foreach(lines, i, line)
+    {
+        const char *on = i == 0 && c->colour ? "\033[1m" : "", *off = *on ? "\033[0m" : "";
+        int between = 0;
+
+        for (size_t k = 0; k < n; k++) {
+            int kind = column_kind(&columns[k]);
+            bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
+            const char *text = cell_of(line, &columns[k], "-");
+            int pad = (int)(width[k] - str_width(text));
+
+            if (width[k] == 0)
+                continue;
+            printf("%*s%s%s%s", between + (right ? pad : 0), "", on, text, off);
+            between = (right ? 0 : pad) + 2;
+        }
+        putchar('\n');
+    }
 }
 
 void table_print(struct ctl *c, const char *plural, const struct column *columns,
@@ -460,7 +444,16 @@ void table_print(struct ctl *c, const char *plural, const struct column *columns
                               plural ? json_pack("{s:O}", plural, list) : json_incref(row));
         table_print_json(json_array_get(document, 0));
     } else if (c->format == FORMAT_CSV) {
-        json_array_foreach(list, i, row) csv_line(columns, row);
+        json_array_foreach(list, i, row) for (const struct column *k = columns; k->key; k++)
+        {
+            const char *text = cell_of(row, k, "");
+            const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : ""; /* RFC 4180 */
+
+            fputs(quote, stdout);
+            for (; *text; text++)
+                printf("%s%c", *text == '"' ? "\"" : "", *text);
+            printf("%s%s", quote, k[1].key ? "," : "\r\n");
+        }
     } else if (plural) {
         table_lines(c, columns, list);
     } else {
