@@ -18,27 +18,17 @@
 
 enum { SIZE = 4096 };
 
-/* A map of a file that has no such page any more. */
-static volatile char *lost_page(void)
+/* Of a file that has no such page any more, or one that nobody may read. */
+static volatile char *bad_page(bool lost)
 {
     FILE *f = tmpfile();
     char *p;
 
-    assert_non_null(f);
     assert_int_equal(ftruncate(fileno(f), SIZE), 0);
-    p = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fileno(f), 0);
+    p = mmap(NULL, SIZE, lost ? PROT_READ : PROT_NONE, MAP_SHARED, fileno(f), 0);
     assert_true(p != MAP_FAILED);
     assert_int_equal(ftruncate(fileno(f), 0), 0);
     fclose(f);
-    return p;
-}
-
-/* One that nobody may read. */
-static volatile char *closed_page(void)
-{
-    char *p = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    assert_true(p != MAP_FAILED);
     return p;
 }
 
@@ -66,7 +56,7 @@ static int nested(volatile char *p)
 
 static void faults_come_back(void **state)
 {
-    volatile char *p = lost_page(), *closed = closed_page();
+    volatile char *p = bad_page(true), *closed = bad_page(false);
     char good = 1;
     int rc;
 
@@ -109,7 +99,7 @@ static void each_thread_has_its_own(void **state)
     int rc;
 
     guard_install();
-    guarded(rc, meanwhile(lost_page()) == -EFAULT ? 5 : 6);
+    guarded(rc, meanwhile(bad_page(true)) == -EFAULT ? 5 : 6);
     assert_int_equal(rc, 5);
 }
 
@@ -141,7 +131,7 @@ static void child(const struct end *e, int out)
 {
     const struct rlimit no_core = {0, 0};
     static const int numbers[] = {SIGBUS, SIGSEGV};
-    volatile char *volatile p = e->in_map ? lost_page() : closed_page();
+    volatile char *volatile p = bad_page(e->in_map);
     int rc;
 
     for (size_t i = 0; i < 2; i++) /* cmocka's */
