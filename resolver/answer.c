@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-#include "resolver/kms.h"
-#include "resolver/real.h"
 #include "resolver/special.h"
 
 /* A client that may not ask learns nothing, not even that its packet is bad;

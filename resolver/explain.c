@@ -12,8 +12,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "resolver/real.h"
-#include "resolver/kms.h"
 #include "wire/present.h"
 
 enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, MAX_RECORDS = 32, RECORD_TEXT = 600 };

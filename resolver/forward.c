@@ -53,8 +53,6 @@
 #include <string.h>
 
 #include "resolver/inflight.h"
-#include "resolver/kms.h"
-#include "resolver/real.h"
 #include "resolver/special.h"
 
 enum {

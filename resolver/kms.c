@@ -21,12 +21,11 @@
  *
  * Images of our own are built in scratch->second; the real one stays where it is.
  */
-#include "resolver/kms.h"
+#include "resolver/query.h"
 
 #include <string.h>
 
 #include "base/str.h"
-#include "resolver/real.h"
 
 enum {
     UNCONDITIONAL_MS = 3600 * 1000, /* a decision without a verdict ends some time, too */

@@ -79,7 +79,7 @@ struct client {
     struct connection *connection; /* TCP; there until its last question is answered */
 };
 
-/* What the real DNS says of one question: real.h makes it, ordinary names
+/* What the real DNS says of one question: real.c makes it, ordinary names
  * deliver it, kms.c decides on it, the audit event and explain copy it. */
 struct real {
     enum kms_verdict verdict; /* VERDICT_NONE: it was not asked; PRESENT: an answer of any type;
@@ -174,5 +174,73 @@ enum answer answer_read(const struct view *, struct query *, struct now);
 /* came NULL: SEND, DROP, or FORWARD, the real DNS must be asked; what came: SEND, DROP, or
  * WAIT where that is pending. Then q->has_event says whether an event is to be pushed. */
 enum answer answer_query(const struct view *, struct query *, const struct real *came, struct now);
+
+/* ---- real.c: what the real DNS says, from a special name, an entry of the cache, a reply
+ * that has come, or the fact that there is none. Images have the TTLs with which they are
+ * delivered. ---- */
+
+enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
+
+enum real_look { REAL_FOUND, REAL_ASK, REAL_REFUSED };
+/* What the real DNS says, into q->real: of what came, or (came NULL) of what is known here;
+ * its image lies in q->out or scratch->image then. ASK: the servers must be asked; REFUSED:
+ * they must not (RD=0). Where what came is no answer (for a discovery question a chain of
+ * CNAMEs without its end is none, either), an expired entry that serve-stale still allows
+ * takes its place (RFC 8767). */
+enum real_look real_look(const struct view *, struct query *, const struct real *came, struct now);
+
+/* A reply, as it is given to each client and kept: its image gets the TTLs that the
+ * settings allow. kms_name: it is of a discovery name. server and ms are the caller's. */
+struct real real_of_reply(const struct view *, uint8_t *image, size_t len,
+                          const struct reply_facts *, bool kms_name);
+/* No reply that is of use. rcode: what the servers say, RCODE_TIMEOUT and RCODE_UNUSABLE included. */
+struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms);
+
+/* Keeps what came under the question that was asked; called once for each. A failure
+ * is kept beside an older answer, which may still be served (RFC 8767, 9520). */
+void real_keep(const struct view *, const struct cache_key *, const struct real *, struct now);
+
+/* What the cache knows of a question, as if it had just come; its image is in out. */
+bool real_known(const struct view *, const struct cache_key *, struct now, uint8_t *out,
+                size_t size, struct real *);
+
+/* The verdict on a reply without an answer. */
+enum kms_verdict real_verdict(uint16_t rcode);
+/* No answer, no better name for it: EDE_NONE for an answer in time. */
+int real_ede(const struct real *);
+bool real_is_negative(const struct real *);
+
+/* ---- kms.c: what the real DNS says and what the policy says meet: discovery questions,
+ * `_vlmcs._tcp.<suffix>` SRV and ANY, and addresses of the hosts that answer them. ---- */
+
+/* answer_query() for a discovery question. */
+enum answer kms_answer(const struct view *, struct query *, const struct real *came, struct now);
+
+/* Would the SRV question of this client at this name be filled, were it
+ * NXDOMAIN? For the coherence of other types. is_signed: this NXDOMAIN is, and
+ * the client has DO. */
+bool kms_would_fill(const struct view *, struct query *, bool is_signed, struct now);
+
+/* A pool may give the addresses of its hosts. They go along with the SRV records, but a
+ * client may ask for them by itself; where the host's name does not resolve (a workgroup,
+ * a DMZ, a public route), it would be pointed to a host that it cannot find.
+ * Answers q from the policy: true and *result. False: what the real DNS says, that there is
+ * no such address or nothing at all, stands. Almost free for all but the hosts. */
+bool kms_host_answer(const struct view *, struct query *, struct now, enum answer *result);
+
+/* The question as the policy wants it; q->networks are known. */
+struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
+
+/* Audit events, into q->event. A question that the policy has not decided: refused by
+ * access, an UPDATE, left unanswered. rcode: what the client is told. */
+void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum kms_reason,
+                    uint16_t rcode, const char *text, struct now);
+/* A SOA question at a discovery name: how a KMS host looks for where to publish.
+ * Not recorded for a client whose address a pool gives for one of its hosts. */
+void kms_event_soa(const struct view *, struct query *, uint16_t rcode, struct now);
+/* A discovery question that went whole to a server (TSIG): what came back, or
+ * NULL for nothing. Any other question: no event. */
+void kms_event_passthrough(const struct view *, struct query *, const uint8_t *reply, size_t len,
+                           const struct addr *server, struct now);
 
 #endif

@@ -6,7 +6,7 @@
  * delivered: the first client gets what later ones get from the cache. The code
  * that delivers it or decides on it needs neither reply_facts nor the cache.
  */
-#include "resolver/real.h"
+#include "resolver/query.h"
 
 #include "resolver/special.h"
 

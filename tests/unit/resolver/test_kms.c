@@ -9,7 +9,6 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
-#include "resolver/kms.h"
 #include "tests/unit/rows.h"
 
 #define NAME "_vlmcs._tcp.x.example"

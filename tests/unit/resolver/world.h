@@ -23,7 +23,7 @@
 #include "policy/change.h"
 #include "policy/records.h"
 #include "policy/text.h"
-#include "resolver/real.h"
+#include "resolver/query.h"
 #include "wire/present.h"
 #include "settings/settings.h"
 #include "tests/unit/scratch.h"
