@@ -66,9 +66,6 @@ enum {
     PROBE_WANTED_MS = 60000,
 };
 
-/* How a server is tried once more, beside its TRIES_EACH. */
-enum { OVER_TCP = 1, WITHOUT_EDNS = 2 };
-
 static const struct name root = {.len = 1};
 
 struct forwarder {
@@ -327,16 +324,17 @@ static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
     return hurries && third < fl->route->timeout_ms ? third : 0;
 }
 
-/* One try at a server of the route; false: it could not be sent. */
-static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
+/* One try at a server of the route; false: it could not be sent. Over TCP, or plain, without
+ * EDNS, it is one beside its TRIES_EACH. */
+static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
     const struct route *r = fl->route;
     struct upstream *s = exchange_server(&f->exchanges, &r->servers[i], now_ms);
-    bool suspect = (how & WITHOUT_EDNS) != 0 || (s != NULL && exchange_suspects_edns(s, now_ms));
+    bool suspect = plain || (s != NULL && exchange_suspects_edns(s, now_ms));
     struct exchange *e = NULL, question = {.flight = fl,
                                            .server_index = (uint8_t)i,
-                                           .counted = how == 0,
+                                           .counted = !tcp && !plain,
                                            .server = s,
                                            .q = {.qname = &fl->qname,
                                                  .qtype = fl->key.type,
@@ -345,7 +343,7 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
                                                  .do_bit = (fl->key.bits & CACHE_DO) != 0,
                                                  .ad = r->trust_ad,
                                                  .edns = r->edns && !suspect},
-                                           .tcp = (how & OVER_TCP) != 0,
+                                           .tcp = tcp,
                                            .suspect_edns = r->edns && suspect,
                                            .asked_ms = fl->begun_ms};
     uint64_t ms = 0;
@@ -358,7 +356,7 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     }
     rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     fl->starved = rc == -ENOBUFS;
-    if (how == 0 && !fl->starved) {
+    if (question.counted && !fl->starved) {
         fl->servers[i].n_tries++;
         fl->n_tries++;
     }
@@ -367,22 +365,22 @@ static bool try_server(struct flight *fl, int i, unsigned how, uint64_t now_ms)
     LIST_INSERT_HEAD(&fl->tries, e, entry);
     TAILQ_INSERT_TAIL(&f->tries, e, age);
     fl->current = e;
-    if (how == 0 && (ms = hurried_ms(fl, now_ms)) > 0)
+    if (e->counted && (ms = hurried_ms(fl, now_ms)) > 0)
         hurry(fl, e);
     ms = fl->passthrough ? fl->end_ms : now_ms + (ms > 0 ? ms : r->timeout_ms);
-    if (how != 0 && ms > fl->end_ms) /* who said "ask me another way" has the time for that */
+    if (!e->counted && ms > fl->end_ms) /* who said "ask me another way" has the time for that */
         fl->end_ms = ms;
     wait_until(fl, ms);
     return true;
 }
 
 /* The same server once more, another way, which each flight does once. */
-static bool try_again(struct flight *fl, int i, unsigned how, bool *done, uint64_t now_ms)
+static bool try_again(struct flight *fl, int i, bool tcp, bool plain, bool *done, uint64_t now_ms)
 {
     bool again = !*done;
 
     *done = true;
-    return again && try_server(fl, i, how, now_ms);
+    return again && try_server(fl, i, tcp, plain, now_ms);
 }
 
 /* The current try has had its time, or (fresh: only a server that was not tried) a server
@@ -393,7 +391,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     int next;
 
     while ((next = choose_server(fl, now_ms)) >= 0 && !(fresh && fl->servers[next].n_tries > 0)) {
-        if (try_server(fl, next, 0, now_ms))
+        if (try_server(fl, next, false, false, now_ms))
             return;
         if (fl->starved) {
             wait_until(fl, now_ms + RETRY_MS);
@@ -404,7 +402,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
         return;
     for (int i = 0; i < fl->route->n_servers; i++)
         if (fl->servers[i].minds_edns &&
-            try_again(fl, i, WITHOUT_EDNS, &fl->servers[i].plain, now_ms))
+            try_again(fl, i, false, true, &fl->servers[i].plain, now_ms))
             return;
     if (next >= 0) {
         wait_until(fl, now_ms + RETRY_MS);
@@ -676,8 +674,6 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
         end_chain(fl, &came);
         return;
     }
-    if (fl->end_ms < fl->begun_ms + patience(fl))
-        fl->end_ms = fl->begun_ms + patience(fl);
     wait_until(fl, fl->end_ms);
 }
 
@@ -689,8 +685,9 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
     int i = e->server_index;
     struct flight_server *t = &fl->servers[i];
     struct real came = {.image = r->image, .len = r->len};
-    unsigned how = (kind == EXCHANGE_TRUNCATED || e->tcp ? OVER_TCP : 0) |
-                   (kind == EXCHANGE_NO_EDNS || !e->q.edns ? WITHOUT_EDNS : 0);
+    bool tcp = kind == EXCHANGE_TRUNCATED || e->tcp;
+    bool plain = kind == EXCHANGE_NO_EDNS || !e->q.edns;
+    bool *done = kind == EXCHANGE_TRUNCATED ? &t->over_tcp : &t->plain;
 
     if (r->failure != RCODE_NOERROR) {
         fl->failure = r->failure;
@@ -703,9 +700,9 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         if (r->elsewhere && fl->route->n_servers > 1)
             go_on(fl, true, now_ms);
         else if (r->no_edns)
-            (void)try_again(fl, i, WITHOUT_EDNS, &t->plain, now_ms);
+            (void)try_again(fl, i, false, true, &t->plain, now_ms);
         else if (may_try(fl, i))
-            (void)try_server(fl, i, 0, now_ms);
+            (void)try_server(fl, i, false, false, now_ms);
         return;
     case EXCHANGE_REPLY:
         if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
@@ -728,7 +725,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
     case EXCHANGE_TRUNCATED:
     case EXCHANGE_NO_EDNS:
         drop_try(e);
-        if (try_again(fl, i, how, kind == EXCHANGE_TRUNCATED ? &t->over_tcp : &t->plain, now_ms))
+        if (try_again(fl, i, tcp, plain, done, now_ms))
             return;
         t->refused = true; /* it wants that twice */
         break;
@@ -804,7 +801,7 @@ const struct upstream_report *forwarder_upstream(const struct forwarder *f, cons
         const struct upstream_report *r = &f->exchanges.servers[i].report;
 
         if (addr_same(&r->server, a))
-            return r->queries > 0 ? r : NULL;
+            return r;
     }
     return NULL;
 }
