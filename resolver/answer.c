@@ -75,7 +75,6 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     struct cursor c = cursor_make(q->wire, q->wire_len);
     enum access_action access;
     enum message_fault fault;
-    const uint8_t *question;
     enum answer result;
 
     q->kms = q->kms_name = q->passthrough = q->has_event = q->has_networks = false;
@@ -94,12 +93,8 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     else
         COUNT(v->stats, queries_udp);
     access = settings_access(v->settings, &q->client.addr, NULL);
-    cursor_take(&c, DNS_HEADER); /* the question's octets, with its case, for the way back */
-    question = cursor_take(&c, m->question_len);
-    if (question != NULL && m->question_len <= sizeof q->question)
-        memcpy(q->question, question, m->question_len);
-    else
-        m->question_len = 0;
+    cursor_take(&c, DNS_HEADER);
+    q->question = cursor_take(&c, m->question_len);
     query_set_limit(q);
     if (UNLIKELY(access != ACCESS_ALLOW))
         return refuse_access(v, q, access, fault == MESSAGE_OK, now);

@@ -100,26 +100,22 @@ static unsigned long socket_inode(const struct addr *want, bool v6, bool tcp)
 static int bind_problem(const struct addr *a, bool tcp, int error, struct diags *d)
 {
     char text[ADDR_TEXT], holder[120] = "", socket_name[64], target[64], path[64], *name;
+    const char *kind = tcp ? "TCP" : "UDP", *why = holder;
     glob_t fds = {.gl_pathc = 0};
     unsigned long inode;
     size_t len;
-    const char *kind = tcp ? "TCP" : "UDP";
 
     addr_print_port(a, text);
     if (error == -EACCES)
-        return diags_add(d, NULL, 0, 0,
-                         "%s (%s): may not be bound: ports below 1024 need root or "
-                         "CAP_NET_BIND_SERVICE; start it as "
-                         "root (it becomes server.user), or set server.listen to a higher port",
-                         text, kind);
-    if (error == -EADDRNOTAVAIL)
-        return diags_add(
-            d, NULL, 0, 0,
-            "%s (%s): no interface of this machine has that address; correct server.listen", text,
-            kind);
+        why = "may not be bound: ports below 1024 need root or CAP_NET_BIND_SERVICE; start it as "
+              "root (it becomes server.user), or set server.listen to a higher port";
+    else if (error == -EADDRNOTAVAIL)
+        why = "no interface of this machine has that address; correct server.listen";
+    else
+        snprintf(holder, sizeof holder, "cannot be bound: %s; see server.listen", strerror(-error));
     if (error != -EADDRINUSE)
-        return diags_add(d, NULL, 0, 0, "%s (%s): cannot be bound: %s; see server.listen", text,
-                         kind, strerror(-error));
+        return diags_add(d, NULL, 0, 0, "%s (%s): %s", text, kind, why);
+    holder[0] = '\0';
     /* Who has it cannot be known without root, or in another network namespace. */
     if ((inode = socket_inode(a, false, tcp)) == 0)
         inode = socket_inode(a, true, tcp);

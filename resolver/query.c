@@ -27,8 +27,8 @@ void waiter_restore(const struct view *v, const struct waiter *w, struct query *
     struct cursor c;
 
     memcpy(m, w->message, sizeof w->message);
-    memcpy(q->question, w->question, m->question_len);
-    c = cursor_make(q->question, m->question_len);
+    q->question = w->question;
+    c = cursor_make(w->question, m->question_len);
     name_read(&c, &m->qname);
     name_fold(&m->qname);
     q->client = w->client;

@@ -111,13 +111,13 @@ struct query {
     bool has_networks;
     uint64_t arrived_ms, arrived_us; /* monotonic */
     struct message message;
-    uint8_t question[NAME_MAX_WIRE + 4]; /* question section with the client's case */
-    const struct route *route;           /* of the name; NULL none */
-    struct cache_key key; /* of the real DNS question (type SRV for a KMS ANY question) */
-    bool kms;             /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
-    bool kms_name;        /* the name is a discovery name, whatever the type */
-    bool passthrough;     /* TSIG or TKEY: goes as it is to one server, uncached, unjoined */
-    size_t limit;         /* octets the client can take */
+    const uint8_t *question;   /* as the client wrote it; borrowed from the packet or waiter */
+    const struct route *route; /* of the name; NULL none */
+    struct cache_key key;      /* of the real DNS question (type SRV for a KMS ANY question) */
+    bool kms;                  /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
+    bool kms_name;             /* the name is a discovery name, whatever the type */
+    bool passthrough;          /* TSIG or TKEY: goes as it is to one server, uncached, unjoined */
+    size_t limit;              /* octets the client can take */
     uint8_t *out;
     size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
     const uint8_t *wire;

@@ -365,7 +365,7 @@ static inline enum answer world_give(struct world *w, const char *text)
 {
     static struct reply r;
     struct cache_key key = w->q->key;
-    struct waiter waiter;
+    static struct waiter waiter; /* the query borrows from it */
 
     reply_make(&r, &w->view, w->q, text);
     if (!r.came.pending)
