@@ -102,12 +102,12 @@ static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
     return d[na][nb];
 }
 
-const char *diag_nearest(const char *word, const char *const *list)
+const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT])
 {
     size_t n = strlen(word);
     unsigned best = n < 4 ? 2 : 3; /* so many mistakes are too many */
-    const char *found = NULL;
 
+    out[0] = '\0';
     for (; n <= WORD_MAX && *list != NULL; list++) {
         size_t len = strlen(*list);
         unsigned far;
@@ -115,19 +115,10 @@ const char *diag_nearest(const char *word, const char *const *list)
         if (len > WORD_MAX)
             continue;
         far = strcasecmp(word, *list) == 0 ? 0 : distance(word, n, *list, len);
-        if (far < best && far < len) {
-            best = far;
-            found = *list;
-        }
+        if (far >= best || far >= len)
+            continue;
+        best = far;
+        snprintf(out, DIAG_MEANT, "; did you mean %s?", *list);
     }
-    return found;
-}
-
-const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT])
-{
-    const char *near = diag_nearest(word, list);
-
-    snprintf(out, DIAG_MEANT, "%s%s%s", near ? "; did you mean " : "", near ? near : "",
-             near ? "?" : "");
     return out;
 }

@@ -42,11 +42,8 @@ char *diag_text(const struct diag *);
 /* Each as such a line. */
 void diags_print(const struct diags *, FILE *);
 
-/* The word of the list (ended by NULL) that is nearest to `word`, if near
- * enough to be what was meant, else NULL. Borrowed from the list. */
-const char *diag_nearest(const char *word, const char *const *list);
-/* What a message about an unknown word ends with: "; did you mean WORD?", or "". Returns
- * out. */
+/* What a message about an unknown word ends with: "; did you mean WORD?" with the word
+ * of the list (ended by NULL) that is near enough to be what was meant, or "". Returns out. */
 const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT]);
 
 #endif

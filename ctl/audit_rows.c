@@ -62,12 +62,12 @@ static int read_suffix(struct audit *a, const char *option, const char *text)
 
 static int read_outcome(struct audit *a, const char *option, const char *text)
 {
-    const char *nearest = diag_nearest(text, outcome_names + 1);
+    char meant[DIAG_MEANT];
 
     if (str_index(outcome_names + 1, text) >= 0)
         return read_word(a, option, text);
-    return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s%s%s", text,
-                    nearest ? ", did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s", text,
+                    diag_meant(text, outcome_names + 1, meant));
 }
 
 /* As it stands between spaces in a list: " kms01.contoso.com:1688 ", or without the port. */
@@ -125,7 +125,8 @@ static int read_time(struct ctl *c, const char *option, uint64_t *out)
 
 static int read_sort(struct audit *a, const struct column *columns)
 {
-    const char *names[64] = {NULL}, *nearest;
+    const char *names[64] = {NULL};
+    char meant[DIAG_MEANT];
     int n = 0;
 
     a->sort = ctl_option(a->c, "--sort");
@@ -139,10 +140,8 @@ static int read_sort(struct audit *a, const struct column *columns)
         names[n++] = columns->key;
     if (columns == NULL || str_index(names, a->sort) >= 0)
         return 0;
-    nearest = diag_nearest(a->sort, names);
-    return ctl_fail(EXIT_USAGE, "--sort %s: no such column%s%s%s (those of --csv)", a->sort,
-                    nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "",
-                    nearest != NULL ? "?" : "");
+    return ctl_fail(EXIT_USAGE, "--sort %s: no such column (those of --csv)%s", a->sort,
+                    diag_meant(a->sort, names, meant));
 }
 
 /* --- the database --------------------------------------------------------------------- */

@@ -209,7 +209,7 @@ static int run_object(struct ctl *c)
 {
     static const char *const words[] = {"set", "add", "drop", NULL};
     static const enum change_verb verbs[] = {CHANGE_SET, CHANGE_ADD, CHANGE_DROP};
-    const char *suffixes[ARRAY_LEN(c->given)], *near = diag_nearest(c->argv[0], words), *why;
+    const char *suffixes[ARRAY_LEN(c->given)], *why;
     int i = str_index(words, c->argv[0]), kind = str_index(policy_kind_names, c->verb->verb), code;
     struct asked a = {.kind = (enum policy_kind)kind,
                       .name = c->argv[1],
@@ -217,12 +217,12 @@ static int run_object(struct ctl *c)
                       .n = (size_t)c->argc - 2};
     union policy_object was = {.name = ""};
     struct policy_write w;
+    char meant[DIAG_MEANT];
     bool is_set;
 
     if (i < 0)
-        return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s%s%s",
-                        c->verb->verb, c->argv[0], near ? "; did you mean " : "", near ? near : "",
-                        near ? "?" : "");
+        return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s", c->verb->verb,
+                        c->argv[0], diag_meant(c->argv[0], words, meant));
     a.verb = verbs[i];
     is_set = a.kind == POLICY_RULE && a.verb == CHANGE_SET;
     if (is_set && a.n > 0)

@@ -167,7 +167,7 @@ static int show_list(struct ctl *c, enum what what, const char *name)
 
 int policy_show(struct ctl *c)
 {
-    const char *near;
+    char meant[DIAG_MEANT];
     struct policy_counts n;
     struct store *store;
     char digest[16], *path;
@@ -176,12 +176,10 @@ int policy_show(struct ctl *c)
 
     if (i >= 0)
         return show_list(c, (enum what)i, c->argc > 1 ? c->argv[1] : NULL);
-    if (c->argc > 0) {
-        near = diag_nearest(c->argv[0], words);
-        return ctl_fail(
-            EXIT_USAGE, "policy show %s: rules, networks, pools, approved or suffixes%s%s%s",
-            c->argv[0], near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-    }
+    if (c->argc > 0)
+        return ctl_fail(EXIT_USAGE,
+                        "policy show %s: rules, networks, pools, approved or suffixes%s",
+                        c->argv[0], diag_meant(c->argv[0], words, meant));
     code = policy_open(c, STORE_READ, &store);
     if (code != 0)
         return code;
