@@ -66,8 +66,6 @@ int policy_txn_begin(struct policy_txn **out, struct store *store,
     t->entry.time_ms = change->now_ms;
     t->history_ms = change->history_ms;
     str_init(&t->summary, t->entry.summary, sizeof t->entry.summary);
-    if (store_repaired(t->txn))
-        policy_txn_note(t, "the record of the state was damaged and is made again");
     *out = t;
     return 0;
 
@@ -168,15 +166,14 @@ static int remove_others(struct changes *l, struct store_txn *t, enum policy_kin
     struct store_record r;
     int rc;
 
-    for (rc = store_seek(t, &table, 1, &r); rc == 0 || rc == -EBADMSG;
-         rc = store_next(t, &table, 1, &r)) {
+    for (rc = store_seek(t, &table, 1, &r); rc == 0; rc = store_next(t, &table, 1, &r)) {
         union policy_object *o = arena_alloc(l->arena, sizeof o->approved);
         struct policy_key k;
 
         if (o == NULL)
             return -ENOMEM;
         if (!key_read(&r.key, &k))
-            continue; /* nothing that we wrote */
+            return -EBADMSG;
         if (kind == POLICY_APPROVED)
             o->approved = (struct policy_approved){k.suffix.name, k.port};
         else
@@ -236,7 +233,7 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
             (p != NULL && policy_find(p, kind, name) != NULL))
             continue;
         key_named(&k, policy_tables[kind], name);
-        if (t != NULL && store_get(t, &k, &v) != -ENOENT) /* a damaged one is there */
+        if (t != NULL && store_get(t, &k, &v) == 0)
             continue;
         rc = -ENOENT;
         if (p == NULL) {
@@ -284,20 +281,17 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
         judged = was.rule;
         judged.suffixes = r->suffixes;
         judged.n_suffixes = r->n_suffixes;
-    } else if (c->verb == CHANGE_ADD && rc != -ENOENT) {
-        return rc;
     } else if (c->verb == CHANGE_HEAD) {
         judged.suffixes = &wide.suffix;
         judged.n_suffixes = 0;
         /* Without networks, no suffix that stays may be wide. */
         key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = r->name});
         if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0))
-            for (rc = store_seek(t->txn, &k, k.len, &entry);
-                 judged.n_suffixes == 0 && (rc == 0 || rc == -EBADMSG);
+            for (rc = store_seek(t->txn, &k, k.len, &entry); judged.n_suffixes == 0 && rc == 0;
                  rc = store_next(t->txn, &k, k.len, &entry))
                 judged.n_suffixes = key_read(&entry.key, &wide) && suffix_is_wide(&wide.suffix);
     }
-    rc = rc == -EIO ? rc : policy_rule_check(&judged, d);
+    rc = rc < 0 && rc != -ENOENT ? rc : policy_rule_check(&judged, d);
     named = accept_names(l->from, l->replace ? NULL : t->txn, r, d);
     policy_object_fini(POLICY_RULE, &was);
     return rc == 0 ? named : rc;
@@ -338,70 +332,60 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
 
 /* --- the list into the store ---------------------------------------------- */
 
-/* Removes the suffixes whose keys, in whichever table, begin like that, but for
- * those that their rules have in `kept`; *less counts them. */
-static int remove_suffixes(struct store_txn *t, const struct store_key *all,
-                           const struct policy *kept, size_t *less)
+/* Removes the suffixes of a rule, but for those that are in `kept`; how many, or -errno. */
+static int remove_suffixes(struct store_txn *t, const char *rule, const struct policy_rule *kept)
 {
-    struct store_key last = *all;
+    struct store_key all, last;
     struct store_record r;
-    int rc;
+    int rc, n = 0;
 
-    while ((rc = store_after(t, &last, all->len, &r)) == 0 || rc == -EBADMSG) {
-        const struct policy_rule *has;
+    key_make(&all, TABLE_RULE_SUFFIX, &(struct key_parts){.front = rule});
+    last = all;
+    while ((rc = store_after(t, &last, all.len, &r)) == 0) {
         struct policy_key k;
-        const char *rule;
 
         store_key_copy(&last, &r.key);
-        rc = -ENOENT;
-        if (key_read(&r.key, &k)) {
-            rule = last.data[0] == TABLE_RULE_SUFFIX ? k.front : k.owner;
-            has = policy_find(kept, POLICY_RULE, rule);
-            if (has != NULL && has->n_suffixes > 0 &&
-                bsearch(&k.suffix, has->suffixes, has->n_suffixes, sizeof k.suffix,
-                        suffix_compare) != NULL)
-                continue;
-            rc = record_set_suffix(t, &k.suffix, rule, false);
-            *less += rc == 0;
-        }
-        if (rc == -ENOENT) /* what no suffix is behind */
-            rc = store_del(t, &last);
-        if (rc != 0 && rc != -ENOENT)
+        if (!key_read(&r.key, &k))
+            return -EBADMSG;
+        if (kept->n_suffixes > 0 && bsearch(&k.suffix, kept->suffixes, kept->n_suffixes,
+                                            sizeof k.suffix, suffix_compare) != NULL)
+            continue;
+        rc = record_set_suffix(t, &k.suffix, rule, false);
+        if (rc != 0)
             return rc;
+        n++;
     }
-    return rc == -ENOENT ? 0 : rc;
+    return rc == -ENOENT ? n : rc;
 }
 
 /* The suffixes of a rule become those of the row, or some more, or some less. */
 static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
 {
-    const struct policy kept = {.rules = c->is.rule, .n_rules = c->verb == CHANGE_SET};
-    struct suffix *all = c->is.rule->suffixes;
+    const struct policy_rule none = {.n_suffixes = 0}, *r = c->is.rule;
     bool drop = c->verb == CHANGE_DROP, goes = c->verb == CHANGE_REMOVE;
     char text[SUFFIX_TEXT];
-    struct store_key k;
     int rc = 0;
 
-    key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = c->is.name});
-    if (c->verb == CHANGE_SET || goes)
-        rc = remove_suffixes(t, &k, &kept, &c->less);
+    if (c->verb == CHANGE_SET || goes) {
+        rc = remove_suffixes(t, c->is.name, goes ? &none : r);
+        c->less = rc > 0 ? (size_t)rc : 0;
+    }
     /* In the order of the keys, so that each page of the index is filled once. */
-    for (size_t i = 0; !goes && i < c->is.rule->n_suffixes && rc >= 0; i++) {
-        const struct suffix one = all[i];
+    for (size_t i = 0; !goes && i < r->n_suffixes && rc >= 0; i++) {
+        const struct suffix one = r->suffixes[i];
 
-        rc = record_set_suffix(t, &one, c->is.name, !drop);
+        rc = record_set_suffix(t, &one, r->name, !drop);
         if (drop && rc == -ENOENT)
-            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", c->is.name,
-                      suffix_print(&one, text));
+            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", r->name, suffix_print(&one, text));
         if (rc == -ENAMETOOLONG)
-            return diags_add(d, NULL, 0, 0, "rule %s: suffix %s is too long", c->is.name,
+            return diags_add(d, NULL, 0, 0, "rule %s: suffix %s is too long", r->name,
                              suffix_print(&one, text));
         c->less += drop && rc == 0;
         if (drop || rc != STORE_ADDED)
             continue;
         if (c->verb == CHANGE_ADD) {
-            all[i] = all[c->more];
-            all[c->more] = one;
+            r->suffixes[i] = r->suffixes[c->more];
+            r->suffixes[c->more] = one;
         }
         c->more++;
     }
@@ -462,13 +446,11 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
 
 int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d)
 {
-    static const uint8_t suffixes[] = {TABLE_SUFFIX, TABLE_BELOW, TABLE_RULE_SUFFIX};
-    size_t strays = 0;
     int first = 0;
 
     if (l->failed)
         return -ENOMEM;
-    for (int last = 0; last < 2; last++) {
+    for (int last = 0; last < 2; last++)
         for (size_t i = 0; i < l->n; i++) {
             struct change *c = &l->list[i];
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
@@ -478,19 +460,7 @@ int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d
                 return rc;
             first = first == 0 ? rc : first;
         }
-        /* What followed from something damaged is not known: then all is made again. */
-        if (first == 0 && (store_repaired(t->txn) || (l->replace && last == 1)))
-            first = record_make_entries(t->txn);
-    }
-    if (!l->replace)
-        return first;
-    /* Nor has a policy that is replaced anything left of what damage made of the old one. */
-    t->networks_moved = t->rules.more = true;
-    for (size_t i = 0; i < ARRAY_LEN(suffixes) && first == 0; i++) {
-        const struct store_key all = {1, {suffixes[i]}};
-
-        first = remove_suffixes(t->txn, &all, l->from, &strays);
-    }
+    t->rules.more |= l->replace;
     return first;
 }
 

@@ -64,8 +64,7 @@ struct policy_change {
     uint64_t if_serial; /* 0 = any */
     uint64_t history_ms;
 };
-/* A damaged state is made again from the other records; the log says so.
- * 0; -ESTALE the serial is not if_serial (then *serial is the present one); -errno. Waits for another writer. */
+/* 0; -ESTALE the serial is not if_serial (then *serial is the present one); -errno. Waits for another writer. */
 int policy_txn_begin(struct policy_txn **, struct store *, const struct policy_change *,
                      uint64_t *serial);
 void policy_txn_abort(struct policy_txn *); /* NULL is fine */

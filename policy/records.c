@@ -324,7 +324,7 @@ int record_read(enum policy_kind kind, const struct store_record *record, void *
     struct policy_key k;
     int rc = -EBADMSG;
 
-    if (record->value.data == NULL || !key_read(&record->key, &k))
+    if (!key_read(&record->key, &k))
         return rc;
     if (kind == POLICY_APPROVED)
         o->approved = (struct policy_approved){k.suffix.name, k.port};
@@ -381,36 +381,6 @@ static int set_entries(struct store_txn *t, bool put, enum policy_kind kind,
     return rc;
 }
 
-/* What is damaged gives nothing, and hinders no change. (A suffix and its entry are both
- * in their keys: they are not lost.) */
-int record_make_entries(struct store_txn *t)
-{
-    static const char made[] = {TABLE_APPROVED, TABLE_ADDRESS, TABLE_HOST, TABLE_NETWORK_USER,
-                                TABLE_POOL_USER};
-    int rc = 0;
-
-    for (size_t i = 0; i < sizeof made && rc == 0; i++)
-        rc = store_del_all(t, &(struct store_key){1, {(uint8_t)made[i]}});
-    for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == 0; kind++) {
-        struct store_key k = {1, {(uint8_t)policy_tables[kind]}};
-        struct store_record r;
-
-        while ((rc = store_after(t, &k, 1, &r)) == 0 || rc == -EBADMSG) {
-            union policy_object o = {.rule = {.n_networks = 0}};
-
-            store_key_copy(&k, &r.key);
-            rc = record_read(kind, &r, &o);
-            if (rc == 0)
-                rc = set_entries(t, true, kind, &o);
-            policy_object_fini(kind, &o);
-            if (rc < 0 && rc != -EBADMSG)
-                return rc;
-        }
-        rc = rc == -ENOENT ? 0 : rc;
-    }
-    return rc;
-}
-
 /* --- with a transaction ----------------------------------------------------- */
 
 static int get(struct store_txn *t, enum policy_kind kind, const struct store_key *k,
@@ -438,32 +408,34 @@ int record_put(struct store_txn *t, enum policy_kind kind, const void *object)
     struct store_bytes value = record_write(kind, object, buffer);
     union policy_object was;
     struct store_key k;
-    int rc, put, set = 0;
+    int rc, put = STORE_SAME;
 
     key_object(&k, kind, object);
     rc = get(t, kind, &k, &was);
-    put = store_put(t, &k, value.data, value.len);
-    if (put == STORE_REPLACED && rc == 0)
-        set = set_entries(t, false, kind, &was);
-    if (put >= 0 && set >= 0) /* also of one that is the same: an entry may be damaged */
-        set = set_entries(t, true, kind, object);
+    if (rc == 0 || rc == -ENOENT)
+        rc = put = store_put(t, &k, value.data, value.len);
+    if (put == STORE_REPLACED)
+        rc = set_entries(t, false, kind, &was);
+    if (put != STORE_SAME && rc >= 0)
+        rc = set_entries(t, true, kind, object);
     policy_object_fini(kind, &was);
-    return set < 0 ? set : put;
+    return rc < 0 ? rc : put;
 }
 
 int record_del(struct store_txn *t, enum policy_kind kind, const void *object)
 {
     union policy_object was;
     struct store_key k;
-    int rc, del;
+    int rc;
 
     key_object(&k, kind, object);
     rc = get(t, kind, &k, &was);
-    del = store_del(t, &k);
-    if (rc == 0 && del == 0)
-        del = set_entries(t, false, kind, &was);
+    if (rc == 0)
+        rc = store_del(t, &k);
+    if (rc == 0)
+        rc = set_entries(t, false, kind, &was);
     policy_object_fini(kind, &was);
-    return del < 0 ? del : 0;
+    return rc < 0 ? rc : 0;
 }
 
 int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *rule, bool put)
@@ -545,8 +517,7 @@ int log_prune(struct store_txn *t, uint64_t before_ms)
         int rc = store_seek(t, &table, 1, &r);
         struct cursor c = cursor_make(r.value.data, r.value.len);
 
-        /* A damaged entry that is first is of no use either: it goes. */
-        if ((rc != 0 && rc != -EBADMSG) || (rc == 0 && cursor_u64(&c) >= before_ms))
+        if (rc != 0 || cursor_u64(&c) >= before_ms)
             return rc == -ENOENT ? 0 : rc;
         store_key_copy(&k, &r.key);
         rc = store_del(t, &k);
@@ -684,7 +655,7 @@ static int load_suffix(void *context, const struct store_record *record)
     struct suffix *all;
     struct policy_key k;
 
-    if (record->value.data == NULL || !key_read(&record->key, &k))
+    if (!key_read(&record->key, &k))
         return -EBADMSG;
     while (l->rule < p->n_rules && strcmp(p->rules[l->rule].name, k.front) != 0)
         l->rule++;

@@ -86,13 +86,11 @@ struct store_bytes record_write(enum policy_kind, const void *object, uint8_t bu
 int record_read(enum policy_kind, const struct store_record *, void *object);
 
 /* The same with a transaction: put and removed with the entries that follow. As store_get(),
- * store_put() and store_del(); what followed from a damaged one stays, until all entries are
- * made again, for which store_repaired() tells the need. */
+ * store_put() and store_del(). */
 int record_get(struct store_txn *, enum policy_kind, const char *name, union policy_object *);
 int record_put(struct store_txn *, enum policy_kind, const void *object);
 int record_del(struct store_txn *, enum policy_kind, const void *object);
 int record_set_suffix(struct store_txn *, const struct suffix *, const char *rule, bool put);
-int record_make_entries(struct store_txn *); /* 0, -errno */
 
 /* One record per change: who, when, why, what. The last one tells serial and time of the policy. */
 struct policy_log_entry {

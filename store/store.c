@@ -13,7 +13,8 @@
  * a file of that name is never one in the making.
  *
  * A tool works on what it has read whole before, so that it neither ends in the
- * middle nor makes damage greater. A daemon must answer at once: it serves the
+ * middle nor makes damage greater: to change a store, its values too, and one that
+ * is damaged anywhere is not changed. A daemon must answer at once: it serves the
  * store as it is, each read guarded, and reads it whole beside that.
  *
  * The file. LMDB maps it and trusts it: a page that its meta page names and that
@@ -61,7 +62,7 @@ struct store_txn {
     struct store_counts counts; /* of the state counts_of; 0: of none */
     uint64_t counts_of;
     /* A change: */
-    bool is_change, repaired;
+    bool is_change;
     int failed;      /* first error of a write */
     uint64_t digest; /* when it began */
     uint64_t taken;  /* pages that it may have taken at the end of the file, at most */
@@ -141,23 +142,15 @@ static void count(struct store_counts *c, const MDB_val *key, const MDB_val *val
 const struct store_counts *store_counts(struct store_txn *t)
 {
     uint64_t id = store_state(t);
-    struct store_bytes stored;
-    MDB_val k, v;
-    int rc;
+    struct store_bytes v;
 
-    if (t->is_change && t->repaired) { /* it may be its hash that is damaged, which was summed */
-        t->counts = (struct store_counts){0};
-        for (rc = mdb_cursor_get(t->cursor, &k, &v, MDB_FIRST); rc == 0;
-             rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT))
-            count(&t->counts, &k, &v, true);
-        t->counts_of = rc == MDB_NOTFOUND ? id : 0;
-    } else if (t->counts_of != id) {
-        rc = store_get(t, &state_key, &stored);
-        t->counts_of = rc == 0 && stored.len == sizeof t->counts ? id : 0;
-        if (t->counts_of != 0)
-            memcpy(&t->counts, stored.data, sizeof t->counts);
-    }
-    return t->counts_of != 0 ? &t->counts : NULL;
+    if (t->counts_of == id)
+        return &t->counts;
+    if (store_get(t, &state_key, &v) != 0 || v.len != sizeof t->counts)
+        return NULL;
+    memcpy(&t->counts, v.data, sizeof t->counts);
+    t->counts_of = id;
+    return &t->counts;
 }
 
 /* --- transactions --------------------------------------------------------- */
@@ -265,16 +258,16 @@ int store_begin(struct store *s, bool write, struct store_txn **out)
     if (t == NULL)
         return -ENOMEM;
     rc = write ? open_txn(t, s, true) : store_reader_begin(t);
-    if (rc != 0) {
-        if (write)
-            free(t);
-        return rc;
+    if (rc == 0 && write && store_counts(t) == NULL && s->own != NULL) { /* else it is made */
+        close_txn(t);
+        rc = -EBADMSG;
     }
-    *out = t;
-    if (!write)
-        return 0;
-    t->repaired = store_counts(t) == NULL;
+    if (rc != 0 && write)
+        free(t);
+    if (rc != 0)
+        return rc;
     t->digest = t->counts.digest;
+    *out = t;
     return 0;
 }
 
@@ -314,15 +307,10 @@ static int fit_file(struct store *s, uint64_t more, bool exact)
 
 int store_commit(struct store_txn *t)
 {
+    const struct store_counts now = t->counts;
     struct store *s = t->store;
-    struct store_counts now;
-    int rc = t->failed;
+    int rc = t->failed != 0 ? t->failed : store_put(t, &state_key, &now, sizeof now);
 
-    if (rc == 0 && store_counts(t) == NULL)
-        rc = -EIO;
-    now = t->counts;
-    if (rc == 0)
-        rc = store_put(t, &state_key, &now, sizeof now);
     /* The list of free pages has less than 16 octets for each page of the file; it is
      * written anew by the commit, some of it twice. */
     if (rc >= 0)
@@ -351,12 +339,7 @@ uint64_t store_state(const struct store_txn *t)
 
 int store_differs(const struct store_txn *t)
 {
-    return t->failed != 0 ? t->failed : t->repaired || t->counts.digest != t->digest;
-}
-
-bool store_repaired(const struct store_txn *t)
-{
-    return t->repaired;
+    return t->failed != 0 ? t->failed : t->counts.digest != t->digest;
 }
 
 /* --- reading -------------------------------------------------------------- */
@@ -453,7 +436,7 @@ int store_each(struct store *s, uint64_t *state, const struct store_key *prefix,
             *state = store_state(t);
         rc = state == NULL || *state == store_state(t) ? store_after(t, &place, prefix->len, &r)
                                                        : -EAGAIN;
-        for (n = 0; (rc == 0 || rc == -EBADMSG) && n < BATCH; n++) {
+        for (n = 0; rc == 0 && n < BATCH; n++) {
             store_key_copy(&place, &r.key);
             rc = visit(context, &r);
             if (rc == 0)
@@ -484,8 +467,8 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
 
     if (rc == MDB_KEYEXIST) {
         if (open_value(&k, &v, &old) != 0)
-            t->repaired = true;
-        else if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0))
+            return fail(t, MDB_CORRUPTED);
+        if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0))
             return STORE_SAME;
         count(&t->counts, &k, &v, false);
         v = (MDB_val){len + HEAD, NULL};
@@ -513,7 +496,8 @@ int store_del(struct store_txn *t, const struct store_key *key)
 
     if (rc != 0)
         return rc == MDB_NOTFOUND ? -ENOENT : fail(t, rc);
-    t->repaired |= open_value(&k, &v, &old) != 0;
+    if (open_value(&k, &v, &old) != 0)
+        return fail(t, MDB_CORRUPTED);
     count(&t->counts, &k, &v, false);
     t->taken += PAGES_OF_WRITE;
     return fail(t, mdb_del(t->txn, t->store->dbi, &k, NULL));
@@ -526,13 +510,65 @@ int store_del_all(struct store_txn *t, const struct store_key *prefix)
     struct store_key k;
     int rc;
 
-    while ((rc = store_seek(t, prefix, prefix->len, &r)) == 0 || rc == -EBADMSG) {
+    while ((rc = store_seek(t, prefix, prefix->len, &r)) == 0) {
         store_key_copy(&k, &r.key);
         rc = store_del(t, &k);
         if (rc != 0)
             return rc;
     }
     return rc == -ENOENT ? 0 : rc;
+}
+
+/* --- the whole ------------------------------------------------------------- */
+
+enum { WHY = PAGES_WHY + 32 };
+struct sight {
+    uint64_t records, damaged;
+    struct store_counts all, stated;
+};
+
+static int see(void *context, const struct store_record *r)
+{
+    struct sight *s = context;
+    struct store_bytes value;
+    MDB_val k, v;
+
+    if (r == NULL) {
+        *s = (struct sight){.records = 0};
+        return 0;
+    }
+    k = (MDB_val){r->key.len, (void *)(uintptr_t)r->key.data};
+    v = (MDB_val){r->value.len, (void *)(uintptr_t)r->value.data};
+    s->records++;
+    if (open_value(&k, &v, &value) != 0) {
+        s->damaged++;
+        return 0;
+    }
+    count(&s->all, &k, &v, true);
+    if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated)
+        memcpy(&s->stated, value.data, value.len);
+    return 0;
+}
+
+/* Reads the pages, then each value. 0; -EBADMSG, and why; -EAGAIN, -ECANCELED, -errno.
+ * *whole: no page is damaged. */
+static int verify(int fd, const atomic_bool *stop, bool *whole, char why[WHY])
+{
+    struct sight s;
+    struct pages_walk walk = {.visit = see, .context = &s, .stop = stop};
+    int rc = pages_walk(fd, &walk);
+
+    *whole = rc == 0;
+    if (rc == -EBADMSG)
+        snprintf(why, WHY, "%s; no rule acts", walk.why);
+    if (rc != 0 || (s.damaged == 0 && s.all.digest == s.stated.digest))
+        return rc;
+    if (s.damaged > 0)
+        snprintf(why, WHY, "is damaged: %llu of its %llu records; the others act",
+                 (unsigned long long)s.damaged, (unsigned long long)s.records);
+    else
+        snprintf(why, WHY, "is damaged: its records are not what their sum says");
+    return -EBADMSG;
 }
 
 /* --- the files ------------------------------------------------------------ */
@@ -549,8 +585,10 @@ static int look_at_files(const struct store *s, const char *data, const char *lo
                          enum store_access mode, struct diags *d)
 {
     struct pages_walk walk = {.brief = mode == STORE_SERVE};
+    bool whole;
     bool was_there = access(lock, F_OK) == 0; /* asked first: the file is there before the lock */
-    int rc, fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int rc = -EBADMSG, fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char why[WHY];
     struct stat st;
 
     if (fd < 0 && (errno != ENOENT || !was_there))
@@ -558,14 +596,16 @@ static int look_at_files(const struct store *s, const char *data, const char *lo
     if (fd < 0)
         return damaged(s, d, "is missing, where lock.mdb says that there was a store");
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-        rc = damaged(s, d, "is no file");
+        snprintf(why, sizeof why, "is no file");
     else if (st.st_size == 0)
-        rc = damaged(s, d, "is empty");
+        snprintf(why, sizeof why, "is empty");
+    else if (mode == STORE_WRITE)
+        rc = verify(fd, NULL, &whole, why);
     else if ((rc = pages_walk(fd, &walk)) == -EBADMSG)
-        damaged(s, d, walk.why);
+        snprintf(why, sizeof why, "%s", walk.why);
     close(fd); /* LMDB's locks are on the other file, so this drops none */
     /* Nobody can tell while others write without a pause, and they looked before they began. */
-    return rc == -EAGAIN ? 0 : rc;
+    return rc == -EBADMSG ? damaged(s, d, why) : rc == -EAGAIN ? 0 : rc;
 }
 
 /* --- open and close ------------------------------------------------------- */
@@ -749,56 +789,15 @@ struct store_health store_health(struct store *s)
     return (struct store_health){s->unlocked, atomic_load(&s->refused), atomic_load(&s->faults)};
 }
 
-struct sight {
-    uint64_t records, damaged;
-    struct store_counts all, stated;
-};
-
-static int see(void *context, const struct store_record *r)
-{
-    struct sight *s = context;
-    struct store_bytes value;
-    MDB_val k, v;
-
-    if (r == NULL) {
-        *s = (struct sight){.records = 0};
-        return 0;
-    }
-    k = (MDB_val){r->key.len, (void *)(uintptr_t)r->key.data};
-    v = (MDB_val){r->value.len, (void *)(uintptr_t)r->value.data};
-    s->records++;
-    if (open_value(&k, &v, &value) != 0) {
-        s->damaged++;
-        return 0;
-    }
-    count(&s->all, &k, &v, true);
-    if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated)
-        memcpy(&s->stated, value.data, value.len);
-    return 0;
-}
-
 /* A reader finds damage in what it needs, and in nothing else: a page that was swapped
- * for another takes records away without a trace. So everything is read once: the pages,
- * then each value. */
+ * for another takes records away without a trace. So everything is read once. */
 int store_verify(struct store *store, const atomic_bool *stop, struct diags *d)
 {
-    struct sight s;
-    struct pages_walk walk = {.visit = see, .context = &s, .stop = stop};
-    int rc = pages_walk(store->fd, &walk);
-    char what[PAGES_WHY + 32];
+    bool whole;
+    char why[WHY];
+    int rc = verify(store->fd, stop, &whole, why);
 
     if (rc == 0 || rc == -EBADMSG)
-        atomic_store(&store->refused, rc != 0);
-    if (rc == -EBADMSG)
-        snprintf(what, sizeof what, "%s; no rule acts", walk.why);
-    else if (rc != 0)
-        return rc;
-    else if (s.damaged > 0)
-        snprintf(what, sizeof what, "is damaged: %llu of its %llu records; the others act",
-                 (unsigned long long)s.damaged, (unsigned long long)s.records);
-    else if (s.all.digest != s.stated.digest)
-        snprintf(what, sizeof what, "is damaged: its records are not what their sum says");
-    else
-        return 0;
-    return damaged(store, d, what);
+        atomic_store(&store->refused, !whole);
+    return rc == -EBADMSG ? damaged(store, d, why) : rc;
 }

@@ -28,8 +28,9 @@ struct store;     /* opaque; one per process and directory */
 struct store_txn; /* opaque; one thread at a time */
 
 enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all processes */
-/* READ and WRITE are for a tool: every page is looked at first. SERVE reads and
- * does not wait for that: store_verify() tells what shows later. */
+/* READ and WRITE are for a tool: every page is looked at first, and to WRITE all that is
+ * stored, of which nothing may be damaged. SERVE reads and does not wait for that:
+ * store_verify() tells what shows later. */
 enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
 
 #define STORE_UNSUMMED "LM" /* tables that the digest is not made of: what a change leaves anyway */
@@ -97,10 +98,8 @@ static inline uint64_t store_count(const struct store_counts *c, char table)
 {
     return c->tables[table & 63];
 }
-/* Of a change so far: 1 the digest differs, or something damaged was written or removed; 0;
- * -errno of the first write that failed. */
+/* Of a change so far: 1 the digest differs; 0; -errno of the first write that failed. */
 int store_differs(const struct store_txn *);
-bool store_repaired(const struct store_txn *); /* something damaged was written or removed */
 
 /* 0; -ENOENT; -EBADMSG the value is damaged; -errno. */
 int store_get(struct store_txn *, const struct store_key *, struct store_bytes *value);

@@ -40,11 +40,16 @@ static inline void fixture_folder(struct fixture *f)
     snprintf(f->lock, sizeof f->lock, "%s/lock.mdb", f->path);
 }
 
-static inline void fixture_open(struct fixture *f)
+static inline void fixture_open_as(struct fixture *f, enum store_access access)
 {
-    assert_int_equal(store_open(&f->store, f->path, STORE_WRITE, NULL), 0);
+    assert_int_equal(store_open(&f->store, f->path, access, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_non_null(f->reader);
+}
+
+static inline void fixture_open(struct fixture *f)
+{
+    fixture_open_as(f, STORE_WRITE);
 }
 
 static inline void fixture_close(struct fixture *f)
@@ -53,6 +58,13 @@ static inline void fixture_close(struct fixture *f)
     store_close(f->store);
     f->reader = NULL;
     f->store = NULL;
+}
+
+/* As the daemon has it, whatever is damaged. */
+static inline void fixture_serve(struct fixture *f)
+{
+    fixture_close(f);
+    fixture_open_as(f, STORE_SERVE);
 }
 
 static inline void fixture_remove(struct fixture *f)

@@ -10,8 +10,15 @@
  *   host NAME = RULE POOL    who gives it to 10.20.1.1; "-": nobody
  *   address IP = yes|no      is it one of a host in a pool?
  *   counts = SERIAL NETWORKS POOLS RULES SUFFIXES APPROVED
- *   damage TABLE NTH OCTET   flips a bit of the nth value of the table
+ *   damage TABLE NTH OCTET   flips a bit of the nth value of the table; then it is served
  *   verify = TEXT            a part of what it says; nothing: it is sound
+ *
+ * and with the file:
+ *
+ *   cut N                    to N octets; negative: what is used, less as many
+ *   remove data|lock, fifo data, garbage data
+ *   mark VERSION             as another Waymark has it
+ *   open read|write|serve = TEXT    a part of why not; nothing: it is
  */
 #ifndef TESTS_POLICY_SCRIPT_H
 #define TESTS_POLICY_SCRIPT_H
@@ -41,13 +48,12 @@ static inline void raw_open(struct fixture *f, struct raw *r)
     assert_int_equal(mdb_cursor_open(r->txn, r->dbi, &r->cursor), 0);
 }
 
-static inline void raw_close(struct fixture *f, struct raw *r, bool reopen)
+static inline void raw_close(struct fixture *f, struct raw *r)
 {
     mdb_cursor_close(r->cursor);
     assert_int_equal(mdb_txn_commit(r->txn), 0);
     mdb_env_close(r->env);
-    if (reopen)
-        fixture_open(f);
+    fixture_open_as(f, STORE_SERVE);
 }
 
 /* Flips a bit of octet `at` of the nth value of the table. */
@@ -74,7 +80,7 @@ static inline bool flip(struct fixture *f, char table, unsigned nth, size_t at)
         assert_int_equal(mdb_put(r.txn, r.dbi, &to, &with, 0), 0);
         done = true;
     }
-    raw_close(f, &r, true);
+    raw_close(f, &r);
     return done;
 }
 
@@ -156,6 +162,65 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
     }
 }
 
+static inline void script_open(struct fixture *f, const char *how, const char *why)
+{
+    static const char *const all[] = {"read", "write", "serve", NULL};
+    enum store_access access = (enum store_access)str_index(all, how);
+    struct store *s = NULL;
+    struct diags d;
+
+    fixture_close(f);
+    if (*why == '\0') {
+        fixture_open_as(f, access);
+        return;
+    }
+    diags_init(&d);
+    assert_true(store_open(&s, f->path, access, &d) < 0);
+    assert_null(s);
+    assert_int_equal(d.n, 1);
+    assert_has(d.list[0].text, why);
+    assert_has(d.list[0].text, f->path);
+    diags_fini(&d);
+}
+
+/* A file of the store: data or lock. False: it is no such verb. */
+static inline bool script_file(struct fixture *f, const char *verb, char *words)
+{
+    const char *path = strcmp(words, "lock") == 0 ? f->lock : f->data;
+    long n = strtol(words, NULL, 10);
+    uint8_t mark[] = "waymark-policy?";
+    struct store_txn *t;
+    FILE *out;
+
+    if (strcmp(verb, "mark") == 0) {
+        mark[14] = (uint8_t)n;
+        assert_int_equal(store_begin(f->store, true, &t), 0);
+        assert_int_equal(store_put(t, &(struct store_key){7, "Mformat"}, mark, 15), STORE_REPLACED);
+        assert_int_equal(store_commit(t), 0);
+        return true;
+    }
+    if (strcmp(verb, "cut") == 0) {
+        if (words[0] == '-')
+            n += (long)counts_of(f).bytes;
+        fixture_close(f);
+        assert_int_equal(truncate(f->data, n), 0);
+        return true;
+    }
+    if (strcmp(verb, "remove") != 0 && strcmp(verb, "fifo") != 0 && strcmp(verb, "garbage") != 0)
+        return false;
+    fixture_close(f);
+    assert_int_equal(unlink(path), 0);
+    if (verb[0] == 'f')
+        assert_int_equal(mkfifo(path, 0600), 0);
+    if (verb[0] != 'g')
+        return true;
+    assert_non_null(out = fopen(path, "w"));
+    for (int i = 0; i < 20000; i++)
+        fputc(i * 7, out);
+    fclose(out);
+    return true;
+}
+
 static inline void script_line(struct fixture *f, char *line)
 {
     char seen[300] = "", *save, *verb = strtok_r(line, " ", &save);
@@ -193,6 +258,8 @@ static inline void script_line(struct fixture *f, char *line)
         assert_true(flip(f, *table, (unsigned)atoi(nth), (size_t)atoi(save)));
         return;
     }
+    if (script_file(f, verb, words))
+        return;
     if (want == NULL)
         want = strstr(words, "=");
     assert_non_null(want);
@@ -200,6 +267,10 @@ static inline void script_line(struct fixture *f, char *line)
     want += want[1] == ' ' ? 2 : 1;
     if (strcmp(verb, "verify") == 0) {
         verify_says(f, want);
+        return;
+    }
+    if (strcmp(verb, "open") == 0) {
+        script_open(f, strtok_r(words, " ", &save), want);
         return;
     }
     script_see(f, verb, words, seen, sizeof seen);
@@ -216,14 +287,13 @@ static inline void script_run(void **state)
 {
     const struct script *s = *state;
     char *text = strdup(s->lines), *save;
-    bool is_sound = strstr(s->lines, "damage") == NULL;
     struct fixture f;
 
     fixture_folder(&f);
     fixture_open(&f);
     for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
         script_line(&f, line);
-    if (is_sound)
+    if (f.store != NULL && strstr(s->lines, "damage") == NULL)
         assert_sound(&f);
     fixture_remove(&f);
     free(text);

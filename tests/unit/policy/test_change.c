@@ -8,7 +8,6 @@
 
 #include "base/compiler.h"
 #include "policy/change.h"
-#include "policy/records.h"
 #include "policy/text.h"
 #include "tests/unit/rows.h"
 
@@ -134,51 +133,6 @@ static void policy_is_applied(void **state)
     diags_fini(&d);
 }
 
-static uint64_t count_records(const char *tables)
-{
-    struct store_txn *t;
-    uint64_t n = 0;
-
-    assert_int_equal(store_begin(store, false, &t), 0);
-    for (; *tables != '\0'; tables++)
-        n += store_count(store_counts(t), *tables);
-    store_end(t);
-    return n;
-}
-
-/* Only damage makes suffixes of no rule. A policy that is replaced has none. */
-static void strays_go(void **state)
-{
-    static const char *const texts[] = {"stray.b", "*.stray.b", "a.b", "z.z"};
-    struct store_txn *t;
-    struct store_key k;
-    struct suffix s;
-    const char *why;
-    char *out;
-    uint64_t serial;
-
-    assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
-    assert_int_equal(store_begin(store, true, &t), 0);
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        assert_int_equal(suffix_parse(&s, texts[i], &why), 0);
-        key_suffix(&k, &s, i < 3 ? "nobody" : "one");
-        assert_true(store_put(t, &k, NULL, 0) >= 0); /* and no entry */
-        key_make(&k, TABLE_RULE_SUFFIX,
-                 &(struct key_parts){.front = "nobody", .domain = &s.name, .number = s.kind});
-        assert_true(store_put(t, &k, NULL, 0) >= 0);
-    }
-    assert_int_equal(store_commit(t), 0);
-    assert_int_equal(count_records("SW"), 3 + 4);
-    assert_int_equal(apply(STORED, POLICY_MERGE, NULL), 0); /* looks at its own rules only */
-    assert_int_equal(count_records("SW"), 3 + 4);
-    assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
-    assert_int_equal(count_records("SW"), 3);
-    assert_int_equal(count_records("r"), 3);
-    out = exported(&serial);
-    assert_string_equal(out, STORED);
-    free(out);
-}
-
 struct expect {
     enum policy_kind kind;
     const char *name;
@@ -233,7 +187,6 @@ static void rows_say_what_they_did(void **state)
 int main(void)
 {
     ROWS_WITH(rows, policy_is_applied, open_row, close_store);
-    TEST_WITH(strays_go, open_store, close_store);
     TEST_WITH(rows_say_what_they_did, open_store, close_store);
     return RUN("change");
 }

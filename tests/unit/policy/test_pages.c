@@ -58,14 +58,6 @@ static void fill(struct fixture *f, int suffixes)
     fixture_commit(t);
 }
 
-static void serve(struct fixture *f)
-{
-    fixture_close(f);
-    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
-    f->reader = policy_reader_new(f->store);
-    assert_non_null(f->reader);
-}
-
 /* --- what a walk finds -------------------------------------------------------- */
 
 enum where { NEWEST, OLDER, ROOT, LEAF, SECOND_LEAF, THIRD_LEAF, BIG_VALUE, FREE_ROOT };
@@ -434,7 +426,7 @@ static void swapped_pages(void **state)
     int fd;
 
     fill(f, SUFFIXES);
-    serve(f);
+    fixture_serve(f);
     fd = data_open(f);
     page_get(fd, find_page(fd, SECOND_LEAF), a);
     page_get(fd, find_page(fd, THIRD_LEAF), b);
@@ -477,7 +469,7 @@ static void cut_while_open(void **state)
     int fd;
 
     fill(f, SUFFIXES);
-    serve(f);
+    fixture_serve(f);
     fd = data_open(f);
     assert_int_equal(fstat(fd, &st), 0);
     copy = malloc((size_t)st.st_size);
@@ -530,7 +522,7 @@ static void cut_at_each_step(void **state)
     bool yes;
 
     fixture_policy(f, BASE);
-    serve(f);
+    fixture_serve(f);
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     fixture_ask(f, "corp.example", "10.1.1.1", &q);
     store_reader_end(f->reader->txn);
@@ -543,7 +535,7 @@ static void cut_at_each_step(void **state)
         fixture_folder(f);
         fixture_open(f);
         fixture_policy(f, BASE);
-        serve(f);
+        fixture_serve(f);
         fd = data_open(f);
         assert_int_equal(store_reader_begin(f->reader->txn), 0);
         assert_int_equal(ftruncate(fd, 0), 0);

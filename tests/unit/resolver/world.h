@@ -133,7 +133,7 @@ static inline void world_damage(struct world *w, const struct store_key *key)
     assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
-    assert_int_equal(store_open(&w->store, w->dir, STORE_WRITE, NULL), 0);
+    assert_int_equal(store_open(&w->store, w->dir, STORE_SERVE, NULL), 0);
     w->reader = policy_reader_new(w->store);
     w->view.policy = w->reader;
 }
