@@ -196,9 +196,9 @@ static int begin(struct ledger *l)
         int64_t n[2];
 
         snprintf(sql, sizeof sql,
-                 "SELECT (SELECT count(*) FROM %s)-(SELECT count(*) FROM %s WHERE name='(other)'),"
+                 "SELECT (SELECT count(*) FROM %s),"
                  "ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
-                 table, table, table);
+                 table, table);
         rc = audit_store_sql(l->store, n, sql);
         l->count[t] = n[0];
         l->last_id[t] = n[1];
@@ -248,7 +248,7 @@ static int find(struct ledger *l, enum store_table t, const void *key, size_t le
         if ((row.name = arena_strdup(l->arena, name)) == NULL)
             return -ENOMEM;
         row.id = ++l->last_id[t];
-        l->count[t] += !row.other;
+        l->count[t]++;
     }
     if ((*out = arena_alloc(l->arena, sizeof row)) == NULL)
         return -ENOMEM;
@@ -282,45 +282,42 @@ static int by_order(const void *a, const void *b)
     return (x->order > y->order) - (x->order < y->order);
 }
 
-static int save_row(struct audit_store *store, struct row *r)
-{
-    const enum store_table t = r->table;
-    int rc = 0;
-
-    audit_store_number(store, t, r->id);
-    audit_store_text(store, t, r->name);
-    for (int i = 1; i < store_kinds[t].n; i++)
-        audit_store_number(store, t, r->numbers[i]);
-    if (r->n_sketch > 0)
-        audit_store_blob(store, t, r->sketch, r->n_sketch * sizeof *r->sketch);
-    r->touched = false;
-    r->name = NULL;
-    for (int i = 0; i < r->n_slots && rc == 0; i++) {
-        struct slot *s = &r->slots[i];
-        const int64_t numbers[] = {STORE_SLOTS * r->id + i, s->suffix, s->last, s->verdict,
-                                   s->outcome};
-
-        if (!s->touched)
-            continue;
-        for (size_t k = 0; k < ARRAY_LEN(numbers); k++)
-            audit_store_number(store, STORE_SLOT, numbers[k]);
-        s->touched = false;
-        rc = audit_store_row(store, STORE_SLOT);
-    }
-    return rc == 0 ? audit_store_row(store, t) : rc;
-}
-
 int ledger_save(struct ledger *l)
 {
+    struct audit_store *store = l->store;
     int rc = 0;
 
     qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
     for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
+        struct row *r = l->touched[i].row;
+        const enum store_table t = r->table;
+
         prefetch_row(l->touched[i + AHEAD < l->n_touched ? i + AHEAD : i].row);
-        rc = save_row(l->store, l->touched[i].row);
+        audit_store_number(store, t, r->id);
+        audit_store_text(store, t, r->name);
+        for (int k = 1; k < store_kinds[t].n; k++)
+            audit_store_number(store, t, r->numbers[k]);
+        if (r->n_sketch > 0)
+            audit_store_blob(store, t, r->sketch, r->n_sketch * sizeof *r->sketch);
+        rc = audit_store_row(store, t);
+        for (int k = 0; k < r->n_slots && rc == 0; k++) {
+            struct slot *s = &r->slots[k];
+
+            if (!s->touched)
+                continue;
+            audit_store_number(store, STORE_SLOT, STORE_SLOTS * r->id + k);
+            audit_store_number(store, STORE_SLOT, s->suffix);
+            audit_store_number(store, STORE_SLOT, s->last);
+            audit_store_number(store, STORE_SLOT, s->verdict);
+            audit_store_number(store, STORE_SLOT, s->outcome);
+            rc = audit_store_row(store, STORE_SLOT);
+            s->touched = false;
+        }
+        r->touched = false;
+        r->name = NULL;
     }
     if (rc == 0)
-        rc = audit_store_flush(l->store);
+        rc = audit_store_flush(store);
     l->n_touched = 0;
     if (l->n > ROWS)
         forget_rows(l);
@@ -577,28 +574,14 @@ static int put_event(struct ledger *l, int64_t answer, const struct row *client,
     return audit_store_row(l->store, STORE_EVENT);
 }
 
-/* The number of what the event has in common with others, which is packed there. */
-static int share(struct ledger *l, const uint8_t *packed, size_t len, int64_t *answer)
-{
-    uint64_t hash;
-    struct place *p = place_of(l, STORE_ANSWER, packed, len, &hash);
-
-    if (p->hash != 0 && l->next - p->shared < LEDGER_SHARED) {
-        *answer = p->shared;
-        return 0;
-    }
-    l->n += p->hash == 0;
-    *p = (struct place){.hash = hash, .shared = l->next};
-    *answer = l->next;
-    return put_answer(l);
-}
-
 int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
 {
     const int64_t hour = (int64_t)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, previous, answer;
+    int64_t rule_id = 0, host_id = 0, previous;
     struct row *rule, *suffix, *client, *at_hour;
+    struct place *shared;
     struct name name;
+    uint64_t hash;
     size_t start;
     int rc = l->next > 0 ? 0 : begin(l);
 
@@ -630,11 +613,16 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     count(l, at_hour, true);
     if (!e->counted) {
         start = audit_event_shared(e);
-        rc = share(l, packed + start, len - start, &answer);
+        shared = place_of(l, STORE_ANSWER, packed + start, len - start, &hash);
+        if (shared->hash == 0 || l->next - shared->shared >= LEDGER_SHARED) {
+            l->n += shared->hash == 0;
+            *shared = (struct place){.hash = hash, .shared = l->next};
+            rc = put_answer(l);
+        }
         if (rc == 0)
-            rc = put_event(l, answer, client, previous, suffix, &name);
+            rc = put_event(l, shared->shared, client, previous, suffix, &name);
     }
-    if (rc == 0 && l->n_touched > TOUCHED - FEW)
+    if (rc == 0 && (l->n_touched > TOUCHED - FEW || l->n > PLACES / 2))
         rc = ledger_save(l);
     return rc;
 }

@@ -256,12 +256,13 @@ static int width(enum store_table t)
     return store_kinds[t].n + (t < STORE_LEDGER ? 2 : 0);
 }
 
-/* The statement that writes BULK rows of a table; those without an id are not there. */
-static int prepare_put(struct audit_store *s, enum store_table t)
+/* The statements of a table: that which writes BULK rows, of which those without an id
+ * are not there, and that which finds the rows of a name, hour or client. */
+static int prepare(struct audit_store *s, enum store_table t)
 {
     const struct store_kind *k = &store_kinds[t];
     bool ledger = t < STORE_LEDGER;
-    int n = width(t);
+    int rc, n = width(t);
     char text[SQL_TEXT];
     struct str sql;
 
@@ -279,41 +280,15 @@ static int prepare_put(struct audit_store *s, enum store_table t)
     for (const char *c = k->columns; ledger && c != NULL; c = strchr(c + 1, ','))
         str_addf(&sql, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
     str_add(&sql, ledger ? ")" : "");
-    return sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->put[t].q, NULL);
-}
-
-static int prepare_get(struct audit_store *s, enum store_table t)
-{
-    const struct store_kind *k = &store_kinds[t];
-    char sql[SQL_TEXT];
-
-    snprintf(sql, sizeof sql, "SELECT id%s%s FROM %s WHERE %s", k->columns,
-             t == STORE_SLOT ? "" : ",sketch", k->name,
+    rc = sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->put[t].q, NULL);
+    if (rc != SQLITE_OK || t > STORE_SLOT)
+        return rc;
+    str_init(&sql, text, sizeof text);
+    str_addf(&sql, "SELECT id%s%s FROM %s WHERE %s", k->columns, ledger ? ",sketch" : "", k->name,
              t == STORE_SLOT   ? "id BETWEEN 16*?2 AND 16*?2+15"
              : t == STORE_HOUR ? "id=?2"
                                : "name=?1");
-    return sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->get[t], NULL);
-}
-
-/* For the writer. The log becomes so long before it is written into the database. */
-static int configure(struct audit_store *s, uint64_t wal_bytes)
-{
-    const uint64_t page = 4096;
-    char sql[256];
-    int rc, yes = 1;
-
-    snprintf(sql, sizeof sql,
-             "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
-             "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
-             (unsigned long long)(wal_bytes / page), (unsigned long long)wal_bytes);
-    rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
-    for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
-        rc = prepare_put(s, (enum store_table)t);
-    for (int t = 0; t <= STORE_SLOT && rc == SQLITE_OK; t++)
-        rc = prepare_get(s, (enum store_table)t);
-    return error_of(s->db, rc);
+    return sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->get[t], NULL);
 }
 
 /* The rights do not depend on the umask; the files beside it get those of the
@@ -338,8 +313,8 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     const int flags =
         (wal_bytes > 0 ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     struct audit_store *s = calloc(1, sizeof *s);
-    char path[PATH_MAX];
-    int rc;
+    char path[PATH_MAX], sql[256];
+    int rc, yes = 1;
 
     if (s == NULL)
         return -ENOMEM;
@@ -362,8 +337,17 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         rc = check(s, path, d);
     if (rc == 0)
         rc = wal_bytes > 0 ? error_of(s->db, create(s->db)) : -ENOENT;
-    if (rc >= 0 && wal_bytes > 0)
-        rc = configure(s, wal_bytes);
+    if (rc >= 0 && wal_bytes > 0) {
+        snprintf(sql, sizeof sql,
+                 "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
+                 "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
+                 (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
+        rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
+        (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
+        for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
+            rc = prepare(s, (enum store_table)t);
+        rc = error_of(s->db, rc);
+    }
     if (rc >= 0) {
         *out = s;
         return 0;

@@ -309,27 +309,6 @@ static int finish(struct audit_writer *w, int rc)
     return 0;
 }
 
-static int put_batch(struct audit_writer *w, uint64_t *recorded, uint64_t *counted)
-{
-    const struct audit_event *e = &w->event;
-    size_t len, next;
-    int rc = 0;
-
-    for (size_t i = 0; i < w->len && rc == 0; i = next) {
-        const uint8_t *packed = w->batch + i + sizeof len;
-
-        memcpy(&len, w->batch + i, sizeof len);
-        next = i + item_size(len);
-        if (next < w->len)
-            ledger_expect(w->ledger, w->batch + next + sizeof len);
-        audit_event_unpack(&w->event, packed, len);
-        rc = ledger_add(w->ledger, e, packed, len);
-        *recorded += e->kind == AUDIT_EVENT && !e->counted;
-        *counted += e->kind == AUDIT_EVENT && e->counted;
-    }
-    return rc;
-}
-
 /* True when nothing is left to be committed. */
 static bool commit(struct audit_writer *w, struct now now)
 {
@@ -339,6 +318,7 @@ static bool commit(struct audit_writer *w, struct now now)
                                     .lost = w->lost,
                                     .lost_from_ms = w->lost_from_ms};
     uint64_t recorded = 0, counted = 0;
+    size_t len, next;
     int rc;
 
     w->attempt_ms = now.mono_ms;
@@ -346,8 +326,18 @@ static bool commit(struct audit_writer *w, struct now now)
         return true;
     w->committed = true;
     rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
-    if (rc == 0)
-        rc = put_batch(w, &recorded, &counted);
+    for (size_t i = 0; i < w->len && rc == 0; i = next) {
+        const uint8_t *packed = w->batch + i + sizeof len;
+
+        memcpy(&len, w->batch + i, sizeof len);
+        next = i + item_size(len);
+        if (next < w->len)
+            ledger_expect(w->ledger, w->batch + next + sizeof len);
+        audit_event_unpack(&w->event, packed, len);
+        rc = ledger_add(w->ledger, &w->event, packed, len);
+        recorded += w->event.kind == AUDIT_EVENT && !w->event.counted;
+        counted += w->event.kind == AUDIT_EVENT && w->event.counted;
+    }
     if (rc == 0 && w->lost > 0)
         rc = ledger_add(w->ledger, &gap, NULL, 0);
     if (rc == 0)
@@ -456,29 +446,20 @@ static void flush_all(struct audit_writer *w, struct now now)
     }
 }
 
-/* A commit that took more than half of the interval doubles it; quick ones bring it back. */
-static uint64_t adapt(struct audit_writer *w, struct now now)
+uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
     uint64_t interval = atomic_load(&w->stats.interval_ms), due = w->step_ms + w->wait_ms;
-    uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0;
+    uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0, next;
+    bool any = false;
 
-    if (!w->committed)
-        return interval;
-    if (took > interval / 2)
+    /* A commit that took more than half of the interval doubles it; quick ones bring it back. */
+    if (w->committed && took > interval / 2)
         interval = interval * 2 < interval_most_ms ? interval * 2 : interval_most_ms;
-    else if (took < interval / 8)
+    else if (w->committed && took < interval / 8)
         interval /= 2;
     if (interval < w->limits.commit_interval_ms)
         interval = w->limits.commit_interval_ms;
     atomic_store(&w->stats.interval_ms, interval);
-    return interval;
-}
-
-uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
-{
-    uint64_t interval = adapt(w, now), next;
-    bool any = false;
-
     w->committed = false;
     if (flush)
         flush_all(w, now);

@@ -22,71 +22,7 @@
 enum { CHUNK = 1000, SAMPLE = 10000, SQL_TEXT = 16384 };
 static const uint64_t hour_ms = 3600000;
 
-/* --- reading: each function is given a value of its option, and says what is wrong ----- */
-
-static int read_word(struct audit *a, const char *option, const char *value)
-{
-    json_t *values = json_object_get(a->asked, option);
-
-    if (values == NULL)
-        (void)json_object_set_new(a->asked, option, values = json_array());
-    (void)json_array_append_new(values, audit_json_text(value));
-    return 0;
-}
-
-static int read_client(struct audit *a, const char *option, const char *text)
-{
-    struct prefix prefix;
-
-    return prefix_parse(&prefix, text) == 0
-               ? read_word(a, option, text)
-               : ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
-}
-
-/* Also the whole name, as it stands in an event. */
-static int read_suffix(struct audit *a, const char *option, const char *text)
-{
-    bool below = strncmp(text, "*.", 2) == 0;
-    char suffix[NAME_TEXT + 1] = ".";
-    struct name name, whole;
-
-    if (name_parse(&whole, below ? text + 2 : text) != 0)
-        return ctl_fail(EXIT_USAGE, "--suffix %s: not a domain name", text);
-    name_fold(&whole);
-    name = whole;
-    if (name_is_vlmcs(&whole))
-        name_parent(&whole, 2, &name);
-    name_print(&name, suffix + 1);
-    return below ? read_word(a, "below", suffix) : read_word(a, option, suffix + 1);
-}
-
-static int read_outcome(struct audit *a, const char *option, const char *text)
-{
-    char meant[DIAG_MEANT];
-
-    if (str_index(outcome_names + 1, text) >= 0)
-        return read_word(a, option, text);
-    return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s", text,
-                    diag_meant(text, outcome_names + 1, meant));
-}
-
-/* As it stands between spaces in a list: " kms01.contoso.com:1688 ", or without the port. */
-static int read_target(struct audit *a, const char *option, const char *text)
-{
-    char host[NAME_TEXT], target[NAME_TEXT + 16] = " ";
-    size_t len = strcspn(text, ":");
-    uint64_t port = 0;
-    struct name name;
-
-    snprintf(host, sizeof host, "%.*s", (int)len, text);
-    if (name_parse(&name, host) != 0 ||
-        (text[len] == ':' && (number_parse(&port, text + len + 1, UINT16_MAX) != 0 || port == 0)))
-        return ctl_fail(EXIT_USAGE, "--target %s: not a HOST or HOST:PORT", text);
-    name_fold(&name);
-    name_print(&name, target + 1);
-    snprintf(target + strlen(target), 16, port > 0 ? ":%u " : ":", (unsigned)port);
-    return read_word(a, option, target);
-}
+/* --- what is asked for --------------------------------------------------------------- */
 
 /* clang-format off */
 #define ANY(option, test) "EXISTS(SELECT 1 FROM asked WHERE option='" option "' AND " test ")"
@@ -95,22 +31,71 @@ static int read_target(struct audit *a, const char *option, const char *text)
 
 static const struct filter {
     unsigned bit;
-    const char *option; /* and its key in asked, behind the dashes */
-    int (*read)(struct audit *, const char *, const char *); /* NULL: it has no value */
+    const char *option; /* and, behind the dashes, its name in asked */
     const char *events, *own; /* the condition on an event, on a row of its own table */
 } filters[] = {
-    {OF_CLIENT, "--client", read_client, ANY("client", "within(address,value)"), ANY("client", "within(address,value)")},
-    {OF_NETWORK, "--network", read_word, ANY("network", "instr(' '||networks||' ',' '||value||' ')>0"), NULL},
-    {OF_SUFFIX, "--suffix", read_suffix, SUFFIX, SUFFIX},
-    {OF_OUTCOME, "--outcome", read_outcome, ONE_OF("outcome"), NULL},
-    {OF_RULE, "--rule", read_word, ONE_OF("rule"), ONE_OF("rule")},
-    {OF_TARGET, "--target", read_target, ANY("target", "instr(lower(' '||real_hosts||' '||answer||' '),value)>0"),
+    {OF_CLIENT, "--client", ANY("client", "within(address,value)"), ANY("client", "within(address,value)")},
+    {OF_NETWORK, "--network", ANY("network", "instr(' '||networks||' ',' '||value||' ')>0"), NULL},
+    {OF_SUFFIX, "--suffix", SUFFIX, SUFFIX},
+    {OF_OUTCOME, "--outcome", ONE_OF("outcome"), NULL},
+    {OF_RULE, "--rule", ONE_OF("rule"), ONE_OF("rule")},
+    {OF_TARGET, "--target", ANY("target", "instr(lower(' '||real_hosts||' '||answer||' '),value)>0"),
      ANY("target", "instr(' '||target||' ',value)>0")},
-    {OF_NO_HOST, "--no-host", NULL, NULL, "no_host_since IS NOT NULL"},
-    {OF_ADDRESS, NULL, NULL, NULL, ONE_OF("address")},
-    {OF_FOUND, NULL, NULL, NULL, "sequence IN(SELECT row FROM found)"},
+    {OF_NO_HOST, "--no-host", NULL, "no_host_since IS NOT NULL"},
+    {OF_ADDRESS, NULL, NULL, ONE_OF("address")},
+    {OF_FOUND, NULL, NULL, "sequence IN(SELECT row FROM found)"},
 };
 /* clang-format on */
+
+static void add(struct audit *a, const char *option, const char *value)
+{
+    json_t *values = json_object_get(a->asked, option);
+
+    if (values == NULL)
+        (void)json_object_set_new(a->asked, option, values = json_array());
+    (void)json_array_append_new(values, audit_json_text(value));
+}
+
+/* Takes a value of the option as it stands in the database, or says what is wrong. */
+static int read_value(struct audit *a, const struct filter *f, const char *text)
+{
+    bool below = f->bit == OF_SUFFIX && strncmp(text, "*.", 2) == 0;
+    char value[NAME_TEXT + 16], meant[DIAG_MEANT];
+    size_t len = strcspn(text, ":");
+    struct prefix prefix;
+    struct name name;
+    uint64_t port = 0;
+
+    a->given |= f->bit;
+    str_copy(value, sizeof value, text);
+    if (f->bit == OF_CLIENT && prefix_parse(&prefix, text) != 0)
+        return ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
+    if (f->bit == OF_OUTCOME && str_index(outcome_names + 1, text) < 0)
+        return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s", text,
+                        diag_meant(text, outcome_names + 1, meant));
+    if (f->bit == OF_SUFFIX) { /* or the whole name, as it stands in an event */
+        if (name_parse(&name, below ? text + 2 : text) != 0)
+            return ctl_fail(EXIT_USAGE, "--suffix %s: not a domain name", text);
+        name_fold(&name);
+        if (name_is_vlmcs(&name))
+            name_parent(&name, 2, &name);
+        value[0] = '.';
+        name_print(&name, below ? value + 1 : value);
+    }
+    if (f->bit == OF_TARGET) { /* as it stands between spaces in a list, or without the port */
+        snprintf(value, sizeof value, "%.*s", (int)len, text);
+        if (name_parse(&name, value) != 0 ||
+            (text[len] == ':' &&
+             (number_parse(&port, text + len + 1, UINT16_MAX) != 0 || port == 0)))
+            return ctl_fail(EXIT_USAGE, "--target %s: not a HOST or HOST:PORT", text);
+        name_fold(&name);
+        value[0] = ' ';
+        name_print(&name, value + 1);
+        snprintf(value + strlen(value), 16, port > 0 ? ":%u " : ":", (unsigned)port);
+    }
+    add(a, below ? "below" : f->option + 2, value);
+    return 0;
+}
 
 static int read_time(struct ctl *c, const char *option, uint64_t *out)
 {
@@ -127,7 +112,6 @@ static int read_sort(struct audit *a, const struct column *columns)
 {
     const char *names[64] = {NULL};
     char meant[DIAG_MEANT];
-    int n = 0;
 
     a->sort = ctl_option(a->c, "--sort");
     if (a->sort == NULL)
@@ -136,11 +120,11 @@ static int read_sort(struct audit *a, const struct column *columns)
         a->order_given = true;
         a->ascending = *a->sort++ == '+';
     }
-    for (; columns != NULL && columns->key != NULL && n < 63; columns++)
-        names[n++] = columns->key;
+    for (int n = 0; columns != NULL && columns[n].key != NULL && n < 63; n++)
+        names[n] = columns[n].key;
     if (columns == NULL || str_index(names, a->sort) >= 0)
         return 0;
-    return ctl_fail(EXIT_USAGE, "--sort %s: no such column (those of --csv)%s", a->sort,
+    return ctl_fail(EXIT_USAGE, "--sort %s: no such column%s (those of --csv)", a->sort,
                     diag_meant(a->sort, names, meant));
 }
 
@@ -202,13 +186,12 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
     if (a->until_ms > 0 && a->since_ms >= a->until_ms)
         return ctl_fail(EXIT_USAGE, "--since is not before --until");
     for (const struct filter *f = filters; f->option != NULL; f++)
-        for (int n = 0; code == 0 && (text = ctl_option_at(c, f->option, n)) != NULL; n++) {
-            a->given |= f->bit;
-            code = f->read != NULL ? f->read(a, f->option + 2, text) : 0;
-        }
-    if (address != NULL)
-        (void)read_word(a, "address", address);
-    a->given |= address != NULL ? OF_ADDRESS : 0;
+        for (int n = 0; code == 0 && (text = ctl_option_at(c, f->option, n)) != NULL; n++)
+            code = read_value(a, f, text);
+    if (address != NULL) {
+        add(a, "address", address);
+        a->given |= OF_ADDRESS;
+    }
     if (code != 0 || (code = ctl_become_user(c)) != 0)
         return code;
     diags_init(&d);
@@ -280,19 +263,19 @@ const char *audit_where(const struct audit *a, char out[AUDIT_WHERE])
 int audit_span(struct audit *a, int64_t *first, int64_t *last)
 {
     const uint64_t since = a->since_ms / hour_ms, until = a->until_ms / hour_ms;
-    char sql[512];
-    int code;
+    json_t *rows = json_array();
+    int code = audit_run(a, rows,
+                         "SELECT max((SELECT ifnull(min(id),1) FROM event),"
+                         "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%llu)) AS first,"
+                         "ifnull((SELECT event FROM main.hour WHERE id>%llu AND event>0 LIMIT 1),"
+                         "(SELECT ifnull(max(id),0) FROM event)) AS last",
+                         (unsigned long long)(since > 0 ? since - 1 : 0),
+                         (unsigned long long)(until > 0 ? until + 1 : INT64_MAX));
 
-    snprintf(sql, sizeof sql,
-             "SELECT max((SELECT ifnull(min(id),1) FROM event),"
-             "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%llu))",
-             (unsigned long long)(since > 0 ? since - 1 : 0));
-    code = audit_number(a, first, sql);
-    snprintf(sql, sizeof sql,
-             "SELECT ifnull((SELECT event FROM main.hour WHERE id>%llu AND event>0 LIMIT 1),"
-             "(SELECT max(id) FROM event))",
-             (unsigned long long)(until > 0 ? until + 1 : INT64_MAX));
-    return code == 0 ? audit_number(a, last, sql) : code;
+    *first = json_integer_value(json_object_get(json_array_get(rows, 0), "first"));
+    *last = json_integer_value(json_object_get(json_array_get(rows, 0), "last"));
+    json_decref(rows);
+    return code;
 }
 
 /* --- rows ------------------------------------------------------------------------------ */
