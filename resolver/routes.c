@@ -5,7 +5,7 @@
  * request once.
  *
  * Numbers are rows: a counter of the workers, the cache, the audit or the policy is
- * named in `stats` by its row, and goes into `status` by one in status_numbers[].
+ * named in `stats` by its row; `status` picks from these.
  */
 #include "resolver/daemon.h"
 
@@ -55,11 +55,6 @@ static const struct number audit_numbers[] = {
 #undef X
     {"audit_lost", offsetof(struct audit_writer_stats, dropped)},
     {NULL, 0}};
-static const struct number policy_numbers[] = {
-#define X(name) {"policy_" #name, offsetof(struct policy_counts, name)},
-    X(networks) X(pools) X(rules) X(suffixes) X(approved)
-#undef X
-    {NULL, 0}};
 static const struct number upstream_numbers[] = {
 #define X(name, field) {name, offsetof(struct upstream_report, field)},
     X("queries", queries) X("replies", replies)
@@ -70,26 +65,6 @@ static const struct number upstream_numbers[] = {
 #undef X
     {NULL, 0}};
 
-/* In `status`: the object that has it (NULL: none), its name there and in `stats`. */
-static const struct { const char *object, *name, *stat; } status_numbers[] = {
-    {NULL, "queries", "queries"},
-    {NULL, "kms_questions", "kms_questions"},
-    {"policy", "networks", "policy_networks"},
-    {"policy", "pools", "policy_pools"},
-    {"policy", "rules", "policy_rules"},
-    {"policy", "suffixes", "policy_suffixes"},
-    {"policy", "approved", "policy_approved"},
-    {"audit", "questions", "kms_questions"},
-    {"audit", "recorded", "audit_recorded"},
-    {"audit", "counted", "audit_counted"},
-    {"audit", "bytes", "audit_store_bytes"},
-    {"audit", "last_commit", "audit_last_commit_wall_ms"},
-    {"cache", "entries", "cache_entries"},
-    {"cache", "bytes", "cache_bytes"},
-    {"cache", "size", "cache_size"},
-    {"cache", "hits", "cache_lookups_hit"},
-    {"cache", "misses", "cache_lookups_missed"},
-};
 /* clang-format on */
 
 static json_int_t number_of(const json_t *o, const char *name)
@@ -114,14 +89,12 @@ static struct worker *worker_at(const struct daemon *d, int i)
     return i < d->n_workers ? d->workers[i] : d->own;
 }
 
-/* All numbers. 0 or -errno of what the policy store tells, into counts. */
-static int sum_up(struct daemon *d, json_t *stats, struct policy_counts *counts)
+static json_t *sum_up(struct daemon *d)
 {
+    json_t *stats = json_object();
     struct cache_stats cache;
     struct audit_writer_stats audit = {0};
-    int rc = 0;
 
-    memset(counts, 0, sizeof *counts);
     for (int i = 0; i <= d->n_workers; i++)
         add_numbers(stats, worker_numbers, &worker_at(d, i)->stats);
     cache_stats(d->shared.cache, &cache);
@@ -129,19 +102,12 @@ static int sum_up(struct daemon *d, json_t *stats, struct policy_counts *counts)
     if (d->auditor != NULL)
         auditor_stats(d->auditor, &audit);
     add_numbers(stats, audit_numbers, &audit);
-    if (d->shared.policy != NULL)
-        rc = policy_store_counts(d->shared.policy, counts);
-    add_numbers(stats, policy_numbers, counts);
-    return rc;
+    return stats;
 }
 
 static void get_stats(void *context, struct control_request *r)
 {
-    json_t *stats = json_object();
-    struct policy_counts counts;
-
-    (void)sum_up(context, stats, &counts);
-    control_answer(r, 200, json_pack("{s:o}", "stats", stats));
+    control_answer(r, 200, json_pack("{s:o}", "stats", sum_up(context)));
 }
 
 /* ---- status ---- */
@@ -160,13 +126,15 @@ static void PRINTF_LIKE(2, 3) problem(json_t *problems, const char *fmt, ...)
     va_end(args);
 }
 
-/* What is wrong with the policy store: its contents, its folder, its readers. How many
- * threads have no reader. */
-static int policy_problems(struct daemon *d, const struct store_health *h, const json_t *stats,
-                           int rc, json_t *problems)
+/* What is wrong with the policy store, its contents, its folder, its readers; with the audit,
+ * and with what the machine tells. without: how many threads have no policy. */
+static json_t *find_problems(struct daemon *d, const struct store_health *h, const json_t *stats,
+                             int policy_rc, json_int_t dropped, int *without)
 {
     const char *dir = d->newest->server.state_dir;
     json_int_t damaged = number_of(stats, "kms_damaged");
+    struct audit_writer_stats audit = {0};
+    json_t *list = json_array();
     char full[64];
     int error = 0, n = 0;
 
@@ -176,35 +144,51 @@ static int policy_problems(struct daemon *d, const struct store_health *h, const
         error = e != 0 ? e : error;
         n += e != 0;
     }
+    *without = n;
+    if (d->policy_error[0] != '\0')
+        problem(list, "policy: %s", d->policy_error);
     if (d->verifier.found[0] != '\0')
-        problem(problems, "policy: %s", d->verifier.found);
+        problem(list, "policy: %s", d->verifier.found);
     else if (h->faults > 0)
-        problem(problems,
+        problem(list,
                 "policy: %s/policy/data.mdb: %llu reads failed since the start, since the disk "
                 "failed or the file is damaged; those questions got what the real DNS "
                 "said; " STORE_REMEDY,
                 dir, (unsigned long long)h->faults);
     else if (damaged > 0)
-        problem(problems,
+        problem(list,
                 "policy: %s/policy/data.mdb: %lld questions since the start needed a damaged "
                 "record and got what the real DNS said; " STORE_REMEDY,
                 dir, (long long)damaged);
-    else if (rc != 0 && rc != -EUSERS)
-        problem(problems, "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
-                dir, strerror(-rc));
+    else if (policy_rc != 0 && policy_rc != -EUSERS)
+        problem(list, "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
+                dir, strerror(-policy_rc));
     if (h->unlocked)
-        problem(problems,
+        problem(list,
                 "policy: %s/policy is read-only here: rules act, and must not be changed from "
                 "elsewhere meanwhile; make it writable and restart waymarkd",
                 dir);
     snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
     if (n > 0)
-        problem(problems,
+        problem(list,
                 "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
                 "the clients that they answer; end the other processes that have "
                 "%s/policy/lock.mdb open (fuser shows them) and restart waymarkd",
                 n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
-    return n;
+    if (d->auditor != NULL)
+        auditor_stats(d->auditor, &audit);
+    if (d->audit_error[0] != '\0')
+        problem(list, "audit: %s", d->audit_error);
+    if (audit.last_error != 0)
+        problem(list,
+                "audit: the last commit failed: %s; events wait in memory, and are dropped "
+                "and counted when it is full",
+                strerror(audit.last_error));
+    if (dropped != 0)
+        problem(list, "audit: %lld events were dropped since the start", (long long)dropped);
+    if (d->machine_error[0] != '\0')
+        problem(list, "machine: %s", d->machine_error);
+    return list;
 }
 
 static void add_zone(void *context, const char *zone)
@@ -216,79 +200,74 @@ static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const struct settings *s = d->newest;
-    const char *file = d->settings_path != NULL ? d->settings_path : SETTINGS_DEFAULT_PATH;
-    json_t *listen = json_array(), *problems = json_array(), *reverse = json_array(),
-           *stats = json_object(), *o;
+    json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d), *problems;
     struct store_health h = {.refused = true};
-    struct audit_writer_stats audit = {0};
-    struct policy_counts counts;
+    struct policy_counts counts = {0};
     char text[ADDR_TEXT], digest[16];
-    json_int_t dropped, waiting;
-    int without = 0, rc = sum_up(d, stats, &counts);
+    int without, rc = 0;
+    json_int_t dropped = number_of(stats, d->auditor != NULL ? "audit_lost" : "audit_dropped"),
+               waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
+                         number_of(stats, "audit_counted") - dropped;
 
-    if (d->policy_error[0] != '\0')
-        problem(problems, "policy: %s", d->policy_error);
     if (d->shared.policy != NULL) {
         h = store_health(d->shared.policy);
-        without = policy_problems(d, &h, stats, rc, problems);
+        rc = policy_store_counts(d->shared.policy, &counts);
     }
-    if (d->auditor != NULL)
-        auditor_stats(d->auditor, &audit);
-    dropped = number_of(stats, d->auditor != NULL ? "audit_lost" : "audit_dropped");
-    waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
-              number_of(stats, "audit_counted") - dropped;
-    if (d->audit_error[0] != '\0')
-        problem(problems, "audit: %s", d->audit_error);
-    if (audit.last_error != 0)
-        problem(problems,
-                "audit: the last commit failed: %s; events wait in memory, and are dropped "
-                "and counted when it is full",
-                strerror(audit.last_error));
-    if (dropped != 0)
-        problem(problems, "audit: %lld events were dropped since the start", (long long)dropped);
-    if (d->machine_error[0] != '\0')
-        problem(problems, "machine: %s", d->machine_error);
+    problems = find_problems(d, &h, stats, rc, dropped, &without);
     snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
     special_each_reverse(d->own->listen.view, add_zone, reverse);
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
     /* clang-format off */
-    o = json_pack("{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:s,s:I,s:I},s:o,"
-                  "s:{s:b,s:b,s:o?,s:s,s:s?,s:I,s:I,s:i},s:{s:b,s:s?,s:I,s:I},s:{},s:s,s:o}",
-                  "version", PACKAGE_VERSION,
-                  "name", s->server.name,
-                  "pid", (int)getpid(),
-                  "user", (int)geteuid(),
-                  "started", (json_int_t)d->started.wall_ms,
-                  "uptime_s", (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000),
-                  "listen", listen,
-                  "workers", d->n_workers,
-                  "settings", "file", file,
-                              "generation", (json_int_t)s->generation,
-                              "read", (json_int_t)d->read.wall_ms,
-                  "local_reverse", reverse,
-                  "policy", "open", !h.refused && rc != -EIO,
-                            "read_only", h.unlocked,
-                            "serial", rc == 0 ? json_integer((json_int_t)counts.serial) : NULL,
-                            "digest", digest,
-                            "error", or_null(d->policy_error),
-                            "verified", (json_int_t)d->verifier.verified_ms,
-                            "faults", (json_int_t)h.faults,
-                            "threads_without", without,
-                  "audit", "open", d->auditor != NULL,
-                           "error", or_null(d->audit_error),
-                           "dropped", dropped,
-                           "pending", waiting > 0 ? waiting : 0,
-                  "cache",
-                  "kms_mode", mode_names[s->kms.mode],
-                  "problems", problems);
+    control_answer(r, 200, json_pack(
+        "{s:s,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:{s:s,s:I,s:I},s:o,"
+        "s:{s:b,s:b,s:o?,s:s,s:s?,s:I,s:I,s:i,s:I,s:I,s:I,s:I,s:I},"
+        "s:{s:b,s:s?,s:I,s:I,s:I,s:I,s:I,s:I,s:I},s:{s:I,s:I,s:I,s:I,s:I},s:s,s:I,s:I,s:o}",
+        "version", PACKAGE_VERSION,
+        "name", s->server.name,
+        "pid", (int)getpid(),
+        "user", (int)geteuid(),
+        "started", (json_int_t)d->started.wall_ms,
+        "uptime_s", (json_int_t)((clock_now().mono_ms - d->started.mono_ms) / 1000),
+        "listen", listen,
+        "workers", d->n_workers,
+        "settings", "file", d->settings_path != NULL ? d->settings_path : SETTINGS_DEFAULT_PATH,
+                    "generation", (json_int_t)s->generation,
+                    "read", (json_int_t)d->read.wall_ms,
+        "local_reverse", reverse,
+        "policy", "open", !h.refused && rc != -EIO,
+                  "read_only", h.unlocked,
+                  "serial", rc == 0 ? json_integer((json_int_t)counts.serial) : NULL,
+                  "digest", digest,
+                  "error", or_null(d->policy_error),
+                  "verified", (json_int_t)d->verifier.verified_ms,
+                  "faults", (json_int_t)h.faults,
+                  "threads_without", without,
+                  "networks", (json_int_t)counts.networks,
+                  "pools", (json_int_t)counts.pools,
+                  "rules", (json_int_t)counts.rules,
+                  "suffixes", (json_int_t)counts.suffixes,
+                  "approved", (json_int_t)counts.approved,
+        "audit", "open", d->auditor != NULL,
+                 "error", or_null(d->audit_error),
+                 "questions", number_of(stats, "kms_questions"),
+                 "recorded", number_of(stats, "audit_recorded"),
+                 "counted", number_of(stats, "audit_counted"),
+                 "dropped", dropped,
+                 "pending", waiting > 0 ? waiting : 0,
+                 "bytes", number_of(stats, "audit_store_bytes"),
+                 "last_commit", number_of(stats, "audit_last_commit_wall_ms"),
+        "cache", "entries", number_of(stats, "cache_entries"),
+                 "bytes", number_of(stats, "cache_bytes"),
+                 "size", number_of(stats, "cache_size"),
+                 "hits", number_of(stats, "cache_lookups_hit"),
+                 "misses", number_of(stats, "cache_lookups_missed"),
+        "kms_mode", mode_names[s->kms.mode],
+        "queries", number_of(stats, "queries"),
+        "kms_questions", number_of(stats, "kms_questions"),
+        "problems", problems));
     /* clang-format on */
-    for (size_t i = 0; i < ARRAY_LEN(status_numbers); i++)
-        json_object_set(
-            status_numbers[i].object != NULL ? json_object_get(o, status_numbers[i].object) : o,
-            status_numbers[i].name, json_object_get(stats, status_numbers[i].stat));
     json_decref(stats);
-    control_answer(r, 200, o);
 }
 
 /* ---- reload ---- */
