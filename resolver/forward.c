@@ -428,27 +428,11 @@ static uint64_t patience(const struct flight *fl)
 
 /* ---- time ---- */
 
-/* False when there is no other route. */
-static bool fall_back(struct flight *fl, uint64_t now_ms)
-{
-    const struct route *last = query_route(fl->view, &root, TYPE_NS);
-
-    if (!fl->route->fall_back || last == NULL || fl->route == last || fl->following != NULL ||
-        fl->passthrough)
-        return false;
-    close_tries(fl);
-    fl->route = last;
-    fl->n_tries = fl->n_hurried = 0;
-    memset(fl->servers, 0, sizeof fl->servers);
-    fl->end_ms = fl->begun_ms + patience(fl);
-    go_on(fl, false, now_ms);
-    return true;
-}
-
 static void on_flight_timer(struct io_timer *timer)
 {
     struct flight *fl = container_of(timer, struct flight, timer);
     struct now now = fl->forwarder->io->now(fl->forwarder->io);
+    const struct route *last = query_route(fl->view, &root, TYPE_NS);
     const struct exchange *e = fl->current;
     struct real none;
 
@@ -458,26 +442,34 @@ static void on_flight_timer(struct io_timer *timer)
         none.pending = true;
         answer_waiters(fl, &none, now);
     }
-    if (fl->next_ms <= now.mono_ms) {
-        if (e != NULL && !e->hurried && !e->unsure &&
-            e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
-            struct flight_server *t = &fl->servers[e->server_index];
-
-            /* Silence is counted once a flight: one name that a server cannot
-             * answer says little of the server. */
-            COUNT(fl->forwarder->stats, upstream_timeouts);
-            exchange_silent(e->server, t->silent);
-            t->silent = true;
-        }
-        fl->current = NULL;
-        if (now.mono_ms < fl->end_ms) {
-            go_on(fl, false, now.mono_ms);
-        } else if (!fall_back(fl, now.mono_ms)) {
-            give_up(fl, fl->starved);
-        }
-    } else {
+    if (fl->next_ms > now.mono_ms) {
         wait_until(fl, fl->next_ms);
+        return;
     }
+    if (e != NULL && !e->hurried && !e->unsure &&
+        e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
+        struct flight_server *t = &fl->servers[e->server_index];
+
+        /* Silence is counted once a flight: one name that a server cannot
+         * answer says little of the server. */
+        COUNT(fl->forwarder->stats, upstream_timeouts);
+        exchange_silent(e->server, t->silent);
+        t->silent = true;
+    }
+    fl->current = NULL;
+    if (now.mono_ms >= fl->end_ms) {
+        if (!fl->route->fall_back || last == NULL || fl->route == last || fl->following != NULL ||
+            fl->passthrough) {
+            give_up(fl, fl->starved);
+            return;
+        }
+        close_tries(fl);
+        fl->route = last;
+        fl->n_tries = fl->n_hurried = 0;
+        memset(fl->servers, 0, sizeof fl->servers);
+        fl->end_ms = fl->begun_ms + patience(fl);
+    }
+    go_on(fl, false, now.mono_ms);
 }
 
 /* ---- questions come in ---- */

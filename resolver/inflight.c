@@ -210,17 +210,15 @@ struct waiter *inflight_wait(struct inflight *in, struct flight *f, const struct
         return NULL;
     if (on_reply == NULL && f->n_clients > 0) { /* a client joins a flight of others */
         struct share *share = share_get(in, &q->client.addr);
-        bool good = in->n_joined < n;
+        bool tcp = q->client.transport == AUDIT_TCP, good;
 
         if (share != f->share)
             inflight_favour(f);
         /* Over UDP a client that gets no answer asks again; over TCP it waits, so there
          * it has more room. */
         joined = share->prefix;
-        if (q->client.transport == AUDIT_TCP)
-            good = good && joined->n_joined < n - n / 4;
-        else
-            good = good && joined->n_joined < n - n / 2 && f->n_clients < WAITERS_MAX;
+        good = in->n_joined < n && joined->n_joined < n - n / (tcp ? 4 : 2) &&
+               (tcp || f->n_clients < WAITERS_MAX);
         in->n_joined += good;
         joined->n_joined += good;
         share_give_back(in, share);
