@@ -76,11 +76,6 @@ static bool knows_edns(const struct upstream *s, uint64_t now_ms)
     return now_ms < s->knows_edns_ms && s->report.state != UPSTREAM_DOWN;
 }
 
-bool exchange_suspects_edns(const struct upstream *s, uint64_t now_ms)
-{
-    return s->silent > 0 && s->report.last_error == ETIMEDOUT && !knows_edns(s, now_ms);
-}
-
 /* A reply to a question of since_ms did right, or missed, what some servers cannot do.
  * Questions that go on at the same time are one miss: perhaps the server was away. */
 static void learn(struct upstream_habit *h, bool good, uint64_t since_ms, uint64_t now_ms)
@@ -171,13 +166,13 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
     s->report.by_kind[r->facts.kind]++;
     if (r->failure == RCODE_NOERROR && e->q.edns)
         s->knows_edns_ms = now_ms + FORGET_MS;
-    if (r->failure == RCODE_NOERROR && (e->q.edns || e->suspect_edns))
+    if (r->failure == RCODE_NOERROR && (e->q.edns || e->suspects_edns))
         learn(&s->no_edns, e->q.edns, e->asked_ms, now_ms);
     if (r->facts.kind == REPLY_REFERRAL)
         r->failure = RCODE_UNUSABLE;
     /* A reply without EDNS to a question that wants DNSSEC is not kept before it is
      * known to be the rule: perhaps a packet was lost, and the next has signatures. */
-    if (e->suspect_edns && e->q.do_bit)
+    if (e->suspects_edns && e->q.do_bit)
         r->facts.cacheable = false;
     r->image = x->image;
     r->no_edns = e->q.edns && m->rcode == RCODE_SERVFAIL && !knows;
@@ -240,21 +235,22 @@ int exchange_open(struct exchange *e)
     struct upstream *s = e->server;
     uint8_t packet[EXCHANGE_PACKET_MAX], bits[NAME_MAX_WIRE];
     struct writer w = writer_make(packet, sizeof packet);
-    bool minds_edns;
+    bool may_ask_edns;
     int rc;
 
     e->begun_ms = io->now(io).mono_ms;
     e->q.id = random_u16(io->random);
     e->sent = *e->q.qname;
-    minds_edns = s->no_edns.until_ms > e->begun_ms;
-    e->q.edns = e->q.edns && !minds_edns;
-    e->suspect_edns = e->suspect_edns && !minds_edns;
+    may_ask_edns = e->q.edns && e->packet == NULL && s->no_edns.until_ms <= e->begun_ms;
+    /* It was silent, and has not shown lately that it understands EDNS. */
+    e->suspects_edns = may_ask_edns && (e->plain || (s->silent > 0 && !knows_edns(s, e->begun_ms) &&
+                                                     s->report.last_error == ETIMEDOUT));
+    e->q.edns = may_ask_edns && !e->suspects_edns;
     COUNT(stats, upstream_queries);
     if (e->tcp)
         COUNT(stats, upstream_tcp);
     s->report.queries++;
     if (e->packet != NULL) {
-        e->q.edns = e->suspect_edns = false;
         writer_u16(&w, e->q.id);
         writer_bytes(&w, e->packet + 2, e->packet_len - 2);
     } else {

@@ -94,9 +94,9 @@ struct exchange {
     struct io_peer peer;
     struct exchanges *home;
     struct upstream *server;
-    struct query_build q;   /* its name is folded; edns: unless the server is known to mind it */
-    bool tcp, suspect_edns; /* without EDNS, to find out whether that is what the server minds */
-    uint64_t asked_ms;      /* when the question began, of which this is a try */
+    struct query_build q;  /* its name is folded; edns: unless the server minds it, or may do so */
+    bool tcp, plain;       /* plain: without EDNS, since the server may mind it */
+    uint64_t asked_ms;     /* when the question began, of which this is a try */
     const uint8_t *packet; /* passed through: it goes as it is, but for its ID, as its reply does */
     size_t packet_len;
     /* The owner's. */
@@ -107,18 +107,15 @@ struct exchange {
     bool hurried, counted;
     /* Its own. */
     uint64_t begun_ms;
-    bool cased;
-    bool unsure;      /* EXCHANGE_UNSURE was reported: once, since it may be forged */
-    struct name sent; /* with its random case */
+    bool cased, suspects_edns; /* without EDNS, to find out whether the server minds it */
+    bool unsure;               /* EXCHANGE_UNSURE was reported: once, since it may be forged */
+    struct name sent;          /* with its random case */
 };
 
 /* Finds what is known of a server, or begins to know it; NULL when all are in use. */
 struct upstream *exchange_server(struct exchanges *, const struct addr *, uint64_t now_ms);
 /* It has not replied in time. again: nor before, to the same question. */
 void exchange_silent(struct upstream *, bool again);
-/* Should it be asked without EDNS, since it was silent and has not shown lately that it
- * understands it? */
-bool exchange_suspects_edns(const struct upstream *, uint64_t now_ms);
 
 /* Sends the question. 0; -ENOBUFS: it is we who have no descriptors or memory, which says
  * nothing of the server, nor of the name; else -errno, and the server's record knows it. */

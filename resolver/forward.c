@@ -331,7 +331,6 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
     struct forwarder *f = fl->forwarder;
     const struct route *r = fl->route;
     struct upstream *s = exchange_server(&f->exchanges, &r->servers[i], now_ms);
-    bool suspect = plain || (s != NULL && exchange_suspects_edns(s, now_ms));
     struct exchange *e = NULL, question = {.flight = fl,
                                            .server_index = (uint8_t)i,
                                            .counted = !tcp && !plain,
@@ -342,19 +341,15 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
                                                  .cd = (fl->key.bits & CACHE_CD) != 0,
                                                  .do_bit = (fl->key.bits & CACHE_DO) != 0,
                                                  .ad = r->trust_ad,
-                                                 .edns = r->edns && !suspect},
-                                           .tcp = tcp,
-                                           .suspect_edns = r->edns && suspect,
+                                                 .edns = r->edns},
+                                           .tcp = tcp || fl->tcp,
+                                           .plain = plain,
+                                           .packet = fl->passthrough ? fl->chain : NULL,
+                                           .packet_len = fl->chain_len,
                                            .asked_ms = fl->begun_ms};
+    int rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     uint64_t ms = 0;
-    int rc;
 
-    if (fl->passthrough) {
-        question.tcp = TAILQ_FIRST(&fl->waiters)->client.transport == AUDIT_TCP;
-        question.packet = fl->chain;
-        question.packet_len = fl->chain_len;
-    }
-    rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     fl->starved = rc == -ENOBUFS;
     if (question.counted && !fl->starved) {
         fl->servers[i].n_tries++;
@@ -567,8 +562,11 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
         w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
     note_deadline(fl, w->deadline_ms);
     if (!joined) {
-        if (q->passthrough)
-            memcpy(fl->chain, q->wire, fl->chain_len = (uint16_t)q->wire_len);
+        if (q->passthrough) {
+            fl->tcp = q->client.transport == AUDIT_TCP;
+            fl->chain_len = (uint16_t)q->wire_len;
+            memcpy(fl->chain, q->wire, q->wire_len);
+        }
         start_flight(fl, now.mono_ms);
         return;
     }

@@ -59,7 +59,7 @@ struct flight {
     struct name qname;         /* folded */
     struct cache_key key;      /* its name is qname */
     bool kms_name;
-    bool passthrough; /* the client's packet goes as it is; it is in chain[] */
+    bool passthrough, tcp; /* the client's packet goes as it is (over TCP); it is in chain[] */
 
     TAILQ_HEAD(waiter_list, waiter) waiters; /* in the order of arrival */
     unsigned n_clients;
