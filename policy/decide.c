@@ -634,10 +634,7 @@ static int compare_seen(const void *a, const void *b)
 
 static int explain(struct walk *w, struct policy_trial *out, size_t max, size_t *n)
 {
-    int rc = match(w);
-
-    if (rc == -EIO)
-        return rc;
+    (void)match(w); /* what was met before something damaged is listed */
     qsort(w->seen, w->n_seen, sizeof *w->seen, compare_seen);
     for (*n = 0; *n < max && *n < w->n_seen; (*n)++)
         out[*n] = w->seen[*n].trial;

@@ -146,7 +146,7 @@ static const struct row {
      .code = EXIT_NOT_FOUND},
     {"rule add one _vlmcs._tcp.a.b", "suffix \"_vlmcs._tcp.a.b\" ", KEPT, .code = EXIT_INVALID},
     {"rule drop one a.b", "Take these suffixes out of rule one?", KEPT, .code = EXIT_FAILED},
-    {"rule drop one e.f a.b --yes", "rule  one  less  a.b e.f", "suffixes: [c.d]",
+    {"rule drop one e.f a.b --yes", "rule  one  less  a.b e.f\n", "suffixes: [c.d]",
      .log = "rule one less: a.b e.f"},
     {"rule drop one a.b g.h --yes", "rule one has no suffix g.h", KEPT, .code = EXIT_NOT_FOUND},
     {"rule drop one", "Remove rule one with all its suffixes?", KEPT, .code = EXIT_FAILED},
@@ -239,6 +239,9 @@ static const struct row {
      "fill-p:\n    suffixes: []", .code = EXIT_INVALID},
     {"rule set fill-p --pool p --mode shadow;fill z.z --pool p", "the rule's mode is not live",
      "suffixes: [z.z]"},
+    {"fill z.z --host kms.c.d;import FILE --merge --format zone",
+     "rule  fill-kms  changed  +1 -0 suffixes\n", "suffixes: [y.y, z.z]",
+     .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
     {"edit --yes", "rule  two  changed  fill from pool p, any client, when missing, ttl 1h",
      "rules:\n  two:\n    suffixes: [g.h]\n    pool: p\n    ttl: 1h",
      .text = HEAD "pools: {p: [k.c.d]}\nrules: {two: {suffixes: [g.h], pool: p, ttl: 1h}}\n",
@@ -351,6 +354,8 @@ static void dry_run_makes_no_store(void **state)
         if (access(path, F_OK) == 0)
             fail_msg("%s made %s", lines[i], path);
     }
+    assert_int_equal(tool("export"), EXIT_FAILED);
+    assert_has(out.text[1], "there is no policy yet in ");
     assert_int_equal(tool("test FILE --policy FILE"), EXIT_INVALID); /* has no tests */
     write_file(STORED "tests: [{suffix: a.b, client: 10.0.0.1, expect: filled}]\n");
     assert_int_equal(tool("test FILE --policy FILE"), EXIT_DONE);

@@ -433,9 +433,26 @@ static void hosts_as_in_the_pool(void **state)
     end(&f);
 }
 
+/* Who may be a host is known anew after each change. */
+static void hosts_after_a_change(void **state)
+{
+    struct fixture f;
+    struct name host;
+
+    assert_int_equal(name_parse(&host, "kms1.contoso.com"), 0);
+    begin(&f, "pool p kms1.contoso.com");
+    assert_false(policy_may_be_host(f.reader, &host));
+    store_reader_end(f.reader->txn);
+    fixture_policy(&f, "pool p kms1.contoso.com,address=10.0.0.9");
+    assert_int_equal(store_reader_begin(f.reader->txn), 0);
+    assert_true(policy_may_be_host(f.reader, &host));
+    end(&f);
+}
+
 int main(void)
 {
     ROWS(rows, check_row);
     TEST(hosts_as_in_the_pool);
+    TEST(hosts_after_a_change);
     return RUN("decide");
 }
