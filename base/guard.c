@@ -14,10 +14,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "base/compiler.h"
-
-static const int signals[] = {SIGBUS, SIGSEGV};
-static struct sigaction before[ARRAY_LEN(signals)];
 static _Thread_local struct guard *innermost;
 static char *exit_text;
 static int exit_code;
@@ -32,8 +28,8 @@ void guard_give_up(void)
     }
 }
 
-/* A fault that is nobody's comes again at once, by then with the action that was
- * there before us; a signal that somebody sent does not. */
+/* A fault that is nobody's comes again at once, and ends the process then; a signal
+ * that somebody sent does not. */
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     const ucontext_t *at = context;
@@ -43,21 +39,18 @@ static void on_signal(int number, siginfo_t *info, void *context)
         pthread_sigmask(SIG_SETMASK, &at->uc_sigmask, NULL);
         guard_give_up();
     }
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        if (signals[i] == number)
-            sigaction(number, &before[i], NULL);
+    signal(number, SIG_DFL);
     if (!is_fault)
         raise(number);
 }
 
 void guard_install(void)
 {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO}, was;
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
 
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        if (sigaction(signals[i], &action, &was) == 0 && was.sa_sigaction != on_signal)
-            before[i] = was;
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
 }
 
 struct guard *guard_enter(struct guard *g)
@@ -74,10 +67,8 @@ void guard_leave(struct guard *g)
 
 void guard_exit(char *text, int code)
 {
-    char *old = exit_text;
-
+    free(exit_text);
     exit_text = text;
     exit_code = code;
-    free(old);
     guard_install();
 }

@@ -4,8 +4,8 @@
  *
  * A page that the disk does not give is a SIGBUS in the middle of a read, and
  * what a library makes of a damaged page may be a SIGSEGV. guarded() comes back
- * from both with -EFAULT. Everywhere else the two signals do what they did
- * before: a bug stays a bug, with its core file.
+ * from both with -EFAULT. Everywhere else the two signals end the process: a bug
+ * stays a bug, with its core file.
  */
 #ifndef BASE_GUARD_H
 #define BASE_GUARD_H
@@ -25,7 +25,6 @@ struct guard {
     do {                                                                                           \
         struct guard guard_here_;                                                                  \
                                                                                                    \
-        guard_here_.outer = NULL;                                                                  \
         if (sigsetjmp(guard_enter(&guard_here_)->at, 0) == 0)                                      \
             (rc) = (call);                                                                         \
         else                                                                                       \

@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -91,17 +92,16 @@ static const struct field_kind nothing_kind = {read_value, print_value, NULL, tr
 
 static const char *check_host(const char *text)
 {
-    if (text[0] == '\0')
-        return "must not be empty";
-    return text[strspn(text, HOST_CHARACTERS)] == '\0' ? NULL
-                                                       : "may have letters, digits, and . - _ only";
+    bool good = text[0] != '\0' && text[strspn(text, HOST_CHARACTERS)] == '\0';
+
+    return good ? NULL : "must be letters, digits, and . - _";
 }
 
 static const char *check_user(const char *text)
 {
-    return text[strspn(text, HOST_CHARACTERS)] == '\0' && text[0] != '-'
-               ? NULL
-               : "is not the name of a user";
+    bool good = text[0] != '-' && text[strspn(text, HOST_CHARACTERS)] == '\0';
+
+    return good ? NULL : "is not the name of a user";
 }
 
 static const char *check_path(const char *text)
@@ -189,7 +189,6 @@ static const struct field route_row = {
 #define END(section)
 #define TEXT(section, member, name, why, longest, written, in_words, bits, text)                   \
     ROW(#section "." name, written, text, FIELD(settings, section.member, const char *),           \
-                                                                                                   \
         .kind = &kind_text, .check = why, .max = longest, .computed = in_words, .flags = bits),
 #define ADDRESSES(section, list, n, name, lo, hi, written, bits, text)                             \
     ROW(#section "." name, written, text,                                                          \
@@ -637,29 +636,24 @@ bool settings_listens_at(const struct settings *s, const struct addr *a)
 
 /* ---- what is in force ---- */
 
-static const char *indent_of(const struct field *o)
-{
-    return strchr(o->key, '.') != NULL ? "  " : "";
-}
-
 void settings_print(const struct settings *s, FILE *f)
 {
     for (const struct field *o = options; o->key != NULL; o++) {
-        if (!is_given(o, s)) {
-            fprintf(f, "# no %s: %s\n", field_name(o), o->computed);
-            continue;
-        }
-        fprintf(f, "%s%s:", indent_of(o), field_name(o));
-        if (o->rows == NULL && (!is_table(o) || field_count_of(o, s) == 0)) {
-            fputc(' ', f);
+        const char *indent = strchr(o->key, '.') != NULL ? "  " : "";
+
+        if (o->rows != NULL || (is_table(o) && is_given(o, s) && field_count_of(o, s) > 0)) {
+            fprintf(f, "%s:\n", o->key);
+            for (size_t i = 0; o->rows == NULL && i < field_count_of(o, s); i++) {
+                fputs("  - ", f);
+                field_print(o->element, field_element(o, s, i), f);
+                fputc('\n', f);
+            }
+        } else if (is_given(o, s)) {
+            fprintf(f, "%s%s: ", indent, field_name(o));
             field_print(o, s, f);
-        }
-        fputc('\n', f);
-        for (size_t i = 0; is_table(o) && i < field_count_of(o, s); i++) {
-            fputs("  - ", f);
-            field_print(o->element, field_element(o, s, i), f);
             fputc('\n', f);
-        }
+        } else
+            fprintf(f, "# no %s: %s\n", o->key, o->computed);
     }
 }
 
@@ -701,81 +695,72 @@ static const char sample_head[] =
 
 /* A comment in lines of WIDTH; those after the first begin with `hang` blanks
  * more. */
-static void print_comment(const char *indent, const char *text, int hang, FILE *f)
+static void PRINTF_LIKE(4, 5)
+    print_comment(FILE *f, const char *indent, int hang, const char *fmt, ...)
 {
     size_t room = WIDTH - strlen(indent), used = 0;
+    char text[HELP_TEXT], *rest = text, *word;
+    va_list args;
 
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
     fprintf(f, "%s#", indent);
-    while (*text != '\0') {
-        size_t word = strcspn(text, " ");
-
-        if (used > 0 && used + 1 + word > room) {
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (used > 0 && used + 1 + strlen(word) > room) {
             fprintf(f, "\n%s#%*s", indent, hang, "");
             used = (size_t)hang;
         }
-        fprintf(f, " %.*s", (int)word, text);
-        used += 1 + word;
-        text += word + (text[word] == ' ');
+        fprintf(f, " %s", word);
+        used += 1 + strlen(word);
     }
     fputc('\n', f);
 }
 
-/* Words that may be written, or the limits of a number. */
-static void add_range(struct str *s, const struct field *o)
+/* Words that may be written, or the limits of a number. Returns out. */
+static const char *range_of(const struct field *o, char out[HELP_TEXT])
 {
     char least[NUMBER_TEXT], most[NUMBER_TEXT];
-    const char *between = " (";
+    struct str s;
 
-    if (o->kind == &kind_word) {
-        for (size_t i = 0; o->words[i] != NULL; i++) {
-            str_addf(s, "%s%s", between, o->words[i]);
-            between = ", ";
-        }
-        str_add(s, ")");
-    } else if (o->kind == &kind_bool) {
-        str_add(s, " (yes, no)");
-    } else if (o->element == NULL && o->kind != &kind_text && o->max > 0) {
-        str_addf(s, " (%s to %s)", field_in_unit(o, o->min, least), field_in_unit(o, o->max, most));
-    }
+    str_init(&s, out, HELP_TEXT);
+    for (size_t i = 0; o->kind == &kind_word && o->words[i] != NULL; i++)
+        str_addf(&s, "%s%s", i == 0 ? " (" : ", ", o->words[i]);
+    if (o->kind == &kind_word)
+        str_add(&s, ")");
+    else if (o->kind == &kind_bool)
+        str_add(&s, " (yes, no)");
+    else if (o->element == NULL && o->kind != &kind_text && o->max > 0)
+        str_addf(&s, " (%s to %s)", field_in_unit(o, o->min, least),
+                 field_in_unit(o, o->max, most));
+    return out;
 }
 
 void settings_print_sample(FILE *f)
 {
-    char text[HELP_TEXT];
-    struct str str;
+    char range[HELP_TEXT];
 
     fputs(sample_head, f);
     for (const struct field *o = options; o->key != NULL; o++) {
+        if ((o->flags & UNUSED) != 0)
+            continue;
+        if (o == options || o[-1].rows == NULL) /* the first option is close to its section */
+            fputc('\n', f);
         if (o->rows != NULL) {
-            fputc('\n', f);
-            print_comment("", o->help, 0, f);
+            print_comment(f, "", 0, "%s", o->help);
             fprintf(f, "%s:\n", o->key);
-        }
-        if (o->rows != NULL || (o->flags & UNUSED) != 0)
-            continue;
-        if (o[-1].rows == NULL) /* a section begins with one, and that is the first row */
-            fputc('\n', f);
-        str_init(&str, text, sizeof text);
-        str_add(&str, o->help);
-        add_range(&str, o);
-        if (is_table(o))
-            str_addf(&str, " Default: %s.", o->computed);
-        print_comment(indent_of(o), text, 0, f);
-        if (!is_table(o)) {
-            fprintf(f, "  #%s: ", field_name(o));
-            fprintf(f, o->fallback != NULL ? "%s\n" : "(%s)\n",
+        } else if (!is_table(o)) {
+            print_comment(f, "  ", 0, "%s%s", o->help, range_of(o, range));
+            fprintf(f, o->fallback != NULL ? "  #%s: %s\n" : "  #%s: (%s)\n", field_name(o),
                     o->fallback != NULL ? o->fallback : o->computed);
-            continue;
+        } else {
+            print_comment(f, "", 0, "%s Default: %s.", o->help, o->computed);
+            for (const struct field *row = o->element->rows; row->key != NULL; row++)
+                print_comment(f, "", 4, "  %s: %s%s%s%s", field_name(row), row->help,
+                              row->kind != &kind_word ? range_of(row, range) : "", /* in the help */
+                              row->fallback != NULL ? "; default " : "",
+                              row->fallback != NULL ? row->fallback : "");
+            fprintf(f, "#%s:\n%s", o->key, o->element->help);
         }
-        for (const struct field *row = o->element->rows; row->key != NULL; row++) {
-            str_init(&str, text, sizeof text);
-            str_addf(&str, "  %s: %s", field_name(row), row->help);
-            if (row->kind != &kind_word) /* whose help explains each */
-                add_range(&str, row);
-            if (row->fallback != NULL)
-                str_addf(&str, "; default %s", row->fallback);
-            print_comment("", text, 4, f);
-        }
-        fprintf(f, "#%s:\n%s", o->key, o->element->help);
     }
 }

@@ -240,7 +240,7 @@ static const struct row {
     {"list for a value", "cache: {size: [1M]}", NULL, "cache.size must be one value"},
     {"value for a section", "cache: 1M", NULL, "t:1:8: cache must be a mapping"},
     {"list as a whole", "- a", NULL, "t:1:1: "},
-    {"bad name", "server: {name: a b}", NULL, "server.name: \"a b\" may have letters, digits"},
+    {"bad name", "server: {name: a b}", NULL, "server.name: \"a b\" must be letters, digits"},
     {"relative path", "server: {state-dir: state}", NULL, "must be an absolute path"},
     {"socket path too long", "control: {socket: /" FORTY FORTY FORTY "}", NULL,
      "has more than 107 characters"},
