@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_daemon.c -- the verbs that talk to the daemon, from command line to screen: a child answers
- * on a UNIX socket and tells what it was asked. Its answers were recorded from a daemon
+ * test_daemon.c -- the verbs that talk to the daemon, from command line to screen: a thread
+ * answers on a UNIX socket. Its answers were recorded from a daemon
  * (answers.json, see tests/live/test_answers.py); a row may change some of their fields.
  */
 #include <libgen.h>
-#include <signal.h>
-#include <stdbool.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/scratch.h"
@@ -42,57 +40,54 @@ static int run(const char *line)
     return capture_line(&out, tables, setting, line);
 }
 
-/* --- the daemon's part, in a child */
+/* --- the daemon's part, in a thread */
 
-static int listen_at_path(void)
+static int listener, status;
+
+/* Answers one request, in two pieces. */
+static void *serve(void *body)
 {
-    struct sockaddr_un at = {.sun_family = AF_UNIX};
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    int fd = accept(listener, NULL, NULL);
+    const char *end = NULL, *more;
+    size_t len = 0, want = 0;
 
-    strcpy(at.sun_path, path);
-    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    return fd;
+    while (fd >= 0 && (end == NULL || strlen(end + 4) < want)) {
+        len += (size_t)read(fd, asked + len, ASKED - 1 - len);
+        end = strstr(asked, "\r\n\r\n");
+        more = strstr(asked, "Content-Length: ");
+        want = more ? strtoul(more + 16, NULL, 10) : 0;
+    }
+    if (fd >= 0) {
+        dprintf(fd, "HTTP/1.1 %d X\r\nServer: ", status);
+        dprintf(fd, "test\r\n\r\n%s", (const char *)body);
+        close(fd);
+    }
+    return NULL;
 }
 
-/* Answers one request, in two pieces, and ends; *tell gives what was asked. */
-static pid_t start_http(int status, const char *body, int *tell)
+static void bind_path(void)
 {
-    int fd = listen_at_path(), pipes[2];
-    size_t len = 0, more = 0;
-    const char *end;
-    pid_t child;
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+    listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    strcpy(to.sun_path, path);
+    assert_int_equal(bind(listener, (struct sockaddr *)&to, sizeof to), 0);
+}
+
+static int run_served(const char *line, char *body)
+{
+    pthread_t thread;
+    int code;
 
     memset(asked, 0, sizeof asked);
-    assert_int_equal(listen(fd, 4), 0);
-    assert_int_equal(pipe(pipes), 0);
-    child = fork();
-    if (child == 0) {
-        alarm(20);
-        close(pipes[0]);
-        fd = accept(fd, NULL, NULL);
-        while ((end = strstr(asked, "\r\n\r\n")) == NULL || strlen(end + 4) < more) {
-            len += (size_t)read(fd, asked + len, ASKED - 1 - len);
-            if (strstr(asked, "Content-Length: "))
-                more = strtoul(strstr(asked, "Content-Length: ") + 16, NULL, 10);
-        }
-        dprintf(fd, "HTTP/1.1 %d X\r\nServer: ", status);
-        dprintf(fd, "test\r\n\r\n%s", body);
-        _exit(write(pipes[1], asked, len) != (ssize_t)len);
-    }
-    close(fd);
-    close(pipes[1]);
-    *tell = pipes[0];
-    return child;
-}
-
-/* What the child was asked. */
-static void end_http(pid_t child, int tell)
-{
-    ssize_t n = read(tell, asked, ASKED - 1);
-
-    asked[n > 0 ? n : 0] = '\0';
-    close(tell);
-    waitpid(child, NULL, 0);
+    bind_path();
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(pthread_create(&thread, NULL, serve, body), 0);
+    code = run(line);
+    shutdown(listener, SHUT_RDWR); /* when nobody has asked */
+    pthread_join(thread, NULL);
+    close(listener);
+    return code;
 }
 
 static const struct row {
@@ -238,19 +233,15 @@ static void check_row(void **state)
     json_t *body = kept ? json_deep_copy(json_object_get(kept, "body"))
                         : json_loads(r->answer ? r->answer : "{}", 0, NULL);
     json_t *changes = r->changes ? json_loads(r->changes, 0, NULL) : NULL;
-    int status = kept ? (int)json_integer_value(json_object_get(kept, "status")) : 200, tell, code;
     char *text;
-    pid_t child;
+    int code;
 
     assert_true(body && !r->changes == !changes);
     if (changes)
         assert_int_equal(json_object_update_recursive(body, changes), 0);
     text = json_dumps(body, 0);
-    child = start_http(status, text, &tell);
-    code = run(r->line);
-    if (r->answer == NULL) /* nobody was to be asked */
-        kill(child, SIGKILL);
-    end_http(child, tell);
+    status = kept ? (int)json_integer_value(json_object_get(kept, "status")) : 200;
+    code = run_served(r->line, text);
     free(text);
     json_decref(changes);
     json_decref(body);
@@ -268,7 +259,7 @@ static void check_row(void **state)
 static const struct odd_row {
     const char *what;
     int status;
-    const char *body;
+    char *body;
     int code;
     const char *says;
 } odd[] = {
@@ -283,11 +274,9 @@ static const struct odd_row {
 static void check_odd(void **state)
 {
     const struct odd_row *r = *state;
-    int tell;
-    pid_t child = start_http(r->status, r->body, &tell);
 
-    assert_int_equal(run("stats"), r->code);
-    end_http(child, tell);
+    status = r->status;
+    assert_int_equal(run_served("stats", r->body), r->code);
     assert_string_equal(out.text[0], "");
     assert_has(out.text[1], r->says);
 }
@@ -298,7 +287,8 @@ static void no_daemon(void **state)
     assert_has(out.text[1], "waymarkd does not answer at ");
     assert_has(out.text[1], ": No such file or directory; start it with systemctl start waymark\n");
     assert_string_equal(out.text[0], "");
-    close(listen_at_path());
+    bind_path();
+    close(listener);
     assert_int_equal(run("reload"), EXIT_NO_DAEMON);
     assert_has(out.text[1], ": Connection refused; start it with");
 }
@@ -307,7 +297,8 @@ static void no_permission(void **state)
 {
     if (geteuid() != 0)
         skip(); /* nobody else can be played */
-    close(listen_at_path());
+    bind_path();
+    close(listener);
     assert_int_equal(chmod(path, 0600), 0);
     assert_int_equal(chmod(dir, 0755), 0);
     assert_int_equal(seteuid(65534), 0);
