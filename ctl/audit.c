@@ -321,9 +321,7 @@ static int read_story(struct audit *a, json_t *rows)
                      " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)"
                      "SELECT %s%s AS \"event%s\" FROM chain CROSS JOIN events ON sequence=row "
                      "WHERE 1%s LIMIT %lld",
-                     json ? ""
-                          : "strftime('%Y-%m-%d %H:%M:%S',ms/1000,'unixepoch','localtime')"
-                            "||'  '||question||'  '||",
+                     json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
                      json ? audit_ecs : audit_words, json ? "[]" : "", audit_where(a, where),
                      !a->limit_given ? STORY
                      : a->limit > 0  ? (long long)a->limit

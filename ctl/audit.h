@@ -72,6 +72,8 @@ int audit_rows(struct audit *, const struct audit_list *, uint64_t limit, json_t
 void audit_add_names(struct audit *, json_t *rows); /* "name": PTR as of now */
 
 int audit_events(struct ctl *); /* the verb */
+/* A time of the database as tables print it. */
+#define AUDIT_LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
 /* Expressions over the view events: the event as one object in the words of the
  * Elastic Common Schema, and as one sentence. */
 extern const char audit_ecs[], audit_words[];

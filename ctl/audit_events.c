@@ -3,8 +3,8 @@
  * audit_events.c -- audit events.
  *
  * Without --limit, --json prints all events in their order, one object a line; a
- * table or CSV shows the newest. -f prints lines without a table's head and
- * reads what came since every half second.
+ * table or CSV shows the newest. -f prints a line for each, in words, and reads what
+ * came since every half second.
  */
 #include "ctl/audit.h"
 
@@ -51,6 +51,10 @@ static const char row_sql[] =
     "client_error AS client_error,"
     "policy_serial AS policy_serial,latency_us AS latency_us";
 
+/* Ends with what audit_words says. */
+static const char line_sql[] =
+    "sequence AS sequence," AUDIT_LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||";
+
 /* json_patch() leaves out what is NULL. */
 const char audit_ecs[] =
     "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0'),"
@@ -80,12 +84,10 @@ const char audit_ecs[] =
     "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END),"
     "'client_error',client_error)))))";
 
-#define LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
-
 const char audit_words[] =
     "CASE WHEN kind<>'event' THEN kind||CASE kind"
-    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" LOCAL("nullif(at_ms,0)") ",'')"
-    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" LOCAL("nullif(at_ms,0)") ",'')"
+    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" AUDIT_LOCAL("nullif(at_ms,0)") ",'')"
+    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" AUDIT_LOCAL("nullif(at_ms,0)") ",'')"
     " ELSE '' END||iif(note<>'',': '||note,'')"
     " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'"
     " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||"
@@ -102,38 +104,22 @@ const char audit_words[] =
 
 /* --- printing ------------------------------------------------------------------------ */
 
-static const char *word(const json_t *row, const char *key)
-{
-    const char *text = json_string_value(json_object_get(row, key));
-
-    return text != NULL && *text != '\0' ? text : "-";
-}
-
 /* Line by line: ECS objects, or texts. */
 static int print_lines(const struct ctl *c, const json_t *rows)
 {
-    size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0, i, k;
-    char time[NUMBER_TEXT], text[2048];
-    const json_t *row, *host;
-    struct str s;
+    size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0, i;
+    const json_t *row;
 
     json_array_foreach(rows, i, row)
     {
-        if (c->format == FORMAT_JSON) {
-            json_dumpf(json_object_get(row, "ecs"), stdout, JSON_COMPACT | ascii);
-            putchar('\n');
+        const json_t *line = json_object_get(row, "line");
+
+        if (c->format != FORMAT_JSON) {
+            ctl_line("%s", json_string_value(line));
             continue;
         }
-        str_init(&s, text, sizeof text);
-        str_addf(&s, "%s  %-15s  %-40s",
-                 time_print_local((uint64_t)json_integer_value(json_object_get(row, "time")), time),
-                 word(row, "address"), word(row, "question"));
-        if (json_is_string(json_object_get(row, "address")))
-            str_addf(&s, "  %-8s  %-8s  %-8s  %-8s", word(row, "outcome"), word(row, "reason"),
-                     word(row, "rule"), word(row, "verdict"));
-        json_array_foreach(json_object_get(row, "answer"), k, host)
-            str_addf(&s, "%s%s", k > 0 ? " " : "  ", json_string_value(host));
-        ctl_line("%s", text);
+        json_dumpf(line, stdout, JSON_COMPACT | ascii);
+        putchar('\n');
     }
     return ferror(stdout) ? EXIT_FAILED : 0;
 }
@@ -257,7 +243,9 @@ int audit_events(struct ctl *c)
     int code;
 
     if (c->format == FORMAT_JSON)
-        snprintf(select, sizeof select, "sequence AS sequence,%s AS \"ecs[]\"", audit_ecs);
+        snprintf(select, sizeof select, "sequence AS sequence,%s AS \"line[]\"", audit_ecs);
+    else if (lines)
+        snprintf(select, sizeof select, "%s%s AS line", line_sql, audit_words);
     else /* the sentence of a control record stands in the widest cell */
         snprintf(select, sizeof select, row_sql, audit_words);
     if (lines && c->format == FORMAT_CSV)

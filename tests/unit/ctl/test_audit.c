@@ -3,6 +3,9 @@
  * test_audit.c -- the audit verbs as they are typed, over a small audit, and how
  * an event reads.
  */
+#include <pthread.h>
+#include <signal.h>
+
 #include "ctl/audit.h"
 #include "ctl/ctl.h"
 #include "tests/unit/audit/bench.h"
@@ -111,22 +114,21 @@ static const struct line {
      "questions        2\n"},
 };
 
+static int run(const char *words)
+{
+    static const struct ctl_verb *const tables[] = {ctl_audit_verbs, NULL};
+    char first[256];
+
+    snprintf(first, sizeof first, "audit -o server.state-dir=%s -o server.user=", bench.root);
+    return capture_line(&out, tables, first, words);
+}
+
 static void check_line(void **state)
 {
     const struct line *l = *state;
-    static const struct ctl_verb *const tables[] = {ctl_audit_verbs, NULL};
-    char text[512], dir[128], *words = text, *word,
-                              *argv[32] = {"waymarkctl", "-o", dir, "-o", "server.user="};
     char cells[512] = "", *line, *rest = out.text[0];
-    int argc = 5, code, rows = -1;
+    int code = run(l->words), rows = -1;
 
-    snprintf(text, sizeof text, "audit %s", l->words);
-    snprintf(dir, sizeof dir, "server.state-dir=%s", bench.root);
-    while ((word = strsep(&words, " ")) != NULL)
-        argv[argc++] = word;
-    capture_begin(&out);
-    code = cli_main(tables, argc, argv);
-    capture_end(&out);
     if (code != l->code)
         fail_msg("code %d: %s", code, out.text[1]);
     if (strstr(l->words, "--csv") == NULL || code != 0) {
@@ -142,6 +144,44 @@ static void check_line(void **state)
     assert_int_equal(rows, l->rows);
     if (l->cells != NULL)
         assert_string_equal(cells, l->cells);
+}
+
+/* --- events as they come ----------------------------------------------------------------- */
+
+static void wait_for(const char *text)
+{
+    char said[4096] = "";
+
+    for (int i = 0; i < 500 && strstr(said, text) == NULL; i++) {
+        usleep(10000);
+        said[pread(out.file[0], said, sizeof said - 1, 0)] = '\0';
+    }
+}
+
+static void *ask_then_stop(void *unused)
+{
+    struct audit_event e = sample_missing("10.0.0.9:1", "_vlmcs._tcp.late.example", 1, now_ms);
+
+    wait_for("gap: 5 questions");
+    bench_push(&bench, &e);
+    audit_writer_step(bench.w, bench.now, true);
+    wait_for("late.example");
+    kill(getpid(), SIGTERM);
+    return unused;
+}
+
+/* Changes the audit: the last of all. */
+static void follows(void **state)
+{
+    pthread_t thread;
+
+    assert_int_equal(pthread_create(&thread, NULL, ask_then_stop, NULL), 0);
+    assert_int_equal(run("events -f --limit 1"), 0);
+    pthread_join(thread, NULL);
+    assert_has(out.text[0], "  -                gap: 5 questions were not recorded");
+    assert_has(out.text[0], "\n2023-11-14 22:13:20  10.0.0.9         _vlmcs._tcp.late.example  "
+                            "missing (no-rule), answer NXDOMAIN");
+    assert_null(strstr(out.text[0], "fabrikam"));
 }
 
 /* --- words --------------------------------------------------------------------------- */
@@ -243,6 +283,7 @@ int main(void)
     ROWS(lines, check_line);
     ROWS(words, check_words);
     ROWS(objects, check_ecs);
+    TEST(follows);
     start();
     failed = RUN("audit");
     bench_end(&bench);
