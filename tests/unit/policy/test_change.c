@@ -16,7 +16,12 @@
     "networks:\n  a: [10.0.0.0/8]\npools:\n  p:\n    - k.c.d\n  q:\n    - l.c.d\napproved: "       \
     "[x.c.d]\n"
 #define ONE "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n"
-#define TWO "  two:\n    suffixes: [e.f]\n    pool: q\n"
+#define TWO                                                                                        \
+    "  two:\n    suffixes: [\"*\", \".\", \"*.x.b\", e.f]\n    networks: [a, any]\n    action: "   \
+    "replace\n"                                                                                    \
+    "    when: [unapproved]\n    pool: q\n    ttl: 77s\n    mode: shadow\n"                        \
+    "    from: 2026-01-01T00:00:00Z\n    until: 2027-01-01T00:00:00Z\n    break-dnssec: yes\n"     \
+    "    comment: all of it\n"
 #define STORED HEAD LISTS "rules:\n" ONE TWO
 
 static char *dir;
@@ -152,7 +157,7 @@ static void rows_say_what_they_did(void **state)
         {POLICY_POOL, "p", CHANGE_SAME, 0, 0},     {POLICY_POOL, "q", CHANGE_MOVED, 0, 0},
         {POLICY_APPROVED, NULL, CHANGE_NEW, 0, 0}, {POLICY_APPROVED, NULL, CHANGE_GONE, 0, 0},
         {POLICY_RULE, "one", CHANGE_MOVED, 2, 1},  {POLICY_RULE, "three", CHANGE_NEW, 1, 0},
-        {POLICY_RULE, "two", CHANGE_GONE, 0, 1},
+        {POLICY_RULE, "two", CHANGE_GONE, 0, 4},
     };
     const struct policy_change change = {.author = "test", .now_ms = 1};
     struct policy_counts n;

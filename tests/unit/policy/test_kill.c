@@ -3,20 +3,19 @@
  * test_kill.c -- a writer of the policy store that is killed: the store opens,
  * holds every change that was acknowledged, and each of them whole.
  *
- * The worst moment is the one right behind LMDB's commit, before anything else
- * is done to the file: mdb_txn_commit() is replaced here by one that dies then.
+ * Kills at any moment are in tests/live. The worst moment is the one right behind
+ * LMDB's commit, before anything else is done to the file: mdb_txn_commit() is
+ * replaced here by one that dies then.
  */
 #include "fixture.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 
 #include <lmdb.h>
 
-enum { MANY = 20000, KILLS = 50 };
+enum { MANY = 20000 };
 
 static bool dies; /* behind the next commit */
 
@@ -190,90 +189,9 @@ static void no_surplus_stays(void **state)
     assert_sound(f);
 }
 
-/* --- any moment ---------------------------------------------------------------- */
-
-/* Imports for ever: all suffixes of one kind instead of those of the other. */
-static void import(struct fixture *f, int out)
-{
-    struct suffix *kinds[2];
-    struct policy_rule r;
-
-    for (unsigned k = 0; k < 2; k++) {
-        kinds[k] = calloc(MANY, sizeof **kinds);
-        for (unsigned i = 0; i < MANY; i++) {
-            char text[64];
-
-            snprintf(text, sizeof text, "n%u.%s.example", i, k == 0 ? "a" : "b");
-            kinds[k][i] = fixture_suffix(text);
-        }
-    }
-    fixture_open(f);
-    for (;;) {
-        struct policy_txn *t = fixture_begin(f, 5);
-        uint64_t serial = counts_of(f).serial;
-        bool changed;
-
-        policy_rule_init(&r, "r");
-        memcpy(r.pool, "a", 2);
-        r.suffixes = kinds[serial & 1];
-        r.n_suffixes = MANY;
-        if (fixture_put_rule(t, &r) != 0 || policy_txn_commit(t, &serial, &changed) != 0 ||
-            !changed || write(out, &serial, sizeof serial) != sizeof serial)
-            _exit(1);
-    }
-}
-
-/* Kills it somewhere in its second to fourth import; what it had acknowledged. */
-static uint64_t kill_one(struct fixture *f, unsigned moment)
-{
-    uint64_t serial = 0, last = 0;
-    int ends[2], status;
-    struct pollfd p;
-    pid_t pid;
-
-    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-    pid = fork();
-    if (pid == 0) {
-        close(ends[0]);
-        import(f, ends[1]);
-    }
-    close(ends[1]);
-    p = (struct pollfd){.fd = ends[0], .events = POLLIN};
-    assert_int_equal(read(ends[0], &last, sizeof last), sizeof last);
-    poll(&p, 1, (int)moment); /* not to wait for anything: the kill may come at any time */
-    kill(pid, SIGKILL);
-    while (read(ends[0], &serial, sizeof serial) == sizeof serial)
-        last = serial;
-    close(ends[0]);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status));
-    return last;
-}
-
-static void killed_at_any_moment(void **state)
-{
-    struct fixture *f = *state;
-    unsigned moment = 1;
-
-    fixture_policy(f, BASE);
-    for (unsigned i = 0; i < KILLS; i++) {
-        uint64_t told;
-
-        fixture_close(f);
-        moment = moment * 1103515245 + 12345;
-        told = kill_one(f, moment / 65536 % 80);
-        fixture_open(f);
-        if (counts_of(f).serial < told || counts_of(f).serial > told + 1)
-            fail_msg("kill %u: serial %d, acknowledged %d", i, (int)counts_of(f).serial, (int)told);
-        assert_int_equal(counts_of(f).suffixes, MANY + 1);
-        assert_sound(f);
-    }
-}
-
 int main(void)
 {
     FIXTURE_TEST(no_surplus_stays);
-    FIXTURE_TEST(killed_at_any_moment);
     ROWS(takings, killed_behind_a_commit);
     return RUN("kill");
 }

@@ -3,9 +3,8 @@
  * test_pages.c -- the pages of a store that is served: damaged before it is
  * opened, and while it is.
  */
-#include "fixture.h"
+#include "script.h"
 
-#include <errno.h>
 #include <fcntl.h>
 
 #include <xxhash.h>
@@ -402,27 +401,11 @@ static void all_that_lmdb_writes(void **state)
 
 /* --- a store that is served ----------------------------------------------------- */
 
-static void says(const struct fixture *f, enum store_access access, const char *part)
-{
-    struct store *s = NULL;
-    struct diags d;
-
-    diags_init(&d);
-    assert_int_equal(store_open(&s, f->path, access, &d), -EBADMSG);
-    assert_null(s);
-    assert_int_equal(d.n, 1);
-    if (strstr(d.list[0].text, part) == NULL || strstr(d.list[0].text, f->path) == NULL ||
-        strstr(d.list[0].text, STORE_REMEDY) == NULL)
-        fail_msg("no \"%s\", path and remedy in: %s", part, d.list[0].text);
-    diags_fini(&d);
-}
-
 /* Two leaves change places: each is whole, and a search finds other names. */
 static void swapped_pages(void **state)
 {
     struct fixture *f = *state;
     uint8_t a[PAGE], b[PAGE];
-    struct diags d;
     int fd;
 
     fill(f, SUFFIXES);
@@ -433,17 +416,14 @@ static void swapped_pages(void **state)
     page_put(fd, number_at(a), b);
     page_put(fd, number_at(b), a);
     fixture_close(f);
-    says(f, STORE_READ, "is another page");
-    says(f, STORE_WRITE, "is another page");
+    script_open(f, "read", "is another page");
+    script_open(f, "write", "is another page");
 
     assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
     f->reader = policy_reader_new(f->store);
     assert_int_equal(store_reader_begin(f->reader->txn), 0); /* nobody knows it yet */
     store_reader_end(f->reader->txn);
-    diags_init(&d);
-    assert_int_equal(store_verify(f->store, NULL, &d), -EBADMSG);
-    assert_has(d.list[0].text, "no rule acts");
-    diags_fini(&d);
+    verify_says(f, "no rule acts");
     assert_int_equal(store_reader_begin(f->reader->txn), -EBADMSG);
     assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EBADMSG);
 

