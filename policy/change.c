@@ -20,7 +20,6 @@
 #include <string.h>
 
 #include "base/str.h"
-#include "policy/ranges.h"
 #include "policy/records.h"
 #include "wire/present.h"
 
@@ -84,7 +83,6 @@ void policy_txn_abort(struct policy_txn *t)
 
 int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
 {
-    const struct store_counts *counts;
     int rc = t->networks_moved ? ranges_derive(t->txn) : 0;
 
     *serial = t->serial;
@@ -93,12 +91,8 @@ int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
         rc = store_differs(t->txn);
     if (rc <= 0)
         goto aborted;
-    counts = store_counts(t->txn);
-    rc = -EIO;
-    if (counts == NULL)
-        goto aborted;
     t->entry.serial = t->serial + 1;
-    t->entry.digest = counts->digest;
+    t->entry.digest = store_counts(t->txn)->digest;
     rc = log_append(t->txn, &t->entry, &t->rules);
     if (rc == 0 && t->history_ms != 0 && t->entry.time_ms > t->history_ms)
         rc = log_prune(t->txn, t->entry.time_ms - t->history_ms);
@@ -131,11 +125,7 @@ void policy_txn_counts(const struct policy_txn *t, struct policy_counts *out)
 int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name,
                    union policy_object *out)
 {
-    int rc = record_get(t->txn, kind, name, out);
-
-    if (rc != 0)
-        snprintf(out->name, sizeof out->name, "%s", name);
-    return rc;
+    return record_get(t->txn, kind, name, out);
 }
 
 /* --- the list ------------------------------------------------------------- */

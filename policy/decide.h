@@ -10,7 +10,7 @@
 #ifndef POLICY_DECIDE_H
 #define POLICY_DECIDE_H
 
-#include "policy/ranges.h"
+#include "policy/records.h"
 #include "wire/reply_read.h"
 
 struct policy_ask {

@@ -10,7 +10,6 @@
  *
  *   last address (key) ─▶ struct range, as far as it has networks
  */
-#include "policy/ranges.h"
 
 #include <errno.h>
 #include <search.h>

@@ -85,15 +85,6 @@ void key_object(struct store_key *k, enum policy_kind kind, const void *object)
         key_named(k, policy_tables[kind], object);
 }
 
-static void key_serial(struct store_key *k, uint64_t serial)
-{
-    struct writer w = writer_make(k->data, sizeof k->data);
-
-    writer_u8(&w, TABLE_LOG);
-    writer_u64(&w, serial);
-    k->len = w.len;
-}
-
 bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
 {
     if (len == 0 || len >= POLICY_NAME || memchr(data, 0, len) != NULL)
@@ -463,7 +454,7 @@ static void text_write(struct writer *w, const char *text)
 int log_append(struct store_txn *t, const struct policy_log_entry *e, const struct log_rules *rules)
 {
     uint8_t value[RECORD_LOG_MAX];
-    struct writer w = writer_make(value, sizeof value);
+    struct writer w = writer_make(value, sizeof value), key;
     struct store_key k;
     int rc;
 
@@ -476,7 +467,10 @@ int log_append(struct store_txn *t, const struct policy_log_entry *e, const stru
     writer_u8(&w, rules->more);
     for (unsigned i = 0; i < rules->n; i++)
         text_write(&w, rules->names[i]);
-    key_serial(&k, e->serial);
+    key = writer_make(k.data, sizeof k.data);
+    writer_u8(&key, TABLE_LOG);
+    writer_u64(&key, e->serial);
+    k.len = key.len;
     rc = store_put(t, &k, value, w.len);
     return rc < 0 ? rc : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * records.h -- the policy in its store: keys, values, what follows from them; the
- * log; readers for the daemon's workers, and the tool's reading of the whole.
+ * log; readers for the daemon's workers, and the tool's reading of the whole; the
+ * networks of a client.
  *
  * Tables in upper case hold the policy. Those in lower case follow from them: each
  * entry, a key without a value, names the record that it comes from, which puts and
@@ -147,5 +148,33 @@ int policy_counts_read(struct store_txn *, struct policy_counts *); /* without b
 /* The whole policy, at most 1,000 records a transaction; -EAGAIN when it moved meanwhile
  * and the read must start again (callers loop). */
 int policy_load(struct store *, struct policy *out, uint64_t *serial);
+
+/* --- ranges.c: the networks of the policy are flattened to sorted ranges of addresses, each
+ * with the networks that contain all its addresses. The ranges cover every address, so a lost
+ * range is noticed. */
+
+enum { POLICY_CLIENT_NETWORKS = 16 };
+#define POLICY_RANGE_DAMAGED UINT32_MAX
+
+/* A client as the policy sees it; one cursor step. */
+struct policy_client {
+    struct addr addr;
+    uint32_t range;     /* number of the range of addresses, for the decision cache; equal for
+                            addresses in the same networks; POLICY_RANGE_DAMAGED: policy_decide
+                            answers with reason DAMAGED */
+    uint8_t n_networks; /* innermost first */
+    char networks[POLICY_CLIENT_NETWORKS][POLICY_NAME];
+    struct prefix prefixes[POLICY_CLIENT_NETWORKS]; /* the one of each that contains the client */
+};
+int policy_client_find(struct policy_reader *, const struct addr *,
+                       struct policy_client *out); /* 0, -EBADMSG damaged */
+
+/* Makes the ranges be those of the networks of the transaction; none without networks. 0;
+ * -E2BIG an address is in more than POLICY_CLIENT_NETWORKS of them; -EBADMSG a network is
+ * damaged; -errno. */
+int ranges_derive(struct store_txn *);
+
+/* Reads the value of a range. False when damaged, or when ip is not in this range. */
+bool range_read(const struct store_bytes *value, const uint8_t ip[16], struct policy_client *);
 
 #endif

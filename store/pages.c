@@ -156,10 +156,8 @@ static int read_page(struct walk *w, uint64_t page, uint16_t kind, void *out, si
     if (rc != 0)
         return rc;
     n = pread(w->fd, out, size, (off_t)(page * w->page_size));
-    if (n < 0)
-        return bad(w, page, strerror(errno));
     if (n < (ssize_t)size)
-        return bad(w, page, "is behind the end of the file");
+        return bad(w, page, n < 0 ? strerror(errno) : "is behind the end of the file");
     if (h->number != page)
         return bad(w, page, "is another page");
     return h->kind == kind ? 0 : bad(w, page, "is of the wrong kind");

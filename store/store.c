@@ -62,7 +62,6 @@ struct store_txn {
     struct store_counts counts; /* of the state counts_of; 0: of none */
     uint64_t counts_of;
     /* A change: */
-    bool is_change;
     int failed;      /* first error of a write */
     uint64_t digest; /* when it began */
     uint64_t taken;  /* pages that it may have taken at the end of the file, at most */
@@ -159,7 +158,7 @@ static int open_txn(struct store_txn *t, struct store *s, bool change)
 {
     int rc;
 
-    *t = (struct store_txn){.store = s, .is_change = change};
+    *t = (struct store_txn){.store = s};
     rc = mdb_txn_begin(s->env, NULL, change ? 0 : MDB_RDONLY, &t->txn);
     if (rc == MDB_READERS_FULL && store_sweep(s) > 0)
         rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
@@ -273,14 +272,12 @@ int store_begin(struct store *s, bool write, struct store_txn **out)
 
 void store_end(struct store_txn *t)
 {
-    if (t == NULL)
-        return;
-    if (!t->is_change) {
+    if (t != NULL && t == t->store->own) {
         store_reader_end(t);
-        return;
+    } else if (t != NULL) {
+        close_txn(t);
+        free(t);
     }
-    close_txn(t);
-    free(t);
 }
 
 uint64_t store_size(struct store *s)
@@ -290,32 +287,24 @@ uint64_t store_size(struct store *s)
     return mdb_env_info(s->env, &info) == 0 ? (info.me_last_pgno + 1) * s->page_size : 0;
 }
 
-/* Makes the file reach that many pages behind its last one; longer is fine too unless exact. */
-static int fit_file(struct store *s, uint64_t more, bool exact)
-{
-    uint64_t octets = store_size(s) + more * s->page_size;
-    struct stat st;
-
-    if (octets > map_size)
-        octets = map_size;
-    if (fstat(s->fd, &st) != 0)
-        return -errno;
-    if ((uint64_t)st.st_size == octets || ((uint64_t)st.st_size > octets && !exact))
-        return 0;
-    return ftruncate(s->fd, (off_t)octets) == 0 ? 0 : -errno;
-}
-
 int store_commit(struct store_txn *t)
 {
     const struct store_counts now = t->counts;
     struct store *s = t->store;
+    uint64_t pages, octets;
+    struct stat st;
     int rc = t->failed != 0 ? t->failed : store_put(t, &state_key, &now, sizeof now);
 
     /* The list of free pages has less than 16 octets for each page of the file; it is
      * written anew by the commit, some of it twice. */
-    if (rc >= 0)
-        rc = fit_file(s, t->taken + (store_size(s) / s->page_size + t->taken) / 32 + SPARE_PAGES,
-                      false);
+    pages = t->taken + (store_size(s) / s->page_size + t->taken) / 32 + SPARE_PAGES;
+    octets = store_size(s) + pages * s->page_size;
+    if (octets > map_size)
+        octets = map_size;
+    if (rc >= 0 && fstat(s->fd, &st) != 0)
+        rc = -errno;
+    if (rc >= 0 && (uint64_t)st.st_size < octets && ftruncate(s->fd, (off_t)octets) != 0)
+        rc = -errno;
     if (rc < 0) {
         store_end(t);
         return rc;
@@ -325,7 +314,7 @@ int store_commit(struct store_txn *t)
     /* What is too much is given back. That it cannot be done now is no loss: the next
      * change does it. */
     if (mdb_txn_begin(s->env, NULL, 0, &t->txn) == 0) {
-        (void)!fit_file(s, 0, true);
+        (void)!ftruncate(s->fd, (off_t)store_size(s));
         mdb_txn_abort(t->txn);
     }
     free(t);

@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "policy/change.h"
-#include "policy/ranges.h"
 #include "policy/records.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
