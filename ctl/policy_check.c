@@ -346,14 +346,16 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     const struct policy_real real = {
         .verdict = present ? VERDICT_PRESENT : t->verdict, .srv = &srv, .n_srv = present};
     struct policy_client client;
+    struct name qname;
     const struct policy_ask ask = {
-        .qname = &t->qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
+        .qname = &qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
     static struct policy_decision d; /* large */
-    char address[ADDR_TEXT], host[NAME_TEXT], *expect;
+    char suffix[SUFFIX_TEXT], address[ADDR_TEXT], host[NAME_TEXT], *expect;
     int rc = policy_client_find(r, &t->client, &client);
 
     if (rc != 0)
         return rc;
+    (void)policy_question(&t->suffix.name, &qname); /* whatever is a suffix fits */
     /* A host that is not named is ".", the one that is never unapproved, or one
      * that nobody can approve. */
     if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)
@@ -366,9 +368,10 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
                       t->has_host ? name_print(&t->host, host) : "");
     json_array_append_new(
         rows, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s?, s:s}", "line", (json_int_t)t->line,
-                        "suffix", t->suffix_text, "client", addr_print(&t->client, address),
-                        "verdict", verdict_names[t->verdict], "expect", expect, "outcome",
-                        outcome_names[d.outcome], "rule", d.rule[0] ? d.rule : NULL, "result",
+                        "suffix", suffix_print(&t->suffix, suffix), "client",
+                        addr_print(&t->client, address), "verdict", verdict_names[t->verdict],
+                        "expect", expect, "outcome", outcome_names[d.outcome], "rule",
+                        d.rule[0] ? d.rule : NULL, "result",
                         failed    ? "FAILED: other outcome"
                         : rc != 0 ? "FAILED: host not given"
                                   : "ok"));

@@ -28,7 +28,7 @@ enum { WIDTH = 80 };
 
 static const struct field_kind target_kind, suffix_kind, approved_kind, address_kind, client_kind,
     version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
-    host_kind, network_kind, pool_kind, rule_kind, test_kind, test_suffix_kind;
+    host_kind, network_kind, pool_kind, rule_kind, test_kind;
 
 static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
                       void *to)
@@ -66,16 +66,15 @@ static int read_chars(struct form *form, const struct field *f, const struct yam
                : form_wrong(form, f, node, NULL);
 }
 
-/* Whole seconds. An option of the tool has its limits from policy_rule_check(). */
+/* Whole seconds. */
 static int read_ttl(struct form *form, const struct field *f, const struct yaml_node *node,
                     void *to)
 {
-    uint64_t ms, least = form->is_option ? 0 : POLICY_TTL_MIN;
-    uint64_t most = form->is_option ? UINT32_MAX : POLICY_TTL_MAX;
+    uint64_t ms;
 
     if (duration_parse(&ms, node->text) != 0)
         return form_wrong(form, f, node, NULL);
-    if (ms % 1000 != 0 || ms / 1000 < least || ms / 1000 > most)
+    if (ms % 1000 != 0 || ms / 1000 < POLICY_TTL_MIN || ms / 1000 > POLICY_TTL_MAX)
         return form_wrong(form, f, node, "is not a whole number of seconds from 30s to 1d");
     *(uint32_t *)to = (uint32_t)(ms / 1000);
     return 0;
@@ -239,7 +238,7 @@ _Static_assert(POLICY_COMMENT == 256 && POLICY_TTL_DEFAULT == 300, "rule_rows sa
 const struct field policy_rule_map = {.key = "a rule", .rows = rule_rows};
 
 static const struct field test_rows[] = {
-    {.key = "suffix", .kind = &test_suffix_kind, .help = "the suffix that is asked for"},
+    {.key = "suffix", FIELD(policy_test, suffix, struct suffix), .kind = &suffix_kind, .help = "the suffix that is asked for"},
     {.key = "client", FIELD(policy_test, client, struct addr), .kind = &client_kind,
      .help = "the address that asks"},
     {.key = "verdict", WORD(policy_test, verdict, verdict_names + 1), .min = VERDICT_NXDOMAIN, .fallback = ""},
@@ -346,23 +345,6 @@ static int read_object(struct form *form, const struct field *f, const struct ya
     return 0;
 }
 
-static int read_test_suffix(struct form *form, const struct field *f, const struct yaml_node *node,
-                            void *to)
-{
-    struct policy_test *t = to;
-    struct suffix s;
-    const char *why;
-
-    if (suffix_parse(&s, node->text, &why) != 0)
-        return form_wrong(form, f, node, why);
-    if (s.kind != SUFFIX_EXACT && s.kind != SUFFIX_BARE)
-        return form_problem(form, node, "a test asks for one suffix, not for \"%s\"", node->text);
-    if (!policy_question(&s.name, &t->qname))
-        return form_problem(form, node, "suffix \"%s\" is too long", node->text);
-    suffix_print(&s, t->suffix_text);
-    return 0;
-}
-
 static int read_test(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *to)
 {
@@ -382,6 +364,9 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     if (real != NULL && t->verdict != VERDICT_PRESENT && t->verdict != VERDICT_UNAPPROVED)
         form_problem_key(form, real,
                          "real-host is what the real DNS names: it needs verdict: present");
+    if (t->suffix.kind == SUFFIX_BELOW || t->suffix.kind == SUFFIX_ANY)
+        form_problem(form, yaml_get(node, "suffix"), "a test asks for one suffix, not for \"%s\"",
+                     yaml_get(node, "suffix")->text);
     if (node->kind == YAML_MAP && !t->has_expect && !t->has_host)
         form_problem(form, node, "a test needs expect (an outcome), host, or both");
     return 0;
@@ -392,7 +377,6 @@ static const struct field_kind network_kind = {read_object, NULL, NULL, true};
 static const struct field_kind pool_kind = {read_object, NULL, NULL, true};
 static const struct field_kind rule_kind = {read_object, NULL, NULL, true};
 static const struct field_kind test_kind = {read_test, NULL, NULL, true};
-static const struct field_kind test_suffix_kind = {read_test_suffix, NULL, NULL, false};
 
 /* ---- in ---- */
 

@@ -13,8 +13,7 @@
 /* One row of `tests:`. */
 struct policy_test {
     unsigned line;
-    char suffix_text[SUFFIX_TEXT];
-    struct name qname; /* _vlmcs._tcp.<suffix>, folded */
+    struct suffix suffix; /* EXACT or BARE */
     struct addr client;
     enum kms_verdict verdict;
     struct name real_host; /* that the real DNS names; root: an approved one */

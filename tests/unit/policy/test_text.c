@@ -266,9 +266,9 @@ static void tests_are_read(void **state)
     assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(t.n, 2);
     assert_int_equal(t.list[0].line, 3);
-    assert_string_equal(t.list[0].suffix_text, "fabrikam.local");
-    assert_true(name_is_vlmcs(&t.list[0].qname));
-    assert_int_equal(t.list[0].qname.labels, 4);
+    assert_int_equal(t.list[0].suffix.kind, SUFFIX_EXACT);
+    assert_int_equal(t.list[0].suffix.name.labels, 2);
+    assert_int_equal(t.list[1].suffix.kind, SUFFIX_BARE);
     assert_true(t.list[0].has_host && t.list[0].has_expect);
     assert_int_equal(t.list[0].expect, OUTCOME_FILLED);
     assert_int_equal(t.list[0].host.data[1], 'k');
