@@ -356,6 +356,14 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
+/* Is there a sound record that begins so? 0, -ENOENT, -EBADMSG. */
+static int find_record(struct store_txn *t, const struct store_key *k)
+{
+    struct store_record record;
+
+    return k->len > 0 ? store_seek(t, k, k->len, &record) : -ENOENT; /* longer than any */
+}
+
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_match *m, const struct policy_real *real,
                   struct policy_decision *out)
@@ -371,11 +379,13 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         n = 0;
     for (int i = 0; i < n && rc == 0; i++) {
         const struct srv *s = &real->srv[i];
-        bool yes = s->target.labels == 0; /* "no service here" names no host */
 
-        rc = yes ? 0 : policy_is_approved(r, &s->target, s->port, &yes);
-        out->unapproved[i] = rc == 0 && !yes;
+        key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = &s->target, .number = s->port});
+        if (s->target.labels > 0) /* else "no service here", which names no host */
+            rc = find_record(r->txn, &k);
+        out->unapproved[i] = rc == -ENOENT;
         out->n_unapproved = (uint8_t)(out->n_unapproved + out->unapproved[i]);
+        rc = rc == -ENOENT ? 0 : rc;
     }
     if (n > 0 && rc == 0)
         out->verdict = out->n_unapproved > 0 ? VERDICT_UNAPPROVED : VERDICT_PRESENT;
@@ -464,32 +474,14 @@ void policy_decide(struct policy_reader *r, const struct policy_ask *ask,
 
 /* --- look-ups ------------------------------------------------------------- */
 
-/* Is there a sound record that begins so? */
-static int has_record(struct policy_reader *r, const struct store_key *k, bool *yes)
-{
-    struct store_record record;
-    int rc = -ENOENT;
-
-    if (k->len > 0) /* else the name is longer than any that is stored */
-        store_guarded(rc, r->txn, store_seek(r->txn, k, k->len, &record));
-    *yes = rc == 0;
-    return rc == -ENOENT ? 0 : rc;
-}
-
-int policy_is_approved(struct policy_reader *r, const struct name *target, uint16_t port, bool *yes)
+bool policy_is_host_address(struct policy_reader *r, const struct addr *addr)
 {
     struct store_key k;
-
-    key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = target, .number = port});
-    return has_record(r, &k, yes);
-}
-
-int policy_is_host_address(struct policy_reader *r, const struct addr *addr, bool *yes)
-{
-    struct store_key k;
+    int rc;
 
     key_make(&k, TABLE_ADDRESS, &(struct key_parts){.ip = addr->ip});
-    return has_record(r, &k, yes);
+    store_guarded(rc, r->txn, find_record(r->txn, &k));
+    return rc == 0;
 }
 
 /* Length, and first and last octet of the first label: a hash of all of the name would cost
@@ -508,14 +500,16 @@ static int read_filter(struct policy_reader *r)
     struct host_filter *f = &r->hosts;
     struct store_record record;
     struct policy_key host;
+    unsigned bit;
     int rc, n = 0;
 
     memset(f->bits, 0, sizeof f->bits);
     for (rc = store_seek(r->txn, &table, 1, &record);
          rc == 0 && n++ < NAMES_MAX && key_read(&record.key, &host);
-         rc = store_next(r->txn, &table, 1, &record))
-        f->bits[filter_bit(&host.suffix.name) / 64] |= UINT64_C(1)
-                                                       << filter_bit(&host.suffix.name) % 64;
+         rc = store_next(r->txn, &table, 1, &record)) {
+        bit = filter_bit(&host.suffix.name);
+        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+    }
     if (rc != -ENOENT)
         memset(f->bits, 0xff, sizeof f->bits);
     f->known = true; /* not before: a fault may end the reading anywhere */

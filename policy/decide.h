@@ -98,9 +98,8 @@ struct policy_trial {
 size_t policy_explain(struct policy_reader *, const struct policy_ask *,
                       const struct policy_decision *, struct policy_trial *out, size_t max);
 
-/* Is (target, port) approved: in any pool, or listed? */
-int policy_is_approved(struct policy_reader *, const struct name *target, uint16_t port, bool *yes);
-/* Is this one of the addresses that pools give for their hosts? One look-up. 0, -EBADMSG. */
-int policy_is_host_address(struct policy_reader *, const struct addr *, bool *yes);
+/* Is this one of the addresses that pools give for their hosts? One look-up; false when what
+ * would tell is damaged. */
+bool policy_is_host_address(struct policy_reader *, const struct addr *);
 
 #endif

@@ -228,9 +228,8 @@ static void event_decided(const struct view *v, struct query *q, const struct po
 void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct now now)
 {
     const struct real *r = &q->real;
-    bool host = false;
 
-    if (view_policy(v) && policy_is_host_address(v->policy, &q->client.addr, &host) == 0 && host)
+    if (view_policy(v) && policy_is_host_address(v->policy, &q->client.addr))
         return;
     kms_event_note(v, q,
                    r->image == NULL      ? OUTCOME_FAILED
