@@ -242,6 +242,19 @@ static const struct row {
     {"fill z.z --host kms.c.d;import FILE --merge --format zone",
      "rule  fill-kms  changed  +1 -0 suffixes\n", "suffixes: [y.y, z.z]",
      .text = "_vlmcs._tcp.y.y. SRV 0 0 1688 kms.c.d.\n"},
+    {"import FILE --replace --yes;export --format zone",
+     "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n_vlmcs._tcp. 300 IN SRV 10 0 1 l.c.d.\n"
+     "; *.x.y of rule a: a zone has no such line\n"
+     "_vlmcs._tcp.z.y. 300 IN SRV 0 0 1688 k.c.d.\n_vlmcs._tcp.z.y. 300 IN SRV 10 0 1 l.c.d.\n"
+     "; rule b is left out: it is for some networks only\n"
+     "; rule c is left out: its action delivers no pool\n"
+     "; rule d is left out: its mode is not live\n",
+     "q.y",
+     .text =
+         HEAD "networks: {n: [10.0.0.0/8]}\npools: {p: [k.c.d, {target: l.c.d, priority: 10, "
+              "port: 1}]}\nrules: {a: {suffixes: [\"*.x.y\", ., z.y], pool: p}, b: {suffixes: "
+              "[q.y], networks: [n], pool: p}, c: {suffixes: [r.y], action: deny}, d: {suffixes: "
+              "[s.y], pool: p, mode: off}}\n"},
     {"edit --yes", "rule  two  changed  fill from pool p, any client, when missing, ttl 1h",
      "rules:\n  two:\n    suffixes: [g.h]\n    pool: p\n    ttl: 1h",
      .text = HEAD "pools: {p: [k.c.d]}\nrules: {two: {suffixes: [g.h], pool: p, ttl: 1h}}\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_zone.c -- SRV lines of a zone file: which policy they are, what is
- * refused and where, and what a policy is as lines.
+ * test_zone.c -- SRV lines of a zone file: which policy they are, and what is
+ * refused and where.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -137,38 +137,9 @@ static void line_too_long(void **state)
     diags_fini(&d);
 }
 
-static void written_as_lines(void **state)
-{
-    static const char text[] =
-        "waymark-policy: 1\nnetworks: {n: [10.0.0.0/8]}\n"
-        "pools: {p: [k.c.d, {target: l.c.d, priority: 10, port: 1}]}\n"
-        "rules: {a: {suffixes: [\"*.x.y\", ., z.y], pool: p}, b: {suffixes: [q.y], networks: "
-        "[n], pool: p}, c: {suffixes: [r.y], action: deny}, d: {suffixes: [s.y], pool: p, mode: "
-        "off}}\n";
-    struct policy p;
-    char *out = NULL;
-    size_t len;
-    FILE *f = open_memstream(&out, &len);
-
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, NULL), 0);
-    assert_int_equal(zone_write(&p, f), 0);
-    fclose(f);
-    assert_string_equal(out, "_vlmcs._tcp. 300 IN SRV 0 0 1688 k.c.d.\n"
-                             "_vlmcs._tcp. 300 IN SRV 10 0 1 l.c.d.\n"
-                             "; *.x.y of rule a: a zone has no such line\n"
-                             "_vlmcs._tcp.z.y. 300 IN SRV 0 0 1688 k.c.d.\n"
-                             "_vlmcs._tcp.z.y. 300 IN SRV 10 0 1 l.c.d.\n"
-                             "; rule b is left out: it is for some networks only\n"
-                             "; rule c is left out: its action delivers no pool\n"
-                             "; rule d is left out: its mode is not live\n");
-    free(out);
-    policy_fini(&p);
-}
-
 int main(void)
 {
     ROWS(rows, check_row);
     TEST(line_too_long);
-    TEST(written_as_lines);
     return RUN("zone");
 }
