@@ -109,12 +109,6 @@ static int make_members(struct policy_write *w, struct asked *a, const union pol
             memcpy(to + n++ * m->size, old + i * m->size, m->size);
     for (size_t i = 0; a->verb != CHANGE_DROP && i < a->n; i++)
         memcpy(to + n++ * m->size, given + i * m->size, m->size);
-    if (n == 0) {
-        diags_add(&w->problems, NULL, 0, 0,
-                  "%s %s would be left without a %s; policy %s drop %s removes it", kind, a->name,
-                  m->word, kind, a->name);
-        return EXIT_INVALID;
-    }
     if (is_pool)
         made->pool = (struct policy_pool){
             .hosts = (void *)to,
@@ -188,10 +182,7 @@ static int make_object(struct policy_write *w, struct asked *a, union policy_obj
                         a->name, kind);
     if (a->verb == CHANGE_DROP)
         snprintf(w->question, sizeof w->question, "Take these %s out of %s %s?",
-                 a->kind == POLICY_POOL   ? "hosts"
-                 : a->kind == POLICY_RULE ? "suffixes"
-                                          : "prefixes",
-                 kind, a->name);
+                 policy_members[a->kind].words, kind, a->name);
     if (a->kind != POLICY_RULE)
         return make_members(w, a, was);
     r = policy_alloc(w, sizeof *r);

@@ -57,7 +57,7 @@ int policy_finish(struct policy_write *, int code);
 
 /* What objects consist of, from and to text. */
 struct policy_member {
-    const char *word; /* "prefix" */
+    const char *word, *words; /* "prefix", "prefixes" */
     size_t size;
     int (*compare)(const void *, const void *); /* 0: one takes the place of the other */
 };

@@ -138,10 +138,10 @@ static int compare_host(const void *a, const void *b)
 }
 
 const struct policy_member policy_members[POLICY_KINDS] = {
-    [POLICY_NETWORK] = {"prefix", sizeof(struct prefix), compare_prefix},
-    [POLICY_POOL] = {"host", sizeof(struct policy_host), compare_host},
-    [POLICY_APPROVED] = {"host", sizeof(struct policy_approved), policy_approved_compare},
-    [POLICY_RULE] = {"suffix", sizeof(struct suffix), suffix_compare},
+    [POLICY_NETWORK] = {"prefix", "prefixes", sizeof(struct prefix), compare_prefix},
+    [POLICY_POOL] = {"host", "hosts", sizeof(struct policy_host), compare_host},
+    [POLICY_APPROVED] = {"host", "hosts", sizeof(struct policy_approved), policy_approved_compare},
+    [POLICY_RULE] = {"suffix", "suffixes", sizeof(struct suffix), suffix_compare},
 };
 
 const char *policy_member_print(enum policy_kind kind, const void *member, char out[HOST_TEXT])
