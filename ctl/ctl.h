@@ -71,7 +71,7 @@ struct ctl {
     bool yes;        /* --yes: ask nobody */
     uid_t uid;       /* who called */
     int argc;
-    char **argv; /* the arguments without options */
+    char **argv; /* the arguments without options, ended by NULL */
     struct {
         const struct ctl_option *option;
         const char *value;

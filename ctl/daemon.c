@@ -288,8 +288,7 @@ static int run_cache_get(struct ctl *c)
          "\n  {records:lines}"},
         {0},
     };
-    const char *type = c->argc > 1 ? c->argv[1] : NULL;
-    const char *const path[] = {"/v1/cache/", c->argv[0], "?type=", type, NULL};
+    const char *const path[] = {"/v1/cache/", c->argv[0], "?type=", c->argv[1], NULL};
 
     json_t *reply;
     int code = ask(c, make_path(path), NULL, false, &reply);
@@ -343,7 +342,7 @@ static const struct ctl_row explain_rows[] = {
 
 static int run_explain(struct ctl *c)
 {
-    const char *client = ctl_option(c, "--client"), *type = c->argc > 1 ? c->argv[1] : NULL;
+    const char *client = ctl_option(c, "--client"), *type = c->argv[1];
     const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.", *in = NULL;
     json_t *reply, *answer, *records, *asked_by, *network;
     struct name name;

@@ -178,7 +178,7 @@ int query_run(struct ctl *c)
         return ctl_fail(EXIT_USAGE, "%s is not a domain name", c->argv[0]);
     build.qname = &name;
     build.qtype = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
-    if (c->argc > 1 && type_parse(&build.qtype, c->argv[1]) < 0)
+    if (c->argv[1] && type_parse(&build.qtype, c->argv[1]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
     random_init(&random);
     build.id = random_u16(&random);

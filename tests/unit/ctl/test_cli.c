@@ -90,7 +90,10 @@ static const struct row {
     {"--help has the options of every verb", "status --help", EXIT_DONE,
      "usage: waymarkctl status\nhow it is\n\noptions of every verb\n  -c FILE "},
     {"a noun alone", "policy", U, "usage: waymarkctl policy VERB"},
-    {"help of a noun", "policy --help", EXIT_DONE, "  policy network set|add NAME PREFIX..."},
+    {"help of a noun", "policy --help", EXIT_DONE,
+     "usage: waymarkctl policy VERB ...\n\n  policy fill SUFFIX...               fill\n"
+     "  policy network set|add NAME PREFIX...\n                                      networks\n"
+     "\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n"},
     {"a long line in help", "--help", EXIT_DONE,
      "  explain SUFFIX | NAME TYPE          why\n\n  policy fill"},
     {"--version", "--version", EXIT_DONE, "waymarkctl " PACKAGE_VERSION "\n"},

@@ -17,7 +17,8 @@ static const struct template_row {
 } templates[] = {
     {"fields", NULL, "{a} {b.c} {b.d.1}", "{'a': 1, 'b': {'c': 'x', 'd': [5, 6]}}",
      "L         1 x 6\n"},
-    {"what is missing", NULL, "{a} {b.c} {e}", "{'a': null, 'e': []}", "L         - - -\n"},
+    {"what is missing", NULL, "{a} {b.c} {e} {f}", "{'a': null, 'e': [], 'f': ''}",
+     "L         - - - -\n"},
     {"an array, a truth", NULL, "{a}, {b}", "{'a': ['x', 'y'], 'b': true}", "L         x y, yes\n"},
     {"times and sizes", NULL, "{a:time}, {b:time}, {c:span}, {d:mib}",
      "{'a': 1795338000123, 'b': 0, 'c': 93784, 'd': 1572864}",
@@ -103,10 +104,10 @@ static const struct row {
      "\033[1mhosts\033[0m\na             1  -        -  -\n"},
     {"no rows: the header", FORMAT_TABLE, false, "[]", "name  questions  last  took  hosts\n"},
     {"spans", FORMAT_TABLE, false,
-     "[{'name':'a','span':999},{'name':'b','span':1500},{'name':'c','span':60000},"
+     "[{'name':'a','span':999},{'name':'b','span':1000},{'name':'c','span':60000},"
      "{'name':'d','span':7500000},{'name':'e','span':86400000}]",
      "name  questions  last     took  hosts\na             -  -      999 ms  -\n"
-     "b             -  -       1.5 s  -\nc             -  -     1 m 0 s  -\n"
+     "b             -  -       1.0 s  -\nc             -  -     1 m 0 s  -\n"
      "d             -  -     2 h 5 m  -\ne             -  -     1 d 0 h  -\n"},
     {"CSV: header, UTC, lists by space, CRLF", FORMAT_CSV, true,
      "[{'name':'a','count':5,'at':1795338000123,'span':61000,'list':['x','y']}]",
