@@ -260,12 +260,11 @@ struct store_bytes record_write(enum policy_kind kind, const void *object,
     return (struct store_bytes){buffer, w.len};
 }
 
-static int value_read(enum policy_kind kind, const struct store_bytes *value,
-                      union policy_object *o)
+static int value_read(enum policy_kind kind, const struct store_bytes *value, void *object)
 {
-    struct policy_network *n = &o->network;
-    struct policy_pool *p = &o->pool;
-    struct policy_rule *r = &o->rule;
+    struct policy_network *n = object;
+    struct policy_pool *p = object;
+    struct policy_rule *r = object;
     const void *borrowed;
     int hosts;
 
@@ -311,19 +310,19 @@ static int value_read(enum policy_kind kind, const struct store_bytes *value,
 
 int record_read(enum policy_kind kind, const struct store_record *record, void *object)
 {
-    union policy_object *o = object;
+    struct policy_approved *a = object;
     struct policy_key k;
     int rc = -EBADMSG;
 
     if (!key_read(&record->key, &k))
         return rc;
     if (kind == POLICY_APPROVED)
-        o->approved = (struct policy_approved){k.suffix.name, k.port};
+        *a = (struct policy_approved){k.suffix.name, k.port};
     else
-        memcpy(o->name, k.owner, sizeof k.owner);
-    rc = value_read(kind, &record->value, o);
+        memcpy(object, k.owner, sizeof k.owner);
+    rc = value_read(kind, &record->value, object);
     if (rc != 0)
-        policy_object_fini(kind, o);
+        policy_object_fini(kind, object);
     return rc;
 }
 
@@ -341,19 +340,19 @@ static int set_entry(struct store_txn *t, bool put, enum policy_table table,
 }
 
 /* Puts or removes the entries that follow from an object. 0 or more, or -errno. */
-static int set_entries(struct store_txn *t, bool put, enum policy_kind kind,
-                       const union policy_object *o)
+static int set_entries(struct store_txn *t, bool put, enum policy_kind kind, const void *object)
 {
-    const struct policy_rule *r = &o->rule;
-    const char *name = o->name;
+    const struct policy_approved *a = object;
+    const struct policy_pool *p = object;
+    const struct policy_rule *r = object;
+    const char *name = object;
     int rc = 0;
 
     if (kind == POLICY_APPROVED)
-        return set_entry(
-            t, put, TABLE_APPROVED,
-            &(struct key_parts){.domain = &o->approved.target, .number = o->approved.port});
-    for (size_t i = 0; kind == POLICY_POOL && i < o->pool.n && rc >= 0; i++) {
-        const struct policy_host *h = &o->pool.hosts[i];
+        return set_entry(t, put, TABLE_APPROVED,
+                         &(struct key_parts){.domain = &a->target, .number = a->port});
+    for (size_t i = 0; kind == POLICY_POOL && i < p->n && rc >= 0; i++) {
+        const struct policy_host *h = &p->hosts[i];
         const struct key_parts host = {.domain = &h->target, .number = h->port, .owner = name};
 
         rc = set_entry(t, put, TABLE_APPROVED, &host);
