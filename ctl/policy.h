@@ -86,7 +86,7 @@ int zone_write(const struct policy *, FILE *);
 /* The name that a pool gets from its first host: the first label. */
 void zone_pool_name(const struct name *target, char out[POLICY_NAME]);
 
-/* --- ctl/policy_check.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
+/* --- ctl/policy_show.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
 json_t *policy_findings(const struct policy *, uint64_t now_ms);
 /* Adds those of the suffixes that have no route, so that the default servers say whether a record
  * is missing. How many. */

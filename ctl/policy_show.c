@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_show.c -- `policy show`: the policy as tables, and `policy log`.
+ * policy_show.c -- the verbs that look at the policy and leave it alone.
+ *
+ * `policy show`: the policy as tables; `policy log`: its changes.
+ *
+ * `policy check`: what is allowed and yet probably not meant. Ties and hidden
+ * rules: all (suffix, rule) pairs are sorted by suffix; rules that meet in a run
+ * of equal suffixes are compared there. Findings are kept per pair of rules, not
+ * per suffix, so that two rules that share a million suffixes are one sentence.
+ * Two rules of the same suffix and network are tried in the order of their names
+ * (policy/decide.h). The first is `front` below, the other `back`.
+ *
+ * `policy test`: the section `tests:` of a file, decided by the daemon's own
+ * code on the present store, or, with --policy, on a store made of that file in
+ * a temporary folder. kms.mode does not count here: a test says what the rules
+ * do, also while the switch is off.
  */
 #include "ctl/policy.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/number.h"
-#include "base/str.h"
+#include "policy/decide.h"
 #include "wire/present.h"
 
 enum { TABLE_ROWS = 1000 /* of suffixes on a screen */ };
@@ -239,5 +254,429 @@ int policy_log(struct ctl *c)
     else
         table_print(c, "changes", log_columns, rows);
     json_decref(rows);
+    return code;
+}
+
+/* --- check: objects alone ------------------------------------------------- */
+
+/* Adds a sentence about its subject, and takes its text. */
+static void add_finding(json_t *rows, const char *what, const char *name, char *text)
+{
+    char *subject = ctl_text("%s%s", what, name);
+
+    json_array_append_new(rows, json_pack("{s:s, s:s}", "subject", subject, "text", text));
+    free(subject);
+    free(text);
+}
+#define FOUND(rows, what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
+
+static bool names_network(const struct policy_rule *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_networks; i++)
+        if (strcmp(r->networks[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_expired(const struct policy_rule *r, uint64_t now_ms)
+{
+    return r->until_ms != 0 && r->until_ms <= now_ms;
+}
+
+static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_ms)
+{
+    bool any = names_network(r, "any");
+    char text[SUFFIX_TEXT], when[NUMBER_TEXT];
+
+    if (r->mode == MODE_OFF)
+        FOUND(rows, "rule ", r->name, "never acts: its mode is off");
+    if (is_expired(r, now_ms))
+        FOUND(rows, "rule ", r->name, "never acts: it expired at %s",
+              policy_time_print(r->until_ms, when));
+    if (r->n_networks > 1 && any)
+        FOUND(rows, "rule ", r->name, "names any beside other networks; any covers them all");
+    if (r->n_suffixes == 0)
+        FOUND(rows, "rule ", r->name, "never acts: it has no suffix");
+    for (const struct suffix *s = r->suffixes; s < r->suffixes + r->n_suffixes; s++) {
+        suffix_print(s, text);
+        if (s->kind == SUFFIX_ANY && any && policy_actions[r->action].has_pool)
+            FOUND(rows, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
+                  action_names[r->action]);
+        if (s->name.labels > 0 && s->name.data[1] == '_')
+            FOUND(rows, "rule ", r->name,
+                  "suffix %s begins with an underscore; no domain of a client does", text);
+        if (s->name.labels == 4 && strspn(text, "0123456789.*") == strlen(text))
+            FOUND(rows, "rule ", r->name, "suffix %s looks like an address", text);
+    }
+}
+
+struct owned_prefix {
+    struct prefix prefix;
+    const char *network;
+};
+
+static int by_prefix(const void *a, const void *b)
+{
+    const struct owned_prefix *x = a, *y = b;
+    int c = memcmp(&x->prefix, &y->prefix, sizeof x->prefix);
+
+    return c != 0 ? c : strcmp(x->network, y->network);
+}
+
+/* Networks and pools that no rule uses; and a client in two networks by the same prefix: which
+ * is the nearer one? */
+static void check_networks_pools(json_t *rows, const struct policy *p)
+{
+    struct owned_prefix *all = NULL;
+    char text[PREFIX_TEXT];
+    size_t n = 0, k;
+
+    for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++) {
+        for (k = 0; k < p->n_rules && !names_network(&p->rules[k], w->name);)
+            k++;
+        if (k == p->n_rules)
+            FOUND(rows, "network ", w->name, "no rule uses it");
+        all = ctl_alloc(all, (n + w->n) * sizeof *all);
+        for (k = 0; k < w->n; k++)
+            all[n++] = (struct owned_prefix){w->prefixes[k], w->name};
+    }
+    for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
+        for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
+            k++;
+        if (k == p->n_rules)
+            FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
+    }
+    if (n > 0)
+        qsort(all, n, sizeof *all, by_prefix);
+    for (k = 0; k < n; k++) {
+        if (strcmp(strchr(prefix_print(&all[k].prefix, text), '/'), "/0") == 0)
+            FOUND(rows, "network ", all[k].network,
+                  "%s is every client; the network any is meant for that", text);
+        if (k > 0 && memcmp(&all[k - 1].prefix, &all[k].prefix, sizeof all->prefix) == 0)
+            FOUND(rows, "network ", all[k].network,
+                  "has prefix %s as network %s has: neither is nearer to its clients", text,
+                  all[k - 1].network);
+    }
+    free(all);
+}
+
+/* --- check: rules that meet ----------------------------------------------- */
+
+enum { PAIRS = 200 /* that are reported */, MEETING = 64 /* rules compared at one name */ };
+
+struct use {
+    const struct suffix *suffix;
+    const struct policy_rule *rule;
+};
+enum pair_kind { PAIR_NONE, PAIR_TIE, PAIR_HIDES, PAIR_BELOW };
+struct pair {
+    const struct policy_rule *front, *back;
+    enum pair_kind kind;
+    size_t n;
+    const struct suffix *example;
+};
+
+/* How many of b's networks a has, too: 0, the scopes do not meet; all, a's holds b's. */
+static size_t shared_networks(const struct policy_rule *a, const struct policy_rule *b)
+{
+    bool all_a = a->n_networks == 0 || names_network(a, "any");
+    bool all_b = b->n_networks == 0 || names_network(b, "any");
+    size_t n = 0;
+
+    if (all_a || all_b)
+        return !all_a || !all_b ? 0 : b->n_networks > 0 ? b->n_networks : 1;
+    for (size_t i = 0; i < b->n_networks; i++)
+        n += names_network(a, b->networks[i]);
+    return n;
+}
+
+/* Both have the suffix, or (is_below) a has x and b has *.x. */
+static enum pair_kind meet(const struct policy_rule *a, const struct policy_rule *b, bool is_below,
+                           uint64_t now_ms)
+{
+    unsigned when_a = policy_when(a->action, a->when), when_b = policy_when(b->action, b->when);
+    size_t shared = shared_networks(a, b);
+
+    if (a == b || a->mode != b->mode || a->mode == MODE_OFF || shared == 0)
+        return PAIR_NONE;
+    if (is_below)
+        return a->action != b->action || strcmp(a->pool, b->pool) != 0 ? PAIR_BELOW : PAIR_NONE;
+    if (is_expired(a, now_ms) || is_expired(b, now_ms) || (when_a & when_b) == 0 ||
+        (a->until_ms != 0 && b->from_ms >= a->until_ms) ||
+        (b->until_ms != 0 && a->from_ms >= b->until_ms))
+        return PAIR_NONE;
+    return shared >= b->n_networks && (when_b & ~when_a) == 0 && a->from_ms <= b->from_ms &&
+                   (a->until_ms == 0 || (b->until_ms != 0 && b->until_ms <= a->until_ms))
+               ? PAIR_HIDES
+               : PAIR_TIE;
+}
+
+static int by_use(const void *a, const void *b)
+{
+    const struct use *x = a, *y = b;
+    int c = suffix_compare(x->suffix, y->suffix);
+
+    return c != 0 ? c : (x->rule > y->rule) - (x->rule < y->rule);
+}
+
+/* x and *.x stand next to each other in the order of suffixes: they are one run. */
+static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
+{
+    struct pair *pairs = ctl_alloc(NULL, PAIRS * sizeof *pairs), *q;
+    size_t n = 0, n_pairs = 0, begin = 0;
+    struct use *uses = NULL;
+
+    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
+        uses = ctl_alloc(uses, (n + r->n_suffixes) * sizeof *uses);
+        for (size_t k = 0; k < r->n_suffixes; k++)
+            uses[n++] = (struct use){&r->suffixes[k], r};
+    }
+    if (n > 0)
+        qsort(uses, n, sizeof *uses, by_use);
+    for (size_t back = 0; back < n; back++) {
+        const struct suffix *s = uses[back].suffix, *first = uses[begin].suffix;
+
+        if (!name_equal(&s->name, &first->name) ||
+            (s->kind != first->kind && s->kind != SUFFIX_BELOW))
+            begin = back;
+        for (size_t front = begin; front < back && back - begin < MEETING; front++) {
+            const struct policy_rule *a = uses[front].rule, *b = uses[back].rule;
+            enum pair_kind kind = meet(a, b, uses[front].suffix->kind != s->kind, now_ms);
+
+            q = pairs;
+            while (q < pairs + n_pairs && (q->front != a || q->back != b || q->kind != kind))
+                q++;
+            if (kind == PAIR_NONE || q == pairs + PAIRS)
+                continue;
+            if (q == pairs + n_pairs)
+                pairs[n_pairs++] = (struct pair){a, b, kind, 0, uses[front].suffix};
+            q->n++;
+        }
+    }
+    for (q = pairs; q < pairs + n_pairs; q++) {
+        const char *front = q->front->name, *back = q->back->name;
+        char text[SUFFIX_TEXT], more[48] = "";
+
+        suffix_print(q->example, text);
+        if (q->n > 1)
+            snprintf(more, sizeof more, " and %zu more suffixes", q->n - 1);
+        if (q->kind == PAIR_HIDES)
+            FOUND(rows, "rule ", back,
+                  "%s %s%s, rule %s has the same scope and is tried first, by its name",
+                  q->n == q->back->n_suffixes ? "can never act: for" : "never acts for", text, more,
+                  front);
+        else if (q->kind == PAIR_TIE)
+            FOUND(rows, "rule ", back,
+                  "is in a tie with rule %s for %s%s; only the order of their names decides", front,
+                  text, more);
+        else
+            FOUND(rows, "rule ", back, "has *.%s%s, while rule %s decides otherwise for %s itself",
+                  text, more, front, text);
+    }
+    if (n_pairs == PAIRS)
+        FOUND(rows, "rules", "", "more pairs of rules meet than are listed here");
+    free(uses);
+    free(pairs);
+}
+
+json_t *policy_findings(const struct policy *p, uint64_t now_ms)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < p->n_rules; i++)
+        check_rule(rows, &p->rules[i], now_ms);
+    check_networks_pools(rows, p);
+    check_pairs(rows, p, now_ms);
+    return rows;
+}
+
+/* --- check ---------------------------------------------------------------- */
+
+size_t policy_unrouted(struct str *list, const struct settings *s, const struct suffix *all,
+                       size_t n)
+{
+    struct suffix *without = ctl_alloc(NULL, n * sizeof *without);
+    size_t count = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        /* Of * and . the default servers are what there is to ask. */
+        bool has_route = all[i].kind == SUFFIX_ANY || all[i].kind == SUFFIX_BARE;
+
+        for (int k = 0; k < s->n_routes && !has_route; k++)
+            has_route =
+                s->routes[k].zone.labels > 0 && name_is_under(&all[i].name, &s->routes[k].zone);
+        if (!has_route)
+            without[count++] = all[i];
+    }
+    policy_list(list, POLICY_RULE, without, count);
+    free(without);
+    return count;
+}
+
+int policy_check(struct ctl *c)
+{
+    static const struct column columns[] = {
+        {"subject", NULL, COLUMN_TEXT}, {"text", "FINDING", COLUMN_TEXT}, {0}};
+    const struct settings *s = c->settings;
+    bool has_routes = false, live = false;
+    char text[POLICY_TEXT];
+    struct policy p;
+    json_t *rows;
+    size_t n;
+    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
+                           : policy_read(c, NULL, &p, NULL);
+
+    if (code != 0)
+        return code;
+    rows = policy_findings(&p, c->now.wall_ms);
+    /* What only the settings tell: where no zone has a route, the default servers are all there is. */
+    for (int i = 0; i < s->n_routes; i++)
+        has_routes |= s->routes[i].zone.labels > 0;
+    for (const struct policy_rule *r = p.rules; r < p.rules + p.n_rules; r++) {
+        struct str list;
+
+        live |= r->mode == MODE_LIVE;
+        str_init(&list, text, sizeof text);
+        if (has_routes && r->action == ACTION_FILL && r->mode != MODE_OFF &&
+            policy_unrouted(&list, s, r->suffixes, r->n_suffixes) > 0)
+            FOUND(rows, "rule ", r->name,
+                  "no route for %s: the default servers say whether a record is missing", text);
+    }
+    if (live && s->kms.mode == MODE_OFF)
+        FOUND(rows, "kms.mode", "", "is off: no rule can act");
+    if (live && s->kms.mode == MODE_SHADOW)
+        FOUND(rows, "kms.mode", "", "is shadow: decisions are recorded, and none is delivered");
+    n = json_array_size(rows);
+    if (n > 0 || c->format != FORMAT_TABLE)
+        table_print(c, "findings", columns, rows);
+    else
+        ctl_line("no findings");
+    json_decref(rows);
+    policy_fini(&p);
+    return n > 0 ? EXIT_PROBLEMS : 0;
+}
+
+/* --- test ----------------------------------------------------------------- */
+
+/* Is the host among what is delivered? srv: what the real DNS names, or NULL. */
+static bool delivers(const struct policy_decision *d, const struct srv *srv,
+                     const struct name *host)
+{
+    bool pool = d->outcome == OUTCOME_FILLED || d->outcome == OUTCOME_REPLACED;
+
+    for (unsigned i = 0; pool && i < d->n_hosts; i++)
+        if (name_equal_fold(&d->hosts[i].target, host))
+            return true;
+    return srv != NULL && name_equal_fold(&srv->target, host) &&
+           (d->outcome == OUTCOME_PASSED || (d->outcome == OUTCOME_FILTERED && !d->unapproved[0]));
+}
+
+/* Adds its row. 0, 1: it failed, or -errno. */
+static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_test *t,
+                    json_t *rows)
+{
+    bool present = t->verdict == VERDICT_PRESENT || t->verdict == VERDICT_UNAPPROVED, failed;
+    struct srv srv = {.port = POLICY_KMS_PORT, .target = t->real_host};
+    const struct policy_real real = {
+        .verdict = present ? VERDICT_PRESENT : t->verdict, .srv = &srv, .n_srv = present};
+    struct policy_client client;
+    struct name qname;
+    const struct policy_ask ask = {
+        .qname = &qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
+    static struct policy_decision d; /* large */
+    char suffix[SUFFIX_TEXT], address[ADDR_TEXT], host[NAME_TEXT], *expect;
+    int rc = policy_client_find(r, &t->client, &client);
+
+    if (rc != 0)
+        return rc;
+    (void)policy_question(&t->suffix.name, &qname); /* whatever is a suffix fits */
+    /* A host that is not named is ".", the one that is never unapproved, or one
+     * that nobody can approve. */
+    if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)
+        name_parse(&srv.target, "unapproved.invalid");
+    policy_decide(r, &ask, &real, &d);
+    failed = t->has_expect && d.outcome != t->expect;
+    rc = failed || (t->has_host && !delivers(&d, present ? &srv : NULL, &t->host));
+    expect = ctl_text("%s%s%s", t->has_expect ? outcome_names[t->expect] : "",
+                      t->has_expect && t->has_host ? " " : "",
+                      t->has_host ? name_print(&t->host, host) : "");
+    json_array_append_new(
+        rows, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s?, s:s}", "line", (json_int_t)t->line,
+                        "suffix", suffix_print(&t->suffix, suffix), "client",
+                        addr_print(&t->client, address), "verdict", verdict_names[t->verdict],
+                        "expect", expect, "outcome", outcome_names[d.outcome], "rule",
+                        d.rule[0] ? d.rule : NULL, "result",
+                        failed    ? "FAILED: other outcome"
+                        : rc != 0 ? "FAILED: host not given"
+                                  : "ok"));
+    free(expect);
+    return rc;
+}
+
+static int run_tests(struct ctl *c, struct store *store, const struct policy_tests *tests)
+{
+    static const struct column columns[] = {{"line", NULL, COLUMN_NUMBER},
+                                            {"suffix", NULL, COLUMN_TEXT},
+                                            {"client", NULL, COLUMN_TEXT},
+                                            {"verdict", NULL, COLUMN_TEXT},
+                                            {"expect", NULL, COLUMN_TEXT},
+                                            {"outcome", "GOT", COLUMN_TEXT},
+                                            {"rule", NULL, COLUMN_TEXT},
+                                            {"result", NULL, COLUMN_TEXT},
+                                            {0}};
+    struct policy_reader *r = policy_reader_new(store);
+    json_t *rows = json_array();
+    size_t failed = 0;
+    int rc = r == NULL ? -ENOMEM : 0;
+
+    for (size_t i = 0; i < tests->n && rc >= 0; i++) {
+        rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
+        if (rc != 0)
+            break;
+        rc = run_test(c, r, &tests->list[i], rows);
+        failed += rc > 0;
+        store_reader_end(r->txn);
+    }
+    policy_reader_free(r);
+    if (rc >= 0)
+        table_print(c, "tests", columns, rows);
+    json_decref(rows);
+    if (rc < 0)
+        return policy_failed(c, "decide", rc);
+    if (failed > 0)
+        return ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, tests->n);
+    ctl_note("%zu tests passed", tests->n);
+    return 0;
+}
+
+int policy_test(struct ctl *c)
+{
+    const struct policy_change change = {.author = "test", .now_ms = c->now.wall_ms};
+    const char *file = ctl_option(c, "--policy");
+    struct policy_tests tests;
+    struct store *store = NULL;
+    struct policy p;
+    int code = policy_file_read(c->argv[0], POLICY_PART, &p, &tests, NULL), rc;
+
+    if (code != 0)
+        return code;
+    policy_fini(&p);
+    if (tests.n == 0)
+        code = ctl_fail(EXIT_INVALID, "%s has no section tests:", c->argv[0]);
+    else if (file == NULL)
+        code = policy_open(c, STORE_READ, &store);
+    else
+        code = policy_file_read(file, POLICY_WHOLE, &p, NULL, NULL);
+    if (code == 0 && file != NULL) { /* a store that holds the file, and is nowhere */
+        code = policy_open_temporary(c, &store);
+        rc = code == 0 ? policy_change_put(store, &change, &p, POLICY_REPLACE, NULL) : 0;
+        policy_fini(&p);
+        if (rc != 0)
+            code = policy_failed(c, "write a temporary store", rc);
+    }
+    if (code == 0)
+        code = run_tests(c, store, &tests);
+    store_close(store);
+    policy_tests_fini(&tests);
     return code;
 }

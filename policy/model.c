@@ -5,7 +5,7 @@
  * its own, and who frees what.
  *
  * Equal policies are, when sorted, equal texts and equal records. What is only
- * suspicious (expired, hidden, tied) is for check.c.
+ * suspicious (expired, hidden, tied) is for `policy check`.
  */
 #include "policy/model.h"
 
