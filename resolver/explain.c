@@ -18,11 +18,6 @@ enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, MAX_RECORDS = 32, RECOR
 #define WINDOWS_FACILITY 0x80070000u
 #define WINDOWS_TIMEOUT 0x5b4u
 
-static const char *or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
 /* --- the answer ----------------------------------------------------------- */
 
 /* The answer's records, and the smallest TTL: of a negative one the SOA's. */

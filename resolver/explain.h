@@ -15,6 +15,11 @@
 
 enum { EXPLAIN_TEXT = 1400 };
 
+static inline const char *or_null(const char *text)
+{
+    return text[0] != '\0' ? text : NULL;
+}
+
 /* One explanation; about 100 KB, from the heap of the caller. */
 struct explain {
     /* The question. supposed: what the real DNS is supposed to say, then no server is

@@ -231,10 +231,7 @@ void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct
 
     if (view_policy(v) && policy_is_host_address(v->policy, &q->client.addr))
         return;
-    kms_event_note(v, q,
-                   r->image == NULL      ? OUTCOME_FAILED
-                   : real_is_negative(r) ? OUTCOME_MISSING
-                                         : OUTCOME_PASSED,
+    kms_event_note(v, q, r->image != NULL ? outcome_of_real(r->verdict) : OUTCOME_FAILED,
                    REASON_NO_RULE, rcode, "", now);
     q->event.server = r->server;
 }
@@ -243,22 +240,18 @@ void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct
 void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
                            const struct addr *server, struct now now)
 {
-    struct cursor c = cursor_make(reply, len);
-    uint16_t rcode = dns_rcode(reply, len), answers;
-    enum kms_verdict verdict;
+    enum kms_verdict verdict = VERDICT_TIMEOUT;
+    uint16_t rcode = RCODE_SERVFAIL;
 
     if (!name_is_vlmcs(&q->message.qname) || q->message.qclass != CLASS_IN ||
         (q->message.qtype != TYPE_SRV && q->message.qtype != TYPE_ANY))
         return;
-    (void)cursor_take(&c, 6);
-    answers = cursor_u16(&c);
-    if (c.bad)
-        verdict = VERDICT_TIMEOUT;
-    else if (answers > 0 && (rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN))
-        verdict = VERDICT_PRESENT;
-    else
+    if (len >= DNS_HEADER) {
+        rcode = dns_rcode(reply, len);
         verdict = real_verdict(rcode);
-    rcode = c.bad ? RCODE_SERVFAIL : rcode;
+        if ((rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) && bytes_u16(reply + 6) > 0)
+            verdict = VERDICT_PRESENT;
+    }
     kms_event_note(v, q, outcome_of_real(verdict), REASON_NO_RULE, rcode, "", now);
     q->event.verdict = (uint8_t)verdict;
     q->event.server = *server;
@@ -425,7 +418,7 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
     const struct addr *list[HOST_ADDRESSES];
     struct policy_ask ask;
-    uint32_t n = 0, k, ttl, first;
+    uint32_t n = 0, k, ttl;
 
     if (m->qclass != CLASS_IN || !view_policy(v) || !policy_may_be_host(v->policy, &m->qname))
         return false;
@@ -434,6 +427,8 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
     policy_decide(v->policy, &ask, &real, d);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
+    ttl = ttl_given(&q->real, d, d->ttl < HOST_TTL_MAX_S ? d->ttl : HOST_TTL_MAX_S);
+    image_begin(&w, m, RCODE_NOERROR);
     /* The host's addresses of this type; it may be there several times, with several ports. */
     for (int i = 0; i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
@@ -443,8 +438,11 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
                 continue;
             for (k = 0; k < n && !addr_same_ip(list[k], &h->addresses[a]); k++)
                 ;
-            if (k == n && n < HOST_ADDRESSES)
-                list[n++] = &h->addresses[a];
+            if (k < n || n == HOST_ADDRESSES)
+                continue;
+            list[n++] = &h->addresses[a];
+            image_record(&w, SECTION_ANSWER, DNS_HEADER, m->qtype, ttl, len);
+            writer_bytes(&w, h->addresses[a].ip + 16 - len, len);
         }
     }
     /* No address of this type, but a name that has one exists: it is not denied, or
@@ -455,16 +453,11 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
          (real.verdict == VERDICT_NODATA || (m->qtype != TYPE_A && m->qtype != TYPE_AAAA))))
         return false;
     COUNT(v->stats, kms_hosts);
-    ttl = ttl_given(&q->real, d, d->ttl < HOST_TTL_MAX_S ? d->ttl : HOST_TTL_MAX_S);
-    first = n > 1 ? random_below(v->random, n) : 0;
-    image_begin(&w, m, RCODE_NOERROR);
-    for (uint32_t i = 0; i < n; i++) {
-        image_record(&w, SECTION_ANSWER, DNS_HEADER, m->qtype, ttl, len);
-        writer_bytes(&w, list[(first + i) % n]->ip + 16 - len, len);
-    }
     if (n == 0)
         image_soa(&w, SECTION_AUTHORITY, DNS_HEADER, negative_ttl_given(v, &q->real, d));
     *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED,
                          v->settings->kms.explain_in_edns ? d->rule : NULL);
+    if (n > 1)
+        image_rotate(q->out, q->out_len, m->qtype, random_u16(v->random));
     return true;
 }

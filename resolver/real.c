@@ -279,23 +279,22 @@ void real_keep(const struct view *v, const struct cache_key *key, const struct r
                                 .has_cname = r->has_cname,
                                 .rotates = r->rotates,
                                 .server = r->server,
-                                .rtt_ms = (uint16_t)(r->ms > UINT16_MAX ? UINT16_MAX : r->ms)};
-    struct cache_key failure = *key;
+                                .rtt_ms = (uint16_t)(r->ms < UINT16_MAX ? r->ms : UINT16_MAX)};
+    struct cache_key kept = *key;
 
     if (r->image == NULL) {
-        failure.bits |= CACHE_FAILURE;
+        kept.bits |= CACHE_FAILURE;
         facts.failure = true;
         facts.reply_kind = REPLY_FAILURE;
         facts.expires_ms = now.mono_ms + FAILURE_MS;
-        (void)cache_put(v->cache, &failure, &facts, NULL, 0, NULL, 0);
+    } else if (r->cacheable) {
+        facts.reply_kind = r->verdict == VERDICT_PRESENT  ? REPLY_POSITIVE
+                           : r->verdict == VERDICT_NODATA ? REPLY_NODATA
+                                                          : REPLY_NXDOMAIN;
+        /* Of no use (0), but what was kept before is of none from now on, either. */
+        facts.expires_ms = r->lifetime_ms > 0 ? now.mono_ms + r->lifetime_ms : 0;
+    } else {
         return;
     }
-    if (!r->cacheable)
-        return;
-    facts.reply_kind = r->verdict == VERDICT_PRESENT  ? REPLY_POSITIVE
-                       : r->verdict == VERDICT_NODATA ? REPLY_NODATA
-                                                      : REPLY_NXDOMAIN;
-    /* Of no use, but what was kept before is of none from now on, either. */
-    facts.expires_ms = r->lifetime_ms > 0 ? now.mono_ms + r->lifetime_ms : 0;
-    (void)cache_put(v->cache, key, &facts, r->image, r->len, NULL, 0);
+    (void)cache_put(v->cache, &kept, &facts, r->image, r->len, NULL, 0);
 }

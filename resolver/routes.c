@@ -112,11 +112,6 @@ static void get_stats(void *context, struct control_request *r)
 
 /* ---- status ---- */
 
-static const char *or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
 static void PRINTF_LIKE(2, 3) problem(json_t *problems, const char *fmt, ...)
 {
     va_list args;
