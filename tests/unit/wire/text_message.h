@@ -22,7 +22,7 @@
 
 enum { TEXT_MESSAGE_MAX = 65535 };
 
-static const char *const text_sections[] = {"an", "ns", "ar"};
+static const char *const text_sections[] = {"an ", "ns ", "ar "};
 
 /* The rcode that is printed as that word. */
 static inline uint16_t text_rcode(const char *word)
@@ -36,20 +36,19 @@ static inline uint16_t text_rcode(const char *word)
     return rcode;
 }
 
-/* The record of one line, which may leave out the TTL 60 and the class IN, and its section. */
+/* The record of one line, which may leave out the section "an", the TTL 60 and the class IN. */
 static inline ldns_rr *text_record(const char *line, size_t len, int *section)
 {
-    char copy[2048];
+    char copy[2048], *text;
     ldns_rr *rr = NULL;
 
     assert_true(len > 3 && len < sizeof copy);
     memcpy(copy, line, len);
     copy[len] = '\0';
-    for (*section = 0; *section < 3; ++*section)
-        if (strncmp(copy, text_sections[*section], 2) == 0)
-            break;
-    assert_in_range(*section, 0, 2);
-    if (ldns_rr_new_frm_str(&rr, copy + 3, 60, NULL, NULL) != LDNS_STATUS_OK)
+    for (*section = 2; *section > 0 && strncmp(copy, text_sections[*section], 3) != 0; --*section)
+        ;
+    text = *section > 0 || strncmp(copy, "an ", 3) == 0 ? copy + 3 : copy;
+    if (ldns_rr_new_frm_str(&rr, text, 60, NULL, NULL) != LDNS_STATUS_OK)
         fail_msg("cannot read the record: %s", copy);
     return rr;
 }
@@ -119,7 +118,7 @@ static inline void wire_to_text(const uint8_t *wire, size_t len, char *out, size
 
             for (char *p = text; *p != '\0'; p++)
                 *p = *p == '\t' ? ' ' : *p;
-            at += (size_t)snprintf(out + at, size - at, "%s %s", text_sections[i], text);
+            at += (size_t)snprintf(out + at, size - at, "%s%s", text_sections[i], text);
             assert_true(at < size);
             free(text);
         }
