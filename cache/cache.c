@@ -121,11 +121,6 @@ _Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
 
 /* ---- shards; the caller holds the mutex ---- */
 
-static uint16_t tag_of(uint64_t hash)
-{
-    return (uint16_t)(hash | 1);
-}
-
 static struct bucket *bucket_of(const struct shard *s, uint64_t hash)
 {
     return s->buckets + bucket_index(hash, s->n_buckets);
@@ -136,7 +131,7 @@ static struct bucket *bucket_of(const struct shard *s, uint64_t hash)
 static struct entry *shard_find(const struct shard *s, const struct cache_key *key, unsigned *way)
 {
     const struct bucket *b = bucket_of(s, key->hash);
-    uint16_t tag = tag_of(key->hash);
+    uint16_t tag = (uint16_t)(key->hash | 1);
     unsigned mask = 0;
 
     for (unsigned i = 0; i < BUCKET_WAYS; i++)
@@ -259,7 +254,7 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
             s->stats.evicted++;
         }
     }
-    b->tag[way] = tag_of(key->hash);
+    b->tag[way] = (uint16_t)(key->hash | 1);
     b->ref[way] = claim(s, units);
     b->freq[way] = freq;
     s->stats.bytes += (uint64_t)units * ENTRY_UNIT;

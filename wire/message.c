@@ -72,12 +72,20 @@ static bool question_read(struct message *m, struct cursor *c)
     return true;
 }
 
-/* False when it is an OPT that may not be there, or whose options do not fill it. */
-static bool opt_read(struct message *m, const uint8_t *wire, const struct rr *rr)
+/* False when it is an OPT or TSIG that may not be there, or options that do not fill it. */
+static bool note_record(struct message *m, const uint8_t *wire, const struct rr *rr)
 {
     struct cursor c = cursor_make(wire + rr->rdata_pos, rr->rdlength);
 
-    if (rr->section != SECTION_ADDITIONAL || m->edns.present || wire[rr->pos] != 0)
+    if (rr->type != TYPE_OPT && rr->type != TYPE_TSIG)
+        return true;
+    if (rr->section != SECTION_ADDITIONAL)
+        return false;
+    if (rr->type == TYPE_TSIG) {
+        m->tsig = true;
+        return rr->last;
+    }
+    if (m->edns.present || wire[rr->pos] != 0)
         return false;
     m->edns.present = true;
     m->edns.size = rr->class;
@@ -90,8 +98,10 @@ static bool opt_read(struct message *m, const uint8_t *wire, const struct rr *rr
         uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
 
         (void)cursor_take(&c, n);
-        m->edns.keepalive = m->edns.keepalive || code == OPTION_KEEPALIVE;
-        m->edns.nsid = m->edns.nsid || (code == OPTION_NSID && n == 0);
+        if (code == OPTION_KEEPALIVE)
+            m->edns.keepalive = true;
+        if (code == OPTION_NSID && n == 0)
+            m->edns.nsid = true;
     }
     return !c.bad;
 }
@@ -103,13 +113,9 @@ int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 
     rr_walk_records(&w, m, wire, len);
     w.opaque = m->opcode == OPCODE_UPDATE;
-    while (rr_walk_next(&w, &rr)) {
-        if (rr.type == TYPE_OPT && !opt_read(m, wire, &rr))
+    while (rr_walk_next(&w, &rr))
+        if (!note_record(m, wire, &rr))
             return -EBADMSG;
-        if (rr.type == TYPE_TSIG && (rr.section != SECTION_ADDITIONAL || !rr.last))
-            return -EBADMSG;
-        m->tsig = m->tsig || rr.type == TYPE_TSIG;
-    }
     return w.c.bad ? -EBADMSG : 0;
 }
 
@@ -148,14 +154,19 @@ size_t message_udp_limit(const struct edns *edns)
     return edns->size < DNS_UDP_EDNS ? edns->size : DNS_UDP_EDNS;
 }
 
-void message_begin(struct writer *w, uint16_t id, uint16_t flags, const struct name *qname,
-                   uint16_t qtype, uint16_t qclass)
+static void header_begin(struct writer *w, uint16_t id, uint16_t flags)
 {
     static const uint8_t counts[8] = {0, 1};
 
     writer_u16(w, id);
     writer_u16(w, flags);
     writer_bytes(w, counts, sizeof counts);
+}
+
+void message_begin(struct writer *w, uint16_t id, uint16_t flags, const struct name *qname,
+                   uint16_t qtype, uint16_t qclass)
+{
+    header_begin(w, id, flags);
     writer_bytes(w, qname->data, qname->len);
     writer_u16(w, qtype);
     writer_u16(w, qclass);
@@ -291,51 +302,31 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
 
 /* ---- writing ---- */
 
-struct suffixes {
-    uint8_t pos[NAME_MAX_LABELS]; /* of each label in the name */
-    uint32_t hash[NAME_MAX_LABELS];
-};
-
-static void suffixes_make(const struct name *name, struct suffixes *s)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-
-    name_labels(name, s->pos);
-    for (unsigned i = name->labels; i-- > 0;) {
-        const uint8_t *label = name->data + s->pos[i];
-
-        for (size_t k = 0; k <= label[0]; k++)
-            h = (h ^ name_fold_octet(label[k])) * 16777619u;
-        s->hash[i] = h;
-    }
-}
-
-/* Remembers the first n suffixes of a name that was written at `pos`. */
-static void remember(struct rewrite *r, const struct name *name, const struct suffixes *s,
-                     unsigned n, size_t pos)
-{
-    for (unsigned k = 0; k < n && r->n < COMPRESS_MAX && pos + s->pos[k] < POINTER_REACH; k++)
-        r->entry[r->n++] = (struct compress_entry){s->hash[k], (uint16_t)(pos + s->pos[k]),
-                                                   (uint8_t)(name->len - s->pos[k])};
-}
-
-/* Appends a name, its longest known suffix as a pointer. Where the whole name
- * may be pointed at from now on; 0 when nowhere. */
+/* Appends a name, its longest known suffix as a pointer, and remembers those that were not
+ * known. Where the whole name may be pointed at from now on; 0 when nowhere. */
 static uint16_t name_write(struct rewrite *r, const struct name *name)
 {
+    uint8_t label[NAME_MAX_LABELS];                  /* where each begins */
+    uint32_t hash[NAME_MAX_LABELS], h = 2166136261u; /* FNV-1a, of the suffix from there on */
     size_t begin = r->w.len;
-    uint16_t known = 0;
     unsigned skip = 0;
-    struct suffixes s;
+    uint16_t known = 0;
 
-    suffixes_make(name, &s);
+    name_labels(name, label);
+    for (unsigned i = name->labels; i-- > 0;) {
+        const uint8_t *octets = name->data + label[i];
+
+        for (size_t k = 0; k <= octets[0]; k++)
+            h = (h ^ name_fold_octet(octets[k])) * 16777619u;
+        hash[i] = h;
+    }
     while (skip < name->labels && known == 0) {
         for (unsigned i = 0; i < r->n && known == 0; i++) {
             const struct compress_entry *e = &r->entry[i];
             struct cursor c = cursor_make(r->w.start, r->w.len);
             struct name written;
 
-            if (e->hash != s.hash[skip] || e->len != name->len - s.pos[skip])
+            if (e->hash != hash[skip] || e->len != name->len - label[skip])
                 continue;
             c.pos += e->pos;
             name_read(&c, &written);
@@ -344,29 +335,30 @@ static uint16_t name_write(struct rewrite *r, const struct name *name)
         }
         skip += known == 0;
     }
-    writer_bytes(&r->w, name->data, known != 0 ? s.pos[skip] : name->len);
+    writer_bytes(&r->w, name->data, known != 0 ? label[skip] : name->len);
     if (known != 0)
         writer_u16(&r->w, 0xc000 | known);
     if (known != 0 && skip == 0)
         return known;
-    if (r->w.full || r->apart)
+    if (r->w.full || r->apart || name->labels == 0 || begin >= POINTER_REACH)
         return 0;
-    remember(r, name, &s, skip, begin);
-    return name->labels > 0 && begin < POINTER_REACH ? (uint16_t)begin : 0;
+    for (unsigned i = 0; i < skip && r->n < COMPRESS_MAX && begin + label[i] < POINTER_REACH; i++)
+        r->entry[r->n++] = (struct compress_entry){hash[i], (uint16_t)(begin + label[i]),
+                                                   (uint8_t)(name->len - label[i])};
+    return (uint16_t)begin;
 }
 
 void rewrite_begin(struct rewrite *r, uint8_t *out, size_t size, uint16_t flags,
                    const struct name *qname, uint16_t qtype, uint16_t qclass)
 {
-    struct suffixes s;
-
     r->w = writer_make(out, size);
     r->last_from = 0;
     r->apart = false;
     r->n = 0;
-    message_begin(&r->w, 0, flags, qname, qtype, qclass);
-    suffixes_make(qname, &s);
-    remember(r, qname, &s, qname->labels, DNS_HEADER);
+    header_begin(&r->w, 0, flags);
+    (void)name_write(r, qname);
+    writer_u16(&r->w, qtype);
+    writer_u16(&r->w, qclass);
 }
 
 bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struct rr *rr,

@@ -13,23 +13,17 @@
 
 static const struct name root = {.len = 1, .labels = 0};
 
-/* Each of the eight octets from upper to lower case. */
-static inline uint64_t fold8(uint64_t v)
+/* Eight octets in lower case. */
+static inline uint64_t fold8(const uint8_t *p)
 {
     const uint64_t ones = 0x0101010101010101u;
-    uint64_t low = v & (0x7f * ones);
-    uint64_t from_a = low + (0x80 - 'A') * ones;      /* top bit: octet >= 'A' */
-    uint64_t above_z = low + (0x80 - 'Z' - 1) * ones; /* top bit: octet > 'Z' */
-
-    return v | (from_a & ~above_z & ~v & (0x80 * ones)) >> 2;
-}
-
-static inline uint64_t load8(const uint8_t *p)
-{
-    uint64_t v;
+    uint64_t v, low, from_a, above_z;
 
     memcpy(&v, p, sizeof v);
-    return v;
+    low = v & (0x7f * ones);
+    from_a = low + (0x80 - 'A') * ones;      /* top bit: octet >= 'A' */
+    above_z = low + (0x80 - 'Z' - 1) * ones; /* top bit: octet > 'Z' */
+    return v | (from_a & ~above_z & ~v & (0x80 * ones)) >> 2;
 }
 
 uint8_t name_fold_octet(uint8_t c)
@@ -42,7 +36,7 @@ void name_fold_copy(uint8_t *out, const uint8_t *in, size_t n)
     size_t i = 0;
 
     for (; i + 8 <= n; i += 8) {
-        uint64_t v = fold8(load8(in + i));
+        uint64_t v = fold8(in + i);
 
         memcpy(out + i, &v, sizeof v);
     }
@@ -55,7 +49,7 @@ static bool octets_equal_fold(const uint8_t *a, const uint8_t *b, size_t n)
     size_t i = 0;
 
     for (; i + 8 <= n; i += 8)
-        if (fold8(load8(a + i)) != fold8(load8(b + i)))
+        if (fold8(a + i) != fold8(b + i))
             return false;
     for (; i < n; i++)
         if (name_fold_octet(a[i]) != name_fold_octet(b[i]))

@@ -24,6 +24,8 @@
 enum { MAX_ZONES = 8, MAX_WANTED = 64 };
 
 enum part { PART_CHAIN, PART_SET, PART_SIGNATURES, PART_AUTHORITY, PART_PROOFS, PART_ADDITIONAL };
+static const enum section sections[] = {SECTION_ANSWER,    SECTION_ANSWER,    SECTION_ANSWER,
+                                        SECTION_AUTHORITY, SECTION_AUTHORITY, SECTION_ADDITIONAL};
 
 struct reader {
     const uint8_t *wire; /* borrowed */
@@ -259,9 +261,7 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
     rewrite_begin(&rewrite, out, size, flags, &m->qname, m->qtype, m->qclass);
     for (enum part part = PART_CHAIN; part <= PART_ADDITIONAL; part++) {
         bool of_set = part == PART_SET && m->qtype != TYPE_ANY;
-        enum section section = part < PART_AUTHORITY    ? SECTION_ANSWER
-                               : part < PART_ADDITIONAL ? SECTION_AUTHORITY
-                                                        : SECTION_ADDITIONAL;
+        enum section section = sections[part];
         /* Of how many records is it known that they are of another part? */
         int others = part == PART_CHAIN || part == PART_SIGNATURES ? r->n_set : 0;
 
@@ -276,19 +276,6 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
     }
     *len = rewrite.w.len;
     return rewrite.w.full ? -ENOSPC : 0;
-}
-
-static enum reply_kind kind_of(const struct reader *r)
-{
-    if (r->m->rcode == RCODE_NXDOMAIN)
-        return REPLY_NXDOMAIN;
-    if (r->m->rcode != RCODE_NOERROR)
-        return REPLY_FAILURE;
-    if (r->n_set > 0)
-        return REPLY_POSITIVE;
-    if (r->n_links > 0)
-        return r->facts->has_soa ? REPLY_NODATA : REPLY_CNAME;
-    return r->has_ns && !r->has_soa && (r->m->flags & DNS_AA) == 0 ? REPLY_REFERRAL : REPLY_NODATA;
 }
 
 int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, uint8_t *out,
@@ -314,7 +301,17 @@ int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, 
     if (apart && strchr(rdata_layout(m->qtype, m->qclass), 'n') != NULL &&
         (rc != 0 || *image_len > DNS_UDP_PLAIN))
         rc = image_write(&r, false, out, size, image_len);
-    f->kind = kind_of(&r);
+    if (m->rcode == RCODE_NXDOMAIN)
+        f->kind = REPLY_NXDOMAIN;
+    else if (m->rcode != RCODE_NOERROR)
+        f->kind = REPLY_FAILURE;
+    else if (r.n_set > 0)
+        f->kind = REPLY_POSITIVE;
+    else if (r.n_links > 0)
+        f->kind = f->has_soa ? REPLY_NODATA : REPLY_CNAME;
+    else
+        f->kind =
+            r.has_ns && !r.has_soa && (m->flags & DNS_AA) == 0 ? REPLY_REFERRAL : REPLY_NODATA;
     f->cacheable = f->kind == REPLY_POSITIVE || f->kind == REPLY_NODATA ||
                    (f->kind == REPLY_NXDOMAIN && r.n_set == 0);
     return rc;
@@ -409,9 +406,13 @@ int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_
             goes = bytes_u16(image + rr.rdata_pos) == TYPE_SRV;
         /* The target of records that go, and of none that stays? */
         for (int k = 0; k < n && rr.section == SECTION_ADDITIONAL; k++)
-            if (name_equal_fold(rr.owner, &srv[k].target))
-                *(drop[k] ? &goes : &stays) = true;
-        if ((!goes || stays) && !rewrite_put(&r, image, len, &rr, rr.ttl))
+            if (name_equal_fold(rr.owner, &srv[k].target)) {
+                goes = goes || drop[k];
+                stays = stays || !drop[k];
+            }
+        if (goes && !stays)
+            continue;
+        if (!rewrite_put(&r, image, len, &rr, rr.ttl))
             return -ENOSPC;
     }
     *out_len = r.w.len;

@@ -565,13 +565,15 @@ static void check_pointer_reach(void **state)
             at += sprintf(text + at, "an www.example. 60 IN TXT \"%0200d\"\n", i);
         sprintf(text + at,
                 "an www.example. 60 IN TXT \"%0*d\"\nan www.example. 60 IN MX 1 mx.other.\n"
-                "an www.example. 60 IN MX 2 mx.other.\n",
+                "an www.example. 60 IN MX 2 mx.other.\n"
+                "an www.example. 60 IN MX 3 b.other.\n",
                 k, 0);
         len = text_to_wire(wire, DNS_QR, "www.example. TYPE255", text, false);
         assert_int_equal(read_one(wire, len, image, sizeof image, &n, &f), 0);
         assert_int_equal(message_read_reply(&m, image, n), 0);
         wire_to_text(image, n, text, sizeof text);
         assert_has(text, "MX 2 mx.other.");
+        assert_has(text, "MX 3 b.other.");
     }
 }
 
