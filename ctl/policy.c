@@ -51,6 +51,15 @@ static size_t option_texts(struct ctl *c, const char *option, const char *out[AR
     return n;
 }
 
+static const char *parse_prefix(struct prefix *out, const char *text)
+{
+    int rc = prefix_parse(out, text);
+
+    if (rc == -ERANGE)
+        return "has bits behind its prefix length";
+    return rc != 0 ? "is not a prefix like 10.0.0.0/8 or 2001:db8::/32" : NULL;
+}
+
 /* Reads the members; every text that is wrong is told. */
 static void read_members(struct policy_write *w, struct asked *a)
 {
@@ -58,15 +67,13 @@ static void read_members(struct policy_write *w, struct asked *a)
     char *to = a->members = policy_alloc(w, (a->n + 1) * m->size);
 
     for (size_t i = 0; i < a->n; i++, to += m->size) {
-        const char *text = a->texts[i], *why = "is not a prefix like 10.0.0.0/8 or 2001:db8::/32";
-        int rc = a->kind == POLICY_POOL       ? host_parse((void *)to, text, &why)
-                 : a->kind == POLICY_APPROVED ? policy_approved_parse((void *)to, text, &why)
-                 : a->kind == POLICY_RULE     ? suffix_parse((void *)to, text, &why)
-                                              : prefix_parse((void *)to, text);
+        const char *text = a->texts[i];
+        const char *why = a->kind == POLICY_POOL       ? host_parse((void *)to, text)
+                          : a->kind == POLICY_APPROVED ? policy_approved_parse((void *)to, text)
+                          : a->kind == POLICY_RULE     ? suffix_parse((void *)to, text)
+                                                       : parse_prefix((void *)to, text);
 
-        if (a->kind == POLICY_NETWORK && rc == -ERANGE)
-            why = "has bits behind its prefix length";
-        if (rc != 0)
+        if (why != NULL)
             diags_add(&w->problems, NULL, 0, 0, "%s\"%s\" %s",
                       a->kind == POLICY_RULE ? "suffix " : "", text, why);
     }
@@ -234,7 +241,7 @@ static int run_object(struct ctl *c)
         a.texts = suffixes;
     }
     policy_write_init(&w, c);
-    if (policy_name_check(a.name, &why) != 0)
+    if ((why = policy_name_check(a.name)) != NULL)
         diags_add(&w.problems, NULL, 0, 0, "%s \"%s\": %s", c->verb->verb, a.name, why);
     read_members(&w, &a);
     code = policy_begin(&w, NULL, NULL);

@@ -163,7 +163,9 @@ static const char *read_record(struct zone *z, const ldns_rr *rr, const struct n
     name_parent(owner, 2, &name);
     if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
         why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
-    if (why != NULL || suffix_parse(&r.suffix, name_print(&name, text), &why) != 0)
+    if (why == NULL)
+        why = suffix_parse(&r.suffix, name_print(&name, text));
+    if (why != NULL)
         return why;
     known = tfind(&host, &z->hosts, by_host);
     if (known == NULL) {

@@ -315,7 +315,7 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
         return accept_rule(t, l, c, d);
     if (c->kind == POLICY_POOL)
         return policy_pool_check(c->is.pool, d);
-    if (policy_name_check(name, &why) != 0)
+    if ((why = policy_name_check(name)) != NULL)
         return diags_add(d, NULL, 0, 0, "network \"%s\": %s", name, why);
     return c->is.network->n > 0 ? 0 : diags_add(d, NULL, 0, 0, "network %s: has no prefix", name);
 }

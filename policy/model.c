@@ -49,22 +49,19 @@ unsigned policy_when(enum policy_action action, unsigned when)
 
 /* --- names of objects ----------------------------------------------------- */
 
-int policy_name_check(const char *name, const char **why)
+const char *policy_name_check(const char *name)
 {
     size_t len = strlen(name);
 
-    *why = NULL;
     if (len == 0)
-        *why = "is no name: it is empty";
-    else if (len >= POLICY_NAME)
-        *why = "has more than 63 characters";
-    else if (strcmp(name, "any") == 0)
-        *why = "is reserved: it means every client";
-    else if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != len)
-        *why = "has characters other than a-z 0-9 . _ -";
-    else if (strchr("._-", name[0]) != NULL)
-        *why = "does not begin with a letter or a digit";
-    return *why == NULL ? 0 : -EINVAL;
+        return "is no name: it is empty";
+    if (len >= POLICY_NAME)
+        return "has more than 63 characters";
+    if (strcmp(name, "any") == 0)
+        return "is reserved: it means every client";
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") != len)
+        return "has characters other than a-z 0-9 . _ -";
+    return strchr("._-", name[0]) != NULL ? "does not begin with a letter or a digit" : NULL;
 }
 
 /* --- suffixes ------------------------------------------------------------- */
@@ -113,27 +110,23 @@ static const char *suffix_name(struct suffix *s, const char *text)
     return NULL;
 }
 
-int suffix_parse(struct suffix *out, const char *text, const char **why)
+const char *suffix_parse(struct suffix *out, const char *text)
 {
-    struct suffix s = {.kind = SUFFIX_EXACT, .name = {.len = 1}};
+    bool below = strncmp(text, "*.", 2) == 0 && text[2] != '\0';
+    struct suffix s = {.kind = below ? SUFFIX_BELOW : SUFFIX_EXACT, .name = {.len = 1}};
+    const char *why = NULL;
 
-    *why = NULL;
-    if (text[0] == '\0') {
-        *why = "is empty; . is the bare _vlmcs._tcp";
-    } else if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0) {
+    if (text[0] == '\0')
+        return "is empty; . is the bare _vlmcs._tcp";
+    if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0)
         s.kind = SUFFIX_ANY;
-    } else if (strcmp(text, ".") == 0) {
+    else if (strcmp(text, ".") == 0)
         s.kind = SUFFIX_BARE;
-    } else if (strncmp(text, "*.", 2) == 0) {
-        s.kind = SUFFIX_BELOW;
-        *why = suffix_name(&s, text + 2);
-    } else {
-        *why = suffix_name(&s, text);
-    }
-    if (*why != NULL)
-        return -EINVAL;
-    *out = s;
-    return 0;
+    else
+        why = suffix_name(&s, below ? text + 2 : text);
+    if (why == NULL)
+        *out = s;
+    return why;
 }
 
 const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
@@ -232,25 +225,26 @@ static bool u16_parse(const char *text, uint16_t *out)
     return is_good;
 }
 
-int host_parse(struct policy_host *out, const char *text, const char **why)
+const char *host_parse(struct policy_host *out, const char *text)
 {
     struct policy_host h = {.port = POLICY_KMS_PORT, .probe = true};
     char copy[HOST_TEXT], *rest = copy, *head, *colon, *option;
+    const char *why;
     struct addr ip;
 
-    *why = str_copy(copy, sizeof copy, text) ? NULL : "is too long";
+    if (!str_copy(copy, sizeof copy, text))
+        return "is too long";
     head = strsep(&rest, ",");
     colon = strrchr(head, ':');
     if (colon != NULL && head[0] != '[' && addr_parse(&ip, head, 0) != 0) {
         *colon = '\0';
         if (!u16_parse(colon + 1, &h.port))
-            *why = "has no valid port behind the colon (1 to 65535)";
-        else if (h.port == 0)
-            *why = "has port 0, where no client can connect";
+            return "has no valid port behind the colon (1 to 65535)";
+        if (h.port == 0)
+            return "has port 0, where no client can connect";
     }
-    if (*why == NULL)
-        *why = host_target_check(head, &h.target);
-    while (*why == NULL && (option = strsep(&rest, ",")) != NULL) {
+    why = host_target_check(head, &h.target);
+    while (why == NULL && (option = strsep(&rest, ",")) != NULL) {
         const char *key = strsep(&option, "="), *value = option;
         unsigned i = 0;
 
@@ -258,25 +252,24 @@ int host_parse(struct policy_host *out, const char *text, const char **why)
             key = value = "";
         if (strcmp(key, "priority") == 0 || strcmp(key, "weight") == 0) {
             if (!u16_parse(value, key[0] == 'p' ? &h.priority : &h.weight))
-                *why = "has a priority or weight that is not 0 to 65535";
+                return "has a priority or weight that is not 0 to 65535";
         } else if (strcmp(key, "probe") == 0) {
             if (bool_parse(&h.probe, value) != 0)
-                *why = "has a probe= that is neither yes nor no";
+                return "has a probe= that is neither yes nor no";
         } else if (strcmp(key, "address") != 0) {
-            *why = "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
+            return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
         } else if (h.n_addresses == POLICY_HOST_ADDRESSES) {
-            *why = "has more than 8 addresses";
-        } else if ((*why = host_address_parse(&ip, value)) == NULL) {
+            return "has more than 8 addresses";
+        } else if ((why = host_address_parse(&ip, value)) == NULL) {
             while (i < h.n_addresses && !addr_same_ip(&h.addresses[i], &ip))
                 i++;
             h.addresses[i] = ip;
             h.n_addresses = (uint8_t)(h.n_addresses + (i == h.n_addresses)); /* else it is there */
         }
     }
-    if (*why != NULL)
-        return -EINVAL;
-    *out = h;
-    return 0;
+    if (why == NULL)
+        *out = h;
+    return why;
 }
 
 const char *host_print(const struct policy_host *h, char *out, size_t size)
@@ -297,18 +290,16 @@ const char *host_print(const struct policy_host *h, char *out, size_t size)
     return out;
 }
 
-int policy_approved_parse(struct policy_approved *out, const char *text, const char **why)
+const char *policy_approved_parse(struct policy_approved *out, const char *text)
 {
     struct policy_host h;
+    const char *why = strchr(text, ',') != NULL
+                          ? "is an approved host: FQDN or FQDN:PORT, without options"
+                          : host_parse(&h, text);
 
-    if (strchr(text, ',') != NULL) {
-        *why = "is an approved host: FQDN or FQDN:PORT, without options";
-        return -EINVAL;
-    }
-    if (host_parse(&h, text, why) != 0)
-        return -EINVAL;
-    *out = (struct policy_approved){.target = h.target, .port = h.port};
-    return 0;
+    if (why == NULL)
+        *out = (struct policy_approved){.target = h.target, .port = h.port};
+    return why;
 }
 
 /* --- what is refused on entry, whichever way it comes in ------------------- */
@@ -341,7 +332,7 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
     char text[SUFFIX_TEXT];
     int rc = 0;
 
-    if (policy_name_check(rule, &why) != 0)
+    if ((why = policy_name_check(rule)) != NULL)
         rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", rule, why);
     if (a->has_pool && r->pool[0] == '\0')
         rc = refuse(d, "rule", rule, "%s needs a pool", word);
@@ -378,7 +369,7 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
     const char *why;
     int rc = 0;
 
-    if (policy_name_check(p->name, &why) != 0)
+    if ((why = policy_name_check(p->name)) != NULL)
         rc = diags_add(d, NULL, 0, 0, "pool \"%s\": %s", p->name, why);
     if (p->n == 0)
         rc = refuse(d, "pool", p->name, "has no host");

@@ -94,23 +94,23 @@ struct policy {
 void policy_fini(struct policy *);
 void policy_object_fini(enum policy_kind, void *object);
 
-/* "corp.example" "*.corp.example" "*" "."; 0 or -EINVAL with *why (static text
- * that says what to write instead: a whole name, a missing underscore...). */
-int suffix_parse(struct suffix *, const char *text, const char **why);
+/* What reads a text returns NULL, or why it cannot be: static words that say what to write
+ * instead (a whole name, a missing underscore...); then nothing is stored. */
+const char *suffix_parse(struct suffix *, const char *text); /* "corp.example" "*.x.y" "*" "." */
 enum { SUFFIX_TEXT = 1040 };
 const char *suffix_print(const struct suffix *, char out[SUFFIX_TEXT]);
 bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: needs networks */
 
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
-/* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no]; 0 or -EINVAL with *why. */
-int host_parse(struct policy_host *, const char *text, const char **why);
+/* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no] */
+const char *host_parse(struct policy_host *, const char *text);
 const char *host_print(const struct policy_host *, char *out,
-                       size_t size);                               /* canonical, same form */
-const char *host_target_check(const char *text, struct name *out); /* NULL, or why not */
-const char *host_address_parse(struct addr *, const char *text);   /* likewise */
+                       size_t size); /* canonical, same form */
+const char *host_target_check(const char *text, struct name *out);
+const char *host_address_parse(struct addr *, const char *text);
 
 /* A name of a network, pool or rule: 1..63 of [a-z0-9._-], begins with a letter or digit, not "any". */
-int policy_name_check(const char *name, const char **why);
+const char *policy_name_check(const char *name);
 
 /* What must be refused on entry (design: "Refused on entry"), each problem one line in d. 0 or -EINVAL. */
 int policy_rule_check(const struct policy_rule *, struct diags *d);
@@ -139,8 +139,7 @@ void *policy_list_add(void *list, size_t n, size_t size);
 /* In a sorted policy; borrowed, NULL when there is none. */
 void *policy_find(const struct policy *, enum policy_kind, const void *name_or_approved);
 
-int policy_approved_parse(struct policy_approved *, const char *text,
-                          const char **why); /* FQDN[:PORT] */
+const char *policy_approved_parse(struct policy_approved *, const char *text); /* FQDN[:PORT] */
 bool policy_question(const struct name *suffix,
                      struct name *out); /* _vlmcs._tcp.<suffix>; false: too long */
 

@@ -38,9 +38,9 @@ static int read_value(struct form *form, const struct field *f, const struct yam
     if (f->kind == &target_kind)
         why = host_target_check(node->text, to);
     else if (f->kind == &suffix_kind)
-        (void)suffix_parse(to, node->text, &why);
+        why = suffix_parse(to, node->text);
     else if (f->kind == &approved_kind)
-        (void)policy_approved_parse(to, node->text, &why);
+        why = policy_approved_parse(to, node->text);
     else if (f->kind == &address_kind)
         why = host_address_parse(to, node->text) == NULL ? NULL : "";
     else if (f->kind == &client_kind)
@@ -59,7 +59,9 @@ static int read_chars(struct form *form, const struct field *f, const struct yam
     bool is_comment = f->kind == &comment_kind;
     const char *why = NULL;
 
-    if (!is_comment && !form->is_option && !any && policy_name_check(node->text, &why) != 0)
+    if (!is_comment && !form->is_option && !any)
+        why = policy_name_check(node->text);
+    if (why != NULL)
         return form_wrong(form, f, node, why);
     return str_copy(to, is_comment ? POLICY_COMMENT : POLICY_NAME, node->text)
                ? 0
@@ -281,7 +283,7 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
         field_read(form, &host_map, node, h);
     else if (node->kind == YAML_LIST || field_is_empty(node))
         form_problem_key(form, node, "%s must be one value, or a mapping (key: value)", f->key);
-    else if (host_parse(h, node->text, &why) != 0)
+    else if ((why = host_parse(h, node->text)) != NULL)
         form_wrong(form, f, node, why);
     return h->target.len > 0 ? 0 : -EINVAL;
 }
@@ -304,7 +306,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
     struct diags own;
 
     diags_init(&own);
-    if (policy_name_check(node->key, &why) != 0)
+    if ((why = policy_name_check(node->key)) != NULL)
         return form_problem_key(form, node, "%s \"%s\": %s", what, node->key, why);
     if (f->kind == &network_kind) {
         memcpy(to, node->key, strlen(node->key) + 1);

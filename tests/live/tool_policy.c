@@ -30,11 +30,10 @@ static void suffix_of(unsigned long n, struct suffix *out)
 {
     char text[64];
     const char *why;
-    int rc;
 
     snprintf(text, sizeof text, "n%lu.changed.example", n);
-    if ((rc = suffix_parse(out, text, &why)) != 0)
-        fail(why, rc);
+    if ((why = suffix_parse(out, text)) != NULL)
+        fail(why, -EINVAL);
 }
 
 /* The rows of change n. The list borrows what is static. */
@@ -46,11 +45,10 @@ static void make_list(struct changes *l, unsigned long n)
     static struct policy_rule rule, old;
     char text[64];
     const char *why;
-    int rc;
 
     snprintf(text, sizeof text, "kms.changed.example:%lu", 1000 + n % ROUND);
-    if ((rc = host_parse(&host, text, &why)) != 0)
-        fail(why, rc);
+    if ((why = host_parse(&host, text)) != NULL)
+        fail(why, -EINVAL);
     policy_changes_add(l, POLICY_POOL, CHANGE_SET, &pool);
     policy_rule_init(&rule, "changed");
     snprintf(rule.pool, sizeof rule.pool, "changed");

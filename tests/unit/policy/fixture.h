@@ -78,7 +78,7 @@ static inline struct suffix fixture_suffix(const char *text)
     struct suffix s;
     const char *why = "";
 
-    if (suffix_parse(&s, text, &why) != 0)
+    if ((why = suffix_parse(&s, text)) != NULL)
         fail_msg("suffix %s %s", text, why);
     return s;
 }
@@ -90,7 +90,7 @@ static inline void fixture_hosts(struct policy_pool *p, char *words)
 
     p->hosts = hosts;
     for (char *save, *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-        if (host_parse(&hosts[p->n++], w, &why) != 0)
+        if ((why = host_parse(&hosts[p->n++], w)) != NULL)
             fail_msg("host %s %s", w, why);
 }
 
