@@ -291,7 +291,7 @@ static void check_row(void **state)
 
 /* Each question must be answered from a kept decision, or must not: `kept`. What is kept was
  * told by the same server. */
-enum what { END, ASK, GIVE, CACHE, WAIT_MS, CLOCK_S, POLICY_IS, SETTINGS_ARE };
+enum what { END, ASK, GIVE, CACHE, WAIT_MS, POLICY_IS, SETTINGS_ARE };
 struct step {
     enum what what;
     const char *text;         /* behind NAME; a reply; a policy; settings */
@@ -303,7 +303,6 @@ struct step {
 #define FILL3 "NOERROR\n" KMS(300)
 #define FILL3_30 "NOERROR\n" KMS(30)
 #define GOOD3(ttl) "NOERROR\n" SRV(ttl, "good.example")
-#define STALE_GOOD "NOERROR edns ede=3\n" SRV(30, "good.example")
 #define ASK_KEPT(want)                                                                             \
     {                                                                                              \
         ASK, "SRV", want, .kept = true                                                             \
@@ -311,10 +310,6 @@ struct step {
 #define WAIT(ms)                                                                                   \
     {                                                                                              \
         WAIT_MS, .n = ms                                                                           \
-    }
-#define CLOCK(s)                                                                                   \
-    {                                                                                              \
-        CLOCK_S, .n = s                                                                            \
     }
 
 static const struct script {
@@ -365,14 +360,6 @@ static const struct script {
       {SETTINGS_ARE, NULL},
       {ASK, "SRV", FILL3},
       ASK_KEPT(FILL3)}},
-    {"a rule ends, in 30 s",
-     POLICY("pool: p, until: 2023-11-14T22:13:50Z"),
-     {{CACHE, NX},
-      {ASK, "SRV", FILL3},
-      WAIT(29999),
-      ASK_KEPT(FILL3),
-      WAIT(1),
-      {ASK, "SRV", "NXDOMAIN\n" SOA(30)}}},
     {"made of a timeout: not kept",
      FILL_FAILED,
      {{ASK, "SRV", "FORWARD"},
@@ -382,29 +369,6 @@ static const struct script {
       WAIT(5000), /* the failure is over */
       {ASK, "SRV", "FORWARD"},
       {GIVE, GOOD, GOOD3(600)}}},
-    {"made of a SERVFAIL: not kept",
-     FILL_FAILED,
-     {{ASK, "SRV", "FORWARD"},
-      {GIVE, "SERVFAIL", FILL3_30},
-      {ASK, "SRV", FILL3_30},
-      {ASK, "SRV", FILL3_30},
-      WAIT(5000),
-      {ASK, "SRV", "FORWARD"}}},
-    {"a failure does not push out what was true until lately",
-     FILL_FAILED,
-     {{CACHE, GOOD},
-      WAIT(601000),
-      {ASK, "SRV edns", "FORWARD"},
-      {GIVE, "SERVFAIL", STALE_GOOD, PASSED IN " cached"},
-      {ASK, "SRV edns", STALE_GOOD},
-      WAIT(5000),
-      {ASK, "SRV edns", "FORWARD"},
-      {GIVE, "timeout", STALE_GOOD, PASSED IN " cached"},
-      WAIT(86405000),
-      {ASK, "SRV edns", "FORWARD"},
-      {GIVE, "deadline", FILLED_30},
-      {ASK, "SRV edns", "FORWARD"},
-      {GIVE, "timeout", FILLED_30}}},
     {"a denial of our own has its whole TTL each time",
      DENY,
      {{ASK, "SRV", "NOERROR\n" OURS},
@@ -416,45 +380,6 @@ static const struct script {
      FILTER,
      {{CACHE, BAD}, {ASK, "SRV", "NOERROR\n" OURS}, WAIT(50000), ASK_KEPT("NOERROR\n" OURS)}},
 
-    /* The wall clock is set, the monotonic one knows nothing of it: a wrong clock at boot, a
-     * change by hand. It is 2023-11-14 22:13:20 before. */
-    {"clock: ahead, behind until",
-     POLICY("pool: p, until: 2023-11-14T23:13:20Z"),
-     {{CACHE, NX},
-      {ASK, "SRV", FILL3},
-      CLOCK(3599), /* not reached */
-      ASK_KEPT(FILL3),
-      CLOCK(1),
-      {ASK, "SRV", "NXDOMAIN\n" SOA(60)}}},
-    {"clock: ahead, from is reached",
-     POLICY("action: deny, from: 2026-11-14T00:00:00Z"),
-     {{CACHE, GOOD},
-      {ASK, "SRV", GOOD3(600)},
-      ASK_KEPT(GOOD3(600)),
-      CLOCK(94700000),
-      {ASK, "SRV", "NOERROR\n" OURS}}},
-    {"clock: back, before from",
-     POLICY("action: replace, pool: p, from: 2023-11-14T22:00:00Z"),
-     {{ASK, "SRV", FILL3},
-      CLOCK(-800),
-      /* still over */ ASK_KEPT(FILL3),
-      CLOCK(-1),
-      {ASK, "SRV", "FORWARD"}}},
-    {"clock: back, an expired rule is valid again",
-     POLICY("pool: p, until: 2023-11-14T22:00:00Z"),
-     {{CACHE, NX},
-      {ASK, "SRV", "NXDOMAIN\n" SOA(60)},
-      ASK_KEPT("NXDOMAIN\n" SOA(60)),
-      CLOCK(-801),
-      {ASK, "SRV", FILL3}}},
-    {"clock: no rule has a time",
-     FILL,
-     {{CACHE, NX},
-      {ASK, "SRV", FILL3},
-      CLOCK(-3600),
-      ASK_KEPT(FILL3),
-      CLOCK(94700000),
-      ASK_KEPT(FILL3)}},
 };
 
 static void check_script(void **state)
@@ -475,8 +400,6 @@ static void check_script(void **state)
             world_cache(w, NAME " SRV", s->text);
         else if (s->what == WAIT_MS)
             world_wait(w, (uint64_t)s->n);
-        else if (s->what == CLOCK_S)
-            w->now.wall_ms += (uint64_t)(int64_t)s->n * 1000;
         else if (s->what == POLICY_IS)
             world_policy(w, s->text);
         else
@@ -530,17 +453,8 @@ static const struct late_row {
     const char *want; /* of that; without it, of MIXED for the next client, NULL: all of it */
     const char *settings, *ask; /* ask NULL: "SRV edns" */
 } late_rows[] = {
-    {"nothing known, no rule", OTHER, NULL, "WAIT", "none", .late = GOOD, .want = REAL},
-    {"fill waits for the verdict", FILL, NULL, "WAIT", "none", .late = NX, .want = FILLED},
     {"and gives way to a real answer", FILL, NULL, "WAIT", "none", .late = GOOD, .want = REAL},
-    {"fill when failed takes it", FILL_FAILED, NULL, FILLED_30, ACTED("filled", "timeout")},
     {"a stale negative decides", FILL, NX, FILLED_30, ACTED("filled", "nxdomain") " cached"},
-    {"a stale record decides", FILL_FAILED, GOOD, "NOERROR edns ede=3\n" SRV(30, "good.example"),
-     PASSED IN " cached"},
-    {"a stale record is filtered", FILTER, MIXED, "NOERROR edns ede=15\n" SRV(30, "good.example"),
-     "filtered rule unapproved NOERROR" RULE
-     " answer=good.example:1688 unapproved=bad.example:1688" IN " cached",
-     .want = "NOERROR\n" SRV(600, "good.example")},
     {"a stale record, and none is left of it", FILTER, BAD, NODATA " ede=15\n" OURS_30,
      "filtered rule unapproved NOERROR" RULE " unapproved=bad.example:1688" IN " cached",
      .want = "NOERROR\n" SRV(600, "good.example")},
@@ -550,7 +464,6 @@ static const struct late_row {
     {"a stale negative is denied", DENY, NX, "NXDOMAIN edns do ede=15\n" SOA(30),
      "denied rule nxdomain NXDOMAIN" RULE IN " cached", .want = "NOERROR\n" OURS, .ask = "SRV do"},
     {"no store", NULL, NULL, "WAIT", "none", .late = NX, .want = NO_NAME},
-    {"pass waits", PASS, NULL, "WAIT", "none", .late = "timeout", .want = "SERVFAIL edns ede=22"},
 };
 
 static void check_late(void **state)
