@@ -60,6 +60,7 @@ static const struct control_route routes[] = {
 
 static int set_up(void **state)
 {
+    struct stat st;
     struct diags d;
 
     memset(&f, 0, sizeof f);
@@ -70,6 +71,8 @@ static int set_up(void **state)
     assert_int_equal(control_open(&f.control, f.path, routes, &f, &d), 0);
     assert_int_equal(d.n, 0);
     diags_fini(&d);
+    assert_int_equal(stat(f.path, &st), 0);
+    assert_int_equal(st.st_mode, S_IFSOCK | 0660);
     return 0;
 }
 
@@ -261,23 +264,6 @@ static void check_limit(void **state)
     close(fd);
 }
 
-static void one_connection_serves_many_requests(void **state)
-{
-    static const struct {
-        const char *request;
-        int status;
-    } steps[] = {{GET("/v1/echo"), 200},
-                 {GET("/v1/nothing"), 404},
-                 {POST("/v1/below/x", 2, "{}"), 405},
-                 {POST("/v1/echo", 2, "{}"), 200},
-                 {GET("/v1/below/x"), 200}};
-    int fd = connect_to();
-
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-        assert_int_equal(ask(fd, steps[i].request), steps[i].status);
-    close(fd);
-}
-
 /* --- answers that come later */
 
 static void wait_for_late(int fd, const char *request, int n)
@@ -333,45 +319,30 @@ static void late_answer_after_the_end(void **state)
 
 /* --- clients that misbehave */
 
+/* 15 that say no more, and one that is served: a 17th waits until one leaves. */
 static void half_open_clients_hold_nobody_up(void **state)
 {
     static const char *const begun[] = {
         "", "GET ", "GET /v1/echo HTTP/1.1\r\nHo",
         "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"};
-    int half[15], fd;
+    int open[16], fd;
 
     for (int i = 0; i < 15; i++) {
-        half[i] = connect_to();
-        send_all(half[i], begun[i % 4], strlen(begun[i % 4]));
+        open[i] = connect_to();
+        send_all(open[i], begun[i % 4], strlen(begun[i % 4]));
         control_run(f.control);
     }
-    fd = connect_to();
-    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
-    close(fd);
-    for (int i = 0; i < 15; i++)
-        close(half[i]);
-    fd = connect_to();
-    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
-    close(fd);
-}
-
-static void full_house_opens_when_one_leaves(void **state)
-{
-    int half[16], fd;
-
-    for (int i = 0; i < 16; i++) {
-        half[i] = connect_to();
-        assert_int_equal(ask(half[i], GET("/v1/echo")), 200);
-    }
+    open[15] = connect_to();
+    assert_int_equal(ask(open[15], GET("/v1/echo")), 200);
     fd = connect_to();
     send_all(fd, GET("/v1/echo"), strlen(GET("/v1/echo")));
     control_run(f.control);
     assert_int_equal(recv(fd, reply, sizeof reply, 0), -1);
-    close(half[0]);
+    close(open[0]);
     assert_int_equal(receive(fd), 200);
     close(fd);
     for (int i = 1; i < 16; i++)
-        close(half[i]);
+        close(open[i]);
 }
 
 /* --- rights */
@@ -411,15 +382,6 @@ static void check_rights(void **state)
 }
 
 /* --- the socket file */
-
-static void the_socket_has_its_mode(void **state)
-{
-    struct stat st;
-
-    assert_int_equal(stat(f.path, &st), 0);
-    assert_true(S_ISSOCK(st.st_mode));
-    assert_int_equal(st.st_mode & 07777, 0660);
-}
 
 /* A command of the shell in the folder, then a server at the path: whether it opens, and if
  * not, the problem, and whether what lies there is still what it was. */
@@ -468,12 +430,9 @@ int main(void)
     ROWS_WITH(limit_rows, check_limit, set_up, tear_down);
     ROWS_WITH(rights_rows, check_rights, set_up, tear_down);
     ROWS_WITH(path_rows, check_path, set_up, tear_down);
-    TEST_WITH(one_connection_serves_many_requests, set_up, tear_down);
     TEST_WITH(late_answers_find_their_request, set_up, tear_down);
     TEST_WITH(late_answer_to_a_client_that_left, set_up, tear_down);
     TEST_WITH(late_answer_after_the_end, set_up, NULL);
     TEST_WITH(half_open_clients_hold_nobody_up, set_up, tear_down);
-    TEST_WITH(full_house_opens_when_one_leaves, set_up, tear_down);
-    TEST_WITH(the_socket_has_its_mode, set_up, tear_down);
     return RUN("control");
 }

@@ -5,6 +5,7 @@
  */
 #include <event2/event.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 
 #include "resolver/threads.h"
 #include "tests/settings_text.h"
+#include "tests/unit/scratch.h"
+#include "wire/present.h"
 #include "tests/unit/scratch.h"
 
 /* ---- workers ---- */
@@ -25,13 +28,21 @@ static struct {
     struct worker *worker;
     char jobs[JOBS];
     int done, used; /* of the generations */
+    int server;     /* a socket that is asked and says nothing */
 } t;
 
 static int begin(void **state)
 {
-    static const char text[] = "forward: [{zone: ., servers: [192.0.2.1]}]\n";
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof at;
+    char text[100];
 
     memset(&t, 0, sizeof t);
+    t.server = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_int_equal(bind(t.server, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(getsockname(t.server, (struct sockaddr *)&at, &len), 0);
+    snprintf(text, sizeof text, "forward: [{zone: ., servers: [\"127.0.0.1:%d\"]}]\n",
+             ntohs(at.sin_port));
     for (int i = 0; i < GENERATIONS; i++) {
         assert_int_equal(settings_read_text(&t.g[i], text, strlen(text), NULL), 0);
         t.g[i]->users = 2; /* ours, and what is handed over */
@@ -46,6 +57,7 @@ static int begin(void **state)
 static int end(void **state)
 {
     worker_free(t.worker);
+    close(t.server);
     for (int i = 0; i < GENERATIONS; i++) {
         assert_int_equal(t.g[i]->users, i < t.used ? 1 : 2);
         t.g[i]->users = 1;
@@ -94,6 +106,42 @@ static void one_that_it_never_took_up_is_given_back(void **state)
     t.used = 2;
 }
 
+static void on_reply(void *replies, const struct real *came)
+{
+    assert_int_equal(came->verdict, VERDICT_TIMEOUT);
+    ++*(int *)replies;
+}
+
+static void a_flight_keeps_the_generation_that_it_began_with(void **state)
+{
+    struct worker *w = t.worker;
+    struct query *q = calloc(1, sizeof *q);
+    struct name name;
+    struct query_build build = {.qname = &name, .qtype = TYPE_A, .qclass = CLASS_IN};
+    uint8_t wire[512], out[512];
+    int replies = 0;
+
+    assert_int_equal(name_parse(&name, "www.example"), 0);
+    assert_int_equal(addr_parse(&q->client.addr, "127.0.0.1:4000", 0), 0);
+    q->wire = wire;
+    q->wire_len = query_build(&build, wire, sizeof wire);
+    q->out = out;
+    q->out_size = sizeof out;
+    assert_int_equal(answer_read(w->listen.view, q, clock_now()), ANSWER_FORWARD);
+    assert_int_equal(forwarder_resolve(w->listen.forwarder, w->listen.view, q, on_reply, &replies),
+                     0);
+    worker_set_generation(w, t.g[1]);
+    t.used = 2;
+    event_base_loop(w->listen.base, EVLOOP_NONBLOCK);
+    assert_ptr_equal(w->listen.view->settings, t.g[1]);
+    assert_int_equal(t.g[0]->users, 2); /* ours, and the flight's */
+    worker_stop(w);
+    worker_run(w);
+    assert_int_equal(replies, 1); /* what waits is answered at the end */
+    assert_int_equal(t.g[0]->users, 1);
+    free(q);
+}
+
 /* ---- the verifier ---- */
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
@@ -103,26 +151,19 @@ struct fixture {
     struct verifier verifier;
 };
 
-static int set_up(void **state)
+static void fixture_make(struct fixture *f)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-
+    *f = (struct fixture){.data = ""};
     scratch_make(f->dir);
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->dir);
     assert_int_equal(store_open(&f->verifier.store, f->dir, STORE_SERVE, NULL), 0);
-    *state = f;
-    return 0;
 }
 
-static int tear_down(void **state)
+static void fixture_end(struct fixture *f)
 {
-    struct fixture *f = *state;
-
     verifier_stop(&f->verifier);
     store_close(f->verifier.store);
     scratch_remove(f->dir);
-    free(f);
-    return 0;
 }
 
 /* The end of the root page is the end of a value, and one octet of nothing. */
@@ -164,16 +205,15 @@ static const struct row {
 static void check_row(void **state)
 {
     const struct row *r = *state;
-    struct fixture *f;
-    struct verifier *v;
+    struct fixture f;
+    struct verifier *v = &f.verifier;
 
-    set_up((void **)&f);
-    v = &f->verifier;
+    fixture_make(&f);
     v->pause_ms = r->pause_ms;
     v->round_ms = r->round_ms;
     wait_until_found(v, "");
     for (int i = 0; i < 2; i++) { /* damaged, and sound again */
-        flip(f);
+        flip(&f);
         v->asked = r->asks;
         for (int k = 0; k < 5 && !r->is_found; k++) {
             poll(NULL, 0, 5);
@@ -184,21 +224,21 @@ static void check_row(void **state)
             continue;
         wait_until_found(v, i == 0 ? "is damaged: 1 of its 2 records" : "");
         if (i == 0)
-            assert_has(v->found, f->data);
+            assert_has(v->found, f.data);
     }
-    tear_down((void **)&f);
+    fixture_end(&f);
 }
 
 /* The process ends while it reads, or when there is nothing to read. */
 static void check_stop(void **state)
 {
-    struct fixture *f;
+    struct fixture f;
     struct verifier nothing = {.round_ms = 1};
 
-    set_up((void **)&f);
-    verifier_tick(&f->verifier);
-    assert_true(f->verifier.running);
-    tear_down((void **)&f);
+    fixture_make(&f);
+    verifier_tick(&f.verifier);
+    assert_true(f.verifier.running);
+    fixture_end(&f);
     verifier_tick(&nothing);
     assert_false(nothing.running);
     verifier_stop(&nothing);
@@ -209,6 +249,7 @@ int main(void)
     TEST_WITH(jobs_before_a_generation_and_the_stop, begin, end);
     TEST_WITH(the_newest_is_used_and_those_before_are_given_back, begin, end);
     TEST_WITH(one_that_it_never_took_up_is_given_back, begin, end);
+    TEST_WITH(a_flight_keeps_the_generation_that_it_began_with, begin, end);
     ROWS(rows, check_row);
     TEST(check_stop);
     return RUN("threads");
