@@ -27,9 +27,9 @@
 
 /* --- one question on its way through the index ----------------------------
 
-     S example. corp. 0 0 rule       corp.example
-     W 0 2 rule                      *
-     W example. corp. 0 1 rule       *.corp.example
+     s example. corp. 0 0 rule       corp.example
+     b 0 2 rule                      *
+     b example. corp. 0 1 rule       *.corp.example
 
    Seek the whole name in one table, then its parents in the other, which is
    small in most policies and stays in the processor's cache. Where nothing was

@@ -129,7 +129,7 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
 
     if (is_front)
         text_read(&c, out->front, sizeof out->front);
-    if (is_front || strchr("SWTth", table) != NULL) {
+    if (strchr("stblAH", table) != NULL) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
         n = 0;
         if (number_size(table) == 2)

@@ -4,9 +4,10 @@
  * log; readers for the daemon's workers, and the tool's reading of the whole; the
  * networks of a client.
  *
- * Tables in upper case hold the policy. Those in lower case follow from them: each
- * entry, a key without a value, names the record that it comes from, which puts and
- * removes it.
+ * Tables in lower case hold the policy. What follows from them is in upper case, and in
+ * RULE_SUFFIX: each entry, a key without a value, names the record that it comes from,
+ * which puts and removes it. The tables of suffixes are the last ones: what comes in
+ * order at the end of the file fills each page of it.
  */
 #ifndef POLICY_RECORDS_H
 #define POLICY_RECORDS_H
@@ -30,20 +31,20 @@
  *   RANGE                   ip: the last of the range; all of them follow from all networks
  */
 enum policy_table {
+    TABLE_APPROVED = 'A',
+    TABLE_ADDRESS = 'D',
+    TABLE_RANGE = 'G',
+    TABLE_HOST = 'H',
     TABLE_LOG = 'L',
-    TABLE_NETWORK = 'N',
-    TABLE_POOL = 'P',
-    TABLE_RULE = 'R',
-    TABLE_SUFFIX = 'S',
-    TABLE_BELOW = 'W',
-    TABLE_LISTED = 'T',
-    TABLE_RULE_SUFFIX = 'r',
-    TABLE_APPROVED = 't',
-    TABLE_ADDRESS = 'a',
-    TABLE_HOST = 'h',
-    TABLE_NETWORK_USER = 'n',
-    TABLE_POOL_USER = 'p',
-    TABLE_RANGE = 'g',
+    TABLE_NETWORK_USER = 'N',
+    TABLE_POOL_USER = 'P',
+    TABLE_BELOW = 'b',
+    TABLE_LISTED = 'l',
+    TABLE_NETWORK = 'n',
+    TABLE_POOL = 'p',
+    TABLE_RULE = 'r',
+    TABLE_SUFFIX = 's',
+    TABLE_RULE_SUFFIX = 't',
 };
 extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
 

@@ -46,9 +46,9 @@ static void fuzz_key(const struct store_bytes *k)
     struct key_parts parts = {.domain = &read.suffix.name};
     uint8_t table = k->data[0];
 
-    if (strchr("NPRSWTrth", table) == NULL || !key_read(k, &read))
+    if (strchr("nprsbltAH", table) == NULL || !key_read(k, &read))
         return;
-    if (strchr("NPR", table) != NULL)
+    if (strchr("npr", table) != NULL)
         parts.domain = NULL;
     if (table == TABLE_RULE_SUFFIX)
         parts.front = read.front;
