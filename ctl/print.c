@@ -389,7 +389,7 @@ static void table_lines(const struct ctl *c, const struct column *columns, const
     }
     /* Columns lose their width until the line fits. */
     str_init(&s, left_out, sizeof left_out);
-    for (int rank = RANKS - 1; rank > 0 && !c->wide; rank--)
+    for (int rank = RANKS; rank > 0 && !c->wide; rank--)
         for (size_t k = n; k-- > 0 && c->width > 0 && sum > c->width + 2;)
             if (columns[k].kind / RANK(1) == rank && width[k] > 0) {
                 str_addf(&s, " %s", columns[k].key);

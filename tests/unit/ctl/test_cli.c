@@ -82,7 +82,10 @@ static const struct row {
     {"a setting mistyped", "status -o server.wrokers=2", EXIT_INVALID, "server.wrokers"},
 
     {"nothing", "", U, "usage: waymarkctl "},
-    {"--help", "--help", EXIT_DONE, "  policy fill SUFFIX..."},
+    {"--help", "--help", EXIT_DONE,
+     "usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"},
+    {"--help ends with the options", "--help", EXIT_DONE,
+     "  networks\n\noptions of every verb\n  -c FILE                             settings file"},
     {"-h and a verb", "explain -h", EXIT_DONE,
      "usage: waymarkctl explain SUFFIX | NAME TYPE [OPTION]...\nwhy\n\noptions\n  --network N ..."},
     {"--help of a verb that lacks arguments", "policy fill --help", EXIT_DONE,

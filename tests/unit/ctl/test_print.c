@@ -2,6 +2,7 @@
  *
  * test_print.c -- screens by templates, and the three forms of a list, as bytes.
  */
+#include <pty.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -210,20 +211,42 @@ static void problems_are_listed(void **state)
     assert_has(out.text[1], "3 more problems are not shown\n");
 }
 
-static void without_a_terminal_nobody_is_asked(void **state)
-{
-    struct ctl c = {.yes = true};
-    int saved = dup(STDIN_FILENO), pipes[2];
+static const struct ask_row {
+    const char *what, *typed; /* NULL: on no terminal */
+    bool yes, want;
+} asks[] = {
+    {"--yes", NULL, true, true},     {"no terminal", NULL, false, false},
+    {"y", "y\n", false, true},       {"Y", "Y\n", false, true},
+    {"yes", "yes\n", false, true},   {"no", "n\n", false, false},
+    {"nothing", "\n", false, false}, {"the end of the text", "\004", false, false},
+};
 
-    assert_int_equal(pipe(pipes), 0);
-    dup2(pipes[0], STDIN_FILENO);
-    assert_true(ctl_ask(&c, "Go on?"));
-    c.yes = false;
+static void check_ask(void **state)
+{
+    const struct ask_row *r = *state;
+    struct ctl c = {.yes = r->yes};
+    int saved = dup(STDIN_FILENO), ends[2];
+
+    if (r->typed)
+        assert_int_equal(openpty(&ends[1], &ends[0], NULL, NULL, NULL), 0);
+    else
+        assert_int_equal(pipe(ends), 0);
+    if (r->typed)
+        assert_true(write(ends[1], r->typed, strlen(r->typed)) > 0);
+    dup2(ends[0], STDIN_FILENO);
+    clearerr(stdin);
     capture_begin(&out);
-    assert_false(ctl_ask(&c, "Go on?"));
+    assert_int_equal(ctl_ask(&c, "Go on?\033"), r->want);
     capture_end(&out);
     dup2(saved, STDIN_FILENO);
-    assert_has(out.text[1], "Go on? (there is no terminal to ask on: give --yes)");
+    assert_string_equal(out.text[1], r->yes ? ""
+                                     : r->typed
+                                         ? "Go on?\\x1b [y/N] "
+                                         : "waymarkctl: Go on?\\x1b (there is no terminal to "
+                                           "ask on: give --yes)\n");
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 int main(void)
@@ -232,7 +255,7 @@ int main(void)
     ROWS(templates, check_template);
     ROWS(rows, check_row);
     ROWS(fits, check_fit);
+    ROWS(asks, check_ask);
     TEST(problems_are_listed);
-    TEST(without_a_terminal_nobody_is_asked);
     return RUN("print");
 }
