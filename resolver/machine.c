@@ -32,19 +32,11 @@ static const char *const resolv_confs[] = {"/etc/resolv.conf", "/run/systemd/res
 
 /* ---- networks ---- */
 
-static int by_net(const void *a, const void *b)
-{
-    const struct access_rule *x = a, *y = b;
-    int order = memcmp(x->net.ip, y->net.ip, sizeof x->net.ip);
-
-    return order != 0 ? order : x->net.len - y->net.len;
-}
-
 void machine_networks(struct settings *s)
 {
     struct ifaddrs *list;
     struct access_rule *rules;
-    int n = 0, kept = 0, room = 0;
+    int n = 0, k, room = 0;
 
     s->n_machine = 0;
     if (getifaddrs(&list) != 0) {
@@ -69,15 +61,13 @@ void machine_networks(struct settings *s)
         }
         memcpy(net.ip, a.ip, sizeof net.ip);
         prefix_mask(net.ip, net.len);
-        rules[n++] = (struct access_rule){.net = net, .action = ACCESS_ALLOW};
+        for (k = 0; k < n && !prefix_same(&rules[k].net, &net); k++)
+            ;
+        if (k == n) /* several interfaces may be in one: fe80::/64 is of all */
+            rules[n++] = (struct access_rule){.net = net, .action = ACCESS_ALLOW};
     }
     freeifaddrs(list);
-    if (n > 0)
-        qsort(rules, (size_t)n, sizeof *rules, by_net);
-    for (int i = 0; i < n; i++) /* several interfaces may be in one: fe80::/64 is of all */
-        if (kept == 0 || by_net(&rules[kept - 1], &rules[i]) != 0)
-            rules[kept++] = rules[i];
-    s->n_machine = rules != NULL ? kept : -ENOMEM;
+    s->n_machine = rules != NULL ? n : -ENOMEM;
 }
 
 /* ---- routes ---- */

@@ -8,7 +8,7 @@
 
 #include "settings/settings.h"
 
-/* settings->machine: the networks of the interfaces, each once and sorted, as access rules
+/* settings->machine: the networks of the interfaces, each once, as access rules
  * that allow. */
 void machine_networks(struct settings *);
 

@@ -307,24 +307,24 @@ int auditor_start(struct auditor **out, const struct settings *s, struct audit_r
     const struct audit_limits limits = limits_of(s);
     struct auditor *a = calloc(1, sizeof *a);
     char dir[512];
-    int rc;
+    int rc = -ENOMEM;
 
-    if (a == NULL || pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0) {
-        free(a);
-        return -ENOMEM;
-    }
     snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
-    rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, d);
-    for (int i = 0; rc == 0 && i < n; i++)
+    if (a == NULL || (rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, d)) != 0) {
+        free(a);
+        return rc;
+    }
+    for (int i = 0; i < n; i++)
         audit_writer_attach(a->writer, rings[i]);
-    if (rc == 0 && (rc = thread_start(&a->thread, run_auditor, a)) == 0) {
+    if (pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0)
+        rc = -errno;
+    else
+        rc = thread_start(&a->thread, run_auditor, a);
+    if (rc == 0) {
         *out = a;
         return 0;
     }
-    if (a->writer != NULL)
-        audit_writer_close(a->writer, clock_now());
-    close(a->box[0]);
-    close(a->box[1]);
+    audit_writer_close(a->writer, clock_now());
     free(a);
     return rc;
 }
