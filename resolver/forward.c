@@ -87,15 +87,9 @@ static void wait_until(struct flight *fl, uint64_t at_ms)
     struct io *io = fl->forwarder->io;
 
     fl->next_ms = at_ms < fl->end_ms ? at_ms : fl->end_ms;
-    at_ms = fl->deadline_ms != 0 && fl->deadline_ms < fl->next_ms ? fl->deadline_ms : fl->next_ms;
+    at_ms = fl->deadline_ms < fl->next_ms ? fl->deadline_ms : fl->next_ms;
     if (fl->timer.at_ms != at_ms)
         io->timer_set(io, &fl->timer, at_ms);
-}
-
-static void note_deadline(struct flight *fl, uint64_t at_ms)
-{
-    if (at_ms != 0 && (fl->deadline_ms == 0 || at_ms < fl->deadline_ms))
-        fl->deadline_ms = at_ms;
 }
 
 /* ---- the end of a flight ---- */
@@ -128,14 +122,15 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
     struct waiter *w, *next;
     enum answer answer;
 
-    fl->deadline_ms = 0;
+    fl->deadline_ms = WAITER_NEVER;
     for (w = TAILQ_FIRST(&fl->waiters); w != NULL; w = next) {
         next = TAILQ_NEXT(w, entry);
-        if (came->pending && (w->deadline_ms == 0 || w->deadline_ms > now.mono_ms)) {
-            note_deadline(fl, w->deadline_ms);
+        if (came->pending && w->deadline_ms > now.mono_ms) {
+            if (w->deadline_ms < fl->deadline_ms)
+                fl->deadline_ms = w->deadline_ms;
             continue;
         }
-        w->deadline_ms = 0;
+        w->deadline_ms = WAITER_NEVER;
         if (w->on_reply != NULL) {
             w->on_reply(w->context, came);
         } else {
@@ -319,7 +314,8 @@ static void hurry(struct flight *fl, struct exchange *e)
 static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
 {
     uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
-    bool hurries = fl->deadline_ms > now_ms && fl->n_hurried < HURRIED_TRIES;
+    bool hurries = fl->deadline_ms > now_ms && fl->deadline_ms != WAITER_NEVER &&
+                   fl->n_hurried < HURRIED_TRIES;
 
     return hurries && third < fl->route->timeout_ms ? third : 0;
 }
@@ -431,7 +427,7 @@ static void on_flight_timer(struct io_timer *timer)
     const struct exchange *e = fl->current;
     struct real none;
 
-    if (fl->deadline_ms != 0 && fl->deadline_ms <= now.mono_ms) {
+    if (fl->deadline_ms <= now.mono_ms) {
         none =
             real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
         none.pending = true;
@@ -560,7 +556,8 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
     }
     if (q->kms && v->settings->kms.mode != MODE_OFF)
         w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
-    note_deadline(fl, w->deadline_ms);
+    if (w->deadline_ms < fl->deadline_ms)
+        fl->deadline_ms = w->deadline_ms;
     if (!joined) {
         if (q->passthrough) {
             fl->tcp = q->client.transport == AUDIT_TCP;

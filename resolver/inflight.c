@@ -178,6 +178,7 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     f->kms_name = q->kms_name;
     f->passthrough = q->passthrough;
     f->failure = RCODE_TIMEOUT;
+    f->deadline_ms = WAITER_NEVER;
     TAILQ_INIT(&f->waiters);
     TAILQ_INIT(&f->followers);
     LIST_INSERT_HEAD(bucket_of(in, f->key.hash), f, bucket);

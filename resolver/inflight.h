@@ -63,7 +63,7 @@ struct flight {
 
     TAILQ_HEAD(waiter_list, waiter) waiters; /* in the order of arrival */
     unsigned n_clients;
-    uint64_t deadline_ms; /* earliest of the waiters; 0 = none */
+    uint64_t deadline_ms; /* earliest of the waiters */
 
     struct flight *following;     /* asks for the end of our chain, which is in chain[] */
     struct flight_list followers; /* whose chains end here; they have none themselves */

@@ -13,7 +13,7 @@ void waiter_save(struct waiter *w, const struct query *q)
     w->client = q->client;
     w->arrived_ms = q->arrived_ms;
     w->arrived_us = q->arrived_us;
-    w->deadline_ms = 0;
+    w->deadline_ms = WAITER_NEVER;
     w->id = q->message.id;
     w->kms = q->kms;
     w->kms_name = q->kms_name;

@@ -127,6 +127,8 @@ struct query {
     struct audit_event event;
 };
 
+#define WAITER_NEVER UINT64_MAX
+
 /* A question that waits for the real DNS. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry; /* of its flight */
@@ -135,7 +137,7 @@ struct waiter {
     void *context;
     struct client client;
     uint64_t arrived_ms, arrived_us;
-    uint64_t deadline_ms; /* KMS: its deadline; 0 = passed or none */
+    uint64_t deadline_ms; /* KMS: its deadline; WAITER_NEVER: passed or none */
     uint16_t id;
     bool kms, kms_name;
     uint8_t message[offsetof(struct message, qname)]; /* its name is the question's, folded */
