@@ -82,7 +82,8 @@ void diags_print(const struct diags *d, FILE *f)
  * swapped characters. */
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
 {
-    unsigned d[WORD_MAX + 1][WORD_MAX + 1]; /* between the first i and the first j characters */
+    /* Between the first i and the first j characters. */
+    unsigned d[WORD_MAX + 1][WORD_MAX + 1];
 
     for (unsigned i = 0; i <= na; i++) {
         for (unsigned j = 0; j <= nb; j++) {

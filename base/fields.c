@@ -48,10 +48,13 @@ const struct field *field_find(const struct field *map, const char *name)
 
 static uint64_t get_number(const void *from, size_t size)
 {
-    return size == sizeof(uint8_t)    ? *(const uint8_t *)from
-           : size == sizeof(uint16_t) ? *(const uint16_t *)from
-           : size == sizeof(uint32_t) ? *(const uint32_t *)from
-                                      : *(const uint64_t *)from;
+    if (size == sizeof(uint8_t))
+        return *(const uint8_t *)from;
+    if (size == sizeof(uint16_t))
+        return *(const uint16_t *)from;
+    if (size == sizeof(uint32_t))
+        return *(const uint32_t *)from;
+    return *(const uint64_t *)from;
 }
 
 static void set_number(void *to, size_t size, uint64_t v)
@@ -85,22 +88,24 @@ const void *field_element(const struct field *f, const void *base, size_t i)
 int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key, const char *fmt,
                     ...)
 {
-    unsigned line = node == NULL ? 0 : at_key ? node->key_line : node->line;
-    unsigned column = node == NULL ? 0 : at_key ? node->key_column : node->column;
-    char *text = NULL;
+    static const struct yaml_node nowhere;
+    const struct yaml_node *at = node != NULL ? node : &nowhere;
+    char *text;
     va_list args;
 
+    form->problems++;
+    if (form->rc == 0)
+        form->rc = -EINVAL;
     va_start(args, fmt);
     if (vasprintf(&text, fmt, args) < 0)
         text = NULL;
     va_end(args);
-    form->problems++;
-    if (form->rc == 0)
-        form->rc = -EINVAL;
     if (form->assign != NULL)
         diags_add(form->d, "-o", 0, 0, "%s: %s", form->assign, text != NULL ? text : "");
+    else if (at_key)
+        diags_add(form->d, form->file, at->key_line, at->key_column, "%s", text ? text : "");
     else
-        diags_add(form->d, form->file, line, column, "%s", text != NULL ? text : "out of memory");
+        diags_add(form->d, form->file, at->line, at->column, "%s", text ? text : "");
     free(text);
     return -EINVAL;
 }
@@ -138,10 +143,14 @@ static int read_number(struct form *form, const struct field *f, const struct ya
 {
     char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 32];
     uint64_t v;
-    int rc = f->kind == &kind_count  ? number_parse(&v, node->text, UINT64_MAX)
-             : f->kind == &kind_size ? size_parse(&v, node->text)
-                                     : duration_parse(&v, node->text);
+    int rc;
 
+    if (f->kind == &kind_count)
+        rc = number_parse(&v, node->text, UINT64_MAX);
+    else if (f->kind == &kind_size)
+        rc = size_parse(&v, node->text);
+    else
+        rc = duration_parse(&v, node->text);
     if (rc == -EINVAL)
         return form_wrong(form, f, node, NULL);
     snprintf(range, sizeof range, "is out of range: %s to %s", field_in_unit(f, f->min, least),

@@ -33,14 +33,10 @@ struct field_kind {
     bool whole;        /* reads a node of any shape, and tells what is wrong with it */
 };
 
-/* base/fields.c has these; folders add their own. */
-extern const struct field_kind kind_bool;     /* bool */
-extern const struct field_kind kind_count;    /* uint16_t to uint64_t */
-extern const struct field_kind kind_duration; /* the same, ms */
-extern const struct field_kind kind_size;     /* the same, bytes */
-extern const struct field_kind kind_word;     /* the same, or an enum */
-extern const struct field_kind kind_text;     /* const char *, in the form's arena */
-extern const struct field_kind kind_prefix;   /* struct prefix */
+/* A bool; uint16_t to uint64_t, of which a duration is ms and a size octets; the same or
+ * an enum; const char * in the form's arena; struct prefix. Folders add their own. */
+extern const struct field_kind kind_bool, kind_count, kind_duration, kind_size, kind_word;
+extern const struct field_kind kind_text, kind_prefix;
 
 enum field_flag {
     FIELD_UNIQUE = 1,    /* an element, or its first key, is in the list once */
@@ -55,20 +51,24 @@ enum field_flag {
 };
 
 struct field {
-    const char *key;               /* "cache.size", of which "size" is written; NULL: the end */
-    const struct field_kind *kind; /* NULL: a list or a mapping */
-    const struct field *element;   /* of a list; without a key it has the list's */
-    const struct field *rows;      /* of a mapping */
+    const char *key; /* "cache.size", of which "size" is written; NULL: the end */
+    /* One of the three: a value, a list, a mapping. An element without a key has its list's. */
+    const struct field_kind *kind;
+    const struct field *element;
+    const struct field *rows;
     unsigned flags;
-    size_t at, size;             /* of the field in its struct; of an element */
-    size_t count_at, count_size; /* of the number of elements */
+    /* Of the field in its struct, or of an element; of the number of elements. */
+    size_t at, size;
+    size_t count_at, count_size;
     /* Of the value; of the length; of the first word and, if not 0, the last. */
     uint64_t min, max;
-    const char *fallback;                   /* default, as written; NULL: `computed`, or required */
-    const char *computed;                   /* what the default is, in words */
-    const char *const *words;               /* ended by NULL */
-    const char *(*check)(const char *text); /* texts: why not, or NULL */
-    const char *wrong;                      /* for that of the kind */
+    /* The default as written; else what it is in words; both NULL: it must be given. */
+    const char *fallback;
+    const char *computed;
+    const char *const *words; /* ended by NULL */
+    /* Of a text: why not ("is too long"), or NULL. */
+    const char *(*check)(const char *text);
+    const char *wrong; /* for that of the kind */
     const char *help;
 };
 
@@ -78,12 +78,12 @@ struct field {
 #define FIELD_LIST_OF(t, f, n, type)                                                               \
     FIELD(t, f, type), .count_at = offsetof(struct t, n), .count_size = sizeof(((struct t *)0)->n)
 
-/* A text being read. */
+/* A text being read; all pointers are borrowed. */
 struct form {
-    struct diags *d;     /* borrowed, may be NULL */
-    struct arena *arena; /* borrowed; NULL: lists are from malloc, and as far as good */
-    const char *file;    /* borrowed, may be NULL */
-    const char *assign;  /* borrowed; the -o argument, else NULL */
+    struct diags *d;     /* may be NULL */
+    struct arena *arena; /* NULL: lists are from malloc, and as far as good */
+    const char *file;    /* may be NULL */
+    const char *assign;  /* the -o argument, else NULL */
     bool is_option;      /* values are texts of a command line: --key TEXT */
     uint64_t now_ms;     /* for times that count from now */
     size_t problems;     /* found */

@@ -104,7 +104,9 @@ int duration_parse(uint64_t *ms, const char *text)
 
 const char *duration_print(uint64_t ms, char out[NUMBER_TEXT])
 {
-    return ms == 0 ? strcpy(out, "0s") : print_units(ms, durations, ARRAY_LEN(durations), out);
+    if (ms == 0)
+        return strcpy(out, "0s");
+    return print_units(ms, durations, ARRAY_LEN(durations), out);
 }
 
 int size_parse(uint64_t *bytes, const char *text)

@@ -32,8 +32,9 @@ int bool_parse(bool *out, const char *text);
 /* A point in time: RFC 3339, "2026-11-22 09:00", "2026-11-22", "09:00" (today)
  * in local time; "7d" (ago), "+14d" (ahead), counted from now_ms. */
 int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms);
-const char *time_print_utc(uint64_t wall_ms, char out[NUMBER_TEXT]); /* 2026-11-22T09:00:00.123Z */
-const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT]); /* 2026-11-22 10:00:00 */
+/* 2026-11-22T09:00:00.123Z, and 2026-11-22 10:00:00. Return out. */
+const char *time_print_utc(uint64_t wall_ms, char out[NUMBER_TEXT]);
+const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT]);
 
 struct now {
     uint64_t mono_ms; /* CLOCK_BOOTTIME: timers and TTLs; counts in suspend */

@@ -79,14 +79,17 @@ static void print_value(const struct field *f, const void *from, FILE *out)
         fputs("[]", out);
 }
 
-static const struct field_kind zone_kind = {read_value, print_value, "is not a domain name", false};
+static const struct field_kind zone_kind = {
+    .read = read_value, .print = print_value, .wrong = "is not a domain name"};
 static const struct field_kind address_kind = {
-    read_value, print_value,
-    "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "
-    "\"[2001:db8::1]:53\"",
-    false};
+    .read = read_value,
+    .print = print_value,
+    .wrong = "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "
+             "\"[2001:db8::1]:53\"",
+};
 /* An option whose values are those of a later version. */
-static const struct field_kind nothing_kind = {read_value, print_value, NULL, true};
+static const struct field_kind nothing_kind = {
+    .read = read_value, .print = print_value, .whole = true};
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 

@@ -32,12 +32,10 @@ struct route {
     struct name zone; /* folded */
     const struct addr *servers;
     int n_servers;
-    uint32_t strategy;   /* 0, ordered: the only one */
-    uint32_t timeout_ms; /* of one try */
-    bool trust_ad;       /* keep AD of its replies */
-    bool edns;           /* ask them with EDNS */
-    bool fall_back;      /* failed: try the route of `.` */
-    uint32_t id;         /* hash of zone and servers, stable over reload */
+    uint32_t strategy;
+    uint32_t timeout_ms;
+    bool trust_ad, edns, fall_back;
+    uint32_t id; /* route_id() */
 };
 
 enum client_address { CLIENT_FULL, CLIENT_PREFIX };
@@ -45,12 +43,14 @@ enum client_address { CLIENT_FULL, CLIENT_PREFIX };
 /* What the administrator set, one immutable generation: settings->cache.size. A list that was
  * not given is NULL: no access list is not an empty one. */
 struct settings {
-    struct arena *arena;               /* owns everything below */
-    uint64_t generation;               /* set by the daemon */
-    bool routes_found;                 /* they are resolv.conf's, done by resolver/ */
-    const struct access_rule *machine; /* the machine's own networks, done by resolver/ */
-    int n_machine;                     /* -errno: they cannot be known, which counts as none */
-    _Atomic uint32_t users;            /* of a generation; the daemon's */
+    struct arena *arena; /* owns everything below */
+    /* The daemon's: which generation it is, and how many use it; are the routes those of
+     * resolv.conf; the machine's own networks, -errno: they cannot be known, which is none. */
+    uint64_t generation;
+    _Atomic uint32_t users;
+    bool routes_found;
+    const struct access_rule *machine;
+    int n_machine;
 /* clang-format off */
 #define SECTION(name, ...) struct {
 #define END(name) } name;
