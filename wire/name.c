@@ -138,17 +138,8 @@ bool name_equal_fold(const struct name *a, const struct name *b)
     return a->len == b->len && octets_equal_fold(a->data, b->data, a->len);
 }
 
-bool name_is_under(const struct name *name, const struct name *zone)
-{
-    size_t at;
-
-    if (zone->len > name->len || zone->labels > name->labels)
-        return false;
-    at = name_parent_offset(name, (unsigned)(name->labels - zone->labels));
-    return name->len - at == zone->len && octets_equal_fold(name->data + at, zone->data, zone->len);
-}
-
-size_t name_parent_offset(const struct name *name, unsigned skip)
+/* Where the name begins that is left without the first `skip` labels. */
+static size_t parent_offset(const struct name *name, unsigned skip)
 {
     size_t at = 0;
 
@@ -157,9 +148,19 @@ size_t name_parent_offset(const struct name *name, unsigned skip)
     return at < name->len ? at : (size_t)name->len - 1;
 }
 
+bool name_is_under(const struct name *name, const struct name *zone)
+{
+    size_t at;
+
+    if (zone->len > name->len || zone->labels > name->labels)
+        return false;
+    at = parent_offset(name, (unsigned)(name->labels - zone->labels));
+    return name->len - at == zone->len && octets_equal_fold(name->data + at, zone->data, zone->len);
+}
+
 void name_parent(const struct name *name, unsigned skip, struct name *out)
 {
-    size_t at = name_parent_offset(name, skip);
+    size_t at = parent_offset(name, skip);
     size_t len = name->len - at;
     unsigned labels = name->labels > skip ? name->labels - skip : 0;
 

@@ -46,9 +46,6 @@ bool name_is_under(const struct name *name, const struct name *zone);
 
 /* Offsets in data[] of the labels, from the front, without the root. */
 void name_labels(const struct name *, uint8_t pos[NAME_MAX_LABELS]);
-/* Offset in data[] of the name that is left when `skip` labels are taken from
- * the front: skip 0 is 0, skip == labels is the root. skip <= labels. */
-size_t name_parent_offset(const struct name *, unsigned skip);
 /* out = the name without its first `skip` labels. skip <= labels. */
 void name_parent(const struct name *, unsigned skip, struct name *out);
 /* Puts labels in front; false (out untouched) above 255 octets. */

@@ -79,18 +79,11 @@ static inline uint16_t cursor_u16(struct cursor *c)
     return p ? bytes_u16(p) : 0;
 }
 
-static inline uint32_t cursor_u32(struct cursor *c)
-{
-    const uint8_t *p = cursor_take(c, 4);
-
-    return p ? bytes_u32(p) : 0;
-}
-
 static inline uint64_t cursor_u64(struct cursor *c)
 {
-    uint64_t high = cursor_u32(c);
+    const uint8_t *p = cursor_take(c, 8);
 
-    return high << 32 | cursor_u32(c);
+    return p ? (uint64_t)bytes_u32(p) << 32 | bytes_u32(p + 4) : 0;
 }
 
 struct writer {
