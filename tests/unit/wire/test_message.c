@@ -11,6 +11,9 @@
 #define BYTES(s) (const uint8_t *)(s), sizeof(s) - 1
 #define HEAD(flags, qd, an, ns, ar) "\x12\x34" flags "\0" qd "\0" an "\0" ns "\0" ar
 #define RD "\1\0"
+#define ASK HEAD(RD, "\1", "\0", "\0", "\0")
+#define UPDATE HEAD("\x28\0", "\1", "\0", "\1", "\0")
+#define ANSWER HEAD("\x81\x80", "\1", "\1", "\0", "\0")
 #define Q_A "\1A\7example\0\0\1\0\1"
 #define QUERY(an, ns, ar) HEAD(RD, "\1", an, ns, ar) Q_A
 #define PLAIN QUERY("\0", "\0", "\0")
@@ -30,26 +33,25 @@ static const struct fault_row {
     size_t len;
     enum message_fault want;
 } fault_rows[] = {
+    /* clang-format off */
     {"plain query", BYTES(PLAIN), MESSAGE_OK},
     {"nothing", BYTES(""), MESSAGE_IGNORE},
     {"shorter than a header", BYTES("\x12\x34\1\0\0\1\0\0\0\0\0"), MESSAGE_IGNORE},
     {"a reply is not answered", BYTES(HEAD("\x81\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_IGNORE},
     {"Z, AD and CD are ignored", BYTES(HEAD("\1\x70", "\1", "\0", "\0", "\0") Q_A), MESSAGE_OK},
-    {"AA, TC, RA and rcode in a query are ignored",
-     BYTES(HEAD("\7\x8f", "\1", "\0", "\0", "\0") Q_A), MESSAGE_OK},
+    {"AA, TC, RA and rcode in a query are ignored", BYTES(HEAD("\7\x8f", "\1", "\0", "\0", "\0")
+     Q_A), MESSAGE_OK},
     {"header alone", BYTES(HEAD(RD, "\0", "\0", "\0", "\0")), MESSAGE_FORMERR},
     {"two questions", BYTES(HEAD(RD, "\2", "\0", "\0", "\0") Q_A Q_A), MESSAGE_FORMERR},
-    {"QDCOUNT 1 and no question", BYTES(HEAD(RD, "\1", "\0", "\0", "\0")), MESSAGE_FORMERR},
-    {"question without class", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1"),
-     MESSAGE_FORMERR},
-    {"pointer in the question", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\xc0\x0c\0\1\0\1"),
-     MESSAGE_FORMERR},
+    {"QDCOUNT 1 and no question", BYTES(ASK), MESSAGE_FORMERR},
+    {"question without class", BYTES(ASK "\1a\0\0\1"), MESSAGE_FORMERR},
+    {"pointer in the question", BYTES(ASK "\1a\xc0\x0c\0\1\0\1"), MESSAGE_FORMERR},
     {"trailing octet", BYTES(PLAIN "x"), MESSAGE_FORMERR},
-    {"class ANY", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xff"), MESSAGE_FORMERR},
-    {"class NONE", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\xfe"), MESSAGE_FORMERR},
-    {"class CH", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\0\3"), MESSAGE_OK},
-    {"class 256", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\0\1\1\0"), MESSAGE_OK},
-    {"type 65535", BYTES(HEAD(RD, "\1", "\0", "\0", "\0") "\1a\0\xff\xff\0\1"), MESSAGE_OK},
+    {"class ANY", BYTES(ASK "\1a\0\0\1\0\xff"), MESSAGE_FORMERR},
+    {"class NONE", BYTES(ASK "\1a\0\0\1\0\xfe"), MESSAGE_FORMERR},
+    {"class CH", BYTES(ASK "\1a\0\0\1\0\3"), MESSAGE_OK},
+    {"class 256", BYTES(ASK "\1a\0\0\1\1\0"), MESSAGE_OK},
+    {"type 65535", BYTES(ASK "\1a\0\xff\xff\0\1"), MESSAGE_OK},
     {"IQUERY", BYTES(HEAD("\x09\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
     {"STATUS", BYTES(HEAD("\x11\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
     {"NOTIFY", BYTES(HEAD("\x21\0", "\1", "\0", "\0", "\0") Q_A), MESSAGE_NOTIMP},
@@ -75,22 +77,20 @@ static const struct fault_row {
     {"more records than counted", BYTES(PLAIN OPT_BARE), MESSAGE_FORMERR},
     {"IXFR with its SOA", BYTES(QUERY("\0", "\1", "\0") RR_SOA), MESSAGE_OK},
     {"an answer in a query", BYTES(QUERY("\1", "\0", "\0") RR_A), MESSAGE_OK},
-    {"A record of three octets",
-     BYTES(QUERY("\1", "\0", "\0") "\xc0\x0c\0\1\0\1\0\0\0\5\0\3\x7f\0\0"), MESSAGE_FORMERR},
+    {"A record of three octets", BYTES(QUERY("\1", "\0", "\0")
+     "\xc0\x0c\0\1\0\1\0\0\0\5\0\3\x7f\0\0"), MESSAGE_FORMERR},
     {"TSIG", BYTES(WITH_ONE TSIG), MESSAGE_OK},
     {"TSIG behind OPT", BYTES(QUERY("\0", "\0", "\2") OPT_BARE TSIG), MESSAGE_OK},
     {"TSIG before OPT", BYTES(QUERY("\0", "\0", "\2") TSIG OPT_BARE), MESSAGE_FORMERR},
     {"two TSIG", BYTES(QUERY("\0", "\0", "\2") TSIG TSIG), MESSAGE_FORMERR},
     {"TSIG in the answer section", BYTES(QUERY("\1", "\0", "\0") TSIG), MESSAGE_FORMERR},
-    {"UPDATE", BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A RR_A), MESSAGE_OK},
-    {"UPDATE, delete: class ANY, no RDATA",
-     BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A "\xc0\x0c\0\1\0\xff\0\0\0\0\0\0"),
+    {"UPDATE", BYTES(UPDATE Q_A RR_A), MESSAGE_OK},
+    {"UPDATE, delete: class ANY, no RDATA", BYTES(UPDATE Q_A "\xc0\x0c\0\1\0\xff\0\0\0\0\0\0"),
      MESSAGE_OK},
-    {"UPDATE without a zone",
-     BYTES(HEAD("\x28\0", "\0", "\0", "\1", "\0") "\0\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"),
-     MESSAGE_FORMERR},
-    {"UPDATE, record cut off", BYTES(HEAD("\x28\0", "\1", "\0", "\1", "\0") Q_A "\xc0\x0c\0\1"),
-     MESSAGE_FORMERR},
+    {"UPDATE without a zone", BYTES(HEAD("\x28\0", "\0", "\0", "\1", "\0")
+     "\0\0\1\0\1\0\0\0\5\0\4\x7f\0\0\1"), MESSAGE_FORMERR},
+    {"UPDATE, record cut off", BYTES(UPDATE Q_A "\xc0\x0c\0\1"), MESSAGE_FORMERR},
+    /* clang-format on */
 };
 
 static void check_fault(void **state)

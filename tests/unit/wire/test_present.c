@@ -17,16 +17,14 @@ static const struct name_row {
     const char *wire;  /* NULL: refused */
     const char *print; /* NULL: as the text */
 } name_rows[] = {
+    /* clang-format off */
     {"absolute", "www.example.", "\3www\7example", "www.example"},
     {"final dot is added", "www.example", "\3www\7example"},
     {"root", ".", ""},
     {"case is kept", "WwW.Example", "\3WwW\7Example"},
     {"underscore", "_vlmcs._tcp.corp.example", "\6_vlmcs\4_tcp\4corp\7example"},
     {"asterisk", "*.corp", "\1*\4corp"},
-    {"UTF-8",
-     "b\xc3\xbc"
-     "ro.example",
-     "\5b\xc3\xbcro\7example", "b\\195\\188ro.example"},
+    {"UTF-8", "b\xc3\xbc" "ro.example", "\5b\xc3\xbcro\7example", "b\\195\\188ro.example"},
     {"escaped dot", "a\\.b.c", "\3a.b\1c"},
     {"escaped backslash", "a\\\\.c", "\2a\\\1c"},
     {"decimal escape of 0", "\\065\\000"}, /* wire form: see check_name */
@@ -46,9 +44,10 @@ static const struct name_row {
     {"escape of nothing", "a\\"},
     {"label of 63", D60 "123", "?" D60 "123"},
     {"label of 64", D60 "1234"},
-    {"255 octets", D60 "123." D60 "123." D60 "123." D60 "1",
-     "?" D60 "123?" D60 "123?" D60 "123=" D60 "1"},
+    {"255 octets", D60 "123." D60 "123." D60 "123." D60 "1", "?" D60 "123?" D60 "123?" D60 "123="
+     D60 "1"},
     {"256 octets", D60 "123." D60 "123." D60 "123." D60 "12"},
+    /* clang-format on */
 };
 
 static void check_name(void **state)

@@ -274,20 +274,14 @@ static const struct query_row {
     bool cd, ad, do_bit, edns;
     const char *hex; /* behind the ID */
 } query_rows[] = {
-    {"plain", false, false, false, false,
-     "01000001000000000000"
-     "0141036e65740000210001"},
-    {"CD and AD", true, true, false, false,
-     "01300001000000000000"
-     "0141036e65740000210001"},
+    /* clang-format off */
+    {"plain", false, false, false, false, "010000010000000000000141036e65740000210001"},
+    {"CD and AD", true, true, false, false, "013000010000000000000141036e65740000210001"},
     {"EDNS", false, false, false, true,
-     "01000001000000000001"
-     "0141036e65740000210001"
-     "00002904d0000000000000"},
+     "010000010000000000010141036e6574000021000100002904d0000000000000"},
     {"DO", true, false, true, true,
-     "01100001000000000001"
-     "0141036e65740000210001"
-     "00002904d0000080000000"},
+     "011000010000000000010141036e6574000021000100002904d0000080000000"},
+    /* clang-format on */
 };
 
 static void check_query(void **state)

@@ -74,28 +74,21 @@ static const struct filter_row {
     bool drop[3];
     const char *want;
 } filter_rows[] = {
-    {"nothing dropped",
-     &three,
-     {false, false, false},
-     "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
-     "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
-     "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
-     "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
+    /* clang-format off */
+    {"nothing dropped", &three, {false, false, false}, "an " NAME
+     " 600 IN SRV 0 5 1688 kms1.corp.example.\nan " NAME
+     " 600 IN SRV 10 6 1689 KMS2.corp.example.\nan " NAME
+     " 600 IN SRV 20 7 1688 other.example.\nar kms1.corp.example. 60 IN A 10.0.0.1\n"
      "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\nar other.example. 60 IN A 10.0.0.3\n"},
-    {"the middle dropped",
-     &three,
-     {false, true, false},
-     "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
-     "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
+    {"the middle dropped", &three, {false, true, false}, "an " NAME
+     " 600 IN SRV 0 5 1688 kms1.corp.example.\nan " NAME " 600 IN SRV 20 7 1688 other.example.\n"
      "ar kms1.corp.example. 60 IN A 10.0.0.1\nar other.example. 60 IN A 10.0.0.3\n"},
     {"all dropped", &three, {true, true, true}, ""},
-    {"behind a CNAME",
-     &chained,
-     {false, true, false},
-     "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
-     "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 kms1.corp.example.\n"
-     "an " NAME " 600 IN RRSIG CNAME 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
+    {"behind a CNAME", &chained, {false, true, false}, "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
+     "an _vlmcs._tcp.net. 600 IN SRV 0 5 1688 kms1.corp.example.\nan " NAME
+     " 600 IN RRSIG CNAME 8 1 300 20300101000000 20200101000000 1 example. AAAA\n"
      "ns net. 60 IN NS ns.net.\n"},
+    /* clang-format on */
 };
 
 static void check_filter(void **state)
