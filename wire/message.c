@@ -77,14 +77,15 @@ static bool note_record(struct message *m, const uint8_t *wire, const struct rr 
 {
     struct cursor c = cursor_make(wire + rr->rdata_pos, rr->rdlength);
 
+    if (m->tsig)
+        return false; /* it is the last record */
     if (rr->type != TYPE_OPT && rr->type != TYPE_TSIG)
         return true;
     if (rr->section != SECTION_ADDITIONAL)
         return false;
-    if (rr->type == TYPE_TSIG) {
-        m->tsig = true;
-        return rr->last;
-    }
+    m->tsig = rr->type == TYPE_TSIG;
+    if (m->tsig)
+        return true;
     if (m->edns.present || wire[rr->pos] != 0)
         return false;
     m->edns.present = true;
@@ -268,7 +269,7 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
     if (w->section == 3 || c->bad)
         return false;
     rr->section = w->section;
-    rr->last = --w->left[w->section] == 0;
+    w->left[w->section]--;
     rr->pos = (uint16_t)cursor_offset(c);
     rr->owner = &w->owner;
     rr->pointer = 0;

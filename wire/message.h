@@ -25,16 +25,19 @@ struct edns {
     uint16_t size; /* as sent; see message_udp_limit() */
 };
 
+/* flags is the whole 16-bit field, with opcode and rcode, but rcode has the extended bits of
+ * OPT too; counts are QD AN NS AR as sent, AR with the OPT. The question has question_len
+ * octets from offset 12 on, the whole OPT record opt_len from opt_at on, which is 0 when
+ * there is none. */
 struct message {
-    uint16_t id, flags; /* flags: the whole 16-bit field, with opcode and rcode */
+    uint16_t id, flags;
     uint8_t opcode;
     bool tsig;
-    uint16_t rcode;     /* with the extended bits of OPT */
-    uint16_t counts[4]; /* QD AN NS AR, as sent (AR with the OPT) */
+    uint16_t rcode;
+    uint16_t counts[4];
     uint16_t qtype, qclass;
-    uint16_t question_len; /* octets of the question section, at offset 12 */
-    uint16_t opt_at;       /* offset of the OPT record; 0 = none */
-    uint16_t opt_len;      /* octets of the whole record */
+    uint16_t question_len;
+    uint16_t opt_at, opt_len;
     struct edns edns;
     struct name qname; /* folded */
 };
@@ -98,7 +101,6 @@ struct rr {
     uint16_t pos, rdata_pos, rdlength; /* offsets in the message; the TTL is 6 before RDATA */
     uint16_t pointer;                  /* where the owner, if a pointer alone, leads; or 0 */
     uint8_t section;                   /* enum section */
-    bool last;                         /* of its section */
 };
 
 struct rr_walk {
