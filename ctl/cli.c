@@ -17,7 +17,7 @@
 #include "base/str.h"
 
 enum {
-    NAMES = 512,
+    NAMES = 1024,
     LEFT = 34 /* columns of what help explains; longer ones get a line of their own */
 };
 
@@ -124,28 +124,23 @@ static int without_verb(verb_tables *tables, const struct ctl *c)
 
 /* --- options */
 
-static const struct ctl_option *find_in(const struct ctl_option *list, const char *name,
-                                        const char *names[NAMES + 1], int *n)
-{
-    for (; list->name && strcmp(list->name, name) != 0; list++)
-        if (*n < NAMES)
-            names[(*n)++] = list->name;
-    return list->name ? list : NULL;
-}
-
 /* The option of this name that every verb takes, or the verb (NULL: any verb). NULL: there is none,
  * and names, ended by NULL, has those that there are. */
 static const struct ctl_option *find_option(verb_tables *tables, const struct ctl_verb *verb,
                                             const char *name, const char *names[NAMES + 1])
 {
     int n = 0;
-    const struct ctl_option *found = find_in(cli_options, name, names, &n);
 
     EACH_VERB(tables, v)
-    for (int i = 0; (verb == NULL || verb == v) && found == NULL && v->options[i]; i++)
-        found = find_in(v->options[i], name, names, &n);
+    for (int i = -1; (verb == NULL || verb == v) && (i < 0 || v->options[i]); i++)
+        for (const struct ctl_option *o = i < 0 ? cli_options : v->options[i]; o->name; o++) {
+            if (strcmp(o->name, name) == 0)
+                return o;
+            if (n < NAMES)
+                names[n++] = o->name;
+        }
     names[n] = NULL;
-    return found;
+    return NULL;
 }
 
 const char *ctl_option_at(const struct ctl *c, const char *name, int i)

@@ -27,17 +27,16 @@ enum { TIMEOUT_S = 30, ALIVE_TIMEOUT_S = 3 };
 int ctl_connect(const struct sockaddr *to, socklen_t len, int type, int timeout_s)
 {
     struct timeval limit = {.tv_sec = timeout_s};
-    int fd = socket(to->sa_family, type | SOCK_CLOEXEC, 0), err = errno;
+    int fd = socket(to->sa_family, type | SOCK_CLOEXEC, 0), err;
 
-    if (fd < 0)
-        return -err;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
+    if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 &&
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) == 0 &&
         connect(fd, to, len) == 0)
         return fd;
-    err = errno == EAGAIN || errno == EINPROGRESS ? ETIMEDOUT : errno;
-    close(fd);
-    return -err;
+    err = errno == EAGAIN || errno == EINPROGRESS ? -ETIMEDOUT : -errno;
+    if (fd >= 0)
+        close(fd);
+    return err;
 }
 
 /* One exchange, without a word. The status of HTTP, or -errno; *reply: the body, or NULL. */

@@ -164,7 +164,7 @@ int query_run(struct ctl *c)
     uint8_t query[2 + QUERY_SIZE];
     char address[ADDR_TEXT];
     struct dns_reply *reply;
-    struct addr server;
+    struct addr server = c->settings->server.listen[0];
     struct name name;
     struct random random;
     uint64_t begin = c->now.mono_ms;
@@ -183,12 +183,7 @@ int query_run(struct ctl *c)
     random_init(&random);
     build.id = random_u16(&random);
     len = query_build(&build, query + 2, QUERY_SIZE);
-    /* Where the daemon listens: its first address, or loopback when that is "any". */
-    if (c->settings->server.n_listen > 0)
-        server = c->settings->server.listen[0];
-    else
-        addr_parse(&server, "127.0.0.1", 53);
-    if (addr_is_any(&server))
+    if (addr_is_any(&server)) /* from here it is loopback */
         addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);
     addr_print_port(&server, address);
     reply = ctl_alloc(NULL, sizeof *reply);
