@@ -98,7 +98,10 @@ int main(int argc, char **argv)
         for (uint64_t i = 0; i < batch && n < events; i++, n++) {
             uint64_t client = any(clients);
 
-            ask(&e, client, clients * 3 < suffixes ? any(suffixes) : (client * 3 + any(3)) * 2654435761u % suffixes, ms);
+            ask(&e, client,
+                clients * 3 < suffixes ? any(suffixes)
+                                       : (client * 3 + any(3)) * 2654435761u % suffixes,
+                ms);
             audit_ring_push(ring, &e);
         }
         ms += 1000;
