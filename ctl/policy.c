@@ -51,10 +51,18 @@ static size_t option_texts(struct ctl *c, const char *option, const char *out[AR
     return n;
 }
 
-static const char *parse_prefix(struct prefix *out, const char *text)
+/* NULL, or why it cannot be. */
+static const char *parse_member(enum policy_kind kind, void *to, const char *text)
 {
-    int rc = prefix_parse(out, text);
+    int rc;
 
+    if (kind == POLICY_POOL)
+        return host_parse(to, text);
+    if (kind == POLICY_APPROVED)
+        return policy_approved_parse(to, text);
+    if (kind == POLICY_RULE)
+        return suffix_parse(to, text);
+    rc = prefix_parse(to, text);
     if (rc == -ERANGE)
         return "has bits behind its prefix length";
     return rc != 0 ? "is not a prefix like 10.0.0.0/8 or 2001:db8::/32" : NULL;
@@ -67,11 +75,7 @@ static void read_members(struct policy_write *w, struct asked *a)
     char *to = a->members = policy_alloc(w, (a->n + 1) * m->size);
 
     for (size_t i = 0; i < a->n; i++, to += m->size) {
-        const char *text = a->texts[i];
-        const char *why = a->kind == POLICY_POOL       ? host_parse((void *)to, text)
-                          : a->kind == POLICY_APPROVED ? policy_approved_parse((void *)to, text)
-                          : a->kind == POLICY_RULE     ? suffix_parse((void *)to, text)
-                                                       : parse_prefix((void *)to, text);
+        const char *text = a->texts[i], *why = parse_member(a->kind, to, text);
 
         if (why != NULL)
             diags_add(&w->problems, NULL, 0, 0, "%s\"%s\" %s",

@@ -146,9 +146,9 @@ const struct policy_member policy_members[POLICY_KINDS] = {
 
 const char *policy_member_print(enum policy_kind kind, const void *member, char out[HOST_TEXT])
 {
-    return kind == POLICY_NETWORK ? prefix_print(member, out)
-           : kind == POLICY_POOL  ? host_print(member, out, HOST_TEXT)
-                                  : suffix_print(member, out);
+    if (kind == POLICY_NETWORK)
+        return prefix_print(member, out);
+    return kind == POLICY_POOL ? host_print(member, out, HOST_TEXT) : suffix_print(member, out);
 }
 
 void policy_list(struct str *s, enum policy_kind kind, const void *members, size_t n)
@@ -303,11 +303,14 @@ static void print_result(const struct policy_write *w, json_t *rows, bool change
     bool open = json_is_true(json_object_get(policy, "open"));
     bool in_use =
         open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= w->serial;
-    const char *use = status == NULL ? "waymarkd is not running: takes effect at its start"
-                      : !open        ? "but waymarkd cannot use the policy: see waymarkctl status"
-                      : in_use       ? "in use by waymarkd"
-                               : "but waymarkd uses another policy store: see waymarkctl status";
+    const char *use = "in use by waymarkd";
 
+    if (status == NULL)
+        use = "waymarkd is not running: takes effect at its start";
+    else if (!open)
+        use = "but waymarkd cannot use the policy: see waymarkctl status";
+    else if (!in_use)
+        use = "but waymarkd uses another policy store: see waymarkctl status";
     all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:o, s:b, s:s}", "changes", rows, "changed", changed,
                     "dry_run", w->dry, "serial", (json_int_t)w->serial, "author", w->author, "for",
                     policy_text(w->change.claimed), "in_use", in_use, "use", use);

@@ -99,8 +99,13 @@ int policy_import(struct ctl *c)
     struct policy p;
     bool zone;
     int code = take_format(c, c->argv[0], &zone);
-    enum policy_form form = zone ? POLICY_ZONE : merge ? POLICY_PART : POLICY_WHOLE;
+    enum policy_form form = merge ? POLICY_PART : POLICY_WHOLE;
+    enum policy_how how = replace ? POLICY_REPLACE : POLICY_MERGE;
 
+    if (zone)
+        form = POLICY_ZONE;
+    if (zone && !replace)
+        how = POLICY_JOIN;
     if (replace && merge)
         code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     if (code == 0)
@@ -112,11 +117,7 @@ int policy_import(struct ctl *c)
     if (tests.n > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
     policy_tests_fini(&tests);
-    code = put(c, NULL, NULL, &p,
-               replace ? POLICY_REPLACE
-               : zone  ? POLICY_JOIN
-                       : POLICY_MERGE,
-               replace || merge);
+    code = put(c, NULL, NULL, &p, how, replace || merge);
     policy_fini(&p);
     return code;
 }
