@@ -4,6 +4,7 @@
  * own: what they ask, what they say, and what they leave alone.
  */
 #include <fcntl.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -318,6 +319,7 @@ static void check_row(void **state)
 {
     const struct row *row = *state;
     char lines[1024], *line, *save;
+    glob_t left = {.gl_pathc = 0};
     bool not_said;
 
     enter();
@@ -334,6 +336,11 @@ static void check_row(void **state)
     if ((strstr(out.text[0], row->says + not_said) == NULL &&
          strstr(out.text[1], row->says + not_said) == NULL) != not_said)
         fail_msg("no \"%s\" in: %s%s", row->says, out.text[0], out.text[1]);
+    /* What was edited stays when it is said, and then alone. */
+    assert_int_equal(glob("waymark-edit-*/*", 0, NULL, &left),
+                     strstr(out.text[1], "is kept in") != NULL ? 0 : GLOB_NOMATCH);
+    assert_int_equal(left.gl_pathc, strstr(out.text[1], "is kept in") != NULL);
+    globfree(&left);
     assert_int_equal(tool("export"), EXIT_DONE);
     assert_has(out.text[0], row->then);
     assert_int_equal(tool("log"), EXIT_DONE);
@@ -376,12 +383,30 @@ static void dry_run_makes_no_store(void **state)
     scratch_remove(dir);
 }
 
+/* No other editor is tried when the user's own fails, or is not there. */
+static void editor_fails(void **state)
+{
+    enter();
+    write_file(STORED);
+    assert_int_equal(tool("import FILE"), EXIT_DONE);
+    setenv("EDITOR", "test -d", 1);
+    assert_int_equal(tool("edit"), EXIT_FAILED);
+    assert_string_equal(out.text[1],
+                        "waymarkctl: test -d ended with status 1: nothing is changed\n");
+    setenv("VISUAL", " ./none --wait", 1);
+    assert_int_equal(tool("edit"), EXIT_FAILED);
+    assert_has(out.text[1], "cannot start  ./none --wait: No such file");
+    unsetenv("VISUAL");
+    scratch_remove(dir);
+}
+
 int main(void)
 {
     int null = open("/dev/null", O_RDONLY);
 
     dup2(null, 0); /* nobody can be asked */
     TEST(dry_run_makes_no_store);
+    TEST(editor_fails);
     ROWS(rows, check_row);
     return RUN("policy");
 }
