@@ -287,7 +287,7 @@ static void check_row(void **state)
     world_free(w);
 }
 
-/* --- kept decisions ------------------------------------------------------- */
+/* --- kept decisions, and deadlines ------------------------------------------------------- */
 
 /* Each question must be answered from a kept decision, or must not: `kept`. What is kept was
  * told by the same server. */
@@ -295,7 +295,7 @@ enum what { END, ASK, GIVE, CACHE, WAIT_MS, POLICY_IS, SETTINGS_ARE };
 struct step {
     enum what what;
     const char *text;         /* behind NAME; a reply; a policy; settings */
-    const char *want, *event; /* NULL: whatever */
+    const char *want, *event; /* NULL: whatever. CACHE: the reply to "SRV do" */
     bool kept;
     int n;
 };
@@ -380,6 +380,55 @@ static const struct script {
      FILTER,
      {{CACHE, BAD}, {ASK, "SRV", "NOERROR\n" OURS}, WAIT(50000), ASK_KEPT("NOERROR\n" OURS)}},
 
+    /* The deadline: an expired entry decides, else the client waits; the question goes on. */
+    {"a real answer that comes late is given after all",
+     FILL,
+     {{ASK, "SRV edns", "FORWARD"},
+      WAIT(700),
+      {GIVE, "deadline", "WAIT", "none"},
+      WAIT(800),
+      {GIVE, GOOD, REAL}}},
+    {"without a store, too",
+     NULL,
+     {{ASK, "SRV edns", "FORWARD"},
+      WAIT(700),
+      {GIVE, "deadline", "WAIT", "none"},
+      {GIVE, NX, NO_NAME}}},
+    {"a stale negative decides",
+     FILL,
+     {{CACHE, NX},
+      WAIT(700000),
+      {ASK, "SRV edns", "FORWARD"},
+      WAIT(700),
+      {GIVE, "deadline", FILLED_30, ACTED("filled", "nxdomain") " cached"},
+      {CACHE, MIXED},
+      {ASK, "SRV", MIXED}}},
+    {"a stale record, and none is left of it",
+     FILTER,
+     {{CACHE, BAD},
+      WAIT(700000),
+      {ASK, "SRV edns", "FORWARD"},
+      {GIVE, "deadline", NODATA " ede=15\n" OURS_30,
+       "filtered rule unapproved NOERROR" RULE " unapproved=bad.example:1688" IN " cached"},
+      {CACHE, MIXED},
+      {ASK, "SRV", "NOERROR\n" SRV(600, "good.example")}}},
+    {"a stale negative, no rule; and max-negative-ttl below 30 s",
+     OTHER,
+     {{CACHE, NX},
+      WAIT(700000),
+      {ASK, "SRV edns", "FORWARD"},
+      {GIVE, "deadline", "NXDOMAIN edns ede=19\n" SOA(30), MISSING " cached"},
+      {SETTINGS_ARE, "kms: {max-negative-ttl: 10}\n"},
+      {ASK, "SRV edns", "FORWARD"},
+      {GIVE, "deadline", "NXDOMAIN edns ede=19\n" SOA(10), MISSING " cached"}}},
+    {"a stale negative is denied",
+     DENY,
+     {{CACHE, NX, "SRV do"},
+      WAIT(700000),
+      {ASK, "SRV do", "FORWARD"},
+      {GIVE, "deadline", "NXDOMAIN edns do ede=15\n" SOA(30),
+       "denied rule nxdomain NXDOMAIN" RULE IN " cached"},
+      {ASK, "SRV", "NOERROR\n" OURS}}},
 };
 
 static void check_script(void **state)
@@ -390,12 +439,14 @@ static void check_script(void **state)
     uint16_t real_rcode = 0;
 
     for (const struct step *s = r->steps; s->what != END; s++) {
-        uint64_t hits = w->stats.kms_decision_hits;
+        uint64_t hits = w->stats.kms_decision_hits, late = w->stats.kms_deadline;
 
         if (s->what == ASK)
             expect(w, ask(w, s->text), s->want, s->event);
         else if (s->what == GIVE)
             expect(w, world_give(w, s->text), s->want, s->event);
+        else if (s->what == CACHE && s->want != NULL)
+            world_cache(w, NAME " SRV do", s->text);
         else if (s->what == CACHE)
             world_cache(w, NAME " SRV", s->text);
         else if (s->what == WAIT_MS)
@@ -405,6 +456,10 @@ static void check_script(void **state)
         else
             world_settings(w, s->text);
         assert_int_equal(w->stats.kms_decision_hits - hits, s->kept);
+        assert_int_equal(w->stats.kms_deadline - late,
+                         s->text != NULL && strcmp(s->text, "deadline") == 0 && s->want[0] != 'W');
+        if (s->what <= GIVE && w->q->has_event)
+            assert_int_equal(w->q->event.latency_us, w->now.mono_ms * 1000 - w->q->arrived_us);
         if (s->what != ASK || !w->q->has_event)
             continue;
         if (s->kept) {
@@ -439,57 +494,6 @@ static void check_denied_size(void **state)
                      ". 60 IN SOA _vlmcs._tcp." LONGEST ". nobody.invalid. 1 3600 1200 604800 60\n"
                    : "NOERROR\nns _vlmcs._tcp." LONGEST ". 60 IN SOA _vlmcs._tcp." LONGEST
                      ". nobody.invalid. 1 3600 1200 604800 60\n");
-    }
-    world_free(w);
-}
-
-/* --- deadlines ------------------------------------------------------------ */
-
-static const struct late_row {
-    const char *name, *policy;
-    const char *cached; /* 700 s before: over */
-    const char *at_deadline, *event;
-    const char *late; /* then this comes, after WAIT */
-    const char *want; /* of that; without it, of MIXED for the next client, NULL: all of it */
-    const char *settings, *ask; /* ask NULL: "SRV edns" */
-} late_rows[] = {
-    {"and gives way to a real answer", FILL, NULL, "WAIT", "none", .late = GOOD, .want = REAL},
-    {"a stale negative decides", FILL, NX, FILLED_30, ACTED("filled", "nxdomain") " cached"},
-    {"a stale record, and none is left of it", FILTER, BAD, NODATA " ede=15\n" OURS_30,
-     "filtered rule unapproved NOERROR" RULE " unapproved=bad.example:1688" IN " cached",
-     .want = "NOERROR\n" SRV(600, "good.example")},
-    {"a stale negative, no rule", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(30), MISSING " cached"},
-    {"a stale negative, max-negative-ttl below 30 s", OTHER, NX, "NXDOMAIN edns ede=19\n" SOA(10),
-     MISSING " cached", .settings = "kms: {max-negative-ttl: 10}\n"},
-    {"a stale negative is denied", DENY, NX, "NXDOMAIN edns do ede=15\n" SOA(30),
-     "denied rule nxdomain NXDOMAIN" RULE IN " cached", .want = "NOERROR\n" OURS, .ask = "SRV do"},
-    {"no store", NULL, NULL, "WAIT", "none", .late = NX, .want = NO_NAME},
-};
-
-static void check_late(void **state)
-{
-    const struct late_row *r = *state;
-    struct world *w = world_new(r->settings, r->policy);
-    const char *words = r->ask != NULL ? r->ask : "SRV edns";
-    char question[100];
-
-    snprintf(question, sizeof question, NAME " %s", words);
-    if (r->cached != NULL)
-        world_cache(w, question, r->cached);
-    world_wait(w, 700000);
-    assert_int_equal(ask(w, words), ANSWER_FORWARD);
-    world_wait(w, 700);
-    expect(w, world_give(w, "deadline"), r->at_deadline, r->event);
-    assert_int_equal(w->stats.kms_deadline, r->late == NULL);
-    if (r->late == NULL) { /* the question goes on, for the cache */
-        assert_int_equal(w->q->event.latency_us, 700000);
-        world_cache(w, NAME " SRV", MIXED);
-        expect(w, ask(w, "SRV"), r->want != NULL ? r->want : MIXED, NULL);
-    } else {
-        world_wait(w, 800);
-        expect(w, world_give(w, r->late), r->want, NULL);
-        assert_true(w->q->has_event);
-        assert_int_equal(w->q->event.latency_us, 1500000);
     }
     world_free(w);
 }
@@ -687,7 +691,6 @@ int main(void)
 {
     ROWS(rows, check_row);
     ROWS(scripts, check_script);
-    ROWS(late_rows, check_late);
     ROWS(damage_rows, check_damage);
     ROWS(order_rows, check_order);
     TEST(check_size);
