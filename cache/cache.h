@@ -15,6 +15,7 @@
 
 #include "base/addr.h"
 #include "base/random.h"
+#include "wire/kms.h"
 #include "wire/reply_read.h"
 
 struct cache; /* opaque */
@@ -41,9 +42,8 @@ struct cache_facts {
     uint64_t stored_ms, expires_ms; /* monotonic */
     struct addr server;             /* who said it */
     uint16_t rtt_ms;
-    uint16_t rcode;     /* of a failure: what the server said; or RCODE_TIMEOUT */
-    uint8_t reply_kind; /* enum reply_kind */
-    bool failure : 1;   /* RFC 9520: no image, only the fact */
+    uint16_t rcode;  /* of a failure: what the server said; or RCODE_TIMEOUT */
+    uint8_t verdict; /* enum kms_verdict; other than of an answer: no image, only the fact */
     bool has_rrsig : 1, has_cname : 1;
     bool rotates : 1; /* image_rotate() may be used on the image */
 };

@@ -34,13 +34,6 @@ enum kms_verdict real_verdict(uint16_t rcode)
     }
 }
 
-static enum kms_verdict verdict_of(enum reply_kind kind, uint16_t rcode)
-{
-    if (kind == REPLY_POSITIVE)
-        return VERDICT_PRESENT;
-    return kind == REPLY_REFERRAL || kind == REPLY_CNAME ? VERDICT_OTHER : real_verdict(rcode);
-}
-
 bool real_is_negative(const struct real *r)
 {
     return r->image != NULL && (r->verdict == VERDICT_NXDOMAIN || r->verdict == VERDICT_NODATA);
@@ -104,7 +97,7 @@ static bool find_failure(const struct view *v, const struct cache_key *key, stru
 static void real_of_entry(const struct cache_facts *f, uint8_t *image, size_t len, struct now now,
                           struct real *r)
 {
-    *r = (struct real){.verdict = verdict_of((enum reply_kind)f->reply_kind, f->rcode),
+    *r = (struct real){.verdict = (enum kms_verdict)f->verdict,
                        .image = image,
                        .len = len,
                        .rcode = f->rcode,
@@ -236,12 +229,16 @@ struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
                           const struct reply_facts *f, bool kms_name)
 {
     const struct settings *s = v->settings;
-    struct real r = {.verdict = verdict_of(f->kind, f->rcode), .rcode = f->rcode};
+    struct real r = {.verdict = real_verdict(f->rcode), .rcode = f->rcode};
     uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms = negative_ms(v, kms_name);
     uint32_t ttl_s;
 
     if (f->kind == REPLY_FAILURE)
         return r;
+    if (f->kind == REPLY_POSITIVE)
+        r.verdict = VERDICT_PRESENT;
+    else if (f->kind == REPLY_REFERRAL || f->kind == REPLY_CNAME)
+        r.verdict = VERDICT_OTHER;
     r.image = image;
     r.len = len;
     r.has_rrsig = f->has_rrsig;
@@ -274,6 +271,7 @@ void real_keep(const struct view *v, const struct cache_key *key, const struct r
                struct now now)
 {
     struct cache_facts facts = {.stored_ms = now.mono_ms,
+                                .verdict = (uint8_t)r->verdict,
                                 .rcode = r->rcode,
                                 .has_rrsig = r->has_rrsig,
                                 .has_cname = r->has_cname,
@@ -282,19 +280,13 @@ void real_keep(const struct view *v, const struct cache_key *key, const struct r
                                 .rtt_ms = (uint16_t)(r->ms < UINT16_MAX ? r->ms : UINT16_MAX)};
     struct cache_key kept = *key;
 
+    if (r->image != NULL && !r->cacheable)
+        return;
     if (r->image == NULL) {
         kept.bits |= CACHE_FAILURE;
-        facts.failure = true;
-        facts.reply_kind = REPLY_FAILURE;
         facts.expires_ms = now.mono_ms + FAILURE_MS;
-    } else if (r->cacheable) {
-        facts.reply_kind = r->verdict == VERDICT_PRESENT  ? REPLY_POSITIVE
-                           : r->verdict == VERDICT_NODATA ? REPLY_NODATA
-                                                          : REPLY_NXDOMAIN;
-        /* Of no use (0), but what was kept before is of none from now on, either. */
-        facts.expires_ms = r->lifetime_ms > 0 ? now.mono_ms + r->lifetime_ms : 0;
-    } else {
-        return;
+    } else if (r->lifetime_ms > 0) { /* else of no use; but what was kept before is of none, too */
+        facts.expires_ms = now.mono_ms + r->lifetime_ms;
     }
     (void)cache_put(v->cache, &kept, &facts, r->image, r->len, NULL, 0);
 }

@@ -307,8 +307,10 @@ static void post_reload(void *context, struct control_request *r)
 static void add_cached(void *entries, const struct cache_key *key, const struct cache_facts *f,
                        const uint8_t *image, size_t len)
 {
-    static const char *const kinds[REPLY_KINDS] = {"positive", "nodata",  "nxdomain",
-                                                   "referral", "failure", "cname"};
+    static const char *const kinds[VERDICTS] = {[VERDICT_PRESENT] = "positive",
+                                                [VERDICT_NODATA] = "nodata",
+                                                [VERDICT_NXDOMAIN] = "nxdomain"};
+    const char *kind = kinds[f->verdict] != NULL ? kinds[f->verdict] : "failure";
     char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], text[RECORD_TEXT];
     uint64_t now_ms = clock_now().mono_ms;
     json_t *records = json_array();
@@ -323,9 +325,8 @@ static void add_cached(void *entries, const struct cache_key *key, const struct 
         entries,
         json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name),
                   "type", type_print(key->type, type), "rcode",
-                  f->failure && f->rcode == RCODE_TIMEOUT ? "timeout"
-                                                          : rcode_print(f->rcode, rcode),
-                  "kind", kinds[f->reply_kind], "ttl_s",
+                  f->verdict == VERDICT_TIMEOUT ? "timeout" : rcode_print(f->rcode, rcode), "kind",
+                  kind, "ttl_s",
                   (json_int_t)(f->expires_ms > now_ms ? (f->expires_ms - now_ms) / 1000 : 0),
                   "age_s", (json_int_t)((now_ms - f->stored_ms) / 1000), "expired",
                   f->expires_ms <= now_ms, "records", records, "server",

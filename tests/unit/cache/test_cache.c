@@ -322,7 +322,7 @@ static void test_facts_come_back(void **state)
     f.stored_ms = START;
     f.expires_ms = START + 1;
     f.rcode = 3;
-    f.reply_kind = REPLY_NXDOMAIN;
+    f.verdict = VERDICT_NXDOMAIN;
     f.has_rrsig = f.has_cname = f.rotates = true;
     f.rtt_ms = 65535;
     memset(&f.server, 0x5a, sizeof f.server);
@@ -338,16 +338,15 @@ static void test_failure(void **state)
     struct cache_key k = key("www.example", CACHE_ANSWER);
     struct cache_facts f = {.stored_ms = START,
                             .expires_ms = START + 5000,
-                            .failure = true,
                             .rcode = 0xffff,
-                            .reply_kind = REPLY_FAILURE};
+                            .verdict = VERDICT_TIMEOUT};
     struct cache_facts got;
     size_t len = 99;
 
     assert_int_equal(cache_put(c, &k, &f, NULL, 0, NULL, 0), 0);
     assert_int_equal(cache_get(c, &k, START + 4999, NULL, 0, &len, &got, NULL, NULL), CACHE_HIT);
     assert_int_equal(len, 0);
-    assert_true(got.failure);
+    assert_int_equal(got.verdict, VERDICT_TIMEOUT);
     assert_int_equal(got.rcode, 0xffff);
     assert_int_equal(cache_get(c, &k, START + 5000, NULL, 0, &len, &got, NULL, NULL),
                      CACHE_EXPIRED);
