@@ -11,8 +11,6 @@
 
 #include <string.h>
 
-#include "resolver/special.h"
-
 /* A client that may not ask learns nothing, not even that its packet is bad;
  * but a discovery question of it is recorded. */
 static enum answer refuse_access(const struct view *v, struct query *q, enum access_action action,

@@ -53,7 +53,6 @@
 #include <string.h>
 
 #include "resolver/inflight.h"
-#include "resolver/special.h"
 
 enum {
     TRIES_EACH = 3,

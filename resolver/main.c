@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "resolver/daemon.h"
-#include "resolver/special.h"
+#include "resolver/query.h"
 
 enum { ASSIGN_MAX = 256 };
 enum { WANT_RUN, WANT_CHECK, WANT_PRINT_CONFIG, WANT_PRINT_SAMPLE, WANT_VERSION, WANT_HELP };

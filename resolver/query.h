@@ -177,6 +177,19 @@ enum answer answer_read(const struct view *, struct query *, struct now);
  * WAIT where that is pending. Then q->has_event says whether an event is to be pushed. */
 enum answer answer_query(const struct view *, struct query *, const struct real *came, struct now);
 
+/* ---- special.c: names that are answered here and never forwarded ---- */
+
+/* The rcode of what is said here of the name, when it is special; -1: it is ordinary.
+ * w: NULL, or where its image is written; a negative one can be kept for ttl_s. */
+int special_answer(const struct query *, uint32_t ttl_s, struct writer *w);
+/* A question of class CH for who answers, or which version: true and *result, unless the
+ * settings hide it. */
+bool special_identity(const struct view *, struct query *, enum answer *result);
+/* The reverse zones of private addresses that are answered here with these
+ * settings, as text; "16-31.172.in-addr.arpa" are sixteen. */
+typedef void special_visit(void *context, const char *zone);
+void special_each_reverse(const struct view *, special_visit *, void *context);
+
 /* ---- real.c: what the real DNS says, from a special name, an entry of the cache, a reply
  * that has come, or the fact that there is none. Images have the TTLs with which they are
  * delivered. ---- */

@@ -8,8 +8,6 @@
  */
 #include "resolver/query.h"
 
-#include "resolver/special.h"
-
 enum {
     NEGATIVE_WITHOUT_SOA_S =
         30, /* such loops end within half a minute; RFC 2308 5 would not keep it at all */

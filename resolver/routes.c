@@ -18,7 +18,6 @@
 #include "base/number.h"
 #include "base/str.h"
 #include "resolver/explain.h"
-#include "resolver/special.h"
 #include "wire/present.h"
 
 enum { RECORD_TEXT = 4096 };

@@ -9,7 +9,7 @@
  * when all servers of their route are public. `.local`, `.test` and
  * `home.arpa` are ordinary names: companies use them.
  */
-#include "resolver/special.h"
+#include "resolver/query.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,6 @@
 #include "tests/unit/resolver/world.h"
 
 #include "base/compiler.h"
-#include "resolver/special.h"
 #include "tests/unit/rows.h"
 
 #define WWW "an www.example. 300 IN A 192.0.2.1\n"
