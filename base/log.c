@@ -25,21 +25,17 @@
 
 enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 4 * MESSAGE_MAX + 80 };
 
-static atomic_int highest = LOG_LEVEL_INFO;
+const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
+static atomic_int highest = LOG_INFO;
 static atomic_int to_journal = -1; /* -1: not yet found out */
 
-void log_set_level(enum log_level level)
+void log_set_level(int level)
 {
-    atomic_store(&highest, (int)level);
+    atomic_store(&highest, level);
 }
 
-void log_msg(enum log_level level, const char *fmt, ...)
+void log_msg(int level, const char *fmt, ...)
 {
-    static const char *const words[] = {[LOG_LEVEL_ERROR] = "error",
-                                        [LOG_LEVEL_WARNING] = "warning",
-                                        [LOG_LEVEL_NOTICE] = "notice",
-                                        [LOG_LEVEL_INFO] = "info",
-                                        [LOG_LEVEL_DEBUG] = "debug"};
     int saved = errno; /* for %m, and for the caller */
     char message[MESSAGE_MAX], buf[LINE_MAX_BYTES], time[NUMBER_TEXT];
     struct stat st;
@@ -48,7 +44,7 @@ void log_msg(enum log_level level, const char *fmt, ...)
     ssize_t written;
     int n;
 
-    if ((int)level > atomic_load(&highest))
+    if (level > atomic_load(&highest))
         return;
     if (atomic_load(&to_journal) < 0) {
         /* It is "device:inode" of the journal's socket, and is inherited by programs
@@ -64,9 +60,10 @@ void log_msg(enum log_level level, const char *fmt, ...)
     }
     str_init(&line, buf, sizeof buf);
     if (atomic_load(&to_journal))
-        str_addf(&line, "<%d>", (int)level);
+        str_addf(&line, "<%d>", level);
     else
-        str_addf(&line, "%s %s: ", time_print_local(clock_now().wall_ms, time), words[level]);
+        str_addf(&line, "%s %s: ", time_print_local(clock_now().wall_ms, time),
+                 log_levels[level - LOG_ERR]);
     va_start(args, fmt);
     errno = saved;
     n = vsnprintf(message, sizeof message, fmt, args);

@@ -184,7 +184,7 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     d->written = s;
     put_in_force(d, g);
     d->read = clock_now();
-    log_set_level((enum log_level)s->server.log_level);
+    log_set_level((int)s->server.log_level);
     auditor_note(d->auditor, AUDIT_SETTINGS, "settings read again", s);
     d->machine_moved = true; /* a problem may have ended with this */
     return 0;
@@ -457,7 +457,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
         diags_fini(&problems);
         return EXIT_INVALID;
     }
-    log_set_level((enum log_level)s->server.log_level);
+    log_set_level((int)s->server.log_level);
     code = start(&d, s, &problems);
     log_diags(&problems);
     diags_fini(&problems);

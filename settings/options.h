@@ -38,7 +38,7 @@ TEXT(server, state_dir, "state-dir", check_path, 1024, NULL,
      "The folder of the policy database and the audit.")
 TEXT(server, run_dir, "run-dir", check_path, 1024, NULL,
      "waymark below the run directory, as built", RESTART, "The folder of the control socket.")
-WORD(server, log_level, "log-level", log_levels, LOG_LEVEL_ERROR, "info", RESTART,
+WORD(server, log_level, "log-level", log_levels, LOG_ERR, "info", RESTART,
      "The least important messages that the daemon writes to standard error.")
 END(server)
 

@@ -14,7 +14,7 @@
 
 /* Logs one message with standard error turned into a pipe; what came out,
  * without the time in front. */
-static const char *logged(enum log_level level, const char *text, char out[8192])
+static const char *logged(int level, const char *text, char out[8192])
 {
     int pipes[2], saved = dup(STDERR_FILENO);
     ssize_t n;
@@ -36,20 +36,19 @@ static const char *logged(enum log_level level, const char *text, char out[8192]
 
 static const struct row {
     const char *what;
-    enum log_level limit, level;
+    int limit, level;
     const char *text, *want;
 } rows[] = {
-    {"error", LOG_LEVEL_INFO, LOG_LEVEL_ERROR, "x", "error: x\n"},
-    {"warning", LOG_LEVEL_INFO, LOG_LEVEL_WARNING, "x", "warning: x\n"},
-    {"notice", LOG_LEVEL_INFO, LOG_LEVEL_NOTICE, "x", "notice: x\n"},
-    {"info", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "x", "info: x\n"},
-    {"debug is not asked for", LOG_LEVEL_INFO, LOG_LEVEL_DEBUG, "x", ""},
-    {"debug", LOG_LEVEL_DEBUG, LOG_LEVEL_DEBUG, "x", "debug: x\n"},
-    {"info is not asked for", LOG_LEVEL_NOTICE, LOG_LEVEL_INFO, "x", ""},
-    {"a forged line", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "a\nerror: b", "info: a\\x0aerror: b\n"},
-    {"a terminal sequence", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "\x1b[2J\xc2\x9b",
-     "info: \\x1b[2J\\xc2\\x9b\n"},
-    {"an escaped name stays", LOG_LEVEL_INFO, LOG_LEVEL_INFO, "a\\032b.", "info: a\\032b.\n"},
+    {"error", LOG_INFO, LOG_ERR, "x", "error: x\n"},
+    {"warning", LOG_INFO, LOG_WARNING, "x", "warning: x\n"},
+    {"notice", LOG_INFO, LOG_NOTICE, "x", "notice: x\n"},
+    {"info", LOG_INFO, LOG_INFO, "x", "info: x\n"},
+    {"debug is not asked for", LOG_INFO, LOG_DEBUG, "x", ""},
+    {"debug", LOG_DEBUG, LOG_DEBUG, "x", "debug: x\n"},
+    {"info is not asked for", LOG_NOTICE, LOG_INFO, "x", ""},
+    {"a forged line", LOG_INFO, LOG_INFO, "a\nerror: b", "info: a\\x0aerror: b\n"},
+    {"a terminal sequence", LOG_INFO, LOG_INFO, "\x1b[2J\xc2\x9b", "info: \\x1b[2J\\xc2\\x9b\n"},
+    {"an escaped name stays", LOG_INFO, LOG_INFO, "a\\032b.", "info: a\\032b.\n"},
 };
 
 static void check_row(void **state)
@@ -59,7 +58,7 @@ static void check_row(void **state)
 
     log_set_level(r->limit);
     assert_string_equal(logged(r->level, r->text, out), r->want);
-    log_set_level(LOG_LEVEL_INFO);
+    log_set_level(LOG_INFO);
 }
 
 static void long_message(void **state)
@@ -69,7 +68,7 @@ static void long_message(void **state)
 
     memset(text, '\n', sizeof text - 1);
     text[sizeof text - 1] = '\0';
-    got = logged(LOG_LEVEL_INFO, text, out);
+    got = logged(LOG_INFO, text, out);
     assert_int_equal(strlen(got), strlen("info: ") + 1023 * 4 + strlen("...\n"));
     assert_string_equal(got + strlen(got) - 8, "\\x0a...\n");
 }
