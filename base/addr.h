@@ -38,12 +38,14 @@ const char *addr_print(const struct addr *, char out[ADDR_TEXT]);
 const char *addr_print_port(const struct addr *, char out[ADDR_TEXT]);
 
 bool addr_is_v4(const struct addr *);
-bool addr_is_any(const struct addr *);      /* 0.0.0.0 or :: */
-bool addr_is_loopback(const struct addr *); /* 127.0.0.0/8, ::1 */
-/* RFC 1918, 4193, 3927, 6598, loopback and link-local: not a public address. */
+/* 0.0.0.0 or ::; 127.0.0.0/8 or ::1; RFC 1918, 4193, 3927, 6598, loopback and link-local,
+ * which is not a public address. */
+bool addr_is_any(const struct addr *);
+bool addr_is_loopback(const struct addr *);
 bool addr_is_private(const struct addr *);
 bool addr_same_ip(const struct addr *, const struct addr *);
-bool addr_same(const struct addr *, const struct addr *); /* ip, scope, port */
+/* In scope and port, too. */
+bool addr_same(const struct addr *, const struct addr *);
 
 /* An IPv4 address becomes AF_INET. Returns the length to pass on. */
 unsigned addr_to_sockaddr(const struct addr *, struct sockaddr_storage *out);

@@ -89,7 +89,8 @@ int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key
                     ...)
 {
     static const struct yaml_node nowhere;
-    const struct yaml_node *at = node != NULL ? node : &nowhere;
+    const struct yaml_node *at = node != NULL && !form->has_no_lines ? node : &nowhere;
+    unsigned line = at_key ? at->key_line : at->line;
     char *text;
     va_list args;
 
@@ -100,12 +101,8 @@ int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key
     if (vasprintf(&text, fmt, args) < 0)
         text = NULL;
     va_end(args);
-    if (form->assign != NULL)
-        diags_add(form->d, "-o", 0, 0, "%s: %s", form->assign, text != NULL ? text : "");
-    else if (at_key)
-        diags_add(form->d, form->file, at->key_line, at->key_column, "%s", text ? text : "");
-    else
-        diags_add(form->d, form->file, at->line, at->column, "%s", text ? text : "");
+    diags_add(form->d, form->file, line, at_key ? at->key_column : at->column, "%s",
+              text != NULL ? text : "out of memory");
     free(text);
     return -EINVAL;
 }

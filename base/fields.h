@@ -83,7 +83,7 @@ struct form {
     struct diags *d;     /* may be NULL */
     struct arena *arena; /* NULL: lists are from malloc, and as far as good */
     const char *file;    /* may be NULL */
-    const char *assign;  /* the -o argument, else NULL */
+    bool has_no_lines;   /* file is something else, of which lines say nothing */
     bool is_option;      /* values are texts of a command line: --key TEXT */
     uint64_t now_ms;     /* for times that count from now */
     size_t problems;     /* found */

@@ -9,8 +9,7 @@
  *
  * An option: section, member, name, limits or check, default as written (NULL and in
  * words: it depends on the machine or on others), flags, help. Defaults are texts
- * that the ordinary parser reads, so they obey the limits. UNUSED: it is read and
- * checked, and nothing uses it in this version.
+ * that the ordinary parser reads, so they obey the limits.
  */
 SECTION(server, "The process. All of these but open-resolver, hide-identity and hide-version "
                 "need a restart.")

@@ -37,10 +37,9 @@
 
 enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, WIDTH = 78, HELP_TEXT = 1000 };
 
-enum option_flag {
-    RESTART = FIELD_FLAGS,    /* a reload keeps the value that is in force */
-    UNUSED = 2 * FIELD_FLAGS, /* read and checked; nothing uses it in this version */
-};
+/* RESTART: a reload keeps the value that is in force. UNUSED: it is read and checked, and
+ * nothing uses it in this version. */
+enum option_flag { RESTART = FIELD_FLAGS, UNUSED = 2 * FIELD_FLAGS };
 
 /* ---- kinds of values ---- */
 
@@ -242,7 +241,8 @@ static bool is_given(const struct field *o, const struct settings *s)
 struct source {
     struct source *before;
     const struct yaml_node *root;
-    const char *file, *assign; /* as in struct form */
+    const char *file;
+    bool has_no_lines; /* as in struct form */
 };
 
 struct reader {
@@ -259,7 +259,7 @@ static void read_source(struct reader *r, const struct yaml_node *root)
         form_no_memory(&r->form);
         return;
     }
-    *source = (struct source){r->sources, root, r->form.file, r->form.assign};
+    *source = (struct source){r->sources, root, r->form.file, r->form.has_no_lines};
     r->sources = source;
     field_read(&r->form, &all_options, root, r->s);
 }
@@ -267,14 +267,14 @@ static void read_source(struct reader *r, const struct yaml_node *root)
 static void read_text(struct reader *r, const char *text, size_t len)
 {
     const struct yaml_node *root;
-    struct diags *d = r->form.assign == NULL ? r->form.d : NULL;
+    struct diags *d = r->form.has_no_lines ? NULL : r->form.d;
     int rc = yaml_read(&root, r->s->arena, r->form.file, text, len, d);
 
     if (rc == 0)
         read_source(r, root);
     else if (rc == -ENOMEM)
         form_no_memory(&r->form);
-    else if (d == NULL)
+    else if (r->form.has_no_lines)
         form_problem(&r->form, NULL, "is not YAML: this value needs quotes");
     else if (r->form.rc == 0)
         r->form.rc = rc; /* the problems are in d */
@@ -339,10 +339,10 @@ static void read_drop_ins(struct reader *r, const char *path)
 static void read_assigned(struct reader *r, const char *assigned)
 {
     const char *equals = strchr(assigned, '='), *dot = strchr(assigned, '.'), *value;
-    char *text;
+    char *text, *name = arena_alloc(r->s->arena, strlen(assigned) + sizeof "-o: ");
 
-    r->form.file = "-o";
-    r->form.assign = assigned;
+    r->form.file = name != NULL ? strcat(strcpy(name, "-o: "), assigned) : NULL;
+    r->form.has_no_lines = true;
     if (equals == NULL) {
         form_problem(&r->form, NULL, "write it as section.key=value");
         return;
@@ -366,13 +366,13 @@ static const struct yaml_node *go_to(struct reader *r, const char *section, cons
 {
     const struct yaml_node *node;
 
-    r->form.file = r->form.assign = NULL;
+    r->form.file = NULL;
     for (const struct source *from = r->sources; from != NULL; from = from->before) {
         node = yaml_get(from->root, section);
         if (node != NULL && name != NULL)
             node = yaml_get(node, name);
         r->form.file = from->file;
-        r->form.assign = from->assign;
+        r->form.has_no_lines = from->has_no_lines;
         if (node != NULL)
             return node;
     }
