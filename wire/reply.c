@@ -91,10 +91,11 @@ static size_t record_pass(const uint8_t *image, size_t len, size_t *pos)
 
 /* Writes header, question and OPT around `keep` octets that lie in out already, header and
  * question with them. flags: with the rcode; counts: without the OPT. */
-static size_t finish(const struct reply_options *o, uint16_t flags, uint16_t rcode,
-                     const uint16_t counts[3], size_t keep, struct writer w)
+static inline size_t finish(const struct reply_options *o, uint16_t flags, uint16_t rcode,
+                            const uint16_t counts[3], size_t keep, uint8_t *out, size_t limit)
 {
     const struct message *q = o->query;
+    struct writer w = writer_make(out, limit);
     size_t question_len = o->question != NULL ? q->question_len : 0;
 
     if (q->opcode != OPCODE_QUERY)
@@ -150,7 +151,7 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     }
     if (out != image)
         memcpy(out + head, image + head, keep - head);
-    return finish(o, flags, 0, counts, keep, writer_make(out, limit));
+    return finish(o, flags, 0, counts, keep, out, limit);
 }
 
 size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint16_t flags, uint8_t *out,
@@ -161,8 +162,7 @@ size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint16_t flags
     if (rcode > 15 && !o->query->edns.present)
         rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
     flags &= DNS_AA | DNS_TC | (o->ad ? DNS_AD : 0);
-    return finish(o, flags | (rcode & 15), rcode, none, 0,
-                  writer_make(out, o->limit < size ? o->limit : size));
+    return finish(o, flags | (rcode & 15), rcode, none, 0, out, o->limit < size ? o->limit : size);
 }
 
 void image_begin(struct writer *w, const struct message *query, uint16_t rcode)
