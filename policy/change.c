@@ -385,6 +385,8 @@ static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
 static int apply_row(struct policy_txn *t, const struct changes *l, struct change *c,
                      struct diags *d)
 {
+    static const enum change_state states[] = {
+        [STORE_SAME] = CHANGE_SAME, [STORE_ADDED] = CHANGE_NEW, [STORE_REPLACED] = CHANGE_MOVED};
     const struct policy_approved *a = c->is.approved;
     struct log_rules *log = &t->rules;
     char text[NAME_TEXT];
@@ -405,9 +407,7 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     } else if (c->verb < CHANGE_ADD ||
                (c->verb == CHANGE_ADD && store_get(t->txn, &k, &v) == -ENOENT)) {
         rc = record_put(t->txn, c->kind, c->is.name);
-        c->state = rc == STORE_ADDED      ? CHANGE_NEW
-                   : rc == STORE_REPLACED ? CHANGE_MOVED
-                                          : CHANGE_SAME;
+        c->state = rc >= 0 ? states[rc] : CHANGE_SAME;
     }
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
         diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",

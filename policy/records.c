@@ -30,7 +30,9 @@ const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL
 /* How many octets the number behind a domain has. */
 static int number_size(uint8_t table)
 {
-    return table == TABLE_LISTED || table == TABLE_APPROVED ? 2 : table == TABLE_HOST ? 0 : 1;
+    if (table == TABLE_HOST)
+        return 0;
+    return table == TABLE_LISTED || table == TABLE_APPROVED ? 2 : 1;
 }
 
 void key_make(struct store_key *k, enum policy_table table, const struct key_parts *p)
@@ -129,7 +131,7 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
 
     if (is_front)
         text_read(&c, out->front, sizeof out->front);
-    if (strchr("stblAH", table) != NULL) { /* those with a domain */
+    if (memchr("stblAH", table, 6) != NULL) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
         n = 0;
         if (number_size(table) == 2)

@@ -2,14 +2,9 @@
  *
  * test_change.c -- whole policies into a real store, and what is there then.
  */
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include "fixture.h"
 
-#include "base/compiler.h"
-#include "policy/change.h"
 #include "policy/text.h"
-#include "tests/unit/rows.h"
 
 #define HEAD "waymark-policy: 1\n"
 #define LISTS                                                                                      \
@@ -24,25 +19,18 @@
     "    comment: all of it\n"
 #define STORED HEAD LISTS "rules:\n" ONE TWO
 
-static char *dir;
-static struct store *store;
+static struct fixture fixture;
 
 static int open_store(void **state)
 {
-    char path[] = "/tmp/waymark-test-XXXXXX";
-
-    dir = strdup(mkdtemp(path));
-    return store_open(&store, dir, STORE_WRITE, NULL);
+    fixture_folder(&fixture);
+    fixture_open(&fixture);
+    return 0;
 }
 
 static int close_store(void **state)
 {
-    char command[200];
-
-    store_close(store);
-    snprintf(command, sizeof command, "rm -r %s", dir);
-    assert_int_equal(system(command), 0);
-    free(dir);
+    fixture_remove(&fixture);
     return 0;
 }
 
@@ -54,7 +42,7 @@ static int apply(const char *text, enum policy_how how, struct diags *d)
     int rc;
 
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, d), 0);
-    rc = policy_change_put(store, &change, &p, how, d);
+    rc = policy_change_put(fixture.store, &change, &p, how, d);
     policy_fini(&p);
     return rc;
 }
@@ -66,7 +54,7 @@ static char *exported(uint64_t *serial)
     size_t len;
     FILE *f = open_memstream(&out, &len);
 
-    assert_int_equal(policy_load(store, &p, serial), 0);
+    assert_int_equal(policy_load(fixture.store, &p, serial), 0);
     policy_sort(&p);
     assert_int_equal(policy_text_write(&p, f), 0);
     fclose(f);
@@ -168,7 +156,7 @@ static void rows_say_what_they_did(void **state)
 
     assert_int_equal(apply(STORED, POLICY_REPLACE, NULL), 0);
     assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), true, NULL), 0);
-    assert_int_equal(policy_txn_begin(&t, store, &change, &serial), 0);
+    assert_int_equal(policy_txn_begin(&t, fixture.store, &change, &serial), 0);
     assert_int_equal(policy_changes_make(&l, t, &p, POLICY_REPLACE), 0);
     assert_int_equal(policy_change_apply(t, &l, NULL), 0);
     assert_int_equal(l.n, ARRAY_LEN(expects));
