@@ -719,7 +719,7 @@ int store_open(struct store **out, const char *dir, enum store_access access, st
     };
     struct store *s = calloc(1, sizeof *s);
     size_t before = d != NULL ? d->all : 0;
-    const char *what = NULL;
+    const char *what;
     int rc = -ENOMEM;
 
     guard_install();
@@ -735,6 +735,7 @@ int store_open(struct store **out, const char *dir, enum store_access access, st
     store_close(s);
     if (d == NULL || d->all > before)
         return rc;
+    what = NULL;
     for (size_t i = 0; i < ARRAY_LEN(sentences); i++)
         if (sentences[i].err == rc)
             what = sentences[i].text;
