@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 enum {
+    ACCEPT_MAX = 32, /* then others have their turn */
     PAUSE_MS = 250,
     PENDING_MAX = 100,
     OUT_MAX = 64 << 10,
@@ -49,6 +50,7 @@ struct acceptor {
     struct io_timer pause;
     struct tcp *tcp;
     struct evconnlistener *listener; /* owned */
+    unsigned accepted;
 };
 
 struct tcp {
@@ -222,6 +224,14 @@ static bool make_room(struct tcp *t, const struct addr *client)
     return true;
 }
 
+static void pause_listener(struct acceptor *a, uint64_t ms)
+{
+    struct io *io = a->tcp->l->io;
+
+    evconnlistener_disable(a->listener);
+    io->timer_set(io, &a->pause, io->now(io).mono_ms + ms);
+}
+
 static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
                           struct sockaddr *from, int len, void *arg)
 {
@@ -233,6 +243,8 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 
     (void)listener;
     (void)len;
+    if (++a->accepted % ACCEPT_MAX == 0)
+        pause_listener(a, 0);
     if (!addr_from_sockaddr(&client.addr, from) || !make_room(t, &client.addr) ||
         (c = calloc(1, sizeof *c)) == NULL ||
         (c->stream = bufferevent_socket_new(
@@ -258,11 +270,10 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
     struct acceptor *a = arg;
-    struct listen *l = a->tcp->l;
 
-    COUNT(l->stats, receive_errors);
-    evconnlistener_disable(listener);
-    l->io->timer_set(l->io, &a->pause, l->io->now(l->io).mono_ms + PAUSE_MS);
+    (void)listener;
+    COUNT(a->tcp->l->stats, receive_errors);
+    pause_listener(a, PAUSE_MS);
 }
 
 static void on_pause_over(struct io_timer *t)

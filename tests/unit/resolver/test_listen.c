@@ -323,6 +323,24 @@ static void no_descriptor_is_left(void **state)
     tear_down();
 }
 
+/* Others have their turn between two lots of connections. */
+static void many_connections_at_once(void **state)
+{
+    int fd[40];
+
+    set_up(&rows[0]);
+    for (int i = 0; i < 40; i++)
+        fd[i] = connect_from(1 + i % 4);
+    run();
+    step("tcp_connections=32");
+    net_wait(t.n, 0);
+    run();
+    step("tcp_connections=40");
+    for (int i = 0; i < 40; i++)
+        close(fd[i]);
+    tear_down();
+}
+
 /* With SO_REUSEPORT a second daemon would share the port in silence. */
 static void port_in_use_names_who_has_it(void **state)
 {
@@ -345,6 +363,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     ROWS(rows, check_row);
     TEST(no_descriptor_is_left);
+    TEST(many_connections_at_once);
     TEST(port_in_use_names_who_has_it);
     return RUN("listen");
 }
