@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -55,16 +54,6 @@ int file_read(const char *path, size_t max, char **out, size_t *len)
     else
         free(all);
     return rc;
-}
-
-int file_write_error(int fd, int rc)
-{
-    enum { HARDLY_ANY = 1 << 20 };
-    struct statvfs v;
-
-    if (rc != -EIO || fstatvfs(fd, &v) != 0 || v.f_frsize == 0)
-        return rc;
-    return v.f_bavail < HARDLY_ANY / v.f_frsize ? -ENOSPC : rc;
 }
 
 /* owner NULL: who makes it. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * file.h -- whole files in; why a write failed; the user that a program becomes, and the
+ * file.h -- whole files in; the user that a program becomes, and the
  * directories of that user.
  */
 #ifndef BASE_FILE_H
@@ -14,10 +14,6 @@
  * *len does not count. -EFBIG above max bytes, or -errno. path "-" is standard
  * input. */
 int file_read(const char *path, size_t max, char **out, size_t *len);
-
-/* LMDB says EIO of a write that a full disk has cut short: -ENOSPC if that disk
- * has hardly any room, else rc. */
-int file_write_error(int fd, int rc);
 
 struct user_dir {
     const char *key; /* the setting that names it, for messages; NULL ends a list */

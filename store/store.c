@@ -35,12 +35,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <lmdb.h>
 #include <xxhash.h>
-
-#include "base/file.h"
 
 enum { VALUE_VERSION = 1, HASH = 8, HEAD = HASH + 1, BATCH = 1000 };
 /* What one write takes at most, in a tree of ten levels: each page on its way and a neighbour
@@ -97,6 +96,18 @@ static int translate(int rc)
     default:
         return rc > 0 ? -rc : -EBADMSG;
     }
+}
+
+/* LMDB says EIO of a write that a full disk has cut short: -ENOSPC if that disk
+ * has hardly any room, else rc. */
+static int write_error(int fd, int rc)
+{
+    enum { HARDLY_ANY = 1 << 20 };
+    struct statvfs v;
+
+    if (rc != -EIO || fstatvfs(fd, &v) != 0 || v.f_frsize == 0)
+        return rc;
+    return v.f_bavail < HARDLY_ANY / v.f_frsize ? -ENOSPC : rc;
 }
 
 /* --- values --------------------------------------------------------------- */
@@ -310,7 +321,7 @@ int store_commit(struct store_txn *t)
         return rc;
     }
     mdb_cursor_close(t->cursor);
-    rc = file_write_error(s->fd, translate(mdb_txn_commit(t->txn)));
+    rc = write_error(s->fd, translate(mdb_txn_commit(t->txn)));
     /* What is too much is given back. That it cannot be done now is no loss: the next
      * change does it. */
     if (mdb_txn_begin(s->env, NULL, 0, &t->txn) == 0) {
