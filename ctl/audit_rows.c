@@ -264,13 +264,14 @@ int audit_span(struct audit *a, int64_t *first, int64_t *last)
 {
     const uint64_t since = a->since_ms / hour_ms, until = a->until_ms / hour_ms;
     json_t *rows = json_array();
-    int code = audit_run(a, rows,
-                         "SELECT max((SELECT ifnull(min(id),1) FROM event),"
-                         "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%llu)) AS first,"
-                         "ifnull((SELECT event FROM main.hour WHERE id>%llu AND event>0 LIMIT 1),"
-                         "(SELECT ifnull(max(id),0) FROM event)) AS last",
-                         (unsigned long long)(since > 0 ? since - 1 : 0),
-                         (unsigned long long)(until > 0 ? until + 1 : INT64_MAX));
+    int code = audit_run(
+        a, rows,
+        "SELECT max((SELECT ifnull(min(id),1) FROM event),"
+        "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%llu)) AS first,"
+        "ifnull((SELECT event FROM main.hour WHERE id>%llu AND event>0 ORDER BY id LIMIT 1),"
+        "(SELECT ifnull(max(id),0) FROM event)) AS last",
+        (unsigned long long)(since > 0 ? since - 1 : 0),
+        (unsigned long long)(until > 0 ? until + 1 : INT64_MAX));
 
     *first = json_integer_value(json_object_get(json_array_get(rows, 0), "first"));
     *last = json_integer_value(json_object_get(json_array_get(rows, 0), "last"));

@@ -437,43 +437,53 @@ static void disk(uint64_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
 }
 
+static void flood(struct bench *b, uint64_t thousands)
+{
+    for (; thousands > 0; thousands--) {
+        ask(b, (char[]){"10.0.0.1 a.example again 1000"});
+        audit_writer_step(b->w, b->now, false);
+        bench_pass(b, 50);
+    }
+}
+
 static void run(struct bench *b, const struct script *s, char *at)
 {
     const char *word = next(&at);
-    uint64_t ms;
 
-    if (strcmp(word, "q") == 0)
+    if (strcmp(word, "q") == 0) {
         ask(b, at);
-    else if (strcmp(word, "limit") == 0)
+    } else if (strcmp(word, "limit") == 0) {
         limit(b, at);
-    else if (strcmp(word, "expect") == 0)
+    } else if (strcmp(word, "expect") == 0) {
         expect(b, at);
-    else if (strcmp(word, "stat") == 0)
+    } else if (strcmp(word, "stat") == 0) {
         expect_stat(b, at);
-    else if (strcmp(word, "control") == 0)
+    } else if (strcmp(word, "control") == 0) {
         control(b, at);
-    else if (strcmp(word, "pass") == 0)
+    } else if (strcmp(word, "pass") == 0) {
         bench_pass(b, span(&at));
-    else if (strcmp(word, "steps") == 0)
-        steps(b, span(&at), 0, false);
-    else if (strcmp(word, "busy") == 0)
-        ms = span(&at), steps(b, ms, span(&at), true);
-    else if (strcmp(word, "disk") == 0)
+    } else if (strcmp(word, "steps") == 0 || strcmp(word, "busy") == 0) {
+        uint64_t ms = span(&at);
+
+        steps(b, ms, span(&at), *word == 'b');
+    } else if (strcmp(word, "disk") == 0) {
         disk(number(&at));
-    else if (strcmp(word, "quiet") == 0)
+    } else if (strcmp(word, "quiet") == 0) {
         quiet(b);
-    else if (strcmp(word, "commit") == 0)
-        audit_writer_step(b->w, b->now, true), check_sums(b, s);
-    else if (strcmp(word, "restart") == 0)
-        bench_close(b), check_sums(b, s), bench_open(b, 1 << 20);
-    else if (strcmp(word, "ring") == 0)
-        bench_close(b), bench_open(b, number(&at));
-    else if (strcmp(word, "flood") == 0)
-        for (uint64_t n = number(&at); n > 0; n--, bench_pass(b, 50))
-            ask(b, (char[]){"10.0.0.1 a.example again 1000"}),
-                audit_writer_step(b->w, b->now, false);
-    else
+    } else if (strcmp(word, "flood") == 0) {
+        flood(b, number(&at));
+    } else if (strcmp(word, "commit") == 0) {
+        audit_writer_step(b->w, b->now, true);
+        check_sums(b, s);
+    } else if (strcmp(word, "restart") == 0 || strcmp(word, "ring") == 0) {
+        uint64_t size = number(&at);
+
+        bench_close(b);
+        check_sums(b, s);
+        bench_open(b, size > 0 ? size : 1 << 20);
+    } else {
         fail_msg("%s?", word);
+    }
 }
 
 static void check_script(void **state)
