@@ -113,19 +113,18 @@ static const struct audit_list lists[] = {
 #define SUM(name) ",ifnull(sum(" #name "),0) AS " #name
 #define META(key) "(SELECT value FROM meta WHERE name='" key "') AS " key
 static const char summary_sql[] =
-    "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),"
-    "0) AS attempts" SCHEMA_OUTCOMES(SUM)
-    ",ifnull(sum(updates),0) AS \"update\" FROM hour WHERE id>=%llu AND id*3600000<%llu),"
-    "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host "
-    "FROM client),"
-    "(SELECT (SELECT count(*) FROM main.suffix WHERE name<>'(other)') AS suffixes),"
-    "(SELECT recorded+counted+dropped AS all_questions,* FROM (SELECT " META("recorded") ","
-    META("counted") "," META("dropped") ")),"
+    "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,"
+    "ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM) ",ifnull(sum(updates),0) AS \"update\""
+    " FROM hour WHERE id>=%llu AND id*3600000<%llu),"
+    "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
+    "(SELECT count(*) AS suffixes FROM main.suffix WHERE name<>'(other)'),"
+    "(SELECT recorded+counted+dropped AS all_questions,* FROM"
+    " (SELECT " META("recorded") "," META("counted") "," META("dropped") ")),"
     "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
-    "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,(SELECT ms FROM event "
-    "ORDER BY id DESC LIMIT 1) AS last_record),"
-    "(SELECT (p.page_count-f.freelist_count)*s.page_size AS store_bytes FROM "
-    "pragma_page_count p,pragma_freelist_count f,pragma_page_size s)";
+    "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,"
+    "(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
+    "(SELECT (p.page_count-f.freelist_count)*s.page_size AS store_bytes"
+    " FROM pragma_page_count p,pragma_freelist_count f,pragma_page_size s)";
 /* clang-format on */
 
 /* --- the ledger's tables made anew from the events that pass ---------------------------------
@@ -144,58 +143,53 @@ static const char *const ledger_tables[] = {"client", "suffix", "host", "rule", 
 
 static const char picked_sql[] =
     "CREATE TEMP TABLE picked(id INTEGER PRIMARY KEY,ms,address,suffix,repeat,outcome,verdict,"
-    "rule,would_rule,real_hosts,"
-    "unapproved,answer,asks)";
-
-#define PICK "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved," \
-    "answer,type IN('SRV','ANY') AND outcome<>'update' FROM events WHERE kind='event'"
+    "rule,would_rule,real_hosts,unapproved,answer,asks)";
+#define PICK \
+    "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule," \
+    "real_hosts,unapproved,answer,type IN('SRV','ANY') AND outcome<>'update' FROM events WHERE kind='event'"
 
 /* What a row says of its last event it takes from that. */
+#define GROUPED "SELECT row_number() OVER (),g.*,"
+#define LAST_EVENT "g JOIN picked p ON p.id=g.event"
 static const char *const ledger_sql[] = {
     "CREATE INDEX temp.by_address ON picked(address,id)",
-    "INSERT INTO temp.rule(id,name" SCHEMA_HOUR ",clients,would,"
-    "outcome) SELECT row_number() OVER (),g.*,0," ID_OF("outcome", "p.outcome") " FROM "
-    "(SELECT rule," SPAN ",count(DISTINCT address) FROM picked WHERE rule<>'' GROUP BY rule)g "
-    "JOIN picked p ON p.id=g.event",
-    "INSERT INTO temp.rule(id,name,first,last,"
-    "clients" SCHEMA_COUNTS(SCHEMA_COLUMN) ") SELECT (SELECT count(*) "
-    "FROM temp.rule)+row_number() OVER (),would_rule,min(ms),max(ms),count(DISTINCT address),"
-    "0,0,0,0,0,0,0,0,0,0,0 FROM picked WHERE would_rule NOT IN(SELECT name FROM temp.rule) "
-    "GROUP BY would_rule",
+    "INSERT INTO temp.rule(id,name" SCHEMA_HOUR ",clients,would,outcome) "
+    GROUPED "0," ID_OF("outcome", "p.outcome")
+    " FROM (SELECT rule," SPAN ",count(DISTINCT address) FROM picked WHERE rule<>'' GROUP BY rule)"
+    LAST_EVENT,
+    "INSERT INTO temp.rule(id,name,first,last,clients" SCHEMA_COUNTS(SCHEMA_COLUMN) ")"
+    " SELECT (SELECT count(*) FROM temp.rule)+row_number() OVER (),would_rule,min(ms),max(ms),"
+    "count(DISTINCT address),0,0,0,0,0,0,0,0,0,0,0"
+    " FROM picked WHERE would_rule NOT IN(SELECT name FROM temp.rule) GROUP BY would_rule",
     "UPDATE temp.rule SET would=(SELECT count(*) FROM picked WHERE would_rule=name)",
-    "INSERT INTO temp.suffix(id,name" SCHEMA_HOUR ",clients,verdict,outcome,"
-    "rule) SELECT row_number() OVER (),g.*," LAST_OF "," RULE
-    " FROM (SELECT suffix," SPAN ",count(DISTINCT address) FROM picked GROUP BY suffix)g "
-    "JOIN picked p ON p.id=g.event",
-    "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host "
-    "FROM picked p,"
-    "json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
-    "INSERT INTO temp.host(id,name" SCHEMA_HOUR ",clients,delivered,verdict,outcome,rule,"
-    "unapproved) "
-    "SELECT row_number() OVER (),g.*," LAST_OF "," RULE ","
-    "instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0 FROM "
-    "(SELECT host," SPAN ",count(DISTINCT address),"
-    "sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) "
-    "FROM named JOIN picked USING(id) GROUP BY host)g JOIN picked p ON p.id=g.event",
-    "INSERT INTO temp.client(id,name" SCHEMA_HOUR ",host_at,host,no_host_since,"
-    "cadence_s) SELECT row_number() OVER (),g.*,"
-    "(SELECT h.id FROM picked p JOIN temp.host h ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
+    "INSERT INTO temp.suffix(id,name" SCHEMA_HOUR ",clients,verdict,outcome,rule) "
+    GROUPED LAST_OF "," RULE
+    " FROM (SELECT suffix," SPAN ",count(DISTINCT address) FROM picked GROUP BY suffix)" LAST_EVENT,
+    "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host"
+    " FROM picked p,json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
+    "INSERT INTO temp.host(id,name" SCHEMA_HOUR ",clients,delivered,verdict,outcome,rule,unapproved) "
+    GROUPED LAST_OF "," RULE ",instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0"
+    " FROM (SELECT host," SPAN ",count(DISTINCT address),"
+    "sum(instr(' '||lower(answer)||' ',' '||host||' ')>0)"
+    " FROM named JOIN picked USING(id) GROUP BY host)" LAST_EVENT,
+    "INSERT INTO temp.client(id,name" SCHEMA_HOUR ",host_at,host,no_host_since,cadence_s) "
+    GROUPED "(SELECT h.id FROM picked p JOIN temp.host h"
+    " ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
     " WHERE p.address=g.address AND p.answer<>'' ORDER BY p.id DESC LIMIT 1),"
-    "(SELECT min(ms) FROM picked p WHERE p.address=g.address AND asks AND answer='' "
-    "AND ms>g.host_at),"
-    "(SELECT CAST(avg(gap)/1000 AS INTEGER) FROM (SELECT ms-lag(ms) OVER (ORDER BY id) AS gap "
-    "FROM picked p"
+    "(SELECT min(ms) FROM picked p"
+    " WHERE p.address=g.address AND asks AND answer='' AND ms>g.host_at),"
+    "(SELECT CAST(avg(gap)/1000 AS INTEGER) FROM"
+    " (SELECT ms-lag(ms) OVER (ORDER BY id) AS gap FROM picked p"
     " WHERE p.address=g.address AND NOT repeat) WHERE gap>=60000)"
-    " FROM (SELECT address," SPAN ",max(iif(answer<>'',ms,0)) AS host_at FROM picked "
-    "GROUP BY address)g",
-    "INSERT INTO temp.client_suffix SELECT 16*c.id+g.place,s.id,p.ms," LAST_OF " "
-    "FROM (SELECT max(id) AS event,"
-    "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place FROM picked "
-    "GROUP BY address,suffix)g "
-    "JOIN picked p ON p.id=g.event JOIN temp.client c ON c.name=p.address "
-    "JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
-    "INSERT INTO temp.hour(id" SCHEMA_HOUR ") SELECT ms/3600000," SPAN " FROM picked "
-    "GROUP BY ms/3600000",
+    " FROM (SELECT address," SPAN ",max(iif(answer<>'',ms,0)) AS host_at"
+    " FROM picked GROUP BY address)g",
+    "INSERT INTO temp.client_suffix SELECT 16*c.id+g.place,s.id,p.ms," LAST_OF
+    " FROM (SELECT max(id) AS event,"
+    "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place"
+    " FROM picked GROUP BY address,suffix)" LAST_EVENT
+    " JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
+    "INSERT INTO temp.hour(id" SCHEMA_HOUR ")"
+    " SELECT ms/3600000," SPAN " FROM picked GROUP BY ms/3600000",
 };
 /* clang-format on */
 
@@ -206,9 +200,14 @@ static int ledger_of_events(struct audit *a)
     int code = audit_span(a, &first, &last);
 
     audit_where(a, where);
-    for (size_t i = 0; i < ARRAY_LEN(ledger_tables) && code == 0; i++)
-        code = audit_run(a, NULL, "CREATE TEMP TABLE %s AS SELECT * FROM main.%s WHERE 0",
-                         ledger_tables[i], ledger_tables[i]);
+    for (size_t i = 0; i < ARRAY_LEN(ledger_tables) && code == 0; i++) {
+        const char *name = ledger_tables[i];
+
+        code =
+            audit_run(a, NULL, "CREATE TEMP TABLE %s AS SELECT * FROM main.%s WHERE 0", name, name);
+        if (code == 0)
+            code = audit_run(a, NULL, "CREATE INDEX temp.%s_by_id ON %s(id)", name, name);
+    }
     if (code == 0)
         code = audit_run(a, NULL, "%s", picked_sql);
     for (; code == 0 && first <= last; first += PICK_STEP)
