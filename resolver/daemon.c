@@ -379,24 +379,6 @@ static void watch(struct daemon *d, evutil_socket_t fd, short what, event_callba
     d->events[d->n_events++] = e;
 }
 
-static void open_control(struct daemon *d)
-{
-    const char *path = d->newest->control.socket;
-    char problem[DAEMON_PROBLEM]; /* nobody can ask for it */
-    struct diags problems;
-    int rc;
-
-    diags_init(&problems);
-    if ((rc = control_open(&d->control, path, daemon_routes, d, &problems)) != 0) {
-        d->control = NULL;
-        do_without(problem, &problems, path, rc, "control",
-                   "waymarkctl cannot talk to this daemon");
-    } else {
-        watch(d, control_fd(d->control), EV_READ, on_api, NULL);
-    }
-    diags_fini(&problems);
-}
-
 /* Everything up to the first answer. 0, or an exit code. */
 static int start(struct daemon *d, struct settings *s, struct diags *problems)
 {
@@ -405,8 +387,12 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
                                     {NULL, NULL}};
     const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
+    const char *socket = s->control.socket;
+    char problem[DAEMON_PROBLEM]; /* nobody can ask for it */
     struct listener *listeners = NULL;
+    int rc;
 
+    log_set_level((int)s->server.log_level);
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
     raise_descriptors(s, d->n_workers);
     d->written = s;
@@ -432,7 +418,11 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     watch(d, SIGTERM, EV_SIGNAL, on_signal, NULL);
     watch(d, SIGINT, EV_SIGNAL, on_signal, NULL);
     watch(d, -1, 0, on_tick, &period);
-    open_control(d);
+    if ((rc = control_open(&d->control, socket, daemon_routes, d, problems)) == 0)
+        watch(d, control_fd(d->control), EV_READ, on_api, NULL);
+    else
+        do_without(problem, problems, socket, rc, "control",
+                   "waymarkctl cannot talk to this daemon");
     for (int i = 0; i < d->n_workers; i++)
         if (thread_start(&d->threads[i], worker_run, d->workers[i]) != 0)
             return EXIT_FAILURE;
@@ -452,13 +442,10 @@ int daemon_run(const char *settings_path, const char *const *assign)
                         .started = clock_now(),
                         .read = clock_now()};
     diags_init(&problems);
-    if (daemon_read_settings(settings_path, assign, &s, &problems) != 0) {
-        log_diags(&problems);
-        diags_fini(&problems);
-        return EXIT_INVALID;
-    }
-    log_set_level((int)s->server.log_level);
-    code = start(&d, s, &problems);
+    if (daemon_read_settings(settings_path, assign, &s, &problems) != 0)
+        code = EXIT_INVALID;
+    else
+        code = start(&d, s, &problems);
     log_diags(&problems);
     diags_fini(&problems);
     if (code != 0)
@@ -488,8 +475,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     auditor_stop(d.auditor);
     for (int i = 0; i < d.n_workers; i++)
         audit_ring_free(d.rings[i]);
-    if (d.shared.policy != NULL)
-        store_close(d.shared.policy);
+    store_close(d.shared.policy);
     cache_free(d.shared.cache);
     generation_release(d.newest);
     settings_free(d.written);

@@ -182,26 +182,6 @@ static json_t *find_hint(const struct query *q, const struct view *v, const stru
 
 /* --- the trace ------------------------------------------------------------- */
 
-static void begin(struct explain *e, struct now now)
-{
-    struct query_build build = {.qname = &e->qname,
-                                .qtype = e->qtype,
-                                .qclass = CLASS_IN,
-                                .edns = e->dnssec,
-                                .do_bit = e->dnssec};
-
-    memset(&e->q, 0, sizeof e->q);
-    memset(&e->stats, 0, sizeof e->stats);
-    e->client.port = SOME_PORT;
-    e->q.client.addr = e->client;
-    e->q.client.transport = AUDIT_TCP;
-    e->q.arrived_ms = now.mono_ms;
-    e->q.wire = e->wire;
-    e->q.wire_len = query_build(&build, e->wire, sizeof e->wire);
-    e->q.out = e->out;
-    e->q.out_size = sizeof e->out;
-}
-
 /* What is a client told if the deadline passes first? */
 static void ask_at_deadline(struct explain *e, const struct view *v, struct now now)
 {
@@ -324,6 +304,11 @@ json_t *explain_run(struct explain *e, const struct view *view, const struct rea
     struct view quiet = *view;
     const struct view *v = &quiet;
     struct query *q = &e->q;
+    const struct query_build build = {.qname = &e->qname,
+                                      .qtype = e->qtype,
+                                      .qclass = CLASS_IN,
+                                      .edns = e->dnssec,
+                                      .do_bit = e->dnssec};
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
     struct real supposed = {.verdict = e->supposed, .supposed = true};
     char name[NAME_TEXT], type[TYPE_TEXT];
@@ -333,7 +318,16 @@ json_t *explain_run(struct explain *e, const struct view *view, const struct rea
 
     quiet.stats = &e->stats;
     quiet.trace = true;
-    begin(e, now);
+    memset(q, 0, sizeof *q);
+    memset(&e->stats, 0, sizeof e->stats);
+    e->client.port = SOME_PORT;
+    q->client.addr = e->client;
+    q->client.transport = AUDIT_TCP;
+    q->arrived_ms = now.mono_ms;
+    q->wire = e->wire;
+    q->wire_len = query_build(&build, e->wire, sizeof e->wire);
+    q->out = e->out;
+    q->out_size = sizeof e->out;
     a = answer_read(v, q, now);
     is_read = a == ANSWER_FORWARD;
     is_kms = is_read && q->kms;

@@ -79,12 +79,21 @@ static uint32_t negative_ttl_given(const struct view *v, const struct real *r,
     return ttl_given(r, d, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
 }
 
-static size_t image_of_pool(struct writer w, const struct query *q, const struct policy_decision *d)
+/* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
+ * nothing that the real DNS says, so that its TTLs are whole each time. */
+static size_t make_image(const struct view *v, const struct query *q,
+                         const struct policy_decision *d, const uint8_t **image, bool *ours)
 {
-    const uint32_t ttl = ttl_given(&q->real, d, d->ttl);
+    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
+    const struct real *r = &q->real;
+    const bool pool = is_pool(d->outcome);
+    const uint32_t ttl = pool ? ttl_given(r, d, d->ttl) : 0;
+    size_t len;
 
+    *image = w.start;
+    *ours = true;
     image_begin(&w, &q->message, RCODE_NOERROR);
-    for (int i = 0; i < d->n_hosts; i++) {
+    for (int i = 0; pool && i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
         image_record(&w, SECTION_ANSWER, DNS_HEADER, TYPE_SRV, ttl, 6u + h->target.len);
@@ -93,7 +102,7 @@ static size_t image_of_pool(struct writer w, const struct query *q, const struct
         writer_u16(&w, h->port);
         writer_bytes(&w, h->target.data, h->target.len); /* RFC 2782: never compressed */
     }
-    for (int i = 0; i < d->n_hosts; i++) {
+    for (int i = 0; pool && i < d->n_hosts; i++) {
         const struct policy_host *h = &d->hosts[i];
 
         for (int k = 0; k < h->n_addresses; k++) {
@@ -109,27 +118,12 @@ static size_t image_of_pool(struct writer w, const struct query *q, const struct
             message_count(&w, SECTION_ADDITIONAL);
         }
     }
-    return w.full ? 0 : w.len;
-}
-
-/* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
- * nothing that the real DNS says, so that its TTLs are whole each time. */
-static size_t make_image(const struct view *v, const struct query *q,
-                         const struct policy_decision *d, const uint8_t **image, bool *ours)
-{
-    struct writer w = writer_make(v->scratch->second, DNS_MAX_MESSAGE);
-    const struct real *r = &q->real;
-    size_t len;
-
-    *image = w.start;
-    *ours = true;
-    if (is_pool(d->outcome))
-        return image_of_pool(w, q, d);
+    if (pool)
+        return w.full ? 0 : w.len;
     /* A negative answer of our own: with a SOA, or resolvers in front would ask again
      * each time, and stubs keep it as long as they like (RFC 2308 5). */
     if ((d->outcome == OUTCOME_DENIED && !real_is_negative(r)) ||
         (d->outcome == OUTCOME_FILTERED && (r->image == NULL || d->n_unapproved >= r->n_srv))) {
-        image_begin(&w, &q->message, RCODE_NOERROR);
         image_soa(&w, SECTION_AUTHORITY, DNS_HEADER, negative_ttl_given(v, r, d));
         return w.len;
     }
