@@ -154,6 +154,24 @@ static bool get_content(const struct cache_key *k, uint64_t *seed)
     return true;
 }
 
+/* The same for a decision that numbered() names, whose content is that of its number. */
+static void put_numbered(const char *prefix, unsigned i)
+{
+    struct cache_key k = numbered(prefix, i);
+
+    assert_int_equal(put_content(&k, 60, i), 0);
+}
+
+static bool get_numbered(const char *prefix, unsigned i)
+{
+    struct cache_key k = numbered(prefix, i);
+    uint64_t seed = i;
+    bool hit = get_content(&k, &seed);
+
+    assert_int_equal(seed, i);
+    return hit;
+}
+
 static void count_visit(void *context, const struct cache_key *k, const struct cache_facts *f,
                         const uint8_t *image, size_t len)
 {
@@ -425,25 +443,16 @@ static void test_flood_keeps_hot_names(void **state)
 {
     enum { HOT = 200, FLOOD = 60000 };
     unsigned lost = 0;
-    uint64_t seed;
 
     for (unsigned i = 0; i < HOT; i++) {
-        struct cache_key k = numbered("hot", i);
-
-        assert_int_equal(put_content(&k, 60, i), 0);
-        assert_true(get_content(&k, &seed));
+        put_numbered("hot", i);
+        assert_true(get_numbered("hot", i));
     }
     for (unsigned i = 0; i < FLOOD; i++) {
-        struct cache_key fk = numbered("flood", i), k = numbered("hot", i / 10 % HOT);
-
-        assert_int_equal(put_content(&fk, 60, i), 0);
-        if (i % 10 != 0)
-            continue;
-        if (!get_content(&k, &seed)) {
+        put_numbered("flood", i);
+        if (i % 10 == 0 && !get_numbered("hot", i / 10 % HOT)) {
             lost++;
-            assert_int_equal(put_content(&k, 60, i / 10 % HOT), 0);
-        } else {
-            assert_int_equal(seed, i / 10 % HOT);
+            put_numbered("hot", i / 10 % HOT);
         }
     }
     assert_in_range(lost, 0, 2);
@@ -453,16 +462,10 @@ static void test_flood_keeps_hot_names(void **state)
 /* A cache full of names in use still takes new ones: work is bounded. */
 static void test_all_hot_still_takes_new(void **state)
 {
-    uint64_t seed;
-
     for (unsigned i = 0; i < 20000; i++) {
-        struct cache_key k = numbered("n", i);
-
-        assert_int_equal(put_content(&k, 60, i), 0);
-        for (int used = 0; used < 4; used++) {
-            assert_true(get_content(&k, &seed));
-            assert_int_equal(seed, i);
-        }
+        put_numbered("n", i);
+        for (int used = 0; used < 4; used++)
+            assert_true(get_numbered("n", i));
     }
 }
 
@@ -472,22 +475,15 @@ static void test_replacing_one_name_evicts_none(void **state)
 {
     enum { KEPT = 500 };
     struct cache_key b = key("busy.example", CACHE_DECISION);
-    uint64_t seed;
 
     for (unsigned i = 0; i < KEPT; i++) {
-        struct cache_key k = numbered("kept", i);
-
-        assert_int_equal(put_content(&k, 60, i), 0);
-        assert_true(get_content(&k, &seed));
+        put_numbered("kept", i);
+        assert_true(get_numbered("kept", i));
     }
     for (unsigned i = 0; i < 1200; i++) /* one lap and a part of 1 MiB */
         assert_int_equal(put_content(&b, 1000, i), 0);
-    for (unsigned i = 0; i < KEPT; i++) {
-        struct cache_key k = numbered("kept", i);
-
-        assert_true(get_content(&k, &seed));
-        assert_int_equal(seed, i);
-    }
+    for (unsigned i = 0; i < KEPT; i++)
+        assert_true(get_numbered("kept", i));
     assert_int_equal(stats().entries, KEPT + 1);
     assert_int_equal(stats().evicted, 0);
 }

@@ -103,6 +103,7 @@ static const struct reply_row {
      "w.ex. 20 TXT \"x\"\n-a.net. 5 A 10.0.0.1\n", .ttl = 20},
     {"DNAME above the chain", "a.old.ex. A", "old.ex. DNAME new.ex.\na.old.ex. CNAME a.new.ex.\n"
      "a.new.ex. 5 A 10.0.0.9\n", .ttl = 5, .facts = CNAME, .end = "a.new.ex."},
+    {"DNAME at the name itself goes", "w.ex. A", "-w.ex. DNAME net.\nw.ex. A 10.0.0.9\n"},
     {"DNAME elsewhere goes", "a.old.ex. A", "-bank.ex. DNAME evil.ex.\na.old.ex. A 10.0.0.9\n"},
     {"records of another name in the answer go", "w.ex. A", "w.ex. A 10.0.0.1\n"
      "-www.bank.ex. 6 A 10.0.0.66\n"},
