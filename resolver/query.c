@@ -118,7 +118,7 @@ static enum answer send_reply(const struct view *v, struct query *q, uint16_t rc
     };
 
     if (image == NULL)
-        q->out_len = reply_empty(&options, rcode, 0, q->out, q->out_size);
+        q->out_len = reply_empty(&options, rcode, q->out, q->out_size);
     else
         q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out, q->out_size) : 0;
     return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;

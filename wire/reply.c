@@ -154,15 +154,14 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     return finish(o, flags, 0, counts, keep, out, limit);
 }
 
-size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint16_t flags, uint8_t *out,
-                   size_t size)
+size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint8_t *out, size_t size)
 {
     static const uint16_t none[3];
+    size_t limit = o->limit < size ? o->limit : size;
 
     if (rcode > 15 && !o->query->edns.present)
         rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
-    flags &= DNS_AA | DNS_TC | (o->ad ? DNS_AD : 0);
-    return finish(o, flags | (rcode & 15), rcode, none, 0, out, o->limit < size ? o->limit : size);
+    return finish(o, rcode & 15, rcode, none, 0, out, limit);
 }
 
 void image_begin(struct writer *w, const struct message *query, uint16_t rcode)

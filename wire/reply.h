@@ -32,10 +32,8 @@ struct reply_options {
 size_t reply_from_image(const struct reply_options *, const uint8_t *image, size_t len,
                         uint8_t *out, size_t size);
 
-/* A reply of header, question and OPT: errors, NODATA, truncation. flags: any
- * of DNS_AA DNS_TC DNS_AD to set. Upper bits of the rcode are put into OPT. */
-size_t reply_empty(const struct reply_options *, uint16_t rcode, uint16_t flags, uint8_t *out,
-                   size_t size);
+/* A reply of header, question and OPT, into which upper bits of the rcode are put. */
+size_t reply_empty(const struct reply_options *, uint16_t rcode, uint8_t *out, size_t size);
 
 /* Begins an image by hand (synthesized answers): header and question. */
 void image_begin(struct writer *, const struct message *query, uint16_t rcode);

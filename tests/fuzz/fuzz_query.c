@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.ede = codes[m.id % 3];
     options.keepalive = m.edns.keepalive ? 100 : 0;
     must(options.limit >= DNS_UDP_PLAIN && options.limit <= DNS_UDP_EDNS);
-    n = reply_empty(&options, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR, 0, out,
+    n = reply_empty(&options, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR, out,
                     sizeof out);
     must(n >= DNS_HEADER && n <= options.limit);
     if (m.question_len == 0)
