@@ -251,33 +251,24 @@ struct reader {
     struct source *sources;
 };
 
-static void read_source(struct reader *r, const struct yaml_node *root)
-{
-    struct source *source = arena_alloc(r->s->arena, sizeof *source);
-
-    if (source == NULL) {
-        form_no_memory(&r->form);
-        return;
-    }
-    *source = (struct source){r->sources, root, r->form.file, r->form.has_no_lines};
-    r->sources = source;
-    field_read(&r->form, &all_options, root, r->s);
-}
-
 static void read_text(struct reader *r, const char *text, size_t len)
 {
-    const struct yaml_node *root;
+    struct source *source = arena_alloc(r->s->arena, sizeof *source);
     struct diags *d = r->form.has_no_lines ? NULL : r->form.d;
+    const struct yaml_node *root;
     int rc = yaml_read(&root, r->s->arena, r->form.file, text, len, d);
 
-    if (rc == 0)
-        read_source(r, root);
-    else if (rc == -ENOMEM)
+    if (rc == -ENOMEM || source == NULL) {
         form_no_memory(&r->form);
-    else if (r->form.has_no_lines)
+    } else if (rc == 0) {
+        *source = (struct source){r->sources, root, r->form.file, r->form.has_no_lines};
+        r->sources = source;
+        field_read(&r->form, &all_options, root, r->s);
+    } else if (r->form.has_no_lines) {
         form_problem(&r->form, NULL, "is not YAML: this value needs quotes");
-    else if (r->form.rc == 0)
+    } else if (r->form.rc == 0) {
         r->form.rc = rc; /* the problems are in d */
+    }
 }
 
 /* may_miss: no file is an empty file. drop_in: no pipe either, which would keep
