@@ -93,7 +93,7 @@ void store_end(struct store_txn *);   /* of a change: nothing was. NULL is fine 
 int store_commit(struct store_txn *); /* with a sync; gone either way */
 
 uint64_t store_state(const struct store_txn *);              /* which state is seen */
-const struct store_counts *store_counts(struct store_txn *); /* NULL: damaged; -errno none */
+const struct store_counts *store_counts(struct store_txn *); /* NULL: damaged */
 static inline uint64_t store_count(const struct store_counts *c, char table)
 {
     return c->tables[table & 63];
@@ -116,7 +116,8 @@ void store_key_copy(struct store_key *, const struct store_bytes *);
 
 /* Visits all records that begin with prefix (the first one has more than that), in
  * transactions of 1,000. *state: 0 becomes the state that is read; -EAGAIN when it is not
- * (any more) that; NULL: it may move. Not 0 stops, but no visitor says -ENOENT. */
+ * (any more) that; NULL: it may move. -EBADMSG: one is damaged. Not 0 stops, but no visitor
+ * says -ENOENT. */
 typedef int store_visit(void *context, const struct store_record *);
 int store_each(struct store *, uint64_t *state, const struct store_key *prefix, store_visit *,
                void *context);
