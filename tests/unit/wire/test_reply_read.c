@@ -174,6 +174,7 @@ static const struct reply_row {
     {"address that ends before the answer goes", "_s._tcp.ex. SRV",
      "_s._tcp.ex. SRV 0 1 1688 kms.ex.\n-ar kms.ex. 59 A 10.0.0.3\n"
      "ar kms.ex. AAAA 2001:db8::3\n"},
+    {"address that a KX names goes", "ex. KX", "ex. KX 10 kx.ex.\n-ar kx.ex. A 10.0.0.3\n"},
     {"address with TTL 0 goes, and the answer is kept", "ex. MX", "ex. MX 10 mx.ex.\n"
      "-ar mx.ex. 0 A 10.0.0.3\n"},
     {"NS that ends before the answer goes, with its address", "w.ex. A", "w.ex. A 10.0.0.1\n"
