@@ -7,6 +7,7 @@
 #include "tests/unit/resolver/net.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -28,6 +29,7 @@ enum { SLOTS = 16, CLIENTS = 26 };
 static const struct row {
     const char *name, *settings, *steps;
     const char *listen, *server; /* where the settings listen, and the client asks */
+    unsigned slots;              /* 0: SLOTS */
 } rows[] = {
     {"answered here", "", "u#1 u=1 queries_udp=1 queries_tcp=0 answers=1 kms_questions=0"},
     {"more than a batch", "", "u#100 u=100 queries_udp=100 answers=100 send_errors=0"},
@@ -56,6 +58,8 @@ static const struct row {
      "+a1 a*200 events=184 <184-199 events=200 queries_tcp=200 a=200"},
     {"what waits is answered before the end", "",
      "+a1 a?www.example +b1 u?u.example / a-1 b-0 u=1"},
+    {"a hundred questions of a connection wait at a time", "",
+     "+a1 a*150 sent=100 <0-49 sent=150 a=50", .slots = 256},
     {"a second question waits for the first to be whole", "", "+a1 a?invalid a?invalid a=2"},
 
     {"there is room", "limits: {tcp-connections: 4}", "+a1 +b2 +c3 +d4 a=0 b=0 c=0 d=0"},
@@ -125,7 +129,7 @@ static void set_up(const struct row *r)
 
     memset(&t, 0, sizeof t);
     diags_init(&d);
-    t.n = net_new(SLOTS);
+    t.n = net_new(r->slots > 0 ? r->slots : SLOTS);
     t.n->send_client = send_client;
     for (int tries = 0; rc != 0 && tries < 20; tries++) { /* others look for ports, too */
         assert_int_equal(
@@ -160,6 +164,7 @@ static void stop(void)
     forwarder_free(t.n->f);
     udp_free(t.udp);
     tcp_free(t.tcp);
+    assert_true(t.udp == NULL || fcntl(t.listeners[0].fd, F_GETFD) < 0); /* it is closed */
     t.n->f = NULL;
     t.udp = NULL;
     t.tcp = NULL;
