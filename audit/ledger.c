@@ -8,8 +8,8 @@
  * not in memory. All of them lie in one arena and are forgotten together.
  *
  * What many events have in common is a row, too, which is written once. Its number
- * is that of the first event that names it, and no event SHARED numbers later does:
- * so what only removed events have named can be told by its number.
+ * is that of the first event that names it, and no event LEDGER_SHARED numbers later
+ * does: so what only removed events have named can be told by its number.
  */
 #include "audit/ledger.h"
 

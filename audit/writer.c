@@ -37,7 +37,7 @@
 #include "base/str.h"
 #include "wire/pack.h"
 
-enum { STEP = 100000 /* events of a removal */, FREE_PAGES = 2000 };
+enum { STEP = 100000 /* events of a removal, at most */, FREE_PAGES = 2000 };
 enum { RINGS = 1024, SEEN_SETS = 16384 };
 enum { WAYS = 4, ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
 static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
@@ -383,17 +383,18 @@ static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
 {
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
-    int64_t ends[2], found[2], end;
+    int64_t ends[2], found[2], end, part;
     int rc = audit_store_sql(w->store, ends, "SELECT min(id),max(id) FROM event");
 
     if (rc < 0)
         return rc;
+    part = (ends[1] - ends[0]) / 50;
     end = ends[0] + STEP < ends[1] + 1 ? ends[0] + STEP : ends[1] + 1;
     rc = audit_store_sql(w->store, &end,
                          "SELECT id FROM event WHERE id<? AND ms>=? ORDER BY id LIMIT 1", end,
                          cutoff(now, w->limits.retention_ms));
     if (rc >= 0 && end == ends[0] && too_large(w))
-        end += (ends[1] - ends[0]) / 50;
+        end += part < STEP ? part : STEP;
     if (rc >= 0)
         rc = audit_store_sql(w->store, found, "SELECT max(ms),count(*) FROM event WHERE id<?", end);
     if (rc < 0 || found[1] == 0)
