@@ -39,7 +39,7 @@ static size_t make_reply(const uint8_t *query, size_t len, uint8_t *reply)
                                     .limit = SIZE,
                                     .ede = 29,
                                     .ede_text = "\033[2J\377x",
-                                    .nsid = "n"};
+                                    .nsid = "name"};
 
     assert_int_equal(message_read_query(&m, query, len), MESSAGE_OK);
     assert_true(m.edns.present && m.qclass == CLASS_IN && (m.flags & DNS_RD));
@@ -96,9 +96,11 @@ static const struct row {
     const char *what, *line;
     enum play play;
     int code;
-    const char *has; /* of stdout, or of stderr when it fails */
+    const char *has;    /* of stdout, or of stderr when it fails */
+    const char *listen; /* NULL: 127.0.0.1 */
 } rows[] = {
     {"an answer", QUERY, UDP, 0, SCREEN "udp, "},
+    {"the daemon listens at any address", QUERY, UDP, 0, SCREEN "udp, ", "0.0.0.0"},
     {"a type", QUERY " AAAA", UDP, 0, "question  www.example AAAA\n"},
     {"the type of discovery names", "query _vlmcs._tcp.corp", UDP, 0, "  _vlmcs._tcp.corp SRV\n"},
     {"TCP", QUERY " --tcp", TCP, 0, SCREEN "tcp, "},
@@ -144,7 +146,8 @@ static void check_row(void **state)
     pid_t child;
 
     snprintf(port, sizeof port, "%u", open_port(&udp, &tcp));
-    snprintf(first, sizeof first, "-c /dev/null -o server.listen=[\"127.0.0.1:%s\"]", port);
+    snprintf(first, sizeof first, "-c /dev/null -o server.listen=[\"%s:%s\"]",
+             r->listen ? r->listen : "127.0.0.1", port);
     child = r->play < NOBODY ? fork() : -1;
     if (child == 0) {
         alarm(20);
