@@ -344,12 +344,12 @@ static int read_map(struct form *form, const struct field *f, const struct yaml_
         if (field_find(f, one->key) == NULL)
             rc = unknown_key(form, f, one);
     for (const struct field *row = f->rows; row->key != NULL; row++) {
-        const struct yaml_node *one = is_key_of(row, f) ? yaml_get(node, field_name(row)) : NULL;
+        const struct yaml_node *one = yaml_get(node, field_name(row));
 
+        if (!is_key_of(row, f))
+            continue;
         if (one != NULL)
             rc = field_read(form, row, one, base) != 0 ? -EINVAL : rc;
-        else if (!is_key_of(row, f))
-            continue;
         else if (row->fallback == NULL && row->computed == NULL)
             rc =
                 form_problem_key(form, node, "%s needs %s: %s", f->key, field_name(row), row->help);

@@ -78,6 +78,7 @@ static void parse(void **state)
                      addr_is_v4(&a) ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
     assert_true(addr_from_sockaddr(&before, (struct sockaddr *)&sa));
     assert_true(addr_same(&a, &before));
+    assert_false(addr_from_sockaddr(&a, NULL));
     sa.ss_family = AF_UNIX;
     assert_false(addr_from_sockaddr(&a, (struct sockaddr *)&sa));
 }
@@ -207,9 +208,16 @@ static void contains(void **state)
 
 static void sameness(void **state)
 {
+    struct prefix p[3];
     struct addr a, b;
     char out[ADDR_TEXT];
 
+    assert_int_equal(prefix_parse(&p[0], "10.0.0.0/8"), 0);
+    assert_int_equal(prefix_parse(&p[1], "10.0.0.0/9"), 0);
+    assert_int_equal(prefix_parse(&p[2], "11.0.0.0/8"), 0);
+    assert_true(prefix_same(&p[0], &p[0]));
+    assert_false(prefix_same(&p[0], &p[1]));
+    assert_false(prefix_same(&p[0], &p[2]));
     assert_int_equal(addr_parse(&a, "192.0.2.1:53", 0), 0);
     assert_int_equal(addr_parse(&b, "192.0.2.1:54", 0), 0);
     assert_true(addr_same_ip(&a, &b));
