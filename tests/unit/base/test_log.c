@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/number.h"
@@ -61,6 +64,29 @@ static void check_row(void **state)
     log_set_level(LOG_INFO);
 }
 
+/* The first test: the process looks at its standard error once. */
+static void under_systemd(void **state)
+{
+    char out[64] = "", id[64];
+    struct stat st;
+    int pipes[2];
+
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(fstat(pipes[1], &st), 0);
+    snprintf(id, sizeof id, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
+    if (fork() == 0) {
+        setenv("JOURNAL_STREAM", id, 1);
+        dup2(pipes[1], STDERR_FILENO);
+        log_info("x");
+        _exit(0);
+    }
+    wait(NULL);
+    assert_true(read(pipes[0], out, sizeof out - 1) > 0);
+    assert_string_equal(out, "<6>x\n");
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 static void long_message(void **state)
 {
     char text[3000], out[8192];
@@ -97,6 +123,7 @@ static void clocks_go(void **state)
 
 int main(void)
 {
+    TEST(under_systemd);
     ROWS(rows, check_row);
     TEST(long_message);
     TEST(nobody_listens);
