@@ -485,6 +485,7 @@ static const struct special_row {
     {"10/8, one server is public", MIXED, "4.3.2.10.in-addr.arpa PTR", "FORWARD"},
     {"10/8, a route above it", OWN("in-addr.arpa"), "4.3.2.10.in-addr.arpa PTR", "FORWARD"},
     {"192.168/16", PUBLIC, "1.0.168.192.IN-ADDR.ARPA PTR", "NXDOMAIN" OF("168.192.IN-ADDR.ARPA.")},
+    {"172.15", PUBLIC, "1.0.15.172.in-addr.arpa PTR", "FORWARD"},
     {"172.16", PUBLIC, "1.0.16.172.in-addr.arpa PTR", "NXDOMAIN" OF("16.172.in-addr.arpa.")},
     {"172.31", PUBLIC, "1.0.31.172.in-addr.arpa PTR", "NXDOMAIN" OF("31.172.in-addr.arpa.")},
     {"172.32", PUBLIC, "1.0.32.172.in-addr.arpa PTR", "FORWARD"},
