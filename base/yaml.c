@@ -119,6 +119,8 @@ static int syntax_problem(struct reader *r)
         }
         if (strstr(problem, "control characters") == NULL)
             return PROBLEM(r, mark, "not UTF-8; save the text as UTF-8");
+        if (p->problem_value == 0)
+            return PROBLEM(r, mark, "a NUL byte is not allowed; save the text as UTF-8");
         return PROBLEM(r, mark, "a control character; in double quotes it can be written \\x%02x",
                        (unsigned)p->problem_value);
     }
