@@ -138,7 +138,7 @@ const char *field_in_unit(const struct field *f, uint64_t v, char out[NUMBER_TEX
 static int read_number(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
 {
-    char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 32];
+    char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 48];
     uint64_t v;
     int rc;
 
@@ -152,6 +152,8 @@ static int read_number(struct form *form, const struct field *f, const struct ya
         return form_wrong(form, f, node, NULL);
     snprintf(range, sizeof range, "is out of range: %s to %s", field_in_unit(f, f->min, least),
              field_in_unit(f, f->max, most));
+    if (f->min == f->max)
+        snprintf(range, sizeof range, "is out of range: only %s works in this version", least);
     if (rc != 0 || v < f->min || v > f->max)
         return form_wrong(form, f, node, range);
     set_number(to, f->size, v);
@@ -173,6 +175,10 @@ static int read_word(struct form *form, const struct field *f, const struct yaml
         }
         str_addf(&s, "%s%s", i == 0 ? "is none of " : ", ", f->words[i]);
         usable[i] = f->words[i];
+    }
+    if (usable[1] == NULL) {
+        str_init(&s, list, sizeof list);
+        str_addf(&s, "is unknown: only %s works in this version", usable[0]);
     }
     str_add(&s, diag_meant(node->text, usable, meant));
     return form_wrong(form, f, node, list);
@@ -240,7 +246,8 @@ static int check_shape(struct form *form, const struct field *f, const struct ya
     if (f->rows != NULL || (f->flags & FIELD_NAMED) != 0)
         return node->kind == YAML_MAP
                    ? 0
-                   : form_problem(form, node, "%s must be a mapping (key: value)", f->key);
+                   : form_problem(form, node, "%s%s must be a mapping (key: value)",
+                                  f->size > 0 ? "an element of " : "", f->key);
     if (field_is_empty(node))
         return form_problem_key(form, node, "%s has no value%s", f->key,
                                 f->element != NULL      ? "; write [] for an empty list"

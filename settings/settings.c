@@ -265,7 +265,7 @@ static void read_text(struct reader *r, const char *text, size_t len)
         r->sources = source;
         field_read(&r->form, &all_options, root, r->s);
     } else if (r->form.has_no_lines) {
-        form_problem(&r->form, NULL, "is not YAML: this value needs quotes");
+        form_problem(&r->form, NULL, "is not YAML: check its quotes and brackets");
     } else if (r->form.rc == 0) {
         r->form.rc = rc; /* the problems are in d */
     }
