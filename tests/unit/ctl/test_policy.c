@@ -261,6 +261,7 @@ static const struct row {
      .log = "rule one gone"},
     {"edit", "Apply this?", KEPT, .code = EXIT_FAILED},
     {"edit", "your text is kept in", KEPT, .code = EXIT_FAILED},
+    {"edit --dry-run", "--- policy\n+++ edited\n", KEPT},
     {"edit --dry-run", "dry run: nothing is changed, serial 1", KEPT},
     {"edit", "nothing is changed, serial 1", KEPT, .text = STORED "# and more\n"},
     {"edit --yes", "pool p: has no host", KEPT, .code = EXIT_INVALID,

@@ -7,7 +7,7 @@
  *   abort STATEMENTS         done, and given up
  *   refused WORD STATEMENT   invalid, missing, busy, long; nothing is changed
  *   ask SUFFIX CLIENT = OUTCOME REASON RULE
- *   host NAME = RULE POOL    who gives it to 10.20.1.1; "-": nobody
+ *   host NAME = RULE POOL    who gives it to 10.20.1.1; "-": nobody; "damaged"
  *   address IP = yes|no      is it one of a host in a pool?
  *   counts = SERIAL NETWORKS POOLS RULES SUFFIXES APPROVED
  *   damage TABLE NTH OCTET   flips a bit of the nth value of the table; then it is served
@@ -100,7 +100,7 @@ static inline void verify_says(struct fixture *f, const char *part)
     diags_fini(&d);
 }
 
-/* "RULE POOL" that gives the host to 10.20.1.1, or "-". */
+/* "RULE POOL" that gives the host to 10.20.1.1, "damaged", or "-". */
 static inline void script_host(struct fixture *f, const char *host, char *out, size_t size)
 {
     const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
@@ -120,7 +120,10 @@ static inline void script_host(struct fixture *f, const char *host, char *out, s
     store_reader_end(f->reader->txn);
     if (d.n_hosts > 0)
         assert_true(may_be);
-    snprintf(out, size, d.n_hosts > 0 ? "%s %s" : "-", d.rule, d.pool);
+    if (d.reason == REASON_DAMAGED)
+        snprintf(out, size, "damaged");
+    else
+        snprintf(out, size, d.n_hosts > 0 ? "%s %s" : "-", d.rule, d.pool);
 }
 
 static inline const char *script_code(int rc)

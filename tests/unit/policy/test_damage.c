@@ -46,7 +46,8 @@ static const struct script scripts[] = {
      "ask n.local 10.20.1.1 = denied rule n\n"
      "ask n.local 10.21.1.1 = missing no-rule -\n"},
     {"damaged: address and name of a host", "change " HOSTS "\ndamage D 0 3\ndamage H 0 3\n"
-                                            "host k.c.d = -\nhost m.c.d = -\n"},
+                                            "host k.c.d = damaged\nhost m.c.d = -\n"},
+    {"damaged: user of a host's pool", "change " HOSTS "\ndamage P 0 3\nhost k.c.d = damaged\n"},
     {"file: as long as what is used", "change " BASE "\ncut -0\nopen write =\n"
                                       "ask corp.example 10.1.1.1 = filled rule r\n"},
     {"file: cut by an octet", "change " BASE "\ncut -1\nopen read = was cut short\n"

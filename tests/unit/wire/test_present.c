@@ -190,6 +190,7 @@ static void check_print_strings(void **state)
     assert_true(rr_walk_next(&w, &rr));
     assert_true(rr_print(wire, sizeof wire, &rr, text, sizeof text));
     assert_memory_equal(text, ". 5 IN TXT \\# 20000 0000", 24);
+    assert_false(rr_print(wire, sizeof wire - 1, &rr, text, sizeof text)); /* of a longer one */
 }
 
 int main(void)
