@@ -636,7 +636,7 @@ static int run_tests(struct ctl *c, struct store *store, const struct policy_tes
             break;
         rc = run_test(c, r, &tests->list[i], rows);
         failed += rc > 0;
-        store_reader_end(r->txn);
+        store_end(r->txn);
     }
     policy_reader_free(r);
     if (rc >= 0)

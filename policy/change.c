@@ -156,7 +156,8 @@ static int remove_others(struct changes *l, struct store_txn *t, enum policy_kin
     struct store_record r;
     int rc;
 
-    for (rc = store_seek(t, &table, 1, &r); rc == 0; rc = store_next(t, &table, 1, &r)) {
+    for (rc = store_step(t, STORE_SEEK, &table, 1, &r); rc == 0;
+         rc = store_step(t, STORE_NEXT, &table, 1, &r)) {
         union policy_object *o = arena_alloc(l->arena, sizeof o->approved);
         struct policy_key k;
 
@@ -277,8 +278,9 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
         /* Without networks, no suffix that stays may be wide. */
         key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = r->name});
         if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0))
-            for (rc = store_seek(t->txn, &k, k.len, &entry); judged.n_suffixes == 0 && rc == 0;
-                 rc = store_next(t->txn, &k, k.len, &entry))
+            for (rc = store_step(t->txn, STORE_SEEK, &k, k.len, &entry);
+                 judged.n_suffixes == 0 && rc == 0;
+                 rc = store_step(t->txn, STORE_NEXT, &k, k.len, &entry))
                 judged.n_suffixes = key_read(&entry.key, &wide) && suffix_is_wide(&wide.suffix);
     }
     rc = rc < 0 && rc != -ENOENT ? rc : policy_rule_check(&judged, d);
@@ -301,8 +303,8 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
     if (c->verb == CHANGE_REMOVE && (is_network || c->kind == POLICY_POOL)) {
         key_make(&k, is_network ? TABLE_NETWORK_USER : TABLE_POOL_USER,
                  &(struct key_parts){.front = name});
-        for (rc = store_seek(t->txn, &k, k.len, &user); rc == 0;
-             rc = store_next(t->txn, &k, k.len, &user)) {
+        for (rc = store_step(t->txn, STORE_SEEK, &k, k.len, &user); rc == 0;
+             rc = store_step(t->txn, STORE_NEXT, &k, k.len, &user)) {
             used = true;
             diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], name,
                       (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
@@ -331,7 +333,7 @@ static int remove_suffixes(struct store_txn *t, const char *rule, const struct p
 
     key_make(&all, TABLE_RULE_SUFFIX, &(struct key_parts){.front = rule});
     last = all;
-    while ((rc = store_after(t, &last, all.len, &r)) == 0) {
+    while ((rc = store_step(t, STORE_AFTER, &last, all.len, &r)) == 0) {
         struct policy_key k;
 
         store_key_copy(&last, &r.key);

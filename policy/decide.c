@@ -201,7 +201,8 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
     writer_u8(&to, (uint8_t)kind); /* the names of rules follow */
     k.len = to.len;                /* two octets for each of a name, and three more: it fits */
     *left = depth;
-    for (rc = store_seek(w->txn, &k, 1, &r); rc == 0; rc = store_next(w->txn, &k, 1, &r)) {
+    for (rc = store_step(w->txn, STORE_SEEK, &k, 1, &r); rc == 0;
+         rc = store_step(w->txn, STORE_NEXT, &k, 1, &r)) {
         if (r.key.len <= k.len || memcmp(r.key.data, k.data, k.len) != 0)
             break;
         any = true;
@@ -213,7 +214,7 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
         return rc;
     if (any || depth == 0)
         return 0;
-    rc = store_prev(w->txn, &k, 1, &r);
+    rc = store_step(w->txn, STORE_PREV, &k, 1, &r);
     if (rc == -ENOENT)
         *left = 0;
     if (rc != 0)
@@ -270,13 +271,13 @@ static int walk_host(struct walk *w)
 
     key_make(&host, TABLE_HOST, &(struct key_parts){.domain = w->ask->qname});
     last = host;
-    while ((rc = store_after(w->txn, &last, host.len, &r)) == 0) {
+    while ((rc = store_step(w->txn, STORE_AFTER, &last, host.len, &r)) == 0) {
         store_key_copy(&last, &r.key);
         if (!record_name(pool, last.data + host.len, last.len - host.len))
             return -EBADMSG;
         key_make(&user, TABLE_POOL_USER, &(struct key_parts){.front = pool});
-        for (rc = store_seek(w->txn, &user, user.len, &r); rc == 0;
-             rc = store_next(w->txn, &user, user.len, &r)) {
+        for (rc = store_step(w->txn, STORE_SEEK, &user, user.len, &r); rc == 0;
+             rc = store_step(w->txn, STORE_NEXT, &user, user.len, &r)) {
             rc = meet(w, SUFFIX_EXACT, 0,
                       (struct store_bytes){r.key.data + user.len, r.key.len - user.len});
             if (rc != 0)
@@ -361,7 +362,9 @@ static int find_record(struct store_txn *t, const struct store_key *k)
 {
     struct store_record record;
 
-    return k->len > 0 ? store_seek(t, k, k->len, &record) : -ENOENT; /* longer than any */
+    if (k->len == 0)
+        return -ENOENT; /* longer than any */
+    return store_step(t, STORE_SEEK, k, k->len, &record);
 }
 
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
@@ -504,9 +507,9 @@ static int read_filter(struct policy_reader *r)
     int rc, n = 0;
 
     memset(f->bits, 0, sizeof f->bits);
-    for (rc = store_seek(r->txn, &table, 1, &record);
+    for (rc = store_step(r->txn, STORE_SEEK, &table, 1, &record);
          rc == 0 && n++ < NAMES_MAX && key_read(&record.key, &host);
-         rc = store_next(r->txn, &table, 1, &record)) {
+         rc = store_step(r->txn, STORE_NEXT, &table, 1, &record)) {
         bit = filter_bit(&host.suffix.name);
         f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
     }

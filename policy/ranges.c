@@ -153,9 +153,11 @@ int ranges_derive(struct store_txn *t)
     struct sweep s = {.txn = t};
     uint8_t highest[16], before[16];
     struct store_record r;
+    struct store_key old;
     int rc;
 
-    for (rc = store_seek(t, &networks, 1, &r); rc == 0; rc = store_next(t, &networks, 1, &r))
+    for (rc = store_step(t, STORE_SEEK, &networks, 1, &r); rc == 0;
+         rc = store_step(t, STORE_NEXT, &networks, 1, &r))
         if ((rc = add_network(&s, &r)) != 0)
             goto done;
     if (rc != -ENOENT)
@@ -164,7 +166,13 @@ int ranges_derive(struct store_txn *t)
     s.stack = calloc(s.n_spans + 1, sizeof *s.stack);
     if (s.stack == NULL)
         goto done;
-    rc = store_del_all(t, &ranges);
+    /* No cursor has to live through a deletion: it is placed anew for each. */
+    while ((rc = store_step(t, STORE_SEEK, &ranges, 1, &r)) == 0) {
+        store_key_copy(&old, &r.key);
+        if ((rc = store_del(t, &old)) != 0)
+            goto done;
+    }
+    rc = rc == -ENOENT ? 0 : rc;
     if (s.n_spans > 0)
         qsort(s.spans, s.n_spans, sizeof *s.spans, span_compare);
     for (size_t i = 0; i < s.n_spans && rc == 0; i++) {
@@ -229,7 +237,7 @@ static int find_client(struct policy_reader *r, const struct addr *addr, struct 
     if (counts != NULL && store_count(counts, TABLE_NETWORK) == 0)
         return 0;
     key_make(&k, TABLE_RANGE, &(struct key_parts){.ip = addr->ip});
-    rc = store_seek(r->txn, &k, 1, &range);
+    rc = store_step(r->txn, STORE_SEEK, &k, 1, &range);
     if (rc == -ENOENT && counts == NULL)
         return 0; /* no ranges, and nobody says that there should be */
     if (rc != 0)

@@ -490,11 +490,11 @@ int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
     const struct store_key behind = {1, {TABLE_LOG + 1}}, table = {1, {TABLE_LOG}};
     struct store_record r;
     struct cursor c;
-    int rc = store_seek(t, &behind, 0, &r);
+    int rc = store_step(t, STORE_SEEK, &behind, 0, &r);
 
     *serial = *time_ms = 0;
     if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
-        rc = store_prev(t, &table, 1, &r);
+        rc = store_step(t, STORE_PREV, &table, 1, &r);
     if (rc != 0 && rc != -EBADMSG)
         return rc == -ENOENT ? 0 : rc;
     c = cursor_make(r.value.data, r.value.len);
@@ -509,7 +509,7 @@ int log_prune(struct store_txn *t, uint64_t before_ms)
     for (unsigned i = 0; i < PRUNE; i++) {
         struct store_record r;
         struct store_key k;
-        int rc = store_seek(t, &table, 1, &r);
+        int rc = store_step(t, STORE_SEEK, &table, 1, &r);
         struct cursor c = cursor_make(r.value.data, r.value.len);
 
         if (rc != 0 || cursor_u64(&c) >= before_ms)

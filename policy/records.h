@@ -135,7 +135,7 @@ struct policy_reader {
 /* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
 struct policy_reader *policy_reader_new(struct store *);
 void policy_reader_free(struct policy_reader *);
-/* Between store_reader_begin() and _end() of its txn. */
+/* Between store_reader_begin() and store_end() of its txn. */
 uint64_t policy_reader_serial(struct policy_reader *);
 
 struct policy_counts {

@@ -63,7 +63,7 @@ static inline bool view_policy(const struct view *v)
 static inline void view_policy_end(const struct view *v)
 {
     if (v->policy != NULL && *v->policy_begun)
-        store_reader_end(v->policy->txn);
+        store_end(v->policy->txn);
     *v->policy_begun = false;
 }
 

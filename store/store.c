@@ -56,6 +56,7 @@ struct store_txn {
     struct store *store;
     MDB_txn *txn;
     MDB_cursor *cursor;
+    bool is_change;             /* else a reader's */
     bool at_end;                /* the cursor is behind the last record */
     bool faulted;               /* nothing more is read until the reader begins again */
     struct store_counts counts; /* of the state counts_of; 0: of none */
@@ -96,18 +97,6 @@ static int translate(int rc)
     default:
         return rc > 0 ? -rc : -EBADMSG;
     }
-}
-
-/* LMDB says EIO of a write that a full disk has cut short: -ENOSPC if that disk
- * has hardly any room, else rc. */
-static int write_error(int fd, int rc)
-{
-    enum { HARDLY_ANY = 1 << 20 };
-    struct statvfs v;
-
-    if (rc != -EIO || fstatvfs(fd, &v) != 0 || v.f_frsize == 0)
-        return rc;
-    return v.f_bavail < HARDLY_ANY / v.f_frsize ? -ENOSPC : rc;
 }
 
 /* --- values --------------------------------------------------------------- */
@@ -169,7 +158,7 @@ static int open_txn(struct store_txn *t, struct store *s, bool change)
 {
     int rc;
 
-    *t = (struct store_txn){.store = s};
+    *t = (struct store_txn){.store = s, .is_change = change};
     rc = mdb_txn_begin(s->env, NULL, change ? 0 : MDB_RDONLY, &t->txn);
     if (rc == MDB_READERS_FULL && store_sweep(s) > 0)
         rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
@@ -190,16 +179,11 @@ static int close_txn(struct store_txn *t)
 
 int store_settle(struct store_txn *t, int rc)
 {
-    if (rc != -EFAULT)
-        return rc;
-    t->faulted = true;
-    atomic_fetch_add(&t->store->faults, 1);
-    return -EIO;
-}
-
-bool store_is_faulted(const struct store_txn *t)
-{
-    return t->faulted;
+    if (rc == -EFAULT) {
+        t->faulted = true;
+        atomic_fetch_add(&t->store->faults, 1);
+    }
+    return t->faulted ? -EIO : rc;
 }
 
 struct store_txn *store_reader_new(struct store *s)
@@ -248,16 +232,8 @@ int store_reader_begin(struct store_txn *t)
     t->faulted = false;
     guarded(rc, renew(t));
     if (rc != 0)
-        store_reader_end(t);
+        store_end(t);
     return store_settle(t, rc);
-}
-
-void store_reader_end(struct store_txn *t)
-{
-    int rc;
-
-    guarded(rc, (mdb_txn_reset(t->txn), 0));
-    (void)store_settle(t, rc);
 }
 
 int store_begin(struct store *s, bool write, struct store_txn **out)
@@ -283,11 +259,14 @@ int store_begin(struct store *s, bool write, struct store_txn **out)
 
 void store_end(struct store_txn *t)
 {
-    if (t != NULL && t == t->store->own) {
-        store_reader_end(t);
-    } else if (t != NULL) {
+    int rc;
+
+    if (t != NULL && t->is_change) {
         close_txn(t);
         free(t);
+    } else if (t != NULL) {
+        guarded(rc, (mdb_txn_reset(t->txn), 0));
+        (void)store_settle(t, rc);
     }
 }
 
@@ -300,8 +279,10 @@ uint64_t store_size(struct store *s)
 
 int store_commit(struct store_txn *t)
 {
+    enum { HARDLY_ANY_ROOM = 1 << 20 };
     const struct store_counts now = t->counts;
     struct store *s = t->store;
+    struct statvfs disk;
     uint64_t pages, octets;
     struct stat st;
     int rc = t->failed != 0 ? t->failed : store_put(t, &state_key, &now, sizeof now);
@@ -321,7 +302,11 @@ int store_commit(struct store_txn *t)
         return rc;
     }
     mdb_cursor_close(t->cursor);
-    rc = write_error(s->fd, translate(mdb_txn_commit(t->txn)));
+    rc = translate(mdb_txn_commit(t->txn));
+    /* LMDB says EIO of a write that a full disk has cut short. */
+    if (rc == -EIO && fstatvfs(s->fd, &disk) == 0 && disk.f_frsize > 0 &&
+        disk.f_bavail < HARDLY_ANY_ROOM / disk.f_frsize)
+        rc = -ENOSPC;
     /* What is too much is given back. That it cannot be done now is no loss: the next
      * change does it. */
     if (mdb_txn_begin(s->env, NULL, 0, &t->txn) == 0) {
@@ -370,12 +355,22 @@ void store_key_copy(struct store_key *to, const struct store_bytes *from)
     memcpy(to->data, from->data, to->len);
 }
 
-static int step(struct store_txn *t, MDB_cursor_op op, const struct store_key *key, size_t prefix,
-                struct store_record *out)
+int store_step(struct store_txn *t, enum store_step where, const struct store_key *key,
+               size_t prefix, struct store_record *out)
 {
+    static const MDB_cursor_op ops[] = {
+        [STORE_SEEK] = MDB_SET_RANGE,
+        [STORE_AFTER] = MDB_SET_RANGE,
+        [STORE_NEXT] = MDB_NEXT,
+        [STORE_PREV] = MDB_PREV,
+    };
+    bool from_end = where == STORE_PREV && t->at_end;
     MDB_val k = key_val(key), v;
-    int rc = mdb_cursor_get(t->cursor, &k, &v, op);
+    int rc = mdb_cursor_get(t->cursor, &k, &v, from_end ? MDB_LAST : ops[where]);
 
+    if (rc == 0 && where == STORE_AFTER && k.mv_size == key->len &&
+        memcmp(k.mv_data, key->data, key->len) == 0)
+        rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT);
     t->at_end = rc == MDB_NOTFOUND;
     *out = (struct store_record){.key = {NULL, 0}};
     if (rc != 0) { /* -EBADMSG promises a key: a broken tree has none to go on from */
@@ -386,37 +381,9 @@ static int step(struct store_txn *t, MDB_cursor_op op, const struct store_key *k
         return -ENOENT;
     out->key = (struct store_bytes){k.mv_data, k.mv_size};
     /* A flipped bit in a branch page leads to the wrong leaf. */
-    if (op == MDB_SET_RANGE && store_compare(&out->key, key) < 0)
+    if (ops[where] == MDB_SET_RANGE && store_compare(&out->key, key) < 0)
         return -EBADMSG;
     return open_value(&k, &v, &out->value);
-}
-
-int store_seek(struct store_txn *t, const struct store_key *key, size_t prefix,
-               struct store_record *out)
-{
-    return step(t, MDB_SET_RANGE, key, prefix, out);
-}
-
-int store_next(struct store_txn *t, const struct store_key *key, size_t prefix,
-               struct store_record *out)
-{
-    return step(t, MDB_NEXT, key, prefix, out);
-}
-
-int store_prev(struct store_txn *t, const struct store_key *key, size_t prefix,
-               struct store_record *out)
-{
-    return step(t, t->at_end ? MDB_LAST : MDB_PREV, key, prefix, out);
-}
-
-int store_after(struct store_txn *t, const struct store_key *key, size_t prefix,
-                struct store_record *out)
-{
-    int rc = step(t, MDB_SET_RANGE, key, prefix, out);
-
-    if ((rc == 0 || rc == -EBADMSG) && store_compare(&out->key, key) == 0)
-        rc = step(t, MDB_NEXT, key, prefix, out);
-    return rc;
 }
 
 int store_each(struct store *s, uint64_t *state, const struct store_key *prefix, store_visit *visit,
@@ -434,13 +401,14 @@ int store_each(struct store *s, uint64_t *state, const struct store_key *prefix,
             return rc;
         if (state != NULL && *state == 0)
             *state = store_state(t);
-        rc = state == NULL || *state == store_state(t) ? store_after(t, &place, prefix->len, &r)
-                                                       : -EAGAIN;
+        rc = state == NULL || *state == store_state(t)
+                 ? store_step(t, STORE_AFTER, &place, prefix->len, &r)
+                 : -EAGAIN;
         for (n = 0; rc == 0 && n < BATCH; n++) {
             store_key_copy(&place, &r.key);
             rc = visit(context, &r);
             if (rc == 0)
-                rc = store_next(t, prefix, prefix->len, &r);
+                rc = store_step(t, STORE_NEXT, prefix, prefix->len, &r);
         }
         store_end(t);
     }
@@ -501,22 +469,6 @@ int store_del(struct store_txn *t, const struct store_key *key)
     count(&t->counts, &k, &v, false);
     t->taken += PAGES_OF_WRITE;
     return fail(t, mdb_del(t->txn, t->store->dbi, &k, NULL));
-}
-
-/* No cursor has to live through a deletion: it is placed anew for each. */
-int store_del_all(struct store_txn *t, const struct store_key *prefix)
-{
-    struct store_record r;
-    struct store_key k;
-    int rc;
-
-    while ((rc = store_seek(t, prefix, prefix->len, &r)) == 0) {
-        store_key_copy(&k, &r.key);
-        rc = store_del(t, &k);
-        if (rc != 0)
-            return rc;
-    }
-    return rc == -ENOENT ? 0 : rc;
 }
 
 /* --- the whole ------------------------------------------------------------- */

@@ -80,16 +80,16 @@ int store_verify(struct store *, const atomic_bool *stop, struct diags *d);
 /* A reader for the life of a thread; NULL and errno: EUSERS all places are taken, ... */
 struct store_txn *store_reader_new(struct store *);
 void store_reader_free(struct store_txn *); /* NULL is fine */
-/* Begins / ends a read of the newest state; cheap enough for each batch of questions. 0;
- * -EBADMSG the store was found unfit; -errno. A page that cannot be had ends no
- * process: what needed it is -EIO. */
+/* Begins a read of the newest state, until store_end(); cheap enough for each batch of
+ * questions. 0; -EBADMSG the store was found unfit; -errno. A page that cannot be had ends
+ * no process: what needed it is -EIO. */
 int store_reader_begin(struct store_txn *);
-void store_reader_end(struct store_txn *);
 
 /* A change (waits for another writer), or a read with the store's own reader: that one
  * thread at a time. 0 or -errno. */
 int store_begin(struct store *, bool write, struct store_txn **out);
-void store_end(struct store_txn *);   /* of a change: nothing was. NULL is fine */
+/* Of a change: nothing was, and it is gone. NULL is fine. */
+void store_end(struct store_txn *);
 int store_commit(struct store_txn *); /* with a sync; gone either way */
 
 uint64_t store_state(const struct store_txn *);              /* which state is seen */
@@ -103,14 +103,13 @@ int store_differs(const struct store_txn *);
 
 /* 0; -ENOENT; -EBADMSG the value is damaged; -errno. */
 int store_get(struct store_txn *, const struct store_key *, struct store_bytes *value);
-/* The first record at or behind the key, and its neighbours, if it begins with the first
- * `prefix` octets of that key, else -ENOENT. With -EBADMSG the value is damaged and the key
- * is set (a broken tree, which has none, is -EIO): one may go on. */
-int store_seek(struct store_txn *, const struct store_key *, size_t prefix, struct store_record *);
-int store_after(struct store_txn *, const struct store_key *, size_t prefix,
-                struct store_record *); /* not the key itself */
-int store_next(struct store_txn *, const struct store_key *, size_t prefix, struct store_record *);
-int store_prev(struct store_txn *, const struct store_key *, size_t prefix, struct store_record *);
+/* The first record at or behind the key (SEEK), or behind it (AFTER), and the neighbours of
+ * what was found last, if it begins with the first `prefix` octets of the key, else -ENOENT.
+ * With -EBADMSG the value is damaged and the key is set (a broken tree, which has none, is
+ * -EIO): one may go on. */
+enum store_step { STORE_SEEK, STORE_AFTER, STORE_NEXT, STORE_PREV };
+int store_step(struct store_txn *, enum store_step, const struct store_key *, size_t prefix,
+               struct store_record *);
 int store_compare(const struct store_bytes *, const struct store_key *);
 void store_key_copy(struct store_key *, const struct store_bytes *);
 
@@ -125,17 +124,17 @@ int store_each(struct store *, uint64_t *state, const struct store_key *prefix, 
 /* A failed write spoils the transaction: store_commit() then fails as well. */
 enum { STORE_SAME, STORE_ADDED, STORE_REPLACED };
 int store_put(struct store_txn *, const struct store_key *, const void *value, size_t len);
-int store_del(struct store_txn *, const struct store_key *);           /* 0, -ENOENT, -errno */
-int store_del_all(struct store_txn *, const struct store_key *prefix); /* 0 or -errno */
+int store_del(struct store_txn *, const struct store_key *); /* 0, -ENOENT, -errno */
 
 /* rc = call, which reads the map; -EIO when it met a fault now or since the
- * reader began. The fault is counted. */
+ * reader began. The fault (-EFAULT) is counted. */
 #define store_guarded(rc, txn, call)                                                               \
     do {                                                                                           \
-        guarded(rc, store_is_faulted(txn) ? -EIO : (call));                                        \
+        (rc) = store_settle(txn, 0);                                                               \
+        if ((rc) == 0)                                                                             \
+            guarded(rc, call);                                                                     \
         (rc) = store_settle(txn, rc);                                                              \
     } while (0)
-bool store_is_faulted(const struct store_txn *);
 int store_settle(struct store_txn *, int rc);
 
 /* --- pages.c: the file, read without LMDB ---------------------------------- */

@@ -370,7 +370,7 @@ static inline const char *outcome(struct fixture *f, const char *suffix, const c
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     fixture_ask(f, suffix, client, &q);
     policy_decide(f->reader, &q.ask, &real, &d);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     snprintf(text, sizeof text, "%s %s %s", outcome_names[d.outcome], reason_names[d.reason],
              d.rule[0] != '\0' ? d.rule : "-");
     return text;

@@ -117,7 +117,7 @@ static inline void script_host(struct fixture *f, const char *host, char *out, s
     memset(&d, 0xee, sizeof d);
     may_be = policy_may_be_host(f->reader, &name);
     policy_decide(f->reader, &q.ask, &real, &d);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     if (d.n_hosts > 0)
         assert_true(may_be);
     if (d.reason == REASON_DAMAGED)
@@ -153,7 +153,7 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         assert_int_equal(addr_parse(&a, first, 53), 0); /* a client's port does not count */
         assert_int_equal(store_reader_begin(f->reader->txn), 0);
         yes = policy_is_host_address(f->reader, &a);
-        store_reader_end(f->reader->txn);
+        store_end(f->reader->txn);
         snprintf(out, size, "%s", yes ? "yes" : "no");
     } else if (strcmp(verb, "counts") == 0) {
         struct policy_counts c = counts_of(f);

@@ -346,7 +346,7 @@ static void begin(struct fixture *f, const char *policy)
 
 static void end(struct fixture *f)
 {
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     fixture_remove(f);
 }
 
@@ -441,7 +441,7 @@ static void hosts_after_a_change(void **state)
     assert_int_equal(name_parse(&host, "kms1.contoso.com"), 0);
     begin(&f, "pool p kms1.contoso.com");
     assert_false(policy_may_be_host(f.reader, &host));
-    store_reader_end(f.reader->txn);
+    store_end(f.reader->txn);
     fixture_policy(&f, "pool p kms1.contoso.com,address=10.0.0.9");
     assert_int_equal(store_reader_begin(f.reader->txn), 0);
     assert_true(policy_may_be_host(f.reader, &host));

@@ -97,7 +97,7 @@ static void check_row(void **state)
     for (size_t i = 0; i < n; i++)
         str_addf(&s, "%s %s %s\n", trials[i].rule, trials[i].acts ? "yes" : "no", trials[i].why);
     assert_string_equal(text, r->want);
-    store_reader_end(f.reader->txn);
+    store_end(f.reader->txn);
     fixture_remove(&f);
 }
 
@@ -195,7 +195,7 @@ static void index_like_plain_comparison(void **state)
         assert_int_equal(store_reader_begin(f->reader->txn), 0);
         for (unsigned i = 0; i < 80; i++)
             ask_one(f, suffixes);
-        store_reader_end(f->reader->txn);
+        store_end(f->reader->txn);
     }
 }
 

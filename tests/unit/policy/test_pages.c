@@ -386,7 +386,7 @@ static void all_that_lmdb_writes(void **state)
         fixture_policy(f, rule);
         walk_says(fd, NULL);
     }
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     for (int i = 0; i < 600; i++) {
         struct policy_txn *change = fixture_begin(f, 1);
 
@@ -421,7 +421,7 @@ static void swapped_pages(void **state)
 
     fixture_serve(f);
     assert_int_equal(store_reader_begin(f->reader->txn), 0); /* nobody knows it yet */
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     verify_says(f, "no rule acts");
     assert_int_equal(store_reader_begin(f->reader->txn), -EBADMSG);
     assert_int_equal(policy_store_counts(f->store, &(struct policy_counts){0}), -EBADMSG);
@@ -470,7 +470,7 @@ static void cut_while_open(void **state)
     policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.reason, REASON_DAMAGED);
     assert_int_equal(policy_explain(f->reader, &q.ask, &d, NULL, 0), 0);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     assert_int_equal(store_health(f->store).faults, 1);
 
     assert_int_equal(ftruncate(fd, 0), 0);
@@ -501,7 +501,7 @@ static void cut_at_each_step(void **state)
     fixture_serve(f);
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     fixture_ask(f, "corp.example", "10.1.1.1", &q);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     for (int i = 0; i < 4; i++) {
         int fd;
 

@@ -147,7 +147,7 @@ static void like_naive_containment(void **unused)
             draw_ip(ip[0]);
             check_address(&f, &w, ip[0]);
         }
-        store_reader_end(f.reader->txn);
+        store_end(f.reader->txn);
         if (seed % 40 == 0)
             assert_sound(&f);
     }
@@ -162,7 +162,7 @@ static uint32_t range_of(struct fixture *f, const char *ip)
     assert_int_equal(addr_parse(&a, ip, 0), 0);
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     return c.range;
 }
 

@@ -147,11 +147,11 @@ static void a_read_is_of_one_state(void **state)
     policy_decide(f->reader, &q.ask, &real, &d);
     assert_int_equal(d.outcome, OUTCOME_FILLED);
     assert_int_equal(d.serial, 1);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     assert_true(store_state(f->reader->txn) != before);
     assert_int_equal(policy_reader_serial(f->reader), 2);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
 }
 
 static void if_serial_moved(void **state)
@@ -183,7 +183,7 @@ static void a_client_costs_what_it_has(void **state)
     assert_int_equal(addr_parse(&a, "10.20.1.1", 0), 0);
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
-    store_reader_end(f->reader->txn);
+    store_end(f->reader->txn);
     assert_int_equal(c.n_networks, 2);
     assert_string_equal(c.networks[0], "lab");
     assert_string_equal(c.networks[1], "all");

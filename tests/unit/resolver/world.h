@@ -96,7 +96,7 @@ static inline void world_policy(struct world *w, const char *text)
         fail_msg("policy: %s", text);
     }
     if (w->begun)
-        store_reader_end(w->reader->txn);
+        store_end(w->reader->txn);
     w->begun = false;
     assert_int_equal(policy_change_put(w->store, &change, &p, POLICY_REPLACE, &d), 0);
     policy_fini(&p);
