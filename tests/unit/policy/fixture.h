@@ -3,10 +3,9 @@
  * fixture.h -- a policy store in a temporary folder, filled from a few words.
  *
  *   net NAME PREFIX...; pool NAME HOST...; ok HOST:PORT...;
- *   -network NAME; -pool NAME; -rule NAME; -ok HOST:PORT; clear;
+ *   -net NAME; -pool NAME; -rule NAME; -ok HOST:PORT; clear;
  *   +suffix RULE SUFFIX; -suffix RULE SUFFIX;
- *   rule NAME ACTION SUFFIX,... [pool=P] [net=A,B] [when=W,W] [mode=M] [ttl=N]
- *        [from=MS] [until=MS] [break]
+ *   rule NAME ACTION SUFFIX,... [net=A,B] [from=MS] [until=MS] [KEY=VALUE]...
  */
 #ifndef TESTS_POLICY_FIXTURE_H
 #define TESTS_POLICY_FIXTURE_H
@@ -22,6 +21,7 @@
 #include "policy/change.h"
 #include "policy/decide.h"
 #include "policy/records.h"
+#include "policy/text.h"
 #include "wire/present.h"
 #include "tests/unit/scratch.h"
 
@@ -83,49 +83,26 @@ static inline struct suffix fixture_suffix(const char *text)
     return s;
 }
 
-static inline void fixture_hosts(struct policy_pool *p, char *words)
+/* A list of words: prefixes, hosts, approved hosts; of a rule its suffixes. Returns how many. */
+static inline size_t fixture_list(enum policy_kind kind, void *list, char *words)
 {
-    static struct policy_host hosts[POLICY_POOL_HOSTS];
-    const char *why = "";
+    const char *by = kind == POLICY_RULE ? "," : " ", *why = NULL;
+    size_t n = 0;
 
-    p->hosts = hosts;
-    for (char *save, *w = strtok_r(words, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-        if ((why = host_parse(&hosts[p->n++], w)) != NULL)
-            fail_msg("host %s %s", w, why);
-}
-
-static inline void fixture_option(struct policy_rule *r, char *word)
-{
-    static char networks[POLICY_RULE_NETWORKS][POLICY_NAME];
-    char *value = strchr(word, '='), *save;
-
-    if (strcmp(word, "break") == 0) {
-        r->break_dnssec = true;
-        return;
+    for (char *save, *w = strtok_r(words, by, &save); w != NULL; w = strtok_r(NULL, by, &save)) {
+        if (kind == POLICY_NETWORK)
+            why = prefix_parse((struct prefix *)list + n, w) == 0 ? NULL : "is no prefix";
+        else if (kind == POLICY_POOL)
+            why = host_parse((struct policy_host *)list + n, w);
+        else if (kind == POLICY_APPROVED)
+            why = policy_approved_parse((struct policy_approved *)list + n, w);
+        else
+            why = suffix_parse((struct suffix *)list + n, w);
+        if (why != NULL)
+            fail_msg("%s %s", w, why);
+        n++;
     }
-    assert_non_null(value);
-    *value++ = '\0';
-    if (strcmp(word, "pool") == 0) {
-        assert_true(str_copy(r->pool, sizeof r->pool, value));
-    } else if (strcmp(word, "ttl") == 0) {
-        r->ttl = (uint32_t)strtoul(value, NULL, 10);
-    } else if (strcmp(word, "from") == 0) {
-        r->from_ms = strtoull(value, NULL, 10);
-    } else if (strcmp(word, "until") == 0) {
-        r->until_ms = strtoull(value, NULL, 10);
-    } else if (strcmp(word, "mode") == 0) {
-        r->mode = (enum kms_mode)str_index(mode_names, value);
-    } else if (strcmp(word, "when") == 0) {
-        r->when = 0;
-        for (char *w = strtok_r(value, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
-            r->when |= 1u << str_index(word_names, w);
-    } else if (strcmp(word, "net") == 0) {
-        r->networks = networks;
-        for (char *w = strtok_r(value, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
-            assert_true(str_copy(networks[r->n_networks++], POLICY_NAME, w));
-    } else {
-        fail_msg("unknown option %s", word);
-    }
+    return n;
 }
 
 /* One row of a change; what policy_change_apply() says. */
@@ -187,75 +164,77 @@ static inline int fixture_replace(struct policy_txn *t, const struct policy *p)
     return rc;
 }
 
-static inline int fixture_rule(struct policy_txn *t, char *words)
+/* "ACTION SUFFIX,... KEY=VALUE...": as of the YAML form, but for net=A,B and the times. */
+static inline int fixture_rule(struct policy_txn *t, const char *name, char *words)
 {
     static struct suffix suffixes[64];
+    struct form form = {.arena = arena_new(), .is_option = true};
+    char *save, text[200];
     struct policy_rule r;
-    char *save, *inner, *name = strtok_r(words, " ", &save), *action = strtok_r(NULL, " ", &save);
-    char *list = strtok_r(NULL, " ", &save);
+    int rc;
 
     policy_rule_init(&r, name);
-    r.action = (enum policy_action)str_index(action_names, action);
+    r.action = (enum policy_action)str_index(action_names, strtok_r(words, " ", &save));
     r.when = policy_actions[r.action].when;
     r.suffixes = suffixes;
-    for (char *w = strtok_r(list, ",", &inner); w != NULL; w = strtok_r(NULL, ",", &inner))
-        suffixes[r.n_suffixes++] = fixture_suffix(w);
-    for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-        fixture_option(&r, w);
-    return fixture_put_rule(t, &r);
+    r.n_suffixes = fixture_list(POLICY_RULE, suffixes, strtok_r(NULL, " ", &save));
+    for (char *key; (key = strtok_r(NULL, "= ", &save)) != NULL;) {
+        const char *value = strtok_r(NULL, " ", &save);
+        bool is_net = strcmp(key, "net") == 0;
+
+        snprintf(text, sizeof text, is_net ? "[%s]" : "%s", value);
+        if (strcmp(key, "from") == 0)
+            r.from_ms = strtoull(value, NULL, 10);
+        else if (strcmp(key, "until") == 0)
+            r.until_ms = strtoull(value, NULL, 10);
+        else if (field_read_text(&form, field_find(&policy_rule_map, is_net ? "networks" : key),
+                                 text, &r) != 0)
+            fail_msg("%s=%s", key, value);
+    }
+    rc = fixture_put_rule(t, &r);
+    arena_free(form.arena);
+    return rc;
 }
 
 static inline int fixture_statement(struct policy_txn *t, char *words)
 {
-    char *save, *kind = strtok_r(words, " ", &save);
+    static const char *const kinds[] = {"net", "pool", "ok", "rule", "suffix", NULL};
+    static struct prefix prefixes[4096];
+    static struct policy_host hosts[POLICY_POOL_HOSTS];
+    static struct policy_approved approved[8];
+    char *save, *word = strtok_r(words, " ", &save), *name;
+    enum change_verb verb = word[0] == '-' ? CHANGE_REMOVE : CHANGE_SET;
+    union policy_object o = {.rule = {.n_suffixes = 0}};
+    struct suffix suffix;
+    int kind = str_index(kinds, word + strspn(word, "+-")), rc = 0;
 
-    if (strcmp(kind, "net") == 0) {
-        static struct prefix prefixes[4096];
-        struct policy_network n = {.prefixes = prefixes};
-
-        assert_true(str_copy(n.name, sizeof n.name, strtok_r(NULL, " ", &save)));
-        for (char *w = strtok_r(NULL, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
-            assert_int_equal(prefix_parse(&prefixes[n.n++], w), 0);
-        policy_object_sort(POLICY_NETWORK, &n);
-        return fixture_change(t, POLICY_NETWORK, CHANGE_SET, &n);
-    }
-    if (strcmp(kind, "pool") == 0) {
-        struct policy_pool p = {.n = 0};
-
-        assert_true(str_copy(p.name, sizeof p.name, strtok_r(NULL, " ", &save)));
-        fixture_hosts(&p, save);
-        return fixture_change(t, POLICY_POOL, CHANGE_SET, &p);
-    }
-    if (strcmp(kind, "ok") == 0) {
-        struct policy_pool p = {.n = 0};
-        int rc = 0;
-
-        fixture_hosts(&p, save);
-        for (size_t i = 0; i < p.n && rc == 0; i++)
-            rc = fixture_change(t, POLICY_APPROVED, CHANGE_SET,
-                                &(struct policy_approved){p.hosts[i].target, p.hosts[i].port});
+    if (strcmp(word, "clear") == 0)
+        return fixture_replace(t, NULL);
+    assert_true(kind >= 0);
+    if (kind == POLICY_APPROVED) {
+        for (size_t i = 0, n = fixture_list(kind, approved, save); i < n && rc == 0; i++)
+            rc = fixture_change(t, kind, verb, &approved[i]);
         return rc;
     }
-    if (strcmp(kind, "clear") == 0)
-        return fixture_replace(t, NULL);
-    if (strcmp(kind, "-ok") == 0) {
-        struct policy_pool p = {.n = 0};
-
-        fixture_hosts(&p, save);
-        return fixture_change(t, POLICY_APPROVED, CHANGE_REMOVE,
-                              &(struct policy_approved){p.hosts[0].target, p.hosts[0].port});
+    name = strtok_r(NULL, " ", &save);
+    if (kind == POLICY_KINDS) {
+        suffix = fixture_suffix(strtok_r(NULL, " ", &save));
+        return fixture_change_suffix(t, word[0] == '+' ? CHANGE_ADD : CHANGE_DROP, name, &suffix);
     }
-    if (kind[0] == '-' && strcmp(kind, "-suffix") != 0)
-        return fixture_change(t, (enum policy_kind)str_index(policy_kind_names, kind + 1),
-                              CHANGE_REMOVE, strtok_r(NULL, " ", &save));
-    if (kind[0] == '+' || kind[0] == '-') {
-        const char *rule = strtok_r(NULL, " ", &save);
-        struct suffix s = fixture_suffix(strtok_r(NULL, " ", &save));
-
-        return fixture_change_suffix(t, kind[0] == '+' ? CHANGE_ADD : CHANGE_DROP, rule, &s);
+    if (verb == CHANGE_REMOVE)
+        return fixture_change(t, kind, verb, name);
+    if (kind == POLICY_RULE)
+        return fixture_rule(t, name, save);
+    assert_true(str_copy(o.name, sizeof o.name, name));
+    if (kind == POLICY_NETWORK) {
+        o.network.prefixes = prefixes;
+        o.network.n = fixture_list(kind, prefixes, save);
+        policy_object_sort(kind, &o);
+    } else {
+        o.pool.hosts = hosts;
+        o.pool.n = fixture_list(kind, hosts, save);
     }
-    assert_string_equal(kind, "rule");
-    return fixture_rule(t, save);
+    return fixture_change(t, kind, verb, &o);
 }
 
 /* The first refusal ends it. */

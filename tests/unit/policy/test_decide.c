@@ -276,7 +276,7 @@ static const struct row rows[] = {
     {"signed negative with DO", FILL, "missing signed r", .flags = DO | SIGNED},
     {"signed negative without DO", FILL, "filled rule r", .flags = SIGNED},
     {"unsigned negative with DO", FILL, "filled rule r", .flags = DO},
-    {"break-dnssec", FILL " break", "filled rule r", .flags = DO | SIGNED},
+    {"break-dnssec", FILL " break-dnssec=yes", "filled rule r", .flags = DO | SIGNED},
     {"signed positive with DO: filter", FILTER, "passed signed r", PRESENT(ALIEN),
      .flags = DO | SIGNED},
     {"signed with DO: deny", DENY, "passed signed r", PRESENT(OURS), .flags = DO | SIGNED},
@@ -284,8 +284,8 @@ static const struct row rows[] = {
      .flags = DO | SIGNED},
     {"signed with DO, no rule", POOLS, "missing no-rule -", .flags = DO | SIGNED},
     {"a rule that may break does not lend it to the fill behind it",
-     POOLS "rule a filter corp.example break; rule r fill corp.example pool=b", "filtered rule a",
-     PRESENT(ALIEN), .flags = DO | SIGNED, .drop = "1"},
+     POOLS "rule a filter corp.example break-dnssec=yes; rule r fill corp.example pool=b",
+     "filtered rule a", PRESENT(ALIEN), .flags = DO | SIGNED, .drop = "1"},
 
     /* not asked */
     {"not asked: deny", DENY, "denied rule r", .real = "-"},
@@ -418,7 +418,7 @@ static void hosts_as_in_the_pool(void **state)
     char text[HOST_TEXT];
 
     begin(&f, "pool p kms2.contoso.com:1700,priority=5,weight=7,address=10.0.0.9,address=fd00::9 "
-              "kms1.contoso.com,probe=no; rule r fill corp.example pool=p ttl=77");
+              "kms1.contoso.com,probe=no; rule r fill corp.example pool=p ttl=77s");
     ask_init(&q, &r, &f);
     policy_decide(f.reader, &q.ask, &real, &d);
     assert_int_equal(d.n_hosts, 2);

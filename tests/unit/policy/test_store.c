@@ -51,8 +51,8 @@ static const struct script scripts[] = {
      "counts = 4 0 0 0 0 0\n"},
     {"store: what is in use stays", "change " BASE "; rule q fill x.example pool=a net=any,lab\n"
                                     "refused busy -pool a\n"
-                                    "refused busy -network lab\n"
-                                    "change -pool b; rule q deny x.example; -network lab\n"
+                                    "refused busy -net lab\n"
+                                    "change -pool b; rule q deny x.example; -net lab\n"
                                     "refused busy -pool a\n"
                                     "change -rule r; -pool a\n"
                                     "counts = 3 0 0 2 2 0\n"},
@@ -317,7 +317,7 @@ static void loaded_as_put(void **state)
 
     fixture_policy(f, BASE "; net six 2001:db8::/32 10.0.0.0/8; ok kms.adatum.net:99;"
                            "rule w replace a.example,*.b.example,.,* pool=b net=six,lab,any "
-                           "when=unapproved mode=shadow ttl=77 from=5 until=9 break");
+                           "when=unapproved mode=shadow ttl=77s from=5 until=9 break-dnssec=yes");
     t = fixture_begin(f, 3);
     for (int i = 0; i < 2500; i++) { /* more than one batch */
         char text[64];
