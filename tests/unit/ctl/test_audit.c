@@ -3,6 +3,7 @@
  * test_audit.c -- the audit verbs as they are typed, over a small audit, and how
  * an event reads.
  */
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -187,6 +188,22 @@ static void follows(void **state)
     assert_null(strstr(out.text[0], "fabrikam"));
 }
 
+/* The pages of its events are nonsense: it says what to do. */
+static void damaged(void **state)
+{
+    static const uint8_t nonsense[4096] = {0xff};
+    int64_t page = bench_number(&bench, "SELECT rootpage FROM sqlite_schema WHERE name='event'");
+    int fd;
+
+    bench_close(&bench); /* all is in the file */
+    fd = open(bench.file, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, nonsense, sizeof nonsense, (page - 1) * 4096), sizeof nonsense);
+    close(fd);
+    assert_int_equal(run("events"), EXIT_FAILED);
+    assert_has(out.text[1], bench.dir);
+    assert_has(out.text[1], " is damaged: put back a backup, or move it away\n");
+}
+
 /* --- words --------------------------------------------------------------------------- */
 
 static const struct words_row {
@@ -287,6 +304,7 @@ int main(void)
     ROWS(words, check_words);
     ROWS(objects, check_ecs);
     TEST(follows);
+    TEST(damaged);
     start();
     failed = RUN("audit");
     bench_end(&bench);

@@ -3,8 +3,10 @@
  * test_cli.c -- command lines and what is understood; then the real tables:
  * what the reader of command lines relies on.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/rows.h"
@@ -28,6 +30,11 @@ static int tell(struct ctl *c)
     return (int)c->settings->server.workers + 100;
 }
 
+static int tell_width(struct ctl *c)
+{
+    return (int)c->width;
+}
+
 static const struct ctl_option change[] = {{"--reason", "TEXT", false, "why"},
                                            {"--dry-run", NULL, false, "only say"},
                                            {"--yes", NULL, false, "do not ask"},
@@ -35,6 +42,7 @@ static const struct ctl_option change[] = {{"--reason", "TEXT", false, "why"},
 static const struct ctl_option nets[] = {
     {"--network", "N", true, "where"}, {"-f", NULL, false, "follow"}, {0}};
 static const struct ctl_verb first[] = {
+    {"", "wide", 0, 0, "", {NULL}, tell_width, "how wide stdout is"},
     {"", "status", 0, 0, "", {NULL}, tell, "how it is"},
     {"", "explain", 1, 2, "SUFFIX | NAME TYPE", {nets}, tell, "why"},
     {0},
@@ -163,6 +171,27 @@ static void a_full_disk_is_a_failure(void **state)
     assert_int_equal(code, EXIT_FAILED);
 }
 
+/* A terminal tells how wide it is, anything else is as wide as its lines. */
+static void width_is_the_terminals(void **state)
+{
+    struct winsize size = {.ws_col = 77};
+    int master = posix_openpt(O_RDWR | O_NOCTTY), saved = dup(STDOUT_FILENO), code[2];
+    char *argv[] = {(char[]){"waymarkctl"}, (char[]){"wide"}, NULL};
+
+    if (master < 0)
+        skip(); /* a machine without terminals */
+    fflush(stdout);
+    code[0] = cli_main(tables, 2, argv);
+    assert_int_equal(ioctl(master, TIOCSWINSZ, &size), 0);
+    dup2(master, STDOUT_FILENO);
+    code[1] = cli_main(tables, 2, argv);
+    dup2(saved, STDOUT_FILENO);
+    close(saved);
+    close(master);
+    assert_int_equal(code[0], 0);
+    assert_int_equal(code[1], 77);
+}
+
 /* --- the real tables */
 
 static const struct ctl_verb *const real[] = {ctl_daemon_verbs, ctl_policy_verbs, ctl_audit_verbs,
@@ -208,6 +237,7 @@ int main(void)
     ROWS(rows, check_row);
     TEST(options_have_an_end);
     TEST(a_full_disk_is_a_failure);
+    TEST(width_is_the_terminals);
     TEST(rows_are_complete);
     return RUN("cli");
 }

@@ -154,6 +154,14 @@ static void check_resolv_conf(void **state)
     assert_string_equal(got, row->want != NULL ? row->want : "");
     if (row->want == NULL)
         assert_has(d.list[0].text, "forward: [{zone: ., servers:");
+    if (row->want != NULL) { /* the servers that were found are not lost with the file's */
+        const int n = s->routes[0].n_servers;
+
+        write_conf(&r, "etc/resolv.conf", "nameserver 127.0.0.1\n");
+        assert_int_equal(machine_routes(s, r.path, &d), -EINVAL);
+        assert_has(d.list[0].text, "the servers of before stay in use");
+        assert_true(s->n_routes == 1 && s->routes[0].n_servers == n);
+    }
     settings_free(s);
     diags_fini(&d);
     scratch_remove(r.path);
