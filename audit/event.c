@@ -128,11 +128,6 @@ void audit_event_unpack(struct audit_event *e, const uint8_t *packed, size_t len
     pack_event(&k, e);
 }
 
-size_t audit_event_shared(const struct audit_event *e)
-{
-    return offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
-}
-
 /* --- the ring ----------------------------------------------------------------------- */
 
 enum { LINE = 64, LENGTH = 8, WRAP = UINT16_MAX };
@@ -161,11 +156,6 @@ struct audit_ring *audit_ring_new(size_t bytes)
     memset(r, 0, sizeof *r);
     r->size = bytes;
     return r;
-}
-
-void audit_ring_free(struct audit_ring *r)
-{
-    free(r);
 }
 
 static size_t record_size(size_t len)

@@ -75,27 +75,26 @@ struct audit_event {
 uint32_t audit_client_error(const struct audit_event *);
 
 /* Packed, an event has the octets that it uses and no more; it never leaves the
- * process. The length, 0 if it does not fit; AUDIT_EVENT_MAX is always enough. */
+ * process. The members before qname, and qname as far as it is used, lie as in the
+ * struct; what is behind them is the same for many events. The length, 0 if it does not
+ * fit; AUDIT_EVENT_MAX is always enough. */
 enum { AUDIT_EVENT_MAX = 8192 };
 size_t audit_event_pack(const struct audit_event *, uint8_t *out, size_t size);
 void audit_event_unpack(struct audit_event *, const uint8_t *, size_t);
-/* Where in a packed event that begins which is the same for many. */
-size_t audit_event_shared(const struct audit_event *);
 
 /* The name without _vlmcs._tcp, folded; the whole name when it is no such name. */
 void audit_event_suffix(const struct audit_event *, struct name *out);
 
 struct audit_ring; /* opaque */
 
-struct audit_ring *audit_ring_new(size_t bytes); /* power of two; NULL when out of memory */
-void audit_ring_free(struct audit_ring *);
+/* Of a power of two; it is released with free(). NULL: out of memory. */
+struct audit_ring *audit_ring_new(size_t bytes);
 
 /* Producer. Packs the event straight into the ring; false when it is full
  * (then counted as dropped). Wait-free, no allocation. */
 bool audit_ring_push(struct audit_ring *, const struct audit_event *);
 
-/* Consumer. The oldest event, packed, of which the members before qname, and qname as
- * far as it is used, lie as in the struct; or NULL. It stays valid until release. */
+/* Consumer. The oldest event, packed, or NULL. It stays valid until release. */
 const struct audit_event *audit_ring_peek(struct audit_ring *, size_t *len);
 void audit_ring_release(struct audit_ring *);
 

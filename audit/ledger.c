@@ -123,17 +123,12 @@ void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
         l->most[t] = t == STORE_HOUR ? INT64_MAX : (int64_t)(t == STORE_CLIENT ? clients : names);
 }
 
-static void forget_rows(struct ledger *l)
+void ledger_clear(struct ledger *l)
 {
     arena_free(l->arena);
     memset(l->places, 0, sizeof l->places);
     l->arena = NULL;
     l->n = l->n_touched = 0;
-}
-
-void ledger_clear(struct ledger *l)
-{
-    forget_rows(l);
     l->next = 0; /* nor is it known what the database holds */
 }
 
@@ -320,7 +315,7 @@ int ledger_save(struct ledger *l)
         rc = audit_store_flush(store);
     l->n_touched = 0;
     if (l->n > ROWS)
-        forget_rows(l);
+        ledger_clear(l);
     return rc;
 }
 
@@ -612,7 +607,8 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     add_client(l, client, suffix, host_id);
     count(l, at_hour, true);
     if (!e->counted) {
-        start = audit_event_shared(e);
+        /* Behind the name, packed events are the same for many. */
+        start = offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
         shared = place_of(l, STORE_ANSWER, packed + start, len - start, &hash);
         if (shared->hash == 0 || l->next - shared->shared >= LEDGER_SHARED) {
             l->n += shared->hash == 0;

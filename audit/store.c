@@ -47,6 +47,7 @@ struct audit_store {
     sqlite3_stmt *get[STORE_EVENT];
     struct {
         sqlite3_stmt *q;
+        int width;       /* columns of a row that is written */
         int bound, rows; /* values, and complete rows, that wait */
     } put[STORE_TABLES];
 };
@@ -261,19 +262,13 @@ static int create(sqlite3 *db)
     return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
 }
 
-/* Columns of a row that is written. */
-static int width(enum store_table t)
-{
-    return store_kinds[t].n + (t < STORE_LEDGER ? 2 : 0);
-}
-
 /* The statements of a table: that which writes BULK rows, of which those without an id
  * are not there, and that which finds the rows of a name, hour or client. */
 static int prepare(struct audit_store *s, enum store_table t)
 {
     const struct store_kind *k = &store_kinds[t];
     bool ledger = t < STORE_LEDGER;
-    int rc, n = width(t);
+    int rc, n = s->put[t].width = k->n + (ledger ? 2 : 0);
     char text[SQL_TEXT];
     struct str sql;
 
@@ -409,10 +404,11 @@ void audit_store_blob(struct audit_store *s, enum store_table t, const void *oct
 
 static int write_rows(struct audit_store *s, enum store_table t)
 {
-    int rc = 0, first = s->put[t].rows * width(t) + 1;
+    const int width = s->put[t].width;
+    int rc = 0;
 
-    for (int i = s->put[t].rows; i > 0 && i < BULK; i++, first += width(t))
-        sqlite3_bind_null(s->put[t].q, first); /* no row has that id */
+    for (int i = s->put[t].rows; i > 0 && i < BULK; i++)
+        sqlite3_bind_null(s->put[t].q, i * width + 1); /* no row has that id */
     if (s->put[t].rows > 0)
         rc = step(s, s->put[t].q);
     s->put[t].bound = s->put[t].rows = 0;
@@ -422,7 +418,7 @@ static int write_rows(struct audit_store *s, enum store_table t)
 int audit_store_row(struct audit_store *s, enum store_table t)
 {
     s->put[t].rows++;
-    while (s->put[t].bound < s->put[t].rows * width(t))
+    while (s->put[t].bound < s->put[t].rows * s->put[t].width)
         sqlite3_bind_null(s->put[t].q, ++s->put[t].bound);
     return s->put[t].rows == BULK ? write_rows(s, t) : 0;
 }

@@ -38,8 +38,8 @@
 #include "wire/pack.h"
 
 enum { STEP = 100000 /* events of a removal, at most */, FREE_PAGES = 2000 };
-enum { RINGS = 1024, SEEN_SETS = 16384 };
-enum { WAYS = 4, ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
+enum { SEEN_SETS = 16384, WAYS = 4 };
+enum { ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
 static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
 static const size_t batch_early = (size_t)8 << 20;  /* committed before its time */
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
@@ -64,7 +64,7 @@ struct audit_writer {
     struct ledger *ledger;
     char forwarder[256];
     struct audit_limits limits;
-    struct audit_ring *rings[RINGS]; /* borrowed */
+    struct audit_ring *const *rings; /* borrowed */
     int n_rings;
     struct recent bucket;                /* of all clients together */
     struct recent seen[SEEN_SETS][WAYS]; /* buckets of each client, and questions */
@@ -88,7 +88,8 @@ struct audit_writer {
 /* --- life --------------------------------------------------------------------------- */
 
 int audit_writer_open(struct audit_writer **out, const char *dir, const char *host,
-                      const struct audit_limits *limits, struct diags *d)
+                      const struct audit_limits *limits, struct audit_ring *const *rings, int n,
+                      struct diags *d)
 {
     struct audit_writer *w = calloc(1, sizeof *w);
     uint64_t wal = limits->max_size / 16; /* the log beside the database */
@@ -104,6 +105,8 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
         goto fail;
     if (!str_copy(w->forwarder, sizeof w->forwarder, host))
         memcpy(w->forwarder, "?", 2);
+    w->rings = rings;
+    w->n_rings = n;
     audit_writer_limits(w, limits);
     *out = w;
     return 0;
@@ -114,12 +117,6 @@ fail:
     }
     free(w);
     return rc;
-}
-
-void audit_writer_attach(struct audit_writer *w, struct audit_ring *ring)
-{
-    if (w->n_rings < RINGS)
-        w->rings[w->n_rings++] = ring;
 }
 
 void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limits)

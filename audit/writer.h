@@ -35,12 +35,12 @@ struct audit_writer_stats {
     int last_error;   /* errno of the last failed commit, 0 after a good one */
 };
 
-/* dir is "STATE/audit"; made if need be. host is the forwarder's name in events.
+/* dir is "STATE/audit"; made if need be. host is the forwarder's name in events. The rings,
+ * and their list, are borrowed until the end.
  * 0; -EBADMSG with one sentence (path and remedy) in d; -errno. */
 int audit_writer_open(struct audit_writer **, const char *dir, const char *host,
-                      const struct audit_limits *, struct diags *d);
-/* Rings are borrowed; all must be attached before the first step. */
-void audit_writer_attach(struct audit_writer *, struct audit_ring *);
+                      const struct audit_limits *, struct audit_ring *const *, int n_rings,
+                      struct diags *d);
 void audit_writer_limits(struct audit_writer *,
                          const struct audit_limits *); /* after a reload; writer thread */
 /* Drains, counts, commits if the interval is over or `flush`. Returns ms until the next step wants to run. */

@@ -91,9 +91,8 @@ int main(int argc, char **argv)
     events = strtoull(argv[4], NULL, 10);
     batch = strtoull(argv[5], NULL, 10);
     ring = audit_ring_new(64 << 20);
-    if (ring == NULL || audit_writer_open(&w, argv[1], "dns1", &limits, NULL) != 0)
+    if (ring == NULL || audit_writer_open(&w, argv[1], "dns1", &limits, &ring, 1, NULL) != 0)
         return 1;
-    audit_writer_attach(w, ring);
     for (uint64_t n = 0; n < events;) {
         for (uint64_t i = 0; i < batch && n < events; i++, n++) {
             uint64_t client = any(clients);

@@ -474,7 +474,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     auditor_note(d.auditor, AUDIT_STOP, "stopped", NULL);
     auditor_stop(d.auditor);
     for (int i = 0; i < d.n_workers; i++)
-        audit_ring_free(d.rings[i]);
+        free(d.rings[i]);
     store_close(d.shared.policy);
     cache_free(d.shared.cache);
     generation_release(d.newest);

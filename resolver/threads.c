@@ -310,12 +310,12 @@ int auditor_start(struct auditor **out, const struct settings *s, struct audit_r
     int rc = -ENOMEM;
 
     snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
-    if (a == NULL || (rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, d)) != 0) {
+    if (a != NULL)
+        rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, rings, n, d);
+    if (rc != 0) {
         free(a);
         return rc;
     }
-    for (int i = 0; i < n; i++)
-        audit_writer_attach(a->writer, rings[i]);
     if (pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0)
         rc = -errno;
     else

@@ -73,7 +73,7 @@ void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void 
 
 struct auditor; /* opaque; NULL is fine but for its stats: nothing is recorded */
 
-/* Opens the audit's store and starts the thread. The rings are borrowed. 0; -errno with
+/* Opens the audit's store and starts the thread. The rings, and their list, are borrowed. 0; -errno with
  * a sentence in d: then there is no auditor and the daemon goes on without. */
 int auditor_start(struct auditor **, const struct settings *, struct audit_ring *const *rings,
                   int n, struct diags *d);

@@ -23,25 +23,23 @@ struct bench {
     char root[SCRATCH], dir[80], file[96];
     struct audit_limits limits;
     struct audit_writer *w;
-    struct audit_ring *ring, *second;
+    struct audit_ring *ring, *second, *rings[2];
     struct now now;
     uint64_t asked;
 };
 
 static inline void bench_open(struct bench *b, size_t ring)
 {
-    b->ring = audit_ring_new(ring);
-    b->second = audit_ring_new(1 << 16);
-    assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, NULL), 0);
-    audit_writer_attach(b->w, b->ring);
-    audit_writer_attach(b->w, b->second);
+    b->rings[0] = b->ring = audit_ring_new(ring);
+    b->rings[1] = b->second = audit_ring_new(1 << 16);
+    assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, b->rings, 2, NULL), 0);
 }
 
 static inline void bench_close(struct bench *b)
 {
     audit_writer_close(b->w, b->now);
-    audit_ring_free(b->ring);
-    audit_ring_free(b->second);
+    free(b->ring);
+    free(b->second);
     b->w = NULL;
 }
 

@@ -160,7 +160,7 @@ static void damaged_file_is_refused_and_left_alone(void **state)
     row->damage(b.file, row->argument);
     assert_int_equal(stat(b.file, &before), 0);
     diags_init(&d);
-    assert_int_equal(audit_writer_open(&w, b.dir, "dns1", &b.limits, &d), -EBADMSG);
+    assert_int_equal(audit_writer_open(&w, b.dir, "dns1", &b.limits, NULL, 0, &d), -EBADMSG);
     assert_int_equal(d.n, 1);
     assert_has(d.list[0].text, row->why);
     assert_has(d.list[0].text, b.file);
