@@ -53,7 +53,8 @@ struct request {
     struct control *control;
     struct MHD_Connection *connection; /* NULL once libmicrohttpd is done with it */
     const struct control_route *route;
-    bool handed; /* the handler has it */
+    bool handed;      /* the handler has it */
+    bool is_too_long; /* as it is announced */
     bool is_suspended, answered;
     unsigned status;
     json_t *answer;    /* owned */
@@ -63,12 +64,6 @@ struct request {
 };
 
 /* --- answers */
-
-static void request_free(struct request *r)
-{
-    json_decref(r->answer);
-    free(r);
-}
 
 static void resume(struct request *r)
 {
@@ -86,7 +81,8 @@ void control_answer(struct control_request *head, unsigned status, json_t *body)
     r->status = status;
     r->answer = body;
     if (r->connection == NULL) {
-        request_free(r);
+        json_decref(body);
+        free(r);
     } else if (r->is_suspended) {
         resume(r);
         control_run(r->control); /* the descriptor stays silent */
@@ -141,18 +137,13 @@ static enum MHD_Result add_argument(void *arguments, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
-static bool is_announced_too_long(struct MHD_Connection *connection)
-{
-    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-
-    return text != NULL && strtoull(text, NULL, 10) > BODY_MAX;
-}
-
 /* Finds the route, or refuses. */
 static void find_route(struct request *r, const char *method, const char *path)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const char *length =
+        MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
     const struct control_route *route;
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof peer;
@@ -170,6 +161,7 @@ static void find_route(struct request *r, const char *method, const char *path)
             break;
     }
     r->route = route;
+    r->is_too_long = length != NULL && strtoull(length, NULL, 10) > BODY_MAX;
     if (info != NULL)
         getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
     if (r->allow == NULL)
@@ -178,7 +170,7 @@ static void find_route(struct request *r, const char *method, const char *path)
         control_refuse(&r->head, 405, "this path does not take that method");
     else if (strcmp(method, "GET") != 0 && peer.uid != 0 && peer.uid != geteuid())
         control_refuse(&r->head, 403, "only root and the user of waymarkd may change something");
-    else if (is_announced_too_long(r->connection))
+    else if (r->is_too_long)
         control_refuse(&r->head, 413, "the body is longer than 64 KiB");
 }
 
@@ -200,7 +192,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         r->connection = connection;
         *state = r;
         find_route(r, method, url);
-        return r->answered && is_announced_too_long(connection) ? send_answer(r) : MHD_YES;
+        return r->is_too_long ? send_answer(r) : MHD_YES; /* refused, in one way or another */
     }
     if (*len > 0) {
         if (*len > BODY_MAX - r->n_bytes)
@@ -249,8 +241,10 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
         return;
     *state = NULL;
     r->connection = NULL;
-    if (!r->handed || r->answered)
-        request_free(r);
+    if (r->handed && !r->answered)
+        return; /* the handler has it */
+    json_decref(r->answer);
+    free(r);
 }
 
 /* --- the server's life */
