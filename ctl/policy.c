@@ -131,7 +131,7 @@ static int make_members(struct policy_write *w, struct asked *a, const union pol
     str_copy(made->name, sizeof made->name, a->name);
     if (!is_pool || policy_pool_check(&made->pool, NULL) == 0) /* else all equal hosts are told */
         policy_object_sort(a->kind, made);
-    policy_changes_add(&w->list, a->kind, CHANGE_SET, made);
+    policy_change_add(&w->change, a->kind, CHANGE_SET, made);
     return 0;
 }
 
@@ -169,7 +169,7 @@ static int make_rule(struct policy_write *w, const struct asked *a, struct polic
     policy_object_sort(POLICY_RULE, r);
     if (verb == CHANGE_SET && a->n == 0)
         verb = CHANGE_HEAD;
-    policy_changes_add(&w->list, POLICY_RULE, verb, r);
+    policy_change_add(&w->change, POLICY_RULE, verb, r);
     return 0;
 }
 
@@ -182,10 +182,10 @@ static int make_object(struct policy_write *w, struct asked *a, union policy_obj
     if (a->verb == CHANGE_DROP && a->n == 0) {
         snprintf(w->question, sizeof w->question, "Remove %s %s%s?", kind, a->name,
                  a->kind == POLICY_RULE ? " with all its suffixes" : "");
-        policy_changes_add(&w->list, a->kind, CHANGE_REMOVE, a->name);
+        policy_change_add(&w->change, a->kind, CHANGE_REMOVE, a->name);
         return 0;
     }
-    rc = policy_txn_get(w->txn, a->kind, a->name, was);
+    rc = record_get(w->change.txn, a->kind, a->name, was);
     if (rc != 0 && rc != -ENOENT)
         return policy_failed(w->c, "read the policy", rc);
     if (rc == -ENOENT && a->verb != CHANGE_SET)
@@ -266,8 +266,8 @@ static int run_approve(struct ctl *c)
     policy_write_init(&w, c);
     read_members(&w, &a);
     for (size_t i = 0; i < a.n; i++)
-        policy_changes_add(&w.list, a.kind, takes_back ? CHANGE_REMOVE : CHANGE_SET,
-                           (struct policy_approved *)a.members + i);
+        policy_change_add(&w.change, a.kind, takes_back ? CHANGE_REMOVE : CHANGE_SET,
+                          (struct policy_approved *)a.members + i);
     if (takes_back)
         snprintf(w.question, sizeof w.question, "No longer approve %s?",
                  a.n == 1 ? "this host" : "these hosts");
@@ -280,7 +280,7 @@ static int run_approve(struct ctl *c)
 static int check_filler(struct policy_write *w, const struct policy_rule *r)
 {
     union policy_object there;
-    int rc = policy_txn_get(w->txn, POLICY_RULE, r->name, &there);
+    int rc = record_get(w->change.txn, POLICY_RULE, r->name, &there);
     bool fits;
 
     if (rc != 0)
@@ -350,8 +350,8 @@ static int run_fill(struct ctl *c)
     code = code == 0 ? policy_begin(&w, NULL, NULL) : code;
     code = code == 0 ? check_filler(&w, &r) : code;
     if (pool.n > 0)
-        policy_changes_add(&w.list, POLICY_POOL, CHANGE_SET, &pool);
-    policy_changes_add(&w.list, POLICY_RULE, CHANGE_ADD, &r);
+        policy_change_add(&w.change, POLICY_POOL, CHANGE_SET, &pool);
+    policy_change_add(&w.change, POLICY_RULE, CHANGE_ADD, &r);
     code = policy_finish(&w, code);
     if (code == 0 && n > 0)
         ctl_warn("no route for %s; whether %s is judged by the default servers (forward: zone .)",

@@ -32,18 +32,12 @@ int policy_failed(struct ctl *, const char *what, int err);
 
 struct policy_write {
     struct ctl *c;
-    struct store *store, *own; /* own: was opened here */
-    struct policy_txn *txn;
-    struct arena *arena;
-    struct changes list;   /* what it borrows is in the arena, or stays until the end */
-    struct diags problems; /* what makes the input invalid: then nothing is done */
-    const char *remark;    /* borrowed: one more sentence after the serial, or NULL */
-    char question[256];    /* to ask before it is done; "" = nothing goes */
+    struct store *store, *own;   /* own: was opened here */
+    struct policy_change change; /* what its list borrows is in its arena, or stays until the end */
+    struct diags problems;       /* what makes the input invalid: then nothing is done */
+    const char *remark;          /* borrowed: one more sentence after the serial, or NULL */
+    char question[256];          /* to ask before it is done; "" = nothing goes */
     bool is_fill; /* a rule is told by its clients; a pool that is there must be as it is */
-    struct policy_change change;
-    char author[64];
-    uint64_t serial;
-    bool bound; /* to serial change.if_serial, which may be 0 */
     bool dry;
 };
 void policy_write_init(struct policy_write *, struct ctl *);

@@ -216,7 +216,7 @@ static void row_text(struct str *s, const struct policy_write *w, const struct c
     }
     if (*moved != '\0')
         str_addf(s, "%s suffixes", moved);
-    else if (c->verb != CHANGE_HEAD && (w->list.from == NULL || c->state == CHANGE_NEW))
+    else if (c->verb != CHANGE_HEAD && (w->change.from == NULL || c->state == CHANGE_NEW))
         policy_list(s, POLICY_RULE, r->suffixes,
                     c->verb == CHANGE_ADD && c->more > 0 ? c->more : r->n_suffixes);
     /* The head of a rule that a file only adds to is not that of the file. */
@@ -229,7 +229,7 @@ static void row_text(struct str *s, const struct policy_write *w, const struct c
 /* --- what the list did, as rows ------------------------------------------- */
 
 /* Of a file, the objects that differ. Notes them for the log. */
-static json_t *make_rows(const struct policy_write *w)
+static json_t *make_rows(struct policy_write *w)
 {
     static const char *const states[] = {
         [CHANGE_SAME] = "same",
@@ -237,10 +237,10 @@ static json_t *make_rows(const struct policy_write *w)
         [CHANGE_MOVED] = "changed",
         [CHANGE_GONE] = "gone",
     };
-    bool of_file = w->list.from != NULL;
+    bool of_file = w->change.from != NULL;
     json_t *rows = json_array();
 
-    for (const struct change *c = w->list.list; c < w->list.list + w->list.n; c++) {
+    for (const struct change *c = w->change.list; c < w->change.list + w->change.n; c++) {
         const char *object = policy_kind_names[c->kind], *state = states[c->state], *noted;
         char name[NAME_TEXT + 8], moved[48] = "", raw[POLICY_TEXT], *text, *note;
         struct str s;
@@ -266,7 +266,7 @@ static json_t *make_rows(const struct policy_write *w)
         note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
                         *moved != '\0' ? " suffixes" : "");
         if (c->state != CHANGE_SAME)
-            policy_txn_note(w->txn, note);
+            policy_change_note(&w->change, note);
         free(note);
         free(text);
     }
@@ -287,7 +287,7 @@ json_t *policy_text(const char *text)
     return v;
 }
 
-static void print_result(const struct policy_write *w, json_t *rows, bool changed)
+static void print_result(const struct policy_write *w, json_t *rows)
 {
     static const struct ctl_row lines[] = {
         {NULL, NULL,
@@ -302,7 +302,7 @@ static void print_result(const struct policy_write *w, json_t *rows, bool change
     const json_t *policy = json_object_get(status, "policy");
     bool open = json_is_true(json_object_get(policy, "open"));
     bool in_use =
-        open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= w->serial;
+        open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= w->change.serial;
     const char *use = "in use by waymarkd";
 
     if (status == NULL)
@@ -311,9 +311,10 @@ static void print_result(const struct policy_write *w, json_t *rows, bool change
         use = "but waymarkd cannot use the policy: see waymarkctl status";
     else if (!in_use)
         use = "but waymarkd uses another policy store: see waymarkctl status";
-    all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:o, s:b, s:s}", "changes", rows, "changed", changed,
-                    "dry_run", w->dry, "serial", (json_int_t)w->serial, "author", w->author, "for",
-                    policy_text(w->change.claimed), "in_use", in_use, "use", use);
+    all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:o, s:b, s:s}", "changes", rows, "changed",
+                    w->change.changed, "dry_run", w->dry, "serial", (json_int_t)w->change.serial,
+                    "author", w->change.log.author, "for", policy_text(w->change.log.claimed),
+                    "in_use", in_use, "use", use);
     if (w->c->format == FORMAT_JSON) {
         table_print_json(all);
     } else {
@@ -329,27 +330,25 @@ static void print_result(const struct policy_write *w, json_t *rows, bool change
 /* Begins a transaction on the policy that is expected. */
 static int begin(struct policy_write *w)
 {
-    int rc = policy_txn_begin(&w->txn, w->store, &w->change, &w->serial);
+    int rc = policy_change_begin(&w->change, w->store);
 
-    if (rc == 0 && (!w->bound || w->serial == w->change.if_serial))
-        return 0;
-    if (rc != 0 && rc != -ESTALE)
-        return policy_failed(w->c, "change the policy", rc);
+    if (rc != -ESTALE)
+        return rc == 0 ? 0 : policy_failed(w->c, "change the policy", rc);
     return ctl_fail(
         EXIT_CONFLICT,
         "the policy is at serial %llu, not %llu: somebody else has changed it, nothing is changed",
-        (unsigned long long)w->serial, (unsigned long long)w->change.if_serial);
+        (unsigned long long)w->change.serial, (unsigned long long)w->change.if_serial);
 }
 
 void policy_write_init(struct policy_write *w, struct ctl *c)
 {
-    *w = (struct policy_write){.c = c, .arena = arena_new()};
+    *w = (struct policy_write){.c = c, .change = {.arena = arena_new()}};
     diags_init(&w->problems);
 }
 
 void *policy_alloc(struct policy_write *w, size_t size)
 {
-    void *p = w->arena != NULL ? arena_alloc(w->arena, size) : NULL;
+    void *p = w->change.arena != NULL ? arena_alloc(w->change.arena, size) : NULL;
 
     if (p == NULL)
         exit(ctl_fail(EXIT_FAILED, "out of memory"));
@@ -361,30 +360,26 @@ int policy_begin(struct policy_write *w, struct store *store, const uint64_t *se
     struct ctl *c = w->c;
     const char *reason = ctl_option(c, "--reason"), *serial = ctl_option(c, "--if-serial");
     const char *claimed = ctl_option(c, "--author");
+    struct policy_change *change = &w->change;
     int code = 0;
 
     w->dry = ctl_option(c, "--dry-run") != NULL;
     if (c->settings->policy.require_reason && !w->dry && (reason == NULL || *reason == '\0'))
         return ctl_fail(EXIT_USAGE, "--reason is needed (policy.require-reason is set)");
-    if (reason != NULL && strlen(reason) > 255)
+    if (reason != NULL && !str_copy(change->log.reason, sizeof change->log.reason, reason))
         return ctl_fail(EXIT_USAGE, "--reason has more than 255 bytes");
-    if (claimed != NULL && strlen(claimed) > 63)
+    if (claimed != NULL && !str_copy(change->log.claimed, sizeof change->log.claimed, claimed))
         return ctl_fail(EXIT_USAGE, "--author has more than 63 bytes");
-    ctl_author(c, w->author);
-    w->change = (struct policy_change){
-        .author = w->author,
-        .claimed = claimed,
-        .reason = reason,
-        .now_ms = c->now.wall_ms,
-        .if_serial = seen != NULL ? *seen : 0,
-        .history_ms = c->settings->policy.history_ms,
-    };
-    if (serial != NULL && number_parse(&w->change.if_serial, serial, UINT64_MAX) != 0)
+    ctl_author(c, change->log.author);
+    change->log.time_ms = c->now.wall_ms;
+    change->history_ms = c->settings->policy.history_ms;
+    change->bound = seen != NULL || serial != NULL;
+    change->if_serial = seen != NULL ? *seen : 0;
+    if (serial != NULL && number_parse(&change->if_serial, serial, UINT64_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--if-serial %s: a number is needed", serial);
-    if (seen != NULL && *seen != w->change.if_serial)
+    if (seen != NULL && *seen != change->if_serial)
         return ctl_fail(EXIT_CONFLICT, "the policy is at serial %llu, not %s: nothing is changed",
                         (unsigned long long)*seen, serial);
-    w->bound = seen != NULL || serial != NULL;
     if (w->problems.all > 0)
         return EXIT_INVALID;
     if (store == NULL)
@@ -399,40 +394,43 @@ static int apply(struct policy_write *w)
     uint64_t gone;
     int rc;
 
-    policy_txn_counts(w->txn, &before);
-    rc = policy_change_apply(w->txn, &w->list, &w->problems);
+    rc = policy_counts_read(w->change.txn, &before);
+    if (rc == 0)
+        rc = policy_change_apply(&w->change, &w->problems);
     if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
-    if (rc == -ENOENT && w->list.from == NULL) {
+    if (rc == -ENOENT && w->change.from == NULL) {
         ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.list[0].text);
         diags_fini(&w->problems);
         return EXIT_NOT_FOUND;
     }
-    if (rc == 0 && w->is_fill && w->list.list->kind == POLICY_POOL &&
-        w->list.list->state == CHANGE_MOVED)
+    if (rc == 0 && w->is_fill && w->change.list->kind == POLICY_POOL &&
+        w->change.list->state == CHANGE_MOVED)
         rc = diags_add(&w->problems, NULL, 0, 0,
                        "pool %s is there with other hosts: use --pool %s, or policy pool add %s "
                        "HOST...",
-                       w->list.list->is.name, w->list.list->is.name, w->list.list->is.name);
+                       w->change.list->is.name, w->change.list->is.name, w->change.list->is.name);
     if (rc != 0)
         return EXIT_INVALID;
-    if (w->list.from == NULL)
+    if (w->change.from == NULL)
         return 0;
     /* A file may take away half of the suffixes before anybody is asked. */
-    policy_txn_counts(w->txn, &after);
+    rc = policy_counts_read(w->change.txn, &after);
+    if (rc != 0)
+        return policy_failed(w->c, "read the policy", rc);
     gone = before.suffixes - after.suffixes;
-    for (size_t i = 0; i < w->list.n; i++)
-        gone += w->list.list[i].more;
+    for (size_t i = 0; i < w->change.n; i++)
+        gone += w->change.list[i].more;
     if (gone * 2 > before.suffixes)
         snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
-                 w->list.replace ? "removes" : "replaces rules and removes",
+                 w->change.replace ? "removes" : "replaces rules and removes",
                  (unsigned long long)gone, (unsigned long long)before.suffixes);
     return 0;
 }
 
 int policy_finish(struct policy_write *w, int code)
 {
-    bool changed = false, asked = w->c->yes || w->dry;
+    bool asked = w->c->yes || w->dry;
     json_t *rows = NULL;
     int rc;
 
@@ -444,31 +442,28 @@ int policy_finish(struct policy_write *w, int code)
         rows = make_rows(w);
         if (asked || w->question[0] == '\0')
             break;
-        policy_txn_abort(w->txn);
-        w->txn = NULL;
-        w->bound = true;
-        w->change.if_serial = w->serial;
+        policy_change_abort(&w->change);
+        w->change.bound = true;
+        w->change.if_serial = w->change.serial;
         if (w->c->format == FORMAT_TABLE)
             ctl_show(rows, row_lines);
         fflush(stdout);
         code = ctl_ask(w->c, w->question) ? begin(w) : ctl_fail(EXIT_FAILED, "nothing is changed");
     }
     if (code == 0 && !w->dry) {
-        rc = policy_txn_commit(w->txn, &w->serial, &changed);
+        rc = policy_change_commit(&w->change);
         code = rc == 0 ? 0 : policy_failed(w->c, "change the policy", rc);
-    } else {
-        policy_txn_abort(w->txn);
     }
+    policy_change_abort(&w->change);
     if (w->problems.all > 0)
         ctl_invalid(&w->problems);
     if (code == 0)
-        print_result(w, rows, changed);
+        print_result(w, rows);
     if (code == 0 && w->remark != NULL)
         ctl_warn("%s", w->remark);
     json_decref(rows);
-    policy_changes_fini(&w->list);
+    policy_change_fini(&w->change);
     diags_fini(&w->problems);
-    arena_free(w->arena);
     store_close(w->own);
     return code;
 }

@@ -652,7 +652,7 @@ static int run_tests(struct ctl *c, struct store *store, const struct policy_tes
 
 int policy_test(struct ctl *c)
 {
-    const struct policy_change change = {.author = "test", .now_ms = c->now.wall_ms};
+    struct policy_change change = {.log = {.author = "test", .time_ms = c->now.wall_ms}};
     const char *file = ctl_option(c, "--policy");
     struct policy_tests tests;
     struct store *store = NULL;

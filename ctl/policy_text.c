@@ -79,10 +79,10 @@ static int put(struct ctl *c, struct store *store, const uint64_t *seen, const s
     policy_write_init(&w, c);
     code = policy_begin(&w, store, seen);
     if (code == 0) {
-        policy_txn_counts(w.txn, &n);
-        if (how_given || n.networks + n.pools + n.rules + n.approved == 0)
-            rc = policy_changes_make(&w.list, w.txn, p, how);
-        else
+        rc = policy_counts_read(w.change.txn, &n);
+        if (rc == 0 && (how_given || n.networks + n.pools + n.rules + n.approved == 0))
+            rc = policy_change_make(&w.change, p, how);
+        else if (rc == 0)
             code = ctl_fail(
                 EXIT_USAGE,
                 "there is a policy already: --merge adds this file to it, --replace puts the "

@@ -23,142 +23,100 @@
 #include "policy/records.h"
 #include "wire/present.h"
 
-struct policy_txn {
-    struct store_txn *txn;
-    bool networks_moved;
-    uint64_t serial; /* before the change */
-    uint64_t history_ms;
-    struct policy_log_entry entry;
-    struct str summary; /* of entry.summary */
-    struct log_rules rules;
-};
-
 /* --- the transaction ------------------------------------------------------ */
 
-static const char *text_or_none(const char *text)
+int policy_change_begin(struct policy_change *c, struct store *store)
 {
-    return text != NULL ? text : "";
-}
-
-int policy_txn_begin(struct policy_txn **out, struct store *store,
-                     const struct policy_change *change, uint64_t *serial)
-{
-    struct policy_txn *t = calloc(1, sizeof *t);
     uint64_t time_ms;
-    int rc;
+    int rc = store_begin(store, true, &c->txn);
 
-    if (t == NULL)
-        return -ENOMEM;
-    rc = store_begin(store, true, &t->txn);
+    c->changed = c->networks_moved = false;
+    c->rules = (struct log_rules){.n = 0};
+    c->log.summary[0] = '\0';
     if (rc == 0)
-        rc = log_last(t->txn, &t->serial, &time_ms);
+        rc = log_last(c->txn, &c->serial, &time_ms);
+    if (rc == 0 && c->bound && c->if_serial != c->serial)
+        rc = -ESTALE;
     if (rc != 0)
-        goto failed;
-    if (serial != NULL)
-        *serial = t->serial;
-    rc = -ESTALE;
-    if (change->if_serial != 0 && change->if_serial != t->serial)
-        goto failed;
-    snprintf(t->entry.author, sizeof t->entry.author, "%s", text_or_none(change->author));
-    snprintf(t->entry.claimed, sizeof t->entry.claimed, "%s", text_or_none(change->claimed));
-    snprintf(t->entry.reason, sizeof t->entry.reason, "%s", text_or_none(change->reason));
-    t->entry.time_ms = change->now_ms;
-    t->history_ms = change->history_ms;
-    str_init(&t->summary, t->entry.summary, sizeof t->entry.summary);
-    *out = t;
-    return 0;
-
-failed:
-    policy_txn_abort(t);
+        policy_change_abort(c);
     return rc;
 }
 
-void policy_txn_abort(struct policy_txn *t)
+void policy_change_abort(struct policy_change *c)
 {
-    if (t == NULL)
-        return;
-    store_end(t->txn);
-    free(t);
+    store_end(c->txn);
+    c->txn = NULL;
 }
 
-int policy_txn_commit(struct policy_txn *t, uint64_t *serial, bool *changed)
+int policy_change_commit(struct policy_change *c)
 {
-    int rc = t->networks_moved ? ranges_derive(t->txn) : 0;
+    int rc = c->networks_moved ? ranges_derive(c->txn) : 0;
 
-    *serial = t->serial;
-    *changed = false;
     if (rc == 0)
-        rc = store_differs(t->txn);
-    if (rc <= 0)
-        goto aborted;
-    t->entry.serial = t->serial + 1;
-    t->entry.digest = store_counts(t->txn)->digest;
-    rc = log_append(t->txn, &t->entry, &t->rules);
-    if (rc == 0 && t->history_ms != 0 && t->entry.time_ms > t->history_ms)
-        rc = log_prune(t->txn, t->entry.time_ms - t->history_ms);
-    if (rc != 0)
-        goto aborted;
-    rc = store_commit(t->txn);
-    *changed = rc == 0;
-    *serial += rc == 0;
-    free(t);
+        rc = store_differs(c->txn);
+    if (rc <= 0) {
+        policy_change_abort(c);
+        return rc;
+    }
+    c->log.serial = c->serial + 1;
+    c->log.digest = store_counts(c->txn)->digest;
+    rc = log_append(c->txn, &c->log, &c->rules);
+    if (rc == 0 && c->history_ms != 0 && c->log.time_ms > c->history_ms)
+        rc = log_prune(c->txn, c->log.time_ms - c->history_ms);
+    if (rc == 0) {
+        rc = store_commit(c->txn);
+        c->txn = NULL;
+    }
+    policy_change_abort(c);
+    c->changed = rc == 0;
+    c->serial += rc == 0;
     return rc;
-
-aborted:
-    policy_txn_abort(t);
-    return rc;
 }
 
-void policy_txn_note(struct policy_txn *t, const char *text)
+void policy_change_note(struct policy_change *c, const char *text)
 {
-    if (t->summary.len > 0)
-        str_add(&t->summary, "; ");
-    str_add(&t->summary, text);
-}
+    size_t len = strlen(c->log.summary);
+    struct str s;
 
-void policy_txn_counts(const struct policy_txn *t, struct policy_counts *out)
-{
-    if (policy_counts_read(t->txn, out) != 0)
-        *out = (struct policy_counts){.serial = 0};
-}
-
-int policy_txn_get(struct policy_txn *t, enum policy_kind kind, const char *name,
-                   union policy_object *out)
-{
-    return record_get(t->txn, kind, name, out);
+    str_init(&s, c->log.summary + len, sizeof c->log.summary - len);
+    str_addf(&s, "%s%s", len > 0 ? "; " : "", text);
 }
 
 /* --- the list ------------------------------------------------------------- */
 
-void policy_changes_add(struct changes *l, enum policy_kind kind, enum change_verb verb,
-                        const void *is)
+void policy_change_add(struct policy_change *c, enum policy_kind kind, enum change_verb verb,
+                       const void *is)
 {
-    struct change *list = policy_list_add(l->list, l->n, sizeof *list);
+    struct change *list = policy_list_add(c->list, c->n, sizeof *list);
 
-    l->failed = l->failed || list == NULL;
+    c->failed = c->failed || list == NULL;
     if (list == NULL)
         return;
-    l->list = list;
-    list[l->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
+    c->list = list;
+    list[c->n++] = (struct change){.kind = kind, .verb = verb, .is.name = (char *)(uintptr_t)is};
 }
 
-void policy_changes_fini(struct changes *l)
+void policy_change_fini(struct policy_change *c)
 {
-    arena_free(l->arena);
-    free(l->list);
-    *l = (struct changes){0};
+    arena_free(c->arena);
+    free(c->list);
+    c->arena = NULL;
+    c->list = NULL;
+    c->from = NULL;
+    c->n = 0;
+    c->replace = c->failed = false;
 }
 
 /* What the store has of a kind, and the list was not made of, goes. */
-static int remove_others(struct changes *l, struct store_txn *t, enum policy_kind kind)
+static int remove_others(struct policy_change *c, enum policy_kind kind)
 {
     const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
     struct store_record r;
     int rc;
 
-    for (rc = store_step(t, STORE_SEEK, &table, 1, &r); rc == 0;
-         rc = store_step(t, STORE_NEXT, &table, 1, &r)) {
-        union policy_object *o = arena_alloc(l->arena, sizeof o->approved);
+    for (rc = store_step(c->txn, STORE_SEEK, &table, 1, &r); rc == 0;
+         rc = store_step(c->txn, STORE_NEXT, &table, 1, &r)) {
+        union policy_object *o = arena_alloc(c->arena, sizeof o->approved);
         struct policy_key k;
 
         if (o == NULL)
@@ -169,30 +127,30 @@ static int remove_others(struct changes *l, struct store_txn *t, enum policy_kin
             o->approved = (struct policy_approved){k.suffix.name, k.port};
         else
             memcpy(o->name, k.owner, sizeof o->name);
-        if (policy_find(l->from, kind, o) == NULL)
-            policy_changes_add(l, kind, CHANGE_REMOVE, o);
+        if (policy_find(c->from, kind, o) == NULL)
+            policy_change_add(c, kind, CHANGE_REMOVE, o);
     }
     return rc == -ENOENT ? 0 : rc;
 }
 
-int policy_changes_make(struct changes *l, struct policy_txn *t, const struct policy *p,
-                        enum policy_how how)
+int policy_change_make(struct policy_change *c, const struct policy *p, enum policy_how how)
 {
     int rc = 0;
 
-    *l = (struct changes){.from = p, .replace = how == POLICY_REPLACE, .arena = arena_new()};
-    if (l->arena == NULL)
+    c->from = p;
+    c->replace = how == POLICY_REPLACE;
+    if (c->arena == NULL && (c->arena = arena_new()) == NULL)
         return -ENOMEM;
     for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == 0; kind++) {
         bool joins = kind == POLICY_RULE && how == POLICY_JOIN;
         const void *o;
 
         for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
-            policy_changes_add(l, kind, joins ? CHANGE_ADD : CHANGE_SET, o);
-        if (l->replace)
-            rc = remove_others(l, t->txn, kind);
+            policy_change_add(c, kind, joins ? CHANGE_ADD : CHANGE_SET, o);
+        if (c->replace)
+            rc = remove_others(c, kind);
     }
-    return l->failed ? -ENOMEM : rc;
+    return c->failed ? -ENOMEM : rc;
 }
 
 /* --- what is refused ------------------------------------------------------
@@ -255,8 +213,7 @@ int policy_references(const struct policy *p, struct diags *d)
 }
 
 /* Is the rule, with what becomes of its suffixes, one that may be? */
-static int accept_rule(struct policy_txn *t, const struct changes *l, const struct change *c,
-                       struct diags *d)
+static int accept_rule(const struct policy_change *all, const struct change *c, struct diags *d)
 {
     const struct policy_rule *r = c->is.rule;
     struct policy_rule judged = *r; /* as it will be, for its check */
@@ -267,7 +224,7 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
     int rc = -ENOENT, named;
 
     if (c->verb != CHANGE_SET)
-        rc = record_get(t->txn, POLICY_RULE, r->name, &was);
+        rc = record_get(all->txn, POLICY_RULE, r->name, &was);
     if (c->verb == CHANGE_ADD && rc == 0) {
         judged = was.rule;
         judged.suffixes = r->suffixes;
@@ -278,20 +235,19 @@ static int accept_rule(struct policy_txn *t, const struct changes *l, const stru
         /* Without networks, no suffix that stays may be wide. */
         key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = r->name});
         if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0))
-            for (rc = store_step(t->txn, STORE_SEEK, &k, k.len, &entry);
+            for (rc = store_step(all->txn, STORE_SEEK, &k, k.len, &entry);
                  judged.n_suffixes == 0 && rc == 0;
-                 rc = store_step(t->txn, STORE_NEXT, &k, k.len, &entry))
+                 rc = store_step(all->txn, STORE_NEXT, &k, k.len, &entry))
                 judged.n_suffixes = key_read(&entry.key, &wide) && suffix_is_wide(&wide.suffix);
     }
     rc = rc < 0 && rc != -ENOENT ? rc : policy_rule_check(&judged, d);
-    named = accept_names(l->from, l->replace ? NULL : t->txn, r, d);
+    named = accept_names(all->from, all->replace ? NULL : all->txn, r, d);
     policy_object_fini(POLICY_RULE, &was);
     return rc == 0 ? named : rc;
 }
 
 /* What is refused, before the row's first record is written. */
-static int accept_row(struct policy_txn *t, const struct changes *l, const struct change *c,
-                      struct diags *d)
+static int accept_row(const struct policy_change *all, const struct change *c, struct diags *d)
 {
     bool is_network = c->kind == POLICY_NETWORK;
     const char *name = c->is.name, *why;
@@ -303,8 +259,8 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
     if (c->verb == CHANGE_REMOVE && (is_network || c->kind == POLICY_POOL)) {
         key_make(&k, is_network ? TABLE_NETWORK_USER : TABLE_POOL_USER,
                  &(struct key_parts){.front = name});
-        for (rc = store_step(t->txn, STORE_SEEK, &k, k.len, &user); rc == 0;
-             rc = store_step(t->txn, STORE_NEXT, &k, k.len, &user)) {
+        for (rc = store_step(all->txn, STORE_SEEK, &k, k.len, &user); rc == 0;
+             rc = store_step(all->txn, STORE_NEXT, &k, k.len, &user)) {
             used = true;
             diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], name,
                       (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
@@ -314,7 +270,7 @@ static int accept_row(struct policy_txn *t, const struct changes *l, const struc
     if (c->verb == CHANGE_REMOVE || c->verb == CHANGE_DROP || c->kind == POLICY_APPROVED)
         return 0;
     if (c->kind == POLICY_RULE)
-        return accept_rule(t, l, c, d);
+        return accept_rule(all, c, d);
     if (c->kind == POLICY_POOL)
         return policy_pool_check(c->is.pool, d);
     if ((why = policy_name_check(name)) != NULL)
@@ -384,13 +340,12 @@ static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
     return rc < 0 ? rc : 0;
 }
 
-static int apply_row(struct policy_txn *t, const struct changes *l, struct change *c,
-                     struct diags *d)
+static int apply_row(struct policy_change *all, struct change *c, struct diags *d)
 {
     static const enum change_state states[] = {
         [STORE_SAME] = CHANGE_SAME, [STORE_ADDED] = CHANGE_NEW, [STORE_REPLACED] = CHANGE_MOVED};
     const struct policy_approved *a = c->is.approved;
-    struct log_rules *log = &t->rules;
+    struct log_rules *log = &all->rules;
     char text[NAME_TEXT];
     struct store_bytes v;
     struct store_key k;
@@ -399,16 +354,16 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
 
     c->state = CHANGE_SAME;
     c->more = c->less = 0;
-    rc = accept_row(t, l, c, d);
+    rc = accept_row(all, c, d);
     if (rc != 0)
         return rc;
     key_object(&k, c->kind, c->is.name);
     if (c->verb == CHANGE_REMOVE) {
-        rc = record_del(t->txn, c->kind, c->is.name);
+        rc = record_del(all->txn, c->kind, c->is.name);
         c->state = CHANGE_GONE;
     } else if (c->verb < CHANGE_ADD ||
-               (c->verb == CHANGE_ADD && store_get(t->txn, &k, &v) == -ENOENT)) {
-        rc = record_put(t->txn, c->kind, c->is.name);
+               (c->verb == CHANGE_ADD && store_get(all->txn, &k, &v) == -ENOENT)) {
+        rc = record_put(all->txn, c->kind, c->is.name);
         c->state = rc >= 0 ? states[rc] : CHANGE_SAME;
     }
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
@@ -417,14 +372,14 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     else if (rc == -ENOENT)
         diags_add(d, NULL, 0, 0, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
     if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD)
-        rc = set_suffixes(t->txn, c, d);
+        rc = set_suffixes(all->txn, c, d);
     if (rc < 0)
         return rc;
     if (c->state == CHANGE_SAME && c->more + c->less > 0)
         c->state = CHANGE_MOVED;
     if (c->state == CHANGE_SAME)
         return 0;
-    t->networks_moved |= c->kind == POLICY_NETWORK;
+    all->networks_moved |= c->kind == POLICY_NETWORK;
     if (c->kind != POLICY_RULE)
         return 0;
     while (i < log->n && strcmp(log->names[i], c->is.name) != 0)
@@ -436,43 +391,37 @@ static int apply_row(struct policy_txn *t, const struct changes *l, struct chang
     return 0;
 }
 
-int policy_change_apply(struct policy_txn *t, struct changes *l, struct diags *d)
+int policy_change_apply(struct policy_change *all, struct diags *d)
 {
     int first = 0;
 
-    if (l->failed)
+    if (all->failed)
         return -ENOMEM;
     for (int last = 0; last < 2; last++)
-        for (size_t i = 0; i < l->n; i++) {
-            struct change *c = &l->list[i];
+        for (struct change *c = all->list; c < all->list + all->n; c++) {
             bool is_last = c->verb == CHANGE_REMOVE && c->kind != POLICY_RULE;
-            int rc = is_last == (last == 1) ? apply_row(t, l, c, d) : 0;
+            int rc = is_last == (last == 1) ? apply_row(all, c, d) : 0;
 
-            if (store_differs(t->txn) < 0 || rc == -ENOMEM)
+            if (store_differs(all->txn) < 0 || rc == -ENOMEM)
                 return rc;
             first = first == 0 ? rc : first;
         }
-    t->rules.more |= l->replace;
+    all->rules.more |= all->replace;
     return first;
 }
 
-int policy_change_put(struct store *store, const struct policy_change *change,
-                      const struct policy *p, enum policy_how how, struct diags *d)
+int policy_change_put(struct store *store, struct policy_change *c, const struct policy *p,
+                      enum policy_how how, struct diags *d)
 {
-    struct changes l;
-    struct policy_txn *t;
-    uint64_t serial;
-    bool changed;
-    int rc = policy_txn_begin(&t, store, change, &serial);
+    int rc = policy_change_begin(c, store);
 
-    if (rc != 0)
-        return rc;
-    rc = policy_changes_make(&l, t, p, how);
     if (rc == 0)
-        rc = policy_change_apply(t, &l, d);
-    policy_changes_fini(&l);
+        rc = policy_change_make(c, p, how);
     if (rc == 0)
-        return policy_txn_commit(t, &serial, &changed);
-    policy_txn_abort(t);
+        rc = policy_change_apply(c, d);
+    if (rc == 0)
+        rc = policy_change_commit(c);
+    policy_change_abort(c);
+    policy_change_fini(c);
     return rc;
 }

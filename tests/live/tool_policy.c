@@ -37,7 +37,7 @@ static void suffix_of(unsigned long n, struct suffix *out)
 }
 
 /* The rows of change n. The list borrows what is static. */
-static void make_list(struct changes *l, unsigned long n)
+static void make_list(struct policy_change *c, unsigned long n)
 {
     static struct policy_host host;
     static struct policy_pool pool = {.name = "changed", .hosts = &host, .n = 1};
@@ -49,7 +49,7 @@ static void make_list(struct changes *l, unsigned long n)
     snprintf(text, sizeof text, "kms.changed.example:%lu", 1000 + n % ROUND);
     if ((why = host_parse(&host, text)) != NULL)
         fail(why, -EINVAL);
-    policy_changes_add(l, POLICY_POOL, CHANGE_SET, &pool);
+    policy_change_add(c, POLICY_POOL, CHANGE_SET, &pool);
     policy_rule_init(&rule, "changed");
     snprintf(rule.pool, sizeof rule.pool, "changed");
     snprintf(rule.comment, sizeof rule.comment, "%lu", n);
@@ -57,38 +57,33 @@ static void make_list(struct changes *l, unsigned long n)
     rule.suffixes = &added;
     rule.n_suffixes = 1;
     suffix_of(n, &added);
-    policy_changes_add(l, POLICY_RULE, CHANGE_HEAD, &rule);
-    policy_changes_add(l, POLICY_RULE, CHANGE_ADD, &rule);
+    policy_change_add(c, POLICY_RULE, CHANGE_HEAD, &rule);
+    policy_change_add(c, POLICY_RULE, CHANGE_ADD, &rule);
     if (n < KEPT)
         return;
     old = rule;
     old.suffixes = &dropped;
     suffix_of(n - KEPT, &dropped);
-    policy_changes_add(l, POLICY_RULE, CHANGE_DROP, &old);
+    policy_change_add(c, POLICY_RULE, CHANGE_DROP, &old);
 }
 
 static void change(struct store *store, unsigned long n)
 {
-    const struct policy_change c = {.author = "tool_policy",
-                                    .claimed = "",
-                                    .reason = "test",
-                                    .now_ms = clock_now().wall_ms,
-                                    .history_ms = 365ull * 86400 * 1000};
-    struct changes list = {.n = 0};
-    struct policy_txn *txn;
-    uint64_t serial;
-    bool changed;
+    struct policy_change c = {
+        .log = {.author = "tool_policy", .reason = "test", .time_ms = clock_now().wall_ms},
+        .history_ms = 365ull * 86400 * 1000,
+    };
     int rc;
 
-    if ((rc = policy_txn_begin(&txn, store, &c, &serial)) != 0)
+    if ((rc = policy_change_begin(&c, store)) != 0)
         fail("begin", rc);
-    make_list(&list, n);
-    rc = policy_change_apply(txn, &list, NULL);
+    make_list(&c, n);
+    rc = policy_change_apply(&c, NULL);
     if (rc != 0 && rc != -ENOENT) /* that suffix is gone already, and it is the last row */
         fail("apply", rc);
-    policy_changes_fini(&list);
+    policy_change_fini(&c);
     /* Not changed: a killed predecessor wrote it, and died before it could say so. */
-    if ((rc = policy_txn_commit(txn, &serial, &changed)) != 0)
+    if ((rc = policy_change_commit(&c)) != 0)
         fail("commit", rc);
 }
 

@@ -29,6 +29,7 @@ struct fixture {
     char dir[SCRATCH], path[100], data[120], lock[120]; /* path: of the store; its two files */
     struct store *store;
     struct policy_reader *reader;
+    struct policy_change change; /* the one that was begun last */
 };
 
 static inline void fixture_folder(struct fixture *f)
@@ -106,27 +107,26 @@ static inline size_t fixture_list(enum policy_kind kind, void *list, char *words
 }
 
 /* One row of a change; what policy_change_apply() says. */
-static inline int fixture_change(struct policy_txn *t, enum policy_kind kind, enum change_verb verb,
-                                 const void *object)
+static inline int fixture_change(struct policy_change *t, enum policy_kind kind,
+                                 enum change_verb verb, const void *object)
 {
-    struct changes l = {.n = 0};
     int rc;
 
-    policy_changes_add(&l, kind, verb, object);
-    rc = policy_change_apply(t, &l, NULL);
-    policy_changes_fini(&l);
+    policy_change_add(t, kind, verb, object);
+    rc = policy_change_apply(t, NULL);
+    policy_change_fini(t);
     return rc;
 }
 
 /* Puts a rule; without suffixes, it keeps those it has. */
-static inline int fixture_put_rule(struct policy_txn *t, struct policy_rule *r)
+static inline int fixture_put_rule(struct policy_change *t, struct policy_rule *r)
 {
     policy_object_sort(POLICY_RULE, r);
     return fixture_change(t, POLICY_RULE, r->n_suffixes > 0 ? CHANGE_SET : CHANGE_HEAD, r);
 }
 
 /* ADD or DROP of one suffix. */
-static inline int fixture_change_suffix(struct policy_txn *t, enum change_verb verb,
+static inline int fixture_change_suffix(struct policy_change *t, enum change_verb verb,
                                         const char *rule, const struct suffix *s)
 {
     struct suffix copy = *s;
@@ -139,7 +139,7 @@ static inline int fixture_change_suffix(struct policy_txn *t, enum change_verb v
 }
 
 /* n0.example, n1.example... */
-static inline void fixture_many(struct policy_txn *t, const char *rule, int n)
+static inline void fixture_many(struct policy_change *t, const char *rule, int n)
 {
     for (int i = 0; i < n; i++) {
         char text[64];
@@ -152,20 +152,19 @@ static inline void fixture_many(struct policy_txn *t, const char *rule, int n)
 }
 
 /* The policy becomes this one; NULL: an empty one. */
-static inline int fixture_replace(struct policy_txn *t, const struct policy *p)
+static inline int fixture_replace(struct policy_change *t, const struct policy *p)
 {
     const struct policy empty = {.n_rules = 0};
-    struct changes l;
-    int rc = policy_changes_make(&l, t, p != NULL ? p : &empty, POLICY_REPLACE);
+    int rc = policy_change_make(t, p != NULL ? p : &empty, POLICY_REPLACE);
 
     if (rc == 0)
-        rc = policy_change_apply(t, &l, NULL);
-    policy_changes_fini(&l);
+        rc = policy_change_apply(t, NULL);
+    policy_change_fini(t);
     return rc;
 }
 
 /* "ACTION SUFFIX,... KEY=VALUE...": as of the YAML form, but for net=A,B and the times. */
-static inline int fixture_rule(struct policy_txn *t, const char *name, char *words)
+static inline int fixture_rule(struct policy_change *t, const char *name, char *words)
 {
     static struct suffix suffixes[64];
     struct form form = {.arena = arena_new(), .is_option = true};
@@ -196,7 +195,7 @@ static inline int fixture_rule(struct policy_txn *t, const char *name, char *wor
     return rc;
 }
 
-static inline int fixture_statement(struct policy_txn *t, char *words)
+static inline int fixture_statement(struct policy_change *t, char *words)
 {
     static const char *const kinds[] = {"net", "pool", "ok", "rule", "suffix", NULL};
     static struct prefix prefixes[4096];
@@ -238,7 +237,7 @@ static inline int fixture_statement(struct policy_txn *t, char *words)
 }
 
 /* The first refusal ends it. */
-static inline int fixture_apply(struct policy_txn *t, const char *policy)
+static inline int fixture_apply(struct policy_change *t, const char *policy)
 {
     char *text = strdup(policy), *save;
     int rc = 0;
@@ -250,29 +249,25 @@ static inline int fixture_apply(struct policy_txn *t, const char *policy)
     return rc;
 }
 
-static inline struct policy_txn *fixture_begin(struct fixture *f, uint64_t now_ms)
+static inline struct policy_change *fixture_begin(struct fixture *f, uint64_t now_ms)
 {
-    const struct policy_change change = {.author = "test", .reason = "a test", .now_ms = now_ms};
-    struct policy_txn *t = NULL;
-    uint64_t serial;
-
-    assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
-    return t;
+    f->change = (struct policy_change){
+        .log = {.author = "test", .reason = "a test", .time_ms = now_ms},
+    };
+    assert_int_equal(policy_change_begin(&f->change, f->store), 0);
+    return &f->change;
 }
 
 /* One change; whether anything differed. */
-static inline bool fixture_commit(struct policy_txn *t)
+static inline bool fixture_commit(struct policy_change *t)
 {
-    uint64_t serial;
-    bool changed;
-
-    assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
-    return changed;
+    assert_int_equal(policy_change_commit(t), 0);
+    return t->changed;
 }
 
 static inline bool fixture_policy(struct fixture *f, const char *policy)
 {
-    struct policy_txn *t = fixture_begin(f, 1000);
+    struct policy_change *t = fixture_begin(f, 1000);
 
     assert_int_equal(fixture_apply(t, policy), 0);
     return fixture_commit(t);

@@ -228,9 +228,7 @@ static inline void script_line(struct fixture *f, char *line)
 {
     char seen[300] = "", *save, *verb = strtok_r(line, " ", &save);
     char *words = save != NULL ? save : (char[]){""}, *want = strstr(words, "= ");
-    struct policy_txn *t;
-    uint64_t serial;
-    bool changed;
+    struct policy_change *t;
     int rc;
 
     if (strcmp(verb, "change") == 0 || strcmp(verb, "same") == 0 || strcmp(verb, "abort") == 0) {
@@ -239,7 +237,7 @@ static inline void script_line(struct fixture *f, char *line)
         if (rc != 0)
             fail_msg("%s: %s", words, script_code(rc));
         if (verb[0] == 'a')
-            policy_txn_abort(t);
+            policy_change_abort(t);
         else
             assert_int_equal(fixture_commit(t), verb[0] == 'c');
         return;
@@ -251,8 +249,8 @@ static inline void script_line(struct fixture *f, char *line)
         rc = fixture_apply(t, save);
         if (strcmp(script_code(rc), code) != 0)
             fail_msg("%s: %s, not %s", save, script_code(rc), code);
-        (void)policy_txn_commit(t, &serial, &changed);
-        assert_false(changed);
+        (void)policy_change_commit(t);
+        assert_false(t->changed);
         return;
     }
     if (strcmp(verb, "damage") == 0) {

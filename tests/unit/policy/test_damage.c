@@ -258,9 +258,7 @@ static void disk_full(void **state)
 {
     struct fixture *f = *state;
     struct rlimit small = {.rlim_cur = 65536, .rlim_max = RLIM_INFINITY}, before;
-    struct policy_txn *t;
-    uint64_t serial;
-    bool changed;
+    struct policy_change *t;
 
     fixture_policy(f, BASE);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
@@ -269,9 +267,9 @@ static void disk_full(void **state)
     t = fixture_begin(f, 1);
     fixture_many(t, "r", 5000);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_true(policy_txn_commit(t, &serial, &changed) < 0);
-    assert_false(changed);
-    assert_int_equal(serial, 1);
+    assert_true(policy_change_commit(t) < 0);
+    assert_false(t->changed);
+    assert_int_equal(t->serial, 1);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
     assert_string_equal(outcome(f, "n7.example", "10.1.1.1"), "denied rule z");
@@ -287,7 +285,7 @@ static void disk_full(void **state)
 static void many_changes_do_not_grow_it(void **state)
 {
     struct fixture *f = *state;
-    struct policy_txn *t = fixture_begin(f, 1);
+    struct policy_change *t = fixture_begin(f, 1);
     uint64_t before;
 
     assert_int_equal(fixture_apply(t, BASE), 0);
@@ -300,10 +298,9 @@ static void many_changes_do_not_grow_it(void **state)
 
         snprintf(text, sizeof text, "n%d.example", i * 17);
         struct suffix s = fixture_suffix(text);
-        const struct policy_change change = {.now_ms = 1000000 + (uint64_t)i, .history_ms = 100};
-        uint64_t serial;
 
-        assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
+        t = fixture_begin(f, 1000000 + (uint64_t)i);
+        t->history_ms = 100;
         assert_int_equal(fixture_change_suffix(t, CHANGE_DROP, "r", &s), 0);
         fixture_commit(t);
     }

@@ -129,7 +129,7 @@ enum { RULES = 12 };
 
 static void make_rules(struct fixture *f, struct suffix suffixes[RULES])
 {
-    struct policy_txn *t = fixture_begin(f, 1);
+    struct policy_change *t = fixture_begin(f, 1);
 
     assert_int_equal(fixture_replace(t, NULL), 0);
     assert_int_equal(fixture_apply(t, "pool a kms-a.contoso.com"), 0);

@@ -44,7 +44,7 @@ static struct suffix numbered(unsigned i)
 
 static unsigned many = MANY;
 
-static void many_come(struct policy_txn *t)
+static void many_come(struct policy_change *t)
 {
     for (unsigned i = 0; i < many; i++) {
         struct suffix s = numbered(i);
@@ -53,7 +53,7 @@ static void many_come(struct policy_txn *t)
     }
 }
 
-static void many_go(struct policy_txn *t)
+static void many_go(struct policy_change *t)
 {
     for (unsigned i = 0; i < many; i++) {
         struct suffix s = numbered(i);
@@ -62,20 +62,20 @@ static void many_go(struct policy_txn *t)
     }
 }
 
-static void come(struct policy_txn *t)
+static void come(struct policy_change *t)
 {
     many_come(t);
     assert_int_equal(fixture_apply(t, "rule r fill corp.example,x.example pool=a"), 0);
 }
 
-static void come_and_go(struct policy_txn *t)
+static void come_and_go(struct policy_change *t)
 {
     many_come(t);
     many_go(t);
     assert_int_equal(fixture_apply(t, "rule r deny corp.example"), 0);
 }
 
-static void come_and_all_goes(struct policy_txn *t)
+static void come_and_all_goes(struct policy_change *t)
 {
     for (int i = 0; i < 3; i++) {
         many_come(t);
@@ -86,7 +86,7 @@ static void come_and_all_goes(struct policy_txn *t)
 }
 
 /* Values of many pages: LMDB does not use those again in the same transaction. */
-static void great_values(struct policy_txn *t)
+static void great_values(struct policy_change *t)
 {
     static struct prefix prefixes[4000];
     struct policy_network n = {.name = "great", .prefixes = prefixes, .n = ARRAY_LEN(prefixes)};
@@ -107,7 +107,7 @@ static void great_values(struct policy_txn *t)
 
 static const struct taking {
     const char *what;
-    void (*run)(struct policy_txn *);
+    void (*run)(struct policy_change *);
     unsigned many, before; /* suffixes; small changes before, so that there are free pages */
     uint64_t suffixes;
 } takings[] = {
@@ -133,8 +133,6 @@ static void killed_behind_a_commit(void **state)
 {
     const struct taking *row = *state;
     struct fixture f;
-    uint64_t serial;
-    bool changed;
     int status;
     pid_t pid;
 
@@ -148,13 +146,13 @@ static void killed_behind_a_commit(void **state)
     fixture_close(&f); /* LMDB's handles do not survive a fork */
     pid = fork();
     if (pid == 0) {
-        struct policy_txn *t;
+        struct policy_change *t;
 
         fixture_open(&f);
         t = fixture_begin(&f, 2);
         row->run(t);
         dies = true;
-        policy_txn_commit(t, &serial, &changed);
+        policy_change_commit(t);
         _exit(1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -173,14 +171,14 @@ static void killed_behind_a_commit(void **state)
 static void no_surplus_stays(void **state)
 {
     struct fixture *f = *state;
-    struct policy_txn *t;
+    struct policy_change *t;
 
     many = MANY;
     fixture_policy(f, BASE);
     assert_int_equal(file_size(f), counts_of(f).bytes);
     t = fixture_begin(f, 3);
     many_come(t);
-    policy_txn_abort(t);
+    policy_change_abort(t);
     assert_int_equal(file_size(f), counts_of(f).bytes);
     t = fixture_begin(f, 4);
     come_and_go(t);

@@ -45,7 +45,7 @@ static uint64_t number_at(const uint8_t *p)
 static void fill(struct fixture *f, int suffixes)
 {
     char pool[8192] = "pool large";
-    struct policy_txn *t;
+    struct policy_change *t;
 
     fixture_policy(f, BASE);
     for (int i = 0; i < 60; i++)
@@ -388,7 +388,7 @@ static void all_that_lmdb_writes(void **state)
     }
     store_end(f->reader->txn);
     for (int i = 0; i < 600; i++) {
-        struct policy_txn *change = fixture_begin(f, 1);
+        struct policy_change *change = fixture_begin(f, 1);
 
         snprintf(rule, sizeof rule, "n%d", i);
         assert_int_equal(fixture_change(change, POLICY_RULE, CHANGE_REMOVE, rule), 0);

@@ -115,7 +115,7 @@ static void like_naive_containment(void **unused)
     fixture_open(&f);
     for (unsigned seed = 1; seed <= SEEDS; seed++) {
         static struct world w;
-        struct policy_txn *t = fixture_begin(&f, seed);
+        struct policy_change *t = fixture_begin(&f, seed);
         uint8_t ip[2][16];
 
         state = seed * 0x9e3779b97f4a7c15u;
@@ -185,9 +185,7 @@ static void branches_of_a_network_are_one_client(void **unused)
 static void too_many_networks_at_one_address(void **unused)
 {
     struct fixture f;
-    struct policy_txn *t;
-    uint64_t serial;
-    bool changed;
+    struct policy_change *t;
 
     (void)unused;
     fixture_folder(&f);
@@ -199,7 +197,7 @@ static void too_many_networks_at_one_address(void **unused)
         snprintf(text, sizeof text, "net n%d 10.0.0.0/%d", i, 8 + i / 2);
         assert_int_equal(fixture_apply(t, text), 0);
     }
-    assert_int_equal(policy_txn_commit(t, &serial, &changed), -E2BIG);
+    assert_int_equal(policy_change_commit(t), -E2BIG);
     assert_int_equal(range_of(&f, "10.0.0.1"), 0);
     fixture_remove(&f);
 }

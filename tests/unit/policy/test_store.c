@@ -157,17 +157,15 @@ static void a_read_is_of_one_state(void **state)
 static void if_serial_moved(void **state)
 {
     struct fixture *f = *state;
-    struct policy_change change = {.author = "x", .if_serial = 1};
-    struct policy_txn *t;
-    uint64_t serial = 0;
+    struct policy_change change = {.log = {.author = "x"}, .bound = true, .if_serial = 1};
 
     fixture_policy(f, BASE);
     fixture_policy(f, "rule r deny corp.example");
-    assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), -ESTALE);
-    assert_int_equal(serial, 2);
+    assert_int_equal(policy_change_begin(&change, f->store), -ESTALE);
+    assert_int_equal(change.serial, 2);
     change.if_serial = 2;
-    assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
-    policy_txn_abort(t);
+    assert_int_equal(policy_change_begin(&change, f->store), 0);
+    policy_change_abort(&change);
 }
 
 /* A client is looked up for each question: only what it has is written. */
@@ -199,10 +197,8 @@ static void a_host_too_long_for_a_key(void **state)
     struct fixture *f = *state;
     struct policy_host h = {.port = 1688, .n_addresses = 1};
     struct policy_pool p = {.name = "a", .hosts = &h, .n = 1};
-    struct policy_txn *t;
+    struct policy_change *t;
     struct writer w = writer_make(h.target.data, sizeof h.target.data);
-    uint64_t serial;
-    bool changed;
 
     assert_int_equal(addr_parse(&h.addresses[0], "10.0.0.5", 0), 0);
     for (int i = 0; i < 4; i++) {
@@ -219,7 +215,7 @@ static void a_host_too_long_for_a_key(void **state)
     strcpy(p.name, LONG);
     t = fixture_begin(f, 1000);
     assert_int_equal(fixture_change(t, POLICY_POOL, CHANGE_SET, &p), -ENAMETOOLONG);
-    assert_int_equal(policy_txn_commit(t, &serial, &changed), -ENAMETOOLONG);
+    assert_int_equal(policy_change_commit(t), -ENAMETOOLONG);
     assert_sound(f);
 }
 
@@ -311,7 +307,7 @@ static void check_value(void **state)
 static void loaded_as_put(void **state)
 {
     struct fixture *f = *state, g;
-    struct policy_txn *t;
+    struct policy_change *t;
     struct policy p;
     uint64_t serial = 0;
 
@@ -360,7 +356,7 @@ static void loaded_as_put(void **state)
 static void assert_like_new(struct fixture *f)
 {
     struct policy_counts was = counts_of(f), is;
-    struct policy_txn *t;
+    struct policy_change *t;
     struct fixture g;
     struct policy p;
 
@@ -388,7 +384,7 @@ static void sound_after_anything(void **state)
 
     fixture_policy(f, BASE);
     for (int round = 0; round < 150; round++) {
-        struct policy_txn *t = fixture_begin(f, (uint64_t)round);
+        struct policy_change *t = fixture_begin(f, (uint64_t)round);
 
         for (int i = 0; i < 40; i++) {
             char text[600];
@@ -451,7 +447,7 @@ static void pages_that_are_never_written(void **state)
     }
     for (size_t i = 0; i < 60; i++) {
         struct policy_network n = {.name = "big", .prefixes = prefixes, .n = 100 + i * 14};
-        struct policy_txn *t = fixture_begin(f, 1);
+        struct policy_change *t = fixture_begin(f, 1);
         char text[64];
         struct stat st;
 
@@ -504,15 +500,12 @@ static int logged(struct fixture *f, uint64_t since, const char *rule)
 static void the_log(void **state)
 {
     struct fixture *f = *state;
-    struct policy_change change = {.author = "admin",
-                                   .claimed = "anna",
-                                   .reason = "CHG0042",
-                                   .now_ms = 90000,
-                                   .history_ms = 60000};
+    struct policy_change change = {
+        .log = {.author = "admin", .claimed = "anna", .reason = "CHG0042", .time_ms = 90000},
+        .history_ms = 60000,
+    };
     struct seen s = {.n = 0};
-    struct policy_txn *t;
-    uint64_t serial;
-    bool changed;
+    struct policy_change *t;
     int calls = 0;
 
     fixture_policy(f, BASE); /* at 1000 */
@@ -532,12 +525,12 @@ static void the_log(void **state)
     assert_int_equal(policy_log_each(f->store, 0, NULL, stop, &calls), -ECANCELED);
     assert_int_equal(calls, 1);
 
-    assert_int_equal(policy_txn_begin(&t, f->store, &change, &serial), 0);
-    assert_int_equal(fixture_change(t, POLICY_RULE, CHANGE_REMOVE, "z"), 0);
-    policy_txn_note(t, "rule z removed");
-    policy_txn_note(t, "and more");
-    assert_int_equal(policy_txn_commit(t, &serial, &changed), 0);
-    assert_int_equal(serial, 102);
+    assert_int_equal(policy_change_begin(&change, f->store), 0);
+    assert_int_equal(fixture_change(&change, POLICY_RULE, CHANGE_REMOVE, "z"), 0);
+    policy_change_note(&change, "rule z removed");
+    policy_change_note(&change, "and more");
+    assert_int_equal(policy_change_commit(&change), 0);
+    assert_int_equal(change.serial, 102);
     assert_int_equal(policy_log_each(f->store, 20000, NULL, see, &s), 0);
     assert_int_equal(s.n, 1);
     assert_int_equal(s.last.serial, 102);

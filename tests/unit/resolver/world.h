@@ -84,7 +84,7 @@ static inline struct settings *world_read_settings(const char *more)
 /* Makes the policy this one. */
 static inline void world_policy(struct world *w, const char *text)
 {
-    struct policy_change change = {.author = "test", .reason = "", .claimed = "", .now_ms = 1};
+    struct policy_change change = {.log = {.author = "test", .time_ms = 1}};
     struct policy p;
     struct diags d;
     char whole[65536];
