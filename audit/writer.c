@@ -211,17 +211,17 @@ static size_t item_size(size_t len)
     return (sizeof len + len + 7) & ~(size_t)7; /* its length, then the packed event */
 }
 
-/* Where the next packed event goes, with room for the largest; NULL: the batch is full. */
-static void *batch_next(struct audit_writer *w, size_t most)
+/* Where the packed event now is; NULL: the batch is full. */
+static void *batch_add(struct audit_writer *w, size_t most, const void *packed, size_t len)
 {
-    return w->len + item_size(AUDIT_EVENT_MAX) <= most ? w->batch + w->len + sizeof(size_t) : NULL;
-}
+    uint8_t *item = w->batch + w->len;
 
-/* Takes what was packed there. */
-static void batch_add(struct audit_writer *w, size_t len)
-{
-    memcpy(w->batch + w->len, &len, sizeof len);
+    if (w->len + item_size(len) > most)
+        return NULL;
+    memcpy(item, &len, sizeof len);
+    memcpy(item + sizeof len, packed, len);
     w->len += item_size(len);
+    return item + sizeof len;
 }
 
 /* --- rings to batch ---------------------------------------------------------------------- */
@@ -233,7 +233,7 @@ static bool drain(struct audit_writer *w, struct now now)
     uint64_t n_questions = 0, dropped = 0;
     struct audit_event *e;
 
-    while ((e = batch_next(w, batch_most)) != NULL) {
+    for (;;) {
         const struct audit_event *oldest = NULL, *next;
         size_t len = 0, n;
         int from = 0;
@@ -245,9 +245,8 @@ static bool drain(struct audit_writer *w, struct now now)
                 from = i;
                 len = n;
             }
-        if (oldest == NULL)
+        if (oldest == NULL || (e = batch_add(w, batch_most, oldest, len)) == NULL)
             break;
-        memcpy(e, oldest, len);
         audit_ring_release(w->rings[from]);
         e->repeat = is_repeat(w, e);
         e->counted = !take_token(w, e);
@@ -256,7 +255,6 @@ static bool drain(struct audit_writer *w, struct now now)
         if (w->limits.prefix_only)
             prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
         n_questions += e->kind == AUDIT_EVENT;
-        batch_add(w, len);
     }
     for (int i = 0; i < w->n_rings; i++)
         dropped += audit_ring_dropped(w->rings[i]);
@@ -273,11 +271,11 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
                           const char *text)
 {
     struct audit_event e = {.kind = (uint8_t)kind, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
-    void *next = batch_next(w, batch_most + control_room);
+    uint8_t packed[AUDIT_EVENT_MAX];
 
     snprintf(e.text, sizeof e.text, "%s", text);
-    if (next != NULL)
-        batch_add(w, audit_event_pack(&e, next, AUDIT_EVENT_MAX));
+    (void)batch_add(w, batch_most + control_room, packed,
+                    audit_event_pack(&e, packed, sizeof packed));
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */
