@@ -488,7 +488,7 @@ static int put_answer(struct ledger *l)
         outcome_names[e->outcome],
         reason_names[e->reason],
         e->verdict > 0 ? verdict_names[e->verdict] : NULL,
-        addr_is_any(&e->server) ? NULL : addr_print_port(&e->server, server),
+        addr_is(&e->server, ADDR_ANY) ? NULL : addr_print_port(&e->server, server),
         rcode_print(e->real_rcode, real_rcode),
         hosts_print(e->real, e->n_real, real),
         hosts_print(e->unapproved, e->n_unapproved, unapproved),

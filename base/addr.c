@@ -124,38 +124,29 @@ bool addr_is_v4(const struct addr *a)
         {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (n)                           \
     }
 
-/* Is the address in one of these, which end with a length of 0? */
-static bool is_in(const struct addr *a, const struct prefix *list)
+bool addr_is(const struct addr *a, enum addr_kind kind)
 {
-    while (list->len > 0 && !prefix_contains(list, a->ip))
-        list++;
-    return list->len > 0;
-}
-
-bool addr_is_any(const struct addr *a)
-{
-    static const struct prefix any[] = {V4(0, 0, 0, 0, 32), {{0}, 128}, {{0}, 0}};
-
-    return is_in(a, any);
-}
-
-bool addr_is_loopback(const struct addr *a)
-{
-    static const struct prefix loopback[] = {V4(127, 0, 0, 0, 8), {{[15] = 1}, 128}, {{0}, 0}};
-
-    return is_in(a, loopback);
-}
-
-bool addr_is_private(const struct addr *a)
-{
-    static const struct prefix private[] = {
-        V4(10, 0, 0, 0, 8),     V4(172, 16, 0, 0, 12),
-        V4(192, 168, 0, 0, 16), V4(169, 254, 0, 0, 16),
-        V4(100, 64, 0, 0, 10),  {{0xfc}, 7},
-        {{0xfe, 0x80}, 10},     {{0}, 0},
+    static const struct {
+        struct prefix net;
+        unsigned kinds;
+    } nets[] = {
+        {V4(0, 0, 0, 0, 32), ADDR_ANY},
+        {{{0}, 128}, ADDR_ANY},
+        {V4(127, 0, 0, 0, 8), ADDR_LOOPBACK | ADDR_PRIVATE},
+        {{{[15] = 1}, 128}, ADDR_LOOPBACK | ADDR_PRIVATE},
+        {V4(10, 0, 0, 0, 8), ADDR_PRIVATE},
+        {V4(172, 16, 0, 0, 12), ADDR_PRIVATE},
+        {V4(192, 168, 0, 0, 16), ADDR_PRIVATE},
+        {V4(169, 254, 0, 0, 16), ADDR_PRIVATE},
+        {V4(100, 64, 0, 0, 10), ADDR_PRIVATE},
+        {{{0xfc}, 7}, ADDR_PRIVATE},
+        {{{0xfe, 0x80}, 10}, ADDR_PRIVATE},
     };
 
-    return addr_is_loopback(a) || is_in(a, private);
+    for (size_t i = 0; i < ARRAY_LEN(nets); i++)
+        if ((nets[i].kinds & kind) != 0 && prefix_contains(&nets[i].net, a->ip))
+            return true;
+    return false;
 }
 
 bool addr_same_ip(const struct addr *a, const struct addr *b)

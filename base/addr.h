@@ -40,9 +40,8 @@ const char *addr_print_port(const struct addr *, char out[ADDR_TEXT]);
 bool addr_is_v4(const struct addr *);
 /* 0.0.0.0 or ::; 127.0.0.0/8 or ::1; RFC 1918, 4193, 3927, 6598, loopback and link-local,
  * which is not a public address. */
-bool addr_is_any(const struct addr *);
-bool addr_is_loopback(const struct addr *);
-bool addr_is_private(const struct addr *);
+enum addr_kind { ADDR_ANY = 1, ADDR_LOOPBACK = 2, ADDR_PRIVATE = 4 };
+bool addr_is(const struct addr *, enum addr_kind);
 bool addr_same_ip(const struct addr *, const struct addr *);
 /* In scope and port, too. */
 bool addr_same(const struct addr *, const struct addr *);

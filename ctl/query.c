@@ -183,7 +183,7 @@ int query_run(struct ctl *c)
     random_init(&random);
     build.id = random_u16(&random);
     len = query_build(&build, query + 2, QUERY_SIZE);
-    if (addr_is_any(&server)) /* from here it is loopback */
+    if (addr_is(&server, ADDR_ANY)) /* from here it is loopback */
         addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);
     addr_print_port(&server, address);
     reply = ctl_alloc(NULL, sizeof *reply);

@@ -210,7 +210,7 @@ const char *host_address_parse(struct addr *out, const char *text)
 {
     if (addr_parse(out, text, 0) != 0 || out->port != 0)
         return "has an address that is not an IP address";
-    if (addr_is_any(out) || out->scope != 0)
+    if (addr_is(out, ADDR_ANY) || out->scope != 0)
         return "has an address that no client can connect to";
     return NULL;
 }
@@ -391,7 +391,7 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
         if (k < i)
             rc = refuse(d, "pool", p->name, "host %s:%u is there twice", name, port);
         for (unsigned a = 0; a < h->n_addresses && !p->allow_public; a++)
-            if (!addr_is_private(&h->addresses[a]))
+            if (!addr_is(&h->addresses[a], ADDR_PRIVATE))
                 rc = refuse(d, "pool", p->name,
                             "host %s has the public address %s; a KMS host is meant to be inside "
                             "(if it is yours, say allow-public: yes)",

@@ -96,7 +96,7 @@ static json_t *show_real(const struct query *q, enum kms_verdict verdict)
     str_init(&s, servers, sizeof servers);
     if (r->local)
         str_add(&s, "local");
-    else if (!addr_is_any(&r->server)) {
+    else if (!addr_is(&r->server, ADDR_ANY)) {
         list = &r->server;
         n = 1;
     }

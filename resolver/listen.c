@@ -51,7 +51,7 @@ static int bound_socket(const struct addr *a, bool tcp, bool share)
         if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
             setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
         setsockopt(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &omit, sizeof omit);
-        if (addr_is_any(a)) /* to which address was it sent? */
+        if (addr_is(a, ADDR_ANY)) /* to which address was it sent? */
             setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof one);
     }
     if (bind(fd, (struct sockaddr *)&to, len) != 0)
@@ -89,7 +89,7 @@ static unsigned long socket_inode(const struct addr *want, bool v6, bool tcp)
             port != want->port || (tcp && state != TCP_LISTEN))
             continue;
         memcpy(v6 ? local.ip : local.ip + 12, word, v6 ? 16 : 4);
-        if (addr_is_any(&local) || addr_is_any(want) || addr_same_ip(&local, want))
+        if (addr_is(&local, ADDR_ANY) || addr_is(want, ADDR_ANY) || addr_same_ip(&local, want))
             found = inode;
     }
     if (f != NULL)
@@ -166,7 +166,7 @@ int listen_bind(const struct settings *s, int n, struct listener **out, struct d
         bool tcp = made % each >= half;
 
         l->addr = s->server.listen[made % half];
-        l->wildcard = addr_is_any(&l->addr);
+        l->wildcard = addr_is(&l->addr, ADDR_ANY);
         if ((l->fd = bound_socket(&l->addr, tcp, true)) < 0) {
             rc = bind_problem(&l->addr, tcp, l->fd, d);
             goto fail;

@@ -85,10 +85,10 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     for (int i = 0; i < s->server.n_listen; i++) {
         const struct addr *l = &s->server.listen[i];
 
-        wildcard = wildcard || (l->port == server->port && addr_is_any(l) &&
+        wildcard = wildcard || (l->port == server->port && addr_is(l, ADDR_ANY) &&
                                 addr_is_v4(l) == addr_is_v4(server));
     }
-    if (!wildcard || addr_is_loopback(server))
+    if (!wildcard || addr_is(server, ADDR_LOOPBACK))
         return wildcard;
     if (getifaddrs(&list) != 0)
         return false;

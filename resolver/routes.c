@@ -329,7 +329,7 @@ static void add_cached(void *entries, const struct cache_key *key, const struct 
                   (json_int_t)(f->expires_ms > now_ms ? (f->expires_ms - now_ms) / 1000 : 0),
                   "age_s", (json_int_t)((now_ms - f->stored_ms) / 1000), "expired",
                   f->expires_ms <= now_ms, "records", records, "server",
-                  addr_is_any(&f->server) ? NULL : addr_print_port(&f->server, server)));
+                  addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server)));
 }
 
 static void get_cache(void *context, struct control_request *r)

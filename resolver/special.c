@@ -64,7 +64,7 @@ static bool is_local(enum special_kind kind, const struct route *r)
     if (r != NULL && r->zone.labels != 0)
         return false; /* the administrator routes this zone on purpose */
     for (int i = 0; kind == REVERSE && r != NULL && i < r->n_servers; i++)
-        if (addr_is_private(&r->servers[i]))
+        if (addr_is(&r->servers[i], ADDR_PRIVATE))
             return false;
     return kind != REVERSE || (r != NULL && r->n_servers > 0);
 }

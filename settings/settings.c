@@ -388,7 +388,7 @@ static void check_access(struct reader *r)
     char text[PREFIX_TEXT], at[ADDR_TEXT];
 
     for (int i = 0; i < s->server.n_listen && listener == NULL; i++)
-        if (addr_is_any(&s->server.listen[i]) || !addr_is_private(&s->server.listen[i]))
+        if (addr_is(&s->server.listen[i], ADDR_ANY) || !addr_is(&s->server.listen[i], ADDR_PRIVATE))
             listener = &s->server.listen[i];
     for (int i = 0; i < s->n_access && listener != NULL && !s->server.open_resolver; i++) {
         const struct prefix *net = &s->access[i].net;
@@ -398,8 +398,9 @@ static void check_access(struct reader *r)
          * them. fc00::/7 and fe80::/10 are wide and not public. */
         memcpy(first.ip, net->ip, sizeof first.ip);
         if (s->access[i].action == ACCESS_ALLOW &&
-            (prefix_is_v4(net) ? net->len < 96 + 8
-                               : net->len < 16 && !(net->len >= 7 && addr_is_private(&first))))
+            (prefix_is_v4(net)
+                 ? net->len < 96 + 8
+                 : net->len < 16 && !(net->len >= 7 && addr_is(&first, ADDR_PRIVATE))))
             form_problem(
                 &r->form, element(list, i),
                 "access: %s is the whole Internet or a large part of it, and server.listen has "
@@ -423,7 +424,7 @@ static void check_routes(struct reader *r)
         for (int k = 0; k < s->routes[i].n_servers; k++) {
             const struct addr *a = &s->routes[i].servers[k];
 
-            if (addr_is_any(a))
+            if (addr_is(a, ADDR_ANY))
                 form_problem(&r->form, element(servers, k),
                              "forward.servers: %s is not the address of a server",
                              addr_print(a, text));
@@ -569,7 +570,7 @@ enum access_action settings_access(const struct settings *s, const struct addr *
 {
     const struct access_rule *rules = s->access != NULL ? s->access : s->machine, *best = NULL;
     int n = s->access != NULL ? s->n_access : s->n_machine;
-    bool v4 = addr_is_v4(client), loopback = addr_is_loopback(client);
+    bool v4 = addr_is_v4(client), loopback = addr_is(client, ADDR_LOOPBACK);
 
     for (int i = 0; i < n; i++) {
         const struct prefix *net = &rules[i].net;
@@ -620,8 +621,8 @@ bool settings_listens_at(const struct settings *s, const struct addr *a)
 
         if (own->port != a->port)
             continue;
-        if (addr_same(own, a) ||
-            (addr_is_any(own) && addr_is_loopback(a) && addr_is_v4(own) == addr_is_v4(a)))
+        if (addr_same(own, a) || (addr_is(own, ADDR_ANY) && addr_is(a, ADDR_LOOPBACK) &&
+                                  addr_is_v4(own) == addr_is_v4(a)))
             return true;
     }
     return false;

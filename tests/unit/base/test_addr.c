@@ -123,9 +123,9 @@ static void classes(void **state)
 
     assert_int_equal(addr_parse(&a, r->text, 0), 0);
     assert_int_equal(addr_is_v4(&a), (r->want & V4) != 0);
-    assert_int_equal(addr_is_any(&a), (r->want & ANY) != 0);
-    assert_int_equal(addr_is_loopback(&a), (r->want & LOOP) != 0);
-    assert_int_equal(addr_is_private(&a), (r->want & PRIVATE) != 0);
+    assert_int_equal(addr_is(&a, ADDR_ANY), (r->want & ANY) != 0);
+    assert_int_equal(addr_is(&a, ADDR_LOOPBACK), (r->want & LOOP) != 0);
+    assert_int_equal(addr_is(&a, ADDR_PRIVATE), (r->want & PRIVATE) != 0);
 }
 
 /* print: NULL when refused with rc */

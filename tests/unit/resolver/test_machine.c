@@ -46,7 +46,7 @@ static bool own_address(int family, char *out)
     assert_int_equal(getifaddrs(&list), 0);
     for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next) {
         found = i->ifa_addr != NULL && i->ifa_addr->sa_family == family &&
-                addr_from_sockaddr(&a, i->ifa_addr) && !addr_is_loopback(&a) && a.scope == 0;
+                addr_from_sockaddr(&a, i->ifa_addr) && !addr_is(&a, ADDR_LOOPBACK) && a.scope == 0;
         if (found)
             addr_print(&a, out);
     }
