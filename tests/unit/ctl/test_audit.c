@@ -58,6 +58,7 @@ static const struct line {
     {"-f prints lines", "events -f --csv", EXIT_USAGE},
     {"JSON has an order", "events --json --sort time", EXIT_USAGE},
     {"sentences of control records", "events", 0, 0, "start: waymarkd 0.1.0"},
+    {"and what events cannot tell", "events", 0, 0, "A client with a cached host asks nothing."},
     {"an object a line", "events --json --limit 1", 0, 0, "{\"@timestamp\":\""},
 
     {"clients by prefix", "clients --csv --client 10.20.0.0/16", 0, 1, "10.20.4.7"},
