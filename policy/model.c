@@ -215,22 +215,13 @@ const char *host_address_parse(struct addr *out, const char *text)
     return NULL;
 }
 
-static bool u16_parse(const char *text, uint16_t *out)
-{
-    uint64_t v;
-    bool is_good = number_parse(&v, text, UINT16_MAX) == 0;
-
-    if (is_good)
-        *out = (uint16_t)v;
-    return is_good;
-}
-
 const char *host_parse(struct policy_host *out, const char *text)
 {
     struct policy_host h = {.port = POLICY_KMS_PORT, .probe = true};
     char copy[HOST_TEXT], *rest = copy, *head, *colon, *option;
     const char *why;
     struct addr ip;
+    uint64_t v;
 
     if (!str_copy(copy, sizeof copy, text))
         return "is too long";
@@ -238,10 +229,11 @@ const char *host_parse(struct policy_host *out, const char *text)
     colon = strrchr(head, ':');
     if (colon != NULL && head[0] != '[' && addr_parse(&ip, head, 0) != 0) {
         *colon = '\0';
-        if (!u16_parse(colon + 1, &h.port))
+        if (number_parse(&v, colon + 1, UINT16_MAX) != 0)
             return "has no valid port behind the colon (1 to 65535)";
-        if (h.port == 0)
+        if (v == 0)
             return "has port 0, where no client can connect";
+        h.port = (uint16_t)v;
     }
     why = host_target_check(head, &h.target);
     while (why == NULL && (option = strsep(&rest, ",")) != NULL) {
@@ -251,8 +243,9 @@ const char *host_parse(struct policy_host *out, const char *text)
         if (option == NULL)
             key = value = "";
         if (strcmp(key, "priority") == 0 || strcmp(key, "weight") == 0) {
-            if (!u16_parse(value, key[0] == 'p' ? &h.priority : &h.weight))
+            if (number_parse(&v, value, UINT16_MAX) != 0)
                 return "has a priority or weight that is not 0 to 65535";
+            *(key[0] == 'p' ? &h.priority : &h.weight) = (uint16_t)v;
         } else if (strcmp(key, "probe") == 0) {
             if (bool_parse(&h.probe, value) != 0)
                 return "has a probe= that is neither yes nor no";
