@@ -125,32 +125,6 @@ static inline int fixture_put_rule(struct policy_change *t, struct policy_rule *
     return fixture_change(t, POLICY_RULE, r->n_suffixes > 0 ? CHANGE_SET : CHANGE_HEAD, r);
 }
 
-/* ADD or DROP of one suffix. */
-static inline int fixture_change_suffix(struct policy_change *t, enum change_verb verb,
-                                        const char *rule, const struct suffix *s)
-{
-    struct suffix copy = *s;
-    struct policy_rule r;
-
-    policy_rule_init(&r, rule);
-    r.suffixes = &copy;
-    r.n_suffixes = 1;
-    return fixture_change(t, POLICY_RULE, verb, &r);
-}
-
-/* n0.example, n1.example... */
-static inline void fixture_many(struct policy_change *t, const char *rule, int n)
-{
-    for (int i = 0; i < n; i++) {
-        char text[64];
-        struct suffix s;
-
-        snprintf(text, sizeof text, "n%d.example", i);
-        s = fixture_suffix(text);
-        assert_int_equal(fixture_change_suffix(t, CHANGE_ADD, rule, &s), 0);
-    }
-}
-
 /* The policy becomes this one; NULL: an empty one. */
 static inline int fixture_replace(struct policy_change *t, const struct policy *p)
 {
@@ -218,7 +192,10 @@ static inline int fixture_statement(struct policy_change *t, char *words)
     name = strtok_r(NULL, " ", &save);
     if (kind == POLICY_KINDS) {
         suffix = fixture_suffix(strtok_r(NULL, " ", &save));
-        return fixture_change_suffix(t, word[0] == '+' ? CHANGE_ADD : CHANGE_DROP, name, &suffix);
+        policy_rule_init(&o.rule, name);
+        o.rule.suffixes = &suffix;
+        o.rule.n_suffixes = 1;
+        return fixture_change(t, POLICY_RULE, word[0] == '+' ? CHANGE_ADD : CHANGE_DROP, &o);
     }
     if (verb == CHANGE_REMOVE)
         return fixture_change(t, kind, verb, name);
@@ -236,17 +213,28 @@ static inline int fixture_statement(struct policy_change *t, char *words)
     return fixture_change(t, kind, verb, &o);
 }
 
-/* The first refusal ends it. */
-static inline int fixture_apply(struct policy_change *t, const char *policy)
+/* Statements; the first refusal ends it. */
+static inline int PRINTF_LIKE(2, 3) fixture_apply(struct policy_change *t, const char *policy, ...)
 {
-    char *text = strdup(policy), *save;
+    char *text, *save;
+    va_list args;
     int rc = 0;
 
+    va_start(args, policy);
+    assert_true(vasprintf(&text, policy, args) >= 0);
+    va_end(args);
     for (char *s = strtok_r(text, ";", &save); s != NULL && rc == 0; s = strtok_r(NULL, ";", &save))
         if (strspn(s, " \n") != strlen(s))
             rc = fixture_statement(t, s + strspn(s, " \n"));
     free(text);
     return rc;
+}
+
+/* n0.example, n1.example... */
+static inline void fixture_many(struct policy_change *t, const char *rule, int n)
+{
+    for (int i = 0; i < n; i++)
+        assert_int_equal(fixture_apply(t, "+suffix %s n%d.example", rule, i), 0);
 }
 
 static inline struct policy_change *fixture_begin(struct fixture *f, uint64_t now_ms)
@@ -269,7 +257,7 @@ static inline bool fixture_policy(struct fixture *f, const char *policy)
 {
     struct policy_change *t = fixture_begin(f, 1000);
 
-    assert_int_equal(fixture_apply(t, policy), 0);
+    assert_int_equal(fixture_apply(t, "%s", policy), 0);
     return fixture_commit(t);
 }
 

@@ -233,7 +233,7 @@ static inline void script_line(struct fixture *f, char *line)
 
     if (strcmp(verb, "change") == 0 || strcmp(verb, "same") == 0 || strcmp(verb, "abort") == 0) {
         t = fixture_begin(f, 1000);
-        rc = fixture_apply(t, words);
+        rc = fixture_apply(t, "%s", words);
         if (rc != 0)
             fail_msg("%s: %s", words, script_code(rc));
         if (verb[0] == 'a')
@@ -246,7 +246,7 @@ static inline void script_line(struct fixture *f, char *line)
         char *code = strtok_r(NULL, " ", &save);
 
         t = fixture_begin(f, 1000);
-        rc = fixture_apply(t, save);
+        rc = fixture_apply(t, "%s", save);
         if (strcmp(script_code(rc), code) != 0)
             fail_msg("%s: %s, not %s", save, script_code(rc), code);
         (void)policy_change_commit(t);

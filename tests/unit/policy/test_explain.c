@@ -131,16 +131,14 @@ static void make_rules(struct fixture *f, struct suffix suffixes[RULES])
 {
     struct policy_change *t = fixture_begin(f, 1);
 
-    assert_int_equal(fixture_replace(t, NULL), 0);
-    assert_int_equal(fixture_apply(t, "pool a kms-a.contoso.com"), 0);
+    assert_int_equal(fixture_apply(t, "clear; pool a kms-a.contoso.com"), 0);
     for (unsigned i = 0; i < RULES; i++) {
-        char text[128] = "*", rule[200];
+        char text[128] = "*";
 
         if (draw(17) != 0)
             draw_name(text, sizeof text, draw(3) == 0 ? "*." : "", 4);
         suffixes[i] = fixture_suffix(text);
-        snprintf(rule, sizeof rule, "rule r%02u fill %s pool=a net=any", i, text);
-        assert_int_equal(fixture_apply(t, rule), 0);
+        assert_int_equal(fixture_apply(t, "rule r%02u fill %s pool=a net=any", i, text), 0);
     }
     fixture_commit(t);
 }
