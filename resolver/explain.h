@@ -10,7 +10,8 @@
 #ifndef RESOLVER_EXPLAIN_H
 #define RESOLVER_EXPLAIN_H
 
-#include "control/control.h"
+#include <jansson.h>
+
 #include "resolver/query.h"
 
 enum { EXPLAIN_TEXT = 1400 };
