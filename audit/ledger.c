@@ -245,9 +245,11 @@ static int find(struct ledger *l, enum store_table t, const void *key, size_t le
         row.id = ++l->last_id[t];
         l->count[t]++;
     }
-    if ((*out = arena_alloc(l->arena, sizeof row)) == NULL)
+    /* The slots are most of a row, and only clients have them. */
+    size = t == STORE_CLIENT ? sizeof row : offsetof(struct row, sketch) + sizeof row.sketch;
+    if ((*out = arena_alloc(l->arena, size)) == NULL)
         return -ENOMEM;
-    memcpy(*out, &row, sizeof row);
+    memcpy(*out, &row, size);
     *place = (struct place){hash, {*out}};
     l->n++;
     return 0;

@@ -345,7 +345,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         rc = wal_bytes > 0 ? error_of(s->db, create(s->db)) : -ENOENT;
     if (rc >= 0 && wal_bytes > 0) {
         snprintf(sql, sizeof sql,
-                 "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-16384;PRAGMA temp_store=MEMORY;"
+                 "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-8192;PRAGMA temp_store=MEMORY;"
                  "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
                  (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
         rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);

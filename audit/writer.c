@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "audit/ledger.h"
 #include "audit/store.h"
@@ -42,6 +43,7 @@ enum { SEEN_SETS = 16384, WAYS = 4 };
 enum { ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
 static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
 static const size_t batch_early = (size_t)8 << 20;  /* committed before its time */
+static const size_t page = 4096;
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
 static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
 static const uint64_t minute_ms = 60000, hour_ms = 3600000;
@@ -95,7 +97,7 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
     uint64_t wal = limits->max_size / 16; /* the log beside the database */
     int rc = -ENOMEM;
 
-    if (w == NULL || (w->batch = malloc(batch_most + control_room)) == NULL)
+    if (w == NULL || (w->batch = aligned_alloc(page, batch_most + control_room)) == NULL)
         goto fail;
     wal = wal > wal_most || wal == 0 ? wal_most : wal < wal_least ? wal_least : wal;
     if ((rc = audit_store_open(&w->store, dir, wal, d)) != 0)
@@ -354,6 +356,8 @@ static bool commit(struct audit_writer *w, struct now now)
     atomic_store(&w->stats.pending, 0);
     atomic_fetch_add(&w->stats.commits, 1);
     atomic_store(&w->stats.last_commit_wall_ms, now.wall_ms);
+    if (w->len > batch_early) /* one busy hour does not cost its memory for ever */
+        (void)madvise(w->batch, batch_most + control_room, MADV_DONTNEED);
     w->lost = w->len = 0;
     return true;
 }
