@@ -251,6 +251,7 @@ def test_new_state_directory_has_no_finding(nsd, waymark):
 def test_store_that_is_cut_while_it_is_served(nsd, waymark):
     w = waymark(upstream=nsd.port, policy=POLICY)
     assert w.find('fabrikam.local') == HOSTS
+    wait_for(lambda: w.json('status')['policy']['verified'], 'a verified store')  # else no reader would begin any more
     os.truncate(f'{w.state}/policy/data.mdb', 0)
     for n in range(50):
         assert ask.rcode(w.ask(ask.discovery(f'{n}.lab.contoso.com'))) == 'NXDOMAIN'
