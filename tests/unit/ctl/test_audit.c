@@ -153,13 +153,18 @@ static void check_line(void **state)
 
 /* --- events as they come ----------------------------------------------------------------- */
 
+/* What the tool prints meanwhile, in another thread: standard output is the file of the capture. */
 static void wait_for(const char *text)
 {
     char said[4096] = "";
 
     for (int i = 0; i < 500 && strstr(said, text) == NULL; i++) {
+        int fd = open("/proc/self/fd/1", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        ssize_t n = pread(fd, said, sizeof said - 1, 0);
+
+        said[n > 0 ? n : 0] = '\0';
+        close(fd);
         usleep(10000);
-        said[pread(out.file[0], said, sizeof said - 1, 0)] = '\0';
     }
 }
 
