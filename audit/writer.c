@@ -41,8 +41,8 @@
 enum { STEP = 100000 /* events of a removal, at most */, FREE_PAGES = 2000 };
 enum { SEEN_SETS = 16384, WAYS = 4 };
 enum { ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
-static const size_t batch_most = (size_t)32 << 20;  /* then the rings wait */
-static const size_t batch_early = (size_t)8 << 20;  /* committed before its time */
+static const size_t batch_most = (size_t)32 << 20; /* then the rings wait */
+static const size_t batch_early = (size_t)8 << 20; /* committed before its time */
 static const size_t page = 4096;
 static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
 static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
