@@ -371,10 +371,11 @@ static void *run_verifier(void *arg)
 
 static void take_result(struct verifier *v)
 {
-    const char *found = v->diags.n > 0 ? v->diags.list[0].text : "";
+    const char *found;
 
     pthread_join(v->thread, NULL);
     v->running = false;
+    found = v->diags.n > 0 ? v->diags.list[0].text : "";
     if (v->rc == 0 || v->rc == -EBADMSG) { /* else it was broken off */
         if (found[0] != '\0' && strcmp(v->found, found) != 0)
             log_error("policy: %s", found);
