@@ -531,10 +531,18 @@ static void put_reference(struct ledger *l, const struct row *r, const void *key
         audit_store_number(l->store, STORE_EVENT, r->id);
 }
 
-/* The row of a question, or of a control record, which ends early. answer: what it has
- * in common with others; the rows of its client and of its suffix, the name. */
-static int put_event(struct ledger *l, int64_t answer, const struct row *client, int64_t previous,
-                     const struct row *suffix, const struct name *name)
+/* The head of a row of events: its number, when, and the row of answers. */
+static void put_time(struct ledger *l, int64_t answer)
+{
+    audit_store_number(l->store, STORE_EVENT, l->next++);
+    audit_store_number(l->store, STORE_EVENT, (int64_t)l->event->wall_ms);
+    audit_store_number(l->store, STORE_EVENT, answer);
+}
+
+/* The row of a question. answer: what it has in common with others; the rows of its
+ * client and of its suffix, the name. */
+static int put_question(struct ledger *l, int64_t answer, const struct row *client,
+                        int64_t previous, const struct row *suffix, const struct name *name)
 {
     static const uint8_t discovery[] = "\6_vlmcs\4_tcp";
     const size_t before = sizeof discovery - 1;
@@ -554,11 +562,7 @@ static int put_event(struct ledger *l, int64_t answer, const struct row *client,
     char text[NAME_TEXT];
     bool plain;
 
-    audit_store_number(l->store, STORE_EVENT, l->next++);
-    audit_store_number(l->store, STORE_EVENT, (int64_t)e->wall_ms);
-    audit_store_number(l->store, STORE_EVENT, answer);
-    if (e->kind != AUDIT_EVENT)
-        return audit_store_row(l->store, STORE_EVENT);
+    put_time(l, answer);
     put_reference(l, client, e->client.ip, sizeof e->client.ip);
     put_reference(l, suffix, name->data, name->len);
     /* The name as it was asked, when it is not what the suffix's text says. */
@@ -585,8 +589,12 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     l->event = e;
     if (rc == 0 && e->kind != AUDIT_EVENT)
         rc = put_answer(l);
-    if (rc != 0 || e->kind != AUDIT_EVENT)
-        return rc == 0 ? put_event(l, l->next, NULL, 0, NULL, NULL) : rc;
+    if (rc != 0)
+        return rc;
+    if (e->kind != AUDIT_EVENT) {
+        put_time(l, l->next);
+        return audit_store_row(l->store, STORE_EVENT);
+    }
     l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
     audit_event_suffix(e, &name);
     if (e->rule[0] != '\0') {
@@ -618,7 +626,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
             rc = put_answer(l);
         }
         if (rc == 0)
-            rc = put_event(l, shared->shared, client, previous, suffix, &name);
+            rc = put_question(l, shared->shared, client, previous, suffix, &name);
     }
     if (rc == 0 && (l->n_touched > TOUCHED - FEW || l->n > PLACES / 2))
         rc = ledger_save(l);

@@ -274,10 +274,11 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
 {
     struct audit_event e = {.kind = (uint8_t)kind, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
     uint8_t packed[AUDIT_EVENT_MAX];
+    size_t len;
 
     snprintf(e.text, sizeof e.text, "%s", text);
-    (void)batch_add(w, batch_most + control_room, packed,
-                    audit_event_pack(&e, packed, sizeof packed));
+    len = audit_event_pack(&e, packed, sizeof packed);
+    (void)batch_add(w, batch_most + control_room, packed, len);
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */

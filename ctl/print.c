@@ -372,7 +372,7 @@ static void table_lines(const struct ctl *c, const struct column *columns, const
     char left_out[256];
     struct str s;
 
-    for (n = 0; columns[n].key && n < COLUMNS; n++) {
+    for (n = 0; n < COLUMNS && columns[n].key; n++) {
         const struct column *k = &columns[n];
         bool any = k->kind < RANK(1);
 

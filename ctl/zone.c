@@ -355,7 +355,8 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
             diags_add(d, file, line, 0, "the line is longer than 8,190 octets");
     *out = (struct policy){.file = ctl_text("%s", file)};
     make_policy(&z, out);
-    *skipped = z.skipped;
+    if (skipped != NULL)
+        *skipped = z.skipped;
     free(z.records);
     tdestroy(z.hosts, free);
     ldns_rdf_deep_free(z.origin);

@@ -144,11 +144,10 @@ static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct s
     bool matches = whole ? labels == w->labels : labels < w->labels;
     struct policy_match *m = w->match;
     struct suffix near = {.kind = kind};
-    struct candidate c;
+    struct candidate c = {.best.name = rule};
     unsigned acts;
     int rc;
 
-    c.best.name = rule;
     c.best.nearness = (whole ? 256u : 0u) + labels; /* exact, the longest *., then * */
     rc = read_candidate(&c, w->txn, w->ask);
     if (rc != 0)

@@ -503,7 +503,7 @@ static int see(void *context, const struct store_record *r)
  * *whole: no page is damaged. */
 static int verify(int fd, const atomic_bool *stop, bool *whole, char why[WHY])
 {
-    struct sight s;
+    struct sight s = {.records = 0};
     struct pages_walk walk = {.visit = see, .context = &s, .stop = stop};
     int rc = pages_walk(fd, &walk);
 

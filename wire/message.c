@@ -327,6 +327,7 @@ static uint16_t name_write(struct rewrite *r, const struct name *name)
             struct cursor c = cursor_make(r->w.start, r->w.len);
             struct name written;
 
+            /* cppcheck-suppress uninitvar; the loop above filled a hash for each label */
             if (e->hash != hash[skip] || e->len != name->len - label[skip])
                 continue;
             c.pos += e->pos;
