@@ -181,7 +181,7 @@ static const char *name_of(enum store_table t, const void *key, size_t len, char
 }
 
 /* What the database holds, in numbers. */
-static int begin(struct ledger *l)
+static int load_numbers(struct ledger *l)
 {
     int rc = 1;
 
@@ -325,7 +325,7 @@ int ledger_save(struct ledger *l)
 
 /* What the event does to every row that it touches. decided: its outcome is the row's
  * too; false: of a rule in shadow. */
-static void count(struct ledger *l, struct row *r, bool decided)
+static void count_event(struct ledger *l, struct row *r, bool decided)
 {
     const struct audit_event *e = l->event;
     int64_t ms = (int64_t)e->wall_ms;
@@ -385,7 +385,7 @@ static int add_name(struct ledger *l, enum store_table t, const void *key, size_
     } else {
         r->would++;
     }
-    count(l, r, rule != IN_SHADOW);
+    count_event(l, r, rule != IN_SHADOW);
     return 0;
 }
 
@@ -452,7 +452,7 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
     } else if (asks && r->no_host_since == 0) {
         r->no_host_since = ms;
     }
-    count(l, r, true);
+    count_event(l, r, true);
 }
 
 /* --- events ------------------------------------------------------------------------- */
@@ -584,7 +584,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     struct name name;
     uint64_t hash;
     size_t start;
-    int rc = l->next > 0 ? 0 : begin(l);
+    int rc = l->next > 0 ? 0 : load_numbers(l);
 
     l->event = e;
     if (rc == 0 && e->kind != AUDIT_EVENT)
@@ -615,7 +615,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
         return rc;
     previous = client->other ? 0 : client->event;
     add_client(l, client, suffix, host_id);
-    count(l, at_hour, true);
+    count_event(l, at_hour, true);
     if (!e->counted) {
         /* Behind the name, packed events are the same for many. */
         start = offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;

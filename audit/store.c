@@ -299,7 +299,7 @@ static int prepare(struct audit_store *s, enum store_table t)
 
 /* The rights do not depend on the umask; the files beside it get those of the
  * database. Not ours: then its owner has set them. */
-static int make_file(const char *dir, const char *path)
+static int make_database_file(const char *dir, const char *path)
 {
     int fd;
 
@@ -325,7 +325,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     if (s == NULL)
         return -ENOMEM;
     snprintf(path, sizeof path, "%s/audit.db", dir);
-    rc = wal_bytes > 0 ? make_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
+    rc = wal_bytes > 0 ? make_database_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
     if (rc == 0) {
         rc = sqlite3_open_v2(path, &s->db, flags, NULL);
         rc = s->db == NULL ? -ENOMEM : error_of(s->db, rc);

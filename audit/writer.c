@@ -285,7 +285,7 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
 
 /* The end of a transaction in which rc was returned: all of it, or nothing and what was
  * learnt in it is forgotten. */
-static int finish(struct audit_writer *w, int rc)
+static int end_transaction(struct audit_writer *w, int rc)
 {
     int64_t pages[3]; /* in use, free, octets of one */
 
@@ -345,7 +345,7 @@ static bool commit(struct audit_writer *w, struct now now)
                              "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN ? "
                              "WHEN 'counted' THEN ? WHEN 'dropped' THEN ? ELSE 0 END",
                              recorded, counted, w->lost);
-    rc = finish(w, rc);
+    rc = end_transaction(w, rc);
     atomic_store(&w->stats.last_error, -rc);
     if (rc != 0) {
         atomic_fetch_add(&w->stats.commit_failures, 1);
@@ -425,7 +425,7 @@ static void prune(struct audit_writer *w, struct now now)
                  t == STORE_SLOT ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
         rc = audit_store_sql(w->store, NULL, sql, cutoff(now, w->limits.ledger_retention_ms));
     }
-    rc = finish(w, rc);
+    rc = end_transaction(w, rc);
     if (rc == 0 && sweep)
         ledger_clear(w->ledger);
     w->pruning = rc == 0 && removed > 0;

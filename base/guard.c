@@ -30,7 +30,7 @@ void guard_give_up(void)
 
 /* A fault that is nobody's comes again at once, and ends the process then; a signal
  * that somebody sent does not. */
-static void on_signal(int number, siginfo_t *info, void *context)
+static void on_fault(int number, siginfo_t *info, void *context)
 {
     const ucontext_t *at = context;
     bool is_fault = info->si_code > 0;
@@ -46,7 +46,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 
 void guard_install(void)
 {
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
+    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGBUS, &action, NULL);

@@ -203,7 +203,7 @@ static int print_all(struct audit *a, const struct audit_list *l, int64_t *after
 
 static volatile sig_atomic_t interrupted;
 
-static void on_signal(int number)
+static void on_interrupt(int number)
 {
     (void)number;
     interrupted = 1;
@@ -212,7 +212,7 @@ static void on_signal(int number)
 /* The database may come to be while we wait. */
 static int follow(struct audit *a, const struct audit_list *l, int64_t after)
 {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_interrupt};
     int code = 0;
 
     sigaction(SIGINT, &action, NULL);

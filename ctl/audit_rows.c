@@ -47,7 +47,7 @@ static const struct filter {
 };
 /* clang-format on */
 
-static void add(struct audit *a, const char *option, const char *value)
+static void add_parameter(struct audit *a, const char *option, const char *value)
 {
     json_t *values = json_object_get(a->asked, option);
 
@@ -57,7 +57,7 @@ static void add(struct audit *a, const char *option, const char *value)
 }
 
 /* Takes a value of the option as it stands in the database, or says what is wrong. */
-static int read_value(struct audit *a, const struct filter *f, const char *text)
+static int read_filter_option(struct audit *a, const struct filter *f, const char *text)
 {
     bool below = f->bit == OF_SUFFIX && strncmp(text, "*.", 2) == 0;
     char value[NAME_TEXT + 16], meant[DIAG_MEANT];
@@ -93,11 +93,11 @@ static int read_value(struct audit *a, const struct filter *f, const char *text)
         name_print(&name, value + 1);
         snprintf(value + strlen(value), 16, port > 0 ? ":%u " : ":", (unsigned)port);
     }
-    add(a, below ? "below" : f->option + 2, value);
+    add_parameter(a, below ? "below" : f->option + 2, value);
     return 0;
 }
 
-static int read_time(struct ctl *c, const char *option, uint64_t *out)
+static int read_time_option(struct ctl *c, const char *option, uint64_t *out)
 {
     const char *text = ctl_option(c, option);
 
@@ -178,8 +178,9 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
     *a = (struct audit){.c = c, .asked = json_object()};
     a->limit_given = limit != NULL;
     a->names = ctl_option(c, "--names") != NULL;
-    if ((code = read_time(c, "--since", &a->since_ms)) != 0 ||
-        (code = read_time(c, "--until", &a->until_ms)) != 0 || (code = read_sort(a, sortable)) != 0)
+    if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
+        (code = read_time_option(c, "--until", &a->until_ms)) != 0 ||
+        (code = read_sort(a, sortable)) != 0)
         return code;
     if (limit != NULL && number_parse(&a->limit, limit, INT32_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
@@ -187,9 +188,9 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         return ctl_fail(EXIT_USAGE, "--since is not before --until");
     for (const struct filter *f = filters; f->option != NULL; f++)
         for (int n = 0; code == 0 && (text = ctl_option_at(c, f->option, n)) != NULL; n++)
-            code = read_value(a, f, text);
+            code = read_filter_option(a, f, text);
     if (address != NULL) {
-        add(a, "address", address);
+        add_parameter(a, "address", address);
         a->given |= OF_ADDRESS;
     }
     if (code != 0 || (code = ctl_become_user(c)) != 0)

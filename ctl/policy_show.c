@@ -66,7 +66,8 @@ static void add(struct listing *l, const char *name, json_t *row)
 }
 
 /* pool "": the host is listed. */
-static void add_host(struct listing *l, const struct name *target, uint16_t port, const char *pool)
+static void add_listed_host(struct listing *l, const struct name *target, uint16_t port,
+                            const char *pool)
 {
     char text[NAME_TEXT], *by = ctl_text("%s%s", pool[0] != '\0' ? "pool " : "list", pool);
 
@@ -103,7 +104,7 @@ static void add_rows(struct listing *l, enum what what, const struct policy *p)
                 json_pack("{s:s, s:o}", "name", w->name, "prefixes",
                           members(POLICY_NETWORK, w->prefixes, w->n)));
     for (size_t i = 0; what == APPROVED && i < p->n_approved; i++)
-        add_host(l, &p->approved[i].target, p->approved[i].port, "");
+        add_listed_host(l, &p->approved[i].target, p->approved[i].port, "");
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
         if (what == POOLS)
             add(l, pool->name,
@@ -111,7 +112,7 @@ static void add_rows(struct listing *l, enum what what, const struct policy *p)
                           members(POLICY_POOL, pool->hosts, pool->n), "allow_public",
                           pool->allow_public));
         for (size_t k = 0; what == APPROVED && k < pool->n; k++)
-            add_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
+            add_listed_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
     }
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         if (what == RULES)
@@ -315,7 +316,7 @@ struct owned_prefix {
     const char *network;
 };
 
-static int by_prefix(const void *a, const void *b)
+static int by_owned_prefix(const void *a, const void *b)
 {
     const struct owned_prefix *x = a, *y = b;
     int c = memcmp(&x->prefix, &y->prefix, sizeof x->prefix);
@@ -347,7 +348,7 @@ static void check_networks_pools(json_t *rows, const struct policy *p)
             FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
     }
     if (n > 0)
-        qsort(all, n, sizeof *all, by_prefix);
+        qsort(all, n, sizeof *all, by_owned_prefix);
     for (k = 0; k < n; k++) {
         if (strcmp(strchr(prefix_print(&all[k].prefix, text), '/'), "/0") == 0)
             FOUND(rows, "network ", all[k].network,
@@ -391,8 +392,8 @@ static size_t shared_networks(const struct policy_rule *a, const struct policy_r
 }
 
 /* Both have the suffix, or (is_below) a has x and b has *.x. */
-static enum pair_kind meet(const struct policy_rule *a, const struct policy_rule *b, bool is_below,
-                           uint64_t now_ms)
+static enum pair_kind compare_rules(const struct policy_rule *a, const struct policy_rule *b,
+                                    bool is_below, uint64_t now_ms)
 {
     unsigned when_a = policy_when(a->action, a->when), when_b = policy_when(b->action, b->when);
     size_t shared = shared_networks(a, b);
@@ -442,7 +443,7 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
             begin = back;
         for (size_t front = begin; front < back && back - begin < MEETING; front++) {
             const struct policy_rule *a = uses[front].rule, *b = uses[back].rule;
-            enum pair_kind kind = meet(a, b, uses[front].suffix->kind != s->kind, now_ms);
+            enum pair_kind kind = compare_rules(a, b, uses[front].suffix->kind != s->kind, now_ms);
 
             q = pairs;
             while (q < pairs + n_pairs && (q->front != a || q->back != b || q->kind != kind))

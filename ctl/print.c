@@ -165,7 +165,7 @@ static void print_span(FILE *f, long long ms)
 }
 
 /* A value as it is, harmless to a terminal; `between` the members of an array. */
-static void print_value(FILE *f, const json_t *value, const char *nothing, const char *between)
+static void print_json(FILE *f, const json_t *value, const char *nothing, const char *between)
 {
     const json_t *item;
     size_t i;
@@ -183,7 +183,7 @@ static void print_value(FILE *f, const json_t *value, const char *nothing, const
     json_array_foreach(value, i, item)
     {
         fputs(i > 0 ? between : "", f);
-        print_value(f, item, "?", between);
+        print_json(f, item, "?", between);
     }
 }
 
@@ -229,11 +229,11 @@ static bool print_field(FILE *f, const json_t *object, char *field)
     else if (strcmp(form, "y") == 0)
         fputs(n == 1 ? "y" : "ies", f);
     else if (strcmp(form, "lines") == 0)
-        print_value(f, v, "", "\n  ");
+        print_json(f, v, "", "\n  ");
     else if (end == ':')
         fprintf(f, "%*s", (int)(atol(form) > ftell(f) ? atol(form) - ftell(f) : 0), "");
     else if (!asked_only)
-        print_value(f, v, "-", " ");
+        print_json(f, v, "-", " ");
     return json_is_number(v) || json_is_true(v) || json_string_length(v) > 0 ||
            json_array_size(v) > 0 || json_object_size(v) > 0;
 }
@@ -338,7 +338,7 @@ static json_t *with_texts(const struct column *k, const json_t *row, enum ctl_fo
                  json_is_integer(value))
             print_span(f, n);
         else if (f && kind != COLUMN_TIME)
-            print_value(f, value, "", " ");
+            print_json(f, value, "", " ");
         close_text(f);
         formula = format == FORMAT_CSV && !json_is_number(value) && strchr("=+-@\t\r", *text);
         json_object_set_new(copy, k->key,

@@ -118,7 +118,7 @@ static const char *read_directive(struct zone *z, char *line)
 
 /* --- records -------------------------------------------------------------- */
 
-static int by_host(const void *a, const void *b)
+static int by_target(const void *a, const void *b)
 {
     const struct policy_host *x = a, *y = b;
     int c = policy_target_compare(&x->target, &y->target);
@@ -167,11 +167,11 @@ static const char *read_record(struct zone *z, const ldns_rr *rr, const struct n
         why = suffix_parse(&r.suffix, name_print(&name, text));
     if (why != NULL)
         return why;
-    known = tfind(&host, &z->hosts, by_host);
+    known = tfind(&host, &z->hosts, by_target);
     if (known == NULL) {
         kept = ctl_alloc(NULL, sizeof *kept);
         *kept = host;
-        known = tsearch(kept, &z->hosts, by_host);
+        known = tsearch(kept, &z->hosts, by_target);
     }
     if (known == NULL)
         return "out of memory";
@@ -220,7 +220,7 @@ static int by_record(const void *a, const void *b)
     const struct record *x = a, *y = b;
     int c = suffix_compare(&x->suffix, &y->suffix);
 
-    return c != 0 || x->host == y->host ? c : by_host(x->host, y->host);
+    return c != 0 || x->host == y->host ? c : by_target(x->host, y->host);
 }
 
 static int by_hosts(const void *a, const void *b)
@@ -229,7 +229,7 @@ static int by_hosts(const void *a, const void *b)
 
     for (size_t i = 0; i < x->n && i < y->n; i++)
         if (x->records[i].host != y->records[i].host)
-            return by_host(x->records[i].host, y->records[i].host);
+            return by_target(x->records[i].host, y->records[i].host);
     return (x->n > y->n) - (x->n < y->n);
 }
 

@@ -306,7 +306,7 @@ void policy_rule_init(struct policy_rule *r, const char *name)
 
 /* Tells why the object is refused. */
 PRINTF_LIKE(4, 5)
-static int refuse(struct diags *d, const char *kind, const char *name, const char *fmt, ...)
+static int add_problem(struct diags *d, const char *kind, const char *name, const char *fmt, ...)
 {
     char text[NAME_TEXT + 256];
     va_list args;
@@ -328,31 +328,34 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
     if ((why = policy_name_check(rule)) != NULL)
         rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", rule, why);
     if (a->has_pool && r->pool[0] == '\0')
-        rc = refuse(d, "rule", rule, "%s needs a pool", word);
+        rc = add_problem(d, "rule", rule, "%s needs a pool", word);
     if (!a->has_pool && r->pool[0] != '\0')
-        rc = refuse(d, "rule", rule,
-                    "%s delivers no pool; leave the pool out, or use fill or replace", word);
+        rc = add_problem(d, "rule", rule,
+                         "%s delivers no pool; leave the pool out, or use fill or replace", word);
     if (r->action == ACTION_FILL && hides != 0)
-        rc = refuse(d, "rule", rule,
-                    "fill never hides an answer of the real DNS; for %s use action replace",
-                    hides & WORD_PRESENT ? "present" : "unapproved");
+        rc = add_problem(d, "rule", rule,
+                         "fill never hides an answer of the real DNS; for %s use action replace",
+                         hides & WORD_PRESENT ? "present" : "unapproved");
     else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
-        rc = refuse(d, "rule", rule, "%s takes %s", word, a->when_wrong);
+        rc = add_problem(d, "rule", rule, "%s takes %s", word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
-        rc = refuse(d, "rule", rule, "has more than %d networks", POLICY_RULE_NETWORKS);
+        rc = add_problem(d, "rule", rule, "has more than %d networks", POLICY_RULE_NETWORKS);
     for (size_t i = 0; i < r->n_suffixes && r->n_networks == 0; i++) {
         if (!suffix_is_wide(&r->suffixes[i]))
             continue;
-        rc = refuse(d, "rule", rule,
-                    "suffix %s is so wide that it needs networks; if every client is meant, name "
-                    "the network any",
-                    suffix_print(&r->suffixes[i], text));
+        rc = add_problem(
+            d, "rule", rule,
+            "suffix %s is so wide that it needs networks; if every client is meant, name "
+            "the network any",
+            suffix_print(&r->suffixes[i], text));
         break;
     }
     if (r->ttl < POLICY_TTL_MIN || r->ttl > POLICY_TTL_MAX)
-        rc = refuse(d, "rule", rule, "ttl is %u s; allowed are %ds to 1d", r->ttl, POLICY_TTL_MIN);
+        rc = add_problem(d, "rule", rule, "ttl is %u s; allowed are %ds to 1d", r->ttl,
+                         POLICY_TTL_MIN);
     if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
-        rc = refuse(d, "rule", rule, "until is not later than from, so the rule is never valid");
+        rc = add_problem(d, "rule", rule,
+                         "until is not later than from, so the rule is never valid");
     return rc;
 }
 
@@ -365,9 +368,9 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
     if ((why = policy_name_check(p->name)) != NULL)
         rc = diags_add(d, NULL, 0, 0, "pool \"%s\": %s", p->name, why);
     if (p->n == 0)
-        rc = refuse(d, "pool", p->name, "has no host");
+        rc = add_problem(d, "pool", p->name, "has no host");
     if (p->n > POLICY_POOL_HOSTS)
-        rc = refuse(d, "pool", p->name, "has more than %d hosts", POLICY_POOL_HOSTS);
+        rc = add_problem(d, "pool", p->name, "has more than %d hosts", POLICY_POOL_HOSTS);
     for (size_t i = 0; i < p->n && i < POLICY_POOL_HOSTS; i++) {
         const struct policy_host *h = &p->hosts[i];
         unsigned port = h->port;
@@ -375,20 +378,21 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
 
         name_print(&h->target, name);
         if (h->target.labels < 2)
-            rc = refuse(d, "pool", p->name, "host %s has no dot; give the full name", name);
+            rc = add_problem(d, "pool", p->name, "host %s has no dot; give the full name", name);
         if (port == 0)
-            rc =
-                refuse(d, "pool", p->name, "host %s has port 0, where no client can connect", name);
+            rc = add_problem(d, "pool", p->name, "host %s has port 0, where no client can connect",
+                             name);
         while (p->hosts[k].port != port || !name_equal(&p->hosts[k].target, &h->target))
             k++;
         if (k < i)
-            rc = refuse(d, "pool", p->name, "host %s:%u is there twice", name, port);
+            rc = add_problem(d, "pool", p->name, "host %s:%u is there twice", name, port);
         for (unsigned a = 0; a < h->n_addresses && !p->allow_public; a++)
             if (!addr_is(&h->addresses[a], ADDR_PRIVATE))
-                rc = refuse(d, "pool", p->name,
-                            "host %s has the public address %s; a KMS host is meant to be inside "
-                            "(if it is yours, say allow-public: yes)",
-                            name, addr_print(&h->addresses[a], ip));
+                rc = add_problem(
+                    d, "pool", p->name,
+                    "host %s has the public address %s; a KMS host is meant to be inside "
+                    "(if it is yours, say allow-public: yes)",
+                    name, addr_print(&h->addresses[a], ip));
     }
     return rc;
 }

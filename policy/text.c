@@ -30,8 +30,8 @@ static const struct field_kind target_kind, suffix_kind, approved_kind, address_
     version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
     host_kind, network_kind, pool_kind, rule_kind, test_kind;
 
-static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
-                      void *to)
+static int read_policy_value(struct form *form, const struct field *f, const struct yaml_node *node,
+                             void *to)
 {
     const char *why = NULL;
 
@@ -84,8 +84,8 @@ static int read_ttl(struct form *form, const struct field *f, const struct yaml_
 
 /* A file means the same whenever it is read: no times that count from now. An
  * option may: "+14d", of which nobody means the milliseconds. */
-static int read_time(struct form *form, const struct field *f, const struct yaml_node *node,
-                     void *to)
+static int read_policy_time(struct form *form, const struct field *f, const struct yaml_node *node,
+                            void *to)
 {
     bool option = form->is_option, none = option && strcmp(node->text, "none") == 0;
     uint64_t ms = 0;
@@ -131,7 +131,7 @@ const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
     return out;
 }
 
-static void print_value(const struct field *f, const void *from, FILE *file)
+static void print_policy_value(const struct field *f, const void *from, FILE *file)
 {
     const struct policy_approved *a = from;
     const uint64_t *ms = from;
@@ -174,17 +174,17 @@ static void print_when(const struct field *f, const void *from, FILE *file)
 
 /* clang-format off */
 static const struct field_kind
-    target_kind = {read_value, print_value, NULL, false},
-    suffix_kind = {read_value, print_value, NULL, false},
-    approved_kind = {read_value, print_value, NULL, false},
-    address_kind = {read_value, print_value, "is not an IP address that a client can connect to", false},
-    client_kind = {read_value, NULL, "is not an IP address", false},
-    version_kind = {read_value, NULL, "is a form of the policy text that this version does not know; it knows 1", false},
-    name_kind = {read_chars, print_value, "is no name", false},
-    network_name_kind = {read_chars, print_value, NULL, false},
-    comment_kind = {read_chars, print_value, "has more than 255 bytes", false},
-    ttl_kind = {read_ttl, print_value, "is not a duration like 300s, 5m or 1h", false},
-    time_kind = {read_time, print_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
+    target_kind = {read_policy_value, print_policy_value, NULL, false},
+    suffix_kind = {read_policy_value, print_policy_value, NULL, false},
+    approved_kind = {read_policy_value, print_policy_value, NULL, false},
+    address_kind = {read_policy_value, print_policy_value, "is not an IP address that a client can connect to", false},
+    client_kind = {read_policy_value, NULL, "is not an IP address", false},
+    version_kind = {read_policy_value, NULL, "is a form of the policy text that this version does not know; it knows 1", false},
+    name_kind = {read_chars, print_policy_value, "is no name", false},
+    network_name_kind = {read_chars, print_policy_value, NULL, false},
+    comment_kind = {read_chars, print_policy_value, "has more than 255 bytes", false},
+    ttl_kind = {read_ttl, print_policy_value, "is not a duration like 300s, 5m or 1h", false},
+    time_kind = {read_policy_time, print_policy_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
     when_kind = {read_when, print_when, NULL, false};
 
 #define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool

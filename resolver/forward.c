@@ -509,7 +509,7 @@ static void refuse(struct forwarder *f, const struct view *v, struct query *q)
 /* Has the client of the flight sent the same packet before, and got no answer? One is
  * enough. Each discovery question is accounted for, so those wait side by side; and so do
  * those of a TCP connection, which counts the answers that are still due. */
-static bool is_repeat(const struct flight *fl, const struct query *q)
+static bool is_resent(const struct flight *fl, const struct query *q)
 {
     const struct waiter *w;
 
@@ -532,7 +532,7 @@ void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
     struct waiter *w;
     uint64_t ms;
 
-    if (joined && is_repeat(fl, q)) {
+    if (joined && is_resent(fl, q)) {
         COUNT(f->stats, joined);
         return;
     }
@@ -597,7 +597,7 @@ int forwarder_resolve(struct forwarder *f, const struct view *v, const struct qu
 /* ---- what comes back ---- */
 
 /* The flight follows the end, with the links in between put behind its own. */
-static bool follow(struct flight *fl, const struct flight *links, struct flight *end)
+static bool follow_end(struct flight *fl, const struct flight *links, struct flight *end)
 {
     uint8_t both[CHAIN_MAX];
 
@@ -650,10 +650,10 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
         if (end == fl) /* chains that would wait for each other */
             end = NULL;
     }
-    follows = follow(fl, links, end);
+    follows = follow_end(fl, links, end);
     while ((x = TAILQ_FIRST(&fl->followers)) != NULL) {
         inflight_unfollow(&f->inflight, x);
-        if (!follow(x, fl, follows ? end : NULL))
+        if (!follow_end(x, fl, follows ? end : NULL))
             end_chain(x, &came);
     }
     if (!follows) {

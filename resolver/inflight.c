@@ -146,7 +146,7 @@ struct flight *inflight_victim(const struct inflight *in)
 
 /* ---- flights ---- */
 
-static struct flight_bucket *bucket_of(const struct inflight *in, uint64_t hash)
+static struct flight_bucket *flight_bucket_of(const struct inflight *in, uint64_t hash)
 {
     return &in->buckets[(hash ^ hash >> 32) & (in->n_buckets - 1)];
 }
@@ -156,7 +156,7 @@ struct flight *inflight_find(const struct inflight *in, const struct view *v,
 {
     struct flight *f;
 
-    LIST_FOREACH(f, bucket_of(in, key->hash), bucket)
+    LIST_FOREACH(f, flight_bucket_of(in, key->hash), bucket)
         if (f->key.hash == key->hash && f->view == v && f->key.type == key->type &&
             f->key.class == key->class && f->key.bits == key->bits && f->key.scope == key->scope &&
             !f->passthrough && name_equal(&f->qname, key->name))
@@ -181,7 +181,7 @@ struct flight *inflight_add(struct inflight *in, const struct view *v, const str
     f->deadline_ms = WAITER_NEVER;
     TAILQ_INIT(&f->waiters);
     TAILQ_INIT(&f->followers);
-    LIST_INSERT_HEAD(bucket_of(in, f->key.hash), f, bucket);
+    LIST_INSERT_HEAD(flight_bucket_of(in, f->key.hash), f, bucket);
     f->favoured = q->kms;
     f->share = share_get(in, &q->client.addr);
     TAILQ_INSERT_TAIL(&f->share->flights[f->favoured], f, sibling);

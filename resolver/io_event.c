@@ -166,8 +166,8 @@ static void bind_randomly(int fd, bool v4, struct random *random)
     }
 }
 
-static int ask(struct io *io, struct io_peer *peer, const struct addr *server, enum io_kind kind,
-               const uint8_t *message, size_t len)
+static int ask_server(struct io *io, struct io_peer *peer, const struct addr *server,
+                      enum io_kind kind, const uint8_t *message, size_t len)
 {
     const uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
     struct io_event *self = container_of(io, struct io_event, io);
@@ -220,7 +220,7 @@ struct io *io_event_new(struct event_base *base, struct random *random)
 
     if (self == NULL)
         return NULL;
-    self->io = (struct io){.ask = ask,
+    self->io = (struct io){.ask = ask_server,
                            .close = close_peer,
                            .timer_set = timer_set,
                            .timer_clear = timer_clear,

@@ -62,7 +62,7 @@ struct tcp {
     uint8_t answer[DNS_MAX_MESSAGE];
 };
 
-static void end(struct connection *c)
+static void end_connection(struct connection *c)
 {
     struct io *io = c->tcp->l->io;
 
@@ -93,7 +93,7 @@ static void on_idle(struct io_timer *t)
         return;
     }
     COUNT(c->tcp->l->stats, tcp_timeouts);
-    end(c);
+    end_connection(c);
 }
 
 /* Length and message in one segment (RFC 7766 8). False: end the connection. */
@@ -126,7 +126,7 @@ void tcp_send(const struct client *client, const uint8_t *message, size_t len)
 }
 
 /* Is there room for more questions of this client? */
-static bool has_room(const struct connection *c)
+static bool may_read_more(const struct connection *c)
 {
     return c->pending < PENDING_MAX &&
            evbuffer_get_length(bufferevent_get_output(c->stream)) < OUT_MAX;
@@ -142,7 +142,7 @@ static void serve(struct bufferevent *stream, void *arg)
     bool good = true;
     uint8_t head[2];
 
-    while (good && has_room(c) && evbuffer_copyout(in, head, sizeof head) == sizeof head) {
+    while (good && may_read_more(c) && evbuffer_copyout(in, head, sizeof head) == sizeof head) {
         size_t len = sizeof head + bytes_u16(head);
         struct now now = l->io->now(l->io);
         const uint8_t *message;
@@ -176,8 +176,8 @@ static void serve(struct bufferevent *stream, void *arg)
     }
     view_policy_end(l->view);
     if (!good || (c->closing && c->pending == 0 && evbuffer_get_length(out) == 0))
-        end(c);
-    else if (has_room(c) && !c->closing)
+        end_connection(c);
+    else if (may_read_more(c) && !c->closing)
         bufferevent_enable(stream, EV_READ);
     else
         bufferevent_disable(stream, EV_READ);
@@ -188,7 +188,7 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     struct connection *c = arg;
 
     if ((what & BEV_EVENT_ERROR) != 0) {
-        end(c);
+        end_connection(c);
         return;
     }
     c->closing = true; /* it has asked all it wanted; its answers are still due */
@@ -220,7 +220,7 @@ static bool make_room(struct tcp *t, const struct addr *client)
     if (idlest == NULL)
         return false;
     COUNT(t->l->stats, tcp_displaced);
-    end(idlest);
+    end_connection(idlest);
     return true;
 }
 
@@ -319,7 +319,7 @@ void tcp_free(struct tcp *t)
         out = bufferevent_get_output(c->stream);
         evbuffer_unfreeze(out, 1); /* the last answers leave without the loop */
         (void)evbuffer_write(out, bufferevent_getfd(c->stream));
-        end(c);
+        end_connection(c);
     }
     free(t->acceptors);
     free(t);

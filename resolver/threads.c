@@ -154,7 +154,7 @@ void worker_set_generation(struct worker *w, struct settings *g)
 }
 
 /* All that wait are answered, before their sockets close. */
-static void end(struct worker *w, void *arg)
+static void end_loop(struct worker *w, void *arg)
 {
     (void)arg;
     forwarder_free(w->listen.forwarder);
@@ -168,7 +168,7 @@ static void end(struct worker *w, void *arg)
 
 void worker_stop(struct worker *w)
 {
-    worker_post(w, end, NULL);
+    worker_post(w, end_loop, NULL);
 }
 
 struct worker *worker_new(const struct shared *shared, struct settings *g,
@@ -219,7 +219,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
 void worker_free(struct worker *w)
 {
     on_mail(w->mail[0], 0, w); /* what was left when its loop had ended */
-    end(w, NULL);
+    end_loop(w, NULL);
     io_event_free(w->listen.io);
     event_free(w->on_mail);
     close(w->mail[0]);

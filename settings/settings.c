@@ -45,8 +45,8 @@ enum option_flag { RESTART = FIELD_FLAGS, UNUSED = 2 * FIELD_FLAGS };
 
 static const struct field_kind zone_kind, address_kind, nothing_kind;
 
-static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
-                      void *to)
+static int read_setting(struct form *form, const struct field *f, const struct yaml_node *node,
+                        void *to)
 {
     struct name zone = {0};
 
@@ -66,7 +66,7 @@ static int read_value(struct form *form, const struct field *f, const struct yam
     return 0;
 }
 
-static void print_value(const struct field *f, const void *from, FILE *out)
+static void print_setting(const struct field *f, const void *from, FILE *out)
 {
     char text[NAME_TEXT];
 
@@ -79,16 +79,16 @@ static void print_value(const struct field *f, const void *from, FILE *out)
 }
 
 static const struct field_kind zone_kind = {
-    .read = read_value, .print = print_value, .wrong = "is not a domain name"};
+    .read = read_setting, .print = print_setting, .wrong = "is not a domain name"};
 static const struct field_kind address_kind = {
-    .read = read_value,
-    .print = print_value,
+    .read = read_setting,
+    .print = print_setting,
     .wrong = "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "
              "\"[2001:db8::1]:53\"",
 };
 /* An option whose values are those of a later version. */
 static const struct field_kind nothing_kind = {
-    .read = read_value, .print = print_value, .whole = true};
+    .read = read_setting, .print = print_setting, .whole = true};
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 

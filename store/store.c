@@ -124,7 +124,7 @@ static int open_value(const MDB_val *key, const MDB_val *value, struct store_byt
 /* --- counts --------------------------------------------------------------- */
 
 /* A record more, or less, which is sound. */
-static void count(struct store_counts *c, const MDB_val *key, const MDB_val *value, bool more)
+static void count_value(struct store_counts *c, const MDB_val *key, const MDB_val *value, bool more)
 {
     char table = *(const char *)key->mv_data;
     uint64_t h;
@@ -435,7 +435,7 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
             return fail(t, MDB_CORRUPTED);
         if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0))
             return STORE_SAME;
-        count(&t->counts, &k, &v, false);
+        count_value(&t->counts, &k, &v, false);
         v = (MDB_val){len + HEAD, NULL};
         rc = mdb_put(t->txn, t->store->dbi, &k, &v, MDB_RESERVE);
         change = STORE_REPLACED;
@@ -449,7 +449,7 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
         memcpy(p + HEAD, value, len);
     h = hash(&k, p + HASH, len + 1);
     memcpy(p, &h, HASH);
-    count(&t->counts, &k, &v, true);
+    count_value(&t->counts, &k, &v, true);
     return change;
 }
 
@@ -463,7 +463,7 @@ int store_del(struct store_txn *t, const struct store_key *key)
         return rc == MDB_NOTFOUND ? -ENOENT : fail(t, rc);
     if (open_value(&k, &v, &old) != 0)
         return fail(t, MDB_CORRUPTED);
-    count(&t->counts, &k, &v, false);
+    count_value(&t->counts, &k, &v, false);
     t->taken += PAGES_OF_WRITE;
     return fail(t, mdb_del(t->txn, t->store->dbi, &k, NULL));
 }
@@ -493,7 +493,7 @@ static int see(void *context, const struct store_record *r)
         s->damaged++;
         return 0;
     }
-    count(&s->all, &k, &v, true);
+    count_value(&s->all, &k, &v, true);
     if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated)
         memcpy(&s->stated, value.data, value.len);
     return 0;
@@ -588,7 +588,7 @@ static int open_env(struct store *s, const char *dir, unsigned flags)
 }
 
 /* An empty store with its mark, unless another process is faster. */
-static int make_file(const char *dir, const char *data)
+static int make_new_store(const char *dir, const char *data)
 {
     struct store s = {.fd = -1};
     char path[PATH_MAX], made[PATH_MAX];
@@ -627,7 +627,7 @@ static int open_files(struct store *s, enum store_access mode, struct diags *d)
         return -ENAMETOOLONG;
     rc = look_at_files(s, data, lock, mode, d);
     if (rc == -ENOENT && mode != STORE_READ) /* SERVE too: what comes later is then seen */
-        rc = make_file(s->dir, data);
+        rc = make_new_store(s->dir, data);
     if (rc != 0)
         return rc;
     /* Who may not write the lock file can tell no writer what is read, so nobody may
