@@ -33,7 +33,7 @@ struct explain {
     bool dnssec; /* it sets DO */
     enum kms_verdict supposed;
 
-    struct query q; /* for forwarder_resolve() */
+    struct query q; /* for forwarder_ask() */
     enum access_action access;
 
     /* What a client is told at kms.upstream-deadline if nothing has come by then: found

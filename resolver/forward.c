@@ -4,6 +4,10 @@
  * which server is tried when, what its reply means, when to stop, and who is
  * answered.
  *
+ * A flight is one distinct question (name, type, class, DO, CD, route, view). Two clients
+ * with the same question share it: a forger who asks the same question many times gets one
+ * upstream question, so a birthday attack on the ID fails.
+ *
  * Times of a flight:
  *   next_ms      the current try has had its time: the next one begins, or,
  *                after the last, the flight ends
@@ -39,20 +43,27 @@
  * REFUSED: the server is there. A server that no question needed for a minute is
  * not probed.
  *
- * When all places are taken, a flight of the clients that have most gives way
- * (inflight.h): a client that asks much ends its own questions and nobody else's. When
- * too many wait for one name, one more packet gets no answer: the client repeats it
- * and finds the answer in the cache, whereas SERVFAIL would end its search.
+ * A flight belongs to the address that asked first (IPv4 /32, IPv6 /64: one machine),
+ * which belongs to a prefix (/24, /56: one floor or customer). When all places are
+ * taken, the prefix with the most flights gives way; in it, the address with the
+ * most; of that, the oldest flight that is not favoured, else the oldest. Discovery
+ * questions, the forwarder's own questions, and names for which somebody else waits
+ * are favoured. So a client that asks much ends its own questions and nobody else's.
+ *
+ * The first client of a flight always has a place. Clients that join share n more
+ * places, of which one prefix may take half, with TCP three quarters. n further
+ * places are for the forwarder's own questions and for flights that wait for the end of
+ * their chain of CNAMEs. When too many wait for one name, one more packet gets no answer:
+ * the client repeats it and finds the answer in the cache, whereas SERVFAIL would end its
+ * search.
  */
 #include "resolver/forward.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "resolver/inflight.h"
+#include "base/arena.h"
 
 enum {
     TRIES_EACH = 3,
@@ -63,22 +74,223 @@ enum {
     PASSTHROUGH_MS = 5000,
     PROBE_MS = 3000,
     PROBE_WANTED_MS = 60000,
+    WAITERS_MAX = 256,               /* of one flight over UDP: what one reply may cost at once */
+    CHAIN_MAX = EXCHANGE_PACKET_MAX, /* octets of a chain of CNAMEs, or a packet, put aside */
 };
 
 static const struct name root = {.len = 1};
+
+TAILQ_HEAD(flight_list, flight);
+
+struct flight {
+    LIST_ENTRY(flight) bucket;
+    TAILQ_ENTRY(flight) sibling; /* flights of one address */
+    struct share *share;         /* of the address that asked first */
+    bool favoured;
+    struct forwarder *forwarder;
+    const struct view *view;   /* pinned */
+    const struct route *route; /* of the view; after a fall-back that of `.` */
+    struct name qname;         /* folded */
+    struct cache_key key;      /* its name is qname */
+    bool kms_name;
+    bool passthrough, tcp; /* the client's packet goes as it is (over TCP); it is in chain[] */
+
+    TAILQ_HEAD(waiter_list, waiter) waiters; /* in the order of arrival */
+    unsigned n_clients;
+    uint64_t deadline_ms; /* earliest of the waiters */
+
+    struct flight *following;     /* asks for the end of our chain, which is in chain[] */
+    struct flight_list followers; /* whose chains end here; they have none themselves */
+    TAILQ_ENTRY(flight) follower;
+    uint8_t depth; /* flights that followed one another when this one began */
+
+    LIST_HEAD(exchange_list, exchange) tries; /* those that still listen, newest first */
+    struct exchange *current; /* the try that next_ms belongs to; NULL: it has ended */
+    struct io_timer timer;
+    uint64_t begun_ms, next_ms, end_ms;
+    bool starved;     /* the last try was not made for a want of ours: says nothing of the name */
+    uint16_t failure; /* rcode that a server said; or RCODE_TIMEOUT, RCODE_UNUSABLE */
+    struct addr failed_by;
+    uint8_t n_tries, n_hurried; /* of all servers; hurried: had a part of their time */
+    struct flight_server {
+        uint8_t n_tries, n_hurried;
+        bool refused;    /* has said that it cannot, or cannot be reached */
+        bool silent;     /* did not reply in time */
+        bool over_tcp;   /* was asked over TCP */
+        bool minds_edns; /* said SERVFAIL, perhaps for that */
+        bool plain;      /* was asked once more without EDNS */
+    } servers[ROUTE_MAX_SERVERS];
+
+    uint16_t chain_len;
+    uint8_t chain[CHAIN_MAX]; /* the last member: is not set to zero */
+};
+
+/* Who has flights: an address or a prefix. A prefix lies in a list of those with as many
+ * flights as it, so that the largest is at hand. */
+TAILQ_HEAD(share_list, share);
+struct share {
+    LIST_ENTRY(share) bucket;
+    TAILQ_ENTRY(share) sibling;  /* addresses of one prefix; prefixes of one level */
+    struct share *prefix;        /* NULL: it is one */
+    struct share_list addresses; /* of a prefix */
+    uint8_t ip[16];              /* host bits are zero */
+    uint32_t n_flights;
+    uint32_t n_joined; /* of a prefix: its waiters at flights that others wait for, too */
+    struct flight_list flights[2]; /* of an address, oldest first; 1: favoured */
+};
+
+/* n places of one size, taken from the system once: what a worker needs between a packet and
+ * its answer comes from here. Pages are touched when they are first needed; the place that
+ * was given back last is the next taken. */
+struct pool {
+    uint8_t *places;
+    size_t size;
+    uint32_t n, touched, in_use;
+    void *free_list; /* each begins with a pointer to the next */
+};
 
 struct forwarder {
     struct io *io; /* borrowed */
     struct forwarder_hooks hooks;
     struct worker_stats *stats;
     struct exchanges exchanges;
-    struct inflight inflight;
-    TAILQ_HEAD(exchange_queue, exchange) tries; /* of all flights, oldest first */
-    uint32_t limit;                             /* flights at most */
-    struct query q;                             /* a waiter, made a query again */
-    struct query end;                           /* the question for the end of a chain of CNAMEs */
+    struct arena *arena; /* owned; of the tables and pools */
+    struct pool flights, waiters, shares, tries;
+    LIST_HEAD(flight_bucket, flight) * buckets; /* under the hash of the cache key */
+    LIST_HEAD(share_bucket, share) * share_buckets;
+    struct hash_key share_key;
+    struct share_list *level; /* [n]: prefixes with n flights, the last changed at the end */
+    uint32_t n_buckets, top;  /* top: no prefix has more flights */
+    uint32_t n_joined, n_own; /* places that are taken by who waits */
+    uint32_t limit;           /* flights at most */
+    TAILQ_HEAD(exchange_queue, exchange) all_tries; /* of all flights, oldest first */
+    struct query q;                                 /* a waiter, made a query again */
+    struct query end; /* the question for the end of a chain of CNAMEs */
     uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
 };
+
+/* ---- places ---- */
+
+/* Its octets are as they were; NULL: all are in use. */
+static void *pool_take(struct pool *p)
+{
+    void *place = p->free_list;
+
+    if (place != NULL)
+        memcpy(&p->free_list, place, sizeof p->free_list);
+    else if (p->touched < p->n)
+        place = p->places + p->touched++ * p->size;
+    p->in_use += place != NULL;
+    return place;
+}
+
+static void pool_give(struct pool *p, void *place)
+{
+    memcpy(place, &p->free_list, sizeof p->free_list);
+    p->free_list = place;
+    p->in_use--;
+}
+
+/* The address's share, in that of its prefix; it is given back by share_give_back() when it
+ * has nothing any more. There are at most n flights and n waiters, and one more. */
+static struct share *share_get(struct forwarder *f, const struct addr *client)
+{
+    static const unsigned lengths[2][2] = {{56, 96 + 24}, {64, 128}}; /* prefix, address: v6, v4 */
+    struct share *share = NULL, *prefix;
+
+    for (int level = 0; level < 2; level++) {
+        uint8_t key[17] = {[16] = (uint8_t)level};
+        struct share_bucket *bucket = f->share_buckets;
+
+        prefix = share;
+        memcpy(key, client->ip, 16);
+        prefix_mask(key, lengths[level][addr_is_v4(client)]);
+        bucket += hash_bytes(&f->share_key, key, sizeof key) & (f->n_buckets - 1);
+        LIST_FOREACH(share, bucket, bucket)
+            if (share->prefix == prefix && memcmp(share->ip, key, 16) == 0)
+                break;
+        if (share != NULL)
+            continue;
+        share = pool_take(&f->shares);
+        assert(share != NULL);
+        *share = (struct share){.prefix = prefix};
+        memcpy(share->ip, key, 16);
+        TAILQ_INIT(&share->addresses);
+        TAILQ_INIT(&share->flights[0]);
+        TAILQ_INIT(&share->flights[1]);
+        LIST_INSERT_HEAD(bucket, share, bucket);
+        TAILQ_INSERT_TAIL(prefix != NULL ? &prefix->addresses : &f->level[0], share, sibling);
+    }
+    return share;
+}
+
+static void share_give_back(struct forwarder *f, struct share *share)
+{
+    struct share *prefix;
+
+    for (; share != NULL; share = prefix) {
+        prefix = share->prefix;
+        if (share->n_flights > 0 || share->n_joined > 0 || !TAILQ_EMPTY(&share->addresses))
+            return;
+        LIST_REMOVE(share, bucket);
+        TAILQ_REMOVE(prefix != NULL ? &prefix->addresses : &f->level[0], share, sibling);
+        pool_give(&f->shares, share);
+    }
+}
+
+static void share_count(struct forwarder *f, struct share *address, int change)
+{
+    struct share *prefix = address->prefix;
+
+    address->n_flights += (uint32_t)change;
+    TAILQ_REMOVE(&f->level[prefix->n_flights], prefix, sibling);
+    prefix->n_flights += (uint32_t)change;
+    TAILQ_INSERT_TAIL(&f->level[prefix->n_flights], prefix, sibling);
+    if (prefix->n_flights > f->top)
+        f->top = prefix->n_flights;
+    while (f->top > 0 && TAILQ_EMPTY(&f->level[f->top]))
+        f->top--;
+}
+
+static void favour(struct flight *fl)
+{
+    if (fl->favoured)
+        return;
+    TAILQ_REMOVE(&fl->share->flights[0], fl, sibling);
+    fl->favoured = true;
+    TAILQ_INSERT_TAIL(&fl->share->flights[1], fl, sibling);
+}
+
+/* The flight that gives way to the next; NULL: there is none. */
+static struct flight *victim_of(const struct forwarder *f)
+{
+    const struct share *most = NULL, *a;
+
+    if (f->top == 0)
+        return NULL;
+    TAILQ_FOREACH(a, &TAILQ_FIRST(&f->level[f->top])->addresses, sibling)
+        if (most == NULL || a->n_flights > most->n_flights)
+            most = a;
+    return TAILQ_FIRST(&most->flights[TAILQ_EMPTY(&most->flights[0])]);
+}
+
+static struct flight_bucket *flight_bucket_of(const struct forwarder *f, uint64_t hash)
+{
+    return &f->buckets[(hash ^ hash >> 32) & (f->n_buckets - 1)];
+}
+
+static struct flight *find_flight(const struct forwarder *f, const struct view *v,
+                                  const struct cache_key *key)
+{
+    struct flight *fl;
+
+    LIST_FOREACH(fl, flight_bucket_of(f, key->hash), bucket)
+        if (fl->key.hash == key->hash && fl->view == v && fl->key.type == key->type &&
+            fl->key.class == key->class && fl->key.bits == key->bits &&
+            fl->key.scope == key->scope && !fl->passthrough && name_equal(&fl->qname, key->name))
+            return fl;
+    return NULL;
+}
 
 /* The current try, or the rest, is waited for until then; a deadline comes first. */
 static void wait_until(struct flight *fl, uint64_t at_ms)
@@ -99,11 +311,11 @@ static void drop_try(struct exchange *e)
     struct forwarder *f = fl->forwarder;
 
     LIST_REMOVE(e, entry);
-    TAILQ_REMOVE(&f->tries, e, age);
+    TAILQ_REMOVE(&f->all_tries, e, age);
     if (fl->current == e)
         fl->current = NULL;
     exchange_close(e);
-    pool_give(&f->inflight.tries, e);
+    pool_give(&f->tries, e);
 }
 
 static void close_tries(struct flight *fl)
@@ -132,6 +344,7 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
         w->deadline_ms = WAITER_NEVER;
         if (w->on_reply != NULL) {
             w->on_reply(w->context, came);
+            f->n_own--;
         } else {
             q->out = f->out;
             q->out_size = sizeof f->out;
@@ -140,10 +353,24 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
             if ((answer = answer_query(fl->view, q, came, now)) == ANSWER_WAIT)
                 continue;
             f->hooks.deliver(f->hooks.context, q, answer);
+            fl->n_clients--;
         }
-        inflight_drop(&f->inflight, fl, w);
+        TAILQ_REMOVE(&fl->waiters, w, entry);
+        if (w->joined != NULL) {
+            w->joined->n_joined--;
+            f->n_joined--;
+            share_give_back(f, w->joined);
+        }
+        pool_give(&f->waiters, w);
     }
     view_policy_end(fl->view);
+}
+
+static void unfollow(struct flight *fl)
+{
+    TAILQ_REMOVE(&fl->following->followers, fl, follower);
+    fl->following = NULL;
+    fl->forwarder->n_own--;
 }
 
 static void end_chain(struct flight *, const struct real *end);
@@ -156,8 +383,11 @@ static void end_flight(struct flight *fl, const struct real *came)
     struct now now = f->io->now(f->io);
 
     if (fl->following != NULL)
-        inflight_unfollow(&f->inflight, fl);
-    inflight_hide(&f->inflight, fl);
+        unfollow(fl);
+    LIST_REMOVE(fl, bucket);
+    TAILQ_REMOVE(&fl->share->flights[fl->favoured], fl, sibling);
+    share_count(f, fl->share, -1);
+    share_give_back(f, fl->share);
     close_tries(fl);
     f->io->timer_clear(f->io, &fl->timer);
     if (!came->ours && !fl->passthrough)
@@ -166,15 +396,21 @@ static void end_flight(struct flight *fl, const struct real *came)
     while (!TAILQ_EMPTY(&fl->followers))
         end_chain(TAILQ_FIRST(&fl->followers), came);
     f->hooks.unpin(f->hooks.context, fl->view);
-    pool_give(&f->inflight.flights, fl);
+    pool_give(&f->flights, fl);
+}
+
+/* That nobody has answered by now. */
+static struct real no_answer(const struct flight *fl, uint16_t rcode)
+{
+    struct io *io = fl->forwarder->io;
+
+    return real_of_failure(rcode, &fl->failed_by, (uint32_t)(io->now(io).mono_ms - fl->begun_ms));
 }
 
 /* Everybody gets a failure. ours: it says nothing of the name. */
 static void give_up(struct flight *fl, bool ours)
 {
-    uint64_t now_ms = fl->forwarder->io->now(fl->forwarder->io).mono_ms;
-    struct real none =
-        real_of_failure(fl->failure, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
+    struct real none = no_answer(fl, fl->failure);
 
     none.ours = ours;
     end_flight(fl, &none);
@@ -192,21 +428,16 @@ static void end_chain(struct flight *fl, const struct real *end)
     struct message m;
     size_t len;
 
-    if (end->image == NULL && end->rcode != RCODE_REFUSED) {
-        end_flight(fl, &came);
-        return;
-    }
-    len = reply_join(fl->chain, fl->chain_len, end->image, end->len, both, DNS_MAX_MESSAGE);
-    if (len == 0 || message_read_head(&m, both, len) != 0 ||
-        reply_read(&m, both, len, (fl->key.bits & CACHE_DO) != 0, image, DNS_MAX_MESSAGE, &len,
-                   &facts) != 0) {
+    if (end->image != NULL || end->rcode == RCODE_REFUSED) {
+        len = reply_join(fl->chain, fl->chain_len, end->image, end->len, both, DNS_MAX_MESSAGE);
         came = real_of_failure(RCODE_UNUSABLE, &end->server, end->ms);
-    } else {
-        if (facts.kind == REPLY_CNAME && end->image != NULL && !end->unfinished)
-            facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
-        came = real_of_reply(fl->view, image, len, &facts, fl->kms_name);
-        came.server = end->server;
-        came.ms = end->ms;
+        if (len > 0 && message_read_head(&m, both, len) == 0 &&
+            reply_read(&m, both, len, (fl->key.bits & CACHE_DO) != 0, image, DNS_MAX_MESSAGE, &len,
+                       &facts) == 0) {
+            if (facts.kind == REPLY_CNAME && end->image != NULL && !end->unfinished)
+                facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
+            came = real_of_reply(fl->view, image, len, &facts, fl->kms_name, &end->server, end->ms);
+        }
     }
     end_flight(fl, &came);
 }
@@ -225,7 +456,7 @@ static int send_try(struct forwarder *f, const struct exchange *question, struct
     do {
         if (idle != NULL)
             drop_try(idle);
-        if ((e = pool_take(&f->inflight.tries)) != NULL) {
+        if ((e = pool_take(&f->tries)) != NULL) {
             *e = *question;
             e->home = &f->exchanges;
             e->peer.receive = on_packet;
@@ -233,11 +464,11 @@ static int send_try(struct forwarder *f, const struct exchange *question, struct
                 *out = e;
                 return 0;
             }
-            pool_give(&f->inflight.tries, e);
+            pool_give(&f->tries, e);
         }
         if (idle != NULL || rc != -ENOBUFS)
             return rc;
-        TAILQ_FOREACH(idle, &f->tries, age)
+        TAILQ_FOREACH(idle, &f->all_tries, age)
             if (idle->flight->current != idle)
                 break;
     } while (idle != NULL);
@@ -247,7 +478,7 @@ static int send_try(struct forwarder *f, const struct exchange *question, struct
 static void close_probe(struct upstream *s)
 {
     exchange_close(s->probe);
-    pool_give(&s->forwarder->inflight.tries, s->probe);
+    pool_give(&s->forwarder->tries, s->probe);
     s->probe = NULL;
 }
 
@@ -302,21 +533,20 @@ static int choose_server(struct flight *fl, uint64_t now_ms)
     return best;
 }
 
-static void hurry(struct flight *fl, struct exchange *e)
+/* Until when the try is waited for: at_ms, or for a part of the KMS deadline. Only a try that
+ * counts may be hurried: it is one that the limits then allow once more. */
+static uint64_t hurry(struct flight *fl, struct exchange *e, uint64_t now_ms, uint64_t at_ms)
 {
+    uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
+
+    if (fl->deadline_ms <= now_ms || fl->deadline_ms == WAITER_NEVER ||
+        fl->n_hurried == HURRIED_TRIES || e == NULL || !e->counted || e->hurried ||
+        now_ms + third >= at_ms)
+        return at_ms;
     e->hurried = true;
     fl->n_hurried++;
     fl->servers[e->server_index].n_hurried++;
-}
-
-/* Part of the KMS deadline that one try is waited for; 0: there is no hurry. */
-static uint64_t hurried_ms(const struct flight *fl, uint64_t now_ms)
-{
-    uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
-    bool hurries = fl->deadline_ms > now_ms && fl->deadline_ms != WAITER_NEVER &&
-                   fl->n_hurried < HURRIED_TRIES;
-
-    return hurries && third < fl->route->timeout_ms ? third : 0;
+    return now_ms + third;
 }
 
 /* One try at a server of the route; false: it could not be sent. Over TCP, or plain, without
@@ -343,7 +573,7 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
                                            .packet_len = fl->chain_len,
                                            .asked_ms = fl->begun_ms};
     int rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
-    uint64_t ms = 0;
+    uint64_t at_ms = now_ms + r->timeout_ms;
 
     fl->starved = rc == -ENOBUFS;
     if (question.counted && !fl->starved) {
@@ -353,14 +583,12 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
     if (rc != 0)
         return false;
     LIST_INSERT_HEAD(&fl->tries, e, entry);
-    TAILQ_INSERT_TAIL(&f->tries, e, age);
+    TAILQ_INSERT_TAIL(&f->all_tries, e, age);
     fl->current = e;
-    if (e->counted && (ms = hurried_ms(fl, now_ms)) > 0)
-        hurry(fl, e);
-    ms = fl->passthrough ? fl->end_ms : now_ms + (ms > 0 ? ms : r->timeout_ms);
-    if (!e->counted && ms > fl->end_ms) /* who said "ask me another way" has the time for that */
-        fl->end_ms = ms;
-    wait_until(fl, ms);
+    at_ms = fl->passthrough ? fl->end_ms : hurry(fl, e, now_ms, at_ms);
+    if (!e->counted && at_ms > fl->end_ms) /* who said "ask me another way" has the time for that */
+        fl->end_ms = at_ms;
+    wait_until(fl, at_ms);
     return true;
 }
 
@@ -405,18 +633,20 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     fl->end_ms = fl->next_ms;
 }
 
-/* How long a route may take; with another route to fall back to it is half. */
-static uint64_t patience(const struct flight *fl)
+/* The route's servers have all the time and tries there are; with another route to fall back
+ * to half of the time. */
+static void begin_route(struct flight *fl, const struct route *r, uint64_t now_ms)
 {
-    const struct route *r = fl->route;
     uint64_t ms = fl->passthrough                      ? PASSTHROUGH_MS
                   : r->fall_back && r->zone.labels > 0 ? PATIENCE_MS / 2
                                                        : PATIENCE_MS;
 
-    return ms > r->timeout_ms ? ms : r->timeout_ms;
+    fl->route = r;
+    fl->end_ms = fl->begun_ms + (ms > r->timeout_ms ? ms : r->timeout_ms);
+    fl->n_tries = fl->n_hurried = 0;
+    memset(fl->servers, 0, sizeof fl->servers);
+    go_on(fl, false, now_ms);
 }
-
-/* ---- time ---- */
 
 static void on_flight_timer(struct io_timer *timer)
 {
@@ -427,8 +657,7 @@ static void on_flight_timer(struct io_timer *timer)
     struct real none;
 
     if (fl->deadline_ms <= now.mono_ms) {
-        none =
-            real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
+        none = no_answer(fl, RCODE_TIMEOUT);
         none.pending = true;
         answer_waiters(fl, &none, now);
     }
@@ -447,52 +676,96 @@ static void on_flight_timer(struct io_timer *timer)
         t->silent = true;
     }
     fl->current = NULL;
-    if (now.mono_ms >= fl->end_ms) {
-        if (!fl->route->fall_back || last == NULL || fl->route == last || fl->following != NULL ||
-            fl->passthrough) {
-            give_up(fl, fl->starved);
-            return;
-        }
+    if (now.mono_ms < fl->end_ms) {
+        go_on(fl, false, now.mono_ms);
+    } else if (fl->route->fall_back && last != NULL && fl->route != last && fl->following == NULL &&
+               !fl->passthrough) {
         close_tries(fl);
-        fl->route = last;
-        fl->n_tries = fl->n_hurried = 0;
-        memset(fl->servers, 0, sizeof fl->servers);
-        fl->end_ms = fl->begun_ms + patience(fl);
+        begin_route(fl, last, now.mono_ms);
+    } else {
+        give_up(fl, fl->starved);
     }
-    go_on(fl, false, now.mono_ms);
 }
 
 /* ---- questions come in ---- */
 
-/* A flight for q; others give way to it, but not `keep`. NULL: no place, no route. */
-static struct flight *begin_flight(struct forwarder *f, const struct view *v, const struct query *q,
-                                   const struct flight *keep)
+/* A flight for q, nobody waiting; others give way to it, but not `keep`. NULL: no place, no
+ * route. */
+static struct flight *new_flight(struct forwarder *f, const struct view *v, const struct query *q,
+                                 const struct flight *keep)
 {
-    struct inflight *in = &f->inflight;
     struct flight *fl;
 
     if (q->route == NULL || q->route->n_servers == 0)
         return NULL;
-    while (in->flights.in_use >= f->limit) {
-        struct flight *victim = inflight_victim(in);
-
-        if (victim == NULL || victim == keep)
+    while (f->flights.in_use >= f->limit) {
+        if ((fl = victim_of(f)) == NULL || fl == keep)
             return NULL;
         COUNT(f->stats, gave_way);
-        give_up(victim, true);
+        give_up(fl, true);
     }
-    fl = inflight_add(in, v, q);
+    fl = pool_take(&f->flights);
+    assert(fl != NULL);
+    memset(fl, 0, offsetof(struct flight, chain));
     fl->forwarder = f;
+    fl->view = v;
+    fl->route = q->route;
+    fl->qname = *q->key.name;
+    fl->key = q->key;
+    fl->key.name = &fl->qname;
+    fl->kms_name = q->kms_name;
+    fl->passthrough = q->passthrough;
+    fl->failure = RCODE_TIMEOUT;
+    fl->deadline_ms = WAITER_NEVER;
+    fl->begun_ms = f->io->now(f->io).mono_ms;
     fl->timer.fire = on_flight_timer;
+    TAILQ_INIT(&fl->waiters);
+    TAILQ_INIT(&fl->followers);
+    LIST_INSERT_HEAD(flight_bucket_of(f, fl->key.hash), fl, bucket);
+    fl->favoured = q->kms;
+    fl->share = share_get(f, &q->client.addr);
+    TAILQ_INSERT_TAIL(&fl->share->flights[fl->favoured], fl, sibling);
+    share_count(f, fl->share, 1);
     f->hooks.pin(f->hooks.context, v);
     return fl;
 }
 
-static void start_flight(struct flight *fl, uint64_t now_ms)
+/* The query waits for the flight. NULL: too many wait. */
+static struct waiter *new_waiter(struct flight *fl, const struct query *q, real_came *on_reply,
+                                 void *context)
 {
-    fl->begun_ms = now_ms;
-    fl->end_ms = now_ms + patience(fl);
-    go_on(fl, false, now_ms);
+    struct forwarder *f = fl->forwarder;
+    uint32_t n = f->flights.n;
+    struct share *joined = NULL;
+    struct waiter *w;
+
+    if (on_reply != NULL && f->n_own == n)
+        return NULL;
+    if (on_reply == NULL && fl->n_clients > 0) { /* a client joins a flight of others */
+        struct share *share = share_get(f, &q->client.addr);
+        bool tcp = q->client.transport == AUDIT_TCP, good;
+
+        if (share != fl->share)
+            favour(fl);
+        /* Over UDP a client that gets no answer asks again; over TCP it waits, so there
+         * it has more room. */
+        joined = share->prefix;
+        good = f->n_joined < n && joined->n_joined < n - n / (tcp ? 4 : 2) &&
+               (tcp || fl->n_clients < WAITERS_MAX);
+        f->n_joined += good;
+        joined->n_joined += good;
+        share_give_back(f, share);
+        if (!good)
+            return NULL;
+    }
+    w = pool_take(&f->waiters);
+    waiter_save(w, q);
+    w->joined = joined;
+    w->on_reply = on_reply;
+    w->context = context;
+    TAILQ_INSERT_TAIL(&fl->waiters, w, entry);
+    *(on_reply != NULL ? &f->n_own : &fl->n_clients) += 1;
+    return w;
 }
 
 /* No place for it. A discovery question is decided all the same: the policy
@@ -522,76 +795,55 @@ static bool is_resent(const struct flight *fl, const struct query *q)
     return false;
 }
 
-void forwarder_ask(struct forwarder *f, const struct view *v, struct query *q)
+bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, real_came *on_reply,
+                   void *context)
 {
-    struct inflight *in = &f->inflight;
-    struct now now = f->io->now(f->io);
-    struct flight *fl = q->passthrough ? NULL : inflight_find(in, v, &q->key);
-    bool joined = fl != NULL;
-    struct exchange *e;
+    struct flight *fl = q->passthrough ? NULL : find_flight(f, v, &q->key);
+    bool own = on_reply != NULL, joins = fl != NULL;
+    uint64_t now_ms = f->io->now(f->io).mono_ms;
     struct waiter *w;
-    uint64_t ms;
 
-    if (joined && is_resent(fl, q)) {
+    if (own && f->n_own == f->flights.n)
+        return false;
+    if (joins && !own && is_resent(fl, q)) {
         COUNT(f->stats, joined);
-        return;
+        return true;
     }
-    if (!joined && ((q->passthrough && q->wire_len > CHAIN_MAX) ||
-                    (fl = begin_flight(f, v, q, NULL)) == NULL)) {
+    if (!joins && (!q->passthrough || q->wire_len <= CHAIN_MAX))
+        fl = new_flight(f, v, q, NULL);
+    w = fl != NULL ? new_waiter(fl, q, on_reply, context) : NULL;
+    if (w == NULL && own)
+        return false;
+    if (w == NULL && (fl == NULL || q->client.transport != AUDIT_UDP)) {
         refuse(f, v, q);
-        return;
+        return false;
     }
-    if ((w = inflight_wait(in, fl, q, NULL, NULL)) == NULL) {
-        if (q->client.transport != AUDIT_UDP) {
-            refuse(f, v, q);
-            return;
-        }
+    if (w == NULL) {
         COUNT(f->stats, unanswered);
         if (q->kms)
             kms_event_note(v, q, OUTCOME_FAILED, REASON_NO_RULE, RCODE_TIMEOUT,
-                           "not answered: too many wait for this name", now);
+                           "not answered: too many wait for this name", f->io->now(f->io));
         f->hooks.deliver(f->hooks.context, q, ANSWER_DROP);
-        return;
+        return false;
     }
-    if (q->kms && v->settings->kms.mode != MODE_OFF)
+    if (own)
+        favour(fl);
+    else if (q->kms && v->settings->kms.mode != MODE_OFF)
         w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
     if (w->deadline_ms < fl->deadline_ms)
         fl->deadline_ms = w->deadline_ms;
-    if (!joined) {
-        if (q->passthrough) {
-            fl->tcp = q->client.transport == AUDIT_TCP;
-            fl->chain_len = (uint16_t)q->wire_len;
-            memcpy(fl->chain, q->wire, q->wire_len);
-        }
-        start_flight(fl, now.mono_ms);
-        return;
+    if (q->passthrough) {
+        fl->tcp = q->client.transport == AUDIT_TCP;
+        fl->chain_len = (uint16_t)q->wire_len;
+        memcpy(fl->chain, q->wire, q->wire_len);
     }
-    COUNT(f->stats, joined);
-    /* A discovery question joined one that is in no hurry: now it is. Only a try that
-     * counts may be hurried: it is one that the limits then allow once more. */
-    ms = hurried_ms(fl, now.mono_ms);
-    e = fl->current;
-    if (ms > 0 && e != NULL && e->counted && !e->hurried && now.mono_ms + ms < fl->next_ms) {
-        hurry(fl, e);
-        fl->next_ms = now.mono_ms + ms;
+    if (!joins) {
+        begin_route(fl, fl->route, now_ms);
+    } else if (!own) {
+        COUNT(f->stats, joined);
+        wait_until(fl, hurry(fl, fl->current, now_ms, fl->next_ms));
     }
-    wait_until(fl, fl->next_ms);
-}
-
-int forwarder_resolve(struct forwarder *f, const struct view *v, const struct query *q,
-                      void (*on_reply)(void *context, const struct real *), void *context)
-{
-    struct flight *fl = inflight_find(&f->inflight, v, &q->key);
-    bool joined = fl != NULL;
-    struct waiter *w;
-
-    if (fl == NULL && (fl = begin_flight(f, v, q, NULL)) == NULL)
-        return -ENOBUFS;
-    w = inflight_wait(&f->inflight, fl, q, on_reply, context);
-    inflight_favour(fl);
-    if (!joined)
-        start_flight(fl, f->io->now(f->io).mono_ms);
-    return w != NULL ? 0 : -ENOBUFS;
+    return true;
 }
 
 /* ---- what comes back ---- */
@@ -599,6 +851,7 @@ int forwarder_resolve(struct forwarder *f, const struct view *v, const struct qu
 /* The flight follows the end, with the links in between put behind its own. */
 static bool follow_end(struct flight *fl, const struct flight *links, struct flight *end)
 {
+    struct forwarder *f = fl->forwarder;
     uint8_t both[CHAIN_MAX];
 
     if (links != NULL) {
@@ -606,12 +859,19 @@ static bool follow_end(struct flight *fl, const struct flight *links, struct fli
                                              links->chain_len, both, sizeof both);
         memcpy(fl->chain, both, fl->chain_len);
     }
-    return end != NULL && fl->chain_len > 0 && inflight_follow(&fl->forwarder->inflight, fl, end);
+    if (end == NULL || fl->chain_len == 0 || f->n_own == f->flights.n)
+        return false;
+    f->n_own++;
+    fl->following = end;
+    TAILQ_INSERT_TAIL(&end->followers, fl, follower);
+    if (fl->favoured)
+        favour(end);
+    return true;
 }
 
 /* The reply is a chain of CNAMEs that does not tell what is at its end. */
 static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_reply *r,
-                     uint64_t now_ms)
+                     struct now now)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->end;
@@ -635,13 +895,13 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0, fl->chain, CHAIN_MAX);
     if (q->route == NULL || special_answer(q, 0, NULL) >= 0) {
         came.rcode = RCODE_REFUSED; /* nobody may be asked */
-    } else if (!real_known(fl->view, &q->key, f->io->now(f->io), f->exchanges.image,
-                           sizeof f->exchanges.image, &came)) {
-        end = inflight_find(&f->inflight, fl->view, &q->key);
+    } else if (!real_known(fl->view, &q->key, now, f->exchanges.image, sizeof f->exchanges.image,
+                           &came)) {
+        end = find_flight(f, fl->view, &q->key);
         if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
-            (end = begin_flight(f, fl->view, q, fl)) != NULL) {
+            (end = new_flight(f, fl->view, q, fl)) != NULL) {
             end->depth = (uint8_t)(fl->depth + 1);
-            start_flight(end, now_ms);
+            begin_route(end, end->route, now.mono_ms);
         }
         if (end != NULL && end->following != NULL) {
             links = end;
@@ -652,79 +912,78 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     }
     follows = follow_end(fl, links, end);
     while ((x = TAILQ_FIRST(&fl->followers)) != NULL) {
-        inflight_unfollow(&f->inflight, x);
+        unfollow(x);
         if (!follow_end(x, fl, follows ? end : NULL))
             end_chain(x, &came);
     }
-    if (!follows) {
+    if (follows)
+        wait_until(fl, fl->end_ms);
+    else
         end_chain(fl, &came);
-        return;
-    }
-    wait_until(fl, fl->end_ms);
 }
 
 static void on_result(struct exchange *e, enum exchange_kind kind, const struct exchange_reply *r)
 {
     struct flight *fl = e->flight;
     struct forwarder *f = fl->forwarder;
-    uint64_t now_ms = f->io->now(f->io).mono_ms;
+    struct now now = f->io->now(f->io);
     int i = e->server_index;
     struct flight_server *t = &fl->servers[i];
-    struct real came = {.image = r->image, .len = r->len};
+    struct real came = {
+        .image = r->image, .len = r->len, .server = e->server->report.server, .ms = r->ms};
     bool tcp = kind == EXCHANGE_TRUNCATED || e->tcp;
     bool plain = kind == EXCHANGE_NO_EDNS || !e->q.edns;
     bool *done = kind == EXCHANGE_TRUNCATED ? &t->over_tcp : &t->plain;
 
     if (r->failure != RCODE_NOERROR) {
         fl->failure = r->failure;
-        fl->failed_by = e->server->report.server;
+        fl->failed_by = came.server;
     }
     switch (kind) {
     case EXCHANGE_IGNORED:
         return;
     case EXCHANGE_UNSURE: /* one more try beside this one, which listens on */
         if (r->elsewhere && fl->route->n_servers > 1)
-            go_on(fl, true, now_ms);
+            go_on(fl, true, now.mono_ms);
         else if (r->no_edns)
-            (void)try_again(fl, i, false, true, &t->plain, now_ms);
+            (void)try_again(fl, i, false, true, &t->plain, now.mono_ms);
         else if (may_try(fl, i))
-            (void)try_server(fl, i, false, false, now_ms);
+            (void)try_server(fl, i, false, false, now.mono_ms);
         return;
     case EXCHANGE_REPLY:
         if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
-            on_chain(fl, e, r, now_ms);
+            on_chain(fl, e, r, now);
             return;
         }
         if (r->failure == RCODE_NOERROR) {
             if (!fl->passthrough)
-                came = real_of_reply(fl->view, f->exchanges.image, r->len, &r->facts, fl->kms_name);
-            came.server = e->server->report.server;
-            came.ms = r->ms;
+                came = real_of_reply(fl->view, f->exchanges.image, r->len, &r->facts, fl->kms_name,
+                                     &came.server, r->ms);
             end_flight(fl, &came);
             return;
         }
         COUNT(f->stats, upstream_errors);
         t->minds_edns = t->minds_edns || r->no_edns;
         t->refused = true;
-        drop_try(e);
         break;
     case EXCHANGE_TRUNCATED:
     case EXCHANGE_NO_EDNS:
         drop_try(e);
-        if (try_again(fl, i, tcp, plain, done, now_ms))
+        if (try_again(fl, i, tcp, plain, done, now.mono_ms))
             return;
         t->refused = true; /* it wants that twice */
-        break;
+        go_on(fl, true, now.mono_ms);
+        return;
     case EXCHANGE_FAILED:
         if (fl->passthrough) {
             fl->failure = RCODE_UNUSABLE;
             give_up(fl, false);
             return;
         }
-        drop_try(e);
         break;
     }
-    go_on(fl, true, now_ms);
+    drop_try(e);
+    go_on(fl, true, now.mono_ms);
 }
 
 static void on_packet(struct io_peer *peer, const uint8_t *wire, ssize_t len)
@@ -744,18 +1003,47 @@ static void on_packet(struct io_peer *peer, const uint8_t *wire, ssize_t len)
 struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hooks, unsigned slots,
                                 struct worker_stats *stats)
 {
-    struct forwarder *f = calloc(1, sizeof *f);
-    struct hash_key key;
+    struct arena *a = arena_new();
+    struct forwarder *f = a != NULL ? arena_alloc(a, sizeof *f) : NULL;
+    uint32_t n = slots;
 
     if (f == NULL)
         return NULL;
-    random_bytes(io->random, (uint8_t *)&key, sizeof key);
+    /* An address and a prefix for each flight, a prefix for each waiter, and those of who
+     * comes next. */
+    struct {
+        struct pool *pool;
+        uint32_t n;
+        size_t size;
+    } pools[] = {{&f->flights, n, sizeof(struct flight)},
+                 {&f->waiters, 3 * n, sizeof(struct waiter)},
+                 {&f->shares, 3 * n + 2, sizeof(struct share)},
+                 {&f->tries, 2 * n + UPSTREAM_MAX, sizeof(struct exchange)}};
+
     f->io = f->exchanges.io = io;
     f->stats = f->exchanges.stats = stats;
-    f->limit = slots;
     f->hooks = *hooks;
-    TAILQ_INIT(&f->tries);
-    return inflight_init(&f->inflight, slots, &key) ? f : NULL;
+    f->limit = slots;
+    f->arena = a;
+    random_bytes(io->random, &f->share_key, sizeof f->share_key);
+    TAILQ_INIT(&f->all_tries);
+    for (f->n_buckets = 1; f->n_buckets < n; f->n_buckets *= 2)
+        ;
+    f->buckets = arena_alloc(a, f->n_buckets * sizeof *f->buckets);
+    f->share_buckets = arena_alloc(a, f->n_buckets * sizeof *f->share_buckets);
+    f->level = arena_alloc(a, (n + 1) * sizeof *f->level);
+    if (f->buckets == NULL || f->share_buckets == NULL || f->level == NULL)
+        return NULL;
+    for (uint32_t i = 0; i <= n; i++)
+        TAILQ_INIT(&f->level[i]);
+    for (size_t i = 0; i < ARRAY_LEN(pools); i++) {
+        struct pool *p = pools[i].pool;
+
+        *p = (struct pool){.n = pools[i].n, .size = pools[i].size};
+        if ((p->places = arena_alloc(a, p->n * p->size)) == NULL)
+            return NULL;
+    }
+    return f;
 }
 
 void forwarder_free(struct forwarder *f)
@@ -765,29 +1053,25 @@ void forwarder_free(struct forwarder *f)
 
     if (f == NULL)
         return;
-    while ((fl = inflight_victim(&f->inflight)) != NULL)
+    while ((fl = victim_of(f)) != NULL)
         give_up(fl, true);
     for (s = f->exchanges.servers; s < f->exchanges.servers + f->exchanges.n_servers; s++) {
         f->io->timer_clear(f->io, &s->probe_timer);
         if (s->probe != NULL)
             close_probe(s);
     }
-    arena_free(f->inflight.arena);
-    free(f);
+    arena_free(f->arena);
 }
 
 void forwarder_limit(struct forwarder *f, unsigned slots)
 {
-    f->limit = slots < f->inflight.flights.n ? slots : f->inflight.flights.n;
+    f->limit = slots < f->flights.n ? slots : f->flights.n;
 }
 
 const struct upstream_report *forwarder_upstream(const struct forwarder *f, const struct addr *a)
 {
-    for (uint32_t i = 0; i < f->exchanges.n_servers; i++) {
-        const struct upstream_report *r = &f->exchanges.servers[i].report;
-
-        if (addr_same(&r->server, a))
-            return r;
-    }
+    for (uint32_t i = 0; i < f->exchanges.n_servers; i++)
+        if (addr_same(&f->exchanges.servers[i].report.server, a))
+            return &f->exchanges.servers[i].report;
     return NULL;
 }

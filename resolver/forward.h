@@ -3,15 +3,13 @@
  * forward.h -- questions to the real DNS, on behalf of clients.
  *
  *   forward.c   what is done for a question: servers of the route in turn, limits
- *               (3 tries a server, 6 in all), deadlines, who is answered
- *   inflight.c  one flight per distinct question (name, type, class, DO, CD,
- *               route); clients join it as waiters; which one ends when all
- *               places are taken
+ *               (3 tries a server, 6 in all), deadlines, who is answered; one flight
+ *               for each distinct question, which clients join as waiters
  *   exchange.c  one try: ID, port, case, match; what is known of a server: RTT, state,
  *               0x20, EDNS
  *
- * None of them includes event.h or sys/socket.h. All memory is taken at
- * forwarder_new(): `slots` flights and waiters.
+ * Neither includes event.h or sys/socket.h. All memory is taken at forwarder_new():
+ * `slots` flights.
  */
 #ifndef RESOLVER_FORWARD_H
 #define RESOLVER_FORWARD_H
@@ -32,20 +30,18 @@ struct forwarder_hooks {
     void *context;
 };
 
+/* NULL when out of memory: then the process ends. */
 struct forwarder *forwarder_new(struct io *, const struct forwarder_hooks *, unsigned slots,
                                 struct worker_stats *);
 /* Answers every waiter with SERVFAIL and frees everything. NULL is fine. */
 void forwarder_free(struct forwarder *);
 
-/* The query must be asked (ANSWER_FORWARD). Joins or begins a flight. What
- * cannot be taken (no slot, no route) is answered from q at once. q may be
- * reused on return. */
-void forwarder_ask(struct forwarder *, const struct view *, struct query *q);
-
-/* A question of our own (explain): on_reply is called once with what came, never
- * from inside this call. -ENOBUFS. */
-int forwarder_resolve(struct forwarder *, const struct view *, const struct query *,
-                      void (*on_reply)(void *context, const struct real *), void *context);
+/* The query must be asked (ANSWER_FORWARD). Joins or begins a flight; q may be reused on
+ * return. False: it cannot be taken (no place, no route, too many wait). A client's question
+ * is answered then, or left unanswered. One of our own (explain) has on_reply: it is called
+ * once with what came, never from inside this call. */
+bool forwarder_ask(struct forwarder *, const struct view *, struct query *q, real_came *on_reply,
+                   void *context);
 
 /* Flights at most from now on; never more than the slots it was made with. */
 void forwarder_limit(struct forwarder *, unsigned slots);

@@ -127,13 +127,16 @@ struct query {
     struct audit_event event;
 };
 
+/* What came for a question of our own. */
+typedef void real_came(void *context, const struct real *);
+
 #define WAITER_NEVER UINT64_MAX
 
 /* A question that waits for the real DNS. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry; /* of its flight */
     struct share *joined;      /* whose place it takes; NULL: the first of its flight */
-    void (*on_reply)(void *context, const struct real *); /* our own question; NULL: a client's */
+    real_came *on_reply;       /* our own question; NULL: a client's */
     void *context;
     struct client client;
     uint64_t arrived_ms, arrived_us;
@@ -205,9 +208,10 @@ enum real_look { REAL_FOUND, REAL_ASK, REAL_REFUSED };
 enum real_look real_look(const struct view *, struct query *, const struct real *came, struct now);
 
 /* A reply, as it is given to each client and kept: its image gets the TTLs that the
- * settings allow. kms_name: it is of a discovery name. server and ms are the caller's. */
+ * settings allow. kms_name: it is of a discovery name. */
 struct real real_of_reply(const struct view *, uint8_t *image, size_t len,
-                          const struct reply_facts *, bool kms_name);
+                          const struct reply_facts *, bool kms_name, const struct addr *server,
+                          uint32_t ms);
 /* No reply that is of use. rcode: what the servers say, RCODE_TIMEOUT and RCODE_UNUSABLE included. */
 struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms);
 

@@ -224,10 +224,11 @@ struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t 
 }
 
 struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
-                          const struct reply_facts *f, bool kms_name)
+                          const struct reply_facts *f, bool kms_name, const struct addr *server,
+                          uint32_t took_ms)
 {
     const struct settings *s = v->settings;
-    struct real r = {.verdict = real_verdict(f->rcode), .rcode = f->rcode};
+    struct real r = real_of_failure(f->rcode, server, took_ms);
     uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms = negative_ms(v, kms_name);
     uint32_t ttl_s;
 

@@ -548,7 +548,7 @@ static void explain_question(void *context, struct control_request *r)
     } else if ((explained = explain_run(&w->explain, v, NULL, clock_now())) != NULL) {
         control_answer(r, 200, explained);
         free(w);
-    } else if (forwarder_resolve(d->own->listen.forwarder, v, &w->explain.q, on_reply, w) != 0) {
+    } else if (!forwarder_ask(d->own->listen.forwarder, v, &w->explain.q, on_reply, w)) {
         control_refuse(r, 503, "too many questions are waiting for the real DNS; try again");
         free(w);
     }

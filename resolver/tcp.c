@@ -165,7 +165,8 @@ static void serve(struct bufferevent *stream, void *arg)
             answer = answer_query(l->view, q, NULL, now);
         if (answer == ANSWER_FORWARD) {
             c->pending++;
-            forwarder_ask(l->forwarder, l->view, q); /* may answer at once: tcp_send() */
+            /* may answer at once: tcp_send() */
+            (void)forwarder_ask(l->forwarder, l->view, q, NULL, NULL);
         } else {
             if (answer != ANSWER_IGNORE)
                 listen_done(l, q, answer);

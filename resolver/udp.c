@@ -187,7 +187,7 @@ static void answer_batch(struct socket *s, unsigned n)
         if (answer == ANSWER_FORWARD)
             answer = answer_query(v, q, NULL, now);
         if (answer == ANSWER_FORWARD)
-            forwarder_ask(u->l->forwarder, v, q);
+            (void)forwarder_ask(u->l->forwarder, v, q, NULL, NULL);
         else if (answer != ANSWER_IGNORE)
             listen_done(u->l, q, answer);
         if (answer != ANSWER_SEND)

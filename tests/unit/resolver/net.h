@@ -251,7 +251,7 @@ static inline void net_ask(struct net *n, const struct client *c, const uint8_t 
     if (answer == ANSWER_FORWARD)
         answer = answer_query(v, q, NULL, w->now);
     if (answer == ANSWER_FORWARD)
-        forwarder_ask(n->f, v, q);
+        (void)forwarder_ask(n->f, v, q, NULL, NULL);
     else
         net_deliver(n, q, answer);
     view_policy_end(v);
