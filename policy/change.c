@@ -50,7 +50,7 @@ void policy_change_abort(struct policy_change *c)
 
 int policy_change_commit(struct policy_change *c)
 {
-    int rc = c->networks_moved ? ranges_derive(c->txn) : 0;
+    int rc = c->networks_moved ? networks_check(c->txn) : 0;
 
     if (rc == 0)
         rc = store_differs(c->txn);

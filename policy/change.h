@@ -72,7 +72,7 @@ void policy_change_fini(struct policy_change *);
 /* 0; -ESTALE it is bound to another serial; -errno. Waits for another writer. */
 int policy_change_begin(struct policy_change *, struct store *);
 void policy_change_abort(struct policy_change *); /* without a transaction: nothing */
-/* Writes serial, log entry, digest, ranges, and commits with a sync. When nothing
+/* Writes serial, log entry and digest, and commits with a sync. When nothing
  * differed, nothing is written, and the serial stays. The transaction is gone
  * either way. -E2BIG: an address would be in more than 16 networks. */
 int policy_change_commit(struct policy_change *);

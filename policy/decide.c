@@ -184,11 +184,12 @@ static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct s
 }
 
 /* Meets the entries of that kind at that depth. *left: when there are none, below which
- * depth there may be some; 0: nowhere. What is looked for in the whole table may be damaged. */
+ * depth there may be some; 0: nowhere. */
 static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
 {
-    bool below = kind == SUFFIX_BELOW || kind == SUFFIX_ANY, any = false;
-    struct store_record r;
+    bool below = kind == SUFFIX_BELOW || kind == SUFFIX_ANY;
+    enum store_step step = STORE_SEEK;
+    struct store_bytes rest;
     struct store_key k;
     struct writer to = writer_make(k.data, sizeof k.data);
     size_t n, i = 0;
@@ -200,29 +201,18 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
     writer_u8(&to, (uint8_t)kind); /* the names of rules follow */
     k.len = to.len;                /* two octets for each of a name, and three more: it fits */
     *left = depth;
-    for (rc = store_step(w->txn, STORE_SEEK, &k, 1, &r); rc == 0;
-         rc = store_step(w->txn, STORE_NEXT, &k, 1, &r)) {
-        if (r.key.len <= k.len || memcmp(r.key.data, k.data, k.len) != 0)
-            break;
-        any = true;
-        rc = meet(w, kind, depth, (struct store_bytes){r.key.data + k.len, r.key.len - k.len});
-        if (rc != 0)
+    for (; (rc = entry_step(w->txn, step, &k, &rest)) == 0; step = STORE_NEXT)
+        if ((rc = meet(w, kind, depth, rest)) != 0)
             return rc;
-    }
-    if (rc != 0 && rc != -ENOENT)
-        return rc;
-    if (any || depth == 0)
-        return 0;
-    rc = store_step(w->txn, STORE_PREV, &k, 1, &r);
-    if (rc == -ENOENT)
-        *left = 0;
-    if (rc != 0)
+    if (rc != -ENOENT || step == STORE_NEXT || depth == 0)
         return rc == -ENOENT ? 0 : rc;
-    if (store_compare(&r.key, &k) >= 0)
-        return -EBADMSG;
-    /* The labels that it and the name have in common. */
-    n = r.key.len - 1 < w->ends[depth] ? r.key.len - 1 : w->ends[depth];
-    while (i < n && r.key.data[1 + i] == w->key[i])
+    if (rest.len == 0) {
+        *left = 0;
+        return 0;
+    }
+    /* The labels that the key before the place and the name have in common. */
+    n = rest.len - 1 < w->ends[depth] ? rest.len - 1 : w->ends[depth];
+    while (i < n && rest.data[1 + i] == w->key[i])
         i++;
     while (depth > 0 && w->ends[depth] > i)
         depth--;
@@ -264,6 +254,8 @@ static int walk_suffixes(struct walk *w)
 static int walk_host(struct walk *w)
 {
     struct store_key host, last, user;
+    enum store_step step;
+    struct store_bytes rule;
     struct store_record r;
     char pool[POLICY_NAME];
     int rc;
@@ -275,13 +267,10 @@ static int walk_host(struct walk *w)
         if (!record_name(pool, last.data + host.len, last.len - host.len))
             return -EBADMSG;
         key_make(&user, TABLE_POOL_USER, &(struct key_parts){.front = pool});
-        for (rc = store_step(w->txn, STORE_SEEK, &user, user.len, &r); rc == 0;
-             rc = store_step(w->txn, STORE_NEXT, &user, user.len, &r)) {
-            rc = meet(w, SUFFIX_EXACT, 0,
-                      (struct store_bytes){r.key.data + user.len, r.key.len - user.len});
-            if (rc != 0)
+        for (step = STORE_SEEK; (rc = entry_step(w->txn, step, &user, &rule)) == 0;
+             step = STORE_NEXT)
+            if ((rc = meet(w, SUFFIX_EXACT, 0, rule)) != 0)
                 return rc;
-        }
         if (rc != -ENOENT)
             return rc;
     }
@@ -292,7 +281,7 @@ static int match(struct walk *w)
 {
     if (w->ask->limit == MODE_OFF && w->seen == NULL)
         return 0;
-    if (w->ask->client->range == POLICY_RANGE_DAMAGED)
+    if (w->ask->client->key == POLICY_CLIENT_DAMAGED)
         return -EBADMSG;
     return name_is_vlmcs(w->ask->qname) ? walk_suffixes(w) : walk_host(w);
 }
@@ -505,6 +494,7 @@ static int read_filter(struct policy_reader *r)
     unsigned bit;
     int rc, n = 0;
 
+    f->state = 0;
     memset(f->bits, 0, sizeof f->bits);
     for (rc = store_step(r->txn, STORE_SEEK, &table, 1, &record);
          rc == 0 && n++ < NAMES_MAX && key_read(&record.key, &host);
@@ -514,20 +504,17 @@ static int read_filter(struct policy_reader *r)
     }
     if (rc != -ENOENT)
         memset(f->bits, 0xff, sizeof f->bits);
-    f->known = true; /* not before: a fault may end the reading anywhere */
+    f->state = store_state(r->txn); /* not before: a fault may end the reading anywhere */
     return 0;
 }
 
 bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 {
     struct host_filter *f = &r->hosts;
-    uint64_t state = store_state(r->txn);
     unsigned bit = filter_bit(name);
     int rc = 0;
 
-    f->known = f->known && f->state == state;
-    f->state = state;
-    if (UNLIKELY(!f->known))
+    if (UNLIKELY(f->state != store_state(r->txn)))
         store_guarded(rc, r->txn, read_filter(r));
     return rc == 0 && (f->bits[bit / 64] >> bit % 64 & 1) != 0;
 }

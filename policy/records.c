@@ -45,6 +45,8 @@ void key_make(struct store_key *k, enum policy_table table, const struct key_par
         writer_bytes(&w, p->front, strnlen(p->front, POLICY_NAME));
         writer_u8(&w, 0);
     }
+    if (p->ip != NULL && table == TABLE_PREFIX)
+        writer_u8(&w, (uint8_t)(128 - p->number));
     if (p->ip != NULL)
         writer_bytes(&w, p->ip, 16);
     if (p->domain != NULL) {
@@ -127,10 +129,19 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
     struct cursor c = cursor_make(k->data, k->len);
     uint8_t table = cursor_u8(&c);
     bool is_front = table == TABLE_RULE_SUFFIX;
+    const uint8_t *ip;
     size_t n;
 
     if (is_front)
         text_read(&c, out->front, sizeof out->front);
+    if (table == TABLE_PREFIX) {
+        n = cursor_u8(&c);
+        ip = cursor_take(&c, 16);
+        if (n > 128 || ip == NULL)
+            return false;
+        out->prefix.len = (uint8_t)(128 - n);
+        memcpy(out->prefix.ip, ip, 16);
+    }
     if (memchr("stblAH", table, 6) != NULL) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
         n = 0;
@@ -148,6 +159,25 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
     if (is_front || table == TABLE_LISTED)
         return n == 0;
     return record_name(out->owner, cursor_take(&c, n), n);
+}
+
+int entry_step(struct store_txn *t, enum store_step step, const struct store_key *k,
+               struct store_bytes *rest)
+{
+    struct store_record r;
+    int rc = store_step(t, step, k, 1, &r);
+
+    if (rc == 0 && r.key.len > k->len && memcmp(r.key.data, k->data, k->len) == 0) {
+        *rest = (struct store_bytes){r.key.data + k->len, r.key.len - k->len};
+        return 0;
+    }
+    if (step != STORE_SEEK || (rc != 0 && rc != -ENOENT))
+        return rc != 0 ? rc : -ENOENT;
+    rc = store_step(t, STORE_PREV, k, 1, &r);
+    *rest = r.key;
+    if (rc == 0)
+        rc = store_compare(&r.key, k) < 0 ? -ENOENT : -EBADMSG;
+    return rc;
 }
 
 /* --- values --------------------------------------------------------------- */
@@ -344,6 +374,7 @@ static int set_entry(struct store_txn *t, bool put, enum policy_table table,
 /* Puts or removes the entries that follow from an object. 0 or more, or -errno. */
 static int set_entries(struct store_txn *t, bool put, enum policy_kind kind, const void *object)
 {
+    const struct policy_network *net = object;
     const struct policy_approved *a = object;
     const struct policy_pool *p = object;
     const struct policy_rule *r = object;
@@ -353,6 +384,11 @@ static int set_entries(struct store_txn *t, bool put, enum policy_kind kind, con
     if (kind == POLICY_APPROVED)
         return set_entry(t, put, TABLE_APPROVED,
                          &(struct key_parts){.domain = &a->target, .number = a->port});
+    for (size_t i = 0; kind == POLICY_NETWORK && i < net->n && rc >= 0; i++)
+        rc = set_entry(t, put, TABLE_PREFIX,
+                       &(struct key_parts){.ip = net->prefixes[i].ip,
+                                           .number = net->prefixes[i].len,
+                                           .owner = name});
     for (size_t i = 0; kind == POLICY_POOL && i < p->n && rc >= 0; i++) {
         const struct policy_host *h = &p->hosts[i];
         const struct key_parts host = {.domain = &h->target, .number = h->port, .owner = name};

@@ -28,16 +28,16 @@
  *   ADDRESS                 ip of a host, owner: the pool
  *   HOST                    domain of a host with addresses, owner: the pool
  *   NETWORK_USER, POOL_USER front: network or pool; owner: a rule that names it
- *   RANGE                   ip: the last of the range; all of them follow from all networks
+ *   PREFIX                  length, which sorts the longest first, ip; owner: a network that has it
  */
 enum policy_table {
     TABLE_APPROVED = 'A',
     TABLE_ADDRESS = 'D',
-    TABLE_RANGE = 'G',
     TABLE_HOST = 'H',
     TABLE_LOG = 'L',
     TABLE_NETWORK_USER = 'N',
     TABLE_POOL_USER = 'P',
+    TABLE_PREFIX = 'G',
     TABLE_BELOW = 'b',
     TABLE_LISTED = 'l',
     TABLE_NETWORK = 'n',
@@ -50,7 +50,8 @@ extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
 
 /* What a key is made of, in this order, as far as it is given and its table has it: less of
  * it is what several keys begin with. The front is a name, then 0; an ip has 16 octets; the
- * domain is a sort key, then 0, and then comes the number: a kind of suffix, or a port. */
+ * domain is a sort key, then 0, and then comes the number: a kind of suffix, or a port; that
+ * of an ip stands in front: 128 less the length. */
 struct key_parts {
     const char *front;
     const uint8_t *ip;
@@ -61,6 +62,7 @@ struct key_parts {
 struct policy_key { /* what was read of one */
     char front[POLICY_NAME], owner[POLICY_NAME];
     struct suffix suffix; /* domain and kind */
+    struct prefix prefix;
     uint16_t port;
 };
 /* A domain that is too long for a key leaves len 0. */
@@ -68,10 +70,17 @@ void key_make(struct store_key *, enum policy_table, const struct key_parts *);
 void key_named(struct store_key *, enum policy_table, const char *owner);
 void key_suffix(struct store_key *, const struct suffix *, const char *rule);
 void key_object(struct store_key *, enum policy_kind, const void *object); /* always fits */
-/* False when nobody of us made it. Not for log, addresses and ranges. */
+/* False when nobody of us made it. Not for log and addresses. */
 bool key_read(const struct store_bytes *, struct policy_key *);
 /* A name that is 1..63 octets without NUL, as a text. */
 bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len);
+
+/* The first record that begins with the key (SEEK), or the next one: `rest` is what stands
+ * behind it. -ENOENT: there is none, and both neighbours of its place are sound, for a key
+ * that fell over looks like one that is not there; `rest` is the key before it in the table,
+ * or nothing. */
+int entry_step(struct store_txn *, enum store_step, const struct store_key *,
+               struct store_bytes *rest);
 
 /* The head of a rule as it lies in the map. `networks` are borrowed; its name and all of
  * which the head says nothing stay as they were. */
@@ -122,8 +131,12 @@ int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_
 
 /* Which names may be hosts with addresses: each negative answer asks. */
 struct host_filter {
-    bool known; /* in that state */
-    uint64_t state, bits[32];
+    uint64_t state, bits[32]; /* in that state; 0: not known */
+};
+/* The lengths that prefixes of networks have, the longest first. */
+struct prefix_lengths {
+    uint64_t state; /* likewise */
+    uint8_t n, list[129];
 };
 
 /* One per thread. What needs a page that cannot be had is answered as damaged. */
@@ -131,6 +144,7 @@ struct policy_reader {
     struct store_txn *txn;
     uint64_t serial, serial_of; /* a state; 0: none */
     struct host_filter hosts;
+    struct prefix_lengths lengths;
 };
 /* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
 struct policy_reader *policy_reader_new(struct store *);
@@ -150,19 +164,16 @@ int policy_counts_read(struct store_txn *, struct policy_counts *); /* without b
  * and the read must start again (callers loop). */
 int policy_load(struct store *, struct policy *out, uint64_t *serial);
 
-/* --- ranges.c: the networks of the policy are flattened to sorted ranges of addresses, each
- * with the networks that contain all its addresses. The ranges cover every address, so a lost
- * range is noticed. */
+/* --- networks.c ------------------------------------------------------------ */
 
 enum { POLICY_CLIENT_NETWORKS = 16 };
-#define POLICY_RANGE_DAMAGED UINT32_MAX
+#define POLICY_CLIENT_DAMAGED UINT64_MAX
 
-/* A client as the policy sees it; one cursor step. */
+/* A client as the policy sees it. */
 struct policy_client {
     struct addr addr;
-    uint32_t range;     /* number of the range of addresses, for the decision cache; equal for
-                            addresses in the same networks; POLICY_RANGE_DAMAGED: policy_decide
-                            answers with reason DAMAGED */
+    uint64_t key;       /* of its networks and their lengths, for the decision cache; 0: it is in
+                            none; POLICY_CLIENT_DAMAGED: policy_decide says so */
     uint8_t n_networks; /* innermost first */
     char networks[POLICY_CLIENT_NETWORKS][POLICY_NAME];
     struct prefix prefixes[POLICY_CLIENT_NETWORKS]; /* the one of each that contains the client */
@@ -170,12 +181,7 @@ struct policy_client {
 int policy_client_find(struct policy_reader *, const struct addr *,
                        struct policy_client *out); /* 0, -EBADMSG damaged */
 
-/* Makes the ranges be those of the networks of the transaction; none without networks. 0;
- * -E2BIG an address is in more than POLICY_CLIENT_NETWORKS of them; -EBADMSG a network is
- * damaged; -errno. */
-int ranges_derive(struct store_txn *);
-
-/* Reads the value of a range. False when damaged, or when ip is not in this range. */
-bool range_read(const struct store_bytes *value, const uint8_t ip[16], struct policy_client *);
+/* 0; -E2BIG an address is in more than POLICY_CLIENT_NETWORKS of them; -errno. */
+int networks_check(struct store_txn *);
 
 #endif

@@ -256,7 +256,7 @@ void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t 
 
 /* In front of the packed event. */
 struct kept {
-    uint64_t stamp[2], since_ms, until_ms;
+    uint64_t stamp[3], since_ms, until_ms;
     int ede;
     bool ours;
 };
@@ -268,7 +268,7 @@ static struct cache_key decision_key(const struct view *v, const struct query *q
                             .class = CLASS_IN,
                             .kind = CACHE_DECISION,
                             .bits = q->key.bits,
-                            .scope = q->networks.range};
+                            .scope = (uint32_t)q->networks.key};
 
     cache_key_init(v->cache, &key);
     return key;
@@ -293,7 +293,8 @@ static enum answer send_decided(const struct view *v, struct query *q, const uin
 /* The same client range asked before, and nothing has changed since. */
 static bool find_kept(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
-    const uint64_t stamp[2] = {store_state(v->policy->txn), v->settings->generation};
+    const uint64_t stamp[] = {store_state(v->policy->txn), v->settings->generation,
+                              q->networks.key};
     const struct cache_key key = decision_key(v, q);
     uint8_t *image = v->scratch->image, note[CACHE_MAX_NOTE];
     size_t len = 0, note_len = sizeof note;
@@ -347,6 +348,7 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
         (packed = audit_event_pack(&q->event, note + sizeof k, sizeof note - sizeof k)) > 0) {
         k.stamp[0] = store_state(v->policy->txn);
         k.stamp[1] = v->settings->generation;
+        k.stamp[2] = q->networks.key;
         memcpy(note, &k, sizeof k);
         key = decision_key(v, q);
         (void)cache_put(v->cache, &key, &facts, image, len, note, sizeof k + packed);

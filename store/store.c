@@ -49,7 +49,7 @@ static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 /* This record keeps its form, its value head too, forever: by it an older
  * version knows a newer store. Mark, then one octet of version. */
 static const struct store_key format_key = {7, "Mformat"};
-static const uint8_t format[] = "waymark-policy\3";      /* the NUL behind is not stored */
+static const uint8_t format[] = "waymark-policy\4";      /* the NUL behind is not stored */
 static const struct store_key state_key = {6, "Mstate"}; /* struct store_counts */
 
 struct store_txn {

@@ -107,7 +107,7 @@ static const struct row {
     {"pages: a leaf without places", LEAF, 12, 16, "damaged head"},
     {"pages: a branch with one place", ROOT, 12, 18, "damaged head"},
     {"pages: begin of the nodes, behind the first", LEAF, 15, 0x0f, "broken node"},
-    {"pages: begin of the nodes, before the first", LEAF, 14, XOR + 4, "room between"},
+    {"pages: begin of the nodes, before the first", LEAF, 14, XOR + 2, "room between"},
     {"pages: begin of the nodes, behind the page", LEAF, 15, 0x11, "damaged head"},
     {"pages: place of a node, odd", LEAF, 16, XOR + 1, "broken node"},
     {"pages: place of a node, in the head", LEAF, 17, 0, "broken node"},
@@ -128,7 +128,7 @@ static const struct row {
     {"pages: number of an overflow page", BIG_VALUE, 0, XOR + 1, "is another page"},
     {"pages: kind of an overflow page", BIG_VALUE, 10, 2, "wrong kind"},
     {"pages: no overflow pages", BIG_VALUE, 12, 0, "has not room"},
-    {"pages: one overflow page more", BIG_VALUE, 12, 2, "counted"},
+    {"pages: one overflow page more", BIG_VALUE, 12, 2, "used twice"},
     {"pages: many overflow pages", BIG_VALUE, 15, 1, "has not room"},
     {"pages: list of free pages, longer", FREE_ROOT, NODE + 18, 1, "damaged list"},
     {"pages: list of free pages, longer by one", FREE_ROOT, NODE + 16, MORE, "damaged list"},
@@ -462,7 +462,7 @@ static void cut_while_open(void **state)
     assert_int_equal(store_health(f->store).faults, 1);
     assert_int_equal(pwrite(fd, copy, (size_t)st.st_size, 0), st.st_size);
     fixture_ask(f, "corp.example", "10.1.1.1", &q); /* the batch has lost its transaction */
-    assert_int_equal(q.client.range, POLICY_RANGE_DAMAGED);
+    assert_int_equal(q.client.key, POLICY_CLIENT_DAMAGED);
     assert_false(policy_is_host_address(f->reader, &q.client.addr));
     policy_match(f->reader, &q.ask, &m);
     assert_false(policy_decide_blind(f->reader, &q.ask, &m, &d));

@@ -90,19 +90,21 @@ static void check_row(void **state)
     world_free(w);
 }
 
-/* Damages the record: of that name; for a host, the index entry of a pool that gives it; for
- * ranges, the one of the client 10.0.0.1. */
+/* Damages the record: of that name; for a host, the index entry of a pool that gives it; of a
+ * network, 10.0.0.0/8. */
 static void damage(struct world *w, enum policy_table table, const char *name)
 {
     struct name host;
-    struct key_parts parts = {
-        .owner = name,
-        .domain = &host,
-        .ip = (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10, [15] = 1}};
+    struct key_parts parts = {.owner = name,
+                              .domain = &host,
+                              .ip = (const uint8_t[16]){[10] = 0xff, [11] = 0xff, [12] = 10},
+                              .number = 104};
     struct store_key key;
 
     assert_int_equal(name_parse(&host, "kms.corp.example"), 0);
-    if (table == TABLE_HOST || table == TABLE_RANGE)
+    if (table == TABLE_PREFIX)
+        parts.domain = NULL;
+    if (table == TABLE_HOST || table == TABLE_PREFIX)
         key_make(&key, table, &parts);
     else
         key_named(&key, table, name);

@@ -555,7 +555,7 @@ static const struct damage_row {
     {"pool of replace: asks after all", REPLACE, TABLE_POOL, "p"},
     {"rule", FILL, TABLE_RULE, "r"},
     {"rule, never the next one", PASS, TABLE_RULE, "r"},
-    {"networks of the client", FILL, TABLE_RANGE, ""},
+    {"networks of the client", FILL, TABLE_PREFIX, "lan"},
 };
 
 static void check_damage(void **state)

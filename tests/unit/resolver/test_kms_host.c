@@ -252,7 +252,7 @@ static const struct damage_row {
     {"damage: the pool", TABLE_POOL, "p"},
     {"damage: the rule", TABLE_RULE, "r"},
     {"damage: the index", TABLE_HOST, "p"},
-    {"damage: the networks of the client", TABLE_RANGE, ""},
+    {"damage: the networks of the client", TABLE_PREFIX, "lan"},
 };
 
 static void check_damage(void **state)

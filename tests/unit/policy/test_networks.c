@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_ranges.c -- flattened networks say the same as the prefixes one by one.
+ * test_networks.c -- the networks of a client are those whose prefixes contain it.
  */
 #include "fixture.h"
 
@@ -92,7 +92,7 @@ static void check_address(struct fixture *f, const struct world *w, const uint8_
                         strcmp(c.networks[i - 1], c.networks[i]) < 0);
         }
     }
-    assert_int_equal(c.range == 0, c.n_networks == 0);
+    assert_int_equal(c.key == 0, c.n_networks == 0);
 }
 
 /* The address before or behind it. */
@@ -105,7 +105,7 @@ static void step(uint8_t ip[16], int by)
     }
 }
 
-/* Each change leaves the ranges of its networks, whatever was there before. */
+/* Each change leaves the entries of its networks, whatever was there before. */
 static void like_naive_containment(void **unused)
 {
     struct fixture f;
@@ -152,7 +152,7 @@ static void like_naive_containment(void **unused)
     fixture_remove(&f);
 }
 
-static uint32_t range_of(struct fixture *f, const char *ip)
+static uint64_t key_of(struct fixture *f, const char *ip)
 {
     struct policy_client c;
     struct addr a;
@@ -161,7 +161,7 @@ static uint32_t range_of(struct fixture *f, const char *ip)
     assert_int_equal(store_reader_begin(f->reader->txn), 0);
     assert_int_equal(policy_client_find(f->reader, &a, &c), 0);
     store_end(f->reader->txn);
-    return c.range;
+    return c.key;
 }
 
 static void branches_of_a_network_are_one_client(void **unused)
@@ -172,11 +172,11 @@ static void branches_of_a_network_are_one_client(void **unused)
     fixture_folder(&f);
     fixture_open(&f);
     fixture_policy(&f, "net branches 10.1.0.0/24 10.3.0.0/24 10.9.0.0/25; net hq 10.3.0.0/25");
-    assert_int_equal(range_of(&f, "10.1.0.7"), range_of(&f, "10.3.0.200"));
-    assert_int_not_equal(range_of(&f, "10.1.0.7"), range_of(&f, "10.9.0.7")); /* another length */
-    assert_int_not_equal(range_of(&f, "10.3.0.1"), range_of(&f, "10.3.0.200"));
-    assert_int_equal(range_of(&f, "10.2.0.1"), 0);
-    assert_int_equal(range_of(&f, "2001:db8::1"), 0);
+    assert_int_equal(key_of(&f, "10.1.0.7"), key_of(&f, "10.3.0.200"));
+    assert_int_not_equal(key_of(&f, "10.1.0.7"), key_of(&f, "10.9.0.7")); /* another length */
+    assert_int_not_equal(key_of(&f, "10.3.0.1"), key_of(&f, "10.3.0.200"));
+    assert_int_equal(key_of(&f, "10.2.0.1"), 0);
+    assert_int_equal(key_of(&f, "2001:db8::1"), 0);
     fixture_remove(&f);
 }
 
@@ -192,7 +192,7 @@ static void too_many_networks_at_one_address(void **unused)
     for (int i = 0; i <= POLICY_CLIENT_NETWORKS; i++)
         assert_int_equal(fixture_apply(t, "net n%d 10.0.0.0/%d", i, 8 + i / 2), 0);
     assert_int_equal(policy_change_commit(t), -E2BIG);
-    assert_int_equal(range_of(&f, "10.0.0.1"), 0);
+    assert_int_equal(key_of(&f, "10.0.0.1"), 0);
     fixture_remove(&f);
 }
 
@@ -201,5 +201,5 @@ int main(void)
     TEST(like_naive_containment);
     TEST(branches_of_a_network_are_one_client);
     TEST(too_many_networks_at_one_address);
-    return RUN("ranges");
+    return RUN("networks");
 }
