@@ -3,6 +3,9 @@
  * machine.c -- what the machine tells. Used by the main thread only: at start, at reload,
  * and at each tick of the main loop.
  *
+ * A forwarder that asks itself turns one question into a storm: so new settings that
+ * would lead to it are refused.
+ *
  * Why the resolv.conf rules: on most machines it names either real servers or
  * a stub on loopback. Once an administrator points the machine at Waymark it
  * names ourselves, and forwarding to ourselves would be a loop; so our own
@@ -72,24 +75,22 @@ void machine_networks(struct settings *s)
 
 /* ---- routes ---- */
 
-/* Would a question to this server come back to us? A wildcard also listens at
- * the machine's own addresses, which settings/ cannot know. */
+/* Would a question to this server come back to us? A wildcard listens at all addresses. */
 static bool is_own_listener(const struct settings *s, const struct addr *server)
 {
     bool wildcard = false, found = false;
     struct ifaddrs *list;
     struct addr own;
 
-    if (settings_listens_at(s, server))
-        return true;
     for (int i = 0; i < s->server.n_listen; i++) {
         const struct addr *l = &s->server.listen[i];
 
+        found = found || addr_same(l, server);
         wildcard = wildcard || (l->port == server->port && addr_is(l, ADDR_ANY) &&
                                 addr_is_v4(l) == addr_is_v4(server));
     }
-    if (!wildcard || addr_is(server, ADDR_LOOPBACK))
-        return wildcard;
+    if (found || !wildcard || addr_is(server, ADDR_LOOPBACK))
+        return found || wildcard;
     if (getifaddrs(&list) != 0)
         return false;
     for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
@@ -98,18 +99,22 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     return found;
 }
 
-/* The servers of resolv.conf but ourselves; where it names the stub of systemd-resolved, of
- * that one's file. How many. */
-static int usable_servers(const struct settings *s, const char *root,
-                          struct addr out[ROUTE_MAX_SERVERS])
+/* Without `forward:`, the servers of resolv.conf but ourselves; where it names the stub of
+ * systemd-resolved, those of that one's file. */
+static int route_of_resolv_conf(struct settings *s, const char *root, struct diags *d)
 {
+    struct {
+        struct route route;
+        struct addr servers[ROUTE_MAX_SERVERS];
+    } *found = arena_alloc(s->arena, sizeof *found);
     char path[512], word[ADDR_TEXT], *text, *save;
-    struct addr a, stub;
     bool has_stub = true;
+    struct addr a;
     size_t len;
     int n = 0;
 
-    addr_parse(&stub, RESOLVED_STUB, 53);
+    if (found == NULL)
+        return -ENOMEM;
     for (size_t i = 0; i < ARRAY_LEN(resolv_confs) && has_stub; i++) {
         n = 0;
         has_stub = false;
@@ -120,45 +125,29 @@ static int usable_servers(const struct settings *s, const char *root,
              line = strtok_r(NULL, "\n", &save)) {
             if (sscanf(line, " nameserver %79s", word) != 1 || addr_parse(&a, word, 53) != 0)
                 continue;
-            if (addr_same_ip(&a, &stub))
+            if (strcmp(word, RESOLVED_STUB) == 0)
                 has_stub = true;
             else if (!is_own_listener(s, &a))
-                out[n++] = a;
+                found->servers[n++] = a;
         }
         free(text);
     }
-    return n;
-}
-
-static int route_of_resolv_conf(struct settings *s, const char *root, struct diags *d)
-{
-    struct addr servers[ROUTE_MAX_SERVERS], *kept;
-    struct route *route;
-    int n = usable_servers(s, root, servers);
-
-    if (n == 0 && s->routes_found)
-        return diags_add(
-            d, NULL, 0, 0,
-            "%s has no server but this forwarder itself; the servers of before stay in use "
-            "(waymarkctl upstreams). Name servers there, or in forward: and reload",
-            resolv_confs[0]);
     if (n == 0)
-        return diags_add(
-            d, NULL, 0, 0,
-            "no server to forward to: the settings have no forward: and /etc/resolv.conf names "
-            "none "
-            "but this forwarder itself; add to %s a line such as\n"
-            "  forward: [{zone: ., servers: [\"192.0.2.53\"]}]   (your own DNS servers)",
-            SETTINGS_DEFAULT_PATH);
-    route = arena_alloc(s->arena, sizeof *route);
-    kept = arena_alloc(s->arena, (size_t)n * sizeof *kept);
-    if (route == NULL || kept == NULL)
-        return -ENOMEM;
-    memcpy(kept, servers, (size_t)n * sizeof *kept);
-    *route = (struct route){
-        .zone.len = 1, .servers = kept, .n_servers = n, .timeout_ms = 1000, .edns = true};
-    route->id = route_id(route);
-    s->routes = route;
+        return s->routes_found
+                   ? diags_add(d, NULL, 0, 0,
+                               "/etc/resolv.conf has no server but this forwarder itself; the "
+                               "servers of before stay in use (waymarkctl upstreams). Name "
+                               "servers there, or in forward: and reload")
+                   : diags_add(d, NULL, 0, 0,
+                               "no server to forward to: the settings have no forward: and "
+                               "/etc/resolv.conf names none but this forwarder itself; add to %s "
+                               "a line such as\n  forward: [{zone: ., servers: "
+                               "[\"192.0.2.53\"]}]   (your own DNS servers)",
+                               SETTINGS_DEFAULT_PATH);
+    found->route = (struct route){
+        .zone.len = 1, .servers = found->servers, .n_servers = n, .timeout_ms = 1000, .edns = true};
+    found->route.id = route_id(&found->route);
+    s->routes = &found->route;
     s->n_routes = 1;
     s->routes_found = true;
     return 0;
@@ -187,10 +176,8 @@ int machine_routes(struct settings *s, const char *root, struct diags *d)
                            "server, or another port",
                            addr_print_port(&servers[k], server), name_print(&r->zone, zone));
         }
-        if (n < r->n_servers) {
-            r->n_servers = n;
-            r->id = route_id(r);
-        }
+        r->n_servers = n;
+        r->id = route_id(r);
     }
     return rc;
 }
@@ -205,12 +192,10 @@ uint64_t machine_fingerprint(const char *root)
 
     if (getifaddrs(&list) != 0)
         list = NULL;
-    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
-        if (addr_from_sockaddr(&a, i->ifa_addr))
-            chain.k0 = hash_bytes(&chain, a.ip, sizeof a.ip);
-        if (addr_from_sockaddr(&a, i->ifa_netmask))
-            chain.k0 = hash_bytes(&chain, a.ip, sizeof a.ip);
-    }
+    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next)
+        for (int mask = 0; mask < 2; mask++)
+            if (addr_from_sockaddr(&a, mask ? i->ifa_netmask : i->ifa_addr))
+                chain.k0 = hash_bytes(&chain, a.ip, sizeof a.ip);
     if (list != NULL)
         freeifaddrs(list);
     for (size_t i = 0; i < ARRAY_LEN(resolv_confs); i++) {

@@ -13,8 +13,7 @@
 void machine_networks(struct settings *);
 
 /* Fits the routes of settings to the machine as it is now. No route may lead to ourselves:
- * such servers are left out (settings/ could not see all, since a wildcard listens at
- * addresses that only the machine knows). Without `forward:` there is a route for `.` from
+ * such servers are left out. Without `forward:` there is a route for `.` from
  * /etc/resolv.conf without ourselves; for a stub of systemd-resolved, from its own file.
  * 0; -ENOMEM; -EINVAL with a sentence for each problem: settings that are new must not be
  * used then; those that were good once are as good as they can be: a route may have no

@@ -8,9 +8,8 @@
  * the source that the value in force came from. Reading goes on after a
  * problem, so that one run shows them all.
  *
- * Two of the rules keep others safe, not only ourselves: an open resolver
- * multiplies attacks (RFC 5358, RFC 5625 6.2), and a forwarder that asks
- * itself turns one question into a storm. So they are errors, not warnings.
+ * An open resolver multiplies attacks (RFC 5358, RFC 5625 6.2), so it is an
+ * error, not a warning.
  *
  * Values are compared, copied and kept as printed: what reads back the same is
  * the same. The sample has no path in it: those of the build are named in words,
@@ -18,7 +17,6 @@
  */
 #include "settings/settings.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fnmatch.h>
@@ -32,6 +30,7 @@
 #include "base/fields.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/random.h"
 #include "base/str.h"
 #include "wire/present.h"
 
@@ -48,22 +47,26 @@ static const struct field_kind zone_kind, address_kind, nothing_kind;
 static int read_setting(struct form *form, const struct field *f, const struct yaml_node *node,
                         void *to)
 {
-    struct name zone = {0};
+    const char *why = NULL; /* NULL: the words of the kind */
+    struct name *zone = to;
+    bool good;
 
     if (f->kind == &nothing_kind)
         return node->kind == YAML_LIST && node->n == 0
                    ? 0
                    : form_problem(form, node, "%s: only [] works in this version", f->key);
-    if (f->kind == &address_kind)
-        return addr_parse(to, node->text, DNS_PORT) == 0 ? 0 : form_wrong(form, f, node, NULL);
-    if (name_parse(&zone, node->text) != 0)
-        return form_wrong(form, f, node, NULL);
-    if (zone.len > 2 && zone.data[0] == 1 && zone.data[1] == '*')
-        return form_wrong(form, f, node,
-                          "begins with *; write the zone without *: it covers all names below it");
-    name_fold(&zone);
-    *(struct name *)to = zone;
-    return 0;
+    if (f->kind == &address_kind) {
+        good = addr_parse(to, node->text, DNS_PORT) == 0;
+        if (good && f->min > 0 && addr_is(to, ADDR_ANY))
+            why = "is not the address of a server";
+    } else {
+        good = name_parse(zone, node->text) == 0;
+        if (good && zone->len > 2 && zone->data[0] == 1 && zone->data[1] == '*')
+            why = "begins with *; write the zone without *: it covers all names below it";
+        if (good)
+            name_fold(zone);
+    }
+    return good && why == NULL ? 0 : form_wrong(form, f, node, why);
 }
 
 static void print_setting(const struct field *f, const void *from, FILE *out)
@@ -78,17 +81,14 @@ static void print_setting(const struct field *f, const void *from, FILE *out)
         fputs("[]", out);
 }
 
-static const struct field_kind zone_kind = {
-    .read = read_setting, .print = print_setting, .wrong = "is not a domain name"};
-static const struct field_kind address_kind = {
-    .read = read_setting,
-    .print = print_setting,
-    .wrong = "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "
-             "\"[2001:db8::1]:53\"",
-};
+#define NO_ADDRESS                                                                                 \
+    "is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "            \
+    "\"[2001:db8::1]:53\""
+static const struct field_kind zone_kind = {read_setting, print_setting, "is not a domain name",
+                                            false};
+static const struct field_kind address_kind = {read_setting, print_setting, NO_ADDRESS, false};
 /* An option whose values are those of a later version. */
-static const struct field_kind nothing_kind = {
-    .read = read_setting, .print = print_setting, .whole = true};
+static const struct field_kind nothing_kind = {read_setting, print_setting, NULL, true};
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
@@ -125,8 +125,13 @@ static const char *const client_addresses[] = {"full", "prefix", NULL};
 #define MEGA (1ull << 20)
 #define GIGA (1ull << 30)
 
-static const struct field address_row = {
+static const struct field listen_row = {
     .kind = &address_kind, .size = sizeof(struct addr), .flags = FIELD_UNIQUE};
+static const struct field server_row = {/* min: not the wildcard */
+                                        .kind = &address_kind,
+                                        .size = sizeof(struct addr),
+                                        .flags = FIELD_UNIQUE,
+                                        .min = 1};
 
 /* name, default as written, help; then the field with its kind and limits */
 #define ROW(name, written, text, ...)                                                              \
@@ -155,7 +160,7 @@ static const struct field route_rows[] = {
     ROW("forward.zone", NULL, "this name and all below it; . is everything",
         FIELD(route, zone, struct name), .kind = &zone_kind),
     ROW("forward.servers", NULL, "address, or address:port; all of them must give the same answers",
-        FIELD_LIST_OF(route, servers, n_servers, const struct addr *), .element = &address_row,
+        FIELD_LIST_OF(route, servers, n_servers, const struct addr *), .element = &server_row,
         .flags = FIELD_LIST, .min = 1, .max = ROUTE_MAX_SERVERS),
     ROW("forward.strategy", "ordered", "ordered: the next server is asked when one does not answer",
         FIELD(route, strategy, uint32_t), .kind = &kind_word, .words = strategies),
@@ -194,7 +199,7 @@ static const struct field route_row = {
 #define ADDRESSES(section, list, n, name, lo, hi, written, bits, text)                             \
     ROW(#section "." name, written, text,                                                          \
         FIELD_LIST_OF(settings, section.list, section.n, const struct addr *),                     \
-        .element = &address_row, .min = lo, .max = hi, .flags = FIELD_LIST | (bits)),
+        .element = &listen_row, .min = lo, .max = hi, .flags = FIELD_LIST | (bits)),
 #define YESNO(section, member, name, written, bits, text)                                          \
     ROW(#section "." name, written, text, FIELD(settings, section.member, bool),                   \
         .kind = &kind_bool, .flags = bits),
@@ -237,37 +242,37 @@ static bool is_given(const struct field *o, const struct settings *s)
 
 /* ---- reading ---- */
 
-/* What was read, the last one first. */
-struct source {
-    struct source *before;
-    const struct yaml_node *root;
-    const char *file;
-    bool has_no_lines; /* as in struct form */
-};
+/* The sections of which a rule between options may have to speak. */
+static const char *const ruled[] = {"access", "cache"};
 
 struct reader {
     struct form form;   /* of the text being read */
-    struct settings *s; /* being built; its arena has the sources, too */
-    struct source *sources;
+    struct settings *s; /* being built; its arena has the texts, too */
+    struct place {      /* of each ruled section, where it was given last */
+        const struct yaml_node *node;
+        const char *file;
+        bool has_no_lines; /* as in struct form */
+    } at[ARRAY_LEN(ruled)];
 };
 
 static void read_text(struct reader *r, const char *text, size_t len)
 {
-    struct source *source = arena_alloc(r->s->arena, sizeof *source);
-    struct diags *d = r->form.has_no_lines ? NULL : r->form.d;
-    const struct yaml_node *root;
-    int rc = yaml_read(&root, r->s->arena, r->form.file, text, len, d);
+    struct form *form = &r->form;
+    struct diags *d = form->has_no_lines ? NULL : form->d;
+    const struct yaml_node *root, *node;
+    int rc = yaml_read(&root, form->arena, form->file, text, len, d);
 
-    if (rc == -ENOMEM || source == NULL) {
-        form_no_memory(&r->form);
-    } else if (rc == 0) {
-        *source = (struct source){r->sources, root, r->form.file, r->form.has_no_lines};
-        r->sources = source;
-        field_read(&r->form, &all_options, root, r->s);
-    } else if (r->form.has_no_lines) {
-        form_problem(&r->form, NULL, "is not YAML: check its quotes and brackets");
-    } else if (r->form.rc == 0) {
-        r->form.rc = rc; /* the problems are in d */
+    if (rc == -ENOMEM) {
+        form_no_memory(form);
+    } else if (rc != 0 && form->has_no_lines) {
+        form_problem(form, NULL, "is not YAML: check its quotes and brackets");
+    } else if (rc != 0) {
+        form->rc = rc; /* the problems are in d */
+    } else {
+        field_read(form, &all_options, root, r->s);
+        for (size_t i = 0; i < ARRAY_LEN(ruled); i++)
+            if ((node = yaml_get(root, ruled[i])) != NULL)
+                r->at[i] = (struct place){node, form->file, form->has_no_lines};
     }
 }
 
@@ -306,90 +311,65 @@ static void read_drop_ins(struct reader *r, const char *path)
 {
     const char *slash = strrchr(path, '/');
     char folder[PATH_MAX], file[2 * PATH_MAX];
-    struct dirent **entries;
+    struct dirent **entries = NULL;
     int n;
 
     snprintf(folder, sizeof folder, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0,
              path);
     n = scandir(folder, &entries, is_drop_in, alphasort);
-    if (n < 0 && errno != ENOENT) {
-        r->form.file = folder;
+    r->form.file = folder;
+    if (n < 0 && errno != ENOENT)
         form_problem(&r->form, NULL, "cannot be read: %s", strerror(errno));
-    }
     for (int i = 0; i < n; i++) {
         snprintf(file, sizeof file, "%s/%s", folder, entries[i]->d_name);
         read_file(r, file, false, true);
         free(entries[i]);
     }
-    if (n >= 0)
-        free(entries);
+    free(entries);
 }
 
 /* "section.key=value" is the text of a file with that one key; an empty value is an
  * empty text. */
 static void read_assigned(struct reader *r, const char *assigned)
 {
-    const char *equals = strchr(assigned, '='), *dot = strchr(assigned, '.'), *value;
-    char *text, *name = arena_alloc(r->s->arena, strlen(assigned) + sizeof "-o: ");
+    int all = (int)strcspn(assigned, "="), first = (int)strcspn(assigned, ".=");
+    char *text, *name = arena_alloc(r->form.arena, strlen(assigned) + sizeof "-o: ");
 
     r->form.file = name != NULL ? strcat(strcpy(name, "-o: "), assigned) : NULL;
     r->form.has_no_lines = true;
-    if (equals == NULL) {
+    if (assigned[all] == '\0') {
         form_problem(&r->form, NULL, "write it as section.key=value");
-        return;
-    }
-    dot = dot != NULL && dot < equals ? dot : equals;
-    value = equals[1] != '\0' ? equals + 1 : "\"\"";
-    if (asprintf(&text, "%.*s:%s%.*s%s%s", (int)(dot - assigned), assigned,
-                 dot < equals ? "\n  " : "", dot < equals ? (int)(equals - dot - 1) : 0, dot + 1,
-                 dot < equals ? ": " : " ", value) < 0) {
+    } else if (asprintf(&text, first < all ? "%.*s:\n  %.*s: %s" : "%.*s:%.*s %s", first, assigned,
+                        all - first - (first < all), assigned + first + 1,
+                        assigned[all + 1] != '\0' ? assigned + all + 1 : "\"\"") < 0) {
         form_no_memory(&r->form);
-        return;
+    } else {
+        read_text(r, text, strlen(text));
+        free(text);
     }
-    read_text(r, text, strlen(text));
-    free(text);
 }
 
 /* ---- rules between options ---- */
 
-/* Where the option got its value: problems are told there. NULL: a default. */
-static const struct yaml_node *go_to(struct reader *r, const char *section, const char *name)
+/* What is said of it from now on is told at that place. Returns the node. */
+static const struct yaml_node *go_to(struct reader *r, const struct place *at)
 {
-    const struct yaml_node *node;
-
-    r->form.file = NULL;
-    for (const struct source *from = r->sources; from != NULL; from = from->before) {
-        node = yaml_get(from->root, section);
-        if (node != NULL && name != NULL)
-            node = yaml_get(node, name);
-        r->form.file = from->file;
-        r->form.has_no_lines = from->has_no_lines;
-        if (node != NULL)
-            return node;
-    }
-    return NULL;
+    r->form.file = at->file;
+    r->form.has_no_lines = at->has_no_lines;
+    return at->node;
 }
 
-/* The element of a list, as far as the list was written by someone. */
-static const struct yaml_node *element(const struct yaml_node *list, int i)
-{
-    const struct yaml_node *node = list != NULL ? list->first : NULL;
-
-    while (node != NULL && i-- > 0)
-        node = node->next;
-    return node;
-}
-
-static void check_access(struct reader *r)
+static void check_rules(struct reader *r)
 {
     const struct settings *s = r->s;
-    const struct yaml_node *list = go_to(r, "access", NULL);
+    const struct yaml_node *node = go_to(r, &r->at[0]);
     const struct addr *listener = NULL; /* on which a stranger's question can arrive */
     char text[PREFIX_TEXT], at[ADDR_TEXT];
 
     for (int i = 0; i < s->server.n_listen && listener == NULL; i++)
         if (addr_is(&s->server.listen[i], ADDR_ANY) || !addr_is(&s->server.listen[i], ADDR_PRIVATE))
             listener = &s->server.listen[i];
+    node = node != NULL ? node->first : NULL;
     for (int i = 0; i < s->n_access && listener != NULL && !s->server.open_resolver; i++) {
         const struct prefix *net = &s->access[i].net;
         struct addr first = {0};
@@ -402,51 +382,18 @@ static void check_access(struct reader *r)
                  ? net->len < 96 + 8
                  : net->len < 16 && !(net->len >= 7 && addr_is(&first, ADDR_PRIVATE))))
             form_problem(
-                &r->form, element(list, i),
+                &r->form, node,
                 "access: %s is the whole Internet or a large part of it, and server.listen has "
                 "%s: that is an open resolver, with which others are attacked. Allow your own "
                 "networks only; if a firewall keeps strangers out, confirm it with "
                 "server.open-resolver: yes",
                 prefix_print(net, text), addr_print_port(listener, at));
+        node = node != NULL ? node->next : NULL;
     }
-}
-
-static void check_routes(struct reader *r)
-{
-    const struct settings *s = r->s;
-    const struct yaml_node *list = go_to(r, "forward", NULL);
-    char text[ADDR_TEXT];
-
-    for (int i = 0; i < s->n_routes; i++) {
-        const struct yaml_node *node = element(list, i);
-        const struct yaml_node *servers = node != NULL ? yaml_get(node, "servers") : NULL;
-
-        for (int k = 0; k < s->routes[i].n_servers; k++) {
-            const struct addr *a = &s->routes[i].servers[k];
-
-            if (addr_is(a, ADDR_ANY))
-                form_problem(&r->form, element(servers, k),
-                             "forward.servers: %s is not the address of a server",
-                             addr_print(a, text));
-            else if (settings_listens_at(s, a))
-                form_problem(&r->form, element(servers, k),
-                             "forward.servers: %s is in server.listen: waymarkd would ask itself. "
-                             "Name another server, or another port",
-                             addr_print_port(a, text));
-        }
-    }
-}
-
-static void check_rules(struct reader *r)
-{
-    const struct yaml_node *node;
-
-    check_access(r);
-    check_routes(r);
-    if (r->s->cache.min_ttl_ms <= r->s->cache.max_ttl_ms)
+    if (s->cache.min_ttl_ms <= s->cache.max_ttl_ms)
         return;
-    if ((node = go_to(r, "cache", "min-ttl")) == NULL)
-        node = go_to(r, "cache", "max-ttl");
+    if ((node = go_to(r, &r->at[1])) != NULL && yaml_get(node, "min-ttl") != NULL)
+        node = yaml_get(node, "min-ttl");
     form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
 }
 
@@ -471,6 +418,22 @@ static int read_begin(struct reader *r, struct diags *d)
     return 0;
 }
 
+/* Every option that has the flags gets the value that it has in `from`. */
+static void read_from(struct reader *r, const struct settings *from, unsigned flags)
+{
+    for (const struct field *o = options; o->key != NULL; o++) {
+        char *text = NULL;
+
+        if (o->rows != NULL || (o->flags & flags) != flags || !is_given(o, from))
+            continue;
+        if ((text = field_text_of(o, from)) != NULL)
+            field_read_text(&r->form, o, text, r->s);
+        else
+            form_no_memory(&r->form);
+        free(text);
+    }
+}
+
 /* Fills in the defaults that depend on the machine or on other options. */
 static int read_end(struct reader *r, struct settings **out)
 {
@@ -488,17 +451,16 @@ static int read_end(struct reader *r, struct settings **out)
     if (s->server.name == NULL || s->control.socket == NULL)
         form_no_memory(&r->form);
     check_rules(r);
-    if (r->form.rc != 0) {
-        settings_free(s);
-        return r->form.rc;
-    }
     for (int i = 0; i < s->n_routes; i++) {
         struct route *route = (struct route *)(uintptr_t)&s->routes[i]; /* still ours alone */
 
         route->id = route_id(route);
     }
-    *out = s;
-    return 0;
+    if (r->form.rc == 0)
+        *out = s;
+    else
+        settings_free(s);
+    return r->form.rc;
 }
 
 int settings_read(struct settings **out, const char *path, const char *const *assigned,
@@ -519,20 +481,11 @@ int settings_read(struct settings **out, const char *path, const char *const *as
 int settings_copy(struct settings **out, const struct settings *was)
 {
     struct reader r;
-    char *text = NULL;
-    size_t len;
-    FILE *f;
     int rc;
 
     if (read_begin(&r, NULL) != 0)
         return -ENOMEM;
-    if ((f = open_memstream(&text, &len)) != NULL)
-        settings_print(was, f);
-    if (f == NULL || fclose(f) != 0)
-        form_no_memory(&r.form);
-    else
-        read_text(&r, text, len);
-    free(text);
+    read_from(&r, was, 0);
     if ((rc = read_end(&r, out)) == 0)
         (*out)->routes_found = was->routes_found;
     return rc;
@@ -542,15 +495,7 @@ int settings_keep(struct settings *is, const struct settings *was, struct diags 
 {
     struct reader r = {.s = is, .form = {.d = d, .arena = is->arena}};
 
-    for (const struct field *o = options; o->key != NULL; o++) {
-        char *text = (o->flags & RESTART) != 0 ? field_text_of(o, was) : NULL;
-
-        if (text != NULL)
-            field_read_text(&r.form, o, text, is);
-        else if ((o->flags & RESTART) != 0)
-            form_no_memory(&r.form);
-        free(text);
-    }
+    read_from(&r, was, RESTART);
     check_rules(&r);
     return r.form.rc;
 }
@@ -586,46 +531,20 @@ enum access_action settings_access(const struct settings *s, const struct addr *
     return best != NULL ? best->action : loopback ? ACCESS_ALLOW : ACCESS_REFUSE;
 }
 
-/* FNV-1a: the number must be the same in each process, and nobody gains from
- * making two of them equal. */
-static uint32_t hash_more(uint32_t h, const void *bytes, size_t len)
-{
-    const uint8_t *p = bytes;
-
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ p[i]) * 16777619u;
-    return h;
-}
-
-/* The order of the servers does not matter, for they give the same answers. */
+/* The order of the servers does not matter, for they give the same answers. The key is no
+ * secret: nobody gains from making two numbers equal. */
 uint32_t route_id(const struct route *route)
 {
-    const uint32_t start = 2166136261u;
-    uint32_t id = 0;
+    struct hash_key key = {0};
+    uint64_t servers = 0;
+    char text[ADDR_TEXT];
 
     for (int i = 0; i < route->n_servers; i++) {
-        const struct addr *a = &route->servers[i];
-        uint16_t port = htons(a->port);
-        uint32_t scope = htonl(a->scope), h = hash_more(start, a->ip, sizeof a->ip);
-
-        id += hash_more(hash_more(h, &port, sizeof port), &scope, sizeof scope);
+        addr_print_port(&route->servers[i], text);
+        servers += hash_bytes(&key, text, strlen(text));
     }
-    id = hash_more(id ^ start, route->zone.data, route->zone.len);
-    return id != 0 ? id : 1;
-}
-
-bool settings_listens_at(const struct settings *s, const struct addr *a)
-{
-    for (int i = 0; i < s->server.n_listen; i++) {
-        const struct addr *own = &s->server.listen[i];
-
-        if (own->port != a->port)
-            continue;
-        if (addr_same(own, a) || (addr_is(own, ADDR_ANY) && addr_is(a, ADDR_LOOPBACK) &&
-                                  addr_is_v4(own) == addr_is_v4(a)))
-            return true;
-    }
-    return false;
+    key.k0 = servers;
+    return (uint32_t)hash_bytes(&key, route->zone.data, route->zone.len) | 1;
 }
 
 /* ---- what is in force ---- */
@@ -692,21 +611,18 @@ static const char sample_head[] =
 static void PRINTF_LIKE(4, 5)
     print_comment(FILE *f, const char *indent, int hang, const char *fmt, ...)
 {
-    size_t room = WIDTH - strlen(indent), used = 0;
     char text[HELP_TEXT], *rest = text, *word;
+    int used;
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    fprintf(f, "%s#", indent);
+    used = fprintf(f, "%s#", indent);
     while ((word = strsep(&rest, " ")) != NULL) {
-        if (used > 0 && used + 1 + strlen(word) > room) {
-            fprintf(f, "\n%s#%*s", indent, hang, "");
-            used = (size_t)hang;
-        }
-        fprintf(f, " %s", word);
-        used += 1 + strlen(word);
+        if (used + 1 + (int)strlen(word) > WIDTH + 1)
+            used = fprintf(f, "\n%s#%*s", indent, hang, "") - 1;
+        used += fprintf(f, " %s", word);
     }
     fputc('\n', f);
 }

@@ -99,10 +99,6 @@ int settings_copy(struct settings **out, const struct settings *);
  * generation must not be used. */
 int settings_keep(struct settings *is, const struct settings *was, struct diags *d);
 
-/* True when a question sent there comes back to us. The machine's own
- * addresses behind a wildcard are not known here: only loopback counts. */
-bool settings_listens_at(const struct settings *, const struct addr *);
-
 /* The longest matching access rule; loopback stays allowed unless named, and
  * `machine` (the machine's own networks) is what counts when the list was not
  * given. *rule, if rule is not NULL, is the rule that says so, or NULL: none does. */
