@@ -10,7 +10,6 @@
 #include "policy/model.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,17 +65,26 @@ const char *policy_name_check(const char *name)
 
 /* --- suffixes ------------------------------------------------------------- */
 
-static const char *suffix_name(struct suffix *s, const char *text)
+const char *suffix_parse(struct suffix *out, const char *text)
 {
     static const char *const services[] = {"vlmcs", "vmlcs", "vlmsc", "vlcms"};
-    /* _vlmcs._tcp in front takes 12 octets; below the name is a label more. */
-    unsigned room = NAME_MAX_WIRE - 12 - (s->kind == SUFFIX_BELOW ? 2 : 0);
-    const char *service = text + (text[0] == '_'), *second = strchrnul(text, '.');
-    bool tcp;
+    bool below = strncmp(text, "*.", 2) == 0 && text[2] != '\0', tcp;
+    struct suffix s = {.kind = below ? SUFFIX_BELOW : SUFFIX_EXACT, .name = {.len = 1}};
+    const char *service, *second;
 
+    if (text[0] == '\0')
+        return "is empty; . is the bare _vlmcs._tcp";
+    if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0 || strcmp(text, ".") == 0) {
+        s.kind = text[0] == '*' ? SUFFIX_ANY : SUFFIX_BARE;
+        *out = s;
+        return NULL;
+    }
+    text += below ? 2 : 0;
+    service = text + (text[0] == '_');
+    second = strchrnul(text, '.');
     second += second[0] == '.';
     second += second[0] == '_';
-    tcp = strncasecmp(second, "tcp", 3) == 0 && (second[3] == '.' || second[3] == '\0');
+    tcp = strncasecmp(second, "tcp", 3) == 0 && strchr(".", second[3]) != NULL;
     /* Are the first two labels what should have been _vlmcs._tcp? Whoever writes
      * that here took the whole name for the suffix, and the rule would match
      * _vlmcs._tcp._vlmcs._tcp.<suffix>: nothing, without a word. */
@@ -97,36 +105,17 @@ static const char *suffix_name(struct suffix *s, const char *text)
         return "has a * that is not the whole first label; write *.corp.example, or * alone";
     if (text[0] == '.')
         return "begins with a dot; *.corp.example is every name below corp.example";
-    if (name_parse(&s->name, text) != 0)
+    if (name_parse(&s.name, text) != 0)
         return "is not a domain name";
-    if (s->name.labels == 0)
-        return "is not a suffix; * is every suffix, . the bare _vlmcs._tcp";
-    if (s->name.len > room)
+    /* _vlmcs._tcp in front takes 12 octets; below the name is a label more. */
+    if (s.name.len > NAME_MAX_WIRE - 12 - (below ? 2 : 0))
         return "is too long: with _vlmcs._tcp in front a name has at most 255 octets";
-    for (size_t at = 0; s->name.data[at] != 0; at += 1 + s->name.data[at])
-        if (s->name.data[at] == 1 && s->name.data[at + 1] == '*')
+    for (size_t at = 0; s.name.data[at] != 0; at += 1 + s.name.data[at])
+        if (s.name.data[at] == 1 && s.name.data[at + 1] == '*')
             return "has a * that is not the whole first label";
-    name_fold(&s->name);
+    name_fold(&s.name);
+    *out = s;
     return NULL;
-}
-
-const char *suffix_parse(struct suffix *out, const char *text)
-{
-    bool below = strncmp(text, "*.", 2) == 0 && text[2] != '\0';
-    struct suffix s = {.kind = below ? SUFFIX_BELOW : SUFFIX_EXACT, .name = {.len = 1}};
-    const char *why = NULL;
-
-    if (text[0] == '\0')
-        return "is empty; . is the bare _vlmcs._tcp";
-    if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0)
-        s.kind = SUFFIX_ANY;
-    else if (strcmp(text, ".") == 0)
-        s.kind = SUFFIX_BARE;
-    else
-        why = suffix_name(&s, below ? text + 2 : text);
-    if (why == NULL)
-        *out = s;
-    return why;
 }
 
 const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
@@ -147,23 +136,14 @@ bool policy_question(const struct name *suffix, struct name *out)
     return name_parse(&service, "_vlmcs._tcp") == 0 && name_join(&service, suffix, out);
 }
 
+/* The order of the keys in the store. */
 int policy_target_compare(const struct name *a, const struct name *b)
 {
-    uint8_t at_a[NAME_MAX_LABELS], at_b[NAME_MAX_LABELS];
-    unsigned n_a = a->labels, n_b = b->labels;
+    uint8_t x[2 * NAME_MAX_WIRE + 2], y[2 * NAME_MAX_WIRE + 2];
+    size_t n = name_sort_key(a, x, sizeof x), m = name_sort_key(b, y, sizeof y);
+    int c = memcmp(x, y, n < m ? n : m);
 
-    name_labels(a, at_a);
-    name_labels(b, at_b);
-    while (n_a > 0 && n_b > 0) {
-        const uint8_t *x = a->data + at_a[--n_a], *y = b->data + at_b[--n_b];
-        int c = memcmp(x + 1, y + 1, *x < *y ? *x : *y);
-
-        if (c != 0)
-            return c;
-        if (*x != *y)
-            return *x < *y ? -1 : 1;
-    }
-    return n_a > 0 ? 1 : n_b > 0 ? -1 : 0;
+    return c != 0 ? c : (n > m) - (n < m);
 }
 
 int suffix_compare(const void *a, const void *b)
@@ -217,8 +197,10 @@ const char *host_address_parse(struct addr *out, const char *text)
 
 const char *host_parse(struct policy_host *out, const char *text)
 {
+    enum { PRIORITY, WEIGHT, PROBE, ADDRESS };
+    static char *const options[] = {"priority", "weight", "probe", "address", NULL};
     struct policy_host h = {.port = POLICY_KMS_PORT, .probe = true};
-    char copy[HOST_TEXT], *rest = copy, *head, *colon, *option;
+    char copy[HOST_TEXT], *rest = copy, *head, *colon, *value;
     const char *why;
     struct addr ip;
     uint64_t v;
@@ -236,28 +218,22 @@ const char *host_parse(struct policy_host *out, const char *text)
         h.port = (uint16_t)v;
     }
     why = host_target_check(head, &h.target);
-    while (why == NULL && (option = strsep(&rest, ",")) != NULL) {
-        const char *key = strsep(&option, "="), *value = option;
-        unsigned i = 0;
+    while (why == NULL && rest != NULL && *rest != '\0') {
+        int option = getsubopt(&rest, options, &value);
 
-        if (option == NULL)
-            key = value = "";
-        if (strcmp(key, "priority") == 0 || strcmp(key, "weight") == 0) {
+        if (option < 0 || value == NULL)
+            return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
+        if (option <= WEIGHT) {
             if (number_parse(&v, value, UINT16_MAX) != 0)
                 return "has a priority or weight that is not 0 to 65535";
-            *(key[0] == 'p' ? &h.priority : &h.weight) = (uint16_t)v;
-        } else if (strcmp(key, "probe") == 0) {
+            *(option == PRIORITY ? &h.priority : &h.weight) = (uint16_t)v;
+        } else if (option == PROBE) {
             if (bool_parse(&h.probe, value) != 0)
                 return "has a probe= that is neither yes nor no";
-        } else if (strcmp(key, "address") != 0) {
-            return "has an unknown option; known are priority=N, weight=N, address=IP, probe=no";
         } else if (h.n_addresses == POLICY_HOST_ADDRESSES) {
             return "has more than 8 addresses";
-        } else if ((why = host_address_parse(&ip, value)) == NULL) {
-            while (i < h.n_addresses && !addr_same_ip(&h.addresses[i], &ip))
-                i++;
-            h.addresses[i] = ip;
-            h.n_addresses = (uint8_t)(h.n_addresses + (i == h.n_addresses)); /* else it is there */
+        } else {
+            why = host_address_parse(&h.addresses[h.n_addresses++], value);
         }
     }
     if (why == NULL)
@@ -304,58 +280,46 @@ void policy_rule_init(struct policy_rule *r, const char *name)
     str_copy(r->name, sizeof r->name, name);
 }
 
-/* Tells why the object is refused. */
-PRINTF_LIKE(4, 5)
-static int add_problem(struct diags *d, const char *kind, const char *name, const char *fmt, ...)
-{
-    char text[NAME_TEXT + 256];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    return diags_add(d, NULL, 0, 0, "%s %s: %s", kind, name, text);
-}
-
 int policy_rule_check(const struct policy_rule *r, struct diags *d)
 {
     const struct policy_action_row *a = &policy_actions[r->action];
     const char *rule = r->name, *word = action_names[r->action], *why;
     unsigned hides = r->when & (WORD_PRESENT | WORD_UNAPPROVED);
     char text[SUFFIX_TEXT];
+    size_t wide = 0;
     int rc = 0;
 
     if ((why = policy_name_check(rule)) != NULL)
         rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", rule, why);
     if (a->has_pool && r->pool[0] == '\0')
-        rc = add_problem(d, "rule", rule, "%s needs a pool", word);
+        rc = diags_add(d, NULL, 0, 0, "rule %s: %s needs a pool", rule, word);
     if (!a->has_pool && r->pool[0] != '\0')
-        rc = add_problem(d, "rule", rule,
-                         "%s delivers no pool; leave the pool out, or use fill or replace", word);
+        rc = diags_add(d, NULL, 0, 0,
+                       "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
+                       rule, word);
     if (r->action == ACTION_FILL && hides != 0)
-        rc = add_problem(d, "rule", rule,
-                         "fill never hides an answer of the real DNS; for %s use action replace",
-                         hides & WORD_PRESENT ? "present" : "unapproved");
+        rc = diags_add(d, NULL, 0, 0,
+                       "rule %s: fill never hides an answer of the real DNS; for %s use action "
+                       "replace",
+                       rule, hides & WORD_PRESENT ? "present" : "unapproved");
     else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
-        rc = add_problem(d, "rule", rule, "%s takes %s", word, a->when_wrong);
+        rc = diags_add(d, NULL, 0, 0, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
-        rc = add_problem(d, "rule", rule, "has more than %d networks", POLICY_RULE_NETWORKS);
-    for (size_t i = 0; i < r->n_suffixes && r->n_networks == 0; i++) {
-        if (!suffix_is_wide(&r->suffixes[i]))
-            continue;
-        rc = add_problem(
-            d, "rule", rule,
-            "suffix %s is so wide that it needs networks; if every client is meant, name "
-            "the network any",
-            suffix_print(&r->suffixes[i], text));
-        break;
-    }
+        rc = diags_add(d, NULL, 0, 0, "rule %s: has more than %d networks", rule,
+                       POLICY_RULE_NETWORKS);
+    while (wide < r->n_suffixes && (r->n_networks > 0 || !suffix_is_wide(&r->suffixes[wide])))
+        wide++;
+    if (wide < r->n_suffixes)
+        rc = diags_add(d, NULL, 0, 0,
+                       "rule %s: suffix %s is so wide that it needs networks; if every client is "
+                       "meant, name the network any",
+                       rule, suffix_print(&r->suffixes[wide], text));
     if (r->ttl < POLICY_TTL_MIN || r->ttl > POLICY_TTL_MAX)
-        rc = add_problem(d, "rule", rule, "ttl is %u s; allowed are %ds to 1d", r->ttl,
-                         POLICY_TTL_MIN);
+        rc = diags_add(d, NULL, 0, 0, "rule %s: ttl is %u s; allowed are %ds to 1d", rule, r->ttl,
+                       POLICY_TTL_MIN);
     if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
-        rc = add_problem(d, "rule", rule,
-                         "until is not later than from, so the rule is never valid");
+        rc = diags_add(d, NULL, 0, 0,
+                       "rule %s: until is not later than from, so the rule is never valid", rule);
     return rc;
 }
 
@@ -368,31 +332,29 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
     if ((why = policy_name_check(p->name)) != NULL)
         rc = diags_add(d, NULL, 0, 0, "pool \"%s\": %s", p->name, why);
     if (p->n == 0)
-        rc = add_problem(d, "pool", p->name, "has no host");
+        rc = diags_add(d, NULL, 0, 0, "pool %s: has no host", p->name);
     if (p->n > POLICY_POOL_HOSTS)
-        rc = add_problem(d, "pool", p->name, "has more than %d hosts", POLICY_POOL_HOSTS);
-    for (size_t i = 0; i < p->n && i < POLICY_POOL_HOSTS; i++) {
-        const struct policy_host *h = &p->hosts[i];
-        unsigned port = h->port;
-        size_t k = 0;
+        return diags_add(d, NULL, 0, 0, "pool %s: has more than %d hosts", p->name,
+                         POLICY_POOL_HOSTS);
+    for (size_t i = 0; i < p->n; i++) {
+        const struct policy_host *h = &p->hosts[i], *first = p->hosts;
 
         name_print(&h->target, name);
-        if (h->target.labels < 2)
-            rc = add_problem(d, "pool", p->name, "host %s has no dot; give the full name", name);
-        if (port == 0)
-            rc = add_problem(d, "pool", p->name, "host %s has port 0, where no client can connect",
-                             name);
-        while (p->hosts[k].port != port || !name_equal(&p->hosts[k].target, &h->target))
-            k++;
-        if (k < i)
-            rc = add_problem(d, "pool", p->name, "host %s:%u is there twice", name, port);
+        if (h->port == 0)
+            rc =
+                diags_add(d, NULL, 0, 0, "pool %s: host %s has port 0, where no client can connect",
+                          p->name, name);
+        while (policy_approved_compare(first, h) != 0)
+            first++;
+        if (first < h)
+            rc = diags_add(d, NULL, 0, 0, "pool %s: host %s:%u is there twice", p->name, name,
+                           (unsigned)h->port);
         for (unsigned a = 0; a < h->n_addresses && !p->allow_public; a++)
             if (!addr_is(&h->addresses[a], ADDR_PRIVATE))
-                rc = add_problem(
-                    d, "pool", p->name,
-                    "host %s has the public address %s; a KMS host is meant to be inside "
-                    "(if it is yours, say allow-public: yes)",
-                    name, addr_print(&h->addresses[a], ip));
+                rc = diags_add(d, NULL, 0, 0,
+                               "pool %s: host %s has the public address %s; a KMS host is meant "
+                               "to be inside (if it is yours, say allow-public: yes)",
+                               p->name, name, addr_print(&h->addresses[a], ip));
     }
     return rc;
 }
@@ -407,36 +369,20 @@ static size_t sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void
     char *base = at;
     size_t kept = 1, i = 1;
 
-    if (n < 2)
-        return n;
     while (i < n && cmp(base + (i - 1) * size, base + i * size) < 0)
         i++;
-    if (i == n)
+    if (i >= n)
         return n;
     qsort(at, n, size, cmp);
-    for (i = 1; i < n; i++) {
-        if (cmp(base + (kept - 1) * size, base + i * size) == 0)
-            continue;
-        if (kept != i)
-            memcpy(base + kept * size, base + i * size, size);
-        kept++;
-    }
+    for (i = 1; i < n; i++)
+        if (cmp(base + (kept - 1) * size, base + i * size) != 0)
+            memmove(base + kept++ * size, base + i * size, size);
     return kept;
 }
 
 static int by_prefix(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct prefix)); /* the address, then the length */
-}
-
-static int by_host(const void *a, const void *b)
-{
-    const struct policy_host *x = a, *y = b;
-    int c = (int)x->priority - (int)y->priority;
-
-    if (c == 0)
-        c = policy_target_compare(&x->target, &y->target);
-    return c != 0 ? c : (int)x->port - (int)y->port;
 }
 
 static int by_address(const void *a, const void *b)
@@ -454,58 +400,52 @@ int policy_approved_compare(const void *a, const void *b)
     return c != 0 ? c : (int)x->port - (int)y->port;
 }
 
+static int by_host(const void *a, const void *b)
+{
+    const struct policy_host *x = a, *y = b;
+    int c = (int)x->priority - (int)y->priority;
+
+    return c != 0 ? c : policy_approved_compare(a, b); /* it begins alike */
+}
+
 int policy_name_compare(const void *a, const void *b)
 {
     return strcmp(a, b);
 }
 
-/* A list in a struct: where it is, where its length, the size of an element, its order. */
-struct list {
-    size_t at, n, size;
-    int (*compare)(const void *, const void *); /* NULL: it keeps its own */
+static const struct list {
+    size_t size; /* of an element */
+    int (*compare)(const void *, const void *);
+    size_t at; /* of the struct policy_list in an object */
+} objects[POLICY_KINDS] =
+    {
+        [POLICY_NETWORK] = {sizeof(struct policy_network), policy_name_compare, 0},
+        [POLICY_POOL] = {sizeof(struct policy_pool), policy_name_compare, 0},
+        [POLICY_APPROVED] = {sizeof(struct policy_approved), policy_approved_compare, 0},
+        [POLICY_RULE] = {sizeof(struct policy_rule), policy_name_compare, 0},
+},
+  members[POLICY_KINDS][2] = {
+      /* of an object; equal hosts were refused before */
+      [POLICY_NETWORK] = {{sizeof(struct prefix), by_prefix,
+                           offsetof(struct policy_network, prefixes)}},
+      [POLICY_POOL] = {{sizeof(struct policy_host), by_host, offsetof(struct policy_pool, hosts)}},
+      [POLICY_RULE] = {{POLICY_NAME, policy_name_compare, offsetof(struct policy_rule, networks)},
+                       {sizeof(struct suffix), suffix_compare,
+                        offsetof(struct policy_rule, suffixes)}},
 };
-#define LIST(type, field, count)                                                                   \
-    offsetof(struct type, field), offsetof(struct type, count), sizeof *((struct type *)0)->field
-enum { LISTS = 3 /* of an object, at most */ };
-static const struct list members[POLICY_KINDS][LISTS] = {
-    [POLICY_NETWORK] = {{LIST(policy_network, prefixes, n), by_prefix}},
-    [POLICY_POOL] = {{LIST(policy_pool, hosts, n), by_host}}, /* equal ones were refused before */
-    [POLICY_RULE] = {{LIST(policy_rule, network_places, n_networks), NULL},
-                     {LIST(policy_rule, networks, n_networks), policy_name_compare},
-                     {LIST(policy_rule, suffixes, n_suffixes), suffix_compare}},
-};
-static const struct list objects[POLICY_KINDS] = {
-    [POLICY_NETWORK] = {LIST(policy, networks, n_networks), policy_name_compare},
-    [POLICY_POOL] = {LIST(policy, pools, n_pools), policy_name_compare},
-    [POLICY_APPROVED] = {LIST(policy, approved, n_approved), policy_approved_compare},
-    [POLICY_RULE] = {LIST(policy, rules, n_rules), policy_name_compare},
-};
-
-struct view {
-    void **at;
-    size_t *n;
-};
-
-static struct view view(const struct list *l, const void *base)
-{
-    char *p = (char *)(uintptr_t)base;
-
-    return (struct view){(void **)(void *)(p + l->at), (size_t *)(void *)(p + l->n)};
-}
 
 void *policy_object(const struct policy *p, enum policy_kind kind, size_t i)
 {
-    struct view v = view(&objects[kind], p);
+    const struct policy_list *l = &p->lists[kind];
 
-    return i < *v.n ? (char *)*v.at + i * objects[kind].size : NULL;
+    return i < l->n ? (char *)l->at + i * objects[kind].size : NULL;
 }
 
 void *policy_find(const struct policy *p, enum policy_kind kind, const void *key)
 {
-    const struct list *l = &objects[kind];
-    struct view v = view(l, p);
+    const struct policy_list *l = &p->lists[kind];
 
-    return *v.n == 0 ? NULL : bsearch(key, *v.at, *v.n, l->size, l->compare);
+    return l->n == 0 ? NULL : bsearch(key, l->at, l->n, objects[kind].size, objects[kind].compare);
 }
 
 void *policy_list_add(void *list, size_t n, size_t size)
@@ -521,24 +461,23 @@ void *policy_list_add(void *list, size_t n, size_t size)
 
 void *policy_add(struct policy *p, enum policy_kind kind)
 {
-    struct view v = view(&objects[kind], p);
-    void *at = policy_list_add(*v.at, *v.n, objects[kind].size);
+    struct policy_list *l = &p->lists[kind];
+    void *at = policy_list_add(l->at, l->n, objects[kind].size);
 
     if (at == NULL)
         return NULL;
-    *v.at = at;
-    return policy_object(p, kind, ++*v.n - 1);
+    l->at = at;
+    return policy_object(p, kind, l->n++);
 }
 
 void policy_object_sort(enum policy_kind kind, void *object)
 {
     struct policy_pool *p = object;
 
-    for (const struct list *l = members[kind]; l < members[kind] + LISTS; l++) {
-        struct view v = view(l, object);
+    for (const struct list *m = members[kind]; m < members[kind] + 2 && m->size > 0; m++) {
+        struct policy_list *l = (void *)((char *)object + m->at);
 
-        if (l->compare != NULL)
-            *v.n = sort_unique(*v.at, *v.n, l->size, l->compare);
+        l->n = sort_unique(l->at, l->n, m->size, m->compare);
     }
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
         p->hosts[i].n_addresses = (uint8_t)sort_unique(
@@ -547,44 +486,42 @@ void policy_object_sort(enum policy_kind kind, void *object)
 
 void policy_object_fini(enum policy_kind kind, void *object)
 {
-    for (const struct list *l = members[kind]; l < members[kind] + LISTS; l++) {
-        struct view v = view(l, object);
+    struct policy_rule *r = object;
 
-        if (l->size == 0)
-            continue;
-        free(*v.at);
-        *v.at = NULL;
-        *v.n = 0;
+    for (const struct list *m = members[kind]; m < members[kind] + 2 && m->size > 0; m++) {
+        struct policy_list *l = (void *)((char *)object + m->at);
+
+        free(l->at);
+        *l = (struct policy_list){0};
     }
+    if (kind != POLICY_RULE)
+        return;
+    free(r->network_places);
+    r->network_places = NULL;
 }
 
 void policy_sort(struct policy *p)
 {
     for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++) {
-        struct view v = view(&objects[kind], p);
-        void *o;
+        const struct list *o = &objects[kind];
+        struct policy_list *l = &p->lists[kind];
 
-        for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
-            policy_object_sort(kind, o);
+        for (size_t i = 0; i < l->n; i++)
+            policy_object_sort(kind, policy_object(p, kind, i));
         if (kind == POLICY_APPROVED)
-            *v.n = sort_unique(*v.at, *v.n, objects[kind].size, objects[kind].compare);
-        else if (*v.n > 1) /* a double of these would leak, and readers refuse it */
-            qsort(*v.at, *v.n, objects[kind].size, objects[kind].compare);
+            l->n = sort_unique(l->at, l->n, o->size, o->compare);
+        else if (l->n > 1) /* a double of these would leak, and readers refuse it */
+            qsort(l->at, l->n, o->size, o->compare);
     }
 }
 
 void policy_fini(struct policy *p)
 {
     for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++) {
-        void *o;
-
-        for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
-            policy_object_fini(kind, o);
+        for (size_t i = 0; i < p->lists[kind].n; i++)
+            policy_object_fini(kind, policy_object(p, kind, i));
+        free(p->lists[kind].at);
     }
-    free(p->networks);
-    free(p->pools);
-    free(p->approved);
-    free(p->rules);
     free(p->file);
     *p = (struct policy){0};
 }

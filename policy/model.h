@@ -49,7 +49,8 @@ extern const struct policy_action_row policy_actions[ACTIONS];
 struct policy_place { unsigned line, column; }; /* in a file, from 1; 0 = none */
 struct policy_host {
     struct name target;   /* folded */
-    uint16_t port, priority, weight;
+    uint16_t port;        /* as an approved host begins */
+    uint16_t priority, weight;
     bool probe;           /* default true */
     uint8_t n_addresses;
     struct addr addresses[POLICY_HOST_ADDRESSES];
@@ -81,11 +82,17 @@ union policy_object {
     struct policy_approved approved;
     struct policy_rule rule;
 };
+struct policy_list { void *at; size_t n; };
 struct policy {
-    struct policy_network *networks; size_t n_networks; /* all sorted by name */
-    struct policy_pool *pools; size_t n_pools;
-    struct policy_approved *approved; size_t n_approved; /* listed without being served */
-    struct policy_rule *rules; size_t n_rules;
+    union { /* all sorted by name */
+        struct policy_list lists[POLICY_KINDS];
+        struct {
+            struct policy_network *networks; size_t n_networks;
+            struct policy_pool *pools; size_t n_pools;
+            struct policy_approved *approved; size_t n_approved; /* listed without being served */
+            struct policy_rule *rules; size_t n_rules;
+        };
+    };
     char *file; /* that it was read from, for problems; or NULL */
 };
 /* clang-format on */

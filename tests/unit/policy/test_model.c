@@ -107,7 +107,6 @@ static const struct host_row {
     {"everything", "k.c.d:2,priority=3,weight=4,address=10.0.0.9,address=fd00::1,probe=no",
      "k.c.d:2,priority=3,weight=4,address=10.0.0.9,address=fd00::1,probe=no"},
     {"default options", "k.c.d,priority=0,weight=0,probe=yes", "k.c.d:1688"},
-    {"address twice", "k.c.d,address=10.0.0.9,address=10.0.0.9", "k.c.d:1688,address=10.0.0.9"},
     {"eight addresses", "k.c.d" A4("10.0.0") A4("10.0.1"), "k.c.d:1688" A4("10.0.0") A4("10.0.1")},
     {"nine addresses", "k.c.d" A4("10.0.0") A4("10.0.1") ",address=10.0.0.9", NULL,
      "more than 8 addresses"},
