@@ -875,7 +875,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->end;
-    struct real came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
+    struct real came = real_of_failure(RCODE_REFUSED, &e->server->report.server, r->ms);
     struct flight *end = NULL, *links = NULL, *x;
     bool follows;
 
@@ -893,10 +893,9 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     query_prepare(fl->view, q);
     close_tries(fl);
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0, fl->chain, CHAIN_MAX);
-    if (q->route == NULL || special_answer(q, 0, NULL) >= 0) {
-        came.rcode = RCODE_REFUSED; /* nobody may be asked */
-    } else if (!real_known(fl->view, &q->key, now, f->exchanges.image, sizeof f->exchanges.image,
-                           &came)) {
+    if (q->route != NULL && special_answer(q, 0, NULL) < 0 && /* else nobody may be asked */
+        !real_known(fl->view, &q->key, now, f->exchanges.image, sizeof f->exchanges.image, &came)) {
+        came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
         end = find_flight(f, fl->view, &q->key);
         if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
             (end = new_flight(f, fl->view, q, fl)) != NULL) {

@@ -66,17 +66,11 @@ bool kms_would_fill(const struct view *v, struct query *q, bool is_signed, struc
 
 /* The TTL that is given for `ttl`: half a minute at most when the verdict may
  * soon be another, so that a hiccup does not hide a good record for longer. */
-static uint32_t ttl_given(const struct real *r, const struct policy_decision *d, uint32_t ttl)
+static uint32_t ttl_given(const struct real *r, const struct policy_decision *d, uint64_t ttl)
 {
     bool unsure = r->stale || verdict_word(d->verdict) == WORD_FAILED;
 
-    return unsure && ttl > STALE_TTL_S ? STALE_TTL_S : ttl;
-}
-
-static uint32_t negative_ttl_given(const struct view *v, const struct real *r,
-                                   const struct policy_decision *d)
-{
-    return ttl_given(r, d, (uint32_t)(v->settings->kms.max_negative_ttl_ms / 1000));
+    return unsure && ttl > STALE_TTL_S ? STALE_TTL_S : (uint32_t)ttl;
 }
 
 /* What the decision delivers: its length, 0 when there is nothing (SERVFAIL). `ours`: of
@@ -124,7 +118,8 @@ static size_t make_image(const struct view *v, const struct query *q,
      * each time, and stubs keep it as long as they like (RFC 2308 5). */
     if ((d->outcome == OUTCOME_DENIED && !real_is_negative(r)) ||
         (d->outcome == OUTCOME_FILTERED && (r->image == NULL || d->n_unapproved >= r->n_srv))) {
-        image_soa(&w, SECTION_AUTHORITY, DNS_HEADER, negative_ttl_given(v, r, d));
+        image_soa(&w, SECTION_AUTHORITY, DNS_HEADER,
+                  ttl_given(r, d, v->settings->kms.max_negative_ttl_ms / 1000));
         return w.len;
     }
     *ours = false;
@@ -231,8 +226,8 @@ void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct
 }
 
 /* Only the header is read: the rest is signed, and none of our business. */
-void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t *reply, size_t len,
-                           const struct addr *server, struct now now)
+void kms_event_passthrough(const struct view *v, struct query *q, const struct real *came,
+                           struct now now)
 {
     enum kms_verdict verdict = VERDICT_TIMEOUT;
     uint16_t rcode = RCODE_SERVFAIL;
@@ -240,15 +235,15 @@ void kms_event_passthrough(const struct view *v, struct query *q, const uint8_t 
     if (!name_is_vlmcs(&q->message.qname) || q->message.qclass != CLASS_IN ||
         (q->message.qtype != TYPE_SRV && q->message.qtype != TYPE_ANY))
         return;
-    if (len >= DNS_HEADER) {
-        rcode = dns_rcode(reply, len);
+    if (came->len >= DNS_HEADER) {
+        rcode = dns_rcode(came->image, came->len);
         verdict = real_verdict(rcode);
-        if ((rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) && bytes_u16(reply + 6) > 0)
+        if ((rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) && bytes_u16(came->image + 6) > 0)
             verdict = VERDICT_PRESENT;
     }
     kms_event_note(v, q, outcome_of_real(verdict), REASON_NO_RULE, rcode, "", now);
     q->event.verdict = (uint8_t)verdict;
-    q->event.server = *server;
+    q->event.server = came->server;
     q->event.real_rcode = rcode;
 }
 
@@ -280,7 +275,7 @@ static enum answer send_decided(const struct view *v, struct query *q, const uin
                                 size_t len, int ede)
 {
     const struct audit_event *e = &q->event;
-    enum answer result = query_send(v, q, len > 0 ? image : NULL, len, ede,
+    enum answer result = query_send(v, q, len > 0 ? image : NULL, len, RCODE_SERVFAIL, ede,
                                     v->settings->kms.explain_in_edns ? e->rule : NULL);
 
     if (!is_pool(e->outcome))
@@ -377,16 +372,13 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
         policy_match(v->policy, ask, match);
     if (ask != NULL && came == NULL && policy_decide_blind(v->policy, ask, match, d))
         return carry_out(v, q, true, now);
-    switch (real_look(v, q, came, now)) {
-    case REAL_ASK:
+    if (!real_look(v, q, came, now))
         return ANSWER_FORWARD;
-    case REAL_REFUSED: /* it must not be asked, and nothing is known */
+    if (q->real.verdict == VERDICT_NONE) { /* it must not be asked, and nothing is known */
         policy_decision_none(d, VERDICT_NONE, REASON_RD0);
         d->outcome = OUTCOME_FAILED;
         event_decided(v, q, d, RCODE_REFUSED, now);
-        return query_send_error(v, q, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
-    case REAL_FOUND:
-        break;
+        return query_send(v, q, NULL, 0, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, NULL);
     }
     real = (struct policy_real){.verdict = q->real.verdict,
                                 .srv = v->scratch->srv,
@@ -450,8 +442,9 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
         return false;
     COUNT(v->stats, kms_hosts);
     if (n == 0)
-        image_soa(&w, SECTION_AUTHORITY, DNS_HEADER, negative_ttl_given(v, &q->real, d));
-    *result = query_send(v, q, w.start, w.len, EDE_SYNTHESIZED,
+        image_soa(&w, SECTION_AUTHORITY, DNS_HEADER,
+                  ttl_given(&q->real, d, v->settings->kms.max_negative_ttl_ms / 1000));
+    *result = query_send(v, q, w.start, w.len, RCODE_NOERROR, EDE_SYNTHESIZED,
                          v->settings->kms.explain_in_edns ? d->rule : NULL);
     if (n > 1)
         image_rotate(q->out, q->out_len, m->qtype, random_u16(v->random));

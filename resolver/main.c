@@ -43,22 +43,16 @@ static void print_help(FILE *to)
             SETTINGS_DEFAULT_PATH);
 }
 
-/* That these names never reach a server is not seen anywhere else. */
-static void print_reverse(void *context, const char *zone)
-{
-    int *n = context;
-
-    printf("%s%s", (*n)++ == 0 ? "answered here, since all servers of route . are public: " : " ",
-           zone);
-}
-
 /* --check and --print-config: settings are read as the daemon would. */
 static int show_settings(int want, const char *path, const char *const *assign)
 {
     struct settings *s = NULL;
     struct view view = {.settings = NULL};
+    const char *front = "answered here, since all servers of route . are public: ";
+    char zone[SPECIAL_TEXT];
     struct diags d;
-    int rc, n = 0;
+    size_t at = 0;
+    int rc;
 
     diags_init(&d);
     rc = daemon_read_settings(path, assign, &s, &d);
@@ -69,9 +63,12 @@ static int show_settings(int want, const char *path, const char *const *assign)
     if (want == WANT_PRINT_CONFIG)
         settings_print(s, stdout);
     view.settings = s;
-    if (want == WANT_CHECK)
-        special_each_reverse(&view, print_reverse, &n);
-    if (n > 0)
+    /* That these names never reach a server is not seen anywhere else. */
+    while (want == WANT_CHECK && special_next_reverse(&view, &at, zone)) {
+        printf("%s%s", front, zone);
+        front = " ";
+    }
+    if (front[1] == '\0')
         putchar('\n');
     settings_free(s);
     return fflush(stdout) == 0 ? 0 : EXIT_FAILURE;

@@ -94,8 +94,8 @@ bool query_find_networks(const struct view *v, struct query *q)
     return true;
 }
 
-static enum answer send_reply(const struct view *v, struct query *q, uint16_t rcode,
-                              const uint8_t *image, size_t len, int ede, const char *ede_text)
+enum answer query_send(const struct view *v, struct query *q, const uint8_t *image, size_t len,
+                       uint16_t rcode, int ede, const char *ede_text)
 {
     const struct settings *s = v->settings;
     const struct edns *edns = &q->message.edns;
@@ -117,24 +117,14 @@ static enum answer send_reply(const struct view *v, struct query *q, uint16_t rc
         .nsid = edns->nsid && !s->server.hide_identity ? s->server.name : NULL,
     };
 
-    if (image == NULL)
-        q->out_len = reply_empty(&options, rcode, q->out, q->out_size);
-    else
+    if (image != NULL) {
         q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out, q->out_size) : 0;
+    } else {
+        q->out_len = reply_empty(&options, rcode, q->out, q->out_size);
+        if (rcode == RCODE_SERVFAIL)
+            COUNT(v->stats, servfail);
+    }
     return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
-}
-
-enum answer query_send(const struct view *v, struct query *q, const uint8_t *image, size_t len,
-                       int ede, const char *ede_text)
-{
-    if (image == NULL)
-        COUNT(v->stats, servfail);
-    return send_reply(v, q, RCODE_SERVFAIL, image, len, ede, ede_text);
-}
-
-enum answer query_send_error(const struct view *v, struct query *q, uint16_t rcode, int ede)
-{
-    return send_reply(v, q, rcode, NULL, 0, ede, NULL);
 }
 
 void query_rotate(const struct view *v, struct query *q)

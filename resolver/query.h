@@ -26,6 +26,7 @@
 #include "policy/decide.h"
 #include "resolver/stats.h"
 #include "settings/settings.h"
+#include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/reply_read.h"
 
@@ -163,12 +164,10 @@ void query_prepare(const struct view *, struct query *);
 /* The client's networks, into q->networks; false: there is no policy to ask. */
 bool query_find_networks(const struct view *, struct query *);
 
-/* Write q->out: SEND, or DROP when nothing fits. The image may lie in q->out already;
- * NULL: SERVFAIL. ede: EDE_NONE or a code; ede_text: NULL or what goes with it. */
+/* Writes q->out: SEND, or DROP when nothing fits. The image may lie in q->out already;
+ * NULL: the rcode alone. ede: EDE_NONE or a code; ede_text: NULL or what goes with it. */
 enum answer query_send(const struct view *, struct query *, const uint8_t *image, size_t len,
-                       int ede, const char *ede_text);
-/* Another error than SERVFAIL. */
-enum answer query_send_error(const struct view *, struct query *, uint16_t rcode, int ede);
+                       uint16_t rcode, int ede, const char *ede_text);
 /* The real answer that query_send() wrote, with its records from another one on: if the
  * settings want it, and it is from the cache, where every client finds the same order. */
 void query_rotate(const struct view *, struct query *);
@@ -188,10 +187,10 @@ int special_answer(const struct query *, uint32_t ttl_s, struct writer *w);
 /* A question of class CH for who answers, or which version: true and *result, unless the
  * settings hide it. */
 bool special_identity(const struct view *, struct query *, enum answer *result);
-/* The reverse zones of private addresses that are answered here with these
- * settings, as text; "16-31.172.in-addr.arpa" are sixteen. */
-typedef void special_visit(void *context, const char *zone);
-void special_each_reverse(const struct view *, special_visit *, void *context);
+/* The next, from *i (0 at first) on, of the reverse zones of private addresses that are answered
+ * here with these settings; "16-31.172.in-addr.arpa" are sixteen. False: there is none. */
+enum { SPECIAL_TEXT = NAME_TEXT + 16 };
+bool special_next_reverse(const struct view *, size_t *i, char text[SPECIAL_TEXT]);
 
 /* ---- real.c: what the real DNS says, from a special name, an entry of the cache, a reply
  * that has come, or the fact that there is none. Images have the TTLs with which they are
@@ -199,13 +198,12 @@ void special_each_reverse(const struct view *, special_visit *, void *context);
 
 enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
 
-enum real_look { REAL_FOUND, REAL_ASK, REAL_REFUSED };
 /* What the real DNS says, into q->real: of what came, or (came NULL) of what is known here;
- * its image lies in q->out or scratch->image then. ASK: the servers must be asked; REFUSED:
- * they must not (RD=0). Where what came is no answer (for a discovery question a chain of
+ * its image lies in q->out or scratch->image then. False: the servers must be asked. VERDICT_NONE:
+ * they must not be, since RD=0, and nothing is known. Where what came is no answer (for a discovery question a chain of
  * CNAMEs without its end is none, either), an expired entry that serve-stale still allows
  * takes its place (RFC 8767). */
-enum real_look real_look(const struct view *, struct query *, const struct real *came, struct now);
+bool real_look(const struct view *, struct query *, const struct real *came, struct now);
 
 /* A reply, as it is given to each client and kept: its image gets the TTLs that the
  * settings allow. kms_name: it is of a discovery name. */
@@ -259,7 +257,7 @@ void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum 
 void kms_event_soa(const struct view *, struct query *, uint16_t rcode, struct now);
 /* A discovery question that went whole to a server (TSIG): what came back, or
  * NULL for nothing. Any other question: no event. */
-void kms_event_passthrough(const struct view *, struct query *, const uint8_t *reply, size_t len,
-                           const struct addr *server, struct now);
+void kms_event_passthrough(const struct view *, struct query *, const struct real *came,
+                           struct now);
 
 #endif

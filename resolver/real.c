@@ -43,6 +43,10 @@ int real_ede(const struct real *r)
         return r->verdict == VERDICT_NXDOMAIN ? EDE_STALE_NX : EDE_STALE;
     if (r->image != NULL)
         return EDE_NONE;
+    if (r->verdict == VERDICT_NONE)
+        return EDE_NOT_AUTHORITATIVE;
+    if (r->cached)
+        return EDE_CACHED_ERROR;
     return r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
 }
 
@@ -73,6 +77,39 @@ static void read_srv_set(const struct view *v, struct query *q)
 
 /* ---- the cache */
 
+/* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows;
+ * its image in image. */
+static enum cache_result read_kept(const struct view *v, const struct cache_key *key,
+                                   struct now now, uint8_t *image, size_t size, struct real *r)
+{
+    struct cache_facts f;
+    size_t len;
+    enum cache_result found =
+        cache_get(v->cache, key, now.mono_ms, image, size, &len, &f, NULL, NULL);
+
+    /* One that was over when it came (expires_ms 0) may never be served. */
+    if (found == CACHE_MISS ||
+        (found == CACHE_EXPIRED &&
+         (f.expires_ms == 0 || now.mono_ms - f.expires_ms >= v->settings->cache.serve_stale_ms)))
+        return CACHE_MISS;
+    *r = (struct real){.verdict = (enum kms_verdict)f.verdict,
+                       .image = image,
+                       .len = len,
+                       .rcode = f.rcode,
+                       .has_rrsig = f.has_rrsig,
+                       .has_cname = f.has_cname,
+                       .rotates = f.rotates,
+                       .cached = true,
+                       .stale = found == CACHE_EXPIRED,
+                       .server = f.server,
+                       .ms = f.rtt_ms};
+    if (!r->stale) {
+        r->ttl_s = (uint32_t)((f.expires_ms - now.mono_ms) / 1000);
+        r->expires_ms = f.expires_ms;
+    }
+    return found;
+}
+
 /* Did asking for it fail lately, so that it is not asked again yet (RFC 9520)? */
 static bool find_failure(const struct view *v, const struct cache_key *key, struct now now,
                          struct real *r)
@@ -80,60 +117,37 @@ static bool find_failure(const struct view *v, const struct cache_key *key, stru
     /* With the hash of the answer: both lie in one bucket, and a look-up that has missed
      * the answer finds the failure without another hash. */
     struct cache_key failure = *key;
-    struct cache_facts f;
-    size_t len;
+    struct real found;
 
     failure.bits |= CACHE_FAILURE;
-    if (cache_get(v->cache, &failure, now.mono_ms, NULL, 0, &len, &f, NULL, NULL) != CACHE_HIT)
+    if (read_kept(v, &failure, now, NULL, 0, &found) != CACHE_HIT)
         return false;
-    *r = real_of_failure(f.rcode, &f.server, f.rtt_ms);
-    r->cached = true;
-    r->ttl_s = (uint32_t)((f.expires_ms - now.mono_ms) / 1000);
+    *r = found;
+    r->expires_ms = 0; /* no decision is kept that was made on it */
     return true;
 }
 
-static void real_of_entry(const struct cache_facts *f, uint8_t *image, size_t len, struct now now,
-                          struct real *r)
+bool real_known(const struct view *v, const struct cache_key *key, struct now now, uint8_t *out,
+                size_t size, struct real *r)
 {
-    *r = (struct real){.verdict = (enum kms_verdict)f->verdict,
-                       .image = image,
-                       .len = len,
-                       .rcode = f->rcode,
-                       .has_rrsig = f->has_rrsig,
-                       .has_cname = f->has_cname,
-                       .rotates = f->rotates,
-                       .cached = true,
-                       .stale = f->expires_ms <= now.mono_ms,
-                       .server = f->server,
-                       .ms = f->rtt_ms};
-    if (r->stale)
-        return;
-    r->ttl_s = (uint32_t)((f->expires_ms - now.mono_ms) / 1000);
-    r->expires_ms = f->expires_ms;
+    return read_kept(v, key, now, out, size, r) == CACHE_HIT || find_failure(v, key, now, r);
 }
 
-/* An entry, fresh or one that serve-stale still allows, into q->real. It is looked for in
- * q->out, whence it need not be copied, but that of a discovery question; in a datagram's
- * buffer a long one has no room. */
+/* An entry, into q->real. It is looked for in q->out, whence it need not be copied, but that
+ * of a discovery question; in a datagram's buffer a long one has no room. */
 static enum cache_result find_entry(const struct view *v, struct query *q, struct now now,
                                     bool in_scratch)
 {
     uint8_t *image = in_scratch ? v->scratch->image : q->out;
-    size_t size = in_scratch ? sizeof v->scratch->image : q->out_size, len;
+    size_t size = in_scratch ? sizeof v->scratch->image : q->out_size;
+    enum cache_result found = read_kept(v, &q->key, now, image, size, &q->real);
     struct real *r = &q->real;
     uint32_t cap_s = UINT32_MAX;
-    struct cache_facts f;
-    enum cache_result found =
-        cache_get(v->cache, &q->key, now.mono_ms, image, size, &len, &f, NULL, NULL);
 
     if (found == CACHE_MISS && size < DNS_MAX_MESSAGE)
         return find_entry(v, q, now, true);
-    /* One that was over when it came (expires_ms 0) may never be served. */
-    if (found == CACHE_MISS ||
-        (found == CACHE_EXPIRED &&
-         (f.expires_ms == 0 || now.mono_ms - f.expires_ms >= v->settings->cache.serve_stale_ms)))
-        return CACHE_MISS;
-    real_of_entry(&f, image, len, now, r);
+    if (found == CACHE_MISS)
+        return found;
     /* Of a negative answer at a discovery name a client, or a resolver in front, shall
      * not know for long. */
     if (q->kms_name && real_is_negative(r))
@@ -141,15 +155,14 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
     if (r->stale && cap_s > STALE_TTL_S)
         cap_s = STALE_TTL_S;
     if (r->stale || r->ttl_s > cap_s)
-        image_age(image, len, 0, r->stale ? cap_s : 0, cap_s);
+        image_age(image, r->len, 0, r->stale ? cap_s : 0, cap_s);
     read_srv_set(v, q);
     return found;
 }
 
 /* ---- what answering asks */
 
-enum real_look real_look(const struct view *v, struct query *q, const struct real *came,
-                         struct now now)
+bool real_look(const struct view *v, struct query *q, const struct real *came, struct now now)
 {
     static const struct addr nobody;
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
@@ -163,14 +176,14 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
         *r = *came;
         if (!came->supposed)
             read_srv_set(v, q);
-        return REAL_FOUND;
+        return true;
     }
     if (came != NULL) {
         if (find_entry(v, q, now, true) == CACHE_MISS)
             *r = real_of_failure(came->unfinished ? RCODE_UNUSABLE : came->rcode, &came->server,
                                  came->ms);
         r->pending = came->pending;
-        return REAL_FOUND;
+        return true;
     }
     if ((rcode = special_answer(q, ttl_s, &w)) >= 0) {
         COUNT(v->stats, special);
@@ -179,7 +192,7 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
         r->local = true;
         r->image = w.start;
         r->len = w.len;
-        return REAL_FOUND;
+        return true;
     }
     found = find_entry(v, q, now, q->kms);
     if (found != CACHE_HIT && find_failure(v, &q->key, now, &failure)) {
@@ -189,29 +202,17 @@ enum real_look real_look(const struct view *v, struct query *q, const struct rea
     }
     if (found == CACHE_HIT) {
         COUNT(v->stats, cache_hits);
-        return REAL_FOUND;
+        return true;
     }
     COUNT(v->stats, cache_misses);
     if ((q->message.flags & DNS_RD) == 0) { /* nothing may be asked, and nothing is known */
         COUNT(v->stats, rd0_refused);
         *r = (struct real){.verdict = VERDICT_NONE};
-        return REAL_REFUSED;
+        return true;
     }
     if (q->route != NULL)
-        return REAL_ASK;
+        return false;
     *r = real_of_failure(RCODE_REFUSED, &nobody, 0); /* nobody to ask: as if it failed */
-    return REAL_FOUND;
-}
-
-bool real_known(const struct view *v, const struct cache_key *key, struct now now, uint8_t *out,
-                size_t size, struct real *r)
-{
-    struct cache_facts f;
-    size_t len;
-
-    if (cache_get(v->cache, key, now.mono_ms, out, size, &len, &f, NULL, NULL) != CACHE_HIT)
-        return find_failure(v, key, now, r);
-    real_of_entry(&f, out, len, now, r);
     return true;
 }
 

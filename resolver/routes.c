@@ -185,11 +185,6 @@ static json_t *find_problems(struct daemon *d, const struct store_health *h, con
     return list;
 }
 
-static void add_zone(void *context, const char *zone)
-{
-    json_array_append_new(context, json_string(zone));
-}
-
 static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
@@ -197,8 +192,9 @@ static void get_status(void *context, struct control_request *r)
     json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d), *problems;
     struct store_health h = {.refused = true};
     struct policy_counts counts = {0};
-    char text[ADDR_TEXT], digest[16];
+    char text[ADDR_TEXT], digest[16], zone[SPECIAL_TEXT];
     int without, rc = 0;
+    size_t at = 0;
     json_int_t dropped = number_of(stats, d->auditor != NULL ? "audit_lost" : "audit_dropped"),
                waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
                          number_of(stats, "audit_counted") - dropped;
@@ -209,7 +205,8 @@ static void get_status(void *context, struct control_request *r)
     }
     problems = find_problems(d, &h, stats, rc, dropped, &without);
     snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
-    special_each_reverse(d->own->listen.view, add_zone, reverse);
+    while (special_next_reverse(d->own->listen.view, &at, zone))
+        json_array_append_new(reverse, json_string(zone));
     for (int i = 0; i < s->server.n_listen; i++)
         json_array_append_new(listen, json_string(addr_print_port(&s->server.listen[i], text)));
     /* clang-format off */

@@ -15,42 +15,42 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/present.h"
-
 enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
 struct special {
-    const char *zone;
+    const char *zone; /* wire form, folded; its NUL is the root label */
     enum special_kind kind;
     unsigned low, high; /* not 0: zones that the number of one more label chooses */
 };
 
-#define ZEROS "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0"
+#define V4(labels) labels "\007in-addr\004arpa"
+#define V6(labels) labels "\003ip6\004arpa"
+#define ZEROS "\0010\0010\0010\0010\0010"
 
 static const struct special table[] = {
-    {"localhost", LOCALHOST, 0, 0},
-    {"invalid", NO_SUCH_NAME, 0, 0},
-    {"onion", NO_SUCH_NAME, 0, 0},
-    {"resolver.arpa", NO_DATA, 0, 0},
-    {"127.in-addr.arpa", NO_SUCH_NAME, 0, 0},
-    {"0.in-addr.arpa", NO_SUCH_NAME, 0, 0},
-    {"255.255.255.255.in-addr.arpa", NO_SUCH_NAME, 0, 0},
-    {"10.in-addr.arpa", REVERSE, 0, 0},
-    {"168.192.in-addr.arpa", REVERSE, 0, 0},
-    {"254.169.in-addr.arpa", REVERSE, 0, 0},
-    {"2.0.192.in-addr.arpa", REVERSE, 0, 0},
-    {"100.51.198.in-addr.arpa", REVERSE, 0, 0},
-    {"113.0.203.in-addr.arpa", REVERSE, 0, 0},
-    {"0." ZEROS ".ip6.arpa", NO_SUCH_NAME, 0, 0},
-    {"1." ZEROS ".ip6.arpa", NO_SUCH_NAME, 0, 0},
-    {"d.f.ip6.arpa", REVERSE, 0, 0},
-    {"8.e.f.ip6.arpa", REVERSE, 0, 0},
-    {"9.e.f.ip6.arpa", REVERSE, 0, 0},
-    {"a.e.f.ip6.arpa", REVERSE, 0, 0},
-    {"b.e.f.ip6.arpa", REVERSE, 0, 0},
-    {"8.b.d.0.1.0.0.2.ip6.arpa", REVERSE, 0, 0},
-    {"172.in-addr.arpa", REVERSE, 16, 31},  /* 172.16.0.0/12 */
-    {"100.in-addr.arpa", REVERSE, 64, 127}, /* 100.64.0.0/10 (RFC 6598), by RFC 7793 */
+    {"\011localhost", LOCALHOST, 0, 0},
+    {"\007invalid", NO_SUCH_NAME, 0, 0},
+    {"\005onion", NO_SUCH_NAME, 0, 0},
+    {"\010resolver\004arpa", NO_DATA, 0, 0},
+    {V4("\003127"), NO_SUCH_NAME, 0, 0},
+    {V4("\0010"), NO_SUCH_NAME, 0, 0},
+    {V4("\003255\003255\003255\003255"), NO_SUCH_NAME, 0, 0},
+    {V4("\00210"), REVERSE, 0, 0},
+    {V4("\003168\003192"), REVERSE, 0, 0},
+    {V4("\003254\003169"), REVERSE, 0, 0},
+    {V4("\0012\0010\003192"), REVERSE, 0, 0},
+    {V4("\003100\00251\003198"), REVERSE, 0, 0},
+    {V4("\003113\0010\003203"), REVERSE, 0, 0},
+    {V6("\0010\0010" ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS), NO_SUCH_NAME, 0, 0},
+    {V6("\0011\0010" ZEROS ZEROS ZEROS ZEROS ZEROS ZEROS), NO_SUCH_NAME, 0, 0},
+    {V6("\001d\001f"), REVERSE, 0, 0},
+    {V6("\0018\001e\001f"), REVERSE, 0, 0},
+    {V6("\0019\001e\001f"), REVERSE, 0, 0},
+    {V6("\001a\001e\001f"), REVERSE, 0, 0},
+    {V6("\001b\001e\001f"), REVERSE, 0, 0},
+    {V6("\0018\001b\001d\0010\0011\0010\0010\0012"), REVERSE, 0, 0},
+    {V4("\003172"), REVERSE, 16, 31},  /* 172.16.0.0/12 */
+    {V4("\003100"), REVERSE, 64, 127}, /* 100.64.0.0/10 (RFC 6598), by RFC 7793 */
 };
 
 enum { ZONE_TTL_S = 10800 /* RFC 6303 3 */ };
@@ -78,35 +78,29 @@ static const struct special *find_zone(const struct query *q, size_t *zone_at)
      * out of the cache. */
     static const char ends[][5] = {"arpa", "alid", "nion", "host"};
     const struct name *n = &q->message.qname;
+    const char *data = (const char *)n->data;
     uint8_t pos[NAME_MAX_LABELS];
-    char text[NAME_MAX_WIRE], *end; /* the labels, each with a dot in front, and NUL */
+    unsigned long number;
     size_t i = 0;
+    char *end;
 
-    while (i < ARRAY_LEN(ends) && (n->len <= 5 || memcmp(n->data + n->len - 5, ends[i], 4) != 0))
+    while (i < ARRAY_LEN(ends) && (n->len <= 5 || memcmp(data + n->len - 5, ends[i], 4) != 0))
         i++;
     if (i == ARRAY_LEN(ends) || q->message.qclass != CLASS_IN)
         return NULL;
     name_labels(n, pos);
-    memcpy(text, n->data, n->len);
-    for (i = 0; i < n->labels; i++)
-        text[pos[i]] = '.';
     for (const struct special *s = table; s < table + ARRAY_LEN(table); s++) {
-        size_t len = strlen(s->zone), top = n->len - len - 2;
-        unsigned labels = 1, number;
-
-        if (n->len < len + 2 || memcmp(text + top + 1, s->zone, len) != 0)
+        for (i = 0; i < n->labels && strcmp(data + pos[i], s->zone) != 0; i++)
+            ;
+        if (i == n->labels)
             continue;
-        for (i = 0; i < len; i++)
-            labels += s->zone[i] == '.';
-        if (labels > n->labels || pos[n->labels - labels] != top) /* a label has a dot inside */
-            continue;
-        *zone_at = top;
+        *zone_at = pos[i];
         if (s->high > 0) { /* the number of the label in front is decimal, without zeros in front */
-            if (labels == n->labels)
+            if (i == 0)
                 return NULL;
-            *zone_at = pos[n->labels - labels - 1];
-            number = (unsigned)strtoul(text + *zone_at + 1, &end, 10);
-            if (text[*zone_at + 1] < '1' || text[*zone_at + 1] > '9' || end != text + top ||
+            *zone_at = pos[i - 1];
+            number = strtoul(data + *zone_at + 1, &end, 10); /* the next label begins below '0' */
+            if (data[*zone_at + 1] < '1' || data[*zone_at + 1] > '9' || end != data + pos[i] ||
                 number < s->low || number > s->high)
                 return NULL;
         }
@@ -186,19 +180,24 @@ bool special_identity(const struct view *v, struct query *q, enum answer *result
     writer_u8(&w, len);
     writer_bytes(&w, text, len);
     message_count(&w, SECTION_ANSWER);
-    *result = query_send(v, q, w.start, w.len, EDE_NONE, NULL);
+    *result = query_send(v, q, w.start, w.len, RCODE_NOERROR, EDE_NONE, NULL);
     return true;
 }
 
-void special_each_reverse(const struct view *v, special_visit *visit, void *context)
+bool special_next_reverse(const struct view *v, size_t *i, char text[SPECIAL_TEXT])
 {
-    struct name name;
-    char text[80];
+    while (*i < ARRAY_LEN(table)) {
+        const struct special *s = &table[(*i)++];
+        struct cursor c = cursor_make((const uint8_t *)s->zone, strlen(s->zone) + 1);
+        struct name name;
 
-    for (const struct special *s = table; s < table + ARRAY_LEN(table); s++) {
-        snprintf(text, sizeof text, "%u-%u.%s", s->low, s->high, s->zone);
-        if (s->kind == REVERSE && name_parse(&name, s->zone) == 0 &&
-            is_local(REVERSE, query_route(v, &name, TYPE_PTR)))
-            visit(context, s->high > 0 ? text : s->zone);
+        name_read(&c, &name);
+        if (s->kind != REVERSE || !is_local(REVERSE, query_route(v, &name, TYPE_PTR)))
+            continue;
+        if (s->high > 0)
+            text += sprintf(text, "%u-%u.", s->low, s->high);
+        name_print(&name, text);
+        return true;
     }
+    return false;
 }

@@ -598,16 +598,16 @@ static void check_passthrough(void **state)
         {7, RCODE_NOERROR, 1, "failed no-rule timeout SERVFAIL"},
         {0, RCODE_NOERROR, 0, "failed no-rule timeout SERVFAIL"},
     };
-    static const struct addr server = {.port = 53};
     struct world *w = world_new(NULL, OTHER);
     char text[200];
 
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         const uint8_t reply[12] = {[2] = 0x80, [3] = replies[i].rcode, [7] = replies[i].answers};
+        const struct real came = {
+            .image = replies[i].len > 0 ? reply : NULL, .len = replies[i].len, .server.port = 53};
 
         assert_int_equal(ask(w, "SRV tsig"), ANSWER_FORWARD);
-        kms_event_passthrough(&w->view, w->q, replies[i].len > 0 ? reply : NULL, replies[i].len,
-                              &server, w->now);
+        kms_event_passthrough(&w->view, w->q, &came, w->now);
         assert_string_equal(world_event(w, text, sizeof text), replies[i].event);
         assert_int_equal(w->q->event.server.port, 53);
     }
