@@ -252,13 +252,11 @@ bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
 
 void prefix_range(const struct prefix *p, uint8_t first[16], uint8_t last[16])
 {
-    uint8_t mask[16];
-
-    memset(mask, 0xff, sizeof mask);
-    prefix_mask(mask, p->len);
+    memset(last, 0xff, 16);
+    prefix_mask(last, p->len);
     for (unsigned i = 0; i < 16; i++) {
         first[i] = p->ip[i];
-        last[i] = (uint8_t)(p->ip[i] | ~mask[i]);
+        last[i] = (uint8_t)(p->ip[i] | ~last[i]);
     }
 }
 

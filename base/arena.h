@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * arena.h -- allocate many, free once: settings generations, parsed texts.
- *
- *   arena ──▶ chunk (newest, the one in use) ──▶ chunk ──▶ NULL
  */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
@@ -13,14 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_CHUNK = 1 << 16 }; /* what is larger gets a chunk of its own */
-
 struct arena {
-    struct arena_chunk {
-        struct arena_chunk *next;
-        size_t used, size; /* of bytes[] */
+    struct arena_piece {
+        struct arena_piece *next;
         alignas(max_align_t) char bytes[];
-    } * chunks; /* owned */
+    } * pieces; /* owned */
 };
 
 /* NULL when out of memory. */
@@ -32,11 +27,11 @@ static inline struct arena *arena_new(void)
 /* With all it gave out; NULL is fine. */
 static inline void arena_free(struct arena *a)
 {
-    while (a != NULL && a->chunks != NULL) {
-        struct arena_chunk *next = a->chunks->next;
+    while (a != NULL && a->pieces != NULL) {
+        struct arena_piece *next = a->pieces->next;
 
-        free(a->chunks);
-        a->chunks = next;
+        free(a->pieces);
+        a->pieces = next;
     }
     free(a);
 }
@@ -44,23 +39,13 @@ static inline void arena_free(struct arena *a)
 /* Zeroed, aligned for any type; NULL when out of memory. */
 static inline void *arena_alloc(struct arena *a, size_t n)
 {
-    const size_t align = alignof(max_align_t);
-    struct arena_chunk *c = a->chunks;
+    struct arena_piece *piece = n < PTRDIFF_MAX / 2 ? calloc(1, sizeof *piece + n) : NULL;
 
-    if (n > PTRDIFF_MAX / 2) /* also: the sums below cannot overflow */
+    if (piece == NULL)
         return NULL;
-    n = n == 0 ? align : (n + align - 1) / align * align;
-    if (c == NULL || c->size - c->used < n) {
-        size_t size = n > ARENA_CHUNK ? n : ARENA_CHUNK;
-
-        if ((c = calloc(1, sizeof *c + size)) == NULL)
-            return NULL;
-        c->size = size;
-        c->next = a->chunks;
-        a->chunks = c;
-    }
-    c->used += n;
-    return c->bytes + c->used - n;
+    piece->next = a->pieces;
+    a->pieces = piece;
+    return piece->bytes;
 }
 
 static inline char *arena_strndup(struct arena *a, const char *text, size_t max)
@@ -73,7 +58,7 @@ static inline char *arena_strndup(struct arena *a, const char *text, size_t max)
 
 static inline char *arena_strdup(struct arena *a, const char *text)
 {
-    return arena_strndup(a, text, strlen(text));
+    return arena_strndup(a, text, SIZE_MAX);
 }
 
 #endif

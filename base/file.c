@@ -11,7 +11,6 @@
 #include "base/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
@@ -23,8 +22,6 @@
 #include <unistd.h>
 
 #include "base/str.h"
-
-enum { OWN_MODE = 0750, PARENT_MODE = 0755 };
 
 int file_read(const char *path, size_t max, char **out, size_t *len)
 {
@@ -59,33 +56,27 @@ int file_read(const char *path, size_t max, char **out, size_t *len)
 /* owner NULL: who makes it. */
 static int make_dir(const struct user_dir *dir, const struct passwd *owner, struct diags *d)
 {
-    bool made = mkdir(dir->path, OWN_MODE) == 0;
+    mode_t mask = umask(0);
+    bool made = mkdir(dir->path, 0750) == 0;
     char parent[PATH_MAX], *slash;
     struct stat st;
-    int fd, rc = 0;
 
     if (!made && errno == ENOENT && str_copy(parent, sizeof parent, dir->path) &&
         (slash = strrchr(parent, '/')) != NULL && slash != parent) {
         *slash = '\0';
-        made = mkdir(parent, PARENT_MODE) == 0 && chmod(parent, PARENT_MODE) == 0 &&
-               mkdir(dir->path, OWN_MODE) == 0;
+        made = mkdir(parent, 0755) == 0 && mkdir(dir->path, 0750) == 0;
     }
+    umask(mask);
     if (!made && errno != EEXIST)
         return diags_add(d, NULL, 0, 0,
                          "%s: %s cannot be made: %s; make its parent, or set another", dir->key,
                          dir->path, strerror(errno));
     if (!made && (stat(dir->path, &st) != 0 || !S_ISDIR(st.st_mode)))
         return diags_add(d, NULL, 0, 0, "%s: %s is not a directory", dir->key, dir->path);
-    if (!made)
-        return 0;
-    fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || (owner != NULL && fchown(fd, owner->pw_uid, owner->pw_gid) != 0) ||
-        fchmod(fd, OWN_MODE) != 0) /* whatever the umask said */
-        rc = diags_add(d, NULL, 0, 0, "%s: %s cannot be given to server.user: %s", dir->key,
-                       dir->path, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return rc;
+    if (made && owner != NULL && lchown(dir->path, owner->pw_uid, owner->pw_gid) != 0)
+        return diags_add(d, NULL, 0, 0, "%s: %s cannot be given to server.user: %s", dir->key,
+                         dir->path, strerror(errno));
+    return 0;
 }
 
 int user_become(const char *name, const struct user_dir *dirs, struct diags *d)

@@ -27,7 +27,6 @@ enum { MESSAGE_MAX = 1024, LINE_MAX_BYTES = 4 * MESSAGE_MAX + 80 };
 
 const char *const log_levels[] = {"error", "warning", "notice", "info", "debug", NULL};
 static atomic_int highest = LOG_INFO;
-static atomic_int to_journal = -1; /* -1: not yet found out */
 
 void log_set_level(int level)
 {
@@ -38,7 +37,8 @@ void log_msg(int level, const char *fmt, ...)
 {
     int saved = errno; /* for %m, and for the caller */
     char message[MESSAGE_MAX], buf[LINE_MAX_BYTES], time[NUMBER_TEXT];
-    struct stat st;
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st = {0};
     struct str line;
     va_list args;
     ssize_t written;
@@ -46,20 +46,12 @@ void log_msg(int level, const char *fmt, ...)
 
     if (level > atomic_load(&highest))
         return;
-    if (atomic_load(&to_journal) < 0) {
-        /* It is "device:inode" of the journal's socket, and is inherited by programs
-         * whose standard error is something else: systemd.exec(5). */
-        const char *stream = getenv("JOURNAL_STREAM");
-
-        if (stream != NULL && fstat(STDERR_FILENO, &st) == 0)
-            snprintf(message, sizeof message, "%ju:%ju", (uintmax_t)st.st_dev,
-                     (uintmax_t)st.st_ino);
-        else
-            message[0] = '\0';
-        atomic_store(&to_journal, stream != NULL && strcmp(stream, message) == 0);
-    }
+    /* "device:inode" of the journal's socket: programs inherit it whose standard error is
+     * something else, systemd.exec(5). */
+    (void)fstat(STDERR_FILENO, &st);
+    snprintf(message, sizeof message, "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino);
     str_init(&line, buf, sizeof buf);
-    if (atomic_load(&to_journal))
+    if (stream != NULL && strcmp(stream, message) == 0)
         str_addf(&line, "<%d>", level);
     else
         str_addf(&line, "%s %s: ", time_print_local(clock_now().wall_ms, time),

@@ -14,23 +14,14 @@
 #include "base/random.h"
 
 #include <endian.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-/* Without randomness no query ID is safe, and no caller could do anything
- * sensible about it: the process ends. Linux gives it at any time after boot, at most
- * 256 bytes at once. */
+/* Without randomness no query ID is safe: then arc4random_buf(3) ends the process. */
 static void fill_from_kernel(void *context, uint8_t *out, size_t len)
 {
     (void)context;
-    for (size_t i = 0; i < len; i += 256) {
-        if (getentropy(out + i, len - i < 256 ? len - i : 256) != 0) {
-            perror("getentropy");
-            abort();
-        }
-    }
+    arc4random_buf(out, len);
 }
 
 void random_init(struct random *r)
@@ -40,23 +31,14 @@ void random_init(struct random *r)
 
 void random_bytes(struct random *r, void *out, size_t len)
 {
-    uint8_t *to = out;
-
-    while (len > 0) {
-        uint8_t *from;
-        size_t n;
-
+    for (uint8_t *to = out, *from; len > 0; len--) {
         if (r->left == 0) {
             r->fill(r->context, r->buf, sizeof r->buf);
             r->left = sizeof r->buf;
         }
-        n = len < r->left ? len : r->left;
-        from = r->buf + (sizeof r->buf - r->left);
-        memcpy(to, from, n);
-        memset(from, 0, n);
-        r->left -= n;
-        to += n;
-        len -= n;
+        from = r->buf + sizeof r->buf - r->left--;
+        *to++ = *from;
+        *from = 0;
     }
 }
 

@@ -18,23 +18,9 @@ void str_init(struct str *s, char *buf, size_t size)
     buf[0] = '\0';
 }
 
-void str_add_bytes(struct str *s, const void *bytes, size_t n)
-{
-    size_t room = s->size - 1 - s->len;
-
-    if (n > room) {
-        n = room;
-        s->cut = true;
-    }
-    if (n > 0)
-        memcpy(s->text + s->len, bytes, n);
-    s->len += n;
-    s->text[s->len] = '\0';
-}
-
 void str_add(struct str *s, const char *text)
 {
-    str_add_bytes(s, text, strlen(text));
+    str_addf(s, "%s", text);
 }
 
 void str_addf(struct str *s, const char *fmt, ...)
@@ -96,12 +82,8 @@ int str_index(const char *const *list, const char *word)
 
 bool str_copy(char *out, size_t size, const char *text)
 {
-    size_t len = strlen(text);
+    bool fits = strlen(text) < size;
 
-    if (size > 0)
-        out[0] = '\0';
-    if (len >= size)
-        return false;
-    memcpy(out, text, len + 1);
-    return true;
+    snprintf(out, size, "%s", fits ? text : "");
+    return fits;
 }

@@ -71,7 +71,7 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
         } else if (comment) {
             continue;
         } else if (c == '\\' && *at < end && **at != '\n') {
-            str_add_bytes(&s, &c, 1);
+            str_addf(&s, "%c", c);
             c = *(*at)++;
         } else if (c == '"') {
             quoted = !quoted;
@@ -84,7 +84,7 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
         } else if (c == '\r' || c == '\0') {
             c = ' ';
         }
-        str_add_bytes(&s, &c, 1);
+        str_addf(&s, "%c", c);
     }
     return !s.cut;
 }
@@ -332,7 +332,7 @@ static void make_policy(struct zone *z, struct policy *out)
         diags_init(&own);
         policy_pool_check(p, &own);
         for (size_t i = 0; i < own.n; i++)
-            diags_add(z->d, z->file, p->place.line, 0, "%s", own.list[i].text);
+            diags_add(z->d, z->file, p->place.line, 0, "%s", own.list[i]);
         diags_fini(&own);
     }
 }
