@@ -8,7 +8,6 @@
 #include "base/diag.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,59 +20,56 @@ void diags_init(struct diags *d)
 
 void diags_fini(struct diags *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        free(d->list[i].file);
-        free(d->list[i].text);
+    while (d->n > 0)
+        free(d->list[--d->n]);
+    d->all = 0;
+}
+
+int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
+               va_list args)
+{
+    char *text = NULL;
+    size_t len;
+    FILE *f;
+
+    if (d == NULL || d->all++ >= DIAG_MAX || (f = open_memstream(&text, &len)) == NULL)
+        return -EINVAL;
+    if (file != NULL)
+        fprintf(f, "%s:", file);
+    if (line != 0)
+        fprintf(f, "%u:", line);
+    if (line != 0 && column != 0)
+        fprintf(f, "%u:", column);
+    if (file != NULL || line != 0)
+        putc(' ', f);
+    vfprintf(f, fmt, args);
+    if (fclose(f) != 0) {
+        free(text);
+        return -EINVAL;
     }
-    diags_init(d);
+    /* One line of printable text, whatever the message quotes; UTF-8 stays. */
+    for (char *p = text; *p != '\0'; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+    d->list[d->n++] = text;
+    return -EINVAL;
 }
 
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...)
 {
-    struct diag one = {.line = line, .column = column};
     va_list args;
-    int n;
 
-    if (d == NULL || d->all++ >= DIAG_MAX)
-        return -EINVAL;
     va_start(args, fmt);
-    n = vasprintf(&one.text, fmt, args);
+    (void)diags_vadd(d, file, line, column, fmt, args);
     va_end(args);
-    if (n < 0)
-        return -EINVAL;
-    /* One line of printable text, whatever the message quotes; UTF-8 stays. */
-    for (char *p = one.text; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
-    one.file = file != NULL ? strdup(file) : NULL;
-    d->list[d->n++] = one;
     return -EINVAL;
-}
-
-char *diag_text(const struct diag *one)
-{
-    char place[32] = "", *text;
-    const char *file = one->file != NULL ? one->file : "";
-
-    if (one->line != 0 && one->column != 0)
-        snprintf(place, sizeof place, "%u:%u:", one->line, one->column);
-    else if (one->line != 0)
-        snprintf(place, sizeof place, "%u:", one->line);
-    if (asprintf(&text, "%s%s%s%s%s", file, one->file != NULL ? ":" : "", place,
-                 one->file != NULL || one->line != 0 ? " " : "", one->text) < 0)
-        return NULL;
-    return text;
 }
 
 void diags_print(const struct diags *d, FILE *f)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        char *text = diag_text(&d->list[i]);
-
-        fprintf(f, "%s\n", text != NULL ? text : d->list[i].text);
-        free(text);
-    }
+    for (size_t i = 0; i < d->n; i++)
+        fprintf(f, "%s\n", d->list[i]);
     if (d->all > d->n)
         fprintf(f, "%zu more problems are not shown\n", d->all - d->n);
 }

@@ -9,37 +9,29 @@
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/compiler.h"
 
 enum { DIAG_MAX = 200, DIAG_MEANT = 100 };
 
-struct diag {
-    char *file;            /* owned; NULL when the problem has no file */
-    unsigned line, column; /* from 1; 0 = unknown, then not printed */
-    char *text;            /* owned; one sentence without a line end */
-};
-
 struct diags {
-    size_t n;   /* kept */
-    size_t all; /* found */
-    struct diag list[DIAG_MAX];
+    size_t n;             /* kept */
+    size_t all;           /* found */
+    char *list[DIAG_MAX]; /* owned: "FILE:LINE:COL: text" without a line end */
 };
 
 void diags_init(struct diags *);
 void diags_fini(struct diags *);
 
 /* Adds a problem and returns -EINVAL, so that a parser can write
- * `return diags_add(...)`. d may be NULL: nothing is kept. file is copied and
- * may be NULL. */
+ * `return diags_add(...)`. d may be NULL: nothing is kept. What is unknown of the place
+ * (file NULL, line or column 0) is left out. */
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...) PRINTF_LIKE(5, 6);
-
-/* "FILE:LINE:COL: text"; what is unknown is left out. From malloc; NULL when out of
- * memory. */
-char *diag_text(const struct diag *);
-/* Each as such a line. */
+int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
+               va_list) PRINTF_LIKE(5, 0);
 void diags_print(const struct diags *, FILE *);
 
 /* What a message about an unknown word ends with: "; did you mean WORD?" with the word

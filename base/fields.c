@@ -9,7 +9,6 @@
 #include "base/fields.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <search.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -46,27 +45,23 @@ const struct field *field_find(const struct field *map, const char *name)
     return NULL;
 }
 
+/* The last octets of a number, which a smaller one has in memory. */
+static char *low_octets(uint64_t *v, size_t size)
+{
+    return (char *)v + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? sizeof *v - size : 0);
+}
+
 static uint64_t get_number(const void *from, size_t size)
 {
-    if (size == sizeof(uint8_t))
-        return *(const uint8_t *)from;
-    if (size == sizeof(uint16_t))
-        return *(const uint16_t *)from;
-    if (size == sizeof(uint32_t))
-        return *(const uint32_t *)from;
-    return *(const uint64_t *)from;
+    uint64_t v = 0;
+
+    memcpy(low_octets(&v, size), from, size);
+    return v;
 }
 
 static void set_number(void *to, size_t size, uint64_t v)
 {
-    if (size == sizeof(uint8_t))
-        *(uint8_t *)to = (uint8_t)v;
-    else if (size == sizeof(uint16_t))
-        *(uint16_t *)to = (uint16_t)v;
-    else if (size == sizeof(uint32_t))
-        *(uint32_t *)to = (uint32_t)v;
-    else
-        *(uint64_t *)to = v;
+    memcpy(to, low_octets(&v, size), size);
 }
 
 size_t field_count_of(const struct field *f, const void *base)
@@ -90,20 +85,15 @@ int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key
 {
     static const struct yaml_node nowhere;
     const struct yaml_node *at = node != NULL && !form->has_no_lines ? node : &nowhere;
-    unsigned line = at_key ? at->key_line : at->line;
-    char *text;
     va_list args;
 
     form->problems++;
     if (form->rc == 0)
         form->rc = -EINVAL;
     va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        text = NULL;
+    (void)diags_vadd(form->d, form->file, at_key ? at->key_line : at->line,
+                     at_key ? at->key_column : at->column, fmt, args);
     va_end(args);
-    diags_add(form->d, form->file, line, at_key ? at->key_column : at->column, "%s",
-              text != NULL ? text : "out of memory");
-    free(text);
     return -EINVAL;
 }
 
@@ -125,39 +115,31 @@ int form_wrong(struct form *form, const struct field *f, const struct yaml_node 
 
 /* ---- kinds ---- */
 
-const char *field_in_unit(const struct field *f, uint64_t v, char out[NUMBER_TEXT])
+const struct unit *field_units(const struct field *f)
 {
-    if (f->kind == &kind_size)
-        return size_print(v, out);
-    if (f->kind == &kind_duration)
-        return duration_print(v, out);
-    snprintf(out, NUMBER_TEXT, "%" PRIu64, v);
-    return out;
+    return f->kind == &kind_size ? unit_size : f->kind == &kind_duration ? unit_time : unit_one;
 }
 
 static int read_number(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
 {
     char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 48];
+    const struct unit *units = field_units(f);
     uint64_t v;
-    int rc;
+    int rc = units_parse(&v, node->text, units);
 
-    if (f->kind == &kind_count)
-        rc = number_parse(&v, node->text, UINT64_MAX);
-    else if (f->kind == &kind_size)
-        rc = size_parse(&v, node->text);
-    else
-        rc = duration_parse(&v, node->text);
     if (rc == -EINVAL)
         return form_wrong(form, f, node, NULL);
-    snprintf(range, sizeof range, "is out of range: %s to %s", field_in_unit(f, f->min, least),
-             field_in_unit(f, f->max, most));
+    if (rc == 0 && v >= f->min && v <= f->max) {
+        set_number(to, f->size, v);
+        return 0;
+    }
+    units_print(f->min, units, least);
+    snprintf(range, sizeof range, "is out of range: %s to %s", least,
+             units_print(f->max, units, most));
     if (f->min == f->max)
         snprintf(range, sizeof range, "is out of range: only %s works in this version", least);
-    if (rc != 0 || v < f->min || v > f->max)
-        return form_wrong(form, f, node, range);
-    set_number(to, f->size, v);
-    return 0;
+    return form_wrong(form, f, node, range);
 }
 
 static int read_word(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -224,19 +206,19 @@ static void print_value(const struct field *f, const void *from, FILE *out)
     else if (f->kind == &kind_text)
         yaml_print(out, *(const char *const *)from);
     else
-        fputs(field_in_unit(f, get_number(from, f->size), text), out);
+        fputs(units_print(get_number(from, f->size), field_units(f), text), out);
 }
 
 #define NO_DURATION "is not a duration like 300ms, 10s, 5m, 2h, 90d"
+#define NO_SIZE "is not a size like 64K, 64M, 1G"
 #define NO_PREFIX "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32"
-const struct field_kind kind_bool = {read_value, print_value, "is not yes or no", false};
-const struct field_kind kind_count = {read_number, print_value, "is not a number", false};
-const struct field_kind kind_duration = {read_number, print_value, NO_DURATION, false};
-const struct field_kind kind_size = {read_number, print_value, "is not a size like 64K, 64M, 1G",
-                                     false};
-const struct field_kind kind_word = {read_word, print_value, NULL, false};
-const struct field_kind kind_text = {read_value, print_value, NULL, false};
-const struct field_kind kind_prefix = {read_value, print_value, NO_PREFIX, false};
+const struct field_kind kind_bool = {read_value, print_value, "is not yes or no", false},
+                        kind_text = {read_value, print_value, NULL, false},
+                        kind_prefix = {read_value, print_value, NO_PREFIX, false},
+                        kind_word = {read_word, print_value, NULL, false},
+                        kind_count = {read_number, print_value, "is not a number", false},
+                        kind_size = {read_number, print_value, NO_SIZE, false},
+                        kind_duration = {read_number, print_value, NO_DURATION, false};
 
 /* ---- lists and mappings ---- */
 

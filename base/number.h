@@ -14,17 +14,21 @@
 
 enum { NUMBER_TEXT = 40 };
 
-/* Decimal digits only. 0; -EINVAL; -ERANGE above max. */
+/* Ended by a row without a name. A number without a unit has that of the first row. */
+struct unit {
+    const char *name;
+    uint64_t size;
+};
+extern const struct unit unit_one[];
+extern const struct unit unit_time[]; /* s, ms, m, h, d, y (365 days); in ms */
+extern const struct unit unit_size[]; /* none, K, M, G, T: powers of 1024; in octets */
+
+/* Decimal digits and the name of a unit. 0; -EINVAL; -ERANGE. */
+int units_parse(uint64_t *out, const char *text, const struct unit *);
+/* The shortest exact form: 90000 ms -> "90s", 86400000 -> "1d". Returns out. */
+const char *units_print(uint64_t, const struct unit *, char out[NUMBER_TEXT]);
+/* Digits only. 0; -EINVAL; -ERANGE above max. */
 int number_parse(uint64_t *out, const char *text, uint64_t max);
-
-/* "300ms" "10s" "5m" "2h" "90d" "2y" (365 days); a bare number: seconds. */
-int duration_parse(uint64_t *ms, const char *text);
-/* The shortest exact form: 90000 -> "90s", 86400000 -> "1d". Returns out. */
-const char *duration_print(uint64_t ms, char out[NUMBER_TEXT]);
-
-/* "64K" "64M" "1G" (powers of 1024); a bare number: bytes. */
-int size_parse(uint64_t *bytes, const char *text);
-const char *size_print(uint64_t bytes, char out[NUMBER_TEXT]);
 
 /* yes/no, true/false, on/off. */
 int bool_parse(bool *out, const char *text);

@@ -3,9 +3,7 @@
  * yaml.c -- a YAML text as a tree of nodes, from libyaml's events; and one
  * scalar out.
  *
- * A mapping or list is read by a function that calls itself for each that is in it,
- * at most LEVELS deep, whatever the text is. Everything lives in the caller's arena,
- * also when reading fails half way.
+ * Everything lives in the caller's arena, also when reading fails half way.
  *
  * Problems that leave the structure clear (a duplicate key, an anchor) are
  * reported and reading goes on, so that one run shows them all. A syntax
@@ -36,31 +34,24 @@ struct reader {
     bool bad;        /* a problem was reported */
 };
 
-static unsigned from_one(size_t mark)
-{
-    return mark >= UINT32_MAX ? UINT32_MAX : (unsigned)mark + 1;
-}
-
 /* ---- problems ---- */
 
+#define LINE(mark) ((unsigned)(mark).line + 1)
+#define COLUMN(mark) ((unsigned)(mark).column + 1)
 #define PROBLEM(r, mark, ...)                                                                      \
-    ((r)->bad = true,                                                                              \
-     diags_add((r)->d, (r)->name, from_one((mark).line), from_one((mark).column), __VA_ARGS__))
+    ((r)->bad = true, diags_add((r)->d, (r)->name, LINE(mark), COLUMN(mark), __VA_ARGS__))
 
 /* The word at a mark, as someone would put it into quotes; returns out. libyaml
  * counts characters, so the text is walked, but only for problems that are kept. */
 static const char *word_at(const struct reader *r, yaml_mark_t mark, char out[WORD_TEXT])
 {
     const char *p = r->text, *end = r->text + r->len;
-    bool is_kept = r->d != NULL && r->d->n < DIAG_MAX;
-    size_t n = 0;
+    size_t left = mark.index, n = 0;
 
-    for (size_t i = 0; p < end; p++) {
-        bool begins = ((unsigned char)*p & 0xc0) != 0x80; /* a character */
-
-        if (is_kept && begins && i++ == mark.index)
-            break;
-    }
+    if (r->d == NULL || r->d->n == DIAG_MAX)
+        p = end;
+    while (p < end && (((unsigned char)*p & 0xc0) == 0x80 || left-- > 0)) /* inside a character */
+        p++;
     while (p + n < end && n < WORD_TEXT - 1 && strchr(" \t\r\n,]}\"'", p[n]) == NULL)
         n++;
     if (n > 0 && p[n - 1] == ':')
@@ -139,7 +130,7 @@ static int syntax_problem(struct reader *r)
     }
     if (begin.line == mark.line)
         return PROBLEM(r, mark, "%s", text);
-    return PROBLEM(r, mark, "%s (it begins in line %u)", text, from_one(begin.line));
+    return PROBLEM(r, mark, "%s (it begins in line %u)", text, LINE(begin));
 }
 
 /* ---- nodes ---- */
@@ -216,8 +207,8 @@ static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
     char word[WORD_TEXT];
 
     n->kind = YAML_SCALAR;
-    n->line = from_one(mark.line);
-    n->column = from_one(mark.column);
+    n->line = LINE(mark);
+    n->column = COLUMN(mark);
     if (e->type == YAML_SCALAR_EVENT) {
         anchor = e->data.scalar.anchor;
         tag = e->data.scalar.tag;
@@ -252,66 +243,49 @@ static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
     return n->kind != YAML_SCALAR ? read_children(r, n, depth + 1) : 0;
 }
 
-/* The one document of the stream, if there is one. */
-static int read_stream(struct reader *r, struct yaml_node *root)
+int yaml_read(const struct yaml_node **root, struct arena *arena, const char *name,
+              const char *text, size_t len, struct diags *d)
 {
+    size_t mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    struct reader r = {
+        .arena = arena, .name = name, .text = text + mark, .len = len - mark, .d = d};
+    struct yaml_node *top = arena_alloc(arena, sizeof *top);
+    const yaml_event_t *e = &r.event;
     bool found = false;
     int rc;
 
-    *root = (struct yaml_node){.kind = YAML_MAP, .line = 1, .column = 1, .text = ""};
-    while ((rc = next_event(r)) == 0 && r->event.type != YAML_STREAM_END_EVENT) {
-        if (r->event.type == YAML_STREAM_START_EVENT || r->event.type == YAML_DOCUMENT_END_EVENT)
+    if (top == NULL || !yaml_parser_initialize(&r.parser))
+        return -ENOMEM;
+    *top = (struct yaml_node){.kind = YAML_MAP, .line = 1, .column = 1, .text = ""};
+    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.text, r.len);
+    while ((rc = next_event(&r)) == 0 && e->type != YAML_STREAM_END_EVENT) {
+        if (e->type == YAML_STREAM_START_EVENT || e->type == YAML_DOCUMENT_END_EVENT)
             continue;
-        if (r->event.type != YAML_DOCUMENT_START_EVENT)
-            rc = read_node(r, root, 0);
+        if (e->type != YAML_DOCUMENT_START_EVENT)
+            rc = read_node(&r, top, 0);
         else if (found)
-            rc = PROBLEM(r, r->event.start_mark, "a second document begins here; one is allowed");
+            rc = PROBLEM(&r, e->start_mark, "a second document begins here; one is allowed");
         found = true;
         if (rc != 0)
             break;
     }
-    if (root->kind == YAML_SCALAR && !root->quoted && root->text[0] == '\0')
-        root->kind = YAML_MAP; /* comments or "---" alone */
-    return rc;
-}
-
-int yaml_read(const struct yaml_node **root, struct arena *arena, const char *name,
-              const char *text, size_t len, struct diags *d)
-{
-    struct reader r = {.arena = arena, .name = name, .text = text, .len = len, .d = d};
-    struct yaml_node *top = arena_alloc(arena, sizeof *top);
-    int rc;
-
-    if (top == NULL)
-        return -ENOMEM;
-    if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
-        r.text += 3;
-        r.len -= 3;
-    }
-    if (!yaml_parser_initialize(&r.parser))
-        return -ENOMEM;
-    yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)r.text, r.len);
-    rc = read_stream(&r, top);
     yaml_event_delete(&r.event);
     yaml_parser_delete(&r.parser);
-    if (rc == 0 && r.bad)
-        rc = -EINVAL;
-    if (rc == 0)
+    if (top->kind == YAML_SCALAR && !top->quoted && top->text[0] == '\0')
+        top->kind = YAML_MAP; /* comments or "---" alone */
+    if (rc == 0 && !r.bad)
         *root = top;
-    return rc;
+    return rc == 0 && r.bad ? -EINVAL : rc;
 }
 
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 {
-    const struct yaml_node *child;
+    const struct yaml_node *child = map->kind == YAML_MAP ? map->first : NULL;
 
-    if (map->kind != YAML_MAP)
-        return NULL;
-    for (child = map->first; child != NULL; child = child->next)
-        if (strcmp(child->key, key) == 0)
-            return child;
-    return NULL;
+    while (child != NULL && strcmp(child->key, key) != 0)
+        child = child->next;
+    return child;
 }
 
 /* ---- one scalar out ---- */

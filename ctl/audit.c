@@ -453,7 +453,7 @@ static int run_summary(struct ctl *c)
                                            number(o, "counted"), number(o, "dropped")));
     (void)json_object_set_new(
         o, "store_size",
-        json_string(size_print((uint64_t)number(o, "store_bytes") & ~1023ull, size)));
+        json_string(units_print((uint64_t)number(o, "store_bytes") & ~1023ull, unit_size, size)));
     table_print(c, NULL, summary_fields, o);
     if (c->format == FORMAT_TABLE)
         ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not seen "

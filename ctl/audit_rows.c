@@ -201,7 +201,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
                  c->settings->server.state_dir);
     else if (rc == -EBADMSG && d.n > 0)
-        code = ctl_fail(EXIT_FAILED, "%s", d.list[0].text);
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
     else
         code = code_of(a, rc);
     diags_fini(&d);

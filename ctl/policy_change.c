@@ -97,7 +97,7 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
                             "there is no policy yet in %s: policy import or policy fill makes one",
                             path);
         else if (rc == -EBADMSG && d.n > 0)
-            code = ctl_fail(EXIT_FAILED, "%s", d.list[0].text);
+            code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
         else if (rc != 0)
             code = ctl_store_error(c, path, rc);
     }
@@ -188,7 +188,7 @@ static void rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
     if (r->mode != MODE_LIVE)
         str_addf(s, ", mode %s", mode_names[r->mode]);
     if (r->ttl != POLICY_TTL_DEFAULT)
-        str_addf(s, ", ttl %s", duration_print(r->ttl * UINT64_C(1000), time));
+        str_addf(s, ", ttl %s", units_print(r->ttl * UINT64_C(1000), unit_time, time));
     if (r->from_ms != 0)
         str_addf(s, ", from %s", policy_time_print(r->from_ms, time));
     if (r->until_ms != 0)
@@ -400,7 +400,7 @@ static int apply(struct policy_write *w)
     if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
     if (rc == -ENOENT && w->change.from == NULL) {
-        ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.list[0].text);
+        ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.list[0]);
         diags_fini(&w->problems);
         return EXIT_NOT_FOUND;
     }

@@ -118,12 +118,8 @@ int ctl_say(FILE *f, const char *before, int code, const char *fmt, ...)
 
 int ctl_invalid(const struct diags *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        char *text = diag_text(&d->list[i]);
-
-        ctl_note("%s", text);
-        free(text);
-    }
+    for (size_t i = 0; i < d->n; i++)
+        ctl_note("%s", d->list[i]);
     if (d->all > d->n)
         ctl_note("%zu more problems are not shown", d->all - d->n);
     return EXIT_INVALID;

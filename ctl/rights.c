@@ -30,7 +30,7 @@ int ctl_become_user(struct ctl *c)
         return EXIT_DONE;
     diags_init(&d);
     if (user_become(user, dirs, &d) < 0)
-        code = ctl_fail(EXIT_FAILED, "%s", d.list[0].text);
+        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
     diags_fini(&d);
     return code;
 }

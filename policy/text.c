@@ -74,7 +74,7 @@ static int read_ttl(struct form *form, const struct field *f, const struct yaml_
 {
     uint64_t ms;
 
-    if (duration_parse(&ms, node->text) != 0)
+    if (units_parse(&ms, node->text, unit_time) != 0)
         return form_wrong(form, f, node, NULL);
     if (ms % 1000 != 0 || ms / 1000 < POLICY_TTL_MIN || ms / 1000 > POLICY_TTL_MAX)
         return form_wrong(form, f, node, "is not a whole number of seconds from 30s to 1d");
@@ -149,7 +149,7 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
     else if (f->kind == &address_kind)
         addr_print(from, out);
     else if (f->kind == &ttl_kind)
-        duration_print(*seconds * UINT64_C(1000), out);
+        units_print(*seconds * UINT64_C(1000), unit_time, out);
     else if (f->kind == &time_kind && *ms != 0)
         policy_time_print(*ms, out);
     else if (f->kind == &time_kind)
@@ -342,7 +342,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
             policy_rule_check(r, &own);
     }
     for (size_t i = 0; i < own.n && form->rc != -ENOMEM; i++)
-        form_problem_key(form, node, "%s", own.list[i].text);
+        form_problem_key(form, node, "%s", own.list[i]);
     diags_fini(&own);
     return 0;
 }

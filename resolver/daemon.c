@@ -56,12 +56,8 @@ static void notify(const char *state)
 
 static void log_diags(const struct diags *d)
 {
-    for (size_t i = 0; i < d->n; i++) {
-        char *text = diag_text(&d->list[i]);
-
-        log_error("%s", text != NULL ? text : d->list[i].text);
-        free(text);
-    }
+    for (size_t i = 0; i < d->n; i++)
+        log_error("%s", d->list[i]);
 }
 
 /* A part cannot be had: why is kept for `status` and logged, with what is so without the
@@ -70,7 +66,7 @@ static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *wh
                        const char *part, const char *without)
 {
     if (d->n > 0)
-        snprintf(out, DAEMON_PROBLEM, "%s", d->list[0].text);
+        snprintf(out, DAEMON_PROBLEM, "%s", d->list[0]);
     else
         snprintf(out, DAEMON_PROBLEM, "%s: %s", what, strerror(-rc));
     diags_fini(d);
@@ -241,7 +237,7 @@ static void watch_machine(struct daemon *d)
         goto end;
     }
     if (problems.n > 0)
-        snprintf(problem, sizeof problem, "%s", problems.list[0].text);
+        snprintf(problem, sizeof problem, "%s", problems.list[0]);
     else if (g->n_machine < 0)
         snprintf(problem, sizeof problem,
                  "changes of its addresses may go unseen: %s; reload after each",

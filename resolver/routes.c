@@ -282,12 +282,8 @@ static void post_reload(void *context, struct control_request *r)
                        json_pack("{s:O,s:I}", "changed", changed, "generation",
                                  (json_int_t)d->newest->generation));
     } else {
-        for (size_t i = 0; i < diags.n; i++) {
-            char *text = diag_text(&diags.list[i]);
-
-            json_array_append_new(problems, text != NULL ? json_string(text) : NULL);
-            free(text);
-        }
+        for (size_t i = 0; i < diags.n; i++)
+            json_array_append_new(problems, json_string(diags.list[i]));
         control_answer(r, 400,
                        json_pack("{s:s,s:O}", "error",
                                  "the settings have problems; nothing was changed", "problems",

@@ -375,7 +375,7 @@ static void take_result(struct verifier *v)
 
     pthread_join(v->thread, NULL);
     v->running = false;
-    found = v->diags.n > 0 ? v->diags.list[0].text : "";
+    found = v->diags.n > 0 ? v->diags.list[0] : "";
     if (v->rc == 0 || v->rc == -EBADMSG) { /* else it was broken off */
         if (found[0] != '\0' && strcmp(v->found, found) != 0)
             log_error("policy: %s", found);

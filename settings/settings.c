@@ -641,8 +641,8 @@ static const char *range_of(const struct field *o, char out[HELP_TEXT])
     else if (o->kind == &kind_bool)
         str_add(&s, " (yes, no)");
     else if (o->element == NULL && o->kind != &kind_text && o->max > 0)
-        str_addf(&s, " (%s to %s)", field_in_unit(o, o->min, least),
-                 field_in_unit(o, o->max, most));
+        str_addf(&s, " (%s to %s)", units_print(o->min, field_units(o), least),
+                 units_print(o->max, field_units(o), most));
     return out;
 }
 

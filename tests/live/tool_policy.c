@@ -122,7 +122,7 @@ int main(int argc, char **argv)
     count = strtoul(argv[3], NULL, 10);
     diags_init(&d);
     if ((rc = store_open(&store, argv[1], STORE_WRITE, &d)) != 0)
-        fail(d.n > 0 ? d.list[0].text : argv[1], rc);
+        fail(d.n > 0 ? d.list[0] : argv[1], rc);
     for (unsigned long n = first; n < first + count; n++) {
         change(store, n);
         printf("%lu\n", n);

@@ -181,7 +181,7 @@ static void run_settings(const struct command *c)
 
     diags_init(&d);
     if (settings_read_text(&s, c->block, strlen(c->block), &d) != 0)
-        BAD("settings: %s", d.n > 0 ? d.list[0].text : "refused");
+        BAD("settings: %s", d.n > 0 ? d.list[0] : "refused");
     diags_fini(&d);
     s->machine = machine;
     s->n_machine = ARRAY_LEN(machine);
@@ -246,7 +246,7 @@ static bool run_short(const struct command *c)
     struct net *n = run.net;
     uint64_t *wall_ms = &n->w->now.wall_ms, ms = 0;
 
-    (void)duration_parse(&ms, c->word[c->n - 1]);
+    (void)units_parse(&ms, c->word[c->n - 1], unit_time);
     if (strcmp(name, "policy") == 0) {
         world_policy(n->w, c->block);
     } else if (strcmp(name, "wait") == 0) {

@@ -253,7 +253,7 @@ static uint64_t span(char **at)
     const char *word = next(at);
     uint64_t ms = 0;
 
-    assert_true(word == NULL || duration_parse(&ms, word) == 0);
+    assert_true(word == NULL || units_parse(&ms, word, unit_time) == 0);
     return ms;
 }
 

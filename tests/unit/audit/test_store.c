@@ -162,9 +162,9 @@ static void damaged_file_is_refused_and_left_alone(void **state)
     diags_init(&d);
     assert_int_equal(audit_writer_open(&w, b.dir, "dns1", &b.limits, NULL, 0, &d), -EBADMSG);
     assert_int_equal(d.n, 1);
-    assert_has(d.list[0].text, row->why);
-    assert_has(d.list[0].text, b.file);
-    assert_has(d.list[0].text, "move"); /* a remedy */
+    assert_has(d.list[0], row->why);
+    assert_has(d.list[0], b.file);
+    assert_has(d.list[0], "move"); /* a remedy */
     diags_fini(&d);
     assert_int_equal(audit_store_open(&r, b.dir, 0, NULL), -EBADMSG);
     assert_int_equal(stat(b.file, &after), 0);

@@ -15,35 +15,40 @@
 static struct arena *arena; /* of all tests */
 
 /* Writes the tree in one line: {key:value,...} [value,...], quoted scalars in
- * double quotes. */
-static void show(struct str *s, const struct yaml_node *n)
+ * double quotes; with places in front of all, where they are asked for. */
+static void show(struct str *s, const struct yaml_node *n, bool places)
 {
-    const struct yaml_node *child;
+    const char *const *around = n->kind == YAML_MAP    ? (const char *[]){"{", "}"}
+                                : n->kind == YAML_LIST ? (const char *[]){"[", "]"}
+                                                       : (const char *[]){"", ""};
 
-    if (n->kind == YAML_SCALAR) {
-        str_addf(s, n->quoted ? "\"%s\"" : "%s", n->text);
-        return;
-    }
-    str_add(s, n->kind == YAML_MAP ? "{" : "[");
-    for (child = n->first; child != NULL; child = child->next) {
+    if (places)
+        str_addf(s, "%u:%u", n->line, n->column);
+    str_addf(s, n->quoted ? "%s\"%s\"" : "%s%s", around[0], n->text);
+    for (const struct yaml_node *child = n->first; child != NULL; child = child->next) {
+        if (child->key != NULL && places)
+            str_addf(s, "%u:%u ", child->key_line, child->key_column);
         if (child->key != NULL)
             str_addf(s, "%s:", child->key);
-        show(s, child);
-        if (child->next != NULL)
-            str_add(s, ",");
+        show(s, child, places);
+        str_add(s, child->next != NULL ? "," : "");
     }
-    str_add(s, n->kind == YAML_MAP ? "}" : "]");
+    str_add(s, around[1]);
 }
 
+#define AT(place) "f:" place ": "
+#define WRITE(c, word) "a value that begins with " c " needs quotes: write \"" word "\""
+#define QUOTES(place, c, word) AT(place) WRITE(c, word)
+#define ANCHOR(place, word) AT(place) "anchors are not supported; " WRITE("&", word)
+#define TAG(place, word) AT(place) "tags are not supported; " WRITE("!", word)
+#define TWICE(place, line) AT(place) "duplicate key \"a\"; it was given in line " line
 #define COLON                                                                                      \
     "a \":\" is not allowed here: if it belongs to the value, put the value into quotes; "         \
     "if it ends a key, check the indentation of the line"
 #define CHECK ": check the indentation of the line, and quotes and brackets before it"
-#define ANCHOR "anchors are not supported; a value that begins with & needs quotes: write "
-#define TAG "tags are not supported; a value that begins with ! needs quotes: write "
 #define KEY "a key must be a word or a quoted text; { and [ in a key need quotes"
 
-/* want: the tree; or the first problem, with its place */
+/* \2 is a NUL. want: the tree, or the problems, one a line. */
 static const struct row {
     const char *what, *text, *want;
 } rows[] = {
@@ -73,40 +78,35 @@ static const struct row {
     {"key as value", "a: a\nb: b\n", "{a:a,b:b}"},
     {"32 levels", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
      "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"},
-    {"wildcard without quotes", "s: *.corp.example",
-     "f:1:4: a value that begins with * needs quotes: write \"*.corp.example\""},
+    {"wildcard without quotes", "s: *.corp.example", QUOTES("1:4", "*", "*.corp.example")},
     {"wildcard without quotes in [ ]", "s: [a, *.corp.example]",
-     "f:1:8: a value that begins with * needs quotes: write \"*.corp.example\""},
+     QUOTES("1:8", "*", "*.corp.example")},
     {"wildcard without quotes behind -", "s:\n  - a\n  - *.corp.example\n",
-     "f:3:5: a value that begins with * needs quotes: write \"*.corp.example\""},
+     QUOTES("3:5", "*", "*.corp.example")},
     {"wildcard without quotes behind UTF-8", "k: \xc3\xa4\ns: [\xe2\x82\xac, *.x]\n",
-     "f:2:8: a value that begins with * needs quotes: write \"*.x\""},
-    {"wildcard without quotes as key", "*.corp.example: 1",
-     "f:1:1: a value that begins with * needs quotes: write \"*.corp.example\""},
-    {"star alone", "s: [*]", "f:1:5: a value that begins with * needs quotes: write \"*\""},
-    {"alias", "a: *b", "f:1:4: a value that begins with * needs quotes: write \"*b\""},
-    {"anchor", "a: &b c", "f:1:4: " ANCHOR "\"&b\""},
-    {"anchor on a list", "a: &b [c]", "f:1:4: " ANCHOR "\"&b\""},
-    {"anchor on a mapping", "a: &b {c: d}", "f:1:4: " ANCHOR "\"&b\""},
-    {"anchor that is none", "a: &.b",
-     "f:1:4: a value that begins with & needs quotes: write \"&.b\""},
-    {"tag", "a: !b c", "f:1:4: " TAG "\"!b\""},
-    {"standard tag", "a: !!int 1", "f:1:4: " TAG "\"!!int\""},
-    {"tag on a list", "a: !b [c]", "f:1:4: " TAG "\"!b\""},
-    {"tag with unknown handle", "a: !b!c d",
-     "f:1:4: a value that begins with ! needs quotes: write \"!b!c\""},
-    {"at sign", "a: @b", "f:1:4: a value that begins with @ needs quotes: write \"@b\""},
-    {"backtick", "a: `b", "f:1:4: a value that begins with ` needs quotes: write \"`b\""},
-    {"text block in a list", "[|]", "f:1:2: a value that begins with | needs quotes: write \"|\""},
-    {"percent sign", "%a: b", "f:1:1: a value that begins with % needs quotes: write \"%a\""},
-    {"percent sign in a value", "a: %b",
-     "f:1:4: a value that begins with % needs quotes: write \"%b\""},
+     QUOTES("2:8", "*", "*.x")},
+    {"wildcard without quotes as key", "*.corp.example: 1", QUOTES("1:1", "*", "*.corp.example")},
+    {"star alone", "s: [*]", QUOTES("1:5", "*", "*")},
+    {"alias", "a: *b", QUOTES("1:4", "*", "*b")},
+    {"anchor", "a: &b c", ANCHOR("1:4", "&b")},
+    {"anchor on a list", "a: &b [c]", ANCHOR("1:4", "&b")},
+    {"anchor on a mapping", "a: &b {c: d}", ANCHOR("1:4", "&b")},
+    {"anchor that is none", "a: &.b", QUOTES("1:4", "&", "&.b")},
+    {"tag", "a: !b c", TAG("1:4", "!b")},
+    {"standard tag", "a: !!int 1", TAG("1:4", "!!int")},
+    {"tag on a list", "a: !b [c]", TAG("1:4", "!b")},
+    {"tag with unknown handle", "a: !b!c d", QUOTES("1:4", "!", "!b!c")},
+    {"at sign", "a: @b", QUOTES("1:4", "@", "@b")},
+    {"backtick", "a: `b", QUOTES("1:4", "`", "`b")},
+    {"text block in a list", "[|]", QUOTES("1:2", "|", "|")},
+    {"percent sign", "%a: b", QUOTES("1:1", "%", "%a")},
+    {"percent sign in a value", "a: %b", QUOTES("1:4", "%", "%b")},
     {"tab before a key", "a:\n\tb: 1\n", "f:2:1: a tab cannot indent; use spaces"},
     {"tab before a list", "a:\n\t- b\n", "f:2:1: a tab cannot indent; use spaces"},
     {"tab in a text block", "a: |\n\tb\n",
      "f:2:1: a tab cannot indent; use spaces (it begins in line 1)"},
-    {"colon in a value", "a: b: c", "f:1:5: " COLON},
-    {"key too far right", "a: b\n  c: d\n", "f:2:4: " COLON},
+    {"colon in a value", "a: b: c", AT("1:5") COLON},
+    {"key too far right", "a: b\n  c: d\n", AT("2:4") COLON},
     {"key too far left", "a:\n   b: 1\n  c: 1\n",
      "f:3:3: a key was expected here" CHECK " (it begins in line 1)"},
     {"key among list items", "a:\n  - b\n  c: 1\n",
@@ -129,14 +129,12 @@ static const struct row {
      "f:1:5: a value is missing here; one that begins with : or , needs quotes"},
     {"second document", "a: 1\n---\nb: 1\n",
      "f:2:1: a second document begins here; one is allowed"},
-    {"duplicate key", "a: 1\nb: 2\na: 3\n", "f:3:1: duplicate key \"a\"; it was given in line 1"},
-    {"duplicate key, quoted once", "a: 1\n\"a\": 3\n",
-     "f:2:1: duplicate key \"a\"; it was given in line 1"},
-    {"duplicate key in { }", "x: {a: 1, a: 2}",
-     "f:1:11: duplicate key \"a\"; it was given in line 1"},
-    {"list as key", "[a]: b", "f:1:1: " KEY},
-    {"list as key behind ?", "? [a]\n: b\n", "f:1:3: " KEY},
-    {"mapping as key", "{{a: b}: c}", "f:1:2: " KEY},
+    {"duplicate key", "a: 1\nb: 2\na: 3\n", TWICE("3:1", "1")},
+    {"duplicate key, quoted once", "a: 1\n\"a\": 3\n", TWICE("2:1", "1")},
+    {"duplicate key in { }", "x: {a: 1, a: 2}", TWICE("1:11", "1")},
+    {"list as key", "[a]: b", AT("1:1") KEY},
+    {"list as key behind ?", "? [a]\n: b\n", AT("1:3") KEY},
+    {"mapping as key", "{{a: b}: c}", AT("1:2") KEY},
     {"33 levels", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
      "f:1:33: more than 32 levels of lists and mappings"},
     {"33 levels of mappings in lists",
@@ -146,90 +144,42 @@ static const struct row {
     {"NUL as escape in a key", "\"\\0\": 1", "f:1:1: a NUL byte is not allowed in a text"},
     {"control character", "a: 1\nb: \x01",
      "f:2:4: a control character; in double quotes it can be written \\x01"},
+    {"NUL", "a: 1\nb: \x02", "f:2:4: a NUL byte is not allowed; save the text as UTF-8"},
     {"Latin-1", "a: 1\nb: caf\xe9\n", "f:2:7: not UTF-8; save the text as UTF-8"},
     {"UTF-16", "\xff\xfe:", "f:1:1: not UTF-8; save the text as UTF-8"},
+    {"each problem is told", "a: 1\na: 2\nb: *x\nc: &y z\na: 3\nd: !t u\n",
+     TWICE("2:1", "1") "\n" QUOTES("3:4", "*", "*x") "\n" ANCHOR("4:4", "&y") "\n" TWICE(
+         "5:1", "1") "\n" TAG("6:4", "!t")},
+    {"places", "# c\nrules:\n  \xc3\xa4: {b: [x,  \"y\"]}\n",
+     "2:1{2:1 rules:3:3{3:3 \xc3\xa4:3:6{3:7 b:3:10[3:11x,3:15\"y\"]}}}"},
 };
 
 static void check_row(void **state)
 {
     const struct row *r = *state;
     const struct yaml_node *y = NULL;
+    size_t len = strlen(r->text);
+    char buf[1000] = "", *text = malloc(len + 1); /* of its length: a read behind it is seen */
     struct diags d;
-    char buf[256] = "";
     struct str s;
     int rc;
 
+    assert_non_null(text);
+    for (size_t i = 0; i < len; i++)
+        text[i] = r->text[i] == '\2' ? '\0' : r->text[i];
     diags_init(&d);
-    rc = yaml_read(&y, arena, "f", r->text, strlen(r->text), &d);
+    rc = yaml_read(&y, arena, "f", text, len, &d);
+    assert_int_equal(rc, d.all > 0 ? -EINVAL : 0);
+    assert_int_equal(yaml_read(&y, arena, "f", text, len, NULL), rc);
+    free(text);
     str_init(&s, buf, sizeof buf);
-    if (strncmp(r->want, "f:", 2) != 0) {
-        assert_int_equal(rc, 0);
-        assert_int_equal(d.all, 0);
-        show(&s, y);
-    } else {
-        assert_int_equal(rc, -EINVAL);
+    if (rc == 0)
+        show(&s, y, strcmp(r->what, "places") == 0);
+    else
         assert_null(y);
-        assert_true(d.n > 0);
-        str_addf(&s, "%s:%u:%u: %s", d.list[0].file, d.list[0].line, d.list[0].column,
-                 d.list[0].text);
-    }
+    for (size_t i = 0; i < d.n; i++)
+        str_addf(&s, "%s%s", i > 0 ? "\n" : "", d.list[i]);
     assert_string_equal(buf, r->want);
-    diags_fini(&d);
-}
-
-static void nul_byte(void **state)
-{
-    static const char text[] = "a: 1\nb: \0";
-    const struct yaml_node *y;
-    struct diags d;
-
-    diags_init(&d);
-    assert_int_equal(yaml_read(&y, arena, "f", text, sizeof text - 1, &d), -EINVAL);
-    assert_int_equal(d.list[0].line, 2);
-    assert_int_equal(d.list[0].column, 4);
-    assert_string_equal(d.list[0].text, "a NUL byte is not allowed; save the text as UTF-8");
-    diags_fini(&d);
-    assert_int_equal(yaml_read(&y, arena, "f", text, sizeof text - 1, NULL), -EINVAL);
-}
-
-static void places(void **state)
-{
-    static const char text[] = "# c\nrules:\n  \xc3\xa4: {b: [x,  \"y\"]}\n";
-    const struct yaml_node *n;
-    const struct yaml_node *y;
-
-    assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), NULL), 0);
-    n = yaml_get(y, "rules");
-    assert_non_null(n);
-    assert_int_equal(n->key_line, 2);
-    assert_int_equal(n->key_column, 1);
-    n = yaml_get(n, "\xc3\xa4");
-    assert_non_null(n);
-    assert_int_equal(n->key_line, 3);
-    assert_int_equal(n->key_column, 3);
-    assert_int_equal(n->line, 3);
-    assert_int_equal(n->column, 6);
-    n = yaml_get(n, "b");
-    assert_non_null(n);
-    assert_int_equal(n->n, 2);
-    assert_int_equal(n->first->next->column, 15);
-    assert_null(n->first->key);
-    assert_null(yaml_get(n, "x"));
-    assert_null(yaml_get(y, "rule"));
-}
-
-static void all_problems_are_listed(void **state)
-{
-    static const char text[] = "a: 1\na: 2\nb: *x\nc: &y z\na: 3\nd: !t u\n";
-    static const unsigned lines[] = {2, 3, 4, 5, 6};
-    const struct yaml_node *y;
-    struct diags d;
-
-    diags_init(&d);
-    assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), &d), -EINVAL);
-    assert_int_equal(d.n, ARRAY_LEN(lines));
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-        assert_int_equal(d.list[i].line, lines[i]);
     diags_fini(&d);
 }
 
@@ -252,43 +202,26 @@ static void many_keys(void **state)
     diags_init(&d);
     assert_int_equal(yaml_read(&y, arena, "f", text, len, &d), -EINVAL);
     assert_int_equal(d.n, 3);
-    assert_int_equal(d.list[0].line, KEYS + 1);
+    assert_has(d.list[0], "f:300001:1: ");
     diags_fini(&d);
     free(text);
 }
 
+/* Texts, and how they are written: "" as they are, "\"" in quotes. */
 static const struct quote_row {
-    const char *what, *text, *want;
+    const char *what, *texts, *want;
 } quote_rows[] = {
-    {"name", "corp.example", "corp.example"},
-    {"IPv6 prefix", "2001:db8::/32", "2001:db8::/32"},
-    {"underscore", "_vlmcs._tcp", "_vlmcs._tcp"},
-    {"absolute path", "/var/lib/waymark", "/var/lib/waymark"},
-    {"time", "2027-01-31T18:00:00+01:00", "2027-01-31T18:00:00+01:00"},
-    {"blanks inside", "CHG0042 merger", "CHG0042 merger"},
-    {"empty", "", "\"\""},
-    {"wildcard", "*.corp.example", "\"*.corp.example\""},
-    {"dot", ".", "\".\""},
-    {"end of document", "...", "\"...\""},
-    {"begin of document", "---", "\"---\""},
-    {"hyphen", "-", "\"-\""},
-    {"colon at the end", "2001:db8::", "\"2001:db8::\""},
-    {"colon at the beginning", "::1", "\"::1\""},
-    {"colon and blank", "a: b", "\"a: b\""},
-    {"blank at the beginning", " a", "\" a\""},
-    {"blank at the end", "a ", "\"a \""},
-    {"comment", "a #b", "\"a #b\""},
-    {"comma", "a,b", "\"a,b\""},
-    {"tilde", "~", "\"~\""},
-    {"double quotes and backslash", "say \"\\032\"", "\"say \\\"\\\\032\\\"\""},
+    {"plain texts",
+     "corp.example|2001:db8::/32|_vlmcs._tcp|/var/lib/waymark|2027-01-31T18:00:00+01:00|CHG0042 "
+     "merger",
+     ""},
+    {"texts in quotes",
+     "|*.corp.example|.|...|---|-|2001:db8::|::1|a: b| a|a |a #b|a,b|~|\xc3\xa4 \xf0\x9f\x98\x80",
+     "\""},
+    {"quotes and backslash", "say \"\\032\"", "\"say \\\"\\\\032\\\"\""},
     {"line ends and tab", "a\nb\tc\r", "\"a\\x0ab\\x09c\\x0d\""},
     {"control characters", "\x01\x1b\x7f", "\"\\x01\\x1b\\x7f\""},
-    {"UTF-8", "\xc3\xa4 \xf0\x9f\x98\x80", "\"\xc3\xa4 \xf0\x9f\x98\x80\""},
-    {"characters that YAML takes for line ends",
-     "a\xc2\x85"
-     "b\xe2\x80\xa8"
-     "c\xe2\x80\xa9",
-     "\"a\\x85b\\u2028c\\u2029\""},
+    {"line ends of YAML", "a\xc2\x85#\xe2\x80\xa8#\xe2\x80\xa9", "\"a\\x85#\\u2028#\\u2029\""},
     {"byte order mark inside", "a\xef\xbb\xbf", "\"a\\ufeff\""},
 };
 
@@ -305,25 +238,22 @@ static void quoted(const char *text, char *out, size_t size)
  * a mapping, and in [ ] and { }. */
 static void quote(void **state)
 {
-    static const char *const around[] = {"%s",   "a: %s",   "%s: b",   "- %s",
-                                         "[%s]", "[%s, x]", "{a: %s}", "{%s: b}"};
+    static const char *const around[] = {"",  "",  "a: ", "",     "",     ": b", "- ", "",
+                                         "[", "]", "[",   ", x]", "{a: ", "}",   "{",  ": b}"};
     const struct quote_row *r = *state;
-    char out[128], text[256];
+    char out[128], text[256], *rest = strdupa(r->texts), *one;
+    const struct yaml_node *y;
 
-    quoted(r->text, out, sizeof out);
-    assert_string_equal(out, r->want);
-    for (size_t i = 0; i < ARRAY_LEN(around); i++) {
-        const struct yaml_node *n;
-        const char *percent = strchr(around[i], '%');
-        const struct yaml_node *y;
-
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(percent - around[i]), around[i], out,
-                 percent + 2);
-        assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), NULL), 0);
-        n = y;
-        if (n->kind != YAML_SCALAR)
-            n = n->first;
-        assert_string_equal(strstr(around[i], "%s:") != NULL ? n->key : n->text, r->text);
+    while ((one = strsep(&rest, "|")) != NULL) {
+        quoted(one, out, sizeof out);
+        snprintf(text, sizeof text, "%s%s%s", r->want, one, r->want);
+        assert_string_equal(out, strlen(r->want) > 1 ? r->want : text);
+        for (size_t i = 0; i < ARRAY_LEN(around); i += 2) {
+            snprintf(text, sizeof text, "%s%s%s", around[i], out, around[i + 1]);
+            assert_int_equal(yaml_read(&y, arena, "f", text, strlen(text), NULL), 0);
+            y = y->kind != YAML_SCALAR ? y->first : y;
+            assert_string_equal(around[i + 1][0] == ':' ? y->key : y->text, one);
+        }
     }
 }
 
@@ -343,9 +273,6 @@ int main(void)
     ROWS(rows, check_row);
     ROWS(quote_rows, quote);
     TEST(quote_bytes_that_are_no_utf8);
-    TEST(nul_byte);
-    TEST(places);
-    TEST(all_problems_are_listed);
     TEST(many_keys);
     arena = arena_new();
     rc = RUN("yaml");

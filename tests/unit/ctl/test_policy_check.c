@@ -93,7 +93,7 @@ static size_t findings(const char *text, char *out, size_t size)
 
     diags_init(&d);
     if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
-        fail_msg("%s", d.n > 0 ? d.list[0].text : "?");
+        fail_msg("%s", d.n > 0 ? d.list[0] : "?");
     diags_fini(&d);
     str_init(&s, out, size);
     found = policy_findings(&p, NOW);

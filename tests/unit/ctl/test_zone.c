@@ -117,7 +117,7 @@ static void check_row(void **state)
         policy_fini(&p);
     }
     for (size_t i = 0; i < d.n; i++)
-        str_addf(&s, "%u: %s\n", d.list[i].line, d.list[i].text);
+        str_addf(&s, "%s\n", d.list[i] + strlen("z:"));
     assert_string_equal(text, r->want);
     diags_fini(&d);
     free(zone);
@@ -133,7 +133,7 @@ static void line_too_long(void **state)
     memset(zone, 'a', sizeof zone);
     diags_init(&d);
     assert_int_not_equal(zone_read(&p, "z", zone, sizeof zone, &skipped, &d), 0);
-    assert_string_equal(d.list[0].text, "the line is longer than 8,190 octets");
+    assert_string_equal(d.list[0], "z:1: the line is longer than 8,190 octets");
     diags_fini(&d);
 }
 

@@ -93,10 +93,9 @@ static inline void verify_says(struct fixture *f, const char *part)
     diags_init(&d);
     assert_int_equal(store_verify(f->store, NULL, &d), sound ? 0 : -EBADMSG);
     assert_int_equal(d.n, !sound);
-    if (!sound &&
-        (strstr(d.list[0].text, part) == NULL || strstr(d.list[0].text, f->path) == NULL ||
-         strstr(d.list[0].text, STORE_REMEDY) == NULL))
-        fail_msg("no \"%s\", path and remedy in: %s", part, d.list[0].text);
+    if (!sound && (strstr(d.list[0], part) == NULL || strstr(d.list[0], f->path) == NULL ||
+                   strstr(d.list[0], STORE_REMEDY) == NULL))
+        fail_msg("no \"%s\", path and remedy in: %s", part, d.list[0]);
     diags_fini(&d);
 }
 
@@ -181,8 +180,8 @@ static inline void script_open(struct fixture *f, const char *how, const char *w
     assert_true(store_open(&s, f->path, access, &d) < 0);
     assert_null(s);
     assert_int_equal(d.n, 1);
-    assert_has(d.list[0].text, why);
-    assert_has(d.list[0].text, f->path);
+    assert_has(d.list[0], why);
+    assert_has(d.list[0], f->path);
     diags_fini(&d);
 }
 

@@ -114,10 +114,8 @@ static void policy_is_applied(void **state)
     free(exported(&before));
     assert_int_equal(apply(row->text, row->how, &d) == 0, row->then != NULL);
     if (row->then == NULL) {
-        assert_has(d.list[0].text, row->words);
-        assert_non_null(d.list[0].file);
-        assert_int_equal(d.list[0].line, 2);
-        assert_in_range(d.list[0].column, 30, 100);
+        assert_has(d.list[0], row->words);
+        assert_has(d.list[0], "f:2:");
     }
     out = exported(&after);
     assert_string_equal(out, row->then != NULL ? row->then : STORED);

@@ -192,7 +192,7 @@ static int reads_only(struct fixture *f)
     diags_init(&d);
     if (store_open(&f->store, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
         return 6;
-    return strstr(d.list[0].text, "run as root") != NULL ? 0 : 7;
+    return strstr(d.list[0], "run as root") != NULL ? 0 : 7;
 }
 
 static void a_folder_that_is_read_only(void **state)

@@ -251,8 +251,8 @@ static void rules(void **state)
     r.n_networks = row->network != NULL;
     diags_init(&d);
     assert_int_equal(policy_rule_check(&r, &d) != 0, row->why != NULL);
-    if (row->why != NULL && strstr(d.list[0].text, row->why) == NULL)
-        fail_msg("wrong words: %s", d.list[0].text);
+    if (row->why != NULL && strstr(d.list[0], row->why) == NULL)
+        fail_msg("wrong words: %s", d.list[0]);
     diags_fini(&d);
 }
 

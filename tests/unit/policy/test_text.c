@@ -96,7 +96,7 @@ static void round_trips(void **state)
 
         diags_init(&d);
         if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
-            fail_msg("pass %d: %s", pass, d.n > 0 ? d.list[0].text : "?");
+            fail_msg("pass %d: %s", pass, d.n > 0 ? d.list[0] : "?");
         assert_int_equal(d.all, 0);
         out = written(&p, policy_text_write);
         assert_string_equal(out + strlen(HEAD), r->canonical);
@@ -121,7 +121,7 @@ static const struct refusal {
     {"network: {}", "2:1 did you mean networks?"},
     {"rules:\n  r:\n    sufixes: [x]\n    action: deny", "4:5 did you mean suffixes?"},
     {"networks: {a: [10.0.0.0/8]}\nnetworks: {b: [10.0.0.0/8]}", "3:1 networks"},
-    {"rules:\n  r:\n    suffixes: [*]", "4:0 quote"},
+    {"rules:\n  r:\n    suffixes: [*]", "4:16 quote"},
     {"networks: {a: [10.0.0.1/8]}", "2:16 has bits behind its length"},
     {"networks: {a: [dmz]}", "2:16 is not an address or a prefix"},
     {"networks: {any: [10.0.0.0/8]}", "2:12 reserved"},
@@ -235,17 +235,14 @@ static void refused(void **state)
         policy_fini(&p);
     }
     for (size_t i = 0; i < d.n; i++) {
-        unsigned line = 0, column = 0;
+        size_t place = strspn(want, "0123456789:"), n = place + (place > 0);
         char words[200];
-        int n = 0;
 
-        sscanf(want, "%u:%u %n", &line, &column, &n);
         snprintf(words, sizeof words, "%.*s", (int)strcspn(want + n, "\n"), want + n);
-        assert_string_equal(d.list[i].file, "f");
-        if ((line != 0 && d.list[i].line != line) || (column != 0 && d.list[i].column != column) ||
-            strstr(d.list[i].text, words) == NULL)
-            fail_msg("%u:%u %s", d.list[i].line, d.list[i].column, d.list[i].text);
-        want += n + (int)strlen(words);
+        if (strncmp(d.list[i], "f:", 2) != 0 || strncmp(d.list[i] + 2, want, place) != 0 ||
+            strstr(d.list[i], words) == NULL)
+            fail_msg("%s", d.list[i]);
+        want += n + strlen(words);
         if (i + 1 < d.n)
             assert_int_equal(*want++, '\n');
     }

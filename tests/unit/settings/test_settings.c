@@ -437,7 +437,7 @@ static void reload_cannot_open_the_resolver(void **state)
 
     diags_init(&d);
     assert_int_equal(settings_keep(is, was, &d), -EINVAL);
-    assert_string_equal(d.list[0].text, OPEN("0.0.0.0/0", "0.0.0.0:53"));
+    assert_string_equal(d.list[0], OPEN("0.0.0.0/0", "0.0.0.0:53"));
     diags_fini(&d);
     settings_free(is);
     settings_free(was);
