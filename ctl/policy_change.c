@@ -16,10 +16,7 @@
 #include "base/number.h"
 #include "wire/present.h"
 
-enum {
-    TRIES = 20, /* of reading while others write */
-    SHOWN = 8,  /* of a list; the rest is counted */
-};
+enum { SHOWN = 8 }; /* of a list; the rest is counted */
 
 /* --- the store ------------------------------------------------------------ */
 
@@ -109,13 +106,12 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
 int policy_read(struct ctl *c, struct store *store, struct policy *out, uint64_t *serial)
 {
     struct store *own = NULL;
-    int code = store == NULL ? policy_open(c, STORE_READ, &own) : 0, rc = -EAGAIN;
+    int code = store == NULL ? policy_open(c, STORE_READ, &own) : 0, rc;
     uint64_t unused;
 
     if (code != 0)
         return code;
-    for (int i = 0; i < TRIES && rc == -EAGAIN; i++)
-        rc = policy_load(store != NULL ? store : own, out, serial != NULL ? serial : &unused);
+    rc = policy_load(store != NULL ? store : own, out, serial != NULL ? serial : &unused);
     store_close(own);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);

@@ -592,9 +592,16 @@ static int visit_entry(void *context, const struct store_record *r)
 int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
                     policy_log_visit *visit, void *context)
 {
+    const struct store_key table = {1, {TABLE_LOG}};
     struct log_walk w = {since_ms, rule, visit, context};
+    struct store_txn *t;
+    int rc = store_begin(store, false, &t);
 
-    return store_each(store, NULL, &(struct store_key){1, {TABLE_LOG}}, visit_entry, &w);
+    if (rc != 0)
+        return rc;
+    rc = store_each(t, &table, visit_entry, &w);
+    store_end(t);
+    return rc;
 }
 
 /* --- readers ---------------------------------------------------------------- */
@@ -703,25 +710,21 @@ static int load_suffix(void *context, const struct store_record *record)
 
 int policy_load(struct store *store, struct policy *out, uint64_t *serial)
 {
-    struct store_key table = {1, {TABLE_RULE_SUFFIX}};
     struct load l = {.out = out};
-    uint64_t state = 0, time_ms, last;
     struct store_txn *t;
+    uint64_t time_ms;
     int rc = store_begin(store, false, &t);
 
     *out = (struct policy){0};
     if (rc != 0)
         return rc;
-    state = store_state(t);
-    rc = log_last(t, serial != NULL ? serial : &last, &time_ms);
-    store_end(t);
-    for (; l.kind < POLICY_KINDS && rc == 0; l.kind++) {
-        table.data[0] = (uint8_t)policy_tables[l.kind];
-        rc = store_each(store, &state, &table, load_object, &l);
-    }
-    table.data[0] = TABLE_RULE_SUFFIX;
+    rc = log_last(t, serial, &time_ms);
+    for (; l.kind < POLICY_KINDS && rc == 0; l.kind++)
+        rc = store_each(t, &(struct store_key){1, {(uint8_t)policy_tables[l.kind]}}, load_object,
+                        &l);
     if (rc == 0)
-        rc = store_each(store, &state, &table, load_suffix, &l);
+        rc = store_each(t, &(struct store_key){1, {TABLE_RULE_SUFFIX}}, load_suffix, &l);
+    store_end(t);
     if (rc != 0)
         policy_fini(out);
     return rc;

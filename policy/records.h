@@ -123,8 +123,8 @@ int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
 int log_prune(struct store_txn *, uint64_t before_ms);
 
-/* The entries since then that concern the rule (NULL: all), in transactions of 1,000. A visit
- * that is not 0 stops. -EBADMSG: one is damaged; -EAGAIN: the policy moved. */
+/* The entries since then that concern the rule (NULL: all). A visit that is not 0 stops.
+ * -EBADMSG: one is damaged. */
 typedef int policy_log_visit(void *context, const struct policy_log_entry *);
 int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_log_visit *,
                     void *context);
@@ -160,8 +160,7 @@ struct policy_counts {
 int policy_store_counts(struct store *, struct policy_counts *);    /* one thread at a time */
 int policy_counts_read(struct store_txn *, struct policy_counts *); /* without bytes */
 
-/* The whole policy, at most 1,000 records a transaction; -EAGAIN when it moved meanwhile
- * and the read must start again (callers loop). */
+/* The whole policy, and its serial. */
 int policy_load(struct store *, struct policy *out, uint64_t *serial);
 
 /* --- networks.c ------------------------------------------------------------ */

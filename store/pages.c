@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BRANCH = 1, LEAF = 2, OVERFLOW = 4, META = 8 }; /* kinds of pages */
@@ -298,25 +297,15 @@ static int walk_once(int fd, struct pages_walk *ask)
 {
     struct walk w = {.fd = fd, .ask = ask, .n_used = METAS};
     struct meta after;
-    struct stat st;
-    uint64_t need;
     int rc = newest(fd, &w.meta);
 
     snprintf(ask->why, sizeof ask->why, "is damaged in its first pages, or no policy store");
     if (rc != 0)
         return rc == -EBADMSG ? -EAGAIN : rc; /* it may be that one is just being written */
-    w.page_size = w.meta.trees[FREE_PAGES].page_size;
-    need = (w.meta.last + 1) * w.page_size;
-    /* Asked after the meta pages: another process may be extending the file. */
-    if (fstat(fd, &st) != 0)
-        return -errno;
-    if ((uint64_t)st.st_size < need) {
-        snprintf(ask->why, sizeof ask->why, "was cut short: it has %llu of %llu octets",
-                 (unsigned long long)st.st_size, (unsigned long long)need);
-        return -EBADMSG;
-    }
+    ask->state = w.meta.txn;
     if (ask->brief)
         return 0;
+    w.page_size = w.meta.trees[FREE_PAGES].page_size;
     w.used = calloc(1, w.meta.last / 8 + 1);
     w.levels = malloc((size_t)DEPTH_MAX * w.page_size);
     rc = w.used == NULL || w.levels == NULL ? -ENOMEM : 0;

@@ -29,8 +29,8 @@ struct store_txn; /* opaque; one thread at a time */
 
 enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all processes */
 /* READ and WRITE are for a tool: every page is looked at first, and to WRITE all that is
- * stored, of which nothing may be damaged. SERVE reads and does not wait for that:
- * store_verify() tells what shows later. */
+ * stored, of which nothing may be damaged, unless it is as a change has left it within the
+ * hour. SERVE reads and does not wait for that: store_verify() tells what shows later. */
 enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
 
 #define STORE_UNSUMMED "LM" /* tables that the digest is not made of: what a change leaves anyway */
@@ -70,7 +70,7 @@ void store_close(struct store *); /* NULL is fine */
 /* Once a minute, by one thread: clears places of dead readers; how many. */
 int store_sweep(struct store *);
 struct store_health store_health(struct store *); /* any thread */
-uint64_t store_size(struct store *);              /* octets of the file that are in use */
+uint64_t store_size(struct store *);              /* octets of the file */
 /* Reads everything, without a lock or a reader's place; takes a while. 0; -EBADMSG
  * and one sentence in d: damaged are records, which their readers find, or pages: then
  * no reader begins until a later verification finds them sound; -EAGAIN it changed
@@ -113,13 +113,10 @@ int store_step(struct store_txn *, enum store_step, const struct store_key *, si
 int store_compare(const struct store_bytes *, const struct store_key *);
 void store_key_copy(struct store_key *, const struct store_bytes *);
 
-/* Visits all records that begin with prefix (the first one has more than that), in
- * transactions of 1,000. *state: 0 becomes the state that is read; -EAGAIN when it is not
- * (any more) that; NULL: it may move. -EBADMSG: one is damaged. Not 0 stops, but no visitor
- * says -ENOENT. */
+/* Visits all records that begin with prefix. -EBADMSG: one is damaged. Not 0 stops, but no
+ * visitor says -ENOENT, or writes. */
 typedef int store_visit(void *context, const struct store_record *);
-int store_each(struct store *, uint64_t *state, const struct store_key *prefix, store_visit *,
-               void *context);
+int store_each(struct store_txn *, const struct store_key *prefix, store_visit *, void *context);
 
 /* A failed write spoils the transaction: store_commit() then fails as well. */
 enum { STORE_SAME, STORE_ADDED, STORE_REPLACED };
@@ -146,7 +143,8 @@ struct pages_walk {
     store_visit *visit;
     void *context;
     const atomic_bool *stop; /* NULL, or set by another thread: -ECANCELED */
-    bool brief;              /* only: are the first pages sound, and is the last one there? */
+    bool brief;              /* only: are the first pages sound? */
+    uint64_t state;          /* that was found */
     char why[PAGES_WHY];     /* with -EBADMSG: "is damaged: page 17 is used twice" */
 };
 /* Every page of the newest state: is it whole, is it used exactly once, does a

@@ -45,8 +45,8 @@ static const struct script scripts[] = {
     {"damaged: user of a host's pool", "change " HOSTS "\ndamage P 0 3\nhost k.c.d = damaged\n"},
     {"file: as long as what is used", "change " BASE "\ncut -0\nopen write =\n"
                                       "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"file: cut by an octet", "change " BASE "\ncut -1\nopen read = was cut short\n"
-                              "open write = was cut short\nopen serve = was cut short\n"},
+    {"file: cut by an octet", "change " BASE "\ncut -1\nopen read = is behind the end\n"
+                              "open write = is behind the end\n"},
     {"file: cut to 100 octets", "change " BASE "\ncut 100\nopen write = damaged\n"},
     {"file: emptied", "change " BASE "\ncut 0\nopen read = is empty\nopen write = is empty\n"
                       "open serve = is empty\n"},
@@ -55,7 +55,7 @@ static const struct script scripts[] = {
     {"file: a fifo", /* nobody waits for who writes it */
      "fifo data\nopen read = is no file\nopen write = is no file\nopen serve = is no file\n"},
     {"file: nothing is left", "change " BASE "\nremove data\nremove lock\n"
-                              "open read = holds no policy yet\nopen serve =\n"
+                              "open read = cannot be opened\nopen serve =\n"
                               "counts = 0 0 0 0 0 0\n"},
     {"file: read by a tool", "change " BASE "\nopen read =\n"
                              "ask corp.example 10.1.1.1 = filled rule r\n"},
@@ -192,7 +192,7 @@ static int reads_only(struct fixture *f)
     diags_init(&d);
     if (store_open(&f->store, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
         return 6;
-    return strstr(d.list[0], "run as root") != NULL ? 0 : 7;
+    return strstr(d.list[0], "Permission denied") != NULL ? 0 : 7;
 }
 
 static void a_folder_that_is_read_only(void **state)
