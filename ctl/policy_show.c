@@ -598,13 +598,13 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)
         name_parse(&srv.target, "unapproved.invalid");
     policy_decide(r, &ask, &real, &d);
-    if (t->has_expect && d.outcome != t->expect)
+    if (t->expect != 0 && d.outcome != t->expect)
         result = "FAILED: other outcome";
-    else if (t->has_host && !delivers(&d, present ? &srv : NULL, &t->host))
+    else if (t->host.labels > 0 && !delivers(&d, present ? &srv : NULL, &t->host))
         result = "FAILED: host not given";
-    expect = ctl_text("%s%s%s", t->has_expect ? outcome_names[t->expect] : "",
-                      t->has_expect && t->has_host ? " " : "",
-                      t->has_host ? name_print(&t->host, host) : "");
+    expect = ctl_text("%s%s%s", t->expect != 0 ? outcome_names[t->expect] : "",
+                      t->expect != 0 && t->host.labels > 0 ? " " : "",
+                      t->host.labels > 0 ? name_print(&t->host, host) : "");
     json_array_append_new(
         rows, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s?, s:s}", "line", (json_int_t)t->line,
                         "suffix", suffix_print(&t->suffix, suffix), "client",

@@ -17,7 +17,6 @@
 #include "policy/decide.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <strings.h>
 
 #include "base/compiler.h"
@@ -37,13 +36,6 @@
    would sort before the place and after any key that shares fewer labels with
    it. So a question with 120 labels costs no more than the policy has levels. */
 
-/* A rule of which an explanation speaks. */
-struct seen {
-    enum { SEEN_ACTS, SEEN_NOT, SEEN_NEAR } class; /* may act, may not, has another suffix */
-    struct policy_best best;                       /* among those of its class */
-    struct policy_trial trial;
-};
-
 struct walk {
     struct store_txn *txn;
     const struct policy_ask *ask;
@@ -52,10 +44,10 @@ struct walk {
     uint8_t key[2 * NAME_MAX_WIRE];     /* its sort key */
     uint16_t ends[NAME_MAX_LABELS + 1]; /* ends[d]: its first d labels, from the root */
     unsigned labels;
-    /* To explain a decision; NULL: near misses are not looked for. */
+    /* To explain; NULL: near misses are not looked for. */
     const struct policy_decision *decision;
-    struct seen *seen;
-    size_t n_seen;
+    struct policy_trial *trials; /* in their order */
+    size_t n_trials, max_trials;
 };
 
 /* Which rules compete: those that act at one of the words. The first case is for
@@ -148,11 +140,12 @@ static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct s
     unsigned acts;
     int rc;
 
-    c.best.nearness = (whole ? 256u : 0u) + labels; /* exact, the longest *., then * */
+    /* Exact, the longest *., then *; near misses as they are met. */
+    c.best.nearness = (whole && matches ? 256u : 0u) + labels;
     rc = read_candidate(&c, w->txn, w->ask);
     if (rc != 0)
         return rc;
-    if (w->seen != NULL) {
+    if (w->decision != NULL) {
         name_parent(&w->suffix, w->labels - labels, &near.name);
         remember(w, &c, matches ? NULL : &near);
     }
@@ -226,7 +219,7 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
  * looks like one that is not there). */
 static int walk_suffixes(struct walk *w)
 {
-    bool near = w->seen != NULL;
+    bool near = w->decision != NULL;
     unsigned depth, left, d = 0;
     size_t len;
     int rc;
@@ -279,7 +272,7 @@ static int walk_host(struct walk *w)
 
 static int match(struct walk *w)
 {
-    if (w->ask->limit == MODE_OFF && w->seen == NULL)
+    if (w->ask->limit == MODE_OFF && w->decision == NULL)
         return 0;
     if (w->ask->client->key == POLICY_CLIENT_DAMAGED)
         return -EBADMSG;
@@ -521,8 +514,6 @@ bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 
 /* --- why ------------------------------------------------------------------ */
 
-enum { SEEN_MAX = 1000 };
-
 /* Why it may not act, what it does, why it does not. */
 static void say_why(struct str *s, const struct walk *w, const struct candidate *c, bool decides)
 {
@@ -579,49 +570,42 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
  * one that came nearest. */
 static void remember(struct walk *w, const struct candidate *c, const struct suffix *near)
 {
-    bool eligible = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF;
-    struct seen *s = w->seen;
-    char rule[POLICY_NAME], text[SUFFIX_TEXT];
+    bool able = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF, decides;
+    struct policy_trial trial = {.best = c->best}, *t = w->trials;
+    char text[SUFFIX_TEXT];
     struct str why;
-    bool decides;
+    size_t i = 0;
 
-    (void)record_name(rule, c->best.name.data, c->best.name.len);
-    while (s < w->seen + w->n_seen && strcmp(s->trial.rule, rule) != 0)
-        s++;
-    if (s < w->seen + w->n_seen ? near != NULL || s->class != SEEN_NEAR : w->n_seen == SEEN_MAX)
-        return;
-    w->n_seen += s == w->seen + w->n_seen;
-    s->class = near != NULL ? SEEN_NEAR : eligible ? SEEN_ACTS : SEEN_NOT;
-    s->best = c->best;
-    s->trial.acts = false;
-    memcpy(s->trial.rule, rule, sizeof rule);
-    str_init(&why, s->trial.why, sizeof s->trial.why);
-    if (near == NULL) {
-        decides = eligible && strcmp(rule, w->decision->rule) == 0;
-        s->trial.acts = decides && w->decision->reason == REASON_RULE;
-        say_why(&why, w, c, decides);
-        return;
+    (void)record_name(trial.rule, c->best.name.data, c->best.name.len);
+    while (i < w->n_trials && strcmp(t[i].rule, trial.rule) != 0)
+        i++;
+    if (i < w->n_trials) {
+        if (near != NULL || t[i].class != TRIAL_NEAR)
+            return;
+        w->n_trials--;
+        memmove(&t[i], &t[i + 1], (w->n_trials - i) * sizeof *t);
     }
-    s->best.scope = 0;
-    s->best.nearness = SEEN_MAX - (unsigned)(s - w->seen); /* as they were met */
-    str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
-             near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
-}
-
-static int compare_seen(const void *a, const void *b)
-{
-    const struct seen *x = a, *y = b;
-
-    return x->class != y->class ? (int)x->class - (int)y->class : compare(&x->best, &y->best);
-}
-
-static int explain(struct walk *w, struct policy_trial *out, size_t max, size_t *n)
-{
-    (void)match(w); /* what was met before something damaged is listed */
-    qsort(w->seen, w->n_seen, sizeof *w->seen, compare_seen);
-    for (*n = 0; *n < max && *n < w->n_seen; (*n)++)
-        out[*n] = w->seen[*n].trial;
-    return 0;
+    str_init(&why, trial.why, sizeof trial.why);
+    if (near != NULL) {
+        trial.class = TRIAL_NEAR;
+        trial.best.scope = 0;
+        str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
+                 near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+    } else {
+        trial.class = able ? TRIAL_ABLE : TRIAL_UNABLE;
+        decides = able && strcmp(trial.rule, w->decision->rule) == 0;
+        trial.acts = decides && w->decision->reason == REASON_RULE;
+        say_why(&why, w, c, decides);
+    }
+    for (i = w->n_trials; i > 0; i--)
+        if (trial.class != t[i - 1].class ? trial.class > t[i - 1].class
+                                          : compare(&trial.best, &t[i - 1].best) > 0)
+            break;
+    if (i == w->max_trials)
+        return; /* the last ones give way */
+    w->n_trials += w->n_trials < w->max_trials;
+    memmove(&t[i + 1], &t[i], (w->n_trials - 1 - i) * sizeof *t);
+    t[i] = trial;
 }
 
 size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
@@ -632,12 +616,11 @@ size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                      .ask = ask,
                      .match = &m,
                      .decision = decision,
-                     .seen = malloc(SEEN_MAX * sizeof *w.seen)};
-    size_t n = 0;
-    int rc = 0;
+                     .trials = out,
+                     .max_trials = max};
+    int rc;
 
-    if (w.seen != NULL)
-        store_guarded(rc, w.txn, explain(&w, out, max, &n));
-    free(w.seen);
-    return rc == 0 ? n : 0;
+    store_guarded(rc, w.txn, match(&w));
+    (void)rc; /* what was met before something damaged is listed */
+    return w.n_trials;
 }

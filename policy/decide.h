@@ -91,9 +91,10 @@ bool policy_may_be_host(struct policy_reader *, const struct name *);
  * those that may not act (other network, not valid now, off) and the near misses (a parent of
  * the name). What is damaged is left out: the decision says so. How many. */
 struct policy_trial {
-    char rule[POLICY_NAME];
+    enum { TRIAL_ABLE, TRIAL_UNABLE, TRIAL_NEAR } class; /* may act, may not, has another suffix */
+    struct policy_best best;                             /* among those of its class */
     bool acts;
-    char why[160]; /* "client is not in dmz" */
+    char rule[POLICY_NAME], why[160]; /* "client is not in dmz" */
 };
 size_t policy_explain(struct policy_reader *, const struct policy_ask *,
                       const struct policy_decision *, struct policy_trial *out, size_t max);

@@ -28,73 +28,54 @@ enum { WIDTH = 80 };
 
 static const struct field_kind target_kind, suffix_kind, approved_kind, address_kind, client_kind,
     version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
-    host_kind, network_kind, pool_kind, rule_kind, test_kind;
+    host_kind, test_kind, object_kinds[POLICY_KINDS];
 
 static int read_policy_value(struct form *form, const struct field *f, const struct yaml_node *node,
                              void *to)
 {
-    const char *why = NULL;
-
-    if (f->kind == &target_kind)
-        why = host_target_check(node->text, to);
-    else if (f->kind == &suffix_kind)
-        why = suffix_parse(to, node->text);
-    else if (f->kind == &approved_kind)
-        why = policy_approved_parse(to, node->text);
-    else if (f->kind == &address_kind)
-        why = host_address_parse(to, node->text) == NULL ? NULL : "";
-    else if (f->kind == &client_kind)
-        why = addr_parse(to, node->text, 0) == 0 ? NULL : "";
-    else if (f->kind == &version_kind)
-        why = strcmp(node->text, "1") == 0 ? NULL : "";
-    return why == NULL ? 0 : form_wrong(form, f, node, why[0] != '\0' ? why : NULL);
-}
-
-/* A name or a comment. In an option a name only has to fit: whether there is such
- * an object is found out later. */
-static int read_chars(struct form *form, const struct field *f, const struct yaml_node *node,
-                      void *to)
-{
-    bool any = f->kind == &network_name_kind && strcmp(node->text, "any") == 0;
-    bool is_comment = f->kind == &comment_kind;
-    const char *why = NULL;
-
-    if (!is_comment && !form->is_option && !any)
-        why = policy_name_check(node->text);
-    if (why != NULL)
-        return form_wrong(form, f, node, why);
-    return str_copy(to, is_comment ? POLICY_COMMENT : POLICY_NAME, node->text)
-               ? 0
-               : form_wrong(form, f, node, NULL);
-}
-
-/* Whole seconds. */
-static int read_ttl(struct form *form, const struct field *f, const struct yaml_node *node,
-                    void *to)
-{
-    uint64_t ms;
-
-    if (units_parse(&ms, node->text, unit_time) != 0)
-        return form_wrong(form, f, node, NULL);
-    if (ms % 1000 != 0 || ms / 1000 < POLICY_TTL_MIN || ms / 1000 > POLICY_TTL_MAX)
-        return form_wrong(form, f, node, "is not a whole number of seconds from 30s to 1d");
-    *(uint32_t *)to = (uint32_t)(ms / 1000);
-    return 0;
-}
-
-/* A file means the same whenever it is read: no times that count from now. An
- * option may: "+14d", of which nobody means the milliseconds. */
-static int read_policy_time(struct form *form, const struct field *f, const struct yaml_node *node,
-                            void *to)
-{
-    bool option = form->is_option, none = option && strcmp(node->text, "none") == 0;
+    const char *text = node->text, *why = NULL;
+    bool option = form->is_option;
     uint64_t ms = 0;
 
-    if (!none && ((!option && strspn(node->text, "0123456789") != 4) ||
-                  time_parse(&ms, node->text, form->now_ms) != 0 || ms < (option ? 1000 : 1)))
-        return form_wrong(form, f, node, NULL);
-    *(uint64_t *)to = option ? ms - ms % 1000 : ms;
-    return 0;
+    if (f->kind == &target_kind) {
+        why = host_target_check(text, to);
+    } else if (f->kind == &suffix_kind) {
+        why = suffix_parse(to, text);
+    } else if (f->kind == &approved_kind) {
+        why = policy_approved_parse(to, text);
+    } else if (f->kind == &address_kind) {
+        why = host_address_parse(to, text) == NULL ? NULL : "";
+    } else if (f->kind == &client_kind) {
+        why = addr_parse(to, text, 0) == 0 ? NULL : "";
+    } else if (f->kind == &version_kind) {
+        why = strcmp(text, "1") == 0 ? NULL : "";
+    } else if (f->kind == &ttl_kind) {
+        why = units_parse(&ms, text, unit_time) != 0 ? "" : NULL;
+        if (why == NULL && (ms % 1000 != 0 || ms < POLICY_TTL_MIN * UINT64_C(1000) ||
+                            ms > POLICY_TTL_MAX * UINT64_C(1000)))
+            why = "is not a whole number of seconds from 30s to 1d";
+        if (why == NULL)
+            *(uint32_t *)to = (uint32_t)(ms / 1000);
+    } else if (f->kind == &time_kind) {
+        /* A file means the same whenever it is read: no times that count from now. An
+         * option may: "+14d", of which nobody means the milliseconds. */
+        if (!(option && strcmp(text, "none") == 0) &&
+            ((!option && strspn(text, "0123456789") != 4) ||
+             time_parse(&ms, text, form->now_ms) != 0 || ms < (option ? 1000 : 1)))
+            why = "";
+        else
+            *(uint64_t *)to = option ? ms - ms % 1000 : ms;
+    } else {
+        /* In an option a name only has to fit: whether there is such an object is found
+         * out later. */
+        if (f->kind != &comment_kind && !option &&
+            (f->kind == &name_kind || strcmp(text, "any") != 0))
+            why = policy_name_check(text);
+        if (why == NULL &&
+            !str_copy(to, f->kind == &comment_kind ? POLICY_COMMENT : POLICY_NAME, text))
+            why = "";
+    }
+    return why == NULL ? 0 : form_wrong(form, f, node, why[0] != '\0' ? why : NULL);
 }
 
 /* An option has its words in one text, with commas or blanks between them. */
@@ -180,11 +161,11 @@ static const struct field_kind
     address_kind = {read_policy_value, print_policy_value, "is not an IP address that a client can connect to", false},
     client_kind = {read_policy_value, NULL, "is not an IP address", false},
     version_kind = {read_policy_value, NULL, "is a form of the policy text that this version does not know; it knows 1", false},
-    name_kind = {read_chars, print_policy_value, "is no name", false},
-    network_name_kind = {read_chars, print_policy_value, NULL, false},
-    comment_kind = {read_chars, print_policy_value, "has more than 255 bytes", false},
-    ttl_kind = {read_ttl, print_policy_value, "is not a duration like 300s, 5m or 1h", false},
-    time_kind = {read_policy_time, print_policy_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
+    name_kind = {read_policy_value, print_policy_value, "is no name", false},
+    network_name_kind = {read_policy_value, print_policy_value, NULL, false},
+    comment_kind = {read_policy_value, print_policy_value, "has more than 255 bytes", false},
+    ttl_kind = {read_policy_value, print_policy_value, "is not a duration like 300s, 5m or 1h", false},
+    time_kind = {read_policy_value, print_policy_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
     when_kind = {read_when, print_when, NULL, false};
 
 #define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool
@@ -192,7 +173,7 @@ static const struct field_kind
 #define WORD(t, f, list) FIELD(t, f, unsigned), .kind = &kind_word, .words = (list)
 #define ELEMENT(type, how, ...) (&(const struct field){.kind = &(how), .size = sizeof(type), __VA_ARGS__})
 
-static const struct field prefixes_row = {.key = "a network", FIELD_LIST_OF(policy_network, prefixes, n, struct prefix *),
+static const struct field prefixes_row = {.key = "a network", FIELD_LIST_OF(policy_network, prefixes, n, struct prefix *), .min = 1,
     .element = ELEMENT(struct prefix, kind_prefix)};
 
 static const struct field host_rows[] = {
@@ -259,10 +240,10 @@ struct document {
     FIELD_LIST_OF(document, list, n, struct type *), .element = ELEMENT(struct type, how), .fallback = ""
 static const struct field top_rows[] = {
     {.key = "waymark-policy", .kind = &version_kind, .help = "1"},
-    {.key = "networks", SECTION(policy.networks, policy.n_networks, policy_network, network_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
-    {.key = "pools", SECTION(policy.pools, policy.n_pools, policy_pool, pool_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "networks", SECTION(policy.networks, policy.n_networks, policy_network, object_kinds[POLICY_NETWORK]), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "pools", SECTION(policy.pools, policy.n_pools, policy_pool, object_kinds[POLICY_POOL]), .flags = FIELD_EMPTY | FIELD_NAMED},
     {.key = "approved", SECTION(policy.approved, policy.n_approved, policy_approved, approved_kind), .flags = FIELD_EMPTY},
-    {.key = "rules", SECTION(policy.rules, policy.n_rules, policy_rule, rule_kind), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "rules", SECTION(policy.rules, policy.n_rules, policy_rule, object_kinds[POLICY_RULE]), .flags = FIELD_EMPTY | FIELD_NAMED},
     {.key = "tests", SECTION(tests.list, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | FIELD_LIST},
     {.key = NULL},
 };
@@ -294,40 +275,36 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
 static int read_object(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
 {
-    const struct policy_place place = {node->key_line, node->key_column};
-    const char *what = f->kind == &network_kind ? "network"
-                       : f->kind == &pool_kind  ? "pool"
-                                                : "rule";
+    enum policy_kind kind = (enum policy_kind)(f->kind - object_kinds);
+    const struct yaml_node *one;
     struct policy_pool *p = to;
     struct policy_rule *r = to;
     size_t before = form->problems;
-    const struct yaml_node *one;
     const char *why;
     struct diags own;
 
     diags_init(&own);
     if ((why = policy_name_check(node->key)) != NULL)
-        return form_problem_key(form, node, "%s \"%s\": %s", what, node->key, why);
-    if (f->kind == &network_kind) {
-        memcpy(to, node->key, strlen(node->key) + 1);
-        if (node->kind == YAML_LIST && node->n == 0)
-            form_problem_key(form, node, "network %s: has no prefix", node->key);
+        return form_problem_key(form, node, "%s \"%s\": %s", policy_kind_names[kind], node->key,
+                                why);
+    if (kind == POLICY_RULE)
+        policy_rule_init(r, node->key);
+    else
+        strcpy(to, node->key); /* it is good, so it fits */
+    if (kind == POLICY_NETWORK) {
         field_read(form, &prefixes_row, node, to);
-    } else if (f->kind == &pool_kind) {
-        memcpy(p->name, node->key, strlen(node->key) + 1);
-        p->place = place;
+    } else if (kind == POLICY_POOL) {
         field_read(form, node->kind == YAML_MAP ? &pool_map : pool_rows, node, p);
         if (form->problems == before)
             policy_pool_check(p, &own);
     } else {
-        policy_rule_init(r, node->key);
-        r->place = place;
+        r->place = (struct policy_place){node->key_line, node->key_column};
         field_read(form, &policy_rule_map, node, r);
         if (yaml_get(node, "when") == NULL)
             r->when = policy_actions[r->action].when;
-        policy_object_sort(POLICY_RULE, r);
         if ((one = yaml_get(node, "pool")) != NULL)
             r->pool_place = (struct policy_place){one->line, one->column};
+        policy_object_sort(POLICY_RULE, r);
         r->network_places = calloc(r->n_networks + 1, sizeof *r->network_places);
         if (r->network_places == NULL)
             form_no_memory(form);
@@ -359,8 +336,6 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
         .verdict = VERDICT_NXDOMAIN,
         .real_host = {.len = 1},
         .host = {.len = 1},
-        .has_expect = yaml_get(node, "expect") != NULL,
-        .has_host = yaml_get(node, "host") != NULL,
     };
     field_read(form, &test_map, node, t);
     if (real != NULL && t->verdict != VERDICT_PRESENT && t->verdict != VERDICT_UNAPPROVED)
@@ -369,15 +344,17 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     if (t->suffix.kind == SUFFIX_BELOW || t->suffix.kind == SUFFIX_ANY)
         form_problem(form, yaml_get(node, "suffix"), "a test asks for one suffix, not for \"%s\"",
                      yaml_get(node, "suffix")->text);
-    if (node->kind == YAML_MAP && !t->has_expect && !t->has_host)
+    if (node->kind == YAML_MAP && !yaml_get(node, "expect") && !yaml_get(node, "host"))
         form_problem(form, node, "a test needs expect (an outcome), host, or both");
     return 0;
 }
 
 static const struct field_kind host_kind = {read_host, NULL, NULL, true};
-static const struct field_kind network_kind = {read_object, NULL, NULL, true};
-static const struct field_kind pool_kind = {read_object, NULL, NULL, true};
-static const struct field_kind rule_kind = {read_object, NULL, NULL, true};
+static const struct field_kind object_kinds[POLICY_KINDS] = {
+    [POLICY_NETWORK] = {read_object, NULL, NULL, true},
+    [POLICY_POOL] = {read_object, NULL, NULL, true},
+    [POLICY_RULE] = {read_object, NULL, NULL, true},
+};
 static const struct field_kind test_kind = {read_test, NULL, NULL, true};
 
 /* ---- in ---- */

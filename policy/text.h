@@ -16,11 +16,9 @@ struct policy_test {
     struct suffix suffix; /* EXACT or BARE */
     struct addr client;
     enum kms_verdict verdict;
-    struct name real_host; /* that the real DNS names; root: an approved one */
-    bool has_expect;
-    enum kms_outcome expect;
-    bool has_host;
-    struct name host; /* must be among the delivered */
+    struct name real_host;   /* that the real DNS names; root: an approved one */
+    enum kms_outcome expect; /* 0: any */
+    struct name host;        /* must be among the delivered; root: any */
 };
 struct policy_tests {
     struct policy_test *list;

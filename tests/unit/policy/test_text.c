@@ -125,7 +125,7 @@ static const struct refusal {
     {"networks: {a: [10.0.0.1/8]}", "2:16 has bits behind its length"},
     {"networks: {a: [dmz]}", "2:16 is not an address or a prefix"},
     {"networks: {any: [10.0.0.0/8]}", "2:12 reserved"},
-    {"networks: {a: []}", "2:12 no prefix"},
+    {"networks: {a: []}", "2:15 a network is empty"},
     {"pools: {p: [10.0.0.9]}", "2:13 IP address"},
     {"pools: {p: [{target: kms01}]}", "2:22 no dot"},
     {"pools: {p: [{port: 1}]}", "2:13 a host needs target"},
@@ -266,12 +266,12 @@ static void tests_are_read(void **state)
     assert_int_equal(t.list[0].suffix.kind, SUFFIX_EXACT);
     assert_int_equal(t.list[0].suffix.name.labels, 2);
     assert_int_equal(t.list[1].suffix.kind, SUFFIX_BARE);
-    assert_true(t.list[0].has_host && t.list[0].has_expect);
+    assert_int_equal(t.list[0].host.labels, 3);
     assert_int_equal(t.list[0].expect, OUTCOME_FILLED);
     assert_int_equal(t.list[0].host.data[1], 'k');
     assert_int_equal(t.list[1].verdict, VERDICT_PRESENT);
     assert_int_equal(t.list[1].real_host.labels, 3);
-    assert_false(t.list[1].has_host);
+    assert_int_equal(t.list[1].host.labels, 0);
     policy_tests_fini(&t);
     policy_fini(&p);
 }
