@@ -40,10 +40,7 @@ struct walk {
     struct store_txn *txn;
     const struct policy_ask *ask;
     struct policy_match *match;
-    struct name suffix;                 /* the question's name without _vlmcs._tcp */
-    uint8_t key[2 * NAME_MAX_WIRE];     /* its sort key */
-    uint16_t ends[NAME_MAX_LABELS + 1]; /* ends[d]: its first d labels, from the root */
-    unsigned labels;
+    struct name suffix; /* the question's name without _vlmcs._tcp */
     /* To explain; NULL: near misses are not looked for. */
     const struct policy_decision *decision;
     struct policy_trial *trials; /* in their order */
@@ -79,11 +76,9 @@ static int read_candidate(struct candidate *c, struct store_txn *txn, const stru
     struct store_key k;
     int rc;
 
-    if (c->best.name.len == 0 || c->best.name.len >= POLICY_NAME)
+    if (!record_name(c->rule.name, c->best.name.data, c->best.name.len))
         return -EBADMSG;
-    k.len = 1 + c->best.name.len;
-    k.data[0] = TABLE_RULE;
-    memcpy(k.data + 1, c->best.name.data, c->best.name.len);
+    key_named(&k, TABLE_RULE, c->rule.name);
     rc = store_get(txn, &k, &c->best.value);
     if (rc == -ENOENT || (rc == 0 && !rule_read(&c->rule, &c->best.value)))
         return -EBADMSG; /* an entry of the index without its rule */
@@ -126,29 +121,118 @@ static bool is_blind(const struct policy_rule *r)
     return r->when == 0 && policy_actions[r->action].is_blind;
 }
 
-static void remember(struct walk *, const struct candidate *, const struct suffix *near);
-
-/* A rule with a suffix of that kind, that has so many labels: does it match, and is it
- * better than those before it? 0, or -EBADMSG. */
-static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct store_bytes rule)
+/* Why it may not act, what it does, why it does not. */
+static void say_why(struct str *s, const struct walk *w, const struct candidate *c, bool decides)
 {
-    bool whole = kind == SUFFIX_EXACT || kind == SUFFIX_BARE;
-    bool matches = whole ? labels == w->labels : labels < w->labels;
+    const struct policy_action_row *a = &policy_actions[c->rule.action];
+    const struct policy_decision *d = w->decision;
+    unsigned when = policy_when(c->rule.action, c->rule.when);
+    bool acts =
+        d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
+    const char *between = "acts when ";
+    char time[NUMBER_TEXT];
+
+    if (!c->in_network) {
+        str_add(s, "client is not in ");
+        for (size_t i = 0; i < c->rule.n_networks; i++)
+            str_addf(s, "%s%s",
+                     i == 0                        ? ""
+                     : i + 1 == c->rule.n_networks ? " or "
+                                                   : ", ",
+                     c->rule.networks[i]);
+    } else if (c->is_early) {
+        str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
+    } else if (c->is_late) {
+        str_addf(s, "was valid until %s", time_print_local(c->rule.until_ms, time));
+    } else if (c->mode == MODE_OFF) {
+        str_add(s, c->rule.mode != MODE_OFF ? "kms.mode is off" : "mode is off");
+    } else if (decides && d->reason == REASON_SIGNED) {
+        str_add(s, "the real answer is signed and the client asks for DNSSEC; "
+                   "break-dnssec is not set");
+    } else if (decides) {
+        str_addf(s, "%s%s%s", a->verb, a->has_pool ? " from pool " : "", c->rule.pool);
+    } else if (!acts) {
+        for (int i = 0; i < VERDICT_WORDS; i++)
+            if ((when & 1u << i) != 0) {
+                str_addf(s, "%s%s", between, word_names[i]);
+                between = " or ";
+            }
+        str_addf(s, "; the real DNS %s%s", d->verdict == VERDICT_NONE ? "was not asked" : "says ",
+                 d->verdict == VERDICT_NONE ? "" : verdict_names[d->verdict]);
+    } else if (c->mode == MODE_SHADOW) {
+        str_addf(s, "%s (it would %s)",
+                 c->rule.mode == MODE_SHADOW ? "shadow" : "kms.mode is shadow",
+                 action_names[c->rule.action]);
+    } else if (d->reason == REASON_DAMAGED) {
+        str_add(s, "the policy is damaged");
+    } else if (c->rule.action == ACTION_FILTER && d->outcome != OUTCOME_FILTERED &&
+               d->verdict == VERDICT_UNAPPROVED) {
+        str_add(s, "leaves no target, so the other rules are tried as if there were none");
+    } else {
+        str_addf(s, "%s comes first", d->rule);
+    }
+}
+
+/* A rule is listed once, by the longest suffix that matches, which comes first; or by the
+ * one that came nearest. */
+static void remember(struct walk *w, const struct candidate *c, const struct suffix *near)
+{
+    bool able = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF, decides;
+    struct policy_trial trial = {.best = c->best}, *t = w->trials;
+    char text[SUFFIX_TEXT];
+    struct str why;
+    size_t i = 0;
+
+    memcpy(trial.rule, c->rule.name, sizeof trial.rule);
+    while (i < w->n_trials && strcmp(t[i].rule, trial.rule) != 0)
+        i++;
+    if (i < w->n_trials) {
+        if (near != NULL || t[i].class != TRIAL_NEAR)
+            return;
+        w->n_trials--;
+        memmove(&t[i], &t[i + 1], (w->n_trials - i) * sizeof *t);
+    }
+    str_init(&why, trial.why, sizeof trial.why);
+    if (near != NULL) {
+        trial.class = TRIAL_NEAR;
+        trial.best.scope = 0;
+        str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
+                 near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+    } else {
+        trial.class = able ? TRIAL_ABLE : TRIAL_UNABLE;
+        decides = able && strcmp(trial.rule, w->decision->rule) == 0;
+        trial.acts = decides && w->decision->reason == REASON_RULE;
+        say_why(&why, w, c, decides);
+    }
+    for (i = w->n_trials; i > 0; i--)
+        if (trial.class != t[i - 1].class ? trial.class > t[i - 1].class
+                                          : compare(&trial.best, &t[i - 1].best) > 0)
+            break;
+    if (i == w->max_trials)
+        return; /* the last ones give way */
+    w->n_trials += w->n_trials < w->max_trials;
+    memmove(&t[i + 1], &t[i], (w->n_trials - 1 - i) * sizeof *t);
+    t[i] = trial;
+}
+
+/* A rule with that suffix, the name's own or a parent's: does it match, and is it better than
+ * those before it? 0, or -EBADMSG. */
+static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule)
+{
+    bool whole = at->kind == SUFFIX_EXACT || at->kind == SUFFIX_BARE;
+    bool matches = whole == (at->name.labels == w->suffix.labels);
     struct policy_match *m = w->match;
-    struct suffix near = {.kind = kind};
     struct candidate c = {.best.name = rule};
     unsigned acts;
     int rc;
 
     /* Exact, the longest *., then *; near misses as they are met. */
-    c.best.nearness = (whole && matches ? 256u : 0u) + labels;
+    c.best.nearness = (whole && matches ? 256u : 0u) + at->name.labels;
     rc = read_candidate(&c, w->txn, w->ask);
     if (rc != 0)
         return rc;
-    if (w->decision != NULL) {
-        name_parent(&w->suffix, w->labels - labels, &near.name);
-        remember(w, &c, matches ? NULL : &near);
-    }
+    if (w->decision != NULL)
+        remember(w, &c, matches ? NULL : at);
     if (!matches || !c.in_network || c.mode == MODE_OFF)
         return 0;
     /* The moments at which it comes and goes; 0: never. */
@@ -180,36 +264,28 @@ static int meet(struct walk *w, enum suffix_kind kind, unsigned labels, struct s
  * depth there may be some; 0: nowhere. */
 static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
 {
-    bool below = kind == SUFFIX_BELOW || kind == SUFFIX_ANY;
+    struct suffix at = {.kind = kind};
     enum store_step step = STORE_SEEK;
     struct store_bytes rest;
     struct store_key k;
-    struct writer to = writer_make(k.data, sizeof k.data);
-    size_t n, i = 0;
+    unsigned common = 0;
     int rc;
 
-    writer_u8(&to, below ? TABLE_BELOW : TABLE_SUFFIX);
-    writer_bytes(&to, w->key, w->ends[depth]);
-    writer_u8(&to, 0);
-    writer_u8(&to, (uint8_t)kind); /* the names of rules follow */
-    k.len = to.len;                /* two octets for each of a name, and three more: it fits */
+    name_parent(&w->suffix, w->suffix.labels - depth, &at.name);
+    key_suffix(&k, &at, NULL);
     *left = depth;
     for (; (rc = entry_step(w->txn, step, &k, &rest)) == 0; step = STORE_NEXT)
-        if ((rc = meet(w, kind, depth, rest)) != 0)
+        if ((rc = meet(w, &at, rest)) != 0)
             return rc;
-    if (rc != -ENOENT || step == STORE_NEXT || depth == 0)
+    if (rc != -ENOENT || step == STORE_NEXT)
         return rc == -ENOENT ? 0 : rc;
-    if (rest.len == 0) {
+    /* The labels that the key before the place and the name have in common, each ended by 0. */
+    for (size_t i = 1; i < rest.len && i < k.len && rest.data[i] == k.data[i]; i++)
+        common += k.data[i] == 0;
+    if (rest.len == 0)
         *left = 0;
-        return 0;
-    }
-    /* The labels that the key before the place and the name have in common. */
-    n = rest.len - 1 < w->ends[depth] ? rest.len - 1 : w->ends[depth];
-    while (i < n && rest.data[1 + i] == w->key[i])
-        i++;
-    while (depth > 0 && w->ends[depth] > i)
-        depth--;
-    *left = depth < *left ? depth + 1 : depth; /* else: another kind at this very depth */
+    else if (common + 1 < depth) /* else: another kind at this very depth, or of its parent */
+        *left = common + 1;
     return 0;
 }
 
@@ -220,16 +296,11 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
 static int walk_suffixes(struct walk *w)
 {
     bool near = w->decision != NULL;
-    unsigned depth, left, d = 0;
-    size_t len;
+    unsigned depth, left;
     int rc;
 
     name_parent(w->ask->qname, 2, &w->suffix);
-    len = w->suffix.labels > 0 ? name_sort_key(&w->suffix, w->key, sizeof w->key) : 0;
-    for (size_t i = 0; i < len && d < w->suffix.labels; i++)
-        if (w->key[i] == 0)
-            w->ends[++d] = (uint16_t)(i + 1);
-    w->labels = depth = d;
+    depth = w->suffix.labels;
     rc = visit_at(w, depth, depth == 0 ? SUFFIX_BARE : SUFFIX_EXACT, &left);
     if (rc == 0 && near && depth > 0)
         rc = visit_at(w, depth, SUFFIX_BELOW, &left);
@@ -246,6 +317,7 @@ static int walk_suffixes(struct walk *w)
 /* Meets the rules that give a pool with addresses of this host. 0 or -EBADMSG. */
 static int walk_host(struct walk *w)
 {
+    const struct suffix whole = {.kind = SUFFIX_EXACT};
     struct store_key host, last, user;
     enum store_step step;
     struct store_bytes rule;
@@ -262,7 +334,7 @@ static int walk_host(struct walk *w)
         key_make(&user, TABLE_POOL_USER, &(struct key_parts){.front = pool});
         for (step = STORE_SEEK; (rc = entry_step(w->txn, step, &user, &rule)) == 0;
              step = STORE_NEXT)
-            if ((rc = meet(w, SUFFIX_EXACT, 0, rule)) != 0)
+            if ((rc = meet(w, &whole, rule)) != 0)
                 return rc;
         if (rc != -ENOENT)
             return rc;
@@ -513,100 +585,6 @@ bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 }
 
 /* --- why ------------------------------------------------------------------ */
-
-/* Why it may not act, what it does, why it does not. */
-static void say_why(struct str *s, const struct walk *w, const struct candidate *c, bool decides)
-{
-    const struct policy_action_row *a = &policy_actions[c->rule.action];
-    const struct policy_decision *d = w->decision;
-    unsigned when = policy_when(c->rule.action, c->rule.when);
-    bool acts =
-        d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
-    const char *between = "acts when ";
-    char time[NUMBER_TEXT];
-
-    if (!c->in_network) {
-        str_add(s, "client is not in ");
-        for (size_t i = 0; i < c->rule.n_networks; i++)
-            str_addf(s, "%s%s",
-                     i == 0                        ? ""
-                     : i + 1 == c->rule.n_networks ? " or "
-                                                   : ", ",
-                     c->rule.networks[i]);
-    } else if (c->is_early) {
-        str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
-    } else if (c->is_late) {
-        str_addf(s, "was valid until %s", time_print_local(c->rule.until_ms, time));
-    } else if (c->mode == MODE_OFF) {
-        str_add(s, c->rule.mode != MODE_OFF ? "kms.mode is off" : "mode is off");
-    } else if (decides && d->reason == REASON_SIGNED) {
-        str_add(s, "the real answer is signed and the client asks for DNSSEC; "
-                   "break-dnssec is not set");
-    } else if (decides) {
-        str_addf(s, "%s%s%s", a->verb, a->has_pool ? " from pool " : "", c->rule.pool);
-    } else if (!acts) {
-        for (int i = 0; i < VERDICT_WORDS; i++)
-            if ((when & 1u << i) != 0) {
-                str_addf(s, "%s%s", between, word_names[i]);
-                between = " or ";
-            }
-        str_addf(s, "; the real DNS %s%s", d->verdict == VERDICT_NONE ? "was not asked" : "says ",
-                 d->verdict == VERDICT_NONE ? "" : verdict_names[d->verdict]);
-    } else if (c->mode == MODE_SHADOW) {
-        str_addf(s, "%s (it would %s)",
-                 c->rule.mode == MODE_SHADOW ? "shadow" : "kms.mode is shadow",
-                 action_names[c->rule.action]);
-    } else if (d->reason == REASON_DAMAGED) {
-        str_add(s, "the policy is damaged");
-    } else if (c->rule.action == ACTION_FILTER && d->outcome != OUTCOME_FILTERED &&
-               d->verdict == VERDICT_UNAPPROVED) {
-        str_add(s, "leaves no target, so the other rules are tried as if there were none");
-    } else {
-        str_addf(s, "%s comes first", d->rule);
-    }
-}
-
-/* A rule is listed once, by the longest suffix that matches, which comes first; or by the
- * one that came nearest. */
-static void remember(struct walk *w, const struct candidate *c, const struct suffix *near)
-{
-    bool able = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF, decides;
-    struct policy_trial trial = {.best = c->best}, *t = w->trials;
-    char text[SUFFIX_TEXT];
-    struct str why;
-    size_t i = 0;
-
-    (void)record_name(trial.rule, c->best.name.data, c->best.name.len);
-    while (i < w->n_trials && strcmp(t[i].rule, trial.rule) != 0)
-        i++;
-    if (i < w->n_trials) {
-        if (near != NULL || t[i].class != TRIAL_NEAR)
-            return;
-        w->n_trials--;
-        memmove(&t[i], &t[i + 1], (w->n_trials - i) * sizeof *t);
-    }
-    str_init(&why, trial.why, sizeof trial.why);
-    if (near != NULL) {
-        trial.class = TRIAL_NEAR;
-        trial.best.scope = 0;
-        str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
-                 near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
-    } else {
-        trial.class = able ? TRIAL_ABLE : TRIAL_UNABLE;
-        decides = able && strcmp(trial.rule, w->decision->rule) == 0;
-        trial.acts = decides && w->decision->reason == REASON_RULE;
-        say_why(&why, w, c, decides);
-    }
-    for (i = w->n_trials; i > 0; i--)
-        if (trial.class != t[i - 1].class ? trial.class > t[i - 1].class
-                                          : compare(&trial.best, &t[i - 1].best) > 0)
-            break;
-    if (i == w->max_trials)
-        return; /* the last ones give way */
-    w->n_trials += w->n_trials < w->max_trials;
-    memmove(&t[i + 1], &t[i], (w->n_trials - 1 - i) * sizeof *t);
-    t[i] = trial;
-}
 
 size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                       const struct policy_decision *decision, struct policy_trial *out, size_t max)

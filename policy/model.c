@@ -417,22 +417,33 @@ static const struct list {
     size_t size; /* of an element */
     int (*compare)(const void *, const void *);
     size_t at; /* of the struct policy_list in an object */
-} objects[POLICY_KINDS] =
-    {
-        [POLICY_NETWORK] = {sizeof(struct policy_network), policy_name_compare, 0},
-        [POLICY_POOL] = {sizeof(struct policy_pool), policy_name_compare, 0},
-        [POLICY_APPROVED] = {sizeof(struct policy_approved), policy_approved_compare, 0},
-        [POLICY_RULE] = {sizeof(struct policy_rule), policy_name_compare, 0},
-},
-  members[POLICY_KINDS][2] = {
-      /* of an object; equal hosts were refused before */
-      [POLICY_NETWORK] = {{sizeof(struct prefix), by_prefix,
-                           offsetof(struct policy_network, prefixes)}},
-      [POLICY_POOL] = {{sizeof(struct policy_host), by_host, offsetof(struct policy_pool, hosts)}},
-      [POLICY_RULE] = {{POLICY_NAME, policy_name_compare, offsetof(struct policy_rule, networks)},
-                       {sizeof(struct suffix), suffix_compare,
-                        offsetof(struct policy_rule, suffixes)}},
+} objects[POLICY_KINDS] = {
+    [POLICY_NETWORK] = {sizeof(struct policy_network), policy_name_compare, 0},
+    [POLICY_POOL] = {sizeof(struct policy_pool), policy_name_compare, 0},
+    [POLICY_APPROVED] = {sizeof(struct policy_approved), policy_approved_compare, 0},
+    [POLICY_RULE] = {sizeof(struct policy_rule), policy_name_compare, 0},
 };
+#define MEMBERS(type, list, compare)                                                               \
+    sizeof *((struct type *)0)->list, compare, offsetof(struct type, list)
+static const struct list members[POLICY_KINDS][2] = {
+    [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, by_prefix)}},
+    [POLICY_POOL] = {{MEMBERS(policy_pool, hosts, by_host)}}, /* equal ones were refused before */
+    [POLICY_RULE] = {{MEMBERS(policy_rule, suffixes, suffix_compare)},
+                     {MEMBERS(policy_rule, networks, policy_name_compare)}},
+};
+
+/* The nth list of the object; NULL behind the last. */
+static struct policy_list *list_of(enum policy_kind kind, int n, const void *object)
+{
+    const struct list *m = &members[kind][n];
+
+    return n < 2 && m->size > 0 ? (void *)((uintptr_t)object + m->at) : NULL;
+}
+
+struct policy_list *policy_members_of(enum policy_kind kind, const void *object)
+{
+    return list_of(kind, 0, object);
+}
 
 void *policy_object(const struct policy *p, enum policy_kind kind, size_t i)
 {
@@ -473,12 +484,10 @@ void *policy_add(struct policy *p, enum policy_kind kind)
 void policy_object_sort(enum policy_kind kind, void *object)
 {
     struct policy_pool *p = object;
+    struct policy_list *l;
 
-    for (const struct list *m = members[kind]; m < members[kind] + 2 && m->size > 0; m++) {
-        struct policy_list *l = (void *)((char *)object + m->at);
-
-        l->n = sort_unique(l->at, l->n, m->size, m->compare);
-    }
+    for (int n = 0; (l = list_of(kind, n, object)) != NULL; n++)
+        l->n = sort_unique(l->at, l->n, members[kind][n].size, members[kind][n].compare);
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
         p->hosts[i].n_addresses = (uint8_t)sort_unique(
             p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_address);
@@ -487,10 +496,9 @@ void policy_object_sort(enum policy_kind kind, void *object)
 void policy_object_fini(enum policy_kind kind, void *object)
 {
     struct policy_rule *r = object;
+    struct policy_list *l;
 
-    for (const struct list *m = members[kind]; m < members[kind] + 2 && m->size > 0; m++) {
-        struct policy_list *l = (void *)((char *)object + m->at);
-
+    for (int n = 0; (l = list_of(kind, n, object)) != NULL; n++) {
         free(l->at);
         *l = (struct policy_list){0};
     }

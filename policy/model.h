@@ -143,6 +143,8 @@ void *policy_add(struct policy *, enum policy_kind);
 /* The same list with room for one more behind its n, of zeroes; NULL: out of memory. It is
  * from malloc and was made by nothing else. */
 void *policy_list_add(void *list, size_t n, size_t size);
+/* The prefixes, hosts or suffixes of an object. */
+struct policy_list *policy_members_of(enum policy_kind, const void *object);
 /* In a sorted policy; borrowed, NULL when there is none. */
 void *policy_find(const struct policy *, enum policy_kind, const void *name_or_approved);
 

@@ -116,9 +116,17 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
 {
     const struct policy_approved *a = from;
     const uint64_t *ms = from;
-    const uint32_t *seconds = from;
+    const uint32_t *number = from;
     char out[SUFFIX_TEXT];
+    unsigned words = 0;
 
+    if (f->kind == &when_kind) {
+        for (unsigned i = 0; i < VERDICT_WORDS; i++)
+            if (*number & 1u << i)
+                fprintf(file, "%s%s", words++ > 0 ? ", " : "[", f->element->words[i]);
+        fputs(words > 0 ? "]" : "[]", file);
+        return;
+    }
     if (f->kind == &target_kind)
         name_print(from, out);
     else if (f->kind == &suffix_kind)
@@ -130,7 +138,7 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
     else if (f->kind == &address_kind)
         addr_print(from, out);
     else if (f->kind == &ttl_kind)
-        units_print(*seconds * UINT64_C(1000), unit_time, out);
+        units_print(*number * UINT64_C(1000), unit_time, out);
     else if (f->kind == &time_kind && *ms != 0)
         policy_time_print(*ms, out);
     else if (f->kind == &time_kind)
@@ -138,17 +146,6 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
     else /* an array of characters */
         str_copy(out, sizeof out, from);
     yaml_print(file, out);
-}
-
-static void print_when(const struct field *f, const void *from, FILE *file)
-{
-    unsigned when = *(const unsigned *)from, n = 0;
-
-    fputc('[', file);
-    for (unsigned i = 0; i < VERDICT_WORDS; i++)
-        if (when & 1u << i)
-            fprintf(file, "%s%s", n++ > 0 ? ", " : "", f->element->words[i]);
-    fputc(']', file);
 }
 
 /* ---- rows ---- */
@@ -166,7 +163,7 @@ static const struct field_kind
     comment_kind = {read_policy_value, print_policy_value, "has more than 255 bytes", false},
     ttl_kind = {read_policy_value, print_policy_value, "is not a duration like 300s, 5m or 1h", false},
     time_kind = {read_policy_value, print_policy_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
-    when_kind = {read_when, print_when, NULL, false};
+    when_kind = {read_when, print_policy_value, NULL, false};
 
 #define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool
 #define U16(t, f, lo) FIELD(t, f, uint16_t), .kind = &kind_count, .min = (lo), .max = UINT16_MAX
