@@ -26,6 +26,7 @@
 enum {
     TCP_BACKLOG = 512,
     RECEIVE_BUFFER = 4 << 20, /* the kernel's default holds 256 questions */
+    HOLDER = 120,
 };
 
 static int bound_socket(const struct addr *a, bool tcp, bool share)
@@ -65,64 +66,37 @@ fail:
     return rc;
 }
 
-/* The inode of the socket that is bound to the address, from one of the tables
- * of /proc/net; 0 when there is none. */
-static unsigned long socket_inode(const struct addr *want, bool v6, bool tcp)
+/* " by NAME (pid N)": who has the port, from the tables of /proc/net and from the descriptors of
+ * all processes. out stays "" when that cannot be known: without root, or in another network namespace. */
+static void find_holder(const struct addr *a, bool tcp, char out[HOLDER])
 {
-    const char *table = tcp  ? v6 ? "/proc/net/tcp6" : "/proc/net/tcp"
-                        : v6 ? "/proc/net/udp6"
-                             : "/proc/net/udp";
-    unsigned long found = 0, inode;
+    char own[33], at[33], line[256], path[64], socket_name[64], target[64] = "", *name;
     unsigned port, state, word[4];
-    FILE *f = fopen(table, "re");
-    char line[256];
-
-    while (f != NULL && found == 0 && fgets(line, sizeof line, f) != NULL) {
-        struct addr local = {.ip = {[10] = 0xff, [11] = 0xff}};
-        const char *rest = strchr(line, ':');
-
-        if (rest == NULL ||
-            sscanf(rest, v6 ? ": %8x%8x%8x%8x" : ": %8x", &word[0], &word[1], &word[2], &word[3]) !=
-                (v6 ? 4 : 1) ||
-            sscanf(rest, ": %*[0-9A-F]:%x %*[0-9A-F]:%*x %x %*s %*s %*s %*s %*s %lu", &port, &state,
-                   &inode) != 3 ||
-            port != want->port || (tcp && state != TCP_LISTEN))
-            continue;
-        memcpy(v6 ? local.ip : local.ip + 12, word, v6 ? 16 : 4);
-        if (addr_is(&local, ADDR_ANY) || addr_is(want, ADDR_ANY) || addr_same_ip(&local, want))
-            found = inode;
-    }
-    if (f != NULL)
-        fclose(f);
-    return found;
-}
-
-static int bind_problem(const struct addr *a, bool tcp, int error, struct diags *d)
-{
-    char text[ADDR_TEXT], holder[120] = "", socket_name[64], target[64], path[64], *name;
-    const char *kind = tcp ? "TCP" : "UDP", *why = holder;
+    unsigned long inode = 0, one;
     glob_t fds = {.gl_pathc = 0};
-    unsigned long inode;
     size_t len;
 
-    addr_print_port(a, text);
-    if (error == -EACCES)
-        why = "may not be bound: ports below 1024 need root or CAP_NET_BIND_SERVICE; start it as "
-              "root (it becomes server.user), or set server.listen to a higher port";
-    else if (error == -EADDRNOTAVAIL)
-        why = "no interface of this machine has that address; correct server.listen";
-    else
-        snprintf(holder, sizeof holder, "cannot be bound: %s; see server.listen", strerror(-error));
-    if (error != -EADDRINUSE)
-        return diags_add(d, NULL, 0, 0, "%s (%s): %s", text, kind, why);
-    holder[0] = '\0';
-    /* Who has it cannot be known without root, or in another network namespace. */
-    if ((inode = socket_inode(a, false, tcp)) == 0)
-        inode = socket_inode(a, true, tcp);
+    memcpy(word, a->ip, sizeof word);
+    snprintf(own, sizeof own, "%08X%08X%08X%08X", word[0], word[1], word[2], word[3]);
+    for (int v6 = 0; v6 < 2 && inode == 0; v6++) {
+        FILE *f;
+
+        snprintf(path, sizeof path, "/proc/net/%s%s", tcp ? "tcp" : "udp", v6 ? "6" : "");
+        f = fopen(path, "re");
+        while (f != NULL && inode == 0 && fgets(line, sizeof line, f) != NULL)
+            if (sscanf(line, " %*u: %32[0-9A-F]:%x %*s %x %*s %*s %*s %*s %*s %lu", at, &port,
+                       &state, &one) == 4 &&
+                port == a->port && (!tcp || state == TCP_LISTEN) &&
+                (addr_is(a, ADDR_ANY) || at[strspn(at, "0")] == '\0' ||
+                 strcmp(at, own + strlen(own) - strlen(at)) == 0))
+                inode = one;
+        if (f != NULL)
+            fclose(f);
+    }
     snprintf(socket_name, sizeof socket_name, "socket:[%lu]", inode);
     if (inode != 0)
         glob("/proc/[0-9]*/fd/[0-9]*", GLOB_NOSORT, NULL, &fds);
-    for (size_t i = 0; i < fds.gl_pathc && holder[0] == '\0'; i++) {
+    for (size_t i = 0; i < fds.gl_pathc && out[0] == '\0'; i++) {
         int pid = atoi(fds.gl_pathv[i] + strlen("/proc/"));
         ssize_t n = readlink(fds.gl_pathv[i], target, sizeof target - 1);
 
@@ -130,15 +104,29 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
         snprintf(path, sizeof path, "/proc/%d/comm", pid);
         if (strcmp(target, socket_name) != 0 || file_read(path, sizeof target, &name, &len) != 0)
             continue;
-        name[strcspn(name, "\n")] = '\0';
-        snprintf(holder, sizeof holder, " by %s (pid %d)", name, pid);
+        snprintf(out, HOLDER, " by %.*s (pid %d)", (int)strcspn(name, "\n"), name, pid);
         free(name);
     }
     globfree(&fds);
-    return diags_add(
-        d, NULL, 0, 0,
-        "%s (%s): the port is in use%s; stop it, or set server.listen to another address or port",
-        text, kind, holder);
+}
+
+static int bind_problem(const struct addr *a, bool tcp, int error, struct diags *d)
+{
+    char text[ADDR_TEXT], holder[HOLDER] = "";
+    const char *what = "cannot be bound: ", *why = strerror(-error);
+
+    if (error == -EACCES) {
+        why = "ports below 1024 need root or CAP_NET_BIND_SERVICE; start it as root (it becomes "
+              "server.user), or set server.listen to a higher port";
+    } else if (error == -EADDRNOTAVAIL) {
+        why = "no interface of this machine has that address; correct server.listen";
+    } else if (error == -EADDRINUSE) {
+        what = "the port is in use";
+        find_holder(a, tcp, holder);
+        why = "; stop it, or set server.listen to another address or port";
+    }
+    return diags_add(d, NULL, 0, 0, "%s (%s): %s%s%s", addr_print_port(a, text),
+                     tcp ? "TCP" : "UDP", what, holder, why);
 }
 
 int listen_bind(const struct settings *s, int n, struct listener **out, struct diags *d)

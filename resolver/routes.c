@@ -31,7 +31,7 @@ struct number {
 
 /* clang-format off */
 static const struct number worker_numbers[] = {
-#define X(name, help) {#name, offsetof(struct worker_stats, name)},
+#define X(name) {#name, offsetof(struct worker_stats, name)},
     WORKER_COUNTERS(X)
 #undef X
     {NULL, 0}};

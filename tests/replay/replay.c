@@ -191,7 +191,7 @@ static void run_settings(const struct command *c)
 static void run_count(const struct command *c)
 {
     static const char *const names[] = {
-#define X(name, help) #name,
+#define X(name) #name,
         WORKER_COUNTERS(X)
 #undef X
     };

@@ -240,7 +240,7 @@ static void check_number(const char *name, int want)
         const char *name;
         uint64_t is;
     } numbers[] = {
-#define X(name, help) {#name, t.n->w->stats.name},
+#define X(name) {#name, t.n->w->stats.name},
         WORKER_COUNTERS(X)
 #undef X
             {"sent", (uint64_t)t.n->n_sent},
