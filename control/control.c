@@ -52,13 +52,11 @@ struct request {
     LIST_ENTRY(request) suspended;
     struct control *control;
     struct MHD_Connection *connection; /* NULL once libmicrohttpd is done with it */
-    const struct control_route *route;
-    bool handed;      /* the handler has it */
-    bool is_too_long; /* as it is announced */
-    bool is_suspended, answered;
-    unsigned status;
-    json_t *answer;    /* owned */
-    const char *allow; /* for 405 */
+    const struct control_route *route; /* of its path, if there is one; the method may differ */
+    bool handed;                       /* the handler has it */
+    bool is_suspended;
+    unsigned status; /* 0: it is not answered */
+    json_t *answer;  /* owned */
     size_t n_bytes;
     char bytes[BODY_MAX]; /* the body as received */
 };
@@ -76,8 +74,7 @@ void control_answer(struct control_request *head, unsigned status, json_t *body)
 {
     struct request *r = container_of(head, struct request, head);
 
-    assert(!r->answered);
-    r->answered = true;
+    assert(r->status == 0);
     r->status = status;
     r->answer = body;
     if (r->connection == NULL) {
@@ -104,22 +101,24 @@ void control_refuse(struct control_request *r, unsigned status, const char *fmt,
 
 static enum MHD_Result send_answer(struct request *r)
 {
-    static char failure[] = "{\"error\": \"out of memory, or a text that is not UTF-8\"}\n";
     char *text = json_dumps(r->answer, JSON_INDENT(2));
-    size_t len = text != NULL ? strlen(text) : sizeof failure - 2;
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        len + 1, text != NULL ? text : failure,
-        text != NULL ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response;
     enum MHD_Result done;
+    size_t len;
 
-    if (response == NULL)
+    if (text == NULL) {
+        r->status = 500;
+        text = strdup("{\"error\": \"out of memory, or a text that is not UTF-8\"}");
+    }
+    if (text == NULL)
         return MHD_NO;
-    if (text != NULL)
-        text[len] = '\n'; /* in place of the NUL */
+    len = strlen(text);
+    text[len] = '\n'; /* in place of the NUL */
+    response = MHD_create_response_from_buffer(len + 1, text, MHD_RESPMEM_MUST_FREE);
     MHD_add_response_header(response, "Content-Type", "application/json");
     if (r->status == 405)
-        MHD_add_response_header(response, "Allow", r->allow);
-    done = MHD_queue_response(r->connection, text != NULL ? r->status : 500, response);
+        MHD_add_response_header(response, "Allow", r->route->method);
+    done = MHD_queue_response(r->connection, r->status, response);
     MHD_destroy_response(response);
     return done;
 }
@@ -137,41 +136,39 @@ static enum MHD_Result add_argument(void *arguments, enum MHD_ValueKind kind, co
     return MHD_YES;
 }
 
-/* Finds the route, or refuses. */
-static void find_route(struct request *r, const char *method, const char *path)
+/* Finds the route, or refuses. True: what is announced is too long. */
+static bool find_route(struct request *r, const char *method, const char *path)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const char *length =
         MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, "Content-Length");
-    const struct control_route *route;
+    bool found = false, is_too_long = length != NULL && strtoull(length, NULL, 10) > BODY_MAX;
     struct ucred peer = {.uid = (uid_t)-1};
     socklen_t len = sizeof peer;
 
-    for (route = r->control->routes; route->method != NULL; route++) {
-        size_t n = strlen(route->path);
-        bool is_prefix = route->path[n - 1] == '/';
+    for (const struct control_route *at = r->control->routes; at->method != NULL && !found; at++) {
+        size_t n = strlen(at->path);
+        bool is_prefix = at->path[n - 1] == '/';
 
-        if (is_prefix ? strncmp(path, route->path, n) != 0 || path[n] == '\0'
-                      : strcmp(path, route->path) != 0)
+        if (is_prefix ? strncmp(path, at->path, n) != 0 || path[n] == '\0'
+                      : strcmp(path, at->path) != 0)
             continue;
         r->head.rest = path + (is_prefix ? n : strlen(path));
-        r->allow = route->method;
-        if (strcmp(route->method, method) == 0)
-            break;
+        r->route = at;
+        found = strcmp(at->method, method) == 0;
     }
-    r->route = route;
-    r->is_too_long = length != NULL && strtoull(length, NULL, 10) > BODY_MAX;
     if (info != NULL)
         getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
-    if (r->allow == NULL)
+    if (r->route == NULL)
         control_refuse(&r->head, 404, "no such path");
-    else if (route->method == NULL)
+    else if (!found)
         control_refuse(&r->head, 405, "this path does not take that method");
     else if (strcmp(method, "GET") != 0 && peer.uid != 0 && peer.uid != geteuid())
         control_refuse(&r->head, 403, "only root and the user of waymarkd may change something");
-    else if (r->is_too_long)
+    else if (is_too_long)
         control_refuse(&r->head, 413, "the body is longer than 64 KiB");
+    return is_too_long;
 }
 
 /* libmicrohttpd calls this with the head, with each piece of the body, at the
@@ -191,8 +188,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         r->control = c;
         r->connection = connection;
         *state = r;
-        find_route(r, method, url);
-        return r->is_too_long ? send_answer(r) : MHD_YES; /* refused, in one way or another */
+        return find_route(r, method, url) ? send_answer(r) : MHD_YES; /* refused by now */
     }
     if (*len > 0) {
         if (*len > BODY_MAX - r->n_bytes)
@@ -202,7 +198,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
         *len = 0;
         return MHD_YES;
     }
-    if (!r->answered && !r->handed) {
+    if (r->status == 0 && !r->handed) {
         json_t *arguments = r->head.arguments =
             r->n_bytes == 0 || strcmp(method, "GET") == 0
                 ? json_object()
@@ -219,7 +215,7 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
             control_refuse(&r->head, 400, "the body must be a JSON object");
         json_decref(arguments);
     }
-    if (r->answered)
+    if (r->status != 0)
         return send_answer(r);
     if (c->stopping)
         return MHD_NO; /* the handler answers later, to nobody */
@@ -241,7 +237,7 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
         return;
     *state = NULL;
     r->connection = NULL;
-    if (r->handed && !r->answered)
+    if (r->handed && r->status == 0)
         return; /* the handler has it */
     json_decref(r->answer);
     free(r);
@@ -297,10 +293,8 @@ int control_open(struct control **out, const char *path, const struct control_ro
     if (c == NULL || fd < 0) {
         rc = socket_problem(d, path, "cannot make a socket for");
     } else if (!str_copy(c->socket.sun_path, sizeof c->socket.sun_path, path)) {
-        rc = diags_add(
-            d, NULL, 0, 0,
-            "control.socket: %s is longer than the %zu octets that a socket's path may have", path,
-            sizeof c->socket.sun_path - 1);
+        errno = ENAMETOOLONG;
+        rc = socket_problem(d, path, "cannot make");
     } else {
         c->socket.sun_family = AF_UNIX;
         rc = listen_at(fd, &c->socket, d);

@@ -39,18 +39,15 @@ static void notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t len = path != NULL ? strlen(path) : 0;
     int fd;
 
-    if (len == 0 || len >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@'))
+    if (path == NULL || !str_copy(to.sun_path, sizeof to.sun_path, path) ||
+        (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
         return;
-    memcpy(to.sun_path, path, len);
     if (path[0] == '@')
         to.sun_path[0] = '\0'; /* the abstract namespace */
-    if ((fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
-        return;
     (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
     close(fd);
 }
 
@@ -62,13 +59,10 @@ static void log_diags(const struct diags *d)
 
 /* A part cannot be had: why is kept for `status` and logged, with what is so without the
  * part (promise 1). d is empty then. */
-static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *what, int rc,
-                       const char *part, const char *without)
+static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *part,
+                       const char *without)
 {
-    if (d->n > 0)
-        snprintf(out, DAEMON_PROBLEM, "%s", d->list[0]);
-    else
-        snprintf(out, DAEMON_PROBLEM, "%s: %s", what, strerror(-rc));
+    snprintf(out, DAEMON_PROBLEM, "%s", d->n > 0 ? d->list[0] : strerror(ENOMEM));
     diags_fini(d);
     log_error("%s: %s; %s", part, out, without);
 }
@@ -88,48 +82,41 @@ static struct settings *generation_new(const struct settings *written)
     return s;
 }
 
-/* The networks of `of` that the other has not. */
-static void add_networks(struct str *out, const struct settings *of, const struct settings *other)
+static bool has_network(const struct settings *s, const struct prefix *net)
 {
-    char text[PREFIX_TEXT];
-
-    for (int i = 0, k; i < of->n_machine; i++) {
-        for (k = 0; k < other->n_machine; k++)
-            if (prefix_same(&other->machine[k].net, &of->machine[i].net))
-                break;
-        if (k >= other->n_machine)
-            str_addf(out, " %s", prefix_print(&of->machine[i].net, text));
-    }
+    for (int i = 0; i < s->n_machine; i++)
+        if (prefix_same(&s->machine[i].net, net))
+            return true;
+    return false;
 }
 
 /* What the machine has changed between two generations of the same settings: servers
  * and, where they decide who may ask, the networks that only one of them has. */
 static void print_changes(struct str *out, const struct settings *was, const struct settings *is)
 {
-    const struct settings *of[] = {was, is};
-    const int n_routes = is->n_routes;
-    char zone[NAME_TEXT], server[ADDR_TEXT], text[2][1024];
+    const struct settings *sides[] = {was, is, was};
+    char zone[NAME_TEXT], text[2][1024], one[ADDR_TEXT];
     struct str s;
 
-    for (int i = 0; i <= n_routes; i++) { /* networks at last */
-        for (int k = 0; k < 2; k++) {
-            const struct route *r = i < n_routes ? &of[k]->routes[i] : NULL;
+    for (int i = 0; i <= is->n_routes; i++) { /* networks at last */
+        const bool last = i == is->n_routes;
 
-            str_init(&s, text[k], sizeof text[k]);
-            for (int j = 0; r != NULL && j < r->n_servers; j++)
-                str_addf(&s, " %s", addr_print_port(&r->servers[j], server));
-            if (r == NULL && is->access == NULL)
-                add_networks(&s, of[k], of[1 - k]);
+        for (int side = 0; side < 2; side++) {
+            const struct settings *of = sides[side];
+
+            str_init(&s, text[side], sizeof text[side]);
+            for (int k = 0; !last && k < of->routes[i].n_servers; k++)
+                str_addf(&s, " %s", addr_print_port(&of->routes[i].servers[k], one));
+            for (int k = 0; last && is->access == NULL && k < of->n_machine; k++)
+                if (!has_network(sides[side + 1], &of->machine[k].net))
+                    str_addf(&s, " %s", prefix_print(&of->machine[k].net, one));
             if (s.len == 0)
                 str_add(&s, " none");
         }
-        if (strcmp(text[0], text[1]) == 0)
-            continue;
-        if (i < n_routes)
-            (void)name_print(&is->routes[i].zone, zone);
-        str_addf(out, "%s%s%s%s ->%s", out->len > 0 ? ", " : "",
-                 i < n_routes ? "servers of " : "networks", i < n_routes ? zone : "", text[0],
-                 text[1]);
+        if (strcmp(text[0], text[1]) != 0)
+            str_addf(out, "%s%s%s%s ->%s", out->len > 0 ? ", " : "",
+                     last ? "networks" : "servers of ",
+                     last ? "" : name_print(&is->routes[i].zone, zone), text[0], text[1]);
     }
 }
 
@@ -181,7 +168,7 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     put_in_force(d, g);
     d->read = clock_now();
     log_set_level((int)s->server.log_level);
-    auditor_note(d->auditor, AUDIT_SETTINGS, "settings read again", s);
+    auditor_note(&d->auditor, AUDIT_SETTINGS, "settings read again", s);
     d->machine_moved = true; /* a problem may have ended with this */
     return 0;
 }
@@ -254,7 +241,7 @@ static void watch_machine(struct daemon *d)
     put_in_force(d, g);
     g = NULL;
     log_notice("machine: %s", text);
-    auditor_note(d->auditor, AUDIT_SETTINGS, text, NULL);
+    auditor_note(&d->auditor, AUDIT_SETTINGS, text, NULL);
 end:
     generation_release(g);
     diags_fini(&problems);
@@ -277,7 +264,7 @@ static void watch_policy(struct daemon *d)
         d->policy_serial = counts.serial;
         snprintf(text, sizeof text, "policy serial %llu, digest %08x",
                  (unsigned long long)counts.serial, (unsigned)(counts.digest >> 32));
-        auditor_note(d->auditor, AUDIT_POLICY, text, NULL);
+        auditor_note(&d->auditor, AUDIT_POLICY, text, NULL);
     }
     verifier_tick(&d->verifier);
 }
@@ -332,21 +319,13 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
     struct random random;
     struct hash_key key;
     char dir[512];
-    int rc;
 
     diags_init(&problems);
     snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
-    if ((rc = store_open(&d->shared.policy, dir, STORE_SERVE, &problems)) != 0) {
-        d->shared.policy = NULL;
-        do_without(d->policy_error, &problems, dir, rc, "policy",
-                   "forwarding goes on without rules");
-    }
-    snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
-    if ((rc = auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems)) != 0) {
-        d->auditor = NULL;
-        do_without(d->audit_error, &problems, dir, rc, "audit", "nothing is recorded");
-    }
-    diags_fini(&problems);
+    if (store_open(&d->shared.policy, dir, STORE_SERVE, &problems) != 0)
+        do_without(d->policy_error, &problems, "policy", "forwarding goes on without rules");
+    if (auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems) != 0)
+        do_without(d->audit_error, &problems, "audit", "nothing is recorded");
     random_init(&random);
     random_bytes(&random, &key, sizeof key);
     if ((d->shared.cache = cache_new((size_t)s->cache.size, &key)) == NULL)
@@ -355,8 +334,9 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
         .store = d->shared.policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i < d->n_workers; i++, listeners += 2 * s->server.n_listen) {
-        d->workers[i] = worker_new(&d->shared, d->newest, listeners, s->server.n_listen,
-                                   d->auditor != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
+        d->workers[i] =
+            worker_new(&d->shared, d->newest, listeners, s->server.n_listen,
+                       d->auditor.writer != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
     }
@@ -383,10 +363,8 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
                                     {NULL, NULL}};
     const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
-    const char *socket = s->control.socket;
     char problem[DAEMON_PROBLEM]; /* nobody can ask for it */
     struct listener *listeners = NULL;
-    int rc;
 
     log_set_level((int)s->server.log_level);
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
@@ -414,11 +392,10 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     watch(d, SIGTERM, EV_SIGNAL, on_signal, NULL);
     watch(d, SIGINT, EV_SIGNAL, on_signal, NULL);
     watch(d, -1, 0, on_tick, &period);
-    if ((rc = control_open(&d->control, socket, daemon_routes, d, problems)) == 0)
+    if (control_open(&d->control, s->control.socket, daemon_routes, d, problems) == 0)
         watch(d, control_fd(d->control), EV_READ, on_api, NULL);
     else
-        do_without(problem, problems, socket, rc, "control",
-                   "waymarkctl cannot talk to this daemon");
+        do_without(problem, problems, "control", "waymarkctl cannot talk to this daemon");
     for (int i = 0; i < d->n_workers; i++)
         if (thread_start(&d->threads[i], worker_run, d->workers[i]) != 0)
             return EXIT_FAILURE;
@@ -447,7 +424,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     if (code != 0)
         return code; /* nothing runs yet: the process ends, and all with it */
     watch_policy(&d);
-    auditor_note(d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION, NULL);
+    auditor_note(&d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION, NULL);
     for (int i = 0; i < s->server.n_listen; i++)
         log_info("listening on %s", addr_print_port(&s->server.listen[i], text));
     log_notice("started: %d worker%s, policy serial %llu", d.n_workers, d.n_workers == 1 ? "" : "s",
@@ -467,8 +444,8 @@ int daemon_run(const char *settings_path, const char *const *assign)
         worker_free(d.workers[i]);
     worker_free(d.own);
     verifier_stop(&d.verifier);
-    auditor_note(d.auditor, AUDIT_STOP, "stopped", NULL);
-    auditor_stop(d.auditor);
+    auditor_note(&d.auditor, AUDIT_STOP, "stopped", NULL);
+    auditor_stop(&d.auditor);
     for (int i = 0; i < d.n_workers; i++)
         free(d.rings[i]);
     store_close(d.shared.policy);

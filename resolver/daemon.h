@@ -31,7 +31,7 @@ struct daemon {
     int n_workers;
     struct worker *own; /* the main thread's worker, whose loop is the main loop */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
-    struct auditor *auditor; /* NULL: not usable */
+    struct auditor auditor;
     struct verifier verifier;
     struct control *control; /* NULL: not usable */
     struct event *events[8]; /* owned: signals, the tick, the API's */

@@ -88,25 +88,27 @@ static struct worker *worker_at(const struct daemon *d, int i)
     return i < d->n_workers ? d->workers[i] : d->own;
 }
 
-static json_t *sum_up(struct daemon *d)
+static json_t *sum_up(const struct daemon *d, struct audit_writer_stats *audit)
 {
     json_t *stats = json_object();
     struct cache_stats cache;
-    struct audit_writer_stats audit = {0};
 
     for (int i = 0; i <= d->n_workers; i++)
         add_numbers(stats, worker_numbers, &worker_at(d, i)->stats);
     cache_stats(d->shared.cache, &cache);
     add_numbers(stats, cache_numbers, &cache);
-    if (d->auditor != NULL)
-        auditor_stats(d->auditor, &audit);
-    add_numbers(stats, audit_numbers, &audit);
+    *audit = (struct audit_writer_stats){0};
+    if (d->auditor.writer != NULL)
+        audit_writer_stats(d->auditor.writer, audit);
+    add_numbers(stats, audit_numbers, audit);
     return stats;
 }
 
 static void get_stats(void *context, struct control_request *r)
 {
-    control_answer(r, 200, json_pack("{s:o}", "stats", sum_up(context)));
+    struct audit_writer_stats audit;
+
+    control_answer(r, 200, json_pack("{s:o}", "stats", sum_up(context, &audit)));
 }
 
 /* ---- status ---- */
@@ -121,13 +123,12 @@ static void PRINTF_LIKE(2, 3) problem(json_t *problems, const char *fmt, ...)
 }
 
 /* What is wrong with the policy store, its contents, its folder, its readers; with the audit,
- * and with what the machine tells. without: how many threads have no policy. */
-static json_t *find_problems(struct daemon *d, const struct store_health *h, const json_t *stats,
-                             int policy_rc, json_int_t dropped, int *without)
+ * and with what the machine tells. damaged: decisions; without: how many threads have no policy. */
+static json_t *find_problems(const struct daemon *d, const struct store_health *h, int policy_rc,
+                             json_int_t damaged, const struct audit_writer_stats *audit,
+                             json_int_t dropped, int *without)
 {
     const char *dir = d->newest->server.state_dir;
-    json_int_t damaged = number_of(stats, "kms_damaged");
-    struct audit_writer_stats audit = {0};
     json_t *list = json_array();
     char full[64];
     int error = 0, n = 0;
@@ -141,18 +142,13 @@ static json_t *find_problems(struct daemon *d, const struct store_health *h, con
     *without = n;
     if (d->policy_error[0] != '\0')
         problem(list, "policy: %s", d->policy_error);
+    damaged += (json_int_t)h->faults;
     if (d->verifier.found[0] != '\0')
         problem(list, "policy: %s", d->verifier.found);
-    else if (h->faults > 0)
-        problem(list,
-                "policy: %s/policy/data.mdb: %llu reads failed since the start, since the disk "
-                "failed or the file is damaged; those questions got what the real DNS "
-                "said; " STORE_REMEDY,
-                dir, (unsigned long long)h->faults);
     else if (damaged > 0)
         problem(list,
-                "policy: %s/policy/data.mdb: %lld questions since the start needed a damaged "
-                "record and got what the real DNS said; " STORE_REMEDY,
+                "policy: %s/policy/data.mdb: %lld reads since the start failed, or met a damaged "
+                "record; those questions got what the real DNS said; " STORE_REMEDY,
                 dir, (long long)damaged);
     else if (policy_rc != 0 && policy_rc != -EUSERS)
         problem(list, "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
@@ -169,15 +165,13 @@ static json_t *find_problems(struct daemon *d, const struct store_health *h, con
                 "the clients that they answer; end the other processes that have "
                 "%s/policy/lock.mdb open (fuser shows them) and restart waymarkd",
                 n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
-    if (d->auditor != NULL)
-        auditor_stats(d->auditor, &audit);
     if (d->audit_error[0] != '\0')
         problem(list, "audit: %s", d->audit_error);
-    if (audit.last_error != 0)
+    if (audit->last_error != 0)
         problem(list,
                 "audit: the last commit failed: %s; events wait in memory, and are dropped "
                 "and counted when it is full",
-                strerror(audit.last_error));
+                strerror(audit->last_error));
     if (dropped != 0)
         problem(list, "audit: %lld events were dropped since the start", (long long)dropped);
     if (d->machine_error[0] != '\0')
@@ -189,13 +183,15 @@ static void get_status(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const struct settings *s = d->newest;
-    json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d), *problems;
+    struct audit_writer_stats audit;
+    json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d, &audit), *problems;
     struct store_health h = {.refused = true};
     struct policy_counts counts = {0};
     char text[ADDR_TEXT], digest[16], zone[SPECIAL_TEXT];
     int without, rc = 0;
     size_t at = 0;
-    json_int_t dropped = number_of(stats, d->auditor != NULL ? "audit_lost" : "audit_dropped"),
+    json_int_t dropped =
+                   number_of(stats, d->auditor.writer != NULL ? "audit_lost" : "audit_dropped"),
                waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
                          number_of(stats, "audit_counted") - dropped;
 
@@ -203,7 +199,7 @@ static void get_status(void *context, struct control_request *r)
         h = store_health(d->shared.policy);
         rc = policy_store_counts(d->shared.policy, &counts);
     }
-    problems = find_problems(d, &h, stats, rc, dropped, &without);
+    problems = find_problems(d, &h, rc, number_of(stats, "kms_damaged"), &audit, dropped, &without);
     snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
     while (special_next_reverse(d->own->listen.view, &at, zone))
         json_array_append_new(reverse, json_string(zone));
@@ -239,7 +235,7 @@ static void get_status(void *context, struct control_request *r)
                   "rules", (json_int_t)counts.rules,
                   "suffixes", (json_int_t)counts.suffixes,
                   "approved", (json_int_t)counts.approved,
-        "audit", "open", d->auditor != NULL,
+        "audit", "open", d->auditor.writer != NULL,
                  "error", or_null(d->audit_error),
                  "questions", number_of(stats, "kms_questions"),
                  "recorded", number_of(stats, "audit_recorded"),
@@ -273,25 +269,24 @@ static void add_change(void *context, const char *key, const char *was, const ch
 static void post_reload(void *context, struct control_request *r)
 {
     struct daemon *d = context;
-    json_t *changed = json_array(), *problems = json_array();
-    struct diags diags;
+    json_t *list = json_array();
+    struct diags problems;
 
-    diags_init(&diags);
-    if (daemon_reload(d, add_change, changed, &diags) == 0) {
+    diags_init(&problems);
+    if (daemon_reload(d, add_change, list, &problems) == 0) {
         control_answer(r, 200,
-                       json_pack("{s:O,s:I}", "changed", changed, "generation",
+                       json_pack("{s:o,s:I}", "changed", list, "generation",
                                  (json_int_t)d->newest->generation));
     } else {
-        for (size_t i = 0; i < diags.n; i++)
-            json_array_append_new(problems, json_string(diags.list[i]));
+        json_array_clear(list);
+        for (size_t i = 0; i < problems.n; i++)
+            json_array_append_new(list, json_string(problems.list[i]));
         control_answer(r, 400,
-                       json_pack("{s:s,s:O}", "error",
+                       json_pack("{s:s,s:o}", "error",
                                  "the settings have problems; nothing was changed", "problems",
-                                 problems));
+                                 list));
     }
-    json_decref(changed);
-    json_decref(problems);
-    diags_fini(&diags);
+    diags_fini(&problems);
 }
 
 /* ---- cache ---- */
@@ -329,25 +324,22 @@ static void get_cache(void *context, struct control_request *r)
 {
     struct daemon *d = context;
     const char *type_text = json_string_value(json_object_get(r->arguments, "type"));
-    json_t *entries;
+    json_t *entries = json_array();
     struct name name;
     uint16_t type = 0;
 
     if (name_parse(&name, r->rest) != 0) {
         control_refuse(r, 400, "not a domain name: %s", r->rest);
-        return;
-    }
-    if (type_text != NULL && type_parse(&type, type_text) != 0) {
+    } else if (type_text != NULL && type_parse(&type, type_text) != 0) {
         control_refuse(r, 400, "not a record type: %s", type_text);
-        return;
+    } else {
+        name_fold(&name);
+        cache_each(d->shared.cache, &name, type, clock_now().mono_ms, add_cached, entries);
+        if (json_array_size(entries) > 0)
+            control_answer(r, 200, json_pack("{s:O}", "entries", entries));
+        else
+            control_refuse(r, 404, "nothing is cached at %s", r->rest);
     }
-    name_fold(&name);
-    entries = json_array();
-    cache_each(d->shared.cache, &name, type, clock_now().mono_ms, add_cached, entries);
-    if (json_array_size(entries) > 0)
-        control_answer(r, 200, json_pack("{s:O}", "entries", entries));
-    else
-        control_refuse(r, 404, "nothing is cached at %s", r->rest);
     json_decref(entries);
 }
 
@@ -447,11 +439,10 @@ static void get_upstreams(void *context, struct control_request *r)
         json_t *servers = json_array(), *o;
 
         for (int k = 0; k < s->routes[i].n_servers; k++) {
-            o = json_pack("{s:s,s:s,s:i}", "address",
+            o = json_pack("{s:s,s:s,s:i,s:n}", "address",
                           addr_print_port(&s->routes[i].servers[k], text), "state", "unknown",
-                          "rtt_ms", 0);
+                          "rtt_ms", 0, "last_error");
             add_numbers(o, upstream_numbers, &nothing);
-            json_object_set_new(o, "last_error", json_null());
             json_array_append_new(servers, o);
         }
         json_array_append_new(
@@ -473,19 +464,26 @@ struct waiting {
     struct explain explain;
 };
 
-/* The settings may have changed while it waited: all is found anew. */
-static void on_reply(void *context, const struct real *came)
+/* came: what the servers said; NULL: they are asked if they must be. The settings may have
+ * changed while it waited: all is found anew. */
+static void answer_explain(void *context, const struct real *came)
 {
     struct waiting *w = context;
-    const struct view *v = w->daemon->own->listen.view;
+    const struct worker *own = w->daemon->own;
+    const struct view *v = own->listen.view;
     json_t *explained = explain_run(&w->explain, v, came, clock_now());
 
+    view_policy_end(v);
     if (explained != NULL)
         control_answer(w->request, 200, explained);
-    else
+    else if (came != NULL)
         control_refuse(w->request, 503,
                        "the real DNS was not asked: the daemon is busy or is stopping; try again");
-    view_policy_end(v);
+    else if (forwarder_ask(own->listen.forwarder, v, &w->explain.q, answer_explain, w))
+        return;
+    else
+        control_refuse(w->request, 503,
+                       "too many questions are waiting for the real DNS; try again");
     free(w);
 }
 
@@ -525,27 +523,18 @@ static int read_question(struct control_request *r, struct explain *e)
 
 static void explain_question(void *context, struct control_request *r)
 {
-    struct daemon *d = context;
-    const struct view *v = d->own->listen.view;
     struct waiting *w = malloc(sizeof *w);
-    json_t *explained;
 
     if (w == NULL) {
         control_refuse(r, 503, "out of memory");
         return;
     }
-    w->daemon = d;
+    w->daemon = context;
     w->request = r;
-    if (read_question(r, &w->explain) != 0) {
+    if (read_question(r, &w->explain) == 0)
+        answer_explain(w, NULL);
+    else
         free(w);
-    } else if ((explained = explain_run(&w->explain, v, NULL, clock_now())) != NULL) {
-        control_answer(r, 200, explained);
-        free(w);
-    } else if (!forwarder_ask(d->own->listen.forwarder, v, &w->explain.q, on_reply, w)) {
-        control_refuse(r, 503, "too many questions are waiting for the real DNS; try again");
-        free(w);
-    }
-    view_policy_end(v);
 }
 
 const struct control_route daemon_routes[] = {

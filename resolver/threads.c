@@ -241,12 +241,6 @@ void *worker_run(void *worker)
 
 /* ---- the auditor ---- */
 
-struct auditor {
-    struct audit_writer *writer; /* owned; used by the thread alone but for stats */
-    pthread_t thread;
-    int box[2]; /* a pipe of notes */
-};
-
 struct note {
     enum audit_kind kind;
     bool has_limits;
@@ -301,31 +295,24 @@ static void *run_auditor(void *arg)
     return NULL;
 }
 
-int auditor_start(struct auditor **out, const struct settings *s, struct audit_ring *const *rings,
+int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring *const *rings,
                   int n, struct diags *d)
 {
     const struct audit_limits limits = limits_of(s);
-    struct auditor *a = calloc(1, sizeof *a);
     char dir[512];
-    int rc = -ENOMEM;
+    int rc;
 
     snprintf(dir, sizeof dir, "%s/audit", s->server.state_dir);
-    if (a != NULL)
-        rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, rings, n, d);
-    if (rc != 0) {
-        free(a);
-        return rc;
-    }
-    if (pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0)
-        rc = -errno;
-    else
+    rc = audit_writer_open(&a->writer, dir, s->server.name, &limits, rings, n, d);
+    if (rc == 0 && (rc = pipe2(a->box, O_CLOEXEC | O_NONBLOCK) != 0 ? -errno : 0) == 0)
         rc = thread_start(&a->thread, run_auditor, a);
-    if (rc == 0) {
-        *out = a;
+    if (rc == 0)
         return 0;
-    }
-    audit_writer_close(a->writer, clock_now());
-    free(a);
+    if (a->writer != NULL)
+        audit_writer_close(a->writer, clock_now());
+    a->writer = NULL;
+    if (d->n == 0)
+        diags_add(d, NULL, 0, 0, "%s: %s", dir, strerror(-rc));
     return rc;
 }
 
@@ -334,27 +321,20 @@ void auditor_note(struct auditor *a, enum audit_kind kind, const char *text,
 {
     struct note note = {.kind = kind, .has_limits = s != NULL};
 
-    if (a == NULL)
-        return;
     if (s != NULL)
         note.limits = limits_of(s);
     snprintf(note.text, sizeof note.text, "%s", text);
-    (void)!write(a->box[1], &note, sizeof note);
-}
-
-void auditor_stats(struct auditor *a, struct audit_writer_stats *out)
-{
-    audit_writer_stats(a->writer, out);
+    if (a->writer != NULL)
+        (void)!write(a->box[1], &note, sizeof note);
 }
 
 void auditor_stop(struct auditor *a)
 {
-    if (a == NULL)
+    if (a->writer == NULL)
         return;
     close(a->box[1]);
     pthread_join(a->thread, NULL);
     close(a->box[0]);
-    free(a);
 }
 
 /* ---- the verifier ---- */

@@ -71,16 +71,20 @@ void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void 
 
 /* ---- auditor and verifier ---- */
 
-struct auditor; /* opaque; NULL is fine but for its stats: nothing is recorded */
+struct auditor {
+    struct audit_writer
+        *writer; /* NULL: nothing is recorded. But for its stats the thread's alone */
+    pthread_t thread;
+    int box[2]; /* a pipe of notes */
+};
 
 /* Opens the audit's store and starts the thread. The rings, and their list, are borrowed. 0; -errno with
- * a sentence in d: then there is no auditor and the daemon goes on without. */
-int auditor_start(struct auditor **, const struct settings *, struct audit_ring *const *rings,
-                  int n, struct diags *d);
+ * a sentence in d: then there is no writer and the daemon goes on without. */
+int auditor_start(struct auditor *, const struct settings *, struct audit_ring *const *rings, int n,
+                  struct diags *d);
 /* Queues a control record (start, settings, policy...). settings: NULL, or new limits. Never
  * waits: while the disk keeps the thread busy, more than some hundred are dropped. */
 void auditor_note(struct auditor *, enum audit_kind, const char *text, const struct settings *);
-void auditor_stats(struct auditor *, struct audit_writer_stats *);
 /* Everything in the rings is written; the producers must have ended. */
 void auditor_stop(struct auditor *);
 
