@@ -14,11 +14,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/str.h"
-
 enum {
     NAMES = 1024,
-    LEFT = 34 /* columns of what help explains; longer ones get a line of their own */
+    USAGE = 256,
+    LEFT = 34, /* columns of what help explains; longer ones get a line of their own */
+    RUN = -1,
 };
 
 typedef const struct ctl_verb *const verb_tables; /* ended by NULL */
@@ -43,12 +43,9 @@ const struct ctl_option cli_options[] = {
 
 static void print_pair(FILE *f, const char *left, const char *right)
 {
-    size_t width = str_width(left);
+    bool fits = strlen(left) <= LEFT;
 
-    if (width <= LEFT)
-        fprintf(f, "  %s%*s  %s\n", left, (int)(LEFT - width), "", right);
-    else
-        fprintf(f, "  %s\n  %*s  %s\n", left, LEFT, "", right);
+    fprintf(f, "  %-*s%s%*s  %s\n", LEFT, left, fits ? "" : "\n", fits ? 0 : LEFT + 2, "", right);
 }
 
 static void print_options(FILE *f, const char *title, const struct ctl_option *list)
@@ -64,11 +61,10 @@ static void print_options(FILE *f, const char *title, const struct ctl_option *l
 }
 
 /* "policy fill SUFFIX..." */
-static const char *usage(const struct ctl_verb *v, char out[256])
+static const char *usage(const struct ctl_verb *v, char out[USAGE])
 {
-    char name[CTL_NAME];
-
-    snprintf(out, 256, "%s%s%s", ctl_verb_name(v, name), *v->arguments ? " " : "", v->arguments);
+    snprintf(out, USAGE, "%s%s%s%s%s", v->noun, *v->noun ? " " : "", v->verb,
+             *v->arguments ? " " : "", v->arguments);
     return out;
 }
 
@@ -76,7 +72,7 @@ static const char *usage(const struct ctl_verb *v, char out[256])
 static void help(FILE *f, verb_tables *tables, const char *noun)
 {
     const char *group = NULL;
-    char left[256];
+    char left[USAGE];
 
     if (*noun == '\0')
         fputs("usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
@@ -86,11 +82,8 @@ static void help(FILE *f, verb_tables *tables, const char *noun)
     else
         fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
     EACH_VERB(tables, v)
-    {
-        if (*noun && strcmp(v->noun, noun) != 0)
-            continue;
-        if (group == NULL || strcmp(v->noun, group) != 0)
-            fputc('\n', f);
+    if (*noun == '\0' || strcmp(v->noun, noun) == 0) {
+        fputs(group && strcmp(v->noun, group) == 0 ? "" : "\n", f);
         group = v->noun;
         print_pair(f, usage(v, left), v->help);
     }
@@ -100,10 +93,9 @@ static void help(FILE *f, verb_tables *tables, const char *noun)
 }
 
 /* The line has no verb: a list of what there is, or a mistake. */
-static int without_verb(verb_tables *tables, const struct ctl *c)
+static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
 {
-    bool asked = ctl_option(c, "--help") || ctl_option(c, "-h");
-    const char *names[NAMES + 1] = {0}, *noun = "";
+    const char *names[NAMES + 1] = {0}, *noun = "", *word;
     char meant[DIAG_MEANT];
     int n = 0;
 
@@ -117,12 +109,12 @@ static int without_verb(verb_tables *tables, const struct ctl *c)
     EACH_VERB(tables, v)
     if (n < NAMES && (*noun == '\0' || strcmp(v->noun, noun) == 0))
         names[n++] = *noun == '\0' && *v->noun ? v->noun : v->verb;
+    word = c->argv[*noun != '\0'];
     return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
-                    *noun ? " " : "", c->argv[*noun != '\0'],
-                    diag_meant(c->argv[*noun != '\0'], names, meant));
+                    *noun ? " " : "", word, diag_meant(word, names, meant));
 }
 
-/* --- options */
+/* --- the line */
 
 /* The option of this name that every verb takes, or the verb (NULL: any verb). NULL: there is none,
  * and names, ended by NULL, has those that there are. */
@@ -151,11 +143,6 @@ const char *ctl_option_at(const struct ctl *c, const char *name, int i)
     return NULL;
 }
 
-const char *ctl_option(const struct ctl *c, const char *name)
-{
-    return ctl_option_at(c, name, 0);
-}
-
 /* Keeps the option at argv[*i], which is cut at its =, and moves *i over its value. *unknown: the
  * first that no verb has. 0 or an exit code. */
 static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
@@ -170,14 +157,11 @@ static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
         return 0;
     }
     if (option->value == NULL && value)
-        return ctl_fail(EXIT_USAGE, "%s takes no value", option->name);
-    if (option->value && value == NULL)
-        value = argv[++*i];
-    if (option->value && value == NULL)
-        return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", option->name, option->name,
-                        option->value);
-    if (!option->many && ctl_option(c, option->name))
-        return ctl_fail(EXIT_USAGE, "%s is given twice", option->name);
+        return ctl_fail(EXIT_USAGE, "%s takes no value", name);
+    if (option->value && value == NULL && (value = argv[++*i]) == NULL)
+        return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", name, name, option->value);
+    if (!option->many && ctl_option(c, name))
+        return ctl_fail(EXIT_USAGE, "%s is given twice", name);
     if (c->n_given == (int)ARRAY_LEN(c->given))
         return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
                         ARRAY_LEN(c->given));
@@ -185,8 +169,6 @@ static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
     c->given[c->n_given++].value = value ? value : "";
     return 0;
 }
-
-/* --- the line as a whole */
 
 /* Takes the verb's words from the arguments. NULL: there is none. */
 static const struct ctl_verb *take_verb(verb_tables *tables, struct ctl *c)
@@ -198,32 +180,33 @@ static const struct ctl_verb *take_verb(verb_tables *tables, struct ctl *c)
         if (c->argc < words || strcmp(v->verb, c->argv[words - 1]) != 0 ||
             (words == 2 && strcmp(v->noun, c->argv[0]) != 0))
             continue;
+        snprintf(c->called, sizeof c->called, "%s%s%s", v->noun, *v->noun ? " " : "", v->verb);
         c->argc -= words;
-        memmove(c->argv, c->argv + words, ((size_t)c->argc + 1) * sizeof *c->argv);
-        return v;
+        c->argv += words;
+        return c->verb = v;
     }
     return NULL;
 }
 
-int cli_parse(verb_tables *tables, struct ctl *c, int argc, char **argv)
+/* Reads the line into c, whose arguments stand at the beginning of argv then. RUN: the verb is to be run; else
+ * the exit code, all that is to be said being said. */
+static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
 {
     const char *unknown = NULL, *names[NAMES + 1];
     const struct ctl_verb *v;
-    char line[256];
-    bool options = true;
+    char line[USAGE];
+    bool options = true, asked;
 
-    c->argv = ctl_alloc(NULL, ((size_t)argc + 1) * sizeof *c->argv);
-    for (int i = 1; i < argc; i++) {
-        if (options && strcmp(argv[i], "--") == 0) {
+    for (int i = 1; i < argc; i++)
+        if (options && strcmp(argv[i], "--") == 0)
             options = false;
-        } else if (!options || argv[i][0] != '-' || argv[i][1] == '\0') {
-            c->argv[c->argc++] = argv[i];
-        } else if (read_option(tables, c, argv, &i, &unknown) != 0) {
+        else if (!options || argv[i][0] != '-' || argv[i][1] == '\0')
+            argv[c->argc++] = argv[i];
+        else if (read_option(tables, c, argv, &i, &unknown) != 0)
             return EXIT_USAGE;
-        }
-    }
-    c->argv[c->argc] = NULL;
-    v = c->verb = take_verb(tables, c);
+    argv[c->argc] = NULL;
+    c->argv = argv;
+    v = take_verb(tables, c);
     for (int i = 0; v && unknown == NULL && i < c->n_given; i++)
         if (find_option(tables, v, c->given[i].option->name, names) == NULL)
             unknown = c->given[i].option->name;
@@ -236,11 +219,12 @@ int cli_parse(verb_tables *tables, struct ctl *c, int argc, char **argv)
         printf("waymarkctl %s\n", PACKAGE_VERSION);
         return EXIT_DONE;
     }
+    asked = ctl_option(c, "--help") || ctl_option(c, "-h");
     if (v == NULL)
-        return without_verb(tables, c);
-    if (ctl_option(c, "--help") || ctl_option(c, "-h")) {
-        printf("usage: waymarkctl %s%s\n%s\n", usage(v, line), v->options[0] ? " [OPTION]..." : "",
-               v->help);
+        return without_verb(tables, c, asked);
+    usage(v, line);
+    if (asked) {
+        printf("usage: waymarkctl %s%s\n%s\n", line, v->options[0] ? " [OPTION]..." : "", v->help);
         for (int i = 0; v->options[i]; i++)
             print_options(stdout, i == 0 ? "\noptions\n" : "", v->options[i]);
         print_options(stdout, "\noptions of every verb\n", cli_options);
@@ -248,33 +232,28 @@ int cli_parse(verb_tables *tables, struct ctl *c, int argc, char **argv)
     }
     if (ctl_option(c, "--json") && ctl_option(c, "--csv"))
         return ctl_fail(EXIT_USAGE, "--json and --csv exclude each other");
-    c->format = ctl_option(c, "--json")  ? FORMAT_JSON
-                : ctl_option(c, "--csv") ? FORMAT_CSV
-                                         : FORMAT_TABLE;
-    c->wide = ctl_option(c, "--wide") != NULL;
-    c->yes = ctl_option(c, "--yes") != NULL;
     if (v->most == 0 && c->argc > 0)
-        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", usage(v, line), c->argv[0]);
+        return ctl_fail(EXIT_USAGE, "%s takes no argument: %s", line, c->argv[0]);
     if (c->argc < v->least || (v->most >= 0 && c->argc > v->most))
         return ctl_fail(EXIT_USAGE, "too %s arguments: waymarkctl %s",
-                        c->argc < v->least ? "few" : "many", usage(v, line));
-    return CLI_RUN;
+                        c->argc < v->least ? "few" : "many", line);
+    return RUN;
 }
 
 int cli_main(verb_tables *tables, int argc, char **argv)
 {
     const char *no_colour = getenv("NO_COLOR"), *assigned[ARRAY_LEN(((struct ctl *)0)->given) + 1];
-    struct ctl c = {.now = clock_now(), .uid = getuid()};
+    struct ctl c = {.now = clock_now(), .uid = getuid(), .stderr_tty = isatty(STDERR_FILENO)};
     struct winsize size;
     struct diags d;
-    int code, n = 0;
+    int code = parse_line(tables, &c, argc, argv), n = 0;
 
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
-        c.width = size.ws_col;
-    c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
-    c.stderr_tty = isatty(STDERR_FILENO);
-    code = cli_parse(tables, &c, argc, argv);
-    if (code == CLI_RUN) {
+    if (code == RUN) {
+        c.format = ctl_option(&c, "--json")  ? FORMAT_JSON
+                   : ctl_option(&c, "--csv") ? FORMAT_CSV
+                                             : FORMAT_TABLE;
+        c.width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+        c.colour = isatty(STDOUT_FILENO) && (no_colour == NULL || *no_colour == '\0');
         while ((assigned[n] = ctl_option_at(&c, "-o", n)) != NULL)
             n++;
         diags_init(&d);
@@ -285,7 +264,6 @@ int cli_main(verb_tables *tables, int argc, char **argv)
         diags_fini(&d);
         settings_free(c.settings);
     }
-    free(c.argv);
     if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_DONE)
         code = ctl_fail(EXIT_FAILED, "cannot write to standard output");
     return code;

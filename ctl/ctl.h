@@ -50,25 +50,15 @@ struct ctl_verb {
     const char *help;                    /* one line */
 };
 
-enum { CTL_NAME = 64 };
-
-/* The words that call a verb: "policy fill". */
-static inline const char *ctl_verb_name(const struct ctl_verb *v, char out[CTL_NAME])
-{
-    snprintf(out, CTL_NAME, "%s%s%s", v->noun, *v->noun ? " " : "", v->verb);
-    return out;
-}
-
 struct ctl {
     const struct ctl_verb *verb;
+    char called[32]; /* its words: "policy fill" */
     struct settings *settings;
     struct now now;
     enum ctl_format format;
     bool colour;     /* stdout is a terminal and NO_COLOR is not set */
     bool stderr_tty; /* for progress */
-    bool wide;       /* tables with all their columns */
     size_t width;    /* of the terminal; 0: stdout is none */
-    bool yes;        /* --yes: ask nobody */
     uid_t uid;       /* who called */
     int argc;
     char **argv; /* the arguments without options, ended by NULL */
@@ -82,38 +72,38 @@ struct ctl {
 /* --- ctl/cli.c: the command line */
 
 /* Value of the first / the i-th use of an option, or NULL. A flag gives "". */
-const char *ctl_option(const struct ctl *, const char *name);
 const char *ctl_option_at(const struct ctl *, const char *name, int i);
+#define ctl_option(c, name) ctl_option_at(c, name, 0)
 
 /* Options that every verb takes. */
 extern const struct ctl_option cli_options[];
 
-/* Reads the line into c (verb, argc, argv, given, format). CLI_RUN: the verb is to be run;
- * else the exit code, all that is to be said being said. c->argv is to be freed either way;
- * its texts belong to argv. tables: ended by NULL; each ends with a row without a verb. */
-enum { CLI_RUN = -1 };
-int cli_parse(const struct ctl_verb *const *tables, struct ctl *c, int argc, char **argv);
+/* Runs the verb that the line calls; returns the exit code. tables: ended by NULL; each ends with a row
+ * without a verb. */
 int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
 
 /* --- ctl/print.c: lines. What comes as text is printed so that it cannot act on a terminal: control
  * characters, marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
 
-/* One line on stdout or stderr, in the order of the calls; the line end is added. Returns the
- * code, so that a verb can `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
-int ctl_say(FILE *, const char *before, int code, const char *fmt, ...) PRINTF_LIKE(4, 5);
-#define ctl_fail(code, ...) ctl_say(stderr, "waymarkctl: ", code, __VA_ARGS__)
-#define ctl_warn(...) ctl_say(stderr, "warning: ", EXIT_DONE, __VA_ARGS__)
-#define ctl_note(...) ctl_say(stderr, "", EXIT_DONE, __VA_ARGS__) /* progress and remarks */
-#define ctl_line(...) ctl_say(stdout, "", EXIT_DONE, __VA_ARGS__) /* data */
+/* One line on stdout or stderr, in the order of the calls; the line end is added. Takes the text.
+ * Returns the code, so that a verb can `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
+int ctl_say(FILE *, const char *before, int code, char *text);
+#define ctl_fail(code, ...) ctl_say(stderr, "waymarkctl: ", code, ctl_text(__VA_ARGS__))
+#define ctl_warn(...) ctl_say(stderr, "warning: ", EXIT_DONE, ctl_text(__VA_ARGS__))
+#define ctl_note(...) ctl_say(stderr, "", EXIT_DONE, ctl_text(__VA_ARGS__)) /* remarks */
+#define ctl_line(...) ctl_say(stdout, "", EXIT_DONE, ctl_text(__VA_ARGS__)) /* data */
 /* Prints the problems; returns EXIT_INVALID. */
 int ctl_invalid(const struct diags *);
 /* --yes, or a terminal's y; false otherwise. */
 bool ctl_ask(const struct ctl *, const char *question);
 /* A text without what could act on a terminal; the caller frees. */
 char *ctl_clean(const char *text);
-/* realloc() and asprintf() that end the program with a message when there is no memory. */
+/* realloc(), asprintf(), open_memstream() and its fclose() that end the program with a message when
+ * there is no memory. */
 void *ctl_alloc(void *old, size_t size);
 char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
+FILE *ctl_open(char **text);
+void ctl_close(FILE *);
 
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
  * fields of what the row is about: an object, or each item of an array, with the label at the
@@ -121,8 +111,8 @@ char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
  *   {a}       the value at key a ("-": there is none); {a.b} in an object, {a.0} in an array
  *             within; {.} the item itself; the texts of an array stand beside each other
  *   {a:time}  ms since 1970, local, or "never"    {a:span}  seconds as "1 d 2 h"
- *   {a:mib}   octets as "1.0"                     {a:s}     "" or "s", {a:y} "y" or "ies"
- *   {?a}      prints nothing: is it there?        {?a=word} is it this word?
+ *   {a:mib}   octets as "1.0"                     {a:lines} the texts of an array, each on a line
+ *   {?a}      prints nothing: is it there?        {?a=word} is it this word, or number?
  *   [x|y|...] the first of these texts in which no field is missing, null, false or empty
  *   {:20}     blanks up to column 20; a tab ends a column, as wide as the widest of the list */
 struct ctl_row {
@@ -155,13 +145,17 @@ struct column {
     const char *title; /* heads the table; NULL: the key in capitals */
     int kind;
 };
-int column_kind(const struct column *); /* without its rank */
+static inline int column_kind(const struct column *k) /* without its rank */
+{
+    return k->kind & (RANK(1) - 1);
+}
 
 /* Prints rows (an array of objects; fields not named by a column appear in
  * JSON only) as {"plural": [...]}, CSV or a table, as c->format says. plural NULL: rows is one
- * object, of which the table is lines "title  value", and JSON the object itself. */
-void table_print(struct ctl *c, const char *plural, const struct column *columns,
-                 const json_t *rows);
+ * object, of which the table is lines "title  value", and JSON the object itself. For JSON the
+ * times in rows become texts. */
+void table_print(const struct ctl *c, const char *plural, const struct column *columns,
+                 json_t *rows);
 /* Prints a JSON document to stdout, its fields in their order. */
 void table_print_json(const json_t *);
 
@@ -169,18 +163,18 @@ void table_print_json(const json_t *);
 
 /* Run as root: opens state files as server.user from here on (makes the state
  * directory if need be); run by others: stays. Exit code 0 or a message. */
-int ctl_become_user(struct ctl *);
+int ctl_become_user(const struct ctl *);
 /* Who changes something: the login uid's name, from /proc/self/loginuid, else SUDO_USER, else the real uid. */
 void ctl_author(const struct ctl *, char out[64]);
 /* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
-int ctl_store_error(struct ctl *, const char *path, int err);
+int ctl_store_error(const struct ctl *, const char *path, int err);
 
 /* --- ctl/daemon.c */
 
 /* A socket whose calls end after this time; -errno. */
 int ctl_connect(const struct sockaddr *, socklen_t, int type, int timeout_s);
 /* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
-json_t *ctl_api_status(struct ctl *);
+json_t *ctl_api_status(const struct ctl *);
 
 int query_run(struct ctl *); /* ctl/query.c: the verb query */
 

@@ -39,23 +39,34 @@ int ctl_connect(const struct sockaddr *to, socklen_t len, int type, int timeout_
     return err;
 }
 
+/* A part of a path; a value is escaped. value NULL: the part is left out. */
+struct part {
+    const char *text, *value;
+};
+#define PATH(...) ((const struct part[]){__VA_ARGS__, {0}})
+
 /* One exchange, without a word. The status of HTTP, or -errno; *reply: the body, or NULL. */
-static int exchange(const struct ctl *c, const char *path, const json_t *post, int timeout_s,
+static int exchange(const struct ctl *c, const struct part *path, const json_t *post, int timeout_s,
                     json_t **reply)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *request, line[1024];
-    const char *content = body ? body : "";
     int fd = -ENAMETOOLONG, status = 0;
-    FILE *f = NULL;
+    FILE *f = ctl_open(&request);
 
-    request = ctl_text("%s %s HTTP/1.0\r\nContent-Type: application/json\r\n"
-                       "Content-Length: %zu\r\n\r\n%s",
-                       post ? "POST" : "GET", path, strlen(content), content);
+    fputs(body ? "POST " : "GET ", f);
+    for (; path->text; path++) {
+        fputs(path->value ? path->text : "", f);
+        for (const char *p = path->value; p && *p; p++)
+            fprintf(f, isalnum((unsigned char)*p) || strchr("-._~", *p) ? "%c" : "%%%02X",
+                    (unsigned char)*p);
+    }
+    fprintf(f, " HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", body ? strlen(body) : 0,
+            body ? body : "");
+    ctl_close(f);
     if (str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket))
         fd = ctl_connect((struct sockaddr *)&to, sizeof to, SOCK_STREAM, timeout_s);
-    if (fd >= 0 && send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0)
-        f = fdopen(fd, "r");
+    f = fd >= 0 && send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0 ? fdopen(fd, "r") : NULL;
     errno = f ? EPROTO : errno;
     if (f && fscanf(f, "HTTP/1.%*1[01] %3d", &status) == 1) {
         while (fgets(line, sizeof line, f) && strcmp(line, "\r\n") != 0)
@@ -73,34 +84,14 @@ static int exchange(const struct ctl *c, const char *path, const json_t *post, i
     return status;
 }
 
-json_t *ctl_api_status(struct ctl *c)
+json_t *ctl_api_status(const struct ctl *c)
 {
     json_t *reply = NULL;
-    int status = exchange(c, "/v1/status", NULL, ALIVE_TIMEOUT_S, &reply);
 
-    if (status == 200 && json_is_object(reply))
+    if (exchange(c, PATH({"/v1/status", ""}), NULL, ALIVE_TIMEOUT_S, &reply) == 200)
         return reply;
     json_decref(reply);
     return NULL;
-}
-
-/* The path of a request: texts, each with a value behind it that is escaped; without a value the
- * text is left out, too. Ended by NULL. */
-static char *make_path(const char *const *parts)
-{
-    size_t size = 1;
-    char *out, *to;
-
-    for (size_t i = 0; parts[i]; i += 2)
-        size += strlen(parts[i]) + 3 * strlen(parts[i + 1] ? parts[i + 1] : "");
-    out = to = ctl_alloc(NULL, size);
-    for (*to = '\0'; *parts; parts += 2) {
-        to = stpcpy(to, parts[1] ? parts[0] : "");
-        for (const char *p = parts[1]; p && *p; p++)
-            to += sprintf(to, isalnum((unsigned char)*p) || strchr("-._~", *p) ? "%c" : "%%%02X",
-                          (unsigned char)*p);
-    }
-    return out;
 }
 
 /* Says why the daemon gave no answer. An exit code. */
@@ -108,16 +99,14 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
 {
     const char *socket = c->settings->control.socket;
     const char *error = json_string_value(json_object_get(reply, "error"));
-    char name[CTL_NAME];
     const json_t *problem;
     size_t i;
 
-    ctl_verb_name(c->verb, name);
     if (status == -EACCES || status == -EPERM)
         return ctl_fail(EXIT_FAILED,
                         "no permission for %s: sudo waymarkctl %s ..., or become a member of the "
                         "group waymark",
-                        socket, name);
+                        socket, c->called);
     if (status < 0)
         return ctl_fail(EXIT_NO_DAEMON,
                         "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
@@ -126,42 +115,38 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
         return ctl_fail(EXIT_FAILED, "what answers at %s is not waymarkd (HTTP %d)", socket,
                         status);
     json_array_foreach(json_object_get(reply, "problems"), i, problem)
-    {
-        if (json_is_string(problem))
-            ctl_note("%s", json_string_value(problem));
-    }
+        ctl_note("%s", json_string_value(problem));
     if (status == 403)
-        return ctl_fail(EXIT_FAILED, "%s: sudo waymarkctl %s ...", error, name);
-    if (status == 404)
-        return ctl_fail(EXIT_NOT_FOUND, "%s", error);
-    return ctl_fail(status == 400 || status == 413 ? EXIT_INVALID : EXIT_FAILED, "%s", error);
+        return ctl_fail(EXIT_FAILED, "%s: sudo waymarkctl %s ...", error, c->called);
+    return ctl_fail(status == 404                    ? EXIT_NOT_FOUND
+                    : status == 400 || status == 413 ? EXIT_INVALID
+                                                     : EXIT_FAILED,
+                    "%s", error);
 }
 
-/* Asks the daemon, and prints the answer if it is to be JSON. Takes path and post. 0 or an exit
- * code, message printed; *reply is the caller's, or NULL. */
-static int ask(struct ctl *c, char *path, json_t *post, bool has_csv, json_t **reply)
+/* Asks the daemon, and prints the answer if it is to be JSON. Takes post. EXIT_DONE, EXIT_PROBLEMS
+ * when the answer has some, or that of a failure, told. *reply is the caller's, or NULL. */
+static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_csv, json_t **reply)
 {
-    int code = EXIT_DONE, status;
+    bool asks = c->format != FORMAT_CSV || has_csv;
+    int status;
 
     *reply = NULL;
-    if (c->format == FORMAT_CSV && !has_csv) {
-        code = ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->verb->verb);
-    } else {
-        status = exchange(c, path, post, TIMEOUT_S, reply);
-        if (status != 200 || !json_is_object(*reply))
-            code = fail_answer(c, status, *reply);
-        else if (c->format == FORMAT_JSON)
-            table_print_json(*reply);
-    }
+    status = asks ? exchange(c, path, post, TIMEOUT_S, reply) : 0;
     json_decref(post);
-    free(path);
-    return code;
+    if (!asks)
+        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
+    if (status != 200 || !json_is_object(*reply))
+        return fail_answer(c, status, *reply);
+    if (c->format == FORMAT_JSON)
+        table_print_json(*reply);
+    return json_array_size(json_object_get(*reply, "problems")) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
 }
 
 /* Prints an answer as a screen, unless it failed or is printed. Takes the reply; returns the code. */
 static int show(const struct ctl *c, int code, json_t *reply, const struct ctl_row *rows)
 {
-    if (code == EXIT_DONE && c->format == FORMAT_TABLE)
+    if (c->format == FORMAT_TABLE && (code == EXIT_DONE || code == EXIT_PROBLEMS))
         ctl_show(reply, rows);
     json_decref(reply);
     return code;
@@ -173,7 +158,7 @@ static const struct ctl_row status_rows[] = {
     {"waymarkd", NULL,
      "{version} on {name}, process {pid}, user {user}, "
      "up {uptime_s:span} (since {started:time})"},
-    {"listens", NULL, "{listen}, {workers} worker{workers:s}"},
+    {"listens", NULL, "{listen}, {workers} worker[{?workers=1}|s]"},
     {"settings", "settings", "[{file}|defaults], generation {generation}, read {read:time}"},
     {"reverse", NULL, "[answered here, since all servers of route . are public: {local_reverse}]"},
     /* Why a store is not open is among the problems. */
@@ -199,22 +184,20 @@ static const struct ctl_row status_rows[] = {
 static int run_status(struct ctl *c)
 {
     json_t *reply;
-    int code = ask(c, ctl_text("/v1/status"), NULL, false, &reply);
+    int code = ask(c, PATH({"/v1/status", ""}), NULL, false, &reply);
     const json_t *user = json_object_get(reply, "user");
     const struct passwd *pw = getpwuid((uid_t)json_integer_value(user));
-    bool problems = json_array_size(json_object_get(reply, "problems")) > 0;
 
     if (pw && json_is_integer(user))
         json_object_set_new(reply, "user", json_string(pw->pw_name));
-    code = show(c, code, reply, status_rows);
-    return code == EXIT_DONE && problems ? EXIT_PROBLEMS : code;
+    return show(c, code, reply, status_rows);
 }
 
 static int run_stats(struct ctl *c)
 {
     static const struct ctl_row rows[] = {{NULL, "counters", "{name} {value}"}, {0}};
     json_t *reply, *list = json_array(), *value;
-    int code = ask(c, ctl_text("/v1/stats"), NULL, false, &reply);
+    int code = ask(c, PATH({"/v1/stats", ""}), NULL, false, &reply);
     const char *name;
 
     json_object_foreach(json_object_get(reply, "stats"), name, value)
@@ -242,9 +225,8 @@ static int run_upstreams(struct ctl *c)
         {"last_error", "last error", COLUMN_TEXT},
         {0},
     };
-
     json_t *reply, *list = json_array(), *route, *server;
-    int code = ask(c, ctl_text("/v1/upstreams"), NULL, true, &reply);
+    int code = ask(c, PATH({"/v1/upstreams", ""}), NULL, true, &reply);
     size_t i, k;
 
     json_array_foreach(json_object_get(reply, "routes"), i, route)
@@ -270,7 +252,7 @@ static int run_reload(struct ctl *c)
         {0},
     };
     json_t *reply;
-    int code = ask(c, ctl_text("/v1/reload"), json_object(), false, &reply);
+    int code = ask(c, PATH({"/v1/reload", ""}), json_object(), false, &reply);
 
     if (code == EXIT_INVALID)
         ctl_note("waymarkd goes on with the settings it has");
@@ -287,17 +269,17 @@ static int run_cache_get(struct ctl *c)
          "\n  {records:lines}"},
         {0},
     };
-    const char *const path[] = {"/v1/cache/", c->argv[0], "?type=", c->argv[1], NULL};
-
     json_t *reply;
-    int code = ask(c, make_path(path), NULL, false, &reply);
+    int code =
+        ask(c, PATH({"/v1/cache/", c->argv[0]}, {"?type=", c->argv[1]}), NULL, false, &reply);
 
     return show(c, code, reply, rows);
 }
 
 static int run_cache_flush(struct ctl *c)
 {
-    static const struct ctl_row rows[] = {{NULL, NULL, "{flushed} entr{flushed:y} forgotten"}, {0}};
+    static const struct ctl_row rows[] = {
+        {NULL, NULL, "{flushed} entr[{?flushed=1}y|ies] forgotten"}, {0}};
     bool all = ctl_option(c, "--all") != NULL, below = ctl_option(c, "--below") != NULL;
     json_t *body, *reply;
     int code;
@@ -309,7 +291,7 @@ static int run_cache_flush(struct ctl *c)
                : json_pack("{s:s, s:b}", "name", c->argv[0], "below", below);
     if (body == NULL)
         return ctl_fail(EXIT_USAGE, "%s is not UTF-8", c->argv[0]);
-    code = ask(c, ctl_text("/v1/cache/flush"), body, false, &reply);
+    code = ask(c, PATH({"/v1/cache/flush", ""}), body, false, &reply);
     return show(c, code, reply, rows);
 }
 
@@ -317,7 +299,7 @@ static int run_cache_flush(struct ctl *c)
 
 static const struct ctl_row explain_rows[] = {
     {"client", "client",
-     "{address}, in [{in}|no network]; "
+     "{address}, in [{networks}|no network]; "
      "[{?access.action=refuse}refused|{?access.action=drop}dropped|allowed] "
      "by [access {access.by}|default]"},
     {"question", "question", "{name} {type}"},
@@ -330,7 +312,7 @@ static const struct ctl_row explain_rows[] = {
     {"decision", "decision", "{text}"},
     {"late", "late", "{text}"},
     {"answer", NULL,
-     "[{answer.first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"
+     "[{first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"
      "[, TTL {answer.ttl_s}]{:52}  outcome {decision.outcome}"},
     {"", "answer.records", "{.}"},
     {"Windows", "windows", "{code}, {text}"},
@@ -341,9 +323,8 @@ static const struct ctl_row explain_rows[] = {
 
 static int run_explain(struct ctl *c)
 {
-    const char *client = ctl_option(c, "--client"), *type = c->argv[1];
-    const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.", *in = NULL;
-    json_t *reply, *answer, *records, *asked_by, *network;
+    const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.", *type = c->argv[1];
+    json_t *reply, *records, *networks, *network;
     struct name name;
     size_t i;
     int code;
@@ -351,34 +332,22 @@ static int run_explain(struct ctl *c)
     /* SUFFIX alone means the discovery name below it. */
     if (type || (name_parse(&name, c->argv[0]) == 0 && name_is_vlmcs(&name)))
         below = "";
-    const char *const path[] = {"/v1/explain?name=",
-                                below,
-                                "",
-                                c->argv[0],
-                                "&type=",
-                                type ? type : "SRV",
-                                "&client=",
-                                client ? client : "127.0.0.1",
-                                "&verdict=",
-                                ctl_option(c, "--verdict"),
-                                "&dnssec=",
-                                ctl_option(c, "--dnssec") ? "yes" : NULL,
-                                NULL};
-    code = ask(c, make_path(path), NULL, false, &reply);
-    /* The first record apart from the others, and the client's networks as one text. */
-    answer = json_object_get(reply, "answer");
-    records = json_object_get(answer, "records");
-    json_object_set(answer, "first", json_array_get(records, 0));
+    code =
+        ask(c,
+            PATH({"/v1/explain?name=", below}, {"", c->argv[0]}, {"&type=", type},
+                 {"&client=", ctl_option(c, "--client")}, {"&verdict=", ctl_option(c, "--verdict")},
+                 {"&dnssec=", ctl_option(c, "--dnssec") ? "yes" : NULL}),
+            NULL, false, &reply);
+    /* The first record stands apart from the others; a network is one text. */
+    records = json_object_get(json_object_get(reply, "answer"), "records");
+    json_object_set(reply, "first", json_array_get(records, 0));
     json_array_remove(records, 0);
-    asked_by = json_object_get(reply, "client");
-    json_array_foreach(json_object_get(asked_by, "networks"), i, network)
-    {
-        json_object_set_new(asked_by, "in",
-                            json_sprintf("%s%s%s (%s)", in ? in : "", in ? ", " : "",
-                                         json_string_value(json_object_get(network, "name")),
-                                         json_string_value(json_object_get(network, "prefix"))));
-        in = json_string_value(json_object_get(asked_by, "in"));
-    }
+    networks = json_object_get(json_object_get(reply, "client"), "networks");
+    json_array_foreach(networks, i, network) json_array_set_new(
+        networks, i,
+        json_sprintf("%s (%s)%s", json_string_value(json_object_get(network, "name")),
+                     json_string_value(json_object_get(network, "prefix")),
+                     i + 1 < json_array_size(networks) ? "," : ""));
     return show(c, code, reply, explain_rows);
 }
 

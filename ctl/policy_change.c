@@ -426,7 +426,7 @@ static int apply(struct policy_write *w)
 
 int policy_finish(struct policy_write *w, int code)
 {
-    bool asked = w->c->yes || w->dry;
+    bool asked = ctl_option(w->c, "--yes") || w->dry;
     json_t *rows = NULL;
     int rc;
 

@@ -10,6 +10,7 @@
 #include "ctl/ctl.h"
 
 #include <ctype.h>
+#include <err.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,18 +23,12 @@ enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64, RANKS = RANK_WIDE / RANK(
 
 /* --- memory and lines */
 
-static _Noreturn void fail_memory(void)
-{
-    fputs("waymarkctl: out of memory\n", stderr);
-    exit(EXIT_FAILED);
-}
-
 void *ctl_alloc(void *old, size_t size)
 {
     void *p = realloc(old, size > 0 ? size : 1);
 
     if (p == NULL)
-        fail_memory();
+        errx(EXIT_FAILED, "out of memory");
     return p;
 }
 
@@ -44,15 +39,25 @@ char *ctl_text(const char *fmt, ...)
 
     va_start(args, fmt);
     if (vasprintf(&text, fmt, args) < 0)
-        fail_memory();
+        errx(EXIT_FAILED, "out of memory");
     va_end(args);
     return text;
 }
 
-static void close_text(FILE *f)
+FILE *ctl_open(char **text)
 {
-    if (f == NULL || fclose(f) != 0)
-        fail_memory();
+    static size_t len; /* nobody asks for it */
+    FILE *f = open_memstream(text, &len);
+
+    if (f == NULL)
+        errx(EXIT_FAILED, "out of memory");
+    return f;
+}
+
+void ctl_close(FILE *f)
+{
+    if (fclose(f) != 0)
+        errx(EXIT_FAILED, "out of memory");
 }
 
 static void put_clean(FILE *f, const char *text)
@@ -68,7 +73,7 @@ static void put_clean(FILE *f, const char *text)
     uint32_t code;
     size_t n, i;
 
-    for (; f && *p; p += n) {
+    for (; *p; p += n) {
         n = str_utf8(p, &code);
         if (n == 0) {
             n = 1;
@@ -89,24 +94,16 @@ static void put_clean(FILE *f, const char *text)
 
 char *ctl_clean(const char *text)
 {
-    char *out = NULL;
-    size_t len;
-    FILE *f = open_memstream(&out, &len);
+    char *out;
+    FILE *f = ctl_open(&out);
 
     put_clean(f, text);
-    close_text(f);
+    ctl_close(f);
     return out;
 }
 
-int ctl_say(FILE *f, const char *before, int code, const char *fmt, ...)
+int ctl_say(FILE *f, const char *before, int code, char *text)
 {
-    va_list args;
-    char *text;
-
-    va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        fail_memory();
-    va_end(args);
     if (f == stderr)
         fflush(stdout); /* keep the order */
     fputs(before, f);
@@ -127,9 +124,9 @@ int ctl_invalid(const struct diags *d)
 
 bool ctl_ask(const struct ctl *c, const char *question)
 {
-    char answer[16] = "";
+    char answer[16];
 
-    if (c->yes)
+    if (ctl_option(c, "--yes"))
         return true;
     if (!isatty(STDIN_FILENO)) {
         ctl_fail(EXIT_FAILED, "%s (there is no terminal to ask on: give --yes)", question);
@@ -137,9 +134,7 @@ bool ctl_ask(const struct ctl *c, const char *question)
     }
     put_clean(stderr, question);
     fputs(" [y/N] ", stderr);
-    if (fgets(answer, sizeof answer, stdin) == NULL)
-        return false;
-    return strcmp(answer, "y\n") == 0 || strcmp(answer, "Y\n") == 0 || strcmp(answer, "yes\n") == 0;
+    return fgets(answer, sizeof answer, stdin) && rpmatch(answer) > 0;
 }
 
 /* --- values */
@@ -213,17 +208,14 @@ static bool print_field(FILE *f, const json_t *object, char *field)
     v = find_value(object, field + asked_only);
     n = json_integer_value(v);
     if (end == '=')
-        return json_is_string(v) && strcmp(json_string_value(v), form) == 0;
+        return json_is_string(v) ? strcmp(json_string_value(v), form) == 0
+                                 : json_is_integer(v) && n == atoll(form);
     if (strcmp(form, "time") == 0)
         fputs(n > 0 ? time_print_local((uint64_t)n, text) : "never", f);
     else if (strcmp(form, "span") == 0)
         print_span(f, n * 1000);
     else if (strcmp(form, "mib") == 0)
         fprintf(f, "%.1f", (double)n / 1048576);
-    else if (strcmp(form, "s") == 0)
-        fputs(n == 1 ? "" : "s", f);
-    else if (strcmp(form, "y") == 0)
-        fputs(n == 1 ? "y" : "ies", f);
     else if (strcmp(form, "lines") == 0)
         print_json(f, v, "", "\n  ");
     else if (end == ':')
@@ -238,13 +230,13 @@ static bool print_field(FILE *f, const json_t *object, char *field)
  * caller frees; *whole: no field in it was missing. */
 static char *expand(const json_t *object, const char **t, bool *whole)
 {
-    char *out = NULL, *part, field[FIELD];
-    size_t size, len;
+    char *out, *part, field[FIELD];
+    FILE *f = ctl_open(&out);
     bool found, all;
-    FILE *f = open_memstream(&out, &size);
+    size_t len;
 
     *whole = true;
-    while (f && **t != '\0' && **t != '|' && **t != ']') {
+    while (**t != '\0' && **t != '|' && **t != ']') {
         len = strcspn(*t, "{[|]");
         fwrite(*t, 1, len, f);
         *t += len;
@@ -266,7 +258,7 @@ static char *expand(const json_t *object, const char **t, bool *whole)
         } while (**t == '|');
         (*t)++;
     }
-    close_text(f);
+    ctl_close(f);
     return out;
 }
 
@@ -303,52 +295,27 @@ void ctl_show(const json_t *object, const struct ctl_row *row)
 
 /* --- tables */
 
-int column_kind(const struct column *k)
+/* What stands in a column at a row, counted from 1; 0: its title. The caller frees. */
+static char *cell_text(const struct ctl *c, const struct column *k, const json_t *rows, size_t i)
 {
-    return k->kind & (RANK(1) - 1);
-}
+    bool table = c->format == FORMAT_TABLE, named = table && k->title;
+    const json_t *value = json_object_get(i > 0 ? json_array_get(rows, i - 1) : NULL, k->key);
+    const char *nothing = table ? "-" : "";
+    json_int_t n = json_integer_value(value);
+    char *text, time[NUMBER_TEXT];
+    FILE *f = ctl_open(&text);
 
-/* A copy of a row for its format: times become texts, and all columns but in JSON; what has no
- * value becomes null. In CSV no text is a formula. */
-static json_t *with_texts(const struct column *k, const json_t *row, enum ctl_format format)
-{
-    json_t *copy = json_copy((json_t *)(uintptr_t)row);
-    char *text = NULL, time[NUMBER_TEXT];
-    size_t len;
-
-    for (; k->key; k++) {
-        const json_t *value = json_object_get(row, k->key);
-        json_int_t n = json_integer_value(value);
-        int kind = column_kind(k);
-        bool formula;
-        FILE *f;
-
-        if (format == FORMAT_JSON && kind != COLUMN_TIME)
-            continue;
-        f = open_memstream(&text, &len);
-        if (f && kind == COLUMN_TIME && n > 0)
-            fputs(format == FORMAT_TABLE ? time_print_local((uint64_t)n, time)
-                                         : time_print_utc((uint64_t)n, time),
-                  f);
-        else if (f && kind == COLUMN_DURATION_MS && format == FORMAT_TABLE &&
-                 json_is_integer(value))
-            print_span(f, n);
-        else if (f && kind != COLUMN_TIME)
-            print_json(f, value, "", " ");
-        close_text(f);
-        formula = format == FORMAT_CSV && !json_is_number(value) && strchr("=+-@\t\r", *text);
-        json_object_set_new(copy, k->key,
-                            *text ? json_sprintf("%s%s", formula ? "'" : "", text) : json_null());
-        free(text);
-    }
-    return copy;
-}
-
-static const char *cell_of(const json_t *line, const struct column *k, const char *nothing)
-{
-    const char *text = json_string_value(json_object_get(line, k->key));
-
-    return text ? text : nothing;
+    if (i == 0)
+        for (const char *p = named ? k->title : k->key; *p; p++)
+            putc(named || !table ? *p : *p == '_' ? ' ' : toupper(*p), f);
+    else if (column_kind(k) == COLUMN_TIME)
+        fputs(n <= 0 ? nothing : (table ? time_print_local : time_print_utc)((uint64_t)n, time), f);
+    else if (column_kind(k) == COLUMN_DURATION_MS && table && json_is_integer(value))
+        print_span(f, n);
+    else
+        print_json(f, value, nothing, " ");
+    ctl_close(f);
+    return text;
 }
 
 void table_print_json(const json_t *value)
@@ -360,32 +327,49 @@ void table_print_json(const json_t *value)
     putchar('\n');
 }
 
-/* The first line is the head. Numbers stand right. */
-static void table_lines(const struct ctl *c, const struct column *columns, const json_t *lines)
+/* Quotes are those of RFC 4180; no text is a formula for what reads it. */
+static void print_csv(const struct ctl *c, const struct column *columns, const json_t *rows)
 {
-    size_t n, i, sum = 0, width[COLUMNS] = {0};
-    const json_t *line;
+    for (size_t i = 0; i <= json_array_size(rows); i++)
+        for (const struct column *k = columns; k->key; k++) {
+            char *text = cell_text(c, k, rows, i);
+            const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
+            bool formula = strspn(text, "=+-@") > 0 && column_kind(k) != COLUMN_NUMBER;
+
+            printf("%s%s", quote, formula ? "'" : "");
+            for (const char *p = text; *p; p++)
+                printf("%s%c", *p == '"' ? "\"" : "", *p);
+            printf("%s%s", quote, k[1].key ? "," : "\r\n");
+            free(text);
+        }
+}
+
+/* An aligned table; numbers stand right. */
+static void print_table(const struct ctl *c, const struct column *columns, const json_t *rows)
+{
+    bool wide = ctl_option(c, "--wide") != NULL;
+    size_t n, sum = 0, width[COLUMNS] = {0};
     char left_out[256];
     struct str s;
 
     for (n = 0; n < COLUMNS && columns[n].key; n++) {
-        const struct column *k = &columns[n];
-        bool any = k->kind < RANK(1);
+        bool any = columns[n].kind < RANK(1);
 
-        json_array_foreach(lines, i, line)
-        {
-            size_t w = str_width(cell_of(line, k, "-"));
+        for (size_t i = 0; i <= json_array_size(rows); i++) {
+            char *text = cell_text(c, &columns[n], rows, i);
+            size_t w = str_width(text);
 
-            any = any || (i > 0 && !json_is_null(json_object_get(line, k->key)));
+            any = any || (i > 0 && strcmp(text, "-") != 0);
             width[n] = w > width[n] ? w : width[n];
+            free(text);
         }
-        if (!any || (k->kind >= RANK_WIDE && !c->wide))
+        if (!any || (columns[n].kind >= RANK_WIDE && !wide))
             width[n] = 0;
         sum += width[n] > 0 ? width[n] + 2 : 0;
     }
     /* Columns lose their width until the line fits. */
     str_init(&s, left_out, sizeof left_out);
-    for (int rank = RANKS; rank > 0 && !c->wide; rank--)
+    for (int rank = RANKS; rank > 0 && !wide; rank--)
         for (size_t k = n; k-- > 0 && c->width > 0 && sum > c->width + 2;)
             if (columns[k].kind / RANK(1) == rank && width[k] > 0) {
                 str_addf(&s, " %s", columns[k].key);
@@ -394,71 +378,58 @@ static void table_lines(const struct ctl *c, const struct column *columns, const
             }
     if (s.len > 0)
         ctl_note("too narrow for:%s (--wide shows them)", left_out);
-    json_array_foreach(lines, i, line)
-    {
+    for (size_t i = 0; i <= json_array_size(rows); i++) {
         const char *on = i == 0 && c->colour ? "\033[1m" : "", *off = *on ? "\033[0m" : "";
         int between = 0;
 
         for (size_t k = 0; k < n; k++) {
             int kind = column_kind(&columns[k]);
             bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
-            const char *text = cell_of(line, &columns[k], "-");
+            char *text = cell_text(c, &columns[k], rows, i);
             int pad = (int)(width[k] - str_width(text));
 
-            if (width[k] == 0)
-                continue;
-            printf("%*s%s%s%s", between + (right ? pad : 0), "", on, text, off);
-            between = (right ? 0 : pad) + 2;
+            if (width[k] > 0) {
+                printf("%*s%s%s%s", between + (right ? pad : 0), "", on, text, off);
+                between = (right ? 0 : pad) + 2;
+            }
+            free(text);
         }
         putchar('\n');
     }
 }
 
-void table_print(struct ctl *c, const char *plural, const struct column *columns,
-                 const json_t *rows)
+void table_print(const struct ctl *c, const char *plural, const struct column *columns,
+                 json_t *rows)
 {
     static const struct ctl_row pairs[] = {{NULL, ".", "{title}\t{value}"}, {0}};
-    json_t *list = json_array(), *head = json_object(), *document = json_array(), *row = NULL;
-    size_t i, n = plural ? json_array_size(rows) : 1;
+    json_t *document = json_pack("{s:O}", plural ? plural : "", rows), *lines = json_array();
+    json_t *list = plural ? json_incref(rows) : json_pack("[O]", rows);
+    const struct column *k;
 
-    for (const struct column *k = columns; k->key; k++) {
-        char *title = ctl_text("%s", k->title && c->format == FORMAT_TABLE ? k->title : k->key);
+    for (k = columns; c->format == FORMAT_JSON && k->key; k++)
+        for (size_t i = 1; column_kind(k) == COLUMN_TIME && i <= json_array_size(list); i++) {
+            char *text = cell_text(c, k, list, i);
 
-        for (char *p = title; k->title == NULL && c->format == FORMAT_TABLE && *p; p++)
-            *p = *p == '_' ? ' ' : (char)toupper(*p);
-        json_object_set_new(head, k->key, json_string(title));
-        free(title);
-    }
-    json_array_append_new(list, head);
-    for (i = 0; i < n; i++) {
-        row = with_texts(columns, plural ? json_array_get(rows, i) : rows, c->format);
-        json_array_append_new(list, row);
-    }
-    if (c->format == FORMAT_JSON) {
-        json_array_remove(list, 0);
-        json_array_append_new(document,
-                              plural ? json_pack("{s:O}", plural, list) : json_incref(row));
-        table_print_json(json_array_get(document, 0));
-    } else if (c->format == FORMAT_CSV) {
-        json_array_foreach(list, i, row) for (const struct column *k = columns; k->key; k++)
-        {
-            const char *text = cell_of(row, k, "");
-            const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : ""; /* RFC 4180 */
-
-            fputs(quote, stdout);
-            for (; *text; text++)
-                printf("%s%c", *text == '"' ? "\"" : "", *text);
-            printf("%s%s", quote, k[1].key ? "," : "\r\n");
+            json_object_set_new(json_array_get(list, i - 1), k->key,
+                                *text ? json_string(text) : json_null());
+            free(text);
         }
-    } else if (plural) {
-        table_lines(c, columns, list);
-    } else {
-        for (; columns->key; columns++)
-            json_array_append_new(document,
-                                  json_pack("{s:s, s:O?}", "title", cell_of(head, columns, ""),
-                                            "value", json_object_get(row, columns->key)));
-        ctl_show(document, pairs);
+    for (k = columns; plural == NULL && k->key; k++) {
+        char *title = cell_text(c, k, list, 0), *value = cell_text(c, k, list, 1);
+
+        json_array_append_new(lines, json_pack("{s:s, s:s}", "title", title, "value", value));
+        free(title);
+        free(value);
     }
+    if (c->format == FORMAT_JSON)
+        table_print_json(plural ? document : rows);
+    else if (c->format == FORMAT_CSV)
+        print_csv(c, columns, list);
+    else if (plural)
+        print_table(c, columns, list);
+    else
+        ctl_show(lines, pairs);
     json_decref(document);
+    json_decref(lines);
     json_decref(list);
 }

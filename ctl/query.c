@@ -32,89 +32,78 @@ struct dns_reply {
     uint64_t ms; /* all in all */
 };
 
-/* Sends the query, which stands behind two octets for its length, and waits for the reply. 0;
- * -ETIMEDOUT; -EBADMSG a TCP reply that breaks the protocol; -errno. */
-static int ask_over(const struct addr *server, bool tcp, uint8_t *query, size_t len,
+/* Sends the query and waits for the reply. 0; -ETIMEDOUT; -EBADMSG: no packet was the reply; -errno. */
+static int ask_over(const struct addr *server, bool tcp, const struct query_build *query,
                     struct dns_reply *out)
 {
     uint64_t deadline = clock_now().mono_ms + 1000 * TIMEOUT_S;
-    struct writer w = writer_make(query, 2);
-    struct message asked, *m = &out->message;
+    uint8_t packet[2 + QUERY_SIZE], length[2] = {0xff, 0xff}; /* for TCP: its length first */
+    size_t len = query_build(query, packet + 2, QUERY_SIZE);
+    struct writer w = writer_make(packet, 2);
+    struct message *m = &out->message;
     struct sockaddr_storage to;
     socklen_t to_len = addr_to_sockaddr(server, &to);
     int fd = ctl_connect((const struct sockaddr *)&to, to_len, tcp ? SOCK_STREAM : SOCK_DGRAM,
                          TIMEOUT_S);
-    uint8_t length[2];
     ssize_t n;
     int err;
 
     if (fd < 0)
         return fd;
     writer_u16(&w, (uint16_t)len);
-    message_read_query(&asked, query + 2, len);
-    out->tcp = tcp;
-    n = send(fd, tcp ? query : query + 2, tcp ? len + 2 : len, MSG_NOSIGNAL);
-    for (err = n < 0 ? -errno : -EAGAIN; err == -EAGAIN;) {
-        if (tcp)
+    n = send(fd, tcp ? packet : packet + 2, tcp ? len + 2 : len, MSG_NOSIGNAL);
+    do {
+        if (tcp && n > 0)
             n = recv(fd, length, sizeof length, MSG_WAITALL);
-        if (tcp && n == sizeof length)
+        if (n > 0 || (n == 0 && !tcp))
             n = recv(fd, out->wire, bytes_u16(length), MSG_WAITALL);
-        else if (!tcp)
-            n = recv(fd, out->wire, sizeof out->wire, 0);
         out->len = n > 0 ? (size_t)n : 0;
         if (n < 0)
             err = errno == EAGAIN ? -ETIMEDOUT : -errno;
-        else if (message_read_reply(m, out->wire, out->len) == 0 && m->id == asked.id &&
-                 m->qtype == asked.qtype && m->qclass == asked.qclass &&
-                 name_equal_fold(&m->qname, &asked.qname))
+        else if (tcp && n == 0)
+            err = -ECONNRESET;
+        else if (message_read_reply(m, out->wire, out->len) == 0 && m->id == query->id &&
+                 m->qtype == query->qtype && m->qclass == query->qclass &&
+                 name_equal_fold(&m->qname, query->qname))
             err = 0;
-        else if (tcp)
-            err = n > 0 ? -EBADMSG : -ECONNRESET;
-        else if (clock_now().mono_ms >= deadline)
-            err = -ETIMEDOUT;
-    }
+        else
+            err = -EBADMSG;
+    } while (err == -EBADMSG && !tcp && clock_now().mono_ms < deadline);
     close(fd);
+    out->tcp = tcp;
     return err;
 }
 
 /* --- the reply in words */
 
-/* The extended error of an OPT record (RFC 8914), or null. */
-static json_t *extended_error(const struct dns_reply *r, const struct rr *opt)
+/* The extended error in the options of an OPT record (RFC 8914), or NULL. */
+static json_t *extended_error(const uint8_t *options, size_t size)
 {
-    struct cursor c = cursor_make(r->wire, r->len);
-    const void *data, *text;
+    struct cursor c = cursor_make(options, size);
+    json_t *error = NULL;
 
-    (void)cursor_take(&c, opt->rdata_pos);
-    for (data = cursor_take(&c, opt->rdlength), c = cursor_make(data, opt->rdlength); !c.bad;) {
-        uint16_t option = cursor_u16(&c), len = cursor_u16(&c), code;
-        char *clean, *raw;
-        json_t *result;
+    while (error == NULL && cursor_left(&c) > 0) {
+        uint16_t option = cursor_u16(&c), len = cursor_u16(&c);
+        const uint8_t *data = cursor_take(&c, len);
 
-        data = cursor_take(&c, len);
-        if (data == NULL || option != OPTION_EDE || len < sizeof code)
-            continue;
-        c = cursor_make(data, len);
-        code = cursor_u16(&c);
-        len = (uint16_t)cursor_left(&c);
-        text = cursor_take(&c, len);
-        raw = ctl_text("%.*s", (int)len, (const char *)text);
-        clean = ctl_clean(raw);
-        result = json_pack("{s:i, s:s}", "code", code, "text", clean);
-        free(clean);
-        free(raw);
-        return result;
+        if (data && option == OPTION_EDE && len >= 2) {
+            char *raw = ctl_text("%.*s", len - 2, (const char *)data + 2), *clean = ctl_clean(raw);
+
+            error = json_pack("{s:i, s:s}", "code", bytes_u16(data), "text", clean);
+            free(clean);
+            free(raw);
+        }
     }
-    return json_null();
+    return error;
 }
 
 /* The records are texts by section; OPT is no record for people. */
-static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
+static json_t *reply_json(const struct dns_reply *r, const char *server)
 {
     static const char *const bits[] = {"aa", "tc", "rd", "ra", "z", "ad", "cd"}; /* from AA down */
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], address[ADDR_TEXT];
-    json_t *flags = json_array(), *sections[3], *ede = NULL;
-    char *text = ctl_alloc(NULL, RECORD_TEXT);
+    static char text[RECORD_TEXT];
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT];
+    json_t *flags = json_array(), *sections[3], *error = NULL;
     struct rr_walk walk;
     struct rr rr;
 
@@ -126,10 +115,9 @@ static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
     rr_walk_init(&walk, r->wire, r->len);
     while (rr_walk_next(&walk, &rr))
         if (rr.type == TYPE_OPT)
-            ede = extended_error(r, &rr);
+            error = extended_error(r->wire + rr.rdata_pos, rr.rdlength);
         else if (rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
             json_array_append_new(sections[rr.section], json_string(text));
-    free(text);
     /* clang-format off */
     return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o?, s:s, s:s, s:I, s:I}",
                      "question", "name", name_print(&r->message.qname, name),
@@ -139,8 +127,8 @@ static json_t *reply_json(const struct dns_reply *r, const struct addr *server)
                      "answer", sections[SECTION_ANSWER],
                      "authority", sections[SECTION_AUTHORITY],
                      "additional", sections[SECTION_ADDITIONAL],
-                     "extended_error", ede,
-                     "server", addr_print_port(server, address),
+                     "extended_error", error,
+                     "server", server,
                      "transport", r->tcp ? "tcp" : "udp",
                      "ms", (json_int_t)r->ms,
                      "bytes", (json_int_t)r->len);
@@ -160,44 +148,32 @@ static const struct ctl_row rows[] = {
 
 int query_run(struct ctl *c)
 {
-    struct query_build build = {.qclass = CLASS_IN, .edns = true};
-    uint8_t query[2 + QUERY_SIZE];
-    char address[ADDR_TEXT];
-    struct dns_reply *reply;
     struct addr server = c->settings->server.listen[0];
-    struct name name;
+    struct query_build query = {.qclass = CLASS_IN, .edns = true};
+    static struct dns_reply reply;
+    char address[ADDR_TEXT];
     struct random random;
-    uint64_t begin = c->now.mono_ms;
+    struct name name;
     json_t *document;
-    size_t len;
     int err;
 
     if (c->format == FORMAT_CSV)
         return ctl_fail(EXIT_USAGE, "query has no CSV form; use --json");
     if (name_parse(&name, c->argv[0]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a domain name", c->argv[0]);
-    build.qname = &name;
-    build.qtype = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
-    if (c->argv[1] && type_parse(&build.qtype, c->argv[1]) < 0)
+    query.qname = &name;
+    query.qtype = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
+    if (c->argv[1] && type_parse(&query.qtype, c->argv[1]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
     random_init(&random);
-    build.id = random_u16(&random);
-    len = query_build(&build, query + 2, QUERY_SIZE);
+    query.id = random_u16(&random);
     if (addr_is(&server, ADDR_ANY)) /* from here it is loopback */
         addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);
     addr_print_port(&server, address);
-    reply = ctl_alloc(NULL, sizeof *reply);
-    err = ask_over(&server, ctl_option(c, "--tcp") != NULL, query, len, reply);
-    if (err == 0 && !reply->tcp && (reply->message.flags & DNS_TC))
-        err = ask_over(&server, true, query, len, reply);
-    reply->ms = clock_now().mono_ms - begin;
-    document = err == 0 ? reply_json(reply, &server) : NULL;
-    free(reply);
-    if (document && c->format == FORMAT_JSON)
-        table_print_json(document);
-    else if (document)
-        ctl_show(document, rows);
-    json_decref(document);
+    err = ask_over(&server, ctl_option(c, "--tcp") != NULL, &query, &reply);
+    if (err == 0 && !reply.tcp && (reply.message.flags & DNS_TC))
+        err = ask_over(&server, true, &query, &reply);
+    reply.ms = clock_now().mono_ms - c->now.mono_ms;
     if (err == -ETIMEDOUT)
         return ctl_fail(EXIT_NO_DAEMON,
                         "no reply from %s in %d s: see waymarkctl status, and waymarkctl upstreams",
@@ -208,5 +184,11 @@ int query_run(struct ctl *c)
         return ctl_fail(EXIT_NO_DAEMON,
                         "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
                         address, strerror(-err));
+    document = reply_json(&reply, address);
+    if (c->format == FORMAT_JSON)
+        table_print_json(document);
+    else
+        ctl_show(document, rows);
+    json_decref(document);
     return EXIT_DONE;
 }
