@@ -59,41 +59,41 @@ static bool octets_equal_fold(const uint8_t *a, const uint8_t *b, size_t n)
 
 void name_read(struct cursor *c, struct name *out)
 {
-    const uint8_t *p = c->pos, *sequence = p, *behind = NULL;
+    const uint8_t *sequence = c->pos, *p, *behind = NULL;
     unsigned hops = 0, labels = 0;
-    size_t len = 0;
+    size_t len = 0, to;
 
-    while (!c->bad && p < c->end) {
-        size_t n = *p, to;
+    while (!c->bad) {
+        size_t left = (size_t)(c->end - sequence), n = 0;
 
-        if (n == 0) {
+        if (left > NAME_MAX_WIRE - len)
+            left = NAME_MAX_WIRE - len;
+        for (; n < left && sequence[n] != 0 && sequence[n] < 0x40; labels++)
+            n += (size_t)sequence[n] + 1;
+        if (n >= left)
+            break;
+        memcpy(out->data + len, sequence, n);
+        len += n;
+        p = sequence + n;
+        if (*p == 0) {
+            c->steps += hops + labels + (uint32_t)len / 8;
+            if (c->steps > NAME_MAX_STEPS)
+                break;
             c->pos = behind != NULL ? behind : p + 1;
             out->data[len] = 0;
             out->len = (uint8_t)(len + 1);
             out->labels = (uint8_t)labels;
             return;
         }
-        c->steps += 1 + (uint32_t)(n & 0x3f) / 8;
-        if (c->steps > NAME_MAX_STEPS)
+        if (*p < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
             break;
-        if (n < 0x40) {
-            if (n >= (size_t)(c->end - p) || len + n + 2 > NAME_MAX_WIRE)
-                break;
-            memcpy(out->data + len, p, n + 1);
-            len += n + 1;
-            p += n + 1;
-            labels++;
-            continue;
-        }
-        if (n < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
-            break;
-        to = (n & 0x3f) << 8 | p[1];
+        to = (*p & 0x3f) << 8 | p[1];
         /* Not into the header: those octets change when the message is sent on. */
         if (to < DNS_HEADER || to >= (size_t)(sequence - c->start))
             break;
         if (behind == NULL)
             behind = p + 2;
-        p = sequence = c->start + to;
+        sequence = c->start + to;
     }
     c->bad = true;
     *out = root;
@@ -101,26 +101,14 @@ void name_read(struct cursor *c, struct name *out)
 
 void name_read_plain(struct cursor *c, struct name *out)
 {
-    const uint8_t *p = c->pos;
-    size_t left = cursor_left(c), len = 0;
-    unsigned labels = 0;
+    const uint8_t *from = c->pos;
 
-    if (left > NAME_MAX_WIRE)
-        left = NAME_MAX_WIRE;
-    while (len < left && p[len] != 0 && p[len] < 0x40) {
-        len += (size_t)p[len] + 1;
-        labels++;
-    }
-    if (len >= left || p[len] != 0) {
-        c->bad = true;
-        *out = root;
+    name_read(c, out);
+    name_fold(out);
+    if (c->pos - from == out->len)
         return;
-    }
-    len++;
-    name_fold_copy(out->data, p, len);
-    out->len = (uint8_t)len;
-    out->labels = (uint8_t)labels;
-    c->pos += len;
+    c->bad = true;
+    *out = root;
 }
 
 void name_fold(struct name *name)

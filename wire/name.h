@@ -12,9 +12,9 @@
 #include "wire/pack.h"
 
 enum { NAME_MAX_WIRE = 255, NAME_MAX_LABELS = 127, NAME_MAX_HOPS = 126 };
-/* What all names read through one cursor may cost: one for a label or pointer,
- * and one more for each 8 octets. Without this bound a message of 64 KB with
- * a chain of pointers at every record would cost milliseconds. */
+/* What all names read through one cursor may cost: one for a label, a pointer, and 8
+ * octets. Without this bound a message of 64 KB with a chain of pointers at every record
+ * would cost milliseconds. */
 enum { NAME_MAX_STEPS = 32768 };
 
 struct name {
