@@ -4,20 +4,9 @@
  * accepted must be written so that it reads back as the same policy, also to
  * the last octet; and checking it must find its words.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #include "ctl/policy.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static char *written(const struct policy *p, size_t *len,
                      int (*writer)(const struct policy *, FILE *))

@@ -6,19 +6,10 @@
  *
  * The first octet chooses the reader, the rest is what it reads.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #include "policy/change.h"
 #include "policy/records.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void fuzz_record(enum policy_kind kind, const struct store_bytes *v)
 {

@@ -3,20 +3,10 @@
  * fuzz_query.c -- any octets as a query. What is accepted is answered, and the
  * answer must be readable and repeat the question.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #include "wire/present.h"
 #include "wire/reply.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 static void check_name(const struct name *name)
 {

@@ -6,21 +6,11 @@
  * and be an image of itself; what is sent of it must keep the limit. The ID of
  * the input chooses flags, limit and which SRV records are dropped.
  */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/reply_read.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool condition)
-{
-    if (!condition)
-        abort();
-}
 
 /* As its server would have sent it. */
 static int read_again(const struct message *asked, const uint8_t *image, size_t len, uint8_t *out,

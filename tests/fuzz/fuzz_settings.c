@@ -3,13 +3,9 @@
  * fuzz_settings.c -- any text as a settings file. What is accepted must print
  * as a text that reads back as the same settings.
  */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/fuzz/fuzz.h"
 
 #include "tests/settings_text.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,22 +18,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     diags_init(&d);
     rc = settings_read_text(&s, data, size, &d);
-    if ((rc == 0) != (d.all == 0))
-        abort(); /* refused without a word, or the other way round */
+    must((rc == 0) == (d.all == 0)); /* never refused without a word */
     diags_fini(&d);
     if (rc != 0)
         return 0;
-    f = open_memstream(&text, &len);
-    if (f == NULL)
-        abort();
+    must((f = open_memstream(&text, &len)) != NULL);
     settings_print(s, f);
     fclose(f);
-    if (settings_read_text(&again, text, len, NULL) != 0 ||
-        settings_compare(s, again, NULL, NULL) != 0)
-        abort();
+    must(settings_read_text(&again, text, len, NULL) == 0);
+    must(settings_compare(s, again, NULL, NULL) == 0);
     settings_free(again);
-    if (settings_copy(&again, s) != 0 || settings_compare(s, again, NULL, NULL) != 0)
-        abort();
+    must(settings_copy(&again, s) == 0 && settings_compare(s, again, NULL, NULL) == 0);
     settings_free(again);
     settings_free(s);
     free(text);

@@ -5,81 +5,39 @@
  * Each argument is a file or a folder of files. Every crash that was found
  * becomes a file in tests/fuzz/corpus/, and `make check` replays them all.
  */
-#include <dirent.h>
-#include <errno.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
+#include "tests/fuzz/fuzz.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include <ftw.h>
 
-enum { INPUT_MAX = 1 << 20 };
+static long done;
 
 /* The copy has exactly the size of the input, so that a sanitizer sees each
  * read behind its end. */
-static int run_file(const char *path)
+static int run_file(const char *path, const struct stat *st, int type, struct FTW *where)
 {
-    static uint8_t buf[INPUT_MAX];
-    FILE *file = fopen(path, "rb");
+    FILE *file = type == FTW_F ? fopen(path, "rb") : NULL;
+    size_t n = (size_t)st->st_size;
     uint8_t *copy;
-    size_t n;
 
-    if (file == NULL) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        return -1;
-    }
-    n = fread(buf, 1, sizeof buf, file);
+    (void)where;
+    if (type == FTW_D)
+        return 0;
+    must(file != NULL && (copy = malloc(n > 0 ? n : 1)) != NULL);
+    must(fread(copy, 1, n, file) == n);
     fclose(file);
-    copy = malloc(n > 0 ? n : 1);
-    if (copy == NULL)
-        return -1;
-    memcpy(copy, buf, n);
     LLVMFuzzerTestOneInput(copy, n);
     free(copy);
+    done++;
     return 0;
-}
-
-/* The number of inputs that ran, or -1. */
-static long run_folder(const char *path)
-{
-    struct dirent **list;
-    int n = scandir(path, &list, NULL, alphasort), failed = 0;
-    char file[4096];
-    long done = 0;
-
-    if (n < 0) {
-        fprintf(stderr, "%s: %s\n", path, strerror(errno));
-        return -1;
-    }
-    for (int i = 0; i < n; i++) {
-        if (list[i]->d_name[0] != '.') {
-            snprintf(file, sizeof file, "%s/%s", path, list[i]->d_name);
-            failed |= run_file(file) != 0;
-            done++;
-        }
-        free(list[i]);
-    }
-    free(list);
-    return failed ? -1 : done;
 }
 
 int main(int argc, char **argv)
 {
-    long done = 0;
-
     for (int i = 1; i < argc; i++) {
-        struct stat st;
-        long n;
-
-        if (stat(argv[i], &st) == 0 && S_ISDIR(st.st_mode))
-            n = run_folder(argv[i]);
-        else
-            n = run_file(argv[i]) == 0 ? 1 : -1;
-        if (n < 0)
+        if (nftw(argv[i], run_file, 16, FTW_PHYS) != 0) {
+            perror(argv[i]);
             return 1;
-        done += n;
+        }
     }
     printf("%s: %ld inputs\n", argv[0], done);
     return done == 0; /* an empty corpus checks nothing */
