@@ -2,7 +2,7 @@
  *
  * test_store.c -- changes of the policy as their users see them: what they do,
  * what is refused, what is read back, the log. Who gets what of a host's
- * addresses is in resolver/test_kms_host.c.
+ * addresses is in resolver/test_kms.c.
  */
 #include "script.h"
 

@@ -103,39 +103,30 @@ static inline void world_policy(struct world *w, const char *text)
     diags_fini(&d);
 }
 
-/* Flips a bit of a record of the store. */
+/* Flips a bit of a record of the store; for a range, of the one that covers the address. */
 static inline void world_damage(struct world *w, const struct store_key *key)
 {
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
+    MDB_cursor *c;
     MDB_val k = {key->len, (void *)(uintptr_t)key->data}, v;
     uint8_t copy[4096];
 
     view_policy_end(&w->view);
     policy_reader_free(w->reader);
     store_close(w->store);
-    assert_int_equal(mdb_env_create(&env), 0);
-    assert_int_equal(mdb_env_open(env, w->dir, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
-    if (mdb_get(txn, dbi, &k, &v) != 0) { /* a range: the one that covers the address */
-        MDB_cursor *c;
-
-        assert_int_equal(mdb_cursor_open(txn, dbi, &c), 0);
-        assert_int_equal(mdb_cursor_get(c, &k, &v, MDB_SET_RANGE), 0);
-        mdb_cursor_close(c);
-    }
+    assert_int_equal(mdb_env_create(&env) | mdb_env_open(env, w->dir, 0, 0600), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn) | mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+    assert_int_equal(mdb_cursor_open(txn, dbi, &c) | mdb_cursor_get(c, &k, &v, MDB_SET_RANGE), 0);
     assert_in_range(v.mv_size, 1, sizeof copy);
     memcpy(copy, v.mv_data, v.mv_size);
     copy[v.mv_size / 2] ^= 0x10;
     v.mv_data = copy;
-    assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
-    assert_int_equal(mdb_txn_commit(txn), 0);
+    assert_int_equal(mdb_cursor_put(c, &k, &v, MDB_CURRENT) | mdb_txn_commit(txn), 0);
     mdb_env_close(env);
     assert_int_equal(store_open(&w->store, w->dir, STORE_SERVE, NULL), 0);
-    w->reader = policy_reader_new(w->store);
-    w->view.policy = w->reader;
+    w->view.policy = w->reader = policy_reader_new(w->store);
 }
 
 static inline void world_settings(struct world *w, const char *more)
@@ -225,53 +216,61 @@ static inline const char *option_of(const struct words *s, const char *word)
     return NULL;
 }
 
+/* Its number; none without the word, 0 without a number. */
+static inline int option_number(const struct words *s, const char *word, int none)
+{
+    const char *text = option_of(s, word);
+
+    return text != NULL ? atoi(text) : none;
+}
+
 static inline void put_record_head(struct writer *w, uint16_t type, uint16_t class, uint32_t ttl,
-                                   uint16_t rdlength)
+                                   size_t rdlength)
 {
     writer_u8(w, 0);
     writer_u16(w, type);
     writer_u16(w, class);
     writer_u32(w, ttl);
-    writer_u16(w, rdlength);
+    writer_u16(w, (uint16_t)rdlength);
 }
 
 static inline size_t question_write(const struct words *s, uint8_t *out, size_t size)
 {
+    static const struct {
+        const char *word;
+        uint16_t flag;   /* changes; RD is set without a word */
+        uint16_t option; /* an empty one goes along (keepalive: without a time, RFC 7828 3.2.1) */
+    } words[] = {{"rd0", DNS_RD, 0},
+                 {"cd", DNS_CD, 0},
+                 {"ad", DNS_AD, 0},
+                 {"nsid", 0, OPTION_NSID},
+                 {"keepalive", 0, OPTION_KEEPALIVE}};
     struct writer w = writer_make(out, size);
-    const char *opcode = option_of(s, "opcode"), *class = option_of(s, "class"),
-               *edns = option_of(s, "edns");
-    uint16_t type, flags = 0;
+    uint16_t type, flags = (uint16_t)(DNS_RD | option_number(s, "opcode", 0) << 11), options[2];
+    int edns = option_number(s, "edns", -1);
+    bool has_do = option_of(s, "do") != NULL, tsig = option_of(s, "tsig") != NULL, opt;
     struct name name;
-    bool keepalive = option_of(s, "keepalive") != NULL, nsid = option_of(s, "nsid") != NULL,
-         has_opt = edns != NULL || option_of(s, "do") != NULL || keepalive || nsid,
-         tsig = option_of(s, "tsig") != NULL;
+    size_t n = 0;
 
-    assert_int_equal(name_parse(&name, s->name), 0);
-    assert_int_equal(type_parse(&type, s->type), 0);
-    flags |= option_of(s, "rd0") == NULL ? DNS_RD : 0;
-    flags |= option_of(s, "cd") != NULL ? DNS_CD : 0;
-    flags |= option_of(s, "ad") != NULL ? DNS_AD : 0;
-    flags = (uint16_t)(flags | (opcode != NULL ? atoi(opcode) << 11 : 0));
-    writer_u16(&w, 0xbeef);
-    writer_u16(&w, flags);
-    writer_u16(&w, 1);
-    writer_u32(&w, 0);
-    writer_u16(&w, (uint16_t)(has_opt + tsig));
-    writer_bytes(&w, name.data, name.len);
-    writer_u16(&w, type);
-    writer_u16(&w, (uint16_t)(class != NULL ? atoi(class) : CLASS_IN));
-    if (has_opt)
-        put_record_head(&w, TYPE_OPT,
-                        (uint16_t)(edns != NULL && atoi(edns) > 0 ? atoi(edns) : 1232),
-                        (option_of(s, "version") != NULL ? 1u << 16 : 0) |
-                            (option_of(s, "do") != NULL ? 0x8000u : 0),
-                        (uint16_t)(4 * (keepalive + nsid)));
-    if (nsid)
-        writer_u32(&w, (uint32_t)OPTION_NSID << 16);
-    if (keepalive)
-        writer_u32(&w, (uint32_t)OPTION_KEEPALIVE << 16); /* without a time, RFC 7828 3.2.1 */
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (option_of(s, words[i].word) == NULL)
+            continue;
+        flags ^= words[i].flag;
+        if (words[i].option != 0)
+            options[n++] = words[i].option;
+    }
+    opt = edns >= 0 || has_do || n > 0;
+    assert_int_equal(name_parse(&name, s->name) | type_parse(&type, s->type), 0);
+    message_begin(&w, 0xbeef, flags, &name, type, (uint16_t)option_number(s, "class", CLASS_IN));
+    if (opt)
+        put_record_head(&w, TYPE_OPT, (uint16_t)(edns > 0 ? edns : 1232),
+                        (option_of(s, "version") != NULL ? 1u << 16 : 0) | (has_do ? 0x8000u : 0),
+                        4 * n);
+    for (size_t i = 0; i < n; i++)
+        writer_u32(&w, (uint32_t)options[i] << 16);
     if (tsig)
         put_record_head(&w, TYPE_TSIG, CLASS_ANY, 0, 0);
+    writer_patch_u16(&w, 10, (uint16_t)(opt + tsig));
     assert_false(w.full);
     return w.len;
 }
@@ -324,32 +323,30 @@ static inline void reply_make(struct reply *r, const struct view *v, const struc
                               const char *text)
 {
     char question[1200], name[NAME_TEXT], type[TYPE_TEXT], rcode[32] = "", flag[32] = "";
-    struct message m;
     const char *records = strchr(text, '\n');
-    uint16_t code = 0, flags = DNS_QR | DNS_RD | DNS_RA;
     struct addr server, nobody = {.scope = 0};
+    struct message m;
     unsigned ms = 51;
+    uint16_t code;
     size_t len;
 
     assert_int_equal(addr_parse(&server, "10.9.0.53:53", 53), 0);
     sscanf(text, "%31[^ \n] %31[^ \n]", rcode, flag);
-    if (strcmp(text, "deadline") == 0) {
-        r->came = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-        r->came.pending = true;
-        return;
-    }
-    if (strcmp(text, "timeout") == 0 || strncmp(text, "fail=", 5) == 0) {
-        if (text[0] == 'f')
-            code = text_rcode(text + 5);
-        r->came = real_of_failure(text[0] == 'f' ? code : RCODE_TIMEOUT, &server, ms);
+    if (strcmp(text, "deadline") == 0 || strcmp(text, "timeout") == 0) {
+        r->came = real_of_failure(RCODE_TIMEOUT, text[0] == 'd' ? &nobody : &server, ms);
+        r->came.pending = text[0] == 'd';
         return;
     }
     sscanf(flag, "ms=%u", &ms);
-    code = text_rcode(rcode);
-    flags = (uint16_t)(flags | code | (strcmp(flag, "ad") == 0 ? DNS_AD : 0));
+    code = text_rcode(rcode + (text[0] == 'f' ? strlen("fail=") : 0));
+    if (text[0] == 'f') {
+        r->came = real_of_failure(code, &server, ms);
+        return;
+    }
+    code |= DNS_QR | DNS_RD | DNS_RA | (strcmp(flag, "ad") == 0 ? DNS_AD : 0);
     snprintf(question, sizeof question, "%s. IN %s", name_print(&q->message.qname, name),
              type_print(q->key.type, type));
-    len = text_to_wire(r->wire, flags, question, records != NULL ? records + 1 : NULL, true);
+    len = text_to_wire(r->wire, code, question, records != NULL ? records + 1 : NULL, true);
     assert_int_equal(message_read_head(&m, r->wire, len), 0);
     assert_int_equal(reply_read(&m, r->wire, len, q->message.edns.do_bit, r->image, sizeof r->image,
                                 &len, &r->facts),
@@ -422,58 +419,53 @@ static inline size_t opt_text(const struct message *m, const uint8_t *wire, size
     return at;
 }
 
-static inline void check_frame(const struct world *w, const struct message *m)
-{
-    uint16_t want_rd = w->q->message.flags & DNS_RD;
-
-    assert_int_equal(m->id, 0xbeef);
-    assert_true((m->flags & DNS_QR) != 0);
-    assert_true(w->q->out_len <= w->q->limit);
-    if (m->opcode == OPCODE_QUERY) {
-        assert_true((m->flags & DNS_RA) != 0);
-        assert_int_equal(m->flags & DNS_RD, want_rd);
-    }
-    assert_memory_equal(w->q->out + DNS_HEADER, w->q->question,
-                        m->question_len); /* with its case */
-}
-
 static inline const char *world_answer(struct world *w, enum answer a)
 {
     static const char *const names[] = {"SEND", "FORWARD", "DROP", "WAIT", "IGNORE"};
     static const struct {
         uint16_t flag;
         const char *name;
-    } flags[] = {
-        {DNS_AA, " aa"},
-        {DNS_TC, " tc"},
-        {DNS_AD, " ad"},
-        {DNS_CD, " cd"},
-    };
+    } flags[] = {{DNS_AA, " aa"}, {DNS_TC, " tc"}, {DNS_AD, " ad"}, {DNS_CD, " cd"}};
+    const struct query *q = w->q;
     char rcode[TYPE_TEXT];
     struct message m;
     size_t at;
 
     if (a != ANSWER_SEND)
         return names[a];
-    if (w->q->out_len == DNS_HEADER) { /* nothing of the question was read */
+    if (q->out_len == DNS_HEADER) { /* nothing of the question was read */
         assert_memory_equal(w->out, w->wire, 2);
         assert_memory_equal(w->out + 4, "\0\0\0\0\0\0\0", 8);
         assert_true(w->out[2] >> 7 == 1);
         return strcpy(w->text, rcode_print(w->out[3] & 15, rcode));
     }
-    if (message_read_reply(&m, w->out, w->q->out_len) != 0)
-        fail_msg("the answer is no message");
-    check_frame(w, &m);
+    assert_int_equal(message_read_reply(&m, w->out, q->out_len), 0);
+    assert_int_equal(m.id, 0xbeef);
+    assert_true(q->out_len <= q->limit);
+    assert_true(m.opcode != OPCODE_QUERY ||
+                (m.flags & (DNS_RA | DNS_RD)) == (DNS_RA | (q->message.flags & DNS_RD)));
+    assert_memory_equal(w->out + DNS_HEADER, q->question, m.question_len); /* with its case */
     at = (size_t)snprintf(w->text, sizeof w->text, "%s", rcode_print(m.rcode, rcode));
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if ((m.flags & flags[i].flag) != 0)
             at += (size_t)snprintf(w->text + at, sizeof w->text - at, "%s", flags[i].name);
-    at += opt_text(&m, w->out, w->q->out_len, w->text + at, sizeof w->text - at);
+    at += opt_text(&m, w->out, q->out_len, w->text + at, sizeof w->text - at);
     if (m.counts[1] + m.counts[2] + m.counts[3] > (m.opt_at != 0)) {
         w->text[at++] = '\n';
-        wire_to_text(w->out, w->q->out_len, w->text + at, sizeof w->text - at);
+        wire_to_text(w->out, q->out_len, w->text + at, sizeof w->text - at);
     }
     return w->text;
+}
+
+/* The answer that is sent. */
+static inline struct message world_message(struct world *w, enum answer a)
+{
+    struct message m;
+
+    assert_int_equal(a, ANSWER_SEND);
+    (void)world_answer(w, a);
+    assert_int_equal(message_read_reply(&m, w->out, w->q->out_len), 0);
+    return m;
 }
 
 static inline size_t hosts_text(const char *label, const struct audit_host *list, int n, char *out,
@@ -512,6 +504,22 @@ static inline const char *world_event(const struct world *w, char *out, size_t s
     if (e->cached)
         at += (size_t)snprintf(out + at, size - at, " cached");
     return out;
+}
+
+/* NULL: whatever. */
+static inline void world_expect(struct world *w, enum answer a, const char *want, const char *event)
+{
+    char text[4000];
+    const char *got;
+
+    if (want != NULL) {
+        got = world_answer(w, a);
+        assert_string_equal(got, want);
+    }
+    if (event != NULL) {
+        got = world_event(w, text, sizeof text);
+        assert_string_equal(got, event);
+    }
 }
 
 #endif
