@@ -27,8 +27,8 @@
  * evicts its least used way. There are no chains, so an attacker who finds
  * colliding names can push out eight names and slows down no look-up.
  *
- * Walks over the whole cache hold a lock for a bucket at a time: entries never
- * change their way, so an entry that lives through the walk is met once.
+ * Walks over the whole cache hold a lock for an entry at a time: none changes its
+ * way, so one that lives through the walk is met once.
  * Expired entries stay until they are replaced or evicted: nothing runs in the
  * background, and cache.serve-stale needs them.
  *
@@ -427,67 +427,60 @@ int cache_put(struct cache *c, const struct cache_key *key, const struct cache_f
     return fits ? 0 : -E2BIG;
 }
 
-/* Is it at the name, or below; its own name goes to *own. */
-static bool is_at(const struct entry *e, const struct name *name, bool below, struct name *own)
-{
-    struct cursor c = cursor_make(e + 1, e->name_len);
-
-    name_read_plain(&c, own);
-    return name == NULL || (below ? name_is_under(own, name) : name_equal_fold(own, name));
-}
-
-size_t cache_flush(struct cache *c, const struct name *name, bool below)
-{
-    size_t flushed = 0;
-    struct name own;
-
-    for (size_t n = 0; n < (size_t)c->n_shards * c->n_buckets; n++) {
-        struct shard *s = &c->shards[n / c->n_buckets];
-        struct bucket *b = &c->buckets[n];
-
-        pthread_mutex_lock(&s->lock);
-        for (unsigned i = 0; i < BUCKET_WAYS; i++) {
-            if (b->tag[i] == 0 || !is_at(shard_entry(s, b->ref[i]), name, below, &own))
-                continue;
-            shard_forget(s, b, i);
-            s->stats.flushed++;
-            flushed++;
-        }
-        pthread_mutex_unlock(&s->lock);
-    }
-    return flushed;
-}
-
-void cache_each(struct cache *c, const struct name *name, uint16_t type, uint64_t now_ms,
-                cache_visit *visit, void *context)
+/* What is at the name (NULL: any), or below: answers of the type (0: any) are copied for the
+ * visitor; without one, whatever it is goes. How many. */
+static size_t walk_entries(struct cache *c, const struct name *name, bool below, uint16_t type,
+                           uint64_t now_ms, cache_visit *visit, void *context)
 {
     uint8_t image[DNS_MAX_MESSAGE];
+    size_t n_found = 0;
+    struct entry found = {.units = 0};
+    struct name own;
 
     for (size_t n = 0; n < (size_t)c->n_shards * c->n_buckets * BUCKET_WAYS; n++) {
-        const struct bucket *b = &c->buckets[n / BUCKET_WAYS];
+        struct bucket *b = &c->buckets[n / BUCKET_WAYS];
         struct shard *s = &c->shards[n / BUCKET_WAYS / c->n_buckets];
-        unsigned i = n % BUCKET_WAYS;
-        const struct entry *e = NULL;
-        struct name own;
-        struct entry found;
+        unsigned way = n % BUCKET_WAYS;
+        bool fits = false;
 
         pthread_mutex_lock(&s->lock);
-        if (b->tag[i] != 0)
-            e = shard_entry(s, b->ref[i]);
-        if (e != NULL && e->key.kind == CACHE_ANSWER && (type == 0 || e->key.type == type) &&
-            is_at(e, name, false, &own)) {
-            found = *e;
-            memcpy(image, (const uint8_t *)(e + 1) + e->name_len + e->note_len, e->image_len);
-        } else {
-            e = NULL;
+        if (b->tag[way] != 0) {
+            const struct entry *e = shard_entry(s, b->ref[way]);
+            struct cursor at = cursor_make(e + 1, e->name_len);
+
+            name_read_plain(&at, &own);
+            fits =
+                name == NULL || (below ? name_is_under(&own, name) : name_equal_fold(&own, name));
+            if (visit != NULL)
+                fits = fits && e->key.kind == CACHE_ANSWER && (type == 0 || e->key.type == type);
+            if (fits && visit != NULL) {
+                found = *e;
+                memcpy(image, (const uint8_t *)(e + 1) + e->name_len + e->note_len, e->image_len);
+            } else if (fits) {
+                shard_forget(s, b, way);
+                s->stats.flushed++;
+            }
         }
         pthread_mutex_unlock(&s->lock);
-        if (e == NULL)
+        n_found += fits;
+        if (!fits || visit == NULL)
             continue;
         found.key.name = &own;
         make_older(&found.key, &found.facts, now_ms, image, found.image_len);
         visit(context, &found.key, &found.facts, image, found.image_len);
     }
+    return n_found;
+}
+
+size_t cache_flush(struct cache *c, const struct name *name, bool below)
+{
+    return walk_entries(c, name, below, 0, 0, NULL, NULL);
+}
+
+void cache_each(struct cache *c, const struct name *name, uint16_t type, uint64_t now_ms,
+                cache_visit *visit, void *context)
+{
+    walk_entries(c, name, false, type, now_ms, visit, context);
 }
 
 void cache_stats(struct cache *c, struct cache_stats *sum)

@@ -114,8 +114,7 @@ static int remove_others(struct policy_change *c, enum policy_kind kind)
     struct store_record r;
     int rc;
 
-    for (rc = store_step(c->txn, STORE_SEEK, &table, 1, &r); rc == 0;
-         rc = store_step(c->txn, STORE_NEXT, &table, 1, &r)) {
+    STORE_EACH(rc, c->txn, &table, &r) {
         union policy_object *o = arena_alloc(c->arena, sizeof o->approved);
         struct policy_key k;
 
@@ -235,10 +234,10 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
         /* Without networks, no suffix that stays may be wide. */
         key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = r->name});
         if (r->n_networks == 0 && (rc != 0 || was.rule.n_networks > 0))
-            for (rc = store_step(all->txn, STORE_SEEK, &k, k.len, &entry);
-                 judged.n_suffixes == 0 && rc == 0;
-                 rc = store_step(all->txn, STORE_NEXT, &k, k.len, &entry))
+            STORE_EACH(rc, all->txn, &k, &entry) {
                 judged.n_suffixes = key_read(&entry.key, &wide) && suffix_is_wide(&wide.suffix);
+                rc = judged.n_suffixes > 0 ? -ENOENT : 0; /* one is enough */
+            }
     }
     rc = rc < 0 && rc != -ENOENT ? rc : policy_rule_check(&judged, d);
     named = accept_names(all->from, all->replace ? NULL : all->txn, r, d);
@@ -259,8 +258,7 @@ static int accept_row(const struct policy_change *all, const struct change *c, s
     if (c->verb == CHANGE_REMOVE && (is_network || c->kind == POLICY_POOL)) {
         key_make(&k, is_network ? TABLE_NETWORK_USER : TABLE_POOL_USER,
                  &(struct key_parts){.front = name});
-        for (rc = store_step(all->txn, STORE_SEEK, &k, k.len, &user); rc == 0;
-             rc = store_step(all->txn, STORE_NEXT, &k, k.len, &user)) {
+        STORE_EACH(rc, all->txn, &k, &user) {
             used = true;
             diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], name,
                       (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
@@ -342,8 +340,7 @@ static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
 
 static int apply_row(struct policy_change *all, struct change *c, struct diags *d)
 {
-    static const enum change_state states[] = {
-        [STORE_SAME] = CHANGE_SAME, [STORE_ADDED] = CHANGE_NEW, [STORE_REPLACED] = CHANGE_MOVED};
+    bool goes = c->verb == CHANGE_REMOVE;
     const struct policy_approved *a = c->is.approved;
     struct log_rules *log = &all->rules;
     char text[NAME_TEXT];
@@ -358,13 +355,10 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     if (rc != 0)
         return rc;
     key_object(&k, c->kind, c->is.name);
-    if (c->verb == CHANGE_REMOVE) {
-        rc = record_del(all->txn, c->kind, c->is.name);
-        c->state = CHANGE_GONE;
-    } else if (c->verb < CHANGE_ADD ||
-               (c->verb == CHANGE_ADD && store_get(all->txn, &k, &v) == -ENOENT)) {
-        rc = record_put(all->txn, c->kind, c->is.name);
-        c->state = rc >= 0 ? states[rc] : CHANGE_SAME;
+    if (c->verb < CHANGE_ADD || goes ||
+        (c->verb == CHANGE_ADD && store_get(all->txn, &k, &v) == -ENOENT)) {
+        rc = record_set(all->txn, c->kind, c->is.name, !goes);
+        c->state = goes ? CHANGE_GONE : rc > 0 ? (enum change_state)rc : CHANGE_SAME;
     }
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
         diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",

@@ -22,7 +22,12 @@ enum change_verb {
     CHANGE_DROP,   /* a rule loses these suffixes */
     CHANGE_REMOVE, /* the object goes */
 };
-enum change_state { CHANGE_SAME, CHANGE_NEW, CHANGE_MOVED, CHANGE_GONE };
+enum change_state {
+    CHANGE_SAME = STORE_SAME,
+    CHANGE_NEW = STORE_ADDED,
+    CHANGE_MOVED = STORE_REPLACED,
+    CHANGE_GONE
+};
 
 struct change {
     enum policy_kind kind;

@@ -16,6 +16,7 @@
  */
 #include "policy/records.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -411,59 +412,45 @@ static int set_entries(struct store_txn *t, bool put, enum policy_kind kind, con
 
 /* --- with a transaction ----------------------------------------------------- */
 
-static int get(struct store_txn *t, enum policy_kind kind, const struct store_key *k,
+int record_get(struct store_txn *t, enum policy_kind kind, const void *object,
                union policy_object *out)
 {
-    struct store_record r = {.key = {k->data, k->len}};
-    int rc = store_get(t, k, &r.value);
-
-    *out = (union policy_object){.rule = {.n_networks = 0}};
-    return rc == 0 ? record_read(kind, &r, out) : rc;
-}
-
-int record_get(struct store_txn *t, enum policy_kind kind, const char *name,
-               union policy_object *out)
-{
-    struct store_key k;
-
-    key_named(&k, policy_tables[kind], name);
-    return get(t, kind, &k, out);
-}
-
-int record_put(struct store_txn *t, enum policy_kind kind, const void *object)
-{
-    uint8_t buffer[RECORD_MAX];
-    struct store_bytes value = record_write(kind, object, buffer);
-    union policy_object was;
-    struct store_key k;
-    int rc, put = STORE_SAME;
-
-    key_object(&k, kind, object);
-    rc = get(t, kind, &k, &was);
-    if (rc == 0 || rc == -ENOENT)
-        rc = put = store_put(t, &k, value.data, value.len);
-    if (put == STORE_REPLACED)
-        rc = set_entries(t, false, kind, &was);
-    if (put != STORE_SAME && rc >= 0)
-        rc = set_entries(t, true, kind, object);
-    policy_object_fini(kind, &was);
-    return rc < 0 ? rc : put;
-}
-
-int record_del(struct store_txn *t, enum policy_kind kind, const void *object)
-{
-    union policy_object was;
+    struct store_record r;
     struct store_key k;
     int rc;
 
+    *out = (union policy_object){.rule = {.n_networks = 0}};
     key_object(&k, kind, object);
-    rc = get(t, kind, &k, &was);
-    if (rc == 0)
+    r.key = (struct store_bytes){k.data, k.len};
+    rc = store_get(t, &k, &r.value);
+    return rc == 0 ? record_read(kind, &r, out) : rc;
+}
+
+int record_set(struct store_txn *t, enum policy_kind kind, const void *object, bool put)
+{
+    uint8_t buffer[RECORD_MAX];
+    struct store_bytes value;
+    union policy_object was;
+    struct store_key k;
+    int rc, done = STORE_SAME;
+    bool was_there;
+
+    key_object(&k, kind, object);
+    rc = record_get(t, kind, object, &was);
+    was_there = rc == 0;
+    if (put && (was_there || rc == -ENOENT)) {
+        value = record_write(kind, object, buffer);
+        rc = done = store_put(t, &k, value.data, value.len);
+    } else if (was_there) {
         rc = store_del(t, &k);
-    if (rc == 0)
+        done = STORE_REPLACED;
+    }
+    if (rc >= 0 && was_there && done != STORE_SAME)
         rc = set_entries(t, false, kind, &was);
+    if (rc >= 0 && put && done != STORE_SAME)
+        rc = set_entries(t, true, kind, object);
     policy_object_fini(kind, &was);
-    return rc < 0 ? rc : 0;
+    return rc < 0 ? rc : done;
 }
 
 int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *rule, bool put)
@@ -491,10 +478,12 @@ static void text_write(struct writer *w, const char *text)
 int log_append(struct store_txn *t, const struct policy_log_entry *e, const struct log_rules *rules)
 {
     uint8_t value[RECORD_LOG_MAX];
-    struct writer w = writer_make(value, sizeof value), key;
-    struct store_key k;
+    struct writer w = writer_make(value, sizeof value);
+    const uint64_t serial = htobe64(e->serial);
+    struct store_key k = {1 + sizeof serial, {TABLE_LOG}};
     int rc;
 
+    memcpy(k.data + 1, &serial, sizeof serial);
     writer_u64(&w, e->time_ms);
     writer_u64(&w, e->digest);
     text_write(&w, e->author);
@@ -504,28 +493,15 @@ int log_append(struct store_txn *t, const struct policy_log_entry *e, const stru
     writer_u8(&w, rules->more);
     for (unsigned i = 0; i < rules->n; i++)
         text_write(&w, rules->names[i]);
-    key = writer_make(k.data, sizeof k.data);
-    writer_u8(&key, TABLE_LOG);
-    writer_u64(&key, e->serial);
-    k.len = key.len;
     rc = store_put(t, &k, value, w.len);
     return rc < 0 ? rc : 0;
-}
-
-static bool log_serial(const struct store_bytes *key, uint64_t *serial)
-{
-    struct cursor c = cursor_make(key->data, key->len);
-
-    cursor_u8(&c);
-    *serial = cursor_u64(&c);
-    return !c.bad;
 }
 
 int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
 {
     const struct store_key behind = {1, {TABLE_LOG + 1}}, table = {1, {TABLE_LOG}};
     struct store_record r;
-    struct cursor c;
+    struct cursor key, value;
     int rc = store_step(t, STORE_SEEK, &behind, 0, &r);
 
     *serial = *time_ms = 0;
@@ -533,75 +509,76 @@ int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
         rc = store_step(t, STORE_PREV, &table, 1, &r);
     if (rc != 0 && rc != -EBADMSG)
         return rc == -ENOENT ? 0 : rc;
-    c = cursor_make(r.value.data, r.value.len);
-    *time_ms = cursor_u64(&c);
-    return log_serial(&r.key, serial) ? 0 : -EBADMSG;
+    key = cursor_make(r.key.data + 1, r.key.len - 1);
+    value = cursor_make(r.value.data, r.value.len);
+    *serial = cursor_u64(&key);
+    *time_ms = cursor_u64(&value);
+    return key.bad ? -EBADMSG : 0;
 }
 
 int log_prune(struct store_txn *t, uint64_t before_ms)
 {
     const struct store_key table = {1, {TABLE_LOG}};
+    struct store_record r;
+    struct store_key k;
+    int rc = 0;
 
-    for (unsigned i = 0; i < PRUNE; i++) {
-        struct store_record r;
-        struct store_key k;
-        int rc = store_step(t, STORE_SEEK, &table, 1, &r);
-        struct cursor c = cursor_make(r.value.data, r.value.len);
+    for (unsigned i = 0; i < PRUNE && rc == 0; i++) {
+        struct cursor c;
 
+        rc = store_step(t, STORE_SEEK, &table, 1, &r);
+        c = cursor_make(r.value.data, r.value.len);
         if (rc != 0 || cursor_u64(&c) >= before_ms)
-            return rc == -ENOENT ? 0 : rc;
+            break;
         store_key_copy(&k, &r.key);
         rc = store_del(t, &k);
-        if (rc != 0)
-            return rc;
     }
-    return 0;
+    return rc == -ENOENT ? 0 : rc;
 }
 
-struct log_walk {
-    uint64_t since_ms;
-    const char *rule;
-    policy_log_visit *visit;
-    void *context;
-};
-
-static int visit_entry(void *context, const struct store_record *r)
+/* *concerned: as it was, or true when it names the rule, or did not name all. */
+static int log_read(const struct store_record *r, const char *rule, struct policy_log_entry *e,
+                    bool *concerned)
 {
-    const struct log_walk *w = context;
     struct cursor c = cursor_make(r->value.data, r->value.len);
-    struct policy_log_entry e;
+    struct cursor key = cursor_make(r->key.data + 1, r->key.len - 1);
     char name[POLICY_NAME];
-    bool concerned;
 
-    e.time_ms = cursor_u64(&c);
-    e.digest = cursor_u64(&c);
-    text_read(&c, e.author, sizeof e.author);
-    text_read(&c, e.claimed, sizeof e.claimed);
-    text_read(&c, e.reason, sizeof e.reason);
-    text_read(&c, e.summary, sizeof e.summary);
-    concerned = cursor_u8(&c) != 0 || w->rule == NULL;
+    e->serial = cursor_u64(&key);
+    e->time_ms = cursor_u64(&c);
+    e->digest = cursor_u64(&c);
+    text_read(&c, e->author, sizeof e->author);
+    text_read(&c, e->claimed, sizeof e->claimed);
+    text_read(&c, e->reason, sizeof e->reason);
+    text_read(&c, e->summary, sizeof e->summary);
+    *concerned |= cursor_u8(&c) != 0;
     while (cursor_left(&c) > 0) {
         text_read(&c, name, sizeof name);
-        concerned |= w->rule != NULL && !c.bad && strcmp(name, w->rule) == 0;
+        *concerned |= rule != NULL && strcmp(name, rule) == 0;
     }
-    if (c.bad || !log_serial(&r->key, &e.serial))
-        return -EBADMSG;
-    return concerned && e.time_ms >= w->since_ms ? w->visit(w->context, &e) : 0;
+    return c.bad || key.bad ? -EBADMSG : 0;
 }
 
 int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
                     policy_log_visit *visit, void *context)
 {
     const struct store_key table = {1, {TABLE_LOG}};
-    struct log_walk w = {since_ms, rule, visit, context};
+    struct policy_log_entry e;
+    struct store_record r;
     struct store_txn *t;
     int rc = store_begin(store, false, &t);
 
     if (rc != 0)
         return rc;
-    rc = store_each(t, &table, visit_entry, &w);
+    STORE_EACH(rc, t, &table, &r) {
+        bool concerned = rule == NULL;
+
+        rc = log_read(&r, rule, &e, &concerned);
+        if (rc == 0 && concerned && e.time_ms >= since_ms)
+            rc = visit(context, &e);
+    }
     store_end(t);
-    return rc;
+    return rc == -ENOENT ? 0 : rc;
 }
 
 /* --- readers ---------------------------------------------------------------- */
@@ -667,39 +644,20 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
 
 /* --- the whole policy ----------------------------------------------------- */
 
-struct load {
-    struct policy *out;
-    enum policy_kind kind;
-    size_t rule; /* whose suffixes come now */
-};
-
-/* What cannot be read stays in the list, empty, until all of it goes. */
-static int load_object(void *context, const struct store_record *r)
-{
-    const struct load *l = context;
-    void *object = policy_add(l->out, l->kind);
-
-    if (object == NULL)
-        return -ENOMEM;
-    return record_read(l->kind, r, object);
-}
-
 /* They come in the order of their rules' names, which is that of the rules. */
-static int load_suffix(void *context, const struct store_record *record)
+static int load_suffix(struct policy *p, size_t *rule, const struct store_bytes *key)
 {
-    struct load *l = context;
-    struct policy *p = l->out;
     struct policy_rule *r;
     struct suffix *all;
     struct policy_key k;
 
-    if (!key_read(&record->key, &k))
+    if (!key_read(key, &k))
         return -EBADMSG;
-    while (l->rule < p->n_rules && strcmp(p->rules[l->rule].name, k.front) != 0)
-        l->rule++;
-    if (l->rule == p->n_rules)
+    while (*rule < p->n_rules && strcmp(p->rules[*rule].name, k.front) != 0)
+        ++*rule;
+    if (*rule == p->n_rules)
         return -EBADMSG; /* nobody's */
-    r = &p->rules[l->rule];
+    r = &p->rules[*rule];
     all = policy_list_add(r->suffixes, r->n_suffixes, sizeof *all);
     if (all == NULL)
         return -ENOMEM;
@@ -710,22 +668,32 @@ static int load_suffix(void *context, const struct store_record *record)
 
 int policy_load(struct store *store, struct policy *out, uint64_t *serial)
 {
-    struct load l = {.out = out};
+    struct store_key table = {.len = 1};
+    struct store_record r;
     struct store_txn *t;
     uint64_t time_ms;
+    size_t rule = 0;
     int rc = store_begin(store, false, &t);
 
     *out = (struct policy){0};
     if (rc != 0)
         return rc;
-    rc = log_last(t, serial, &time_ms);
-    for (; l.kind < POLICY_KINDS && rc == 0; l.kind++)
-        rc = store_each(t, &(struct store_key){1, {(uint8_t)policy_tables[l.kind]}}, load_object,
-                        &l);
-    if (rc == 0)
-        rc = store_each(t, &(struct store_key){1, {TABLE_RULE_SUFFIX}}, load_suffix, &l);
+    rc = log_last(t, serial, &time_ms) == 0 ? -ENOENT : -EBADMSG;
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == -ENOENT; kind++) {
+        table.data[0] = (uint8_t)policy_tables[kind];
+        STORE_EACH(rc, t, &table, &r) {
+            void *object = policy_add(out, kind); /* what cannot be read stays in it, empty */
+
+            rc = object == NULL ? -ENOMEM : record_read(kind, &r, object);
+        }
+    }
+    table.data[0] = TABLE_RULE_SUFFIX;
+    if (rc == -ENOENT)
+        STORE_EACH(rc, t, &table, &r)
+            rc = load_suffix(out, &rule, &r.key);
     store_end(t);
-    if (rc != 0)
-        policy_fini(out);
+    if (rc == -ENOENT)
+        return 0;
+    policy_fini(out);
     return rc;
 }

@@ -96,11 +96,10 @@ struct store_bytes record_write(enum policy_kind, const void *object, uint8_t bu
 /* Key and value; a rule without its suffixes. From malloc; 0, -EBADMSG, -ENOMEM. */
 int record_read(enum policy_kind, const struct store_record *, void *object);
 
-/* The same with a transaction: put and removed with the entries that follow. As store_get(),
- * store_put() and store_del(). */
-int record_get(struct store_txn *, enum policy_kind, const char *name, union policy_object *);
-int record_put(struct store_txn *, enum policy_kind, const void *object);
-int record_del(struct store_txn *, enum policy_kind, const void *object);
+/* The same with a transaction: put, as by store_put(), or removed (STORE_REPLACED, -ENOENT,
+ * -errno) with the entries that follow. */
+int record_get(struct store_txn *, enum policy_kind, const void *object, union policy_object *);
+int record_set(struct store_txn *, enum policy_kind, const void *object, bool put);
 int record_set_suffix(struct store_txn *, const struct suffix *, const char *rule, bool put);
 
 /* One record per change: who, when, why, what. The last one tells serial and time of the policy. */

@@ -76,20 +76,15 @@ struct store {
 /* LMDB's numbers and errno's, as -errno; what LMDB does not like is damage. */
 static int translate(int rc)
 {
-    switch (rc) {
-    case 0:
-        return 0;
-    case MDB_NOTFOUND:
-        return -ENOENT;
-    case MDB_MAP_FULL:
-        return -ENOSPC;
-    case MDB_READERS_FULL:
-        return -EUSERS;
-    case MDB_BAD_VALSIZE:
-        return -ENAMETOOLONG;
-    default:
-        return rc > 0 ? -rc : -EBADMSG;
-    }
+    static const int pairs[][2] = {{MDB_NOTFOUND, -ENOENT},
+                                   {MDB_MAP_FULL, -ENOSPC},
+                                   {MDB_READERS_FULL, -EUSERS},
+                                   {MDB_BAD_VALSIZE, -ENAMETOOLONG}};
+
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
+        if (rc == pairs[i][0])
+            return pairs[i][1];
+    return rc < 0 ? -EBADMSG : -rc;
 }
 
 /* --- values --------------------------------------------------------------- */
@@ -160,12 +155,9 @@ static int open_txn(struct store_txn *t, struct store *s, bool change)
 
     *t = (struct store_txn){.store = s, .is_change = change};
     rc = mdb_txn_begin(s->env, NULL, change ? 0 : MDB_RDONLY, &t->txn);
-    if (rc == MDB_READERS_FULL && store_sweep(s) > 0)
-        rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &t->txn);
-    if (rc == 0) {
-        rc = mdb_cursor_open(t->txn, s->dbi, &t->cursor);
-        if (rc != 0)
-            mdb_txn_abort(t->txn);
+    if (rc == 0 && (rc = mdb_cursor_open(t->txn, s->dbi, &t->cursor)) != 0) {
+        mdb_txn_abort(t->txn);
+        t->txn = NULL;
     }
     return translate(rc);
 }
@@ -370,17 +362,6 @@ int store_step(struct store_txn *t, enum store_step where, const struct store_ke
     if (ops[where] == MDB_SET_RANGE && store_compare(&out->key, key) < 0)
         return -EBADMSG;
     return open_value(&out->key, &out->value);
-}
-
-int store_each(struct store_txn *t, const struct store_key *prefix, store_visit *visit,
-               void *context)
-{
-    struct store_record r;
-    int rc = store_step(t, STORE_SEEK, prefix, prefix->len, &r);
-
-    while (rc == 0 && (rc = visit(context, &r)) == 0)
-        rc = store_step(t, STORE_NEXT, prefix, prefix->len, &r);
-    return rc == -ENOENT ? 0 : rc;
 }
 
 /* --- writing -------------------------------------------------------------- */

@@ -113,10 +113,11 @@ int store_step(struct store_txn *, enum store_step, const struct store_key *, si
 int store_compare(const struct store_bytes *, const struct store_key *);
 void store_key_copy(struct store_key *, const struct store_bytes *);
 
-/* Visits all records that begin with prefix. -EBADMSG: one is damaged. Not 0 stops, but no
- * visitor says -ENOENT, or writes. */
-typedef int store_visit(void *context, const struct store_record *);
-int store_each(struct store_txn *, const struct store_key *prefix, store_visit *, void *context);
+/* Each record that begins with the key. The loop ends when its body sets rc to anything but 0,
+ * and with -ENOENT behind the last. */
+#define STORE_EACH(rc, txn, key, record)                                                           \
+    for ((rc) = store_step(txn, STORE_SEEK, key, (key)->len, record); (rc) == 0;                   \
+         (rc) = (rc) != 0 ? (rc) : store_step(txn, STORE_NEXT, key, (key)->len, record))
 
 /* A failed write spoils the transaction: store_commit() then fails as well. */
 enum { STORE_SAME, STORE_ADDED, STORE_REPLACED };
@@ -137,6 +138,7 @@ int store_settle(struct store_txn *, int rc);
 /* --- pages.c: the file, read without LMDB ---------------------------------- */
 
 enum { PAGES_WHY = 120 };
+typedef int store_visit(void *context, const struct store_record *);
 struct pages_walk {
     /* Of each record in the order of keys, as it lies there; of NULL when it begins, perhaps
      * not for the first time. NULL: only the pages count. */
