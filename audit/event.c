@@ -5,10 +5,10 @@
  * Packed are the numbers as they lie in memory, and each name, text and host as far
  * as it is used. The ring:
  *
- *   [u64 length | record, padded to 8] ... [WRAP] ... end
+ *   [u64 length | record, padded to 8] ... end | room for one record
  *
- * head and tail only grow; their low bits are the place. A record is never
- * split: when it does not fit before the end, a marker sends the reader to the
+ * head and tail only grow; their low bits are the place. A record is never split: one
+ * that begins before the end may go beyond it, and the next begins as far behind the
  * start. The producer writes head, the consumer tail, each on a cache line of
  * its own; the producer keeps a copy of tail, and so touches the other's line
  * only when the ring looks full.
@@ -130,27 +130,25 @@ void audit_event_unpack(struct audit_event *e, const uint8_t *packed, size_t len
 
 /* --- the ring ----------------------------------------------------------------------- */
 
-enum { LINE = 64, LENGTH = 8, WRAP = UINT16_MAX };
+enum { LINE = 64, LENGTH = 8 };
 
 struct audit_ring {
-    size_t size; /* of bytes[]; a power of two */
+    size_t size; /* a power of two */
     /* producer */
     _Alignas(LINE) _Atomic size_t head;
     size_t tail_seen;
     _Atomic uint64_t dropped;
     /* consumer */
     _Alignas(LINE) _Atomic size_t tail;
-    size_t next; /* tail behind the record that was peeked at */
     _Alignas(LINE) uint8_t bytes[];
 };
 
 struct audit_ring *audit_ring_new(size_t bytes)
 {
-    struct audit_ring *r;
+    struct audit_ring *r = NULL;
 
-    if (bytes < LINE || (bytes & (bytes - 1)) != 0)
-        return NULL;
-    r = aligned_alloc(LINE, sizeof *r + bytes);
+    if (bytes >= LINE && (bytes & (bytes - 1)) == 0)
+        r = aligned_alloc(LINE, sizeof *r + bytes + LINE + AUDIT_EVENT_MAX);
     if (r == NULL)
         return NULL;
     memset(r, 0, sizeof *r);
@@ -158,39 +156,24 @@ struct audit_ring *audit_ring_new(size_t bytes)
     return r;
 }
 
-static size_t record_size(size_t len)
+static size_t record_size(uint64_t len)
 {
     return (LENGTH + len + 7) & ~(size_t)7;
-}
-
-/* Packs the event with its length into at most `room` octets, a multiple of 8; the
- * octets used, 0 if it does not fit. */
-static size_t put_record(uint8_t *out, size_t room, const struct audit_event *e)
-{
-    uint64_t len = room > 0 ? audit_event_pack(e, out + LENGTH, room - LENGTH) : 0;
-
-    if (len > 0)
-        memcpy(out, &len, sizeof len);
-    return len > 0 ? record_size(len) : 0;
 }
 
 bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
 {
     const size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-    const size_t place = head & (r->size - 1), before_end = r->size - place;
-    const uint64_t wrap = WRAP;
+    uint8_t *record = r->bytes + (head & (r->size - 1));
 
     for (int i = 0; i < 2; i++) {
-        size_t left = r->size - (head - r->tail_seen), skipped = 0;
-        size_t used = put_record(r->bytes + place, left < before_end ? left : before_end, e);
+        size_t left = r->size - (head - r->tail_seen); /* a multiple of 8 */
+        size_t room = left < LENGTH + AUDIT_EVENT_MAX ? left : LENGTH + AUDIT_EVENT_MAX;
+        uint64_t len = room > 0 ? audit_event_pack(e, record + LENGTH, room - LENGTH) : 0;
 
-        if (used == 0 && left > before_end) {
-            memcpy(r->bytes + place, &wrap, sizeof wrap);
-            skipped = before_end;
-            used = put_record(r->bytes, left - before_end, e);
-        }
-        if (used > 0) {
-            atomic_store_explicit(&r->head, head + skipped + used, memory_order_release);
+        if (len > 0) {
+            memcpy(record, &len, LENGTH);
+            atomic_store_explicit(&r->head, head + record_size(len), memory_order_release);
             return true;
         }
         r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
@@ -201,25 +184,22 @@ bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
 
 const struct audit_event *audit_ring_peek(struct audit_ring *r, size_t *len)
 {
-    size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    size_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-    uint64_t n;
+    const size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    const uint8_t *record = r->bytes + (tail & (r->size - 1));
 
-    if (tail == head)
+    if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
         return NULL;
-    memcpy(&n, r->bytes + (tail & (r->size - 1)), sizeof n);
-    if (n == WRAP) {
-        tail += r->size - (tail & (r->size - 1));
-        memcpy(&n, r->bytes, sizeof n);
-    }
-    r->next = tail + record_size(n);
-    *len = n;
-    return (const void *)(r->bytes + (tail & (r->size - 1)) + LENGTH);
+    memcpy(len, record, LENGTH);
+    return (const void *)(record + LENGTH);
 }
 
 void audit_ring_release(struct audit_ring *r)
 {
-    atomic_store_explicit(&r->tail, r->next, memory_order_release);
+    const size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    uint64_t len;
+
+    memcpy(&len, r->bytes + (tail & (r->size - 1)), LENGTH);
+    atomic_store_explicit(&r->tail, tail + record_size(len), memory_order_release);
 }
 
 uint64_t audit_ring_dropped(const struct audit_ring *r)

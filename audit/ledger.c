@@ -5,7 +5,8 @@
  * A row is taken from memory, else loaded, else begun; it stays in memory after
  * the commit, so that a client that asks often is read once. Rows are found by
  * a hash with a secret key alone; a name is spelled out only for a row that is
- * not in memory. All of them lie in one arena and are forgotten together.
+ * not in memory. All of them lie in one arena and are forgotten together. Rows
+ * reach SQLite by the dozen: a statement takes BULK.
  *
  * What many events have in common is a row, too, which is written once. Its number
  * is that of the first event that names it, and no event LEDGER_SHARED numbers later
@@ -14,6 +15,7 @@
 #include "audit/ledger.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,11 +27,11 @@
 #include "wire/present.h"
 #include "wire/types.h"
 
-/* Rows in memory and rows that wait to be written; an event touches a few dozen
- * at most, two of each rule and one of each host. */
-enum { ROWS = 65536, TOUCHED = 65536, FEW = 64, PLACES = 4 * ROWS };
-enum { SKETCH = 32, AHEAD = 4, KEY_TEXT = NAME_TEXT + 8 };
-enum { HOSTS_TEXT = AUDIT_HOSTS * (NAME_TEXT + 8) };
+/* Rows in memory; an event touches a few dozen at most, two of each rule and one of each
+ * host. */
+enum { ROWS = 65536, TOUCHED = ROWS + 64, PLACES = 2 * ROWS, BULK = 32 };
+enum { SKETCH = 32, SLOTS = 16 /* suffixes of a client */ };
+enum { KEY_TEXT = NAME_TEXT + 8, HOSTS_TEXT = AUDIT_HOSTS * KEY_TEXT, SQL_TEXT = 8192 };
 enum { IN_SHADOW = -1 };
 /* Bits of an event, as the view reads them. */
 enum { REPEAT = 1, CACHED = 2, DNSSEC_OK = 4, RD = 8, CD = 16, AD = 32, TCP = 64 };
@@ -38,6 +40,35 @@ static const uint64_t hour_ms = 3600000;
 static const int64_t same_search_ms = 60000;
 /* Of the hashes that are stored. */
 static const struct hash_key stored = {0x636c69656e742121u, 0x736b657463682121u};
+
+/* Those of the ledger, which have a name but for the hour, come first. */
+enum table { CLIENT, SUFFIX, HOST, RULE, HOUR, LEDGER, SLOT = LEDGER, EVENT, ANSWER, TABLES };
+enum { NUMBERS = 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_NAME(SCHEMA_ONE) };
+static const struct kind {
+    const char *name, *columns;
+    int width; /* columns with the id */
+} kinds[TABLES] = {
+    {"client", SCHEMA_CLIENT ",sketch", 2 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
+    {"suffix", SCHEMA_NAME ",sketch", NUMBERS + 1},
+    {"host", SCHEMA_NAME ",sketch", NUMBERS + 1},
+    {"rule", SCHEMA_NAME ",sketch", NUMBERS + 1},
+    {"hour", SCHEMA_HOUR ",sketch", 2 SCHEMA_COMMON(SCHEMA_ONE)},
+    {"client_suffix", SCHEMA_SLOT, 5},
+    {"event", SCHEMA_EVENT, 13},
+    {"answer", SCHEMA_ANSWER, 21},
+};
+
+/* What a column is given; a text that is NULL is NULL there. */
+struct value {
+    enum { IS_NUMBER, IS_TEXT, IS_BLOB } is;
+    int64_t n; /* or how many octets */
+    const void *p;
+};
+/* clang-format off */
+#define N(x) {IS_NUMBER, (int64_t)(x), NULL}
+#define T(x) {IS_TEXT, 0, x}
+#define T_OR_NULL(x) T((x)[0] != '\0' ? (x) : NULL)
+/* clang-format on */
 
 /* One suffix of a client. */
 struct slot {
@@ -49,12 +80,11 @@ struct slot {
 
 #define MEMBER(name) int64_t name;
 struct row {
-    const char *name; /* of a new one, until it is written */
-    enum store_table table;
+    enum table table;
     uint8_t n_slots, n_sketch;
     bool touched, other;
     union {
-        int64_t numbers[STORE_NUMBERS];
+        int64_t numbers[NUMBERS];
         struct {
             int64_t id;
             SCHEMA_COMMON(MEMBER)
@@ -69,30 +99,30 @@ struct row {
         };
     };
     union {
-        struct slot slots[STORE_SLOTS]; /* of a client */
-        uint32_t sketch[SKETCH];        /* of a name: the smallest hashes of its clients */
+        struct slot slots[SLOTS]; /* of a client */
+        uint32_t sketch[SKETCH];  /* of a name: the smallest hashes of its clients */
     };
 };
 
 /* In numbers[], an outcome's place without its number: passed is behind attempts. */
 enum { OUTCOME_NUMBER = (offsetof(struct row, attempts) - offsetof(struct row, id)) / 8 };
 
-/* In the order of the tables, so that their pages are visited once each. */
-struct touched {
-    uint64_t order;
-    struct row *row;
-};
-
 struct ledger {
     struct audit_store *store;
+    sqlite3_stmt *find[SLOT + 1], *begin[LEDGER]; /* of a name or hour, or slots of a client */
+    struct {
+        sqlite3_stmt *q;
+        int rows; /* that wait in it */
+    } put[TABLES];
     const struct audit_event *event; /* that is being added */
     uint32_t client;                 /* hash of its client */
     const char *forwarder;
     struct hash_key secret;
-    struct arena *arena; /* rows and their names */
+    struct arena *arena;   /* rows */
+    int64_t known[LEDGER]; /* rows of each table, which is read at once with `next` */
+    int64_t next;          /* number of the next event; 0: it is not known, nor are those above */
+    int64_t most[LEDGER];
     size_t n, n_touched;
-    int64_t next; /* number of the next event; 0: it is not known, nor are those below */
-    int64_t count[STORE_LEDGER], last_id[STORE_LEDGER], most[STORE_LEDGER];
     struct place {
         uint64_t hash; /* 0: empty */
         union {
@@ -100,33 +130,149 @@ struct ledger {
             int64_t shared; /* the number of what events have in common */
         };
     } places[PLACES]; /* open addressing */
-    struct touched touched[TOUCHED];
+    /* In the order of the tables, so that their pages are visited once each. */
+    struct touched {
+        uint64_t order;
+        struct row *row;
+    } touched[TOUCHED];
 };
 
-struct ledger *ledger_new(struct audit_store *store, const char *forwarder)
+/* --- statements --------------------------------------------------------------------- */
+
+/* Those of a table: that which writes BULK rows, of which those without an id are not
+ * there; those which find and begin the row of a name or hour. */
+static int prepare_rows(struct ledger *l, enum table t)
 {
-    struct ledger *l = calloc(1, sizeof *l);
+    const struct kind *k = &kinds[t];
+    char text[SQL_TEXT];
+    struct str sql;
+    int rc;
+
+    str_init(&sql, text, sizeof text);
+    str_addf(&sql, "INSERT%s INTO %s(id%s)", t == SLOT ? " OR REPLACE" : "", k->name, k->columns);
+    for (int row = 0; row < BULK; row++) {
+        str_add(&sql, row > 0 ? " UNION ALL SELECT ?" : " SELECT ?");
+        for (int i = 1; i < k->width; i++)
+            str_add(&sql, ",?");
+        str_addf(&sql, " WHERE ?%d NOTNULL", row * k->width + 1);
+    }
+    if (t < LEDGER) /* it is there: its name stays, and its place in the index */
+        str_addf(&sql, " ON CONFLICT(id) DO UPDATE SET (%s)=(", k->columns + 1);
+    for (const char *c = k->columns; t < LEDGER && c != NULL; c = strchr(c + 1, ','))
+        str_addf(&sql, "%sexcluded.%.*s", c == k->columns ? "" : ",", (int)strcspn(c + 1, ","),
+                 c + 1);
+    str_add(&sql, t < LEDGER ? ")" : "");
+    rc = audit_store_prepare(l->store, text, &l->put[t].q);
+    if (rc != 0 || t > SLOT)
+        return rc;
+    snprintf(text, sizeof text, "SELECT id%s FROM %s WHERE %s", k->columns, k->name,
+             t == SLOT   ? "id BETWEEN 16*?1 AND 16*?1+15"
+             : t == HOUR ? "id=?"
+                         : "name=?");
+    if ((rc = audit_store_prepare(l->store, text, &l->find[t])) != 0 || t == SLOT)
+        return rc;
+    snprintf(text, sizeof text, "INSERT INTO %s(%s) VALUES(?)", k->name, t == HOUR ? "id" : "name");
+    return audit_store_prepare(l->store, text, &l->begin[t]);
+}
+
+static int flush_rows(struct ledger *l, enum table t)
+{
+    int rc = 0;
+
+    for (int i = l->put[t].rows; i > 0 && i < BULK; i++)
+        sqlite3_bind_null(l->put[t].q, i * kinds[t].width + 1); /* no row has that id */
+    if (l->put[t].rows > 0)
+        rc = audit_store_step(l->store, l->put[t].q);
+    l->put[t].rows = 0;
+    return rc;
+}
+
+/* Writes a row, once there are BULK; columns behind the nth are NULL. */
+static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
+{
+    sqlite3_stmt *q = l->put[t].q;
+    int at = l->put[t].rows * kinds[t].width + 1;
+
+    for (int i = 0; i < kinds[t].width; i++, at++)
+        if (i < n && v[i].is == IS_NUMBER)
+            sqlite3_bind_int64(q, at, v[i].n);
+        else if (i < n && v[i].is == IS_BLOB)
+            sqlite3_bind_blob(q, at, v[i].p, (int)v[i].n, SQLITE_STATIC);
+        else
+            sqlite3_bind_text(q, at, i < n ? v[i].p : NULL, -1, SQLITE_TRANSIENT);
+    return ++l->put[t].rows == BULK ? flush_rows(l, t) : 0;
+}
+
+/* Takes the row that a statement gives for a name, or for the hour. 1; 0: it gives none. */
+static int take_row(struct ledger *l, sqlite3_stmt *q, const char *name, struct row *row)
+{
+    int rc, size, n = kinds[row->table].width - 1;
+
+    if (row->table == HOUR)
+        sqlite3_bind_int64(q, 1, row->id);
+    else
+        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    if ((rc = audit_store_step(l->store, q)) != 1)
+        return rc;
+    for (int i = 0; i < n; i++)
+        row->numbers[i] = sqlite3_column_int64(q, i);
+    if ((size = sqlite3_column_bytes(q, n)) > 0 && size <= (int)sizeof row->sketch)
+        memcpy(row->sketch, sqlite3_column_blob(q, n), (size_t)size);
+    row->n_sketch = (uint8_t)((size_t)size / sizeof *row->sketch);
+    sqlite3_reset(q);
+    return 1;
+}
+
+static int take_slots(struct ledger *l, struct row *client)
+{
+    sqlite3_stmt *q = l->find[SLOT];
+    int rc;
+
+    sqlite3_bind_int64(q, 1, client->id);
+    while ((rc = audit_store_step(l->store, q)) == 1) { /* id suffix last verdict outcome */
+        client->n_slots = (uint8_t)(sqlite3_column_int(q, 0) % SLOTS + 1);
+        client->slots[client->n_slots - 1] = (struct slot){
+            .last = sqlite3_column_int64(q, 2),
+            .suffix = (uint32_t)sqlite3_column_int64(q, 1),
+            .verdict = (uint8_t)sqlite3_column_int(q, 3),
+            .outcome = (uint8_t)sqlite3_column_int(q, 4),
+        };
+    }
+    return rc;
+}
+
+/* --- life --------------------------------------------------------------------------- */
+
+int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
+{
+    struct ledger *l = *out = calloc(1, sizeof *l);
     struct random random;
+    int rc = 0;
 
     if (l == NULL)
-        return NULL;
+        return -ENOMEM;
     random_init(&random);
     random_bytes(&random, &l->secret, sizeof l->secret);
     l->store = store;
     l->forwarder = forwarder;
-    return l;
+    for (enum table t = 0; t < TABLES && rc == 0; t++)
+        rc = prepare_rows(l, t);
+    return rc;
 }
 
 void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
 {
-    for (int t = 0; t < STORE_LEDGER; t++)
-        l->most[t] = t == STORE_HOUR ? INT64_MAX : (int64_t)(t == STORE_CLIENT ? clients : names);
+    for (enum table t = 0; t < LEDGER; t++)
+        l->most[t] = t == HOUR ? INT64_MAX : (int64_t)(t == CLIENT ? clients : names);
+    ledger_clear(l);
 }
 
 void ledger_clear(struct ledger *l)
 {
     arena_free(l->arena);
     memset(l->places, 0, sizeof l->places);
+    for (enum table t = 0; t < TABLES; t++)
+        l->put[t].rows = 0;
     l->arena = NULL;
     l->n = l->n_touched = 0;
     l->next = 0; /* nor is it known what the database holds */
@@ -136,29 +282,29 @@ void ledger_free(struct ledger *l)
 {
     if (l != NULL)
         arena_free(l->arena);
-    free(l);
+    free(l); /* the statements end with the store */
 }
 
 /* --- rows in memory ---------------------------------------------------------------- */
 
 /* What a row is about is its key: the octets of an address, of a name (with a port for a
- * host), a rule's text, an hour. None: the row (other). Where it is, or, if that is empty,
- * where it goes with this hash. */
-static struct place *place_of(struct ledger *l, enum store_table t, const void *key, size_t len,
-                              uint64_t *hash)
+ * host), a rule's text, an hour. None: the row (other). Its place, which is empty when it
+ * is new. */
+static struct place *place_of(struct ledger *l, enum table t, const void *key, size_t len)
 {
     const struct hash_key secret = {l->secret.k0 ^ (uint64_t)t, l->secret.k1};
-    struct place *p;
+    const uint64_t hash = hash_bytes(&secret, key, len) | 1;
+    struct place *p = &l->places[hash >> 32 & (PLACES - 1)];
 
-    *hash = hash_bytes(&secret, key, len) | 1;
-    p = &l->places[*hash >> 32 & (PLACES - 1)];
-    while (p->hash != 0 && p->hash != *hash)
+    while (p->hash != 0 && p->hash != hash)
         p = p + 1 < l->places + PLACES ? p + 1 : l->places;
+    l->n += p->hash == 0;
+    p->hash = hash;
     return p;
 }
 
 /* The name of its row in the database. */
-static const char *name_of(enum store_table t, const void *key, size_t len, char out[KEY_TEXT])
+static const char *name_of(enum table t, const void *key, size_t len, char out[KEY_TEXT])
 {
     struct cursor c = cursor_make(key, len);
     struct addr client = {.port = 0};
@@ -166,110 +312,62 @@ static const char *name_of(enum store_table t, const void *key, size_t len, char
 
     if (len == 0) {
         str_copy(out, KEY_TEXT, "(other)");
-    } else if (t == STORE_CLIENT) {
+    } else if (t == HOUR) {
+        out[0] = '\0'; /* it is a number */
+    } else if (t == CLIENT) {
         memcpy(client.ip, key, sizeof client.ip);
         addr_print(&client, out);
-    } else if (t == STORE_RULE) {
+    } else if (t == RULE) {
         str_copy(out, KEY_TEXT, key);
     } else {
         name_read(&c, &name);
         name_print(&name, out);
-        if (t == STORE_HOST)
+        if (t == HOST)
             snprintf(out + strlen(out), 8, ":%u", cursor_u16(&c));
     }
     return out;
 }
 
-/* What the database holds, in numbers. */
-static int load_numbers(struct ledger *l)
+/* The row of a key that is not in memory: it is loaded, or begun; 1: there are too many. */
+static int load_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
 {
-    int rc = 1;
-
-    for (int t = 0; t < STORE_LEDGER && rc == 1; t++) {
-        const char *table = store_kinds[t].name;
-        char sql[256];
-        int64_t n[2];
-
-        snprintf(sql, sizeof sql,
-                 "SELECT (SELECT count(*) FROM %s),"
-                 "ifnull((SELECT seq FROM sqlite_sequence WHERE name='%s'),0)",
-                 table, table);
-        rc = audit_store_sql(l->store, n, sql);
-        l->count[t] = n[0];
-        l->last_id[t] = n[1];
-    }
-    if (rc == 1)
-        rc = audit_store_sql(l->store, &l->next, "SELECT ifnull(max(id),0)+1 FROM event");
-    return rc == 1 ? 0 : rc;
-}
-
-/* The row of a key, or of (other) when there are too many; a new one is loaded or
- * begun. */
-static int find(struct ledger *l, enum store_table t, const void *key, size_t len, struct row **out)
-{
-    struct row row = {.table = t, .other = len == 0};
-    int64_t slots[STORE_SLOTS][STORE_SLOT_NUMBERS];
-    size_t size = sizeof row.sketch;
-    uint64_t hash;
-    struct place *place = place_of(l, t, key, len, &hash);
-    char name[KEY_TEXT];
-    int found, n = 0;
-
-    if (place->hash != 0) {
-        *out = place->row;
-        return 0;
-    }
-    if (t == STORE_HOUR)
-        memcpy(&row.id, key, sizeof row.id);
-    else
-        name_of(t, key, len, name);
-    found = audit_store_get(l->store, t, name, row.id, row.numbers, row.sketch, &size);
-    if (found == 0 && !row.other && l->count[t] >= l->most[t])
-        return find(l, t, NULL, 0, out);
-    if (found > 0 && t == STORE_CLIENT)
-        n = audit_store_get(l->store, STORE_SLOT, NULL, row.id, slots[0], NULL, NULL);
-    if (found < 0 || n < 0)
-        return found < 0 ? found : n;
-    row.n_sketch = (uint8_t)(found > 0 ? size / sizeof *row.sketch : 0);
-    for (int i = 0; i < n; i++) {
-        const int64_t *v = slots[i], k = v[0] % STORE_SLOTS; /* id suffix last verdict outcome */
-
-        row.n_slots = (uint8_t)(k + 1);
-        row.slots[k] = (struct slot){v[2], (uint32_t)v[1], (uint8_t)v[3], (uint8_t)v[4], false};
-    }
-    if (l->arena == NULL && (l->arena = arena_new()) == NULL)
-        return -ENOMEM;
-    if (found == 0 && t != STORE_HOUR) {
-        if ((row.name = arena_strdup(l->arena, name)) == NULL)
-            return -ENOMEM;
-        row.id = ++l->last_id[t];
-        l->count[t]++;
-    }
     /* The slots are most of a row, and only clients have them. */
-    size = t == STORE_CLIENT ? sizeof row : offsetof(struct row, sketch) + sizeof row.sketch;
-    if ((*out = arena_alloc(l->arena, size)) == NULL)
-        return -ENOMEM;
-    memcpy(*out, &row, size);
-    *place = (struct place){hash, {*out}};
-    l->n++;
-    return 0;
+    const size_t size = t == CLIENT ? sizeof **out : offsetof(struct row, sketch[SKETCH]);
+    struct row row = {.table = t, .other = len == 0};
+    char name[KEY_TEXT];
+    int rc;
+
+    if (t == HOUR)
+        memcpy(&row.id, key, sizeof row.id);
+    rc = take_row(l, l->find[t], name_of(t, key, len, name), &row);
+    if (rc == 0 && !row.other && l->known[t] >= l->most[t])
+        return 1;
+    if (rc == 0) {
+        rc = take_row(l, l->begin[t], name, &row);
+        row.id = sqlite3_last_insert_rowid(sqlite3_db_handle(l->begin[t]));
+        l->known[t]++;
+    } else if (rc == 1) {
+        rc = t == CLIENT ? take_slots(l, &row) : 0;
+    }
+    if (rc == 0 && l->arena == NULL)
+        l->arena = arena_new();
+    if (rc == 0 && (l->arena == NULL || (*out = arena_alloc(l->arena, size)) == NULL))
+        rc = -ENOMEM;
+    if (rc == 0)
+        memcpy(*out, &row, size);
+    return rc;
 }
 
-/* Rows lie far apart, and a row is several lines of the processor's cache. */
-static void prefetch_row(const struct row *r)
+/* The row of a key, or of (other) when there are too many. */
+static int find_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
 {
-    for (size_t at = 0; at < offsetof(struct row, slots) + 64; at += 64)
-        PREFETCH((const uint8_t *)r + at);
-}
+    struct place *place = place_of(l, t, key, len);
+    int rc = place->row == NULL ? load_row(l, t, key, len, &place->row) : 0;
 
-void ledger_expect(struct ledger *l, const void *packed)
-{
-    const uint8_t *ip = ((const struct audit_event *)packed)->client.ip; /* packed as it is */
-    uint64_t hash;
-    const struct place *p = place_of(l, STORE_CLIENT, ip, 16, &hash);
-
-    if (p->hash != 0)
-        prefetch_row(p->row);
+    if (rc == 1)
+        rc = find_row(l, t, NULL, 0, &place->row);
+    *out = place->row;
+    return rc;
 }
 
 static int by_order(const void *a, const void *b)
@@ -281,40 +379,30 @@ static int by_order(const void *a, const void *b)
 
 int ledger_save(struct ledger *l)
 {
-    struct audit_store *store = l->store;
     int rc = 0;
 
     qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
     for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
         struct row *r = l->touched[i].row;
-        const enum store_table t = r->table;
+        const int n = kinds[r->table].width - 1;
+        struct value v[NUMBERS + 1];
 
-        prefetch_row(l->touched[i + AHEAD < l->n_touched ? i + AHEAD : i].row);
-        audit_store_number(store, t, r->id);
-        audit_store_text(store, t, r->name);
-        for (int k = 1; k < store_kinds[t].n; k++)
-            audit_store_number(store, t, r->numbers[k]);
-        if (r->n_sketch > 0)
-            audit_store_blob(store, t, r->sketch, r->n_sketch * sizeof *r->sketch);
-        rc = audit_store_row(store, t);
+        for (int k = 0; k < n; k++)
+            v[k] = (struct value)N(r->numbers[k]);
+        v[n] = (struct value){IS_BLOB, r->n_sketch * (int64_t)sizeof *r->sketch, r->sketch};
+        rc = put_row(l, r->table, v, n + (r->n_sketch > 0));
+        r->touched = false;
         for (int k = 0; k < r->n_slots && rc == 0; k++) {
             struct slot *s = &r->slots[k];
+            const struct value slot[] = {N(SLOTS * r->id + k), N(s->suffix), N(s->last),
+                                         N(s->verdict), N(s->outcome)};
 
-            if (!s->touched)
-                continue;
-            audit_store_number(store, STORE_SLOT, STORE_SLOTS * r->id + k);
-            audit_store_number(store, STORE_SLOT, s->suffix);
-            audit_store_number(store, STORE_SLOT, s->last);
-            audit_store_number(store, STORE_SLOT, s->verdict);
-            audit_store_number(store, STORE_SLOT, s->outcome);
-            rc = audit_store_row(store, STORE_SLOT);
+            rc = s->touched ? put_row(l, SLOT, slot, 5) : 0;
             s->touched = false;
         }
-        r->touched = false;
-        r->name = NULL;
     }
-    if (rc == 0)
-        rc = audit_store_flush(store);
+    for (enum table t = 0; t < TABLES && rc == 0; t++)
+        rc = flush_rows(l, t);
     l->n_touched = 0;
     if (l->n > ROWS)
         ledger_clear(l);
@@ -369,10 +457,10 @@ static void sketch_add(struct row *r, uint32_t hash)
 
 /* The row of a name. rule: the row of the rule that decided, 0 = none; IN_SHADOW: the
  * name is that of a rule that would have. */
-static int add_name(struct ledger *l, enum store_table t, const void *key, size_t len, int64_t rule,
+static int add_name(struct ledger *l, enum table t, const void *key, size_t len, int64_t rule,
                     struct row **out)
 {
-    int rc = find(l, t, key, len, out);
+    int rc = find_row(l, t, key, len, out);
     struct row *r = *out;
 
     if (rc != 0)
@@ -415,7 +503,7 @@ static int add_targets(struct ledger *l, int64_t rule, int64_t *given)
             continue;
         name_fold_copy(writer_room(&w, h->target.len), h->target.data, h->target.len);
         writer_u16(&w, h->port);
-        if ((rc = add_name(l, STORE_HOST, key, w.len, rule, &r)) != 0)
+        if ((rc = add_name(l, HOST, key, w.len, rule, &r)) != 0)
             return rc;
         r->delivered += host_in(h, e->answer, e->n_answer);
         if (real)
@@ -438,7 +526,7 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
     for (; i < r->n_slots && r->slots[i].suffix != suffix->id; i++)
         if (r->slots[i].last < r->slots[oldest].last)
             oldest = i;
-    if (i == STORE_SLOTS)
+    if (i == SLOTS)
         i = oldest;
     else if (i == r->n_slots)
         r->n_slots++;
@@ -470,73 +558,49 @@ static const char *hosts_print(const struct audit_host *hosts, uint8_t n, char o
     return out;
 }
 
-static const char *text_or_null(const char *text)
-{
-    return text[0] != '\0' ? text : NULL;
-}
-
 /* What the event says that others say as well, and all of a control record. */
 static int put_answer(struct ledger *l)
 {
     const struct audit_event *e = l->event;
+    const bool lost = e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE;
     char type[TYPE_TEXT], rcode[TYPE_TEXT], real_rcode[TYPE_TEXT], server[ADDR_TEXT];
     char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
     char networks[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
-    const char *const texts[] = {
-        l->forwarder,
-        audit_kind_names[e->kind],
-        text_or_null(e->text),
-        type_print(e->qtype, type), /* from here on, of a question */
-        outcome_names[e->outcome],
-        reason_names[e->reason],
-        e->verdict > 0 ? verdict_names[e->verdict] : NULL,
-        addr_is(&e->server, ADDR_ANY) ? NULL : addr_print_port(&e->server, server),
-        rcode_print(e->real_rcode, real_rcode),
-        hosts_print(e->real, e->n_real, real),
-        hosts_print(e->unapproved, e->n_unapproved, unapproved),
-        rcode_print(e->rcode, rcode),
-        hosts_print(e->answer, e->n_answer, answer),
-        text_or_null(e->rule),
-        e->would > 0 ? outcome_names[e->would] : NULL,
-        text_or_null(e->would_rule),
-        e->n_networks > 0 ? networks : NULL,
+    const struct value row[] = {
+        N(l->next),
+        N(audit_client_error(e) & 0xffff),
+        {lost ? IS_NUMBER : IS_TEXT, (int64_t)e->lost, NULL},
+        {lost ? IS_NUMBER : IS_TEXT, (int64_t)e->lost_from_ms, NULL},
+        T(l->forwarder),
+        T(audit_kind_names[e->kind]),
+        T_OR_NULL(e->text),
+        T(type_print(e->qtype, type)), /* from here on, of a question */
+        T(outcome_names[e->outcome]),
+        T(reason_names[e->reason]),
+        T(e->verdict > 0 ? verdict_names[e->verdict] : NULL),
+        T(addr_is(&e->server, ADDR_ANY) ? NULL : addr_print_port(&e->server, server)),
+        T(rcode_print(e->real_rcode, real_rcode)),
+        T(hosts_print(e->real, e->n_real, real)),
+        T(hosts_print(e->unapproved, e->n_unapproved, unapproved)),
+        T(rcode_print(e->rcode, rcode)),
+        T(hosts_print(e->answer, e->n_answer, answer)),
+        T_OR_NULL(e->rule),
+        T(e->would > 0 ? outcome_names[e->would] : NULL),
+        T_OR_NULL(e->would_rule),
+        T(e->n_networks > 0 ? networks : NULL),
     };
-    const size_t n = e->kind == AUDIT_EVENT ? ARRAY_LEN(texts) : 3;
-    const enum store_table t = STORE_ANSWER;
     struct str s;
 
     str_init(&s, networks, sizeof networks);
     for (uint8_t i = 0; i < e->n_networks; i++)
         str_addf(&s, "%s%s", i > 0 ? " " : "", e->networks[i]);
-    audit_store_number(l->store, t, l->next);
-    audit_store_number(l->store, t, audit_client_error(e) & 0xffff);
-    for (int i = 0; i < 2; i++)
-        if (e->kind == AUDIT_GAP || e->kind == AUDIT_PRUNE)
-            audit_store_number(l->store, t, (int64_t)(i == 0 ? e->lost : e->lost_from_ms));
-        else
-            audit_store_text(l->store, t, NULL);
-    for (size_t i = 0; i < n; i++)
-        audit_store_text(l->store, t, texts[i]);
-    return audit_store_row(l->store, t);
+    return put_row(l, ANSWER, row, e->kind == AUDIT_EVENT ? ARRAY_LEN(row) : 7);
 }
 
 /* The number of a row, or, where it is that of (other), the name of the key. */
-static void put_reference(struct ledger *l, const struct row *r, const void *key, size_t len)
+static struct value reference(const struct row *r, const void *key, size_t len, char text[KEY_TEXT])
 {
-    char text[KEY_TEXT];
-
-    if (r->other)
-        audit_store_text(l->store, STORE_EVENT, name_of(r->table, key, len, text));
-    else
-        audit_store_number(l->store, STORE_EVENT, r->id);
-}
-
-/* The head of a row of events: its number, when, and the row of answers. */
-static void put_time(struct ledger *l, int64_t answer)
-{
-    audit_store_number(l->store, STORE_EVENT, l->next++);
-    audit_store_number(l->store, STORE_EVENT, (int64_t)l->event->wall_ms);
-    audit_store_number(l->store, STORE_EVENT, answer);
+    return r->other ? (struct value)T(name_of(r->table, key, len, text)) : (struct value)N(r->id);
 }
 
 /* The row of a question. answer: what it has in common with others; the rows of its
@@ -547,33 +611,39 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
     static const uint8_t discovery[] = "\6_vlmcs\4_tcp";
     const size_t before = sizeof discovery - 1;
     const struct audit_event *e = l->event;
-    const int64_t numbers[] = {
-        e->client.port,
-        e->id,
-        (e->repeat ? REPEAT : 0) | (e->cached ? CACHED : 0) | (e->edns_do ? DNSSEC_OK : 0) |
-            (e->flags & DNS_RD ? RD : 0) | (e->flags & DNS_CD ? CD : 0) |
-            (e->flags & DNS_AD ? AD : 0) | (e->transport == AUDIT_TCP ? TCP : 0),
-        (int64_t)e->policy_serial,
-        e->real_ms,
-        e->latency_us,
-        previous,
-    };
     const struct name *asked = &e->qname;
-    char text[NAME_TEXT];
-    bool plain;
-
-    put_time(l, answer);
-    put_reference(l, client, e->client.ip, sizeof e->client.ip);
-    put_reference(l, suffix, name->data, name->len);
+    char text[NAME_TEXT], client_name[KEY_TEXT], suffix_name[KEY_TEXT];
     /* The name as it was asked, when it is not what the suffix's text says. */
-    plain = asked->len == before + name->len && memcmp(asked->data, discovery, before) == 0 &&
-            memcmp(asked->data + before, name->data, name->len) == 0 &&
-            (name->len == 1 || name->data[name->len - 2] != '.');
-    audit_store_text(l->store, STORE_EVENT, plain ? NULL : name_print(asked, text));
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-        audit_store_number(l->store, STORE_EVENT, numbers[i]);
-    return audit_store_row(l->store, STORE_EVENT);
+    const bool plain = asked->len == before + name->len &&
+                       memcmp(asked->data, discovery, before) == 0 &&
+                       memcmp(asked->data + before, name->data, name->len) == 0 &&
+                       (name->len == 1 || name->data[name->len - 2] != '.');
+    const struct value row[] = {
+        N(l->next++),
+        N(e->wall_ms),
+        N(answer),
+        reference(client, e->client.ip, sizeof e->client.ip, client_name),
+        reference(suffix, name->data, name->len, suffix_name),
+        T(plain ? NULL : name_print(asked, text)),
+        N(e->client.port),
+        N(e->id),
+        N((e->repeat ? REPEAT : 0) | (e->cached ? CACHED : 0) | (e->edns_do ? DNSSEC_OK : 0) |
+          (e->flags & DNS_RD ? RD : 0) | (e->flags & DNS_CD ? CD : 0) |
+          (e->flags & DNS_AD ? AD : 0) | (e->transport == AUDIT_TCP ? TCP : 0)),
+        N(e->policy_serial),
+        N(e->real_ms),
+        N(e->latency_us),
+        N(previous),
+    };
+
+    return put_row(l, EVENT, row, ARRAY_LEN(row));
 }
+
+/* What the database holds, in numbers. */
+static const char known_sql[] =
+    "SELECT (SELECT count(*) FROM client),(SELECT count(*) FROM suffix),(SELECT count(*) FROM "
+    "host),"
+    "(SELECT count(*) FROM rule),0,(SELECT ifnull(max(id),0)+1 FROM event)";
 
 int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
 {
@@ -582,35 +652,36 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     struct row *rule, *suffix, *client, *at_hour;
     struct place *shared;
     struct name name;
-    uint64_t hash;
     size_t start;
-    int rc = l->next > 0 ? 0 : load_numbers(l);
+    int rc = 0;
 
-    l->event = e;
-    if (rc == 0 && e->kind != AUDIT_EVENT)
-        rc = put_answer(l);
-    if (rc != 0)
+    if (l->next == 0 && (rc = audit_store_sql(l->store, l->known, known_sql)) != 1)
         return rc;
+    l->event = e;
     if (e->kind != AUDIT_EVENT) {
-        put_time(l, l->next);
-        return audit_store_row(l->store, STORE_EVENT);
+        const struct value row[] = {N(l->next), N(e->wall_ms), N(l->next)};
+
+        rc = put_answer(l);
+        l->next++;
+        return rc != 0 ? rc : put_row(l, EVENT, row, 3);
     }
     l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
     audit_event_suffix(e, &name);
+    rc = 0;
     if (e->rule[0] != '\0') {
-        rc = add_name(l, STORE_RULE, e->rule, strlen(e->rule), 0, &rule);
+        rc = add_name(l, RULE, e->rule, strlen(e->rule), 0, &rule);
         rule_id = rc == 0 ? rule->id : 0;
     }
     if (rc == 0 && e->would_rule[0] != '\0')
-        rc = add_name(l, STORE_RULE, e->would_rule, strlen(e->would_rule), IN_SHADOW, &rule);
+        rc = add_name(l, RULE, e->would_rule, strlen(e->would_rule), IN_SHADOW, &rule);
     if (rc == 0)
         rc = add_targets(l, rule_id, &host_id);
     if (rc == 0)
-        rc = add_name(l, STORE_SUFFIX, name.data, name.len, rule_id, &suffix);
+        rc = add_name(l, SUFFIX, name.data, name.len, rule_id, &suffix);
     if (rc == 0)
-        rc = find(l, STORE_CLIENT, e->client.ip, sizeof e->client.ip, &client);
+        rc = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip, &client);
     if (rc == 0)
-        rc = find(l, STORE_HOUR, &hour, sizeof hour, &at_hour);
+        rc = find_row(l, HOUR, &hour, sizeof hour, &at_hour);
     if (rc != 0)
         return rc;
     previous = client->other ? 0 : client->event;
@@ -619,16 +690,13 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     if (!e->counted) {
         /* Behind the name, packed events are the same for many. */
         start = offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
-        shared = place_of(l, STORE_ANSWER, packed + start, len - start, &hash);
-        if (shared->hash == 0 || l->next - shared->shared >= LEDGER_SHARED) {
-            l->n += shared->hash == 0;
-            *shared = (struct place){.hash = hash, .shared = l->next};
+        shared = place_of(l, ANSWER, packed + start, len - start);
+        if (shared->shared == 0 || l->next - shared->shared >= LEDGER_SHARED) {
+            shared->shared = l->next;
             rc = put_answer(l);
         }
         if (rc == 0)
             rc = put_question(l, shared->shared, client, previous, suffix, &name);
     }
-    if (rc == 0 && (l->n_touched > TOUCHED - FEW || l->n > PLACES / 2))
-        rc = ledger_save(l);
-    return rc;
+    return rc == 0 && l->n > ROWS ? ledger_save(l) : rc;
 }

@@ -16,8 +16,9 @@
 
 struct ledger; /* opaque */
 
-/* The store is borrowed; forwarder is the daemon's name in events. NULL: out of memory. */
-struct ledger *ledger_new(struct audit_store *, const char *forwarder);
+/* The store is borrowed; forwarder is the daemon's name in events. 0 or -errno;
+ * ledger_free() either way. */
+int ledger_new(struct ledger **, struct audit_store *, const char *forwarder);
 void ledger_free(struct ledger *);
 /* Above these a new client or name counts in the row (other). */
 void ledger_bounds(struct ledger *, uint64_t clients, uint64_t names);
@@ -28,8 +29,6 @@ enum { LEDGER_SHARED = 20000 };
 /* Takes a question or a control record, which is given packed as well (NULL, 0: it was
  * not). 0 or -errno; after an error, and after a rollback, ledger_clear(). */
 int ledger_add(struct ledger *, const struct audit_event *, const uint8_t *packed, size_t);
-/* A packed event that follows soon: its client's row is brought near. */
-void ledger_expect(struct ledger *, const void *packed);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

@@ -36,40 +36,25 @@
 #include "base/str.h"
 #include "wire/kms.h"
 
-enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */ };
-enum { BULK = 32 /* rows of a statement */, SQL_TEXT = 8192 };
-enum { CHECK_EVERY = 10000 /* instructions of SQLite */ };
-static const uint64_t query_most_ms = 5000;
+enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */, SQL_TEXT = 16384 };
+enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at most */ };
 
 struct audit_store {
     sqlite3 *db;
     uint64_t deadline_ms; /* of a reader's query; 0: there is none */
-    sqlite3_stmt *get[STORE_EVENT];
-    struct {
-        sqlite3_stmt *q;
-        int width;       /* columns of a row that is written */
-        int bound, rows; /* values, and complete rows, that wait */
-    } put[STORE_TABLES];
 };
 
 /* clang-format off */
-const struct store_kind store_kinds[STORE_TABLES] = {
-    {"client", SCHEMA_CLIENT, 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
-    {"suffix", SCHEMA_NAME, STORE_NUMBERS},
-    {"host", SCHEMA_NAME, STORE_NUMBERS},
-    {"rule", SCHEMA_NAME, STORE_NUMBERS},
-    {"hour", SCHEMA_HOUR, 1 SCHEMA_COMMON(SCHEMA_ONE)},
-    {"client_suffix", SCHEMA_SLOT(SCHEMA_COLUMN), STORE_SLOT_NUMBERS},
-    {"event", ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous", 13},
-    {"answer", ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts,unapproved,"
-     "response,answer,rule,would,would_rule,networks", 21},
-};
-
+/* Numbers of the ledger are not given twice. */
+#define TABLE(name, columns) "CREATE TABLE " name "(id INTEGER PRIMARY KEY" columns ");"
+#define LEDGER(name, columns) TABLE(name, " AUTOINCREMENT,name TEXT UNIQUE" columns ",sketch")
 static const char schema_tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL)WITHOUT ROWID;"
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
-    "CREATE TABLE outcome(id INTEGER PRIMARY KEY,word TEXT);"
-    "CREATE TABLE verdict(id INTEGER PRIMARY KEY,word TEXT);";
+    TABLE("outcome", ",word") TABLE("verdict", ",word")
+    LEDGER("client", SCHEMA_CLIENT) LEDGER("suffix", SCHEMA_NAME) LEDGER("host", SCHEMA_NAME)
+    LEDGER("rule", SCHEMA_NAME) LEDGER("hour", SCHEMA_HOUR)
+    TABLE("client_suffix", SCHEMA_SLOT) TABLE("event", SCHEMA_EVENT) TABLE("answer", SCHEMA_ANSWER);
 
 #define COUNTS SCHEMA_COUNTS(SCHEMA_COLUMN)
 #define BIT(bit, yes) "iif(e.bits&" bit ",'" yes "','')"
@@ -174,8 +159,12 @@ static int over_time(void *context)
 
 /* --- statements ------------------------------------------------------------------ */
 
-/* One step; a statement that gives no more rows is reset. */
-static int step(struct audit_store *s, sqlite3_stmt *q)
+int audit_store_prepare(struct audit_store *s, const char *sql, sqlite3_stmt **q)
+{
+    return error_of(s->db, sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, q, NULL));
+}
+
+int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
 {
     int rc;
 
@@ -193,7 +182,7 @@ static int step(struct audit_store *s, sqlite3_stmt *q)
 int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
 {
     sqlite3_stmt *q = NULL;
-    int rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, NULL));
+    int rc = audit_store_prepare(s, sql, &q);
     va_list args;
 
     va_start(args, sql);
@@ -202,7 +191,7 @@ int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
     va_end(args);
     if (rc == 0)
         do
-            rc = step(s, q);
+            rc = audit_store_step(s, q);
         while (rc == 1 && out == NULL);
     for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
         out[i] = sqlite3_column_int64(q, i);
@@ -242,59 +231,20 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
 /* All of it or nothing. */
 static int create(sqlite3 *db)
 {
-    char text[16384];
+    char text[SQL_TEXT];
     struct str s;
 
     str_init(&s, text, sizeof text);
     str_addf(&s,
              "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
-             "PRAGMA application_id=%d;PRAGMA user_version=%d;%s",
-             APPLICATION, FORMAT, schema_tables);
-    for (int t = 0; t < STORE_TABLES; t++) /* numbers of the ledger are not given twice */
-        str_addf(&s, "CREATE TABLE %s(id INTEGER PRIMARY KEY%s%s%s);", store_kinds[t].name,
-                 t < STORE_LEDGER ? " AUTOINCREMENT,name TEXT UNIQUE" : "", store_kinds[t].columns,
-                 t < STORE_LEDGER ? ",sketch" : "");
+             "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
+             APPLICATION, FORMAT, schema_tables, schema_views);
     for (int i = 0; i < OUTCOMES; i++)
         str_addf(&s, "INSERT INTO outcome VALUES(%d,'%s');", i, outcome_names[i]);
     for (int i = 0; i < VERDICTS; i++)
         str_addf(&s, "INSERT INTO verdict VALUES(%d,'%s');", i, verdict_names[i]);
-    str_addf(&s, "%sCOMMIT", schema_views);
+    str_add(&s, "COMMIT");
     return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
-}
-
-/* The statements of a table: that which writes BULK rows, of which those without an id
- * are not there, and that which finds the rows of a name, hour or client. */
-static int prepare(struct audit_store *s, enum store_table t)
-{
-    const struct store_kind *k = &store_kinds[t];
-    bool ledger = t < STORE_LEDGER;
-    int rc, n = s->put[t].width = k->n + (ledger ? 2 : 0);
-    char text[SQL_TEXT];
-    struct str sql;
-
-    str_init(&sql, text, sizeof text);
-    str_addf(&sql, "INSERT%s INTO %s(id%s%s%s)", t == STORE_SLOT ? " OR REPLACE" : "", k->name,
-             ledger ? ",name" : "", k->columns, ledger ? ",sketch" : "");
-    for (int row = 0; row < BULK; row++) {
-        str_add(&sql, row > 0 ? " UNION ALL SELECT ?" : " SELECT ?");
-        for (int i = 1; i < n; i++)
-            str_add(&sql, ",?");
-        str_addf(&sql, " WHERE ?%d NOTNULL", row * n + 1);
-    }
-    if (ledger) /* the name of a row stays, and its place in the index */
-        str_addf(&sql, " ON CONFLICT(id) DO UPDATE SET (sketch%s)=(excluded.sketch", k->columns);
-    for (const char *c = k->columns; ledger && c != NULL; c = strchr(c + 1, ','))
-        str_addf(&sql, ",excluded.%.*s", (int)strcspn(c + 1, ","), c + 1);
-    str_add(&sql, ledger ? ")" : "");
-    rc = sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->put[t].q, NULL);
-    if (rc != SQLITE_OK || t > STORE_SLOT)
-        return rc;
-    str_init(&sql, text, sizeof text);
-    str_addf(&sql, "SELECT id%s%s FROM %s WHERE %s", k->columns, ledger ? ",sketch" : "", k->name,
-             t == STORE_SLOT   ? "id BETWEEN 16*?2 AND 16*?2+15"
-             : t == STORE_HOUR ? "id=?2"
-                               : "name=?1");
-    return sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT, &s->get[t], NULL);
 }
 
 /* The rights do not depend on the umask; the files beside it get those of the
@@ -324,6 +274,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
 
     if (s == NULL)
         return -ENOMEM;
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* which is a lock for each allocation */
     snprintf(path, sizeof path, "%s/audit.db", dir);
     rc = wal_bytes > 0 ? make_database_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
     if (rc == 0) {
@@ -345,13 +296,11 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         rc = wal_bytes > 0 ? error_of(s->db, create(s->db)) : -ENOENT;
     if (rc >= 0 && wal_bytes > 0) {
         snprintf(sql, sizeof sql,
-                 "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-8192;PRAGMA temp_store=MEMORY;"
+                 "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
                  "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
                  (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
         rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
         (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
-        for (int t = 0; t < STORE_TABLES && rc == SQLITE_OK; t++)
-            rc = prepare(s, (enum store_table)t);
         rc = error_of(s->db, rc);
     }
     if (rc >= 0) {
@@ -366,12 +315,12 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
 
 void audit_store_close(struct audit_store *s)
 {
+    sqlite3_stmt *q;
+
     if (s == NULL)
         return;
-    for (int t = 0; t < STORE_TABLES; t++)
-        sqlite3_finalize(s->put[t].q);
-    for (int t = 0; t <= STORE_SLOT; t++)
-        sqlite3_finalize(s->get[t]);
+    while (s->db != NULL && (q = sqlite3_next_stmt(s->db, NULL)) != NULL)
+        sqlite3_finalize(q);
     sqlite3_close(s->db);
     free(s);
 }
@@ -379,78 +328,8 @@ void audit_store_close(struct audit_store *s)
 /* A failed statement may have ended the transaction already. */
 void audit_store_rollback(struct audit_store *s)
 {
-    for (int t = 0; t < STORE_TABLES; t++)
-        s->put[t].bound = s->put[t].rows = 0;
     if (!sqlite3_get_autocommit(s->db))
         (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-}
-
-/* --- rows --------------------------------------------------------------------------- */
-
-void audit_store_number(struct audit_store *s, enum store_table t, int64_t n)
-{
-    sqlite3_bind_int64(s->put[t].q, ++s->put[t].bound, n);
-}
-
-void audit_store_text(struct audit_store *s, enum store_table t, const char *text)
-{
-    sqlite3_bind_text(s->put[t].q, ++s->put[t].bound, text, -1, SQLITE_TRANSIENT);
-}
-
-void audit_store_blob(struct audit_store *s, enum store_table t, const void *octets, size_t n)
-{
-    sqlite3_bind_blob(s->put[t].q, ++s->put[t].bound, octets, (int)n, SQLITE_STATIC);
-}
-
-static int write_rows(struct audit_store *s, enum store_table t)
-{
-    const int width = s->put[t].width;
-    int rc = 0;
-
-    for (int i = s->put[t].rows; i > 0 && i < BULK; i++)
-        sqlite3_bind_null(s->put[t].q, i * width + 1); /* no row has that id */
-    if (s->put[t].rows > 0)
-        rc = step(s, s->put[t].q);
-    s->put[t].bound = s->put[t].rows = 0;
-    return rc;
-}
-
-int audit_store_row(struct audit_store *s, enum store_table t)
-{
-    s->put[t].rows++;
-    while (s->put[t].bound < s->put[t].rows * s->put[t].width)
-        sqlite3_bind_null(s->put[t].q, ++s->put[t].bound);
-    return s->put[t].rows == BULK ? write_rows(s, t) : 0;
-}
-
-int audit_store_flush(struct audit_store *s)
-{
-    int rc = 0;
-
-    for (int t = 0; t < STORE_TABLES && rc == 0; t++)
-        rc = write_rows(s, (enum store_table)t);
-    return rc;
-}
-
-int audit_store_get(struct audit_store *s, enum store_table t, const char *name, int64_t id,
-                    int64_t *numbers, void *sketch, size_t *size)
-{
-    sqlite3_stmt *q = s->get[t];
-    int rc, n = 0;
-
-    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(q, 2, id);
-    for (; (rc = step(s, q)) == 1; n++) {
-        for (int i = 0; i < store_kinds[t].n; i++)
-            *numbers++ = sqlite3_column_int64(q, i);
-        if (sketch == NULL)
-            continue;
-        if ((size_t)sqlite3_column_bytes(q, store_kinds[t].n) < *size)
-            *size = (size_t)sqlite3_column_bytes(q, store_kinds[t].n);
-        if (*size > 0)
-            memcpy(sketch, sqlite3_column_blob(q, store_kinds[t].n), *size);
-    }
-    return rc == 0 ? n : rc;
 }
 
 /* --- queries -------------------------------------------------------------------------- */
@@ -506,7 +385,7 @@ int audit_query(struct audit_store *s, const char *sql, const char *text, json_t
     sqlite3_stmt *q = NULL;
     int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
 
-    s->deadline_ms = clock_now().mono_ms + query_most_ms;
+    s->deadline_ms = clock_now().mono_ms + QUERY_MS;
     if (rc == SQLITE_OK && text != NULL)
         rc = sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
     if (rc == SQLITE_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * store.h -- the audit's database: the columns of its tables, SQL for who reads it, and
- * rows by the dozen for its one writer. store.c is the only file that knows SQLite.
+ * store.h -- the audit's database: its file, the columns of its tables, SQL for who
+ * reads it, and what its one writer needs.
  *
  * waymark-audit(5) documents the views; the tables are private and may change with
  * the format.
@@ -21,15 +21,18 @@
 #define SCHEMA_COMMON(X) X(last) X(first) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
 #define SCHEMA_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
 #define SCHEMA_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
-#define SCHEMA_SLOT(X) X(suffix) X(last) X(verdict) X(outcome)
-/* clang-format on */
 
 /* What a list becomes: ",first,last", and a number for sizes. */
 #define SCHEMA_COLUMN(name) "," #name
 #define SCHEMA_ONE(name) +1
-#define SCHEMA_CLIENT SCHEMA_COMMON(SCHEMA_COLUMN) SCHEMA_OF_CLIENT(SCHEMA_COLUMN)
-#define SCHEMA_NAME SCHEMA_COMMON(SCHEMA_COLUMN) SCHEMA_OF_NAME(SCHEMA_COLUMN)
 #define SCHEMA_HOUR SCHEMA_COMMON(SCHEMA_COLUMN)
+#define SCHEMA_CLIENT SCHEMA_HOUR SCHEMA_OF_CLIENT(SCHEMA_COLUMN)
+#define SCHEMA_NAME SCHEMA_HOUR SCHEMA_OF_NAME(SCHEMA_COLUMN)
+#define SCHEMA_SLOT ",suffix,last,verdict,outcome"
+#define SCHEMA_EVENT ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous"
+#define SCHEMA_ANSWER ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts," \
+    "unapproved,response,answer,rule,would,would_rule,networks"
+/* clang-format on */
 
 /* Texts of a column that are parted by spaces, as a JSON array. */
 #define SCHEMA_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
@@ -66,45 +69,13 @@ json_t *audit_json_text(const char *);
 
 /* --- to write: private to audit/ ----------------------------------------------------- */
 
-enum store_table {
-    STORE_CLIENT, /* the ledger's, which have a name but for the hour */
-    STORE_SUFFIX,
-    STORE_HOST,
-    STORE_RULE,
-    STORE_HOUR,
-    STORE_LEDGER,
-    STORE_SLOT = STORE_LEDGER,
-    STORE_EVENT,
-    STORE_ANSWER,
-    STORE_TABLES
-};
+struct sqlite3_stmt;
 
-/* Columns with the id, without sketch and name. */
-enum { STORE_NUMBERS = 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_NAME(SCHEMA_ONE) };
-enum { STORE_SLOT_NUMBERS = 1 SCHEMA_SLOT(SCHEMA_ONE), STORE_SLOTS = 16 /* of a client */ };
-extern const struct store_kind {
-    const char *name, *columns;
-    int n;
-} store_kinds[STORE_TABLES];
-
-/* The next value of the row that is being given to the table, in the order of its
- * columns; those that are not given are NULL, and so is a text or octets at NULL. What
- * lies there is copied. */
-void audit_store_number(struct audit_store *, enum store_table, int64_t);
-void audit_store_text(struct audit_store *, enum store_table, const char *);
-void audit_store_blob(struct audit_store *, enum store_table, const void *octets, size_t n);
-/* The row is complete. A row of the ledger or of client_suffix takes the place of the
- * one with its id, but keeps that one's name. Rows are written when they are many, or
- * by audit_store_flush(). 0 or -errno. */
-int audit_store_row(struct audit_store *, enum store_table);
-int audit_store_flush(struct audit_store *);
-/* The numbers of the row of the ledger of that name, the hour id, or the slots of the
- * client id, one after the other; sketch, if not NULL: up to size octets. How many rows
- * there are, or -errno. */
-int audit_store_get(struct audit_store *, enum store_table, const char *name, int64_t id,
-                    int64_t *numbers, void *sketch, size_t *size);
-
-/* SQL that is run now and then, with an int64_t for each `?`. 1 and the numbers of
+/* A statement, which ends with the store; one step of it: 1 a row, 0 the end, and it can
+ * be begun again. Or -errno. */
+int audit_store_prepare(struct audit_store *, const char *sql, struct sqlite3_stmt **);
+int audit_store_step(struct audit_store *, struct sqlite3_stmt *);
+/* SQL that is run now and then, with an int64_t for each parameter. 1 and the numbers of
  * its first row in out; 0 it gave none; -errno. out NULL: runs to its end, 0. */
 int audit_store_sql(struct audit_store *, int64_t *out, const char *sql, ...);
 void audit_store_rollback(struct audit_store *);

@@ -8,7 +8,7 @@
  * with a mark whether it is stored or only counted. A commit reads the batch from
  * its beginning. When it fails, everything is forgotten that was learnt in it, so
  * it can simply be done again. The batch is bounded; when it is full, the rings
- * fill, then drop.
+ * fill, then drop. Control records come through a ring of the writer's own.
  *
  * Of the questions that a ring dropped only the number is known: it is added to
  * the totals together with a gap record.
@@ -26,7 +26,7 @@
 #include "audit/writer.h"
 
 #include <errno.h>
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,43 +36,32 @@
 #include "audit/store.h"
 #include "base/random.h"
 #include "base/str.h"
-#include "wire/pack.h"
 
 enum { STEP = 100000 /* events of a removal, at most */, FREE_PAGES = 2000 };
 enum { SEEN_SETS = 16384, WAYS = 4 };
-enum { ALL_BURST_S = 1, CLIENT_BURST_S = 10 };
-static const size_t batch_most = (size_t)32 << 20; /* then the rings wait */
-static const size_t batch_early = (size_t)8 << 20; /* committed before its time */
-static const size_t page = 4096;
-static const size_t control_room = (size_t)1 << 20; /* above batch_most, for control records */
-static const uint64_t wal_most = (uint64_t)16 << 20, wal_least = (uint64_t)256 << 10;
-static const uint64_t minute_ms = 60000, hour_ms = 3600000;
-static const uint64_t repeat_ms = 10000; /* a client resends within it */
+enum { PAGE = 4096, BATCH = 32 << 20, CONTROL_RING = 1 << 20 };
+enum { BATCH_EARLY = 8 << 20 /* committed before its time */, BATCH_KEPT = 1 << 20 };
+enum { WAL_MOST = 16 << 20, WAL_LEAST = 256 << 10 };
+static const uint64_t minute_ms = 60000, hour_ms = 3600000, second_ns = 1000000000;
+static const uint64_t repeat_ns = 10000000000; /* a client resends within it */
 static const uint64_t interval_most_ms = 10000, busy_ms = 50, idle_ms = 200;
-
-/* What was seen lately, in sets of four places, found by a hash; what is new takes the
- * place of its set whose ms is the smallest. So a flood of new things makes the
- * table forget, and no more. */
-struct recent {
-    uint64_t hash;
-    uint64_t ms;    /* monotonic, of a question's first use, of a bucket's last; 0: new */
-    uint64_t value; /* of a bucket: thousandths of a token */
-};
-
-#define STAT(name) _Atomic uint64_t name;
 
 struct audit_writer {
     struct audit_store *store;
     struct ledger *ledger;
     char forwarder[256];
     struct audit_limits limits;
-    struct audit_ring *const *rings; /* borrowed */
+    struct audit_ring **rings, *own; /* all, which are borrowed but for the last */
     int n_rings;
-    struct recent bucket;                /* of all clients together */
-    struct recent seen[SEEN_SETS][WAYS]; /* buckets of each client, and questions */
+    uint64_t all_ns; /* as in `seen`, of all clients together */
+    /* What was seen lately, in sets of four places, found by a hash: a question, until it is
+     * no repeat; a client, until it has saved up all it may. What is new takes the place of
+     * its set that ends first. So a flood of new things makes the table forget, and no more. */
+    struct recent {
+        uint64_t hash, until_ns; /* monotonic */
+    } seen[SEEN_SETS][WAYS];
     uint8_t *batch;
     size_t len;
-    uint64_t dropped;            /* of all rings, as far as it is known here */
     uint64_t lost, lost_from_ms; /* of them, not yet in a gap record; since when */
     uint64_t drained_ms;         /* the last step, by the wall clock: what is lost came later */
     uint64_t age_ms, sweep_ms;   /* when to look for what is old (monotonic) */
@@ -81,13 +70,21 @@ struct audit_writer {
     uint64_t step_ms, wait_ms;   /* of the last step: when, and what it returned */
     bool committed;              /* the last step did, or tried */
     struct audit_event event;    /* scratch */
-    struct {
-        AUDIT_WRITER_STATS(STAT)
-        _Atomic int last_error;
-    } stats;
+    struct audit_writer_stats stats, told;
+    pthread_mutex_t lock; /* of told */
 };
 
 /* --- life --------------------------------------------------------------------------- */
+
+static void writer_free(struct audit_writer *w)
+{
+    ledger_free(w->ledger);
+    audit_store_close(w->store);
+    free(w->own);
+    free(w->rings);
+    free(w->batch);
+    free(w);
+}
 
 int audit_writer_open(struct audit_writer **out, const char *dir, const char *host,
                       const struct audit_limits *limits, struct audit_ring *const *rings, int n,
@@ -97,90 +94,78 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
     uint64_t wal = limits->max_size / 16; /* the log beside the database */
     int rc = -ENOMEM;
 
-    if (w == NULL || (w->batch = aligned_alloc(page, batch_most + control_room)) == NULL)
-        goto fail;
-    wal = wal > wal_most || wal == 0 ? wal_most : wal < wal_least ? wal_least : wal;
-    if ((rc = audit_store_open(&w->store, dir, wal, d)) != 0)
-        goto fail;
-    rc = -ENOMEM;
-    if ((w->ledger = ledger_new(w->store, w->forwarder)) == NULL)
-        goto fail;
+    if (w == NULL)
+        return rc;
+    wal = wal > WAL_MOST || wal == 0 ? WAL_MOST : wal < WAL_LEAST ? WAL_LEAST : wal;
+    w->batch = aligned_alloc(PAGE, BATCH);
+    w->rings = calloc((size_t)n + 1, sizeof *w->rings);
+    w->own = audit_ring_new(CONTROL_RING);
+    if (w->batch != NULL && w->rings != NULL && w->own != NULL)
+        rc = audit_store_open(&w->store, dir, wal, d);
+    if (rc == 0)
+        rc = ledger_new(&w->ledger, w->store, w->forwarder);
+    if (rc != 0) {
+        writer_free(w);
+        return rc;
+    }
     if (!str_copy(w->forwarder, sizeof w->forwarder, host))
         memcpy(w->forwarder, "?", 2);
-    w->rings = rings;
-    w->n_rings = n;
+    for (int i = 0; i < n; i++)
+        w->rings[i] = rings[i];
+    w->rings[n] = w->own;
+    w->n_rings = n + 1;
+    pthread_mutex_init(&w->lock, NULL);
     audit_writer_limits(w, limits);
     *out = w;
     return 0;
-fail:
-    if (w != NULL) {
-        audit_store_close(w->store);
-        free(w->batch);
-    }
-    free(w);
-    return rc;
 }
 
 void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limits)
 {
     w->limits = *limits;
-    w->bucket.ms = 0;
     ledger_bounds(w->ledger, limits->max_clients, limits->max_suffixes);
-    atomic_store(&w->stats.interval_ms, limits->commit_interval_ms);
+    w->stats.interval_ms = limits->commit_interval_ms;
     w->age_ms = w->sweep_ms = 0;
 }
 
 /* --- what was seen lately --------------------------------------------------------------- */
 
-static struct recent *recent_find(struct audit_writer *w, const void *key, size_t len)
+static uint64_t *seen_until(struct audit_writer *w, const void *key, size_t len)
 {
     static const struct hash_key fixed = {0x7265706561742121u, 0x7175657374696f6eu};
     uint64_t hash = hash_bytes(&fixed, key, len);
-    struct recent *set = w->seen[hash & (SEEN_SETS - 1)], *oldest = set;
+    struct recent *set = w->seen[hash & (SEEN_SETS - 1)], *first = set;
 
     for (size_t i = 0; i < WAYS; i++) {
         if (set[i].hash == hash)
-            return &set[i];
-        if (set[i].ms < oldest->ms)
-            oldest = &set[i];
+            return &set[i].until_ns;
+        if (set[i].until_ns < first->until_ns)
+            first = &set[i];
     }
-    *oldest = (struct recent){.hash = hash};
-    return oldest;
+    *first = (struct recent){.hash = hash};
+    return &first->until_ns;
 }
 
-/* Fills the bucket for the time since its last use, a new one at once; true when
- * it has a token. A rate per second is one of thousandths per millisecond. */
-static bool refill(struct recent *b, uint64_t rate, uint64_t burst_s, uint64_t now_ms)
-{
-    uint64_t most = rate * burst_s * 1000, passed = now_ms > b->ms ? now_ms - b->ms : 0;
-
-    b->value += passed > burst_s * 1000 || b->ms == 0 ? most : passed * rate;
-    if (b->value > most)
-        b->value = most;
-    b->ms += passed; /* workers' clocks may be a little apart */
-    return b->value >= 1000;
-}
-
-/* Takes a token of both rates, or none and returns false. A client may save up
- * for 10 s, all together for 1 s. A client that is new starts with a full bucket:
- * a flood of invented addresses makes the table forget, which the bucket for all
- * then bounds. */
+/* Takes a token of both rates, or none and returns false. A token costs the time in which
+ * it comes again; a client may be 10 s of them ahead, all together 1 s. A client that is
+ * new has saved up all it may: a flood of invented addresses makes the table forget,
+ * which the rate of all then bounds. */
 static bool take_token(struct audit_writer *w, const struct audit_event *e)
 {
-    struct recent none = {.value = 1000}, *client = &none, *all = &none;
+    const uint64_t now = e->mono_ms * 1000000;
+    const struct {
+        uint64_t rate, ahead_s;
+    } of[2] = {{w->limits.max_rate, 1}, {w->limits.max_rate_client, 10}};
+    uint64_t *until[2] = {&w->all_ns, seen_until(w, e->client.ip, sizeof e->client.ip)}, next[2];
 
-    if (w->limits.max_rate_client > 0) {
-        client = recent_find(w, e->client.ip, sizeof e->client.ip);
-        if (!refill(client, w->limits.max_rate_client, CLIENT_BURST_S, e->mono_ms))
+    for (int i = 0; i < 2; i++) {
+        next[i] = *until[i] > now ? *until[i] : now;
+        next[i] += of[i].rate > 0 ? second_ns / of[i].rate : 0;
+        if (next[i] > now + of[i].ahead_s * second_ns && of[i].rate > 0)
             return false;
     }
-    if (w->limits.max_rate > 0) {
-        all = &w->bucket;
-        if (!refill(all, w->limits.max_rate, ALL_BURST_S, e->mono_ms))
-            return false;
-    }
-    client->value -= 1000;
-    all->value -= 1000;
+    *until[0] = next[0];
+    *until[1] = next[1];
     return true;
 }
 
@@ -191,52 +176,39 @@ static bool take_token(struct audit_writer *w, const struct audit_event *e)
  * loses no question. */
 static bool is_repeat(struct audit_writer *w, const struct audit_event *e)
 {
-    uint8_t buf[16 + 4 + NAME_MAX_WIRE];
-    struct writer key = writer_make(buf, sizeof buf);
-    struct recent *p;
+    struct {
+        uint8_t ip[16];
+        uint16_t port, id;
+        uint8_t name[NAME_MAX_WIRE];
+    } key = {.port = e->client.port, .id = e->id};
+    uint64_t now = e->mono_ms * 1000000, *until;
 
-    writer_bytes(&key, e->client.ip, sizeof e->client.ip);
-    writer_u16(&key, e->client.port);
-    writer_u16(&key, e->id);
-    name_fold_copy(writer_room(&key, e->qname.len), e->qname.data, e->qname.len);
-    p = recent_find(w, buf, key.len);
-    if (p->ms > 0 && e->mono_ms < p->ms + repeat_ms)
+    memcpy(key.ip, e->client.ip, sizeof key.ip);
+    name_fold_copy(key.name, e->qname.data, e->qname.len);
+    until = seen_until(w, &key, 20u + e->qname.len);
+    if (now < *until)
         return true;
-    p->ms = e->mono_ms;
+    *until = now + repeat_ns;
     return false;
 }
 
-/* --- the batch ------------------------------------------------------------------------ */
+/* --- rings to batch ---------------------------------------------------------------------- */
 
 static size_t item_size(size_t len)
 {
     return (sizeof len + len + 7) & ~(size_t)7; /* its length, then the packed event */
 }
 
-/* Where the packed event now is; NULL: the batch is full. */
-static void *batch_add(struct audit_writer *w, size_t most, const void *packed, size_t len)
-{
-    uint8_t *item = w->batch + w->len;
-
-    if (w->len + item_size(len) > most)
-        return NULL;
-    memcpy(item, &len, sizeof len);
-    memcpy(item + sizeof len, packed, len);
-    w->len += item_size(len);
-    return item + sizeof len;
-}
-
-/* --- rings to batch ---------------------------------------------------------------------- */
-
 /* Empties the rings, in the order of time: a client's questions come to several
- * workers, and its last one must be the last. True when anything came. */
+ * workers, and its last one must be the last. True when questions came. */
 static bool drain(struct audit_writer *w, struct now now)
 {
-    uint64_t n_questions = 0, dropped = 0;
-    struct audit_event *e;
+    const uint64_t before = w->stats.pending;
+    uint64_t dropped = 0;
 
     for (;;) {
         const struct audit_event *oldest = NULL, *next;
+        struct audit_event *e;
         size_t len = 0, n;
         int from = 0;
 
@@ -247,38 +219,39 @@ static bool drain(struct audit_writer *w, struct now now)
                 from = i;
                 len = n;
             }
-        if (oldest == NULL || (e = batch_add(w, batch_most, oldest, len)) == NULL)
+        if (oldest == NULL || w->len + item_size(len) > BATCH)
             break;
+        e = (void *)(w->batch + w->len + sizeof len);
+        memcpy(w->batch + w->len, &len, sizeof len);
+        memcpy(e, oldest, len);
+        w->len += item_size(len);
         audit_ring_release(w->rings[from]);
+        if (e->kind != AUDIT_EVENT)
+            continue;
         e->repeat = is_repeat(w, e);
         e->counted = !take_token(w, e);
-        if (e->repeat)
-            atomic_fetch_add(&w->stats.repeats, 1);
         if (w->limits.prefix_only)
             prefix_mask(e->client.ip, addr_is_v4(&e->client) ? 96 + 24 : 56);
-        n_questions += e->kind == AUDIT_EVENT;
+        w->stats.repeats += e->repeat;
+        w->stats.pending++;
     }
     for (int i = 0; i < w->n_rings; i++)
         dropped += audit_ring_dropped(w->rings[i]);
     if (w->lost == 0)
         w->lost_from_ms = w->drained_ms;
-    w->lost += dropped - w->dropped;
-    w->dropped = dropped;
+    w->lost += dropped - w->stats.dropped;
+    w->stats.dropped = dropped;
     w->drained_ms = now.wall_ms;
-    atomic_fetch_add(&w->stats.pending, n_questions);
-    return n_questions > 0;
+    return w->stats.pending > before;
 }
 
 void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct now now,
                           const char *text)
 {
     struct audit_event e = {.kind = (uint8_t)kind, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
-    uint8_t packed[AUDIT_EVENT_MAX];
-    size_t len;
 
     snprintf(e.text, sizeof e.text, "%s", text);
-    len = audit_event_pack(&e, packed, sizeof packed);
-    (void)batch_add(w, batch_most + control_room, packed, len);
+    audit_ring_push(w->own, &e);
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */
@@ -300,7 +273,7 @@ static int end_transaction(struct audit_writer *w, int rc)
                         "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
                         "pragma_page_count p,pragma_freelist_count f,pragma_page_size s") != 1)
         return 0;
-    atomic_store(&w->stats.store_bytes, (uint64_t)(pages[0] * pages[2]));
+    w->stats.store_bytes = (uint64_t)(pages[0] * pages[2]);
     /* A file that has become much too large gives back what it does not need. */
     if (pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
         (void)audit_store_sql(w->store, NULL, "PRAGMA incremental_vacuum(2000)");
@@ -316,7 +289,7 @@ static bool commit(struct audit_writer *w, struct now now)
                                     .lost = w->lost,
                                     .lost_from_ms = w->lost_from_ms};
     uint64_t recorded = 0, counted = 0;
-    size_t len, next;
+    size_t len;
     int rc;
 
     w->attempt_ms = now.mono_ms;
@@ -324,13 +297,10 @@ static bool commit(struct audit_writer *w, struct now now)
         return true;
     w->committed = true;
     rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
-    for (size_t i = 0; i < w->len && rc == 0; i = next) {
+    for (size_t i = 0; i < w->len && rc == 0; i += item_size(len)) {
         const uint8_t *packed = w->batch + i + sizeof len;
 
         memcpy(&len, w->batch + i, sizeof len);
-        next = i + item_size(len);
-        if (next < w->len)
-            ledger_expect(w->ledger, w->batch + next + sizeof len);
         audit_event_unpack(&w->event, packed, len);
         rc = ledger_add(w->ledger, &w->event, packed, len);
         recorded += w->event.kind == AUDIT_EVENT && !w->event.counted;
@@ -346,29 +316,27 @@ static bool commit(struct audit_writer *w, struct now now)
                              "WHEN 'counted' THEN ? WHEN 'dropped' THEN ? ELSE 0 END",
                              recorded, counted, w->lost);
     rc = end_transaction(w, rc);
-    atomic_store(&w->stats.last_error, -rc);
+    w->stats.last_error = -rc;
     if (rc != 0) {
-        atomic_fetch_add(&w->stats.commit_failures, 1);
+        w->stats.commit_failures++;
         return false;
     }
-    /* In this order no question is missing from the sum, at any moment. */
-    atomic_fetch_add(&w->stats.recorded, recorded);
-    atomic_fetch_add(&w->stats.counted, counted);
-    atomic_store(&w->stats.pending, 0);
-    atomic_fetch_add(&w->stats.commits, 1);
-    atomic_store(&w->stats.last_commit_wall_ms, now.wall_ms);
-    if (w->len > batch_early) /* one busy hour does not cost its memory for ever */
-        (void)madvise(w->batch, batch_most + control_room, MADV_DONTNEED);
+    w->stats.recorded += recorded;
+    w->stats.counted += counted;
+    w->stats.pending = 0;
+    w->stats.commits++;
+    w->stats.last_commit_wall_ms = now.wall_ms;
+    if (w->len > BATCH_KEPT) /* one busy hour does not cost its memory for ever */
+        (void)madvise(w->batch, BATCH, MADV_DONTNEED);
     w->lost = w->len = 0;
     return true;
 }
 
 /* --- retention by days and by bytes ---------------------------------------------------------- */
 
-static bool too_large(struct audit_writer *w)
+static bool too_large(const struct audit_writer *w)
 {
-    return w->limits.max_size > 0 &&
-           atomic_load(&w->stats.store_bytes) > w->limits.max_size / 100 * 90;
+    return w->limits.max_size > 0 && w->stats.store_bytes > w->limits.max_size / 100 * 90;
 }
 
 static int64_t cutoff(struct now now, uint64_t retention_ms)
@@ -409,22 +377,24 @@ static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
     return rc == 0 ? ledger_save(w->ledger) : rc;
 }
 
+/* clang-format off */
+/* Rows of the ledger that were last touched before then, and that no event names. */
+#define SWEEP(table) "DELETE FROM " table " WHERE last<? AND event<ifnull((SELECT min(id) FROM event),1)"
+static const char *const sweeps[] = {SWEEP("client"), SWEEP("suffix"), SWEEP("host"), SWEEP("rule"), SWEEP("hour"),
+                                     "DELETE FROM client_suffix WHERE last<?"};
+/* clang-format on */
+
 /* One step in a transaction of its own; a failed one is tried again in a minute. */
 static void prune(struct audit_writer *w, struct now now)
 {
     bool sweep = now.mono_ms >= w->sweep_ms;
     uint64_t removed = 0;
-    char sql[128];
     int rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
 
     if (rc == 0)
         rc = cut_events(w, now, &removed);
-    /* Rows of the ledger that were last touched before then, and that no event names. */
-    for (int t = 0; t <= STORE_SLOT && rc == 0 && sweep; t++) {
-        snprintf(sql, sizeof sql, "DELETE FROM %s WHERE last<?%s", store_kinds[t].name,
-                 t == STORE_SLOT ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
-        rc = audit_store_sql(w->store, NULL, sql, cutoff(now, w->limits.ledger_retention_ms));
-    }
+    for (size_t i = 0; i < ARRAY_LEN(sweeps) && rc == 0 && sweep; i++)
+        rc = audit_store_sql(w->store, NULL, sweeps[i], cutoff(now, w->limits.ledger_retention_ms));
     rc = end_transaction(w, rc);
     if (rc == 0 && sweep)
         ledger_clear(w->ledger);
@@ -432,7 +402,7 @@ static void prune(struct audit_writer *w, struct now now)
     w->age_ms = now.mono_ms + (rc == 0 ? hour_ms : minute_ms);
     if (sweep)
         w->sweep_ms = now.mono_ms + (rc == 0 ? 6 * hour_ms : minute_ms);
-    atomic_fetch_add(&w->stats.pruned, rc == 0 ? removed : 0);
+    w->stats.pruned += rc == 0 ? removed : 0;
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
@@ -449,7 +419,7 @@ static void flush_all(struct audit_writer *w, struct now now)
 
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
-    uint64_t interval = atomic_load(&w->stats.interval_ms), due = w->step_ms + w->wait_ms;
+    uint64_t interval = w->stats.interval_ms, due = w->step_ms + w->wait_ms;
     uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0, next;
     bool any = false;
 
@@ -460,35 +430,34 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
         interval /= 2;
     if (interval < w->limits.commit_interval_ms)
         interval = w->limits.commit_interval_ms;
-    atomic_store(&w->stats.interval_ms, interval);
+    w->stats.interval_ms = interval;
     w->committed = false;
     if (flush)
         flush_all(w, now);
     else
         any = drain(w, now);
     if (!flush && (now.mono_ms >= w->attempt_ms + interval ||
-                   (w->len >= batch_early && atomic_load(&w->stats.last_error) == 0)))
+                   (w->len >= BATCH_EARLY && w->stats.last_error == 0)))
         (void)commit(w, now);
-    if (atomic_load(&w->stats.last_error) == 0 &&
-        (w->pruning || now.mono_ms >= w->age_ms || now.mono_ms >= w->sweep_ms ||
-         (w->committed && too_large(w))))
+    if (w->stats.last_error == 0 && (w->pruning || now.mono_ms >= w->age_ms ||
+                                     now.mono_ms >= w->sweep_ms || (w->committed && too_large(w))))
         prune(w, now);
     w->step_ms = now.mono_ms;
     w->wait_ms = any || w->pruning ? busy_ms : idle_ms;
     next = w->attempt_ms + interval;
     if (w->len > 0 && next < now.mono_ms + w->wait_ms)
         w->wait_ms = next > now.mono_ms ? next - now.mono_ms : 1;
+    pthread_mutex_lock(&w->lock);
+    w->told = w->stats;
+    pthread_mutex_unlock(&w->lock);
     return w->wait_ms;
 }
 
 void audit_writer_stats(struct audit_writer *w, struct audit_writer_stats *out)
 {
-#define LOAD(name) out->name = atomic_load(&w->stats.name);
-    AUDIT_WRITER_STATS(LOAD)
-    out->last_error = atomic_load(&w->stats.last_error);
-    out->dropped = 0;
-    for (int i = 0; i < w->n_rings; i++)
-        out->dropped += audit_ring_dropped(w->rings[i]);
+    pthread_mutex_lock(&w->lock);
+    *out = w->told;
+    pthread_mutex_unlock(&w->lock);
 }
 
 void audit_writer_close(struct audit_writer *w, struct now now)
@@ -496,8 +465,5 @@ void audit_writer_close(struct audit_writer *w, struct now now)
     if (w == NULL)
         return;
     flush_all(w, now);
-    ledger_free(w->ledger);
-    audit_store_close(w->store);
-    free(w->batch);
-    free(w);
+    writer_free(w);
 }
