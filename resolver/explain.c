@@ -68,15 +68,13 @@ static json_t *show_windows(uint32_t code)
         {WINDOWS_TIMEOUT, "this operation returned because the timeout period expired"},
     };
     const char *text = "DNS error";
-    char number[16];
 
     if (code == 0)
         return NULL;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         if (texts[i].code == (code & 0xffff))
             text = texts[i].text;
-    snprintf(number, sizeof number, "0x%08X", (unsigned)code);
-    return json_pack("{s:s,s:s}", "code", number, "text", text);
+    return json_pack("{s:o,s:s}", "code", json_sprintf("0x%08X", (unsigned)code), "text", text);
 }
 
 /* --- what the real DNS says, and the decision on it ------------------------ */
@@ -228,14 +226,14 @@ static json_t *show_client(struct explain *e, const struct view *v)
 static json_t *show_policy(const struct view *v)
 {
     struct policy_counts counts = {0};
-    char digest[16] = "";
+    json_t *digest = NULL;
     int rc = -ENOENT;
 
     if (view_policy(v))
         store_guarded(rc, v->policy->txn, policy_counts_read(v->policy->txn, &counts));
     if (rc == 0)
-        snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
-    return json_pack("{s:I,s:s?}", "serial", (json_int_t)counts.serial, "digest", or_null(digest));
+        digest = json_sprintf("%08x", (unsigned)(counts.digest >> 32));
+    return json_pack("{s:I,s:o?}", "serial", (json_int_t)counts.serial, "digest", digest);
 }
 
 /* A discovery question that was decided. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * test_decide.c -- decisions, row by row: a policy in a few words (fixture.h),
- * a question, what the real DNS said, and what comes of it.
+ * questions, what the real DNS said, and what comes of it.
  */
 #include "fixture.h"
 
@@ -9,330 +9,216 @@
 
 /* What there is beside each policy. */
 #define OBJECTS                                                                                    \
-    "net out 10.0.0.0/8; net in 10.20.0.0/16; net lab 10.20.64.0/18;"                              \
-    "pool a kms-a.contoso.com; pool b kms-b.contoso.com:1700;"
-#define NO_RULE " "
-#define OURS "kms-a.contoso.com"
-#define ALIEN "kms.evil.example"
-
+    "net out 10.0.0.0/8; net in 10.20.0.0/16; net lab 10.20.64.0/18; pool a a.kms; "               \
+    "pool b b.kms:1700;"
 #define FILL "rule r fill corp.example pool=a"
 #define REPLACE "rule r replace corp.example pool=a"
 #define FILTER "rule r filter corp.example"
 #define DENY "rule r deny corp.example"
 
-enum { DO = 1, SIGNED = 2 };
-
-struct row {
-    const char *what, *policy;
-    const char *want;            /* "OUTCOME REASON RULE" */
-    const char *real;            /* a verdict, "present TARGET ..."; NULL: nxdomain */
-    const char *suffix, *client; /* NULL: corp.example, 10.1.1.1 */
-    const char *would;           /* "OUTCOME RULE", NULL: none */
-    unsigned flags;
-    enum kms_mode lower; /* kms.mode is live less this many */
-    uint64_t now, until; /* until 0: not looked at, nor is since */
-    uint64_t since;
-    const char *drop; /* "01": filtered targets */
-    const char *pool;
-    enum kms_verdict seen; /* 0: not looked at */
-};
-
-#define PRESENT(targets) .real = "present " targets
-#define FROM_IN .client = "10.20.1.1"
-#define FROM_LAB .client = "10.20.64.1"
-
-static const struct row rows[] = {
-    /* suffixes */
-    {"no policy", "", "missing no-rule -"},
-    {"exact suffix", FILL, "filled rule r", .pool = "a"},
-    {"exact is not below", FILL, "missing no-rule -", .suffix = "hr.corp.example"},
-    {"exact is not above", FILL, "missing no-rule -", .suffix = "example"},
-    {"exact is not a sibling", FILL, "missing no-rule -", .suffix = "corq.example"},
-    {"exact is not the end of a label", FILL, "missing no-rule -", .suffix = "xcorp.example"},
-    {"below matches a child", "rule r fill *.corp.example pool=a", "filled rule r",
-     .suffix = "hr.corp.example"},
-    {"below matches a grandchild", "rule r fill *.corp.example pool=a", "filled rule r",
-     .suffix = "x.y.hr.corp.example"},
-    {"below is not the name itself", "rule r fill *.corp.example pool=a", "missing no-rule -"},
-    {"star matches any", "rule r fill * pool=a net=any", "filled rule r", .suffix = "x.y.z"},
-    {"star matches one label", "rule r fill * pool=a net=any", "filled rule r", .suffix = "local"},
-    {"star is not the bare name", "rule r fill * pool=a net=any", "missing no-rule -",
-     .suffix = "."},
-    {"bare name", "rule r fill . pool=a", "filled rule r", .suffix = "."},
-    {"bare rule is for the bare name only", "rule r fill . pool=a", "missing no-rule -"},
+/* Asked is "[SUFFIX] [from=CLIENT] VERDICT[:TARGET,...] [do] [signed] [shadow|off] [now=MS] =
+ * OUTCOME [REASON] [RULE [POOL]] [-UNAPPROVED] [would OUTCOME [RULE]] [since MS until MS]": for
+ * corp.example from 10.1.1.1; a reason that is not rule or no-rule; of each target a 1 when it is
+ * unapproved; the last when a time is said. */
+static const struct row {
+    const char *what, *policy, *asked;
+} rows[] = {
+    {"no policy", "", "nxdomain = missing; - = failed"},
+    {"fill: its suffix alone, in any case", FILL,
+     "nxdomain = filled r a; hr.corp.example nxdomain = missing; example. nxdomain = missing; "
+     "corq.example nxdomain = missing; xcorp.example nxdomain = missing; "
+     "CoRp.EXAMPLE nxdomain = filled r a; nodata = filled r a; present:a.kms = passed; "
+     "present:evil.kms = passed -1; servfail = failed; timeout = failed; present:. = passed; "
+     "nxdomain shadow = missing would filled r; nxdomain off = missing off; "
+     "nxdomain do signed = missing signed r; nxdomain signed = filled r a; "
+     "nxdomain do = filled r a"},
+    {"below: children and theirs, not the name itself", "rule r fill *.corp.example pool=a",
+     "hr.corp.example nxdomain = filled r a; x.y.hr.corp.example nxdomain = filled r a; "
+     "nxdomain = missing"},
+    {"star: every suffix, not the bare name", "rule r fill * pool=a net=any",
+     "x.y.z nxdomain = filled r a; local. nxdomain = filled r a; . nxdomain = missing"},
+    {"the bare name", "rule r fill . pool=a", ". nxdomain = filled r a; nxdomain = missing"},
     {"exact before below", "rule a fill *.example pool=a net=any; rule b fill corp.example pool=b",
-     "filled rule b", .pool = "b"},
+     "nxdomain = filled b b"},
     {"longest below first",
-     "rule a fill *.example pool=a net=any; rule b fill *.corp.example pool=b", "filled rule b",
-     .suffix = "hr.corp.example"},
+     "rule a fill *.example pool=a net=any; rule b fill *.corp.example pool=b",
+     "hr.corp.example nxdomain = filled b b"},
     {"below before star", "rule a fill * pool=a net=any; rule b fill *.corp.example pool=b",
-     "filled rule b", .suffix = "hr.corp.example"},
+     "hr.corp.example nxdomain = filled b b"},
     {"then by name", "rule z fill corp.example pool=a; rule m fill corp.example pool=b",
-     "filled rule m"},
+     "nxdomain = filled m b"},
     {"a name that begins like another is before it",
-     "rule ab fill corp.example pool=a; rule a fill corp.example pool=b", "filled rule a"},
+     "rule ab fill corp.example pool=a; rule a fill corp.example pool=b", "nxdomain = filled a b"},
     {"best suffix of one rule counts",
      "rule z fill corp.example,*.example pool=a net=any; rule a fill *.example pool=b net=any",
-     "filled rule z"},
-    {"upper case in the question", FILL, "filled rule r", .suffix = "CoRp.EXAMPLE"},
-    {"upper case in the rule", "rule r fill CORP.Example pool=a", "filled rule r"},
-    {"other octets as they are", "rule r fill b\xc3\xbcro.example pool=a", "filled rule r",
-     .suffix = "b\xc3\xbcro.example"},
-    {"only ASCII is folded", "rule r fill b\xc3\xbcro.example pool=a", "missing no-rule -",
-     .suffix = "b\xc3\x9cro.example"},
-    {"octets 0 and 1 in a label", "rule r fill a\\000b.example pool=a", "filled rule r",
-     .suffix = "a\\000b.example"},
+     "nxdomain = filled z a"},
+    {"upper case in the rule", "rule r fill CORP.Example pool=a", "nxdomain = filled r a"},
+    {"other octets as they are, only ASCII is folded", "rule r fill b\xc3\xbcro.example pool=a",
+     "b\xc3\xbcro.example nxdomain = filled r a; b\xc3\x9cro.example nxdomain = missing"},
+    {"octets 0 and 1 in a label", "rule r fill a\\000b.example pool=a",
+     "a\\000b.example nxdomain = filled r a"},
     {"a parent's exact rule beside a child's",
      "rule r fill corp.example,x.hr.corp.example pool=a; rule s fill *.example pool=b net=any",
-     "filled rule s", .suffix = "hr.corp.example"},
+     "hr.corp.example nxdomain = filled s b"},
     {"sixty labels deep",
      "rule r fill *.example pool=a net=any; rule s fill z.example,a.a.example pool=b",
-     "filled rule r",
-     .suffix = "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a."
-               "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.example"},
-
-    /* networks */
-    {"client in the network", "rule r fill corp.example pool=a net=in", "filled rule r", FROM_IN},
-    {"client elsewhere", "rule r fill corp.example pool=a net=in", "missing no-rule -"},
-    {"client in no network", "rule r fill corp.example pool=a net=in", "missing no-rule -",
-     .client = "192.0.2.1"},
-    {"any is every client", "rule r fill corp.example pool=a net=any", "filled rule r",
-     .client = "192.0.2.1"},
-    {"inner network first",
+     "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a."
+     "a.a.a.a.a.a.a.a.a.a.a.a.a.example nxdomain = filled r a"},
+    {"a network", FILL " net=in",
+     "from=10.20.1.1 nxdomain = filled r a; nxdomain = missing; "
+     "from=192.0.2.1 nxdomain = missing"},
+    {"any is every client", FILL " net=any", "from=192.0.2.1 nxdomain = filled r a"},
+    {"inner network first, outer network still holds",
      "rule a fill corp.example pool=a net=out; rule b fill corp.example pool=b net=lab",
-     "filled rule b", FROM_LAB},
-    {"outer network still holds",
-     "rule a fill corp.example pool=a net=out; rule b fill corp.example pool=b net=lab",
-     "filled rule a", FROM_IN},
+     "from=10.20.64.1 nxdomain = filled b b; from=10.20.1.1 nxdomain = filled a a"},
     {"a new inner network changes no answer",
-     "rule a fill corp.example pool=a net=out; net new 10.20.64.0/24", "filled rule a", FROM_LAB},
-    {"network before suffix", "rule n deny * net=lab; rule e fill corp.example pool=a",
-     "denied rule n", FROM_LAB},
+     "rule a fill corp.example pool=a net=out; net new 10.20.64.0/24",
+     "from=10.20.64.1 nxdomain = filled a a"},
+    {"network before suffix, but not elsewhere",
+     "rule n deny * net=lab; rule e fill corp.example pool=a",
+     "from=10.20.64.1 nxdomain = denied n; from=10.20.1.1 nxdomain = filled e a"},
     {"network's star deny beats an exact pass for everybody",
-     "rule n deny * net=lab; rule e pass corp.example", "denied rule n", PRESENT(OURS), FROM_LAB},
-    {"but not elsewhere", "rule n deny * net=lab; rule e fill corp.example pool=a", "filled rule e",
-     FROM_IN},
+     "rule n deny * net=lab; rule e pass corp.example", "from=10.20.64.1 present:a.kms = denied n"},
     {"rule in two of the client's networks counts with the inner",
      "rule a fill corp.example pool=a net=in; rule z fill corp.example pool=b net=out,lab",
-     "filled rule z", FROM_LAB},
+     "from=10.20.64.1 nxdomain = filled z b"},
     {"the order in which a rule names networks is nothing",
      "rule a fill corp.example pool=a net=in; rule z fill corp.example pool=b net=lab,out",
-     "filled rule z", FROM_LAB},
+     "from=10.20.64.1 nxdomain = filled z b"},
     {"any beside a network: the network counts",
      "rule a fill corp.example pool=a net=out; rule z fill corp.example pool=b net=any,in",
-     "filled rule z", FROM_IN},
+     "from=10.20.1.1 nxdomain = filled z b"},
     {"any beside a network: others too", "rule z fill corp.example pool=b net=any,in",
-     "filled rule z"},
+     "nxdomain = filled z b"},
     {"IPv6 client", "net six 2001:db8:5::/48; rule r fill corp.example pool=a net=six",
-     "filled rule r", .client = "2001:db8:5::9"},
+     "from=2001:db8:5::9 nxdomain = filled r a"},
     {"a whole-family network is still one",
      "net all 0.0.0.0/0; rule a fill corp.example pool=a; rule z fill corp.example pool=b net=all",
-     "filled rule z"},
-
-    /* action x verdict */
-    {"fill at nodata", FILL, "filled rule r", .real = "nodata"},
-    {"fill leaves present", FILL, "passed no-rule -", PRESENT(OURS), .seen = VERDICT_PRESENT},
-    {"fill leaves unapproved", FILL, "passed no-rule -", PRESENT(ALIEN),
-     .seen = VERDICT_UNAPPROVED},
-    {"fill leaves servfail", FILL, "failed no-rule -", .real = "servfail"},
-    {"fill leaves timeout", FILL, "failed no-rule -", .real = "timeout"},
-    {"fill when failed: servfail", FILL " when=missing,failed", "filled rule r",
-     .real = "servfail"},
-    {"fill when failed: refused", FILL " when=missing,failed", "filled rule r", .real = "refused"},
-    {"fill when failed: timeout", FILL " when=missing,failed", "filled rule r", .real = "timeout"},
-    {"fill when failed: other", FILL " when=missing,failed", "filled rule r", .real = "other"},
-    {"fill when failed leaves present", FILL " when=missing,failed", "passed no-rule -",
-     PRESENT(OURS)},
+     "nxdomain = filled z b"},
+    {"fill when failed", FILL " when=missing,failed",
+     "servfail = filled r a; refused = filled r a; timeout = filled r a; other = filled r a; "
+     "present:a.kms = passed"},
     {"a fill that does not apply lets the next one",
      "rule a fill corp.example pool=a; rule b replace corp.example pool=b when=unapproved",
-     "replaced rule b", PRESENT(ALIEN)},
-    {"replace at nxdomain", REPLACE, "replaced rule r", .pool = "a"},
-    {"replace at present", "rule r replace corp.example pool=b", "replaced rule r", PRESENT(OURS),
-     .pool = "b"},
-    {"replace at timeout", REPLACE, "replaced rule r", .real = "timeout"},
-    {"replace when unapproved", REPLACE " when=unapproved", "replaced rule r", PRESENT(ALIEN)},
-    {"replace when unapproved, one of two", REPLACE " when=unapproved", "replaced rule r",
-     PRESENT(OURS " " ALIEN)},
-    {"replace when unapproved leaves approved", REPLACE " when=unapproved", "passed no-rule -",
-     PRESENT(OURS)},
-    {"replace when unapproved leaves missing", REPLACE " when=unapproved", "missing no-rule -"},
-    {"deny at nxdomain", DENY, "denied rule r", .seen = VERDICT_NXDOMAIN},
-    {"deny at present", DENY, "denied rule r", PRESENT(OURS)},
-    {"deny at servfail", DENY, "denied rule r", .real = "servfail"},
+     "present:evil.kms = replaced b b -1"},
+    {"replace", REPLACE, "nxdomain = replaced r a; timeout = replaced r a; - = replaced r a"},
+    {"replace at present", "rule r replace corp.example pool=b", "present:a.kms = replaced r b"},
+    {"replace when unapproved", REPLACE " when=unapproved",
+     "present:evil.kms = replaced r a -1; present:a.kms,evil.kms = replaced r a -01; "
+     "present:a.kms = passed; nxdomain = missing; - = failed"},
+    {"deny; nobody is asked without DO", DENY,
+     "nxdomain = denied r; present:a.kms = denied r; servfail = denied r; "
+     "present:evil.kms off = passed off -1; present:a.kms do signed = passed signed r; "
+     "- = denied r; - do = denied r; - off = failed off"},
     {"pass at nxdomain",
      "rule a pass corp.example; rule r fill *.example,corp.example pool=a net=any",
-     "missing rule a"},
+     "nxdomain = missing a"},
     {"pass at present", "rule a pass corp.example; rule r replace corp.example pool=b",
-     "passed rule a", PRESENT(OURS)},
-    {"pass at refused", "rule a pass corp.example", "failed rule a", .real = "refused"},
-    {"filter leaves some", FILTER, "filtered rule r", PRESENT(OURS " " ALIEN), .drop = "01"},
-    {"filter leaves approved alone", FILTER, "passed no-rule -", PRESENT(OURS)},
-    {"filter at nxdomain", FILTER, "missing no-rule -"},
-    {"filter leaves none", FILTER, "filtered rule r", PRESENT(ALIEN), .drop = "1",
-     .seen = VERDICT_UNAPPROVED},
-    {"filter leaves none, then fill", "rule a filter corp.example; rule r fill corp.example pool=b",
-     "filled rule r", PRESENT(ALIEN), .pool = "b", .seen = VERDICT_UNAPPROVED},
-    {"filter leaves some: no fill", "rule a filter corp.example; rule r fill corp.example pool=b",
-     "filtered rule a", PRESENT(ALIEN " " OURS), .drop = "10"},
+     "present:a.kms = passed a"},
+    {"pass at refused", "rule a pass corp.example", "refused = failed a"},
+    {"filter; any pool approves, also one that nobody uses; target . is never unapproved", FILTER,
+     "present:a.kms,evil.kms = filtered r -01; present:a.kms = passed; nxdomain = missing; "
+     "present:evil.kms = filtered r -1; present:. = passed; present:b.kms:1700 = passed; "
+     "present:b.kms:1700,b.kms = filtered r -01; "
+     "present:evil.kms do signed = passed signed r -1"},
+    {"filter leaves none, then fill; it leaves some, no fill",
+     "rule a filter corp.example; rule r fill corp.example pool=b",
+     "present:evil.kms = filled r b -1; present:evil.kms,a.kms = filtered a -10"},
     {"filter leaves none, then a fill that came before it",
-     "rule a fill corp.example pool=b; rule r filter *.example net=any", "filled rule a",
-     PRESENT(ALIEN)},
+     "rule a fill corp.example pool=b; rule r filter *.example net=any",
+     "present:evil.kms = filled a b -1"},
     {"filter leaves none, other filters do not count",
-     "rule a filter corp.example; rule b filter *.example net=any", "filtered rule a",
-     PRESENT(ALIEN), .drop = "1"},
-    {"filter leaves none, then deny", "rule a filter corp.example; rule r deny corp.example",
-     "denied rule r", PRESENT(ALIEN)},
+     "rule a filter corp.example; rule b filter *.example net=any",
+     "present:evil.kms = filtered a -1"},
+    {"filter leaves none, then deny; not asked, it stops the deny",
+     "rule a filter corp.example; rule r deny corp.example",
+     "present:evil.kms = denied r -1; - = failed"},
     {"filter leaves none, then pass: nothing is passed",
-     "rule a filter corp.example; rule r pass corp.example", "filtered rule a", PRESENT(ALIEN),
-     .drop = "1"},
+     "rule a filter corp.example; rule r pass corp.example", "present:evil.kms = filtered a -1"},
     {"filter leaves none, then replace",
-     "rule a filter corp.example; rule r replace corp.example pool=a", "replaced rule r",
-     PRESENT(ALIEN)},
-    {"no rule: what is there passes, and is noted", NO_RULE, "passed no-rule -", PRESENT(ALIEN),
-     .seen = VERDICT_UNAPPROVED},
-
-    /* approved */
-    {"target `.` is never unapproved", FILTER, "passed no-rule -", PRESENT("."),
-     .seen = VERDICT_PRESENT},
-    {"target `.` is present: fill leaves it", FILL, "passed no-rule -", PRESENT(".")},
-    {"listed without being served", "ok kms.adatum.net; rule r filter corp.example",
-     "passed no-rule -", PRESENT("kms.adatum.net")},
-    {"another port is another target", "ok kms.adatum.net; rule r filter corp.example",
-     "filtered rule r", PRESENT("kms.adatum.net:1689"), .drop = "1"},
-    {"port of the pool", FILTER, "passed no-rule -", PRESENT("kms-b.contoso.com:1700")},
-    {"any pool approves, also one that nobody uses", FILTER, "filtered rule r",
-     PRESENT("kms-b.contoso.com:1700 kms-b.contoso.com"), .drop = "01"},
-
-    /* modes */
-    {"off", FILL " mode=off", "missing no-rule -"},
+     "rule a filter corp.example; rule r replace corp.example pool=a",
+     "present:evil.kms = replaced r a -1"},
+    {"no rule: what is there passes, and is noted", " ",
+     "present:evil.kms = passed -1; nxdomain do signed = missing"},
+    {"listed without being served; another port is another target",
+     "ok ok.kms; rule r filter corp.example",
+     "present:ok.kms = passed; present:ok.kms:1689 = filtered r -1"},
+    {"off, also in kms.mode shadow", FILL " mode=off",
+     "nxdomain = missing; nxdomain shadow = missing"},
     {"off hides nothing behind it",
-     "rule a deny corp.example mode=off; rule r fill corp.example pool=a", "filled rule r"},
-    {"shadow changes no answer", FILL " mode=shadow", "missing no-rule -", .would = "filled r"},
+     "rule a deny corp.example mode=off; rule r fill corp.example pool=a", "nxdomain = filled r a"},
+    {"shadow changes no answer", FILL " mode=shadow",
+     "nxdomain = missing would filled r; present:a.kms = passed would passed"},
     {"shadow beside live", "rule a deny corp.example mode=shadow; rule r fill corp.example pool=a",
-     "filled rule r", .would = "denied a"},
+     "nxdomain = filled r a would denied a"},
     {"shadow behind live: would is the same",
-     "rule a fill corp.example pool=a; rule r deny corp.example mode=shadow", "filled rule a",
-     .would = "filled a"},
-    {"shadow that does not apply", FILL " mode=shadow", "passed no-rule -", PRESENT(OURS),
-     .would = "passed -"},
-    {"shadow of another network is none", "rule r fill corp.example pool=a mode=shadow net=lab",
-     "missing no-rule -"},
+     "rule a fill corp.example pool=a; rule r deny corp.example mode=shadow",
+     "nxdomain = filled a a would filled a"},
+    {"shadow of another network is none", FILL " mode=shadow net=lab", "nxdomain = missing"},
     {"shadow filter, then live fill",
-     "rule a filter corp.example mode=shadow; rule r fill corp.example pool=b", "passed no-rule -",
-     PRESENT(ALIEN), .would = "filled r"},
+     "rule a filter corp.example mode=shadow; rule r fill corp.example pool=b",
+     "present:evil.kms = passed -1 would filled r"},
     {"live filter, then shadow fill",
-     "rule a filter corp.example; rule r fill corp.example pool=b mode=shadow", "filtered rule a",
-     PRESENT(ALIEN), .would = "filled r", .drop = "1"},
-    {"kms.mode shadow", FILL, "missing no-rule -", .lower = 1, .would = "filled r"},
-    {"kms.mode shadow leaves off", FILL " mode=off", "missing no-rule -", .lower = 1},
-    {"kms.mode off", FILL, "missing off -", .lower = 2},
-    {"kms.mode off still sees unapproved", DENY, "passed off -", PRESENT(ALIEN), .lower = 2,
-     .seen = VERDICT_UNAPPROVED},
-
-    /* time */
-    {"before from", FILL " from=500", "missing no-rule -", .now = 499, .until = 500},
-    {"at from", FILL " from=500", "filled rule r", .now = 500, .since = 500, .until = UINT64_MAX},
-    {"before until", FILL " until=900", "filled rule r", .now = 899, .until = 900},
-    {"at until", FILL " until=900", "missing no-rule -", .now = 900, .since = 900,
-     .until = UINT64_MAX},
-    {"between", FILL " from=500 until=900", "filled rule r", .now = 600, .since = 500,
-     .until = 900},
-    {"after both", FILL " from=500 until=900", "missing no-rule -", .now = 950, .since = 900,
-     .until = UINT64_MAX},
+     "rule a filter corp.example; rule r fill corp.example pool=b mode=shadow",
+     "present:evil.kms = filtered a -1 would filled r"},
+    {"from", FILL " from=500",
+     "nxdomain now=499 = missing since 0 until 500; "
+     "nxdomain now=500 = filled r a since 500 until -1"},
+    {"until", FILL " until=900",
+     "nxdomain now=899 = filled r a since 0 until 900; "
+     "nxdomain now=900 = missing since 900 until -1"},
+    {"between and behind", FILL " from=500 until=900",
+     "nxdomain now=600 = filled r a since 500 until 900; "
+     "nxdomain now=950 = missing since 900 until -1"},
     {"since of the last of several",
      "rule a fill corp.example pool=a from=100 until=550; rule r fill corp.example pool=a from=500",
-     "filled rule r", .now = 600, .since = 550, .until = UINT64_MAX},
-    {"since of a shadow rule", FILL " from=500 mode=shadow", "missing no-rule -", .now = 600,
-     .since = 500, .until = UINT64_MAX, .would = "filled r"},
-    {"no since of a rule that is off", FILL " from=500 mode=off", "missing no-rule -", .now = 600,
-     .until = UINT64_MAX},
+     "nxdomain now=600 = filled r a since 550 until -1"},
+    {"since of a shadow rule", FILL " from=500 mode=shadow",
+     "nxdomain now=600 = missing would filled r since 500 until -1"},
+    {"no since of a rule that is off", FILL " from=500 mode=off",
+     "nxdomain now=600 = missing since 0 until -1"},
     {"expired exception falls to the next",
-     "rule a deny corp.example until=900; rule r fill corp.example pool=a", "filled rule r",
-     .now = 901},
+     "rule a deny corp.example until=900; rule r fill corp.example pool=a",
+     "nxdomain now=901 = filled r a since 900 until -1"},
     {"until of one that does not decide",
-     "rule a fill corp.example pool=a; rule r deny corp.example from=700", "filled rule a",
-     .now = 600, .until = 700},
+     "rule a fill corp.example pool=a; rule r deny corp.example from=700",
+     "nxdomain now=600 = filled a a since 0 until 700"},
     {"until of another network is nothing",
-     "rule a fill corp.example pool=a; rule r deny corp.example from=700 net=lab", "filled rule a",
-     .now = 600, .until = UINT64_MAX},
+     "rule a fill corp.example pool=a; rule r deny corp.example from=700 net=lab",
+     "nxdomain now=600 = filled a a since 0 until -1"},
     {"the nearest of several",
      "rule a fill corp.example pool=a until=950; rule r deny *.example net=any from=700",
-     "filled rule a", .now = 600, .until = 700},
-
-    /* DNSSEC */
-    {"signed negative with DO", FILL, "missing signed r", .flags = DO | SIGNED},
-    {"signed negative without DO", FILL, "filled rule r", .flags = SIGNED},
-    {"unsigned negative with DO", FILL, "filled rule r", .flags = DO},
-    {"break-dnssec", FILL " break-dnssec=yes", "filled rule r", .flags = DO | SIGNED},
-    {"signed positive with DO: filter", FILTER, "passed signed r", PRESENT(ALIEN),
-     .flags = DO | SIGNED},
-    {"signed with DO: deny", DENY, "passed signed r", PRESENT(OURS), .flags = DO | SIGNED},
-    {"signed with DO: pass is pass", "rule r pass corp.example", "missing rule r",
-     .flags = DO | SIGNED},
-    {"signed with DO, no rule", NO_RULE, "missing no-rule -", .flags = DO | SIGNED},
+     "nxdomain now=600 = filled a a since 0 until 700"},
+    {"break-dnssec", FILL " break-dnssec=yes", "nxdomain do signed = filled r a"},
+    {"pass: also what is signed; it asks", "rule r pass corp.example",
+     "nxdomain do signed = missing r; - = failed"},
     {"a rule that may break does not lend it to the fill behind it",
      "rule a filter corp.example break-dnssec=yes; rule r fill corp.example pool=b",
-     "filtered rule a", PRESENT(ALIEN), .flags = DO | SIGNED, .drop = "1"},
-
-    /* not asked */
-    {"not asked: deny", DENY, "denied rule r", .real = "-"},
-    {"not asked: replace", REPLACE, "replaced rule r", .real = "-", .pool = "a"},
+     "present:evil.kms do signed = filtered a -1"},
     {"not asked: a fill before it stops the deny",
-     "rule a fill corp.example pool=a; rule r deny corp.example", "failed no-rule -", .real = "-"},
+     "rule a fill corp.example pool=a; rule r deny corp.example", "- = failed"},
     {"not asked: a shadow fill before it leaves would open",
-     "rule a fill corp.example pool=a mode=shadow; rule r deny corp.example", "denied rule r",
-     .real = "-"},
-    {"not asked: deny with DO", DENY, "denied rule r", .real = "-", .flags = DO},
+     "rule a fill corp.example pool=a mode=shadow; rule r deny corp.example", "- = denied r"},
     {"not asked: deny before fill", "rule a deny corp.example; rule r fill corp.example pool=a",
-     "denied rule a", .real = "-"},
-    {"not asked: a filter before it stops the deny",
-     "rule a filter corp.example; rule r deny corp.example", "failed no-rule -", .real = "-"},
-    {"not asked: replace when unapproved", REPLACE " when=unapproved", "failed no-rule -",
-     .real = "-"},
-    {"not asked: shadow deny", DENY " mode=shadow", "failed no-rule -", .real = "-",
-     .would = "denied r"},
-    {"not asked: kms.mode off", DENY, "failed off -", .real = "-", .lower = 2},
-    {"not asked: no policy", "", "failed no-rule -", .real = "-"},
-    {"not asked: pass", "rule r pass corp.example", "failed no-rule -", .real = "-"},
+     "- = denied a"},
+    {"not asked: shadow deny", DENY " mode=shadow", "- = failed would denied r"},
 };
 
-static void ask_init(struct fixture_question *q, const struct row *r, struct fixture *f)
+/* The verdict, and a record for each target. */
+static void read_real(char *words, struct policy_real *real, struct srv *out)
 {
-    fixture_ask(f, r->suffix != NULL ? r->suffix : "corp.example",
-                r->client != NULL ? r->client : "10.1.1.1", q);
-    q->ask.wall_ms = r->now;
-    q->ask.do_bit = (r->flags & DO) != 0;
-    q->ask.limit = (enum kms_mode)((int)MODE_LIVE - (int)r->lower);
-}
+    char *save;
 
-static void read_real(const char *text, struct policy_real *real, struct srv *out)
-{
-    char *words = strdup(text != NULL ? text : "nxdomain"), *save;
-
-    real->verdict = (enum kms_verdict)str_index(verdict_names, strtok_r(words, " ", &save));
-    for (char *w; (w = strtok_r(NULL, " ", &save)) != NULL; real->n_srv++) {
+    real->verdict = (enum kms_verdict)str_index(verdict_names, strtok_r(words, ":", &save));
+    assert_true((int)real->verdict >= 0);
+    real->srv = out;
+    for (char *w = save; (w = strtok_r(NULL, ",", &save)) != NULL; real->n_srv++) {
         struct policy_host h = {.target = {.len = 1}, .port = 1688};
 
         if (strcmp(w, ".") != 0)
             assert_null(host_parse(&h, w));
         out[real->n_srv] = (struct srv){.port = h.port, .target = h.target};
     }
-    free(words);
-}
-
-/* A read of a store with that policy. */
-static void begin(struct fixture *f, const char *policy)
-{
-    fixture_folder(f);
-    fixture_open(f);
-    fixture_policy(f, policy);
-    assert_int_equal(store_reader_begin(f->reader->txn), 0);
-}
-
-static void end(struct fixture *f)
-{
-    store_end(f->reader->txn);
-    fixture_remove(f);
 }
 
 /* What is decided without the real DNS is so whatever it says. */
@@ -354,90 +240,135 @@ static void check_blind(struct fixture *f, const struct policy_ask *ask,
     assert_string_equal(blind.pool, d->pool);
 }
 
+static void say(struct str *s, const struct policy_decision *d, int n_srv, bool is_timed)
+{
+    str_add(s, outcome_names[d->outcome]);
+    if (d->reason != REASON_RULE && d->reason != REASON_NO_RULE)
+        str_addf(s, " %s", reason_names[d->reason]);
+    str_addf(s, "%s%s", d->rule[0] != '\0' ? " " : "", d->rule);
+    str_addf(s, "%s%s", d->pool[0] != '\0' ? " " : "", d->pool);
+    for (int i = 0; i < n_srv && d->verdict == VERDICT_UNAPPROVED; i++)
+        str_addf(s, "%s%d", i == 0 ? " -" : "", d->unapproved[i]);
+    if (d->would.outcome != 0)
+        str_addf(s, " would %s%s%s", outcome_names[d->would.outcome],
+                 d->would.rule[0] != '\0' ? " " : "", d->would.rule);
+    if (is_timed)
+        str_addf(s, " since %d until %d", (int)d->since_ms, (int)d->until_ms);
+}
+
+static void check_asked(struct fixture *f, char *asked, const char *want, uint64_t serial)
+{
+    static struct policy_decision d;
+    struct srv srv[SRV_MAX];
+    struct policy_real real = {.verdict = VERDICT_NONE};
+    struct fixture_question q;
+    const char *suffix = "corp.example", *client = "10.1.1.1";
+    enum kms_mode limit = MODE_LIVE;
+    char text[300], *save;
+    uint64_t now_ms = 0;
+    bool do_bit = false;
+    struct str s;
+
+    for (char *w = strtok_r(asked, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save)) {
+        if (strncmp(w, "from=", 5) == 0)
+            client = w + 5;
+        else if (strncmp(w, "now=", 4) == 0)
+            now_ms = strtoull(w + 4, NULL, 10);
+        else if (strcmp(w, "do") == 0)
+            do_bit = true;
+        else if (strcmp(w, "signed") == 0)
+            real.is_signed = true;
+        else if (str_index(mode_names, w) >= 0)
+            limit = (enum kms_mode)str_index(mode_names, w);
+        else if (w == asked && strchr(w, '.') != NULL && strchr(w, ':') == NULL)
+            suffix = w;
+        else
+            read_real(w, &real, srv);
+    }
+    fixture_ask(f, suffix, client, &q);
+    q.ask.wall_ms = now_ms;
+    q.ask.do_bit = do_bit;
+    q.ask.limit = limit;
+    memset(&d, 0xee, sizeof d);
+    policy_decide(f->reader, &q.ask, &real, &d);
+    str_init(&s, text, sizeof text);
+    say(&s, &d, real.n_srv, now_ms != 0);
+    assert_string_equal(text, want);
+    assert_int_equal(d.n_hosts > 0, d.outcome == OUTCOME_FILLED || d.outcome == OUTCOME_REPLACED);
+    assert_int_equal(d.serial, serial);
+    check_blind(f, &q.ask, &real, &d);
+}
+
 static void check_row(void **state)
 {
     const struct row *r = *state;
-    static struct policy_decision d;
-    struct fixture_question q;
-    struct srv srv[SRV_MAX];
-    struct policy_real real = {.srv = srv, .is_signed = (r->flags & SIGNED) != 0};
+    char *asked = strdup(r->asked), *save, policy[500];
     struct fixture f;
-    char text[500], would[200] = "";
 
-    snprintf(text, sizeof text, "%s%s", r->policy[0] != '\0' ? OBJECTS : "", r->policy);
-    begin(&f, text);
-    ask_init(&q, r, &f);
-    read_real(r->real, &real, srv);
-    memset(&d, 0xee, sizeof d);
-    policy_decide(f.reader, &q.ask, &real, &d);
-    snprintf(text, sizeof text, "%s %s %s", outcome_names[d.outcome], reason_names[d.reason],
-             d.rule[0] != '\0' ? d.rule : "-");
-    assert_string_equal(text, r->want);
-    if (d.would.outcome != 0)
-        snprintf(would, sizeof would, "%s %s", outcome_names[d.would.outcome],
-                 d.would.rule[0] != '\0' ? d.would.rule : "-");
-    assert_string_equal(would, r->would != NULL ? r->would : "");
-    assert_int_equal(d.n_hosts > 0, d.outcome == OUTCOME_FILLED || d.outcome == OUTCOME_REPLACED);
-    if (r->pool != NULL)
-        assert_string_equal(d.pool, r->pool);
-    if (r->until != 0)
-        assert_true(d.until_ms == r->until && d.since_ms == r->since);
-    if (r->seen != VERDICT_NONE)
-        assert_int_equal(d.verdict, r->seen);
-    for (int i = 0; i < real.n_srv; i++)
-        assert_int_equal(d.outcome == OUTCOME_FILTERED && d.unapproved[i],
-                         r->drop != NULL && r->drop[i] == '1');
-    assert_int_equal(d.serial, *r->policy != '\0');
-    check_blind(&f, &q.ask, &real, &d);
-    end(&f);
+    snprintf(policy, sizeof policy, "%s%s", r->policy[0] != '\0' ? OBJECTS : "", r->policy);
+    fixture_folder(&f);
+    fixture_open(&f);
+    fixture_policy(&f, policy);
+    assert_int_equal(store_reader_begin(f.reader->txn), 0);
+    for (char *one = strtok_r(asked, ";", &save); one != NULL; one = strtok_r(NULL, ";", &save)) {
+        char *want = strstr(one, " = ");
+
+        *want = '\0';
+        check_asked(&f, one + strspn(one, " "), want + 3, r->policy[0] != '\0');
+    }
+    store_end(f.reader->txn);
+    fixture_remove(&f);
+    free(asked);
 }
 
 /* --- what is delivered ----------------------------------------------------- */
 
 static void hosts_as_in_the_pool(void **state)
 {
-    const struct row r = {0};
+    struct fixture *f = *state;
     const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
+    static const char *const hosts[] = {
+        "kms2.contoso.com:1700,priority=5,weight=7,address=10.0.0.9,address=fd00::9",
+        "kms1.contoso.com:1688,probe=no"};
     static struct policy_decision d;
     struct fixture_question q;
-    struct fixture f;
     char text[HOST_TEXT];
 
-    begin(&f, "pool p kms2.contoso.com:1700,priority=5,weight=7,address=10.0.0.9,address=fd00::9 "
-              "kms1.contoso.com,probe=no; rule r fill corp.example pool=p ttl=77s");
-    ask_init(&q, &r, &f);
-    policy_decide(f.reader, &q.ask, &real, &d);
+    assert_int_equal(fixture_policy(f, "pool p kms2.contoso.com:1700,priority=5,weight=7,"
+                                       "address=10.0.0.9,address=fd00::9 kms1.contoso.com,probe=no;"
+                                       "rule r fill corp.example pool=p ttl=77s"),
+                     true);
+    assert_int_equal(store_reader_begin(f->reader->txn), 0);
+    fixture_ask(f, "corp.example", "10.1.1.1", &q);
+    policy_decide(f->reader, &q.ask, &real, &d);
+    store_end(f->reader->txn);
     assert_int_equal(d.n_hosts, 2);
     assert_int_equal(d.ttl, 77);
     assert_int_equal(d.action, ACTION_FILL);
-    assert_string_equal(
-        host_print(&d.hosts[0], text, sizeof text),
-        "kms2.contoso.com:1700,priority=5,weight=7,address=10.0.0.9,address=fd00::9");
-    assert_string_equal(host_print(&d.hosts[1], text, sizeof text),
-                        "kms1.contoso.com:1688,probe=no");
-    end(&f);
+    for (int i = 0; i < 2; i++)
+        assert_string_equal(host_print(&d.hosts[i], text, sizeof text), hosts[i]);
 }
 
 /* Who may be a host is known anew after each change. */
 static void hosts_after_a_change(void **state)
 {
-    struct fixture f;
+    struct fixture *f = *state;
     struct name host;
 
     assert_int_equal(name_parse(&host, "kms1.contoso.com"), 0);
-    begin(&f, "pool p kms1.contoso.com");
-    assert_false(policy_may_be_host(f.reader, &host));
-    store_end(f.reader->txn);
-    fixture_policy(&f, "pool p kms1.contoso.com,address=10.0.0.9");
-    assert_int_equal(store_reader_begin(f.reader->txn), 0);
-    assert_true(policy_may_be_host(f.reader, &host));
-    end(&f);
+    for (int i = 0; i < 2; i++) {
+        fixture_policy(f, i == 0 ? "pool p kms1.contoso.com"
+                                 : "pool p kms1.contoso.com,address=10.0.0.9");
+        assert_int_equal(store_reader_begin(f->reader->txn), 0);
+        assert_int_equal(policy_may_be_host(f->reader, &host), i == 1);
+        store_end(f->reader->txn);
+    }
 }
 
 int main(void)
 {
     ROWS(rows, check_row);
-    TEST(hosts_as_in_the_pool);
-    TEST(hosts_after_a_change);
+    FIXTURE_TEST(hosts_as_in_the_pool);
+    FIXTURE_TEST(hosts_after_a_change);
     return RUN("decide");
 }
