@@ -234,22 +234,14 @@ static inline void net_settings(struct net *n, struct settings *s)
 /* What a listener does with a packet. */
 static inline void net_ask(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
 {
-    struct world *w = n->w;
     const struct view *v = &n->views[n->n_views - 1].view;
-    struct query *q = w->q;
+    struct query *q = n->w->q;
     enum answer answer;
 
-    memset(q, 0xa5, sizeof *q); /* nothing of an earlier question may matter */
-    q->client = *c;
-    q->arrived_ms = w->now.mono_ms;
-    q->arrived_us = w->now.mono_ms * 1000;
-    q->wire = wire;
-    q->wire_len = len;
-    q->out = w->out;
-    q->out_size = c->transport == AUDIT_TCP ? sizeof w->out : 4096;
-    answer = answer_read(v, q, w->now);
+    world_packet(n->w, *c, wire, len);
+    answer = answer_read(v, q, n->w->now);
     if (answer == ANSWER_FORWARD)
-        answer = answer_query(v, q, NULL, w->now);
+        answer = answer_query(v, q, NULL, n->w->now);
     if (answer == ANSWER_FORWARD)
         (void)forwarder_ask(n->f, v, q, NULL, NULL);
     else

@@ -275,25 +275,37 @@ static inline size_t question_write(const struct words *s, uint8_t *out, size_t 
     return w.len;
 }
 
-/* A client's packet comes in. */
-static inline enum answer world_read(struct world *w, const struct words *s)
+static inline struct client words_client(const struct words *s)
 {
+    struct client c = {.transport = option_of(s, "tcp") != NULL ? AUDIT_TCP : AUDIT_UDP};
     const char *from = option_of(s, "from");
     char address[80] = "10.0.0.1:4000";
 
     if (from != NULL)
         sscanf(from, "%79[^ ]", address);
-    memset(w->q, 0xa5, sizeof *w->q); /* nothing of an earlier question may matter */
-    assert_int_equal(addr_parse(&w->q->client.addr, address, 4000), 0);
+    assert_int_equal(addr_parse(&c.addr, address, 4000), 0);
     if (option_of(s, "port0") != NULL)
-        w->q->client.addr.port = 0;
-    w->q->client.transport = option_of(s, "tcp") != NULL ? AUDIT_TCP : AUDIT_UDP;
+        c.addr.port = 0;
+    return c;
+}
+
+/* As a listener makes it; nothing of an earlier question may matter. */
+static inline void world_packet(struct world *w, struct client c, const uint8_t *wire, size_t len)
+{
+    memset(w->q, 0xa5, sizeof *w->q);
+    w->q->client = c;
     w->q->arrived_ms = w->now.mono_ms;
     w->q->arrived_us = w->now.mono_ms * 1000;
-    w->q->wire = w->wire;
-    w->q->wire_len = w->wire_len;
+    w->q->wire = wire;
+    w->q->wire_len = len;
     w->q->out = w->out;
-    w->q->out_size = w->q->client.transport == AUDIT_TCP ? sizeof w->out : 4096;
+    w->q->out_size = c.transport == AUDIT_TCP ? sizeof w->out : 4096;
+}
+
+/* A client's packet comes in. */
+static inline enum answer world_read(struct world *w, const struct words *s)
+{
+    world_packet(w, words_client(s), w->wire, w->wire_len);
     return answer_read(&w->view, w->q, w->now);
 }
 
