@@ -56,44 +56,6 @@ static void on_receive(struct io_peer *peer, const uint8_t *wire, ssize_t len)
         t.io->close(t.io, peer);
 }
 
-static int set_up(int type)
-{
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t len = sizeof sa;
-
-    memset(&t, 0, sizeof t);
-    t.base = event_base_new();
-    t.seed = (uint64_t)getpid();
-    t.random = (struct random){.fill = fill};
-    t.io = io_event_new(t.base, &t.random);
-    assert_non_null(t.io);
-    t.fd = socket(AF_INET, type, 0);
-    assert_int_equal(bind(t.fd, (struct sockaddr *)&sa, sizeof sa), 0);
-    assert_int_equal(getsockname(t.fd, (struct sockaddr *)&sa, &len), 0);
-    assert_true(addr_from_sockaddr(&t.server, (struct sockaddr *)&sa));
-    assert_int_equal(type == SOCK_STREAM ? listen(t.fd, 8) : 0, 0);
-    return 0;
-}
-
-static int set_up_udp(void **state)
-{
-    return set_up(SOCK_DGRAM);
-}
-
-static int set_up_tcp(void **state)
-{
-    return set_up(SOCK_STREAM);
-}
-
-static int tear_down(void **state)
-{
-    io_event_free(t.io);
-    io_event_free(NULL); /* fine */
-    event_base_free(t.base);
-    close(t.fd);
-    return 0;
-}
-
 static void ask(struct probe *p, enum io_kind kind, const char *question)
 {
     *p = (struct probe){.peer = {.receive = on_receive}};
@@ -111,69 +73,74 @@ static void run_until(const int *what)
     assert_true(what == NULL || *what != 0);
 }
 
+/* The question "q" has come; *from: whence. */
+static void take_question(struct sockaddr_in *from)
+{
+    char text[8];
+
+    assert_int_equal(
+        recvfrom(t.fd, text, sizeof text, 0, (struct sockaddr *)from, &(socklen_t){sizeof *from}),
+        1);
+}
+
+static void give(int fd, const struct sockaddr_in *to, const char *text)
+{
+    assert_int_equal(sendto(fd, text, strlen(text), 0, (const struct sockaddr *)to, sizeof *to),
+                     strlen(text));
+}
+
 /* A question reaches the server; its port is one that was drawn, from 1024 on. */
-static void port_is_random(void **state)
+static void port_is_random(void)
 {
     struct random same = t.random;
     struct probe p[SOCKETS];
     uint16_t drawn[SOCKETS * 8];
     uint64_t seed = t.seed;
+    struct sockaddr_in from;
 
     for (size_t i = 0; i < ARRAY_LEN(drawn); i++)
         drawn[i] = (uint16_t)(1024 + random_below(&same, 65536 - 1024));
     t.seed = seed;
     for (int i = 0; i < SOCKETS; i++) {
-        struct sockaddr_in from;
-        char text[8];
         size_t k = 0;
 
         ask(&p[i], IO_UDP, "q");
-        assert_int_equal(recvfrom(t.fd, text, sizeof text, 0, (struct sockaddr *)&from,
-                                  &(socklen_t){sizeof from}),
-                         1);
+        take_question(&from);
         while (k < ARRAY_LEN(drawn) && drawn[k] != ntohs(from.sin_port))
             k++;
         assert_in_range(k, i, ARRAY_LEN(drawn) - 1);
     }
     for (int i = 0; i < SOCKETS; i++)
         t.io->close(t.io, &p[i].peer);
-}
-
-/* All ports that are drawn are taken: the kernel's choice, not none. */
-static void port_is_taken(void **state)
-{
-    struct probe p, q;
-
+    /* All ports that are drawn are taken: the kernel's choice, not none. */
     t.seed = 0;
-    ask(&p, IO_UDP, "q");
-    ask(&q, IO_UDP, "q");
-    t.io->close(t.io, &p.peer);
-    t.io->close(t.io, &q.peer);
+    ask(&p[0], IO_UDP, "q");
+    ask(&p[1], IO_UDP, "q");
+    t.io->close(t.io, &p[0].peer);
+    t.io->close(t.io, &p[1].peer);
 }
 
 /* Forged "fragmentation needed" messages have no effect, and nobody but the server is heard. */
-static void only_the_server_is_heard(void **state)
+static void only_the_server_is_heard(void)
 {
-    struct sockaddr_in from;
-    socklen_t len = sizeof from;
     int fd = dup(t.fd), discover = -1, other = socket(AF_INET, SOCK_DGRAM, 0);
+    struct sockaddr_in from;
     struct probe p;
-    char text[8];
 
     close(fd); /* the next socket's number */
     ask(&p, IO_UDP, "q");
-    assert_int_equal(recvfrom(t.fd, text, sizeof text, 0, (struct sockaddr *)&from, &len), 1);
+    take_question(&from);
     assert_int_equal(
         getsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &discover, &(socklen_t){sizeof discover}), 0);
     assert_int_equal(discover, IP_PMTUDISC_OMIT);
-    assert_int_equal(sendto(other, "forged", 6, 0, (struct sockaddr *)&from, len), 6);
-    assert_int_equal(sendto(t.fd, "reply", 5, 0, (struct sockaddr *)&from, len), 5);
+    give(other, &from, "forged");
+    give(t.fd, &from, "reply");
     run_until(&p.n);
     assert_string_equal(p.text, "reply");
     assert_int_equal(p.n, 1);
     p.n = 0;
     p.closes = true; /* from the callback */
-    assert_int_equal(sendto(t.fd, "again", 5, 0, (struct sockaddr *)&from, len), 5);
+    give(t.fd, &from, "again");
     run_until(&p.n);
     assert_null(p.peer.handle);
     t.io->close(t.io, &p.peer); /* closed already: fine */
@@ -181,7 +148,7 @@ static void only_the_server_is_heard(void **state)
 }
 
 /* Nobody listens there: said later, never from inside. */
-static void refused(void **state)
+static void refused(void)
 {
     struct probe p[2];
 
@@ -190,8 +157,8 @@ static void refused(void **state)
     t.fd = dup(0);
     ask(&p[0], IO_UDP, "q");
     ask(&p[1], IO_TCP, "q");
+    assert_int_equal(p[0].error | p[1].error, 0);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(i == 0 ? p[0].error | p[1].error : 0, 0);
         run_until(&p[i].error);
         assert_int_equal(p[i].error, -ECONNREFUSED);
         assert_null(p[i].peer.handle);
@@ -199,7 +166,7 @@ static void refused(void **state)
 }
 
 /* One message a connection, however it is cut; what is behind it is not for us. */
-static void stream(void **state)
+static void stream(void)
 {
     struct probe p;
     char text[16];
@@ -246,18 +213,18 @@ static void on_alarm(struct io_timer *timer)
     a->n++;
 }
 
-static void timers(void **state)
+static void timers(void)
 {
     uint64_t now_ms = t.io->now(t.io).mono_ms;
     struct alarm a[4] = {{.due_ms = now_ms + 30}, {.due_ms = now_ms + 5}, {.due_ms = now_ms + 10}};
 
+    usleep(3000); /* the loop's clock is behind */
     for (int i = 0; i < 4; i++) {
         a[i].timer.fire = on_alarm;
         t.io->timer_clear(t.io, &a[i].timer); /* not set: fine */
+        if (i < 3)
+            t.io->timer_set(t.io, &a[i].timer, i == 0 ? now_ms + 20 : a[i].due_ms);
     }
-    usleep(3000); /* the loop's clock is behind */
-    for (int i = 0; i < 3; i++)
-        t.io->timer_set(t.io, &a[i].timer, i == 0 ? now_ms + 20 : a[i].due_ms);
     t.io->timer_set(t.io, &a[0].timer, a[0].due_ms); /* moved */
     t.io->timer_clear(t.io, &a[2].timer);
     run_until(&a[1].n);
@@ -269,13 +236,43 @@ static void timers(void **state)
     assert_int_equal(a[0].n + a[1].n + a[3].n, 3);
 }
 
+static const struct row {
+    const char *name;
+    void (*run)(void);
+    int type; /* of the server's socket */
+} rows[] = {
+    {"the port is random", port_is_random, SOCK_DGRAM},
+    {"only the server is heard", only_the_server_is_heard, SOCK_DGRAM},
+    {"refused", refused, SOCK_STREAM},
+    {"a stream", stream, SOCK_STREAM},
+    {"timers", timers, SOCK_DGRAM},
+};
+
+static void check_row(void **state)
+{
+    const struct row *r = *state;
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+
+    memset(&t, 0, sizeof t);
+    t.base = event_base_new();
+    t.seed = (uint64_t)getpid();
+    t.random = (struct random){.fill = fill};
+    t.io = io_event_new(t.base, &t.random);
+    assert_non_null(t.io);
+    t.fd = socket(AF_INET, r->type, 0);
+    assert_int_equal(bind(t.fd, (struct sockaddr *)&sa, sizeof sa), 0);
+    assert_int_equal(getsockname(t.fd, (struct sockaddr *)&sa, &(socklen_t){sizeof sa}), 0);
+    assert_true(addr_from_sockaddr(&t.server, (struct sockaddr *)&sa));
+    assert_int_equal(r->type == SOCK_STREAM ? listen(t.fd, 8) : 0, 0);
+    r->run();
+    io_event_free(t.io);
+    io_event_free(NULL); /* fine */
+    event_base_free(t.base);
+    close(t.fd);
+}
+
 int main(void)
 {
-    TEST_WITH(port_is_random, set_up_udp, tear_down);
-    TEST_WITH(port_is_taken, set_up_udp, tear_down);
-    TEST_WITH(only_the_server_is_heard, set_up_udp, tear_down);
-    TEST_WITH(refused, set_up_tcp, tear_down);
-    TEST_WITH(stream, set_up_tcp, tear_down);
-    TEST_WITH(timers, set_up_udp, tear_down);
+    ROWS(rows, check_row);
     return RUN("io_event");
 }
