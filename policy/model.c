@@ -314,9 +314,6 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
                        "rule %s: suffix %s is so wide that it needs networks; if every client is "
                        "meant, name the network any",
                        rule, suffix_print(&r->suffixes[wide], text));
-    if (r->ttl < POLICY_TTL_MIN || r->ttl > POLICY_TTL_MAX)
-        rc = diags_add(d, NULL, 0, 0, "rule %s: ttl is %u s; allowed are %ds to 1d", rule, r->ttl,
-                       POLICY_TTL_MIN);
     if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
         rc = diags_add(d, NULL, 0, 0,
                        "rule %s: until is not later than from, so the rule is never valid", rule);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_model.c -- suffixes, hosts and names as text; what entry refuses.
+ * test_model.c -- suffixes, hosts and names as text. What entry refuses of rules
+ * and pools is in test_text.c.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -146,26 +147,17 @@ static void hosts(void **state)
         assert_string_equal(host_print(&h, text, sizeof text), r->print);
 }
 
-static const char *const good_names[] = {
-    "dmz", "fill-kms01", "0", "a.b_c-d",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
-static const char *const bad_names[] = {
-    "",
-    "any",
-    "Dmz",
-    "-a",
-    "a b",
-    "\xc3\xbc",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+#define A31 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
-static void good_name(void **state)
+static void names(void **state)
 {
-    assert_null(policy_name_check(*(const char *const *)*state));
-}
+    static const char *const good[] = {"dmz", "fill-kms01", "0", "a.b_c-d", A31 A31 "a"};
+    static const char *const bad[] = {"", "any", "Dmz", "-a", "a b", "\xc3\xbc", A31 A31 "aa"};
 
-static void bad_name(void **state)
-{
-    assert_non_null(policy_name_check(*(const char *const *)*state));
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_null(policy_name_check(good[i]));
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_non_null(policy_name_check(bad[i]));
 }
 
 static void verdict_words(void **state)
@@ -189,128 +181,13 @@ static void verdict_words(void **state)
     }
 }
 
-/* --- what a rule may not say ---------------------------------------------- */
-
-static const struct rule_row {
-    const char *name;
-    enum policy_action action;
-    unsigned when;
-    const char *pool;
-    const char *why;    /* NULL: accepted */
-    const char *suffix; /* NULL: a.b */
-    const char *network;
-    uint32_t ttl; /* 0: 300 */
-    uint64_t from, until;
-} rule_rows[] = {
-    {"fill", ACTION_FILL, WORD_MISSING, "p"},
-    {"fill missing and failed", ACTION_FILL, WORD_MISSING | WORD_FAILED, "p"},
-    {"fill failed alone", ACTION_FILL, WORD_FAILED, "p", "[missing, failed]"},
-    {"fill present", ACTION_FILL, WORD_MISSING | WORD_PRESENT, "p", "never hides"},
-    {"fill unapproved", ACTION_FILL, WORD_UNAPPROVED, "p", "replace"},
-    {"fill without a pool", ACTION_FILL, WORD_MISSING, NULL, "needs a pool"},
-    {"replace", ACTION_REPLACE, 0, "p"},
-    {"replace unapproved", ACTION_REPLACE, WORD_UNAPPROVED, "p"},
-    {"replace missing", ACTION_REPLACE, WORD_MISSING, "p", "replace takes"},
-    {"filter", ACTION_FILTER, WORD_UNAPPROVED},
-    {"filter with a pool", ACTION_FILTER, WORD_UNAPPROVED, "p", "no pool"},
-    {"filter missing", ACTION_FILTER, WORD_MISSING, NULL, "no when"},
-    {"deny", ACTION_DENY},
-    {"deny with a pool", ACTION_DENY, 0, "p", "no pool"},
-    {"pass with when", ACTION_PASS, WORD_PRESENT, NULL, "no when"},
-    {"* for nobody in particular", ACTION_FILL, WORD_MISSING, "p", "needs networks", .suffix = "*"},
-    {"* for any", ACTION_FILL, WORD_MISSING, "p", NULL, .suffix = "*", .network = "any"},
-    {"*.com for nobody", ACTION_DENY, 0, NULL, "needs networks", .suffix = "*.com"},
-    {"*.a.b for nobody", ACTION_DENY, 0, NULL, NULL, .suffix = "*.a.b"},
-    {"ttl too small", ACTION_DENY, 0, NULL, "ttl", .ttl = 29},
-    {"ttl smallest", ACTION_DENY, 0, NULL, NULL, .ttl = 30},
-    {"ttl greatest", ACTION_DENY, 0, NULL, NULL, .ttl = 86400},
-    {"ttl too great", ACTION_DENY, 0, NULL, "ttl", .ttl = 86401},
-    {"from is until", ACTION_DENY, 0, NULL, "never valid", .from = 5, .until = 5},
-    {"from before until", ACTION_DENY, 0, NULL, NULL, .from = 5, .until = 6},
-};
-
-static void rules(void **state)
-{
-    const struct rule_row *row = *state;
-    char network[1][POLICY_NAME] = {"any"};
-    struct policy_rule r;
-    struct suffix suffix;
-    struct diags d;
-
-    policy_rule_init(&r, "r");
-    assert_null(suffix_parse(&suffix, row->suffix != NULL ? row->suffix : "a.b"));
-    r.action = row->action;
-    r.when = row->when;
-    r.ttl = row->ttl > 0 ? row->ttl : 300;
-    r.from_ms = row->from;
-    r.until_ms = row->until;
-    snprintf(r.pool, sizeof r.pool, "%s", row->pool != NULL ? row->pool : "");
-    r.suffixes = &suffix;
-    r.n_suffixes = 1;
-    r.networks = network;
-    r.n_networks = row->network != NULL;
-    diags_init(&d);
-    assert_int_equal(policy_rule_check(&r, &d) != 0, row->why != NULL);
-    if (row->why != NULL && strstr(d.list[0], row->why) == NULL)
-        fail_msg("wrong words: %s", d.list[0]);
-    diags_fini(&d);
-}
-
-static const struct pool_row {
-    const char *name;
-    const char *hosts[3];
-    bool good, allow_public;
-} pool_rows[] = {
-    {"one", {"a.b.c"}, true},
-    {"none", {NULL}},
-    {"twice", {"a.b.c", "a.b.c,priority=1"}},
-    {"two ports", {"a.b.c", "a.b.c:1689"}, true},
-    {"private address", {"a.b.c,address=10.0.0.1,address=fd00::1"}, true},
-    {"public address", {"a.b.c,address=8.8.8.8"}},
-    {"public address, allowed", {"a.b.c,address=8.8.8.8"}, true, .allow_public = true},
-    {"public IPv6 address", {"a.b.c,address=2600::1"}},
-};
-
-static void pools(void **state)
-{
-    const struct pool_row *r = *state;
-    struct policy_host h[3];
-    struct policy_pool p = {.name = "p", .hosts = h, .allow_public = r->allow_public};
-
-    for (; p.n < 3 && r->hosts[p.n] != NULL; p.n++)
-        assert_null(host_parse(&h[p.n], r->hosts[p.n]));
-    assert_int_equal(policy_pool_check(&p, NULL) == 0, r->good);
-}
-
-static void sorting_drops_doubles(void **state)
-{
-    static const char *const texts[] = {"b.c", "a.c", "b.c", "*", "a.c"};
-    struct policy_rule r;
-    char text[SUFFIX_TEXT];
-
-    policy_rule_init(&r, "r");
-    r.suffixes = calloc(ARRAY_LEN(texts), sizeof *r.suffixes);
-    for (; r.n_suffixes < ARRAY_LEN(texts); r.n_suffixes++)
-        assert_null(suffix_parse(&r.suffixes[r.n_suffixes], texts[r.n_suffixes]));
-    policy_object_sort(POLICY_RULE, &r);
-    assert_int_equal(r.n_suffixes, 3);
-    assert_string_equal(suffix_print(&r.suffixes[0], text), "*");
-    assert_string_equal(suffix_print(&r.suffixes[1], text), "a.c");
-    assert_string_equal(suffix_print(&r.suffixes[2], text), "b.c");
-    policy_object_fini(POLICY_RULE, &r);
-}
-
 int main(void)
 {
     ROWS(suffix_rows, suffixes);
     TEST(suffix_length);
     TEST(suffix_order);
     ROWS(host_rows, hosts);
-    ROWS(good_names, good_name);
-    ROWS(bad_names, bad_name);
+    TEST(names);
     TEST(verdict_words);
-    ROWS(rule_rows, rules);
-    ROWS(pool_rows, pools);
-    TEST(sorting_drops_doubles);
     return RUN("model");
 }

@@ -15,6 +15,7 @@
 
 #define HEAD "waymark-policy: 1\n"
 #define POOL "pools: {p: [k.c.d]}\n"
+#define RULE(fields) POOL "rules: {r: {suffixes: [x.y], " fields "}}"
 #define TWO                                                                                        \
     "pools:\n  a: [kms01.contoso.com]\nrules:\n"                                                   \
     "  one: {suffixes: [x.example], pool: aa}\n"                                                   \
@@ -64,6 +65,17 @@ static const struct round {
      "[any]\n    when: [missing, failed]\n    pool: p\n"
      "    ttl: 2m\n    mode: shadow\n    from: 2026-11-22T08:00:00.500Z\n    until: "
      "2027-01-31T17:00:00Z\n    break-dnssec: yes\n    comment: \"a: b\"\n"},
+    {"what a rule may just say",
+     POOL "rules: {a: {suffixes: [x], action: replace, pool: p, ttl: 30s}, b: {suffixes: [x], "
+          "action: replace, when: [unapproved], pool: p, ttl: 1d}, c: {suffixes: [\"*.a.b\"], "
+          "action: filter, when: [unapproved], from: 2026-01-01T00:00:00Z, until: "
+          "2026-01-01T00:00:00.001Z}}\n",
+     "pools:\n  p:\n    - k.c.d\nrules:\n"
+     "  a:\n    suffixes: [x]\n    action: replace\n    pool: p\n    ttl: 30s\n"
+     "  b:\n    suffixes: [x]\n    action: replace\n    when: [unapproved]\n    pool: p\n"
+     "    ttl: 1d\n"
+     "  c:\n    suffixes: [\"*.a.b\"]\n    action: filter\n    from: 2026-01-01T00:00:00Z\n"
+     "    until: 2026-01-01T00:00:00.001Z\n"},
     {"actions without a pool",
      "rules: {d: {suffixes: [x], action: deny}, f: {suffixes: x, action: filter}, o: "
      "{suffixes: [], action: pass}}\n",
@@ -133,7 +145,8 @@ static const struct refusal {
     {"pools: {p: [{target: a.b, port: x}]}", "2:33 port: \"x\" is not a number"},
     {"pools: {p: [\"a.b,address=8.8.8.8\"]}", "2:9 allow-public"},
     {"pools: {p: []}", "2:9 no host"},
-    {"pools: {p: [a.b, a.b]}", "2:9 twice"},
+    {"pools: {p: [a.b, c.d, \"a.b,priority=1\"]}", "2:9 host a.b:1688 is there twice"},
+    {"pools: {p: [\"a.b,address=fd00::1,address=2600::1\"]}", "2:9 the public address 2600::1"},
     {POOL "rules: {r: {suffixes: [_vlmcs._tcp.a.b], pool: p}}", "3:24 _vlmcs._tcp"},
     {POOL "rules: {r: {suffixes: [a], action: fil, pool: p}}", "3:36 did you mean fill?"},
     {POOL "rules: {r: {suffixes: [a], when: [nxdomain], pool: p}}", "3:35 missing, failed"},
@@ -142,6 +155,18 @@ static const struct refusal {
     {POOL "rules: {r: {suffixes: [a], until: \"09:00\", pool: p}}", "3:35 time like"},
     {POOL "rules: {r: {suffixes: [a], ttl: 10s, pool: p}}", "3:33 30s to 1d"},
     {"rules: {r: {suffixes: [a]}}", "2:9 needs a pool"},
+    {RULE("when: [failed], pool: p"), "3:9 [missing, failed]"},
+    {RULE("when: [missing, present], pool: p"), "3:9 for present use action replace"},
+    {RULE("when: [unapproved], pool: p"), "3:9 for unapproved use action replace"},
+    {RULE("action: replace, when: [missing], pool: p"), "3:9 replace takes no when"},
+    {RULE("action: replace, when: [unapproved, missing], pool: p"), "3:9 replace takes no when"},
+    {RULE("action: filter, pool: p"), "3:9 filter delivers no pool"},
+    {RULE("action: filter, when: [missing]"), "3:9 filter takes no when"},
+    {RULE("action: deny, pool: p"), "3:9 deny delivers no pool"},
+    {RULE("action: pass, when: [present]"), "3:9 pass takes no when"},
+    {RULE("action: deny, from: 2026-01-01T00:00:00Z, until: 2026-01-01T00:00:00Z"),
+     "3:9 never valid"},
+    {"rules: {r: {suffixes: [a.b, \"*.com\"], action: deny}}", "2:9 suffix *.com is so wide"},
     {POOL "rules: {r: {suffixes: [\"*\"], pool: p}}", "3:9 needs networks"},
     {"rules: {r: {suffixes: [a], pool: }}", "2:28 no value"},
     {"networks: {a: [x], b: [y]}\npools: {p: [10.0.0.1]}\nrules: {r: {action: x}}",
