@@ -183,6 +183,7 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
     struct str why;
     size_t i = 0;
 
+    trial.fills = able && c->mode == MODE_LIVE && c->rule.action == ACTION_FILL;
     memcpy(trial.rule, c->rule.name, sizeof trial.rule);
     while (i < w->n_trials && strcmp(t[i].rule, trial.rule) != 0)
         i++;
@@ -367,9 +368,8 @@ void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct 
 struct result {
     const struct policy_best *best; /* NULL: no rule */
     struct policy_rule rule;
-    enum kms_outcome outcome;
+    enum kms_outcome outcome; /* 0: it takes a verdict to tell */
     enum kms_reason reason;
-    bool open; /* it takes a verdict to tell */
 };
 
 static struct result find_result(const struct policy_match *m, int shadow,
@@ -389,7 +389,7 @@ static struct result find_result(const struct policy_match *m, int shadow,
         return r;
     (void)rule_read(&r.rule, &best->value); /* it could be read before */
     if (d->verdict == VERDICT_NONE && !is_blind(&r.rule)) {
-        r.open = true;
+        r.outcome = 0;
         return r;
     }
     r.best = best;
@@ -450,7 +450,8 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         return rc != 0 ? rc : m->rc;
 
     result = find_result(m, BEST_LIVE, ask, real, out);
-    out->outcome = result.outcome;
+    if (result.outcome != 0)
+        out->outcome = result.outcome;
     out->reason = ask->limit == MODE_OFF ? REASON_OFF : result.reason;
     if (result.best != NULL) {
         (void)record_name(out->rule, result.best->name.data, result.best->name.len);
@@ -472,8 +473,6 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     if (!m->has_shadow)
         return 0;
     result = find_result(m, BEST_SHADOW, ask, real, out);
-    if (result.open)
-        return 0;
     out->would.outcome = result.outcome;
     if (result.best != NULL)
         (void)record_name(out->would.rule, result.best->name.data, result.best->name.len);

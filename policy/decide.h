@@ -92,8 +92,8 @@ bool policy_may_be_host(struct policy_reader *, const struct name *);
  * the name). What is damaged is left out: the decision says so. How many. */
 struct policy_trial {
     enum { TRIAL_ABLE, TRIAL_UNABLE, TRIAL_NEAR } class; /* may act, may not, has another suffix */
-    struct policy_best best;                             /* among those of its class */
-    bool acts;
+    struct policy_best best;          /* nearness: of another suffix how many labels it has */
+    bool acts, fills;                 /* fills: if it matched, and nothing were there */
     char rule[POLICY_NAME], why[160]; /* "client is not in dmz" */
 };
 size_t policy_explain(struct policy_reader *, const struct policy_ask *,

@@ -377,16 +377,10 @@ static size_t sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void
     return kept;
 }
 
-static int by_prefix(const void *a, const void *b)
+/* Of prefixes, and of addresses, whose port of 0 follows. */
+static int by_ip(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct prefix)); /* the address, then the length */
-}
-
-static int by_address(const void *a, const void *b)
-{
-    const struct addr *x = a, *y = b;
-
-    return memcmp(x->ip, y->ip, sizeof x->ip);
 }
 
 int policy_approved_compare(const void *a, const void *b)
@@ -423,7 +417,7 @@ static const struct list {
 #define MEMBERS(type, list, compare)                                                               \
     sizeof *((struct type *)0)->list, compare, offsetof(struct type, list)
 static const struct list members[POLICY_KINDS][2] = {
-    [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, by_prefix)}},
+    [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, by_ip)}},
     [POLICY_POOL] = {{MEMBERS(policy_pool, hosts, by_host)}}, /* equal ones were refused before */
     [POLICY_RULE] = {{MEMBERS(policy_rule, suffixes, suffix_compare)},
                      {MEMBERS(policy_rule, networks, policy_name_compare)}},
@@ -487,7 +481,7 @@ void policy_object_sort(enum policy_kind kind, void *object)
         l->n = sort_unique(l->at, l->n, members[kind][n].size, members[kind][n].compare);
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
         p->hosts[i].n_addresses = (uint8_t)sort_unique(
-            p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_address);
+            p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_ip);
 }
 
 void policy_object_fini(enum policy_kind kind, void *object)

@@ -84,20 +84,16 @@ static json_t *show_real(const struct query *q, enum kms_verdict verdict)
 {
     const struct real *r = &q->real;
     const struct route *route = r->local || r->supposed ? NULL : q->route;
-    const struct addr *list = route != NULL ? route->servers : NULL;
-    int n = route != NULL ? route->n_servers : 0;
+    bool is_one = !addr_is(&r->server, ADDR_ANY);
+    const struct addr *list = is_one ? &r->server : route != NULL ? route->servers : NULL;
+    int n = is_one ? 1 : route != NULL ? route->n_servers : 0;
     char text[ADDR_TEXT], servers[EXPLAIN_TEXT], zone[NAME_TEXT];
     struct str s;
 
     if (verdict == VERDICT_NONE)
         return NULL;
     str_init(&s, servers, sizeof servers);
-    if (r->local)
-        str_add(&s, "local");
-    else if (!addr_is(&r->server, ADDR_ANY)) {
-        list = &r->server;
-        n = 1;
-    }
+    str_add(&s, r->local ? "local" : "");
     for (int i = 0; i < n; i++)
         str_addf(&s, "%s%s", i > 0 ? ", " : "",
                  list[i].port == DNS_PORT ? addr_print(&list[i], text)
@@ -128,53 +124,43 @@ static json_t *say_decision(const struct view *v)
 
 /* --- the hint ------------------------------------------------------------- */
 
-/* Would the rules fill this name for this client, did the real DNS have nothing there? */
-static bool is_filled(const struct view *v, struct policy_ask ask, const struct name *qname)
-{
-    const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN};
-    struct policy_decision *d = &v->scratch->decision;
-
-    ask.qname = qname;
-    policy_decide(v->policy, &ask, &nothing, d);
-    return d->reason == REASON_RULE && d->outcome == OUTCOME_FILLED;
-}
-
 /* The shortest command that would fill this name for this client; NULL when none would. */
-static json_t *find_hint(const struct query *q, const struct view *v, const struct policy_ask *ask)
+static json_t *find_hint(const struct query *q, const struct view *v,
+                         const struct policy_trial *trials, size_t n)
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     const struct audit_event *event = &q->event;
-    const char *rule = v->scratch->decision.rule, *quote;
-    struct suffix suffix = {.kind = SUFFIX_BELOW};
-    bool has_policy = view_policy(v), is_near = false;
-    struct name name, below, qname;
+    const bool is_failed = event->outcome == OUTCOME_FAILED;
+    const struct policy_trial *t = trials, *near;
+    struct suffix suffix = {.kind = SUFFIX_EXACT};
     char text[SUFFIX_TEXT];
+    const char *quote;
 
-    if (event->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE)
+    if (event->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE ||
+        (!is_failed && event->outcome != OUTCOME_MISSING))
         return NULL;
-    if (event->outcome == OUTCOME_FAILED && has_policy && is_filled(v, *ask, ask->qname))
-        /* a rule for what is missing may be meant for this, too */
-        return json_sprintf("waymarkctl policy rule set %s --when missing,failed", rule);
-    if (event->outcome != OUTCOME_MISSING)
-        return NULL;
-    /* A rule that fills a parent only, or only what is below the name, needs one more
-     * suffix. Never one of one label: that is more than was asked for. */
-    name_parent(ask->qname, 2, &name);
-    for (unsigned skip = 1; has_policy && !is_near && skip + 1 < name.labels; skip++) {
-        name_parent(&name, skip, &suffix.name);
-        is_near = policy_question(&suffix.name, &qname) && is_filled(v, *ask, &qname);
-    }
-    if (!is_near) {
-        suffix = (struct suffix){.kind = SUFFIX_EXACT, .name = name};
-        is_near = has_policy && name.labels >= 2 && name_parse(&below, "_vlmcs._tcp.below") == 0 &&
-                  name_join(&below, &name, &qname) && is_filled(v, *ask, &qname);
-    }
-    if (!is_near && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0')
+    /* A rule for what is missing may be meant for what failed, too. One that fills a parent
+     * only, or only what is below the name, needs one more suffix; never one of one label:
+     * that is more than was asked for. */
+    while (t < trials + n && (!t->fills || t->class != (is_failed ? TRIAL_ABLE : TRIAL_NEAR) ||
+                              (!is_failed && t->best.nearness < 2)))
+        t++;
+    near = t < trials + n ? t : NULL;
+    if (is_failed)
+        return near == NULL ? NULL
+                            : json_sprintf("waymarkctl policy rule set %s --when missing,failed",
+                                           near->rule);
+    if (near == NULL && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0')
         return json_sprintf("waymarkctl policy rule set %s --mode live", event->would_rule);
+    name_parent(&q->message.qname, 2, &suffix.name);
+    if (near != NULL && near->best.nearness < suffix.name.labels) {
+        suffix.kind = SUFFIX_BELOW;
+        name_parent(&q->message.qname, q->message.qname.labels - near->best.nearness, &suffix.name);
+    }
     (void)suffix_print(&suffix, text);
     quote = text[strspn(text, plain)] == '\0' ? "" : "'";
-    if (is_near)
-        return json_sprintf("waymarkctl policy rule add %s %s%s%s", rule, quote, text, quote);
+    if (near != NULL)
+        return json_sprintf("waymarkctl policy rule add %s %s%s%s", near->rule, quote, text, quote);
     return json_sprintf("waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
 }
 
@@ -260,7 +246,7 @@ static json_t *explain_kms(struct explain *e, const struct view *v, const struct
                      show_real(&e->q, event->verdict), "rules", rules, "decision", "outcome",
                      outcome_names[event->outcome], "reason", reason_names[event->reason], "rule",
                      or_null(event->rule), "text", text, "late", late, "hint",
-                     find_hint(&e->q, v, &ask));
+                     find_hint(&e->q, v, trials, n));
 }
 
 /* A question that is not decided by policy, or that was refused before anything was

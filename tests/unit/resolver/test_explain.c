@@ -76,6 +76,10 @@ static const struct row {
      "real nxdomain\n" NO_RULE "answer NXDOMAIN\n" NO_NAME
      "hint waymarkctl policy fill a.example --pool POOL\n",
      .verdict = "nxdomain"},
+    {"a rule is near that fills nothing", V "x.except.example SRV",
+     "real nxdomain\nrule except has except.example, which covers that name only\n" NO_RULE
+     "answer NXDOMAIN\n" NO_NAME "hint waymarkctl policy fill x.except.example --pool POOL\n",
+     .verdict = "nxdomain"},
     {"a suffix that a shell would read", V "a\\059b.example SRV",
      "real nxdomain\n" NO_RULE "answer NXDOMAIN\n" NO_NAME
      "hint waymarkctl policy fill 'a\\;b.example' --pool POOL\n",
@@ -86,10 +90,6 @@ static const struct row {
      "answer\nanswer SERVFAIL\nwindows 0x8007232A DNS server failure\nhint waymarkctl policy rule "
      "set merged-domains --when missing,failed\n",
      .reply = "timeout"},
-    {"present", V "fabrikam.local SRV",
-     "real present 10.9.0.53 fabrikam.local 51 77\nrule merged-domains acts when missing; the real "
-     "DNS says present\n" PASSED "answer NOERROR 77 " ADATUM("fabrikam.local."),
-     .reply = "NOERROR\nan " ADATUM("fabrikam.local.")},
     {"slower than the deadline", V "down.example SRV",
      "real present 10.9.0.53 . 700 77\nrule down acts when missing or failed; the real DNS says "
      "present\n" PASSED
@@ -166,17 +166,6 @@ static const struct row {
      "the real answer is delivered\nanswer NXDOMAIN\n" NO_NAME
      "hint waymarkctl policy fill a.example --pool POOL\n",
      .policy = NO_POLICY, .client = "127.0.0.1", .verdict = "nxdomain"},
-    {"loopback is allowed by a rule that names it alone", V "a.example SRV",
-     "client 127.0.0.1 allow\nreal nxdomain\ndecision missing no-rule no policy store is in use, "
-     "the real answer is delivered\nanswer NXDOMAIN\n" NO_NAME
-     "hint waymarkctl policy fill a.example --pool POOL\n",
-     .settings =
-         "access: [{net: 0.0.0.0/0, action: allow}]\nforward: [{zone: ., servers: [192.0.2.53]}]\n",
-     .policy = NO_POLICY, .client = "127.0.0.1", .verdict = "nxdomain"},
-    {"kms.mode off", V "fabrikam.local SRV",
-     "real nxdomain\nrule merged-domains kms.mode is off\ndecision missing off kms.mode is off, "
-     "the real answer is delivered\nanswer NXDOMAIN\n" NO_NAME,
-     .settings = MODE_OFF_TOO, .verdict = "nxdomain"},
     {"kms.mode off, and a target that is not approved", V "a.example SRV",
      "real present 10.9.0.53 . 51 +cached 77\ndecision passed off kms.mode is off, the real answer "
      "is delivered\nanswer NOERROR 77 _vlmcs._tcp.a.example. 77 IN SRV 1 2 1688 bad.example.\n",
