@@ -4,6 +4,7 @@
  * answers on a UNIX socket. Its answers were recorded from a daemon
  * (answers.json, see tests/live/test_answers.py); a row may change some of their fields.
  */
+#include <fnmatch.h>
 #include <libgen.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -44,13 +45,11 @@ static void *serve(void *body)
 }
 
 /* What there is instead of a daemon that answers. */
-static const char nobody[] = "no socket", deaf[] = "a socket at which nobody listens",
-                  closed[] = "a socket that others may not use";
+static const char nobody[] = "no socket", deaf[] = "none listens", closed[] = "others may not";
 
 static int run(const char *line, const char *body)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    bool listens = body != nobody && body != deaf && body != closed;
     char dir[SCRATCH], setting[160];
     pthread_t thread;
     int code;
@@ -62,18 +61,15 @@ static int run(const char *line, const char *body)
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
     if (body != nobody)
         assert_int_equal(bind(listener, (struct sockaddr *)&to, sizeof to), 0);
-    if (listens)
+    if (body != nobody && body != deaf)
         assert_int_equal(listen(listener, 4), 0);
-    if (listens)
-        assert_int_equal(pthread_create(&thread, NULL, serve, (void *)(uintptr_t)body), 0);
+    assert_int_equal(pthread_create(&thread, NULL, serve, (void *)(uintptr_t)body), 0);
     if (body == closed)
         assert_int_equal(chmod(to.sun_path, 0600) + chmod(dir, 0755) + seteuid(65534), 0);
     code = capture_line(&out, tables, setting, line);
-    if (body == closed)
-        assert_int_equal(seteuid(0), 0);
+    assert_int_equal(seteuid(getuid()), 0);
     shutdown(listener, SHUT_RDWR); /* when nobody has asked */
-    if (listens)
-        pthread_join(thread, NULL);
+    pthread_join(thread, NULL);
     close(listener);
     scratch_remove(dir);
     return code;
@@ -85,7 +81,7 @@ static const struct row {
     const char *changes; /* JSON that is merged into it, or NULL */
     int code;
     const char *request; /* its beginning */
-    const char *prints;  /* how stdout ends, "": it is empty; or NULL */
+    const char *prints;  /* stdout, *: anything; NULL: nothing */
     const char *says;    /* part of stderr, or of the request's body, or NULL */
 } rows[] = {
     {"explain: the layout", "explain hr.fabrikam.local --client 10.20.64.7", "missing", NULL, 0,
@@ -103,42 +99,33 @@ static const struct row {
      "policy    serial 1, digest 9f2c61d0\n"},
     {"explain: filled, a verdict supposed", "explain a --verdict nxdomain", "filled", NULL, 0,
      "GET /v1/explain?name=_vlmcs._tcp.a&verdict=nxdomain ",
-     "real DNS  nxdomain, supposed: no server was asked\n"
-     "rules     kiosks-anything  no: shadow (it would fill)\n"
-     "          merged-domains   yes: fills from pool kms\n"
-     "          dmz-mak          no: client is not in dmz\n"
-     "decision  rule merged-domains fills from pool kms\n"
-     "answer    _vlmcs._tcp.fabrikam.local. 60 IN SRV 0 0 1688 kms01.contoso.com., TTL 41  outcome "
-     "filled\n"
-     "          _vlmcs._tcp.fabrikam.local. 60 IN SRV 10 0 1688 kms02.contoso.com.\n"
-     "policy    serial 1, digest 9f2c61d0\n"},
+     "*\nreal DNS  nxdomain, supposed: no server was asked\n"
+     "*\n          merged-domains   yes: fills from pool kms\n"
+     "*\nanswer    _vlmcs._tcp.fabrikam.local. 60 IN SRV 0 0 1688 kms01.contoso.com., TTL 41  "
+     "outcome filled\n          _vlmcs._tcp.fabrikam.local. 60 IN SRV 10 0 1688 kms02.contoso.com."
+     "\npolicy*"},
     {"explain: refused, in two networks", "explain a", "refused",
      "{\"client\": {\"networks\": [{\"name\": \"a\", \"prefix\": \"10.0.0.0/8\"},"
      " {\"name\": \"b\", \"prefix\": \"10.9.0.0/16\"}]}}",
      0, "GET ",
      "client    10.9.1.1, in a (10.0.0.0/8), b (10.9.0.0/16); refused by access 10.9.0.0/16\n"
-     "question  _vlmcs._tcp.fabrikam.local SRV\nreal DNS  not asked\nrules     none is near\n"
-     "decision  access refuses this client\n"
-     "answer    REFUSED                                               outcome blocked\n"
-     "Windows   0x8007232D, DNS operation refused\npolicy    serial 1, digest 9f2c61d0\n"},
+     "*\nreal DNS  not asked\nrules     none is near\n"
+     "*\nanswer    REFUSED                                               outcome blocked\n*"},
     {"explain: NODATA from the cache, too late", "explain www.contoso.com AAAA --dnssec", "plain",
      "{\"answer\": {\"records\": []}, \"late\": {\"text\": \"800 ms is too long\"}}", 0,
      "GET /v1/explain?name=www.contoso.com&type=AAAA&dnssec=yes ",
-     "client    127.0.0.1, in no network; allowed by default\nquestion  www.contoso.com A\n"
-     "real DNS  present from 127.0.0.1:53 (route .), 51 ms, from cache, 41 s left\n"
-     "rules     none is near\n"
-     "decision  this is no discovery question; the real answer is delivered\n"
-     "late      800 ms is too long\n"
-     "answer    NOERROR, no records, TTL 41                           outcome -\n"
-     "policy    serial 1, digest 9f2c61d0\n"},
+     "client    127.0.0.1, in no network; allowed by default\n"
+     "*\nreal DNS  present from 127.0.0.1:53 (route .), 51 ms, from cache, 41 s left\n"
+     "*\nlate      800 ms is too long\n"
+     "answer    NOERROR, no records, TTL 41                           outcome -\n*"},
     {"explain: a whole discovery name, and what needs escapes", "explain _VLMCS._tcp.a&b", "plain",
-     NULL, 0, "GET /v1/explain?name=_VLMCS._tcp.a%26b "},
+     NULL, 0, "GET /v1/explain?name=_VLMCS._tcp.a%26b ", "*"},
     {"explain: the root; an empty object does no harm", "explain .", "{}", NULL, 0,
      "GET /v1/explain?name=_vlmcs._tcp. ",
      "real DNS  not asked\nrules     none is near\n"
      "answer    none                                                  outcome -\n"},
-    {"explain: the daemon's refusal", "explain a..b", "not a name", NULL, EXIT_INVALID, "GET ", "",
-     "waymarkctl: not a domain name: a..b\n"},
+    {"explain: the daemon's refusal", "explain a..b", "not a name", NULL, EXIT_INVALID, "GET ",
+     NULL, "waymarkctl: not a domain name: a..b\n"},
 
     {"status", "status", "status",
      "{\"local_reverse\": [\"10.in-addr.arpa\", \"16-31.172.in-addr.arpa\"], \"workers\": 1}", 0,
@@ -157,17 +144,14 @@ static const struct row {
      "{\"problems\": [\"policy: damaged\\n\\u001b[2J\"], \"kms_mode\": \"shadow\", \"user\": "
      "4999999, \"policy\": {\"serial\": null}, \"audit\": {\"open\": false}}",
      EXIT_PROBLEMS, "GET ",
-     "waymarkd  0.1.0 on test, process 812, user 4999999, up 1 d 2 h (since 2026-11-22 09:00:00)\n"
-     "listens   127.0.0.1:53, 2 workers\n"
-     "settings  /etc/waymark/waymark.yaml, generation 1, read 2026-11-22 09:00:00\n"
-     "policy    open; its state cannot be read\n"
+     "* user 4999999, *\nlistens   127.0.0.1:53, 2 workers\n"
+     "*\npolicy    open; its state cannot be read\n"
      "          kms.mode is shadow: decisions are recorded, not delivered\n"
-     "audit     not open: nothing is recorded\n"
-     "cache     3 entries, 1.5 of 64.0 MiB; 1 look-ups hit, 9 missed\n"
-     "queries   2, of them 1 for a KMS host\n! policy: damaged\\x0a\\x1b[2J\n"},
+     "audit     not open: nothing is recorded\n*\n! policy: damaged?x0a?x1b?2J\n"},
     {"status: problems in JSON", "status --json", "{\"problems\":[\"x\"]}", NULL, EXIT_PROBLEMS,
-     "GET ", "{\n  \"problems\": [\n    \"x\"\n  ]\n}\n"},
-    {"a screen has no CSV", "status --csv", nobody, NULL, EXIT_USAGE, "", "", "status has no CSV"},
+     "GET ", "{\n  \"problems\": *\"x\"\n*}\n"},
+    {"a screen has no CSV", "status --csv", nobody, NULL, EXIT_USAGE, "", NULL,
+     "status has no CSV"},
 
     {"stats", "stats", "stats", NULL, 0, "GET /v1/stats ", "queries 2\nanswers 2\n"},
     {"upstreams", "upstreams", "upstreams", NULL, 0, "GET /v1/upstreams ",
@@ -176,8 +160,8 @@ static const struct row {
      ".      ordered   127.0.0.1:53  up     12 ms        3        3         1       0         2  "
      "       0         0       0  -\n"},
     {"upstreams in JSON", "upstreams --json", "{\"routes\":[]}", NULL, 0, "GET ",
-     "{\n  \"routes\": []\n}\n"},
-    {"upstreams as CSV", "upstreams --csv", "{}", NULL, 0, "GET ", ",errors,last_error\r\n"},
+     "{\n  \"routes\": *\n}\n"},
+    {"upstreams as CSV", "upstreams --csv", "{}", NULL, 0, "GET ", "*,errors,last_error\r\n"},
 
     {"reload: changes", "reload", "changed", NULL, 0, "POST /v1/reload ",
      "cache.size  was 64M   is 32M     in use after a restart\n"
@@ -185,7 +169,7 @@ static const struct row {
      "\r\n\r\n{}"},
     {"reload: no change", "reload", "not changed", NULL, 0, "POST ",
      "nothing changed\nsettings generation 2 is in use\n"},
-    {"reload: a bad file", "reload", "settings with problems", NULL, EXIT_INVALID, "POST ", "",
+    {"reload: a bad file", "reload", "settings with problems", NULL, EXIT_INVALID, "POST ", NULL,
      "waymark.yaml:11:3: unknown key \"wrokers\" in server; did you mean workers?\n"
      "waymarkctl: the settings have problems; nothing was changed\n"
      "waymarkd goes on with the settings it has\n"},
@@ -195,35 +179,36 @@ static const struct row {
      "www.contoso.com A  NOERROR, positive, 41 s left, 19 s old, from 127.0.0.1:53\n"
      "  www.contoso.com. 60 IN A 10.0.0.80\n"},
     {"cache get: the root", "cache get .", "not cached", NULL, EXIT_NOT_FOUND, "GET /v1/cache/. ",
-     "", "nothing is cached at ."},
+     NULL, "nothing is cached at ."},
     {"cache get: a slash", "cache get 0/25.in-addr.arpa", "{}", NULL, 0,
-     "GET /v1/cache/0%2F25.in-addr.arpa ", ""},
+     "GET /v1/cache/0%2F25.in-addr.arpa "},
     {"cache flush NAME", "cache flush www.example", "{\"flushed\":1}", NULL, 0,
      "POST /v1/cache/flush ", "1 entry forgotten\n", "{\"name\":\"www.example\",\"below\":false}"},
     {"cache flush --below", "cache flush --below example", "{\"flushed\":7}", NULL, 0, "POST ",
      "7 entries forgotten\n", "{\"name\":\"example\",\"below\":true}"},
-    {"cache flush --all", "cache flush --all", "{}", NULL, 0, "POST ", NULL,
+    {"cache flush --all", "cache flush --all", "{}", NULL, 0, "POST ", "*",
      "\r\n\r\n{\"all\":true}"},
-    {"cache flush: what?", "cache flush", nobody, NULL, EXIT_USAGE, "", "", "say what to remove"},
-    {"cache flush: all and one", "cache flush --all x", nobody, NULL, EXIT_USAGE, "", "",
+    {"cache flush: what?", "cache flush", nobody, NULL, EXIT_USAGE, "", NULL, "say what to remove"},
+    {"cache flush: all and one", "cache flush --all x", nobody, NULL, EXIT_USAGE, "", NULL,
      "say what"},
 
-    {"an answer that is no object", "status", "[]", NULL, EXIT_FAILED, "GET ", "", "not waymarkd"},
-    {"not HTTP's idea of an answer", "stats", "500 nonsense", NULL, EXIT_FAILED, "GET ", "",
+    {"an answer that is no object", "status", "[]", NULL, EXIT_FAILED, "GET ", NULL,
+     "not waymarkd"},
+    {"not HTTP's idea of an answer", "stats", "500 nonsense", NULL, EXIT_FAILED, "GET ", NULL,
      "is not waymarkd (HTTP 500)"},
-    {"half an answer", "stats", "200 {\"stats\": {", NULL, EXIT_FAILED, "GET ", "",
+    {"half an answer", "stats", "200 {\"stats\": {", NULL, EXIT_FAILED, "GET ", NULL,
      "is not waymarkd (HTTP 200)"},
-    {"no right", "stats", "403 {\"error\":\"only root may\"}", NULL, EXIT_FAILED, "GET ", "",
+    {"no right", "stats", "403 {\"error\":\"only root may\"}", NULL, EXIT_FAILED, "GET ", NULL,
      "only root may: sudo waymarkctl stats ..."},
-    {"a failure", "stats", "503 {\"error\":\"busy\"}", NULL, EXIT_FAILED, "GET ", "",
+    {"a failure", "stats", "503 {\"error\":\"busy\"}", NULL, EXIT_FAILED, "GET ", NULL,
      "waymarkctl: busy\n"},
-    {"too much", "stats", "413 {\"error\":\"too much\"}", NULL, EXIT_INVALID, "GET ", "",
+    {"too much", "stats", "413 {\"error\":\"too much\"}", NULL, EXIT_INVALID, "GET ", NULL,
      "waymarkctl: too much\n"},
-    {"no daemon", "status", nobody, NULL, EXIT_NO_DAEMON, "", "",
+    {"no daemon", "status", nobody, NULL, EXIT_NO_DAEMON, "", NULL,
      "control.sock: No such file or directory; start it with systemctl start waymark\n"},
-    {"nobody listens", "reload", deaf, NULL, EXIT_NO_DAEMON, "", "",
+    {"nobody listens", "reload", deaf, NULL, EXIT_NO_DAEMON, "", NULL,
      ": Connection refused; start it with"},
-    {"no permission", "cache get x", closed, NULL, EXIT_FAILED, "", "",
+    {"no permission", "cache get x", closed, NULL, EXIT_FAILED, "", NULL,
      "sudo waymarkctl cache get ..., or become a member of the group waymark"},
 };
 
@@ -231,30 +216,27 @@ static void check_row(void **state)
 {
     const struct row *r = *state;
     const json_t *kept = json_object_get(recorded, r->answer);
-    json_t *body = kept ? json_deep_copy(json_object_get(kept, "body")) : NULL;
-    json_t *changes = r->changes ? json_loads(r->changes, 0, NULL) : NULL;
-    char *behind, *text;
-    size_t len, cut;
+    json_t *body = json_deep_copy(json_object_get(kept, "body"));
+    json_t *changes = json_loads(r->changes, 0, NULL);
+    char *behind, *text = NULL;
     int code;
 
     if (r->answer == closed && geteuid() != 0)
         skip(); /* nobody else can be played */
-    assert_true(!r->changes || json_object_update_recursive(body, changes) == 0);
+    assert_int_equal(json_object_update_recursive(body, changes), changes ? 0 : -1);
     status = kept ? (int)json_integer_value(json_object_get(kept, "status"))
                   : (int)strtol(r->answer, &behind, 10);
     status = status > 0 ? status : 200;
-    text = kept ? json_dumps(body, 0) : NULL;
-    code = run(r->line, kept ? text : behind > r->answer ? behind : r->answer);
+    text = json_dumps(body, 0);
+    code = run(r->line, text ? text : behind);
     free(text);
     json_decref(changes);
     json_decref(body);
     assert_int_equal(code, r->code);
     if (strncmp(asked, r->request, strlen(r->request)) != 0)
         fail_msg("asked %s\ninstead of %s", asked, r->request);
-    len = strlen(out.text[0]);
-    cut = r->prints && *r->prints && strlen(r->prints) < len ? len - strlen(r->prints) : 0;
-    if (r->prints)
-        assert_string_equal(out.text[0] + cut, r->prints);
+    if (fnmatch(r->prints ? r->prints : "", out.text[0], 0) != 0)
+        fail_msg("printed %s\ninstead of %s", out.text[0], r->prints ? r->prints : "");
     if (r->says && !strstr(asked, r->says))
         assert_has(out.text[1], r->says);
 }

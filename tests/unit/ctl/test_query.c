@@ -88,7 +88,7 @@ static void serve(int udp, int tcp, enum play play)
 #define SCREEN                                                                                     \
     "question  www.example A\nstatus    NOERROR, flags rd ra\n"                                    \
     "          extended error 29 \\x1b[2J\\xffx\n"                                                 \
-    "answer    www.example. 60 IN A 192.0.2.1\nserver    127.0.0.1:PORT, "
+    "answer    www.example. 60 IN A 192.0.2.1\nserver    127.0.0.1:"
 
 static const struct row {
     const char *what, *line;
@@ -97,29 +97,30 @@ static const struct row {
     const char *has;    /* of stdout, or of stderr when it fails */
     const char *listen; /* NULL: 127.0.0.1 */
 } rows[] = {
-    {"an answer; the daemon listens at any address", QUERY, UDP, 0, SCREEN "udp, ", "0.0.0.0"},
+    {"an answer; the daemon listens at any address", QUERY, UDP, 0, SCREEN, "0.0.0.0"},
     {"a type", QUERY " AAAA", UDP, 0, "question  www.example AAAA\n"},
     {"the type of discovery names", "query _vlmcs._tcp.corp", UDP, 0, "  _vlmcs._tcp.corp SRV\n"},
-    {"TCP", QUERY " --tcp", TCP, 0, SCREEN "tcp, "},
-    {"too long for UDP", QUERY, TRUNCATED, 0, SCREEN "tcp, "},
-    {"replies that belong to something else", QUERY, STRANGERS, 0, SCREEN "udp, "},
+    {"TCP", QUERY " --tcp", TCP, 0, SCREEN},
+    {"too long for UDP", QUERY, TRUNCATED, 0, SCREEN},
+    {"replies that belong to something else", QUERY, STRANGERS, 0, SCREEN},
     {"such a reply over TCP", QUERY " --tcp", WRONG_TCP, EXIT_FAILED, "not one to this question"},
     {"a connection that ends", QUERY " --tcp", CLOSED_TCP, EXIT_NO_DAEMON, "Connection reset"},
     {"JSON", QUERY " --json", UDP, 0,
-     "\"flags\": [\n    \"rd\",\n    \"ra\"\n  ],\n  \"answer\": [\n    \"www.example."},
+     "\"flags\": [\n    \"rd\",\n    \"ra\"\n  ],\n  \"answer\": [\n    \"www.example. 60 IN A "
+     "192."},
     {"an extended error in JSON", QUERY " --json", UDP, 0,
      "\"code\": 29,\n    \"text\": \"\\\\x1b"},
+    {"JSON of TCP", QUERY " --json", TRUNCATED, 0, "\"transport\": \"tcp\""},
     {"nobody listens", QUERY, NOBODY, EXIT_NO_DAEMON,
-     "Connection refused; start it with systemctl"},
-    {"nobody over TCP", QUERY " --tcp", NOBODY, EXIT_NO_DAEMON,
-     "127.0.0.1:PORT: Connection refused"},
+     ": Connection refused; start it with systemctl"},
+    {"nobody over TCP", QUERY " --tcp", NOBODY, EXIT_NO_DAEMON, ": Connection refused"},
     {"no name", "query a..b", NOBODY, EXIT_USAGE, "a..b is not a domain name"},
     {"no type", "query a.b NOTYPE", NOBODY, EXIT_USAGE, "NOTYPE is not a record type"},
     {"no CSV", "query a.b --csv", NOBODY, EXIT_USAGE, "use --json"},
 };
 
 /* Sockets on one free port; returns its number. */
-static unsigned open_port(int *udp, int *tcp)
+static int open_port(int *udp, int *tcp)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t len = sizeof to;
@@ -138,18 +139,12 @@ static unsigned open_port(int *udp, int *tcp)
 static void check_row(void **state)
 {
     const struct row *r = *state;
-    char first[100], want[512], *port;
-    int udp, tcp, number;
+    char first[100];
+    int udp, tcp;
     pid_t child;
 
-    number = (int)open_port(&udp, &tcp);
     snprintf(first, sizeof first, "-c /dev/null -o server.listen=[\"%s:%d\"]",
-             r->listen ? r->listen : "127.0.0.1", number);
-    strcpy(want, r->has);
-    port = strstr(want, "PORT");
-    if (port)
-        snprintf(port, sizeof want - (size_t)(port - want), "%d%s", number,
-                 strstr(r->has, "PORT") + 4);
+             r->listen ? r->listen : "127.0.0.1", open_port(&udp, &tcp));
     child = r->play < NOBODY ? fork() : -1;
     if (child == 0) {
         alarm(20);
@@ -160,7 +155,7 @@ static void check_row(void **state)
     close(tcp);
     assert_int_equal(capture_line(&out, tables, first, r->line), r->code);
     waitpid(child, NULL, 0);
-    assert_has(out.text[r->code != 0], want);
+    assert_has(out.text[r->code != 0], r->has);
 }
 
 int main(void)
