@@ -22,56 +22,56 @@ enum { STORY = 20 /* events of a client */, PICK_STEP = 20000 };
 static const uint64_t day_ms = 86400000, hour_ms = 3600000;
 
 /* clang-format off */
-#define NUMBER(key, rank) {key, NULL, COLUMN_NUMBER | (rank)}
-#define WIDE(name) NUMBER(#name, RANK_WIDE),
-#define ASKED NUMBER("clients", 0), NUMBER("questions", RANK_WIDE), NUMBER("attempts", 0)
+#define NUMBER(key, rank) {key, NULL, COLUMN_NUMBER, rank}
+#define WIDE(name) NUMBER(#name, WIDEST),
+#define ASKED NUMBER("clients", 0), NUMBER("questions", WIDEST), NUMBER("attempts", 0)
 
 static const struct column client_columns[] = {
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"name", NULL, COLUMN_TEXT | RANK(1)},
-    {"first_asked", NULL, COLUMN_TIME | RANK_WIDE},
-    {"last_asked", NULL, COLUMN_TIME | RANK(2)},
-    NUMBER("questions", RANK_WIDE), NUMBER("attempts", RANK(4)),
-    SCHEMA_OUTCOMES(WIDE) NUMBER("update", RANK_WIDE),
-    {"last_outcome", "LAST", COLUMN_TEXT},
-    {"suffixes", NULL, COLUMN_LIST | RANK(6)},
-    {"last_host", NULL, COLUMN_TEXT | RANK(3)},
-    {"last_host_at", "GIVEN", COLUMN_TIME | RANK_WIDE},
-    {"no_host_since", NULL, COLUMN_TIME | RANK(1)},
-    {"cadence_ms", "EVERY", COLUMN_DURATION_MS | RANK(5)},
+    {"address", "CLIENT", COLUMN_TEXT, 0},
+    {"name", NULL, COLUMN_TEXT, 1},
+    {"first_asked", NULL, COLUMN_TIME, WIDEST},
+    {"last_asked", NULL, COLUMN_TIME, 2},
+    NUMBER("questions", WIDEST), NUMBER("attempts", 4),
+    SCHEMA_OUTCOMES(WIDE) NUMBER("update", WIDEST),
+    {"last_outcome", "LAST", COLUMN_TEXT, 0},
+    {"suffixes", NULL, COLUMN_LIST, 6},
+    {"last_host", NULL, COLUMN_TEXT, 3},
+    {"last_host_at", "GIVEN", COLUMN_TIME, WIDEST},
+    {"no_host_since", NULL, COLUMN_TIME, 1},
+    {"cadence_ms", "EVERY", COLUMN_DURATION_MS, 5},
     {0}};
 static const struct column suffix_columns[] = {
-    {"suffix", NULL, COLUMN_TEXT},
+    {"suffix", NULL, COLUMN_TEXT, 0},
     ASKED,
-    NUMBER("passed", RANK(5)), NUMBER("filled", RANK(5)), NUMBER("replaced", RANK_WIDE),
-    NUMBER("filtered", RANK_WIDE), NUMBER("denied", RANK_WIDE), NUMBER("missing", RANK(4)),
-    NUMBER("failed", RANK(5)), NUMBER("blocked", RANK_WIDE), NUMBER("update", RANK_WIDE),
-    {"last_verdict", "REAL DNS", COLUMN_TEXT | RANK(2)},
-    {"last_outcome", "LAST", COLUMN_TEXT | RANK(1)},
-    {"last_rule", "RULE", COLUMN_TEXT | RANK(3)},
-    {"first_asked", NULL, COLUMN_TIME | RANK_WIDE},
-    {"last_asked", NULL, COLUMN_TIME | RANK(2)},
+    NUMBER("passed", 5), NUMBER("filled", 5), NUMBER("replaced", WIDEST),
+    NUMBER("filtered", WIDEST), NUMBER("denied", WIDEST), NUMBER("missing", 4),
+    NUMBER("failed", 5), NUMBER("blocked", WIDEST), NUMBER("update", WIDEST),
+    {"last_verdict", "REAL DNS", COLUMN_TEXT, 2},
+    {"last_outcome", "LAST", COLUMN_TEXT, 1},
+    {"last_rule", "RULE", COLUMN_TEXT, 3},
+    {"first_asked", NULL, COLUMN_TIME, WIDEST},
+    {"last_asked", NULL, COLUMN_TIME, 2},
     {0}};
 static const struct column target_columns[] = {
-    {"target", NULL, COLUMN_TEXT},
-    NUMBER("clients", 0), {"questions", "SEEN", COLUMN_NUMBER}, NUMBER("attempts", RANK_WIDE), NUMBER("delivered", 0),
-    {"unapproved", NULL, COLUMN_FLAG},
-    SCHEMA_OUTCOMES(WIDE) NUMBER("update", RANK_WIDE),
-    {"last_outcome", "LAST", COLUMN_TEXT | RANK(2)},
-    {"last_rule", "RULE", COLUMN_TEXT | RANK_WIDE},
-    {"first_asked", "FIRST SEEN", COLUMN_TIME | RANK_WIDE},
-    {"last_asked", "LAST SEEN", COLUMN_TIME | RANK(1)},
+    {"target", NULL, COLUMN_TEXT, 0},
+    NUMBER("clients", 0), {"questions", "SEEN", COLUMN_NUMBER, 0}, NUMBER("attempts", WIDEST), NUMBER("delivered", 0),
+    {"unapproved", NULL, COLUMN_FLAG, 0},
+    SCHEMA_OUTCOMES(WIDE) NUMBER("update", WIDEST),
+    {"last_outcome", "LAST", COLUMN_TEXT, 2},
+    {"last_rule", "RULE", COLUMN_TEXT, WIDEST},
+    {"first_asked", "FIRST SEEN", COLUMN_TIME, WIDEST},
+    {"last_asked", "LAST SEEN", COLUMN_TIME, 1},
     {0}};
 static const struct column rule_columns[] = {
-    {"rule", NULL, COLUMN_TEXT},
+    {"rule", NULL, COLUMN_TEXT, 0},
     ASKED,
     NUMBER("would", 0),
-    NUMBER("passed", RANK(3)), NUMBER("filled", RANK(1)), NUMBER("replaced", RANK(2)),
-    NUMBER("filtered", RANK(4)), NUMBER("denied", RANK(3)), NUMBER("missing", RANK_WIDE),
-    NUMBER("failed", RANK_WIDE), NUMBER("blocked", RANK_WIDE), NUMBER("update", RANK_WIDE),
-    {"last_outcome", "LAST", COLUMN_TEXT | RANK_WIDE},
-    {"first_asked", "FIRST USED", COLUMN_TIME | RANK_WIDE},
-    {"last_asked", "LAST USED", COLUMN_TIME | RANK(1)},
+    NUMBER("passed", 3), NUMBER("filled", 1), NUMBER("replaced", 2),
+    NUMBER("filtered", 4), NUMBER("denied", 3), NUMBER("missing", WIDEST),
+    NUMBER("failed", WIDEST), NUMBER("blocked", WIDEST), NUMBER("update", WIDEST),
+    {"last_outcome", "LAST", COLUMN_TEXT, WIDEST},
+    {"first_asked", "FIRST USED", COLUMN_TIME, WIDEST},
+    {"last_asked", "LAST USED", COLUMN_TIME, 1},
     {0}};
 
 #define COUNT(name) ",n." #name " AS " #name
@@ -279,24 +279,24 @@ static void add_outcomes(json_t *row)
 /* --- a client's story ------------------------------------------------------------------------ */
 
 static const struct column story_fields[] = {
-    {"address", "client", COLUMN_TEXT},
-    {"name", "name", COLUMN_TEXT},
-    {"first_asked", "first asked", COLUMN_TIME},
-    {"last_asked", "last asked", COLUMN_TIME},
-    {"questions", "questions", COLUMN_NUMBER},
-    {"attempts", "attempts", COLUMN_NUMBER},
-    {"outcomes", "outcomes", COLUMN_TEXT},
-    {"cadence_ms", "asks every", COLUMN_DURATION_MS},
-    {"last_host", "last host", COLUMN_TEXT},
-    {"last_host_at", "given", COLUMN_TIME},
-    {"no_host_since", "no host since", COLUMN_TIME},
+    {"address", "client", COLUMN_TEXT, 0},
+    {"name", "name", COLUMN_TEXT, 0},
+    {"first_asked", "first asked", COLUMN_TIME, 0},
+    {"last_asked", "last asked", COLUMN_TIME, 0},
+    {"questions", "questions", COLUMN_NUMBER, 0},
+    {"attempts", "attempts", COLUMN_NUMBER, 0},
+    {"outcomes", "outcomes", COLUMN_TEXT, 0},
+    {"cadence_ms", "asks every", COLUMN_DURATION_MS, 0},
+    {"last_host", "last host", COLUMN_TEXT, 0},
+    {"last_host_at", "given", COLUMN_TIME, 0},
+    {"no_host_since", "no host since", COLUMN_TIME, 0},
     {0},
 };
 static const struct column story_suffixes[] = {
-    {"suffix", NULL, COLUMN_TEXT},
-    {"verdict", "REAL DNS", COLUMN_TEXT},
-    {"outcome", NULL, COLUMN_TEXT},
-    {"asked", "LAST ASKED", COLUMN_TIME},
+    {"suffix", NULL, COLUMN_TEXT, 0},
+    {"verdict", "REAL DNS", COLUMN_TEXT, 0},
+    {"outcome", NULL, COLUMN_TEXT, 0},
+    {"asked", "LAST ASKED", COLUMN_TIME, 0},
     {0},
 };
 
@@ -396,19 +396,19 @@ static int run_client(struct ctl *c)
 /* --- the summary ------------------------------------------------------------------------------ */
 
 static const struct column summary_fields[] = {
-    {"since", "since", COLUMN_TIME},
-    {"until", "until", COLUMN_TIME},
-    {"questions", "questions", COLUMN_NUMBER},
-    {"attempts", "attempts", COLUMN_NUMBER},
-    {"outcomes", "outcomes", COLUMN_TEXT},
-    {"clients", "clients", COLUMN_NUMBER},
-    {"clients_without_host", "without a host", COLUMN_NUMBER},
-    {"suffixes", "suffixes, ever", COLUMN_NUMBER},
-    {"account", "questions, ever", COLUMN_TEXT},
-    {"records", "records kept", COLUMN_NUMBER},
-    {"first_record", "oldest record", COLUMN_TIME},
-    {"last_record", "newest record", COLUMN_TIME},
-    {"store_size", "store", COLUMN_TEXT},
+    {"since", "since", COLUMN_TIME, 0},
+    {"until", "until", COLUMN_TIME, 0},
+    {"questions", "questions", COLUMN_NUMBER, 0},
+    {"attempts", "attempts", COLUMN_NUMBER, 0},
+    {"outcomes", "outcomes", COLUMN_TEXT, 0},
+    {"clients", "clients", COLUMN_NUMBER, 0},
+    {"clients_without_host", "without a host", COLUMN_NUMBER, 0},
+    {"suffixes", "suffixes, ever", COLUMN_NUMBER, 0},
+    {"account", "questions, ever", COLUMN_TEXT, 0},
+    {"records", "records kept", COLUMN_NUMBER, 0},
+    {"first_record", "oldest record", COLUMN_TIME, 0},
+    {"last_record", "newest record", COLUMN_TIME, 0},
+    {"store_size", "store", COLUMN_TEXT, 0},
     {0},
 };
 

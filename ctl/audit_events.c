@@ -21,22 +21,22 @@ enum { STEP = 1000 /* events to print */, FIND_STEP = 20000 /* to look at */ };
 
 /* clang-format off */
 static const struct column columns[] = {
-    {"time", NULL, COLUMN_TIME},
-    {"sequence", NULL, COLUMN_NUMBER | RANK_WIDE},
-    {"forwarder", NULL, COLUMN_TEXT | RANK_WIDE},
-    {"address", "CLIENT", COLUMN_TEXT},
-    {"name", "CLIENT NAME", COLUMN_TEXT | RANK(1)},
-    {"question", "NAME", COLUMN_TEXT},
-    {"type", NULL, COLUMN_TEXT | RANK_WIDE},
-    {"repeat", NULL, COLUMN_FLAG | RANK_WIDE},
-    {"outcome", NULL, COLUMN_TEXT},
-    {"reason", NULL, COLUMN_TEXT | RANK(5)},
-    {"rule", NULL, COLUMN_TEXT | RANK(3)},
-    {"verdict", NULL, COLUMN_TEXT | RANK(4)},
-    {"answer", NULL, COLUMN_LIST | RANK(2)},
-    {"client_error", "WINDOWS SHOWS", COLUMN_TEXT | RANK_WIDE},
-    {"policy_serial", "SERIAL", COLUMN_NUMBER | RANK_WIDE},
-    {"latency_us", "LATENCY", COLUMN_NUMBER | RANK_WIDE},
+    {"time", NULL, COLUMN_TIME, 0},
+    {"sequence", NULL, COLUMN_NUMBER, WIDEST},
+    {"forwarder", NULL, COLUMN_TEXT, WIDEST},
+    {"address", "CLIENT", COLUMN_TEXT, 0},
+    {"name", "CLIENT NAME", COLUMN_TEXT, 1},
+    {"question", "NAME", COLUMN_TEXT, 0},
+    {"type", NULL, COLUMN_TEXT, WIDEST},
+    {"repeat", NULL, COLUMN_FLAG, WIDEST},
+    {"outcome", NULL, COLUMN_TEXT, 0},
+    {"reason", NULL, COLUMN_TEXT, 5},
+    {"rule", NULL, COLUMN_TEXT, 3},
+    {"verdict", NULL, COLUMN_TEXT, 4},
+    {"answer", NULL, COLUMN_LIST, 2},
+    {"client_error", "WINDOWS SHOWS", COLUMN_TEXT, WIDEST},
+    {"policy_serial", "SERIAL", COLUMN_NUMBER, WIDEST},
+    {"latency_us", "LATENCY", COLUMN_NUMBER, WIDEST},
     {0}};
 
 /* The hosts of the answer, or what it is without one. */

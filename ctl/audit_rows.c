@@ -296,7 +296,7 @@ int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json
     add_terms(&s, a, l->own, true);
     while (k->key != NULL && strcmp(k->key, key) != 0)
         k++;
-    kind = column_kind(k);
+    kind = k->kind;
     if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
         up = a->sort != NULL && kind == COLUMN_TEXT;
     if (limit > 0)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ctl.h -- what every verb of waymarkctl shares: its row in the table of
- * verbs, its options, the exit codes, the way to the stores and the daemon,
- * and all that is printed.
+ * ctl.h -- what every verb of waymarkctl shares: its row in the table of verbs, its options, the
+ * exit codes, the way to the stores and the daemon, and all that is printed.
  */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H
@@ -19,19 +18,17 @@
 #include "settings/settings.h"
 
 enum exit_code {
-    EXIT_DONE = 0,
-    EXIT_FAILED = 1,
-    EXIT_USAGE = 2,
-    EXIT_NOT_FOUND = 3,
-    EXIT_NO_DAEMON = 4,
-    EXIT_INVALID = 5,
-    EXIT_CONFLICT = 6,
-    EXIT_PROBLEMS = 7
+    EXIT_DONE,
+    EXIT_FAILED,
+    EXIT_USAGE,
+    EXIT_NOT_FOUND,
+    EXIT_NO_DAEMON,
+    EXIT_INVALID,
+    EXIT_CONFLICT,
+    EXIT_PROBLEMS
 };
-
 enum ctl_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
 
-/* One option a verb takes. An option may stand anywhere on the line. */
 struct ctl_option {
     const char *name;  /* "--client" */
     const char *value; /* name of its value for --help ("IP"), NULL for a flag */
@@ -39,7 +36,7 @@ struct ctl_option {
     const char *help;
 };
 
-struct ctl; /* below */
+struct ctl;
 
 struct ctl_verb {
     const char *noun, *verb;             /* one word each; noun "" for verbs without one */
@@ -71,19 +68,26 @@ struct ctl {
 
 /* --- ctl/cli.c: the command line */
 
+extern const struct ctl_option cli_options[]; /* that every verb takes */
+
 /* Value of the first / the i-th use of an option, or NULL. A flag gives "". */
 const char *ctl_option_at(const struct ctl *, const char *name, int i);
 #define ctl_option(c, name) ctl_option_at(c, name, 0)
 
-/* Options that every verb takes. */
-extern const struct ctl_option cli_options[];
-
-/* Runs the verb that the line calls; returns the exit code. tables: ended by NULL; each ends with a row
- * without a verb. */
+/* Runs the verb that the line calls; returns the exit code. tables: ended by NULL; each ends with
+ * a row without a verb. */
 int cli_main(const struct ctl_verb *const *tables, int argc, char **argv);
 
 /* --- ctl/print.c: lines. What comes as text is printed so that it cannot act on a terminal: control
  * characters, marks that turn the direction of writing and octets that are not UTF-8 become \xNN. */
+
+/* realloc(), asprintf(), open_memstream() and its fclose() that end the program without memory. */
+void *ctl_alloc(void *old, size_t size);
+char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
+FILE *ctl_open(char **text);
+void ctl_close(FILE *);
+/* A text that cannot act on a terminal; the caller frees. */
+char *ctl_clean(const char *text);
 
 /* One line on stdout or stderr, in the order of the calls; the line end is added. Takes the text.
  * Returns the code, so that a verb can `return ctl_fail(EXIT_NOT_FOUND, "...")`. */
@@ -96,14 +100,6 @@ int ctl_say(FILE *, const char *before, int code, char *text);
 int ctl_invalid(const struct diags *);
 /* --yes, or a terminal's y; false otherwise. */
 bool ctl_ask(const struct ctl *, const char *question);
-/* A text without what could act on a terminal; the caller frees. */
-char *ctl_clean(const char *text);
-/* realloc(), asprintf(), open_memstream() and its fclose() that end the program with a message when
- * there is no memory. */
-void *ctl_alloc(void *old, size_t size);
-char *ctl_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
-FILE *ctl_open(char **text);
-void ctl_close(FILE *);
 
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
  * fields of what the row is about: an object, or each item of an array, with the label at the
@@ -122,11 +118,10 @@ struct ctl_row {
 };
 void ctl_show(const json_t *object, const struct ctl_row *rows); /* ended by {0} */
 
-/* --- ctl/print.c: tables. Rows in; an aligned table, CSV or JSON out. Values are JSON values; a table
- * prints null as "-". CSV has all columns, and guards cells that begin with = + - @ tab or CR with
- * a leading '. A table on a terminal that is too narrow for it leaves out columns, those of the
- * highest rank first, and says which; --wide shows all. A column with a rank is also left out
- * when no row has a value for it. */
+/* --- ctl/print.c: tables. A table prints null as "-". CSV has all columns, and guards texts that
+ * begin with = + - @ with a leading '. A table on a terminal that is too narrow for it leaves out
+ * columns, those of the highest rank first, and says which; --wide shows all. A column with a
+ * rank is also left out when no row has a value for it. */
 
 enum column_kind {
     COLUMN_TEXT,
@@ -136,49 +131,39 @@ enum column_kind {
     COLUMN_DURATION_MS, /* table: "1 d 2 h" */
     COLUMN_FLAG         /* boolean */
 };
-/* Added to the kind of a column that need not stay: RANK(1) to RANK(8), or
- * RANK_WIDE for what a table has with --wide only. */
-#define RANK(n) ((n) << 4)
-#define RANK_WIDE RANK(9)
+enum { WIDEST = 9 };
 struct column {
     const char *key;   /* the field in JSON, the header in CSV */
     const char *title; /* heads the table; NULL: the key in capitals */
-    int kind;
+    enum column_kind kind;
+    int rank; /* 0: stays; WIDEST: with --wide only */
 };
-static inline int column_kind(const struct column *k) /* without its rank */
-{
-    return k->kind & (RANK(1) - 1);
-}
 
-/* Prints rows (an array of objects; fields not named by a column appear in
- * JSON only) as {"plural": [...]}, CSV or a table, as c->format says. plural NULL: rows is one
- * object, of which the table is lines "title  value", and JSON the object itself. For JSON the
- * times in rows become texts. */
+/* Prints rows (an array of objects; fields without a column appear in JSON only) as
+ * {"plural": [...]}, CSV or a table, as c->format says. plural NULL: rows is one object, of which
+ * the table is lines "title  value", and JSON the object itself. For JSON the times in rows
+ * become texts. */
 void table_print(const struct ctl *c, const char *plural, const struct column *columns,
                  json_t *rows);
-/* Prints a JSON document to stdout, its fields in their order. */
 void table_print_json(const json_t *);
 
 /* --- ctl/rights.c */
 
-/* Run as root: opens state files as server.user from here on (makes the state
- * directory if need be); run by others: stays. Exit code 0 or a message. */
+/* Run as root: opens state files as server.user from here on (makes the state directory if need
+ * be); run by others: stays. Exit code 0 or a message. */
 int ctl_become_user(const struct ctl *);
-/* Who changes something: the login uid's name, from /proc/self/loginuid, else SUDO_USER, else the real uid. */
+/* Who changes something: whoever logged in, else who called sudo, else the real user. */
 void ctl_author(const struct ctl *, char out[64]);
 /* Says why a file of the state directory cannot be opened; with the sudo line when that helps. */
 int ctl_store_error(const struct ctl *, const char *path, int err);
 
-/* --- ctl/daemon.c */
+/* --- ctl/daemon.c, ctl/query.c, and the tables of verbs, each ended by {0} */
 
 /* A socket whose calls end after this time; -errno. */
 int ctl_connect(const struct sockaddr *, socklen_t, int type, int timeout_s);
 /* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_status(const struct ctl *);
-
-int query_run(struct ctl *); /* ctl/query.c: the verb query */
-
-/* The tables of verbs, each ended by {0}. */
+int query_run(struct ctl *);
 extern const struct ctl_verb ctl_daemon_verbs[], ctl_policy_verbs[], ctl_audit_verbs[];
 
 #endif

@@ -130,27 +130,27 @@ static const struct {
     struct column columns[12];
 } lists[] = {
     [RULES] = {"rule", {
-        {"name", "RULE", COLUMN_TEXT}, {"action", "ACTION", COLUMN_TEXT}, {"mode", "MODE", COLUMN_TEXT},
-        {"networks", "NETWORKS", COLUMN_LIST}, {"suffixes", "SUFFIXES", COLUMN_NUMBER}, {"when", "WHEN", COLUMN_LIST | RANK(2)},
-        {"pool", "POOL", COLUMN_TEXT}, {"ttl_s", "TTL", COLUMN_NUMBER | RANK(5)}, {"from", "FROM", COLUMN_TIME | RANK(4)},
-        {"until", "UNTIL", COLUMN_TIME | RANK(3)}, {"comment", "COMMENT", COLUMN_TEXT | RANK(6)}}},
+        {"name", "RULE", COLUMN_TEXT, 0}, {"action", "ACTION", COLUMN_TEXT, 0}, {"mode", "MODE", COLUMN_TEXT, 0},
+        {"networks", "NETWORKS", COLUMN_LIST, 0}, {"suffixes", "SUFFIXES", COLUMN_NUMBER, 0}, {"when", "WHEN", COLUMN_LIST, 2},
+        {"pool", "POOL", COLUMN_TEXT, 0}, {"ttl_s", "TTL", COLUMN_NUMBER, 5}, {"from", "FROM", COLUMN_TIME, 4},
+        {"until", "UNTIL", COLUMN_TIME, 3}, {"comment", "COMMENT", COLUMN_TEXT, 6}}},
     [NETWORKS] = {"network", {
-        {"name", "NETWORK", COLUMN_TEXT}, {"prefixes", "PREFIXES", COLUMN_LIST}}},
+        {"name", "NETWORK", COLUMN_TEXT, 0}, {"prefixes", "PREFIXES", COLUMN_LIST, 0}}},
     [POOLS] = {"pool", {
-        {"name", "POOL", COLUMN_TEXT}, {"hosts", "HOSTS", COLUMN_LIST}, {"allow_public", "PUBLIC", COLUMN_TEXT}}},
+        {"name", "POOL", COLUMN_TEXT, 0}, {"hosts", "HOSTS", COLUMN_LIST, 0}, {"allow_public", "PUBLIC", COLUMN_TEXT, 0}}},
     [APPROVED] = {"approved host", {
-        {"host", "HOST", COLUMN_TEXT}, {"port", "PORT", COLUMN_NUMBER}, {"by", "BY", COLUMN_TEXT}}},
+        {"host", "HOST", COLUMN_TEXT, 0}, {"port", "PORT", COLUMN_NUMBER, 0}, {"by", "BY", COLUMN_TEXT, 0}}},
     [SUFFIXES] = {"rule", {
-        {"suffix", "SUFFIX", COLUMN_TEXT}, {"rule", "RULE", COLUMN_TEXT}}},
+        {"suffix", "SUFFIX", COLUMN_TEXT, 0}, {"rule", "RULE", COLUMN_TEXT, 0}}},
 };
 static const struct column summary_columns[] = {
-    {"serial", "serial", COLUMN_NUMBER}, {"digest", "digest", COLUMN_TEXT}, {"time", "changed", COLUMN_TIME},
-    {"rules", "rules", COLUMN_NUMBER}, {"suffixes", "suffixes", COLUMN_NUMBER}, {"networks", "networks", COLUMN_NUMBER},
-    {"pools", "pools", COLUMN_NUMBER}, {"approved", "approved", COLUMN_NUMBER}, {"path", "store", COLUMN_TEXT},
-    {"bytes", "bytes", COLUMN_NUMBER}, {0}};
+    {"serial", "serial", COLUMN_NUMBER, 0}, {"digest", "digest", COLUMN_TEXT, 0}, {"time", "changed", COLUMN_TIME, 0},
+    {"rules", "rules", COLUMN_NUMBER, 0}, {"suffixes", "suffixes", COLUMN_NUMBER, 0}, {"networks", "networks", COLUMN_NUMBER, 0},
+    {"pools", "pools", COLUMN_NUMBER, 0}, {"approved", "approved", COLUMN_NUMBER, 0}, {"path", "store", COLUMN_TEXT, 0},
+    {"bytes", "bytes", COLUMN_NUMBER, 0}, {0}};
 static const struct column log_columns[] = {
-    {"serial", "SERIAL", COLUMN_NUMBER}, {"time", "TIME", COLUMN_TIME}, {"author", "AUTHOR", COLUMN_TEXT},
-    {"for", "FOR", COLUMN_TEXT | RANK(2)}, {"reason", "REASON", COLUMN_TEXT | RANK(1)}, {"summary", "WHAT", COLUMN_TEXT}, {0}};
+    {"serial", "SERIAL", COLUMN_NUMBER, 0}, {"time", "TIME", COLUMN_TIME, 0}, {"author", "AUTHOR", COLUMN_TEXT, 0},
+    {"for", "FOR", COLUMN_TEXT, 2}, {"reason", "REASON", COLUMN_TEXT, 1}, {"summary", "WHAT", COLUMN_TEXT, 0}, {0}};
 /* clang-format on */
 
 static int show_list(struct ctl *c, enum what what, const char *name)
@@ -518,7 +518,7 @@ size_t policy_unrouted(struct str *list, const struct settings *s, const struct 
 int policy_check(struct ctl *c)
 {
     static const struct column columns[] = {
-        {"subject", NULL, COLUMN_TEXT}, {"text", "FINDING", COLUMN_TEXT}, {0}};
+        {"subject", NULL, COLUMN_TEXT, 0}, {"text", "FINDING", COLUMN_TEXT, 0}, {0}};
     const struct settings *s = c->settings;
     bool has_routes = false, live = false;
     char text[POLICY_TEXT];
@@ -617,14 +617,14 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
 
 static int run_tests(struct ctl *c, struct store *store, const struct policy_tests *tests)
 {
-    static const struct column columns[] = {{"line", NULL, COLUMN_NUMBER},
-                                            {"suffix", NULL, COLUMN_TEXT},
-                                            {"client", NULL, COLUMN_TEXT},
-                                            {"verdict", NULL, COLUMN_TEXT},
-                                            {"expect", NULL, COLUMN_TEXT},
-                                            {"outcome", "GOT", COLUMN_TEXT},
-                                            {"rule", NULL, COLUMN_TEXT},
-                                            {"result", NULL, COLUMN_TEXT},
+    static const struct column columns[] = {{"line", NULL, COLUMN_NUMBER, 0},
+                                            {"suffix", NULL, COLUMN_TEXT, 0},
+                                            {"client", NULL, COLUMN_TEXT, 0},
+                                            {"verdict", NULL, COLUMN_TEXT, 0},
+                                            {"expect", NULL, COLUMN_TEXT, 0},
+                                            {"outcome", "GOT", COLUMN_TEXT, 0},
+                                            {"rule", NULL, COLUMN_TEXT, 0},
+                                            {"result", NULL, COLUMN_TEXT, 0},
                                             {0}};
     struct policy_reader *r = policy_reader_new(store);
     json_t *rows = json_array();

@@ -19,7 +19,7 @@
 #include "base/number.h"
 #include "base/str.h"
 
-enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64, RANKS = RANK_WIDE / RANK(1) };
+enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64 };
 
 /* --- memory and lines */
 
@@ -308,9 +308,9 @@ static char *cell_text(const struct ctl *c, const struct column *k, const json_t
     if (i == 0)
         for (const char *p = named ? k->title : k->key; *p; p++)
             putc(named || !table ? *p : *p == '_' ? ' ' : toupper(*p), f);
-    else if (column_kind(k) == COLUMN_TIME)
+    else if (k->kind == COLUMN_TIME)
         fputs(n <= 0 ? nothing : (table ? time_print_local : time_print_utc)((uint64_t)n, time), f);
-    else if (column_kind(k) == COLUMN_DURATION_MS && table && json_is_integer(value))
+    else if (k->kind == COLUMN_DURATION_MS && table && json_is_integer(value))
         print_span(f, n);
     else
         print_json(f, value, nothing, " ");
@@ -334,7 +334,7 @@ static void print_csv(const struct ctl *c, const struct column *columns, const j
         for (const struct column *k = columns; k->key; k++) {
             char *text = cell_text(c, k, rows, i);
             const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
-            bool formula = strspn(text, "=+-@") > 0 && column_kind(k) != COLUMN_NUMBER;
+            bool formula = strspn(text, "=+-@") > 0 && k->kind != COLUMN_NUMBER;
 
             printf("%s%s", quote, formula ? "'" : "");
             for (const char *p = text; *p; p++)
@@ -353,7 +353,7 @@ static void print_table(const struct ctl *c, const struct column *columns, const
     struct str s;
 
     for (n = 0; n < COLUMNS && columns[n].key; n++) {
-        bool any = columns[n].kind < RANK(1);
+        bool any = columns[n].rank == 0;
 
         for (size_t i = 0; i <= json_array_size(rows); i++) {
             char *text = cell_text(c, &columns[n], rows, i);
@@ -363,15 +363,15 @@ static void print_table(const struct ctl *c, const struct column *columns, const
             width[n] = w > width[n] ? w : width[n];
             free(text);
         }
-        if (!any || (columns[n].kind >= RANK_WIDE && !wide))
+        if (!any || (columns[n].rank == WIDEST && !wide))
             width[n] = 0;
         sum += width[n] > 0 ? width[n] + 2 : 0;
     }
     /* Columns lose their width until the line fits. */
     str_init(&s, left_out, sizeof left_out);
-    for (int rank = RANKS; rank > 0 && !wide; rank--)
+    for (int rank = WIDEST; rank > 0 && !wide; rank--)
         for (size_t k = n; k-- > 0 && c->width > 0 && sum > c->width + 2;)
-            if (columns[k].kind / RANK(1) == rank && width[k] > 0) {
+            if (columns[k].rank == rank && width[k] > 0) {
                 str_addf(&s, " %s", columns[k].key);
                 sum -= width[k] + 2;
                 width[k] = 0;
@@ -383,7 +383,7 @@ static void print_table(const struct ctl *c, const struct column *columns, const
         int between = 0;
 
         for (size_t k = 0; k < n; k++) {
-            int kind = column_kind(&columns[k]);
+            int kind = columns[k].kind;
             bool right = kind == COLUMN_NUMBER || kind == COLUMN_DURATION_MS;
             char *text = cell_text(c, &columns[k], rows, i);
             int pad = (int)(width[k] - str_width(text));
@@ -407,7 +407,7 @@ void table_print(const struct ctl *c, const char *plural, const struct column *c
     const struct column *k;
 
     for (k = columns; c->format == FORMAT_JSON && k->key; k++)
-        for (size_t i = 1; column_kind(k) == COLUMN_TIME && i <= json_array_size(list); i++) {
+        for (size_t i = 1; k->kind == COLUMN_TIME && i <= json_array_size(list); i++) {
             char *text = cell_text(c, k, list, i);
 
             json_object_set_new(json_array_get(list, i - 1), k->key,

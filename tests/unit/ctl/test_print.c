@@ -64,18 +64,15 @@ static void check_template(void **state)
 /* --- tables */
 
 static const struct column columns[] = {
-    {"name", NULL, COLUMN_TEXT},       {"count", "questions", COLUMN_NUMBER},
-    {"at", "last", COLUMN_TIME},       {"span", "took", COLUMN_DURATION_MS},
-    {"list_of", "hosts", COLUMN_LIST}, {0},
+    {"name", NULL, COLUMN_TEXT, 0},       {"count", "questions", COLUMN_NUMBER, 0},
+    {"at", "last", COLUMN_TIME, 0},       {"span", "took", COLUMN_DURATION_MS, 0},
+    {"list_of", "hosts", COLUMN_LIST, 0}, {0},
 };
 /* n 1, questions 9, last 19, hosts 5, and 2 between each: 40. */
 static const struct column ranked[] = {
-    {"name", "n", COLUMN_TEXT},
-    {"count", "questions", COLUMN_NUMBER | RANK(2)},
-    {"at", "last", COLUMN_TIME | RANK(1)},
-    {"list_of", "hosts", COLUMN_LIST | RANK(2)},
-    {"more_of", NULL, COLUMN_TEXT | RANK_WIDE},
-    {0},
+    {"name", "n", COLUMN_TEXT, 0},          {"count", "questions", COLUMN_NUMBER, 2},
+    {"at", "last", COLUMN_TIME, 1},         {"list_of", "hosts", COLUMN_LIST, 2},
+    {"more_of", NULL, COLUMN_TEXT, WIDEST}, {0},
 };
 #define HEAD "name,count,at,span,list_of\r\n"
 #define FULL "[{'name':'n','count':1,'at':1795338000123,'list_of':['x'],'more_of':'m'}]"
