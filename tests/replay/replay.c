@@ -292,14 +292,13 @@ static void run_own(const struct command *c)
 {
     struct world *w = run.net->w;
     struct words s = words_of(c->line + strlen("own "));
+    const struct view *v = &run.net->views[run.net->n_views - 1];
 
-    w->view = run.net->views[run.net->n_views - 1].view;
+    w->view = *v;
     w->wire_len = question_write(&s, w->wire, sizeof w->wire);
     for (int n = number_of(c, "times", 1); n > 0; n--) {
         assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
-        assert_int_equal(forwarder_ask(run.net->f, &run.net->views[run.net->n_views - 1].view, w->q,
-                                       on_own, NULL),
-                         !has(c, "refused"));
+        assert_int_equal(forwarder_ask(run.net->f, v, w->q, on_own, NULL), !has(c, "refused"));
     }
 }
 
@@ -439,7 +438,7 @@ static void run_give(const struct command *c)
     out[w.len - 1] ^= has(c, "garbage") ? 0xff : 0;
     w.len += has(c, "garbage") ? 3 : 0;
     w.len -= has(c, "cut") ? 5 : 0;
-    assert_int_equal(net_give(s, out, w.len), !has(c, "closed"));
+    assert_int_equal(net_give(s, out, (ssize_t)w.len), !has(c, "closed"));
 }
 
 /* ---- the world ---- */
@@ -535,7 +534,7 @@ static bool run_short(const struct command *c)
         assert_int_equal(n->pins, number);
     } else if (IS("generations")) {
         for (int i = 0; i + 1 < n->n_views; i++)
-            n_seen += n->views[i].flights > 0;
+            n_seen += n->views[i].users > 0;
         assert_int_equal(1 + n_seen, number);
     } else if (IS("descriptors")) {
         n->open_error = has(c, "none") ? -EMFILE : 0;
@@ -575,12 +574,10 @@ static bool run_short(const struct command *c)
     } else if (IS("open") || IS("shut")) {
         assert_int_equal(last_sent(word(c, 1))->peer != NULL, IS("open"));
     } else if (IS("fail")) {
-        s = choose_try(c);
-        assert_non_null(s->peer);
-        s->peer->receive(s->peer, NULL,
-                         has(c, "refused") ? -ECONNREFUSED
-                         : has(c, "reset") ? -ECONNRESET
-                                           : -EHOSTUNREACH);
+        assert_true(net_give(choose_try(c), NULL,
+                             has(c, "refused") ? -ECONNREFUSED
+                             : has(c, "reset") ? -ECONNRESET
+                                               : -EHOSTUNREACH));
     } else if (IS("nothing")) {
         run_nothing();
     } else {

@@ -32,12 +32,6 @@ struct answered {
     size_t len;
 };
 
-struct net_view {
-    struct view view;
-    struct settings *settings; /* owned */
-    unsigned flights;
-};
-
 struct net {
     struct io io;
     struct world *w;
@@ -49,7 +43,7 @@ struct net {
     int n_answered, answers_taken;
     struct audit_event events[NET_EVENTS];
     int n_events, events_taken;
-    struct net_view views[NET_VIEWS]; /* generations; the last is the newest */
+    struct view views[NET_VIEWS]; /* generations, the last is the newest; with their settings */
     int n_views;
     int pins; /* as many as there are flights */
     struct forwarder *f;
@@ -141,20 +135,14 @@ static inline void net_wait(struct net *n, uint64_t ms)
 
 static inline void net_pin(void *context, const struct view *v)
 {
-    struct net *n = context;
-
-    n->pins++;
-    if (v != &n->w->view)
-        ((struct net_view *)(uintptr_t)v)->flights++;
+    ((struct net *)context)->pins++;
+    ((struct view *)(uintptr_t)v)->users++;
 }
 
 static inline void net_unpin(void *context, const struct view *v)
 {
-    struct net *n = context;
-
-    n->pins--;
-    if (v != &n->w->view)
-        ((struct net_view *)(uintptr_t)v)->flights--;
+    ((struct net *)context)->pins--;
+    ((struct view *)(uintptr_t)v)->users--;
 }
 
 static inline void net_record(void *context, struct query *q)
@@ -215,7 +203,7 @@ static inline void net_free(struct net *n)
     for (int i = 0; i < n->n_answered; i++)
         free(n->answered[i].wire);
     for (int i = 0; i < n->n_views; i++)
-        settings_free(n->views[i].settings);
+        settings_free((struct settings *)(uintptr_t)n->views[i].settings);
     world_free(n->w);
     free(n);
 }
@@ -223,18 +211,18 @@ static inline void net_free(struct net *n)
 /* A reload: later questions see these settings. */
 static inline void net_settings(struct net *n, struct settings *s)
 {
-    struct net_view *v = &n->views[n->n_views++];
+    struct view *v = &n->views[n->n_views++];
 
     assert_in_range(n->n_views, 0, NET_VIEWS);
     s->generation = (uint64_t)n->n_views;
-    *v = (struct net_view){.view = n->w->view, .settings = s};
-    v->view.settings = s;
+    *v = n->w->view;
+    v->settings = s;
 }
 
 /* What a listener does with a packet. */
 static inline void net_ask(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
 {
-    const struct view *v = &n->views[n->n_views - 1].view;
+    const struct view *v = &n->views[n->n_views - 1];
     struct query *q = n->w->q;
     enum answer answer;
 
@@ -249,14 +237,14 @@ static inline void net_ask(struct net *n, const struct client *c, const uint8_t 
     view_policy_end(v);
 }
 
-/* What a server sends on the socket of a packet. False: it is closed. */
-static inline bool net_give(struct sent *s, const uint8_t *wire, size_t len)
+/* What a server sends on the socket of a packet; NULL: it fails, len is -errno. False: it is
+ * closed. */
+static inline bool net_give(const struct sent *s, const uint8_t *wire, ssize_t len)
 {
-    if (s->peer != NULL) {
-        s->peer->receive(s->peer, wire, (ssize_t)len);
-        return true;
-    }
-    return false;
+    if (s->peer == NULL)
+        return false;
+    s->peer->receive(s->peer, wire, len);
+    return true;
 }
 
 #endif

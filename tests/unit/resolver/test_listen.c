@@ -201,7 +201,7 @@ static void reply(int i)
     memcpy(wire, t.n->sent[i]->wire, t.n->sent[i]->len);
     wire[2] |= 0x80;
     wire[3] = RCODE_NXDOMAIN;
-    assert_true(net_give(t.n->sent[i], wire, t.n->sent[i]->len));
+    assert_true(net_give(t.n->sent[i], wire, (ssize_t)t.n->sent[i]->len));
 }
 
 /* A question on the wire; over TCP with its length in front. */

@@ -17,7 +17,6 @@
 #include "tests/settings_text.h"
 #include "tests/unit/wire/text_message.h"
 
-#include <lmdb.h>
 #include <unistd.h>
 
 #include "policy/change.h"
@@ -101,32 +100,6 @@ static inline void world_policy(struct world *w, const char *text)
     assert_int_equal(policy_change_put(w->store, &change, &p, POLICY_REPLACE, &d), 0);
     policy_fini(&p);
     diags_fini(&d);
-}
-
-/* Flips a bit of a record of the store; for a range, of the one that covers the address. */
-static inline void world_damage(struct world *w, const struct store_key *key)
-{
-    MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
-    MDB_cursor *c;
-    MDB_val k = {key->len, (void *)(uintptr_t)key->data}, v;
-    uint8_t copy[4096];
-
-    view_policy_end(&w->view);
-    policy_reader_free(w->reader);
-    store_close(w->store);
-    assert_int_equal(mdb_env_create(&env) | mdb_env_open(env, w->dir, 0, 0600), 0);
-    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn) | mdb_dbi_open(txn, NULL, 0, &dbi), 0);
-    assert_int_equal(mdb_cursor_open(txn, dbi, &c) | mdb_cursor_get(c, &k, &v, MDB_SET_RANGE), 0);
-    assert_in_range(v.mv_size, 1, sizeof copy);
-    memcpy(copy, v.mv_data, v.mv_size);
-    copy[v.mv_size / 2] ^= 0x10;
-    v.mv_data = copy;
-    assert_int_equal(mdb_cursor_put(c, &k, &v, MDB_CURRENT) | mdb_txn_commit(txn), 0);
-    mdb_env_close(env);
-    assert_int_equal(store_open(&w->store, w->dir, STORE_SERVE, NULL), 0);
-    w->view.policy = w->reader = policy_reader_new(w->store);
 }
 
 static inline void world_settings(struct world *w, const char *more)
