@@ -28,9 +28,8 @@ struct prefix {
 
 enum { ADDR_TEXT = 80, PREFIX_TEXT = 64 };
 
-/* Reads "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53",
- * "fe80::1%eth0". port is what the address gets when the text has none.
- * 0 or -EINVAL; *out is untouched on error. */
+/* Reads "192.0.2.1", "192.0.2.1:53", "2001:db8::1", "[2001:db8::1]:53", "fe80::1%eth0"; port is
+ * for a text that has none. 0 or -EINVAL; *out is untouched on error. */
 int addr_parse(struct addr *out, const char *text, uint16_t port);
 
 /* Without the port ("192.0.2.1", "2001:db8::1") / with it. Return out. */
@@ -43,8 +42,7 @@ bool addr_is_v4(const struct addr *);
 enum addr_kind { ADDR_ANY = 1, ADDR_LOOPBACK = 2, ADDR_PRIVATE = 4 };
 bool addr_is(const struct addr *, enum addr_kind);
 bool addr_same_ip(const struct addr *, const struct addr *);
-/* In scope and port, too. */
-bool addr_same(const struct addr *, const struct addr *);
+bool addr_same(const struct addr *, const struct addr *); /* in scope and port, too */
 
 /* An IPv4 address becomes AF_INET. Returns the length to pass on. */
 unsigned addr_to_sockaddr(const struct addr *, struct sockaddr_storage *out);

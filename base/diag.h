@@ -3,8 +3,7 @@
  * diag.h -- problems found in a text, with their place, for humans.
  *
  * Parsers and checks collect problems here instead of printing, so that the
- * tool, the daemon and the tests see the same words. All problems of a file
- * are kept (at most DIAG_MAX, then one line says how many more there were).
+ * tool, the daemon and the tests see the same words.
  */
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
@@ -25,17 +24,16 @@ struct diags {
 void diags_init(struct diags *);
 void diags_fini(struct diags *);
 
-/* Adds a problem and returns -EINVAL, so that a parser can write
- * `return diags_add(...)`. d may be NULL: nothing is kept. What is unknown of the place
- * (file NULL, line or column 0) is left out. */
+/* Adds a problem and returns -EINVAL. d may be NULL: nothing is kept. What is unknown of the
+ * place (file NULL, line or column 0) is left out. */
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...) PRINTF_LIKE(5, 6);
 int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
                va_list) PRINTF_LIKE(5, 0);
 void diags_print(const struct diags *, FILE *);
 
-/* What a message about an unknown word ends with: "; did you mean WORD?" with the word
- * of the list (ended by NULL) that is near enough to be what was meant, or "". Returns out. */
+/* "; did you mean WORD?" with the word of the list (ended by NULL) that is near enough to be
+ * what was meant, or "". Returns out. */
 const char *diag_meant(const char *word, const char *const *list, char out[DIAG_MEANT]);
 
 #endif

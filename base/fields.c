@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * fields.c -- structs that people write, described by rows.
- *
- * A kind's reader and printer stand side by side, because what is printed must
- * read back the same: comparing two structs, and leaving out defaults, rest on
- * it.
+ * fields.c -- structs that people write, described by rows. What is printed must read back
+ * the same: comparing two structs, and leaving out defaults, rest on it.
  */
 #include "base/fields.h"
 

@@ -3,8 +3,7 @@
  * fields.h -- structs that people write, described by rows: reading, printing
  * and comparing walk the rows, so that each field is known in one place.
  *
- * A row says where a field lies in its struct and of which kind it is. A list
- * has a row for its elements, a mapping has rows for its keys. Sections stand in one
+ * A list has a row for its elements, a mapping has rows for its keys. Sections stand in one
  * table with their keys: "cache.size" is the key "size" of the section "cache".
  */
 #ifndef BASE_FIELDS_H

@@ -2,11 +2,8 @@
  *
  * file.c -- whole files in; the user that a program becomes.
  *
- * The size that stat(2) tells is not asked: it is wrong for pipes and /proc,
- * and a file may grow while it is read.
- *
- * Daemon and tool make the files of a store as the same user, so every file has
- * one owner.
+ * The size that stat(2) tells is not asked: it is wrong for pipes and /proc. Daemon and tool
+ * make the files of a store as the same user, so every file has one owner.
  */
 #include "base/file.h"
 

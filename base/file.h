@@ -10,9 +10,8 @@
 
 #include "base/diag.h"
 
-/* Reads all of a file into memory that the caller frees, with a NUL behind it that
- * *len does not count. -EFBIG above max bytes, or -errno. path "-" is standard
- * input. */
+/* Reads all of a file ("-": standard input) into memory that the caller frees, with a NUL
+ * behind it that *len does not count. -EFBIG above max bytes, or -errno. */
 int file_read(const char *path, size_t max, char **out, size_t *len);
 
 struct user_dir {
@@ -20,10 +19,9 @@ struct user_dir {
     const char *path;
 };
 
-/* As root: makes the directories (0750, and a missing parent, 0755), gives what it
- * made to the user, and becomes that user with its groups, verified to be
- * irreversible. Not root, or name "": stays, makes them as it is. What is there
- * already is left as it is. 0; -EINVAL with a sentence in d: then the process may be
+/* As root: makes the directories (0750, and a missing parent, 0755), gives what it made to the
+ * user, and becomes that user with its groups. Not root, or name "": stays, makes them as it
+ * is. What is there already is left. 0; -EINVAL with a sentence in d: then the process may be
  * neither, and must end. */
 int user_become(const char *name, const struct user_dir *dirs, struct diags *d);
 

@@ -2,10 +2,9 @@
  *
  * guard.h -- reading mapped files that may not be what they should be.
  *
- * A page that the disk does not give is a SIGBUS in the middle of a read, and
- * what a library makes of a damaged page may be a SIGSEGV. guarded() comes back
- * from both with -EFAULT. Everywhere else the two signals end the process: a bug
- * stays a bug, with its core file.
+ * A page that the disk does not give is a SIGBUS in the middle of a read, and what a library
+ * makes of a damaged page may be a SIGSEGV. guarded() comes back from both with -EFAULT.
+ * Everywhere else the two end the process: a bug stays a bug, with its core file.
  */
 #ifndef BASE_GUARD_H
 #define BASE_GUARD_H
@@ -40,9 +39,8 @@ void guard_install(void);
 /* As a fault: to the innermost guarded() of this thread. Returns when there is
  * none. For libraries that end the process when they find something amiss. */
 void guard_give_up(void);
-/* For a program that works for one user and then ends: a SIGBUS, or a
- * guard_give_up(), outside of any guarded() prints the text and exits with the
- * code. The text, from malloc(), is owned from now on, until the next one. */
+/* From now on a SIGBUS, or a guard_give_up(), outside of any guarded() prints the text and
+ * exits with the code. The text, from malloc(), is owned until the next one. */
 void guard_exit(char *text, int code);
 
 #endif

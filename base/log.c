@@ -2,10 +2,9 @@
  *
  * log.c -- messages to the administrator, on standard error.
  *
- * A line is built in a buffer on the stack and written by one write(2), so
- * that lines of several threads never mix and no lock is needed. A message may
- * quote what a stranger sent, so everything but printable ASCII is escaped:
- * otherwise a name could forge a line or steer a terminal.
+ * A line is written by one write(2), so that lines of several threads never mix. A message
+ * may quote what a stranger sent, so everything but printable ASCII is escaped: otherwise a
+ * name could forge a line or steer a terminal.
  */
 #include "base/log.h"
 

@@ -2,9 +2,8 @@
  *
  * log.h -- messages to the administrator, on standard error.
  *
- * Used by resolver/ (start, stop, reload, faults) and nowhere below it: the
- * packet path counts and does not log. Under systemd (JOURNAL_STREAM set) a
- * line begins with its "<level>" prefix, sd-daemon(3); else with the time.
+ * Used by resolver/ and nowhere below it: the packet path counts and does not log. Under
+ * systemd a line begins with its "<level>" prefix, sd-daemon(3); else with the time.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
@@ -13,8 +12,7 @@
 
 #include "base/compiler.h"
 
-/* "error", "warning" ... "debug", which are LOG_ERR to LOG_DEBUG of syslog(3); ended by
- * NULL. */
+/* "error" to "debug", which are LOG_ERR to LOG_DEBUG of syslog(3); ended by NULL. */
 extern const char *const log_levels[];
 
 void log_set_level(int level);

@@ -2,8 +2,6 @@
  *
  * random.c -- unpredictable numbers from a buffer that the kernel fills; a keyed hash.
  *
- *   buf  [ used, wiped ........ | unused: `left` bytes ]
- *
  * Bytes are taken from the front and wiped at once, so that a leak of the
  * struct later does not tell which query IDs were used earlier.
  *

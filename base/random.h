@@ -3,8 +3,7 @@
  * random.h -- unpredictable numbers from a buffer that the kernel fills; and a hash
  * with a secret key.
  *
- * One struct random per worker: no lock. The kernel is asked for 1 KiB at a
- * time; used bytes are wiped. A test or the replay driver sets `fill` to its
+ * One struct random per worker: no lock. A test or the replay driver sets `fill` to its
  * own source, which makes every choice of the resolver repeatable.
  */
 #ifndef BASE_RANDOM_H

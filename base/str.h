@@ -34,7 +34,6 @@ size_t str_utf8(const unsigned char *, uint32_t *code);
 
 /* Characters of a text in UTF-8, which are its columns on a terminal but for wide ones. */
 size_t str_width(const char *);
-
 /* Where the word stands in a list that is ended by NULL, or -1. */
 int str_index(const char *const *list, const char *word);
 /* Copies and returns true, or leaves "" and returns false when too long. */

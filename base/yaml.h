@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * yaml.h -- a YAML text as a tree of nodes with their places. The only file
- * that includes libyaml.
+ * yaml.h -- a YAML text as a tree of nodes with their places.
  *
  * One document; mappings, sequences and scalars. Refused, with line and
  * column: anchors, aliases, tags, tabs as indentation, duplicate keys, keys
  * that are no scalars, more than 32 levels, a NUL byte.
- *
- * For an unquoted `*` or a `:` that libyaml stumbles over, the message says
- * that the value needs quotes.
  */
 #ifndef BASE_YAML_H
 #define BASE_YAML_H
@@ -33,9 +29,8 @@ struct yaml_node {
     struct yaml_node *first, *next; /* children in the order of the text */
 };
 
-/* Reads the document into the arena. name is the file name that problems are
- * given. 0 and *root, or -EINVAL with at least one problem in d, or -ENOMEM. An
- * empty text is an empty mapping. */
+/* Reads the document into the arena; problems are those of the file `name`. 0 and *root, or
+ * -EINVAL with at least one problem in d, or -ENOMEM. An empty text is an empty mapping. */
 int yaml_read(const struct yaml_node **root, struct arena *, const char *name, const char *text,
               size_t len, struct diags *d);
 

@@ -2,16 +2,13 @@
  *
  * message.c -- reads messages strictly, and writes records of one into another.
  *
- * The hot path: every query comes through message_read_query(). The header is
- * judged first, since most junk fails there; the question is read in a
- * straight line (the first name of a message has nothing to point at); behind
- * it there is usually one OPT. The name of struct message is its last field and
- * is never cleared: it alone has 255 octets.
+ * The hot path: every query comes through message_read_query(). The name of struct
+ * message is its last field and is never cleared: it alone has 255 octets.
  *
  * When records are written anew, each suffix of a name that was written out has an
  * entry, found by a hash that is built from the root on, so one pass over a name gives
  * the hashes of all its suffixes. The hash has no key: a hit is compared, and the table
- * is small, so a collision costs one comparison.
+ * is small.
  */
 #include "wire/message.h"
 
@@ -46,10 +43,8 @@ static const char *const layouts[] = {
 /* False when there is no header. */
 static bool header_read(struct message *m, struct cursor *c)
 {
-    memset(m, 0, offsetof(struct message, qname));
+    memset(m, 0, offsetof(struct message, qname.data) + 1);
     m->qname.len = 1;
-    m->qname.labels = 0;
-    m->qname.data[0] = 0;
     m->id = cursor_u16(c);
     m->flags = cursor_u16(c);
     for (int i = 0; i < 4; i++)
@@ -66,10 +61,8 @@ static bool question_read(struct message *m, struct cursor *c)
     name_read_plain(c, &m->qname);
     m->qtype = cursor_u16(c);
     m->qclass = cursor_u16(c);
-    if (c->bad)
-        return false;
-    m->question_len = (uint16_t)(m->qname.len + 4);
-    return true;
+    m->question_len = c->bad ? 0 : (uint16_t)(m->qname.len + 4);
+    return !c->bad;
 }
 
 /* False when it is an OPT or TSIG that may not be there, or options that do not fill it. */
@@ -155,19 +148,12 @@ size_t message_udp_limit(const struct edns *edns)
     return edns->size < DNS_UDP_EDNS ? edns->size : DNS_UDP_EDNS;
 }
 
-static void header_begin(struct writer *w, uint16_t id, uint16_t flags)
-{
-    static const uint8_t counts[8] = {0, 1};
-
-    writer_u16(w, id);
-    writer_u16(w, flags);
-    writer_bytes(w, counts, sizeof counts);
-}
-
 void message_begin(struct writer *w, uint16_t id, uint16_t flags, const struct name *qname,
                    uint16_t qtype, uint16_t qclass)
 {
-    header_begin(w, id, flags);
+    writer_u16(w, id);
+    writer_u16(w, flags);
+    writer_u64(w, UINT64_C(1) << 48); /* one question, no records */
     writer_bytes(w, qname->data, qname->len);
     writer_u16(w, qtype);
     writer_u16(w, qclass);
@@ -260,7 +246,6 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
 {
     struct cursor *c = &w->c;
     const uint8_t *fixed, *message_end = c->end;
-    const char *layout;
 
     while (w->section < 3 && w->left[w->section] == 0)
         w->section++;
@@ -294,9 +279,8 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
         c->bad = true;
         return false;
     }
-    layout = w->opaque ? "*" : rdata_layout(rr->type, rr->class);
     c->end = c->pos + rr->rdlength; /* nothing inside may reach over RDLENGTH */
-    rdata_pass(c, layout, NULL);
+    rdata_pass(c, w->opaque ? "*" : rdata_layout(rr->type, rr->class), NULL);
     c->end = message_end;
     return !c->bad;
 }
@@ -357,10 +341,10 @@ void rewrite_begin(struct rewrite *r, uint8_t *out, size_t size, uint16_t flags,
     r->last_from = 0;
     r->apart = false;
     r->n = 0;
-    header_begin(&r->w, 0, flags);
+    message_begin(&r->w, 0, flags, qname, qtype, qclass);
+    r->w.len = DNS_HEADER; /* once more, to be remembered */
     (void)name_write(r, qname);
-    writer_u16(&r->w, qtype);
-    writer_u16(&r->w, qclass);
+    r->w.len += 4;
 }
 
 bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struct rr *rr,

@@ -25,19 +25,15 @@ struct edns {
     uint16_t size; /* as sent; see message_udp_limit() */
 };
 
-/* flags is the whole 16-bit field, with opcode and rcode, but rcode has the extended bits of
- * OPT too; counts are QD AN NS AR as sent, AR with the OPT. The question has question_len
- * octets from offset 12 on, the whole OPT record opt_len from opt_at on, which is 0 when
- * there is none. */
 struct message {
-    uint16_t id, flags;
+    uint16_t id, flags; /* the whole field, with opcode and rcode */
     uint8_t opcode;
     bool tsig;
-    uint16_t rcode;
-    uint16_t counts[4];
+    uint16_t rcode;     /* with the extended bits of OPT */
+    uint16_t counts[4]; /* QD AN NS AR as sent, AR with the OPT */
     uint16_t qtype, qclass;
-    uint16_t question_len;
-    uint16_t opt_at, opt_len;
+    uint16_t question_len;    /* octets from offset 12 on */
+    uint16_t opt_at, opt_len; /* of the whole OPT record; 0 when there is none */
     struct edns edns;
     struct name qname; /* folded */
 };
@@ -56,14 +52,11 @@ enum message_fault {
  * question too if question_len is not 0, so that the error can echo them. */
 enum message_fault message_read_query(struct message *, const uint8_t *wire, size_t len);
 
-/* Reads a reply: QR=1, the same rules. 0 or -EBADMSG. For one whose records are
- * wanted: message_read_head(), then reply_read() (wire/reply_read.h). */
+/* Reads a reply: QR=1, the same rules. 0 or -EBADMSG. */
 int message_read_reply(struct message *, const uint8_t *wire, size_t len);
-
-/* The two halves of it. Header and question alone; the records may be anything. 0 or
- * -EBADMSG, with the header fields set if there is a header. */
+/* The two halves of it: header and question alone, where the header fields are set if there is
+ * a header; then the records: each is checked, OPT and TSIG are noted. */
 int message_read_head(struct message *, const uint8_t *wire, size_t len);
-/* Then the records: each is checked, OPT and TSIG are noted. 0 or -EBADMSG. */
 int message_read_records(struct message *, const uint8_t *wire, size_t len);
 
 /* Payload that a client can take over UDP: 512 without EDNS or below 512,

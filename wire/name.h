@@ -23,20 +23,16 @@ struct name {
     uint8_t data[NAME_MAX_WIRE];
 };
 
-/* Reads a name that may be compressed, with c->start as offset 0 of the
- * message. A pointer leads to an earlier offset than the label sequence that
- * it ends and never into the header, at most NAME_MAX_HOPS of them. On any
- * fault c->bad is set and the result is the root name. The octets keep their
- * case. */
+/* Reads a name that may be compressed, with c->start as offset 0 of the message. A pointer
+ * leads to an earlier offset than the label sequence that it ends and never into the header,
+ * at most NAME_MAX_HOPS of them. On any fault c->bad is set and the result is the root name. */
 void name_read(struct cursor *c, struct name *out);
 /* A name without pointers, folded: the question. Any pointer is a fault. */
 void name_read_plain(struct cursor *c, struct name *out);
 
-/* ASCII upper to lower case. */
+/* ASCII upper to lower case. A whole wire name may be copied: length octets are below 'A'. */
 void name_fold(struct name *);
 uint8_t name_fold_octet(uint8_t);
-/* Copies n octets folded. A whole wire name may be given: length octets are
- * below 'A'. */
 void name_fold_copy(uint8_t *out, const uint8_t *in, size_t n);
 
 bool name_equal(const struct name *, const struct name *);      /* same octets */
@@ -51,11 +47,9 @@ void name_parent(const struct name *, unsigned skip, struct name *out);
 /* Puts labels in front; false (out untouched) above 255 octets. */
 bool name_join(const struct name *front, const struct name *back, struct name *out);
 
-/* A key whose byte order puts every name right before the names below it:
- * labels from the root on, each folded, with one 0 octet behind it and octets
- * 0 and 1 inside a label written as 1 1 and 1 2. Length, or 0 if it does not
- * fit; 512 octets are always enough. The root gives length 0 too: check
- * labels first. */
+/* A key whose byte order puts every name right before the names below it: labels from the root
+ * on, each folded, with one 0 octet behind it and octets 0 and 1 inside a label written as 1 1
+ * and 1 2. Length, or 0 if it does not fit (512 octets always do), or for the root. */
 size_t name_sort_key(const struct name *, uint8_t *out, size_t size);
 /* The way back. False when key is not what name_sort_key makes. */
 bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out);

@@ -2,10 +2,6 @@
  *
  * present.c -- text and wire form.
  *
- * Names, types, classes and rcodes have code of their own: they are used in
- * tables and logs, where nothing may be allocated. ldns knows the names of types,
- * and prints records, for which the formats of dozens of types are needed.
- *
  * What ldns is given to print was walked by rr_walk_next(), is written out
  * again without compression, has a type of a fixed list, and is short: its
  * parser allocates RDLENGTH octets for each character-string. Everything else

@@ -10,13 +10,8 @@
  */
 #include "wire/reply.h"
 
-enum {
-    OPT_FIXED = 11,
-    OPTION_FIXED = 4,
-    TEXT_MAX = 255,
-    ROTATE_OCTETS = 4096, /* what may be moved to the end of a set */
-    ROTATE_RECORDS = 256,
-};
+enum { OPT_FIXED = 11, OPTION_FIXED = 4, TEXT_MAX = 255 };
+enum { ROTATE_OCTETS = 4096, ROTATE_RECORDS = 256 }; /* what may be moved to the end of a set */
 
 /* OPT up to its RDATA. flags: version, DO and the rcode's upper bits. */
 static void opt_begin(struct writer *w, uint32_t flags)

@@ -24,11 +24,10 @@ struct reply_options {
     const char *nsid;     /* NULL, or who answers (RFC 5001) */
 };
 
-/* Sends an image: copies it to out (image and out may be the same buffer),
- * sets ID, RD and CD of the query, the client's question case, RA=1, AA=0, and
- * appends OPT and EDE. What exceeds the limit is cut to the question with TC=1
- * (additional records are given up first, without TC). Returns the length;
- * 0 when nothing fits. */
+/* Sends an image: copies it to out (which may be the same buffer), sets ID, RD and CD of the
+ * query, the client's question case, RA=1, AA=0, and appends OPT. What exceeds the limit is cut
+ * to the question with TC=1; additional records are given up first, without TC. Returns the
+ * length; 0 when nothing fits. */
 size_t reply_from_image(const struct reply_options *, const uint8_t *image, size_t len,
                         uint8_t *out, size_t size);
 
@@ -45,14 +44,12 @@ void image_record(struct writer *, enum section, size_t owner_pos, uint16_t type
 void image_soa(struct writer *, enum section, size_t zone_pos, uint32_t ttl);
 
 /* Sets each TTL of an image to what is left of it: at least 0, and at least least_s; then at
- * most most_s. Pointers are not followed: the image was made by reply_read() or a
- * builder; bounds are checked all the same. */
+ * most most_s. */
 void image_age(uint8_t *image, size_t len, uint32_t age_s, uint32_t least_s, uint32_t most_s);
 
-/* Puts the first records of the answered RRset, `by` modulo their number, to its
- * end; of a large one the first 256, and those that begin in its first 4 KB, are
- * the set. Only for images that may be rotated: more than one record, one after
- * the other, and nothing points into them. */
+/* Puts the first records of the answered RRset, `by` modulo their number, to its end; of a
+ * large one the first 256, and those that begin in its first 4 KB, are the set. Only where
+ * reply_facts.rotates: one after the other, and nothing points into them. */
 void image_rotate(uint8_t *image, size_t len, uint16_t type, unsigned by);
 
 /* A query to a server: RD=1, CD as told, OPT with size DNS_UDP_EDNS and DO. */

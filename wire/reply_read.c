@@ -4,16 +4,8 @@
  *
  * The whole reply is checked first. Then its CNAMEs are followed from QNAME on, in
  * whatever order they were sent, and each part of the image is one more walk over the
- * records, that writes those which belong there:
- *
- *   chain        the CNAMEs that were followed, DNAMEs above them, their signatures
- *   set          what lies at the chain's end, then its signatures
- *   authority    SOA, NS, DS above QNAME or the end; then NSEC and NSEC3 of a
- *                zone that is known from a SOA or from a signature that stays
- *   additional   addresses of names that a record of the parts before names
- *
- * The sender chooses every name and number here. So each table is bounded, and the
- * number of walks too.
+ * records, that writes those which belong there. The sender chooses every name and
+ * number here: so each table is bounded, and the number of walks too.
  */
 #include "wire/reply_read.h"
 
@@ -41,8 +33,7 @@ struct reader {
     int n_links;                           /* CNAMEs followed; link[n_links] is the end */
     struct name zone[MAX_ZONES];           /* whose NSEC and NSEC3 may stay */
     int n_zones;
-    struct name wanted[MAX_WANTED]; /* named by a record that stays; folded */
-    uint64_t wanted_hash[MAX_WANTED];
+    uint64_t wanted[MAX_WANTED]; /* named by a record that stays: a hash of the name */
     int n_wanted;
 };
 
@@ -122,58 +113,53 @@ static void zone_add(struct reader *r, const struct name *zone)
         r->zone[r->n_zones++] = *zone;
 }
 
-/* Does a record that stays name it, so that its addresses may come along? `add`: one does. */
+/* Does a record that stays name it, so that its addresses may come along? `add`: one does.
+ * Who finds another name of equal hash could have named that one, too: so no secret. */
 static bool is_wanted(struct reader *r, struct name name, bool add)
 {
-    static const struct hash_key key; /* the table is small: no secret */
+    static const struct hash_key key;
     uint64_t hash;
 
     name_fold(&name);
     hash = hash_bytes(&key, name.data, name.len);
     for (int i = 0; i < r->n_wanted; i++)
-        if (r->wanted_hash[i] == hash && name_equal(&r->wanted[i], &name))
+        if (r->wanted[i] == hash)
             return true;
-    if (add && r->n_wanted < MAX_WANTED) {
-        r->wanted_hash[r->n_wanted] = hash;
-        r->wanted[r->n_wanted++] = name;
-    }
+    if (add && r->n_wanted < MAX_WANTED)
+        r->wanted[r->n_wanted++] = hash;
     return false;
 }
 
 static void want_target(struct reader *r, const struct rr *rr)
 {
     bool is_svcb = rr->type == TYPE_SVCB || rr->type == TYPE_HTTPS;
-    size_t skip = rr->type == TYPE_SRV ? 6 : rr->type == TYPE_NS ? 0 : 2;
     struct name target;
 
     if (rr->type != TYPE_NS && rr->type != TYPE_MX && rr->type != TYPE_SRV && !is_svcb)
         return;
-    name_read_at(r, rr->rdata_pos + skip, &target);
+    name_read_at(r,
+                 rr->rdata_pos + (rr->type == TYPE_SRV  ? 6u
+                                  : rr->type == TYPE_NS ? 0
+                                                        : 2),
+                 &target);
     if (is_svcb && target.labels == 0)
         target = *rr->owner; /* there the root means the owner (RFC 9460 2.5) */
     (void)is_wanted(r, target, true);
 }
 
-/* type: what a signature covers, or the record's own. Of the chain are the CNAMEs that were
- * followed, with signatures at their names, and DNAMEs above these names or above the end. */
-static bool answer_belongs(const struct reader *r, const struct rr *rr, uint16_t type,
-                           enum part part)
+/* A CNAME that was followed, or a signature at its name; a DNAME above one of the names or
+ * above the end. type: what a signature covers, or the record's own. */
+static bool is_of_chain(const struct reader *r, const struct rr *rr, uint16_t type)
 {
-    bool is_rrsig = type != rr->type;
-    bool is_signature =
-        is_rrsig && type == r->m->qtype && name_equal_fold(rr->owner, &r->link[r->n_links]);
+    bool is_signature = type == TYPE_CNAME && type != rr->type;
 
-    if (part == PART_SET)
-        return is_of_set(r, rr);
-    if (part == PART_SIGNATURES || is_signature || is_of_set(r, rr))
-        return part == PART_SIGNATURES && is_signature;
     for (int i = 0; i <= r->n_links; i++) {
         const struct name *link = &r->link[i];
 
         if (type == TYPE_DNAME && link->len > rr->owner->len && name_is_under(link, rr->owner))
             return true;
-        if (i < r->n_links && (r->link_pos[i] == rr->pos || (type == TYPE_CNAME && is_rrsig &&
-                                                             name_equal_fold(link, rr->owner))))
+        if (i < r->n_links &&
+            (r->link_pos[i] == rr->pos || (is_signature && name_equal_fold(link, rr->owner))))
             return true;
     }
     return false;
@@ -209,6 +195,8 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
 {
     bool is_rrsig = rr->type == TYPE_RRSIG && r->m->qtype != TYPE_RRSIG, stays = false;
     uint16_t type = is_rrsig ? bytes_u16(r->wire + rr->rdata_pos) : rr->type;
+    bool is_signature =
+        is_rrsig && type == r->m->qtype && name_equal_fold(rr->owner, &r->link[r->n_links]);
     struct name signer;
 
     if (!is_of_interest(r, rr))
@@ -218,10 +206,14 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
     if (part == PART_ADDITIONAL)
         return (type == TYPE_A || type == TYPE_AAAA) && rr->ttl >= r->facts->ttl &&
                is_wanted(r, *rr->owner, false);
-    if (part == PART_AUTHORITY)
+    if (part == PART_CHAIN)
+        stays = !is_signature && !is_of_set(r, rr) && is_of_chain(r, rr, type);
+    else if (part == PART_SET)
+        stays = is_of_set(r, rr);
+    else if (part == PART_SIGNATURES)
+        stays = is_signature;
+    else if (part == PART_AUTHORITY)
         stays = authority_belongs(r, rr, type);
-    else if (part != PART_PROOFS)
-        stays = answer_belongs(r, rr, type, part);
     else if (type == TYPE_NSEC || type == TYPE_NSEC3)
         for (int z = 0; z < r->n_zones && !stays; z++)
             stays = name_is_under(rr->owner, &r->zone[z]);

@@ -4,9 +4,8 @@
  * question, and keeps of it what answers the question; joins and filters what
  * was kept.
  *
- * The result of reply_read() is an *image*: the reply as it is kept and
- * delivered. An image has ID 0, the question as it was asked, no OPT, and only
- * records that answer the question (RFC 5452 6, 2181 5.4.1):
+ * The result of reply_read() is an *image*: the reply as it is kept and delivered, with ID 0,
+ * the question as it was asked, no OPT, and only records that answer it (RFC 5452 6, 2181 5.4.1):
  *   answer      the CNAME chain from QNAME (in any order sent, at most 11,
  *               without a loop) and the records of QTYPE at its end, with
  *               their RRSIGs; DNAMEs above a link of the chain
@@ -57,15 +56,11 @@ struct reply_facts {
     struct name end; /* folded: end of the chain = owner of the answer */
 };
 
-/* Reads the records of a reply and writes its image. m: what
- * message_read_head() made of the same octets; the caller has compared the
- * question and clears DNS_AD in m->flags if the server is not believed. It gets
- * EDNS and the rcode. A reply with TC is not for here: whoever sent it is asked
- * again over TCP. dnssec: the question had DO. The answered RRset gets the
- * smallest of its TTLs (RFC 2181 5.2).
- * 0; -EBADMSG: no well-formed reply; -ELOOP: well-formed, but its CNAMEs lead
- * nowhere; -ENOSPC: out is too small, or its names take more than a message when
- * they are written anew.
+/* Reads the records of a reply and writes its image. m: what message_read_head() made of the
+ * same octets, with DNS_AD in m->flags if the server is believed; it gets EDNS and the rcode.
+ * dnssec: the question had DO. The answered RRset gets the smallest of its TTLs (RFC 2181 5.2).
+ * 0; -EBADMSG: no well-formed reply, or TC; -ELOOP: its CNAMEs lead nowhere; -ENOSPC: out is too
+ * small, or its names take more than a message when they are written anew.
  * Header bits in the image: QR, RA=1, RD=1, AA=0, AD as sent, rcode (four bits). */
 int reply_read(struct message *m, const uint8_t *wire, size_t len, bool dnssec, uint8_t *out,
                size_t size, size_t *image_len, struct reply_facts *);
@@ -90,9 +85,8 @@ struct srv {
  * greater than max), or -EBADMSG. */
 int srv_read(const uint8_t *image, size_t len, struct srv *out, int max);
 
-/* Copies an image without the SRV records whose index (order of srv_read) is set
- * in `drop` (n at most SRV_MAX); the CNAME chain stays, RRSIGs of the set and additionals of dropped
- * targets go. 0, -EBADMSG, -ENOSPC. */
+/* Copies an image without the SRV records whose index (order of srv_read) is set in `drop` (n at
+ * most SRV_MAX), without RRSIGs of the set and addresses of dropped targets. 0, -EBADMSG, -ENOSPC. */
 int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_t *out, size_t size,
                size_t *out_len);
 
