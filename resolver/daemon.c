@@ -155,8 +155,7 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
 
     if ((rc = daemon_read_settings(d->settings_path, d->assign, &s, diags)) != 0)
         return rc;
-    if (change != NULL)
-        settings_compare(d->newest, s, change, context);
+    settings_compare(d->newest, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
     if ((rc = settings_keep(s, d->newest, diags)) != 0 ||
         (rc = machine_routes(s, "", diags)) != 0 || (g = generation_new(s)) == NULL) {

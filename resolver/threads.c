@@ -345,38 +345,30 @@ static void *run_verifier(void *arg)
 
     diags_init(&v->diags);
     v->rc = store_verify(v->store, &v->stop, &v->diags);
-    atomic_store(&v->done, true);
     return NULL;
-}
-
-static void take_result(struct verifier *v)
-{
-    const char *found;
-
-    pthread_join(v->thread, NULL);
-    v->running = false;
-    found = v->diags.n > 0 ? v->diags.list[0] : "";
-    if (v->rc == 0 || v->rc == -EBADMSG) { /* else it was broken off */
-        if (found[0] != '\0' && strcmp(v->found, found) != 0)
-            log_error("policy: %s", found);
-        else if (found[0] == '\0' && v->found[0] != '\0')
-            log_notice("policy: the store is sound again");
-        str_copy(v->found, sizeof v->found, found);
-        v->verified_ms = clock_now().wall_ms;
-    }
-    diags_fini(&v->diags);
 }
 
 void verifier_tick(struct verifier *v)
 {
     uint64_t now_ms = clock_now().mono_ms;
 
-    if (v->running && atomic_load(&v->done))
-        take_result(v);
+    if (v->running && pthread_tryjoin_np(v->thread, NULL) == 0) {
+        const char *found = v->diags.n > 0 ? v->diags.list[0] : "";
+
+        v->running = false;
+        if (v->rc == 0 || v->rc == -EBADMSG) { /* else it was broken off */
+            if (found[0] != '\0' && strcmp(v->found, found) != 0)
+                log_error("policy: %s", found);
+            else if (found[0] == '\0' && v->found[0] != '\0')
+                log_notice("policy: the store is sound again");
+            str_copy(v->found, sizeof v->found, found);
+            v->verified_ms = clock_now().wall_ms;
+        }
+        diags_fini(&v->diags);
+    }
     if (v->store == NULL || v->running ||
         (v->began_ms != 0 && now_ms - v->began_ms < (v->asked ? v->pause_ms : v->round_ms)))
         return;
-    v->done = false;
     v->running = thread_start(&v->thread, run_verifier, v) == 0; /* else at the next tick */
     if (!v->running)
         return;
@@ -388,5 +380,6 @@ void verifier_stop(struct verifier *v)
 {
     atomic_store(&v->stop, true);
     if (v->running)
-        take_result(v);
+        pthread_join(v->thread, NULL);
+    diags_fini(&v->diags);
 }

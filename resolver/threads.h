@@ -99,7 +99,7 @@ struct verifier {
     /* Its own. */
     pthread_t thread;
     bool running;
-    atomic_bool done, stop;
+    atomic_bool stop;
     uint64_t began_ms;
     int rc;
     struct diags diags;

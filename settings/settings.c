@@ -288,23 +288,12 @@ static void read_file(struct reader *r, const char *path, bool may_miss, bool dr
     r->form.file = arena_strdup(r->s->arena, path);
     if (drop_in && stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         form_problem(&r->form, NULL, "is not a file");
-        return;
-    }
-    rc = file_read(path, FILE_MAX_BYTES, &text, &len);
-    if (rc == 0) {
+    } else if ((rc = file_read(path, FILE_MAX_BYTES, &text, &len)) == 0) {
         read_text(r, text, len);
         free(text);
-    } else if (rc == -EFBIG) {
-        form_problem(&r->form, NULL, "is larger than %d MB", FILE_MAX_BYTES >> 20);
     } else if (rc != -ENOENT || !may_miss) {
         form_problem(&r->form, NULL, "cannot be read: %s", strerror(-rc));
     }
-}
-
-/* Editors and package tools leave other names behind; they do not count. */
-static int is_drop_in(const struct dirent *entry)
-{
-    return fnmatch("*.yaml", entry->d_name, FNM_PERIOD) == 0;
 }
 
 static void read_drop_ins(struct reader *r, const char *path)
@@ -316,13 +305,15 @@ static void read_drop_ins(struct reader *r, const char *path)
 
     snprintf(folder, sizeof folder, "%.*sconf.d", slash != NULL ? (int)(slash + 1 - path) : 0,
              path);
-    n = scandir(folder, &entries, is_drop_in, alphasort);
+    n = scandir(folder, &entries, NULL, alphasort);
     r->form.file = folder;
     if (n < 0 && errno != ENOENT)
         form_problem(&r->form, NULL, "cannot be read: %s", strerror(errno));
     for (int i = 0; i < n; i++) {
         snprintf(file, sizeof file, "%s/%s", folder, entries[i]->d_name);
-        read_file(r, file, false, true);
+        /* Editors and package tools leave other names behind; they do not count. */
+        if (fnmatch("*.yaml", entries[i]->d_name, FNM_PERIOD) == 0)
+            read_file(r, file, false, true);
         free(entries[i]);
     }
     free(entries);
@@ -575,16 +566,14 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
 {
     int changed = 0;
 
-    for (const struct field *o = options; o->key != NULL && changed >= 0; o++) {
+    for (const struct field *o = options; o->key != NULL; o++) {
         char *before, *after;
 
         if (o->rows != NULL)
             continue;
         before = is_given(o, was) ? field_text_of(o, was) : strdup("none");
         after = is_given(o, is) ? field_text_of(o, is) : strdup("none");
-        if (before == NULL || after == NULL) {
-            changed = -ENOMEM;
-        } else if (strcmp(before, after) != 0) {
+        if (before != NULL && after != NULL && strcmp(before, after) != 0) {
             changed++;
             if (change != NULL)
                 change(context, o->key, before, after, (o->flags & RESTART) != 0);

@@ -83,10 +83,9 @@ void settings_print_sample(FILE *);
 
 /* Names of the options whose values differ, with old and new as text; restart
  * says whether the key is one of those that wait for a restart (server.*,
- * control.*, cache.size, cache.persist). */
+ * control.*, cache.size, cache.persist). Returns how many; change may be NULL. */
 typedef void settings_change(void *context, const char *key, const char *was, const char *is,
                              bool restart);
-/* How many there are, or -ENOMEM. change may be NULL. */
 int settings_compare(const struct settings *was, const struct settings *is, settings_change *,
                      void *context);
 

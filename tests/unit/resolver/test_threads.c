@@ -16,7 +16,6 @@
 #include "tests/settings_text.h"
 #include "tests/unit/scratch.h"
 #include "wire/present.h"
-#include "tests/unit/scratch.h"
 
 /* ---- workers ---- */
 
@@ -27,8 +26,10 @@ static struct {
     struct shared shared;
     struct worker *worker;
     char jobs[JOBS];
-    int done, used; /* of the generations */
-    int server;     /* a socket that is asked and says nothing */
+    int done, replies, used; /* of the generations */
+    int server;              /* a socket that is asked and says nothing */
+    struct query q;
+    uint8_t wire[512], out[512];
 } t;
 
 static int begin(void **state)
@@ -48,7 +49,6 @@ static int begin(void **state)
         t.g[i]->users = 2; /* ours, and what is handed over */
     }
     t.shared.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
-    assert_non_null(t.shared.cache);
     t.worker = worker_new(&t.shared, t.g[0], NULL, 0, NULL, 1);
     assert_non_null(t.worker);
     return 0;
@@ -59,7 +59,7 @@ static int end(void **state)
     worker_free(t.worker);
     close(t.server);
     for (int i = 0; i < GENERATIONS; i++) {
-        assert_int_equal(t.g[i]->users, i < t.used ? 1 : 2);
+        assert_int_equal(t.g[i]->users, i <= t.used ? 1 : 2);
         t.g[i]->users = 1;
         generation_release(t.g[i]);
     }
@@ -74,119 +74,115 @@ static void count(struct worker *w, void *job)
     assert_ptr_equal(job, &t.jobs[t.done++]);
 }
 
-static void jobs_before_a_generation_and_the_stop(void **state)
-{
-    for (int i = 0; i < JOBS; i++)
-        worker_post(t.worker, count, &t.jobs[i]);
-    worker_set_generation(t.worker, t.g[1]);
-    t.used = 2;
-    worker_stop(t.worker);
-    worker_run(t.worker);
-    assert_int_equal(t.done, JOBS);
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[1]);
-    assert_int_equal(t.g[0]->users, 1);
-}
-
-static void the_newest_is_used_and_those_before_are_given_back(void **state)
-{
-    worker_set_generation(t.worker, t.g[1]);
-    worker_set_generation(t.worker, t.g[2]);
-    t.used = 3; /* see end() */
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[0]);
-    event_base_loop(t.worker->listen.base, EVLOOP_NONBLOCK);
-    assert_ptr_equal(t.worker->listen.view->settings, t.g[2]);
-    assert_int_equal(t.g[0]->users, 1);
-    assert_int_equal(t.g[1]->users, 1);
-    assert_int_equal(t.g[2]->users, 2);
-}
-
-static void one_that_it_never_took_up_is_given_back(void **state)
-{
-    worker_set_generation(t.worker, t.g[1]);
-    t.used = 2;
-}
-
 static void on_reply(void *replies, const struct real *came)
 {
     assert_int_equal(came->verdict, VERDICT_TIMEOUT);
     ++*(int *)replies;
 }
 
-static void a_flight_keeps_the_generation_that_it_began_with(void **state)
+static void ask(const struct worker *w)
 {
-    struct worker *w = t.worker;
-    struct query *q = calloc(1, sizeof *q);
     struct name name;
     struct query_build build = {.qname = &name, .qtype = TYPE_A, .qclass = CLASS_IN};
-    uint8_t wire[512], out[512];
-    int replies = 0;
 
     assert_int_equal(name_parse(&name, "www.example"), 0);
-    assert_int_equal(addr_parse(&q->client.addr, "127.0.0.1:4000", 0), 0);
-    q->wire = wire;
-    q->wire_len = query_build(&build, wire, sizeof wire);
-    q->out = out;
-    q->out_size = sizeof out;
-    assert_int_equal(answer_read(w->listen.view, q, clock_now()), ANSWER_FORWARD);
-    assert_true(forwarder_ask(w->listen.forwarder, w->listen.view, q, on_reply, &replies));
-    worker_set_generation(w, t.g[1]);
-    t.used = 2;
-    event_base_loop(w->listen.base, EVLOOP_NONBLOCK);
-    assert_ptr_equal(w->listen.view->settings, t.g[1]);
-    assert_int_equal(t.g[0]->users, 2); /* ours, and the flight's */
-    worker_stop(w);
-    worker_run(w);
-    assert_int_equal(replies, 1); /* what waits is answered at the end */
-    assert_int_equal(t.g[0]->users, 1);
-    free(q);
+    assert_int_equal(addr_parse(&t.q.client.addr, "127.0.0.1:4000", 0), 0);
+    t.q.wire = t.wire;
+    t.q.wire_len = query_build(&build, t.wire, sizeof t.wire);
+    t.q.out = t.out;
+    t.q.out_size = sizeof t.out;
+    assert_int_equal(answer_read(w->listen.view, &t.q, clock_now()), ANSWER_FORWARD);
+    assert_true(forwarder_ask(w->listen.forwarder, w->listen.view, &t.q, on_reply, &t.replies));
+}
+
+/* Steps: j jobs, gN generation N, q a question is asked, r the loop turns, s it is stopped. Then
+ * vN: N is in use, uNK: N has K users (one is we), jobs that were done, replies that came. */
+static const struct worker_row {
+    const char *name, *steps;
+    int used; /* the last generation that it has had */
+} worker_rows[] = {
+    {"jobs before a generation and the stop", "j g1 s J100 v1 u01", 1},
+    {"the newest is used, those before are given back", "g1 g2 v0 r v2 u01 u11 u22", 2},
+    {"one that it never took up is given back", "g1", 1},
+    {"a flight keeps that with which it began, and is answered at the end",
+     "q g1 r v1 u02 R0 s R1 u01", 1},
+};
+
+static void check_worker(void **state)
+{
+    const struct worker_row *row = *state;
+    struct worker *w = t.worker;
+
+    t.used = row->used;
+    for (const char *s = row->steps; s != NULL; s = (s = strchr(s, ' ')) != NULL ? s + 1 : NULL) {
+        struct settings *g = t.g[s[1] >= '0' && s[1] < '0' + GENERATIONS ? s[1] - '0' : 0];
+
+        for (int i = 0; s[0] == 'j' && i < JOBS; i++)
+            worker_post(w, count, &t.jobs[i]);
+        if (s[0] == 'g')
+            worker_set_generation(w, g);
+        else if (s[0] == 'q')
+            ask(w);
+        else if (s[0] == 'r')
+            event_base_loop(w->listen.base, EVLOOP_NONBLOCK);
+        else if (s[0] == 's')
+            worker_stop(w), worker_run(w);
+        else if (s[0] == 'v')
+            assert_ptr_equal(w->listen.view->settings, g);
+        else if (s[0] == 'u')
+            assert_int_equal(g->users, s[2] - '0');
+        else if (s[0] != 'j')
+            assert_int_equal(s[0] == 'J' ? t.done : t.replies, atoi(s + 1));
+    }
 }
 
 /* ---- the verifier ---- */
 
 enum { NEVER_MS = 3600 * 1000, PATIENCE = 2000 };
 
-struct fixture {
+static struct {
     char dir[SCRATCH], data[80];
-    struct verifier verifier;
-};
+    struct verifier v;
+} f;
 
-static void fixture_make(struct fixture *f)
+static int begin_store(void **state)
 {
-    *f = (struct fixture){.data = ""};
-    scratch_make(f->dir);
-    snprintf(f->data, sizeof f->data, "%s/data.mdb", f->dir);
-    assert_int_equal(store_open(&f->verifier.store, f->dir, STORE_SERVE, NULL), 0);
+    memset(&f, 0, sizeof f);
+    scratch_make(f.dir);
+    snprintf(f.data, sizeof f.data, "%s/data.mdb", f.dir);
+    return store_open(&f.v.store, f.dir, STORE_SERVE, NULL);
 }
 
-static void fixture_end(struct fixture *f)
+static int end_store(void **state)
 {
-    verifier_stop(&f->verifier);
-    store_close(f->verifier.store);
-    scratch_remove(f->dir);
+    verifier_stop(&f.v);
+    store_close(f.v.store);
+    scratch_remove(f.dir);
+    return 0;
 }
 
 /* The end of the root page is the end of a value, and one octet of nothing. */
-static void flip(const struct fixture *f)
+static void flip(bool asks)
 {
-    int fd = open(f->data, O_RDWR);
+    int fd = open(f.data, O_RDWR);
     uint8_t octet;
 
     assert_int_equal(pread(fd, &octet, 1, 3 * 4096 - 2), 1);
     octet ^= 1;
     assert_int_equal(pwrite(fd, &octet, 1, 3 * 4096 - 2), 1);
     close(fd);
+    f.v.asked = asks;
 }
 
-static void wait_until_found(struct verifier *v, const char *part)
+static void wait_until_found(const char *part)
 {
-    for (int i = 0; i < PATIENCE; i++) {
-        verifier_tick(v);
-        if (v->verified_ms != 0 &&
-            (part[0] != '\0' ? strstr(v->found, part) != NULL : v->found[0] == '\0'))
+    for (int i = 0; i < PATIENCE; i++, poll(NULL, 0, 5)) {
+        verifier_tick(&f.v);
+        if (f.v.verified_ms != 0 && strstr(f.v.found, part) != NULL &&
+            (part[0] != '\0' || f.v.found[0] == '\0'))
             return;
-        poll(NULL, 0, 5);
     }
-    fail_msg("no \"%s\" in: %s", part, v->found);
+    fail_msg("no \"%s\" in: %s", part, f.v.found);
 }
 
 /* Damage comes and goes. */
@@ -204,40 +200,31 @@ static const struct row {
 static void check_row(void **state)
 {
     const struct row *r = *state;
-    struct fixture f;
-    struct verifier *v = &f.verifier;
 
-    fixture_make(&f);
-    v->pause_ms = r->pause_ms;
-    v->round_ms = r->round_ms;
-    wait_until_found(v, "");
-    for (int i = 0; i < 2; i++) { /* damaged, and sound again */
-        flip(&f);
-        v->asked = r->asks;
-        for (int k = 0; k < 5 && !r->is_found; k++) {
-            poll(NULL, 0, 5);
-            verifier_tick(v);
-            assert_string_equal(v->found, "");
-        }
-        if (!r->is_found)
-            continue;
-        wait_until_found(v, i == 0 ? "is damaged: 1 of its 2 records" : "");
-        if (i == 0)
-            assert_has(v->found, f.data);
+    f.v.pause_ms = r->pause_ms;
+    f.v.round_ms = r->round_ms;
+    wait_until_found("");
+    flip(r->asks);
+    for (int k = 0; k < 5 && !r->is_found; k++) {
+        poll(NULL, 0, 5);
+        verifier_tick(&f.v);
+        assert_string_equal(f.v.found, "");
     }
-    fixture_end(&f);
+    if (!r->is_found)
+        return;
+    wait_until_found("is damaged: 1 of its 2 records");
+    assert_has(f.v.found, f.data);
+    flip(r->asks);
+    wait_until_found("");
 }
 
-/* The process ends while it reads, or when there is nothing to read. */
+/* The process ends while it reads; or there is nothing to read. */
 static void check_stop(void **state)
 {
-    struct fixture f;
     struct verifier nothing = {.round_ms = 1};
 
-    fixture_make(&f);
-    verifier_tick(&f.verifier);
-    assert_true(f.verifier.running);
-    fixture_end(&f);
+    verifier_tick(&f.v);
+    assert_true(f.v.running);
     verifier_tick(&nothing);
     assert_false(nothing.running);
     verifier_stop(&nothing);
@@ -245,11 +232,8 @@ static void check_stop(void **state)
 
 int main(void)
 {
-    TEST_WITH(jobs_before_a_generation_and_the_stop, begin, end);
-    TEST_WITH(the_newest_is_used_and_those_before_are_given_back, begin, end);
-    TEST_WITH(one_that_it_never_took_up_is_given_back, begin, end);
-    TEST_WITH(a_flight_keeps_the_generation_that_it_began_with, begin, end);
-    ROWS(rows, check_row);
-    TEST(check_stop);
+    ROWS_WITH(worker_rows, check_worker, begin, end);
+    ROWS_WITH(rows, check_row, begin_store, end_store);
+    TEST_WITH(check_stop, begin_store, end_store);
     return RUN("threads");
 }
