@@ -127,40 +127,34 @@ static void put_in_force(struct daemon *d, struct settings *g)
     d->newest = g;
     atomic_fetch_add(&g->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i < d->n_workers; i++)
-        worker_set_generation(d->workers[i], g);
-    worker_set_generation(d->own, g);
+        worker_post(d->workers[i], worker_take, g);
+    worker_post(d->own, worker_take, g);
 }
 
 int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
                          struct diags *d)
 {
-    int rc = settings_read(out, path, assign, d);
-
-    if (rc != 0) {
-        if (d->n == 0)
-            diags_add(d, path, 0, 0, "cannot be read: %s", strerror(-rc));
+    if (settings_read(out, path, assign, d) != 0)
         return -EINVAL;
-    }
-    if ((rc = machine_routes(*out, "", d)) != 0) {
-        settings_free(*out);
-        *out = NULL;
-    }
-    return rc;
+    if (machine_routes(*out, "", d) == 0)
+        return 0;
+    settings_free(*out);
+    *out = NULL;
+    return -EINVAL;
 }
 
 int daemon_reload(struct daemon *d, settings_change *change, void *context, struct diags *diags)
 {
     struct settings *s, *g;
-    int rc;
 
-    if ((rc = daemon_read_settings(d->settings_path, d->assign, &s, diags)) != 0)
-        return rc;
+    if (daemon_read_settings(d->settings_path, d->assign, &s, diags) != 0)
+        return -EINVAL;
     settings_compare(d->newest, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
-    if ((rc = settings_keep(s, d->newest, diags)) != 0 ||
-        (rc = machine_routes(s, "", diags)) != 0 || (g = generation_new(s)) == NULL) {
+    if (settings_keep(s, d->newest, diags) != 0 || machine_routes(s, "", diags) != 0 ||
+        (g = generation_new(s)) == NULL) {
         settings_free(s);
-        return rc != 0 ? rc : -ENOMEM;
+        return -EINVAL;
     }
     settings_free(d->written);
     d->written = s;
@@ -435,7 +429,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
         event_free(d.events[i]); /* a second SIGTERM ends us at once */
     signal(SIGHUP, SIG_IGN);
     for (int i = 0; i < d.n_workers; i++) {
-        worker_stop(d.workers[i]);
+        worker_post(d.workers[i], worker_end, NULL);
         pthread_join(d.threads[i], NULL);
     }
     control_close(d.control);

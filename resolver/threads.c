@@ -121,8 +121,7 @@ static unsigned slots_for(const struct worker *w, uint32_t limit)
     return n > SLOTS_MIN ? n : SLOTS_MIN;
 }
 
-/* Makes it the newest; when out of memory, the one before stays. */
-static void take_generation(struct worker *w, void *generation)
+void worker_take(struct worker *w, void *generation)
 {
     struct settings *g = generation;
     struct view *v = malloc(sizeof *v);
@@ -148,13 +147,8 @@ static void take_generation(struct worker *w, void *generation)
         forwarder_limit(w->listen.forwarder, slots_for(w, g->limits.in_flight));
 }
 
-void worker_set_generation(struct worker *w, struct settings *g)
-{
-    worker_post(w, take_generation, g);
-}
-
 /* All that wait are answered, before their sockets close. */
-static void end_loop(struct worker *w, void *arg)
+void worker_end(struct worker *w, void *arg)
 {
     (void)arg;
     forwarder_free(w->listen.forwarder);
@@ -166,11 +160,6 @@ static void end_loop(struct worker *w, void *arg)
     event_base_loopbreak(w->listen.base);
 }
 
-void worker_stop(struct worker *w)
-{
-    worker_post(w, end_loop, NULL);
-}
-
 struct worker *worker_new(const struct shared *shared, struct settings *g,
                           const struct listener *listeners, int half, struct audit_ring *ring,
                           unsigned n_workers)
@@ -179,7 +168,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
     const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
     struct event_config *config = event_config_new();
     struct listen *l;
-    unsigned limit, least;
+    uint32_t most = g->limits.in_flight;
 
     if (w == NULL || config == NULL || pipe2(w->mail, O_CLOEXEC) != 0 ||
         (w->scratch = calloc(1, sizeof *w->scratch)) == NULL)
@@ -197,19 +186,18 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
         w->policy_error = errno;
-    take_generation(w, g);
-    if (l->base == NULL || l->view == NULL)
+    if (l->base == NULL)
         return NULL;
-    limit = slots_for(w, g->limits.in_flight);
-    least = slots_for(w, SLOTS_AT_LEAST);
     w->on_mail = event_new(l->base, w->mail[0], EV_READ | EV_PERSIST, on_mail, w);
     l->io = io_event_new(l->base, &w->random);
     if (w->on_mail == NULL || event_add(w->on_mail, NULL) != 0 || l->io == NULL)
         return NULL;
-    l->forwarder = forwarder_new(l->io, &hooks, limit > least ? limit : least, &w->stats);
-    if (l->forwarder == NULL)
+    most = most > SLOTS_AT_LEAST ? most : SLOTS_AT_LEAST;
+    if ((l->forwarder = forwarder_new(l->io, &hooks, slots_for(w, most), &w->stats)) == NULL)
         return NULL;
-    forwarder_limit(l->forwarder, limit);
+    worker_take(w, g);
+    if (l->view == NULL)
+        return NULL;
     if (half > 0 && ((w->udp = udp_new(l, listeners, half)) == NULL ||
                      (w->tcp = tcp_new(l, listeners + half, half)) == NULL))
         return NULL;
@@ -219,7 +207,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
 void worker_free(struct worker *w)
 {
     on_mail(w->mail[0], 0, w); /* what was left when its loop had ended */
-    end_loop(w, NULL);
+    worker_end(w, NULL);
     io_event_free(w->listen.io);
     event_free(w->on_mail);
     close(w->mail[0]);

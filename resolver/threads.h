@@ -59,15 +59,15 @@ struct worker *worker_new(const struct shared *, struct settings *, const struct
                           int half, struct audit_ring *ring, unsigned n_workers);
 void worker_free(struct worker *);
 
-/* Runs the worker's loop until worker_stop() was called. A thread's main function. */
+/* Runs the worker's loop until its end. A thread's main function. */
 void *worker_run(void *worker);
 
-/* Any thread: the generation from now on; its use is handed over. */
-void worker_set_generation(struct worker *, struct settings *);
-/* Any thread: answers what waits, closes the listeners, ends worker_run(). */
-void worker_stop(struct worker *);
 /* Any thread: run(worker, arg) is called in the worker's thread, in order. */
 void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void *arg);
+/* To be posted: the generation from now on, whose use is handed over (out of memory: the one
+ * before stays); the end: what waits is answered, the listeners close. */
+void worker_take(struct worker *, void *generation);
+void worker_end(struct worker *, void *);
 
 /* ---- auditor and verifier ---- */
 

@@ -120,13 +120,13 @@ static void check_worker(void **state)
         for (int i = 0; s[0] == 'j' && i < JOBS; i++)
             worker_post(w, count, &t.jobs[i]);
         if (s[0] == 'g')
-            worker_set_generation(w, g);
+            worker_post(w, worker_take, g);
         else if (s[0] == 'q')
             ask(w);
         else if (s[0] == 'r')
             event_base_loop(w->listen.base, EVLOOP_NONBLOCK);
         else if (s[0] == 's')
-            worker_stop(w), worker_run(w);
+            worker_post(w, worker_end, NULL), worker_run(w);
         else if (s[0] == 'v')
             assert_ptr_equal(w->listen.view->settings, g);
         else if (s[0] == 'u')
