@@ -310,7 +310,7 @@ static const struct row {
     {"a link to nowhere", "@!ln -s nowhere conf.d/a.yaml",
      "conf.d/a.yaml: cannot be read: No such file or directory"},
     {"a pipe", "@!mkfifo conf.d/a.yaml", "conf.d/a.yaml: is not a file"},
-    {"a file that is too large", "@!truncate -s 16777217 t", "t: is larger than 16 MB"},
+    {"a file that is too large", "@!truncate -s 16777217 t", "t: cannot be read: File too large"},
     {"no conf.d", "server: {workers: 1}@!rmdir conf.d", "server.workers* 1"},
     {"conf.d is a file", "@!rmdir conf.d; touch conf.d", "conf.d: cannot be read: Not a directory"},
     {"a rule names the file that won", WIDE "[]@conf.d/a.yaml access: " EVERYBODY,
