@@ -35,7 +35,7 @@ enum {
     CONNECTIONS = 16,
     IDLE_S = 10,
     BODY_MAX = 64 << 10,
-    ROUNDS = 16, /* of one control_run() */
+    ROUNDS = 16,
 };
 
 struct control {
@@ -52,13 +52,13 @@ struct request {
     LIST_ENTRY(request) suspended;
     struct control *control;
     struct MHD_Connection *connection; /* NULL once libmicrohttpd is done with it */
-    const struct control_route *route; /* of its path, if there is one; the method may differ */
+    const struct control_route *route; /* of its path */
     bool handed;                       /* the handler has it */
     bool is_suspended;
     unsigned status; /* 0: it is not answered */
     json_t *answer;  /* owned */
     size_t n_bytes;
-    char bytes[BODY_MAX]; /* the body as received */
+    char bytes[BODY_MAX];
 };
 
 /* --- answers */
@@ -238,7 +238,7 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
     *state = NULL;
     r->connection = NULL;
     if (r->handed && r->status == 0)
-        return; /* the handler has it */
+        return;
     json_decref(r->answer);
     free(r);
 }

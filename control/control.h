@@ -17,7 +17,7 @@
 
 #include "base/diag.h"
 
-struct control; /* opaque */
+struct control;
 
 /* Lives until it is answered; the rest of it is control.c's. */
 struct control_request {

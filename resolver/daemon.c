@@ -45,7 +45,7 @@ static void notify(const char *state)
         (fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)) < 0)
         return;
     if (path[0] == '@')
-        to.sun_path[0] = '\0'; /* the abstract namespace */
+        to.sun_path[0] = '\0';
     (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&to,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
     close(fd);
@@ -224,7 +224,7 @@ static void watch_machine(struct daemon *d)
                  strerror(-g->n_machine));
     if (strcmp(problem, d->machine_error) != 0)
         log_warning("machine: %s", problem[0] != '\0' ? problem : "that problem is over");
-    memcpy(d->machine_error, problem, sizeof problem); /* for `status` */
+    memcpy(d->machine_error, problem, sizeof problem);
     str_init(&changes, text, sizeof text);
     print_changes(&changes, d->newest, g);
     if (changes.len == 0) {
@@ -298,10 +298,9 @@ static void raise_descriptors(const struct settings *s, int n_workers)
     limit.rlim_cur = limit.rlim_max < want ? limit.rlim_max : want;
     setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur < want)
-        log_warning(
-            "only %llu open files are allowed, %llu may be needed: raise LimitNOFILE, or lower "
-            "limits.tcp-connections and limits.in-flight",
-            (unsigned long long)limit.rlim_cur, (unsigned long long)want);
+        log_warning("only %llu open files are allowed, %llu may be needed: raise LimitNOFILE, or "
+                    "lower limits.in-flight",
+                    (unsigned long long)limit.rlim_cur, (unsigned long long)want);
 }
 
 /* Stores, cache and workers: what fails of the first is done without. 0 or -ENOMEM. */
@@ -356,7 +355,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
                                     {NULL, NULL}};
     const struct timeval period = {0, TICK_MS * 1000};
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
-    char problem[DAEMON_PROBLEM]; /* nobody can ask for it */
+    char problem[DAEMON_PROBLEM];
     struct listener *listeners = NULL;
 
     log_set_level((int)s->server.log_level);
@@ -415,7 +414,7 @@ int daemon_run(const char *settings_path, const char *const *assign)
     log_diags(&problems);
     diags_fini(&problems);
     if (code != 0)
-        return code; /* nothing runs yet: the process ends, and all with it */
+        return code;
     watch_policy(&d);
     auditor_note(&d.auditor, AUDIT_START, "started, version " PACKAGE_VERSION, NULL);
     for (int i = 0; i < s->server.n_listen; i++)

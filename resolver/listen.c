@@ -47,12 +47,12 @@ static int bound_socket(const struct addr *a, bool tcp, bool share)
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
         goto fail;
-    if (share && !tcp) { /* it works without any of these */
+    if (share && !tcp) {
         /* We are still root, who may have more than net.core.rmem_max. */
         if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
             setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
         setsockopt(fd, level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &omit, sizeof omit);
-        if (addr_is(a, ADDR_ANY)) /* to which address was it sent? */
+        if (addr_is(a, ADDR_ANY))
             setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof one);
     }
     if (bind(fd, (struct sockaddr *)&to, len) != 0)

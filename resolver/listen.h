@@ -12,8 +12,8 @@
 #include "resolver/forward.h"
 
 struct event_base;
-struct udp; /* opaque: a worker's sockets and the buffers that they share */
-struct tcp; /* opaque: a worker's listening sockets and connections */
+struct udp; /* a worker's sockets and the buffers that they share */
+struct tcp; /* a worker's listening sockets and connections */
 
 struct listener {
     int fd; /* bound; for TCP listening */
@@ -30,11 +30,11 @@ int listen_bind(const struct settings *, int n, struct listener **out, struct di
 struct listen {
     struct event_base *base;
     struct io *io;
-    const struct view *view; /* newest; the worker changes it */
+    const struct view *view; /* newest */
     struct forwarder *forwarder;
     struct worker_stats *stats;
     struct audit_ring *ring; /* borrowed; NULL: no audit */
-    unsigned n_workers;      /* limits are divided by them */
+    unsigned n_workers;
 };
 
 /* A share of a limit: never less than one. */
@@ -51,7 +51,7 @@ void listen_done(struct listen *, struct query *, enum answer);
 struct udp *udp_new(struct listen *, const struct listener *, int n);
 struct tcp *tcp_new(struct listen *, const struct listener *, int n);
 void udp_free(struct udp *); /* NULL is fine */
-void tcp_free(struct tcp *); /* closes all connections, for which nothing waits; NULL is fine */
+void tcp_free(struct tcp *); /* nothing waits for them; NULL is fine */
 
 /* A late answer. Never blocks; what cannot be sent is counted. TCP: one for each question
  * that was forwarded, of no length if it has no answer; it goes to nobody if the connection

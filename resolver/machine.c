@@ -136,8 +136,8 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
         return s->routes_found
                    ? diags_add(d, NULL, 0, 0,
                                "/etc/resolv.conf has no server but this forwarder itself; the "
-                               "servers of before stay in use (waymarkctl upstreams). Name "
-                               "servers there, or in forward: and reload")
+                               "servers of before stay in use. Name servers there, or in "
+                               "forward: and reload")
                    : diags_add(d, NULL, 0, 0,
                                "no server to forward to: the settings have no forward: and "
                                "/etc/resolv.conf names none but this forwarder itself; add to %s "
@@ -172,8 +172,8 @@ int machine_routes(struct settings *s, const char *root, struct diags *d)
             }
             rc = diags_add(d, NULL, 0, 0,
                            "forward.servers: %s (zone %s) is an address of this machine, where "
-                           "server.listen has waymarkd itself: it would ask itself. Name another "
-                           "server, or another port",
+                           "waymarkd listens: it would ask itself. Name another server, or another "
+                           "port",
                            addr_print_port(&servers[k], server), name_print(&r->zone, zone));
         }
         r->n_servers = n;

@@ -148,29 +148,26 @@ static json_t *find_problems(const struct daemon *d, const struct store_health *
     else if (damaged > 0)
         problem(list,
                 "policy: %s/policy/data.mdb: %lld reads since the start failed, or met a damaged "
-                "record; those questions got what the real DNS said; " STORE_REMEDY,
+                "record; " STORE_REMEDY,
                 dir, (long long)damaged);
     else if (policy_rc != 0 && policy_rc != -EUSERS)
         problem(list, "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
                 dir, strerror(-policy_rc));
     if (h->unlocked)
         problem(list,
-                "policy: %s/policy is read-only here: rules act, and must not be changed from "
-                "elsewhere meanwhile; make it writable and restart waymarkd",
+                "policy: %s/policy is read-only here: rules act, and must not be changed "
+                "elsewhere; make it writable and restart waymarkd",
                 dir);
     snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
     if (n > 0)
         problem(list,
-                "policy: %d of %d threads have no policy since the start: %s; no rule acts for "
-                "the clients that they answer; end the other processes that have "
-                "%s/policy/lock.mdb open (fuser shows them) and restart waymarkd",
+                "policy: %d of %d threads have no policy since the start: %s; end the other "
+                "processes that have %s/policy/lock.mdb open (fuser) and restart waymarkd",
                 n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
     if (d->audit_error[0] != '\0')
         problem(list, "audit: %s", d->audit_error);
     if (audit->last_error != 0)
-        problem(list,
-                "audit: the last commit failed: %s; events wait in memory, and are dropped "
-                "and counted when it is full",
+        problem(list, "audit: the last commit failed: %s; events wait in memory",
                 strerror(audit->last_error));
     if (dropped != 0)
         problem(list, "audit: %lld events were dropped since the start", (long long)dropped);
@@ -371,9 +368,9 @@ static void post_cache_flush(void *context, struct control_request *r)
 struct visit {
     struct daemon *d;
     struct control_request *request;
-    struct settings *generation; /* used: its routes are listed */
-    int next;                    /* worker to visit */
-    json_t *routes;              /* what is told, added up on the way */
+    struct settings *generation;
+    int next;       /* worker to visit */
+    json_t *routes; /* added up on the way */
 };
 
 static void add_upstream(json_t *o, const struct upstream_report *u)

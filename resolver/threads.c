@@ -265,8 +265,8 @@ static void *run_auditor(void *arg)
 
         audit_writer_stats(a->writer, &stats);
         if (stats.last_error != 0 && !in_trouble)
-            log_error("audit: a commit failed: %s; events wait in memory, and are dropped and "
-                      "counted when it is full",
+            log_error("audit: a commit failed: %s; events wait in memory, and are dropped when "
+                      "it is full",
                       strerror(stats.last_error));
         else if (stats.last_error == 0 && in_trouble)
             log_notice("audit: events are written again; %llu were dropped since the start",

@@ -127,11 +127,8 @@ static const char *const client_addresses[] = {"full", "prefix", NULL};
 
 static const struct field listen_row = {
     .kind = &address_kind, .size = sizeof(struct addr), .flags = FIELD_UNIQUE};
-static const struct field server_row = {/* min: not the wildcard */
-                                        .kind = &address_kind,
-                                        .size = sizeof(struct addr),
-                                        .flags = FIELD_UNIQUE,
-                                        .min = 1};
+static const struct field server_row = {
+    .kind = &address_kind, .size = sizeof(struct addr), .flags = FIELD_UNIQUE, .min = 1};
 
 /* name, default as written, help; then the field with its kind and limits */
 #define ROW(name, written, text, ...)                                                              \
@@ -167,11 +164,9 @@ static const struct field route_rows[] = {
     ROW("forward.timeout", "1s", "how long one try waits for a reply",
         FIELD(route, timeout_ms, uint32_t), .kind = &kind_duration, .min = 10, .max = 30 * SECOND),
     ROW("forward.trust-ad", "no",
-        "keep the AD bit of their replies: only if they validate and nobody can change packets "
-        "on the way",
+        "keep the AD bit of their replies: only if they validate and the way is safe",
         FIELD(route, trust_ad, bool), .kind = &kind_bool),
-    ROW("forward.edns", "yes",
-        "ask them with EDNS; the daemon finds out by itself which server cannot",
+    ROW("forward.edns", "yes", "ask them with EDNS; which server cannot is found out",
         FIELD(route, edns, bool), .kind = &kind_bool),
     ROW("forward.fall-back", "no", "ask the route of . when all of them fail",
         FIELD(route, fall_back, bool), .kind = &kind_bool),
@@ -246,12 +241,12 @@ static bool is_given(const struct field *o, const struct settings *s)
 static const char *const ruled[] = {"access", "cache"};
 
 struct reader {
-    struct form form;   /* of the text being read */
-    struct settings *s; /* being built; its arena has the texts, too */
-    struct place {      /* of each ruled section, where it was given last */
+    struct form form; /* of the text being read */
+    struct settings *s;
+    struct place { /* where each ruled section was given last */
         const struct yaml_node *node;
         const char *file;
-        bool has_no_lines; /* as in struct form */
+        bool has_no_lines;
     } at[ARRAY_LEN(ruled)];
 };
 
@@ -374,10 +369,9 @@ static void check_rules(struct reader *r)
                  : net->len < 16 && !(net->len >= 7 && addr_is(&first, ADDR_PRIVATE))))
             form_problem(
                 &r->form, node,
-                "access: %s is the whole Internet or a large part of it, and server.listen has "
-                "%s: that is an open resolver, with which others are attacked. Allow your own "
-                "networks only; if a firewall keeps strangers out, confirm it with "
-                "server.open-resolver: yes",
+                "access: %s is much of the Internet, and server.listen has %s: an open resolver, "
+                "with which others are attacked. Allow your own networks only; behind a firewall, "
+                "confirm it with server.open-resolver: yes",
                 prefix_print(net, text), addr_print_port(listener, at));
         node = node != NULL ? node->next : NULL;
     }
@@ -514,7 +508,7 @@ enum access_action settings_access(const struct settings *s, const struct addr *
         if ((best != NULL && net->len <= best->net.len) || !prefix_contains(net, client->ip) ||
             prefix_is_v4(net) != v4)
             continue;
-        if (!loopback || net->len >= (v4 ? 96 + 8 : 128)) /* loopback itself is named */
+        if (!loopback || net->len >= (v4 ? 96 + 8 : 128))
             best = &rules[i];
     }
     if (rule != NULL)
@@ -643,7 +637,7 @@ void settings_print_sample(FILE *f)
     for (const struct field *o = options; o->key != NULL; o++) {
         if ((o->flags & UNUSED) != 0)
             continue;
-        if (o == options || o[-1].rows == NULL) /* the first option is close to its section */
+        if (o == options || o[-1].rows == NULL)
             fputc('\n', f);
         if (o->rows != NULL) {
             print_comment(f, "", 0, "%s", o->help);
@@ -656,7 +650,7 @@ void settings_print_sample(FILE *f)
             print_comment(f, "", 0, "%s Default: %s.", o->help, o->computed);
             for (const struct field *row = o->element->rows; row->key != NULL; row++)
                 print_comment(f, "", 4, "  %s: %s%s%s%s", field_name(row), row->help,
-                              row->kind != &kind_word ? range_of(row, range) : "", /* in the help */
+                              row->kind != &kind_word ? range_of(row, range) : "",
                               row->fallback != NULL ? "; default " : "",
                               row->fallback != NULL ? row->fallback : "");
             fprintf(f, "#%s:\n%s", o->key, o->element->help);

@@ -35,7 +35,7 @@ struct route {
     uint32_t strategy;
     uint32_t timeout_ms;
     bool trust_ad, edns, fall_back;
-    uint32_t id; /* route_id() */
+    uint32_t id;
 };
 
 enum client_address { CLIENT_FULL, CLIENT_PREFIX };

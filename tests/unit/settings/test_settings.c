@@ -141,9 +141,9 @@ static char *printed(const struct settings *s)
 #define EVERYBODY "[{net: 0.0.0.0/0, action: allow}]"
 #define WIDE "server: {listen: [0.0.0.0]}\naccess: "
 #define OPEN(net, at)                                                                              \
-    "access: " net " is the whole Internet or a large part of it, and server.listen has " at       \
-    ": that is an open resolver, with which others are attacked. Allow your own networks only; "   \
-    "if a firewall keeps strangers out, confirm it with server.open-resolver: yes"
+    "access: " net " is much of the Internet, and server.listen has " at                           \
+    ": an open resolver, with which others are attacked. Allow your own networks only; behind a "  \
+    "firewall, confirm it with server.open-resolver: yes"
 #define NO_ADDRESS                                                                                 \
     " is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "           \
     "\"[2001:db8::1]:53\""
