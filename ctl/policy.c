@@ -34,11 +34,10 @@ static const struct ctl_option rule_options[] = {
 /* What a line asks for: an object, and members that come or go. */
 struct asked {
     enum policy_kind kind;
-    enum change_verb verb; /* SET, ADD or DROP; of approved hosts SET or REMOVE */
+    enum change_verb verb; /* SET, ADD or DROP */
     const char *name;
-    const char *const *texts; /* of the members */
-    size_t n;
     void *members; /* in the arena */
+    size_t n;
 };
 
 /* The values of an option; how many. */
@@ -46,7 +45,7 @@ static size_t option_texts(struct ctl *c, const char *option, const char *out[AR
 {
     size_t n = 0;
 
-    while (n < ARRAY_LEN(c->given) && (out[n] = ctl_option_at(c, option, (int)n)) != NULL)
+    while (n < ARRAY_LEN(c->given) && (out[n] = ctl_option_at(c, option, (int)n)))
         n++;
     return n;
 }
@@ -68,23 +67,23 @@ static const char *parse_member(enum policy_kind kind, void *to, const char *tex
     return rc != 0 ? "is not a prefix like 10.0.0.0/8 or 2001:db8::/32" : NULL;
 }
 
-/* Reads the members; every text that is wrong is told. */
-static void read_members(struct policy_write *w, struct asked *a)
+/* What the texts say, in the arena; every text that is wrong is told. */
+static void *read_members(struct policy_write *w, enum policy_kind kind, const char *const *texts,
+                          size_t n)
 {
-    const struct policy_member *m = &policy_members[a->kind];
-    char *to = a->members = policy_alloc(w, (a->n + 1) * m->size);
+    size_t size = policy_members[kind].size;
+    char *members = policy_alloc(w, (n + 1) * size);
+    const char *why;
 
-    for (size_t i = 0; i < a->n; i++, to += m->size) {
-        const char *text = a->texts[i], *why = parse_member(a->kind, to, text);
-
-        if (why != NULL)
-            diags_add(&w->problems, NULL, 0, 0, "%s\"%s\" %s",
-                      a->kind == POLICY_RULE ? "suffix " : "", text, why);
-    }
+    for (size_t i = 0; i < n; i++)
+        if ((why = parse_member(kind, members + i * size, texts[i])))
+            diags_add(&w->problems, NULL, 0, 0, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "",
+                      texts[i], why);
+    return members;
 }
 
 /* --network, as often as it is given, in the arena. */
-static int read_networks(struct policy_write *w, struct policy_rule *r)
+static void read_networks(struct policy_write *w, struct policy_rule *r)
 {
     const char *texts[ARRAY_LEN(w->c->given)];
 
@@ -92,88 +91,86 @@ static int read_networks(struct policy_write *w, struct policy_rule *r)
     r->networks = policy_alloc(w, (r->n_networks + 1) * sizeof *r->networks);
     for (size_t i = 0; i < r->n_networks; i++)
         if (!str_copy(r->networks[i], POLICY_NAME, texts[i]))
-            return ctl_fail(EXIT_NOT_FOUND, "there is no network %s", texts[i]);
+            diags_add(&w->problems, NULL, 0, 0, "there is no network %s", texts[i]);
     policy_object_sort(POLICY_RULE, r);
-    return 0;
 }
 
 /* --- set, add, drop ------------------------------------------------------- */
 
+/* Equal hosts of a pool that must be refused stay, to be told. */
+static void sort_members(enum policy_kind kind, void *object)
+{
+    if (kind != POLICY_POOL || policy_pool_check(object, NULL) == 0)
+        policy_object_sort(kind, object);
+}
+
 /* The network or pool with the members that it has, changed as asked. */
-static int make_members(struct policy_write *w, struct asked *a, const union policy_object *was)
+static int make_members(struct policy_write *w, const struct asked *a,
+                        const union policy_object *was)
 {
     const struct policy_member *m = &policy_members[a->kind];
-    bool is_pool = a->kind == POLICY_POOL;
-    const char *old = is_pool ? (void *)was->pool.hosts : (void *)was->network.prefixes;
-    const char *kind = policy_kind_names[a->kind], *given = a->members;
-    size_t n_old = is_pool ? was->pool.n : was->network.n, n = 0;
+    const struct policy_list *list = policy_members_of(a->kind, was);
+    const char *given = a->members, *old = list->at;
+    size_t n_old = list->n, n_given = a->n, n = 0;
     union policy_object *made = policy_alloc(w, sizeof *made);
-    char *to = policy_alloc(w, (n_old + a->n + 1) * m->size), text[HOST_TEXT];
+    char *to = policy_alloc(w, (n_old + n_given + 1) * m->size), text[HOST_TEXT];
 
-    for (size_t i = 0; a->verb == CHANGE_DROP && i < a->n; i++)
-        if (lfind(given + i * m->size, old, &n_old, m->size, m->compare) == NULL)
-            return ctl_fail(EXIT_NOT_FOUND, "%s %s has no %s %s", kind, a->name, m->word,
+    for (size_t i = 0; i < n_given; i++)
+        if (a->verb != CHANGE_DROP)
+            memcpy(to + n++ * m->size, given + i * m->size, m->size);
+        else if (!lfind(given + i * m->size, old, &n_old, m->size, m->compare))
+            return ctl_fail(EXIT_NOT_FOUND, "%s %s has no %s %s", policy_kind_names[a->kind],
+                            a->name, m->word,
                             policy_member_print(a->kind, given + i * m->size, text));
     /* What is added takes the place of the same one: its options may differ. */
     for (size_t i = 0; a->verb != CHANGE_SET && i < n_old; i++)
-        if (lfind(old + i * m->size, given, &a->n, m->size, m->compare) == NULL)
+        if (!lfind(old + i * m->size, given, &n_given, m->size, m->compare))
             memcpy(to + n++ * m->size, old + i * m->size, m->size);
-    for (size_t i = 0; a->verb != CHANGE_DROP && i < a->n; i++)
-        memcpy(to + n++ * m->size, given + i * m->size, m->size);
-    if (is_pool)
-        made->pool = (struct policy_pool){
-            .hosts = (void *)to,
-            .n = n,
-            .allow_public = was->pool.allow_public || ctl_option(w->c, "--allow-public") != NULL,
-        };
-    else
-        made->network = (struct policy_network){.prefixes = (void *)to, .n = n};
+    *made = *was;
     str_copy(made->name, sizeof made->name, a->name);
-    if (!is_pool || policy_pool_check(&made->pool, NULL) == 0) /* else all equal hosts are told */
-        policy_object_sort(a->kind, made);
+    *policy_members_of(a->kind, made) = (struct policy_list){to, n};
+    if (ctl_option(w->c, "--allow-public"))
+        made->pool.allow_public = true;
+    sort_members(a->kind, made);
     policy_change_add(&w->change, a->kind, CHANGE_SET, made);
     return 0;
 }
 
 /* The rule with the fields that are given, and its suffixes. */
-static int make_rule(struct policy_write *w, const struct asked *a, struct policy_rule *r)
+static void make_rule(struct policy_write *w, const struct asked *a, struct policy_rule *r)
 {
     struct form form = {.d = &w->problems, .is_option = true, .now_ms = w->c->now.wall_ms};
     enum change_verb verb = a->verb;
     enum policy_action was = r->action;
-    int code;
 
     for (int i = 0; verb == CHANGE_SET && i < w->c->n_given; i++) {
         const char *key = w->c->given[i].option->name + 2, *text = w->c->given[i].value;
         const struct field *row = field_find(&policy_rule_map, key);
         const struct yaml_node node = {.kind = YAML_SCALAR, .text = text, .quoted = true};
-        char *clean = ctl_clean(text != NULL ? text : "");
+        char *clean = ctl_clean(text ? text : "");
 
-        if (row != NULL && strcmp(key, "comment") == 0 && strcmp(clean, text) != 0)
+        if (row && strcmp(key, "comment") == 0 && strcmp(clean, text) != 0)
             form_wrong(&form, row, &node, "has control characters, or octets that are not UTF-8");
-        else if (row != NULL)
+        else if (row)
             field_read(&form, row, &node, r);
         free(clean);
     }
-    if (r->action != was && ctl_option(w->c, "--when") == NULL)
+    if (r->action != was && !ctl_option(w->c, "--when"))
         r->when = policy_actions[r->action].when;
-    if (ctl_option(w->c, "--action") != NULL && !policy_actions[r->action].has_pool &&
-        ctl_option(w->c, "--pool") == NULL)
+    if (ctl_option(w->c, "--action") && !policy_actions[r->action].has_pool &&
+        !ctl_option(w->c, "--pool"))
         r->pool[0] = '\0';
-    if (w->problems.all > 0)
-        return EXIT_INVALID;
-    if (ctl_option(w->c, "--network") != NULL && (code = read_networks(w, r)) != 0)
-        return code;
+    if (ctl_option(w->c, "--network"))
+        read_networks(w, r);
     r->suffixes = a->members;
     r->n_suffixes = a->n;
     policy_object_sort(POLICY_RULE, r);
     if (verb == CHANGE_SET && a->n == 0)
         verb = CHANGE_HEAD;
     policy_change_add(&w->change, POLICY_RULE, verb, r);
-    return 0;
 }
 
-static int make_object(struct policy_write *w, struct asked *a, union policy_object *was)
+static int make_object(struct policy_write *w, const struct asked *a, union policy_object *was)
 {
     const char *kind = policy_kind_names[a->kind];
     struct policy_rule *r;
@@ -202,7 +199,8 @@ static int make_object(struct policy_write *w, struct asked *a, union policy_obj
         policy_rule_init(r, a->name);
     if (rc == -ENOENT && a->n == 0)
         w->remark = "the rule has no suffix yet and never acts; policy rule add NAME SUFFIX...";
-    return make_rule(w, a, r);
+    make_rule(w, a, r);
+    return 0;
 }
 
 /* "set NAME MEMBER..." and so on, of the kind that the verb names. `rule set` takes
@@ -211,44 +209,44 @@ static int run_object(struct ctl *c)
 {
     static const char *const words[] = {"set", "add", "drop", NULL};
     static const enum change_verb verbs[] = {CHANGE_SET, CHANGE_ADD, CHANGE_DROP};
-    const char *suffixes[ARRAY_LEN(c->given)], *why;
-    int i = str_index(words, c->argv[0]), kind = str_index(policy_kind_names, c->verb->verb), code;
-    struct asked a = {.kind = (enum policy_kind)kind,
+    const char *given[ARRAY_LEN(c->given)], *const *texts = (const char *const *)c->argv + 2, *why;
+    const char *kind = c->verb->verb, *word = c->argv[0];
+    int i = str_index(words, word), code;
+    struct asked a = {.kind = (enum policy_kind)str_index(policy_kind_names, kind),
                       .name = c->argv[1],
-                      .texts = (const char *const *)c->argv + 2,
                       .n = (size_t)c->argc - 2};
     union policy_object was = {.name = ""};
     struct policy_write w;
     char meant[DIAG_MEANT];
-    bool is_set;
+    bool is_rule = a.kind == POLICY_RULE;
 
     if (i < 0)
-        return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s", c->verb->verb,
-                        c->argv[0], diag_meant(c->argv[0], words, meant));
+        return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s", kind, word,
+                        diag_meant(word, words, meant));
     a.verb = verbs[i];
-    is_set = a.kind == POLICY_RULE && a.verb == CHANGE_SET;
-    if (is_set && a.n > 0)
-        return ctl_fail(
-            EXIT_USAGE,
-            "policy rule set takes suffixes as --suffix S; policy rule add %s %s adds one", a.name,
-            a.texts[0]);
-    for (int k = 0; a.kind == POLICY_RULE && !is_set && k < c->n_given; k++)
-        for (const struct ctl_option *o = rule_options; o->name != NULL; o++)
-            if (c->given[k].option == o)
-                return ctl_fail(EXIT_USAGE, "policy rule %s takes no %s: policy rule set does",
-                                words[i], o->name);
-    if (a.n == 0 && a.verb != CHANGE_DROP && !is_set)
-        return ctl_fail(EXIT_USAGE, "policy %s %s needs a name and at least one %s", c->verb->verb,
-                        words[i], policy_members[kind].word);
-    if (is_set) {
-        a.n = option_texts(c, "--suffix", suffixes);
-        a.texts = suffixes;
+    if (is_rule && a.verb == CHANGE_SET) {
+        if (a.n > 0)
+            return ctl_fail(EXIT_USAGE,
+                            "policy rule set takes suffixes as --suffix S; policy rule add %s %s "
+                            "adds one",
+                            a.name, texts[0]);
+        a.n = option_texts(c, "--suffix", given);
+        texts = given;
+    } else if (a.n == 0 && a.verb != CHANGE_DROP) {
+        return ctl_fail(EXIT_USAGE, "policy %s %s needs a name and at least one %s", kind, word,
+                        policy_members[a.kind].word);
     }
-    policy_write_init(&w, c);
-    if ((why = policy_name_check(a.name)) != NULL)
-        diags_add(&w.problems, NULL, 0, 0, "%s \"%s\": %s", c->verb->verb, a.name, why);
-    read_members(&w, &a);
-    code = policy_begin(&w, NULL, NULL);
+    for (int k = 0; is_rule && a.verb != CHANGE_SET && k < c->n_given; k++) {
+        const struct ctl_option *o = c->given[k].option;
+
+        if (o >= rule_options && o < rule_options + ARRAY_LEN(rule_options))
+            return ctl_fail(EXIT_USAGE, "policy rule %s takes no %s: policy rule set does", word,
+                            o->name);
+    }
+    code = policy_begin(&w, c, NULL);
+    if ((why = policy_name_check(a.name)))
+        diags_add(&w.problems, NULL, 0, 0, "%s \"%s\": %s", kind, a.name, why);
+    a.members = read_members(&w, a.kind, texts, a.n);
     if (code == 0)
         code = make_object(&w, &a, &was);
     code = policy_finish(&w, code);
@@ -259,19 +257,18 @@ static int run_object(struct ctl *c)
 static int run_approve(struct ctl *c)
 {
     bool takes_back = strcmp(c->verb->verb, "unapprove") == 0;
-    struct asked a = {
-        .kind = POLICY_APPROVED, .texts = (const char *const *)c->argv, .n = (size_t)c->argc};
+    struct policy_approved *hosts;
     struct policy_write w;
+    int code = policy_begin(&w, c, NULL);
 
-    policy_write_init(&w, c);
-    read_members(&w, &a);
-    for (size_t i = 0; i < a.n; i++)
-        policy_change_add(&w.change, a.kind, takes_back ? CHANGE_REMOVE : CHANGE_SET,
-                          (struct policy_approved *)a.members + i);
+    hosts = read_members(&w, POLICY_APPROVED, (const char *const *)c->argv, (size_t)c->argc);
+    for (int i = 0; i < c->argc; i++)
+        policy_change_add(&w.change, POLICY_APPROVED, takes_back ? CHANGE_REMOVE : CHANGE_SET,
+                          &hosts[i]);
     if (takes_back)
         snprintf(w.question, sizeof w.question, "No longer approve %s?",
-                 a.n == 1 ? "this host" : "these hosts");
-    return policy_finish(&w, policy_begin(&w, NULL, NULL));
+                 c->argc == 1 ? "this host" : "these hosts");
+    return policy_finish(&w, code);
 }
 
 /* --- fill ----------------------------------------------------------------- */
@@ -281,24 +278,20 @@ static int check_filler(struct policy_write *w, const struct policy_rule *r)
 {
     union policy_object there;
     int rc = record_get(w->change.txn, POLICY_RULE, r->name, &there);
-    bool fits;
+    const struct policy_rule *old = &there.rule;
 
     if (rc != 0)
         return rc == -ENOENT ? 0 : policy_failed(w->c, "read the rule", rc);
-    policy_object_sort(POLICY_RULE, &there);
-    fits = there.rule.action == ACTION_FILL && strcmp(there.rule.pool, r->pool) == 0 &&
-           there.rule.n_networks == r->n_networks;
-    for (size_t i = 0; fits && i < r->n_networks; i++)
-        fits = strcmp(there.rule.networks[i], r->networks[i]) == 0;
-    if (there.rule.mode != MODE_LIVE)
+    if (old->action != ACTION_FILL || strcmp(old->pool, r->pool) != 0 ||
+        old->n_networks != r->n_networks ||
+        memcmp(old->networks, r->networks, r->n_networks * sizeof *r->networks) != 0)
+        diags_add(&w->problems, NULL, 0, 0,
+                  "rule %s is there and fills otherwise: use policy rule add, or another name",
+                  r->name);
+    if (old->mode != MODE_LIVE)
         w->remark = "the rule's mode is not live: nothing is delivered by it yet";
     policy_object_fini(POLICY_RULE, &there);
-    if (fits)
-        return 0;
-    diags_add(&w->problems, NULL, 0, 0,
-              "rule %s is there and fills otherwise: use policy rule add, or another name",
-              r->name);
-    return EXIT_INVALID;
+    return 0;
 }
 
 /* The short way from a suffix to a KMS host: makes or extends the rule
@@ -307,35 +300,30 @@ static int check_filler(struct policy_write *w, const struct policy_rule *r)
 static int run_fill(struct ctl *c)
 {
     const char *pool_name = ctl_option(c, "--pool"), *texts[ARRAY_LEN(c->given)];
-    struct asked suffixes = {
-        .kind = POLICY_RULE, .texts = (const char *const *)c->argv, .n = (size_t)c->argc};
-    struct asked hosts = {
-        .kind = POLICY_POOL, .texts = texts, .n = option_texts(c, "--host", texts)};
-    char unrouted[POLICY_TEXT];
-    struct policy_pool pool = {.n = hosts.n};
+    struct policy_pool pool = {.n = option_texts(c, "--host", texts)};
     struct policy_rule r;
     struct policy_write w;
+    char *unrouted = NULL;
     struct str s;
-    size_t n;
     int code;
 
-    if ((pool_name != NULL) == (hosts.n > 0))
+    if (!pool_name == (pool.n == 0))
         return ctl_fail(EXIT_USAGE, "policy fill needs --pool POOL or --host HOST, and not both");
-    if (pool_name != NULL && !str_copy(pool.name, sizeof pool.name, pool_name))
+    if (pool_name && !str_copy(pool.name, sizeof pool.name, pool_name))
         return ctl_fail(EXIT_NOT_FOUND, "there is no pool %s", pool_name);
-    policy_write_init(&w, c);
+    code = policy_begin(&w, c, NULL);
     w.is_fill = true;
     policy_rule_init(&r, "");
-    read_members(&w, &suffixes);
-    read_members(&w, &hosts);
-    pool.hosts = hosts.members;
+    r.n_suffixes = (size_t)c->argc;
+    r.suffixes = read_members(&w, POLICY_RULE, (const char *const *)c->argv, r.n_suffixes);
+    pool.hosts = read_members(&w, POLICY_POOL, texts, pool.n);
     if (w.problems.all == 0 && pool.n > 0) {
         zone_pool_name(&pool.hosts->target, pool.name);
-        if (policy_pool_check(&pool, &w.problems) == 0)
-            policy_object_sort(POLICY_POOL, &pool);
+        sort_members(POLICY_POOL, &pool);
+        policy_change_add(&w.change, POLICY_POOL, CHANGE_SET, &pool);
     }
     str_copy(r.pool, sizeof r.pool, pool.name);
-    code = read_networks(&w, &r);
+    read_networks(&w, &r);
     str_init(&s, r.name, sizeof r.name);
     str_addf(&s, "fill-%s", r.pool);
     for (size_t i = 0; i < r.n_networks; i++)
@@ -343,30 +331,25 @@ static int run_fill(struct ctl *c)
     if (s.cut)
         diags_add(&w.problems, NULL, 0, 0,
                   "the rule's name would be too long: use policy rule set NAME");
-    r.suffixes = suffixes.members;
-    r.n_suffixes = suffixes.n;
-    str_init(&s, unrouted, sizeof unrouted);
-    n = w.problems.all == 0 ? policy_unrouted(&s, c->settings, r.suffixes, r.n_suffixes) : 0;
-    code = code == 0 ? policy_begin(&w, NULL, NULL) : code;
-    code = code == 0 ? check_filler(&w, &r) : code;
-    if (pool.n > 0)
-        policy_change_add(&w.change, POLICY_POOL, CHANGE_SET, &pool);
     policy_change_add(&w.change, POLICY_RULE, CHANGE_ADD, &r);
+    if (code == 0)
+        code = check_filler(&w, &r);
+    if (code == 0 && w.problems.all == 0)
+        unrouted = policy_unrouted(c->settings, &r);
     code = policy_finish(&w, code);
-    if (code == 0 && n > 0)
-        ctl_warn("no route for %s; whether %s is judged by the default servers (forward: zone .)",
-                 unrouted, n == 1 ? "its record is missing" : "their records are missing");
+    if (code == 0 && unrouted)
+        ctl_warn("%s", unrouted);
+    free(unrouted);
     return code;
 }
 
 /* --- the table ------------------------------------------------------------ */
 
 static const struct ctl_option write_options[] = {
-    {"--reason", "TEXT", false,
-     "why the policy changes, for the log (policy.require-reason may demand it)"},
+    {"--reason", "TEXT", false, "why, for the log (policy.require-reason may demand it)"},
     {"--author", "TEXT", false, "on whose behalf; the log keeps it beside the login name"},
     {"--dry-run", NULL, false, "say what would change, and change nothing"},
-    {"--if-serial", "N", false, "change only if the policy is still at serial N (else exit 6)"},
+    {"--if-serial", "N", false, "only if the policy is still at serial N (else exit 6)"},
     {"--yes", NULL, false, "do not ask before something is removed"},
     {0},
 };
@@ -413,7 +396,7 @@ const struct ctl_verb ctl_policy_verbs[] = {
      "point clients with these suffixes to a pool or host (rule fill-POOL[-NETWORK])"},
     {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "change the named sets of clients"},
     {"policy", "pool", 2, -1, MEMBERS("HOST"), {pool_options, write_options}, run_object,
-     "change the named sets of KMS hosts; HOST = FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
+     "change the named sets of KMS hosts (HOST as in policy fill)"},
     {"policy", "rule", 2, -1, "set NAME | add NAME SUFFIX... | drop NAME [SUFFIX...]",
      {rule_options, write_options}, run_object,
      "change the rules: set makes or changes one, add and drop change its suffixes"},
@@ -426,7 +409,7 @@ const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "export", 0, 0, "", {export_options}, policy_export, "print the policy as text"},
     {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check,
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},
-    {"policy", "test", 1, 1, "FILE", {test_options}, policy_test, "run the tests in the section tests: of FILE (exit 7 when one fails)"},
+    {"policy", "test", 1, 1, "FILE", {test_options}, policy_test, "run the tests: of FILE (exit 7 when one fails)"},
     {"policy", "log", 0, 0, "", {log_options}, policy_log, "show the changes: serial, time, author, reason, what"},
     {0},
 };

@@ -23,30 +23,32 @@
 int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
 int policy_open_temporary(struct ctl *, struct store **out);
-/* A new folder in $TMPDIR, the caller frees; NULL: told. */
+/* A new folder in $TMPDIR, the caller frees; ends the program when it cannot be made. */
 char *policy_make_folder(const char *name);
-/* The whole policy, sorted; store NULL: it is opened and closed; serial NULL: nobody asks. */
-int policy_read(struct ctl *, struct store *, struct policy *out, uint64_t *serial);
+/* The whole policy, sorted; serial NULL: nobody asks. */
+int policy_read(struct ctl *, struct policy *out, uint64_t *serial);
 /* "cannot WHAT: why" for an error of the store. */
 int policy_failed(struct ctl *, const char *what, int err);
 
+/* What the list of the change borrows is in its arena, or stays until the end. With problems
+ * nothing is done. The question is asked before it is done ("": nothing goes), the remark comes
+ * after the serial (borrowed). is_fill: a rule is told by its clients, and a pool that is there
+ * must be as it is. */
 struct policy_write {
     struct ctl *c;
-    struct store *store, *own;   /* own: was opened here */
-    struct policy_change change; /* what its list borrows is in its arena, or stays until the end */
-    struct diags problems;       /* what makes the input invalid: then nothing is done */
-    const char *remark;          /* borrowed: one more sentence after the serial, or NULL */
-    char question[256];          /* to ask before it is done; "" = nothing goes */
-    bool is_fill; /* a rule is told by its clients; a pool that is there must be as it is */
-    bool dry;
+    struct store *store;
+    struct policy_change change;
+    struct diags problems;
+    const char *remark;
+    char question[256];
+    bool is_fill, dry;
 };
-void policy_write_init(struct policy_write *, struct ctl *);
+/* Bound to the serial that was seen unless that is NULL. An exit code; the list is made, and
+ * policy_finish() follows, anyway. */
+int policy_begin(struct policy_write *, struct ctl *, const uint64_t *seen);
 /* Zeroed, in the arena; ends the program when there is none. */
 void *policy_alloc(struct policy_write *, size_t);
-/* store NULL: it is opened and closed. Bound to the serial that was seen unless that is NULL.
- * An exit code; policy_finish() follows anyway. */
-int policy_begin(struct policy_write *, struct store *, const uint64_t *seen);
-/* code: of what was done since; not 0: the change is given up. Frees all. */
+/* code: of what was done since; not 0, or problems: the change is given up. Frees all. */
 int policy_finish(struct policy_write *, int code);
 
 /* What objects consist of, from and to text. */
@@ -55,11 +57,12 @@ struct policy_member {
     size_t size;
     int (*compare)(const void *, const void *); /* 0: one takes the place of the other */
 };
-extern const struct policy_member policy_members[POLICY_KINDS]; /* of a network, a pool... */
+extern const struct policy_member policy_members[POLICY_KINDS];
 const char *policy_member_print(enum policy_kind, const void *, char out[HOST_TEXT]);
-enum { POLICY_TEXT = 32768 }; /* has room for what this adds: */
 /* "a b c and 3 more". */
-void policy_list(struct str *, enum policy_kind, const void *members, size_t n);
+void policy_list(FILE *, enum policy_kind, const void *members, size_t n);
+/* Does the rule name the network? "any": is it for every client? */
+bool policy_rule_has(const struct policy_rule *, const char *network);
 
 /* What people wrote, which may be anything, as JSON; null for nothing. */
 json_t *policy_text(const char *);
@@ -82,9 +85,9 @@ void zone_pool_name(const struct name *target, char out[POLICY_NAME]);
 
 /* --- ctl/policy_show.c: what is suspicious in a policy, as {subject, text}; owned by the caller. */
 json_t *policy_findings(const struct policy *, uint64_t now_ms);
-/* Adds those of the suffixes that have no route, so that the default servers say whether a record
- * is missing. How many. */
-size_t policy_unrouted(struct str *, const struct settings *, const struct suffix *, size_t n);
+/* Says which of the suffixes have no route, so that the default servers tell whether a record is
+ * missing: a sentence that the caller frees; NULL: all have one. */
+char *policy_unrouted(const struct settings *, const struct policy_rule *);
 
 int policy_import(struct ctl *);
 int policy_export(struct ctl *);

@@ -7,6 +7,7 @@
 #include "ctl/policy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,31 +40,24 @@ int policy_failed(struct ctl *c, const char *what, int err)
 char *policy_make_folder(const char *name)
 {
     const char *tmp = getenv("TMPDIR");
-    char *path = ctl_text("%s/%s-XXXXXX", tmp != NULL && *tmp == '/' ? tmp : "/tmp", name);
+    char *path = ctl_text("%s/%s-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp", name);
 
-    if (mkdtemp(path) != NULL)
-        return path;
-    ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno));
-    free(path);
-    return NULL;
+    if (!mkdtemp(path))
+        exit(ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno)));
+    return path;
 }
 
 /* LMDB holds its files open and comes back to no name. */
 int policy_open_temporary(struct ctl *c, struct store **out)
 {
-    char *path = policy_make_folder("waymark"), *data, *lock;
-    int rc;
+    char *path = policy_make_folder("waymark");
+    int rc = store_open(out, path, STORE_WRITE, NULL);
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (path == NULL)
-        return EXIT_FAILED;
-    rc = store_open(out, path, STORE_WRITE, NULL);
-    data = ctl_text("%s/data.mdb", path);
-    lock = ctl_text("%s/lock.mdb", path);
-    unlink(data);
-    unlink(lock);
+    unlinkat(folder, "data.mdb", 0);
+    unlinkat(folder, "lock.mdb", 0);
+    close(folder);
     rmdir(path);
-    free(data);
-    free(lock);
     free(path);
     return rc == 0 ? 0 : policy_failed(c, "make a temporary store", rc);
 }
@@ -77,13 +71,12 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
     struct stat st;
 
     diags_init(&d);
-    guard_exit(
-        ctl_text("waymarkctl: %s/data.mdb changed while it was read, or the disk cannot read "
-                 "it; nothing was changed; " STORE_REMEDY "\n",
-                 path),
-        EXIT_FAILED);
-    if (code == 0 && access == STORE_WRITE && ctl_option(c, "--dry-run") != NULL &&
-        stat(path, &st) != 0 && errno == ENOENT) {
+    guard_exit(ctl_text("waymarkctl: %s/data.mdb changed while it was read, or the disk cannot "
+                        "read it; nothing was changed; " STORE_REMEDY "\n",
+                        path),
+               EXIT_FAILED);
+    if (code == 0 && access == STORE_WRITE && ctl_option(c, "--dry-run") && stat(path, &st) != 0 &&
+        errno == ENOENT) {
         code = policy_open_temporary(c, out);
     } else if (code == 0) {
         if (access == STORE_WRITE) /* the first policy comes before the first start */
@@ -103,16 +96,16 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
     return code;
 }
 
-int policy_read(struct ctl *c, struct store *store, struct policy *out, uint64_t *serial)
+int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
 {
-    struct store *own = NULL;
-    int code = store == NULL ? policy_open(c, STORE_READ, &own) : 0, rc;
+    struct store *store;
     uint64_t unused;
+    int code = policy_open(c, STORE_READ, &store), rc;
 
     if (code != 0)
         return code;
-    rc = policy_load(store != NULL ? store : own, out, serial != NULL ? serial : &unused);
-    store_close(own);
+    rc = policy_load(store, out, serial ? serial : &unused);
+    store_close(store);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
     policy_sort(out);
@@ -147,79 +140,79 @@ const char *policy_member_print(enum policy_kind kind, const void *member, char 
     return kind == POLICY_POOL ? host_print(member, out, HOST_TEXT) : suffix_print(member, out);
 }
 
-void policy_list(struct str *s, enum policy_kind kind, const void *members, size_t n)
+void policy_list(FILE *f, enum policy_kind kind, const void *members, size_t n)
 {
     const struct policy_member *m = &policy_members[kind];
     char text[HOST_TEXT];
 
     for (size_t i = 0; i < n && i < SHOWN; i++)
-        str_addf(s, "%s%s", i > 0 ? " " : "",
-                 policy_member_print(kind, (const char *)members + i * m->size, text));
+        fprintf(f, "%s%s", i > 0 ? " " : "",
+                policy_member_print(kind, (const char *)members + i * m->size, text));
     if (n > SHOWN)
-        str_addf(s, " and %zu more", n - SHOWN);
+        fprintf(f, " and %zu more", n - SHOWN);
+}
+
+bool policy_rule_has(const struct policy_rule *r, const char *network)
+{
+    for (size_t i = 0; i < r->n_networks; i++)
+        if (strcmp(r->networks[i], network) == 0)
+            return true;
+    return r->n_networks == 0 && strcmp(network, "any") == 0;
 }
 
 /* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
-static void rule_words(struct str *s, const struct policy_rule *r, bool is_fill)
+static void rule_words(FILE *f, const struct policy_rule *r, bool is_fill)
 {
     unsigned when = policy_when(r->action, r->when);
-    bool any = r->n_networks == 0;
+    bool any = policy_rule_has(r, "any");
     const char *before = "when ";
     char time[NUMBER_TEXT];
 
     if (!is_fill)
-        str_addf(s, "%s%s%s, ", action_names[r->action], r->pool[0] != '\0' ? " from pool " : "",
-                 r->pool);
-    for (size_t i = 0; i < r->n_networks; i++)
-        any |= strcmp(r->networks[i], "any") == 0;
-    str_add(s, any ? "any client" : "clients in");
+        fprintf(f, "%s%s%s, ", action_names[r->action], r->pool[0] != '\0' ? " from pool " : "",
+                r->pool);
+    fputs(any ? "any client" : "clients in", f);
     for (size_t i = 0; !any && i < r->n_networks; i++)
-        str_addf(s, " %s", r->networks[i]);
-    str_addf(s, ", %s", when == WORD_ALL ? "always" : "");
+        fprintf(f, " %s", r->networks[i]);
+    fprintf(f, ", %s", when == WORD_ALL ? "always" : "");
     for (unsigned i = 0; when != WORD_ALL && i < VERDICT_WORDS; i++)
         if (when & 1u << i) {
-            str_addf(s, "%s%s", before, word_names[i]);
+            fprintf(f, "%s%s", before, word_names[i]);
             before = " or ";
         }
     if (r->mode != MODE_LIVE)
-        str_addf(s, ", mode %s", mode_names[r->mode]);
+        fprintf(f, ", mode %s", mode_names[r->mode]);
     if (r->ttl != POLICY_TTL_DEFAULT)
-        str_addf(s, ", ttl %s", units_print(r->ttl * UINT64_C(1000), unit_time, time));
+        fprintf(f, ", ttl %s", units_print(r->ttl * UINT64_C(1000), unit_time, time));
     if (r->from_ms != 0)
-        str_addf(s, ", from %s", policy_time_print(r->from_ms, time));
+        fprintf(f, ", from %s", policy_time_print(r->from_ms, time));
     if (r->until_ms != 0)
-        str_addf(s, ", until %s", policy_time_print(r->until_ms, time));
-    if (r->break_dnssec)
-        str_add(s, ", breaks DNSSEC");
+        fprintf(f, ", until %s", policy_time_print(r->until_ms, time));
+    fputs(r->break_dnssec ? ", breaks DNSSEC" : "", f);
 }
 
-/* Adds what there is to say of a row; moved: "+1 -2" when a file makes the suffixes
- * of a rule others, else "". */
-static void row_text(struct str *s, const struct policy_write *w, const struct change *c,
-                     const char *moved)
+/* What there is to say of a row; moved: "+1 -2" when a file makes the suffixes of a rule
+ * others, else "". The caller frees. */
+static char *row_text(const struct policy_write *w, const struct change *c, const char *moved)
 {
-    const struct policy_rule *r = c->is.rule;
+    const struct policy_list *members = policy_members_of(c->kind, c->is.name);
+    bool is_rule = c->kind == POLICY_RULE, is_file = w->change.from, is_head;
+    char *text;
+    FILE *f = ctl_open(&text);
 
-    if (c->state == CHANGE_GONE || c->kind == POLICY_APPROVED)
-        return;
-    if (c->kind == POLICY_NETWORK) {
-        policy_list(s, c->kind, c->is.network->prefixes, c->is.network->n);
-        return;
-    }
-    if (c->kind == POLICY_POOL) {
-        policy_list(s, c->kind, c->is.pool->hosts, c->is.pool->n);
-        return;
-    }
-    if (*moved != '\0')
-        str_addf(s, "%s suffixes", moved);
-    else if (c->verb != CHANGE_HEAD && (w->change.from == NULL || c->state == CHANGE_NEW))
-        policy_list(s, POLICY_RULE, r->suffixes,
-                    c->verb == CHANGE_ADD && c->more > 0 ? c->more : r->n_suffixes);
     /* The head of a rule that a file only adds to is not that of the file. */
-    if (c->verb == CHANGE_DROP || (*moved != '\0' && c->verb == CHANGE_ADD))
-        return;
-    str_add(s, s->len > 0 ? "    " : "");
-    rule_words(s, r, w->is_fill);
+    is_head = is_rule && c->verb != CHANGE_DROP && (*moved == '\0' || c->verb != CHANGE_ADD);
+    if (*moved != '\0')
+        fprintf(f, "%s suffixes", moved);
+    else if (!is_rule || (c->verb != CHANGE_HEAD && (!is_file || c->state == CHANGE_NEW)))
+        policy_list(f, c->kind, members->at,
+                    c->verb == CHANGE_ADD && c->more > 0 ? c->more : members->n);
+    if (is_head) {
+        fputs(ftell(f) > 0 ? "    " : "", f);
+        rule_words(f, c->is.rule, w->is_fill);
+    }
+    ctl_close(f);
+    return text;
 }
 
 /* --- what the list did, as rows ------------------------------------------- */
@@ -233,13 +226,12 @@ static json_t *make_rows(struct policy_write *w)
         [CHANGE_MOVED] = "changed",
         [CHANGE_GONE] = "gone",
     };
-    bool of_file = w->change.from != NULL;
+    bool of_file = w->change.from;
     json_t *rows = json_array();
 
     for (const struct change *c = w->change.list; c < w->change.list + w->change.n; c++) {
         const char *object = policy_kind_names[c->kind], *state = states[c->state], *noted;
-        char name[NAME_TEXT + 8], moved[48] = "", raw[POLICY_TEXT], *text, *note;
-        struct str s;
+        char host[NAME_TEXT], moved[48] = "", *name, *text, *note;
 
         if (of_file && c->state == CHANGE_SAME)
             continue;
@@ -247,17 +239,15 @@ static json_t *make_rows(struct policy_write *w)
             snprintf(moved, sizeof moved, "+%zu -%zu", c->more, c->less);
         else if (!of_file && c->state == CHANGE_MOVED)
             state = c->verb == CHANGE_ADD ? "more" : c->verb == CHANGE_DROP ? "less" : state;
-        if (c->kind == POLICY_APPROVED)
-            snprintf(name + strlen(name_print(&c->is.approved->target, name)), 8, ":%u",
-                     (unsigned)c->is.approved->port);
-        else
-            str_copy(name, sizeof name, c->is.name);
-        str_init(&s, raw, sizeof raw);
-        row_text(&s, w, c, moved);
-        text = ctl_clean(raw); /* JSON takes UTF-8 alone */
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:s*}", "object", object,
-                                              "name", name, "change", state, "text", text,
-                                              "suffixes", *moved != '\0' ? moved : NULL));
+        name = c->kind != POLICY_APPROVED
+                   ? ctl_text("%s", c->is.name)
+                   : ctl_text("%s:%u", name_print(&c->is.approved->target, host),
+                              (unsigned)c->is.approved->port);
+        text = c->state == CHANGE_GONE || c->kind == POLICY_APPROVED ? ctl_text("%s", "")
+                                                                     : row_text(w, c, moved);
+        json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:s*}", "object", object, "name",
+                                              name, "change", state, "text", text, "suffixes",
+                                              *moved != '\0' ? moved : NULL));
         noted = of_file ? moved : text;
         note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
                         *moved != '\0' ? " suffixes" : "");
@@ -265,6 +255,7 @@ static json_t *make_rows(struct policy_write *w)
             policy_change_note(&w->change, note);
         free(note);
         free(text);
+        free(name);
     }
     return rows;
 }
@@ -276,7 +267,7 @@ static const struct ctl_row row_lines[] = {
 
 json_t *policy_text(const char *text)
 {
-    char *clean = ctl_clean(text != NULL ? text : "");
+    char *clean = ctl_clean(text ? text : "");
     json_t *v = *clean != '\0' ? json_string(clean) : json_null();
 
     free(clean);
@@ -301,13 +292,13 @@ static void print_result(const struct policy_write *w, json_t *rows)
         open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= w->change.serial;
     const char *use = "in use by waymarkd";
 
-    if (status == NULL)
+    if (!status)
         use = "waymarkd is not running: takes effect at its start";
     else if (!open)
         use = "but waymarkd cannot use the policy: see waymarkctl status";
     else if (!in_use)
         use = "but waymarkd uses another policy store: see waymarkctl status";
-    all = json_pack("{s:O, s:b, s:b, s:I, s:s, s:o, s:b, s:s}", "changes", rows, "changed",
+    all = json_pack("{s:O,s:b,s:b,s:I,s:s,s:o,s:b,s:s}", "changes", rows, "changed",
                     w->change.changed, "dry_run", w->dry, "serial", (json_int_t)w->change.serial,
                     "author", w->change.log.author, "for", policy_text(w->change.log.claimed),
                     "in_use", in_use, "use", use);
@@ -323,104 +314,88 @@ static void print_result(const struct policy_write *w, json_t *rows)
 
 /* --- begin, and finish ---------------------------------------------------- */
 
+static int conflict(uintmax_t is, uintmax_t wanted)
+{
+    return ctl_fail(EXIT_CONFLICT, "the policy is at serial %ju, not %ju: nothing is changed", is,
+                    wanted);
+}
+
 /* Begins a transaction on the policy that is expected. */
 static int begin(struct policy_write *w)
 {
     int rc = policy_change_begin(&w->change, w->store);
 
-    if (rc != -ESTALE)
-        return rc == 0 ? 0 : policy_failed(w->c, "change the policy", rc);
-    return ctl_fail(
-        EXIT_CONFLICT,
-        "the policy is at serial %llu, not %llu: somebody else has changed it, nothing is changed",
-        (unsigned long long)w->change.serial, (unsigned long long)w->change.if_serial);
-}
-
-void policy_write_init(struct policy_write *w, struct ctl *c)
-{
-    *w = (struct policy_write){.c = c, .change = {.arena = arena_new()}};
-    diags_init(&w->problems);
+    if (rc == -ESTALE)
+        return conflict(w->change.serial, w->change.if_serial);
+    return rc == 0 ? 0 : policy_failed(w->c, "change the policy", rc);
 }
 
 void *policy_alloc(struct policy_write *w, size_t size)
 {
-    void *p = w->change.arena != NULL ? arena_alloc(w->change.arena, size) : NULL;
+    void *p = w->change.arena ? arena_alloc(w->change.arena, size) : NULL;
 
-    if (p == NULL)
+    if (!p)
         exit(ctl_fail(EXIT_FAILED, "out of memory"));
     return p;
 }
 
-int policy_begin(struct policy_write *w, struct store *store, const uint64_t *seen)
+int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
 {
-    struct ctl *c = w->c;
     const char *reason = ctl_option(c, "--reason"), *serial = ctl_option(c, "--if-serial");
     const char *claimed = ctl_option(c, "--author");
     struct policy_change *change = &w->change;
-    int code = 0;
+    int code;
 
-    w->dry = ctl_option(c, "--dry-run") != NULL;
-    if (c->settings->policy.require_reason && !w->dry && (reason == NULL || *reason == '\0'))
-        return ctl_fail(EXIT_USAGE, "--reason is needed (policy.require-reason is set)");
-    if (reason != NULL && !str_copy(change->log.reason, sizeof change->log.reason, reason))
-        return ctl_fail(EXIT_USAGE, "--reason has more than 255 bytes");
-    if (claimed != NULL && !str_copy(change->log.claimed, sizeof change->log.claimed, claimed))
-        return ctl_fail(EXIT_USAGE, "--author has more than 63 bytes");
-    ctl_author(c, change->log.author);
+    *w = (struct policy_write){.c = c, .dry = ctl_option(c, "--dry-run")};
+    diags_init(&w->problems);
+    change->arena = arena_new();
     change->log.time_ms = c->now.wall_ms;
     change->history_ms = c->settings->policy.history_ms;
-    change->bound = seen != NULL || serial != NULL;
-    change->if_serial = seen != NULL ? *seen : 0;
-    if (serial != NULL && number_parse(&change->if_serial, serial, UINT64_MAX) != 0)
+    change->bound = seen || serial;
+    if (c->settings->policy.require_reason && !w->dry && (!reason || *reason == '\0'))
+        return ctl_fail(EXIT_USAGE, "--reason is needed (policy.require-reason is set)");
+    if (reason && !str_copy(change->log.reason, sizeof change->log.reason, reason))
+        return ctl_fail(EXIT_USAGE, "--reason has more than 255 bytes");
+    if (claimed && !str_copy(change->log.claimed, sizeof change->log.claimed, claimed))
+        return ctl_fail(EXIT_USAGE, "--author has more than 63 bytes");
+    if (serial && number_parse(&change->if_serial, serial, UINT64_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--if-serial %s: a number is needed", serial);
-    if (seen != NULL && *seen != change->if_serial)
-        return ctl_fail(EXIT_CONFLICT, "the policy is at serial %llu, not %s: nothing is changed",
-                        (unsigned long long)*seen, serial);
-    if (w->problems.all > 0)
-        return EXIT_INVALID;
-    if (store == NULL)
-        code = policy_open(c, STORE_WRITE, &w->own);
-    w->store = store != NULL ? store : w->own;
+    if (seen && serial && *seen != change->if_serial)
+        return conflict(*seen, change->if_serial);
+    if (seen)
+        change->if_serial = *seen;
+    ctl_author(c, change->log.author);
+    code = policy_open(c, STORE_WRITE, &w->store);
     return code == 0 ? begin(w) : code;
 }
 
 static int apply(struct policy_write *w)
 {
-    struct policy_counts before, after;
-    uint64_t gone;
-    int rc;
+    const struct change *first = w->change.list;
+    uintmax_t gone = 0, before = 0;
+    struct policy_counts now;
+    int rc = policy_change_apply(&w->change, &w->problems);
 
-    rc = policy_counts_read(w->change.txn, &before);
     if (rc == 0)
-        rc = policy_change_apply(&w->change, &w->problems);
+        rc = policy_counts_read(w->change.txn, &now);
     if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
-    if (rc == -ENOENT && w->change.from == NULL) {
-        ctl_fail(EXIT_NOT_FOUND, "%s", w->problems.list[0]);
-        diags_fini(&w->problems);
-        return EXIT_NOT_FOUND;
-    }
-    if (rc == 0 && w->is_fill && w->change.list->kind == POLICY_POOL &&
-        w->change.list->state == CHANGE_MOVED)
+    if (rc == 0 && w->is_fill && first->kind == POLICY_POOL && first->state == CHANGE_MOVED)
         rc = diags_add(&w->problems, NULL, 0, 0,
                        "pool %s is there with other hosts: use --pool %s, or policy pool add %s "
                        "HOST...",
-                       w->change.list->is.name, w->change.list->is.name, w->change.list->is.name);
+                       first->is.name, first->is.name, first->is.name);
     if (rc != 0)
-        return EXIT_INVALID;
-    if (w->change.from == NULL)
-        return 0;
+        return rc == -ENOENT && !w->change.from ? EXIT_NOT_FOUND : EXIT_INVALID;
     /* A file may take away half of the suffixes before anybody is asked. */
-    rc = policy_counts_read(w->change.txn, &after);
-    if (rc != 0)
-        return policy_failed(w->c, "read the policy", rc);
-    gone = before.suffixes - after.suffixes;
-    for (size_t i = 0; i < w->change.n; i++)
-        gone += w->change.list[i].more;
-    if (gone * 2 > before.suffixes)
-        snprintf(w->question, sizeof w->question, "This %s %llu of %llu suffixes. Go on?",
-                 w->change.replace ? "removes" : "replaces rules and removes",
-                 (unsigned long long)gone, (unsigned long long)before.suffixes);
+    for (const struct change *c = first; w->change.from && c < first + w->change.n; c++) {
+        gone += c->less;
+        before -= c->more;
+    }
+    before += now.suffixes + gone;
+    if (gone * 2 > before)
+        snprintf(w->question, sizeof w->question, "This %s %ju of %ju suffixes. Go on?",
+                 w->change.replace ? "removes" : "replaces rules and removes", gone, before);
     return 0;
 }
 
@@ -430,6 +405,8 @@ int policy_finish(struct policy_write *w, int code)
     json_t *rows = NULL;
     int rc;
 
+    if (code == 0 && w->problems.all > 0)
+        code = EXIT_INVALID;
     for (; code == 0; asked = true) {
         code = apply(w);
         if (code != 0)
@@ -455,11 +432,11 @@ int policy_finish(struct policy_write *w, int code)
         ctl_invalid(&w->problems);
     if (code == 0)
         print_result(w, rows);
-    if (code == 0 && w->remark != NULL)
+    if (code == 0 && w->remark)
         ctl_warn("%s", w->remark);
     json_decref(rows);
     policy_change_fini(&w->change);
     diags_fini(&w->problems);
-    store_close(w->own);
+    store_close(w->store);
     return code;
 }

@@ -19,6 +19,7 @@
 #include "ctl/policy.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -29,22 +30,11 @@
 
 enum { TABLE_ROWS = 1000 /* of suffixes on a screen */ };
 
-static json_t *members(enum policy_kind kind, const void *all, size_t n)
-{
-    const struct policy_member *m = &policy_members[kind];
-    char text[HOST_TEXT];
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < n; i++)
-        json_array_append_new(
-            list, json_string(policy_member_print(kind, (const char *)all + i * m->size, text)));
-    return list;
-}
-
 /* --- lists ---------------------------------------------------------------- */
 
-enum what { RULES, NETWORKS, POOLS, APPROVED, SUFFIXES };
-static const char *const words[] = {"rules", "networks", "pools", "approved", "suffixes", NULL};
+/* What is listed: objects of a kind, and this: */
+enum { SUFFIXES = POLICY_KINDS };
+static const char *const words[] = {"networks", "pools", "approved", "rules", "suffixes", NULL};
 
 /* Rows of one kind; what is over the limit is counted. */
 struct listing {
@@ -53,124 +43,125 @@ struct listing {
     size_t limit, left;
 };
 
-/* Takes the row of an object of that name. */
-static void add(struct listing *l, const char *name, json_t *row)
+/* Is a row of an object of that name to be made? */
+static bool wants(struct listing *l, const char *name)
 {
-    bool wanted = l->name == NULL || strcasecmp(l->name, name) == 0;
+    bool wanted = !l->name || strcasecmp(l->name, name) == 0;
+    bool fits = json_array_size(l->rows) < l->limit;
 
-    if (wanted && json_array_size(l->rows) < l->limit)
-        json_array_append(l->rows, row);
-    else
-        l->left += wanted;
-    json_decref(row);
+    l->left += wanted && !fits;
+    return wanted && fits;
 }
 
-/* pool "": the host is listed. */
 static void add_listed_host(struct listing *l, const struct name *target, uint16_t port,
-                            const char *pool)
+                            const char *by, const char *pool)
 {
-    char text[NAME_TEXT], *by = ctl_text("%s%s", pool[0] != '\0' ? "pool " : "list", pool);
+    char text[NAME_TEXT];
 
-    name_print(target, text);
-    add(l, text, json_pack("{s:s, s:i, s:s}", "host", text, "port", (int)port, "by", by));
-    free(by);
+    if (wants(l, name_print(target, text)))
+        json_array_append_new(
+            l->rows, json_pack("{s:s,s:i,s:s+}", "host", text, "port", (int)port, "by", by, pool));
 }
 
-static void add_rule(struct listing *l, const struct policy_rule *r)
+static json_t *object_row(enum policy_kind kind, const union policy_object *o)
 {
-    json_t *networks = json_array(), *when = json_array();
+    const struct policy_list *members = policy_members_of(kind, o);
+    json_t *list = json_array(), *when;
+    const struct policy_rule *r = &o->rule;
+    char text[HOST_TEXT];
 
+    for (size_t i = 0; kind != POLICY_RULE && i < members->n; i++)
+        json_array_append_new(
+            list, json_string(policy_member_print(
+                      kind, (char *)members->at + i * policy_members[kind].size, text)));
+    if (kind == POLICY_NETWORK)
+        return json_pack("{s:s,s:o}", "name", o->name, "prefixes", list);
+    if (kind == POLICY_POOL)
+        return json_pack("{s:s,s:o,s:b}", "name", o->name, "hosts", list, "allow_public",
+                         o->pool.allow_public);
+    when = json_array();
     for (size_t i = 0; i < r->n_networks; i++)
-        json_array_append_new(networks, json_string(r->networks[i]));
+        json_array_append_new(list, json_string(r->networks[i]));
     for (unsigned i = 0; i < VERDICT_WORDS; i++)
         if (policy_when(r->action, r->when) & 1u << i)
             json_array_append_new(when, json_string(word_names[i]));
-    add(l, r->name,
-        json_pack("{s:s, s:s, s:s, s:o, s:I, s:o, s:o, s:I, s:I, s:I, s:b, s:o}", "name", r->name,
-                  "action", action_names[r->action], "mode", mode_names[r->mode], "networks",
-                  networks, "suffixes", (json_int_t)r->n_suffixes, "when", when, "pool",
-                  policy_text(r->pool), "ttl_s", (json_int_t)r->ttl, "from", (json_int_t)r->from_ms,
-                  "until", (json_int_t)r->until_ms, "break_dnssec", r->break_dnssec, "comment",
-                  policy_text(r->comment)));
+    return json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:b,s:o}", "name", r->name, "action",
+                     action_names[r->action], "mode", mode_names[r->mode], "networks", list,
+                     "suffixes", (json_int_t)r->n_suffixes, "when", when, "pool",
+                     policy_text(r->pool), "ttl_s", (json_int_t)r->ttl, "from",
+                     (json_int_t)r->from_ms, "until", (json_int_t)r->until_ms, "break_dnssec",
+                     r->break_dnssec, "comment", policy_text(r->comment));
 }
 
-static void add_rows(struct listing *l, enum what what, const struct policy *p)
+static void add_rows(struct listing *l, int what, const struct policy *p)
 {
+    enum policy_kind kind = what == SUFFIXES ? POLICY_RULE : (enum policy_kind)what;
+    const union policy_object *o;
     char text[SUFFIX_TEXT];
 
-    for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++)
-        if (what == NETWORKS)
-            add(l, w->name,
-                json_pack("{s:s, s:o}", "name", w->name, "prefixes",
-                          members(POLICY_NETWORK, w->prefixes, w->n)));
-    for (size_t i = 0; what == APPROVED && i < p->n_approved; i++)
-        add_listed_host(l, &p->approved[i].target, p->approved[i].port, "");
-    for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
-        if (what == POOLS)
-            add(l, pool->name,
-                json_pack("{s:s, s:o, s:b}", "name", pool->name, "hosts",
-                          members(POLICY_POOL, pool->hosts, pool->n), "allow_public",
-                          pool->allow_public));
-        for (size_t k = 0; what == APPROVED && k < pool->n; k++)
-            add_listed_host(l, &pool->hosts[k].target, pool->hosts[k].port, pool->name);
+    for (size_t i = 0; (o = policy_object(p, kind, i)); i++) {
+        if (kind == POLICY_APPROVED)
+            add_listed_host(l, &o->approved.target, o->approved.port, "list", "");
+        else if (what != SUFFIXES && wants(l, o->name))
+            json_array_append_new(l->rows, object_row(kind, o));
+        for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
+            if (wants(l, o->name)) /* of a million suffixes, few may be shown */
+                json_array_append_new(l->rows, json_pack("{s:s,s:s}", "suffix",
+                                                         suffix_print(&o->rule.suffixes[k], text),
+                                                         "rule", o->name));
     }
-    for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
-        if (what == RULES)
-            add_rule(l, r);
-        for (size_t k = 0; what == SUFFIXES && k < r->n_suffixes; k++)
-            add(l, r->name,
-                json_pack("{s:s, s:s}", "suffix", suffix_print(&r->suffixes[k], text), "rule",
-                          r->name));
-    }
+    for (size_t i = 0; kind == POLICY_APPROVED && i < p->n_pools; i++)
+        for (size_t k = 0; k < p->pools[i].n; k++)
+            add_listed_host(l, &p->pools[i].hosts[k].target, p->pools[i].hosts[k].port, "pool ",
+                            p->pools[i].name);
 }
 
 /* clang-format off */
+enum { T = COLUMN_TEXT, N = COLUMN_NUMBER, L = COLUMN_LIST, TIME = COLUMN_TIME };
 static const struct {
     const char *one;
     struct column columns[12];
 } lists[] = {
-    [RULES] = {"rule", {
-        {"name", "RULE", COLUMN_TEXT, 0}, {"action", "ACTION", COLUMN_TEXT, 0}, {"mode", "MODE", COLUMN_TEXT, 0},
-        {"networks", "NETWORKS", COLUMN_LIST, 0}, {"suffixes", "SUFFIXES", COLUMN_NUMBER, 0}, {"when", "WHEN", COLUMN_LIST, 2},
-        {"pool", "POOL", COLUMN_TEXT, 0}, {"ttl_s", "TTL", COLUMN_NUMBER, 5}, {"from", "FROM", COLUMN_TIME, 4},
-        {"until", "UNTIL", COLUMN_TIME, 3}, {"comment", "COMMENT", COLUMN_TEXT, 6}}},
-    [NETWORKS] = {"network", {
-        {"name", "NETWORK", COLUMN_TEXT, 0}, {"prefixes", "PREFIXES", COLUMN_LIST, 0}}},
-    [POOLS] = {"pool", {
-        {"name", "POOL", COLUMN_TEXT, 0}, {"hosts", "HOSTS", COLUMN_LIST, 0}, {"allow_public", "PUBLIC", COLUMN_TEXT, 0}}},
-    [APPROVED] = {"approved host", {
-        {"host", "HOST", COLUMN_TEXT, 0}, {"port", "PORT", COLUMN_NUMBER, 0}, {"by", "BY", COLUMN_TEXT, 0}}},
-    [SUFFIXES] = {"rule", {
-        {"suffix", "SUFFIX", COLUMN_TEXT, 0}, {"rule", "RULE", COLUMN_TEXT, 0}}},
+    [POLICY_NETWORK] = {"network", {{"name", "NETWORK", T, 0}, {"prefixes", NULL, L, 0}}},
+    [POLICY_POOL] = {"pool", {{"name", "POOL", T, 0}, {"hosts", NULL, L, 0}, {"allow_public", "PUBLIC", T, 0}}},
+    [POLICY_APPROVED] = {"approved host", {{"host", NULL, T, 0}, {"port", NULL, N, 0}, {"by", NULL, T, 0}}},
+    [POLICY_RULE] = {"rule", {
+        {"name", "RULE", T, 0}, {"action", NULL, T, 0}, {"mode", NULL, T, 0}, {"networks", NULL, L, 0},
+        {"suffixes", NULL, N, 0}, {"when", NULL, L, 2}, {"pool", NULL, T, 0}, {"ttl_s", "TTL", N, 5},
+        {"from", NULL, TIME, 4}, {"until", NULL, TIME, 3}, {"comment", NULL, T, 6}}},
+    [SUFFIXES] = {"rule", {{"suffix", NULL, T, 0}, {"rule", NULL, T, 0}}},
 };
 static const struct column summary_columns[] = {
-    {"serial", "serial", COLUMN_NUMBER, 0}, {"digest", "digest", COLUMN_TEXT, 0}, {"time", "changed", COLUMN_TIME, 0},
-    {"rules", "rules", COLUMN_NUMBER, 0}, {"suffixes", "suffixes", COLUMN_NUMBER, 0}, {"networks", "networks", COLUMN_NUMBER, 0},
-    {"pools", "pools", COLUMN_NUMBER, 0}, {"approved", "approved", COLUMN_NUMBER, 0}, {"path", "store", COLUMN_TEXT, 0},
-    {"bytes", "bytes", COLUMN_NUMBER, 0}, {0}};
+    {"serial", "serial", N, 0}, {"digest", "digest", T, 0}, {"time", "changed", TIME, 0}, {"rules", "rules", N, 0},
+    {"suffixes", "suffixes", N, 0}, {"networks", "networks", N, 0}, {"pools", "pools", N, 0},
+    {"approved", "approved", N, 0}, {"path", "store", T, 0}, {"bytes", "bytes", N, 0}, {0}};
 static const struct column log_columns[] = {
-    {"serial", "SERIAL", COLUMN_NUMBER, 0}, {"time", "TIME", COLUMN_TIME, 0}, {"author", "AUTHOR", COLUMN_TEXT, 0},
-    {"for", "FOR", COLUMN_TEXT, 2}, {"reason", "REASON", COLUMN_TEXT, 1}, {"summary", "WHAT", COLUMN_TEXT, 0}, {0}};
+    {"serial", NULL, N, 0}, {"time", NULL, TIME, 0}, {"author", NULL, T, 0}, {"for", NULL, T, 2},
+    {"reason", NULL, T, 1}, {"summary", "WHAT", T, 0}, {0}};
+static const struct column finding_columns[] = {{"subject", NULL, T, 0}, {"text", "FINDING", T, 0}, {0}};
+static const struct column test_columns[] = {
+    {"line", NULL, N, 0}, {"suffix", NULL, T, 0}, {"client", NULL, T, 0}, {"verdict", NULL, T, 0}, {"expect", NULL, T, 0},
+    {"outcome", "GOT", T, 0}, {"rule", NULL, T, 0}, {"result", NULL, T, 0}, {0}};
 /* clang-format on */
 
-static int show_list(struct ctl *c, enum what what, const char *name)
+static int show_list(struct ctl *c, int what, const char *name)
 {
-    struct listing l = {.name = name, .limit = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX};
+    struct listing l = {.name = name};
     const char *limit = ctl_option(c, "--limit");
+    uint64_t n = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX;
     struct policy p;
-    uint64_t n;
     int code;
 
-    if (limit != NULL && number_parse(&n, limit, SIZE_MAX / 2) != 0)
+    if (limit && number_parse(&n, limit, SIZE_MAX / 2) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: a number is needed", limit);
-    l.limit = limit != NULL ? (size_t)n : l.limit;
-    code = policy_read(c, NULL, &p, NULL);
+    code = policy_read(c, &p, NULL);
     if (code != 0)
         return code;
+    l.limit = (size_t)n;
     l.rows = json_array();
     add_rows(&l, what, &p);
-    if (name != NULL && json_array_size(l.rows) + l.left == 0 &&
-        (what != SUFFIXES || policy_find(&p, POLICY_RULE, name) == NULL))
+    if (name && json_array_size(l.rows) + l.left == 0 &&
+        (what != SUFFIXES || !policy_find(&p, POLICY_RULE, name)))
         code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", lists[what].one, name);
     else
         table_print(c, words[what], lists[what].columns, l.rows);
@@ -183,15 +174,14 @@ static int show_list(struct ctl *c, enum what what, const char *name)
 
 int policy_show(struct ctl *c)
 {
-    char meant[DIAG_MEANT];
+    char digest[POLICY_DIGEST_TEXT], meant[DIAG_MEANT], *path;
     struct policy_counts n;
     struct store *store;
-    char digest[16], *path;
     json_t *object;
     int code, rc, i = c->argc > 0 ? str_index(words, c->argv[0]) : -1;
 
     if (i >= 0)
-        return show_list(c, (enum what)i, c->argc > 1 ? c->argv[1] : NULL);
+        return show_list(c, i, c->argc > 1 ? c->argv[1] : NULL);
     if (c->argc > 0)
         return ctl_fail(EXIT_USAGE,
                         "policy show %s: rules, networks, pools, approved or suffixes%s",
@@ -203,12 +193,11 @@ int policy_show(struct ctl *c)
     store_close(store);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
-    snprintf(digest, sizeof digest, "%08lx", (unsigned long)(n.digest >> 32));
     path = ctl_text("%s/policy", c->settings->server.state_dir);
     object =
-        json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I}", "serial",
-                  (json_int_t)n.serial, "digest", digest, "time", (json_int_t)n.time_ms, "rules",
-                  (json_int_t)n.rules, "suffixes", (json_int_t)n.suffixes, "networks",
+        json_pack("{s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:o,s:I}", "serial", (json_int_t)n.serial,
+                  "digest", policy_digest_print(n.digest, digest), "time", (json_int_t)n.time_ms,
+                  "rules", (json_int_t)n.rules, "suffixes", (json_int_t)n.suffixes, "networks",
                   (json_int_t)n.networks, "pools", (json_int_t)n.pools, "approved",
                   (json_int_t)n.approved, "path", policy_text(path), "bytes", (json_int_t)n.bytes);
     table_print(c, NULL, summary_columns, object);
@@ -221,14 +210,13 @@ int policy_show(struct ctl *c)
 
 static int add_entry(void *rows, const struct policy_log_entry *e)
 {
-    char digest[16];
+    char digest[POLICY_DIGEST_TEXT];
 
-    snprintf(digest, sizeof digest, "%08lx", (unsigned long)(e->digest >> 32));
-    json_array_append_new(rows, json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:s}", "serial",
-                                          (json_int_t)e->serial, "time", (json_int_t)e->time_ms,
-                                          "author", policy_text(e->author), "for",
-                                          policy_text(e->claimed), "reason", policy_text(e->reason),
-                                          "summary", policy_text(e->summary), "digest", digest));
+    json_array_append_new(
+        rows, json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:s}", "serial", (json_int_t)e->serial, "time",
+                        (json_int_t)e->time_ms, "author", policy_text(e->author), "for",
+                        policy_text(e->claimed), "reason", policy_text(e->reason), "summary",
+                        policy_text(e->summary), "digest", policy_digest_print(e->digest, digest)));
     return 0;
 }
 
@@ -240,7 +228,7 @@ int policy_log(struct ctl *c)
     json_t *rows;
     int code, rc;
 
-    if (since != NULL && time_parse(&since_ms, since, c->now.wall_ms) != 0)
+    if (since && time_parse(&since_ms, since, c->now.wall_ms) != 0)
         return ctl_fail(EXIT_USAGE,
                         "--since %s: a time like \"2026-11-22 09:00\", or 7d for seven days ago",
                         since);
@@ -265,19 +253,11 @@ static void add_finding(json_t *rows, const char *what, const char *name, char *
 {
     char *subject = ctl_text("%s%s", what, name);
 
-    json_array_append_new(rows, json_pack("{s:s, s:s}", "subject", subject, "text", text));
+    json_array_append_new(rows, json_pack("{s:s,s:s}", "subject", subject, "text", text));
     free(subject);
     free(text);
 }
 #define FOUND(rows, what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
-
-static bool names_network(const struct policy_rule *r, const char *name)
-{
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (strcmp(r->networks[i], name) == 0)
-            return true;
-    return false;
-}
 
 static bool is_expired(const struct policy_rule *r, uint64_t now_ms)
 {
@@ -286,7 +266,7 @@ static bool is_expired(const struct policy_rule *r, uint64_t now_ms)
 
 static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_ms)
 {
-    bool any = names_network(r, "any");
+    bool any = policy_rule_has(r, "any");
     char text[SUFFIX_TEXT], when[NUMBER_TEXT];
 
     if (r->mode == MODE_OFF)
@@ -311,54 +291,51 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
     }
 }
 
-struct owned_prefix {
-    struct prefix prefix;
-    const char *network;
-};
-
-static int by_owned_prefix(const void *a, const void *b)
+static int by_shared_prefix(const void *a, const void *b)
 {
-    const struct owned_prefix *x = a, *y = b;
-    int c = memcmp(&x->prefix, &y->prefix, sizeof x->prefix);
+    return memcmp(a, b, sizeof(struct prefix));
+}
 
-    return c != 0 ? c : strcmp(x->network, y->network);
+static void keep(void *node)
+{
+    (void)node;
 }
 
 /* Networks and pools that no rule uses; and a client in two networks by the same prefix: which
  * is the nearer one? */
 static void check_networks_pools(json_t *rows, const struct policy *p)
 {
-    struct owned_prefix *all = NULL;
     char text[PREFIX_TEXT];
-    size_t n = 0, k;
+    void *tree = NULL; /* of all prefixes */
+    size_t k;
 
     for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++) {
-        for (k = 0; k < p->n_rules && !names_network(&p->rules[k], w->name);)
+        for (k = 0; k < p->n_rules && !policy_rule_has(&p->rules[k], w->name);)
             k++;
         if (k == p->n_rules)
             FOUND(rows, "network ", w->name, "no rule uses it");
-        all = ctl_alloc(all, (n + w->n) * sizeof *all);
-        for (k = 0; k < w->n; k++)
-            all[n++] = (struct owned_prefix){w->prefixes[k], w->name};
+        for (const struct prefix *x = w->prefixes; x < w->prefixes + w->n; x++) {
+            const struct policy_network *other = p->networks;
+            struct prefix **first = tsearch(x, &tree, by_shared_prefix);
+
+            if (strcmp(strchr(prefix_print(x, text), '/'), "/0") == 0)
+                FOUND(rows, "network ", w->name,
+                      "%s is every client; the network any is meant for that", text);
+            while (first && (*first < other->prefixes || *first >= other->prefixes + other->n))
+                other++;
+            if (first && other != w)
+                FOUND(rows, "network ", w->name,
+                      "has prefix %s as network %s has: neither is nearer to its clients", text,
+                      other->name);
+        }
     }
+    tdestroy(tree, keep);
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
         for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
             k++;
         if (k == p->n_rules)
             FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
     }
-    if (n > 0)
-        qsort(all, n, sizeof *all, by_owned_prefix);
-    for (k = 0; k < n; k++) {
-        if (strcmp(strchr(prefix_print(&all[k].prefix, text), '/'), "/0") == 0)
-            FOUND(rows, "network ", all[k].network,
-                  "%s is every client; the network any is meant for that", text);
-        if (k > 0 && memcmp(&all[k - 1].prefix, &all[k].prefix, sizeof all->prefix) == 0)
-            FOUND(rows, "network ", all[k].network,
-                  "has prefix %s as network %s has: neither is nearer to its clients", text,
-                  all[k - 1].network);
-    }
-    free(all);
 }
 
 /* --- check: rules that meet ----------------------------------------------- */
@@ -380,14 +357,13 @@ struct pair {
 /* How many of b's networks a has, too: 0, the scopes do not meet; all, a's holds b's. */
 static size_t shared_networks(const struct policy_rule *a, const struct policy_rule *b)
 {
-    bool all_a = a->n_networks == 0 || names_network(a, "any");
-    bool all_b = b->n_networks == 0 || names_network(b, "any");
+    bool all_a = policy_rule_has(a, "any"), all_b = policy_rule_has(b, "any");
     size_t n = 0;
 
     if (all_a || all_b)
         return !all_a || !all_b ? 0 : b->n_networks > 0 ? b->n_networks : 1;
     for (size_t i = 0; i < b->n_networks; i++)
-        n += names_network(a, b->networks[i]);
+        n += policy_rule_has(a, b->networks[i]);
     return n;
 }
 
@@ -494,39 +470,43 @@ json_t *policy_findings(const struct policy *p, uint64_t now_ms)
 
 /* --- check ---------------------------------------------------------------- */
 
-size_t policy_unrouted(struct str *list, const struct settings *s, const struct suffix *all,
-                       size_t n)
+char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
 {
-    struct suffix *without = ctl_alloc(NULL, n * sizeof *without);
-    size_t count = 0;
+    struct suffix *without = ctl_alloc(NULL, r->n_suffixes * sizeof *without);
+    char *text = NULL;
+    size_t n = 0;
+    FILE *f;
 
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < r->n_suffixes; i++) {
+        const struct suffix *x = &r->suffixes[i];
         /* Of * and . the default servers are what there is to ask. */
-        bool has_route = all[i].kind == SUFFIX_ANY || all[i].kind == SUFFIX_BARE;
+        bool has_route = x->kind == SUFFIX_ANY || x->kind == SUFFIX_BARE;
 
-        for (int k = 0; k < s->n_routes && !has_route; k++)
-            has_route =
-                s->routes[k].zone.labels > 0 && name_is_under(&all[i].name, &s->routes[k].zone);
+        for (const struct route *k = s->routes; k < s->routes + s->n_routes; k++)
+            has_route |= k->zone.labels > 0 && name_is_under(&x->name, &k->zone);
         if (!has_route)
-            without[count++] = all[i];
+            without[n++] = *x;
     }
-    policy_list(list, POLICY_RULE, without, count);
+    if (n > 0) {
+        f = ctl_open(&text);
+        fputs("no route for ", f);
+        policy_list(f, POLICY_RULE, without, n);
+        fputs(": the default servers say whether a record is missing", f);
+        ctl_close(f);
+    }
     free(without);
-    return count;
+    return text;
 }
 
 int policy_check(struct ctl *c)
 {
-    static const struct column columns[] = {
-        {"subject", NULL, COLUMN_TEXT, 0}, {"text", "FINDING", COLUMN_TEXT, 0}, {0}};
     const struct settings *s = c->settings;
     bool has_routes = false, live = false;
-    char text[POLICY_TEXT];
     struct policy p;
     json_t *rows;
     size_t n;
     int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
-                           : policy_read(c, NULL, &p, NULL);
+                           : policy_read(c, &p, NULL);
 
     if (code != 0)
         return code;
@@ -535,14 +515,12 @@ int policy_check(struct ctl *c)
     for (int i = 0; i < s->n_routes; i++)
         has_routes |= s->routes[i].zone.labels > 0;
     for (const struct policy_rule *r = p.rules; r < p.rules + p.n_rules; r++) {
-        struct str list;
+        bool is_asked = has_routes && r->action == ACTION_FILL && r->mode != MODE_OFF;
+        char *unrouted = is_asked ? policy_unrouted(s, r) : NULL;
 
+        if (unrouted)
+            add_finding(rows, "rule ", r->name, unrouted);
         live |= r->mode == MODE_LIVE;
-        str_init(&list, text, sizeof text);
-        if (has_routes && r->action == ACTION_FILL && r->mode != MODE_OFF &&
-            policy_unrouted(&list, s, r->suffixes, r->n_suffixes) > 0)
-            FOUND(rows, "rule ", r->name,
-                  "no route for %s: the default servers say whether a record is missing", text);
     }
     if (live && s->kms.mode == MODE_OFF)
         FOUND(rows, "kms.mode", "", "is off: no rule can act");
@@ -550,7 +528,7 @@ int policy_check(struct ctl *c)
         FOUND(rows, "kms.mode", "", "is shadow: decisions are recorded, and none is delivered");
     n = json_array_size(rows);
     if (n > 0 || c->format != FORMAT_TABLE)
-        table_print(c, "findings", columns, rows);
+        table_print(c, "findings", finding_columns, rows);
     else
         ctl_line("no findings");
     json_decref(rows);
@@ -569,13 +547,13 @@ static bool delivers(const struct policy_decision *d, const struct srv *srv,
     for (unsigned i = 0; pool && i < d->n_hosts; i++)
         if (name_equal_fold(&d->hosts[i].target, host))
             return true;
-    return srv != NULL && name_equal_fold(&srv->target, host) &&
+    return srv && name_equal_fold(&srv->target, host) &&
            (d->outcome == OUTCOME_PASSED || (d->outcome == OUTCOME_FILTERED && !d->unapproved[0]));
 }
 
-/* Adds its row. 0, 1: it failed, or -errno. */
+/* Adds its row, and counts it when it failed. 0 or -errno. */
 static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_test *t,
-                    json_t *rows)
+                    json_t *rows, size_t *failed)
 {
     bool present = t->verdict == VERDICT_PRESENT || t->verdict == VERDICT_UNAPPROVED;
     struct srv srv = {.port = POLICY_KMS_PORT, .target = t->real_host};
@@ -606,48 +584,13 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
                       t->expect != 0 && t->host.labels > 0 ? " " : "",
                       t->host.labels > 0 ? name_print(&t->host, host) : "");
     json_array_append_new(
-        rows, json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s?, s:s}", "line", (json_int_t)t->line,
-                        "suffix", suffix_print(&t->suffix, suffix), "client",
-                        addr_print(&t->client, address), "verdict", verdict_names[t->verdict],
-                        "expect", expect, "outcome", outcome_names[d.outcome], "rule",
-                        d.rule[0] ? d.rule : NULL, "result", result));
+        rows,
+        json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:s?,s:s}", "line", (json_int_t)t->line, "suffix",
+                  suffix_print(&t->suffix, suffix), "client", addr_print(&t->client, address),
+                  "verdict", verdict_names[t->verdict], "expect", expect, "outcome",
+                  outcome_names[d.outcome], "rule", d.rule[0] ? d.rule : NULL, "result", result));
     free(expect);
-    return strcmp(result, "ok") != 0;
-}
-
-static int run_tests(struct ctl *c, struct store *store, const struct policy_tests *tests)
-{
-    static const struct column columns[] = {{"line", NULL, COLUMN_NUMBER, 0},
-                                            {"suffix", NULL, COLUMN_TEXT, 0},
-                                            {"client", NULL, COLUMN_TEXT, 0},
-                                            {"verdict", NULL, COLUMN_TEXT, 0},
-                                            {"expect", NULL, COLUMN_TEXT, 0},
-                                            {"outcome", "GOT", COLUMN_TEXT, 0},
-                                            {"rule", NULL, COLUMN_TEXT, 0},
-                                            {"result", NULL, COLUMN_TEXT, 0},
-                                            {0}};
-    struct policy_reader *r = policy_reader_new(store);
-    json_t *rows = json_array();
-    size_t failed = 0;
-    int rc = r == NULL ? -ENOMEM : 0;
-
-    for (size_t i = 0; i < tests->n && rc >= 0; i++) {
-        rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
-        if (rc != 0)
-            break;
-        rc = run_test(c, r, &tests->list[i], rows);
-        failed += rc > 0;
-        store_end(r->txn);
-    }
-    policy_reader_free(r);
-    if (rc >= 0)
-        table_print(c, "tests", columns, rows);
-    json_decref(rows);
-    if (rc < 0)
-        return policy_failed(c, "decide", rc);
-    if (failed > 0)
-        return ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, tests->n);
-    ctl_note("%zu tests passed", tests->n);
+    *failed += strcmp(result, "ok") != 0;
     return 0;
 }
 
@@ -655,29 +598,50 @@ int policy_test(struct ctl *c)
 {
     struct policy_change change = {.log = {.author = "test", .time_ms = c->now.wall_ms}};
     const char *file = ctl_option(c, "--policy");
+    struct policy_reader *r = NULL;
     struct policy_tests tests;
     struct store *store = NULL;
+    json_t *rows = NULL;
     struct policy p;
-    int code = policy_file_read(c->argv[0], POLICY_PART, &p, &tests, NULL), rc;
+    size_t failed = 0;
+    int code = policy_file_read(c->argv[0], POLICY_PART, &p, &tests, NULL), rc = 0;
 
     if (code != 0)
         return code;
     policy_fini(&p);
     if (tests.n == 0)
         code = ctl_fail(EXIT_INVALID, "%s has no section tests:", c->argv[0]);
-    else if (file == NULL)
+    else if (!file)
         code = policy_open(c, STORE_READ, &store);
     else
         code = policy_file_read(file, POLICY_WHOLE, &p, NULL, NULL);
-    if (code == 0 && file != NULL) { /* a store that holds the file, and is nowhere */
+    if (code == 0 && file) { /* a store that holds the file, and is nowhere */
         code = policy_open_temporary(c, &store);
         rc = code == 0 ? policy_change_put(store, &change, &p, POLICY_REPLACE, NULL) : 0;
         policy_fini(&p);
-        if (rc != 0)
-            code = policy_failed(c, "write a temporary store", rc);
     }
-    if (code == 0)
-        code = run_tests(c, store, &tests);
+    if (code != 0)
+        goto done;
+    rows = json_array();
+    if (rc == 0 && !(r = policy_reader_new(store)))
+        rc = -ENOMEM;
+    for (size_t i = 0; i < tests.n && rc == 0; i++) {
+        rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
+        if (rc != 0)
+            break;
+        rc = run_test(c, r, &tests.list[i], rows, &failed);
+        store_end(r->txn);
+    }
+    if (rc != 0) {
+        code = policy_failed(c, "try the policy", rc);
+        goto done;
+    }
+    table_print(c, "tests", test_columns, rows);
+    code = failed > 0 ? ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, tests.n)
+                      : ctl_note("%zu tests passed", tests.n);
+done:
+    json_decref(rows);
+    policy_reader_free(r);
     store_close(store);
     policy_tests_fini(&tests);
     return code;

@@ -5,25 +5,22 @@
  * A file is read with the rights of whoever called, and parsed and sorted, before
  * anything is opened for writing.
  *
- * The text that is edited lies in a directory of its own (0700) with a copy of
- * what it was, for diff(1). Programs are started without a shell; the editor's
- * variable may have arguments, separated by blanks ("code --wait"). What was
- * typed is never lost: unless it was applied or left as it was, the file stays
- * and is named.
+ * The text that is edited lies in a directory of its own (0700). The editor's
+ * variable may have arguments, separated by blanks ("code --wait"): the shell
+ * splits it, and evaluates nothing in it. What was typed is never lost: unless it
+ * was applied or left as it was, the file stays and is named.
  */
 #include "ctl/policy.h"
 
 #include <errno.h>
-#include <spawn.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
 
-enum { FILE_SIZE = 1 << 30, WORDS_MAX = 16 };
-extern char **environ;
+enum { FILE_SIZE = 1 << 30 };
 
 /* --- import, export ------------------------------------------------------- */
 
@@ -36,12 +33,9 @@ int policy_file_read(const char *path, enum policy_form form, struct policy *out
     size_t len;
     int rc = file_read(path, FILE_SIZE, &text, &len), code = 0;
 
-    if (rc == -ENOENT)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no file %s", path);
-    if (rc == -EFBIG)
-        return ctl_fail(EXIT_INVALID, "%s is greater than 1 GiB", path);
     if (rc != 0)
-        return ctl_fail(EXIT_FAILED, "cannot read %s: %s", path, strerror(-rc));
+        return ctl_fail(rc == -ENOENT ? EXIT_NOT_FOUND : EXIT_FAILED, "cannot read %s: %s", path,
+                        strerror(-rc));
     diags_init(&d);
     if (form == POLICY_ZONE)
         rc = zone_read(out, name, text, len, skipped, &d);
@@ -59,25 +53,23 @@ int policy_file_read(const char *path, enum policy_form form, struct policy *out
 /* What --format says, or else the end of the file's name, which may be NULL. */
 static int take_format(struct ctl *c, const char *path, bool *zone)
 {
-    const char *text = ctl_option(c, "--format"), *end = path != NULL ? strrchr(path, '.') : NULL;
+    const char *text = ctl_option(c, "--format"), *end = path ? strrchr(path, '.') : NULL;
 
-    *zone = text != NULL ? strcmp(text, "zone") == 0
-                         : end != NULL && (strcmp(end, ".zone") == 0 || strcmp(end, ".db") == 0);
-    if (text != NULL && !*zone && strcmp(text, "yaml") != 0)
+    *zone = text ? strcmp(text, "zone") == 0
+                 : end && (strcmp(end, ".zone") == 0 || strcmp(end, ".db") == 0);
+    if (text && !*zone && strcmp(text, "yaml") != 0)
         return ctl_fail(EXIT_USAGE, "--format %s: formats are yaml and zone", text);
     return 0;
 }
 
 /* The policy of the store becomes, or gets, this one. how_given: else the store must be empty. */
-static int put(struct ctl *c, struct store *store, const uint64_t *seen, const struct policy *p,
-               enum policy_how how, bool how_given)
+static int put(struct ctl *c, const uint64_t *seen, const struct policy *p, enum policy_how how,
+               bool how_given)
 {
     struct policy_counts n;
     struct policy_write w;
-    int code, rc = 0;
+    int code = policy_begin(&w, c, seen), rc = 0;
 
-    policy_write_init(&w, c);
-    code = policy_begin(&w, store, seen);
     if (code == 0) {
         rc = policy_counts_read(w.change.txn, &n);
         if (rc == 0 && (how_given || n.networks + n.pools + n.rules + n.approved == 0))
@@ -93,7 +85,7 @@ static int put(struct ctl *c, struct store *store, const uint64_t *seen, const s
 
 int policy_import(struct ctl *c)
 {
-    bool replace = ctl_option(c, "--replace") != NULL, merge = ctl_option(c, "--merge") != NULL;
+    bool replace = ctl_option(c, "--replace"), merge = ctl_option(c, "--merge");
     struct policy_tests tests = {0};
     size_t skipped = 0;
     struct policy p;
@@ -117,7 +109,7 @@ int policy_import(struct ctl *c)
     if (tests.n > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
     policy_tests_fini(&tests);
-    code = put(c, NULL, NULL, &p, how, replace || merge);
+    code = put(c, NULL, &p, how, replace || merge);
     policy_fini(&p);
     return code;
 }
@@ -133,7 +125,7 @@ int policy_export(struct ctl *c)
             EXIT_USAGE,
             "policy export writes --format yaml or zone; policy show has --json and --csv");
     if (code == 0)
-        code = policy_read(c, NULL, &p, NULL);
+        code = policy_read(c, &p, NULL);
     if (code != 0)
         return code;
     rc = zone ? zone_write(&p, stdout) : policy_text_write(&p, stdout);
@@ -145,139 +137,99 @@ int policy_export(struct ctl *c)
 
 /* --- edit ----------------------------------------------------------------- */
 
-/* Exit status, or -errno when it could not be started. */
-static int run_program(const char *const *argv)
+/* A file is $WAYMARK_EDITED to those that are started. */
+static const char editor[] =
+    "set -f; ${VISUAL:-${EDITOR:-$(command -v sensible-editor || command -v editor || "
+    "command -v nano || echo vi)}} \"$WAYMARK_EDITED\"";
+static const char diff[] = "diff -u --label policy --label edited - \"$WAYMARK_EDITED\"";
+
+static char *text_of(const struct policy *p)
 {
-    pid_t pid;
-    int status, rc;
+    char *text;
+    FILE *f = ctl_open(&text);
 
-    fflush(NULL);
-    rc = posix_spawnp(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ);
-    if (rc != 0)
-        return -rc;
-    while (waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
-}
-
-/* The user's editor, else one that is there. 0 or an exit code. */
-static int edit_file(const char *file)
-{
-    const char *commands[] = {getenv("VISUAL"), getenv("EDITOR"), "sensible-editor",
-                              "editor",         "nano",           "vi"};
-    int rc = -ENOENT;
-
-    for (size_t i = 0; i < ARRAY_LEN(commands) && rc == -ENOENT; i++) {
-        const char *argv[WORDS_MAX + 2] = {NULL};
-        char *copy = ctl_text("%s", commands[i] != NULL ? commands[i] : ""), *rest = copy;
-        int n = 0;
-
-        while (n < WORDS_MAX && (argv[n] = strtok_r(rest, " \t", &rest)) != NULL)
-            n++;
-        argv[n] = file;
-        if (n > 0)
-            rc = run_program(argv);
-        free(copy);
-        if (n > 0 && rc > 0)
-            return ctl_fail(EXIT_FAILED, "%s ended with status %d: nothing is changed", commands[i],
-                            rc);
-        if (n > 0 && rc < 0 && (rc != -ENOENT || i < 2)) /* the user's own: no other is wanted */
-            return ctl_fail(EXIT_FAILED, "cannot start %s: %s", commands[i], strerror(-rc));
-    }
-    return rc == 0 ? 0 : ctl_fail(EXIT_FAILED, "no editor was found: set VISUAL or EDITOR");
-}
-
-static char *text_of(const struct policy *p, size_t *len)
-{
-    char *text = NULL;
-    FILE *f = open_memstream(&text, len);
-
-    if (f == NULL || policy_text_write(p, f) != 0 || fclose(f) != 0)
-        exit(ctl_fail(EXIT_FAILED, "out of memory"));
+    policy_text_write(p, f);
+    ctl_close(f);
     return text;
 }
 
-static bool write_file(const char *path, const char *text, size_t len)
+/* The user's editor, else one that is there, until the text is a policy. */
+static int edit(struct ctl *c, const char *file, struct policy *out)
 {
-    FILE *f = fopen(path, "wxe");
-    bool ok = f != NULL && fwrite(text, 1, len, f) == len;
+    int code;
 
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    if (!ok)
-        ctl_fail(EXIT_FAILED, "cannot write %s: %s", path, strerror(errno));
-    return ok;
+    setenv("WAYMARK_EDITED", file, 1);
+    do {
+        fflush(NULL);
+        code = system(editor);
+        if (code != 0)
+            return ctl_fail(EXIT_FAILED, "the editor ended with status %d: nothing is changed",
+                            code / 256);
+        code = policy_file_read(file, POLICY_WHOLE, out, NULL, NULL);
+    } while (code == EXIT_INVALID && !ctl_option(c, "--yes") && isatty(STDIN_FILENO) &&
+             ctl_ask(c, "Edit again?"));
+    return code;
 }
 
 /* Shows what was edited, and does it if it is wanted. */
-static int apply_edit(struct ctl *c, struct store *store, uint64_t serial, const struct policy *p,
-                      const char *before, const char *file)
+static int apply_edit(struct ctl *c, uint64_t serial, const struct policy *p, const char *before)
 {
-    const char *const diff[] = {"diff",   "-u",   "--label", "policy", "--label",
-                                "edited", before, file,      NULL};
+    FILE *f;
 
-    if (run_program(diff) == -ENOENT)
-        ctl_note("diff is not installed: the changes follow without their lines");
-    return ctl_option(c, "--dry-run") != NULL || ctl_ask(c, "Apply this?")
-               ? put(c, store, &serial, p, POLICY_REPLACE, true)
+    fflush(NULL);
+    signal(SIGPIPE, SIG_IGN); /* diff may be missing, which the shell tells */
+    if ((f = popen(diff, "we"))) {
+        fputs(before, f);
+        pclose(f);
+    }
+    return ctl_option(c, "--dry-run") || ctl_ask(c, "Apply this?")
+               ? put(c, &serial, p, POLICY_REPLACE, true)
                : ctl_fail(EXIT_FAILED, "nothing is changed");
 }
 
 int policy_edit(struct ctl *c)
 {
-    char *dir = NULL, *file = NULL, *before = NULL, *text = NULL, *other = NULL, answer[16];
-    struct store *store = NULL;
+    char *folder, *file, *text, *other = NULL;
+    struct store *store;
     struct policy p;
     uint64_t serial;
-    size_t len, other_len;
-    int code = policy_open(c, STORE_WRITE, &store);
+    size_t len;
+    FILE *f;
+    int code = policy_open(c, STORE_WRITE, &store); /* who may not write it need not type */
 
-    if (code == 0)
-        code = policy_read(c, store, &p, &serial);
-    if (code != 0)
-        goto done;
-    text = text_of(&p, &len);
-    policy_fini(&p);
-    code = EXIT_FAILED;
-    if ((dir = policy_make_folder("waymark-edit")) == NULL)
-        goto done;
-    file = ctl_text("%s/policy.yaml", dir);
-    before = ctl_text("%s/policy.yaml.before", dir);
-    if (!write_file(file, text, len) || !write_file(before, text, len))
-        goto done;
-    do {
-        code = edit_file(file);
-        if (code == 0)
-            code = policy_file_read(file, POLICY_WHOLE, &p, NULL, NULL);
-        if (code != EXIT_INVALID || !isatty(STDIN_FILENO))
-            break;
-        fprintf(stderr, "Edit again? [Y/n] ");
-        fflush(stderr);
-    } while (fgets(answer, sizeof answer, stdin) != NULL && answer[0] != 'n' && answer[0] != 'N');
     if (code == 0) {
-        other = text_of(&p, &other_len);
-        if (other_len == len && memcmp(other, text, len) == 0)
-            ctl_line("nothing is changed, serial %llu", (unsigned long long)serial);
+        store_close(store);
+        code = policy_read(c, &p, &serial);
+    }
+    if (code != 0)
+        return code;
+    text = text_of(&p);
+    policy_fini(&p);
+    folder = policy_make_folder("waymark-edit");
+    file = ctl_text("%s/policy.yaml", folder);
+    f = fopen(file, "wxe");
+    if (!f || fputs(text, f) < 0 || fclose(f) != 0)
+        code = ctl_fail(EXIT_FAILED, "cannot write %s: %s", file, strerror(errno));
+    else
+        code = edit(c, file, &p);
+    if (code == 0) {
+        other = text_of(&p);
+        if (strcmp(other, text) == 0)
+            ctl_line("nothing is changed, serial %ju", (uintmax_t)serial);
         else
-            code = apply_edit(c, store, serial, &p, before, file);
+            code = apply_edit(c, serial, &p, text);
         free(other);
         policy_fini(&p);
     }
     other = NULL;
-    if (code != 0 && file_read(file, SIZE_MAX / 2, &other, &other_len) == 0 &&
-        (other_len != len || memcmp(other, text, len) != 0))
+    if (code != 0 && file_read(file, SIZE_MAX / 2, &other, &len) == 0 && strcmp(other, text) != 0)
         ctl_note("your text is kept in %s", file);
     else
         unlink(file);
-    unlink(before);
-    rmdir(dir); /* not with a text in it */
+    rmdir(folder); /* not with a text in it */
     free(other);
-done:
-    store_close(store);
     free(text);
-    free(before);
     free(file);
-    free(dir);
+    free(folder);
     return code;
 }

@@ -2,14 +2,13 @@
  *
  * zone.c -- SRV lines of a zone file, in and out.
  *
- *   text ──▶ logical lines ──ldns──▶ records (suffix, host) ──sort──▶ groups: a
- *   suffix and its hosts ──sort by hosts──▶ a run of equal hosts is a pool,
- *   and its suffixes are the rule fill-POOL
+ *   text ──▶ logical lines ──▶ records (suffix, host) ──sort──▶ groups: a suffix and
+ *   its hosts; each set of hosts is a pool, and its suffixes are the rule fill-POOL
  *
- * Only _vlmcs._tcp SRV records in class IN are taken; others are counted. Lines
- * are joined and directives obeyed here: ldns takes a relative $ORIGIN for an
- * absolute one, a first record without a name for the root's, and does not say
- * in which line a record began.
+ * Only _vlmcs._tcp SRV records in class IN are taken; others are counted. ldns
+ * reads the records; lines are joined and directives obeyed here: it takes a
+ * relative $ORIGIN for an absolute one, a first record without a name for the
+ * root's, and does not say in which line a record began.
  */
 #include "ctl/policy.h"
 
@@ -31,22 +30,29 @@ enum { LINE = 8192, BASE_NAME = 48 /* leaves room for "fill-" and a number */, R
 struct record {
     struct suffix suffix;
     const struct policy_host *host; /* in the tree, where each is once */
-    unsigned line;
 };
 struct group {
     const struct record *records;
-    size_t n;
+    size_t n, rule; /* rule: its number, and that of its pool */
 };
 
 struct zone {
-    const char *file; /* borrowed */
-    struct diags *d;
-    ldns_rdf *origin, *previous;
-    uint32_t ttl;
-    void *hosts;            /* tree, owned */
-    struct record *records; /* owned */
+    ldns_rdf *origin, *previous; /* previous: the name of the record before */
+    struct name owner;           /* of the record in this line; root: it is none */
+    void *hosts;                 /* tree, owned */
+    struct record *records;      /* owned */
     size_t n, skipped;
 };
+
+/* Its equal in the tree, or itself when it is the first. */
+static void *find_or_add(void *key, void **tree, int (*compare)(const void *, const void *))
+{
+    void **found = tsearch(key, tree, compare);
+
+    if (!found)
+        exit(ctl_fail(EXIT_FAILED, "out of memory"));
+    return *found;
+}
 
 /* --- lines ---------------------------------------------------------------- */
 
@@ -89,33 +95,6 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
     return !s.cut;
 }
 
-/* $ORIGIN or $TTL. NULL, or what is wrong. */
-static const char *read_directive(struct zone *z, char *line)
-{
-    const char *word = strtok_r(line, " \t", &line), *value = strtok_r(line, " \t", &line), *end;
-    ldns_rdf *origin;
-
-    if (strcasecmp(word, "$TTL") == 0) {
-        z->ttl = value != NULL ? ldns_str2period(value, &end) : 0;
-        return value == NULL || value[0] < '0' || value[0] > '9' || *end != '\0'
-                   ? "$TTL needs a number of seconds"
-                   : NULL;
-    }
-    if (strcasecmp(word, "$ORIGIN") != 0)
-        return "only $ORIGIN and $TTL are read";
-    origin = value != NULL ? ldns_dname_new_frm_str(value) : NULL;
-    if (origin == NULL)
-        return "$ORIGIN needs a domain name";
-    if (!ldns_dname_str_absolute(value) &&
-        (z->origin == NULL || ldns_dname_cat(origin, z->origin) != LDNS_STATUS_OK)) {
-        ldns_rdf_deep_free(origin);
-        return "$ORIGIN needs a name that ends with a dot";
-    }
-    ldns_rdf_deep_free(z->origin);
-    z->origin = origin;
-    return NULL;
-}
-
 /* --- records -------------------------------------------------------------- */
 
 static int by_target(const void *a, const void *b)
@@ -139,78 +118,77 @@ static bool read_name(const ldns_rdf *rdf, struct name *out)
 }
 
 /* NULL, or why the record is refused. */
-static const char *read_record(struct zone *z, const ldns_rr *rr, const struct name *owner,
-                               unsigned line)
+static const char *read_record(struct zone *z, const ldns_rr *rr)
 {
-    struct record r = {.line = line};
-    struct policy_host host = {.probe = true}, *kept, **known;
+    const ldns_rdf *target = ldns_rr_rdf(rr, 3);
+    struct policy_host host = {.probe = true}, *kept;
     char text[NAME_TEXT];
+    struct record r;
     struct name name;
     const char *why;
 
+    (void)read_name(ldns_rr_owner(rr), &z->owner); /* ldns made it */
     if (ldns_rr_get_type(rr) != LDNS_RR_TYPE_SRV || ldns_rr_get_class(rr) != LDNS_RR_CLASS_IN ||
-        !name_is_vlmcs(owner) || /* "." says "no service here" */
-        (ldns_rr_rd_count(rr) == 4 && ldns_rdf_size(ldns_rr_rdf(rr, 3)) == 1)) {
+        !name_is_vlmcs(&z->owner) || /* "." says "no service here" */
+        (target && ldns_rdf_size(target) == 1)) {
         z->skipped++;
         return NULL;
     }
-    if (ldns_rr_rd_count(rr) != 4 || !read_name(ldns_rr_rdf(rr, 3), &name))
+    if (!target || !read_name(target, &name))
         return "the data of the record does not fit its type";
     host.priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
     host.weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
     host.port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
     why = host_target_check(name_print(&name, text), &host.target);
-    name_parent(owner, 2, &name);
+    name_parent(&z->owner, 2, &name);
     if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
         why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
-    if (why == NULL)
+    if (!why)
         why = suffix_parse(&r.suffix, name_print(&name, text));
-    if (why != NULL)
+    if (why)
         return why;
-    known = tfind(&host, &z->hosts, by_target);
-    if (known == NULL) {
-        kept = ctl_alloc(NULL, sizeof *kept);
-        *kept = host;
-        known = tsearch(kept, &z->hosts, by_target);
-    }
-    if (known == NULL)
-        return "out of memory";
-    r.host = *known;
+    kept = ctl_alloc(NULL, sizeof *kept);
+    *kept = host;
+    r.host = find_or_add(kept, &z->hosts, by_target);
+    if (r.host != kept)
+        free(kept);
     if (z->n % RECORDS == 0)
         z->records = ctl_alloc(z->records, (z->n + RECORDS) * sizeof *z->records);
     z->records[z->n++] = r;
     return NULL;
 }
 
-/* What is wrong is told. */
-static void read_line(struct zone *z, char *text, unsigned line)
+/* A directive or a record. NULL, or what is wrong. */
+static const char *read_line(struct zone *z, char *line)
 {
-    struct name owner = {.labels = 0};
-    const char *why = NULL;
-    char name[NAME_TEXT];
+    const char *why, *value;
     ldns_status status;
+    ldns_rdf *origin;
     ldns_rr *rr;
 
-    if (text[strspn(text, " \t")] == '\0')
-        return;
-    if (text[0] == '$') {
-        why = read_directive(z, text);
-    } else if ((text[0] == ' ' || text[0] == '\t') && z->previous == NULL) {
-        why = "the first record needs a name";
-    } else {
-        status = ldns_rr_new_frm_str(&rr, text, z->ttl, z->origin, &z->previous);
-        if (status != LDNS_STATUS_OK) { /* then ldns has freed it */
-            why = ldns_get_errorstr_by_id(status);
-        } else {
-            (void)read_name(ldns_rr_owner(rr), &owner); /* ldns made it */
-            why = read_record(z, rr, &owner, line);
-            ldns_rr_free(rr);
-        }
+    if (line[strspn(line, " \t")] == '\0' || strncasecmp(line, "$TTL", 4) == 0)
+        return NULL; /* a rule has a TTL of its own */
+    if (strncasecmp(line, "$ORIGIN", 7) == 0) {
+        value = strtok_r(line + 7, " \t", &line);
+        origin = value ? ldns_dname_new_frm_str(value) : NULL;
+        if (!origin)
+            return "$ORIGIN needs a domain name";
+        if (z->origin && !ldns_dname_str_absolute(value))
+            ldns_dname_cat(origin, z->origin);
+        ldns_rdf_deep_free(z->origin);
+        z->origin = origin;
+        return NULL;
     }
-    if (why != NULL)
-        diags_add(z->d, z->file, line, 0, "%s%s%s",
-                  owner.labels > 0 ? name_print(&owner, name) : "", owner.labels > 0 ? ": " : "",
-                  why);
+    if (line[0] == '$')
+        return "only $ORIGIN and $TTL are read";
+    if ((line[0] == ' ' || line[0] == '\t') && !z->previous)
+        return "the first record needs a name";
+    status = ldns_rr_new_frm_str(&rr, line, POLICY_TTL_DEFAULT, z->origin, &z->previous);
+    if (status != LDNS_STATUS_OK) /* then ldns has freed it */
+        return ldns_get_errorstr_by_id(status);
+    why = read_record(z, rr);
+    ldns_rr_free(rr);
+    return why;
 }
 
 /* --- grouping ------------------------------------------------------------- */
@@ -250,117 +228,89 @@ void zone_pool_name(const struct name *target, char out[POLICY_NAME])
         str_copy(out, POLICY_NAME, "kms");
 }
 
-/* Names the pools after their first hosts, and the rules after the pools. Pools of
- * equal name get -2, -3, ... unless such a name is there by itself. */
-static void name_pools(struct policy *p)
+/* A pool with the hosts of the group, named after the first one, and its rule, named after the
+ * pool. A name that is taken gets -2, -3, ... */
+static void add_pool(struct policy *p, const struct group *g, void **names)
 {
     struct taken {
         char name[POLICY_NAME];
-        struct taken *first; /* that wanted the name */
-        unsigned n;          /* how many did */
-    } *taken = ctl_alloc(NULL, p->n_pools * sizeof *taken), **t;
-    void *tree = NULL;
-    struct str s;
+        unsigned n; /* how many wanted it */
+    } *mine = ctl_alloc(NULL, sizeof *mine), *first, *found;
+    struct policy_pool *pool = &p->pools[p->n_pools++];
+    struct policy_rule *r = &p->rules[p->n_rules++];
 
-    for (size_t i = 0; i < p->n_pools; i++) {
-        zone_pool_name(&p->pools[i].hosts->target, taken[i].name);
-        t = tsearch(&taken[i], &tree, policy_name_compare);
-        taken[i].first = t != NULL ? *t : &taken[i];
-        taken[i].n = 1;
-    }
-    for (size_t i = 0; i < p->n_pools; i++) {
-        struct taken *first = taken[i].first;
-
-        for (t = &first; t != NULL && *t != &taken[i];
-             t = tsearch(&taken[i], &tree, policy_name_compare)) {
-            str_init(&s, taken[i].name, POLICY_NAME);
-            str_addf(&s, "%s-%u", first->name, ++first->n);
-        }
-        memcpy(p->pools[i].name, taken[i].name, POLICY_NAME);
-        memcpy(p->rules[i].pool, taken[i].name, POLICY_NAME);
-        str_init(&s, p->rules[i].name, POLICY_NAME);
-        str_addf(&s, "fill-%s", taken[i].name);
-    }
-    for (size_t i = 0; i < p->n_pools; i++)
-        (void)tdelete(&taken[i], &tree, policy_name_compare);
-    free(taken);
+    *pool = (struct policy_pool){.hosts = ctl_alloc(NULL, g->n * sizeof *pool->hosts), .n = g->n};
+    for (size_t i = 0; i < g->n; i++)
+        pool->hosts[i] = *g->records[i].host;
+    mine->n = 1;
+    zone_pool_name(&pool->hosts->target, mine->name);
+    first = found = find_or_add(mine, names, policy_name_compare);
+    for (; found != mine; found = find_or_add(mine, names, policy_name_compare))
+        snprintf(mine->name, POLICY_NAME, "%.*s-%u", BASE_NAME, first->name, ++first->n);
+    policy_rule_init(r, "");
+    snprintf(r->name, POLICY_NAME, "fill-%.58s", mine->name);
+    str_copy(r->pool, POLICY_NAME, mine->name);
+    str_copy(pool->name, POLICY_NAME, mine->name);
 }
 
 static void make_policy(struct zone *z, struct policy *out)
 {
-    struct group *groups = ctl_alloc(NULL, z->n * sizeof *groups), *end;
-    size_t kept = 0, n = 0;
-    struct diags own;
+    size_t n = policy_sort_unique(z->records, z->n, sizeof *z->records, by_record), next;
+    void *groups = NULL, *names = NULL;
 
-    out->pools = ctl_alloc(NULL, z->n * sizeof *out->pools);
-    out->rules = ctl_alloc(NULL, z->n * sizeof *out->rules);
-    if (z->n > 0)
-        qsort(z->records, z->n, sizeof *z->records, by_record);
-    for (size_t i = 0; i < z->n; i++) {
-        const struct record *r = &z->records[i], *last = kept > 0 ? &z->records[kept - 1] : NULL;
+    out->pools = ctl_alloc(NULL, n * sizeof *out->pools);
+    out->rules = ctl_alloc(NULL, n * sizeof *out->rules);
+    for (size_t i = 0; i < n; i = next) {
+        struct group *g = ctl_alloc(NULL, sizeof *g), *known;
+        struct policy_rule *r;
 
-        if (last != NULL && by_record(last, r) == 0)
-            continue;
-        if (last == NULL || suffix_compare(&last->suffix, &r->suffix) != 0)
-            groups[n++] = (struct group){.records = &z->records[kept]};
-        groups[n - 1].n++;
-        z->records[kept++] = *r;
+        for (next = i + 1;
+             next < n && suffix_compare(&z->records[i].suffix, &z->records[next].suffix) == 0;)
+            next++;
+        *g = (struct group){&z->records[i], next - i, out->n_rules};
+        known = find_or_add(g, &groups, by_hosts);
+        if (known == g)
+            add_pool(out, g, &names);
+        else
+            free(g);
+        r = &out->rules[known->rule];
+        if ((r->n_suffixes & (r->n_suffixes - 1)) == 0)
+            r->suffixes = ctl_alloc(r->suffixes, 2 * (r->n_suffixes + 1) * sizeof *r->suffixes);
+        r->suffixes[r->n_suffixes++] = z->records[i].suffix;
     }
-    if (n > 0)
-        qsort(groups, n, sizeof *groups, by_hosts);
-    for (struct group *g = groups; g < groups + n; g = end) { /* a run of equal hosts */
-        struct policy_pool *p = &out->pools[out->n_pools++];
-        struct policy_rule *r = &out->rules[out->n_rules++];
-
-        for (end = g + 1; end < groups + n && by_hosts(g, end) == 0;)
-            end++;
-        *p = (struct policy_pool){.hosts = ctl_alloc(NULL, g->n * sizeof *p->hosts),
-                                  .place = {.line = g->records->line}};
-        while (p->n < g->n) {
-            p->hosts[p->n] = *g->records[p->n].host;
-            p->n++;
-        }
-        policy_rule_init(r, "");
-        r->place = r->pool_place = p->place;
-        r->suffixes = ctl_alloc(NULL, (size_t)(end - g) * sizeof *r->suffixes);
-        for (const struct group *one = g; one < end; one++)
-            r->suffixes[r->n_suffixes++] = one->records->suffix;
-    }
-    free(groups);
-    name_pools(out);
-    for (const struct policy_pool *p = out->pools; p < out->pools + out->n_pools; p++) {
-        diags_init(&own);
-        policy_pool_check(p, &own);
-        for (size_t i = 0; i < own.n; i++)
-            diags_add(z->d, z->file, p->place.line, 0, "%s", own.list[i]);
-        diags_fini(&own);
-    }
+    tdestroy(groups, free);
+    tdestroy(names, free);
 }
 
 int zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped,
               struct diags *d)
 {
-    struct zone z = {.file = file, .d = d, .ttl = POLICY_TTL_DEFAULT};
-    const char *pos = text;
+    const char *end = text + len, *why;
+    char buf[LINE], owner[NAME_TEXT];
+    struct zone z = {.n = 0};
     size_t before = d->all;
-    char buf[LINE];
 
     /* ldns allocates three times 64 KB a record, and gives them back: let them
      * stay with the process. A million records: 20 s, then 4 s. */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    for (unsigned line = 1, next = 1; pos < text + len; line = next)
-        if (next_line(&pos, text + len, buf, &next))
-            read_line(&z, buf, line);
-        else
-            diags_add(d, file, line, 0, "the line is longer than 8,190 octets");
     *out = (struct policy){.file = ctl_text("%s", file)};
+    for (unsigned line = 1, next = 1; text < end; line = next) {
+        z.owner = (struct name){.len = 1};
+        why = next_line(&text, end, buf, &next) ? read_line(&z, buf)
+                                                : "the line is longer than 8,190 octets";
+        if (why && z.owner.labels > 0)
+            diags_add(d, file, line, 0, "%s: %s", name_print(&z.owner, owner), why);
+        else if (why)
+            diags_add(d, file, line, 0, "%s", why);
+    }
     make_policy(&z, out);
-    if (skipped != NULL)
-        *skipped = z.skipped;
+    *skipped = z.skipped;
     free(z.records);
     tdestroy(z.hosts, free);
     ldns_rdf_deep_free(z.origin);
     ldns_rdf_deep_free(z.previous);
+    for (size_t i = 0; i < out->n_pools; i++) /* before hosts that are there twice are one */
+        policy_pool_check(&out->pools[i], d);
     policy_sort(out);
     if (d->all == before)
         return 0;
@@ -376,31 +326,24 @@ int zone_write(const struct policy *p, FILE *f)
 
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         const struct policy_pool *pool = policy_find(p, POLICY_POOL, r->pool);
-        bool any = r->n_networks == 0;
-        const char *why;
+        const char *why = !pool                        ? "its action delivers no pool"
+                          : r->mode != MODE_LIVE       ? "its mode is not live"
+                          : !policy_rule_has(r, "any") ? "it is for some networks only"
+                                                       : NULL;
 
-        for (size_t i = 0; i < r->n_networks; i++)
-            any |= strcmp(r->networks[i], "any") == 0;
-        why = !policy_actions[r->action].has_pool ? "its action delivers no pool"
-              : r->mode != MODE_LIVE              ? "its mode is not live"
-              : !any                              ? "it is for some networks only"
-              : pool == NULL                      ? "its pool is missing"
-                                                  : NULL;
-        if (why != NULL) {
+        if (why)
             fprintf(f, "; rule %s is left out: %s\n", r->name, why);
-            continue;
-        }
-        for (const struct suffix *s = r->suffixes; s < r->suffixes + r->n_suffixes; s++) {
+        for (const struct suffix *s = r->suffixes; !why && s < r->suffixes + r->n_suffixes; s++) {
+            bool bare = s->kind == SUFFIX_BARE;
+
             suffix_print(s, text);
-            if (s->kind == SUFFIX_ANY || s->kind == SUFFIX_BELOW) {
+            if (s->kind == SUFFIX_ANY || s->kind == SUFFIX_BELOW)
                 fprintf(f, "; %s of rule %s: a zone has no such line\n", text, r->name);
-                continue;
-            }
-            for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)
-                fprintf(f, "_vlmcs._tcp.%s%s %u IN SRV %u %u %u %s.\n",
-                        s->kind == SUFFIX_BARE ? "" : text, s->kind == SUFFIX_BARE ? "" : ".",
-                        r->ttl, (unsigned)h->priority, (unsigned)h->weight, (unsigned)h->port,
-                        name_print(&h->target, name));
+            else
+                for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)
+                    fprintf(f, "_vlmcs._tcp.%s%s %u IN SRV %u %u %u %s.\n", bare ? "" : text,
+                            bare ? "" : ".", r->ttl, (unsigned)h->priority, (unsigned)h->weight,
+                            (unsigned)h->port, name_print(&h->target, name));
         }
     }
     return ferror(f) ? -EIO : 0;

@@ -360,8 +360,7 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
 
 const char *const policy_kind_names[POLICY_KINDS + 1] = {"network", "pool", "approved", "rule",
                                                          NULL};
-/* Sorts, when it is not sorted yet, and drops doubles. The new count. */
-static size_t sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void *, const void *))
+size_t policy_sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void *, const void *))
 {
     char *base = at;
     size_t kept = 1, i = 1;
@@ -478,9 +477,9 @@ void policy_object_sort(enum policy_kind kind, void *object)
     struct policy_list *l;
 
     for (int n = 0; (l = list_of(kind, n, object)) != NULL; n++)
-        l->n = sort_unique(l->at, l->n, members[kind][n].size, members[kind][n].compare);
+        l->n = policy_sort_unique(l->at, l->n, members[kind][n].size, members[kind][n].compare);
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
-        p->hosts[i].n_addresses = (uint8_t)sort_unique(
+        p->hosts[i].n_addresses = (uint8_t)policy_sort_unique(
             p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_ip);
 }
 
@@ -508,7 +507,7 @@ void policy_sort(struct policy *p)
         for (size_t i = 0; i < l->n; i++)
             policy_object_sort(kind, policy_object(p, kind, i));
         if (kind == POLICY_APPROVED)
-            l->n = sort_unique(l->at, l->n, o->size, o->compare);
+            l->n = policy_sort_unique(l->at, l->n, o->size, o->compare);
         else if (l->n > 1) /* a double of these would leak, and readers refuse it */
             qsort(l->at, l->n, o->size, o->compare);
     }

@@ -136,6 +136,8 @@ int policy_target_compare(const struct name *, const struct name *);
 /* Sorts and drops doubles: the order that readers make and writers want. */
 void policy_sort(struct policy *);
 void policy_object_sort(enum policy_kind, void *object);
+/* Sorts, when it is not sorted yet, and drops doubles. The new count. */
+size_t policy_sort_unique(void *, size_t n, size_t size, int (*)(const void *, const void *));
 /* The ith object of a kind; borrowed, NULL behind the last. */
 void *policy_object(const struct policy *, enum policy_kind, size_t i);
 /* One more, of zeroes, at the end; NULL: out of memory. */

@@ -612,6 +612,12 @@ uint64_t policy_reader_serial(struct policy_reader *r)
     return r->serial;
 }
 
+const char *policy_digest_print(uint64_t digest, char out[POLICY_DIGEST_TEXT])
+{
+    snprintf(out, POLICY_DIGEST_TEXT, "%08x", (unsigned)(digest >> 32));
+    return out;
+}
+
 int policy_counts_read(struct store_txn *t, struct policy_counts *out)
 {
     const struct store_counts *c = store_counts(t);

@@ -156,6 +156,8 @@ struct policy_counts {
     uint64_t digest;
     uint64_t time_ms;
 };
+enum { POLICY_DIGEST_TEXT = 9 };
+const char *policy_digest_print(uint64_t digest, char out[POLICY_DIGEST_TEXT]); /* returns out */
 int policy_store_counts(struct store *, struct policy_counts *);    /* one thread at a time */
 int policy_counts_read(struct store_txn *, struct policy_counts *); /* without bytes */
 
