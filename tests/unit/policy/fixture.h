@@ -214,19 +214,27 @@ static inline int fixture_statement(struct policy_change *t, char *words)
 }
 
 /* Statements; the first refusal ends it. */
-static inline int PRINTF_LIKE(2, 3) fixture_apply(struct policy_change *t, const char *policy, ...)
+static inline int fixture_apply_list(struct policy_change *t, const char *policy, va_list args)
 {
     char *text, *save;
-    va_list args;
     int rc = 0;
 
-    va_start(args, policy);
     assert_true(vasprintf(&text, policy, args) >= 0);
-    va_end(args);
     for (char *s = strtok_r(text, ";", &save); s != NULL && rc == 0; s = strtok_r(NULL, ";", &save))
         if (strspn(s, " \n") != strlen(s))
             rc = fixture_statement(t, s + strspn(s, " \n"));
     free(text);
+    return rc;
+}
+
+static inline int PRINTF_LIKE(2, 3) fixture_apply(struct policy_change *t, const char *policy, ...)
+{
+    va_list args;
+    int rc;
+
+    va_start(args, policy);
+    rc = fixture_apply_list(t, policy, args);
+    va_end(args);
     return rc;
 }
 
@@ -253,11 +261,14 @@ static inline bool fixture_commit(struct policy_change *t)
     return t->changed;
 }
 
-static inline bool fixture_policy(struct fixture *f, const char *policy)
+static inline bool PRINTF_LIKE(2, 3) fixture_policy(struct fixture *f, const char *policy, ...)
 {
     struct policy_change *t = fixture_begin(f, 1000);
+    va_list args;
 
-    assert_int_equal(fixture_apply(t, "%s", policy), 0);
+    va_start(args, policy);
+    assert_int_equal(fixture_apply_list(t, policy, args), 0);
+    va_end(args);
     return fixture_commit(t);
 }
 

@@ -308,7 +308,7 @@ static void check_row(void **state)
     snprintf(policy, sizeof policy, "%s%s", r->policy[0] != '\0' ? OBJECTS : "", r->policy);
     fixture_folder(&f);
     fixture_open(&f);
-    fixture_policy(&f, policy);
+    fixture_policy(&f, "%s", policy);
     assert_int_equal(store_reader_begin(f.reader->txn), 0);
     for (char *one = strtok_r(asked, ";", &save); one != NULL; one = strtok_r(NULL, ";", &save)) {
         char *want = strstr(one, " = ");
