@@ -10,7 +10,9 @@
  *   host NAME = RULE POOL    who gives it to 10.20.1.1; "-": nobody; "damaged"
  *   address IP = yes|no      is it one of a host in a pool?
  *   counts = SERIAL NETWORKS POOLS RULES SUFFIXES APPROVED
- *   damage TABLE NTH OCTET   flips a bit of the nth value of the table; then it is served
+ *   damage TABLE NTH OCTET   flips a bit of the nth record of the table: of its value; of its
+ *                            key when the octet is negative; "gone": it goes. Then it is served,
+ *                            unless it is the mark of the format
  *   verify = TEXT            a part of what it says; nothing: it is sound
  *
  * and with the file:
@@ -29,59 +31,46 @@
 
 #include <lmdb.h>
 
-struct raw {
+enum { GONE = -1000 };
+
+/* As "damage", past all sums; false: there is no such octet. LMDB allows one handle per process,
+ * so the store is closed meanwhile. */
+static inline bool flip(struct fixture *f, char table, unsigned nth, int at)
+{
+    uint8_t key[600], value[4096];
+    MDB_val k = {1, &table}, v = {0, NULL};
+    MDB_cursor *cursor;
     MDB_env *env;
     MDB_txn *txn;
-    MDB_cursor *cursor;
     MDB_dbi dbi;
-};
+    bool there;
 
-/* LMDB allows one handle per process, so the store is closed meanwhile. */
-static inline void raw_open(struct fixture *f, struct raw *r)
-{
     fixture_close(f);
-    assert_int_equal(mdb_env_create(&r->env), 0);
-    assert_int_equal(mdb_env_set_mapsize(r->env, (size_t)16 << 30), 0);
-    assert_int_equal(mdb_env_open(r->env, f->path, MDB_NOTLS | MDB_NOSYNC, 0660), 0);
-    assert_int_equal(mdb_txn_begin(r->env, NULL, 0, &r->txn), 0);
-    assert_int_equal(mdb_dbi_open(r->txn, NULL, 0, &r->dbi), 0);
-    assert_int_equal(mdb_cursor_open(r->txn, r->dbi, &r->cursor), 0);
-}
-
-static inline void raw_close(struct fixture *f, struct raw *r)
-{
-    mdb_cursor_close(r->cursor);
-    assert_int_equal(mdb_txn_commit(r->txn), 0);
-    mdb_env_close(r->env);
-    fixture_open_as(f, STORE_SERVE);
-}
-
-/* Flips a bit of octet `at` of the nth value of the table. */
-static inline bool flip(struct fixture *f, char table, unsigned nth, size_t at)
-{
-    MDB_val k = {1, &table}, v;
-    uint8_t copy[4096];
-    struct raw r;
-    bool done = false;
-    int rc;
-
-    raw_open(f, &r);
-    rc = mdb_cursor_get(r.cursor, &k, &v, MDB_SET_RANGE);
-    while (rc == 0 && nth-- > 0)
-        rc = mdb_cursor_get(r.cursor, &k, &v, MDB_NEXT);
-    if (rc == 0 && *(char *)k.mv_data == table && at < v.mv_size) {
-        uint8_t key[600];
-        MDB_val to = {k.mv_size, key}, with = {v.mv_size, copy};
-
-        assert_true(v.mv_size <= sizeof copy);
-        memcpy(key, k.mv_data, k.mv_size);
-        memcpy(copy, v.mv_data, v.mv_size);
-        copy[at] ^= 0x10;
-        assert_int_equal(mdb_put(r.txn, r.dbi, &to, &with, 0), 0);
-        done = true;
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(mdb_env_set_mapsize(env, (size_t)16 << 30), 0);
+    assert_int_equal(mdb_env_open(env, f->path, MDB_NOTLS | MDB_NOSYNC, 0660), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
+    assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
+    there = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE) == 0;
+    for (unsigned i = 0; i < nth && there; i++)
+        there = mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0;
+    there = there && *(char *)k.mv_data == table && at < (int)v.mv_size;
+    if (there) {
+        k.mv_data = memcpy(key, k.mv_data, k.mv_size);
+        v.mv_data = memcpy(value, v.mv_data, v.mv_size);
+        assert_int_equal(mdb_cursor_del(cursor, 0), 0);
+        if (at != GONE) {
+            *(at < 0 ? key - at : value + at) ^= 0x10;
+            assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
+        }
     }
-    raw_close(f, &r);
-    return done;
+    mdb_cursor_close(cursor);
+    assert_int_equal(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+    if (table != 'M' || nth > 0)
+        fixture_open_as(f, STORE_SERVE);
+    return there;
 }
 
 /* "": it is sound. */
@@ -140,23 +129,20 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
                               size_t size)
 {
     char *save, *first = strtok_r(words, " ", &save);
+    struct policy_counts c;
+    struct addr a;
 
     if (strcmp(verb, "ask") == 0) {
         snprintf(out, size, "%s", outcome(f, first, strtok_r(NULL, " ", &save)));
     } else if (strcmp(verb, "host") == 0) {
         script_host(f, first, out, size);
     } else if (strcmp(verb, "address") == 0) {
-        struct addr a;
-        bool yes;
-
         assert_int_equal(addr_parse(&a, first, 53), 0); /* a client's port does not count */
         assert_int_equal(store_reader_begin(f->reader->txn), 0);
-        yes = policy_is_host_address(f->reader, &a);
+        snprintf(out, size, "%s", policy_is_host_address(f->reader, &a) ? "yes" : "no");
         store_end(f->reader->txn);
-        snprintf(out, size, "%s", yes ? "yes" : "no");
     } else if (strcmp(verb, "counts") == 0) {
-        struct policy_counts c = counts_of(f);
-
+        c = counts_of(f);
         snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
                  (int)c.rules, (int)c.suffixes, (int)c.approved);
     } else {
@@ -223,59 +209,54 @@ static inline bool script_file(struct fixture *f, const char *verb, char *words)
     return true;
 }
 
+/* A change, and what becomes of it. False: it is no such verb. */
+static inline bool script_change(struct fixture *f, const char *verb, char *words)
+{
+    bool refused = strcmp(verb, "refused") == 0, aborted = strcmp(verb, "abort") == 0;
+    const char *want = refused ? strsep(&words, " ") : "done", *got;
+    struct policy_change *t;
+
+    if (!refused && !aborted && strcmp(verb, "change") != 0 && strcmp(verb, "same") != 0)
+        return false;
+    t = fixture_begin(f, 1000);
+    got = script_code(fixture_apply(t, "%s", words));
+    if (strcmp(got, want) != 0)
+        fail_msg("%s: %s, not %s", words, got, want);
+    if (aborted)
+        policy_change_abort(t);
+    else
+        assert_true(policy_change_commit(t) == 0 || refused);
+    assert_int_equal(t->changed, verb[0] == 'c');
+    return true;
+}
+
 static inline void script_line(struct fixture *f, char *line)
 {
-    char seen[300] = "", *save, *verb = strtok_r(line, " ", &save);
-    char *words = save != NULL ? save : (char[]){""}, *want = strstr(words, "= ");
-    struct policy_change *t;
-    int rc;
+    char seen[300] = "", *words = line, *verb = strsep(&words, " "), *want;
 
-    if (strcmp(verb, "change") == 0 || strcmp(verb, "same") == 0 || strcmp(verb, "abort") == 0) {
-        t = fixture_begin(f, 1000);
-        rc = fixture_apply(t, "%s", words);
-        if (rc != 0)
-            fail_msg("%s: %s", words, script_code(rc));
-        if (verb[0] == 'a')
-            policy_change_abort(t);
-        else
-            assert_int_equal(fixture_commit(t), verb[0] == 'c');
+    words = words != NULL ? words : verb + strlen(verb);
+    if (script_change(f, verb, words) || script_file(f, verb, words))
         return;
-    }
-    if (strcmp(verb, "refused") == 0) {
-        char *code = strtok_r(NULL, " ", &save);
-
-        t = fixture_begin(f, 1000);
-        rc = fixture_apply(t, "%s", save);
-        if (strcmp(script_code(rc), code) != 0)
-            fail_msg("%s: %s, not %s", save, script_code(rc), code);
-        (void)policy_change_commit(t);
-        assert_false(t->changed);
-        return;
-    }
     if (strcmp(verb, "damage") == 0) {
-        const char *table = strtok_r(NULL, " ", &save), *nth = strtok_r(NULL, " ", &save);
+        const char *table = strsep(&words, " "), *nth = strsep(&words, " ");
 
-        assert_true(flip(f, *table, (unsigned)atoi(nth), (size_t)atoi(save)));
+        assert_true(flip(f, *table, (unsigned)atoi(nth), *words == 'g' ? GONE : atoi(words)));
         return;
     }
-    if (script_file(f, verb, words))
-        return;
-    if (want == NULL)
-        want = strstr(words, "=");
+    want = strstr(words, "= ");
+    want = want != NULL ? want : strstr(words, "=");
     assert_non_null(want);
     *want = '\0';
     want += want[1] == ' ' ? 2 : 1;
     if (strcmp(verb, "verify") == 0) {
         verify_says(f, want);
-        return;
+    } else if (strcmp(verb, "open") == 0) {
+        script_open(f, strsep(&words, " "), want);
+    } else {
+        script_see(f, verb, words, seen, sizeof seen);
+        if (strcmp(seen, want) != 0)
+            fail_msg("%s %s: %s, not %s", verb, words, seen, want);
     }
-    if (strcmp(verb, "open") == 0) {
-        script_open(f, strtok_r(words, " ", &save), want);
-        return;
-    }
-    script_see(f, verb, words, seen, sizeof seen);
-    if (strcmp(seen, want) != 0)
-        fail_msg("%s %s: %s, not %s", verb, words, seen, want);
 }
 
 struct script {

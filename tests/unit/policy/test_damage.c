@@ -43,6 +43,17 @@ static const struct script scripts[] = {
     {"damaged: address and name of a host", "change " HOSTS "\ndamage D 0 3\ndamage H 0 3\n"
                                             "host k.c.d = damaged\nhost m.c.d = -\n"},
     {"damaged: user of a host's pool", "change " HOSTS "\ndamage P 0 3\nhost k.c.d = damaged\n"},
+    {"damaged: an entry's key fell back", "change " BASE "\ndamage s 0 -11\n" /* cobp */
+                                          "ask corp.example 10.1.1.1 = missing damaged -\n"},
+    {"damaged: an entry's key fell forward", "change " BASE "\ndamage s 0 -10\n"
+                                             "ask corp.example 10.1.1.1 = missing damaged -\n"},
+    {"damaged: a record is gone, all that is there is whole",
+     "change " BASE "\ndamage r 1 gone\nverify = not what their sum says\n"
+     "open write = not what their sum says\n"},
+    {"damaged: the state is gone", "change " BASE "\ndamage M 1 gone\n"
+                                   "open write = not what their sum says\n"},
+    {"damaged: the format", "damage M 0 9\nopen serve = another program\n"
+                            "open write = is damaged: 1 of its 2\n"},
     {"file: as long as what is used", "change " BASE "\ncut -0\nopen write =\n"
                                       "ask corp.example 10.1.1.1 = filled rule r\n"},
     {"file: cut by an octet", "change " BASE "\ncut -1\nopen read = is behind the end\n"
@@ -65,26 +76,6 @@ static const struct script scripts[] = {
     {"file: of an older version", "mark 3\nopen write = an older Waymark\n"},
 };
 
-/* All that is there is whole, and something is not there. */
-static void a_record_that_is_gone(void **state)
-{
-    struct fixture *f = *state;
-    MDB_val keys[] = {{6, (char[]){"Mstate"}}, {2, (char[]){"rz"}}};
-    struct raw r;
-
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        fixture_policy(f, BASE);
-        raw_open(f, &r);
-        assert_int_equal(mdb_del(r.txn, r.dbi, &keys[i], NULL), 0);
-        raw_close(f, &r);
-        verify_says(f, "not what their sum says");
-        script_open(f, "write", "not what their sum says");
-        fixture_remove(f);
-        fixture_folder(f);
-        fixture_open(f);
-    }
-}
-
 /* Every bit position of every value: the right answer, or damaged. */
 static void never_another_answer(void **state)
 {
@@ -95,43 +86,13 @@ static void never_another_answer(void **state)
     for (size_t i = 0; i < sizeof tables; i++)
         for (unsigned nth = tables[i] == 'M'; nth < 3;
              nth++) /* without the format, it does not open */
-            for (size_t at = 0; flip(f, tables[i], nth, at); at++) {
+            for (int at = 0; flip(f, tables[i], nth, at); at++) {
                 const char *got = outcome(f, "corp.example", "10.20.1.1");
                 if (strcmp(got, "filled rule r") != 0)
                     assert_string_equal(got, "missing damaged -");
                 assert_true(flip(f, tables[i], nth, at)); /* back */
             }
     assert_string_equal(outcome(f, "corp.example", "10.20.1.1"), "filled rule r");
-}
-
-/* An entry whose key fell over is not found; its neighbour gives it away. */
-static void key_fell_over(struct fixture *f, uint8_t bit)
-{
-    uint8_t key[] = "sexample\0corp\0\0\0r", value[9];
-    MDB_val k = {sizeof key - 1, key}, v;
-    struct raw r;
-
-    fixture_policy(f, BASE);
-    raw_open(f, &r);
-    assert_int_equal(mdb_get(r.txn, r.dbi, &k, &v), 0);
-    assert_int_equal(v.mv_size, sizeof value);
-    memcpy(value, v.mv_data, sizeof value);
-    assert_int_equal(mdb_del(r.txn, r.dbi, &k, NULL), 0);
-    key[11] ^= bit;
-    v.mv_data = value;
-    assert_int_equal(mdb_put(r.txn, r.dbi, &k, &v, 0), 0);
-    raw_close(f, &r);
-    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "missing damaged -");
-}
-
-static void a_key_that_fell_forward(void **state)
-{
-    key_fell_over(*state, 1); /* cosp */
-}
-
-static void a_key_that_fell_back(void **state)
-{
-    key_fell_over(*state, 2); /* copp */
 }
 
 /* --- files, rights, places ------------------------------------------------------ */
@@ -152,21 +113,6 @@ static void missing_and_made(void **state)
     snprintf(path, sizeof path, "%s/none/none", f->dir);
     assert_int_equal(store_open(&s, path, STORE_READ, NULL), -ENOENT);
     assert_int_equal(store_open(&s, path, STORE_WRITE, NULL), -ENOENT);
-}
-
-static void somebody_elses(void **state)
-{
-    struct fixture *f = *state;
-    MDB_val k = {7, (char[]){"Mformat"}}, v = {5, (char[]){"hello"}};
-    struct raw r;
-
-    raw_open(f, &r);
-    assert_int_equal(mdb_put(r.txn, r.dbi, &k, &v, 0), 0);
-    mdb_cursor_close(r.cursor);
-    assert_int_equal(mdb_txn_commit(r.txn), 0);
-    mdb_env_close(r.env);
-    script_open(f, "serve", "another program");
-    script_open(f, "write", "is damaged: 1 of its 2");
 }
 
 /* In a process of its own, as somebody who may only read. Exit code 0: as it should be. */
@@ -350,12 +296,8 @@ static void two_begin_at_once(void **state)
 int main(void)
 {
     ROWS(scripts, script_run);
-    FIXTURE_TEST(a_record_that_is_gone);
     FIXTURE_TEST(never_another_answer);
-    FIXTURE_TEST(a_key_that_fell_forward);
-    FIXTURE_TEST(a_key_that_fell_back);
     FIXTURE_TEST(missing_and_made);
-    FIXTURE_TEST(somebody_elses);
     FIXTURE_TEST(a_folder_that_is_read_only);
     FIXTURE_TEST(places_for_readers);
     FIXTURE_TEST(disk_full);
