@@ -97,48 +97,56 @@ static void never_another_answer(void **state)
 
 /* --- files, rights, places ------------------------------------------------------ */
 
+/* run() in a process of its own, at once; it must return true. */
+static pid_t in_child(struct fixture *f, bool (*run)(struct fixture *))
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(!run(f));
+    return pid;
+}
+
+static void ended_well(pid_t pid)
+{
+    int status;
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 static void missing_and_made(void **state)
 {
     struct fixture *f = *state;
     const char *const paths[] = {f->path, f->data, f->lock};
     const mode_t modes[] = {0750, 0640, 0660};
-    struct store *s = NULL;
     struct stat st;
-    char path[100];
 
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         assert_int_equal(stat(paths[i], &st), 0);
         assert_int_equal(st.st_mode & 0777, modes[i]);
     }
-    snprintf(path, sizeof path, "%s/none/none", f->dir);
-    assert_int_equal(store_open(&s, path, STORE_READ, NULL), -ENOENT);
-    assert_int_equal(store_open(&s, path, STORE_WRITE, NULL), -ENOENT);
+    strcat(f->path, "/none/none");
+    assert_int_equal(store_open(&(struct store *){0}, f->path, STORE_READ, NULL), -ENOENT);
+    assert_int_equal(store_open(&(struct store *){0}, f->path, STORE_WRITE, NULL), -ENOENT);
 }
 
-/* In a process of its own, as somebody who may only read. Exit code 0: as it should be. */
-static int reads_only(struct fixture *f)
+static bool reads(struct fixture *f, enum store_access access)
 {
-    const int all[] = {STORE_SERVE, STORE_READ};
-    struct diags d;
+    bool well = store_open(&f->store, f->path, access, NULL) == 0 &&
+                (f->reader = policy_reader_new(f->store)) != NULL &&
+                store_health(f->store).unlocked && store_verify(f->store, NULL, NULL) == 0 &&
+                strcmp(outcome(f, "corp.example", "10.1.1.1"), "filled rule r") == 0 &&
+                counts_of(f).serial == 1;
 
-    if (setgid(65534) != 0 || setuid(65534) != 0)
-        return 1;
-    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-        if (store_open(&f->store, f->path, (enum store_access)all[i], NULL) != 0)
-            return 2;
-        f->reader = policy_reader_new(f->store);
-        if (f->reader == NULL || !store_health(f->store).unlocked)
-            return 3;
-        if (strcmp(outcome(f, "corp.example", "10.1.1.1"), "filled rule r") != 0)
-            return 4;
-        if (counts_of(f).serial != 1 || store_verify(f->store, NULL, NULL) != 0)
-            return 5;
-        fixture_close(f);
-    }
-    diags_init(&d);
-    if (store_open(&f->store, f->path, STORE_WRITE, &d) != -EACCES || d.n != 1)
-        return 6;
-    return strstr(d.list[0], "Permission denied") != NULL ? 0 : 7;
+    fixture_close(f);
+    return well;
+}
+
+static bool reads_only(struct fixture *f)
+{
+    return setgid(65534) == 0 && setuid(65534) == 0 && reads(f, STORE_SERVE) &&
+           reads(f, STORE_READ) && store_open(&f->store, f->path, STORE_WRITE, NULL) == -EACCES;
 }
 
 static void a_folder_that_is_read_only(void **state)
@@ -148,28 +156,20 @@ static void a_folder_that_is_read_only(void **state)
     if (geteuid() != 0)
         skip(); /* needs to become somebody else */
     fixture_policy(f, BASE);
-    fixture_close(f);
-    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
-    assert_false(store_health(f->store).unlocked);
-    fixture_close(f);
-    assert_int_equal(unlink(f->lock), 0); /* made again where that can be done */
-    assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
-    assert_false(store_health(f->store).unlocked);
+    for (int with_lock = 1; with_lock >= 0; with_lock--) {
+        if (!with_lock)
+            assert_int_equal(unlink(f->lock), 0); /* made again where that can be done */
+        fixture_serve(f);
+        assert_false(store_health(f->store).unlocked);
+    }
     fixture_close(f);
     assert_int_equal(chmod(f->dir, 0755), 0);
     assert_int_equal(chmod(f->path, 0755), 0);
     assert_int_equal(chmod(f->data, 0644), 0);
-    for (int with_lock = 1; with_lock >= 0; with_lock--) {
-        int status;
-        pid_t pid;
-
-        assert_int_equal(with_lock ? chmod(f->lock, 0644) : unlink(f->lock), 0);
-        pid = fork();
-        if (pid == 0)
-            _exit(reads_only(f));
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
-    }
+    assert_int_equal(chmod(f->lock, 0644), 0);
+    ended_well(in_child(f, reads_only));
+    assert_int_equal(unlink(f->lock), 0);
+    ended_well(in_child(f, reads_only));
 }
 
 /* As many workers as there may be, and some tools beside them. */
@@ -195,12 +195,12 @@ static void places_for_readers(void **state)
 static void disk_full(void **state)
 {
     struct fixture *f = *state;
-    struct rlimit small = {.rlim_cur = 65536, .rlim_max = RLIM_INFINITY}, before;
+    struct rlimit small, before;
     struct policy_change *t;
 
     fixture_policy(f, BASE);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small.rlim_max = before.rlim_max;
+    small = (struct rlimit){65536, before.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     t = fixture_begin(f, 1);
     fixture_many(t, "r", 5000);
@@ -241,26 +241,35 @@ static void many_changes_do_not_grow_it(void **state)
     assert_sound(f);
 }
 
+/* It does not close: its place is a dead reader's. */
+static bool changes_it(struct fixture *f)
+{
+    fixture_open(f);
+    return fixture_policy(f, "rule r deny corp.example");
+}
+
 static void another_process_is_seen(void **state)
 {
     struct fixture *f = *state;
-    int status;
     pid_t pid;
 
     fixture_policy(f, BASE);
     fixture_close(f);
-    pid = fork();
-    if (pid == 0) {
-        fixture_open(f);
-        fixture_policy(f, "rule r deny corp.example");
-        _exit(0); /* without closing: its slot is a dead reader's */
-    }
+    pid = in_child(f, changes_it);
     fixture_open(f); /* at the same time, or not: both are fine */
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
+    ended_well(pid);
     assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "denied rule r");
     store_sweep(f->store);
     assert_int_equal(store_sweep(f->store), 0);
+}
+
+static int gate[2];
+
+static bool begins(struct fixture *f)
+{
+    char octet;
+
+    return read(gate[0], &octet, 1) == 1 && store_open(&f->store, f->path, STORE_WRITE, NULL) == 0;
 }
 
 /* A daemon and a tool make the same store: neither takes the other's beginning for a ruin. */
@@ -268,29 +277,21 @@ static void two_begin_at_once(void **state)
 {
     struct fixture *f = *state;
 
-    fixture_close(f);
+    assert_int_equal(pipe(gate), 0);
     for (int i = 0; i < 100; i++) {
-        int begin[2], status;
-        char octet;
         pid_t pid;
 
+        fixture_close(f);
         unlink(f->data);
         unlink(f->lock);
-        assert_int_equal(pipe(begin), 0);
-        pid = fork();
-        if (pid == 0) {
-            (void)!read(begin[0], &octet, 1);
-            _exit(store_open(&f->store, f->path, STORE_WRITE, NULL) != 0);
-        }
-        assert_int_equal(write(begin[1], "", 1), 1);
-        assert_int_equal(store_open(&f->store, f->path, STORE_SERVE, NULL), 0);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_int_equal(status, 0);
-        close(begin[0]);
-        close(begin[1]);
+        pid = in_child(f, begins);
+        assert_int_equal(write(gate[1], "", 1), 1);
+        fixture_open_as(f, STORE_SERVE);
+        ended_well(pid);
         assert_int_equal(counts_of(f).serial, 0);
-        fixture_close(f);
     }
+    close(gate[0]);
+    close(gate[1]);
 }
 
 int main(void)
