@@ -266,17 +266,20 @@ static int make_database_file(const char *dir, const char *path)
 
 int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
+    const bool makes = wal_bytes > 0 || dir == NULL;
     const int flags =
-        (wal_bytes > 0 ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
+        (makes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     struct audit_store *s = calloc(1, sizeof *s);
-    char path[PATH_MAX], sql[256];
-    int rc, yes = 1;
+    char path[PATH_MAX] = ":memory:", sql[256];
+    int rc = 0, yes = 1;
 
     if (s == NULL)
         return -ENOMEM;
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* which is a lock for each allocation */
-    snprintf(path, sizeof path, "%s/audit.db", dir);
-    rc = wal_bytes > 0 ? make_database_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
+    if (dir != NULL) {
+        snprintf(path, sizeof path, "%s/audit.db", dir);
+        rc = wal_bytes > 0 ? make_database_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
+    }
     if (rc == 0) {
         rc = sqlite3_open_v2(path, &s->db, flags, NULL);
         rc = s->db == NULL ? -ENOMEM : error_of(s->db, rc);
@@ -293,7 +296,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     if (rc == 0)
         rc = check(s, path, d);
     if (rc == 0)
-        rc = wal_bytes > 0 ? error_of(s->db, create(s->db)) : -ENOENT;
+        rc = makes ? error_of(s->db, create(s->db)) : -ENOENT;
     if (rc >= 0 && wal_bytes > 0) {
         snprintf(sql, sizeof sql,
                  "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"

@@ -46,8 +46,9 @@
 struct audit_store; /* opaque */
 
 /* To write: makes the directory and the file if need be. wal_bytes: how long the log may
- * become before it is written into the database; 0: to read. 0; -ENOENT nothing to read;
- * -EBADMSG with path and remedy in d; -errno, for the writer with a sentence in d. */
+ * become before it is written into the database; 0: to read; dir NULL: an empty one. 0;
+ * -ENOENT nothing to read; -EBADMSG with path and remedy in d; -errno, for the writer with
+ * a sentence in d. */
 int audit_store_open(struct audit_store **, const char *dir, uint64_t wal_bytes, struct diags *d);
 void audit_store_close(struct audit_store *);
 

@@ -19,7 +19,7 @@
 #include "wire/kms.h"
 
 enum { STORY = 20 /* events of a client */, PICK_STEP = 20000 };
-static const uint64_t day_ms = 86400000, hour_ms = 3600000;
+static const int64_t day_ms = 86400000, hour_ms = 3600000;
 
 /* clang-format off */
 #define NUMBER(key, rank) {key, NULL, COLUMN_NUMBER, rank}
@@ -80,22 +80,24 @@ static const struct column rule_columns[] = {
     SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
     "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule" own
 #define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SCHEMA_SLOTS ")"
+#define CLIENT "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS "," \
+    "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\"," \
+    "(SELECT json_group_array(json_object('suffix',u.name,'verdict'," \
+    SCHEMA_WORD("verdict", "s.verdict") ",'outcome'," \
+    SCHEMA_WORD("outcome", "s.outcome") ",'last_asked'," \
+    SCHEMA_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\"," \
+    "(SELECT " SCHEMA_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SCHEMA_SLOTS \
+    " ORDER BY s.last DESC LIMIT 1) AS last_outcome," \
+    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host," \
+    "nullif(n.host_at,0) AS last_host_at," \
+    "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms"
+/* The outcomes of a row in words: "7 filled, 2 missing". */
+#define TOLD(name) "||iif(" #name ">0,', '||" #name "||' " #name "','')"
+#define OUTCOMES(update) "ifnull(nullif(substr(''" SCHEMA_OUTCOMES(TOLD) \
+    "||iif(" update ">0,', '||" update "||' update',''),3),''),'-') AS outcomes"
 
 static const struct audit_list lists[] = {
-    {"clients", OF_CLIENT | OF_NO_HOST | OF_ADDRESS, "client n", "n.id",
-     "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS ","
-     "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\","
-     "(SELECT json_group_array(json_object('suffix',u.name,'verdict',"
-     SCHEMA_WORD("verdict", "s.verdict") ",'outcome',"
-     SCHEMA_WORD("outcome", "s.outcome") ",'last_asked',"
-     SCHEMA_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\","
-     "(SELECT " SCHEMA_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SCHEMA_SLOTS
-     " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
-     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,"
-     "nullif(n.host_at,0) AS last_host_at,"
-     "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms",
-     "last_asked",
-     client_columns,
+    {"clients", OF_CLIENT | OF_NO_HOST, "client n", "n.id", CLIENT, "last_asked", client_columns,
      "A client is an address: NAT hides many behind one, DHCP gives one to many. "
      "A client that asks another resolver, or has a host cached, is not listed."},
     {"suffixes", OF_SUFFIX, "suffix n", "n.id", NAMED("suffix", ""), "attempts", suffix_columns,
@@ -113,13 +115,15 @@ static const struct audit_list lists[] = {
 #define SUM(name) ",ifnull(sum(" #name "),0) AS " #name
 #define META(key) "(SELECT value FROM meta WHERE name='" key "') AS " key
 static const char summary_sql[] =
-    "SELECT * FROM (SELECT ifnull(sum(questions),0) AS questions,"
-    "ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM) ",ifnull(sum(updates),0) AS \"update\""
-    " FROM hour WHERE id>=%llu AND id*3600000<%llu),"
+    "SELECT %lld AS since,%lld AS until,*," OUTCOMES("\"update\"") ","
+    "recorded+counted+dropped AS all_questions,(recorded+counted+dropped)||' = '||recorded||' recorded + '||"
+    "counted||' counted + '||dropped||' dropped' AS account,(store_bytes/1024)||'K' AS store_size FROM"
+    " (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM)
+    ",ifnull(sum(updates),0) AS \"update\""
+    " FROM hour WHERE id>=%lld AND id*3600000<%lld),"
     "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
     "(SELECT count(*) AS suffixes FROM main.suffix WHERE name<>'(other)'),"
-    "(SELECT recorded+counted+dropped AS all_questions,* FROM"
-    " (SELECT " META("recorded") "," META("counted") "," META("dropped") ")),"
+    "(SELECT " META("recorded") "," META("counted") "," META("dropped") "),"
     "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
     "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,"
     "(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
@@ -134,46 +138,38 @@ static const char summary_sql[] =
 
 /* clang-format off */
 #define IS(name) ",sum(outcome='" #name "')"
-#define SPAN "max(ms),min(ms),max(id) AS event,count(*),sum(NOT repeat)" SCHEMA_OUTCOMES(IS) IS(update)
+/* last first event questions attempts and the outcomes; a row that stands for a rule in shadow has none. */
+#define SPAN "max(ms),min(ms),max(id) AS event,sum(outcome<>''),sum(NOT repeat)" SCHEMA_OUTCOMES(IS) IS(update)
 #define ID_OF(list, word) "ifnull((SELECT id FROM " list " WHERE word=" word "),0)"
 #define LAST_OF ID_OF("verdict", "p.verdict") "," ID_OF("outcome", "p.outcome")
-#define RULE "(SELECT id FROM rule WHERE name=p.rule)"
+/* What a row says of its last event it takes from that. */
+#define LAST_EVENT "g JOIN picked p ON p.id=g.event"
+#define NAMES(table, key, from, own, own_sums, unapproved) \
+    "INSERT INTO temp." table "(id,name" SCHEMA_HOUR ",clients" own ",verdict,outcome,rule,unapproved) " \
+    "SELECT row_number() OVER (),g.*," LAST_OF ",(SELECT id FROM rule WHERE name=p.rule)," unapproved \
+    " FROM (SELECT " key "," SPAN ",count(DISTINCT address)" own_sums " FROM " from " GROUP BY 1)" LAST_EVENT
 
 static const char *const ledger_tables[] = {"client", "suffix", "host", "rule", "hour", "client_suffix"};
 
-static const char picked_sql[] =
-    "CREATE TEMP TABLE picked(id INTEGER PRIMARY KEY,ms,address,suffix,repeat,outcome,verdict,"
-    "rule,would_rule,real_hosts,unapproved,answer,asks)";
+#define PICKED "ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved,answer,asks"
 #define PICK \
     "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule," \
     "real_hosts,unapproved,answer,type IN('SRV','ANY') AND outcome<>'update' FROM events WHERE kind='event'"
 
-/* What a row says of its last event it takes from that. */
-#define GROUPED "SELECT row_number() OVER (),g.*,"
-#define LAST_EVENT "g JOIN picked p ON p.id=g.event"
 static const char *const ledger_sql[] = {
     "CREATE INDEX temp.by_address ON picked(address,id)",
-    "INSERT INTO temp.rule(id,name" SCHEMA_HOUR ",clients,would,outcome) "
-    GROUPED "0," ID_OF("outcome", "p.outcome")
-    " FROM (SELECT rule," SPAN ",count(DISTINCT address) FROM picked WHERE rule<>'' GROUP BY rule)"
-    LAST_EVENT,
-    "INSERT INTO temp.rule(id,name,first,last,clients" SCHEMA_COUNTS(SCHEMA_COLUMN) ")"
-    " SELECT (SELECT count(*) FROM temp.rule)+row_number() OVER (),would_rule,min(ms),max(ms),"
-    "count(DISTINCT address),0,0,0,0,0,0,0,0,0,0,0"
-    " FROM picked WHERE would_rule NOT IN(SELECT name FROM temp.rule) GROUP BY would_rule",
-    "UPDATE temp.rule SET would=(SELECT count(*) FROM picked WHERE would_rule=name)",
-    "INSERT INTO temp.suffix(id,name" SCHEMA_HOUR ",clients,verdict,outcome,rule) "
-    GROUPED LAST_OF "," RULE
-    " FROM (SELECT suffix," SPAN ",count(DISTINCT address) FROM picked GROUP BY suffix)" LAST_EVENT,
+    "INSERT INTO picked(" PICKED ") SELECT ms,address,suffix,1,'',verdict,would_rule,'','','','',0"
+    " FROM picked WHERE would_rule<>''",
+    NAMES("rule", "rule", "picked WHERE rule<>''", ",would", ",sum(outcome='')", "0"),
+    "DELETE FROM picked WHERE outcome=''",
+    NAMES("suffix", "suffix", "picked", "", "", "0"),
     "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host"
     " FROM picked p,json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
-    "INSERT INTO temp.host(id,name" SCHEMA_HOUR ",clients,delivered,verdict,outcome,rule,unapproved) "
-    GROUPED LAST_OF "," RULE ",instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0"
-    " FROM (SELECT host," SPAN ",count(DISTINCT address),"
-    "sum(instr(' '||lower(answer)||' ',' '||host||' ')>0)"
-    " FROM named JOIN picked USING(id) GROUP BY host)" LAST_EVENT,
+    NAMES("host", "host", "named JOIN picked USING(id)", ",delivered",
+          ",sum(instr(' '||lower(answer)||' ',' '||host||' ')>0)",
+          "instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0"),
     "INSERT INTO temp.client(id,name" SCHEMA_HOUR ",host_at,host,no_host_since,cadence_s) "
-    GROUPED "(SELECT h.id FROM picked p JOIN temp.host h"
+    "SELECT row_number() OVER (),g.*,(SELECT h.id FROM picked p JOIN temp.host h"
     " ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
     " WHERE p.address=g.address AND p.answer<>'' ORDER BY p.id DESC LIMIT 1),"
     "(SELECT min(ms) FROM picked p"
@@ -189,7 +185,7 @@ static const char *const ledger_sql[] = {
     " FROM picked GROUP BY address,suffix)" LAST_EVENT
     " JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
     "INSERT INTO temp.hour(id" SCHEMA_HOUR ")"
-    " SELECT ms/3600000," SPAN " FROM picked GROUP BY ms/3600000",
+    " SELECT ms/3600000," SPAN " FROM picked GROUP BY 1",
 };
 /* clang-format on */
 
@@ -209,7 +205,7 @@ static int ledger_of_events(struct audit *a)
             code = audit_run(a, NULL, "CREATE INDEX temp.%s_by_id ON %s(id)", name, name);
     }
     if (code == 0)
-        code = audit_run(a, NULL, "%s", picked_sql);
+        code = audit_run(a, NULL, "CREATE TEMP TABLE picked(id INTEGER PRIMARY KEY," PICKED ")");
     for (; code == 0 && first <= last; first += PICK_STEP)
         code = audit_run(a, NULL, PICK " AND sequence>=%lld AND sequence<%lld%s", (long long)first,
                          (long long)first + PICK_STEP, where);
@@ -222,7 +218,7 @@ static int ledger_of_events(struct audit *a)
 
 static int run_list(struct ctl *c)
 {
-    bool table = c->format == FORMAT_TABLE;
+    const bool table = c->format == FORMAT_TABLE;
     const struct audit_list *l = lists;
     json_t *rows = json_array();
     int64_t n = 0, oldest = 0;
@@ -233,47 +229,28 @@ static int run_list(struct ctl *c)
     while (strcmp(l->plural, c->verb->verb) != 0)
         l++;
     code = audit_begin(&a, c, l->columns, NULL);
-    if (code == 0 && a.store != NULL &&
-        (a.since_ms > 0 || a.until_ms > 0 || (a.given & ~l->own) != 0)) {
-        if ((code = ledger_of_events(&a)) != 0 ||
-            (code = audit_number(&a, &n, "SELECT count(*) FROM picked")) != 0 ||
-            (code = audit_number(&a, &oldest, "SELECT min(ms) FROM picked")) != 0)
-            goto done;
-        if (table)
+    if (code == 0 && (a.since_ms > 0 || a.until_ms > 0 || (a.given & ~l->own) != 0)) {
+        code = ledger_of_events(&a);
+        if (code == 0)
+            code = audit_number(&a, &n, "SELECT count(*) FROM picked");
+        if (code == 0)
+            code = audit_number(&a, &oldest, "SELECT min(ms) FROM picked");
+        if (code == 0 && table)
             ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
                      (long long)n, n > 0 ? ", the oldest of " : "",
                      n > 0 ? time_print_local((uint64_t)oldest, text) : "");
     }
-    if (code == 0 && a.store != NULL)
+    if (code == 0)
         code = audit_rows(&a, l, a.limit, rows);
-    if (code != 0)
-        goto done;
-    if (!table || json_array_size(rows) > 0)
+    if (code == 0 && (!table || json_array_size(rows) > 0))
         table_print(c, l->plural, l->columns, rows);
-    else if (a.store != NULL)
+    else if (code == 0 && !a.absent)
         ctl_note("no %s match", l->plural);
-    if (table && a.store != NULL)
+    if (code == 0 && table && !a.absent)
         ctl_note("%s", l->foot);
-done:
     json_decref(rows);
     audit_end(&a);
     return code;
-}
-
-/* Sets "outcomes" of a row that has their numbers: "7 filled, 2 missing". */
-static void add_outcomes(json_t *row)
-{
-    char text[256];
-    struct str s;
-
-    str_init(&s, text, sizeof text);
-    for (int i = 1; i < OUTCOMES; i++) {
-        json_int_t n = json_integer_value(json_object_get(row, outcome_names[i]));
-
-        if (n > 0)
-            str_addf(&s, "%s%lld %s", s.len > 0 ? ", " : "", (long long)n, outcome_names[i]);
-    }
-    (void)json_object_set_new(row, "outcomes", json_string(s.len > 0 ? text : "-"));
 }
 
 /* --- a client's story ------------------------------------------------------------------------ */
@@ -301,72 +278,30 @@ static const struct column story_suffixes[] = {
 };
 
 /* clang-format off */
+static const struct audit_list story = {
+    "clients", OF_ADDRESS, "client n", "n.id", CLIENT "," OUTCOMES("updates"), "last_asked", client_columns, NULL};
 #define ADDRESS "(SELECT value FROM asked WHERE option='address')"
 static const char story_suffixes_sql[] =
     "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict,"
     SCHEMA_WORD("outcome", "s.outcome")
     " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SCHEMA_SLOTS
     " JOIN suffix u ON u.id=s.suffix WHERE n.name=" ADDRESS;
+/* The client's events that pass, the newest, which are found first: each names the one before. */
+#define STORY_EVENTS \
+    "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" ADDRESS \
+    " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)" \
+    "SELECT json_group_array(%s%s) AS \"events[]\" FROM (SELECT * FROM (SELECT events.* FROM chain" \
+    " CROSS JOIN events ON sequence=row WHERE 1%s LIMIT %lld) ORDER BY sequence)"
 /* clang-format on */
-
-/* The client's events that pass, newest first: each names the one before. */
-static int read_story(struct audit *a, json_t *rows)
-{
-    bool json = a->c->format == FORMAT_JSON;
-    char where[AUDIT_WHERE];
-
-    return audit_run(a, rows,
-                     "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" ADDRESS
-                     " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)"
-                     "SELECT %s%s AS \"event%s\" FROM chain CROSS JOIN events ON sequence=row "
-                     "WHERE 1%s LIMIT %lld",
-                     json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
-                     json ? audit_ecs : audit_words, json ? "[]" : "", audit_where(a, where),
-                     !a->limit_given ? STORY
-                     : a->limit > 0  ? (long long)a->limit
-                                     : -1);
-}
-
-static int print_story(struct audit *a, json_t *client)
-{
-    json_t *found = json_array(), *events = json_array(), *suffixes = json_array(), *row;
-    int code = read_story(a, found);
-    size_t i;
-
-    add_outcomes(client);
-    json_array_foreach(found, i, row) /* the oldest first */
-        json_array_insert(events, 0, json_object_get(row, "event"));
-    if (code == 0 && a->c->format == FORMAT_TABLE) {
-        code = audit_run(a, suffixes, "%s", story_suffixes_sql);
-    } else {
-        (void)json_object_set(client, "events", events);
-    }
-    if (code == 0)
-        table_print(a->c, NULL, story_fields, client);
-    if (code == 0 && a->c->format == FORMAT_TABLE) {
-        putchar('\n');
-        table_print(a->c, "suffixes", story_suffixes, suffixes);
-        if (json_array_size(events) > 0)
-            putchar('\n');
-        json_array_foreach(events, i, row) ctl_line("%s", json_string_value(row));
-        if (json_array_size(events) == 0)
-            ctl_note("Its events are older than audit.retention, or above the rates: the ledger is "
-                     "all that is left.");
-        ctl_note("An address is not a machine (NAT, DHCP). A machine with a cached host asks "
-                 "nothing, and what it asks other resolvers is not seen here.");
-    }
-    json_decref(found);
-    json_decref(events);
-    json_decref(suffixes);
-    return code;
-}
 
 static int run_client(struct ctl *c)
 {
-    char address[ADDR_TEXT];
+    const bool table = c->format == FORMAT_TABLE, json = c->format == FORMAT_JSON;
+    json_t *rows, *suffixes, *event;
+    char address[ADDR_TEXT], where[AUDIT_WHERE];
     struct addr client;
     struct audit a;
-    json_t *rows;
+    size_t i;
     int code;
 
     if (addr_parse(&client, c->argv[0], 0) != 0)
@@ -375,19 +310,45 @@ static int run_client(struct ctl *c)
     client.scope = 0;
     addr_print(&client, address); /* as it is stored */
     rows = json_array();
+    suffixes = json_array();
     code = audit_begin(&a, c, NULL, address);
     a.sort = NULL;
     if (code == 0 && (a.given & OF_CLIENT) != 0)
         code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
-    if (code == 0 && a.store != NULL)
-        code = audit_rows(&a, &lists[0], 1, rows);
+    if (code == 0)
+        code = audit_rows(&a, &story, 1, rows);
     if (code == 0 && json_array_size(rows) == 0)
         code = ctl_fail(EXIT_NOT_FOUND,
                         "%s asked for no KMS host, or not through this forwarder (with "
                         "audit.client-address: prefix, name its network)",
                         address);
     if (code == 0)
-        code = print_story(&a, json_array_get(rows, 0));
+        code = audit_run(&a, rows, STORY_EVENTS,
+                         json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
+                         json ? audit_ecs : audit_words, audit_where(&a, where),
+                         !a.limit_given ? (long long)STORY
+                         : a.limit > 0  ? (long long)a.limit
+                                        : -1);
+    if (code == 0 && table)
+        code = audit_run(&a, suffixes, "%s", story_suffixes_sql);
+    if (code == 0) {
+        (void)json_object_update(json_array_get(rows, 0), json_array_get(rows, 1));
+        table_print(c, NULL, story_fields, json_array_get(rows, 0));
+    }
+    if (code == 0 && table) {
+        const json_t *events = json_object_get(json_array_get(rows, 0), "events");
+
+        putchar('\n');
+        table_print(c, "suffixes", story_suffixes, suffixes);
+        fputs(json_array_size(events) > 0 ? "\n" : "", stdout);
+        json_array_foreach(events, i, event) ctl_line("%s", json_string_value(event));
+        if (json_array_size(events) == 0)
+            ctl_note("Its events are older than audit.retention, or above the rates: the ledger is "
+                     "all that is left.");
+        ctl_note("An address is not a machine (NAT, DHCP). A machine with a cached host asks "
+                 "nothing, and what it asks other resolvers is not seen here.");
+    }
+    json_decref(suffixes);
     json_decref(rows);
     audit_end(&a);
     return code;
@@ -412,55 +373,30 @@ static const struct column summary_fields[] = {
     {0},
 };
 
-static long long number(const json_t *o, const char *key)
-{
-    return json_integer_value(json_object_get(o, key));
-}
-
 /* The outcomes are those of the hours from --since to --until (7 days), from the
  * ledger; with any other filter, of the events that pass it. */
 static int run_summary(struct ctl *c)
 {
-    json_t *rows = json_array(), *nothing = json_object(), *o = nothing;
-    char size[NUMBER_TEXT];
+    const int64_t now = (int64_t)c->now.wall_ms;
+    json_t *rows = json_array();
     struct audit a;
     int code = audit_begin(&a, c, NULL, NULL);
 
-    if (code != 0 || (a.store == NULL && c->format == FORMAT_TABLE))
-        goto done;
-    for (const struct column *k = summary_fields; k->key != NULL; k++)
-        if (k->kind == COLUMN_NUMBER)
-            (void)json_object_set_new(nothing, k->key, json_integer(0));
     if (a.since_ms == 0)
-        a.since_ms = c->now.wall_ms > 7 * day_ms ? c->now.wall_ms - 7 * day_ms : 0;
-    if (a.store != NULL && (a.given & OF_EVENTS) != 0 && (code = ledger_of_events(&a)) != 0)
-        goto done;
-    if (a.store != NULL) {
-        code = audit_run(&a, rows, summary_sql, (unsigned long long)(a.since_ms / hour_ms),
-                         (unsigned long long)(a.until_ms > 0 ? a.until_ms : INT64_MAX));
-        if (code != 0)
-            goto done;
-        o = json_array_get(rows, 0);
-    }
-    /* What is said in words beside the numbers. */
-    (void)json_object_set_new(o, "since", json_integer((json_int_t)a.since_ms));
-    (void)json_object_set_new(
-        o, "until", json_integer((json_int_t)(a.until_ms > 0 ? a.until_ms : c->now.wall_ms)));
-    add_outcomes(o);
-    (void)json_object_set_new(o, "account",
-                              json_sprintf("%lld = %lld recorded + %lld counted + %lld dropped",
-                                           number(o, "all_questions"), number(o, "recorded"),
-                                           number(o, "counted"), number(o, "dropped")));
-    (void)json_object_set_new(
-        o, "store_size",
-        json_string(units_print((uint64_t)number(o, "store_bytes") & ~1023ull, unit_size, size)));
-    table_print(c, NULL, summary_fields, o);
-    if (c->format == FORMAT_TABLE)
+        a.since_ms = now > 7 * day_ms ? (uint64_t)(now - 7 * day_ms) : 0;
+    if (code == 0 && (a.given & OF_EVENTS) != 0)
+        code = ledger_of_events(&a);
+    if (code == 0)
+        code = audit_run(&a, rows, summary_sql, (long long)a.since_ms,
+                         (long long)(a.until_ms > 0 ? (int64_t)a.until_ms : now),
+                         (long long)a.since_ms / hour_ms,
+                         (long long)(a.until_ms > 0 ? (int64_t)a.until_ms : INT64_MAX));
+    if (code == 0)
+        table_print(c, NULL, summary_fields, json_array_get(rows, 0));
+    if (code == 0 && c->format == FORMAT_TABLE)
         ctl_note("%s Clients with a cached host, behind NAT, or with other resolvers are not seen "
                  "here.",
                  a.given != 0 ? "The events that match are counted." : "Whole hours are counted.");
-done:
-    json_decref(nothing);
     json_decref(rows);
     audit_end(&a);
     return code;

@@ -29,7 +29,8 @@ enum { AUDIT_WHERE = 2048 };
 
 struct audit {
     struct ctl *c;
-    struct audit_store *store;   /* NULL: there is no audit yet, which has been said */
+    struct audit_store *store; /* an empty one while there is no audit, which has been said */
+    bool absent;
     uint64_t since_ms, until_ms; /* 0 = open */
     unsigned given;              /* what is asked for */
     json_t *asked;               /* {option: [value]}, which SQL sees as asked(option,value) */
@@ -55,13 +56,13 @@ struct audit_list {
  * 0 or an exit code, message printed; audit_end() either way. */
 int audit_begin(struct audit *, struct ctl *, const struct column *sortable, const char *address);
 void audit_end(struct audit *);
-/* Opens what may have come to be meanwhile. -errno; no message. */
+/* Opens the audit, or what may have come to be meanwhile. -errno; no message. */
 int audit_open(struct audit *, struct diags *);
 
 /* Runs a statement; rows may be NULL. 0 or an exit code, as of all below. */
 int audit_run(struct audit *, json_t *rows, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The number that it gives, 0 if none. */
-int audit_number(struct audit *, int64_t *out, const char *sql);
+int audit_number(struct audit *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* " AND ..." for all that is asked of an event. */
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
@@ -69,7 +70,6 @@ int audit_span(struct audit *, int64_t *first, int64_t *last);
 /* The rows of a list that pass, in order, at most limit (0: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, uint64_t limit, json_t *rows);
-void audit_add_names(struct audit *, json_t *rows); /* "name": PTR as of now */
 
 int audit_events(struct ctl *); /* the verb */
 /* A time of the database as tables print it. */

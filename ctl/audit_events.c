@@ -53,7 +53,7 @@ static const char row_sql[] =
 
 /* Ends with what audit_words says. */
 static const char line_sql[] =
-    "sequence AS sequence," AUDIT_LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||";
+    AUDIT_LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||";
 
 /* json_patch() leaves out what is NULL. */
 const char audit_ecs[] =
@@ -102,97 +102,89 @@ const char audit_words[] =
     "iif(repeat,'; a repeat','') END";
 /* clang-format on */
 
-/* --- printing ------------------------------------------------------------------------ */
-
-/* Line by line: ECS objects, or texts. */
-static int print_lines(const struct ctl *c, const json_t *rows)
-{
-    size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0, i;
-    const json_t *row;
-
-    json_array_foreach(rows, i, row)
-    {
-        const json_t *line = json_object_get(row, "line");
-
-        if (c->format != FORMAT_JSON) {
-            ctl_line("%s", json_string_value(line));
-            continue;
-        }
-        json_dumpf(line, stdout, JSON_COMPACT | ascii);
-        putchar('\n');
-    }
-    return ferror(stdout) ? EXIT_FAILED : 0;
-}
-
 /* --- the newest, or all --------------------------------------------------------------- */
 
-static int print_newest(struct audit *a, const struct audit_list *l, bool lines)
+/* Puts the numbers of the newest that pass, at most limit (0: all), into the table found,
+ * a step at a time. */
+static int find_newest(struct audit *a, uint64_t limit)
 {
-    enum ctl_format format = a->c->format;
-    uint64_t limit = a->limit_given              ? a->limit
-                     : lines && a->since_ms == 0 ? FOLLOW_FIRST
-                     : format == FORMAT_TABLE    ? TABLE_LIMIT
-                                                 : CSV_LIMIT;
-    int64_t first = 0, last = 0, found = 0;
-    json_t *rows = json_array();
+    int64_t first, last, found = 0;
     char where[AUDIT_WHERE];
-    int code = 0;
+    int code = audit_span(a, &first, &last);
 
-    /* Their numbers, the newest first, a step at a time. */
     audit_where(a, where);
-    if (a->store != NULL && (code = audit_span(a, &first, &last)) == 0)
+    if (code == 0)
         code = audit_run(a, NULL, "CREATE TEMP TABLE found(row INTEGER PRIMARY KEY)");
-    for (; code == 0 && last >= first && last > 0; last -= FIND_STEP) {
+    for (; code == 0 && last >= first && (limit == 0 || found < (int64_t)limit);
+         last -= FIND_STEP) {
         code = audit_run(a, NULL,
                          "INSERT INTO found SELECT sequence FROM events WHERE sequence>%lld AND "
                          "sequence<=%lld%s ORDER BY sequence DESC LIMIT %lld",
                          (long long)last - FIND_STEP, (long long)last, where,
                          limit > 0 ? (long long)limit - found : -1);
-        if (code == 0 && limit > 0)
+        if (code == 0)
             code = audit_number(a, &found, "SELECT count(*) FROM found");
-        if (limit > 0 && found >= (int64_t)limit)
-            break;
     }
+    return code;
+}
+
+static int print_events(struct audit *a, const struct audit_list *l, uint64_t limit)
+{
+    enum ctl_format format = a->c->format;
+    json_t *rows = json_array();
+    int code;
+
     if (a->sort == NULL) { /* as they came */
         a->sort = l->order;
         a->order_given = a->ascending = true;
     }
-    if (code == 0 && a->store != NULL)
-        code = audit_rows(a, l, 0, rows);
-    if (code == 0 && (lines || format == FORMAT_JSON))
-        code = print_lines(a->c, rows);
-    else if (code == 0 && (json_array_size(rows) > 0 || format == FORMAT_CSV))
+    code = audit_rows(a, l, 0, rows);
+    if (code == 0 && (json_array_size(rows) > 0 || format == FORMAT_CSV))
         table_print(a->c, l->plural, columns, rows);
-    else if (code == 0)
+    else if (code == 0 && !a->absent)
         ctl_note("no events match");
-    if (code == 0 && json_array_size(rows) == limit && !a->limit_given && !lines)
+    if (code == 0 && json_array_size(rows) == limit && !a->limit_given)
         ctl_note("the newest %zu events; --limit 0 prints all", json_array_size(rows));
+    if (code == 0 && format == FORMAT_TABLE && !a->absent)
+        ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
+                 "to other resolvers are not recorded.");
     json_decref(rows);
     return code;
 }
 
-/* All that pass with numbers above *after, as they are read. */
-static int print_all(struct audit *a, const struct audit_list *l, int64_t *after)
+/* All that pass with numbers above *after, as they are read: ECS objects, or texts. */
+static int print_lines(struct audit *a, const char *select, int64_t *after)
 {
+    const size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
     char where[AUDIT_WHERE];
     int64_t first, last;
     int code = audit_span(a, &first, &last);
+    size_t i;
 
     audit_where(a, where);
     if (*after < first - 1)
         *after = first - 1;
     while (code == 0 && *after < last) {
         int64_t end = *after + STEP < last ? *after + STEP : last;
-        json_t *rows = json_array();
+        json_t *rows = json_array(), *row;
 
         code = audit_run(a, rows,
                          "SELECT %s FROM events WHERE sequence>%lld AND sequence<=%lld%s "
                          "ORDER BY sequence",
-                         l->select, (long long)*after, (long long)end, where);
-        if (code == 0 && a->names)
-            audit_add_names(a, rows);
-        if (code == 0)
-            code = print_lines(a->c, rows);
+                         select, (long long)*after, (long long)end, where);
+        json_array_foreach(rows, i, row)
+        {
+            const json_t *line = json_object_get(row, "line");
+
+            if (a->c->format != FORMAT_JSON) {
+                ctl_line("%s", json_string_value(line));
+                continue;
+            }
+            json_dumpf(line, stdout, JSON_COMPACT | ascii);
+            putchar('\n');
+        }
+        if (ferror(stdout))
+            code = EXIT_FAILED;
         *after = end;
         json_decref(rows);
     }
@@ -210,7 +202,7 @@ static void on_interrupt(int number)
 }
 
 /* The database may come to be while we wait. */
-static int follow(struct audit *a, const struct audit_list *l, int64_t after)
+static int follow(struct audit *a, const char *select, int64_t after)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
     int code = 0;
@@ -221,16 +213,19 @@ static int follow(struct audit *a, const struct audit_list *l, int64_t after)
     while (!interrupted && code == 0) {
         fflush(stdout);
         poll(NULL, 0, FOLLOW_MS);
-        if (a->store != NULL || audit_open(a, NULL) == 0)
-            code = print_all(a, l, &after);
+        a->absent = a->absent && audit_open(a, NULL) != 0;
+        if (!a->absent)
+            code = print_lines(a, select, &after);
     }
     return code;
 }
 
 int audit_events(struct ctl *c)
 {
-    bool lines = ctl_option(c, "-f") != NULL, sorted = ctl_option(c, "--sort") != NULL;
+    const bool json = c->format == FORMAT_JSON, follows = ctl_option(c, "-f") != NULL;
+    const bool sorted = ctl_option(c, "--sort") != NULL, lines = json || follows;
     int64_t after = 0, last = 0;
+    uint64_t limit;
     char select[8192];
     const struct audit_list l = {.plural = "events",
                                  .table = "events",
@@ -242,34 +237,38 @@ int audit_events(struct ctl *c)
     struct audit a;
     int code;
 
-    if (c->format == FORMAT_JSON)
-        snprintf(select, sizeof select, "sequence AS sequence,%s AS \"line[]\"", audit_ecs);
-    else if (lines)
+    if (json)
+        snprintf(select, sizeof select, "%s AS \"line[]\"", audit_ecs);
+    else if (follows)
         snprintf(select, sizeof select, "%s%s AS line", line_sql, audit_words);
     else /* the sentence of a control record stands in the widest cell */
         snprintf(select, sizeof select, row_sql, audit_words);
-    if (lines && c->format == FORMAT_CSV)
+    if (follows && c->format == FORMAT_CSV)
         return ctl_fail(EXIT_USAGE, "-f prints lines or --json, not --csv");
-    if (lines && (ctl_option(c, "--until") != NULL || sorted))
+    if (follows && (ctl_option(c, "--until") != NULL || sorted))
         return ctl_fail(EXIT_USAGE, "-f goes on for ever and in the order of time: --until and "
                                     "--sort do not fit");
-    if (sorted && c->format == FORMAT_JSON)
+    if (sorted && json)
         return ctl_fail(EXIT_USAGE,
                         "--json prints events in the order of time: --sort does not fit");
     code = audit_begin(&a, c, columns, NULL);
     a.given |= OF_FOUND;
-    if (code == 0 && a.store != NULL)
+    limit = a.limit_given                ? a.limit
+            : follows && a.since_ms == 0 ? FOLLOW_FIRST
+            : lines                      ? 0
+            : c->format == FORMAT_TABLE  ? TABLE_LIMIT
+                                         : CSV_LIMIT;
+    if (code == 0)
         code = audit_number(&a, &last, "SELECT max(id) FROM event");
-    if (code == 0 && a.store != NULL && c->format == FORMAT_JSON &&
-        (a.limit_given ? a.limit == 0 : !lines))
-        code = print_all(&a, &l, &after);
-    else if (code == 0 && (a.store != NULL || c->format == FORMAT_CSV))
-        code = print_newest(&a, &l, lines);
-    if (code == 0 && lines)
-        code = follow(&a, &l, after > last ? after : last);
-    else if (code == 0 && a.store != NULL && c->format == FORMAT_TABLE)
-        ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
-                 "to other resolvers are not recorded.");
+    if (code == 0 && (limit > 0 || !lines))
+        code = find_newest(&a, limit);
+    if (code == 0 && lines && limit > 0)
+        code =
+            audit_number(&a, &after, "SELECT ifnull(min(row)-1,%lld) FROM found", (long long)last);
+    if (code == 0)
+        code = lines ? print_lines(&a, select, &after) : print_events(&a, &l, limit);
+    if (code == 0 && follows)
+        code = follow(&a, select, after > last ? after : last);
     audit_end(&a);
     return code;
 }

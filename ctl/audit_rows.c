@@ -19,7 +19,7 @@
 #include "wire/kms.h"
 #include "wire/present.h"
 
-enum { CHUNK = 1000, SAMPLE = 10000, SQL_TEXT = 16384 };
+enum { CHUNK = 1000, SQL_TEXT = 16384 };
 static const uint64_t hour_ms = 3600000;
 
 /* --- what is asked for --------------------------------------------------------------- */
@@ -155,11 +155,20 @@ static int code_of(struct audit *a, int err)
 int audit_open(struct audit *a, struct diags *d)
 {
     char *path = ctl_text("%s/audit", a->c->settings->server.state_dir), *asked;
-    int rc = audit_store_open(&a->store, path, 0, d);
+    struct audit_store *store = NULL;
+    int rc = audit_store_open(&store, path, 0, d);
 
     free(path);
+    if (rc == -ENOENT && a->store == NULL) {
+        ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
+                 a->c->settings->server.state_dir);
+        a->absent = true;
+        rc = audit_store_open(&store, NULL, 0, d);
+    }
     if (rc != 0)
         return rc;
+    audit_store_close(a->store);
+    a->store = store;
     asked = json_dumps(a->asked, 0);
     rc = audit_query(a->store,
                      "CREATE TEMP TABLE asked AS SELECT o.key AS option,v.value AS value "
@@ -197,13 +206,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         return code;
     diags_init(&d);
     rc = audit_open(a, &d);
-    if (rc == -ENOENT)
-        ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
-                 c->settings->server.state_dir);
-    else if (rc == -EBADMSG && d.n > 0)
-        code = ctl_fail(EXIT_FAILED, "%s", d.list[0]);
-    else
-        code = code_of(a, rc);
+    code = rc == -EBADMSG && d.n > 0 ? ctl_fail(EXIT_FAILED, "%s", d.list[0]) : code_of(a, rc);
     diags_fini(&d);
     return code;
 }
@@ -214,25 +217,37 @@ void audit_end(struct audit *a)
     json_decref(a->asked);
 }
 
-int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
+static int run_formatted(struct audit *a, json_t *rows, const char *fmt, va_list args)
 {
     char sql[SQL_TEXT];
-    va_list args;
-    int n;
+    int n = vsnprintf(sql, sizeof sql, fmt, args);
 
-    va_start(args, fmt);
-    n = vsnprintf(sql, sizeof sql, fmt, args);
-    va_end(args);
     return code_of(a, n < 0 || n >= SQL_TEXT ? -EMSGSIZE : audit_query(a->store, sql, NULL, rows));
 }
 
-int audit_number(struct audit *a, int64_t *out, const char *sql)
+int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
+{
+    va_list args;
+    int code;
+
+    va_start(args, fmt);
+    code = run_formatted(a, rows, fmt, args);
+    va_end(args);
+    return code;
+}
+
+int audit_number(struct audit *a, int64_t *out, const char *fmt, ...)
 {
     json_t *rows = json_array();
-    int code = audit_run(a, rows, "%s", sql);
-    void *field = json_object_iter(json_array_get(rows, 0));
+    va_list args;
+    void *field;
+    int code;
 
-    *out = field != NULL ? json_integer_value(json_object_iter_value(field)) : 0;
+    va_start(args, fmt);
+    code = run_formatted(a, rows, fmt, args);
+    va_end(args);
+    field = json_object_iter(json_array_get(rows, 0));
+    *out = json_integer_value(json_object_iter_value(field));
     json_decref(rows);
     return code;
 }
@@ -263,81 +278,24 @@ const char *audit_where(const struct audit *a, char out[AUDIT_WHERE])
  * a little out of sequence: an hour more at each end. */
 int audit_span(struct audit *a, int64_t *first, int64_t *last)
 {
-    const uint64_t since = a->since_ms / hour_ms, until = a->until_ms / hour_ms;
-    json_t *rows = json_array();
-    int code = audit_run(
-        a, rows,
-        "SELECT max((SELECT ifnull(min(id),1) FROM event),"
-        "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%llu)) AS first,"
-        "ifnull((SELECT event FROM main.hour WHERE id>%llu AND event>0 ORDER BY id LIMIT 1),"
-        "(SELECT ifnull(max(id),0) FROM event)) AS last",
-        (unsigned long long)(since > 0 ? since - 1 : 0),
-        (unsigned long long)(until > 0 ? until + 1 : INT64_MAX));
+    const int64_t since = (int64_t)(a->since_ms / hour_ms),
+                  until = (int64_t)(a->until_ms / hour_ms);
+    int code = audit_number(a, first,
+                            "SELECT max((SELECT ifnull(min(id),1) FROM event),"
+                            "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%lld))",
+                            (long long)since - 1);
 
-    *first = json_integer_value(json_object_get(json_array_get(rows, 0), "first"));
-    *last = json_integer_value(json_object_get(json_array_get(rows, 0), "last"));
-    json_decref(rows);
-    return code;
+    return code != 0 ? code
+                     : audit_number(a, last,
+                                    "SELECT ifnull((SELECT event FROM main.hour WHERE id>%lld AND "
+                                    "event>0 ORDER BY id LIMIT 1),(SELECT max(id) FROM event))",
+                                    until > 0 ? (long long)until + 1 : INT64_MAX);
 }
 
 /* --- rows ------------------------------------------------------------------------------ */
 
-int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
-{
-    const char *key = a->sort != NULL ? a->sort : l->order;
-    char asked[AUDIT_WHERE], most[2 * AUDIT_WHERE] = "", cut[64] = "";
-    const struct column *k = l->columns;
-    size_t before = 1, n = 0;
-    bool up = a->ascending;
-    struct str s;
-    int code, kind;
-
-    str_init(&s, asked, sizeof asked);
-    add_terms(&s, a, l->own, true);
-    while (k->key != NULL && strcmp(k->key, key) != 0)
-        k++;
-    kind = k->kind;
-    if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
-        up = a->sort != NULL && kind == COLUMN_TEXT;
-    if (limit > 0)
-        snprintf(cut, sizeof cut, " LIMIT %llu", (unsigned long long)limit);
-    /* What is behind the last one of a list of a few rows is not on the list of all:
-     * that spares most of a million rows the sorting. */
-    if (limit > 0 && kind == COLUMN_TIME && !up)
-        snprintf(
-            most, sizeof most,
-            " AND \"%s\">=(SELECT ifnull((SELECT \"%s\" FROM (SELECT %s AS row,%s FROM %s)"
-            " WHERE row>(SELECT max(%s)-%d FROM %s)%s ORDER BY 1 DESC LIMIT 1 OFFSET %llu),0))",
-            key, key, l->id, l->select, l->table, l->id, SAMPLE, l->table, asked,
-            (unsigned long long)limit - 1);
-    code =
-        audit_run(a, NULL, "CREATE TEMP TABLE IF NOT EXISTS page(place INTEGER PRIMARY KEY,row)");
-    if (code == 0)
-        code = audit_run(a, NULL, "DELETE FROM page");
-    if (code == 0)
-        code = audit_run(a, NULL,
-                         "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
-                         " WHERE 1%s%s ORDER BY %s\"%s%s\"%s%s%s",
-                         l->id, l->select, l->table, asked, most,
-                         kind == COLUMN_LIST ? "json_array_length(" : "", key,
-                         kind == COLUMN_LIST   ? "[]"
-                         : kind == COLUMN_FLAG ? "?"
-                                               : "",
-                         kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC", cut);
-    for (int place = 0; code == 0 && n != before; place += CHUNK) {
-        before = json_array_size(rows);
-        code = audit_run(a, rows,
-                         "SELECT %s FROM page p CROSS JOIN %s ON %s=p.row "
-                         "WHERE place>%d AND place<=%d ORDER BY place",
-                         l->select, l->table, l->id, place, place + CHUNK);
-        n = json_array_size(rows);
-    }
-    if (code == 0 && a->names)
-        audit_add_names(a, rows);
-    return code;
-}
-
-void audit_add_names(struct audit *a, json_t *rows)
+/* "name": PTR as of now. */
+static void add_names(struct audit *a, json_t *rows)
 {
     json_t *known = json_object(), *row;
     size_t i, n = json_array_size(rows);
@@ -364,4 +322,46 @@ void audit_add_names(struct audit *a, json_t *rows)
             fprintf(stderr, "\rnames: %zu of %zu%s", i + 1, n, i + 1 == n ? "\n" : "");
     }
     json_decref(known);
+}
+
+int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
+{
+    const char *key = a->sort != NULL ? a->sort : l->order;
+    const struct column *k = l->columns;
+    size_t before = 1, n = 0;
+    bool up = a->ascending;
+    char asked[AUDIT_WHERE];
+    struct str s;
+    int code, kind;
+
+    str_init(&s, asked, sizeof asked);
+    add_terms(&s, a, l->own, true);
+    while (k->key != NULL && strcmp(k->key, key) != 0)
+        k++;
+    kind = k->kind;
+    if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
+        up = a->sort != NULL && kind == COLUMN_TEXT;
+    code = audit_run(a, NULL, "CREATE TEMP TABLE page(place INTEGER PRIMARY KEY,row)");
+    if (code == 0)
+        code = audit_run(a, NULL,
+                         "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
+                         " WHERE 1%s ORDER BY %s\"%s%s\"%s%s LIMIT %lld",
+                         l->id, l->select, l->table, asked,
+                         kind == COLUMN_LIST ? "json_array_length(" : "", key,
+                         kind == COLUMN_LIST   ? "[]"
+                         : kind == COLUMN_FLAG ? "?"
+                                               : "",
+                         kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC",
+                         limit > 0 ? (long long)limit : -1);
+    for (int place = 0; code == 0 && n != before; place += CHUNK) {
+        before = json_array_size(rows);
+        code = audit_run(a, rows,
+                         "SELECT %s FROM page p CROSS JOIN %s ON %s=p.row "
+                         "WHERE place>%d AND place<=%d ORDER BY place",
+                         l->select, l->table, l->id, place, place + CHUNK);
+        n = json_array_size(rows);
+    }
+    if (code == 0 && a->names)
+        add_names(a, rows);
+    return code;
 }
