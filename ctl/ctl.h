@@ -104,8 +104,8 @@ bool ctl_ask(const struct ctl *, const char *question);
 /* --- ctl/print.c: screens. A row is a label in its column and a template, which is expanded with
  * fields of what the row is about: an object, or each item of an array, with the label at the
  * first. A row without a text, or about what is not there, is not printed. Templates:
- *   {a}       the value at key a ("-": there is none); {a.b} in an object, {a.0} in an array
- *             within; {.} the item itself; the texts of an array stand beside each other
+ *   {a}       the value at key a ("-": there is none); {a.b} in an object within; {.} the item
+ *             itself; the texts of an array stand beside each other
  *   {a:time}  ms since 1970, local, or "never"    {a:span}  seconds as "1 d 2 h"
  *   {a:mib}   octets as "1.0"                     {a:lines} the texts of an array, each on a line
  *   {?a}      prints nothing: is it there?        {?a=word} is it this word, or number?

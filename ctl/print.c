@@ -75,10 +75,8 @@ static void put_clean(FILE *f, const char *text)
 
     for (; *p; p += n) {
         n = str_utf8(p, &code);
-        if (n == 0) {
-            n = 1;
-            code = 0;
-        }
+        code = n > 0 ? code : 0;
+        n = n > 0 ? n : 1;
         for (i = 0; i < ARRAY_LEN(harmful); i++)
             if (code >= harmful[i].first && code <= harmful[i].last)
                 break;
@@ -137,8 +135,6 @@ bool ctl_ask(const struct ctl *c, const char *question)
     return fgets(answer, sizeof answer, stdin) && rpmatch(answer) > 0;
 }
 
-/* --- values */
-
 static void print_span(FILE *f, long long ms)
 {
     const long long second = 1000, minute = 60 * second, hour = 60 * minute, day = 24 * hour;
@@ -187,8 +183,7 @@ static const json_t *find_value(const json_t *object, const char *path)
     snprintf(copy, sizeof copy, "%s", path);
     while (object && (key = strsep(&rest, ".")) != NULL)
         if (*key != '\0')
-            object = json_is_array(object) ? json_array_get(object, strtoul(key, NULL, 10))
-                                           : json_object_get(object, key);
+            object = json_object_get(object, key);
     return object;
 }
 
@@ -197,14 +192,12 @@ static const json_t *find_value(const json_t *object, const char *path)
 static bool print_field(FILE *f, const json_t *object, char *field)
 {
     bool asked_only = field[0] == '?';
-    char *form = strpbrk(field, ":="), end = form ? *form : '\0', text[NUMBER_TEXT];
+    char *form = field + strcspn(field, ":="), end = *form, text[NUMBER_TEXT];
     const json_t *v;
     long long n;
 
-    if (form)
+    if (end)
         *form++ = '\0';
-    else
-        form = "";
     v = find_value(object, field + asked_only);
     n = json_integer_value(v);
     if (end == '=')
@@ -248,15 +241,11 @@ static char *expand(const json_t *object, const char **t, bool *whole)
         }
         if (**t != '[')
             continue;
-        found = false;
-        do {
-            (*t)++;
+        for (found = false; *(*t)++ != ']'; free(part)) {
             part = expand(object, t, &all);
             fputs(all && !found ? part : "", f);
             found = found || all;
-            free(part);
-        } while (**t == '|');
-        (*t)++;
+        }
     }
     ctl_close(f);
     return out;

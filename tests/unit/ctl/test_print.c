@@ -30,8 +30,8 @@ static const struct template_row {
     const char *what, *about, *template, *object, *want; /* without the label of the first line */
 } templates[] = {
     /* what the screens of test_daemon.c do not show */
-    {"fields", NULL, "{a} {b.c} {b.d.1}, {e}", "{'a': 1, 'b': {'c': 'x', 'd': [5, 6]}, 'e': true}",
-     "1 x 6, yes\n"},
+    {"fields", NULL, "{a} {b.c} {b.d}, {e}", "{'a': 1, 'b': {'c': 'x', 'd': [5, 6]}, 'e': true}",
+     "1 x 5 6, yes\n"},
     {"what is missing", NULL, "{a} {b.c} {e} {f} {g:time}", "{'a': null, 'e': [], 'f': '', 'g': 0}",
      "- - - - never\n"},
     {"a part that may be missing", NULL, "a[ {b}][ {c}][ {d}][ {e}].",
