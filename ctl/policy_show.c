@@ -117,7 +117,10 @@ static void add_rows(struct listing *l, int what, const struct policy *p)
 }
 
 /* clang-format off */
-enum { T = COLUMN_TEXT, N = COLUMN_NUMBER, L = COLUMN_LIST, TIME = COLUMN_TIME };
+#define T COLUMN_TEXT
+#define N COLUMN_NUMBER
+#define L COLUMN_LIST
+#define TIME COLUMN_TIME
 static const struct {
     const char *one;
     struct column columns[12];

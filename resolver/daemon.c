@@ -245,7 +245,7 @@ static void watch_policy(struct daemon *d)
 {
     struct policy_counts counts;
     uint64_t faults;
-    char text[128];
+    char text[128], digest[POLICY_DIGEST_TEXT];
 
     if (d->shared.policy == NULL)
         return;
@@ -255,8 +255,8 @@ static void watch_policy(struct daemon *d)
     if (policy_store_counts(d->shared.policy, &counts) == 0 && counts.serial != d->policy_serial) {
         d->verifier.asked = true;
         d->policy_serial = counts.serial;
-        snprintf(text, sizeof text, "policy serial %llu, digest %08x",
-                 (unsigned long long)counts.serial, (unsigned)(counts.digest >> 32));
+        snprintf(text, sizeof text, "policy serial %llu, digest %s",
+                 (unsigned long long)counts.serial, policy_digest_print(counts.digest, digest));
         auditor_note(&d->auditor, AUDIT_POLICY, text, NULL);
     }
     verifier_tick(&d->verifier);

@@ -212,14 +212,14 @@ static json_t *show_client(struct explain *e, const struct view *v)
 static json_t *show_policy(const struct view *v)
 {
     struct policy_counts counts = {0};
-    json_t *digest = NULL;
+    char digest[POLICY_DIGEST_TEXT] = "";
     int rc = -ENOENT;
 
     if (view_policy(v))
         store_guarded(rc, v->policy->txn, policy_counts_read(v->policy->txn, &counts));
     if (rc == 0)
-        digest = json_sprintf("%08x", (unsigned)(counts.digest >> 32));
-    return json_pack("{s:I,s:o?}", "serial", (json_int_t)counts.serial, "digest", digest);
+        policy_digest_print(counts.digest, digest);
+    return json_pack("{s:I,s:s?}", "serial", (json_int_t)counts.serial, "digest", or_null(digest));
 }
 
 /* A discovery question that was decided. */

@@ -184,7 +184,7 @@ static void get_status(void *context, struct control_request *r)
     json_t *listen = json_array(), *reverse = json_array(), *stats = sum_up(d, &audit), *problems;
     struct store_health h = {.refused = true};
     struct policy_counts counts = {0};
-    char text[ADDR_TEXT], digest[16], zone[SPECIAL_TEXT];
+    char text[ADDR_TEXT], digest[POLICY_DIGEST_TEXT], zone[SPECIAL_TEXT];
     int without, rc = 0;
     size_t at = 0;
     json_int_t dropped =
@@ -197,7 +197,6 @@ static void get_status(void *context, struct control_request *r)
         rc = policy_store_counts(d->shared.policy, &counts);
     }
     problems = find_problems(d, &h, rc, number_of(stats, "kms_damaged"), &audit, dropped, &without);
-    snprintf(digest, sizeof digest, "%08x", (unsigned)(counts.digest >> 32));
     while (special_next_reverse(d->own->listen.view, &at, zone))
         json_array_append_new(reverse, json_string(zone));
     for (int i = 0; i < s->server.n_listen; i++)
@@ -222,7 +221,7 @@ static void get_status(void *context, struct control_request *r)
         "policy", "open", !h.refused && rc != -EIO,
                   "read_only", h.unlocked,
                   "serial", rc == 0 ? json_integer((json_int_t)counts.serial) : NULL,
-                  "digest", digest,
+                  "digest", policy_digest_print(counts.digest, digest),
                   "error", or_null(d->policy_error),
                   "verified", (json_int_t)d->verifier.verified_ms,
                   "faults", (json_int_t)h.faults,
