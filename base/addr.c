@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -81,23 +82,13 @@ int addr_parse(struct addr *out, const char *text, uint16_t port)
     return 0;
 }
 
-static const char *ip_print(const uint8_t ip[16], char out[INET6_ADDRSTRLEN])
-{
-    (void)inet_ntop(is_v4(ip) ? AF_INET : AF_INET6, is_v4(ip) ? ip + 12 : ip, out,
-                    INET6_ADDRSTRLEN);
-    return out; /* there is room, so it cannot fail */
-}
-
 const char *addr_print(const struct addr *a, char out[ADDR_TEXT])
 {
-    char name[IF_NAMESIZE];
-    size_t len = strlen(ip_print(a->ip, out));
+    struct sockaddr_storage sa;
+    unsigned len = addr_to_sockaddr(a, &sa);
 
-    if (a->scope == 0)
-        return out;
-    if (if_indextoname(a->scope, name) == NULL)
-        snprintf(name, sizeof name, "%u", a->scope);
-    snprintf(out + len, ADDR_TEXT - len, "%%%s", name);
+    out[0] = '\0'; /* there is room, so it cannot fail */
+    (void)getnameinfo((struct sockaddr *)&sa, len, out, ADDR_TEXT, NULL, 0, NI_NUMERICHOST);
     return out;
 }
 
@@ -226,9 +217,12 @@ int prefix_parse(struct prefix *out, const char *text)
 
 const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
 {
-    size_t len = strlen(ip_print(p->ip, out));
+    struct addr a = {.port = 0};
+    char ip[ADDR_TEXT];
 
-    snprintf(out + len, PREFIX_TEXT - len, "/%u", prefix_is_v4(p) ? p->len - 96u : p->len);
+    memcpy(a.ip, p->ip, sizeof a.ip);
+    snprintf(out, PREFIX_TEXT, "%.45s/%u", addr_print(&a, ip),
+             prefix_is_v4(p) ? p->len - 96u : p->len);
     return out;
 }
 

@@ -7,8 +7,7 @@
  *
  * Problems that leave the structure clear (a duplicate key, an anchor) are
  * reported and reading goes on, so that one run shows them all. A syntax
- * error ends it; syntax_words[] says it in the reader's words instead of
- * libyaml's.
+ * error ends it.
  */
 #include "base/yaml.h"
 
@@ -61,33 +60,16 @@ static const char *word_at(const struct reader *r, yaml_mark_t mark, char out[WO
     return out;
 }
 
-/* What libyaml says, and what we say. The first row whose words occur in its
- * problem or context is used; what has none is told in its own words. */
-static const struct {
-    const char *words;
-    bool begin; /* told where that begins which could not be read to its end */
-    const char *text;
-} syntax_words[] = {
-    {"tab character", false, "a tab cannot indent; use spaces"},
-    {"cannot start any token", false, "a tab cannot indent; use spaces"},
-    {"mapping values are not allowed", false,
+/* What libyaml says in its problem or context, and what helps more. */
+static const char *const syntax_words[][2] = {
+    {"tab character", "a tab cannot indent; use spaces"},
+    {"cannot start any token", "a tab cannot indent; use spaces"},
+    {"mapping values are not allowed",
      "a \":\" is not allowed here: if it belongs to the value, put the value into quotes; "
      "if it ends a key, check the indentation of the line"},
-    {"unknown escape", false,
-     "no such escape: in double quotes a backslash is written \\\\; or use single quotes"},
-    {"quoted scalar", true, "the quotation mark that opens here is never closed"},
-    {"scanning a simple key", true, "there is no \":\" behind this key"},
-    {"flow sequence", false, "a \",\" or \"]\" is missing in the list [...]"},
-    {"flow mapping", false, "a \",\" or \"}\" is missing in the mapping {...}"},
-    {"block mapping", false,
-     "a key was expected here: check the indentation of the line, and quotes and brackets "
-     "before it"},
-    {"block collection", false,
-     "a \"-\" was expected here: check the indentation of the line, and quotes and brackets "
-     "before it"},
-    {"block sequence entries are not allowed", false,
-     "a list with \"-\" cannot begin here: begin it on a line of its own"},
-    {"node content", false, "a value is missing here; one that begins with : or , needs quotes"},
+    {"block mapping", "a key was expected here: check the indentation of the line, and quotes and "
+                      "brackets before it"},
+    {"node content", "a value is missing here; one that begins with : or , needs quotes"},
 };
 
 /* libyaml has stopped. What begins with a character that YAML has a use for was
@@ -97,8 +79,8 @@ static int syntax_problem(struct reader *r)
     const yaml_parser_t *p = &r->parser;
     yaml_mark_t mark = p->problem_mark, begin = p->context != NULL ? p->context_mark : mark;
     const char *problem = p->problem != NULL ? p->problem : "not YAML";
-    const char *context = p->context != NULL ? p->context : "", *text = problem;
-    char word[WORD_TEXT];
+    const char *context = p->context != NULL ? p->context : "";
+    char word[WORD_TEXT], text[200], where[40] = "";
 
     if (p->error == YAML_MEMORY_ERROR)
         return -ENOMEM;
@@ -121,16 +103,13 @@ static int syntax_problem(struct reader *r)
                             (p->error == YAML_SCANNER_ERROR && strchr("*&!%", word[0]) != NULL)))
         return PROBLEM(r, begin, "a value that begins with %c needs quotes: write \"%s\"", word[0],
                        word);
-    for (size_t i = 0; i < ARRAY_LEN(syntax_words) && text == problem; i++) {
-        if (strstr(context, syntax_words[i].words) == NULL &&
-            strstr(problem, syntax_words[i].words) == NULL)
-            continue;
-        text = syntax_words[i].text;
-        mark = syntax_words[i].begin ? begin : mark;
-    }
-    if (begin.line == mark.line)
-        return PROBLEM(r, mark, "%s", text);
-    return PROBLEM(r, mark, "%s (it begins in line %u)", text, LINE(begin));
+    snprintf(text, sizeof text, "%s%s%s", context, context[0] != '\0' ? ", " : "", problem);
+    for (size_t i = ARRAY_LEN(syntax_words); i-- > 0;)
+        if (strstr(text, syntax_words[i][0]) != NULL)
+            str_copy(text, sizeof text, syntax_words[i][1]);
+    if (begin.line != mark.line)
+        snprintf(where, sizeof where, " (it begins in line %u)", LINE(begin));
+    return PROBLEM(r, mark, "%s%s", text, where);
 }
 
 /* ---- nodes ---- */

@@ -208,14 +208,11 @@ size_t name_sort_key(const struct name *name, uint8_t *out, size_t size)
 
 bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out)
 {
-    struct name made;
-    size_t first = NAME_MAX_WIRE - 1, used = 0; /* built from the end: the root comes first */
-    unsigned labels = 0;
-    uint8_t label[64];
+    struct name made = root, label = {.labels = 1};
+    size_t used = 0;
 
-    made.data[first] = 0;
     while (used < len) {
-        size_t n = 0;
+        uint8_t n = 0;
 
         for (; used < len && key[used] != 0; used++) {
             uint8_t c = key[used];
@@ -227,18 +224,14 @@ bool name_from_sort_key(const uint8_t *key, size_t len, struct name *out)
             }
             if (n == 63 || (c >= 'A' && c <= 'Z'))
                 return false;
-            label[++n] = c;
+            label.data[++n] = c;
         }
-        if (used++ == len || n == 0 || n + 1 > first)
+        label.data[0] = n;
+        label.len = (uint8_t)(n + 2);
+        if (used++ == len || n == 0 || !name_join(&label, &made, &made))
             return false;
-        label[0] = (uint8_t)n;
-        first -= n + 1;
-        memcpy(made.data + first, label, n + 1);
-        labels++;
     }
-    out->len = (uint8_t)(NAME_MAX_WIRE - first);
-    out->labels = (uint8_t)labels;
-    memcpy(out->data, made.data + first, out->len);
+    *out = made;
     return true;
 }
 

