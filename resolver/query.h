@@ -74,8 +74,9 @@ enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT, ANSWER_IGNO
 
 /* Where an answer goes. */
 struct client {
-    struct addr addr, local;       /* local: the address that was asked (wildcard binds) */
+    struct addr addr;
     uint8_t transport;             /* enum audit_transport */
+    uint8_t local[20];             /* UDP, of a wildcard bind: the address that was asked (udp.c) */
     uint16_t listener;             /* UDP: index of the listening socket */
     struct connection *connection; /* TCP; there until its last question is answered */
 };

@@ -239,7 +239,7 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
     struct acceptor *a = arg;
     struct tcp *t = a->tcp;
     struct connection *c = NULL;
-    struct client client = {.transport = AUDIT_TCP, .listener = (uint16_t)(a - a->tcp->acceptors)};
+    struct client client = {.transport = AUDIT_TCP};
     int one = 1;
 
     (void)listener;

@@ -36,8 +36,9 @@ enum {
 
 union control {
     struct cmsghdr align;
-    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
+    uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
+_Static_assert(sizeof((struct client *)0)->local == sizeof(struct in6_pktinfo), "the larger one");
 
 struct socket {
     struct udp *udp;
@@ -58,45 +59,38 @@ struct udp {
     uint8_t out_bytes[BATCH][OUT_STRIDE];
 };
 
-/* ---- addresses ---- */
-
-/* The address that the packet was sent to, into one of the socket's family. */
-static void read_local(struct msghdr *m, struct addr *local)
+/* The address that the packet was sent to, as the kernel says it and wants it again: nothing else
+ * was asked for (listen.c). The way back is the routing table's to choose. */
+static void keep_local(struct msghdr *m, struct client *client)
 {
+    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
     struct in_pktinfo v4;
     struct in6_pktinfo v6;
 
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-        if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-            memcpy(&v4, CMSG_DATA(c), sizeof v4);
-            memcpy(local->ip + 12, &v4.ipi_spec_dst, 4);
-        } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-            memcpy(&v6, CMSG_DATA(c), sizeof v6);
-            memcpy(local->ip, &v6.ipi6_addr, sizeof local->ip);
-            local->scope = IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr) ? v6.ipi6_ifindex : 0;
-        }
+    if (c != NULL && c->cmsg_level == IPPROTO_IP) {
+        memcpy(&v4, CMSG_DATA(c), sizeof v4);
+        v4.ipi_ifindex = 0;
+        memcpy(client->local, &v4, sizeof v4);
+    } else if (c != NULL) {
+        memcpy(&v6, CMSG_DATA(c), sizeof v6);
+        if (!IN6_IS_ADDR_LINKLOCAL(&v6.ipi6_addr))
+            v6.ipi6_ifindex = 0;
+        memcpy(client->local, &v6, sizeof v6);
     }
 }
 
-/* Makes the message leave from that address. */
-static void write_local(struct msghdr *m, union control *control, const struct addr *local)
+/* Makes the message leave from there. */
+static void use_local(struct msghdr *m, union control *control, const struct client *client)
 {
-    bool is_v4 = addr_is_v4(local);
-    struct in_pktinfo v4 = {0};
-    struct in6_pktinfo v6 = {.ipi6_ifindex = local->scope};
-    size_t size = is_v4 ? sizeof v4 : sizeof v6;
-    struct cmsghdr *c;
+    bool is_v4 = addr_is_v4(&client->addr);
+    size_t size = is_v4 ? sizeof(struct in_pktinfo) : sizeof(struct in6_pktinfo);
 
-    memcpy(&v4.ipi_spec_dst, local->ip + 12, 4);
-    memcpy(&v6.ipi6_addr, local->ip, sizeof local->ip);
-    memset(control, 0, sizeof *control);
     m->msg_control = control;
     m->msg_controllen = CMSG_SPACE(size);
-    c = CMSG_FIRSTHDR(m);
-    c->cmsg_level = is_v4 ? IPPROTO_IP : IPPROTO_IPV6;
-    c->cmsg_type = is_v4 ? IP_PKTINFO : IPV6_PKTINFO;
-    c->cmsg_len = CMSG_LEN(size);
-    memcpy(CMSG_DATA(c), is_v4 ? (const void *)&v4 : (const void *)&v6, size);
+    control->align = (struct cmsghdr){.cmsg_level = is_v4 ? IPPROTO_IP : IPPROTO_IPV6,
+                                      .cmsg_type = is_v4 ? IP_PKTINFO : IPV6_PKTINFO,
+                                      .cmsg_len = CMSG_LEN(size)};
+    memcpy(CMSG_DATA(&control->align), client->local, size);
 }
 
 /* ---- sending ---- */
@@ -135,38 +129,11 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
 
     m.msg_hdr.msg_namelen = addr_to_sockaddr(&client->addr, &to);
     if (listener->wildcard)
-        write_local(&m.msg_hdr, &control, &client->local);
+        use_local(&m.msg_hdr, &control, client);
     send_messages(u, listener->fd, &m, 1);
 }
 
 /* ---- receiving ---- */
-
-/* What is asked, and where its answer may lie. */
-static enum answer read_packet(struct socket *s, unsigned i, struct now now, uint64_t now_us)
-{
-    struct udp *u = s->udp;
-    struct msghdr *m = &u->in[i].msg_hdr;
-    struct query *q = &u->q[i];
-    enum answer answer;
-
-    if ((m->msg_flags & MSG_TRUNC) != 0 || !addr_from_sockaddr(&q->client.addr, m->msg_name)) {
-        COUNT(u->l->stats, ignored);
-        return ANSWER_IGNORE;
-    }
-    q->client.local = s->listener.addr;
-    if (s->listener.wildcard)
-        read_local(m, &q->client.local);
-    q->client.transport = AUDIT_UDP;
-    q->client.listener = (uint16_t)(s - u->sockets);
-    q->arrived_ms = now.mono_ms;
-    q->arrived_us = now_us;
-    q->wire = u->in_bytes[i];
-    q->wire_len = u->in[i].msg_len;
-    answer = answer_read(u->l->view, q, now);
-    if (answer == ANSWER_FORWARD)
-        cache_prefetch(u->l->view->cache, &q->key);
-    return answer;
-}
 
 static void answer_batch(struct socket *s, unsigned n)
 {
@@ -174,16 +141,35 @@ static void answer_batch(struct socket *s, unsigned n)
     const struct view *v = u->l->view;
     struct now now = u->l->io->now(u->l->io);
     uint64_t now_us = clock_us();
-    enum answer answers[BATCH];
+    enum answer answers[BATCH], answer;
     unsigned n_out = 0;
 
-    for (unsigned i = 0; i < n; i++)
-        answers[i] = read_packet(s, i, now, now_us);
+    for (unsigned i = 0; i < n; i++) {
+        struct msghdr *m = &u->in[i].msg_hdr;
+        struct query *q = &u->q[i];
+
+        answers[i] = ANSWER_IGNORE;
+        if ((m->msg_flags & MSG_TRUNC) != 0 || !addr_from_sockaddr(&q->client.addr, m->msg_name)) {
+            COUNT(u->l->stats, ignored);
+            continue;
+        }
+        if (s->listener.wildcard)
+            keep_local(m, &q->client);
+        q->client.transport = AUDIT_UDP;
+        q->client.listener = (uint16_t)(s - u->sockets);
+        q->arrived_ms = now.mono_ms;
+        q->arrived_us = now_us;
+        q->wire = u->in_bytes[i];
+        q->wire_len = u->in[i].msg_len;
+        answers[i] = answer_read(v, q, now);
+        if (answers[i] == ANSWER_FORWARD)
+            cache_prefetch(v->cache, &q->key);
+    }
     for (unsigned i = 0; i < n; i++) {
         struct query *q = &u->q[i];
         struct msghdr *out = &u->out[n_out].msg_hdr;
-        enum answer answer = answers[i];
 
+        answer = answers[i];
         if (answer == ANSWER_FORWARD)
             answer = answer_query(v, q, NULL, now);
         if (answer == ANSWER_FORWARD)
@@ -198,7 +184,7 @@ static void answer_batch(struct socket *s, unsigned n)
                                .msg_iov = &u->out_iov[n_out],
                                .msg_iovlen = 1};
         if (s->listener.wildcard)
-            write_local(out, &u->out_control[n_out], &q->client.local);
+            use_local(out, &u->out_control[n_out], &q->client);
         n_out++;
     }
     send_messages(u, s->listener.fd, u->out, n_out);
