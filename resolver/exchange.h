@@ -3,21 +3,17 @@
  * exchange.h -- one try: a question on a socket of its own, and what comes
  * back on it.
  *
- * A reply is accepted when it matches in every attribute (RFC 5452 9.1): address
- * and port (the socket is connected), ID, and the question octet by octet with
- * the random case that was sent; and when reply_read() accepts it. Anything else
- * over UDP is counted, and the wait goes on: a forged packet must not end it.
- * But a packet that probably comes from the server itself (an error without a
- * question section, a reply that matches and does not parse, a name in another
- * case) is reported once: the owner may then begin one more try beside this one.
- * An exchange has no timer and no callback of its own; its owner closes it.
+ * A reply is accepted when it matches in every attribute (RFC 5452 9.1): address and port (the
+ * socket is connected), ID, and the question octet by octet with the random case that was sent;
+ * and when reply_read() accepts it. Anything else over UDP is counted, and the wait goes on: a
+ * forged packet must not end it. But a packet that probably comes from the server itself (an
+ * error without a question section, a reply that matches and does not parse, a name in another
+ * case) is reported once: the owner may then begin one more try beside this one, which it closes.
  *
- * What it learns of a server is kept with its address, so it outlives reloads: RTT, state,
- * and two things that some servers cannot do (keep the case of a name, EDNS). A server is
- * down after two failures in a row and up again with the first reply of any kind, also an
- * error. A failure is a question without a reply (however often it was tried) or a socket
- * error. The table has room for UPSTREAM_MAX; when it is full, the server that was longest
- * not asked gives way.
+ * What is learnt of a server is kept with its address, so it outlives reloads. It is down after
+ * two failures in a row (a question without a reply, however often it was tried, or a socket
+ * error), and up again with the first reply of any kind. When the table is full, the server that
+ * was longest not asked gives way.
  */
 #ifndef RESOLVER_EXCHANGE_H
 #define RESOLVER_EXCHANGE_H

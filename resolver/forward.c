@@ -4,58 +4,47 @@
  * which server is tried when, what its reply means, when to stop, and who is
  * answered.
  *
- * A flight is one distinct question (name, type, class, DO, CD, route, view). Two clients
- * with the same question share it: a forger who asks the same question many times gets one
- * upstream question, so a birthday attack on the ID fails.
+ * A flight is one distinct question (name, type, class, DO, CD, route, view). Clients share it,
+ * so a birthday attack on the ID fails.
  *
  * Times of a flight:
- *   next_ms      the current try has had its time: the next one begins, or,
- *                after the last, the flight ends
- *   end_ms       the flight ends; a stub resolver gives up after 5 s, so this
- *                is before that
- *   deadline_ms  kms.upstream-deadline: a KMS client is answered with what is
- *                known; the flight goes on for the other waiters and the cache
- * Before a KMS deadline there are two hurried tries, each waited for one third of
- * it. They do not count among the tries that any question has, the first of which
- * comes in the last third. A server that does not reply to a hurried try in time
- * does not count as silent.
+ *   next_ms      the current try has had its time: the next one begins, or, after the last,
+ *                the flight ends
+ *   end_ms       the flight ends; before the 5 s after which a stub resolver gives up
+ *   deadline_ms  kms.upstream-deadline: a KMS client is answered with what is known; the
+ *                flight goes on for the other waiters and the cache
+ * Before a KMS deadline there are two hurried tries, each waited for one third of it. They do
+ * not count among the tries that any question has, the first of which comes in the last third,
+ * and a server that does not reply to them in time does not count as silent.
  *
- * A try whose time is over keeps its socket: a late reply is as good as one in
- * time. When sockets are short, the oldest try that no flight waits for is closed
- * for a new one. There are more than twice as many places for tries as for flights,
- * so tries at dead servers cannot keep others from being made.
+ * A try whose time is over keeps its socket: a late reply is as good as one in time. When
+ * sockets are short, the oldest try that no flight waits for is closed for a new one. There are
+ * more than twice as many places for tries as for flights, so tries at dead servers cannot keep
+ * others from being made. Order of servers: fewest tries in this flight, those that are up
+ * first, then as written. One that says SERVFAIL or REFUSED is not asked again.
  *
- * Order of servers: fewest tries in this flight, those that are up first, then
- * as written. A server that says SERVFAIL or REFUSED is not asked again.
+ * A reply may be a chain of CNAMEs without the records at its end. Then the forwarder asks for
+ * the end itself, at the route of that name; the flight opens no more tries, follows the end's
+ * flight, and is answered with its chain and what came for the end. When that is a chain, too,
+ * all that follow it get its links and follow its end: so whoever follows has no followers.
  *
- * A reply may be a chain of CNAMEs without the records at its end. Then the
- * forwarder asks for the end itself, at the route of that name; the flight opens no
- * more tries, follows the end's flight, and is answered with its chain and what came
- * for the end. When that is a chain, too, all that follow it get its links and follow
- * its end: so whoever follows has no followers, and no chain is walked in depth.
+ * A packet with TSIG or for TKEY passes through: to one server, octet by octet but for the ID,
+ * and back the same way. Its flight is neither joined nor kept, and has one try: the client
+ * tries again, with a new signature.
  *
- * A packet with TSIG or for TKEY passes through: to one server, octet by octet but
- * for the ID, and back the same way. Its flight is neither joined nor kept, and has
- * one try: the client tries again, with a new signature.
+ * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
+ * 5 s of its recovery, whatever its clients ask; not one that no question needed for a minute.
  *
- * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as
- * up within 5 s of its recovery, whatever its clients ask. Any reply counts, also
- * REFUSED: the server is there. A server that no question needed for a minute is
- * not probed.
+ * A flight belongs to the address that asked first (IPv4 /32, IPv6 /64: one machine), which
+ * belongs to a prefix (/24, /56: one floor or customer). When all places are taken, the prefix
+ * with the most flights gives way; in it, the address with the most; of that, the oldest flight
+ * that is not favoured, else the oldest. Discovery questions, questions of our own, and names
+ * for which somebody else waits are favoured.
  *
- * A flight belongs to the address that asked first (IPv4 /32, IPv6 /64: one machine),
- * which belongs to a prefix (/24, /56: one floor or customer). When all places are
- * taken, the prefix with the most flights gives way; in it, the address with the
- * most; of that, the oldest flight that is not favoured, else the oldest. Discovery
- * questions, the forwarder's own questions, and names for which somebody else waits
- * are favoured. So a client that asks much ends its own questions and nobody else's.
- *
- * The first client of a flight always has a place. Clients that join share n more
- * places, of which one prefix may take half, with TCP three quarters. n further
- * places are for the forwarder's own questions and for flights that wait for the end of
- * their chain of CNAMEs. When too many wait for one name, one more packet gets no answer:
- * the client repeats it and finds the answer in the cache, whereas SERVFAIL would end its
- * search.
+ * The first client of a flight always has a place. Clients that join share n more, of which one
+ * prefix may take half, with TCP three quarters. n further places are for questions of our own
+ * and for flights that follow another. When too many wait for one name, one more packet gets no
+ * answer: its repeat finds it in the cache, whereas SERVFAIL would end the client's search.
  */
 #include "resolver/forward.h"
 
@@ -125,8 +114,7 @@ struct flight {
     uint8_t chain[CHAIN_MAX]; /* the last member: is not set to zero */
 };
 
-/* Who has flights: an address or a prefix. A prefix lies in a list of those with as many
- * flights as it, so that the largest is at hand. */
+/* Who has flights: an address or a prefix. */
 TAILQ_HEAD(share_list, share);
 struct share {
     LIST_ENTRY(share) bucket;
@@ -139,9 +127,8 @@ struct share {
     struct flight_list flights[2]; /* of an address, oldest first; 1: favoured */
 };
 
-/* n places of one size, taken from the system once: what a worker needs between a packet and
- * its answer comes from here. Pages are touched when they are first needed; the place that
- * was given back last is the next taken. */
+/* n places of one size, taken from the system once. Pages are touched when they are first needed;
+ * the place that was given back last is the next taken. */
 struct pool {
     uint8_t *places;
     size_t size;
@@ -324,8 +311,7 @@ static void close_tries(struct flight *fl)
         drop_try(LIST_FIRST(&fl->tries));
 }
 
-/* Answers those that wait; of what is pending, those whose deadline has come, and
- * who are content with it. */
+/* Of what is pending, those whose deadline has come, and who are content with it. */
 static void answer_waiters(struct flight *fl, const struct real *came, struct now now)
 {
     struct forwarder *f = fl->forwarder;
@@ -416,10 +402,9 @@ static void give_up(struct flight *fl, bool ours)
     end_flight(fl, &none);
 }
 
-/* The flight's chain of CNAMEs and what came for its end, read as one reply, is the
- * answer to its question: so it has the limits of any (number of links, no loop). Where
- * nobody answers for the end, the chain alone is passed on, as it came; where somebody
- * should and failed, so has the flight. */
+/* The flight's chain of CNAMEs and what came for its end are read as one reply, so they have the
+ * limits of any (number of links, no loop). Where nobody answers for the end, the chain alone is
+ * passed on; where somebody should and failed, so has the flight. */
 static void end_chain(struct flight *fl, const struct real *end)
 {
     uint8_t *both = fl->view->scratch->second, *image = fl->forwarder->joined;

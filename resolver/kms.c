@@ -10,14 +10,11 @@
  *   4 the real answer                 special names; cache; else ask; else (RD=0) refuse
  *   5 decide, build, record, keep
  *
- * What is kept of a decision is the image that it delivers, in the order in which it was
- * made, and its audit event; each answer has its own rotation, and its event the question
- * of its own. The stamp is (policy state, settings generation): any change makes
- * it a miss, so nothing is ever flushed for a change of policy. It is valid between
- * two moments of the wall clock: the last and the next `from` or `until` of a
- * candidate. These are compared at each use, since that clock may be set; all other
- * ends are times of the monotonic clock. Decisions on failed, stale or uncached
- * verdicts are not kept: the next question may get a better answer.
+ * Of a decision its image and its audit event are kept. The stamp is (policy state, settings
+ * generation): any change makes it a miss, so nothing is flushed for a change of policy. It is
+ * valid between the last and the next `from` or `until` of a candidate, which are compared at
+ * each use, since the wall clock may be set. Decisions on failed, stale or uncached verdicts
+ * are not kept: the next question may get a better answer.
  *
  * Images of our own are built in scratch->second; the real one stays where it is.
  */

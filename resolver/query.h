@@ -2,16 +2,13 @@
  *
  * query.h -- one client question, from its packet to its answer (query.c, answer.c).
  *
- * The whole of Waymark's judgement is behind answer_read() and answer_query(): access,
- * parse, policy, special names, cache. Pure: same view and arguments, same answer; no
- * socket, clock, malloc or log; the only outside read is the policy map.
- *
- * The order access, parse, policy, cache, upstream, policy is fixed: a cached answer never
+ * All judgement is behind answer_read() and answer_query(), which are pure: same view and
+ * arguments, same answer; no socket, clock, malloc or log; the only outside read is the policy
+ * map. The order access, parse, policy, cache, upstream, policy is fixed: a cached answer never
  * reaches a refused client; an NXDOMAIN cached for a parent never hides a policy name.
  *
- * A struct query is large and lives in a batch (UDP), in a TCP connection's
- * worker scratch, or in struct explain; a question that must wait is kept as a
- * struct waiter (<= 512 octets), from which a query can be made again.
+ * A struct query is large, and belongs to who receives the packet; a question that must wait
+ * is kept as a struct waiter (<= 512 octets), from which a query can be made again.
  */
 #ifndef RESOLVER_QUERY_H
 #define RESOLVER_QUERY_H
@@ -68,8 +65,7 @@ static inline void view_policy_end(const struct view *v)
     *v->policy_begun = false;
 }
 
-/* What becomes of a question. WAIT: at its deadline nothing is known, it waits on. IGNORE: it
- * was none. */
+/* WAIT: at its deadline nothing is known, it waits on. IGNORE: it was no question. */
 enum answer { ANSWER_SEND, ANSWER_FORWARD, ANSWER_DROP, ANSWER_WAIT, ANSWER_IGNORE };
 
 /* Where an answer goes. */
@@ -84,10 +80,8 @@ struct client {
 /* What the real DNS says of one question: real.c makes it, ordinary names
  * deliver it, kms.c decides on it, the audit event and explain copy it. */
 struct real {
-    enum kms_verdict verdict; /* VERDICT_NONE: it was not asked; PRESENT: an answer of any type;
-                               * OTHER may have an image, too */
-    uint16_t rcode;           /* of a failure what the servers said; or RCODE_TIMEOUT,
-                               * RCODE_UNUSABLE */
+    enum kms_verdict verdict; /* PRESENT: of any type; OTHER may have an image, too */
+    uint16_t rcode;           /* of a failure: as the servers said; or RCODE_TIMEOUT, _UNUSABLE */
     const uint8_t *image;     /* borrowed; NULL: there is no answer */
     size_t len;
     bool has_rrsig, has_cname;
@@ -173,8 +167,8 @@ enum answer query_send(const struct view *, struct query *, const uint8_t *image
  * settings want it, and it is from the cache, where every client finds the same order. */
 void query_rotate(const struct view *, struct query *);
 
-/* Access, strict parse of q->wire, key and hash, route. Sets all of q but client, arrived,
- * wire and out, which the caller has set. FORWARD means: go on with answer_query(). */
+/* Access, strict parse of q->wire, key and hash, route. The caller has set client, arrived, wire
+ * and out. FORWARD means: go on with answer_query(). */
 enum answer answer_read(const struct view *, struct query *, struct now);
 /* came NULL: SEND, DROP, or FORWARD, the real DNS must be asked; what came: SEND, DROP, or
  * WAIT where that is pending. Then q->has_event says whether an event is to be pushed. */
@@ -185,17 +179,14 @@ enum answer answer_query(const struct view *, struct query *, const struct real 
 /* The rcode of what is said here of the name, when it is special; -1: it is ordinary.
  * w: NULL, or where its image is written; a negative one can be kept for ttl_s. */
 int special_answer(const struct query *, uint32_t ttl_s, struct writer *w);
-/* A question of class CH for who answers, or which version: true and *result, unless the
- * settings hide it. */
+/* Of class CH: who answers, or which version? True and *result, unless the settings hide it. */
 bool special_identity(const struct view *, struct query *, enum answer *result);
 /* The next, from *i (0 at first) on, of the reverse zones of private addresses that are answered
  * here with these settings; "16-31.172.in-addr.arpa" are sixteen. False: there is none. */
 enum { SPECIAL_TEXT = NAME_TEXT + 16 };
 bool special_next_reverse(const struct view *, size_t *i, char text[SPECIAL_TEXT]);
 
-/* ---- real.c: what the real DNS says, from a special name, an entry of the cache, a reply
- * that has come, or the fact that there is none. Images have the TTLs with which they are
- * delivered. ---- */
+/* ---- real.c: what the real DNS says; images have the TTLs with which they are delivered ---- */
 
 enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
 
@@ -228,36 +219,31 @@ enum kms_verdict real_verdict(uint16_t rcode);
 int real_ede(const struct real *);
 bool real_is_negative(const struct real *);
 
-/* ---- kms.c: what the real DNS says and what the policy says meet: discovery questions,
- * `_vlmcs._tcp.<suffix>` SRV and ANY, and addresses of the hosts that answer them. ---- */
+/* ---- kms.c: discovery questions, and addresses of the hosts that answer them ---- */
 
 /* answer_query() for a discovery question. */
 enum answer kms_answer(const struct view *, struct query *, const struct real *came, struct now);
 
-/* Would the SRV question of this client at this name be filled, were it
- * NXDOMAIN? For the coherence of other types. is_signed: this NXDOMAIN is, and
- * the client has DO. */
+/* Would this client's SRV question at this name be filled, were it NXDOMAIN? For the coherence
+ * of other types. is_signed: this NXDOMAIN is, and the client has DO. */
 bool kms_would_fill(const struct view *, struct query *, bool is_signed, struct now);
 
-/* A pool may give the addresses of its hosts. They go along with the SRV records, but a
- * client may ask for them by itself; where the host's name does not resolve (a workgroup,
- * a DMZ, a public route), it would be pointed to a host that it cannot find.
- * Answers q from the policy: true and *result. False: what the real DNS says, that there is
- * no such address or nothing at all, stands. Almost free for all but the hosts. */
+/* Where a host's name does not resolve (a workgroup, a DMZ), a client would be pointed to a host
+ * that it cannot find: the pool may give its addresses. True and *result; false: what the real
+ * DNS says, that there is no such address or nothing at all, stands. Almost free for all others. */
 bool kms_host_answer(const struct view *, struct query *, struct now, enum answer *result);
 
 /* The question as the policy wants it; q->networks are known. */
 struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
 
-/* Audit events, into q->event. A question that the policy has not decided: refused by
- * access, an UPDATE, left unanswered. rcode: what the client is told. */
+/* Audit events, into q->event. Of what the policy has not decided: refused by access, an
+ * UPDATE, left unanswered. rcode: what the client is told. */
 void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum kms_reason,
                     uint16_t rcode, const char *text, struct now);
-/* A SOA question at a discovery name: how a KMS host looks for where to publish.
- * Not recorded for a client whose address a pool gives for one of its hosts. */
+/* A SOA question at a discovery name: how a KMS host looks for where to publish. Not of a client
+ * whose address a pool gives for one of its hosts. */
 void kms_event_soa(const struct view *, struct query *, uint16_t rcode, struct now);
-/* A discovery question that went whole to a server (TSIG): what came back, or
- * NULL for nothing. Any other question: no event. */
+/* A discovery question that went whole to a server (TSIG). Any other: no event. */
 void kms_event_passthrough(const struct view *, struct query *, const struct real *came,
                            struct now);
 

@@ -2,12 +2,10 @@
  *
  * special.c -- names that are answered here and never forwarded.
  *
- * Each is a zone of our own: its top has SOA and NS, and negative answers have
- * the SOA (RFC 6303 3). The table follows RFC 6761 (localhost, invalid), 7686 (onion), 9462
- * (resolver.arpa) and 6303 (reverse zones of private addresses). The reverse
- * zones are answered here only when they would otherwise leave the network:
- * when all servers of their route are public. `.local`, `.test` and
- * `home.arpa` are ordinary names: companies use them.
+ * Each is a zone of our own: its top has SOA and NS, and negative answers have the SOA (RFC 6303
+ * 3). The table follows RFC 6761 (localhost, invalid), 7686 (onion), 9462 (resolver.arpa) and
+ * 6303 (reverse zones of private addresses); these only where all servers of their route are
+ * public. `.local`, `.test` and `home.arpa` are ordinary names: companies use them.
  */
 #include "resolver/query.h"
 

@@ -3,18 +3,14 @@
  * tcp.c -- questions over TCP: accepts connections within the limits, and serves
  * them: framing, pipelining, idle time.
  *
- * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX
- * octets for the client, so that a client which does not read costs no more
- * than that. Idle time is counted from the last whole message, a question or its
- * answer, not from the last octet: a client that sends slowly cannot keep its
- * connection open. When there are as many connections as there may be, the one
- * that has been idle longest makes room (RFC 7766 6.2.3).
+ * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX octets for the client:
+ * one that does not read costs no more than that. Idle time is counted from the last whole
+ * message: a client that sends slowly cannot keep its connection open. When there are as many
+ * connections as there may be, the longest idle makes room (RFC 7766 6.2.3).
  *
  * All callbacks of a stream come from the loop, none from inside what is done to it. A
- * connection that has ended stays in memory until its last question is answered.
- *
- * When descriptors run out, accept() fails and the socket stays readable, which
- * would be a busy loop: so the listener pauses for a moment.
+ * connection that has ended stays in memory until its last question is answered. When
+ * descriptors run out, the listener pauses for a moment: its socket stays readable.
  */
 #include "resolver/listen.h"
 

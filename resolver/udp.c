@@ -2,14 +2,10 @@
  *
  * udp.c -- questions over UDP, in batches.
  *
- * One wake-up: up to ROUNDS times a recvmmsg of BATCH packets; each is read and
- * its cache line fetched, then each is answered in its own buffer, then those
- * that have an answer leave in one sendmmsg. A batch that is not full has
- * emptied the socket. All buffers exist from the start; only the slots that
- * were used are set up again.
- *
- * A wildcard socket is told the address that each packet was sent to, and
- * answers from it: an answer from another address is thrown away by clients.
+ * One wake-up: up to ROUNDS times a recvmmsg of BATCH packets; each is read and its cache line
+ * fetched, then each is answered in its own buffer, then all answers leave in one sendmmsg. A
+ * batch that is not full has emptied the socket. A wildcard socket is told the address that each
+ * packet was sent to, and answers from it: clients throw away an answer from another one.
  */
 #include "resolver/listen.h"
 
