@@ -68,6 +68,7 @@ enum {
 };
 
 static const struct name root = {.len = 1};
+static const struct addr nobody;
 
 TAILQ_HEAD(flight_list, flight);
 
@@ -753,17 +754,6 @@ static struct waiter *new_waiter(struct flight *fl, const struct query *q, real_
     return w;
 }
 
-/* No place for it. A discovery question is decided all the same: the policy
- * may have an answer for a real DNS that says nothing. */
-static void refuse(struct forwarder *f, const struct view *v, struct query *q)
-{
-    static const struct addr nobody;
-    const struct real none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
-
-    COUNT(f->stats, no_slot);
-    f->hooks.deliver(f->hooks.context, q, answer_query(v, q, &none, f->io->now(f->io)));
-}
-
 /* Has the client of the flight sent the same packet before, and got no answer? One is
  * enough. Each discovery question is accounted for, so those wait side by side; and so do
  * those of a TCP connection, which counts the answers that are still due. */
@@ -785,8 +775,10 @@ bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, r
 {
     struct flight *fl = q->passthrough ? NULL : find_flight(f, v, &q->key);
     bool own = on_reply != NULL, joins = fl != NULL;
-    uint64_t now_ms = f->io->now(f->io).mono_ms;
-    struct waiter *w;
+    struct now now = f->io->now(f->io);
+    enum answer answer = ANSWER_DROP;
+    struct waiter *w = NULL;
+    struct real none;
 
     if (own && f->n_own == f->flights.n)
         return false;
@@ -796,19 +788,24 @@ bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, r
     }
     if (!joins && (!q->passthrough || q->wire_len <= CHAIN_MAX))
         fl = new_flight(f, v, q, NULL);
-    w = fl != NULL ? new_waiter(fl, q, on_reply, context) : NULL;
+    if (fl != NULL)
+        w = new_waiter(fl, q, on_reply, context);
     if (w == NULL && own)
         return false;
-    if (w == NULL && (fl == NULL || q->client.transport != AUDIT_UDP)) {
-        refuse(f, v, q);
-        return false;
-    }
     if (w == NULL) {
-        COUNT(f->stats, unanswered);
-        if (q->kms)
-            kms_event_note(v, q, OUTCOME_FAILED, REASON_NO_RULE, RCODE_TIMEOUT,
-                           "not answered: too many wait for this name", f->io->now(f->io));
-        f->hooks.deliver(f->hooks.context, q, ANSWER_DROP);
+        if (fl == NULL || q->client.transport != AUDIT_UDP) {
+            /* A discovery question is decided all the same: the policy may have an answer
+             * for a real DNS that says nothing. */
+            COUNT(f->stats, no_slot);
+            none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
+            answer = answer_query(v, q, &none, now);
+        } else {
+            COUNT(f->stats, unanswered);
+            if (q->kms)
+                kms_event_note(v, q, OUTCOME_FAILED, REASON_NO_RULE, RCODE_TIMEOUT,
+                               "not answered: too many wait for this name", now);
+        }
+        f->hooks.deliver(f->hooks.context, q, answer);
         return false;
     }
     if (own)
@@ -823,10 +820,10 @@ bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, r
         memcpy(fl->chain, q->wire, q->wire_len);
     }
     if (!joins) {
-        begin_route(fl, fl->route, now_ms);
+        begin_route(fl, fl->route, now.mono_ms);
     } else if (!own) {
         COUNT(f->stats, joined);
-        wait_until(fl, hurry(fl, fl->current, now_ms, fl->next_ms));
+        wait_until(fl, hurry(fl, fl->current, now.mono_ms, fl->next_ms));
     }
     return true;
 }

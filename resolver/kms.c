@@ -46,17 +46,22 @@ static bool is_pool(enum kms_outcome outcome)
     return outcome == OUTCOME_FILLED || outcome == OUTCOME_REPLACED;
 }
 
+/* What the rules make of that verdict; q->networks are known. */
+static const struct policy_decision *decide_on(const struct view *v, const struct query *q,
+                                               enum kms_verdict verdict, bool is_signed,
+                                               struct now now)
+{
+    const struct policy_real real = {.verdict = verdict, .is_signed = is_signed};
+    const struct policy_ask ask = kms_ask(v, q, now);
+
+    policy_decide(v->policy, &ask, &real, &v->scratch->decision);
+    return &v->scratch->decision;
+}
+
 bool kms_would_fill(const struct view *v, struct query *q, bool is_signed, struct now now)
 {
-    const struct policy_real nothing = {.verdict = VERDICT_NXDOMAIN, .is_signed = is_signed};
-    struct policy_decision *d = &v->scratch->decision;
-    struct policy_ask ask;
-
-    if (!query_find_networks(v, q))
-        return false;
-    ask = kms_ask(v, q, now);
-    policy_decide(v->policy, &ask, &nothing, d);
-    return is_pool(d->outcome);
+    return query_find_networks(v, q) &&
+           is_pool(decide_on(v, q, VERDICT_NXDOMAIN, is_signed, now)->outcome);
 }
 
 /* ---- its image ---- */
@@ -396,20 +401,18 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
 
 bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
 {
-    const struct policy_real real = {.verdict = q->real.verdict, .is_signed = q->real.has_rrsig};
+    const enum kms_verdict verdict = q->real.verdict;
     const struct message *m = &q->message;
-    struct policy_decision *d = &v->scratch->decision;
+    const struct policy_decision *d;
     uint16_t len = m->qtype == TYPE_A ? 4 : 16;
     struct writer w = writer_make(v->scratch->second, sizeof v->scratch->second);
     const struct addr *list[HOST_ADDRESSES];
-    struct policy_ask ask;
     uint32_t n = 0, k, ttl;
 
     if (m->qclass != CLASS_IN || !view_policy(v) || !policy_may_be_host(v->policy, &m->qname))
         return false;
     (void)query_find_networks(v, q);
-    ask = kms_ask(v, q, now);
-    policy_decide(v->policy, &ask, &real, d);
+    d = decide_on(v, q, verdict, q->real.has_rrsig, now);
     if (d->reason == REASON_DAMAGED)
         COUNT(v->stats, kms_damaged);
     ttl = ttl_given(&q->real, d, d->ttl < HOST_TTL_MAX_S ? d->ttl : HOST_TTL_MAX_S);
@@ -434,8 +437,8 @@ bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum
      * resolvers in front would hide the address (RFC 8020), and a client that asks for
      * both types is not told of a failure. */
     if (d->n_hosts == 0 ||
-        (n == 0 && real.verdict != VERDICT_NXDOMAIN &&
-         (real.verdict == VERDICT_NODATA || (m->qtype != TYPE_A && m->qtype != TYPE_AAAA))))
+        (n == 0 && verdict != VERDICT_NXDOMAIN &&
+         (verdict == VERDICT_NODATA || (m->qtype != TYPE_A && m->qtype != TYPE_AAAA))))
         return false;
     COUNT(v->stats, kms_hosts);
     if (n == 0)

@@ -16,20 +16,14 @@ enum {
 
 enum kms_verdict real_verdict(uint16_t rcode)
 {
-    switch (rcode) {
-    case RCODE_NOERROR:
-        return VERDICT_NODATA;
-    case RCODE_NXDOMAIN:
-        return VERDICT_NXDOMAIN;
-    case RCODE_TIMEOUT:
+    static const uint8_t verdicts[16] = {[RCODE_NOERROR] = VERDICT_NODATA,
+                                         [RCODE_SERVFAIL] = VERDICT_SERVFAIL,
+                                         [RCODE_NXDOMAIN] = VERDICT_NXDOMAIN,
+                                         [RCODE_REFUSED] = VERDICT_REFUSED};
+
+    if (rcode == RCODE_TIMEOUT)
         return VERDICT_TIMEOUT;
-    case RCODE_SERVFAIL:
-        return VERDICT_SERVFAIL;
-    case RCODE_REFUSED:
-        return VERDICT_REFUSED;
-    default:
-        return VERDICT_OTHER;
-    }
+    return rcode < 16 && verdicts[rcode] != 0 ? verdicts[rcode] : VERDICT_OTHER;
 }
 
 bool real_is_negative(const struct real *r)
