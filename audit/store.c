@@ -267,8 +267,7 @@ static int make_database_file(const char *dir, const char *path)
 int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_bytes, struct diags *d)
 {
     const bool makes = wal_bytes > 0 || dir == NULL;
-    const int flags =
-        (makes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
+    const int flags = (makes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     struct audit_store *s = calloc(1, sizeof *s);
     char path[PATH_MAX] = ":memory:", sql[256];
     int rc = 0, yes = 1;

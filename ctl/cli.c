@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * cli.c -- reads the command line, prints help, runs the verb. Everything that it knows about verbs
- * comes from their tables.
+ * cli.c -- reads the command line, prints help, runs the verb: all from the tables of verbs.
  *
- * Options stand anywhere, also before the verb that takes them, so the line is read with the options
- * of all verbs, and whether this verb takes them is asked afterwards. An option's name must
- * therefore mean "with a value" or "without" in all tables alike, which tests/unit/ctl/test_cli.c checks.
+ * Options stand anywhere, also before the verb that takes them, so the line is read with those of
+ * all verbs, and whether this verb takes them is asked afterwards. An option therefore has a
+ * value, or has none, in all tables alike, which tests/unit/ctl/test_cli.c checks.
  */
 #include "ctl/ctl.h"
 
@@ -17,7 +16,7 @@
 enum {
     NAMES = 1024,
     USAGE = 256,
-    LEFT = 34, /* columns of what help explains; longer ones get a line of their own */
+    LEFT = 34, /* columns of what help explains; what is longer has a line of its own */
     RUN = -1,
 };
 
@@ -52,7 +51,7 @@ static void print_options(FILE *f, const char *title, const struct ctl_option *l
 {
     char left[128];
 
-    fprintf(f, "%s", title);
+    fputs(title, f);
     for (; list->name; list++) {
         snprintf(left, sizeof left, "%s%s%s%s", list->name, list->value ? " " : "",
                  list->value ? list->value : "", list->many ? " ..." : "");
@@ -74,13 +73,13 @@ static void help(FILE *f, verb_tables *tables, const char *noun)
     const char *group = NULL;
     char left[USAGE];
 
-    if (*noun == '\0')
+    if (*noun)
+        fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
+    else
         fputs("usage: waymarkctl [-c FILE] [-o SECTION.KEY=VALUE]... VERB | NOUN VERB ...\n"
               "Shows and changes what waymarkd, the forwarder that points Windows to its KMS "
               "hosts, does.\nOptions may stand anywhere; -- ends them.\n",
               f);
-    else
-        fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
     EACH_VERB(tables, v)
     if (*noun == '\0' || strcmp(v->noun, noun) == 0) {
         fputs(group && strcmp(v->noun, group) == 0 ? "" : "\n", f);
@@ -89,7 +88,7 @@ static void help(FILE *f, verb_tables *tables, const char *noun)
     }
     if (*noun == '\0')
         print_options(f, "\noptions of every verb\n", cli_options);
-    fprintf(f, "\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n");
+    fputs("\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n", f);
 }
 
 /* The line has no verb: a list of what there is, or a mistake. */
@@ -106,18 +105,18 @@ static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
         help(asked ? stdout : stderr, tables, noun);
         return asked ? EXIT_DONE : EXIT_USAGE;
     }
+    word = c->argv[*noun ? 1 : 0];
     EACH_VERB(tables, v)
     if (n < NAMES && (*noun == '\0' || strcmp(v->noun, noun) == 0))
         names[n++] = *noun == '\0' && *v->noun ? v->noun : v->verb;
-    word = c->argv[*noun != '\0'];
     return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
                     *noun ? " " : "", word, diag_meant(word, names, meant));
 }
 
 /* --- the line */
 
-/* The option of this name that every verb takes, or the verb (NULL: any verb). NULL: there is none,
- * and names, ended by NULL, has those that there are. */
+/* The option of this name of the verb (NULL: of any), or that every verb takes. NULL: there is
+ * none; names, ended by NULL, has those that there are. */
 static const struct ctl_option *find_option(verb_tables *tables, const struct ctl_verb *verb,
                                             const char *name, const char *names[NAMES + 1])
 {
@@ -143,8 +142,8 @@ const char *ctl_option_at(const struct ctl *c, const char *name, int i)
     return NULL;
 }
 
-/* Keeps the option at argv[*i], which is cut at its =, and moves *i over its value. *unknown: the
- * first that no verb has. 0 or an exit code. */
+/* Keeps the option at argv[*i], cut at its =, and moves *i over its value. *unknown: the first
+ * that no verb has. 0 or an exit code. */
 static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
                        const char **unknown)
 {
@@ -170,30 +169,12 @@ static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
     return 0;
 }
 
-/* Takes the verb's words from the arguments. NULL: there is none. */
-static const struct ctl_verb *take_verb(verb_tables *tables, struct ctl *c)
-{
-    EACH_VERB(tables, v)
-    {
-        int words = *v->noun ? 2 : 1;
-
-        if (c->argc < words || strcmp(v->verb, c->argv[words - 1]) != 0 ||
-            (words == 2 && strcmp(v->noun, c->argv[0]) != 0))
-            continue;
-        snprintf(c->called, sizeof c->called, "%s%s%s", v->noun, *v->noun ? " " : "", v->verb);
-        c->argc -= words;
-        c->argv += words;
-        return c->verb = v;
-    }
-    return NULL;
-}
-
-/* Reads the line into c, whose arguments stand at the beginning of argv then. RUN: the verb is to be run; else
- * the exit code, all that is to be said being said. */
+/* Reads the line into c; its arguments are moved to the beginning of argv. RUN, or the exit code
+ * of a line that is done, all being said. */
 static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
 {
     const char *unknown = NULL, *names[NAMES + 1];
-    const struct ctl_verb *v;
+    const struct ctl_verb *v = NULL;
     char line[USAGE];
     bool options = true, asked;
 
@@ -206,7 +187,18 @@ static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
             return EXIT_USAGE;
     argv[c->argc] = NULL;
     c->argv = argv;
-    v = take_verb(tables, c);
+    EACH_VERB(tables, w)
+    {
+        int words = *w->noun ? 2 : 1;
+
+        if (v || c->argc < words || strcmp(w->verb, argv[words - 1]) != 0 ||
+            (words == 2 && strcmp(w->noun, argv[0]) != 0))
+            continue;
+        v = c->verb = w;
+        snprintf(c->called, sizeof c->called, "%s%s%s", v->noun, *v->noun ? " " : "", v->verb);
+        c->argc -= words;
+        c->argv += words;
+    }
     for (int i = 0; v && unknown == NULL && i < c->n_given; i++)
         if (find_option(tables, v, c->given[i].option->name, names) == NULL)
             unknown = c->given[i].option->name;

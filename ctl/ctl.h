@@ -17,16 +17,12 @@
 #include "base/diag.h"
 #include "settings/settings.h"
 
-enum exit_code {
-    EXIT_DONE,
-    EXIT_FAILED,
-    EXIT_USAGE,
-    EXIT_NOT_FOUND,
-    EXIT_NO_DAEMON,
-    EXIT_INVALID,
-    EXIT_CONFLICT,
-    EXIT_PROBLEMS
+/* clang-format off */
+enum exit_code { /* 0 to 7, as the manual has them */
+    EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_NOT_FOUND,
+    EXIT_NO_DAEMON, EXIT_INVALID, EXIT_CONFLICT, EXIT_PROBLEMS
 };
+/* clang-format on */
 enum ctl_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
 
 struct ctl_option {
@@ -135,7 +131,7 @@ enum { WIDEST = 9 };
 struct column {
     const char *key;   /* the field in JSON, the header in CSV */
     const char *title; /* heads the table; NULL: the key in capitals */
-    enum column_kind kind;
+    int kind;
     int rank; /* 0: stays; WIDEST: with --wide only */
 };
 

@@ -316,23 +316,6 @@ void table_print_json(const json_t *value)
     putchar('\n');
 }
 
-/* Quotes are those of RFC 4180; no text is a formula for what reads it. */
-static void print_csv(const struct ctl *c, const struct column *columns, const json_t *rows)
-{
-    for (size_t i = 0; i <= json_array_size(rows); i++)
-        for (const struct column *k = columns; k->key; k++) {
-            char *text = cell_text(c, k, rows, i);
-            const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
-            bool formula = strspn(text, "=+-@") > 0 && k->kind != COLUMN_NUMBER;
-
-            printf("%s%s", quote, formula ? "'" : "");
-            for (const char *p = text; *p; p++)
-                printf("%s%c", *p == '"' ? "\"" : "", *p);
-            printf("%s%s", quote, k[1].key ? "," : "\r\n");
-            free(text);
-        }
-}
-
 /* An aligned table; numbers stand right. */
 static void print_table(const struct ctl *c, const struct column *columns, const json_t *rows)
 {
@@ -391,34 +374,41 @@ void table_print(const struct ctl *c, const char *plural, const struct column *c
                  json_t *rows)
 {
     static const struct ctl_row pairs[] = {{NULL, ".", "{title}\t{value}"}, {0}};
-    json_t *document = json_pack("{s:O}", plural ? plural : "", rows), *lines = json_array();
-    json_t *list = plural ? json_incref(rows) : json_pack("[O]", rows);
-    const struct column *k;
+    json_t *list = plural ? json_incref(rows) : json_pack("[O]", rows), *shown = json_array();
+    bool json = c->format == FORMAT_JSON, csv = c->format == FORMAT_CSV;
 
-    for (k = columns; c->format == FORMAT_JSON && k->key; k++)
-        for (size_t i = 1; k->kind == COLUMN_TIME && i <= json_array_size(list); i++) {
-            char *text = cell_text(c, k, list, i);
+    for (size_t i = 0; i <= json_array_size(list) && (json || csv || !plural); i++)
+        for (const struct column *k = columns; k->key; k++) {
+            char *text = json && k->kind != COLUMN_TIME ? NULL : cell_text(c, k, list, i), *title;
 
-            json_object_set_new(json_array_get(list, i - 1), k->key,
-                                *text ? json_string(text) : json_null());
+            if (csv) {
+                /* RFC 4180; and no text is a formula for what reads it. */
+                const char *quote = strpbrk(text, ",\"\r\n;\t") ? "\"" : "";
+                bool formula = strspn(text, "=+-@") > 0 && k->kind != COLUMN_NUMBER;
+
+                printf("%s%s", quote, formula ? "'" : "");
+                for (const char *p = text; *p; p++)
+                    printf("%s%c", *p == '"' ? "\"" : "", *p);
+                printf("%s%s", quote, k[1].key ? "," : "\r\n");
+            } else if (i > 0 && text && json) {
+                json_object_set_new(json_array_get(list, i - 1), k->key,
+                                    *text ? json_string(text) : json_null());
+            } else if (i > 0 && text) {
+                title = cell_text(c, k, list, 0);
+                json_array_append_new(shown,
+                                      json_pack("{s:s, s:s}", "title", title, "value", text));
+                free(title);
+            }
             free(text);
         }
-    for (k = columns; plural == NULL && k->key; k++) {
-        char *title = cell_text(c, k, list, 0), *value = cell_text(c, k, list, 1);
-
-        json_array_append_new(lines, json_pack("{s:s, s:s}", "title", title, "value", value));
-        free(title);
-        free(value);
-    }
-    if (c->format == FORMAT_JSON)
-        table_print_json(plural ? document : rows);
-    else if (c->format == FORMAT_CSV)
-        print_csv(c, columns, list);
-    else if (plural)
+    if (json) {
+        json_array_append_new(shown, plural ? json_pack("{s:O}", plural, rows) : json_incref(rows));
+        table_print_json(json_array_get(shown, 0));
+    } else if (!csv && plural) {
         print_table(c, columns, list);
-    else
-        ctl_show(lines, pairs);
-    json_decref(document);
-    json_decref(lines);
+    } else {
+        ctl_show(shown, pairs);
+    }
+    json_decref(shown);
     json_decref(list);
 }
