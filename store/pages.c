@@ -2,21 +2,19 @@
  *
  * pages.c -- is an LMDB file (0.9, 64 bit, host byte order) whole?
  *
- * The structs below are its pages, as they lie in the file. Behind the head of
- * a branch or leaf are the places of its nodes, up to `lower`; the nodes lie
- * from `upper` to the end. In a branch the first three fields of a node are the
- * number of the page below; in a leaf low and high are the length of the value,
- * and with the flag BIG the value is the number of its first overflow page. The
- * tree of free pages has the transaction as key, and as value how many there
+ * The structs below are its pages, as they lie in the file. Behind the head of a branch or
+ * leaf are the places of its nodes, up to `lower`; the nodes lie from `upper` to the end. In a
+ * branch the first three fields of a node are the number of the page below; in a leaf low and
+ * high are the length of the value, and with the flag BIG the value is the number of its first
+ * overflow page. The tree of free pages has the transaction as key, and as value how many there
  * are and then their numbers.
  *
- * A transaction writes the meta page that is the older one, n & 1 for the nth.
- * Each page up to the last is reached exactly once: in one of the two trees, or
- * in the list of free pages that one of them holds. A page that is reached never
- * or twice is damaged; nothing is repaired or guessed.
+ * A transaction writes the meta page that is the older one, n & 1 for the nth. Each page up to
+ * the last is reached exactly once: in one of the two trees, or in the list of free pages that
+ * one of them holds. What is reached never or twice is damaged; nothing is repaired or guessed.
  *
- * Pages of a state are written over by the second transaction after it at the
- * earliest. So what is found amiss counts only if no transaction came since.
+ * Pages of a state are written over by the second transaction after it at the earliest. So what
+ * is found amiss counts only if no transaction came since.
  */
 #include "store/store.h"
 
@@ -77,7 +75,7 @@ struct walk {
     /* The tree that is walked, and what was found of it. */
     const struct tree *tree;
     struct tree found;
-    store_visit *visit; /* NULL: values are of no interest */
+    int (*visit)(void *, const struct store_record *); /* NULL: values are of no interest */
     void *context;
     uint8_t last_key[KEY_MAX];
     size_t last_len;
@@ -115,10 +113,8 @@ static int newest(int fd, struct meta *out)
         }
     }
     *out = metas[0].txn > metas[1].txn ? metas[0] : metas[1];
-    /* A new file has two of no transaction. */
-    return metas[0].trees[FREE_PAGES].page_size == size &&
-                   (metas[0].txn == metas[1].txn + 1 || metas[1].txn == metas[0].txn + 1 ||
-                    metas[0].txn == metas[1].txn)
+    /* They are of two transactions, one after the other; in a new file of none. */
+    return metas[0].trees[FREE_PAGES].page_size == size && metas[0].txn - metas[1].txn + 1 <= 2
                ? 0
                : -EBADMSG;
 }
@@ -192,31 +188,22 @@ static bool key_follows(struct walk *w, const struct node *n, bool is_border)
 static int walk_big(struct walk *w, struct store_record *r)
 {
     uint64_t page, need = (sizeof(struct head) - 1 + r->value.len) / w->page_size + 1;
-    struct head head;
-    uint8_t *value;
+    struct head *h = need <= w->meta.last ? malloc(sizeof *h + r->value.len) : NULL;
     int rc;
 
     memcpy(&page, r->value.data, sizeof page);
-    rc = read_page(w, page, OVERFLOW, &head, sizeof head);
-    if (rc != 0)
-        return rc;
-    if (head.pages < need || head.pages > w->meta.last)
-        return bad(w, page, "has not room for its value");
-    w->found.overflow += head.pages;
-    for (uint32_t i = 1; i < head.pages && rc == 0; i++)
+    if (h == NULL)
+        return need <= w->meta.last ? -ENOMEM : bad(w, page, "has not room for its value");
+    rc = read_page(w, page, OVERFLOW, h, sizeof *h + r->value.len);
+    if (rc == 0 && (h->pages < need || h->pages > w->meta.last))
+        rc = bad(w, page, "has not room for its value");
+    for (uint32_t i = 1; rc == 0 && i < h->pages; i++)
         rc = use_page(w, page + i);
-    if (rc != 0 || w->visit == NULL)
-        return rc;
-    value = malloc(r->value.len);
-    if (value == NULL)
-        return -ENOMEM;
-    r->value.data = value;
-    if (pread(w->fd, value, r->value.len, (off_t)(page * w->page_size + sizeof head)) ==
-        (ssize_t)r->value.len)
+    w->found.overflow += rc == 0 ? h->pages : 0;
+    r->value.data = (const uint8_t *)(h + 1);
+    if (rc == 0 && w->visit != NULL)
         rc = w->visit(w->context, r);
-    else
-        rc = bad(w, page, "cannot be read");
-    free(value);
+    free(h);
     return rc;
 }
 

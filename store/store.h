@@ -3,15 +3,13 @@
  * store.h -- ordered keys and checked values in one file of LMDB: readers for
  * threads, and one writer at a time in all processes.
  *
- * One transaction per change: what it holds is there whole or not at all, also
- * after a power cut. A reader sees one state from begin to end. The first octet
- * of a key names its table; "M" is the store's own: the mark of its format, and
- * how many records each table has and what their sum is.
+ * One transaction per change: what it holds is there whole or not at all, also after a power
+ * cut. A reader sees one state from begin to end. The first octet of a key names its table; "M"
+ * is the store's own: the mark of its format, and counts and sum of what is stored.
  *
- * A stored value is 8 octets of XXH3, one of version, then what was put. The
- * hash covers key, version and content, so a value that was moved to another
- * key is damaged too. Bytes that are given out point into the map: they last
- * until the end of the transaction, or until its next put or del.
+ * A stored value is 8 octets of XXH3 over key, version and content, one of version, then what
+ * was put. Bytes that are given out point into the map: they last until the end of the
+ * transaction, or until its next put or del.
  */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
@@ -47,34 +45,29 @@ struct store_bytes {
 struct store_record {
     struct store_bytes key, value; /* no value (NULL): it is damaged */
 };
-/* The digest is the sum of the hashes of what is stored, whatever their order; tables are
- * records by the lower 6 bits of their table. */
 struct store_counts {
-    uint64_t digest;
-    uint64_t tables[64];
+    uint64_t digest;     /* the sum of the hashes of what is stored, whatever their order */
+    uint64_t tables[64]; /* records by the lower 6 bits of their table */
 };
-/* unlocked: the folder is read-only, nobody else may write it either; refused: no reader begins,
- * since pages are damaged; faults: reads that the disk, or a damaged page, broke off. */
 struct store_health {
-    bool unlocked;
-    bool refused;
-    uint64_t faults;
+    bool unlocked;   /* the folder is read-only, nobody else may write it either */
+    bool refused;    /* no reader begins, since pages are damaged */
+    uint64_t faults; /* reads that the disk, or a damaged page, broke off */
 };
 
-/* All but STORE_READ make it if need be. A store that is unreadable, of another
- * format, truncated or damaged, or of which only traces are there: -EBADMSG;
- * missing, with STORE_READ: -ENOENT; else -errno. d gets one sentence with path
- * and remedy; it may be NULL. */
+/* All but STORE_READ make it if need be. A store that is unreadable, of another format,
+ * truncated or damaged, or of which only traces are there: -EBADMSG; missing, with STORE_READ:
+ * -ENOENT; else -errno. d gets one sentence with path and remedy; it may be NULL. */
 int store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 void store_close(struct store *); /* NULL is fine */
 /* Once a minute, by one thread: clears places of dead readers; how many. */
 int store_sweep(struct store *);
 struct store_health store_health(struct store *); /* any thread */
 uint64_t store_size(struct store *);              /* octets of the file */
-/* Reads everything, without a lock or a reader's place; takes a while. 0; -EBADMSG
- * and one sentence in d: damaged are records, which their readers find, or pages: then
- * no reader begins until a later verification finds them sound; -EAGAIN it changed
- * all the time; -ECANCELED *stop was set; -errno. Any thread. */
+/* Reads everything, without a lock or a reader's place; takes a while. 0; -EBADMSG and one
+ * sentence in d: damaged are records, which their readers find, or pages: then no reader begins
+ * until a later verification finds them sound; -EAGAIN it changed all the time; -ECANCELED
+ * *stop was set; -errno. Any thread. */
 int store_verify(struct store *, const atomic_bool *stop, struct diags *d);
 
 /* A reader for the life of a thread; NULL and errno: EUSERS all places are taken, ... */
@@ -110,14 +103,13 @@ int store_get(struct store_txn *, const struct store_key *, struct store_bytes *
 enum store_step { STORE_SEEK, STORE_AFTER, STORE_NEXT, STORE_PREV };
 int store_step(struct store_txn *, enum store_step, const struct store_key *, size_t prefix,
                struct store_record *);
-int store_compare(const struct store_bytes *, const struct store_key *);
-void store_key_copy(struct store_key *, const struct store_bytes *);
-
 /* Each record that begins with the key. The loop ends when its body sets rc to anything but 0,
  * and with -ENOENT behind the last. */
 #define STORE_EACH(rc, txn, key, record)                                                           \
     for ((rc) = store_step(txn, STORE_SEEK, key, (key)->len, record); (rc) == 0;                   \
          (rc) = (rc) != 0 ? (rc) : store_step(txn, STORE_NEXT, key, (key)->len, record))
+int store_compare(const struct store_bytes *, const struct store_key *);
+void store_key_copy(struct store_key *, const struct store_bytes *);
 
 /* A failed write spoils the transaction: store_commit() then fails as well. */
 enum { STORE_SAME, STORE_ADDED, STORE_REPLACED };
@@ -138,20 +130,19 @@ int store_settle(struct store_txn *, int rc);
 /* --- pages.c: the file, read without LMDB ---------------------------------- */
 
 enum { PAGES_WHY = 120 };
-typedef int store_visit(void *context, const struct store_record *);
 struct pages_walk {
     /* Of each record in the order of keys, as it lies there; of NULL when it begins, perhaps
      * not for the first time. NULL: only the pages count. */
-    store_visit *visit;
+    int (*visit)(void *context, const struct store_record *);
     void *context;
     const atomic_bool *stop; /* NULL, or set by another thread: -ECANCELED */
     bool brief;              /* only: are the first pages sound? */
     uint64_t state;          /* that was found */
     char why[PAGES_WHY];     /* with -EBADMSG: "is damaged: page 17 is used twice" */
 };
-/* Every page of the newest state: is it whole, is it used exactly once, does a
- * search find each key? 0; -EBADMSG; -EAGAIN the state moved all the time, so it is
- * not known; what visit returned; -errno. No lock is taken. */
+/* Every page of the newest state: is it whole, is it used exactly once, does a search find
+ * each key? 0; -EBADMSG; -EAGAIN the state moved all the time, so it is not known; what visit
+ * returned; -errno. No lock is taken. */
 int pages_walk(int fd, struct pages_walk *);
 
 #endif
