@@ -28,14 +28,6 @@ const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL
 
 /* --- keys ----------------------------------------------------------------- */
 
-/* How many octets the number behind a domain has. */
-static int number_size(uint8_t table)
-{
-    if (table == TABLE_HOST)
-        return 0;
-    return table == TABLE_LISTED || table == TABLE_APPROVED ? 2 : 1;
-}
-
 void key_make(struct store_key *k, enum policy_table table, const struct key_parts *p)
 {
     struct writer w = writer_make(k->data, sizeof k->data);
@@ -57,10 +49,8 @@ void key_make(struct store_key *k, enum policy_table table, const struct key_par
             w.full = n == 0;
         }
         writer_u8(&w, 0);
-        if (number_size((uint8_t)table) == 2)
+        if (table != TABLE_HOST)
             writer_u16(&w, (uint16_t)p->number);
-        else if (number_size((uint8_t)table) == 1)
-            writer_u8(&w, (uint8_t)p->number);
     }
     if (p->owner != NULL)
         writer_bytes(&w, p->owner, strnlen(p->owner, POLICY_NAME));
@@ -145,14 +135,10 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
     }
     if (memchr("stblAH", table, 6) != NULL) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
-        n = 0;
-        if (number_size(table) == 2)
-            out->port = cursor_u16(&c);
-        else if (number_size(table) == 1)
-            n = cursor_u8(&c);
-        if (n > SUFFIX_BARE)
+        out->port = table == TABLE_HOST ? 0 : cursor_u16(&c);
+        if (memchr("stb", table, 3) != NULL && out->port > SUFFIX_BARE)
             return false;
-        out->suffix.kind = (enum suffix_kind)n;
+        out->suffix.kind = (enum suffix_kind)out->port;
     }
     if (c.bad || (is_front && out->front[0] == '\0'))
         return false;
