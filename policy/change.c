@@ -31,8 +31,7 @@ int policy_change_begin(struct policy_change *c, struct store *store)
     int rc = store_begin(store, true, &c->txn);
 
     c->changed = c->networks_moved = false;
-    c->rules = (struct log_rules){.n = 0};
-    c->log.summary[0] = '\0';
+    c->log.summary[0] = c->log.rules[0] = '\0';
     if (rc == 0)
         rc = log_last(c->txn, &c->serial, &time_ms);
     if (rc == 0 && c->bound && c->if_serial != c->serial)
@@ -60,7 +59,7 @@ int policy_change_commit(struct policy_change *c)
     }
     c->log.serial = c->serial + 1;
     c->log.digest = store_counts(c->txn)->digest;
-    rc = log_append(c->txn, &c->log, &c->rules);
+    rc = log_append(c->txn, &c->log);
     if (rc == 0 && c->history_ms != 0 && c->log.time_ms > c->history_ms)
         rc = log_prune(c->txn, c->log.time_ms - c->history_ms);
     if (rc == 0) {
@@ -342,11 +341,11 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
 {
     bool goes = c->verb == CHANGE_REMOVE;
     const struct policy_approved *a = c->is.approved;
-    struct log_rules *log = &all->rules;
+    char *rules = all->log.rules, word[POLICY_NAME + 2];
     char text[NAME_TEXT];
     struct store_bytes v;
     struct store_key k;
-    unsigned i = 0;
+    size_t len;
     int rc;
 
     c->state = CHANGE_SAME;
@@ -376,12 +375,12 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     all->networks_moved |= c->kind == POLICY_NETWORK;
     if (c->kind != POLICY_RULE)
         return 0;
-    while (i < log->n && strcmp(log->names[i], c->is.name) != 0)
-        i++;
-    if (i == LOG_RULES)
-        log->more = true;
-    else if (i == log->n)
-        snprintf(log->names[log->n++], POLICY_NAME, "%s", c->is.name);
+    snprintf(word, sizeof word, " %s ", c->is.name);
+    len = strlen(rules);
+    if (rules[0] == '*' || len + strlen(word) >= sizeof all->log.rules)
+        strcpy(rules, "*");
+    else if (strstr(rules, word) == NULL)
+        strcpy(rules + len - (len > 0), word);
     return 0;
 }
 
@@ -400,7 +399,8 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
                 return rc;
             first = first == 0 ? rc : first;
         }
-    all->rules.more |= all->replace;
+    if (all->replace)
+        strcpy(all->log.rules, "*");
     return first;
 }
 

@@ -62,7 +62,6 @@ struct policy_change {
     uint64_t serial;       /* before the change; behind a commit the present one */
     bool changed;          /* a commit has written something */
     bool networks_moved;
-    struct log_rules rules;
 };
 
 /* What is to become of the policy: `from`; or what it is, with the objects of

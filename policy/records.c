@@ -18,6 +18,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -453,15 +454,14 @@ int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *r
 
 /* --- the log --------------------------------------------------------------
 
-   serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary | more 1 |
-                   names of rules, to the end; a text ends with 0 */
+   serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary, rules; each ends with 0 */
 
 static void text_write(struct writer *w, const char *text)
 {
     writer_bytes(w, text, strlen(text) + 1);
 }
 
-int log_append(struct store_txn *t, const struct policy_log_entry *e, const struct log_rules *rules)
+int log_append(struct store_txn *t, const struct policy_log_entry *e)
 {
     uint8_t value[RECORD_LOG_MAX];
     struct writer w = writer_make(value, sizeof value);
@@ -476,9 +476,7 @@ int log_append(struct store_txn *t, const struct policy_log_entry *e, const stru
     text_write(&w, e->claimed);
     text_write(&w, e->reason);
     text_write(&w, e->summary);
-    writer_u8(&w, rules->more);
-    for (unsigned i = 0; i < rules->n; i++)
-        text_write(&w, rules->names[i]);
+    text_write(&w, e->rules);
     rc = store_put(t, &k, value, w.len);
     return rc < 0 ? rc : 0;
 }
@@ -522,13 +520,10 @@ int log_prune(struct store_txn *t, uint64_t before_ms)
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* *concerned: as it was, or true when it names the rule, or did not name all. */
-static int log_read(const struct store_record *r, const char *rule, struct policy_log_entry *e,
-                    bool *concerned)
+static int log_read(const struct store_record *r, struct policy_log_entry *e)
 {
     struct cursor c = cursor_make(r->value.data, r->value.len);
     struct cursor key = cursor_make(r->key.data + 1, r->key.len - 1);
-    char name[POLICY_NAME];
 
     e->serial = cursor_u64(&key);
     e->time_ms = cursor_u64(&c);
@@ -537,11 +532,7 @@ static int log_read(const struct store_record *r, const char *rule, struct polic
     text_read(&c, e->claimed, sizeof e->claimed);
     text_read(&c, e->reason, sizeof e->reason);
     text_read(&c, e->summary, sizeof e->summary);
-    *concerned |= cursor_u8(&c) != 0;
-    while (cursor_left(&c) > 0) {
-        text_read(&c, name, sizeof name);
-        *concerned |= rule != NULL && strcmp(name, rule) == 0;
-    }
+    text_read(&c, e->rules, sizeof e->rules);
     return c.bad || key.bad ? -EBADMSG : 0;
 }
 
@@ -549,6 +540,7 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
                     policy_log_visit *visit, void *context)
 {
     const struct store_key table = {1, {TABLE_LOG}};
+    char word[POLICY_NAME + 2] = "";
     struct policy_log_entry e;
     struct store_record r;
     struct store_txn *t;
@@ -556,11 +548,12 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
 
     if (rc != 0)
         return rc;
+    if (rule != NULL)
+        snprintf(word, sizeof word, " %s ", rule);
     STORE_EACH(rc, t, &table, &r) {
-        bool concerned = rule == NULL;
-
-        rc = log_read(&r, rule, &e, &concerned);
-        if (rc == 0 && concerned && e.time_ms >= since_ms)
+        rc = log_read(&r, &e);
+        if (rc == 0 && e.time_ms >= since_ms &&
+            (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
             rc = visit(context, &e);
     }
     store_end(t);

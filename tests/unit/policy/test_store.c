@@ -440,6 +440,11 @@ static void the_log(void **state)
     assert_int_equal(logged(f, 0, "nobody"), 0);
     assert_int_equal(policy_log_each(f->store, 0, NULL, see, &s), -ECANCELED);
     assert_int_equal(s.n, 1);
+    t = fixture_begin(f, 20000);
+    for (unsigned i = 0; i < 80; i++) /* more than it names */
+        assert_int_equal(fixture_apply(t, "rule %060u deny n%u.example", i, i), 0);
+    fixture_commit(t);
+    assert_int_equal(logged(f, 0, "nobody"), 1);
 
     t = fixture_begin(f, 0);
     t->log = log;
@@ -448,9 +453,9 @@ static void the_log(void **state)
     policy_change_note(t, "rule z removed");
     policy_change_note(t, "and more");
     assert_true(fixture_commit(t));
-    assert_int_equal(t->serial, 102);
-    assert_int_equal(policy_log_each(f->store, 20000, NULL, see, &s), -ECANCELED);
-    assert_int_equal(s.last.serial, 102);
+    assert_int_equal(t->serial, 103);
+    assert_int_equal(policy_log_each(f->store, 20001, NULL, see, &s), -ECANCELED);
+    assert_int_equal(s.last.serial, 103);
     assert_int_equal(s.last.time_ms, 90000);
     assert_string_equal(s.last.author, "admin");
     assert_string_equal(s.last.claimed, "anna");
