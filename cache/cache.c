@@ -9,32 +9,28 @@
  *
  *   entry:  struct entry | name | note | image | 0..7 unused
  *
- * The control block lies in the mapping too, so that the limit holds for
- * everything. A shard is chosen by the top bits of the hash. Work that needs
- * no lock (hashing, and ageing the copy of an image) is done outside it.
+ * The control block lies in the mapping too, so that the limit holds for everything. A shard is
+ * chosen by the top bits of the hash. Work that needs no lock (hashing, and ageing the copy of an
+ * image) is done outside it.
  *
- * An entry is written at the head and never moved while it is alive, save by
- * the tail. What the index does not point to is garbage and costs nothing: a
- * replaced or flushed entry is only taken out of the index. Room is made at
- * the tail: garbage goes, an entry that was used since its last turn is
- * copied to the head with one use less (CLOCK), any other is evicted. So a
- * flood of names that are asked once passes through and leaves the names that
- * people ask for.
+ * An entry is written at the head and never moved while it is alive, save by the tail. What the
+ * index does not point to is garbage and costs nothing: a replaced or flushed entry is only taken
+ * out of the index. Room is made at the tail: garbage goes, an entry that was used since its last
+ * turn is copied to the head with one use less (CLOCK), any other is evicted. So a flood of names
+ * that are asked once passes through and leaves the names that people ask for.
  *
- * Work per insertion is bounded: TURN_STEPS entries get their turn, and a few
- * more when it is large. An insertion takes its room from a reserve, as long as
- * there is one, instead of evicting entries that are in use. A full bucket
- * evicts its least used way. There are no chains, so an attacker who finds
- * colliding names can push out eight names and slows down no look-up.
+ * Work per insertion is bounded: TURN_STEPS entries get their turn, and a few more when it is
+ * large. An insertion takes its room from a reserve, as long as there is one, instead of evicting
+ * entries that are in use. A full bucket evicts its least used way. There are no chains, so an
+ * attacker who finds colliding names can push out eight names and slows down no look-up.
  *
- * Walks over the whole cache hold a lock for an entry at a time: none changes its
- * way, so one that lives through the walk is met once.
- * Expired entries stay until they are replaced or evicted: nothing runs in the
- * background, and cache.serve-stale needs them.
+ * Walks over the whole cache hold a lock for an entry at a time: none changes its way, so one that
+ * lives through the walk is met once. Expired entries stay until they are replaced or evicted:
+ * nothing runs in the background, and cache.serve-stale needs them.
  *
- * Invariants: an entry with tag != 0 lies in [tail, tail + used); no entry
- * crosses the end of the ring (a pad fills what is left there); the units of those
- * that the index knows <= used <= ring_units.
+ * Invariants: an entry with tag != 0 lies in [tail, tail + used); no entry crosses the end of the
+ * ring (a pad fills what is left there); the units of those that the index knows <= used <=
+ * ring_units.
  */
 #include "cache/cache.h"
 

@@ -70,25 +70,22 @@ void cache_free(struct cache *);
 void cache_key_init(const struct cache *, struct cache_key *);
 void cache_prefetch(const struct cache *, const struct cache_key *);
 
-/* Copies the entry out: image with TTLs aged to now (each at least 0), facts,
- * and the note if note is not NULL (*note_len: in its size, out its length).
- * An image or a note that does not fit is a miss. An expired entry is copied
- * with TTLs as stored; the caller sets them (image_age). The image of a
- * decision is opaque and comes back as it was put. */
+/* Copies the entry out: image with TTLs aged to now (each at least 0), facts, and the note if
+ * note is not NULL (*note_len: in its size, out its length). An image or a note that does not
+ * fit is a miss. An expired entry is copied with TTLs as stored; the caller sets them
+ * (image_age). The image of a decision is opaque and comes back as it was put. */
 enum cache_result cache_get(struct cache *, const struct cache_key *, uint64_t now_ms, uint8_t *out,
                             size_t size, size_t *len, struct cache_facts *, void *note,
                             size_t *note_len);
 
-/* Keeps an entry and replaces its older self. image may be NULL with len 0
- * (failures) and has at most DNS_MAX_MESSAGE bytes. note: up to CACHE_MAX_NOTE
- * opaque bytes, or NULL. What is larger is refused (-E2BIG) and counted: the older
- * entry stays. */
+/* Keeps an entry and replaces its older self. image may be NULL with len 0 (failures) and has at
+ * most DNS_MAX_MESSAGE bytes. note: up to CACHE_MAX_NOTE opaque bytes, or NULL. What is larger
+ * is refused (-E2BIG) and counted: the older entry stays. */
 int cache_put(struct cache *, const struct cache_key *, const struct cache_facts *,
               const uint8_t *image, size_t len, const void *note, size_t note_len);
 
-/* Forgets every entry at the name (all types, scopes and kinds), or at it and
- * below, or all (name NULL). Returns how many. Takes as long as the cache is
- * large; never called by a worker. */
+/* Forgets every entry at the name (all types, scopes and kinds), or at it and below, or all
+ * (name NULL). Returns how many. Takes as long as the cache is large; never called by a worker. */
 size_t cache_flush(struct cache *, const struct name *name, bool below);
 
 /* Calls back for each answer entry at the name (NULL: at every name; any type

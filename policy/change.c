@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * change.c -- one change of the policy (change.h): the list, and how it gets
- * into the store.
+ * change.c -- one change of the policy (change.h): the list, and how it gets into the store.
  *
- * A row is refused before its first record is written. Any other failure spoils
- * the transaction: the commit fails too. The digest tells in the end whether
- * anything differs: a change that is undone within the transaction, or a policy
- * that is replaced by the same policy, makes no serial.
+ * A row is refused before its first record is written. Any other failure spoils the transaction:
+ * the commit fails too. The digest tells in the end whether anything differs: a change that is
+ * undone within the transaction, or a policy that is replaced by the same policy, makes no serial.
  *
- * A suffix is two keys without value: one in the index by suffix, for decisions,
- * and one by rule, so that a rule's million suffixes are a range that can be
- * listed and removed. The head of the rule does not name them.
+ * A suffix is two keys without value: one in the index by suffix, for decisions, and one by rule,
+ * so that a rule's million suffixes are a range that can be listed and removed. The head of the
+ * rule does not name them.
  */
 #include "policy/change.h"
 

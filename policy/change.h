@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * change.h -- one change of the policy: a list that says what becomes of which
- * object, and a transaction that does it.
+ * change.h -- one change of the policy: a list that says what becomes of which object, and a
+ * transaction that does it.
  *
- * Whoever changes something makes a list: a verb of the tool has a row or two,
- * a file that is imported has a row for each of its objects. The list is
- * applied, and each row then says what it did; a commit makes it last. The list
- * outlives the transaction: it can be applied in another one.
+ * Whoever changes something makes a list: a verb of the tool has a row or two, a file that is
+ * imported has a row for each of its objects. The list is applied, and each row then says what it
+ * did; a commit makes it last. The list outlives the transaction: it can be applied in another one.
  */
 #ifndef POLICY_CHANGE_H
 #define POLICY_CHANGE_H
@@ -81,14 +80,13 @@ void policy_change_abort(struct policy_change *); /* without a transaction: noth
  * either way. -E2BIG: an address would be in more than 16 networks. */
 int policy_change_commit(struct policy_change *);
 
-/* Does what the list says: networks and pools go last. Every row that must be
- * refused is told in d and does nothing, but those before it are done: the
- * caller aborts. The first refusal:
+/* Does what the list says: networks and pools go last. Every row that must be refused is told in
+ * d and does nothing, but those before it are done: the caller aborts. The first refusal:
  * -EINVAL   by the checks of model.h, or a network without a prefix;
  * -ENOENT   what is to go is not there, or a network or pool that a rule names;
  * -EBUSY    a network or pool is to go that a rule uses; d has a line for each.
- * Any other failure makes the commit fail too, and a suffix of octets 0 and 1 that is too
- * long for a key, which is told. */
+ * Any other failure makes the commit fail too, and a suffix of octets 0 and 1 that is too long
+ * for a key, which is told. */
 int policy_change_apply(struct policy_change *, struct diags *d);
 
 /* Each network and pool that the rules of a policy name is in it. 0; -EINVAL told. */

@@ -2,16 +2,14 @@
  *
  * records.c -- keys and values of the policy in the store, and who reads them.
  *
- * A sort key (wire/name.h) has labels from the root on, each ended by 0 and
- * never empty; one more 0 behind it therefore sorts before all names below,
- * and the entries of one name lie together, right before those. Names without
- * octets 0 and 1 always fit: 1 + 254 + 3 + 63 octets.
+ * A sort key (wire/name.h) has labels from the root on, each ended by 0 and never empty; one more 0
+ * behind it therefore sorts before all names below, and the entries of one name lie together, right
+ * before those. Names without octets 0 and 1 always fit: 1 + 254 + 3 + 63 octets.
  *
- * Numbers in a value are those of this machine, as in LMDB's own pages: most of
- * a rule is its struct as it is, with zeroes behind the ends of its texts. The
- * numbers of actions, modes, suffix kinds and the bits of `when` are what is
- * stored: enum policy_action and its like grow at the end only. A value with a
- * good checksum may still come from another program: every field is checked
+ * Numbers in a value are those of this machine, as in LMDB's own pages: most of a rule is its
+ * struct as it is, with zeroes behind the ends of its texts. The numbers of actions, modes, suffix
+ * kinds and the bits of `when` are what is stored: enum policy_action and its like grow at the end
+ * only. A value with a good checksum may still come from another program: every field is checked
  * against its limits, and no octet may be left over.
  */
 #include "policy/records.h"

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * records.h -- the policy in its store: keys, values, what follows from them; the
- * log; readers for the daemon's workers, and the tool's reading of the whole; the
- * networks of a client.
+ * records.h -- the policy in its store: keys, values, what follows from them; the log; readers for
+ * the daemon's workers, and the tool's reading of the whole; the networks of a client.
  *
  * Tables in lower case hold the policy. What follows from them is in upper case, and in
- * RULE_SUFFIX: each entry, a key without a value, names the record that it comes from,
- * which puts and removes it. The tables of suffixes are the last ones: what comes in
- * order at the end of the file fills each page of it.
+ * RULE_SUFFIX: each entry, a key without a value, names the record that it comes from, which puts
+ * and removes it. The tables of suffixes are the last ones: what comes in order at the end of the
+ * file fills each page of it.
  */
 #ifndef POLICY_RECORDS_H
 #define POLICY_RECORDS_H
