@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * bench.h -- an audit in a temporary folder: a ring, its writer, a clock.
+ * bench.h -- events to test with, and an audit in a temporary folder: rings, their writer,
+ * a clock.
  */
 #ifndef TESTS_UNIT_AUDIT_BENCH_H
 #define TESTS_UNIT_AUDIT_BENCH_H
@@ -11,10 +12,47 @@
 
 #include "audit/store.h"
 #include "audit/writer.h"
-#include "base/compiler.h"
 #include "base/str.h"
-#include "tests/unit/audit/sample.h"
 #include "tests/unit/scratch.h"
+#include "wire/present.h"
+#include "wire/types.h"
+
+static inline struct name sample_name(const char *text)
+{
+    struct name n;
+
+    assert_int_equal(name_parse(&n, text), 0);
+    memset(n.data + n.len, 0, sizeof n.data - n.len); /* so that events can be compared */
+    return n;
+}
+
+/* A question for SRV that no rule decides: NXDOMAIN. */
+static inline struct audit_event sample_missing(const char *client, const char *qname)
+{
+    struct audit_event e = {.transport = AUDIT_UDP,
+                            .qname = sample_name(qname),
+                            .qtype = TYPE_SRV,
+                            .flags = DNS_RD,
+                            .verdict = VERDICT_NXDOMAIN,
+                            .outcome = OUTCOME_MISSING,
+                            .reason = REASON_NO_RULE,
+                            .rcode = RCODE_NXDOMAIN,
+                            .real_rcode = RCODE_NXDOMAIN};
+
+    assert_int_equal(addr_parse(&e.client, client, 0), 0);
+    return e;
+}
+
+static inline void sample_fill(struct audit_event *e, const char *rule)
+{
+    e->outcome = OUTCOME_FILLED;
+    e->reason = REASON_RULE;
+    e->rcode = RCODE_NOERROR;
+    strcpy(e->rule, rule);
+    e->policy_serial = 42;
+    e->n_answer = 1;
+    e->answer[0] = (struct audit_host){sample_name("kms01.contoso.com"), 1688};
+}
 
 enum { DAY_MS = 86400000 };
 static const uint64_t bench_start_ms = 1700000000000;
@@ -23,23 +61,23 @@ struct bench {
     char root[SCRATCH], dir[80], file[96];
     struct audit_limits limits;
     struct audit_writer *w;
-    struct audit_ring *ring, *second, *rings[2];
+    struct audit_ring *rings[2];
     struct now now;
     uint64_t asked;
 };
 
 static inline void bench_open(struct bench *b, size_t ring)
 {
-    b->rings[0] = b->ring = audit_ring_new(ring);
-    b->rings[1] = b->second = audit_ring_new(1 << 16);
+    b->rings[0] = audit_ring_new(ring);
+    b->rings[1] = audit_ring_new(1 << 16);
     assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, b->rings, 2, NULL), 0);
 }
 
 static inline void bench_close(struct bench *b)
 {
     audit_writer_close(b->w, b->now);
-    free(b->ring);
-    free(b->second);
+    free(b->rings[0]);
+    free(b->rings[1]);
     b->w = NULL;
 }
 
@@ -66,23 +104,18 @@ static inline void bench_end(struct bench *b)
     scratch_remove(b->root);
 }
 
-static inline void bench_pass(struct bench *b, uint64_t ms)
-{
-    b->now.mono_ms += ms;
-    b->now.wall_ms += ms;
-}
-
-static inline void bench_push(struct bench *b, struct audit_event *e)
+static inline void bench_push(struct bench *b, int ring, struct audit_event *e)
 {
     e->wall_ms = b->now.wall_ms;
     e->mono_ms = b->now.mono_ms;
-    audit_ring_push(b->ring, e);
+    audit_ring_push(b->rings[ring], e);
     b->asked++;
 }
 
 /* The values of the first row as text, parted by spaces; NULL is "-". */
-static inline void bench_query(const struct bench *b, const char *sql, char out[1024])
+static inline const char *bench_query(const struct bench *b, const char *sql)
 {
+    static char out[1024];
     struct audit_store *r = NULL;
     json_t *rows = json_array(), *value;
     const char *key;
@@ -91,7 +124,7 @@ static inline void bench_query(const struct bench *b, const char *sql, char out[
     assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), 0);
     if (audit_query(r, sql, NULL, rows) != 0)
         fail_msg("%s: %s", sql, audit_store_message(r));
-    str_init(&s, out, 1024);
+    str_init(&s, out, sizeof out);
     json_object_foreach(json_array_get(rows, 0), key, value)
     {
         str_add(&s, s.len > 0 ? " " : "");
@@ -102,14 +135,7 @@ static inline void bench_query(const struct bench *b, const char *sql, char out[
     }
     json_decref(rows);
     audit_store_close(r);
-}
-
-static inline int64_t bench_number(const struct bench *b, const char *sql)
-{
-    char text[1024];
-
-    bench_query(b, sql, text);
-    return strtoll(text, NULL, 10);
+    return out;
 }
 
 #endif
