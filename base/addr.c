@@ -21,7 +21,7 @@
 
 static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
-static bool is_v4(const uint8_t ip[16])
+bool ip_is_v4(const uint8_t ip[16])
 {
     return memcmp(ip, mapped, sizeof mapped) == 0;
 }
@@ -100,13 +100,8 @@ const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
     if (a->port == 0)
         return strcpy(out, ip);
     /* 46 of the address, 17 of the interface */
-    snprintf(out, ADDR_TEXT, is_v4(a->ip) ? "%.15s:%u" : "[%.63s]:%u", ip, a->port);
+    snprintf(out, ADDR_TEXT, ip_is_v4(a->ip) ? "%.15s:%u" : "[%.63s]:%u", ip, a->port);
     return out;
-}
-
-bool addr_is_v4(const struct addr *a)
-{
-    return is_v4(a->ip);
 }
 
 /* IPv4 as a prefix of the mapped form. */
@@ -156,7 +151,7 @@ unsigned addr_to_sockaddr(const struct addr *a, struct sockaddr_storage *out)
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)(void *)out;
 
     memset(out, 0, sizeof *v6);
-    if (is_v4(a->ip)) {
+    if (ip_is_v4(a->ip)) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(a->port);
         memcpy(&v4->sin_addr, a->ip + 12, 4);
@@ -233,7 +228,7 @@ bool prefix_same(const struct prefix *a, const struct prefix *b)
 
 bool prefix_is_v4(const struct prefix *p)
 {
-    return is_v4(p->ip) && p->len >= 96;
+    return ip_is_v4(p->ip) && p->len >= 96;
 }
 
 bool prefix_contains(const struct prefix *p, const uint8_t ip[16])

@@ -36,7 +36,8 @@ int addr_parse(struct addr *out, const char *text, uint16_t port);
 const char *addr_print(const struct addr *, char out[ADDR_TEXT]);
 const char *addr_print_port(const struct addr *, char out[ADDR_TEXT]);
 
-bool addr_is_v4(const struct addr *);
+bool ip_is_v4(const uint8_t ip[16]);
+#define addr_is_v4(a) ip_is_v4((a)->ip)
 /* 0.0.0.0 or ::; 127.0.0.0/8 or ::1; RFC 1918, 4193, 3927, 6598, loopback and link-local,
  * which is not a public address. */
 enum addr_kind { ADDR_ANY = 1, ADDR_LOOPBACK = 2, ADDR_PRIVATE = 4 };

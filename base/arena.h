@@ -55,10 +55,6 @@ static inline char *arena_strndup(struct arena *a, const char *text, size_t max)
 
     return out != NULL ? memcpy(out, text, len) : NULL;
 }
-
-static inline char *arena_strdup(struct arena *a, const char *text)
-{
-    return arena_strndup(a, text, SIZE_MAX);
-}
+#define arena_strdup(a, text) arena_strndup(a, text, SIZE_MAX)
 
 #endif

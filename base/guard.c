@@ -14,14 +14,14 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-static _Thread_local struct guard *innermost;
+_Thread_local struct guard *guard_innermost;
 static char *exit_text;
 static int exit_code;
 
 void guard_give_up(void)
 {
-    if (innermost != NULL)
-        siglongjmp(innermost->at, 1);
+    if (guard_innermost != NULL)
+        siglongjmp(guard_innermost->at, 1);
     if (exit_text != NULL) {
         (void)!write(STDERR_FILENO, exit_text, strlen(exit_text));
         _exit(exit_code);
@@ -35,7 +35,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     const ucontext_t *at = context;
     bool is_fault = info->si_code > 0;
 
-    if (is_fault && (innermost != NULL || number == SIGBUS)) {
+    if (is_fault && (guard_innermost != NULL || number == SIGBUS)) {
         pthread_sigmask(SIG_SETMASK, &at->uc_sigmask, NULL);
         guard_give_up();
     }
@@ -51,18 +51,6 @@ void guard_install(void)
     sigemptyset(&action.sa_mask);
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
-}
-
-struct guard *guard_enter(struct guard *g)
-{
-    g->outer = innermost;
-    innermost = g;
-    return g;
-}
-
-void guard_leave(struct guard *g)
-{
-    innermost = g->outer;
 }
 
 void guard_exit(char *text, int code)

@@ -17,6 +17,7 @@ struct guard {
     sigjmp_buf at;
     struct guard *outer;
 };
+extern _Thread_local struct guard *guard_innermost;
 
 /* rc = call, or -EFAULT when it did not come to its end: what it held is lost,
  * and what it changed may be half done. One guarded() may be within another. */
@@ -24,15 +25,14 @@ struct guard {
     do {                                                                                           \
         struct guard guard_here_;                                                                  \
                                                                                                    \
-        if (sigsetjmp(guard_enter(&guard_here_)->at, 0) == 0)                                      \
+        guard_here_.outer = guard_innermost;                                                       \
+        guard_innermost = &guard_here_;                                                            \
+        if (sigsetjmp(guard_here_.at, 0) == 0)                                                     \
             (rc) = (call);                                                                         \
         else                                                                                       \
             (rc) = -EFAULT;                                                                        \
-        guard_leave(&guard_here_);                                                                 \
+        guard_innermost = guard_here_.outer;                                                       \
     } while (0)
-
-struct guard *guard_enter(struct guard *);
-void guard_leave(struct guard *);
 
 /* Takes the two signals, which no thread may block. Any number of times. */
 void guard_install(void);

@@ -167,7 +167,7 @@ int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
 
 /* Stored times may be damaged: what has no calendar date is printed as the
  * number that it is. */
-static const char *print_date(uint64_t wall_ms, bool is_local, char out[NUMBER_TEXT])
+const char *time_print(uint64_t wall_ms, bool is_local, char out[NUMBER_TEXT])
 {
     const uint64_t year_10000 = 253402300800000;
     time_t s = (time_t)(wall_ms / 1000);
@@ -182,16 +182,6 @@ static const char *print_date(uint64_t wall_ms, bool is_local, char out[NUMBER_T
         snprintf(out + n, NUMBER_TEXT - n, ".%03uZ", (unsigned)(wall_ms % 1000));
     out[10] = is_local ? ' ' : 'T';
     return out;
-}
-
-const char *time_print_utc(uint64_t wall_ms, char out[NUMBER_TEXT])
-{
-    return print_date(wall_ms, false, out);
-}
-
-const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT])
-{
-    return print_date(wall_ms, true, out);
 }
 
 static uint64_t read_us(clockid_t id)

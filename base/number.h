@@ -37,8 +37,9 @@ int bool_parse(bool *out, const char *text);
  * in local time; "7d" (ago), "+14d" (ahead), counted from now_ms. */
 int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms);
 /* 2026-11-22T09:00:00.123Z, and 2026-11-22 10:00:00. Return out. */
-const char *time_print_utc(uint64_t wall_ms, char out[NUMBER_TEXT]);
-const char *time_print_local(uint64_t wall_ms, char out[NUMBER_TEXT]);
+const char *time_print(uint64_t wall_ms, bool is_local, char out[NUMBER_TEXT]);
+#define time_print_utc(wall_ms, out) time_print(wall_ms, false, out)
+#define time_print_local(wall_ms, out) time_print(wall_ms, true, out)
 
 struct now {
     uint64_t mono_ms; /* CLOCK_BOOTTIME: timers and TTLs; counts in suspend */

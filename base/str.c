@@ -18,11 +18,6 @@ void str_init(struct str *s, char *buf, size_t size)
     buf[0] = '\0';
 }
 
-void str_add(struct str *s, const char *text)
-{
-    str_addf(s, "%s", text);
-}
-
 void str_addf(struct str *s, const char *fmt, ...)
 {
     size_t room = s->size - s->len; /* with the NUL */

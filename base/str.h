@@ -23,8 +23,8 @@ struct str {
 };
 
 void str_init(struct str *, char *buf, size_t size);
-void str_add(struct str *, const char *text);
 void str_addf(struct str *, const char *fmt, ...) PRINTF_LIKE(2, 3);
+#define str_add(s, text) str_addf(s, "%s", text)
 /* What is no printable ASCII as \xNN; a backslash stays. */
 void str_add_escaped(struct str *, const void *, size_t);
 

@@ -271,26 +271,17 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 
 /* Plain is only what nobody has to think about: a letter, digit, "_" or "/",
  * then also . - + : and single blanks inside. That is stricter than YAML, and
- * reads back the same in a block, in [ ] and in { }. */
-static bool is_plain(const char *text)
+ * reads back the same in a block, in [ ] and in { }. Bytes that are no UTF-8 cannot
+ * stand in YAML; each becomes the Latin-1 character of the same number. */
+void yaml_print(FILE *f, const char *text)
 {
     static const char plain[] =
         ".-+abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/";
+    bool is_plain = text[0] != '\0' && strchr(plain + 3, text[0]) != NULL;
 
-    if (text[0] == '\0' || strchr(plain + 3, text[0]) == NULL)
-        return false;
-    for (const char *p = text; *(p += strspn(p, plain)) != '\0'; p++)
-        if ((*p != ':' && *p != ' ') || p[1] == '\0' || p[1] == ' ')
-            return false; /* what ends a key or a value would be lost */
-    return true;
-}
-
-/* Bytes that are no UTF-8 cannot stand in YAML; each becomes the Latin-1
- * character of the same number. Names come here in presentation form, where
- * such bytes are written \DDD. */
-void yaml_print(FILE *f, const char *text)
-{
-    if (is_plain(text)) {
+    for (const char *p = text; is_plain && *(p += strspn(p, plain)) != '\0'; p++)
+        is_plain = (*p == ':' || *p == ' ') && p[1] != '\0' && p[1] != ' ';
+    if (is_plain) {
         fputs(text, f);
         return;
     }

@@ -298,7 +298,7 @@ static char *cell_text(const struct ctl *c, const struct column *k, const json_t
         for (const char *p = named ? k->title : k->key; *p; p++)
             putc(named || !table ? *p : *p == '_' ? ' ' : toupper(*p), f);
     else if (k->kind == COLUMN_TIME)
-        fputs(n <= 0 ? nothing : (table ? time_print_local : time_print_utc)((uint64_t)n, time), f);
+        fputs(n <= 0 ? nothing : time_print((uint64_t)n, table, time), f);
     else if (k->kind == COLUMN_DURATION_MS && table && json_is_integer(value))
         print_span(f, n);
     else

@@ -10,6 +10,7 @@
 #ifndef WIRE_PACK_H
 #define WIRE_PACK_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,16 +18,16 @@
 
 #include "base/compiler.h"
 
-/* A field of which the caller knows that it is there. */
-static inline uint16_t bytes_u16(const uint8_t *p)
+/* n octets, at most 8, of which the caller knows that they are there. */
+static inline uint64_t bytes_number(const uint8_t *p, size_t n)
 {
-    return (uint16_t)(p[0] << 8 | p[1]);
-}
+    uint64_t v = 0;
 
-static inline uint32_t bytes_u32(const uint8_t *p)
-{
-    return (uint32_t)bytes_u16(p) << 16 | bytes_u16(p + 2);
+    memcpy((char *)&v + sizeof v - n, p, n);
+    return be64toh(v);
 }
+#define bytes_u16(p) ((uint16_t)bytes_number(p, 2))
+#define bytes_u32(p) ((uint32_t)bytes_number(p, 4))
 
 struct cursor {
     const uint8_t *start; /* offset 0, for names and positions */
@@ -65,26 +66,15 @@ static inline const uint8_t *cursor_take(struct cursor *c, size_t n)
     return p;
 }
 
-static inline uint8_t cursor_u8(struct cursor *c)
+static inline uint64_t cursor_number(struct cursor *c, size_t n)
 {
-    const uint8_t *p = cursor_take(c, 1);
+    const uint8_t *p = cursor_take(c, n);
 
-    return p ? p[0] : 0;
+    return p != NULL ? bytes_number(p, n) : 0;
 }
-
-static inline uint16_t cursor_u16(struct cursor *c)
-{
-    const uint8_t *p = cursor_take(c, 2);
-
-    return p ? bytes_u16(p) : 0;
-}
-
-static inline uint64_t cursor_u64(struct cursor *c)
-{
-    const uint8_t *p = cursor_take(c, 8);
-
-    return p ? (uint64_t)bytes_u32(p) << 32 | bytes_u32(p + 4) : 0;
-}
+#define cursor_u8(c) ((uint8_t)cursor_number(c, 1))
+#define cursor_u16(c) ((uint16_t)cursor_number(c, 2))
+#define cursor_u64(c) cursor_number(c, 8)
 
 struct writer {
     uint8_t *start;
@@ -116,37 +106,23 @@ static inline void writer_bytes(struct writer *w, const void *from, size_t n)
         memcpy(p, from, n);
 }
 
-static inline void writer_u8(struct writer *w, uint8_t v)
+static inline void writer_number(struct writer *w, uint64_t v, size_t n)
 {
-    writer_bytes(w, &v, 1);
+    v = htobe64(v);
+    writer_bytes(w, (char *)&v + sizeof v - n, n);
 }
-
-static inline void writer_u16(struct writer *w, uint16_t v)
-{
-    uint8_t b[2] = {(uint8_t)(v >> 8), (uint8_t)v};
-
-    writer_bytes(w, b, sizeof b);
-}
-
-static inline void writer_u32(struct writer *w, uint32_t v)
-{
-    writer_u16(w, (uint16_t)(v >> 16));
-    writer_u16(w, (uint16_t)v);
-}
-
-static inline void writer_u64(struct writer *w, uint64_t v)
-{
-    writer_u32(w, (uint32_t)(v >> 32));
-    writer_u32(w, (uint32_t)v);
-}
+#define writer_u8(w, v) writer_number(w, (uint8_t){v}, 1)
+#define writer_u16(w, v) writer_number(w, (uint16_t){v}, 2)
+#define writer_u32(w, v) writer_number(w, (uint32_t){v}, 4)
+#define writer_u64(w, v) writer_number(w, v, 8)
 
 /* Overwrites a field that was written before. */
 static inline void writer_patch_u16(struct writer *w, size_t pos, uint16_t v)
 {
-    if (pos + 2 <= w->len) {
-        w->start[pos] = (uint8_t)(v >> 8);
-        w->start[pos + 1] = (uint8_t)v;
-    }
+    struct writer part = {w->start + pos, 0, 2, false};
+
+    if (pos + 2 <= w->len)
+        writer_u16(&part, v);
 }
 
 /* Takes back everything behind len, and forgives what did not fit. */
