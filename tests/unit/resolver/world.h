@@ -304,13 +304,24 @@ struct reply {
     uint8_t wire[TEXT_MESSAGE_MAX], image[TEXT_MESSAGE_MAX];
 };
 
+/* A reply to the question of m with these records; its length. */
+static inline size_t message_write(const struct message *m, uint16_t flags, const char *records,
+                                   bool compress, uint8_t out[TEXT_MESSAGE_MAX])
+{
+    char question[1200], name[NAME_TEXT], type[TYPE_TEXT];
+
+    snprintf(question, sizeof question, "%s%s IN %s", name_print(&m->qname, name),
+             m->qname.labels > 0 ? "." : "", type_print(m->qtype, type));
+    return text_to_wire(out, flags, question, records, compress);
+}
+
 static inline void reply_make(struct reply *r, const struct view *v, const struct query *q,
                               const char *text)
 {
-    char question[1200], name[NAME_TEXT], type[TYPE_TEXT], rcode[32] = "", flag[32] = "";
+    char rcode[32] = "", flag[32] = "";
     const char *records = strchr(text, '\n');
     struct addr server, nobody = {.scope = 0};
-    struct message m;
+    struct message m = q->message;
     unsigned ms = 51;
     uint16_t code;
     size_t len;
@@ -329,9 +340,8 @@ static inline void reply_make(struct reply *r, const struct view *v, const struc
         return;
     }
     code |= DNS_QR | DNS_RD | DNS_RA | (strcmp(flag, "ad") == 0 ? DNS_AD : 0);
-    snprintf(question, sizeof question, "%s. IN %s", name_print(&q->message.qname, name),
-             type_print(q->key.type, type));
-    len = text_to_wire(r->wire, code, question, records != NULL ? records + 1 : NULL, true);
+    m.qtype = q->key.type;
+    len = message_write(&m, code, records != NULL ? records + 1 : NULL, true, r->wire);
     assert_int_equal(message_read_head(&m, r->wire, len), 0);
     assert_int_equal(reply_read(&m, r->wire, len, q->message.edns.do_bit, r->image, sizeof r->image,
                                 &len, &r->facts),
