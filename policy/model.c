@@ -376,7 +376,7 @@ size_t policy_sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void
     return kept;
 }
 
-/* Of prefixes, and of addresses, whose port of 0 follows. */
+/* Of prefixes, and of addresses, behind which their scope is 0. */
 static int by_ip(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct prefix)); /* the address, then the length */

@@ -11,155 +11,138 @@
 #define OBJECTS                                                                                    \
     "net out 10.0.0.0/8; net in 10.20.0.0/16; net lab 10.20.64.0/18; pool a a.kms; "               \
     "pool b b.kms:1700;"
-#define FILL "rule r fill corp.example pool=a"
-#define REPLACE "rule r replace corp.example pool=a"
-#define FILTER "rule r filter corp.example"
-#define DENY "rule r deny corp.example"
+#define FILL "rule r fill c.x pool=a"
+#define REPLACE "rule r replace c.x pool=a"
+#define FILTER "rule r filter c.x"
+#define DENY "rule r deny c.x"
 
 /* Asked is "[SUFFIX] [from=CLIENT] VERDICT[:TARGET,...] [do] [signed] [shadow|off] [now=MS] =
  * OUTCOME [REASON] [RULE [POOL]] [-UNAPPROVED] [would OUTCOME [RULE]] [since MS until MS]": for
- * corp.example from 10.1.1.1; a reason that is not rule or no-rule; of each target a 1 when it is
+ * c.x from 10.1.1.1; a reason that is not rule or no-rule; of each target a 1 when it is
  * unapproved; the last when a time is said. */
 static const struct row {
     const char *what, *policy, *asked;
 } rows[] = {
     {"no policy", "", "nxdomain = missing; - = failed"},
     {"fill: its suffix alone, in any case", FILL,
-     "nxdomain = filled r a; hr.corp.example nxdomain = missing; example. nxdomain = missing; "
-     "corq.example nxdomain = missing; xcorp.example nxdomain = missing; "
-     "CoRp.EXAMPLE nxdomain = filled r a; nodata = filled r a; present:a.kms = passed; "
-     "present:evil.kms = passed -1; servfail = failed; timeout = failed; present:. = passed; "
+     "nxdomain = filled r a; hr.c.x nxdomain = missing; x. nxdomain = missing; "
+     "d.x nxdomain = missing; xc.x nxdomain = missing; C.X nxdomain = filled r a; "
+     "nodata = filled r a; present:a.kms = passed; present:evil.kms = passed -1; "
+     "servfail = failed; timeout = failed; present:. = passed; "
      "nxdomain shadow = missing would filled r; nxdomain off = missing off; "
      "nxdomain do signed = missing signed r; nxdomain signed = filled r a; "
      "nxdomain do = filled r a"},
-    {"below: children and theirs, not the name itself", "rule r fill *.corp.example pool=a",
-     "hr.corp.example nxdomain = filled r a; x.y.hr.corp.example nxdomain = filled r a; "
-     "nxdomain = missing"},
+    {"below: children and theirs, not the name itself", "rule r fill *.c.x pool=a",
+     "hr.c.x nxdomain = filled r a; x.y.hr.c.x nxdomain = filled r a; nxdomain = missing"},
     {"star: every suffix, not the bare name", "rule r fill * pool=a net=any",
      "x.y.z nxdomain = filled r a; local. nxdomain = filled r a; . nxdomain = missing"},
     {"the bare name", "rule r fill . pool=a", ". nxdomain = filled r a; nxdomain = missing"},
-    {"exact before below", "rule a fill *.example pool=a net=any; rule b fill corp.example pool=b",
+    {"exact before below", "rule a fill *.x pool=a net=any; rule b fill c.x pool=b",
      "nxdomain = filled b b"},
-    {"longest below first",
-     "rule a fill *.example pool=a net=any; rule b fill *.corp.example pool=b",
-     "hr.corp.example nxdomain = filled b b"},
-    {"below before star", "rule a fill * pool=a net=any; rule b fill *.corp.example pool=b",
-     "hr.corp.example nxdomain = filled b b"},
-    {"then by name", "rule z fill corp.example pool=a; rule m fill corp.example pool=b",
-     "nxdomain = filled m b"},
+    {"longest below first", "rule a fill *.x pool=a net=any; rule b fill *.c.x pool=b",
+     "hr.c.x nxdomain = filled b b"},
+    {"below before star", "rule a fill * pool=a net=any; rule b fill *.c.x pool=b",
+     "hr.c.x nxdomain = filled b b"},
+    {"then by name", "rule z fill c.x pool=a; rule m fill c.x pool=b", "nxdomain = filled m b"},
     {"a name that begins like another is before it",
-     "rule ab fill corp.example pool=a; rule a fill corp.example pool=b", "nxdomain = filled a b"},
+     "rule ab fill c.x pool=a; rule a fill c.x pool=b", "nxdomain = filled a b"},
     {"best suffix of one rule counts",
-     "rule z fill corp.example,*.example pool=a net=any; rule a fill *.example pool=b net=any",
-     "nxdomain = filled z a"},
-    {"upper case in the rule", "rule r fill CORP.Example pool=a", "nxdomain = filled r a"},
-    {"other octets as they are, only ASCII is folded", "rule r fill b\xc3\xbcro.example pool=a",
-     "b\xc3\xbcro.example nxdomain = filled r a; b\xc3\x9cro.example nxdomain = missing"},
-    {"octets 0 and 1 in a label", "rule r fill a\\000b.example pool=a",
-     "a\\000b.example nxdomain = filled r a"},
+     "rule z fill c.x,*.x pool=a net=any; rule a fill *.x pool=b net=any", "nxdomain = filled z a"},
+    {"upper case in the rule", "rule r fill C.X pool=a", "nxdomain = filled r a"},
+    {"other octets as they are, only ASCII is folded", "rule r fill b\xc3\xbcro.x pool=a",
+     "b\xc3\xbcro.x nxdomain = filled r a; b\xc3\x9cro.x nxdomain = missing"},
+    {"octets 0 and 1 in a label", "rule r fill a\\000b.x pool=a",
+     "a\\000b.x nxdomain = filled r a"},
     {"a parent's exact rule beside a child's",
-     "rule r fill corp.example,x.hr.corp.example pool=a; rule s fill *.example pool=b net=any",
-     "hr.corp.example nxdomain = filled s b"},
-    {"sixty labels deep",
-     "rule r fill *.example pool=a net=any; rule s fill z.example,a.a.example pool=b",
+     "rule r fill c.x,x.hr.c.x pool=a; rule s fill *.x pool=b net=any",
+     "hr.c.x nxdomain = filled s b"},
+    {"sixty labels deep", "rule r fill *.x pool=a net=any; rule s fill z.x,a.a.x pool=b",
      "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a."
-     "a.a.a.a.a.a.a.a.a.a.a.a.a.example nxdomain = filled r a"},
+     "a.a.a.a.a.a.a.a.a.a.a.a.a.x nxdomain = filled r a"},
     {"a network", FILL " net=in",
      "from=10.20.1.1 nxdomain = filled r a; nxdomain = missing; "
      "from=192.0.2.1 nxdomain = missing"},
     {"any is every client", FILL " net=any", "from=192.0.2.1 nxdomain = filled r a"},
     {"inner network first, outer network still holds",
-     "rule a fill corp.example pool=a net=out; rule b fill corp.example pool=b net=lab",
+     "rule a fill c.x pool=a net=out; rule b fill c.x pool=b net=lab",
      "from=10.20.64.1 nxdomain = filled b b; from=10.20.1.1 nxdomain = filled a a"},
     {"a new inner network changes no answer",
-     "rule a fill corp.example pool=a net=out; net new 10.20.64.0/24",
+     "rule a fill c.x pool=a net=out; net new 10.20.64.0/24",
      "from=10.20.64.1 nxdomain = filled a a"},
-    {"network before suffix, but not elsewhere",
-     "rule n deny * net=lab; rule e fill corp.example pool=a",
+    {"network before suffix, but not elsewhere", "rule n deny * net=lab; rule e fill c.x pool=a",
      "from=10.20.64.1 nxdomain = denied n; from=10.20.1.1 nxdomain = filled e a"},
     {"network's star deny beats an exact pass for everybody",
-     "rule n deny * net=lab; rule e pass corp.example", "from=10.20.64.1 present:a.kms = denied n"},
+     "rule n deny * net=lab; rule e pass c.x", "from=10.20.64.1 present:a.kms = denied n"},
     {"rule in two of the client's networks counts with the inner",
-     "rule a fill corp.example pool=a net=in; rule z fill corp.example pool=b net=out,lab",
+     "rule a fill c.x pool=a net=in; rule z fill c.x pool=b net=out,lab",
      "from=10.20.64.1 nxdomain = filled z b"},
     {"the order in which a rule names networks is nothing",
-     "rule a fill corp.example pool=a net=in; rule z fill corp.example pool=b net=lab,out",
+     "rule a fill c.x pool=a net=in; rule z fill c.x pool=b net=lab,out",
      "from=10.20.64.1 nxdomain = filled z b"},
     {"any beside a network: the network counts",
-     "rule a fill corp.example pool=a net=out; rule z fill corp.example pool=b net=any,in",
+     "rule a fill c.x pool=a net=out; rule z fill c.x pool=b net=any,in",
      "from=10.20.1.1 nxdomain = filled z b"},
-    {"any beside a network: others too", "rule z fill corp.example pool=b net=any,in",
+    {"any beside a network: others too", "rule z fill c.x pool=b net=any,in",
      "nxdomain = filled z b"},
-    {"IPv6 client", "net six 2001:db8:5::/48; rule r fill corp.example pool=a net=six",
+    {"IPv6 client", "net six 2001:db8:5::/48; rule r fill c.x pool=a net=six",
      "from=2001:db8:5::9 nxdomain = filled r a"},
     {"a whole-family network is still one",
-     "net all 0.0.0.0/0; rule a fill corp.example pool=a; rule z fill corp.example pool=b net=all",
+     "net all 0.0.0.0/0; rule a fill c.x pool=a; rule z fill c.x pool=b net=all",
      "nxdomain = filled z b"},
     {"fill when failed", FILL " when=missing,failed",
      "servfail = filled r a; refused = filled r a; timeout = filled r a; other = filled r a; "
      "present:a.kms = passed"},
     {"a fill that does not apply lets the next one",
-     "rule a fill corp.example pool=a; rule b replace corp.example pool=b when=unapproved",
+     "rule a fill c.x pool=a; rule b replace c.x pool=b when=unapproved",
      "present:evil.kms = replaced b b -1"},
     {"replace", REPLACE, "nxdomain = replaced r a; timeout = replaced r a; - = replaced r a"},
-    {"replace at present", "rule r replace corp.example pool=b", "present:a.kms = replaced r b"},
+    {"replace at present", "rule r replace c.x pool=b", "present:a.kms = replaced r b"},
     {"replace when unapproved", REPLACE " when=unapproved",
      "present:evil.kms = replaced r a -1; present:a.kms,evil.kms = replaced r a -01; "
      "present:a.kms = passed; nxdomain = missing; - = failed"},
     {"deny; nobody is asked without DO", DENY,
-     "nxdomain = denied r; present:a.kms = denied r; servfail = denied r; "
-     "present:evil.kms off = passed off -1; present:a.kms do signed = passed signed r; "
-     "- = denied r; - do = denied r; - off = failed off"},
-    {"pass at nxdomain",
-     "rule a pass corp.example; rule r fill *.example,corp.example pool=a net=any",
+     "nxdomain = denied r; present:a.kms = denied r; servfail = denied r; present:evil.kms off = "
+     "passed off -1; present:a.kms do signed = passed signed r; - = denied r; - do = denied r; - "
+     "off = failed off"},
+    {"pass at nxdomain", "rule a pass c.x; rule r fill *.x,c.x pool=a net=any",
      "nxdomain = missing a"},
-    {"pass at present", "rule a pass corp.example; rule r replace corp.example pool=b",
-     "present:a.kms = passed a"},
-    {"pass at refused", "rule a pass corp.example", "refused = failed a"},
+    {"pass at present", "rule a pass c.x; rule r replace c.x pool=b", "present:a.kms = passed a"},
+    {"pass at refused", "rule a pass c.x", "refused = failed a"},
     {"filter; any pool approves, also one that nobody uses; target . is never unapproved", FILTER,
      "present:a.kms,evil.kms = filtered r -01; present:a.kms = passed; nxdomain = missing; "
      "present:evil.kms = filtered r -1; present:. = passed; present:b.kms:1700 = passed; "
-     "present:b.kms:1700,b.kms = filtered r -01; "
-     "present:evil.kms do signed = passed signed r -1"},
+     "present:b.kms:1700,b.kms = filtered r -01; present:evil.kms do signed = passed signed r -1"},
     {"filter leaves none, then fill; it leaves some, no fill",
-     "rule a filter corp.example; rule r fill corp.example pool=b",
+     "rule a filter c.x; rule r fill c.x pool=b",
      "present:evil.kms = filled r b -1; present:evil.kms,a.kms = filtered a -10"},
     {"filter leaves none, then a fill that came before it",
-     "rule a fill corp.example pool=b; rule r filter *.example net=any",
-     "present:evil.kms = filled a b -1"},
+     "rule a fill c.x pool=b; rule r filter *.x net=any", "present:evil.kms = filled a b -1"},
     {"filter leaves none, other filters do not count",
-     "rule a filter corp.example; rule b filter *.example net=any",
-     "present:evil.kms = filtered a -1"},
+     "rule a filter c.x; rule b filter *.x net=any", "present:evil.kms = filtered a -1"},
     {"filter leaves none, then deny; not asked, it stops the deny",
-     "rule a filter corp.example; rule r deny corp.example",
-     "present:evil.kms = denied r -1; - = failed"},
-    {"filter leaves none, then pass: nothing is passed",
-     "rule a filter corp.example; rule r pass corp.example", "present:evil.kms = filtered a -1"},
-    {"filter leaves none, then replace",
-     "rule a filter corp.example; rule r replace corp.example pool=a",
+     "rule a filter c.x; rule r deny c.x", "present:evil.kms = denied r -1; - = failed"},
+    {"filter leaves none, then pass: nothing is passed", "rule a filter c.x; rule r pass c.x",
+     "present:evil.kms = filtered a -1"},
+    {"filter leaves none, then replace", "rule a filter c.x; rule r replace c.x pool=a",
      "present:evil.kms = replaced r a -1"},
     {"no rule: what is there passes, and is noted", " ",
      "present:evil.kms = passed -1; nxdomain do signed = missing"},
-    {"listed without being served; another port is another target",
-     "ok ok.kms; rule r filter corp.example",
+    {"listed without being served; another port is another target", "ok ok.kms; rule r filter c.x",
      "present:ok.kms = passed; present:ok.kms:1689 = filtered r -1"},
     {"off, also in kms.mode shadow", FILL " mode=off",
      "nxdomain = missing; nxdomain shadow = missing"},
-    {"off hides nothing behind it",
-     "rule a deny corp.example mode=off; rule r fill corp.example pool=a", "nxdomain = filled r a"},
+    {"off hides nothing behind it", "rule a deny c.x mode=off; rule r fill c.x pool=a",
+     "nxdomain = filled r a"},
     {"shadow changes no answer", FILL " mode=shadow",
      "nxdomain = missing would filled r; present:a.kms = passed would passed"},
-    {"shadow beside live", "rule a deny corp.example mode=shadow; rule r fill corp.example pool=a",
+    {"shadow beside live", "rule a deny c.x mode=shadow; rule r fill c.x pool=a",
      "nxdomain = filled r a would denied a"},
-    {"shadow behind live: would is the same",
-     "rule a fill corp.example pool=a; rule r deny corp.example mode=shadow",
+    {"shadow behind live: would is the same", "rule a fill c.x pool=a; rule r deny c.x mode=shadow",
      "nxdomain = filled a a would filled a"},
     {"shadow of another network is none", FILL " mode=shadow net=lab", "nxdomain = missing"},
-    {"shadow filter, then live fill",
-     "rule a filter corp.example mode=shadow; rule r fill corp.example pool=b",
+    {"shadow filter, then live fill", "rule a filter c.x mode=shadow; rule r fill c.x pool=b",
      "present:evil.kms = passed -1 would filled r"},
-    {"live filter, then shadow fill",
-     "rule a filter corp.example; rule r fill corp.example pool=b mode=shadow",
+    {"live filter, then shadow fill", "rule a filter c.x; rule r fill c.x pool=b mode=shadow",
      "present:evil.kms = filtered a -1 would filled r"},
     {"from", FILL " from=500",
      "nxdomain now=499 = missing since 0 until 500; "
@@ -171,36 +154,32 @@ static const struct row {
      "nxdomain now=600 = filled r a since 500 until 900; "
      "nxdomain now=950 = missing since 900 until -1"},
     {"since of the last of several",
-     "rule a fill corp.example pool=a from=100 until=550; rule r fill corp.example pool=a from=500",
+     "rule a fill c.x pool=a from=100 until=550; rule r fill c.x pool=a from=500",
      "nxdomain now=600 = filled r a since 550 until -1"},
     {"since of a shadow rule", FILL " from=500 mode=shadow",
      "nxdomain now=600 = missing would filled r since 500 until -1"},
     {"no since of a rule that is off", FILL " from=500 mode=off",
      "nxdomain now=600 = missing since 0 until -1"},
-    {"expired exception falls to the next",
-     "rule a deny corp.example until=900; rule r fill corp.example pool=a",
+    {"expired exception falls to the next", "rule a deny c.x until=900; rule r fill c.x pool=a",
      "nxdomain now=901 = filled r a since 900 until -1"},
-    {"until of one that does not decide",
-     "rule a fill corp.example pool=a; rule r deny corp.example from=700",
+    {"until of one that does not decide", "rule a fill c.x pool=a; rule r deny c.x from=700",
      "nxdomain now=600 = filled a a since 0 until 700"},
     {"until of another network is nothing",
-     "rule a fill corp.example pool=a; rule r deny corp.example from=700 net=lab",
+     "rule a fill c.x pool=a; rule r deny c.x from=700 net=lab",
      "nxdomain now=600 = filled a a since 0 until -1"},
-    {"the nearest of several",
-     "rule a fill corp.example pool=a until=950; rule r deny *.example net=any from=700",
+    {"the nearest of several", "rule a fill c.x pool=a until=950; rule r deny *.x net=any from=700",
      "nxdomain now=600 = filled a a since 0 until 700"},
     {"break-dnssec", FILL " break-dnssec=yes", "nxdomain do signed = filled r a"},
-    {"pass: also what is signed; it asks", "rule r pass corp.example",
+    {"pass: also what is signed; it asks", "rule r pass c.x",
      "nxdomain do signed = missing r; - = failed"},
     {"a rule that may break does not lend it to the fill behind it",
-     "rule a filter corp.example break-dnssec=yes; rule r fill corp.example pool=b",
+     "rule a filter c.x break-dnssec=yes; rule r fill c.x pool=b",
      "present:evil.kms do signed = filtered a -1"},
-    {"not asked: a fill before it stops the deny",
-     "rule a fill corp.example pool=a; rule r deny corp.example", "- = failed"},
+    {"not asked: a fill before it stops the deny", "rule a fill c.x pool=a; rule r deny c.x",
+     "- = failed"},
     {"not asked: a shadow fill before it leaves would open",
-     "rule a fill corp.example pool=a mode=shadow; rule r deny corp.example", "- = denied r"},
-    {"not asked: deny before fill", "rule a deny corp.example; rule r fill corp.example pool=a",
-     "- = denied a"},
+     "rule a fill c.x pool=a mode=shadow; rule r deny c.x", "- = denied r"},
+    {"not asked: deny before fill", "rule a deny c.x; rule r fill c.x pool=a", "- = denied a"},
     {"not asked: shadow deny", DENY " mode=shadow", "- = failed would denied r"},
 };
 
@@ -262,7 +241,7 @@ static void check_asked(struct fixture *f, char *asked, const char *want, uint64
     struct srv srv[SRV_MAX];
     struct policy_real real = {.verdict = VERDICT_NONE};
     struct fixture_question q;
-    const char *suffix = "corp.example", *client = "10.1.1.1";
+    const char *suffix = "c.x", *client = "10.1.1.1";
     enum kms_mode limit = MODE_LIVE;
     char text[300], *save;
     uint64_t now_ms = 0;

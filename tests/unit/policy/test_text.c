@@ -21,18 +21,6 @@
     "  one: {suffixes: [x.example], pool: aa}\n"                                                   \
     "  two: {suffixes: [y.example], pool: a, tttl: 5m}"
 
-static char *written(const struct policy *p, int (*writer)(const struct policy *, FILE *))
-{
-    char *out = NULL;
-    size_t len = 0;
-    FILE *f = open_memstream(&out, &len);
-
-    assert_non_null(f);
-    assert_int_equal(writer(p, f), 0);
-    fclose(f);
-    return out;
-}
-
 /* What is given is a policy, and exported is `canonical`; that again is itself. */
 static const struct round {
     const char *name, *text, *canonical;
@@ -43,16 +31,14 @@ static const struct round {
      "networks: {b: [10.0.0.0/8], a: [fd00::/8, 10.0.0.0/8, 192.0.2.1, 10.0.0.0/8]}\n",
      "networks:\n  a: [10.0.0.0/8, 192.0.2.1/32, fd00::/8]\n  b: [10.0.0.0/8]\n"},
     {"one prefix needs no list", "networks: {a: 10.0.0.0/8}\n", "networks:\n  a: [10.0.0.0/8]\n"},
-    {"hosts, all forms",
-     "pools:\n  p:\n  - {target: K2.c.d, priority: 10, weight: 5, port: 1700, addresses: "
+    {"hosts, all forms, and approved ones",
+     "approved: [b.c.d:99, A.c.d]\npools:\n  q: {allow-public: yes, hosts: [\"k.c.d,address=8.8.8.8"
+     "\"]}\n  p:\n  - {target: K2.c.d, priority: 10, weight: 5, port: 1700, addresses: "
      "[10.0.0.9, fd00::1], probe: no}\n  - k1.c.d:1688\n  - k1.c.d:1689\n",
      "pools:\n  p:\n    - k1.c.d\n    - {target: k1.c.d, port: 1689}\n"
      "    - {target: k2.c.d, port: 1700, priority: 10, weight: 5, addresses: [10.0.0.9, "
-     "fd00::1], probe: no}\n"},
-    {"allow-public", "pools: {p: {allow-public: yes, hosts: [\"k.c.d,address=8.8.8.8\"]}}\n",
-     "pools:\n  p:\n    allow-public: yes\n    hosts:\n      - {target: k.c.d, addresses: "
-     "[8.8.8.8]}\n"},
-    {"approved", "approved: [b.c.d:99, A.c.d]\n", "approved: [a.c.d, b.c.d:99]\n"},
+     "fd00::1], probe: no}\n  q:\n    allow-public: yes\n    hosts:\n"
+     "      - {target: k.c.d, addresses: [8.8.8.8]}\napproved: [a.c.d, b.c.d:99]\n"},
     {"rule with defaults said",
      POOL "rules: {r: {suffixes: [B.c, a.c, b.c.], action: fill, when: [missing], mode: live, ttl: "
           "300, pool: p, break-dnssec: no, comment: \"\"}}\n",
@@ -76,20 +62,16 @@ static const struct round {
      "    ttl: 1d\n"
      "  c:\n    suffixes: [\"*.a.b\"]\n    action: filter\n    from: 2026-01-01T00:00:00Z\n"
      "    until: 2026-01-01T00:00:00.001Z\n"},
-    {"actions without a pool",
-     "rules: {d: {suffixes: [x], action: deny}, f: {suffixes: x, action: filter}, o: "
-     "{suffixes: [], action: pass}}\n",
-     "rules:\n  d:\n    suffixes: [x]\n    action: deny\n  f:\n    suffixes: [x]\n    action: "
-     "filter\n  o:\n    suffixes: []\n    action: pass\n"},
-    {"a long list stands below",
-     "rules: {d: {suffixes: [aaaaaaaaaaaaaaaaaaaaaaaa.example, "
-     "bbbbbbbbbbbbbbbbbbbbbb.example, ccccccccccccccccccccc.example], action: deny}}\n",
-     "rules:\n  d:\n    suffixes:\n      - aaaaaaaaaaaaaaaaaaaaaaaa.example\n      - "
-     "bbbbbbbbbbbbbbbbbbbbbb.example\n      - ccccccccccccccccccccc.example\n    action: deny\n"},
-    {"raw UTF-8",
-     "rules: {d: {suffixes: [f\xc3\xbcr.example], action: deny, comment: f\xc3\xbcr}}\n",
-     "rules:\n  d:\n    suffixes: [\"f\\\\195\\\\188r.example\"]\n    action: deny\n    "
-     "comment: \"f\xc3\xbcr\"\n"},
+    {"actions without a pool, a long list, raw UTF-8",
+     "rules: {d: {suffixes: [aaaaaaaaaaaaaaaaaaaaaaaa.example, bbbbbbbbbbbbbbbbbbbbbb.example, "
+     "ccccccccccccccccccccc.example], action: deny}, f: {suffixes: f\xc3\xbcr.x, action: filter, "
+     "comment: f\xc3\xbcr}, o: {suffixes: [], action: pass}}\n",
+     "rules:\n  d:\n    suffixes:\n      - aaaaaaaaaaaaaaaaaaaaaaaa.example\n"
+     "      - bbbbbbbbbbbbbbbbbbbbbb.example\n      - ccccccccccccccccccccc.example\n"
+     "    action: deny\n"
+     "  f:\n    suffixes: [\"f\\\\195\\\\188r.x\"]\n    action: filter\n    comment: "
+     "\"f\xc3\xbcr\"\n"
+     "  o:\n    suffixes: []\n    action: pass\n"},
     {"names that look like something else",
      "networks: {\"no\": [10.0.0.0/8], \"1\": [10.0.0.0/8]}\n",
      "networks:\n  1: [10.0.0.0/8]\n  no: [10.0.0.0/8]\n"},
@@ -104,13 +86,16 @@ static void round_trips(void **state)
     for (int pass = 0; pass < 2; pass++) {
         struct policy p;
         struct diags d;
-        char *out;
+        char *out = NULL;
+        size_t len = 0;
+        FILE *f = open_memstream(&out, &len);
 
         diags_init(&d);
         if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
             fail_msg("pass %d: %s", pass, d.n > 0 ? d.list[0] : "?");
         assert_int_equal(d.all, 0);
-        out = written(&p, policy_text_write);
+        assert_int_equal(policy_text_write(&p, f), 0);
+        fclose(f);
         assert_string_equal(out + strlen(HEAD), r->canonical);
         snprintf(text, sizeof text, "%s", out);
         free(out);
@@ -142,7 +127,6 @@ static const struct refusal {
     {"pools: {p: [{target: kms01}]}", "2:22 no dot"},
     {"pools: {p: [{port: 1}]}", "2:13 a host needs target"},
     {"pools: {p: [{target: a.b, port: 0}]}", "2:33 1 to 65535"},
-    {"pools: {p: [{target: a.b, port: x}]}", "2:33 port: \"x\" is not a number"},
     {"pools: {p: [\"a.b,address=8.8.8.8\"]}", "2:9 allow-public"},
     {"pools: {p: []}", "2:9 no host"},
     {"pools: {p: [a.b, c.d, \"a.b,priority=1\"]}", "2:9 host a.b:1688 is there twice"},
@@ -173,7 +157,6 @@ static const struct refusal {
      "2:16 is not an address or a prefix\n\n\n"},
     {"tests: [{suffix: a, expect: filled}]", "2:9 client"},
     {"tests: [{suffix: a, client: 10.0.0.1}]", "2:9 expect"},
-    {"pools: {p: [{target: a.b, addresses: {x: y}}]}", "2:38 addresses must be a list: [a, b]"},
     {"pools: {p: [{target: a.b, addresses: [[x]]}]}", "2:39 addresses must be one value"},
     {"pools: {p: [{target: a.b, addresses: x}]}",
      "2:38 addresses: \"x\" is not an IP address that a client can connect to"},
@@ -188,15 +171,12 @@ static const struct refusal {
     {"pools: {p: {allow-public: yes}}", "2:9 a pool needs hosts"},
     {"pools: {P: [a.b]}", "2:9 pool \"P\": has characters other than a-z 0-9 . _ -"},
     {"pools: [p]", "2:8 pools must be a mapping (key: value)"},
-    {"networks: {a: [[10.0.0.0/8]]}", "2:16 a network must be one value"},
     {"networks: {a: {b: c}}", "2:15 a network must be a list: [a, b]"},
     {"approved: [a.b, c]",
      "2:17 \"c\" has no dot; give the full name of the host, like kms01.contoso.com"},
     {"rules: {R: {suffixes: [a], action: deny}}",
      "2:9 rule \"R\": has characters other than a-z 0-9 . _ -"},
     {"rules: {r: [a]}", "2:12 a rule must be a mapping (key: value)"},
-    {"rules: {r: {suffixes: [[a]], action: deny}}", "2:24 suffixes must be one value"},
-    {"rules: {r: {suffixes: {a: b}, action: deny}}", "2:23 suffixes must be a list: [a, b]"},
     {"rules: {r: {suffixes: [a], networks: [A], action: deny}}",
      "2:39 networks: \"A\" has characters other than a-z 0-9 . _ -"},
     {"rules: {r: {suffixes: [a], pool: P}}",
@@ -210,7 +190,6 @@ static const struct refusal {
      "3:33 ttl: \"2d\" is not a whole number of seconds from 30s to 1d"},
     {POOL "rules: {r: {suffixes: [a], break-dnssec: 1, pool: p}}",
      "3:42 break-dnssec: \"1\" is not yes or no"},
-    {POOL "rules: {r: {suffixes: [a], comment: [x], pool: p}}", "3:37 comment must be one value"},
     {POOL "rules: {r: {suffixes: [a], mode: life, pool: p}}",
      "3:34 mode: \"life\" is none of off, shadow, live; did you mean live?"},
     {"tests: {a: b}", "2:8 tests must be a list"},
@@ -279,8 +258,7 @@ static void tests_are_read(void **state)
 {
     static const char text[] = HEAD
         "tests:\n"
-        "  - {suffix: fabrikam.local, client: 10.20.4.7, verdict: nxdomain, expect: filled, host: "
-        "KMS01.contoso.com}\n"
+        "  - {suffix: fabrikam.local, client: 10.20.4.7, expect: filled, host: KMS01.contoso.com}\n"
         "  - {suffix: ., client: fd00::1, verdict: present, real-host: old.c.d, expect: passed}\n";
     struct policy_tests t;
     struct policy p;
@@ -288,12 +266,10 @@ static void tests_are_read(void **state)
     assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), false, NULL), 0);
     assert_int_equal(t.n, 2);
     assert_int_equal(t.list[0].line, 3);
-    assert_int_equal(t.list[0].suffix.kind, SUFFIX_EXACT);
-    assert_int_equal(t.list[0].suffix.name.labels, 2);
-    assert_int_equal(t.list[1].suffix.kind, SUFFIX_BARE);
-    assert_int_equal(t.list[0].host.labels, 3);
+    assert_int_equal(t.list[0].verdict, VERDICT_NXDOMAIN);
     assert_int_equal(t.list[0].expect, OUTCOME_FILLED);
     assert_int_equal(t.list[0].host.data[1], 'k');
+    assert_int_equal(t.list[1].suffix.kind, SUFFIX_BARE);
     assert_int_equal(t.list[1].verdict, VERDICT_PRESENT);
     assert_int_equal(t.list[1].real_host.labels, 3);
     assert_int_equal(t.list[1].host.labels, 0);
