@@ -3,53 +3,78 @@
  * networks.c -- in which networks is a client?
  *
  * Each prefix of each network is an entry, a key of its length, its address and
- * the network; the longest come first. A client costs one look-up for each
- * length that any prefix has, of which a reader knows the few that there are.
+ * the network; the longest come first. A reader knows of its state which lengths
+ * there are and, by a filter, nearly which prefixes: a client costs one look-up
+ * for each prefix that it is in.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "base/random.h"
 #include "policy/records.h"
 
-static int read_lengths(struct store_txn *t, struct prefix_lengths *out)
+static unsigned prefix_bit(const struct prefix *p)
 {
+    uint64_t half[2];
+
+    memcpy(half, p->ip, sizeof half);
+    return (unsigned)(((half[0] ^ half[1]) + p->len) * UINT64_C(0x9e3779b97f4a7c15) >> 53);
+}
+
+/* When there are more prefixes than a look-up may cost, the filter lets all through, and
+ * only the first one of each length is read. */
+static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
+{
+    enum { PREFIXES_MAX = 512 };
     struct store_key k = {1, {TABLE_PREFIX}};
+    enum store_step step = STORE_SEEK;
     struct store_record r;
     struct policy_key found;
-    int rc;
+    unsigned bit;
+    int rc, n = 0;
 
-    out->n = 0;
-    while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
+    f->n = 0;
+    memset(f->bits, 0, sizeof f->bits);
+    while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
         if (!key_read(&r.key, &found))
             return -EBADMSG;
-        out->list[out->n++] = found.prefix.len;
+        if (f->n == 0 || f->lengths[f->n - 1] != found.prefix.len)
+            f->lengths[f->n++] = found.prefix.len;
+        bit = prefix_bit(&found.prefix);
+        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+        step = n++ < PREFIXES_MAX ? STORE_NEXT : STORE_SEEK;
         k.len = 2;
         k.data[1] = (uint8_t)(r.key.data[1] + 1); /* of the next length, or behind all */
     }
+    if (n > PREFIXES_MAX)
+        memset(f->bits, 0xff, sizeof f->bits);
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* What follows is the same for all clients that are in the same prefixes, whatever these
- * are: a network of ten thousand branches is one client for the decision cache. */
-static int find_networks(struct store_txn *t, const struct prefix_lengths *lengths,
+/* The key is the same for all clients that are in the same networks by the same lengths: a
+ * network of ten thousand branches is one client for the decision cache. */
+static int find_networks(struct store_txn *t, const struct prefix_filter *f,
                          struct policy_client *c)
 {
+    struct prefix p;
+
+    memcpy(p.ip, c->addr.ip, sizeof p.ip);
     c->n_networks = 0;
     c->key = 0;
-    for (unsigned i = 0; i < lengths->n; i++) {
-        struct prefix p = {.len = lengths->list[i]};
+    for (unsigned i = 0, bit; i < f->n; i++) {
         enum store_step step = STORE_SEEK;
-        struct store_bytes rest;
+        struct store_record r;
         char name[POLICY_NAME];
         struct store_key k;
         int rc, n;
 
-        memcpy(p.ip, c->addr.ip, sizeof p.ip);
+        p.len = f->lengths[i];
         prefix_mask(p.ip, p.len);
+        bit = prefix_bit(&p);
+        if ((f->bits[bit / 64] >> bit % 64 & 1) == 0)
+            continue;
         key_make(&k, TABLE_PREFIX, &(struct key_parts){.ip = p.ip, .number = p.len});
-        for (; (rc = entry_step(t, step, &k, &rest)) == 0; step = STORE_NEXT) {
-            if (!record_name(name, rest.data, rest.len))
+        for (; (rc = store_step(t, step, &k, k.len, &r)) == 0; step = STORE_NEXT) {
+            if (!record_name(name, r.key.data + k.len, r.key.len - k.len))
                 return -EBADMSG;
             for (n = 0; n < c->n_networks && strcmp(c->networks[n], name) != 0;)
                 n++;
@@ -59,7 +84,9 @@ static int find_networks(struct store_txn *t, const struct prefix_lengths *lengt
                 return -E2BIG;
             strcpy(c->networks[n], name);
             c->prefixes[n] = p;
-            c->key = hash_bytes(&(struct hash_key){c->key, p.len}, name, rest.len);
+            c->key += p.len + 1u;
+            for (const char *at = name; *at != '\0'; at++) /* FNV-1a */
+                c->key = (c->key ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
             c->n_networks++;
         }
         if (rc != -ENOENT)
@@ -73,12 +100,12 @@ static int find_client(struct policy_reader *r, struct policy_client *out)
     uint64_t state = store_state(r->txn);
     int rc = 0;
 
-    if (r->lengths.state != state) {
-        r->lengths.state = 0; /* a fault may end the reading anywhere */
-        rc = read_lengths(r->txn, &r->lengths);
-        r->lengths.state = rc == 0 ? state : 0;
+    if (r->prefixes.state != state) {
+        r->prefixes.state = 0; /* a fault may end the reading anywhere */
+        rc = read_prefixes(r->txn, &r->prefixes);
+        r->prefixes.state = rc == 0 ? state : 0;
     }
-    return rc == 0 ? find_networks(r->txn, &r->lengths, out) : rc;
+    return rc == 0 ? find_networks(r->txn, &r->prefixes, out) : rc;
 }
 
 int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
@@ -97,16 +124,16 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
 int networks_check(struct store_txn *t)
 {
     struct store_key k = {1, {TABLE_PREFIX}};
-    struct prefix_lengths lengths;
+    struct prefix_filter prefixes;
     struct policy_client c;
     struct store_record r;
-    int rc = read_lengths(t, &lengths);
+    int rc = read_prefixes(t, &prefixes);
 
     /* No address is in more networks than the first one of some prefix. */
     while (rc == 0 && (rc = store_step(t, STORE_AFTER, &k, 1, &r)) == 0) {
         store_key_copy(&k, &r.key);
         memcpy(c.addr.ip, k.data + 2, sizeof c.addr.ip);
-        rc = find_networks(t, &lengths, &c);
+        rc = find_networks(t, &prefixes, &c);
     }
     return rc == -ENOENT ? 0 : rc;
 }

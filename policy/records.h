@@ -124,10 +124,10 @@ int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_
 struct host_filter {
     uint64_t state, bits[32]; /* in that state; 0: not known */
 };
-/* The lengths that prefixes of networks have, the longest first. */
-struct prefix_lengths {
-    uint64_t state; /* likewise */
-    uint8_t n, list[129];
+/* Which prefixes networks may have, and which lengths, the longest first. */
+struct prefix_filter {
+    uint64_t state, bits[32]; /* likewise */
+    uint8_t n, lengths[129];
 };
 
 /* One per thread. What needs a page that cannot be had is answered as damaged. */
@@ -135,7 +135,7 @@ struct policy_reader {
     struct store_txn *txn;
     uint64_t serial, serial_of; /* a state; 0: none */
     struct host_filter hosts;
-    struct prefix_lengths lengths;
+    struct prefix_filter prefixes;
 };
 /* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
 struct policy_reader *policy_reader_new(struct store *);

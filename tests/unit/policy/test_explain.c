@@ -16,7 +16,8 @@
     "rule below fill *.hr.fabrikam.local pool=a;"                                                  \
     "rule signed deny only.example; rule old fill only.example pool=a until=500;"                  \
     "rule three deny three.example net=lab,dmz,mgmt;"                                              \
-    "rule twice deny *.d.example,x.d.example"
+    "rule twice deny *.d.example,x.d.example;"                                                     \
+    "rule weed filter w.example; rule then fill w.example pool=a"
 
 #define DMZ "dmz-mak no client is not in dmz\n"
 #define LAB "kiosks no client is not in lab\n"
@@ -42,6 +43,10 @@ static const struct row {
      "three no client is not in dmz, lab or mgmt\n" DMZ LAB, VERDICT_NXDOMAIN},
     {"two suffixes of one rule", "x.d.example", "10.1.1.1", "twice yes denies\n" DMZ LAB,
      VERDICT_NXDOMAIN},
+    {"a filter leaves none", "w.example", "10.1.1.1",
+     "then yes fills from pool a\n"
+     "weed no leaves no target, so the other rules are tried as if there were none\n" DMZ LAB,
+     VERDICT_UNAPPROVED},
     {"signed", "only.example", "10.1.1.1",
      "signed no the real answer is signed and the client asks for DNSSEC; "
      "break-dnssec is not set\n" OLD DMZ LAB,

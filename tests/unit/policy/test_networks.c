@@ -134,6 +134,24 @@ static void branches_of_a_network_are_one_client(void **state)
     assert_true(key_of(f, "2001:db8::1") == 0);
 }
 
+/* More than a reader remembers, so that each length is looked for. */
+static void many_prefixes(void **state)
+{
+    struct fixture *f = *state;
+    char text[20000];
+    struct str s;
+
+    str_init(&s, text, sizeof text);
+    str_add(&s, "net few 172.16.0.0/12 10.3.0.0/28; net many");
+    for (int i = 0; i < 600; i++)
+        str_addf(&s, " 10.%d.%d.0/24", i / 256, i % 256);
+    fixture_policy(f, text);
+    assert_true(key_of(f, "172.16.0.1") != 0);
+    assert_true(key_of(f, "10.3.0.1") != 0 && key_of(f, "10.3.0.1") != key_of(f, "172.16.0.1"));
+    assert_true(key_of(f, "10.0.0.1") != 0 && key_of(f, "10.0.0.1") == key_of(f, "10.2.87.1"));
+    assert_true(key_of(f, "10.2.88.1") == 0);
+}
+
 static void too_many_networks_at_one_address(void **state)
 {
     struct fixture *f = *state;
@@ -149,6 +167,7 @@ int main(void)
 {
     FIXTURE_TEST(like_plain_containment);
     FIXTURE_TEST(branches_of_a_network_are_one_client);
+    FIXTURE_TEST(many_prefixes);
     FIXTURE_TEST(too_many_networks_at_one_address);
     return RUN("networks");
 }
