@@ -28,6 +28,7 @@ void diags_fini(struct diags *);
  * place (file NULL, line or column 0) is left out. */
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...) PRINTF_LIKE(5, 6);
+#define diags_tell(d, ...) diags_add(d, NULL, 0, 0, __VA_ARGS__) /* of no place */
 int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
                va_list) PRINTF_LIKE(5, 0);
 void diags_print(const struct diags *, FILE *);

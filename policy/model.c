@@ -290,33 +290,32 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
     int rc = 0;
 
     if ((why = policy_name_check(rule)) != NULL)
-        rc = diags_add(d, NULL, 0, 0, "rule \"%s\": %s", rule, why);
+        rc = diags_tell(d, "rule \"%s\": %s", rule, why);
     if (a->has_pool && r->pool[0] == '\0')
-        rc = diags_add(d, NULL, 0, 0, "rule %s: %s needs a pool", rule, word);
+        rc = diags_tell(d, "rule %s: %s needs a pool", rule, word);
     if (!a->has_pool && r->pool[0] != '\0')
-        rc = diags_add(d, NULL, 0, 0,
-                       "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
-                       rule, word);
+        rc = diags_tell(d,
+                        "rule %s: %s delivers no pool; leave the pool out, or use fill or replace",
+                        rule, word);
     if (r->action == ACTION_FILL && hides != 0)
-        rc = diags_add(d, NULL, 0, 0,
-                       "rule %s: fill never hides an answer of the real DNS; for %s use action "
-                       "replace",
-                       rule, hides & WORD_PRESENT ? "present" : "unapproved");
+        rc = diags_tell(d,
+                        "rule %s: fill never hides an answer of the real DNS; for %s use action "
+                        "replace",
+                        rule, hides & WORD_PRESENT ? "present" : "unapproved");
     else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
-        rc = diags_add(d, NULL, 0, 0, "rule %s: %s takes %s", rule, word, a->when_wrong);
+        rc = diags_tell(d, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
-        rc = diags_add(d, NULL, 0, 0, "rule %s: has more than %d networks", rule,
-                       POLICY_RULE_NETWORKS);
+        rc = diags_tell(d, "rule %s: has more than %d networks", rule, POLICY_RULE_NETWORKS);
     while (wide < r->n_suffixes && (r->n_networks > 0 || !suffix_is_wide(&r->suffixes[wide])))
         wide++;
     if (wide < r->n_suffixes)
-        rc = diags_add(d, NULL, 0, 0,
-                       "rule %s: suffix %s is so wide that it needs networks; if every client is "
-                       "meant, name the network any",
-                       rule, suffix_print(&r->suffixes[wide], text));
+        rc = diags_tell(d,
+                        "rule %s: suffix %s is so wide that it needs networks; if every client is "
+                        "meant, name the network any",
+                        rule, suffix_print(&r->suffixes[wide], text));
     if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
-        rc = diags_add(d, NULL, 0, 0,
-                       "rule %s: until is not later than from, so the rule is never valid", rule);
+        rc = diags_tell(d, "rule %s: until is not later than from, so the rule is never valid",
+                        rule);
     return rc;
 }
 
@@ -327,31 +326,29 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
     int rc = 0;
 
     if ((why = policy_name_check(p->name)) != NULL)
-        rc = diags_add(d, NULL, 0, 0, "pool \"%s\": %s", p->name, why);
+        rc = diags_tell(d, "pool \"%s\": %s", p->name, why);
     if (p->n == 0)
-        rc = diags_add(d, NULL, 0, 0, "pool %s: has no host", p->name);
+        rc = diags_tell(d, "pool %s: has no host", p->name);
     if (p->n > POLICY_POOL_HOSTS)
-        return diags_add(d, NULL, 0, 0, "pool %s: has more than %d hosts", p->name,
-                         POLICY_POOL_HOSTS);
+        return diags_tell(d, "pool %s: has more than %d hosts", p->name, POLICY_POOL_HOSTS);
     for (size_t i = 0; i < p->n; i++) {
         const struct policy_host *h = &p->hosts[i], *first = p->hosts;
 
         name_print(&h->target, name);
         if (h->port == 0)
-            rc =
-                diags_add(d, NULL, 0, 0, "pool %s: host %s has port 0, where no client can connect",
-                          p->name, name);
+            rc = diags_tell(d, "pool %s: host %s has port 0, where no client can connect", p->name,
+                            name);
         while (policy_approved_compare(first, h) != 0)
             first++;
         if (first < h)
-            rc = diags_add(d, NULL, 0, 0, "pool %s: host %s:%u is there twice", p->name, name,
-                           (unsigned)h->port);
+            rc = diags_tell(d, "pool %s: host %s:%u is there twice", p->name, name,
+                            (unsigned)h->port);
         for (unsigned a = 0; a < h->n_addresses && !p->allow_public; a++)
             if (!addr_is(&h->addresses[a], ADDR_PRIVATE))
-                rc = diags_add(d, NULL, 0, 0,
-                               "pool %s: host %s has the public address %s; a KMS host is meant "
-                               "to be inside (if it is yours, say allow-public: yes)",
-                               p->name, name, addr_print(&h->addresses[a], ip));
+                rc = diags_tell(d,
+                                "pool %s: host %s has the public address %s; a KMS host is meant "
+                                "to be inside (if it is yours, say allow-public: yes)",
+                                p->name, name, addr_print(&h->addresses[a], ip));
     }
     return rc;
 }
