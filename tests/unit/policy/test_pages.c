@@ -472,7 +472,7 @@ static void cut_while_open(void **state)
         static struct policy_decision d;
 
         assert_int_equal(store_reader_begin(f->reader->txn), 0);
-        fixture_ask(f, "corp.example", "10.1.1.1", &q);
+        fixture_ask(f, "corp.example", "10.20.1.1", &q);
         assert_int_equal(ftruncate(fd, 0), 0);
         for (int step = first; step < first + 5; step++) {
             if (step % 5 == 0)
