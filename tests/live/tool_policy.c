@@ -14,57 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/number.h"
 #include "policy/change.h"
-#include "policy/records.h"
+#include "policy/text.h"
 
 enum { KEPT = 100, ROUND = 50000 };
 
-static void fail(const char *what, int err)
+static void check(const char *what, int rc)
 {
-    fprintf(stderr, "tool_policy: %s: %s\n", what, strerror(-err));
-    exit(1);
-}
-
-static void suffix_of(unsigned long n, struct suffix *out)
-{
-    char text[64];
-    const char *why;
-
-    snprintf(text, sizeof text, "n%lu.changed.example", n);
-    if ((why = suffix_parse(out, text)) != NULL)
-        fail(why, -EINVAL);
-}
-
-/* The rows of change n. The list borrows what is static. */
-static void make_list(struct policy_change *c, unsigned long n)
-{
-    static struct policy_host host;
-    static struct policy_pool pool = {.name = "changed", .hosts = &host, .n = 1};
-    static struct suffix added, dropped;
-    static struct policy_rule rule, old;
-    char text[64];
-    const char *why;
-
-    snprintf(text, sizeof text, "kms.changed.example:%lu", 1000 + n % ROUND);
-    if ((why = host_parse(&host, text)) != NULL)
-        fail(why, -EINVAL);
-    policy_change_add(c, POLICY_POOL, CHANGE_SET, &pool);
-    policy_rule_init(&rule, "changed");
-    snprintf(rule.pool, sizeof rule.pool, "changed");
-    snprintf(rule.comment, sizeof rule.comment, "%lu", n);
-    rule.ttl = (uint32_t)(30 + n % ROUND);
-    rule.suffixes = &added;
-    rule.n_suffixes = 1;
-    suffix_of(n, &added);
-    policy_change_add(c, POLICY_RULE, CHANGE_HEAD, &rule);
-    policy_change_add(c, POLICY_RULE, CHANGE_ADD, &rule);
-    if (n < KEPT)
+    if (rc == 0)
         return;
-    old = rule;
-    old.suffixes = &dropped;
-    suffix_of(n - KEPT, &dropped);
-    policy_change_add(c, POLICY_RULE, CHANGE_DROP, &old);
+    fprintf(stderr, "tool_policy: %s: %s\n", what, strerror(-rc));
+    exit(1);
 }
 
 static void change(struct store *store, unsigned long n)
@@ -73,18 +33,31 @@ static void change(struct store *store, unsigned long n)
         .log = {.author = "tool_policy", .reason = "test", .time_ms = clock_now().wall_ms},
         .history_ms = 365ull * 86400 * 1000,
     };
+    struct policy_rule old;
+    struct policy p;
+    char text[512];
     int rc;
 
-    if ((rc = policy_change_begin(&c, store)) != 0)
-        fail("begin", rc);
-    make_list(&c, n);
+    snprintf(text, sizeof text,
+             "waymark-policy: 1\npools: {changed: [\"kms.changed.example:%lu\"]}\nrules: {changed: "
+             "{suffixes: [n%lu.changed.example], pool: changed, ttl: %lus, comment: \"%lu\"}, "
+             "old: {suffixes: [n%lu.changed.example], pool: changed}}\n",
+             1000 + n % ROUND, n, 30 + n % ROUND, n, n < KEPT ? n : n - KEPT);
+    check(text, policy_text_read(&p, NULL, NULL, text, strlen(text), true, NULL));
+    old = p.rules[0];
+    old.suffixes = p.rules[1].suffixes;
+    check("begin", policy_change_begin(&c, store));
+    policy_change_add(&c, POLICY_POOL, CHANGE_SET, p.pools);
+    policy_change_add(&c, POLICY_RULE, CHANGE_HEAD, p.rules);
+    policy_change_add(&c, POLICY_RULE, CHANGE_ADD, p.rules);
+    if (n >= KEPT)
+        policy_change_add(&c, POLICY_RULE, CHANGE_DROP, &old);
     rc = policy_change_apply(&c, NULL);
-    if (rc != 0 && rc != -ENOENT) /* that suffix is gone already, and it is the last row */
-        fail("apply", rc);
+    check("apply", rc == -ENOENT ? 0 : rc); /* that suffix is gone, and it is the last row */
     policy_change_fini(&c);
+    policy_fini(&p);
     /* Not changed: a killed predecessor wrote it, and died before it could say so. */
-    if ((rc = policy_change_commit(&c)) != 0)
-        fail("commit", rc);
+    check("commit", policy_change_commit(&c));
 }
 
 static int hold(const char *dir, unsigned long leave)
@@ -92,10 +65,8 @@ static int hold(const char *dir, unsigned long leave)
     static struct policy_reader *all[2 * STORE_PLACES];
     struct store *store;
     unsigned long n = 0;
-    int rc = store_open(&store, dir, STORE_READ, NULL);
 
-    if (rc != 0)
-        fail(dir, rc);
+    check(dir, store_open(&store, dir, STORE_READ, NULL));
     while (n < 2 * STORE_PLACES && (all[n] = policy_reader_new(store)) != NULL)
         n++;
     while (leave-- > 0 && n > 0)
@@ -110,9 +81,7 @@ static int hold(const char *dir, unsigned long leave)
 int main(int argc, char **argv)
 {
     struct store *store;
-    struct diags d;
     unsigned long first, count;
-    int rc;
 
     if (argc != 4)
         return 2;
@@ -120,15 +89,12 @@ int main(int argc, char **argv)
         return hold(argv[2], strtoul(argv[3], NULL, 10));
     first = strtoul(argv[2], NULL, 10);
     count = strtoul(argv[3], NULL, 10);
-    diags_init(&d);
-    if ((rc = store_open(&store, argv[1], STORE_WRITE, &d)) != 0)
-        fail(d.n > 0 ? d.list[0] : argv[1], rc);
+    check(argv[1], store_open(&store, argv[1], STORE_WRITE, NULL));
     for (unsigned long n = first; n < first + count; n++) {
         change(store, n);
         printf("%lu\n", n);
         fflush(stdout);
     }
     store_close(store);
-    diags_fini(&d);
     return 0;
 }

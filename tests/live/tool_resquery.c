@@ -60,12 +60,10 @@ static int print_records(const unsigned char *reply, int len)
         if (ns_parserr(&m, ns_s_an, i, &rr) < 0)
             return 1;
         if (ns_rr_type(rr) == ns_t_a && ns_rr_rdlen(rr) == 4)
-            printf("%s\n", inet_ntop(AF_INET, ns_rr_rdata(rr), text, sizeof text));
-        if (ns_rr_type(rr) != ns_t_srv || ns_rr_rdlen(rr) < 7)
-            continue;
-        if (ns_name_uncompress(reply, reply + len, ns_rr_rdata(rr) + 6, text, sizeof text) < 0)
-            return 1;
-        printf("%s:%d\n", text, ns_get16(ns_rr_rdata(rr) + 4));
+            puts(inet_ntop(AF_INET, ns_rr_rdata(rr), text, sizeof text));
+        else if (ns_rr_type(rr) == ns_t_srv && ns_rr_rdlen(rr) > 6 &&
+                 ns_name_uncompress(reply, reply + len, ns_rr_rdata(rr) + 6, text, sizeof text) > 0)
+            puts(text);
     }
     return 0;
 }
