@@ -68,16 +68,14 @@ bool policy_rule_has(const struct policy_rule *, const char *network);
 json_t *policy_text(const char *);
 
 /* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
- * tests may be NULL; skipped counts records of a zone that are left. An exit code. */
+ * tests may be NULL. An exit code. */
 enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
-int policy_file_read(const char *path, enum policy_form, struct policy *out,
-                     struct policy_tests *tests, size_t *skipped);
+int policy_file_read(const char *path, enum policy_form, struct policy *out, struct policy_tests *);
 
 /* --- ctl/zone.c: a policy as SRV lines of a zone file. Equal sets of hosts become one pool, named
- * after the first host's first label, and the rule fill-POOL. skipped counts records that were
- * left. The policy is sorted. 0, or -EINVAL with every problem in d. */
-int zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped,
-              struct diags *d);
+ * after the first host's first label, and the rule fill-POOL. The policy is sorted. How many
+ * records were left, or -EINVAL with every problem in d. */
+int zone_read(struct policy *out, const char *file, const char *text, size_t len, struct diags *d);
 /* What a zone cannot say stands there as a comment. 0 or -EIO. */
 int zone_write(const struct policy *, FILE *);
 /* The name that a pool gets from its first host: the first label. */

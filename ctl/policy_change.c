@@ -198,8 +198,11 @@ static char *row_text(const struct policy_write *w, const struct change *c, cons
     const struct policy_list *members = policy_members_of(c->kind, c->is.name);
     bool is_rule = c->kind == POLICY_RULE, is_file = w->change.from, is_head;
     char *text;
-    FILE *f = ctl_open(&text);
+    FILE *f;
 
+    if (c->state == CHANGE_GONE || c->kind == POLICY_APPROVED)
+        return ctl_text("%s", "");
+    f = ctl_open(&text);
     /* The head of a rule that a file only adds to is not that of the file. */
     is_head = is_rule && c->verb != CHANGE_DROP && (*moved == '\0' || c->verb != CHANGE_ADD);
     if (*moved != '\0')
@@ -231,7 +234,8 @@ static json_t *make_rows(struct policy_write *w)
 
     for (const struct change *c = w->change.list; c < w->change.list + w->change.n; c++) {
         const char *object = policy_kind_names[c->kind], *state = states[c->state], *noted;
-        char host[NAME_TEXT], moved[48] = "", *name, *text, *note;
+        const struct policy_approved *a = c->is.approved;
+        char name[HOST_TEXT], moved[48] = "", *text, *note;
 
         if (of_file && c->state == CHANGE_SAME)
             continue;
@@ -239,12 +243,12 @@ static json_t *make_rows(struct policy_write *w)
             snprintf(moved, sizeof moved, "+%zu -%zu", c->more, c->less);
         else if (!of_file && c->state == CHANGE_MOVED)
             state = c->verb == CHANGE_ADD ? "more" : c->verb == CHANGE_DROP ? "less" : state;
-        name = c->kind != POLICY_APPROVED
-                   ? ctl_text("%s", c->is.name)
-                   : ctl_text("%s:%u", name_print(&c->is.approved->target, host),
-                              (unsigned)c->is.approved->port);
-        text = c->state == CHANGE_GONE || c->kind == POLICY_APPROVED ? ctl_text("%s", "")
-                                                                     : row_text(w, c, moved);
+        if (c->kind == POLICY_APPROVED)
+            host_print(&(struct policy_host){.target = a->target, .port = a->port, .probe = true},
+                       name, sizeof name);
+        else
+            str_copy(name, sizeof name, c->is.name);
+        text = row_text(w, c, moved);
         json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:s*}", "object", object, "name",
                                               name, "change", state, "text", text, "suffixes",
                                               *moved != '\0' ? moved : NULL));
@@ -255,7 +259,6 @@ static json_t *make_rows(struct policy_write *w)
             policy_change_note(&w->change, note);
         free(note);
         free(text);
-        free(name);
     }
     return rows;
 }

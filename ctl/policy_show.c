@@ -508,7 +508,7 @@ int policy_check(struct ctl *c)
     struct policy p;
     json_t *rows;
     size_t n;
-    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL, NULL)
+    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL)
                            : policy_read(c, &p, NULL);
 
     if (code != 0)
@@ -607,7 +607,7 @@ int policy_test(struct ctl *c)
     json_t *rows = NULL;
     struct policy p;
     size_t failed = 0;
-    int code = policy_file_read(c->argv[0], POLICY_PART, &p, &tests, NULL), rc = 0;
+    int code = policy_file_read(c->argv[0], POLICY_PART, &p, &tests), rc = 0;
 
     if (code != 0)
         return code;
@@ -617,7 +617,7 @@ int policy_test(struct ctl *c)
     else if (!file)
         code = policy_open(c, STORE_READ, &store);
     else
-        code = policy_file_read(file, POLICY_WHOLE, &p, NULL, NULL);
+        code = policy_file_read(file, POLICY_WHOLE, &p, NULL);
     if (code == 0 && file) { /* a store that holds the file, and is nowhere */
         code = policy_open_temporary(c, &store);
         rc = code == 0 ? policy_change_put(store, &change, &p, POLICY_REPLACE, NULL) : 0;

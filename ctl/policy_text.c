@@ -25,7 +25,7 @@ enum { FILE_SIZE = 1 << 30 };
 /* --- import, export ------------------------------------------------------- */
 
 int policy_file_read(const char *path, enum policy_form form, struct policy *out,
-                     struct policy_tests *tests, size_t *skipped)
+                     struct policy_tests *tests)
 {
     const char *name = strcmp(path, "-") == 0 ? "(standard input)" : path;
     struct diags d;
@@ -38,13 +38,15 @@ int policy_file_read(const char *path, enum policy_form form, struct policy *out
                         strerror(-rc));
     diags_init(&d);
     if (form == POLICY_ZONE)
-        rc = zone_read(out, name, text, len, skipped, &d);
+        rc = zone_read(out, name, text, len, &d);
     else
         rc = policy_text_read(out, tests, name, text, len, form == POLICY_WHOLE, &d);
     if (rc == -ENOMEM)
         code = ctl_fail(EXIT_FAILED, "out of memory");
-    else if (rc != 0)
+    else if (rc < 0)
         code = ctl_invalid(&d);
+    else if (rc > 0)
+        ctl_note("%d other records are left", rc);
     diags_fini(&d);
     free(text);
     return code;
@@ -87,7 +89,6 @@ int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace"), merge = ctl_option(c, "--merge");
     struct policy_tests tests = {0};
-    size_t skipped = 0;
     struct policy p;
     bool zone;
     int code = take_format(c, c->argv[0], &zone);
@@ -101,11 +102,9 @@ int policy_import(struct ctl *c)
     if (replace && merge)
         code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     if (code == 0)
-        code = policy_file_read(c->argv[0], form, &p, &tests, &skipped);
+        code = policy_file_read(c->argv[0], form, &p, &tests);
     if (code != 0)
         return code;
-    if (skipped > 0)
-        ctl_note("%zu other records are left", skipped);
     if (tests.n > 0)
         ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
     policy_tests_fini(&tests);
@@ -165,7 +164,7 @@ static int edit(struct ctl *c, const char *file, struct policy *out)
         if (code != 0)
             return ctl_fail(EXIT_FAILED, "the editor ended with status %d: nothing is changed",
                             code / 256);
-        code = policy_file_read(file, POLICY_WHOLE, out, NULL, NULL);
+        code = policy_file_read(file, POLICY_WHOLE, out, NULL);
     } while (code == EXIT_INVALID && !ctl_option(c, "--yes") && isatty(STDIN_FILENO) &&
              ctl_ask(c, "Edit again?"));
     return code;

@@ -282,8 +282,7 @@ static void make_policy(struct zone *z, struct policy *out)
     tdestroy(names, free);
 }
 
-int zone_read(struct policy *out, const char *file, const char *text, size_t len, size_t *skipped,
-              struct diags *d)
+int zone_read(struct policy *out, const char *file, const char *text, size_t len, struct diags *d)
 {
     const char *end = text + len, *why;
     char buf[LINE], owner[NAME_TEXT];
@@ -304,7 +303,6 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
             diags_add(d, file, line, 0, "%s", why);
     }
     make_policy(&z, out);
-    *skipped = z.skipped;
     free(z.records);
     tdestroy(z.hosts, free);
     ldns_rdf_deep_free(z.origin);
@@ -313,7 +311,7 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
         policy_pool_check(&out->pools[i], d);
     policy_sort(out);
     if (d->all == before)
-        return 0;
+        return (int)z.skipped;
     policy_fini(out);
     return -EINVAL;
 }
