@@ -32,7 +32,8 @@
  *   asked N                         N questions, to whatever server, and no more
  *   different N                     no two of the last N have the same ID, or the same case
  *   open NAME, shut NAME            does the socket of its last try listen?
- *   give RCODE [tc] [ad] [aa] [noedns] [try=N | for=NAME] [WRONG...] | give whole
+ *   give RCODE [tc] [ad] [aa] [noedns] [try=N | for=NAME] [WRONG...] | give whole [rcode=N]
+ *        [answers=N]
  *                                   the reply to the last question, to the Nth, or the last for
  *                                   the name; records below; WRONG: id case name type query
  *                                   noquestion header garbage cut; closed: nobody may listen
@@ -381,6 +382,8 @@ static void run_give(const struct command *c)
         writer_bytes(&w, s->wire, s->len);
         writer_bytes(&w, "signed", 6);
         out[2] |= 0x80;
+        out[3] = (uint8_t)number_of(c, "rcode", 0);
+        out[7] = (uint8_t)number_of(c, "answers", 0);
         memcpy(run.given, out, run.given_len = w.len);
     } else {
         rcode = text_rcode(word(c, 1));
@@ -419,13 +422,8 @@ static void run_give(const struct command *c)
 
 static void run_settings(const struct command *c)
 {
-    struct settings *s = NULL;
-    struct diags d;
+    struct settings *s = world_read_settings(c->block);
 
-    diags_init(&d);
-    if (settings_read_text(&s, c->block, strlen(c->block), &d) != 0)
-        BAD("settings: %s", d.n > 0 ? d.list[0] : "refused");
-    diags_fini(&d);
     s->machine = machine;
     s->n_machine = ARRAY_LEN(machine);
     net_settings(run.net, s);

@@ -60,23 +60,17 @@ static inline void world_random(void *context, uint8_t *out, size_t len)
         out[i] = (uint8_t)((w->seed = w->seed * 1664525u + 1013904223u) >> 24);
 }
 
-static inline struct settings *world_read_settings(const char *more)
+static inline struct settings *world_read_settings(const char *text)
 {
     struct settings *s = NULL;
     struct diags d;
-    char text[4096];
 
-    snprintf(text, sizeof text, "%s%s",
-             more != NULL && strstr(more, "forward:") != NULL ? "" : WORLD_SETTINGS,
-             more != NULL ? more : "");
     diags_init(&d);
     if (settings_read_text(&s, text, strlen(text), &d) != 0) {
         diags_print(&d, stderr);
         fail_msg("settings: %s", text);
     }
     diags_fini(&d);
-    if (more == NULL || strstr(more, "rotate") == NULL)
-        s->cache.rotate = false; /* most rows want the order that was given */
     return s;
 }
 
@@ -104,12 +98,14 @@ static inline void world_policy(struct world *w, const char *text)
 
 static inline void world_settings(struct world *w, const char *more)
 {
-    uint64_t generation = w->settings != NULL ? w->settings->generation + 1 : 1;
+    const char *own = more != NULL ? more : "";
+    char text[4096];
 
+    snprintf(text, sizeof text, "%s%s", strstr(own, "forward:") != NULL ? "" : WORLD_SETTINGS, own);
     settings_free(w->settings);
-    w->settings = world_read_settings(more);
-    w->settings->generation = generation;
-    w->view.settings = w->settings;
+    w->view.settings = w->settings = world_read_settings(text);
+    if (strstr(own, "rotate") == NULL)
+        w->settings->cache.rotate = false; /* most rows want the order that was given */
 }
 
 /* policy NULL: there is no store. settings: more sections, or NULL. */
