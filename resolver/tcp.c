@@ -42,17 +42,12 @@ struct connection {
     bool closing;     /* the client has sent all */
 };
 
-struct acceptor {
-    struct io_timer pause;
-    struct tcp *tcp;
-    struct evconnlistener *listener; /* owned */
-    unsigned accepted;
-};
-
 struct tcp {
-    struct listen *l;           /* borrowed */
-    struct acceptor *acceptors; /* owned; by the listener's number */
+    struct listen *l;                  /* borrowed */
+    struct evconnlistener **listeners; /* owned, as they are */
     int n;
+    struct io_timer pause;
+    unsigned accepted;
     TAILQ_HEAD(connection_list, connection) connections; /* the longest idle first */
     struct query q;
     uint8_t answer[DNS_MAX_MESSAGE];
@@ -221,27 +216,36 @@ static bool make_room(struct tcp *t, const struct addr *client)
     return true;
 }
 
-static void pause_listener(struct acceptor *a, uint64_t ms)
+/* No more connections for that long. */
+static void pause_listeners(struct tcp *t, uint64_t ms)
 {
-    struct io *io = a->tcp->l->io;
+    struct io *io = t->l->io;
 
-    evconnlistener_disable(a->listener);
-    io->timer_set(io, &a->pause, io->now(io).mono_ms + ms);
+    for (int i = 0; i < t->n; i++)
+        evconnlistener_disable(t->listeners[i]);
+    io->timer_set(io, &t->pause, io->now(io).mono_ms + ms);
+}
+
+static void on_pause_over(struct io_timer *timer)
+{
+    struct tcp *t = container_of(timer, struct tcp, pause);
+
+    for (int i = 0; i < t->n; i++)
+        evconnlistener_enable(t->listeners[i]);
 }
 
 static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
                           struct sockaddr *from, int len, void *arg)
 {
-    struct acceptor *a = arg;
-    struct tcp *t = a->tcp;
+    struct tcp *t = arg;
     struct connection *c = NULL;
     struct client client = {.transport = AUDIT_TCP};
     int one = 1;
 
     (void)listener;
     (void)len;
-    if (++a->accepted % ACCEPT_MAX == 0)
-        pause_listener(a, 0);
+    if (++t->accepted % ACCEPT_MAX == 0)
+        pause_listeners(t, 0);
     if (!addr_from_sockaddr(&client.addr, from) || !make_room(t, &client.addr) ||
         (c = calloc(1, sizeof *c)) == NULL ||
         (c->stream = bufferevent_socket_new(
@@ -266,37 +270,29 @@ static void on_connection(struct evconnlistener *listener, evutil_socket_t fd,
 
 static void on_accept_error(struct evconnlistener *listener, void *arg)
 {
-    struct acceptor *a = arg;
+    struct tcp *t = arg;
 
     (void)listener;
-    COUNT(a->tcp->l->stats, receive_errors);
-    pause_listener(a, PAUSE_MS);
-}
-
-static void on_pause_over(struct io_timer *t)
-{
-    evconnlistener_enable(container_of(t, struct acceptor, pause)->listener);
+    COUNT(t->l->stats, receive_errors);
+    pause_listeners(t, PAUSE_MS);
 }
 
 struct tcp *tcp_new(struct listen *l, const struct listener *listeners, int n)
 {
     struct tcp *t = calloc(1, sizeof *t);
 
-    if (t == NULL || (t->acceptors = calloc((size_t)n, sizeof *t->acceptors)) == NULL)
+    if (t == NULL || (t->listeners = calloc((size_t)n, sizeof *t->listeners)) == NULL)
         return NULL;
     t->l = l;
+    t->pause.fire = on_pause_over;
     TAILQ_INIT(&t->connections);
     for (; t->n < n; t->n++) {
-        struct acceptor *a = &t->acceptors[t->n];
-
-        a->tcp = t;
-        a->pause.fire = on_pause_over;
-        a->listener = evconnlistener_new(l->base, on_connection, a,
-                                         LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
-                                         listeners[t->n].fd);
-        if (a->listener == NULL)
+        t->listeners[t->n] = evconnlistener_new(l->base, on_connection, t,
+                                                LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0,
+                                                listeners[t->n].fd);
+        if (t->listeners[t->n] == NULL)
             return NULL;
-        evconnlistener_set_error_cb(a->listener, on_accept_error);
+        evconnlistener_set_error_cb(t->listeners[t->n], on_accept_error);
     }
     return t;
 }
@@ -308,16 +304,15 @@ void tcp_free(struct tcp *t)
 
     if (t == NULL)
         return;
-    for (struct acceptor *a = t->acceptors; a < t->acceptors + t->n; a++) {
-        t->l->io->timer_clear(t->l->io, &a->pause);
-        evconnlistener_free(a->listener);
-    }
+    t->l->io->timer_clear(t->l->io, &t->pause);
+    for (int i = 0; i < t->n; i++)
+        evconnlistener_free(t->listeners[i]);
     while ((c = TAILQ_FIRST(&t->connections)) != NULL) {
         out = bufferevent_get_output(c->stream);
         evbuffer_unfreeze(out, 1); /* the last answers leave without the loop */
         (void)evbuffer_write(out, bufferevent_getfd(c->stream));
         end_connection(c);
     }
-    free(t->acceptors);
+    free(t->listeners);
     free(t);
 }
