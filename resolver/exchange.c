@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * exchange.c -- from the question on its socket to what its reply means.
- * exchange_read() is a list of rules, top to bottom: one that applies ends it.
  *
- * Over UDP anybody may have sent a packet, so one that does not match changes
- * nothing; over TCP it is the server's, and ends the try.
+ * A reply is accepted when it matches in every attribute (RFC 5452 9.1): address and port (the
+ * socket is connected), ID, and the question octet by octet with the random case that was sent;
+ * and when reply_read() accepts it. Anything else over UDP, where anybody may have sent it, is
+ * counted and changes nothing; over TCP it is the server's, and ends the try. But a packet that
+ * probably comes from the server itself (an error without a question section, a reply that
+ * matches and does not parse, a name in another case) is reported once: the owner may then begin
+ * one more try beside this one.
+ *
+ * A server is down after two failures in a row (a question without a reply, however often it was
+ * tried, or a socket error), and up again with the first reply of any kind. When the table is
+ * full, the server that was longest not asked gives way.
  */
-#include "resolver/exchange.h"
+#include "resolver/forward.h"
 
 #include <errno.h>
 

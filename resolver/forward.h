@@ -2,11 +2,11 @@
  *
  * forward.h -- questions to the real DNS, on behalf of clients.
  *
- *   forward.c   what is done for a question: servers of the route in turn, limits
- *               (3 tries a server, 6 in all), deadlines, who is answered; one flight
- *               for each distinct question, which clients join as waiters
- *   exchange.c  one try: ID, port, case, match; what is known of a server: RTT, state,
- *               0x20, EDNS
+ *   forward.c   what is done for a question: servers of the route in turn, limits (3 tries a
+ *               server, 6 in all), deadlines, who is answered; one flight for each distinct
+ *               question, which clients join as waiters
+ *   exchange.c  one try: a question on a socket of its own, and what comes back on it; and what
+ *               is known of a server, with its address, so that it outlives reloads
  *
  * Neither includes event.h or sys/socket.h. All memory is taken at forwarder_new():
  * `slots` flights.
@@ -14,8 +14,21 @@
 #ifndef RESOLVER_FORWARD_H
 #define RESOLVER_FORWARD_H
 
-#include "resolver/exchange.h"
+#include <sys/queue.h>
+
+#include "resolver/io.h"
 #include "resolver/query.h"
+
+/* What is told of a server. */
+enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
+struct upstream_report {
+    struct addr server;
+    enum upstream_state state;
+    uint32_t rtt_ms; /* 0: no reply yet */
+    uint64_t queries, replies, timeouts, errors;
+    uint64_t by_kind[REPLY_KINDS]; /* replies that can be used */
+    int last_error;                /* errno or rcode + 1000 */
+};
 
 struct forwarder; /* opaque; one per worker */
 
@@ -48,5 +61,92 @@ void forwarder_limit(struct forwarder *, unsigned slots);
 
 /* What this worker knows of a server; NULL: never asked. */
 const struct upstream_report *forwarder_upstream(const struct forwarder *, const struct addr *);
+
+/* ---- exchange.c ---- */
+
+enum { EXCHANGE_PACKET_MAX = 4096 };
+enum { UPSTREAM_MAX = 256 };
+
+struct upstream {
+    struct upstream_report report;
+    uint32_t users;     /* exchanges that are open */
+    uint64_t wanted_ms; /* a question would have liked to ask it */
+    uint32_t srtt;      /* smoothed RTT in 1/8 ms; 0: no reply yet */
+    uint8_t silent;     /* failures in a row */
+    struct upstream_habit {
+        uint8_t misses;     /* in a row; 2 are believed */
+        uint64_t missed_ms; /* the last one */
+        uint64_t until_ms;  /* it is asked without: random case, EDNS */
+    } no_case, no_edns;
+    uint64_t knows_edns_ms; /* until then it is known not to mind EDNS */
+    /* The forwarder's, which looks whether a server that is down has come back. */
+    struct io_timer probe_timer;
+    struct exchange *probe;
+    struct forwarder *forwarder;
+};
+
+enum exchange_kind {
+    EXCHANGE_IGNORED,   /* no reply to this question: the wait goes on */
+    EXCHANGE_REPLY,     /* accepted; any rcode */
+    EXCHANGE_TRUNCATED, /* ask again over TCP: TC, or longer than we take over UDP */
+    EXCHANGE_NO_EDNS,   /* refused for its EDNS: ask again without */
+    EXCHANGE_UNSURE,    /* may be forged: one more try beside this one, which goes on */
+    EXCHANGE_FAILED,    /* the socket failed, or the stream brought nonsense */
+};
+
+struct exchange_reply {
+    const uint8_t *image;
+    size_t len;               /* REPLY; of a packet passed through: what came */
+    struct reply_facts facts; /* REPLY; not of a packet passed through */
+    uint16_t failure; /* an rcode other than NXDOMAIN, or RCODE_UNUSABLE; 0: there is none */
+    bool no_edns;     /* perhaps EDNS is what the server minds */
+    bool elsewhere;   /* UNSURE: try another server */
+    uint32_t ms;      /* since it was sent */
+};
+
+/* What all exchanges of a forwarder use. */
+struct exchanges {
+    struct io *io; /* borrowed */
+    struct worker_stats *stats;
+    struct upstream servers[UPSTREAM_MAX];
+    uint32_t n_servers;
+    uint8_t image[DNS_MAX_MESSAGE];
+};
+
+struct exchange {
+    /* The question; the owner sets it, and peer.receive. */
+    struct io_peer peer;
+    struct exchanges *home;
+    struct upstream *server;
+    struct query_build q;  /* its name is folded; edns: unless the server minds it, or may do so */
+    bool tcp, plain;       /* plain: without EDNS, since the server may mind it */
+    uint64_t asked_ms;     /* when the question began, of which this is a try */
+    const uint8_t *packet; /* passed through: it goes as it is, but for its ID, as its reply does */
+    size_t packet_len;
+    /* The owner's. */
+    struct flight *flight;      /* NULL: a probe */
+    LIST_ENTRY(exchange) entry; /* tries of the flight */
+    TAILQ_ENTRY(exchange) age;  /* tries of all flights */
+    uint8_t server_index;
+    bool hurried, counted;
+    /* Its own. */
+    uint64_t begun_ms;
+    bool cased, suspects_edns; /* without EDNS, to find out whether the server minds it */
+    bool unsure;               /* EXCHANGE_UNSURE was reported: once, since it may be forged */
+    struct name sent;          /* with its random case */
+};
+
+/* Finds what is known of a server, or begins to know it; NULL when all are in use. */
+struct upstream *exchange_server(struct exchanges *, const struct addr *, uint64_t now_ms);
+/* It has not replied in time. again: nor before, to the same question. */
+void exchange_silent(struct upstream *, bool again);
+
+/* Sends the question. 0; -ENOBUFS: it is we who have no descriptors or memory, which says
+ * nothing of the server, nor of the name; else -errno, and the server's record knows it. */
+int exchange_open(struct exchange *);
+/* What came on its socket means that; image and facts are valid until the next time. */
+enum exchange_kind exchange_read(struct exchange *, const uint8_t *wire, ssize_t len,
+                                 struct exchange_reply *);
+void exchange_close(struct exchange *);
 
 #endif
