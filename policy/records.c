@@ -178,11 +178,6 @@ _Static_assert(RULE_SIZE == 2 * 8 + 4 * 4 + POLICY_NAME + POLICY_COMMENT + 1, "i
 _Static_assert(offsetof(struct policy_host, n_addresses) + 1 - HOST_FIRST == HOST_SIZE, "nor this");
 _Static_assert(sizeof(struct prefix) == 17, "nor this");
 
-static bool is_text(const char *text, size_t size)
-{
-    return memchr(text, 0, size) != NULL;
-}
-
 bool rule_read(struct policy_rule *r, const struct store_bytes *value)
 {
     char(*networks)[POLICY_NAME] = (void *)(uintptr_t)(value->data + RULE_SIZE);
@@ -192,32 +187,16 @@ bool rule_read(struct policy_rule *r, const struct store_bytes *value)
         value->data[RULE_SIZE - 1] > 1) /* break_dnssec */
         return false;
     for (size_t i = 0; i < n; i++)
-        if (networks[i][0] == '\0' || !is_text(networks[i], POLICY_NAME))
+        if (networks[i][0] == '\0' || memchr(networks[i], 0, POLICY_NAME) == NULL)
             return false;
     memcpy((char *)r + RULE_FIRST, value->data, RULE_SIZE);
     if (r->action >= ACTIONS || r->mode >= MODES || r->when > WORD_ALL ||
-        !is_text(r->pool, sizeof r->pool) || !is_text(r->comment, sizeof r->comment))
+        memchr(r->pool, 0, sizeof r->pool) == NULL ||
+        memchr(r->comment, 0, sizeof r->comment) == NULL)
         return false;
     r->networks = networks;
     r->n_networks = n;
     return true;
-}
-
-static bool host_read(struct cursor *c, struct policy_host *h)
-{
-    const uint8_t *fields, *ip;
-
-    name_read_plain(c, &h->target);
-    fields = cursor_take(c, HOST_SIZE);
-    if (fields == NULL || fields[HOST_SIZE - 1] > POLICY_HOST_ADDRESSES ||
-        fields[HOST_SIZE - 2] > 1) /* probe */
-        return false;
-    memcpy((char *)h + HOST_FIRST, fields, HOST_SIZE);
-    for (unsigned i = 0; i < h->n_addresses && (ip = cursor_take(c, 16)) != NULL; i++) {
-        h->addresses[i] = (struct addr){.scope = 0};
-        memcpy(h->addresses[i].ip, ip, 16);
-    }
-    return !c->bad;
 }
 
 int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, int max,
@@ -229,9 +208,20 @@ int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, in
 
     if (n > max || allows > 1)
         return -EBADMSG;
-    for (int i = 0; i < n; i++)
-        if (!host_read(&c, &out[i]))
+    for (struct policy_host *h = out; h < out + n; h++) {
+        const uint8_t *fields, *ip;
+
+        name_read_plain(&c, &h->target);
+        fields = cursor_take(&c, HOST_SIZE);
+        if (fields == NULL || fields[HOST_SIZE - 1] > POLICY_HOST_ADDRESSES ||
+            fields[HOST_SIZE - 2] > 1) /* probe */
             return -EBADMSG;
+        memcpy((char *)h + HOST_FIRST, fields, HOST_SIZE);
+        for (unsigned i = 0; i < h->n_addresses && (ip = cursor_take(&c, 16)) != NULL; i++) {
+            h->addresses[i] = (struct addr){.scope = 0};
+            memcpy(h->addresses[i].ip, ip, 16);
+        }
+    }
     *allow_public = allows != 0;
     return c.bad || cursor_left(&c) != 0 ? -EBADMSG : n;
 }
@@ -278,67 +268,59 @@ struct store_bytes record_write(enum policy_kind kind, const void *object,
     return (struct store_bytes){buffer, w.len};
 }
 
-static int value_read(enum policy_kind kind, const struct store_bytes *value, void *object)
+int record_read(enum policy_kind kind, const struct store_record *record, void *object)
 {
+    const struct store_bytes *value = &record->value;
+    struct policy_approved *a = object;
     struct policy_network *n = object;
     struct policy_pool *p = object;
     struct policy_rule *r = object;
+    struct policy_key k;
     const void *borrowed;
-    int hosts;
+    int rc = -EBADMSG, hosts;
 
+    if (!key_read(&record->key, &k))
+        return -EBADMSG;
+    if (kind != POLICY_APPROVED)
+        memcpy(object, k.owner, sizeof k.owner);
     switch (kind) {
     case POLICY_NETWORK:
-        if (value->len == 0 || value->len % sizeof *n->prefixes != 0)
-            return -EBADMSG;
-        n->prefixes = malloc(value->len);
-        if (n->prefixes == NULL)
+        n->n = value->len / sizeof *n->prefixes;
+        if (n->n == 0 || value->len % sizeof *n->prefixes != 0)
+            break;
+        if ((n->prefixes = malloc(value->len)) == NULL)
             return -ENOMEM;
         memcpy(n->prefixes, value->data, value->len);
-        n->n = value->len / sizeof *n->prefixes;
-        for (size_t i = 0; i < n->n; i++) {
-            if (n->prefixes[i].len > 128)
-                return -EBADMSG;
-            prefix_mask(n->prefixes[i].ip, n->prefixes[i].len);
+        rc = 0;
+        for (size_t i = 0; i < n->n && rc == 0; i++) {
+            rc = n->prefixes[i].len <= 128 ? 0 : -EBADMSG;
+            if (rc == 0)
+                prefix_mask(n->prefixes[i].ip, n->prefixes[i].len);
         }
-        return 0;
+        break;
     case POLICY_POOL:
         if (value->len < 2 || value->data[1] > POLICY_POOL_HOSTS)
-            return -EBADMSG;
-        p->hosts = calloc(value->data[1] + 1u, sizeof *p->hosts);
-        if (p->hosts == NULL)
+            break;
+        if ((p->hosts = calloc(value->data[1] + 1u, sizeof *p->hosts)) == NULL)
             return -ENOMEM;
         hosts = pool_read_hosts(value, p->hosts, POLICY_POOL_HOSTS, &p->allow_public);
         p->n = hosts > 0 ? (size_t)hosts : 0;
-        return hosts < 0 ? hosts : 0;
+        rc = hosts < 0 ? hosts : 0;
+        break;
     case POLICY_RULE:
         if (!rule_read(r, value))
-            return -EBADMSG;
+            break;
         borrowed = r->networks;
-        r->networks = calloc(r->n_networks + 1, sizeof *r->networks);
-        if (r->networks == NULL)
+        if ((r->networks = calloc(r->n_networks + 1, sizeof *r->networks)) == NULL)
             return -ENOMEM;
         memcpy(r->networks, borrowed, r->n_networks * sizeof *r->networks);
         return 0;
     case POLICY_APPROVED:
+        *a = (struct policy_approved){k.suffix.name, k.port};
+        return value->len == 0 ? 0 : -EBADMSG;
     case POLICY_KINDS:
         break;
     }
-    return value->len == 0 ? 0 : -EBADMSG;
-}
-
-int record_read(enum policy_kind kind, const struct store_record *record, void *object)
-{
-    struct policy_approved *a = object;
-    struct policy_key k;
-    int rc = -EBADMSG;
-
-    if (!key_read(&record->key, &k))
-        return rc;
-    if (kind == POLICY_APPROVED)
-        *a = (struct policy_approved){k.suffix.name, k.port};
-    else
-        memcpy(object, k.owner, sizeof k.owner);
-    rc = value_read(kind, &record->value, object);
     if (rc != 0)
         policy_object_fini(kind, object);
     return rc;
@@ -518,22 +500,6 @@ int log_prune(struct store_txn *t, uint64_t before_ms)
     return rc == -ENOENT ? 0 : rc;
 }
 
-static int log_read(const struct store_record *r, struct policy_log_entry *e)
-{
-    struct cursor c = cursor_make(r->value.data, r->value.len);
-    struct cursor key = cursor_make(r->key.data + 1, r->key.len - 1);
-
-    e->serial = cursor_u64(&key);
-    e->time_ms = cursor_u64(&c);
-    e->digest = cursor_u64(&c);
-    text_read(&c, e->author, sizeof e->author);
-    text_read(&c, e->claimed, sizeof e->claimed);
-    text_read(&c, e->reason, sizeof e->reason);
-    text_read(&c, e->summary, sizeof e->summary);
-    text_read(&c, e->rules, sizeof e->rules);
-    return c.bad || key.bad ? -EBADMSG : 0;
-}
-
 int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
                     policy_log_visit *visit, void *context)
 {
@@ -549,9 +515,20 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
     if (rule != NULL)
         snprintf(word, sizeof word, " %s ", rule);
     STORE_EACH(rc, t, &table, &r) {
-        rc = log_read(&r, &e);
-        if (rc == 0 && e.time_ms >= since_ms &&
-            (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
+        struct cursor key = cursor_make(r.key.data + 1, r.key.len - 1);
+        struct cursor c = cursor_make(r.value.data, r.value.len);
+
+        e.serial = cursor_u64(&key);
+        e.time_ms = cursor_u64(&c);
+        e.digest = cursor_u64(&c);
+        text_read(&c, e.author, sizeof e.author);
+        text_read(&c, e.claimed, sizeof e.claimed);
+        text_read(&c, e.reason, sizeof e.reason);
+        text_read(&c, e.summary, sizeof e.summary);
+        text_read(&c, e.rules, sizeof e.rules);
+        if (c.bad || key.bad)
+            rc = -EBADMSG;
+        else if (e.time_ms >= since_ms && (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
             rc = visit(context, &e);
     }
     store_end(t);
