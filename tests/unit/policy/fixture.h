@@ -74,16 +74,6 @@ static inline void fixture_remove(struct fixture *f)
     scratch_remove(f->dir);
 }
 
-static inline struct suffix fixture_suffix(const char *text)
-{
-    struct suffix s;
-    const char *why = "";
-
-    if ((why = suffix_parse(&s, text)) != NULL)
-        fail_msg("suffix %s %s", text, why);
-    return s;
-}
-
 /* A list of words: prefixes, hosts, approved hosts; of a rule its suffixes. Returns how many. */
 static inline size_t fixture_list(enum policy_kind kind, void *list, char *words)
 {
@@ -118,99 +108,89 @@ static inline int fixture_change(struct policy_change *t, enum policy_kind kind,
     return rc;
 }
 
-/* Puts a rule; without suffixes, it keeps those it has. */
-static inline int fixture_put_rule(struct policy_change *t, struct policy_rule *r)
-{
-    policy_object_sort(POLICY_RULE, r);
-    return fixture_change(t, POLICY_RULE, r->n_suffixes > 0 ? CHANGE_SET : CHANGE_HEAD, r);
-}
-
-/* The policy becomes this one; NULL: an empty one. */
-static inline int fixture_replace(struct policy_change *t, const struct policy *p)
+static inline int fixture_clear(struct policy_change *t)
 {
     const struct policy empty = {.n_rules = 0};
-    int rc = policy_change_make(t, p != NULL ? p : &empty, POLICY_REPLACE);
+    int rc = policy_change_make(t, &empty, POLICY_REPLACE);
 
-    if (rc == 0)
-        rc = policy_change_apply(t, NULL);
+    rc = rc == 0 ? policy_change_apply(t, NULL) : rc;
     policy_change_fini(t);
     return rc;
 }
 
-/* "ACTION SUFFIX,... KEY=VALUE...": as of the YAML form, but for net=A,B and the times. */
-static inline int fixture_rule(struct policy_change *t, const char *name, char *words)
+/* "KEY=VALUE...": as of the YAML form, but for net=A,B and the times. */
+static inline void fixture_fields(struct policy_rule *r, struct arena *arena, char *words)
 {
-    static struct suffix suffixes[64];
-    struct form form = {.arena = arena_new(), .is_option = true};
+    struct form form = {.arena = arena, .is_option = true};
     char *save, text[200];
-    struct policy_rule r;
-    int rc;
 
-    policy_rule_init(&r, name);
-    r.action = (enum policy_action)str_index(action_names, strtok_r(words, " ", &save));
-    r.when = policy_actions[r.action].when;
-    r.suffixes = suffixes;
-    r.n_suffixes = fixture_list(POLICY_RULE, suffixes, strtok_r(NULL, " ", &save));
-    for (char *key; (key = strtok_r(NULL, "= ", &save)) != NULL;) {
+    for (char *key = strtok_r(words, "= ", &save); key != NULL; key = strtok_r(NULL, "= ", &save)) {
         const char *value = strtok_r(NULL, " ", &save);
         bool is_net = strcmp(key, "net") == 0;
 
         snprintf(text, sizeof text, is_net ? "[%s]" : "%s", value);
         if (strcmp(key, "from") == 0)
-            r.from_ms = strtoull(value, NULL, 10);
+            r->from_ms = strtoull(value, NULL, 10);
         else if (strcmp(key, "until") == 0)
-            r.until_ms = strtoull(value, NULL, 10);
+            r->until_ms = strtoull(value, NULL, 10);
         else if (field_read_text(&form, field_find(&policy_rule_map, is_net ? "networks" : key),
-                                 text, &r) != 0)
+                                 text, r) != 0)
             fail_msg("%s=%s", key, value);
     }
-    rc = fixture_put_rule(t, &r);
-    arena_free(form.arena);
-    return rc;
 }
 
 static inline int fixture_statement(struct policy_change *t, char *words)
 {
     static const char *const kinds[] = {"net", "pool", "ok", "rule", "suffix", NULL};
-    static struct prefix prefixes[4096];
-    static struct policy_host hosts[POLICY_POOL_HOSTS];
-    static struct policy_approved approved[8];
-    char *save, *word = strtok_r(words, " ", &save), *name;
-    enum change_verb verb = word[0] == '-' ? CHANGE_REMOVE : CHANGE_SET;
+    static union {
+        struct prefix prefixes[4096];
+        struct policy_host hosts[POLICY_POOL_HOSTS];
+        struct policy_approved approved[8];
+        struct suffix suffixes[64];
+    } list;
+    bool minus = words[0] == '-';
+    char *save, *word = strtok_r(words + strspn(words, "+-"), " ", &save), *name;
+    enum change_verb verb = minus ? CHANGE_REMOVE : CHANGE_SET;
     union policy_object o = {.rule = {.n_suffixes = 0}};
-    struct suffix suffix;
-    int kind = str_index(kinds, word + strspn(word, "+-")), rc = 0;
+    int kind = str_index(kinds, word), rc = 0;
+    struct policy_list *members;
+    struct arena *arena;
 
     if (strcmp(word, "clear") == 0)
-        return fixture_replace(t, NULL);
+        return fixture_clear(t);
     assert_true(kind >= 0);
     if (kind == POLICY_APPROVED) {
-        for (size_t i = 0, n = fixture_list(kind, approved, save); i < n && rc == 0; i++)
-            rc = fixture_change(t, kind, verb, &approved[i]);
+        for (size_t i = 0, n = fixture_list(kind, &list, save); i < n && rc == 0; i++)
+            rc = fixture_change(t, kind, verb, &list.approved[i]);
         return rc;
     }
     name = strtok_r(NULL, " ", &save);
-    if (kind == POLICY_KINDS) {
-        suffix = fixture_suffix(strtok_r(NULL, " ", &save));
-        policy_rule_init(&o.rule, name);
-        o.rule.suffixes = &suffix;
-        o.rule.n_suffixes = 1;
-        return fixture_change(t, POLICY_RULE, word[0] == '+' ? CHANGE_ADD : CHANGE_DROP, &o);
-    }
-    if (verb == CHANGE_REMOVE)
+    if (minus && kind != POLICY_KINDS)
         return fixture_change(t, kind, verb, name);
-    if (kind == POLICY_RULE)
-        return fixture_rule(t, name, save);
-    assert_true(str_copy(o.name, sizeof o.name, name));
-    if (kind == POLICY_NETWORK) {
-        o.network.prefixes = prefixes;
-        o.network.n = fixture_list(kind, prefixes, save);
-        policy_object_sort(kind, &o);
-    } else {
-        o.pool.hosts = hosts;
-        o.pool.n = fixture_list(kind, hosts, save);
+    if (kind < POLICY_RULE)
+        str_copy(o.name, sizeof o.name, name);
+    else
+        policy_rule_init(&o.rule, name);
+    if (kind == POLICY_RULE) {
+        o.rule.action = (enum policy_action)str_index(action_names, strtok_r(NULL, " ", &save));
+        o.rule.when = policy_actions[o.rule.action].when;
+    } else if (kind == POLICY_KINDS) {
+        kind = POLICY_RULE;
+        verb = minus ? CHANGE_DROP : CHANGE_ADD;
     }
-    return fixture_change(t, kind, verb, &o);
+    members = policy_members_of(kind, &o);
+    members->at = &list;
+    members->n = fixture_list(kind, &list, kind == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
+    arena = arena_new();
+    if (kind == POLICY_RULE && verb == CHANGE_SET)
+        fixture_fields(&o.rule, arena, save);
+    if (kind == POLICY_RULE && members->n == 0)
+        verb = CHANGE_HEAD; /* it keeps the suffixes that it has */
+    if (kind != POLICY_POOL)
+        policy_object_sort(kind, &o);
+    rc = fixture_change(t, kind, verb, &o);
+    arena_free(arena);
+    return rc;
 }
 
 /* Statements; the first refusal ends it. */
