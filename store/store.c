@@ -290,10 +290,12 @@ int store_commit(struct store_txn *t)
     if (rc == -EIO && fstatvfs(s->fd, &disk) == 0 && disk.f_frsize > 0 &&
         disk.f_bavail < HARDLY_ANY_ROOM / disk.f_frsize)
         rc = -ENOSPC;
+    if (rc != 0 || !sound)
+        return rc;
     times[1].tv_nsec = seal(&st, times[1].tv_sec, state);
-    if (rc == 0 && sound && futimens(s->fd, times) == 0)
+    if (futimens(s->fd, times) == 0)
         s->sound = times[1];
-    return rc;
+    return 0;
 }
 
 uint64_t store_state(const struct store_txn *t)
@@ -329,7 +331,7 @@ int store_compare(const struct store_bytes *a, const struct store_key *b)
 
 void store_key_copy(struct store_key *to, const struct store_bytes *from)
 {
-    to->len = from->len <= STORE_KEY_MAX ? from->len : 0;
+    to->len = from->len <= STORE_KEY_MAX ? from->len : 0; /* of a damaged page, any */
     memcpy(to->data, from->data, to->len);
 }
 
