@@ -179,26 +179,6 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
     return rc;
 }
 
-int audit_store_sql(struct audit_store *s, int64_t *out, const char *sql, ...)
-{
-    sqlite3_stmt *q = NULL;
-    int rc = audit_store_prepare(s, sql, &q);
-    va_list args;
-
-    va_start(args, sql);
-    for (int i = 1; i <= sqlite3_bind_parameter_count(q); i++)
-        sqlite3_bind_int64(q, i, va_arg(args, int64_t));
-    va_end(args);
-    if (rc == 0)
-        do
-            rc = audit_store_step(s, q);
-        while (rc == 1 && out == NULL);
-    for (int i = 0; rc == 1 && i < sqlite3_column_count(q); i++)
-        out[i] = sqlite3_column_int64(q, i);
-    sqlite3_finalize(q);
-    return rc;
-}
-
 /* --- open and close ----------------------------------------------------------- */
 
 /* Is this an audit of our format? 1; 0 it is empty; -EBADMSG with a sentence in
@@ -385,16 +365,35 @@ static json_t *row_of(sqlite3_stmt *q)
 int audit_query(struct audit_store *s, const char *sql, const char *text, json_t *rows)
 {
     sqlite3_stmt *q = NULL;
-    int rc = sqlite3_prepare_v2(s->db, sql, -1, &q, NULL);
+    int rc = audit_store_prepare(s, sql, &q);
 
     s->deadline_ms = clock_now().mono_ms + QUERY_MS;
-    if (rc == SQLITE_OK && text != NULL)
-        rc = sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
-    if (rc == SQLITE_OK)
-        while ((rc = sqlite3_step(q)) == SQLITE_ROW)
+    if (rc == 0 && text != NULL)
+        sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
+    if (rc == 0)
+        while ((rc = audit_store_step(s, q)) == 1)
             if (rows != NULL)
                 json_array_append_new(rows, row_of(q));
-    rc = error_of(s->db, rc);
     sqlite3_finalize(q);
     return rc;
+}
+
+int audit_store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
+{
+    json_t *rows = json_array(), *value;
+    int rc, n = 0;
+    const char *key;
+    va_list args;
+    char *sql;
+
+    va_start(args, fmt);
+    sql = sqlite3_vmprintf(fmt, args);
+    va_end(args);
+    rc = audit_query(s, sql, NULL, rows);
+    if (out != NULL)
+        json_object_foreach(json_array_get(rows, 0), key, value) out[n++] =
+            json_integer_value(value);
+    json_decref(rows);
+    sqlite3_free(sql);
+    return rc != 0 ? rc : n > 0;
 }

@@ -12,6 +12,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+#include "base/compiler.h"
 #include "base/diag.h"
 
 /* clang-format off */
@@ -63,6 +64,9 @@ void audit_store_close(struct audit_store *);
  * becomes field x, "x?" is a boolean. within(address, prefix) is a function beside
  * SQLite's own. 0; -ETIMEDOUT; -errno. */
 int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
+/* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave
+ * none; -errno. */
+int audit_store_sql(struct audit_store *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Why the last query failed, in SQLite's words. */
 const char *audit_store_message(const struct audit_store *);
 /* Text that may hold any octets, as a JSON string. */
@@ -76,9 +80,6 @@ struct sqlite3_stmt;
  * be begun again. Or -errno. */
 int audit_store_prepare(struct audit_store *, const char *sql, struct sqlite3_stmt **);
 int audit_store_step(struct audit_store *, struct sqlite3_stmt *);
-/* SQL that is run now and then, with an int64_t for each parameter. 1 and the numbers of
- * its first row in out; 0 it gave none; -errno. out NULL: runs to its end, 0. */
-int audit_store_sql(struct audit_store *, int64_t *out, const char *sql, ...);
 void audit_store_rollback(struct audit_store *);
 
 #endif

@@ -288,7 +288,7 @@ static bool commit(struct audit_writer *w, struct now now)
                                     .mono_ms = now.mono_ms,
                                     .lost = w->lost,
                                     .lost_from_ms = w->lost_from_ms};
-    uint64_t recorded = 0, counted = 0;
+    unsigned long long recorded = 0, counted = 0;
     size_t len;
     int rc;
 
@@ -312,9 +312,9 @@ static bool commit(struct audit_writer *w, struct now now)
         rc = ledger_save(w->ledger);
     if (rc == 0)
         rc = audit_store_sql(w->store, NULL,
-                             "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN ? "
-                             "WHEN 'counted' THEN ? WHEN 'dropped' THEN ? ELSE 0 END",
-                             recorded, counted, w->lost);
+                             "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
+                             "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
+                             recorded, counted, (unsigned long long)w->lost);
     rc = end_transaction(w, rc);
     w->stats.last_error = -rc;
     if (rc != 0) {
@@ -339,9 +339,9 @@ static bool too_large(const struct audit_writer *w)
     return w->limits.max_size > 0 && w->stats.store_bytes > w->limits.max_size / 100 * 90;
 }
 
-static int64_t cutoff(struct now now, uint64_t retention_ms)
+static long long cutoff(struct now now, uint64_t retention_ms)
 {
-    return retention_ms > 0 && now.wall_ms > retention_ms ? (int64_t)(now.wall_ms - retention_ms)
+    return retention_ms > 0 && now.wall_ms > retention_ms ? (long long)(now.wall_ms - retention_ms)
                                                           : 0;
 }
 
@@ -359,42 +359,42 @@ static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
     part = (ends[1] - ends[0]) / 50;
     end = ends[0] + STEP < ends[1] + 1 ? ends[0] + STEP : ends[1] + 1;
     rc = audit_store_sql(w->store, &end,
-                         "SELECT id FROM event WHERE id<? AND ms>=? ORDER BY id LIMIT 1", end,
-                         cutoff(now, w->limits.retention_ms));
+                         "SELECT id FROM event WHERE id<%lld AND ms>=%lld ORDER BY id LIMIT 1",
+                         (long long)end, cutoff(now, w->limits.retention_ms));
     if (rc >= 0 && end == ends[0] && too_large(w))
         end += part < STEP ? part : STEP;
     if (rc >= 0)
-        rc = audit_store_sql(w->store, found, "SELECT max(ms),count(*) FROM event WHERE id<?", end);
+        rc = audit_store_sql(w->store, found, "SELECT max(ms),count(*) FROM event WHERE id<%lld",
+                             (long long)end);
     if (rc < 0 || found[1] == 0)
         return rc < 0 ? rc : 0;
     e.lost_from_ms = (uint64_t)found[0];
     e.lost = *removed = (uint64_t)found[1];
-    rc = audit_store_sql(w->store, NULL, "DELETE FROM event WHERE id<?", end);
+    rc = audit_store_sql(w->store, NULL, "DELETE FROM event WHERE id<%lld", (long long)end);
     if (rc == 0)
-        rc = audit_store_sql(w->store, NULL, "DELETE FROM answer WHERE id<?", end - LEDGER_SHARED);
+        rc = audit_store_sql(w->store, NULL, "DELETE FROM answer WHERE id<%lld",
+                             (long long)end - LEDGER_SHARED);
     if (rc == 0)
         rc = ledger_add(w->ledger, &e, NULL, 0);
     return rc == 0 ? ledger_save(w->ledger) : rc;
 }
 
-/* clang-format off */
-/* Rows of the ledger that were last touched before then, and that no event names. */
-#define SWEEP(table) "DELETE FROM " table " WHERE last<? AND event<ifnull((SELECT min(id) FROM event),1)"
-static const char *const sweeps[] = {SWEEP("client"), SWEEP("suffix"), SWEEP("host"), SWEEP("rule"), SWEEP("hour"),
-                                     "DELETE FROM client_suffix WHERE last<?"};
-/* clang-format on */
-
 /* One step in a transaction of its own; a failed one is tried again in a minute. */
 static void prune(struct audit_writer *w, struct now now)
 {
+    static const char *const tables[] = {"client_suffix", "client", "suffix",
+                                         "host",          "rule",   "hour"};
     bool sweep = now.mono_ms >= w->sweep_ms;
     uint64_t removed = 0;
     int rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
 
     if (rc == 0)
         rc = cut_events(w, now, &removed);
-    for (size_t i = 0; i < ARRAY_LEN(sweeps) && rc == 0 && sweep; i++)
-        rc = audit_store_sql(w->store, NULL, sweeps[i], cutoff(now, w->limits.ledger_retention_ms));
+    /* Rows of the ledger that were last touched before then, and that no event names. */
+    for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0 && sweep; i++)
+        rc = audit_store_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
+                             cutoff(now, w->limits.ledger_retention_ms),
+                             i == 0 ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
     rc = end_transaction(w, rc);
     if (rc == 0 && sweep)
         ledger_clear(w->ledger);

@@ -61,8 +61,10 @@ int audit_open(struct audit *, struct diags *);
 
 /* Runs a statement; rows may be NULL. 0 or an exit code, as of all below. */
 int audit_run(struct audit *, json_t *rows, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* The number that it gives, 0 if none. */
-int audit_number(struct audit *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* What the reader returned as an exit code; an error is said. */
+int audit_code(struct audit *, int err);
+/* The numbers of its first row. */
+#define audit_number(a, out, ...) audit_code(a, audit_store_sql((a)->store, out, __VA_ARGS__))
 /* " AND ..." for all that is asked of an event. */
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */

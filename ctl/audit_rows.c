@@ -130,13 +130,12 @@ static int read_sort(struct audit *a, const struct column *columns)
 
 /* --- the database --------------------------------------------------------------------- */
 
-/* What the reader returned as an exit code; an error is said. */
-static int code_of(struct audit *a, int err)
+int audit_code(struct audit *a, int err)
 {
     char *path;
     int code;
 
-    if (err == 0)
+    if (err >= 0)
         return 0;
     path = ctl_text("%s/audit", a->c->settings->server.state_dir);
     if (err == -EBADMSG)
@@ -206,7 +205,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         return code;
     diags_init(&d);
     rc = audit_open(a, &d);
-    code = rc == -EBADMSG && d.n > 0 ? ctl_fail(EXIT_FAILED, "%s", d.list[0]) : code_of(a, rc);
+    code = rc == -EBADMSG && d.n > 0 ? ctl_fail(EXIT_FAILED, "%s", d.list[0]) : audit_code(a, rc);
     diags_fini(&d);
     return code;
 }
@@ -217,39 +216,16 @@ void audit_end(struct audit *a)
     json_decref(a->asked);
 }
 
-static int run_formatted(struct audit *a, json_t *rows, const char *fmt, va_list args)
-{
-    char sql[SQL_TEXT];
-    int n = vsnprintf(sql, sizeof sql, fmt, args);
-
-    return code_of(a, n < 0 || n >= SQL_TEXT ? -EMSGSIZE : audit_query(a->store, sql, NULL, rows));
-}
-
 int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
 {
+    char sql[SQL_TEXT];
     va_list args;
-    int code;
+    int n;
 
     va_start(args, fmt);
-    code = run_formatted(a, rows, fmt, args);
+    n = vsnprintf(sql, sizeof sql, fmt, args);
     va_end(args);
-    return code;
-}
-
-int audit_number(struct audit *a, int64_t *out, const char *fmt, ...)
-{
-    json_t *rows = json_array();
-    va_list args;
-    void *field;
-    int code;
-
-    va_start(args, fmt);
-    code = run_formatted(a, rows, fmt, args);
-    va_end(args);
-    field = json_object_iter(json_array_get(rows, 0));
-    *out = json_integer_value(json_object_iter_value(field));
-    json_decref(rows);
-    return code;
+    return audit_code(a, n < SQL_TEXT ? audit_query(a->store, sql, NULL, rows) : -EMSGSIZE);
 }
 
 /* --- conditions -------------------------------------------------------------------------- */
