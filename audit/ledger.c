@@ -223,24 +223,6 @@ static int take_row(struct ledger *l, sqlite3_stmt *q, const char *name, struct 
     return 1;
 }
 
-static int take_slots(struct ledger *l, struct row *client)
-{
-    sqlite3_stmt *q = l->find[SLOT];
-    int rc;
-
-    sqlite3_bind_int64(q, 1, client->id);
-    while ((rc = audit_store_step(l->store, q)) == 1) { /* id suffix last verdict outcome */
-        client->n_slots = (uint8_t)(sqlite3_column_int(q, 0) % SLOTS + 1);
-        client->slots[client->n_slots - 1] = (struct slot){
-            .last = sqlite3_column_int64(q, 2),
-            .suffix = (uint32_t)sqlite3_column_int64(q, 1),
-            .verdict = (uint8_t)sqlite3_column_int(q, 3),
-            .outcome = (uint8_t)sqlite3_column_int(q, 4),
-        };
-    }
-    return rc;
-}
-
 /* --- life --------------------------------------------------------------------------- */
 
 int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
@@ -334,6 +316,7 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
     /* The slots are most of a row, and only clients have them. */
     const size_t size = t == CLIENT ? sizeof **out : offsetof(struct row, sketch[SKETCH]);
     struct row row = {.table = t, .other = len == 0};
+    sqlite3_stmt *q = l->find[SLOT];
     char name[KEY_TEXT];
     int rc;
 
@@ -347,7 +330,17 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
         row.id = sqlite3_last_insert_rowid(sqlite3_db_handle(l->begin[t]));
         l->known[t]++;
     } else if (rc == 1) {
-        rc = t == CLIENT ? take_slots(l, &row) : 0;
+        rc = 0;
+        sqlite3_bind_int64(q, 1, row.id);
+        while (t == CLIENT && (rc = audit_store_step(l->store, q)) == 1) {
+            row.n_slots = (uint8_t)(sqlite3_column_int(q, 0) % SLOTS + 1);
+            row.slots[row.n_slots - 1] = (struct slot){
+                .suffix = (uint32_t)sqlite3_column_int64(q, 1),
+                .last = sqlite3_column_int64(q, 2),
+                .verdict = (uint8_t)sqlite3_column_int(q, 3),
+                .outcome = (uint8_t)sqlite3_column_int(q, 4),
+            };
+        }
     }
     if (rc == 0 && l->arena == NULL)
         l->arena = arena_new();
@@ -436,36 +429,16 @@ static void count_event(struct ledger *l, struct row *r, bool decided)
     r->touched = true;
 }
 
-/* Keeps the SKETCH smallest hashes of clients, sorted. The k-th smallest of n evenly
- * spread ones lies at k/(n+1) of their range. */
-static void sketch_add(struct row *r, uint32_t hash)
-{
-    int i = r->n_sketch;
-
-    while (i > 0 && r->sketch[i - 1] > hash)
-        i--;
-    if (i == SKETCH || (i > 0 && r->sketch[i - 1] == hash))
-        return;
-    if (r->n_sketch < SKETCH)
-        r->n_sketch++;
-    memmove(r->sketch + i + 1, r->sketch + i, ((size_t)r->n_sketch - 1 - (size_t)i) * sizeof hash);
-    r->sketch[i] = hash;
-    r->clients = r->n_sketch < SKETCH ? r->n_sketch
-                                      : (int64_t)((uint64_t)(SKETCH - 1) * UINT32_MAX /
-                                                  ((uint64_t)r->sketch[SKETCH - 1] + 1));
-}
-
 /* The row of a name. rule: the row of the rule that decided, 0 = none; IN_SHADOW: the
  * name is that of a rule that would have. */
 static int add_name(struct ledger *l, enum table t, const void *key, size_t len, int64_t rule,
                     struct row **out)
 {
-    int rc = find_row(l, t, key, len, out);
+    int rc = find_row(l, t, key, len, out), n, i;
     struct row *r = *out;
 
     if (rc != 0)
         return rc;
-    sketch_add(r, l->client);
     r->verdict = l->event->verdict;
     if (rule != IN_SHADOW) {
         r->outcome = l->event->outcome;
@@ -474,6 +447,17 @@ static int add_name(struct ledger *l, enum table t, const void *key, size_t len,
         r->would++;
     }
     count_event(l, r, rule != IN_SHADOW);
+    /* The SKETCH smallest hashes of clients, sorted. */
+    for (i = n = r->n_sketch; i > 0 && r->sketch[i - 1] > l->client; i--)
+        ;
+    if (i == SKETCH || (i > 0 && r->sketch[i - 1] == l->client))
+        return 0;
+    n += n < SKETCH;
+    memmove(r->sketch + i + 1, r->sketch + i, (size_t)(n - 1 - i) * sizeof *r->sketch);
+    r->sketch[i] = l->client;
+    r->n_sketch = (uint8_t)n;
+    /* The k-th smallest of n evenly spread ones lies at k/(n+1) of their range. */
+    r->clients = n < SKETCH ? n : (n - 1ll) * UINT32_MAX / ((int64_t)r->sketch[SKETCH - 1] + 1);
     return 0;
 }
 

@@ -334,46 +334,41 @@ json_t *audit_json_text(const char *text)
     return json_string(buf);
 }
 
-static json_t *row_of(sqlite3_stmt *q)
-{
-    json_t *row = json_object(), *value;
-
-    for (int i = 0; i < sqlite3_column_count(q); i++) {
-        const char *name = sqlite3_column_name(q, i);
-        int type = sqlite3_column_type(q, i);
-        const char *text = (const char *)sqlite3_column_text(q, i);
-        size_t len = strlen(name);
-        char mark = len > 0 ? name[len - 1] : '\0';
-
-        if (text == NULL)
-            value = json_null();
-        else if (mark == '?')
-            value = json_boolean(sqlite3_column_int(q, i));
-        else if (mark == ']')
-            value = json_loads(text, JSON_DECODE_ANY, NULL);
-        else if (type == SQLITE_INTEGER)
-            value = json_integer(sqlite3_column_int64(q, i));
-        else if (type == SQLITE_FLOAT)
-            value = json_real(sqlite3_column_double(q, i));
-        else
-            value = audit_json_text(text);
-        (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
-    }
-    return row;
-}
-
 int audit_query(struct audit_store *s, const char *sql, const char *text, json_t *rows)
 {
     sqlite3_stmt *q = NULL;
     int rc = audit_store_prepare(s, sql, &q);
+    json_t *row, *value;
 
     s->deadline_ms = clock_now().mono_ms + QUERY_MS;
     if (rc == 0 && text != NULL)
         sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
-    if (rc == 0)
-        while ((rc = audit_store_step(s, q)) == 1)
-            if (rows != NULL)
-                json_array_append_new(rows, row_of(q));
+    while (rc == 0 && (rc = audit_store_step(s, q)) == 1) {
+        row = json_object();
+        rc = 0;
+        for (int i = 0; i < sqlite3_column_count(q); i++) {
+            const char *name = sqlite3_column_name(q, i);
+            int type = sqlite3_column_type(q, i);
+            const char *cell = (const char *)sqlite3_column_text(q, i);
+            size_t len = strlen(name);
+            char mark = len > 0 ? name[len - 1] : '\0';
+
+            if (cell == NULL)
+                value = json_null();
+            else if (mark == '?')
+                value = json_boolean(sqlite3_column_int(q, i));
+            else if (mark == ']')
+                value = json_loads(cell, JSON_DECODE_ANY, NULL);
+            else if (type == SQLITE_INTEGER)
+                value = json_integer(sqlite3_column_int64(q, i));
+            else if (type == SQLITE_FLOAT)
+                value = json_real(sqlite3_column_double(q, i));
+            else
+                value = audit_json_text(cell);
+            (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
+        }
+        json_array_append_new(rows, row);
+    }
     sqlite3_finalize(q);
     return rc;
 }

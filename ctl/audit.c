@@ -137,80 +137,88 @@ static const char summary_sql[] =
  * the same statement lists the one or the other. */
 
 /* clang-format off */
-#define IS(name) ",sum(outcome='" #name "')"
-/* last first event questions attempts and the outcomes; a row that stands for a rule in shadow has none. */
-#define SPAN "max(ms),min(ms),max(id) AS event,sum(outcome<>''),sum(NOT repeat)" SCHEMA_OUTCOMES(IS) IS(update)
-#define ID_OF(list, word) "ifnull((SELECT id FROM " list " WHERE word=" word "),0)"
-#define LAST_OF ID_OF("verdict", "p.verdict") "," ID_OF("outcome", "p.outcome")
+#define IS(name) ",sum(outcome='" #name "') AS " #name
+/* An event that stands for a rule in shadow has no outcome. */
+#define SPAN "max(ms) AS last,min(ms) AS first,max(id) AS event,sum(outcome<>'') AS questions,sum(NOT repeat) AS attempts" \
+    SCHEMA_OUTCOMES(IS) ",sum(outcome='update') AS updates"
+#define ID_OF(list) "(SELECT id FROM " list " WHERE word=p." list ") AS " list
 /* What a row says of its last event it takes from that. */
-#define LAST_EVENT "g JOIN picked p ON p.id=g.event"
-#define NAMES(table, key, from, own, own_sums, unapproved) \
-    "INSERT INTO temp." table "(id,name" SCHEMA_HOUR ",clients" own ",verdict,outcome,rule,unapproved) " \
-    "SELECT row_number() OVER (),g.*," LAST_OF ",(SELECT id FROM rule WHERE name=p.rule)," unapproved \
-    " FROM (SELECT " key "," SPAN ",count(DISTINCT address)" own_sums " FROM " from " GROUP BY 1)" LAST_EVENT
+#define NAMES(table, key, from, own) \
+    "CREATE TEMP TABLE " table " AS SELECT row_number() OVER () AS id,g.*," ID_OF("verdict") "," ID_OF("outcome") "," \
+    "(SELECT id FROM rule WHERE name=p.rule) AS rule,instr(' '||lower(p.unapproved)||' ',' '||g.name||' ')>0 AS unapproved" \
+    " FROM (SELECT " key " AS name," SPAN ",count(DISTINCT address) AS clients" own \
+    " FROM " from " GROUP BY 1)g JOIN picked p ON p.id=g.event"
 
-static const char *const ledger_tables[] = {"client", "suffix", "host", "rule", "hour", "client_suffix"};
+static const char *const ledger_tables[] = {"client", "suffix", "host", "rule", "client_suffix"};
 
 #define PICKED "ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved,answer,asks"
 #define PICK \
     "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule," \
-    "real_hosts,unapproved,answer,type IN('SRV','ANY') AND outcome<>'update' FROM events WHERE kind='event'"
+    "real_hosts,unapproved,answer,type IN('SRV','ANY') AND outcome<>'update' FROM events"
 
 static const char *const ledger_sql[] = {
+    "DELETE FROM picked WHERE outcome IS NULL", /* control records */
     "CREATE INDEX temp.by_address ON picked(address,id)",
     "INSERT INTO picked(" PICKED ") SELECT ms,address,suffix,1,'',verdict,would_rule,'','','','',0"
     " FROM picked WHERE would_rule<>''",
-    NAMES("rule", "rule", "picked WHERE rule<>''", ",would", ",sum(outcome='')", "0"),
+    NAMES("rule", "rule", "picked WHERE rule<>''", ",sum(outcome='') AS would"),
+    "UPDATE temp.rule SET rule=NULL",
     "DELETE FROM picked WHERE outcome=''",
-    NAMES("suffix", "suffix", "picked", "", "", "0"),
+    NAMES("suffix", "suffix", "picked", ""),
     "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host"
     " FROM picked p,json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
-    NAMES("host", "host", "named JOIN picked USING(id)", ",delivered",
-          ",sum(instr(' '||lower(answer)||' ',' '||host||' ')>0)",
-          "instr(' '||lower(p.unapproved)||' ',' '||g.host||' ')>0"),
-    "INSERT INTO temp.client(id,name" SCHEMA_HOUR ",host_at,host,no_host_since,cadence_s) "
-    "SELECT row_number() OVER (),g.*,(SELECT h.id FROM picked p JOIN temp.host h"
+    NAMES("host", "host", "named JOIN picked USING(id)",
+          ",sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) AS delivered"),
+    "CREATE TEMP TABLE client AS SELECT row_number() OVER () AS id,g.*,(SELECT h.id FROM picked p JOIN temp.host h"
     " ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
-    " WHERE p.address=g.address AND p.answer<>'' ORDER BY p.id DESC LIMIT 1),"
+    " WHERE p.address=g.name AND p.answer<>'' ORDER BY p.id DESC LIMIT 1) AS host,"
     "(SELECT min(ms) FROM picked p"
-    " WHERE p.address=g.address AND asks AND answer='' AND ms>g.host_at),"
+    " WHERE p.address=g.name AND asks AND answer='' AND ms>g.host_at) AS no_host_since,"
     "(SELECT CAST(avg(gap)/1000 AS INTEGER) FROM"
     " (SELECT ms-lag(ms) OVER (ORDER BY id) AS gap FROM picked p"
-    " WHERE p.address=g.address AND NOT repeat) WHERE gap>=60000)"
-    " FROM (SELECT address," SPAN ",max(iif(answer<>'',ms,0)) AS host_at"
-    " FROM picked GROUP BY address)g",
-    "INSERT INTO temp.client_suffix SELECT 16*c.id+g.place,s.id,p.ms," LAST_OF
+    " WHERE p.address=g.name AND NOT repeat) WHERE gap>=60000) AS cadence_s"
+    " FROM (SELECT address AS name," SPAN ",max(iif(answer<>'',ms,0)) AS host_at"
+    " FROM picked GROUP BY 1)g",
+    "CREATE TEMP TABLE client_suffix AS SELECT 16*c.id+g.place AS id,s.id AS suffix,p.ms AS last,"
+    ID_OF("verdict") "," ID_OF("outcome")
     " FROM (SELECT max(id) AS event,"
     "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place"
-    " FROM picked GROUP BY address,suffix)" LAST_EVENT
+    " FROM picked GROUP BY address,suffix)g JOIN picked p ON p.id=g.event"
     " JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
-    "INSERT INTO temp.hour(id" SCHEMA_HOUR ")"
-    " SELECT ms/3600000," SPAN " FROM picked GROUP BY 1",
+    "CREATE TEMP TABLE hour AS SELECT ms/3600000 AS id," SPAN " FROM picked GROUP BY 1",
 };
 /* clang-format on */
 
-static int ledger_of_events(struct audit *a)
+/* A step at a time. */
+int audit_pick(struct audit *a, uint64_t limit)
 {
+    int64_t first, last, n = 0;
     char where[AUDIT_WHERE];
-    int64_t first, last;
     int code = audit_span(a, &first, &last);
 
     audit_where(a, where);
-    for (size_t i = 0; i < ARRAY_LEN(ledger_tables) && code == 0; i++) {
-        const char *name = ledger_tables[i];
-
-        code =
-            audit_run(a, NULL, "CREATE TEMP TABLE %s AS SELECT * FROM main.%s WHERE 0", name, name);
-        if (code == 0)
-            code = audit_run(a, NULL, "CREATE INDEX temp.%s_by_id ON %s(id)", name, name);
-    }
     if (code == 0)
         code = audit_run(a, NULL, "CREATE TEMP TABLE picked(id INTEGER PRIMARY KEY," PICKED ")");
-    for (; code == 0 && first <= last; first += PICK_STEP)
-        code = audit_run(a, NULL, PICK " AND sequence>=%lld AND sequence<%lld%s", (long long)first,
-                         (long long)first + PICK_STEP, where);
+    for (; code == 0 && last >= first && (limit == 0 || n < (int64_t)limit); last -= PICK_STEP) {
+        code = audit_run(
+            a, NULL, PICK " WHERE sequence>%lld AND sequence<=%lld%s ORDER BY 1 DESC LIMIT %lld",
+            (long long)last - PICK_STEP, (long long)last, where,
+            limit > 0 ? (long long)limit - n : -1);
+        if (code == 0)
+            code = audit_number(a, &n, "SELECT count(*) FROM picked");
+    }
+    return code;
+}
+
+static int ledger_of_events(struct audit *a)
+{
+    int code = audit_pick(a, 0);
+
     for (size_t i = 0; i < ARRAY_LEN(ledger_sql) && code == 0; i++)
         code = audit_run(a, NULL, "%s", ledger_sql[i]);
+    for (size_t i = 0; i < ARRAY_LEN(ledger_tables) && code == 0; i++)
+        code = audit_run(a, NULL, "CREATE INDEX temp.%s_by_id ON %s(id)", ledger_tables[i],
+                         ledger_tables[i]);
     return code;
 }
 
@@ -221,7 +229,7 @@ static int run_list(struct ctl *c)
     const bool table = c->format == FORMAT_TABLE;
     const struct audit_list *l = lists;
     json_t *rows = json_array();
-    int64_t n = 0, oldest = 0;
+    int64_t found[2];
     char text[NUMBER_TEXT];
     struct audit a;
     int code;
@@ -232,13 +240,11 @@ static int run_list(struct ctl *c)
     if (code == 0 && (a.since_ms > 0 || a.until_ms > 0 || (a.given & ~l->own) != 0)) {
         code = ledger_of_events(&a);
         if (code == 0)
-            code = audit_number(&a, &n, "SELECT count(*) FROM picked");
-        if (code == 0)
-            code = audit_number(&a, &oldest, "SELECT min(ms) FROM picked");
+            code = audit_number(&a, found, "SELECT count(*),min(ms) FROM picked");
         if (code == 0 && table)
             ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
-                     (long long)n, n > 0 ? ", the oldest of " : "",
-                     n > 0 ? time_print_local((uint64_t)oldest, text) : "");
+                     (long long)found[0], found[0] > 0 ? ", the oldest of " : "",
+                     found[0] > 0 ? time_print_local((uint64_t)found[1], text) : "");
     }
     if (code == 0)
         code = audit_rows(&a, l, a.limit, rows);

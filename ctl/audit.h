@@ -22,7 +22,7 @@ enum {
     OF_EVENTS = 63,   /* what an event can answer */
     OF_NO_HOST = 64,  /* a client without a host */
     OF_ADDRESS = 128, /* the client of audit_begin() */
-    OF_FOUND = 256    /* an event whose number is in the table `found` */
+    OF_PICKED = 256   /* an event of audit_pick() */
 };
 
 enum { AUDIT_WHERE = 2048 };
@@ -69,6 +69,8 @@ int audit_code(struct audit *, int err);
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
 int audit_span(struct audit *, int64_t *first, int64_t *last);
+/* Puts the newest events that pass, at most limit (0: all), into the table picked(id,...). */
+int audit_pick(struct audit *, uint64_t limit);
 /* The rows of a list that pass, in order, at most limit (0: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, uint64_t limit, json_t *rows);

@@ -17,7 +17,7 @@
 #include "base/number.h"
 
 enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
-enum { STEP = 1000 /* events to print */, FIND_STEP = 20000 /* to look at */ };
+enum { STEP = 1000 /* events to print */ };
 
 /* clang-format off */
 static const struct column columns[] = {
@@ -103,30 +103,6 @@ const char audit_words[] =
 /* clang-format on */
 
 /* --- the newest, or all --------------------------------------------------------------- */
-
-/* Puts the numbers of the newest that pass, at most limit (0: all), into the table found,
- * a step at a time. */
-static int find_newest(struct audit *a, uint64_t limit)
-{
-    int64_t first, last, found = 0;
-    char where[AUDIT_WHERE];
-    int code = audit_span(a, &first, &last);
-
-    audit_where(a, where);
-    if (code == 0)
-        code = audit_run(a, NULL, "CREATE TEMP TABLE found(row INTEGER PRIMARY KEY)");
-    for (; code == 0 && last >= first && (limit == 0 || found < (int64_t)limit);
-         last -= FIND_STEP) {
-        code = audit_run(a, NULL,
-                         "INSERT INTO found SELECT sequence FROM events WHERE sequence>%lld AND "
-                         "sequence<=%lld%s ORDER BY sequence DESC LIMIT %lld",
-                         (long long)last - FIND_STEP, (long long)last, where,
-                         limit > 0 ? (long long)limit - found : -1);
-        if (code == 0)
-            code = audit_number(a, &found, "SELECT count(*) FROM found");
-    }
-    return code;
-}
 
 static int print_events(struct audit *a, const struct audit_list *l, uint64_t limit)
 {
@@ -230,7 +206,7 @@ int audit_events(struct ctl *c)
     const struct audit_list l = {.plural = "events",
                                  .table = "events",
                                  .id = "sequence",
-                                 .own = OF_FOUND,
+                                 .own = OF_PICKED,
                                  .select = select,
                                  .order = "sequence",
                                  .columns = columns};
@@ -252,7 +228,7 @@ int audit_events(struct ctl *c)
         return ctl_fail(EXIT_USAGE,
                         "--json prints events in the order of time: --sort does not fit");
     code = audit_begin(&a, c, columns, NULL);
-    a.given |= OF_FOUND;
+    a.given |= OF_PICKED;
     limit = a.limit_given                ? a.limit
             : follows && a.since_ms == 0 ? FOLLOW_FIRST
             : lines                      ? 0
@@ -261,10 +237,10 @@ int audit_events(struct ctl *c)
     if (code == 0)
         code = audit_number(&a, &last, "SELECT max(id) FROM event");
     if (code == 0 && (limit > 0 || !lines))
-        code = find_newest(&a, limit);
+        code = audit_pick(&a, limit);
     if (code == 0 && lines && limit > 0)
         code =
-            audit_number(&a, &after, "SELECT ifnull(min(row)-1,%lld) FROM found", (long long)last);
+            audit_number(&a, &after, "SELECT ifnull(min(id)-1,%lld) FROM picked", (long long)last);
     if (code == 0)
         code = lines ? print_lines(&a, select, &after) : print_events(&a, &l, limit);
     if (code == 0 && follows)

@@ -43,7 +43,7 @@ static const struct filter {
      ANY("target", "instr(' '||target||' ',value)>0")},
     {OF_NO_HOST, "--no-host", NULL, "no_host_since IS NOT NULL"},
     {OF_ADDRESS, NULL, NULL, ONE_OF("address")},
-    {OF_FOUND, NULL, NULL, "sequence IN(SELECT row FROM found)"},
+    {OF_PICKED, NULL, NULL, "sequence IN(SELECT id FROM picked)"},
 };
 /* clang-format on */
 
@@ -254,18 +254,18 @@ const char *audit_where(const struct audit *a, char out[AUDIT_WHERE])
  * a little out of sequence: an hour more at each end. */
 int audit_span(struct audit *a, int64_t *first, int64_t *last)
 {
-    const int64_t since = (int64_t)(a->since_ms / hour_ms),
-                  until = (int64_t)(a->until_ms / hour_ms);
-    int code = audit_number(a, first,
+    const uint64_t since = a->since_ms / hour_ms, until = a->until_ms / hour_ms;
+    int64_t ends[2] = {0};
+    int code = audit_number(a, ends,
                             "SELECT max((SELECT ifnull(min(id),1) FROM event),"
-                            "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%lld))",
-                            (long long)since - 1);
+                            "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%lld)),"
+                            "ifnull((SELECT event FROM main.hour WHERE id>%lld AND event>0 "
+                            "ORDER BY id LIMIT 1),(SELECT max(id) FROM event))",
+                            (long long)since - 1, until > 0 ? (long long)until + 1 : INT64_MAX);
 
-    return code != 0 ? code
-                     : audit_number(a, last,
-                                    "SELECT ifnull((SELECT event FROM main.hour WHERE id>%lld AND "
-                                    "event>0 ORDER BY id LIMIT 1),(SELECT max(id) FROM event))",
-                                    until > 0 ? (long long)until + 1 : INT64_MAX);
+    *first = ends[0];
+    *last = ends[1];
+    return code;
 }
 
 /* --- rows ------------------------------------------------------------------------------ */
