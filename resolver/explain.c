@@ -41,8 +41,6 @@ static json_t *show_answer(const struct explain *e, enum answer a, bool records_
             continue;
         if (!rr_print(e->out, len, &rr, text, sizeof text))
             str_copy(text, sizeof text, "(a record that is too long to be shown)");
-        for (char *c = text; *c != '\0'; c++) /* in a line: spaces for the tabs of a zone file */
-            *c = *c == '\t' ? ' ' : *c;
         json_array_append_new(records, json_string(text));
     }
     if (records_are_supposed)

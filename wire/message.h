@@ -69,19 +69,7 @@ static inline uint16_t dns_flags(const uint8_t *wire, size_t len)
 {
     return len < DNS_HEADER ? 0 : bytes_u16(wire + 2);
 }
-
-static inline uint16_t dns_rcode(const uint8_t *wire, size_t len)
-{
-    return dns_flags(wire, len) & 15;
-}
-
-static inline void dns_set_flags(uint8_t *wire, size_t len, uint16_t flags)
-{
-    if (len >= DNS_HEADER) {
-        wire[2] = (uint8_t)(flags >> 8);
-        wire[3] = (uint8_t)flags;
-    }
-}
+#define dns_rcode(wire, len) (dns_flags(wire, len) & 15)
 
 /* ---- records ---- */
 

@@ -87,7 +87,7 @@ void name_read(struct cursor *c, struct name *out)
         }
         if (*p < 0xc0 || c->end - p < 2 || ++hops > NAME_MAX_HOPS)
             break;
-        to = (*p & 0x3f) << 8 | p[1];
+        to = bytes_u16(p) & 0x3fff;
         /* Not into the header: those octets change when the message is sent on. */
         if (to < DNS_HEADER || to >= (size_t)(sequence - c->start))
             break;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * rows.h -- cmocka, and a table of named rows as named tests: each row appears in the output under
- * its first member. A main() is a list of ROWS() and TEST(), then RUN().
+ * its first member. A program ends with TESTS("name", ...), a list of ROWS() and TEST().
  */
 #ifndef TESTS_UNIT_ROWS_H
 #define TESTS_UNIT_ROWS_H
@@ -31,14 +31,26 @@ static inline void rows_add(const char *name, CMUnitTestFunction check, CMFixtur
         (struct CMUnitTest){name, check, set_up, tear_down, (void *)(uintptr_t)row};
 }
 
+static inline void rows_add_all(const void *rows, size_t n, size_t size, CMUnitTestFunction check,
+                                CMFixtureFunction set_up, CMFixtureFunction tear_down)
+{
+    for (const char *row = rows; n > 0; n--, row += size)
+        rows_add(*(const char *const *)(const void *)row, check, set_up, tear_down, row);
+}
+
 /* check(&row) for each row, between set_up() and tear_down(), which may be NULL. */
 #define ROWS_WITH(rows, check, set_up, tear_down)                                                  \
-    for (size_t i_ = 0; i_ < ARRAY_LEN(rows); i_++)                                                \
-    rows_add(*(const char *const *)(const void *)&(rows)[i_], check, set_up, tear_down, &(rows)[i_])
+    rows_add_all(rows, ARRAY_LEN(rows), sizeof *(rows), check, set_up, tear_down)
 #define ROWS(rows, check) ROWS_WITH(rows, check, NULL, NULL)
 #define TEST_WITH(f, set_up, tear_down) rows_add(#f, f, set_up, tear_down, NULL)
 #define TEST(f) TEST_WITH(f, NULL, NULL)
 #define RUN(name) _cmocka_run_group_tests(name, rows_tests, rows_n, NULL, NULL)
+/* A main() of these, where nothing else is to be done. */
+#define TESTS(name, ...)                                                                           \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        return __VA_ARGS__, RUN(name);                                                             \
+    }
 
 static inline void assert_has(const char *text, const char *part)
 {

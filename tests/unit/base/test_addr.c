@@ -175,11 +175,5 @@ static void sameness(void **state)
     assert_string_equal(addr_print_port(&b, out), "192.0.2.2"); /* it has none */
 }
 
-int main(void)
-{
-    ROWS(parse_rows, parse);
-    ROWS(class_rows, classes);
-    ROWS(prefix_rows, prefixes);
-    TEST(sameness);
-    return RUN("addr");
-}
+TESTS("addr", ROWS(parse_rows, parse), ROWS(class_rows, classes), ROWS(prefix_rows, prefixes),
+      TEST(sameness))

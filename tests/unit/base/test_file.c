@@ -124,9 +124,4 @@ static void check_user(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-int main(void)
-{
-    ROWS(rows, read_back);
-    ROWS(user_rows, check_user);
-    return RUN("file");
-}
+TESTS("file", ROWS(rows, read_back), ROWS(user_rows, check_user))

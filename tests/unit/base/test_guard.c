@@ -149,9 +149,4 @@ static void ends_as_it_should(void **state)
     assert_string_equal(said, e->want > 1000 ? "a text\n" : "");
 }
 
-int main(void)
-{
-    ROWS(ends, ends_as_it_should);
-    TEST(faults_come_back);
-    return RUN("guard");
-}
+TESTS("guard", ROWS(ends, ends_as_it_should), TEST(faults_come_back))

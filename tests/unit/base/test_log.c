@@ -88,9 +88,4 @@ static void long_message(void **state)
     assert_string_equal(got + strlen(got) - 8, "\\x0a...\n");
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    TEST(long_message);
-    return RUN("log");
-}
+TESTS("log", ROWS(rows, check_row), TEST(long_message))

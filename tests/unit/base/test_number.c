@@ -100,6 +100,7 @@ static const struct row {
     {"2026-07-01 11:00", read_time, 0, S(1782896400)},
     {"7d", read_time, 0, NOW - 7 * DAY},
     {"+14d", read_time, 0, NOW + 14 * DAY},
+    {"1795338000s", read_time, 0, 0},
     {"1970-01-01T00:00:00Z", read_time, 0, 0},
     {"9999-12-31T23:59:59Z", read_time, 0, S(253402300799)},
     {"2016-12-31T23:59:60Z", read_time, 0, S(1483228800)},

@@ -119,12 +119,5 @@ static void hash(void **state)
     }
 }
 
-int main(void)
-{
-    TEST(bytes_come_in_order_and_are_wiped);
-    TEST(below_is_even);
-    TEST(below_redraws_unfair_words);
-    TEST(kernel_bytes_differ);
-    TEST(hash);
-    return RUN("random");
-}
+TESTS("random", TEST(bytes_come_in_order_and_are_wiped), TEST(below_is_even),
+      TEST(below_redraws_unfair_words), TEST(kernel_bytes_differ), TEST(hash))

@@ -134,12 +134,5 @@ static void pieces_of_an_arena(void **state)
     arena_free(NULL);
 }
 
-int main(void)
-{
-    ROWS(fit_rows, fit);
-    ROWS(escape_rows, escape);
-    ROWS(utf8_rows, utf8);
-    TEST(columns_and_places_of_words);
-    TEST(pieces_of_an_arena);
-    return RUN("str");
-}
+TESTS("str", ROWS(fit_rows, fit), ROWS(escape_rows, escape), ROWS(utf8_rows, utf8),
+      TEST(columns_and_places_of_words), TEST(pieces_of_an_arena))

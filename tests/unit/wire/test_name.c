@@ -270,16 +270,6 @@ static void check_vlmcs(void **state)
     }
 }
 
-int main(void)
-{
-    TEST(check_hops);
-    TEST(check_longest);
-    TEST(check_fold);
-    TEST(check_parts);
-    TEST(check_sort_order);
-    TEST(check_vlmcs);
-    ROWS(read_rows, check_read);
-    ROWS(pair_rows, check_pair);
-    ROWS(bad_keys, check_bad_key);
-    return RUN("name");
-}
+TESTS("name", TEST(check_hops), TEST(check_longest), TEST(check_fold), TEST(check_parts),
+      TEST(check_sort_order), TEST(check_vlmcs), ROWS(read_rows, check_read),
+      ROWS(pair_rows, check_pair), ROWS(bad_keys, check_bad_key))

@@ -160,13 +160,5 @@ static void check_print_strings(void **state)
     assert_false(rr_print(wire, sizeof wire - 1, &rr, text, sizeof text)); /* of a longer one */
 }
 
-int main(void)
-{
-    TEST(check_name_longest);
-    TEST(check_words);
-    TEST(check_print_strings);
-    ROWS(name_rows, check_name);
-    ROWS(type_rows, check_type);
-    ROWS(print_rows, check_print);
-    return RUN("present");
-}
+TESTS("present", TEST(check_name_longest), TEST(check_words), TEST(check_print_strings),
+      ROWS(name_rows, check_name), ROWS(type_rows, check_type), ROWS(print_rows, check_print))

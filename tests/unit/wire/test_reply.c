@@ -51,97 +51,86 @@ static const char *see(struct message *m, const uint8_t *wire, size_t len)
 static const char small[] = "an www.example. 60 IN A 192.0.2.1\n";
 static const char with_additional[] = SRV ADDRESS "ar kms.example. 60 IN AAAA 2001:db8::1\n";
 
-/* header 12, question 17 */
-enum { SMALL_LEN = 29 + 16, SRV_LEN = 29 + 31, ADDITIONAL_LEN = SRV_LEN + 20 + 28 };
-
-#define EDE(code) .ede = code + 1
+/* Octets with the header (12), the question (17) and n more. */
+#define SMALL(n) (29 + 16 + (n))
+#define SRV_AND(n) (29 + 31 + (n))
+#define ALL(n) SRV_AND(20 + 28 + (n))
 
 static const struct image_row {
-    const char *what;
-    const char *records;
-    size_t opt_len; /* wanted; 0: the client has no EDNS */
-    int ede;        /* 0: none */
-    const char *ede_text;
-    uint16_t keepalive;
-    size_t limit; /* 0: 512 */
-    uint16_t image_flags;
+    const char *what, *records;
+    const char *has;      /* the query or its options: edns do ad ede (4) ede0 text alive nsid */
+    int opt;              /* octets of options wanted */
+    size_t limit;         /* 0: 512 */
+    const char *sent;     /* wanted; NULL: all records */
+    uint16_t image_flags; /* besides QR */
+    uint16_t set;         /* wanted flags, besides QR, RA and those of the query */
     uint16_t query_flags; /* 0: RD */
-    bool do_bit, ad;
-    const char *sent; /* wanted; NULL: all records */
-    uint16_t set;     /* wanted flags, besides QR, RA and those of the query */
 } image_rows[] = {
-    {"without EDNS", small, .image_flags = DNS_AA},
-    {"RD and CD come from the query", small, .image_flags = DNS_RD | DNS_AA, .query_flags = DNS_CD},
-    {"rcode stays", "", .image_flags = RCODE_NXDOMAIN, .set = RCODE_NXDOMAIN},
-    {"EDNS", small, 11},
-    {"DO is repeated", small, 11, .do_bit = true},
-    {"AD is not given when the client may not have it", small, 11, .image_flags = DNS_AD},
-    {"AD is given", small, 11, .image_flags = DNS_AD, .ad = true, .set = DNS_AD},
-    {"AD is not made up", small, 11, .ad = true},
-    {"EDE", small, 11 + 6, EDE(EDE_FORGED)},
-    {"EDE 0", small, 11 + 6, EDE(EDE_OTHER)},
-    {"EDE with text", small, 11 + 12, EDE(EDE_FORGED), .ede_text = "rule x"},
-    {"no EDE without EDNS", small, EDE(EDE_FORGED), .ede_text = "rule x"},
-    {"keepalive", small, 11 + 6, .keepalive = 100},
-    {"EDE text goes first", small, 11 + 6, EDE(EDE_FORGED), .ede_text = "rule x",
-     .limit = SMALL_LEN + 11 + 11},
-    {"then the EDE", small, 11, EDE(EDE_FORGED), .ede_text = "rule x", .limit = SMALL_LEN + 11 + 5},
-    {"keepalive outlives EDE", small, 11 + 6, EDE(EDE_FORGED), .ede_text = "rule x",
-     .keepalive = 100, .limit = SMALL_LEN + 11 + 6},
-    {"fits to the octet", small, 11, EDE(EDE_FORGED), .ede_text = "rule x", .keepalive = 100,
-     .limit = SMALL_LEN + 11},
-    {"NSID", small, 11 + 7},
-    {"NSID outlives EDE", small, 11 + 7, EDE(EDE_FORGED), .limit = SMALL_LEN + 11 + 12},
-    {"keepalive outlives NSID", small, 11 + 6, .keepalive = 100, .limit = SMALL_LEN + 11 + 12},
-    {"no NSID without EDNS", small},
-    {"truncated", small, 11, .limit = SMALL_LEN + 10, .image_flags = DNS_AD, .ad = true, .sent = "",
-     .set = DNS_TC},
-    {"truncated without EDNS", small, .limit = SMALL_LEN - 1, .sent = "", .set = DNS_TC},
-    {"truncated, with room for an EDE", small, 11 + 6, EDE(EDE_FORGED), .limit = SMALL_LEN + 10,
-     .sent = "", .set = DNS_TC},
-    {"with additional", with_additional, 11, .limit = ADDITIONAL_LEN + 11},
-    {"the last additional goes without TC", with_additional, 11, .limit = ADDITIONAL_LEN + 10,
-     .sent = SRV ADDRESS},
-    {"additional goes as far as an EDE needs", with_additional, 11 + 6, EDE(EDE_FORGED),
-     .limit = SRV_LEN + 20 + 11 + 6, .sent = SRV ADDRESS},
-    {"and not for nothing", with_additional, 11 + 6, EDE(EDE_FORGED),
-     .limit = SRV_LEN + 20 + 11 + 5, .sent = SRV},
-    {"additional goes without TC", with_additional, 11, .limit = SRV_LEN + 11, .sent = SRV},
-    {"EDE outlives additional", with_additional, 11 + 12, EDE(EDE_FORGED), .ede_text = "rule x",
-     .limit = ADDITIONAL_LEN + 11 + 5, .sent = SRV ADDRESS},
-    {"NSID and keepalive outlive additional", with_additional, 11 + 13, .keepalive = 100,
-     .limit = ADDITIONAL_LEN + 11 + 12, .sent = SRV ADDRESS},
-    {"additional goes, and TC", with_additional, 11, .limit = SRV_LEN + 10, .sent = "",
-     .set = DNS_TC},
+    {"without EDNS", small, "", .image_flags = DNS_AA},
+    {"RD and CD come from the query", small, "", .image_flags = DNS_RD, .query_flags = DNS_CD},
+    {"rcode stays", "", "", .image_flags = RCODE_NXDOMAIN, .set = RCODE_NXDOMAIN},
+    {"EDNS", small, "edns"},
+    {"DO is repeated", small, "edns do"},
+    {"AD is not given when the client may not have it", small, "edns", .image_flags = DNS_AD},
+    {"AD is given", small, "edns ad", .image_flags = DNS_AD, .set = DNS_AD},
+    {"AD is not made up", small, "edns ad"},
+    {"EDE", small, "edns ede", 6},
+    {"EDE 0", small, "edns ede0", 6},
+    {"EDE with text", small, "edns ede text", 12},
+    {"no options without EDNS", small, "ede text nsid alive"},
+    {"keepalive", small, "edns alive", 6},
+    {"NSID", small, "edns nsid", 7},
+    {"EDE text goes first", small, "edns ede text", 6, SMALL(11 + 11)},
+    {"then the EDE", small, "edns ede text", 0, SMALL(11 + 5)},
+    {"keepalive outlives EDE", small, "edns ede text alive", 6, SMALL(11 + 6)},
+    {"NSID outlives EDE", small, "edns ede nsid", 7, SMALL(11 + 12)},
+    {"keepalive outlives NSID", small, "edns alive nsid", 6, SMALL(11 + 12)},
+    {"fits to the octet", small, "edns ede text alive", 0, SMALL(11)},
+    {"truncated", small, "edns ad", 0, SMALL(10), "", DNS_AD, DNS_TC},
+    {"truncated without EDNS", small, "", 0, SMALL(-1), "", .set = DNS_TC},
+    {"truncated, with room for an EDE", small, "edns ede", 6, SMALL(10), "", .set = DNS_TC},
+    {"with additional", with_additional, "edns", 0, ALL(11)},
+    {"the last additional goes without TC", with_additional, "edns", 0, ALL(10), SRV ADDRESS},
+    {"as far as an EDE needs", with_additional, "edns ede", 6, SRV_AND(20 + 17), SRV ADDRESS},
+    {"and not for nothing", with_additional, "edns ede", 6, SRV_AND(20 + 16), SRV},
+    {"additional goes without TC", with_additional, "edns", 0, SRV_AND(11), SRV},
+    {"EDE outlives additional", with_additional, "edns ede text", 12, ALL(11 + 5), SRV ADDRESS},
+    {"so do the others", with_additional, "edns nsid alive", 13, ALL(11 + 12), SRV ADDRESS},
+    {"additional goes, and TC", with_additional, "edns", 0, SRV_AND(10), "", .set = DNS_TC},
 };
+
+static bool has(const struct image_row *r, const char *word)
+{
+    return strstr(r->has, word) != NULL;
+}
 
 static void check_sent(const struct image_row *r, bool in_place)
 {
     static uint8_t image[DNS_MAX_MESSAGE], other[DNS_MAX_MESSAGE];
     const char *sent = r->sent != NULL ? r->sent : r->records;
     uint16_t query_flags = r->query_flags != 0 ? r->query_flags : DNS_RD;
-    bool srv = strstr(r->records, "SRV") != NULL;
+    bool srv = strstr(r->records, "SRV") != NULL, edns = has(r, "edns");
     uint8_t *out = in_place ? image : other;
     struct client c;
     struct message m;
     size_t n = text_to_wire(image, DNS_QR | r->image_flags,
                             srv ? "www.example. SRV" : "www.example. A", r->records, true);
 
-    client_make(&c, "wWw.Example", srv ? TYPE_SRV : TYPE_A, query_flags, r->opt_len > 0, r->do_bit);
+    client_make(&c, "wWw.Example", srv ? TYPE_SRV : TYPE_A, query_flags, edns, has(r, "do"));
     c.options.limit = r->limit != 0 ? r->limit : 512;
-    c.options.ad = r->ad;
-    c.options.ede = r->ede != 0 ? r->ede - 1 : EDE_NONE;
-    c.options.ede_text = r->ede_text;
-    c.options.keepalive = r->keepalive;
-    c.options.nsid = strstr(r->what, "NSID") != NULL ? "ns1" : NULL;
+    c.options.ad = has(r, "ad");
+    c.options.ede = has(r, "ede0") ? EDE_OTHER : has(r, "ede") ? EDE_FORGED : EDE_NONE;
+    c.options.ede_text = has(r, "text") ? "rule x" : NULL;
+    c.options.keepalive = has(r, "alive") ? 100 : 0;
+    c.options.nsid = has(r, "nsid") ? "ns1" : NULL;
     n = reply_from_image(&c.options, image, n, out, DNS_MAX_MESSAGE);
     assert_in_range(n, 1, c.options.limit);
     assert_int_equal(strcasecmp(see(&m, out, n), sent), 0);
     assert_int_equal(m.id, 0xabcd);
     assert_int_equal(m.flags, DNS_QR | DNS_RA | query_flags | r->set);
-    assert_int_equal(m.opt_len, r->opt_len);
-    assert_int_equal(m.edns.do_bit, r->do_bit);
-    assert_int_equal(m.edns.size, r->opt_len > 0 ? DNS_UDP_EDNS : 0);
+    assert_int_equal(m.opt_len, edns ? 11 + r->opt : 0);
+    assert_int_equal(m.edns.do_bit, has(r, "do"));
+    assert_int_equal(m.edns.size, edns ? DNS_UDP_EDNS : 0);
     assert_memory_equal(out + DNS_HEADER, "\3wWw\7Example", 13);
 }
 
@@ -267,12 +256,5 @@ static void check_query(void **state)
     assert_int_equal(query_build(&q, out, n - 1), 0);
 }
 
-int main(void)
-{
-    TEST(check_octets);
-    TEST(check_by_hand);
-    ROWS(image_rows, check_image);
-    ROWS(empty_rows, check_empty);
-    ROWS(query_rows, check_query);
-    return RUN("reply");
-}
+TESTS("reply", TEST(check_octets), TEST(check_by_hand), ROWS(image_rows, check_image),
+      ROWS(empty_rows, check_empty), ROWS(query_rows, check_query))

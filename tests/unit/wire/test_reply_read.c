@@ -598,18 +598,7 @@ static void check_filter_rotates(void **state)
     }
 }
 
-int main(void)
-{
-    TEST(check_srv);
-    TEST(check_filter_rotates);
-    ROWS(filter_rows, check_filter);
-    TEST(check_strings);
-    TEST(check_ages);
-    TEST(check_apart);
-    TEST(check_rotates_large);
-    TEST(check_large);
-    TEST(check_pointer_reach);
-    ROWS(rows, check_row);
-    ROWS(raw_rows, check_raw);
-    return RUN("reply_read");
-}
+TESTS("reply_read", TEST(check_srv), TEST(check_filter_rotates), ROWS(filter_rows, check_filter),
+      TEST(check_strings), TEST(check_ages), TEST(check_apart), TEST(check_rotates_large),
+      TEST(check_large), TEST(check_pointer_reach), ROWS(rows, check_row),
+      ROWS(raw_rows, check_raw))
