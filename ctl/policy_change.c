@@ -116,19 +116,12 @@ int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
 
 static int compare_prefix(const void *a, const void *b)
 {
-    return prefix_same(a, b) ? 0 : 1;
-}
-
-static int compare_host(const void *a, const void *b)
-{
-    const struct policy_host *x = a, *y = b;
-
-    return x->port == y->port && name_equal(&x->target, &y->target) ? 0 : 1;
+    return memcmp(a, b, sizeof(struct prefix));
 }
 
 const struct policy_member policy_members[POLICY_KINDS] = {
     [POLICY_NETWORK] = {"prefix", "prefixes", sizeof(struct prefix), compare_prefix},
-    [POLICY_POOL] = {"host", "hosts", sizeof(struct policy_host), compare_host},
+    [POLICY_POOL] = {"host", "hosts", sizeof(struct policy_host), policy_approved_compare},
     [POLICY_APPROVED] = {"host", "hosts", sizeof(struct policy_approved), policy_approved_compare},
     [POLICY_RULE] = {"suffix", "suffixes", sizeof(struct suffix), suffix_compare},
 };

@@ -294,21 +294,12 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
     }
 }
 
-static int by_shared_prefix(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct prefix));
-}
-
-static void keep(void *node)
-{
-    (void)node;
-}
-
 /* Networks and pools that no rule uses; and a client in two networks by the same prefix: which
  * is the nearer one? */
 static void check_networks_pools(json_t *rows, const struct policy *p)
 {
     char text[PREFIX_TEXT];
+    int (*compare)(const void *, const void *) = policy_members[POLICY_NETWORK].compare;
     void *tree = NULL; /* of all prefixes */
     size_t k;
 
@@ -319,7 +310,7 @@ static void check_networks_pools(json_t *rows, const struct policy *p)
             FOUND(rows, "network ", w->name, "no rule uses it");
         for (const struct prefix *x = w->prefixes; x < w->prefixes + w->n; x++) {
             const struct policy_network *other = p->networks;
-            struct prefix **first = tsearch(x, &tree, by_shared_prefix);
+            struct prefix **first = tsearch(x, &tree, compare);
 
             if (strcmp(strchr(prefix_print(x, text), '/'), "/0") == 0)
                 FOUND(rows, "network ", w->name,
@@ -332,7 +323,8 @@ static void check_networks_pools(json_t *rows, const struct policy *p)
                       other->name);
         }
     }
-    tdestroy(tree, keep);
+    while (tree)
+        tdelete(*(void **)tree, &tree, compare);
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
         for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
             k++;
@@ -494,7 +486,8 @@ char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
         f = ctl_open(&text);
         fputs("no route for ", f);
         policy_list(f, POLICY_RULE, without, n);
-        fputs(": the default servers say whether a record is missing", f);
+        fprintf(f, "; whether %s missing is judged by the default servers (forward: zone .)",
+                n == 1 ? "its record is" : "their records are");
         ctl_close(f);
     }
     free(without);

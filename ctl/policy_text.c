@@ -92,13 +92,9 @@ int policy_import(struct ctl *c)
     struct policy p;
     bool zone;
     int code = take_format(c, c->argv[0], &zone);
-    enum policy_form form = merge ? POLICY_PART : POLICY_WHOLE;
-    enum policy_how how = replace ? POLICY_REPLACE : POLICY_MERGE;
+    enum policy_form form = zone ? POLICY_ZONE : merge ? POLICY_PART : POLICY_WHOLE;
+    enum policy_how how = replace ? POLICY_REPLACE : zone ? POLICY_JOIN : POLICY_MERGE;
 
-    if (zone)
-        form = POLICY_ZONE;
-    if (zone && !replace)
-        how = POLICY_JOIN;
     if (replace && merge)
         code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     if (code == 0)

@@ -100,10 +100,8 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
 static int by_target(const void *a, const void *b)
 {
     const struct policy_host *x = a, *y = b;
-    int c = policy_target_compare(&x->target, &y->target);
+    int c = policy_approved_compare(a, b); /* it begins alike */
 
-    if (c == 0)
-        c = (int)x->port - (int)y->port;
     if (c == 0)
         c = (int)x->priority - (int)y->priority;
     return c != 0 ? c : (int)x->weight - (int)y->weight;
