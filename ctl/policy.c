@@ -359,22 +359,10 @@ static const struct ctl_option fill_options[] = {
     {"--network", "NAME", true, "the rule is for clients in this network only"},
     {0},
 };
-static const struct ctl_option pool_options[] = {
-    {"--allow-public", NULL, false, "the hosts may have public addresses"},
-    {0},
-};
 static const struct ctl_option import_options[] = {
     {"--replace", NULL, false, "the policy becomes this file"},
     {"--merge", NULL, false, "objects of the file replace those of the same name; all else stays"},
     {"--format", "FORMAT", false, "yaml or zone (default: by the name of the file)"},
-    {0},
-};
-static const struct ctl_option export_options[] = {
-    {"--format", "FORMAT", false, "yaml or zone"},
-    {0},
-};
-static const struct ctl_option test_options[] = {
-    {"--policy", "FILE", false, "try this policy instead of the present one"},
     {0},
 };
 static const struct ctl_option log_options[] = {
@@ -382,20 +370,17 @@ static const struct ctl_option log_options[] = {
     {"--rule", "NAME", false, "show the changes of this rule"},
     {0},
 };
-static const struct ctl_option show_options[] = {
-    {"--limit", "N", false, "print at most N rows"},
-    {0},
-};
-
+#define OPTION(...) ((const struct ctl_option[]){{__VA_ARGS__}, {0}})
 #define MEMBERS(what) "set NAME " what "... | add NAME " what "... | drop NAME [" what "...]"
 /* clang-format off */
 const struct ctl_verb ctl_policy_verbs[] = {
-    {"policy", "show", 0, 2, "[rules | networks | pools | approved | suffixes] [NAME]", {show_options},
-     policy_show, "show the policy; without a word, a summary"},
+    {"policy", "show", 0, 2, "[rules | networks | pools | approved | suffixes] [NAME]",
+     {OPTION("--limit", "N", false, "print at most N rows")}, policy_show, "show the policy; without a word, a summary"},
     {"policy", "fill", 1, -1, "SUFFIX...", {fill_options, write_options}, run_fill,
      "point clients with these suffixes to a pool or host (rule fill-POOL[-NETWORK])"},
     {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "change the named sets of clients"},
-    {"policy", "pool", 2, -1, MEMBERS("HOST"), {pool_options, write_options}, run_object,
+    {"policy", "pool", 2, -1, MEMBERS("HOST"),
+     {OPTION("--allow-public", NULL, false, "the hosts may have public addresses"), write_options}, run_object,
      "change the named sets of KMS hosts (HOST as in policy fill)"},
     {"policy", "rule", 2, -1, "set NAME | add NAME SUFFIX... | drop NAME [SUFFIX...]",
      {rule_options, write_options}, run_object,
@@ -406,10 +391,13 @@ const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "edit", 0, 0, "", {write_options}, policy_edit, "change the policy as text in $VISUAL or $EDITOR"},
     {"policy", "import", 1, 1, "FILE", {import_options, write_options}, policy_import,
      "read a policy from a file; - is standard input"},
-    {"policy", "export", 0, 0, "", {export_options}, policy_export, "print the policy as text"},
+    {"policy", "export", 0, 0, "", {OPTION("--format", "FORMAT", false, "yaml or zone")}, policy_export,
+     "print the policy as text"},
     {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check,
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},
-    {"policy", "test", 1, 1, "FILE", {test_options}, policy_test, "run the tests: of FILE (exit 7 when one fails)"},
+    {"policy", "test", 1, 1, "FILE",
+     {OPTION("--policy", "FILE", false, "try this policy instead of the present one")}, policy_test,
+     "run the tests: of FILE (exit 7 when one fails)"},
     {"policy", "log", 0, 0, "", {log_options}, policy_log, "show the changes: serial, time, author, reason, what"},
     {0},
 };

@@ -282,12 +282,12 @@ static void print_result(const struct policy_write *w, json_t *rows)
     /* The daemon reads the store itself, at the next question: its status therefore
      * knows the new serial at once, if it uses this store. */
     json_t *all, *status = w->dry ? NULL : ctl_api_status(w->c);
-    const json_t *policy = json_object_get(status, "policy");
-    bool open = json_is_true(json_object_get(policy, "open"));
-    bool in_use =
-        open && (uint64_t)json_integer_value(json_object_get(policy, "serial")) >= w->change.serial;
     const char *use = "in use by waymarkd";
+    json_int_t serial = 0;
+    int open = 0, in_use;
 
+    json_unpack(status, "{s:{s:b,s:I}}", "policy", "open", &open, "serial", &serial);
+    in_use = open && (uint64_t)serial >= w->change.serial;
     if (!status)
         use = "waymarkd is not running: takes effect at its start";
     else if (!open)

@@ -52,16 +52,16 @@ int policy_file_read(const char *path, enum policy_form form, struct policy *out
     return code;
 }
 
-/* What --format says, or else the end of the file's name, which may be NULL. */
-static int take_format(struct ctl *c, const char *path, bool *zone)
+/* Is it a zone? What --format says, or else the end of the file's name; -1: told. */
+static int take_format(struct ctl *c, const char *path)
 {
-    const char *text = ctl_option(c, "--format"), *end = path ? strrchr(path, '.') : NULL;
+    const char *text = ctl_option(c, "--format"), *end = strrchr(path, '.');
 
-    *zone = text ? strcmp(text, "zone") == 0
-                 : end && (strcmp(end, ".zone") == 0 || strcmp(end, ".db") == 0);
-    if (text && !*zone && strcmp(text, "yaml") != 0)
-        return ctl_fail(EXIT_USAGE, "--format %s: formats are yaml and zone", text);
-    return 0;
+    if (text && strcmp(text, "zone") != 0 && strcmp(text, "yaml") != 0) {
+        ctl_fail(EXIT_USAGE, "--format %s: formats are yaml and zone", text);
+        return -1;
+    }
+    return text ? text[0] == 'z' : end && (strcmp(end, ".zone") == 0 || strcmp(end, ".db") == 0);
 }
 
 /* The policy of the store becomes, or gets, this one. how_given: else the store must be empty. */
@@ -90,8 +90,7 @@ int policy_import(struct ctl *c)
     bool replace = ctl_option(c, "--replace"), merge = ctl_option(c, "--merge");
     struct policy_tests tests = {0};
     struct policy p;
-    bool zone;
-    int code = take_format(c, c->argv[0], &zone);
+    int zone = take_format(c, c->argv[0]), code = zone < 0 ? EXIT_USAGE : 0;
     enum policy_form form = zone ? POLICY_ZONE : merge ? POLICY_PART : POLICY_WHOLE;
     enum policy_how how = replace ? POLICY_REPLACE : zone ? POLICY_JOIN : POLICY_MERGE;
 
@@ -112,8 +111,7 @@ int policy_import(struct ctl *c)
 int policy_export(struct ctl *c)
 {
     struct policy p;
-    bool zone;
-    int code = take_format(c, NULL, &zone), rc;
+    int zone = take_format(c, ""), code = zone < 0 ? EXIT_USAGE : 0, rc;
 
     if (code == 0 && c->format != FORMAT_TABLE)
         code = ctl_fail(
