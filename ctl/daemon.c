@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * daemon.c -- the way to the daemon, and the verbs that ask it: each asks a route of its API and
- * prints the answer, as it is with --json, else as a screen or a table (ctl.h).
+ * daemon.c -- the way to the daemon, and the verbs that ask a route of its API and print the
+ * answer: as it is with --json, else as a screen or a table (ctl.h).
  *
- * The way is HTTP/1.0 over the UNIX socket, where the answer ends with the connection. What needs a
- * person is a line of `status` that begins with "! ", and makes the exit code 7. `explain` is
- * asked by GET: whoever may read may have a decision explained.
+ * The way is HTTP/1.0 over the UNIX socket, where the answer ends with the connection. `explain`
+ * is asked by GET: whoever may read may have a decision explained.
  */
 #include "ctl/ctl.h"
 
@@ -124,8 +123,8 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
                     "%s", error);
 }
 
-/* Asks the daemon, and prints the answer if it is to be JSON. Takes post. EXIT_DONE, EXIT_PROBLEMS
- * when the answer has some, or that of a failure, told. *reply is the caller's, or NULL. */
+/* Asks the daemon, and prints the answer if it is to be JSON. Takes post. An exit code, the failure
+ * told; EXIT_PROBLEMS: the answer has some. *reply is the caller's, or NULL. */
 static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_csv, json_t **reply)
 {
     bool asks = c->format != FORMAT_CSV || has_csv;
@@ -143,7 +142,7 @@ static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_cs
     return json_array_size(json_object_get(*reply, "problems")) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
 }
 
-/* Prints an answer as a screen, unless it failed or is printed. Takes the reply; returns the code. */
+/* Prints an answer as a screen, unless that is done. Takes the reply; returns the code. */
 static int show(const struct ctl *c, int code, json_t *reply, const struct ctl_row *rows)
 {
     if (c->format == FORMAT_TABLE && (code == EXIT_DONE || code == EXIT_PROBLEMS))
@@ -152,7 +151,7 @@ static int show(const struct ctl *c, int code, json_t *reply, const struct ctl_r
     return code;
 }
 
-/* --- status, stats, upstreams, reload */
+/* --- the verbs */
 
 static const struct ctl_row status_rows[] = {
     {"waymarkd", NULL,
@@ -161,7 +160,6 @@ static const struct ctl_row status_rows[] = {
     {"listens", NULL, "{listen}, {workers} worker[{?workers=1}|s]"},
     {"settings", "settings", "[{file}|defaults], generation {generation}, read {read:time}"},
     {"reverse", NULL, "[answered here, since all servers of route . are public: {local_reverse}]"},
-    /* Why a store is not open is among the problems. */
     {"policy", "policy",
      "[{?open}serial {serial}, digest {digest}; {rules} rules, {suffixes} suffixes, "
      "{networks} networks, {pools} pools, {approved} approved|"
@@ -259,8 +257,6 @@ static int run_reload(struct ctl *c)
     return show(c, code, reply, rows);
 }
 
-/* --- cache */
-
 static int run_cache_get(struct ctl *c)
 {
     static const struct ctl_row rows[] = {
@@ -294,8 +290,6 @@ static int run_cache_flush(struct ctl *c)
     code = ask(c, PATH({"/v1/cache/flush", ""}), body, false, &reply);
     return show(c, code, reply, rows);
 }
-
-/* --- explain */
 
 static const struct ctl_row explain_rows[] = {
     {"client", "client",
@@ -350,8 +344,6 @@ static int run_explain(struct ctl *c)
                      i + 1 < json_array_size(networks) ? "," : ""));
     return show(c, code, reply, explain_rows);
 }
-
-/* --- the table */
 
 static const struct ctl_option query_options[] = {
     {"--tcp", NULL, false, "ask over TCP"},

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * print.c -- all that the tool prints: single lines, screens made of templates, and rows as an
- * aligned table, CSV or JSON.
+ * print.c -- all that the tool prints: lines, screens made of templates, and rows as an aligned
+ * table, CSV or JSON.
  *
  * Names and comments come from the network and from other people, so no text reaches the terminal
- * before ctl_clean() has seen it; in JSON the encoder escapes. Columns are aligned by code
- * points, not octets; wide East Asian characters would be off by one, which names in DNS never are.
+ * before put_clean() has seen it; in JSON the encoder escapes. Columns are aligned by code points.
  */
 #include "ctl/ctl.h"
 
@@ -187,8 +186,8 @@ static const json_t *find_value(const json_t *object, const char *path)
     return object;
 }
 
-/* One field in the form that the template asks for; of its copy, without the braces, nothing is
- * kept. False: it is missing, null, false or empty, or another word. */
+/* One field in the form that the template asks for; the copy of it is cut up. False: it is
+ * missing, null, false or empty, or another word. */
 static bool print_field(FILE *f, const json_t *object, char *field)
 {
     bool asked_only = field[0] == '?';
@@ -219,8 +218,8 @@ static bool print_field(FILE *f, const json_t *object, char *field)
            json_array_size(v) > 0 || json_object_size(v) > 0;
 }
 
-/* Expands a template up to its end, or to that of the alternative within; *t is moved to it. The
- * caller frees; *whole: no field in it was missing. */
+/* Expands a template up to its end, or to that of the alternative within, where *t is then. The
+ * caller frees. *whole: no field in it was missing. */
 static char *expand(const json_t *object, const char **t, bool *whole)
 {
     char *out, *part, field[FIELD];

@@ -3,9 +3,9 @@
  * query.c -- `query`: one question to the daemon's first listen address, and the reply as people
  * know it from dig.
  *
- * This is a stub resolver: one server, five seconds, UDP, and TCP when the reply is truncated.
- * It does not ask twice, for each question is an event of the audit. The socket is connected, so
- * the kernel drops packets from other addresses; a packet that does not match the question is ignored.
+ * A stub resolver: five seconds, UDP, and TCP when the reply is truncated. It does not ask twice,
+ * for each question is an event of the audit. The socket is connected, so the kernel drops
+ * packets from other addresses; a packet that does not match the question is ignored.
  */
 #include "ctl/ctl.h"
 
@@ -73,8 +73,6 @@ static int ask_over(const struct addr *server, bool tcp, const struct query_buil
     out->tcp = tcp;
     return err;
 }
-
-/* --- the reply in words */
 
 /* The extended error in the options of an OPT record (RFC 8914), or NULL. */
 static json_t *extended_error(const uint8_t *options, size_t size)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * rights.c -- who the tool is: it becomes the user of waymarkd before it
- * touches a store, so that every file has one owner, and remembers who sits at
- * the keyboard, for the log of changes.
+ * rights.c -- who the tool is: it becomes the user of waymarkd before it touches a store, so that
+ * every file has one owner, and remembers who sits at the keyboard, for the log of changes.
  */
 #include "ctl/ctl.h"
 
