@@ -118,16 +118,20 @@ static void check_row(void **state)
         assert_string_equal(out.text[0], "");
 }
 
-static void options_have_an_end(void **state)
+static void many_options_and_many_problems(void **state)
 {
-    char word[300][16] = {"", "explain"}, *argv[301] = {NULL};
+    char word[300][16], *argv[301] = {NULL};
 
-    for (int i = 0; i < 300; i++)
-        argv[i] = i < 2 ? word[i] : strcpy(word[i], "--network=n");
-    capture_begin(&out);
-    assert_int_equal(cli_main(tables, 300, argv), EXIT_USAGE);
-    capture_end(&out);
-    assert_has(out.text[1], "more than 256 options");
+    for (int n = 300; n >= 210; n -= 90) {
+        for (int i = 0; i < n; i++)
+            argv[i] = strcpy(word[i], i == 1 ? "status" : n == 300 ? "--network=n" : "-o=a.b=1");
+        argv[n] = NULL;
+        capture_begin(&out);
+        assert_int_equal(cli_main(tables, n, argv), n == 300 ? EXIT_USAGE : EXIT_INVALID);
+        capture_end(&out);
+        assert_has(out.text[1],
+                   n == 300 ? "more than 256 options" : "8 more problems are not shown");
+    }
 }
 
 static int run_word(const char *word)
@@ -200,7 +204,7 @@ static void rows_are_complete(void **state)
 int main(void)
 {
     ROWS(rows, check_row);
-    TEST(options_have_an_end);
+    TEST(many_options_and_many_problems);
     TEST(output_is_a_file_a_terminal_or_full);
     TEST(rows_are_complete);
     return RUN("cli");

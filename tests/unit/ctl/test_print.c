@@ -152,22 +152,6 @@ static void check_row(void **state)
     assert_string_equal(out.text[1], r->said ? r->said : "");
 }
 
-/* --- problems, and a question */
-
-static void problems_are_listed(void **state)
-{
-    struct diags d;
-
-    diags_init(&d);
-    for (int i = 0; i < DIAG_MAX + 3; i++)
-        diags_add(&d, "w.yaml", 3, 1, "a tab");
-    capture_begin(&out);
-    assert_int_equal(ctl_invalid(&d), EXIT_INVALID);
-    capture_end(&out);
-    diags_fini(&d);
-    assert_has(out.text[1], "w.yaml:3:1: a tab\n3 more problems are not shown\n");
-}
-
 static void a_question_is_asked_on_a_terminal(void **state)
 {
     static const char *const typed[] = {"y\n", "yes\n", "n\n", "\n", "\004"};
@@ -196,7 +180,6 @@ int main(void)
     setenv("TZ", "UTC", 1);
     ROWS(templates, check_template);
     ROWS(rows, check_row);
-    TEST(problems_are_listed);
     TEST(a_question_is_asked_on_a_terminal);
     return RUN("print");
 }
