@@ -96,7 +96,7 @@ static const struct row {
     {"a stub", "", "192.0.2.7:53 ", NULL, "nameserver 127.0.0.53\n",
      "nameserver 192.0.2.7\nnameserver 127.0.0.1\n"},
     {"a stub that knows none", "", "", "forward: [{zone: ., servers:", "nameserver 127.0.0.53\n",
-     ""},
+     "nameserver 127.0.0.53\n"},
 };
 
 static void write_conf(const char *path, const char *text)

@@ -136,7 +136,8 @@ static char *printed(const struct settings *s)
 
 /* ---- values and problems ---- */
 
-#define REST ", strategy: ordered, timeout: 1s, trust-ad: no, edns: yes, fall-back: no}]"
+#define ROUTE_REST ", strategy: ordered, timeout: 1s, trust-ad: no, edns: yes, fall-back: no"
+#define REST ROUTE_REST "}]"
 #define OTHER ", strategy: ordered, timeout: 300ms, trust-ad: yes, edns: no, fall-back: yes}]"
 #define EVERYBODY "[{net: 0.0.0.0/0, action: allow}]"
 #define WIDE "server: {listen: [0.0.0.0]}\naccess: "
@@ -148,7 +149,6 @@ static char *printed(const struct settings *s)
     " is not an address; write it like 192.0.2.1, \"192.0.2.1:53\", \"2001:db8::1\" or "           \
     "\"[2001:db8::1]:53\""
 #define ROUTE(more) "forward: [{zone: ., servers: [10.0.0.1], " more "}]"
-#define NO_ACTION "t:1:10: access needs action: allow; refuse: answer REFUSED; drop: no answer"
 #define FORTY "0123456789012345678901234567890123456789"
 #define NINE(n)                                                                                    \
     n ".0.0.1, " n ".0.0.2, " n ".0.0.3, " n ".0.0.4, " n ".0.0.5, " n ".0.0.6, " n ".0.0.7, " n   \
@@ -162,19 +162,15 @@ static const struct row {
     {"empty text", "server: {user: \"\"}", "server.user* \"\""},
     {"list of addresses", "server: {listen: [192.168.0.1, \"[2001:db8::1]:5353\"]}",
      "server.listen* [\"192.168.0.1:53\", \"[2001:db8::1]:5353\"]"},
-    {"addresses in lines", "server:\n  listen:\n  - 10.0.0.1\n",
-     "server.listen* [\"10.0.0.1:53\"]"},
     {"word", "server: {log-level: debug}", "server.log-level* debug"},
     {"a word YAML 1.1 takes for a bool", "kms: {mode: off}", "kms.mode off"},
     {"bool", "server: {open-resolver: yes}\ncache: {prefetch: false}",
      "server.open-resolver yes\ncache.prefetch no"},
-    {"greatest size", "cache: {size: 64G}", "cache.size* 64G"},
     {"durations", "cache: {max-ttl: 90}\nkms: {upstream-deadline: 250ms}",
      "cache.max-ttl 90s\nkms.upstream-deadline 250ms"},
     {"socket follows run-dir", "server: {run-dir: /x}",
      "server.run-dir* /x\ncontrol.socket* /x/control.sock"},
     {"socket of its own", "control: {socket: /y.sock}", "control.socket* /y.sock"},
-    {"prefix of clients", "audit: {client-address: prefix}", "audit.client-address prefix"},
     {"route with all defaults", "forward: [{zone: Corp.Example., servers: [192.0.2.1]}]",
      "forward [{zone: corp.example, servers: [\"192.0.2.1:53\"]" REST},
     {"route with all options", "forward: [{zone: ., servers: [192.0.2.1, \"192.0.2.2:5\"]" OTHER,
@@ -194,8 +190,6 @@ static const struct row {
      "server.listen* [\"0.0.0.0:53\"]\naccess [{net: 0.0.0.0/0, action: drop}]"},
     {"wildcard with a list of own networks", WIDE "[{net: \"fc00::/7\", action: allow}]",
      "server.listen* [\"0.0.0.0:53\"]\naccess [{net: fc00::/7, action: allow}]"},
-    {"-o route", "@-o forward=[{zone: ., servers: [\"127.0.0.1:5301\"]}]",
-     "forward [{zone: \".\", servers: [\"127.0.0.1:5301\"]" REST},
     {"-o over all files", "server: {workers: 1}@-o server.workers=4@-o server.workers=5",
      "server.workers* 5"},
     {"-o nothing is an empty text", "@-o server.user=", "server.user* \"\""},
@@ -211,28 +205,14 @@ static const struct row {
     {"unknown section, nothing near", "zzzzzz: 1", "t:1:1: unknown key \"zzzzzz\" in the settings"},
     {"key with dots", "\ncache.size: 1M",
      "t:2:1: unknown key \"cache.size\" in the settings; write size in cache"},
-    {"unknown option", "cache:\n  sise: 1M",
-     "t:2:3: unknown key \"sise\" in cache; did you mean size?"},
     {"option of another section", "server:\n  mode: live",
      "t:2:3: unknown key \"mode\" in server; write mode in kms"},
-    {"bad YAML", "cache:\n\tsize: 1M", "t:2:1: a tab cannot indent; use spaces"},
-    {"bad unit", "cache:\n  size: 64X",
-     "t:2:9: cache.size: \"64X\" is not a size like 64K, 64M, 1G"},
-    {"bad duration", "cache:\n  max-ttl: 1w",
-     "t:2:12: cache.max-ttl: \"1w\" is not a duration like 300ms, 10s, 5m, 2h, 90d"},
-    {"too small", "cache:\n  size: 1023K",
-     "t:2:9: cache.size: \"1023K\" is out of range: 1M to 64G"},
     {"too large", "server: {workers: 257}",
      "t:1:19: server.workers: \"257\" is out of range: 0 to 256"},
     {"no bool", "cache:\n  prefetch: maybe", "t:2:13: cache.prefetch: \"maybe\" is not yes or no"},
-    {"unknown word", "kms:\n  mode: alive",
-     "t:2:9: kms.mode: \"alive\" is none of off, shadow, live; did you mean live?"},
-    {"no value", "cache:\n  size:\n", "t:2:3: cache.size has no value"},
     {"no text", "server:\n  user:\n",
      "t:2:3: server.user has no value; write \"\" for an empty text"},
     {"no list", "access:\n", "t:1:1: access has no value; write [] for an empty list"},
-    {"list for a value", "cache: {size: [1M]}", "t:1:15: cache.size must be one value"},
-    {"value for a section", "cache: 1M", "t:1:8: cache must be a mapping (key: value)"},
     {"list as a whole", "- a", "t:1:1: the settings must be a mapping (key: value)"},
     {"bad name", "server: {name: a b}",
      "t:1:16: server.name: \"a b\" must be letters, digits, and . - _"},
@@ -241,8 +221,6 @@ static const struct row {
      "t:1:21: server.state-dir: \"state\" must be an absolute path: begin it with /"},
     {"socket path too long", "control: {socket: /" FORTY FORTY FORTY "}",
      "t:1:19: control.socket: \"/" FORTY FORTY FORTY "\" has more than 107 characters"},
-    {"control character", "server: {state-dir: \"/a\\nb\"}",
-     "t:1:21: server.state-dir: \"/a b\" must not have control characters"},
     {"one address is no list", "server: {listen: 127.0.0.1}",
      "t:1:18: server.listen must be a list: [a, b]"},
     {"no listen address", "server: {listen: []}",
@@ -251,14 +229,10 @@ static const struct row {
      "t:2:23: server.listen: \"127.0.0\"" NO_ADDRESS},
     {"listen twice", "server: {listen: [127.0.0.1, \"127.0.0.1:53\"]}",
      "t:1:30: server.listen: 127.0.0.1:53 is listed twice"},
-    {"net with host bits", "access: [{net: 10.0.0.1/8, action: allow}]",
-     "t:1:16: access.net: \"10.0.0.1/8\" has bits behind its length; write the net's first "
-     "address"},
     {"no net", "access: [{net: ten, action: allow}]",
      "t:1:16: access.net: \"ten\" is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32"},
-    {"rule without action", "access: [{net: 10.0.0.0/8}]", NO_ACTION},
-    {"rule with an unknown key", "access: [{net: 10.0.0.0/8, acton: allow}]",
-     "t:1:28: unknown key \"acton\" in access; did you mean action?\n" NO_ACTION},
+    {"rule without action", "access: [{net: 10.0.0.0/8}]",
+     "t:1:10: access needs action: allow; refuse: answer REFUSED; drop: no answer"},
     {"net twice", "access:\n- {net: 10.0.0.0/8, action: allow}\n- {net: 10.0.0.0/8, action: drop}",
      "t:3:3: access: 10.0.0.0/8 is listed twice"},
     {"unknown action", "access: [{net: 10.0.0.0/8, action: deny}]",
@@ -270,8 +244,6 @@ static const struct row {
      "t:1:30: forward.servers has 18 elements; at most 16 are allowed"},
     {"server without an address", "forward: [{zone: ., servers: [0.0.0.0]}]",
      "t:1:31: forward.servers: \"0.0.0.0\" is not the address of a server"},
-    {"bad zone", "forward: [{zone: a..b, servers: [10.0.0.1]}]",
-     "t:1:18: forward.zone: \"a..b\" is not a domain name"},
     {"zone with an asterisk", "forward: [{zone: \"*.a\", servers: [10.0.0.1]}]",
      "t:1:18: forward.zone: \"*.a\" begins with *; write the zone without *: it covers all names "
      "below it"},
@@ -307,8 +279,6 @@ static const struct row {
     {"no file", "@!rm t", "t: cannot be read: No such file or directory"},
     {"a link to itself", "@!ln -s a.yaml conf.d/a.yaml",
      "conf.d/a.yaml: cannot be read: Too many levels of symbolic links"},
-    {"a link to nowhere", "@!ln -s nowhere conf.d/a.yaml",
-     "conf.d/a.yaml: cannot be read: No such file or directory"},
     {"a pipe", "@!mkfifo conf.d/a.yaml", "conf.d/a.yaml: is not a file"},
     {"a file that is too large", "@!truncate -s 16777217 t", "t: cannot be read: File too large"},
     {"no conf.d", "server: {workers: 1}@!rmdir conf.d", "server.workers* 1"},
@@ -466,21 +436,31 @@ static void routes_differ_by_zone_and_servers(void **state)
 
 /* ---- the sample ---- */
 
+#define LISTS                                                                                      \
+    "access [{net: 10.0.0.0/8, action: allow}, {net: 10.66.0.0/16, action: refuse}, "              \
+    "{net: 2001:db8::/32, action: allow}]\nforward [{zone: \".\", servers: [\"192.0.2.53:53\", "   \
+    "\"192.0.2.54:5353\"]" ROUTE_REST "}, {zone: corp.example, servers: [\"10.0.0.53:53\", "       \
+    "\"[2001:db8::53]:53\"]" REST
+
 /* As it is, and with each # taken away as someone would who wants to have it there. */
 static void the_sample_is_the_defaults(void **state)
 {
-    struct settings *base = good(""), *s;
+    struct settings *base = good(""), *s = NULL;
     char *text = printed(NULL);
 
     for (int i = 0; i < 2; i++) {
-        s = good(text);
-        assert_changes(base, s, "");
         settings_free(s);
+        s = good(text);
+        assert_changes(base, s, i == 0 ? "" : LISTS);
         for (char *at = text; (at = strstr(at, "\n  #")) != NULL; at += 4)
             if (at[4] != ' ' && strncmp(strchr(at, ':'), ": (", 3) != 0)
                 memcpy(at, " \n  ", 4);
+        for (char *at = text; (at = strstr(at, "\n#")) != NULL; at++)
+            if (at[2] != ' ' || at[4] == '-')
+                memcpy(at, " \n", 2);
     }
     assert_has(text, "\n  in-flight: 4096\n");
+    settings_free(s);
     settings_free(base);
     free(text);
 }
@@ -520,24 +500,6 @@ static void the_sample_has_every_option(void **state)
     free(all);
 }
 
-static void the_sample_lists_read(void **state)
-{
-    char *text = printed(NULL);
-
-    for (int i = 0; i < 2; i++) {
-        char *line = strstr(text, i == 0 ? "#access:\n" : "#forward:\n"), list[400] = "";
-        struct settings *s;
-
-        assert_non_null(line);
-        for (; *line == '#'; line = strchr(line, '\n') + 1)
-            strncat(list, line + 1, (size_t)(strchr(line, '\n') - line));
-        s = good(list);
-        assert_true(i == 0 ? s->n_access == 3 : s->n_routes == 2);
-        settings_free(s);
-    }
-    free(text);
-}
-
 int main(void)
 {
     ROWS_WITH(rows, check_row, make_folder, remove_folder);
@@ -548,6 +510,5 @@ int main(void)
     TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder);
     TEST_WITH(the_sample_is_the_defaults, make_folder, remove_folder);
     TEST_WITH(the_sample_has_every_option, make_folder, remove_folder);
-    TEST_WITH(the_sample_lists_read, make_folder, remove_folder);
     return RUN("settings");
 }
