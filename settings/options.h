@@ -8,87 +8,82 @@
  * --print-sample prints. A test reads the sample: it has every option that is used, with
  * its default and its limits.
  *
- * An option: section, member, name, limits or check, default as written (NULL: it depends
- * on the machine or on others), flags. Defaults are texts that the ordinary parser reads,
- * so they obey the limits.
+ * An option: section, member, kind, name, default as written (NULL: it depends on the
+ * machine or on others), flags, limits or what the kind needs. Defaults are texts that the
+ * ordinary parser reads, so they obey the limits.
  */
 SECTION(server)
-TEXT(server, name, "name", check_host, 253, NULL, RESTART)
+OPTION(server, name, TEXT, "name", NULL, RESTART, check_host, 253)
 ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART)
-YESNO(server, open_resolver, "open-resolver", "no", 0)
-YESNO(server, hide_identity, "hide-identity", "no", 0)
-YESNO(server, hide_version, "hide-version", "yes", 0)
-NUMBER(server, workers, "workers", 0, 256, "0", RESTART)
-TEXT(server, user, "user", check_user, 32, "waymark", RESTART)
-TEXT(server, state_dir, "state-dir", check_path, 1024, NULL, RESTART)
-TEXT(server, run_dir, "run-dir", check_path, 1024, NULL, RESTART)
-WORD(server, log_level, "log-level", log_levels, LOG_ERR, "info", RESTART)
+OPTION(server, open_resolver, YESNO, "open-resolver", "no", 0)
+OPTION(server, hide_identity, YESNO, "hide-identity", "no", 0)
+OPTION(server, hide_version, YESNO, "hide-version", "yes", 0)
+OPTION(server, workers, NUMBER, "workers", "0", RESTART, 0, 256)
+OPTION(server, user, TEXT, "user", "waymark", RESTART, check_user, 32)
+OPTION(server, state_dir, TEXT, "state-dir", NULL, RESTART, check_path, 1024)
+OPTION(server, run_dir, TEXT, "run-dir", NULL, RESTART, check_path, 1024)
+OPTION(server, log_level, WORD, "log-level", "info", RESTART, log_levels, LOG_ERR)
 END(server)
 
 RECORDS(access, n_access, access_rule, "access", NULL)
 RECORDS(routes, n_routes, route, "forward", "[]")
 
 SECTION(cache)
-SIZE(cache, size, "size", MEGA, 64 * GIGA, "64M", RESTART)
-DURATION(cache, min_ttl_ms, "min-ttl", 0, HOUR, "0", 0)
-DURATION(cache, max_ttl_ms, "max-ttl", 0, YEAR, "1d", 0)
-DURATION(cache, max_negative_ttl_ms, "max-negative-ttl", 0, DAY, "5m", 0)
-DURATION(cache, serve_stale_ms, "serve-stale", 0, 30 * DAY, "1d", 0)
-YESNO(cache, rotate, "rotate", "yes", 0)
+OPTION(cache, size, SIZE, "size", "64M", RESTART, MEGA, 64 * GIGA)
+OPTION(cache, min_ttl_ms, DURATION, "min-ttl", "0", 0, 0, HOUR)
+OPTION(cache, max_ttl_ms, DURATION, "max-ttl", "1d", 0, 0, YEAR)
+OPTION(cache, max_negative_ttl_ms, DURATION, "max-negative-ttl", "5m", 0, 0, DAY)
+OPTION(cache, serve_stale_ms, DURATION, "serve-stale", "1d", 0, 0, 30 * DAY)
+OPTION(cache, rotate, YESNO, "rotate", "yes", 0)
 /* These and those of probes are of a later version: read, checked, and not used. */
-DURATION(cache, stale_deadline_ms, "stale-deadline", 10, 30 * SECOND, "1800ms", 0)
-YESNO(cache, prefetch, "prefetch", "yes", 0)
-YESNO(cache, persist, "persist", "yes", RESTART)
+OPTION(cache, stale_deadline_ms, DURATION, "stale-deadline", "1800ms", 0, 10, 30 * SECOND)
+OPTION(cache, prefetch, YESNO, "prefetch", "yes", 0)
+OPTION(cache, persist, YESNO, "persist", "yes", RESTART)
 END(cache)
 
 SECTION(kms)
-WORD(kms, mode, "mode", mode_names, 0, "live", 0)
-DURATION(kms, upstream_deadline_ms, "upstream-deadline", 10, 10 * SECOND, "700ms", 0)
-DURATION(kms, max_negative_ttl_ms, "max-negative-ttl", 0, DAY, "60s", 0)
-YESNO(kms, explain_in_edns, "explain-in-edns", "no", 0)
-DURATION(kms, probe_interval_ms, "probe-interval", SECOND, DAY, "30s", 0)
-DURATION(kms, probe_timeout_ms, "probe-timeout", 10, MINUTE, "2s", 0)
+OPTION(kms, mode, WORD, "mode", "live", 0, mode_names, 0)
+OPTION(kms, upstream_deadline_ms, DURATION, "upstream-deadline", "700ms", 0, 10, 10 * SECOND)
+OPTION(kms, max_negative_ttl_ms, DURATION, "max-negative-ttl", "60s", 0, 0, DAY)
+OPTION(kms, explain_in_edns, YESNO, "explain-in-edns", "no", 0)
+OPTION(kms, probe_interval_ms, DURATION, "probe-interval", "30s", 0, SECOND, DAY)
+OPTION(kms, probe_timeout_ms, DURATION, "probe-timeout", "2s", 0, 10, MINUTE)
 END(kms)
 
 SECTION(policy)
-DURATION(policy, history_ms, "history", DAY, 100 * YEAR, "2y", 0)
-YESNO(policy, require_reason, "require-reason", "no", 0)
+OPTION(policy, history_ms, DURATION, "history", "2y", 0, DAY, 100 * YEAR)
+OPTION(policy, require_reason, YESNO, "require-reason", "no", 0)
 END(policy)
 
 SECTION(audit)
-DURATION(audit, retention_ms, "retention", SECOND, 100 * YEAR, "90d", 0)
-DURATION(audit, ledger_retention_ms, "ledger-retention", SECOND, 100 * YEAR, "400d", 0)
-SIZE(audit, max_size, "max-size", MEGA, 30 * GIGA, "1G", 0)
-NUMBER(audit, max_rate, "max-rate", 1, 10000000, "5000", 0)
-NUMBER(audit, max_rate_client, "max-rate-client", 1, 1000000, "10", 0)
-NUMBER(audit, max_clients, "max-clients", 1, 100000000, "1000000", 0)
-NUMBER(audit, max_suffixes, "max-suffixes", 1, 100000000, "100000", 0)
-DURATION(audit, commit_interval_ms, "commit-interval", 10, MINUTE, "1s", 0)
-WORD(audit, client_address, "client-address", client_addresses, CLIENT_FULL, "full", 0)
+OPTION(audit, retention_ms, DURATION, "retention", "90d", 0, SECOND, 100 * YEAR)
+OPTION(audit, ledger_retention_ms, DURATION, "ledger-retention", "400d", 0, SECOND, 100 * YEAR)
+OPTION(audit, max_size, SIZE, "max-size", "1G", 0, MEGA, 30 * GIGA)
+OPTION(audit, max_rate, NUMBER, "max-rate", "5000", 0, 1, 10000000)
+OPTION(audit, max_rate_client, NUMBER, "max-rate-client", "10", 0, 1, 1000000)
+OPTION(audit, max_clients, NUMBER, "max-clients", "1000000", 0, 1, 100000000)
+OPTION(audit, max_suffixes, NUMBER, "max-suffixes", "100000", 0, 1, 100000000)
+OPTION(audit, commit_interval_ms, DURATION, "commit-interval", "1s", 0, 10, MINUTE)
+OPTION(audit, client_address, WORD, "client-address", "full", 0, client_addresses, CLIENT_FULL)
 NOTHING(audit, outputs, "outputs")
 END(audit)
 
 SECTION(limits)
-NUMBER(limits, client_rate, "client-rate", 0, 0, "0", 0)
-NUMBER(limits, tcp_connections, "tcp-connections", 1, 1000000, "1024", 0)
-NUMBER(limits, tcp_per_client, "tcp-per-client", 1, 1000000, "32", 0)
-DURATION(limits, tcp_idle_ms, "tcp-idle", 100, HOUR, "10s", 0)
-NUMBER(limits, in_flight, "in-flight", 16, 1000000, "4096", 0)
+OPTION(limits, client_rate, NUMBER, "client-rate", "0", 0, 0, 0)
+OPTION(limits, tcp_connections, NUMBER, "tcp-connections", "1024", 0, 1, 1000000)
+OPTION(limits, tcp_per_client, NUMBER, "tcp-per-client", "32", 0, 1, 1000000)
+OPTION(limits, tcp_idle_ms, DURATION, "tcp-idle", "10s", 0, 100, HOUR)
+OPTION(limits, in_flight, NUMBER, "in-flight", "4096", 0, 16, 1000000)
 END(limits)
 
 SECTION(control)
 /* sockaddr_un has room for 108 characters, one of them the final NUL. */
-TEXT(control, socket, "socket", check_path, 107, NULL, RESTART)
+OPTION(control, socket, TEXT, "socket", NULL, RESTART, check_path, 107)
 END(control)
 
 #undef SECTION
 #undef END
-#undef TEXT
+#undef OPTION
 #undef ADDRESSES
-#undef YESNO
-#undef NUMBER
-#undef SIZE
-#undef DURATION
-#undef WORD
 #undef NOTHING
 #undef RECORDS

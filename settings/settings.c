@@ -169,29 +169,19 @@ static const struct field route_row = {
 #define SECTION(section)                                                                           \
     {.key = #section, .rows = options, .flags = FIELD_SECTION | FIELD_EMPTY, .computed = ""},
 #define END(section)
-#define OPTION(section, member, type, name, written, bits, ...)                                    \
-    ROW(#section "." name, written, FIELD(settings, section.member, type), .computed = "",         \
-        .flags = bits, __VA_ARGS__),
-#define TEXT(section, member, name, why, longest, written, bits)                                   \
-    OPTION(section, member, const char *, name, written, bits, .kind = &kind_text, .check = why,   \
-           .max = longest)
+#define OPTION(section, member, what, name, written, bits, ...)                                    \
+    ROW(#section "." name, written, FIELD(settings, section.member, what##_value), .computed = "", \
+        .flags = bits, what(__VA_ARGS__)),
+#define TEXT(why, longest) .kind = &kind_text, .check = why, .max = longest
+#define YESNO(...) .kind = &kind_bool
+#define NUMBER(least, most) .kind = &kind_count, .min = least, .max = most
+#define SIZE(least, most) .kind = &kind_size, .min = least, .max = most
+#define DURATION(least, most) .kind = &kind_duration, .min = least, .max = most
+#define WORD(list, first) .kind = &kind_word, .words = list, .min = first
 #define ADDRESSES(section, list, n, name, lo, hi, written, bits)                                   \
     ROW(#section "." name, written,                                                                \
         FIELD_LIST_OF(settings, section.list, section.n, const struct addr *),                     \
         .element = &listen_row, .min = lo, .max = hi, .flags = FIELD_LIST | (bits)),
-#define YESNO(section, member, name, written, bits)                                                \
-    OPTION(section, member, bool, name, written, bits, .kind = &kind_bool)
-#define NUMBER(section, member, name, lo, hi, written, bits)                                       \
-    OPTION(section, member, uint32_t, name, written, bits, .kind = &kind_count, .min = lo,         \
-           .max = hi)
-#define SIZE(section, member, name, lo, hi, written, bits)                                         \
-    OPTION(section, member, uint64_t, name, written, bits, .kind = &kind_size, .min = lo, .max = hi)
-#define DURATION(section, member, name, lo, hi, written, bits)                                     \
-    OPTION(section, member, uint64_t, name, written, bits, .kind = &kind_duration, .min = lo,      \
-           .max = hi)
-#define WORD(section, member, name, list, first, written, bits)                                    \
-    OPTION(section, member, uint32_t, name, written, bits, .kind = &kind_word, .words = list,      \
-           .min = first)
 #define NOTHING(section, member, name) ROW(#section "." name, "[]", .kind = &nothing_kind),
 #define RECORDS(list, n, type, name, written)                                                      \
     ROW(name, written, FIELD_LIST_OF(settings, list, n, const struct type *),                      \

@@ -39,6 +39,11 @@ struct route {
 
 enum client_address { CLIENT_FULL, CLIENT_PREFIX };
 
+typedef const char *TEXT_value;
+typedef bool YESNO_value;
+typedef uint32_t NUMBER_value, WORD_value;
+typedef uint64_t SIZE_value, DURATION_value;
+
 /* What the administrator set, one immutable generation: settings->cache.size. A list that was
  * not given is NULL: no access list is not an empty one. */
 struct settings {
@@ -53,13 +58,8 @@ struct settings {
 /* clang-format off */
 #define SECTION(name, ...) struct {
 #define END(name) } name;
-#define TEXT(section, member, ...) const char *member;
+#define OPTION(section, member, kind, ...) kind##_value member;
 #define ADDRESSES(section, list, n, ...) const struct addr *list; int n;
-#define YESNO(section, member, ...) bool member;
-#define NUMBER(section, member, ...) uint32_t member;
-#define SIZE(section, member, ...) uint64_t member;
-#define DURATION(section, member, ...) uint64_t member;
-#define WORD(section, member, ...) uint32_t member;
 #define NOTHING(...)
 #define RECORDS(list, n, type, ...) const struct type *list; int n;
 /* clang-format on */
