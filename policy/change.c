@@ -104,49 +104,39 @@ void policy_change_fini(struct policy_change *c)
     c->replace = c->failed = false;
 }
 
-/* What the store has of a kind, and the list was not made of, goes. */
-static int remove_others(struct policy_change *c, enum policy_kind kind)
-{
-    const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
-    struct store_record r;
-    int rc;
-
-    STORE_EACH(rc, c->txn, &table, &r) {
-        union policy_object *o = arena_alloc(c->arena, sizeof o->approved);
-        struct policy_key k;
-
-        if (o == NULL)
-            return -ENOMEM;
-        if (!key_read(&r.key, &k))
-            return -EBADMSG;
-        if (kind == POLICY_APPROVED)
-            o->approved = (struct policy_approved){k.suffix.name, k.port};
-        else
-            memcpy(o->name, k.owner, sizeof o->name);
-        if (policy_find(c->from, kind, o) == NULL)
-            policy_change_add(c, kind, CHANGE_REMOVE, o);
-    }
-    return rc == -ENOENT ? 0 : rc;
-}
-
 int policy_change_make(struct policy_change *c, const struct policy *p, enum policy_how how)
 {
-    int rc = 0;
+    struct store_record r;
+    const void *is;
+    int rc = -ENOENT;
 
     c->from = p;
     c->replace = how == POLICY_REPLACE;
     if (c->arena == NULL && (c->arena = arena_new()) == NULL)
         return -ENOMEM;
-    for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == 0; kind++) {
+    for (enum policy_kind kind = 0; kind < POLICY_KINDS && rc == -ENOENT; kind++) {
+        const struct store_key table = {1, {(uint8_t)policy_tables[kind]}};
         bool joins = kind == POLICY_RULE && how == POLICY_JOIN;
-        const void *o;
 
-        for (size_t i = 0; (o = policy_object(p, kind, i)) != NULL; i++)
-            policy_change_add(c, kind, joins ? CHANGE_ADD : CHANGE_SET, o);
-        if (c->replace)
-            rc = remove_others(c, kind);
+        for (size_t i = 0; (is = policy_object(p, kind, i)) != NULL; i++)
+            policy_change_add(c, kind, joins ? CHANGE_ADD : CHANGE_SET, is);
+        if (!c->replace)
+            continue;
+        STORE_EACH(rc, c->txn, &table, &r) { /* what is not in p goes */
+            union policy_object *o = arena_alloc(c->arena, sizeof o->approved);
+            struct policy_key k;
+
+            if (o == NULL || !key_read(&r.key, &k))
+                return o == NULL ? -ENOMEM : -EBADMSG;
+            if (kind == POLICY_APPROVED)
+                o->approved = (struct policy_approved){k.suffix.name, k.port};
+            else
+                memcpy(o->name, k.owner, sizeof o->name);
+            if (policy_find(p, kind, o) == NULL)
+                policy_change_add(c, kind, CHANGE_REMOVE, o);
+        }
     }
-    return c->failed ? -ENOMEM : rc;
+    return c->failed ? -ENOMEM : rc == -ENOENT ? 0 : rc;
 }
 
 /* --- what is refused ------------------------------------------------------

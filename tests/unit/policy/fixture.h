@@ -152,13 +152,14 @@ static inline int fixture_statement(struct policy_change *t, char *words)
     char *save, *word = strtok_r(words + strspn(words, "+-"), " ", &save), *name;
     enum change_verb verb = minus ? CHANGE_REMOVE : CHANGE_SET;
     union policy_object o = {.rule = {.n_suffixes = 0}};
-    int kind = str_index(kinds, word), rc = 0;
+    int at = str_index(kinds, word), rc = 0;
+    enum policy_kind kind = (enum policy_kind)at;
     struct policy_list *members;
     struct arena *arena;
 
     if (strcmp(word, "clear") == 0)
         return fixture_clear(t);
-    assert_true(kind >= 0);
+    assert_true(at >= 0);
     if (kind == POLICY_APPROVED) {
         for (size_t i = 0, n = fixture_list(kind, &list, save); i < n && rc == 0; i++)
             rc = fixture_change(t, kind, verb, &list.approved[i]);
@@ -194,7 +195,8 @@ static inline int fixture_statement(struct policy_change *t, char *words)
 }
 
 /* Statements; the first refusal ends it. */
-static inline int fixture_apply_list(struct policy_change *t, const char *policy, va_list args)
+static inline int PRINTF_LIKE(2, 0)
+    fixture_apply_list(struct policy_change *t, const char *policy, va_list args)
 {
     char *text, *save;
     int rc = 0;

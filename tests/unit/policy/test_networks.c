@@ -145,7 +145,7 @@ static void many_prefixes(void **state)
     str_add(&s, "net few 172.16.0.0/12 10.3.0.0/28; net many");
     for (int i = 0; i < 600; i++)
         str_addf(&s, " 10.%d.%d.0/24", i / 256, i % 256);
-    fixture_policy(f, text);
+    fixture_policy(f, "%s", text);
     assert_true(key_of(f, "172.16.0.1") != 0);
     assert_true(key_of(f, "10.3.0.1") != 0 && key_of(f, "10.3.0.1") != key_of(f, "172.16.0.1"));
     assert_true(key_of(f, "10.0.0.1") != 0 && key_of(f, "10.0.0.1") == key_of(f, "10.2.87.1"));
