@@ -70,7 +70,6 @@ static const struct script scripts[] = {
                               "counts = 0 0 0 0 0 0\n"},
     {"file: read by a tool", "change " BASE "\nopen read =\n"
                              "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"file: garbage", "garbage data\nopen read = first pages\nopen serve = first pages\n"},
     {"file: of a newer version", "mark 5\nopen read = a newer Waymark\n"
                                  "open write = a newer Waymark\nopen serve = a newer Waymark\n"},
     {"file: of an older version", "mark 3\nopen write = an older Waymark\n"},
