@@ -464,7 +464,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         if (rc == 0)
             rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
         if (rc < 1)
-            return rc < 0 ? rc : -EBADMSG; /* a pool is never empty */
+            return -EBADMSG; /* a pool is never empty */
         out->n_hosts = (uint8_t)rc;
         memcpy(out->pool, result.rule.pool, sizeof out->pool);
     }
