@@ -283,7 +283,7 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
         FOUND(rows, "rule ", r->name, "never acts: it has no suffix");
     for (const struct suffix *s = r->suffixes; s < r->suffixes + r->n_suffixes; s++) {
         suffix_print(s, text);
-        if (s->kind == SUFFIX_ANY && any && policy_actions[r->action].has_pool)
+        if (s->below && s->name.labels == 0 && any && policy_actions[r->action].has_pool)
             FOUND(rows, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
                   action_names[r->action]);
         if (s->name.labels > 0 && s->name.data[1] == '_')
@@ -410,11 +410,12 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
         const struct suffix *s = uses[back].suffix, *first = uses[begin].suffix;
 
         if (!name_equal(&s->name, &first->name) ||
-            (s->kind != first->kind && s->kind != SUFFIX_BELOW))
+            (s->below != first->below && s->name.labels == 0))
             begin = back;
         for (size_t front = begin; front < back && back - begin < MEETING; front++) {
             const struct policy_rule *a = uses[front].rule, *b = uses[back].rule;
-            enum pair_kind kind = compare_rules(a, b, uses[front].suffix->kind != s->kind, now_ms);
+            enum pair_kind kind =
+                compare_rules(a, b, uses[front].suffix->below != s->below, now_ms);
 
             q = pairs;
             while (q < pairs + n_pairs && (q->front != a || q->back != b || q->kind != kind))
@@ -475,7 +476,7 @@ char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
     for (size_t i = 0; i < r->n_suffixes; i++) {
         const struct suffix *x = &r->suffixes[i];
         /* Of * and . the default servers are what there is to ask. */
-        bool has_route = x->kind == SUFFIX_ANY || x->kind == SUFFIX_BARE;
+        bool has_route = x->name.labels == 0;
 
         for (const struct route *k = s->routes; k < s->routes + s->n_routes; k++)
             has_route |= k->zone.labels > 0 && name_is_under(&x->name, &k->zone);

@@ -330,10 +330,10 @@ int zone_write(const struct policy *p, FILE *f)
         if (why)
             fprintf(f, "; rule %s is left out: %s\n", r->name, why);
         for (const struct suffix *s = r->suffixes; !why && s < r->suffixes + r->n_suffixes; s++) {
-            bool bare = s->kind == SUFFIX_BARE;
+            bool bare = s->name.labels == 0;
 
             suffix_print(s, text);
-            if (s->kind == SUFFIX_ANY || s->kind == SUFFIX_BELOW)
+            if (s->below)
                 fprintf(f, "; %s of rule %s: a zone has no such line\n", text, r->name);
             else
                 for (const struct policy_host *h = pool->hosts; h < pool->hosts + pool->n; h++)

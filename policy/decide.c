@@ -26,9 +26,9 @@
 
 /* --- one question on its way through the index ----------------------------
 
-     s example. corp. 0 0 rule       corp.example
-     b 0 2 rule                      *
-     b example. corp. 0 1 rule       *.corp.example
+     s example. corp. 0 rule       corp.example
+     b 0 rule                      *
+     b example. corp. 0 rule       *.corp.example
 
    Seek the whole name in one table, then its parents in the other, which is
    small in most policies and stays in the processor's cache. Where nothing was
@@ -198,7 +198,7 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
         trial.class = TRIAL_NEAR;
         trial.best.scope = 0;
         str_addf(&why, "has %s, which covers %s", suffix_print(near, text),
-                 near->kind == SUFFIX_BELOW ? "the names below it only" : "that name only");
+                 near->below ? "the names below it only" : "that name only");
     } else {
         trial.class = able ? TRIAL_ABLE : TRIAL_UNABLE;
         decides = able && strcmp(trial.rule, w->decision->rule) == 0;
@@ -220,15 +220,14 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
  * those before it? 0, or -EBADMSG. */
 static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule)
 {
-    bool whole = at->kind == SUFFIX_EXACT || at->kind == SUFFIX_BARE;
-    bool matches = whole == (at->name.labels == w->suffix.labels);
+    bool matches = at->below != (at->name.labels == w->suffix.labels);
     struct policy_match *m = w->match;
     struct candidate c = {.best.name = rule};
     unsigned acts;
     int rc;
 
     /* Exact, the longest *., then *; near misses as they are met. */
-    c.best.nearness = (whole && matches ? 256u : 0u) + at->name.labels;
+    c.best.nearness = (matches && !at->below ? 256u : 0u) + at->name.labels;
     rc = read_candidate(&c, w->txn, w->ask);
     if (rc != 0)
         return rc;
@@ -261,11 +260,11 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
     return 0;
 }
 
-/* Meets the entries of that kind at that depth. *left: when there are none, below which
- * depth there may be some; 0: nowhere. */
-static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsigned *left)
+/* Meets the entries at that depth. *left: when there are none, below which depth there may
+ * be some; 0: nowhere. */
+static int visit_at(struct walk *w, unsigned depth, bool below, unsigned *left)
 {
-    struct suffix at = {.kind = kind};
+    struct suffix at = {.below = below};
     enum store_step step = STORE_SEEK;
     struct store_bytes rest;
     struct store_key k;
@@ -283,10 +282,7 @@ static int visit_at(struct walk *w, unsigned depth, enum suffix_kind kind, unsig
     /* The labels that the key before the place and the name have in common, each ended by 0. */
     for (size_t i = 1; i < rest.len && i < k.len && rest.data[i] == k.data[i]; i++)
         common += k.data[i] == 0;
-    if (rest.len == 0)
-        *left = 0;
-    else if (common + 1 < depth) /* else: another kind at this very depth, or of its parent */
-        *left = common + 1;
+    *left = rest.len > 0 ? common + 1 : 0;
     return 0;
 }
 
@@ -302,15 +298,15 @@ static int walk_suffixes(struct walk *w)
 
     name_parent(w->ask->qname, 2, &w->suffix);
     depth = w->suffix.labels;
-    rc = visit_at(w, depth, depth == 0 ? SUFFIX_BARE : SUFFIX_EXACT, &left);
+    rc = visit_at(w, depth, false, &left);
     if (rc == 0 && near && depth > 0)
-        rc = visit_at(w, depth, SUFFIX_BELOW, &left);
+        rc = visit_at(w, depth, true, &left);
     while (rc == 0 && depth-- > 0) {
-        rc = visit_at(w, depth, depth == 0 ? SUFFIX_ANY : SUFFIX_BELOW, &left);
+        rc = visit_at(w, depth, true, &left);
         if (!near)
             depth = left;
         else if (rc == 0 && depth > 0)
-            rc = visit_at(w, depth, SUFFIX_EXACT, &left);
+            rc = visit_at(w, depth, false, &left);
     }
     return rc;
 }
@@ -318,7 +314,7 @@ static int walk_suffixes(struct walk *w)
 /* Meets the rules that give a pool with addresses of this host. 0 or -EBADMSG. */
 static int walk_host(struct walk *w)
 {
-    const struct suffix whole = {.kind = SUFFIX_EXACT};
+    const struct suffix whole = {.below = false};
     struct store_key host, last, user;
     enum store_step step;
     struct store_bytes rule;

@@ -69,13 +69,13 @@ const char *suffix_parse(struct suffix *out, const char *text)
 {
     static const char *const services[] = {"vlmcs", "vmlcs", "vlmsc", "vlcms"};
     bool below = strncmp(text, "*.", 2) == 0 && text[2] != '\0', tcp;
-    struct suffix s = {.kind = below ? SUFFIX_BELOW : SUFFIX_EXACT, .name = {.len = 1}};
+    struct suffix s = {.below = below, .name = {.len = 1}};
     const char *service, *second;
 
     if (text[0] == '\0')
         return "is empty; . is the bare _vlmcs._tcp";
     if (strcmp(text, "*") == 0 || strcmp(text, "*.") == 0 || strcmp(text, ".") == 0) {
-        s.kind = text[0] == '*' ? SUFFIX_ANY : SUFFIX_BARE;
+        s.below = text[0] == '*';
         *out = s;
         return NULL;
     }
@@ -120,12 +120,11 @@ const char *suffix_parse(struct suffix *out, const char *text)
 
 const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
 {
-    static const char *const front[] = {
-        [SUFFIX_EXACT] = "", [SUFFIX_BELOW] = "*.", [SUFFIX_ANY] = "*", [SUFFIX_BARE] = "."};
     char name[NAME_TEXT];
-    bool has_name = s->kind == SUFFIX_EXACT || s->kind == SUFFIX_BELOW;
 
-    snprintf(out, SUFFIX_TEXT, "%s%s", front[s->kind], has_name ? name_print(&s->name, name) : "");
+    if (s->below && s->name.labels == 0)
+        return strcpy(out, "*");
+    snprintf(out, SUFFIX_TEXT, "%s%s", s->below ? "*." : "", name_print(&s->name, name));
     return out;
 }
 
@@ -151,12 +150,12 @@ int suffix_compare(const void *a, const void *b)
     const struct suffix *x = a, *y = b;
     int c = policy_target_compare(&x->name, &y->name);
 
-    return c != 0 ? c : (int)x->kind - (int)y->kind;
+    return c != 0 ? c : (int)x->below - (int)y->below;
 }
 
 bool suffix_is_wide(const struct suffix *s)
 {
-    return s->kind == SUFFIX_ANY || (s->kind == SUFFIX_BELOW && s->name.labels == 1);
+    return s->below && s->name.labels <= 1;
 }
 
 /* --- hosts: FQDN[:PORT], then options, each after a comma ------------------ */

@@ -22,13 +22,8 @@
 enum { POLICY_NAME = 64, POLICY_COMMENT = 256, POLICY_POOL_HOSTS = 64, POLICY_HOST_ADDRESSES = 8, POLICY_RULE_NETWORKS = 64 };
 enum { POLICY_TTL_DEFAULT = 300, POLICY_TTL_MIN = 30, POLICY_TTL_MAX = 86400 };
 
-enum suffix_kind {
-    SUFFIX_EXACT, /* corp.example */
-    SUFFIX_BELOW, /* *.corp.example */
-    SUFFIX_ANY,   /* *   (below the root; not the bare name) */
-    SUFFIX_BARE,  /* .   the bare _vlmcs._tcp */
-};
-struct suffix { enum suffix_kind kind; struct name name; /* folded; root for ANY and BARE */ };
+/* corp.example; *.corp.example, every name below; *, every one below the root; and . alone. */
+struct suffix { bool below; struct name name; /* folded */ };
 
 /* Stored: append only. */
 enum policy_action { ACTION_FILL, ACTION_REPLACE, ACTION_FILTER, ACTION_DENY, ACTION_PASS, ACTIONS };

@@ -27,6 +27,9 @@ const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL
 
 /* --- keys ----------------------------------------------------------------- */
 
+/* Whose domain a number follows. */
+static const uint8_t numbered[] = {TABLE_LISTED, TABLE_APPROVED, TABLE_RULE_SUFFIX};
+
 void key_make(struct store_key *k, enum policy_table table, const struct key_parts *p)
 {
     struct writer w = writer_make(k->data, sizeof k->data);
@@ -48,7 +51,7 @@ void key_make(struct store_key *k, enum policy_table table, const struct key_par
             w.full = n == 0;
         }
         writer_u8(&w, 0);
-        if (table != TABLE_HOST)
+        if (memchr(numbered, (int)table, sizeof numbered) != NULL)
             writer_u16(&w, (uint16_t)p->number);
     }
     if (p->owner != NULL)
@@ -63,10 +66,8 @@ void key_named(struct store_key *k, enum policy_table table, const char *owner)
 
 void key_suffix(struct store_key *k, const struct suffix *s, const char *rule)
 {
-    bool below = s->kind == SUFFIX_BELOW || s->kind == SUFFIX_ANY;
-
-    key_make(k, below ? TABLE_BELOW : TABLE_SUFFIX,
-             &(struct key_parts){.domain = &s->name, .number = s->kind, .owner = rule});
+    key_make(k, s->below ? TABLE_BELOW : TABLE_SUFFIX,
+             &(struct key_parts){.domain = &s->name, .owner = rule});
 }
 
 void key_object(struct store_key *k, enum policy_kind kind, const void *object)
@@ -134,10 +135,10 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
     }
     if (memchr("stblAH", table, 6) != NULL) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
-        out->port = table == TABLE_HOST ? 0 : cursor_u16(&c);
-        if (memchr("stb", table, 3) != NULL && out->port > SUFFIX_BARE)
+        out->port = memchr(numbered, table, sizeof numbered) != NULL ? cursor_u16(&c) : table == TABLE_BELOW;
+        if (table == TABLE_RULE_SUFFIX && out->port > 1)
             return false;
-        out->suffix.kind = (enum suffix_kind)out->port;
+        out->suffix.below = out->port == 1;
     }
     if (c.bad || (is_front && out->front[0] == '\0'))
         return false;
@@ -428,7 +429,7 @@ int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *r
     key_suffix(&k, s, rule);
     rc = put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
     entry = set_entry(t, put, TABLE_RULE_SUFFIX,
-                      &(struct key_parts){.front = rule, .domain = &s->name, .number = s->kind});
+                      &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
     return rc >= 0 && entry < 0 ? entry : rc;
 }
 

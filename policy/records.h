@@ -19,10 +19,10 @@
  *
  *   LOG                     serial
  *   NETWORK, POOL, RULE     owner: its name
- *   SUFFIX                  domain, kind, owner: the rule; whole names
+ *   SUFFIX                  domain, owner: the rule; whole names
  *   BELOW                   likewise, *. and *; apart, since they are few and always asked for
  *   LISTED                  domain, port: approved by name
- *   RULE_SUFFIX             front: the rule; domain, kind
+ *   RULE_SUFFIX             front: the rule; domain, 1 for the names below
  *   APPROVED                domain, port, owner: the pool that it is in; none: it is listed
  *   ADDRESS                 ip of a host, owner: the pool
  *   HOST                    domain of a host with addresses, owner: the pool
@@ -49,7 +49,7 @@ extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
 
 /* What a key is made of, in this order, as far as it is given and its table has it: less of
  * it is what several keys begin with. The front is a name, then 0; an ip has 16 octets; the
- * domain is a sort key, then 0, and then comes the number: a kind of suffix, or a port; that
+ * domain is a sort key, then 0, and then comes the number: 1 for the names below, or a port; that
  * of an ip stands in front: 128 less the length. */
 struct key_parts {
     const char *front;
@@ -60,7 +60,7 @@ struct key_parts {
 };
 struct policy_key { /* what was read of one */
     char front[POLICY_NAME], owner[POLICY_NAME];
-    struct suffix suffix; /* domain and kind */
+    struct suffix suffix; /* domain; below */
     struct prefix prefix;
     uint16_t port;
 };

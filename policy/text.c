@@ -338,7 +338,7 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     if (real != NULL && t->verdict != VERDICT_PRESENT && t->verdict != VERDICT_UNAPPROVED)
         form_problem_key(form, real,
                          "real-host is what the real DNS names: it needs verdict: present");
-    if (t->suffix.kind == SUFFIX_BELOW || t->suffix.kind == SUFFIX_ANY)
+    if (t->suffix.below)
         form_problem(form, yaml_get(node, "suffix"), "a test asks for one suffix, not for \"%s\"",
                      yaml_get(node, "suffix")->text);
     if (node->kind == YAML_MAP && !yaml_get(node, "expect") && !yaml_get(node, "host"))

@@ -130,7 +130,7 @@ static json_t *find_hint(const struct query *q, const struct view *v,
     const struct audit_event *event = &q->event;
     const bool is_failed = event->outcome == OUTCOME_FAILED;
     const struct policy_trial *t = trials, *near;
-    struct suffix suffix = {.kind = SUFFIX_EXACT};
+    struct suffix suffix = {.below = false};
     char text[SUFFIX_TEXT];
     const char *quote;
 
@@ -152,7 +152,7 @@ static json_t *find_hint(const struct query *q, const struct view *v,
         return json_sprintf("waymarkctl policy rule set %s --mode live", event->would_rule);
     name_parent(&q->message.qname, 2, &suffix.name);
     if (near != NULL && near->best.nearness < suffix.name.labels) {
-        suffix.kind = SUFFIX_BELOW;
+        suffix.below = true;
         name_parent(&q->message.qname, q->message.qname.labels - near->best.nearness, &suffix.name);
     }
     (void)suffix_print(&suffix, text);

@@ -49,7 +49,7 @@ static void fuzz_key(const struct store_bytes *k)
         parts.owner = read.owner;
     parts.number = table == TABLE_PREFIX                              ? read.prefix.len
                    : table == TABLE_LISTED || table == TABLE_APPROVED ? read.port
-                                                                      : read.suffix.kind;
+                                                                      : read.suffix.below;
     key_make(&made, (enum policy_table)table, &parts);
     must(store_compare(k, &made) == 0);
 }

@@ -12,7 +12,7 @@
     "[x.c.d]\n"
 #define ONE "  one:\n    suffixes: [a.b, c.d]\n    networks: [a]\n    pool: p\n"
 #define TWO                                                                                        \
-    "  two:\n    suffixes: [\"*\", \".\", \"*.x.b\", e.f]\n    networks: [a, any]\n    action: "   \
+    "  two:\n    suffixes: [\".\", \"*\", \"*.x.b\", e.f]\n    networks: [a, any]\n    action: "   \
     "replace\n"                                                                                    \
     "    when: [unapproved]\n    pool: q\n    ttl: 77s\n    mode: shadow\n"                        \
     "    from: 2026-01-01T00:00:00Z\n    until: 2027-01-01T00:00:00Z\n    break-dnssec: yes\n"     \

@@ -80,7 +80,7 @@ static void suffix_length(void **state)
 
 static void suffix_order(void **state)
 {
-    static const char *const sorted[] = {"*",         ".",           "example",     "*.example",
+    static const char *const sorted[] = {".",         "*",           "example",     "*.example",
                                          "a.example", "*.a.example", "b.a.example", "aa.example",
                                          "b.example", "net"};
 

@@ -47,7 +47,7 @@ static const struct round {
      POOL "rules: {r: {suffixes: [\"*\", ., x], networks: [any], action: fill, when: [failed, "
           "missing], mode: shadow, ttl: 2m, pool: p, from: 2026-11-22T09:00:00.5+01:00, until: "
           "2027-01-31T18:00:00+01:00, break-dnssec: yes, comment: \"a: b\"}}\n",
-     "pools:\n  p:\n    - k.c.d\nrules:\n  r:\n    suffixes: [\"*\", \".\", x]\n    networks: "
+     "pools:\n  p:\n    - k.c.d\nrules:\n  r:\n    suffixes: [\".\", \"*\", x]\n    networks: "
      "[any]\n    when: [missing, failed]\n    pool: p\n"
      "    ttl: 2m\n    mode: shadow\n    from: 2026-11-22T08:00:00.500Z\n    until: "
      "2027-01-31T17:00:00Z\n    break-dnssec: yes\n    comment: \"a: b\"\n"},
@@ -269,7 +269,7 @@ static void tests_are_read(void **state)
     assert_int_equal(t.list[0].verdict, VERDICT_NXDOMAIN);
     assert_int_equal(t.list[0].expect, OUTCOME_FILLED);
     assert_int_equal(t.list[0].host.data[1], 'k');
-    assert_int_equal(t.list[1].suffix.kind, SUFFIX_BARE);
+    assert_int_equal(t.list[1].suffix.name.labels, 0);
     assert_int_equal(t.list[1].verdict, VERDICT_PRESENT);
     assert_int_equal(t.list[1].real_host.labels, 3);
     assert_int_equal(t.list[1].host.labels, 0);
