@@ -157,7 +157,7 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         const char *name = is_pool ? r->pool : r->networks[i], *what = policy_kind_names[kind];
         struct policy_place place = is_pool                     ? r->pool_place
                                     : r->network_places != NULL ? r->network_places[i]
-                                                                : r->place;
+                                                                : (struct policy_place){0};
         const char **names;
         char meant[DIAG_MEANT];
         struct store_bytes v;

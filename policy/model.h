@@ -51,7 +51,7 @@ struct policy_host {
     struct addr addresses[POLICY_HOST_ADDRESSES];
 };
 struct policy_network { char name[POLICY_NAME]; struct prefix *prefixes; size_t n; };
-struct policy_pool { char name[POLICY_NAME]; bool allow_public; struct policy_host *hosts; size_t n; struct policy_place place; };
+struct policy_pool { char name[POLICY_NAME]; bool allow_public; struct policy_host *hosts; size_t n; };
 struct policy_approved { struct name target; uint16_t port; };
 struct policy_rule {
     char name[POLICY_NAME];
@@ -66,7 +66,7 @@ struct policy_rule {
     bool break_dnssec;          /* the last one */
     char (*networks)[POLICY_NAME]; size_t n_networks; /* empty: every client; "any" is stored as written */
     struct suffix *suffixes; size_t n_suffixes;       /* NULL when only the rule's head is meant */
-    struct policy_place place, pool_place, *network_places; /* of its name, pool, networks (or NULL) */
+    struct policy_place pool_place, *network_places; /* of its pool, its networks (or NULL) */
 };
 enum policy_kind { POLICY_NETWORK, POLICY_POOL, POLICY_APPROVED, POLICY_RULE, POLICY_KINDS };
 extern const char *const policy_kind_names[POLICY_KINDS + 1]; /* "network", ..., ended by NULL */

@@ -295,7 +295,6 @@ static int read_object(struct form *form, const struct field *f, const struct ya
         if (form->problems == before)
             policy_pool_check(p, &own);
     } else {
-        r->place = (struct policy_place){node->key_line, node->key_column};
         field_read(form, &policy_rule_map, node, r);
         if (yaml_get(node, "when") == NULL)
             r->when = policy_actions[r->action].when;
