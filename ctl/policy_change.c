@@ -156,7 +156,6 @@ bool policy_rule_has(const struct policy_rule *r, const char *network)
 /* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
 static void rule_words(FILE *f, const struct policy_rule *r, bool is_fill)
 {
-    unsigned when = policy_when(r->action, r->when);
     bool any = policy_rule_has(r, "any");
     const char *before = "when ";
     char time[NUMBER_TEXT];
@@ -167,9 +166,9 @@ static void rule_words(FILE *f, const struct policy_rule *r, bool is_fill)
     fputs(any ? "any client" : "clients in", f);
     for (size_t i = 0; !any && i < r->n_networks; i++)
         fprintf(f, " %s", r->networks[i]);
-    fprintf(f, ", %s", when == WORD_ALL ? "always" : "");
-    for (unsigned i = 0; when != WORD_ALL && i < VERDICT_WORDS; i++)
-        if (when & 1u << i) {
+    fprintf(f, ", %s", r->when == WORD_ALL ? "always" : "");
+    for (unsigned i = 0; r->when != WORD_ALL && i < VERDICT_WORDS; i++)
+        if (r->when & 1u << i) {
             fprintf(f, "%s%s", before, word_names[i]);
             before = " or ";
         }

@@ -83,7 +83,7 @@ static json_t *object_row(enum policy_kind kind, const union policy_object *o)
     for (size_t i = 0; i < r->n_networks; i++)
         json_array_append_new(list, json_string(r->networks[i]));
     for (unsigned i = 0; i < VERDICT_WORDS; i++)
-        if (policy_when(r->action, r->when) & 1u << i)
+        if (r->when & 1u << i)
             json_array_append_new(when, json_string(word_names[i]));
     return json_pack("{s:s,s:s,s:s,s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:b,s:o}", "name", r->name, "action",
                      action_names[r->action], "mode", mode_names[r->mode], "networks", list,
@@ -366,18 +366,17 @@ static size_t shared_networks(const struct policy_rule *a, const struct policy_r
 static enum pair_kind compare_rules(const struct policy_rule *a, const struct policy_rule *b,
                                     bool is_below, uint64_t now_ms)
 {
-    unsigned when_a = policy_when(a->action, a->when), when_b = policy_when(b->action, b->when);
     size_t shared = shared_networks(a, b);
 
     if (a == b || a->mode != b->mode || a->mode == MODE_OFF || shared == 0)
         return PAIR_NONE;
     if (is_below)
         return a->action != b->action || strcmp(a->pool, b->pool) != 0 ? PAIR_BELOW : PAIR_NONE;
-    if (is_expired(a, now_ms) || is_expired(b, now_ms) || (when_a & when_b) == 0 ||
+    if (is_expired(a, now_ms) || is_expired(b, now_ms) || (a->when & b->when) == 0 ||
         (a->until_ms != 0 && b->from_ms >= a->until_ms) ||
         (b->until_ms != 0 && a->from_ms >= b->until_ms))
         return PAIR_NONE;
-    if (shared < b->n_networks || (when_b & ~when_a) != 0 || a->from_ms > b->from_ms)
+    if (shared < b->n_networks || (b->when & ~a->when) != 0 || a->from_ms > b->from_ms)
         return PAIR_TIE;
     if (a->until_ms != 0 && (b->until_ms == 0 || b->until_ms > a->until_ms))
         return PAIR_TIE;

@@ -118,7 +118,7 @@ static int compare(const struct policy_best *a, const struct policy_best *b)
 /* Acts whatever the real DNS says, and delivers nothing of it. */
 static bool is_blind(const struct policy_rule *r)
 {
-    return r->when == 0 && policy_actions[r->action].is_blind;
+    return r->when == WORD_ALL && policy_actions[r->action].is_blind;
 }
 
 /* Why it may not act, what it does, why it does not. */
@@ -126,9 +126,8 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
 {
     const struct policy_action_row *a = &policy_actions[c->rule.action];
     const struct policy_decision *d = w->decision;
-    unsigned when = policy_when(c->rule.action, c->rule.when);
-    bool acts =
-        d->verdict == VERDICT_NONE ? is_blind(&c->rule) : (when & verdict_word(d->verdict)) != 0;
+    bool acts = d->verdict == VERDICT_NONE ? is_blind(&c->rule)
+                                           : (c->rule.when & verdict_word(d->verdict)) != 0;
     const char *between = "acts when ";
     char time[NUMBER_TEXT];
 
@@ -153,7 +152,7 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
         str_addf(s, "%s%s%s", a->verb, a->has_pool ? " from pool " : "", c->rule.pool);
     } else if (!acts) {
         for (int i = 0; i < VERDICT_WORDS; i++)
-            if ((when & 1u << i) != 0) {
+            if ((c->rule.when & 1u << i) != 0) {
                 str_addf(s, "%s%s", between, word_names[i]);
                 between = " or ";
             }
@@ -223,7 +222,6 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
     bool matches = at->below != (at->name.labels == w->suffix.labels);
     struct policy_match *m = w->match;
     struct candidate c = {.best.name = rule};
-    unsigned acts;
     int rc;
 
     /* Exact, the longest *., then *; near misses as they are met. */
@@ -247,9 +245,8 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
     if (c.is_early || c.is_late)
         return 0;
     m->has_shadow |= c.mode == MODE_SHADOW;
-    acts = policy_when(c.rule.action, c.rule.when);
     for (int i = 0; i < POLICY_CASES; i++) {
-        if ((acts & cases[i].words) == 0 ||
+        if ((c.rule.when & cases[i].words) == 0 ||
             (cases[i].no_filter && c.rule.action == ACTION_FILTER) ||
             (cases[i].only_break && !c.rule.break_dnssec))
             continue;

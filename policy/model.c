@@ -26,25 +26,16 @@ const struct policy_action_row policy_actions[ACTIONS] = {
     /* verb, deed, outcome, has_pool, is_blind, when, least, most, when_wrong, ede */
     {"fills", "fills from pool ", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING, WORD_MISSING | WORD_FAILED,
      "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
-    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, 0, 0, WORD_UNAPPROVED,
+    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, WORD_ALL, 0, WORD_UNAPPROVED,
      "no when (every verdict) or when: [unapproved]", EDE_FORGED},
-    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, WORD_UNAPPROVED,
+    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, 0,
      "no when: it always acts on unapproved targets", EDE_BLOCKED},
-    {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, 0, 0, 0,
+    {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, WORD_ALL, 0, 0,
      "no when: it acts on every verdict", EDE_BLOCKED},
-    {"passes", "passes on what the real DNS says", 0, false, false, 0, 0, 0,
+    {"passes", "passes on what the real DNS says", 0, false, false, WORD_ALL, 0, 0,
      "no when: it acts on every verdict", EDE_NONE},
 };
 /* clang-format on */
-
-unsigned policy_when(enum policy_action action, unsigned when)
-{
-    const struct policy_action_row *a = &policy_actions[action];
-
-    if (a->when == 0)
-        return when != 0 ? when : WORD_ALL;
-    return (when != 0 ? when : a->when) & a->most; /* fill never hides an answer */
-}
 
 /* --- names of objects ----------------------------------------------------- */
 
@@ -301,7 +292,7 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
                         "rule %s: fill never hides an answer of the real DNS; for %s use action "
                         "replace",
                         rule, hides & WORD_PRESENT ? "present" : "unapproved");
-    else if ((r->when & a->least) != a->least || (r->when & ~a->most) != 0)
+    else if (r->when != a->when && ((r->when & a->least) != a->least || (r->when & ~a->most) != 0))
         rc = diags_tell(d, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
         rc = diags_tell(d, "rule %s: has more than %d networks", rule, POLICY_RULE_NETWORKS);

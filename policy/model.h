@@ -33,9 +33,9 @@ struct policy_action_row {
     const char *deed;         /* "fills from pool ", the name of the pool follows where it has one */
     enum kms_outcome outcome; /* of a rule that acts; 0: what the real answer gives */
     bool has_pool;
-    bool is_blind;            /* without a `when`, it needs not know what the real DNS says */
-    unsigned when;            /* words, when none are written; 0: every verdict */
-    unsigned least, most;     /* words that must and may be written */
+    bool is_blind;            /* at every word, it needs not know what the real DNS says */
+    unsigned when;            /* words, when none are written */
+    unsigned least, most;     /* of others, words that must and may be written */
     const char *when_wrong;   /* what to write instead */
     int ede;                  /* RFC 8914 */
 };
@@ -58,7 +58,7 @@ struct policy_rule {
     /* From here to the last one, records are made of them as they are: */
     uint64_t from_ms, until_ms; /* wall clock; 0 = open */
     enum policy_action action;
-    unsigned when;              /* bits; 0 = every verdict (replace, deny, pass); filter: WORD_UNAPPROVED */
+    unsigned when;              /* words */
     enum kms_mode mode;
     uint32_t ttl;
     char pool[POLICY_NAME];     /* "" = none */
@@ -119,8 +119,6 @@ int policy_rule_check(const struct policy_rule *, struct diags *d);
 int policy_pool_check(const struct policy_pool *, struct diags *d);
 /* A rule as it is before anything is said about it: fill, missing, live, ttl 300. */
 void policy_rule_init(struct policy_rule *, const char *name);
-/* The words at which such a rule acts, whatever was stored. */
-unsigned policy_when(enum policy_action, unsigned when);
 
 /* Total orders, for qsort(3) and bsearch(3): of suffixes and approved hosts, by labels from the
  * root, then kind or port; of networks, pools and rules, which begin with their name. */

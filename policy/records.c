@@ -135,7 +135,8 @@ bool key_read(const struct store_bytes *k, struct policy_key *out)
     }
     if (memchr("stblAH", table, 6) != NULL) { /* those with a domain */
         domain_read(&c, &out->suffix.name);
-        out->port = memchr(numbered, table, sizeof numbered) != NULL ? cursor_u16(&c) : table == TABLE_BELOW;
+        out->port = memchr(numbered, table, sizeof numbered) != NULL ? cursor_u16(&c)
+                                                                     : table == TABLE_BELOW;
         if (table == TABLE_RULE_SUFFIX && out->port > 1)
             return false;
         out->suffix.below = out->port == 1;
@@ -191,7 +192,8 @@ bool rule_read(struct policy_rule *r, const struct store_bytes *value)
         if (networks[i][0] == '\0' || memchr(networks[i], 0, POLICY_NAME) == NULL)
             return false;
     memcpy((char *)r + RULE_FIRST, value->data, RULE_SIZE);
-    if (r->action >= ACTIONS || r->mode >= MODES || r->when > WORD_ALL ||
+    if (r->action >= ACTIONS || r->mode >= MODES || r->when == 0 ||
+        (r->when & ~(policy_actions[r->action].when | policy_actions[r->action].most)) != 0 ||
         memchr(r->pool, 0, sizeof r->pool) == NULL ||
         memchr(r->comment, 0, sizeof r->comment) == NULL)
         return false;

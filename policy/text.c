@@ -440,10 +440,9 @@ int policy_text_write(const struct policy *p, FILE *f)
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         fprintf(f, "  %s:\n", r->name);
         for (row = rule_rows; row->key != NULL; row++) {
-            bool is_default =
-                row->kind == &when_kind
-                    ? r->when == policy_actions[r->action].when || r->action == ACTION_FILTER
-                    : row != rule_rows && field_is_default(row, r);
+            bool is_default = row->kind == &when_kind
+                                  ? r->when == policy_actions[r->action].when
+                                  : row != rule_rows && field_is_default(row, r);
 
             if (is_default)
                 continue;
