@@ -351,29 +351,24 @@ static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
 {
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
-    int64_t ends[2], found[2], end, part;
-    int rc = audit_store_sql(w->store, ends, "SELECT min(id),max(id) FROM event");
+    int64_t cut[3]; /* the first that stays, when the last of the others was, how many they are */
+    int rc = audit_store_sql(
+        w->store, cut,
+        "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
+        "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
+        "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
+        "SELECT stays,max(ms),count(*) FROM event,"
+        "(SELECT iif(young=a AND %d,a+min((z-a)/50,%d),young) AS stays FROM old)WHERE id<stays",
+        STEP, cutoff(now, w->limits.retention_ms), STEP, too_large(w), STEP);
 
-    if (rc < 0)
-        return rc;
-    part = (ends[1] - ends[0]) / 50;
-    end = ends[0] + STEP < ends[1] + 1 ? ends[0] + STEP : ends[1] + 1;
-    rc = audit_store_sql(w->store, &end,
-                         "SELECT id FROM event WHERE id<%lld AND ms>=%lld ORDER BY id LIMIT 1",
-                         (long long)end, cutoff(now, w->limits.retention_ms));
-    if (rc >= 0 && end == ends[0] && too_large(w))
-        end += part < STEP ? part : STEP;
-    if (rc >= 0)
-        rc = audit_store_sql(w->store, found, "SELECT max(ms),count(*) FROM event WHERE id<%lld",
-                             (long long)end);
-    if (rc < 0 || found[1] == 0)
+    if (rc < 0 || cut[2] == 0)
         return rc < 0 ? rc : 0;
-    e.lost_from_ms = (uint64_t)found[0];
-    e.lost = *removed = (uint64_t)found[1];
-    rc = audit_store_sql(w->store, NULL, "DELETE FROM event WHERE id<%lld", (long long)end);
+    e.lost_from_ms = (uint64_t)cut[1];
+    e.lost = *removed = (uint64_t)cut[2];
+    rc = audit_store_sql(w->store, NULL, "DELETE FROM event WHERE id<%lld", (long long)cut[0]);
     if (rc == 0)
         rc = audit_store_sql(w->store, NULL, "DELETE FROM answer WHERE id<%lld",
-                             (long long)end - LEDGER_SHARED);
+                             (long long)cut[0] - LEDGER_SHARED);
     if (rc == 0)
         rc = ledger_add(w->ledger, &e, NULL, 0);
     return rc == 0 ? ledger_save(w->ledger) : rc;

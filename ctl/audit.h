@@ -33,7 +33,7 @@ struct audit {
     bool absent;
     uint64_t since_ms, until_ms; /* 0 = open */
     unsigned given;              /* what is asked for */
-    json_t *asked;               /* {option: [value]}, which SQL sees as asked(option,value) */
+    json_t *asked;               /* [[option,value]], which SQL sees as asked(option,value) */
     const char *sort;            /* NULL: the table's own order */
     bool ascending, order_given;
     uint64_t limit; /* 0 = all */

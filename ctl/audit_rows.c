@@ -47,15 +47,6 @@ static const struct filter {
 };
 /* clang-format on */
 
-static void add_parameter(struct audit *a, const char *option, const char *value)
-{
-    json_t *values = json_object_get(a->asked, option);
-
-    if (values == NULL)
-        (void)json_object_set_new(a->asked, option, values = json_array());
-    (void)json_array_append_new(values, audit_json_text(value));
-}
-
 /* Takes a value of the option as it stands in the database, or says what is wrong. */
 static int read_filter_option(struct audit *a, const struct filter *f, const char *text)
 {
@@ -93,8 +84,8 @@ static int read_filter_option(struct audit *a, const struct filter *f, const cha
         name_print(&name, value + 1);
         snprintf(value + strlen(value), 16, port > 0 ? ":%u " : ":", (unsigned)port);
     }
-    add_parameter(a, below ? "below" : f->option + 2, value);
-    return 0;
+    return json_array_append_new(
+        a->asked, json_pack("[s,o]", below ? "below" : f->option + 2, audit_json_text(value)));
 }
 
 static int read_time_option(struct ctl *c, const char *option, uint64_t *out)
@@ -170,8 +161,8 @@ int audit_open(struct audit *a, struct diags *d)
     a->store = store;
     asked = json_dumps(a->asked, 0);
     rc = audit_query(a->store,
-                     "CREATE TEMP TABLE asked AS SELECT o.key AS option,v.value AS value "
-                     "FROM json_each(?) o,json_each(o.value) v",
+                     "CREATE TEMP TABLE asked AS SELECT value->>0 AS option,value->>1 AS value "
+                     "FROM json_each(?)",
                      asked, NULL);
     free(asked);
     return rc;
@@ -183,7 +174,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
     struct diags d;
     int code, rc;
 
-    *a = (struct audit){.c = c, .asked = json_object()};
+    *a = (struct audit){.c = c, .asked = json_array()};
     a->limit_given = limit != NULL;
     a->names = ctl_option(c, "--names") != NULL;
     if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
@@ -198,7 +189,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         for (int n = 0; code == 0 && (text = ctl_option_at(c, f->option, n)) != NULL; n++)
             code = read_filter_option(a, f, text);
     if (address != NULL) {
-        add_parameter(a, "address", address);
+        (void)json_array_append_new(a->asked, json_pack("[s,s]", "address", address));
         a->given |= OF_ADDRESS;
     }
     if (code != 0 || (code = ctl_become_user(c)) != 0)
