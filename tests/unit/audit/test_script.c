@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * test_script.c -- from ring to database and back, as scripts: what is asked,
- * and what a reader of the views then sees.
+ * and what a reader of the views then sees. And a writer that is killed.
  *
  *   q CLIENT NAME [WORD ...]   a question, missing unless a word says more:
  *       filled R  would R  real HOST (unapproved: real! HOST)  id N  port N
@@ -11,13 +11,19 @@
  *   commit takes SLOW)    flood N (thousands of questions in steps of 50 ms)
  *   commit    restart    ring SIZE    quiet (until pruning ends)    disk SIZE (0: no limit)
  *   limit KEY N    control KIND TEXT    stat NAME N
+ *   close, and what then befalls the file:    cut SIZE    nonsense FROM    number AT N
+ *   refused WHY (by writer and reader, and left alone)    reads ERRNO
  *   expect SELECT => VALUES    ? SELECT => VALUES (after a commit), without the word SELECT
  *
  * Behind every commit and stop, of all that was asked: recorded + counted + dropped is
  * what was asked, and so are the sums of clients, hours and suffixes.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "base/number.h"
 #include "tests/unit/audit/bench.h"
@@ -25,6 +31,7 @@
 #define Q1 "q 10.0.0.1 "
 #define TEN "1234567890"
 #define MANY Q1 "a.example times 4000; commit; "
+#define MADE Q1 "a.example times 1000; close; "
 #define START "2023-11-14T22:13:20.000Z"
 
 /* clang-format off */
@@ -161,6 +168,17 @@ static const struct script {
     {"a long failure fills the batch, then the ring, and says what it dropped",
      "commit; disk 8192; flood 250; disk 0; commit;"
      "expect sum(count)>0,sum(count)=(SELECT value FROM meta WHERE name='dropped') FROM gaps => 1 1"},
+    {"cut within its head", MADE "cut 60; refused damaged"},
+    {"cut behind its head", MADE "cut 100; refused damaged"},
+    {"cut within its pages", MADE "cut 40000; refused damaged"},
+    {"its last page lost", MADE "cut 61440; refused damaged"},
+    {"another file", MADE "nonsense 0; refused damaged"},
+    {"its tables overwritten", MADE "nonsense 100; refused damaged"},
+    {"a newer format", MADE "number 60 3; refused newer"},
+    {"an older format", MADE "number 60 1; refused older"},
+    {"a database of something else", MADE "number 68 77; refused something else"},
+    {"an empty file becomes a new one",
+     MADE "cut 0; reads 2; open; expect count(*),(SELECT auto_vacuum FROM pragma_auto_vacuum) FROM event => 0 2"},
 };
 /* clang-format on */
 
@@ -343,6 +361,35 @@ static void disk(uint64_t bytes)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
 }
 
+static void overwrite(struct bench *b, off_t from, off_t to, const char *text, size_t len)
+{
+    int fd = open(b->file, O_WRONLY | O_CLOEXEC);
+
+    for (; from < to; from += (off_t)len)
+        assert_int_equal(pwrite(fd, text, len, from), len);
+    close(fd);
+}
+
+static void refused(struct bench *b, const char *why)
+{
+    struct stat before, after;
+    struct audit_store *r;
+    struct diags d;
+
+    assert_int_equal(stat(b->file, &before), 0);
+    diags_init(&d);
+    assert_int_equal(audit_writer_open(&b->w, b->dir, "dns1", &b->limits, NULL, 0, &d), -EBADMSG);
+    assert_int_equal(d.n, 1);
+    assert_has(d.list[0], why);
+    assert_has(d.list[0], b->file);
+    assert_has(d.list[0], "move"); /* a remedy */
+    diags_fini(&d);
+    assert_int_equal(audit_store_open(&r, b->dir, 0, NULL), -EBADMSG);
+    assert_int_equal(stat(b->file, &after), 0);
+    assert_int_equal(before.st_size, after.st_size);
+    assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+}
+
 static void run(struct bench *b, const struct script *s, char *at)
 {
     const char *word = next(&at);
@@ -384,13 +431,29 @@ static void run(struct bench *b, const struct script *s, char *at)
         }
     } else if (IS("commit")) {
         commit(b, s);
+    } else if (IS("cut")) {
+        assert_int_equal(truncate(b->file, (off_t)number(&at)), 0);
+    } else if (IS("nonsense")) {
+        overwrite(b, (off_t)number(&at), 20000, "nonsense", 8);
+    } else if (IS("number")) {
+        off_t from = (off_t)number(&at);
+
+        overwrite(b, from, from + 4, (char[]){0, 0, 0, (char)number(&at)}, 4);
+    } else if (IS("refused")) {
+        refused(b, at);
+    } else if (IS("reads")) {
+        assert_int_equal(audit_store_open(&(struct audit_store *){NULL}, b->dir, 0, NULL),
+                         -(int)number(&at));
     } else {
         uint64_t size = number(&at);
 
-        assert_true(IS("restart") || IS("ring"));
-        bench_close(b);
-        check_sums(b, s);
-        bench_open(b, size > 0 ? size : 1 << 20);
+        assert_true(IS("restart") || IS("ring") || IS("close") || IS("open"));
+        if (!IS("open")) {
+            bench_close(b);
+            check_sums(b, s);
+        }
+        if (!IS("close"))
+            bench_open(b, size > 0 ? size : 1 << 20);
     }
 }
 
@@ -404,13 +467,101 @@ static void check_script(void **state)
     while ((command = strsep(&rest, ";")) != NULL)
         if (command[strspn(command, " ")] != '\0')
             run(&b, s, command);
-    assert_string_equal(bench_query(&b, "PRAGMA integrity_check"), "ok");
+    if (b.w != NULL)
+        assert_string_equal(bench_query(&b, "PRAGMA integrity_check"), "ok");
     free(text);
+    bench_end(&b);
+}
+
+/* --- without a script ------------------------------------------------------------------- */
+
+/* Whenever the writer is killed, what was committed is there and whole. */
+static void killed_100_times(void **state)
+{
+    long long had = 0, events, sums, questions;
+    char octet, ok[3];
+    struct bench b;
+
+    bench_start(&b);
+    bench_close(&b);
+    for (unsigned round = 0; round < 100; round++) {
+        int said[2], status;
+        pid_t pid;
+
+        assert_int_equal(pipe(said), 0);
+        pid = fork();
+        if (pid == 0)
+            bench_open(&b, 1 << 20);
+        while (pid == 0) {
+            ask(&b, (char[]){"10.0.0.1 a.example again 200"});
+            audit_writer_step(b.w, b.now, true);
+            if (write(said[1], "x", 1) != 1)
+                _exit(1);
+        }
+        close(said[1]);
+        for (unsigned i = 0; i <= round % 4; i++)
+            assert_int_equal(read(said[0], &octet, 1), 1);
+        usleep(round * 37 % 900); /* wherever it then is */
+        kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        close(said[0]);
+        had += (round % 4 + 1) * 200;
+        (void)sscanf(bench_query(&b, "SELECT (SELECT count(*) FROM event),(SELECT sum(value) FROM "
+                                     "meta),(SELECT sum(questions) FROM clients),integrity_check "
+                                     "FROM pragma_integrity_check"),
+                     "%lld %lld %lld %2s", &events, &sums, &questions, ok);
+        assert_true(events >= had); /* all that was said, at least */
+        assert_true(events == sums && events == questions);
+        assert_string_equal(ok, "ok");
+        had = events;
+    }
+    bench_end(&b);
+}
+
+/* Whatever the umask. The log stays at the end, for those who may only read. */
+static void rights(void **state)
+{
+    static const char *const ends[] = {"", "/audit.db", "/audit.db-wal", "/audit.db-shm"};
+    char path[128];
+    struct bench b;
+    struct stat st;
+
+    umask(077);
+    bench_start(&b);
+    bench_close(&b);
+    umask(022);
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        snprintf(path, sizeof path, "%s%s", b.dir, ends[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, i == 0 ? 0750 : 0640);
+    }
+    bench_end(&b);
+}
+
+/* Nobody who reads keeps the log from being written into the database. */
+static void query_without_end_is_ended(void **state)
+{
+    struct audit_store *r;
+    struct bench b;
+
+    bench_start(&b);
+    assert_int_equal(audit_store_open(&r, "/tmp/waymark-audit-none", 0, NULL), -ENOENT);
+    assert_int_equal(audit_store_open(&r, b.dir, 0, NULL), 0);
+    assert_int_equal(audit_query(r,
+                                 "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) "
+                                 "SELECT count(*) FROM n,event",
+                                 NULL, NULL),
+                     -ETIMEDOUT);
+    assert_int_equal(audit_query(r, "DELETE FROM event", NULL, NULL), -EACCES);
+    audit_store_close(r);
     bench_end(&b);
 }
 
 int main(void)
 {
     ROWS(scripts, check_script);
+    TEST(killed_100_times);
+    TEST(rights);
+    TEST(query_without_end_is_ended);
     return RUN("audit scripts");
 }
