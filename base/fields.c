@@ -42,23 +42,21 @@ const struct field *field_find(const struct field *map, const char *name)
     return NULL;
 }
 
-/* The last octets of a number, which a smaller one has in memory. */
-static char *low_octets(uint64_t *v, size_t size)
-{
-    return (char *)v + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? sizeof *v - size : 0);
-}
+/* Where the lowest octets of a number lie. */
+#define LOW(v, size)                                                                               \
+    ((char *)&(v) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? sizeof(v) - (size) : 0))
 
 static uint64_t get_number(const void *from, size_t size)
 {
     uint64_t v = 0;
 
-    memcpy(low_octets(&v, size), from, size);
+    memcpy(LOW(v, size), from, size);
     return v;
 }
 
 static void set_number(void *to, size_t size, uint64_t v)
 {
-    memcpy(to, low_octets(&v, size), size);
+    memcpy(to, LOW(v, size), size);
 }
 
 size_t field_count_of(const struct field *f, const void *base)

@@ -15,23 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without randomness no query ID is safe: then arc4random_buf(3) ends the process. */
-static void fill_from_kernel(void *context, uint8_t *out, size_t len)
-{
-    (void)context;
-    arc4random_buf(out, len);
-}
-
-void random_init(struct random *r)
-{
-    *r = (struct random){.fill = fill_from_kernel};
-}
-
 void random_bytes(struct random *r, void *out, size_t len)
 {
     for (uint8_t *to = out, *from; len > 0; len--) {
         if (r->left == 0) {
-            r->fill(r->context, r->buf, sizeof r->buf);
+            if (r->fill != NULL)
+                r->fill(r->context, r->buf, sizeof r->buf);
+            else /* without randomness no query ID is safe: then this ends the process */
+                arc4random_buf(r->buf, sizeof r->buf);
             r->left = sizeof r->buf;
         }
         from = r->buf + sizeof r->buf - r->left--;
@@ -62,23 +53,20 @@ uint32_t random_below(struct random *r, uint32_t n)
     return (uint32_t)(product >> 32);
 }
 
-static uint64_t rotate(uint64_t x, unsigned n)
-{
-    return x << n | x >> (64 - n);
-}
+#define ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
 
 static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[0] = rotate(v[0], 32);
+    v[1] = ROTATE(v[1], 13) ^ v[0];
+    v[0] = ROTATE(v[0], 32);
     v[2] += v[3];
-    v[3] = rotate(v[3], 16) ^ v[2];
+    v[3] = ROTATE(v[3], 16) ^ v[2];
     v[0] += v[3];
-    v[3] = rotate(v[3], 21) ^ v[0];
+    v[3] = ROTATE(v[3], 21) ^ v[0];
     v[2] += v[1];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[2] = rotate(v[2], 32);
+    v[1] = ROTATE(v[1], 17) ^ v[2];
+    v[2] = ROTATE(v[2], 32);
 }
 
 uint64_t hash_bytes(const struct hash_key *key, const void *bytes, size_t n)

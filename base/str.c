@@ -11,10 +11,7 @@
 
 void str_init(struct str *s, char *buf, size_t size)
 {
-    s->text = buf;
-    s->len = 0;
-    s->size = size;
-    s->cut = false;
+    *s = (struct str){.text = buf, .size = size};
     buf[0] = '\0';
 }
 

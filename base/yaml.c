@@ -179,40 +179,32 @@ static int read_children(struct reader *r, struct yaml_node *n, unsigned depth)
 static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
 {
     const yaml_event_t *e = &r->event;
-    const yaml_char_t *anchor = NULL, *tag = NULL;
+    /* These two begin what scalar, sequence and mapping tell. */
+    bool anchor = e->data.scalar.anchor != NULL, tag = e->data.scalar.tag != NULL;
     const char *text = "";
     size_t len = 0;
     yaml_mark_t mark = e->start_mark;
     char word[WORD_TEXT];
 
-    n->kind = YAML_SCALAR;
+    n->kind = e->type == YAML_SEQUENCE_START_EVENT  ? YAML_LIST
+              : e->type == YAML_MAPPING_START_EVENT ? YAML_MAP
+                                                    : YAML_SCALAR;
     n->line = LINE(mark);
     n->column = COLUMN(mark);
     if (e->type == YAML_SCALAR_EVENT) {
-        anchor = e->data.scalar.anchor;
-        tag = e->data.scalar.tag;
         text = (const char *)e->data.scalar.value;
         len = e->data.scalar.length;
         n->quoted = e->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-    } else if (e->type == YAML_SEQUENCE_START_EVENT) {
-        anchor = e->data.sequence_start.anchor;
-        tag = e->data.sequence_start.tag;
-        n->kind = YAML_LIST;
-    } else if (e->type == YAML_MAPPING_START_EVENT) {
-        anchor = e->data.mapping_start.anchor;
-        tag = e->data.mapping_start.tag;
-        n->kind = YAML_MAP;
-    } else { /* an alias, which is an unquoted "*word"; the node keeps the text, to read on */
+    }
+    if (e->type == YAML_ALIAS_EVENT) { /* an unquoted "*word"; the node keeps it, to read on */
         text = word_at(r, mark, word);
         len = strlen(text);
         n->quoted = true;
         PROBLEM(r, mark, "a value that begins with * needs quotes: write \"%s\"", text);
-    }
-    if (anchor != NULL || tag != NULL)
+    } else if (anchor || tag)
         PROBLEM(r, mark,
                 "%s are not supported; a value that begins with %c needs quotes: write \"%s\"",
-                anchor != NULL ? "anchors" : "tags", anchor != NULL ? '&' : '!',
-                word_at(r, mark, word));
+                anchor ? "anchors" : "tags", anchor ? '&' : '!', word_at(r, mark, word));
     if (memchr(text, '\0', len) != NULL)
         return PROBLEM(r, mark, "a NUL byte is not allowed in a text");
     if (n->kind != YAML_SCALAR && depth == LEVELS)

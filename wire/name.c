@@ -111,11 +111,6 @@ void name_read_plain(struct cursor *c, struct name *out)
     *out = root;
 }
 
-void name_fold(struct name *name)
-{
-    name_fold_copy(name->data, name->data, name->len);
-}
-
 bool name_equal(const struct name *a, const struct name *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;

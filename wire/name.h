@@ -31,9 +31,9 @@ void name_read(struct cursor *c, struct name *out);
 void name_read_plain(struct cursor *c, struct name *out);
 
 /* ASCII upper to lower case. A whole wire name may be copied: length octets are below 'A'. */
-void name_fold(struct name *);
 uint8_t name_fold_octet(uint8_t);
 void name_fold_copy(uint8_t *out, const uint8_t *in, size_t n);
+#define name_fold(name) name_fold_copy((name)->data, (name)->data, (name)->len)
 
 bool name_equal(const struct name *, const struct name *);      /* same octets */
 bool name_equal_fold(const struct name *, const struct name *); /* ASCII case ignored */
