@@ -93,14 +93,28 @@ json_t *ctl_api_status(const struct ctl *c)
     return NULL;
 }
 
-/* Says why the daemon gave no answer. An exit code. */
-static int fail_answer(const struct ctl *c, int status, const json_t *reply)
+/* Asks the daemon, and prints the answer if it is to be JSON. Takes post. An exit code, the failure
+ * told; EXIT_PROBLEMS: the answer has some. *reply is the caller's, or NULL. */
+static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_csv, json_t **reply)
 {
-    const char *socket = c->settings->control.socket;
-    const char *error = json_string_value(json_object_get(reply, "error"));
-    const json_t *problem;
+    bool asks = c->format != FORMAT_CSV || has_csv;
+    const char *socket = c->settings->control.socket, *error;
+    const json_t *problems, *problem;
+    int status;
     size_t i;
 
+    *reply = NULL;
+    status = asks ? exchange(c, path, post, TIMEOUT_S, reply) : 0;
+    json_decref(post);
+    problems = json_object_get(*reply, "problems");
+    error = json_string_value(json_object_get(*reply, "error"));
+    if (!asks)
+        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
+    if (status == 200 && json_is_object(*reply)) {
+        if (c->format == FORMAT_JSON)
+            table_print_json(*reply);
+        return json_array_size(problems) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
+    }
     if (status == -EACCES || status == -EPERM)
         return ctl_fail(EXIT_FAILED,
                         "no permission for %s: sudo waymarkctl %s ..., or become a member of the "
@@ -113,33 +127,13 @@ static int fail_answer(const struct ctl *c, int status, const json_t *reply)
     if (error == NULL)
         return ctl_fail(EXIT_FAILED, "what answers at %s is not waymarkd (HTTP %d)", socket,
                         status);
-    json_array_foreach(json_object_get(reply, "problems"), i, problem)
-        ctl_note("%s", json_string_value(problem));
+    json_array_foreach(problems, i, problem) ctl_note("%s", json_string_value(problem));
     if (status == 403)
         return ctl_fail(EXIT_FAILED, "%s: sudo waymarkctl %s ...", error, c->called);
     return ctl_fail(status == 404                    ? EXIT_NOT_FOUND
                     : status == 400 || status == 413 ? EXIT_INVALID
                                                      : EXIT_FAILED,
                     "%s", error);
-}
-
-/* Asks the daemon, and prints the answer if it is to be JSON. Takes post. An exit code, the failure
- * told; EXIT_PROBLEMS: the answer has some. *reply is the caller's, or NULL. */
-static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_csv, json_t **reply)
-{
-    bool asks = c->format != FORMAT_CSV || has_csv;
-    int status;
-
-    *reply = NULL;
-    status = asks ? exchange(c, path, post, TIMEOUT_S, reply) : 0;
-    json_decref(post);
-    if (!asks)
-        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
-    if (status != 200 || !json_is_object(*reply))
-        return fail_answer(c, status, *reply);
-    if (c->format == FORMAT_JSON)
-        table_print_json(*reply);
-    return json_array_size(json_object_get(*reply, "problems")) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
 }
 
 /* Prints an answer as a screen, unless that is done. Takes the reply; returns the code. */

@@ -74,33 +74,12 @@ static int ask_over(const struct addr *server, bool tcp, const struct query_buil
     return err;
 }
 
-/* The extended error in the options of an OPT record (RFC 8914), or NULL. */
-static json_t *extended_error(const uint8_t *options, size_t size)
-{
-    struct cursor c = cursor_make(options, size);
-    json_t *error = NULL;
-
-    while (error == NULL && cursor_left(&c) > 0) {
-        uint16_t option = cursor_u16(&c), len = cursor_u16(&c);
-        const uint8_t *data = cursor_take(&c, len);
-
-        if (data && option == OPTION_EDE && len >= 2) {
-            char *raw = ctl_text("%.*s", len - 2, (const char *)data + 2), *clean = ctl_clean(raw);
-
-            error = json_pack("{s:i, s:s}", "code", bytes_u16(data), "text", clean);
-            free(clean);
-            free(raw);
-        }
-    }
-    return error;
-}
-
-/* The records are texts by section; OPT is no record for people. */
+/* The records are texts by section; of OPT people see the extended error (RFC 8914). */
 static json_t *reply_json(const struct dns_reply *r, const char *server)
 {
     static const char *const bits[] = {"aa", "tc", "rd", "ra", "z", "ad", "cd"}; /* from AA down */
     static char text[RECORD_TEXT];
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT];
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], *raw, *clean;
     json_t *flags = json_array(), *sections[3], *error = NULL;
     struct rr_walk walk;
     struct rr rr;
@@ -111,11 +90,25 @@ static json_t *reply_json(const struct dns_reply *r, const char *server)
         if (r->message.flags & DNS_AA >> i)
             json_array_append_new(flags, json_string(bits[i]));
     rr_walk_init(&walk, r->wire, r->len);
-    while (rr_walk_next(&walk, &rr))
-        if (rr.type == TYPE_OPT)
-            error = extended_error(r->wire + rr.rdata_pos, rr.rdlength);
-        else if (rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
+    while (rr_walk_next(&walk, &rr)) {
+        bool opt = rr.type == TYPE_OPT;
+        struct cursor c = cursor_make(r->wire + rr.rdata_pos, opt ? rr.rdlength : 0);
+
+        if (!opt && rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
             json_array_append_new(sections[rr.section], json_string(text));
+        while (error == NULL && cursor_left(&c) > 0) {
+            uint16_t option = cursor_u16(&c), len = cursor_u16(&c);
+            const uint8_t *data = cursor_take(&c, len);
+
+            if (data == NULL || option != OPTION_EDE || len < 2)
+                continue;
+            raw = ctl_text("%.*s", len - 2, (const char *)data + 2);
+            clean = ctl_clean(raw);
+            error = json_pack("{s:i, s:s}", "code", bytes_u16(data), "text", clean);
+            free(clean);
+            free(raw);
+        }
+    }
     /* clang-format off */
     return json_pack("{s:{s:s,s:s}, s:s, s:o, s:o, s:o, s:o, s:o?, s:s, s:s, s:I, s:I}",
                      "question", "name", name_print(&r->message.qname, name),

@@ -201,11 +201,5 @@ static void rows_are_complete(void **state)
     }
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    TEST(many_options_and_many_problems);
-    TEST(output_is_a_file_a_terminal_or_full);
-    TEST(rows_are_complete);
-    return RUN("cli");
-}
+TESTS("cli", ROWS(rows, check_row), TEST(many_options_and_many_problems),
+      TEST(output_is_a_file_a_terminal_or_full), TEST(rows_are_complete))

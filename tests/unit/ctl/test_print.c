@@ -175,11 +175,5 @@ static void a_question_is_asked_on_a_terminal(void **state)
     assert_string_equal(out.text[1], "Go on?\\x1b [y/N]  [y/N]  [y/N]  [y/N]  [y/N] ");
 }
 
-int main(void)
-{
-    setenv("TZ", "UTC", 1);
-    ROWS(templates, check_template);
-    ROWS(rows, check_row);
-    TEST(a_question_is_asked_on_a_terminal);
-    return RUN("print");
-}
+TESTS("print", setenv("TZ", "UTC", 1), ROWS(templates, check_template), ROWS(rows, check_row),
+      TEST(a_question_is_asked_on_a_terminal))

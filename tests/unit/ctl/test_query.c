@@ -150,8 +150,4 @@ static void check_row(void **state)
     assert_has(out.text[r->code != 0], r->has);
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    return RUN("query");
-}
+TESTS("query", ROWS(rows, check_row))
