@@ -375,13 +375,9 @@ static void check_path(void **state)
     assert_served();
 }
 
-int main(void)
-{
-    ROWS_WITH(rows, check_row, set_up, tear_down);
-    ROWS_WITH(rights_rows, check_rights, set_up, tear_down);
-    ROWS_WITH(path_rows, check_path, set_up, tear_down);
-    TEST_WITH(late_answers_find_their_request, set_up, tear_down);
-    TEST_WITH(late_answer_after_the_end, set_up, NULL);
-    TEST_WITH(half_open_clients_hold_nobody_up, set_up, tear_down);
-    return RUN("control");
-}
+TESTS("control", ROWS_WITH(rows, check_row, set_up, tear_down),
+      ROWS_WITH(rights_rows, check_rights, set_up, tear_down),
+      ROWS_WITH(path_rows, check_path, set_up, tear_down),
+      TEST_WITH(late_answers_find_their_request, set_up, tear_down),
+      TEST_WITH(late_answer_after_the_end, set_up, NULL),
+      TEST_WITH(half_open_clients_hold_nobody_up, set_up, tear_down))

@@ -133,6 +133,7 @@ static void set_up(const struct row *r)
     int rc = -EADDRINUSE;
 
     memset(&t, 0, sizeof t);
+    signal(SIGPIPE, SIG_IGN);
     diags_init(&d);
     t.n = net_new(r->slots > 0 ? r->slots : SLOTS);
     t.n->send_client = send_client;
@@ -344,10 +345,4 @@ static void port_in_use_names_who_has_it(void **state)
     tear_down();
 }
 
-int main(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-    ROWS(rows, check_row);
-    TEST(port_in_use_names_who_has_it);
-    return RUN("listen");
-}
+TESTS("listen", ROWS(rows, check_row), TEST(port_in_use_names_who_has_it))

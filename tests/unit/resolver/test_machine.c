@@ -207,10 +207,5 @@ static void check_seen(void **state)
     assert_int_equal(machine_fingerprint(root) != before, row->seen);
 }
 
-int main(void)
-{
-    ROWS_WITH(rows, check_row, begin, end);
-    ROWS_WITH(seen_rows, check_seen, begin, end);
-    TEST(networks_come_once);
-    return RUN("machine");
-}
+TESTS("machine", ROWS_WITH(rows, check_row, begin, end),
+      ROWS_WITH(seen_rows, check_seen, begin, end), TEST(networks_come_once))

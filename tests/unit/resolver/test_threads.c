@@ -230,10 +230,6 @@ static void check_stop(void **state)
     verifier_stop(&nothing);
 }
 
-int main(void)
-{
-    ROWS_WITH(worker_rows, check_worker, begin, end);
-    ROWS_WITH(rows, check_row, begin_store, end_store);
-    TEST_WITH(check_stop, begin_store, end_store);
-    return RUN("threads");
-}
+TESTS("threads", ROWS_WITH(worker_rows, check_worker, begin, end),
+      ROWS_WITH(rows, check_row, begin_store, end_store),
+      TEST_WITH(check_stop, begin_store, end_store))

@@ -500,15 +500,11 @@ static void the_sample_has_every_option(void **state)
     free(all);
 }
 
-int main(void)
-{
-    ROWS_WITH(rows, check_row, make_folder, remove_folder);
-    ROWS_WITH(accesses, check_access, make_folder, remove_folder);
-    TEST(the_default_file_may_be_missing);
-    TEST_WITH(reload_keeps_what_needs_a_restart, make_folder, remove_folder);
-    TEST_WITH(reload_cannot_open_the_resolver, make_folder, remove_folder);
-    TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder);
-    TEST_WITH(the_sample_is_the_defaults, make_folder, remove_folder);
-    TEST_WITH(the_sample_has_every_option, make_folder, remove_folder);
-    return RUN("settings");
-}
+TESTS("settings", ROWS_WITH(rows, check_row, make_folder, remove_folder),
+      ROWS_WITH(accesses, check_access, make_folder, remove_folder),
+      TEST(the_default_file_may_be_missing),
+      TEST_WITH(reload_keeps_what_needs_a_restart, make_folder, remove_folder),
+      TEST_WITH(reload_cannot_open_the_resolver, make_folder, remove_folder),
+      TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder),
+      TEST_WITH(the_sample_is_the_defaults, make_folder, remove_folder),
+      TEST_WITH(the_sample_has_every_option, make_folder, remove_folder))
