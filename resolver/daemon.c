@@ -82,14 +82,6 @@ static struct settings *generation_new(const struct settings *written)
     return s;
 }
 
-static bool has_network(const struct settings *s, const struct prefix *net)
-{
-    for (int i = 0; i < s->n_machine; i++)
-        if (prefix_same(&s->machine[i].net, net))
-            return true;
-    return false;
-}
-
 /* What the machine has changed between two generations of the same settings: servers
  * and, where they decide who may ask, the networks that only one of them has. */
 static void print_changes(struct str *out, const struct settings *was, const struct settings *is)
@@ -99,17 +91,22 @@ static void print_changes(struct str *out, const struct settings *was, const str
     struct str s;
 
     for (int i = 0; i <= is->n_routes; i++) { /* networks at last */
-        const bool last = i == is->n_routes;
+        bool last = i == is->n_routes;
 
         for (int side = 0; side < 2; side++) {
-            const struct settings *of = sides[side];
+            const struct settings *of = sides[side], *other = sides[side + 1];
+            int j;
 
             str_init(&s, text[side], sizeof text[side]);
             for (int k = 0; !last && k < of->routes[i].n_servers; k++)
                 str_addf(&s, " %s", addr_print_port(&of->routes[i].servers[k], one));
-            for (int k = 0; last && is->access == NULL && k < of->n_machine; k++)
-                if (!has_network(sides[side + 1], &of->machine[k].net))
+            for (int k = 0; last && is->access == NULL && k < of->n_machine; k++) {
+                for (j = 0; j < other->n_machine; j++)
+                    if (prefix_same(&other->machine[j].net, &of->machine[k].net))
+                        break;
+                if (j >= other->n_machine)
                     str_addf(&s, " %s", prefix_print(&of->machine[k].net, one));
+            }
             if (s.len == 0)
                 str_add(&s, " none");
         }

@@ -20,24 +20,6 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'H'},         {NULL, 0, NULL, 0},
 };
 
-static void print_help(void)
-{
-    printf("waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to "
-           "standard error\n"
-           "\n"
-           "  -c, --config FILE        read the settings from FILE (default %s)\n"
-           "  -o, --option KEY=VALUE   set one option, over the file; may be repeated\n"
-           "      --check              check the settings, print every problem (exit 5); without\n"
-           "                           one, print the reverse zones that are answered here\n"
-           "      --print-config       print the settings in force\n"
-           "      --print-sample       print the sample file: every option, its help and default\n"
-           "      --version            print the version\n"
-           "      --help               print this\n"
-           "\n"
-           "Manual: waymarkd(8), waymark.yaml(5). The tool beside it: waymarkctl(8).\n",
-           SETTINGS_DEFAULT_PATH);
-}
-
 /* --check and --print-config: settings are read as the daemon would. */
 static int show_settings(bool check, const char *path, const char *const *assign)
 {
@@ -89,7 +71,21 @@ int main(int argc, char **argv)
     if (want == 0)
         return daemon_run(path, assign);
     if (want == 'H')
-        print_help();
+        printf(
+            "waymarkd [-c FILE] [-o section.key=value]...   runs in the foreground, logs to "
+            "standard error\n"
+            "\n"
+            "  -c, --config FILE        read the settings from FILE (default %s)\n"
+            "  -o, --option KEY=VALUE   set one option, over the file; may be repeated\n"
+            "      --check              check the settings, print every problem (exit 5); without\n"
+            "                           one, print the reverse zones that are answered here\n"
+            "      --print-config       print the settings in force\n"
+            "      --print-sample       print the sample file: every option, its help and default\n"
+            "      --version            print the version\n"
+            "      --help               print this\n"
+            "\n"
+            "Manual: waymarkd(8), waymark.yaml(5). The tool beside it: waymarkctl(8).\n",
+            SETTINGS_DEFAULT_PATH);
     else if (want == 'V')
         printf("waymarkd %s\n", PACKAGE_VERSION);
     else if (want == 'S')

@@ -483,43 +483,14 @@ static void answer_explain(void *context, const struct real *came)
     free(w);
 }
 
-/* 0; else the request is answered. */
-static int read_question(struct control_request *r, struct explain *e)
+static void explain_question(void *context, struct control_request *r)
 {
     const char *name = NULL, *type = "SRV", *client = "127.0.0.1", *verdict = NULL, *dnssec = "no";
     int rc = json_unpack(r->arguments, "{s?s,s?s,s?s,s?s,s?s}", "name", &name, "type", &type,
                          "client", &client, "verdict", &verdict, "dnssec", &dnssec),
         supposed = verdict != NULL ? str_index(verdict_names, verdict) : VERDICT_NONE;
-
-    e->dnssec = strcmp(dnssec, "yes") == 0;
-    e->supposed = (enum kms_verdict)supposed;
-    if (rc != 0 || name == NULL)
-        control_refuse(r, 400, "name is missing: which question is to be explained?");
-    else if (name_parse(&e->qname, name) != 0)
-        control_refuse(r, 400, "not a domain name: %s", name);
-    else if (type_parse(&e->qtype, type) != 0)
-        control_refuse(r, 400, "not a record type: %s", type);
-    else if (addr_parse(&e->client, client, 0) != 0)
-        control_refuse(r, 400, "not an IP address: %s", client);
-    else if (verdict != NULL && supposed <= VERDICT_NONE)
-        control_refuse(
-            r, 400,
-            "not a verdict: %s; one of nxdomain, nodata, present, unapproved, servfail, refused, "
-            "timeout, other",
-            verdict);
-    else if (verdict != NULL &&
-             (!name_is_vlmcs(&e->qname) || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY)))
-        control_refuse(r, 400, "a verdict is for discovery questions: _vlmcs._tcp.SUFFIX SRV");
-    else if (!e->dnssec && strcmp(dnssec, "no") != 0)
-        control_refuse(r, 400, "dnssec is yes or no: %s", dnssec);
-    else
-        return 0;
-    return -EINVAL;
-}
-
-static void explain_question(void *context, struct control_request *r)
-{
     struct waiting *w = malloc(sizeof *w);
+    struct explain *e;
 
     if (w == NULL) {
         control_refuse(r, 503, "out of memory");
@@ -527,10 +498,32 @@ static void explain_question(void *context, struct control_request *r)
     }
     w->daemon = context;
     w->request = r;
-    if (read_question(r, &w->explain) == 0)
+    e = &w->explain;
+    e->dnssec = strcmp(dnssec, "yes") == 0;
+    e->supposed = (enum kms_verdict)supposed;
+    if (rc != 0 || name == NULL) {
+        control_refuse(r, 400, "name is missing: which question is to be explained?");
+    } else if (name_parse(&e->qname, name) != 0) {
+        control_refuse(r, 400, "not a domain name: %s", name);
+    } else if (type_parse(&e->qtype, type) != 0) {
+        control_refuse(r, 400, "not a record type: %s", type);
+    } else if (addr_parse(&e->client, client, 0) != 0) {
+        control_refuse(r, 400, "not an IP address: %s", client);
+    } else if (verdict != NULL && supposed <= VERDICT_NONE) {
+        control_refuse(r, 400,
+                       "not a verdict: %s; one of nxdomain, nodata, present, unapproved, servfail, "
+                       "refused, timeout, other",
+                       verdict);
+    } else if (verdict != NULL &&
+               (!name_is_vlmcs(&e->qname) || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))) {
+        control_refuse(r, 400, "a verdict is for discovery questions: _vlmcs._tcp.SUFFIX SRV");
+    } else if (!e->dnssec && strcmp(dnssec, "no") != 0) {
+        control_refuse(r, 400, "dnssec is yes or no: %s", dnssec);
+    } else {
         answer_explain(w, NULL);
-    else
-        free(w);
+        return;
+    }
+    free(w);
 }
 
 const struct control_route daemon_routes[] = {
