@@ -397,11 +397,9 @@ static const struct special_row {
 } special_rows[] = {
     {"localhost A", PUBLIC, "localhost A", V4("localhost")},
     {"localhost ANY", PUBLIC, "localhost ANY", V4("localhost") V6("localhost")},
-    {"localhost, other types", PUBLIC, "localhost MX", "NOERROR" OF("localhost.")},
     {"below localhost", PUBLIC, "a.B.LocalHost A", V4("a.B.LocalHost")},
     {"localhost in another class", PUBLIC, "localhost A class=4", "FORWARD"},
     {"not localhost: longer label", PUBLIC, "xlocalhost A", "FORWARD"},
-    {"not localhost: above", PUBLIC, "localhost.example A", "FORWARD"},
     {"not localhost: a label with its octets", PUBLIC, "a\\009localhost A", "FORWARD"},
     {"a route of localhost changes nothing", OWN("localhost"), "localhost A", V4("localhost")},
 
@@ -411,8 +409,6 @@ static const struct special_row {
     {"onion", PRIVATE, "abc.onion AAAA", "NXDOMAIN" OF("onion.")},
     {"onion has a route of its own", OWN("onion"), "abc.onion A", "FORWARD"},
     {"resolver.arpa", PUBLIC, "resolver.arpa A", "NOERROR" OF("resolver.arpa.")},
-    {"ordinary: local", PUBLIC, "printer.local A", "FORWARD"},
-    {"ordinary: home.arpa", PUBLIC, "nas.home.arpa A", "FORWARD"},
     {"ordinary: the root", PUBLIC, ". NS", "FORWARD"},
 
     {"10/8, public servers", PUBLIC, "4.3.2.10.in-addr.arpa PTR",
@@ -432,9 +428,7 @@ static const struct special_row {
     {"172.016 is no address", PUBLIC, "1.0.016.172.in-addr.arpa PTR", "FORWARD"},
     {"172/8 itself", PUBLIC, "172.in-addr.arpa SOA", "FORWARD"},
     {"100.64", PUBLIC, "1.0.64.100.in-addr.arpa PTR", "NXDOMAIN" OF("64.100.in-addr.arpa.")},
-    {"100.127", PUBLIC, "1.0.127.100.in-addr.arpa PTR", "NXDOMAIN" OF("127.100.in-addr.arpa.")},
     {"100.064 is no address", PUBLIC, "1.0.064.100.in-addr.arpa PTR", "FORWARD"},
-    {"192.0.2/24", PUBLIC, "1.2.0.192.in-addr.arpa PTR", "NXDOMAIN" OF("2.0.192.in-addr.arpa.")},
     {"127/8, whatever the servers", PRIVATE, "1.0.0.127.in-addr.arpa PTR",
      "NXDOMAIN" OF("127.in-addr.arpa.")},
     {"255.255.255.255", PRIVATE, "255.255.255.255.in-addr.arpa PTR",
@@ -443,10 +437,7 @@ static const struct special_row {
     {"::1", PRIVATE, "1." ZEROS "ip6.arpa PTR", "NOERROR" OF("1." ZEROS "ip6.arpa.")},
     {"fd00::/8", PUBLIC, "1.0.d.f.ip6.arpa PTR", "NXDOMAIN" OF("d.f.ip6.arpa.")},
     {"fc00::/8 is not given out", PUBLIC, "1.0.c.f.ip6.arpa PTR", "FORWARD"},
-    {"fe80::/10, first", PUBLIC, "1.8.e.f.ip6.arpa PTR", "NXDOMAIN" OF("8.e.f.ip6.arpa.")},
     {"fe80::/10, last", PUBLIC, "1.b.e.f.ip6.arpa PTR", "NXDOMAIN" OF("b.e.f.ip6.arpa.")},
-    {"2001:db8::/32", PUBLIC, "1.8.b.d.0.1.0.0.2.ip6.arpa PTR",
-     "NXDOMAIN" OF("8.b.d.0.1.0.0.2.ip6.arpa.")},
 };
 
 static void check_special(void **state)
