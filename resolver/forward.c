@@ -23,10 +23,9 @@
  * others from being made. Order of servers: fewest tries in this flight, those that are up
  * first, then as written. One that says SERVFAIL or REFUSED is not asked again.
  *
- * A reply may be a chain of CNAMEs without the records at its end. Then the forwarder asks for
- * the end itself, at the route of that name; the flight opens no more tries, follows the end's
- * flight, and is answered with its chain and what came for the end. When that is a chain, too,
- * all that follow it get its links and follow its end: so whoever follows has no followers.
+ * A reply may be a chain of CNAMEs without the records at its end. Then the flight asks for the
+ * end, at the route of that name: it opens no more tries, waits at the end's flight, and is
+ * answered with its chain and what came for the end.
  *
  * A packet with TSIG or for TKEY passes through: to one server, octet by octet but for the ID,
  * and back the same way. Its flight is neither joined nor kept, and has one try: the client
@@ -43,7 +42,7 @@
  *
  * The first client of a flight always has a place. Clients that join share n more, of which one
  * prefix may take half, with TCP three quarters. n further places are for questions of our own
- * and for flights that follow another. When too many wait for one name, one more packet gets no
+ * and for flights that wait for another. When too many wait for one name, one more packet gets no
  * answer: its repeat finds it in the cache, whereas SERVFAIL would end the client's search.
  */
 #include "resolver/forward.h"
@@ -89,10 +88,9 @@ struct flight {
     unsigned n_clients;
     uint64_t deadline_ms; /* earliest of the waiters */
 
-    struct flight *following;     /* asks for the end of our chain, which is in chain[] */
-    struct flight_list followers; /* whose chains end here; they have none themselves */
-    TAILQ_ENTRY(flight) follower;
-    uint8_t depth; /* flights that followed one another when this one began */
+    struct flight *end;   /* asks for the end of our chain, which is in chain[]; NULL: none */
+    struct waiter *waits; /* there */
+    uint8_t depth;        /* flights that waited for one another when this one began */
 
     LIST_HEAD(exchange_list, exchange) tries; /* those that still listen, newest first */
     struct exchange *current; /* the try that next_ms belongs to; NULL: it has ended */
@@ -154,7 +152,9 @@ struct forwarder {
     TAILQ_HEAD(exchange_queue, exchange) all_tries; /* of all flights, oldest first */
     struct query q;                                 /* a waiter, made a query again */
     struct query end; /* the question for the end of a chain of CNAMEs */
-    uint8_t out[DNS_MAX_MESSAGE], joined[DNS_MAX_MESSAGE];
+    uint8_t out[DNS_MAX_MESSAGE];
+    unsigned nested; /* chains that end, one because of the other; each has an image */
+    uint8_t joined[REPLY_MAX_CHAIN + 1][DNS_MAX_MESSAGE];
 };
 
 /* ---- places ---- */
@@ -312,6 +312,20 @@ static void close_tries(struct flight *fl)
         drop_try(LIST_FIRST(&fl->tries));
 }
 
+static void drop_waiter(struct flight *fl, struct waiter *w)
+{
+    struct forwarder *f = fl->forwarder;
+
+    TAILQ_REMOVE(&fl->waiters, w, entry);
+    *(w->on_reply != NULL ? &f->n_own : &fl->n_clients) -= 1;
+    if (w->joined != NULL) {
+        w->joined->n_joined--;
+        f->n_joined--;
+        share_give_back(f, w->joined);
+    }
+    pool_give(&f->waiters, w);
+}
+
 /* Of what is pending, those whose deadline has come, and who are content with it. */
 static void answer_waiters(struct flight *fl, const struct real *came, struct now now)
 {
@@ -331,7 +345,6 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
         w->deadline_ms = WAITER_NEVER;
         if (w->on_reply != NULL) {
             w->on_reply(w->context, came);
-            f->n_own--;
         } else {
             q->out = f->out;
             q->out_size = sizeof f->out;
@@ -340,27 +353,11 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
             if ((answer = answer_query(fl->view, q, came, now)) == ANSWER_WAIT)
                 continue;
             f->hooks.deliver(f->hooks.context, q, answer);
-            fl->n_clients--;
         }
-        TAILQ_REMOVE(&fl->waiters, w, entry);
-        if (w->joined != NULL) {
-            w->joined->n_joined--;
-            f->n_joined--;
-            share_give_back(f, w->joined);
-        }
-        pool_give(&f->waiters, w);
+        drop_waiter(fl, w);
     }
     view_policy_end(fl->view);
 }
-
-static void unfollow(struct flight *fl)
-{
-    TAILQ_REMOVE(&fl->following->followers, fl, follower);
-    fl->following = NULL;
-    fl->forwarder->n_own--;
-}
-
-static void end_chain(struct flight *, const struct real *end);
 
 /* The flight is over: all that wait are answered. It cannot be found any more, so
  * that a question asked from a callback begins a new one. */
@@ -369,8 +366,8 @@ static void end_flight(struct flight *fl, const struct real *came)
     struct forwarder *f = fl->forwarder;
     struct now now = f->io->now(f->io);
 
-    if (fl->following != NULL)
-        unfollow(fl);
+    if (fl->end != NULL)
+        drop_waiter(fl->end, fl->waits);
     LIST_REMOVE(fl, bucket);
     TAILQ_REMOVE(&fl->share->flights[fl->favoured], fl, sibling);
     share_count(f, fl->share, -1);
@@ -380,8 +377,6 @@ static void end_flight(struct flight *fl, const struct real *came)
     if (!came->ours && !fl->passthrough)
         real_keep(fl->view, &fl->key, came, now);
     answer_waiters(fl, came, now);
-    while (!TAILQ_EMPTY(&fl->followers))
-        end_chain(TAILQ_FIRST(&fl->followers), came);
     f->hooks.unpin(f->hooks.context, fl->view);
     pool_give(&f->flights, fl);
 }
@@ -406,14 +401,24 @@ static void give_up(struct flight *fl, bool ours)
 /* The flight's chain of CNAMEs and what came for its end are read as one reply, so they have the
  * limits of any (number of links, no loop). Where nobody answers for the end, the chain alone is
  * passed on; where somebody should and failed, so has the flight. */
-static void end_chain(struct flight *fl, const struct real *end)
+static void end_chain(void *context, const struct real *end)
 {
-    uint8_t *both = fl->view->scratch->second, *image = fl->forwarder->joined;
+    struct flight *fl = context;
+    struct forwarder *f = fl->forwarder;
+    uint8_t *both = fl->view->scratch->second, *image;
     struct real came = *end;
     struct reply_facts facts;
     struct message m;
     size_t len;
 
+    fl->end = NULL;
+    if (f->nested > REPLY_MAX_CHAIN) { /* so many links are too many; soon, not in depth */
+        fl->failure = RCODE_UNUSABLE;
+        fl->end_ms = f->io->now(f->io).mono_ms;
+        wait_until(fl, fl->end_ms);
+        return;
+    }
+    image = f->joined[f->nested++];
     if (end->image != NULL || end->rcode == RCODE_REFUSED) {
         len = reply_join(fl->chain, fl->chain_len, end->image, end->len, both, DNS_MAX_MESSAGE);
         came = real_of_failure(RCODE_UNUSABLE, &end->server, end->ms);
@@ -426,6 +431,7 @@ static void end_chain(struct flight *fl, const struct real *end)
         }
     }
     end_flight(fl, &came);
+    f->nested--;
 }
 
 /* ---- tries ---- */
@@ -664,8 +670,7 @@ static void on_flight_timer(struct io_timer *timer)
     fl->current = NULL;
     if (now.mono_ms < fl->end_ms) {
         go_on(fl, false, now.mono_ms);
-    } else if (fl->route->fall_back && last != NULL && fl->route != last && fl->following == NULL &&
-               !fl->passthrough) {
+    } else if (fl->route->fall_back && last != NULL && fl->route != last && fl->chain_len == 0) {
         close_tries(fl);
         begin_route(fl, last, now.mono_ms);
     } else {
@@ -706,7 +711,6 @@ static struct flight *new_flight(struct forwarder *f, const struct view *v, cons
     fl->begun_ms = f->io->now(f->io).mono_ms;
     fl->timer.fire = on_flight_timer;
     TAILQ_INIT(&fl->waiters);
-    TAILQ_INIT(&fl->followers);
     LIST_INSERT_HEAD(flight_bucket_of(f, fl->key.hash), fl, bucket);
     fl->favoured = q->kms;
     fl->share = share_get(f, &q->client.addr);
@@ -830,38 +834,17 @@ bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, r
 
 /* ---- what comes back ---- */
 
-/* The flight follows the end, with the links in between put behind its own. */
-static bool follow_end(struct flight *fl, const struct flight *links, struct flight *end)
-{
-    struct forwarder *f = fl->forwarder;
-    uint8_t both[CHAIN_MAX];
-
-    if (links != NULL) {
-        fl->chain_len = (uint16_t)reply_join(fl->chain, fl->chain_len, links->chain,
-                                             links->chain_len, both, sizeof both);
-        memcpy(fl->chain, both, fl->chain_len);
-    }
-    if (end == NULL || fl->chain_len == 0 || f->n_own == f->flights.n)
-        return false;
-    f->n_own++;
-    fl->following = end;
-    TAILQ_INSERT_TAIL(&end->followers, fl, follower);
-    if (fl->favoured)
-        favour(end);
-    return true;
-}
-
-/* The reply is a chain of CNAMEs that does not tell what is at its end. */
+/* The reply is a chain of CNAMEs that does not tell what is at its end: the flight asks for it, as
+ * if it were its client. */
 static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_reply *r,
                      struct now now)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->end;
     struct real came = real_of_failure(RCODE_REFUSED, &e->server->report.server, r->ms);
-    struct flight *end = NULL, *links = NULL, *x;
-    bool follows;
+    struct flight *end = NULL, *x = NULL;
+    bool is_new = false;
 
-    /* as if fl's client had asked for the end */
     q->client = (struct client){.transport = AUDIT_UDP};
     memcpy(q->client.addr.ip, fl->share->ip, sizeof fl->share->ip);
     q->message =
@@ -870,37 +853,35 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
                          .qtype = fl->key.type,
                          .qclass = fl->key.class,
                          .edns.do_bit = (fl->key.bits & CACHE_DO) != 0};
-    q->kms = false; /* it is no client's question */
+    q->question = q->message.qname.data; /* nobody reads it */
+    q->kms = false;                      /* it is no client's question */
     q->kms_name = name_is_vlmcs(&q->message.qname);
     query_prepare(fl->view, q);
     close_tries(fl);
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0, fl->chain, CHAIN_MAX);
-    if (q->route != NULL && special_answer(q, 0, NULL) < 0 && /* else nobody may be asked */
+    if (fl->chain_len > 0 && q->route != NULL &&
+        special_answer(q, 0, NULL) < 0 && /* else nobody may be asked */
         !real_known(fl->view, &q->key, now, f->exchanges.image, sizeof f->exchanges.image, &came)) {
         came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
-        end = find_flight(f, fl->view, &q->key);
-        if (end == NULL && fl->depth < REPLY_MAX_CHAIN &&
-            (end = new_flight(f, fl->view, q, fl)) != NULL) {
-            end->depth = (uint8_t)(fl->depth + 1);
-            begin_route(end, end->route, now.mono_ms);
-        }
-        if (end != NULL && end->following != NULL) {
-            links = end;
-            end = end->following;
-        }
-        if (end == fl) /* chains that would wait for each other */
-            end = NULL;
+        end = x = find_flight(f, fl->view, &q->key);
+        while (x != NULL && x != fl) /* chains that would wait for each other */
+            x = x->end;
+        is_new = end == NULL && fl->depth < REPLY_MAX_CHAIN && f->n_own < f->flights.n;
+        if (is_new)
+            end = new_flight(f, fl->view, q, fl);
     }
-    follows = follow_end(fl, links, end);
-    while ((x = TAILQ_FIRST(&fl->followers)) != NULL) {
-        unfollow(x);
-        if (!follow_end(x, fl, follows ? end : NULL))
-            end_chain(x, &came);
-    }
-    if (follows)
-        wait_until(fl, fl->end_ms);
-    else
+    if (end == NULL || x != NULL || (fl->waits = new_waiter(end, q, end_chain, fl)) == NULL) {
         end_chain(fl, &came);
+        return;
+    }
+    fl->end = end;
+    if (fl->favoured)
+        favour(end);
+    if (is_new) {
+        end->depth = (uint8_t)(fl->depth + 1);
+        begin_route(end, end->route, now.mono_ms);
+    }
+    wait_until(fl, fl->end_ms);
 }
 
 static void on_result(struct exchange *e, enum exchange_kind kind, const struct exchange_reply *r)

@@ -312,7 +312,7 @@ static void run_upstream(const struct command *c)
 {
     struct sent *s = next_sent(c->n > 2 && strcmp(c->word[2], ".") == 0);
     struct addr server = address(word(c, 1), 53);
-    const struct ask *asked = &run.asks[run.n_asks - 1];
+    const struct ask *asked = &run.asks[run.n_asks];
     char text[NAME_TEXT], type[TYPE_TEXT];
     struct message m;
     struct name name;
@@ -324,7 +324,7 @@ static void run_upstream(const struct command *c)
     if (!addr_same(&server, &s->server))
         BAD("asked was the server %s", addr_print(&s->server, text));
     if (has(c, "whole")) { /* the client's packet, octet by octet but for the ID */
-        assert_int_equal(s->len, asked->len);
+        assert_int_equal(s->len, (--asked)->len);
         assert_memory_equal(s->wire + 2, asked->wire + 2, s->len - 2);
         return;
     }
