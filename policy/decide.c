@@ -221,11 +221,10 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
 {
     bool matches = at->below != (at->name.labels == w->suffix.labels);
     struct policy_match *m = w->match;
-    struct candidate c = {.best.name = rule};
+    /* The whole name is nearer than the longest *. and *; near misses as they are met. */
+    struct candidate c = {.best = {.name = rule, .nearness = at->name.labels}};
     int rc;
 
-    /* Exact, the longest *., then *; near misses as they are met. */
-    c.best.nearness = (matches && !at->below ? 256u : 0u) + at->name.labels;
     rc = read_candidate(&c, w->txn, w->ask);
     if (rc != 0)
         return rc;
@@ -237,10 +236,10 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
     for (int i = 0; i < 2; i++) {
         uint64_t border_ms = i == 0 ? c.rule.from_ms : c.rule.until_ms;
 
-        if (border_ms > w->ask->wall_ms)
-            m->until_ms = border_ms < m->until_ms ? border_ms : m->until_ms;
-        else
-            m->since_ms = border_ms > m->since_ms ? border_ms : m->since_ms;
+        if (border_ms > w->ask->wall_ms && border_ms < m->until_ms)
+            m->until_ms = border_ms;
+        if (border_ms <= w->ask->wall_ms && border_ms > m->since_ms)
+            m->since_ms = border_ms;
     }
     if (c.is_early || c.is_late)
         return 0;

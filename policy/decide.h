@@ -59,7 +59,7 @@ void policy_decision_none(struct policy_decision *, enum kms_verdict, enum kms_r
 struct policy_best {
     struct store_bytes name, value; /* borrowed from the map; no name: there is none */
     int scope;                      /* length of the client's prefix; -1: every client */
-    unsigned nearness;              /* of the suffix */
+    unsigned nearness;              /* labels of the suffix */
 };
 /* The best rules for a question, whatever the real DNS will say. It lasts as
  * long as the reader's transaction. */
@@ -92,7 +92,7 @@ bool policy_may_be_host(struct policy_reader *, const struct name *);
  * the name). What is damaged is left out: the decision says so. How many. */
 struct policy_trial {
     enum { TRIAL_ABLE, TRIAL_UNABLE, TRIAL_NEAR } class; /* may act, may not, has another suffix */
-    struct policy_best best;          /* nearness: of another suffix how many labels it has */
+    struct policy_best best;
     bool acts, fills;                 /* fills: if it matched, and nothing were there */
     char rule[POLICY_NAME], why[160]; /* "client is not in dmz" */
 };
