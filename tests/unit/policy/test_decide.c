@@ -344,10 +344,5 @@ static void hosts_after_a_change(void **state)
     }
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    FIXTURE_TEST(hosts_as_in_the_pool);
-    FIXTURE_TEST(hosts_after_a_change);
-    return RUN("decide");
-}
+TESTS("decide", ROWS(rows, check_row), FIXTURE_TEST(hosts_as_in_the_pool),
+      FIXTURE_TEST(hosts_after_a_change))

@@ -174,9 +174,4 @@ static void index_like_plain_comparison(void **state)
     }
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    FIXTURE_TEST(index_like_plain_comparison);
-    return RUN("explain");
-}
+TESTS("explain", ROWS(rows, check_row), FIXTURE_TEST(index_like_plain_comparison))

@@ -181,13 +181,5 @@ static void verdict_words(void **state)
     }
 }
 
-int main(void)
-{
-    ROWS(suffix_rows, suffixes);
-    TEST(suffix_length);
-    TEST(suffix_order);
-    ROWS(host_rows, hosts);
-    TEST(names);
-    TEST(verdict_words);
-    return RUN("model");
-}
+TESTS("model", ROWS(suffix_rows, suffixes), TEST(suffix_length), TEST(suffix_order),
+      ROWS(host_rows, hosts), TEST(names), TEST(verdict_words))

@@ -163,11 +163,6 @@ static void too_many_networks_at_one_address(void **state)
     assert_true(key_of(f, "10.0.0.1") == 0);
 }
 
-int main(void)
-{
-    FIXTURE_TEST(like_plain_containment);
-    FIXTURE_TEST(branches_of_a_network_are_one_client);
-    FIXTURE_TEST(many_prefixes);
-    FIXTURE_TEST(too_many_networks_at_one_address);
-    return RUN("networks");
-}
+TESTS("networks", FIXTURE_TEST(like_plain_containment),
+      FIXTURE_TEST(branches_of_a_network_are_one_client), FIXTURE_TEST(many_prefixes),
+      FIXTURE_TEST(too_many_networks_at_one_address))

@@ -277,10 +277,4 @@ static void tests_are_read(void **state)
     policy_fini(&p);
 }
 
-int main(void)
-{
-    ROWS(rounds, round_trips);
-    ROWS(refusals, refused);
-    TEST(tests_are_read);
-    return RUN("text");
-}
+TESTS("text", ROWS(rounds, round_trips), ROWS(refusals, refused), TEST(tests_are_read))

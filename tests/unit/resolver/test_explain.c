@@ -481,9 +481,4 @@ static void check_generated(void **state)
     }
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    TEST(check_generated);
-    return RUN("explain");
-}
+TESTS("explain", ROWS(rows, check_row), TEST(check_generated))
