@@ -29,8 +29,6 @@ static const struct ctl_option rule_options[] = {
     {0},
 };
 
-/* --- what the line gives -------------------------------------------------- */
-
 /* What a line asks for: an object, and members that come or go. */
 struct asked {
     enum policy_kind kind;
@@ -342,8 +340,6 @@ static int run_fill(struct ctl *c)
     free(unrouted);
     return code;
 }
-
-/* --- the table ------------------------------------------------------------ */
 
 static const struct ctl_option write_options[] = {
     {"--reason", "TEXT", false, "why, for the log (policy.require-reason may demand it)"},

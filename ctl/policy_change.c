@@ -19,8 +19,6 @@
 
 enum { SHOWN = 8 }; /* of a list; the rest is counted */
 
-/* --- the store ------------------------------------------------------------ */
-
 int policy_failed(struct ctl *c, const char *what, int err)
 {
     const char *state = c->settings->server.state_dir, *hint = "";

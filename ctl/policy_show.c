@@ -30,8 +30,6 @@
 
 enum { TABLE_ROWS = 1000 /* of suffixes on a screen */ };
 
-/* --- lists ---------------------------------------------------------------- */
-
 /* What is listed: objects of a kind, and this: */
 enum { SUFFIXES = POLICY_KINDS };
 static const char *const words[] = {"networks", "pools", "approved", "rules", "suffixes", NULL};
@@ -209,8 +207,6 @@ int policy_show(struct ctl *c)
     return 0;
 }
 
-/* --- the log -------------------------------------------------------------- */
-
 static int add_entry(void *rows, const struct policy_log_entry *e)
 {
     char digest[POLICY_DIGEST_TEXT];
@@ -376,9 +372,8 @@ static enum pair_kind compare_rules(const struct policy_rule *a, const struct po
         (a->until_ms != 0 && b->from_ms >= a->until_ms) ||
         (b->until_ms != 0 && a->from_ms >= b->until_ms))
         return PAIR_NONE;
-    if (shared < b->n_networks || (b->when & ~a->when) != 0 || a->from_ms > b->from_ms)
-        return PAIR_TIE;
-    if (a->until_ms != 0 && (b->until_ms == 0 || b->until_ms > a->until_ms))
+    if (shared < b->n_networks || (b->when & ~a->when) != 0 || a->from_ms > b->from_ms ||
+        (a->until_ms != 0 && (b->until_ms == 0 || b->until_ms > a->until_ms)))
         return PAIR_TIE;
     return PAIR_HIDES;
 }
@@ -462,8 +457,6 @@ json_t *policy_findings(const struct policy *p, uint64_t now_ms)
     check_pairs(rows, p, now_ms);
     return rows;
 }
-
-/* --- check ---------------------------------------------------------------- */
 
 char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
 {

@@ -22,8 +22,6 @@
 
 enum { FILE_SIZE = 1 << 30 };
 
-/* --- import, export ------------------------------------------------------- */
-
 int policy_file_read(const char *path, enum policy_form form, struct policy *out,
                      struct policy_tests *tests)
 {

@@ -54,8 +54,6 @@ static void *find_or_add(void *key, void **tree, int (*compare)(const void *, co
     return *found;
 }
 
-/* --- lines ---------------------------------------------------------------- */
-
 /* The next line without its comment, with what stands in parentheses joined to
  * it (RFC 1035 5.1). Moves *at behind it and counts lines. False: it is too long. */
 static bool next_line(const char **at, const char *end, char out[LINE], unsigned *line)
@@ -313,8 +311,6 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
     policy_fini(out);
     return -EINVAL;
 }
-
-/* --- out ------------------------------------------------------------------ */
 
 int zone_write(const struct policy *p, FILE *f)
 {
