@@ -135,11 +135,6 @@ bool addr_is(const struct addr *a, enum addr_kind kind)
     return false;
 }
 
-bool addr_same_ip(const struct addr *a, const struct addr *b)
-{
-    return memcmp(a->ip, b->ip, sizeof a->ip) == 0;
-}
-
 bool addr_same(const struct addr *a, const struct addr *b)
 {
     return addr_same_ip(a, b) && a->scope == b->scope && a->port == b->port;
@@ -219,11 +214,6 @@ const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])
     snprintf(out, PREFIX_TEXT, "%.45s/%u", addr_print(&a, ip),
              prefix_is_v4(p) ? p->len - 96u : p->len);
     return out;
-}
-
-bool prefix_same(const struct prefix *a, const struct prefix *b)
-{
-    return a->len == b->len && memcmp(a->ip, b->ip, sizeof a->ip) == 0;
 }
 
 bool prefix_is_v4(const struct prefix *p)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct sockaddr;
 struct sockaddr_storage;
@@ -42,7 +43,7 @@ bool ip_is_v4(const uint8_t ip[16]);
  * which is not a public address. */
 enum addr_kind { ADDR_ANY = 1, ADDR_LOOPBACK = 2, ADDR_PRIVATE = 4 };
 bool addr_is(const struct addr *, enum addr_kind);
-bool addr_same_ip(const struct addr *, const struct addr *);
+#define addr_same_ip(a, b) (memcmp((a)->ip, (b)->ip, 16) == 0)
 bool addr_same(const struct addr *, const struct addr *); /* in scope and port, too */
 
 /* An IPv4 address becomes AF_INET. Returns the length to pass on. */
@@ -55,7 +56,7 @@ bool addr_from_sockaddr(struct addr *out, const struct sockaddr *);
 int prefix_parse(struct prefix *out, const char *text);
 const char *prefix_print(const struct prefix *, char out[PREFIX_TEXT]);
 bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
-bool prefix_same(const struct prefix *, const struct prefix *);
+#define prefix_same(a, b) (memcmp(a, b, sizeof(struct prefix)) == 0)
 /* IPv4 and IPv6 have nets of their own: ::/0 holds no IPv4 address. */
 bool prefix_is_v4(const struct prefix *);
 /* The first and the last address of the prefix. */

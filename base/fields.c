@@ -248,18 +248,6 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Is what the element prints, or its first key, among `seen`? Else it is from now on. */
-static bool is_seen(void **seen, const struct field *e, const void *element)
-{
-    char *text = field_text_of(e->rows != NULL ? e->rows : e, element);
-    char **known = text != NULL ? tsearch(text, seen, compare_texts) : NULL;
-    bool is_known = known != NULL && *known != text;
-
-    if (is_known || known == NULL)
-        free(text);
-    return is_known;
-}
-
 /* A node that is no list is a list of one. A list is built aside and, when it is the
  * arena's, put into its field only when every element was read: then it and the node
  * that it came from have the same elements in the same order. A list from malloc
@@ -274,19 +262,28 @@ static int read_list(struct form *form, const struct field *f, const struct yaml
     char *list = (f->flags & FIELD_INLINE) != 0 ? (char *)base + f->at
                  : form->arena != NULL          ? arena_alloc(form->arena, (all + 1) * e.size)
                                                 : calloc(all + 1, e.size);
-    void *seen = NULL;
+    void *seen = NULL; /* what the elements print, or their first keys */
     int rc = 0;
 
     if (list == NULL)
         return form_no_memory(form);
     e.key = e.key != NULL ? e.key : f->key;
     for (; all > 0; all--, one = one->next) {
-        if (field_read(form, &e, one, list + n * e.size) != 0)
+        char *text = NULL, **known = &text;
+
+        if (field_read(form, &e, one, list + n * e.size) != 0) {
             rc = -EINVAL;
-        else if ((e.flags & FIELD_UNIQUE) != 0 && is_seen(&seen, &e, list + n * e.size))
+            continue;
+        }
+        if ((e.flags & FIELD_UNIQUE) != 0)
+            text = field_text_of(e.rows != NULL ? e.rows : &e, list + n * e.size);
+        if (text != NULL && (known = tsearch(text, &seen, compare_texts)) == NULL)
+            free(text);
+        if (known != NULL && *known != text) {
+            free(text);
             rc = form_problem(form, one, "%s: %s is listed twice", f->key,
                               e.rows == NULL ? one->text : yaml_get(one, field_name(e.rows))->text);
-        else
+        } else
             n++;
     }
     tdestroy(seen, free);

@@ -84,7 +84,6 @@ static size_t make_image(const struct view *v, const struct query *q,
     const struct real *r = &q->real;
     const bool pool = is_pool(d->outcome);
     const uint32_t ttl = pool ? ttl_given(r, d, d->ttl) : 0;
-    size_t len;
 
     *image = w.start;
     *ours = true;
@@ -126,10 +125,7 @@ static size_t make_image(const struct view *v, const struct query *q,
     }
     *ours = false;
     if (d->outcome == OUTCOME_FILTERED)
-        return srv_filter(r->image, r->len, d->unapproved, r->n_srv, w.start, DNS_MAX_MESSAGE,
-                          &len) == 0
-                   ? len
-                   : 0;
+        return srv_filter(r->image, r->len, d->unapproved, w.start, DNS_MAX_MESSAGE);
     *image = r->image;
     return r->image != NULL ? r->len : 0;
 }

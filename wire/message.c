@@ -65,51 +65,44 @@ static bool question_read(struct message *m, struct cursor *c)
     return !c->bad;
 }
 
-/* False when it is an OPT or TSIG that may not be there, or options that do not fill it. */
-static bool note_record(struct message *m, const uint8_t *wire, const struct rr *rr)
-{
-    struct cursor c = cursor_make(wire + rr->rdata_pos, rr->rdlength);
-
-    if (m->tsig)
-        return false; /* it is the last record */
-    if (rr->type != TYPE_OPT && rr->type != TYPE_TSIG)
-        return true;
-    if (rr->section != SECTION_ADDITIONAL)
-        return false;
-    m->tsig = rr->type == TYPE_TSIG;
-    if (m->tsig)
-        return true;
-    if (m->edns.present || wire[rr->pos] != 0)
-        return false;
-    m->edns.present = true;
-    m->edns.size = rr->class;
-    m->edns.version = (uint8_t)(rr->ttl >> 16);
-    m->edns.do_bit = (rr->ttl & 0x8000) != 0;
-    m->opt_at = rr->pos;
-    m->opt_len = (uint16_t)(rr->rdata_pos + rr->rdlength - rr->pos);
-    m->rcode = (uint16_t)((rr->ttl >> 24) << 4 | (m->flags & 15));
-    while (cursor_left(&c) > 0) {
-        uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
-
-        (void)cursor_take(&c, n);
-        if (code == OPTION_KEEPALIVE)
-            m->edns.keepalive = true;
-        if (code == OPTION_NSID && n == 0)
-            m->edns.nsid = true;
-    }
-    return !c.bad;
-}
-
 int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 {
     struct rr_walk w;
+    struct cursor c;
     struct rr rr;
 
     rr_walk_records(&w, m, wire, len);
     w.opaque = m->opcode == OPCODE_UPDATE;
-    while (rr_walk_next(&w, &rr))
-        if (!note_record(m, wire, &rr))
+    while (rr_walk_next(&w, &rr)) {
+        if (m->tsig)
+            return -EBADMSG; /* it is the last record */
+        if (rr.type != TYPE_OPT && rr.type != TYPE_TSIG)
+            continue;
+        if (rr.section != SECTION_ADDITIONAL)
             return -EBADMSG;
+        m->tsig = rr.type == TYPE_TSIG;
+        if (m->tsig)
+            continue;
+        if (m->edns.present || wire[rr.pos] != 0)
+            return -EBADMSG;
+        m->edns.present = true;
+        m->edns.size = rr.class;
+        m->edns.version = (uint8_t)(rr.ttl >> 16);
+        m->edns.do_bit = (rr.ttl & 0x8000) != 0;
+        m->opt_at = rr.pos;
+        m->opt_len = (uint16_t)(rr.rdata_pos + rr.rdlength - rr.pos);
+        m->rcode = (uint16_t)((rr.ttl >> 24) << 4 | (m->flags & 15));
+        c = cursor_make(wire + rr.rdata_pos, rr.rdlength);
+        while (cursor_left(&c) > 0) {
+            uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
+
+            (void)cursor_take(&c, n);
+            m->edns.keepalive = m->edns.keepalive || code == OPTION_KEEPALIVE;
+            m->edns.nsid = m->edns.nsid || (code == OPTION_NSID && n == 0);
+        }
+        if (c.bad) /* the options do not fill it */
+            return -EBADMSG;
+    }
     return w.c.bad ? -EBADMSG : 0;
 }
 
@@ -178,21 +171,17 @@ const char *rdata_layout(uint16_t type, uint16_t class)
 
 void rr_walk_records(struct rr_walk *w, const struct message *m, const uint8_t *wire, size_t len)
 {
+    struct message own;
+    bool bad = m == NULL && message_read_head(&own, wire, len) != 0;
+
+    m = m != NULL ? m : &own;
     w->c = cursor_make(wire, len);
     (void)cursor_take(&w->c, (size_t)DNS_HEADER + m->question_len);
+    w->c.bad = w->c.bad || bad;
     memcpy(w->left, m->counts + 1, sizeof w->left);
     w->section = 0;
     w->opaque = false;
     w->pointer = 0;
-}
-
-void rr_walk_init(struct rr_walk *w, const uint8_t *wire, size_t len)
-{
-    struct message m;
-    int rc = message_read_head(&m, wire, len);
-
-    rr_walk_records(w, &m, wire, len);
-    w->c.bad = w->c.bad || rc != 0;
 }
 
 static uint16_t name_write(struct rewrite *, const struct name *);
@@ -335,15 +324,15 @@ static uint16_t name_write(struct rewrite *r, const struct name *name)
 }
 
 void rewrite_begin(struct rewrite *r, uint8_t *out, size_t size, uint16_t flags,
-                   const struct name *qname, uint16_t qtype, uint16_t qclass)
+                   const struct message *m)
 {
     r->w = writer_make(out, size);
     r->last_from = 0;
     r->apart = false;
     r->n = 0;
-    message_begin(&r->w, 0, flags, qname, qtype, qclass);
+    message_begin(&r->w, 0, flags, &m->qname, m->qtype, m->qclass);
     r->w.len = DNS_HEADER; /* once more, to be remembered */
-    (void)name_write(r, qname);
+    (void)name_write(r, &m->qname);
     r->w.len += 4;
 }
 

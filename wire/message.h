@@ -94,11 +94,10 @@ struct rr_walk {
     struct name owner;
 };
 
-/* Begins behind header and question; a message of other than one question has
- * no records. */
-void rr_walk_init(struct rr_walk *, const uint8_t *wire, size_t len);
-/* The same where message_read_head() has read these. */
-void rr_walk_records(struct rr_walk *, const struct message *, const uint8_t *wire, size_t len);
+/* Begins behind header and question, which message_read_head() has read, or which are read
+ * here (m NULL); a message of other than one question has no records. */
+void rr_walk_records(struct rr_walk *, const struct message *m, const uint8_t *wire, size_t len);
+#define rr_walk_init(w, wire, len) rr_walk_records(w, NULL, wire, len)
 /* True and the next record; false at the end, or on a fault: then w->c.bad. */
 bool rr_walk_next(struct rr_walk *, struct rr *);
 
@@ -139,9 +138,9 @@ struct rewrite {
     } entry[COMPRESS_MAX];
 };
 
-/* Header (ID 0, flags as given) and question. */
+/* Header (ID 0, flags as given) and the question of the message. */
 void rewrite_begin(struct rewrite *, uint8_t *out, size_t size, uint16_t flags,
-                   const struct name *qname, uint16_t qtype, uint16_t qclass);
+                   const struct message *);
 /* Appends the record that rr_walk_next() gave last, to its section; sections come in
  * order. False when it does not fit: then nothing was written. */
 bool rewrite_put(struct rewrite *, const uint8_t *wire, size_t len, const struct rr *,

@@ -169,14 +169,14 @@ static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len,
 
 bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, size_t size)
 {
-    static const struct name root = {.len = 1};
+    static const struct message none = {.qname = {.len = 1}};
     uint8_t alone[DNS_MAX_MESSAGE + 4 * NAME_MAX_WIRE];
     char owner[NAME_TEXT], class[TYPE_TEXT], type[TYPE_TEXT];
     size_t begin, rdata, rdlength;
     struct rewrite r;
     int n;
 
-    rewrite_begin(&r, alone, sizeof alone, 0, &root, 0, 0);
+    rewrite_begin(&r, alone, sizeof alone, 0, &none);
     r.apart = true; /* no name is remembered, so each is written out */
     begin = r.w.len;
     if (size == 0 || !rewrite_put(&r, wire, len, rr, rr->ttl))

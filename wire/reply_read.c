@@ -250,7 +250,7 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
                                      .end = r->link[r->n_links]};
     r->n_zones = r->n_wanted = 0;
     r->has_ns = r->has_soa = false;
-    rewrite_begin(&rewrite, out, size, flags, &m->qname, m->qtype, m->qclass);
+    rewrite_begin(&rewrite, out, size, flags, m);
     for (enum part part = PART_CHAIN; part <= PART_ADDITIONAL; part++) {
         bool of_set = part == PART_SET && m->qtype != TYPE_ANY;
         enum section section = sections[part];
@@ -334,7 +334,7 @@ size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, si
         return 0;
     if (end != NULL) /* AD only if both have it */
         flags = dns_flags(end, end_len) & (flags | (uint16_t)~DNS_AD);
-    rewrite_begin(&r, out, size, flags, &m.qname, m.qtype, m.qclass);
+    rewrite_begin(&r, out, size, flags, &m);
     if (!put_records(&r, chain, chain_len, true) ||
         (end != NULL && !put_records(&r, end, end_len, false)) || r.w.full)
         return 0;
@@ -371,21 +371,19 @@ int srv_read(const uint8_t *image, size_t len, struct srv *out, int max)
     return w.c.bad ? -EBADMSG : n;
 }
 
-int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_t *out, size_t size,
-               size_t *out_len)
+size_t srv_filter(const uint8_t *image, size_t len, const bool *drop, uint8_t *out, size_t size)
 {
     struct srv srv[SRV_MAX];
-    int n_srv = srv_read(image, len, srv, SRV_MAX), i = 0;
+    int n = srv_read(image, len, srv, SRV_MAX), i = 0;
     struct message m;
     struct rewrite r;
     struct rr_walk w;
     struct rr rr;
 
-    if (n_srv < 0 || message_read_head(&m, image, len) != 0)
-        return -EBADMSG;
-    if (n > n_srv)
-        n = n_srv;
-    rewrite_begin(&r, out, size, m.flags & (uint16_t)~DNS_AD, &m.qname, m.qtype, m.qclass);
+    if (n < 0 || message_read_head(&m, image, len) != 0)
+        return 0;
+    n = n < SRV_MAX ? n : SRV_MAX;
+    rewrite_begin(&r, out, size, m.flags & (uint16_t)~DNS_AD, &m);
     rr_walk_init(&w, image, len);
     while (rr_walk_next(&w, &rr)) {
         bool goes = false, stays = false;
@@ -402,11 +400,8 @@ int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_
                 goes = goes || drop[k];
                 stays = stays || !drop[k];
             }
-        if (goes && !stays)
-            continue;
-        if (!rewrite_put(&r, image, len, &rr, rr.ttl))
-            return -ENOSPC;
+        if ((!goes || stays) && !rewrite_put(&r, image, len, &rr, rr.ttl))
+            return 0;
     }
-    *out_len = r.w.len;
-    return r.w.full ? -ENOSPC : 0;
+    return r.w.full ? 0 : r.w.len;
 }

@@ -85,9 +85,9 @@ struct srv {
  * greater than max), or -EBADMSG. */
 int srv_read(const uint8_t *image, size_t len, struct srv *out, int max);
 
-/* Copies an image without the SRV records whose index (order of srv_read) is set in `drop` (n at
- * most SRV_MAX), without RRSIGs of the set and addresses of dropped targets. 0, -EBADMSG, -ENOSPC. */
-int srv_filter(const uint8_t *image, size_t len, const bool *drop, int n, uint8_t *out, size_t size,
-               size_t *out_len);
+/* Copies an image without the first SRV_MAX SRV records whose index (order of srv_read) is set in
+ * `drop`, without RRSIGs of the set and addresses of dropped targets. The length; 0 when it does
+ * not fit. */
+size_t srv_filter(const uint8_t *image, size_t len, const bool *drop, uint8_t *out, size_t size);
 
 #endif

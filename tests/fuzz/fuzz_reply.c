@@ -78,7 +78,7 @@ static void check_srv(const uint8_t *image, size_t len, unsigned bits)
         drop[i] = (bits >> i % 16 & 1) != 0;
         gone += drop[i] && i < n;
     }
-    if (srv_filter(image, len, drop, SRV_MAX, out, sizeof out, &filtered) == 0) {
+    if ((filtered = srv_filter(image, len, drop, out, sizeof out)) > 0) {
         must(message_read_reply(&m, out, filtered) == 0);
         must(srv_read(out, filtered, srv, SRV_MAX) == n - gone);
     }
