@@ -209,22 +209,18 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
 }
 
 /* All of it or nothing. */
-static int create(sqlite3 *db)
+static int create(struct audit_store *s)
 {
-    char text[SQL_TEXT];
-    struct str s;
+    int rc = audit_store_sql(s, NULL,
+                             "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
+                             "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
+                             APPLICATION, FORMAT, schema_tables, schema_views);
 
-    str_init(&s, text, sizeof text);
-    str_addf(&s,
-             "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
-             "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
-             APPLICATION, FORMAT, schema_tables, schema_views);
-    for (int i = 0; i < OUTCOMES; i++)
-        str_addf(&s, "INSERT INTO outcome VALUES(%d,'%s');", i, outcome_names[i]);
-    for (int i = 0; i < VERDICTS; i++)
-        str_addf(&s, "INSERT INTO verdict VALUES(%d,'%s');", i, verdict_names[i]);
-    str_add(&s, "COMMIT");
-    return s.cut ? SQLITE_TOOBIG : sqlite3_exec(db, text, NULL, NULL, NULL);
+    for (int i = 0; i < OUTCOMES && rc == 0; i++)
+        rc = audit_store_sql(s, NULL, "INSERT INTO outcome VALUES(%d,'%s')", i, outcome_names[i]);
+    for (int i = 0; i < VERDICTS && rc == 0; i++)
+        rc = audit_store_sql(s, NULL, "INSERT INTO verdict VALUES(%d,'%s')", i, verdict_names[i]);
+    return rc == 0 ? audit_store_sql(s, NULL, "COMMIT") : rc;
 }
 
 /* The rights do not depend on the umask; the files beside it get those of the
@@ -249,7 +245,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     const bool makes = wal_bytes > 0 || dir == NULL;
     const int flags = (makes ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX;
     struct audit_store *s = calloc(1, sizeof *s);
-    char path[PATH_MAX] = ":memory:", sql[256];
+    char path[PATH_MAX] = ":memory:";
     int rc = 0, yes = 1;
 
     if (s == NULL)
@@ -271,19 +267,18 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
                                                      NULL, NULL));
     }
     if (rc == 0)
-        rc = error_of(s->db, sqlite3_exec(s->db, "PRAGMA trusted_schema=OFF", NULL, NULL, NULL));
+        rc = audit_store_sql(s, NULL, "PRAGMA trusted_schema=OFF");
     if (rc == 0)
         rc = check(s, path, d);
     if (rc == 0)
-        rc = makes ? error_of(s->db, create(s->db)) : -ENOENT;
+        rc = makes ? create(s) : -ENOENT;
     if (rc >= 0 && wal_bytes > 0) {
-        snprintf(sql, sizeof sql,
-                 "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
-                 "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
-                 (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
-        rc = sqlite3_exec(s->db, sql, NULL, NULL, NULL);
         (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
-        rc = error_of(s->db, rc);
+        rc = audit_store_sql(
+            s, NULL,
+            "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
+            "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
+            (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
     }
     if (rc >= 0) {
         *out = s;
@@ -305,13 +300,6 @@ void audit_store_close(struct audit_store *s)
         sqlite3_finalize(q);
     sqlite3_close(s->db);
     free(s);
-}
-
-/* A failed statement may have ended the transaction already. */
-void audit_store_rollback(struct audit_store *s)
-{
-    if (!sqlite3_get_autocommit(s->db))
-        (void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
 /* --- queries -------------------------------------------------------------------------- */
@@ -336,40 +324,42 @@ json_t *audit_json_text(const char *text)
 
 int audit_query(struct audit_store *s, const char *sql, const char *text, json_t *rows)
 {
-    sqlite3_stmt *q = NULL;
-    int rc = audit_store_prepare(s, sql, &q);
     json_t *row, *value;
+    sqlite3_stmt *q;
+    int rc = 0;
 
     s->deadline_ms = clock_now().mono_ms + QUERY_MS;
-    if (rc == 0 && text != NULL)
-        sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
-    while (rc == 0 && (rc = audit_store_step(s, q)) == 1) {
-        row = json_object();
-        rc = 0;
-        for (int i = 0; i < sqlite3_column_count(q); i++) {
-            const char *name = sqlite3_column_name(q, i);
-            int type = sqlite3_column_type(q, i);
-            const char *cell = (const char *)sqlite3_column_text(q, i);
-            size_t len = strlen(name);
-            char mark = len > 0 ? name[len - 1] : '\0';
+    for (; *sql != '\0' && rc == 0; sqlite3_finalize(q)) {
+        rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, &sql));
+        if (rc == 0 && text != NULL)
+            sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);
+        while (rc == 0 && (rc = audit_store_step(s, q)) == 1) {
+            row = json_object();
+            rc = 0;
+            for (int i = 0; i < sqlite3_column_count(q); i++) {
+                const char *name = sqlite3_column_name(q, i);
+                int type = sqlite3_column_type(q, i);
+                const char *cell = (const char *)sqlite3_column_text(q, i);
+                size_t len = strlen(name);
+                char mark = len > 0 ? name[len - 1] : '\0';
 
-            if (cell == NULL)
-                value = json_null();
-            else if (mark == '?')
-                value = json_boolean(sqlite3_column_int(q, i));
-            else if (mark == ']')
-                value = json_loads(cell, JSON_DECODE_ANY, NULL);
-            else if (type == SQLITE_INTEGER)
-                value = json_integer(sqlite3_column_int64(q, i));
-            else if (type == SQLITE_FLOAT)
-                value = json_real(sqlite3_column_double(q, i));
-            else
-                value = audit_json_text(cell);
-            (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
+                if (cell == NULL)
+                    value = json_null();
+                else if (mark == '?')
+                    value = json_boolean(sqlite3_column_int(q, i));
+                else if (mark == ']')
+                    value = json_loads(cell, JSON_DECODE_ANY, NULL);
+                else if (type == SQLITE_INTEGER)
+                    value = json_integer(sqlite3_column_int64(q, i));
+                else if (type == SQLITE_FLOAT)
+                    value = json_real(sqlite3_column_double(q, i));
+                else
+                    value = audit_json_text(cell);
+                (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
+            }
+            json_array_append_new(rows, row);
         }
-        json_array_append_new(rows, row);
     }
-    sqlite3_finalize(q);
     return rc;
 }
 

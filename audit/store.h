@@ -59,8 +59,8 @@ void audit_store_close(struct audit_store *);
  * sees the first, and after 5 s it is ended. So nothing that reads keeps the
  * daemon from writing its log into the database. */
 
-/* Runs one statement, with the text as its parameter (NULL: it has none), and appends
- * its rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
+/* Runs statements, with the text as their parameter (NULL: it has none), and appends
+ * their rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
  * becomes field x, "x?" is a boolean. within(address, prefix) is a function beside
  * SQLite's own. 0; -ETIMEDOUT; -errno. */
 int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
@@ -80,6 +80,5 @@ struct sqlite3_stmt;
  * be begun again. Or -errno. */
 int audit_store_prepare(struct audit_store *, const char *sql, struct sqlite3_stmt **);
 int audit_store_step(struct audit_store *, struct sqlite3_stmt *);
-void audit_store_rollback(struct audit_store *);
 
 #endif

@@ -265,7 +265,7 @@ static int end_transaction(struct audit_writer *w, int rc)
     if (rc == 0)
         rc = audit_store_sql(w->store, NULL, "COMMIT");
     if (rc != 0) {
-        audit_store_rollback(w->store);
+        (void)audit_store_sql(w->store, NULL, "ROLLBACK"); /* may have been done already */
         ledger_clear(w->ledger);
         return rc;
     }
@@ -346,46 +346,38 @@ static long long cutoff(struct now now, uint64_t retention_ms)
 }
 
 /* Removes the oldest events: those that are too old, and a part of those that are too
- * many. A record says how many, and up to when. */
-static int cut_events(struct audit_writer *w, struct now now, uint64_t *removed)
-{
-    struct audit_event e = {
-        .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
-    int64_t cut[3]; /* the first that stays, when the last of the others was, how many they are */
-    int rc = audit_store_sql(
-        w->store, cut,
-        "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
-        "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
-        "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
-        "SELECT stays,max(ms),count(*) FROM event,"
-        "(SELECT iif(young=a AND %d,a+min((z-a)/50,%d),young) AS stays FROM old)WHERE id<stays",
-        STEP, cutoff(now, w->limits.retention_ms), STEP, too_large(w), STEP);
-
-    if (rc < 0 || cut[2] == 0)
-        return rc < 0 ? rc : 0;
-    e.lost_from_ms = (uint64_t)cut[1];
-    e.lost = *removed = (uint64_t)cut[2];
-    rc = audit_store_sql(w->store, NULL, "DELETE FROM event WHERE id<%lld", (long long)cut[0]);
-    if (rc == 0)
-        rc = audit_store_sql(w->store, NULL, "DELETE FROM answer WHERE id<%lld",
-                             (long long)cut[0] - LEDGER_SHARED);
-    if (rc == 0)
-        rc = ledger_add(w->ledger, &e, NULL, 0);
-    return rc == 0 ? ledger_save(w->ledger) : rc;
-}
-
-/* One step in a transaction of its own; a failed one is tried again in a minute. */
+ * many; a record says how many, and up to when. Then rows of the ledger. One step is a
+ * transaction of its own; a failed one is tried again in a minute. */
 static void prune(struct audit_writer *w, struct now now)
 {
     static const char *const tables[] = {"client_suffix", "client", "suffix",
                                          "host",          "rule",   "hour"};
-    bool sweep = now.mono_ms >= w->sweep_ms;
-    uint64_t removed = 0;
+    struct audit_event e = {
+        .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
+    const bool sweep = now.mono_ms >= w->sweep_ms;
+    int64_t cut[3] = {0}; /* the first that stays; of the others, when the last was, how many */
     int rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
 
     if (rc == 0)
-        rc = cut_events(w, now, &removed);
-    /* Rows of the ledger that were last touched before then, and that no event names. */
+        rc = audit_store_sql(
+            w->store, cut,
+            "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
+            "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
+            "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
+            "SELECT stays,max(ms),count(*) FROM event,"
+            "(SELECT iif(young=a AND %d,a+min((z-a)/50,%d),young) AS stays FROM old)WHERE id<stays",
+            STEP, cutoff(now, w->limits.retention_ms), STEP, too_large(w), STEP);
+    if (rc > 0)
+        rc = audit_store_sql(w->store, NULL,
+                             "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld",
+                             (long long)cut[0], (long long)cut[0] - LEDGER_SHARED);
+    e.lost_from_ms = (uint64_t)cut[1];
+    e.lost = (uint64_t)cut[2];
+    if (rc == 0 && e.lost > 0)
+        rc = ledger_add(w->ledger, &e, NULL, 0);
+    if (rc == 0)
+        rc = ledger_save(w->ledger);
+    /* Those that were last touched before then, and that no event names. */
     for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0 && sweep; i++)
         rc = audit_store_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
                              cutoff(now, w->limits.ledger_retention_ms),
@@ -393,30 +385,20 @@ static void prune(struct audit_writer *w, struct now now)
     rc = end_transaction(w, rc);
     if (rc == 0 && sweep)
         ledger_clear(w->ledger);
-    w->pruning = rc == 0 && removed > 0;
+    w->pruning = rc == 0 && e.lost > 0;
     w->age_ms = now.mono_ms + (rc == 0 ? hour_ms : minute_ms);
     if (sweep)
         w->sweep_ms = now.mono_ms + (rc == 0 ? 6 * hour_ms : minute_ms);
-    w->stats.pruned += rc == 0 ? removed : 0;
+    w->stats.pruned += rc == 0 ? e.lost : 0;
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
-
-static void flush_all(struct audit_writer *w, struct now now)
-{
-    for (int i = 0; i < 16; i++) { /* a producer may still be pushing */
-        bool any = drain(w, now) || w->len > 0;
-
-        if (!commit(w, now) || !any)
-            return;
-    }
-}
 
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
     uint64_t interval = w->stats.interval_ms, due = w->step_ms + w->wait_ms;
     uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0, next;
-    bool any = false;
+    bool any = false, done = true;
 
     /* A commit that took more than half of the interval doubles it; quick ones bring it back. */
     if (w->committed && took > interval / 2)
@@ -427,13 +409,14 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
         interval = w->limits.commit_interval_ms;
     w->stats.interval_ms = interval;
     w->committed = false;
-    if (flush)
-        flush_all(w, now);
-    else
-        any = drain(w, now);
-    if (!flush && (now.mono_ms >= w->attempt_ms + interval ||
-                   (w->len >= BATCH_EARLY && w->stats.last_error == 0)))
-        (void)commit(w, now);
+    for (int i = flush ? 16 : 1; i > 0; i--) { /* a producer may still be pushing */
+        any = drain(w, now) || (flush && w->len > 0);
+        if (flush || now.mono_ms >= w->attempt_ms + interval ||
+            (w->len >= BATCH_EARLY && w->stats.last_error == 0))
+            done = commit(w, now);
+        if (!any || !done)
+            break;
+    }
     if (w->stats.last_error == 0 && (w->pruning || now.mono_ms >= w->age_ms ||
                                      now.mono_ms >= w->sweep_ms || (w->committed && too_large(w))))
         prune(w, now);
@@ -459,6 +442,6 @@ void audit_writer_close(struct audit_writer *w, struct now now)
 {
     if (w == NULL)
         return;
-    flush_all(w, now);
+    audit_writer_step(w, now, true);
     writer_free(w);
 }

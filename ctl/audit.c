@@ -190,7 +190,7 @@ static const char *const ledger_sql[] = {
 /* clang-format on */
 
 /* A step at a time. */
-int audit_pick(struct audit *a, uint64_t limit)
+int audit_pick(struct audit *a, int64_t limit)
 {
     int64_t first, last, n = 0;
     char where[AUDIT_WHERE];
@@ -199,11 +199,11 @@ int audit_pick(struct audit *a, uint64_t limit)
     audit_where(a, where);
     if (code == 0)
         code = audit_run(a, NULL, "CREATE TEMP TABLE picked(id INTEGER PRIMARY KEY," PICKED ")");
-    for (; code == 0 && last >= first && (limit == 0 || n < (int64_t)limit); last -= PICK_STEP) {
+    for (; code == 0 && last >= first && n != limit; last -= PICK_STEP) {
         code = audit_run(
             a, NULL, PICK " WHERE sequence>%lld AND sequence<=%lld%s ORDER BY 1 DESC LIMIT %lld",
             (long long)last - PICK_STEP, (long long)last, where,
-            limit > 0 ? (long long)limit - n : -1);
+            limit > 0 ? (long long)(limit - n) : -1);
         if (code == 0)
             code = audit_number(a, &n, "SELECT count(*) FROM picked");
     }
@@ -212,7 +212,7 @@ int audit_pick(struct audit *a, uint64_t limit)
 
 static int ledger_of_events(struct audit *a)
 {
-    int code = audit_pick(a, 0);
+    int code = audit_pick(a, -1);
 
     for (size_t i = 0; i < ARRAY_LEN(ledger_sql) && code == 0; i++)
         code = audit_run(a, NULL, "%s", ledger_sql[i]);
@@ -247,7 +247,7 @@ static int run_list(struct ctl *c)
                      found[0] > 0 ? time_print_local((uint64_t)found[1], text) : "");
     }
     if (code == 0)
-        code = audit_rows(&a, l, a.limit, rows);
+        code = audit_rows(&a, l, a.limit != 0 ? a.limit : -1, rows);
     if (code == 0 && (!table || json_array_size(rows) > 0))
         table_print(c, l->plural, l->columns, rows);
     else if (code == 0 && !a.absent)
@@ -332,9 +332,7 @@ static int run_client(struct ctl *c)
         code = audit_run(&a, rows, STORY_EVENTS,
                          json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
                          json ? audit_ecs : audit_words, audit_where(&a, where),
-                         !a.limit_given ? (long long)STORY
-                         : a.limit > 0  ? (long long)a.limit
-                                        : -1);
+                         a.limit != 0 ? (long long)a.limit : STORY);
     if (code == 0 && table)
         code = audit_run(&a, suffixes, "%s", story_suffixes_sql);
     if (code == 0) {

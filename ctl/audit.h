@@ -36,8 +36,8 @@ struct audit {
     json_t *asked;               /* [[option,value]], which SQL sees as asked(option,value) */
     const char *sort;            /* NULL: the table's own order */
     bool ascending, order_given;
-    uint64_t limit; /* 0 = all */
-    bool limit_given, names;
+    int64_t limit; /* 0: not given; -1: all */
+    bool names;
 };
 
 /* A list that a verb prints: rows of a table or view. */
@@ -69,11 +69,11 @@ int audit_code(struct audit *, int err);
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
 int audit_span(struct audit *, int64_t *first, int64_t *last);
-/* Puts the newest events that pass, at most limit (0: all), into the table picked(id,...). */
-int audit_pick(struct audit *, uint64_t limit);
-/* The rows of a list that pass, in order, at most limit (0: all), with the names
+/* Puts the newest events that pass, at most limit (-1: all), into the table picked(id,...). */
+int audit_pick(struct audit *, int64_t limit);
+/* The rows of a list that pass, in order, at most limit (-1: all), with the names
  * of clients if wanted. */
-int audit_rows(struct audit *, const struct audit_list *, uint64_t limit, json_t *rows);
+int audit_rows(struct audit *, const struct audit_list *, int64_t limit, json_t *rows);
 
 int audit_events(struct ctl *); /* the verb */
 /* A time of the database as tables print it. */

@@ -104,7 +104,7 @@ const char audit_words[] =
 
 /* --- the newest, or all --------------------------------------------------------------- */
 
-static int print_events(struct audit *a, const struct audit_list *l, uint64_t limit)
+static int print_events(struct audit *a, const struct audit_list *l, int64_t limit)
 {
     enum ctl_format format = a->c->format;
     json_t *rows = json_array();
@@ -114,12 +114,12 @@ static int print_events(struct audit *a, const struct audit_list *l, uint64_t li
         a->sort = l->order;
         a->order_given = a->ascending = true;
     }
-    code = audit_rows(a, l, 0, rows);
+    code = audit_rows(a, l, -1, rows);
     if (code == 0 && (json_array_size(rows) > 0 || format == FORMAT_CSV))
         table_print(a->c, l->plural, columns, rows);
     else if (code == 0 && !a->absent)
         ctl_note("no events match");
-    if (code == 0 && json_array_size(rows) == limit && !a->limit_given)
+    if (code == 0 && (int64_t)json_array_size(rows) == limit && a->limit == 0)
         ctl_note("the newest %zu events; --limit 0 prints all", json_array_size(rows));
     if (code == 0 && format == FORMAT_TABLE && !a->absent)
         ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
@@ -201,7 +201,7 @@ int audit_events(struct ctl *c)
     const bool json = c->format == FORMAT_JSON, follows = ctl_option(c, "-f") != NULL;
     const bool sorted = ctl_option(c, "--sort") != NULL, lines = json || follows;
     int64_t after = 0, last = 0;
-    uint64_t limit;
+    int64_t limit;
     char select[8192];
     const struct audit_list l = {.plural = "events",
                                  .table = "events",
@@ -229,9 +229,9 @@ int audit_events(struct ctl *c)
                         "--json prints events in the order of time: --sort does not fit");
     code = audit_begin(&a, c, columns, NULL);
     a.given |= OF_PICKED;
-    limit = a.limit_given                ? a.limit
+    limit = a.limit != 0                 ? a.limit
             : follows && a.since_ms == 0 ? FOLLOW_FIRST
-            : lines                      ? 0
+            : lines                      ? -1
             : c->format == FORMAT_TABLE  ? TABLE_LIMIT
                                          : CSV_LIMIT;
     if (code == 0)

@@ -172,21 +172,22 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
 {
     const char *limit = ctl_option(c, "--limit"), *text;
     struct diags d;
+    uint64_t n = 0;
     int code, rc;
 
     *a = (struct audit){.c = c, .asked = json_array()};
-    a->limit_given = limit != NULL;
     a->names = ctl_option(c, "--names") != NULL;
     if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
         (code = read_time_option(c, "--until", &a->until_ms)) != 0 ||
         (code = read_sort(a, sortable)) != 0)
         return code;
-    if (limit != NULL && number_parse(&a->limit, limit, INT32_MAX) != 0)
+    if (limit != NULL && number_parse(&n, limit, INT32_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
+    a->limit = limit != NULL && n == 0 ? -1 : (int64_t)n;
     if (a->until_ms > 0 && a->since_ms >= a->until_ms)
         return ctl_fail(EXIT_USAGE, "--since is not before --until");
     for (const struct filter *f = filters; f->option != NULL; f++)
-        for (int n = 0; code == 0 && (text = ctl_option_at(c, f->option, n)) != NULL; n++)
+        for (int i = 0; code == 0 && (text = ctl_option_at(c, f->option, i)) != NULL; i++)
             code = read_filter_option(a, f, text);
     if (address != NULL) {
         (void)json_array_append_new(a->asked, json_pack("[s,s]", "address", address));
@@ -291,7 +292,7 @@ static void add_names(struct audit *a, json_t *rows)
     json_decref(known);
 }
 
-int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json_t *rows)
+int audit_rows(struct audit *a, const struct audit_list *l, int64_t limit, json_t *rows)
 {
     const char *key = a->sort != NULL ? a->sort : l->order;
     const struct column *k = l->columns;
@@ -310,16 +311,15 @@ int audit_rows(struct audit *a, const struct audit_list *l, uint64_t limit, json
         up = a->sort != NULL && kind == COLUMN_TEXT;
     code = audit_run(a, NULL, "CREATE TEMP TABLE page(place INTEGER PRIMARY KEY,row)");
     if (code == 0)
-        code = audit_run(a, NULL,
-                         "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
-                         " WHERE 1%s ORDER BY %s\"%s%s\"%s%s LIMIT %lld",
-                         l->id, l->select, l->table, asked,
-                         kind == COLUMN_LIST ? "json_array_length(" : "", key,
-                         kind == COLUMN_LIST   ? "[]"
-                         : kind == COLUMN_FLAG ? "?"
-                                               : "",
-                         kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC",
-                         limit > 0 ? (long long)limit : -1);
+        code = audit_run(
+            a, NULL,
+            "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
+            " WHERE 1%s ORDER BY %s\"%s%s\"%s%s LIMIT %lld",
+            l->id, l->select, l->table, asked, kind == COLUMN_LIST ? "json_array_length(" : "", key,
+            kind == COLUMN_LIST   ? "[]"
+            : kind == COLUMN_FLAG ? "?"
+                                  : "",
+            kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC", (long long)limit);
     for (int place = 0; code == 0 && n != before; place += CHUNK) {
         before = json_array_size(rows);
         code = audit_run(a, rows,
