@@ -118,9 +118,9 @@ struct ledger {
     uint32_t client;                 /* hash of its client */
     const char *forwarder;
     struct hash_key secret;
-    struct arena *arena;   /* rows */
-    int64_t known[LEDGER]; /* rows of each table, which is read at once with `next` */
-    int64_t next;          /* number of the next event; 0: it is not known, nor are those above */
+    struct arena *arena; /* rows */
+    int64_t next;        /* number of the next event; 0: it is not known, nor is the following */
+    int64_t known[LEDGER + 1]; /* of known_sql */
     int64_t most[LEDGER];
     size_t n, n_touched;
     struct place {
@@ -623,11 +623,11 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
     return put_row(l, EVENT, row, ARRAY_LEN(row));
 }
 
-/* What the database holds, in numbers. */
+/* Rows of each table of the ledger, and the number of the next event. */
 static const char known_sql[] =
-    "SELECT (SELECT count(*) FROM client),(SELECT count(*) FROM suffix),(SELECT count(*) FROM "
-    "host),"
-    "(SELECT count(*) FROM rule),0,(SELECT ifnull(max(id),0)+1 FROM event)";
+    "SELECT (SELECT count(*) FROM client),(SELECT count(*) FROM suffix),"
+    "(SELECT count(*) FROM host),(SELECT count(*) FROM rule),0,"
+    "(SELECT ifnull(max(id),0)+1 FROM event)";
 
 int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
 {
@@ -639,8 +639,11 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     size_t start;
     int rc = 0;
 
-    if (l->next == 0 && (rc = audit_store_sql(l->store, l->known, known_sql)) != 1)
-        return rc;
+    if (l->next == 0) {
+        if ((rc = audit_store_sql(l->store, l->known, known_sql)) != 1)
+            return rc;
+        l->next = l->known[LEDGER];
+    }
     l->event = e;
     if (e->kind != AUDIT_EVENT) {
         const struct value row[] = {N(l->next), N(e->wall_ms), N(l->next)};
