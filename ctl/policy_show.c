@@ -549,7 +549,7 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     const struct policy_real real = {
         .verdict = present ? VERDICT_PRESENT : t->verdict, .srv = &srv, .n_srv = present};
     struct policy_client client;
-    struct name qname;
+    struct name service, qname;
     const struct policy_ask ask = {
         .qname = &qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
     static struct policy_decision d; /* large */
@@ -559,7 +559,8 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
 
     if (rc != 0)
         return rc;
-    (void)policy_question(&t->suffix.name, &qname); /* whatever is a suffix fits */
+    (void)name_parse(&service, "_vlmcs._tcp");
+    (void)name_join(&service, &t->suffix.name, &qname); /* whatever is a suffix fits */
     /* A host that is not named is ".", the one that is never unapproved, or one
      * that nobody can approve. */
     if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)

@@ -119,13 +119,6 @@ const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
     return out;
 }
 
-bool policy_question(const struct name *suffix, struct name *out)
-{
-    struct name service;
-
-    return name_parse(&service, "_vlmcs._tcp") == 0 && name_join(&service, suffix, out);
-}
-
 /* The order of the keys in the store. */
 int policy_target_compare(const struct name *a, const struct name *b)
 {

@@ -144,7 +144,5 @@ struct policy_list *policy_members_of(enum policy_kind, const void *object);
 void *policy_find(const struct policy *, enum policy_kind, const void *name_or_approved);
 
 const char *policy_approved_parse(struct policy_approved *, const char *text); /* FQDN[:PORT] */
-bool policy_question(const struct name *suffix,
-                     struct name *out); /* _vlmcs._tcp.<suffix>; false: too long */
 
 #endif
