@@ -32,7 +32,7 @@ static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
     unsigned bit;
     int rc, n = 0;
 
-    f->n = 0;
+    f->state = f->n = 0; /* a fault may end the reading anywhere */
     memset(f->bits, 0, sizeof f->bits);
     while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
         if (!key_read(&r.key, &found))
@@ -47,7 +47,10 @@ static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
     }
     if (n > PREFIXES_MAX)
         memset(f->bits, 0xff, sizeof f->bits);
-    return rc == -ENOENT ? 0 : rc;
+    if (rc != -ENOENT)
+        return rc;
+    f->state = store_state(t);
+    return 0;
 }
 
 /* The key is the same for all clients that are in the same networks by the same lengths: a
@@ -97,14 +100,9 @@ static int find_networks(struct store_txn *t, const struct prefix_filter *f,
 
 static int find_client(struct policy_reader *r, struct policy_client *out)
 {
-    uint64_t state = store_state(r->txn);
-    int rc = 0;
+    bool is_known = r->prefixes.state == store_state(r->txn);
+    int rc = is_known ? 0 : read_prefixes(r->txn, &r->prefixes);
 
-    if (r->prefixes.state != state) {
-        r->prefixes.state = 0; /* a fault may end the reading anywhere */
-        rc = read_prefixes(r->txn, &r->prefixes);
-        r->prefixes.state = rc == 0 ? state : 0;
-    }
     return rc == 0 ? find_networks(r->txn, &r->prefixes, out) : rc;
 }
 
