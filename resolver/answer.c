@@ -60,7 +60,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     enum message_fault fault;
     enum answer result;
 
-    q->kms = q->kms_name = q->passthrough = q->has_event = q->has_networks = false;
+    q->has_event = q->has_networks = false;
     q->out_len = 0;
     q->route = NULL;
     /* Shorter than a header, a reply, or from a port nobody can ask from: silence, so
@@ -78,7 +78,6 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     access = settings_access(v->settings, &q->client.addr, NULL);
     cursor_take(&c, DNS_HEADER);
     q->question = cursor_take(&c, m->question_len);
-    query_set_limit(q);
     if (UNLIKELY(access != ACCESS_ALLOW))
         return refuse_access(v, q, access == ACCESS_DROP, fault == MESSAGE_OK, now);
     if (UNLIKELY(fault != MESSAGE_OK)) {
@@ -99,8 +98,6 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
         return result;
     } else if (m->qclass != CLASS_CH && m->qtype != TYPE_AXFR && m->qtype != TYPE_IXFR) {
         q->passthrough = m->tsig || m->qtype == TYPE_TKEY;
-        q->kms_name = name_is_vlmcs(&m->qname) && m->qclass == CLASS_IN && !q->passthrough;
-        q->kms = q->kms_name && (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY);
         query_prepare(v, q);
         return ANSWER_FORWARD;
     }

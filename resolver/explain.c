@@ -305,7 +305,6 @@ json_t *explain_run(struct explain *e, const struct view *view, const struct rea
     e->client.port = SOME_PORT;
     q->client.addr = e->client;
     q->client.transport = AUDIT_TCP;
-    q->arrived_ms = now.mono_ms;
     q->wire = e->wire;
     q->wire_len = query_build(&build, e->wire, sizeof e->wire);
     q->out = e->out;

@@ -348,8 +348,8 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
         } else {
             q->out = f->out;
             q->out_size = sizeof f->out;
-            waiter_restore(fl->view, w, q);
             q->passthrough = fl->passthrough;
+            waiter_restore(fl->view, w, q);
             if ((answer = answer_query(fl->view, q, came, now)) == ANSWER_WAIT)
                 continue;
             f->hooks.deliver(f->hooks.context, q, answer);
@@ -815,7 +815,7 @@ bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, r
     if (own)
         favour(fl);
     else if (q->kms && v->settings->kms.mode != MODE_OFF)
-        w->deadline_ms = q->arrived_ms + v->settings->kms.upstream_deadline_ms;
+        w->deadline_ms = now.mono_ms + v->settings->kms.upstream_deadline_ms;
     if (w->deadline_ms < fl->deadline_ms)
         fl->deadline_ms = w->deadline_ms;
     if (q->passthrough) {
@@ -854,8 +854,6 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
                          .qclass = fl->key.class,
                          .edns.do_bit = (fl->key.bits & CACHE_DO) != 0};
     q->question = q->message.qname.data; /* nobody reads it */
-    q->kms = false;                      /* it is no client's question */
-    q->kms_name = name_is_vlmcs(&q->message.qname);
     query_prepare(fl->view, q);
     close_tries(fl);
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0, fl->chain, CHAIN_MAX);

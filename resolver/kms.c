@@ -137,7 +137,6 @@ static size_t make_image(const struct view *v, const struct query *q,
 static void event_asked(const struct view *v, struct query *q, struct now now)
 {
     struct cursor as_asked = cursor_make(q->question, q->message.question_len);
-    uint64_t now_us = now.mono_ms * 1000;
     struct audit_event *e = &q->event;
 
     e->wall_ms = now.wall_ms;
@@ -149,7 +148,6 @@ static void event_asked(const struct view *v, struct query *q, struct now now)
     e->id = q->message.id;
     e->flags = q->message.flags;
     e->edns_do = q->message.edns.do_bit;
-    e->latency_us = now_us > q->arrived_us ? (uint32_t)(now_us - q->arrived_us) : 0;
     e->n_networks = 0;
     if (query_find_networks(v, q))
         for (int i = 0; i < q->networks.n_networks && i < AUDIT_EVENT_NETWORKS; i++)

@@ -11,12 +11,9 @@
 void waiter_save(struct waiter *w, const struct query *q)
 {
     w->client = q->client;
-    w->arrived_ms = q->arrived_ms;
     w->arrived_us = q->arrived_us;
     w->deadline_ms = WAITER_NEVER;
     w->id = q->message.id;
-    w->kms = q->kms;
-    w->kms_name = q->kms_name;
     memcpy(w->message, &q->message, sizeof w->message);
     memcpy(w->question, q->question, q->message.question_len);
 }
@@ -32,14 +29,10 @@ void waiter_restore(const struct view *v, const struct waiter *w, struct query *
     name_read(&c, &m->qname);
     name_fold(&m->qname);
     q->client = w->client;
-    q->arrived_ms = w->arrived_ms;
     q->arrived_us = w->arrived_us;
-    q->kms = w->kms;
-    q->kms_name = w->kms_name;
-    q->passthrough = q->has_event = q->has_networks = false;
+    q->has_event = q->has_networks = false;
     q->wire = NULL;
     q->wire_len = q->out_len = 0;
-    query_set_limit(q);
     query_prepare(v, q);
 }
 
@@ -58,18 +51,12 @@ const struct route *query_route(const struct view *v, const struct name *name, u
     return best;
 }
 
-void query_set_limit(struct query *q)
-{
-    size_t can =
-        q->client.transport == AUDIT_UDP ? message_udp_limit(&q->message.edns) : DNS_MAX_MESSAGE;
-
-    q->limit = can < q->out_size ? can : q->out_size;
-}
-
 void query_prepare(const struct view *v, struct query *q)
 {
     const struct message *m = &q->message;
 
+    q->kms_name = !q->passthrough && m->qclass == CLASS_IN && name_is_vlmcs(&m->qname);
+    q->kms = q->kms_name && (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY);
     q->route = query_route(v, &m->qname, m->qtype);
     q->key = (struct cache_key){
         .name = &m->qname,
@@ -99,10 +86,11 @@ enum answer query_send(const struct view *v, struct query *q, const uint8_t *ima
 {
     const struct settings *s = v->settings;
     const struct edns *edns = &q->message.edns;
+    const size_t can = q->client.transport == AUDIT_UDP ? message_udp_limit(edns) : DNS_MAX_MESSAGE;
     const struct reply_options options = {
         .query = &q->message,
         .question = q->question,
-        .limit = q->limit,
+        .limit = can < q->out_size ? can : q->out_size,
         /* Of an image that has it, only on a trusted route, and only to a client that
          * knows it (RFC 6840 5.7). */
         .ad = q->route != NULL && q->route->trust_ad &&

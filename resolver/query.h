@@ -105,7 +105,7 @@ struct query {
     struct client client;
     struct policy_client networks; /* of the client, once query_find_networks() was asked */
     bool has_networks;
-    uint64_t arrived_ms, arrived_us; /* monotonic */
+    uint64_t arrived_us; /* clock_us() */
     struct message message;
     const uint8_t *question;   /* as the client wrote it; borrowed from the packet or waiter */
     const struct route *route; /* of the name; NULL none */
@@ -113,7 +113,6 @@ struct query {
     bool kms;                  /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
     bool kms_name;             /* the name is a discovery name, whatever the type */
     bool passthrough;          /* TSIG or TKEY: goes as it is to one server, uncached, unjoined */
-    size_t limit;              /* octets the client can take */
     uint8_t *out;
     size_t out_size, out_len; /* the answer; borrowed from the batch or connection */
     const uint8_t *wire;
@@ -135,10 +134,9 @@ struct waiter {
     real_came *on_reply;       /* our own question; NULL: a client's */
     void *context;
     struct client client;
-    uint64_t arrived_ms, arrived_us;
+    uint64_t arrived_us;
     uint64_t deadline_ms; /* KMS: its deadline; WAITER_NEVER: passed or none */
     uint16_t id;
-    bool kms, kms_name;
     uint8_t message[offsetof(struct message, qname)]; /* its name is the question's, folded */
     uint8_t question[NAME_MAX_WIRE + 4];
 };
@@ -151,9 +149,8 @@ void waiter_restore(const struct view *, const struct waiter *, struct query *);
 /* The longest matching zone; for DS that of the parent, which has the record (RFC 4035
  * 3.1.4.1). NULL when none matches. */
 const struct route *query_route(const struct view *, const struct name *, uint16_t qtype);
-/* What the client can take, of its EDNS and of out. */
-void query_set_limit(struct query *);
-/* The route of the name, the key of the answer. */
+/* Is it a discovery question, or at such a name? The route, the key of the answer. message and
+ * passthrough are known. */
 void query_prepare(const struct view *, struct query *);
 
 /* The client's networks, into q->networks; false: there is no policy to ask. */
@@ -167,8 +164,8 @@ enum answer query_send(const struct view *, struct query *, const uint8_t *image
  * settings want it, and it is from the cache, where every client finds the same order. */
 void query_rotate(const struct view *, struct query *);
 
-/* Access, strict parse of q->wire, key and hash, route. The caller has set client, arrived, wire
- * and out. FORWARD means: go on with answer_query(). */
+/* Access, strict parse of q->wire, key and hash, route. The caller has set client, arrived_us,
+ * wire and out. FORWARD means: go on with answer_query(). */
 enum answer answer_read(const struct view *, struct query *, struct now);
 /* came NULL: SEND, DROP, or FORWARD, the real DNS must be asked; what came: SEND, DROP, or
  * WAIT where that is pending. Then q->has_event says whether an event is to be pushed. */

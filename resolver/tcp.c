@@ -145,7 +145,6 @@ static void serve(struct bufferevent *stream, void *arg)
         if (!good)
             break;
         q->client = c->client;
-        q->arrived_ms = now.mono_ms;
         q->arrived_us = clock_us();
         q->wire = message + sizeof head;
         q->wire_len = len - sizeof head;

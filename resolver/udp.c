@@ -153,7 +153,6 @@ static void answer_batch(struct socket *s, unsigned n)
             keep_local(m, &q->client);
         q->client.transport = AUDIT_UDP;
         q->client.listener = (uint16_t)(s - u->sockets);
-        q->arrived_ms = now.mono_ms;
         q->arrived_us = now_us;
         q->wire = u->in_bytes[i];
         q->wire_len = u->in[i].msg_len;
