@@ -100,7 +100,7 @@ static json_t *show_real(const struct query *q, enum kms_verdict verdict)
                      r->supposed ? NULL : or_null(servers), "route",
                      route != NULL ? name_print(&route->zone, zone) : NULL, "ms",
                      r->supposed ? NULL : json_integer(r->ms), "cached", r->cached, "ttl_s",
-                     r->supposed ? NULL : json_integer(r->ttl_s));
+                     r->supposed ? NULL : json_integer((json_int_t)(r->left_ms / 1000)));
 }
 
 static json_t *say_decision(const struct view *v)

@@ -768,8 +768,9 @@ static bool is_resent(const struct flight *fl, const struct query *q)
     if (q->kms || q->client.transport != AUDIT_UDP)
         return false;
     TAILQ_FOREACH(w, &fl->waiters, entry)
-        if (w->on_reply == NULL && w->id == q->message.id && w->client.transport == AUDIT_UDP &&
-            w->client.listener == q->client.listener && addr_same(&w->client.addr, &q->client.addr))
+        if (w->on_reply == NULL && memcmp(w->message, &q->message, sizeof q->message.id) == 0 &&
+            w->client.transport == AUDIT_UDP && w->client.listener == q->client.listener &&
+            addr_same(&w->client.addr, &q->client.addr))
             return true;
     return false;
 }

@@ -315,10 +315,11 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
 {
     const struct policy_decision *d = &v->scratch->decision;
     const struct real *r = &q->real;
+    const uint64_t good_ms = d->verdict == VERDICT_NONE      ? UNCONDITIONAL_MS
+                             : r->cached && r->image != NULL ? r->left_ms
+                                                             : 0;
     struct cache_facts facts = {
-        .stored_ms = now.mono_ms,
-        .expires_ms = d->verdict == VERDICT_NONE ? now.mono_ms + UNCONDITIONAL_MS : r->expires_ms,
-        .rotates = r->rotates};
+        .stored_ms = now.mono_ms, .expires_ms = now.mono_ms + good_ms, .rotates = r->rotates};
     struct kept k = {.since_ms = d->since_ms, .until_ms = d->until_ms, .ede = EDE_NONE};
     uint8_t note[CACHE_MAX_NOTE];
     const uint8_t *image;
@@ -334,8 +335,7 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
     else if (r->stale)
         k.ede = real_ede(r);
     event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
-    if (keep && !v->trace && len > 0 && facts.expires_ms > now.mono_ms &&
-        d->reason != REASON_DAMAGED &&
+    if (keep && !v->trace && len > 0 && good_ms > 0 && d->reason != REASON_DAMAGED &&
         (packed = audit_event_pack(&q->event, note + sizeof k, sizeof note - sizeof k)) > 0) {
         k.stamp[0] = store_state(v->policy->txn);
         k.stamp[1] = v->settings->generation;

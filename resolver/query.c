@@ -13,7 +13,6 @@ void waiter_save(struct waiter *w, const struct query *q)
     w->client = q->client;
     w->arrived_us = q->arrived_us;
     w->deadline_ms = WAITER_NEVER;
-    w->id = q->message.id;
     memcpy(w->message, &q->message, sizeof w->message);
     memcpy(w->question, q->question, q->message.question_len);
 }

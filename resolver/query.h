@@ -85,20 +85,18 @@ struct real {
     const uint8_t *image;     /* borrowed; NULL: there is no answer */
     size_t len;
     bool has_rrsig, has_cname;
-    bool rotates;         /* image_rotate() may be used on the image */
-    bool cached, stale;   /* stale: its time is over (RFC 8767) */
-    bool local;           /* a special name: nobody is asked */
-    bool supposed;        /* explain: nobody says it, and it has no records */
-    bool pending;         /* a deadline passed, the servers may still answer */
-    bool unfinished;      /* a chain of CNAMEs, and nobody tells what is at its end */
-    bool cacheable;       /* a reply that is complete */
-    bool ours;            /* a failure for a want of ours: says nothing of the name */
-    struct addr server;   /* any: nobody */
-    uint32_t ms;          /* how long it took */
-    uint32_t ttl_s;       /* left */
-    uint64_t expires_ms;  /* of a fresh entry of the cache; else 0 */
-    uint64_t lifetime_ms; /* of a reply that has come; 0: of no use later */
-    int n_srv;            /* a discovery question: its records, in scratch->srv */
+    bool rotates;       /* image_rotate() may be used on the image */
+    bool cached, stale; /* stale: its time is over (RFC 8767) */
+    bool local;         /* a special name: nobody is asked */
+    bool supposed;      /* explain: nobody says it, and it has no records */
+    bool pending;       /* a deadline passed, the servers may still answer */
+    bool unfinished;    /* a chain of CNAMEs, and nobody tells what is at its end */
+    bool cacheable;     /* a reply that is complete */
+    bool ours;          /* a failure for a want of ours: says nothing of the name */
+    struct addr server; /* any: nobody */
+    uint32_t ms;        /* how long it took */
+    uint64_t left_ms;   /* it is good for that long; 0: of no use later */
+    int n_srv;          /* a discovery question: its records, in scratch->srv */
 };
 
 struct query {
@@ -136,7 +134,6 @@ struct waiter {
     struct client client;
     uint64_t arrived_us;
     uint64_t deadline_ms; /* KMS: its deadline; WAITER_NEVER: passed or none */
-    uint16_t id;
     uint8_t message[offsetof(struct message, qname)]; /* its name is the question's, folded */
     uint8_t question[NAME_MAX_WIRE + 4];
 };

@@ -96,11 +96,8 @@ static enum cache_result read_kept(const struct view *v, const struct cache_key 
                        .cached = true,
                        .stale = found == CACHE_EXPIRED,
                        .server = f.server,
-                       .ms = f.rtt_ms};
-    if (!r->stale) {
-        r->ttl_s = (uint32_t)((f.expires_ms - now.mono_ms) / 1000);
-        r->expires_ms = f.expires_ms;
-    }
+                       .ms = f.rtt_ms,
+                       .left_ms = found == CACHE_HIT ? f.expires_ms - now.mono_ms : 0};
     return found;
 }
 
@@ -117,7 +114,6 @@ static bool find_failure(const struct view *v, const struct cache_key *key, stru
     if (read_kept(v, &failure, now, NULL, 0, &found) != CACHE_HIT)
         return false;
     *r = found;
-    r->expires_ms = 0; /* no decision is kept that was made on it */
     return true;
 }
 
@@ -148,7 +144,7 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
         cap_s = (uint32_t)(negative_ms(v, true) / 1000);
     if (r->stale && cap_s > STALE_TTL_S)
         cap_s = STALE_TTL_S;
-    if (r->stale || r->ttl_s > cap_s)
+    if (r->stale || r->left_ms / 1000 > cap_s)
         image_age(image, r->len, 0, r->stale ? cap_s : 0, cap_s);
     read_srv_set(v, q);
     return found;
@@ -160,7 +156,7 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
 {
     static const struct addr nobody;
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
-    uint32_t ttl_s = (uint32_t)(negative_ms(v, q->kms_name) / 1000);
+    uint64_t negative = negative_ms(v, q->kms_name);
     struct real *r = &q->real, failure;
     enum cache_result found;
     int rcode;
@@ -179,10 +175,10 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
         r->pending = came->pending;
         return true;
     }
-    if ((rcode = special_answer(q, ttl_s, &w)) >= 0) {
+    if ((rcode = special_answer(q, (uint32_t)(negative / 1000), &w)) >= 0) {
         COUNT(v->stats, special);
         *r = real_of_failure((uint16_t)rcode, &nobody, 0);
-        r->ttl_s = ttl_s;
+        r->left_ms = negative;
         r->local = true;
         r->image = w.start;
         r->len = w.len;
@@ -252,8 +248,7 @@ struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
     else if (ms > s->cache.max_ttl_ms)
         ms = s->cache.max_ttl_ms;
     ttl_s = (uint32_t)(ms / 1000);
-    r.ttl_s = f->has_soa || f->kind == REPLY_POSITIVE ? ttl_s : 0;
-    r.lifetime_ms = ms;
+    r.left_ms = ms;
     /* A negative answer's TTL is also that of its SOA (RFC 2308 5), or a resolver in
      * front would count anew. */
     if (real_is_negative(&r) || ttl_s != f->ttl)
@@ -279,8 +274,8 @@ void real_keep(const struct view *v, const struct cache_key *key, const struct r
     if (r->image == NULL) {
         kept.bits |= CACHE_FAILURE;
         facts.expires_ms = now.mono_ms + FAILURE_MS;
-    } else if (r->lifetime_ms > 0) { /* else of no use; but what was kept before is of none, too */
-        facts.expires_ms = now.mono_ms + r->lifetime_ms;
+    } else if (r->left_ms > 0) { /* else of no use; but what was kept before is of none, too */
+        facts.expires_ms = now.mono_ms + r->left_ms;
     }
     (void)cache_put(v->cache, &kept, &facts, r->image, r->len, NULL, 0);
 }
