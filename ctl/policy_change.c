@@ -253,10 +253,7 @@ static json_t *make_rows(struct policy_write *w)
     return rows;
 }
 
-static const struct ctl_row row_lines[] = {
-    {NULL, ".", "{object}\t{name}\t{change}[\t{text}]"},
-    {0},
-};
+#define ROW "{object}\t{name}\t{change}[\t{text}]"
 
 json_t *policy_text(const char *text)
 {
@@ -270,6 +267,7 @@ json_t *policy_text(const char *text)
 static void print_result(const struct policy_write *w, json_t *rows)
 {
     static const struct ctl_row lines[] = {
+        {NULL, "changes", ROW},
         {NULL, NULL,
          "[{?dry_run}dry run: nothing is changed, serial {serial}|"
          "{?changed}serial {serial}, author {author}[ (for {for})|], {use}|"
@@ -295,12 +293,10 @@ static void print_result(const struct policy_write *w, json_t *rows)
                     w->change.changed, "dry_run", w->dry, "serial", (json_int_t)w->change.serial,
                     "author", w->change.log.author, "for", policy_text(w->change.log.claimed),
                     "in_use", in_use, "use", use);
-    if (w->c->format == FORMAT_JSON) {
+    if (w->c->format == FORMAT_JSON)
         table_print_json(all);
-    } else {
-        ctl_show(rows, row_lines);
+    else
         ctl_show(all, lines);
-    }
     json_decref(all);
     json_decref(status);
 }
@@ -412,7 +408,7 @@ int policy_finish(struct policy_write *w, int code)
         w->change.bound = true;
         w->change.if_serial = w->change.serial;
         if (w->c->format == FORMAT_TABLE)
-            ctl_show(rows, row_lines);
+            ctl_show(rows, (const struct ctl_row[]){{NULL, ".", ROW}, {0}});
         fflush(stdout);
         code = ctl_ask(w->c, w->question) ? begin(w) : ctl_fail(EXIT_FAILED, "nothing is changed");
     }

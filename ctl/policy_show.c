@@ -398,8 +398,7 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
         for (size_t k = 0; k < r->n_suffixes; k++)
             uses[n++] = (struct use){&r->suffixes[k], r};
     }
-    if (n > 0)
-        qsort(uses, n, sizeof *uses, by_use);
+    n = policy_sort_unique(uses, n, sizeof *uses, by_use);
     for (size_t back = 0; back < n; back++) {
         const struct suffix *s = uses[back].suffix, *first = uses[begin].suffix;
 
