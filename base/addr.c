@@ -26,18 +26,14 @@ bool ip_is_v4(const uint8_t ip[16])
     return memcmp(ip, mapped, sizeof mapped) == 0;
 }
 
-/* Digits only; the text of an IPv4 address and that of its mapped form give
- * the same value. */
+/* The text of an IPv4 address and that of its mapped form give the same value. */
 static int ip_parse(uint8_t ip[16], const char *text)
 {
-    uint8_t v4[4];
+    bool is_short = strchr(text, '.') != NULL && strchr(text, ':') == NULL;
+    char full[ADDR_TEXT + 8];
 
-    if (inet_pton(AF_INET, text, v4) == 1) {
-        memcpy(ip, mapped, sizeof mapped);
-        memcpy(ip + 12, v4, sizeof v4);
-        return 0;
-    }
-    return inet_pton(AF_INET6, text, ip) == 1 ? 0 : -EINVAL;
+    snprintf(full, sizeof full, "%s%s", is_short ? "::ffff:" : "", text);
+    return inet_pton(AF_INET6, full, ip) == 1 ? 0 : -EINVAL;
 }
 
 int addr_parse(struct addr *out, const char *text, uint16_t port)
@@ -227,16 +223,6 @@ bool prefix_contains(const struct prefix *p, const uint8_t ip[16])
 
     return memcmp(p->ip, ip, whole) == 0 &&
            (bits == 0 || (p->ip[whole] ^ ip[whole]) >> (8 - bits) == 0);
-}
-
-void prefix_range(const struct prefix *p, uint8_t first[16], uint8_t last[16])
-{
-    memset(last, 0xff, 16);
-    prefix_mask(last, p->len);
-    for (unsigned i = 0; i < 16; i++) {
-        first[i] = p->ip[i];
-        last[i] = (uint8_t)(p->ip[i] | ~last[i]);
-    }
 }
 
 void prefix_mask(uint8_t ip[16], unsigned len)

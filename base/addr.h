@@ -59,8 +59,6 @@ bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
 #define prefix_same(a, b) (memcmp(a, b, sizeof(struct prefix)) == 0)
 /* IPv4 and IPv6 have nets of their own: ::/0 holds no IPv4 address. */
 bool prefix_is_v4(const struct prefix *);
-/* The first and the last address of the prefix. */
-void prefix_range(const struct prefix *, uint8_t first[16], uint8_t last[16]);
 /* Sets the host bits of ip to zero. */
 void prefix_mask(uint8_t ip[16], unsigned len);
 

@@ -105,7 +105,7 @@ static void classes(void **state)
     }
 }
 
-/* Texts; how the prefix is printed, its first and last address, others that it does not
+/* Texts; how the prefix is printed; its first and last address, and others that it does not
  * contain; or why it is refused. */
 static const struct prefix_row {
     const char *texts, *print, *first, *last, *outside;
@@ -132,26 +132,21 @@ static const struct prefix_row {
 static void prefixes(void **state)
 {
     const struct prefix_row *r = *state;
-    char out[PREFIX_TEXT], at[ADDR_TEXT], *rest = strdupa(r->texts), *text;
-    struct addr first = {.port = 0}, last = {.port = 0};
+    char out[PREFIX_TEXT], *rest = strdupa(r->texts), *text;
     struct prefix p;
 
     while ((text = strsep(&rest, "|")) != NULL) {
         if (prefix_parse(&p, text) != r->rc)
             fail_msg("%s", text);
-        if (r->rc != 0)
-            continue;
-        assert_string_equal(prefix_print(&p, out), r->print);
-        prefix_range(&p, first.ip, last.ip);
-        assert_string_equal(addr_print(&first, at), r->first);
-        assert_string_equal(addr_print(&last, at), r->last);
-        assert_true(prefix_contains(&p, first.ip) && prefix_contains(&p, last.ip));
+        if (r->rc == 0)
+            assert_string_equal(prefix_print(&p, out), r->print);
     }
+    if (r->rc == 0)
+        assert_true(prefix_contains(&p, addr_of(r->first).ip) &&
+                    prefix_contains(&p, addr_of(r->last).ip));
     rest = r->outside != NULL ? strdupa(r->outside) : NULL;
-    while ((text = strsep(&rest, "|")) != NULL) {
-        first = addr_of(text);
-        assert_false(prefix_contains(&p, first.ip));
-    }
+    while ((text = strsep(&rest, "|")) != NULL)
+        assert_false(prefix_contains(&p, addr_of(text).ip));
 }
 
 static void sameness(void **state)

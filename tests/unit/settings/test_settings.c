@@ -253,7 +253,7 @@ static const struct row {
     {"timeout out of range", ROUTE("timeout: 1h"),
      "t:1:51: forward.timeout: \"1h\" is out of range: 10ms to 30s"},
     {"strategy of later", ROUTE("strategy: fastest"),
-     "t:1:52: forward.strategy: \"fastest\" is unknown: only ordered works in this version"},
+     "t:1:52: forward.strategy: \"fastest\" is none of ordered"},
     {"client rate of later", "limits: {client-rate: 20}",
      "t:1:23: limits.client-rate: \"20\" is out of range: only 0 works in this version"},
     {"outputs of later", "audit: {outputs: [{file: /x}]}",
