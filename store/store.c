@@ -2,24 +2,19 @@
  *
  * store.c -- the only file that knows LMDB.
  *
- * One environment, one unnamed database, full sync. Every value is checked when it is
- * read: LMDB has no checksums. The map size is fixed and the same in every process:
- * mdb_env_set_mapsize() on an open environment kills its readers. Places of readers are
- * bound to the transaction objects (MDB_NOTLS), so a thread keeps one for its life.
+ * One environment, one unnamed database, full sync. Every value is checked when it is read:
+ * LMDB has no checksums. The map size is fixed and the same in every process:
+ * mdb_env_set_mapsize() on an open environment kills its readers. Places of readers are bound to
+ * the transaction objects (MDB_NOTLS), so a thread keeps one for its life.
  *
- * A new store is made beside and linked into its place with its mark in it: so a file of
- * that name is never one in the making.
+ * A new store is made beside and linked into its place with its mark in it: so a file of that name
+ * is never one in the making. Who reads what of it whole before it is used, and what a seal is:
+ * docs/adr/0009.
  *
- * A tool works on what it has read whole before, so that it neither ends in the middle nor
- * makes damage greater: to change a store, its values too, and one that is damaged anywhere
- * is not changed. A change leaves a seal, by which the next one, within the hour, knows that
- * nobody else has written. A daemon must answer at once: it serves the store as it is, each
- * read guarded, and reads it whole beside that.
- *
- * LMDB maps the file and trusts it: a page that a tree names and that the file does not
- * reach is SIGBUS at the first access, and an empty file it takes for a new one. So the file
- * is looked at before LMDB sees it. It may be shorter than its meta page counts: a page that
- * one transaction takes at the end and gives back is never written.
+ * LMDB maps the file and trusts it: a page that a tree names and that the file does not reach is
+ * SIGBUS at the first access, and an empty file it takes for a new one. So the file is looked at
+ * before LMDB sees it. It may be shorter than its meta page counts: a page that one transaction
+ * takes at the end and gives back is never written.
  */
 #include "store/store.h"
 
