@@ -494,22 +494,14 @@ int store_verify(struct store *s, const atomic_bool *stop, struct diags *d)
 
 /* --- the files ------------------------------------------------------------ */
 
-/* Was it left like this by a change, lately, of a store that was sound? */
-static bool is_sealed(int fd, const struct stat *st)
-{
-    struct pages_walk walk = {.brief = true};
-    time_t age = time(NULL) - st->st_mtim.tv_sec;
-
-    return age >= 0 && age < SEAL_S && pages_walk(fd, &walk) == 0 &&
-           st->st_mtim.tv_nsec == seal(st, st->st_mtim.tv_sec, walk.state);
-}
-
 /* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno. */
 static int look_at_files(struct store *s, const char *data, const char *lock,
                          enum store_access mode, struct diags *d)
 {
     bool was_there = access(lock, F_OK) == 0; /* asked first: the file is there before the lock */
+    struct pages_walk brief = {.brief = true};
     struct stat st;
+    time_t age;
     int rc;
 
     s->fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -517,12 +509,19 @@ static int look_at_files(struct store *s, const char *data, const char *lock,
         return -errno;
     if (s->fd < 0)
         return damaged(s, d, "is missing, where lock.mdb says that there was a store");
-    if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
+    if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         rc = damaged(s, d, "is no file");
-    else if (st.st_size == 0)
+    } else if (st.st_size == 0) {
         rc = damaged(s, d, "is empty");
-    else
-        rc = verify(s, is_sealed(s->fd, &st) ? STORE_SERVE : mode, NULL, d);
+    } else {
+        /* Was it left like this by a change, lately, of a store that was sound? */
+        age = time(NULL) - st.st_mtim.tv_sec;
+        if (age >= 0 && age < SEAL_S && pages_walk(s->fd, &brief) == 0 &&
+            st.st_mtim.tv_nsec == seal(&st, st.st_mtim.tv_sec, brief.state))
+            rc = 0;
+        else
+            rc = verify(s, mode, NULL, d);
+    }
     if (rc == 0 && mode == STORE_WRITE)
         s->sound = st.st_mtim;
     close(s->fd); /* LMDB's locks are on the other file, so this drops none */
