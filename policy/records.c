@@ -295,11 +295,8 @@ int record_read(enum policy_kind kind, const struct store_record *record, void *
             return -ENOMEM;
         memcpy(n->prefixes, value->data, value->len);
         rc = 0;
-        for (size_t i = 0; i < n->n && rc == 0; i++) {
+        for (size_t i = 0; i < n->n && rc == 0; i++)
             rc = n->prefixes[i].len <= 128 ? 0 : -EBADMSG;
-            if (rc == 0)
-                prefix_mask(n->prefixes[i].ip, n->prefixes[i].len);
-        }
         break;
     case POLICY_POOL:
         if (value->len < 2 || value->data[1] > POLICY_POOL_HOSTS)

@@ -222,6 +222,7 @@ static const struct value {
     {"value: pool, nothing", POLICY_POOL, 0, 0, 0, -31},
     {"value: host, a pointer in its name", POLICY_POOL, 2, 1, 0xc0},
     {"value: host, half probed", POLICY_POOL, 13, 1, 2},
+    {"value: host of eight addresses", POLICY_POOL, 14, 1, 8, 112, true},
     {"value: host of nine addresses", POLICY_POOL, 14, 1, 9, 128},
     {"value: host of two addresses, and one is there", POLICY_POOL, 14, 1, 2},
     {"value: host of no address, and one is there", POLICY_POOL, 14, 1, 0},
@@ -264,6 +265,20 @@ static void check_value(void **state)
         v->kind, &(struct store_record){{k.data, k.len}, {copy, was.len + (size_t)v->longer}}, &o);
     assert_int_equal(rc, v->is_read ? 0 : -EBADMSG);
     policy_object_fini(v->kind, &o);
+}
+
+static void a_name_that_is_none(void **state)
+{
+    static const uint8_t keys[][65] = {{'r'}, {'r', 'a', 0, 'b'}, {'r', 'a', 'b', 0}};
+    static const size_t lens[] = {1, 4, 3};
+    uint8_t key[65];
+    struct policy_key k;
+
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++)
+        assert_int_equal(key_read(&(struct store_bytes){keys[i], lens[i]}, &k), i == 2);
+    memset(key, 'r', sizeof key);
+    assert_true(key_read(&(struct store_bytes){key, POLICY_NAME}, &k));
+    assert_false(key_read(&(struct store_bytes){key, POLICY_NAME + 1}, &k));
 }
 
 /* --- what was written is what is read --------------------------------------- */
@@ -434,6 +449,7 @@ int main(void)
     FIXTURE_TEST(a_read_is_of_one_state);
     FIXTURE_TEST(if_serial_moved);
     FIXTURE_TEST(a_host_too_long_for_a_key);
+    TEST(a_name_that_is_none);
     FIXTURE_TEST(loaded_as_put);
     FIXTURE_TEST(sound_after_anything);
     FIXTURE_TEST(the_log);
