@@ -17,7 +17,7 @@ static int run_file(const char *path, const struct stat *st, int type, struct FT
 {
     FILE *file = type == FTW_F ? fopen(path, "rb") : NULL;
     size_t n = (size_t)st->st_size;
-    uint8_t *copy;
+    uint8_t *copy = NULL;
 
     (void)where;
     if (type == FTW_D)
