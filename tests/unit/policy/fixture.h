@@ -32,6 +32,14 @@ struct fixture {
     struct policy_change change; /* the one that was begun last */
 };
 
+/* A number below n, the same ones in each run. */
+static inline unsigned draw(unsigned n)
+{
+    static unsigned short state[3] = {1, 2, 3};
+
+    return (unsigned)nrand48(state) % n;
+}
+
 static inline void fixture_folder(struct fixture *f)
 {
     memset(f, 0, sizeof *f);

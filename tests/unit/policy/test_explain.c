@@ -101,16 +101,6 @@ static void check_row(void **state)
 
 /* --- the index -------------------------------------------------------------- */
 
-static uint64_t seed = 88172645463325252u;
-
-static unsigned draw(unsigned n) /* xorshift: the same numbers in each run */
-{
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    return (unsigned)(seed >> 33) % n;
-}
-
 /* Up to max labels of a few that sort badly. */
 static void draw_name(char *out, size_t size, const char *front, unsigned max)
 {

@@ -8,16 +8,6 @@
 
 enum { NETWORKS = 8, PREFIXES = 12, ROUNDS = 200 };
 
-static uint64_t drawn = 88172645463325252u;
-
-static uint32_t draw(uint32_t n) /* xorshift: the same numbers in each run */
-{
-    drawn ^= drawn << 13;
-    drawn ^= drawn >> 7;
-    drawn ^= drawn << 17;
-    return (uint32_t)(drawn >> 33) % n;
-}
-
 /* Few distinct bits, so that prefixes nest, touch and repeat. */
 static void draw_ip(uint8_t ip[16])
 {
