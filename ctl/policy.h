@@ -68,9 +68,9 @@ bool policy_rule_has(const struct policy_rule *, const char *network);
 json_t *policy_text(const char *);
 
 /* --- ctl/policy_text.c: a file, "-" is standard input. WHOLE: what its rules name must be in it.
- * tests may be NULL. An exit code. */
+ * An exit code. */
 enum policy_form { POLICY_PART, POLICY_WHOLE, POLICY_ZONE };
-int policy_file_read(const char *path, enum policy_form, struct policy *out, struct policy_tests *);
+int policy_file_read(const char *path, enum policy_form, struct policy *out);
 
 /* --- ctl/zone.c: a policy as SRV lines of a zone file. Equal sets of hosts become one pool, named
  * after the first host's first label, and the rule fill-POOL. The policy is sorted. How many

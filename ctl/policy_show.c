@@ -493,8 +493,8 @@ int policy_check(struct ctl *c)
     struct policy p;
     json_t *rows;
     size_t n;
-    int code = c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p, NULL)
-                           : policy_read(c, &p, NULL);
+    int code =
+        c->argc > 0 ? policy_file_read(c->argv[0], POLICY_WHOLE, &p) : policy_read(c, &p, NULL);
 
     if (code != 0)
         return code;
@@ -588,37 +588,35 @@ int policy_test(struct ctl *c)
     struct policy_change change = {.log = {.author = "test", .time_ms = c->now.wall_ms}};
     const char *file = ctl_option(c, "--policy");
     struct policy_reader *r = NULL;
-    struct policy_tests tests;
     struct store *store = NULL;
     json_t *rows = NULL;
-    struct policy p;
+    struct policy p, of;
     size_t failed = 0;
-    int code = policy_file_read(c->argv[0], POLICY_PART, &p, &tests), rc = 0;
+    int code = policy_file_read(c->argv[0], POLICY_PART, &p), rc = 0;
 
     if (code != 0)
         return code;
-    policy_fini(&p);
-    if (tests.n == 0)
+    if (p.n_tests == 0)
         code = ctl_fail(EXIT_INVALID, "%s has no section tests:", c->argv[0]);
     else if (!file)
         code = policy_open(c, STORE_READ, &store);
     else
-        code = policy_file_read(file, POLICY_WHOLE, &p, NULL);
+        code = policy_file_read(file, POLICY_WHOLE, &of);
     if (code == 0 && file) { /* a store that holds the file, and is nowhere */
         code = policy_open_temporary(c, &store);
-        rc = code == 0 ? policy_change_put(store, &change, &p, POLICY_REPLACE, NULL) : 0;
-        policy_fini(&p);
+        rc = code == 0 ? policy_change_put(store, &change, &of, POLICY_REPLACE, NULL) : 0;
+        policy_fini(&of);
     }
     if (code != 0)
         goto done;
     rows = json_array();
     if (rc == 0 && !(r = policy_reader_new(store)))
         rc = -ENOMEM;
-    for (size_t i = 0; i < tests.n && rc == 0; i++) {
+    for (size_t i = 0; i < p.n_tests && rc == 0; i++) {
         rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
         if (rc != 0)
             break;
-        rc = run_test(c, r, &tests.list[i], rows, &failed);
+        rc = run_test(c, r, &p.tests[i], rows, &failed);
         store_end(r->txn);
     }
     if (rc != 0) {
@@ -626,12 +624,12 @@ int policy_test(struct ctl *c)
         goto done;
     }
     table_print(c, "tests", test_columns, rows);
-    code = failed > 0 ? ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, tests.n)
-                      : ctl_note("%zu tests passed", tests.n);
+    code = failed > 0 ? ctl_fail(EXIT_PROBLEMS, "%zu of %zu tests failed", failed, p.n_tests)
+                      : ctl_note("%zu tests passed", p.n_tests);
 done:
     json_decref(rows);
     policy_reader_free(r);
     store_close(store);
-    policy_tests_fini(&tests);
+    policy_fini(&p);
     return code;
 }

@@ -22,8 +22,7 @@
 
 enum { FILE_SIZE = 1 << 30 };
 
-int policy_file_read(const char *path, enum policy_form form, struct policy *out,
-                     struct policy_tests *tests)
+int policy_file_read(const char *path, enum policy_form form, struct policy *out)
 {
     const char *name = strcmp(path, "-") == 0 ? "(standard input)" : path;
     struct diags d;
@@ -38,7 +37,7 @@ int policy_file_read(const char *path, enum policy_form form, struct policy *out
     if (form == POLICY_ZONE)
         rc = zone_read(out, name, text, len, &d);
     else
-        rc = policy_text_read(out, tests, name, text, len, form == POLICY_WHOLE, &d);
+        rc = policy_text_read(out, name, text, len, form == POLICY_WHOLE, &d);
     if (rc == -ENOMEM)
         code = ctl_fail(EXIT_FAILED, "out of memory");
     else if (rc < 0)
@@ -86,7 +85,6 @@ static int put(struct ctl *c, const uint64_t *seen, const struct policy *p, enum
 int policy_import(struct ctl *c)
 {
     bool replace = ctl_option(c, "--replace"), merge = ctl_option(c, "--merge");
-    struct policy_tests tests = {0};
     struct policy p;
     int zone = take_format(c, c->argv[0]), code = zone < 0 ? EXIT_USAGE : 0;
     enum policy_form form = zone ? POLICY_ZONE : merge ? POLICY_PART : POLICY_WHOLE;
@@ -95,12 +93,11 @@ int policy_import(struct ctl *c)
     if (replace && merge)
         code = ctl_fail(EXIT_USAGE, "--replace and --merge exclude each other");
     if (code == 0)
-        code = policy_file_read(c->argv[0], form, &p, &tests);
+        code = policy_file_read(c->argv[0], form, &p);
     if (code != 0)
         return code;
-    if (tests.n > 0)
-        ctl_note("%zu tests are not imported: policy test %s runs them", tests.n, c->argv[0]);
-    policy_tests_fini(&tests);
+    if (p.n_tests > 0)
+        ctl_note("%zu tests are not imported: policy test %s runs them", p.n_tests, c->argv[0]);
     code = put(c, NULL, &p, how, replace || merge);
     policy_fini(&p);
     return code;
@@ -156,7 +153,7 @@ static int edit(struct ctl *c, const char *file, struct policy *out)
         if (code != 0)
             return ctl_fail(EXIT_FAILED, "the editor ended with status %d: nothing is changed",
                             code / 256);
-        code = policy_file_read(file, POLICY_WHOLE, out, NULL);
+        code = policy_file_read(file, POLICY_WHOLE, out);
     } while (code == EXIT_INVALID && !ctl_option(c, "--yes") && isatty(STDIN_FILENO) &&
              ctl_ask(c, "Edit again?"));
     return code;

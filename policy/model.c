@@ -500,6 +500,7 @@ void policy_fini(struct policy *p)
             policy_object_fini(kind, policy_object(p, kind, i));
         free(p->lists[kind].at);
     }
+    free(p->tests);
     free(p->file);
     *p = (struct policy){0};
 }

@@ -77,6 +77,15 @@ union policy_object {
     struct policy_approved approved;
     struct policy_rule rule;
 };
+struct policy_test { /* a row of `tests:` of a file */
+    unsigned line;
+    struct suffix suffix;     /* not below */
+    struct addr client;
+    enum kms_verdict verdict;
+    struct name real_host;    /* that the real DNS names; root: an approved one */
+    enum kms_outcome expect;  /* 0: any */
+    struct name host;         /* must be among the delivered; root: any */
+};
 struct policy_list { void *at; size_t n; };
 struct policy {
     union { /* all sorted by name */
@@ -89,6 +98,7 @@ struct policy {
         };
     };
     char *file; /* that it was read from, for problems; or NULL */
+    struct policy_test *tests; size_t n_tests;
 };
 /* clang-format on */
 

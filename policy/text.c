@@ -229,19 +229,15 @@ static const struct field test_rows[] = {
 };
 static const struct field test_map = {.key = "a test", .rows = test_rows};
 
-struct document {
-    struct policy policy;
-    struct policy_tests tests;
-};
 #define SECTION(list, n, type, how) \
-    FIELD_LIST_OF(document, list, n, struct type *), .element = ELEMENT(struct type, how), .fallback = ""
+    FIELD_LIST_OF(policy, list, n, struct type *), .element = ELEMENT(struct type, how), .fallback = ""
 static const struct field top_rows[] = {
     {.key = "waymark-policy", .kind = &version_kind, .help = "1"},
-    {.key = "networks", SECTION(policy.networks, policy.n_networks, policy_network, object_kinds[POLICY_NETWORK]), .flags = FIELD_EMPTY | FIELD_NAMED},
-    {.key = "pools", SECTION(policy.pools, policy.n_pools, policy_pool, object_kinds[POLICY_POOL]), .flags = FIELD_EMPTY | FIELD_NAMED},
-    {.key = "approved", SECTION(policy.approved, policy.n_approved, policy_approved, approved_kind), .flags = FIELD_EMPTY},
-    {.key = "rules", SECTION(policy.rules, policy.n_rules, policy_rule, object_kinds[POLICY_RULE]), .flags = FIELD_EMPTY | FIELD_NAMED},
-    {.key = "tests", SECTION(tests.list, tests.n, policy_test, test_kind), .flags = FIELD_EMPTY | FIELD_LIST},
+    {.key = "networks", SECTION(networks, n_networks, policy_network, object_kinds[POLICY_NETWORK]), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "pools", SECTION(pools, n_pools, policy_pool, object_kinds[POLICY_POOL]), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "approved", SECTION(approved, n_approved, policy_approved, approved_kind), .flags = FIELD_EMPTY},
+    {.key = "rules", SECTION(rules, n_rules, policy_rule, object_kinds[POLICY_RULE]), .flags = FIELD_EMPTY | FIELD_NAMED},
+    {.key = "tests", SECTION(tests, n_tests, policy_test, test_kind), .flags = FIELD_EMPTY | FIELD_LIST},
     {.key = NULL},
 };
 static const struct field top_map = {.key = "the policy", .rows = top_rows};
@@ -355,41 +351,30 @@ static const struct field_kind test_kind = {read_test, NULL, NULL, true};
 
 /* ---- in ---- */
 
-void policy_tests_fini(struct policy_tests *t)
-{
-    free(t->list);
-    *t = (struct policy_tests){0};
-}
-
-int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
-                     const char *text, size_t len, bool whole, struct diags *d)
+int policy_text_read(struct policy *out, const char *file, const char *text, size_t len, bool whole,
+                     struct diags *d)
 {
     struct form form = {.file = file, .d = d};
-    struct document doc = {.tests = {.n = 0}};
+    struct policy p = {.n_rules = 0};
     struct arena *arena = arena_new();
     const struct yaml_node *root;
     int rc = arena != NULL ? yaml_read(&root, arena, file, text, len, d) : -ENOMEM;
 
-    if (rc != 0) {
-        arena_free(arena);
-        return rc;
+    if (rc == 0) {
+        if (file != NULL && (p.file = strdup(file)) == NULL)
+            form_no_memory(&form);
+        field_read(&form, &top_map, root, &p);
+        policy_sort(&p);
+        rc = form.rc;
     }
-    if (file != NULL && (doc.policy.file = strdup(file)) == NULL)
-        form_no_memory(&form);
-    field_read(&form, &top_map, root, &doc);
     arena_free(arena);
-    policy_sort(&doc.policy);
-    if (whole && form.rc != -ENOMEM && policy_references(&doc.policy, d) != 0)
-        form.rc = -EINVAL;
-    if (form.rc == 0 && tests != NULL)
-        *tests = doc.tests;
+    if (whole && (rc == 0 || rc == -EINVAL) && policy_references(&p, d) != 0)
+        rc = -EINVAL;
+    if (rc == 0)
+        *out = p;
     else
-        policy_tests_fini(&doc.tests);
-    if (form.rc == 0)
-        *out = doc.policy;
-    else
-        policy_fini(&doc.policy);
-    return form.rc;
+        policy_fini(&p);
+    return rc;
 }
 
 /* ---- out ---- */
@@ -415,7 +400,6 @@ static void write_list(FILE *f, int indent, const char *key, const struct field 
 
 int policy_text_write(const struct policy *p, FILE *f)
 {
-    const struct document doc = {.policy = *p};
     const struct field *row;
 
     fprintf(f, "waymark-policy: 1\n%s", p->n_networks > 0 ? "networks:\n" : "");
@@ -435,7 +419,7 @@ int policy_text_write(const struct policy *p, FILE *f)
         }
     }
     if (p->n_approved > 0)
-        write_list(f, 0, "approved", field_find(&top_map, "approved"), &doc);
+        write_list(f, 0, "approved", field_find(&top_map, "approved"), p);
     fputs(p->n_rules > 0 ? "rules:\n" : "", f);
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         fprintf(f, "  %s:\n", r->name);

@@ -10,28 +10,11 @@
 #include "base/fields.h"
 #include "policy/model.h"
 
-/* One row of `tests:`. */
-struct policy_test {
-    unsigned line;
-    struct suffix suffix; /* EXACT or BARE */
-    struct addr client;
-    enum kms_verdict verdict;
-    struct name real_host;   /* that the real DNS names; root: an approved one */
-    enum kms_outcome expect; /* 0: any */
-    struct name host;        /* must be among the delivered; root: any */
-};
-struct policy_tests {
-    struct policy_test *list;
-    size_t n;
-}; /* from malloc */
-void policy_tests_fini(struct policy_tests *);
-
-/* Reads the text form; every problem goes to d with its place. tests may be
- * NULL (then the section is only checked). A whole file must stand alone (is not
- * merged into a policy that is there): networks and pools that its rules name must
- * be in it, which is said beside the other problems. 0, -EINVAL, -ENOMEM. */
-int policy_text_read(struct policy *out, struct policy_tests *tests, const char *file,
-                     const char *text, size_t len, bool whole, struct diags *d);
+/* Reads the text form; every problem goes to d with its place. A whole file must stand alone
+ * (is not merged into a policy that is there): networks and pools that its rules name must be
+ * in it, which is said beside the other problems. 0, -EINVAL, -ENOMEM. */
+int policy_text_read(struct policy *out, const char *file, const char *text, size_t len, bool whole,
+                     struct diags *d);
 /* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
 extern const struct field policy_rule_map;
 /* Canonical: equal policies are equal texts. The policy is sorted. */

@@ -72,7 +72,7 @@ static void expect_findings(const char *policy, const char *expect)
     struct policy p;
     json_t *found;
 
-    if (policy_text_read(&p, NULL, "f", policy, strlen(policy), false, NULL) != 0)
+    if (policy_text_read(&p, "f", policy, strlen(policy), false, NULL) != 0)
         fail_msg("not read: %s", policy);
     found = policy_findings(&p, NOW);
     json_array_foreach(found, i, row)

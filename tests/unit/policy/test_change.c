@@ -26,7 +26,7 @@ static int apply(struct fixture *f, const char *text, enum policy_how how, struc
     struct policy p;
     int rc;
 
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), false, d), 0);
+    assert_int_equal(policy_text_read(&p, "f", text, strlen(text), false, d), 0);
     rc = policy_change_put(f->store, &change, &p, how, d);
     policy_fini(&p);
     return rc;
@@ -121,7 +121,7 @@ static void rows_say_what_they_did(void **state)
     struct policy p;
 
     assert_int_equal(apply(f, STORED, POLICY_REPLACE, NULL), 0);
-    assert_int_equal(policy_text_read(&p, NULL, "f", text, strlen(text), true, NULL), 0);
+    assert_int_equal(policy_text_read(&p, "f", text, strlen(text), true, NULL), 0);
     t = fixture_begin(f, 1);
     assert_int_equal(policy_change_make(t, &p, POLICY_REPLACE), 0);
     for (int times = 0; times < 2; times++) {

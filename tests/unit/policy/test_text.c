@@ -91,7 +91,7 @@ static void round_trips(void **state)
         FILE *f = open_memstream(&out, &len);
 
         diags_init(&d);
-        if (policy_text_read(&p, NULL, "f", text, strlen(text), false, &d) != 0)
+        if (policy_text_read(&p, "f", text, strlen(text), false, &d) != 0)
             fail_msg("pass %d: %s", pass, d.n > 0 ? d.list[0] : "?");
         assert_int_equal(d.all, 0);
         assert_int_equal(policy_text_write(&p, f), 0);
@@ -234,7 +234,7 @@ static void refused(void **state)
 
     diags_init(&d);
     snprintf(text, sizeof text, "%s%s\n", r->flags & BARE ? "" : HEAD, r->text);
-    if (policy_text_read(&p, NULL, "f", text, strlen(text), r->flags & WHOLE, &d) == 0) {
+    if (policy_text_read(&p, "f", text, strlen(text), r->flags & WHOLE, &d) == 0) {
         assert_int_equal(policy_references(&p, &d), -EINVAL);
         policy_fini(&p);
     }
@@ -260,20 +260,18 @@ static void tests_are_read(void **state)
         "tests:\n"
         "  - {suffix: fabrikam.local, client: 10.20.4.7, expect: filled, host: KMS01.contoso.com}\n"
         "  - {suffix: ., client: fd00::1, verdict: present, real-host: old.c.d, expect: passed}\n";
-    struct policy_tests t;
     struct policy p;
 
-    assert_int_equal(policy_text_read(&p, &t, "f", text, strlen(text), false, NULL), 0);
-    assert_int_equal(t.n, 2);
-    assert_int_equal(t.list[0].line, 3);
-    assert_int_equal(t.list[0].verdict, VERDICT_NXDOMAIN);
-    assert_int_equal(t.list[0].expect, OUTCOME_FILLED);
-    assert_int_equal(t.list[0].host.data[1], 'k');
-    assert_int_equal(t.list[1].suffix.name.labels, 0);
-    assert_int_equal(t.list[1].verdict, VERDICT_PRESENT);
-    assert_int_equal(t.list[1].real_host.labels, 3);
-    assert_int_equal(t.list[1].host.labels, 0);
-    policy_tests_fini(&t);
+    assert_int_equal(policy_text_read(&p, "f", text, strlen(text), false, NULL), 0);
+    assert_int_equal(p.n_tests, 2);
+    assert_int_equal(p.tests[0].line, 3);
+    assert_int_equal(p.tests[0].verdict, VERDICT_NXDOMAIN);
+    assert_int_equal(p.tests[0].expect, OUTCOME_FILLED);
+    assert_int_equal(p.tests[0].host.data[1], 'k');
+    assert_int_equal(p.tests[1].suffix.name.labels, 0);
+    assert_int_equal(p.tests[1].verdict, VERDICT_PRESENT);
+    assert_int_equal(p.tests[1].real_host.labels, 3);
+    assert_int_equal(p.tests[1].host.labels, 0);
     policy_fini(&p);
 }
 

@@ -84,7 +84,7 @@ static inline void world_policy(struct world *w, const char *text)
 
     snprintf(whole, sizeof whole, "waymark-policy: 1\n%s", text);
     diags_init(&d);
-    if (policy_text_read(&p, NULL, "policy", whole, strlen(whole), true, &d) != 0) {
+    if (policy_text_read(&p, "policy", whole, strlen(whole), true, &d) != 0) {
         diags_print(&d, stderr);
         fail_msg("policy: %s", text);
     }
