@@ -153,7 +153,8 @@ static const struct row {
      "GET /v1/upstreams *>route  strategy  server        state    RTT  queries  replies  positive "
      "*\n"
      ".      ordered   127.0.0.1:53  up     12 ms        3        3         1  *\n>"},
-    {"upstreams --json", "{\"routes\":[]}", NULL, 0, "GET *>{\n  \"routes\": *\n}\n>"},
+    {"upstreams --json", "{\"routes\":[]}", NULL, 0, "GET *>{\n  \"routes\": \\[\\]\n}\n>"},
+    {"upstreams", deaf, NULL, EXIT_NO_DAEMON, ">>*"},
     {"upstreams --csv", "{}", NULL, 0, "GET *>*,errors,last_error\r\n>"},
     {"reload", "changed", NULL, 0,
      "POST /v1/reload *{}>cache.size  was 64M   is 32M     in use after a restart\n"
@@ -176,6 +177,7 @@ static const struct row {
     {"cache flush --below example", "{\"flushed\":7}", NULL, 0,
      "POST *{\"name\":\"example\",\"below\":true}>7 entries forgotten\n>"},
     {"cache flush --all", "{}", NULL, 0, "POST *{\"all\":true}>*>"},
+    {"cache flush a\377", nobody, NULL, EXIT_USAGE, ">>*is not UTF-8*"},
     {"cache flush", nobody, NULL, EXIT_USAGE, ">>*say what to remove*"},
     {"cache flush --all x", nobody, NULL, EXIT_USAGE, ">>*say what*"},
 
