@@ -332,7 +332,7 @@ static int run_fill(struct ctl *c)
     policy_change_add(&w.change, POLICY_RULE, CHANGE_ADD, &r);
     if (code == 0)
         code = check_filler(&w, &r);
-    if (code == 0 && w.problems.all == 0)
+    if (code == 0)
         unrouted = policy_unrouted(c->settings, &r);
     code = policy_finish(&w, code);
     if (code == 0 && unrouted)

@@ -51,14 +51,14 @@ static bool wants(struct listing *l, const char *name)
     return wanted && fits;
 }
 
-static void add_listed_host(struct listing *l, const struct name *target, uint16_t port,
-                            const char *by, const char *pool)
+static void add_listed_host(struct listing *l, const struct policy_approved *a, const char *by,
+                            const char *pool)
 {
     char text[NAME_TEXT];
 
-    if (wants(l, name_print(target, text)))
-        json_array_append_new(
-            l->rows, json_pack("{s:s,s:i,s:s+}", "host", text, "port", (int)port, "by", by, pool));
+    if (wants(l, name_print(&a->target, text)))
+        json_array_append_new(l->rows, json_pack("{s:s,s:i,s:s+}", "host", text, "port",
+                                                 (int)a->port, "by", by, pool));
 }
 
 static json_t *object_row(enum policy_kind kind, const union policy_object *o)
@@ -99,7 +99,7 @@ static void add_rows(struct listing *l, int what, const struct policy *p)
 
     for (size_t i = 0; (o = policy_object(p, kind, i)); i++) {
         if (kind == POLICY_APPROVED)
-            add_listed_host(l, &o->approved.target, o->approved.port, "list", "");
+            add_listed_host(l, &o->approved, "list", "");
         else if (what != SUFFIXES && wants(l, o->name))
             json_array_append_new(l->rows, object_row(kind, o));
         for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
@@ -110,8 +110,7 @@ static void add_rows(struct listing *l, int what, const struct policy *p)
     }
     for (size_t i = 0; kind == POLICY_APPROVED && i < p->n_pools; i++)
         for (size_t k = 0; k < p->pools[i].n; k++)
-            add_listed_host(l, &p->pools[i].hosts[k].target, p->pools[i].hosts[k].port, "pool ",
-                            p->pools[i].name);
+            add_listed_host(l, (const void *)&p->pools[i].hosts[k], "pool ", p->pools[i].name);
 }
 
 /* clang-format off */

@@ -197,7 +197,8 @@ static const struct row {
      "answer\nanswer SERVFAIL\n",
      .reply = "timeout"},
     {"a KMS host that the real DNS does not know", "kms01.contoso.com A",
-     "real nxdomain 10.9.0.53 . 51 30\ndecision down no address in the real DNS; pool contoso gives "
+     "real nxdomain 10.9.0.53 . 51 30\ndecision down no address in the real DNS; pool contoso "
+     "gives "
      "the host's, by rule down\nanswer NOERROR 300 kms01.contoso.com. 300 IN A 10.0.0.9\n",
      .reply = "NXDOMAIN\n" SOA},
     {"a special name", "localhost A",
