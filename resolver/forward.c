@@ -81,8 +81,7 @@ struct flight {
     const struct route *route; /* of the view; after a fall-back that of `.` */
     struct name qname;         /* folded */
     struct cache_key key;      /* its name is qname */
-    bool kms_name;
-    bool passthrough, tcp; /* the client's packet goes as it is (over TCP); it is in chain[] */
+    bool passthrough, tcp;     /* the client's packet goes as it is (over TCP); it is in chain[] */
 
     TAILQ_HEAD(waiter_list, waiter) waiters; /* in the order of arrival */
     unsigned n_clients;
@@ -427,7 +426,7 @@ static void end_chain(void *context, const struct real *end)
                        &facts) == 0) {
             if (facts.kind == REPLY_CNAME && end->image != NULL && !end->unfinished)
                 facts.kind = REPLY_NODATA; /* the end has said that it has no such records */
-            came = real_of_reply(fl->view, image, len, &facts, fl->kms_name, &end->server, end->ms);
+            came = real_of_reply(fl->view, &fl->key, image, len, &facts, &end->server, end->ms);
         }
     }
     end_flight(fl, &came);
@@ -704,7 +703,6 @@ static struct flight *new_flight(struct forwarder *f, const struct view *v, cons
     fl->qname = *q->key.name;
     fl->key = q->key;
     fl->key.name = &fl->qname;
-    fl->kms_name = q->kms_name;
     fl->passthrough = q->passthrough;
     fl->failure = RCODE_TIMEOUT;
     fl->deadline_ms = WAITER_NEVER;
@@ -918,7 +916,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         }
         if (r->failure == RCODE_NOERROR) {
             if (!fl->passthrough)
-                came = real_of_reply(fl->view, f->exchanges.image, r->len, &r->facts, fl->kms_name,
+                came = real_of_reply(fl->view, &fl->key, f->exchanges.image, r->len, &r->facts,
                                      &came.server, r->ms);
             end_flight(fl, &came);
             return;

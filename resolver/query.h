@@ -191,11 +191,10 @@ enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
  * takes its place (RFC 8767). */
 bool real_look(const struct view *, struct query *, const struct real *came, struct now);
 
-/* A reply, as it is given to each client and kept: its image gets the TTLs that the
- * settings allow. kms_name: it is of a discovery name. */
-struct real real_of_reply(const struct view *, uint8_t *image, size_t len,
-                          const struct reply_facts *, bool kms_name, const struct addr *server,
-                          uint32_t ms);
+/* A reply to that question, as it is given to each client and kept: its image gets the TTLs
+ * that the settings allow. */
+struct real real_of_reply(const struct view *, const struct cache_key *, uint8_t *image, size_t len,
+                          const struct reply_facts *, const struct addr *server, uint32_t ms);
 /* No reply that is of use. rcode: what the servers say, RCODE_TIMEOUT and RCODE_UNUSABLE included. */
 struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms);
 

@@ -214,13 +214,13 @@ struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t 
         .verdict = real_verdict(rcode), .rcode = rcode, .server = *server, .ms = ms};
 }
 
-struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
-                          const struct reply_facts *f, bool kms_name, const struct addr *server,
+struct real real_of_reply(const struct view *v, const struct cache_key *key, uint8_t *image,
+                          size_t len, const struct reply_facts *f, const struct addr *server,
                           uint32_t took_ms)
 {
     const struct settings *s = v->settings;
     struct real r = real_of_failure(f->rcode, server, took_ms);
-    uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms = negative_ms(v, kms_name);
+    uint64_t ms = (uint64_t)f->ttl * 1000, cap_ms;
     uint32_t ttl_s;
 
     if (f->kind == REPLY_FAILURE)
@@ -236,6 +236,7 @@ struct real real_of_reply(const struct view *v, uint8_t *image, size_t len,
     r.rotates = f->rotates;
     r.unfinished = f->kind == REPLY_CNAME;
     r.cacheable = f->cacheable;
+    cap_ms = negative_ms(v, key->class == CLASS_IN && name_is_vlmcs(key->name));
     /* How long it is good: a referral is no answer to keep. */
     if (!f->has_soa && NEGATIVE_WITHOUT_SOA_S * 1000 < cap_ms)
         cap_ms = NEGATIVE_WITHOUT_SOA_S * 1000;

@@ -340,7 +340,7 @@ static inline void reply_make(struct reply *r, const struct view *v, const struc
     assert_int_equal(reply_read(&m, r->wire, len, q->message.edns.do_bit, r->image, sizeof r->image,
                                 &len, &r->facts),
                      0);
-    r->came = real_of_reply(v, r->image, len, &r->facts, q->kms_name, &server, ms);
+    r->came = real_of_reply(v, &q->key, r->image, len, &r->facts, &server, ms);
 }
 
 /* What came for the question that waits in w->q is kept and answered, the way
