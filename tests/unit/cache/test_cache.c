@@ -662,23 +662,18 @@ static void two_threads(void **state)
     assert_int_equal(cache_flush(c, NULL, false), s.entries);
 }
 
-int main(void)
-{
-    ROWS_WITH(age_rows, check_age, set_up, tear_down);
-    ROWS_WITH(key_rows, check_key, set_up, tear_down);
-    ROWS_WITH(fit_rows, check_fit, set_up, tear_down);
-    ROWS_WITH(flush_rows, check_flush, set_up_four_shards, tear_down);
-    ROWS_WITH(each_rows, check_each, set_up_four_shards, tear_down);
-    ROWS_WITH(collision_rows, check_collision, set_up, tear_down);
-    TEST_WITH(hash_is_secret, set_up, tear_down);
-    TEST_WITH(miss_hit_replace, set_up, tear_down);
-    TEST_WITH(facts_come_back, set_up, tear_down);
-    TEST_WITH(too_large_is_refused, set_up, tear_down);
-    TEST_WITH(flood_keeps_hot_names, set_up, tear_down);
-    TEST_WITH(all_hot_still_takes_new, set_up, tear_down);
-    TEST_WITH(replacing_one_name_evicts_none, set_up, tear_down);
-    TEST_WITH(budget_is_exact, NULL, tear_down);
-    TEST_WITH(ring_wraps_with_many_sizes, set_up, tear_down);
-    TEST_WITH(two_threads, set_up, tear_down);
-    return RUN("cache");
-}
+TESTS("cache", ROWS_WITH(age_rows, check_age, set_up, tear_down),
+      ROWS_WITH(key_rows, check_key, set_up, tear_down),
+      ROWS_WITH(fit_rows, check_fit, set_up, tear_down),
+      ROWS_WITH(flush_rows, check_flush, set_up_four_shards, tear_down),
+      ROWS_WITH(each_rows, check_each, set_up_four_shards, tear_down),
+      ROWS_WITH(collision_rows, check_collision, set_up, tear_down),
+      TEST_WITH(hash_is_secret, set_up, tear_down), TEST_WITH(miss_hit_replace, set_up, tear_down),
+      TEST_WITH(facts_come_back, set_up, tear_down),
+      TEST_WITH(too_large_is_refused, set_up, tear_down),
+      TEST_WITH(flood_keeps_hot_names, set_up, tear_down),
+      TEST_WITH(all_hot_still_takes_new, set_up, tear_down),
+      TEST_WITH(replacing_one_name_evicts_none, set_up, tear_down),
+      TEST_WITH(budget_is_exact, NULL, tear_down),
+      TEST_WITH(ring_wraps_with_many_sizes, set_up, tear_down),
+      TEST_WITH(two_threads, set_up, tear_down))

@@ -146,9 +146,4 @@ static void rows_say_what_they_did(void **state)
     policy_fini(&p);
 }
 
-int main(void)
-{
-    ROWS(rows, policy_is_applied);
-    FIXTURE_TEST(rows_say_what_they_did);
-    return RUN("change");
-}
+TESTS("change", ROWS(rows, policy_is_applied), FIXTURE_TEST(rows_say_what_they_did))

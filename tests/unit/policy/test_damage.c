@@ -293,16 +293,8 @@ static void two_begin_at_once(void **state)
     close(gate[1]);
 }
 
-int main(void)
-{
-    ROWS(scripts, script_run);
-    FIXTURE_TEST(never_another_answer);
-    FIXTURE_TEST(missing_and_made);
-    FIXTURE_TEST(a_folder_that_is_read_only);
-    FIXTURE_TEST(places_for_readers);
-    FIXTURE_TEST(disk_full);
-    FIXTURE_TEST(many_changes_do_not_grow_it);
-    FIXTURE_TEST(another_process_is_seen);
-    FIXTURE_TEST(two_begin_at_once);
-    return RUN("damage");
-}
+TESTS("damage", ROWS(scripts, script_run), FIXTURE_TEST(never_another_answer),
+      FIXTURE_TEST(missing_and_made), FIXTURE_TEST(a_folder_that_is_read_only),
+      FIXTURE_TEST(places_for_readers), FIXTURE_TEST(disk_full),
+      FIXTURE_TEST(many_changes_do_not_grow_it), FIXTURE_TEST(another_process_is_seen),
+      FIXTURE_TEST(two_begin_at_once))

@@ -514,16 +514,7 @@ static void cut_while_open(void **state)
     close(fd);
 }
 
-int main(void)
-{
-    FIXTURE_TEST(never_another_content);
-    FIXTURE_TEST(changes_in_between);
-    FIXTURE_TEST(ends_when_told);
-    FIXTURE_TEST(all_that_lmdb_writes);
-    FIXTURE_TEST(pages_that_are_never_written);
-    FIXTURE_TEST(a_change_leaves_a_seal);
-    FIXTURE_TEST(swapped_pages);
-    FIXTURE_TEST(cut_while_open);
-    ROWS(rows, finds_it);
-    return RUN("pages");
-}
+TESTS("pages", FIXTURE_TEST(never_another_content), FIXTURE_TEST(changes_in_between),
+      FIXTURE_TEST(ends_when_told), FIXTURE_TEST(all_that_lmdb_writes),
+      FIXTURE_TEST(pages_that_are_never_written), FIXTURE_TEST(a_change_leaves_a_seal),
+      FIXTURE_TEST(swapped_pages), FIXTURE_TEST(cut_while_open), ROWS(rows, finds_it))

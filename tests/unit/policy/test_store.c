@@ -444,16 +444,7 @@ static void the_log(void **state)
     assert_int_equal(logged(f, 0, NULL), 1); /* older than the history: gone */
 }
 
-int main(void)
-{
-    FIXTURE_TEST(a_read_is_of_one_state);
-    FIXTURE_TEST(if_serial_moved);
-    FIXTURE_TEST(a_host_too_long_for_a_key);
-    TEST(a_name_that_is_none);
-    FIXTURE_TEST(loaded_as_put);
-    FIXTURE_TEST(sound_after_anything);
-    FIXTURE_TEST(the_log);
-    ROWS(scripts, script_run);
-    ROWS(values, check_value);
-    return RUN("store");
-}
+TESTS("store", FIXTURE_TEST(a_read_is_of_one_state), FIXTURE_TEST(if_serial_moved),
+      FIXTURE_TEST(a_host_too_long_for_a_key), TEST(a_name_that_is_none),
+      FIXTURE_TEST(loaded_as_put), FIXTURE_TEST(sound_after_anything), FIXTURE_TEST(the_log),
+      ROWS(scripts, script_run), ROWS(values, check_value))
