@@ -216,10 +216,9 @@ static const char *const ruled[] = {"access", "cache"};
 struct reader {
     struct form form; /* of the text being read */
     struct settings *s;
-    struct place { /* where each ruled section was given last */
-        const struct yaml_node *node;
+    struct place {                    /* where each ruled section was given last */
+        const struct yaml_node *node; /* NULL: in no line */
         const char *file;
-        bool has_no_lines;
     } at[ARRAY_LEN(ruled)];
 };
 
@@ -240,7 +239,7 @@ static void read_text(struct reader *r, const char *text, size_t len)
         field_read(form, &all_options, root, r->s);
         for (size_t i = 0; i < ARRAY_LEN(ruled); i++)
             if ((node = yaml_get(root, ruled[i])) != NULL)
-                r->at[i] = (struct place){node, form->file, form->has_no_lines};
+                r->at[i] = (struct place){form->has_no_lines ? NULL : node, form->file};
     }
 }
 
@@ -310,25 +309,18 @@ static void read_assigned(struct reader *r, const char *assigned)
 
 /* ---- rules between options ---- */
 
-/* What is said of it from now on is told at that place. Returns the node. */
-static const struct yaml_node *go_to(struct reader *r, const struct place *at)
-{
-    r->form.file = at->file;
-    r->form.has_no_lines = at->has_no_lines;
-    return at->node;
-}
-
 static void check_rules(struct reader *r)
 {
     const struct settings *s = r->s;
-    const struct yaml_node *node = go_to(r, &r->at[0]);
+    const struct yaml_node *node = r->at[0].node != NULL ? r->at[0].node->first : NULL;
     const struct addr *listener = NULL; /* on which a stranger's question can arrive */
     char text[PREFIX_TEXT], at[ADDR_TEXT];
 
+    r->form.has_no_lines = false;
+    r->form.file = r->at[0].file;
     for (int i = 0; i < s->server.n_listen && listener == NULL; i++)
         if (addr_is(&s->server.listen[i], ADDR_ANY) || !addr_is(&s->server.listen[i], ADDR_PRIVATE))
             listener = &s->server.listen[i];
-    node = node != NULL ? node->first : NULL;
     for (int i = 0; i < s->n_access && listener != NULL && !s->server.open_resolver; i++) {
         const struct prefix *net = &s->access[i].net;
         struct addr first = {0};
@@ -348,11 +340,10 @@ static void check_rules(struct reader *r)
                 prefix_print(net, text), addr_print_port(listener, at));
         node = node != NULL ? node->next : NULL;
     }
-    if (s->cache.min_ttl_ms <= s->cache.max_ttl_ms)
-        return;
-    if ((node = go_to(r, &r->at[1])) != NULL && yaml_get(node, "min-ttl") != NULL)
-        node = yaml_get(node, "min-ttl");
-    form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
+    r->form.file = r->at[1].file;
+    node = r->at[1].node != NULL ? yaml_get(r->at[1].node, "min-ttl") : NULL;
+    if (s->cache.min_ttl_ms > s->cache.max_ttl_ms)
+        form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
 }
 
 /* ---- from the start to the end ---- */
