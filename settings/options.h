@@ -1,84 +1,141 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * options.h -- every option: the only place that knows its name, type, limits
- * and default. It is included twice: settings.h makes the struct of it, and
- * settings.c the rows, from which file, -o, --check, --print-config and reload are made.
+ * options.h -- every option: the only place that knows its name, kind, limits,
+ * default and help. It is included twice: settings.h makes the struct of it, and
+ * settings.c the rows, from which file, -o, --check, --print-config, --print-sample
+ * and reload are made.
  *
- * A new option is a row here, and some words in conf/waymark.yaml.sample, which
- * --print-sample prints. A test reads the sample: it has every option that is used, with
- * its default and its limits.
+ * A new option is a row here. Then print the sample file anew: `waymarkd --print-sample`.
  *
- * An option: section, member, kind, name, default as written (NULL: it depends on the
- * machine or on others), flags, limits or what the kind needs. Defaults are texts that the
- * ordinary parser reads, so they obey the limits.
+ * An option: section, member, kind with its limits, name, default as written (NULL: it
+ * depends on the machine or on others, and TEXT says it in words), flags, help. Defaults
+ * are texts that the ordinary parser reads, so they obey the limits.
  */
-SECTION(server)
-OPTION(server, name, TEXT, "name", NULL, RESTART, check_host, 253)
-ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART)
-OPTION(server, open_resolver, YESNO, "open-resolver", "no", 0)
-OPTION(server, hide_identity, YESNO, "hide-identity", "no", 0)
-OPTION(server, hide_version, YESNO, "hide-version", "yes", 0)
-OPTION(server, workers, NUMBER, "workers", "0", RESTART, 0, 256)
-OPTION(server, user, TEXT, "user", "waymark", RESTART, check_user, 32)
-OPTION(server, state_dir, TEXT, "state-dir", NULL, RESTART, check_path, 1024)
-OPTION(server, run_dir, TEXT, "run-dir", NULL, RESTART, check_path, 1024)
-OPTION(server, log_level, WORD, "log-level", "info", RESTART, log_levels, LOG_ERR)
+SECTION(server, "The process. All of these but open-resolver, hide-identity and hide-version "
+                "need a restart.")
+OPTION(server, name, TEXT, (check_host, 253, "the host name"), "name", NULL, RESTART,
+       "The name of this forwarder in the audit, and for clients that ask who answers.")
+ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART,
+          "Where questions are taken, by UDP and TCP. The port is 53 unless written. 0.0.0.0 and "
+          "[::] mean all addresses of the machine.")
+OPTION(
+    server, open_resolver, YESNO, (), "open-resolver", "no", 0,
+    "Confirms that the access list may allow the whole Internet where it may reach us. Else such "
+    "settings are refused: open resolvers are used to attack others.")
+OPTION(server, hide_identity, YESNO, (), "hide-identity", "no", 0,
+       "server.name is not told to clients: id.server and hostname.bind, CH TXT; EDNS NSID.")
+OPTION(server, hide_version, YESNO, (), "hide-version", "yes", 0,
+       "The version is not told: version.server and version.bind, CH TXT.")
+OPTION(server, workers, NUMBER, (0, 256), "workers", "0", RESTART,
+       "How many threads answer questions; 0 is one per core.")
+OPTION(server, user, TEXT, (check_user, 32, NULL), "user", "waymark", RESTART,
+       "Whom the daemon becomes when root starts it; with \"\" it stays root.")
+OPTION(server, state_dir, TEXT,
+       (check_path, 1024, "lib/waymark below the local state directory, as built"), "state-dir",
+       NULL, RESTART, "The folder of the policy database and the audit.")
+OPTION(server, run_dir, TEXT, (check_path, 1024, "waymark below the run directory, as built"),
+       "run-dir", NULL, RESTART, "The folder of the control socket.")
+OPTION(server, log_level, WORD, (log_levels, LOG_ERR), "log-level", "info", RESTART,
+       "The least important messages that are logged.")
 END(server)
 
-RECORDS(access, n_access, access_rule, "access", NULL)
-RECORDS(routes, n_routes, route, "forward", "[]")
+RECORDS(access, n_access, access_rule, "access", NULL,
+        "loopback and the networks of the machine's own interfaces are allowed",
+        "Who may ask. The longest net that contains the client decides; in no net it gets REFUSED. "
+        "A list replaces the default. Loopback is allowed unless the list names a net inside "
+        "127.0.0.0/8 or ::1.")
+RECORDS(routes, n_routes, route, "forward", "[]", "the servers of /etc/resolv.conf",
+        "Which servers are asked: those of the longest zone that contains the name.")
 
-SECTION(cache)
-OPTION(cache, size, SIZE, "size", "64M", RESTART, MEGA, 64 * GIGA)
-OPTION(cache, min_ttl_ms, DURATION, "min-ttl", "0", 0, 0, HOUR)
-OPTION(cache, max_ttl_ms, DURATION, "max-ttl", "1d", 0, 0, YEAR)
-OPTION(cache, max_negative_ttl_ms, DURATION, "max-negative-ttl", "5m", 0, 0, DAY)
-OPTION(cache, serve_stale_ms, DURATION, "serve-stale", "1d", 0, 0, 30 * DAY)
-OPTION(cache, rotate, YESNO, "rotate", "yes", 0)
-/* These and those of probes are of a later version: read, checked, and not used. */
-OPTION(cache, stale_deadline_ms, DURATION, "stale-deadline", "1800ms", 0, 10, 30 * SECOND)
-OPTION(cache, prefetch, YESNO, "prefetch", "yes", 0)
-OPTION(cache, persist, YESNO, "persist", "yes", RESTART)
+SECTION(cache, "The cache of answers.")
+OPTION(cache, size, SIZE, (MEGA, 64 * GIGA), "size", "64M", RESTART,
+       "How much memory the answers may take.")
+OPTION(cache, min_ttl_ms, DURATION, (0, HOUR), "min-ttl", "0", 0,
+       "An answer is kept for at least this time, whatever its TTL says.")
+OPTION(cache, max_ttl_ms, DURATION, (0, YEAR), "max-ttl", "1d", 0,
+       "An answer is kept for at most this time.")
+OPTION(cache, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "5m", 0,
+       "A negative answer (NXDOMAIN, NODATA) is kept for at most this time.")
+OPTION(cache, serve_stale_ms, DURATION, (0, 30 * DAY), "serve-stale", "1d", 0,
+       "When no server answers, an expired answer is given for this time after its end (RFC "
+       "8767); 0 is never. It also decides KMS questions.")
+OPTION(cache, rotate, YESNO, (), "rotate", "yes", 0,
+       "A kept answer begins with another record each time, which spreads its clients.")
+OPTION(cache, stale_deadline_ms, DURATION, (10, 30 * SECOND), "stale-deadline", "1800ms", UNUSED,
+       "A client waits for this time before it gets an expired answer.")
+OPTION(cache, prefetch, YESNO, (), "prefetch", "yes", UNUSED,
+       "The daemon asks again in the last tenth of an answer's life.")
+OPTION(cache, persist, YESNO, (), "persist", "yes", RESTART | UNUSED,
+       "The answers are kept over a restart.")
 END(cache)
 
-SECTION(kms)
-OPTION(kms, mode, WORD, "mode", "live", 0, mode_names, 0)
-OPTION(kms, upstream_deadline_ms, DURATION, "upstream-deadline", "700ms", 0, 10, 10 * SECOND)
-OPTION(kms, max_negative_ttl_ms, DURATION, "max-negative-ttl", "60s", 0, 0, DAY)
-OPTION(kms, explain_in_edns, YESNO, "explain-in-edns", "no", 0)
-OPTION(kms, probe_interval_ms, DURATION, "probe-interval", "30s", 0, SECOND, DAY)
-OPTION(kms, probe_timeout_ms, DURATION, "probe-timeout", "2s", 0, 10, MINUTE)
+SECTION(kms, "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host.")
+OPTION(kms, mode, WORD, (mode_names, 0), "mode", "live", 0,
+       "live: the policy decides. shadow: its decision is recorded, the answer of the real DNS is "
+       "delivered. off: these questions are forwarded like any other.")
+OPTION(kms, upstream_deadline_ms, DURATION, (10, 10 * SECOND), "upstream-deadline", "700ms", 0,
+       "The policy waits for the real DNS for this time, then decides without it. Windows asks "
+       "again after one second.")
+OPTION(kms, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "60s", 0,
+       "A negative answer to such a question is kept for at most this time.")
+OPTION(kms, explain_in_edns, YESNO, (), "explain-in-edns", "no", 0,
+       "Clients that send EDNS are told the name of the rule that decided (RFC 8914).")
+OPTION(kms, probe_interval_ms, DURATION, (SECOND, DAY), "probe-interval", "30s", UNUSED,
+       "How often the KMS hosts of the policy are tried by TCP.")
+OPTION(kms, probe_timeout_ms, DURATION, (10, MINUTE), "probe-timeout", "2s", UNUSED,
+       "How long one such try waits.")
 END(kms)
 
-SECTION(policy)
-OPTION(policy, history_ms, DURATION, "history", "2y", 0, DAY, 100 * YEAR)
-OPTION(policy, require_reason, YESNO, "require-reason", "no", 0)
+SECTION(policy, "The policy database, which `waymarkctl` edits.")
+OPTION(policy, history_ms, DURATION, (DAY, 100 * YEAR), "history", "2y", 0,
+       "The log of policy changes is kept for this time.")
+OPTION(policy, require_reason, YESNO, (), "require-reason", "no", 0,
+       "`waymarkctl` refuses a change of the policy without --reason.")
 END(policy)
 
-SECTION(audit)
-OPTION(audit, retention_ms, DURATION, "retention", "90d", 0, SECOND, 100 * YEAR)
-OPTION(audit, ledger_retention_ms, DURATION, "ledger-retention", "400d", 0, SECOND, 100 * YEAR)
-OPTION(audit, max_size, SIZE, "max-size", "1G", 0, MEGA, 30 * GIGA)
-OPTION(audit, max_rate, NUMBER, "max-rate", "5000", 0, 1, 10000000)
-OPTION(audit, max_rate_client, NUMBER, "max-rate-client", "10", 0, 1, 1000000)
-OPTION(audit, max_clients, NUMBER, "max-clients", "1000000", 0, 1, 100000000)
-OPTION(audit, max_suffixes, NUMBER, "max-suffixes", "100000", 0, 1, 100000000)
-OPTION(audit, commit_interval_ms, DURATION, "commit-interval", "1s", 0, 10, MINUTE)
-OPTION(audit, client_address, WORD, "client-address", "full", 0, client_addresses, CLIENT_FULL)
-NOTHING(audit, outputs, "outputs")
+SECTION(audit, "The record of every discovery question.")
+OPTION(audit, retention_ms, DURATION, (SECOND, 100 * YEAR), "retention", "90d", 0,
+       "Events, the records of single questions, are kept for this time.")
+OPTION(audit, ledger_retention_ms, DURATION, (SECOND, 100 * YEAR), "ledger-retention", "400d", 0,
+       "A row of the ledger (sums by client, suffix, target and rule) is kept for this time "
+       "after the last question that touched it.")
+OPTION(audit, max_size, SIZE, (MEGA, 30 * GIGA), "max-size", "1G", 0,
+       "The size of the audit on disk; above 90 % of it the oldest events are removed.")
+OPTION(audit, max_rate, NUMBER, (1, 10000000), "max-rate", "5000", 0,
+       "How many questions in a second are events; those above are counted in the ledger only.")
+OPTION(audit, max_rate_client, NUMBER, (1, 1000000), "max-rate-client", "10", 0,
+       "The same for one client.")
+OPTION(audit, max_clients, NUMBER, (1, 100000000), "max-clients", "1000000", 0,
+       "How many clients have a row in the ledger; all others share the row \"(other)\".")
+OPTION(audit, max_suffixes, NUMBER, (1, 100000000), "max-suffixes", "100000", 0,
+       "The same for suffixes, for hosts and for rules, each on its own.")
+OPTION(audit, commit_interval_ms, DURATION, (10, MINUTE), "commit-interval", "1s", 0,
+       "How often events are written to disk; a crash loses at most those of this time.")
+OPTION(audit, client_address, WORD, (client_addresses, CLIENT_FULL), "client-address", "full", 0,
+       "How a client is recorded. full: its address. prefix: only its /24 (IPv4) or /56 (IPv6).")
+NOTHING(audit, outputs, "outputs", "Copies of the events to files and to syslog.")
 END(audit)
 
-SECTION(limits)
-OPTION(limits, client_rate, NUMBER, "client-rate", "0", 0, 0, 0)
-OPTION(limits, tcp_connections, NUMBER, "tcp-connections", "1024", 0, 1, 1000000)
-OPTION(limits, tcp_per_client, NUMBER, "tcp-per-client", "32", 0, 1, 1000000)
-OPTION(limits, tcp_idle_ms, DURATION, "tcp-idle", "10s", 0, 100, HOUR)
-OPTION(limits, in_flight, NUMBER, "in-flight", "4096", 0, 16, 1000000)
+SECTION(limits, "Limits on what clients may use.")
+OPTION(limits, client_rate, NUMBER, (0, 0), "client-rate", "0", 0,
+       "Questions of a client in a second; 0 is without limit, and the only value in this version.")
+OPTION(limits, tcp_connections, NUMBER, (1, 1000000), "tcp-connections", "1024", 0,
+       "TCP connections at most; another one closes the one that has been idle longest.")
+OPTION(limits, tcp_per_client, NUMBER, (1, 1000000), "tcp-per-client", "32", 0,
+       "The same for one client: another one closes its own that has been idle longest.")
+OPTION(limits, tcp_idle_ms, DURATION, (100, HOUR), "tcp-idle", "10s", 0,
+       "A connection without a question is closed after this time.")
+OPTION(limits, in_flight, NUMBER, (16, 1000000), "in-flight", "4096", 0,
+       "Questions that may wait for a server; another one takes the place of the oldest of the "
+       "clients that have most.")
 END(limits)
 
-SECTION(control)
+SECTION(control, "The socket over which `waymarkctl` talks to the daemon.")
 /* sockaddr_un has room for 108 characters, one of them the final NUL. */
-OPTION(control, socket, TEXT, "socket", NULL, RESTART, check_path, 107)
+OPTION(control, socket, TEXT, (check_path, 107, "control.sock in server.run-dir"), "socket", NULL,
+       RESTART,
+       "The UNIX socket. The group of server.user may read over it; its user and root may also "
+       "change things.")
 END(control)
 
 #undef SECTION

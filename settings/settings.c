@@ -12,7 +12,8 @@
  * error, not a warning.
  *
  * Values are compared, copied and kept as printed: what reads back the same is
- * the same.
+ * the same. The sample has no path in it: those of the build are named in words,
+ * so that conf/waymark.yaml.sample is the same for each prefix.
  */
 #include "settings/settings.h"
 
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,10 +31,14 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/str.h"
 #include "wire/present.h"
 
-enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, RECORDS_MAX = 4096 };
-enum option_flag { RESTART = FIELD_FLAGS }; /* a reload keeps the value that is in force */
+enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, RECORDS_MAX = 4096, WIDTH = 78, HELP_TEXT = 1000 };
+
+/* RESTART: a reload keeps the value that is in force. UNUSED: it is read and checked, and
+ * nothing uses it in this version. */
+enum option_flag { RESTART = FIELD_FLAGS, UNUSED = 2 * FIELD_FLAGS };
 
 /* ---- kinds of values ---- */
 
@@ -124,17 +130,17 @@ static const struct field listen_row = {
 static const struct field server_row = {
     .kind = &address_kind, .size = sizeof(struct addr), .flags = FIELD_UNIQUE, .min = 1};
 
-/* key, default as written; then the field with its kind and limits */
-#define ROW(name, written, ...)                                                                    \
+/* name, default as written, help; then the field with its kind and limits */
+#define ROW(name, written, text, ...)                                                              \
     {                                                                                              \
-        .key = name, .fallback = written, __VA_ARGS__                                              \
+        .key = name, .fallback = written, .help = text, __VA_ARGS__                                \
     }
 
 static const struct field access_rows[] = {
-    ROW("access.net", NULL, FIELD(access_rule, net, struct prefix), .kind = &kind_prefix,
-        .help = "the clients: an address or a prefix"),
-    ROW("access.action", NULL, FIELD(access_rule, action, uint32_t), .kind = &kind_word,
-        .words = access_actions, .help = "allow; refuse: answer REFUSED; drop: no answer"),
+    ROW("access.net", NULL, "the clients: an address or a prefix",
+        FIELD(access_rule, net, struct prefix), .kind = &kind_prefix),
+    ROW("access.action", NULL, "allow; refuse: answer REFUSED; drop: no answer",
+        FIELD(access_rule, action, uint32_t), .kind = &kind_word, .words = access_actions),
     {.key = NULL},
 };
 static const struct field access_rule_row = {
@@ -142,21 +148,28 @@ static const struct field access_rule_row = {
     .rows = access_rows,
     .size = sizeof(struct access_rule),
     .flags = FIELD_UNIQUE,
+    .help = "#  - {net: 10.0.0.0/8, action: allow}\n"
+            "#  - {net: 10.66.0.0/16, action: refuse}\n"
+            "#  - {net: \"2001:db8::/32\", action: allow}\n",
 };
 
 static const struct field route_rows[] = {
-    ROW("forward.zone", NULL, FIELD(route, zone, struct name), .kind = &zone_kind,
-        .help = "this name and all below it; . is everything"),
-    ROW("forward.servers", NULL, FIELD_LIST_OF(route, servers, n_servers, const struct addr *),
-        .element = &server_row, .flags = FIELD_LIST, .min = 1, .max = ROUTE_MAX_SERVERS,
-        .help = "address, or address:port; all of them must give the same answers"),
-    ROW("forward.strategy", "ordered", FIELD(route, strategy, uint32_t), .kind = &kind_word,
-        .words = strategies),
-    ROW("forward.timeout", "1s", FIELD(route, timeout_ms, uint32_t), .kind = &kind_duration,
-        .min = 10, .max = 30 * SECOND),
-    ROW("forward.trust-ad", "no", FIELD(route, trust_ad, bool), .kind = &kind_bool),
-    ROW("forward.edns", "yes", FIELD(route, edns, bool), .kind = &kind_bool),
-    ROW("forward.fall-back", "no", FIELD(route, fall_back, bool), .kind = &kind_bool),
+    ROW("forward.zone", NULL, "this name and all below it; . is everything",
+        FIELD(route, zone, struct name), .kind = &zone_kind),
+    ROW("forward.servers", NULL, "address, or address:port; all of them must give the same answers",
+        FIELD_LIST_OF(route, servers, n_servers, const struct addr *), .element = &server_row,
+        .flags = FIELD_LIST, .min = 1, .max = ROUTE_MAX_SERVERS),
+    ROW("forward.strategy", "ordered", "ordered: the next server is asked when one does not answer",
+        FIELD(route, strategy, uint32_t), .kind = &kind_word, .words = strategies),
+    ROW("forward.timeout", "1s", "how long one try waits for a reply",
+        FIELD(route, timeout_ms, uint32_t), .kind = &kind_duration, .min = 10, .max = 30 * SECOND),
+    ROW("forward.trust-ad", "no",
+        "keep the AD bit of their replies: only if they validate and the way is safe",
+        FIELD(route, trust_ad, bool), .kind = &kind_bool),
+    ROW("forward.edns", "yes", "ask them with EDNS; which server cannot is found out",
+        FIELD(route, edns, bool), .kind = &kind_bool),
+    ROW("forward.fall-back", "no", "ask the route of . when all of them fail",
+        FIELD(route, fall_back, bool), .kind = &kind_bool),
     {.key = NULL},
 };
 static const struct field route_row = {
@@ -164,28 +177,36 @@ static const struct field route_row = {
     .rows = route_rows,
     .size = sizeof(struct route),
     .flags = FIELD_UNIQUE | FIELD_DEFAULTS,
+    .help = "#  - {zone: ., servers: [192.0.2.53, \"192.0.2.54:5353\"], timeout: 1s}\n"
+            "#  - {zone: corp.example, servers: [10.0.0.53, \"2001:db8::53\"]}\n",
 };
 
-#define SECTION(section)                                                                           \
-    {.key = #section, .rows = options, .flags = FIELD_SECTION | FIELD_EMPTY, .computed = ""},
+#define SECTION(section, text)                                                                     \
+    {.key = #section,                                                                              \
+     .rows = options,                                                                              \
+     .flags = FIELD_SECTION | FIELD_EMPTY,                                                         \
+     .computed = "",                                                                               \
+     .help = text},
 #define END(section)
-#define OPTION(section, member, what, name, written, bits, ...)                                    \
-    ROW(#section "." name, written, FIELD(settings, section.member, what##_value), .computed = "", \
-        .flags = bits, what(__VA_ARGS__)),
-#define TEXT(why, longest) .kind = &kind_text, .check = why, .max = longest
-#define YESNO(...) .kind = &kind_bool
+#define OPTION(section, member, what, limits, name, written, bits, text)                           \
+    ROW(#section "." name, written, text, FIELD(settings, section.member, what##_value),           \
+        .flags = bits, what limits),
+#define TEXT(why, longest, in_words)                                                               \
+    .kind = &kind_text, .check = why, .max = longest, .computed = in_words
+#define YESNO() .kind = &kind_bool
 #define NUMBER(least, most) .kind = &kind_count, .min = least, .max = most
 #define SIZE(least, most) .kind = &kind_size, .min = least, .max = most
 #define DURATION(least, most) .kind = &kind_duration, .min = least, .max = most
 #define WORD(list, first) .kind = &kind_word, .words = list, .min = first
-#define ADDRESSES(section, list, n, name, lo, hi, written, bits)                                   \
-    ROW(#section "." name, written,                                                                \
+#define ADDRESSES(section, list, n, name, lo, hi, written, bits, text)                             \
+    ROW(#section "." name, written, text,                                                          \
         FIELD_LIST_OF(settings, section.list, section.n, const struct addr *),                     \
         .element = &listen_row, .min = lo, .max = hi, .flags = FIELD_LIST | (bits)),
-#define NOTHING(section, member, name) ROW(#section "." name, "[]", .kind = &nothing_kind),
-#define RECORDS(list, n, type, name, written)                                                      \
-    ROW(name, written, FIELD_LIST_OF(settings, list, n, const struct type *),                      \
-        .element = &type##_row, .max = RECORDS_MAX, .computed = "", .flags = FIELD_LIST),
+#define NOTHING(section, member, name, text)                                                       \
+    ROW(#section "." name, "[]", text, .kind = &nothing_kind, .flags = UNUSED),
+#define RECORDS(list, n, type, name, written, in_words, text)                                      \
+    ROW(name, written, text, FIELD_LIST_OF(settings, list, n, const struct type *),                \
+        .element = &type##_row, .max = RECORDS_MAX, .computed = in_words, .flags = FIELD_LIST),
 
 /* In the order in which they are printed. */
 static const struct field options[] = {
@@ -515,7 +536,7 @@ void settings_print(const struct settings *s, FILE *f)
             field_print(o, s, f);
             fputc('\n', f);
         } else
-            fprintf(f, "# no %s: the machine's own networks\n", o->key);
+            fprintf(f, "# no %s: %s\n", o->key, o->computed);
     }
 }
 
@@ -542,12 +563,82 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
     return changed;
 }
 
+/* ---- the sample ---- */
+
+static const char sample_head[] =
+    "# Settings of waymarkd with their defaults. To change one, take away the # in\n"
+    "# front of its name. Files in conf.d/*.yaml beside this one are read after it, in the order\n"
+    "# of their names; a list in a later file replaces the one before.\n"
+    "#\n"
+    "# waymarkd --check finds mistakes, waymarkd --print-config shows what is in force.\n"
+    "# Durations: 300ms 10s 5m 2h 90d 2y; a bare number is seconds. Sizes: 64K 64M 1G.\n"
+    "# An address with a port, and one of IPv6, needs quotes.\n";
+
+/* A comment in lines of WIDTH; those after the first begin with `hang` blanks
+ * more. */
+static void PRINTF_LIKE(4, 5)
+    print_comment(FILE *f, const char *indent, int hang, const char *fmt, ...)
+{
+    char text[HELP_TEXT], *rest = text, *word;
+    int used;
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    used = fprintf(f, "%s#", indent);
+    while ((word = strsep(&rest, " ")) != NULL) {
+        if (used + 1 + (int)strlen(word) > WIDTH + 1)
+            used = fprintf(f, "\n%s#%*s", indent, hang, "") - 1;
+        used += fprintf(f, " %s", word);
+    }
+    fputc('\n', f);
+}
+
+/* Words that may be written, or the limits of a number. Returns out. */
+static const char *range_of(const struct field *o, char out[HELP_TEXT])
+{
+    char least[NUMBER_TEXT], most[NUMBER_TEXT];
+    struct str s;
+
+    str_init(&s, out, HELP_TEXT);
+    for (size_t i = 0; o->kind == &kind_word && o->words[i] != NULL; i++)
+        str_addf(&s, "%s%s", i == 0 ? " (" : ", ", o->words[i]);
+    if (o->kind == &kind_word)
+        str_add(&s, ")");
+    else if (o->kind == &kind_bool)
+        str_add(&s, " (yes, no)");
+    else if (o->element == NULL && o->kind != &kind_text && o->max > 0)
+        str_addf(&s, " (%s to %s)", units_print(o->min, field_units(o), least),
+                 units_print(o->max, field_units(o), most));
+    return out;
+}
+
 void settings_print_sample(FILE *f)
 {
-    static const char *const lines[] = {
-#include "settings/sample.inc" /* of conf/waymark.yaml.sample, see Makefile.in */
-    };
+    char range[HELP_TEXT];
 
-    for (size_t i = 0; i < ARRAY_LEN(lines); i++)
-        fputs(lines[i], f);
+    fputs(sample_head, f);
+    for (const struct field *o = options; o->key != NULL; o++) {
+        if ((o->flags & UNUSED) != 0)
+            continue;
+        if (o == options || o[-1].rows == NULL)
+            fputc('\n', f);
+        if (o->rows != NULL) {
+            print_comment(f, "", 0, "%s", o->help);
+            fprintf(f, "%s:\n", o->key);
+        } else if (!is_table(o)) {
+            print_comment(f, "  ", 0, "%s%s", o->help, range_of(o, range));
+            fprintf(f, o->fallback != NULL ? "  #%s: %s\n" : "  #%s: (%s)\n", field_name(o),
+                    o->fallback != NULL ? o->fallback : o->computed);
+        } else {
+            print_comment(f, "", 0, "%s Default: %s.", o->help, o->computed);
+            for (const struct field *row = o->element->rows; row->key != NULL; row++)
+                print_comment(f, "", 4, "  %s: %s%s%s%s", field_name(row), row->help,
+                              row->kind != &kind_word ? range_of(row, range) : "",
+                              row->fallback != NULL ? "; default " : "",
+                              row->fallback != NULL ? row->fallback : "");
+            fprintf(f, "#%s:\n%s", o->key, o->element->help);
+        }
+    }
 }

@@ -3,7 +3,7 @@
  * settings.h -- reading, checking, comparing and printing settings.
  *
  * The table of options in settings/options.h is the only place that knows an
- * option's name, type, limits and default.
+ * option's name, kind, limits, default and help.
  */
 #ifndef SETTINGS_SETTINGS_H
 #define SETTINGS_SETTINGS_H
@@ -77,7 +77,7 @@ void settings_free(struct settings *);
 
 /* Every option with its value in force, as YAML that reads back the same. */
 void settings_print(const struct settings *, FILE *);
-/* The sample file. */
+/* The commented sample file: every option that is used, with help and default. */
 void settings_print_sample(FILE *);
 
 /* Names of the options whose values differ, with old and new as text; restart

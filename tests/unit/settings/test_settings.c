@@ -465,46 +465,10 @@ static void the_sample_is_the_defaults(void **state)
     free(text);
 }
 
-/* Each option but those of a later version, with the limits that are said of a bad value. */
-static void the_sample_has_every_option(void **state)
-{
-    static const char later[] =
-        " stale-deadline prefetch persist probe-interval probe-timeout outputs ";
-    struct settings *base = good("");
-    char *all = printed(base), *sample = printed(NULL), *section = "", *at, *limits;
-    char want[100];
-
-    for (char *p; (p = strstr(sample, "\n  # ")) != NULL;) /* a comment becomes one line */
-        memmove(p + 1, p + 5, strlen(p + 4)), p[0] = ' ';
-    for (char *line = strtok(all, "\n"); line != NULL; line = strtok(NULL, "\n")) {
-        line[strcspn(line, ":")] = '\0';
-        section = line[0] != ' ' ? line : section;
-        snprintf(want, sizeof want, "%s ", line + 1);
-        if (line[0] != ' ' || strstr(later, want) != NULL)
-            continue;
-        snprintf(want, sizeof want, "\n%s:", section);
-        assert_non_null(at = strstr(sample, want));
-        snprintf(want, sizeof want, "\n  #%s: ", line + 2);
-        assert_non_null(at = strstr(at, want));
-        snprintf(want, sizeof want, "%s: {%s: 99999999999999999999}", section, line + 2);
-        settings_free(read_script(want));
-        limits = strstr(said, "range: ") != NULL    ? strstr(said, "range: ") + 7
-                 : strstr(said, "none of ") != NULL ? strstr(said, "none of ") + 8
-                                                    : "only";
-        snprintf(want, sizeof want, "(%s)\n", limits);
-        if (strncmp(limits, "only", 4) != 0)
-            assert_memory_equal(at + 1 - strlen(want), want, strlen(want));
-    }
-    settings_free(base);
-    free(sample);
-    free(all);
-}
-
 TESTS("settings", ROWS_WITH(rows, check_row, make_folder, remove_folder),
       ROWS_WITH(accesses, check_access, make_folder, remove_folder),
       TEST(the_default_file_may_be_missing),
       TEST_WITH(reload_keeps_what_needs_a_restart, make_folder, remove_folder),
       TEST_WITH(reload_cannot_open_the_resolver, make_folder, remove_folder),
       TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder),
-      TEST_WITH(the_sample_is_the_defaults, make_folder, remove_folder),
-      TEST_WITH(the_sample_has_every_option, make_folder, remove_folder))
+      TEST_WITH(the_sample_is_the_defaults, make_folder, remove_folder))
