@@ -11,17 +11,17 @@
  * depends on the machine or on others, and TEXT says it in words), flags, help. Defaults
  * are texts that the ordinary parser reads, so they obey the limits.
  */
-SECTION(server, "The process. All of these but open-resolver, hide-identity and hide-version "
-                "need a restart.")
+SECTION(server,
+        "The process. All but open-resolver, hide-identity and hide-version need a restart.")
 OPTION(server, name, TEXT, (check_host, 253, "the host name"), "name", NULL, RESTART,
        "The name of this forwarder in the audit, and for clients that ask who answers.")
 ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART,
-          "Where questions are taken, by UDP and TCP. The port is 53 unless written. 0.0.0.0 and "
-          "[::] mean all addresses of the machine.")
+          "Where questions are taken, by UDP and TCP; port 53 unless written. 0.0.0.0 and [::] are "
+          "all addresses of the machine.")
 OPTION(
     server, open_resolver, YESNO, (), "open-resolver", "no", 0,
-    "Confirms that the access list may allow the whole Internet where it may reach us. Else such "
-    "settings are refused: open resolvers are used to attack others.")
+    "Confirms that the whole Internet may ask. Else such settings are refused: open resolvers are "
+    "used to attack others.")
 OPTION(server, hide_identity, YESNO, (), "hide-identity", "no", 0,
        "server.name is not told to clients: id.server and hostname.bind, CH TXT; EDNS NSID.")
 OPTION(server, hide_version, YESNO, (), "hide-version", "yes", 0,
@@ -51,7 +51,7 @@ SECTION(cache, "The cache of answers.")
 OPTION(cache, size, SIZE, (MEGA, 64 * GIGA), "size", "64M", RESTART,
        "How much memory the answers may take.")
 OPTION(cache, min_ttl_ms, DURATION, (0, HOUR), "min-ttl", "0", 0,
-       "An answer is kept for at least this time, whatever its TTL says.")
+       "An answer is kept for at least this time.")
 OPTION(cache, max_ttl_ms, DURATION, (0, YEAR), "max-ttl", "1d", 0,
        "An answer is kept for at most this time.")
 OPTION(cache, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "5m", 0,
@@ -71,11 +71,10 @@ END(cache)
 
 SECTION(kms, "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host.")
 OPTION(kms, mode, WORD, (mode_names, 0), "mode", "live", 0,
-       "live: the policy decides. shadow: its decision is recorded, the answer of the real DNS is "
-       "delivered. off: these questions are forwarded like any other.")
+       "live: the policy decides. shadow: its decision is recorded, and the real answer delivered. "
+       "off: these questions are forwarded like any other.")
 OPTION(kms, upstream_deadline_ms, DURATION, (10, 10 * SECOND), "upstream-deadline", "700ms", 0,
-       "The policy waits for the real DNS for this time, then decides without it. Windows asks "
-       "again after one second.")
+       "The policy waits so long for the real DNS. Windows asks again after one second.")
 OPTION(kms, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "60s", 0,
        "A negative answer to such a question is kept for at most this time.")
 OPTION(kms, explain_in_edns, YESNO, (), "explain-in-edns", "no", 0,
@@ -95,18 +94,17 @@ END(policy)
 
 SECTION(audit, "The record of every discovery question.")
 OPTION(audit, retention_ms, DURATION, (SECOND, 100 * YEAR), "retention", "90d", 0,
-       "Events, the records of single questions, are kept for this time.")
+       "Events are kept for this time.")
 OPTION(audit, ledger_retention_ms, DURATION, (SECOND, 100 * YEAR), "ledger-retention", "400d", 0,
-       "A row of the ledger (sums by client, suffix, target and rule) is kept for this time "
-       "after the last question that touched it.")
+       "A row of the ledger is kept for this time after the last question that touched it.")
 OPTION(audit, max_size, SIZE, (MEGA, 30 * GIGA), "max-size", "1G", 0,
-       "The size of the audit on disk; above 90 % of it the oldest events are removed.")
+       "The size on disk; above 90 % of it the oldest events are removed.")
 OPTION(audit, max_rate, NUMBER, (1, 10000000), "max-rate", "5000", 0,
-       "How many questions in a second are events; those above are counted in the ledger only.")
+       "Events in a second; questions above are counted in the ledger only.")
 OPTION(audit, max_rate_client, NUMBER, (1, 1000000), "max-rate-client", "10", 0,
        "The same for one client.")
 OPTION(audit, max_clients, NUMBER, (1, 100000000), "max-clients", "1000000", 0,
-       "How many clients have a row in the ledger; all others share the row \"(other)\".")
+       "Clients with a row in the ledger; all others share the row \"(other)\".")
 OPTION(audit, max_suffixes, NUMBER, (1, 100000000), "max-suffixes", "100000", 0,
        "The same for suffixes, for hosts and for rules, each on its own.")
 OPTION(audit, commit_interval_ms, DURATION, (10, MINUTE), "commit-interval", "1s", 0,
@@ -120,14 +118,14 @@ SECTION(limits, "Limits on what clients may use.")
 OPTION(limits, client_rate, NUMBER, (0, 0), "client-rate", "0", 0,
        "Questions of a client in a second; 0 is without limit, and the only value in this version.")
 OPTION(limits, tcp_connections, NUMBER, (1, 1000000), "tcp-connections", "1024", 0,
-       "TCP connections at most; another one closes the one that has been idle longest.")
+       "TCP connections; another one closes the one that has been idle longest.")
 OPTION(limits, tcp_per_client, NUMBER, (1, 1000000), "tcp-per-client", "32", 0,
        "The same for one client: another one closes its own that has been idle longest.")
 OPTION(limits, tcp_idle_ms, DURATION, (100, HOUR), "tcp-idle", "10s", 0,
        "A connection without a question is closed after this time.")
 OPTION(limits, in_flight, NUMBER, (16, 1000000), "in-flight", "4096", 0,
-       "Questions that may wait for a server; another one takes the place of the oldest of the "
-       "clients that have most.")
+       "Questions that may wait for a server; another one takes the place of the oldest of whoever "
+       "has most.")
 END(limits)
 
 SECTION(control, "The socket over which `waymarkctl` talks to the daemon.")
