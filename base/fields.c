@@ -110,7 +110,7 @@ int form_wrong(struct form *form, const struct field *f, const struct yaml_node 
 
 /* ---- kinds ---- */
 
-static const struct unit *units_of(const struct field *f)
+const struct unit *field_units(const struct field *f)
 {
     return f->kind == &kind_size ? unit_size : f->kind == &kind_duration ? unit_time : unit_one;
 }
@@ -119,7 +119,7 @@ static int read_number(struct form *form, const struct field *f, const struct ya
                        void *to)
 {
     char least[NUMBER_TEXT], most[NUMBER_TEXT], range[2 * NUMBER_TEXT + 48];
-    const struct unit *units = units_of(f);
+    const struct unit *units = field_units(f);
     uint64_t v;
     int rc = units_parse(&v, node->text, units);
 
@@ -197,7 +197,7 @@ static void print_value(const struct field *f, const void *from, FILE *out)
     else if (f->kind == &kind_text)
         yaml_print(out, *(const char *const *)from);
     else
-        fputs(units_print(get_number(from, f->size), units_of(f), text), out);
+        fputs(units_print(get_number(from, f->size), field_units(f), text), out);
 }
 
 #define NO_DURATION "is not a duration like 300ms, 10s, 5m, 2h, 90d"

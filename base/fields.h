@@ -112,6 +112,7 @@ bool field_is_default(const struct field *, const void *base);
 
 size_t field_count_of(const struct field *list, const void *base);
 const void *field_element(const struct field *list, const void *base, size_t i);
+const struct unit *field_units(const struct field *number);
 
 /* "cache.size" -> "size"; "forward" -> "forward". */
 const char *field_name(const struct field *);
