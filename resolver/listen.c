@@ -116,8 +116,8 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
     const char *what = "cannot be bound: ", *why = strerror(-error);
 
     if (error == -EACCES) {
-        why = "ports below 1024 need root or CAP_NET_BIND_SERVICE; start it as root (it becomes "
-              "server.user), or set server.listen to a higher port";
+        why = "ports below 1024 need root or CAP_NET_BIND_SERVICE; start it as root, or set "
+              "server.listen to a higher port";
     } else if (error == -EADDRNOTAVAIL) {
         why = "no interface of this machine has that address; correct server.listen";
     } else if (error == -EADDRINUSE) {

@@ -139,10 +139,9 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
                                "servers of before stay in use. Name servers there, or in "
                                "forward: and reload")
                    : diags_add(d, NULL, 0, 0,
-                               "no server to forward to: the settings have no forward: and "
-                               "/etc/resolv.conf names none but this forwarder itself; add to %s "
-                               "a line such as\n  forward: [{zone: ., servers: "
-                               "[\"192.0.2.53\"]}]   (your own DNS servers)",
+                               "no server to forward to: there is no forward: and /etc/resolv.conf "
+                               "names none but this forwarder itself; add to %s a line such as\n  "
+                               "forward: [{zone: ., servers: [\"192.0.2.53\"]}]",
                                SETTINGS_DEFAULT_PATH);
     found->route = (struct route){
         .zone.len = 1, .servers = found->servers, .n_servers = n, .timeout_ms = 1000, .edns = true};

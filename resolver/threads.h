@@ -33,7 +33,7 @@ void generation_release(struct settings *);
 /* What all workers share; owned by main, outlives them. */
 struct shared {
     struct cache *cache;
-    struct store *policy; /* NULL: not usable; then decisions are `no rules` */
+    struct store *policy; /* NULL: not usable */
 };
 
 struct worker {

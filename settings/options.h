@@ -14,7 +14,7 @@
 SECTION(server,
         "The process. All but open-resolver, hide-identity and hide-version need a restart.")
 OPTION(server, name, TEXT, (check_host, 253, "the host name"), "name", NULL, RESTART,
-       "The name of this forwarder in the audit, and for clients that ask who answers.")
+       "The name in the audit, and for clients that ask who answers.")
 ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART,
           "Where questions are taken, by UDP and TCP; port 53 unless written. 0.0.0.0 and [::] are "
           "all addresses of the machine.")
@@ -41,9 +41,8 @@ END(server)
 
 RECORDS(access, n_access, access_rule, "access", NULL,
         "loopback and the networks of the machine's own interfaces are allowed",
-        "Who may ask. The longest net that contains the client decides; in no net it gets REFUSED. "
-        "A list replaces the default. Loopback is allowed unless the list names a net inside "
-        "127.0.0.0/8 or ::1.")
+        "Who may ask: the longest net that contains the client decides; others get REFUSED. A list "
+        "replaces the default. Loopback may ask unless a net inside 127.0.0.0/8 or ::1 is named.")
 RECORDS(routes, n_routes, route, "forward", "[]", "the servers of /etc/resolv.conf",
         "Which servers are asked: those of the longest zone that contains the name.")
 
@@ -55,32 +54,32 @@ OPTION(cache, min_ttl_ms, DURATION, (0, HOUR), "min-ttl", "0", 0,
 OPTION(cache, max_ttl_ms, DURATION, (0, YEAR), "max-ttl", "1d", 0,
        "An answer is kept for at most this time.")
 OPTION(cache, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "5m", 0,
-       "A negative answer (NXDOMAIN, NODATA) is kept for at most this time.")
+       "The same for NXDOMAIN and NODATA.")
 OPTION(cache, serve_stale_ms, DURATION, (0, 30 * DAY), "serve-stale", "1d", 0,
-       "When no server answers, an expired answer is given for this time after its end (RFC "
-       "8767); 0 is never. It also decides KMS questions.")
+       "When no server answers, an expired answer is given for this time after its end (RFC 8767); "
+       "0 is never.")
 OPTION(cache, rotate, YESNO, (), "rotate", "yes", 0,
        "A kept answer begins with another record each time, which spreads its clients.")
 OPTION(cache, stale_deadline_ms, DURATION, (10, 30 * SECOND), "stale-deadline", "1800ms", UNUSED,
-       "A client waits for this time before it gets an expired answer.")
+       "After this time a client gets an expired answer.")
 OPTION(cache, prefetch, YESNO, (), "prefetch", "yes", UNUSED,
-       "The daemon asks again in the last tenth of an answer's life.")
+       "Asks again in the last tenth of a life.")
 OPTION(cache, persist, YESNO, (), "persist", "yes", RESTART | UNUSED,
        "The answers are kept over a restart.")
 END(cache)
 
 SECTION(kms, "Questions for _vlmcs._tcp.<suffix> SRV, with which Windows looks for its KMS host.")
 OPTION(kms, mode, WORD, (mode_names, 0), "mode", "live", 0,
-       "live: the policy decides. shadow: its decision is recorded, and the real answer delivered. "
-       "off: these questions are forwarded like any other.")
+       "live: the policy decides. shadow: only recorded is what it would do. off: such questions "
+       "are forwarded like any other.")
 OPTION(kms, upstream_deadline_ms, DURATION, (10, 10 * SECOND), "upstream-deadline", "700ms", 0,
        "The policy waits so long for the real DNS. Windows asks again after one second.")
 OPTION(kms, max_negative_ttl_ms, DURATION, (0, DAY), "max-negative-ttl", "60s", 0,
-       "A negative answer to such a question is kept for at most this time.")
+       "A negative answer to them is kept for at most this time.")
 OPTION(kms, explain_in_edns, YESNO, (), "explain-in-edns", "no", 0,
-       "Clients that send EDNS are told the name of the rule that decided (RFC 8914).")
+       "Clients with EDNS are told which rule decided (RFC 8914).")
 OPTION(kms, probe_interval_ms, DURATION, (SECOND, DAY), "probe-interval", "30s", UNUSED,
-       "How often the KMS hosts of the policy are tried by TCP.")
+       "How often KMS hosts are tried by TCP.")
 OPTION(kms, probe_timeout_ms, DURATION, (10, MINUTE), "probe-timeout", "2s", UNUSED,
        "How long one such try waits.")
 END(kms)
@@ -110,7 +109,7 @@ OPTION(audit, max_suffixes, NUMBER, (1, 100000000), "max-suffixes", "100000", 0,
 OPTION(audit, commit_interval_ms, DURATION, (10, MINUTE), "commit-interval", "1s", 0,
        "How often events are written to disk; a crash loses at most those of this time.")
 OPTION(audit, client_address, WORD, (client_addresses, CLIENT_FULL), "client-address", "full", 0,
-       "How a client is recorded. full: its address. prefix: only its /24 (IPv4) or /56 (IPv6).")
+       "full: the address of a client is recorded. prefix: only its /24 or /56.")
 NOTHING(audit, outputs, "outputs", "Copies of the events to files and to syslog.")
 END(audit)
 
@@ -130,10 +129,10 @@ END(limits)
 
 SECTION(control, "The socket over which `waymarkctl` talks to the daemon.")
 /* sockaddr_un has room for 108 characters, one of them the final NUL. */
-OPTION(control, socket, TEXT, (check_path, 107, "control.sock in server.run-dir"), "socket", NULL,
-       RESTART,
-       "The UNIX socket. The group of server.user may read over it; its user and root may also "
-       "change things.")
+OPTION(
+    control, socket, TEXT, (check_path, 107, "control.sock in server.run-dir"), "socket", NULL,
+    RESTART,
+    "The UNIX socket. The group of server.user may read; its user and root may also change things.")
 END(control)
 
 #undef SECTION
