@@ -40,7 +40,7 @@ enum {
 
 struct control {
     struct MHD_Daemon *http;
-    const struct control_route *routes; /* borrowed; ended by a row without method */
+    const struct control_route *routes; /* borrowed */
     void *context;
     LIST_HEAD(requests, request) suspended; /* until they are answered */
     bool stopping;
@@ -329,7 +329,7 @@ void control_close(struct control *c)
     while (!LIST_EMPTY(&c->suspended)) /* with them libmicrohttpd cannot be stopped */
         resume(LIST_FIRST(&c->suspended));
     MHD_run(c->http);
-    unlink(c->socket.sun_path); /* while it still listens: no dead socket is ever seen */
+    unlink(c->socket.sun_path); /* while it still listens */
     MHD_stop_daemon(c->http);
     free(c);
 }

@@ -29,7 +29,7 @@ struct control_request {
 
 struct control_route {
     const char *method; /* "GET" or "POST" */
-    const char *path;   /* "/v1/status"; "/v1/cache/..." ending in / matches what is below */
+    const char *path;   /* what ends in / matches what is below */
     void (*handle)(void *context, struct control_request *);
 };
 

@@ -22,7 +22,7 @@ enum { EXIT_INVALID = 5 };
 struct daemon {
     const char *settings_path;
     const char *const *assign;
-    struct settings *written; /* as read; each generation has a copy */
+    struct settings *written; /* as read */
     struct settings *newest;
     uint64_t generations;
     struct shared shared;

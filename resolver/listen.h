@@ -12,8 +12,8 @@
 #include "resolver/forward.h"
 
 struct event_base;
-struct udp; /* a worker's sockets and the buffers that they share */
-struct tcp; /* a worker's listening sockets and connections */
+struct udp; /* a worker's sockets */
+struct tcp; /* a worker's connections */
 
 struct listener {
     int fd; /* bound; for TCP listening */

@@ -26,7 +26,7 @@ enum { RECORD_TEXT = 4096 };
 
 struct number {
     const char *name;
-    size_t offset; /* of a uint64_t in the struct that it is read from */
+    size_t offset; /* of a uint64_t */
 };
 
 /* clang-format off */

@@ -72,8 +72,7 @@ void worker_end(struct worker *, void *);
 /* ---- auditor and verifier ---- */
 
 struct auditor {
-    struct audit_writer
-        *writer; /* NULL: nothing is recorded. But for its stats the thread's alone */
+    struct audit_writer *writer; /* NULL: nothing is recorded */
     pthread_t thread;
     int box[2]; /* a pipe of notes */
 };
@@ -94,7 +93,7 @@ struct verifier {
     struct store *store; /* NULL: there is nothing to verify */
     uint64_t pause_ms, round_ms;
     bool asked;
-    uint64_t verified_ms; /* wall clock of the last time; 0: none yet */
+    uint64_t verified_ms; /* wall clock; 0: none yet */
     char found[600];      /* then; "": all is well */
     /* Its own. */
     pthread_t thread;
@@ -105,6 +104,6 @@ struct verifier {
     struct diags diags;
 };
 void verifier_tick(struct verifier *); /* some times a second. Logs what was found */
-void verifier_stop(struct verifier *); /* within milliseconds */
+void verifier_stop(struct verifier *);
 
 #endif

@@ -334,7 +334,7 @@ static void check_rules(struct reader *r)
 {
     const struct settings *s = r->s;
     const struct yaml_node *node = r->at[0].node != NULL ? r->at[0].node->first : NULL;
-    const struct addr *listener = NULL; /* on which a stranger's question can arrive */
+    const struct addr *listener = NULL; /* which strangers reach */
     char text[PREFIX_TEXT], at[ADDR_TEXT];
 
     r->form.has_no_lines = false;
