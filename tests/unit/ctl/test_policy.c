@@ -92,7 +92,7 @@ static const struct row {
     {"rule set one --network lab", NONE, "there is no network lab (policy network set lab PREFIX... makes it)"},
     {"rule set one --network any --suffix *;network set n 10.0.0.0/8;rule set one --network n --suffix *.z", DONE,
      "clients in n", "\"*.z\""},
-    {"rule set n --pool p", DONE, "rule  n  new  fill from pool p, any client, when missing", "n:\n    suffixes: []",
+    {"rule set n --pool p", DONE, "rule  n  new  fill from pool p, any client, when missing\n", "n:\n    suffixes: []",
      "rule n new: fill from pool p, any client, when missing"},
     {"rule set n --pool p", DONE, "the rule has no suffix yet", "pool: p"},
     {"rule set one --suffix z.z --suffix a.b --suffix z.z", DONE, "rule  one  changed  a.b z.z    fill", "suffixes: [a.b, z.z]",
@@ -190,6 +190,7 @@ static const struct row {
     {"edit --yes", BAD, "pool p: has no host", .text = HEAD "pools: {p: []}\n"},
     {"edit --yes --if-serial 2", MOVED, "the policy is at serial 1, not 2"},
     /* No other editor is tried when the user's own fails, or is not there. */
+    {"edit", FAILED, "!is kept", .visual = "false"},
     {"edit", FAILED, "the editor ended with status 1: nothing is changed", .visual = "cp F*"},
     {"edit", FAILED, "the editor ended with status 127: nothing is changed", .visual = " ./none --wait"},
     {"edit", FAILED, "the editor ended with status 127", .visual = "true;"}, /* the shell evaluates nothing */
@@ -213,6 +214,8 @@ static const struct row {
     {"test FILE", FOUND, "FAILED: host not given", .text = ASKS("host: x.c.d")},
     {"rule set one --action replace;test FILE", FOUND, "FAILED: host not given",
      .text = ASKS("verdict: present, real-host: x.y.z, host: x.y.z")},
+    {"rule set one --action filter;test FILE", FOUND, "FAILED: host not given",
+     .text = ASKS("verdict: unapproved, real-host: x.y.z, host: x.y.z")},
     {"rule set one --action filter;test FILE", DONE, "1 tests passed", .text = ASKS("verdict: unapproved, expect: filtered")},
     {"rule set one --action filter;test FILE", DONE, "1 tests passed", .text = ASKS("verdict: present, expect: passed")},
     {"test FILE --policy FILE", FOUND, "missing", .text = ASKS("expect: filled")},

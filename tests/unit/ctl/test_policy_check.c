@@ -109,8 +109,26 @@ static void object_findings(void **state)
         "pool p: no rule delivers it; its hosts count as approved\n");
 }
 
+/* 21 rules with one suffix are 210 pairs. */
+static void many_pairs(void **state)
+{
+    char policy[2048];
+    int n = snprintf(policy, sizeof policy, "waymark-policy: 1\npools: {p: [k.c.d]}\nrules:\n");
+    struct policy p;
+    json_t *found;
+
+    for (char c = 'a'; c < 'a' + 21; c++)
+        n += snprintf(policy + n, sizeof policy - (size_t)n, " %c: {suffixes: [x], pool: p}\n", c);
+    assert_int_equal(policy_text_read(&p, "f", policy, (size_t)n, true, NULL), 0);
+    found = policy_findings(&p, NOW);
+    assert_int_equal(json_array_size(found), 200 + 1);
+    json_decref(found);
+    policy_fini(&p);
+}
+
 int main(void)
 {
+    TEST(many_pairs);
     ROWS(rows, rule_findings);
     TEST(object_findings);
     return RUN("policy check");

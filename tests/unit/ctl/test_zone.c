@@ -46,8 +46,10 @@ static const struct row {
      "_vlmcs._tcp.a." SRV "k.c.d.\n_vlmcs._tcp.A." SRV "K.c.d.\n_vlmcs._tcp." SRV "k.c.d.\n"
      "_vlmcs._tcp.f." SRV "k.c.d.\n_vlmcs._tcp.e." SRV "k.c.d.\n_vlmcs._tcp.b." SRV "k.c.d.",
      "k: k.c.d:1688 <- . a b e f\nskipped 0"},
-    {"relative $ORIGIN", "$ORIGIN example. ; here\n$ORIGIN corp\n_vlmcs._tcp" SRV "kms\n@ MX 5 @",
-     "kms: kms.corp.example:1688 <- corp.example\nskipped 1"},
+    {"relative $ORIGIN",
+     "$ORIGIN example. ; here\n$ORIGIN corp\n_vlmcs._tcp" SRV "kms\n@ MX 5 @\n"
+     "$ORIGIN b.\n_vlmcs._tcp" SRV "k.c.d.",
+     "k: k.c.d:1688 <- b\nkms: kms.corp.example:1688 <- corp.example\nskipped 1"},
     {"no $ORIGIN, and an escaped dot", "_vlmcs._tcp.a\\." SRV "k.c.d\n$ORIGIN x",
      "k: k.c.d:1688 <- a\\.\nskipped 0"},
     {"the name of the line before", "_vlmcs._tcp.a. TXT \"x;(y\" ; z\n\t" SRV "k.c.d.",
