@@ -102,10 +102,8 @@ int form_no_memory(struct form *form)
 int form_wrong(struct form *form, const struct field *f, const struct yaml_node *node,
                const char *why)
 {
-    const char *words = why != NULL ? why : f->wrong != NULL ? f->wrong : f->kind->wrong;
-
     return form_problem(form, node, form->is_option ? "--%s \"%s\" %s" : "%s: \"%s\" %s", f->key,
-                        node->text, words);
+                        node->text, why != NULL ? why : f->kind->wrong);
 }
 
 /* ---- kinds ---- */

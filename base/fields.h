@@ -67,7 +67,6 @@ struct field {
     const char *const *words; /* ended by NULL */
     /* Of a text: why not ("is too long"), or NULL. */
     const char *(*check)(const char *text);
-    const char *wrong; /* for that of the kind */
     const char *help;
 };
 
@@ -96,7 +95,7 @@ int form_problem_at(struct form *, const struct yaml_node *, bool at_key, const 
 #define form_problem_key(form, node, ...)                                                          \
     form_problem_at(form, node, (node)->key != NULL, __VA_ARGS__)
 int form_no_memory(struct form *);
-/* A text that cannot be: KEY: "TEXT" and why, NULL: the words of the row or its kind. */
+/* A text that cannot be: KEY: "TEXT" and why, NULL: the words of its kind. */
 int form_wrong(struct form *, const struct field *, const struct yaml_node *, const char *why);
 
 /* Reads a node, or a text as it is printed, into the field of the struct at base. 0 or

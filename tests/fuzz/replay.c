@@ -15,14 +15,16 @@ static long done;
  * read behind its end. */
 static int run_file(const char *path, const struct stat *st, int type, struct FTW *where)
 {
-    FILE *file = type == FTW_F ? fopen(path, "rb") : NULL;
     size_t n = (size_t)st->st_size;
-    uint8_t *copy = NULL;
+    uint8_t *copy;
+    FILE *file;
 
     (void)where;
     if (type == FTW_D)
         return 0;
-    must(file != NULL && (copy = malloc(n > 0 ? n : 1)) != NULL);
+    file = fopen(path, "rb");
+    copy = malloc(n > 0 ? n : 1);
+    must(file != NULL && copy != NULL);
     must(fread(copy, 1, n, file) == n);
     fclose(file);
     LLVMFuzzerTestOneInput(copy, n);
