@@ -104,16 +104,32 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     return query_send(v, q, NULL, 0, rcode, ede, NULL);
 }
 
-/* The question went as it is to one server: what came goes back as it is, but for its ID. */
+/* The question went as it is to one server: what came goes back as it is, but for its ID. Of a
+ * discovery question only the header is read for the event: the rest is signed. */
 static enum answer deliver_packet(const struct view *v, struct query *q, const struct real *came,
                                   struct now now)
 {
+    const struct message *m = &q->message;
     struct writer w = writer_make(q->out, q->out_size);
+    enum kms_verdict verdict = VERDICT_TIMEOUT;
+    uint16_t rcode = RCODE_SERVFAIL;
 
-    kms_event_passthrough(v, q, came, now);
+    if (came->len >= DNS_HEADER) {
+        rcode = dns_rcode(came->image, came->len);
+        verdict = real_verdict(rcode);
+        if ((rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) && bytes_u16(came->image + 6) > 0)
+            verdict = VERDICT_PRESENT;
+    }
+    if (name_is_vlmcs(&m->qname) && m->qclass == CLASS_IN &&
+        (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY)) {
+        kms_event_note(v, q, outcome_of_real(verdict), REASON_NO_RULE, rcode, "", now);
+        q->event.verdict = (uint8_t)verdict;
+        q->event.server = came->server;
+        q->event.real_rcode = rcode;
+    }
     if (came->image == NULL)
         return query_send(v, q, NULL, 0, RCODE_SERVFAIL, real_ede(came), NULL);
-    writer_u16(&w, q->message.id);
+    writer_u16(&w, m->id);
     writer_bytes(&w, came->image + 2, came->len - 2);
     q->out_len = w.len;
     return ANSWER_SEND;
@@ -148,8 +164,13 @@ enum answer answer_query(const struct view *v, struct query *q, const struct rea
     if (r->image == NULL)
         rcode = is_refused ? RCODE_REFUSED : RCODE_SERVFAIL;
     ede = rcode == RCODE_SERVFAIL && q->route == NULL ? EDE_NO_REACHABLE : real_ede(r);
-    if (q->kms_name && q->message.qtype == TYPE_SOA && !r->local)
-        kms_event_soa(v, q, rcode, now);
+    /* A KMS host looks for where to publish; not of one whose address a pool gives. */
+    if (q->kms_name && q->message.qtype == TYPE_SOA && !r->local &&
+        !(view_policy(v) && policy_is_host_address(v->policy, &q->client.addr))) {
+        kms_event_note(v, q, r->image != NULL ? outcome_of_real(r->verdict) : OUTCOME_FAILED,
+                       REASON_NO_RULE, rcode, "", now);
+        q->event.server = r->server;
+    }
     result = query_send(v, q, r->image, r->len, rcode, ede, NULL);
     query_rotate(v, q);
     if (becomes_nodata) {

@@ -210,39 +210,6 @@ static void event_decided(const struct view *v, struct query *q, const struct po
             add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
 }
 
-void kms_event_soa(const struct view *v, struct query *q, uint16_t rcode, struct now now)
-{
-    const struct real *r = &q->real;
-
-    if (view_policy(v) && policy_is_host_address(v->policy, &q->client.addr))
-        return;
-    kms_event_note(v, q, r->image != NULL ? outcome_of_real(r->verdict) : OUTCOME_FAILED,
-                   REASON_NO_RULE, rcode, "", now);
-    q->event.server = r->server;
-}
-
-/* Only the header is read: the rest is signed, and none of our business. */
-void kms_event_passthrough(const struct view *v, struct query *q, const struct real *came,
-                           struct now now)
-{
-    enum kms_verdict verdict = VERDICT_TIMEOUT;
-    uint16_t rcode = RCODE_SERVFAIL;
-
-    if (!name_is_vlmcs(&q->message.qname) || q->message.qclass != CLASS_IN ||
-        (q->message.qtype != TYPE_SRV && q->message.qtype != TYPE_ANY))
-        return;
-    if (came->len >= DNS_HEADER) {
-        rcode = dns_rcode(came->image, came->len);
-        verdict = real_verdict(rcode);
-        if ((rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) && bytes_u16(came->image + 6) > 0)
-            verdict = VERDICT_PRESENT;
-    }
-    kms_event_note(v, q, outcome_of_real(verdict), REASON_NO_RULE, rcode, "", now);
-    q->event.verdict = (uint8_t)verdict;
-    q->event.server = came->server;
-    q->event.real_rcode = rcode;
-}
-
 /* ---- what is sent, and kept ---- */
 
 /* In front of the packed event. */

@@ -233,11 +233,5 @@ struct policy_ask kms_ask(const struct view *, const struct query *, struct now)
  * UPDATE, left unanswered. rcode: what the client is told. */
 void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum kms_reason,
                     uint16_t rcode, const char *text, struct now);
-/* A SOA question at a discovery name: how a KMS host looks for where to publish. Not of a client
- * whose address a pool gives for one of its hosts. */
-void kms_event_soa(const struct view *, struct query *, uint16_t rcode, struct now);
-/* A discovery question that went whole to a server (TSIG). Any other: no event. */
-void kms_event_passthrough(const struct view *, struct query *, const struct real *came,
-                           struct now);
 
 #endif
