@@ -152,30 +152,18 @@ static void on_stream_end(struct bufferevent *stream, short what, void *arg)
     fail_peer(arg, (what & BEV_EVENT_ERROR) != 0 ? -errno : -ECONNRESET);
 }
 
-/* A UDP port that nobody can foresee, of all that may be used; the kernel's choice if those
- * that were drawn are taken. */
-static void bind_randomly(int fd, bool v4, struct random *random)
-{
-    struct addr any = {.ip = {[10] = v4 ? 0xff : 0, [11] = v4 ? 0xff : 0}};
-    struct sockaddr_storage from;
-
-    for (int i = 0; i < PORT_TRIES; i++) {
-        any.port = (uint16_t)(PORT_MIN + random_below(random, 65536 - PORT_MIN));
-        if (bind(fd, (struct sockaddr *)&from, addr_to_sockaddr(&any, &from)) == 0)
-            return;
-    }
-}
-
 static int ask_server(struct io *io, struct io_peer *peer, const struct addr *server,
                       enum io_kind kind, const uint8_t *message, size_t len)
 {
     const uint8_t length[2] = {(uint8_t)(len >> 8), (uint8_t)len};
     struct io_event *self = container_of(io, struct io_event, io);
     struct link *l = (void *)peer->space;
-    struct sockaddr_storage to;
+    const uint8_t mapped = addr_is_v4(server) ? 0xff : 0;
+    struct addr any = {.ip = {[10] = mapped, [11] = mapped}};
+    struct sockaddr_storage to, from;
     socklen_t to_len = addr_to_sockaddr(server, &to);
     int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
-    int one = 1, omit = IP_PMTUDISC_OMIT, rc;
+    int one = 1, omit = IP_PMTUDISC_OMIT, rc = -1;
 
     *l = (struct link){.home = self,
                        .fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
@@ -185,8 +173,12 @@ static int ask_server(struct io *io, struct io_peer *peer, const struct addr *se
     event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
     if (kind == IO_TCP)
         setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    else
-        bind_randomly(l->fd, addr_is_v4(server), io->random);
+    /* A UDP port that nobody can foresee, of all that may be used; the kernel's choice if
+     * those that were drawn are taken. */
+    for (int i = 0; kind == IO_UDP && rc != 0 && i < PORT_TRIES; i++) {
+        any.port = (uint16_t)(PORT_MIN + random_below(io->random, 65536 - PORT_MIN));
+        rc = bind(l->fd, (struct sockaddr *)&from, addr_to_sockaddr(&any, &from));
+    }
     /* Forged "fragmentation needed" messages have no effect (SAD DNS). */
     if (kind == IO_UDP && to.ss_family == AF_INET)
         setsockopt(l->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
