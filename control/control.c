@@ -247,7 +247,7 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
 
 static int socket_problem(struct diags *d, const char *path, const char *what)
 {
-    return diags_add(d, NULL, 0, 0, "control.socket: %s %s: %s", what, path, strerror(errno));
+    return diags_tell(d, "control.socket: %s %s: %s", what, path, strerror(errno));
 }
 
 /* Makes fd a listening socket with the name. 0 or -EINVAL.
@@ -264,15 +264,14 @@ static int listen_at(int fd, const struct sockaddr_un *to, struct diags *d)
 
     /* A socket that nobody listens on is taken away; anything else stays. */
     if (there && !S_ISSOCK(st.st_mode))
-        return diags_add(d, NULL, 0, 0,
-                         "control.socket: %s exists and is no socket; remove it or set another "
-                         "path",
-                         path);
+        return diags_tell(d,
+                          "control.socket: %s exists and is no socket; remove it or set another "
+                          "path",
+                          path);
     if (there && (connect(fd, sa, sizeof *to) == 0 ||
                   (errno != ECONNREFUSED && errno != ENOENT))) /* EAGAIN: it is busy */
-        return diags_add(d, NULL, 0, 0,
-                         "control.socket: another process listens on %s; is waymarkd running?",
-                         path);
+        return diags_tell(d, "control.socket: another process listens on %s; is waymarkd running?",
+                          path);
     if (there && unlink(path) < 0 && errno != ENOENT)
         return socket_problem(d, path, "cannot remove the dead socket");
     if (fchmod(fd, SOCKET_MODE) < 0 || bind(fd, sa, sizeof *to) < 0)
@@ -314,8 +313,7 @@ int control_open(struct control **out, const char *path, const struct control_ro
     if (c->http == NULL) { /* it has closed fd */
         unlink(path);
         free(c);
-        return diags_add(d, NULL, 0, 0, "control.socket: the HTTP server does not start at %s",
-                         path);
+        return diags_tell(d, "control.socket: the HTTP server does not start at %s", path);
     }
     *out = c;
     return 0;

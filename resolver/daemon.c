@@ -370,8 +370,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
         if ((d->rings[i] = audit_ring_new(RING_BYTES)) == NULL)
             return EXIT_FAILURE;
     if (make_parts(d, listeners) != 0) {
-        diags_add(problems, NULL, 0, 0,
-                  "out of memory at start; lower cache.size or server.workers");
+        diags_tell(problems, "out of memory at start; lower cache.size or server.workers");
         return EXIT_FAILURE;
     }
     free(listeners);

@@ -125,8 +125,8 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
         find_holder(a, tcp, holder);
         why = "; stop it, or set server.listen to another address or port";
     }
-    return diags_add(d, NULL, 0, 0, "%s (%s): %s%s%s", addr_print_port(a, text),
-                     tcp ? "TCP" : "UDP", what, holder, why);
+    return diags_tell(d, "%s (%s): %s%s%s", addr_print_port(a, text), tcp ? "TCP" : "UDP", what,
+                      holder, why);
 }
 
 int listen_bind(const struct settings *s, int n, struct listener **out, struct diags *d)

@@ -132,17 +132,17 @@ static int route_of_resolv_conf(struct settings *s, const char *root, struct dia
         }
         free(text);
     }
+    if (n == 0 && s->routes_found)
+        return diags_tell(d,
+                          "/etc/resolv.conf has no server but this forwarder itself; the servers "
+                          "of before stay in use. Name servers there, or in forward: and reload");
     if (n == 0)
-        return s->routes_found
-                   ? diags_add(d, NULL, 0, 0,
-                               "/etc/resolv.conf has no server but this forwarder itself; the "
-                               "servers of before stay in use. Name servers there, or in "
-                               "forward: and reload")
-                   : diags_add(d, NULL, 0, 0,
-                               "no server to forward to: there is no forward: and /etc/resolv.conf "
-                               "names none but this forwarder itself; add to %s a line such as\n  "
-                               "forward: [{zone: ., servers: [\"192.0.2.53\"]}]",
-                               SETTINGS_DEFAULT_PATH);
+        return diags_tell(
+            d,
+            "no server to forward to: there is no forward: and /etc/resolv.conf names "
+            "none but this forwarder itself; add to %s a line such as\n"
+            "  forward: [{zone: ., servers: [\"192.0.2.53\"]}]",
+            SETTINGS_DEFAULT_PATH);
     found->route = (struct route){
         .zone.len = 1, .servers = found->servers, .n_servers = n, .timeout_ms = 1000, .edns = true};
     found->route.id = route_id(&found->route);
@@ -169,11 +169,12 @@ int machine_routes(struct settings *s, const char *root, struct diags *d)
                 servers[n++] = servers[k];
                 continue;
             }
-            rc = diags_add(d, NULL, 0, 0,
-                           "forward.servers: %s (zone %s) is an address of this machine, where "
-                           "waymarkd listens: it would ask itself. Name another server, or another "
-                           "port",
-                           addr_print_port(&servers[k], server), name_print(&r->zone, zone));
+            rc = -EINVAL;
+            diags_tell(
+                d,
+                "forward.servers: %s (zone %s) is an address of this machine, where waymarkd "
+                "listens: it would ask itself. Name another server, or another port",
+                addr_print_port(&servers[k], server), name_print(&r->zone, zone));
         }
         r->n_servers = n;
         r->id = route_id(r);

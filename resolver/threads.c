@@ -300,7 +300,7 @@ int auditor_start(struct auditor *a, const struct settings *s, struct audit_ring
         audit_writer_close(a->writer, clock_now());
     a->writer = NULL;
     if (d->n == 0)
-        diags_add(d, NULL, 0, 0, "%s: %s", dir, strerror(-rc));
+        diags_tell(d, "%s: %s", dir, strerror(-rc));
     return rc;
 }
 
