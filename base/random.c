@@ -14,6 +14,7 @@
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void random_bytes(struct random *r, void *out, size_t len)
 {
@@ -21,8 +22,8 @@ void random_bytes(struct random *r, void *out, size_t len)
         if (r->left == 0) {
             if (r->fill != NULL)
                 r->fill(r->context, r->buf, sizeof r->buf);
-            else /* without randomness no query ID is safe: then this ends the process */
-                arc4random_buf(r->buf, sizeof r->buf);
+            else if (getentropy(r->buf, sizeof r->buf) != 0)
+                abort(); /* without randomness no query ID is safe */
             r->left = sizeof r->buf;
         }
         from = r->buf + sizeof r->buf - r->left--;

@@ -15,11 +15,15 @@
 struct random {
     void (*fill)(void *context, uint8_t *out, size_t len); /* NULL: the kernel */
     void *context;
-    size_t left; /* unused bytes at the end of buf */
-    uint8_t buf[1024];
+    size_t left;      /* unused bytes at the end of buf */
+    uint8_t buf[256]; /* what the kernel gives at once */
 };
 
-#define random_init(r) ((r)->fill = NULL, (r)->left = 0)
+static inline void random_init(struct random *r)
+{
+    r->fill = NULL;
+    r->left = 0;
+}
 void random_bytes(struct random *, void *out, size_t len);
 uint16_t random_u16(struct random *);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */

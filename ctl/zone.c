@@ -135,7 +135,8 @@ static const char *read_record(struct zone *z, const ldns_rr *rr)
     host.priority = ldns_rdf2native_int16(ldns_rr_rdf(rr, 0));
     host.weight = ldns_rdf2native_int16(ldns_rr_rdf(rr, 1));
     host.port = ldns_rdf2native_int16(ldns_rr_rdf(rr, 2));
-    why = host_target_check(name_print(&name, text), &host.target);
+    why = host.port == 0 ? "it has port 0, where no client can connect"
+                         : host_target_check(name_print(&name, text), &host.target);
     name_parent(&z->owner, 2, &name);
     if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
         why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
@@ -169,8 +170,11 @@ static const char *read_line(struct zone *z, char *line)
         origin = value ? ldns_dname_new_frm_str(value) : NULL;
         if (!origin)
             return "$ORIGIN needs a domain name";
-        if (z->origin && !ldns_dname_str_absolute(value))
-            ldns_dname_cat(origin, z->origin);
+        if (!ldns_dname_str_absolute(value) &&
+            (!z->origin || ldns_dname_cat(origin, z->origin) != LDNS_STATUS_OK)) {
+            ldns_rdf_deep_free(origin);
+            return "$ORIGIN needs a name that ends with a dot";
+        }
         ldns_rdf_deep_free(z->origin);
         z->origin = origin;
         return NULL;

@@ -50,7 +50,7 @@ static const struct row {
      "$ORIGIN example. ; here\n$ORIGIN corp\n_vlmcs._tcp" SRV "kms\n@ MX 5 @\n"
      "$ORIGIN b.\n_vlmcs._tcp" SRV "k.c.d.",
      "k: k.c.d:1688 <- b\nkms: kms.corp.example:1688 <- corp.example\nskipped 1"},
-    {"no $ORIGIN, and an escaped dot", "_vlmcs._tcp.a\\." SRV "k.c.d\n$ORIGIN x",
+    {"no $ORIGIN, and an escaped dot", "_vlmcs._tcp.a\\." SRV "k.c.d",
      "k: k.c.d:1688 <- a\\.\nskipped 0"},
     {"the name of the line before", "_vlmcs._tcp.a. TXT \"x;(y\" ; z\n\t" SRV "k.c.d.",
      "k: k.c.d:1688 <- a\nskipped 1"},
@@ -61,18 +61,19 @@ static const struct row {
     {"another class", "_vlmcs._tcp.a. CH SRV 0 0 1688 k.c.d.", "skipped 1"},
     {"each problem has its line",
      "  IN SRV 0 0 1688 k.c.d.\n\n_vlmcs._tcp.a. IN SRV 0 0\nwhat is this\n\n$INCLUDE /etc/passwd\n"
-     "$ORIGIN\n$ORIGIN ..\n. ( SOA\n) 1\nx. A 192.0.2.300\n",
+     "$ORIGIN\n$ORIGIN ..\n. ( SOA\n) 1\nx. A 192.0.2.300\n$ORIGIN x\n"
+     "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.",
      "1: the first record needs a name\n3: Syntax error, value expected\n4: " RDATA
      "6: only $ORIGIN and $TTL are read\n7: $ORIGIN needs a domain name\n"
-     "8: $ORIGIN needs a domain name\n9: Syntax error, value expected\n11: " RDATA},
+     "8: $ORIGIN needs a domain name\n9: Syntax error, value expected\n11: " RDATA
+     "12: $ORIGIN needs a name that ends with a dot\n"
+     "13: _vlmcs._tcp.a: it has port 0, where no client can connect\n"},
     {"generic form that lies about its type", "_vlmcs._tcp.a. SRV \\# 2 0000",
      "1: _vlmcs._tcp.a: the data of the record does not fit its type\n"},
     {"the name outlives a fault", "_vlmcs._tcp.a." SRV "k.c.d.\nx. A none\n" SRV "l.c.d.",
      "2: " RDATA},
     {"pools that cannot be",
-     "_vlmcs._tcp.a. IN SRV 0 0 0 k.c.d.\n_vlmcs._tcp.b. SRV 0 0 1688 l.c.d.\n SRV 0 1 1688 "
-     "l.c.d.\n",
-     "pool k: host k.c.d has port 0, where no client can connect\n"
+     "_vlmcs._tcp.b. SRV 0 0 1688 l.c.d.\n SRV 0 1 1688 l.c.d.\n",
      "pool l: host l.c.d:1688 is there twice\n"},
     {"target without a dot, wildcard", "_vlmcs._tcp.a." SRV "kms.\n_vlmcs._tcp.*.a." SRV "k.c.d.\n",
      "1: _vlmcs._tcp.a: has no dot; give the full name of the host, like kms01.contoso.com\n"
