@@ -46,13 +46,13 @@ enum table { CLIENT, SUFFIX, HOST, RULE, HOUR, LEDGER, SLOT = LEDGER, EVENT, ANS
 enum { NUMBERS = 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_NAME(SCHEMA_ONE) };
 static const struct kind {
     const char *name, *columns;
-    int width; /* columns with the id */
+    int width; /* with the id, and the name of a row of the ledger, which comes last */
 } kinds[TABLES] = {
-    {"client", SCHEMA_CLIENT ",sketch", 2 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
-    {"suffix", SCHEMA_NAME ",sketch", NUMBERS + 1},
-    {"host", SCHEMA_NAME ",sketch", NUMBERS + 1},
-    {"rule", SCHEMA_NAME ",sketch", NUMBERS + 1},
-    {"hour", SCHEMA_HOUR ",sketch", 2 SCHEMA_COMMON(SCHEMA_ONE)},
+    {"client", SCHEMA_CLIENT ",sketch", 3 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
+    {"suffix", SCHEMA_NAME ",sketch", NUMBERS + 2},
+    {"host", SCHEMA_NAME ",sketch", NUMBERS + 2},
+    {"rule", SCHEMA_NAME ",sketch", NUMBERS + 2},
+    {"hour", SCHEMA_HOUR ",sketch", 3 SCHEMA_COMMON(SCHEMA_ONE)},
     {"client_suffix", SCHEMA_SLOT, 5},
     {"event", SCHEMA_EVENT, 13},
     {"answer", SCHEMA_ANSWER, 21},
@@ -80,6 +80,7 @@ struct slot {
 
 #define MEMBER(name) int64_t name;
 struct row {
+    const char *name; /* of a new one, until it is written */
     enum table table;
     uint8_t n_slots, n_sketch;
     bool touched, other;
@@ -109,7 +110,7 @@ enum { OUTCOME_NUMBER = (offsetof(struct row, attempts) - offsetof(struct row, i
 
 struct ledger {
     struct audit_store *store;
-    sqlite3_stmt *find[SLOT + 1], *begin[LEDGER]; /* of a name or hour, or slots of a client */
+    sqlite3_stmt *find[SLOT + 1]; /* of a name or hour, or slots of a client */
     struct {
         sqlite3_stmt *q;
         int rows; /* that wait in it */
@@ -119,9 +120,9 @@ struct ledger {
     const char *forwarder;
     struct hash_key secret;
     struct arena *arena; /* rows */
-    int64_t next;        /* number of the next event; 0: it is not known, nor is the following */
-    int64_t known[LEDGER + 1]; /* of known_sql */
-    int64_t most[LEDGER];
+    int64_t next;        /* number of the next event; 0: it is not known, nor are the following */
+    int64_t n_of[HOUR], last_id[HOUR]; /* of each table: how many rows, the number given last */
+    int64_t most[HOUR];
     size_t n, n_touched;
     struct place {
         uint64_t hash; /* 0: empty */
@@ -140,7 +141,7 @@ struct ledger {
 /* --- statements --------------------------------------------------------------------- */
 
 /* Those of a table: that which writes BULK rows, of which those without an id are not
- * there; those which find and begin the row of a name or hour. */
+ * there; that which finds the row of a name or hour. */
 static int prepare_rows(struct ledger *l, enum table t)
 {
     const struct kind *k = &kinds[t];
@@ -149,14 +150,15 @@ static int prepare_rows(struct ledger *l, enum table t)
     int rc;
 
     str_init(&sql, text, sizeof text);
-    str_addf(&sql, "INSERT%s INTO %s(id%s)", t == SLOT ? " OR REPLACE" : "", k->name, k->columns);
+    str_addf(&sql, "INSERT%s INTO %s(id%s%s)", t == SLOT ? " OR REPLACE" : "", k->name, k->columns,
+             t < LEDGER ? ",name" : "");
     for (int row = 0; row < BULK; row++) {
         str_add(&sql, row > 0 ? " UNION ALL SELECT ?" : " SELECT ?");
         for (int i = 1; i < k->width; i++)
             str_add(&sql, ",?");
         str_addf(&sql, " WHERE ?%d NOTNULL", row * k->width + 1);
     }
-    if (t < LEDGER) /* it is there: its name stays, and its place in the index */
+    if (t < LEDGER) /* where it is there, its name stays, and its place in the index */
         str_addf(&sql, " ON CONFLICT(id) DO UPDATE SET (%s)=(", k->columns + 1);
     for (const char *c = k->columns; t < LEDGER && c != NULL; c = strchr(c + 1, ','))
         str_addf(&sql, "%sexcluded.%.*s", c == k->columns ? "" : ",", (int)strcspn(c + 1, ","),
@@ -169,10 +171,7 @@ static int prepare_rows(struct ledger *l, enum table t)
              t == SLOT   ? "id BETWEEN 16*?1 AND 16*?1+15"
              : t == HOUR ? "id=?"
                          : "name=?");
-    if ((rc = audit_store_prepare(l->store, text, &l->find[t])) != 0 || t == SLOT)
-        return rc;
-    snprintf(text, sizeof text, "INSERT INTO %s(%s) VALUES(?)", k->name, t == HOUR ? "id" : "name");
-    return audit_store_prepare(l->store, text, &l->begin[t]);
+    return audit_store_prepare(l->store, text, &l->find[t]);
 }
 
 static int flush_rows(struct ledger *l, enum table t)
@@ -206,7 +205,7 @@ static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
 /* Takes the row that a statement gives for a name, or for the hour. 1; 0: it gives none. */
 static int take_row(struct ledger *l, sqlite3_stmt *q, const char *name, struct row *row)
 {
-    int rc, size, n = kinds[row->table].width - 1;
+    int rc, size, n = kinds[row->table].width - 2;
 
     if (row->table == HOUR)
         sqlite3_bind_int64(q, 1, row->id);
@@ -244,8 +243,8 @@ int ledger_new(struct ledger **out, struct audit_store *store, const char *forwa
 
 void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
 {
-    for (enum table t = 0; t < LEDGER; t++)
-        l->most[t] = t == HOUR ? INT64_MAX : (int64_t)(t == CLIENT ? clients : names);
+    for (enum table t = 0; t < HOUR; t++)
+        l->most[t] = (int64_t)(t == CLIENT ? clients : names);
     ledger_clear(l);
 }
 
@@ -323,12 +322,14 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
     if (t == HOUR)
         memcpy(&row.id, key, sizeof row.id);
     rc = take_row(l, l->find[t], name_of(t, key, len, name), &row);
-    if (rc == 0 && !row.other && l->known[t] >= l->most[t])
+    if (rc == 0 && t != HOUR && !row.other && l->n_of[t] >= l->most[t])
         return 1;
-    if (rc == 0) {
-        rc = take_row(l, l->begin[t], name, &row);
-        row.id = sqlite3_last_insert_rowid(sqlite3_db_handle(l->begin[t]));
-        l->known[t]++;
+    if (l->arena == NULL && (l->arena = arena_new()) == NULL)
+        return -ENOMEM;
+    if (rc == 0 && t != HOUR) {
+        rc = (row.name = arena_strdup(l->arena, name)) != NULL ? 0 : -ENOMEM;
+        row.id = ++l->last_id[t];
+        l->n_of[t]++;
     } else if (rc == 1) {
         rc = 0;
         sqlite3_bind_int64(q, 1, row.id);
@@ -342,9 +343,7 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
             };
         }
     }
-    if (rc == 0 && l->arena == NULL)
-        l->arena = arena_new();
-    if (rc == 0 && (l->arena == NULL || (*out = arena_alloc(l->arena, size)) == NULL))
+    if (rc == 0 && (*out = arena_alloc(l->arena, size)) == NULL)
         rc = -ENOMEM;
     if (rc == 0)
         memcpy(*out, &row, size);
@@ -377,14 +376,17 @@ int ledger_save(struct ledger *l)
     qsort(l->touched, l->n_touched, sizeof *l->touched, by_order);
     for (size_t i = 0; i < l->n_touched && rc == 0; i++) {
         struct row *r = l->touched[i].row;
-        const int n = kinds[r->table].width - 1;
-        struct value v[NUMBERS + 1];
+        const int n = kinds[r->table].width - 2;
+        struct value v[NUMBERS + 2];
 
         for (int k = 0; k < n; k++)
             v[k] = (struct value)N(r->numbers[k]);
-        v[n] = (struct value){IS_BLOB, r->n_sketch * (int64_t)sizeof *r->sketch, r->sketch};
-        rc = put_row(l, r->table, v, n + (r->n_sketch > 0));
+        v[n] = (struct value){IS_BLOB, r->n_sketch * (int64_t)sizeof *r->sketch,
+                              r->n_sketch > 0 ? r->sketch : NULL};
+        v[n + 1] = (struct value)T(r->name);
+        rc = put_row(l, r->table, v, n + 2);
         r->touched = false;
+        r->name = NULL;
         for (int k = 0; k < r->n_slots && rc == 0; k++) {
             struct slot *s = &r->slots[k];
             const struct value slot[] = {N(SLOTS * r->id + k), N(s->suffix), N(s->last),
@@ -623,16 +625,16 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
     return put_row(l, EVENT, row, ARRAY_LEN(row));
 }
 
-/* Rows of each table of the ledger, and the number of the next event. */
+#define COUNT(table) "(SELECT count(*) FROM " table "),"
+#define LAST(table) "(SELECT seq FROM sqlite_sequence WHERE name='" table "'),"
 static const char known_sql[] =
-    "SELECT (SELECT count(*) FROM client),(SELECT count(*) FROM suffix),"
-    "(SELECT count(*) FROM host),(SELECT count(*) FROM rule),0,"
-    "(SELECT ifnull(max(id),0)+1 FROM event)";
+    "SELECT " COUNT("client") COUNT("suffix") COUNT("host") COUNT("rule") LAST("client")
+        LAST("suffix") LAST("host") LAST("rule") "(SELECT ifnull(max(id),0)+1 FROM event)";
 
 int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
 {
     const int64_t hour = (int64_t)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, previous;
+    int64_t rule_id = 0, host_id = 0, previous, known[2 * HOUR + 1];
     struct row *rule, *suffix, *client, *at_hour;
     struct place *shared;
     struct name name;
@@ -640,9 +642,11 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     int rc = 0;
 
     if (l->next == 0) {
-        if ((rc = audit_store_sql(l->store, l->known, known_sql)) != 1)
+        if ((rc = audit_store_sql(l->store, known, known_sql)) != 1)
             return rc;
-        l->next = l->known[LEDGER];
+        memcpy(l->n_of, known, sizeof l->n_of);
+        memcpy(l->last_id, known + HOUR, sizeof l->last_id);
+        l->next = known[2 * HOUR];
     }
     l->event = e;
     if (e->kind != AUDIT_EVENT) {

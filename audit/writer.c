@@ -156,8 +156,10 @@ static bool take_token(struct audit_writer *w, const struct audit_event *e)
     const struct {
         uint64_t rate, ahead_s;
     } of[2] = {{w->limits.max_rate, 1}, {w->limits.max_rate_client, 10}};
-    uint64_t *until[2] = {&w->all_ns, seen_until(w, e->client.ip, sizeof e->client.ip)}, next[2];
+    uint64_t none = 0, *until[2] = {&w->all_ns, &none}, next[2];
 
+    if (w->limits.max_rate_client > 0)
+        until[1] = seen_until(w, e->client.ip, sizeof e->client.ip);
     for (int i = 0; i < 2; i++) {
         next[i] = *until[i] > now ? *until[i] : now;
         next[i] += of[i].rate > 0 ? second_ns / of[i].rate : 0;
