@@ -57,7 +57,7 @@ static const char schema_tables[] =
     TABLE("client_suffix", SCHEMA_SLOT) TABLE("event", SCHEMA_EVENT) TABLE("answer", SCHEMA_ANSWER);
 
 #define COUNTS SCHEMA_COUNTS(SCHEMA_COLUMN)
-#define BIT(bit, yes) "iif(e.bits&" bit ",'" yes "','')"
+#define BIT(bit, yes) "iif(bits&" bit ",'" yes "','')"
 #define OF(table, id) "iif(typeof(" id ")='text'," id ",(SELECT name FROM " table " WHERE id=" id "))"
 #define NAMED(kind, table, own) \
     "CREATE VIEW " table " AS SELECT name AS " kind ",clients" COUNTS "," own \
@@ -66,53 +66,33 @@ static const char schema_tables[] =
     SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked"
 
 static const char schema_views[] =
-    "CREATE VIEW events AS SELECT e.id AS sequence,e.ms AS ms,"
-    SCHEMA_ISO("e.ms") " AS time,"
-    "a.kind AS kind,"
-    "a.forwarder AS forwarder," OF("client", "e.client") " AS address,"
-    "e.port AS port,"
-    "iif(e.bits&64,'tcp','udp') AS transport,a.networks AS networks,"
-    "coalesce(e.asked,'_vlmcs._tcp'||rtrim('.'||"
-    OF("suffix", "e.suffix") ",'.')) AS question,"
-    OF("suffix", "e.suffix") " AS suffix,a.type AS type,e.dns_id AS id,"
+    "CREATE VIEW events AS SELECT e.id AS sequence,ms," SCHEMA_ISO("ms") " AS time,kind,forwarder,"
+    OF("client", "e.client") " AS address,port,iif(bits&64,'tcp','udp') AS transport,networks,"
+    "coalesce(asked,'_vlmcs._tcp'||rtrim('.'||" OF("suffix", "e.suffix") ",'.')) AS question,"
+    OF("suffix", "e.suffix") " AS suffix,type,dns_id AS id,"
     "trim(" BIT("8", "RD ") "||" BIT("16", "CD ") "||" BIT("32", "AD ") "||" BIT("4", "DO") ") AS flags,"
-    "e.bits&1 AS repeat,(e.bits&2)/2 AS cached,a.outcome AS outcome,"
-    "a.reason AS reason,"
-    "a.rule AS rule,"
-    "e.serial AS policy_serial,a.verdict AS verdict,a.server AS server,"
-    "a.real_rcode AS real_rcode,e.real_ms AS real_ms,"
-    "a.real_hosts AS real_hosts,a.unapproved AS unapproved,a.response AS response,"
-    "a.answer AS answer,"
-    "iif(a.error>0,printf('0x%08X',2147942400+a.error),NULL) AS client_error,"
-    "a.would AS would,"
-    "a.would_rule AS would_rule,"
-    "e.latency_us AS latency_us,a.note AS note,a.count AS count,a.at AS at_ms,"
-    "e.previous AS previous "
+    "bits&1 AS repeat,(bits&2)/2 AS cached,outcome,reason,rule,serial AS policy_serial,"
+    "verdict,server,real_rcode,real_ms,real_hosts,unapproved,response,a.answer,"
+    "iif(error>0,printf('0x%08X',2147942400+error),NULL) AS client_error,"
+    "would,would_rule,latency_us,note,count,at AS at_ms,previous "
     "FROM event e LEFT JOIN answer a ON a.id=e.answer;"
     "CREATE VIEW clients AS SELECT name AS address,"
-    SCHEMA_ISO("first") " AS first_asked,"
-    SCHEMA_ISO("last") " AS last_asked" COUNTS ","
+    SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked" COUNTS ","
     "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome "
-    "WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1)"
-    " AS last_outcome,"
-    "(SELECT group_concat(u.name,' ') FROM client_suffix s "
-    "JOIN suffix u ON u.id=s.suffix "
+    "WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
+    "(SELECT group_concat(u.name,' ') FROM client_suffix s JOIN suffix u ON u.id=s.suffix "
     "WHERE " SCHEMA_SLOTS ") AS suffixes,"
     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,"
     SCHEMA_ISO("nullif(host_at,0)") " AS last_host_at,"
     SCHEMA_ISO("nullif(no_host_since,0)") " AS no_host_since,"
-    "nullif(cadence_s,0) AS cadence_s "
-    "FROM client n;"
+    "nullif(cadence_s,0) AS cadence_s FROM client n;"
     NAMED("suffix", "suffixes", "") " FROM suffix n;"
     NAMED("target", "targets", "delivered,unapproved,") " FROM host n;"
     NAMED("rule", "rules", "would,") " FROM rule n;"
-    "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS
-    " FROM hour;"
-    "CREATE VIEW gaps AS SELECT e.id AS sequence," SCHEMA_ISO("e.ms") " AS time,"
-    "kind,count,"
+    "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
+    "CREATE VIEW gaps AS SELECT e.id AS sequence," SCHEMA_ISO("ms") " AS time,kind,count,"
     SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
-    "FROM answer a JOIN event e ON e.id=a.id "
-    "WHERE kind IN('gap','start','stop','prune');";
+    "FROM answer a JOIN event e ON e.id=a.id WHERE kind IN('gap','start','stop','prune');";
 /* clang-format on */
 
 /* What the library says, as -errno: a full disk is -ENOSPC, damage -EBADMSG. */

@@ -74,8 +74,8 @@ static const struct column rule_columns[] = {
     {"last_asked", "LAST USED", COLUMN_TIME, 1},
     {0}};
 
-#define COUNT(name) ",n." #name " AS " #name
-#define COUNTS ",n.questions AS questions,n.attempts AS attempts" SCHEMA_OUTCOMES(COUNT) ",n.updates AS \"update\""
+#define COUNT(name) ",n." #name
+#define COUNTS ",n.questions,n.attempts" SCHEMA_OUTCOMES(COUNT) ",n.updates AS \"update\""
 #define NAMED(key, own) "n.name AS " key ",n.first AS first_asked,n.last AS last_asked,ifnull(n.clients,0) AS clients" COUNTS "," \
     SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
     "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule" own

@@ -43,13 +43,9 @@ static const struct column columns[] = {
 #define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
 
 static const char row_sql[] =
-    "ms AS time,sequence AS sequence,forwarder AS forwarder,address AS address,"
-    "iif(kind='event',question,%s) AS question,"
-    "type AS type,iif(kind='event',repeat,NULL) AS \"repeat?\","
-    "iif(kind='event',outcome,kind) AS outcome,reason AS reason,"
-    "rule AS rule,verdict AS verdict," SCHEMA_LIST(ANSWER) " AS \"answer[]\","
-    "client_error AS client_error,"
-    "policy_serial AS policy_serial,latency_us AS latency_us";
+    "ms AS time,sequence,forwarder,address,iif(kind='event',question,%s) AS question,"
+    "type,iif(kind='event',repeat,NULL) AS \"repeat?\",iif(kind='event',outcome,kind) AS outcome,"
+    "reason,rule,verdict," SCHEMA_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us";
 
 /* Ends with what audit_words says. */
 static const char line_sql[] =
