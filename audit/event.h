@@ -37,7 +37,7 @@ struct audit_event {
     /* Packed as they are, up to qname. */
     uint64_t wall_ms, mono_ms;
     uint64_t policy_serial;      /* of the policy that decided */
-    uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: records removed, up to when */
+    uint64_t lost, lost_from_ms; /* GAP: how many, since when; PRUNE: up to when */
     struct addr client;          /* with its port */
     uint32_t real_ms;            /* how long the verdict took */
     uint32_t latency_us;         /* arrival to answer */
@@ -46,8 +46,8 @@ struct audit_event {
     uint8_t transport;
     bool edns_do;
     bool repeat;  /* same client, port, ID and name within 10 s */
-    bool counted; /* above the rates: no event, ledger rows only */
-    bool cached;  /* verdict or decision came from the cache */
+    bool counted; /* above the rates: ledger rows only */
+    bool cached;  /* verdict or decision is of the cache */
     /* Packed as far as they are used. */
     struct name qname; /* as asked, with its case */
     /* From here on, what is the same for many events and is stored once for them. */

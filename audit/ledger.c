@@ -43,19 +43,19 @@ static const struct hash_key stored = {0x636c69656e742121u, 0x736b657463682121u}
 
 /* Those of the ledger, which have a name but for the hour, come first. */
 enum table { CLIENT, SUFFIX, HOST, RULE, HOUR, LEDGER, SLOT = LEDGER, EVENT, ANSWER, TABLES };
-enum { NUMBERS = 1 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_NAME(SCHEMA_ONE) };
+enum { NUMBERS = 1 SQL_COMMON(SQL_ONE) SQL_OF_NAME(SQL_ONE) };
 static const struct kind {
     const char *name, *columns;
-    int width; /* with the id, and the name of a row of the ledger, which comes last */
+    int width; /* with the id and, at the end, a name of the ledger */
 } kinds[TABLES] = {
-    {"client", SCHEMA_CLIENT ",sketch", 3 SCHEMA_COMMON(SCHEMA_ONE) SCHEMA_OF_CLIENT(SCHEMA_ONE)},
-    {"suffix", SCHEMA_NAME ",sketch", NUMBERS + 2},
-    {"host", SCHEMA_NAME ",sketch", NUMBERS + 2},
-    {"rule", SCHEMA_NAME ",sketch", NUMBERS + 2},
-    {"hour", SCHEMA_HOUR ",sketch", 3 SCHEMA_COMMON(SCHEMA_ONE)},
-    {"client_suffix", SCHEMA_SLOT, 5},
-    {"event", SCHEMA_EVENT, 13},
-    {"answer", SCHEMA_ANSWER, 21},
+    {"client", SQL_CLIENT ",sketch", 3 SQL_COMMON(SQL_ONE) SQL_OF_CLIENT(SQL_ONE)},
+    {"suffix", SQL_NAME ",sketch", NUMBERS + 2},
+    {"host", SQL_NAME ",sketch", NUMBERS + 2},
+    {"rule", SQL_NAME ",sketch", NUMBERS + 2},
+    {"hour", SQL_HOUR ",sketch", 3 SQL_COMMON(SQL_ONE)},
+    {"client_suffix", SQL_SLOT, 5},
+    {"event", SQL_EVENT, 13},
+    {"answer", SQL_ANSWER, 21},
 };
 
 /* What a column is given; a text that is NULL is NULL there. */
@@ -88,20 +88,20 @@ struct row {
         int64_t numbers[NUMBERS];
         struct {
             int64_t id;
-            SCHEMA_COMMON(MEMBER)
+            SQL_COMMON(MEMBER)
             union {
                 struct {
-                    SCHEMA_OF_CLIENT(MEMBER)
+                    SQL_OF_CLIENT(MEMBER)
                 };
                 struct {
-                    SCHEMA_OF_NAME(MEMBER)
+                    SQL_OF_NAME(MEMBER)
                 };
             };
         };
     };
     union {
         struct slot slots[SLOTS]; /* of a client */
-        uint32_t sketch[SKETCH];  /* of a name: the smallest hashes of its clients */
+        uint32_t sketch[SKETCH];  /* of a name: smallest hashes of clients */
     };
 };
 
@@ -120,8 +120,8 @@ struct ledger {
     const char *forwarder;
     struct hash_key secret;
     struct arena *arena; /* rows */
-    int64_t next;        /* number of the next event; 0: it is not known, nor are the following */
-    int64_t n_of[HOUR], last_id[HOUR]; /* of each table: how many rows, the number given last */
+    int64_t next;        /* number of the next event; 0: not known, nor is what follows */
+    int64_t n_of[HOUR], last_id[HOUR]; /* of each table: rows, and the id given last */
     int64_t most[HOUR];
     size_t n, n_touched;
     struct place {
@@ -634,7 +634,8 @@ static const char known_sql[] =
 int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
 {
     const int64_t hour = (int64_t)(e->wall_ms / hour_ms);
-    int64_t rule_id = 0, host_id = 0, previous, known[2 * HOUR + 1];
+    int64_t rule_id = 0, host_id = 0, previous;
+    long long known[2 * HOUR + 1];
     struct row *rule, *suffix, *client, *at_hour;
     struct place *shared;
     struct name name;
@@ -642,7 +643,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     int rc = 0;
 
     if (l->next == 0) {
-        if ((rc = audit_store_sql(l->store, known, known_sql)) != 1)
+        if ((rc = audit_sql(l->store, known, known_sql)) != 1)
             return rc;
         memcpy(l->n_of, known, sizeof l->n_of);
         memcpy(l->last_id, known + HOUR, sizeof l->last_id);

@@ -52,21 +52,21 @@ static const char schema_tables[] =
     "CREATE TABLE meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL)WITHOUT ROWID;"
     "INSERT INTO meta VALUES('recorded',0),('counted',0),('dropped',0);"
     TABLE("outcome", ",word") TABLE("verdict", ",word")
-    LEDGER("client", SCHEMA_CLIENT) LEDGER("suffix", SCHEMA_NAME) LEDGER("host", SCHEMA_NAME)
-    LEDGER("rule", SCHEMA_NAME) LEDGER("hour", SCHEMA_HOUR)
-    TABLE("client_suffix", SCHEMA_SLOT) TABLE("event", SCHEMA_EVENT) TABLE("answer", SCHEMA_ANSWER);
+    LEDGER("client", SQL_CLIENT) LEDGER("suffix", SQL_NAME) LEDGER("host", SQL_NAME)
+    LEDGER("rule", SQL_NAME) LEDGER("hour", SQL_HOUR)
+    TABLE("client_suffix", SQL_SLOT) TABLE("event", SQL_EVENT) TABLE("answer", SQL_ANSWER);
 
-#define COUNTS SCHEMA_COUNTS(SCHEMA_COLUMN)
+#define COUNTS SQL_COUNTS(SQL_COLUMN)
 #define BIT(bit, yes) "iif(bits&" bit ",'" yes "','')"
 #define OF(table, id) "iif(typeof(" id ")='text'," id ",(SELECT name FROM " table " WHERE id=" id "))"
 #define NAMED(kind, table, own) \
     "CREATE VIEW " table " AS SELECT name AS " kind ",clients" COUNTS "," own \
-    SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
+    SQL_WORD("verdict", "n.verdict") " AS last_verdict," SQL_WORD("outcome", "n.outcome") " AS last_outcome," \
     "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," \
-    SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked"
+    SQL_ISO("first") " AS first_asked," SQL_ISO("last") " AS last_asked"
 
 static const char schema_views[] =
-    "CREATE VIEW events AS SELECT e.id AS sequence,ms," SCHEMA_ISO("ms") " AS time,kind,forwarder,"
+    "CREATE VIEW events AS SELECT e.id AS sequence,ms," SQL_ISO("ms") " AS time,kind,forwarder,"
     OF("client", "e.client") " AS address,port,iif(bits&64,'tcp','udp') AS transport,networks,"
     "coalesce(asked,'_vlmcs._tcp'||rtrim('.'||" OF("suffix", "e.suffix") ",'.')) AS question,"
     OF("suffix", "e.suffix") " AS suffix,type,dns_id AS id,"
@@ -77,21 +77,21 @@ static const char schema_views[] =
     "would,would_rule,latency_us,note,count,at AS at_ms,previous "
     "FROM event e LEFT JOIN answer a ON a.id=e.answer;"
     "CREATE VIEW clients AS SELECT name AS address,"
-    SCHEMA_ISO("first") " AS first_asked," SCHEMA_ISO("last") " AS last_asked" COUNTS ","
+    SQL_ISO("first") " AS first_asked," SQL_ISO("last") " AS last_asked" COUNTS ","
     "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome "
-    "WHERE " SCHEMA_SLOTS " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
+    "WHERE " SQL_SLOTS " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
     "(SELECT group_concat(u.name,' ') FROM client_suffix s JOIN suffix u ON u.id=s.suffix "
-    "WHERE " SCHEMA_SLOTS ") AS suffixes,"
+    "WHERE " SQL_SLOTS ") AS suffixes,"
     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,"
-    SCHEMA_ISO("nullif(host_at,0)") " AS last_host_at,"
-    SCHEMA_ISO("nullif(no_host_since,0)") " AS no_host_since,"
+    SQL_ISO("nullif(host_at,0)") " AS last_host_at,"
+    SQL_ISO("nullif(no_host_since,0)") " AS no_host_since,"
     "nullif(cadence_s,0) AS cadence_s FROM client n;"
     NAMED("suffix", "suffixes", "") " FROM suffix n;"
     NAMED("target", "targets", "delivered,unapproved,") " FROM host n;"
     NAMED("rule", "rules", "would,") " FROM rule n;"
-    "CREATE VIEW hours AS SELECT " SCHEMA_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
-    "CREATE VIEW gaps AS SELECT e.id AS sequence," SCHEMA_ISO("ms") " AS time,kind,count,"
-    SCHEMA_ISO("nullif(at,0)") " AS since,forwarder,note "
+    "CREATE VIEW hours AS SELECT " SQL_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
+    "CREATE VIEW gaps AS SELECT e.id AS sequence," SQL_ISO("ms") " AS time,kind,count,"
+    SQL_ISO("nullif(at,0)") " AS since,forwarder,note "
     "FROM answer a JOIN event e ON e.id=a.id WHERE kind IN('gap','start','stop','prune');";
 /* clang-format on */
 
@@ -166,10 +166,10 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
 static int check(struct audit_store *s, const char *path, struct diags *d)
 {
     const char *why = "is a database of something else; move it away to begin a new one";
-    int64_t v[3] = {0}; /* application, format, how many tables */
-    int rc = audit_store_sql(s, v,
-                             "SELECT application_id,user_version,(SELECT count(*) FROM "
-                             "sqlite_master) FROM pragma_application_id,pragma_user_version");
+    long long v[3] = {0}; /* application, format, how many tables */
+    int rc = audit_sql(s, v,
+                       "SELECT application_id,user_version,(SELECT count(*) FROM "
+                       "sqlite_master) FROM pragma_application_id,pragma_user_version");
 
     if (rc != 1 && rc != -EBADMSG)
         return rc;
@@ -191,16 +191,16 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
 /* All of it or nothing. */
 static int create(struct audit_store *s)
 {
-    int rc = audit_store_sql(s, NULL,
-                             "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
-                             "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
-                             APPLICATION, FORMAT, schema_tables, schema_views);
+    int rc = audit_sql(s, NULL,
+                       "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
+                       "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
+                       APPLICATION, FORMAT, schema_tables, schema_views);
 
     for (int i = 0; i < OUTCOMES && rc == 0; i++)
-        rc = audit_store_sql(s, NULL, "INSERT INTO outcome VALUES(%d,'%s')", i, outcome_names[i]);
+        rc = audit_sql(s, NULL, "INSERT INTO outcome VALUES(%d,'%s')", i, outcome_names[i]);
     for (int i = 0; i < VERDICTS && rc == 0; i++)
-        rc = audit_store_sql(s, NULL, "INSERT INTO verdict VALUES(%d,'%s')", i, verdict_names[i]);
-    return rc == 0 ? audit_store_sql(s, NULL, "COMMIT") : rc;
+        rc = audit_sql(s, NULL, "INSERT INTO verdict VALUES(%d,'%s')", i, verdict_names[i]);
+    return rc == 0 ? audit_sql(s, NULL, "COMMIT") : rc;
 }
 
 /* The rights do not depend on the umask; the files beside it get those of the
@@ -230,7 +230,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
 
     if (s == NULL)
         return -ENOMEM;
-    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* which is a lock for each allocation */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock for each allocation */
     if (dir != NULL) {
         snprintf(path, sizeof path, "%s/audit.db", dir);
         rc = wal_bytes > 0 ? make_database_file(dir, path) : access(path, R_OK) != 0 ? -errno : 0;
@@ -247,18 +247,17 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
                                                      NULL, NULL));
     }
     if (rc == 0)
-        rc = audit_store_sql(s, NULL, "PRAGMA trusted_schema=OFF");
+        rc = audit_sql(s, NULL, "PRAGMA trusted_schema=OFF");
     if (rc == 0)
         rc = check(s, path, d);
     if (rc == 0)
         rc = makes ? create(s) : -ENOENT;
     if (rc >= 0 && wal_bytes > 0) {
         (void)sqlite3_file_control(s->db, "main", SQLITE_FCNTL_PERSIST_WAL, &yes);
-        rc = audit_store_sql(
-            s, NULL,
-            "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
-            "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
-            (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
+        rc = audit_sql(s, NULL,
+                       "PRAGMA synchronous=NORMAL;PRAGMA cache_size=-4096;PRAGMA temp_store=MEMORY;"
+                       "PRAGMA wal_autocheckpoint=%llu;PRAGMA journal_size_limit=%llu",
+                       (unsigned long long)(wal_bytes / 4096), (unsigned long long)wal_bytes);
     }
     if (rc >= 0) {
         *out = s;
@@ -343,7 +342,7 @@ int audit_query(struct audit_store *s, const char *sql, const char *text, json_t
     return rc;
 }
 
-int audit_store_sql(struct audit_store *s, int64_t *out, const char *fmt, ...)
+int audit_sql(struct audit_store *s, long long *out, const char *fmt, ...)
 {
     json_t *rows = json_array(), *value;
     int rc, n = 0;

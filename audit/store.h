@@ -17,32 +17,32 @@
 
 /* clang-format off */
 /* Columns behind the id, in their order: tables, statements and rows in memory are made of these lists. */
-#define SCHEMA_OUTCOMES(X) X(passed) X(filled) X(replaced) X(filtered) X(denied) X(missing) X(failed) X(blocked)
-#define SCHEMA_COUNTS(X) X(questions) X(attempts) SCHEMA_OUTCOMES(X) X(updates) /* which the tool calls update */
-#define SCHEMA_COMMON(X) X(last) X(first) X(event) SCHEMA_COUNTS(X) /* of every table of the ledger */
-#define SCHEMA_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
-#define SCHEMA_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
+#define SQL_OUTCOMES(X) X(passed) X(filled) X(replaced) X(filtered) X(denied) X(missing) X(failed) X(blocked)
+#define SQL_COUNTS(X) X(questions) X(attempts) SQL_OUTCOMES(X) X(updates) /* which the tool calls update */
+#define SQL_COMMON(X) X(last) X(first) X(event) SQL_COUNTS(X) /* of every table of the ledger */
+#define SQL_OF_CLIENT(X) X(host) X(host_at) X(no_host_since) X(cadence_s)
+#define SQL_OF_NAME(X) X(verdict) X(outcome) X(rule) X(delivered) X(would) X(unapproved) X(clients)
 
 /* What a list becomes: ",first,last", and a number for sizes. */
-#define SCHEMA_COLUMN(name) "," #name
-#define SCHEMA_ONE(name) +1
-#define SCHEMA_HOUR SCHEMA_COMMON(SCHEMA_COLUMN)
-#define SCHEMA_CLIENT SCHEMA_HOUR SCHEMA_OF_CLIENT(SCHEMA_COLUMN)
-#define SCHEMA_NAME SCHEMA_HOUR SCHEMA_OF_NAME(SCHEMA_COLUMN)
-#define SCHEMA_SLOT ",suffix,last,verdict,outcome"
-#define SCHEMA_EVENT ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous"
-#define SCHEMA_ANSWER ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts," \
+#define SQL_COLUMN(name) "," #name
+#define SQL_ONE(name) +1
+#define SQL_HOUR SQL_COMMON(SQL_COLUMN)
+#define SQL_CLIENT SQL_HOUR SQL_OF_CLIENT(SQL_COLUMN)
+#define SQL_NAME SQL_HOUR SQL_OF_NAME(SQL_COLUMN)
+#define SQL_SLOT ",suffix,last,verdict,outcome"
+#define SQL_EVENT ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous"
+#define SQL_ANSWER ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts," \
     "unapproved,response,answer,rule,would,would_rule,networks"
 /* clang-format on */
 
 /* Texts of a column that are parted by spaces, as a JSON array. */
-#define SCHEMA_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
+#define SQL_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
 /* A word of an enum, by its number. */
-#define SCHEMA_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
-#define SCHEMA_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
+#define SQL_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
+#define SQL_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
 
 /* The rows of client_suffix (s) of a client (n). */
-#define SCHEMA_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
+#define SQL_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
 
 struct audit_store; /* opaque */
 
@@ -66,7 +66,7 @@ void audit_store_close(struct audit_store *);
 int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
 /* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave
  * none; -errno. */
-int audit_store_sql(struct audit_store *, int64_t *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
+int audit_sql(struct audit_store *, long long *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Why the last query failed, in SQLite's words. */
 const char *audit_store_message(const struct audit_store *);
 /* Text that may hold any octets, as a JSON string. */

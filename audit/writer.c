@@ -37,7 +37,7 @@
 #include "base/random.h"
 #include "base/str.h"
 
-enum { STEP = 100000 /* events of a removal, at most */, FREE_PAGES = 2000 };
+enum { STEP = 100000 /* events of a removal */, FREE_PAGES = 2000 };
 enum { SEEN_SETS = 16384, WAYS = 4 };
 enum { PAGE = 4096, BATCH = 32 << 20, CONTROL_RING = 1 << 20 };
 enum { BATCH_EARLY = 8 << 20 /* committed before its time */, BATCH_KEPT = 1 << 20 };
@@ -62,14 +62,14 @@ struct audit_writer {
     } seen[SEEN_SETS][WAYS];
     uint8_t *batch;
     size_t len;
-    uint64_t lost, lost_from_ms; /* of them, not yet in a gap record; since when */
-    uint64_t drained_ms;         /* the last step, by the wall clock: what is lost came later */
-    uint64_t age_ms, sweep_ms;   /* when to look for what is old (monotonic) */
-    bool pruning;                /* the last step did, and there may be more to remove */
-    uint64_t attempt_ms;         /* monotonic, of the last commit or try */
+    uint64_t lost, lost_from_ms; /* not yet in a gap record; since when */
+    uint64_t drained_ms;         /* by the wall clock: what is lost came later */
+    uint64_t age_ms, sweep_ms;   /* when to look for what is old */
+    bool pruning;                /* there may be more to remove */
+    uint64_t attempt_ms;         /* of the last commit or try */
     uint64_t step_ms, wait_ms;   /* of the last step: when, and what it returned */
     bool committed;              /* the last step did, or tried */
-    struct audit_event event;    /* scratch */
+    struct audit_event event;
     struct audit_writer_stats stats, told;
     pthread_mutex_t lock; /* of told */
 };
@@ -262,23 +262,23 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
  * learnt in it is forgotten. */
 static int end_transaction(struct audit_writer *w, int rc)
 {
-    int64_t pages[3]; /* in use, free, octets of one */
+    long long pages[3]; /* in use, free, octets of one */
 
     if (rc == 0)
-        rc = audit_store_sql(w->store, NULL, "COMMIT");
+        rc = audit_sql(w->store, NULL, "COMMIT");
     if (rc != 0) {
-        (void)audit_store_sql(w->store, NULL, "ROLLBACK"); /* may have been done already */
+        (void)audit_sql(w->store, NULL, "ROLLBACK"); /* may be done */
         ledger_clear(w->ledger);
         return rc;
     }
-    if (audit_store_sql(w->store, pages,
-                        "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
-                        "pragma_page_count p,pragma_freelist_count f,pragma_page_size s") != 1)
+    if (audit_sql(w->store, pages,
+                  "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
+                  "pragma_page_count p,pragma_freelist_count f,pragma_page_size s") != 1)
         return 0;
     w->stats.store_bytes = (uint64_t)(pages[0] * pages[2]);
     /* A file that has become much too large gives back what it does not need. */
     if (pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
-        (void)audit_store_sql(w->store, NULL, "PRAGMA incremental_vacuum(2000)");
+        (void)audit_sql(w->store, NULL, "PRAGMA incremental_vacuum(2000)");
     return 0;
 }
 
@@ -298,7 +298,7 @@ static bool commit(struct audit_writer *w, struct now now)
     if (w->len == 0 && w->lost == 0)
         return true;
     w->committed = true;
-    rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
     for (size_t i = 0; i < w->len && rc == 0; i += item_size(len)) {
         const uint8_t *packed = w->batch + i + sizeof len;
 
@@ -313,10 +313,10 @@ static bool commit(struct audit_writer *w, struct now now)
     if (rc == 0)
         rc = ledger_save(w->ledger);
     if (rc == 0)
-        rc = audit_store_sql(w->store, NULL,
-                             "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
-                             "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
-                             recorded, counted, (unsigned long long)w->lost);
+        rc = audit_sql(w->store, NULL,
+                       "UPDATE meta SET value=value+CASE name WHEN 'recorded' THEN %llu "
+                       "WHEN 'counted' THEN %llu WHEN 'dropped' THEN %llu ELSE 0 END",
+                       recorded, counted, (unsigned long long)w->lost);
     rc = end_transaction(w, rc);
     w->stats.last_error = -rc;
     if (rc != 0) {
@@ -328,7 +328,7 @@ static bool commit(struct audit_writer *w, struct now now)
     w->stats.pending = 0;
     w->stats.commits++;
     w->stats.last_commit_wall_ms = now.wall_ms;
-    if (w->len > BATCH_KEPT) /* one busy hour does not cost its memory for ever */
+    if (w->len > BATCH_KEPT) /* a busy hour does not cost it for ever */
         (void)madvise(w->batch, BATCH, MADV_DONTNEED);
     w->lost = w->len = 0;
     return true;
@@ -357,11 +357,11 @@ static void prune(struct audit_writer *w, struct now now)
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
     const bool sweep = now.mono_ms >= w->sweep_ms;
-    int64_t cut[3] = {0}; /* the first that stays; of the others, when the last was, how many */
-    int rc = audit_store_sql(w->store, NULL, "BEGIN IMMEDIATE");
+    long long cut[3] = {0}; /* the first that stays; of the others the last ms, how many */
+    int rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
 
     if (rc == 0)
-        rc = audit_store_sql(
+        rc = audit_sql(
             w->store, cut,
             "WITH all_of AS(SELECT min(id) AS a,max(id) AS z FROM event),"
             "old AS(SELECT a,z,ifnull((SELECT id FROM event WHERE id<a+%d AND ms>=%lld ORDER BY id "
@@ -370,9 +370,9 @@ static void prune(struct audit_writer *w, struct now now)
             "(SELECT iif(young=a AND %d,a+min((z-a)/50,%d),young) AS stays FROM old)WHERE id<stays",
             STEP, cutoff(now, w->limits.retention_ms), STEP, too_large(w), STEP);
     if (rc > 0)
-        rc = audit_store_sql(w->store, NULL,
-                             "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld",
-                             (long long)cut[0], (long long)cut[0] - LEDGER_SHARED);
+        rc = audit_sql(w->store, NULL,
+                       "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld", cut[0],
+                       cut[0] - LEDGER_SHARED);
     e.lost_from_ms = (uint64_t)cut[1];
     e.lost = (uint64_t)cut[2];
     if (rc == 0 && e.lost > 0)
@@ -381,9 +381,9 @@ static void prune(struct audit_writer *w, struct now now)
         rc = ledger_save(w->ledger);
     /* Those that were last touched before then, and that no event names. */
     for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0 && sweep; i++)
-        rc = audit_store_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
-                             cutoff(now, w->limits.ledger_retention_ms),
-                             i == 0 ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
+        rc = audit_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
+                       cutoff(now, w->limits.ledger_retention_ms),
+                       i == 0 ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
     rc = end_transaction(w, rc);
     if (rc == 0 && sweep)
         ledger_clear(w->ledger);

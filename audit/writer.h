@@ -47,8 +47,7 @@ void audit_writer_limits(struct audit_writer *,
 uint64_t audit_writer_step(struct audit_writer *, struct now, bool flush);
 /* A control record (start, stop, settings, policy): stored with the next commit. Writer thread. */
 void audit_writer_control(struct audit_writer *, enum audit_kind, struct now, const char *text);
-void audit_writer_stats(struct audit_writer *,
-                        struct audit_writer_stats *); /* any thread (atomics) */
+void audit_writer_stats(struct audit_writer *, struct audit_writer_stats *); /* any thread */
 /* Flushes what it can and closes. recorded + counted + dropped = pushed + dropped then, unless the disk fails. */
 void audit_writer_close(struct audit_writer *, struct now);
 

@@ -19,7 +19,7 @@
 #include "wire/kms.h"
 
 enum { STORY = 20 /* events of a client */, PICK_STEP = 20000 };
-static const int64_t day_ms = 86400000, hour_ms = 3600000;
+static const long long day_ms = 86400000, hour_ms = 3600000;
 
 /* clang-format off */
 #define NUMBER(key, rank) {key, NULL, COLUMN_NUMBER, rank}
@@ -32,7 +32,7 @@ static const struct column client_columns[] = {
     {"first_asked", NULL, COLUMN_TIME, WIDEST},
     {"last_asked", NULL, COLUMN_TIME, 2},
     NUMBER("questions", WIDEST), NUMBER("attempts", 4),
-    SCHEMA_OUTCOMES(WIDE) NUMBER("update", WIDEST),
+    SQL_OUTCOMES(WIDE) NUMBER("update", WIDEST),
     {"last_outcome", "LAST", COLUMN_TEXT, 0},
     {"suffixes", NULL, COLUMN_LIST, 6},
     {"last_host", NULL, COLUMN_TEXT, 3},
@@ -56,7 +56,7 @@ static const struct column target_columns[] = {
     {"target", NULL, COLUMN_TEXT, 0},
     NUMBER("clients", 0), {"questions", "SEEN", COLUMN_NUMBER, 0}, NUMBER("attempts", WIDEST), NUMBER("delivered", 0),
     {"unapproved", NULL, COLUMN_FLAG, 0},
-    SCHEMA_OUTCOMES(WIDE) NUMBER("update", WIDEST),
+    SQL_OUTCOMES(WIDE) NUMBER("update", WIDEST),
     {"last_outcome", "LAST", COLUMN_TEXT, 2},
     {"last_rule", "RULE", COLUMN_TEXT, WIDEST},
     {"first_asked", "FIRST SEEN", COLUMN_TIME, WIDEST},
@@ -75,25 +75,25 @@ static const struct column rule_columns[] = {
     {0}};
 
 #define COUNT(name) ",n." #name
-#define COUNTS ",n.questions,n.attempts" SCHEMA_OUTCOMES(COUNT) ",n.updates AS \"update\""
+#define COUNTS ",n.questions,n.attempts" SQL_OUTCOMES(COUNT) ",n.updates AS \"update\""
 #define NAMED(key, own) "n.name AS " key ",n.first AS first_asked,n.last AS last_asked,ifnull(n.clients,0) AS clients" COUNTS "," \
-    SCHEMA_WORD("verdict", "n.verdict") " AS last_verdict," SCHEMA_WORD("outcome", "n.outcome") " AS last_outcome," \
+    SQL_WORD("verdict", "n.verdict") " AS last_verdict," SQL_WORD("outcome", "n.outcome") " AS last_outcome," \
     "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule" own
-#define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SCHEMA_SLOTS ")"
+#define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SQL_SLOTS ")"
 #define CLIENT "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS "," \
     "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\"," \
     "(SELECT json_group_array(json_object('suffix',u.name,'verdict'," \
-    SCHEMA_WORD("verdict", "s.verdict") ",'outcome'," \
-    SCHEMA_WORD("outcome", "s.outcome") ",'last_asked'," \
-    SCHEMA_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\"," \
-    "(SELECT " SCHEMA_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SCHEMA_SLOTS \
+    SQL_WORD("verdict", "s.verdict") ",'outcome'," \
+    SQL_WORD("outcome", "s.outcome") ",'last_asked'," \
+    SQL_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\"," \
+    "(SELECT " SQL_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SQL_SLOTS \
     " ORDER BY s.last DESC LIMIT 1) AS last_outcome," \
     "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host," \
     "nullif(n.host_at,0) AS last_host_at," \
     "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms"
 /* The outcomes of a row in words: "7 filled, 2 missing". */
 #define TOLD(name) "||iif(" #name ">0,', '||" #name "||' " #name "','')"
-#define OUTCOMES(update) "ifnull(nullif(substr(''" SCHEMA_OUTCOMES(TOLD) \
+#define OUTCOMES(update) "ifnull(nullif(substr(''" SQL_OUTCOMES(TOLD) \
     "||iif(" update ">0,', '||" update "||' update',''),3),''),'-') AS outcomes"
 
 static const struct audit_list lists[] = {
@@ -118,7 +118,7 @@ static const char summary_sql[] =
     "SELECT %lld AS since,%lld AS until,*," OUTCOMES("\"update\"") ","
     "recorded+counted+dropped AS all_questions,(recorded+counted+dropped)||' = '||recorded||' recorded + '||"
     "counted||' counted + '||dropped||' dropped' AS account,(store_bytes/1024)||'K' AS store_size FROM"
-    " (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),0) AS attempts" SCHEMA_OUTCOMES(SUM)
+    " (SELECT ifnull(sum(questions),0) AS questions,ifnull(sum(attempts),0) AS attempts" SQL_OUTCOMES(SUM)
     ",ifnull(sum(updates),0) AS \"update\""
     " FROM hour WHERE id>=%lld AND id*3600000<%lld),"
     "(SELECT count(*) AS clients,ifnull(sum(no_host_since>0),0) AS clients_without_host FROM client),"
@@ -140,7 +140,7 @@ static const char summary_sql[] =
 #define IS(name) ",sum(outcome='" #name "') AS " #name
 /* An event that stands for a rule in shadow has no outcome. */
 #define SPAN "max(ms) AS last,min(ms) AS first,max(id) AS event,sum(outcome<>'') AS questions,sum(NOT repeat) AS attempts" \
-    SCHEMA_OUTCOMES(IS) ",sum(outcome='update') AS updates"
+    SQL_OUTCOMES(IS) ",sum(outcome='update') AS updates"
 #define ID_OF(list) "(SELECT id FROM " list " WHERE word=p." list ") AS " list
 /* What a row says of its last event it takes from that. */
 #define NAMES(table, key, from, own) \
@@ -166,7 +166,7 @@ static const char *const ledger_sql[] = {
     "DELETE FROM picked WHERE outcome=''",
     NAMES("suffix", "suffix", "picked", ""),
     "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host"
-    " FROM picked p,json_each(" SCHEMA_LIST("trim(real_hosts||' '||answer)") ")j",
+    " FROM picked p,json_each(" SQL_LIST("trim(real_hosts||' '||answer)") ")j",
     NAMES("host", "host", "named JOIN picked USING(id)",
           ",sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) AS delivered"),
     "CREATE TEMP TABLE client AS SELECT row_number() OVER () AS id,g.*,(SELECT h.id FROM picked p JOIN temp.host h"
@@ -190,9 +190,9 @@ static const char *const ledger_sql[] = {
 /* clang-format on */
 
 /* A step at a time. */
-int audit_pick(struct audit *a, int64_t limit)
+int audit_pick(struct audit *a, long long limit)
 {
-    int64_t first, last, n = 0;
+    long long first, last, n = 0;
     char where[AUDIT_WHERE];
     int code = audit_span(a, &first, &last);
 
@@ -202,8 +202,7 @@ int audit_pick(struct audit *a, int64_t limit)
     for (; code == 0 && last >= first && n != limit; last -= PICK_STEP) {
         code = audit_run(
             a, NULL, PICK " WHERE sequence>%lld AND sequence<=%lld%s ORDER BY 1 DESC LIMIT %lld",
-            (long long)last - PICK_STEP, (long long)last, where,
-            limit > 0 ? (long long)(limit - n) : -1);
+            last - PICK_STEP, last, where, limit > 0 ? limit - n : -1);
         if (code == 0)
             code = audit_number(a, &n, "SELECT count(*) FROM picked");
     }
@@ -229,7 +228,7 @@ static int run_list(struct ctl *c)
     const bool table = c->format == FORMAT_TABLE;
     const struct audit_list *l = lists;
     json_t *rows = json_array();
-    int64_t found[2];
+    long long found[2];
     char text[NUMBER_TEXT];
     struct audit a;
     int code;
@@ -243,7 +242,7 @@ static int run_list(struct ctl *c)
             code = audit_number(&a, found, "SELECT count(*),min(ms) FROM picked");
         if (code == 0 && table)
             ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
-                     (long long)found[0], found[0] > 0 ? ", the oldest of " : "",
+                     found[0], found[0] > 0 ? ", the oldest of " : "",
                      found[0] > 0 ? time_print_local((uint64_t)found[1], text) : "");
     }
     if (code == 0)
@@ -288,9 +287,9 @@ static const struct audit_list story = {
     "clients", OF_ADDRESS, "client n", "n.id", CLIENT "," OUTCOMES("updates"), "last_asked", client_columns, NULL};
 #define ADDRESS "(SELECT value FROM asked WHERE option='address')"
 static const char story_suffixes_sql[] =
-    "SELECT u.name AS suffix," SCHEMA_WORD("verdict", "s.verdict") " AS verdict,"
-    SCHEMA_WORD("outcome", "s.outcome")
-    " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SCHEMA_SLOTS
+    "SELECT u.name AS suffix," SQL_WORD("verdict", "s.verdict") " AS verdict,"
+    SQL_WORD("outcome", "s.outcome")
+    " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SQL_SLOTS
     " JOIN suffix u ON u.id=s.suffix WHERE n.name=" ADDRESS;
 /* The client's events that pass, the newest, which are found first: each names the one before. */
 #define STORY_EVENTS \
@@ -329,10 +328,9 @@ static int run_client(struct ctl *c)
                         "audit.client-address: prefix, name its network)",
                         address);
     if (code == 0)
-        code = audit_run(&a, rows, STORY_EVENTS,
-                         json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
-                         json ? audit_ecs : audit_words, audit_where(&a, where),
-                         a.limit != 0 ? (long long)a.limit : STORY);
+        code = audit_run(
+            &a, rows, STORY_EVENTS, json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
+            json ? audit_ecs : audit_words, audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
     if (code == 0 && table)
         code = audit_run(&a, suffixes, "%s", story_suffixes_sql);
     if (code == 0) {
@@ -381,20 +379,20 @@ static const struct column summary_fields[] = {
  * ledger; with any other filter, of the events that pass it. */
 static int run_summary(struct ctl *c)
 {
-    const int64_t now = (int64_t)c->now.wall_ms;
+    const long long now = (long long)c->now.wall_ms;
     json_t *rows = json_array();
     struct audit a;
     int code = audit_begin(&a, c, NULL, NULL);
+    long long until = a.until_ms > 0 ? (long long)a.until_ms : INT64_MAX, since;
 
     if (a.since_ms == 0)
         a.since_ms = now > 7 * day_ms ? (uint64_t)(now - 7 * day_ms) : 0;
+    since = (long long)a.since_ms;
     if (code == 0 && (a.given & OF_EVENTS) != 0)
         code = ledger_of_events(&a);
     if (code == 0)
-        code = audit_run(&a, rows, summary_sql, (long long)a.since_ms,
-                         (long long)(a.until_ms > 0 ? (int64_t)a.until_ms : now),
-                         (long long)a.since_ms / hour_ms,
-                         (long long)(a.until_ms > 0 ? (int64_t)a.until_ms : INT64_MAX));
+        code = audit_run(&a, rows, summary_sql, since, a.until_ms > 0 ? until : now,
+                         since / hour_ms, until);
     if (code == 0)
         table_print(c, NULL, summary_fields, json_array_get(rows, 0));
     if (code == 0 && c->format == FORMAT_TABLE)

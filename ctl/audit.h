@@ -29,14 +29,14 @@ enum { AUDIT_WHERE = 2048 };
 
 struct audit {
     struct ctl *c;
-    struct audit_store *store; /* an empty one while there is no audit, which has been said */
+    struct audit_store *store; /* an empty one while there is no audit */
     bool absent;
     uint64_t since_ms, until_ms; /* 0 = open */
-    unsigned given;              /* what is asked for */
-    json_t *asked;               /* [[option,value]], which SQL sees as asked(option,value) */
-    const char *sort;            /* NULL: the table's own order */
+    unsigned given;
+    json_t *asked;    /* [[option,value]] */
+    const char *sort; /* NULL: the table's own order */
     bool ascending, order_given;
-    int64_t limit; /* 0: not given; -1: all */
+    long long limit; /* 0: not given; -1: all */
     bool names;
 };
 
@@ -64,16 +64,16 @@ int audit_run(struct audit *, json_t *rows, const char *fmt, ...) PRINTF_LIKE(3,
 /* What the reader returned as an exit code; an error is said. */
 int audit_code(struct audit *, int err);
 /* The numbers of its first row. */
-#define audit_number(a, out, ...) audit_code(a, audit_store_sql((a)->store, out, __VA_ARGS__))
+#define audit_number(a, out, ...) audit_code(a, audit_sql((a)->store, out, __VA_ARGS__))
 /* " AND ..." for all that is asked of an event. */
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
-int audit_span(struct audit *, int64_t *first, int64_t *last);
+int audit_span(struct audit *, long long *first, long long *last);
 /* Puts the newest events that pass, at most limit (-1: all), into the table picked(id,...). */
-int audit_pick(struct audit *, int64_t limit);
+int audit_pick(struct audit *, long long limit);
 /* The rows of a list that pass, in order, at most limit (-1: all), with the names
  * of clients if wanted. */
-int audit_rows(struct audit *, const struct audit_list *, int64_t limit, json_t *rows);
+int audit_rows(struct audit *, const struct audit_list *, long long limit, json_t *rows);
 
 int audit_events(struct ctl *); /* the verb */
 /* A time of the database as tables print it. */

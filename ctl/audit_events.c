@@ -45,7 +45,7 @@ static const struct column columns[] = {
 static const char row_sql[] =
     "ms AS time,sequence,forwarder,address,iif(kind='event',question,%s) AS question,"
     "type,iif(kind='event',repeat,NULL) AS \"repeat?\",iif(kind='event',outcome,kind) AS outcome,"
-    "reason,rule,verdict," SCHEMA_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us";
+    "reason,rule,verdict," SQL_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us";
 
 /* Ends with what audit_words says. */
 static const char line_sql[] =
@@ -64,19 +64,19 @@ const char audit_ecs[] =
     "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END),"
     "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer',"
     "'question',json_object('name',question,'type',type),'header_flags',"
-    SCHEMA_LIST("flags") ",'response_code',response,"
+    SQL_LIST("flags") ",'response_code',response,"
     "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||"
     "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END),"
     "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END),"
     "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
-    "'from',CASE WHEN kind='gap' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END,'until',CASE "
-    "WHEN kind='prune' THEN " SCHEMA_ISO("nullif(at_ms,0)") " END),"
+    "'from',CASE WHEN kind='gap' THEN " SQL_ISO("nullif(at_ms,0)") " END,'until',CASE "
+    "WHEN kind='prune' THEN " SQL_ISO("nullif(at_ms,0)") " END),"
     "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(iif(repeat,'true','false')),"
     "'cached',json(iif(cached,'true','false')),'policy_serial',policy_serial,"
-    "'networks'," SCHEMA_LIST("coalesce(networks,'')") ","
+    "'networks'," SQL_LIST("coalesce(networks,'')") ","
     "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode,"
-    "'ms',real_ms,'hosts'," SCHEMA_LIST("real_hosts") ",'unapproved',"
-    SCHEMA_LIST("unapproved") ")END),"
+    "'ms',real_ms,'hosts'," SQL_LIST("real_hosts") ",'unapproved',"
+    SQL_LIST("unapproved") ")END),"
     "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END),"
     "'client_error',client_error)))))";
 
@@ -100,7 +100,7 @@ const char audit_words[] =
 
 /* --- the newest, or all --------------------------------------------------------------- */
 
-static int print_events(struct audit *a, const struct audit_list *l, int64_t limit)
+static int print_events(struct audit *a, const struct audit_list *l, long long limit)
 {
     enum ctl_format format = a->c->format;
     json_t *rows = json_array();
@@ -115,7 +115,7 @@ static int print_events(struct audit *a, const struct audit_list *l, int64_t lim
         table_print(a->c, l->plural, columns, rows);
     else if (code == 0 && !a->absent)
         ctl_note("no events match");
-    if (code == 0 && (int64_t)json_array_size(rows) == limit && a->limit == 0)
+    if (code == 0 && (long long)json_array_size(rows) == limit && a->limit == 0)
         ctl_note("the newest %zu events; --limit 0 prints all", json_array_size(rows));
     if (code == 0 && format == FORMAT_TABLE && !a->absent)
         ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
@@ -125,11 +125,11 @@ static int print_events(struct audit *a, const struct audit_list *l, int64_t lim
 }
 
 /* All that pass with numbers above *after, as they are read: ECS objects, or texts. */
-static int print_lines(struct audit *a, const char *select, int64_t *after)
+static int print_lines(struct audit *a, const char *select, long long *after)
 {
     const size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
     char where[AUDIT_WHERE];
-    int64_t first, last;
+    long long first, last;
     int code = audit_span(a, &first, &last);
     size_t i;
 
@@ -137,13 +137,13 @@ static int print_lines(struct audit *a, const char *select, int64_t *after)
     if (*after < first - 1)
         *after = first - 1;
     while (code == 0 && *after < last) {
-        int64_t end = *after + STEP < last ? *after + STEP : last;
+        long long end = *after + STEP < last ? *after + STEP : last;
         json_t *rows = json_array(), *row;
 
         code = audit_run(a, rows,
                          "SELECT %s FROM events WHERE sequence>%lld AND sequence<=%lld%s "
                          "ORDER BY sequence",
-                         select, (long long)*after, (long long)end, where);
+                         select, *after, end, where);
         json_array_foreach(rows, i, row)
         {
             const json_t *line = json_object_get(row, "line");
@@ -174,7 +174,7 @@ static void on_interrupt(int number)
 }
 
 /* The database may come to be while we wait. */
-static int follow(struct audit *a, const char *select, int64_t after)
+static int follow(struct audit *a, const char *select, long long after)
 {
     struct sigaction action = {.sa_handler = on_interrupt};
     int code = 0;
@@ -196,8 +196,8 @@ int audit_events(struct ctl *c)
 {
     const bool json = c->format == FORMAT_JSON, follows = ctl_option(c, "-f") != NULL;
     const bool sorted = ctl_option(c, "--sort") != NULL, lines = json || follows;
-    int64_t after = 0, last = 0;
-    int64_t limit;
+    long long after = 0, last = 0;
+    long long limit;
     char select[8192];
     const struct audit_list l = {.plural = "events",
                                  .table = "events",
@@ -235,8 +235,7 @@ int audit_events(struct ctl *c)
     if (code == 0 && (limit > 0 || !lines))
         code = audit_pick(&a, limit);
     if (code == 0 && lines && limit > 0)
-        code =
-            audit_number(&a, &after, "SELECT ifnull(min(id)-1,%lld) FROM picked", (long long)last);
+        code = audit_number(&a, &after, "SELECT ifnull(min(id)-1,%lld) FROM picked", last);
     if (code == 0)
         code = lines ? print_lines(&a, select, &after) : print_events(&a, &l, limit);
     if (code == 0 && follows)

@@ -183,7 +183,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
         return code;
     if (limit != NULL && number_parse(&n, limit, INT32_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
-    a->limit = limit != NULL && n == 0 ? -1 : (int64_t)n;
+    a->limit = limit != NULL && n == 0 ? -1 : (long long)n;
     if (a->until_ms > 0 && a->since_ms >= a->until_ms)
         return ctl_fail(EXIT_USAGE, "--since is not before --until");
     for (const struct filter *f = filters; f->option != NULL; f++)
@@ -244,16 +244,17 @@ const char *audit_where(const struct audit *a, char out[AUDIT_WHERE])
 
 /* The ledger knows the last event of each hour. Workers and a corrected clock put times
  * a little out of sequence: an hour more at each end. */
-int audit_span(struct audit *a, int64_t *first, int64_t *last)
+int audit_span(struct audit *a, long long *first, long long *last)
 {
-    const uint64_t since = a->since_ms / hour_ms, until = a->until_ms / hour_ms;
-    int64_t ends[2] = {0};
+    const long long since = (long long)(a->since_ms / hour_ms);
+    const long long until = (long long)(a->until_ms / hour_ms);
+    long long ends[2] = {0};
     int code = audit_number(a, ends,
                             "SELECT max((SELECT ifnull(min(id),1) FROM event),"
                             "(SELECT ifnull(max(event),0) FROM main.hour WHERE id<%lld)),"
                             "ifnull((SELECT event FROM main.hour WHERE id>%lld AND event>0 "
                             "ORDER BY id LIMIT 1),(SELECT max(id) FROM event))",
-                            (long long)since - 1, until > 0 ? (long long)until + 1 : INT64_MAX);
+                            since - 1, until > 0 ? until + 1 : INT64_MAX);
 
     *first = ends[0];
     *last = ends[1];
@@ -292,7 +293,7 @@ static void add_names(struct audit *a, json_t *rows)
     json_decref(known);
 }
 
-int audit_rows(struct audit *a, const struct audit_list *l, int64_t limit, json_t *rows)
+int audit_rows(struct audit *a, const struct audit_list *l, long long limit, json_t *rows)
 {
     const char *key = a->sort != NULL ? a->sort : l->order;
     const struct column *k = l->columns;
@@ -311,15 +312,15 @@ int audit_rows(struct audit *a, const struct audit_list *l, int64_t limit, json_
         up = a->sort != NULL && kind == COLUMN_TEXT;
     code = audit_run(a, NULL, "CREATE TEMP TABLE page(place INTEGER PRIMARY KEY,row)");
     if (code == 0)
-        code = audit_run(
-            a, NULL,
-            "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
-            " WHERE 1%s ORDER BY %s\"%s%s\"%s%s LIMIT %lld",
-            l->id, l->select, l->table, asked, kind == COLUMN_LIST ? "json_array_length(" : "", key,
-            kind == COLUMN_LIST   ? "[]"
-            : kind == COLUMN_FLAG ? "?"
-                                  : "",
-            kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC", (long long)limit);
+        code = audit_run(a, NULL,
+                         "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
+                         " WHERE 1%s ORDER BY %s\"%s%s\"%s%s LIMIT %lld",
+                         l->id, l->select, l->table, asked,
+                         kind == COLUMN_LIST ? "json_array_length(" : "", key,
+                         kind == COLUMN_LIST   ? "[]"
+                         : kind == COLUMN_FLAG ? "?"
+                                               : "",
+                         kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC", limit);
     for (int place = 0; code == 0 && n != before; place += CHUNK) {
         before = json_array_size(rows);
         code = audit_run(a, rows,
