@@ -59,7 +59,6 @@ static void read_srv_set(const struct view *v, struct query *q)
 {
     struct real *r = &q->real;
 
-    r->n_srv = 0;
     if (!q->kms || r->verdict != VERDICT_PRESENT || r->image == NULL)
         return;
     r->n_srv = srv_read(r->image, r->len, v->scratch->srv, SRV_MAX);

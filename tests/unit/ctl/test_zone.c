@@ -72,8 +72,7 @@ static const struct row {
      "1: _vlmcs._tcp.a: the data of the record does not fit its type\n"},
     {"the name outlives a fault", "_vlmcs._tcp.a." SRV "k.c.d.\nx. A none\n" SRV "l.c.d.",
      "2: " RDATA},
-    {"pools that cannot be",
-     "_vlmcs._tcp.b. SRV 0 0 1688 l.c.d.\n SRV 0 1 1688 l.c.d.\n",
+    {"pools that cannot be", "_vlmcs._tcp.b. SRV 0 0 1688 l.c.d.\n SRV 0 1 1688 l.c.d.\n",
      "pool l: host l.c.d:1688 is there twice\n"},
     {"target without a dot, wildcard", "_vlmcs._tcp.a." SRV "kms.\n_vlmcs._tcp.*.a." SRV "k.c.d.\n",
      "1: _vlmcs._tcp.a: has no dot; give the full name of the host, like kms01.contoso.com\n"

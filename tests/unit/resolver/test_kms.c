@@ -342,6 +342,14 @@ static void check_many_real(void **state)
         a = world_ask(w, NAME " SRV edns");
     }
     world_free(w);
+    w = world_new(NULL, FILTER); /* more than a decision is made on */
+    strcpy(reply, "NOERROR\n");
+    for (int i = 0; i <= SRV_MAX; i++)
+        sprintf(reply + strlen(reply), "an " NAME ". 60 IN SRV 0 0 %d bad.example.\n", i + 1);
+    assert_int_equal(world_ask(w, NAME " SRV edns"), ANSWER_FORWARD);
+    world_expect(w, world_give(w, reply), NULL, "failed no-rule other NOERROR" IN);
+    assert_int_equal(w->q->real.n_srv, 0);
+    world_free(w);
 }
 
 /* The longest name, and all that goes with a negative of our own, in 512 octets. */
