@@ -89,6 +89,9 @@ static const struct script {
     {"many clients are estimated, also over commits",
      "limit clients 9000;" Q1 "a.example times 2000; commit;" Q1 "a.example times 4000;"
      "? clients BETWEEN 2000 AND 8000,questions FROM suffixes => 1 6000"},
+    {"more clients than there are rows in memory",
+     "ring 33554432; limit clients 100000;" Q1 "a.example times 66000; q 10.0.0.7 b.example filled r;"
+     "? count(*),sum(questions),max(questions),count(DISTINCT suffixes) FROM clients => 66000 66001 2 2"},
     {"hours", "pass 46m;" Q1 "a.example; pass 39s;" Q1 "a.example; pass 1s;" Q1 "a.example;"
      "? group_concat(hour||' '||missing,'|') FROM hours => 2023-11-14T22:00:00.000Z 2|2023-11-14T23:00:00.000Z 1"},
     {"control records stand in the sequence and are no questions",
