@@ -163,7 +163,7 @@ const char *host_target_check(const char *text, struct name *out)
                 return "is not a host name"; /* beyond ASCII: what Active Directory allows */
     if (n.labels < 2)
         return "has no dot; give the full name of the host, like kms01.contoso.com";
-    if (name_is_vlmcs(&n) || n.data[1] == '_')
+    if (n.data[1] == '_')
         return "is the name of a service; give the name of the KMS host";
     *out = n;
     return NULL;

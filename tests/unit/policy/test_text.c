@@ -28,7 +28,7 @@ static const struct round {
     {"empty", "", ""},
     {"empty sections", "networks:\npools:\nrules:\napproved: []\n", ""},
     {"networks are sorted, without doubles",
-     "networks: {b: [10.0.0.0/8], a: [fd00::/8, 10.0.0.0/8, 192.0.2.1, 10.0.0.0/8]}\n",
+     "networks: {b: [10.0.0.0/8, 10.0.0.0/8], a: [fd00::/8, 10.0.0.0/8, 192.0.2.1, 10.0.0.0/8]}\n",
      "networks:\n  a: [10.0.0.0/8, 192.0.2.1/32, fd00::/8]\n  b: [10.0.0.0/8]\n"},
     {"one prefix needs no list", "networks: {a: 10.0.0.0/8}\n", "networks:\n  a: [10.0.0.0/8]\n"},
     {"hosts, all forms, and approved ones",
