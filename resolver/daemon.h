@@ -17,31 +17,31 @@
 #include "resolver/threads.h"
 
 enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
-enum { EXIT_INVALID = 5 };
+enum { EXIT_INVALID = 5 }; /* the settings have problems */
 
 struct daemon {
-    const char *settings_path;
-    const char *const *assign;
-    struct settings *written; /* as read */
-    struct settings *newest;
-    uint64_t generations;
-    struct shared shared;
+    const char *settings_path; /* NULL: the default file */
+    const char *const *assign; /* -o, ended by NULL */
+    struct settings *written;  /* as read, owned; each generation has a copy */
+    struct settings *newest;   /* used */
+    uint64_t generations;      /* made so far */
+    struct shared shared;      /* cache and policy store owned here */
     struct worker *workers[DAEMON_MAX_WORKERS];
     pthread_t threads[DAEMON_MAX_WORKERS];
     int n_workers;
-    struct worker *own; /* of the main thread */
+    struct worker *own; /* the main thread's worker, whose loop is the main loop */
     struct audit_ring *rings[DAEMON_MAX_WORKERS];
     struct auditor auditor;
     struct verifier verifier;
     struct control *control; /* NULL: not usable */
-    struct event *events[8];
+    struct event *events[8]; /* owned: signals, the tick, the API's */
     int n_events;
     uint64_t machine_fingerprint; /* last seen */
     bool machine_moved;           /* it was another one */
     unsigned ticks;
-    struct now started, read;
-    uint64_t policy_serial; /* last seen */
-    uint64_t policy_faults; /* last seen */
+    struct now started, read; /* settings were read */
+    uint64_t policy_serial;   /* last seen, for the audit's control records */
+    uint64_t policy_faults;   /* last seen */
     /* "" = fine */
     char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], machine_error[DAEMON_PROBLEM];
 };

@@ -138,7 +138,7 @@ struct forwarder {
     struct io *io; /* borrowed */
     struct forwarder_hooks hooks;
     struct worker_stats *stats;
-    struct exchanges x;
+    struct exchanges exchanges;
     struct arena *arena; /* owned; of the tables and pools */
     struct pool flights, waiters, shares, tries;
     LIST_HEAD(flight_bucket, flight) * buckets; /* under the hash of the cache key */
@@ -449,7 +449,7 @@ static int send_try(struct forwarder *f, const struct exchange *question, struct
             drop_try(idle);
         if ((e = pool_take(&f->tries)) != NULL) {
             *e = *question;
-            e->home = &f->x;
+            e->home = &f->exchanges;
             e->peer.receive = on_packet;
             if ((rc = exchange_open(e)) == 0) {
                 *out = e;
@@ -507,7 +507,7 @@ static int choose_server(struct flight *fl, uint64_t now_ms)
     int best = -1;
 
     for (int i = 0; i < fl->route->n_servers; i++) {
-        struct upstream *s = exchange_server(&f->x, &fl->route->servers[i], now_ms);
+        struct upstream *s = exchange_server(&f->exchanges, &fl->route->servers[i], now_ms);
         bool is_down = s != NULL && s->report.state == UPSTREAM_DOWN;
         unsigned score = fl->servers[i].n_tries * 2u + is_down;
 
@@ -546,7 +546,7 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
 {
     struct forwarder *f = fl->forwarder;
     const struct route *r = fl->route;
-    struct upstream *s = exchange_server(&f->x, &r->servers[i], now_ms);
+    struct upstream *s = exchange_server(&f->exchanges, &r->servers[i], now_ms);
     struct exchange *e = NULL, question = {.flight = fl,
                                            .server_index = (uint8_t)i,
                                            .counted = !tcp && !plain,
@@ -858,7 +858,7 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
     fl->chain_len = (uint16_t)reply_join(r->image, r->len, NULL, 0, fl->chain, CHAIN_MAX);
     if (fl->chain_len > 0 && q->route != NULL &&
         special_answer(q, 0, NULL) < 0 && /* else nobody may be asked */
-        !real_known(fl->view, &q->key, now, f->x.image, sizeof f->x.image, &came)) {
+        !real_known(fl->view, &q->key, now, f->exchanges.image, sizeof f->exchanges.image, &came)) {
         came = real_of_failure(RCODE_UNUSABLE, &e->server->report.server, r->ms);
         end = x = find_flight(f, fl->view, &q->key);
         while (x != NULL && x != fl) /* chains that would wait for each other */
@@ -916,7 +916,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         }
         if (r->failure == RCODE_NOERROR) {
             if (!fl->passthrough)
-                came = real_of_reply(fl->view, &fl->key, f->x.image, r->len, &r->facts,
+                came = real_of_reply(fl->view, &fl->key, f->exchanges.image, r->len, &r->facts,
                                      &came.server, r->ms);
             end_flight(fl, &came);
             return;
@@ -979,8 +979,8 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
                  {&f->shares, 3 * n + 2, sizeof(struct share)},
                  {&f->tries, 2 * n + UPSTREAM_MAX, sizeof(struct exchange)}};
 
-    f->io = f->x.io = io;
-    f->stats = f->x.stats = stats;
+    f->io = f->exchanges.io = io;
+    f->stats = f->exchanges.stats = stats;
     f->hooks = *hooks;
     f->limit = slots;
     f->arena = a;
@@ -1014,7 +1014,7 @@ void forwarder_free(struct forwarder *f)
         return;
     while ((fl = victim_of(f)) != NULL)
         give_up(fl, true);
-    for (s = f->x.servers; s < f->x.servers + f->x.n_servers; s++) {
+    for (s = f->exchanges.servers; s < f->exchanges.servers + f->exchanges.n_servers; s++) {
         f->io->timer_clear(f->io, &s->probe_timer);
         if (s->probe != NULL)
             close_probe(s);
@@ -1029,8 +1029,8 @@ void forwarder_limit(struct forwarder *f, unsigned slots)
 
 const struct upstream_report *forwarder_upstream(const struct forwarder *f, const struct addr *a)
 {
-    for (uint32_t i = 0; i < f->x.n_servers; i++)
-        if (addr_same(&f->x.servers[i].report.server, a))
-            return &f->x.servers[i].report;
+    for (uint32_t i = 0; i < f->exchanges.n_servers; i++)
+        if (addr_same(&f->exchanges.servers[i].report.server, a))
+            return &f->exchanges.servers[i].report;
     return NULL;
 }

@@ -14,35 +14,59 @@
 #include "wire/kms.h"
 
 /* clang-format off */
+/* The outcomes, kms_passed to kms_update, are in the order of the enum. */
 #define WORKER_COUNTERS(X) \
-    X(queries) X(queries_udp) X(queries_tcp) \
-    X(answers) X(dropped) X(truncated) \
+    X(queries) /* questions received */ \
+    X(queries_udp) /* of these over UDP */ \
+    X(queries_tcp) /* of these over TCP */ \
+    X(answers) /* answers sent */ \
+    X(dropped) /* questions not answered */ \
     X(ignored) /* packets that are no questions: short, QR=1, port 0 */ \
-    X(formerr) X(notimp) X(badvers) X(servfail) \
-    X(refused) X(access_dropped) /* by the access list */ \
-    X(rd0_refused) /* RD=0 and not known */ \
-    X(cache_hits) X(cache_misses) \
-    X(special) /* names answered here */ \
-    X(no_slot) /* SERVFAIL: no place, or no route */ \
-    X(gave_way) /* given up for newer ones: too many in flight */ \
-    X(unanswered) /* too many wait for the name */ \
-    X(joined) /* one that was already asked */ \
-    X(kms_questions) /* with updates, and those that access refused */ \
-    /* Outcomes, in the order of the enum. */ \
-    X(kms_passed) X(kms_filled) X(kms_replaced) X(kms_filtered) X(kms_denied) \
-    X(kms_missing) X(kms_failed) X(kms_blocked) X(kms_update) \
-    X(kms_decision_hits) /* decisions from the cache */ \
+    X(formerr) \
+    X(notimp) \
+    X(badvers) \
+    X(refused) /* answered REFUSED by access */ \
+    X(access_dropped) /* dropped by access */ \
+    X(truncated) /* answers cut, TC=1 */ \
+    X(cache_hits) \
+    X(cache_misses) \
+    X(special) /* special names answered here */ \
+    X(no_slot) /* answered SERVFAIL: no place, or no route */ \
+    X(gave_way) /* questions given up for newer ones: too many in flight */ \
+    X(unanswered) /* questions left unanswered: too many wait for the name */ \
+    X(joined) /* questions that joined one already asked */ \
+    X(servfail) \
+    X(rd0_refused) /* RD=0 and not known: REFUSED */ \
+    X(kms_questions) /* KMS discovery questions (and updates, access-refused ones) */ \
+    X(kms_passed) \
+    X(kms_filled) \
+    X(kms_replaced) \
+    X(kms_filtered) \
+    X(kms_denied) \
+    X(kms_missing) \
+    X(kms_failed) \
+    X(kms_blocked) \
+    X(kms_update) \
+    X(kms_decision_hits) /* KMS decisions from the cache */ \
     X(kms_hosts) /* KMS hosts answered with the policy's addresses */ \
     X(kms_coherent) /* NXDOMAIN made NODATA at a filled name */ \
-    X(kms_deadline) X(kms_damaged) /* decisions at the deadline; on damaged records */ \
-    X(audit_dropped) /* events: the ring was full */ \
-    X(upstream_queries) X(upstream_replies) X(upstream_tcp) \
-    X(upstream_mismatch) X(upstream_malformed) /* replies ignored */ \
-    X(upstream_timeouts) X(upstream_errors) /* errors: of sockets, SERVFAIL, REFUSED */ \
+    X(kms_deadline) /* KMS questions that met their deadline */ \
+    X(kms_damaged) /* decisions on damaged policy records */ \
+    X(audit_dropped) /* events dropped, ring full */ \
+    X(upstream_queries) /* questions sent to servers */ \
+    X(upstream_replies) /* replies accepted */ \
+    X(upstream_mismatch) /* replies ignored: an attribute did not match */ \
+    X(upstream_malformed) /* replies ignored: not well-formed */ \
+    X(upstream_timeouts) /* tries without a reply in time */ \
+    X(upstream_tcp) /* tries over TCP */ \
+    X(upstream_errors) /* tries that failed: socket errors, SERVFAIL, REFUSED */ \
     X(upstream_case) /* tries without random case: the server breaks it */ \
-    X(tcp_connections) X(tcp_refused) X(tcp_timeouts) \
-    X(tcp_displaced) /* idle longest when another came */ \
-    X(send_errors) X(receive_errors)
+    X(tcp_connections) /* TCP connections accepted */ \
+    X(tcp_refused) /* TCP connections refused: limits */ \
+    X(tcp_displaced) /* TCP connections closed: idle longest when another came, limits */ \
+    X(tcp_timeouts) /* TCP connections closed: idle */ \
+    X(send_errors) /* answers that could not be sent */ \
+    X(receive_errors) /* errors on receiving */
 /* clang-format on */
 
 struct worker_stats {

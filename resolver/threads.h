@@ -33,13 +33,13 @@ void generation_release(struct settings *);
 /* What all workers share; owned by main, outlives them. */
 struct shared {
     struct cache *cache;
-    struct store *policy; /* NULL: not usable */
+    struct store *policy; /* NULL: not usable; then decisions are `no rules` */
 };
 
 struct worker {
     struct worker_stats stats; /* any thread may read */
-    int policy_error;          /* errno: why it has no policy for life */
-    struct listen listen;
+    int policy_error;          /* why it has no policy for life, though there is a store: errno */
+    struct listen listen;      /* for its own thread: the newest view, the forwarder, the loop */
     /* The worker's own. */
     const struct shared *shared;
     struct random random;
@@ -48,7 +48,7 @@ struct worker {
     struct scratch *scratch;
     struct udp *udp; /* NULL: it has no listeners */
     struct tcp *tcp;
-    int mail[2]; /* a pipe of jobs */
+    int mail[2]; /* a pipe of jobs, which any thread may leave; wakes the loop */
     struct event *on_mail;
 };
 
@@ -90,10 +90,10 @@ void auditor_stop(struct auditor *);
 /* Verifies at the first tick, then each round_ms; when it is asked to, then pause_ms after
  * the last time at the earliest. Each time is a thread of its own, which ends with it. */
 struct verifier {
-    struct store *store; /* NULL: there is nothing to verify */
+    struct store *store; /* borrowed; NULL: there is nothing to verify */
     uint64_t pause_ms, round_ms;
-    bool asked;
-    uint64_t verified_ms; /* wall clock; 0: none yet */
+    bool asked;           /* something has changed */
+    uint64_t verified_ms; /* wall clock of the last time; 0: none yet */
     char found[600];      /* then; "": all is well */
     /* Its own. */
     pthread_t thread;
@@ -104,6 +104,6 @@ struct verifier {
     struct diags diags;
 };
 void verifier_tick(struct verifier *); /* some times a second. Logs what was found */
-void verifier_stop(struct verifier *);
+void verifier_stop(struct verifier *); /* within milliseconds */
 
 #endif
