@@ -106,7 +106,7 @@ static bool check(struct load *l, int s, const uint8_t *p, size_t len)
     uint8_t want[SIZE];
     size_t n;
 
-    cursor_u16(&c);
+    (void)cursor_u16(&c);
     an = cursor_u16(&c);
     if (c.bad || !slot->busy)
         return false;

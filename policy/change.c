@@ -123,7 +123,7 @@ int policy_change_make(struct policy_change *c, const struct policy *p, enum pol
         if (!c->replace)
             continue;
         STORE_EACH(rc, c->txn, &table, &r) { /* what is not in p goes */
-            union policy_object *o = arena_alloc(c->arena, sizeof o->approved);
+            union policy_object *o = arena_alloc(c->arena, sizeof *o);
             struct policy_key k;
 
             if (o == NULL || !key_read(&r.key, &k))

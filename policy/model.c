@@ -122,11 +122,19 @@ const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
 /* The order of the keys in the store. */
 int policy_target_compare(const struct name *a, const struct name *b)
 {
-    uint8_t x[2 * NAME_MAX_WIRE + 2], y[2 * NAME_MAX_WIRE + 2];
-    size_t n = name_sort_key(a, x, sizeof x), m = name_sort_key(b, y, sizeof y);
-    int c = memcmp(x, y, n < m ? n : m);
+    uint8_t at_a[NAME_MAX_LABELS], at_b[NAME_MAX_LABELS];
+    unsigned n_a = a->labels, n_b = b->labels;
 
-    return c != 0 ? c : (n > m) - (n < m);
+    name_labels(a, at_a);
+    name_labels(b, at_b);
+    while (n_a > 0 && n_b > 0) {
+        const uint8_t *x = a->data + at_a[--n_a], *y = b->data + at_b[--n_b];
+        int c = memcmp(x + 1, y + 1, *x < *y ? *x : *y);
+
+        if (c != 0 || *x != *y)
+            return c != 0 ? c : (int)*x - (int)*y;
+    }
+    return (int)n_a - (int)n_b;
 }
 
 int suffix_compare(const void *a, const void *b)
