@@ -123,17 +123,21 @@ int policy_change_make(struct policy_change *c, const struct policy *p, enum pol
         if (!c->replace)
             continue;
         STORE_EACH(rc, c->txn, &table, &r) { /* what is not in p goes */
-            union policy_object *o = arena_alloc(c->arena, sizeof *o);
+            union policy_object o, *gone;
             struct policy_key k;
 
-            if (o == NULL || !key_read(&r.key, &k))
-                return o == NULL ? -ENOMEM : -EBADMSG;
+            if (!key_read(&r.key, &k))
+                return -EBADMSG;
             if (kind == POLICY_APPROVED)
-                o->approved = (struct policy_approved){k.suffix.name, k.port};
+                o.approved = (struct policy_approved){k.suffix.name, k.port};
             else
-                memcpy(o->name, k.owner, sizeof o->name);
-            if (policy_find(p, kind, o) == NULL)
-                policy_change_add(c, kind, CHANGE_REMOVE, o);
+                memcpy(o.name, k.owner, sizeof o.name);
+            if (policy_find(p, kind, &o) != NULL)
+                continue;
+            if ((gone = arena_alloc(c->arena, sizeof o)) == NULL)
+                return -ENOMEM;
+            *gone = o;
+            policy_change_add(c, kind, CHANGE_REMOVE, gone);
         }
     }
     return c->failed ? -ENOMEM : rc == -ENOENT ? 0 : rc;
