@@ -533,31 +533,26 @@ bool policy_is_host_address(struct policy_reader *r, const struct addr *addr)
 
 /* Length, and first and last octet of the first label: a hash of all of the name would cost
  * each negative answer more than the look-ups that it spares. */
-static unsigned filter_bit(const struct name *n)
+static unsigned host_bit(const struct name *n)
 {
-    return (n->len + 64u * n->data[n->labels > 0] + 8u * n->data[n->data[0]]) % 2048;
+    return (n->len + 64u * n->data[n->labels > 0] + 8u * n->data[n->data[0]]) % FILTER_BITS;
 }
 
-/* When there are more hosts than a look-up may cost, or one is damaged, the filter lets
- * every name through. */
+/* When there are too many hosts, or one is damaged, the filter lets every name through. */
 static int read_filter(struct policy_reader *r)
 {
-    enum { NAMES_MAX = 512 };
     const struct store_key table = {1, {TABLE_HOST}};
-    struct host_filter *f = &r->hosts;
+    struct filter *f = &r->hosts;
     struct store_record record;
     struct policy_key host;
-    unsigned bit;
     int rc, n = 0;
 
     f->state = 0;
     memset(f->bits, 0, sizeof f->bits);
     for (rc = store_step(r->txn, STORE_SEEK, &table, 1, &record);
-         rc == 0 && n++ < NAMES_MAX && key_read(&record.key, &host);
-         rc = store_step(r->txn, STORE_NEXT, &table, 1, &record)) {
-        bit = filter_bit(&host.suffix.name);
-        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
-    }
+         rc == 0 && n++ < FILTER_MAX && key_read(&record.key, &host);
+         rc = store_step(r->txn, STORE_NEXT, &table, 1, &record))
+        filter_add(f, host_bit(&host.suffix.name));
     if (rc != -ENOENT)
         memset(f->bits, 0xff, sizeof f->bits);
     f->state = store_state(r->txn); /* not before: a fault may end the reading anywhere */
@@ -566,13 +561,11 @@ static int read_filter(struct policy_reader *r)
 
 bool policy_may_be_host(struct policy_reader *r, const struct name *name)
 {
-    struct host_filter *f = &r->hosts;
-    unsigned bit = filter_bit(name);
     int rc = 0;
 
-    if (UNLIKELY(f->state != store_state(r->txn)))
+    if (UNLIKELY(r->hosts.state != store_state(r->txn)))
         store_guarded(rc, r->txn, read_filter(r));
-    return rc == 0 && (f->bits[bit / 64] >> bit % 64 & 1) != 0;
+    return rc == 0 && filter_has(&r->hosts, host_bit(name));
 }
 
 /* --- why ------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/random.h"
 #include "policy/records.h"
 
 static unsigned prefix_bit(const struct prefix *p)
@@ -20,36 +21,33 @@ static unsigned prefix_bit(const struct prefix *p)
     return (unsigned)(((half[0] ^ half[1]) + p->len) * UINT64_C(0x9e3779b97f4a7c15) >> 53);
 }
 
-/* When there are more prefixes than a look-up may cost, the filter lets all through, and
- * only the first one of each length is read. */
+/* When there are too many prefixes, the filter lets all through, and only the first one of
+ * each length is read. */
 static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
 {
-    enum { PREFIXES_MAX = 512 };
     struct store_key k = {1, {TABLE_PREFIX}};
     enum store_step step = STORE_SEEK;
     struct store_record r;
     struct policy_key found;
-    unsigned bit;
     int rc, n = 0;
 
-    f->state = f->n = 0; /* a fault may end the reading anywhere */
-    memset(f->bits, 0, sizeof f->bits);
+    f->filter = (struct filter){.state = 0}; /* a fault may end the reading anywhere */
+    f->n = 0;
     while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
         if (!key_read(&r.key, &found))
             return -EBADMSG;
         if (f->n == 0 || f->lengths[f->n - 1] != found.prefix.len)
             f->lengths[f->n++] = found.prefix.len;
-        bit = prefix_bit(&found.prefix);
-        f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
-        step = n++ < PREFIXES_MAX ? STORE_NEXT : STORE_SEEK;
+        filter_add(&f->filter, prefix_bit(&found.prefix));
+        step = n++ < FILTER_MAX ? STORE_NEXT : STORE_SEEK;
         k.len = 2;
         k.data[1] = (uint8_t)(r.key.data[1] + 1); /* of the next length, or behind all */
     }
-    if (n > PREFIXES_MAX)
-        memset(f->bits, 0xff, sizeof f->bits);
+    if (n > FILTER_MAX)
+        memset(f->filter.bits, 0xff, sizeof f->filter.bits);
     if (rc != -ENOENT)
         return rc;
-    f->state = store_state(t);
+    f->filter.state = store_state(t);
     return 0;
 }
 
@@ -63,7 +61,7 @@ static int find_networks(struct store_txn *t, const struct prefix_filter *f,
     memcpy(p.ip, c->addr.ip, sizeof p.ip);
     c->n_networks = 0;
     c->key = 0;
-    for (unsigned i = 0, bit; i < f->n; i++) {
+    for (unsigned i = 0; i < f->n; i++) {
         enum store_step step = STORE_SEEK;
         struct store_record r;
         char name[POLICY_NAME];
@@ -72,8 +70,7 @@ static int find_networks(struct store_txn *t, const struct prefix_filter *f,
 
         p.len = f->lengths[i];
         prefix_mask(p.ip, p.len);
-        bit = prefix_bit(&p);
-        if ((f->bits[bit / 64] >> bit % 64 & 1) == 0)
+        if (!filter_has(&f->filter, prefix_bit(&p)))
             continue;
         key_make(&k, TABLE_PREFIX, &(struct key_parts){.ip = p.ip, .number = p.len});
         for (; (rc = store_step(t, step, &k, k.len, &r)) == 0; step = STORE_NEXT) {
@@ -87,9 +84,7 @@ static int find_networks(struct store_txn *t, const struct prefix_filter *f,
                 return -E2BIG;
             strcpy(c->networks[n], name);
             c->prefixes[n] = p;
-            c->key += p.len + 1u;
-            for (const char *at = name; *at != '\0'; at++) /* FNV-1a */
-                c->key = (c->key ^ (uint8_t)*at) * UINT64_C(0x100000001b3);
+            c->key = hash_bytes(&(struct hash_key){c->key, p.len}, name, strlen(name));
             c->n_networks++;
         }
         if (rc != -ENOENT)
@@ -100,7 +95,7 @@ static int find_networks(struct store_txn *t, const struct prefix_filter *f,
 
 static int find_client(struct policy_reader *r, struct policy_client *out)
 {
-    bool is_known = r->prefixes.state == store_state(r->txn);
+    bool is_known = r->prefixes.filter.state == store_state(r->txn);
     int rc = is_known ? 0 : read_prefixes(r->txn, &r->prefixes);
 
     return rc == 0 ? find_networks(r->txn, &r->prefixes, out) : rc;

@@ -120,13 +120,23 @@ typedef int policy_log_visit(void *context, const struct policy_log_entry *);
 int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_log_visit *,
                     void *context);
 
-/* Which names may be hosts with addresses: each negative answer asks. */
-struct host_filter {
-    uint64_t state, bits[32]; /* in that state; 0: not known */
+/* Which entries a table may have in a state: what has no bit is not there, and costs no
+ * look-up. Of more than FILTER_MAX entries it is not made: then every bit is set. */
+enum { FILTER_MAX = 512, FILTER_BITS = 2048 };
+struct filter {
+    uint64_t state, bits[FILTER_BITS / 64]; /* state 0: not known */
 };
-/* Which prefixes networks may have, and which lengths, the longest first. */
+static inline void filter_add(struct filter *f, unsigned bit)
+{
+    f->bits[bit / 64] |= UINT64_C(1) << bit % 64;
+}
+static inline bool filter_has(const struct filter *f, unsigned bit)
+{
+    return (f->bits[bit / 64] >> bit % 64 & 1) != 0;
+}
+/* Of the prefixes of networks; and their lengths, the longest first. */
 struct prefix_filter {
-    uint64_t state, bits[32]; /* likewise */
+    struct filter filter;
     uint8_t n, lengths[129];
 };
 
@@ -134,7 +144,7 @@ struct prefix_filter {
 struct policy_reader {
     struct store_txn *txn;
     uint64_t serial, serial_of; /* a state; 0: none */
-    struct host_filter hosts;
+    struct filter hosts;        /* with addresses: each negative answer asks */
     struct prefix_filter prefixes;
 };
 /* NULL and errno: EUSERS all places are taken, ENOMEM, ... */
