@@ -29,25 +29,6 @@ static const struct ctl_option rule_options[] = {
     {0},
 };
 
-/* What a line asks for: an object, and members that come or go. */
-struct asked {
-    enum policy_kind kind;
-    enum change_verb verb; /* SET, ADD or DROP */
-    const char *name;
-    void *members; /* in the arena */
-    size_t n;
-};
-
-/* The values of an option; how many. */
-static size_t option_texts(struct ctl *c, const char *option, const char *out[ARRAY_LEN(c->given)])
-{
-    size_t n = 0;
-
-    while (n < ARRAY_LEN(c->given) && (out[n] = ctl_option_at(c, option, (int)n)))
-        n++;
-    return n;
-}
-
 /* NULL, or why it cannot be. */
 static const char *parse_member(enum policy_kind kind, void *to, const char *text)
 {
@@ -65,31 +46,32 @@ static const char *parse_member(enum policy_kind kind, void *to, const char *tex
     return rc != 0 ? "is not a prefix like 10.0.0.0/8 or 2001:db8::/32" : NULL;
 }
 
-/* What the texts say, in the arena; every text that is wrong is told. */
-static void *read_members(struct policy_write *w, enum policy_kind kind, const char *const *texts,
-                          size_t n)
+/* What the option says (NULL: the arguments), in the arena; every text that is wrong is told. */
+static struct policy_list read_members(struct policy_write *w, enum policy_kind kind,
+                                       const char *option, char **arguments)
 {
-    size_t size = policy_members[kind].size;
-    char *members = policy_alloc(w, (n + 1) * size);
-    const char *why;
+    size_t size = policy_members[kind].size, n = 0;
+    char *members = policy_alloc(w, (ARRAY_LEN(w->c->given) + (size_t)w->c->argc) * size);
+    const char *text, *why;
 
-    for (size_t i = 0; i < n; i++)
-        if ((why = parse_member(kind, members + i * size, texts[i])))
-            diags_add(&w->problems, NULL, 0, 0, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "",
-                      texts[i], why);
-    return members;
+    for (; (text = option ? ctl_option_at(w->c, option, (int)n) : arguments[n]); n++)
+        if ((why = parse_member(kind, members + n * size, text)))
+            diags_tell(&w->problems, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "", text,
+                       why);
+    return (struct policy_list){members, n};
 }
 
 /* --network, as often as it is given, in the arena. */
 static void read_networks(struct policy_write *w, struct policy_rule *r)
 {
-    const char *texts[ARRAY_LEN(w->c->given)];
+    const char *text;
+    size_t n = 0;
 
-    r->n_networks = option_texts(w->c, "--network", texts);
-    r->networks = policy_alloc(w, (r->n_networks + 1) * sizeof *r->networks);
-    for (size_t i = 0; i < r->n_networks; i++)
-        if (!str_copy(r->networks[i], POLICY_NAME, texts[i]))
-            diags_add(&w->problems, NULL, 0, 0, "there is no network %s", texts[i]);
+    r->networks = policy_alloc(w, ARRAY_LEN(w->c->given) * sizeof *r->networks);
+    for (; (text = ctl_option_at(w->c, "--network", (int)n)); n++)
+        if (!str_copy(r->networks[n], POLICY_NAME, text))
+            diags_tell(&w->problems, "there is no network %s", text);
+    r->n_networks = n;
     policy_object_sort(POLICY_RULE, r);
 }
 
@@ -102,50 +84,51 @@ static void sort_members(enum policy_kind kind, void *object)
         policy_object_sort(kind, object);
 }
 
-/* The network or pool with the members that it has, changed as asked. */
-static int make_members(struct policy_write *w, const struct asked *a,
-                        const union policy_object *was)
+/* The members that the network or pool has, changed as asked. */
+static int make_members(struct policy_write *w, struct change *a, const union policy_object *was)
 {
     const struct policy_member *m = &policy_members[a->kind];
-    const struct policy_list *list = policy_members_of(a->kind, was);
-    const char *given = a->members, *old = list->at;
-    size_t n_old = list->n, n_given = a->n, n = 0;
-    union policy_object *made = policy_alloc(w, sizeof *made);
-    char *to = policy_alloc(w, (n_old + n_given + 1) * m->size), text[HOST_TEXT];
+    struct policy_list old = *policy_members_of(a->kind, was), *list, given;
+    char *to, *one, text[HOST_TEXT];
+    size_t n = 0;
 
-    for (size_t i = 0; i < n_given; i++)
+    list = policy_members_of(a->kind, a->is.name);
+    given = *list;
+    to = policy_alloc(w, (old.n + given.n + 1) * m->size);
+    for (one = given.at; one < (char *)given.at + given.n * m->size; one += m->size)
         if (a->verb != CHANGE_DROP)
-            memcpy(to + n++ * m->size, given + i * m->size, m->size);
-        else if (!lfind(given + i * m->size, old, &n_old, m->size, m->compare))
+            memcpy(to + n++ * m->size, one, m->size);
+        else if (!lfind(one, old.at, &old.n, m->size, m->compare))
             return ctl_fail(EXIT_NOT_FOUND, "%s %s has no %s %s", policy_kind_names[a->kind],
-                            a->name, m->word,
-                            policy_member_print(a->kind, given + i * m->size, text));
+                            a->is.name, m->word, policy_member_print(a->kind, one, text));
     /* What is added takes the place of the same one: its options may differ. */
-    for (size_t i = 0; a->verb != CHANGE_SET && i < n_old; i++)
-        if (!lfind(old + i * m->size, given, &n_given, m->size, m->compare))
-            memcpy(to + n++ * m->size, old + i * m->size, m->size);
-    *made = *was;
-    str_copy(made->name, sizeof made->name, a->name);
-    *policy_members_of(a->kind, made) = (struct policy_list){to, n};
-    if (ctl_option(w->c, "--allow-public"))
-        made->pool.allow_public = true;
-    sort_members(a->kind, made);
-    policy_change_add(&w->change, a->kind, CHANGE_SET, made);
+    for (size_t i = 0; a->verb != CHANGE_SET && i < old.n; i++) {
+        one = (char *)old.at + i * m->size;
+        if (!lfind(one, given.at, &given.n, m->size, m->compare))
+            memcpy(to + n++ * m->size, one, m->size);
+    }
+    *list = (struct policy_list){to, n};
+    if (a->kind == POLICY_POOL)
+        a->is.pool->allow_public = was->pool.allow_public || ctl_option(w->c, "--allow-public");
+    sort_members(a->kind, a->is.name);
+    policy_change_add(&w->change, a->kind, CHANGE_SET, a->is.name);
     return 0;
 }
 
 /* The rule with the fields that are given, and its suffixes. */
-static void make_rule(struct policy_write *w, const struct asked *a, struct policy_rule *r)
+static void make_rule(struct policy_write *w, const struct change *a, const struct policy_rule *was)
 {
     struct form form = {.d = &w->problems, .is_option = true, .now_ms = w->c->now.wall_ms};
-    enum change_verb verb = a->verb;
-    enum policy_action was = r->action;
+    struct policy_rule *r = a->is.rule, given = *r;
 
-    for (int i = 0; verb == CHANGE_SET && i < w->c->n_given; i++) {
+    *r = *was;
+    r->suffixes = given.suffixes;
+    r->n_suffixes = given.n_suffixes;
+    for (int i = 0; a->verb == CHANGE_SET && i < w->c->n_given; i++) {
         const char *key = w->c->given[i].option->name + 2, *text = w->c->given[i].value;
         const struct field *row = field_find(&policy_rule_map, key);
         const struct yaml_node node = {.kind = YAML_SCALAR, .text = text, .quoted = true};
-        char *clean = ctl_clean(text ? text : "");
+        char *clean = ctl_clean(text);
 
         if (row && strcmp(key, "comment") == 0 && strcmp(clean, text) != 0)
             form_wrong(&form, row, &node, "has control characters, or octets that are not UTF-8");
@@ -153,51 +136,48 @@ static void make_rule(struct policy_write *w, const struct asked *a, struct poli
             field_read(&form, row, &node, r);
         free(clean);
     }
-    if (r->action != was && !ctl_option(w->c, "--when"))
+    if (r->action != was->action && !ctl_option(w->c, "--when"))
         r->when = policy_actions[r->action].when;
     if (ctl_option(w->c, "--action") && !policy_actions[r->action].has_pool &&
         !ctl_option(w->c, "--pool"))
         r->pool[0] = '\0';
     if (ctl_option(w->c, "--network"))
         read_networks(w, r);
-    r->suffixes = a->members;
-    r->n_suffixes = a->n;
     policy_object_sort(POLICY_RULE, r);
-    if (verb == CHANGE_SET && a->n == 0)
-        verb = CHANGE_HEAD;
-    policy_change_add(&w->change, POLICY_RULE, verb, r);
+    policy_change_add(&w->change, POLICY_RULE,
+                      a->verb == CHANGE_SET && r->n_suffixes == 0 ? CHANGE_HEAD : a->verb, r);
 }
 
-static int make_object(struct policy_write *w, const struct asked *a, union policy_object *was)
+/* a: the object with the members that come or go; was: it is read into it. */
+static int make_object(struct policy_write *w, struct change *a, union policy_object *was)
 {
-    const char *kind = policy_kind_names[a->kind];
-    struct policy_rule *r;
+    const char *kind = policy_kind_names[a->kind], *name = a->is.name;
+    size_t n = policy_members_of(a->kind, name)->n;
+    bool is_rule = a->kind == POLICY_RULE;
     int rc;
 
-    if (a->verb == CHANGE_DROP && a->n == 0) {
-        snprintf(w->question, sizeof w->question, "Remove %s %s%s?", kind, a->name,
-                 a->kind == POLICY_RULE ? " with all its suffixes" : "");
-        policy_change_add(&w->change, a->kind, CHANGE_REMOVE, a->name);
+    if (a->verb == CHANGE_DROP && n == 0) {
+        snprintf(w->question, sizeof w->question, "Remove %s %s%s?", kind, name,
+                 is_rule ? " with all its suffixes" : "");
+        policy_change_add(&w->change, a->kind, CHANGE_REMOVE, name);
         return 0;
     }
-    rc = record_get(w->change.txn, a->kind, a->name, was);
+    rc = record_get(w->change.txn, a->kind, name, was);
     if (rc != 0 && rc != -ENOENT)
         return policy_failed(w->c, "read the policy", rc);
     if (rc == -ENOENT && a->verb != CHANGE_SET)
-        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s (policy %s set makes one)", kind,
-                        a->name, kind);
+        return ctl_fail(EXIT_NOT_FOUND, "there is no %s %s (policy %s set makes one)", kind, name,
+                        kind);
     if (a->verb == CHANGE_DROP)
         snprintf(w->question, sizeof w->question, "Take these %s out of %s %s?",
-                 policy_members[a->kind].words, kind, a->name);
-    if (a->kind != POLICY_RULE)
+                 policy_members[a->kind].words, kind, name);
+    if (!is_rule)
         return make_members(w, a, was);
-    r = policy_alloc(w, sizeof *r);
-    *r = was->rule;
     if (rc == -ENOENT)
-        policy_rule_init(r, a->name);
-    if (rc == -ENOENT && a->n == 0)
+        policy_rule_init(&was->rule, name);
+    if (rc == -ENOENT && n == 0)
         w->remark = "the rule has no suffix yet and never acts; policy rule add NAME SUFFIX...";
-    make_rule(w, a, r);
+    make_rule(w, a, &was->rule);
     return 0;
 }
 
@@ -206,46 +186,40 @@ static int make_object(struct policy_write *w, const struct asked *a, union poli
 static int run_object(struct ctl *c)
 {
     static const char *const words[] = {"set", "add", "drop", NULL};
-    static const enum change_verb verbs[] = {CHANGE_SET, CHANGE_ADD, CHANGE_DROP};
-    const char *given[ARRAY_LEN(c->given)], *const *texts = (const char *const *)c->argv + 2, *why;
-    const char *kind = c->verb->verb, *word = c->argv[0];
-    int i = str_index(words, word), code;
-    struct asked a = {.kind = (enum policy_kind)str_index(policy_kind_names, kind),
-                      .name = c->argv[1],
-                      .n = (size_t)c->argc - 2};
-    union policy_object was = {.name = ""};
+    const char *kind = c->verb->verb, *word = c->argv[0], *name = c->argv[1], *option = NULL, *why;
+    union policy_object was = {.name = ""}, is = {.name = ""};
+    struct change a = {.kind = (enum policy_kind)str_index(policy_kind_names, kind),
+                       .is.name = is.name};
     struct policy_write w;
     char meant[DIAG_MEANT];
     bool is_rule = a.kind == POLICY_RULE;
+    int i = str_index(words, word), code;
 
     if (i < 0)
         return ctl_fail(EXIT_USAGE, "policy %s: %s is neither set, add nor drop%s", kind, word,
                         diag_meant(word, words, meant));
-    a.verb = verbs[i];
-    if (is_rule && a.verb == CHANGE_SET) {
-        if (a.n > 0)
-            return ctl_fail(EXIT_USAGE,
-                            "policy rule set takes suffixes as --suffix S; policy rule add %s %s "
-                            "adds one",
-                            a.name, texts[0]);
-        a.n = option_texts(c, "--suffix", given);
-        texts = given;
-    } else if (a.n == 0 && a.verb != CHANGE_DROP) {
+    a.verb = (enum change_verb)(CHANGE_SET + i);
+    if (is_rule && a.verb == CHANGE_SET)
+        option = "--suffix";
+    if (option && c->argc > 2)
+        return ctl_fail(EXIT_USAGE,
+                        "policy rule set takes suffixes as --suffix S; policy rule add %s %s adds "
+                        "one",
+                        name, c->argv[2]);
+    if (!option && c->argc == 2 && a.verb != CHANGE_DROP)
         return ctl_fail(EXIT_USAGE, "policy %s %s needs a name and at least one %s", kind, word,
                         policy_members[a.kind].word);
-    }
-    for (int k = 0; is_rule && a.verb != CHANGE_SET && k < c->n_given; k++) {
-        const struct ctl_option *o = c->given[k].option;
-
-        if (o >= rule_options && o < rule_options + ARRAY_LEN(rule_options))
+    for (const struct ctl_option *o = rule_options; is_rule && !option && o->name; o++)
+        if (ctl_option(c, o->name))
             return ctl_fail(EXIT_USAGE, "policy rule %s takes no %s: policy rule set does", word,
                             o->name);
-    }
     code = policy_begin(&w, c, NULL);
-    if ((why = policy_name_check(a.name)))
-        diags_add(&w.problems, NULL, 0, 0, "%s \"%s\": %s", kind, a.name, why);
-    a.members = read_members(&w, a.kind, texts, a.n);
-    if (code == 0)
+    if ((why = policy_name_check(name)))
+        diags_tell(&w.problems, "%s \"%s\": %s", kind, name, why);
+    else
+        strcpy(is.name, name);
+    *policy_members_of(a.kind, &is) = read_members(&w, a.kind, option, c->argv + 2);
+    if (code == 0 && !why)
         code = make_object(&w, &a, &was);
     code = policy_finish(&w, code);
     policy_object_fini(a.kind, &was);
@@ -255,66 +229,45 @@ static int run_object(struct ctl *c)
 static int run_approve(struct ctl *c)
 {
     bool takes_back = strcmp(c->verb->verb, "unapprove") == 0;
-    struct policy_approved *hosts;
     struct policy_write w;
     int code = policy_begin(&w, c, NULL);
+    struct policy_list hosts = read_members(&w, POLICY_APPROVED, NULL, c->argv);
 
-    hosts = read_members(&w, POLICY_APPROVED, (const char *const *)c->argv, (size_t)c->argc);
-    for (int i = 0; i < c->argc; i++)
+    for (size_t i = 0; i < hosts.n; i++)
         policy_change_add(&w.change, POLICY_APPROVED, takes_back ? CHANGE_REMOVE : CHANGE_SET,
-                          &hosts[i]);
+                          (struct policy_approved *)hosts.at + i);
     if (takes_back)
         snprintf(w.question, sizeof w.question, "No longer approve %s?",
-                 c->argc == 1 ? "this host" : "these hosts");
+                 hosts.n == 1 ? "this host" : "these hosts");
     return policy_finish(&w, code);
 }
 
 /* --- fill ----------------------------------------------------------------- */
-
-/* Is a rule of that name there, and does it fill otherwise? */
-static int check_filler(struct policy_write *w, const struct policy_rule *r)
-{
-    union policy_object there;
-    int rc = record_get(w->change.txn, POLICY_RULE, r->name, &there);
-    const struct policy_rule *old = &there.rule;
-
-    if (rc != 0)
-        return rc == -ENOENT ? 0 : policy_failed(w->c, "read the rule", rc);
-    if (old->action != ACTION_FILL || strcmp(old->pool, r->pool) != 0 ||
-        old->n_networks != r->n_networks ||
-        memcmp(old->networks, r->networks, r->n_networks * sizeof *r->networks) != 0)
-        diags_add(&w->problems, NULL, 0, 0,
-                  "rule %s is there and fills otherwise: use policy rule add, or another name",
-                  r->name);
-    if (old->mode != MODE_LIVE)
-        w->remark = "the rule's mode is not live: nothing is delivered by it yet";
-    policy_object_fini(POLICY_RULE, &there);
-    return 0;
-}
 
 /* The short way from a suffix to a KMS host: makes or extends the rule
  * fill-POOL[-NETWORK...], and with --host the pool, named after the first host's
  * first label. */
 static int run_fill(struct ctl *c)
 {
-    const char *pool_name = ctl_option(c, "--pool"), *texts[ARRAY_LEN(c->given)];
-    struct policy_pool pool = {.n = option_texts(c, "--host", texts)};
+    const char *pool_name = ctl_option(c, "--pool");
+    struct policy_pool pool = {.name = ""};
+    union policy_object was = {.name = ""};
+    const struct policy_rule *old = &was.rule;
     struct policy_rule r;
     struct policy_write w;
     char *unrouted = NULL;
     struct str s;
-    int code;
+    int code, rc = -ENOENT;
 
-    if (!pool_name == (pool.n == 0))
+    if (!pool_name == !ctl_option(c, "--host"))
         return ctl_fail(EXIT_USAGE, "policy fill needs --pool POOL or --host HOST, and not both");
     if (pool_name && !str_copy(pool.name, sizeof pool.name, pool_name))
         return ctl_fail(EXIT_NOT_FOUND, "there is no pool %s", pool_name);
     code = policy_begin(&w, c, NULL);
     w.is_fill = true;
     policy_rule_init(&r, "");
-    r.n_suffixes = (size_t)c->argc;
-    r.suffixes = read_members(&w, POLICY_RULE, (const char *const *)c->argv, r.n_suffixes);
-    pool.hosts = read_members(&w, POLICY_POOL, texts, pool.n);
+    *policy_members_of(POLICY_RULE, &r) = read_members(&w, POLICY_RULE, NULL, c->argv);
+    *policy_members_of(POLICY_POOL, &pool) = read_members(&w, POLICY_POOL, "--host", NULL);
     if (w.problems.all == 0 && pool.n > 0) {
         zone_pool_name(&pool.hosts->target, pool.name);
         sort_members(POLICY_POOL, &pool);
@@ -327,14 +280,24 @@ static int run_fill(struct ctl *c)
     for (size_t i = 0; i < r.n_networks; i++)
         str_addf(&s, "-%s", r.networks[i]);
     if (s.cut)
-        diags_add(&w.problems, NULL, 0, 0,
-                  "the rule's name would be too long: use policy rule set NAME");
+        diags_tell(&w.problems, "the rule's name would be too long: use policy rule set NAME");
     policy_change_add(&w.change, POLICY_RULE, CHANGE_ADD, &r);
     if (code == 0)
-        code = check_filler(&w, &r);
+        rc = record_get(w.change.txn, POLICY_RULE, r.name, &was);
+    if (rc != 0 && rc != -ENOENT)
+        code = policy_failed(c, "read the rule", rc);
+    else if (rc == 0 && (old->action != ACTION_FILL || strcmp(old->pool, r.pool) != 0 ||
+                         old->n_networks != r.n_networks ||
+                         memcmp(old->networks, r.networks, r.n_networks * POLICY_NAME) != 0))
+        diags_tell(&w.problems,
+                   "rule %s is there and fills otherwise: use policy rule add, or another name",
+                   r.name);
+    if (rc == 0 && old->mode != MODE_LIVE)
+        w.remark = "the rule's mode is not live: nothing is delivered by it yet";
     if (code == 0)
         unrouted = policy_unrouted(c->settings, &r);
     code = policy_finish(&w, code);
+    policy_object_fini(POLICY_RULE, &was);
     if (code == 0 && unrouted)
         ctl_warn("%s", unrouted);
     free(unrouted);
@@ -349,34 +312,20 @@ static const struct ctl_option write_options[] = {
     {"--yes", NULL, false, "do not ask before something is removed"},
     {0},
 };
-static const struct ctl_option fill_options[] = {
-    {"--pool", "POOL", false, "give the hosts of this pool"},
-    {"--host", "HOST", true, "give this host: FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
-    {"--network", "NAME", true, "the rule is for clients in this network only"},
-    {0},
-};
-static const struct ctl_option import_options[] = {
-    {"--replace", NULL, false, "the policy becomes this file"},
-    {"--merge", NULL, false, "objects of the file replace those of the same name; all else stays"},
-    {"--format", "FORMAT", false, "yaml or zone (default: by the name of the file)"},
-    {0},
-};
-static const struct ctl_option log_options[] = {
-    {"--since", "T", false, "show the changes since this time"},
-    {"--rule", "NAME", false, "show the changes of this rule"},
-    {0},
-};
-#define OPTION(...) ((const struct ctl_option[]){{__VA_ARGS__}, {0}})
+#define OPTIONS(...) ((const struct ctl_option[]){__VA_ARGS__, {0}})
 #define MEMBERS(what) "set NAME " what "... | add NAME " what "... | drop NAME [" what "...]"
 /* clang-format off */
 const struct ctl_verb ctl_policy_verbs[] = {
     {"policy", "show", 0, 2, "[rules | networks | pools | approved | suffixes] [NAME]",
-     {OPTION("--limit", "N", false, "print at most N rows")}, policy_show, "show the policy; without a word, a summary"},
-    {"policy", "fill", 1, -1, "SUFFIX...", {fill_options, write_options}, run_fill,
+     {OPTIONS({"--limit", "N", false, "print at most N rows"})}, policy_show, "show the policy; without a word, a summary"},
+    {"policy", "fill", 1, -1, "SUFFIX...",
+     {OPTIONS({"--pool", "POOL", false, "give the hosts of this pool"},
+              {"--host", "HOST", true, "give this host: FQDN[:PORT][,priority=N][,weight=N][,address=IP]..."},
+              {"--network", "NAME", true, "the rule is for clients in this network only"}), write_options}, run_fill,
      "point clients with these suffixes to a pool or host (rule fill-POOL[-NETWORK])"},
     {"policy", "network", 2, -1, MEMBERS("PREFIX"), {write_options}, run_object, "change the named sets of clients"},
     {"policy", "pool", 2, -1, MEMBERS("HOST"),
-     {OPTION("--allow-public", NULL, false, "the hosts may have public addresses"), write_options}, run_object,
+     {OPTIONS({"--allow-public", NULL, false, "the hosts may have public addresses"}), write_options}, run_object,
      "change the named sets of KMS hosts (HOST as in policy fill)"},
     {"policy", "rule", 2, -1, "set NAME | add NAME SUFFIX... | drop NAME [SUFFIX...]",
      {rule_options, write_options}, run_object,
@@ -385,16 +334,21 @@ const struct ctl_verb ctl_policy_verbs[] = {
      "accept these hosts where the real DNS names them"},
     {"policy", "unapprove", 1, -1, "HOST...", {write_options}, run_approve, "accept these hosts no longer"},
     {"policy", "edit", 0, 0, "", {write_options}, policy_edit, "change the policy as text in $VISUAL or $EDITOR"},
-    {"policy", "import", 1, 1, "FILE", {import_options, write_options}, policy_import,
+    {"policy", "import", 1, 1, "FILE",
+     {OPTIONS({"--replace", NULL, false, "the policy becomes this file"},
+              {"--merge", NULL, false, "objects of the file replace those of the same name; all else stays"},
+              {"--format", "FORMAT", false, "yaml or zone (default: by the name of the file)"}), write_options}, policy_import,
      "read a policy from a file; - is standard input"},
-    {"policy", "export", 0, 0, "", {OPTION("--format", "FORMAT", false, "yaml or zone")}, policy_export,
+    {"policy", "export", 0, 0, "", {OPTIONS({"--format", "FORMAT", false, "yaml or zone"})}, policy_export,
      "print the policy as text"},
     {"policy", "check", 0, 1, "[FILE]", {NULL}, policy_check,
      "report what is probably not meant, in FILE or in the present policy (exit 7)"},
     {"policy", "test", 1, 1, "FILE",
-     {OPTION("--policy", "FILE", false, "try this policy instead of the present one")}, policy_test,
+     {OPTIONS({"--policy", "FILE", false, "try this policy instead of the present one"})}, policy_test,
      "run the tests: of FILE (exit 7 when one fails)"},
-    {"policy", "log", 0, 0, "", {log_options}, policy_log, "show the changes: serial, time, author, reason, what"},
+    {"policy", "log", 0, 0, "",
+     {OPTIONS({"--since", "T", false, "show the changes since this time"},
+              {"--rule", "NAME", false, "show the changes of this rule"})}, policy_log, "show the changes: serial, time, author, reason, what"},
     {0},
 };
 /* clang-format on */

@@ -15,8 +15,8 @@
 #include "policy/records.h"
 
 enum change_verb {
+    CHANGE_HEAD,   /* the rule becomes this one, but keeps the suffixes that it has */
     CHANGE_SET,    /* the object becomes this one, with these members */
-    CHANGE_HEAD,   /* likewise, but a rule keeps the suffixes that it has */
     CHANGE_ADD,    /* a rule gets these suffixes as well; one that is not there is made */
     CHANGE_DROP,   /* a rule loses these suffixes */
     CHANGE_REMOVE, /* the object goes */
