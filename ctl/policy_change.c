@@ -18,6 +18,10 @@
 #include "wire/present.h"
 
 enum { SHOWN = 8 }; /* of a list; the rest is counted */
+/* clang-format off */
+static const char *const states[] = {
+    [CHANGE_SAME] = "same", [CHANGE_NEW] = "new", [CHANGE_MOVED] = "changed", [CHANGE_GONE] = "gone"};
+/* clang-format on */
 
 int policy_failed(struct ctl *c, const char *what, int err)
 {
@@ -97,12 +101,11 @@ int policy_open(struct ctl *c, enum store_access access, struct store **out)
 int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
 {
     struct store *store;
-    uint64_t unused;
     int code = policy_open(c, STORE_READ, &store), rc;
 
     if (code != 0)
         return code;
-    rc = policy_load(store, out, serial ? serial : &unused);
+    rc = policy_load(store, out, serial ? serial : &(uint64_t){0});
     store_close(store);
     if (rc != 0)
         return policy_failed(c, "read the policy", rc);
@@ -112,13 +115,8 @@ int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
 
 /* --- objects as text ------------------------------------------------------ */
 
-static int compare_prefix(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(struct prefix));
-}
-
 const struct policy_member policy_members[POLICY_KINDS] = {
-    [POLICY_NETWORK] = {"prefix", "prefixes", sizeof(struct prefix), compare_prefix},
+    [POLICY_NETWORK] = {"prefix", "prefixes", sizeof(struct prefix), policy_prefix_compare},
     [POLICY_POOL] = {"host", "hosts", sizeof(struct policy_host), policy_approved_compare},
     [POLICY_APPROVED] = {"host", "hosts", sizeof(struct policy_approved), policy_approved_compare},
     [POLICY_RULE] = {"suffix", "suffixes", sizeof(struct suffix), suffix_compare},
@@ -126,8 +124,12 @@ const struct policy_member policy_members[POLICY_KINDS] = {
 
 const char *policy_member_print(enum policy_kind kind, const void *member, char out[HOST_TEXT])
 {
+    const struct policy_approved *a = member;
+
     if (kind == POLICY_NETWORK)
         return prefix_print(member, out);
+    if (kind == POLICY_APPROVED)
+        return host_print(&(struct policy_host){a->target, a->port, .probe = true}, out, HOST_TEXT);
     return kind == POLICY_POOL ? host_print(member, out, HOST_TEXT) : suffix_print(member, out);
 }
 
@@ -152,7 +154,7 @@ bool policy_rule_has(const struct policy_rule *r, const char *network)
 }
 
 /* "fill from pool x, any client, when missing"; is_fill: from the clients on. */
-static void rule_words(FILE *f, const struct policy_rule *r, bool is_fill)
+static void print_rule(FILE *f, const struct policy_rule *r, bool is_fill)
 {
     bool any = policy_rule_has(r, "any");
     const char *before = "when ";
@@ -181,31 +183,25 @@ static void rule_words(FILE *f, const struct policy_rule *r, bool is_fill)
     fputs(r->break_dnssec ? ", breaks DNSSEC" : "", f);
 }
 
-/* What there is to say of a row; moved: "+1 -2" when a file makes the suffixes of a rule
- * others, else "". The caller frees. */
-static char *row_text(const struct policy_write *w, const struct change *c, const char *moved)
+/* What there is to say of a row; moved: "+1 -2" when a file makes the suffixes of a rule others,
+ * else "". */
+static void print_row(FILE *f, const struct policy_write *w, const struct change *c,
+                      const char *moved)
 {
     const struct policy_list *members = policy_members_of(c->kind, c->is.name);
-    bool is_rule = c->kind == POLICY_RULE, is_file = w->change.from, is_head;
-    char *text;
-    FILE *f;
+    bool adds = c->verb == CHANGE_ADD, is_rule = c->kind == POLICY_RULE;
 
     if (c->state == CHANGE_GONE || c->kind == POLICY_APPROVED)
-        return ctl_text("%s", "");
-    f = ctl_open(&text);
-    /* The head of a rule that a file only adds to is not that of the file. */
-    is_head = is_rule && c->verb != CHANGE_DROP && (*moved == '\0' || c->verb != CHANGE_ADD);
+        return;
     if (*moved != '\0')
         fprintf(f, "%s suffixes", moved);
-    else if (!is_rule || (c->verb != CHANGE_HEAD && (!is_file || c->state == CHANGE_NEW)))
-        policy_list(f, c->kind, members->at,
-                    c->verb == CHANGE_ADD && c->more > 0 ? c->more : members->n);
-    if (is_head) {
-        fputs(ftell(f) > 0 ? "    " : "", f);
-        rule_words(f, c->is.rule, w->is_fill);
-    }
-    ctl_close(f);
-    return text;
+    else if (!is_rule || (c->verb != CHANGE_HEAD && (!w->change.from || c->state == CHANGE_NEW)))
+        policy_list(f, c->kind, members->at, adds && c->more > 0 ? c->more : members->n);
+    /* The head of a rule that a file only adds to is not that of the file. */
+    if (!is_rule || c->verb == CHANGE_DROP || (*moved != '\0' && adds))
+        return;
+    fputs(ftell(f) > 0 ? "    " : "", f);
+    print_rule(f, c->is.rule, w->is_fill);
 }
 
 /* --- what the list did, as rows ------------------------------------------- */
@@ -213,19 +209,13 @@ static char *row_text(const struct policy_write *w, const struct change *c, cons
 /* Of a file, the objects that differ. Notes them for the log. */
 static json_t *make_rows(struct policy_write *w)
 {
-    static const char *const states[] = {
-        [CHANGE_SAME] = "same",
-        [CHANGE_NEW] = "new",
-        [CHANGE_MOVED] = "changed",
-        [CHANGE_GONE] = "gone",
-    };
     bool of_file = w->change.from;
     json_t *rows = json_array();
 
     for (const struct change *c = w->change.list; c < w->change.list + w->change.n; c++) {
         const char *object = policy_kind_names[c->kind], *state = states[c->state], *noted;
-        const struct policy_approved *a = c->is.approved;
         char name[HOST_TEXT], moved[48] = "", *text, *note;
+        FILE *f;
 
         if (of_file && c->state == CHANGE_SAME)
             continue;
@@ -234,19 +224,20 @@ static json_t *make_rows(struct policy_write *w)
         else if (!of_file && c->state == CHANGE_MOVED)
             state = c->verb == CHANGE_ADD ? "more" : c->verb == CHANGE_DROP ? "less" : state;
         if (c->kind == POLICY_APPROVED)
-            host_print(&(struct policy_host){.target = a->target, .port = a->port, .probe = true},
-                       name, sizeof name);
+            policy_member_print(c->kind, c->is.approved, name);
         else
             str_copy(name, sizeof name, c->is.name);
-        text = row_text(w, c, moved);
-        json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:s*}", "object", object, "name",
-                                              name, "change", state, "text", text, "suffixes",
-                                              *moved != '\0' ? moved : NULL));
+        f = ctl_open(&text);
+        print_row(f, w, c, moved);
+        ctl_close(f);
         noted = of_file ? moved : text;
         note = ctl_text("%s %s %s%s%s%s", object, name, state, *noted != '\0' ? ": " : "", noted,
                         *moved != '\0' ? " suffixes" : "");
         if (c->state != CHANGE_SAME)
             policy_change_note(&w->change, note);
+        json_array_append_new(rows, json_pack("{s:s,s:s,s:s,s:s,s:s*}", "object", object, "name",
+                                              name, "change", state, "text", text, "suffixes",
+                                              *moved != '\0' ? moved : NULL));
         free(note);
         free(text);
     }
@@ -277,18 +268,16 @@ static void print_result(const struct policy_write *w, json_t *rows)
     /* The daemon reads the store itself, at the next question: its status therefore
      * knows the new serial at once, if it uses this store. */
     json_t *all, *status = w->dry ? NULL : ctl_api_status(w->c);
-    const char *use = "in use by waymarkd";
     json_int_t serial = 0;
     int open = 0, in_use;
+    const char *use;
 
     json_unpack(status, "{s:{s:b,s:I}}", "policy", "open", &open, "serial", &serial);
     in_use = open && (uint64_t)serial >= w->change.serial;
-    if (!status)
-        use = "waymarkd is not running: takes effect at its start";
-    else if (!open)
-        use = "but waymarkd cannot use the policy: see waymarkctl status";
-    else if (!in_use)
-        use = "but waymarkd uses another policy store: see waymarkctl status";
+    use = !status   ? "waymarkd is not running: takes effect at its start"
+          : !open   ? "but waymarkd cannot use the policy: see waymarkctl status"
+          : !in_use ? "but waymarkd uses another policy store: see waymarkctl status"
+                    : "in use by waymarkd";
     all = json_pack("{s:O,s:b,s:b,s:I,s:s,s:o,s:b,s:s}", "changes", rows, "changed",
                     w->change.changed, "dry_run", w->dry, "serial", (json_int_t)w->change.serial,
                     "author", w->change.log.author, "for", policy_text(w->change.log.claimed),
@@ -370,10 +359,10 @@ static int apply(struct policy_write *w)
     if (rc != 0 && w->problems.all == 0)
         return policy_failed(w->c, "write the policy", rc);
     if (rc == 0 && w->is_fill && first->kind == POLICY_POOL && first->state == CHANGE_MOVED)
-        rc = diags_add(&w->problems, NULL, 0, 0,
-                       "pool %s is there with other hosts: use --pool %s, or policy pool add %s "
-                       "HOST...",
-                       first->is.name, first->is.name, first->is.name);
+        rc = diags_tell(&w->problems,
+                        "pool %s is there with other hosts: use --pool %s, or policy pool add %s "
+                        "HOST...",
+                        first->is.name, first->is.name, first->is.name);
     if (rc != 0)
         return rc == -ENOENT && !w->change.from ? EXIT_NOT_FOUND : EXIT_INVALID;
     /* A file may take away half of the suffixes before anybody is asked. */

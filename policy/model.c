@@ -364,8 +364,8 @@ size_t policy_sort_unique(void *at, size_t n, size_t size, int (*cmp)(const void
     return kept;
 }
 
-/* Of prefixes, and of addresses, behind which their scope is 0. */
-static int by_ip(const void *a, const void *b)
+/* Of addresses, too, behind which their scope is 0. */
+int policy_prefix_compare(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct prefix)); /* the address, then the length */
 }
@@ -404,7 +404,7 @@ static const struct list {
 #define MEMBERS(type, list, compare)                                                               \
     sizeof *((struct type *)0)->list, compare, offsetof(struct type, list)
 static const struct list members[POLICY_KINDS][2] = {
-    [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, by_ip)}},
+    [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, policy_prefix_compare)}},
     [POLICY_POOL] = {{MEMBERS(policy_pool, hosts, by_host)}}, /* equal ones were refused before */
     [POLICY_RULE] = {{MEMBERS(policy_rule, suffixes, suffix_compare)},
                      {MEMBERS(policy_rule, networks, policy_name_compare)}},
@@ -467,8 +467,9 @@ void policy_object_sort(enum policy_kind kind, void *object)
     for (int n = 0; (l = list_of(kind, n, object)) != NULL; n++)
         l->n = policy_sort_unique(l->at, l->n, members[kind][n].size, members[kind][n].compare);
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
-        p->hosts[i].n_addresses = (uint8_t)policy_sort_unique(
-            p->hosts[i].addresses, p->hosts[i].n_addresses, sizeof(struct addr), by_ip);
+        p->hosts[i].n_addresses =
+            (uint8_t)policy_sort_unique(p->hosts[i].addresses, p->hosts[i].n_addresses,
+                                        sizeof(struct addr), policy_prefix_compare);
 }
 
 void policy_object_fini(enum policy_kind kind, void *object)

@@ -135,6 +135,7 @@ void policy_rule_init(struct policy_rule *, const char *name);
 int suffix_compare(const void *, const void *);
 int policy_approved_compare(const void *, const void *);
 int policy_name_compare(const void *, const void *);
+int policy_prefix_compare(const void *, const void *);
 int policy_target_compare(const struct name *, const struct name *);
 /* Sorts and drops doubles: the order that readers make and writers want. */
 void policy_sort(struct policy *);
