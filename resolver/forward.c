@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * forward.c -- what is done for one question: it joins a flight or begins one;
- * which server is tried when, what its reply means, when to stop, and who is
- * answered.
+ * forward.c -- what is done for one question: it joins a flight or begins one; which server is
+ * tried when, what its reply means, when to stop, and who is answered.
  *
  * A flight is one distinct question (name, type, class, DO, CD, route, view). Clients share it,
- * so a birthday attack on the ID fails.
- *
- * Times of a flight:
- *   next_ms      the current try has had its time: the next one begins, or, after the last,
- *                the flight ends
- *   end_ms       the flight ends; before the 5 s after which a stub resolver gives up
- *   deadline_ms  kms.upstream-deadline: a KMS client is answered with what is known; the
- *                flight goes on for the other waiters and the cache
- * Before a KMS deadline there are two hurried tries, each waited for one third of it. They do
- * not count among the tries that any question has, the first of which comes in the last third,
- * and a server that does not reply to them in time does not count as silent.
+ * so a birthday attack on the ID fails. It ends before the 5 s after which a stub resolver gives
+ * up; at kms.upstream-deadline a KMS client is answered with what is known, and the flight goes
+ * on for the other waiters and the cache. Before that deadline there are two hurried tries, each
+ * waited for one third of it. They do not count among the tries that any question has, the first
+ * of which comes in the last third, and a server that is late then does not count as silent.
  *
  * A try whose time is over keeps its socket: a late reply is as good as one in time. When
  * sockets are short, the oldest try that no flight waits for is closed for a new one. There are
@@ -24,11 +17,11 @@
  * first, then as written. One that says SERVFAIL or REFUSED is not asked again.
  *
  * A reply may be a chain of CNAMEs without the records at its end. Then the flight asks for the
- * end, at the route of that name: it opens no more tries, waits at the end's flight, and is
- * answered with its chain and what came for the end.
+ * end as if it were a client: it opens no more tries, waits at the end's flight, and is answered
+ * with its chain and what came for the end.
  *
- * A packet with TSIG or for TKEY passes through: to one server, octet by octet but for the ID,
- * and back the same way. Its flight is neither joined nor kept, and has one try: the client
+ * A packet with TSIG or for TKEY passes through to one server, octet by octet but for the ID, and
+ * back the same way, in a flight that is neither joined nor kept and has one try: the client
  * tries again, with a new signature.
  *
  * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
@@ -77,7 +70,7 @@ struct flight {
     struct share *share;         /* of the address that asked first */
     bool favoured;
     struct forwarder *forwarder;
-    const struct view *view;   /* pinned */
+    struct view *view;         /* one of its users */
     const struct route *route; /* of the view; after a fall-back that of `.` */
     struct name qname;         /* folded */
     struct cache_key key;      /* its name is qname */
@@ -376,7 +369,7 @@ static void end_flight(struct flight *fl, const struct real *came)
     if (!came->ours && !fl->passthrough)
         real_keep(fl->view, &fl->key, came, now);
     answer_waiters(fl, came, now);
-    f->hooks.unpin(f->hooks.context, fl->view);
+    f->hooks.unpin(fl->view);
     pool_give(&f->flights, fl);
 }
 
@@ -681,7 +674,7 @@ static void on_flight_timer(struct io_timer *timer)
 
 /* A flight for q, nobody waiting; others give way to it, but not `keep`. NULL: no place, no
  * route. */
-static struct flight *new_flight(struct forwarder *f, const struct view *v, const struct query *q,
+static struct flight *new_flight(struct forwarder *f, struct view *v, const struct query *q,
                                  const struct flight *keep)
 {
     struct flight *fl;
@@ -714,7 +707,7 @@ static struct flight *new_flight(struct forwarder *f, const struct view *v, cons
     fl->share = share_get(f, &q->client.addr);
     TAILQ_INSERT_TAIL(&fl->share->flights[fl->favoured], fl, sibling);
     share_count(f, fl->share, 1);
-    f->hooks.pin(f->hooks.context, v);
+    v->users++;
     return fl;
 }
 
@@ -773,7 +766,7 @@ static bool is_resent(const struct flight *fl, const struct query *q)
     return false;
 }
 
-bool forwarder_ask(struct forwarder *f, const struct view *v, struct query *q, real_came *on_reply,
+bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_came *on_reply,
                    void *context)
 {
     struct flight *fl = q->passthrough ? NULL : find_flight(f, v, &q->key);

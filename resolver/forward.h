@@ -34,9 +34,8 @@ struct forwarder; /* opaque; one per worker */
 
 /* What the owner of the listeners does for it. All are set. */
 struct forwarder_hooks {
-    /* A flight uses the view between these two. */
-    void (*pin)(void *context, const struct view *);
-    void (*unpin)(void *context, const struct view *);
+    /* A flight, which was one of view->users, has ended. */
+    void (*unpin)(struct view *);
     /* A question has ended: ANSWER_SEND, q->out goes to q->client; ANSWER_DROP, nothing
      * does. In either case q's audit event is pushed, if it has one. */
     void (*deliver)(void *context, struct query *q, enum answer);
@@ -53,7 +52,7 @@ void forwarder_free(struct forwarder *);
  * return. False: it cannot be taken (no place, no route, too many wait). A client's question
  * is answered then, or left unanswered. One of our own (explain) has on_reply: it is called
  * once with what came, never from inside this call. */
-bool forwarder_ask(struct forwarder *, const struct view *, struct query *q, real_came *on_reply,
+bool forwarder_ask(struct forwarder *, struct view *, struct query *q, real_came *on_reply,
                    void *context);
 
 /* Flights at most from now on; never more than the slots it was made with. */

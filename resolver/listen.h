@@ -30,7 +30,7 @@ int listen_bind(const struct settings *, int n, struct listener **out, struct di
 struct listen {
     struct event_base *base;
     struct io *io;
-    const struct view *view; /* newest */
+    struct view *view; /* newest */
     struct forwarder *forwarder;
     struct worker_stats *stats;
     struct audit_ring *ring; /* borrowed; NULL: no audit */

@@ -46,7 +46,7 @@ struct view {
     struct worker_stats *stats;
     struct scratch *scratch;
     bool trace;     /* explain: decisions are made anew and are not kept */
-    unsigned users; /* the worker's: flights that began with it; one while it is the newest */
+    unsigned users; /* flights that began with it; one while it is the newest */
 };
 
 /* Begins the policy reader if the batch has not yet; false: no policy. */

@@ -466,7 +466,7 @@ static void answer_explain(void *context, const struct real *came)
 {
     struct waiting *w = context;
     const struct worker *own = w->daemon->own;
-    const struct view *v = own->listen.view;
+    struct view *v = own->listen.view;
     json_t *explained = explain_run(&w->explain, v, came, clock_now());
 
     view_policy_end(v);

@@ -62,18 +62,8 @@ void generation_release(struct settings *s)
         settings_free(s);
 }
 
-/* A flight has the view as const; its users are the worker's to count. */
-static void pin(void *context, const struct view *v)
+static void unpin(struct view *v)
 {
-    (void)context;
-    ((struct view *)(uintptr_t)v)->users++;
-}
-
-static void unpin(void *context, const struct view *view)
-{
-    struct view *v = (struct view *)(uintptr_t)view;
-
-    (void)context;
     if (--v->users > 0)
         return;
     generation_release((struct settings *)(uintptr_t)v->settings);
@@ -141,7 +131,7 @@ void worker_take(struct worker *w, void *generation)
         .users = 1,
     };
     if (w->listen.view != NULL)
-        unpin(w, w->listen.view);
+        unpin(w->listen.view);
     w->listen.view = v;
     if (w->listen.forwarder != NULL)
         forwarder_limit(w->listen.forwarder, slots_for(w, g->limits.in_flight));
@@ -165,7 +155,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
                           unsigned n_workers)
 {
     struct worker *w = calloc(1, sizeof *w);
-    const struct forwarder_hooks hooks = {pin, unpin, deliver, w};
+    const struct forwarder_hooks hooks = {unpin, deliver, w};
     struct event_config *config = event_config_new();
     struct listen *l;
     uint32_t most = g->limits.in_flight;
@@ -212,7 +202,7 @@ void worker_free(struct worker *w)
     event_free(w->on_mail);
     close(w->mail[0]);
     close(w->mail[1]);
-    unpin(w, w->listen.view);
+    unpin(w->listen.view);
     if (w->policy != NULL)
         policy_reader_free(w->policy);
     free(w->scratch);

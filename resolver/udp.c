@@ -134,7 +134,7 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
 static void answer_batch(struct socket *s, unsigned n)
 {
     struct udp *u = s->udp;
-    const struct view *v = u->l->view;
+    struct view *v = u->l->view;
     struct now now = u->l->io->now(u->l->io);
     uint64_t now_us = clock_us();
     enum answer answers[BATCH], answer;

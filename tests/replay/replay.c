@@ -268,7 +268,7 @@ static void run_own(const struct command *c)
 {
     struct world *w = run.net->w;
     struct words s = words_of(c->line + strlen("own "));
-    const struct view *v = &run.net->views[run.net->n_views - 1];
+    struct view *v = &run.net->views[run.net->n_views - 1];
 
     w->view = *v;
     w->wire_len = question_write(&s, w->wire, sizeof w->wire);
@@ -503,7 +503,7 @@ static bool run_short(const struct command *c)
     } else if (IS("places")) {
         forwarder_limit(n->f, (unsigned)number);
     } else if (IS("flights")) {
-        assert_int_equal(n->pins, number);
+        assert_int_equal(net_flights(n), number);
     } else if (IS("generations")) {
         for (int i = 0; i + 1 < n->n_views; i++)
             n_seen += n->views[i].users > 0;

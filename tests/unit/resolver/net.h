@@ -45,7 +45,6 @@ struct net {
     int n_events, events_taken;
     struct view views[NET_VIEWS]; /* generations, the last is the newest; with their settings */
     int n_views;
-    int pins; /* as many as there are flights */
     struct forwarder *f;
     void (*send_client)(struct net *, const struct client *, const uint8_t *, size_t); /* or NULL */
 };
@@ -133,16 +132,18 @@ static inline void net_wait(struct net *n, uint64_t ms)
     world_wait(n->w, end_ms - n->w->now.mono_ms);
 }
 
-static inline void net_pin(void *context, const struct view *v)
+static inline void net_unpin(struct view *v)
 {
-    ((struct net *)context)->pins++;
-    ((struct view *)(uintptr_t)v)->users++;
+    v->users--;
 }
 
-static inline void net_unpin(void *context, const struct view *v)
+static inline unsigned net_flights(const struct net *n)
 {
-    ((struct net *)context)->pins--;
-    ((struct view *)(uintptr_t)v)->users--;
+    unsigned all = n->w->view.users;
+
+    for (int i = 0; i < n->n_views; i++)
+        all += n->views[i].users;
+    return all;
 }
 
 static inline void net_record(void *context, struct query *q)
@@ -176,7 +177,7 @@ static inline void net_deliver(void *context, struct query *q, enum answer answe
 static inline struct net *net_new(unsigned slots)
 {
     struct net *n = calloc(1, sizeof *n);
-    const struct forwarder_hooks hooks = {net_pin, net_unpin, net_deliver, n};
+    const struct forwarder_hooks hooks = {net_unpin, net_deliver, n};
 
     assert_non_null(n);
     n->w = world_new(NULL, "");
@@ -196,7 +197,7 @@ static inline void net_free(struct net *n)
 {
     forwarder_free(n->f);
     assert_int_equal(n->n_open, 0);
-    assert_int_equal(n->pins, 0);
+    assert_int_equal(net_flights(n), 0);
     assert_int_equal(n->n_timers, 0);
     for (int i = 0; i < n->n_sent; i++)
         free(n->sent[i]);
@@ -222,7 +223,7 @@ static inline void net_settings(struct net *n, struct settings *s)
 /* What a listener does with a packet. */
 static inline void net_ask(struct net *n, const struct client *c, const uint8_t *wire, size_t len)
 {
-    const struct view *v = &n->views[n->n_views - 1];
+    struct view *v = &n->views[n->n_views - 1];
     struct query *q = n->w->q;
     enum answer answer;
 
