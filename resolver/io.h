@@ -19,7 +19,8 @@
 
 enum { IO_TIMER_SPACE = 16, IO_PEER_SPACE = 20 };
 
-/* A timer belongs to whoever embeds it, and does not move while it is set. */
+/* A timer belongs to whoever embeds it, and does not move while it is set. It may fire some
+ * milliseconds early: the loop counts from when it woke up. */
 struct io_timer {
     void (*fire)(struct io_timer *);
     uint64_t at_ms;              /* monotonic; 0 = not set; the io's own, as what follows is */

@@ -51,37 +51,27 @@ static struct now now_of(struct io *io)
     return clock_now();
 }
 
-/* The event's time is counted from when the loop woke up, so it may be early. */
-static void arm_timer(struct io_timer *t)
-{
-    uint64_t now_ms = clock_now().mono_ms, ms = t->at_ms > now_ms ? t->at_ms - now_ms : 0;
-    struct timeval wait = {.tv_sec = (time_t)(ms / 1000),
-                           .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-
-    event_add((struct event *)(void *)t->space, &wait);
-}
-
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct io_timer *t = arg;
 
     (void)fd;
     (void)what;
-    if (t->at_ms > clock_now().mono_ms) {
-        arm_timer(t);
-        return;
-    }
     t->at_ms = 0;
     t->fire(t);
 }
 
 static void timer_set(struct io *io, struct io_timer *t, uint64_t at_ms)
 {
+    struct event *event = (void *)t->space;
+    uint64_t now_ms = clock_now().mono_ms, ms = at_ms > now_ms ? at_ms - now_ms : 0;
+    struct timeval wait = {.tv_sec = (time_t)(ms / 1000),
+                           .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+
     if (t->at_ms == 0)
-        evtimer_assign((struct event *)(void *)t->space,
-                       container_of(io, struct io_event, io)->base, on_timer, t);
+        evtimer_assign(event, container_of(io, struct io_event, io)->base, on_timer, t);
     t->at_ms = at_ms;
-    arm_timer(t);
+    event_add(event, &wait);
 }
 
 static void timer_clear(struct io *io, struct io_timer *t)
