@@ -14,40 +14,47 @@
 #include "base/str.h"
 #include "wire/present.h"
 
-enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, MAX_RECORDS = 32, RECORD_TEXT = 600 };
+enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, RECORD_TEXT = 4096 };
 #define WINDOWS_FACILITY 0x80070000u
 #define WINDOWS_TIMEOUT 0x5b4u
 
 /* --- the answer ----------------------------------------------------------- */
 
+json_t *explain_records(const uint8_t *image, size_t len, enum section last)
+{
+    json_t *records = json_array();
+    char text[RECORD_TEXT];
+    struct rr_walk walk;
+    struct rr rr;
+
+    rr_walk_init(&walk, image, len);
+    while (rr_walk_next(&walk, &rr) && rr.section <= last)
+        json_array_append_new(records,
+                              json_string(rr_print(image, len, &rr, text, sizeof text)
+                                              ? text
+                                              : "(a record that is too long to be shown)"));
+    return records;
+}
+
 /* The answer's records, and the smallest TTL: of a negative one the SOA's. */
 static json_t *show_answer(const struct explain *e, enum answer a, bool records_are_supposed)
 {
     const size_t len = a == ANSWER_DROP ? 0 : e->q.out_len;
-    json_t *records = json_array(), *ttl = NULL;
-    char text[RECORD_TEXT], rcode[TYPE_TEXT];
-    uint32_t least = UINT32_MAX;
+    json_t *records = explain_records(e->out, len, SECTION_ANSWER);
+    char rcode[TYPE_TEXT];
+    json_int_t ttl = -1;
     struct rr_walk walk;
     struct rr rr;
 
     rr_walk_init(&walk, e->out, len);
-    while (rr_walk_next(&walk, &rr)) {
-        if (rr.section != SECTION_ANSWER && rr.type != TYPE_SOA)
-            continue;
-        least = rr.ttl < least ? rr.ttl : least;
-        json_decref(ttl);
-        ttl = json_integer(least);
-        if (rr.section != SECTION_ANSWER || json_array_size(records) == MAX_RECORDS)
-            continue;
-        if (!rr_print(e->out, len, &rr, text, sizeof text))
-            str_copy(text, sizeof text, "(a record that is too long to be shown)");
-        json_array_append_new(records, json_string(text));
-    }
+    while (rr_walk_next(&walk, &rr))
+        if ((rr.section == SECTION_ANSWER || rr.type == TYPE_SOA) && (ttl < 0 || rr.ttl < ttl))
+            ttl = rr.ttl;
     if (records_are_supposed)
         json_array_append_new(records, json_string("(the records of the real DNS)"));
     return json_pack("{s:s?,s:o?,s:o}", "rcode",
                      a != ANSWER_DROP ? rcode_print(dns_rcode(e->out, len), rcode) : NULL, "ttl_s",
-                     ttl, "records", records);
+                     ttl >= 0 ? json_integer(ttl) : NULL, "records", records);
 }
 
 /* What Windows shows for it; NULL: an answer with a host. */
@@ -167,8 +174,7 @@ static json_t *find_hint(const struct query *q, const struct view *v,
 /* What is a client told if the deadline passes first? */
 static void ask_at_deadline(struct explain *e, const struct view *v, struct now now)
 {
-    static const struct addr nobody;
-    struct real nothing = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
+    struct real nothing = real_of_failure(RCODE_TIMEOUT, NULL, 0);
     json_t *text;
 
     e->at_deadline = 0;

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * explain.h -- what a client would get for a question, and why: the decision
- * itself, made once more over a view without counters; nothing is recorded, and
- * no decision is kept.
- *
- * The client is taken for one that uses TCP, so its answer is not cut, and that
- * sends EDNS only when it asks for DNSSEC.
+ * explain.h -- what a client would get for a question, and why. Nothing is recorded, and no
+ * decision is kept. The client is taken for one that uses TCP, so its answer is not cut, and
+ * that sends EDNS only when it asks for DNSSEC.
  */
 #ifndef RESOLVER_EXPLAIN_H
 #define RESOLVER_EXPLAIN_H
@@ -45,9 +42,11 @@ struct explain {
     uint8_t wire[512], out[DNS_MAX_MESSAGE];
 };
 
-/* The explanation as the API tells it; the caller's. NULL: the real DNS must be asked for
- * e->q; call again with what came. The caller ends the policy reader (view_policy_end)
- * after each call. */
+/* The records of an image, in their sections up to that one, as text. */
+json_t *explain_records(const uint8_t *image, size_t len, enum section last);
+
+/* The explanation as the API tells it; the caller's. NULL: the real DNS must be asked for e->q;
+ * call again with what came. The caller ends the policy reader after each call. */
 json_t *explain_run(struct explain *, const struct view *, const struct real *came, struct now);
 
 #endif

@@ -20,8 +20,6 @@
 #include "resolver/explain.h"
 #include "wire/present.h"
 
-enum { RECORD_TEXT = 4096 };
-
 /* ---- numbers ---- */
 
 struct number {
@@ -294,26 +292,19 @@ static void add_cached(void *entries, const struct cache_key *key, const struct 
                                                 [VERDICT_NODATA] = "nodata",
                                                 [VERDICT_NXDOMAIN] = "nxdomain"};
     const char *kind = kinds[f->verdict] != NULL ? kinds[f->verdict] : "failure";
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT], text[RECORD_TEXT];
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], server[ADDR_TEXT];
     uint64_t now_ms = clock_now().mono_ms;
-    json_t *records = json_array();
-    struct rr_walk walk;
-    struct rr rr;
 
-    rr_walk_init(&walk, image, len);
-    while (rr_walk_next(&walk, &rr))
-        if (rr_print(image, len, &rr, text, sizeof text))
-            json_array_append_new(records, json_string(text));
     json_array_append_new(
         entries,
-        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name),
-                  "type", type_print(key->type, type), "rcode",
-                  f->verdict == VERDICT_TIMEOUT ? "timeout" : rcode_print(f->rcode, rcode), "kind",
-                  kind, "ttl_s",
-                  (json_int_t)(f->expires_ms > now_ms ? (f->expires_ms - now_ms) / 1000 : 0),
-                  "age_s", (json_int_t)((now_ms - f->stored_ms) / 1000), "expired",
-                  f->expires_ms <= now_ms, "records", records, "server",
-                  addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server)));
+        json_pack(
+            "{s:s,s:s,s:s,s:s,s:I,s:I,s:b,s:o,s:s?}", "name", name_print(key->name, name), "type",
+            type_print(key->type, type), "rcode",
+            f->verdict == VERDICT_TIMEOUT ? "timeout" : rcode_print(f->rcode, rcode), "kind", kind,
+            "ttl_s", (json_int_t)(f->expires_ms > now_ms ? (f->expires_ms - now_ms) / 1000 : 0),
+            "age_s", (json_int_t)((now_ms - f->stored_ms) / 1000), "expired",
+            f->expires_ms <= now_ms, "records", explain_records(image, len, SECTION_ADDITIONAL),
+            "server", addr_is(&f->server, ADDR_ANY) ? NULL : addr_print_port(&f->server, server)));
 }
 
 static void get_cache(void *context, struct control_request *r)
