@@ -60,7 +60,6 @@ enum {
 };
 
 static const struct name root = {.len = 1};
-static const struct addr nobody;
 
 TAILQ_HEAD(flight_list, flight);
 
@@ -162,6 +161,12 @@ static void *pool_take(struct pool *p)
         place = p->places + p->touched++ * p->size;
     p->in_use += place != NULL;
     return place;
+}
+
+static bool pool_make(struct pool *p, struct arena *a, uint32_t n, size_t size)
+{
+    *p = (struct pool){.places = arena_alloc(a, n * size), .size = size, .n = n};
+    return p->places != NULL;
 }
 
 static void pool_give(struct pool *p, void *place)
@@ -517,17 +522,18 @@ static int choose_server(struct flight *fl, uint64_t now_ms)
     return best;
 }
 
-/* Until when the try is waited for: at_ms, or for a part of the KMS deadline. Only a try that
- * counts may be hurried: it is one that the limits then allow once more. */
-static uint64_t hurry(struct flight *fl, struct exchange *e, uint64_t now_ms, uint64_t at_ms)
+/* Until when the current try is waited for: at_ms, or a third of the KMS deadline. Only a try
+ * that counts is hurried, for which the limits then allow one more; and only once, since a third
+ * is more than it then has left. */
+static uint64_t hurry(struct flight *fl, uint64_t now_ms, uint64_t at_ms)
 {
     uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
+    const struct exchange *e = fl->current;
 
     if (fl->deadline_ms <= now_ms || fl->deadline_ms == WAITER_NEVER ||
-        fl->n_hurried == HURRIED_TRIES || e == NULL || !e->counted || e->hurried ||
+        fl->n_hurried == HURRIED_TRIES || e == NULL || e->tcp || e->plain ||
         now_ms + third >= at_ms)
         return at_ms;
-    e->hurried = true;
     fl->n_hurried++;
     fl->servers[e->server_index].n_hurried++;
     return now_ms + third;
@@ -542,7 +548,6 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
     struct upstream *s = exchange_server(&f->exchanges, &r->servers[i], now_ms);
     struct exchange *e = NULL, question = {.flight = fl,
                                            .server_index = (uint8_t)i,
-                                           .counted = !tcp && !plain,
                                            .server = s,
                                            .q = {.qname = &fl->qname,
                                                  .qtype = fl->key.type,
@@ -558,9 +563,10 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
                                            .asked_ms = fl->begun_ms};
     int rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     uint64_t at_ms = now_ms + r->timeout_ms;
+    bool counts = !tcp && !plain;
 
     fl->starved = rc == -ENOBUFS;
-    if (question.counted && !fl->starved) {
+    if (counts && !fl->starved) {
         fl->servers[i].n_tries++;
         fl->n_tries++;
     }
@@ -569,8 +575,8 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
     LIST_INSERT_HEAD(&fl->tries, e, entry);
     TAILQ_INSERT_TAIL(&f->all_tries, e, age);
     fl->current = e;
-    at_ms = fl->passthrough ? fl->end_ms : hurry(fl, e, now_ms, at_ms);
-    if (!e->counted && at_ms > fl->end_ms) /* who said "ask me another way" has the time for that */
+    at_ms = fl->passthrough ? fl->end_ms : hurry(fl, now_ms, at_ms);
+    if (!counts && at_ms > fl->end_ms) /* who said "ask me another way" has the time for that */
         fl->end_ms = at_ms;
     wait_until(fl, at_ms);
     return true;
@@ -649,8 +655,7 @@ static void on_flight_timer(struct io_timer *timer)
         wait_until(fl, fl->next_ms);
         return;
     }
-    if (e != NULL && !e->hurried && !e->unsure &&
-        e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
+    if (e != NULL && !e->unsure && e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
         struct flight_server *t = &fl->servers[e->server_index];
 
         /* Silence is counted once a flight: one name that a server cannot
@@ -711,7 +716,7 @@ static struct flight *new_flight(struct forwarder *f, struct view *v, const stru
     return fl;
 }
 
-/* The query waits for the flight. NULL: too many wait. */
+/* The query waits for the flight. NULL: too many clients wait. */
 static struct waiter *new_waiter(struct flight *fl, const struct query *q, real_came *on_reply,
                                  void *context)
 {
@@ -720,8 +725,6 @@ static struct waiter *new_waiter(struct flight *fl, const struct query *q, real_
     struct share *joined = NULL;
     struct waiter *w;
 
-    if (on_reply != NULL && f->n_own == n)
-        return NULL;
     if (on_reply == NULL && fl->n_clients > 0) { /* a client joins a flight of others */
         struct share *share = share_get(f, &q->client.addr);
         bool tcp = q->client.transport == AUDIT_TCP, good;
@@ -793,7 +796,7 @@ bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_ca
             /* A discovery question is decided all the same: the policy may have an answer
              * for a real DNS that says nothing. */
             COUNT(f->stats, no_slot);
-            none = real_of_failure(RCODE_TIMEOUT, &nobody, 0);
+            none = real_of_failure(RCODE_TIMEOUT, NULL, 0);
             answer = answer_query(v, q, &none, now);
         } else {
             COUNT(f->stats, unanswered);
@@ -819,7 +822,7 @@ bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_ca
         begin_route(fl, fl->route, now.mono_ms);
     } else if (!own) {
         COUNT(f->stats, joined);
-        wait_until(fl, hurry(fl, fl->current, now.mono_ms, fl->next_ms));
+        wait_until(fl, hurry(fl, now.mono_ms, fl->next_ms));
     }
     return true;
 }
@@ -860,10 +863,11 @@ static void on_chain(struct flight *fl, struct exchange *e, const struct exchang
         if (is_new)
             end = new_flight(f, fl->view, q, fl);
     }
-    if (end == NULL || x != NULL || (fl->waits = new_waiter(end, q, end_chain, fl)) == NULL) {
+    if (end == NULL || x != NULL || f->n_own == f->flights.n) {
         end_chain(fl, &came);
         return;
     }
+    fl->waits = new_waiter(end, q, end_chain, fl);
     fl->end = end;
     if (fl->favoured)
         favour(end);
@@ -961,17 +965,6 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
 
     if (f == NULL)
         return NULL;
-    /* An address and a prefix for each flight, a prefix for each waiter, and those of who
-     * comes next. */
-    struct {
-        struct pool *pool;
-        uint32_t n;
-        size_t size;
-    } pools[] = {{&f->flights, n, sizeof(struct flight)},
-                 {&f->waiters, 3 * n, sizeof(struct waiter)},
-                 {&f->shares, 3 * n + 2, sizeof(struct share)},
-                 {&f->tries, 2 * n + UPSTREAM_MAX, sizeof(struct exchange)}};
-
     f->io = f->exchanges.io = io;
     f->stats = f->exchanges.stats = stats;
     f->hooks = *hooks;
@@ -984,17 +977,16 @@ struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hoo
     f->buckets = arena_alloc(a, f->n_buckets * sizeof *f->buckets);
     f->share_buckets = arena_alloc(a, f->n_buckets * sizeof *f->share_buckets);
     f->level = arena_alloc(a, (n + 1) * sizeof *f->level);
-    if (f->buckets == NULL || f->share_buckets == NULL || f->level == NULL)
+    /* Shares: an address and a prefix for each flight, a prefix for each waiter, and those of
+     * who comes next. */
+    if (f->buckets == NULL || f->share_buckets == NULL || f->level == NULL ||
+        !pool_make(&f->flights, a, n, sizeof(struct flight)) ||
+        !pool_make(&f->waiters, a, 3 * n, sizeof(struct waiter)) ||
+        !pool_make(&f->shares, a, 3 * n + 2, sizeof(struct share)) ||
+        !pool_make(&f->tries, a, 2 * n + UPSTREAM_MAX, sizeof(struct exchange)))
         return NULL;
     for (uint32_t i = 0; i <= n; i++)
         TAILQ_INIT(&f->level[i]);
-    for (size_t i = 0; i < ARRAY_LEN(pools); i++) {
-        struct pool *p = pools[i].pool;
-
-        *p = (struct pool){.n = pools[i].n, .size = pools[i].size};
-        if ((p->places = arena_alloc(a, p->n * p->size)) == NULL)
-            return NULL;
-    }
     return f;
 }
 

@@ -2,14 +2,12 @@
  *
  * forward.h -- questions to the real DNS, on behalf of clients.
  *
- *   forward.c   what is done for a question: servers of the route in turn, limits (3 tries a
- *               server, 6 in all), deadlines, who is answered; one flight for each distinct
- *               question, which clients join as waiters
+ *   forward.c   what is done for a question: one flight for each distinct one, which clients
+ *               join as waiters; servers of the route in turn, limits, deadlines
  *   exchange.c  one try: a question on a socket of its own, and what comes back on it; and what
  *               is known of a server, with its address, so that it outlives reloads
  *
- * Neither includes event.h or sys/socket.h. All memory is taken at forwarder_new():
- * `slots` flights.
+ * Neither includes event.h or sys/socket.h. All memory is taken at forwarder_new().
  */
 #ifndef RESOLVER_FORWARD_H
 #define RESOLVER_FORWARD_H
@@ -32,17 +30,17 @@ struct upstream_report {
 
 struct forwarder; /* opaque; one per worker */
 
-/* What the owner of the listeners does for it. All are set. */
+/* What the owner of the listeners does for it. */
 struct forwarder_hooks {
     /* A flight, which was one of view->users, has ended. */
     void (*unpin)(struct view *);
-    /* A question has ended: ANSWER_SEND, q->out goes to q->client; ANSWER_DROP, nothing
-     * does. In either case q's audit event is pushed, if it has one. */
+    /* ANSWER_SEND: q->out goes to q->client; ANSWER_DROP: nothing does. In either case q's
+     * audit event is pushed, if it has one. */
     void (*deliver)(void *context, struct query *q, enum answer);
     void *context;
 };
 
-/* NULL when out of memory: then the process ends. */
+/* slots: flights at most. NULL when out of memory: then the process ends. */
 struct forwarder *forwarder_new(struct io *, const struct forwarder_hooks *, unsigned slots,
                                 struct worker_stats *);
 /* Answers every waiter with SERVFAIL and frees everything. NULL is fine. */
@@ -127,7 +125,6 @@ struct exchange {
     LIST_ENTRY(exchange) entry; /* tries of the flight */
     TAILQ_ENTRY(exchange) age;  /* tries of all flights */
     uint8_t server_index;
-    bool hurried, counted;
     /* Its own. */
     uint64_t begun_ms;
     bool cased, suspects_edns; /* without EDNS, to find out whether the server minds it */

@@ -6,9 +6,6 @@
  * arguments, same answer; no socket, clock, malloc or log; the only outside read is the policy
  * map. The order access, parse, policy, cache, upstream, policy is fixed: a cached answer never
  * reaches a refused client; an NXDOMAIN cached for a parent never hides a policy name.
- *
- * A struct query is large, and belongs to who receives the packet; a question that must wait
- * is kept as a struct waiter (<= 512 octets), from which a query can be made again.
  */
 #ifndef RESOLVER_QUERY_H
 #define RESOLVER_QUERY_H
@@ -35,8 +32,7 @@ struct scratch {
     struct policy_decision decision;
 };
 
-/* All that answering may look at. One per worker and settings generation; nothing in it
- * changes while a query runs, but what is said to. */
+/* All that answering may look at. One per worker and settings generation. */
 struct view {
     const struct settings *settings; /* routes resolved: never empty here */
     struct cache *cache;
@@ -49,7 +45,7 @@ struct view {
     unsigned users; /* flights that began with it; one while it is the newest */
 };
 
-/* Begins the policy reader if the batch has not yet; false: no policy. */
+/* Begins the policy reader if the batch has not yet; false: no policy. The batch ends it. */
 static inline bool view_policy(const struct view *v)
 {
     if (v->policy != NULL && !*v->policy_begun)
@@ -57,7 +53,6 @@ static inline bool view_policy(const struct view *v)
     return v->policy != NULL && *v->policy_begun;
 }
 
-/* At the end of a batch. */
 static inline void view_policy_end(const struct view *v)
 {
     if (v->policy != NULL && *v->policy_begun)
@@ -77,8 +72,7 @@ struct client {
     struct connection *connection; /* TCP; there until its last question is answered */
 };
 
-/* What the real DNS says of one question: real.c makes it, ordinary names
- * deliver it, kms.c decides on it, the audit event and explain copy it. */
+/* What the real DNS says of one question. */
 struct real {
     enum kms_verdict verdict; /* PRESENT: of any type; OTHER may have an image, too */
     uint16_t rcode;           /* of a failure: as the servers said; or RCODE_TIMEOUT, _UNUSABLE */
@@ -99,6 +93,7 @@ struct real {
     int n_srv;          /* a discovery question: its records, in scratch->srv */
 };
 
+/* It is large, and belongs to who receives the packet. */
 struct query {
     struct client client;
     struct policy_client networks; /* of the client, once query_find_networks() was asked */
@@ -125,7 +120,7 @@ typedef void real_came(void *context, const struct real *);
 
 #define WAITER_NEVER UINT64_MAX
 
-/* A question that waits for the real DNS. */
+/* A question that waits for the real DNS, from which a query can be made again. */
 struct waiter {
     TAILQ_ENTRY(waiter) entry; /* of its flight */
     struct share *joined;      /* whose place it takes; NULL: the first of its flight */
@@ -143,11 +138,9 @@ void waiter_save(struct waiter *, const struct query *);
 /* Makes the query again, as answer_read() leaves it. out is as the caller has set it. */
 void waiter_restore(const struct view *, const struct waiter *, struct query *);
 
-/* The longest matching zone; for DS that of the parent, which has the record (RFC 4035
- * 3.1.4.1). NULL when none matches. */
+/* The longest matching zone, for DS that of the parent (RFC 4035 3.1.4.1), or NULL. */
 const struct route *query_route(const struct view *, const struct name *, uint16_t qtype);
-/* Is it a discovery question, or at such a name? The route, the key of the answer. message and
- * passthrough are known. */
+/* Sets kms, kms_name, route and key; message and passthrough are known. */
 void query_prepare(const struct view *, struct query *);
 
 /* The client's networks, into q->networks; false: there is no policy to ask. */
@@ -157,8 +150,8 @@ bool query_find_networks(const struct view *, struct query *);
  * NULL: the rcode alone. ede: EDE_NONE or a code; ede_text: NULL or what goes with it. */
 enum answer query_send(const struct view *, struct query *, const uint8_t *image, size_t len,
                        uint16_t rcode, int ede, const char *ede_text);
-/* The real answer that query_send() wrote, with its records from another one on: if the
- * settings want it, and it is from the cache, where every client finds the same order. */
+/* Turns the records of the real answer that query_send() wrote: if the settings want it, and it
+ * is from the cache, where every client finds the same order. */
 void query_rotate(const struct view *, struct query *);
 
 /* Access, strict parse of q->wire, key and hash, route. The caller has set client, arrived_us,
@@ -184,53 +177,50 @@ bool special_next_reverse(const struct view *, size_t *i, char text[SPECIAL_TEXT
 
 enum { STALE_TTL_S = 30 /* RFC 8767 5 */ };
 
-/* What the real DNS says, into q->real: of what came, or (came NULL) of what is known here;
- * its image lies in q->out or scratch->image then. False: the servers must be asked. VERDICT_NONE:
- * they must not be, since RD=0, and nothing is known. Where what came is no answer (for a discovery question a chain of
- * CNAMEs without its end is none, either), an expired entry that serve-stale still allows
- * takes its place (RFC 8767). */
+/* What the real DNS says, into q->real: of what came, or (came NULL) of what is known here; its
+ * image lies in q->out or scratch->image then. False: the servers must be asked. VERDICT_NONE:
+ * they must not be, since RD=0, and nothing is known. Where what came is no answer (for a
+ * discovery question a chain of CNAMEs without its end is none, either), an expired entry that
+ * serve-stale still allows takes its place (RFC 8767). */
 bool real_look(const struct view *, struct query *, const struct real *came, struct now);
 
 /* A reply to that question, as it is given to each client and kept: its image gets the TTLs
  * that the settings allow. */
 struct real real_of_reply(const struct view *, const struct cache_key *, uint8_t *image, size_t len,
                           const struct reply_facts *, const struct addr *server, uint32_t ms);
-/* No reply that is of use. rcode: what the servers say, RCODE_TIMEOUT and RCODE_UNUSABLE included. */
+/* No reply that is of use. rcode: what the servers say, or RCODE_TIMEOUT, RCODE_UNUSABLE; server
+ * NULL: nobody. */
 struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms);
 
-/* Keeps what came under the question that was asked; called once for each. A failure
- * is kept beside an older answer, which may still be served (RFC 8767, 9520). */
+/* Keeps what came for a question; a failure beside an older answer, which may still be served
+ * (RFC 8767, 9520). */
 void real_keep(const struct view *, const struct cache_key *, const struct real *, struct now);
 
 /* What the cache knows of a question, as if it had just come; its image is in out. */
 bool real_known(const struct view *, const struct cache_key *, struct now, uint8_t *out,
                 size_t size, struct real *);
 
-/* The verdict on a reply without an answer. */
-enum kms_verdict real_verdict(uint16_t rcode);
-/* No answer, no better name for it: EDE_NONE for an answer in time. */
-int real_ede(const struct real *);
+enum kms_verdict real_verdict(uint16_t rcode); /* on a reply without an answer */
+int real_ede(const struct real *);             /* EDE_NONE for an answer in time */
 bool real_is_negative(const struct real *);
 
 /* ---- kms.c: discovery questions, and addresses of the hosts that answer them ---- */
 
-/* answer_query() for a discovery question. */
 enum answer kms_answer(const struct view *, struct query *, const struct real *came, struct now);
 
-/* Would this client's SRV question at this name be filled, were it NXDOMAIN? For the coherence
- * of other types. is_signed: this NXDOMAIN is, and the client has DO. */
+/* Would this client's SRV question at this name be filled, were it NXDOMAIN? is_signed: this
+ * NXDOMAIN is, and the client has DO. */
 bool kms_would_fill(const struct view *, struct query *, bool is_signed, struct now);
 
-/* Where a host's name does not resolve (a workgroup, a DMZ), a client would be pointed to a host
- * that it cannot find: the pool may give its addresses. True and *result; false: what the real
- * DNS says, that there is no such address or nothing at all, stands. Almost free for all others. */
+/* Where a host's name does not resolve (a workgroup, a DMZ), the pool may give its addresses:
+ * true and *result. False: what the real DNS says stands. Almost free for names of no host. */
 bool kms_host_answer(const struct view *, struct query *, struct now, enum answer *result);
 
 /* The question as the policy wants it; q->networks are known. */
 struct policy_ask kms_ask(const struct view *, const struct query *, struct now);
 
-/* Audit events, into q->event. Of what the policy has not decided: refused by access, an
- * UPDATE, left unanswered. rcode: what the client is told. */
+/* The audit event, into q->event, of what the policy has not decided. rcode: what the client is
+ * told. */
 void kms_event_note(const struct view *, struct query *, enum kms_outcome, enum kms_reason,
                     uint16_t rcode, const char *text, struct now);
 

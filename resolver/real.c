@@ -153,7 +153,6 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
 
 bool real_look(const struct view *v, struct query *q, const struct real *came, struct now now)
 {
-    static const struct addr nobody;
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
     uint64_t negative = negative_ms(v, q->kms_name);
     struct real *r = &q->real, failure;
@@ -176,7 +175,7 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
     }
     if ((rcode = special_answer(q, (uint32_t)(negative / 1000), &w)) >= 0) {
         COUNT(v->stats, special);
-        *r = real_of_failure((uint16_t)rcode, &nobody, 0);
+        *r = real_of_failure((uint16_t)rcode, NULL, 0);
         r->left_ms = negative;
         r->local = true;
         r->image = w.start;
@@ -201,7 +200,7 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
     }
     if (q->route != NULL)
         return false;
-    *r = real_of_failure(RCODE_REFUSED, &nobody, 0); /* nobody to ask: as if it failed */
+    *r = real_of_failure(RCODE_REFUSED, NULL, 0); /* nobody to ask: as if it failed */
     return true;
 }
 
@@ -209,8 +208,11 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
 
 struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms)
 {
-    return (struct real){
-        .verdict = real_verdict(rcode), .rcode = rcode, .server = *server, .ms = ms};
+    struct real r = {.verdict = real_verdict(rcode), .rcode = rcode, .ms = ms};
+
+    if (server != NULL)
+        r.server = *server;
+    return r;
 }
 
 struct real real_of_reply(const struct view *v, const struct cache_key *key, uint8_t *image,
