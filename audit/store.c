@@ -59,12 +59,6 @@ static const char schema_tables[] =
 #define COUNTS SQL_COUNTS(SQL_COLUMN)
 #define BIT(bit, yes) "iif(bits&" bit ",'" yes "','')"
 #define OF(table, id) "iif(typeof(" id ")='text'," id ",(SELECT name FROM " table " WHERE id=" id "))"
-#define NAMED(kind, table, own) \
-    "CREATE VIEW " table " AS SELECT name AS " kind ",clients" COUNTS "," own \
-    SQL_WORD("verdict", "n.verdict") " AS last_verdict," SQL_WORD("outcome", "n.outcome") " AS last_outcome," \
-    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," \
-    SQL_ISO("first") " AS first_asked," SQL_ISO("last") " AS last_asked"
-
 static const char schema_views[] =
     "CREATE VIEW events AS SELECT e.id AS sequence,ms," SQL_ISO("ms") " AS time,kind,forwarder,"
     OF("client", "e.client") " AS address,port,iif(bits&64,'tcp','udp') AS transport,networks,"
@@ -76,19 +70,12 @@ static const char schema_views[] =
     "iif(error>0,printf('0x%08X',2147942400+error),NULL) AS client_error,"
     "would,would_rule,latency_us,note,count,at AS at_ms,previous "
     "FROM event e LEFT JOIN answer a ON a.id=e.answer;"
-    "CREATE VIEW clients AS SELECT name AS address,"
-    SQL_ISO("first") " AS first_asked," SQL_ISO("last") " AS last_asked" COUNTS ","
-    "(SELECT o.word FROM client_suffix s JOIN outcome o ON o.id=s.outcome "
-    "WHERE " SQL_SLOTS " ORDER BY s.last DESC LIMIT 1) AS last_outcome,"
-    "(SELECT group_concat(u.name,' ') FROM client_suffix s JOIN suffix u ON u.id=s.suffix "
-    "WHERE " SQL_SLOTS ") AS suffixes,"
-    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host,"
-    SQL_ISO("nullif(host_at,0)") " AS last_host_at,"
-    SQL_ISO("nullif(no_host_since,0)") " AS no_host_since,"
-    "nullif(cadence_s,0) AS cadence_s FROM client n;"
-    NAMED("suffix", "suffixes", "") " FROM suffix n;"
-    NAMED("target", "targets", "delivered,unapproved,") " FROM host n;"
-    NAMED("rule", "rules", "would,") " FROM rule n;"
+    "CREATE VIEW clients AS SELECT "
+    SQL_CLIENTS(SQL_ISO, COUNTS, ",(SELECT group_concat(u.name,' ') FROM " SQL_SUFFIXES ") AS suffixes")
+    ",nullif(cadence_s,0) AS cadence_s FROM client n;"
+    "CREATE VIEW suffixes AS SELECT " SQL_NAMES(SQL_ISO, COUNTS, "suffix") " FROM suffix n;"
+    "CREATE VIEW targets AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",delivered,unapproved", "target") " FROM host n;"
+    "CREATE VIEW rules AS SELECT " SQL_NAMES(SQL_ISO, COUNTS ",would", "rule") " FROM rule n;"
     "CREATE VIEW hours AS SELECT " SQL_ISO("id*3600000") " AS hour" COUNTS " FROM hour;"
     "CREATE VIEW gaps AS SELECT e.id AS sequence," SQL_ISO("ms") " AS time,kind,count,"
     SQL_ISO("nullif(at,0)") " AS since,forwarder,note "

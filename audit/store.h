@@ -40,9 +40,29 @@
 /* A word of an enum, by its number. */
 #define SQL_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
 #define SQL_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
+#define SQL_MS(ms) ms
 
-/* The rows of client_suffix (s) of a client (n). */
+/* The rows of client_suffix (s) of a client (n), and the suffix (u) of each. */
 #define SQL_SLOTS "s.id BETWEEN 16*n.id AND 16*n.id+15"
+#define SQL_SUFFIXES "client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SQL_SLOTS
+
+/* Fields of a row (n) as views and lists have them, with some of their own behind a comma; what a
+ * time is there: SQL_ISO, SQL_MS. */
+/* clang-format off */
+#define SQL_TIMES(TIME) TIME("n.first") " AS first_asked," TIME("n.last") " AS last_asked"
+#define SQL_CLIENTS(TIME, counts, suffixes) \
+    "n.name AS address," SQL_TIMES(TIME) counts \
+    ",(SELECT " SQL_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SQL_SLOTS \
+    " ORDER BY s.last DESC LIMIT 1) AS last_outcome" suffixes \
+    ",(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host," \
+    TIME("nullif(n.host_at,0)") " AS last_host_at," \
+    TIME("nullif(n.no_host_since,0)") " AS no_host_since"
+#define SQL_NAMES(TIME, counts, kind) \
+    "n.name AS " kind ",n.clients AS clients" counts \
+    "," SQL_WORD("verdict", "n.verdict") " AS last_verdict" \
+    "," SQL_WORD("outcome", "n.outcome") " AS last_outcome" \
+    ",(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule," SQL_TIMES(TIME)
+/* clang-format on */
 
 struct audit_store; /* opaque */
 

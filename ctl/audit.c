@@ -74,41 +74,30 @@ static const struct column rule_columns[] = {
     {"last_asked", "LAST USED", COLUMN_TIME, 1},
     {0}};
 
-#define COUNT(name) ",n." #name
-#define COUNTS ",n.questions,n.attempts" SQL_OUTCOMES(COUNT) ",n.updates AS \"update\""
-#define NAMED(key, own) "n.name AS " key ",n.first AS first_asked,n.last AS last_asked,ifnull(n.clients,0) AS clients" COUNTS "," \
-    SQL_WORD("verdict", "n.verdict") " AS last_verdict," SQL_WORD("outcome", "n.outcome") " AS last_outcome," \
-    "(SELECT r.name FROM rule r WHERE r.id=n.rule) AS last_rule" own
-#define ITS_SUFFIXES " FROM client_suffix s JOIN suffix u ON u.id=s.suffix WHERE " SQL_SLOTS ")"
-#define CLIENT "n.name AS address,n.first AS first_asked,n.last AS last_asked" COUNTS "," \
-    "(SELECT json_group_array(u.name)" ITS_SUFFIXES " AS \"suffixes[]\"," \
-    "(SELECT json_group_array(json_object('suffix',u.name,'verdict'," \
-    SQL_WORD("verdict", "s.verdict") ",'outcome'," \
-    SQL_WORD("outcome", "s.outcome") ",'last_asked'," \
-    SQL_ISO("s.last") "))" ITS_SUFFIXES " AS \"suffix_details[]\"," \
-    "(SELECT " SQL_WORD("outcome", "s.outcome") " FROM client_suffix s WHERE " SQL_SLOTS \
-    " ORDER BY s.last DESC LIMIT 1) AS last_outcome," \
-    "(SELECT h.name FROM host h WHERE h.id=n.host) AS last_host," \
-    "nullif(n.host_at,0) AS last_host_at," \
-    "nullif(n.no_host_since,0) AS no_host_since,1000*nullif(n.cadence_s,0) AS cadence_ms"
+#define COUNTS ",questions,attempts" SQL_OUTCOMES(SQL_COLUMN) ",updates AS \"update\""
+/* TIME: what a time is in the details. */
+#define CLIENTS(TIME) SQL_CLIENTS(SQL_MS, COUNTS, \
+    ",(SELECT json_group_array(u.name) FROM " SQL_SUFFIXES ") AS \"suffixes[]\"" \
+    ",(SELECT json_group_array(json_object('suffix',u.name,'verdict'," SQL_WORD("verdict", "s.verdict") \
+    ",'outcome'," SQL_WORD("outcome", "s.outcome") ",'last_asked'," TIME("s.last") ")) FROM " SQL_SUFFIXES \
+    ") AS \"suffix_details[]\"") ",1000*nullif(cadence_s,0) AS cadence_ms"
 /* The outcomes of a row in words: "7 filled, 2 missing". */
 #define TOLD(name) "||iif(" #name ">0,', '||" #name "||' " #name "','')"
 #define OUTCOMES(update) "ifnull(nullif(substr(''" SQL_OUTCOMES(TOLD) \
     "||iif(" update ">0,', '||" update "||' update',''),3),''),'-') AS outcomes"
 
 static const struct audit_list lists[] = {
-    {"clients", OF_CLIENT | OF_NO_HOST, "client n", "n.id", CLIENT, "last_asked", client_columns,
+    {"clients", OF_CLIENT | OF_NO_HOST, "client n", "n.id", CLIENTS(SQL_ISO), "last_asked", client_columns,
      "A client is an address: NAT hides many behind one, DHCP gives one to many. "
      "A client that asks another resolver, or has a host cached, is not listed."},
-    {"suffixes", OF_SUFFIX, "suffix n", "n.id", NAMED("suffix", ""), "attempts", suffix_columns,
+    {"suffixes", OF_SUFFIX, "suffix n", "n.id", SQL_NAMES(SQL_MS, COUNTS, "suffix"), "attempts", suffix_columns,
      "A client that is given a host for its first suffix does not ask for its others. "
      "Questions to other resolvers are not counted."},
     {"targets", OF_TARGET, "host n", "n.id",
-     NAMED("target", ",ifnull(n.delivered,0) AS delivered,ifnull(n.unapproved,0) AS \"unapproved?\""), "questions",
-     target_columns,
+     SQL_NAMES(SQL_MS, COUNTS ",delivered,unapproved AS \"unapproved?\"", "target"), "questions", target_columns,
      "A host that was delivered need not be in use: DNS does not show whether the client reaches it, "
      "nor which host it has cached."},
-    {"rules", OF_RULE, "rule n", "n.id", NAMED("rule", ",ifnull(n.would,0) AS would"), "attempts", rule_columns,
+    {"rules", OF_RULE, "rule n", "n.id", SQL_NAMES(SQL_MS, COUNTS ",would", "rule"), "attempts", rule_columns,
      "A rule that never acted is not listed: see waymarkctl policy check."},
 };
 
@@ -225,9 +214,7 @@ static int ledger_of_events(struct audit *a)
 
 static int run_list(struct ctl *c)
 {
-    const bool table = c->format == FORMAT_TABLE;
     const struct audit_list *l = lists;
-    json_t *rows = json_array();
     long long found[2];
     char text[NUMBER_TEXT];
     struct audit a;
@@ -240,20 +227,13 @@ static int run_list(struct ctl *c)
         code = ledger_of_events(&a);
         if (code == 0)
             code = audit_number(&a, found, "SELECT count(*),min(ms) FROM picked");
-        if (code == 0 && table)
+        if (code == 0 && c->format == FORMAT_TABLE)
             ctl_note("from %lld events%s%s; questions above the rates are in the whole ledger only",
                      found[0], found[0] > 0 ? ", the oldest of " : "",
                      found[0] > 0 ? time_print_local((uint64_t)found[1], text) : "");
     }
     if (code == 0)
-        code = audit_rows(&a, l, a.limit != 0 ? a.limit : -1, rows);
-    if (code == 0 && (!table || json_array_size(rows) > 0))
-        table_print(c, l->plural, l->columns, rows);
-    else if (code == 0 && !a.absent)
-        ctl_note("no %s match", l->plural);
-    if (code == 0 && table && !a.absent)
-        ctl_note("%s", l->foot);
-    json_decref(rows);
+        code = audit_print(&a, l, a.limit != 0 ? a.limit : -1);
     audit_end(&a);
     return code;
 }
@@ -278,23 +258,18 @@ static const struct column story_suffixes[] = {
     {"suffix", NULL, COLUMN_TEXT, 0},
     {"verdict", "REAL DNS", COLUMN_TEXT, 0},
     {"outcome", NULL, COLUMN_TEXT, 0},
-    {"asked", "LAST ASKED", COLUMN_TIME, 0},
+    {"last_asked", NULL, COLUMN_TEXT, 0},
     {0},
 };
 
 /* clang-format off */
-static const struct audit_list story = {
-    "clients", OF_ADDRESS, "client n", "n.id", CLIENT "," OUTCOMES("updates"), "last_asked", client_columns, NULL};
-#define ADDRESS "(SELECT value FROM asked WHERE option='address')"
-static const char story_suffixes_sql[] =
-    "SELECT u.name AS suffix," SQL_WORD("verdict", "s.verdict") " AS verdict,"
-    SQL_WORD("outcome", "s.outcome")
-    " AS outcome,s.last AS asked FROM client n JOIN client_suffix s ON " SQL_SLOTS
-    " JOIN suffix u ON u.id=s.suffix WHERE n.name=" ADDRESS;
+#define STORY(TIME) {"clients", OF_ADDRESS, "client n", "n.id", CLIENTS(TIME) "," OUTCOMES("updates"), \
+    "last_asked", client_columns, NULL}
+static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(AUDIT_LOCAL);
 /* The client's events that pass, the newest, which are found first: each names the one before. */
 #define STORY_EVENTS \
-    "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" ADDRESS \
-    " UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)" \
+    "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" \
+    "(SELECT value FROM asked WHERE option='address') UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)" \
     "SELECT json_group_array(%s%s) AS \"events[]\" FROM (SELECT * FROM (SELECT events.* FROM chain" \
     " CROSS JOIN events ON sequence=row WHERE 1%s LIMIT %lld) ORDER BY sequence)"
 /* clang-format on */
@@ -302,7 +277,7 @@ static const char story_suffixes_sql[] =
 static int run_client(struct ctl *c)
 {
     const bool table = c->format == FORMAT_TABLE, json = c->format == FORMAT_JSON;
-    json_t *rows, *suffixes, *event;
+    json_t *rows, *row, *event;
     char address[ADDR_TEXT], where[AUDIT_WHERE];
     struct addr client;
     struct audit a;
@@ -315,13 +290,12 @@ static int run_client(struct ctl *c)
     client.scope = 0;
     addr_print(&client, address); /* as it is stored */
     rows = json_array();
-    suffixes = json_array();
     code = audit_begin(&a, c, NULL, address);
     a.sort = NULL;
     if (code == 0 && (a.given & OF_CLIENT) != 0)
         code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
     if (code == 0)
-        code = audit_rows(&a, &story, 1, rows);
+        code = audit_rows(&a, table ? &story_told : &story, 1, rows);
     if (code == 0 && json_array_size(rows) == 0)
         code = ctl_fail(EXIT_NOT_FOUND,
                         "%s asked for no KMS host, or not through this forwarder (with "
@@ -331,17 +305,16 @@ static int run_client(struct ctl *c)
         code = audit_run(
             &a, rows, STORY_EVENTS, json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
             json ? audit_ecs : audit_words, audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
-    if (code == 0 && table)
-        code = audit_run(&a, suffixes, "%s", story_suffixes_sql);
+    row = json_array_get(rows, 0);
     if (code == 0) {
-        (void)json_object_update(json_array_get(rows, 0), json_array_get(rows, 1));
-        table_print(c, NULL, story_fields, json_array_get(rows, 0));
+        (void)json_object_update(row, json_array_get(rows, 1));
+        table_print(c, NULL, story_fields, row);
     }
     if (code == 0 && table) {
-        const json_t *events = json_object_get(json_array_get(rows, 0), "events");
+        const json_t *events = json_object_get(row, "events");
 
         putchar('\n');
-        table_print(c, "suffixes", story_suffixes, suffixes);
+        table_print(c, "suffixes", story_suffixes, json_object_get(row, "suffix_details"));
         fputs(json_array_size(events) > 0 ? "\n" : "", stdout);
         json_array_foreach(events, i, event) ctl_line("%s", json_string_value(event));
         if (json_array_size(events) == 0)
@@ -350,7 +323,6 @@ static int run_client(struct ctl *c)
         ctl_note("An address is not a machine (NAT, DHCP). A machine with a cached host asks "
                  "nothing, and what it asks other resolvers is not seen here.");
     }
-    json_decref(suffixes);
     json_decref(rows);
     audit_end(&a);
     return code;

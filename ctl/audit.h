@@ -74,6 +74,8 @@ int audit_pick(struct audit *, long long limit);
 /* The rows of a list that pass, in order, at most limit (-1: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, long long limit, json_t *rows);
+/* Prints them, with remarks. */
+int audit_print(struct audit *, const struct audit_list *, long long limit);
 
 int audit_events(struct ctl *); /* the verb */
 /* A time of the database as tables print it. */

@@ -8,7 +8,6 @@
  */
 #include "ctl/audit.h"
 
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,32 +97,6 @@ const char audit_words[] =
     "iif(repeat,'; a repeat','') END";
 /* clang-format on */
 
-/* --- the newest, or all --------------------------------------------------------------- */
-
-static int print_events(struct audit *a, const struct audit_list *l, long long limit)
-{
-    enum ctl_format format = a->c->format;
-    json_t *rows = json_array();
-    int code;
-
-    if (a->sort == NULL) { /* as they came */
-        a->sort = l->order;
-        a->order_given = a->ascending = true;
-    }
-    code = audit_rows(a, l, -1, rows);
-    if (code == 0 && (json_array_size(rows) > 0 || format == FORMAT_CSV))
-        table_print(a->c, l->plural, columns, rows);
-    else if (code == 0 && !a->absent)
-        ctl_note("no events match");
-    if (code == 0 && (long long)json_array_size(rows) == limit && a->limit == 0)
-        ctl_note("the newest %zu events; --limit 0 prints all", json_array_size(rows));
-    if (code == 0 && format == FORMAT_TABLE && !a->absent)
-        ctl_note("A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions "
-                 "to other resolvers are not recorded.");
-    json_decref(rows);
-    return code;
-}
-
 /* All that pass with numbers above *after, as they are read: ECS objects, or texts. */
 static int print_lines(struct audit *a, const char *select, long long *after)
 {
@@ -163,28 +136,19 @@ static int print_lines(struct audit *a, const char *select, long long *after)
     return code;
 }
 
-/* --- the verb ------------------------------------------------------------------------------- */
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The database may come to be while we wait. */
+/* Until it is interrupted; the database may come to be meanwhile. */
 static int follow(struct audit *a, const char *select, long long after)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000};
     int code = 0;
+    sigset_t ends;
 
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
     a->since_ms = 0;
-    while (!interrupted && code == 0) {
-        fflush(stdout);
-        poll(NULL, 0, FOLLOW_MS);
+    for (fflush(stdout); code == 0 && sigtimedwait(&ends, NULL, &pause) < 0; fflush(stdout)) {
         a->absent = a->absent && audit_open(a, NULL) != 0;
         if (!a->absent)
             code = print_lines(a, select, &after);
@@ -205,7 +169,10 @@ int audit_events(struct ctl *c)
                                  .own = OF_PICKED,
                                  .select = select,
                                  .order = "sequence",
-                                 .columns = columns};
+                                 .columns = columns,
+                                 .foot = "A client with a cached host asks nothing. NAT and DHCP "
+                                         "blur who asked. Questions to other resolvers are not "
+                                         "recorded."};
     struct audit a;
     int code;
 
@@ -225,6 +192,8 @@ int audit_events(struct ctl *c)
                         "--json prints events in the order of time: --sort does not fit");
     code = audit_begin(&a, c, columns, NULL);
     a.given |= OF_PICKED;
+    if (a.sort == NULL) /* as they came */
+        a.order_given = a.ascending = true;
     limit = a.limit != 0                 ? a.limit
             : follows && a.since_ms == 0 ? FOLLOW_FIRST
             : lines                      ? -1
@@ -237,7 +206,7 @@ int audit_events(struct ctl *c)
     if (code == 0 && lines && limit > 0)
         code = audit_number(&a, &after, "SELECT ifnull(min(id)-1,%lld) FROM picked", last);
     if (code == 0)
-        code = lines ? print_lines(&a, select, &after) : print_events(&a, &l, limit);
+        code = lines ? print_lines(&a, select, &after) : audit_print(&a, &l, limit);
     if (code == 0 && follows)
         code = follow(&a, select, after > last ? after : last);
     audit_end(&a);

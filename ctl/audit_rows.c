@@ -333,3 +333,22 @@ int audit_rows(struct audit *a, const struct audit_list *l, long long limit, jso
         add_names(a, rows);
     return code;
 }
+
+int audit_print(struct audit *a, const struct audit_list *l, long long limit)
+{
+    const bool table = a->c->format == FORMAT_TABLE;
+    json_t *rows = json_array();
+    int code = audit_rows(a, l, limit, rows);
+    size_t n = json_array_size(rows);
+
+    if (code == 0 && (!table || n > 0))
+        table_print(a->c, l->plural, l->columns, rows);
+    else if (code == 0 && !a->absent)
+        ctl_note("no %s match", l->plural);
+    if (code == 0 && a->limit == 0 && (long long)n == limit)
+        ctl_note("the newest %lld %s; --limit 0 prints all", limit, l->plural);
+    if (code == 0 && table && !a->absent)
+        ctl_note("%s", l->foot);
+    json_decref(rows);
+    return code;
+}
