@@ -2,16 +2,11 @@
  *
  * event.c -- the words for an event's fields, its packed form, and the ring.
  *
- * Packed are the numbers as they lie in memory, and each name, text and host as far
- * as it is used. The ring:
- *
- *   [u64 length | record, padded to 8] ... end | room for one record
- *
- * head and tail only grow; their low bits are the place. A record is never split: one
- * that begins before the end may go beyond it, and the next begins as far behind the
- * start. The producer writes head, the consumer tail, each on a cache line of
- * its own; the producer keeps a copy of tail, and so touches the other's line
- * only when the ring looks full.
+ * In a ring head and tail only grow; their low bits are the place. A record is never
+ * split: one that begins before the end may go beyond it, where there is room for one,
+ * and the next begins as far behind the start. The producer writes head, the consumer
+ * tail, each on a cache line of its own; the producer keeps a copy of tail, and so
+ * touches the other's line only when the ring looks full.
  */
 #include "audit/event.h"
 
@@ -130,7 +125,7 @@ void audit_event_unpack(struct audit_event *e, const uint8_t *packed, size_t len
 
 /* --- the ring ----------------------------------------------------------------------- */
 
-enum { LINE = 64, LENGTH = 8 };
+enum { LINE = 64 };
 
 struct audit_ring {
     size_t size; /* a power of two */
@@ -145,10 +140,8 @@ struct audit_ring {
 
 struct audit_ring *audit_ring_new(size_t bytes)
 {
-    struct audit_ring *r = NULL;
+    struct audit_ring *r = aligned_alloc(LINE, sizeof *r + bytes + LINE + AUDIT_EVENT_MAX);
 
-    if (bytes >= LINE && (bytes & (bytes - 1)) == 0)
-        r = aligned_alloc(LINE, sizeof *r + bytes + LINE + AUDIT_EVENT_MAX);
     if (r == NULL)
         return NULL;
     memset(r, 0, sizeof *r);
@@ -156,24 +149,25 @@ struct audit_ring *audit_ring_new(size_t bytes)
     return r;
 }
 
-static size_t record_size(uint64_t len)
+static struct audit_record *record_at(struct audit_ring *r, size_t place)
 {
-    return (LENGTH + len + 7) & ~(size_t)7;
+    return (void *)(r->bytes + (place & (r->size - 1)));
 }
 
 bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
 {
     const size_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
-    uint8_t *record = r->bytes + (head & (r->size - 1));
+    struct audit_record *record = record_at(r, head);
 
     for (int i = 0; i < 2; i++) {
         size_t left = r->size - (head - r->tail_seen); /* a multiple of 8 */
-        size_t room = left < LENGTH + AUDIT_EVENT_MAX ? left : LENGTH + AUDIT_EVENT_MAX;
-        uint64_t len = room > 0 ? audit_event_pack(e, record + LENGTH, room - LENGTH) : 0;
+        size_t room = left < AUDIT_EVENT_MAX ? left : AUDIT_EVENT_MAX;
+        uint64_t len =
+            room > 0 ? audit_event_pack(e, (void *)&record->event, room - sizeof len) : 0;
 
         if (len > 0) {
-            memcpy(record, &len, LENGTH);
-            atomic_store_explicit(&r->head, head + record_size(len), memory_order_release);
+            record->len = len;
+            atomic_store_explicit(&r->head, head + audit_record_size(len), memory_order_release);
             return true;
         }
         r->tail_seen = atomic_load_explicit(&r->tail, memory_order_acquire);
@@ -182,24 +176,19 @@ bool audit_ring_push(struct audit_ring *r, const struct audit_event *e)
     return false;
 }
 
-const struct audit_event *audit_ring_peek(struct audit_ring *r, size_t *len)
+const struct audit_record *audit_ring_peek(struct audit_ring *r)
 {
     const size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    const uint8_t *record = r->bytes + (tail & (r->size - 1));
 
-    if (tail == atomic_load_explicit(&r->head, memory_order_acquire))
-        return NULL;
-    memcpy(len, record, LENGTH);
-    return (const void *)(record + LENGTH);
+    return tail != atomic_load_explicit(&r->head, memory_order_acquire) ? record_at(r, tail) : NULL;
 }
 
 void audit_ring_release(struct audit_ring *r)
 {
     const size_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-    uint64_t len;
+    const size_t size = audit_record_size(record_at(r, tail)->len);
 
-    memcpy(&len, r->bytes + (tail & (r->size - 1)), LENGTH);
-    atomic_store_explicit(&r->tail, tail + record_size(len), memory_order_release);
+    atomic_store_explicit(&r->tail, tail + size, memory_order_release);
 }
 
 uint64_t audit_ring_dropped(const struct audit_ring *r)

@@ -4,8 +4,8 @@
  * its way to the writer.
  *
  * The worker fills it, the ring carries it packed, the writer stores it as
- * numbers. A ring is 8 MiB of bytes, variable records, one producer, one consumer,
- * no lock. A full ring drops the newest and counts.
+ * numbers. A ring has one producer, one consumer and no lock; a full one drops the
+ * newest and counts.
  */
 #ifndef AUDIT_EVENT_H
 #define AUDIT_EVENT_H
@@ -94,8 +94,18 @@ struct audit_ring *audit_ring_new(size_t bytes);
  * (then counted as dropped). Wait-free, no allocation. */
 bool audit_ring_push(struct audit_ring *, const struct audit_event *);
 
-/* Consumer. The oldest event, packed, or NULL. It stays valid until release. */
-const struct audit_event *audit_ring_peek(struct audit_ring *, size_t *len);
+/* An event as it lies in a ring, aligned to 8: of its members those before qname can be read. */
+struct audit_record {
+    uint64_t len; /* packed */
+    struct audit_event event;
+};
+static inline size_t audit_record_size(uint64_t len)
+{
+    return (offsetof(struct audit_record, event) + len + 7) & ~(size_t)7;
+}
+
+/* Consumer. The oldest, or NULL. It stays valid until release. */
+const struct audit_record *audit_ring_peek(struct audit_ring *);
 void audit_ring_release(struct audit_ring *);
 
 uint64_t audit_ring_dropped(const struct audit_ring *); /* ever; any thread */

@@ -631,7 +631,7 @@ static const char known_sql[] =
     "SELECT " COUNT("client") COUNT("suffix") COUNT("host") COUNT("rule") LAST("client")
         LAST("suffix") LAST("host") LAST("rule") "(SELECT ifnull(max(id),0)+1 FROM event)";
 
-int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *packed, size_t len)
+int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit_record *record)
 {
     const int64_t hour = (int64_t)(e->wall_ms / hour_ms);
     int64_t rule_id = 0, host_id = 0, previous;
@@ -682,7 +682,7 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const uint8_t *pac
     if (!e->counted) {
         /* Behind the name, packed events are the same for many. */
         start = offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
-        shared = place_of(l, ANSWER, packed + start, len - start);
+        shared = place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
         if (shared->shared == 0 || l->next - shared->shared >= LEDGER_SHARED) {
             shared->shared = l->next;
             rc = put_answer(l);

@@ -26,9 +26,9 @@ void ledger_bounds(struct ledger *, uint64_t clients, uint64_t names);
 /* No event names what others have in common with it that far before. */
 enum { LEDGER_SHARED = 20000 };
 
-/* Takes a question or a control record, which is given packed as well (NULL, 0: it was
- * not). 0 or -errno; after an error, and after a rollback, ledger_clear(). */
-int ledger_add(struct ledger *, const struct audit_event *, const uint8_t *packed, size_t);
+/* Takes a question, with the record that it was unpacked from, or a control record (NULL).
+ * 0 or -errno; after an error, and after a rollback, ledger_clear(). */
+int ledger_add(struct ledger *, const struct audit_event *, const struct audit_record *);
 /* Writes what was touched since; what takes too much memory is forgotten then. */
 int ledger_save(struct ledger *);
 void ledger_clear(struct ledger *);

@@ -4,21 +4,15 @@
  *
  *   rings ──drain──▶ batch ──commit──▶ one transaction: events, rows, totals
  *
- * The batch is the only memory of what is not yet on disk: packed events, each
- * with a mark whether it is stored or only counted. A commit reads the batch from
- * its beginning. When it fails, everything is forgotten that was learnt in it, so
- * it can simply be done again. The batch is bounded; when it is full, the rings
- * fill, then drop. Control records come through a ring of the writer's own.
- *
- * Of the questions that a ring dropped only the number is known: it is added to
- * the totals together with a gap record.
+ * The batch is the only memory of what is not yet on disk: records of the rings, each
+ * with a mark whether it is stored or only counted. When a commit fails, everything is
+ * forgotten that was learnt in it, so it can simply be done again. The batch is
+ * bounded; when it is full, the rings fill, then drop. Of what they dropped only the
+ * number is known: it is added to the totals together with a gap record.
  *
  * Events are removed oldest first: every hour those older than the retention, and
  * after a commit a fiftieth when the audit takes more than 90 % of max-size, so that one
- * removal is worth its record. Each removal takes a range of numbers from the
- * beginning, writes a prune record, and removes what only those events named. Every
- * six hours ledger rows go that no question touched for ledger-retention and that no
- * event names.
+ * removal is worth its record.
  *
  * This file reads no clock. The caller tells the time at each step; a step that
  * comes later than the one before asked for shows how long the commit took.
@@ -35,11 +29,10 @@
 #include "audit/ledger.h"
 #include "audit/store.h"
 #include "base/random.h"
-#include "base/str.h"
 
 enum { STEP = 100000 /* events of a removal */, FREE_PAGES = 2000 };
 enum { SEEN_SETS = 16384, WAYS = 4 };
-enum { PAGE = 4096, BATCH = 32 << 20, CONTROL_RING = 1 << 20 };
+enum { PAGE = 4096, BATCH = 32 << 20 };
 enum { BATCH_EARLY = 8 << 20 /* committed before its time */, BATCH_KEPT = 1 << 20 };
 enum { WAL_MOST = 16 << 20, WAL_LEAST = 256 << 10 };
 static const uint64_t minute_ms = 60000, hour_ms = 3600000, second_ns = 1000000000;
@@ -51,7 +44,7 @@ struct audit_writer {
     struct ledger *ledger;
     char forwarder[256];
     struct audit_limits limits;
-    struct audit_ring **rings, *own; /* all, which are borrowed but for the last */
+    struct audit_ring *const *rings;
     int n_rings;
     uint64_t all_ns; /* as in `seen`, of all clients together */
     /* What was seen lately, in sets of four places, found by a hash: a question, until it is
@@ -64,7 +57,7 @@ struct audit_writer {
     size_t len;
     uint64_t lost, lost_from_ms; /* not yet in a gap record; since when */
     uint64_t drained_ms;         /* by the wall clock: what is lost came later */
-    uint64_t age_ms, sweep_ms;   /* when to look for what is old */
+    uint64_t age_ms;             /* when to look for what is old */
     bool pruning;                /* there may be more to remove */
     uint64_t attempt_ms;         /* of the last commit or try */
     uint64_t step_ms, wait_ms;   /* of the last step: when, and what it returned */
@@ -80,8 +73,6 @@ static void writer_free(struct audit_writer *w)
 {
     ledger_free(w->ledger);
     audit_store_close(w->store);
-    free(w->own);
-    free(w->rings);
     free(w->batch);
     free(w);
 }
@@ -96,11 +87,9 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
 
     if (w == NULL)
         return rc;
-    wal = wal > WAL_MOST || wal == 0 ? WAL_MOST : wal < WAL_LEAST ? WAL_LEAST : wal;
+    wal = wal > WAL_MOST ? WAL_MOST : wal < WAL_LEAST ? WAL_LEAST : wal;
     w->batch = aligned_alloc(PAGE, BATCH);
-    w->rings = calloc((size_t)n + 1, sizeof *w->rings);
-    w->own = audit_ring_new(CONTROL_RING);
-    if (w->batch != NULL && w->rings != NULL && w->own != NULL)
+    if (w->batch != NULL)
         rc = audit_store_open(&w->store, dir, wal, d);
     if (rc == 0)
         rc = ledger_new(&w->ledger, w->store, w->forwarder);
@@ -108,12 +97,9 @@ int audit_writer_open(struct audit_writer **out, const char *dir, const char *ho
         writer_free(w);
         return rc;
     }
-    if (!str_copy(w->forwarder, sizeof w->forwarder, host))
-        memcpy(w->forwarder, "?", 2);
-    for (int i = 0; i < n; i++)
-        w->rings[i] = rings[i];
-    w->rings[n] = w->own;
-    w->n_rings = n + 1;
+    snprintf(w->forwarder, sizeof w->forwarder, "%s", host);
+    w->rings = rings;
+    w->n_rings = n;
     pthread_mutex_init(&w->lock, NULL);
     audit_writer_limits(w, limits);
     *out = w;
@@ -125,7 +111,7 @@ void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limi
     w->limits = *limits;
     ledger_bounds(w->ledger, limits->max_clients, limits->max_suffixes);
     w->stats.interval_ms = limits->commit_interval_ms;
-    w->age_ms = w->sweep_ms = 0;
+    w->age_ms = 0;
 }
 
 /* --- what was seen lately --------------------------------------------------------------- */
@@ -153,21 +139,15 @@ static uint64_t *seen_until(struct audit_writer *w, const void *key, size_t len)
 static bool take_token(struct audit_writer *w, const struct audit_event *e)
 {
     const uint64_t now = e->mono_ms * 1000000;
-    const struct {
-        uint64_t rate, ahead_s;
-    } of[2] = {{w->limits.max_rate, 1}, {w->limits.max_rate_client, 10}};
-    uint64_t none = 0, *until[2] = {&w->all_ns, &none}, next[2];
+    uint64_t *until = seen_until(w, e->client.ip, sizeof e->client.ip);
+    uint64_t all = w->all_ns > now ? w->all_ns : now, client = *until > now ? *until : now;
 
-    if (w->limits.max_rate_client > 0)
-        until[1] = seen_until(w, e->client.ip, sizeof e->client.ip);
-    for (int i = 0; i < 2; i++) {
-        next[i] = *until[i] > now ? *until[i] : now;
-        next[i] += of[i].rate > 0 ? second_ns / of[i].rate : 0;
-        if (next[i] > now + of[i].ahead_s * second_ns && of[i].rate > 0)
-            return false;
-    }
-    *until[0] = next[0];
-    *until[1] = next[1];
+    all += second_ns / w->limits.max_rate;
+    client += second_ns / w->limits.max_rate_client;
+    if (all > now + second_ns || client > now + 10 * second_ns)
+        return false;
+    w->all_ns = all;
+    *until = client;
     return true;
 }
 
@@ -196,11 +176,6 @@ static bool is_repeat(struct audit_writer *w, const struct audit_event *e)
 
 /* --- rings to batch ---------------------------------------------------------------------- */
 
-static size_t item_size(size_t len)
-{
-    return (sizeof len + len + 7) & ~(size_t)7; /* its length, then the packed event */
-}
-
 /* Empties the rings, in the order of time: a client's questions come to several
  * workers, and its last one must be the last. True when questions came. */
 static bool drain(struct audit_writer *w, struct now now)
@@ -209,27 +184,23 @@ static bool drain(struct audit_writer *w, struct now now)
     uint64_t dropped = 0;
 
     for (;;) {
-        const struct audit_event *oldest = NULL, *next;
-        struct audit_event *e;
-        size_t len = 0, n;
+        const struct audit_record *oldest = NULL, *next;
+        struct audit_record *record = (void *)(w->batch + w->len);
+        struct audit_event *e = &record->event;
+        size_t size;
         int from = 0;
 
         for (int i = 0; i < w->n_rings; i++)
-            if ((next = audit_ring_peek(w->rings[i], &n)) != NULL &&
-                (oldest == NULL || next->mono_ms < oldest->mono_ms)) {
+            if ((next = audit_ring_peek(w->rings[i])) != NULL &&
+                (oldest == NULL || next->event.mono_ms < oldest->event.mono_ms)) {
                 oldest = next;
                 from = i;
-                len = n;
             }
-        if (oldest == NULL || w->len + item_size(len) > BATCH)
+        if (oldest == NULL || w->len + (size = audit_record_size(oldest->len)) > BATCH)
             break;
-        e = (void *)(w->batch + w->len + sizeof len);
-        memcpy(w->batch + w->len, &len, sizeof len);
-        memcpy(e, oldest, len);
-        w->len += item_size(len);
+        memcpy(record, oldest, size);
+        w->len += size;
         audit_ring_release(w->rings[from]);
-        if (e->kind != AUDIT_EVENT)
-            continue;
         e->repeat = is_repeat(w, e);
         e->counted = !take_token(w, e);
         if (w->limits.prefix_only)
@@ -251,9 +222,15 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
                           const char *text)
 {
     struct audit_event e = {.kind = (uint8_t)kind, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms};
+    struct audit_record *record;
 
     snprintf(e.text, sizeof e.text, "%s", text);
-    audit_ring_push(w->own, &e);
+    drain(w, now); /* what came before it */
+    if (w->len + audit_record_size(AUDIT_EVENT_MAX) > BATCH)
+        return;
+    record = (void *)(w->batch + w->len);
+    record->len = audit_event_pack(&e, (void *)&record->event, AUDIT_EVENT_MAX);
+    w->len += audit_record_size(record->len);
 }
 
 /* --- batch to store ------------------------------------------------------------------------ */
@@ -290,8 +267,8 @@ static bool commit(struct audit_writer *w, struct now now)
                                     .mono_ms = now.mono_ms,
                                     .lost = w->lost,
                                     .lost_from_ms = w->lost_from_ms};
-    unsigned long long recorded = 0, counted = 0;
-    size_t len;
+    unsigned long long recorded, counted = 0;
+    const struct audit_record *record;
     int rc;
 
     w->attempt_ms = now.mono_ms;
@@ -299,17 +276,15 @@ static bool commit(struct audit_writer *w, struct now now)
         return true;
     w->committed = true;
     rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
-    for (size_t i = 0; i < w->len && rc == 0; i += item_size(len)) {
-        const uint8_t *packed = w->batch + i + sizeof len;
-
-        memcpy(&len, w->batch + i, sizeof len);
-        audit_event_unpack(&w->event, packed, len);
-        rc = ledger_add(w->ledger, &w->event, packed, len);
-        recorded += w->event.kind == AUDIT_EVENT && !w->event.counted;
-        counted += w->event.kind == AUDIT_EVENT && w->event.counted;
+    for (size_t i = 0; i < w->len && rc == 0; i += audit_record_size(record->len)) {
+        record = (const void *)(w->batch + i);
+        audit_event_unpack(&w->event, (const void *)&record->event, record->len);
+        rc = ledger_add(w->ledger, &w->event, record);
+        counted += w->event.counted;
     }
+    recorded = w->stats.pending - counted;
     if (rc == 0 && w->lost > 0)
-        rc = ledger_add(w->ledger, &gap, NULL, 0);
+        rc = ledger_add(w->ledger, &gap, NULL);
     if (rc == 0)
         rc = ledger_save(w->ledger);
     if (rc == 0)
@@ -338,17 +313,12 @@ static bool commit(struct audit_writer *w, struct now now)
 
 static bool too_large(const struct audit_writer *w)
 {
-    return w->limits.max_size > 0 && w->stats.store_bytes > w->limits.max_size / 100 * 90;
-}
-
-static long long cutoff(struct now now, uint64_t retention_ms)
-{
-    return retention_ms > 0 && now.wall_ms > retention_ms ? (long long)(now.wall_ms - retention_ms)
-                                                          : 0;
+    return w->stats.store_bytes > w->limits.max_size / 100 * 90;
 }
 
 /* Removes the oldest events: those that are too old, and a part of those that are too
- * many; a record says how many, and up to when. Then rows of the ledger. One step is a
+ * many; a record says how many, and up to when. What only they had in common goes, too,
+ * and every hour rows of the ledger that no question touched for long. One step is a
  * transaction of its own; a failed one is tried again in a minute. */
 static void prune(struct audit_writer *w, struct now now)
 {
@@ -356,7 +326,8 @@ static void prune(struct audit_writer *w, struct now now)
                                          "host",          "rule",   "hour"};
     struct audit_event e = {
         .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
-    const bool sweep = now.mono_ms >= w->sweep_ms;
+    const long long wall_ms = (long long)now.wall_ms;
+    const bool hourly = now.mono_ms >= w->age_ms;
     long long cut[3] = {0}; /* the first that stays; of the others the last ms, how many */
     int rc = audit_sql(w->store, NULL, "BEGIN IMMEDIATE");
 
@@ -368,7 +339,7 @@ static void prune(struct audit_writer *w, struct now now)
             "LIMIT 1),min(a+%d,z+1)) AS young FROM all_of)"
             "SELECT stays,max(ms),count(*) FROM event,"
             "(SELECT iif(young=a AND %d,a+min((z-a)/50,%d),young) AS stays FROM old)WHERE id<stays",
-            STEP, cutoff(now, w->limits.retention_ms), STEP, too_large(w), STEP);
+            STEP, wall_ms - (long long)w->limits.retention_ms, STEP, too_large(w), STEP);
     if (rc > 0)
         rc = audit_sql(w->store, NULL,
                        "DELETE FROM event WHERE id<%lld;DELETE FROM answer WHERE id<%lld", cut[0],
@@ -376,22 +347,25 @@ static void prune(struct audit_writer *w, struct now now)
     e.lost_from_ms = (uint64_t)cut[1];
     e.lost = (uint64_t)cut[2];
     if (rc == 0 && e.lost > 0)
-        rc = ledger_add(w->ledger, &e, NULL, 0);
+        rc = ledger_add(w->ledger, &e, NULL);
     if (rc == 0)
         rc = ledger_save(w->ledger);
     /* Those that were last touched before then, and that no event names. */
-    for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0 && sweep; i++)
+    for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0 && hourly; i++)
         rc = audit_sql(w->store, NULL, "DELETE FROM %s WHERE last<%lld%s", tables[i],
-                       cutoff(now, w->limits.ledger_retention_ms),
+                       wall_ms - (long long)w->limits.ledger_retention_ms,
                        i == 0 ? "" : " AND event<ifnull((SELECT min(id) FROM event),1)");
     rc = end_transaction(w, rc);
-    if (rc == 0 && sweep)
-        ledger_clear(w->ledger);
     w->pruning = rc == 0 && e.lost > 0;
-    w->age_ms = now.mono_ms + (rc == 0 ? hour_ms : minute_ms);
-    if (sweep)
-        w->sweep_ms = now.mono_ms + (rc == 0 ? 6 * hour_ms : minute_ms);
-    w->stats.pruned += rc == 0 ? e.lost : 0;
+    if (rc != 0) {
+        w->age_ms = now.mono_ms + minute_ms;
+        return;
+    }
+    w->stats.pruned += e.lost;
+    if (hourly) {
+        ledger_clear(w->ledger);
+        w->age_ms = now.mono_ms + hour_ms;
+    }
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
@@ -419,8 +393,8 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
         if (!any || !done)
             break;
     }
-    if (w->stats.last_error == 0 && (w->pruning || now.mono_ms >= w->age_ms ||
-                                     now.mono_ms >= w->sweep_ms || (w->committed && too_large(w))))
+    if (w->stats.last_error == 0 &&
+        (w->pruning || now.mono_ms >= w->age_ms || (w->committed && too_large(w))))
         prune(w, now);
     w->step_ms = now.mono_ms;
     w->wait_ms = any || w->pruning ? busy_ms : idle_ms;

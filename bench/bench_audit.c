@@ -73,6 +73,8 @@ int main(int argc, char **argv)
                                   .ledger_retention_ms = 400ull * 86400000,
                                   .max_size = 1ull << 40,
                                   .commit_interval_ms = 1000,
+                                  .max_rate = 10000000,
+                                  .max_rate_client = 1000000,
                                   .max_clients = 1000000,
                                   .max_suffixes = 100000};
     uint64_t clients, suffixes, events, batch, ms = 1000;

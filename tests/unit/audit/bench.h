@@ -91,6 +91,8 @@ static inline void bench_start(struct bench *b)
                                       .ledger_retention_ms = 400ull * DAY_MS,
                                       .max_size = 1 << 30,
                                       .commit_interval_ms = 1000,
+                                      .max_rate = 10000000,
+                                      .max_rate_client = 1000000,
                                       .max_clients = 1000,
                                       .max_suffixes = 1000};
     b->now = (struct now){1000, bench_start_ms};
