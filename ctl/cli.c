@@ -137,34 +137,30 @@ static const struct ctl_option *find_option(verb_tables *tables, const struct ct
 const char *ctl_option_at(const struct ctl *c, const char *name, int i)
 {
     for (int k = 0; k < c->n_given; k++)
-        if (strcmp(c->given[k].option->name, name) == 0 && i-- == 0)
+        if (strcmp(c->given[k].name, name) == 0 && i-- == 0)
             return c->given[k].value;
     return NULL;
 }
 
-/* Keeps the option at argv[*i], cut at its =, and moves *i over its value. *unknown: the first
- * that no verb has. 0 or an exit code. */
-static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
-                       const char **unknown)
+/* Keeps the option at argv[*i], cut at its =, and moves *i over its value; one that no verb has
+ * is told later, when the verb is known. 0 or an exit code. */
+static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i)
 {
     const char *names[NAMES + 1];
     char *value = argv[*i], *name = strsep(&value, "=");
     const struct ctl_option *option = find_option(tables, NULL, name, names);
 
-    if (option == NULL) {
-        *unknown = *unknown ? *unknown : name;
-        return 0;
-    }
-    if (option->value == NULL && value)
+    if (option && option->value == NULL && value)
         return ctl_fail(EXIT_USAGE, "%s takes no value", name);
-    if (option->value && value == NULL && (value = argv[++*i]) == NULL)
+    if (option && option->value && value == NULL && (value = argv[++*i]) == NULL)
         return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", name, name, option->value);
-    if (!option->many && ctl_option(c, name))
+    if (option && !option->many && ctl_option(c, name))
         return ctl_fail(EXIT_USAGE, "%s is given twice", name);
     if (c->n_given == (int)ARRAY_LEN(c->given))
         return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
                         ARRAY_LEN(c->given));
     c->given[c->n_given].option = option;
+    c->given[c->n_given].name = name;
     c->given[c->n_given++].value = value ? value : "";
     return 0;
 }
@@ -173,7 +169,7 @@ static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i,
  * of a line that is done, all being said. */
 static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
 {
-    const char *unknown = NULL, *names[NAMES + 1];
+    const char *names[NAMES + 1];
     const struct ctl_verb *v = NULL;
     char line[USAGE];
     bool options = true, asked;
@@ -183,7 +179,7 @@ static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
             options = false;
         else if (!options || argv[i][0] != '-' || argv[i][1] == '\0')
             argv[c->argc++] = argv[i];
-        else if (read_option(tables, c, argv, &i, &unknown) != 0)
+        else if (read_option(tables, c, argv, &i) != 0)
             return EXIT_USAGE;
     argv[c->argc] = NULL;
     c->argv = argv;
@@ -199,14 +195,10 @@ static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
         c->argc -= words;
         c->argv += words;
     }
-    for (int i = 0; v && unknown == NULL && i < c->n_given; i++)
-        if (find_option(tables, v, c->given[i].option->name, names) == NULL)
-            unknown = c->given[i].option->name;
-    if (unknown) {
-        find_option(tables, v, unknown, names);
-        return ctl_fail(EXIT_USAGE, "unknown option %s%s (waymarkctl VERB --help names all)",
-                        unknown, diag_meant(unknown, names, line));
-    }
+    for (int i = 0; i < c->n_given; i++)
+        if (find_option(tables, v, c->given[i].name, names) == NULL)
+            return ctl_fail(EXIT_USAGE, "unknown option %s%s (waymarkctl VERB --help names all)",
+                            c->given[i].name, diag_meant(c->given[i].name, names, line));
     if (ctl_option(c, "--version")) {
         printf("waymarkctl %s\n", PACKAGE_VERSION);
         return EXIT_DONE;

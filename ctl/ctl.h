@@ -7,14 +7,10 @@
 #define CTL_CTL_H
 
 #include <jansson.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/types.h>
 
 #include "base/number.h"
-#include "base/diag.h"
 #include "settings/settings.h"
 
 /* clang-format off */
@@ -27,7 +23,7 @@ enum ctl_format { FORMAT_TABLE, FORMAT_JSON, FORMAT_CSV };
 
 struct ctl_option {
     const char *name;  /* "--client" */
-    const char *value; /* name of its value for --help ("IP"), NULL for a flag */
+    const char *value; /* its name for --help ("IP"), NULL for a flag */
     bool many;         /* may be repeated */
     const char *help;
 };
@@ -56,8 +52,8 @@ struct ctl {
     int argc;
     char **argv; /* the arguments without options, ended by NULL */
     struct {
+        const char *name, *value;
         const struct ctl_option *option;
-        const char *value;
     } given[256];
     int n_given;
 };
@@ -136,9 +132,8 @@ struct column {
 };
 
 /* Prints rows (an array of objects; fields without a column appear in JSON only) as
- * {"plural": [...]}, CSV or a table, as c->format says. plural NULL: rows is one object, of which
- * the table is lines "title  value", and JSON the object itself. For JSON the times in rows
- * become texts. */
+ * {"plural": [...]}, CSV or a table. plural NULL: rows is one object, of which the table is lines
+ * "title  value", and JSON the object itself. For JSON the times in rows become texts. */
 void table_print(const struct ctl *c, const char *plural, const struct column *columns,
                  json_t *rows);
 void table_print_json(const json_t *);

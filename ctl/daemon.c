@@ -13,7 +13,6 @@
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -50,8 +49,8 @@ static int exchange(const struct ctl *c, const struct part *path, const json_t *
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *request, line[1024];
-    int fd = -ENAMETOOLONG, status = 0;
     FILE *f = ctl_open(&request);
+    int status, fd;
 
     fputs(body ? "POST " : "GET ", f);
     for (; path->text; path++) {
@@ -63,21 +62,20 @@ static int exchange(const struct ctl *c, const struct part *path, const json_t *
     fprintf(f, " HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", body ? strlen(body) : 0,
             body ? body : "");
     ctl_close(f);
-    if (str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket))
-        fd = ctl_connect((struct sockaddr *)&to, sizeof to, SOCK_STREAM, timeout_s);
-    f = fd >= 0 && send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0 ? fdopen(fd, "r") : NULL;
-    errno = f ? EPROTO : errno;
-    if (f && fscanf(f, "HTTP/1.%*1[01] %3d", &status) == 1) {
-        while (fgets(line, sizeof line, f) && strcmp(line, "\r\n") != 0)
+    (void)str_copy(to.sun_path, sizeof to.sun_path, c->settings->control.socket); /* it fits */
+    fd = ctl_connect((struct sockaddr *)&to, sizeof to, SOCK_STREAM, timeout_s);
+    status = fd < 0 ? fd : -ENOMEM;
+    if (fd >= 0 && (f = fdopen(fd, "r"))) {
+        errno = EPROTO;
+        if (send(fd, request, strlen(request), MSG_NOSIGNAL) < 0 ||
+            fscanf(f, "HTTP/1.%*1[01] %3d", &status) != 1)
+            status = -errno;
+        while (status > 0 && fgets(line, sizeof line, f) && strcmp(line, "\r\n") != 0)
             ;
-        *reply = json_loadf(f, 0, NULL);
-    } else {
-        status = fd < 0 ? fd : -errno;
-    }
-    if (f)
+        if (status > 0)
+            *reply = json_loadf(f, 0, NULL);
         fclose(f);
-    else if (fd >= 0)
-        close(fd);
+    }
     free(request);
     free(body);
     return status;
@@ -106,10 +104,10 @@ static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_cs
     *reply = NULL;
     status = asks ? exchange(c, path, post, TIMEOUT_S, reply) : 0;
     json_decref(post);
-    problems = json_object_get(*reply, "problems");
-    error = json_string_value(json_object_get(*reply, "error"));
     if (!asks)
         return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
+    problems = json_object_get(*reply, "problems");
+    error = json_string_value(json_object_get(*reply, "error"));
     if (status == 200 && json_is_object(*reply)) {
         if (c->format == FORMAT_JSON)
             table_print_json(*reply);
@@ -187,15 +185,14 @@ static int run_status(struct ctl *c)
 
 static int run_stats(struct ctl *c)
 {
-    static const struct ctl_row rows[] = {{NULL, "counters", "{name} {value}"}, {0}};
-    json_t *reply, *list = json_array(), *value;
+    json_t *reply, *value;
     int code = ask(c, PATH({"/v1/stats", ""}), NULL, false, &reply);
     const char *name;
 
-    json_object_foreach(json_object_get(reply, "stats"), name, value)
-        json_array_append_new(list, json_pack("{s:s, s:O}", "name", name, "value", value));
-    json_object_set_new(reply, "counters", list);
-    return show(c, code, reply, rows);
+    json_object_foreach(json_object_get(reply, "stats"), name, value) if (c->format == FORMAT_TABLE)
+        ctl_line("%s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+    json_decref(reply);
+    return code;
 }
 
 static int run_upstreams(struct ctl *c)

@@ -15,20 +15,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/number.h"
 #include "base/str.h"
 
 enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64 };
 
 /* --- memory and lines */
 
-void *ctl_alloc(void *old, size_t size)
+static void *checked(void *p)
 {
-    void *p = realloc(old, size > 0 ? size : 1);
-
     if (p == NULL)
         errx(EXIT_FAILED, "out of memory");
     return p;
+}
+
+void *ctl_alloc(void *old, size_t size)
+{
+    return checked(realloc(old, size > 0 ? size : 1));
 }
 
 char *ctl_text(const char *fmt, ...)
@@ -37,26 +39,22 @@ char *ctl_text(const char *fmt, ...)
     char *text;
 
     va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        errx(EXIT_FAILED, "out of memory");
+    text = vasprintf(&text, fmt, args) < 0 ? NULL : text;
     va_end(args);
-    return text;
+    return checked(text);
 }
 
 FILE *ctl_open(char **text)
 {
     static size_t len; /* nobody asks for it */
-    FILE *f = open_memstream(text, &len);
 
-    if (f == NULL)
-        errx(EXIT_FAILED, "out of memory");
-    return f;
+    return checked(open_memstream(text, &len));
 }
 
 void ctl_close(FILE *f)
 {
     if (fclose(f) != 0)
-        errx(EXIT_FAILED, "out of memory");
+        checked(NULL);
 }
 
 static void put_clean(FILE *f, const char *text)
@@ -160,8 +158,6 @@ static void print_json(FILE *f, const json_t *value, const char *nothing, const 
         put_clean(f, json_string_value(value));
     else if (json_is_integer(value))
         fprintf(f, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value))
-        fprintf(f, "%.1f", json_real_value(value));
     else if (json_is_boolean(value))
         fputs(json_is_true(value) ? "yes" : "no", f);
     else if (json_array_size(value) == 0)
@@ -214,7 +210,7 @@ static bool print_field(FILE *f, const json_t *object, char *field)
         fprintf(f, "%*s", (int)(atol(form) > ftell(f) ? atol(form) - ftell(f) : 0), "");
     else if (!asked_only)
         print_json(f, v, "-", " ");
-    return json_is_number(v) || json_is_true(v) || json_string_length(v) > 0 ||
+    return json_is_integer(v) || json_is_true(v) || json_string_length(v) > 0 ||
            json_array_size(v) > 0 || json_object_size(v) > 0;
 }
 

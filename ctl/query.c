@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * query.c -- `query`: one question to the daemon's first listen address, and the reply as people
- * know it from dig.
+ * query.c -- `query`: one question to the daemon's first listen address, and the reply.
  *
  * A stub resolver: five seconds, UDP, and TCP when the reply is truncated. It does not ask twice,
  * for each question is an event of the audit. The socket is connected, so the kernel drops
@@ -12,11 +11,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/addr.h"
-#include "base/number.h"
 #include "base/random.h"
 #include "wire/message.h"
 #include "wire/present.h"

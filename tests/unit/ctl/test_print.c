@@ -136,13 +136,12 @@ static const struct row {
 
 static void check_row(void **state)
 {
-    static const struct ctl_option wide = {.name = "--wide"};
     const struct row *r = *state;
     struct ctl c = {.width = r->width, .colour = r->form == 'b', .n_given = r->form == 'w'};
     json_t *value = parse(r->rows);
 
     c.format = r->form == 'j' ? FORMAT_JSON : r->form == 'c' ? FORMAT_CSV : FORMAT_TABLE;
-    c.given[0].option = &wide;
+    c.given[0].name = "--wide";
     c.given[0].value = "";
     capture_begin(&out);
     table_print(&c, *r->rows == '[' ? "clients" : NULL, r->columns, value);
