@@ -92,8 +92,6 @@ const char *suffix_parse(struct suffix *out, const char *text)
         return "begins with _tcp; write the suffix alone, without _vlmcs._tcp";
     if (strpbrk(text, " \t\r\n") != NULL)
         return "has a blank in it";
-    if (strchr(text, '*') != NULL)
-        return "has a * that is not the whole first label; write *.corp.example, or * alone";
     if (text[0] == '.')
         return "begins with a dot; *.corp.example is every name below corp.example";
     if (name_parse(&s.name, text) != 0)
@@ -102,8 +100,8 @@ const char *suffix_parse(struct suffix *out, const char *text)
     if (s.name.len > NAME_MAX_WIRE - 12 - (below ? 2 : 0))
         return "is too long: with _vlmcs._tcp in front a name has at most 255 octets";
     for (size_t at = 0; s.name.data[at] != 0; at += 1 + s.name.data[at])
-        if (s.name.data[at] == 1 && s.name.data[at + 1] == '*')
-            return "has a * that is not the whole first label";
+        if (memchr(&s.name.data[at + 1], '*', s.name.data[at]) != NULL)
+            return "has a * that is not the whole first label; write *.corp.example, or * alone";
     name_fold(&s.name);
     *out = s;
     return NULL;

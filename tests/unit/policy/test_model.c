@@ -38,6 +38,7 @@ static const struct suffix_row {
     {"star inside", "corp.*.example", NULL, "*"},
     {"star in a label", "corp*.example", NULL, "*"},
     {"escaped star", "\\042.example", NULL, "*"},
+    {"escaped star in a label", "a\\042b.example", NULL, "*"},
     {"leading dot", ".corp.example", NULL, "dot"},
     {"empty label", "corp..example", NULL, "not a domain name"},
     {"blank", "corp .example", NULL, "blank"},
