@@ -31,8 +31,7 @@ static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
     struct policy_key found;
     int rc, n = 0;
 
-    f->filter = (struct filter){.state = 0}; /* a fault may end the reading anywhere */
-    f->n = 0;
+    *f = (struct prefix_filter){.n = 0}; /* a fault may end the reading anywhere */
     while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
         if (!key_read(&r.key, &found))
             return -EBADMSG;
@@ -53,27 +52,28 @@ static int read_prefixes(struct store_txn *t, struct prefix_filter *f)
 
 /* The key is the same for all clients that are in the same networks by the same lengths: a
  * network of ten thousand branches is one client for the decision cache. */
-static int find_networks(struct store_txn *t, const struct prefix_filter *f,
-                         struct policy_client *c)
+static int find_networks(struct store_txn *t, struct prefix_filter *f, struct policy_client *c)
 {
     struct prefix p;
+    int rc;
 
+    if (f->filter.state != store_state(t) && (rc = read_prefixes(t, f)) != 0)
+        return rc;
     memcpy(p.ip, c->addr.ip, sizeof p.ip);
     c->n_networks = 0;
     c->key = 0;
     for (unsigned i = 0; i < f->n; i++) {
-        enum store_step step = STORE_SEEK;
         struct store_record r;
         char name[POLICY_NAME];
         struct store_key k;
-        int rc, n;
+        int n;
 
         p.len = f->lengths[i];
         prefix_mask(p.ip, p.len);
         if (!filter_has(&f->filter, prefix_bit(&p)))
             continue;
         key_make(&k, TABLE_PREFIX, &(struct key_parts){.ip = p.ip, .number = p.len});
-        for (; (rc = store_step(t, step, &k, k.len, &r)) == 0; step = STORE_NEXT) {
+        STORE_EACH(rc, t, &k, &r) {
             if (!record_name(name, r.key.data + k.len, r.key.len - k.len))
                 return -EBADMSG;
             for (n = 0; n < c->n_networks && strcmp(c->networks[n], name) != 0;)
@@ -93,20 +93,12 @@ static int find_networks(struct store_txn *t, const struct prefix_filter *f,
     return 0;
 }
 
-static int find_client(struct policy_reader *r, struct policy_client *out)
-{
-    bool is_known = r->prefixes.filter.state == store_state(r->txn);
-    int rc = is_known ? 0 : read_prefixes(r->txn, &r->prefixes);
-
-    return rc == 0 ? find_networks(r->txn, &r->prefixes, out) : rc;
-}
-
 int policy_client_find(struct policy_reader *r, const struct addr *addr, struct policy_client *out)
 {
     int rc;
 
     out->addr = *addr;
-    store_guarded(rc, r->txn, find_client(r, out));
+    store_guarded(rc, r->txn, find_networks(r->txn, &r->prefixes, out));
     if (rc == 0)
         return 0;
     out->key = POLICY_CLIENT_DAMAGED;
@@ -117,10 +109,10 @@ int policy_client_find(struct policy_reader *r, const struct addr *addr, struct 
 int networks_check(struct store_txn *t)
 {
     struct store_key k = {1, {TABLE_PREFIX}};
-    struct prefix_filter prefixes;
+    struct prefix_filter prefixes = {.n = 0};
     struct policy_client c;
     struct store_record r;
-    int rc = read_prefixes(t, &prefixes);
+    int rc = 0;
 
     /* No address is in more networks than the first one of some prefix. */
     while (rc == 0 && (rc = store_step(t, STORE_AFTER, &k, 1, &r)) == 0) {
