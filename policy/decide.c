@@ -2,17 +2,15 @@
  *
  * decide.c -- (question, client, policy, what the real DNS said) -> decision.
  *
- * The order of trial: longest prefix that contains the client first, rules for
- * every client last; then exact suffix, longest *., *; then by name. The
- * nearest scope wins, and there is no number to keep in order by hand.
+ * The order of trial: longest prefix that contains the client first, rules for every client last;
+ * then exact suffix, longest *., *; then by name. So there is no number to keep in order by hand.
  *
- * One walk over the index finds the best rule of each case, before it is known
- * which case the real DNS makes it: so there is one walk a question, the number
- * of rules that match has no bound, and nothing is allocated. Each case is kept
- * twice, with and without the rules in shadow (`would`).
+ * One walk over the index finds the best rule of each case, before it is known which case the
+ * real DNS makes it: the number of rules that match has no bound, and nothing is allocated. Each
+ * case is kept twice, with and without the rules in shadow (`would`).
  *
- * A damaged record ends the walk, and the real answer is delivered. The next
- * rule is never tried: the damaged one may have been an exception to it.
+ * A damaged record ends the walk, and the real answer is delivered. The next rule is never tried:
+ * the damaged one may have been an exception to it.
  */
 #include "policy/decide.h"
 
@@ -47,9 +45,8 @@ struct walk {
     size_t n_trials, max_trials;
 };
 
-/* Which rules compete: those that act at one of the words. The first case is for
- * a question whose real answer is not known: a rule that might act may not be
- * skipped. The last two are for when a filter leaves nothing. */
+/* Which rules compete: those that act at one of the words. In the first case the real answer is
+ * not known: a rule that might act may not be skipped. The last two: a filter leaves nothing. */
 static const struct {
     unsigned words;
     bool no_filter, only_break; /* without filter rules; only such as may break DNSSEC */
@@ -133,12 +130,8 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
 
     if (!c->in_network) {
         str_add(s, "client is not in ");
-        for (size_t i = 0; i < c->rule.n_networks; i++)
-            str_addf(s, "%s%s",
-                     i == 0                        ? ""
-                     : i + 1 == c->rule.n_networks ? " or "
-                                                   : ", ",
-                     c->rule.networks[i]);
+        for (size_t i = 0, last = c->rule.n_networks - 1; i <= last; i++)
+            str_addf(s, "%s%s", i == 0 ? "" : i == last ? " or " : ", ", c->rule.networks[i]);
     } else if (c->is_early) {
         str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
     } else if (c->is_late) {
@@ -156,8 +149,10 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
                 str_addf(s, "%s%s", between, word_names[i]);
                 between = " or ";
             }
-        str_addf(s, "; the real DNS %s%s", d->verdict == VERDICT_NONE ? "was not asked" : "says ",
-                 d->verdict == VERDICT_NONE ? "" : verdict_names[d->verdict]);
+        if (d->verdict == VERDICT_NONE)
+            str_add(s, "; the real DNS was not asked");
+        else
+            str_addf(s, "; the real DNS says %s", verdict_names[d->verdict]);
     } else if (c->mode == MODE_SHADOW) {
         str_addf(s, "%s (it would %s)",
                  c->rule.mode == MODE_SHADOW ? "shadow" : "kms.mode is shadow",
@@ -420,11 +415,10 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     struct result result;
     struct store_key k;
     bool allow_public;
-    int n = real->n_srv < SRV_MAX ? real->n_srv : SRV_MAX, rc = 0;
+    bool present = (verdict_word(real->verdict) & (WORD_PRESENT | WORD_UNAPPROVED)) != 0;
+    int n = present ? real->n_srv : 0, rc = 0;
 
     /* Marks the targets that are not approved; the verdict follows from them. */
-    if ((verdict_word(real->verdict) & (WORD_PRESENT | WORD_UNAPPROVED)) == 0)
-        n = 0;
     for (int i = 0; i < n && rc == 0; i++) {
         const struct srv *s = &real->srv[i];
 
@@ -504,7 +498,7 @@ bool policy_decide_blind(struct policy_reader *r, const struct policy_ask *ask,
 {
     const struct policy_real nothing = {.verdict = VERDICT_NONE};
 
-    if (ask->do_bit || m->rc != 0 || m->best[UNKNOWN][BEST_LIVE].name.data == NULL)
+    if (ask->do_bit || m->best[UNKNOWN][BEST_LIVE].name.data == NULL)
         return false;
     policy_decide_matched(r, ask, m, &nothing, out);
     return out->reason == REASON_RULE; /* what is damaged needs the real answer */
@@ -547,12 +541,12 @@ static int read_filter(struct policy_reader *r)
     struct policy_key host;
     int rc, n = 0;
 
-    f->state = 0;
-    memset(f->bits, 0, sizeof f->bits);
-    for (rc = store_step(r->txn, STORE_SEEK, &table, 1, &record);
-         rc == 0 && n++ < FILTER_MAX && key_read(&record.key, &host);
-         rc = store_step(r->txn, STORE_NEXT, &table, 1, &record))
+    *f = (struct filter){.state = 0};
+    STORE_EACH(rc, r->txn, &table, &record) {
+        if (n++ == FILTER_MAX || !key_read(&record.key, &host))
+            break;
         filter_add(f, host_bit(&host.suffix.name));
+    }
     if (rc != -ENOENT)
         memset(f->bits, 0xff, sizeof f->bits);
     f->state = store_state(r->txn); /* not before: a fault may end the reading anywhere */
@@ -574,14 +568,11 @@ size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                       const struct policy_decision *decision, struct policy_trial *out, size_t max)
 {
     struct policy_match m = {.rc = 0};
-    struct walk w = {.txn = r->txn,
-                     .ask = ask,
-                     .match = &m,
-                     .decision = decision,
-                     .trials = out,
-                     .max_trials = max};
+    struct walk w = {.txn = r->txn, .ask = ask, .match = &m, .decision = decision};
     int rc;
 
+    w.trials = out;
+    w.max_trials = max;
     store_guarded(rc, w.txn, match(&w));
     (void)rc; /* what was met before something damaged is listed */
     return w.n_trials;
