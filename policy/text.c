@@ -2,15 +2,11 @@
  *
  * text.c -- the YAML form of a policy, in and out, as rows of fields.
  *
- * In: every problem of the file is reported, not only the first. Each object alone
- * is checked here, with its line; policy_references() checks whether the networks
- * and pools that rules name exist, since with --merge they may be in the store.
- * Everything is sorted once at the end, so that a list of a million suffixes costs
- * one sort, or one look when it was sorted already.
+ * In: each object alone is checked here, with its line; policy_references() checks whether the
+ * networks and pools that rules name exist, since with --merge they may be in the store.
  *
- * Out: the order is that of policy_sort(), a value that is the default is left
- * out, and a list stands on one line where it fits into WIDTH, else one item a
- * line.
+ * Out: the order is that of policy_sort(), a value that is the default is left out, and a list
+ * stands on one line where it fits into WIDTH, else one item a line; hosts always.
  */
 #include "policy/text.h"
 
@@ -35,6 +31,7 @@ static int read_policy_value(struct form *form, const struct field *f, const str
 {
     const char *text = node->text, *why = NULL;
     bool option = form->is_option;
+    bool bad = false; /* in the words of its kind */
     uint64_t ms = 0;
 
     if (f->kind == &target_kind) {
@@ -44,26 +41,24 @@ static int read_policy_value(struct form *form, const struct field *f, const str
     } else if (f->kind == &approved_kind) {
         why = policy_approved_parse(to, text);
     } else if (f->kind == &address_kind) {
-        why = host_address_parse(to, text) == NULL ? NULL : "";
+        bad = host_address_parse(to, text) != NULL;
     } else if (f->kind == &client_kind) {
-        why = addr_parse(to, text, 0) == 0 ? NULL : "";
+        bad = addr_parse(to, text, 0) != 0;
     } else if (f->kind == &version_kind) {
-        why = strcmp(text, "1") == 0 ? NULL : "";
+        bad = strcmp(text, "1") != 0;
     } else if (f->kind == &ttl_kind) {
-        why = units_parse(&ms, text, unit_time) != 0 ? "" : NULL;
-        if (why == NULL && (ms % 1000 != 0 || ms < POLICY_TTL_MIN * UINT64_C(1000) ||
-                            ms > POLICY_TTL_MAX * UINT64_C(1000)))
+        bad = units_parse(&ms, text, unit_time) != 0;
+        if (ms % 1000 != 0 || ms < POLICY_TTL_MIN * 1000 || ms > POLICY_TTL_MAX * 1000)
             why = "is not a whole number of seconds from 30s to 1d";
-        if (why == NULL)
+        else
             *(uint32_t *)to = (uint32_t)(ms / 1000);
     } else if (f->kind == &time_kind) {
         /* A file means the same whenever it is read: no times that count from now. An
          * option may: "+14d", of which nobody means the milliseconds. */
-        if (!(option && strcmp(text, "none") == 0) &&
-            ((!option && strspn(text, "0123456789") != 4) ||
-             time_parse(&ms, text, form->now_ms) != 0 || ms < (option ? 1000 : 1)))
-            why = "";
-        else
+        if (!option || strcmp(text, "none") != 0)
+            bad = (!option && strspn(text, "0123456789") != 4) ||
+                  time_parse(&ms, text, form->now_ms) != 0 || ms < (option ? 1000 : 1);
+        if (!bad)
             *(uint64_t *)to = option ? ms - ms % 1000 : ms;
     } else {
         /* In an option a name only has to fit: whether there is such an object is found
@@ -71,11 +66,10 @@ static int read_policy_value(struct form *form, const struct field *f, const str
         if (f->kind != &comment_kind && !option &&
             (f->kind == &name_kind || strcmp(text, "any") != 0))
             why = policy_name_check(text);
-        if (why == NULL &&
-            !str_copy(to, f->kind == &comment_kind ? POLICY_COMMENT : POLICY_NAME, text))
-            why = "";
+        bad = why == NULL &&
+              !str_copy(to, f->kind == &comment_kind ? POLICY_COMMENT : POLICY_NAME, text);
     }
-    return why == NULL ? 0 : form_wrong(form, f, node, why[0] != '\0' ? why : NULL);
+    return why == NULL && !bad ? 0 : form_wrong(form, f, node, bad ? NULL : why);
 }
 
 /* An option has its words in one text, with commas or blanks between them. */
@@ -118,23 +112,21 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
     const uint64_t *ms = from;
     const uint32_t *number = from;
     char out[SUFFIX_TEXT];
-    unsigned words = 0;
+    const char *before = "[";
 
+    for (unsigned i = 0; f->kind == &when_kind && i < VERDICT_WORDS; i++)
+        if (*number & 1u << i) {
+            fprintf(file, "%s%s", before, f->element->words[i]);
+            before = ", ";
+        }
     if (f->kind == &when_kind) {
-        for (unsigned i = 0; i < VERDICT_WORDS; i++)
-            if (*number & 1u << i)
-                fprintf(file, "%s%s", words++ > 0 ? ", " : "[", f->element->words[i]);
-        fputs(words > 0 ? "]" : "[]", file);
+        fputc(']', file);
         return;
     }
-    if (f->kind == &target_kind)
-        name_print(from, out);
+    if (f->kind == &target_kind || f->kind == &approved_kind)
+        name_print(&a->target, out);
     else if (f->kind == &suffix_kind)
         suffix_print(from, out);
-    else if (f->kind == &approved_kind && a->port != POLICY_KMS_PORT)
-        snprintf(out + strlen(name_print(&a->target, out)), 8, ":%u", (unsigned)a->port);
-    else if (f->kind == &approved_kind)
-        name_print(&a->target, out);
     else if (f->kind == &address_kind)
         addr_print(from, out);
     else if (f->kind == &ttl_kind)
@@ -145,6 +137,8 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
         str_copy(out, sizeof out, "none");
     else /* an array of characters */
         str_copy(out, sizeof out, from);
+    if (f->kind == &approved_kind && a->port != POLICY_KMS_PORT)
+        snprintf(out + strlen(out), 8, ":%u", (unsigned)a->port);
     yaml_print(file, out);
 }
 
@@ -193,7 +187,7 @@ static const struct field pool_rows[] = {
     {.key = "allow-public", YESNO(policy_pool, allow_public), .fallback = "no"},
     {.key = NULL},
 };
-static const struct field pool_map = {.key = "a pool", .rows = pool_rows};
+static const struct field *const hosts_row = pool_rows, pool_map = {.key = "a pool", .rows = pool_rows};
 
 static const struct field rule_rows[] = {
     {.key = "suffixes", FIELD_LIST_OF(policy_rule, suffixes, n_suffixes, struct suffix *),
@@ -262,9 +256,19 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
     return h->target.len > 0 ? 0 : -EINVAL;
 }
 
-/* A network (its prefixes), a pool (its hosts, or a mapping) or a rule, under its
- * name. The name was good: 0, whatever else is wrong with the object, which stays
- * where others can refer to it. */
+/* One word where the rest is default. */
+static void print_host(const struct field *f, const void *from, FILE *out)
+{
+    const struct field *row = host_rows + 1;
+
+    (void)f;
+    while (row->key != NULL && field_is_default(row, from))
+        row++;
+    field_print(row->key != NULL ? &host_map : host_rows, from, out);
+}
+
+/* A network (its prefixes), a pool (its hosts, or a mapping) or a rule. The name was good: 0,
+ * whatever else is wrong with the object, which stays where others can refer to it. */
 static int read_object(struct form *form, const struct field *f, const struct yaml_node *node,
                        void *to)
 {
@@ -341,7 +345,7 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
-static const struct field_kind host_kind = {read_host, NULL, NULL, true};
+static const struct field_kind host_kind = {read_host, print_host, NULL, true};
 static const struct field_kind object_kinds[POLICY_KINDS] = {
     [POLICY_NETWORK] = {read_object, NULL, NULL, true},
     [POLICY_POOL] = {read_object, NULL, NULL, true},
@@ -379,65 +383,48 @@ int policy_text_read(struct policy *out, const char *file, const char *text, siz
 
 /* ---- out ---- */
 
-static void write_list(FILE *f, int indent, const char *key, const struct field *list,
-                       const void *base)
+static void write_field(FILE *f, int indent, const char *key, const struct field *row,
+                        const void *base)
 {
-    size_t n = field_count_of(list, base), used = (size_t)indent + strlen(key) + 2;
-    char *line = n <= WIDTH ? field_text_of(list, base) : NULL;
+    size_t n = row->element != NULL ? field_count_of(row, base) : 0;
+    char *line = n <= WIDTH && row != hosts_row ? field_text_of(row, base) : NULL;
 
     fprintf(f, "%*s%s:", indent, "", key);
-    if (line != NULL && used + strlen(line) <= WIDTH) {
-        fprintf(f, " %s\n", line);
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            fprintf(f, "\n%*s- ", indent + 2, "");
-            field_print(list->element, field_element(list, base, i), f);
-        }
-        fputc('\n', f);
+    if (line != NULL &&
+        (row->element == NULL || (size_t)indent + strlen(key) + 2 + strlen(line) <= WIDTH)) {
+        fprintf(f, " %s", line);
+        n = 0;
     }
+    for (size_t i = 0; i < n; i++) {
+        fprintf(f, "\n%*s- ", indent + 2, "");
+        field_print(row->element, field_element(row, base, i), f);
+    }
+    fputc('\n', f);
     free(line);
 }
 
 int policy_text_write(const struct policy *p, FILE *f)
 {
-    const struct field *row;
-
     fprintf(f, "waymark-policy: 1\n%s", p->n_networks > 0 ? "networks:\n" : "");
     for (size_t i = 0; i < p->n_networks; i++)
-        write_list(f, 2, p->networks[i].name, &prefixes_row, &p->networks[i]);
+        write_field(f, 2, p->networks[i].name, &prefixes_row, &p->networks[i]);
     fputs(p->n_pools > 0 ? "pools:\n" : "", f);
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
-        fprintf(f, "  %s:\n%s", pool->name,
-                pool->allow_public ? "    allow-public: yes\n    hosts:\n" : "");
-        for (size_t i = 0; i < pool->n; i++) {
-            for (row = host_rows + 1; row->key != NULL && field_is_default(row, &pool->hosts[i]);)
-                row++;
-            fprintf(f, "%*s- ", pool->allow_public ? 6 : 4, "");
-            /* One word where the rest is default. */
-            field_print(row->key != NULL ? &host_map : host_rows, &pool->hosts[i], f);
-            fputc('\n', f);
-        }
+        if (pool->allow_public)
+            fprintf(f, "  %s:\n    allow-public: yes\n", pool->name);
+        write_field(f, pool->allow_public ? 4 : 2, pool->allow_public ? "hosts" : pool->name,
+                    hosts_row, pool);
     }
     if (p->n_approved > 0)
-        write_list(f, 0, "approved", field_find(&top_map, "approved"), p);
+        write_field(f, 0, "approved", field_find(&top_map, "approved"), p);
     fputs(p->n_rules > 0 ? "rules:\n" : "", f);
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
         fprintf(f, "  %s:\n", r->name);
-        for (row = rule_rows; row->key != NULL; row++) {
-            bool is_default = row->kind == &when_kind
-                                  ? r->when == policy_actions[r->action].when
-                                  : row != rule_rows && field_is_default(row, r);
-
-            if (is_default)
-                continue;
-            if (row->kind == NULL) {
-                write_list(f, 4, row->key, row, r);
-                continue;
-            }
-            fprintf(f, "    %s: ", row->key);
-            field_print(row, r, f);
-            fputc('\n', f);
-        }
+        write_field(f, 4, "suffixes", rule_rows, r);
+        for (const struct field *row = rule_rows + 1; row->key != NULL; row++)
+            if (row->kind == &when_kind ? r->when != policy_actions[r->action].when
+                                        : !field_is_default(row, r))
+                write_field(f, 4, row->key, row, r);
     }
     return ferror(f) ? -EIO : 0;
 }
