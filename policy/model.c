@@ -23,16 +23,16 @@ const char *const action_names[ACTIONS + 1] = {"fill", "replace", "filter", "den
 
 /* clang-format off */
 const struct policy_action_row policy_actions[ACTIONS] = {
-    /* verb, deed, outcome, has_pool, is_blind, when, least, most, when_wrong, ede */
-    {"fills", "fills from pool ", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING, WORD_MISSING | WORD_FAILED,
+    /* verb, deed, outcome, has_pool, is_blind, when, other, when_wrong, ede */
+    {"fills", "fills from pool ", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING | WORD_FAILED,
      "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
-    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, WORD_ALL, 0, WORD_UNAPPROVED,
+    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, WORD_ALL, WORD_UNAPPROVED,
      "no when (every verdict) or when: [unapproved]", EDE_FORGED},
-    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0, 0,
+    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0,
      "no when: it always acts on unapproved targets", EDE_BLOCKED},
-    {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, WORD_ALL, 0, 0,
+    {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, WORD_ALL, 0,
      "no when: it acts on every verdict", EDE_BLOCKED},
-    {"passes", "passes on what the real DNS says", 0, false, false, WORD_ALL, 0, 0,
+    {"passes", "passes on what the real DNS says", 0, false, false, WORD_ALL, 0,
      "no when: it acts on every verdict", EDE_NONE},
 };
 /* clang-format on */
@@ -118,7 +118,7 @@ const char *suffix_print(const struct suffix *s, char out[SUFFIX_TEXT])
 }
 
 /* The order of the keys in the store. */
-int policy_target_compare(const struct name *a, const struct name *b)
+static int compare_names(const struct name *a, const struct name *b)
 {
     uint8_t at_a[NAME_MAX_LABELS], at_b[NAME_MAX_LABELS];
     unsigned n_a = a->labels, n_b = b->labels;
@@ -138,7 +138,7 @@ int policy_target_compare(const struct name *a, const struct name *b)
 int suffix_compare(const void *a, const void *b)
 {
     const struct suffix *x = a, *y = b;
-    int c = policy_target_compare(&x->name, &y->name);
+    int c = compare_names(&x->name, &y->name);
 
     return c != 0 ? c : (int)x->below - (int)y->below;
 }
@@ -291,7 +291,7 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
                         "rule %s: fill never hides an answer of the real DNS; for %s use action "
                         "replace",
                         rule, hides & WORD_PRESENT ? "present" : "unapproved");
-    else if (r->when != a->when && ((r->when & a->least) != a->least || (r->when & ~a->most) != 0))
+    else if (r->when != a->when && r->when != a->other)
         rc = diags_tell(d, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
         rc = diags_tell(d, "rule %s: has more than %d networks", rule, POLICY_RULE_NETWORKS);
@@ -371,7 +371,7 @@ int policy_prefix_compare(const void *a, const void *b)
 int policy_approved_compare(const void *a, const void *b)
 {
     const struct policy_approved *x = a, *y = b;
-    int c = policy_target_compare(&x->target, &y->target);
+    int c = compare_names(&x->target, &y->target);
 
     return c != 0 ? c : (int)x->port - (int)y->port;
 }
@@ -401,24 +401,21 @@ static const struct list {
 };
 #define MEMBERS(type, list, compare)                                                               \
     sizeof *((struct type *)0)->list, compare, offsetof(struct type, list)
-static const struct list members[POLICY_KINDS][2] = {
+static const struct list members[POLICY_KINDS][3] = {
     [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, policy_prefix_compare)}},
     [POLICY_POOL] = {{MEMBERS(policy_pool, hosts, by_host)}}, /* equal ones were refused before */
     [POLICY_RULE] = {{MEMBERS(policy_rule, suffixes, suffix_compare)},
                      {MEMBERS(policy_rule, networks, policy_name_compare)}},
 };
 
-/* The nth list of the object; NULL behind the last. */
-static struct policy_list *list_of(enum policy_kind kind, int n, const void *object)
+static struct policy_list *list_of(const struct list *m, const void *object)
 {
-    const struct list *m = &members[kind][n];
-
-    return n < 2 && m->size > 0 ? (void *)((uintptr_t)object + m->at) : NULL;
+    return (void *)((uintptr_t)object + m->at);
 }
 
 struct policy_list *policy_members_of(enum policy_kind kind, const void *object)
 {
-    return list_of(kind, 0, object);
+    return list_of(members[kind], object);
 }
 
 void *policy_object(const struct policy *p, enum policy_kind kind, size_t i)
@@ -460,10 +457,12 @@ void *policy_add(struct policy *p, enum policy_kind kind)
 void policy_object_sort(enum policy_kind kind, void *object)
 {
     struct policy_pool *p = object;
-    struct policy_list *l;
 
-    for (int n = 0; (l = list_of(kind, n, object)) != NULL; n++)
-        l->n = policy_sort_unique(l->at, l->n, members[kind][n].size, members[kind][n].compare);
+    for (const struct list *m = members[kind]; m->size > 0; m++) {
+        struct policy_list *l = list_of(m, object);
+
+        l->n = policy_sort_unique(l->at, l->n, m->size, m->compare);
+    }
     for (size_t i = 0; kind == POLICY_POOL && i < p->n; i++)
         p->hosts[i].n_addresses =
             (uint8_t)policy_sort_unique(p->hosts[i].addresses, p->hosts[i].n_addresses,
@@ -473,11 +472,10 @@ void policy_object_sort(enum policy_kind kind, void *object)
 void policy_object_fini(enum policy_kind kind, void *object)
 {
     struct policy_rule *r = object;
-    struct policy_list *l;
 
-    for (int n = 0; (l = list_of(kind, n, object)) != NULL; n++) {
-        free(l->at);
-        *l = (struct policy_list){0};
+    for (const struct list *m = members[kind]; m->size > 0; m++) {
+        free(list_of(m, object)->at);
+        *list_of(m, object) = (struct policy_list){0};
     }
     if (kind != POLICY_RULE)
         return;
@@ -488,15 +486,12 @@ void policy_object_fini(enum policy_kind kind, void *object)
 void policy_sort(struct policy *p)
 {
     for (enum policy_kind kind = 0; kind < POLICY_KINDS; kind++) {
-        const struct list *o = &objects[kind];
         struct policy_list *l = &p->lists[kind];
 
         for (size_t i = 0; i < l->n; i++)
             policy_object_sort(kind, policy_object(p, kind, i));
-        if (kind == POLICY_APPROVED)
-            l->n = policy_sort_unique(l->at, l->n, o->size, o->compare);
-        else if (l->n > 1) /* a double of these would leak, and readers refuse it */
-            qsort(l->at, l->n, o->size, o->compare);
+        /* Only approved hosts can be doubles: of two objects of a name, readers refuse one. */
+        l->n = policy_sort_unique(l->at, l->n, objects[kind].size, objects[kind].compare);
     }
 }
 

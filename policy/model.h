@@ -34,8 +34,7 @@ struct policy_action_row {
     enum kms_outcome outcome; /* of a rule that acts; 0: what the real answer gives */
     bool has_pool;
     bool is_blind;            /* at every word, it needs not know what the real DNS says */
-    unsigned when;            /* words, when none are written */
-    unsigned least, most;     /* of others, words that must and may be written */
+    unsigned when, other;     /* words, when none are written; what may be written, too */
     const char *when_wrong;   /* what to write instead */
     int ede;                  /* RFC 8914 */
 };
@@ -136,7 +135,6 @@ int suffix_compare(const void *, const void *);
 int policy_approved_compare(const void *, const void *);
 int policy_name_compare(const void *, const void *);
 int policy_prefix_compare(const void *, const void *);
-int policy_target_compare(const struct name *, const struct name *);
 /* Sorts and drops doubles: the order that readers make and writers want. */
 void policy_sort(struct policy *);
 void policy_object_sort(enum policy_kind, void *object);

@@ -193,7 +193,7 @@ bool rule_read(struct policy_rule *r, const struct store_bytes *value)
             return false;
     memcpy((char *)r + RULE_FIRST, value->data, RULE_SIZE);
     if (r->action >= ACTIONS || r->mode >= MODES || r->when == 0 ||
-        (r->when & ~(policy_actions[r->action].when | policy_actions[r->action].most)) != 0 ||
+        (r->when != policy_actions[r->action].when && r->when != policy_actions[r->action].other) ||
         memchr(r->pool, 0, sizeof r->pool) == NULL ||
         memchr(r->comment, 0, sizeof r->comment) == NULL)
         return false;
