@@ -2,19 +2,14 @@
  *
  * policy_show.c -- the verbs that look at the policy and leave it alone.
  *
- * `policy show`: the policy as tables; `policy log`: its changes.
+ * `policy check`: what is allowed and yet probably not meant. All (suffix, rule) pairs are sorted
+ * by suffix; rules that meet in a run of equal suffixes are compared there, and findings are kept
+ * per pair of rules: two that share a million suffixes are one sentence. Rules of the same suffix
+ * and network are tried by name (policy/decide.h): `front` is the first, `back` the other.
  *
- * `policy check`: what is allowed and yet probably not meant. Ties and hidden
- * rules: all (suffix, rule) pairs are sorted by suffix; rules that meet in a run
- * of equal suffixes are compared there. Findings are kept per pair of rules, not
- * per suffix, so that two rules that share a million suffixes are one sentence.
- * Two rules of the same suffix and network are tried in the order of their names
- * (policy/decide.h). The first is `front` below, the other `back`.
- *
- * `policy test`: the section `tests:` of a file, decided by the daemon's own
- * code on the present store, or, with --policy, on a store made of that file in
- * a temporary folder. kms.mode does not count here: a test says what the rules
- * do, also while the switch is off.
+ * `policy test`: the section `tests:` of a file, decided by the daemon's own code on the present
+ * store, or, with --policy, on one made of that file. kms.mode does not count: a test says what
+ * the rules do, also while the switch is off.
  */
 #include "ctl/policy.h"
 
@@ -249,10 +244,7 @@ int policy_log(struct ctl *c)
 /* Adds a sentence about its subject, and takes its text. */
 static void add_finding(json_t *rows, const char *what, const char *name, char *text)
 {
-    char *subject = ctl_text("%s%s", what, name);
-
-    json_array_append_new(rows, json_pack("{s:s,s:s}", "subject", subject, "text", text));
-    free(subject);
+    json_array_append_new(rows, json_pack("{s:s+,s:s}", "subject", what, name, "text", text));
     free(text);
 }
 #define FOUND(rows, what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
@@ -388,8 +380,8 @@ static int by_use(const void *a, const void *b)
 /* x and *.x stand next to each other in the order of suffixes: they are one run. */
 static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
 {
-    struct pair *pairs = ctl_alloc(NULL, PAIRS * sizeof *pairs), *q;
-    size_t n = 0, n_pairs = 0, begin = 0;
+    struct pair pairs[PAIRS], *end = pairs, *q;
+    size_t n = 0, begin = 0;
     struct use *uses = NULL;
 
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
@@ -409,17 +401,16 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
             enum pair_kind kind =
                 compare_rules(a, b, uses[front].suffix->below != s->below, now_ms);
 
-            q = pairs;
-            while (q < pairs + n_pairs && (q->front != a || q->back != b || q->kind != kind))
+            for (q = pairs; q < end && (q->front != a || q->back != b || q->kind != kind);)
                 q++;
             if (kind == PAIR_NONE || q == pairs + PAIRS)
                 continue;
-            if (q == pairs + n_pairs)
-                pairs[n_pairs++] = (struct pair){a, b, kind, 0, uses[front].suffix};
+            if (q == end)
+                *end++ = (struct pair){a, b, kind, 0, uses[front].suffix};
             q->n++;
         }
     }
-    for (q = pairs; q < pairs + n_pairs; q++) {
+    for (q = pairs; q < end; q++) {
         const char *front = q->front->name, *back = q->back->name;
         char text[SUFFIX_TEXT], more[48] = "";
 
@@ -439,10 +430,9 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
             FOUND(rows, "rule ", back, "has *.%s%s, while rule %s decides otherwise for %s itself",
                   text, more, front, text);
     }
-    if (n_pairs == PAIRS)
+    if (end == pairs + PAIRS)
         FOUND(rows, "rules", "", "more pairs of rules meet than are listed here");
     free(uses);
-    free(pairs);
 }
 
 json_t *policy_findings(const struct policy *p, uint64_t now_ms)
@@ -551,10 +541,12 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     const struct policy_ask ask = {
         .qname = &qname, .client = &client, .wall_ms = c->now.wall_ms, .limit = MODE_LIVE};
     static struct policy_decision d; /* large */
-    char suffix[SUFFIX_TEXT], address[ADDR_TEXT], host[NAME_TEXT], *expect;
-    const char *result = "ok";
-    int rc = policy_client_find(r, &t->client, &client);
+    char suffix[SUFFIX_TEXT], address[ADDR_TEXT], host[NAME_TEXT] = "";
+    const char *result = "ok", *expect = t->expect != 0 ? outcome_names[t->expect] : "";
+    int rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
 
+    if (rc == 0 && (rc = policy_client_find(r, &t->client, &client)) != 0)
+        store_end(r->txn);
     if (rc != 0)
         return rc;
     (void)name_parse(&service, "_vlmcs._tcp");
@@ -564,20 +556,20 @@ static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_
     if (t->real_host.labels == 0 && t->verdict == VERDICT_UNAPPROVED)
         name_parse(&srv.target, "unapproved.invalid");
     policy_decide(r, &ask, &real, &d);
+    store_end(r->txn);
     if (t->expect != 0 && d.outcome != t->expect)
         result = "FAILED: other outcome";
     else if (t->host.labels > 0 && !delivers(&d, present ? &srv : NULL, &t->host))
         result = "FAILED: host not given";
-    expect = ctl_text("%s%s%s", t->expect != 0 ? outcome_names[t->expect] : "",
-                      t->expect != 0 && t->host.labels > 0 ? " " : "",
-                      t->host.labels > 0 ? name_print(&t->host, host) : "");
+    if (t->host.labels > 0)
+        name_print(&t->host, host);
     json_array_append_new(
         rows,
-        json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:s?,s:s}", "line", (json_int_t)t->line, "suffix",
+        json_pack("{s:I,s:s,s:s,s:s,s:s++,s:s,s:s?,s:s}", "line", (json_int_t)t->line, "suffix",
                   suffix_print(&t->suffix, suffix), "client", addr_print(&t->client, address),
-                  "verdict", verdict_names[t->verdict], "expect", expect, "outcome",
-                  outcome_names[d.outcome], "rule", d.rule[0] ? d.rule : NULL, "result", result));
-    free(expect);
+                  "verdict", verdict_names[t->verdict], "expect", expect,
+                  *expect && *host ? " " : "", host, "outcome", outcome_names[d.outcome], "rule",
+                  d.rule[0] ? d.rule : NULL, "result", result));
     *failed += strcmp(result, "ok") != 0;
     return 0;
 }
@@ -599,9 +591,8 @@ int policy_test(struct ctl *c)
         code = ctl_fail(EXIT_INVALID, "%s has no section tests:", c->argv[0]);
     else if (!file)
         code = policy_open(c, STORE_READ, &store);
-    else
-        code = policy_file_read(file, POLICY_WHOLE, &of);
-    if (code == 0 && file) { /* a store that holds the file, and is nowhere */
+    else if ((code = policy_file_read(file, POLICY_WHOLE, &of)) == 0) {
+        /* A store that holds the file, and is nowhere. */
         code = policy_open_temporary(c, &store);
         rc = code == 0 ? policy_change_put(store, &change, &of, POLICY_REPLACE, NULL) : 0;
         policy_fini(&of);
@@ -611,13 +602,8 @@ int policy_test(struct ctl *c)
     rows = json_array();
     if (rc == 0 && !(r = policy_reader_new(store)))
         rc = -ENOMEM;
-    for (size_t i = 0; i < p.n_tests && rc == 0; i++) {
-        rc = store_reader_begin(r->txn); /* once a test: a rule may change meanwhile */
-        if (rc != 0)
-            break;
+    for (size_t i = 0; i < p.n_tests && rc == 0; i++)
         rc = run_test(c, r, &p.tests[i], rows, &failed);
-        store_end(r->txn);
-    }
     if (rc != 0) {
         code = policy_failed(c, "try the policy", rc);
         goto done;
