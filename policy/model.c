@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * model.c -- the objects of the policy: what an action is, suffixes and hosts as
- * text, what entry refuses, the one order of everything that has no order of
- * its own, and who frees what.
+ * model.c -- the objects of the policy: what an action is, suffixes and hosts as text, what entry
+ * refuses, the one order of everything that has no order of its own, and who frees what.
  *
- * Equal policies are, when sorted, equal texts and equal records. What is only
- * suspicious (expired, hidden, tied) is for `policy check`.
+ * Equal policies are, when sorted, equal texts and equal records. What is only suspicious (expired,
+ * hidden, tied) is for `policy check`.
  */
 #include "policy/model.h"
 

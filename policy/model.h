@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * model.h -- the objects of the policy (networks, pools, rules, suffixes,
- * actions) as values, with their text. Its words are explained in
- * waymark-policy(5).
+ * model.h -- the objects of the policy (networks, pools, rules, suffixes, actions) as values, with
+ * their text. Its words are explained in waymark-policy(5).
  *
- * A struct policy is a whole policy in memory. Only the tool and the tests
- * hold one; the daemon decides from the store.
+ * A struct policy is a whole policy in memory. Only the tool and the tests hold one; the daemon
+ * decides from the store.
  */
 #ifndef POLICY_MODEL_H
 #define POLICY_MODEL_H

@@ -2,10 +2,9 @@
  *
  * networks.c -- in which networks is a client?
  *
- * Each prefix of each network is an entry, a key of its length, its address and
- * the network; the longest come first. A reader knows of its state which lengths
- * there are and, by a filter, nearly which prefixes: a client costs one look-up
- * for each prefix that it is in.
+ * Each prefix of each network is an entry, a key of its length, its address and the network; the
+ * longest come first. A reader knows of its state which lengths there are and, by a filter, nearly
+ * which prefixes: a client costs one look-up for each prefix that it is in.
  */
 #include <errno.h>
 #include <string.h>

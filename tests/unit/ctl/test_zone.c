@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_zone.c -- SRV lines of a zone file: which policy they are, and what is
- * refused and where.
+ * test_zone.c -- SRV lines of a zone file: which policy they are, and what is refused and where.
  */
 #include <stdlib.h>
 #include <string.h>
