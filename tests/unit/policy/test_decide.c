@@ -41,6 +41,9 @@ static const struct row {
      "nxdomain = filled b b"},
     {"longest below first", "rule a fill *.x pool=a net=any; rule b fill *.c.x pool=b",
      "hr.c.x nxdomain = filled b b"},
+    {"a nearer suffix for another network",
+     "rule a fill *.x pool=a net=any; rule b fill *.c.x pool=b net=lab",
+     "hr.c.x nxdomain = filled a a"},
     {"below before star", "rule a fill * pool=a net=any; rule b fill *.c.x pool=b",
      "hr.c.x nxdomain = filled b b"},
     {"then by name", "rule z fill c.x pool=a; rule m fill c.x pool=b", "nxdomain = filled m b"},
@@ -56,6 +59,12 @@ static const struct row {
     {"a parent's exact rule beside a child's",
      "rule r fill c.x,x.hr.c.x pool=a; rule s fill *.x pool=b net=any",
      "hr.c.x nxdomain = filled s b"},
+    {"entries beside the name hide no parent's",
+     "rule r fill *.x pool=a net=any; rule s fill *.a.x,*.b.a.x,*.d.b.x,ab.x pool=b",
+     "c.b.x nxdomain = filled r a; z.c.b.x nxdomain = filled r a; ab.x nxdomain = filled s b; "
+     "z.ab.x nxdomain = filled r a; z.c.b.a.x nxdomain = filled s b; a.x nxdomain = filled r a; "
+     "z.c.a.x nxdomain = filled s b; e.d.b.x nxdomain = filled s b; x. nxdomain = missing; "
+     "c.y nxdomain = missing"},
     {"sixty labels deep", "rule r fill *.x pool=a net=any; rule s fill z.x,a.a.x pool=b",
      "a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a.a."
      "a.a.a.a.a.a.a.a.a.a.a.a.a.x nxdomain = filled r a"},

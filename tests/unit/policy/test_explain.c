@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_explain.c -- the rules that are named for a decision, and the index of
- * suffixes against a plain comparison of names.
+ * test_explain.c -- the rules that are named for a decision.
  */
 #include "fixture.h"
 
@@ -99,69 +98,4 @@ static void check_row(void **state)
     fixture_remove(&f);
 }
 
-/* --- the index -------------------------------------------------------------- */
-
-/* Up to max labels of a few that sort badly. */
-static void draw_name(char *out, size_t size, const char *front, unsigned max)
-{
-    static const char *const labels[] = {"a", "b", "ab", "z", "\\000", "a-b"};
-    struct str s;
-
-    str_init(&s, out, size);
-    str_add(&s, front);
-    for (unsigned n = 1 + draw(max), k = 0; k < n; k++)
-        str_addf(&s, "%s%s", k > 0 ? "." : "", labels[draw(ARRAY_LEN(labels))]);
-}
-
-/* How near the suffix is to the name, as texts: 0 does not match. */
-static size_t nearness(const char *suffix, const char *name)
-{
-    size_t n = strlen(suffix), m = strlen(name);
-
-    if (suffix[0] != '*')
-        return strcmp(suffix, name) == 0 ? SIZE_MAX : 0;
-    return n == 1 || (m > n - 1 && strcmp(suffix + 1, name + m - (n - 1)) == 0) ? n : 0;
-}
-
-/* Keys between a name and its parents must not hide the parents, at any depth. */
-static void index_like_plain_comparison(void **state)
-{
-    enum { RULES = 12 };
-    const struct policy_real real = {.verdict = VERDICT_NXDOMAIN};
-    static struct policy_decision d;
-    char suffixes[RULES][128], name[128], want[8];
-    struct fixture *f = *state;
-    struct fixture_question q;
-
-    for (unsigned round = 0; round < 80; round++) {
-        struct policy_change *t = fixture_begin(f, 1);
-
-        assert_int_equal(fixture_apply(t, "clear; pool a kms-a.contoso.com"), 0);
-        for (unsigned i = 0; i < RULES; i++) {
-            strcpy(suffixes[i], "*");
-            if (draw(17) != 0)
-                draw_name(suffixes[i], sizeof suffixes[i], draw(3) == 0 ? "*." : "", 4);
-            assert_int_equal(fixture_apply(t, "rule r%02u fill %s pool=a net=any", i, suffixes[i]),
-                             0);
-        }
-        fixture_commit(t);
-        assert_int_equal(store_reader_begin(f->reader->txn), 0);
-        for (unsigned k = 0; k < 80; k++) {
-            size_t best = 0;
-
-            draw_name(name, sizeof name, "", 5);
-            want[0] = '\0';
-            for (unsigned i = 0; i < RULES; i++)
-                if (nearness(suffixes[i], name) > best) {
-                    best = nearness(suffixes[i], name);
-                    snprintf(want, sizeof want, "r%02u", i);
-                }
-            fixture_ask(f, name, "10.1.1.1", &q);
-            policy_decide(f->reader, &q.ask, &real, &d);
-            assert_string_equal(d.rule, want);
-        }
-        store_end(f->reader->txn);
-    }
-}
-
-TESTS("explain", ROWS(rows, check_row), FIXTURE_TEST(index_like_plain_comparison))
+TESTS("explain", ROWS(rows, check_row))
