@@ -14,7 +14,6 @@
 #include "ctl/policy.h"
 
 #include <errno.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -286,8 +285,6 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
 static void check_networks_pools(json_t *rows, const struct policy *p)
 {
     char text[PREFIX_TEXT];
-    int (*compare)(const void *, const void *) = policy_members[POLICY_NETWORK].compare;
-    void *tree = NULL; /* of all prefixes */
     size_t k;
 
     for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++) {
@@ -297,21 +294,18 @@ static void check_networks_pools(json_t *rows, const struct policy *p)
             FOUND(rows, "network ", w->name, "no rule uses it");
         for (const struct prefix *x = w->prefixes; x < w->prefixes + w->n; x++) {
             const struct policy_network *other = p->networks;
-            struct prefix **first = tsearch(x, &tree, compare);
 
             if (strcmp(strchr(prefix_print(x, text), '/'), "/0") == 0)
                 FOUND(rows, "network ", w->name,
                       "%s is every client; the network any is meant for that", text);
-            while (first && (*first < other->prefixes || *first >= other->prefixes + other->n))
+            while (!bsearch(x, other->prefixes, other->n, sizeof *x, policy_prefix_compare))
                 other++;
-            if (first && other != w)
+            if (other != w)
                 FOUND(rows, "network ", w->name,
                       "has prefix %s as network %s has: neither is nearer to its clients", text,
                       other->name);
         }
     }
-    while (tree)
-        tdelete(*(void **)tree, &tree, compare);
     for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
         for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
             k++;
