@@ -2,13 +2,11 @@
  *
  * policy_text.c -- policies as text: `policy import`, `export` and `edit`.
  *
- * A file is read with the rights of whoever called, and parsed and sorted, before
- * anything is opened for writing.
+ * A file is read with the rights of whoever called, before anything is opened for writing.
  *
- * The text that is edited lies in a directory of its own (0700). The editor's
- * variable may have arguments, separated by blanks ("code --wait"): the shell
- * splits it, and evaluates nothing in it. What was typed is never lost: unless it
- * was applied or left as it was, the file stays and is named.
+ * The text that is edited lies in a directory of its own (0700). The editor's variable may have
+ * arguments, separated by blanks: the shell splits it, and evaluates nothing in it. Unless what
+ * was typed was applied or left as it was, the file stays and is named.
  */
 #include "ctl/policy.h"
 

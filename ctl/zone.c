@@ -5,10 +5,9 @@
  *   text ──▶ logical lines ──▶ records (suffix, host) ──sort──▶ groups: a suffix and
  *   its hosts; each set of hosts is a pool, and its suffixes are the rule fill-POOL
  *
- * Only _vlmcs._tcp SRV records in class IN are taken; others are counted. ldns
- * reads the records; lines are joined and directives obeyed here: it takes a
- * relative $ORIGIN for an absolute one, a first record without a name for the
- * root's, and does not say in which line a record began.
+ * ldns reads the records; lines are joined and directives obeyed here: it takes a relative $ORIGIN
+ * for an absolute one, a first record without a name for the root's, and does not say in which
+ * line a record began.
  */
 #include "ctl/policy.h"
 

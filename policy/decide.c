@@ -28,11 +28,10 @@
      b 0 rule                      *
      b example. corp. 0 rule       *.corp.example
 
-   Seek the whole name in one table, then its parents in the other, which is
-   small in most policies and stays in the processor's cache. Where nothing was
-   found, the key before the place tells how far to go up: an entry of a parent
-   would sort before the place and after any key that shares fewer labels with
-   it. So a question with 120 labels costs no more than the policy has levels. */
+   Seek the whole name in one table, then its parents in the other, which is small in most
+   policies. Where nothing was found, the key before the place tells how far to go up: an entry of
+   a parent would sort before the place and after any key that shares fewer labels with it. So a
+   question with 120 labels costs no more than the policy has levels. */
 
 struct walk {
     struct store_txn *txn;
@@ -251,8 +250,7 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
     return 0;
 }
 
-/* Meets the entries at that depth. *left: when there are none, below which depth there may
- * be some; 0: nowhere. */
+/* Meets the entries at that depth. *left: below which depth there may be more; 0: nowhere. */
 static int visit_at(struct walk *w, unsigned depth, bool below, unsigned *left)
 {
     struct suffix at = {.below = below};
@@ -277,10 +275,9 @@ static int visit_at(struct walk *w, unsigned depth, bool below, unsigned *left)
     return 0;
 }
 
-/* Meets the entries that match, from the longest suffix to `*`, and, to explain, those that
- * nearly do: a parent only, or all below the name but not the name. 0, or -EBADMSG: an entry
- * that matches, or one beside the place where it would be, is damaged (a key that fell over
- * looks like one that is not there). */
+/* Meets the entries that match, from the longest suffix to `*`, and, to explain, those that nearly
+ * do: a parent only, or all below the name but not the name. 0, or -EBADMSG: an entry that matches,
+ * or one beside the place where it would be, is damaged. */
 static int walk_suffixes(struct walk *w)
 {
     bool near = w->decision != NULL;

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * decide.h -- (question, client, policy, what the real DNS said) -> decision,
- * and why it is what it is.
+ * decide.h -- (question, client, policy, what the real DNS said) -> decision, and why.
  *
- * Pure but for reading the policy map: same arguments and state, same result.
- * No allocation, except to explain; the result lives in the caller's struct.
+ * Pure but for reading the policy map: same arguments and state, same result. No allocation.
  * Damage is a decision, too: the real answer, with reason DAMAGED.
  */
 #ifndef POLICY_DECIDE_H
@@ -61,8 +59,7 @@ struct policy_best {
     int scope;                      /* length of the client's prefix; -1: every client */
     unsigned nearness;              /* labels of the suffix */
 };
-/* The best rules for a question, whatever the real DNS will say. It lasts as
- * long as the reader's transaction. */
+/* The best rules for a question, whatever the real DNS says; as long as the transaction lasts. */
 enum { POLICY_CASES = 7, BEST_LIVE = 0, BEST_SHADOW = 1 /* rules in shadow take part */ };
 struct policy_match {
     int rc; /* not 0: something is damaged */
@@ -72,8 +69,8 @@ struct policy_match {
 };
 void policy_match(struct policy_reader *, const struct policy_ask *, struct policy_match *out);
 
-/* Is the question decided without the real DNS? By a first rule that is deny or
- * an unconditional replace, when the client did not set DO. */
+/* Is it decided without the real DNS? By a first rule that is deny or an unconditional replace,
+ * when the client did not set DO. */
 bool policy_decide_blind(struct policy_reader *, const struct policy_ask *,
                          const struct policy_match *, struct policy_decision *out);
 void policy_decide_matched(struct policy_reader *, const struct policy_ask *,

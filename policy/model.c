@@ -75,8 +75,7 @@ const char *suffix_parse(struct suffix *out, const char *text)
     second += second[0] == '.';
     second += second[0] == '_';
     tcp = strncasecmp(second, "tcp", 3) == 0 && strchr(".", second[3]) != NULL;
-    /* Are the first two labels what should have been _vlmcs._tcp? Whoever writes
-     * that here took the whole name for the suffix, and the rule would match
+    /* Are the first two labels what should have been _vlmcs._tcp? The rule would match
      * _vlmcs._tcp._vlmcs._tcp.<suffix>: nothing, without a word. */
     for (size_t i = 0; i < ARRAY_LEN(services); i++) {
         if (strncasecmp(service, services[i], 5) != 0 || strchr(".", service[5]) == NULL ||

@@ -10,9 +10,8 @@
 #include "base/fields.h"
 #include "policy/model.h"
 
-/* Reads the text form; every problem goes to d with its place. A whole file must stand alone
- * (is not merged into a policy that is there): networks and pools that its rules name must be
- * in it, which is said beside the other problems. 0, -EINVAL, -ENOMEM. */
+/* Reads the text form; every problem goes to d with its place. Networks and pools that the rules
+ * of a whole file name must be in it. 0, -EINVAL, -ENOMEM. */
 int policy_text_read(struct policy *out, const char *file, const char *text, size_t len, bool whole,
                      struct diags *d);
 /* What a rule consists of, its suffixes first; also the options of `policy rule set`. */
