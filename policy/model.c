@@ -9,6 +9,7 @@
 #include "policy/model.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +56,20 @@ const char *policy_name_check(const char *name)
 
 /* --- suffixes ------------------------------------------------------------- */
 
+#define SERVICE "@(vlmcs|vmlcs|vlmsc|vlcms)" /* with its letters in the usual wrong orders */
+
 const char *suffix_parse(struct suffix *out, const char *text)
 {
-    static const char *const services[] = {"vlmcs", "vmlcs", "vlmsc", "vlcms"};
-    bool below = strncmp(text, "*.", 2) == 0 && text[2] != '\0', tcp;
+    /* Whole names, and what begins like one (a rule would match _vlmcs._tcp._vlmcs._tcp.SUFFIX:
+     * nothing, without a word), as patterns of fnmatch(3). */
+    static const char *const whole[][2] = {
+        {"_vlmcs.?(_)tcp?(.*)", "is a whole name; write the suffix alone, without _vlmcs._tcp"},
+        {"@(_" SERVICE "|" SERVICE ".?(_)tcp)?(.*)",
+         "begins like a whole name (which would be _vlmcs._tcp.SUFFIX); write the suffix alone"},
+        {"_tcp?(.*)", "begins with _tcp; write the suffix alone, without _vlmcs._tcp"},
+    };
+    bool below = strncmp(text, "*.", 2) == 0 && text[2] != '\0';
     struct suffix s = {.below = below, .name = {.len = 1}};
-    const char *service, *second;
 
     if (text[0] == '\0')
         return "is empty; . is the bare _vlmcs._tcp";
@@ -70,24 +79,9 @@ const char *suffix_parse(struct suffix *out, const char *text)
         return NULL;
     }
     text += below ? 2 : 0;
-    service = text + (text[0] == '_');
-    second = strchrnul(text, '.');
-    second += second[0] == '.';
-    second += second[0] == '_';
-    tcp = strncasecmp(second, "tcp", 3) == 0 && strchr(".", second[3]) != NULL;
-    /* Are the first two labels what should have been _vlmcs._tcp? The rule would match
-     * _vlmcs._tcp._vlmcs._tcp.<suffix>: nothing, without a word. */
-    for (size_t i = 0; i < ARRAY_LEN(services); i++) {
-        if (strncasecmp(service, services[i], 5) != 0 || strchr(".", service[5]) == NULL ||
-            (!tcp && service == text))
-            continue;
-        return i == 0 && tcp && service > text
-                   ? "is a whole name; write the suffix alone, without _vlmcs._tcp"
-                   : "begins like a whole name (which would be _vlmcs._tcp.SUFFIX); write the "
-                     "suffix alone";
-    }
-    if (strncasecmp(text, "_tcp", 4) == 0 && strchr(".", text[4]) != NULL)
-        return "begins with _tcp; write the suffix alone, without _vlmcs._tcp";
+    for (size_t i = 0; i < ARRAY_LEN(whole) && strchr("_vV", text[0]) != NULL; i++)
+        if (fnmatch(whole[i][0], text, FNM_CASEFOLD | FNM_EXTMATCH) == 0)
+            return whole[i][1];
     if (strpbrk(text, " \t\r\n") != NULL)
         return "has a blank in it";
     if (text[0] == '.')
