@@ -142,8 +142,8 @@ const char *ctl_option_at(const struct ctl *c, const char *name, int i)
     return NULL;
 }
 
-/* Keeps the option at argv[*i], cut at its =, and moves *i over its value; one that no verb has
- * is told later, when the verb is known. 0 or an exit code. */
+/* Keeps the option at argv[*i], cut at its =, and moves *i over its value. Whether the verb has it
+ * is asked when that is known. 0 or an exit code. */
 static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i)
 {
     const char *names[NAMES + 1];
@@ -154,12 +154,9 @@ static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i)
         return ctl_fail(EXIT_USAGE, "%s takes no value", name);
     if (option && option->value && value == NULL && (value = argv[++*i]) == NULL)
         return ctl_fail(EXIT_USAGE, "%s needs a value: %s %s", name, name, option->value);
-    if (option && !option->many && ctl_option(c, name))
-        return ctl_fail(EXIT_USAGE, "%s is given twice", name);
     if (c->n_given == (int)ARRAY_LEN(c->given))
         return ctl_fail(EXIT_USAGE, "more than %zu options; use policy import for long lists",
                         ARRAY_LEN(c->given));
-    c->given[c->n_given].option = option;
     c->given[c->n_given].name = name;
     c->given[c->n_given++].value = value ? value : "";
     return 0;
@@ -195,10 +192,17 @@ static int parse_line(verb_tables *tables, struct ctl *c, int argc, char **argv)
         c->argc -= words;
         c->argv += words;
     }
-    for (int i = 0; i < c->n_given; i++)
-        if (find_option(tables, v, c->given[i].name, names) == NULL)
+    for (int i = 0; i < c->n_given; i++) {
+        const char *name = c->given[i].name;
+        const struct ctl_option *option = find_option(tables, v, name, names);
+
+        if (option == NULL)
             return ctl_fail(EXIT_USAGE, "unknown option %s%s (waymarkctl VERB --help names all)",
-                            c->given[i].name, diag_meant(c->given[i].name, names, line));
+                            name, diag_meant(name, names, line));
+        if (!option->many && ctl_option_at(c, name, 1))
+            return ctl_fail(EXIT_USAGE, "%s is given twice", name);
+        c->given[i].option = option;
+    }
     if (ctl_option(c, "--version")) {
         printf("waymarkctl %s\n", PACKAGE_VERSION);
         return EXIT_DONE;
