@@ -120,3 +120,4 @@ def test_user_that_does_not_exist_is_named(waymark):
     w.start(ready=False)
     assert w.daemon.wait() != 0
     assert 'no-such-user' in w.said() and 'server.user' in w.said()
+    assert 'no-such-user' in w.ctl('policy', 'export', ok=1).err

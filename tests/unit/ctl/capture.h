@@ -11,50 +11,55 @@
 #include <unistd.h>
 
 #include "ctl/ctl.h"
+#include "tests/unit/rows.h"
 
-enum { CAPTURE_SIZE = 1 << 16, CAPTURE_WORDS = 32 };
-
-struct capture {
+static struct {
     int file[2], saved[2];
-    char text[2][CAPTURE_SIZE]; /* stdout, stderr */
-};
+    char text[2][1 << 16]; /* stdout, stderr */
+} out;
 
-static inline void capture_begin(struct capture *c)
+static const struct ctl_verb *const real[] = {ctl_daemon_verbs, ctl_policy_verbs, ctl_audit_verbs,
+                                              NULL};
+
+static inline void capture_begin(void)
 {
     fflush(NULL);
     for (int i = 0; i < 2; i++) {
-        c->file[i] = memfd_create("capture", MFD_CLOEXEC);
-        c->saved[i] = dup(i + 1);
-        dup2(c->file[i], i + 1);
+        out.file[i] = memfd_create("capture", MFD_CLOEXEC);
+        out.saved[i] = dup(i + 1);
+        dup2(out.file[i], i + 1);
     }
 }
 
-static inline void capture_end(struct capture *c)
+static inline void capture_end(void)
 {
     fflush(NULL);
     for (int i = 0; i < 2; i++) {
-        ssize_t n = pread(c->file[i], c->text[i], CAPTURE_SIZE - 1, 0);
+        ssize_t n = pread(out.file[i], out.text[i], sizeof out.text[i] - 1, 0);
 
-        c->text[i][n > 0 ? n : 0] = '\0';
-        dup2(c->saved[i], i + 1);
-        close(c->saved[i]);
-        close(c->file[i]);
+        out.text[i][n > 0 ? n : 0] = '\0';
+        dup2(out.saved[i], i + 1);
+        close(out.saved[i]);
+        close(out.file[i]);
     }
 }
 
-/* Runs a command line: first, then line, words by space (first may be NULL). The exit code. */
-static inline int capture_line(struct capture *c, const struct ctl_verb *const *tables,
-                               const char *first, const char *line)
+/* Runs a command line of words by space. The exit code. */
+static inline int PRINTF_LIKE(2, 3)
+    capture_line(const struct ctl_verb *const *tables, const char *fmt, ...)
 {
-    char copy[1024], *argv[CAPTURE_WORDS] = {"waymarkctl"}, *save = NULL;
+    char line[1024], *argv[32] = {"waymarkctl"}, *save = NULL;
     int argc = 1, code;
+    va_list args;
 
-    snprintf(copy, sizeof copy, "%s %s", first ? first : "", line);
-    for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
         argv[argc++] = w;
-    capture_begin(c);
+    capture_begin();
     code = cli_main(tables, argc, argv);
-    capture_end(c);
+    capture_end();
     return code;
 }
 

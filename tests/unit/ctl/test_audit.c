@@ -12,7 +12,6 @@
 #include "tests/unit/ctl/capture.h"
 
 static struct bench bench;
-static struct capture out;
 
 /* clang-format off */
 /* Values of the last option, and behind "=" what --csv then has: how many rows, or the first
@@ -108,11 +107,7 @@ static const struct line {
 
 static int run(const char *words)
 {
-    static const struct ctl_verb *const tables[] = {ctl_audit_verbs, NULL};
-    char first[256];
-
-    snprintf(first, sizeof first, "audit -o server.state-dir=%s -o server.user=", bench.root);
-    return capture_line(&out, tables, first, words);
+    return capture_line(real, "audit -o server.state-dir=%s -o server.user= %s", bench.root, words);
 }
 
 static void check_line(void **state)

@@ -15,8 +15,6 @@
 #include "tests/unit/ctl/capture.h"
 #include "tests/unit/scratch.h"
 
-static const struct ctl_verb *const tables[] = {ctl_daemon_verbs, NULL};
-static struct capture out;
 static json_t *recorded;
 
 /* --- the daemon's part, in a thread */
@@ -50,13 +48,12 @@ static const char nobody[] = "no socket", deaf[] = "none listens", closed[] = "o
 static int run(const char *line, const char *body)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    char dir[SCRATCH], setting[160];
+    char dir[SCRATCH];
     pthread_t thread;
     int code;
 
     scratch_make(dir);
     snprintf(to.sun_path, sizeof to.sun_path, "%s/control.sock", dir);
-    snprintf(setting, sizeof setting, "-c /dev/null -o control.socket=%s", to.sun_path);
     memset(asked, 0, sizeof asked);
     listener = socket(AF_UNIX, SOCK_STREAM, 0);
     if (body != nobody)
@@ -66,7 +63,7 @@ static int run(const char *line, const char *body)
     assert_int_equal(pthread_create(&thread, NULL, serve, (void *)(uintptr_t)body), 0);
     if (body == closed)
         assert_int_equal(chmod(to.sun_path, 0600) + chmod(dir, 0755) + seteuid(65534), 0);
-    code = capture_line(&out, tables, setting, line);
+    code = capture_line(real, "-c /dev/null -o control.socket=%s %s", to.sun_path, line);
     assert_int_equal(seteuid(getuid()), 0);
     shutdown(listener, SHUT_RDWR); /* when nobody has asked */
     pthread_join(thread, NULL);

@@ -236,7 +236,6 @@ static const struct row {
 /* clang-format on */
 
 static char dir[SCRATCH];
-static struct capture out;
 
 static void write_file(const char *text)
 {
@@ -250,12 +249,8 @@ static void write_file(const char *text)
 /* Runs "waymarkctl policy LINE". Exit code; texts in out. */
 static int tool(const char *line)
 {
-    static const struct ctl_verb *const tables[] = {ctl_policy_verbs, NULL};
-    char first[160];
-
-    snprintf(first, sizeof first,
-             "-o server.state-dir=%s/state -o server.user= -c /dev/null policy", dir);
-    return capture_line(&out, tables, first, line);
+    return capture_line(real, "-o server.state-dir=%s/state -o server.user= -c /dev/null policy %s",
+                        dir, line);
 }
 
 static bool is_said(const char *text)

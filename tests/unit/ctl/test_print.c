@@ -6,9 +6,6 @@
 #include <stdlib.h>
 
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/rows.h"
-
-static struct capture out;
 
 /* JSON, in which ' stands for ". */
 static json_t *parse(const char *text)
@@ -53,9 +50,9 @@ static void check_template(void **state)
     const struct ctl_row screen[] = {{"L", r->about, r->template}, {0}};
     json_t *object = parse(r->object);
 
-    capture_begin(&out);
+    capture_begin();
     ctl_show(object, screen);
-    capture_end(&out);
+    capture_end();
     json_decref(object);
     assert_memory_equal(out.text[0], r->want ? "L         " : "", r->want ? 10 : 1);
     assert_string_equal(out.text[0] + (r->want ? 10 : 0), r->want ? r->want : "");
@@ -143,9 +140,9 @@ static void check_row(void **state)
     c.format = r->form == 'j' ? FORMAT_JSON : r->form == 'c' ? FORMAT_CSV : FORMAT_TABLE;
     c.given[0].name = "--wide";
     c.given[0].value = "";
-    capture_begin(&out);
+    capture_begin();
     table_print(&c, *r->rows == '[' ? "clients" : NULL, r->columns, value);
-    capture_end(&out);
+    capture_end();
     json_decref(value);
     assert_string_equal(out.text[0], r->want);
     assert_string_equal(out.text[1], r->said ? r->said : "");
@@ -159,13 +156,13 @@ static void a_question_is_asked_on_a_terminal(void **state)
 
     assert_int_equal(openpty(&ends[1], &ends[0], NULL, NULL, NULL), 0);
     dup2(ends[0], STDIN_FILENO);
-    capture_begin(&out);
+    capture_begin();
     for (size_t i = 0; i < ARRAY_LEN(typed); i++) {
         yes[i] = write(ends[1], typed[i], strlen(typed[i])) > 0 &&
                  ctl_ask(&(struct ctl){0}, i == 0 ? "Go on?\033" : "");
         clearerr(stdin);
     }
-    capture_end(&out);
+    capture_end();
     dup2(saved, STDIN_FILENO);
     close(saved);
     close(ends[0]);

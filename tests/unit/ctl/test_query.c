@@ -10,13 +10,9 @@
 #include <sys/wait.h>
 
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/rows.h"
 #include "wire/pack.h"
 
 enum { SIZE = 700 };
-
-static const struct ctl_verb *const tables[] = {ctl_daemon_verbs, NULL};
-static struct capture out;
 
 enum play {
     UDP,
@@ -131,12 +127,9 @@ static int open_port(int *udp, int *tcp)
 static void check_row(void **state)
 {
     const struct row *r = *state;
-    char first[100];
-    int udp, tcp;
+    int udp, tcp, port = open_port(&udp, &tcp);
     pid_t child;
 
-    snprintf(first, sizeof first, "-c /dev/null -o server.listen=[\"%s:%d\"]",
-             r->listen ? r->listen : "127.0.0.1", open_port(&udp, &tcp));
     child = r->play < NOBODY ? fork() : -1;
     if (child == 0) {
         alarm(20);
@@ -145,7 +138,9 @@ static void check_row(void **state)
     }
     close(udp);
     close(tcp);
-    assert_int_equal(capture_line(&out, tables, first, r->line), r->code);
+    assert_int_equal(capture_line(real, "-c /dev/null -o server.listen=[\"%s:%d\"] %s",
+                                  r->listen ? r->listen : "127.0.0.1", port, r->line),
+                     r->code);
     waitpid(child, NULL, 0);
     assert_has(out.text[r->code != 0], r->has);
 }

@@ -1,62 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_rights.c -- becoming the daemon's user, and the words when that or a
- * store fails. What changes the process runs in a child.
+ * test_rights.c -- who changes something, and the words when a store cannot be opened. That root
+ * becomes the daemon's user is in tests/live/test_rights.py, and its cases are in test_file.c.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "tests/unit/ctl/capture.h"
-#include "tests/unit/scratch.h"
 
-static struct capture out;
-static char state_dir[100];
-static struct settings settings = {.server = {.state_dir = state_dir, .user = "nobody"}};
+static struct settings settings = {.server = {.state_dir = "/x", .user = "nobody"}};
 static struct ctl c = {.called = "policy fill", .settings = &settings};
-
-/* In a child: the exit code of ctl_become_user(), or 100 when it is not that user alone then. */
-static int become(const char *user, uid_t from, uid_t to)
-{
-    int status;
-
-    settings.server.user = user;
-    if (fork() == 0) {
-        int code = setuid(from) == 0 ? ctl_become_user(&c) : 99;
-
-        _exit(code == 0 && (geteuid() != to || getuid() != to || (to && setuid(0) == 0)) ? 100
-                                                                                         : code);
-    }
-    wait(&status);
-    settings.server.user = "nobody";
-    return WEXITSTATUS(status);
-}
-
-static void root_becomes_the_user(void **state)
-{
-    const struct passwd *nobody = getpwnam("nobody");
-    char dir[SCRATCH];
-    struct stat st;
-
-    if (geteuid() != 0)
-        skip();
-    scratch_make(dir);
-    assert_int_equal(chmod(dir, 0755), 0);
-    snprintf(state_dir, sizeof state_dir, "%s/lib/waymark", dir);
-    assert_int_equal(become("nobody", 1, 1), 0); /* others stay, */
-    assert_int_equal(become("", 0, 0), 0);       /* and so does root without a user */
-    assert_int_equal(become("no-such-user", 0, 0), EXIT_FAILED);
-    assert_int_equal(access(state_dir, F_OK), -1);
-    for (int i = 0; i < 2; i++) { /* at first without the directory and its parent */
-        assert_int_equal(become("nobody", 0, nobody->pw_uid), 0);
-        assert_int_equal(stat(state_dir, &st), 0);
-        assert_true(st.st_uid == nobody->pw_uid && (st.st_mode & 07777) == 0750);
-    }
-    scratch_remove(dir);
-}
 
 static const struct row {
     const char *what;
@@ -75,9 +29,9 @@ static void check_row(void **state)
     const struct row *r = *state;
 
     c.uid = r->uid;
-    capture_begin(&out);
+    capture_begin();
     assert_int_equal(ctl_store_error(&c, "/x/policy", r->err), EXIT_FAILED);
-    capture_end(&out);
+    capture_end();
     assert_has(out.text[1], r->says);
 }
 
@@ -106,4 +60,4 @@ static void check_author(void **state)
     assert_string_equal(author, r->author);
 }
 
-TESTS("rights", ROWS(rows, check_row), TEST(root_becomes_the_user), ROWS(authors, check_author))
+TESTS("rights", ROWS(rows, check_row), ROWS(authors, check_author))
