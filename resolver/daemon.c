@@ -146,7 +146,8 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
 
     if (daemon_read_settings(d->settings_path, d->assign, &s, diags) != 0)
         return -EINVAL;
-    settings_compare(d->newest, s, change, context);
+    if (change != NULL)
+        settings_compare(d->newest, s, change, context);
     /* Each file may be good alone; what waits for a restart and what does not, are not. */
     if (settings_keep(s, d->newest, diags) != 0 || machine_routes(s, "", diags) != 0 ||
         (g = generation_new(s)) == NULL) {

@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * options.h -- every option: the only place that knows its name, kind, limits,
- * default and help. It is included twice: settings.h makes the struct of it, and
- * settings.c the rows, from which file, -o, --check, --print-config, --print-sample
- * and reload are made.
+ * options.h -- every option: settings.h makes the struct of it, settings.c the rows, from
+ * which file, -o, --check, --print-config, --print-sample and reload are made. A new one is
+ * a row here.
  *
- * A new option is a row here. Then print the sample file anew: `waymarkd --print-sample`.
- *
- * An option: section, member, kind with its limits, name, default as written (NULL: it
- * depends on the machine or on others, and TEXT says it in words), flags, help. Defaults
- * are texts that the ordinary parser reads, so they obey the limits.
+ * An option: section, member, kind with its limits, name, default as the parser reads it
+ * (NULL: it depends on the machine or on others, and TEXT says it in words), flags, help.
  */
 SECTION(server,
         "The process. All but open-resolver, hide-identity and hide-version need a restart.")

@@ -3,17 +3,14 @@
  * settings.c -- builds a generation of settings: defaults, the file, conf.d, -o;
  * and what is asked of it: who may ask, what a reload changes, how it looks.
  *
- * Each source writes its values over those before it, so that the last one
- * wins; rules between options are checked when all have been read, and name
- * the source that the value in force came from. Reading goes on after a
- * problem, so that one run shows them all.
- *
- * An open resolver multiplies attacks (RFC 5358, RFC 5625 6.2), so it is an
- * error, not a warning.
+ * Each source writes its values over those before it; rules between options are checked
+ * at the end, and name the source of the value in force. Reading goes on after a problem,
+ * so that one run shows them all. An open resolver multiplies attacks (RFC 5358, RFC 5625
+ * 6.2), so it is an error, not a warning.
  *
  * Values are compared, copied and kept as printed: what reads back the same is
- * the same. The sample has no path in it: those of the build are named in words,
- * so that conf/waymark.yaml.sample is the same for each prefix.
+ * the same. The sample names the paths of the build in words, so that it is the same for
+ * each prefix.
  */
 #include "settings/settings.h"
 
@@ -36,8 +33,7 @@
 
 enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, RECORDS_MAX = 4096, WIDTH = 78, HELP_TEXT = 1000 };
 
-/* RESTART: a reload keeps the value that is in force. UNUSED: it is read and checked, and
- * nothing uses it in this version. */
+/* RESTART: a reload keeps the value that is in force. UNUSED: nothing uses it in this version. */
 enum option_flag { RESTART = FIELD_FLAGS, UNUSED = 2 * FIELD_FLAGS };
 
 /* ---- kinds of values ---- */
@@ -47,26 +43,24 @@ static const struct field_kind zone_kind, address_kind, nothing_kind;
 static int read_setting(struct form *form, const struct field *f, const struct yaml_node *node,
                         void *to)
 {
-    const char *why = NULL; /* NULL: the words of the kind */
     struct name *zone = to;
-    bool good;
 
     if (f->kind == &nothing_kind)
         return node->kind == YAML_LIST && node->n == 0
                    ? 0
                    : form_problem(form, node, "%s: only [] works in this version", f->key);
-    if (f->kind == &address_kind) {
-        good = addr_parse(to, node->text, DNS_PORT) == 0;
-        if (good && f->min > 0 && addr_is(to, ADDR_ANY))
-            why = "is not the address of a server";
-    } else {
-        good = name_parse(zone, node->text) == 0;
-        if (good && zone->len > 2 && zone->data[0] == 1 && zone->data[1] == '*')
-            why = "begins with *; write the zone without *: it covers all names below it";
-        if (good)
-            name_fold(zone);
-    }
-    return good && why == NULL ? 0 : form_wrong(form, f, node, why);
+    if ((f->kind == &address_kind ? addr_parse(to, node->text, DNS_PORT)
+                                  : name_parse(zone, node->text)) != 0)
+        return form_wrong(form, f, node, NULL);
+    if (f->kind == &address_kind)
+        return f->min == 0 || !addr_is(to, ADDR_ANY)
+                   ? 0
+                   : form_wrong(form, f, node, "is not the address of a server");
+    if (zone->len > 2 && zone->data[0] == 1 && zone->data[1] == '*')
+        return form_wrong(form, f, node,
+                          "begins with *; write the zone without *: it covers all names below it");
+    name_fold(zone);
+    return 0;
 }
 
 static void print_setting(const struct field *f, const void *from, FILE *out)
@@ -522,29 +516,28 @@ uint32_t route_id(const struct route *route)
 void settings_print(const struct settings *s, FILE *f)
 {
     for (const struct field *o = options; o->key != NULL; o++) {
-        const char *indent = strchr(o->key, '.') != NULL ? "  " : "";
+        size_t n = is_table(o) && is_given(o, s) ? field_count_of(o, s) : 0;
 
-        if (o->rows != NULL || (is_table(o) && is_given(o, s) && field_count_of(o, s) > 0)) {
-            fprintf(f, "%s:\n", o->key);
-            for (size_t i = 0; o->rows == NULL && i < field_count_of(o, s); i++) {
-                fputs("  - ", f);
-                field_print(o->element, field_element(o, s, i), f);
-                fputc('\n', f);
-            }
-        } else if (is_given(o, s)) {
-            fprintf(f, "%s%s: ", indent, field_name(o));
-            field_print(o, s, f);
-            fputc('\n', f);
-        } else
+        if (!is_given(o, s)) {
             fprintf(f, "# no %s: %s\n", o->key, o->computed);
+            continue;
+        }
+        fprintf(f, "%s%s:", strchr(o->key, '.') != NULL ? "  " : "", field_name(o));
+        for (size_t i = 0; i < n; i++) {
+            fputs("\n  - ", f);
+            field_print(o->element, field_element(o, s, i), f);
+        }
+        if (o->rows == NULL && n == 0) {
+            fputc(' ', f);
+            field_print(o, s, f);
+        }
+        fputc('\n', f);
     }
 }
 
-int settings_compare(const struct settings *was, const struct settings *is, settings_change *change,
-                     void *context)
+void settings_compare(const struct settings *was, const struct settings *is,
+                      settings_change *change, void *context)
 {
-    int changed = 0;
-
     for (const struct field *o = options; o->key != NULL; o++) {
         char *before, *after;
 
@@ -552,15 +545,11 @@ int settings_compare(const struct settings *was, const struct settings *is, sett
             continue;
         before = is_given(o, was) ? field_text_of(o, was) : strdup("none");
         after = is_given(o, is) ? field_text_of(o, is) : strdup("none");
-        if (before != NULL && after != NULL && strcmp(before, after) != 0) {
-            changed++;
-            if (change != NULL)
-                change(context, o->key, before, after, (o->flags & RESTART) != 0);
-        }
+        if (before != NULL && after != NULL && strcmp(before, after) != 0)
+            change(context, o->key, before, after, (o->flags & RESTART) != 0);
         free(before);
         free(after);
     }
-    return changed;
 }
 
 /* ---- the sample ---- */
@@ -574,71 +563,57 @@ static const char sample_head[] =
     "# Durations: 300ms 10s 5m 2h 90d 2y; a bare number is seconds. Sizes: 64K 64M 1G.\n"
     "# An address with a port, and one of IPv6, needs quotes.\n";
 
-/* A comment in lines of WIDTH; those after the first begin with `hang` blanks
- * more. */
-static void PRINTF_LIKE(4, 5)
-    print_comment(FILE *f, const char *indent, int hang, const char *fmt, ...)
+/* What is said of an option, of a section, or of a field of a list's elements (`is_field`), as a
+ * comment in lines of WIDTH. */
+static void print_help(FILE *f, const struct field *o, bool is_field)
 {
-    char text[HELP_TEXT], *rest = text, *word;
+    const char *indent = !is_field && !is_table(o) && o->rows == NULL ? "  " : "";
+    char text[HELP_TEXT], least[NUMBER_TEXT], most[NUMBER_TEXT], *rest = text, *word;
+    struct str s;
     int used;
-    va_list args;
 
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
+    str_init(&s, text, sizeof text);
+    str_addf(&s, "%s%s%s%s", is_field ? "  " : "", is_field ? field_name(o) : "",
+             is_field ? ": " : "", o->help);
+    for (size_t i = 0; o->kind == &kind_word && !is_field && o->words[i] != NULL; i++)
+        str_addf(&s, "%s%s%s", i == 0 ? " (" : ", ", o->words[i],
+                 o->words[i + 1] == NULL ? ")" : "");
+    if (o->kind == &kind_bool)
+        str_add(&s, " (yes, no)");
+    else if (o->kind != &kind_text && o->element == NULL && o->max > 0)
+        str_addf(&s, " (%s to %s)", units_print(o->min, field_units(o), least),
+                 units_print(o->max, field_units(o), most));
+    if (is_field && o->fallback != NULL)
+        str_addf(&s, "; default %s", o->fallback);
+    else if (is_table(o))
+        str_addf(&s, " Default: %s.", o->computed);
     used = fprintf(f, "%s#", indent);
     while ((word = strsep(&rest, " ")) != NULL) {
-        if (used + 1 + (int)strlen(word) > WIDTH + 1)
-            used = fprintf(f, "\n%s#%*s", indent, hang, "") - 1;
+        if (used + (int)strlen(word) > WIDTH)
+            used = fprintf(f, "\n%s#%*s", indent, is_field ? 4 : 0, "") - 1;
         used += fprintf(f, " %s", word);
     }
     fputc('\n', f);
 }
 
-/* Words that may be written, or the limits of a number. Returns out. */
-static const char *range_of(const struct field *o, char out[HELP_TEXT])
-{
-    char least[NUMBER_TEXT], most[NUMBER_TEXT];
-    struct str s;
-
-    str_init(&s, out, HELP_TEXT);
-    for (size_t i = 0; o->kind == &kind_word && o->words[i] != NULL; i++)
-        str_addf(&s, "%s%s", i == 0 ? " (" : ", ", o->words[i]);
-    if (o->kind == &kind_word)
-        str_add(&s, ")");
-    else if (o->kind == &kind_bool)
-        str_add(&s, " (yes, no)");
-    else if (o->element == NULL && o->kind != &kind_text && o->max > 0)
-        str_addf(&s, " (%s to %s)", units_print(o->min, field_units(o), least),
-                 units_print(o->max, field_units(o), most));
-    return out;
-}
-
 void settings_print_sample(FILE *f)
 {
-    char range[HELP_TEXT];
-
     fputs(sample_head, f);
     for (const struct field *o = options; o->key != NULL; o++) {
         if ((o->flags & UNUSED) != 0)
             continue;
         if (o == options || o[-1].rows == NULL)
             fputc('\n', f);
-        if (o->rows != NULL) {
-            print_comment(f, "", 0, "%s", o->help);
+        print_help(f, o, false);
+        for (const struct field *row = is_table(o) ? o->element->rows : NULL;
+             row != NULL && row->key != NULL; row++)
+            print_help(f, row, true);
+        if (is_table(o))
+            fprintf(f, "#%s:\n%s", o->key, o->element->help);
+        else if (o->rows != NULL)
             fprintf(f, "%s:\n", o->key);
-        } else if (!is_table(o)) {
-            print_comment(f, "  ", 0, "%s%s", o->help, range_of(o, range));
+        else
             fprintf(f, o->fallback != NULL ? "  #%s: %s\n" : "  #%s: (%s)\n", field_name(o),
                     o->fallback != NULL ? o->fallback : o->computed);
-        } else {
-            print_comment(f, "", 0, "%s Default: %s.", o->help, o->computed);
-            for (const struct field *row = o->element->rows; row->key != NULL; row++)
-                print_comment(f, "", 4, "  %s: %s%s%s%s", field_name(row), row->help,
-                              row->kind != &kind_word ? range_of(row, range) : "",
-                              row->fallback != NULL ? "; default " : "",
-                              row->fallback != NULL ? row->fallback : "");
-            fprintf(f, "#%s:\n%s", o->key, o->element->help);
-        }
     }
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * settings.h -- reading, checking, comparing and printing settings.
- *
- * The table of options in settings/options.h is the only place that knows an
- * option's name, kind, limits, default and help.
+ * settings.h -- reading, checking, comparing and printing settings; options.h has the options.
  */
 #ifndef SETTINGS_SETTINGS_H
 #define SETTINGS_SETTINGS_H
@@ -80,21 +77,19 @@ void settings_print(const struct settings *, FILE *);
 /* The commented sample file: every option that is used, with help and default. */
 void settings_print_sample(FILE *);
 
-/* Names of the options whose values differ, with old and new as text; restart
- * says whether the key is one of those that wait for a restart (server.*,
- * control.*, cache.size, cache.persist). Returns how many; change may be NULL. */
+/* Is called for each option whose values differ, with old and new as text; restart: the new
+ * one waits for it. */
 typedef void settings_change(void *context, const char *key, const char *was, const char *is,
                              bool restart);
-int settings_compare(const struct settings *was, const struct settings *is, settings_change *,
-                     void *context);
+void settings_compare(const struct settings *was, const struct settings *is, settings_change *,
+                      void *context);
 
 /* The same once more, in an arena of its own. 0 or -ENOMEM. */
 int settings_copy(struct settings **out, const struct settings *);
 
-/* In a new generation, gives the keys that need a restart the values that are
- * in force. 0, or -errno with every problem in d: each file may be
- * good by itself, and the mix of both break a rule between options. Then the
- * generation must not be used. */
+/* In a new generation, gives the keys that need a restart the values that are in force. 0;
+ * -errno with every problem in d (the mix of two good files can break a rule between options):
+ * then the generation must not be used. */
 int settings_keep(struct settings *is, const struct settings *was, struct diags *d);
 
 /* The longest matching access rule; loopback stays allowed unless named, and
