@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * control.c -- requests of the API: the socket, from libmicrohttpd to the
- * caller's route, and back.
+ * control.c -- requests of the API: the socket, from libmicrohttpd to the route, and back.
  *
- * A request is refused or taken when its head has come (route, method, rights,
- * length), but a refusal is sent when its body is through as well, so that the
- * client does not find a closed socket while it still writes. Only what is
- * announced as too long is refused at once.
+ * A request is refused or taken when its head has come, but a refusal is sent when its body
+ * is through as well, so that the client does not find a closed socket while it still writes.
+ * Only what is announced as too long is refused at once.
  *
- * Who owns a request: the connection, until `finished` (libmicrohttpd is done
- * with it), and the route's handler, from its call until control_answer().
- * Whoever lets go last frees it; so an answer that comes after the client or
- * the whole server is gone is safe. All of this happens in one thread.
+ * A request is owned by the connection, until on_finished(), and by the route's handler, from
+ * its call until control_answer(). Whoever lets go last frees it; so an answer that comes after
+ * the client or the whole server is gone is safe.
  */
 #include "control/control.h"
 
@@ -158,8 +155,7 @@ static bool find_route(struct request *r, const char *method, const char *path)
         r->route = at;
         found = strcmp(at->method, method) == 0;
     }
-    if (info != NULL)
-        getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
+    getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len);
     if (r->route == NULL)
         control_refuse(&r->head, 404, "no such path");
     else if (!found)
@@ -250,11 +246,9 @@ static int socket_problem(struct diags *d, const char *path, const char *what)
     return diags_tell(d, "control.socket: %s %s: %s", what, path, strerror(errno));
 }
 
-/* Makes fd a listening socket with the name. 0 or -EINVAL.
- *
- * The mode is set before the file has a name (fchmod, then bind), so that there is
- * no moment at which more people may connect than should. The umask is not touched,
- * since it belongs to all threads; chmod gives back what it took away. */
+/* The mode is set before the file has a name (fchmod, then bind), so that there is no moment
+ * at which more people may connect than should. The umask is not touched, since it belongs to
+ * all threads; chmod gives back what it took away. */
 static int listen_at(int fd, const struct sockaddr_un *to, struct diags *d)
 {
     const struct sockaddr *sa = (const struct sockaddr *)to;
@@ -316,7 +310,7 @@ int control_open(struct control **out, const char *path, const struct control_ro
         return diags_tell(d, "control.socket: the HTTP server does not start at %s", path);
     }
     *out = c;
-    return 0;
+    return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
 }
 
 void control_close(struct control *c)
@@ -332,16 +326,11 @@ void control_close(struct control *c)
     free(c);
 }
 
-int control_fd(const struct control *c)
-{
-    return MHD_get_daemon_info(c->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-}
-
 void control_run(struct control *c)
 {
     MHD_UNSIGNED_LONG_LONG ms;
 
-    for (int i = 0; i < ROUNDS; i++) {
+    for (int i = 0; i < ROUNDS && c != NULL; i++) {
         MHD_run(c->http);
         if (MHD_get_timeout(c->http, &ms) != MHD_YES || ms > 0)
             return;

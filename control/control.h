@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * control.h -- HTTP/1.1 with JSON on a UNIX socket: the mechanism. It knows no
- * route; resolver/routes.c has the table.
+ * control.h -- HTTP/1.1 with JSON on a UNIX socket. It knows no route, and has no thread.
  *
- * libmicrohttpd runs without threads: the caller polls control_fd() and calls
- * control_run(). Rights come from the peer's credentials (SO_PEERCRED): GET
- * for whoever the socket's mode lets in (root, the user, the group), POST for
- * root and the user that the daemon runs as. Limits: 16 connections, 10 s
- * idle, bodies of 64 KiB.
+ * Rights come from the peer's credentials (SO_PEERCRED): GET for whoever the socket's mode
+ * lets in (root, the user, the group), POST for root and the user that the daemon runs as.
+ * Limits: 16 connections, 10 s idle, bodies of 64 KiB.
  */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
@@ -33,14 +30,14 @@ struct control_route {
     void (*handle)(void *context, struct control_request *);
 };
 
-/* Makes the socket (mode 0660, group as the process), removing a dead one
- * that nobody listens on. 0; -EINVAL with a sentence in d. */
+/* Makes the socket (mode 0660, group as the process), removing a dead one that nobody listens
+ * on. The descriptor, of which control_run() must be called when it can be read; -EINVAL with
+ * a sentence in d. */
 int control_open(struct control **, const char *path, const struct control_route *routes,
                  void *context, struct diags *d);
 void control_close(struct control *);
-int control_fd(const struct control *);
-/* Goes on while work is ready although the descriptor is silent, but not for ever. Some
- * times a second it must be called in any case: connections that are idle end then. */
+/* Goes on while work is ready although the descriptor is silent, but not for ever. To be called
+ * some times a second in any case: connections that are idle end then. NULL is fine. */
 void control_run(struct control *);
 
 /* Answers; takes the reference to json. May be called later (the request is suspended

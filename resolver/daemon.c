@@ -266,8 +266,7 @@ static void on_api(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (d->control != NULL)
-        control_run(d->control);
+    control_run(d->control);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -355,6 +354,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     long n = s->server.workers != 0 ? (long)s->server.workers : sysconf(_SC_NPROCESSORS_ONLN);
     char problem[DAEMON_PROBLEM];
     struct listener *listeners = NULL;
+    int fd;
 
     log_set_level((int)s->server.log_level);
     d->n_workers = n < 1 ? 1 : n > DAEMON_MAX_WORKERS ? DAEMON_MAX_WORKERS : (int)n;
@@ -381,8 +381,8 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     watch(d, SIGTERM, EV_SIGNAL, on_signal, NULL);
     watch(d, SIGINT, EV_SIGNAL, on_signal, NULL);
     watch(d, -1, 0, on_tick, &period);
-    if (control_open(&d->control, s->control.socket, daemon_routes, d, problems) == 0)
-        watch(d, control_fd(d->control), EV_READ, on_api, NULL);
+    if ((fd = control_open(&d->control, s->control.socket, daemon_routes, d, problems)) >= 0)
+        watch(d, fd, EV_READ, on_api, NULL);
     else
         do_without(problem, problems, "control", "waymarkctl cannot talk to this daemon");
     for (int i = 0; i < d->n_workers; i++)

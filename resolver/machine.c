@@ -1,19 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * machine.c -- what the machine tells. Used by the main thread only: at start, at reload,
- * and at each tick of the main loop.
+ * machine.c -- what the machine tells. Used by the main thread only.
  *
- * A forwarder that asks itself turns one question into a storm: so new settings that
- * would lead to it are refused.
+ * A forwarder that asks itself turns one question into a storm: so new settings that would
+ * lead to it are refused. Once an administrator points the machine at Waymark, resolv.conf
+ * names ourselves; so our own addresses are left out, and if nothing is left we say which
+ * line to write.
  *
- * Why the resolv.conf rules: on most machines it names either real servers or
- * a stub on loopback. Once an administrator points the machine at Waymark it
- * names ourselves, and forwarding to ourselves would be a loop; so our own
- * addresses are left out, and if nothing is left we say which line to write.
- *
- * Changes are found by comparing: reading all addresses and two small files costs
- * some ten microseconds, and no change is missed, however it was made (renamed,
- * linked or mounted files).
+ * Changes are found by comparing: reading all addresses and two small files costs some ten
+ * microseconds, and none is missed, however it was made (renamed, linked or mounted files).
  */
 #include "resolver/machine.h"
 
@@ -41,7 +36,6 @@ void machine_networks(struct settings *s)
     struct access_rule *rules;
     int n = 0, k, room = 0;
 
-    s->n_machine = 0;
     if (getifaddrs(&list) != 0) {
         s->n_machine = -errno;
         return;
@@ -56,11 +50,9 @@ void machine_networks(struct settings *s)
         if (!addr_from_sockaddr(&a, i->ifa_addr))
             continue;
         if (addr_from_sockaddr(&mask, i->ifa_netmask)) {
-            if (addr_is_v4(&mask))
-                memset(mask.ip, 0xff, 12);
-            for (net.len = 0; net.len < 128; net.len++)
-                if ((mask.ip[net.len / 8] & (0x80 >> net.len % 8)) == 0)
-                    break;
+            net.len = addr_is_v4(&mask) ? 80 : 0; /* of its 96 bits in front 16 are set */
+            for (size_t b = 0; b < sizeof mask.ip; b++)
+                net.len = (uint8_t)(net.len + __builtin_popcount(mask.ip[b]));
         }
         memcpy(net.ip, a.ip, sizeof net.ip);
         prefix_mask(net.ip, net.len);
@@ -185,7 +177,7 @@ int machine_routes(struct settings *s, const char *root, struct diags *d)
 uint64_t machine_fingerprint(const char *root)
 {
     struct hash_key chain = {0, 0}; /* k0: the hash of all before */
-    struct ifaddrs *list = NULL;
+    struct ifaddrs *list;
     char path[512], *text;
     struct addr a;
     size_t len;
@@ -196,8 +188,7 @@ uint64_t machine_fingerprint(const char *root)
         for (int mask = 0; mask < 2; mask++)
             if (addr_from_sockaddr(&a, mask ? i->ifa_netmask : i->ifa_addr))
                 chain.k0 = hash_bytes(&chain, a.ip, sizeof a.ip);
-    if (list != NULL)
-        freeifaddrs(list);
+    freeifaddrs(list);
     for (size_t i = 0; i < ARRAY_LEN(resolv_confs); i++) {
         snprintf(path, sizeof path, "%s%s", root, resolv_confs[i]);
         chain.k1++;
