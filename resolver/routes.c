@@ -111,12 +111,14 @@ static void get_stats(void *context, struct control_request *r)
 
 /* ---- status ---- */
 
-static void PRINTF_LIKE(2, 3) problem(json_t *problems, const char *fmt, ...)
+/* Adds a problem if there is one. */
+static void PRINTF_LIKE(3, 4) problem(json_t *problems, bool is_so, const char *fmt, ...)
 {
     va_list args;
 
     va_start(args, fmt);
-    json_array_append_new(problems, json_vsprintf(fmt, args));
+    if (is_so)
+        json_array_append_new(problems, json_vsprintf(fmt, args));
     va_end(args);
 }
 
@@ -138,39 +140,35 @@ static json_t *find_problems(const struct daemon *d, const struct store_health *
         n += e != 0;
     }
     *without = n;
-    if (d->policy_error[0] != '\0')
-        problem(list, "policy: %s", d->policy_error);
+    problem(list, d->policy_error[0] != '\0', "policy: %s", d->policy_error);
     damaged += (json_int_t)h->faults;
     if (d->verifier.found[0] != '\0')
-        problem(list, "policy: %s", d->verifier.found);
+        problem(list, true, "policy: %s", d->verifier.found);
     else if (damaged > 0)
-        problem(list,
+        problem(list, true,
                 "policy: %s/policy/data.mdb: %lld reads since the start failed, or met a damaged "
                 "record; " STORE_REMEDY,
                 dir, (long long)damaged);
-    else if (policy_rc != 0 && policy_rc != -EUSERS)
-        problem(list, "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY,
-                dir, strerror(-policy_rc));
-    if (h->unlocked)
-        problem(list,
-                "policy: %s/policy is read-only here: rules act, and must not be changed "
-                "elsewhere; make it writable and restart waymarkd",
-                dir);
+    else
+        problem(list, policy_rc != 0 && policy_rc != -EUSERS,
+                "policy: %s/policy/data.mdb: its state cannot be read: %s; " STORE_REMEDY, dir,
+                strerror(-policy_rc));
+    problem(list, h->unlocked,
+            "policy: %s/policy is read-only here: rules act, and must not be changed "
+            "elsewhere; make it writable and restart waymarkd",
+            dir);
     snprintf(full, sizeof full, "all %d places for readers were taken", STORE_PLACES);
-    if (n > 0)
-        problem(list,
-                "policy: %d of %d threads have no policy since the start: %s; end the other "
-                "processes that have %s/policy/lock.mdb open (fuser) and restart waymarkd",
-                n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
-    if (d->audit_error[0] != '\0')
-        problem(list, "audit: %s", d->audit_error);
-    if (audit->last_error != 0)
-        problem(list, "audit: the last commit failed: %s; events wait in memory",
-                strerror(audit->last_error));
-    if (dropped != 0)
-        problem(list, "audit: %lld events were dropped since the start", (long long)dropped);
-    if (d->machine_error[0] != '\0')
-        problem(list, "machine: %s", d->machine_error);
+    problem(list, n > 0,
+            "policy: %d of %d threads have no policy since the start: %s; end the other "
+            "processes that have %s/policy/lock.mdb open (fuser) and restart waymarkd",
+            n, d->n_workers + 1, error == EUSERS ? full : strerror(error), dir);
+    problem(list, d->audit_error[0] != '\0', "audit: %s", d->audit_error);
+    problem(list, audit->last_error != 0,
+            "audit: the last commit failed: %s; events wait in memory",
+            strerror(audit->last_error));
+    problem(list, dropped != 0, "audit: %lld events were dropped since the start",
+            (long long)dropped);
+    problem(list, d->machine_error[0] != '\0', "machine: %s", d->machine_error);
     return list;
 }
 
@@ -352,9 +350,8 @@ static void post_cache_flush(void *context, struct control_request *r)
 
 /* ---- upstreams ---- */
 
-/* What is known of a server belongs to each worker. So a visit goes to every worker in
- * its own thread, one after the other (no lock, no table touched by two), and comes
- * home through the main thread's worker, which answers. */
+/* What is known of a server belongs to each worker. So a visit goes to every worker in its own
+ * thread, one after the other, and comes home through the main thread's worker, which answers. */
 struct visit {
     struct daemon *d;
     struct control_request *request;
@@ -363,12 +360,22 @@ struct visit {
     json_t *routes; /* added up on the way */
 };
 
-static void add_upstream(json_t *o, const struct upstream_report *u)
+/* Adds to what is told of the server, the kth of a route. u: NULL, it was never asked. */
+static void add_upstream(json_t *servers, size_t k, const struct addr *server,
+                         const struct upstream_report *u)
 {
     static const char *const states[] = {"unknown", "up", "down"};
+    static const struct upstream_report nothing;
+    char text[ADDR_TEXT], rcode[TYPE_TEXT];
+    json_t *o = json_array_get(servers, k);
     json_int_t rtt_ms = number_of(o, "rtt_ms");
-    char rcode[TYPE_TEXT];
 
+    if (o == NULL) {
+        o = json_pack("{s:s,s:s,s:i,s:n}", "address", addr_print_port(server, text), "state",
+                      "unknown", "rtt_ms", 0, "last_error");
+        json_array_append_new(servers, o);
+    }
+    u = u != NULL ? u : &nothing;
     add_numbers(o, upstream_numbers, u);
     if (u->state == UPSTREAM_UP ||
         strcmp(json_string_value(json_object_get(o, "state")), "unknown") == 0)
@@ -386,19 +393,12 @@ static void add_upstream(json_t *o, const struct upstream_report *u)
 static void visit_worker(struct worker *w, void *arg)
 {
     struct visit *v = arg;
-    const struct settings *s = v->generation;
+    const struct route *r = v->generation->routes;
 
-    for (int i = 0; i < s->n_routes && w->listen.forwarder != NULL; i++) {
-        const json_t *servers = json_object_get(json_array_get(v->routes, (size_t)i), "servers");
-
-        for (int k = 0; k < s->routes[i].n_servers; k++) {
-            const struct upstream_report *u =
-                forwarder_upstream(w->listen.forwarder, &s->routes[i].servers[k]);
-
-            if (u != NULL)
-                add_upstream(json_array_get(servers, (size_t)k), u);
-        }
-    }
+    for (size_t i = 0; i < json_array_size(v->routes) && w->listen.forwarder != NULL; i++, r++)
+        for (int k = 0; k < r->n_servers; k++)
+            add_upstream(json_object_get(json_array_get(v->routes, i), "servers"), (size_t)k,
+                         &r->servers[k], forwarder_upstream(w->listen.forwarder, &r->servers[k]));
     if (w != v->d->own) {
         worker_post(worker_at(v->d, v->next++), visit_worker, v);
         return;
@@ -410,34 +410,23 @@ static void visit_worker(struct worker *w, void *arg)
 
 static void get_upstreams(void *context, struct control_request *r)
 {
-    static const struct upstream_report nothing;
     struct daemon *d = context;
-    const struct settings *s = d->newest;
-    struct visit *v = calloc(1, sizeof *v);
-    char text[ADDR_TEXT], zone[NAME_TEXT];
+    struct visit *v = malloc(sizeof *v);
+    char zone[NAME_TEXT];
 
     if (v == NULL) {
         control_refuse(r, 503, "out of memory");
         return;
     }
-    *v = (struct visit){.d = d, .request = r, .generation = d->newest, .routes = json_array()};
+    *v = (struct visit){d, r, d->newest, 1, json_array()};
     atomic_fetch_add(&d->newest->users, 1);
-    for (int i = 0; i < s->n_routes; i++) {
-        json_t *servers = json_array(), *o;
-
-        for (int k = 0; k < s->routes[i].n_servers; k++) {
-            o = json_pack("{s:s,s:s,s:i,s:n}", "address",
-                          addr_print_port(&s->routes[i].servers[k], text), "state", "unknown",
-                          "rtt_ms", 0, "last_error");
-            add_numbers(o, upstream_numbers, &nothing);
-            json_array_append_new(servers, o);
-        }
-        json_array_append_new(
-            v->routes, json_pack("{s:s,s:s,s:I,s:o}", "zone", name_print(&s->routes[i].zone, zone),
-                                 "strategy", "ordered", "timeout_ms",
-                                 (json_int_t)s->routes[i].timeout_ms, "servers", servers));
-    }
-    worker_post(worker_at(d, v->next++), visit_worker, v);
+    for (int i = 0; i < d->newest->n_routes; i++)
+        json_array_append_new(v->routes,
+                              json_pack("{s:s,s:s,s:i,s:[]}", "zone",
+                                        name_print(&d->newest->routes[i].zone, zone), "strategy",
+                                        "ordered", "timeout_ms",
+                                        (int)d->newest->routes[i].timeout_ms, "servers"));
+    worker_post(worker_at(d, 0), visit_worker, v);
 }
 
 /* ---- explain ---- */
