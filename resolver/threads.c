@@ -3,19 +3,13 @@
  * threads.c -- workers, auditor and verifier.
  *
  * A worker has a view for each generation that it uses: the newest is listen.view;
- * older ones live until no flight that began with them is left.
+ * older ones live until no flight that began with them is left. Another thread touches
+ * nothing of it but its mailbox, a pipe of jobs, which wakes the loop. A job is written whole,
+ * and a pipe has room for 4,096; a reload, a request of the API and the stop are one each.
  *
- * Another thread touches nothing of a worker but its mailbox, a pipe of jobs, which wakes
- * the loop. A job is written whole, and a pipe has room for 4,096 of them; a reload, a
- * request of the API and the stop are one each.
- *
- * Why auditor and verifier have threads of their own: a commit of the audit waits for the
- * disk, and no other thread may wait for it. Reading a policy of a million suffixes takes
- * 50 ms, and much longer from a cold or failing disk.
- *
- * The audit writer must be called by one thread and be told the time. Notes and new
- * limits come from the main thread through a pipe, which also wakes the auditor, and
- * whose end is its end; the workers' events come through the rings.
+ * A commit of the audit waits for the disk, and no other thread may wait for it. Notes and new
+ * limits come through a pipe, which also wakes the auditor, and whose end is its end. Reading
+ * a policy of a million suffixes takes 50 ms, and much longer from a cold or failing disk.
  */
 #include "resolver/threads.h"
 
@@ -33,10 +27,7 @@
 #include "base/number.h"
 #include "base/str.h"
 
-enum {
-    SLOTS_MIN = 16,
-    SLOTS_AT_LEAST = 4096 /* of all workers: a reload may raise the limit to it */
-};
+enum { SLOTS_AT_LEAST = 4096 }; /* of all workers: a reload may raise the limit to it */
 
 /* All signals are blocked but those that base/guard.h takes: a fault under a blocked
  * signal is the end. */
@@ -104,13 +95,6 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
         m.run(arg, m.arg);
 }
 
-static unsigned slots_for(const struct worker *w, uint32_t limit)
-{
-    unsigned n = listen_share(&w->listen, limit);
-
-    return n > SLOTS_MIN ? n : SLOTS_MIN;
-}
-
 void worker_take(struct worker *w, void *generation)
 {
     struct settings *g = generation;
@@ -127,14 +111,14 @@ void worker_take(struct worker *w, void *generation)
         .policy_begun = &w->policy_begun,
         .random = &w->random,
         .stats = &w->stats,
-        .scratch = w->scratch,
+        .scratch = &w->scratch,
         .users = 1,
     };
     if (w->listen.view != NULL)
         unpin(w->listen.view);
     w->listen.view = v;
     if (w->listen.forwarder != NULL)
-        forwarder_limit(w->listen.forwarder, slots_for(w, g->limits.in_flight));
+        forwarder_limit(w->listen.forwarder, listen_share(&w->listen, g->limits.in_flight));
 }
 
 /* All that wait are answered, before their sockets close. */
@@ -160,8 +144,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
     struct listen *l;
     uint32_t most = g->limits.in_flight;
 
-    if (w == NULL || config == NULL || pipe2(w->mail, O_CLOEXEC) != 0 ||
-        (w->scratch = calloc(1, sizeof *w->scratch)) == NULL)
+    if (w == NULL || config == NULL || pipe2(w->mail, O_CLOEXEC) != 0)
         return NULL;
     evutil_make_socket_nonblocking(w->mail[0]);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
@@ -183,7 +166,7 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
     if (w->on_mail == NULL || event_add(w->on_mail, NULL) != 0 || l->io == NULL)
         return NULL;
     most = most > SLOTS_AT_LEAST ? most : SLOTS_AT_LEAST;
-    if ((l->forwarder = forwarder_new(l->io, &hooks, slots_for(w, most), &w->stats)) == NULL)
+    if ((l->forwarder = forwarder_new(l->io, &hooks, listen_share(l, most), &w->stats)) == NULL)
         return NULL;
     worker_take(w, g);
     if (l->view == NULL)
@@ -205,7 +188,6 @@ void worker_free(struct worker *w)
     unpin(w->listen.view);
     if (w->policy != NULL)
         policy_reader_free(w->policy);
-    free(w->scratch);
     event_base_loop(w->listen.base, EVLOOP_NONBLOCK); /* where streams come to their end */
     event_base_free(w->listen.base);
     free(w);

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * threads.h -- the threads beside the main one. Each worker is one event loop and all it
- * owns: listeners, TCP connections, a forwarder, a policy reader; the main thread's own
- * worker has no listeners, and the main thread runs its loop. The auditor runs the audit
- * writer, the verifier reads the whole policy store now and then.
- *
- * Others talk to a worker by the functions for any thread, and it never waits for anybody.
- * Auditor and verifier are for the main thread.
+ * threads.h -- the threads beside the main one, which owns them all. Each worker is one event
+ * loop and all it owns: listeners, TCP connections, a forwarder, a policy reader; the main
+ * thread's own worker has no listeners, and the main thread runs its loop. The auditor runs
+ * the audit writer, the verifier reads the whole policy store now and then.
  */
 #ifndef RESOLVER_THREADS_H
 #define RESOLVER_THREADS_H
@@ -45,7 +42,7 @@ struct worker {
     struct random random;
     struct policy_reader *policy;
     bool policy_begun;
-    struct scratch *scratch;
+    struct scratch scratch;
     struct udp *udp; /* NULL: it has no listeners */
     struct tcp *tcp;
     int mail[2]; /* a pipe of jobs, which any thread may leave; wakes the loop */
