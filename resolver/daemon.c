@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * daemon.c -- the running process.
+ * daemon.c -- the running process. Its parts end in the order of their use: workers first,
+ * then the auditor (it drains their rings), then stores and cache.
  *
- * Who owns what: `struct daemon` owns every part and frees them at the end of
- * daemon_run(): workers first (they use all else), then the auditor (it drains their
- * rings), then stores and cache.
- *
- * Generations: a reload, and a change of the machine's addresses or resolv.conf,
- * makes a complete new one and hands it to each worker; the last user of the old one
- * frees it.
+ * A reload, and a change of the machine's addresses or resolv.conf, makes a complete new
+ * generation of settings and hands it to each worker; the last user of the old one frees it.
  */
 #include "resolver/daemon.h"
 
@@ -33,8 +29,7 @@
 enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
-/* The sd_notify(3) protocol: one datagram to $NOTIFY_SOCKET, if a service manager has
- * started us. Written out because libsystemd would be a large dependency for that. */
+/* sd_notify(3): one datagram, for which libsystemd would be a large dependency. */
 static void notify(const char *state)
 {
     const char *path = getenv("NOTIFY_SOCKET");
@@ -57,8 +52,8 @@ static void log_diags(const struct diags *d)
         log_error("%s", d->list[i]);
 }
 
-/* A part cannot be had: why is kept for `status` and logged, with what is so without the
- * part (promise 1). d is empty then. */
+/* A part cannot be had: why is kept for `status` and logged, with what is so without it. d is
+ * empty then. */
 static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *part,
                        const char *without)
 {
@@ -69,8 +64,7 @@ static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *pa
 
 /* ---- generations ---- */
 
-/* A copy of the settings, and the machine's networks as they are now. NULL when out of
- * memory. */
+/* A copy with the machine's networks as they are now. NULL when out of memory. */
 static struct settings *generation_new(const struct settings *written)
 {
     struct settings *s;
@@ -82,39 +76,26 @@ static struct settings *generation_new(const struct settings *written)
     return s;
 }
 
-/* What the machine has changed between two generations of the same settings: servers
- * and, where they decide who may ask, the networks that only one of them has. */
-static void print_changes(struct str *out, const struct settings *was, const struct settings *is)
+/* The servers of a route; of the route behind the last the networks that `other` has not, where
+ * they decide who may ask. */
+static const char *list_side(char out[1024], const struct settings *of,
+                             const struct settings *other, int route)
 {
-    const struct settings *sides[] = {was, is, was};
-    char zone[NAME_TEXT], text[2][1024], one[ADDR_TEXT];
+    int n = route < of->n_routes ? of->routes[route].n_servers : 0, k;
+    char one[ADDR_TEXT];
     struct str s;
 
-    for (int i = 0; i <= is->n_routes; i++) { /* networks at last */
-        bool last = i == is->n_routes;
-
-        for (int side = 0; side < 2; side++) {
-            const struct settings *of = sides[side], *other = sides[side + 1];
-            int j;
-
-            str_init(&s, text[side], sizeof text[side]);
-            for (int k = 0; !last && k < of->routes[i].n_servers; k++)
-                str_addf(&s, " %s", addr_print_port(&of->routes[i].servers[k], one));
-            for (int k = 0; last && is->access == NULL && k < of->n_machine; k++) {
-                for (j = 0; j < other->n_machine; j++)
-                    if (prefix_same(&other->machine[j].net, &of->machine[k].net))
-                        break;
-                if (j >= other->n_machine)
-                    str_addf(&s, " %s", prefix_print(&of->machine[k].net, one));
-            }
-            if (s.len == 0)
-                str_add(&s, " none");
-        }
-        if (strcmp(text[0], text[1]) != 0)
-            str_addf(out, "%s%s%s%s ->%s", out->len > 0 ? ", " : "",
-                     last ? "networks" : "servers of ",
-                     last ? "" : name_print(&is->routes[i].zone, zone), text[0], text[1]);
+    str_init(&s, out, 1024);
+    for (int i = 0; i < n; i++)
+        str_addf(&s, " %s", addr_print_port(&of->routes[route].servers[i], one));
+    for (int i = 0; route == of->n_routes && of->access == NULL && i < of->n_machine; i++) {
+        for (k = 0; k < other->n_machine; k++)
+            if (prefix_same(&other->machine[k].net, &of->machine[i].net))
+                break;
+        if (k >= other->n_machine)
+            str_addf(&s, " %s", prefix_print(&of->machine[i].net, one));
     }
+    return s.len > 0 ? out : " none";
 }
 
 static void put_in_force(struct daemon *d, struct settings *g)
@@ -148,7 +129,6 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
         return -EINVAL;
     if (change != NULL)
         settings_compare(d->newest, s, change, context);
-    /* Each file may be good alone; what waits for a restart and what does not, are not. */
     if (settings_keep(s, d->newest, diags) != 0 || machine_routes(s, "", diags) != 0 ||
         (g = generation_new(s)) == NULL) {
         settings_free(s);
@@ -191,14 +171,15 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     notify("READY=1");
 }
 
-/* When the machine has moved, one tick later: its addresses and resolv.conf as they are
- * then, with the settings as they were read. */
+/* When the machine has moved, one tick later: the settings as they were read, with its addresses
+ * and resolv.conf as they are then. */
 static void watch_machine(struct daemon *d)
 {
     const struct settings *s = d->written->routes_found ? d->newest : d->written;
     uint64_t fingerprint = machine_fingerprint("");
     bool due = d->machine_moved;
-    char text[900], problem[DAEMON_PROBLEM] = "";
+    char text[900], side[2][1024], zone[NAME_TEXT];
+    const char *problem;
     struct settings *g;
     struct diags problems;
     struct str changes;
@@ -214,17 +195,23 @@ static void watch_machine(struct daemon *d)
         d->machine_moved = true; /* short of something that comes back */
         goto end;
     }
-    if (problems.n > 0)
-        snprintf(problem, sizeof problem, "%s", problems.list[0]);
-    else if (g->n_machine < 0)
-        snprintf(problem, sizeof problem,
-                 "changes of its addresses may go unseen: %s; reload after each",
-                 strerror(-g->n_machine));
-    if (strcmp(problem, d->machine_error) != 0)
+    if (g->n_machine < 0)
+        diags_tell(&problems, "changes of its addresses may go unseen: %s; reload after each",
+                   strerror(-g->n_machine));
+    problem = problems.n > 0 ? problems.list[0] : "";
+    if (strncmp(problem, d->machine_error, DAEMON_PROBLEM - 1) != 0)
         log_warning("machine: %s", problem[0] != '\0' ? problem : "that problem is over");
-    memcpy(d->machine_error, problem, sizeof problem);
+    snprintf(d->machine_error, DAEMON_PROBLEM, "%s", problem);
     str_init(&changes, text, sizeof text);
-    print_changes(&changes, d->newest, g);
+    for (int i = 0; i <= g->n_routes; i++) {
+        const char *was = list_side(side[0], d->newest, g, i);
+        const char *is = list_side(side[1], g, d->newest, i);
+
+        if (strcmp(was, is) != 0)
+            str_addf(&changes, "%s%s%s%s ->%s", changes.len > 0 ? ", " : "",
+                     i < g->n_routes ? "servers of " : "networks",
+                     i < g->n_routes ? name_print(&g->routes[i].zone, zone) : "", was, is);
+    }
     if (changes.len == 0) {
         log_debug("machine: nothing changed");
         goto end;
@@ -238,7 +225,6 @@ end:
     diags_fini(&problems);
 }
 
-/* A change of policy goes into the audit by whoever sees it first: us. */
 static void watch_policy(struct daemon *d)
 {
     struct policy_counts counts;
@@ -300,7 +286,7 @@ static void raise_descriptors(const struct settings *s, int n_workers)
                     (unsigned long long)limit.rlim_cur, (unsigned long long)want);
 }
 
-/* Stores, cache and workers: what fails of the first is done without. 0 or -ENOMEM. */
+/* Stores (or without them), cache and workers. 0 or -ENOMEM. */
 static int make_parts(struct daemon *d, const struct listener *listeners)
 {
     const struct settings *s = d->newest;

@@ -1,13 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * daemon.h -- the running process: its parts, their start, reload and stop.
- *
- *   main thread   signals, reload, API, its own worker without listeners
- *   others        resolver/threads.c: N workers, auditor, verifier
- *
- * Order of start: settings, sockets, rights, stores, cache, workers, API. What
- * fails before the workers stops the start; policy, audit and API that fail do
- * not: the daemon forwards all the same, and `status` says so.
+ * daemon.h -- the running process: its parts, their start, reload and stop. Policy, audit and
+ * API that fail do not stop the start: the daemon forwards all the same, and `status` says so.
  */
 #ifndef RESOLVER_DAEMON_H
 #define RESOLVER_DAEMON_H
@@ -46,8 +40,8 @@ struct daemon {
     char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], machine_error[DAEMON_PROBLEM];
 };
 
-/* Reads settings to a new generation, resolved (routes, networks). 0, or
- * -EINVAL with every problem in d. */
+/* Reads settings, and the routes that the machine tells. 0, or -EINVAL with every problem in
+ * d. */
 int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
                          struct diags *d);
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * listen.c -- the listening sockets, who holds a port that is not free, and what
- * is done for every question whatever its transport.
+ * listen.c -- the listening sockets, and what is done for every question whatever its transport.
  *
- * SO_REUSEPORT would let a second daemon of the same user share our port in
- * silence, and each would answer half of the questions. So every address is
- * first bound without it, which fails if another process has it, and then closed
- * for the workers' sockets.
+ * SO_REUSEPORT would let a second daemon of the same user share our port in silence, and each
+ * would answer half of the questions. So every address is first bound without it, which fails
+ * if another process has it, and then closed for the workers' sockets.
  */
 #include "resolver/listen.h"
 
@@ -55,11 +53,8 @@ static int bound_socket(const struct addr *a, bool tcp, bool share)
         if (addr_is(a, ADDR_ANY))
             setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one, sizeof one);
     }
-    if (bind(fd, (struct sockaddr *)&to, len) != 0)
-        goto fail;
-    if (tcp && listen(fd, TCP_BACKLOG) != 0)
-        goto fail;
-    return fd;
+    if (bind(fd, (struct sockaddr *)&to, len) == 0 && (!tcp || listen(fd, TCP_BACKLOG) == 0))
+        return fd;
 fail:
     rc = -errno;
     close(fd);

@@ -21,10 +21,9 @@ struct listener {
     bool wildcard;
 };
 
-/* Binds UDP and TCP on every server.listen, once for each of n workers
- * (SO_REUSEPORT). *out: n * 2 * server.n_listen listeners, those of a
- * worker together, UDP before TCP; from malloc, the caller owns the descriptors. 0; -EINVAL with sentences in d that
- * say who holds the port and which setting to change; -ENOMEM. */
+/* Binds UDP and TCP on every server.listen, once for each of n workers. *out, from malloc:
+ * n * 2 * server.n_listen listeners, those of a worker together, UDP before TCP. 0; -EINVAL with
+ * sentences in d that say who holds the port and which setting to change; -ENOMEM. */
 int listen_bind(const struct settings *, int n, struct listener **out, struct diags *d);
 
 struct listen {
