@@ -104,9 +104,8 @@ static void put_in_force(struct daemon *d, struct settings *g)
     generation_release(d->newest);
     d->newest = g;
     atomic_fetch_add(&g->users, (uint32_t)d->n_workers + 1);
-    for (int i = 0; i < d->n_workers; i++)
+    for (int i = 0; i <= d->n_workers; i++)
         worker_post(d->workers[i], worker_take, g);
-    worker_post(d->own, worker_take, g);
 }
 
 int daemon_read_settings(const char *path, const char *const *assign, struct settings **out,
@@ -308,15 +307,15 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
     d->verifier = (struct verifier){
         .store = d->shared.policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
-    for (int i = 0; i < d->n_workers; i++, listeners += 2 * s->server.n_listen) {
+    for (int i = 0; i <= d->n_workers; i++, listeners += 2 * s->server.n_listen) {
         d->workers[i] =
-            worker_new(&d->shared, d->newest, listeners, s->server.n_listen,
+            worker_new(&d->shared, d->newest, listeners, i < d->n_workers ? s->server.n_listen : 0,
                        d->auditor.writer != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
     }
-    d->own = worker_new(&d->shared, d->newest, NULL, 0, NULL, (unsigned)d->n_workers);
-    return d->own != NULL ? 0 : -ENOMEM;
+    d->own = d->workers[d->n_workers];
+    return 0;
 }
 
 static void watch(struct daemon *d, evutil_socket_t fd, short what, event_callback_fn call,
@@ -415,9 +414,8 @@ int daemon_run(const char *settings_path, const char *const *assign)
         pthread_join(d.threads[i], NULL);
     }
     control_close(d.control);
-    for (int i = 0; i < d.n_workers; i++)
+    for (int i = 0; i <= d.n_workers; i++)
         worker_free(d.workers[i]);
-    worker_free(d.own);
     verifier_stop(&d.verifier);
     auditor_note(&d.auditor, AUDIT_STOP, "stopped", NULL);
     auditor_stop(&d.auditor);

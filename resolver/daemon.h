@@ -14,17 +14,17 @@ enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
 enum { EXIT_INVALID = 5 }; /* the settings have problems */
 
 struct daemon {
-    const char *settings_path; /* NULL: the default file */
-    const char *const *assign; /* -o, ended by NULL */
-    struct settings *written;  /* as read, owned; each generation has a copy */
-    struct settings *newest;   /* used */
-    uint64_t generations;      /* made so far */
-    struct shared shared;      /* cache and policy store owned here */
-    struct worker *workers[DAEMON_MAX_WORKERS];
+    const char *settings_path;                      /* NULL: the default file */
+    const char *const *assign;                      /* -o, ended by NULL */
+    struct settings *written;                       /* as read, owned; each generation has a copy */
+    struct settings *newest;                        /* used */
+    uint64_t generations;                           /* made so far */
+    struct shared shared;                           /* cache and policy store owned here */
+    int n_workers;                                  /* with a thread and a ring */
+    struct worker *workers[DAEMON_MAX_WORKERS + 1]; /* and behind them `own` */
     pthread_t threads[DAEMON_MAX_WORKERS];
-    int n_workers;
+    struct audit_ring *rings[DAEMON_MAX_WORKERS + 1];
     struct worker *own; /* the main thread's worker, whose loop is the main loop */
-    struct audit_ring *rings[DAEMON_MAX_WORKERS];
     struct auditor auditor;
     struct verifier verifier;
     struct control *control; /* NULL: not usable */

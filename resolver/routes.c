@@ -81,18 +81,13 @@ static void add_numbers(json_t *o, const struct number *rows, const void *from)
     }
 }
 
-static struct worker *worker_at(const struct daemon *d, int i)
-{
-    return i < d->n_workers ? d->workers[i] : d->own;
-}
-
 static json_t *sum_up(const struct daemon *d, struct audit_writer_stats *audit)
 {
     json_t *stats = json_object();
     struct cache_stats cache;
 
     for (int i = 0; i <= d->n_workers; i++)
-        add_numbers(stats, worker_numbers, &worker_at(d, i)->stats);
+        add_numbers(stats, worker_numbers, &d->workers[i]->stats);
     cache_stats(d->shared.cache, &cache);
     add_numbers(stats, cache_numbers, &cache);
     *audit = (struct audit_writer_stats){0};
@@ -134,7 +129,7 @@ static json_t *find_problems(const struct daemon *d, const struct store_health *
     int error = 0, n = 0;
 
     for (int i = 0; i <= d->n_workers; i++) {
-        int e = worker_at(d, i)->policy_error;
+        int e = d->workers[i]->policy_error;
 
         error = e != 0 ? e : error;
         n += e != 0;
@@ -400,7 +395,7 @@ static void visit_worker(struct worker *w, void *arg)
             add_upstream(json_object_get(json_array_get(v->routes, i), "servers"), (size_t)k,
                          &r->servers[k], forwarder_upstream(w->listen.forwarder, &r->servers[k]));
     if (w != v->d->own) {
-        worker_post(worker_at(v->d, v->next++), visit_worker, v);
+        worker_post(v->d->workers[v->next++], visit_worker, v);
         return;
     }
     control_answer(v->request, 200, json_pack("{s:o}", "routes", v->routes));
@@ -426,7 +421,7 @@ static void get_upstreams(void *context, struct control_request *r)
                                         name_print(&d->newest->routes[i].zone, zone), "strategy",
                                         "ordered", "timeout_ms",
                                         (int)d->newest->routes[i].timeout_ms, "servers"));
-    worker_post(worker_at(d, 0), visit_worker, v);
+    worker_post(d->workers[0], visit_worker, v);
 }
 
 /* ---- explain ---- */
