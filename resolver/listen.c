@@ -126,41 +126,31 @@ static int bind_problem(const struct addr *a, bool tcp, int error, struct diags 
 
 int listen_bind(const struct settings *s, int n, struct listener **out, struct diags *d)
 {
-    int half = s->server.n_listen, each = 2 * half, made = 0, rc = 0;
+    int half = s->server.n_listen, each = 2 * half, rc = 0, fd;
     struct listener *list = calloc((size_t)(n * each), sizeof *list);
+    const struct addr *a;
 
     if (list == NULL)
         return -ENOMEM;
     for (int i = 0; i < each; i++) { /* is it free? One sentence for each address */
-        const struct addr *a = &s->server.listen[i / 2];
-        int fd = bound_socket(a, i % 2 != 0, false);
-
-        if (fd >= 0) {
+        a = &s->server.listen[i / 2];
+        if ((fd = bound_socket(a, i % 2 != 0, false)) >= 0) {
             close(fd);
         } else {
             rc = bind_problem(a, i % 2 != 0, fd, d);
             i |= 1;
         }
     }
-    if (rc != 0)
-        goto fail;
-    for (; made < n * each; made++) {
-        struct listener *l = &list[made];
-        bool tcp = made % each >= half;
-
-        l->addr = s->server.listen[made % half];
-        l->wildcard = addr_is(&l->addr, ADDR_ANY);
-        if ((l->fd = bound_socket(&l->addr, tcp, true)) < 0) {
-            rc = bind_problem(&l->addr, tcp, l->fd, d);
-            goto fail;
-        }
+    for (int i = 0; i < n * each && rc == 0; i++) {
+        a = &s->server.listen[i % half];
+        if ((fd = bound_socket(a, i % each >= half, true)) < 0)
+            rc = bind_problem(a, i % each >= half, fd, d);
+        list[i] = (struct listener){fd, addr_is(a, ADDR_ANY)};
     }
-    *out = list;
-    return 0;
-fail:
-    while (made > 0)
-        close(list[--made].fd);
-    free(list);
+    if (rc == 0)
+        *out = list;
+    else
+        free(list);
     return rc;
 }
 

@@ -17,13 +17,13 @@ struct tcp; /* a worker's connections */
 
 struct listener {
     int fd; /* bound; for TCP listening */
-    struct addr addr;
     bool wildcard;
 };
 
 /* Binds UDP and TCP on every server.listen, once for each of n workers. *out, from malloc:
- * n * 2 * server.n_listen listeners, those of a worker together, UDP before TCP. 0; -EINVAL with
- * sentences in d that say who holds the port and which setting to change; -ENOMEM. */
+ * n * 2 * server.n_listen listeners, those of a worker together, UDP before TCP. 0; -ENOMEM, or
+ * -EINVAL with sentences in d that say who holds the port and which setting to change: then the
+ * process is expected to end, and its sockets with it. */
 int listen_bind(const struct settings *, int n, struct listener **out, struct diags *d);
 
 struct listen {

@@ -311,11 +311,12 @@ def test_answer_comes_from_the_address_that_was_asked(nsd, waymark):
         assert ask.tcp(w.port, 'www.contoso.com', 'A', server=server).answer
 
 
-def test_ipv6(nsd, waymark):
+@pytest.mark.parametrize('listen', ['[::1]', '[::]'])
+def test_ipv6(nsd, waymark, listen):
     if not socket.has_ipv6 or not has_loopback6():
         pytest.skip('no ::1 here')
     w = waymark(upstream=nsd.port, policy=POLICY, start=False)
-    w.settings['server']['listen'] = [f'[::1]:{w.port}']
+    w.settings['server']['listen'] = [f'{listen}:{w.port}']
     w.write_settings()
     w.start()
     assert ask.targets(ask.udp(w.port, discovery('fabrikam.local'), server='::1'))
