@@ -77,14 +77,13 @@ static bool is_own_listener(const struct settings *s, const struct addr *server)
     for (int i = 0; i < s->server.n_listen; i++) {
         const struct addr *l = &s->server.listen[i];
 
-        found = found || addr_same(l, server);
-        wildcard = wildcard || (l->port == server->port && addr_is(l, ADDR_ANY) &&
-                                addr_is_v4(l) == addr_is_v4(server));
+        if (addr_same(l, server))
+            return true;
+        if (l->port == server->port && addr_is(l, ADDR_ANY) && addr_is_v4(l) == addr_is_v4(server))
+            wildcard = true;
     }
-    if (found || !wildcard || addr_is(server, ADDR_LOOPBACK))
-        return found || wildcard;
-    if (getifaddrs(&list) != 0)
-        return false;
+    if (!wildcard || addr_is(server, ADDR_LOOPBACK) || getifaddrs(&list) != 0)
+        return wildcard && addr_is(server, ADDR_LOOPBACK);
     for (struct ifaddrs *i = list; i != NULL && !found; i = i->ifa_next)
         found = addr_from_sockaddr(&own, i->ifa_addr) && addr_same_ip(&own, server);
     freeifaddrs(list);

@@ -5,7 +5,8 @@
  * a row here.
  *
  * An option: section, member, kind with its limits, name, default as the parser reads it
- * (NULL: it depends on the machine or on others, and TEXT says it in words), flags, help.
+ * (NULL: it depends on the machine or on others), flags, help. TEXT: the default in words,
+ * if it depends on something.
  */
 SECTION(server,
         "The process. All but open-resolver, hide-identity and hide-version need a restart.")
@@ -28,9 +29,9 @@ OPTION(server, user, TEXT, (check_user, 32, NULL), "user", "waymark", RESTART,
        "Whom the daemon becomes when root starts it; with \"\" it stays root.")
 OPTION(server, state_dir, TEXT,
        (check_path, 1024, "lib/waymark below the local state directory, as built"), "state-dir",
-       NULL, RESTART, "The folder of the policy database and the audit.")
+       STATEDIR "/waymark", RESTART, "The folder of the policy database and the audit.")
 OPTION(server, run_dir, TEXT, (check_path, 1024, "waymark below the run directory, as built"),
-       "run-dir", NULL, RESTART, "The folder of the control socket.")
+       "run-dir", RUNDIR "/waymark", RESTART, "The folder of the control socket.")
 OPTION(server, log_level, WORD, (log_levels, LOG_ERR), "log-level", "info", RESTART,
        "The least important messages that are logged.")
 END(server)

@@ -377,8 +377,6 @@ static int read_begin(struct reader *r, struct diags *d)
     for (const struct field *o = options; o->key != NULL; o++)
         if (o->fallback != NULL)
             field_read_text(&r->form, o, o->fallback, r->s);
-    r->s->server.state_dir = STATEDIR "/waymark";
-    r->s->server.run_dir = RUNDIR "/waymark";
     return 0;
 }
 
@@ -398,7 +396,7 @@ static void read_from(struct reader *r, const struct settings *from, unsigned fl
     }
 }
 
-/* Fills in the defaults that depend on the machine or on other options. */
+/* With the defaults that depend on the machine or on other options. */
 static int read_end(struct reader *r, struct settings **out)
 {
     struct settings *s = r->s;
@@ -430,13 +428,14 @@ static int read_end(struct reader *r, struct settings **out)
 int settings_read(struct settings **out, const char *path, const char *const *assigned,
                   struct diags *d)
 {
+    const char *file = path != NULL ? path : SETTINGS_DEFAULT_PATH;
     struct reader r;
 
     if (read_begin(&r, d) != 0)
         return -ENOMEM;
-    read_file(&r, path != NULL ? path : SETTINGS_DEFAULT_PATH, path == NULL, false);
-    if (path == NULL || strcmp(path, "-") != 0)
-        read_drop_ins(&r, path != NULL ? path : SETTINGS_DEFAULT_PATH);
+    read_file(&r, file, path == NULL, false);
+    if (strcmp(file, "-") != 0)
+        read_drop_ins(&r, file);
     for (; assigned != NULL && *assigned != NULL; assigned++)
         read_assigned(&r, *assigned);
     return read_end(&r, out);
@@ -613,7 +612,7 @@ void settings_print_sample(FILE *f)
         else if (o->rows != NULL)
             fprintf(f, "%s:\n", o->key);
         else
-            fprintf(f, o->fallback != NULL ? "  #%s: %s\n" : "  #%s: (%s)\n", field_name(o),
-                    o->fallback != NULL ? o->fallback : o->computed);
+            fprintf(f, o->computed == NULL ? "  #%s: %s\n" : "  #%s: (%s)\n", field_name(o),
+                    o->computed == NULL ? o->fallback : o->computed);
     }
 }
