@@ -47,7 +47,7 @@
 #include "base/number.h"
 #include "base/str.h"
 
-enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, WORDS = 16, ASKS = 256, SLOTS = 16 };
+enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, ASKS = 256, SLOTS = 16 };
 
 /* 10.0.0.0/8 is the machine's own network: its clients may ask. */
 static const struct access_rule machine[] = {
@@ -61,8 +61,7 @@ struct scenario {
 };
 
 struct command {
-    int n;
-    char *word[WORDS];
+    struct words words;
     const char *line;
     char block[BLOCK_MAX]; /* without its indentation */
 };
@@ -95,36 +94,12 @@ static const struct {
 
 static bool has(const struct command *c, const char *word)
 {
-    for (int i = 1; i < c->n; i++)
-        if (strcmp(c->word[i], word) == 0)
-            return true;
-    return false;
-}
-
-/* What follows "key=", or NULL. */
-static const char *value_of(const struct command *c, const char *key)
-{
-    size_t n = strlen(key);
-
-    for (int i = 1; i < c->n; i++)
-        if (strncmp(c->word[i], key, n) == 0 && c->word[i][n] == '=')
-            return c->word[i] + n + 1;
-    return NULL;
-}
-
-/* A value as a number; `none` without the key. */
-static int number_of(const struct command *c, const char *key, int none)
-{
-    const char *text = value_of(c, key);
-
-    return text != NULL ? atoi(text) : none;
+    return has_option(&c->words, word);
 }
 
 static const char *word(const struct command *c, int i)
 {
-    if (i >= c->n)
-        BAD("the command needs %d words", i);
-    return c->word[i];
+    return word_at(&c->words, i);
 }
 
 static struct addr address(const char *text, uint16_t port)
@@ -164,7 +139,7 @@ static struct sent *last_sent(const char *text)
 
 static void run_ask(const struct command *c)
 {
-    int from = number_of(c, "first", 0), n = number_of(c, "times", 1);
+    int from = option_number(&c->words, "first", 0), n = option_number(&c->words, "times", 1);
     char line[512];
 
     for (int i = from; i < from + n; i++) {
@@ -181,7 +156,7 @@ static void run_ask(const struct command *c)
                 str_addf(&to, "%c", *p);
         s = words_of(line);
         a->client = words_client(&s);
-        a->id = (uint16_t)number_of(c, "id", 100 + run.n_asks);
+        a->id = (uint16_t)option_number(&c->words, "id", 100 + run.n_asks);
         a->len = question_write(&s, a->wire, sizeof a->wire);
         a->wire[0] = (uint8_t)(a->id >> 8);
         a->wire[1] = (uint8_t)a->id;
@@ -210,11 +185,12 @@ static void run_answer(const struct command *c)
 {
     static char want[65536], got[65536];
     static uint8_t expected[65536];
-    char rcode[TYPE_TEXT], opt[512] = "", text[ADDR_TEXT];
+    char rcode[TYPE_TEXT], opt[512], text[ADDR_TEXT];
     const struct ask *asked;
     const struct answered *a = next_answer(&asked);
-    const char *to = value_of(c, "to"), *ede;
+    const char *to = option_of(&c->words, "to"), *ede;
     struct message m;
+    struct str s;
 
     if (to != NULL)
         assert_string_equal(addr_print(&a->client.addr, text), to);
@@ -232,9 +208,10 @@ static void run_answer(const struct command *c)
     for (size_t i = 0; i < ARRAY_LEN(flags); i++)
         if (((m.flags & flags[i].bit) != 0) != has(c, flags[i].word))
             BAD("%s is %d", flags[i].word, (m.flags & flags[i].bit) != 0);
-    opt_text(&m, a->wire, a->len, opt, sizeof opt);
+    str_init(&s, opt, sizeof opt);
+    add_opt(&s, &m, a->wire, a->len);
     ede = strstr(opt, "ede=");
-    if ((ede != NULL ? atoi(ede + 4) : -1) != number_of(c, "ede", -1))
+    if ((ede != NULL ? atoi(ede + 4) : -1) != option_number(&c->words, "ede", -1))
         BAD("EDNS of the answer is%s", opt);
     wire_to_text(expected, message_write(&m, 0, c->block, false, expected), want, sizeof want);
     assert_string_equal(got, want);
@@ -244,7 +221,7 @@ static void run_event(const struct command *c)
 {
     struct net *n = run.net;
     const struct audit_event *e = &n->events[n->events_taken];
-    const char *rule = value_of(c, "rule");
+    const char *rule = option_of(&c->words, "rule");
     char want[200], got[200];
 
     if (n->events_taken++ == n->n_events)
@@ -272,7 +249,7 @@ static void run_own(const struct command *c)
 
     w->view = *v;
     w->wire_len = question_write(&s, w->wire, sizeof w->wire);
-    for (int n = number_of(c, "times", 1); n > 0; n--) {
+    for (int n = option_number(&c->words, "times", 1); n > 0; n--) {
         assert_int_equal(world_read(w, &s), ANSWER_FORWARD);
         assert_int_equal(forwarder_ask(run.net->f, v, w->q, on_own, NULL), !has(c, "refused"));
     }
@@ -310,7 +287,7 @@ static void take(struct sent *s)
 
 static void run_upstream(const struct command *c)
 {
-    struct sent *s = next_sent(c->n > 2 && strcmp(c->word[2], ".") == 0);
+    struct sent *s = next_sent(c->words.n > 2 && strcmp(word(c, 2), ".") == 0);
     struct addr server = address(word(c, 1), 53);
     const struct ask *asked = &run.asks[run.n_asks];
     char text[NAME_TEXT], type[TYPE_TEXT];
@@ -360,8 +337,8 @@ static void run_different(const struct command *c)
 
 static struct sent *choose_try(const struct command *c)
 {
-    const char *name = value_of(c, "for");
-    int n = number_of(c, "try", run.n_tries);
+    const char *name = option_of(&c->words, "for");
+    int n = option_number(&c->words, "try", run.n_tries);
 
     if (name != NULL)
         return last_sent(name);
@@ -382,8 +359,8 @@ static void run_give(const struct command *c)
         writer_bytes(&w, s->wire, s->len);
         writer_bytes(&w, "signed", 6);
         out[2] |= 0x80;
-        out[3] = (uint8_t)number_of(c, "rcode", 0);
-        out[7] = (uint8_t)number_of(c, "answers", 0);
+        out[3] = (uint8_t)option_number(&c->words, "rcode", 0);
+        out[7] = (uint8_t)option_number(&c->words, "answers", 0);
         memcpy(run.given, out, run.given_len = w.len);
     } else {
         rcode = text_rcode(word(c, 1));
@@ -463,7 +440,8 @@ static void run_state(const struct command *c)
 
     assert_string_equal(names[r->state], word(c, 2));
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
-        assert_int_equal(numbers[i].is, number_of(c, numbers[i].key, (int)numbers[i].is));
+        assert_int_equal(numbers[i].is,
+                         option_number(&c->words, numbers[i].key, (int)numbers[i].is));
 }
 
 static void run_nothing(void)
@@ -484,8 +462,8 @@ static void run_nothing(void)
 /* Commands that set, do or look at one thing; false when it is none of them. */
 static bool run_short(const struct command *c)
 {
-#define IS(name) (strcmp(c->word[0], name) == 0)
-    int number = c->n > 1 ? atoi(c->word[1]) : 0, n_seen = 0;
+#define IS(name) (strcmp(word(c, 0), name) == 0)
+    int number = c->words.n > 1 ? atoi(word(c, 1)) : 0, n_seen = 0;
     struct net *n = run.net;
     uint64_t *wall_ms = &n->w->now.wall_ms, ms = 0;
     char rcode[TYPE_TEXT];
@@ -493,7 +471,7 @@ static bool run_short(const struct command *c)
     struct sent *s;
 
     if (IS("wait") || IS("clock"))
-        assert_int_equal(units_parse(&ms, c->word[c->n - 1], unit_time), 0);
+        assert_int_equal(units_parse(&ms, word(c, c->words.n - 1), unit_time), 0);
     if (IS("policy")) {
         world_policy(n->w, c->block);
     } else if (IS("wait")) {
@@ -524,7 +502,7 @@ static bool run_short(const struct command *c)
             assert_string_equal(rcode_print(next_answer(&asked)->wire[3] & 15, rcode), word(c, 2));
         assert_int_equal(n->answers_taken, n->n_answered);
     } else if (IS("came")) {
-        assert_int_equal(run.n_came, number_of(c, "times", 1));
+        assert_int_equal(run.n_came, option_number(&c->words, "times", 1));
         run.n_came = 0;
         assert_int_equal(run.came_rcode,
                          has(c, "timeout") ? RCODE_TIMEOUT : text_rcode(word(c, 1)));
@@ -579,7 +557,7 @@ static bool is_blank(const char *line)
 static void play(void **state)
 {
     static struct command c;
-    char words[512], *at, *line;
+    char *at, *line;
 
     memset(&run, 0, sizeof run);
     run.scenario = *state;
@@ -591,10 +569,7 @@ static void play(void **state)
         if (is_blank(line))
             continue;
         run.doing = line;
-        c = (struct command){.line = line};
-        assert_in_range(snprintf(words, sizeof words, "%s", line), 1, sizeof words - 1);
-        for (char *p = strtok(words, " \t"); p != NULL && c.n < WORDS; p = strtok(NULL, " \t"))
-            c.word[c.n++] = p;
+        c = (struct command){.line = line, .words = words_of(line)};
         /* the indented lines below, without the indentation of the first */
         while (at != NULL && (*at == ' ' || *at == '\t' || *at == '\n')) {
             line = strsep(&at, "\n");
@@ -606,14 +581,14 @@ static void play(void **state)
             len += (size_t)snprintf(c.block + len, BLOCK_MAX - len, "%s\n", line);
             assert_in_range(len, 0, BLOCK_MAX - 1);
         }
-        if (run.net->n_views == 0 && strcmp(c.word[0], "settings") != 0)
+        if (run.net->n_views == 0 && strcmp(word(&c, 0), "settings") != 0)
             BAD("a scenario begins with settings");
-        while (i < ARRAY_LEN(commands) && strcmp(commands[i].name, c.word[0]) != 0)
+        while (i < ARRAY_LEN(commands) && strcmp(commands[i].name, word(&c, 0)) != 0)
             i++;
         if (i < ARRAY_LEN(commands))
             commands[i].run(&c);
         else if (!run_short(&c))
-            BAD("unknown command: %s", c.word[0]);
+            BAD("unknown command: %s", word(&c, 0));
     }
     run_nothing();
     net_free(run.net);
@@ -635,7 +610,6 @@ static int say_where(void **state)
 int main(int argc, char **argv)
 {
     static struct scenario scenarios[1024];
-    static struct CMUnitTest tests[1024];
     size_t n = 0, len;
     int failed;
 
@@ -656,10 +630,10 @@ int main(int argc, char **argv)
             p = strchr(s->name, '\n');
             *p++ = '\0';
             s->text = p;
-            tests[n] = (struct CMUnitTest){s->name, play, NULL, say_where, s};
+            rows_add(s->name, play, NULL, say_where, s);
         }
     }
-    failed = _cmocka_run_group_tests("replay", tests, n, NULL, NULL);
+    failed = RUN("replay");
     printf("%d passed, %d failed\n", (int)n - failed, failed);
     return failed > 0 ? 1 : 0;
 }

@@ -158,7 +158,7 @@ static void check_row(void **state)
     enum answer a;
 
     if (r->cached != NULL) {
-        snprintf(text, sizeof text, "%s %s", ask.name, ask.type);
+        snprintf(text, sizeof text, "%s %s", word_at(&ask, 0), word_at(&ask, 1));
         world_cache(w, text, r->cached);
     }
     world_wait(w, r->age_s * 1000);
@@ -168,42 +168,6 @@ static void check_row(void **state)
         a = world_give(w, r->reply);
     }
     world_expect(w, a, r->want, r->event != NULL ? r->event : "none");
-    world_free(w);
-}
-
-/* --- packets that the words cannot make ----------------------------------- */
-
-static const struct packet_row {
-    const char *name, *want, *wire;
-    size_t len;
-    const char *refused; /* what a client is told that may not ask */
-} packet_rows[] = {
-    {"no packet", "IGNORE", "\xbe\xef\1\0\0\1\0\0\0\0\0\0", 0},
-    {"no header", "IGNORE", "\xbe\xef\1\0\0\1\0\0\0\0\0\0", 11},
-    {"QR=1: no two servers talk to each other", "IGNORE",
-     "\xbe\xef\x80\0\0\1\0\0\0\0\0\0\0\0\1\0\1", 17},
-    {"a header", "FORMERR", "\xbe\xef\1\0\0\1\0\0\0\0\0\0", 12, "REFUSED"},
-    {"the OPT is cut", "FORMERR", "\xbe\xef\1\0\0\1\0\0\0\0\0\1\1a\0\0\1\0\1\0\0\51\4\0\0\0\0", 27,
-     "REFUSED"},
-    {"octets behind it", "FORMERR edns",
-     "\xbe\xef\1\0\0\1\0\0\0\0\0\1\1a\0\0\1\0\1\0\0\51\4\0\0\0\0\0\0\0\0", 31,
-     "REFUSED edns ede=18"},
-};
-
-static void check_packet(void **state)
-{
-    const struct packet_row *r = *state;
-    struct world *w = world_new(NULL, NULL);
-    struct words allowed = {.rest = ""}, refused = {.rest = "from=192.0.2.9"};
-    bool ignored = r->want[0] == 'I';
-
-    memcpy(w->wire, r->wire, w->wire_len = r->len);
-    world_expect(w, world_read(w, &allowed), r->want, "none");
-    world_expect(w, world_read(w, &refused), ignored ? "IGNORE" : r->refused, "none");
-    assert_int_equal(w->stats.ignored, ignored ? 2 : 0);
-    assert_int_equal(w->stats.queries, ignored ? 0 : 2);
-    assert_int_equal(w->stats.formerr, !ignored);
-    assert_int_equal(w->stats.refused, !ignored);
     world_free(w);
 }
 
@@ -288,23 +252,6 @@ static void check_size(void **state)
         assert_int_equal(m.counts[1], r->tc ? 0 : r->records);
         world_free(w);
     }
-}
-
-/* The limits on TTLs reach the last record of a long answer. */
-static void check_many_ttls(void **state)
-{
-    struct world *w = world_new("cache: {max-ttl: 60}\n", NULL);
-    const char *text;
-
-    assert_int_equal(world_ask(w, "www.example A tcp"), ANSWER_FORWARD);
-    text = world_answer(w, world_give(w, many(4000, false)));
-    assert_null(strstr(text, " 300 IN A "));
-    world_wait(w, 61000);
-    assert_int_equal(world_ask(w, "www.example A tcp"), ANSWER_FORWARD);
-    text = world_answer(w, world_give(w, "timeout"));
-    assert_null(strstr(text, " 60 IN A "));
-    assert_has(text, " 30 IN A 10.0.15.159\n"); /* stale */
-    world_free(w);
 }
 
 /* --- the order of a kept answer -------------------------------------------- */
@@ -451,40 +398,25 @@ static void check_special(void **state)
     world_free(w);
 }
 
-/* What `status` and --check list. */
+/* What `status` and --check list: not a zone that has a route. */
 static void check_zones(void **state)
 {
-    static const char *const settings[] = {PUBLIC, OWN("168.192.in-addr.arpa"),
-                                           OWN("172.in-addr.arpa"), PRIVATE};
+    static const char *const settings[] = {PUBLIC, OWN("172.in-addr.arpa"), PRIVATE};
+    static const int zones[] = {14, 13, 0};
 
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         struct world *w = world_new(settings[i], NULL);
-        char got[1000] = "", want[1000] = "", zone[SPECIAL_TEXT];
+        char all[1000] = "", zone[SPECIAL_TEXT];
+        int n = 0;
 
-        if (i < 3)
-            snprintf(want, sizeof want,
-                     "10.in-addr.arpa %s254.169.in-addr.arpa 2.0.192.in-addr.arpa "
-                     "100.51.198.in-addr.arpa 113.0.203.in-addr.arpa d.f.ip6.arpa "
-                     "8.e.f.ip6.arpa 9.e.f.ip6.arpa a.e.f.ip6.arpa b.e.f.ip6.arpa "
-                     "8.b.d.0.1.0.0.2.ip6.arpa %s64-127.100.in-addr.arpa ",
-                     i == 1 ? "" : "168.192.in-addr.arpa ",
-                     i == 2 ? "" : "16-31.172.in-addr.arpa ");
-        for (size_t at = 0; special_next_reverse(&w->view, &at, zone);)
-            strcat(strcat(got, zone), " ");
-        assert_string_equal(got, want);
+        for (size_t at = 0; special_next_reverse(&w->view, &at, zone); n++)
+            strcat(strcat(all, zone), " ");
+        assert_int_equal(n, zones[i]);
+        assert_int_equal(strstr(all, "d.f.ip6.arpa ") != NULL, n > 0);
+        assert_int_equal(strstr(all, " 16-31.172.in-addr.arpa ") != NULL, n == 14);
         world_free(w);
     }
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    ROWS(packet_rows, check_packet);
-    ROWS(size_rows, check_size);
-    ROWS(order_rows, check_order);
-    ROWS(special_rows, check_special);
-    TEST(check_zones);
-    TEST(check_update);
-    TEST(check_many_ttls);
-    return RUN("answer");
-}
+TESTS("answer", ROWS(rows, check_row), ROWS(size_rows, check_size), ROWS(order_rows, check_order),
+      ROWS(special_rows, check_special), TEST(check_zones), TEST(check_update))

@@ -278,10 +278,10 @@ static struct explain *explain_new(const char *question, const char *client, con
 
     assert_non_null(e);
     memset(e, 0xa5, sizeof *e);
-    assert_int_equal(name_parse(&e->qname, s.name), 0);
-    assert_int_equal(type_parse(&e->qtype, s.type), 0);
+    assert_int_equal(name_parse(&e->qname, word_at(&s, 0)), 0);
+    assert_int_equal(type_parse(&e->qtype, word_at(&s, 1)), 0);
     assert_int_equal(addr_parse(&e->client, client, 0), 0);
-    e->dnssec = option_of(&s, "do") != NULL;
+    e->dnssec = has_option(&s, "do");
     e->supposed =
         verdict != NULL ? (enum kms_verdict)str_index(verdict_names, verdict) : VERDICT_NONE;
     return e;

@@ -352,22 +352,6 @@ static void check_many_real(void **state)
     world_free(w);
 }
 
-/* The longest name, and all that goes with a negative of our own, in 512 octets. */
-static void check_denied_size(void **state)
-{
-#define L63 "a23456789012345678901234567890123456789012345678901234567890123"
-#define L49 "b234567890123456789012345678901234567890123456789"
-#define LONGEST "_vlmcs._tcp." L63 "." L63 "." L63 "." L49
-    struct world *w = world_new(EXPLAIN, "rules: {" L63 ": {suffixes: [\"*." L49
-                                         "\"], networks: [any], action: deny}}\n");
-
-    world_expect(w, world_ask(w, LONGEST " SRV edns=512"),
-                 "NOERROR edns ede=15:" L63 "\n" OURS(LONGEST, 60), NULL);
-    assert_int_equal(w->q->message.qname.len, NAME_MAX_WIRE);
-    world_expect(w, world_ask(w, LONGEST " SRV"), "NOERROR\n" OURS(LONGEST, 60), NULL);
-    world_free(w);
-}
-
 /* More hosts than the filter of who may be one takes: all of them are found. */
 static void check_filter(void **state)
 {
@@ -448,14 +432,5 @@ static void check_damage(void **state)
     world_free(w);
 }
 
-int main(void)
-{
-    ROWS(rows, check_row);
-    ROWS(damage_rows, check_damage);
-    TEST(check_size);
-    TEST(check_most_addresses);
-    TEST(check_many_real);
-    TEST(check_denied_size);
-    TEST(check_filter);
-    return RUN("kms");
-}
+TESTS("kms", ROWS(rows, check_row), ROWS(damage_rows, check_damage), TEST(check_size),
+      TEST(check_most_addresses), TEST(check_many_real), TEST(check_filter))
