@@ -16,11 +16,8 @@
 static enum answer refuse_access(const struct view *v, struct query *q, bool drops,
                                  bool is_question, struct now now)
 {
-    const struct message *m = &q->message;
-
     q->message.edns.nsid = false;
-    if (is_question && m->opcode == OPCODE_QUERY && name_is_vlmcs(&m->qname) &&
-        (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY))
+    if (is_question && q->message.opcode == OPCODE_QUERY && query_is_discovery(&q->message))
         kms_event_note(v, q, OUTCOME_BLOCKED, REASON_ACCESS, RCODE_REFUSED,
                        drops ? "dropped" : "refused", now);
     if (drops) {
@@ -109,7 +106,6 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
 static enum answer deliver_packet(const struct view *v, struct query *q, const struct real *came,
                                   struct now now)
 {
-    const struct message *m = &q->message;
     struct writer w = writer_make(q->out, q->out_size);
     enum kms_verdict verdict = VERDICT_TIMEOUT;
     uint16_t rcode = RCODE_SERVFAIL;
@@ -120,8 +116,7 @@ static enum answer deliver_packet(const struct view *v, struct query *q, const s
         if ((rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN) && bytes_u16(came->image + 6) > 0)
             verdict = VERDICT_PRESENT;
     }
-    if (name_is_vlmcs(&m->qname) && m->qclass == CLASS_IN &&
-        (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY)) {
+    if (query_is_discovery(&q->message)) {
         kms_event_note(v, q, outcome_of_real(verdict), REASON_NO_RULE, rcode, "", now);
         q->event.verdict = (uint8_t)verdict;
         q->event.server = came->server;
@@ -129,7 +124,7 @@ static enum answer deliver_packet(const struct view *v, struct query *q, const s
     }
     if (came->image == NULL)
         return query_send(v, q, NULL, 0, RCODE_SERVFAIL, real_ede(came), NULL);
-    writer_u16(&w, m->id);
+    writer_u16(&w, q->message.id);
     writer_bytes(&w, came->image + 2, came->len - 2);
     q->out_len = w.len;
     return ANSWER_SEND;

@@ -20,10 +20,9 @@ static inline const char *or_null(const char *text)
 
 /* One explanation; about 100 KB, from the heap of the caller. */
 struct explain {
-    /* The question. supposed: what the real DNS is supposed to say, then no server is
-     * asked; VERDICT_NONE: ask. A supposed `present` or `unapproved` has no records: the
-     * answer shows a placeholder for them, and `unapproved` stands for a set without any
-     * approved target. */
+    /* The question. supposed: what the real DNS is supposed to say, then no server is asked;
+     * VERDICT_NONE: ask. A supposed `present` or `unapproved` has no records: the answer shows a
+     * placeholder for them, and `unapproved` stands for a set without any approved target. */
     struct name qname;
     uint16_t qtype;
     struct addr client;

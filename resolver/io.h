@@ -32,8 +32,7 @@ enum io_kind { IO_UDP, IO_TCP };
 /* A connection to a server; it does not move while it is open. */
 struct io_peer {
     /* One datagram, or one whole message of a TCP stream (without its length). NULL: it was
-     * refused, reset, closed, unreachable, and is closed; len is -errno. Never from inside
-     * ask. */
+     * refused, reset, closed, unreachable, and is closed; len is -errno. Never from inside ask. */
     void (*receive)(struct io_peer *, const uint8_t *message, ssize_t len);
     void *handle; /* the io's own, as what follows is; NULL when closed */
     void *space[IO_PEER_SPACE];

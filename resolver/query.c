@@ -50,6 +50,12 @@ const struct route *query_route(const struct view *v, const struct name *name, u
     return best;
 }
 
+bool query_is_discovery(const struct message *m)
+{
+    return m->qclass == CLASS_IN && (m->qtype == TYPE_SRV || m->qtype == TYPE_ANY) &&
+           name_is_vlmcs(&m->qname);
+}
+
 void query_prepare(const struct view *v, struct query *q)
 {
     const struct message *m = &q->message;

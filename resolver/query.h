@@ -103,7 +103,7 @@ struct query {
     const uint8_t *question;   /* as the client wrote it; borrowed from the packet or waiter */
     const struct route *route; /* of the name; NULL none */
     struct cache_key key;      /* of the real DNS question (type SRV for a KMS ANY question) */
-    bool kms;                  /* `_vlmcs._tcp`, SRV or ANY, IN, QUERY: decided by policy */
+    bool kms;                  /* a discovery question: decided by policy */
     bool kms_name;             /* the name is a discovery name, whatever the type */
     bool passthrough;          /* TSIG or TKEY: goes as it is to one server, uncached, unjoined */
     uint8_t *out;
@@ -140,6 +140,8 @@ void waiter_restore(const struct view *, const struct waiter *, struct query *);
 
 /* The longest matching zone, for DS that of the parent (RFC 4035 3.1.4.1), or NULL. */
 const struct route *query_route(const struct view *, const struct name *, uint16_t qtype);
+/* Is it `_vlmcs._tcp`, SRV or ANY, IN? */
+bool query_is_discovery(const struct message *);
 /* Sets kms, kms_name, route and key; message and passthrough are known. */
 void query_prepare(const struct view *, struct query *);
 

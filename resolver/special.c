@@ -71,9 +71,8 @@ static bool is_local(enum special_kind kind, const struct route *r)
  * front of the zone's. */
 static const struct special *find_zone(const struct query *q, size_t *zone_at)
 {
-    /* All zones end in one of four labels, nearly all names in others. Every question
-     * passes here: to go through the table took 36 % of the instructions of an answer
-     * out of the cache. */
+    /* All zones end in one of four labels, nearly all names in others. Every question passes here:
+     * to go through the table took 36 % of the instructions of an answer out of the cache. */
     static const char ends[][5] = {"arpa", "alid", "nion", "host"};
     const struct name *n = &q->message.qname;
     const char *data = (const char *)n->data;
@@ -146,8 +145,7 @@ int special_answer(const struct query *q, uint32_t ttl_s, struct writer *w)
     return rcode;
 }
 
-/* BIND began with the names in `bind`, RFC 4892 has those in `server`; both are
- * asked for. */
+/* BIND began with the names in `bind`, RFC 4892 has those in `server`; both are asked for. */
 bool special_identity(const struct view *v, struct query *q, enum answer *result)
 {
     /* wire form, folded; the final NUL is the root label; of the version from the third on */
@@ -160,8 +158,7 @@ bool special_identity(const struct view *v, struct query *q, enum answer *result
     uint8_t len;
     size_t i = 0;
 
-    while (i < ARRAY_LEN(names) && (m->qname.len != strlen(names[i]) + 1 ||
-                                    memcmp(m->qname.data, names[i], m->qname.len) != 0))
+    while (i < ARRAY_LEN(names) && strcmp((const char *)m->qname.data, names[i]) != 0)
         i++;
     if (i == ARRAY_LEN(names) || (m->qtype != TYPE_TXT && m->qtype != TYPE_ANY) ||
         (i >= 2 ? s->server.hide_version : s->server.hide_identity))

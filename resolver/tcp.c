@@ -5,8 +5,7 @@
  *
  * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX octets for the client:
  * one that does not read costs no more than that. Idle time is counted from the last whole
- * message: a client that sends slowly cannot keep its connection open. When there are as many
- * connections as there may be, the longest idle makes room (RFC 7766 6.2.3).
+ * message: a client that sends slowly cannot keep its connection open.
  *
  * All callbacks of a stream come from the loop, none from inside what is done to it. A
  * connection that has ended stays in memory until its last question is answered. When
@@ -123,7 +122,7 @@ static bool may_read_more(const struct connection *c)
            evbuffer_get_length(bufferevent_get_output(c->stream)) < OUT_MAX;
 }
 
-/* Something has come, or went out, or an answer that a question waited for is there. */
+/* Something has come, or went out, or an answer is there that a question waited for. */
 static void serve(struct bufferevent *stream, void *arg)
 {
     struct connection *c = arg;
@@ -139,11 +138,8 @@ static void serve(struct bufferevent *stream, void *arg)
         const uint8_t *message;
         enum answer answer;
 
-        if (evbuffer_get_length(in) < len)
-            break;
-        good = (message = evbuffer_pullup(in, (ssize_t)len)) != NULL;
-        if (!good)
-            break;
+        if ((message = evbuffer_pullup(in, (ssize_t)len)) == NULL)
+            break; /* not whole yet (or out of memory: then its idle time ends it) */
         q->client = c->client;
         q->arrived_us = clock_us();
         q->wire = message + sizeof head;
@@ -186,32 +182,28 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
     serve(stream, c);
 }
 
-/* Room for one more of this client. When it has as many as it may, one of its own makes
- * room, or any when all have. False: all of these wait for an answer. */
+/* Room for one more of this client. When it has as many as it may, the longest idle of its own
+ * makes room, else that of all (RFC 7766 6.2.3). False: all of these wait for an answer. */
 static bool make_room(struct tcp *t, const struct addr *client)
 {
     const struct settings *s = t->l->view->settings;
-    struct connection *c, *idlest = NULL, *own = NULL;
-    unsigned all = 0, same = 0;
+    struct connection *c, *idlest[2] = {NULL, NULL}; /* of all; of its own */
+    unsigned n[2] = {0, 0};
+    bool own;
 
-    TAILQ_FOREACH(c, &t->connections, entry) {
-        bool is_own = addr_same_ip(&c->client.addr, client);
-
-        all++;
-        same += is_own;
-        if (idlest == NULL && c->pending == 0)
-            idlest = c;
-        if (own == NULL && c->pending == 0 && is_own)
-            own = c;
-    }
-    if (same >= listen_share(t->l, s->limits.tcp_per_client))
-        idlest = own;
-    else if (all < listen_share(t->l, s->limits.tcp_connections))
+    TAILQ_FOREACH(c, &t->connections, entry)
+        for (int i = 0; i <= addr_same_ip(&c->client.addr, client); i++) {
+            n[i]++;
+            if (idlest[i] == NULL && c->pending == 0)
+                idlest[i] = c;
+        }
+    own = n[1] >= listen_share(t->l, s->limits.tcp_per_client);
+    if (!own && n[0] < listen_share(t->l, s->limits.tcp_connections))
         return true;
-    if (idlest == NULL)
+    if (idlest[own] == NULL)
         return false;
     COUNT(t->l->stats, tcp_displaced);
-    end_connection(idlest);
+    end_connection(idlest[own]);
     return true;
 }
 
