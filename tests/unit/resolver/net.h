@@ -146,17 +146,6 @@ static inline unsigned net_flights(const struct net *n)
     return all;
 }
 
-static inline void net_record(void *context, struct query *q)
-{
-    struct net *n = context;
-
-    if (!q->has_event)
-        return;
-    assert_in_range(n->n_events, 0, NET_EVENTS - 1);
-    n->events[n->n_events++] = q->event;
-    q->has_event = false;
-}
-
 static inline void net_deliver(void *context, struct query *q, enum answer answer)
 {
     struct net *n = context;
@@ -170,7 +159,11 @@ static inline void net_deliver(void *context, struct query *q, enum answer answe
         if (n->send_client != NULL)
             n->send_client(n, &q->client, q->out, q->out_len);
     }
-    net_record(n, q);
+    if (!q->has_event)
+        return;
+    assert_in_range(n->n_events, 0, NET_EVENTS - 1);
+    n->events[n->n_events++] = q->event;
+    q->has_event = false;
 }
 
 /* slots: flights at most. */

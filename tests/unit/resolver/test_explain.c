@@ -373,13 +373,6 @@ static void check_row(void **state)
     /* What is explained is what is then done. */
     snprintf(question, sizeof question, "%s from=%s", r->question, client);
     a = world_ask(w, question);
-    if (text_at(explained, "late", "outcome")[0] != '\0') {
-        assert_int_equal(world_give(w, "deadline"), ANSWER_SEND);
-        assert_string_equal(outcome_names[w->q->event.outcome],
-                            text_at(explained, "late", "outcome"));
-        assert_string_equal(w->q->event.rule, text_at(explained, "late", "rule"));
-        a = world_ask(w, question);
-    }
     if (r->reply != NULL) {
         assert_int_equal(a, ANSWER_FORWARD);
         a = world_give(w, r->reply);

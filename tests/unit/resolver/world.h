@@ -225,37 +225,27 @@ static inline void put_record_head(struct writer *w, uint16_t type, uint16_t cla
 
 static inline size_t question_write(const struct words *s, uint8_t *out, size_t size)
 {
-    static const struct {
-        const char *word;
-        uint16_t flag;   /* changes; RD is set without a word */
-        uint16_t option; /* an empty one goes along (keepalive: without a time, RFC 7828 3.2.1) */
-    } words[] = {{"rd0", DNS_RD, 0},
-                 {"cd", DNS_CD, 0},
-                 {"ad", DNS_AD, 0},
-                 {"nsid", 0, OPTION_NSID},
-                 {"keepalive", 0, OPTION_KEEPALIVE}};
     struct writer w = writer_make(out, size);
-    uint16_t type, flags = (uint16_t)(DNS_RD | option_number(s, "opcode", 0) << 11), options[2];
-    int edns = option_number(s, "edns", -1);
+    int edns = option_number(s, "edns", 0);
     bool has_do = has_option(s, "do"), tsig = has_option(s, "tsig"), opt;
+    uint16_t type, option = has_option(s, "keepalive") ? OPTION_KEEPALIVE : 0;
+    unsigned flags = (unsigned)option_number(s, "opcode", 0) << 11;
     struct name name;
-    size_t n = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-        if (!has_option(s, words[i].word))
-            continue;
-        flags ^= words[i].flag;
-        if (words[i].option != 0)
-            options[n++] = words[i].option;
-    }
-    opt = edns >= 0 || has_do || n > 0;
+    flags |= has_option(s, "rd0") ? 0 : DNS_RD;
+    flags |= has_option(s, "cd") ? DNS_CD : 0;
+    flags |= has_option(s, "ad") ? DNS_AD : 0;
+    option = has_option(s, "nsid") ? OPTION_NSID : option;
+    opt = has_option(s, "edns") || has_do || option != 0;
     assert_int_equal(name_parse(&name, word_at(s, 0)) | type_parse(&type, word_at(s, 1)), 0);
-    message_begin(&w, 0xbeef, flags, &name, type, (uint16_t)option_number(s, "class", CLASS_IN));
+    message_begin(&w, 0xbeef, (uint16_t)flags, &name, type,
+                  (uint16_t)option_number(s, "class", CLASS_IN));
     if (opt)
         put_record_head(&w, TYPE_OPT, (uint16_t)(edns > 0 ? edns : 1232),
-                        (has_option(s, "version") ? 1u << 16 : 0) | (has_do ? 0x8000u : 0), 4 * n);
-    for (size_t i = 0; i < n; i++)
-        writer_u32(&w, (uint32_t)options[i] << 16);
+                        (has_option(s, "version") ? 1u << 16 : 0) | (has_do ? 0x8000u : 0),
+                        option != 0 ? 4 : 0);
+    if (option != 0) /* keepalive: without a time, RFC 7828 3.2.1 */
+        writer_u32(&w, (uint32_t)option << 16);
     if (tsig)
         put_record_head(&w, TYPE_TSIG, CLASS_ANY, 0, 0);
     writer_patch_u16(&w, 10, (uint16_t)(opt + tsig));
