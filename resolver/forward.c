@@ -378,18 +378,12 @@ static void end_flight(struct flight *fl, const struct real *came)
     pool_give(&f->flights, fl);
 }
 
-/* That nobody has answered by now. */
-static struct real no_answer(const struct flight *fl, uint16_t rcode)
-{
-    struct io *io = fl->forwarder->io;
-
-    return real_of_failure(rcode, &fl->failed_by, (uint32_t)(io->now(io).mono_ms - fl->begun_ms));
-}
-
 /* Everybody gets a failure. ours: it says nothing of the name. */
 static void give_up(struct flight *fl, bool ours)
 {
-    struct real none = no_answer(fl, fl->failure);
+    struct io *io = fl->forwarder->io;
+    uint64_t ms = io->now(io).mono_ms - fl->begun_ms;
+    struct real none = real_of_failure(fl->failure, &fl->failed_by, (uint32_t)ms);
 
     none.ours = ours;
     end_flight(fl, &none);
@@ -647,7 +641,8 @@ static void on_flight_timer(struct io_timer *timer)
     struct real none;
 
     if (fl->deadline_ms <= now.mono_ms) {
-        none = no_answer(fl, RCODE_TIMEOUT);
+        none =
+            real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
         none.pending = true;
         answer_waiters(fl, &none, now);
     }

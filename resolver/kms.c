@@ -287,7 +287,7 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
                                                              : 0;
     struct cache_facts facts = {
         .stored_ms = now.mono_ms, .expires_ms = now.mono_ms + good_ms, .rotates = r->rotates};
-    struct kept k = {.since_ms = d->since_ms, .until_ms = d->until_ms, .ede = EDE_NONE};
+    struct kept k = {.since_ms = d->since_ms, .until_ms = d->until_ms};
     uint8_t note[CACHE_MAX_NOTE];
     const uint8_t *image;
     struct cache_key key;
@@ -297,9 +297,7 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
         COUNT(v->stats, kms_damaged);
     if (d->reason == REASON_RULE && policy_actions[d->action].outcome != 0)
         k.ede = policy_actions[d->action].ede;
-    else if (d->outcome == OUTCOME_FAILED)
-        k.ede = r->verdict == VERDICT_TIMEOUT ? EDE_NO_REACHABLE : EDE_NETWORK_ERROR;
-    else if (r->stale)
+    else
         k.ede = real_ede(r);
     event_decided(v, q, d, len > 0 ? dns_rcode(image, len) : RCODE_SERVFAIL, now);
     if (keep && !v->trace && len > 0 && good_ms > 0 && d->reason != REASON_DAMAGED &&

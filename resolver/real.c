@@ -80,10 +80,10 @@ static enum cache_result read_kept(const struct view *v, const struct cache_key 
     enum cache_result found =
         cache_get(v->cache, key, now.mono_ms, image, size, &len, &f, NULL, NULL);
 
-    /* One that was over when it came (expires_ms 0) may never be served. */
-    if (found == CACHE_MISS ||
-        (found == CACHE_EXPIRED &&
-         (f.expires_ms == 0 || now.mono_ms - f.expires_ms >= v->settings->cache.serve_stale_ms)))
+    /* Never a failure, nor what was over when it came (expires_ms 0). */
+    if (found == CACHE_MISS || (found == CACHE_EXPIRED &&
+                                ((key->bits & CACHE_FAILURE) != 0 || f.expires_ms == 0 ||
+                                 now.mono_ms - f.expires_ms >= v->settings->cache.serve_stale_ms)))
         return CACHE_MISS;
     *r = (struct real){.verdict = (enum kms_verdict)f.verdict,
                        .image = image,
@@ -107,13 +107,9 @@ static bool find_failure(const struct view *v, const struct cache_key *key, stru
     /* With the hash of the answer: both lie in one bucket, and a look-up that has missed
      * the answer finds the failure without another hash. */
     struct cache_key failure = *key;
-    struct real found;
 
     failure.bits |= CACHE_FAILURE;
-    if (read_kept(v, &failure, now, NULL, 0, &found) != CACHE_HIT)
-        return false;
-    *r = found;
-    return true;
+    return read_kept(v, &failure, now, NULL, 0, r) == CACHE_HIT;
 }
 
 bool real_known(const struct view *v, const struct cache_key *key, struct now now, uint8_t *out,
@@ -183,11 +179,8 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
         return true;
     }
     found = find_entry(v, q, now, q->kms);
-    if (found != CACHE_HIT && find_failure(v, &q->key, now, &failure)) {
-        if (found == CACHE_MISS)
-            *r = failure;
+    if (found != CACHE_HIT && find_failure(v, &q->key, now, found == CACHE_MISS ? r : &failure))
         found = CACHE_HIT;
-    }
     if (found == CACHE_HIT) {
         COUNT(v->stats, cache_hits);
         return true;
