@@ -9,8 +9,6 @@
  */
 #include "resolver/query.h"
 
-#include <string.h>
-
 /* A client that may not ask learns nothing, not even that its packet is bad;
  * but a discovery question of it is recorded. */
 static enum answer refuse_access(const struct view *v, struct query *q, bool drops,

@@ -9,10 +9,7 @@
  */
 #include "resolver/explain.h"
 
-#include <string.h>
-
 #include "base/str.h"
-#include "wire/present.h"
 
 enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, RECORD_TEXT = 4096 };
 #define WINDOWS_FACILITY 0x80070000u
@@ -155,7 +152,7 @@ static json_t *find_hint(const struct query *q, const struct view *v,
         return near == NULL ? NULL
                             : json_sprintf("waymarkctl policy rule set %s --when missing,failed",
                                            near->rule);
-    if (near == NULL && event->would == OUTCOME_FILLED && event->would_rule[0] != '\0')
+    if (near == NULL && event->would == OUTCOME_FILLED)
         return json_sprintf("waymarkctl policy rule set %s --mode live", event->would_rule);
     name_parent(&q->message.qname, 2, &suffix.name);
     if (near != NULL && near->best.nearness < suffix.name.labels) {

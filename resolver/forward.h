@@ -12,8 +12,6 @@
 #ifndef RESOLVER_FORWARD_H
 #define RESOLVER_FORWARD_H
 
-#include <sys/queue.h>
-
 #include "resolver/io.h"
 #include "resolver/query.h"
 

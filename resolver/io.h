@@ -9,8 +9,6 @@
 #ifndef RESOLVER_IO_H
 #define RESOLVER_IO_H
 
-#include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/addr.h"

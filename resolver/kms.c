@@ -20,8 +20,6 @@
  */
 #include "resolver/query.h"
 
-#include <string.h>
-
 #include "base/str.h"
 
 enum {

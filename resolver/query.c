@@ -6,8 +6,6 @@
  */
 #include "resolver/query.h"
 
-#include <string.h>
-
 void waiter_save(struct waiter *w, const struct query *q)
 {
     w->client = q->client;

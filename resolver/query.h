@@ -10,19 +10,16 @@
 #ifndef RESOLVER_QUERY_H
 #define RESOLVER_QUERY_H
 
-#include <stddef.h>
 #include <sys/queue.h>
 
 #include "audit/event.h"
 #include "base/number.h"
-#include "base/random.h"
 #include "cache/cache.h"
 #include "policy/decide.h"
 #include "resolver/stats.h"
 #include "settings/settings.h"
 #include "wire/present.h"
 #include "wire/reply.h"
-#include "wire/reply_read.h"
 
 /* Large buffers that a decision needs; one per worker, never kept. */
 struct scratch {

@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 

@@ -15,11 +15,8 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include "base/number.h"
 
 enum {
     BATCH = 32,

@@ -40,12 +40,9 @@
  *   fail refused|unreachable|reset [try=N]
  *   nothing                         no question and no answer that no line has seen; so at the end
  */
-#include "tests/settings_text.h"
 #include "tests/unit/resolver/net.h"
 
 #include "base/file.h"
-#include "base/number.h"
-#include "base/str.h"
 
 enum { FILE_MAX = 1 << 20, BLOCK_MAX = 16384, ASKS = 256, SLOTS = 16 };
 

@@ -17,15 +17,10 @@
 #include "tests/settings_text.h"
 #include "tests/unit/wire/text_message.h"
 
-#include <unistd.h>
-
 #include "base/str.h"
 #include "policy/change.h"
-#include "policy/records.h"
 #include "policy/text.h"
 #include "resolver/query.h"
-#include "wire/present.h"
-#include "settings/settings.h"
 #include "tests/unit/scratch.h"
 
 #define WORLD_SETTINGS                                                                             \
