@@ -220,55 +220,50 @@ static const struct row {
 };
 
 /* Its values, each behind a blank; of what is true its key, "+acts". */
-static void put_flat(FILE *f, const json_t *o, const char *key)
+static void put_flat(struct str *s, const json_t *o, const char *key)
 {
     const char *name;
     json_t *part;
     size_t i;
 
     if (json_is_string(o))
-        fprintf(f, " %s", json_string_value(o));
+        str_addf(s, " %s", json_string_value(o));
     else if (json_is_integer(o))
-        fprintf(f, " %d", (int)json_integer_value(o));
+        str_addf(s, " %d", (int)json_integer_value(o));
     else if (json_is_true(o))
-        fprintf(f, " +%s", key);
-    json_object_foreach((json_t *)(uintptr_t)o, name, part) put_flat(f, part, name);
+        str_addf(s, " +%s", key);
+    json_object_foreach((json_t *)(uintptr_t)o, name, part) put_flat(s, part, name);
     json_array_foreach(o, i, part)
     {
-        fputs(i > 0 ? " |" : "", f);
-        put_flat(f, part, key);
+        str_add(s, i > 0 ? " |" : "");
+        put_flat(s, part, key);
     }
 }
 
+static void put_line(struct str *s, const char *label, const json_t *o)
+{
+    str_add(s, label);
+    put_flat(s, o, NULL);
+    str_add(s, "\n");
+}
+
 /* A line for each part and rule. */
-static char *told(const json_t *o)
+static void tell(struct str *s, const json_t *o)
 {
     static const char *const parts[] = {"client", "real",   "rules",   "decision",
                                         "late",   "answer", "windows", "hint"};
-    char *text = NULL;
     const json_t *rule;
-    size_t len, k;
-    FILE *f = open_memstream(&text, &len);
+    size_t k;
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         const json_t *part = json_object_get(o, parts[i]);
 
-        json_array_foreach(part, k, rule)
-        {
-            if (strstr(json_string_value(json_object_get(rule, "why")), "client is not in"))
-                continue;
-            fputs("rule", f);
-            put_flat(f, rule, NULL);
-            fputc('\n', f);
-        }
-        if (json_is_array(part) || json_is_null(part))
-            continue;
-        fputs(parts[i], f);
-        put_flat(f, part, NULL);
-        fputc('\n', f);
+        json_array_foreach(part, k,
+                           rule) if (strstr(json_string_value(json_object_get(rule, "why")),
+                                            "client is not in") == NULL) put_line(s, "rule", rule);
+        if (!json_is_array(part) && !json_is_null(part))
+            put_line(s, parts[i], part);
     }
-    fclose(f);
-    return text;
 }
 
 static struct explain *explain_new(const char *question, const char *client, const char *verdict)
@@ -353,8 +348,9 @@ static void check_row(void **state)
     struct explain *e = explain_new(r->question, client, r->verdict);
     const struct worker_stats none = {0};
     struct cache_stats before, after;
-    char *text, question[600];
+    char text[4000], question[600];
     json_t *explained;
+    struct str told;
     enum answer a;
 
     if (r->cached != NULL)
@@ -363,7 +359,8 @@ static void check_row(void **state)
     memset(&w->stats, 0, sizeof w->stats);
     cache_stats(w->cache, &before);
     explained = run(e, w, r->reply);
-    text = told(explained);
+    str_init(&told, text, sizeof text);
+    tell(&told, explained);
     assert_string_equal(text + (strncmp(text, nobody, strlen(nobody)) == 0 ? strlen(nobody) : 0),
                         r->want);
     /* It leaves nothing behind. */
@@ -380,7 +377,6 @@ static void check_row(void **state)
     if (r->verdict == NULL && strstr(r->question, "TKEY") == NULL)
         check_same(w, explained, a, r->question);
     json_decref(explained);
-    free(text);
     free(e);
     world_free(w);
 }
