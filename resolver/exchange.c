@@ -26,8 +26,6 @@ enum {
     RTT_SCALE = 8,
 };
 
-/* ---- what is known of a server ---- */
-
 struct upstream *exchange_server(struct exchanges *x, const struct addr *a, uint64_t now_ms)
 {
     struct upstream *s, *end = x->servers + x->n_servers, *oldest = NULL;
@@ -100,8 +98,6 @@ static void learn(struct upstream_habit *h, bool good, uint64_t since_ms, uint64
     h->misses = 0;
     h->until_ms = now_ms + FORGET_MS;
 }
-
-/* ---- what comes ---- */
 
 static enum exchange_kind fail_exchange(struct exchange *e, int error)
 {
@@ -233,8 +229,6 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
     }
     return read_match(e, &m, wire, len, now_ms, r);
 }
-
-/* ---- what is sent ---- */
 
 int exchange_open(struct exchange *e)
 {

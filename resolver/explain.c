@@ -15,8 +15,6 @@ enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, RECORD_TEXT = 4096 };
 #define WINDOWS_FACILITY 0x80070000u
 #define WINDOWS_TIMEOUT 0x5b4u
 
-/* --- the answer ----------------------------------------------------------- */
-
 json_t *explain_records(const uint8_t *image, size_t len, enum section last)
 {
     json_t *records = json_array();
@@ -79,8 +77,6 @@ static json_t *show_windows(uint32_t code)
     return json_pack("{s:o,s:s}", "code", json_sprintf("0x%08X", (unsigned)code), "text", text);
 }
 
-/* --- what the real DNS says, and the decision on it ------------------------ */
-
 /* The server, or of those that gave no answer all. NULL: the real DNS was not asked. */
 static json_t *show_real(const struct query *q, enum kms_verdict verdict)
 {
@@ -124,8 +120,6 @@ static json_t *say_decision(const struct view *v)
                                                      : "the real answer is delivered");
 }
 
-/* --- the hint ------------------------------------------------------------- */
-
 /* The shortest command that would fill this name for this client; NULL when none would. */
 static json_t *find_hint(const struct query *q, const struct view *v,
                          const struct policy_trial *trials, size_t n)
@@ -166,9 +160,6 @@ static json_t *find_hint(const struct query *q, const struct view *v,
     return json_sprintf("waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
 }
 
-/* --- the trace ------------------------------------------------------------- */
-
-/* What is a client told if the deadline passes first? */
 static void ask_at_deadline(struct explain *e, const struct view *v, struct now now)
 {
     struct real nothing = real_of_failure(RCODE_TIMEOUT, NULL, 0);
@@ -190,7 +181,6 @@ static void ask_at_deadline(struct explain *e, const struct view *v, struct now 
     json_decref(text);
 }
 
-/* The client: its networks, and whether it may ask. */
 static json_t *show_client(struct explain *e, const struct view *v)
 {
     static const char *const words[] = {
@@ -223,7 +213,6 @@ static json_t *show_policy(const struct view *v)
     return json_pack("{s:I,s:s?}", "serial", (json_int_t)counts.serial, "digest", or_null(digest));
 }
 
-/* A discovery question that was decided. */
 static json_t *explain_kms(struct explain *e, const struct view *v, const struct real *came,
                            struct now now)
 {

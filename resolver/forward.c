@@ -483,7 +483,6 @@ static void on_probe_timer(struct io_timer *t)
     f->io->timer_set(f->io, t, now_ms + PROBE_MS);
 }
 
-/* May the server have one more try in this flight? */
 static bool may_try(const struct flight *fl, int i)
 {
     const struct flight_server *t = &fl->servers[i];

@@ -42,8 +42,6 @@ struct link {
 _Static_assert(sizeof(struct event) <= sizeof(void *[IO_TIMER_SPACE]), "a timer holds its event");
 _Static_assert(sizeof(struct link) <= sizeof(void *[IO_PEER_SPACE]), "a peer holds its link");
 
-/* ---- time ---- */
-
 static struct now now_of(struct io *io)
 {
     (void)io;
@@ -80,8 +78,6 @@ static void timer_clear(struct io *io, struct io_timer *t)
         event_del((struct event *)(void *)t->space);
     t->at_ms = 0;
 }
-
-/* ---- connections ---- */
 
 static void close_peer(struct io *io, struct io_peer *peer)
 {

@@ -68,8 +68,6 @@ static void read_srv_set(const struct view *v, struct query *q)
     }
 }
 
-/* ---- the cache */
-
 /* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows;
  * its image in image. */
 static enum cache_result read_kept(const struct view *v, const struct cache_key *key,
@@ -145,8 +143,6 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
     return found;
 }
 
-/* ---- what answering asks */
-
 bool real_look(const struct view *v, struct query *q, const struct real *came, struct now now)
 {
     struct writer w = writer_make(v->scratch->image, sizeof v->scratch->image);
@@ -196,8 +192,6 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
     *r = real_of_failure(RCODE_REFUSED, NULL, 0); /* nobody to ask: as if it failed */
     return true;
 }
-
-/* ---- what has come */
 
 struct real real_of_failure(uint16_t rcode, const struct addr *server, uint32_t ms)
 {

@@ -115,7 +115,6 @@ void tcp_send(const struct client *client, const uint8_t *message, size_t len)
     bufferevent_trigger_event(c->stream, BEV_EVENT_ERROR, 0);
 }
 
-/* Is there room for more questions of this client? */
 static bool may_read_more(const struct connection *c)
 {
     return c->pending < PENDING_MAX &&
@@ -207,7 +206,6 @@ static bool make_room(struct tcp *t, const struct addr *client)
     return true;
 }
 
-/* No more connections for that long. */
 static void pause_listeners(struct tcp *t, uint64_t ms)
 {
     struct io *io = t->l->io;

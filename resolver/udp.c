@@ -72,7 +72,6 @@ static void keep_local(struct msghdr *m, struct client *client)
     }
 }
 
-/* Makes the message leave from there. */
 static void use_local(struct msghdr *m, union control *control, const struct client *client)
 {
     bool is_v4 = addr_is_v4(&client->addr);
@@ -85,8 +84,6 @@ static void use_local(struct msghdr *m, union control *control, const struct cli
                                       .cmsg_len = CMSG_LEN(size)};
     memcpy(CMSG_DATA(&control->align), client->local, size);
 }
-
-/* ---- sending ---- */
 
 static void send_messages(struct udp *u, int fd, struct mmsghdr *messages, unsigned n)
 {
@@ -125,8 +122,6 @@ void udp_send(struct udp *u, const struct client *client, const uint8_t *message
         use_local(&m.msg_hdr, &control, client);
     send_messages(u, listener->fd, &m, 1);
 }
-
-/* ---- receiving ---- */
 
 static void answer_batch(struct socket *s, unsigned n)
 {
@@ -206,8 +201,6 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
             return;
     }
 }
-
-/* ---- life ---- */
 
 struct udp *udp_new(struct listen *l, const struct listener *listeners, int n)
 {

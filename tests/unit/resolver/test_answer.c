@@ -245,8 +245,6 @@ static void check_size(void **state)
     }
 }
 
-/* --- the order of a kept answer -------------------------------------------- */
-
 #define ROTATE "cache: {rotate: yes}\n"
 #define FIXED "cache: {rotate: no}\n"
 #define ADDRESS(owner, n) "an " owner ". 300 IN A 10.0.0." n "\n"
@@ -312,8 +310,6 @@ static void check_order(void **state)
     assert_int_equal(__builtin_popcount(seen), r->orders);
     world_free(w);
 }
-
-/* --- names that are answered here, and names that only look like them ------- */
 
 #define ACCESS "access: [{net: 10.0.0.0/8, action: allow}]\n"
 #define PUBLIC ACCESS "forward: [{zone: ., servers: [9.9.9.9]}]\n"

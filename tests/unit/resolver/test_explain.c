@@ -381,8 +381,6 @@ static void check_row(void **state)
     world_free(w);
 }
 
-/* --- the same for whatever is asked --------------------------------------- */
-
 static uint32_t seed;
 
 static const char *one_of(const char *const *list)

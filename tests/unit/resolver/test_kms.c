@@ -269,8 +269,6 @@ static void check_row(void **state)
     world_free(w);
 }
 
-/* --- sizes ---------------------------------------------------------------- */
-
 /* n hosts, the i-th of which has the address 10.0.0.i: with names or ports of their own. */
 static struct world *world_of_hosts(int n, bool ports)
 {
@@ -376,8 +374,6 @@ static void check_filter(void **state)
     }
     world_free(w);
 }
-
-/* --- damage --------------------------------------------------------------- */
 
 /* The one rule is what nobody can read. */
 static void damage(struct world *w)

@@ -157,8 +157,6 @@ static inline void world_wait(struct world *w, uint64_t ms)
     w->now.wall_ms += ms;
 }
 
-/* --- questions ------------------------------------------------------------ */
-
 /* The words of a line; options are those from the second on, "WORD" or "WORD=TEXT". */
 enum { WORDS = 16 };
 struct words {
@@ -291,8 +289,6 @@ static inline enum answer world_ask(struct world *w, const char *question)
     return answer_query(&w->view, w->q, NULL, w->now);
 }
 
-/* --- replies -------------------------------------------------------------- */
-
 struct reply {
     struct real came;
     struct reply_facts facts;
@@ -377,8 +373,6 @@ static inline void world_cache(struct world *w, const char *question, const char
     reply_make(&r, &w->view, w->q, text);
     real_keep(&w->view, &w->q->key, &r.came, w->now);
 }
-
-/* --- what the client sees ------------------------------------------------- */
 
 /* EDNS of an answer: " edns", " do", " ede=CODE[:TEXT]", " keepalive=N", " nsid=TEXT". */
 static inline void add_opt(struct str *s, const struct message *m, const uint8_t *wire, size_t len)
