@@ -200,7 +200,7 @@ int policy_show(struct ctl *c)
     return 0;
 }
 
-static int add_entry(void *rows, const struct policy_log_entry *e)
+static void add_entry(void *rows, const struct policy_log_entry *e)
 {
     char digest[POLICY_DIGEST_TEXT];
 
@@ -209,7 +209,6 @@ static int add_entry(void *rows, const struct policy_log_entry *e)
                         (json_int_t)e->time_ms, "author", policy_text(e->author), "for",
                         policy_text(e->claimed), "reason", policy_text(e->reason), "summary",
                         policy_text(e->summary), "digest", policy_digest_print(e->digest, digest)));
-    return 0;
 }
 
 int policy_log(struct ctl *c)

@@ -371,7 +371,7 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     len = strlen(rules);
     if (rules[0] == '*' || len + strlen(word) >= sizeof all->log.rules)
         strcpy(rules, "*");
-    else if (strstr(rules, word) == NULL)
+    else
         strcpy(rules + len - (len > 0), word);
     return 0;
 }

@@ -423,13 +423,11 @@ int record_set(struct store_txn *t, enum policy_kind kind, const void *object, b
 int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *rule, bool put)
 {
     struct store_key k;
-    int rc, entry;
 
+    (void)set_entry(t, put, TABLE_RULE_SUFFIX, /* a failure spoils all that follows */
+                    &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
     key_suffix(&k, s, rule);
-    rc = put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
-    entry = set_entry(t, put, TABLE_RULE_SUFFIX,
-                      &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
-    return rc >= 0 && entry < 0 ? entry : rc;
+    return put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
 }
 
 /* --- the log --------------------------------------------------------------
@@ -529,7 +527,7 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
         if (c.bad || key.bad)
             rc = -EBADMSG;
         else if (e.time_ms >= since_ms && (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
-            rc = visit(context, &e);
+            visit(context, &e);
     }
     store_end(t);
     return rc == -ENOENT ? 0 : rc;

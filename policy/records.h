@@ -114,9 +114,8 @@ int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
 int log_prune(struct store_txn *, uint64_t before_ms);
 
-/* The entries since then in which that rule moved (NULL: all). A visit that is not 0 stops.
- * -EBADMSG: one is damaged. */
-typedef int policy_log_visit(void *context, const struct policy_log_entry *);
+/* The entries since then in which that rule moved (NULL: all). -EBADMSG: one is damaged. */
+typedef void policy_log_visit(void *context, const struct policy_log_entry *);
 int policy_log_each(struct store *, uint64_t since_ms, const char *rule, policy_log_visit *,
                     void *context);
 

@@ -30,6 +30,7 @@ struct fixture {
     struct store *store;
     struct policy_reader *reader;
     struct policy_change change; /* the one that was begun last */
+    uint64_t now_ms;
 };
 
 /* A number below n, the same ones in each run. */
@@ -42,7 +43,7 @@ static inline unsigned draw(unsigned n)
 
 static inline void fixture_folder(struct fixture *f)
 {
-    memset(f, 0, sizeof *f);
+    *f = (struct fixture){.now_ms = 1000};
     scratch_make(f->dir);
     snprintf(f->path, sizeof f->path, "%s/policy", f->dir);
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->path);
@@ -238,7 +239,7 @@ static inline void fixture_many(struct policy_change *t, const char *rule, int n
 static inline struct policy_change *fixture_begin(struct fixture *f, uint64_t now_ms)
 {
     f->change = (struct policy_change){
-        .log = {.author = "test", .reason = "a test", .time_ms = now_ms},
+        .log = {.author = "test", .claimed = "anna", .reason = "CHG42", .time_ms = now_ms},
     };
     assert_int_equal(policy_change_begin(&f->change, f->store), 0);
     return &f->change;

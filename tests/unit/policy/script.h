@@ -6,6 +6,7 @@
  *   same STATEMENTS          likewise, and nothing differs
  *   abort STATEMENTS         done, and given up
  *   refused ERRNO STATEMENT  nothing is changed
+ *   spoils ERRNO STATEMENT   likewise, and the change cannot be committed any more
  *   ask SUFFIX CLIENT = OUTCOME REASON RULE
  *   host NAME = RULE POOL    who gives it to 10.20.1.1; "-": nobody; "damaged"
  *   address IP = yes|no      is it one of a host in a pool?
@@ -14,6 +15,8 @@
  *                            key when the octet is negative; "gone": it goes. Then it is served,
  *                            unless it is the mark of the format
  *   verify = TEXT            a part of what it says; nothing: it is sound
+ *   at MS                    it is so late
+ *   log SINCE [RULE] = N LAST    how many entries, and the last of them
  *
  * and with the file:
  *
@@ -33,9 +36,9 @@
 
 enum { GONE = -1000 };
 
-/* As "damage", past all sums; false: there is no such octet. LMDB allows one handle per process,
- * so the store is closed meanwhile. */
-static inline bool flip(struct fixture *f, char table, unsigned nth, int at)
+/* As "damage", past all sums. LMDB allows one handle per process, so the store is closed
+ * meanwhile. */
+static inline void flip(struct fixture *f, char table, unsigned nth, int at)
 {
     uint8_t key[600], value[4096];
     MDB_val k = {1, &table}, v = {0, NULL};
@@ -43,7 +46,6 @@ static inline bool flip(struct fixture *f, char table, unsigned nth, int at)
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
-    bool there;
 
     fixture_close(f);
     assert_int_equal(mdb_env_create(&env), 0);
@@ -52,25 +54,21 @@ static inline bool flip(struct fixture *f, char table, unsigned nth, int at)
     assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
     assert_int_equal(mdb_dbi_open(txn, NULL, 0, &dbi), 0);
     assert_int_equal(mdb_cursor_open(txn, dbi, &cursor), 0);
-    there = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE) == 0;
-    for (unsigned i = 0; i < nth && there; i++)
-        there = mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0;
-    there = there && *(char *)k.mv_data == table && at < (int)v.mv_size;
-    if (there) {
-        k.mv_data = memcpy(key, k.mv_data, k.mv_size);
-        v.mv_data = memcpy(value, v.mv_data, v.mv_size);
-        assert_int_equal(mdb_cursor_del(cursor, 0), 0);
-        if (at != GONE) {
-            *(at < 0 ? key - at : value + at) ^= 0x10;
-            assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
-        }
+    for (unsigned i = 0; i <= nth; i++)
+        assert_int_equal(mdb_cursor_get(cursor, &k, &v, i == 0 ? MDB_SET_RANGE : MDB_NEXT), 0);
+    assert_true(*(char *)k.mv_data == table && at < (int)v.mv_size);
+    k.mv_data = memcpy(key, k.mv_data, k.mv_size);
+    v.mv_data = memcpy(value, v.mv_data, v.mv_size);
+    assert_int_equal(mdb_cursor_del(cursor, 0), 0);
+    if (at != GONE) {
+        *(at < 0 ? key - at : value + at) ^= 0x10;
+        assert_int_equal(mdb_put(txn, dbi, &k, &v, 0), 0);
     }
     mdb_cursor_close(cursor);
     assert_int_equal(mdb_txn_commit(txn), 0);
     mdb_env_close(env);
     if (table != 'M' || nth > 0)
         fixture_open_as(f, STORE_SERVE);
-    return there;
 }
 
 /* "": it is sound. */
@@ -114,16 +112,31 @@ static inline void script_host(struct fixture *f, const char *host, char *out, s
         snprintf(out, size, d.n_hosts > 0 ? "%s %s" : "-", d.rule, d.pool);
 }
 
+struct logged {
+    int n;
+    struct policy_log_entry last;
+};
+
+static inline void script_count(void *context, const struct policy_log_entry *e)
+{
+    struct logged *l = context;
+
+    l->n++;
+    l->last = *e;
+}
+
 /* What is seen, for the words before the "=". */
 static inline void script_see(struct fixture *f, const char *verb, char *words, char *out,
                               size_t size)
 {
     char *save, *first = strtok_r(words, " ", &save);
+    const char *second = strtok_r(NULL, " ", &save);
     struct policy_counts c;
+    struct logged l = {.n = 0};
     struct addr a;
 
     if (strcmp(verb, "ask") == 0) {
-        snprintf(out, size, "%s", outcome(f, first, strtok_r(NULL, " ", &save)));
+        snprintf(out, size, "%s", outcome(f, first, second));
     } else if (strcmp(verb, "host") == 0) {
         script_host(f, first, out, size);
     } else if (strcmp(verb, "address") == 0) {
@@ -135,6 +148,13 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         c = counts_of(f);
         snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
                  (int)c.rules, (int)c.suffixes, (int)c.approved);
+    } else if (strcmp(verb, "log") == 0) {
+        c = counts_of(f);
+        policy_log_each(f->store, strtoull(first, NULL, 10), second, script_count, &l);
+        snprintf(out, size, "%d %d %s %s %s %s", l.n, (int)l.last.serial, l.last.author,
+                 l.last.claimed, l.last.reason, l.last.summary);
+        assert_true(l.last.serial != c.serial ||
+                    (l.last.digest == c.digest && l.last.time_ms == c.time_ms));
     } else {
         fail_msg("unknown word %s", verb);
     }
@@ -195,22 +215,54 @@ static inline bool script_file(struct fixture *f, const char *verb, char *words)
 /* A change, and what becomes of it. False: it is no such verb. */
 static inline bool script_change(struct fixture *f, const char *verb, char *words)
 {
-    bool refused = strcmp(verb, "refused") == 0, aborted = strcmp(verb, "abort") == 0;
-    const char *want = refused ? strsep(&words, " ") : "0", *got;
+    static const char *const verbs[] = {"change", "same", "abort", "refused", "spoils", NULL};
+    enum { ABORT = 2, REFUSED, SPOILS };
+    int at = str_index(verbs, verb);
+    const char *want = at >= REFUSED ? strsep(&words, " ") : "0", *got;
     struct policy_change *t;
 
-    if (!refused && !aborted && strcmp(verb, "change") != 0 && strcmp(verb, "same") != 0)
+    if (at < 0)
         return false;
-    t = fixture_begin(f, 1000);
+    t = fixture_begin(f, f->now_ms);
+    t->history_ms = 60000;
+    policy_change_note(t, "one");
+    policy_change_note(t, "two");
     got = strerrorname_np(-fixture_apply(t, "%s", words));
     if (strcmp(got, want) != 0)
         fail_msg("%s: %s, not %s", words, got, want);
-    if (aborted)
+    if (at == ABORT)
         policy_change_abort(t);
     else
-        assert_true(policy_change_commit(t) == 0 || refused);
-    assert_int_equal(t->changed, verb[0] == 'c');
+        assert_int_equal(policy_change_commit(t) < 0, at == SPOILS);
+    assert_int_equal(t->changed, at == 0);
     return true;
+}
+
+/* All that is stored, of which the digest is made, is what the same policy makes of a new
+ * store. */
+static inline void assert_like_new(struct fixture *f)
+{
+    struct policy_counts was = counts_of(f), is;
+    struct policy_change *t;
+    struct fixture g;
+    struct policy p;
+
+    fixture_folder(&g);
+    fixture_open(&g);
+    t = fixture_begin(&g, 1);
+    assert_int_equal(policy_load(f->store, &p, &is.serial), 0);
+    assert_int_equal(is.serial, was.serial);
+    assert_int_equal(policy_change_make(t, &p, POLICY_REPLACE), 0);
+    assert_int_equal(policy_change_apply(t, NULL), 0);
+    policy_change_fini(t);
+    fixture_commit(t);
+    is = counts_of(&g);
+    is.serial = was.serial;
+    is.time_ms = was.time_ms;
+    is.bytes = was.bytes;
+    assert_memory_equal(&is, &was, sizeof is);
+    fixture_remove(&g);
+    policy_fini(&p);
 }
 
 static inline void script_line(struct fixture *f, char *line)
@@ -220,10 +272,14 @@ static inline void script_line(struct fixture *f, char *line)
     words = words != NULL ? words : verb + strlen(verb);
     if (script_change(f, verb, words) || script_file(f, verb, words))
         return;
+    if (strcmp(verb, "at") == 0) {
+        f->now_ms = strtoull(words, NULL, 10);
+        return;
+    }
     if (strcmp(verb, "damage") == 0) {
         const char *table = strsep(&words, " "), *nth = strsep(&words, " ");
 
-        assert_true(flip(f, *table, (unsigned)atoi(nth), *words == 'g' ? GONE : atoi(words)));
+        flip(f, *table, (unsigned)atoi(nth), *words == 'g' ? GONE : atoi(words));
         return;
     }
     want = strstr(words, "= ");
@@ -257,8 +313,10 @@ static inline void script_run(void **state)
     fixture_open(&f);
     for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
         script_line(&f, line);
-    if (f.store != NULL && strstr(s->lines, "damage") == NULL)
+    if (f.store != NULL && strstr(s->lines, "damage") == NULL) {
         assert_sound(&f);
+        assert_like_new(&f);
+    }
     fixture_remove(&f);
     free(text);
 }
