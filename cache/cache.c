@@ -9,24 +9,21 @@
  *
  *   entry:  struct entry | name | note | image | 0..7 unused
  *
- * The control block lies in the mapping too, so that the limit holds for everything. A shard is
- * chosen by the top bits of the hash. Work that needs no lock (hashing, and ageing the copy of an
- * image) is done outside it.
+ * The control block lies in the mapping too, so that the limit holds for everything.
  *
- * An entry is written at the head and never moved while it is alive, save by the tail. What the
- * index does not point to is garbage and costs nothing: a replaced or flushed entry is only taken
- * out of the index. Room is made at the tail: garbage goes, an entry that was used since its last
- * turn is copied to the head with one use less (CLOCK), any other is evicted. So a flood of names
- * that are asked once passes through and leaves the names that people ask for.
+ * What the index does not point to is garbage: a replaced or flushed entry is only taken out of
+ * the index. Room is made at the tail: garbage goes, an entry that was used since its last turn is
+ * copied to the head with one use less (CLOCK), any other is evicted. So a flood of names that are
+ * asked once passes through and leaves the names that people ask for.
  *
  * Work per insertion is bounded: TURN_STEPS entries get their turn, and a few more when it is
- * large. An insertion takes its room from a reserve, as long as there is one, instead of evicting
- * entries that are in use. A full bucket evicts its least used way. There are no chains, so an
- * attacker who finds colliding names can push out eight names and slows down no look-up.
+ * large. It takes its room from a reserve, as long as there is one, instead of evicting entries
+ * that are in use. A full bucket evicts its least used way. There are no chains, so an attacker
+ * who finds colliding names can push out eight names and slows down no look-up.
  *
  * Walks over the whole cache hold a lock for an entry at a time: none changes its way, so one that
  * lives through the walk is met once. Expired entries stay until they are replaced or evicted:
- * nothing runs in the background, and cache.serve-stale needs them.
+ * cache.serve-stale needs them.
  *
  * Invariants: an entry with tag != 0 lies in [tail, tail + used); no entry crosses the end of the
  * ring (a pad fills what is left there); the units of those that the index knows <= used <=
@@ -317,15 +314,12 @@ void cache_free(struct cache *c)
 
 void cache_key_init(const struct cache *c, struct cache_key *key)
 {
-    uint8_t bytes[10 + NAME_MAX_WIRE];
+    const uint16_t fields[] = {key->type, key->class, (uint16_t)(key->scope >> 16),
+                               (uint16_t)key->scope, (uint16_t)(key->kind << 8 | key->bits)};
+    uint8_t bytes[sizeof fields + NAME_MAX_WIRE];
 
-    memcpy(bytes, &key->type, 2);
-    memcpy(bytes + 2, &key->class, 2);
-    memcpy(bytes + 4, &key->scope, 4);
-    bytes[8] = key->kind;
-    bytes[9] = key->bits;
-    memcpy(bytes + 10, key->name->data, key->name->len);
-    key->hash = hash_bytes(&c->key, bytes, 10u + key->name->len);
+    memcpy(mempcpy(bytes, fields, sizeof fields), key->name->data, key->name->len);
+    key->hash = hash_bytes(&c->key, bytes, sizeof fields + key->name->len);
 }
 
 static uint32_t shard_index(const struct cache *c, uint64_t hash)
@@ -346,8 +340,6 @@ static void make_older(const struct cache_key *key, const struct cache_facts *f,
 {
     uint64_t age_s = now_ms > f->stored_ms ? (now_ms - f->stored_ms) / 1000 : 0;
 
-    if (age_s > UINT32_MAX)
-        age_s = UINT32_MAX;
     if (key->kind == CACHE_ANSWER && age_s > 0 && now_ms < f->expires_ms)
         image_age(image, len, (uint32_t)age_s, 0, UINT32_MAX);
 }
