@@ -75,8 +75,6 @@ struct walk {
     /* The tree that is walked, and what was found of it. */
     const struct tree *tree;
     struct tree found;
-    int (*visit)(void *, const struct store_record *); /* NULL: values are of no interest */
-    void *context;
     uint8_t last_key[KEY_MAX];
     size_t last_len;
     bool is_border; /* the last key is a branch's: the next one may be equal */
@@ -87,7 +85,6 @@ struct walk {
 /* The newest state. -EBADMSG: there are no two meta pages of one file. */
 static int newest(int fd, struct meta *out)
 {
-    static const uint16_t flags[TREES] = {[FREE_PAGES] = INTEGER_KEYS, [STORED] = 0};
     struct meta metas[METAS];
     uint32_t size = 0;
 
@@ -107,7 +104,7 @@ static int newest(int fd, struct meta *out)
         for (int i = 0; i < TREES; i++) {
             const struct tree *t = &m->trees[i];
 
-            if (t->flags != flags[i] || t->depth > DEPTH_MAX ||
+            if (t->flags != (i == FREE_PAGES ? INTEGER_KEYS : 0) || t->depth > DEPTH_MAX ||
                 (t->root != none && t->root > m->last) || (t->root == none) != (t->depth == 0))
                 return -EBADMSG;
         }
@@ -184,6 +181,29 @@ static bool key_follows(struct walk *w, const struct node *n, bool is_border)
     return true;
 }
 
+static int use_free_pages(struct walk *w, const struct store_record *r)
+{
+    uint64_t n = UINT64_MAX, page;
+    int rc = 0;
+
+    if (r->value.len >= sizeof n)
+        memcpy(&n, r->value.data, sizeof n);
+    if (r->value.len % sizeof n != 0 || n > r->value.len / sizeof n - 1)
+        return bad(w, w->tree->root, "has below it a damaged list of free pages");
+    for (uint64_t i = 1; i <= n && rc == 0; i++) {
+        memcpy(&page, r->value.data + i * sizeof page, sizeof page);
+        rc = use_page(w, page);
+    }
+    return rc;
+}
+
+static int visit(struct walk *w, const struct store_record *r)
+{
+    if (w->tree == &w->meta.trees[FREE_PAGES])
+        return use_free_pages(w, r);
+    return w->ask->visit != NULL ? w->ask->visit(w->ask->context, r) : 0;
+}
+
 /* A value that has pages of its own. */
 static int walk_big(struct walk *w, struct store_record *r)
 {
@@ -201,8 +221,8 @@ static int walk_big(struct walk *w, struct store_record *r)
         rc = use_page(w, page + i);
     w->found.overflow += rc == 0 ? h->pages : 0;
     r->value.data = (const uint8_t *)(h + 1);
-    if (rc == 0 && w->visit != NULL)
-        rc = w->visit(w->context, r);
+    if (rc == 0)
+        rc = visit(w, r);
     free(h);
     return rc;
 }
@@ -253,31 +273,12 @@ static int walk_page(struct walk *w, uint64_t number, unsigned level)
             rc = walk_page(w, r.value.len | (uint64_t)n->flags << 32, level + 1);
         else if (n->flags == BIG)
             rc = walk_big(w, &r);
-        else if (w->visit != NULL)
-            rc = w->visit(w->context, &r);
+        else
+            rc = visit(w, &r);
         if (rc != 0)
             return rc;
     }
     return filled == w->page_size - h->upper ? 0 : bad(w, number, "has room between its nodes");
-}
-
-static int use_free_pages(void *context, const struct store_record *r)
-{
-    struct walk *w = context;
-    uint64_t n = UINT64_MAX, page;
-    int rc = 0;
-
-    if (r == NULL)
-        return 0;
-    if (r->value.len >= sizeof n)
-        memcpy(&n, r->value.data, sizeof n);
-    if (r->value.len % sizeof n != 0 || n > r->value.len / sizeof n - 1)
-        return bad(w, w->tree->root, "has below it a damaged list of free pages");
-    for (uint64_t i = 1; i <= n && rc == 0; i++) {
-        memcpy(&page, r->value.data + i * sizeof page, sizeof page);
-        rc = use_page(w, page);
-    }
-    return rc;
 }
 
 static int walk_once(int fd, struct pages_walk *ask)
@@ -300,12 +301,10 @@ static int walk_once(int fd, struct pages_walk *ask)
         const struct tree *t = w.tree = &w.meta.trees[i];
 
         w.found = (struct tree){t->page_size, t->flags, t->depth, 0, 0, 0, 0, t->root};
-        w.visit = i == STORED ? ask->visit : use_free_pages;
-        w.context = i == STORED ? ask->context : &w;
         w.last_len = 0;
         w.is_border = true;
-        if (w.visit != NULL)
-            rc = w.visit(w.context, NULL);
+        if (i == STORED && ask->visit != NULL)
+            rc = ask->visit(ask->context, NULL);
         if (rc == 0 && t->root != none)
             rc = walk_page(&w, t->root, 0);
         if (rc == 0 && memcmp(&w.found, t, sizeof *t) != 0)
@@ -322,10 +321,10 @@ int pages_walk(int fd, struct pages_walk *ask)
 {
     enum { TRIES = 5, PAUSE_MS = 4 };
     struct meta any;
-    int rc = walk_once(fd, ask);
+    int rc = -EAGAIN;
 
-    for (int i = 1; i < TRIES && rc == -EAGAIN; i++) {
-        poll(NULL, 0, PAUSE_MS);
+    for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
+        poll(NULL, 0, i > 0 ? PAUSE_MS : 0);
         rc = walk_once(fd, ask);
     }
     return rc == -EAGAIN && newest(fd, &any) != 0 ? -EBADMSG : rc;

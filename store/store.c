@@ -2,10 +2,10 @@
  *
  * store.c -- the only file that knows LMDB.
  *
- * One environment, one unnamed database, full sync. Every value is checked when it is read:
- * LMDB has no checksums. The map size is fixed and the same in every process:
- * mdb_env_set_mapsize() on an open environment kills its readers. Places of readers are bound to
- * the transaction objects (MDB_NOTLS), so a thread keeps one for its life.
+ * One environment, one unnamed database, full sync. LMDB has no checksums: each value has one.
+ * The map size is the same in every process: mdb_env_set_mapsize() on an open environment kills
+ * its readers. Places of readers are bound to the transaction objects (MDB_NOTLS), so a thread
+ * keeps one for its life.
  *
  * A new store is made beside and linked into its place with its mark in it: so a file of that name
  * is never one in the making. Who reads what of it whole before it is used, and what a seal is:
@@ -21,7 +21,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +44,6 @@ struct store_txn {
     struct store *store;
     MDB_txn *txn;
     MDB_cursor *cursor;
-    bool is_change;             /* else a reader's */
     bool at_end;                /* the cursor is behind the last record */
     bool faulted;               /* nothing more is read until the reader begins again */
     struct store_counts counts; /* of the state counts_of; 0: of none */
@@ -58,13 +56,14 @@ struct store_txn {
 struct store {
     MDB_env *env;
     MDB_dbi dbi;
-    int fd;                       /* of data.mdb, the environment's */
-    char *dir;                    /* owned */
-    struct store_txn own, change; /* a reader; the writer */
-    struct timespec sound;        /* when the file changed that was found sound, all of it */
-    bool unlocked;                /* nobody is told which pages are read */
-    bool barred;                  /* a fault came while LMDB may have held the lock of the places */
-    atomic_bool refused;          /* the tree is damaged: no reader begins any more */
+    int fd;                  /* of data.mdb, the environment's */
+    char *dir;               /* owned */
+    struct store_txn *own;   /* a reader */
+    struct store_txn change; /* the writer */
+    struct timespec sound;   /* when the file changed that was found sound, all of it */
+    bool unlocked;           /* nobody is told which pages are read */
+    bool barred;             /* a fault came while LMDB may have held the lock of the places */
+    atomic_bool refused;     /* the tree is damaged: no reader begins any more */
     _Atomic uint64_t faults;
 };
 
@@ -144,12 +143,12 @@ const struct store_counts *store_counts(struct store_txn *t)
 
 /* --- transactions --------------------------------------------------------- */
 
-static int open_txn(struct store_txn *t, struct store *s, bool change)
+static int open_txn(struct store_txn *t, struct store *s)
 {
     int rc;
 
-    *t = (struct store_txn){.store = s, .is_change = change};
-    rc = mdb_txn_begin(s->env, NULL, change ? 0 : MDB_RDONLY, &t->txn);
+    *t = (struct store_txn){.store = s};
+    rc = mdb_txn_begin(s->env, NULL, t == &s->change ? 0 : MDB_RDONLY, &t->txn);
     if (rc == 0 && (rc = mdb_cursor_open(t->txn, s->dbi, &t->cursor)) != 0) {
         mdb_txn_abort(t->txn);
         t->txn = NULL;
@@ -179,7 +178,7 @@ struct store_txn *store_reader_new(struct store *s)
     int rc = t == NULL ? -ENOMEM : s->barred ? -EIO : 0;
 
     if (rc == 0) {
-        guarded(rc, open_txn(t, s, false));
+        guarded(rc, open_txn(t, s));
         s->barred |= rc == -EFAULT;
         rc = store_settle(t, rc);
     }
@@ -225,12 +224,12 @@ int store_reader_begin(struct store_txn *t)
 
 int store_begin(struct store *s, bool write, struct store_txn **out)
 {
-    struct store_txn *t = write ? &s->change : &s->own;
-    int rc = write ? open_txn(t, s, true) : store_reader_begin(t);
+    struct store_txn *t = write ? &s->change : s->own;
+    int rc = write ? open_txn(t, s) : store_reader_begin(t);
 
     if (rc != 0)
         return rc;
-    if (write && store_counts(t) == NULL && s->own.txn != NULL) { /* else it is made */
+    if (write && store_counts(t) == NULL && s->own != NULL) { /* else it is made */
         store_end(t);
         return -EBADMSG;
     }
@@ -245,7 +244,7 @@ void store_end(struct store_txn *t)
 
     if (t == NULL)
         return;
-    if (t->is_change) {
+    if (t == &t->store->change) {
         close_txn(t);
     } else {
         guarded(rc, (mdb_txn_reset(t->txn), 0));
@@ -421,19 +420,9 @@ int store_del(struct store_txn *t, const struct store_key *key)
 
 /* --- the whole ------------------------------------------------------------- */
 
-/* "DIR/data.mdb WHAT; REMEDY". */
-PRINTF_LIKE(3, 4)
-static int damaged(const struct store *s, struct diags *d, const char *what, ...)
-{
-    char text[PAGES_WHY + 32];
-    va_list args;
-
-    va_start(args, what);
-    vsnprintf(text, sizeof text, what, args);
-    va_end(args);
-    diags_add(d, NULL, 0, 0, "%s/data.mdb %s; " STORE_REMEDY, s->dir, text);
-    return -EBADMSG;
-}
+/* "DIR/data.mdb WHAT; REMEDY" */
+#define damaged(s, d, what, ...)                                                                   \
+    (diags_tell(d, "%s/data.mdb " what "; " STORE_REMEDY, (s)->dir, ##__VA_ARGS__), -EBADMSG)
 
 struct sight {
     uint64_t records, damaged;
@@ -502,7 +491,7 @@ static int look_at_files(struct store *s, const char *data, const char *lock,
     struct pages_walk brief = {.brief = true};
     struct stat st;
     time_t age;
-    int rc;
+    int rc = 0;
 
     s->fd = open(data, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (s->fd < 0 && (errno != ENOENT || !was_there))
@@ -516,10 +505,8 @@ static int look_at_files(struct store *s, const char *data, const char *lock,
     } else {
         /* Was it left like this by a change, lately, of a store that was sound? */
         age = time(NULL) - st.st_mtim.tv_sec;
-        if (age >= 0 && age < SEAL_S && pages_walk(s->fd, &brief) == 0 &&
-            st.st_mtim.tv_nsec == seal(&st, st.st_mtim.tv_sec, brief.state))
-            rc = 0;
-        else
+        if (age < 0 || age >= SEAL_S || pages_walk(s->fd, &brief) != 0 ||
+            st.st_mtim.tv_nsec != seal(&st, st.st_mtim.tv_sec, brief.state))
             rc = verify(s, mode, NULL, d);
     }
     if (rc == 0 && mode == STORE_WRITE)
@@ -613,11 +600,8 @@ static int open_files(struct store *s, enum store_access mode, struct diags *d)
      * not own it cannot do this, and need not. */
     (void)!chmod(lock, 0660);
     store_sweep(s);
-    rc = open_txn(&s->own, s, false);
-    if (rc != 0)
-        return rc;
-    mdb_txn_reset(s->own.txn);
-    rc = store_begin(s, false, &t);
+    s->own = store_reader_new(s);
+    rc = s->own == NULL ? -errno : store_begin(s, false, &t);
     if (rc != 0)
         return rc;
     rc = store_get(t, &format_key, &v);
@@ -627,35 +611,33 @@ static int open_files(struct store *s, enum store_access mode, struct diags *d)
         return damaged(s, d, "is damaged, or another program's");
     if (found == known)
         return 0;
-    diags_add(d, NULL, 0, 0,
-              "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it away "
-              "and import a policy",
-              s->dir, found > known ? "a newer" : "an older", found, known,
-              found > known ? "upgrade" : "export it with that one");
+    diags_tell(d,
+               "%s was written by %s Waymark (format %u, this one knows %u); %s, or move it away "
+               "and import a policy",
+               s->dir, found > known ? "a newer" : "an older", found, known,
+               found > known ? "upgrade" : "export it with that one");
     return -EBADMSG;
 }
 
 int store_open(struct store **out, const char *dir, enum store_access access, struct diags *d)
 {
     struct store *s = calloc(1, sizeof *s);
-    size_t before = d != NULL ? d->all : 0;
     int rc = -ENOMEM;
 
     guard_install();
     if (s != NULL && (s->dir = strdup(dir)) != NULL) {
         guarded(rc, open_files(s, access, d));
     }
-    if (rc == -EFAULT)
+    if (rc == -EFAULT || rc == -EIO)
         rc = damaged(s, d, "is damaged, or the disk cannot read it");
     if (rc == 0) {
         *out = s;
         return 0;
     }
     store_close(s);
-    if (d != NULL && d->all == before)
-        diags_add(d, NULL, 0, 0,
-                  "%s cannot be opened: %s; mend that and restart waymarkd, or " STORE_REMEDY, dir,
-                  strerror(-rc));
+    if (d != NULL && d->all == 0)
+        diags_tell(d, "%s cannot be opened: %s; mend that and restart waymarkd, or " STORE_REMEDY,
+                   dir, strerror(-rc));
     return rc;
 }
 
@@ -665,8 +647,7 @@ void store_close(struct store *s)
 
     if (s == NULL)
         return;
-    if (s->own.txn != NULL)
-        guarded(rc, close_txn(&s->own));
+    store_reader_free(s->own);
     if (s->env != NULL)
         guarded(rc, (mdb_env_close(s->env), 0));
     (void)rc; /* whoever closes has no more use for it */

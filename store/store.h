@@ -57,7 +57,7 @@ struct store_health {
 
 /* All but STORE_READ make it if need be. A store that is unreadable, of another format,
  * truncated or damaged, or of which only traces are there: -EBADMSG; missing, with STORE_READ:
- * -ENOENT; else -errno. d gets one sentence with path and remedy; it may be NULL. */
+ * -ENOENT; else -errno. d is empty and gets one sentence with path and remedy; or NULL. */
 int store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 void store_close(struct store *); /* NULL is fine */
 /* Once a minute, by one thread: clears places of dead readers; how many. */
