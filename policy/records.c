@@ -399,18 +399,17 @@ int record_set(struct store_txn *t, enum policy_kind kind, const void *object, b
     struct store_bytes value;
     union policy_object was;
     struct store_key k;
-    int rc, done = STORE_SAME;
-    bool was_there;
+    int rc = record_get(t, kind, object, &was), done = STORE_REPLACED;
+    bool was_there = rc == 0;
 
+    if (rc != 0 && (rc != -ENOENT || !put))
+        return rc;
     key_object(&k, kind, object);
-    rc = record_get(t, kind, object, &was);
-    was_there = rc == 0;
-    if (put && (was_there || rc == -ENOENT)) {
+    if (put) {
         value = record_write(kind, object, buffer);
         rc = done = store_put(t, &k, value.data, value.len);
-    } else if (was_there) {
+    } else {
         rc = store_del(t, &k);
-        done = STORE_REPLACED;
     }
     if (rc >= 0 && was_there && done != STORE_SAME)
         rc = set_entries(t, false, kind, &was);
@@ -602,20 +601,14 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
 
 /* --- the whole policy ----------------------------------------------------- */
 
-/* They come in the order of their rules' names, which is that of the rules. */
-static int load_suffix(struct policy *p, size_t *rule, const struct store_bytes *key)
+static int load_suffix(const struct policy *p, const struct store_bytes *key)
 {
     struct policy_rule *r;
     struct suffix *all;
     struct policy_key k;
 
-    if (!key_read(key, &k))
+    if (!key_read(key, &k) || (r = policy_find(p, POLICY_RULE, k.front)) == NULL)
         return -EBADMSG;
-    while (*rule < p->n_rules && strcmp(p->rules[*rule].name, k.front) != 0)
-        ++*rule;
-    if (*rule == p->n_rules)
-        return -EBADMSG; /* nobody's */
-    r = &p->rules[*rule];
     all = policy_list_add(r->suffixes, r->n_suffixes, sizeof *all);
     if (all == NULL)
         return -ENOMEM;
@@ -630,7 +623,6 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
     struct store_record r;
     struct store_txn *t;
     uint64_t time_ms;
-    size_t rule = 0;
     int rc = store_begin(store, false, &t);
 
     *out = (struct policy){0};
@@ -648,7 +640,7 @@ int policy_load(struct store *store, struct policy *out, uint64_t *serial)
     table.data[0] = TABLE_RULE_SUFFIX;
     if (rc == -ENOENT)
         STORE_EACH(rc, t, &table, &r)
-            rc = load_suffix(out, &rule, &r.key);
+            rc = load_suffix(out, &r.key);
     store_end(t);
     if (rc == -ENOENT)
         return 0;
