@@ -143,13 +143,10 @@ int policy_change_make(struct policy_change *c, const struct policy *p, enum pol
     return c->failed ? -ENOMEM : rc == -ENOENT ? 0 : rc;
 }
 
-/* --- what is refused ------------------------------------------------------
+/* --- what is refused ------------------------------------------------------ */
 
-   A file that stands alone has all that its rules name; one that is merged, and
-   the rule of a verb, may name what the store has. That is looked up inside the
-   transaction that writes, so nothing can change between the look and the write. */
-
-/* Is what the rule names in p or in the store? Either may be NULL. 0, or -ENOENT told. */
+/* Is what the rule names in p or in the store? Either may be NULL: a file that stands alone has
+ * all that its rules name. 0, or -ENOENT told. */
 static int accept_names(const struct policy *p, struct store_txn *t, const struct policy_rule *r,
                         struct diags *d)
 {
@@ -162,11 +159,11 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         struct policy_place place = is_pool                     ? r->pool_place
                                     : r->network_places != NULL ? r->network_places[i]
                                                                 : (struct policy_place){0};
+        size_t n = p != NULL ? p->lists[kind].n : 0;
+        char hint[2 * DIAG_MEANT];
         const char **names;
-        char meant[DIAG_MEANT];
         struct store_bytes v;
         struct store_key k;
-        size_t n;
 
         if ((is_pool ? name[0] == '\0' : strcmp(name, "any") == 0) ||
             (p != NULL && policy_find(p, kind, name) != NULL))
@@ -175,19 +172,16 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         if (t != NULL && store_get(t, &k, &v) == 0)
             continue;
         rc = -ENOENT;
-        if (p == NULL) {
-            diags_add(d, NULL, 0, 0, "rule %s: there is no %s %s (policy %s set %s %s... makes it)",
-                      r->name, what, name, what, name, is_pool ? "HOST" : "PREFIX");
-            continue;
-        }
-        /* Which name of p may be meant? */
-        n = is_pool ? p->n_pools : p->n_networks;
-        names = calloc(n + 1, sizeof *names);
+        snprintf(hint, sizeof hint, " (policy %s set %s %s... makes it)", what, name,
+                 is_pool ? "HOST" : "PREFIX");
+        names = p != NULL ? calloc(n + 1, sizeof *names) : NULL;
         for (size_t m = 0; names != NULL && m < n; m++)
             names[m] = policy_object(p, kind, m);
-        diags_add(d, p->file, place.line, place.column, "rule %s: there is no %s %s%s", r->name,
-                  what, name, names != NULL ? diag_meant(name, names, meant) : "");
+        if (names != NULL)
+            diag_meant(name, names, hint);
         free(names);
+        diags_add(d, p != NULL ? p->file : NULL, place.line, place.column,
+                  "rule %s: there is no %s %s%s", r->name, what, name, hint);
     }
     return rc;
 }
