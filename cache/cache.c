@@ -78,9 +78,8 @@ struct bucket {
 
 struct shard {
     _Alignas(64) pthread_mutex_t lock;
-    struct bucket *buckets; /* n_buckets; part of the cache's one mapping */
-    uint64_t *ring;         /* ring_units; likewise */
-    uint32_t n_buckets, ring_units;
+    uint64_t *ring; /* ring_units; part of the cache's one mapping */
+    uint32_t ring_units;
     uint32_t head, tail, used; /* units, here too */
     uint32_t reserve;
     struct cache_stats stats; /* but for size */
@@ -94,11 +93,17 @@ struct cache {
     struct shard shards[];
 };
 
-/* Where the key's bucket is, among n. The low 16 bits of the hash are the tag
- * and the top bits choose the shard, so the middle ones choose the bucket. */
-static inline uint32_t bucket_index(uint64_t hash, uint32_t n)
+static uint32_t shard_index(const struct cache *c, uint64_t hash)
 {
-    return (uint32_t)(((hash >> 16 & UINT32_MAX) * n) >> 32);
+    return (uint32_t)(hash >> 48) & (c->n_shards - 1);
+}
+
+/* Where the key's bucket is. The low 16 bits of the hash are the tag and the top bits choose the
+ * shard, so the middle ones choose the bucket. Reads only what never changes. */
+static struct bucket *bucket_of(const struct cache *c, uint64_t hash)
+{
+    return c->buckets + (size_t)shard_index(c, hash) * c->n_buckets +
+           (((hash >> 16 & UINT32_MAX) * c->n_buckets) >> 32);
 }
 
 static inline struct entry *shard_entry(const struct shard *s, uint32_t ref)
@@ -114,16 +119,11 @@ _Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
 
 /* ---- shards; the caller holds the mutex ---- */
 
-static struct bucket *bucket_of(const struct shard *s, uint64_t hash)
-{
-    return s->buckets + bucket_index(hash, s->n_buckets);
-}
-
 /* The entry with this key, or NULL; *way is its place in the key's bucket. Tags are compared
  * without branches, so that the compiler may compare all at once. */
-static struct entry *shard_find(const struct shard *s, const struct cache_key *key, unsigned *way)
+static struct entry *shard_find(const struct shard *s, const struct bucket *b,
+                                const struct cache_key *key, unsigned *way)
 {
-    const struct bucket *b = bucket_of(s, key->hash);
     uint16_t tag = (uint16_t)(key->hash | 1);
     unsigned mask = 0;
 
@@ -184,11 +184,11 @@ static uint32_t claim(struct shard *s, uint32_t units)
 
 /* The entry at the tail gets its turn: it goes, or when it was used and may be
  * kept, it moves to the head. */
-static void turn(struct shard *s, bool keep_used)
+static void turn(const struct cache *c, struct shard *s, bool keep_used)
 {
     struct entry *e = shard_entry(s, s->tail);
     uint32_t units = e->units;
-    struct bucket *b = e->is_pad ? NULL : bucket_of(s, e->key.hash);
+    struct bucket *b = e->is_pad ? NULL : bucket_of(c, e->key.hash);
     unsigned i = 0;
 
     while (b != NULL && i < BUCKET_WAYS && (b->tag[i] == 0 || b->ref[i] != s->tail))
@@ -211,9 +211,10 @@ static void turn(struct shard *s, bool keep_used)
 
 /* A place of so many units that the index knows by the key; an older entry
  * with the key is gone. The caller writes it before the lock is released. */
-static struct entry *shard_insert(struct shard *s, const struct cache_key *key, uint32_t units)
+static struct entry *shard_insert(const struct cache *c, struct shard *s,
+                                  const struct cache_key *key, uint32_t units)
 {
-    struct bucket *b = bucket_of(s, key->hash);
+    struct bucket *b = bucket_of(c, key->hash);
     struct entry *e;
     unsigned way = 0;
     uint8_t freq = 0;
@@ -223,10 +224,10 @@ static struct entry *shard_insert(struct shard *s, const struct cache_key *key, 
     /* Room first: it may drop the older entry, or move it. A large one uses up more of the
      * reserve. */
     for (; steps > 0 && s->used > 0 && !has_room(s, units, s->reserve); steps--)
-        turn(s, true);
+        turn(c, s, true);
     while (!has_room(s, units, 0))
-        turn(s, false);
-    if (shard_find(s, key, &way) != NULL) {
+        turn(c, s, false);
+    if (shard_find(s, b, key, &way) != NULL) {
         freq = b->freq[way]; /* a name does not become unpopular by its TTL */
         shard_forget(s, b, way);
         s->stats.replaced++;
@@ -294,8 +295,6 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
         struct shard *s = &c->shards[i];
 
         pthread_mutex_init(&s->lock, NULL);
-        s->buckets = c->buckets + (size_t)i * c->n_buckets;
-        s->n_buckets = c->n_buckets;
         s->ring = (uint64_t *)(void *)(rings + i * ring_bytes);
         s->ring_units = (uint32_t)(ring_bytes / ENTRY_UNIT);
         s->reserve = s->ring_units / 32;
@@ -322,16 +321,9 @@ void cache_key_init(const struct cache *c, struct cache_key *key)
     key->hash = hash_bytes(&c->key, bytes, sizeof fields + key->name->len);
 }
 
-static uint32_t shard_index(const struct cache *c, uint64_t hash)
-{
-    return (uint32_t)(hash >> 48) & (c->n_shards - 1);
-}
-
-/* Reads only what never changes: not even the shard's line is shared. */
 void cache_prefetch(const struct cache *c, const struct cache_key *key)
 {
-    PREFETCH(c->buckets + (size_t)shard_index(c, key->hash) * c->n_buckets +
-             bucket_index(key->hash, c->n_buckets));
+    PREFETCH(bucket_of(c, key->hash));
 }
 
 /* Ages the copy of an answer that is alive at now_ms. */
@@ -349,7 +341,7 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
                             void *note, size_t *note_len)
 {
     struct shard *s = &c->shards[shard_index(c, key->hash)];
-    struct bucket *b = bucket_of(s, key->hash);
+    struct bucket *b = bucket_of(c, key->hash);
     size_t note_size = note != NULL ? *note_len : 0;
     enum cache_result result = CACHE_MISS;
     const struct entry *e;
@@ -359,7 +351,7 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
     if (note != NULL)
         *note_len = 0;
     pthread_mutex_lock(&s->lock);
-    e = shard_find(s, key, &way);
+    e = shard_find(s, b, key, &way);
     if (e != NULL && e->image_len <= size && (note == NULL || e->note_len <= note_size)) {
         const uint8_t *from = (const uint8_t *)(e + 1) + e->name_len;
 
@@ -396,7 +388,7 @@ int cache_put(struct cache *c, const struct cache_key *key, const struct cache_f
 
     pthread_mutex_lock(&s->lock);
     if (fits) {
-        e = shard_insert(s, key, (uint32_t)((bytes + ENTRY_UNIT - 1) / ENTRY_UNIT));
+        e = shard_insert(c, s, key, (uint32_t)((bytes + ENTRY_UNIT - 1) / ENTRY_UNIT));
         e->is_pad = false;
         e->name_len = key->name->len;
         e->image_len = (uint16_t)len;
