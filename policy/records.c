@@ -92,26 +92,26 @@ bool record_name(char out[POLICY_NAME], const uint8_t *data, size_t len)
 /* A text ends with 0. */
 static void text_read(struct cursor *c, char *out, size_t size)
 {
-    size_t n = 0;
+    size_t n = strnlen((const char *)c->pos, cursor_left(c)) + 1;
+    const uint8_t *text = cursor_take(c, n);
 
-    while ((out[n] = (char)cursor_u8(c)) != '\0')
-        if (++n == size) {
-            c->bad = true;
-            n = 0;
-        }
+    if (text != NULL && n <= size)
+        memcpy(out, text, n);
+    else
+        c->bad = true;
 }
 
 /* A sort key, and the 0 behind it. */
 static void domain_read(struct cursor *c, struct name *out)
 {
-    struct cursor start = *c;
-    size_t n = 0;
+    size_t left = cursor_left(c), n = left;
+    const uint8_t *key = c->pos, *end = memmem(key, left, "\0", 2);
 
-    for (uint8_t last = 0, octet = 1; !c->bad && (last != 0 || octet != 0); n++) {
-        last = n == 0 ? 0 : octet;
-        octet = cursor_u8(c);
-    }
-    if (c->bad || !name_from_sort_key(cursor_take(&start, n - 1), n - 1, out))
+    if (left > 0 && key[0] == 0)
+        n = 0;
+    else if (end != NULL)
+        n = (size_t)(end + 1 - key);
+    if (cursor_take(c, n + 1) == NULL || !name_from_sort_key(key, n, out))
         c->bad = true;
 }
 

@@ -15,35 +15,22 @@
 #include "store/store.h"
 #include "wire/pack.h"
 
-/* What the keys of a table are made of, see struct key_parts:
- *
- *   LOG                     serial
- *   NETWORK, POOL, RULE     owner: its name
- *   SUFFIX                  domain, owner: the rule; whole names
- *   BELOW                   likewise, *. and *; apart, since they are few and always asked for
- *   LISTED                  domain, port: approved by name
- *   RULE_SUFFIX             front: the rule; domain, 1 for the names below
- *   APPROVED                domain, port, owner: the pool that it is in; none: it is listed
- *   ADDRESS                 ip of a host, owner: the pool
- *   HOST                    domain of a host with addresses, owner: the pool
- *   NETWORK_USER, POOL_USER front: network or pool; owner: a rule that names it
- *   PREFIX                  length, which sorts the longest first, ip; owner: a network that has it
- */
+/* And what their keys are made of, see struct key_parts. */
 enum policy_table {
-    TABLE_APPROVED = 'A',
-    TABLE_ADDRESS = 'D',
-    TABLE_HOST = 'H',
-    TABLE_LOG = 'L',
-    TABLE_NETWORK_USER = 'N',
-    TABLE_POOL_USER = 'P',
-    TABLE_PREFIX = 'G',
-    TABLE_BELOW = 'b',
-    TABLE_LISTED = 'l',
-    TABLE_NETWORK = 'n',
+    TABLE_APPROVED = 'A',     /* domain, port, owner: the pool that it is in; none: it is listed */
+    TABLE_ADDRESS = 'D',      /* ip of a host, owner: the pool */
+    TABLE_HOST = 'H',         /* domain of a host with addresses, owner: the pool */
+    TABLE_LOG = 'L',          /* serial */
+    TABLE_NETWORK_USER = 'N', /* front: the network, owner: a rule that names it */
+    TABLE_POOL_USER = 'P',    /* front: the pool, owner: a rule that names it */
+    TABLE_PREFIX = 'G',       /* length, which sorts the longest first, ip, owner: a network */
+    TABLE_BELOW = 'b',   /* as SUFFIX, *. and *; apart, since they are few and always asked for */
+    TABLE_LISTED = 'l',  /* domain, port: approved by name */
+    TABLE_NETWORK = 'n', /* owner: its name, as of the next two */
     TABLE_POOL = 'p',
     TABLE_RULE = 'r',
-    TABLE_SUFFIX = 's',
-    TABLE_RULE_SUFFIX = 't',
+    TABLE_SUFFIX = 's',      /* domain, owner: the rule; whole names */
+    TABLE_RULE_SUFFIX = 't', /* front: the rule; domain, 1 for the names below */
 };
 extern const enum policy_table policy_tables[POLICY_KINDS]; /* of objects */
 
