@@ -109,9 +109,9 @@ enum answer query_send(const struct view *v, struct query *q, const uint8_t *ima
     };
 
     if (image != NULL) {
-        q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out, q->out_size) : 0;
+        q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out) : 0;
     } else {
-        q->out_len = reply_empty(&options, rcode, q->out, q->out_size);
+        q->out_len = reply_empty(&options, rcode, q->out);
         if (rcode == RCODE_SERVFAIL)
             COUNT(v->stats, servfail);
     }

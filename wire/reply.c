@@ -87,10 +87,10 @@ static size_t record_pass(const uint8_t *image, size_t len, size_t *pos)
 /* Writes header, question and OPT around `keep` octets that lie in out already, header and
  * question with them. flags: with the rcode; counts: without the OPT. */
 static inline size_t finish(const struct reply_options *o, uint16_t flags, uint16_t rcode,
-                            const uint16_t counts[3], size_t keep, uint8_t *out, size_t limit)
+                            const uint16_t counts[3], size_t keep, uint8_t *out)
 {
     const struct message *q = o->query;
-    struct writer w = writer_make(out, limit);
+    struct writer w = writer_make(out, o->limit);
     size_t question_len = o->question != NULL ? q->question_len : 0;
 
     if (q->opcode != OPCODE_QUERY)
@@ -110,11 +110,10 @@ static inline size_t finish(const struct reply_options *o, uint16_t flags, uint1
 }
 
 size_t reply_from_image(const struct reply_options *o, const uint8_t *image, size_t len,
-                        uint8_t *out, size_t size)
+                        uint8_t *out)
 {
     const struct message *q = o->query;
-    size_t head = (size_t)DNS_HEADER + q->question_len, keep = len, next;
-    size_t limit = o->limit < size ? o->limit : size;
+    size_t head = (size_t)DNS_HEADER + q->question_len, keep = len, next, limit = o->limit;
     size_t opt = q->edns.present ? OPT_FIXED : 0, options = opt;
     uint16_t flags, counts[3];
 
@@ -146,17 +145,16 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     }
     if (out != image)
         memcpy(out + head, image + head, keep - head);
-    return finish(o, flags, 0, counts, keep, out, limit);
+    return finish(o, flags, 0, counts, keep, out);
 }
 
-size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint8_t *out, size_t size)
+size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint8_t *out)
 {
     static const uint16_t none[3];
-    size_t limit = o->limit < size ? o->limit : size;
 
     if (rcode > 15 && !o->query->edns.present)
         rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
-    return finish(o, rcode & 15, rcode, none, 0, out, limit);
+    return finish(o, rcode & 15, rcode, none, 0, out);
 }
 
 void image_begin(struct writer *w, const struct message *query, uint16_t rcode)

@@ -16,7 +16,7 @@
 struct reply_options {
     const struct message *query; /* ID, flags, EDNS are taken from here */
     const uint8_t *question;     /* with the client's case, query->question_len octets, or NULL */
-    size_t limit;                /* octets the client can take */
+    size_t limit;                /* octets that the client can take, and that out has */
     bool ad;              /* AD may be set (RFC 6840 5.7: only if the client sent AD or DO) */
     int ede;              /* EDE_NONE or a code; sent only with EDNS */
     const char *ede_text; /* NULL or short UTF-8 */
@@ -29,10 +29,10 @@ struct reply_options {
  * to the question with TC=1; additional records are given up first, without TC. Returns the
  * length; 0 when nothing fits. */
 size_t reply_from_image(const struct reply_options *, const uint8_t *image, size_t len,
-                        uint8_t *out, size_t size);
+                        uint8_t *out);
 
 /* A reply of header, question and OPT, into which upper bits of the rcode are put. */
-size_t reply_empty(const struct reply_options *, uint16_t rcode, uint8_t *out, size_t size);
+size_t reply_empty(const struct reply_options *, uint16_t rcode, uint8_t *out);
 
 /* Begins an image by hand (synthesized answers): header and question. */
 void image_begin(struct writer *, const struct message *query, uint16_t rcode);
