@@ -91,7 +91,7 @@ static json_t *reply_json(const struct dns_reply *r, const char *server)
         bool opt = rr.type == TYPE_OPT;
         struct cursor c = cursor_make(r->wire + rr.rdata_pos, opt ? rr.rdlength : 0);
 
-        if (!opt && rr_print(r->wire, r->len, &rr, text, RECORD_TEXT))
+        if (!opt && rr_print(r->wire, &rr, text, RECORD_TEXT))
             json_array_append_new(sections[rr.section], json_string(text));
         while (error == NULL && cursor_left(&c) > 0) {
             uint16_t option = cursor_u16(&c), len = cursor_u16(&c);

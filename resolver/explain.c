@@ -25,7 +25,7 @@ json_t *explain_records(const uint8_t *image, size_t len, enum section last)
     rr_walk_init(&walk, image, len);
     while (rr_walk_next(&walk, &rr) && rr.section <= last)
         json_array_append_new(records,
-                              json_string(rr_print(image, len, &rr, text, sizeof text)
+                              json_string(rr_print(image, &rr, text, sizeof text)
                                               ? text
                                               : "(a record that is too long to be shown)"));
     return records;

@@ -123,7 +123,8 @@ static size_t make_image(const struct view *v, const struct query *q,
     }
     *ours = false;
     if (d->outcome == OUTCOME_FILTERED)
-        return srv_filter(r->image, r->len, d->unapproved, w.start, DNS_MAX_MESSAGE);
+        return srv_filter(r->image, r->len, v->scratch->srv, r->n_srv, d->unapproved, w.start,
+                          DNS_MAX_MESSAGE);
     *image = r->image;
     return r->image != NULL ? r->len : 0;
 }

@@ -61,7 +61,7 @@ static void read_srv_set(const struct view *v, struct query *q)
 
     if (!q->kms || r->verdict != VERDICT_PRESENT || r->image == NULL)
         return;
-    r->n_srv = srv_read(r->image, r->len, v->scratch->srv, SRV_MAX);
+    r->n_srv = srv_read(r->image, r->len, v->scratch->srv);
     if (r->n_srv <= 0 || r->n_srv > SRV_MAX) {
         r->verdict = VERDICT_OTHER;
         r->n_srv = 0;

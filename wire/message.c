@@ -40,29 +40,25 @@ static const char *const layouts[] = {
 
 /* ---- header, question, and what the records say of the whole ---- */
 
-/* False when there is no header. */
-static bool header_read(struct message *m, struct cursor *c)
+int message_read_head(struct message *m, const uint8_t *wire, size_t len)
 {
+    struct cursor c = cursor_make(wire, len);
+
     memset(m, 0, offsetof(struct message, qname.data) + 1);
     m->qname.len = 1;
-    m->id = cursor_u16(c);
-    m->flags = cursor_u16(c);
+    m->id = cursor_u16(&c);
+    m->flags = cursor_u16(&c);
     for (int i = 0; i < 4; i++)
-        m->counts[i] = cursor_u16(c);
+        m->counts[i] = cursor_u16(&c);
     m->opcode = (uint8_t)(m->flags >> 11 & 15);
     m->rcode = m->flags & 15;
-    return !c->bad;
-}
-
-static bool question_read(struct message *m, struct cursor *c)
-{
-    if (m->counts[0] != 1)
-        return false;
-    name_read_plain(c, &m->qname);
-    m->qtype = cursor_u16(c);
-    m->qclass = cursor_u16(c);
-    m->question_len = c->bad ? 0 : (uint16_t)(m->qname.len + 4);
-    return !c->bad;
+    if (len > DNS_MAX_MESSAGE || m->counts[0] != 1)
+        return -EBADMSG;
+    name_read_plain(&c, &m->qname);
+    m->qtype = cursor_u16(&c);
+    m->qclass = cursor_u16(&c);
+    m->question_len = c.bad ? 0 : (uint16_t)(m->qname.len + 4);
+    return c.bad ? -EBADMSG : 0;
 }
 
 int message_read_records(struct message *m, const uint8_t *wire, size_t len)
@@ -108,23 +104,18 @@ int message_read_records(struct message *m, const uint8_t *wire, size_t len)
 
 enum message_fault message_read_query(struct message *m, const uint8_t *wire, size_t len)
 {
-    struct cursor c = cursor_make(wire, len);
+    int rc = message_read_head(m, wire, len);
 
-    if (!header_read(m, &c) || len > DNS_MAX_MESSAGE || (m->flags & DNS_QR) != 0)
+    if (len < DNS_HEADER || len > DNS_MAX_MESSAGE || (m->flags & DNS_QR) != 0)
         return MESSAGE_IGNORE;
-    if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_UPDATE)
+    if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_UPDATE) {
+        m->question_len = 0; /* other opcodes mean something else by it */
         return MESSAGE_NOTIMP;
-    if (!question_read(m, &c) || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
+    }
+    if (rc != 0 || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
         message_read_records(m, wire, len) != 0)
         return MESSAGE_FORMERR;
     return m->edns.present && m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
-}
-
-int message_read_head(struct message *m, const uint8_t *wire, size_t len)
-{
-    struct cursor c = cursor_make(wire, len);
-
-    return header_read(m, &c) && len <= DNS_MAX_MESSAGE && question_read(m, &c) ? 0 : -EBADMSG;
 }
 
 int message_read_reply(struct message *m, const uint8_t *wire, size_t len)
@@ -202,17 +193,14 @@ static void rdata_pass(struct cursor *c, const char *layout, struct rewrite *r)
             name_read(c, &name);
             compressed = (size_t)(c->pos - from) != name.len;
             c->bad = c->bad || (compressed && *layout == 'P');
-            if (r == NULL)
-                continue;
-            if (*layout == 'n') {
-                (void)name_write(r, &name);
-                continue;
-            }
-            /* It is written out. If it came compressed it is folded: its octets may be those of
-             * the question, whose case is random (0x20) and must not be shown to the client. */
-            if (compressed)
+            /* What was compressed and is written out is folded: its octets may be those of the
+             * question, whose case is random (0x20) and must not be shown to the client. */
+            if (compressed && *layout != 'n')
                 name_fold(&name);
-            writer_bytes(&r->w, name.data, name.len);
+            if (r != NULL && *layout == 'n')
+                (void)name_write(r, &name);
+            else if (r != NULL)
+                writer_bytes(&r->w, name.data, name.len);
             continue;
         case 's':
             (void)cursor_take(c, cursor_u8(c));
@@ -264,11 +252,10 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
         rr->ttl = 0;
     rr->rdlength = bytes_u16(fixed + 8);
     rr->rdata_pos = (uint16_t)cursor_offset(c);
-    if (rr->rdlength > cursor_left(c)) {
-        c->bad = true;
+    if (cursor_take(c, rr->rdlength) == NULL)
         return false;
-    }
-    c->end = c->pos + rr->rdlength; /* nothing inside may reach over RDLENGTH */
+    c->end = c->pos; /* nothing inside may reach over RDLENGTH */
+    c->pos -= rr->rdlength;
     rdata_pass(c, w->opaque ? "*" : rdata_layout(rr->type, rr->class), NULL);
     c->end = message_end;
     return !c->bad;
@@ -336,15 +323,12 @@ void rewrite_begin(struct rewrite *r, uint8_t *out, size_t size, uint16_t flags,
     r->w.len += 4;
 }
 
-bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struct rr *rr,
-                 uint32_t ttl)
+bool rewrite_put(struct rewrite *r, const uint8_t *wire, const struct rr *rr, uint32_t ttl)
 {
-    struct cursor c = cursor_make(wire, len);
+    struct cursor c = cursor_make(wire, (size_t)rr->rdata_pos + rr->rdlength);
     size_t begin = r->w.len, rdata;
     unsigned known = r->n;
 
-    if ((size_t)rr->rdata_pos + rr->rdlength > len)
-        return false;
     /* Many records share one owner: a pointer that led to the same place as the one
      * before needs no search, which costs as much as the name is long. */
     if (rr->pointer != 0 && rr->pointer == r->last_from) {
@@ -359,7 +343,6 @@ bool rewrite_put(struct rewrite *r, const uint8_t *wire, size_t len, const struc
     writer_u16(&r->w, 0);
     rdata = r->w.len;
     c.pos += rr->rdata_pos;
-    c.end = c.pos + rr->rdlength;
     rdata_pass(&c, rdata_layout(rr->type, rr->class), r);
     if (r->w.full || c.bad || r->w.len - rdata > UINT16_MAX) {
         writer_truncate(&r->w, begin);

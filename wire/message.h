@@ -143,7 +143,6 @@ void rewrite_begin(struct rewrite *, uint8_t *out, size_t size, uint16_t flags,
                    const struct message *);
 /* Appends the record that rr_walk_next() gave last, to its section; sections come in
  * order. False when it does not fit: then nothing was written. */
-bool rewrite_put(struct rewrite *, const uint8_t *wire, size_t len, const struct rr *,
-                 uint32_t ttl);
+bool rewrite_put(struct rewrite *, const uint8_t *wire, const struct rr *, uint32_t ttl);
 
 #endif

@@ -18,7 +18,6 @@
 #include <ldns/ldns.h>
 
 #include "base/number.h"
-#include "wire/message.h"
 
 enum { PRINT_MAX_RDATA = 1024 };
 
@@ -167,7 +166,7 @@ static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len,
     return fits;
 }
 
-bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, size_t size)
+bool rr_print(const uint8_t *wire, const struct rr *rr, char *out, size_t size)
 {
     static const struct message none = {.qname = {.len = 1}};
     uint8_t alone[DNS_MAX_MESSAGE + 4 * NAME_MAX_WIRE];
@@ -179,7 +178,7 @@ bool rr_print(const uint8_t *wire, size_t len, const struct rr *rr, char *out, s
     rewrite_begin(&r, alone, sizeof alone, 0, &none);
     r.apart = true; /* no name is remembered, so each is written out */
     begin = r.w.len;
-    if (size == 0 || !rewrite_put(&r, wire, len, rr, rr->ttl))
+    if (size == 0 || !rewrite_put(&r, wire, rr, rr->ttl))
         return false;
     if (print_by_ldns(rr, alone, r.w.len, begin, out, size))
         return true;

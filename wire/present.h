@@ -27,6 +27,6 @@ const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT]); /* "NXDOMAIN", "RC
 /* One record of a checked message in zone file form without the line end;
  * false when it does not fit. Our own reader, RFC 3597 form for what ldns does
  * not know. */
-bool rr_print(const uint8_t *wire, size_t len, const struct rr *, char *out, size_t size);
+bool rr_print(const uint8_t *wire, const struct rr *, char *out, size_t size);
 
 #endif

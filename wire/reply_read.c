@@ -47,13 +47,6 @@ static void name_read_at(const struct reader *r, size_t pos, struct name *out)
     name_fold(out);
 }
 
-/* Begins a walk over records that were checked. */
-static void walk_again(const struct reader *r, struct rr_walk *w)
-{
-    rr_walk_records(w, r->m, r->wire, r->len);
-    w->opaque = true;
-}
-
 /* Is it of the class as asked, and nothing that is only for those that ask for it (RFC 4035
  * 3.2.1) or that belongs to the message alone? */
 static bool is_of_interest(const struct reader *r, const struct rr *rr)
@@ -83,7 +76,7 @@ static int follow_chain(struct reader *r)
 
     *end = r->m->qname;
     r->n_links = r->n_set = 0;
-    walk_again(r, &w);
+    rr_walk_records(&w, r->m, r->wire, r->len);
     while (rr_walk_next(&w, &rr) && rr.section == SECTION_ANSWER) {
         if (!is_of_interest(r, &rr))
             continue;
@@ -99,7 +92,7 @@ static int follow_chain(struct reader *r)
             if (name_equal(&r->link[i], end))
                 return -ELOOP;
         r->n_set = 0;
-        walk_again(r, &w);
+        rr_walk_records(&w, r->m, r->wire, r->len);
     }
     return 0;
 }
@@ -132,17 +125,18 @@ static bool is_wanted(struct reader *r, struct name name, bool add)
 
 static void want_target(struct reader *r, const struct rr *rr)
 {
-    bool is_svcb = rr->type == TYPE_SVCB || rr->type == TYPE_HTTPS;
+    static const uint8_t behind[] = {/* the octet before the name */
+                                     [TYPE_NS] = 1,
+                                     [TYPE_MX] = 3,
+                                     [TYPE_SRV] = 7,
+                                     [TYPE_SVCB] = 3,
+                                     [TYPE_HTTPS] = 3};
     struct name target;
 
-    if (rr->type != TYPE_NS && rr->type != TYPE_MX && rr->type != TYPE_SRV && !is_svcb)
+    if (rr->type >= ARRAY_LEN(behind) || behind[rr->type] == 0)
         return;
-    name_read_at(r,
-                 rr->rdata_pos + (rr->type == TYPE_SRV  ? 6u
-                                  : rr->type == TYPE_NS ? 0
-                                                        : 2),
-                 &target);
-    if (is_svcb && target.labels == 0)
+    name_read_at(r, rr->rdata_pos + behind[rr->type] - 1u, &target);
+    if (rr->type >= TYPE_SVCB && target.labels == 0)
         target = *rr->owner; /* there the root means the owner (RFC 9460 2.5) */
     (void)is_wanted(r, target, true);
 }
@@ -254,16 +248,14 @@ static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, 
     for (enum part part = PART_CHAIN; part <= PART_ADDITIONAL; part++) {
         bool of_set = part == PART_SET && m->qtype != TYPE_ANY;
         enum section section = sections[part];
-        /* Of how many records is it known that they are of another part? */
-        int others = part == PART_CHAIN || part == PART_SIGNATURES ? r->n_set : 0;
 
-        if (m->counts[1 + section] == others || (part == PART_ADDITIONAL && r->n_wanted == 0))
+        if (m->counts[1 + section] == 0)
             continue;
         rewrite.apart = of_set && r->facts->rotates;
-        walk_again(r, &w);
+        rr_walk_records(&w, m, r->wire, r->len);
         while (rr_walk_next(&w, &rr) && rr.section <= section)
             if (rr.section == section && belongs(r, &rr, part) &&
-                !rewrite_put(&rewrite, r->wire, r->len, &rr, of_set ? r->set_ttl : rr.ttl))
+                !rewrite_put(&rewrite, r->wire, &rr, of_set ? r->set_ttl : rr.ttl))
                 return -ENOSPC;
     }
     *len = rewrite.w.len;
@@ -317,8 +309,7 @@ static bool put_records(struct rewrite *r, const uint8_t *image, size_t len, boo
     r->last_from = 0; /* it led to a place in another message */
     rr_walk_init(&w, image, len);
     while (rr_walk_next(&w, &rr))
-        if ((!answers_only || rr.section == SECTION_ANSWER) &&
-            !rewrite_put(r, image, len, &rr, rr.ttl))
+        if ((!answers_only || rr.section == SECTION_ANSWER) && !rewrite_put(r, image, &rr, rr.ttl))
             return false;
     return !w.c.bad;
 }
@@ -348,7 +339,7 @@ static bool is_srv(const struct rr *rr)
     return rr->section == SECTION_ANSWER && rr->type == TYPE_SRV && rr->class == CLASS_IN;
 }
 
-int srv_read(const uint8_t *image, size_t len, struct srv *out, int max)
+int srv_read(const uint8_t *image, size_t len, struct srv out[SRV_MAX])
 {
     struct rr_walk w;
     struct rr rr;
@@ -359,7 +350,7 @@ int srv_read(const uint8_t *image, size_t len, struct srv *out, int max)
         struct cursor c = cursor_make(image, len);
         struct srv *s = &out[n];
 
-        if (!is_srv(&rr) || n++ >= max)
+        if (!is_srv(&rr) || n++ >= SRV_MAX)
             continue;
         (void)cursor_take(&c, rr.rdata_pos);
         s->priority = cursor_u16(&c);
@@ -371,26 +362,25 @@ int srv_read(const uint8_t *image, size_t len, struct srv *out, int max)
     return w.c.bad ? -EBADMSG : n;
 }
 
-size_t srv_filter(const uint8_t *image, size_t len, const bool *drop, uint8_t *out, size_t size)
+size_t srv_filter(const uint8_t *image, size_t len, const struct srv *srv, int n, const bool *drop,
+                  uint8_t *out, size_t size)
 {
-    struct srv srv[SRV_MAX];
-    int n = srv_read(image, len, srv, SRV_MAX), i = 0;
     struct message m;
     struct rewrite r;
     struct rr_walk w;
     struct rr rr;
+    int i = 0;
 
-    if (n < 0 || message_read_head(&m, image, len) != 0)
+    if (message_read_head(&m, image, len) != 0)
         return 0;
-    n = n < SRV_MAX ? n : SRV_MAX;
     rewrite_begin(&r, out, size, m.flags & (uint16_t)~DNS_AD, &m);
-    rr_walk_init(&w, image, len);
+    rr_walk_records(&w, &m, image, len);
     while (rr_walk_next(&w, &rr)) {
         bool goes = false, stays = false;
 
         r.apart = is_srv(&rr); /* what is left may be rotated as before */
-        if (is_srv(&rr) && i++ < n)
-            goes = drop[i - 1];
+        if (r.apart && i < n)
+            goes = drop[i++];
         /* A signature over the whole set says nothing of what is left of it. */
         if (rr.section == SECTION_ANSWER && rr.type == TYPE_RRSIG)
             goes = bytes_u16(image + rr.rdata_pos) == TYPE_SRV;
@@ -400,8 +390,8 @@ size_t srv_filter(const uint8_t *image, size_t len, const bool *drop, uint8_t *o
                 goes = goes || drop[k];
                 stays = stays || !drop[k];
             }
-        if ((!goes || stays) && !rewrite_put(&r, image, len, &rr, rr.ttl))
+        if ((!goes || stays) && !rewrite_put(&r, image, &rr, rr.ttl))
             return 0;
     }
-    return r.w.full ? 0 : r.w.len;
+    return r.w.full || w.c.bad ? 0 : r.w.len;
 }

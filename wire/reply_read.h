@@ -81,13 +81,14 @@ struct srv {
     struct name target; /* folded; the root name = "no service here" */
 };
 
-/* The SRV records of an image's answer. At most max; the number found (it may be
- * greater than max), or -EBADMSG. */
-int srv_read(const uint8_t *image, size_t len, struct srv *out, int max);
+/* The SRV records of an image's answer: how many there are, of which the first SRV_MAX are told,
+ * or -EBADMSG. */
+int srv_read(const uint8_t *image, size_t len, struct srv out[SRV_MAX]);
 
-/* Copies an image without the first SRV_MAX SRV records whose index (order of srv_read) is set in
+/* Copies an image without those of its n SRV records, as srv_read() told them, that are set in
  * `drop`, without RRSIGs of the set and addresses of dropped targets. The length; 0 when it does
  * not fit. */
-size_t srv_filter(const uint8_t *image, size_t len, const bool *drop, uint8_t *out, size_t size);
+size_t srv_filter(const uint8_t *image, size_t len, const struct srv *, int n, const bool *drop,
+                  uint8_t *out, size_t size);
 
 #endif

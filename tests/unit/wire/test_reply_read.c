@@ -521,19 +521,18 @@ static void check_srv(void **state)
 {
     size_t len = image_make(ALL);
     struct name target;
-    struct srv srv[3];
+    struct srv srv[SRV_MAX + 1] = {[SRV_MAX].port = 7};
+    char many[4000] = "";
 
     assert_int_equal(name_parse(&target, "kms2.corp.example"), 0);
-    assert_int_equal(srv_read(image, len, srv, 3), 3);
+    assert_int_equal(srv_read(image, len, srv), 3);
     assert_true(srv[1].priority == 10 && srv[1].weight == 6 && srv[1].port == 1689);
     assert_true(name_equal(&srv[1].target, &target)); /* folded */
-    srv[1].port = 7;
-    assert_int_equal(srv_read(image, len, srv, 1), 3); /* more than there is room for */
-    assert_int_equal(srv[1].port, 7);
-    assert_int_equal(srv_read(image, len - 1, srv, 3), -EBADMSG);
-    len = image_make("an " NAME " 60 IN SRV 0 0 0 .\n");
-    assert_int_equal(srv_read(image, len, srv, 1), 1);
-    assert_int_equal(srv[0].target.labels, 0);
+    assert_int_equal(srv_read(image, len - 1, srv), -EBADMSG);
+    for (int i = 0; i < SRV_MAX + 1; i++) /* more than there is room for */
+        strcat(many, "an " NAME " 60 IN SRV 0 0 0 .\n");
+    assert_int_equal(srv_read(image, image_make(many), srv), SRV_MAX + 1);
+    assert_true(srv[0].target.labels == 0 && srv[SRV_MAX].port == 7);
 }
 
 static const struct filter_row {
@@ -558,17 +557,19 @@ static void check_filter(void **state)
     const struct filter_row *r = *state;
     size_t len = image_make(r->records), n;
     char text[2000], want[2000];
+    struct srv srv[SRV_MAX];
     struct message m;
+    int n_srv = srv_read(image, len, srv);
 
-    n = srv_filter(image, len, r->drop, other, sizeof other);
+    n = srv_filter(image, len, srv, n_srv, r->drop, other, sizeof other);
     wire_to_text(other, n, text, sizeof text);
     wire_to_text(image, image_make(r->want), want, sizeof want);
     assert_int_equal(strcasecmp(text, want), 0);
     assert_int_equal(message_read_reply(&m, other, n), 0);
     assert_int_equal(m.flags, DNS_QR | DNS_RD | DNS_RA); /* it is not what was validated */
     len = image_make(r->records);
-    assert_int_equal(srv_filter(image, len, r->drop, other, n - 1), 0);
-    assert_int_equal(srv_filter(image, len - 1, r->drop, other, sizeof other), 0);
+    assert_int_equal(srv_filter(image, len, srv, n_srv, r->drop, other, n - 1), 0);
+    assert_int_equal(srv_filter(image, len - 1, srv, n_srv, r->drop, other, sizeof other), 0);
 }
 
 /* A long question fills the table of names; the end of its chain is one that did
@@ -579,6 +580,7 @@ static void check_filter_rotates(void **state)
     static const char end_text[] = DOTTED "x.example.";
     static const bool drop[3] = {true, false, false};
     char question[300], records[2000];
+    struct srv srv[SRV_MAX];
     struct message m;
     size_t n;
 
@@ -590,7 +592,7 @@ static void check_filter_rotates(void **state)
         snprintf(records + strlen(records), sizeof records - strlen(records),
                  "an %s 60 IN SRV 0 0 %d kms.example.\n", end_text, i);
     n = text_to_wire(image, DNS_QR, question, records, true);
-    n = srv_filter(image, n, drop, other, sizeof other);
+    n = srv_filter(image, n, srv, srv_read(image, n, srv), drop, other, sizeof other);
     for (unsigned i = 0; i < 2; i++) {
         image_rotate(other, n, TYPE_SRV, i);
         assert_int_equal(message_read_reply(&m, other, n), 0);
