@@ -8,7 +8,6 @@
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/compiler.h"
@@ -29,8 +28,6 @@ void diags_fini(struct diags *);
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...) PRINTF_LIKE(5, 6);
 #define diags_tell(d, ...) diags_add(d, NULL, 0, 0, __VA_ARGS__) /* of no place */
-int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
-               va_list) PRINTF_LIKE(5, 0);
 void diags_print(const struct diags *, FILE *);
 
 /* "; did you mean WORD?" with the word of the list (ended by NULL) that is near enough to be
