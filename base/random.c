@@ -32,14 +32,6 @@ void random_bytes(struct random *r, void *out, size_t len)
     }
 }
 
-uint16_t random_u16(struct random *r)
-{
-    uint16_t v;
-
-    random_bytes(r, &v, sizeof v);
-    return v;
-}
-
 /* Lemire 2019, "Fast Random Integer Generation in an Interval": the upper half
  * of a product, and the few lower halves that would favour some are redrawn. */
 uint32_t random_below(struct random *r, uint32_t n)

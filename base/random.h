@@ -25,8 +25,8 @@ static inline void random_init(struct random *r)
     r->left = 0;
 }
 void random_bytes(struct random *, void *out, size_t len);
-uint16_t random_u16(struct random *);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */
+#define random_u16(r) ((uint16_t)random_below(r, UINT16_MAX + 1))
 
 struct hash_key {
     uint64_t k0, k1;
