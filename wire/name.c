@@ -126,9 +126,9 @@ static size_t parent_offset(const struct name *name, unsigned skip)
 {
     size_t at = 0;
 
-    for (; skip > 0 && at < name->len; skip--)
+    for (; skip > 0 && name->data[at] != 0; skip--)
         at += (size_t)name->data[at] + 1;
-    return at < name->len ? at : (size_t)name->len - 1;
+    return at;
 }
 
 bool name_is_under(const struct name *name, const struct name *zone)
@@ -144,12 +144,10 @@ bool name_is_under(const struct name *name, const struct name *zone)
 void name_parent(const struct name *name, unsigned skip, struct name *out)
 {
     size_t at = parent_offset(name, skip);
-    size_t len = name->len - at;
-    unsigned labels = name->labels > skip ? name->labels - skip : 0;
 
-    memmove(out->data, name->data + at, len); /* out may be name itself */
-    out->len = (uint8_t)len;
-    out->labels = (uint8_t)labels;
+    out->len = (uint8_t)(name->len - at); /* out may be name itself */
+    out->labels = (uint8_t)(name->labels > skip ? name->labels - skip : 0);
+    memmove(out->data, name->data + at, out->len);
 }
 
 bool name_join(const struct name *front, const struct name *back, struct name *out)

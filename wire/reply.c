@@ -91,7 +91,6 @@ static inline size_t finish(const struct reply_options *o, uint16_t flags, uint1
 {
     const struct message *q = o->query;
     struct writer w = writer_make(out, o->limit);
-    size_t question_len = o->question != NULL ? q->question_len : 0;
 
     if (q->opcode != OPCODE_QUERY)
         flags |= (uint16_t)(q->opcode << 11);
@@ -99,11 +98,11 @@ static inline size_t finish(const struct reply_options *o, uint16_t flags, uint1
         flags |= DNS_RA | (q->flags & (DNS_RD | DNS_CD));
     writer_u16(&w, q->id);
     writer_u16(&w, DNS_QR | flags);
-    writer_u16(&w, question_len > 0);
+    writer_u16(&w, q->question_len > 0);
     writer_u16(&w, counts[0]);
     writer_u16(&w, counts[1]);
     writer_u16(&w, (uint16_t)(counts[2] + q->edns.present));
-    writer_bytes(&w, o->question, question_len);
+    writer_bytes(&w, o->question, q->question_len);
     w.len = keep > w.len ? keep : w.len;
     opt_write(&w, o, rcode);
     return w.full ? 0 : w.len;

@@ -15,7 +15,7 @@
 /* What a reply to a client has beside its records. */
 struct reply_options {
     const struct message *query; /* ID, flags, EDNS are taken from here */
-    const uint8_t *question;     /* with the client's case, query->question_len octets, or NULL */
+    const uint8_t *question;     /* with the client's case, query->question_len octets */
     size_t limit;                /* octets that the client can take, and that out has */
     bool ad;              /* AD may be set (RFC 6840 5.7: only if the client sent AD or DO) */
     int ede;              /* EDE_NONE or a code; sent only with EDNS */
