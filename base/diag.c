@@ -67,8 +67,7 @@ void diags_print(const struct diags *d, FILE *f)
         fprintf(f, "%zu more problems are not shown\n", d->all - d->n);
 }
 
-/* Damerau-Levenshtein in its restricted form: inserted, left out, wrong and
- * swapped characters. */
+/* Damerau-Levenshtein in its restricted form: inserted, left out, wrong and swapped characters. */
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
 {
     /* Between the first i and the first j characters. */

@@ -246,10 +246,9 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* A node that is no list is a list of one. A list is built aside and, when it is the
- * arena's, put into its field only when every element was read: then it and the node
- * that it came from have the same elements in the same order. A list from malloc
- * always gets its owner. */
+/* A node that is no list is a list of one. A list is built aside and, when it is the arena's, put
+ * into its field only when every element was read: then it and the node that it came from have the
+ * same elements in the same order. A list from malloc always gets its owner. */
 static int read_list(struct form *form, const struct field *f, const struct yaml_node *node,
                      void *base)
 {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * file.h -- whole files in; the user that a program becomes, and the
- * directories of that user.
+ * file.h -- whole files in; the user that a program becomes, and the directories of that user.
  */
 #ifndef BASE_FILE_H
 #define BASE_FILE_H

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * number.c -- numbers, durations, sizes and points in time as people write
- * them; the clocks.
+ * number.c -- numbers, durations, sizes and points in time as people write them; the clocks.
  *
- * strptime(3) reads dates, but takes blanks and missing digits as well: so the
- * shape of a text is looked at first. A local time that does not exist (the hour
- * skipped in spring) becomes the time one hour later; of one that exists twice,
- * the C library chooses.
+ * strptime(3) reads dates, but takes blanks and missing digits as well: so the shape of a text is
+ * looked at first. A local time that does not exist (the hour skipped in spring) becomes the time
+ * one hour later; of one that exists twice, the C library chooses.
  */
 #include "base/number.h"
 
@@ -165,8 +163,7 @@ int time_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
     return 0;
 }
 
-/* Stored times may be damaged: what has no calendar date is printed as the
- * number that it is. */
+/* Stored times may be damaged: what has no calendar date is printed as the number that it is. */
 const char *time_print(uint64_t wall_ms, bool is_local, char out[NUMBER_TEXT])
 {
     const uint64_t year_10000 = 253402300800000;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * number.h -- numbers, durations, sizes and points in time as people write
- * them; every reader accepts the whole text or nothing. And the only place that
- * reads the clocks: below resolver/ and ctl/ time is a parameter, but log lines
- * tell the time, and a query of the audit has a limit.
+ * number.h -- numbers, durations, sizes and points in time as people write them; every reader
+ * accepts the whole text or nothing. And the only place that reads the clocks: below resolver/ and
+ * ctl/ time is a parameter, but log lines tell the time, and a query of the audit has a limit.
  */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H

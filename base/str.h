@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * str.h -- a bounded text builder, and the small text helpers that the tree
- * needs more than once.
+ * str.h -- a bounded text builder, and the small text helpers that the tree needs more than once.
  */
 #ifndef BASE_STR_H
 #define BASE_STR_H

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * yaml.c -- a YAML text as a tree of nodes, from libyaml's events; and one
- * scalar out.
+ * yaml.c -- a YAML text as a tree of nodes, from libyaml's events; and one scalar out.
  *
  * Everything lives in the caller's arena, also when reading fails half way.
  *
- * Problems that leave the structure clear (a duplicate key, an anchor) are
- * reported and reading goes on, so that one run shows them all. A syntax
- * error ends it.
+ * Problems that leave the structure clear (a duplicate key, an anchor) are reported and reading
+ * goes on, so that one run shows them all. A syntax error ends it.
  */
 #include "base/yaml.h"
 

@@ -37,8 +37,7 @@ int yaml_read(const struct yaml_node **root, struct arena *, const char *name, c
 /* The child of a mapping, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 
-/* Writes text as one YAML scalar: plain where that reads back the same, else in
- * double quotes. */
+/* Writes text as one YAML scalar: plain where that reads back the same, else in double quotes. */
 void yaml_print(FILE *, const char *text);
 
 #endif

@@ -2,22 +2,20 @@
  *
  * message.c -- reads messages strictly, and writes records of one into another.
  *
- * The hot path: every query comes through message_read_query(). The name of struct
- * message is its last field and is never cleared: it alone has 255 octets.
+ * The hot path: every query comes through message_read_query(). The name of struct message is its
+ * last field and is never cleared: it alone has 255 octets.
  *
- * When records are written anew, each suffix of a name that was written out has an
- * entry, found by a hash that is built from the root on, so one pass over a name gives
- * the hashes of all its suffixes. The hash has no key: a hit is compared, and the table
- * is small.
+ * When records are written anew, each suffix of a name that was written out has an entry, found by
+ * a hash that is built from the root on, so one pass over a name gives the hashes of all its
+ * suffixes. The hash has no key: a hit is compared, and the table is small.
  */
 #include "wire/message.h"
 
 #include <errno.h>
 
 /* clang-format off */
-/* 'n' are the types of RFC 1035; 'N' those of RFC 3597 4 that old senders
- * compress, and the first DNSSEC types; 'P' are younger types, in which a
- * pointer is a fault. */
+/* 'n' are the types of RFC 1035; 'N' those of RFC 3597 4 that old senders compress, and the first
+ * DNSSEC types; 'P' are younger types, in which a pointer is a fault. */
 static const char *const layouts[] = {
     [TYPE_A] = "4", [TYPE_NS] = "n", [TYPE_CNAME] = "n", [TYPE_SOA] = "nn44444",
     [7] = "n", [8] = "n", [9] = "n", /* MB MG MR */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * message.h -- a DNS message: header, question, EDNS and TSIG; one walk over its
- * records; and records of one message written into another.
+ * message.h -- a DNS message: header, question, EDNS and TSIG; one walk over its records; and
+ * records of one message written into another.
  *
- * Strict means: QDCOUNT = 1 for opcode QUERY (RFC 9619); no trailing bytes; at most
- * one OPT, in the additional section, owner root (RFC 6891); a TSIG only as the last
- * record. A record's owner, and each name, address and character-string that its type
- * has in RDATA, is valid, and the last of them ends where RDLENGTH says. RDATA of
- * types that have no row in the table of layouts is opaque and is copied octet by
- * octet (RFC 3597 3, 4). No allocation, no I/O.
+ * Strict means: QDCOUNT = 1 for opcode QUERY (RFC 9619); no trailing bytes; at most one OPT, in the
+ * additional section, owner root (RFC 6891); a TSIG only as the last record. A record's owner, and
+ * each name, address and character-string that its type has in RDATA, is valid, and the last of
+ * them ends where RDLENGTH says. RDATA of types that have no row in the table of layouts is opaque
+ * and is copied octet by octet (RFC 3597 3, 4). No allocation, no I/O.
  */
 #ifndef WIRE_MESSAGE_H
 #define WIRE_MESSAGE_H
@@ -63,8 +62,7 @@ int message_read_records(struct message *, const uint8_t *wire, size_t len);
  * never above DNS_UDP_EDNS. */
 size_t message_udp_limit(const struct edns *);
 
-/* The flags of a message that is no more than bytes; 0 when it is shorter than
- * a header. */
+/* The flags of a message that is no more than bytes; 0 when it is shorter than a header. */
 static inline uint16_t dns_flags(const uint8_t *wire, size_t len)
 {
     return len < DNS_HEADER ? 0 : bytes_u16(wire + 2);

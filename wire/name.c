@@ -2,10 +2,9 @@
  *
  * name.c -- domain names in wire form.
  *
- * One reader serves owners, RDATA and checks, so that none is less strict than
- * another. Octets are folded and compared eight at a time: a name
- * is looked at for every query, and length octets (0..63) lie outside A..Z, so
- * a whole name can be folded without regard to its labels.
+ * One reader serves owners, RDATA and checks, so that none is less strict than another. Octets are
+ * folded and compared eight at a time: a name is looked at for every query, and length octets
+ * (0..63) lie outside A..Z, so a whole name can be folded without regard to its labels.
  */
 #include "wire/name.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * pack.h -- big-endian fields in borrowed buffers: a cursor reads them, a
- * writer appends them.
+ * pack.h -- big-endian fields in borrowed buffers: a cursor reads them, a writer appends them.
  *
- * The first read that is too short sets `bad` and stays; later reads return 0
- * (or NULL) and move nothing. The first field that does not fit sets `full` and
- * stays; later ones write nothing. So callers check once, at the end.
+ * The first read that is too short sets `bad` and stays; later reads return 0 (or NULL) and move
+ * nothing. The first field that does not fit sets `full` and stays; later ones write nothing. So
+ * callers check once, at the end.
  */
 #ifndef WIRE_PACK_H
 #define WIRE_PACK_H

@@ -2,10 +2,9 @@
  *
  * present.c -- text and wire form.
  *
- * What ldns is given to print was walked by rr_walk_next(), is written out
- * again without compression, has a type of a fixed list, and is short: its
- * parser allocates RDLENGTH octets for each character-string. Everything else
- * is printed in the generic form of RFC 3597.
+ * What ldns is given to print was walked by rr_walk_next(), is written out again without
+ * compression, has a type of a fixed list, and is short: its parser allocates RDLENGTH octets for
+ * each character-string. Everything else is printed in the generic form of RFC 3597.
  */
 #include "wire/present.h"
 

@@ -2,9 +2,8 @@
  *
  * present.h -- text and wire form of names, types, classes, rcodes, records.
  *
- * The only file of the daemon that includes ldns, and never for a packet from
- * the network: it prints what our own reader has checked. May allocate inside;
- * nothing allocated leaves.
+ * The only file of the daemon that includes ldns, and never for a packet from the network: it
+ * prints what our own reader has checked. May allocate inside; nothing allocated leaves.
  */
 #ifndef WIRE_PRESENT_H
 #define WIRE_PRESENT_H
@@ -24,9 +23,8 @@ int type_parse(uint16_t *out, const char *text); /* "SRV", "TYPE65280" */
 const char *type_print(uint16_t type, char out[TYPE_TEXT]);
 const char *rcode_print(uint16_t rcode, char out[TYPE_TEXT]); /* "NXDOMAIN", "RCODE17" */
 
-/* One record of a checked message in zone file form without the line end;
- * false when it does not fit. Our own reader, RFC 3597 form for what ldns does
- * not know. */
+/* One record of a checked message in zone file form without the line end; false when it does not
+ * fit. Our own reader, RFC 3597 form for what ldns does not know. */
 bool rr_print(const uint8_t *wire, const struct rr *, char *out, size_t size);
 
 #endif

@@ -2,11 +2,10 @@
  *
  * reply.c -- builds queries to servers and replies to clients; ages images.
  *
- * What a client is sent is an image with its own header, question and OPT. The
- * OPT is written new each time, so nothing of an earlier hop stays in it. When
- * the reply is too long, parts go in this order: the text of the EDE, additional
- * records from the last on, the EDE, the NSID, the keepalive, and then all records,
- * with TC set.
+ * What a client is sent is an image with its own header, question and OPT. The OPT is written new
+ * each time, so nothing of an earlier hop stays in it. When the reply is too long, parts go in this
+ * order: the text of the EDE, additional records from the last on, the EDE, the NSID, the
+ * keepalive, and then all records, with TC set.
  */
 #include "wire/reply.h"
 

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * reply.h -- builds what is sent: queries to servers, replies to clients; and
- * what is done to images (wire/reply_read.h) on the way.
+ * reply.h -- builds what is sent: queries to servers, replies to clients; and what is done to
+ * images (wire/reply_read.h) on the way.
  *
- * All builders write into the caller's buffer, fail closed when it is too
- * small, and end with an OPT made anew where the question had one (RFC 6891 is
- * hop by hop).
+ * All builders write into the caller's buffer, fail closed when it is too small, and end with an
+ * OPT made anew where the question had one (RFC 6891 is hop by hop).
  */
 #ifndef WIRE_REPLY_H
 #define WIRE_REPLY_H

@@ -159,10 +159,9 @@ static bool is_of_chain(const struct reader *r, const struct rr *rr, uint16_t ty
     return false;
 }
 
-/* SOA, NS and DS above the question or the end; a SOA makes its zone known.
- * Beside an answer nobody needs them: what ends before the answer goes. RFC 2308 5:
- * a denial lives as long as the smaller of the SOA's TTL and its MINIMUM, the last
- * octets of RDATA. */
+/* SOA, NS and DS above the question or the end; a SOA makes its zone known. Beside an answer nobody
+ * needs them: what ends before the answer goes. RFC 2308 5: a denial lives as long as the smaller
+ * of the SOA's TTL and its MINIMUM, the last octets of RDATA. */
 static bool authority_belongs(struct reader *r, const struct rr *rr, uint16_t type)
 {
     bool of_end = name_is_under(&r->link[r->n_links], rr->owner);

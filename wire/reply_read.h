@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * reply_read.h -- reads a reply strictly, learns what it says about its
- * question, and keeps of it what answers the question; joins and filters what
- * was kept.
+ * reply_read.h -- reads a reply strictly, learns what it says about its question, and keeps of it
+ * what answers the question; joins and filters what was kept.
  *
- * The result of reply_read() is an *image*: the reply as it is kept and delivered, with ID 0,
- * the question as it was asked, no OPT, and only records that answer it (RFC 5452 6, 2181 5.4.1):
+ * The result of reply_read() is an *image*: the reply as it is kept and delivered, with ID 0, the
+ * question as it was asked, no OPT, and only records that answer it (RFC 5452 6, 2181 5.4.1):
  *   answer      the CNAME chain from QNAME (in any order sent, at most 11,
  *               without a loop) and the records of QTYPE at its end, with
  *               their RRSIGs; DNAMEs above a link of the chain
@@ -14,16 +13,14 @@
  *               owner of the SOA, or the signer of an answer that stays)
  *   additional  A, AAAA and their RRSIGs at names that a record kept above
  *               names (SRV, MX, NS, SVCB, HTTPS)
- * RRSIG, NSEC and NSEC3 stay for a question with DO, or one that asks for them.
- * What an answer can do without (SOA, NS and DS beside it, additional records)
- * goes when its TTL ends before that of the rest.
- * In the answer section the chain comes first, then the RRset at its end, then
- * the signatures of that. Names are written anew, compressed against the question
- * and owners before them, names inside RDATA only for the types of RFC 1035; an
- * owner that is QNAME is the pointer C00C, so that overwriting the question of an
- * image is enough to give a client its own case back. Nothing points into an
- * RRset of several records, so that it can be rotated; but where that would cost
- * more than 512 octets allow, the shorter image is preferred.
+ * RRSIG, NSEC and NSEC3 stay for a question with DO, or one that asks for them. What an answer can
+ * do without (SOA, NS and DS beside it, additional records) goes when its TTL ends before that of
+ * the rest. In the answer section the chain comes first, then the RRset at its end, then the
+ * signatures of that. Names are written anew, compressed against the question and owners before
+ * them, names inside RDATA only for the types of RFC 1035; an owner that is QNAME is the pointer
+ * C00C, so that overwriting the question of an image is enough to give a client its own case back.
+ * Nothing points into an RRset of several records, so that it can be rotated; but where that would
+ * cost more than 512 octets allow, the shorter image is preferred.
  */
 #ifndef WIRE_REPLY_READ_H
 #define WIRE_REPLY_READ_H
