@@ -134,21 +134,6 @@ static void check_row(void **state)
     }
 }
 
-/* The C library computes the same. */
-static void every_month_of_a_century(void **state)
-{
-    for (int month = 0; month < 12 * 130; month++) {
-        struct tm tm = {.tm_year = 70, .tm_mon = month, .tm_mday = 1 + month % 28, .tm_hour = 7};
-        uint64_t want = S(timegm(&tm)), got = 0;
-        char text[NUMBER_TEXT];
-
-        assert_int_equal(time_parse(&got, time_print_utc(want, text), 0), 0);
-        assert_true(got == want);
-        assert_int_equal(time_parse(&got, time_print_local(want, text), 0), 0);
-        assert_true(got == want);
-    }
-}
-
 static void time_printed(void **state)
 {
     char out[NUMBER_TEXT];
@@ -178,7 +163,6 @@ int main(void)
     setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
     tzset();
     ROWS(rows, check_row);
-    TEST(every_month_of_a_century);
     TEST(time_printed);
     TEST(clocks_go);
     return RUN("number");

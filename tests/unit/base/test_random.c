@@ -40,26 +40,6 @@ static void bytes_come_in_order_and_are_wiped(void **state)
     assert_int_equal(c.fills, 8);
 }
 
-/* With words spread evenly over all values, each result comes equally often,
- * but for the few words drawn again. */
-static void below_is_even(void **state)
-{
-    static const uint32_t limits[] = {1, 3, 10, 100};
-    enum { DRAWS = 1 << 14 };
-
-    for (size_t k = 0; k < ARRAY_LEN(limits); k++) {
-        struct source c = {0, 1u << 18, 0};
-        struct random r = {.fill = fill, .context = &c};
-        unsigned count[100] = {0};
-
-        for (unsigned i = 0; i < DRAWS; i++)
-            count[random_below(&r, limits[k])]++;
-        for (uint32_t v = 0; v < 100; v++)
-            assert_in_range(count[v], v < limits[k] ? DRAWS / limits[k] - 1 : 0,
-                            v < limits[k] ? DRAWS / limits[k] + 4 : 0);
-    }
-}
-
 /* Of 2^32 words, 2^32 mod n must be redrawn. For n = 3 * 2^30 the unfair words
  * are every fourth: 0, 4, 8 ... draw again. */
 static void below_redraws_unfair_words(void **state)
@@ -114,5 +94,5 @@ static void hash(void **state)
     }
 }
 
-TESTS("random", TEST(bytes_come_in_order_and_are_wiped), TEST(below_is_even),
-      TEST(below_redraws_unfair_words), TEST(kernel_bytes_differ), TEST(hash))
+TESTS("random", TEST(bytes_come_in_order_and_are_wiped), TEST(below_redraws_unfair_words),
+      TEST(kernel_bytes_differ), TEST(hash))
