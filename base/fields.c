@@ -16,8 +16,6 @@
 
 enum { NAMES = 64 }; /* words, or keys of a mapping, that a suggestion is looked for in */
 
-/* ---- rows ---- */
-
 const char *field_name(const struct field *f)
 {
     const char *dot = strchr(f->key, '.');
@@ -73,8 +71,6 @@ const void *field_element(const struct field *f, const void *base, size_t i)
     return list + i * f->element->size;
 }
 
-/* ---- problems ---- */
-
 int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key, const char *fmt,
                     ...)
 {
@@ -109,8 +105,6 @@ int form_wrong(struct form *form, const struct field *f, const struct yaml_node 
     return form_problem(form, node, form->is_option ? "--%s \"%s\" %s" : "%s: \"%s\" %s", f->key,
                         node->text, why != NULL ? why : f->kind->wrong);
 }
-
-/* ---- kinds ---- */
 
 const struct unit *field_units(const struct field *f)
 {
@@ -212,8 +206,6 @@ const struct field_kind kind_bool = {read_value, print_value, "is not yes or no"
                         kind_count = {read_number, print_value, "is not a number", false},
                         kind_size = {read_number, print_value, NO_SIZE, false},
                         kind_duration = {read_number, print_value, NO_DURATION, false};
-
-/* ---- lists and mappings ---- */
 
 /* Has the node the shape of the field: one value, a list, a mapping? */
 static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)

@@ -31,8 +31,6 @@ struct reader {
     bool bad;        /* a problem was reported */
 };
 
-/* ---- problems ---- */
-
 #define LINE(mark) ((unsigned)(mark).line + 1)
 #define COLUMN(mark) ((unsigned)(mark).column + 1)
 #define PROBLEM(r, mark, ...)                                                                      \
@@ -109,8 +107,6 @@ static int syntax_problem(struct reader *r)
         snprintf(where, sizeof where, " (it begins in line %u)", LINE(begin));
     return PROBLEM(r, mark, "%s%s", text, where);
 }
-
-/* ---- nodes ---- */
 
 static int next_event(struct reader *r)
 {
@@ -256,8 +252,6 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
         child = child->next;
     return child;
 }
-
-/* ---- one scalar out ---- */
 
 /* Plain is only what nobody has to think about: a letter, digit, "_" or "/",
  * then also . - + : and single blanks inside. That is stricter than YAML, and

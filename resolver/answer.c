@@ -34,7 +34,6 @@ static enum answer refuse_update(const struct view *v, struct query *q, struct n
     struct rr rr;
 
     rr_walk_records(&walk, &q->message, q->wire, q->wire_len);
-    walk.opaque = true; /* deletions have no RDATA, whatever their type (RFC 2136 2.5) */
     while (rr_walk_next(&walk, &rr))
         if (rr.section == SECTION_AUTHORITY && name_is_vlmcs(rr.owner)) {
             kms_event_note(v, q, OUTCOME_UPDATE, REASON_UPDATE, RCODE_REFUSED, "", now);

@@ -36,8 +36,6 @@ static const char *const layouts[] = {
 };
 /* clang-format on */
 
-/* ---- header, question, and what the records say of the whole ---- */
-
 int message_read_head(struct message *m, const uint8_t *wire, size_t len)
 {
     struct cursor c = cursor_make(wire, len);
@@ -66,7 +64,6 @@ int message_read_records(struct message *m, const uint8_t *wire, size_t len)
     struct rr rr;
 
     rr_walk_records(&w, m, wire, len);
-    w.opaque = m->opcode == OPCODE_UPDATE;
     while (rr_walk_next(&w, &rr)) {
         if (m->tsig)
             return -EBADMSG; /* it is the last record */
@@ -149,8 +146,6 @@ void message_count(struct writer *w, enum section section)
         writer_patch_u16(w, pos, (uint16_t)(bytes_u16(w->start + pos) + 1));
 }
 
-/* ---- records ---- */
-
 const char *rdata_layout(uint16_t type, uint16_t class)
 {
     if (type >= ARRAY_LEN(layouts) || layouts[type] == NULL)
@@ -169,7 +164,7 @@ void rr_walk_records(struct rr_walk *w, const struct message *m, const uint8_t *
     w->c.bad = w->c.bad || bad;
     memcpy(w->left, m->counts + 1, sizeof w->left);
     w->section = 0;
-    w->opaque = false;
+    w->opaque = m->opcode == OPCODE_UPDATE;
     w->pointer = 0;
 }
 
@@ -258,8 +253,6 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
     c->end = message_end;
     return !c->bad;
 }
-
-/* ---- writing ---- */
 
 /* Appends a name, its longest known suffix as a pointer, and remembers those that were not
  * known. Where the whole name may be pointed at from now on; 0 when nowhere. */

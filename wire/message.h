@@ -86,8 +86,7 @@ struct rr_walk {
     struct cursor c;
     uint16_t left[3]; /* records of each section that are still to come */
     uint8_t section;
-    bool opaque;      /* RDATA is not looked at: that of an UPDATE follows rules of its own (RFC
-                       * 2136 3.2), that of a message that was walked before needs it no more */
+    bool opaque;      /* an UPDATE: its RDATA follows rules of its own (RFC 2136 3.2) */
     uint16_t pointer; /* the one of the record before: many share their owner */
     struct name owner;
 };

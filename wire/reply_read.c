@@ -331,8 +331,6 @@ size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, si
     return r.w.len;
 }
 
-/* ---- SRV sets ---- */
-
 static bool is_srv(const struct rr *rr)
 {
     return rr->section == SECTION_ANSWER && rr->type == TYPE_SRV && rr->class == CLASS_IN;
