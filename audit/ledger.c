@@ -227,12 +227,11 @@ static int take_row(struct ledger *l, sqlite3_stmt *q, const char *name, struct 
 int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
 {
     struct ledger *l = *out = calloc(1, sizeof *l);
-    struct random random;
+    struct random random = {.left = 0};
     int rc = 0;
 
     if (l == NULL)
         return -ENOMEM;
-    random_init(&random);
     random_bytes(&random, &l->secret, sizeof l->secret);
     l->store = store;
     l->forwarder = forwarder;

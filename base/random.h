@@ -3,8 +3,8 @@
  * random.h -- unpredictable numbers from a buffer that the kernel fills; and a hash
  * with a secret key.
  *
- * One struct random per worker: no lock. A test or the replay driver sets `fill` to its
- * own source, which makes every choice of the resolver repeatable.
+ * One struct random per worker, zeroed at first: no lock. A test or the replay driver sets
+ * `fill` to its own source, which makes every choice of the resolver repeatable.
  */
 #ifndef BASE_RANDOM_H
 #define BASE_RANDOM_H
@@ -19,11 +19,6 @@ struct random {
     uint8_t buf[256]; /* what the kernel gives at once */
 };
 
-static inline void random_init(struct random *r)
-{
-    r->fill = NULL;
-    r->left = 0;
-}
 void random_bytes(struct random *, void *out, size_t len);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */
 #define random_u16(r) ((uint16_t)random_below(r, UINT16_MAX + 1))

@@ -140,7 +140,7 @@ int query_run(struct ctl *c)
     struct query_build query = {.qclass = CLASS_IN, .edns = true};
     static struct dns_reply reply;
     char address[ADDR_TEXT];
-    struct random random;
+    struct random random = {.left = 0};
     struct name name;
     json_t *document;
     int err;
@@ -153,7 +153,6 @@ int query_run(struct ctl *c)
     query.qtype = name_is_vlmcs(&name) ? TYPE_SRV : TYPE_A;
     if (c->argv[1] && type_parse(&query.qtype, c->argv[1]) < 0)
         return ctl_fail(EXIT_USAGE, "%s is not a record type", c->argv[1]);
-    random_init(&random);
     query.id = random_u16(&random);
     if (addr_is(&server, ADDR_ANY)) /* from here it is loopback */
         addr_parse(&server, addr_is_v4(&server) ? "127.0.0.1" : "::1", server.port);

@@ -290,7 +290,7 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
 {
     const struct settings *s = d->newest;
     struct diags problems;
-    struct random random;
+    struct random random = {.left = 0};
     struct hash_key key;
     char dir[512];
 
@@ -300,7 +300,6 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
         do_without(d->policy_error, &problems, "policy", "forwarding goes on without rules");
     if (auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems) != 0)
         do_without(d->audit_error, &problems, "audit", "nothing is recorded");
-    random_init(&random);
     random_bytes(&random, &key, sizeof key);
     if ((d->shared.cache = cache_new((size_t)s->cache.size, &key)) == NULL)
         return -ENOMEM;

@@ -108,13 +108,9 @@ enum answer query_send(const struct view *v, struct query *q, const uint8_t *ima
         .nsid = edns->nsid && !s->server.hide_identity ? s->server.name : NULL,
     };
 
-    if (image != NULL) {
-        q->out_len = len > 0 ? reply_from_image(&options, image, len, q->out) : 0;
-    } else {
-        q->out_len = reply_empty(&options, rcode, q->out);
-        if (rcode == RCODE_SERVFAIL)
-            COUNT(v->stats, servfail);
-    }
+    q->out_len = reply_write(&options, image, len, rcode, q->out);
+    if (image == NULL && rcode == RCODE_SERVFAIL)
+        COUNT(v->stats, servfail);
     return q->out_len > 0 ? ANSWER_SEND : ANSWER_DROP;
 }
 

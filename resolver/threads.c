@@ -154,7 +154,6 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
                          .n_workers = n_workers,
                          .base = event_base_new_with_config(config)};
     event_config_free(config);
-    random_init(&w->random);
     w->shared = shared;
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)

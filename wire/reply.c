@@ -107,14 +107,19 @@ static inline size_t finish(const struct reply_options *o, uint16_t flags, uint1
     return w.full ? 0 : w.len;
 }
 
-size_t reply_from_image(const struct reply_options *o, const uint8_t *image, size_t len,
-                        uint8_t *out)
+size_t reply_write(const struct reply_options *o, const uint8_t *image, size_t len, uint16_t rcode,
+                   uint8_t *out)
 {
     const struct message *q = o->query;
     size_t head = (size_t)DNS_HEADER + q->question_len, keep = len, next, limit = o->limit;
     size_t opt = q->edns.present ? OPT_FIXED : 0, options = opt;
-    uint16_t flags, counts[3];
+    uint16_t flags, counts[3] = {0};
 
+    if (image == NULL) {
+        if (rcode > 15 && opt == 0)
+            rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
+        return finish(o, rcode & 15, rcode, counts, 0, out);
+    }
     if (len < head || len > DNS_MAX_MESSAGE || head + opt > limit)
         return 0;
     flags = dns_flags(image, len) & (15 | (o->ad ? DNS_AD : 0));
@@ -144,15 +149,6 @@ size_t reply_from_image(const struct reply_options *o, const uint8_t *image, siz
     if (out != image)
         memcpy(out + head, image + head, keep - head);
     return finish(o, flags, 0, counts, keep, out);
-}
-
-size_t reply_empty(const struct reply_options *o, uint16_t rcode, uint8_t *out)
-{
-    static const uint16_t none[3];
-
-    if (rcode > 15 && !o->query->edns.present)
-        rcode = RCODE_SERVFAIL; /* its upper bits have no place to be */
-    return finish(o, rcode & 15, rcode, none, 0, out);
 }
 
 void image_begin(struct writer *w, const struct message *query, uint16_t rcode)

@@ -23,15 +23,12 @@ struct reply_options {
     const char *nsid;     /* NULL, or who answers (RFC 5001) */
 };
 
-/* Sends an image: copies it to out (which may be the same buffer), sets ID, RD and CD of the
- * query, the client's question case, RA=1, AA=0, and appends OPT. What exceeds the limit is cut
- * to the question with TC=1; additional records are given up first, without TC. Returns the
- * length; 0 when nothing fits. */
-size_t reply_from_image(const struct reply_options *, const uint8_t *image, size_t len,
-                        uint8_t *out);
-
-/* A reply of header, question and OPT, into which upper bits of the rcode are put. */
-size_t reply_empty(const struct reply_options *, uint16_t rcode, uint8_t *out);
+/* Sends an image: copies it to out (which may be the same buffer), sets ID, RD and CD of the query,
+ * the client's question case, RA=1, AA=0, and appends OPT. What exceeds the limit is cut to the
+ * question with TC=1; additional records are given up first, without TC. Without an image (NULL):
+ * header, question and OPT, with the rcode. Returns the length; 0 when nothing fits. */
+size_t reply_write(const struct reply_options *, const uint8_t *image, size_t len, uint16_t rcode,
+                   uint8_t *out);
 
 /* Begins an image by hand (synthesized answers): header and question. */
 void image_begin(struct writer *, const struct message *query, uint16_t rcode);

@@ -49,7 +49,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.ede = codes[m.id % 3];
     options.keepalive = m.edns.keepalive ? 100 : 0;
     must(options.limit >= DNS_UDP_PLAIN && options.limit <= DNS_UDP_EDNS);
-    n = reply_empty(&options, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR, out);
+    n = reply_write(&options, NULL, 0, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR,
+                    out);
     must(n >= DNS_HEADER && n <= options.limit);
     if (m.question_len == 0)
         return 0;
@@ -64,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     must(!walk.c.bad);
     w = writer_make(image, sizeof image);
     image_begin(&w, &m, RCODE_NXDOMAIN);
-    n = reply_from_image(&options, image, w.len, out);
+    n = reply_write(&options, image, w.len, 0, out);
     must(n > 0);
     check_reply(&m, data, out, n);
     return 0;
