@@ -151,20 +151,10 @@ static void prefixes(void **state)
 
 static void sameness(void **state)
 {
-    static const char *const texts[] = {"10.0.0.0/8", "10.0.0.0/9", "11.0.0.0/8"};
-    struct addr a = addr_of("192.0.2.1:53"), b = a;
-    struct prefix p[3];
+    struct addr a = addr_of("fe80::1%1"), b = addr_of("fe80::1%2"), c = addr_of("[fe80::1%1]:53");
     char out[ADDR_TEXT];
 
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(prefix_parse(&p[i], texts[i]), 0);
-        assert_int_equal(prefix_same(&p[0], &p[i]), i == 0);
-    }
-    b.port = 54;
-    assert_true(addr_same_ip(&a, &b) && !addr_same(&a, &b));
-    b = a;
-    b.scope = 1;
-    assert_false(addr_same(&a, &b));
+    assert_true(addr_same_ip(&a, &b) && !addr_same(&a, &b) && !addr_same(&a, &c));
     b = addr_of("192.0.2.2");
     assert_false(addr_same_ip(&a, &b));
     assert_string_equal(addr_print_port(&b, out), "192.0.2.2"); /* it has none */

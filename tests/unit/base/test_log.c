@@ -30,6 +30,7 @@ static const struct row {
     {"info is not asked for", LOG_NOTICE, LOG_INFO, "x", ""},
     {"a forged line", LOG_INFO, LOG_INFO, "a\nerror: b", "info: a\\x0aerror: b\n"},
     {"a terminal sequence", LOG_INFO, LOG_INFO, "\x1b[2J\xc2\x9b", "info: \\x1b[2J\\xc2\\x9b\n"},
+    {"first and last of the printable", LOG_INFO, LOG_INFO, "\x1f ~\x7f", "info: \\x1f ~\\x7f\n"},
     {"an escaped name stays", LOG_INFO, LOG_INFO, "a\\032b.", "info: a\\032b.\n"},
     {"under systemd", LOG_INFO, LOG_INFO, "x", "<6>x\n", JOURNAL},
     {"the journal is that of the parent", LOG_INFO, LOG_INFO, "x", "info: x\n", ANOTHER},
