@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * test_threads.c -- what other threads leave in a worker's mailbox, and whose the
- * generations are then; a store that is read now and then, and what is found in it.
+ * test_threads.c -- whose the generations of settings are; a store that is read now and then,
+ * and what is found in it.
  */
 #include <event2/event.h>
 #include <fcntl.h>
@@ -19,15 +19,14 @@
 
 /* ---- workers ---- */
 
-enum { GENERATIONS = 3, JOBS = 100 };
+enum { GENERATIONS = 3 };
 
 static struct {
     struct settings *g[GENERATIONS];
     struct shared shared;
     struct worker *worker;
-    char jobs[JOBS];
-    int done, replies, used; /* of the generations */
-    int server;              /* a socket that is asked and says nothing */
+    int replies;
+    int server; /* a socket that is asked and says nothing */
     struct query q;
     uint8_t wire[512], out[512];
 } t;
@@ -59,19 +58,12 @@ static int end(void **state)
     worker_free(t.worker);
     close(t.server);
     for (int i = 0; i < GENERATIONS; i++) {
-        assert_int_equal(t.g[i]->users, i <= t.used ? 1 : 2);
+        assert_int_equal(t.g[i]->users, 1);
         t.g[i]->users = 1;
         generation_release(t.g[i]);
     }
     cache_free(t.shared.cache);
     return 0;
-}
-
-/* Jobs run in the order in which they were posted. */
-static void count(struct worker *w, void *job)
-{
-    assert_ptr_equal(w, t.worker);
-    assert_ptr_equal(job, &t.jobs[t.done++]);
 }
 
 static void on_reply(void *replies, const struct real *came)
@@ -95,45 +87,31 @@ static void ask(const struct worker *w)
     assert_true(forwarder_ask(w->listen.forwarder, w->listen.view, &t.q, on_reply, &t.replies));
 }
 
-/* Steps: j jobs, gN generation N, q a question is asked, r the loop turns, s it is stopped. Then
- * vN: N is in use, uNK: N has K users (one is we), jobs that were done, replies that came. */
-static const struct worker_row {
-    const char *name, *steps;
-    int used; /* the last generation that it has had */
-} worker_rows[] = {
-    {"jobs before a generation and the stop", "j g1 s J100 v1 u01", 1},
-    {"the newest is used, those before are given back", "g1 g2 v0 r v2 u01 u11 u22", 2},
-    {"one that it never took up is given back", "g1", 1},
-    {"a flight keeps that with which it began, and is answered at the end",
-     "q g1 r v1 u02 R0 s R1 u01", 1},
-};
-
-static void check_worker(void **state)
+static void assert_users(uint32_t first, uint32_t second, uint32_t third)
 {
-    const struct worker_row *row = *state;
+    assert_int_equal(t.g[0]->users, first);
+    assert_int_equal(t.g[1]->users, second);
+    assert_int_equal(t.g[2]->users, third);
+}
+
+/* The newest is used, and by a flight that with which it began, until it is answered at the end;
+ * one that was never taken up is given back. */
+static void generations_are_given_back(void **state)
+{
     struct worker *w = t.worker;
 
-    t.used = row->used;
-    for (const char *s = row->steps; s != NULL; s = (s = strchr(s, ' ')) != NULL ? s + 1 : NULL) {
-        struct settings *g = t.g[s[1] >= '0' && s[1] < '0' + GENERATIONS ? s[1] - '0' : 0];
-
-        for (int i = 0; s[0] == 'j' && i < JOBS; i++)
-            worker_post(w, count, &t.jobs[i]);
-        if (s[0] == 'g')
-            worker_post(w, worker_take, g);
-        else if (s[0] == 'q')
-            ask(w);
-        else if (s[0] == 'r')
-            event_base_loop(w->listen.base, EVLOOP_NONBLOCK);
-        else if (s[0] == 's')
-            worker_post(w, worker_end, NULL), worker_run(w);
-        else if (s[0] == 'v')
-            assert_ptr_equal(w->listen.view->settings, g);
-        else if (s[0] == 'u')
-            assert_int_equal(g->users, s[2] - '0');
-        else if (s[0] != 'j')
-            assert_int_equal(s[0] == 'J' ? t.done : t.replies, atoi(s + 1));
-    }
+    ask(w);
+    worker_post(w, worker_take, t.g[1]);
+    assert_ptr_equal(w->listen.view->settings, t.g[0]);
+    event_base_loop(w->listen.base, EVLOOP_NONBLOCK);
+    assert_ptr_equal(w->listen.view->settings, t.g[1]);
+    assert_users(2, 2, 2);
+    assert_int_equal(t.replies, 0);
+    worker_post(w, worker_end, NULL);
+    worker_run(w);
+    assert_int_equal(t.replies, 1);
+    assert_users(1, 2, 2);
+    worker_post(w, worker_take, t.g[2]);
 }
 
 /* ---- the verifier ---- */
@@ -162,7 +140,7 @@ static int end_store(void **state)
 }
 
 /* The end of the root page is the end of a value, and one octet of nothing. */
-static void flip(bool asks)
+static void flip(void)
 {
     int fd = open(f.data, O_RDWR);
     uint8_t octet;
@@ -171,7 +149,6 @@ static void flip(bool asks)
     octet ^= 1;
     assert_int_equal(pwrite(fd, &octet, 1, 3 * 4096 - 2), 1);
     close(fd);
-    f.v.asked = asks;
 }
 
 static void wait_until_found(const char *part)
@@ -185,37 +162,38 @@ static void wait_until_found(const char *part)
     fail_msg("no \"%s\" in: %s", part, f.v.found);
 }
 
-/* Damage comes and goes. */
-static const struct row {
-    const char *name;
-    uint64_t pause_ms, round_ms;
-    bool asks, is_found;
-} rows[] = {
-    {"when it is asked", 1, NEVER_MS, true, true},
-    {"each round", NEVER_MS, 1, false, true},
-    {"nobody has asked", 1, NEVER_MS, false, false},
-    {"not before the pause", NEVER_MS, NEVER_MS, true, false},
-};
-
-static void check_row(void **state)
+/* Ticks that find nothing new. */
+static void assert_still(const char *found)
 {
-    const struct row *r = *state;
-
-    f.v.pause_ms = r->pause_ms;
-    f.v.round_ms = r->round_ms;
-    wait_until_found("");
-    flip(r->asks);
-    for (int k = 0; k < 5 && !r->is_found; k++) {
+    for (int k = 0; k < 5; k++) {
         poll(NULL, 0, 5);
         verifier_tick(&f.v);
-        assert_string_equal(f.v.found, "");
+        assert_string_equal(f.v.found, found);
     }
-    if (!r->is_found)
-        return;
+}
+
+static void damage_comes_and_goes(void **state)
+{
+    char found[sizeof f.v.found];
+
+    f.v.pause_ms = 1;
+    f.v.round_ms = NEVER_MS;
+    wait_until_found("");
+    flip();
+    assert_still(""); /* nobody has asked */
+    f.v.asked = true;
     wait_until_found("is damaged: 1 of its 2 records");
     assert_has(f.v.found, f.data);
-    flip(r->asks);
+    flip();
+    f.v.pause_ms = NEVER_MS;
+    f.v.asked = true;
+    strcpy(found, f.v.found);
+    assert_still(found); /* until the pause is over */
+    f.v.pause_ms = 1;
     wait_until_found("");
+    flip();
+    f.v.round_ms = 1;
+    wait_until_found("is damaged");
 }
 
 /* The process ends while it reads; or there is nothing to read. */
@@ -230,6 +208,6 @@ static void check_stop(void **state)
     verifier_stop(&nothing);
 }
 
-TESTS("threads", ROWS_WITH(worker_rows, check_worker, begin, end),
-      ROWS_WITH(rows, check_row, begin_store, end_store),
+TESTS("threads", TEST_WITH(generations_are_given_back, begin, end),
+      TEST_WITH(damage_comes_and_goes, begin_store, end_store),
       TEST_WITH(check_stop, begin_store, end_store))

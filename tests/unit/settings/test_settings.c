@@ -108,8 +108,7 @@ static void assert_changes(const struct settings *was, const struct settings *is
 
 /* ---- values and problems ---- */
 
-#define ROUTE_REST ", strategy: ordered, timeout: 1s, trust-ad: no, edns: yes, fall-back: no"
-#define REST ROUTE_REST "}]"
+#define REST ", strategy: ordered, timeout: 1s, trust-ad: no, edns: yes, fall-back: no}]"
 #define OTHER ", strategy: ordered, timeout: 300ms, trust-ad: yes, edns: no, fall-back: yes}]"
 #define EVERYBODY "[{net: 0.0.0.0/0, action: allow}]"
 #define WIDE "server: {listen: [0.0.0.0]}\naccess: "
@@ -384,45 +383,9 @@ static void routes_differ_by_zone_and_servers(void **state)
     }
 }
 
-/* ---- the sample ---- */
-
-#define LISTS                                                                                      \
-    "access [{net: 10.0.0.0/8, action: allow}, {net: 10.66.0.0/16, action: refuse}, "              \
-    "{net: 2001:db8::/32, action: allow}]\nforward [{zone: \".\", servers: [\"192.0.2.53:53\", "   \
-    "\"192.0.2.54:5353\"]" ROUTE_REST "}, {zone: corp.example, servers: [\"10.0.0.53:53\", "       \
-    "\"[2001:db8::53]:53\"]" REST
-
-/* As it is, and with each # taken away as someone would who wants to have it there. */
-static void the_sample_is_the_defaults(void **state)
-{
-    struct settings *base = good(""), *s = NULL;
-    FILE *f = said_begin();
-    char *text;
-
-    settings_print_sample(f);
-    fclose(f);
-    text = strdup(said);
-    for (int i = 0; i < 2; i++) {
-        settings_free(s);
-        s = good(text);
-        assert_changes(base, s, i == 0 ? "" : LISTS);
-        for (char *at = text; (at = strstr(at, "\n  #")) != NULL; at += 4)
-            if (at[4] != ' ' && strncmp(strchr(at, ':'), ": (", 3) != 0)
-                memcpy(at, " \n  ", 4);
-        for (char *at = text; (at = strstr(at, "\n#")) != NULL; at++)
-            if (at[2] != ' ' || at[4] == '-')
-                memcpy(at, " \n", 2);
-    }
-    assert_has(text, "\n  in-flight: 4096\n");
-    settings_free(s);
-    settings_free(base);
-    free(text);
-}
-
 TESTS("settings", ROWS_WITH(rows, check_row, make_folder, remove_folder),
       ROWS_WITH(accesses, check_access, make_folder, remove_folder),
       TEST(the_default_file_may_be_missing),
       TEST_WITH(reload_keeps_what_needs_a_restart, make_folder, remove_folder),
       TEST_WITH(reload_cannot_open_the_resolver, make_folder, remove_folder),
-      TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder),
-      TEST_WITH(the_sample_is_the_defaults, make_folder, remove_folder))
+      TEST_WITH(routes_differ_by_zone_and_servers, make_folder, remove_folder))
