@@ -245,22 +245,17 @@ static void watch_policy(struct daemon *d)
     verifier_tick(&d->verifier);
 }
 
-static void on_api(evutil_socket_t fd, short what, void *arg)
+/* Each tick, and whenever the API has something. */
+static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
     struct daemon *d = arg;
 
     (void)fd;
-    (void)what;
-    control_run(d->control);
-}
-
-static void on_tick(evutil_socket_t fd, short what, void *arg)
-{
-    struct daemon *d = arg;
-
+    control_run(d->control); /* with a tick idle connections end in time */
+    if ((what & EV_TIMEOUT) == 0)
+        return;
     watch_machine(d);
     watch_policy(d);
-    on_api(fd, what, d); /* idle connections end in time */
     if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
         store_sweep(d->shared.policy);
 }
@@ -364,9 +359,9 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     watch(d, SIGHUP, EV_SIGNAL, on_signal, NULL);
     watch(d, SIGTERM, EV_SIGNAL, on_signal, NULL);
     watch(d, SIGINT, EV_SIGNAL, on_signal, NULL);
-    watch(d, -1, 0, on_tick, &period);
+    watch(d, -1, 0, on_wake, &period);
     if ((fd = control_open(&d->control, s->control.socket, daemon_routes, d, problems)) >= 0)
-        watch(d, fd, EV_READ, on_api, NULL);
+        watch(d, fd, EV_READ, on_wake, NULL);
     else
         do_without(problem, problems, "control", "waymarkctl cannot talk to this daemon");
     for (int i = 0; i < d->n_workers; i++)
