@@ -121,10 +121,6 @@ static void assert_changes(const struct settings *was, const struct settings *is
     "\"[2001:db8::1]:53\""
 #define ROUTE(more) "forward: [{zone: ., servers: [10.0.0.1], " more "}]"
 #define FORTY "0123456789012345678901234567890123456789"
-#define NINE(n)                                                                                    \
-    n ".0.0.1, " n ".0.0.2, " n ".0.0.3, " n ".0.0.4, " n ".0.0.5, " n ".0.0.6, " n ".0.0.7, " n   \
-      ".0.0.8, " n ".0.0.9"
-
 /* All that is said; of good settings, what differs from the defaults: "KEY VALUE", with a * behind
  * a key that needs a restart. */
 static const struct row {
@@ -179,11 +175,8 @@ static const struct row {
      "t:2:3: unknown key \"mode\" in server; write mode in kms"},
     {"too large", "server: {workers: 257}",
      "t:1:19: server.workers: \"257\" is out of range: 0 to 256"},
-    {"no bool", "cache:\n  prefetch: maybe", "t:2:13: cache.prefetch: \"maybe\" is not yes or no"},
     {"no text", "server:\n  user:\n",
      "t:2:3: server.user has no value; write \"\" for an empty text"},
-    {"no list", "access:\n", "t:1:1: access has no value; write [] for an empty list"},
-    {"list as a whole", "- a", "t:1:1: the settings must be a mapping (key: value)"},
     {"bad name", "server: {name: a b}",
      "t:1:16: server.name: \"a b\" must be letters, digits, and . - _"},
     {"no user", "server: {user: -x}", "t:1:16: server.user: \"-x\" is not the name of a user"},
@@ -191,8 +184,6 @@ static const struct row {
      "t:1:21: server.state-dir: \"state\" must be an absolute path: begin it with /"},
     {"socket path too long", "control: {socket: /" FORTY FORTY FORTY "}",
      "t:1:19: control.socket: \"/" FORTY FORTY FORTY "\" has more than 107 characters"},
-    {"one address is no list", "server: {listen: 127.0.0.1}",
-     "t:1:18: server.listen must be a list: [a, b]"},
     {"no listen address", "server: {listen: []}",
      "t:1:18: server.listen is empty; write at least one"},
     {"bad address", "server:\n  listen: [127.0.0.1, 127.0.0]",
@@ -201,13 +192,9 @@ static const struct row {
      "t:1:30: server.listen: 127.0.0.1:53 is listed twice"},
     {"no net", "access: [{net: ten, action: allow}]",
      "t:1:16: access.net: \"ten\" is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32"},
-    {"rule without action", "access: [{net: 10.0.0.0/8}]",
-     "t:1:10: access needs action: allow; refuse: answer REFUSED; drop: no answer"},
     {"route without servers", "forward: [{zone: .}]",
      "t:1:11: forward needs servers: address, or address:port; all of them must give the same "
      "answers"},
-    {"too many servers", "forward: [{zone: ., servers: [" NINE("1") ", " NINE("2") "]}]",
-     "t:1:30: forward.servers has 18 elements; at most 16 are allowed"},
     {"server without an address", "forward: [{zone: ., servers: [0.0.0.0]}]",
      "t:1:31: forward.servers: \"0.0.0.0\" is not the address of a server"},
     {"zone with an asterisk", "forward: [{zone: \"*.a\", servers: [10.0.0.1]}]",
@@ -216,8 +203,6 @@ static const struct row {
     {"zone twice, other case",
      "forward:\n- {zone: a.b, servers: [10.0.0.1]}\n- {zone: A.b., servers: [10.0.0.2]}",
      "t:3:3: forward: A.b. is listed twice"},
-    {"timeout out of range", ROUTE("timeout: 1h"),
-     "t:1:51: forward.timeout: \"1h\" is out of range: 10ms to 30s"},
     {"strategy of later", ROUTE("strategy: fastest"),
      "t:1:52: forward.strategy: \"fastest\" is none of ordered"},
     {"client rate of later", "limits: {client-rate: 20}",
