@@ -100,7 +100,7 @@ static const char *list_side(char out[1024], const struct settings *of,
 
 static void put_in_force(struct daemon *d, struct settings *g)
 {
-    g->generation = ++d->generations;
+    g->generation = d->newest->generation + 1;
     generation_release(d->newest);
     d->newest = g;
     atomic_fetch_add(&g->users, (uint32_t)d->n_workers + 1);
@@ -116,7 +116,6 @@ int daemon_read_settings(const char *path, const char *const *assign, struct set
     if (machine_routes(*out, "", d) == 0)
         return 0;
     settings_free(*out);
-    *out = NULL;
     return -EINVAL;
 }
 
@@ -162,7 +161,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
     notify(state);
     diags_init(&problems);
     if (daemon_reload(d, NULL, NULL, &problems) == 0)
-        log_notice("settings read again: generation %llu", (unsigned long long)d->generations);
+        log_notice("settings read again: generation %llu",
+                   (unsigned long long)d->newest->generation);
     else
         log_error("settings not changed; correct these and reload again:");
     log_diags(&problems);
@@ -341,7 +341,7 @@ static int start(struct daemon *d, struct settings *s, struct diags *problems)
     d->written = s;
     if ((d->newest = generation_new(s)) == NULL)
         return EXIT_FAILURE;
-    d->newest->generation = ++d->generations;
+    d->newest->generation = 1;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (listen_bind(s, d->n_workers, &listeners, problems) != 0 ||
         user_become(s->server.user, dirs, problems) != 0)

@@ -18,7 +18,6 @@ struct daemon {
     const char *const *assign;                      /* -o, ended by NULL */
     struct settings *written;                       /* as read, owned; each generation has a copy */
     struct settings *newest;                        /* used */
-    uint64_t generations;                           /* made so far */
     struct shared shared;                           /* cache and policy store owned here */
     int n_workers;                                  /* with a thread and a ring */
     struct worker *workers[DAEMON_MAX_WORKERS + 1]; /* and behind them `own` */
