@@ -58,8 +58,6 @@ struct request {
     char bytes[BODY_MAX];
 };
 
-/* --- answers */
-
 static void resume(struct request *r)
 {
     LIST_REMOVE(r, suspended);
@@ -119,8 +117,6 @@ static enum MHD_Result send_answer(struct request *r)
     MHD_destroy_response(response);
     return done;
 }
-
-/* --- requests */
 
 /* An argument of the query. What is empty, or no text (%00, octets that are no UTF-8), is none. */
 static enum MHD_Result add_argument(void *arguments, enum MHD_ValueKind kind, const char *key,
@@ -238,8 +234,6 @@ static void on_finished(void *context, struct MHD_Connection *connection, void *
     json_decref(r->answer);
     free(r);
 }
-
-/* --- the server's life */
 
 static int socket_problem(struct diags *d, const char *path, const char *what)
 {

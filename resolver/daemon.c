@@ -62,8 +62,6 @@ static void do_without(char out[DAEMON_PROBLEM], struct diags *d, const char *pa
     log_error("%s: %s; %s", part, out, without);
 }
 
-/* ---- generations ---- */
-
 /* A copy with the machine's networks as they are now. NULL when out of memory. */
 static struct settings *generation_new(const struct settings *written)
 {
@@ -141,8 +139,6 @@ int daemon_reload(struct daemon *d, settings_change *change, void *context, stru
     d->machine_moved = true; /* a problem may have ended with this */
     return 0;
 }
-
-/* ---- events of the main loop ---- */
 
 /* SIGHUP reloads; others end the loop. */
 static void on_signal(evutil_socket_t number, short what, void *arg)
@@ -259,8 +255,6 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
         store_sweep(d->shared.policy);
 }
-
-/* ---- start ---- */
 
 /* Each TCP connection is a descriptor, each question in flight one or two; and a
  * worker has its listeners and a few of its own. */

@@ -28,8 +28,6 @@ static const char RESOLVED_STUB[] = "127.0.0.53";
 /* The second is read when the first names the stub of systemd-resolved. */
 static const char *const resolv_confs[] = {"/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"};
 
-/* ---- networks ---- */
-
 void machine_networks(struct settings *s)
 {
     struct ifaddrs *list;
@@ -64,8 +62,6 @@ void machine_networks(struct settings *s)
     freeifaddrs(list);
     s->n_machine = rules != NULL ? n : -ENOMEM;
 }
-
-/* ---- routes ---- */
 
 /* Would a question to this server come back to us? A wildcard listens at all addresses. */
 static bool is_own_listener(const struct settings *s, const struct addr *server)

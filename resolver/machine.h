@@ -8,8 +8,7 @@
 
 #include "settings/settings.h"
 
-/* settings->machine: the networks of the interfaces, each once, as access rules
- * that allow. */
+/* settings->machine: the networks of the interfaces, each once. */
 void machine_networks(struct settings *);
 
 /* Fits the routes of settings to the machine as it is now. No route may lead to ourselves:
@@ -21,8 +20,7 @@ void machine_networks(struct settings *);
  * root: "" in real life, another one in tests. */
 int machine_routes(struct settings *, const char *root, struct diags *d);
 
-/* Of all addresses of the interfaces and of the files that name servers: another one
- * when something of it has changed. */
+/* Another one when an address of an interface or a file that names servers has changed. */
 uint64_t machine_fingerprint(const char *root);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * main.c -- waymarkd's command line: it reads the options, then prints what they
- * ask for or runs the daemon (daemon.c).
+ * main.c -- waymarkd's command line.
  */
 #include <getopt.h>
 #include <stdbool.h>

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * routes.c -- the table of the API, and its handlers: status, stats, upstreams,
- * cache, reload, explain. Each takes the daemon as context and answers its
- * request once.
- *
- * Numbers are rows: a counter of the workers, the cache, the audit or the policy is
- * named in `stats` by its row; `status` picks from these.
+ * routes.c -- the table of the API, and its handlers: each takes the daemon as context and
+ * answers its request once. A counter of the workers, the cache or the audit is named in
+ * `stats` by its row; `status` picks from these.
  */
 #include "resolver/daemon.h"
 
@@ -19,8 +16,6 @@
 #include "base/str.h"
 #include "resolver/explain.h"
 #include "wire/present.h"
-
-/* ---- numbers ---- */
 
 struct number {
     const char *name;
@@ -103,8 +98,6 @@ static void get_stats(void *context, struct control_request *r)
 
     control_answer(r, 200, json_pack("{s:o}", "stats", sum_up(context, &audit)));
 }
-
-/* ---- status ---- */
 
 /* Adds a problem if there is one. */
 static void PRINTF_LIKE(3, 4) problem(json_t *problems, bool is_so, const char *fmt, ...)
@@ -244,8 +237,6 @@ static void get_status(void *context, struct control_request *r)
     json_decref(stats);
 }
 
-/* ---- reload ---- */
-
 static void add_change(void *context, const char *key, const char *was, const char *is,
                        bool restart)
 {
@@ -275,8 +266,6 @@ static void post_reload(void *context, struct control_request *r)
     }
     diags_fini(&problems);
 }
-
-/* ---- cache ---- */
 
 static void add_cached(void *entries, const struct cache_key *key, const struct cache_facts *f,
                        const uint8_t *image, size_t len)
@@ -342,8 +331,6 @@ static void post_cache_flush(void *context, struct control_request *r)
     n = cache_flush(d->shared.cache, all ? NULL : &name, all || below);
     control_answer(r, 200, json_pack("{s:I}", "flushed", (json_int_t)n));
 }
-
-/* ---- upstreams ---- */
 
 /* What is known of a server belongs to each worker. So a visit goes to every worker in its own
  * thread, one after the other, and comes home through the main thread's worker, which answers. */
@@ -423,8 +410,6 @@ static void get_upstreams(void *context, struct control_request *r)
                                         (int)d->newest->routes[i].timeout_ms, "servers"));
     worker_post(d->workers[0], visit_worker, v);
 }
-
-/* ---- explain ---- */
 
 /* name, type (SRV), client (127.0.0.1), verdict (none: ask) and dnssec (no) come as query
  * arguments or in the body. When the real DNS must be asked, the request waits for the

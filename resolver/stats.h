@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * stats.h -- the counters of a worker.
- *
- * A worker adds to its own struct (relaxed, one writer); the API sums them. A
- * new counter is a row in WORKER_COUNTERS and the line that counts.
+ * stats.h -- the counters of a worker, which adds to its own struct (relaxed, one writer); the
+ * API sums them. A new counter is a row in WORKER_COUNTERS and the line that counts.
  */
 #ifndef RESOLVER_STATS_H
 #define RESOLVER_STATS_H

@@ -45,8 +45,6 @@ int thread_start(pthread_t *thread, void *(*run)(void *), void *arg)
     return -rc;
 }
 
-/* ---- workers ---- */
-
 void generation_release(struct settings *s)
 {
     if (s != NULL && atomic_fetch_sub(&s->users, 1) == 1)
@@ -61,7 +59,6 @@ static void unpin(struct view *v)
     free(v);
 }
 
-/* A question that was forwarded has ended. */
 static void deliver(void *context, struct query *q, enum answer answer)
 {
     struct worker *w = context;
@@ -198,8 +195,6 @@ void *worker_run(void *worker)
     return NULL;
 }
 
-/* ---- the auditor ---- */
-
 struct note {
     enum audit_kind kind;
     bool has_limits;
@@ -295,8 +290,6 @@ void auditor_stop(struct auditor *a)
     pthread_join(a->thread, NULL);
     close(a->box[0]);
 }
-
-/* ---- the verifier ---- */
 
 static void *run_verifier(void *arg)
 {

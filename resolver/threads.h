@@ -21,8 +21,6 @@ struct worker;
 /* Starts a thread that gets none of the process's signals. 0 or -errno. */
 int thread_start(pthread_t *, void *(*run)(void *), void *arg);
 
-/* ---- workers ---- */
-
 /* A settings generation is used by whoever has it as its newest, and by each flight that
  * began with it; the last to release it frees it. Any thread; NULL is fine. */
 void generation_release(struct settings *);
@@ -65,8 +63,6 @@ void worker_post(struct worker *, void (*run)(struct worker *, void *arg), void 
  * before stays); the end: what waits is answered, the listeners close. */
 void worker_take(struct worker *, void *generation);
 void worker_end(struct worker *, void *);
-
-/* ---- auditor and verifier ---- */
 
 struct auditor {
     struct audit_writer *writer; /* NULL: nothing is recorded */

@@ -202,14 +202,13 @@ static const struct field route_row = {
     ROW(name, written, text, FIELD_LIST_OF(settings, list, n, const struct type *),                \
         .element = &type##_row, .max = RECORDS_MAX, .computed = in_words, .flags = FIELD_LIST),
 
-/* In the order in which they are printed. */
 static const struct field options[] = {
 #include "settings/options.h"
     {.key = NULL},
 };
 static const struct field all_options = {.key = "the settings", .rows = options};
 
-/* Is it a list of mappings, which stands beside the sections? */
+/* A list of mappings, which stands beside the sections. */
 static bool is_table(const struct field *o)
 {
     return o->element != NULL && o->element->rows != NULL;
@@ -301,8 +300,7 @@ static void read_drop_ins(struct reader *r, const char *path)
     free(entries);
 }
 
-/* "section.key=value" is the text of a file with that one key; an empty value is an
- * empty text. */
+/* "section.key=value" is the text of a file with that one key. */
 static void read_assigned(struct reader *r, const char *assigned)
 {
     int all = (int)strcspn(assigned, "="), first = (int)strcspn(assigned, ".=");
@@ -321,8 +319,6 @@ static void read_assigned(struct reader *r, const char *assigned)
         free(text);
     }
 }
-
-/* ---- rules between options ---- */
 
 static void check_rules(struct reader *r)
 {
@@ -360,8 +356,6 @@ static void check_rules(struct reader *r)
     if (s->cache.min_ttl_ms > s->cache.max_ttl_ms)
         form_problem(&r->form, node, "cache.min-ttl is longer than cache.max-ttl");
 }
-
-/* ---- from the start to the end ---- */
 
 static int read_begin(struct reader *r, struct diags *d)
 {
@@ -469,10 +463,7 @@ void settings_free(struct settings *s)
         arena_free(s->arena);
 }
 
-/* ---- who may ask, and where we ask ---- */
-
-/* The longest net that matches. The list is walked for each packet: it is short
- * in practice, and its order says nothing, so that nobody has to think about it. */
+/* The list is walked for each packet: it is short in practice, and its order says nothing. */
 enum access_action settings_access(const struct settings *s, const struct addr *client,
                                    const struct access_rule **rule)
 {
@@ -494,8 +485,8 @@ enum access_action settings_access(const struct settings *s, const struct addr *
     return best != NULL ? best->action : loopback ? ACCESS_ALLOW : ACCESS_REFUSE;
 }
 
-/* The order of the servers does not matter, for they give the same answers. The key is no
- * secret: nobody gains from making two numbers equal. */
+/* In any order the servers give the same answers. The key is no secret: nobody gains from making
+ * two numbers equal. */
 uint32_t route_id(const struct route *route)
 {
     struct hash_key key = {0};
@@ -509,8 +500,6 @@ uint32_t route_id(const struct route *route)
     key.k0 = servers;
     return (uint32_t)hash_bytes(&key, route->zone.data, route->zone.len) | 1;
 }
-
-/* ---- what is in force ---- */
 
 void settings_print(const struct settings *s, FILE *f)
 {
@@ -550,8 +539,6 @@ void settings_compare(const struct settings *was, const struct settings *is,
         free(after);
     }
 }
-
-/* ---- the sample ---- */
 
 static const char sample_head[] =
     "# Settings of waymarkd with their defaults. To change one, take away the # in\n"

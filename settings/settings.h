@@ -63,11 +63,9 @@ struct settings {
 #include "settings/options.h"
 };
 
-/* Reads FILE and the .yaml files in conf.d beside it (in the order of their names; a list
- * in a later file replaces, a scalar overrides), then the -o assignments
- * ("section.key=value", ended by NULL). path NULL: the default file, which may
- * be missing; a named file must exist. 0 and *out, or -EINVAL/-errno with every
- * problem in d. The caller frees. */
+/* Reads FILE and the .yaml files in conf.d beside it, in the order of their names, then the -o
+ * assignments ("section.key=value", ended by NULL). path NULL: the default file, which may be
+ * missing. 0 and *out, or -EINVAL/-errno with every problem in d. The caller frees. */
 int settings_read(struct settings **out, const char *path, const char *const *assign,
                   struct diags *d);
 void settings_free(struct settings *);
