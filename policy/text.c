@@ -25,6 +25,7 @@ enum { WIDTH = 80 };
 static const struct field_kind target_kind, suffix_kind, approved_kind, address_kind, client_kind,
     version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
     host_kind, test_kind, object_kinds[POLICY_KINDS];
+static const struct field host_map;
 
 static int read_policy_value(struct form *form, const struct field *f, const struct yaml_node *node,
                              void *to)
@@ -113,7 +114,14 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
     const uint32_t *number = from;
     char out[SUFFIX_TEXT];
     const char *before = "[";
+    const struct field *row = host_map.rows + 1;
 
+    while (f->kind == &host_kind && row->key != NULL && field_is_default(row, from))
+        row++;
+    if (f->kind == &host_kind) { /* one word where the rest is default */
+        field_print(row->key != NULL ? &host_map : host_map.rows, from, file);
+        return;
+    }
     for (unsigned i = 0; f->kind == &when_kind && i < VERDICT_WORDS; i++)
         if (*number & 1u << i) {
             fprintf(file, "%s%s", before, f->element->words[i]);
@@ -256,17 +264,6 @@ static int read_host(struct form *form, const struct field *f, const struct yaml
     return h->target.len > 0 ? 0 : -EINVAL;
 }
 
-/* One word where the rest is default. */
-static void print_host(const struct field *f, const void *from, FILE *out)
-{
-    const struct field *row = host_rows + 1;
-
-    (void)f;
-    while (row->key != NULL && field_is_default(row, from))
-        row++;
-    field_print(row->key != NULL ? &host_map : host_rows, from, out);
-}
-
 /* A network (its prefixes), a pool (its hosts, or a mapping) or a rule. The name was good: 0,
  * whatever else is wrong with the object, which stays where others can refer to it. */
 static int read_object(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -345,7 +342,7 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
-static const struct field_kind host_kind = {read_host, print_host, NULL, true};
+static const struct field_kind host_kind = {read_host, print_policy_value, NULL, true};
 static const struct field_kind object_kinds[POLICY_KINDS] = {
     [POLICY_NETWORK] = {read_object, NULL, NULL, true},
     [POLICY_POOL] = {read_object, NULL, NULL, true},
