@@ -70,24 +70,19 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
             comment = quoted = false;
             if (depth == 0)
                 break;
-            c = ' ';
-        } else if (comment) {
-            continue;
-        } else if (c == '\\' && *at < end && **at != '\n') {
-            str_addf(&s, "%c", c);
-            c = *(*at)++;
-        } else if (c == '"') {
-            quoted = !quoted;
-        } else if (!quoted && c == ';') {
-            comment = true;
-            continue;
-        } else if (!quoted && (c == '(' || c == ')')) {
-            depth = c == '(' ? depth + 1 : depth > 0 ? depth - 1 : 0;
-            c = ' ';
-        } else if (c == '\r' || c == '\0') {
-            c = ' ';
         }
-        str_addf(&s, "%c", c);
+        comment |= c == ';' && !quoted;
+        if (comment)
+            continue;
+        quoted ^= c == '"';
+        depth += !quoted && c == '(';
+        depth -= !quoted && c == ')' && depth > 0;
+        if (c == '\\' && *at < end && **at != '\n')
+            str_addf(&s, "%c%c", c, *(*at)++);
+        else if (memchr("\n\r", c, 3) != NULL || (!quoted && (c == '(' || c == ')')))
+            str_add(&s, " ");
+        else
+            str_addf(&s, "%c", c);
     }
     return !s.cut;
 }
