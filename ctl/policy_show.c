@@ -279,40 +279,6 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
     }
 }
 
-/* Networks and pools that no rule uses; and a client in two networks by the same prefix: which
- * is the nearer one? */
-static void check_networks_pools(json_t *rows, const struct policy *p)
-{
-    char text[PREFIX_TEXT];
-    size_t k;
-
-    for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++) {
-        for (k = 0; k < p->n_rules && !policy_rule_has(&p->rules[k], w->name);)
-            k++;
-        if (k == p->n_rules)
-            FOUND(rows, "network ", w->name, "no rule uses it");
-        for (const struct prefix *x = w->prefixes; x < w->prefixes + w->n; x++) {
-            const struct policy_network *other = p->networks;
-
-            if (strcmp(strchr(prefix_print(x, text), '/'), "/0") == 0)
-                FOUND(rows, "network ", w->name,
-                      "%s is every client; the network any is meant for that", text);
-            while (!bsearch(x, other->prefixes, other->n, sizeof *x, policy_prefix_compare))
-                other++;
-            if (other != w)
-                FOUND(rows, "network ", w->name,
-                      "has prefix %s as network %s has: neither is nearer to its clients", text,
-                      other->name);
-        }
-    }
-    for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
-        for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
-            k++;
-        if (k == p->n_rules)
-            FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
-    }
-}
-
 /* --- check: rules that meet ----------------------------------------------- */
 
 enum { PAIRS = 200 /* that are reported */, MEETING = 64 /* rules compared at one name */ };
@@ -431,10 +397,37 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
 json_t *policy_findings(const struct policy *p, uint64_t now_ms)
 {
     json_t *rows = json_array();
+    char text[PREFIX_TEXT];
+    size_t k;
 
-    for (size_t i = 0; i < p->n_rules; i++)
-        check_rule(rows, &p->rules[i], now_ms);
-    check_networks_pools(rows, p);
+    for (k = 0; k < p->n_rules; k++)
+        check_rule(rows, &p->rules[k], now_ms);
+    for (const struct policy_network *w = p->networks; w < p->networks + p->n_networks; w++) {
+        for (k = 0; k < p->n_rules && !policy_rule_has(&p->rules[k], w->name);)
+            k++;
+        if (k == p->n_rules)
+            FOUND(rows, "network ", w->name, "no rule uses it");
+        for (const struct prefix *x = w->prefixes; x < w->prefixes + w->n; x++) {
+            const struct policy_network *other = p->networks;
+
+            if (strcmp(strchr(prefix_print(x, text), '/'), "/0") == 0)
+                FOUND(rows, "network ", w->name,
+                      "%s is every client; the network any is meant for that", text);
+            /* A client in two networks by the same prefix: which is the nearer one? */
+            while (!bsearch(x, other->prefixes, other->n, sizeof *x, policy_prefix_compare))
+                other++;
+            if (other != w)
+                FOUND(rows, "network ", w->name,
+                      "has prefix %s as network %s has: neither is nearer to its clients", text,
+                      other->name);
+        }
+    }
+    for (const struct policy_pool *pool = p->pools; pool < p->pools + p->n_pools; pool++) {
+        for (k = 0; k < p->n_rules && strcmp(p->rules[k].pool, pool->name) != 0;)
+            k++;
+        if (k == p->n_rules)
+            FOUND(rows, "pool ", pool->name, "no rule delivers it; its hosts count as approved");
+    }
     check_pairs(rows, p, now_ms);
     return rows;
 }
