@@ -64,22 +64,18 @@ struct candidate {
     bool in_network, is_early, is_late;
 };
 
-/* Reads the rule of best->name. 0, or -EBADMSG. */
-static int read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask)
+/* Reads the rule of best->name; false: it is damaged, or an entry of the index has none. */
+static bool read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask)
 {
     const struct policy_client *client = ask->client;
     int first = client->n_networks; /* sorted: the first that the rule names is the nearest */
     struct store_key k;
-    int rc;
 
     if (!record_name(c->rule.name, c->best.name.data, c->best.name.len))
-        return -EBADMSG;
+        return false;
     key_named(&k, TABLE_RULE, c->rule.name);
-    rc = store_get(txn, &k, &c->best.value);
-    if (rc == -ENOENT || (rc == 0 && !rule_read(&c->rule, &c->best.value)))
-        return -EBADMSG; /* an entry of the index without its rule */
-    if (rc != 0)
-        return rc;
+    if (store_get(txn, &k, &c->best.value) != 0 || !rule_read(&c->rule, &c->best.value))
+        return false;
     c->mode = c->rule.mode < ask->limit ? c->rule.mode : ask->limit;
     c->is_early = ask->wall_ms < c->rule.from_ms;
     c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
@@ -94,7 +90,7 @@ static int read_candidate(struct candidate *c, struct store_txn *txn, const stru
     }
     c->in_network |= first < client->n_networks;
     c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
-    return 0;
+    return true;
 }
 
 /* The order of trial: < 0 when a comes first. */
@@ -170,7 +166,8 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
  * one that came nearest. */
 static void remember(struct walk *w, const struct candidate *c, const struct suffix *near)
 {
-    bool able = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF, decides;
+    bool able = c->in_network && !c->is_early && !c->is_late && c->mode != MODE_OFF;
+    bool decides = able && strcmp(c->rule.name, w->decision->rule) == 0;
     struct policy_trial trial = {.best = c->best}, *t = w->trials;
     char text[SUFFIX_TEXT];
     struct str why;
@@ -194,7 +191,6 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
                  near->below ? "the names below it only" : "that name only");
     } else {
         trial.class = able ? TRIAL_ABLE : TRIAL_UNABLE;
-        decides = able && strcmp(trial.rule, w->decision->rule) == 0;
         trial.acts = decides && w->decision->reason == REASON_RULE;
         say_why(&why, w, c, decides);
     }
@@ -210,22 +206,20 @@ static void remember(struct walk *w, const struct candidate *c, const struct suf
 }
 
 /* A rule with that suffix, the name's own or a parent's: does it match, and is it better than
- * those before it? 0, or -EBADMSG. */
-static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule)
+ * those before it? False: it cannot be read. */
+static bool meet(struct walk *w, const struct suffix *at, struct store_bytes rule)
 {
     bool matches = at->below != (at->name.labels == w->suffix.labels);
     struct policy_match *m = w->match;
     /* The whole name is nearer than the longest *. and *; near misses as they are met. */
     struct candidate c = {.best = {.name = rule, .nearness = at->name.labels}};
-    int rc;
 
-    rc = read_candidate(&c, w->txn, w->ask);
-    if (rc != 0)
-        return rc;
+    if (!read_candidate(&c, w->txn, w->ask))
+        return false;
     if (w->decision != NULL)
         remember(w, &c, matches ? NULL : at);
     if (!matches || !c.in_network || c.mode == MODE_OFF)
-        return 0;
+        return true;
     /* The moments at which it comes and goes; 0: never. */
     for (int i = 0; i < 2; i++) {
         uint64_t border_ms = i == 0 ? c.rule.from_ms : c.rule.until_ms;
@@ -236,7 +230,7 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
             m->since_ms = border_ms;
     }
     if (c.is_early || c.is_late)
-        return 0;
+        return true;
     m->has_shadow |= c.mode == MODE_SHADOW;
     for (int i = 0; i < POLICY_CASES; i++) {
         if ((c.rule.when & cases[i].words) == 0 ||
@@ -247,7 +241,7 @@ static int meet(struct walk *w, const struct suffix *at, struct store_bytes rule
             if (m->best[i][k].name.data == NULL || compare(&c.best, &m->best[i][k]) < 0)
                 m->best[i][k] = c.best;
     }
-    return 0;
+    return true;
 }
 
 /* Meets the entries at that depth. *left: below which depth there may be more; 0: nowhere. */
@@ -264,8 +258,8 @@ static int visit_at(struct walk *w, unsigned depth, bool below, unsigned *left)
     key_suffix(&k, &at, NULL);
     *left = depth;
     for (; (rc = entry_step(w->txn, step, &k, &rest)) == 0; step = STORE_NEXT)
-        if ((rc = meet(w, &at, rest)) != 0)
-            return rc;
+        if (!meet(w, &at, rest))
+            return -EBADMSG;
     if (rc != -ENOENT || step == STORE_NEXT)
         return rc == -ENOENT ? 0 : rc;
     /* The labels that the key before the place and the name have in common, each ended by 0. */
@@ -319,8 +313,8 @@ static int walk_host(struct walk *w)
         key_make(&user, TABLE_POOL_USER, &(struct key_parts){.front = pool});
         for (step = STORE_SEEK; (rc = entry_step(w->txn, step, &user, &rule)) == 0;
              step = STORE_NEXT)
-            if ((rc = meet(w, &whole, rule)) != 0)
-                return rc;
+            if (!meet(w, &whole, rule))
+                return -EBADMSG;
         if (rc != -ENOENT)
             return rc;
     }
