@@ -85,28 +85,6 @@ static json_t *object_row(enum policy_kind kind, const union policy_object *o)
                      r->break_dnssec, "comment", policy_text(r->comment));
 }
 
-static void add_rows(struct listing *l, int what, const struct policy *p)
-{
-    enum policy_kind kind = what == SUFFIXES ? POLICY_RULE : (enum policy_kind)what;
-    const union policy_object *o;
-    char text[SUFFIX_TEXT];
-
-    for (size_t i = 0; (o = policy_object(p, kind, i)); i++) {
-        if (kind == POLICY_APPROVED)
-            add_listed_host(l, &o->approved, "list", "");
-        else if (what != SUFFIXES && wants(l, o->name))
-            json_array_append_new(l->rows, object_row(kind, o));
-        for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
-            if (wants(l, o->name)) /* of a million suffixes, few may be shown */
-                json_array_append_new(l->rows, json_pack("{s:s,s:s}", "suffix",
-                                                         suffix_print(&o->rule.suffixes[k], text),
-                                                         "rule", o->name));
-    }
-    for (size_t i = 0; kind == POLICY_APPROVED && i < p->n_pools; i++)
-        for (size_t k = 0; k < p->pools[i].n; k++)
-            add_listed_host(l, (const void *)&p->pools[i].hosts[k], "pool ", p->pools[i].name);
-}
-
 /* clang-format off */
 #define T COLUMN_TEXT
 #define N COLUMN_NUMBER
@@ -140,7 +118,10 @@ static const struct column test_columns[] = {
 
 static int show_list(struct ctl *c, int what, const char *name)
 {
+    enum policy_kind kind = what == SUFFIXES ? POLICY_RULE : (enum policy_kind)what;
     struct listing l = {.name = name};
+    const union policy_object *o;
+    char text[SUFFIX_TEXT];
     const char *limit = ctl_option(c, "--limit");
     uint64_t n = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX;
     struct policy p;
@@ -153,7 +134,20 @@ static int show_list(struct ctl *c, int what, const char *name)
         return code;
     l.limit = (size_t)n;
     l.rows = json_array();
-    add_rows(&l, what, &p);
+    for (size_t i = 0; (o = policy_object(&p, kind, i)); i++) {
+        if (kind == POLICY_APPROVED)
+            add_listed_host(&l, &o->approved, "list", "");
+        else if (what != SUFFIXES && wants(&l, o->name))
+            json_array_append_new(l.rows, object_row(kind, o));
+        for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
+            if (wants(&l, o->name)) /* of a million suffixes, few may be shown */
+                json_array_append_new(l.rows, json_pack("{s:s,s:s}", "suffix",
+                                                        suffix_print(&o->rule.suffixes[k], text),
+                                                        "rule", o->name));
+    }
+    for (size_t i = 0; kind == POLICY_APPROVED && i < p.n_pools; i++)
+        for (size_t k = 0; k < p.pools[i].n; k++)
+            add_listed_host(&l, (const void *)&p.pools[i].hosts[k], "pool ", p.pools[i].name);
     if (name && json_array_size(l.rows) + l.left == 0 &&
         (what != SUFFIXES || !policy_find(&p, POLICY_RULE, name)))
         code = ctl_fail(EXIT_NOT_FOUND, "there is no %s %s", lists[what].one, name);
@@ -295,25 +289,16 @@ struct pair {
     const struct suffix *example;
 };
 
-/* How many of b's networks a has, too: 0, the scopes do not meet; all, a's holds b's. */
-static size_t shared_networks(const struct policy_rule *a, const struct policy_rule *b)
-{
-    bool all_a = policy_rule_has(a, "any"), all_b = policy_rule_has(b, "any");
-    size_t n = 0;
-
-    if (all_a || all_b)
-        return !all_a || !all_b ? 0 : b->n_networks > 0 ? b->n_networks : 1;
-    for (size_t i = 0; i < b->n_networks; i++)
-        n += policy_rule_has(a, b->networks[i]);
-    return n;
-}
-
 /* Both have the suffix, or (is_below) a has x and b has *.x. */
 static enum pair_kind compare_rules(const struct policy_rule *a, const struct policy_rule *b,
                                     bool is_below)
 {
-    size_t shared = shared_networks(a, b);
+    bool all_a = policy_rule_has(a, "any"), all_b = policy_rule_has(b, "any");
+    /* Networks of b that a has, too: none, the scopes do not meet; all, a's holds b's. */
+    size_t shared = all_a && all_b ? SIZE_MAX : 0;
 
+    for (size_t i = 0; !all_a && !all_b && i < b->n_networks; i++)
+        shared += policy_rule_has(a, b->networks[i]);
     if (a == b || a->mode != b->mode || shared == 0)
         return PAIR_NONE;
     if (is_below)
