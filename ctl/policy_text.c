@@ -157,28 +157,13 @@ static int edit(struct ctl *c, const char *file, struct policy *out)
     return code;
 }
 
-/* Shows what was edited, and does it if it is wanted. */
-static int apply_edit(struct ctl *c, uint64_t serial, const struct policy *p, const char *before)
-{
-    FILE *f;
-
-    fflush(NULL);
-    signal(SIGPIPE, SIG_IGN); /* diff may be missing, which the shell tells */
-    if ((f = popen(diff, "we"))) {
-        fputs(before, f);
-        pclose(f);
-    }
-    return ctl_option(c, "--dry-run") || ctl_ask(c, "Apply this?")
-               ? put(c, &serial, p, POLICY_REPLACE, true)
-               : ctl_fail(EXIT_FAILED, "nothing is changed");
-}
-
 int policy_edit(struct ctl *c)
 {
     char *folder, *file, *text, *other = NULL;
     struct store *store;
     struct policy p;
     uint64_t serial;
+    bool is_new;
     size_t len;
     FILE *f;
     int code = policy_open(c, STORE_WRITE, &store); /* who may not write it need not type */
@@ -200,11 +185,20 @@ int policy_edit(struct ctl *c)
         code = edit(c, file, &p);
     if (code == 0) {
         other = text_of(&p);
-        if (strcmp(other, text) == 0)
-            ctl_line("nothing is changed, serial %ju", (uintmax_t)serial);
-        else
-            code = apply_edit(c, serial, &p, text);
+        is_new = strcmp(other, text) != 0;
         free(other);
+        fflush(NULL);
+        signal(SIGPIPE, SIG_IGN); /* diff may be missing, which the shell tells */
+        if (is_new && (f = popen(diff, "we"))) {
+            fputs(text, f);
+            pclose(f);
+        }
+        if (!is_new)
+            ctl_line("nothing is changed, serial %ju", (uintmax_t)serial);
+        else if (ctl_option(c, "--dry-run") || ctl_ask(c, "Apply this?"))
+            code = put(c, &serial, &p, POLICY_REPLACE, true);
+        else
+            code = ctl_fail(EXIT_FAILED, "nothing is changed");
         policy_fini(&p);
     }
     other = NULL;
