@@ -62,8 +62,8 @@ static const struct row {
     {"x beside *.x, the same said", "[x.y], pool: p", "[\"*.x.y\"], pool: p"},
 };
 
-/* What is found in the policy must be these lines. */
-static void expect_findings(const char *policy, const char *expect)
+/* What is found in the policy must be these lines, or, when they are NULL, so many. */
+static void expect_findings(const char *policy, const char *expect, size_t n)
 {
     char *text = NULL;
     size_t size, i;
@@ -79,7 +79,10 @@ static void expect_findings(const char *policy, const char *expect)
         fprintf(f, "%s: %s\n", json_string_value(json_object_get(row, "subject")),
                 json_string_value(json_object_get(row, "text")));
     fclose(f);
-    assert_string_equal(text, expect);
+    if (expect != NULL)
+        assert_string_equal(text, expect);
+    else
+        assert_int_equal(json_array_size(found), n);
     json_decref(found);
     policy_fini(&p);
     free(text);
@@ -95,7 +98,7 @@ static void rule_findings(void **state)
              r->b != NULL ? "}\n" : "");
     if (r->expect != NULL)
         snprintf(expect, sizeof expect, "rule %s: %s\n", r->b != NULL ? "b" : "a", r->expect);
-    expect_findings(policy, expect);
+    expect_findings(policy, expect, 0);
 }
 
 static void object_findings(void **state)
@@ -106,7 +109,8 @@ static void object_findings(void **state)
         "network m: no rule uses it\n"
         "network n: 0.0.0.0/0 is every client; the network any is meant for that\n"
         "network n: has prefix 10.0.0.0/8 as network m has: neither is nearer to its clients\n"
-        "pool p: no rule delivers it; its hosts count as approved\n");
+        "pool p: no rule delivers it; its hosts count as approved\n",
+        0);
 }
 
 /* 21 rules with one suffix are 210 pairs. */
@@ -114,16 +118,10 @@ static void many_pairs(void **state)
 {
     char policy[2048];
     int n = snprintf(policy, sizeof policy, "waymark-policy: 1\npools: {p: [k.c.d]}\nrules:\n");
-    struct policy p;
-    json_t *found;
 
     for (char c = 'a'; c < 'a' + 21; c++)
         n += snprintf(policy + n, sizeof policy - (size_t)n, " %c: {suffixes: [x], pool: p}\n", c);
-    assert_int_equal(policy_text_read(&p, "f", policy, (size_t)n, true, NULL), 0);
-    found = policy_findings(&p, NOW);
-    assert_int_equal(json_array_size(found), 200 + 1);
-    json_decref(found);
-    policy_fini(&p);
+    expect_findings(policy, NULL, 200 + 1);
 }
 
 int main(void)
