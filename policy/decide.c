@@ -45,16 +45,11 @@ struct walk {
 };
 
 /* Which rules compete: those that act at one of the words. In the first case the real answer is
- * not known: a rule that might act may not be skipped. The last two: a filter leaves nothing. */
-static const struct {
-    unsigned words;
-    bool no_filter, only_break; /* without filter rules; only such as may break DNSSEC */
-} cases[POLICY_CASES] = {
-    {WORD_ALL, false, false},     {WORD_MISSING, false, false},    {WORD_FAILED, false, false},
-    {WORD_PRESENT, false, false}, {WORD_UNAPPROVED, false, false}, {WORD_MISSING, true, false},
-    {WORD_MISSING, true, true},
-};
-enum { UNKNOWN = 0, AGAIN = 5, AGAIN_SIGNED = 6 };
+ * not known: a rule that might act may not be skipped. The last one is for a signed answer of
+ * which a filter leaves nothing: only such as may break DNSSEC. */
+static const unsigned cases[POLICY_CASES] = {WORD_ALL,     WORD_MISSING,    WORD_FAILED,
+                                             WORD_PRESENT, WORD_UNAPPROVED, WORD_MISSING};
+enum { UNKNOWN = 0, AGAIN = 1, AGAIN_SIGNED = 5 };
 
 /* One rule seen from one question. */
 struct candidate {
@@ -233,9 +228,7 @@ static bool meet(struct walk *w, const struct suffix *at, struct store_bytes rul
         return true;
     m->has_shadow |= c.mode == MODE_SHADOW;
     for (int i = 0; i < POLICY_CASES; i++) {
-        if ((c.rule.when & cases[i].words) == 0 ||
-            (cases[i].no_filter && c.rule.action == ACTION_FILTER) ||
-            (cases[i].only_break && !c.rule.break_dnssec))
+        if ((c.rule.when & cases[i]) == 0 || (i == AGAIN_SIGNED && !c.rule.break_dnssec))
             continue;
         for (int k = c.mode == MODE_SHADOW ? BEST_SHADOW : BEST_LIVE; k <= BEST_SHADOW; k++)
             if (m->best[i][k].name.data == NULL || compare(&c.best, &m->best[i][k]) < 0)

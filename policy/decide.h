@@ -60,7 +60,7 @@ struct policy_best {
     unsigned nearness;              /* labels of the suffix */
 };
 /* The best rules for a question, whatever the real DNS says; as long as the transaction lasts. */
-enum { POLICY_CASES = 7, BEST_LIVE = 0, BEST_SHADOW = 1 /* rules in shadow take part */ };
+enum { POLICY_CASES = 6, BEST_LIVE = 0, BEST_SHADOW = 1 /* rules in shadow take part */ };
 struct policy_match {
     int rc; /* not 0: something is damaged */
     bool has_shadow;
