@@ -201,14 +201,12 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
 {
     const struct policy_rule *r = c->is.rule;
     struct policy_rule judged = *r; /* as it will be, for its check */
-    union policy_object was = {.rule = {.n_suffixes = 0}};
+    union policy_object was;
     struct store_record entry;
     struct store_key k;
     struct policy_key wide;
-    int rc = -ENOENT, named;
+    int rc = record_get(all->txn, POLICY_RULE, r->name, &was), named;
 
-    if (c->verb != CHANGE_SET)
-        rc = record_get(all->txn, POLICY_RULE, r->name, &was);
     if (c->verb == CHANGE_ADD && rc == 0) {
         judged = was.rule;
         judged.suffixes = r->suffixes;
@@ -225,7 +223,7 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
             }
     }
     rc = rc < 0 && rc != -ENOENT ? rc : policy_rule_check(&judged, d);
-    named = accept_names(all->from, all->replace ? NULL : all->txn, r, d);
+    named = accept_names(all->from, all->txn, r, d);
     policy_object_fini(POLICY_RULE, &was);
     return rc == 0 ? named : rc;
 }

@@ -140,11 +140,22 @@ static const struct script scripts[] = {
      "ask x.y 10.2.0.1 = denied rule r\n"
      "change -net b\n"
      "ask x.y 10.1.0.1 = denied rule r\n"},
-    {"store: all that a rule says", "change " BASE "; net six 2001:db8::/32; ok k.d:99;"
-                                    "rule w replace a.example,*.b.example,.,* pool=b "
-                                    "net=six,lab,any when=unapproved mode=shadow ttl=77s from=5 "
-                                    "until=9 break-dnssec=yes\n"
-                                    "change rule w pass a.example net=six\n"},
+    {"store: all that a rule says",
+     "change " BASE "; net six 2001:db8::/32; ok k.d:99; rule w deny a.example\n"
+     "change rule w fill a.example pool=a\n"
+     "change rule w fill a.example pool=b\n"
+     "change rule w fill a.example pool=b when=missing,failed\n"
+     "change rule w fill a.example pool=b mode=shadow\n"
+     "change rule w fill a.example pool=b ttl=77s\n"
+     "change rule w fill a.example pool=b from=5\n"
+     "change rule w fill a.example pool=b until=9\n"
+     "change rule w fill a.example pool=b comment=words\n"
+     "change rule w fill a.example pool=b break-dnssec=yes\n"
+     "change rule w fill a.example pool=b net=lab\n"
+     "change rule w fill a.example,*.b.example,.,* pool=b net=six,lab,any when=missing,failed "
+     "mode=shadow ttl=77s from=5 until=9 comment=words break-dnssec=yes\n"
+     "same rule w fill a.example,*.b.example,.,* pool=b net=any,six,lab when=missing,failed "
+     "mode=shadow ttl=77s from=5 until=9 comment=words break-dnssec=yes\n"},
     {"store: the log", "change " BASE "\nat 10000\nchange rule r deny n.example\n"
                        "at 10001\nchange rule r deny m.example\nchange rule z deny m.example\n"
                        "log 0 = 4 4 test anna CHG42 one; two\n"
