@@ -37,8 +37,7 @@
 
 #include "wire/reply.h"
 
-/* Below SHARD_BYTES a shard holds too few entries. A part of 1/INDEX_PART of it is for
- * buckets, so that about 4 of 8 ways are used at 160 bytes an entry. */
+/* 1/INDEX_PART of a shard is for buckets: about 4 of 8 ways are used at 160 bytes an entry. */
 enum {
     ENTRY_UNIT = 8, /* bytes; the ring counts in these */
     BUCKET_WAYS = 8,
@@ -46,12 +45,12 @@ enum {
     TURN_STEPS = 16,
     MAX_SHARDS = 64,
     SHARD_BYTES = 1 << 20,
+    RESERVE_PART = 32, /* of a ring, to be kept free */
     INDEX_PART = 12,
     PAGE = 4096,
 };
 
-/* A pad is no entry but the unused end of the ring: it has the first two fields alone. The
- * name of the key lies behind. */
+/* A pad is the unused end of the ring: it has the first two fields alone. */
 struct entry {
     uint16_t units; /* of the whole run */
     bool is_pad;
@@ -81,8 +80,7 @@ struct shard {
     uint64_t *ring; /* ring_units; part of the cache's one mapping */
     uint32_t ring_units;
     uint32_t head, tail, used; /* units, here too */
-    uint32_t reserve;
-    struct cache_stats stats; /* but for size */
+    struct cache_stats stats;  /* but for size */
 };
 
 struct cache {
@@ -143,7 +141,7 @@ static struct entry *shard_find(const struct shard *s, const struct bucket *b,
     return NULL;
 }
 
-/* Takes the entry out of the index; its bytes stay until the tail comes by. */
+/* Takes the entry out of the index. */
 static void shard_forget(struct shard *s, struct bucket *b, unsigned way)
 {
     s->stats.bytes -= (uint64_t)shard_entry(s, b->ref[way])->units * ENTRY_UNIT;
@@ -162,7 +160,6 @@ static bool has_room(const struct shard *s, uint32_t units, uint32_t more)
     return cost + more <= s->ring_units - s->used;
 }
 
-/* Moves the head over a run of so many units, for which there is room. */
 static uint32_t claim(struct shard *s, uint32_t units)
 {
     uint32_t to_end = s->ring_units - s->head, at;
@@ -223,7 +220,7 @@ static struct entry *shard_insert(const struct cache *c, struct shard *s,
 
     /* Room first: it may drop the older entry, or move it. A large one uses up more of the
      * reserve. */
-    for (; steps > 0 && s->used > 0 && !has_room(s, units, s->reserve); steps--)
+    for (; steps > 0 && s->used > 0 && !has_room(s, units, s->ring_units / RESERVE_PART); steps--)
         turn(c, s, true);
     while (!has_room(s, units, 0))
         turn(c, s, false);
@@ -276,15 +273,13 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
     c = mmap(NULL, map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (c == MAP_FAILED)
         return NULL;
-    /* A wish: it fails on kernels without them. */
-    madvise(c, map_bytes, MADV_HUGEPAGE);
+    madvise(c, map_bytes, MADV_HUGEPAGE); /* a wish: it fails on kernels without them */
     c->key = *key;
     c->max_bytes = max_bytes;
     c->map_bytes = map_bytes;
     c->n_shards = 1;
     while (c->n_shards < MAX_SHARDS && max_bytes / (2 * c->n_shards) >= SHARD_BYTES)
         c->n_shards *= 2;
-    /* Behind the control block come the buckets, and then the rings. */
     control = sizeof *c + c->n_shards * sizeof *c->shards;
     share = (c->map_bytes - control) / c->n_shards;
     c->buckets = (struct bucket *)(void *)((char *)c + control);
@@ -297,7 +292,6 @@ struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
         pthread_mutex_init(&s->lock, NULL);
         s->ring = (uint64_t *)(void *)(rings + i * ring_bytes);
         s->ring_units = (uint32_t)(ring_bytes / ENTRY_UNIT);
-        s->reserve = s->ring_units / 32;
     }
     return c;
 }
@@ -326,7 +320,6 @@ void cache_prefetch(const struct cache *c, const struct cache_key *key)
     PREFETCH(bucket_of(c, key->hash));
 }
 
-/* Ages the copy of an answer that is alive at now_ms. */
 static void make_older(const struct cache_key *key, const struct cache_facts *f, uint64_t now_ms,
                        uint8_t *image, size_t len)
 {
@@ -363,8 +356,7 @@ enum cache_result cache_get(struct cache *c, const struct cache_key *key, uint64
             memcpy(out, from + e->note_len, e->image_len);
         *len = e->image_len;
         *facts = e->facts;
-        /* The line of a popular entry stays clean. */
-        if (b->freq[way] < FREQ_MAX)
+        if (b->freq[way] < FREQ_MAX) /* the line of a popular entry stays clean */
             b->freq[way]++;
         result = now_ms < e->facts.expires_ms ? CACHE_HIT : CACHE_EXPIRED;
     }
