@@ -398,7 +398,7 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     struct store_bytes value;
     struct result result;
     struct store_key k;
-    bool allow_public;
+    struct policy_pool pool = {.hosts = out->hosts};
     bool present = (verdict_word(real->verdict) & (WORD_PRESENT | WORD_UNAPPROVED)) != 0;
     int n = present ? real->n_srv : 0, rc = 0;
 
@@ -431,11 +431,9 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     if (result.reason == REASON_RULE && policy_actions[out->action].has_pool) {
         key_named(&k, TABLE_POOL, result.rule.pool);
         rc = store_get(r->txn, &k, &value);
-        if (rc == 0)
-            rc = pool_read_hosts(&value, out->hosts, POLICY_POOL_HOSTS, &allow_public);
-        if (rc < 1)
+        if (rc != 0 || !pool_read(&pool, &value) || pool.n == 0)
             return -EBADMSG; /* a pool is never empty */
-        out->n_hosts = (uint8_t)rc;
+        out->n_hosts = (uint8_t)pool.n;
         memcpy(out->pool, result.rule.pool, sizeof out->pool);
     }
     out->since_ms = m->since_ms;

@@ -7,10 +7,9 @@
  * before those. Names without octets 0 and 1 always fit: 1 + 254 + 3 + 63 octets.
  *
  * Numbers in a value are those of this machine, as in LMDB's own pages: most of a rule is its
- * struct as it is, with zeroes behind the ends of its texts. The numbers of actions, modes, suffix
- * kinds and the bits of `when` are what is stored: enum policy_action and its like grow at the end
- * only. A value with a good checksum may still come from another program: every field is checked
- * against its limits, and no octet may be left over.
+ * struct as it is, with zeroes behind the ends of its texts. Actions, modes and the bits of `when`
+ * are stored as they are: their enums grow at the end only. A value with a good checksum may still
+ * come from another program: every field is checked, and no octet may be left over.
  */
 #include "policy/records.h"
 
@@ -202,31 +201,31 @@ bool rule_read(struct policy_rule *r, const struct store_bytes *value)
     return true;
 }
 
-int pool_read_hosts(const struct store_bytes *value, struct policy_host *out, int max,
-                    bool *allow_public)
+bool pool_read(struct policy_pool *p, const struct store_bytes *value)
 {
     struct cursor c = cursor_make(value->data, value->len);
-    uint8_t allows = cursor_u8(&c);
-    int n = cursor_u8(&c);
+    uint8_t allows = cursor_u8(&c), n = cursor_u8(&c);
 
-    if (n > max || allows > 1)
-        return -EBADMSG;
-    for (struct policy_host *h = out; h < out + n; h++) {
+    p->n = 0;
+    p->allow_public = allows != 0;
+    if (n > POLICY_POOL_HOSTS || allows > 1)
+        return false;
+    while (p->n < n) {
+        struct policy_host *h = &p->hosts[p->n++];
         const uint8_t *fields, *ip;
 
         name_read_plain(&c, &h->target);
         fields = cursor_take(&c, HOST_SIZE);
         if (fields == NULL || fields[HOST_SIZE - 1] > POLICY_HOST_ADDRESSES ||
             fields[HOST_SIZE - 2] > 1) /* probe */
-            return -EBADMSG;
+            return false;
         memcpy((char *)h + HOST_FIRST, fields, HOST_SIZE);
         for (unsigned i = 0; i < h->n_addresses && (ip = cursor_take(&c, 16)) != NULL; i++) {
             h->addresses[i] = (struct addr){.scope = 0};
             memcpy(h->addresses[i].ip, ip, 16);
         }
     }
-    *allow_public = allows != 0;
-    return c.bad || cursor_left(&c) != 0 ? -EBADMSG : n;
+    return !c.bad && cursor_left(&c) == 0;
 }
 
 /* What of the struct is stored, and zeroes behind the ends of its texts. */
@@ -280,7 +279,7 @@ int record_read(enum policy_kind kind, const struct store_record *record, void *
     struct policy_rule *r = object;
     struct policy_key k;
     const void *borrowed;
-    int rc = -EBADMSG, hosts;
+    int rc = -EBADMSG;
 
     if (!key_read(&record->key, &k))
         return -EBADMSG;
@@ -299,13 +298,10 @@ int record_read(enum policy_kind kind, const struct store_record *record, void *
             rc = n->prefixes[i].len <= 128 ? 0 : -EBADMSG;
         break;
     case POLICY_POOL:
-        if (value->len < 2 || value->data[1] > POLICY_POOL_HOSTS)
-            break;
-        if ((p->hosts = calloc(value->data[1] + 1u, sizeof *p->hosts)) == NULL)
+        p->hosts = calloc(value->len < 2 ? 1 : value->data[1] + 1u, sizeof *p->hosts);
+        if (p->hosts == NULL)
             return -ENOMEM;
-        hosts = pool_read_hosts(value, p->hosts, POLICY_POOL_HOSTS, &p->allow_public);
-        p->n = hosts > 0 ? (size_t)hosts : 0;
-        rc = hosts < 0 ? hosts : 0;
+        rc = pool_read(p, value) ? 0 : -EBADMSG;
         break;
     case POLICY_RULE:
         if (!rule_read(r, value))

@@ -71,9 +71,8 @@ int entry_step(struct store_txn *, enum store_step, const struct store_key *,
 /* The head of a rule as it lies in the map. `networks` are borrowed; its name and all of
  * which the head says nothing stay as they were. */
 bool rule_read(struct policy_rule *, const struct store_bytes *value);
-/* Without malloc: at most max hosts; how many, or -EBADMSG. */
-int pool_read_hosts(const struct store_bytes *, struct policy_host *out, int max,
-                    bool *allow_public);
+/* Without malloc: into the hosts that it has, as many as the value says or POLICY_POOL_HOSTS. */
+bool pool_read(struct policy_pool *, const struct store_bytes *value);
 
 enum { RECORD_MAX = 32768 }; /* the largest value, but for networks */
 /* The value of an object, in the buffer or where the object has it; of an approved host the
