@@ -74,15 +74,7 @@ struct worker_stats {
 };
 
 /* Adds one; the only writer is the worker, readers see a whole number. */
-#define COUNT(stats, name) __atomic_store_n(&(stats)->name, (stats)->name + 1, __ATOMIC_RELAXED)
-
-/* One of the rows kms_passed to kms_update. */
-static inline void count_outcome(struct worker_stats *s, enum kms_outcome outcome)
-{
-    uint64_t *row = (uint64_t *)(void *)s + offsetof(struct worker_stats, kms_passed) / sizeof *row;
-
-    row += outcome - OUTCOME_PASSED;
-    __atomic_store_n(row, *row + 1, __ATOMIC_RELAXED);
-}
+#define COUNT_AT(number) __atomic_store_n(number, *(number) + 1, __ATOMIC_RELAXED)
+#define COUNT(stats, name) COUNT_AT(&(stats)->name)
 
 #endif

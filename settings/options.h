@@ -15,10 +15,9 @@ OPTION(server, name, TEXT, (check_host, 253, "the host name"), "name", NULL, RES
 ADDRESSES(server, listen, n_listen, "listen", 1, 64, "[\"127.0.0.1:53\", \"[::1]:53\"]", RESTART,
           "Where questions are taken, by UDP and TCP; port 53 unless written. 0.0.0.0 and [::] are "
           "all addresses of the machine.")
-OPTION(
-    server, open_resolver, YESNO, (), "open-resolver", "no", 0,
-    "Confirms that the whole Internet may ask. Else such settings are refused: open resolvers are "
-    "used to attack others.")
+OPTION(server, open_resolver, YESNO, (), "open-resolver", "no", 0,
+       "Confirms that the whole Internet may ask. Else such settings are refused: open resolvers "
+       "are used to attack others.")
 OPTION(server, hide_identity, YESNO, (), "hide-identity", "no", 0,
        "server.name is not told to clients: id.server and hostname.bind, CH TXT; EDNS NSID.")
 OPTION(server, hide_version, YESNO, (), "hide-version", "yes", 0,
@@ -126,10 +125,10 @@ END(limits)
 
 SECTION(control, "The socket over which `waymarkctl` talks to the daemon.")
 /* sockaddr_un has room for 108 characters, one of them the final NUL. */
-OPTION(
-    control, socket, TEXT, (check_path, 107, "control.sock in server.run-dir"), "socket", NULL,
-    RESTART,
-    "The UNIX socket. The group of server.user may read; its user and root may also change things.")
+OPTION(control, socket, TEXT, (check_path, 107, "control.sock in server.run-dir"), "socket", NULL,
+       RESTART,
+       "The UNIX socket. The group of server.user may read; its user and root may also change "
+       "things.")
 END(control)
 
 #undef SECTION

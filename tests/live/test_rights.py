@@ -107,6 +107,10 @@ def test_others_are_told_why_they_read_nothing(owned, open_folder):
     assert 'unable to open' in sql(stranger, owned, 'SELECT address FROM clients')
 
 
+def test_the_user_of_the_daemon_writes(owned, open_folder):
+    owned.ctl('reload', before=as_user(USER, USER), path=f'{open_folder}/waymarkctl')
+
+
 def test_root_writes_and_the_files_stay_the_users(owned):
     owned.ctl('policy', 'fill', 'new.example', '--host', 'kms01.contoso.com')
     owned.ctl('reload')

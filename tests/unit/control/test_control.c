@@ -65,7 +65,6 @@ static int set_up(void **state)
 
     memset(&f, 0, sizeof f);
     scratch_make(f.dir);
-    assert_int_equal(chmod(f.dir, 0755), 0);
     snprintf(f.path, sizeof f.path, "%s/control.sock", f.dir);
     diags_init(&d);
     f.fd = control_open(&f.control, f.path, routes, &f, &d);
@@ -291,39 +290,6 @@ static void half_open_clients_hold_nobody_up(void **state)
         close(open[i]);
 }
 
-/* --- rights */
-
-/* Who connects, who we are, and what a POST gets; a GET is for all. */
-static const struct rights_row {
-    const char *what;
-    unsigned peer, self;
-    int status;
-} rights_rows[] = {
-    {"root may write", 0, 0, 200},
-    {"others may read and not write", 65534, 0, 403},
-    {"our own user may write", 65534, 65534, 200},
-    {"another user may not", 65533, 65534, 403},
-};
-
-static void check_rights(void **state)
-{
-    const struct rights_row *r = *state;
-    int fd;
-
-    if (geteuid() != 0)
-        skip(); /* nobody else can be played */
-    assert_int_equal(chmod(f.path, 0666), 0);
-    assert_int_equal(seteuid(r->peer), 0);
-    fd = connect_to();
-    assert_int_equal(seteuid(0), 0);
-    assert_int_equal(seteuid(r->self), 0);
-    assert_int_equal(ask(fd, POST("/v1/echo", 2, "{}")), r->status);
-    assert_has(reply, r->status == 403 ? "\"error\": \"only root" : "\"rest\"");
-    assert_int_equal(ask(fd, GET("/v1/echo")), 200);
-    assert_int_equal(seteuid(0), 0);
-    close(fd);
-}
-
 /* --- the socket file */
 
 /* What lies in the folder, if anything, then a server at the path: whether it opens, and if
@@ -364,7 +330,6 @@ static void check_path(void **state)
 }
 
 TESTS("control", ROWS_WITH(rows, check_row, set_up, tear_down),
-      ROWS_WITH(rights_rows, check_rights, set_up, tear_down),
       ROWS_WITH(path_rows, check_path, set_up, tear_down),
       TEST_WITH(late_answers_find_their_request, set_up, tear_down),
       TEST_WITH(late_answer_after_the_end, set_up, NULL),
