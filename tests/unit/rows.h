@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * rows.h -- cmocka, and a table of named rows as named tests: each row appears in the output under
+ * rows.h -- cmocka, the headers that most tests need, and a table of named rows as named tests: each row appears in the output under
  * its first member. A program ends with TESTS("name", ...), a list of ROWS() and TEST().
  */
 #ifndef TESTS_UNIT_ROWS_H
 #define TESTS_UNIT_ROWS_H
 
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
 
 #include "base/compiler.h"
 

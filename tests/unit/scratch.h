@@ -6,10 +6,6 @@
 #define TESTS_UNIT_SCRATCH_H
 
 #include <ftw.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "tests/unit/rows.h"
 

@@ -6,10 +6,6 @@
 #ifndef TESTS_UNIT_AUDIT_BENCH_H
 #define TESTS_UNIT_AUDIT_BENCH_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "audit/store.h"
 #include "audit/writer.h"
 #include "base/str.h"

@@ -5,7 +5,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 
 #include "tests/unit/audit/bench.h"
 
@@ -194,12 +193,5 @@ static void two_threads(void **state)
     free(r);
 }
 
-int main(void)
-{
-    ROWS(packed, check_packed);
-    ROWS(codes, check_code);
-    TEST(in_order_over_the_end);
-    TEST(full_ring_drops_the_newest);
-    TEST(two_threads);
-    return RUN("event");
-}
+TESTS("event", ROWS(packed, check_packed), ROWS(codes, check_code), TEST(in_order_over_the_end),
+      TEST(full_ring_drops_the_newest), TEST(two_threads))

@@ -18,8 +18,6 @@
  * Behind every commit and stop, of all that was asked: recorded + counted + dropped is
  * what was asked, and so are the sums of clients, hours and suffixes.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -560,11 +558,5 @@ static void query_without_end_is_ended(void **state)
     bench_end(&b);
 }
 
-int main(void)
-{
-    ROWS(scripts, check_script);
-    TEST(killed_100_times);
-    TEST(rights);
-    TEST(query_without_end_is_ended);
-    return RUN("audit scripts");
-}
+TESTS("audit scripts", ROWS(scripts, check_script), TEST(killed_100_times), TEST(rights),
+      TEST(query_without_end_is_ended))

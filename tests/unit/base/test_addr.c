@@ -2,10 +2,6 @@
  *
  * test_addr.c -- addresses and prefixes: which texts are accepted, and what they mean.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include <netinet/in.h>
 
 #include "base/addr.h"

@@ -3,13 +3,8 @@
  * test_file.c -- whole files in memory; becoming a user, and whose the directories are then.
  * What changes the process runs in a child.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/file.h"
 #include "tests/unit/scratch.h"

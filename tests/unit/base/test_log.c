@@ -2,13 +2,7 @@
  *
  * test_log.c -- what an administrator sees on standard error.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/log.h"
 #include "tests/unit/rows.h"

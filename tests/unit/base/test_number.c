@@ -2,8 +2,6 @@
  *
  * test_number.c -- numbers, durations, sizes, yes and no, points in time.
  */
-#include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "base/number.h"
@@ -157,13 +155,6 @@ static void clocks_go(void **state)
     assert_true(a.wall_ms > S(1577836800)); /* 2020 */
 }
 
-int main(void)
-{
-    /* written out, so that no time zone files are needed */
-    setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1);
-    tzset();
-    ROWS(rows, check_row);
-    TEST(time_printed);
-    TEST(clocks_go);
-    return RUN("number");
-}
+/* TZ is written out, so that no time zone files are needed. */
+TESTS("number", setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1), tzset(), ROWS(rows, check_row),
+      TEST(time_printed), TEST(clocks_go))

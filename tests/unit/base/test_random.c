@@ -2,9 +2,6 @@
  *
  * test_random.c -- the buffer of random bytes: order, refill, wiping, fairness; and the hash.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/random.h"
 #include "tests/unit/rows.h"
 

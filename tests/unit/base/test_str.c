@@ -3,9 +3,6 @@
  * test_str.c -- the bounded text builder never overruns and says when it cut; memory that is given
  * back at once: zeroed, aligned, apart.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/arena.h"
 #include "base/str.h"
 #include "tests/unit/rows.h"

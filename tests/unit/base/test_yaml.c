@@ -4,11 +4,6 @@
  * and that what yaml_print() writes is read back the same; how problems are kept
  * and printed, and which word is suggested.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/str.h"
 #include "base/yaml.h"
 #include "tests/unit/rows.h"

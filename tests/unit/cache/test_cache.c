@@ -14,11 +14,7 @@
  *   COUNTER = N
  *   twins               from now on all keys have one hash
  */
-#include <errno.h>
 #include <malloc.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include "base/str.h"
 #include "cache/cache.h"

@@ -4,16 +4,10 @@
  * status and body out. Client and server share one thread; pump() turns the
  * server whenever its descriptor says so, and each TICK_MS.
  */
-#include <errno.h>
 #include <poll.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include "control/control.h"
 #include "tests/unit/scratch.h"

@@ -5,10 +5,7 @@
 #ifndef TESTS_UNIT_CTL_CAPTURE_H
 #define TESTS_UNIT_CTL_CAPTURE_H
 
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "ctl/ctl.h"
 #include "tests/unit/rows.h"

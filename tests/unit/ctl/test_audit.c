@@ -2,7 +2,6 @@
  *
  * test_audit.c -- the audit verbs as they are typed, over a small audit.
  */
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 

@@ -3,9 +3,6 @@
  * test_cli.c -- command lines and what is understood; then the real tables:
  * what the reader of command lines relies on.
  */
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 
 #include "tests/unit/ctl/capture.h"

@@ -3,10 +3,7 @@
  * test_policy.c -- whole command lines that change policies, on stores of their
  * own: what they ask, what they say, and what they leave alone.
  */
-#include <fcntl.h>
 #include <glob.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #include "ctl/ctl.h"

@@ -2,9 +2,6 @@
  *
  * test_policy_check.c -- what `policy check` finds in a policy, and what it leaves in peace.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "ctl/policy.h"
 #include "tests/unit/rows.h"
 
@@ -124,10 +121,4 @@ static void many_pairs(void **state)
     expect_findings(policy, NULL, 200 + 1);
 }
 
-int main(void)
-{
-    TEST(many_pairs);
-    ROWS(rows, rule_findings);
-    TEST(object_findings);
-    return RUN("policy check");
-}
+TESTS("policy check", TEST(many_pairs), ROWS(rows, rule_findings), TEST(object_findings))

@@ -3,7 +3,6 @@
  * test_print.c -- screens by templates, and the three forms of a list, as bytes.
  */
 #include <pty.h>
-#include <stdlib.h>
 
 #include "tests/unit/ctl/capture.h"
 

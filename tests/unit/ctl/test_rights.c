@@ -3,10 +3,6 @@
  * test_rights.c -- who changes something, and the words when a store cannot be opened. That root
  * becomes the daemon's user is in tests/live/test_rights.py, and its cases are in test_file.c.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
-
 #include "tests/unit/ctl/capture.h"
 
 static struct settings settings = {.server = {.state_dir = "/x", .user = "nobody"}};

@@ -2,9 +2,6 @@
  *
  * test_zone.c -- SRV lines of a zone file: which policy they are, and what is refused and where.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "ctl/policy.h"
 #include "tests/unit/rows.h"
 
@@ -122,8 +119,4 @@ static void check_zone(void **state)
     free(zone);
 }
 
-int main(void)
-{
-    ROWS(rows, check_zone);
-    return RUN("zone");
-}
+TESTS("zone", ROWS(rows, check_zone))

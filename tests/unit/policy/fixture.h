@@ -10,11 +10,7 @@
 #ifndef TESTS_POLICY_FIXTURE_H
 #define TESTS_POLICY_FIXTURE_H
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/number.h"
 #include "base/str.h"

@@ -30,8 +30,6 @@
 
 #include "tests/unit/policy/fixture.h"
 
-#include <errno.h>
-
 #include <lmdb.h>
 
 enum { GONE = -1000 };

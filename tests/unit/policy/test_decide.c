@@ -5,8 +5,6 @@
  */
 #include "fixture.h"
 
-#include <errno.h>
-
 /* What there is beside each policy. */
 #define OBJECTS                                                                                    \
     "net out 10.0.0.0/8; net in 10.20.0.0/16; net lab 10.20.64.0/18; pool a a.kms; "               \

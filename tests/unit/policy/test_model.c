@@ -3,11 +3,6 @@
  * test_model.c -- suffixes, hosts and names as text. What entry refuses of rules
  * and pools is in test_text.c.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/compiler.h"
 #include "base/str.h"
 #include "policy/model.h"
 #include "tests/unit/rows.h"

@@ -4,8 +4,6 @@
  */
 #include "fixture.h"
 
-#include <errno.h>
-
 /* "CLIENT = [NETWORK PREFIX]...; ..." */
 static const struct row {
     const char *what, *policy, *asked;

@@ -5,7 +5,6 @@
  */
 #include "script.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 

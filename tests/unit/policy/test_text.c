@@ -3,11 +3,6 @@
  * test_text.c -- the text forms of a policy: what is refused and where, and
  * that what is written reads back as the same policy.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/compiler.h"
 #include "policy/change.h"
 #include "policy/model.h"
 #include "policy/text.h"

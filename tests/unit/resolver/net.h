@@ -9,8 +9,6 @@
 
 #include "tests/unit/resolver/world.h"
 
-#include <errno.h>
-
 #include "resolver/forward.h"
 
 enum { NET_SENT = 1024, NET_ANSWERS = 1024, NET_TIMERS = 512, NET_EVENTS = 256, NET_VIEWS = 8 };

@@ -6,9 +6,6 @@
  */
 #include "tests/unit/resolver/world.h"
 
-#include "base/compiler.h"
-#include "tests/unit/rows.h"
-
 #define WWW "an www.example. 300 IN A 192.0.2.1\n"
 #define SOA(zone, ttl) "ns " zone " " #ttl " IN SOA ns." zone " root." zone " 1 2 3 4 900\n"
 #define NO_WWW "NXDOMAIN\n" SOA("example.", 600)

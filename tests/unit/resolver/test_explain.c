@@ -4,10 +4,8 @@
  */
 #include "tests/unit/resolver/world.h"
 
-#include "base/compiler.h"
 #include "base/str.h"
 #include "resolver/explain.h"
-#include "tests/unit/rows.h"
 
 #define SETTINGS                                                                                   \
     "access: [{net: 10.8.0.0/16, action: allow}, {net: 10.0.0.0/8, action: allow}, {net: "         \

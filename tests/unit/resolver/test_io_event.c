@@ -2,15 +2,10 @@
  *
  * test_io_event.c -- sockets, with real servers on the loopback.
  */
-#include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "base/compiler.h"
 #include "resolver/io.h"
 #include "tests/unit/rows.h"
 

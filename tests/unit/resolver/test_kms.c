@@ -6,8 +6,6 @@
  */
 #include "tests/unit/resolver/world.h"
 
-#include "base/compiler.h"
-
 #define NAME "_vlmcs._tcp.x.example"
 #define HOST "kms.corp.example"
 

@@ -6,14 +6,12 @@
 #include "tests/unit/resolver/net.h"
 
 #include <event2/event.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "resolver/listen.h"
-#include "tests/unit/rows.h"
 
 enum { SLOTS = 16, CLIENTS = 26 + 40 };
 

@@ -3,13 +3,8 @@
  * test_machine.c -- routes that lead back to ourselves, in this machine's own
  * addresses; the servers of a resolv.conf, and that its changes are seen.
  */
-#include <errno.h>
 #include <ifaddrs.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "resolver/machine.h"
 #include "tests/settings_text.h"

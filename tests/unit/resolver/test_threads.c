@@ -4,13 +4,8 @@
  * and what is found in it.
  */
 #include <event2/event.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "resolver/threads.h"
 #include "tests/settings_text.h"

@@ -3,12 +3,7 @@
  * test_settings.c -- settings from files, conf.d and -o: values, problems, comparing; and who
  * may ask. That they print as what reads back the same is for tests/fuzz/fuzz_settings.c.
  */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "settings/settings.h"
 #include "tests/unit/scratch.h"

@@ -2,9 +2,6 @@
  *
  * test_message.c -- header, question, EDNS and TSIG.
  */
-#include <errno.h>
-#include <string.h>
-
 #include "wire/message.h"
 #include "tests/unit/rows.h"
 

@@ -2,9 +2,6 @@
  *
  * test_name.c -- domain names in wire form.
  */
-#include <stdio.h>
-#include <string.h>
-
 #include "wire/name.h"
 #include "wire/types.h"
 #include "tests/unit/rows.h"

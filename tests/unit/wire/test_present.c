@@ -5,9 +5,6 @@
  */
 #include "tests/unit/wire/text_message.h"
 
-#include <errno.h>
-
-#include "base/compiler.h"
 #include "wire/present.h"
 
 #define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"

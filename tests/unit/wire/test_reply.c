@@ -4,7 +4,6 @@
  */
 #include "tests/unit/wire/text_message.h"
 
-#include "base/compiler.h"
 #include "wire/present.h"
 #include "wire/reply.h"
 

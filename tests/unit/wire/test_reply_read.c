@@ -6,9 +6,6 @@
  */
 #include "tests/unit/wire/text_message.h"
 
-#include <errno.h>
-
-#include "base/compiler.h"
 #include "base/str.h"
 #include "wire/present.h"
 #include "wire/reply.h"

@@ -9,9 +9,6 @@
 #define TESTS_UNIT_WIRE_TEXT_MESSAGE_H
 
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include <ldns/ldns.h>
