@@ -16,14 +16,11 @@
 
 #include <errno.h>
 #include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/arena.h"
 #include "base/random.h"
 #include "base/str.h"
-#include "wire/pack.h"
 #include "wire/present.h"
 #include "wire/types.h"
 

@@ -24,7 +24,6 @@
 #include <limits.h>
 #include <sqlite3.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,7 +31,6 @@
 
 #include "base/addr.h"
 #include "base/number.h"
-#include "base/compiler.h"
 #include "base/str.h"
 #include "wire/kms.h"
 

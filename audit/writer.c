@@ -21,13 +21,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "audit/ledger.h"
-#include "audit/store.h"
 #include "base/random.h"
 
 enum { STEP = 100000 /* events of a removal */, FREE_PAGES = 2000 };

@@ -13,9 +13,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <string.h>
 
-#include "base/compiler.h"
 #include "base/number.h"
 #include "base/str.h"
 

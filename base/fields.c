@@ -7,9 +7,6 @@
 
 #include <errno.h>
 #include <search.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/addr.h"
 #include "base/str.h"

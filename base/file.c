@@ -11,8 +11,6 @@
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -11,9 +11,6 @@
 
 #include <errno.h>
 #include <search.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <yaml.h>
 
 #include "base/str.h"

@@ -10,14 +10,6 @@
  */
 #include "ctl/audit.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/addr.h"
-#include "base/number.h"
-#include "wire/kms.h"
-
 enum { STORY = 20 /* events of a client */, PICK_STEP = 20000 };
 static const long long day_ms = 86400000, hour_ms = 3600000;
 

@@ -9,11 +9,7 @@
 #include "ctl/audit.h"
 
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
-
-#include "base/number.h"
 
 enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
 enum { STEP = 1000 /* events to print */ };

@@ -11,12 +11,7 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/addr.h"
-#include "base/number.h"
-#include "wire/kms.h"
 #include "wire/present.h"
 
 enum { CHUNK = 1000, SQL_TEXT = 16384 };

@@ -8,8 +8,6 @@
  */
 #include "ctl/ctl.h"
 
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 

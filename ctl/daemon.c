@@ -11,8 +11,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <pwd.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>

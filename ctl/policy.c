@@ -9,10 +9,7 @@
  */
 #include "ctl/policy.h"
 
-#include <errno.h>
 #include <search.h>
-#include <stdlib.h>
-#include <string.h>
 
 static const struct ctl_option rule_options[] = {
     {"--suffix", "S", true, "the suffixes are exactly these; policy rule add adds one"},

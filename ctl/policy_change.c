@@ -6,15 +6,10 @@
  */
 #include "ctl/policy.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/guard.h"
-#include "base/number.h"
 #include "wire/present.h"
 
 enum { SHOWN = 8 }; /* of a list; the rest is counted */

@@ -13,12 +13,8 @@
  */
 #include "ctl/policy.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
-#include "base/number.h"
 #include "policy/decide.h"
 #include "wire/present.h"
 

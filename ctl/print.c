@@ -11,8 +11,6 @@
 #include <ctype.h>
 #include <err.h>
 #include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/str.h"

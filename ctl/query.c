@@ -9,11 +9,8 @@
 #include "ctl/ctl.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/addr.h"
 #include "base/random.h"
 #include "wire/message.h"
 #include "wire/present.h"

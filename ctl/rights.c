@@ -7,8 +7,6 @@
 
 #include <errno.h>
 #include <pwd.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/str.h"

@@ -11,17 +11,12 @@
  */
 #include "ctl/policy.h"
 
-#include <errno.h>
 #include <malloc.h>
 #include <search.h>
-#include <stdlib.h>
-#include <string.h>
 #include <strings.h>
 
 #include <ldns/ldns.h>
 
-#include "base/str.h"
-#include "wire/pack.h"
 #include "wire/present.h"
 
 enum { LINE = 8192, BASE_NAME = 48 /* leaves room for "fill-" and a number */, RECORDS = 4096 };

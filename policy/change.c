@@ -12,13 +12,7 @@
  */
 #include "policy/change.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/str.h"
-#include "policy/records.h"
 #include "wire/present.h"
 
 /* --- the transaction ------------------------------------------------------ */

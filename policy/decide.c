@@ -14,13 +14,10 @@
  */
 #include "policy/decide.h"
 
-#include <errno.h>
 #include <strings.h>
 
-#include "base/compiler.h"
 #include "base/number.h"
 #include "base/str.h"
-#include "policy/records.h"
 
 /* --- one question on its way through the index ----------------------------
 

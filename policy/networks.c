@@ -6,9 +6,6 @@
  * longest come first. A reader knows of its state which lengths there are and, by a filter, nearly
  * which prefixes: a client costs one look-up for each prefix that it is in.
  */
-#include <errno.h>
-#include <string.h>
-
 #include "base/random.h"
 #include "policy/records.h"
 

@@ -13,11 +13,7 @@
  */
 #include "policy/records.h"
 
-#include <endian.h>
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { RECORD_LOG_MAX = 8192, PRUNE = 1000 };
 

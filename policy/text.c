@@ -10,10 +10,6 @@
  */
 #include "policy/text.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/str.h"
 #include "policy/change.h"
 #include "wire/present.h"

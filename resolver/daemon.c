@@ -8,12 +8,8 @@
  */
 #include "resolver/daemon.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -24,7 +20,6 @@
 #include "base/str.h"
 #include "base/file.h"
 #include "resolver/machine.h"
-#include "wire/present.h"
 
 enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };

@@ -16,8 +16,6 @@
  */
 #include "resolver/forward.h"
 
-#include <errno.h>
-
 enum {
     BELIEVED = 2, /* misses in a row; one may be forged or damaged */
     DOWN_AFTER = 2,

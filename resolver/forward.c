@@ -41,10 +41,7 @@
 #include "resolver/forward.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <limits.h>
-
-#include "base/arena.h"
 
 enum {
     TRIES_EACH = 3,

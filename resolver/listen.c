@@ -8,17 +8,12 @@
  */
 #include "resolver/listen.h"
 
-#include <errno.h>
 #include <glob.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/number.h"
 #include "base/file.h"
 
 enum {

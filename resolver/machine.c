@@ -14,8 +14,6 @@
 
 #include <errno.h>
 #include <ifaddrs.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 
 #include "base/file.h"

@@ -3,12 +3,8 @@
  * main.c -- waymarkd's command line.
  */
 #include <getopt.h>
-#include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "resolver/daemon.h"
-#include "resolver/query.h"
 
 enum { ASSIGN_MAX = 256 };
 

@@ -6,16 +6,10 @@
  */
 #include "resolver/daemon.h"
 
-#include <errno.h>
-#include <jansson.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "base/number.h"
 #include "base/str.h"
 #include "resolver/explain.h"
-#include "wire/present.h"
 
 struct number {
     const char *name;

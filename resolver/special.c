@@ -9,9 +9,6 @@
  */
 #include "resolver/query.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 enum special_kind { LOCALHOST, NO_SUCH_NAME, NO_DATA, REVERSE };
 
 struct special {

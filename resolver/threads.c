@@ -13,18 +13,13 @@
  */
 #include "resolver/threads.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
-#include "base/number.h"
 #include "base/str.h"
 
 enum { SLOTS_AT_LEAST = 4096 }; /* of all workers: a reload may raise the limit to it */

@@ -19,9 +19,7 @@
 #include "store/store.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
