@@ -102,7 +102,7 @@ static int compare(const struct policy_best *a, const struct policy_best *b)
 /* Acts whatever the real DNS says, and delivers nothing of it. */
 static bool is_blind(const struct policy_rule *r)
 {
-    return r->when == WORD_ALL && policy_actions[r->action].is_blind;
+    return r->when == WORD_ALL && r->action != ACTION_PASS;
 }
 
 /* Why it may not act, what it does, why it does not. */

@@ -21,16 +21,16 @@ const char *const action_names[ACTIONS + 1] = {"fill", "replace", "filter", "den
 
 /* clang-format off */
 const struct policy_action_row policy_actions[ACTIONS] = {
-    /* verb, deed, outcome, has_pool, is_blind, when, other, when_wrong, ede */
-    {"fills", "fills from pool ", OUTCOME_FILLED, true, false, WORD_MISSING, WORD_MISSING | WORD_FAILED,
+    /* verb, deed, outcome, has_pool, when, other, when_wrong, ede */
+    {"fills", "fills from pool ", OUTCOME_FILLED, true, WORD_MISSING, WORD_MISSING | WORD_FAILED,
      "when: [missing] or when: [missing, failed]", EDE_SYNTHESIZED},
-    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, true, WORD_ALL, WORD_UNAPPROVED,
+    {"replaces", "replaces the real answer by pool ", OUTCOME_REPLACED, true, WORD_ALL, WORD_UNAPPROVED,
      "no when (every verdict) or when: [unapproved]", EDE_FORGED},
-    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, false, WORD_UNAPPROVED, 0,
+    {"filters", "removes the targets that are not approved", OUTCOME_FILTERED, false, WORD_UNAPPROVED, 0,
      "no when: it always acts on unapproved targets", EDE_BLOCKED},
-    {"denies", "denies that there is a host", OUTCOME_DENIED, false, true, WORD_ALL, 0,
+    {"denies", "denies that there is a host", OUTCOME_DENIED, false, WORD_ALL, 0,
      "no when: it acts on every verdict", EDE_BLOCKED},
-    {"passes", "passes on what the real DNS says", 0, false, false, WORD_ALL, 0,
+    {"passes", "passes on what the real DNS says", 0, false, WORD_ALL, 0,
      "no when: it acts on every verdict", EDE_NONE},
 };
 /* clang-format on */

@@ -32,7 +32,6 @@ struct policy_action_row {
     const char *deed;         /* "fills from pool ", the name of the pool follows where it has one */
     enum kms_outcome outcome; /* of a rule that acts; 0: what the real answer gives */
     bool has_pool;
-    bool is_blind;            /* at every word, it needs not know what the real DNS says */
     unsigned when, other;     /* words, when none are written; what may be written, too */
     const char *when_wrong;   /* what to write instead */
     int ede;                  /* RFC 8914 */
