@@ -237,11 +237,6 @@ static void add_finding(json_t *rows, const char *what, const char *name, char *
 }
 #define FOUND(rows, what, name, ...) add_finding(rows, what, name, ctl_text(__VA_ARGS__))
 
-static bool is_expired(const struct policy_rule *r, uint64_t now_ms)
-{
-    return r->until_ms != 0 && r->until_ms <= now_ms;
-}
-
 static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_ms)
 {
     bool any = policy_rule_has(r, "any");
@@ -249,7 +244,7 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
 
     if (r->mode == MODE_OFF)
         FOUND(rows, "rule ", r->name, "never acts: its mode is off");
-    if (is_expired(r, now_ms))
+    if (r->until_ms != 0 && r->until_ms <= now_ms)
         FOUND(rows, "rule ", r->name, "never acts: it expired at %s",
               policy_time_print(r->until_ms, when));
     if (r->n_networks > 1 && any)
@@ -324,7 +319,7 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
     struct use *uses = NULL;
 
     for (const struct policy_rule *r = p->rules; r < p->rules + p->n_rules; r++) {
-        bool can_act = r->mode != MODE_OFF && !is_expired(r, now_ms);
+        bool can_act = r->mode != MODE_OFF && (r->until_ms == 0 || r->until_ms > now_ms);
 
         uses = ctl_alloc(uses, (n + r->n_suffixes) * sizeof *uses);
         for (size_t k = 0; can_act && k < r->n_suffixes; k++)
