@@ -227,8 +227,6 @@ int policy_log(struct ctl *c)
     return code;
 }
 
-/* --- check: objects alone ------------------------------------------------- */
-
 /* Adds a sentence about its subject, and takes its text. */
 static void add_finding(json_t *rows, const char *what, const char *name, char *text)
 {
@@ -263,8 +261,6 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
             FOUND(rows, "rule ", r->name, "suffix %s looks like an address", text);
     }
 }
-
-/* --- check: rules that meet ----------------------------------------------- */
 
 enum { PAIRS = 200 /* that are reported */, MEETING = 64 /* rules compared at one name */ };
 
@@ -474,8 +470,6 @@ int policy_check(struct ctl *c)
     policy_fini(&p);
     return n > 0 ? EXIT_PROBLEMS : 0;
 }
-
-/* --- test ----------------------------------------------------------------- */
 
 /* Adds its row, and counts it when it failed. 0 or -errno. */
 static int run_test(struct ctl *c, struct policy_reader *r, const struct policy_test *t,

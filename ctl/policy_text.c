@@ -118,8 +118,6 @@ int policy_export(struct ctl *c)
     return rc == 0 ? 0 : ctl_fail(EXIT_FAILED, "cannot write the policy: %s", strerror(-rc));
 }
 
-/* --- edit ----------------------------------------------------------------- */
-
 /* A file is $WAYMARK_EDITED to those that are started. */
 static const char editor[] =
     "set -f; ${VISUAL:-${EDITOR:-$(command -v sensible-editor || command -v editor || "

@@ -82,8 +82,6 @@ static bool next_line(const char **at, const char *end, char out[LINE], unsigned
     return !s.cut;
 }
 
-/* --- records -------------------------------------------------------------- */
-
 static int by_target(const void *a, const void *b)
 {
     const struct policy_host *x = a, *y = b;
@@ -179,8 +177,6 @@ static const char *read_line(struct zone *z, char *line)
     ldns_rr_free(rr);
     return why;
 }
-
-/* --- grouping ------------------------------------------------------------- */
 
 static int by_record(const void *a, const void *b)
 {

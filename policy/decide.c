@@ -330,8 +330,6 @@ void policy_match(struct policy_reader *r, const struct policy_ask *ask, struct 
     m->rc = rc;
 }
 
-/* --- from the best rule to the decision ----------------------------------- */
-
 /* What comes of the best rule. */
 struct result {
     const struct policy_best *best; /* NULL: no rule */
@@ -492,8 +490,6 @@ void policy_decide(struct policy_reader *r, const struct policy_ask *ask,
     policy_decide_matched(r, ask, &m, real, out);
 }
 
-/* --- look-ups ------------------------------------------------------------- */
-
 bool policy_is_host_address(struct policy_reader *r, const struct addr *addr)
 {
     struct store_key k;
@@ -540,8 +536,6 @@ bool policy_may_be_host(struct policy_reader *r, const struct name *name)
         store_guarded(rc, r->txn, read_filter(r));
     return rc == 0 && filter_has(&r->hosts, host_bit(name));
 }
-
-/* --- why ------------------------------------------------------------------ */
 
 size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                       const struct policy_decision *decision, struct policy_trial *out, size_t max)

@@ -35,8 +35,6 @@ const struct policy_action_row policy_actions[ACTIONS] = {
 };
 /* clang-format on */
 
-/* --- names of objects ----------------------------------------------------- */
-
 const char *policy_name_check(const char *name)
 {
     size_t len = strlen(name);
@@ -51,8 +49,6 @@ const char *policy_name_check(const char *name)
         return "has characters other than a-z 0-9 . _ -";
     return strchr("._-", name[0]) != NULL ? "does not begin with a letter or a digit" : NULL;
 }
-
-/* --- suffixes ------------------------------------------------------------- */
 
 #define SERVICE "@(vlmcs|vmlcs|vlmsc|vlcms)" /* with its letters in the usual wrong orders */
 
@@ -137,8 +133,6 @@ bool suffix_is_wide(const struct suffix *s)
 {
     return s->below && s->name.labels <= 1;
 }
-
-/* --- hosts: FQDN[:PORT], then options, each after a comma ------------------ */
 
 const char *host_target_check(const char *text, struct name *out)
 {
@@ -250,8 +244,6 @@ const char *policy_approved_parse(struct policy_approved *out, const char *text)
     return why;
 }
 
-/* --- what is refused on entry, whichever way it comes in ------------------- */
-
 void policy_rule_init(struct policy_rule *r, const char *name)
 {
     *r = (struct policy_rule){
@@ -331,8 +323,6 @@ int policy_pool_check(const struct policy_pool *p, struct diags *d)
     }
     return rc;
 }
-
-/* --- all kinds alike: the one order, without doubles; who frees what --------- */
 
 const char *const policy_kind_names[POLICY_KINDS + 1] = {"network", "pool", "approved", "rule",
                                                          NULL};

@@ -16,8 +16,6 @@
 
 enum { WIDTH = 80 };
 
-/* ---- kinds of values ---- */
-
 static const struct field_kind target_kind, suffix_kind, approved_kind, address_kind, client_kind,
     version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
     host_kind, test_kind, object_kinds[POLICY_KINDS];
@@ -146,8 +144,6 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
     yaml_print(file, out);
 }
 
-/* ---- rows ---- */
-
 /* clang-format off */
 static const struct field_kind
     target_kind = {read_policy_value, print_policy_value, NULL, false},
@@ -240,8 +236,6 @@ static const struct field top_rows[] = {
 };
 static const struct field top_map = {.key = "the policy", .rows = top_rows};
 /* clang-format on */
-
-/* ---- objects ---- */
 
 /* A host is one word, or a mapping. */
 static int read_host(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -346,8 +340,6 @@ static const struct field_kind object_kinds[POLICY_KINDS] = {
 };
 static const struct field_kind test_kind = {read_test, NULL, NULL, true};
 
-/* ---- in ---- */
-
 int policy_text_read(struct policy *out, const char *file, const char *text, size_t len, bool whole,
                      struct diags *d)
 {
@@ -373,8 +365,6 @@ int policy_text_read(struct policy *out, const char *file, const char *text, siz
         policy_fini(&p);
     return rc;
 }
-
-/* ---- out ---- */
 
 static void write_field(FILE *f, int indent, const char *key, const struct field *row,
                         const void *base)
