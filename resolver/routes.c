@@ -453,7 +453,6 @@ static void explain_question(void *context, struct control_request *r)
     w->daemon = context;
     w->request = r;
     e = &w->explain;
-    e->dnssec = strcmp(dnssec, "yes") == 0;
     e->supposed = (enum kms_verdict)supposed;
     if (rc != 0 || name == NULL) {
         control_refuse(r, 400, "name is missing: which question is to be explained?");
@@ -471,7 +470,7 @@ static void explain_question(void *context, struct control_request *r)
     } else if (verdict != NULL &&
                (!name_is_vlmcs(&e->qname) || (e->qtype != TYPE_SRV && e->qtype != TYPE_ANY))) {
         control_refuse(r, 400, "a verdict is for discovery questions: _vlmcs._tcp.SUFFIX SRV");
-    } else if (!e->dnssec && strcmp(dnssec, "no") != 0) {
+    } else if (bool_parse(&e->dnssec, dnssec) != 0) {
         control_refuse(r, 400, "dnssec is yes or no: %s", dnssec);
     } else {
         answer_explain(w, NULL);

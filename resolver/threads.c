@@ -313,7 +313,7 @@ void verifier_tick(struct verifier *v)
         }
         diags_fini(&v->diags);
     }
-    if (v->store == NULL || v->running ||
+    if (v->running ||
         (v->began_ms != 0 && now_ms - v->began_ms < (v->asked ? v->pause_ms : v->round_ms)))
         return;
     v->running = thread_start(&v->thread, run_verifier, v) == 0; /* else at the next tick */

@@ -83,7 +83,7 @@ void auditor_stop(struct auditor *);
 /* Verifies at the first tick, then each round_ms; when it is asked to, then pause_ms after
  * the last time at the earliest. Each time is a thread of its own, which ends with it. */
 struct verifier {
-    struct store *store; /* borrowed; NULL: there is nothing to verify */
+    struct store *store; /* borrowed */
     uint64_t pause_ms, round_ms;
     bool asked;           /* something has changed */
     uint64_t verified_ms; /* wall clock of the last time; 0: none yet */
