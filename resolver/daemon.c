@@ -21,7 +21,7 @@
 #include "base/file.h"
 #include "resolver/machine.h"
 
-enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120 };
+enum { RING_BYTES = 8 << 20, TICK_MS = 500 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
 /* sd_notify(3): one datagram, for which libsystemd would be a large dependency. */
@@ -223,6 +223,7 @@ static void watch_policy(struct daemon *d)
 
     if (d->shared.policy == NULL)
         return;
+    store_sweep(d->shared.policy);
     faults = store_health(d->shared.policy).faults;
     d->verifier.asked = d->verifier.asked || faults != d->policy_faults;
     d->policy_faults = faults;
@@ -247,8 +248,6 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         return;
     watch_machine(d);
     watch_policy(d);
-    if (++d->ticks % SWEEP_TICKS == 0 && d->shared.policy != NULL)
-        store_sweep(d->shared.policy);
 }
 
 /* Each TCP connection is a descriptor, each question in flight one or two; and a

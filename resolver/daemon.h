@@ -31,10 +31,9 @@ struct daemon {
     int n_events;
     uint64_t machine_fingerprint; /* last seen */
     bool machine_moved;           /* it was another one */
-    unsigned ticks;
-    struct now started, read; /* settings were read */
-    uint64_t policy_serial;   /* last seen, for the audit's control records */
-    uint64_t policy_faults;   /* last seen */
+    struct now started, read;     /* settings were read */
+    uint64_t policy_serial;       /* last seen, for the audit's control records */
+    uint64_t policy_faults;       /* last seen */
     /* "" = fine */
     char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], machine_error[DAEMON_PROBLEM];
 };

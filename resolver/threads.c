@@ -132,20 +132,15 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
 {
     struct worker *w = calloc(1, sizeof *w);
     const struct forwarder_hooks hooks = {unpin, deliver, w};
-    struct event_config *config = event_config_new();
     struct listen *l;
     uint32_t most = g->limits.in_flight;
 
-    if (w == NULL || config == NULL || pipe2(w->mail, O_CLOEXEC) != 0)
+    if (w == NULL || pipe2(w->mail, O_CLOEXEC) != 0)
         return NULL;
     evutil_make_socket_nonblocking(w->mail[0]);
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV);
     l = &w->listen;
-    *l = (struct listen){.stats = &w->stats,
-                         .ring = ring,
-                         .n_workers = n_workers,
-                         .base = event_base_new_with_config(config)};
-    event_config_free(config);
+    *l = (struct listen){
+        .stats = &w->stats, .ring = ring, .n_workers = n_workers, .base = event_base_new()};
     w->shared = shared;
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
     if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)

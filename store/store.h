@@ -60,7 +60,7 @@ struct store_health {
  * -ENOENT; else -errno. d is empty and gets one sentence with path and remedy; or NULL. */
 int store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 void store_close(struct store *); /* NULL is fine */
-/* Once a minute, by one thread: clears places of dead readers; how many. */
+/* Now and then, by one thread: clears places of dead readers; how many. */
 int store_sweep(struct store *);
 struct store_health store_health(struct store *); /* any thread */
 uint64_t store_size(struct store *);              /* octets of the file */
