@@ -22,7 +22,9 @@
 #include "base/log.h"
 #include "base/str.h"
 
-enum { SLOTS_AT_LEAST = 4096 }; /* of all workers: a reload may raise the limit to it */
+/* Places of a worker: a chain of CNAMEs takes two; and made for all workers, since a reload may
+ * raise the limit to it. */
+enum { SLOTS_MIN = 16, SLOTS_AT_LEAST = 4096 };
 
 /* All signals are blocked but those that base/guard.h takes: a fault under a blocked
  * signal is the end. */
@@ -90,6 +92,7 @@ static void on_mail(evutil_socket_t fd, short what, void *arg)
 void worker_take(struct worker *w, void *generation)
 {
     struct settings *g = generation;
+    unsigned slots = listen_share(&w->listen, g->limits.in_flight);
     struct view *v = malloc(sizeof *v);
 
     if (v == NULL) {
@@ -110,7 +113,7 @@ void worker_take(struct worker *w, void *generation)
         unpin(w->listen.view);
     w->listen.view = v;
     if (w->listen.forwarder != NULL)
-        forwarder_limit(w->listen.forwarder, listen_share(&w->listen, g->limits.in_flight));
+        forwarder_limit(w->listen.forwarder, slots > SLOTS_MIN ? slots : SLOTS_MIN);
 }
 
 /* All that wait are answered, before their sockets close. */
