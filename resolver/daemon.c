@@ -371,10 +371,9 @@ int daemon_run(const char *settings_path, const char *const *assign)
                         .started = clock_now(),
                         .read = clock_now()};
     diags_init(&problems);
-    if (daemon_read_settings(settings_path, assign, &s, &problems) != 0)
-        code = EXIT_INVALID;
-    else
-        code = start(&d, s, &problems);
+    code = daemon_read_settings(settings_path, assign, &s, &problems) != 0
+               ? EXIT_INVALID
+               : start(&d, s, &problems);
     log_diags(&problems);
     diags_fini(&problems);
     if (code != 0)

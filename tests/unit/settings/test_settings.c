@@ -121,9 +121,6 @@ static void assert_changes(const struct settings *was, const struct settings *is
 static const struct row {
     const char *what, *script, *want;
 } rows[] = {
-    {"list of addresses", "server: {listen: [192.168.0.1, \"[2001:db8::1]:5353\"]}",
-     "server.listen* [\"192.168.0.1:53\", \"[2001:db8::1]:5353\"]"},
-    {"word", "server: {log-level: debug}", "server.log-level* debug"},
     {"a word YAML 1.1 takes for a bool", "kms: {mode: off}", "kms.mode off"},
     {"bool", "server: {open-resolver: yes}\ncache: {prefetch: false}",
      "server.open-resolver yes\ncache.prefetch no"},
