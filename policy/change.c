@@ -150,9 +150,7 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         bool is_pool = i == r->n_networks; /* after the networks */
         enum policy_kind kind = is_pool ? POLICY_POOL : POLICY_NETWORK;
         const char *name = is_pool ? r->pool : r->networks[i], *what = policy_kind_names[kind];
-        struct policy_place place = is_pool                     ? r->pool_place
-                                    : r->network_places != NULL ? r->network_places[i]
-                                                                : (struct policy_place){0};
+        struct policy_place place = r->pool_place;
         size_t n = p != NULL ? p->lists[kind].n : 0;
         char hint[2 * DIAG_MEANT];
         const char **names;
@@ -166,6 +164,8 @@ static int accept_names(const struct policy *p, struct store_txn *t, const struc
         if (t != NULL && store_get(t, &k, &v) == 0)
             continue;
         rc = -ENOENT;
+        if (i < POLICY_RULE_NETWORKS && !is_pool) /* too many are refused beside this */
+            place = r->network_places[i];
         snprintf(hint, sizeof hint, " (policy %s set %s %s... makes it)", what, name,
                  is_pool ? "HOST" : "PREFIX");
         names = p != NULL ? calloc(n + 1, sizeof *names) : NULL;

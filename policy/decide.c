@@ -467,7 +467,7 @@ void policy_decide_matched(struct policy_reader *r, const struct policy_ask *ask
     out->reason = REASON_DAMAGED;
     out->rule[0] = out->pool[0] = '\0';
     out->n_hosts = 0;
-    out->would = (struct policy_would){.rule = ""};
+    memset(&out->would, 0, sizeof out->would);
 }
 
 bool policy_decide_blind(struct policy_reader *r, const struct policy_ask *ask,

@@ -28,11 +28,6 @@ struct policy_real {
     bool is_signed;
 };
 
-struct policy_would {
-    enum kms_outcome outcome; /* 0: no rule in shadow matches */
-    char rule[POLICY_NAME];
-};
-
 struct policy_decision {
     enum kms_outcome outcome;
     enum kms_reason reason;
@@ -44,7 +39,10 @@ struct policy_decision {
     uint32_t ttl;
     uint8_t n_hosts, n_unapproved; /* hosts: filled, replaced */
     bool unapproved[SRV_MAX];      /* which of real->srv; filtered: these go */
-    struct policy_would would;
+    struct {
+        enum kms_outcome outcome; /* 0: no rule in shadow matches */
+        char rule[POLICY_NAME];
+    } would;
     /* Wall clock, of a from or until of a matching rule: the last (0 none) and the
      * next (UINT64_MAX none). In between the decision is the same. */
     uint64_t since_ms, until_ms;

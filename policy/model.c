@@ -451,16 +451,10 @@ void policy_object_sort(enum policy_kind kind, void *object)
 
 void policy_object_fini(enum policy_kind kind, void *object)
 {
-    struct policy_rule *r = object;
-
     for (const struct list *m = members[kind]; m->size > 0; m++) {
         free(list_of(m, object)->at);
         *list_of(m, object) = (struct policy_list){0};
     }
-    if (kind != POLICY_RULE)
-        return;
-    free(r->network_places);
-    r->network_places = NULL;
 }
 
 void policy_sort(struct policy *p)

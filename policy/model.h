@@ -63,7 +63,7 @@ struct policy_rule {
     bool break_dnssec;          /* the last one */
     char (*networks)[POLICY_NAME]; size_t n_networks; /* empty: every client; "any" is stored as written */
     struct suffix *suffixes; size_t n_suffixes;       /* NULL when only the rule's head is meant */
-    struct policy_place pool_place, *network_places; /* of its pool, its networks (or NULL) */
+    struct policy_place pool_place, network_places[POLICY_RULE_NETWORKS];
 };
 enum policy_kind { POLICY_NETWORK, POLICY_POOL, POLICY_APPROVED, POLICY_RULE, POLICY_KINDS };
 extern const char *const policy_kind_names[POLICY_KINDS + 1]; /* "network", ..., ended by NULL */

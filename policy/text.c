@@ -288,10 +288,7 @@ static int read_object(struct form *form, const struct field *f, const struct ya
         if ((one = yaml_get(node, "pool")) != NULL)
             r->pool_place = (struct policy_place){one->line, one->column};
         policy_object_sort(POLICY_RULE, r);
-        r->network_places = calloc(r->n_networks + 1, sizeof *r->network_places);
-        if (r->network_places == NULL)
-            form_no_memory(form);
-        for (size_t i = 0; i < r->n_networks && r->network_places != NULL; i++) {
+        for (size_t i = 0; i < r->n_networks; i++) {
             one = yaml_get(node, "networks");
             one = one->kind == YAML_LIST ? one->first : one;
             while (strcmp(one->text, r->networks[i]) != 0)
