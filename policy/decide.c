@@ -376,21 +376,11 @@ static struct result find_result(const struct policy_match *m, int shadow,
     return r;
 }
 
-/* Is there a sound record that begins so? 0, -ENOENT, -EBADMSG. */
-static int find_record(struct store_txn *t, const struct store_key *k)
-{
-    struct store_record record;
-
-    if (k->len == 0)
-        return -ENOENT; /* longer than any */
-    return store_step(t, STORE_SEEK, k, k->len, &record);
-}
-
 static int decide(struct policy_reader *r, const struct policy_ask *ask,
                   const struct policy_match *m, const struct policy_real *real,
                   struct policy_decision *out)
 {
-    struct store_bytes value;
+    struct store_record record;
     struct result result;
     struct store_key k;
     struct policy_pool pool = {.hosts = out->hosts};
@@ -402,8 +392,10 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
         const struct srv *s = &real->srv[i];
 
         key_make(&k, TABLE_APPROVED, &(struct key_parts){.domain = &s->target, .number = s->port});
-        if (s->target.labels > 0) /* else "no service here", which names no host */
-            rc = find_record(r->txn, &k);
+        if (k.len == 0) /* longer than any */
+            rc = -ENOENT;
+        else if (s->target.labels > 0) /* else "no service here", which names no host */
+            rc = store_step(r->txn, STORE_SEEK, &k, k.len, &record);
         out->unapproved[i] = rc == -ENOENT;
         out->n_unapproved = (uint8_t)(out->n_unapproved + out->unapproved[i]);
         rc = rc == -ENOENT ? 0 : rc;
@@ -425,8 +417,8 @@ static int decide(struct policy_reader *r, const struct policy_ask *ask,
     }
     if (result.reason == REASON_RULE && policy_actions[out->action].has_pool) {
         key_named(&k, TABLE_POOL, result.rule.pool);
-        rc = store_get(r->txn, &k, &value);
-        if (rc != 0 || !pool_read(&pool, &value) || pool.n == 0)
+        rc = store_get(r->txn, &k, &record.value);
+        if (rc != 0 || !pool_read(&pool, &record.value) || pool.n == 0)
             return -EBADMSG; /* a pool is never empty */
         out->n_hosts = (uint8_t)pool.n;
         memcpy(out->pool, result.rule.pool, sizeof out->pool);
@@ -492,11 +484,12 @@ void policy_decide(struct policy_reader *r, const struct policy_ask *ask,
 
 bool policy_is_host_address(struct policy_reader *r, const struct addr *addr)
 {
+    struct store_record record;
     struct store_key k;
     int rc;
 
     key_make(&k, TABLE_ADDRESS, &(struct key_parts){.ip = addr->ip});
-    store_guarded(rc, r->txn, find_record(r->txn, &k));
+    store_guarded(rc, r->txn, store_step(r->txn, STORE_SEEK, &k, k.len, &record));
     return rc == 0;
 }
 

@@ -144,7 +144,7 @@ const char *host_target_check(const char *text, struct name *out)
         return "has no host name";
     if (text[0] == '[' || addr_parse(&ip, text, 0) == 0)
         return "is an IP address; an SRV record needs a host name (give address=IP beside it)";
-    if (strpbrk(text, " \t\r\n") != NULL || name_parse(&n, text) != 0)
+    if (name_parse(&n, text) != 0)
         return "is not a host name";
     name_fold(&n);
     for (size_t at = 0; n.data[at] != 0; at += 1u + n.data[at])
