@@ -2,7 +2,7 @@
  *
  * fixture.h -- a policy store in a temporary folder, filled from a few words.
  *
- *   net NAME PREFIX...; pool NAME HOST...; ok HOST:PORT...;
+ *   net NAME PREFIX...; pool NAME HOST...; ok HOST:PORT;
  *   -net NAME; -pool NAME; -rule NAME; -ok HOST:PORT; clear;
  *   +suffix RULE SUFFIX; -suffix RULE SUFFIX;
  *   rule NAME ACTION SUFFIX,... [net=A,B] [from=MS] [until=MS] [KEY=VALUE]...
@@ -79,7 +79,7 @@ static inline void fixture_remove(struct fixture *f)
     scratch_remove(f->dir);
 }
 
-/* A list of words: prefixes, hosts, approved hosts; of a rule its suffixes. Returns how many. */
+/* A list of words: prefixes, hosts; of a rule its suffixes. Returns how many. */
 static inline size_t fixture_list(enum policy_kind kind, void *list, char *words)
 {
     const char *by = kind == POLICY_RULE ? "," : " ", *why = NULL;
@@ -90,8 +90,6 @@ static inline size_t fixture_list(enum policy_kind kind, void *list, char *words
             why = prefix_parse((struct prefix *)list + n, w) == 0 ? NULL : "is no prefix";
         else if (kind == POLICY_POOL)
             why = host_parse((struct policy_host *)list + n, w);
-        else if (kind == POLICY_APPROVED)
-            why = policy_approved_parse((struct policy_approved *)list + n, w);
         else
             why = suffix_parse((struct suffix *)list + n, w);
         if (why != NULL)
@@ -99,28 +97,6 @@ static inline size_t fixture_list(enum policy_kind kind, void *list, char *words
         n++;
     }
     return n;
-}
-
-/* One row of a change; what policy_change_apply() says. */
-static inline int fixture_change(struct policy_change *t, enum policy_kind kind,
-                                 enum change_verb verb, const void *object)
-{
-    int rc;
-
-    policy_change_add(t, kind, verb, object);
-    rc = policy_change_apply(t, NULL);
-    policy_change_fini(t);
-    return rc;
-}
-
-static inline int fixture_clear(struct policy_change *t)
-{
-    const struct policy empty = {.n_rules = 0};
-    int rc = policy_change_make(t, &empty, POLICY_REPLACE);
-
-    rc = rc == 0 ? policy_change_apply(t, NULL) : rc;
-    policy_change_fini(t);
-    return rc;
 }
 
 /* "KEY=VALUE...": as of the YAML form, but for net=A,B and the times. */
@@ -144,92 +120,77 @@ static inline void fixture_fields(struct policy_rule *r, struct arena *arena, ch
     }
 }
 
+/* A row or some of a change; what policy_change_apply() says. */
 static inline int fixture_statement(struct policy_change *t, char *words)
 {
-    static const char *const kinds[] = {"net", "pool", "ok", "rule", "suffix", NULL};
+    static const char *const kinds[] = {"net", "pool", "ok", "rule", "suffix", "clear", NULL};
+    enum { SUFFIX = POLICY_KINDS, CLEAR };
     static union {
         struct prefix prefixes[4096];
         struct policy_host hosts[POLICY_POOL_HOSTS];
-        struct policy_approved approved[8];
         struct suffix suffixes[64];
     } list;
     bool minus = words[0] == '-';
-    char *save, *word = strtok_r(words + strspn(words, "+-"), " ", &save), *name;
+    char *save, *word = strtok_r(words + strspn(words, "+-"), " ", &save);
+    char *name = strtok_r(NULL, " ", &save);
     enum change_verb verb = minus ? CHANGE_REMOVE : CHANGE_SET;
     union policy_object o = {.rule = {.n_suffixes = 0}};
-    int at = str_index(kinds, word), rc = 0;
-    enum policy_kind kind = (enum policy_kind)at;
+    int kind = str_index(kinds, word), rc;
     struct policy_list *members;
-    struct arena *arena;
 
-    if (strcmp(word, "clear") == 0)
-        return fixture_clear(t);
-    assert_true(at >= 0);
-    if (kind == POLICY_APPROVED) {
-        for (size_t i = 0, n = fixture_list(kind, &list, save); i < n && rc == 0; i++)
-            rc = fixture_change(t, kind, verb, &list.approved[i]);
-        return rc;
+    assert_true(kind >= 0);
+    t->arena = arena_new();
+    if (kind == CLEAR) {
+        assert_int_equal(policy_change_make(t, &(struct policy){0}, POLICY_REPLACE), 0);
+    } else if (kind == POLICY_APPROVED) {
+        assert_null(policy_approved_parse(&o.approved, name));
+        policy_change_add(t, kind, verb, &o);
+    } else if (minus && kind != SUFFIX) {
+        policy_change_add(t, kind, verb, name);
+    } else {
+        if (kind < POLICY_RULE)
+            str_copy(o.name, sizeof o.name, name);
+        else
+            policy_rule_init(&o.rule, name);
+        if (kind == POLICY_RULE) {
+            o.rule.action = (enum policy_action)str_index(action_names, strtok_r(NULL, " ", &save));
+            o.rule.when = policy_actions[o.rule.action].when;
+        } else if (kind == SUFFIX) {
+            verb = minus ? CHANGE_DROP : CHANGE_ADD;
+        }
+        kind = kind == SUFFIX ? POLICY_RULE : kind;
+        members = policy_members_of(kind, &o);
+        members->at = &list;
+        members->n =
+            fixture_list(kind, &list, kind == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
+        if (kind == POLICY_RULE && verb == CHANGE_SET)
+            fixture_fields(&o.rule, t->arena, save);
+        if (kind == POLICY_RULE && members->n == 0)
+            verb = CHANGE_HEAD; /* it keeps the suffixes that it has */
+        if (kind != POLICY_POOL)
+            policy_object_sort(kind, &o);
+        policy_change_add(t, kind, verb, &o);
     }
-    name = strtok_r(NULL, " ", &save);
-    if (minus && kind != POLICY_KINDS)
-        return fixture_change(t, kind, verb, name);
-    if (kind < POLICY_RULE)
-        str_copy(o.name, sizeof o.name, name);
-    else
-        policy_rule_init(&o.rule, name);
-    if (kind == POLICY_RULE) {
-        o.rule.action = (enum policy_action)str_index(action_names, strtok_r(NULL, " ", &save));
-        o.rule.when = policy_actions[o.rule.action].when;
-    } else if (kind == POLICY_KINDS) {
-        kind = POLICY_RULE;
-        verb = minus ? CHANGE_DROP : CHANGE_ADD;
-    }
-    members = policy_members_of(kind, &o);
-    members->at = &list;
-    members->n = fixture_list(kind, &list, kind == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
-    arena = arena_new();
-    if (kind == POLICY_RULE && verb == CHANGE_SET)
-        fixture_fields(&o.rule, arena, save);
-    if (kind == POLICY_RULE && members->n == 0)
-        verb = CHANGE_HEAD; /* it keeps the suffixes that it has */
-    if (kind != POLICY_POOL)
-        policy_object_sort(kind, &o);
-    rc = fixture_change(t, kind, verb, &o);
-    arena_free(arena);
+    rc = policy_change_apply(t, NULL);
+    policy_change_fini(t);
     return rc;
 }
 
 /* Statements; the first refusal ends it. */
-static inline int PRINTF_LIKE(2, 0)
-    fixture_apply_list(struct policy_change *t, const char *policy, va_list args)
+static inline int PRINTF_LIKE(2, 3) fixture_apply(struct policy_change *t, const char *policy, ...)
 {
     char *text, *save;
+    va_list args;
     int rc = 0;
 
+    va_start(args, policy);
     assert_true(vasprintf(&text, policy, args) >= 0);
+    va_end(args);
     for (char *s = strtok_r(text, ";", &save); s != NULL && rc == 0; s = strtok_r(NULL, ";", &save))
         if (strspn(s, " \n") != strlen(s))
             rc = fixture_statement(t, s + strspn(s, " \n"));
     free(text);
     return rc;
-}
-
-static inline int PRINTF_LIKE(2, 3) fixture_apply(struct policy_change *t, const char *policy, ...)
-{
-    va_list args;
-    int rc;
-
-    va_start(args, policy);
-    rc = fixture_apply_list(t, policy, args);
-    va_end(args);
-    return rc;
-}
-
-/* n0.example, n1.example... */
-static inline void fixture_many(struct policy_change *t, const char *rule, int n)
-{
-    for (int i = 0; i < n; i++)
-        assert_int_equal(fixture_apply(t, "+suffix %s n%d.example", rule, i), 0);
 }
 
 static inline struct policy_change *fixture_begin(struct fixture *f, uint64_t now_ms)
@@ -248,16 +209,12 @@ static inline bool fixture_commit(struct policy_change *t)
     return t->changed;
 }
 
-static inline bool PRINTF_LIKE(2, 3) fixture_policy(struct fixture *f, const char *policy, ...)
+static inline bool fixture_done(struct fixture *f, int rc)
 {
-    struct policy_change *t = fixture_begin(f, 1000);
-    va_list args;
-
-    va_start(args, policy);
-    assert_int_equal(fixture_apply_list(t, policy, args), 0);
-    va_end(args);
-    return fixture_commit(t);
+    assert_int_equal(rc, 0);
+    return fixture_commit(&f->change);
 }
+#define fixture_policy(f, ...) fixture_done(f, fixture_apply(fixture_begin(f, 1000), __VA_ARGS__))
 
 /* What many tests begin with: clients everywhere get host a for corp.example,
  * and nobody gets one for other names below example. */

@@ -93,22 +93,6 @@ static void ended_well(pid_t pid)
     assert_int_equal(status, 0);
 }
 
-static void missing_and_made(void **state)
-{
-    struct fixture *f = *state;
-    const char *const paths[] = {f->path, f->data, f->lock};
-    const mode_t modes[] = {0750, 0640, 0660};
-    struct stat st;
-
-    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-        assert_int_equal(stat(paths[i], &st), 0);
-        assert_int_equal(st.st_mode & 0777, modes[i]);
-    }
-    strcat(f->path, "/none/none");
-    assert_int_equal(store_open(&(struct store *){0}, f->path, STORE_READ, NULL), -ENOENT);
-    assert_int_equal(store_open(&(struct store *){0}, f->path, STORE_WRITE, NULL), -ENOENT);
-}
-
 static bool reads(struct fixture *f, enum store_access access)
 {
     bool well = store_open(&f->store, f->path, access, NULL) == 0 &&
@@ -148,35 +132,6 @@ static void a_folder_that_is_read_only(void **state)
     ended_well(in_child(f, reads_only));
     assert_int_equal(unlink(f->lock), 0);
     ended_well(in_child(f, reads_only));
-}
-
-/* --- the disk --------------------------------------------------------------- */
-
-static void disk_full(void **state)
-{
-    struct fixture *f = *state;
-    struct rlimit small, before;
-    struct policy_change *t;
-
-    fixture_policy(f, BASE);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small = (struct rlimit){65536, before.rlim_max};
-    signal(SIGXFSZ, SIG_IGN);
-    t = fixture_begin(f, 1);
-    fixture_many(t, "r", 5000);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    assert_true(policy_change_commit(t) < 0);
-    assert_false(t->changed);
-    assert_int_equal(t->serial, 1);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "filled rule r");
-    assert_string_equal(outcome(f, "n7.example", "10.1.1.1"), "denied rule z");
-    assert_true(fixture_policy(f, "rule r deny corp.example"));
-    assert_string_equal(outcome(f, "corp.example", "10.1.1.1"), "denied rule r");
-    assert_sound(f);
-    fixture_close(f);
-    fixture_open(f);
-    assert_sound(f);
 }
 
 /* They do not close: their places are dead readers' in the end. */
@@ -245,6 +200,5 @@ static void two_begin_at_once(void **state)
     close(gate[1]);
 }
 
-TESTS("damage", ROWS(scripts, script_run), FIXTURE_TEST(missing_and_made),
-      FIXTURE_TEST(a_folder_that_is_read_only), FIXTURE_TEST(disk_full),
+TESTS("damage", ROWS(scripts, script_run), FIXTURE_TEST(a_folder_that_is_read_only),
       FIXTURE_TEST(other_processes_are_seen), FIXTURE_TEST(two_begin_at_once))

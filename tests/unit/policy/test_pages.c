@@ -53,7 +53,8 @@ static void fill(struct fixture *f, int suffixes)
                  " kms-%d.a-name-that-takes-some-room.example", i);
     fixture_policy(f, "pool large%s", pool);
     t = fixture_begin(f, 1);
-    fixture_many(t, "r", suffixes);
+    for (int i = 0; i < suffixes; i++)
+        assert_int_equal(fixture_apply(t, "+suffix r n%d.example", i), 0);
     fixture_commit(t);
 }
 
