@@ -327,7 +327,7 @@ static int set_entry(struct store_txn *t, bool put, enum policy_table table,
     int rc;
 
     key_make(&k, table, parts);
-    rc = put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
+    rc = put ? store_put(t, &k, "", 0) : store_del(t, &k);
     return rc == -ENOENT ? 0 : rc;
 }
 
@@ -418,7 +418,7 @@ int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *r
     (void)set_entry(t, put, TABLE_RULE_SUFFIX, /* a failure spoils all that follows */
                     &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
     key_suffix(&k, s, rule);
-    return put ? store_put(t, &k, NULL, 0) : store_del(t, &k);
+    return put ? store_put(t, &k, "", 0) : store_del(t, &k);
 }
 
 /* --- the log --------------------------------------------------------------

@@ -8,13 +8,8 @@
  * keeps one for its life.
  *
  * A new store is made beside and linked into its place with its mark in it: so a file of that name
- * is never one in the making. Who reads what of it whole before it is used, and what a seal is:
- * docs/adr/0009.
- *
- * LMDB maps the file and trusts it: a page that a tree names and that the file does not reach is
- * SIGBUS at the first access, and an empty file it takes for a new one. So the file is looked at
- * before LMDB sees it. It may be shorter than its meta page counts: a page that one transaction
- * takes at the end and gives back is never written.
+ * is never one in the making. LMDB trusts the file, and takes an empty one for a new one: so it is
+ * looked at before LMDB sees it. Who reads what of it whole, and what a seal is: docs/adr/0009.
  */
 #include "store/store.h"
 
@@ -42,7 +37,6 @@ struct store_txn {
     struct store *store;
     MDB_txn *txn;
     MDB_cursor *cursor;
-    bool at_end;                /* the cursor is behind the last record */
     bool faulted;               /* nothing more is read until the reader begins again */
     struct store_counts counts; /* of the state counts_of; 0: of none */
     uint64_t counts_of;
@@ -78,8 +72,6 @@ static int translate(int rc)
             return pairs[i][1];
     return rc < 0 ? -EBADMSG : -rc;
 }
-
-/* --- values --------------------------------------------------------------- */
 
 static MDB_val val_of(const struct store_key *k)
 {
@@ -336,14 +328,12 @@ int store_step(struct store_txn *t, enum store_step where, const struct store_ke
         [STORE_NEXT] = MDB_NEXT,
         [STORE_PREV] = MDB_PREV,
     };
-    bool from_end = where == STORE_PREV && t->at_end;
     MDB_val k = val_of(key), v;
-    int rc = mdb_cursor_get(t->cursor, &k, &v, from_end ? MDB_LAST : ops[where]);
+    int rc = mdb_cursor_get(t->cursor, &k, &v, ops[where]); /* PREV is the last one at the end */
 
     if (rc == 0 && where == STORE_AFTER && k.mv_size == key->len &&
         memcmp(k.mv_data, key->data, key->len) == 0)
         rc = mdb_cursor_get(t->cursor, &k, &v, MDB_NEXT);
-    t->at_end = rc == MDB_NOTFOUND;
     *out = (struct store_record){.key = {NULL, 0}};
     if (rc != 0) { /* -EBADMSG promises a key: a broken tree has none to go on from */
         rc = translate(rc);
@@ -381,10 +371,10 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
         old = bytes_of(&v);
         if (open_value(&name, &old) != 0)
             return fail(t, MDB_CORRUPTED);
-        if (old.len == len && (len == 0 || memcmp(old.data, value, len) == 0))
+        if (old.len == len && memcmp(old.data, value, len) == 0)
             return STORE_SAME;
         count_value(&t->counts, &name, v.mv_data, false);
-        v = (MDB_val){len + HEAD, NULL};
+        v.mv_size = len + HEAD;
         rc = mdb_put(t->txn, t->store->dbi, &k, &v, MDB_RESERVE);
         change = STORE_REPLACED;
     }
@@ -392,8 +382,7 @@ int store_put(struct store_txn *t, const struct store_key *key, const void *valu
         return fail(t, rc);
     p = v.mv_data;
     p[HASH] = VALUE_VERSION;
-    if (len > 0)
-        memcpy(p + HEAD, value, len);
+    memcpy(p + HEAD, value, len);
     h = hash(&name, p + HASH, len + 1);
     memcpy(p, &h, HASH);
     count_value(&t->counts, &name, p, true);
