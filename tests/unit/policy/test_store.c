@@ -38,7 +38,8 @@ static const struct script scripts[] = {
                                            "ask corp.example 10.1.1.1 = filled rule r\n"
                                            "counts = 1 1 2 2 2 0\n"},
     {"store: counts and deletions",
-     "change " BASE "; ok kms.adatum.net; ok kms.adatum.net:1689; rule y fill * pool=b net=lab,any\n"
+     "change " BASE
+     "; ok kms.adatum.net; ok kms.adatum.net:1689; rule y fill * pool=b net=lab,any\n"
      "counts = 1 1 2 3 3 2\n"
      "change +suffix r *.hr.corp.example; +suffix r *.hr.corp.example\n"
      "refused EINVAL +suffix nobody *.hr.corp.example\n"
