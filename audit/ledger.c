@@ -81,6 +81,7 @@ struct row {
     enum table table;
     uint8_t n_slots, n_sketch;
     bool touched, other;
+    uint64_t count; /* of the last event that was counted in it */
     union {
         int64_t numbers[NUMBERS];
         struct {
@@ -113,13 +114,16 @@ struct ledger {
         int rows; /* that wait in it */
     } put[TABLES];
     const struct audit_event *event; /* that is being added */
+    uint64_t count;                  /* of events, as of this one */
     uint32_t client;                 /* hash of its client */
     const char *forwarder;
     struct hash_key secret;
     struct arena *arena; /* rows */
-    int64_t next;        /* number of the next event; 0: not known, nor is what follows */
-    int64_t n_of[HOUR], last_id[HOUR]; /* of each table: rows, and the id given last */
-    int64_t most[HOUR];
+    struct {
+        long long n_of[LEDGER], last_id[LEDGER]; /* of each table: rows, and the id given last */
+        long long next;                          /* number of the next event; 0: nothing is known */
+    } known;
+    int64_t most[LEDGER];
     size_t n, n_touched;
     struct place {
         uint64_t hash; /* 0: empty */
@@ -199,26 +203,6 @@ static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
     return ++l->put[t].rows == BULK ? flush_rows(l, t) : 0;
 }
 
-/* Takes the row that a statement gives for a name, or for the hour. 1; 0: it gives none. */
-static int take_row(struct ledger *l, sqlite3_stmt *q, const char *name, struct row *row)
-{
-    int rc, size, n = kinds[row->table].width - 2;
-
-    if (row->table == HOUR)
-        sqlite3_bind_int64(q, 1, row->id);
-    else
-        sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
-    if ((rc = audit_store_step(l->store, q)) != 1)
-        return rc;
-    for (int i = 0; i < n; i++)
-        row->numbers[i] = sqlite3_column_int64(q, i);
-    if ((size = sqlite3_column_bytes(q, n)) > 0 && size <= (int)sizeof row->sketch)
-        memcpy(row->sketch, sqlite3_column_blob(q, n), (size_t)size);
-    row->n_sketch = (uint8_t)((size_t)size / sizeof *row->sketch);
-    sqlite3_reset(q);
-    return 1;
-}
-
 /* --- life --------------------------------------------------------------------------- */
 
 int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
@@ -241,6 +225,7 @@ void ledger_bounds(struct ledger *l, uint64_t clients, uint64_t names)
 {
     for (enum table t = 0; t < HOUR; t++)
         l->most[t] = (int64_t)(t == CLIENT ? clients : names);
+    l->most[HOUR] = INT64_MAX;
     ledger_clear(l);
 }
 
@@ -252,7 +237,7 @@ void ledger_clear(struct ledger *l)
         l->put[t].rows = 0;
     l->arena = NULL;
     l->n = l->n_touched = 0;
-    l->next = 0; /* nor is it known what the database holds */
+    l->known.next = 0;
 }
 
 void ledger_free(struct ledger *l)
@@ -290,7 +275,7 @@ static const char *name_of(enum table t, const void *key, size_t len, char out[K
     if (len == 0) {
         str_copy(out, KEY_TEXT, "(other)");
     } else if (t == HOUR) {
-        out[0] = '\0'; /* it is a number */
+        snprintf(out, KEY_TEXT, "%lld", *(const long long *)key);
     } else if (t == CLIENT) {
         memcpy(client.ip, key, sizeof client.ip);
         addr_print(&client, out);
@@ -310,39 +295,49 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
 {
     /* The slots are most of a row, and only clients have them. */
     const size_t size = t == CLIENT ? sizeof **out : offsetof(struct row, sketch[SKETCH]);
-    struct row row = {.table = t, .other = len == 0};
-    sqlite3_stmt *q = l->find[SLOT];
+    const int n = kinds[t].width - 2;
+    sqlite3_stmt *q = l->find[t];
     char name[KEY_TEXT];
+    struct row *r;
     int rc;
 
-    if (t == HOUR)
-        memcpy(&row.id, key, sizeof row.id);
-    rc = take_row(l, l->find[t], name_of(t, key, len, name), &row);
-    if (rc == 0 && t != HOUR && !row.other && l->n_of[t] >= l->most[t])
+    sqlite3_bind_text(q, 1, name_of(t, key, len, name), -1, SQLITE_STATIC);
+    rc = audit_store_step(l->store, q);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 && len > 0 && l->known.n_of[t] >= l->most[t])
         return 1;
-    if (l->arena == NULL && (l->arena = arena_new()) == NULL)
+    if ((l->arena == NULL && (l->arena = arena_new()) == NULL) ||
+        (r = *out = arena_alloc(l->arena, size)) == NULL)
         return -ENOMEM;
-    if (rc == 0 && t != HOUR) {
-        rc = (row.name = arena_strdup(l->arena, name)) != NULL ? 0 : -ENOMEM;
-        row.id = ++l->last_id[t];
-        l->n_of[t]++;
-    } else if (rc == 1) {
-        rc = 0;
-        sqlite3_bind_int64(q, 1, row.id);
-        while (t == CLIENT && (rc = audit_store_step(l->store, q)) == 1) {
-            row.n_slots = (uint8_t)(sqlite3_column_int(q, 0) % SLOTS + 1);
-            row.slots[row.n_slots - 1] = (struct slot){
-                .suffix = (uint32_t)sqlite3_column_int64(q, 1),
-                .last = sqlite3_column_int64(q, 2),
-                .verdict = (uint8_t)sqlite3_column_int(q, 3),
-                .outcome = (uint8_t)sqlite3_column_int(q, 4),
-            };
-        }
+    r->table = t;
+    r->other = len == 0;
+    if (rc == 0) {
+        l->known.n_of[t]++;
+        r->id = t == HOUR ? strtoll(name, NULL, 10) : ++l->known.last_id[t];
+        return (r->name = arena_strdup(l->arena, name)) != NULL ? 0 : -ENOMEM;
     }
-    if (rc == 0 && (*out = arena_alloc(l->arena, size)) == NULL)
-        rc = -ENOMEM;
-    if (rc == 0)
-        memcpy(*out, &row, size);
+    for (int i = 0; i < n; i++)
+        r->numbers[i] = sqlite3_column_int64(q, i);
+    rc = sqlite3_column_bytes(q, n);
+    if (t != CLIENT && rc > 0 && rc <= (int)sizeof r->sketch) {
+        memcpy(r->sketch, sqlite3_column_blob(q, n), (size_t)rc);
+        r->n_sketch = (uint8_t)((size_t)rc / sizeof *r->sketch);
+    }
+    sqlite3_reset(q);
+    if (t != CLIENT)
+        return 0;
+    q = l->find[SLOT];
+    sqlite3_bind_int64(q, 1, r->id);
+    while ((rc = audit_store_step(l->store, q)) == 1) {
+        r->n_slots = (uint8_t)(sqlite3_column_int(q, 0) % SLOTS + 1);
+        r->slots[r->n_slots - 1] = (struct slot){
+            .suffix = (uint32_t)sqlite3_column_int64(q, 1),
+            .last = sqlite3_column_int64(q, 2),
+            .verdict = (uint8_t)sqlite3_column_int(q, 3),
+            .outcome = (uint8_t)sqlite3_column_int(q, 4),
+        };
+    }
     return rc;
 }
 
@@ -419,8 +414,9 @@ static void count_event(struct ledger *l, struct row *r, bool decided)
         r->first = ms;
     if (ms > r->last)
         r->last = ms;
+    r->count = l->count;
     if (!e->counted)
-        r->event = l->next;
+        r->event = l->known.next;
     if (!r->touched)
         l->touched[l->n_touched++] =
             (struct touched){(uint64_t)r->table << 56 | (uint64_t)r->id, r};
@@ -429,14 +425,10 @@ static void count_event(struct ledger *l, struct row *r, bool decided)
 
 /* The row of a name. rule: the row of the rule that decided, 0 = none; IN_SHADOW: the
  * name is that of a rule that would have. */
-static int add_name(struct ledger *l, enum table t, const void *key, size_t len, int64_t rule,
-                    struct row **out)
+static void add_name(struct ledger *l, struct row *r, int64_t rule)
 {
-    int rc = find_row(l, t, key, len, out), n, i;
-    struct row *r = *out;
+    int n, i;
 
-    if (rc != 0)
-        return rc;
     r->verdict = l->event->verdict;
     if (rule != IN_SHADOW) {
         r->outcome = l->event->outcome;
@@ -449,49 +441,44 @@ static int add_name(struct ledger *l, enum table t, const void *key, size_t len,
     for (i = n = r->n_sketch; i > 0 && r->sketch[i - 1] > l->client; i--)
         ;
     if (i == SKETCH || (i > 0 && r->sketch[i - 1] == l->client))
-        return 0;
+        return;
     n += n < SKETCH;
     memmove(r->sketch + i + 1, r->sketch + i, (size_t)(n - 1 - i) * sizeof *r->sketch);
     r->sketch[i] = l->client;
     r->n_sketch = (uint8_t)n;
     /* The k-th smallest of n evenly spread ones lies at k/(n+1) of their range. */
     r->clients = n < SKETCH ? n : (n - 1ll) * UINT32_MAX / ((int64_t)r->sketch[SKETCH - 1] + 1);
-    return 0;
 }
 
-static bool host_in(const struct audit_host *h, const struct audit_host *list, uint8_t n)
-{
-    for (uint8_t i = 0; i < n; i++)
-        if (list[i].port == h->port && name_equal_fold(&list[i].target, &h->target))
-            return true;
-    return false;
-}
-
-/* Each target once: those of the real answer, then those that only ours had.
- * *given: the row of the first that the client was given. */
+/* Each target once: those that the client was given, then those of the real answer.
+ * *given: the row of the first of the former. */
 static int add_targets(struct ledger *l, int64_t rule, int64_t *given)
 {
     const struct audit_event *e = l->event;
 
-    for (int i = 0; i < e->n_real + e->n_answer; i++) {
-        bool real = i < e->n_real;
-        uint8_t at = (uint8_t)(real ? i : i - e->n_real), key[NAME_MAX_WIRE + 2];
-        const struct audit_host *list = real ? e->real : e->answer, *h = &list[at];
+    for (int i = 0; i < e->n_answer + e->n_real; i++) {
+        const bool ours = i < e->n_answer;
+        const struct audit_host *h = ours ? &e->answer[i] : &e->real[i - e->n_answer];
+        uint8_t key[NAME_MAX_WIRE + 2];
         struct writer w = writer_make(key, sizeof key);
         struct row *r;
         int rc;
 
-        if (host_in(h, list, at) || (!real && host_in(h, e->real, e->n_real)))
-            continue;
         name_fold_copy(writer_room(&w, h->target.len), h->target.data, h->target.len);
         writer_u16(&w, h->port);
-        if ((rc = add_name(l, HOST, key, w.len, rule, &r)) != 0)
+        if ((rc = find_row(l, HOST, key, w.len, &r)) != 0)
             return rc;
-        r->delivered += host_in(h, e->answer, e->n_answer);
-        if (real)
-            r->unapproved = host_in(h, e->unapproved, e->n_unapproved);
-        if (e->n_answer > 0 && host_in(h, e->answer, 1))
+        if (r->count != l->count) {
+            add_name(l, r, rule);
+            r->delivered += ours;
+        }
+        if (i == 0 && ours)
             *given = r->id;
+        if (!ours)
+            r->unapproved = false;
+        for (int k = 0; k < e->n_unapproved && !ours; k++)
+            r->unapproved |= e->unapproved[k].port == h->port &&
+                             name_equal_fold(&e->unapproved[k].target, &h->target);
     }
     return 0;
 }
@@ -549,7 +536,7 @@ static int put_answer(struct ledger *l)
     char real[HOSTS_TEXT], unapproved[HOSTS_TEXT], answer[HOSTS_TEXT];
     char networks[AUDIT_EVENT_NETWORKS * AUDIT_TEXT];
     const struct value row[] = {
-        N(l->next),
+        N(l->known.next),
         N(audit_client_error(e) & 0xffff),
         {lost ? IS_NUMBER : IS_TEXT, (int64_t)e->lost, NULL},
         {lost ? IS_NUMBER : IS_TEXT, (int64_t)e->lost_from_ms, NULL},
@@ -601,7 +588,7 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
                        memcmp(asked->data + before, name->data, name->len) == 0 &&
                        (name->len == 1 || name->data[name->len - 2] != '.');
     const struct value row[] = {
-        N(l->next++),
+        N(l->known.next++),
         N(e->wall_ms),
         N(answer),
         reference(client, e->client.ip, sizeof e->client.ip, client_name),
@@ -623,64 +610,59 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
 
 #define COUNT(table) "(SELECT count(*) FROM " table "),"
 #define LAST(table) "(SELECT seq FROM sqlite_sequence WHERE name='" table "'),"
-static const char known_sql[] =
-    "SELECT " COUNT("client") COUNT("suffix") COUNT("host") COUNT("rule") LAST("client")
-        LAST("suffix") LAST("host") LAST("rule") "(SELECT ifnull(max(id),0)+1 FROM event)";
+static const char known_sql[] = "SELECT " COUNT("client") COUNT("suffix") COUNT("host")
+    COUNT("rule") COUNT("hour") LAST("client") LAST("suffix") LAST("host") LAST("rule")
+        LAST("hour") "(SELECT ifnull(max(id),0)+1 FROM event)";
 
 int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit_record *record)
 {
-    const int64_t hour = (int64_t)(e->wall_ms / hour_ms);
+    const long long hour = (long long)(e->wall_ms / hour_ms);
     int64_t rule_id = 0, host_id = 0, previous;
-    long long known[2 * HOUR + 1];
     struct row *rule, *suffix, *client, *at_hour;
     struct place *shared;
     struct name name;
     size_t start;
     int rc = 0;
 
-    if (l->next == 0) {
-        if ((rc = audit_sql(l->store, known, known_sql)) != 1)
-            return rc;
-        memcpy(l->n_of, known, sizeof l->n_of);
-        memcpy(l->last_id, known + HOUR, sizeof l->last_id);
-        l->next = known[2 * HOUR];
-    }
+    if (l->known.next == 0 && (rc = audit_sql(l->store, (void *)&l->known, known_sql)) != 1)
+        return rc;
     l->event = e;
     if (e->kind != AUDIT_EVENT) {
-        const struct value row[] = {N(l->next), N(e->wall_ms), N(l->next)};
+        const struct value row[] = {N(l->known.next), N(e->wall_ms), N(l->known.next)};
 
         rc = put_answer(l);
-        l->next++;
+        l->known.next++;
         return rc != 0 ? rc : put_row(l, EVENT, row, 3);
     }
+    l->count++;
     l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
     audit_event_suffix(e, &name);
-    rc = 0;
     if (e->rule[0] != '\0') {
-        rc = add_name(l, RULE, e->rule, strlen(e->rule), 0, &rule);
-        rule_id = rc == 0 ? rule->id : 0;
+        if ((rc = find_row(l, RULE, e->rule, strlen(e->rule), &rule)) != 0)
+            return rc;
+        add_name(l, rule, 0);
+        rule_id = rule->id;
     }
-    if (rc == 0 && e->would_rule[0] != '\0')
-        rc = add_name(l, RULE, e->would_rule, strlen(e->would_rule), IN_SHADOW, &rule);
-    if (rc == 0)
-        rc = add_targets(l, rule_id, &host_id);
-    if (rc == 0)
-        rc = add_name(l, SUFFIX, name.data, name.len, rule_id, &suffix);
-    if (rc == 0)
-        rc = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip, &client);
-    if (rc == 0)
-        rc = find_row(l, HOUR, &hour, sizeof hour, &at_hour);
-    if (rc != 0)
+    if (e->would_rule[0] != '\0') {
+        if ((rc = find_row(l, RULE, e->would_rule, strlen(e->would_rule), &rule)) != 0)
+            return rc;
+        add_name(l, rule, IN_SHADOW);
+    }
+    if ((rc = add_targets(l, rule_id, &host_id)) != 0 ||
+        (rc = find_row(l, SUFFIX, name.data, name.len, &suffix)) != 0 ||
+        (rc = find_row(l, CLIENT, e->client.ip, sizeof e->client.ip, &client)) != 0 ||
+        (rc = find_row(l, HOUR, &hour, sizeof hour, &at_hour)) != 0)
         return rc;
     previous = client->other ? 0 : client->event;
+    add_name(l, suffix, rule_id);
     add_client(l, client, suffix, host_id);
     count_event(l, at_hour, true);
     if (!e->counted) {
         /* Behind the name, packed events are the same for many. */
         start = offsetof(struct audit_event, qname) + offsetof(struct name, data) + e->qname.len;
         shared = place_of(l, ANSWER, (const uint8_t *)&record->event + start, record->len - start);
-        if (shared->shared == 0 || l->next - shared->shared >= LEDGER_SHARED) {
-            shared->shared = l->next;
+        if (shared->shared == 0 || l->known.next - shared->shared >= LEDGER_SHARED) {
+            shared->shared = l->known.next;
             rc = put_answer(l);
         }
         if (rc == 0)
