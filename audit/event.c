@@ -55,14 +55,10 @@ struct pack {
 
 static void octets(struct pack *k, void *field, size_t n)
 {
-    if (k->full || n > k->left) {
-        k->full = true;
+    k->full |= n > k->left;
+    if (k->full)
         return;
-    }
-    if (k->in)
-        memcpy(field, k->p, n);
-    else
-        memcpy(k->p, field, n);
+    memcpy(k->in ? field : k->p, k->in ? k->p : field, n);
     k->p += n;
     k->left -= n;
 }

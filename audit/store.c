@@ -39,7 +39,7 @@ enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at m
 
 struct audit_store {
     sqlite3 *db;
-    uint64_t deadline_ms; /* of a reader's query; 0: there is none */
+    uint64_t deadline_ms; /* of a reader's statement */
 };
 
 /* clang-format off */
@@ -86,9 +86,8 @@ static int error_of(sqlite3 *db, int rc)
     static const struct {
         int code, error;
     } errors[] = {
-        {SQLITE_FULL, ENOSPC},         {SQLITE_NOMEM, ENOMEM}, {SQLITE_CORRUPT, EBADMSG},
-        {SQLITE_NOTADB, EBADMSG},      {SQLITE_BUSY, EBUSY},   {SQLITE_LOCKED, EBUSY},
-        {SQLITE_INTERRUPT, ETIMEDOUT}, {SQLITE_PERM, EACCES},  {SQLITE_AUTH, EACCES},
+        {SQLITE_FULL, ENOSPC},     {SQLITE_NOMEM, ENOMEM},        {SQLITE_CORRUPT, EBADMSG},
+        {SQLITE_NOTADB, EBADMSG},  {SQLITE_INTERRUPT, ETIMEDOUT}, {SQLITE_BUSY, EBUSY},
         {SQLITE_READONLY, EACCES},
     };
 
@@ -119,7 +118,7 @@ static int over_time(void *context)
 {
     const struct audit_store *s = context;
 
-    return s->deadline_ms > 0 && clock_now().mono_ms > s->deadline_ms;
+    return clock_now().mono_ms > s->deadline_ms;
 }
 
 /* --- statements ------------------------------------------------------------------ */
@@ -292,8 +291,8 @@ int audit_query(struct audit_store *s, const char *sql, const char *text, json_t
     sqlite3_stmt *q;
     int rc = 0;
 
-    s->deadline_ms = clock_now().mono_ms + QUERY_MS;
     for (; *sql != '\0' && rc == 0; sqlite3_finalize(q)) {
+        s->deadline_ms = clock_now().mono_ms + QUERY_MS;
         rc = error_of(s->db, sqlite3_prepare_v2(s->db, sql, -1, &q, &sql));
         if (rc == 0 && text != NULL)
             sqlite3_bind_text(q, 1, text, -1, SQLITE_STATIC);

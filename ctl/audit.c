@@ -123,33 +123,32 @@ static const char summary_sql[] =
 #define SPAN "max(ms) AS last,min(ms) AS first,max(id) AS event,sum(outcome<>'') AS questions,sum(NOT repeat) AS attempts" \
     SQL_OUTCOMES(IS) ",sum(outcome='update') AS updates"
 #define ID_OF(list) "(SELECT id FROM " list " WHERE word=p." list ") AS " list
+#define BY_ID(table) "CREATE INDEX temp." table "_by_id ON " table "(id);"
 /* What a row says of its last event it takes from that. */
 #define NAMES(table, key, from, own) \
     "CREATE TEMP TABLE " table " AS SELECT row_number() OVER () AS id,g.*," ID_OF("verdict") "," ID_OF("outcome") "," \
     "(SELECT id FROM rule WHERE name=p.rule) AS rule,instr(' '||lower(p.unapproved)||' ',' '||g.name||' ')>0 AS unapproved" \
     " FROM (SELECT " key " AS name," SPAN ",count(DISTINCT address) AS clients" own \
-    " FROM " from " GROUP BY 1)g JOIN picked p ON p.id=g.event"
-
-static const char *const ledger_tables[] = {"client", "suffix", "host", "rule", "client_suffix"};
+    " FROM " from " GROUP BY 1)g JOIN picked p ON p.id=g.event;" BY_ID(table)
 
 #define PICKED "ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved,answer,asks"
 #define PICK \
     "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule," \
     "real_hosts,unapproved,answer,type IN('SRV','ANY') AND outcome<>'update' FROM events"
 
-static const char *const ledger_sql[] = {
-    "DELETE FROM picked WHERE outcome IS NULL", /* control records */
-    "CREATE INDEX temp.by_address ON picked(address,id)",
+static const char ledger_sql[] =
+    "DELETE FROM picked WHERE outcome IS NULL;" /* control records */
+    "CREATE INDEX temp.by_address ON picked(address,id);"
     "INSERT INTO picked(" PICKED ") SELECT ms,address,suffix,1,'',verdict,would_rule,'','','','',0"
-    " FROM picked WHERE would_rule<>''",
-    NAMES("rule", "rule", "picked WHERE rule<>''", ",sum(outcome='') AS would"),
-    "UPDATE temp.rule SET rule=NULL",
-    "DELETE FROM picked WHERE outcome=''",
-    NAMES("suffix", "suffix", "picked", ""),
+    " FROM picked WHERE would_rule<>'';"
+    NAMES("rule", "rule", "picked WHERE rule<>''", ",sum(outcome='') AS would")
+    "UPDATE temp.rule SET rule=NULL;"
+    "DELETE FROM picked WHERE outcome='';"
+    NAMES("suffix", "suffix", "picked", "")
     "CREATE TEMP TABLE named AS SELECT DISTINCT p.id AS id,lower(j.value) AS host"
-    " FROM picked p,json_each(" SQL_LIST("trim(real_hosts||' '||answer)") ")j",
+    " FROM picked p,json_each(" SQL_LIST("trim(real_hosts||' '||answer)") ")j;"
     NAMES("host", "host", "named JOIN picked USING(id)",
-          ",sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) AS delivered"),
+          ",sum(instr(' '||lower(answer)||' ',' '||host||' ')>0) AS delivered")
     "CREATE TEMP TABLE client AS SELECT row_number() OVER () AS id,g.*,(SELECT h.id FROM picked p JOIN temp.host h"
     " ON h.name=lower(substr(p.answer||' ',1,instr(p.answer||' ',' ')-1))"
     " WHERE p.address=g.name AND p.answer<>'' ORDER BY p.id DESC LIMIT 1) AS host,"
@@ -159,15 +158,14 @@ static const char *const ledger_sql[] = {
     " (SELECT ms-lag(ms) OVER (ORDER BY id) AS gap FROM picked p"
     " WHERE p.address=g.name AND NOT repeat) WHERE gap>=60000) AS cadence_s"
     " FROM (SELECT address AS name," SPAN ",max(iif(answer<>'',ms,0)) AS host_at"
-    " FROM picked GROUP BY 1)g",
+    " FROM picked GROUP BY 1)g;" BY_ID("client")
     "CREATE TEMP TABLE client_suffix AS SELECT 16*c.id+g.place AS id,s.id AS suffix,p.ms AS last,"
     ID_OF("verdict") "," ID_OF("outcome")
     " FROM (SELECT max(id) AS event,"
     "row_number() OVER (PARTITION BY address ORDER BY max(id) DESC)-1 AS place"
     " FROM picked GROUP BY address,suffix)g JOIN picked p ON p.id=g.event"
-    " JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16",
-    "CREATE TEMP TABLE hour AS SELECT ms/3600000 AS id," SPAN " FROM picked GROUP BY 1",
-};
+    " JOIN temp.client c ON c.name=p.address JOIN temp.suffix s ON s.name=p.suffix WHERE place<16;" BY_ID("client_suffix")
+    "CREATE TEMP TABLE hour AS SELECT ms/3600000 AS id," SPAN " FROM picked GROUP BY 1";
 /* clang-format on */
 
 /* A step at a time. */
@@ -194,12 +192,7 @@ static int ledger_of_events(struct audit *a)
 {
     int code = audit_pick(a, -1);
 
-    for (size_t i = 0; i < ARRAY_LEN(ledger_sql) && code == 0; i++)
-        code = audit_run(a, NULL, "%s", ledger_sql[i]);
-    for (size_t i = 0; i < ARRAY_LEN(ledger_tables) && code == 0; i++)
-        code = audit_run(a, NULL, "CREATE INDEX temp.%s_by_id ON %s(id)", ledger_tables[i],
-                         ledger_tables[i]);
-    return code;
+    return code == 0 ? audit_run(a, NULL, "%s", ledger_sql) : code;
 }
 
 /* --- tables ------------------------------------------------------------------------------- */
