@@ -46,6 +46,8 @@ void audit_event_suffix(const struct audit_event *e, struct name *out)
 
 /* --- packing: one walk over the fields, in either direction ----------------------- */
 
+_Static_assert(sizeof(struct audit_event) <= AUDIT_EVENT_MAX, "packed it is no longer");
+
 struct pack {
     uint8_t *p;
     size_t left;

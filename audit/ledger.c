@@ -8,9 +8,9 @@
  * not in memory. All of them lie in one arena and are forgotten together. Rows
  * reach SQLite by the dozen: a statement takes BULK.
  *
- * What many events have in common is a row, too, which is written once. Its number
- * is that of the first event that names it, and no event LEDGER_SHARED numbers later
- * does: so what only removed events have named can be told by its number.
+ * What many events have in common is a row, too, which is written once and named by the
+ * number of its first event, but not LEDGER_SHARED events later: so what only removed
+ * events have named can be told by its number.
  */
 #include "audit/ledger.h"
 
@@ -24,8 +24,7 @@
 #include "wire/present.h"
 #include "wire/types.h"
 
-/* Rows in memory; an event touches a few dozen at most, two of each rule and one of each
- * host. */
+/* Rows in memory; an event touches a few dozen at most. */
 enum { ROWS = 65536, TOUCHED = ROWS + 64, PLACES = 2 * ROWS, BULK = 32 };
 enum { SKETCH = 32, SLOTS = 16 /* suffixes of a client */ };
 enum { KEY_TEXT = NAME_TEXT + 8, HOSTS_TEXT = AUDIT_HOSTS * KEY_TEXT, SQL_TEXT = 8192 };
@@ -249,9 +248,8 @@ void ledger_free(struct ledger *l)
 
 /* --- rows in memory ---------------------------------------------------------------- */
 
-/* What a row is about is its key: the octets of an address, of a name (with a port for a
- * host), a rule's text, an hour. None: the row (other). Its place, which is empty when it
- * is new. */
+/* The place of a key, empty when it is new: the octets of an address, of a name (with a port
+ * for a host), a rule's text, an hour; none: the row (other). */
 static struct place *place_of(struct ledger *l, enum table t, const void *key, size_t len)
 {
     const struct hash_key secret = {l->secret.k0 ^ (uint64_t)t, l->secret.k1};
@@ -293,8 +291,10 @@ static const char *name_of(enum table t, const void *key, size_t len, char out[K
 /* The row of a key that is not in memory: it is loaded, or begun; 1: there are too many. */
 static int load_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
 {
-    /* The slots are most of a row, and only clients have them. */
-    const size_t size = t == CLIENT ? sizeof **out : offsetof(struct row, sketch[SKETCH]);
+    const size_t size =
+        t == CLIENT /* only clients have slots, most of a row */ ? sizeof **out
+                                                                 : offsetof(struct row,
+                                                                            sketch[SKETCH]);
     const int n = kinds[t].width - 2;
     sqlite3_stmt *q = l->find[t];
     char name[KEY_TEXT];

@@ -4,18 +4,15 @@
  *
  *   rings ──drain──▶ batch ──commit──▶ one transaction: events, rows, totals
  *
- * The batch is the only memory of what is not yet on disk: records of the rings, each
- * with a mark whether it is stored or only counted. When a commit fails, everything is
- * forgotten that was learnt in it, so it can simply be done again. The batch is
- * bounded; when it is full, the rings fill, then drop. Of what they dropped only the
- * number is known: it is added to the totals together with a gap record.
+ * The batch is all memory of what is not yet on disk: records of the rings, each with a
+ * mark whether it is stored or only counted. When a commit fails, everything is forgotten
+ * that was learnt in it, so it can simply be done again. When the batch is full, the
+ * rings fill, then drop. Of what they dropped only the number is known: it is added to
+ * the totals together with a gap record.
  *
  * Events are removed oldest first: every hour those older than the retention, and
  * after a commit a fiftieth when the audit takes more than 90 % of max-size, so that one
  * removal is worth its record.
- *
- * This file reads no clock. The caller tells the time at each step; a step that
- * comes later than the one before asked for shows how long the commit took.
  */
 #include "audit/writer.h"
 
@@ -44,9 +41,9 @@ struct audit_writer {
     struct audit_ring *const *rings;
     int n_rings;
     uint64_t all_ns; /* as in `seen`, of all clients together */
-    /* What was seen lately, in sets of four places, found by a hash: a question, until it is
-     * no repeat; a client, until it has saved up all it may. What is new takes the place of
-     * its set that ends first. So a flood of new things makes the table forget, and no more. */
+    /* What was seen lately, found by a hash: a question, until it is no repeat; a client, until
+     * it has saved up all it may. What is new takes the place of its set that ends first: a
+     * flood of new things makes the table forget, and no more. */
     struct recent {
         uint64_t hash, until_ns; /* monotonic */
     } seen[SEEN_SETS][WAYS];
@@ -131,8 +128,7 @@ static uint64_t *seen_until(struct audit_writer *w, const void *key, size_t len)
 
 /* Takes a token of both rates, or none and returns false. A token costs the time in which
  * it comes again; a client may be 10 s of them ahead, all together 1 s. A client that is
- * new has saved up all it may: a flood of invented addresses makes the table forget,
- * which the rate of all then bounds. */
+ * new, or forgotten, has saved up all it may. */
 static bool take_token(struct audit_writer *w, const struct audit_event *e)
 {
     const uint64_t now = e->mono_ms * 1000000;
@@ -151,8 +147,7 @@ static bool take_token(struct audit_writer *w, const struct audit_event *e)
 /* True when the same address, port, ID and name (case ignored) came within the
  * 10 s before; else remembers it. The time counts from the first asking: a Windows
  * client resends at 1, 2, 4 and 8 s, and one that never changes its ID is not a
- * repeat for ever. A table that forgets early makes attempts out of repeats and
- * loses no question. */
+ * repeat for ever. */
 static bool is_repeat(struct audit_writer *w, const struct audit_event *e)
 {
     struct {
@@ -236,7 +231,7 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
  * learnt in it is forgotten. */
 static int end_transaction(struct audit_writer *w, int rc)
 {
-    long long pages[3]; /* in use, free, octets of one */
+    long long pages[2]; /* in use, free */
 
     if (rc == 0)
         rc = audit_sql(w->store, NULL, "COMMIT");
@@ -246,10 +241,10 @@ static int end_transaction(struct audit_writer *w, int rc)
         return rc;
     }
     if (audit_sql(w->store, pages,
-                  "SELECT p.page_count-f.freelist_count,f.freelist_count,s.page_size FROM "
-                  "pragma_page_count p,pragma_freelist_count f,pragma_page_size s") != 1)
+                  "SELECT page_count-freelist_count,freelist_count "
+                  "FROM pragma_page_count,pragma_freelist_count") != 1)
         return 0;
-    w->stats.store_bytes = (uint64_t)(pages[0] * pages[2]);
+    w->stats.store_bytes = (uint64_t)pages[0] * PAGE;
     /* A file that has become much too large gives back what it does not need. */
     if (pages[1] > FREE_PAGES && pages[1] > pages[0] / 8)
         (void)audit_sql(w->store, NULL, "PRAGMA incremental_vacuum(2000)");
@@ -261,7 +256,6 @@ static bool commit(struct audit_writer *w, struct now now)
 {
     const struct audit_event gap = {.kind = AUDIT_GAP,
                                     .wall_ms = now.wall_ms,
-                                    .mono_ms = now.mono_ms,
                                     .lost = w->lost,
                                     .lost_from_ms = w->lost_from_ms};
     unsigned long long recorded, counted = 0;
@@ -321,8 +315,7 @@ static void prune(struct audit_writer *w, struct now now)
 {
     static const char *const tables[] = {"client_suffix", "client", "suffix",
                                          "host",          "rule",   "hour"};
-    struct audit_event e = {
-        .kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .mono_ms = now.mono_ms, .text = "retention"};
+    struct audit_event e = {.kind = AUDIT_PRUNE, .wall_ms = now.wall_ms, .text = "retention"};
     const long long wall_ms = (long long)now.wall_ms;
     const bool hourly = now.mono_ms >= w->age_ms;
     long long cut[3] = {0}; /* the first that stays; of the others the last ms, how many */

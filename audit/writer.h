@@ -2,11 +2,10 @@
  *
  * writer.h -- takes events out of the rings, keeps events and ledger.
  *
- * One writer, in one thread that resolver/threads.c owns. audit_writer_step()
- * does one interval's work and returns when to come back; time is a parameter.
- * One transaction a step: events appended, each touched ledger row once. A
- * failed commit keeps its batch and tries again; rings fill meanwhile, then
- * drop and count, and a gap record says so when the disk is back.
+ * One writer, in one thread that resolver/threads.c owns; it reads no clock. A step that
+ * comes later than the one before asked for shows how long the commit took. A failed
+ * commit is tried again; rings fill meanwhile, then drop and count, and a gap record says
+ * so when the disk is back.
  */
 #ifndef AUDIT_WRITER_H
 #define AUDIT_WRITER_H
