@@ -35,15 +35,6 @@ uint32_t audit_client_error(const struct audit_event *e)
     return facility | unspecified;
 }
 
-void audit_event_suffix(const struct audit_event *e, struct name *out)
-{
-    if (name_is_vlmcs(&e->qname))
-        name_parent(&e->qname, 2, out);
-    else
-        *out = e->qname; /* an UPDATE names its zone */
-    name_fold(out);
-}
-
 /* --- packing: one walk over the fields, in either direction ----------------------- */
 
 _Static_assert(sizeof(struct audit_event) <= AUDIT_EVENT_MAX, "packed it is no longer");

@@ -82,9 +82,6 @@ enum { AUDIT_EVENT_MAX = 8192 };
 size_t audit_event_pack(const struct audit_event *, uint8_t *out, size_t size);
 void audit_event_unpack(struct audit_event *, const uint8_t *, size_t);
 
-/* The name without _vlmcs._tcp, folded; the whole name when it is no such name. */
-void audit_event_suffix(const struct audit_event *, struct name *out);
-
 struct audit_ring; /* opaque */
 
 /* Of a power of two; it is released with free(). NULL: out of memory. */

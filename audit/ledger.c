@@ -636,7 +636,10 @@ int ledger_add(struct ledger *l, const struct audit_event *e, const struct audit
     }
     l->count++;
     l->client = (uint32_t)hash_bytes(&stored, e->client.ip, sizeof e->client.ip);
-    audit_event_suffix(e, &name);
+    name = e->qname; /* an UPDATE names its zone */
+    if (name_is_vlmcs(&name))
+        name_parent(&e->qname, 2, &name);
+    name_fold(&name);
     if (e->rule[0] != '\0') {
         if ((rc = find_row(l, RULE, e->rule, strlen(e->rule), &rule)) != 0)
             return rc;

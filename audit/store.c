@@ -224,7 +224,6 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         rc = s->db == NULL ? -ENOMEM : error_of(s->db, rc);
     }
     if (rc == 0) {
-        sqlite3_extended_result_codes(s->db, 1);
         sqlite3_busy_timeout(s->db, 1000);
         sqlite3_progress_handler(s->db, wal_bytes > 0 ? 0 : CHECK_EVERY, over_time, s);
         rc = error_of(s->db, sqlite3_create_function(s->db, "within", 2, SQLITE_UTF8, NULL, within,
@@ -301,24 +300,19 @@ int audit_query(struct audit_store *s, const char *sql, const char *text, json_t
             rc = 0;
             for (int i = 0; i < sqlite3_column_count(q); i++) {
                 const char *name = sqlite3_column_name(q, i);
-                int type = sqlite3_column_type(q, i);
+                bool number = sqlite3_column_type(q, i) == SQLITE_INTEGER;
                 const char *cell = (const char *)sqlite3_column_text(q, i);
-                size_t len = strlen(name);
-                char mark = len > 0 ? name[len - 1] : '\0';
+                size_t len = strcspn(name, "[");
 
                 if (cell == NULL)
                     value = json_null();
-                else if (mark == '?')
-                    value = json_boolean(sqlite3_column_int(q, i));
-                else if (mark == ']')
+                else if (name[len] != '\0')
                     value = json_loads(cell, JSON_DECODE_ANY, NULL);
-                else if (type == SQLITE_INTEGER)
+                else if (number)
                     value = json_integer(sqlite3_column_int64(q, i));
-                else if (type == SQLITE_FLOAT)
-                    value = json_real(sqlite3_column_double(q, i));
                 else
                     value = audit_json_text(cell);
-                (void)json_object_setn_new(row, name, len - (mark == ']' ? 2 : mark == '?'), value);
+                (void)json_object_setn_new(row, name, len, value);
             }
             json_array_append_new(rows, row);
         }

@@ -39,6 +39,7 @@
 #define SQL_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
 /* A word of an enum, by its number. */
 #define SQL_WORD(list, n) "(SELECT word FROM " list " WHERE id=" n ")"
+#define SQL_BOOL(x) "iif(" x ",'true','false')"
 #define SQL_ISO(ms) "strftime('%Y-%m-%dT%H:%M:%fZ'," ms "/1000.0,'unixepoch')"
 #define SQL_MS(ms) ms
 
@@ -81,8 +82,8 @@ void audit_store_close(struct audit_store *);
 
 /* Runs statements, with the text as their parameter (NULL: it has none), and appends
  * their rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
- * becomes field x, "x?" is a boolean. within(address, prefix) is a function beside
- * SQLite's own. 0; -ETIMEDOUT; -errno. */
+ * becomes field x. within(address, prefix) is a function beside SQLite's own.
+ * 0; -ETIMEDOUT; -errno. */
 int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
 /* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave
  * none; -errno. */

@@ -86,7 +86,7 @@ static const struct audit_list lists[] = {
      "A client that is given a host for its first suffix does not ask for its others. "
      "Questions to other resolvers are not counted."},
     {"targets", OF_TARGET, "host n", "n.id",
-     SQL_NAMES(SQL_MS, COUNTS ",delivered,unapproved AS \"unapproved?\"", "target"), "questions", target_columns,
+     SQL_NAMES(SQL_MS, COUNTS ",delivered," SQL_BOOL("unapproved") " AS \"unapproved[]\"", "target"), "questions", target_columns,
      "A host that was delivered need not be in use: DNS does not show whether the client reaches it, "
      "nor which host it has cached."},
     {"rules", OF_RULE, "rule n", "n.id", SQL_NAMES(SQL_MS, COUNTS ",would", "rule"), "attempts", rule_columns,
@@ -133,8 +133,8 @@ static const char summary_sql[] =
 
 #define PICKED "ms,address,suffix,repeat,outcome,verdict,rule,would_rule,real_hosts,unapproved,answer,asks"
 #define PICK \
-    "INSERT INTO picked SELECT sequence,ms,address,suffix,repeat,outcome,verdict,rule,would_rule," \
-    "real_hosts,unapproved,answer,type IN('SRV','ANY') AND outcome<>'update' FROM events"
+    "INSERT INTO picked SELECT sequence," PICKED \
+    " FROM (SELECT *,type IN('SRV','ANY') AND outcome<>'update' AS asks FROM events)"
 
 static const char ledger_sql[] =
     "DELETE FROM picked WHERE outcome IS NULL;" /* control records */

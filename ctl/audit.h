@@ -10,20 +10,10 @@
 #include "base/str.h"
 #include "ctl/ctl.h"
 
-/* What is asked for, as bits: the options with values, of which any may fit; those that
- * are flags; and what the verbs ask for themselves. */
-enum {
-    OF_CLIENT = 1,
-    OF_NETWORK = 2,
-    OF_SUFFIX = 4,
-    OF_OUTCOME = 8,
-    OF_RULE = 16,
-    OF_TARGET = 32,
-    OF_EVENTS = 63,   /* what an event can answer */
-    OF_NO_HOST = 64,  /* a client without a host */
-    OF_ADDRESS = 128, /* the client of audit_begin() */
-    OF_PICKED = 256   /* an event of audit_pick() */
-};
+/* What is asked for, as bits. An event can answer OF_EVENTS; a client has been given no host;
+ * the address is that of audit_begin(); events were picked by audit_pick(). */
+enum { OF_CLIENT = 1, OF_NETWORK = 2, OF_SUFFIX = 4, OF_OUTCOME = 8, OF_RULE = 16, OF_TARGET = 32 };
+enum { OF_EVENTS = 63, OF_NO_HOST = 64, OF_ADDRESS = 128, OF_PICKED = 256 };
 
 enum { AUDIT_WHERE = 2048 };
 
@@ -37,7 +27,6 @@ struct audit {
     const char *sort; /* NULL: the table's own order */
     bool ascending, order_given;
     long long limit; /* 0: not given; -1: all */
-    bool names;
 };
 
 /* A list that a verb prints: rows of a table or view. */

@@ -39,7 +39,7 @@ static const struct column columns[] = {
 
 static const char row_sql[] =
     "ms AS time,sequence,forwarder,address,iif(kind='event',question,%s) AS question,"
-    "type,iif(kind='event',repeat,NULL) AS \"repeat?\",iif(kind='event',outcome,kind) AS outcome,"
+    "type,iif(kind='event'," SQL_BOOL("repeat") ",NULL) AS \"repeat[]\",iif(kind='event',outcome,kind) AS outcome,"
     "reason,rule,verdict," SQL_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us";
 
 /* Ends with what audit_words says. */
@@ -66,8 +66,8 @@ const char audit_ecs[] =
     "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
     "'from',CASE WHEN kind='gap' THEN " SQL_ISO("nullif(at_ms,0)") " END,'until',CASE "
     "WHEN kind='prune' THEN " SQL_ISO("nullif(at_ms,0)") " END),"
-    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(iif(repeat,'true','false')),"
-    "'cached',json(iif(cached,'true','false')),'policy_serial',policy_serial,"
+    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(" SQL_BOOL("repeat") "),"
+    "'cached',json(" SQL_BOOL("cached") "),'policy_serial',policy_serial,"
     "'networks'," SQL_LIST("coalesce(networks,'')") ","
     "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode,"
     "'ms',real_ms,'hosts'," SQL_LIST("real_hosts") ",'unapproved',"

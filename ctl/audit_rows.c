@@ -2,10 +2,10 @@
  *
  * audit_rows.c -- from the options of an audit verb to rows of the database.
  *
- * The values of the options become a temporary table, asked(option,value), in one bound
- * parameter; the conditions are constant text that looks there. A long list is read in
- * steps, each a transaction of its own: the first puts the numbers of the wanted rows,
- * in their order, into a temporary table; the others read the rows, a thousand at a time.
+ * The values of the options become a temporary table, asked(option,value); the conditions
+ * are constant text that looks there. A list is read in steps, each a transaction of its
+ * own: the first puts the numbers of the wanted rows, in their order, into a temporary
+ * table; the others read the rows, a thousand at a time.
  */
 #include "ctl/audit.h"
 
@@ -171,7 +171,6 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
     int code, rc;
 
     *a = (struct audit){.c = c, .asked = json_array()};
-    a->names = ctl_option(c, "--names") != NULL;
     if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
         (code = read_time_option(c, "--until", &a->until_ms)) != 0 ||
         (code = read_sort(a, sortable)) != 0)
@@ -290,32 +289,29 @@ static void add_names(struct audit *a, json_t *rows)
 
 int audit_rows(struct audit *a, const struct audit_list *l, long long limit, json_t *rows)
 {
-    const char *key = a->sort != NULL ? a->sort : l->order;
+    const char *key = a->sort != NULL ? a->sort : l->order, *mark;
     const struct column *k = l->columns;
     size_t before = 1, n = 0;
     bool up = a->ascending;
     char asked[AUDIT_WHERE];
     struct str s;
-    int code, kind;
+    int code;
 
     str_init(&s, asked, sizeof asked);
     add_terms(&s, a, l->own, true);
     while (k->key != NULL && strcmp(k->key, key) != 0)
         k++;
-    kind = k->kind;
     if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
-        up = a->sort != NULL && kind == COLUMN_TEXT;
+        up = a->sort != NULL && k->kind == COLUMN_TEXT;
+    mark = k->kind == COLUMN_LIST || k->kind == COLUMN_FLAG ? "[]" : "";
     code = audit_run(a, NULL, "CREATE TEMP TABLE page(place INTEGER PRIMARY KEY,row)");
     if (code == 0)
         code = audit_run(a, NULL,
                          "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"
-                         " WHERE 1%s ORDER BY %s\"%s%s\"%s%s LIMIT %lld",
+                         " WHERE 1%s ORDER BY %s(\"%s%s\")%s LIMIT %lld",
                          l->id, l->select, l->table, asked,
-                         kind == COLUMN_LIST ? "json_array_length(" : "", key,
-                         kind == COLUMN_LIST   ? "[]"
-                         : kind == COLUMN_FLAG ? "?"
-                                               : "",
-                         kind == COLUMN_LIST ? ")" : "", up ? " ASC NULLS LAST" : " DESC", limit);
+                         k->kind == COLUMN_LIST ? "json_array_length" : "", key, mark,
+                         up ? " ASC NULLS LAST" : " DESC", limit);
     for (int place = 0; code == 0 && n != before; place += CHUNK) {
         before = json_array_size(rows);
         code = audit_run(a, rows,
@@ -324,7 +320,7 @@ int audit_rows(struct audit *a, const struct audit_list *l, long long limit, jso
                          l->select, l->table, l->id, place, place + CHUNK);
         n = json_array_size(rows);
     }
-    if (code == 0 && a->names)
+    if (code == 0 && ctl_option(a->c, "--names") != NULL)
         add_names(a, rows);
     return code;
 }
