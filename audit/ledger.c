@@ -202,8 +202,6 @@ static int put_row(struct ledger *l, enum table t, const struct value *v, int n)
     return ++l->put[t].rows == BULK ? flush_rows(l, t) : 0;
 }
 
-/* --- life --------------------------------------------------------------------------- */
-
 int ledger_new(struct ledger **out, struct audit_store *store, const char *forwarder)
 {
     struct ledger *l = *out = calloc(1, sizeof *l);
@@ -291,16 +289,15 @@ static const char *name_of(enum table t, const void *key, size_t len, char out[K
 /* The row of a key that is not in memory: it is loaded, or begun; 1: there are too many. */
 static int load_row(struct ledger *l, enum table t, const void *key, size_t len, struct row **out)
 {
-    const size_t size =
-        t == CLIENT /* only clients have slots, most of a row */ ? sizeof **out
-                                                                 : offsetof(struct row,
-                                                                            sketch[SKETCH]);
     const int n = kinds[t].width - 2;
     sqlite3_stmt *q = l->find[t];
+    size_t size = sizeof **out;
     char name[KEY_TEXT];
     struct row *r;
     int rc;
 
+    if (t != CLIENT) /* slots are most of a row */
+        size = offsetof(struct row, sketch[SKETCH]);
     sqlite3_bind_text(q, 1, name_of(t, key, len, name), -1, SQLITE_STATIC);
     rc = audit_store_step(l->store, q);
     if (rc < 0)
@@ -577,15 +574,14 @@ static struct value reference(const struct row *r, const void *key, size_t len, 
 static int put_question(struct ledger *l, int64_t answer, const struct row *client,
                         int64_t previous, const struct row *suffix, const struct name *name)
 {
+    const struct audit_event *e = l->event;
+    char text[NAME_TEXT], client_name[KEY_TEXT], suffix_name[KEY_TEXT];
     static const uint8_t discovery[] = "\6_vlmcs\4_tcp";
     const size_t before = sizeof discovery - 1;
-    const struct audit_event *e = l->event;
-    const struct name *asked = &e->qname;
-    char text[NAME_TEXT], client_name[KEY_TEXT], suffix_name[KEY_TEXT];
     /* The name as it was asked, when it is not what the suffix's text says. */
-    const bool plain = asked->len == before + name->len &&
-                       memcmp(asked->data, discovery, before) == 0 &&
-                       memcmp(asked->data + before, name->data, name->len) == 0 &&
+    const bool plain = e->qname.len == before + name->len &&
+                       memcmp(e->qname.data, discovery, before) == 0 &&
+                       memcmp(e->qname.data + before, name->data, name->len) == 0 &&
                        (name->len == 1 || name->data[name->len - 2] != '.');
     const struct value row[] = {
         N(l->known.next++),
@@ -593,7 +589,7 @@ static int put_question(struct ledger *l, int64_t answer, const struct row *clie
         N(answer),
         reference(client, e->client.ip, sizeof e->client.ip, client_name),
         reference(suffix, name->data, name->len, suffix_name),
-        T(plain ? NULL : name_print(asked, text)),
+        T(plain ? NULL : name_print(&e->qname, text)),
         N(e->client.port),
         N(e->id),
         N((e->repeat ? REPEAT : 0) | (e->cached ? CACHED : 0) | (e->edns_do ? DNSSEC_OK : 0) |

@@ -99,8 +99,6 @@ static int error_of(sqlite3 *db, int rc)
     return sqlite3_system_errno(db) > 0 ? -sqlite3_system_errno(db) : -EIO;
 }
 
-/* --- functions ------------------------------------------------------------------------ */
-
 static void within(sqlite3_context *context, int n, sqlite3_value **v)
 {
     const char *address = (const char *)sqlite3_value_text(v[0]);
@@ -120,8 +118,6 @@ static int over_time(void *context)
 
     return clock_now().mono_ms > s->deadline_ms;
 }
-
-/* --- statements ------------------------------------------------------------------ */
 
 int audit_store_prepare(struct audit_store *s, const char *sql, sqlite3_stmt **q)
 {

@@ -61,8 +61,6 @@ struct audit_writer {
     pthread_mutex_t lock; /* of told */
 };
 
-/* --- life --------------------------------------------------------------------------- */
-
 static void writer_free(struct audit_writer *w)
 {
     ledger_free(w->ledger);
@@ -357,8 +355,6 @@ static void prune(struct audit_writer *w, struct now now)
         w->age_ms = now.mono_ms + hour_ms;
     }
 }
-
-/* --- steps ------------------------------------------------------------------------------------ */
 
 uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {

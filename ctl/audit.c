@@ -361,8 +361,6 @@ static int run_summary(struct ctl *c)
     return code;
 }
 
-/* --- the table of the verbs --------------------------------------------------------------------- */
-
 /* clang-format off */
 static const struct ctl_option filters[] = {
     {"--since", "T", false, "from this time on: 2026-11-22 09:00, 09:00, 7d (ago)"},
