@@ -64,12 +64,7 @@ static void pack_name(struct pack *k, struct name *name)
 
 static void pack_text(struct pack *k, char *text, size_t size)
 {
-    uint8_t len = k->in ? 0 : (uint8_t)strnlen(text, size - 1);
-
-    octets(k, &len, 1);
-    octets(k, text, len);
-    if (k->in)
-        text[len] = '\0';
+    octets(k, text, strnlen(k->in ? (const char *)k->p : text, size - 1) + 1);
 }
 
 static void pack_hosts(struct pack *k, struct audit_host *hosts, uint8_t n)

@@ -19,6 +19,7 @@ enum { AUDIT_WHERE = 2048 };
 
 struct audit {
     struct ctl *c;
+    char *path;                /* of its directory */
     struct audit_store *store; /* an empty one while there is no audit */
     bool absent;
     uint64_t since_ms, until_ms; /* 0 = open */

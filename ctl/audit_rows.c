@@ -118,35 +118,26 @@ static int read_sort(struct audit *a, const struct column *columns)
 
 int audit_code(struct audit *a, int err)
 {
-    char *path;
-    int code;
-
     if (err >= 0)
         return 0;
-    path = ctl_text("%s/audit", a->c->settings->server.state_dir);
     if (err == -EBADMSG)
-        code = ctl_fail(EXIT_FAILED, "%s is damaged: put back a backup, or move it away", path);
-    else if (err == -ETIMEDOUT)
-        code = ctl_fail(EXIT_FAILED,
-                        "%s: this takes too long: ask for less, with --since or --limit", path);
-    else if (err == -EIO && a->store != NULL)
-        code = ctl_fail(EXIT_FAILED, "%s: %s", path, audit_store_message(a->store));
-    else
-        code = ctl_store_error(a->c, path, err);
-    free(path);
-    return code;
+        return ctl_fail(EXIT_FAILED, "%s is damaged: put back a backup, or move it away", a->path);
+    if (err == -ETIMEDOUT)
+        return ctl_fail(EXIT_FAILED,
+                        "%s: this takes too long: ask for less, with --since or --limit", a->path);
+    if (err == -EIO && a->store != NULL)
+        return ctl_fail(EXIT_FAILED, "%s: %s", a->path, audit_store_message(a->store));
+    return ctl_store_error(a->c, a->path, err);
 }
 
 int audit_open(struct audit *a, struct diags *d)
 {
-    char *path = ctl_text("%s/audit", a->c->settings->server.state_dir), *asked;
     struct audit_store *store = NULL;
-    int rc = audit_store_open(&store, path, 0, d);
+    int rc = audit_store_open(&store, a->path, 0, d);
+    char *asked;
 
-    free(path);
     if (rc == -ENOENT && a->store == NULL) {
-        ctl_note("no audit yet: %s/audit is empty, waymarkd has recorded nothing",
-                 a->c->settings->server.state_dir);
+        ctl_note("no audit yet: %s is empty, waymarkd has recorded nothing", a->path);
         a->absent = true;
         rc = audit_store_open(&store, NULL, 0, d);
     }
@@ -171,6 +162,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
     int code, rc;
 
     *a = (struct audit){.c = c, .asked = json_array()};
+    a->path = ctl_text("%s/audit", c->settings->server.state_dir);
     if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
         (code = read_time_option(c, "--until", &a->until_ms)) != 0 ||
         (code = read_sort(a, sortable)) != 0)
@@ -200,6 +192,7 @@ void audit_end(struct audit *a)
 {
     audit_store_close(a->store);
     json_decref(a->asked);
+    free(a->path);
 }
 
 int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
