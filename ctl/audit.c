@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * audit.c -- the audit verbs but events: tables of the ledger, one client's story
- * and the summary.
+ * audit.c -- the audit verbs: tables of the ledger, events, one client's story and the
+ * summary.
  *
  * The ledger answers what it can. Where a filter asks for what only events know,
  * the same table is made from the events that pass it, and a remark says so:
@@ -10,7 +10,11 @@
  */
 #include "ctl/audit.h"
 
-enum { STORY = 20 /* events of a client */, PICK_STEP = 20000 };
+#include <signal.h>
+#include <unistd.h>
+
+enum { STORY = 20 /* events of a client */, PICK_STEP = 20000, PRINT_STEP = 1000 };
+enum { TABLE_LIMIT = 1000, CSV_LIMIT = 1000000, FOLLOW_FIRST = 10, FOLLOW_MS = 500 };
 static const long long day_ms = 86400000, hour_ms = 3600000;
 
 /* clang-format off */
@@ -168,8 +172,8 @@ static const char ledger_sql[] =
     "CREATE TEMP TABLE hour AS SELECT ms/3600000 AS id," SPAN " FROM picked GROUP BY 1";
 /* clang-format on */
 
-/* A step at a time. */
-int audit_pick(struct audit *a, long long limit)
+/* Puts the newest events that pass, at most limit (-1: all), into the table picked. */
+static int pick(struct audit *a, long long limit)
 {
     long long first, last, n = 0;
     char where[AUDIT_WHERE];
@@ -190,7 +194,7 @@ int audit_pick(struct audit *a, long long limit)
 
 static int ledger_of_events(struct audit *a)
 {
-    int code = audit_pick(a, -1);
+    int code = pick(a, -1);
 
     return code == 0 ? audit_run(a, NULL, "%s", ledger_sql) : code;
 }
@@ -223,6 +227,210 @@ static int run_list(struct ctl *c)
     return code;
 }
 
+/* --- events ---------------------------------------------------------------------------------
+ *
+ * Without --limit, --json prints all events in their order, one object a line; a
+ * table or CSV shows the newest. -f prints a line for each, in words, and reads what
+ * came since every half second. */
+
+/* clang-format off */
+/* A time as tables print it. */
+#define LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
+
+static const struct column event_columns[] = {
+    {"time", NULL, COLUMN_TIME, 0},
+    {"sequence", NULL, COLUMN_NUMBER, WIDEST},
+    {"forwarder", NULL, COLUMN_TEXT, WIDEST},
+    {"address", "CLIENT", COLUMN_TEXT, 0},
+    {"name", "CLIENT NAME", COLUMN_TEXT, 1},
+    {"question", "NAME", COLUMN_TEXT, 0},
+    {"type", NULL, COLUMN_TEXT, WIDEST},
+    {"repeat", NULL, COLUMN_FLAG, WIDEST},
+    {"outcome", NULL, COLUMN_TEXT, 0},
+    {"reason", NULL, COLUMN_TEXT, 5},
+    {"rule", NULL, COLUMN_TEXT, 3},
+    {"verdict", NULL, COLUMN_TEXT, 4},
+    {"answer", NULL, COLUMN_LIST, 2},
+    {"client_error", "WINDOWS SHOWS", COLUMN_TEXT, WIDEST},
+    {"policy_serial", "SERIAL", COLUMN_NUMBER, WIDEST},
+    {"latency_us", "LATENCY", COLUMN_NUMBER, WIDEST},
+    {0}};
+
+/* The hosts of the answer, or what it is without one. */
+#define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
+
+static const char row_sql[] =
+    "ms AS time,sequence,forwarder,address,iif(kind='event',question,%s) AS question,"
+    "type,iif(kind='event'," SQL_BOOL("repeat") ",NULL) AS \"repeat[]\",iif(kind='event',outcome,kind) AS outcome,"
+    "reason,rule,verdict," SQL_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us";
+
+/* Ends with what words says. */
+static const char line_sql[] =
+    LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||";
+
+/* json_patch() leaves out what is NULL. */
+static const char ecs[] =
+    "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0'),"
+    "'observer',json_object('name',forwarder,'product','Waymark','type','dns-forwarder'),"
+    "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration')),"
+    "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit',"
+    "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence,"
+    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,"
+    "'duration',latency_us*1000),"
+    "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END),"
+    "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END),"
+    "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer',"
+    "'question',json_object('name',question,'type',type),'header_flags',"
+    SQL_LIST("flags") ",'response_code',response,"
+    "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||"
+    "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END),"
+    "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END),"
+    "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
+    "'from',CASE WHEN kind='gap' THEN " SQL_ISO("nullif(at_ms,0)") " END,'until',CASE "
+    "WHEN kind='prune' THEN " SQL_ISO("nullif(at_ms,0)") " END),"
+    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(" SQL_BOOL("repeat") "),"
+    "'cached',json(" SQL_BOOL("cached") "),'policy_serial',policy_serial,"
+    "'networks'," SQL_LIST("coalesce(networks,'')") ","
+    "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode,"
+    "'ms',real_ms,'hosts'," SQL_LIST("real_hosts") ",'unapproved',"
+    SQL_LIST("unapproved") ")END),"
+    "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END),"
+    "'client_error',client_error)))))";
+
+static const char words[] =
+    "CASE WHEN kind<>'event' THEN kind||CASE kind"
+    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" LOCAL("nullif(at_ms,0)") ",'')"
+    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" LOCAL("nullif(at_ms,0)") ",'')"
+    " ELSE '' END||iif(note<>'',': '||note,'')"
+    " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'"
+    " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||"
+    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' "
+    "ELSE response END||"
+    "CASE WHEN verdict<>'' THEN '; the real DNS: '||verdict||iif(real_hosts='','',' '||real_hosts)||"
+    "CASE WHEN cached THEN ' from the cache' WHEN server<>'' THEN"
+    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' "
+    "ELSE '' END ELSE '' END||"
+    "coalesce('; Windows shows '||client_error,'')||"
+    "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||"
+    "iif(repeat,'; a repeat','') END";
+/* clang-format on */
+
+/* All that pass with numbers above *after, as they are read: ECS objects, or texts. */
+static int print_lines(struct audit *a, const char *select, long long *after)
+{
+    const size_t ascii = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+    char where[AUDIT_WHERE];
+    long long first, last;
+    int code = audit_span(a, &first, &last);
+    size_t i;
+
+    audit_where(a, where);
+    if (*after < first - 1)
+        *after = first - 1;
+    while (code == 0 && *after < last) {
+        long long end = *after + PRINT_STEP < last ? *after + PRINT_STEP : last;
+        json_t *rows = json_array(), *row;
+
+        code = audit_run(a, rows,
+                         "SELECT %s FROM events WHERE sequence>%lld AND sequence<=%lld%s "
+                         "ORDER BY sequence",
+                         select, *after, end, where);
+        json_array_foreach(rows, i, row)
+        {
+            const json_t *line = json_object_get(row, "line");
+
+            if (a->c->format != FORMAT_JSON) {
+                ctl_line("%s", json_string_value(line));
+                continue;
+            }
+            json_dumpf(line, stdout, JSON_COMPACT | ascii);
+            putchar('\n');
+        }
+        if (ferror(stdout))
+            code = EXIT_FAILED;
+        *after = end;
+        json_decref(rows);
+    }
+    return code;
+}
+
+/* Until it is interrupted; the database may come to be meanwhile. */
+static int follow(struct audit *a, const char *select, long long after)
+{
+    const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000};
+    int code = 0;
+    sigset_t ends;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGTERM);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    a->since_ms = 0;
+    for (fflush(stdout); code == 0 && sigtimedwait(&ends, NULL, &pause) < 0; fflush(stdout)) {
+        a->absent = a->absent && audit_open(a, NULL) != 0;
+        if (!a->absent)
+            code = print_lines(a, select, &after);
+    }
+    return code;
+}
+
+static int run_events(struct ctl *c)
+{
+    const bool json = c->format == FORMAT_JSON, follows = ctl_option(c, "-f") != NULL;
+    const bool sorted = ctl_option(c, "--sort") != NULL, lines = json || follows;
+    long long after = 0, last = 0;
+    long long limit;
+    char select[8192];
+    const struct audit_list l = {.plural = "events",
+                                 .table = "events",
+                                 .id = "sequence",
+                                 .own = OF_PICKED,
+                                 .select = select,
+                                 .order = "sequence",
+                                 .columns = event_columns,
+                                 .foot = "A client with a cached host asks nothing. NAT and DHCP "
+                                         "blur who asked. Questions to other resolvers are not "
+                                         "recorded."};
+    struct audit a;
+    int code;
+
+    if (json)
+        snprintf(select, sizeof select, "%s AS \"line[]\"", ecs);
+    else if (follows)
+        snprintf(select, sizeof select, "%s%s AS line", line_sql, words);
+    else /* the sentence of a control record stands in the widest cell */
+        snprintf(select, sizeof select, row_sql, words);
+    if (follows && c->format == FORMAT_CSV)
+        return ctl_fail(EXIT_USAGE, "-f prints lines or --json, not --csv");
+    if (follows && (ctl_option(c, "--until") != NULL || sorted))
+        return ctl_fail(EXIT_USAGE, "-f goes on for ever and in the order of time: --until and "
+                                    "--sort do not fit");
+    if (sorted && json)
+        return ctl_fail(EXIT_USAGE,
+                        "--json prints events in the order of time: --sort does not fit");
+    code = audit_begin(&a, c, event_columns, NULL);
+    a.given |= OF_PICKED;
+    if (a.sort == NULL) /* as they came */
+        a.order_given = a.ascending = true;
+    limit = a.limit != 0                 ? a.limit
+            : follows && a.since_ms == 0 ? FOLLOW_FIRST
+            : lines                      ? -1
+            : c->format == FORMAT_TABLE  ? TABLE_LIMIT
+                                         : CSV_LIMIT;
+    if (code == 0)
+        code = audit_number(&a, &last, "SELECT max(id) FROM event");
+    if (code == 0 && (limit > 0 || !lines))
+        code = pick(&a, limit);
+    if (code == 0 && lines && limit > 0)
+        code = audit_number(&a, &after, "SELECT ifnull(min(id)-1,%lld) FROM picked", last);
+    if (code == 0)
+        code = lines ? print_lines(&a, select, &after) : audit_print(&a, &l, limit);
+    if (code == 0 && follows)
+        code = follow(&a, select, after > last ? after : last);
+    audit_end(&a);
+    return code;
+}
+
 /* --- a client's story ------------------------------------------------------------------------ */
 
 static const struct column story_fields[] = {
@@ -250,7 +458,7 @@ static const struct column story_suffixes[] = {
 /* clang-format off */
 #define STORY(TIME) {"clients", OF_ADDRESS, "client n", "n.id", CLIENTS(TIME) "," OUTCOMES("updates"), \
     "last_asked", client_columns, NULL}
-static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(AUDIT_LOCAL);
+static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(LOCAL);
 /* The client's events that pass, the newest, which are found first: each names the one before. */
 #define STORY_EVENTS \
     "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" \
@@ -287,9 +495,9 @@ static int run_client(struct ctl *c)
                         "audit.client-address: prefix, name its network)",
                         address);
     if (code == 0)
-        code = audit_run(
-            &a, rows, STORY_EVENTS, json ? "" : AUDIT_LOCAL("ms") "||'  '||question||'  '||",
-            json ? audit_ecs : audit_words, audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
+        code =
+            audit_run(&a, rows, STORY_EVENTS, json ? "" : LOCAL("ms") "||'  '||question||'  '||",
+                      json ? ecs : words, audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
     row = json_array_get(rows, 0);
     if (code == 0) {
         (void)json_object_update(row, json_array_get(rows, 1));
@@ -387,7 +595,7 @@ const struct ctl_verb ctl_audit_verbs[] = {
     {"audit", "suffixes", 0, 0, "", {filters}, run_list, "list the suffixes that were asked for"},
     {"audit", "targets", 0, 0, "", {filters}, run_list, "list the KMS hosts that the real DNS or the policy named"},
     {"audit", "rules", 0, 0, "", {filters}, run_list, "list the rules that decided, or would have in shadow"},
-    {"audit", "events", 0, 0, "", {for_events, filters}, audit_events, "list the records; --json prints one object a line"},
+    {"audit", "events", 0, 0, "", {for_events, filters}, run_events, "list the records; --json prints one object a line"},
     {0},
 };
 /* clang-format on */

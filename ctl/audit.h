@@ -11,7 +11,7 @@
 #include "ctl/ctl.h"
 
 /* What is asked for, as bits. An event can answer OF_EVENTS; a client has been given no host;
- * the address is that of audit_begin(); events were picked by audit_pick(). */
+ * the address is that of audit_begin(); events are in the table picked. */
 enum { OF_CLIENT = 1, OF_NETWORK = 2, OF_SUFFIX = 4, OF_OUTCOME = 8, OF_RULE = 16, OF_TARGET = 32 };
 enum { OF_EVENTS = 63, OF_NO_HOST = 64, OF_ADDRESS = 128, OF_PICKED = 256 };
 
@@ -59,19 +59,10 @@ int audit_code(struct audit *, int err);
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
 int audit_span(struct audit *, long long *first, long long *last);
-/* Puts the newest events that pass, at most limit (-1: all), into the table picked(id,...). */
-int audit_pick(struct audit *, long long limit);
 /* The rows of a list that pass, in order, at most limit (-1: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, long long limit, json_t *rows);
 /* Prints them, with remarks. */
 int audit_print(struct audit *, const struct audit_list *, long long limit);
-
-int audit_events(struct ctl *); /* the verb */
-/* A time of the database as tables print it. */
-#define AUDIT_LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
-/* Expressions over the view events: the event as one object in the words of the
- * Elastic Common Schema, and as one sentence. */
-extern const char audit_ecs[], audit_words[];
 
 #endif
