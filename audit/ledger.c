@@ -42,16 +42,17 @@ enum table { CLIENT, SUFFIX, HOST, RULE, HOUR, LEDGER, SLOT = LEDGER, EVENT, ANS
 enum { NUMBERS = 1 SQL_COMMON(SQL_ONE) SQL_OF_NAME(SQL_ONE) };
 static const struct kind {
     const char *name, *columns;
-    int width; /* with the id and, at the end, a name of the ledger */
+    int width;        /* with the id and, at the end, a name of the ledger */
+    const char *find; /* the condition on the rows that are wanted */
 } kinds[TABLES] = {
-    {"client", SQL_CLIENT ",sketch", 3 SQL_COMMON(SQL_ONE) SQL_OF_CLIENT(SQL_ONE)},
-    {"suffix", SQL_NAME ",sketch", NUMBERS + 2},
-    {"host", SQL_NAME ",sketch", NUMBERS + 2},
-    {"rule", SQL_NAME ",sketch", NUMBERS + 2},
-    {"hour", SQL_HOUR ",sketch", 3 SQL_COMMON(SQL_ONE)},
-    {"client_suffix", SQL_SLOT, 5},
-    {"event", SQL_EVENT, 13},
-    {"answer", SQL_ANSWER, 21},
+    {"client", SQL_CLIENT ",sketch", 3 SQL_COMMON(SQL_ONE) SQL_OF_CLIENT(SQL_ONE), "name=?"},
+    {"suffix", SQL_NAME ",sketch", NUMBERS + 2, "name=?"},
+    {"host", SQL_NAME ",sketch", NUMBERS + 2, "name=?"},
+    {"rule", SQL_NAME ",sketch", NUMBERS + 2, "name=?"},
+    {"hour", SQL_HOUR ",sketch", 3 SQL_COMMON(SQL_ONE), "id=?"},
+    {"client_suffix", SQL_SLOT, 5, "id BETWEEN 16*?1 AND 16*?1+15"},
+    {"event", SQL_EVENT, 13, NULL},
+    {"answer", SQL_ANSWER, 21, NULL},
 };
 
 /* What a column is given; a text that is NULL is NULL there. */
@@ -165,12 +166,9 @@ static int prepare_rows(struct ledger *l, enum table t)
                  c + 1);
     str_add(&sql, t < LEDGER ? ")" : "");
     rc = audit_store_prepare(l->store, text, &l->put[t].q);
-    if (rc != 0 || t > SLOT)
+    if (rc != 0 || k->find == NULL)
         return rc;
-    snprintf(text, sizeof text, "SELECT id%s FROM %s WHERE %s", k->columns, k->name,
-             t == SLOT   ? "id BETWEEN 16*?1 AND 16*?1+15"
-             : t == HOUR ? "id=?"
-                         : "name=?");
+    snprintf(text, sizeof text, "SELECT id%s FROM %s WHERE %s", k->columns, k->name, k->find);
     return audit_store_prepare(l->store, text, &l->find[t]);
 }
 
@@ -404,8 +402,7 @@ static void count_event(struct ledger *l, struct row *r, bool decided)
     if (decided) {
         r->questions++;
         r->attempts += !e->repeat;
-        if (e->outcome >= OUTCOME_PASSED && e->outcome < OUTCOMES)
-            r->numbers[OUTCOME_NUMBER + e->outcome]++;
+        r->numbers[OUTCOME_NUMBER + e->outcome]++;
     }
     if (r->first == 0 || ms < r->first)
         r->first = ms;

@@ -3,10 +3,8 @@
  * ledger.h -- from an event to rows of the database: its own, and what is known of
  * its client, suffix, targets, rules and hour. Private to audit/.
  *
- * Rows that events touch are kept in memory, changed there, and written once a
- * commit, sooner when they are many. A question counts in `questions` and under
- * its outcome; an attempt is a question that is no repeat. So the outcomes of a
- * row add up to its questions.
+ * A question counts in `questions` and under its outcome, so the outcomes of a row add
+ * up to its questions; an attempt is a question that is no repeat.
  */
 #ifndef AUDIT_LEDGER_H
 #define AUDIT_LEDGER_H

@@ -34,7 +34,7 @@
 #include "base/str.h"
 #include "wire/kms.h"
 
-enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */, SQL_TEXT = 16384 };
+enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */ };
 enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at most */ };
 
 struct audit_store {
@@ -139,8 +139,6 @@ int audit_store_step(struct audit_store *s, sqlite3_stmt *q)
     return rc;
 }
 
-/* --- open and close ----------------------------------------------------------- */
-
 /* Is this an audit of our format? 1; 0 it is empty; -EBADMSG with a sentence in
  * d; -errno. Writes nothing. */
 static int check(struct audit_store *s, const char *path, struct diags *d)
@@ -153,13 +151,13 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
 
     if (rc != 1 && rc != -EBADMSG)
         return rc;
-    if (rc == 1 && v[0] == APPLICATION && v[1] == FORMAT)
-        return 1;
     if (rc == 1 && v[0] == 0 && v[1] == 0 && v[2] == 0)
         return 0;
     if (rc != 1)
         why = "is not an audit database or is damaged; move it away to begin a new one, "
               "or put back a backup";
+    else if (v[0] == APPLICATION && v[1] == FORMAT)
+        return 1;
     else if (v[0] == APPLICATION)
         why = v[1] > FORMAT ? "has a newer format; install the Waymark that wrote it, or move "
                               "the file away to begin a new one"
@@ -258,13 +256,6 @@ void audit_store_close(struct audit_store *s)
         sqlite3_finalize(q);
     sqlite3_close(s->db);
     free(s);
-}
-
-/* --- queries -------------------------------------------------------------------------- */
-
-const char *audit_store_message(const struct audit_store *s)
-{
-    return sqlite3_errmsg(s->db);
 }
 
 json_t *audit_json_text(const char *text)

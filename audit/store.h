@@ -88,8 +88,6 @@ int audit_query(struct audit_store *, const char *sql, const char *text, json_t 
 /* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave
  * none; -errno. */
 int audit_sql(struct audit_store *, long long *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* Why the last query failed, in SQLite's words. */
-const char *audit_store_message(const struct audit_store *);
 /* Text that may hold any octets, as a JSON string. */
 json_t *audit_json_text(const char *);
 

@@ -6,9 +6,8 @@
  *
  * The batch is all memory of what is not yet on disk: records of the rings, each with a
  * mark whether it is stored or only counted. When a commit fails, everything is forgotten
- * that was learnt in it, so it can simply be done again. When the batch is full, the
- * rings fill, then drop. Of what they dropped only the number is known: it is added to
- * the totals together with a gap record.
+ * that was learnt in it, so it can simply be done again. Of what the rings dropped only
+ * the number is known: it is added to the totals together with a gap record.
  *
  * Events are removed oldest first: every hour those older than the retention, and
  * after a commit a fiftieth when the audit takes more than 90 % of max-size, so that one
@@ -223,8 +222,6 @@ void audit_writer_control(struct audit_writer *w, enum audit_kind kind, struct n
     w->len += audit_record_size(record->len);
 }
 
-/* --- batch to store ------------------------------------------------------------------------ */
-
 /* The end of a transaction in which rc was returned: all of it, or nothing and what was
  * learnt in it is forgotten. */
 static int end_transaction(struct audit_writer *w, int rc)
@@ -402,8 +399,6 @@ void audit_writer_stats(struct audit_writer *w, struct audit_writer_stats *out)
 
 void audit_writer_close(struct audit_writer *w, struct now now)
 {
-    if (w == NULL)
-        return;
     audit_writer_step(w, now, true);
     writer_free(w);
 }

@@ -199,8 +199,6 @@ static int ledger_of_events(struct audit *a)
     return code == 0 ? audit_run(a, NULL, "%s", ledger_sql) : code;
 }
 
-/* --- tables ------------------------------------------------------------------------------- */
-
 static int run_list(struct ctl *c)
 {
     const struct audit_list *l = lists;
@@ -520,8 +518,6 @@ static int run_client(struct ctl *c)
     audit_end(&a);
     return code;
 }
-
-/* --- the summary ------------------------------------------------------------------------------ */
 
 static const struct column summary_fields[] = {
     {"since", "since", COLUMN_TIME, 0},

@@ -17,8 +17,6 @@
 enum { CHUNK = 1000, SQL_TEXT = 16384 };
 static const uint64_t hour_ms = 3600000;
 
-/* --- what is asked for --------------------------------------------------------------- */
-
 /* clang-format off */
 #define ANY(option, test) "EXISTS(SELECT 1 FROM asked WHERE option='" option "' AND " test ")"
 #define ONE_OF(option) option " IN(SELECT value FROM asked WHERE option='" option "')"
@@ -114,8 +112,6 @@ static int read_sort(struct audit *a, const struct column *columns)
                     diag_meant(a->sort, names, meant));
 }
 
-/* --- the database --------------------------------------------------------------------- */
-
 int audit_code(struct audit *a, int err)
 {
     if (err >= 0)
@@ -125,8 +121,6 @@ int audit_code(struct audit *a, int err)
     if (err == -ETIMEDOUT)
         return ctl_fail(EXIT_FAILED,
                         "%s: this takes too long: ask for less, with --since or --limit", a->path);
-    if (err == -EIO && a->store != NULL)
-        return ctl_fail(EXIT_FAILED, "%s: %s", a->path, audit_store_message(a->store));
     return ctl_store_error(a->c, a->path, err);
 }
 
@@ -207,8 +201,6 @@ int audit_run(struct audit *a, json_t *rows, const char *fmt, ...)
     return audit_code(a, n < SQL_TEXT ? audit_query(a->store, sql, NULL, rows) : -EMSGSIZE);
 }
 
-/* --- conditions -------------------------------------------------------------------------- */
-
 static void add_terms(struct str *sql, const struct audit *a, unsigned of, bool own)
 {
     for (size_t i = 0; i < ARRAY_LEN(filters); i++)
@@ -247,8 +239,6 @@ int audit_span(struct audit *a, long long *first, long long *last)
     *last = ends[1];
     return code;
 }
-
-/* --- rows ------------------------------------------------------------------------------ */
 
 /* "name": PTR as of now. */
 static void add_names(struct audit *a, json_t *rows)
