@@ -33,7 +33,6 @@
 #define SQL_EVENT ",ms,answer,client,suffix,asked,port,dns_id,bits,serial,real_ms,latency_us,previous"
 #define SQL_ANSWER ",error,count,at,forwarder,kind,note,type,outcome,reason,verdict,server,real_rcode,real_hosts," \
     "unapproved,response,answer,rule,would,would_rule,networks"
-/* clang-format on */
 
 /* Texts of a column that are parted by spaces, as a JSON array. */
 #define SQL_LIST(x) "json('['||iif(" x "='','',replace(json_quote(" x "),' ','\",\"'))||']')"
@@ -49,7 +48,6 @@
 
 /* Fields of a row (n) as views and lists have them, with some of their own behind a comma; what a
  * time is there: SQL_ISO, SQL_MS. */
-/* clang-format off */
 #define SQL_TIMES(TIME) TIME("n.first") " AS first_asked," TIME("n.last") " AS last_asked"
 #define SQL_CLIENTS(TIME, counts, suffixes) \
     "n.name AS address," SQL_TIMES(TIME) counts \

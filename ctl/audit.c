@@ -112,16 +112,10 @@ static const char summary_sql[] =
     "(SELECT ifnull((SELECT max(id) FROM event)-(SELECT min(id) FROM event)+1,0) AS records,"
     "(SELECT ms FROM event ORDER BY id LIMIT 1) AS first_record,"
     "(SELECT ms FROM event ORDER BY id DESC LIMIT 1) AS last_record),"
-    "(SELECT (p.page_count-f.freelist_count)*s.page_size AS store_bytes"
-    " FROM pragma_page_count p,pragma_freelist_count f,pragma_page_size s)";
-/* clang-format on */
+    "(SELECT 4096*(page_count-freelist_count) AS store_bytes FROM pragma_page_count,pragma_freelist_count)";
 
-/* --- the ledger's tables made anew from the events that pass ---------------------------------
- *
- * They are temporary and have the names of the stored ones, which they hide: so
- * the same statement lists the one or the other. */
-
-/* clang-format off */
+/* The ledger's tables made anew from the events that pass: temporary, with the names of the stored
+ * ones, which they hide. So the same statement lists the one or the other. */
 #define IS(name) ",sum(outcome='" #name "') AS " #name
 /* An event that stands for a rule in shadow has no outcome. */
 #define SPAN "max(ms) AS last,min(ms) AS first,max(id) AS event,sum(outcome<>'') AS questions,sum(NOT repeat) AS attempts" \
@@ -225,11 +219,7 @@ static int run_list(struct ctl *c)
     return code;
 }
 
-/* --- events ---------------------------------------------------------------------------------
- *
- * Without --limit, --json prints all events in their order, one object a line; a
- * table or CSV shows the newest. -f prints a line for each, in words, and reads what
- * came since every half second. */
+/* --- events --------------------------------------------------------------------------------- */
 
 /* clang-format off */
 /* A time as tables print it. */

@@ -4,7 +4,7 @@
  * and what a reader of the views then sees. And a writer that is killed.
  *
  *   q CLIENT NAME [WORD ...]   a question, missing unless a word says more:
- *       filled R  would R  real HOST (unapproved: real! HOST)  id N  port N
+ *       filled R (also HOST)  would R  real HOST (unapproved: real! HOST)  id N  port N
  *       type T  update  second (in the second ring)  asked NAME  marked (TCP, all flags, cached)
  *       times N (a client and ID each)  again N
  *   pass T    steps T (as the writer asks for)    busy T SLOW N (N questions a step, a
@@ -51,7 +51,7 @@ static const struct script {
     {"the zone of an update is its suffix", Q1 "x asked contoso.com update;"
      "? question,suffix,outcome FROM events => contoso.com contoso.com update"},
     {"the story of a client", Q1 "Corp.example; ? no_host_since,last_host FROM clients => " START " -;"
-     "pass 2m;" Q1 "corp.example; pass 2m;" Q1 "fabrikam.local filled r;"
+     "pass 2m;" Q1 "corp.example; pass 2m;" Q1 "fabrikam.local filled r also kms02.contoso.com;"
      "? questions,attempts,missing,filled,cadence_s,last_host,last_host_at,no_host_since FROM clients"
      " => 3 3 2 1 120 kms01.contoso.com:1688 2023-11-14T22:17:20.000Z -;"
      "? first_asked,last_asked,suffixes,last_outcome FROM clients"
@@ -78,6 +78,7 @@ static const struct script {
      Q1 "a.example filled r real! OLD.contoso.com real old.contoso.com real kms01.contoso.com;"
      "? target,questions,delivered,unapproved FROM targets WHERE target LIKE 'old%' => old.contoso.com:1688 1 0 1;"
      "? questions,delivered,unapproved FROM targets WHERE target LIKE 'kms01%' => 1 1 0; ? count(*) FROM targets => 2;"
+     Q1 "a.example real old.contoso.com; ? unapproved FROM targets WHERE target LIKE 'old%' => 0;"
      "? real_hosts,unapproved FROM events"
      " => OLD.contoso.com:1688 old.contoso.com:1688 kms01.contoso.com:1688 OLD.contoso.com:1688"},
     {"a rule in shadow would have", Q1 "a.example filled r would s;" Q1 "a.example;"
@@ -94,7 +95,7 @@ static const struct script {
     {"hours", "pass 46m;" Q1 "a.example; pass 39s;" Q1 "a.example; pass 1s;" Q1 "a.example;"
      "? group_concat(hour||' '||missing,'|') FROM hours => 2023-11-14T22:00:00.000Z 2|2023-11-14T23:00:00.000Z 1"},
     {"control records stand in the sequence and are no questions",
-     "control start waymarkd 0.1.0; commit;" Q1 "a.example; commit; control policy serial 43;"
+     "control start waymarkd 0.1.0; commit;" Q1 "a.example; control policy serial 43;"
      "? group_concat(sequence||kind) FROM events => 1start,2event,3policy;"
      "? kind,note,forwarder FROM gaps => start waymarkd 0.1.0 dns1"},
     {"the sequence goes on after a restart", Q1 "a.example times 10; restart;" Q1 "a.example; restart;"
@@ -214,16 +215,15 @@ static uint64_t span(char **at)
 static void ask(struct bench *b, char *at)
 {
     static uint16_t id;
+    static const char *const numbers[] = {"id", "port", "times", "again", NULL};
     const char *client = next(&at), *suffix = next(&at), *word;
-    uint64_t times = 1, again = 1;
+    uint64_t n[] = {++id, 49152, 1, 1};
     struct audit_event e;
     char qname[300];
     int ring = 0;
 
     snprintf(qname, sizeof qname, "_vlmcs._tcp.%s", *suffix != '.' ? suffix : "");
     e = sample_missing(client, qname);
-    e.client.port = 49152;
-    e.id = ++id;
     while ((word = next(&at)) != NULL) {
         if (IS("filled")) {
             sample_fill(&e, next(&at));
@@ -235,10 +235,8 @@ static void ask(struct bench *b, char *at)
             e.real[e.n_real++] = (struct audit_host){sample_name(next(&at)), 1688};
             if (word[4] == '!')
                 e.unapproved[e.n_unapproved++] = e.real[e.n_real - 1];
-        } else if (IS("id")) {
-            e.id = (uint16_t)number(&at);
-        } else if (IS("port")) {
-            e.client.port = (uint16_t)number(&at);
+        } else if (IS("also")) {
+            e.answer[e.n_answer++] = (struct audit_host){sample_name(next(&at)), 1688};
         } else if (IS("type")) {
             assert_int_equal(type_parse(&e.qtype, next(&at)), 0);
         } else if (IS("update")) {
@@ -252,11 +250,13 @@ static void ask(struct bench *b, char *at)
         } else if (IS("asked")) {
             e.qname = sample_name(next(&at));
         } else {
-            assert_true(IS("times") || IS("again"));
-            *(IS("times") ? &times : &again) = number(&at);
+            assert_true(str_index(numbers, word) >= 0);
+            n[str_index(numbers, word)] = number(&at);
         }
     }
-    for (uint64_t i = 0; i < times + again - 1; i++, e.id++) {
+    e.id = (uint16_t)n[0];
+    e.client.port = (uint16_t)n[1];
+    for (uint64_t i = 0, times = n[2]; i < times + n[3] - 1; i++, e.id++) {
         bench_push(b, ring, &e);
         for (int octet = 15; times > 1 && octet > 12 && ++e.client.ip[octet] == 0; octet--)
             ;
