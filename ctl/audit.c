@@ -247,60 +247,60 @@ static const struct column event_columns[] = {
 /* The hosts of the answer, or what it is without one. */
 #define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
 
-static const char row_sql[] =
-    "ms AS time,sequence,forwarder,address,iif(kind='event',question,%s) AS question,"
-    "type,iif(kind='event'," SQL_BOOL("repeat") ",NULL) AS \"repeat[]\",iif(kind='event',outcome,kind) AS outcome,"
-    "reason,rule,verdict," SQL_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us";
-
-/* Ends with what words says. */
-static const char line_sql[] =
-    LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||";
-
 /* json_patch() leaves out what is NULL. */
-static const char ecs[] =
-    "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0'),"
-    "'observer',json_object('name',forwarder,'product','Waymark','type','dns-forwarder'),"
-    "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration')),"
-    "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit',"
-    "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence,"
-    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END,"
-    "'duration',latency_us*1000),"
-    "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END),"
-    "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END),"
-    "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer',"
-    "'question',json_object('name',question,'type',type),'header_flags',"
-    SQL_LIST("flags") ",'response_code',response,"
-    "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||"
-    "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END),"
-    "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END),"
-    "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count,"
-    "'from',CASE WHEN kind='gap' THEN " SQL_ISO("nullif(at_ms,0)") " END,'until',CASE "
-    "WHEN kind='prune' THEN " SQL_ISO("nullif(at_ms,0)") " END),"
-    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(" SQL_BOOL("repeat") "),"
-    "'cached',json(" SQL_BOOL("cached") "),'policy_serial',policy_serial,"
-    "'networks'," SQL_LIST("coalesce(networks,'')") ","
-    "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode,"
-    "'ms',real_ms,'hosts'," SQL_LIST("real_hosts") ",'unapproved',"
-    SQL_LIST("unapproved") ")END),"
-    "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END),"
-    "'client_error',client_error)))))";
+#define ECS \
+    "json_patch('{}',json_object('@timestamp',time,'ecs',json_object('version','8.11.0')," \
+    "'observer',json_object('name',forwarder,'product','Waymark','type','dns-forwarder')," \
+    "'event',json_object('kind','event','category',json_array(iif(kind='event','network','configuration'))," \
+    "'type',json_array(iif(kind='event','protocol','info')),'dataset','waymark.audit'," \
+    "'action',iif(kind='event','kms-discovery','audit-'||kind),'sequence',sequence," \
+    "'outcome',CASE WHEN kind='event' THEN iif(answer='','failure','success') END," \
+    "'duration',latency_us*1000)," \
+    "'client',json(CASE WHEN kind='event' THEN json_object('ip',address,'port',port)END)," \
+    "'network',json(CASE WHEN kind='event' THEN json_object('transport',transport,'protocol','dns')END)," \
+    "'dns',json(CASE WHEN kind='event' THEN json_object('id',CAST(id AS TEXT),'type','answer'," \
+    "'question',json_object('name',question,'type',type),'header_flags'," \
+    SQL_LIST("flags") ",'response_code',response," \
+    "'answers',json('['||iif(answer='','','{\"type\":\"SRV\",\"data\":'||" \
+    "replace(json_quote(answer),' ','\"},{\"type\":\"SRV\",\"data\":\"')||'}')||']'))END)," \
+    "'rule',json(CASE WHEN rule<>'' THEN json_object('name',rule)END)," \
+    "'waymark',json(iif(kind<>'event',json_object('text',coalesce(note,''),'count',count," \
+    "'from',CASE WHEN kind='gap' THEN " SQL_ISO("nullif(at_ms,0)") " END,'until',CASE " \
+    "WHEN kind='prune' THEN " SQL_ISO("nullif(at_ms,0)") " END)," \
+    "json_object('suffix',suffix,'outcome',outcome,'reason',reason,'repeat',json(" SQL_BOOL("repeat") ")," \
+    "'cached',json(" SQL_BOOL("cached") "),'policy_serial',policy_serial," \
+    "'networks'," SQL_LIST("coalesce(networks,'')") "," \
+    "'verdict',json(CASE WHEN verdict<>'' THEN json_object('name',verdict,'server',server,'response_code',real_rcode," \
+    "'ms',real_ms,'hosts'," SQL_LIST("real_hosts") ",'unapproved'," \
+    SQL_LIST("unapproved") ")END)," \
+    "'would',json(CASE WHEN would<>'' THEN json_object('outcome',would,'rule',coalesce(would_rule,''))END)," \
+    "'client_error',client_error)))))"
 
-static const char words[] =
-    "CASE WHEN kind<>'event' THEN kind||CASE kind"
-    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" LOCAL("nullif(at_ms,0)") ",'')"
-    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" LOCAL("nullif(at_ms,0)") ",'')"
-    " ELSE '' END||iif(note<>'',': '||note,'')"
-    " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'"
-    " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||"
-    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' "
-    "ELSE response END||"
-    "CASE WHEN verdict<>'' THEN '; the real DNS: '||verdict||iif(real_hosts='','',' '||real_hosts)||"
-    "CASE WHEN cached THEN ' from the cache' WHEN server<>'' THEN"
-    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' "
-    "ELSE '' END ELSE '' END||"
-    "coalesce('; Windows shows '||client_error,'')||"
-    "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||"
-    "iif(repeat,'; a repeat','') END";
+#define WORDS \
+    "CASE WHEN kind<>'event' THEN kind||CASE kind" \
+    " WHEN 'gap' THEN ': '||count||' questions were not recorded'||coalesce(', since '||" LOCAL("nullif(at_ms,0)") ",'')" \
+    " WHEN 'prune' THEN ': '||count||' records removed'||coalesce(', up to '||" LOCAL("nullif(at_ms,0)") ",'')" \
+    " ELSE '' END||iif(note<>'',': '||note,'')" \
+    " ELSE outcome||CASE WHEN reason='signed' THEN ' (signed: rule '||rule||' may not touch it)'" \
+    " WHEN rule<>'' THEN ' by rule '||rule ELSE ' ('||reason||')' END||', answer '||" \
+    "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'without a host' " \
+    "ELSE response END||" \
+    "CASE WHEN verdict<>'' THEN '; the real DNS: '||verdict||iif(real_hosts='','',' '||real_hosts)||" \
+    "CASE WHEN cached THEN ' from the cache' WHEN server<>'' THEN" \
+    " ' from '||trim(rtrim(rtrim(server,'0123456789'),':'),'[]')||', '||real_ms||' ms' " \
+    "ELSE '' END ELSE '' END||" \
+    "coalesce('; Windows shows '||client_error,'')||" \
+    "iif(would<>'','; with the rules in shadow: '||would||iif(would_rule<>'',' by rule '||would_rule,''),'')||" \
+    "iif(repeat,'; a repeat','') END"
+#define LINE LOCAL("ms") "||printf('  %-15s  ',ifnull(address,'-'))||ifnull(question||'  ','')||" WORDS
+/* The sentence of a control record stands in the widest cell. */
+static const struct audit_list event_list = {
+    "events", OF_PICKED, "events", "sequence",
+    "ms AS time,sequence,forwarder,address,iif(kind='event',question," WORDS ") AS question,"
+    "type,iif(kind='event'," SQL_BOOL("repeat") ",NULL) AS \"repeat[]\",iif(kind='event',outcome,kind) AS outcome,"
+    "reason,rule,verdict," SQL_LIST(ANSWER) " AS \"answer[]\",client_error,policy_serial,latency_us",
+    "sequence", event_columns,
+    "A client with a cached host asks nothing. NAT and DHCP blur who asked. Questions to other resolvers are not recorded."};
 /* clang-format on */
 
 /* All that pass with numbers above *after, as they are read: ECS objects, or texts. */
@@ -366,28 +366,11 @@ static int run_events(struct ctl *c)
 {
     const bool json = c->format == FORMAT_JSON, follows = ctl_option(c, "-f") != NULL;
     const bool sorted = ctl_option(c, "--sort") != NULL, lines = json || follows;
-    long long after = 0, last = 0;
-    long long limit;
-    char select[8192];
-    const struct audit_list l = {.plural = "events",
-                                 .table = "events",
-                                 .id = "sequence",
-                                 .own = OF_PICKED,
-                                 .select = select,
-                                 .order = "sequence",
-                                 .columns = event_columns,
-                                 .foot = "A client with a cached host asks nothing. NAT and DHCP "
-                                         "blur who asked. Questions to other resolvers are not "
-                                         "recorded."};
+    long long after = 0, last = 0, limit;
+    const char *select = json ? ECS " AS \"line[]\"" : LINE " AS line";
     struct audit a;
     int code;
 
-    if (json)
-        snprintf(select, sizeof select, "%s AS \"line[]\"", ecs);
-    else if (follows)
-        snprintf(select, sizeof select, "%s%s AS line", line_sql, words);
-    else /* the sentence of a control record stands in the widest cell */
-        snprintf(select, sizeof select, row_sql, words);
     if (follows && c->format == FORMAT_CSV)
         return ctl_fail(EXIT_USAGE, "-f prints lines or --json, not --csv");
     if (follows && (ctl_option(c, "--until") != NULL || sorted))
@@ -412,7 +395,7 @@ static int run_events(struct ctl *c)
     if (code == 0 && lines && limit > 0)
         code = audit_number(&a, &after, "SELECT ifnull(min(id)-1,%lld) FROM picked", last);
     if (code == 0)
-        code = lines ? print_lines(&a, select, &after) : audit_print(&a, &l, limit);
+        code = lines ? print_lines(&a, select, &after) : audit_print(&a, &event_list, limit);
     if (code == 0 && follows)
         code = follow(&a, select, after > last ? after : last);
     audit_end(&a);
@@ -451,7 +434,7 @@ static const struct audit_list story = STORY(SQL_ISO), story_told = STORY(LOCAL)
 #define STORY_EVENTS \
     "WITH RECURSIVE chain(row) AS(SELECT event FROM client WHERE name=" \
     "(SELECT value FROM asked WHERE option='address') UNION ALL SELECT e.previous FROM chain JOIN event e ON e.id=row)" \
-    "SELECT json_group_array(%s%s) AS \"events[]\" FROM (SELECT * FROM (SELECT events.* FROM chain" \
+    "SELECT json_group_array(%s) AS \"events[]\" FROM (SELECT * FROM (SELECT events.* FROM chain" \
     " CROSS JOIN events ON sequence=row WHERE 1%s LIMIT %lld) ORDER BY sequence)"
 /* clang-format on */
 
@@ -472,7 +455,6 @@ static int run_client(struct ctl *c)
     addr_print(&client, address); /* as it is stored */
     rows = json_array();
     code = audit_begin(&a, c, NULL, address);
-    a.sort = NULL;
     if (code == 0 && (a.given & OF_CLIENT) != 0)
         code = ctl_fail(EXIT_USAGE, "--client does not fit: the client is named already");
     if (code == 0)
@@ -483,9 +465,9 @@ static int run_client(struct ctl *c)
                         "audit.client-address: prefix, name its network)",
                         address);
     if (code == 0)
-        code =
-            audit_run(&a, rows, STORY_EVENTS, json ? "" : LOCAL("ms") "||'  '||question||'  '||",
-                      json ? ecs : words, audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
+        code = audit_run(&a, rows, STORY_EVENTS,
+                         json ? ECS : LOCAL("ms") "||'  '||question||'  '||" WORDS,
+                         audit_where(&a, where), a.limit != 0 ? a.limit : STORY);
     row = json_array_get(rows, 0);
     if (code == 0) {
         (void)json_object_update(row, json_array_get(rows, 1));

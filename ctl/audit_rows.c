@@ -104,9 +104,9 @@ static int read_sort(struct audit *a, const struct column *columns)
         a->order_given = true;
         a->ascending = *a->sort++ == '+';
     }
-    for (int n = 0; columns != NULL && columns[n].key != NULL && n < 63; n++)
+    for (int n = 0; columns[n].key != NULL && n < 63; n++)
         names[n] = columns[n].key;
-    if (columns == NULL || str_index(names, a->sort) >= 0)
+    if (str_index(names, a->sort) >= 0)
         return 0;
     return ctl_fail(EXIT_USAGE, "--sort %s: no such column%s (those of --csv)", a->sort,
                     diag_meant(a->sort, names, meant));
@@ -159,7 +159,7 @@ int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, c
     a->path = ctl_text("%s/audit", c->settings->server.state_dir);
     if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
         (code = read_time_option(c, "--until", &a->until_ms)) != 0 ||
-        (code = read_sort(a, sortable)) != 0)
+        (sortable != NULL && (code = read_sort(a, sortable)) != 0))
         return code;
     if (limit != NULL && number_parse(&n, limit, INT32_MAX) != 0)
         return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
