@@ -146,8 +146,9 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
     const char *why = "is a database of something else; move it away to begin a new one";
     long long v[3] = {0}; /* application, format, how many tables */
     int rc = audit_sql(s, v,
-                       "SELECT application_id,user_version,(SELECT count(*) FROM "
-                       "sqlite_master) FROM pragma_application_id,pragma_user_version");
+                       "PRAGMA trusted_schema=OFF;"
+                       "SELECT application_id,user_version,(SELECT count(*) FROM sqlite_master)"
+                       " FROM pragma_application_id,pragma_user_version");
 
     if (rc != 1 && rc != -EBADMSG)
         return rc;
@@ -223,8 +224,6 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         rc = error_of(s->db, sqlite3_create_function(s->db, "within", 2, SQLITE_UTF8, NULL, within,
                                                      NULL, NULL));
     }
-    if (rc == 0)
-        rc = audit_sql(s, NULL, "PRAGMA trusted_schema=OFF");
     if (rc == 0)
         rc = check(s, path, d);
     if (rc == 0)

@@ -357,7 +357,7 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
 {
     uint64_t interval = w->stats.interval_ms, due = w->step_ms + w->wait_ms;
     uint64_t took = now.mono_ms > due ? now.mono_ms - due : 0, next;
-    bool any = false, done = true;
+    bool any, done = true;
 
     /* A commit that took more than half of the interval doubles it; quick ones bring it back. */
     if (w->committed && took > interval / 2)
@@ -368,14 +368,12 @@ uint64_t audit_writer_step(struct audit_writer *w, struct now now, bool flush)
         interval = w->limits.commit_interval_ms;
     w->stats.interval_ms = interval;
     w->committed = false;
-    for (int i = flush ? 16 : 1; i > 0; i--) { /* a producer may still be pushing */
+    do { /* until rings and batch are empty, if that is wanted */
         any = drain(w, now) || (flush && w->len > 0);
         if (flush || now.mono_ms >= w->attempt_ms + interval ||
             (w->len >= BATCH_EARLY && w->stats.last_error == 0))
             done = commit(w, now);
-        if (!any || !done)
-            break;
-    }
+    } while (flush && any && done);
     if (w->stats.last_error == 0 &&
         (w->pruning || now.mono_ms >= w->age_ms || (w->committed && too_large(w))))
         prune(w, now);
