@@ -310,7 +310,7 @@ static int load_row(struct ledger *l, enum table t, const void *key, size_t len,
     if (rc == 0) {
         l->known.n_of[t]++;
         r->id = t == HOUR ? strtoll(name, NULL, 10) : ++l->known.last_id[t];
-        return (r->name = arena_strdup(l->arena, name)) != NULL ? 0 : -ENOMEM;
+        return (r->name = arena_strndup(l->arena, name, sizeof name)) != NULL ? 0 : -ENOMEM;
     }
     for (int i = 0; i < n; i++)
         r->numbers[i] = sqlite3_column_int64(q, i);

@@ -104,7 +104,7 @@ static int read_sort(struct audit *a, const struct column *columns)
         a->order_given = true;
         a->ascending = *a->sort++ == '+';
     }
-    for (int n = 0; columns[n].key != NULL && n < 63; n++)
+    for (int n = 0; n < 63 && columns[n].key != NULL; n++)
         names[n] = columns[n].key;
     if (str_index(names, a->sort) >= 0)
         return 0;
