@@ -4,7 +4,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <stdlib.h>
 
 #include "tests/unit/audit/bench.h"
 
