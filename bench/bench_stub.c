@@ -80,7 +80,7 @@ int main(int argc, char **argv)
         struct message m;
         size_t len;
 
-        if (n <= 0 || message_read_query(&m, in, (size_t)n) != MESSAGE_OK)
+        if (n <= 0 || message_read_query(&m, in, (size_t)n) != RCODE_NOERROR)
             continue;
         len = answer(&m, in, out, sizeof out);
         answered += sendto(fd, out, len, 0, (struct sockaddr *)&from, from_len) > 0;

@@ -51,8 +51,8 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     uint16_t rcode = RCODE_REFUSED;
     int ede = EDE_NOT_SUPPORTED;
     enum access_action access;
-    enum message_fault fault;
     enum answer result;
+    int fault;
 
     q->has_event = q->has_networks = false;
     q->out_len = 0;
@@ -73,19 +73,16 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     cursor_take(&c, DNS_HEADER);
     q->question = cursor_take(&c, m->question_len);
     if (UNLIKELY(access != ACCESS_ALLOW))
-        return refuse_access(v, q, access == ACCESS_DROP, fault == MESSAGE_OK, now);
-    if (UNLIKELY(fault != MESSAGE_OK)) {
+        return refuse_access(v, q, access == ACCESS_DROP, fault == RCODE_NOERROR, now);
+    if (UNLIKELY(fault != RCODE_NOERROR)) {
+        rcode = (uint16_t)fault;
         ede = EDE_NONE;
-        if (fault == MESSAGE_NOTIMP) {
+        if (fault == RCODE_NOTIMP)
             COUNT(v->stats, notimp);
-            rcode = RCODE_NOTIMP;
-        } else if (fault == MESSAGE_BADVERS) {
+        else if (fault == RCODE_BADVERS)
             COUNT(v->stats, badvers);
-            rcode = RCODE_BADVERS;
-        } else {
+        else
             COUNT(v->stats, formerr);
-            rcode = RCODE_FORMERR;
-        }
     } else if (m->opcode == OPCODE_UPDATE) {
         return refuse_update(v, q, now);
     } else if (UNLIKELY(m->qclass == CLASS_CH) && special_identity(v, q, &result)) {

@@ -97,7 +97,7 @@ int message_read_records(struct message *m, const uint8_t *wire, size_t len)
     return w.c.bad ? -EBADMSG : 0;
 }
 
-enum message_fault message_read_query(struct message *m, const uint8_t *wire, size_t len)
+int message_read_query(struct message *m, const uint8_t *wire, size_t len)
 {
     int rc = message_read_head(m, wire, len);
 
@@ -105,12 +105,12 @@ enum message_fault message_read_query(struct message *m, const uint8_t *wire, si
         return MESSAGE_IGNORE;
     if (m->opcode != OPCODE_QUERY && m->opcode != OPCODE_UPDATE) {
         m->question_len = 0; /* other opcodes mean something else by it */
-        return MESSAGE_NOTIMP;
+        return RCODE_NOTIMP;
     }
     if (rc != 0 || m->qclass == CLASS_ANY || m->qclass == CLASS_NONE ||
         message_read_records(m, wire, len) != 0)
-        return MESSAGE_FORMERR;
-    return m->edns.present && m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
+        return RCODE_FORMERR;
+    return m->edns.present && m->edns.version > 0 ? RCODE_BADVERS : RCODE_NOERROR;
 }
 
 int message_read_reply(struct message *m, const uint8_t *wire, size_t len)

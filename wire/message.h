@@ -37,19 +37,13 @@ struct message {
     struct name qname; /* folded */
 };
 
-/* What to do with a query that arrived. */
-enum message_fault {
-    MESSAGE_OK,
-    MESSAGE_IGNORE, /* shorter than a header, or QR=1: never answered */
-    MESSAGE_FORMERR,
-    MESSAGE_NOTIMP,  /* opcode other than QUERY and UPDATE */
-    MESSAGE_BADVERS, /* EDNS version above 0 */
-};
+enum { MESSAGE_IGNORE = -1 }; /* shorter than a header, or QR=1: never answered */
 
 /* Reads a query (opcode QUERY; for UPDATE the zone section is the question and
- * the rest is only walked). On a fault the header fields are set, and the
+ * the rest is only walked). The rcode that is to be answered: FORMERR, NOTIMP, BADVERS, or
+ * NOERROR for a good one; or MESSAGE_IGNORE. On a fault the header fields are set, and the
  * question too if question_len is not 0, so that the error can echo them. */
-enum message_fault message_read_query(struct message *, const uint8_t *wire, size_t len);
+int message_read_query(struct message *, const uint8_t *wire, size_t len);
 
 /* Reads a reply: QR=1, the same rules. 0 or -EBADMSG. */
 int message_read_reply(struct message *, const uint8_t *wire, size_t len);

@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const int codes[] = {EDE_NONE, EDE_SYNTHESIZED, EDE_OTHER};
     struct message m;
-    enum message_fault fault = message_read_query(&m, data, size);
+    int fault = message_read_query(&m, data, size);
     struct reply_options options = {
         .query = &m, .question = data + DNS_HEADER, .ede_text = "reason"};
     uint8_t out[DNS_UDP_EDNS], image[DNS_UDP_EDNS];
@@ -49,15 +49,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     options.ede = codes[m.id % 3];
     options.keepalive = m.edns.keepalive ? 100 : 0;
     must(options.limit >= DNS_UDP_PLAIN && options.limit <= DNS_UDP_EDNS);
-    n = reply_write(&options, NULL, 0, fault == MESSAGE_BADVERS ? RCODE_BADVERS : RCODE_FORMERR,
-                    out);
+    n = reply_write(&options, NULL, 0, (uint16_t)fault, out);
     must(n >= DNS_HEADER && n <= options.limit);
     if (m.question_len == 0)
         return 0;
     check_name(&m.qname);
     if (m.opcode == OPCODE_QUERY) /* a reply to another opcode is not ours to read */
         check_reply(&m, data, out, n);
-    if (fault != MESSAGE_OK || m.opcode != OPCODE_QUERY)
+    if (fault != RCODE_NOERROR || m.opcode != OPCODE_QUERY)
         return 0;
     rr_walk_init(&walk, data, size);
     while (rr_walk_next(&walk, &rr))

@@ -206,15 +206,15 @@ static void check_empty(void **state)
 static const struct query_row {
     const char *what;
     bool cd, ad, do_bit, edns;
-    const char *hex; /* behind the ID */
+    const char *hex;
 } query_rows[] = {
     /* clang-format off */
-    {"plain", false, false, false, false, "010000010000000000000141036e65740000210001"},
-    {"CD and AD", true, true, false, false, "013000010000000000000141036e65740000210001"},
+    {"plain", false, false, false, false, "7777010000010000000000000141036e65740000210001"},
+    {"CD and AD", true, true, false, false, "7777013000010000000000000141036e65740000210001"},
     {"EDNS", false, false, false, true,
-     "010000010000000000010141036e6574000021000100002904d0000000000000"},
+     "7777010000010000000000010141036e6574000021000100002904d0000000000000"},
     {"DO", true, false, true, true,
-     "011000010000000000010141036e6574000021000100002904d0000080000000"},
+     "7777011000010000000000010141036e6574000021000100002904d0000080000000"},
     /* clang-format on */
 };
 
@@ -223,18 +223,13 @@ static void check_query(void **state)
     const struct query_row *r = *state;
     struct name name = {7, 2, "\1A\3net"};
     struct query_build q = {0x7777, &name, TYPE_SRV, CLASS_IN, r->cd, r->ad, r->do_bit, r->edns};
-    struct message m;
     uint8_t out[512];
     char hex[200];
-    size_t n;
+    size_t n = query_build(&q, out, sizeof out);
 
-    n = query_build(&q, out, sizeof out);
-    assert_int_equal(out[0] << 8 | out[1], 0x7777);
-    for (size_t i = 2; i < n; i++)
-        snprintf(hex + 2 * (i - 2), 3, "%02x", out[i]);
+    for (size_t i = 0; i < n; i++)
+        snprintf(hex + 2 * i, 3, "%02x", out[i]);
     assert_string_equal(hex, r->hex);
-    assert_int_equal(message_read_query(&m, out, n), MESSAGE_OK);
-    assert_int_equal(query_build(&q, out, n), n);
     assert_int_equal(query_build(&q, out, n - 1), 0);
 }
 
