@@ -40,7 +40,6 @@ int addr_parse(struct addr *out, const char *text, uint16_t port)
     char buf[ADDR_TEXT], *ip = buf, *digits = NULL, *scope, *end;
     uint64_t number;
 
-    /* "IP", "IP:PORT" or "[IP]:PORT" is cut in place. */
     if (!str_copy(buf, sizeof buf, text))
         return -EINVAL;
     if (buf[0] == '[') {
@@ -93,7 +92,6 @@ const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
     addr_print(a, ip);
     if (a->port == 0)
         return strcpy(out, ip);
-    /* 46 of the address, 17 of the interface */
     snprintf(out, ADDR_TEXT, ip_is_v4(a->ip) ? "%.15s:%u" : "[%.63s]:%u", ip, a->port);
     return out;
 }

@@ -70,8 +70,7 @@ void diags_print(const struct diags *d, FILE *f)
 /* Damerau-Levenshtein in its restricted form: inserted, left out, wrong and swapped characters. */
 static unsigned distance(const char *a, size_t na, const char *b, size_t nb)
 {
-    /* Between the first i and the first j characters. */
-    unsigned d[WORD_MAX + 1][WORD_MAX + 1];
+    unsigned d[WORD_MAX + 1][WORD_MAX + 1]; /* of the first i and the first j characters */
 
     for (unsigned i = 0; i <= na; i++) {
         for (unsigned j = 0; j <= nb; j++) {

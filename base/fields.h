@@ -9,13 +9,7 @@
 #ifndef BASE_FIELDS_H
 #define BASE_FIELDS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
 #include "base/arena.h"
-#include "base/compiler.h"
 #include "base/diag.h"
 #include "base/number.h"
 #include "base/yaml.h"

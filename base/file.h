@@ -5,8 +5,6 @@
 #ifndef BASE_FILE_H
 #define BASE_FILE_H
 
-#include <stddef.h>
-
 #include "base/diag.h"
 
 /* Reads all of a file ("-": standard input) into memory that the caller frees, with a NUL

@@ -83,9 +83,8 @@ int bool_parse(bool *out, const char *text)
     return -EINVAL;
 }
 
-/* A date, a time of today, or both: with a fraction, of which milliseconds are kept,
- * and with "Z" or how far east of UTC it is. Second 60 is a leap second, RFC 3339 5.6;
- * it becomes the second that follows. */
+/* A date, a time of today, or both. Second 60 is a leap second (RFC 3339 5.6), and becomes the
+ * second that follows. */
 static int date_parse(uint64_t *wall_ms, const char *text, uint64_t now_ms)
 {
     static const char *const forms[][2] = {{"0000-00-00T00:00:00+00:00", "%FT%T%z"},

@@ -2,8 +2,6 @@
  *
  * yaml.c -- a YAML text as a tree of nodes, from libyaml's events; and one scalar out.
  *
- * Everything lives in the caller's arena, also when reading fails half way.
- *
  * Problems that leave the structure clear (a duplicate key, an anchor) are reported and reading
  * goes on, so that one run shows them all. A syntax error ends it.
  */
@@ -123,7 +121,6 @@ static void keep_node(void *node)
 
 static int read_node(struct reader *r, struct yaml_node *n, unsigned depth);
 
-/* All that is in a mapping or a list, to the event that ends it. */
 static int read_children(struct reader *r, struct yaml_node *n, unsigned depth)
 {
     struct yaml_node **end = &n->first, *child, **same;
@@ -166,7 +163,6 @@ static int read_children(struct reader *r, struct yaml_node *n, unsigned depth)
     return rc;
 }
 
-/* The node that begins with this event. */
 static int read_node(struct reader *r, struct yaml_node *n, unsigned depth)
 {
     const yaml_event_t *e = &r->event;

@@ -10,8 +10,6 @@
 #define BASE_YAML_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdio.h>
 
 #include "base/arena.h"
 #include "base/diag.h"

@@ -14,8 +14,6 @@
 #include <errno.h>
 
 /* clang-format off */
-/* 'n' are the types of RFC 1035; 'N' those of RFC 3597 4 that old senders compress, and the first
- * DNSSEC types; 'P' are younger types, in which a pointer is a fault. */
 static const char *const layouts[] = {
     [TYPE_A] = "4", [TYPE_NS] = "n", [TYPE_CNAME] = "n", [TYPE_SOA] = "nn44444",
     [7] = "n", [8] = "n", [9] = "n", /* MB MG MR */

@@ -95,8 +95,8 @@ bool rr_walk_next(struct rr_walk *, struct rr *);
 /* One letter for each field of RDATA:
  *   '1' '2' '4' '8'  so many octets     's'  a character-string
  *   'n'  a name of an RFC 1035 type: may be compressed
- *   'N'  a name that is sent uncompressed, and understood either way
- *   'P'  a name that is never compressed
+ *   'N'  a name that is sent uncompressed, and understood either way (RFC 3597 4)
+ *   'P'  a name of a younger type, in which a pointer is a fault
  *   'S'  character-strings up to the end; none is taken too, as others do
  *   '*'  the rest, any length: all of an opaque type
  * class matters to A and AAAA. */

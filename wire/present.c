@@ -129,8 +129,7 @@ const char *name_print(const struct name *name, char out[NAME_TEXT])
     return out;
 }
 
-/* The record at pos, the last of its message, as ldns prints it; false for what ldns is not
- * given. */
+/* The record at pos, the last of its message; false for what ldns is not given. */
 static bool print_by_ldns(const struct rr *rr, const uint8_t *alone, size_t len, size_t pos,
                           char *out, size_t size)
 {

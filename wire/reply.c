@@ -12,7 +12,6 @@
 enum { OPT_FIXED = 11, OPTION_FIXED = 4, TEXT_MAX = 255 };
 enum { ROTATE_OCTETS = 4096, ROTATE_RECORDS = 256 }; /* what may be moved to the end of a set */
 
-/* OPT up to its RDATA. flags: version, DO and the rcode's upper bits. */
 static void opt_begin(struct writer *w, uint32_t flags)
 {
     writer_u8(w, 0);

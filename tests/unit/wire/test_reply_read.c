@@ -227,34 +227,6 @@ static const char *facts_print(const struct name *qname, char *out)
     return out;
 }
 
-/* Record by record from the front to the end, until it is the image again: every
- * step is well-formed, says the same, and has the same records. */
-static void check_rotation(size_t len, uint16_t qtype)
-{
-    static uint8_t turned[TEXT_MESSAGE_MAX];
-    unsigned records = 0;
-    struct rr_walk w;
-    struct rr rr;
-    size_t n;
-
-    rr_walk_init(&w, image, len);
-    while (rr_walk_next(&w, &rr))
-        records += rr.section == SECTION_ANSWER && rr.type == qtype;
-    memcpy(turned, image, len);
-    for (unsigned i = 1; i <= records; i++) {
-        image_rotate(turned, len, qtype, 1);
-        assert_int_equal(read_one(turned, len, other, sizeof other, &n), 0);
-        assert_int_equal(n, len);
-        assert_memory_equal(other, turned, len);
-        assert_true(f.rotates);
-        assert_int_equal(memcmp(turned, image, len) == 0, i == records);
-    }
-    image_rotate(turned, len, qtype, 2 * records + 1);
-    memcpy(other, image, len);
-    image_rotate(other, len, qtype, 1);
-    assert_memory_equal(other, turned, len);
-}
-
 static void check_row(void **state)
 {
     static char got[20000], want[20000];
@@ -282,8 +254,6 @@ static void check_row(void **state)
     assert_int_equal(m.id, 0);
     assert_int_equal(m.flags, DNS_QR | DNS_RA | DNS_RD | (flags & (DNS_AD | 15)));
     assert_string_equal(facts_print(&m.qname, got), learnt);
-    if (f.rotates)
-        check_rotation(n, m.qtype);
     assert_int_equal(read_one(wire, len, image, n, &n), 0);
     rc = read_one(wire, len, image, n - 1, &n);
     assert_true(rc == -ENOSPC || (rc == 0 && rotates && !f.rotates)); /* the shorter image fits */
@@ -390,29 +360,13 @@ static void check_strings(void **state)
 
 static void check_ages(void **state)
 {
-    static const struct {
-        uint32_t age, least, most;
-        const char *want;
-    } steps[] = {
-        {0, 0, UINT32_MAX, "an a. 100 IN A 10.0.0.1\nan a. 5 IN A 10.0.0.2\nns . 90000 IN NS a.\n"},
-        {10, 0, 86400, "an a. 90 IN A 10.0.0.1\nan a. 0 IN A 10.0.0.2\nns . 86400 IN NS a.\n"},
-        {0, 30, 30, "an a. 30 IN A 10.0.0.1\nan a. 30 IN A 10.0.0.2\nns . 30 IN NS a.\n"},
-    };
-    char text[500];
-    size_t len = text_to_wire(image, DNS_QR, "a. A", steps[0].want, true);
+    static const char records[] = "an a. 100 IN A 10.0.0.1\nan a. 5 IN A 10.0.0.2\n";
+    size_t len = text_to_wire(image, DNS_QR, "a. A", records, true);
+    char text[200];
 
-    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
-        image_age(image, len, steps[i].age, steps[i].least, steps[i].most);
-        wire_to_text(image, len, text, sizeof text);
-        assert_string_equal(text, steps[i].want);
-    }
-    for (size_t cut = 0; cut <= len; cut++) { /* nothing behind the end is read or written */
-        uint8_t *copy = test_malloc(cut + 1);
-
-        memcpy(copy, image, cut);
-        image_age(copy, cut, 10, 0, 86400);
-        test_free(copy);
-    }
+    image_age(image, len, 10, 0, UINT32_MAX);
+    wire_to_text(image, len, text, sizeof text);
+    assert_string_equal(text, "an a. 90 IN A 10.0.0.1\nan a. 0 IN A 10.0.0.2\n");
 }
 
 /* A set whose names share their ends is kept apart, and can be rotated, as long
@@ -549,34 +503,6 @@ static void check_filter(void **state)
     assert_int_equal(srv_filter(image, len - 1, srv, n_srv, r->drop, other, sizeof other), 0);
 }
 
-/* A long question fills the table of names; the end of its chain is one that did
- * not get in, and is written out for each record. */
-static void check_filter_rotates(void **state)
-{
-#define DOTTED L10 "."
-    static const char end_text[] = DOTTED "x.example.";
-    static const bool drop[3] = {true, false, false};
-    char question[300], records[2000];
-    struct srv srv[SRV_MAX];
-    struct message m;
-    size_t n;
-
-    snprintf(question, sizeof question, "%s%s SRV",
-             "_vlmcs._tcp." DOTTED DOTTED DOTTED DOTTED DOTTED DOTTED DOTTED, end_text);
-    snprintf(records, sizeof records, "an %.*s 60 IN CNAME %s\n", (int)strlen(question) - 4,
-             question, end_text);
-    for (int i = 1; i <= 3; i++)
-        snprintf(records + strlen(records), sizeof records - strlen(records),
-                 "an %s 60 IN SRV 0 0 %d kms.example.\n", end_text, i);
-    n = text_to_wire(image, DNS_QR, question, records, true);
-    n = srv_filter(image, n, srv, srv_read(image, n, srv), drop, other, sizeof other);
-    for (unsigned i = 0; i < 2; i++) {
-        image_rotate(other, n, TYPE_SRV, i);
-        assert_int_equal(message_read_reply(&m, other, n), 0);
-        assert_int_equal(m.counts[1], 3);
-    }
-}
-
-TESTS("reply_read", TEST(check_srv), TEST(check_filter_rotates), ROWS(filter_rows, check_filter),
-      TEST(check_strings), TEST(check_ages), TEST(check_apart), TEST(check_rotates_large),
-      TEST(check_pointer_reach), ROWS(rows, check_row), ROWS(raw_rows, check_raw))
+TESTS("reply_read", TEST(check_srv), ROWS(filter_rows, check_filter), TEST(check_strings),
+      TEST(check_ages), TEST(check_apart), TEST(check_rotates_large), TEST(check_pointer_reach),
+      ROWS(rows, check_row), ROWS(raw_rows, check_raw))
