@@ -9,7 +9,6 @@
 
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define PREFETCH(p) __builtin_prefetch(p)
 
 /* The struct that a member lies in; for what libraries and intrusive lists hand back. */
 #define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))

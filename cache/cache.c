@@ -317,7 +317,7 @@ void cache_key_init(const struct cache *c, struct cache_key *key)
 
 void cache_prefetch(const struct cache *c, const struct cache_key *key)
 {
-    PREFETCH(bucket_of(c, key->hash));
+    __builtin_prefetch(bucket_of(c, key->hash));
 }
 
 static void make_older(const struct cache_key *key, const struct cache_facts *f, uint64_t now_ms,

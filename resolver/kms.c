@@ -103,12 +103,8 @@ static size_t make_image(const struct view *v, const struct query *q,
 
             /* Its name is written out, too: records that move are pointed at by none. */
             writer_bytes(&w, h->target.data, h->target.len);
-            writer_u16(&w, v4 ? TYPE_A : TYPE_AAAA);
-            writer_u16(&w, CLASS_IN);
-            writer_u32(&w, ttl);
-            writer_u16(&w, v4 ? 4 : 16);
+            image_record(&w, SECTION_ADDITIONAL, 0, v4 ? TYPE_A : TYPE_AAAA, ttl, v4 ? 4 : 16);
             writer_bytes(&w, h->addresses[k].ip + (v4 ? 12 : 0), v4 ? 4 : 16);
-            message_count(&w, SECTION_ADDITIONAL);
         }
     }
     if (pool)

@@ -159,7 +159,8 @@ void image_begin(struct writer *w, const struct message *query, uint16_t rcode)
 void image_record(struct writer *w, enum section section, size_t owner_pos, uint16_t type,
                   uint32_t ttl, size_t rdlength)
 {
-    writer_u16(w, (uint16_t)(0xc000 | owner_pos));
+    if (owner_pos != 0)
+        writer_u16(w, (uint16_t)(0xc000 | owner_pos));
     writer_u16(w, type);
     writer_u16(w, CLASS_IN);
     writer_u32(w, ttl);

@@ -32,8 +32,8 @@ size_t reply_write(const struct reply_options *, const uint8_t *image, size_t le
 
 /* Begins an image by hand (synthesized answers): header and question. */
 void image_begin(struct writer *, const struct message *query, uint16_t rcode);
-/* A record of class IN up to its RDATA, whose octets follow. owner_pos: where in the
- * message the owner's name begins, below 0x4000; DNS_HEADER is the question's. */
+/* A record of class IN up to its RDATA, whose octets follow. owner_pos: where in the message the
+ * owner's name begins, below 0x4000; DNS_HEADER is the question's; 0: it was written before. */
 void image_record(struct writer *, enum section, size_t owner_pos, uint16_t type, uint32_t ttl,
                   size_t rdlength);
 /* The SOA of a zone of our own (RFC 6303 3). Its MINIMUM is its TTL. */

@@ -170,37 +170,8 @@ static void check_octets(void **state)
     c.query.question_len = 0;
     assert_int_equal(reply_write(&c.options, NULL, 0, RCODE_FORMERR, out), DNS_HEADER);
     assert_memory_equal(out, "\xab\xcd\x81\x81\0\0\0\0\0\0\0\0", DNS_HEADER);
-}
-
-static const struct empty_row {
-    const char *what;
-    uint16_t rcode, query_flags;
-    bool edns;
-    uint16_t want_flags, want_rcode; /* flags besides QR */
-} empty_rows[] = {
-    {"SERVFAIL", RCODE_SERVFAIL, DNS_RD, true, DNS_RD | DNS_RA | 2, 2},
-    {"NODATA", RCODE_NOERROR, DNS_RD | DNS_CD, false, DNS_RD | DNS_RA | DNS_CD, 0},
-    {"AD is not repeated", RCODE_NXDOMAIN, DNS_AD, true, DNS_RA | 3, 3},
-    {"BADVERS", RCODE_BADVERS, 0, true, DNS_RA, 16},
-    {"an extended rcode without EDNS", RCODE_BADVERS, 0, false, DNS_RA | 2, 2},
-    {"UPDATE: no RA", RCODE_REFUSED, OPCODE_UPDATE << 11, false, OPCODE_UPDATE << 11 | 5, 5},
-};
-
-static void check_empty(void **state)
-{
-    const struct empty_row *r = *state;
-    uint8_t out[512];
-    struct client c;
-    struct message m;
-
-    client_make(&c, "wWw.Example", TYPE_A, r->query_flags, r->edns, false);
-    c.query.opcode = (uint8_t)(r->query_flags >> 11 & 15);
-    c.options.ad = true;
-    assert_string_equal(see(&m, out, reply_write(&c.options, NULL, 0, r->rcode, out)), "");
-    assert_int_equal(m.flags, DNS_QR | r->want_flags);
-    assert_int_equal(m.rcode, r->want_rcode);
-    assert_int_equal(m.edns.present, r->edns);
-    assert_memory_equal(out + DNS_HEADER, c.question, c.query.question_len);
+    (void)reply_write(&c.options, NULL, 0, RCODE_BADVERS, out); /* there is no room for it */
+    assert_int_equal(dns_rcode(out, DNS_HEADER), RCODE_SERVFAIL);
 }
 
 static const struct query_row {
@@ -233,5 +204,4 @@ static void check_query(void **state)
     assert_int_equal(query_build(&q, out, n - 1), 0);
 }
 
-TESTS("reply", TEST(check_octets), ROWS(image_rows, check_image), ROWS(empty_rows, check_empty),
-      ROWS(query_rows, check_query))
+TESTS("reply", TEST(check_octets), ROWS(image_rows, check_image), ROWS(query_rows, check_query))
