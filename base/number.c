@@ -63,11 +63,10 @@ int number_parse(uint64_t *out, const char *text, uint64_t max)
     uint64_t v;
     int rc = units_parse(&v, text, unit_one);
 
-    if (rc == 0 && v > max)
-        rc = -ERANGE;
-    if (rc == 0)
-        *out = v;
-    return rc;
+    if (rc != 0 || v > max)
+        return rc != 0 ? rc : -ERANGE;
+    *out = v;
+    return 0;
 }
 
 int bool_parse(bool *out, const char *text)
