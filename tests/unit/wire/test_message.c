@@ -139,6 +139,7 @@ static const struct part_row {
     {"an unknown version has its parts", BYTES(WITH_ONE OPT("\0\1\0\0", "\0")), 15, true},
     {"trailing octets have a question before them", BYTES(PLAIN "x"), 15},
     {"half a question is none", BYTES(ASK "\1a"), 0},
+    {"what NOTIFY has is none", BYTES(HEAD("\x21\0", "\1", "\0", "\0", "\0") Q_A), 0},
     {"NSID", BYTES(WITH_ONE OPT_0("\4") "\0\3\0\0"), 15, true, true},
     {"NSID with a name", BYTES(WITH_ONE OPT_0("\5") "\0\3\0\1x"), 15, true},
 };
