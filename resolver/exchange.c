@@ -61,9 +61,7 @@ static void note_reply(struct upstream *s, uint32_t ms, uint16_t rcode)
 static void note_no_reply(struct upstream *s, int error)
 {
     s->report.last_error = error;
-    if (s->silent < DOWN_AFTER)
-        s->silent++;
-    if (s->silent == DOWN_AFTER)
+    if (++s->silent >= DOWN_AFTER)
         s->report.state = UPSTREAM_DOWN;
 }
 
@@ -84,17 +82,15 @@ static bool knows_edns(const struct upstream *s, uint64_t now_ms)
  * Questions that go on at the same time are one miss: perhaps the server was away. */
 static void learn(struct upstream_habit *h, bool good, uint64_t since_ms, uint64_t now_ms)
 {
-    if (good) {
+    if (good)
         h->misses = 0;
-        return;
-    }
-    if (since_ms < h->missed_ms)
+    if (good || since_ms < h->missed_ms)
         return;
     h->missed_ms = now_ms;
-    if (++h->misses < BELIEVED)
-        return;
-    h->misses = 0;
-    h->until_ms = now_ms + FORGET_MS;
+    if (++h->misses == BELIEVED) {
+        h->misses = 0;
+        h->until_ms = now_ms + FORGET_MS;
+    }
 }
 
 static enum exchange_kind fail_exchange(struct exchange *e, int error)
@@ -186,7 +182,7 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
 {
     uint64_t now_ms = e->home->io->now(e->home->io).mono_ms;
     size_t len = (size_t)size;
-    bool readable, same_case;
+    bool readable, ours, same_case;
     struct message m;
 
     *r = (struct exchange_reply){.facts.kind = REPLY_FAILURE,
@@ -194,9 +190,10 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
     if (wire == NULL)
         return fail_exchange(e, (int)-size);
     readable = message_read_head(&m, wire, len) == 0;
+    ours =
+        len >= DNS_HEADER && m.id == e->q.id && (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY;
     /* An error of which the server has sent back the header alone. */
-    if (!readable && len >= DNS_HEADER && m.counts[0] == 0 && m.id == e->q.id &&
-        (m.flags & DNS_QR) != 0 && m.opcode == OPCODE_QUERY && e->packet == NULL &&
+    if (ours && !readable && m.counts[0] == 0 && e->packet == NULL &&
         (is_edns_error(m.rcode) || m.rcode == RCODE_SERVFAIL || m.rcode == RCODE_REFUSED)) {
         r->failure = m.rcode;
         r->no_edns = e->q.edns && is_edns_error(m.rcode);
@@ -207,8 +204,8 @@ enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_
         COUNT(e->home->stats, upstream_malformed);
         return unsure(e);
     }
-    if (!readable || m.id != e->q.id || (m.flags & DNS_QR) == 0 || m.opcode != OPCODE_QUERY ||
-        m.qtype != e->q.qtype || m.qclass != e->q.qclass || !name_equal_fold(&m.qname, &e->sent))
+    if (!readable || !ours || m.qtype != e->q.qtype || m.qclass != e->q.qclass ||
+        !name_equal_fold(&m.qname, &e->sent))
         return ignore(e, !readable);
     if (e->packet != NULL) { /* nothing more of it is read: it is signed */
         COUNT(e->home->stats, upstream_replies);
@@ -268,21 +265,16 @@ int exchange_open(struct exchange *e)
         w.len = query_build(&e->q, packet, sizeof packet);
     }
     rc = io->ask(io, &e->peer, &s->report.server, e->tcp ? IO_TCP : IO_UDP, packet, w.len);
-    switch (-rc) {
-    case 0:
+    if (rc == 0) {
         s->users++;
         return 0;
-    case ENOBUFS:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-    case EAGAIN: /* our want says nothing of the server */
-        COUNT(stats, upstream_errors);
-        return -ENOBUFS;
-    default:
+    }
+    if (rc != -ENOBUFS && rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE && rc != -EAGAIN) {
         fail_exchange(e, -rc);
         return rc;
     }
+    COUNT(stats, upstream_errors); /* our want says nothing of the server */
+    return -ENOBUFS;
 }
 
 void exchange_close(struct exchange *e)

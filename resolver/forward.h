@@ -67,7 +67,7 @@ struct upstream {
     uint32_t users;     /* exchanges that are open */
     uint64_t wanted_ms; /* a question would have liked to ask it */
     uint32_t srtt;      /* smoothed RTT in 1/8 ms; 0: no reply yet */
-    uint8_t silent;     /* failures in a row */
+    uint32_t silent;    /* failures in a row */
     struct upstream_habit {
         uint8_t misses;     /* in a row; 2 are believed */
         uint64_t missed_ms; /* the last one */

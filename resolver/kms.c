@@ -168,11 +168,8 @@ void kms_event_note(const struct view *v, struct query *q, enum kms_outcome outc
 
 static void add_host(struct audit_host *list, uint8_t *n, const struct name *target, uint16_t port)
 {
-    if (*n == AUDIT_HOSTS)
-        return;
-    list[*n].target = *target;
-    list[*n].port = port;
-    (*n)++;
+    if (*n < AUDIT_HOSTS)
+        list[(*n)++] = (struct audit_host){.target = *target, .port = port};
 }
 
 /* A discovery question that was decided on q->real; rcode: what the client is told. */

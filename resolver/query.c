@@ -28,8 +28,6 @@ void waiter_restore(const struct view *v, const struct waiter *w, struct query *
     q->client = w->client;
     q->arrived_us = w->arrived_us;
     q->has_event = q->has_networks = false;
-    q->wire = NULL;
-    q->wire_len = q->out_len = 0;
     query_prepare(v, q);
 }
 
