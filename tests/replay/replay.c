@@ -108,26 +108,15 @@ static struct addr address(const char *text, uint16_t port)
     return a;
 }
 
-static struct message question_of(const struct sent *s)
-{
-    struct message m;
-
-    (void)message_read_query(&m, s->wire, s->len);
-    return m;
-}
-
 /* The last question for the name that a server was asked. */
 static struct sent *last_sent(const char *text)
 {
-    struct message m;
     struct name name;
 
     assert_int_equal(name_parse(&name, text), 0);
-    for (int i = run.net->n_sent; i-- > 0;) {
-        m = question_of(run.net->sent[i]);
-        if (name_equal_fold(&name, &m.qname))
+    for (int i = run.net->n_sent; i-- > 0;)
+        if (name_equal_fold(&name, &run.net->sent[i]->m.qname))
             return run.net->sent[i];
-    }
     BAD("nobody was asked for %s", text);
     return NULL;
 }
@@ -256,9 +245,7 @@ static void run_own(const struct command *c)
 
 static bool is_probe(const struct sent *s)
 {
-    const struct message m = question_of(s);
-
-    return m.qname.labels == 0 && m.qtype == TYPE_NS;
+    return s->m.qname.labels == 0 && s->m.qtype == TYPE_NS;
 }
 
 /* The oldest that no line has seen, or NULL. */
@@ -302,7 +289,7 @@ static void run_upstream(const struct command *c)
         assert_memory_equal(s->wire + 2, asked->wire + 2, s->len - 2);
         return;
     }
-    m = question_of(s);
+    m = s->m;
     type_print(m.qtype, type);
     assert_int_equal(name_parse(&name, word(c, 2)), 0);
     if (!name_equal_fold(&name, &m.qname) || strcmp(type, word(c, 3)) != 0)
@@ -348,7 +335,7 @@ static void run_give(const struct command *c)
 {
     static uint8_t out[65535];
     struct sent *s = choose_try(c);
-    const struct message m = question_of(s);
+    const struct message m = s->m;
     struct writer w = writer_make(out, sizeof out);
     uint16_t rcode, bits = DNS_QR | DNS_RD | DNS_RA;
 
@@ -484,8 +471,7 @@ static bool run_short(const struct command *c)
             n_seen += n->views[i].users > 0;
         assert_int_equal(1 + n_seen, number);
     } else if (IS("descriptors")) {
-        n->open_error = has(c, "none") ? -EMFILE : 0;
-        n->max_open = number;
+        n->max_open = has(c, "any") ? NET_SENT : number;
     } else if (IS("sending")) {
         n->send_error = has(c, "fails") ? -EPERM : 0;
     } else if (IS("stop")) {

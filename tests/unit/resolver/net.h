@@ -19,6 +19,7 @@ struct sent {
     struct addr server;
     enum io_kind kind;
     bool taken; /* the test has seen it */
+    struct message m;
     size_t len;
     uint8_t wire[4096];
 };
@@ -35,8 +36,8 @@ struct net {
     struct world *w;
     struct io_timer *timers[NET_TIMERS]; /* those that are set */
     int n_timers;
-    struct sent *sent[NET_SENT];                          /* owned */
-    int n_sent, n_open, open_error, send_error, max_open; /* max_open 0: no limit */
+    struct sent *sent[NET_SENT]; /* owned */
+    int n_sent, n_open, max_open, send_error;
     struct answered answered[NET_ANSWERS];
     int n_answered, answers_taken;
     struct audit_event events[NET_EVENTS];
@@ -53,9 +54,7 @@ static inline int net_question(struct io *io, struct io_peer *peer, const struct
     struct net *n = container_of(io, struct net, io);
     struct sent *s;
 
-    if (n->open_error != 0)
-        return n->open_error;
-    if (n->max_open > 0 && n->n_open >= n->max_open)
+    if (n->n_open >= n->max_open)
         return -EMFILE;
     assert_in_range(n->n_sent, 0, NET_SENT - 1);
     assert_in_range(len, DNS_HEADER, sizeof s->wire);
@@ -67,6 +66,7 @@ static inline int net_question(struct io *io, struct io_peer *peer, const struct
         return n->send_error;
     memcpy(s->wire, wire, len);
     s->len = len;
+    (void)message_read_query(&s->m, wire, len);
     s->peer = peer;
     peer->handle = s;
     n->n_open++;
@@ -172,6 +172,7 @@ static inline struct net *net_new(unsigned slots)
 
     assert_non_null(n);
     n->w = world_new(NULL, "");
+    n->max_open = NET_SENT;
     n->io = (struct io){.ask = net_question,
                         .close = net_close,
                         .timer_set = net_timer_set,
