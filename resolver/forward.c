@@ -430,28 +430,27 @@ static void on_packet(struct io_peer *, const uint8_t *, ssize_t);
  * waits for. 0 and *out, or -errno. */
 static int send_try(struct forwarder *f, const struct exchange *question, struct exchange **out)
 {
-    struct exchange *e, *idle = NULL;
+    struct exchange *e, *idle;
     int rc = -ENOBUFS;
 
-    do {
+    for (int i = 0; i < 2 && rc == -ENOBUFS; i++) {
+        idle = i > 0 ? TAILQ_FIRST(&f->all_tries) : NULL;
+        while (idle != NULL && idle->flight->current == idle)
+            idle = TAILQ_NEXT(idle, age);
         if (idle != NULL)
             drop_try(idle);
-        if ((e = pool_take(&f->tries)) != NULL) {
-            *e = *question;
-            e->home = &f->exchanges;
-            e->peer.receive = on_packet;
-            if ((rc = exchange_open(e)) == 0) {
-                *out = e;
-                return 0;
-            }
+        else if (i > 0)
+            break;
+        if ((e = pool_take(&f->tries)) == NULL)
+            continue;
+        *e = *question;
+        e->home = &f->exchanges;
+        e->peer.receive = on_packet;
+        if ((rc = exchange_open(e)) == 0)
+            *out = e;
+        else
             pool_give(&f->tries, e);
-        }
-        if (idle != NULL || rc != -ENOBUFS)
-            return rc;
-        TAILQ_FOREACH(idle, &f->all_tries, age)
-            if (idle->flight->current != idle)
-                break;
-    } while (idle != NULL);
+    }
     return rc;
 }
 
@@ -530,8 +529,8 @@ static uint64_t hurry(struct flight *fl, uint64_t now_ms, uint64_t at_ms)
 }
 
 /* One try at a server of the route; false: it could not be sent. Over TCP, or plain, without
- * EDNS, it is one beside its TRIES_EACH. */
-static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t now_ms)
+ * EDNS, it is one beside its TRIES_EACH, which each flight does once: done says whether. */
+static bool try_server(struct flight *fl, int i, bool tcp, bool plain, bool *done, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
     const struct route *r = fl->route;
@@ -551,10 +550,15 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
                                            .packet = fl->passthrough ? fl->chain : NULL,
                                            .packet_len = fl->chain_len,
                                            .asked_ms = fl->begun_ms};
-    int rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     uint64_t at_ms = now_ms + r->timeout_ms;
-    bool counts = !tcp && !plain;
+    bool counts = done == NULL;
+    int rc;
 
+    if (!counts && *done)
+        return false;
+    if (!counts)
+        *done = true;
+    rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     fl->starved = rc == -ENOBUFS;
     if (counts && !fl->starved) {
         fl->servers[i].n_tries++;
@@ -572,15 +576,6 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t 
     return true;
 }
 
-/* The same server once more, another way, which each flight does once. */
-static bool try_again(struct flight *fl, int i, bool tcp, bool plain, bool *done, uint64_t now_ms)
-{
-    bool again = !*done;
-
-    *done = true;
-    return again && try_server(fl, i, tcp, plain, now_ms);
-}
-
 /* The current try has had its time, or (fresh: only a server that was not tried) a server
  * has said no, or its socket failed. */
 static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
@@ -589,7 +584,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     int next;
 
     while ((next = choose_server(fl, now_ms)) >= 0 && !(fresh && fl->servers[next].n_tries > 0)) {
-        if (try_server(fl, next, false, false, now_ms))
+        if (try_server(fl, next, false, false, NULL, now_ms))
             return;
         if (fl->starved) {
             wait_until(fl, now_ms + RETRY_MS);
@@ -600,7 +595,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
         return;
     for (int i = 0; i < fl->route->n_servers; i++)
         if (fl->servers[i].minds_edns &&
-            try_again(fl, i, false, true, &fl->servers[i].plain, now_ms))
+            try_server(fl, i, false, true, &fl->servers[i].plain, now_ms))
             return;
     if (next >= 0) {
         wait_until(fl, now_ms + RETRY_MS);
@@ -893,9 +888,9 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         if (r->elsewhere && fl->route->n_servers > 1)
             go_on(fl, true, now.mono_ms);
         else if (r->no_edns)
-            (void)try_again(fl, i, false, true, &t->plain, now.mono_ms);
+            (void)try_server(fl, i, false, true, &t->plain, now.mono_ms);
         else if (may_try(fl, i))
-            (void)try_server(fl, i, false, false, now.mono_ms);
+            (void)try_server(fl, i, false, false, NULL, now.mono_ms);
         return;
     case EXCHANGE_REPLY:
         if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
@@ -916,7 +911,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
     case EXCHANGE_TRUNCATED:
     case EXCHANGE_NO_EDNS:
         drop_try(e);
-        if (try_again(fl, i, tcp, plain, done, now.mono_ms))
+        if (try_server(fl, i, tcp, plain, done, now.mono_ms))
             return;
         t->refused = true; /* it wants that twice */
         go_on(fl, true, now.mono_ms);
