@@ -3,7 +3,7 @@
  * kms.c -- KMS discovery questions: the decision, its answer and its event; and
  * the addresses of the hosts that they are answered with.
  *
- * One question's walk, with answer.c:
+ * One question's walk, kms_answer():
  *   1 no policy, or kms.mode off      the real answer, recorded so
  *   2 a kept decision                 the same answer, newly rotated
  *   3 rules that need no real answer  deny, unconditional replace
@@ -27,8 +27,6 @@ enum {
     HOST_TTL_MAX_S = 300,
     HOST_ADDRESSES = 4 * POLICY_HOST_ADDRESSES,
 };
-
-/* ---- the decision ---- */
 
 struct policy_ask kms_ask(const struct view *v, const struct query *q, struct now now)
 {
@@ -61,8 +59,6 @@ bool kms_would_fill(const struct view *v, struct query *q, bool is_signed, struc
     return query_find_networks(v, q) &&
            is_pool(decide_on(v, q, VERDICT_NXDOMAIN, is_signed, now)->outcome);
 }
-
-/* ---- its image ---- */
 
 /* The TTL that is given for `ttl`: half a minute at most when the verdict may
  * soon be another, so that a hiccup does not hide a good record for longer. */
@@ -124,8 +120,6 @@ static size_t make_image(const struct view *v, const struct query *q,
     *image = r->image;
     return r->image != NULL ? r->len : 0;
 }
-
-/* ---- the event ---- */
 
 /* What an event has of the question. struct audit_event is large and lives in the query
  * slot; only what is used is set. */
@@ -201,8 +195,6 @@ static void event_decided(const struct view *v, struct query *q, const struct po
         for (int i = 0; i < d->n_hosts; i++)
             add_host(e->answer, &e->n_answer, &d->hosts[i].target, d->hosts[i].port);
 }
-
-/* ---- what is sent, and kept ---- */
 
 /* In front of the packed event. */
 struct kept {
@@ -304,8 +296,6 @@ static enum answer carry_out(const struct view *v, struct query *q, bool keep, s
     return send_decided(v, q, image, len, k.ede);
 }
 
-/* ---- the walk ---- */
-
 enum answer kms_answer(const struct view *v, struct query *q, const struct real *came,
                        struct now now)
 {
@@ -347,8 +337,6 @@ enum answer kms_answer(const struct view *v, struct query *q, const struct real 
         COUNT(v->stats, kms_deadline);
     return carry_out(v, q, ask != NULL, now);
 }
-
-/* ---- addresses of hosts ---- */
 
 bool kms_host_answer(const struct view *v, struct query *q, struct now now, enum answer *result)
 {

@@ -84,9 +84,7 @@ static inline void world_policy(struct world *w, const char *text)
         diags_print(&d, stderr);
         fail_msg("policy: %s", text);
     }
-    if (w->begun)
-        store_end(w->reader->txn);
-    w->begun = false;
+    view_policy_end(&w->view);
     assert_int_equal(policy_change_put(w->store, &change, &p, POLICY_REPLACE, &d), 0);
     policy_fini(&p);
     diags_fini(&d);
