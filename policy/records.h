@@ -128,6 +128,7 @@ struct prefix_filter {
 /* One per thread. What needs a page that cannot be had is answered as damaged. */
 struct policy_reader {
     struct store_txn *txn;
+    bool begun;                 /* resolver/query.h's: in this batch */
     uint64_t serial, serial_of; /* a state; 0: none */
     struct filter hosts;        /* with addresses: each negative answer asks */
     struct prefix_filter prefixes;

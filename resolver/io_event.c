@@ -16,7 +16,6 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -148,7 +147,7 @@ static int ask_server(struct io *io, struct io_peer *peer, const struct addr *se
     struct sockaddr_storage to, from;
     socklen_t to_len = addr_to_sockaddr(server, &to);
     int type = kind == IO_TCP ? SOCK_STREAM : SOCK_DGRAM;
-    int one = 1, omit = IP_PMTUDISC_OMIT, rc = -1;
+    int omit = IP_PMTUDISC_OMIT, rc = -1;
 
     *l = (struct link){.home = self,
                        .fd = socket(to.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
@@ -156,8 +155,6 @@ static int ask_server(struct io *io, struct io_peer *peer, const struct addr *se
         return -errno;
     peer->handle = l;
     event_assign(&l->event, self->base, l->fd, EV_READ | EV_PERSIST, on_datagram, peer);
-    if (kind == IO_TCP)
-        setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     /* A UDP port that nobody can foresee, of all that may be used; the kernel's choice if
      * those that were drawn are taken. */
     for (int i = 0; kind == IO_UDP && rc != 0 && i < PORT_TRIES; i++) {

@@ -34,7 +34,6 @@ struct view {
     const struct settings *settings; /* routes resolved: never empty here */
     struct cache *cache;
     struct policy_reader *policy; /* NULL: no policy store; forwards all the same */
-    bool *policy_begun;           /* the worker's: reader begun in this batch */
     struct random *random;
     struct worker_stats *stats;
     struct scratch *scratch;
@@ -45,16 +44,19 @@ struct view {
 /* Begins the policy reader if the batch has not yet; false: no policy. The batch ends it. */
 static inline bool view_policy(const struct view *v)
 {
-    if (v->policy != NULL && !*v->policy_begun)
-        *v->policy_begun = store_reader_begin(v->policy->txn) == 0;
-    return v->policy != NULL && *v->policy_begun;
+    struct policy_reader *r = v->policy;
+
+    if (r != NULL && !r->begun)
+        r->begun = store_reader_begin(r->txn) == 0;
+    return r != NULL && r->begun;
 }
 
 static inline void view_policy_end(const struct view *v)
 {
-    if (v->policy != NULL && *v->policy_begun)
-        store_end(v->policy->txn);
-    *v->policy_begun = false;
+    if (v->policy == NULL || !v->policy->begun)
+        return;
+    store_end(v->policy->txn);
+    v->policy->begun = false;
 }
 
 /* WAIT: at its deadline nothing is known, it waits on. IGNORE: it was no question. */

@@ -103,7 +103,6 @@ void worker_take(struct worker *w, void *generation)
         .settings = g,
         .cache = w->shared->cache,
         .policy = w->policy,
-        .policy_begun = &w->policy_begun,
         .random = &w->random,
         .stats = &w->stats,
         .scratch = &w->scratch,

@@ -39,7 +39,6 @@ struct worker {
     const struct shared *shared;
     struct random random;
     struct policy_reader *policy;
-    bool policy_begun;
     struct scratch scratch;
     struct udp *udp; /* NULL: it has no listeners */
     struct tcp *tcp;

@@ -34,7 +34,6 @@ struct world {
     struct cache *cache;
     struct store *store;
     struct policy_reader *reader;
-    bool begun;
     struct random random;
     uint32_t seed;
     struct worker_stats stats;
@@ -118,7 +117,6 @@ static inline struct world *world_new(const char *settings, const char *policy)
     world_settings(w, settings);
     w->view = (struct view){.settings = w->settings,
                             .cache = w->cache,
-                            .policy_begun = &w->begun,
                             .random = &w->random,
                             .stats = &w->stats,
                             .scratch = w->scratch};
