@@ -180,7 +180,7 @@ static enum exchange_kind read_match(struct exchange *e, struct message *m, cons
 enum exchange_kind exchange_read(struct exchange *e, const uint8_t *wire, ssize_t size,
                                  struct exchange_reply *r)
 {
-    uint64_t now_ms = e->home->io->now(e->home->io).mono_ms;
+    uint64_t now_ms = io_now(e->home->io).mono_ms;
     size_t len = (size_t)size;
     bool readable, ours, same_case;
     struct message m;
@@ -235,7 +235,7 @@ int exchange_open(struct exchange *e)
     bool may_ask_edns;
     int rc;
 
-    e->begun_ms = io->now(io).mono_ms;
+    e->begun_ms = io_now(io).mono_ms;
     e->q.id = random_u16(io->random);
     e->sent = *e->q.qname;
     may_ask_edns = e->q.edns && e->packet == NULL && s->no_edns.until_ms <= e->begun_ms;

@@ -358,7 +358,7 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
 static void end_flight(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
-    struct now now = f->io->now(f->io);
+    struct now now = io_now(f->io);
 
     if (fl->end != NULL)
         drop_waiter(fl->end, fl->waits);
@@ -379,7 +379,7 @@ static void end_flight(struct flight *fl, const struct real *came)
 static void give_up(struct flight *fl, bool ours)
 {
     struct io *io = fl->forwarder->io;
-    uint64_t ms = io->now(io).mono_ms - fl->begun_ms;
+    uint64_t ms = io_now(io).mono_ms - fl->begun_ms;
     struct real none = real_of_failure(fl->failure, &fl->failed_by, (uint32_t)ms);
 
     none.ours = ours;
@@ -402,7 +402,7 @@ static void end_chain(void *context, const struct real *end)
     fl->end = NULL;
     if (f->nested > REPLY_MAX_CHAIN) { /* so many links are too many; soon, not in depth */
         fl->failure = RCODE_UNUSABLE;
-        fl->end_ms = f->io->now(f->io).mono_ms;
+        fl->end_ms = io_now(f->io).mono_ms;
         wait_until(fl, fl->end_ms);
         return;
     }
@@ -465,7 +465,7 @@ static void on_probe_timer(struct io_timer *t)
 {
     struct upstream *s = container_of(t, struct upstream, probe_timer);
     struct forwarder *f = s->forwarder;
-    uint64_t now_ms = f->io->now(f->io).mono_ms;
+    uint64_t now_ms = io_now(f->io).mono_ms;
     const struct exchange question = {.server = s,
                                       .q = {.qname = &root, .qtype = TYPE_NS, .qclass = CLASS_IN}};
 
@@ -626,7 +626,7 @@ static void begin_route(struct flight *fl, const struct route *r, uint64_t now_m
 static void on_flight_timer(struct io_timer *timer)
 {
     struct flight *fl = container_of(timer, struct flight, timer);
-    struct now now = fl->forwarder->io->now(fl->forwarder->io);
+    struct now now = io_now(fl->forwarder->io);
     const struct route *last = query_route(fl->view, &root, TYPE_NS);
     const struct exchange *e = fl->current;
     struct real none;
@@ -690,7 +690,7 @@ static struct flight *new_flight(struct forwarder *f, struct view *v, const stru
     fl->passthrough = q->passthrough;
     fl->failure = RCODE_TIMEOUT;
     fl->deadline_ms = WAITER_NEVER;
-    fl->begun_ms = f->io->now(f->io).mono_ms;
+    fl->begun_ms = io_now(f->io).mono_ms;
     fl->timer.fire = on_flight_timer;
     TAILQ_INIT(&fl->waiters);
     LIST_INSERT_HEAD(flight_bucket_of(f, fl->key.hash), fl, bucket);
@@ -760,7 +760,7 @@ bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_ca
 {
     struct flight *fl = q->passthrough ? NULL : find_flight(f, v, &q->key);
     bool own = on_reply != NULL, joins = fl != NULL;
-    struct now now = f->io->now(f->io);
+    struct now now = io_now(f->io);
     enum answer answer = ANSWER_DROP;
     struct waiter *w = NULL;
     struct real none;
@@ -868,7 +868,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
 {
     struct flight *fl = e->flight;
     struct forwarder *f = fl->forwarder;
-    struct now now = f->io->now(f->io);
+    struct now now = io_now(f->io);
     int i = e->server_index;
     struct flight_server *t = &fl->servers[i];
     struct real came = {

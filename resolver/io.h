@@ -48,6 +48,8 @@ struct io {
     struct random *random;
 };
 
+#define io_now(io) ((io)->now(io))
+
 struct event_base;
 
 /* Sockets and libevent: io_event.c. base and random are borrowed. NULL when out of memory. */

@@ -70,7 +70,7 @@ static void set_idle(struct connection *c)
     TAILQ_REMOVE(&c->tcp->connections, c, entry);
     TAILQ_INSERT_TAIL(&c->tcp->connections, c, entry);
     l->io->timer_set(l->io, &c->idle,
-                     l->io->now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
+                     io_now(l->io).mono_ms + l->view->settings->limits.tcp_idle_ms);
 }
 
 static void on_idle(struct io_timer *t)
@@ -132,7 +132,7 @@ static void serve(struct bufferevent *stream, void *arg)
 
     while (good && may_read_more(c) && evbuffer_copyout(in, head, sizeof head) == sizeof head) {
         size_t len = sizeof head + bytes_u16(head);
-        struct now now = l->io->now(l->io);
+        struct now now = io_now(l->io);
         const uint8_t *message;
         enum answer answer;
 
@@ -211,7 +211,7 @@ static void pause_listeners(struct tcp *t, uint64_t ms)
 
     for (int i = 0; i < t->n; i++)
         evconnlistener_disable(t->listeners[i]);
-    io->timer_set(io, &t->pause, io->now(io).mono_ms + ms);
+    io->timer_set(io, &t->pause, io_now(io).mono_ms + ms);
 }
 
 static void on_pause_over(struct io_timer *timer)

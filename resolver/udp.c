@@ -125,7 +125,7 @@ static void answer_batch(struct socket *s, unsigned n)
 {
     struct udp *u = s->udp;
     struct view *v = u->l->view;
-    struct now now = u->l->io->now(u->l->io);
+    struct now now = io_now(u->l->io);
     uint64_t now_us = clock_us();
     enum answer answers[BATCH], answer;
     unsigned n_out = 0;
