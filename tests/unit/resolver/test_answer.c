@@ -206,9 +206,7 @@ static const struct size_row {
     /* header 12, question 17; OPT 11 */
     {"30 fit into 512", "", 30, false},
     {"31 do not", "", 31, true},
-    {"EDNS 512, with the OPT", "edns=512", 29, false},
-    {"below 512 counts as 512", "edns=100", 29, false},
-    {"EDNS 1232, too many", "edns=1232", 75, true},
+    {"below 512 counts as 512, with the OPT", "edns=100", 29, false},
     {"EDNS 4096 is no more than 1232", "edns=4096", 75, true},
     {"64 KB by TCP", "tcp", 4000, false},
     {"15 KB by UDP: longer than the buffer of a datagram", "", 900, true},
