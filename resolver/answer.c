@@ -47,7 +47,6 @@ static enum answer refuse_update(const struct view *v, struct query *q, struct n
 enum answer answer_read(const struct view *v, struct query *q, struct now now)
 {
     struct message *m = &q->message;
-    struct cursor c = cursor_make(q->wire, q->wire_len);
     uint16_t rcode = RCODE_REFUSED;
     int ede = EDE_NOT_SUPPORTED;
     enum access_action access;
@@ -70,8 +69,7 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     else
         COUNT(v->stats, queries_udp);
     access = settings_access(v->settings, &q->client.addr, NULL);
-    cursor_take(&c, DNS_HEADER);
-    q->question = cursor_take(&c, m->question_len);
+    q->question = q->wire + DNS_HEADER; /* message_read_query() has read it */
     if (UNLIKELY(access != ACCESS_ALLOW))
         return refuse_access(v, q, access == ACCESS_DROP, fault == RCODE_NOERROR, now);
     if (UNLIKELY(fault != RCODE_NOERROR)) {

@@ -59,7 +59,7 @@ static void read_srv_set(const struct view *v, struct query *q)
 {
     struct real *r = &q->real;
 
-    if (!q->kms || r->verdict != VERDICT_PRESENT || r->image == NULL)
+    if (!q->kms || r->verdict != VERDICT_PRESENT || r->supposed)
         return;
     r->n_srv = srv_read(r->image, r->len, v->scratch->srv);
     if (r->n_srv <= 0 || r->n_srv > SRV_MAX) {
@@ -154,8 +154,7 @@ bool real_look(const struct view *v, struct query *q, const struct real *came, s
     if (came != NULL &&
         (came->supposed || (came->image != NULL && !(q->kms && came->unfinished)))) {
         *r = *came;
-        if (!came->supposed)
-            read_srv_set(v, q);
+        read_srv_set(v, q);
         return true;
     }
     if (came != NULL) {
