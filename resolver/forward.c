@@ -321,10 +321,11 @@ static void drop_waiter(struct flight *fl, struct waiter *w)
 }
 
 /* Of what is pending, those whose deadline has come, and who are content with it. */
-static void answer_waiters(struct flight *fl, const struct real *came, struct now now)
+static void answer_waiters(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->q;
+    struct now now = io_now(f->io);
     struct waiter *w, *next;
     enum answer answer;
 
@@ -358,7 +359,6 @@ static void answer_waiters(struct flight *fl, const struct real *came, struct no
 static void end_flight(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
-    struct now now = io_now(f->io);
 
     if (fl->end != NULL)
         drop_waiter(fl->end, fl->waits);
@@ -369,8 +369,8 @@ static void end_flight(struct flight *fl, const struct real *came)
     close_tries(fl);
     f->io->timer_clear(f->io, &fl->timer);
     if (!came->ours && !fl->passthrough)
-        real_keep(fl->view, &fl->key, came, now);
-    answer_waiters(fl, came, now);
+        real_keep(fl->view, &fl->key, came, io_now(f->io));
+    answer_waiters(fl, came);
     f->hooks.unpin(fl->view);
     pool_give(&f->flights, fl);
 }
@@ -626,22 +626,21 @@ static void begin_route(struct flight *fl, const struct route *r, uint64_t now_m
 static void on_flight_timer(struct io_timer *timer)
 {
     struct flight *fl = container_of(timer, struct flight, timer);
-    struct now now = io_now(fl->forwarder->io);
+    uint64_t now_ms = io_now(fl->forwarder->io).mono_ms;
     const struct route *last = query_route(fl->view, &root, TYPE_NS);
     const struct exchange *e = fl->current;
     struct real none;
 
-    if (fl->deadline_ms <= now.mono_ms) {
-        none =
-            real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
+    if (fl->deadline_ms <= now_ms) {
+        none = real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
         none.pending = true;
-        answer_waiters(fl, &none, now);
+        answer_waiters(fl, &none);
     }
-    if (fl->next_ms > now.mono_ms) {
+    if (fl->next_ms > now_ms) {
         wait_until(fl, fl->next_ms);
         return;
     }
-    if (e != NULL && !e->unsure && e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
+    if (e != NULL && !e->unsure && e->begun_ms + fl->route->timeout_ms <= now_ms) {
         struct flight_server *t = &fl->servers[e->server_index];
 
         /* Silence is counted once a flight: one name that a server cannot
@@ -651,11 +650,11 @@ static void on_flight_timer(struct io_timer *timer)
         t->silent = true;
     }
     fl->current = NULL;
-    if (now.mono_ms < fl->end_ms) {
-        go_on(fl, false, now.mono_ms);
+    if (now_ms < fl->end_ms) {
+        go_on(fl, false, now_ms);
     } else if (fl->route->fall_back && last != NULL && fl->route != last && fl->chain_len == 0) {
         close_tries(fl);
-        begin_route(fl, last, now.mono_ms);
+        begin_route(fl, last, now_ms);
     } else {
         give_up(fl, fl->starved);
     }
@@ -817,10 +816,10 @@ bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_ca
 
 /* The reply is a chain of CNAMEs that does not tell what is at its end: the flight asks for it, as
  * if it were its client. */
-static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_reply *r,
-                     struct now now)
+static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_reply *r)
 {
     struct forwarder *f = fl->forwarder;
+    struct now now = io_now(f->io);
     struct query *q = &f->end;
     struct real came = real_of_failure(RCODE_REFUSED, &e->server->report.server, r->ms);
     struct flight *end = NULL, *x = NULL;
@@ -868,7 +867,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
 {
     struct flight *fl = e->flight;
     struct forwarder *f = fl->forwarder;
-    struct now now = io_now(f->io);
+    uint64_t now_ms = io_now(f->io).mono_ms;
     int i = e->server_index;
     struct flight_server *t = &fl->servers[i];
     struct real came = {
@@ -886,15 +885,15 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         return;
     case EXCHANGE_UNSURE: /* one more try beside this one, which listens on */
         if (r->elsewhere && fl->route->n_servers > 1)
-            go_on(fl, true, now.mono_ms);
+            go_on(fl, true, now_ms);
         else if (r->no_edns)
-            (void)try_server(fl, i, false, true, &t->plain, now.mono_ms);
+            (void)try_server(fl, i, false, true, &t->plain, now_ms);
         else if (may_try(fl, i))
-            (void)try_server(fl, i, false, false, NULL, now.mono_ms);
+            (void)try_server(fl, i, false, false, NULL, now_ms);
         return;
     case EXCHANGE_REPLY:
         if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
-            on_chain(fl, e, r, now);
+            on_chain(fl, e, r);
             return;
         }
         if (r->failure == RCODE_NOERROR) {
@@ -911,10 +910,10 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
     case EXCHANGE_TRUNCATED:
     case EXCHANGE_NO_EDNS:
         drop_try(e);
-        if (try_server(fl, i, tcp, plain, done, now.mono_ms))
+        if (try_server(fl, i, tcp, plain, done, now_ms))
             return;
         t->refused = true; /* it wants that twice */
-        go_on(fl, true, now.mono_ms);
+        go_on(fl, true, now_ms);
         return;
     case EXCHANGE_FAILED:
         if (fl->passthrough) {
@@ -925,7 +924,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         break;
     }
     drop_try(e);
-    go_on(fl, true, now.mono_ms);
+    go_on(fl, true, now_ms);
 }
 
 static void on_packet(struct io_peer *peer, const uint8_t *wire, ssize_t len)
