@@ -183,8 +183,6 @@ static void ask_at_deadline(struct explain *e, const struct view *v, struct now 
 
 static json_t *show_client(struct explain *e, const struct view *v)
 {
-    static const char *const words[] = {
-        [ACCESS_ALLOW] = "allow", [ACCESS_REFUSE] = "refuse", [ACCESS_DROP] = "drop"};
     const struct policy_client *c = &e->q.networks;
     char address[ADDR_TEXT], prefix[PREFIX_TEXT];
     const struct access_rule *rule;
@@ -196,7 +194,7 @@ static json_t *show_client(struct explain *e, const struct view *v)
                                                   prefix_print(&c->prefixes[i], prefix)));
     e->access = settings_access(v->settings, &e->client, &rule);
     return json_pack("{s:s,s:o,s:{s:s,s:s?}}", "address", addr_print(&e->client, address),
-                     "networks", networks, "access", "action", words[e->access], "by",
+                     "networks", networks, "access", "action", access_actions[e->access], "by",
                      rule != NULL ? prefix_print(&rule->net, prefix) : NULL);
 }
 

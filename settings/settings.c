@@ -103,7 +103,7 @@ static const char *check_path(const char *text)
     return text[0] == '/' ? NULL : "must be an absolute path: begin it with /";
 }
 
-static const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
+const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
 static const char *const strategies[] = {"ordered", NULL};
 static const char *const client_addresses[] = {"full", "prefix", NULL};
 

@@ -18,6 +18,7 @@
 #define SETTINGS_DEFAULT_PATH SYSCONFDIR "/waymark/waymark.yaml"
 
 enum access_action { ACCESS_ALLOW, ACCESS_REFUSE, ACCESS_DROP };
+extern const char *const access_actions[]; /* ended by NULL */
 struct access_rule {
     struct prefix net;
     enum access_action action;
