@@ -81,17 +81,6 @@ static int read_filter_option(struct audit *a, const struct filter *f, const cha
         a->asked, json_pack("[s,o]", below ? "below" : f->option + 2, audit_json_text(value)));
 }
 
-static int read_time_option(struct ctl *c, const char *option, uint64_t *out)
-{
-    const char *text = ctl_option(c, option);
-
-    if (text != NULL && time_parse(out, text, c->now.wall_ms) != 0)
-        return ctl_fail(EXIT_USAGE,
-                        "%s %s: not a time (2026-11-22, \"2026-11-22 09:00\", 09:00, 7d)", option,
-                        text);
-    return 0;
-}
-
 static int read_sort(struct audit *a, const struct column *columns)
 {
     const char *names[64] = {NULL};
@@ -150,20 +139,19 @@ int audit_open(struct audit *a, struct diags *d)
 
 int audit_begin(struct audit *a, struct ctl *c, const struct column *sortable, const char *address)
 {
-    const char *limit = ctl_option(c, "--limit"), *text;
+    const char *text;
     struct diags d;
     uint64_t n = 0;
     int code, rc;
 
     *a = (struct audit){.c = c, .asked = json_array()};
     a->path = ctl_text("%s/audit", c->settings->server.state_dir);
-    if ((code = read_time_option(c, "--since", &a->since_ms)) != 0 ||
-        (code = read_time_option(c, "--until", &a->until_ms)) != 0 ||
+    if ((code = ctl_number(c, "--since", 0, &a->since_ms)) != 0 ||
+        (code = ctl_number(c, "--until", 0, &a->until_ms)) != 0 ||
+        (code = ctl_number(c, "--limit", INT32_MAX, &n)) != 0 ||
         (sortable != NULL && (code = read_sort(a, sortable)) != 0))
         return code;
-    if (limit != NULL && number_parse(&n, limit, INT32_MAX) != 0)
-        return ctl_fail(EXIT_USAGE, "--limit %s: not a number", limit);
-    a->limit = limit != NULL && n == 0 ? -1 : (long long)n;
+    a->limit = ctl_option(c, "--limit") != NULL && n == 0 ? -1 : (long long)n;
     if (a->until_ms > 0 && a->since_ms >= a->until_ms)
         return ctl_fail(EXIT_USAGE, "--since is not before --until");
     for (const struct filter *f = filters; f->option != NULL; f++)

@@ -140,6 +140,19 @@ const char *ctl_option_at(const struct ctl *c, const char *name, int i)
     return NULL;
 }
 
+int ctl_number(const struct ctl *c, const char *name, uint64_t most, uint64_t *out)
+{
+    const char *text = ctl_option(c, name);
+
+    if (text == NULL ||
+        (most > 0 ? number_parse(out, text, most) : time_parse(out, text, c->now.wall_ms)) == 0)
+        return 0;
+    return ctl_fail(EXIT_USAGE, "%s %s: %s", name, text,
+                    most > 0 ? "a number is needed"
+                             : "a time is needed, as 2026-11-22, \"2026-11-22 09:00\", 09:00, or "
+                               "7d for seven days ago");
+}
+
 /* Keeps the option at argv[*i], cut at its =, and moves *i over its value. Whether the verb has it
  * is asked when that is known. 0 or an exit code. */
 static int read_option(verb_tables *tables, struct ctl *c, char **argv, int *i)

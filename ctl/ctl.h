@@ -65,6 +65,9 @@ extern const struct ctl_option cli_options[]; /* that every verb takes */
 /* Value of the first / the i-th use of an option, or NULL. A flag gives "". */
 const char *ctl_option_at(const struct ctl *, const char *name, int i);
 #define ctl_option(c, name) ctl_option_at(c, name, 0)
+/* Reads the value of an option, if it is given: a number up to that, or (0) a time. 0, or an exit
+ * code. */
+int ctl_number(const struct ctl *, const char *name, uint64_t most, uint64_t *out);
 
 /* Runs the verb that the line calls; returns the exit code. tables: ended by NULL; each ends with
  * a row without a verb. */

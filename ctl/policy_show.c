@@ -118,14 +118,12 @@ static int show_list(struct ctl *c, int what, const char *name)
     struct listing l = {.name = name};
     const union policy_object *o;
     char text[SUFFIX_TEXT];
-    const char *limit = ctl_option(c, "--limit");
     uint64_t n = c->format == FORMAT_TABLE ? TABLE_ROWS : SIZE_MAX;
     struct policy p;
-    int code;
+    int code = ctl_number(c, "--limit", SIZE_MAX / 2, &n);
 
-    if (limit && number_parse(&n, limit, SIZE_MAX / 2) != 0)
-        return ctl_fail(EXIT_USAGE, "--limit %s: a number is needed", limit);
-    code = policy_read(c, &p, NULL);
+    if (code == 0)
+        code = policy_read(c, &p, NULL);
     if (code != 0)
         return code;
     l.limit = (size_t)n;
@@ -203,17 +201,13 @@ static void add_entry(void *rows, const struct policy_log_entry *e)
 
 int policy_log(struct ctl *c)
 {
-    const char *since = ctl_option(c, "--since");
     struct store *store;
     uint64_t since_ms = 0;
     json_t *rows;
-    int code, rc;
+    int code = ctl_number(c, "--since", 0, &since_ms), rc;
 
-    if (since && time_parse(&since_ms, since, c->now.wall_ms) != 0)
-        return ctl_fail(EXIT_USAGE,
-                        "--since %s: a time like \"2026-11-22 09:00\", or 7d for seven days ago",
-                        since);
-    code = policy_open(c, STORE_READ, &store);
+    if (code == 0)
+        code = policy_open(c, STORE_READ, &store);
     if (code != 0)
         return code;
     rows = json_array();
