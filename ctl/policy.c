@@ -43,7 +43,7 @@ static const char *parse_member(enum policy_kind kind, void *to, const char *tex
     return rc != 0 ? "is not a prefix like 10.0.0.0/8 or 2001:db8::/32" : NULL;
 }
 
-/* What the option says (NULL: the arguments), in the arena; every text that is wrong is told. */
+/* What the arguments say, or (NULL) the option, in the arena; every text that is wrong is told. */
 static struct policy_list read_members(struct policy_write *w, enum policy_kind kind,
                                        const char *option, char **arguments)
 {
@@ -51,7 +51,7 @@ static struct policy_list read_members(struct policy_write *w, enum policy_kind 
     char *members = policy_alloc(w, (ARRAY_LEN(w->c->given) + (size_t)w->c->argc) * size);
     const char *text, *why;
 
-    for (; (text = option ? ctl_option_at(w->c, option, (int)n) : arguments[n]); n++)
+    for (; (text = arguments ? arguments[n] : ctl_option_at(w->c, option, (int)n)); n++)
         if ((why = parse_member(kind, members + n * size, text)))
             diags_tell(&w->problems, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "", text,
                        why);
@@ -215,7 +215,7 @@ static int run_object(struct ctl *c)
         diags_tell(&w.problems, "%s \"%s\": %s", kind, name, why);
     else
         strcpy(is.name, name);
-    *policy_members_of(a.kind, &is) = read_members(&w, a.kind, option, c->argv + 2);
+    *policy_members_of(a.kind, &is) = read_members(&w, a.kind, option, option ? NULL : c->argv + 2);
     if (code == 0 && !why)
         code = make_object(&w, &a, &was);
     code = policy_finish(&w, code);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "audit/store.h"
 #include "wire/present.h"
 
 enum { SHOWN = 8 }; /* of a list; the rest is counted */
@@ -243,11 +244,7 @@ static json_t *make_rows(struct policy_write *w)
 
 json_t *policy_text(const char *text)
 {
-    char *clean = ctl_clean(text ? text : "");
-    json_t *v = *clean != '\0' ? json_string(clean) : json_null();
-
-    free(clean);
-    return v;
+    return text[0] != '\0' ? audit_json_text(text) : json_null();
 }
 
 static void print_result(const struct policy_write *w, json_t *rows)
@@ -331,8 +328,8 @@ int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
         return ctl_fail(EXIT_USAGE, "--reason has more than 255 bytes");
     if (claimed && !str_copy(change->log.claimed, sizeof change->log.claimed, claimed))
         return ctl_fail(EXIT_USAGE, "--author has more than 63 bytes");
-    if (serial && number_parse(&change->if_serial, serial, UINT64_MAX) != 0)
-        return ctl_fail(EXIT_USAGE, "--if-serial %s: a number is needed", serial);
+    if (ctl_number(c, "--if-serial", UINT64_MAX, &change->if_serial) != 0)
+        return EXIT_USAGE;
     if (seen && serial && *seen != change->if_serial)
         return conflict(*seen, change->if_serial);
     if (seen)

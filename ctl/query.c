@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "audit/store.h"
 #include "base/random.h"
 #include "wire/message.h"
 #include "wire/present.h"
@@ -73,7 +74,7 @@ static json_t *reply_json(const struct dns_reply *r, const char *server)
 {
     static const char *const bits[] = {"aa", "tc", "rd", "ra", "z", "ad", "cd"}; /* from AA down */
     static char text[RECORD_TEXT];
-    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], *raw, *clean;
+    char name[NAME_TEXT], type[TYPE_TEXT], rcode[TYPE_TEXT], *raw;
     json_t *flags = json_array(), *sections[3], *error = NULL;
     struct rr_walk walk;
     struct rr rr;
@@ -97,9 +98,7 @@ static json_t *reply_json(const struct dns_reply *r, const char *server)
             if (data == NULL || option != OPTION_EDE || len < 2)
                 continue;
             raw = ctl_text("%.*s", len - 2, (const char *)data + 2);
-            clean = ctl_clean(raw);
-            error = json_pack("{s:i, s:s}", "code", bytes_u16(data), "text", clean);
-            free(clean);
+            error = json_pack("{s:i, s:o}", "code", bytes_u16(data), "text", audit_json_text(raw));
             free(raw);
         }
     }
