@@ -163,7 +163,7 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
         why = v[1] > FORMAT ? "has a newer format; install the Waymark that wrote it, or move "
                               "the file away to begin a new one"
                             : "has an older format; move it away to begin a new one";
-    diags_add(d, NULL, 0, 0, "%s %s", path, why);
+    diags_tell(d, "%s %s", path, why);
     return -EBADMSG;
 }
 
@@ -240,7 +240,7 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
         return 0;
     }
     if (wal_bytes > 0 && rc != -EBADMSG)
-        diags_add(d, NULL, 0, 0, "%s cannot be opened: %s", path, strerror(-rc));
+        diags_tell(d, "%s cannot be opened: %s", path, strerror(-rc));
     audit_store_close(s);
     return rc;
 }

@@ -63,14 +63,13 @@ static int make_dir(const struct user_dir *dir, const struct passwd *owner, stru
     }
     umask(mask);
     if (!made && errno != EEXIST)
-        return diags_add(d, NULL, 0, 0,
-                         "%s: %s cannot be made: %s; make its parent, or set another", dir->key,
-                         dir->path, strerror(errno));
+        return diags_tell(d, "%s: %s cannot be made: %s; make its parent, or set another", dir->key,
+                          dir->path, strerror(errno));
     if (!made && (stat(dir->path, &st) != 0 || !S_ISDIR(st.st_mode)))
-        return diags_add(d, NULL, 0, 0, "%s: %s is not a directory", dir->key, dir->path);
+        return diags_tell(d, "%s: %s is not a directory", dir->key, dir->path);
     if (made && owner != NULL && lchown(dir->path, owner->pw_uid, owner->pw_gid) != 0)
-        return diags_add(d, NULL, 0, 0, "%s: %s cannot be given to server.user: %s", dir->key,
-                         dir->path, strerror(errno));
+        return diags_tell(d, "%s: %s cannot be given to server.user: %s", dir->key, dir->path,
+                          strerror(errno));
     return 0;
 }
 
@@ -79,8 +78,8 @@ int user_become(const char *name, const struct user_dir *dirs, struct diags *d)
     const struct passwd *pw = NULL;
 
     if (geteuid() == 0 && name[0] != '\0' && (pw = getpwnam(name)) == NULL)
-        return diags_add(
-            d, NULL, 0, 0,
+        return diags_tell(
+            d,
             "the user %s does not exist: make it (systemd-sysusers, after ./setup install; or "
             "useradd --system %s), or set another (-o server.user=; empty: stay root)",
             name, name);
@@ -92,8 +91,8 @@ int user_become(const char *name, const struct user_dir *dirs, struct diags *d)
     if (initgroups(pw->pw_name, pw->pw_gid) != 0 ||
         setresgid(pw->pw_gid, pw->pw_gid, pw->pw_gid) != 0 ||
         setresuid(pw->pw_uid, pw->pw_uid, pw->pw_uid) != 0)
-        return diags_add(d, NULL, 0, 0, "cannot become the user %s: %s", name, strerror(errno));
+        return diags_tell(d, "cannot become the user %s: %s", name, strerror(errno));
     if (pw->pw_uid != 0 && (setuid(0) == 0 || setgid(0) == 0))
-        return diags_add(d, NULL, 0, 0, "became the user %s, but could go back to root", name);
+        return diags_tell(d, "became the user %s, but could go back to root", name);
     return 0;
 }

@@ -237,8 +237,8 @@ static int accept_row(const struct policy_change *all, const struct change *c, s
                  &(struct key_parts){.front = name});
         STORE_EACH(rc, all->txn, &k, &user) {
             used = true;
-            diags_add(d, NULL, 0, 0, "%s %s is in use: %.*s", policy_kind_names[c->kind], name,
-                      (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
+            diags_tell(d, "%s %s is in use: %.*s", policy_kind_names[c->kind], name,
+                       (int)(user.key.len - k.len), (const char *)user.key.data + k.len);
         }
         return rc != -ENOENT ? rc : used ? -EBUSY : 0;
     }
@@ -249,8 +249,8 @@ static int accept_row(const struct policy_change *all, const struct change *c, s
     if (c->kind == POLICY_POOL)
         return policy_pool_check(c->is.pool, d);
     if ((why = policy_name_check(name)) != NULL)
-        return diags_add(d, NULL, 0, 0, "network \"%s\": %s", name, why);
-    return c->is.network->n > 0 ? 0 : diags_add(d, NULL, 0, 0, "network %s: has no prefix", name);
+        return diags_tell(d, "network \"%s\": %s", name, why);
+    return c->is.network->n > 0 ? 0 : diags_tell(d, "network %s: has no prefix", name);
 }
 
 /* --- the list into the store ---------------------------------------------- */
@@ -299,10 +299,10 @@ static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
 
         rc = record_set_suffix(t, &one, r->name, !drop);
         if (drop && rc == -ENOENT)
-            diags_add(d, NULL, 0, 0, "rule %s has no suffix %s", r->name, suffix_print(&one, text));
+            diags_tell(d, "rule %s has no suffix %s", r->name, suffix_print(&one, text));
         if (rc == -ENAMETOOLONG)
-            return diags_add(d, NULL, 0, 0, "rule %s: suffix %s is too long", r->name,
-                             suffix_print(&one, text));
+            return diags_tell(d, "rule %s: suffix %s is too long", r->name,
+                              suffix_print(&one, text));
         c->less += drop && rc == 0;
         if (drop || rc != STORE_ADDED)
             continue;
@@ -338,10 +338,10 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
         c->state = goes ? CHANGE_GONE : rc > 0 ? (enum change_state)rc : CHANGE_SAME;
     }
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
-        diags_add(d, NULL, 0, 0, "%s:%u is not listed as approved (hosts of pools always are)",
-                  name_print(&a->target, text), (unsigned)a->port);
+        diags_tell(d, "%s:%u is not listed as approved (hosts of pools always are)",
+                   name_print(&a->target, text), (unsigned)a->port);
     else if (rc == -ENOENT)
-        diags_add(d, NULL, 0, 0, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
+        diags_tell(d, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
     if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD)
         rc = set_suffixes(all->txn, c, d);
     if (rc < 0)
