@@ -108,7 +108,7 @@ static void within(sqlite3_context *context, int n, sqlite3_value **v)
 
     (void)n;
     sqlite3_result_int(context, address != NULL && net != NULL && addr_parse(&a, address, 0) == 0 &&
-                                    prefix_parse(&prefix, net) == 0 &&
+                                    prefix_parse(&prefix, net) == NULL &&
                                     prefix_contains(&prefix, a.ip));
 }
 

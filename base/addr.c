@@ -169,32 +169,33 @@ bool addr_from_sockaddr(struct addr *out, const struct sockaddr *sa)
     return true;
 }
 
-int prefix_parse(struct prefix *out, const char *text)
+const char *prefix_parse(struct prefix *out, const char *text)
 {
+    static const char no[] = "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32";
     struct prefix p = {.len = 128};
     char buf[PREFIX_TEXT], *slash;
     uint8_t net[16];
     uint64_t len;
 
     if (!str_copy(buf, sizeof buf, text))
-        return -EINVAL;
+        return no;
     if ((slash = strchr(buf, '/')) != NULL)
         *slash = '\0';
     if (ip_parse(p.ip, buf) != 0)
-        return -EINVAL;
+        return no;
     if (slash != NULL) {
         unsigned before = strchr(buf, ':') == NULL ? 96 : 0; /* as the text counts */
 
         if (number_parse(&len, slash + 1, 128 - before) != 0)
-            return -EINVAL;
+            return no;
         p.len = (uint8_t)(len + before);
     }
     memcpy(net, p.ip, sizeof net);
     prefix_mask(net, p.len);
     if (memcmp(net, p.ip, sizeof net) != 0)
-        return -ERANGE;
+        return "has bits behind its length; write the net's first address";
     *out = p;
-    return 0;
+    return NULL;
 }
 
 const char *prefix_print(const struct prefix *p, char out[PREFIX_TEXT])

@@ -51,9 +51,9 @@ unsigned addr_to_sockaddr(const struct addr *, struct sockaddr_storage *out);
 /* False (out untouched) for other families than the two, and for NULL. */
 bool addr_from_sockaddr(struct addr *out, const struct sockaddr *);
 
-/* Reads "10.0.0.0/8", "2001:db8::/32", or an address alone (full length).
- * 0; -EINVAL not a prefix; -ERANGE the host bits are not zero. */
-int prefix_parse(struct prefix *out, const char *text);
+/* Reads "10.0.0.0/8", "2001:db8::/32", or an address alone (full length). NULL, or why it cannot
+ * be, in words that follow the text. */
+const char *prefix_parse(struct prefix *out, const char *text);
 const char *prefix_print(const struct prefix *, char out[PREFIX_TEXT]);
 bool prefix_contains(const struct prefix *, const uint8_t ip[16]);
 #define prefix_same(a, b) (memcmp(a, b, sizeof(struct prefix)) == 0)

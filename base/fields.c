@@ -155,14 +155,12 @@ static int read_value(struct form *form, const struct field *f, const struct yam
 {
     const char *why = NULL, *copy;
     char longer[48];
-    int rc;
 
     if (f->kind == &kind_bool)
         return bool_parse(to, node->text) == 0 ? 0 : form_wrong(form, f, node, NULL);
     if (f->kind == &kind_prefix) {
-        if ((rc = prefix_parse(to, node->text)) == -ERANGE)
-            why = "has bits behind its length; write the net's first address";
-        return rc == 0 ? 0 : form_wrong(form, f, node, why);
+        why = prefix_parse(to, node->text);
+        return why == NULL ? 0 : form_wrong(form, f, node, why);
     }
     snprintf(longer, sizeof longer, "has more than %u characters", (unsigned)f->max);
     why = strlen(node->text) > f->max ? longer : f->check(node->text);
@@ -195,10 +193,9 @@ static void print_value(const struct field *f, const void *from, FILE *out)
 
 #define NO_DURATION "is not a duration like 300ms, 10s, 5m, 2h, 90d"
 #define NO_SIZE "is not a size like 64K, 64M, 1G"
-#define NO_PREFIX "is not an address or a prefix like 10.0.0.0/8, 2001:db8::/32"
 const struct field_kind kind_bool = {read_value, print_value, "is not yes or no", false},
                         kind_text = {read_value, print_value, NULL, false},
-                        kind_prefix = {read_value, print_value, NO_PREFIX, false},
+                        kind_prefix = {read_value, print_value, NULL, false},
                         kind_word = {read_word, print_value, NULL, false},
                         kind_count = {read_number, print_value, "is not a number", false},
                         kind_size = {read_number, print_value, NO_SIZE, false},

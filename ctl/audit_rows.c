@@ -52,7 +52,7 @@ static int read_filter_option(struct audit *a, const struct filter *f, const cha
 
     a->given |= f->bit;
     str_copy(value, sizeof value, text);
-    if (f->bit == OF_CLIENT && prefix_parse(&prefix, text) != 0)
+    if (f->bit == OF_CLIENT && prefix_parse(&prefix, text) != NULL)
         return ctl_fail(EXIT_USAGE, "--client %s: not an address or prefix", text);
     if (f->bit == OF_OUTCOME && str_index(outcome_names + 1, text) < 0)
         return ctl_fail(EXIT_USAGE, "--outcome %s: no such outcome%s", text,

@@ -29,18 +29,13 @@ static const struct ctl_option rule_options[] = {
 /* NULL, or why it cannot be. */
 static const char *parse_member(enum policy_kind kind, void *to, const char *text)
 {
-    int rc;
-
     if (kind == POLICY_POOL)
         return host_parse(to, text);
     if (kind == POLICY_APPROVED)
         return policy_approved_parse(to, text);
     if (kind == POLICY_RULE)
         return suffix_parse(to, text);
-    rc = prefix_parse(to, text);
-    if (rc == -ERANGE)
-        return "has bits behind its prefix length";
-    return rc != 0 ? "is not a prefix like 10.0.0.0/8 or 2001:db8::/32" : NULL;
+    return prefix_parse(to, text);
 }
 
 /* What the arguments say, or (NULL) the option, in the arena; every text that is wrong is told. */

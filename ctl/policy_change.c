@@ -125,8 +125,8 @@ const char *policy_member_print(enum policy_kind kind, const void *member, char 
     if (kind == POLICY_NETWORK)
         return prefix_print(member, out);
     if (kind == POLICY_APPROVED)
-        return host_print(&(struct policy_host){a->target, a->port, .probe = true}, out, HOST_TEXT);
-    return kind == POLICY_POOL ? host_print(member, out, HOST_TEXT) : suffix_print(member, out);
+        return host_print(&(struct policy_host){a->target, a->port, .probe = true}, out);
+    return kind == POLICY_POOL ? host_print(member, out) : suffix_print(member, out);
 }
 
 void policy_list(FILE *f, enum policy_kind kind, const void *members, size_t n)

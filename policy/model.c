@@ -214,12 +214,12 @@ const char *host_parse(struct policy_host *out, const char *text)
     return why;
 }
 
-const char *host_print(const struct policy_host *h, char *out, size_t size)
+const char *host_print(const struct policy_host *h, char out[HOST_TEXT])
 {
     char name[NAME_TEXT], ip[ADDR_TEXT];
     struct str s;
 
-    str_init(&s, out, size);
+    str_init(&s, out, HOST_TEXT);
     str_addf(&s, "%s:%u", name_print(&h->target, name), (unsigned)h->port);
     if (h->priority != 0)
         str_addf(&s, ",priority=%u", (unsigned)h->priority);

@@ -113,8 +113,7 @@ bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: nee
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
 /* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no] */
 const char *host_parse(struct policy_host *, const char *text);
-const char *host_print(const struct policy_host *, char *out,
-                       size_t size); /* canonical, same form */
+const char *host_print(const struct policy_host *, char out[HOST_TEXT]); /* canonical, same form */
 const char *host_target_check(const char *text, struct name *out);
 const char *host_address_parse(struct addr *, const char *text);
 

@@ -129,10 +129,12 @@ static void prefixes(void **state)
 {
     const struct prefix_row *r = *state;
     char out[PREFIX_TEXT], *rest = strdupa(r->texts), *text;
+    const char *why;
     struct prefix p;
 
     while ((text = strsep(&rest, "|")) != NULL) {
-        if (prefix_parse(&p, text) != r->rc)
+        why = prefix_parse(&p, text);
+        if (why == NULL ? r->rc != 0 : (strncmp(why, "has", 3) == 0) != (r->rc == -ERANGE))
             fail_msg("%s", text);
         if (r->rc == 0)
             assert_string_equal(prefix_print(&p, out), r->print);

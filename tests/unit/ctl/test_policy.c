@@ -93,7 +93,7 @@ static const struct row {
      "n: [10.0.0.0/16, 10.1.0.0/16]", "network n new: 10.0.0.0/16 10.1.0.0/16"},
     {"network set n 10.1.0.0/16 10.0.0.0/16;network set n 10.0.0.0/16 10.1.0.0/16", DONE,
      "nothing to change: the policy is like this already, serial 2"},
-    {"network set n 10.0.0.1/8 x", BAD, "\"10.0.0.1/8\" has bits behind its prefix length\n\"x\" is not a prefix like"},
+    {"network set n 10.0.0.1/8 x", BAD, "\"10.0.0.1/8\" has bits behind its length; write the net's first address\n\"x\" is not an"},
     {"network set Any 10.0.0.0/8", BAD, "network \"Any\": "},
     {"network set n", USAGE, "at least one prefix"},
     {"network set n 10.1.0.0/16;network add n 10.0.0.0/16 10.1.0.0/16", DONE, "changed  10.0.0.0/16 10.1.0.0/16",

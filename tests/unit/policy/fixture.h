@@ -87,7 +87,7 @@ static inline size_t fixture_list(enum policy_kind kind, void *list, char *words
 
     for (char *save, *w = strtok_r(words, by, &save); w != NULL; w = strtok_r(NULL, by, &save)) {
         if (kind == POLICY_NETWORK)
-            why = prefix_parse((struct prefix *)list + n, w) == 0 ? NULL : "is no prefix";
+            why = prefix_parse((struct prefix *)list + n, w);
         else if (kind == POLICY_POOL)
             why = host_parse((struct policy_host *)list + n, w);
         else

@@ -136,7 +136,7 @@ static void hosts(void **state)
     if (why != NULL)
         assert_has(why, r->why);
     else
-        assert_string_equal(host_print(&h, text, sizeof text), r->print);
+        assert_string_equal(host_print(&h, text), r->print);
 }
 
 #define A31 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
