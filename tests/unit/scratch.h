@@ -20,6 +20,15 @@ static inline void scratch_make(char dir[SCRATCH])
     assert_non_null(mkdtemp(dir));
 }
 
+static inline void scratch_write(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
 static inline int scratch_remove_one(const char *path, const struct stat *st, int type,
                                      struct FTW *where)
 {

@@ -20,6 +20,21 @@
 #define R8 "rrrrrrrr"
 #define R64 R8 R8 R8 R8 R8 R8 R8 R8
 #define R256 R64 R64 R64 R64
+/* Uses what would be reported as unused. */
+#define RULES(a, b)                                                                                \
+    HEAD                                                                                           \
+        "networks: {n: [10.0.0.0/8], m: [10.1.0.0/16]}\npools: {p: [k.c.d], q: [l.c.d]}\n"         \
+        "rules: {zz: {suffixes: [zz], networks: [n, m], pool: p}, zy: {suffixes: [zy], pool: q}, " \
+        "a: {suffixes: " a "}" b "}\n"
+#define AND(b) ", b: {suffixes: " b "}"
+#define A(text) "FINDING\nrule a   " text "\n"
+#define B(text) "FINDING\nrule b   " text "\n"
+#define FROM ", from: 2100-01-01T00:00:00Z"
+#define UNTIL ", until: 2100-01-01T00:00:00Z"
+#define SAME "rule a has the same scope and is tried first, by its name"
+#define TIE "is in a tie with rule a for x; only the order of their names decides"
+#define X1(name) name ": {suffixes: [x], pool: p}, "
+#define X5(name) X1(name "1") X1(name "2") X1(name "3") X1(name "4") X1(name "5")
 #define ROUTES(zone) " -o forward=[{zone:\t" zone ",servers:\t[10.0.0.1]}]"
 
 /* clang-format off */
@@ -183,6 +198,48 @@ static const struct row {
     {"check", DONE, "no findings"},
     {"check" ROUTES("c.d"), FOUND, "rule one  no route for a.b e.f; whether their records are missing is"},
     {"rule set one --action deny;rule set two --mode off;check" ROUTES("z.z"), FOUND, "!no route"},
+    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p", "")},
+    {"check FILE", FOUND, A("never acts: its mode is off"), .text = RULES("[x], pool: p, mode: off", "")},
+    {"check FILE", FOUND, A("never acts: it expired at 2020-01-01T00:00:00Z"), .text = RULES("[x], pool: p, until: 2020-01-01T00:00:00Z", "")},
+    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p" FROM, "")}, /* not yet valid is fine */
+    {"check FILE", FOUND, A("never acts: it has no suffix"), .text = RULES("[], pool: p", "")},
+    {"check FILE", FOUND, A("names any beside other networks; any covers them all"), .text = RULES("[x], networks: [any, n], pool: p", "")},
+    {"check FILE", FOUND, A("action fill for every suffix of every client: a catch-all"),
+     .text = RULES("[\"*\"], networks: [any], pool: p", "")},
+    {"check FILE", DONE, "no findings", .text = RULES("[\"*\"], networks: [n], pool: p", "")}, /* all of a network */
+    {"check FILE", FOUND, A("suffix _msdcs.x begins with an underscore; no domain of a client does"), .text = RULES("[_msdcs.x], pool: p", "")},
+    {"check FILE", FOUND, A("suffix 10.0.0.1 looks like an address"), .text = RULES("[10.0.0.1], pool: p", "")},
+    {"check FILE", FOUND, B("can never act: for x, " SAME), .text = RULES("[x], pool: p", AND("[x], pool: q"))},
+    {"check FILE", FOUND, B("never acts for x and 1 more suffixes, " SAME), .text = RULES("[x, y], pool: p", AND("[x, y, z], pool: q"))},
+    {"check FILE", FOUND, B(TIE), .text = RULES("[x], pool: p", AND("[x], pool: q, when: [missing, failed]"))}, /* front takes less */
+    {"check FILE", FOUND, B(TIE), .text = RULES("[x], pool: p" FROM, AND("[x], pool: q"))}, /* front begins later */
+    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p", AND("[x], action: filter"))}, /* other verdicts */
+    {"check FILE", FOUND, B("can never act: for x, " SAME), .text = RULES("[x], action: deny", AND("[x], pool: p"))}, /* deny takes all */
+    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p", AND("[x], pool: q, mode: shadow"))}, /* a shadow rule is a trial */
+    {"check FILE", DONE, "no findings", .text = RULES("[x], networks: [n], pool: p", AND("[x], networks: [m], pool: q"))}, /* other networks */
+    {"check FILE", DONE, "no findings", .text = RULES("[x], networks: [n], pool: p", AND("[x], pool: q"))}, /* network and everybody */
+    {"check FILE", FOUND, B(TIE),
+     .text = RULES("[x], networks: [n], pool: p", AND("[x], networks: [n, m], pool: q"))}, /* one network in common */
+    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p" UNTIL, AND("[x], pool: q" FROM))}, /* one after the other */
+    {"check FILE", DONE, "no findings", .text = RULES("[x], pool: p" FROM, AND("[x], pool: q" UNTIL))}, /* one before the other */
+    {"check FILE", FOUND, B(TIE), .text = RULES("[x], pool: p" UNTIL, AND("[x], pool: q"))}, /* front ends before */
+    {"check FILE", FOUND, B("can never act: for x, " SAME),
+     .text = RULES("[x], pool: p" UNTIL, AND("[x], pool: q" UNTIL))}, /* both end together */
+    {"check FILE", FOUND, B("has *.x.y, while rule a decides otherwise for x.y itself"),
+     .text = RULES("[x.y], pool: p", AND("[\"*.x.y\"], pool: q"))},
+    {"check FILE", DONE, "no findings", .text = RULES("[x.y], pool: p", AND("[\"*.z.y\"], pool: q"))}, /* x beside *.z */
+    {"check FILE", DONE, "no findings",
+     .text = RULES("[x.y], networks: [n], pool: p", AND("[\"*.x.y\"], networks: [m], pool: q"))}, /* x beside *.x, for others */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.y], pool: p", AND("[\"*.x.y\"], pool: q, mode: shadow"))}, /* x beside *.x, on trial */
+    {"check FILE", DONE, "no findings", .text = RULES("[x.y], pool: p", AND("[\"*.x.y\"], pool: p"))}, /* x beside *.x, the same said */
+    {"check FILE", FOUND, "network m  no rule uses it\n"
+     "network n  0.0.0.0/0 is every client; the network any is meant for that\n"
+     "network n  has prefix 10.0.0.0/8 as network m has: neither is nearer to its clients\n"
+     "pool p     no rule delivers it; its hosts count as approved\n",
+     .text = HEAD "networks: {n: [10.0.0.0/8, 0.0.0.0/0], m: [10.0.0.0/8]}\npools: {p: [k.c.d]}\n"
+                  "rules: {r: {suffixes: [x], networks: [n], action: deny}}\n"},
+    {"check FILE", FOUND, "more pairs of rules meet than are listed here", /* 21 rules with one suffix are 210 */
+     .text = HEAD "pools: {p: [k.c.d]}\nrules: {" X5("a") X5("b") X5("c") X5("d") " x: {suffixes: [x], pool: p}}\n"},
     {"check -o kms.mode=off", FOUND, "kms.mode  is off: no rule can act"},
     {"check -o kms.mode=shadow", FOUND, "kms.mode  is shadow"},
     {"rule set one --mode shadow;rule set two --mode shadow;check -o kms.mode=off", DONE, "no findings"},
@@ -216,15 +273,6 @@ static const struct row {
 
 static char dir[SCRATCH];
 
-static void write_file(const char *text)
-{
-    FILE *f = fopen("FILE", "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
-}
-
 /* Runs "waymarkctl policy LINE". Exit code; texts in out. */
 static int tool(const char *line)
 {
@@ -252,10 +300,10 @@ static void check_line(void **state)
     setenv("TMPDIR", strcat(strcpy(lines, dir), "/tmp"), 1);
     setenv("EDITOR", "cp FILE", 1); /* over the text that is edited */
     setenv("VISUAL", row->visual != NULL ? row->visual : "", 1);
-    write_file(STORED);
+    scratch_write("FILE", STORED);
     if (!row->fresh)
         assert_int_equal(tool("import FILE"), DONE);
-    write_file(row->text != NULL ? row->text : HEAD);
+    scratch_write("FILE", row->text != NULL ? row->text : HEAD);
     snprintf(lines, sizeof lines, "%s", row->line);
     line = strtok_r(lines, ";", &save);
     for (char *next; (next = strtok_r(NULL, ";", &save)) != NULL; line = next)
@@ -284,11 +332,5 @@ static void check_line(void **state)
     scratch_remove(dir);
 }
 
-int main(void)
-{
-    int null = open("/dev/null", O_RDONLY);
-
-    dup2(null, 0); /* nobody can be asked */
-    ROWS(rows, check_line);
-    return RUN("policy");
-}
+/* Nobody can be asked. */
+TESTS("policy", dup2(open("/dev/null", O_RDONLY), 0), ROWS(rows, check_line))

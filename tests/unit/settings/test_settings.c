@@ -23,15 +23,6 @@ static int remove_folder(void **state)
     return 0;
 }
 
-static void write_file(const char *name, const char *text)
-{
-    FILE *f = fopen(name, "w");
-
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 /* What was written last: lines. */
 static char said[1 << 15];
 
@@ -53,7 +44,7 @@ static struct settings *read_script(const char *script)
     size_t n = 0;
     int rc;
 
-    write_file("t", part);
+    scratch_write("t", part);
     while ((part = strsep(&rest, "@")) != NULL) {
         char *text = strchr(part, ' ') + 1;
 
@@ -63,7 +54,7 @@ static struct settings *read_script(const char *script)
             assign[n++] = text;
         } else {
             text[-1] = '\0';
-            write_file(part, text);
+            scratch_write(part, text);
         }
     }
     diags_init(&d);
