@@ -311,12 +311,8 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     struct policy_test *t = to;
 
     (void)f;
-    *t = (struct policy_test){
-        .line = node->line,
-        .verdict = VERDICT_NXDOMAIN,
-        .real_host = {.len = 1},
-        .host = {.len = 1},
-    };
+    *t = (struct policy_test){.line = node->line, .verdict = VERDICT_NXDOMAIN};
+    t->real_host.len = t->host.len = 1;
     field_read(form, &test_map, node, t);
     if (real != NULL && t->verdict != VERDICT_PRESENT && t->verdict != VERDICT_UNAPPROVED)
         form_problem_key(form, real,
