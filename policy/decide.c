@@ -253,7 +253,7 @@ static int visit_at(struct walk *w, unsigned depth, bool below, unsigned *left)
     if (rc != -ENOENT || step == STORE_NEXT)
         return rc == -ENOENT ? 0 : rc;
     /* The labels that the key before the place and the name have in common, each ended by 0. */
-    for (size_t i = 1; i < rest.len && rest.data[i] == k.data[i]; i++)
+    for (size_t i = 1; i < rest.len && i < k.len && rest.data[i] == k.data[i]; i++)
         common += k.data[i] == 0;
     *left = rest.len > 0 ? common + 1 : 0;
     return 0;
