@@ -158,7 +158,6 @@ int policy_edit(struct ctl *c)
     struct store *store;
     struct policy p;
     uint64_t serial;
-    bool is_new;
     size_t len;
     FILE *f;
     int code = policy_open(c, STORE_WRITE, &store); /* who may not write it need not type */
@@ -180,20 +179,20 @@ int policy_edit(struct ctl *c)
         code = edit(c, file, &p);
     if (code == 0) {
         other = text_of(&p);
-        is_new = strcmp(other, text) != 0;
-        free(other);
-        fflush(NULL);
-        signal(SIGPIPE, SIG_IGN); /* diff may be missing, which the shell tells */
-        if (is_new && (f = popen(diff, "we"))) {
-            fputs(text, f);
-            pclose(f);
-        }
-        if (!is_new)
+        if (strcmp(other, text) == 0) {
             ctl_line("nothing is changed, serial %ju", (uintmax_t)serial);
-        else if (ctl_option(c, "--dry-run") || ctl_ask(c, "Apply this?"))
-            code = put(c, &serial, &p, POLICY_REPLACE, true);
-        else
-            code = ctl_fail(EXIT_FAILED, "nothing is changed");
+        } else {
+            fflush(NULL);
+            signal(SIGPIPE, SIG_IGN); /* diff may be missing, which the shell tells */
+            if ((f = popen(diff, "we"))) {
+                fputs(text, f);
+                pclose(f);
+            }
+            code = ctl_option(c, "--dry-run") || ctl_ask(c, "Apply this?")
+                       ? put(c, &serial, &p, POLICY_REPLACE, true)
+                       : ctl_fail(EXIT_FAILED, "nothing is changed");
+        }
+        free(other);
         policy_fini(&p);
     }
     other = NULL;

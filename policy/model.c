@@ -277,9 +277,9 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
         rc = diags_tell(d, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
         rc = diags_tell(d, "rule %s: has more than %d networks", rule, POLICY_RULE_NETWORKS);
-    while (wide < r->n_suffixes && (r->n_networks > 0 || !suffix_is_wide(&r->suffixes[wide])))
+    while (wide < r->n_suffixes && !suffix_is_wide(&r->suffixes[wide]))
         wide++;
-    if (wide < r->n_suffixes)
+    if (r->n_networks == 0 && wide < r->n_suffixes)
         rc = diags_tell(d,
                         "rule %s: suffix %s is so wide that it needs networks; if every client is "
                         "meant, name the network any",
