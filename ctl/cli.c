@@ -36,8 +36,6 @@ const struct ctl_option cli_options[] = {
     {0},
 };
 
-/* --- help */
-
 static void print_pair(FILE *f, const char *left, const char *right)
 {
     bool fits = strlen(left) <= LEFT;
@@ -65,12 +63,25 @@ static const char *usage(const struct ctl_verb *v, char out[USAGE])
     return out;
 }
 
-/* noun "": all verbs. */
-static void help(FILE *f, verb_tables *tables, const char *noun)
+/* The line has no verb: help on all of them, or those of its noun; or a mistake. */
+static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
 {
-    const char *group = NULL;
-    char left[USAGE];
+    const char *names[NAMES + 1] = {0}, *noun = "", *word, *group = NULL;
+    char meant[DIAG_MEANT], left[USAGE];
+    FILE *f = asked ? stdout : stderr;
+    int n = 0;
 
+    EACH_VERB(tables, v)
+    if (c->argc > 0 && strcmp(v->noun, c->argv[0]) == 0)
+        noun = v->noun;
+    if (c->argc > 0 && (*noun == '\0' || (c->argc > 1 && !asked))) {
+        word = c->argv[*noun ? 1 : 0];
+        EACH_VERB(tables, v)
+        if (n < NAMES && (*noun == '\0' || strcmp(v->noun, noun) == 0))
+            names[n++] = *noun == '\0' && *v->noun ? v->noun : v->verb;
+        return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
+                        *noun ? " " : "", word, diag_meant(word, names, meant));
+    }
     if (*noun)
         fprintf(f, "usage: waymarkctl %s VERB ...\n", noun);
     else
@@ -87,31 +98,8 @@ static void help(FILE *f, verb_tables *tables, const char *noun)
     if (*noun == '\0')
         print_options(f, "\noptions of every verb\n", cli_options);
     fputs("\nwaymarkctl VERB --help explains one verb; the manual is waymarkctl(8).\n", f);
+    return asked ? EXIT_DONE : EXIT_USAGE;
 }
-
-/* The line has no verb: a list of what there is, or a mistake. */
-static int without_verb(verb_tables *tables, const struct ctl *c, bool asked)
-{
-    const char *names[NAMES + 1] = {0}, *noun = "", *word;
-    char meant[DIAG_MEANT];
-    int n = 0;
-
-    EACH_VERB(tables, v)
-    if (c->argc > 0 && strcmp(v->noun, c->argv[0]) == 0)
-        noun = v->noun;
-    if (c->argc == 0 || (*noun && (c->argc == 1 || asked))) {
-        help(asked ? stdout : stderr, tables, noun);
-        return asked ? EXIT_DONE : EXIT_USAGE;
-    }
-    word = c->argv[*noun ? 1 : 0];
-    EACH_VERB(tables, v)
-    if (n < NAMES && (*noun == '\0' || strcmp(v->noun, noun) == 0))
-        names[n++] = *noun == '\0' && *v->noun ? v->noun : v->verb;
-    return ctl_fail(EXIT_USAGE, "unknown verb %s%s%s%s (waymarkctl --help lists all)", noun,
-                    *noun ? " " : "", word, diag_meant(word, names, meant));
-}
-
-/* --- the line */
 
 /* The option of this name of the verb (NULL: of any), or that every verb takes. NULL: there is
  * none; names, ended by NULL, has those that there are. */

@@ -141,8 +141,6 @@ static int show(const struct ctl *c, int code, json_t *reply, const struct ctl_r
     return code;
 }
 
-/* --- the verbs */
-
 static const struct ctl_row status_rows[] = {
     {"waymarkd", NULL,
      "{version} on {name}, process {pid}, user {user}, "

@@ -17,8 +17,6 @@
 
 enum { LABEL = 10, COLUMNS = 64, TABS = 8, FIELD = 64 };
 
-/* --- memory and lines */
-
 static void *checked(void *p)
 {
     if (p == NULL)
@@ -167,8 +165,6 @@ static void print_json(FILE *f, const json_t *value, const char *nothing, const 
     }
 }
 
-/* --- screens */
-
 static const json_t *find_value(const json_t *object, const char *path)
 {
     char copy[FIELD], *rest = copy, *key;
@@ -274,8 +270,6 @@ void ctl_show(const json_t *object, const struct ctl_row *row)
             }
     }
 }
-
-/* --- tables */
 
 /* What stands in a column at a row, counted from 1; 0: its title. The caller frees. */
 static char *cell_text(const struct ctl *c, const struct column *k, const json_t *rows, size_t i)
