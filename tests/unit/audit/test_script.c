@@ -23,7 +23,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/number.h"
 #include "tests/unit/audit/bench.h"
 
 #define Q1 "q 10.0.0.1 "

@@ -6,7 +6,6 @@
 #include <signal.h>
 
 #include "ctl/audit.h"
-#include "ctl/ctl.h"
 #include "tests/unit/audit/bench.h"
 #include "tests/unit/ctl/capture.h"
 

@@ -7,7 +7,6 @@
 #include <fnmatch.h>
 #include <libgen.h>
 #include <pthread.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 

@@ -5,11 +5,9 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "tests/unit/ctl/capture.h"
-#include "wire/pack.h"
 
 enum { SIZE = 700 };
 

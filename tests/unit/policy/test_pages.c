@@ -8,8 +8,6 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 
-#include "store/store.h"
-
 enum { PAGE = 4096, SUFFIXES = 1500 };
 
 static const struct policy_real nxdomain = {.verdict = VERDICT_NXDOMAIN};

@@ -6,8 +6,6 @@
  */
 #include "script.h"
 
-#include "policy/records.h"
-
 #define LONG "a-name-that-is-as-long-as-a-name-may-be-0123456789-0123456789-0"
 #define ONES8 "\\001\\001\\001\\001\\001\\001\\001\\001"
 #define ONES40 ONES8 ONES8 ONES8 ONES8 ONES8

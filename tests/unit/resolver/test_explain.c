@@ -4,7 +4,6 @@
  */
 #include "tests/unit/resolver/world.h"
 
-#include "base/str.h"
 #include "resolver/explain.h"
 
 #define SETTINGS                                                                                   \

@@ -5,8 +5,6 @@
  */
 #include "tests/unit/wire/text_message.h"
 
-#include "wire/present.h"
-
 #define D60 "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
 
 static const struct name_row {

@@ -4,7 +4,6 @@
  */
 #include "tests/unit/wire/text_message.h"
 
-#include "wire/present.h"
 #include "wire/reply.h"
 
 /* The query of a client, in its own case. */

@@ -7,7 +7,6 @@
 #include "tests/unit/wire/text_message.h"
 
 #include "base/str.h"
-#include "wire/present.h"
 #include "wire/reply.h"
 #include "wire/reply_read.h"
 
