@@ -155,6 +155,10 @@ int ctl_store_error(const struct ctl *, const char *path, int err);
 
 /* A socket whose calls end after this time; -errno. */
 int ctl_connect(const struct sockaddr *, socklen_t, int type, int timeout_s);
+#define ctl_unanswered(at, err)                                                                    \
+    ctl_fail(EXIT_NO_DAEMON,                                                                       \
+             "waymarkd does not answer at %s: %s; start it with systemctl start waymark", at,      \
+             strerror(err))
 /* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_status(const struct ctl *);
 int query_run(struct ctl *);

@@ -117,9 +117,7 @@ static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_cs
                         "group waymark",
                         socket, c->called);
     if (status < 0)
-        return ctl_fail(EXIT_NO_DAEMON,
-                        "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
-                        socket, strerror(status == -EAGAIN ? ETIMEDOUT : -status));
+        return ctl_unanswered(socket, status == -EAGAIN ? ETIMEDOUT : -status);
     if (error == NULL)
         return ctl_fail(EXIT_FAILED, "what answers at %s is not waymarkd (HTTP %d)", socket,
                         status);

@@ -164,9 +164,7 @@ int query_run(struct ctl *c)
     if (err == -EBADMSG)
         return ctl_fail(EXIT_FAILED, "the reply of %s is not one to this question", address);
     if (err)
-        return ctl_fail(EXIT_NO_DAEMON,
-                        "waymarkd does not answer at %s: %s; start it with systemctl start waymark",
-                        address, strerror(-err));
+        return ctl_unanswered(address, -err);
     document = reply_json(&reply, address);
     if (c->format == FORMAT_JSON)
         table_print_json(document);
