@@ -336,24 +336,6 @@ static void keys_never_mix(void **state)
 
 /* --- one entry ------------------------------------------------------------ */
 
-/* Of a failure, which has no image. */
-static void facts_come_back(void **state)
-{
-    struct cache_key k = key_of("www.example+failure", 0);
-    struct cache_facts f, got;
-    size_t len = 99;
-
-    memset(&f, 0x5a, sizeof f); /* compared with what is between the members */
-    f.expires_ms = START + 5000;
-    assert_int_equal(cache_put(c, &k, &f, NULL, 0, NULL, 0), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(cache_get(c, &k, f.expires_ms - 1 + i, NULL, 0, &len, &got, NULL, NULL),
-                         i == 0 ? CACHE_HIT : CACHE_EXPIRED);
-        assert_int_equal(len, 0);
-        assert_memory_equal(&got, &f, sizeof f);
-    }
-}
-
 static const struct fit_row {
     const char *what;
     size_t note_put, note_room, image_room; /* the image has 60 bytes */
@@ -478,7 +460,7 @@ static void ring_wraps_with_many_sizes(void **state)
 
 TESTS("cache", ROWS_WITH(scripts, check_script, set_up, tear_down),
       ROWS_WITH(fit_rows, check_fit, set_up, tear_down),
-      TEST_WITH(keys_never_mix, set_up, tear_down), TEST_WITH(facts_come_back, set_up, tear_down),
+      TEST_WITH(keys_never_mix, set_up, tear_down),
       TEST_WITH(too_large_is_refused, set_up, tear_down),
       TEST_WITH(budget_is_exact, NULL, tear_down),
       TEST_WITH(ring_wraps_with_many_sizes, set_up, tear_down))
