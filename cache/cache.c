@@ -76,8 +76,8 @@ struct bucket {
 };
 
 struct shard {
-    _Alignas(64) pthread_mutex_t lock;
-    uint64_t *ring; /* ring_units; part of the cache's one mapping */
+    _Alignas(64) pthread_mutex_t lock; /* held by who calls a function with a shard */
+    uint64_t *ring;                    /* ring_units; part of the cache's one mapping */
     uint32_t ring_units;
     uint32_t head, tail, used; /* units, here too */
     struct cache_stats stats;  /* but for size */
@@ -114,8 +114,6 @@ _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 _Static_assert(sizeof(struct entry) == 88, "struct entry has become larger");
 _Static_assert(ENTRY_MAX / ENTRY_UNIT <= UINT16_MAX, "units is 16 bits");
 _Static_assert(DNS_MAX_MESSAGE <= UINT16_MAX, "image_len is 16 bits");
-
-/* ---- shards; the caller holds the mutex ---- */
 
 /* The entry with this key, or NULL; *way is its place in the key's bucket. Tags are compared
  * without branches, so that the compiler may compare all at once. */
@@ -255,8 +253,6 @@ static struct entry *shard_insert(const struct cache *c, struct shard *s,
     e->units = (uint16_t)units;
     return e;
 }
-
-/* ---- the cache ---- */
 
 struct cache *cache_new(size_t max_bytes, const struct hash_key *key)
 {

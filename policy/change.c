@@ -15,8 +15,6 @@
 #include "base/str.h"
 #include "wire/present.h"
 
-/* --- the transaction ------------------------------------------------------ */
-
 int policy_change_begin(struct policy_change *c, struct store *store)
 {
     uint64_t time_ms;
@@ -72,8 +70,6 @@ void policy_change_note(struct policy_change *c, const char *text)
     str_init(&s, c->log.summary + len, sizeof c->log.summary - len);
     str_addf(&s, "%s%s", len > 0 ? "; " : "", text);
 }
-
-/* --- the list ------------------------------------------------------------- */
 
 void policy_change_add(struct policy_change *c, enum policy_kind kind, enum change_verb verb,
                        const void *is)
@@ -136,8 +132,6 @@ int policy_change_make(struct policy_change *c, const struct policy *p, enum pol
     }
     return c->failed ? -ENOMEM : rc == -ENOENT ? 0 : rc;
 }
-
-/* --- what is refused ------------------------------------------------------ */
 
 /* Is what the rule names in p or in the store? Either may be NULL: a file that stands alone has
  * all that its rules name. 0, or -ENOENT told. */
@@ -252,8 +246,6 @@ static int accept_row(const struct policy_change *all, const struct change *c, s
         return diags_tell(d, "network \"%s\": %s", name, why);
     return c->is.network->n > 0 ? 0 : diags_tell(d, "network %s: has no prefix", name);
 }
-
-/* --- the list into the store ---------------------------------------------- */
 
 /* Removes the suffixes of a rule, but for those that are in `kept`; how many, or -errno. */
 static int remove_suffixes(struct store_txn *t, const char *rule, const struct policy_rule *kept)

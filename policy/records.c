@@ -20,8 +20,6 @@ enum { RECORD_LOG_MAX = 8192, PRUNE = 1000 };
 const enum policy_table policy_tables[POLICY_KINDS] = {TABLE_NETWORK, TABLE_POOL, TABLE_LISTED,
                                                        TABLE_RULE};
 
-/* --- keys ----------------------------------------------------------------- */
-
 /* Whose domain a number follows. */
 static const uint8_t numbered[] = {TABLE_LISTED, TABLE_APPROVED, TABLE_RULE_SUFFIX};
 
@@ -162,8 +160,6 @@ int entry_step(struct store_txn *t, enum store_step step, const struct store_key
         rc = store_compare(&r.key, k) < 0 ? -ENOENT : -EBADMSG;
     return rc;
 }
-
-/* --- values --------------------------------------------------------------- */
 
 enum {
     RULE_FIRST = offsetof(struct policy_rule, from_ms),
@@ -318,8 +314,6 @@ int record_read(enum policy_kind kind, const struct store_record *record, void *
     return rc;
 }
 
-/* --- what follows from a record ------------------------------------------- */
-
 static int set_entry(struct store_txn *t, bool put, enum policy_table table,
                      const struct key_parts *parts)
 {
@@ -368,8 +362,6 @@ static int set_entries(struct store_txn *t, bool put, enum policy_kind kind, con
                        &(struct key_parts){.front = r->networks[i], .owner = name});
     return rc;
 }
-
-/* --- with a transaction ----------------------------------------------------- */
 
 int record_get(struct store_txn *t, enum policy_kind kind, const void *object,
                union policy_object *out)
@@ -421,10 +413,8 @@ int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *r
     return put ? store_put(t, &k, "", 0) : store_del(t, &k);
 }
 
-/* --- the log --------------------------------------------------------------
-
-   serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary, rules; each ends with 0 */
-
+/* The log: serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary, rules; each of
+ * these ends with 0. */
 static void text_write(struct writer *w, const char *text)
 {
     writer_bytes(w, text, strlen(text) + 1);
@@ -524,8 +514,6 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
     return rc == -ENOENT ? 0 : rc;
 }
 
-/* --- readers ---------------------------------------------------------------- */
-
 struct policy_reader *policy_reader_new(struct store *store)
 {
     struct policy_reader *r = calloc(1, sizeof *r);
@@ -590,8 +578,6 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
     store_end(t);
     return rc;
 }
-
-/* --- the whole policy ----------------------------------------------------- */
 
 static int load_suffix(const struct policy *p, const struct store_bytes *key)
 {

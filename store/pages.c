@@ -78,8 +78,6 @@ struct walk {
     bool is_border; /* the last key is a branch's: the next one may be equal */
 };
 
-/* --- meta pages ----------------------------------------------------------- */
-
 /* The newest state. -EBADMSG: there are no two meta pages of one file. */
 static int newest(int fd, struct meta *out)
 {
@@ -113,8 +111,6 @@ static int newest(int fd, struct meta *out)
                ? 0
                : -EBADMSG;
 }
-
-/* --- pages ---------------------------------------------------------------- */
 
 static int bad(struct walk *w, uint64_t page, const char *what)
 {

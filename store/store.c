@@ -131,8 +131,6 @@ const struct store_counts *store_counts(struct store_txn *t)
     return &t->counts;
 }
 
-/* --- transactions --------------------------------------------------------- */
-
 static int open_txn(struct store_txn *t, struct store *s)
 {
     int rc;
@@ -292,8 +290,6 @@ int store_differs(const struct store_txn *t)
     return t->failed != 0 ? t->failed : t->counts.digest != t->digest;
 }
 
-/* --- reading -------------------------------------------------------------- */
-
 int store_get(struct store_txn *t, const struct store_key *key, struct store_bytes *value)
 {
     const struct store_bytes name = {key->data, key->len};
@@ -347,8 +343,6 @@ int store_step(struct store_txn *t, enum store_step where, const struct store_ke
         return -EBADMSG;
     return open_value(&out->key, &out->value);
 }
-
-/* --- writing -------------------------------------------------------------- */
 
 static int fail(struct store_txn *t, int rc)
 {
@@ -404,8 +398,6 @@ int store_del(struct store_txn *t, const struct store_key *key)
     count_value(&t->counts, &name, v.mv_data, false);
     return fail(t, mdb_del(t->txn, t->store->dbi, &k, NULL));
 }
-
-/* --- the whole ------------------------------------------------------------- */
 
 /* "DIR/data.mdb WHAT; REMEDY" */
 #define damaged(s, d, what, ...)                                                                   \
@@ -468,8 +460,6 @@ int store_verify(struct store *s, const atomic_bool *stop, struct diags *d)
     return verify(s, STORE_WRITE, stop, d);
 }
 
-/* --- the files ------------------------------------------------------------ */
-
 /* 0; -ENOENT there is no store, and nothing says that there was one; -EBADMSG, told; -errno. */
 static int look_at_files(struct store *s, const char *data, const char *lock,
                          enum store_access mode, struct diags *d)
@@ -502,8 +492,6 @@ static int look_at_files(struct store *s, const char *data, const char *lock,
     /* Nobody can tell while others write without a pause, and they looked before they began. */
     return rc == -EAGAIN ? 0 : rc;
 }
-
-/* --- open and close ------------------------------------------------------- */
 
 /* LMDB tells a damaged page by ending the process. */
 static void on_assertion(MDB_env *env, const char *text)

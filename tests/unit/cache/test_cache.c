@@ -30,8 +30,6 @@ static bool twins;
 
 static const struct hash_key secret = {0x0123456789abcdef, 0xfedcba9876543210};
 
-/* --- keys and entries ------------------------------------------------------- */
-
 static const struct word {
     const char *word;
     struct cache_key k;
@@ -163,8 +161,6 @@ static int tear_down(void **state)
     twins = false;
     return 0;
 }
-
-/* --- scripts ---------------------------------------------------------------- */
 
 struct seen {
     const struct name *name; /* NULL: any */
@@ -334,8 +330,6 @@ static void keys_never_mix(void **state)
     }
 }
 
-/* --- one entry ------------------------------------------------------------ */
-
 static const struct fit_row {
     const char *what;
     size_t note_put, note_room, image_room; /* the image has 60 bytes */
@@ -384,8 +378,6 @@ static void too_large_is_refused(void **state)
     assert_int_equal(errno, EINVAL);
     cache_free(NULL);
 }
-
-/* --- room ----------------------------------------------------------------- */
 
 static long mapped_bytes(void)
 {

@@ -73,8 +73,6 @@ static const struct script scripts[] = {
     {"file: of an older version", "mark 3\nopen write = an older Waymark\n"},
 };
 
-/* --- files, rights, places ------------------------------------------------------ */
-
 /* run() in a process of its own, at once; it must return true. */
 static pid_t in_child(struct fixture *f, bool (*run)(struct fixture *))
 {

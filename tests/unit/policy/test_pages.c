@@ -56,8 +56,6 @@ static void fill(struct fixture *f, int suffixes)
     fixture_commit(t);
 }
 
-/* --- what a walk finds -------------------------------------------------------- */
-
 enum where { NEWEST, OLDER, ROOT, LEAF, MIDDLE_LEAF, NEXT_LEAF, BIG_VALUE, FREE_ROOT };
 
 /* Octet `at` of that page is set, or one more for MORE, or xored for XOR + bits. From NODE on,
@@ -239,8 +237,6 @@ static void finds_it(void **state)
     walk_says(fd, NULL);
 }
 
-/* --- what others write meanwhile, and before ------------------------------------- */
-
 static unsigned begun, calm_from; /* walks: begun so far; the last that is disturbed */
 
 static int disturb(void *context, const struct store_record *r)
@@ -341,8 +337,6 @@ static void a_change_leaves_a_seal(void **state)
     script_open(f, "write", "is damaged");
     close(fd);
 }
-
-/* --- a store that is served ----------------------------------------------------- */
 
 /* Two leaves change places: each is whole, and a search finds other names. */
 static void swapped_pages(void **state)
