@@ -221,13 +221,13 @@ static void watch_policy(struct daemon *d)
     uint64_t faults;
     char text[128], digest[POLICY_DIGEST_TEXT];
 
-    if (d->shared.policy == NULL)
+    if (d->policy == NULL)
         return;
-    store_sweep(d->shared.policy);
-    faults = store_health(d->shared.policy).faults;
+    store_sweep(d->policy);
+    faults = store_health(d->policy).faults;
     d->verifier.asked = d->verifier.asked || faults != d->policy_faults;
     d->policy_faults = faults;
-    if (policy_store_counts(d->shared.policy, &counts) == 0 && counts.serial != d->policy_serial) {
+    if (policy_store_counts(d->policy, &counts) == 0 && counts.serial != d->policy_serial) {
         d->verifier.asked = true;
         d->policy_serial = counts.serial;
         snprintf(text, sizeof text, "policy serial %llu, digest %s",
@@ -279,20 +279,20 @@ static int make_parts(struct daemon *d, const struct listener *listeners)
 
     diags_init(&problems);
     snprintf(dir, sizeof dir, "%s/policy", s->server.state_dir);
-    if (store_open(&d->shared.policy, dir, STORE_SERVE, &problems) != 0)
+    if (store_open(&d->policy, dir, STORE_SERVE, &problems) != 0)
         do_without(d->policy_error, &problems, "policy", "forwarding goes on without rules");
     if (auditor_start(&d->auditor, s, d->rings, d->n_workers, &problems) != 0)
         do_without(d->audit_error, &problems, "audit", "nothing is recorded");
     random_bytes(&random, &key, sizeof key);
-    if ((d->shared.cache = cache_new((size_t)s->cache.size, &key)) == NULL)
+    if ((d->cache = cache_new((size_t)s->cache.size, &key)) == NULL)
         return -ENOMEM;
     d->verifier = (struct verifier){
-        .store = d->shared.policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
+        .store = d->policy, .pause_ms = VERIFY_PAUSE_MS, .round_ms = VERIFY_ROUND_MS};
     atomic_fetch_add(&d->newest->users, (uint32_t)d->n_workers + 1);
     for (int i = 0; i <= d->n_workers; i++, listeners += 2 * s->server.n_listen) {
-        d->workers[i] =
-            worker_new(&d->shared, d->newest, listeners, i < d->n_workers ? s->server.n_listen : 0,
-                       d->auditor.writer != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
+        d->workers[i] = worker_new(
+            d->cache, d->policy, d->newest, listeners, i < d->n_workers ? s->server.n_listen : 0,
+            d->auditor.writer != NULL ? d->rings[i] : NULL, (unsigned)d->n_workers);
         if (d->workers[i] == NULL)
             return -ENOMEM;
     }
@@ -402,8 +402,8 @@ int daemon_run(const char *settings_path, const char *const *assign)
     auditor_stop(&d.auditor);
     for (int i = 0; i < d.n_workers; i++)
         free(d.rings[i]);
-    store_close(d.shared.policy);
-    cache_free(d.shared.cache);
+    store_close(d.policy);
+    cache_free(d.cache);
     generation_release(d.newest);
     settings_free(d.written);
     log_notice("stopped");

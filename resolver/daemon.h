@@ -14,12 +14,13 @@ enum { DAEMON_MAX_WORKERS = 256, DAEMON_PROBLEM = 600 };
 enum { EXIT_INVALID = 5 }; /* the settings have problems */
 
 struct daemon {
-    const char *settings_path;                      /* NULL: the default file */
-    const char *const *assign;                      /* -o, ended by NULL */
-    struct settings *written;                       /* as read, owned; each generation has a copy */
-    struct settings *newest;                        /* used */
-    struct shared shared;                           /* cache and policy store owned here */
-    int n_workers;                                  /* with a thread and a ring */
+    const char *settings_path; /* NULL: the default file */
+    const char *const *assign; /* -o, ended by NULL */
+    struct settings *written;  /* as read, owned; each generation has a copy */
+    struct settings *newest;   /* used */
+    struct cache *cache;
+    struct store *policy; /* NULL: not usable; then decisions are `no rules` */
+    int n_workers;        /* with a thread and a ring */
     struct worker *workers[DAEMON_MAX_WORKERS + 1]; /* and behind them `own` */
     pthread_t threads[DAEMON_MAX_WORKERS];
     struct audit_ring *rings[DAEMON_MAX_WORKERS + 1];

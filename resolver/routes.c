@@ -77,7 +77,7 @@ static json_t *sum_up(const struct daemon *d, struct audit_writer_stats *audit)
 
     for (int i = 0; i <= d->n_workers; i++)
         add_numbers(stats, worker_numbers, &d->workers[i]->stats);
-    cache_stats(d->shared.cache, &cache);
+    cache_stats(d->cache, &cache);
     add_numbers(stats, cache_numbers, &cache);
     *audit = (struct audit_writer_stats){0};
     if (d->auditor.writer != NULL)
@@ -170,9 +170,9 @@ static void get_status(void *context, struct control_request *r)
                waiting = number_of(stats, "kms_questions") - number_of(stats, "audit_recorded") -
                          number_of(stats, "audit_counted") - dropped;
 
-    if (d->shared.policy != NULL) {
-        h = store_health(d->shared.policy);
-        rc = policy_store_counts(d->shared.policy, &counts);
+    if (d->policy != NULL) {
+        h = store_health(d->policy);
+        rc = policy_store_counts(d->policy, &counts);
     }
     problems = find_problems(d, &h, rc, number_of(stats, "kms_damaged"), &audit, dropped, &without);
     while (special_next_reverse(d->own->listen.view, &at, zone))
@@ -297,7 +297,7 @@ static void get_cache(void *context, struct control_request *r)
         control_refuse(r, 400, "not a record type: %s", type_text);
     } else {
         name_fold(&name);
-        cache_each(d->shared.cache, &name, type, clock_now().mono_ms, add_cached, entries);
+        cache_each(d->cache, &name, type, clock_now().mono_ms, add_cached, entries);
         if (json_array_size(entries) > 0)
             control_answer(r, 200, json_pack("{s:O}", "entries", entries));
         else
@@ -322,7 +322,7 @@ static void post_cache_flush(void *context, struct control_request *r)
     }
     if (!all)
         name_fold(&name);
-    n = cache_flush(d->shared.cache, all ? NULL : &name, all || below);
+    n = cache_flush(d->cache, all ? NULL : &name, all || below);
     control_answer(r, 200, json_pack("{s:I}", "flushed", (json_int_t)n));
 }
 

@@ -101,7 +101,7 @@ void worker_take(struct worker *w, void *generation)
     }
     *v = (struct view){
         .settings = g,
-        .cache = w->shared->cache,
+        .cache = w->cache,
         .policy = w->policy,
         .random = &w->random,
         .stats = &w->stats,
@@ -128,7 +128,7 @@ void worker_end(struct worker *w, void *arg)
     event_base_loopbreak(w->listen.base);
 }
 
-struct worker *worker_new(const struct shared *shared, struct settings *g,
+struct worker *worker_new(struct cache *cache, struct store *store, struct settings *g,
                           const struct listener *listeners, int half, struct audit_ring *ring,
                           unsigned n_workers)
 {
@@ -143,9 +143,9 @@ struct worker *worker_new(const struct shared *shared, struct settings *g,
     l = &w->listen;
     *l = (struct listen){
         .stats = &w->stats, .ring = ring, .n_workers = n_workers, .base = event_base_new()};
-    w->shared = shared;
+    w->cache = cache;
     /* Without a reader (no store, no slot) questions are forwarded all the same. */
-    if (shared->policy != NULL && (w->policy = policy_reader_new(shared->policy)) == NULL)
+    if (store != NULL && (w->policy = policy_reader_new(store)) == NULL)
         w->policy_error = errno;
     if (l->base == NULL)
         return NULL;

@@ -25,18 +25,12 @@ int thread_start(pthread_t *, void *(*run)(void *), void *arg);
  * began with it; the last to release it frees it. Any thread; NULL is fine. */
 void generation_release(struct settings *);
 
-/* What all workers share; owned by main, outlives them. */
-struct shared {
-    struct cache *cache;
-    struct store *policy; /* NULL: not usable; then decisions are `no rules` */
-};
-
 struct worker {
     struct worker_stats stats; /* any thread may read */
     int policy_error;          /* why it has no policy for life, though there is a store: errno */
     struct listen listen;      /* for its own thread: the newest view, the forwarder, the loop */
     /* The worker's own. */
-    const struct shared *shared;
+    struct cache *cache;
     struct random random;
     struct policy_reader *policy;
     struct scratch scratch;
@@ -46,11 +40,12 @@ struct worker {
     struct event *on_mail;
 };
 
-/* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and
- * closes them. The generation's use is handed over. ring is borrowed; NULL: no audit.
- * NULL when out of memory: then the process is expected to end. */
-struct worker *worker_new(const struct shared *, struct settings *, const struct listener *,
-                          int half, struct audit_ring *ring, unsigned n_workers);
+/* listeners: of listen_bind(), half of them UDP, then half TCP; the worker owns and closes
+ * them. The generation's use is handed over; cache, store (NULL: no policy) and ring (NULL: no
+ * audit) are borrowed. NULL when out of memory: then the process is expected to end. */
+struct worker *worker_new(struct cache *, struct store *, struct settings *,
+                          const struct listener *, int half, struct audit_ring *ring,
+                          unsigned n_workers);
 void worker_free(struct worker *);
 
 /* Runs the worker's loop until its end. A thread's main function. */

@@ -54,7 +54,7 @@ static int read_setting(struct form *form, const struct field *f, const struct y
         return f->min == 0 || !addr_is(to, ADDR_ANY)
                    ? 0
                    : form_wrong(form, f, node, "is not the address of a server");
-    if (zone->len > 2 && zone->data[0] == 1 && zone->data[1] == '*')
+    if (zone->data[0] == 1 && zone->data[1] == '*')
         return form_wrong(form, f, node,
                           "begins with *; write the zone without *: it covers all names below it");
     name_fold(zone);

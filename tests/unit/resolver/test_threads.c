@@ -18,7 +18,7 @@ enum { GENERATIONS = 3 };
 
 static struct {
     struct settings *g[GENERATIONS];
-    struct shared shared;
+    struct cache *cache;
     struct worker *worker;
     int replies;
     int server; /* a socket that is asked and says nothing */
@@ -42,8 +42,8 @@ static int begin(void **state)
         assert_int_equal(settings_read_text(&t.g[i], text, strlen(text), NULL), 0);
         t.g[i]->users = 2; /* ours, and what is handed over */
     }
-    t.shared.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
-    t.worker = worker_new(&t.shared, t.g[0], NULL, 0, NULL, 1);
+    t.cache = cache_new(CACHE_MIN_SIZE, &(struct hash_key){0});
+    t.worker = worker_new(t.cache, NULL, t.g[0], NULL, 0, NULL, 1);
     assert_non_null(t.worker);
     return 0;
 }
@@ -57,7 +57,7 @@ static int end(void **state)
         t.g[i]->users = 1;
         generation_release(t.g[i]);
     }
-    cache_free(t.shared.cache);
+    cache_free(t.cache);
     return 0;
 }
 
