@@ -151,11 +151,9 @@ static void wait_for(const char *text)
     char said[4096] = "";
 
     for (int i = 0; i < 500 && strstr(said, text) == NULL; i++) {
-        int fd = open("/proc/self/fd/1", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        ssize_t n = pread(fd, said, sizeof said - 1, 0);
+        ssize_t n = pread(STDOUT_FILENO, said, sizeof said - 1, 0);
 
         said[n > 0 ? n : 0] = '\0';
-        close(fd);
         usleep(10000);
     }
 }
