@@ -37,7 +37,7 @@ uint32_t audit_client_error(const struct audit_event *e)
 
 /* --- packing: one walk over the fields, in either direction ----------------------- */
 
-_Static_assert(sizeof(struct audit_event) <= AUDIT_EVENT_MAX, "packed it is no longer");
+_Static_assert(sizeof(struct audit_record) <= AUDIT_EVENT_MAX, "packed it is no longer");
 
 struct pack {
     uint8_t *p;

@@ -7,8 +7,7 @@
  *       filled R (also HOST)  would R  real HOST (unapproved: real! HOST)  id N  port N
  *       type T  update  second (in the second ring)  asked NAME  marked (TCP, all flags, cached)
  *       times N (a client and ID each)  again N
- *   pass T    steps T (as the writer asks for)    busy T SLOW N (N questions a step, a
- *   commit takes SLOW)
+ *   pass T    steps T (as the writer asks for) [SLOW N (a commit takes SLOW, N questions a step)]
  *   commit    restart    ring SIZE    quiet (until pruning ends)    disk SIZE (0: no limit)
  *   limit KEY N    control KIND TEXT    stat NAME N
  *   close, and what then befalls the file:    cut SIZE    nonsense FROM    number AT N
@@ -157,7 +156,7 @@ static const struct script {
     {"a commit each interval", "commit;" Q1 "a.example; steps 1ms; stat recorded 0; stat pending 1; steps 1s; "
      "stat recorded 1; stat pending 0; stat commits 1; stat last_commit_wall_ms 1700000001000"},
     {"slow commits stretch the interval, quick ones bring it back",
-     "busy 11s 9s 1; stat interval_ms 2000; busy 60s 9s 1; stat interval_ms 10000; busy 100s 0 1; stat interval_ms 1000"},
+     "steps 11s 9s 1; stat interval_ms 2000; steps 60s 9s 1; stat interval_ms 10000; steps 100s 0 1; stat interval_ms 1000"},
     {"a full ring leaves one gap record", "ring 4096;" Q1 "a.example again 100; commit; commit;"
      "expect count(*),sum(count)>0,sum(count)+(SELECT count(*) FROM event)-1 FROM gaps => 1 1 100"},
     {"a long note is cut, not refused", "control policy " TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN ";"
@@ -168,7 +167,7 @@ static const struct script {
      "expect count(*) FROM event => 1; disk 0; steps 1s; stat last_error 0; stat pending 0;"
      "expect max(sequence),count(*) FROM events => 3001 3001"},
     {"a long failure fills the batch, then the ring, and says what it dropped",
-     "commit; disk 8192; busy 14s 0 1000; disk 0; commit;"
+     "commit; disk 8192; steps 14s 0 1000; disk 0; commit;"
      "expect sum(count)>0,sum(count)=(SELECT value FROM meta WHERE name='dropped') FROM gaps => 1 1"},
     {"cut within its head", MADE "cut 60; refused damaged"},
     {"its last page lost", MADE "cut 61440; refused damaged"},
@@ -412,7 +411,7 @@ static void run(struct bench *b, char *at)
         audit_writer_control(b->w, (enum audit_kind)str_index(audit_kind_names, word), b->now, at);
     } else if (IS("pass")) {
         pass(b, span(&at));
-    } else if (IS("steps") || IS("busy")) {
+    } else if (IS("steps")) {
         uint64_t ms = span(&at), slow_ms = span(&at);
 
         steps(b, ms, slow_ms, number(&at));
