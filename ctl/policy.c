@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy.c -- the verbs of the policy: their table, and those that change one
- * object: set makes or changes it, add adds members, drop removes members or,
- * without any, the object.
+ * policy.c -- the verbs of the policy: their table, and those that change one object: set makes or
+ * changes it, add adds members, drop removes members or, without any, the object.
  *
- * What `rule set` may change is in policy_rule_map: their keys are its options.
- * What is not given stays as it is.
+ * The keys of policy_rule_map are the options of `rule set`. What is not given stays as it is.
  */
 #include "ctl/policy.h"
 
@@ -173,8 +171,7 @@ static int make_object(struct policy_write *w, struct change *a, union policy_ob
     return 0;
 }
 
-/* "set NAME MEMBER..." and so on, of the kind that the verb names. `rule set` takes
- * its suffixes as an option, beside those of its fields. */
+/* "set NAME MEMBER..." and so on, of the kind that the verb names. */
 static int run_object(struct ctl *c)
 {
     static const char *const words[] = {"set", "add", "drop", NULL};
@@ -236,9 +233,8 @@ static int run_approve(struct ctl *c)
 
 /* --- fill ----------------------------------------------------------------- */
 
-/* The short way from a suffix to a KMS host: makes or extends the rule
- * fill-POOL[-NETWORK...], and with --host the pool, named after the first host's
- * first label. */
+/* The short way from a suffix to a KMS host: makes or extends the rule fill-POOL[-NETWORK...], and
+ * with --host the pool, named after the first host's first label. */
 static int run_fill(struct ctl *c)
 {
     const char *pool_name = ctl_option(c, "--pool");

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy.h -- what the policy verbs share: the store, files, and the course of
- * a change.
+ * policy.h -- what the policy verbs share: the store, files, and the course of a change.
  *
- * A verb that changes something begins, makes a list of changes (policy/change.h)
- * inside the transaction, and finishes: that applies the list, commits, and says
- * what it did. --dry-run is the same without the commit. When something goes, a
- * person is asked with no transaction open; then the same list is applied again,
- * if the serial is still the one that was seen.
+ * A verb that changes something begins, makes a list of changes (policy/change.h) inside the
+ * transaction, and finishes: that applies the list, commits, and says what it did. --dry-run is
+ * the same without the commit. When something goes, a person is asked with no transaction open;
+ * then the same list is applied again, if the serial is still the one that was seen.
  */
 #ifndef CTL_POLICY_H
 #define CTL_POLICY_H
@@ -18,8 +16,8 @@
 #include "policy/change.h"
 #include "policy/text.h"
 
-/* --- ctl/policy_change.c: the store. Exit codes; the message is printed. */
-/* STORE_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
+/* --- ctl/policy_change.c: the store. Exit codes; the message is printed.
+ * STORE_WRITE with --dry-run where there is no store: an empty one that is nowhere. */
 int policy_open(struct ctl *, enum store_access, struct store **out);
 /* A new one in a temporary folder that is gone already; closing it frees all. */
 int policy_open_temporary(struct ctl *, struct store **out);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * policy_change.c -- the course of every change of the policy (policy.h): begin,
- * apply the list, ask and do it again, commit, print what changed and who uses
- * it; and what all the verbs need: the store, and objects as text.
+ * policy_change.c -- the course of every change of the policy (policy.h): begin, apply the list,
+ * ask and do it again, commit, print what changed and who uses it; and what all the verbs need: the
+ * store, and objects as text.
  */
 #include "ctl/policy.h"
 
@@ -257,8 +257,7 @@ static void print_result(const struct policy_write *w, json_t *rows)
          "nothing to change: the policy is like this already, serial {serial}]"},
         {0},
     };
-    /* The daemon reads the store itself, at the next question: its status therefore
-     * knows the new serial at once, if it uses this store. */
+    /* Whoever reads this store knows the new serial at once. */
     json_t *all, *status = w->dry ? NULL : ctl_api_status(w->c);
     json_int_t serial = 0;
     int open = 0, in_use;
@@ -311,8 +310,7 @@ void *policy_alloc(struct policy_write *w, size_t size)
 
 int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
 {
-    const char *reason = ctl_option(c, "--reason"), *serial = ctl_option(c, "--if-serial");
-    const char *claimed = ctl_option(c, "--author");
+    const char *reason = ctl_option(c, "--reason"), *claimed = ctl_option(c, "--author");
     struct policy_change *change = &w->change;
     int code;
 
@@ -321,7 +319,8 @@ int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
     change->arena = arena_new();
     change->log.time_ms = c->now.wall_ms;
     change->history_ms = c->settings->policy.history_ms;
-    change->bound = seen || serial;
+    change->bound = seen || ctl_option(c, "--if-serial");
+    change->if_serial = seen ? *seen : 0;
     if (c->settings->policy.require_reason && !w->dry && (!reason || *reason == '\0'))
         return ctl_fail(EXIT_USAGE, "--reason is needed (policy.require-reason is set)");
     if (reason && !str_copy(change->log.reason, sizeof change->log.reason, reason))
@@ -330,10 +329,8 @@ int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
         return ctl_fail(EXIT_USAGE, "--author has more than 63 bytes");
     if (ctl_number(c, "--if-serial", UINT64_MAX, &change->if_serial) != 0)
         return EXIT_USAGE;
-    if (seen && serial && *seen != change->if_serial)
+    if (seen && *seen != change->if_serial)
         return conflict(*seen, change->if_serial);
-    if (seen)
-        change->if_serial = *seen;
     ctl_author(c, change->log.author);
     code = policy_open(c, STORE_WRITE, &w->store);
     return code == 0 ? begin(w) : code;
@@ -342,7 +339,7 @@ int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
 static int apply(struct policy_write *w)
 {
     const struct change *first = w->change.list;
-    uintmax_t gone = 0, before = 0;
+    uintmax_t gone = 0, before;
     struct policy_counts now;
     int rc = policy_change_apply(&w->change, &w->problems);
 
@@ -358,11 +355,11 @@ static int apply(struct policy_write *w)
     if (rc != 0)
         return rc == -ENOENT && !w->change.from ? EXIT_NOT_FOUND : EXIT_INVALID;
     /* A file may take away half of the suffixes before anybody is asked. */
+    before = now.suffixes;
     for (const struct change *c = first; w->change.from && c < first + w->change.n; c++) {
         gone += c->less;
-        before -= c->more;
+        before += c->less - c->more;
     }
-    before += now.suffixes + gone;
     if (gone * 2 > before)
         snprintf(w->question, sizeof w->question, "This %s %ju of %ju suffixes. Go on?",
                  w->change.replace ? "removes" : "replaces rules and removes", gone, before);
