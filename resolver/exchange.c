@@ -265,21 +265,16 @@ int exchange_open(struct exchange *e)
         w.len = query_build(&e->q, packet, sizeof packet);
     }
     rc = io->ask(io, &e->peer, &s->report.server, e->tcp ? IO_TCP : IO_UDP, packet, w.len);
-    switch (-rc) {
-    case 0:
+    if (rc == 0) {
         s->users++;
         return 0;
-    case ENOBUFS:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-    case EAGAIN: /* our want says nothing of the server */
-        COUNT(stats, upstream_errors);
-        return -ENOBUFS;
-    default:
+    }
+    if (rc != -ENOBUFS && rc != -ENOMEM && rc != -EMFILE && rc != -ENFILE && rc != -EAGAIN) {
         fail_exchange(e, -rc);
         return rc;
     }
+    COUNT(stats, upstream_errors); /* our want says nothing of the server */
+    return -ENOBUFS;
 }
 
 void exchange_close(struct exchange *e)

@@ -2,10 +2,9 @@
  *
  * explain.c -- what a client would get, and why: a trace of the real decision.
  *
- * answer_read() and answer_query() answer the question, as any other, over a view
- * with counters of its own that neither uses nor keeps decisions. The explanation
- * is the audit event that they leave in the query slot, and the answer. Added to it
- * are the rules that did not act, and a command that would help.
+ * answer_read() and answer_query() answer the question over a view with counters of its own that
+ * neither uses nor keeps decisions. The explanation is the audit event that they leave, the
+ * answer, the rules that did not act, and a command that would help.
  */
 #include "resolver/explain.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * forward.c -- what is done for one question: it joins a flight or begins one; which server is
- * tried when, what its reply means, when to stop, and who is answered.
+ * forward.c -- what is done for one question.
  *
  * A flight is one distinct question (name, type, class, DO, CD, route, view). Clients share it,
  * so a birthday attack on the ID fails. It ends before the 5 s after which a stub resolver gives
@@ -16,13 +15,11 @@
  * others from being made. Order of servers: fewest tries in this flight, those that are up
  * first, then as written. One that says SERVFAIL or REFUSED is not asked again.
  *
- * A reply may be a chain of CNAMEs without the records at its end. Then the flight asks for the
- * end as if it were a client: it opens no more tries, waits at the end's flight, and is answered
- * with its chain and what came for the end.
+ * When a reply is a chain of CNAMEs without the records at its end, the flight asks for the end
+ * as if it were a client, and is answered with its chain and what came for the end.
  *
- * A packet with TSIG or for TKEY passes through to one server, octet by octet but for the ID, and
- * back the same way, in a flight that is neither joined nor kept and has one try: the client
- * tries again, with a new signature.
+ * A packet with TSIG or for TKEY passes through to one server and back as it is, but for its ID,
+ * in a flight that is neither joined nor kept and has one try: the client tries again.
  *
  * A server that is down is probed with `. NS` every PROBE_MS, so that it counts as up within
  * 5 s of its recovery, whatever its clients ask; not one that no question needed for a minute.
@@ -144,8 +141,6 @@ struct forwarder {
     unsigned nested; /* chains that end, one because of the other; each has an image */
     uint8_t joined[REPLY_MAX_CHAIN + 1][DNS_MAX_MESSAGE];
 };
-
-/* ---- places ---- */
 
 /* Its octets are as they were; NULL: all are in use. */
 static void *pool_take(struct pool *p)
@@ -285,8 +280,6 @@ static void wait_until(struct flight *fl, uint64_t at_ms)
         io->timer_set(io, &fl->timer, at_ms);
 }
 
-/* ---- the end of a flight ---- */
-
 static void drop_try(struct exchange *e)
 {
     struct flight *fl = e->flight;
@@ -422,8 +415,6 @@ static void end_chain(void *context, const struct real *end)
     f->nested--;
 }
 
-/* ---- tries ---- */
-
 static void on_packet(struct io_peer *, const uint8_t *, ssize_t);
 
 /* The question is asked; when sockets are short, in place of the oldest try that no flight
@@ -512,8 +503,7 @@ static int choose_server(struct flight *fl, uint64_t now_ms)
 }
 
 /* Until when the current try is waited for: at_ms, or a third of the KMS deadline. Only a try
- * that counts is hurried, for which the limits then allow one more; and only once, since a third
- * is more than it then has left. */
+ * that counts is hurried; and only once, since a third is more than it then has left. */
 static uint64_t hurry(struct flight *fl, uint64_t now_ms, uint64_t at_ms)
 {
     uint64_t third = fl->view->settings->kms.upstream_deadline_ms / (HURRIED_TRIES + 1);
@@ -608,8 +598,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     fl->end_ms = fl->next_ms;
 }
 
-/* The route's servers have all the time and tries there are; with another route to fall back
- * to half of the time. */
+/* With another route to fall back to, the servers have half of the time. */
 static void begin_route(struct flight *fl, const struct route *r, uint64_t now_ms)
 {
     uint64_t ms = fl->passthrough                      ? PASSTHROUGH_MS
@@ -659,8 +648,6 @@ static void on_flight_timer(struct io_timer *timer)
         give_up(fl, fl->starved);
     }
 }
-
-/* ---- questions come in ---- */
 
 /* A flight for q, nobody waiting; others give way to it, but not `keep`. NULL: no place, no
  * route. */
@@ -812,10 +799,7 @@ bool forwarder_ask(struct forwarder *f, struct view *v, struct query *q, real_ca
     return true;
 }
 
-/* ---- what comes back ---- */
-
-/* The reply is a chain of CNAMEs that does not tell what is at its end: the flight asks for it, as
- * if it were its client. */
+/* The reply is a chain of CNAMEs that does not tell what is at its end. */
 static void on_chain(struct flight *fl, struct exchange *e, const struct exchange_reply *r)
 {
     struct forwarder *f = fl->forwarder;
@@ -938,8 +922,6 @@ static void on_packet(struct io_peer *peer, const uint8_t *wire, ssize_t len)
     else if (kind != EXCHANGE_IGNORED) /* the server's record knows already */
         close_probe(e->server);
 }
-
-/* ---- life ---- */
 
 struct forwarder *forwarder_new(struct io *io, const struct forwarder_hooks *hooks, unsigned slots,
                                 struct worker_stats *stats)

@@ -3,10 +3,8 @@
  * io_event.c -- sockets and timers.
  *
  * The event of a socket or timer lies in the peer or timer itself, so that a question over UDP
- * costs no malloc. A TCP connection carries one question and one reply, in a bufferevent.
- *
- * A callback may close its peer, whose place another may then take: no code touches the peer after
- * a callback.
+ * costs no malloc. A callback may close its peer, whose place another may then take: no code
+ * touches the peer after a callback.
  */
 #include "resolver/io.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * kms.c -- KMS discovery questions: the decision, its answer and its event; and
- * the addresses of the hosts that they are answered with.
+ * kms.c -- KMS discovery questions, and the addresses of the hosts that answer them.
  *
  * One question's walk, kms_answer():
  *   1 no policy, or kms.mode off      the real answer, recorded so
@@ -10,13 +9,11 @@
  *   4 the real answer                 special names; cache; else ask; else (RD=0) refuse
  *   5 decide, build, record, keep
  *
- * Of a decision its image and its audit event are kept. The stamp is (policy state, settings
- * generation): any change makes it a miss, so nothing is flushed for a change of policy. It is
- * valid between the last and the next `from` or `until` of a candidate, which are compared at
- * each use, since the wall clock may be set. Decisions on failed, stale or uncached verdicts
- * are not kept: the next question may get a better answer.
- *
- * Images of our own are built in scratch->second; the real one stays where it is.
+ * Of a decision its image and its audit event are kept, with a stamp (policy state, settings
+ * generation): any change makes it a miss. It is valid between the last and the next `from` or
+ * `until` of a candidate, which are compared at each use, since the wall clock may be set.
+ * Decisions on failed, stale or uncached verdicts are not kept: the next question may get a
+ * better answer. Images of our own are built in scratch->second.
  */
 #include "resolver/query.h"
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * query.c -- what every question needs, whatever answers it: its route, key and
- * the networks of its client; keeping it while it waits and taking it up again;
- * and sending an image as this client asked for it.
+ * query.c -- what every question needs: its route, key and the networks of its client; keeping it
+ * while it waits; and sending an image as this client asked for it.
  */
 #include "resolver/query.h"
 

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * real.c -- what the real DNS says of a question.
- *
- * Wherever an answer comes from, this file sets the TTLs with which it is
- * delivered: the first client gets what later ones get from the cache. The code
- * that delivers it or decides on it needs neither reply_facts nor the cache.
+ * real.c -- what the real DNS says of a question, with the TTLs with which it is delivered: the
+ * first client gets what later ones get from the cache.
  */
 #include "resolver/query.h"
 

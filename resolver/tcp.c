@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * tcp.c -- questions over TCP: accepts connections within the limits, and serves
- * them: framing, pipelining, idle time.
+ * tcp.c -- questions over TCP: limits of connections, framing, pipelining, idle time.
  *
  * Reading stops while PENDING_MAX questions wait for an answer or OUT_MAX octets for the client:
  * one that does not read costs no more than that. Idle time is counted from the last whole

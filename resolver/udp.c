@@ -2,9 +2,8 @@
  *
  * udp.c -- questions over UDP, in batches.
  *
- * One wake-up: up to ROUNDS times a recvmmsg of BATCH packets; each is read and its cache line
- * fetched, then each is answered in its own buffer, then all answers leave in one sendmmsg. A
- * batch that is not full has emptied the socket. A wildcard socket is told the address that each
+ * Each packet of a batch is read and its cache line fetched, then each is answered in its own
+ * buffer, then all answers leave in one sendmmsg. A wildcard socket is told the address that each
  * packet was sent to, and answers from it: clients throw away an answer from another one.
  */
 #include "resolver/listen.h"
