@@ -63,8 +63,6 @@ static inline uint16_t dns_flags(const uint8_t *wire, size_t len)
 }
 #define dns_rcode(wire, len) (dns_flags(wire, len) & 15)
 
-/* ---- records ---- */
-
 enum section { SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL };
 
 struct rr {
@@ -101,8 +99,6 @@ bool rr_walk_next(struct rr_walk *, struct rr *);
  *   '*'  the rest, any length: all of an opaque type
  * class matters to A and AAAA. */
 const char *rdata_layout(uint16_t type, uint16_t class);
-
-/* ---- writing ---- */
 
 /* Begins a message: header (no records counted yet) and question. */
 void message_begin(struct writer *, uint16_t id, uint16_t flags, const struct name *qname,
