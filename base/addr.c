@@ -96,7 +96,6 @@ const char *addr_print_port(const struct addr *a, char out[ADDR_TEXT])
     return out;
 }
 
-/* IPv4 as a prefix of the mapped form. */
 #define V4(a, b, c, d, n)                                                                          \
     {                                                                                              \
         {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (n)                           \

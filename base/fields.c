@@ -37,7 +37,6 @@ const struct field *field_find(const struct field *map, const char *name)
     return NULL;
 }
 
-/* Where the lowest octets of a number lie. */
 #define LOW(v, size)                                                                               \
     ((char *)&(v) + (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? sizeof(v) - (size) : 0))
 
@@ -201,7 +200,6 @@ const struct field_kind kind_bool = {read_value, print_value, "is not yes or no"
                         kind_size = {read_number, print_value, NO_SIZE, false},
                         kind_duration = {read_number, print_value, NO_DURATION, false};
 
-/* Has the node the shape of the field: one value, a list, a mapping? */
 static int check_shape(struct form *form, const struct field *f, const struct yaml_node *node)
 {
     if (f->rows != NULL || (f->flags & FIELD_NAMED) != 0)

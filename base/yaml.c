@@ -63,8 +63,7 @@ static const char *const syntax_words[][2] = {
     {"node content", "a value is missing here; one that begins with : or , needs quotes"},
 };
 
-/* libyaml has stopped. What begins with a character that YAML has a use for was
- * meant as a value. */
+/* What begins with a character that YAML has a use for was meant as a value. */
 static int syntax_problem(struct reader *r)
 {
     const yaml_parser_t *p = &r->parser;

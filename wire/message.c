@@ -223,7 +223,7 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
         return false;
     rr->section = w->section;
     w->left[w->section]--;
-    rr->pos = (uint16_t)cursor_offset(c);
+    rr->pos = (uint16_t)(c->pos - c->start);
     rr->owner = &w->owner;
     rr->pointer = 0;
     if (cursor_left(c) >= 2 && c->pos[0] >= 0xc0)
@@ -242,7 +242,7 @@ bool rr_walk_next(struct rr_walk *w, struct rr *rr)
     if ((rr->ttl & 0x80000000u) != 0 && rr->type != TYPE_OPT)
         rr->ttl = 0;
     rr->rdlength = bytes_u16(fixed + 8);
-    rr->rdata_pos = (uint16_t)cursor_offset(c);
+    rr->rdata_pos = (uint16_t)(c->pos - c->start);
     if (cursor_take(c, rr->rdlength) == NULL)
         return false;
     c->end = c->pos; /* nothing inside may reach over RDLENGTH */

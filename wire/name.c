@@ -12,7 +12,6 @@
 
 static const struct name root = {.len = 1, .labels = 0};
 
-/* Eight octets in lower case. */
 static inline uint64_t fold8(const uint8_t *p)
 {
     const uint64_t ones = 0x0101010101010101u;

@@ -46,11 +46,6 @@ static inline size_t cursor_left(const struct cursor *c)
     return c->bad ? 0 : (size_t)(c->end - c->pos);
 }
 
-static inline size_t cursor_offset(const struct cursor *c)
-{
-    return (size_t)(c->pos - c->start);
-}
-
 /* The next n bytes, or NULL. */
 static inline const uint8_t *cursor_take(struct cursor *c, size_t n)
 {

@@ -37,7 +37,6 @@ struct reader {
     int n_wanted;
 };
 
-/* The name at an offset of the message, folded. */
 static void name_read_at(const struct reader *r, size_t pos, struct name *out)
 {
     struct cursor c = cursor_make(r->wire, r->len);
@@ -226,8 +225,7 @@ static bool belongs(struct reader *r, const struct rr *rr, enum part part)
     return true;
 }
 
-/* Writes the image, part by part, and learns the facts. apart: nothing points into the
- * answered RRset, where it may be rotated then. */
+/* apart: nothing points into the answered RRset, where it may be rotated then. */
 static int image_write(struct reader *r, bool apart, uint8_t *out, size_t size, size_t *len)
 {
     const struct message *m = r->m;
@@ -316,15 +314,14 @@ static bool put_records(struct rewrite *r, const uint8_t *image, size_t len, boo
 size_t reply_join(const uint8_t *chain, size_t chain_len, const uint8_t *end, size_t end_len,
                   uint8_t *out, size_t size)
 {
-    uint16_t flags = dns_flags(chain, chain_len);
     struct message m;
     struct rewrite r;
 
     if (message_read_head(&m, chain, chain_len) != 0)
         return 0;
     if (end != NULL) /* AD only if both have it */
-        flags = dns_flags(end, end_len) & (flags | (uint16_t)~DNS_AD);
-    rewrite_begin(&r, out, size, flags, &m);
+        m.flags = dns_flags(end, end_len) & (m.flags | (uint16_t)~DNS_AD);
+    rewrite_begin(&r, out, size, m.flags, &m);
     if (!put_records(&r, chain, chain_len, true) ||
         (end != NULL && !put_records(&r, end, end_len, false)) || r.w.full)
         return 0;

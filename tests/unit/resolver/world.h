@@ -380,7 +380,7 @@ static inline void add_opt(struct str *s, const struct message *m, const uint8_t
     str_addf(s, " edns%s", m->edns.do_bit ? " do" : "");
     assert_int_equal(m->edns.size, DNS_UDP_EDNS);
     cursor_take(&c, m->opt_at + 11u);
-    while (cursor_offset(&c) < (size_t)m->opt_at + m->opt_len) {
+    while ((size_t)(c.pos - c.start) < (size_t)m->opt_at + m->opt_len) {
         uint16_t code = cursor_u16(&c), n = cursor_u16(&c);
         const uint8_t *p = cursor_take(&c, n);
 
