@@ -105,8 +105,6 @@ void audit_writer_limits(struct audit_writer *w, const struct audit_limits *limi
     w->age_ms = 0;
 }
 
-/* --- what was seen lately --------------------------------------------------------------- */
-
 static uint64_t *seen_until(struct audit_writer *w, const void *key, size_t len)
 {
     static const struct hash_key fixed = {0x7265706561742121u, 0x7175657374696f6eu};
@@ -162,8 +160,6 @@ static bool is_repeat(struct audit_writer *w, const struct audit_event *e)
     *until = now + repeat_ns;
     return false;
 }
-
-/* --- rings to batch ---------------------------------------------------------------------- */
 
 /* Empties the rings, in the order of time: a client's questions come to several
  * workers, and its last one must be the last. True when questions came. */
@@ -294,8 +290,6 @@ static bool commit(struct audit_writer *w, struct now now)
     w->lost = w->len = 0;
     return true;
 }
-
-/* --- retention by days and by bytes ---------------------------------------------------------- */
 
 static bool too_large(const struct audit_writer *w)
 {

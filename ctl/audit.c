@@ -219,8 +219,6 @@ static int run_list(struct ctl *c)
     return code;
 }
 
-/* --- events --------------------------------------------------------------------------------- */
-
 /* clang-format off */
 /* A time as tables print it. */
 #define LOCAL(ms) "strftime('%Y-%m-%d %H:%M:%S'," ms "/1000,'unixepoch','localtime')"
@@ -401,8 +399,6 @@ static int run_events(struct ctl *c)
     audit_end(&a);
     return code;
 }
-
-/* --- a client's story ------------------------------------------------------------------------ */
 
 static const struct column story_fields[] = {
     {"address", "client", COLUMN_TEXT, 0},

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * ctl.h -- what every verb of waymarkctl shares: its row in the table of verbs, its options, the
- * exit codes, the way to the stores and the daemon, and all that is printed.
+ * ctl.h -- what every verb of waymarkctl shares.
  */
 #ifndef CTL_CTL_H
 #define CTL_CTL_H

@@ -65,8 +65,6 @@ static void read_networks(struct policy_write *w, struct policy_rule *r)
     policy_object_sort(POLICY_RULE, r);
 }
 
-/* --- set, add, drop ------------------------------------------------------- */
-
 /* Equal hosts of a pool that must be refused stay, to be told. */
 static void sort_members(enum policy_kind kind, void *object)
 {
@@ -230,8 +228,6 @@ static int run_approve(struct ctl *c)
                  hosts.n == 1 ? "this host" : "these hosts");
     return policy_finish(&w, code);
 }
-
-/* --- fill ----------------------------------------------------------------- */
 
 /* The short way from a suffix to a KMS host: makes or extends the rule fill-POOL[-NETWORK...], and
  * with --host the pool, named after the first host's first label. */

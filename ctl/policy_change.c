@@ -109,8 +109,6 @@ int policy_read(struct ctl *c, struct policy *out, uint64_t *serial)
     return 0;
 }
 
-/* --- objects as text ------------------------------------------------------ */
-
 const struct policy_member policy_members[POLICY_KINDS] = {
     [POLICY_NETWORK] = {"prefix", "prefixes", sizeof(struct prefix), policy_prefix_compare},
     [POLICY_POOL] = {"host", "hosts", sizeof(struct policy_host), policy_approved_compare},
@@ -200,8 +198,6 @@ static void print_row(FILE *f, const struct policy_write *w, const struct change
     print_rule(f, c->is.rule, w->is_fill);
 }
 
-/* --- what the list did, as rows ------------------------------------------- */
-
 /* Of a file, the objects that differ. Notes them for the log. */
 static json_t *make_rows(struct policy_write *w)
 {
@@ -280,8 +276,6 @@ static void print_result(const struct policy_write *w, json_t *rows)
     json_decref(all);
     json_decref(status);
 }
-
-/* --- begin, and finish ---------------------------------------------------- */
 
 static int conflict(uintmax_t is, uintmax_t wanted)
 {

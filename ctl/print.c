@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * print.c -- all that the tool prints: lines, screens made of templates, and rows as an aligned
- * table, CSV or JSON.
+ * print.c -- all that the tool prints: lines, screens, and rows as a table, CSV or JSON.
  *
  * Names and comments come from the network and from other people, so no text reaches the terminal
  * before put_clean() has seen it; in JSON the encoder escapes. Columns are aligned by code points.

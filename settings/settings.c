@@ -34,8 +34,6 @@ enum { DNS_PORT = 53, FILE_MAX_BYTES = 16 << 20, RECORDS_MAX = 4096, WIDTH = 78,
 /* RESTART: a reload keeps the value that is in force. UNUSED: nothing uses it in this version. */
 enum option_flag { RESTART = FIELD_FLAGS, UNUSED = 2 * FIELD_FLAGS };
 
-/* ---- kinds of values ---- */
-
 static const struct field_kind zone_kind, address_kind, nothing_kind;
 
 static int read_setting(struct form *form, const struct field *f, const struct yaml_node *node,
@@ -106,8 +104,6 @@ static const char *check_path(const char *text)
 const char *const access_actions[] = {"allow", "refuse", "drop", NULL};
 static const char *const strategies[] = {"ordered", NULL};
 static const char *const client_addresses[] = {"full", "prefix", NULL};
-
-/* ---- rows ---- */
 
 #define SECOND 1000ull
 #define MINUTE (60 * SECOND)
@@ -219,8 +215,6 @@ static bool is_given(const struct field *o, const struct settings *s)
 
     return o->element == NULL || *list != NULL;
 }
-
-/* ---- reading ---- */
 
 /* The sections of which a rule between options may have to speak. */
 static const char *const ruled[] = {"access", "cache"};
