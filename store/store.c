@@ -408,25 +408,24 @@ struct sight {
     struct store_counts all, stated;
 };
 
-static int see(void *context, const struct store_record *r)
+static void see(void *context, const struct store_record *r)
 {
     struct sight *s = context;
     struct store_bytes value;
 
     if (r == NULL) {
         *s = (struct sight){.records = 0};
-        return 0;
+        return;
     }
     s->records++;
     value = r->value;
     if (open_value(&r->key, &value) != 0) {
         s->damaged++;
-        return 0;
+        return;
     }
     count_value(&s->all, &r->key, r->value.data, true);
     if (store_compare(&r->key, &state_key) == 0 && value.len == sizeof s->stated)
         memcpy(&s->stated, value.data, value.len);
-    return 0;
 }
 
 /* The first pages (SERVE), or all of them (READ), and the values (WRITE). */

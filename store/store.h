@@ -133,7 +133,7 @@ enum { PAGES_WHY = 120 };
 struct pages_walk {
     /* Of each record in the order of keys, as it lies there; of NULL when it begins, perhaps
      * not for the first time. NULL: only the pages count. */
-    int (*visit)(void *context, const struct store_record *);
+    void (*visit)(void *context, const struct store_record *);
     void *context;
     const atomic_bool *stop; /* NULL, or set by another thread: -ECANCELED */
     bool brief;              /* only: are the first pages sound? */
@@ -141,8 +141,8 @@ struct pages_walk {
     char why[PAGES_WHY];     /* with -EBADMSG: "is damaged: page 17 is used twice" */
 };
 /* Every page of the newest state: is it whole, is it used exactly once, does a search find
- * each key? 0; -EBADMSG; -EAGAIN the state moved all the time, so it is not known; what visit
- * returned; -errno. No lock is taken. */
+ * each key? 0; -EBADMSG; -EAGAIN the state moved all the time, so it is not known; -errno. No
+ * lock is taken. */
 int pages_walk(int fd, struct pages_walk *);
 
 #endif

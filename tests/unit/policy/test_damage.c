@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
  * test_damage.c -- the policy store when disk, file or neighbours are not what
- * they should be: flipped bits, files cut short, a full disk, dead readers.
+ * they should be: flipped bits, files cut short, dead readers.
  */
 #include "script.h"
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define HOSTS                                                                                      \
     "net lab 10.20.0.0/16; pool a k.c.d,address=10.0.0.9; pool b m.c.d,address=10.0.0.10;"         \
