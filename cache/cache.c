@@ -26,8 +26,7 @@
  * cache.serve-stale needs them.
  *
  * Invariants: an entry with tag != 0 lies in [tail, tail + used); no entry crosses the end of the
- * ring (a pad fills what is left there); the units of those that the index knows <= used <=
- * ring_units.
+ * ring (a pad fills what is left there); used <= ring_units.
  */
 #include "cache/cache.h"
 
@@ -148,8 +147,7 @@ static void shard_forget(struct shard *s, struct bucket *b, unsigned way)
     b->freq[way] = 0;
 }
 
-/* Is there room for a run of so many units, and as many more? The end of the ring may be too
- * short for it. */
+/* Is there room for a run of so many units, where the end of the ring may be too short, and more? */
 static bool has_room(const struct shard *s, uint32_t units, uint32_t more)
 {
     uint32_t to_end = s->ring_units - s->head;

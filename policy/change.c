@@ -7,8 +7,7 @@
  * undone within the transaction, or a policy that is replaced by the same policy, makes no serial.
  *
  * A suffix is two keys without value: one in the index by suffix, for decisions, and one by rule,
- * so that a rule's million suffixes are a range that can be listed and removed. The head of the
- * rule does not name them.
+ * so that a rule's million suffixes are a range that can be listed and removed.
  */
 #include "policy/change.h"
 

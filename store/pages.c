@@ -11,10 +11,8 @@
  *
  * A transaction writes the meta page that is the older one, n & 1 for the nth. Each page up to
  * the last is reached exactly once: in one of the two trees, or in the list of free pages that
- * one of them holds. What is reached never or twice is damaged; nothing is repaired or guessed.
- *
- * Pages of a state are written over by the second transaction after it at the earliest. So what
- * is found amiss counts only if no transaction came since.
+ * one of them holds. Pages of a state are written over by the second transaction after it at the
+ * earliest. So what is found amiss counts only if no transaction came since.
  */
 #include "store/store.h"
 
