@@ -35,8 +35,6 @@ uint32_t audit_client_error(const struct audit_event *e)
     return facility | unspecified;
 }
 
-/* --- packing: one walk over the fields, in either direction ----------------------- */
-
 _Static_assert(sizeof(struct audit_record) <= AUDIT_EVENT_MAX, "packed it is no longer");
 
 struct pack {
@@ -105,8 +103,6 @@ void audit_event_unpack(struct audit_event *e, const uint8_t *packed, size_t len
 
     pack_event(&k, e);
 }
-
-/* --- the ring ----------------------------------------------------------------------- */
 
 enum { LINE = 64 };
 

@@ -139,8 +139,6 @@ struct ledger {
     } touched[TOUCHED];
 };
 
-/* --- statements --------------------------------------------------------------------- */
-
 /* Those of a table: that which writes BULK rows, of which those without an id are not
  * there; that which finds the row of a name or hour. */
 static int prepare_rows(struct ledger *l, enum table t)
@@ -241,8 +239,6 @@ void ledger_free(struct ledger *l)
         arena_free(l->arena);
     free(l); /* the statements end with the store */
 }
-
-/* --- rows in memory ---------------------------------------------------------------- */
 
 /* The place of a key, empty when it is new: the octets of an address, of a name (with a port
  * for a host), a rule's text, an hour; none: the row (other). */
@@ -390,8 +386,6 @@ int ledger_save(struct ledger *l)
     return rc;
 }
 
-/* --- counting ---------------------------------------------------------------------- */
-
 /* What the event does to every row that it touches. decided: its outcome is the row's
  * too; false: of a rule in shadow. */
 static void count_event(struct ledger *l, struct row *r, bool decided)
@@ -505,8 +499,6 @@ static void add_client(struct ledger *l, struct row *r, const struct row *suffix
     }
     count_event(l, r, true);
 }
-
-/* --- events ------------------------------------------------------------------------- */
 
 /* "kms01.contoso.com:1688 kms02.contoso.com:1688" */
 static const char *hosts_print(const struct audit_host *hosts, uint8_t n, char out[HOSTS_TEXT])
