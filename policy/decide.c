@@ -56,35 +56,6 @@ struct candidate {
     bool in_network, is_early, is_late;
 };
 
-/* Reads the rule of best->name; false: it is damaged, or an entry of the index has none. */
-static bool read_candidate(struct candidate *c, struct store_txn *txn, const struct policy_ask *ask)
-{
-    const struct policy_client *client = ask->client;
-    int first = client->n_networks; /* sorted: the first that the rule names is the nearest */
-    struct store_key k;
-
-    if (!record_name(c->rule.name, c->best.name.data, c->best.name.len))
-        return false;
-    key_named(&k, TABLE_RULE, c->rule.name);
-    if (store_get(txn, &k, &c->best.value) != 0 || !rule_read(&c->rule, &c->best.value))
-        return false;
-    c->mode = c->rule.mode < ask->limit ? c->rule.mode : ask->limit;
-    c->is_early = ask->wall_ms < c->rule.from_ms;
-    c->is_late = c->rule.until_ms != 0 && ask->wall_ms >= c->rule.until_ms;
-    c->in_network = c->rule.n_networks == 0;
-    for (size_t i = 0; i < c->rule.n_networks; i++) {
-        const char *name = c->rule.networks[i];
-
-        c->in_network |= strcmp(name, "any") == 0;
-        for (int n = 0; n < first; n++)
-            if (strcmp(name, client->networks[n]) == 0)
-                first = n;
-    }
-    c->in_network |= first < client->n_networks;
-    c->best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
-    return true;
-}
-
 /* The order of trial: < 0 when a comes first. */
 static int compare(const struct policy_best *a, const struct policy_best *b)
 {
@@ -205,9 +176,29 @@ static bool meet(struct walk *w, const struct suffix *at, struct store_bytes rul
     struct policy_match *m = w->match;
     /* The whole name is nearer than the longest *. and *; near misses as they are met. */
     struct candidate c = {.best = {.name = rule, .nearness = at->name.labels}};
+    const struct policy_client *client = w->ask->client;
+    int first = client->n_networks; /* sorted: the first that the rule names is the nearest */
+    struct store_key key;
 
-    if (!read_candidate(&c, w->txn, w->ask))
+    if (!record_name(c.rule.name, rule.data, rule.len))
         return false;
+    key_named(&key, TABLE_RULE, c.rule.name);
+    if (store_get(w->txn, &key, &c.best.value) != 0 || !rule_read(&c.rule, &c.best.value))
+        return false; /* or an entry of the index has no rule */
+    c.mode = c.rule.mode < w->ask->limit ? c.rule.mode : w->ask->limit;
+    c.is_early = w->ask->wall_ms < c.rule.from_ms;
+    c.is_late = c.rule.until_ms != 0 && w->ask->wall_ms >= c.rule.until_ms;
+    c.in_network = c.rule.n_networks == 0;
+    for (size_t i = 0; i < c.rule.n_networks; i++) {
+        const char *name = c.rule.networks[i];
+
+        c.in_network |= strcmp(name, "any") == 0;
+        for (int n = 0; n < first; n++)
+            if (strcmp(name, client->networks[n]) == 0)
+                first = n;
+    }
+    c.in_network |= first < client->n_networks;
+    c.best.scope = first < client->n_networks ? client->prefixes[first].len : -1;
     if (w->decision != NULL)
         remember(w, &c, matches ? NULL : at);
     if (!matches || !c.in_network || c.mode == MODE_OFF)
