@@ -24,18 +24,6 @@ static const struct ctl_option rule_options[] = {
     {0},
 };
 
-/* NULL, or why it cannot be. */
-static const char *parse_member(enum policy_kind kind, void *to, const char *text)
-{
-    if (kind == POLICY_POOL)
-        return host_parse(to, text);
-    if (kind == POLICY_APPROVED)
-        return policy_approved_parse(to, text);
-    if (kind == POLICY_RULE)
-        return suffix_parse(to, text);
-    return prefix_parse(to, text);
-}
-
 /* What the arguments say, or (NULL) the option, in the arena; every text that is wrong is told. */
 static struct policy_list read_members(struct policy_write *w, enum policy_kind kind,
                                        const char *option, char **arguments)
@@ -44,10 +32,17 @@ static struct policy_list read_members(struct policy_write *w, enum policy_kind 
     char *members = policy_alloc(w, (ARRAY_LEN(w->c->given) + (size_t)w->c->argc) * size);
     const char *text, *why;
 
-    for (; (text = arguments ? arguments[n] : ctl_option_at(w->c, option, (int)n)); n++)
-        if ((why = parse_member(kind, members + n * size, text)))
+    for (; (text = arguments ? arguments[n] : ctl_option_at(w->c, option, (int)n)); n++) {
+        void *to = members + n * size;
+
+        why = kind == POLICY_POOL       ? host_parse(to, text)
+              : kind == POLICY_APPROVED ? policy_approved_parse(to, text)
+              : kind == POLICY_RULE     ? suffix_parse(to, text)
+                                        : prefix_parse(to, text);
+        if (why)
             diags_tell(&w->problems, "%s\"%s\" %s", kind == POLICY_RULE ? "suffix " : "", text,
                        why);
+    }
     return (struct policy_list){members, n};
 }
 
