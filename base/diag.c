@@ -23,6 +23,7 @@ void diags_fini(struct diags *d)
 {
     while (d->n > 0)
         free(d->list[--d->n]);
+    d->all = 0;
 }
 
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,

@@ -21,7 +21,7 @@ struct diags {
 };
 
 void diags_init(struct diags *);
-void diags_fini(struct diags *);
+void diags_fini(struct diags *); /* as at first */
 
 /* Adds a problem and returns -EINVAL. d may be NULL: nothing is kept. What is unknown of the
  * place (file NULL, line or column 0) is left out. */

@@ -320,6 +320,7 @@ static void problems(void **state)
     assert_true(d.n == DIAG_MAX && d.all == DIAG_MAX + 3);
     check_problems(&d, "f:200:1: problem\n3 more problems are not shown\n");
     diags_fini(&d);
+    assert_true(d.n == 0 && d.all == 0); /* it can be used again */
 }
 
 int main(void)
