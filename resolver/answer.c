@@ -9,8 +9,7 @@
  */
 #include "resolver/query.h"
 
-/* A client that may not ask learns nothing, not even that its packet is bad;
- * but a discovery question of it is recorded. */
+/* A client that may not ask learns nothing; but a discovery question of it is recorded. */
 static enum answer refuse_access(const struct view *v, struct query *q, bool drops,
                                  bool is_question, struct now now)
 {

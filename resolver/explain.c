@@ -236,7 +236,7 @@ static json_t *explain_kms(struct explain *e, const struct view *v, const struct
                      find_hint(&e->q, v, trials, n));
 }
 
-/* A question that is not decided by policy, or that was refused before anything was looked up. */
+/* A question that is not decided by policy. */
 static json_t *explain_other(const struct explain *e, const struct view *v, bool is_read)
 {
     const struct policy_decision *d = &v->scratch->decision;

@@ -111,8 +111,7 @@ struct share {
     struct flight_list flights[2]; /* of an address, oldest first; 1: favoured */
 };
 
-/* n places of one size, taken from the system once. Pages are touched when they are first needed;
- * the place that was given back last is the next taken. */
+/* n places of one size. Their pages are touched when they are first needed. */
 struct pool {
     uint8_t *places;
     size_t size;
@@ -544,9 +543,9 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, bool *don
     bool counts = done == NULL;
     int rc;
 
-    if (!counts && *done)
+    if (done != NULL && *done)
         return false;
-    if (!counts)
+    if (done != NULL)
         *done = true;
     rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     fl->starved = rc == -ENOBUFS;
@@ -632,8 +631,7 @@ static void on_flight_timer(struct io_timer *timer)
     if (e != NULL && !e->unsure && e->begun_ms + fl->route->timeout_ms <= now_ms) {
         struct flight_server *t = &fl->servers[e->server_index];
 
-        /* Silence is counted once a flight: one name that a server cannot
-         * answer says little of the server. */
+        /* Silence is counted once a flight: one bad name says little of the server. */
         COUNT(fl->forwarder->stats, upstream_timeouts);
         exchange_silent(e->server, t->silent);
         t->silent = true;
@@ -649,8 +647,7 @@ static void on_flight_timer(struct io_timer *timer)
     }
 }
 
-/* A flight for q, nobody waiting; others give way to it, but not `keep`. NULL: no place, no
- * route. */
+/* A flight for q, nobody waiting; others give way, but not `keep`. NULL: no place or route. */
 static struct flight *new_flight(struct forwarder *f, struct view *v, const struct query *q,
                                  const struct flight *keep)
 {
@@ -703,8 +700,7 @@ static struct waiter *new_waiter(struct flight *fl, const struct query *q, real_
 
         if (share != fl->share)
             favour(fl);
-        /* Over UDP a client that gets no answer asks again; over TCP it waits, so there
-         * it has more room. */
+        /* Over TCP a client that gets no answer does not ask again: there it has more room. */
         joined = share->prefix;
         good = f->n_joined < n && joined->n_joined < n - n / (tcp ? 4 : 2) &&
                (tcp || fl->n_clients < WAITERS_MAX);
@@ -724,9 +720,8 @@ static struct waiter *new_waiter(struct flight *fl, const struct query *q, real_
     return w;
 }
 
-/* Has the client of the flight sent the same packet before, and got no answer? One is
- * enough. Each discovery question is accounted for, so those wait side by side; and so do
- * those of a TCP connection, which counts the answers that are still due. */
+/* Has a client sent the same packet before, and got no answer? One is enough. But each discovery
+ * question is accounted for, and a TCP connection counts the answers that are still due. */
 static bool is_resent(const struct flight *fl, const struct query *q)
 {
     const struct waiter *w;

@@ -15,7 +15,6 @@
 #include "resolver/io.h"
 #include "resolver/query.h"
 
-/* What is told of a server. */
 enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
 struct upstream_report {
     struct addr server;
@@ -28,7 +27,6 @@ struct upstream_report {
 
 struct forwarder; /* opaque; one per worker */
 
-/* What the owner of the listeners does for it. */
 struct forwarder_hooks {
     /* A flight, which was one of view->users, has ended. */
     void (*unpin)(struct view *);
@@ -99,7 +97,6 @@ struct exchange_reply {
     uint32_t ms;      /* since it was sent */
 };
 
-/* What all exchanges of a forwarder use. */
 struct exchanges {
     struct io *io; /* borrowed */
     struct worker_stats *stats;

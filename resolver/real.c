@@ -65,8 +65,7 @@ static void read_srv_set(const struct view *v, struct query *q)
     }
 }
 
-/* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows;
- * its image in image. */
+/* What is kept under the key, into r: fresh, or expired as far as serve-stale still allows. */
 static enum cache_result read_kept(const struct view *v, const struct cache_key *key,
                                    struct now now, uint8_t *image, size_t size, struct real *r)
 {
@@ -128,8 +127,7 @@ static enum cache_result find_entry(const struct view *v, struct query *q, struc
         return find_entry(v, q, now, true);
     if (found == CACHE_MISS)
         return found;
-    /* Of a negative answer at a discovery name a client, or a resolver in front, shall
-     * not know for long. */
+    /* A negative answer at a discovery name shall not be known for long. */
     if (q->kms_name && real_is_negative(r))
         cap_s = (uint32_t)(negative_ms(v, true) / 1000);
     if (r->stale && cap_s > STALE_TTL_S)

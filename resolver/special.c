@@ -63,8 +63,7 @@ static bool is_local(enum special_kind kind, const struct route *r)
     return kind != REVERSE || (r != NULL && r->n_servers > 0);
 }
 
-/* The zone in which the name is answered here, or NULL; *zone_at: octets of the name in
- * front of the zone's. */
+/* The zone in which the name is answered here, or NULL; *zone_at: octets in front of it. */
 static const struct special *find_zone(const struct query *q, size_t *zone_at)
 {
     /* All zones end in one of four labels, nearly all names in others. Every question passes here:

@@ -189,7 +189,7 @@ static bool make_room(struct tcp *t, const struct addr *client)
     bool own;
 
     TAILQ_FOREACH(c, &t->connections, entry)
-        for (int i = 0; i <= addr_same_ip(&c->client.addr, client); i++) {
+        for (int i = 0; i < (addr_same_ip(&c->client.addr, client) ? 2 : 1); i++) {
             n[i]++;
             if (idlest[i] == NULL && c->pending == 0)
                 idlest[i] = c;
