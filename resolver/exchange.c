@@ -251,8 +251,7 @@ int exchange_open(struct exchange *e)
         writer_u16(&w, e->q.id);
         writer_bytes(&w, e->packet + 2, e->packet_len - 2);
     } else {
-        /* 0x20 (draft-vixie-dnsext-dns0x20): each letter's case is one more bit that a
-         * forger must guess. */
+        /* draft-vixie-dnsext-dns0x20: each letter's case is one more bit to be guessed. */
         e->cased = !e->tcp && s->no_case.until_ms <= e->begun_ms;
         if (e->cased)
             random_bytes(io->random, bits, e->sent.len);

@@ -118,8 +118,7 @@ static size_t make_image(const struct view *v, const struct query *q,
     return r->image != NULL ? r->len : 0;
 }
 
-/* What an event has of the question. struct audit_event is large and lives in the query
- * slot; only what is used is set. */
+/* What an event has of the question; of the large struct only what is used is set. */
 static void event_asked(const struct view *v, struct query *q, struct now now)
 {
     struct cursor as_asked = cursor_make(q->question, q->message.question_len);

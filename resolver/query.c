@@ -97,8 +97,7 @@ enum answer query_send(const struct view *v, struct query *q, const uint8_t *ima
               (edns->do_bit || (q->message.flags & DNS_AD) != 0),
         .ede = ede,
         .ede_text = ede_text,
-        /* RFC 7828 3.3.2: how long the connection may stay without a question, to who
-         * asks over it; an hour at most. */
+        /* RFC 7828 3.3.2: to who asks over it, how long the connection may stay idle. */
         .keepalive = edns->keepalive && q->client.transport == AUDIT_TCP
                          ? (uint16_t)(s->limits.tcp_idle_ms / 100)
                          : 0,

@@ -140,7 +140,7 @@ int special_answer(const struct query *q, uint32_t ttl_s, struct writer *w)
     return rcode;
 }
 
-/* BIND began with the names in `bind`, RFC 4892 has those in `server`; both are asked for. */
+/* BIND began with the names in `bind`, RFC 4892 has those in `server`. */
 bool special_identity(const struct view *v, struct query *q, enum answer *result)
 {
     /* wire form, folded; the final NUL is the root label; of the version from the third on */
