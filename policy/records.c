@@ -406,11 +406,13 @@ int record_set(struct store_txn *t, enum policy_kind kind, const void *object, b
 int record_set_suffix(struct store_txn *t, const struct suffix *s, const char *rule, bool put)
 {
     struct store_key k;
+    int rc, entry;
 
-    (void)set_entry(t, put, TABLE_RULE_SUFFIX, /* a failure spoils all that follows */
-                    &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
     key_suffix(&k, s, rule);
-    return put ? store_put(t, &k, "", 0) : store_del(t, &k);
+    rc = put ? store_put(t, &k, "", 0) : store_del(t, &k);
+    entry = set_entry(t, put, TABLE_RULE_SUFFIX,
+                      &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
+    return rc >= 0 && entry < 0 ? entry : rc;
 }
 
 /* The log: serial (key) ─▶ time 8 | digest 8 | author, claimed, reason, summary, rules; each of

@@ -575,6 +575,8 @@ static int open_files(struct store *s, enum store_access mode, struct diags *d)
     (void)!chmod(lock, 0660);
     store_sweep(s);
     s->own = store_reader_new(s);
+    if (s->barred)
+        return -EFAULT;
     rc = s->own == NULL ? -errno : store_begin(s, false, &t);
     if (rc != 0)
         return rc;
@@ -602,7 +604,7 @@ int store_open(struct store **out, const char *dir, enum store_access access, st
     if (s != NULL && (s->dir = strdup(dir)) != NULL) {
         guarded(rc, open_files(s, access, d));
     }
-    if (rc == -EFAULT || rc == -EIO)
+    if (rc == -EFAULT)
         rc = damaged(s, d, "is damaged, or the disk cannot read it");
     if (rc == 0) {
         *out = s;
