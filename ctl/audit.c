@@ -10,6 +10,7 @@
  */
 #include "ctl/audit.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -340,19 +341,26 @@ static int print_lines(struct audit *a, const char *select, long long *after)
     return code;
 }
 
-/* Until it is interrupted; the database may come to be meanwhile. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* Until it is interrupted, in whatever it does; the database may come to be meanwhile. */
 static int follow(struct audit *a, const char *select, long long after)
 {
-    const struct timespec pause = {.tv_nsec = FOLLOW_MS * 1000000};
+    struct sigaction action = {.sa_handler = on_interrupt};
     int code = 0;
-    sigset_t ends;
 
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGTERM);
-    sigprocmask(SIG_BLOCK, &ends, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
     a->since_ms = 0;
-    for (fflush(stdout); code == 0 && sigtimedwait(&ends, NULL, &pause) < 0; fflush(stdout)) {
+    while (!interrupted && code == 0) {
+        fflush(stdout);
+        poll(NULL, 0, FOLLOW_MS);
         a->absent = a->absent && audit_open(a, NULL) != 0;
         if (!a->absent)
             code = print_lines(a, select, &after);
