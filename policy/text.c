@@ -21,8 +21,8 @@ static const struct field_kind target_kind, suffix_kind, approved_kind, address_
     host_kind, test_kind, object_kinds[POLICY_KINDS];
 static const struct field host_map;
 
-static int read_value(struct form *form, const struct field *f, const struct yaml_node *node,
-                      void *to)
+static int read_policy_value(struct form *form, const struct field *f, const struct yaml_node *node,
+                             void *to)
 {
     const char *text = node->text, *why = NULL;
     bool option = form->is_option;
@@ -101,7 +101,7 @@ const char *policy_time_print(uint64_t ms, char out[NUMBER_TEXT])
     return out;
 }
 
-static void print_value(const struct field *f, const void *from, FILE *file)
+static void print_policy_value(const struct field *f, const void *from, FILE *file)
 {
     const struct policy_approved *a = from;
     const uint64_t *ms = from;
@@ -146,18 +146,18 @@ static void print_value(const struct field *f, const void *from, FILE *file)
 
 /* clang-format off */
 static const struct field_kind
-    target_kind = {read_value, print_value, NULL, false},
-    suffix_kind = {read_value, print_value, NULL, false},
-    approved_kind = {read_value, print_value, NULL, false},
-    address_kind = {read_value, print_value, "is not an IP address that a client can connect to", false},
-    client_kind = {read_value, NULL, "is not an IP address", false},
-    version_kind = {read_value, NULL, "is a form of the policy text that this version does not know; it knows 1", false},
-    name_kind = {read_value, print_value, "is no name", false},
-    network_name_kind = {read_value, print_value, NULL, false},
-    comment_kind = {read_value, print_value, "has more than 255 bytes", false},
-    ttl_kind = {read_value, print_value, "is not a duration like 300s, 5m or 1h", false},
-    time_kind = {read_value, print_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
-    when_kind = {read_when, print_value, NULL, false};
+    target_kind = {read_policy_value, print_policy_value, NULL, false},
+    suffix_kind = {read_policy_value, print_policy_value, NULL, false},
+    approved_kind = {read_policy_value, print_policy_value, NULL, false},
+    address_kind = {read_policy_value, print_policy_value, "is not an IP address that a client can connect to", false},
+    client_kind = {read_policy_value, NULL, "is not an IP address", false},
+    version_kind = {read_policy_value, NULL, "is a form of the policy text that this version does not know; it knows 1", false},
+    name_kind = {read_policy_value, print_policy_value, "is no name", false},
+    network_name_kind = {read_policy_value, print_policy_value, NULL, false},
+    comment_kind = {read_policy_value, print_policy_value, "has more than 255 bytes", false},
+    ttl_kind = {read_policy_value, print_policy_value, "is not a duration like 300s, 5m or 1h", false},
+    time_kind = {read_policy_value, print_policy_value, "is not a time like 2027-01-31T18:00:00Z, \"2027-01-31 18:00\"; of an option also +14d, none", false},
+    when_kind = {read_when, print_policy_value, NULL, false};
 
 #define YESNO(t, f) FIELD(t, f, bool), .kind = &kind_bool
 #define U16(t, f, lo) FIELD(t, f, uint16_t), .kind = &kind_count, .min = (lo), .max = UINT16_MAX
@@ -325,7 +325,7 @@ static int read_test(struct form *form, const struct field *f, const struct yaml
     return 0;
 }
 
-static const struct field_kind host_kind = {read_host, print_value, NULL, true};
+static const struct field_kind host_kind = {read_host, print_policy_value, NULL, true};
 static const struct field_kind object_kinds[POLICY_KINDS] = {
     [POLICY_NETWORK] = {read_object, NULL, NULL, true},
     [POLICY_POOL] = {read_object, NULL, NULL, true},
