@@ -136,6 +136,7 @@ static inline int fixture_statement(struct policy_change *t, char *words)
     enum change_verb verb = minus ? CHANGE_REMOVE : CHANGE_SET;
     union policy_object o = {.rule = {.n_suffixes = 0}};
     int kind = str_index(kinds, word), rc;
+    enum policy_kind of = kind == SUFFIX ? POLICY_RULE : (enum policy_kind)kind;
     struct policy_list *members;
 
     assert_true(kind >= 0);
@@ -144,9 +145,9 @@ static inline int fixture_statement(struct policy_change *t, char *words)
         assert_int_equal(policy_change_make(t, &(struct policy){0}, POLICY_REPLACE), 0);
     } else if (kind == POLICY_APPROVED) {
         assert_null(policy_approved_parse(&o.approved, name));
-        policy_change_add(t, kind, verb, &o);
+        policy_change_add(t, of, verb, &o);
     } else if (minus && kind != SUFFIX) {
-        policy_change_add(t, kind, verb, name);
+        policy_change_add(t, of, verb, name);
     } else {
         if (kind < POLICY_RULE)
             str_copy(o.name, sizeof o.name, name);
@@ -158,18 +159,16 @@ static inline int fixture_statement(struct policy_change *t, char *words)
         } else if (kind == SUFFIX) {
             verb = minus ? CHANGE_DROP : CHANGE_ADD;
         }
-        kind = kind == SUFFIX ? POLICY_RULE : kind;
-        members = policy_members_of(kind, &o);
+        members = policy_members_of(of, &o);
         members->at = &list;
-        members->n =
-            fixture_list(kind, &list, kind == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
-        if (kind == POLICY_RULE && verb == CHANGE_SET)
+        members->n = fixture_list(of, &list, of == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
+        if (of == POLICY_RULE && verb == CHANGE_SET)
             fixture_fields(&o.rule, t->arena, save);
-        if (kind == POLICY_RULE && members->n == 0)
+        if (of == POLICY_RULE && members->n == 0)
             verb = CHANGE_HEAD; /* it keeps the suffixes that it has */
         if (kind != POLICY_POOL)
-            policy_object_sort(kind, &o);
-        policy_change_add(t, kind, verb, &o);
+            policy_object_sort(of, &o);
+        policy_change_add(t, of, verb, &o);
     }
     rc = policy_change_apply(t, NULL);
     policy_change_fini(t);

@@ -149,8 +149,8 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
     } else if (strcmp(verb, "log") == 0) {
         c = counts_of(f);
         policy_log_each(f->store, strtoull(first, NULL, 10), second, script_count, &l);
-        snprintf(out, size, "%d %d %s %s %s %s", l.n, (int)l.last.serial, l.last.author,
-                 l.last.claimed, l.last.reason, l.last.summary);
+        assert_true(snprintf(out, size, "%d %d %s %s %s %s", l.n, (int)l.last.serial, l.last.author,
+                             l.last.claimed, l.last.reason, l.last.summary) < (int)size);
         assert_true(l.last.serial != c.serial ||
                     (l.last.digest == c.digest && l.last.time_ms == c.time_ms));
     } else {

@@ -341,6 +341,7 @@ static void a_change_leaves_a_seal(void **state)
 static void swapped_pages(void **state)
 {
     struct fixture *f = *state;
+    const atomic_bool stop = true;
     uint8_t a[PAGE], b[PAGE];
     int fd;
 
@@ -356,7 +357,7 @@ static void swapped_pages(void **state)
     script_open(f, "write", "is another page");
 
     fixture_serve(f);
-    assert_int_equal(store_verify(f->store, &(atomic_bool){true}, NULL), -ECANCELED);
+    assert_int_equal(store_verify(f->store, &stop, NULL), -ECANCELED);
     assert_int_equal(store_reader_begin(f->reader->txn), 0); /* nobody knows it yet */
     store_end(f->reader->txn);
     verify_says(f, "no rule acts");
