@@ -25,7 +25,7 @@
 
 enum { STEP = 100000 /* events of a removal */, FREE_PAGES = 2000 };
 enum { SEEN_SETS = 16384, WAYS = 4 };
-enum { PAGE = 4096, BATCH = 32 << 20 };
+enum { PAGE = 4096, BATCH = 32 << 20, CONTROL_ROOM = 1 << 20 /* of it, without questions */ };
 enum { BATCH_EARLY = 8 << 20 /* committed before its time */, BATCH_KEPT = 1 << 20 };
 enum { WAL_MOST = 16 << 20, WAL_LEAST = 256 << 10 };
 static const uint64_t minute_ms = 60000, hour_ms = 3600000, second_ns = 1000000000;
@@ -181,7 +181,8 @@ static bool drain(struct audit_writer *w, struct now now)
                 oldest = next;
                 from = i;
             }
-        if (oldest == NULL || w->len + (size = audit_record_size(oldest->len)) > BATCH)
+        if (oldest == NULL ||
+            w->len + (size = audit_record_size(oldest->len)) > BATCH - CONTROL_ROOM)
             break;
         memcpy(record, oldest, size);
         w->len += size;

@@ -167,7 +167,8 @@ static const struct script {
      "expect count(*) FROM event => 1; disk 0; steps 1s; stat last_error 0; stat pending 0;"
      "expect max(sequence),count(*) FROM events => 3001 3001"},
     {"a long failure fills the batch, then the ring, and says what it dropped",
-     "commit; disk 8192; steps 14s 0 1000; disk 0; commit;"
+     "commit; disk 8192; steps 14s 0 1000; control settings changed; disk 0; commit;"
+     "expect count(*) FROM events WHERE kind='settings' => 1;"
      "expect sum(count)>0,sum(count)=(SELECT value FROM meta WHERE name='dropped') FROM gaps => 1 1"},
     {"cut within its head", MADE "cut 60; refused damaged"},
     {"its last page lost", MADE "cut 61440; refused damaged"},
