@@ -21,7 +21,7 @@
 #include "base/file.h"
 #include "resolver/machine.h"
 
-enum { RING_BYTES = 8 << 20, TICK_MS = 500 };
+enum { RING_BYTES = 8 << 20, TICK_MS = 500, SWEEP_TICKS = 120 };
 enum { VERIFY_PAUSE_MS = 60 * 1000, VERIFY_ROUND_MS = 3600 * 1000 };
 
 /* sd_notify(3): one datagram, for which libsystemd would be a large dependency. */
@@ -223,7 +223,8 @@ static void watch_policy(struct daemon *d)
 
     if (d->policy == NULL)
         return;
-    store_sweep(d->policy);
+    if (++d->ticks % SWEEP_TICKS == 0)
+        store_sweep(d->policy);
     faults = store_health(d->policy).faults;
     d->verifier.asked = d->verifier.asked || faults != d->policy_faults;
     d->policy_faults = faults;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause
  *
- * daemon.h -- the running process: its parts, their start, reload and stop. Policy, audit and
- * API that fail do not stop the start: the daemon forwards all the same, and `status` says so.
+ * daemon.h -- the running process: its parts, their start, reload and stop.
+ *
+ * Order of start: settings, sockets, rights, stores, cache, workers, API. Policy, audit and API
+ * that fail do not stop it: the daemon forwards all the same, and `status` says so.
  */
 #ifndef RESOLVER_DAEMON_H
 #define RESOLVER_DAEMON_H
@@ -35,6 +37,7 @@ struct daemon {
     struct now started, read;     /* settings were read */
     uint64_t policy_serial;       /* last seen, for the audit's control records */
     uint64_t policy_faults;       /* last seen */
+    unsigned ticks;
     /* "" = fine */
     char policy_error[DAEMON_PROBLEM], audit_error[DAEMON_PROBLEM], machine_error[DAEMON_PROBLEM];
 };
