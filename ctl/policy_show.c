@@ -537,7 +537,7 @@ int policy_test(struct ctl *c)
     else if ((code = policy_file_read(file, POLICY_WHOLE, &of)) == 0) {
         /* A store that holds the file, and is nowhere. */
         code = policy_open_temporary(c, &store);
-        rc = code == 0 ? policy_change_put(store, &change, &of, POLICY_REPLACE, NULL) : 0;
+        rc = code == 0 ? policy_change_put(store, &change, &of, NULL) : 0;
         policy_fini(&of);
     }
     if (code != 0)

@@ -374,12 +374,12 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
 }
 
 int policy_change_put(struct store *store, struct policy_change *c, const struct policy *p,
-                      enum policy_how how, struct diags *d)
+                      struct diags *d)
 {
     int rc = policy_change_begin(c, store);
 
     if (rc == 0)
-        rc = policy_change_make(c, p, how);
+        rc = policy_change_make(c, p, POLICY_REPLACE);
     if (rc == 0)
         rc = policy_change_apply(c, d);
     if (rc == 0)

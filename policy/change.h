@@ -92,9 +92,9 @@ int policy_change_apply(struct policy_change *, struct diags *d);
 /* Each network and pool that the rules of a policy name is in it. 0; -EINVAL told. */
 int policy_references(const struct policy *, struct diags *d);
 
-/* All of that at once: the list of a policy, in a transaction of its own. */
+/* All of that at once: the store's policy becomes this one, in a transaction of its own. */
 int policy_change_put(struct store *, struct policy_change *, const struct policy *,
-                      enum policy_how, struct diags *d);
+                      struct diags *d);
 
 /* Makes `summary` of the log entry say this (adds, "; " between). */
 void policy_change_note(struct policy_change *, const char *text);

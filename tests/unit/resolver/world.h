@@ -84,7 +84,7 @@ static inline void world_policy(struct world *w, const char *text)
         fail_msg("policy: %s", text);
     }
     view_policy_end(&w->view);
-    assert_int_equal(policy_change_put(w->store, &change, &p, POLICY_REPLACE, &d), 0);
+    assert_int_equal(policy_change_put(w->store, &change, &p, &d), 0);
     policy_fini(&p);
     diags_fini(&d);
 }
