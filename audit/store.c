@@ -170,10 +170,11 @@ static int check(struct audit_store *s, const char *path, struct diags *d)
 /* All of it or nothing. */
 static int create(struct audit_store *s)
 {
-    int rc = audit_sql(s, NULL,
-                       "PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
-                       "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
-                       APPLICATION, FORMAT, schema_tables, schema_views);
+    int rc = audit_sql(
+        s, NULL,
+        "PRAGMA page_size=4096;PRAGMA auto_vacuum=INCREMENTAL;PRAGMA journal_mode=WAL;BEGIN;"
+        "PRAGMA application_id=%d;PRAGMA user_version=%d;%s%s",
+        APPLICATION, FORMAT, schema_tables, schema_views);
 
     for (int i = 0; i < OUTCOMES && rc == 0; i++)
         rc = audit_sql(s, NULL, "INSERT INTO outcome VALUES(%d,'%s')", i, outcome_names[i]);
