@@ -21,7 +21,13 @@ struct random {
 
 void random_bytes(struct random *, void *out, size_t len);
 uint32_t random_below(struct random *, uint32_t n); /* 0..n-1, unbiased; n > 0 */
-#define random_u16(r) ((uint16_t)random_below(r, UINT16_MAX + 1))
+static inline uint16_t random_u16(struct random *r)
+{
+    uint16_t v;
+
+    random_bytes(r, &v, sizeof v);
+    return v;
+}
 
 struct hash_key {
     uint64_t k0, k1;

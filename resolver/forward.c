@@ -313,11 +313,10 @@ static void drop_waiter(struct flight *fl, struct waiter *w)
 }
 
 /* Of what is pending, those whose deadline has come, and who are content with it. */
-static void answer_waiters(struct flight *fl, const struct real *came)
+static void answer_waiters(struct flight *fl, const struct real *came, struct now now)
 {
     struct forwarder *f = fl->forwarder;
     struct query *q = &f->q;
-    struct now now = io_now(f->io);
     struct waiter *w, *next;
     enum answer answer;
 
@@ -351,6 +350,7 @@ static void answer_waiters(struct flight *fl, const struct real *came)
 static void end_flight(struct flight *fl, const struct real *came)
 {
     struct forwarder *f = fl->forwarder;
+    struct now now = io_now(f->io);
 
     if (fl->end != NULL)
         drop_waiter(fl->end, fl->waits);
@@ -361,8 +361,8 @@ static void end_flight(struct flight *fl, const struct real *came)
     close_tries(fl);
     f->io->timer_clear(f->io, &fl->timer);
     if (!came->ours && !fl->passthrough)
-        real_keep(fl->view, &fl->key, came, io_now(f->io));
-    answer_waiters(fl, came);
+        real_keep(fl->view, &fl->key, came, now);
+    answer_waiters(fl, came, now);
     f->hooks.unpin(fl->view);
     pool_give(&f->flights, fl);
 }
@@ -518,8 +518,8 @@ static uint64_t hurry(struct flight *fl, uint64_t now_ms, uint64_t at_ms)
 }
 
 /* One try at a server of the route; false: it could not be sent. Over TCP, or plain, without
- * EDNS, it is one beside its TRIES_EACH, which each flight does once: done says whether. */
-static bool try_server(struct flight *fl, int i, bool tcp, bool plain, bool *done, uint64_t now_ms)
+ * EDNS, it is one beside its TRIES_EACH. */
+static bool try_server(struct flight *fl, int i, bool tcp, bool plain, uint64_t now_ms)
 {
     struct forwarder *f = fl->forwarder;
     const struct route *r = fl->route;
@@ -540,14 +540,9 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, bool *don
                                            .packet_len = fl->chain_len,
                                            .asked_ms = fl->begun_ms};
     uint64_t at_ms = now_ms + r->timeout_ms;
-    bool counts = done == NULL;
-    int rc;
+    bool counts = !tcp && !plain;
+    int rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
 
-    if (done != NULL && *done)
-        return false;
-    if (done != NULL)
-        *done = true;
-    rc = s != NULL ? send_try(f, &question, &e) : -ENOBUFS;
     fl->starved = rc == -ENOBUFS;
     if (counts && !fl->starved) {
         fl->servers[i].n_tries++;
@@ -565,6 +560,15 @@ static bool try_server(struct flight *fl, int i, bool tcp, bool plain, bool *don
     return true;
 }
 
+/* The same server once more, another way, which each flight does once. */
+static bool try_again(struct flight *fl, int i, bool tcp, bool plain, bool *done, uint64_t now_ms)
+{
+    bool again = !*done;
+
+    *done = true;
+    return again && try_server(fl, i, tcp, plain, now_ms);
+}
+
 /* The current try has had its time, or (fresh: only a server that was not tried) a server
  * has said no, or its socket failed. */
 static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
@@ -573,7 +577,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
     int next;
 
     while ((next = choose_server(fl, now_ms)) >= 0 && !(fresh && fl->servers[next].n_tries > 0)) {
-        if (try_server(fl, next, false, false, NULL, now_ms))
+        if (try_server(fl, next, false, false, now_ms))
             return;
         if (fl->starved) {
             wait_until(fl, now_ms + RETRY_MS);
@@ -584,7 +588,7 @@ static void go_on(struct flight *fl, bool fresh, uint64_t now_ms)
         return;
     for (int i = 0; i < fl->route->n_servers; i++)
         if (fl->servers[i].minds_edns &&
-            try_server(fl, i, false, true, &fl->servers[i].plain, now_ms))
+            try_again(fl, i, false, true, &fl->servers[i].plain, now_ms))
             return;
     if (next >= 0) {
         wait_until(fl, now_ms + RETRY_MS);
@@ -614,21 +618,22 @@ static void begin_route(struct flight *fl, const struct route *r, uint64_t now_m
 static void on_flight_timer(struct io_timer *timer)
 {
     struct flight *fl = container_of(timer, struct flight, timer);
-    uint64_t now_ms = io_now(fl->forwarder->io).mono_ms;
+    struct now now = io_now(fl->forwarder->io);
     const struct route *last = query_route(fl->view, &root, TYPE_NS);
     const struct exchange *e = fl->current;
     struct real none;
 
-    if (fl->deadline_ms <= now_ms) {
-        none = real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now_ms - fl->begun_ms));
+    if (fl->deadline_ms <= now.mono_ms) {
+        none =
+            real_of_failure(RCODE_TIMEOUT, &fl->failed_by, (uint32_t)(now.mono_ms - fl->begun_ms));
         none.pending = true;
-        answer_waiters(fl, &none);
+        answer_waiters(fl, &none, now);
     }
-    if (fl->next_ms > now_ms) {
+    if (fl->next_ms > now.mono_ms) {
         wait_until(fl, fl->next_ms);
         return;
     }
-    if (e != NULL && !e->unsure && e->begun_ms + fl->route->timeout_ms <= now_ms) {
+    if (e != NULL && !e->unsure && e->begun_ms + fl->route->timeout_ms <= now.mono_ms) {
         struct flight_server *t = &fl->servers[e->server_index];
 
         /* Silence is counted once a flight: one bad name says little of the server. */
@@ -637,11 +642,11 @@ static void on_flight_timer(struct io_timer *timer)
         t->silent = true;
     }
     fl->current = NULL;
-    if (now_ms < fl->end_ms) {
-        go_on(fl, false, now_ms);
+    if (now.mono_ms < fl->end_ms) {
+        go_on(fl, false, now.mono_ms);
     } else if (fl->route->fall_back && last != NULL && fl->route != last && fl->chain_len == 0) {
         close_tries(fl);
-        begin_route(fl, last, now_ms);
+        begin_route(fl, last, now.mono_ms);
     } else {
         give_up(fl, fl->starved);
     }
@@ -866,9 +871,9 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
         if (r->elsewhere && fl->route->n_servers > 1)
             go_on(fl, true, now_ms);
         else if (r->no_edns)
-            (void)try_server(fl, i, false, true, &t->plain, now_ms);
+            (void)try_again(fl, i, false, true, &t->plain, now_ms);
         else if (may_try(fl, i))
-            (void)try_server(fl, i, false, false, NULL, now_ms);
+            (void)try_server(fl, i, false, false, now_ms);
         return;
     case EXCHANGE_REPLY:
         if (!fl->passthrough && r->facts.kind == REPLY_CNAME) {
@@ -889,7 +894,7 @@ static void on_result(struct exchange *e, enum exchange_kind kind, const struct 
     case EXCHANGE_TRUNCATED:
     case EXCHANGE_NO_EDNS:
         drop_try(e);
-        if (try_server(fl, i, tcp, plain, done, now_ms))
+        if (try_again(fl, i, tcp, plain, done, now_ms))
             return;
         t->refused = true; /* it wants that twice */
         go_on(fl, true, now_ms);

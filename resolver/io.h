@@ -48,7 +48,10 @@ struct io {
     struct random *random;
 };
 
-#define io_now(io) ((io)->now(io))
+static inline struct now io_now(struct io *io)
+{
+    return io->now(io);
+}
 
 struct event_base;
 
