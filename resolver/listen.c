@@ -151,8 +151,7 @@ int listen_bind(const struct settings *s, int n, struct listener **out, struct d
 
 void listen_done(struct listen *l, struct query *q, enum answer answer)
 {
-    uint64_t now_us, *outcomes = (uint64_t *)(void *)l->stats +
-                                 offsetof(struct worker_stats, kms_passed) / sizeof *outcomes;
+    uint64_t now_us;
 
     if (answer == ANSWER_SEND) {
         COUNT(l->stats, answers);
@@ -166,7 +165,7 @@ void listen_done(struct listen *l, struct query *q, enum answer answer)
     now_us = clock_us();
     q->event.latency_us = (uint32_t)(now_us > q->arrived_us ? now_us - q->arrived_us : 0);
     COUNT(l->stats, kms_questions);
-    COUNT_AT(outcomes + (q->event.outcome - OUTCOME_PASSED));
+    count_outcome(l->stats, q->event.outcome);
     if (l->ring == NULL || !audit_ring_push(l->ring, &q->event))
         COUNT(l->stats, audit_dropped);
     q->has_event = false;

@@ -77,4 +77,12 @@ struct worker_stats {
 #define COUNT_AT(number) __atomic_store_n(number, *(number) + 1, __ATOMIC_RELAXED)
 #define COUNT(stats, name) COUNT_AT(&(stats)->name)
 
+/* One of the rows kms_passed to kms_update. */
+static inline void count_outcome(struct worker_stats *s, enum kms_outcome outcome)
+{
+    uint64_t *row = (uint64_t *)(void *)s + offsetof(struct worker_stats, kms_passed) / sizeof *row;
+
+    COUNT_AT(row + (outcome - OUTCOME_PASSED));
+}
+
 #endif

@@ -184,23 +184,27 @@ static void on_event(struct bufferevent *stream, short what, void *arg)
 static bool make_room(struct tcp *t, const struct addr *client)
 {
     const struct settings *s = t->l->view->settings;
-    struct connection *c, *idlest[2] = {NULL, NULL}; /* of all; of its own */
-    unsigned n[2] = {0, 0};
-    bool own;
+    struct connection *c, *idlest = NULL, *own = NULL;
+    unsigned all = 0, same = 0;
 
-    TAILQ_FOREACH(c, &t->connections, entry)
-        for (int i = 0; i < (addr_same_ip(&c->client.addr, client) ? 2 : 1); i++) {
-            n[i]++;
-            if (idlest[i] == NULL && c->pending == 0)
-                idlest[i] = c;
-        }
-    own = n[1] >= listen_share(t->l, s->limits.tcp_per_client);
-    if (!own && n[0] < listen_share(t->l, s->limits.tcp_connections))
+    TAILQ_FOREACH(c, &t->connections, entry) {
+        bool is_own = addr_same_ip(&c->client.addr, client);
+
+        all++;
+        same += is_own;
+        if (idlest == NULL && c->pending == 0)
+            idlest = c;
+        if (own == NULL && c->pending == 0 && is_own)
+            own = c;
+    }
+    if (same >= listen_share(t->l, s->limits.tcp_per_client))
+        idlest = own;
+    else if (all < listen_share(t->l, s->limits.tcp_connections))
         return true;
-    if (idlest[own] == NULL)
+    if (idlest == NULL)
         return false;
     COUNT(t->l->stats, tcp_displaced);
-    end_connection(idlest[own]);
+    end_connection(idlest);
     return true;
 }
 
