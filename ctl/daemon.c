@@ -183,8 +183,11 @@ static int run_stats(struct ctl *c)
     int code = ask(c, PATH({"/v1/stats", ""}), NULL, false, &reply);
     const char *name;
 
-    json_object_foreach(json_object_get(reply, "stats"), name, value) if (c->format == FORMAT_TABLE)
-        ctl_line("%s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+    json_object_foreach(json_object_get(reply, "stats"), name, value)
+    {
+        if (c->format == FORMAT_TABLE)
+            ctl_line("%s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+    }
     json_decref(reply);
     return code;
 }

@@ -88,8 +88,8 @@ static void say_why(struct str *s, const struct walk *w, const struct candidate 
 
     if (!c->in_network) {
         str_add(s, "client is not in ");
-        for (size_t i = 0, last = c->rule.n_networks - 1; i <= last; i++)
-            str_addf(s, "%s%s", i == 0 ? "" : i == last ? " or " : ", ", c->rule.networks[i]);
+        for (size_t i = 0, n = c->rule.n_networks; i < n; i++)
+            str_addf(s, "%s%s", i == 0 ? "" : i + 1 == n ? " or " : ", ", c->rule.networks[i]);
     } else if (c->is_early) {
         str_addf(s, "valid from %s", time_print_local(c->rule.from_ms, time));
     } else if (c->is_late) {
@@ -525,11 +525,14 @@ size_t policy_explain(struct policy_reader *r, const struct policy_ask *ask,
                       const struct policy_decision *decision, struct policy_trial *out, size_t max)
 {
     struct policy_match m = {.rc = 0};
-    struct walk w = {.txn = r->txn, .ask = ask, .match = &m, .decision = decision};
+    struct walk w = {.txn = r->txn,
+                     .ask = ask,
+                     .match = &m,
+                     .decision = decision,
+                     .trials = out,
+                     .max_trials = max};
     int rc;
 
-    w.trials = out;
-    w.max_trials = max;
     store_guarded(rc, w.txn, match(&w));
     (void)rc; /* what was met before something damaged is listed */
     return w.n_trials;
