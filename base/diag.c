@@ -8,7 +8,6 @@
 #include "base/diag.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +25,10 @@ void diags_fini(struct diags *d)
     d->all = 0;
 }
 
-int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
-              ...)
+int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
+               va_list args)
 {
     char *text = NULL;
-    va_list args;
     size_t len;
     FILE *f;
 
@@ -44,9 +42,7 @@ int diags_add(struct diags *d, const char *file, unsigned line, unsigned column,
         fprintf(f, "%u:", column);
     if (file != NULL || line != 0)
         putc(' ', f);
-    va_start(args, fmt);
     vfprintf(f, fmt, args);
-    va_end(args);
     if (fclose(f) != 0) {
         free(text);
         return -EINVAL;
@@ -56,6 +52,17 @@ int diags_add(struct diags *d, const char *file, unsigned line, unsigned column,
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = ' ';
     d->list[d->n++] = text;
+    return -EINVAL;
+}
+
+int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
+              ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)diags_vadd(d, file, line, column, fmt, args);
+    va_end(args);
     return -EINVAL;
 }
 

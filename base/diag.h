@@ -8,6 +8,7 @@
 #ifndef BASE_DIAG_H
 #define BASE_DIAG_H
 
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "base/compiler.h"
@@ -27,6 +28,8 @@ void diags_fini(struct diags *); /* as at first */
  * place (file NULL, line or column 0) is left out. */
 int diags_add(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
               ...) PRINTF_LIKE(5, 6);
+int diags_vadd(struct diags *d, const char *file, unsigned line, unsigned column, const char *fmt,
+               va_list) PRINTF_LIKE(5, 0);
 #define diags_tell(d, ...) diags_add(d, NULL, 0, 0, __VA_ARGS__) /* of no place */
 void diags_print(const struct diags *, FILE *);
 

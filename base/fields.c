@@ -72,19 +72,15 @@ int form_problem_at(struct form *form, const struct yaml_node *node, bool at_key
 {
     static const struct yaml_node nowhere;
     const struct yaml_node *at = node != NULL && !form->has_no_lines ? node : &nowhere;
-    char *text;
     va_list args;
 
     form->problems++;
     if (form->rc == 0)
         form->rc = -EINVAL;
     va_start(args, fmt);
-    if (vasprintf(&text, fmt, args) < 0)
-        text = NULL;
+    (void)diags_vadd(form->d, form->file, at_key ? at->key_line : at->line,
+                     at_key ? at->key_column : at->column, fmt, args);
     va_end(args);
-    diags_add(form->d, form->file, at_key ? at->key_line : at->line,
-              at_key ? at->key_column : at->column, "%s", text != NULL ? text : "out of memory");
-    free(text);
     return -EINVAL;
 }
 
