@@ -4,6 +4,7 @@ import collections
 import os
 import re
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -74,6 +75,7 @@ class Nsd(Peer):
     """Authoritative: zones is {zone: text of its records}; SOA and NS are added. `anchor` is the DS of the signed zone."""
     package = 'nsd'
     command = ['usr/sbin/nsd', '-d', '-c', '{dir}/nsd.conf']
+    head = '$TTL 3600\n@ IN SOA ns. root. 1 3600 600 86400 900\n@ IN NS ns.invalid.\n'
 
     def write(self, zones, signed=None):
         d = self.dir
@@ -82,12 +84,16 @@ class Nsd(Peer):
                 ' server-count: 1\n hide-version: yes\n minimal-responses: yes\n rrl-ratelimit: 0\n'
                 'remote-control:\n control-enable: no\n']
         for zone, records in zones.items():
-            head = '$TTL 3600\n@ IN SOA ns. root. 1 3600 600 86400 900\n@ IN NS ns.invalid.\n'
-            self.put(f'{zone}.zone', head + records)
+            self.put(f'{zone}.zone', self.head + records)
             if zone == signed:
                 self.sign(zone)
             text.append(f'zone:\n name: "{zone}"\n zonefile: "{zone}.zone"\n')
         self.put('nsd.conf', ''.join(text))
+
+    def change(self, zone, records):
+        """The zone has these records; soon, for it is read by a process of its own."""
+        self.put(f'{zone}.zone', self.head.replace(' 1 ', ' 2 ') + records)
+        self.process.send(signal.SIGHUP)
 
     def sign(self, zone):
         def ldns(*words):
@@ -166,9 +172,9 @@ class Dnsmasq(Resolver):
     package = 'dnsmasq-base'
     command = ['usr/sbin/dnsmasq', '--keep-in-foreground', '--conf-file={dir}/dnsmasq.conf']
 
-    def write(self, zones, waymark, rest, anchor=None):
+    def write(self, zones, waymark, rest, anchor=None, more=''):
         self.put('dnsmasq.conf', f'port={self.port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n'
-                 f'user=\npid-file=\nlog-facility=-\nserver={AUTHORITY}#{rest}\n'
+                 f'user=\npid-file=\nlog-facility=-\nserver={AUTHORITY}#{rest}\n{more}'
                  + ''.join(f'server=/{z}/127.0.0.1#{waymark}\n' for z in zones))
 
 

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""What administrators report when Windows does not find its KMS host, situation by situation, with real servers behind Waymark.
+
+The numbers are those of the table in docs/article.md. Not here, because no DNS server sees it:
+F7   the list of suffixes stands under the old registry key: the host publishes nothing, and says nothing to us; F1 is what is seen of it.
+F14  cloned images share one machine ID, and the host counts them as one: that is in the request to the host, after its name is found.
+"""
+import ask
+import pytest
+from ask import discovery
+from conftest import CONTOSO, FABRIKAM
+from process import SLOW, wait_for
+from upstreams import Dnsmasq, Fake, Nsd, Silent, reply
+from windows import Windows
+
+KMS01, KMS02, OLD = 'kms01.contoso.com.:1688', 'kms02.contoso.com.:1688', 'kms-old.contoso.com.:1688'
+NO_NAME, NO_RECORD = '0x8007232B', '0x8007251D'
+ZONES = {
+    '.': '',
+    'contoso.com': CONTOSO,
+    'fabrikam.local': FABRIKAM,
+    'child.contoso.com': 'dc01 A 10.8.0.1\n',  # delegated lately: its record stayed in the zone above
+    'stale.example': '_vlmcs._tcp SRV 0 0 1688 kms-old.contoso.com.\n_vlmcs._tcp SRV 0 0 1688 kms01.contoso.com.\n',
+    'gone.example': '_vlmcs._tcp SRV 0 0 1688 kms-old.contoso.com.\n',
+    'typo.example': 'vlmcs._tcp SRV 0 0 1688 kms01.contoso.com.\n_vmlcs._tcp SRV 0 0 1688 kms01.contoso.com.\n',
+    'wildcard.example': '* A 10.9.0.9\n',
+}
+
+
+@pytest.fixture(scope='module')
+def real():
+    server = Nsd(zones=ZONES)
+    yield server
+    server.finish()
+
+
+def found(w, *suffixes, address='127.0.0.1', servers=(), **more):
+    """What a Windows machine with these suffixes finds, or the code that it shows."""
+    hosts, shown = Windows([w.port, *servers], suffixes, address, **more).search()
+    return hosts or shown
+
+
+def fill(w, *words):
+    return w.ctl('policy', 'fill', *words)
+
+
+def test_f1_suffix_is_not_the_zone_with_the_record(real, waymark):
+    w = waymark(upstream=real.port)
+    assert found(w, 'fabrikam.local', 'hr.fabrikam.local') == NO_NAME
+    fill(w, 'fabrikam.local', '*.fabrikam.local', '--host', 'kms01.contoso.com')
+    assert found(w, 'fabrikam.local') == found(w, 'hr.fabrikam.local') == [KMS01]
+    w.audit()
+    row = {r['suffix']: r for r in w.json('audit', 'suffixes')['suffixes']}['fabrikam.local']
+    assert (row['missing'], row['filled'], row['last_verdict']) == (1, 1, 'nxdomain'), row
+
+
+def test_f1_name_exists_without_a_record(real, waymark):
+    """A wildcard in the zone: Windows shows another code, and the remedy is the same."""
+    w = waymark(upstream=real.port)
+    assert found(w, 'wildcard.example') == NO_RECORD
+    fill(w, 'wildcard.example', '--host', 'kms01.contoso.com')
+    assert found(w, 'wildcard.example') == [KMS01]
+
+
+def test_f2_workgroup_machine_with_the_suffix_of_dhcp(real, waymark):
+    """It cannot resolve the host's name either; a guest with the same suffix gets what the real DNS says."""
+    w = waymark(upstream=real.port)
+    w.ctl('policy', 'network', 'set', 'workshop', '127.0.0.8/32')
+    fill(w, 'lan', '--host', 'kms09.fabrikam.local,address=10.0.0.9', '--network', 'workshop')
+    assert found(w, 'lan', address='127.0.0.8') == ['kms09.fabrikam.local.:1688']
+    assert ask.addresses(w.ask('kms09.fabrikam.local', 'A', source='127.0.0.8')) == ['10.0.0.9']
+    assert found(w, 'lan', address='127.0.0.9') == NO_NAME
+    assert ask.rcode(w.ask('kms09.fabrikam.local', 'A', source='127.0.0.9')) == 'NXDOMAIN'
+
+
+def test_f3_record_without_a_suffix_helps_nslookup_alone(waymark, peers):
+    server = peers(Nsd, zones={'.': '_vlmcs._tcp SRV 0 0 1688 kms01.contoso.com.\n', 'fabrikam.local': FABRIKAM})
+    w = waymark(upstream=server.port)
+    assert ask.targets(w.ask('_vlmcs._tcp')) == ask.targets(w.ask('_vlmcs._tcp', 'ANY')) == [KMS01]
+    assert found(w, 'fabrikam.local') == NO_NAME
+    assert NO_NAME in w.ctl('explain', 'fabrikam.local').out
+    fill(w, 'fabrikam.local', '--host', 'kms01.contoso.com')
+    assert found(w, 'fabrikam.local') == [KMS01]
+
+
+# What is typed in a hurry, and a word of the advice.
+TYPOS = {
+    'no underscore': ('vlmcs._tcp.typo.example', 'kms01.contoso.com', 'would be _vlmcs._tcp.SUFFIX'),
+    'letters swapped': ('_vmlcs._tcp.typo.example', 'kms01.contoso.com', 'would be _vlmcs._tcp.SUFFIX'),
+    'the whole name': ('_vlmcs._tcp.typo.example', 'kms01.contoso.com', 'write the suffix alone'),
+    'an address as host': ('typo.example', '10.0.0.5', 'an SRV record needs a host name'),
+    'host without its domain': ('typo.example', 'kms01', 'give the full name'),
+    'port 0': ('typo.example', 'kms01.contoso.com:0', 'where no client can connect'),
+    'an address outside': ('typo.example', 'kms01.contoso.com,address=8.8.8.8', 'public address'),
+}
+
+
+@pytest.mark.parametrize('row', TYPOS)
+def test_f4_typo_is_refused_with_the_right_form(real, waymark, row):
+    suffix, host, said = TYPOS[row]
+    done = waymark(upstream=real.port, start=False).ctl('policy', 'fill', suffix, '--host', host, ok=5)
+    assert said in done.err, done
+
+
+def test_f4_typo_in_the_zone_is_filled(real, waymark):
+    w = waymark(upstream=real.port)
+    assert found(w, 'typo.example') == NO_NAME
+    fill(w, 'typo.example', '--host', 'kms01.contoso.com')
+    assert found(w, 'typo.example') == [KMS01]
+
+
+def test_f5_host_that_is_gone_leaves_the_answer(real, waymark):
+    w = waymark(upstream=real.port)
+    w.ctl('policy', 'pool', 'set', 'kms', 'kms01.contoso.com')
+    assert found(w, 'stale.example') == sorted([OLD, KMS01])
+    w.ctl('policy', 'rule', 'set', 'clean', '--suffix', 'stale.example', '--suffix', 'gone.example', '--action', 'filter')
+    assert found(w, 'stale.example') == [KMS01]
+    assert found(w, 'gone.example') == NO_RECORD, 'nothing is left of it'
+    fill(w, 'gone.example', '--pool', 'kms')
+    assert found(w, 'gone.example') == [KMS01]
+    w.audit()
+    rows = {r['target']: r['unapproved'] for r in w.json('audit', 'targets')['targets']}
+    assert rows == {OLD.replace('.:', ':'): 1, KMS01.replace('.:', ':'): 0}
+
+
+def test_f5_host_that_is_gone_is_replaced(real, waymark):
+    w = waymark(upstream=real.port)
+    w.ctl('policy', 'pool', 'set', 'kms', 'kms01.contoso.com', 'kms02.contoso.com')
+    w.ctl('policy', 'rule', 'set', 'old', '--suffix', '*', '--network', 'any', '--action', 'replace', '--when', 'unapproved', '--pool', 'kms')
+    assert found(w, 'gone.example') == [KMS01, KMS02]
+    assert found(w, 'contoso.com') == [KMS01], 'a good record stays'
+
+
+def test_f6_second_host_cannot_publish(real, waymark):
+    w = waymark(upstream=real.port)
+    w.ctl('policy', 'pool', 'set', 'both', 'kms01.contoso.com', 'kms02.contoso.com')
+    assert found(w, 'contoso.com') == [KMS01]
+    w.ctl('policy', 'rule', 'set', 'both', '--suffix', 'contoso.com', '--action', 'replace', '--pool', 'both')
+    assert found(w, 'contoso.com') == [KMS01, KMS02]
+
+
+def test_f8_server_that_filters_the_question(real, waymark, peers):
+    """dnsmasq with filterwin2k: the record is there, and does not come through."""
+    proxy = peers(Dnsmasq, zones=[], waymark=0, rest=real.port, more='filterwin2k\n')
+    w = waymark(upstream=proxy.port)
+    assert ask.addresses(w.ask('kms01.contoso.com', 'A')) == ['10.0.0.5']
+    assert found(w, 'contoso.com') in (NO_NAME, NO_RECORD)
+    fill(w, 'contoso.com', '--host', 'kms01.contoso.com')
+    assert found(w, 'contoso.com') == [KMS01]
+
+
+def test_f9_second_server_of_the_client_lacks_the_record(real, waymark, peers):
+    """The first is dead: a Waymark must be the second, because "no such name" of any other is final."""
+    w = waymark(upstream=real.port)
+    fill(w, 'fabrikam.local', '--host', 'kms01.contoso.com')
+    dead = peers(Silent)
+    assert Windows([dead.port, real.port], ['fabrikam.local'], second=0.02).search() == ([], NO_NAME)
+    assert Windows([dead.port, w.port], ['fabrikam.local'], second=0.02, patience=30).search() == ([KMS01], None)
+
+
+def test_f10_server_answers_too_late(waymark, peers):
+    """The policy answers within the client's second; what came late is there for the next question."""
+    slow = peers(Fake, lambda q, _: reply(q, '300 SRV 0 0 1688 kms02.contoso.com.'), delay=0.4)
+    w = waymark({'kms': {'upstream-deadline': '100ms'}}, upstream=slow.port)
+    w.ctl('policy', 'pool', 'set', 'kms', 'kms01.contoso.com')
+    w.ctl('policy', 'rule', 'set', 'late', '--suffix', 'contoso.com', '--when', 'missing,failed', '--pool', 'kms')
+    machine = Windows([w.port], ['contoso.com'], second=2.5 if SLOW else 1)
+    assert machine.search() == ([KMS01], None)
+    assert len(machine.lookups[0].sent) == 1, 'in time'
+    wait_for(lambda: found(w, 'contoso.com') == [KMS02], 'the late record')
+    w.audit()
+    assert 'timeout' in [e['waymark']['verdict']['name'] for e in w.events() if 'outcome' in e['waymark']]
+
+
+def test_f15_record_is_missing_in_a_new_child_zone(waymark, peers):
+    """Filled meanwhile; when the record has arrived, the real DNS is delivered again."""
+    server = peers(Nsd, zones={'contoso.com': CONTOSO, 'child.contoso.com': ZONES['child.contoso.com']})
+    w = waymark(upstream=server.port)
+    assert found(w, 'child.contoso.com') == NO_NAME
+    fill(w, 'child.contoso.com', '--host', 'kms01.contoso.com')
+    assert found(w, 'child.contoso.com') == [KMS01]
+    server.change('child.contoso.com', '_vlmcs._tcp SRV 0 0 1688 kms02.contoso.com.\n')
+    wait_for(lambda: ask.targets(ask.udp(server.port, discovery('child.contoso.com'))), 'the new record')
+    w.ctl('cache', 'flush', '--below', 'child.contoso.com')
+    assert found(w, 'child.contoso.com') == [KMS02]
