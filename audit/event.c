@@ -22,17 +22,12 @@ const char *const audit_kind_names[AUDIT_KINDS + 1] = {
 /* HRESULT_FROM_WIN32 of the DNS errors: 9000 + rcode where Windows has one. */
 uint32_t audit_client_error(const struct audit_event *e)
 {
-    const uint32_t facility = 0x80070000, timeout = 1460, no_records = 9501, unspecified = 9504;
-
     if (e->kind != AUDIT_EVENT || e->n_answer > 0)
         return 0;
-    if (e->rcode == RCODE_NOERROR) /* another type's answer is no failed discovery */
-        return e->qtype == TYPE_SRV || e->qtype == TYPE_ANY ? facility | no_records : 0;
-    if (e->rcode == RCODE_TIMEOUT)
-        return facility | timeout;
-    if (e->rcode <= 10 || (e->rcode >= 16 && e->rcode <= 18))
-        return facility | (9000u + e->rcode);
-    return facility | unspecified;
+    /* Another type's answer is no failed discovery. */
+    if (e->rcode == RCODE_NOERROR && e->qtype != TYPE_SRV && e->qtype != TYPE_ANY)
+        return 0;
+    return windows_code(e->rcode);
 }
 
 _Static_assert(sizeof(struct audit_record) <= AUDIT_EVENT_MAX, "packed it is no longer");

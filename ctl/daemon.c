@@ -297,7 +297,10 @@ static const struct ctl_row explain_rows[] = {
      "[{first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"
      "[, TTL {answer.ttl_s}]{:52}  outcome {decision.outcome}"},
     {"", "answer.records", "{.}"},
-    {"Windows", "windows", "{code}, {text}"},
+    {"Windows", "windows", "[{code}, |]{text}"},
+    {"article", "windows", "{article}: {remedy}"},
+    {"", "windows", "on the machine: {slmgr}"},
+    {"", "windows", "or PowerShell: {powershell}"},
     {"to fill", NULL, "[{hint}]"},
     {"policy", "policy", "serial {serial}, digest {digest}"},
     {0},

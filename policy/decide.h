@@ -94,6 +94,14 @@ struct policy_trial {
 size_t policy_explain(struct policy_reader *, const struct policy_ask *,
                       const struct policy_decision *, struct policy_trial *out, size_t max);
 
+/* --- advice.c: a decision in words; whether there is a store that it was made from. Returns out. */
+enum { POLICY_SAYING = 256, POLICY_HINT = SUFFIX_TEXT + 2 * POLICY_NAME };
+const char *policy_decision_say(const struct policy_decision *, bool has_store,
+                                char out[POLICY_SAYING]);
+/* The shortest command that would fill this name for this client; NULL when none would. */
+const char *policy_hint(const struct policy_ask *, const struct policy_decision *,
+                        const struct policy_trial *, size_t n, char out[POLICY_HINT]);
+
 /* Is this one of the addresses that pools give for their hosts? One look-up; false when what
  * would tell is damaged. */
 bool policy_is_host_address(struct policy_reader *, const struct addr *);

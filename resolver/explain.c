@@ -11,8 +11,6 @@
 #include "base/str.h"
 
 enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, RECORD_TEXT = 4096 };
-#define WINDOWS_FACILITY 0x80070000u
-#define WINDOWS_TIMEOUT 0x5b4u
 
 json_t *explain_records(const uint8_t *image, size_t len, enum section last)
 {
@@ -51,29 +49,14 @@ static json_t *show_answer(const struct explain *e, enum answer a, bool records_
                      ttl >= 0 ? json_integer(ttl) : NULL, "records", records);
 }
 
-/* What Windows shows for it; NULL: an answer with a host. */
-static json_t *show_windows(uint32_t code)
+static json_t *show_windows(uint32_t code, enum kms_outcome outcome)
 {
-    static const struct {
-        uint32_t code;
-        const char *text;
-    } texts[] = {
-        {9001, "DNS server unable to interpret format"},
-        {9002, "DNS server failure"},
-        {9003, "DNS name does not exist"},
-        {9004, "DNS request not supported by name server"},
-        {9005, "DNS operation refused"},
-        {9501, "no records found for given DNS query"},
-        {WINDOWS_TIMEOUT, "this operation returned because the timeout period expired"},
-    };
-    const char *text = "DNS error";
+    const struct windows_row row = windows_find(code, outcome);
 
-    if (code == 0)
-        return NULL;
-    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-        if (texts[i].code == (code & 0xffff))
-            text = texts[i].text;
-    return json_pack("{s:o,s:s}", "code", json_sprintf("0x%08X", (unsigned)code), "text", text);
+    return json_pack("{s:o?,s:s,s:s,s:s,s:s,s:s}", "code",
+                     code != 0 ? json_sprintf("0x%08X", (unsigned)code) : NULL, "text", row.text,
+                     "article", row.article, "remedy", row.remedy, "slmgr", row.slmgr, "powershell",
+                     row.powershell);
 }
 
 /* The server, or of those that gave no answer all. NULL: the real DNS was not asked. */
@@ -102,67 +85,10 @@ static json_t *show_real(const struct query *q, enum kms_verdict verdict)
                      r->supposed ? NULL : json_integer((json_int_t)(r->left_ms / 1000)));
 }
 
-static json_t *say_decision(const struct view *v)
-{
-    const struct policy_decision *d = &v->scratch->decision;
-
-    if (d->reason == REASON_RULE)
-        return json_sprintf("rule %s %s%s", d->rule, policy_actions[d->action].deed, d->pool);
-    if (d->reason == REASON_SIGNED)
-        return json_sprintf("rule %s would act, but the real answer is signed", d->rule);
-    return json_sprintf("%s, %s",
-                        d->reason == REASON_DAMAGED ? "a record of the policy store is damaged"
-                        : d->reason == REASON_OFF   ? "kms.mode is off"
-                        : !view_policy(v)           ? "no policy store is in use"
-                                                    : "no rule acts",
-                        d->outcome == OUTCOME_FAILED ? "and the real DNS gives no answer"
-                                                     : "the real answer is delivered");
-}
-
-/* The shortest command that would fill this name for this client; NULL when none would. */
-static json_t *find_hint(const struct query *q, const struct view *v,
-                         const struct policy_trial *trials, size_t n)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-    const struct audit_event *event = &q->event;
-    const bool is_failed = event->outcome == OUTCOME_FAILED;
-    const struct policy_trial *t = trials, *near;
-    struct suffix suffix = {.below = false};
-    char text[SUFFIX_TEXT];
-    const char *quote;
-
-    if (event->reason != REASON_NO_RULE || v->settings->kms.mode != MODE_LIVE ||
-        (!is_failed && event->outcome != OUTCOME_MISSING))
-        return NULL;
-    /* A rule for what is missing may be meant for what failed, too. One that fills a parent
-     * only, or only what is below the name, needs one more suffix; never one of one label:
-     * that is more than was asked for. */
-    while (t < trials + n && (!t->fills || t->class != (is_failed ? TRIAL_ABLE : TRIAL_NEAR) ||
-                              (!is_failed && t->best.nearness < 2)))
-        t++;
-    near = t < trials + n ? t : NULL;
-    if (is_failed)
-        return near == NULL ? NULL
-                            : json_sprintf("waymarkctl policy rule set %s --when missing,failed",
-                                           near->rule);
-    if (near == NULL && event->would == OUTCOME_FILLED)
-        return json_sprintf("waymarkctl policy rule set %s --mode live", event->would_rule);
-    name_parent(&q->message.qname, 2, &suffix.name);
-    if (near != NULL && near->best.nearness < suffix.name.labels) {
-        suffix.below = true;
-        name_parent(&q->message.qname, q->message.qname.labels - near->best.nearness, &suffix.name);
-    }
-    (void)suffix_print(&suffix, text);
-    quote = text[strspn(text, plain)] == '\0' ? "" : "'";
-    if (near != NULL)
-        return json_sprintf("waymarkctl policy rule add %s %s%s%s", near->rule, quote, text, quote);
-    return json_sprintf("waymarkctl policy fill %s%s%s --pool POOL", quote, text, quote);
-}
-
 static void ask_at_deadline(struct explain *e, const struct view *v, struct now now)
 {
     struct real nothing = real_of_failure(RCODE_TIMEOUT, NULL, 0);
-    json_t *text;
+    char text[POLICY_SAYING];
 
     e->at_deadline = 0;
     nothing.pending = true;
@@ -171,13 +97,12 @@ static void ask_at_deadline(struct explain *e, const struct view *v, struct now 
         return;
     e->at_deadline = (enum kms_outcome)e->q.event.outcome;
     str_copy(e->rule_at_deadline, sizeof e->rule_at_deadline, e->q.event.rule);
-    text = say_decision(v);
+    policy_decision_say(&v->scratch->decision, view_policy(v), text);
     snprintf(e->text_at_deadline, sizeof e->text_at_deadline,
              "%sa client that asks first is answered at %u ms%s: %s",
              e->q.route->n_servers > 1 ? "unless another server is faster, " : "",
              (unsigned)v->settings->kms.upstream_deadline_ms,
-             e->q.real.stale ? ", after an expired entry" : "", json_string_value(text));
-    json_decref(text);
+             e->q.real.stale ? ", after an expired entry" : "", text);
 }
 
 static json_t *show_client(struct explain *e, const struct view *v)
@@ -216,7 +141,8 @@ static json_t *explain_kms(struct explain *e, const struct view *v, const struct
     const struct audit_event *event = &e->q.event;
     const struct policy_ask ask = kms_ask(v, &e->q, now);
     struct policy_trial trials[MAX_RULES];
-    json_t *rules = json_array(), *late = NULL, *text = say_decision(v);
+    json_t *rules = json_array(), *late = NULL;
+    char text[POLICY_SAYING], hint[POLICY_HINT];
     size_t n = 0;
 
     if (came != NULL && came->ms >= v->settings->kms.upstream_deadline_ms && e->at_deadline != 0)
@@ -229,11 +155,12 @@ static json_t *explain_kms(struct explain *e, const struct view *v, const struct
     for (size_t i = 0; i < n; i++)
         json_array_append_new(rules, json_pack("{s:s,s:b,s:s}", "rule", trials[i].rule, "acts",
                                                trials[i].acts, "why", trials[i].why));
-    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:o},s:o?,s:o?}", "real",
+    return json_pack("{s:o?,s:o,s:{s:s,s:s,s:s?,s:s},s:o?,s:s?}", "real",
                      show_real(&e->q, event->verdict), "rules", rules, "decision", "outcome",
                      outcome_names[event->outcome], "reason", reason_names[event->reason], "rule",
-                     or_null(event->rule), "text", text, "late", late, "hint",
-                     find_hint(&e->q, v, trials, n));
+                     or_null(event->rule), "text",
+                     policy_decision_say(&v->scratch->decision, view_policy(v), text), "late", late,
+                     "hint", policy_hint(&ask, &v->scratch->decision, trials, n, hint));
 }
 
 /* A question that is not decided by policy. */
@@ -317,8 +244,9 @@ json_t *explain_run(struct explain *e, const struct view *view, const struct rea
     if (only_supposed)
         q->event.n_answer = 1;
     if (q->has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
-        windows = show_windows(a == ANSWER_DROP ? WINDOWS_FACILITY | WINDOWS_TIMEOUT
-                                                : audit_client_error(&q->event));
+        windows = show_windows(a == ANSWER_DROP ? windows_code(RCODE_TIMEOUT)
+                                                : audit_client_error(&q->event),
+                               q->event.outcome);
     out =
         json_pack("{s:o,s:{s:s,s:s},s:o,s:o?,s:o}", "client", show_client(e, v), "question", "name",
                   name_print(&e->qname, name), "type", type_print(e->qtype, type), "answer",

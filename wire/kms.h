@@ -9,6 +9,8 @@
 #ifndef WIRE_KMS_H
 #define WIRE_KMS_H
 
+#include <stdint.h>
+
 /* clang-format off */
 enum kms_verdict {
     VERDICT_NONE, /* the real DNS was not asked */
@@ -43,5 +45,22 @@ extern const char *const word_names[VERDICT_WORDS + 1]; /* name i is bit i */
 unsigned verdict_word(enum kms_verdict); /* enum kms_word; 0 for NONE */
 /* What becomes of a question when the real answer, of that verdict, is delivered. */
 enum kms_outcome outcome_of_real(enum kms_verdict);
+
+/* What a Windows machine shows for an answer without a host: the HRESULT of a Win32 code. The
+ * rcodes of wire/types.h, with RCODE_TIMEOUT; NOERROR: no SRV record. */
+#define WINDOWS_FACILITY 0x80070000u
+#define WINDOWS_NO_SUFFIX (WINDOWS_FACILITY | 123) /* it forms no name, and asks nobody */
+uint32_t windows_code(uint16_t rcode);
+
+/* The rest of the story: where Microsoft's article KB 929826 is about it, and what to do. */
+struct windows_row {
+    uint32_t code;    /* 0: a host was given */
+    const char *text; /* Win32's words */
+    const char *article, *remedy;
+    const char *slmgr, *powershell; /* on the client, as an administrator */
+};
+/* Of that code, and of what became of the question (0: not known): where a rule or the access list
+ * means it so, that is the story. */
+struct windows_row windows_find(uint32_t code, enum kms_outcome);
 
 #endif

@@ -88,6 +88,9 @@ static const struct row {
      "decision  no rule acts, the real answer is delivered\n"
      "answer    NXDOMAIN, TTL 41                                      outcome missing\n"
      "Windows   0x8007232B, DNS name does not exist\n"
+     "article   method 5, step 4: give the suffix a host with a rule, or *, or DHCP option 15\n"
+     "          on the machine: ipconfig /flushdns; slmgr.vbs /ckms; slmgr.vbs /ato\n"
+     "          or PowerShell: *; Invoke-OSLicense -ActivateOnline\n"
      "to fill   waymarkctl policy rule add merged-domains '*.fabrikam.local'\n"
      "policy    serial 1, digest 9f2c61d0\n>"},
     {"explain a --verdict nxdomain", "filled", NULL, 0,
@@ -96,7 +99,8 @@ static const struct row {
      "          merged-domains   yes: fills from pool kms\n*\n"
      "answer    _vlmcs._tcp.fabrikam.local. 60 IN SRV 0 0 1688 kms01.contoso.com., TTL 41  outcome "
      "filled\n"
-     "          _vlmcs._tcp.fabrikam.local. 60 IN SRV 10 0 1688 kms02.contoso.com.\npolicy*>"},
+     "          _vlmcs._tcp.fabrikam.local. 60 IN SRV 10 0 1688 kms02.contoso.com.\n"
+     "Windows   a host is given, so DNS is no obstacle\narticle   method 5, steps 7 to 10: *>"},
     {"explain a", "refused",
      "{\"client\": {\"networks\": [{\"name\": \"a\", \"prefix\": \"10.0.0.0/8\"},"
      " {\"name\": \"b\", \"prefix\": \"10.9.0.0/16\"}]}}",

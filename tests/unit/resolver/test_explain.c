@@ -37,8 +37,8 @@
 #define ADATUM(owner) V owner " 77 IN SRV 1 2 1688 kms.adatum.net.\n"
 #define NO_RULE "decision missing no-rule no rule acts, the real answer is delivered\n"
 #define PASSED "decision passed no-rule no rule acts, the real answer is delivered\n"
-#define NO_NAME "windows 0x8007232B DNS name does not exist\n"
-#define NO_RECORDS "windows 0x8007251D no records found for given DNS query\n"
+#define NO_NAME "windows 0x8007232B DNS name does not exist method 5, step 4\n"
+#define NO_RECORDS "windows 0x8007251D no records found for given DNS query method 5, step 5\n"
 
 /* What is told, without the rules that name another network, and the client 10.1.1.1. */
 static const struct row {
@@ -84,7 +84,8 @@ static const struct row {
     {"failed, and a rule that could act", V "fabrikam.local SRV",
      "real timeout 10.9.0.53 fabrikam.local 51 0\nrule merged-domains acts when missing; the real "
      "DNS says timeout\ndecision failed no-rule no rule acts, and the real DNS gives no "
-     "answer\nanswer SERVFAIL\nwindows 0x8007232A DNS server failure\nhint waymarkctl policy rule "
+     "answer\nanswer SERVFAIL\nwindows 0x8007232A DNS server failure method 5, step 3\nhint "
+     "waymarkctl policy rule "
      "set merged-domains --when missing,failed\n",
      .reply = "timeout"},
     {"slower than the deadline", V "down.example SRV",
@@ -137,7 +138,7 @@ static const struct row {
      "real answer by pool contoso\n" GIVEN("old.example.")},
     {"deny", V "none.example SRV",
      "rule none +acts denies\ndecision denied rule none rule none denies that there is a "
-     "host\nanswer NOERROR 60\n" NO_RECORDS},
+     "host\nanswer NOERROR 60\nwindows 0x8007251D no records found for given DNS query method 1\n"},
     {"signed, and the client asks for DNSSEC", V "fabrikam.local SRV do",
      FROM_9 "41\n"
             "rule merged-domains the real answer is signed and the client asks for DNSSEC; "
@@ -146,12 +147,12 @@ static const struct row {
      .reply = "NXDOMAIN\n" SIGNED},
     {"refused by access", V "fabrikam.local SRV",
      "client 10.6.0.1 refuse 10.6.0.0/16\ndecision blocked access access refuses this "
-     "client\nanswer REFUSED\nwindows 0x8007232D DNS operation refused\n",
+     "client\nanswer REFUSED\nwindows 0x8007232D DNS operation refused method 5, step 3\n",
      .client = "10.6.0.1"},
     {"dropped by access", V "fabrikam.local SRV",
      "client 10.7.0.1 drop 10.7.0.0/16\ndecision blocked access access drops what this client "
      "asks\nanswer\nwindows 0x800705B4 this operation returned because the timeout period "
-     "expired\n",
+     "expired method 5, step 3\n",
      .client = "10.7.0.1"},
     {"the longest access rule, and no suffix of one label", V "hr.single SRV",
      "client 10.8.0.1 allow 10.8.0.0/16\nreal nxdomain\nrule one has single, which covers that "
@@ -174,7 +175,7 @@ static const struct row {
      .settings = SETTINGS "kms: {mode: shadow}\n", .verdict = "nxdomain"},
     {"no route", V "a.example SRV",
      "real refused 0 0\ndecision failed no-rule no rule acts, and the real DNS gives no "
-     "answer\nanswer SERVFAIL\nwindows 0x8007232A DNS server failure\n",
+     "answer\nanswer SERVFAIL\nwindows 0x8007232A DNS server failure method 5, step 3\n",
      .settings = "access: [{net: 10.0.0.0/8, action: allow}]\nforward: [{zone: y.example, servers: "
                  "[10.0.0.53]}]\n"},
     {"the bare name", "_vlmcs._tcp SRV",
@@ -249,12 +250,17 @@ static void tell(struct str *s, const json_t *o)
 {
     static const char *const parts[] = {"client", "real",   "rules",   "decision",
                                         "late",   "answer", "windows", "hint"};
+    static const char *const remedies[] = {"remedy", "slmgr", "powershell"};
     const json_t *rule;
     size_t k;
 
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        const json_t *part = json_object_get(o, parts[i]);
+        json_t *part = json_object_get(o, parts[i]);
 
+        if (strcmp(parts[i], "windows") == 0 && json_is_null(json_object_get(part, "code")))
+            continue; /* a host was given */
+        for (int r = 0; r < 3 && strcmp(parts[i], "windows") == 0; r++)
+            json_object_del(part, remedies[r]);
         json_array_foreach(part, k,
                            rule) if (strstr(json_string_value(json_object_get(rule, "why")),
                                             "client is not in") == NULL) put_line(s, "rule", rule);
