@@ -74,6 +74,7 @@ struct field {
 struct form {
     struct diags *d;     /* may be NULL */
     struct arena *arena; /* NULL: lists are from malloc, and as far as good */
+    struct arena *kept;  /* of values that have no fixed size, for the kinds of a folder */
     const char *file;    /* may be NULL */
     bool has_no_lines;   /* file is something else, of which lines say nothing */
     bool is_option;      /* values are texts of a command line: --key TEXT */

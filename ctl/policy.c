@@ -35,6 +35,9 @@ static struct policy_list read_members(struct policy_write *w, enum policy_kind 
     for (; (text = arguments ? arguments[n] : ctl_option_at(w->c, option, (int)n)); n++) {
         void *to = members + n * size;
 
+        if (kind == POLICY_RULE) /* a list of pointers */
+            to = *(void **)to = policy_alloc(w, sizeof(struct suffix));
+
         why = kind == POLICY_POOL       ? host_parse(to, text)
               : kind == POLICY_APPROVED ? policy_approved_parse(to, text)
               : kind == POLICY_RULE     ? suffix_parse(to, text)

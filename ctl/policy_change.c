@@ -113,7 +113,7 @@ const struct policy_member policy_members[POLICY_KINDS] = {
     [POLICY_NETWORK] = {"prefix", "prefixes", sizeof(struct prefix), policy_prefix_compare},
     [POLICY_POOL] = {"host", "hosts", sizeof(struct policy_host), policy_approved_compare},
     [POLICY_APPROVED] = {"host", "hosts", sizeof(struct policy_approved), policy_approved_compare},
-    [POLICY_RULE] = {"suffix", "suffixes", sizeof(struct suffix), suffix_compare},
+    [POLICY_RULE] = {"suffix", "suffixes", sizeof(struct suffix *), policy_suffix_compare},
 };
 
 const char *policy_member_print(enum policy_kind kind, const void *member, char out[HOST_TEXT])
@@ -124,7 +124,8 @@ const char *policy_member_print(enum policy_kind kind, const void *member, char 
         return prefix_print(member, out);
     if (kind == POLICY_APPROVED)
         return host_print(&(struct policy_host){a->target, a->port, .probe = true}, out);
-    return kind == POLICY_POOL ? host_print(member, out) : suffix_print(member, out);
+    return kind == POLICY_POOL ? host_print(member, out)
+                               : suffix_print(*(struct suffix *const *)member, out);
 }
 
 void policy_list(FILE *f, enum policy_kind kind, const void *members, size_t n)

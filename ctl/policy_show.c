@@ -136,7 +136,7 @@ static int show_list(struct ctl *c, int what, const char *name)
         for (size_t k = 0; what == SUFFIXES && k < o->rule.n_suffixes; k++)
             if (wants(&l, o->name)) /* of a million suffixes, few may be shown */
                 json_array_append_new(l.rows, json_pack("{s:s,s:s}", "suffix",
-                                                        suffix_print(&o->rule.suffixes[k], text),
+                                                        suffix_print(o->rule.suffixes[k], text),
                                                         "rule", o->name));
     }
     for (size_t i = 0; kind == POLICY_APPROVED && i < p.n_pools; i++)
@@ -243,7 +243,9 @@ static void check_rule(json_t *rows, const struct policy_rule *r, uint64_t now_m
         FOUND(rows, "rule ", r->name, "names any beside other networks; any covers them all");
     if (r->n_suffixes == 0)
         FOUND(rows, "rule ", r->name, "never acts: it has no suffix");
-    for (const struct suffix *s = r->suffixes; s < r->suffixes + r->n_suffixes; s++) {
+    for (size_t i = 0; i < r->n_suffixes; i++) {
+        const struct suffix *s = r->suffixes[i];
+
         suffix_print(s, text);
         if (s->below && s->name.labels == 0 && any && policy_actions[r->action].has_pool)
             FOUND(rows, "rule ", r->name, "action %s for every suffix of every client: a catch-all",
@@ -313,7 +315,7 @@ static void check_pairs(json_t *rows, const struct policy *p, uint64_t now_ms)
 
         uses = ctl_alloc(uses, (n + r->n_suffixes) * sizeof *uses);
         for (size_t k = 0; can_act && k < r->n_suffixes; k++)
-            uses[n++] = (struct use){&r->suffixes[k], r};
+            uses[n++] = (struct use){r->suffixes[k], r};
     }
     n = policy_sort_unique(uses, n, sizeof *uses, by_use);
     for (size_t back = 0; back < n; back++) {
@@ -400,20 +402,20 @@ json_t *policy_findings(const struct policy *p, uint64_t now_ms)
 
 char *policy_unrouted(const struct settings *s, const struct policy_rule *r)
 {
-    struct suffix *without = ctl_alloc(NULL, r->n_suffixes * sizeof *without);
+    struct suffix **without = ctl_alloc(NULL, r->n_suffixes * sizeof *without);
     char *text = NULL;
     size_t n = 0;
     FILE *f;
 
     for (size_t i = 0; i < r->n_suffixes; i++) {
-        const struct suffix *x = &r->suffixes[i];
+        struct suffix *x = r->suffixes[i];
         /* Of * and . the default servers are what there is to ask. */
         bool has_route = x->name.labels == 0;
 
         for (const struct route *k = s->routes; k < s->routes + s->n_routes; k++)
             has_route |= k->zone.labels > 0 && name_is_under(&x->name, &k->zone);
         if (!has_route)
-            without[n++] = *x;
+            without[n++] = x;
     }
     if (n > 0) {
         f = ctl_open(&text);

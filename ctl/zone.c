@@ -22,7 +22,7 @@
 enum { LINE = 8192, BASE_NAME = 48 /* leaves room for "fill-" and a number */, RECORDS = 4096 };
 
 struct record {
-    struct suffix suffix;
+    struct suffix *suffix;
     const struct policy_host *host; /* in the tree, where each is once */
 };
 struct group {
@@ -35,6 +35,7 @@ struct zone {
     struct name owner;           /* of the record in this line; root: it is none */
     void *hosts;                 /* tree, owned */
     struct record *records;      /* owned */
+    struct arena *kept;          /* borrowed: the suffixes, of the policy */
     size_t n, skipped;
 };
 
@@ -106,6 +107,7 @@ static const char *read_record(struct zone *z, const ldns_rr *rr)
     const ldns_rdf *target = ldns_rr_rdf(rr, 3);
     struct policy_host host = {.probe = true}, *kept;
     char text[NAME_TEXT];
+    struct suffix suffix;
     struct record r;
     struct name name;
     const char *why;
@@ -128,9 +130,12 @@ static const char *read_record(struct zone *z, const ldns_rr *rr)
     if (name.labels > 0 && name.data[0] == 1 && name.data[1] == '*')
         why = "the name has a wildcard below _vlmcs._tcp, which matches no question";
     if (!why)
-        why = suffix_parse(&r.suffix, name_print(&name, text));
+        why = suffix_parse(&suffix, name_print(&name, text));
     if (why)
         return why;
+    r.suffix = suffix_keep(z->kept, &suffix);
+    if (!r.suffix)
+        exit(ctl_fail(EXIT_FAILED, "out of memory"));
     kept = ctl_alloc(NULL, sizeof *kept);
     *kept = host;
     r.host = find_or_add(kept, &z->hosts, by_target);
@@ -181,7 +186,7 @@ static const char *read_line(struct zone *z, char *line)
 static int by_record(const void *a, const void *b)
 {
     const struct record *x = a, *y = b;
-    int c = suffix_compare(&x->suffix, &y->suffix);
+    int c = suffix_compare(x->suffix, y->suffix);
 
     return c != 0 || x->host == y->host ? c : by_target(x->host, y->host);
 }
@@ -250,7 +255,7 @@ static void make_policy(struct zone *z, struct policy *out)
         struct policy_rule *r;
 
         for (next = i + 1;
-             next < n && suffix_compare(&z->records[i].suffix, &z->records[next].suffix) == 0;)
+             next < n && suffix_compare(z->records[i].suffix, z->records[next].suffix) == 0;)
             next++;
         *g = (struct group){&z->records[i], next - i, out->n_rules};
         known = find_or_add(g, &groups, by_hosts);
@@ -271,13 +276,13 @@ int zone_read(struct policy *out, const char *file, const char *text, size_t len
 {
     const char *end = text + len, *why;
     char buf[LINE], owner[NAME_TEXT];
-    struct zone z = {.n = 0};
+    struct zone z = {.kept = arena_new()};
     size_t before = d->all;
 
     /* ldns allocates three times 64 KB a record, and gives them back: let them
      * stay with the process. A million records: 20 s, then 4 s. */
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
-    *out = (struct policy){.file = ctl_text("%s", file)};
+    *out = (struct policy){.file = ctl_text("%s", file), .kept = z.kept};
     for (unsigned line = 1, next = 1; text < end; line = next) {
         z.owner = (struct name){.len = 1};
         why = next_line(&text, end, buf, &next) ? read_line(&z, buf)
@@ -314,7 +319,8 @@ int zone_write(const struct policy *p, FILE *f)
 
         if (why)
             fprintf(f, "; rule %s is left out: %s\n", r->name, why);
-        for (const struct suffix *s = r->suffixes; !why && s < r->suffixes + r->n_suffixes; s++) {
+        for (size_t i = 0; !why && i < r->n_suffixes; i++) {
+            const struct suffix *s = r->suffixes[i];
             bool bare = s->name.labels == 0;
 
             suffix_print(s, text);

@@ -188,6 +188,7 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
 {
     const struct policy_rule *r = c->is.rule;
     struct policy_rule judged = *r; /* as it will be, for its check */
+    struct suffix *one;
     union policy_object was;
     struct store_record entry;
     struct store_key k;
@@ -199,7 +200,8 @@ static int accept_rule(const struct policy_change *all, const struct change *c, 
         judged.suffixes = r->suffixes;
         judged.n_suffixes = r->n_suffixes;
     } else if (c->verb == CHANGE_HEAD) {
-        judged.suffixes = &wide.suffix;
+        one = &wide.suffix;
+        judged.suffixes = &one;
         judged.n_suffixes = 0;
         /* Without networks, no suffix that stays may be wide. */
         key_make(&k, TABLE_RULE_SUFFIX, &(struct key_parts){.front = r->name});
@@ -256,13 +258,15 @@ static int remove_suffixes(struct store_txn *t, const char *rule, const struct p
     key_make(&all, TABLE_RULE_SUFFIX, &(struct key_parts){.front = rule});
     last = all;
     while ((rc = store_step(t, STORE_AFTER, &last, all.len, &r)) == 0) {
+        const struct suffix *one;
         struct policy_key k;
 
         store_key_copy(&last, &r.key);
         if (!key_read(&r.key, &k))
             return -EBADMSG;
-        if (kept->n_suffixes > 0 && bsearch(&k.suffix, kept->suffixes, kept->n_suffixes,
-                                            sizeof k.suffix, suffix_compare) != NULL)
+        one = &k.suffix;
+        if (kept->n_suffixes > 0 && bsearch(&one, kept->suffixes, kept->n_suffixes, sizeof one,
+                                            policy_suffix_compare) != NULL)
             continue;
         rc = record_set_suffix(t, &k.suffix, rule, false);
         if (rc != 0)
@@ -286,14 +290,14 @@ static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
     }
     /* In the order of the keys, so that each page of the index is filled once. */
     for (size_t i = 0; !goes && i < r->n_suffixes && rc >= 0; i++) {
-        const struct suffix one = r->suffixes[i];
+        struct suffix *one = r->suffixes[i];
 
-        rc = record_set_suffix(t, &one, r->name, !drop);
+        rc = record_set_suffix(t, one, r->name, !drop);
         if (drop && rc == -ENOENT)
-            diags_tell(d, "rule %s has no suffix %s", r->name, suffix_print(&one, text));
+            diags_tell(d, "rule %s has no suffix %s", r->name, suffix_print(one, text));
         if (rc == -ENAMETOOLONG)
             return diags_tell(d, "rule %s: suffix %s is too long", r->name,
-                              suffix_print(&one, text));
+                              suffix_print(one, text));
         c->less += drop && rc == 0;
         if (drop || rc != STORE_ADDED)
             continue;

@@ -129,6 +129,33 @@ int suffix_compare(const void *a, const void *b)
     return c != 0 ? c : (int)x->below - (int)y->below;
 }
 
+int policy_suffix_compare(const void *a, const void *b)
+{
+    return suffix_compare(*(struct suffix *const *)a, *(struct suffix *const *)b);
+}
+
+struct suffix *suffix_keep(struct arena *a, const struct suffix *s)
+{
+    size_t size = offsetof(struct suffix, name.data) + s->name.len;
+    struct suffix *kept = arena_alloc(a, size);
+
+    return kept != NULL ? memcpy(kept, s, size) : NULL;
+}
+
+int policy_rule_add(struct policy *p, struct policy_rule *r, const struct suffix *s)
+{
+    struct suffix **list = policy_list_add(r->suffixes, r->n_suffixes, sizeof *list);
+
+    if (list != NULL)
+        r->suffixes = list;
+    if (p->kept == NULL)
+        p->kept = arena_new();
+    if (list == NULL || p->kept == NULL || (list[r->n_suffixes] = suffix_keep(p->kept, s)) == NULL)
+        return -ENOMEM;
+    r->n_suffixes++;
+    return 0;
+}
+
 bool suffix_is_wide(const struct suffix *s)
 {
     return s->below && s->name.labels <= 1;
@@ -277,13 +304,13 @@ int policy_rule_check(const struct policy_rule *r, struct diags *d)
         rc = diags_tell(d, "rule %s: %s takes %s", rule, word, a->when_wrong);
     if (r->n_networks > POLICY_RULE_NETWORKS)
         rc = diags_tell(d, "rule %s: has more than %d networks", rule, POLICY_RULE_NETWORKS);
-    while (wide < r->n_suffixes && !suffix_is_wide(&r->suffixes[wide]))
+    while (wide < r->n_suffixes && !suffix_is_wide(r->suffixes[wide]))
         wide++;
     if (r->n_networks == 0 && wide < r->n_suffixes)
         rc = diags_tell(d,
                         "rule %s: suffix %s is so wide that it needs networks; if every client is "
                         "meant, name the network any",
-                        rule, suffix_print(&r->suffixes[wide], text));
+                        rule, suffix_print(r->suffixes[wide], text));
     if (r->from_ms != 0 && r->until_ms != 0 && r->from_ms >= r->until_ms)
         rc = diags_tell(d, "rule %s: until is not later than from, so the rule is never valid",
                         rule);
@@ -384,7 +411,7 @@ static const struct list {
 static const struct list members[POLICY_KINDS][3] = {
     [POLICY_NETWORK] = {{MEMBERS(policy_network, prefixes, policy_prefix_compare)}},
     [POLICY_POOL] = {{MEMBERS(policy_pool, hosts, by_host)}}, /* equal ones were refused before */
-    [POLICY_RULE] = {{MEMBERS(policy_rule, suffixes, suffix_compare)},
+    [POLICY_RULE] = {{MEMBERS(policy_rule, suffixes, policy_suffix_compare)},
                      {MEMBERS(policy_rule, networks, policy_name_compare)}},
 };
 
@@ -478,5 +505,6 @@ void policy_fini(struct policy *p)
     }
     free(p->tests);
     free(p->file);
+    arena_free(p->kept);
     *p = (struct policy){0};
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/addr.h"
+#include "base/arena.h"
 #include "base/diag.h"
 #include "wire/kms.h"
 #include "wire/name.h"
@@ -62,7 +63,7 @@ struct policy_rule {
     char comment[POLICY_COMMENT];
     bool break_dnssec;          /* the last one */
     char (*networks)[POLICY_NAME]; size_t n_networks; /* empty: every client; "any" is stored as written */
-    struct suffix *suffixes; size_t n_suffixes;       /* NULL when only the rule's head is meant */
+    struct suffix **suffixes; size_t n_suffixes;      /* suffix_keep() made them; NULL when only the head is meant */
     struct policy_place pool_place, network_places[POLICY_RULE_NETWORKS];
 };
 enum policy_kind { POLICY_NETWORK, POLICY_POOL, POLICY_APPROVED, POLICY_RULE, POLICY_KINDS };
@@ -95,11 +96,13 @@ struct policy {
         };
     };
     char *file; /* that it was read from, for problems; or NULL */
+    struct arena *kept; /* of the suffixes; or NULL: there are none */
     struct policy_test *tests; size_t n_tests;
 };
 /* clang-format on */
 
-/* Every pointer in a struct policy is from malloc and owned by it. An empty one is all zeroes. */
+/* Every pointer in a struct policy is from malloc, or its arena, and owned by it. An empty one is
+ * all zeroes. */
 void policy_fini(struct policy *);
 void policy_object_fini(enum policy_kind, void *object);
 
@@ -109,6 +112,11 @@ const char *suffix_parse(struct suffix *, const char *text); /* "corp.example" "
 enum { SUFFIX_TEXT = 1040 };
 const char *suffix_print(const struct suffix *, char out[SUFFIX_TEXT]);
 bool suffix_is_wide(const struct suffix *); /* `*`, or `*.` above one label: needs networks */
+/* A copy in the arena that takes the octets of its name and no more, since a rule may have a million:
+ * it is read, and never copied as a struct. NULL: out of memory. */
+struct suffix *suffix_keep(struct arena *, const struct suffix *);
+/* Puts it behind the others of the rule. 0 or -ENOMEM. */
+int policy_rule_add(struct policy *, struct policy_rule *, const struct suffix *);
 
 enum { POLICY_KMS_PORT = 1688, HOST_TEXT = 2048 };
 /* FQDN[:PORT][,priority=N][,weight=N][,address=IP]...[,probe=no] */
@@ -129,6 +137,7 @@ void policy_rule_init(struct policy_rule *, const char *name);
 /* Total orders, for qsort(3) and bsearch(3): of suffixes and approved hosts, by labels from the
  * root, then kind or port; of networks, pools and rules, which begin with their name. */
 int suffix_compare(const void *, const void *);
+int policy_suffix_compare(const void *, const void *); /* of pointers to them */
 int policy_approved_compare(const void *, const void *);
 int policy_name_compare(const void *, const void *);
 int policy_prefix_compare(const void *, const void *);

@@ -581,20 +581,14 @@ int policy_store_counts(struct store *store, struct policy_counts *out)
     return rc;
 }
 
-static int load_suffix(const struct policy *p, const struct store_bytes *key)
+static int load_suffix(struct policy *p, const struct store_bytes *key)
 {
     struct policy_rule *r;
-    struct suffix *all;
     struct policy_key k;
 
     if (!key_read(key, &k) || (r = policy_find(p, POLICY_RULE, k.front)) == NULL)
         return -EBADMSG;
-    all = policy_list_add(r->suffixes, r->n_suffixes, sizeof *all);
-    if (all == NULL)
-        return -ENOMEM;
-    r->suffixes = all;
-    all[r->n_suffixes++] = k.suffix;
-    return 0;
+    return policy_rule_add(p, r, &k.suffix);
 }
 
 int policy_load(struct store *store, struct policy *out, uint64_t *serial)

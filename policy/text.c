@@ -16,15 +16,16 @@
 
 enum { WIDTH = 80 };
 
-static const struct field_kind target_kind, suffix_kind, approved_kind, address_kind, client_kind,
-    version_kind, name_kind, network_name_kind, comment_kind, ttl_kind, time_kind, when_kind,
-    host_kind, test_kind, object_kinds[POLICY_KINDS];
+static const struct field_kind target_kind, suffix_kind, kept_suffix_kind, approved_kind,
+    address_kind, client_kind, version_kind, name_kind, network_name_kind, comment_kind, ttl_kind,
+    time_kind, when_kind, host_kind, test_kind, object_kinds[POLICY_KINDS];
 static const struct field host_map;
 
 static int read_policy_value(struct form *form, const struct field *f, const struct yaml_node *node,
                              void *to)
 {
     const char *text = node->text, *why = NULL;
+    struct suffix suffix;
     bool option = form->is_option;
     bool bad = false; /* in the words of its kind */
     uint64_t ms = 0;
@@ -33,6 +34,10 @@ static int read_policy_value(struct form *form, const struct field *f, const str
         why = host_target_check(text, to);
     } else if (f->kind == &suffix_kind) {
         why = suffix_parse(to, text);
+    } else if (f->kind == &kept_suffix_kind) {
+        why = suffix_parse(&suffix, text);
+        if (why == NULL && (*(struct suffix **)to = suffix_keep(form->kept, &suffix)) == NULL)
+            return form_no_memory(form);
     } else if (f->kind == &approved_kind) {
         why = policy_approved_parse(to, text);
     } else if (f->kind == &address_kind) {
@@ -129,6 +134,8 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
         name_print(&a->target, out);
     else if (f->kind == &suffix_kind)
         suffix_print(from, out);
+    else if (f->kind == &kept_suffix_kind)
+        suffix_print(*(struct suffix *const *)from, out);
     else if (f->kind == &address_kind)
         addr_print(from, out);
     else if (f->kind == &ttl_kind)
@@ -148,6 +155,7 @@ static void print_policy_value(const struct field *f, const void *from, FILE *fi
 static const struct field_kind
     target_kind = {read_policy_value, print_policy_value, NULL, false},
     suffix_kind = {read_policy_value, print_policy_value, NULL, false},
+    kept_suffix_kind = {read_policy_value, print_policy_value, NULL, false},
     approved_kind = {read_policy_value, print_policy_value, NULL, false},
     address_kind = {read_policy_value, print_policy_value, "is not an IP address that a client can connect to", false},
     client_kind = {read_policy_value, NULL, "is not an IP address", false},
@@ -190,8 +198,8 @@ static const struct field pool_rows[] = {
 static const struct field *const hosts_row = pool_rows, pool_map = {.key = "a pool", .rows = pool_rows};
 
 static const struct field rule_rows[] = {
-    {.key = "suffixes", FIELD_LIST_OF(policy_rule, suffixes, n_suffixes, struct suffix *),
-     .element = ELEMENT(struct suffix, suffix_kind, .key = "suffixes"), .fallback = ""},
+    {.key = "suffixes", FIELD_LIST_OF(policy_rule, suffixes, n_suffixes, struct suffix **),
+     .element = ELEMENT(struct suffix *, kept_suffix_kind, .key = "suffixes"), .fallback = ""},
     {.key = "networks", FIELD_LIST_OF(policy_rule, networks, n_networks, char (*)[POLICY_NAME]), .max = POLICY_RULE_NETWORKS,
      .element = ELEMENT(char[POLICY_NAME], network_name_kind), .fallback = "[]"},
     {.key = "action", WORD(policy_rule, action, action_names), .fallback = "fill"},
@@ -336,11 +344,12 @@ static const struct field_kind test_kind = {read_test, NULL, NULL, true};
 int policy_text_read(struct policy *out, const char *file, const char *text, size_t len, bool whole,
                      struct diags *d)
 {
-    struct form form = {.file = file, .d = d};
-    struct policy p = {.n_rules = 0};
+    struct policy p = {.kept = arena_new()};
+    struct form form = {.file = file, .d = d, .kept = p.kept};
     struct arena *arena = arena_new();
     const struct yaml_node *root;
-    int rc = arena != NULL ? yaml_read(&root, arena, file, text, len, d) : -ENOMEM;
+    int rc =
+        arena != NULL && p.kept != NULL ? yaml_read(&root, arena, file, text, len, d) : -ENOMEM;
 
     if (rc == 0) {
         if (file != NULL && (p.file = strdup(file)) == NULL)

@@ -80,9 +80,11 @@ static inline void fixture_remove(struct fixture *f)
 }
 
 /* A list of words: prefixes, hosts; of a rule its suffixes. Returns how many. */
-static inline size_t fixture_list(enum policy_kind kind, void *list, char *words)
+static inline size_t fixture_list(enum policy_kind kind, void *list, struct arena *arena,
+                                  char *words)
 {
     const char *by = kind == POLICY_RULE ? "," : " ", *why = NULL;
+    struct suffix suffix;
     size_t n = 0;
 
     for (char *save, *w = strtok_r(words, by, &save); w != NULL; w = strtok_r(NULL, by, &save)) {
@@ -91,7 +93,9 @@ static inline size_t fixture_list(enum policy_kind kind, void *list, char *words
         else if (kind == POLICY_POOL)
             why = host_parse((struct policy_host *)list + n, w);
         else
-            why = suffix_parse((struct suffix *)list + n, w);
+            why = suffix_parse(&suffix, w);
+        if (kind == POLICY_RULE)
+            ((struct suffix **)list)[n] = suffix_keep(arena, &suffix);
         if (why != NULL)
             fail_msg("%s %s", w, why);
         n++;
@@ -128,7 +132,7 @@ static inline int fixture_statement(struct policy_change *t, char *words)
     static union {
         struct prefix prefixes[4096];
         struct policy_host hosts[POLICY_POOL_HOSTS];
-        struct suffix suffixes[64];
+        struct suffix *suffixes[64];
     } list;
     bool minus = words[0] == '-';
     char *save, *word = strtok_r(words + strspn(words, "+-"), " ", &save);
@@ -161,7 +165,8 @@ static inline int fixture_statement(struct policy_change *t, char *words)
         }
         members = policy_members_of(of, &o);
         members->at = &list;
-        members->n = fixture_list(of, &list, of == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
+        members->n = fixture_list(of, &list, t->arena,
+                                  of == POLICY_RULE ? strtok_r(NULL, " ", &save) : save);
         if (of == POLICY_RULE && verb == CHANGE_SET)
             fixture_fields(&o.rule, t->arena, save);
         if (of == POLICY_RULE && members->n == 0)
