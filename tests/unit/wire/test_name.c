@@ -117,6 +117,15 @@ static void check_longest(void **state)
         name_read(&c, &name);
     }
     assert_in_range(n, 200, 300);
+    /* A label is one step of it. */
+    message[DNS_HEADER + 2] = 0;
+    c = cursor_make(message, sizeof message);
+    c.steps = NAME_MAX_STEPS - 1;
+    for (int last = 1; last >= 0; last--) {
+        c.pos = c.start + DNS_HEADER;
+        name_read(&c, &name);
+        assert_int_equal(c.bad, last == 0);
+    }
 }
 
 static struct name make(const char *labels)
