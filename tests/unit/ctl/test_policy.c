@@ -188,6 +188,7 @@ static const struct row {
     {"edit", FAILED, "the editor ended with status 1: nothing is changed", .visual = "cp F*"},
     {"edit", FAILED, "the editor ended with status 127: nothing is changed", .visual = " ./none --wait"},
     {"edit", FAILED, "the editor ended with status 127", .visual = "true;"}, /* the shell evaluates nothing */
+    {"edit -o server.state-dir=/dev/null", FAILED, "cannot open /dev/null/policy: Not a directory"},
     {"rule add one x.y --if-serial 2", MOVED, "the policy is at serial 1, not 2"},
     {"rule add one x.y --if-serial 0", MOVED, "the policy is at serial 1, not 0"},
     {"rule add one x.y --if-serial one", USAGE, "--if-serial one: a number is needed"},
@@ -262,6 +263,7 @@ static const struct row {
     {"show suffixes two --limit 0", DONE, "1 more; --limit shows more of them"},
     {"show approved K.C.D", DONE, "k.c.d  1688  pool p"},
     {"show pool", USAGE, "did you mean pools?"},
+    {"show pools --json", DONE, "\"k.c.d:1688\"\n      ],\n      \"allow_public\": false\n    }\n  ]\n}\n"},
     {"import FILE --dry-run", DONE, "dry run: nothing is changed, serial 0", .text = STORED, .fresh = true},
     {"fill corp.example --host kms01.contoso.com --dry-run", DONE, "new", .fresh = true},
     {"pool set p k.c.d --dry-run", DONE, "new", .fresh = true},
