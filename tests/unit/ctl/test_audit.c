@@ -93,6 +93,8 @@ static const struct line {
      "replaced by rule s\n2023-11-14 22:13:20  _vlmcs._tcp.corp.example  missing (no-rule), answer NXDOMAIN; the real DNS: "
      "nxdomain from the cache; Windows shows 0x8007232B; with the rules in shadow: replaced by rule s; a repeat\n"},
     {"its events as objects", "client 10.20.4.7 --json", 0, "\"action\": \"kms-discovery\""},
+    {"nobody's name is sought unless that is asked for", "clients --json --client 10.20.4.7", 0,
+     "\"cadence_ms\": null\n    }\n  ]\n}\n"},
     {"nobody", "client 10.9.9.9", EXIT_NOT_FOUND},
     {"a client that is none", "client kms01", EXIT_USAGE},
     {"two clients", "client 10.20.4.7 --client 10.0.0.1", EXIT_USAGE},
