@@ -244,7 +244,7 @@ static const struct column event_columns[] = {
     {0}};
 
 /* The hosts of the answer, or what it is without one. */
-#define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE response END"
+#define ANSWER "CASE WHEN answer<>'' THEN answer WHEN response='NOERROR' THEN 'NODATA' ELSE ifnull(response,'') END"
 
 /* json_patch() leaves out what is NULL. */
 #define ECS \

@@ -58,6 +58,7 @@ static const struct line {
     {"-f prints lines", "events -f --csv", EXIT_USAGE},
     {"JSON has an order", "events --json --sort time", EXIT_USAGE},
     {"a sentence of a control record", "events", 0, "start: waymarkd 0.1.0"},
+    {"which has no answer", "events --csv", 0, "start: waymarkd 0.1.0,,,start,,,,,,,\r\n"},
     {"of a gap", "events", 0, "gap: 5 questions were not recorded, since 2023-11-14 22:13:20"},
     {"and what events cannot tell", "events", 0, "A client with a cached host asks nothing."},
     {"an event as an object", "events --json --outcome filled", 0,
