@@ -42,6 +42,7 @@ def answers(port):
 class Peer:
     """A server of Debian, unprivileged, on a loopback port, in a folder of its own."""
     package = command = None
+    before = ()  # words that run a command elsewhere
 
     def __init__(self, **more):
         fetch(self.package)
@@ -51,7 +52,7 @@ class Peer:
         env = {**os.environ, 'LD_LIBRARY_PATH': os.path.join(PEERS, 'lib')}
         words = [w.format(dir=self.dir) for w in self.command]
         words[0] = os.path.join(PEERS, self.package, words[0])
-        self.process = Process(words, f'{self.dir}/log', env=env)
+        self.process = Process([*self.before, *words], f'{self.dir}/log', env=env)
         try:
             wait_for(self.is_ready, f'an answer of {self.package}')
         except AssertionError:
@@ -77,9 +78,13 @@ class Nsd(Peer):
     command = ['usr/sbin/nsd', '-d', '-c', '{dir}/nsd.conf']
     head = '$TTL 3600\n@ IN SOA ns. root. 1 3600 600 86400 900\n@ IN NS ns.invalid.\n'
 
+    def listen(self):
+        return [f'127.0.0.1@{self.port}', f'{AUTHORITY}@{self.port}']
+
     def write(self, zones, signed=None):
         d = self.dir
-        text = [f'server:\n ip-address: 127.0.0.1@{self.port}\n ip-address: {AUTHORITY}@{self.port}\n username: ""\n chroot: ""\n zonesdir: "{d}"\n'
+        listen = ''.join(f' ip-address: {a}\n' for a in self.listen())
+        text = [f'server:\n{listen} username: ""\n chroot: ""\n zonesdir: "{d}"\n'
                 f' pidfile: ""\n xfrdfile: "{d}/xfrd"\n zonelistfile: "{d}/zones"\n xfrdir: "{d}"\n database: ""\n'
                 ' server-count: 1\n hide-version: yes\n minimal-responses: yes\n rrl-ratelimit: 0\n'
                 'remote-control:\n control-enable: no\n']

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The network of the worked pages, with the addresses that stand there, in a namespace of its own: nothing of the machine's
+network is seen or changed.
+
+    10.0.0.5            Waymark, port 53                10.0.0.53    DNS of contoso.com, fabrikam.local, tailspin.com
+    10.0.0.11           kms01.contoso.com, port 1688    192.0.2.53   DNS of a provider, which knows none of these
+    10.0.0.12           kms02.contoso.com, port 1688    10.20.4.7, 10.20.4.8, 10.20.64.7, 10.30.9.20    clients
+"""
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+
+from process import BUILD, HERE, PATIENCE, Process, wait_for
+from upstreams import Nsd
+from waymark import Waymark
+
+ADDRESSES = ['10.0.0.5', '10.0.0.53', '192.0.2.53', '10.0.0.11', '10.0.0.12', '10.20.4.7', '10.20.4.8', '10.20.64.7', '10.30.9.20']
+CORPORATE = {
+    'contoso.com': 'dc01 A 10.0.0.53\n_vlmcs._tcp 3600 SRV 0 0 1688 kms01\nkms01 A 10.0.0.11\nkms02 A 10.0.0.12\nwww A 10.0.0.80\n',
+    'fabrikam.local': 'dc01 A 10.0.0.53\n',
+    'tailspin.com': 'dc01 A 10.0.0.53\n_vlmcs._tcp 3600 SRV 0 0 1688 kms-old.tailspin.com.\nkms-old A 10.0.0.99\n',
+}
+HOST = '''import socket, sys, threading
+def serve(s):
+    while True:
+        s.accept()[0].close()
+for address in sys.argv[1:]:
+    threading.Thread(target=serve, args=(socket.create_server((address, 1688)),)).start()
+print('ready', flush=True)'''
+COLUMNS = 140  # of the terminal in which the commands run
+
+
+class Zones(Nsd):
+    """Authoritative, at port 53 of one address of the network."""
+
+    def __init__(self, network, address, zones):
+        self.network, self.address, self.before = network, address, network.inside()
+        super().__init__(zones=zones)
+
+    def listen(self):
+        return [f'{self.address}@53']
+
+    def is_ready(self):
+        assert self.process.alive(), self.process.said()
+        return self.network.run(f'dig +tries=1 +time=1 @{self.address} . SOA').code == 0
+
+
+class Done:
+    def __init__(self, code, out):
+        self.code, self.out = code, out
+
+
+class Network:
+    """The network, and Waymark in it, which is started when its settings are there."""
+
+    def __init__(self, namespace):
+        self.made = []
+        try:
+            self.make(namespace)
+        except BaseException:
+            self.finish()
+            raise
+
+    def make(self, namespace):
+        self.waymark = Waymark()
+        self.made.append(self.waymark)
+        self.dir = self.waymark.dir
+        setup = ['ip link set lo up', *[f'ip addr add {a}/32 dev lo' for a in ADDRESSES], 'echo ready', 'exec sleep infinity']
+        holder = Process([*namespace(True), 'sh', '-c', ' && '.join(setup)], f'{self.dir}/network')
+        self.made.append(Killed(holder))
+        wait_for(lambda: 'ready' in holder.said(), 'a network')
+        self.holder = holder
+        self.write_programs()
+        self.waymark.before = self.inside()
+        self.waymark.file = f'{self.dir}/etc/waymark.yaml'
+        hosts = Process([*self.inside(), sys.executable, '-B', '-c', HOST, '10.0.0.11', '10.0.0.12'], f'{self.dir}/hosts')
+        self.made.append(Killed(hosts))
+        self.made.append(Zones(self, '10.0.0.53', CORPORATE))
+        self.made.append(Zones(self, '192.0.2.53', {'.': ''}))
+        wait_for(lambda: 'ready' in hosts.said(), 'KMS hosts')
+
+    def write_programs(self):
+        """What the pages call, by its name; the settings that only a test needs stand beside those of the page."""
+        for folder in ('bin', 'etc/conf.d', 'work'):
+            os.makedirs(f'{self.dir}/{folder}')
+        for name, text in {
+                'waymarkctl': f'exec {BUILD}/waymarkctl -c {self.dir}/etc/waymark.yaml "$@"',
+                'waymarkd': f'exec {BUILD}/waymarkd -c {self.dir}/etc/waymark.yaml "$@"',
+                'sudo': 'SUDO_USER=admin exec "$@"',
+                'windows': f'exec {sys.executable} -B {HERE}/windows.py "$@"'}.items():
+            with open(f'{self.dir}/bin/{name}', 'w') as f:
+                f.write(f'#!/bin/sh\n{text}\n')
+            os.chmod(f.name, 0o755)
+        self.write('/etc/waymark/conf.d/test.yaml', f'server: {{name: dns1, user: "", state-dir: {self.waymark.state}, run-dir: {self.waymark.run}}}\n'
+                   'audit: {commit-interval: 20ms, max-rate: 1000000, max-rate-client: 1000000}\n')
+
+    def inside(self):
+        user = [] if os.geteuid() == 0 else ['-U', '--preserve-credentials']
+        return ['nsenter', '-t', str(self.holder.pid), *user, '-n']
+
+    def here(self, text):
+        return text.replace('/etc/waymark', f'{self.dir}/etc')
+
+    def there(self, text):
+        for ours, theirs in ((self.waymark.state, '/var/lib/waymark'), (self.waymark.run, '/run/waymark'), (f'{self.dir}/etc', '/etc/waymark')):
+            text = text.replace(ours, theirs)
+        return text
+
+    def write(self, name, text):
+        path = self.here(name)
+        with open(path if os.path.isabs(path) else f'{self.dir}/work/{path}', 'w') as f:
+            f.write(text)
+
+    def run(self, command):
+        """Runs a line of the shell in a terminal of its own; what it prints there, in the order of printing."""
+        service = re.fullmatch(r'sudo systemctl (start|restart|stop) waymarkd', command)
+        if service:
+            if service.group(1) != 'start':
+                self.waymark.stop()
+            if service.group(1) != 'stop':
+                self.waymark.start()
+            return Done(0, '')
+        if 'waymarkctl audit' in command and self.waymark.daemon:
+            self.waymark.audit()
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('4H', 50, COLUMNS, 0, 0))
+        env = self.waymark.environment(PATH=f'{self.dir}/bin:{os.environ["PATH"]}', TZ='UTC', NO_COLOR='1', TERM='dumb')
+        with subprocess.Popen([*self.inside(), 'bash', '-o', 'pipefail', '-c', self.here(command)], stdin=subprocess.DEVNULL,
+                              stdout=theirs, stderr=theirs, env=env, cwd=f'{self.dir}/work') as child:
+            os.close(theirs)
+            out = b''
+            try:
+                while more := os.read(ours, 65536):
+                    out += more
+            except OSError:  # nobody has the terminal any more
+                pass
+            os.close(ours)
+            code = child.wait(PATIENCE)
+        return Done(code, self.there(out.decode(errors='replace').replace('\r\n', '\n')))
+
+    def finish(self):
+        for one in reversed(self.made):
+            one.finish()
+
+
+class Killed:
+    """A process that ends with the network."""
+
+    def __init__(self, process):
+        self.finish = process.kill
