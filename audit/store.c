@@ -112,6 +112,42 @@ static void within(sqlite3_context *context, int n, sqlite3_value **v)
                                     prefix_contains(&prefix, a.ip));
 }
 
+/* Is it an address that anybody on the Internet can have? */
+static void is_public(sqlite3_context *context, int n, sqlite3_value **v)
+{
+    const char *address = (const char *)sqlite3_value_text(v[0]);
+    struct addr a;
+
+    (void)n;
+    sqlite3_result_int(context, address != NULL && addr_parse(&a, address, 0) == 0 &&
+                                    !addr_is(&a, ADDR_PRIVATE));
+}
+
+/* The /24 or /64 of an address; other texts stay. */
+static void net_of(sqlite3_context *context, int n, sqlite3_value **v)
+{
+    const char *address = (const char *)sqlite3_value_text(v[0]);
+    char text[PREFIX_TEXT];
+    struct prefix net;
+    struct addr a;
+
+    (void)n;
+    if (address == NULL || addr_parse(&a, address, 0) != 0) {
+        sqlite3_result_value(context, v[0]);
+        return;
+    }
+    net.len = addr_is_v4(&a) ? 96 + 24 : 64;
+    memcpy(net.ip, a.ip, sizeof net.ip);
+    prefix_mask(net.ip, net.len);
+    sqlite3_result_text(context, prefix_print(&net, text), -1, SQLITE_TRANSIENT);
+}
+
+static const struct function {
+    const char *name;
+    int arguments;
+    void (*call)(sqlite3_context *, int, sqlite3_value **);
+} functions[] = {{"within", 2, within}, {"public", 1, is_public}, {"net", 1, net_of}};
+
 static int over_time(void *context)
 {
     const struct audit_store *s = context;
@@ -222,9 +258,11 @@ int audit_store_open(struct audit_store **out, const char *dir, uint64_t wal_byt
     if (rc == 0) {
         sqlite3_busy_timeout(s->db, 1000);
         sqlite3_progress_handler(s->db, wal_bytes > 0 ? 0 : CHECK_EVERY, over_time, s);
-        rc = error_of(s->db, sqlite3_create_function(s->db, "within", 2, SQLITE_UTF8, NULL, within,
-                                                     NULL, NULL));
     }
+    for (size_t i = 0; i < ARRAY_LEN(functions) && rc == 0; i++)
+        rc = error_of(s->db,
+                      sqlite3_create_function(s->db, functions[i].name, functions[i].arguments,
+                                              SQLITE_UTF8, NULL, functions[i].call, NULL, NULL));
     if (rc == 0)
         rc = check(s, path, d);
     if (rc == 0)

@@ -80,7 +80,8 @@ void audit_store_close(struct audit_store *);
 
 /* Runs statements, with the text as their parameter (NULL: it has none), and appends
  * their rows to the array (NULL: it has none). A column is a field; "x[]" is JSON and
- * becomes field x. within(address, prefix) is a function beside SQLite's own.
+ * becomes field x. Functions beside SQLite's own: within(address, prefix), public(address),
+ * net(address), its /24 or /64.
  * 0; -ETIMEDOUT; -errno. */
 int audit_query(struct audit_store *, const char *sql, const char *text, json_t *rows);
 /* The same, with the numbers of its first row in out (NULL: it has none). 1; 0 it gave

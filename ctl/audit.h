@@ -26,6 +26,7 @@ struct audit {
     const char *sort; /* NULL: the table's own order */
     bool ascending, order_given;
     long long limit; /* 0: not given; -1: all */
+    bool narrowed;   /* the ledger is that of the events that pass */
 };
 
 /* A list that a verb prints: rows of a table or view. */
@@ -57,10 +58,26 @@ int audit_code(struct audit *, int err);
 const char *audit_where(const struct audit *, char out[AUDIT_WHERE]);
 /* Numbers between which all events lie that --since and --until let pass. */
 int audit_span(struct audit *, long long *first, long long *last);
+/* How many rows of a list pass. */
+int audit_count(struct audit *, const struct audit_list *, long long *out);
 /* The rows of a list that pass, in order, at most limit (-1: all), with the names
  * of clients if wanted. */
 int audit_rows(struct audit *, const struct audit_list *, long long limit, json_t *rows);
 /* Prints them, with remarks. */
 int audit_print(struct audit *, const struct audit_list *, long long limit);
+
+/* --- ctl/audit_events.c. Puts the newest events that pass, at most limit (-1: all), into the table
+ * picked. */
+int audit_pick(struct audit *, long long limit);
+/* Makes the ledger's tables anew from the events that pass: temporary ones that hide the stored. */
+int audit_ledger(struct audit *);
+/* The same, once, if something is asked that rows of a list with these filters of its own cannot
+ * answer. */
+int audit_narrow(struct audit *, unsigned own);
+
+/* --- ctl/reports.c. All rows of a report ("stuck", "wrong-suffix"), as objects with the fields of
+ * its --json, between audit_begin() and audit_end(). */
+int audit_report(struct audit *, const char *name, json_t *rows);
+int report_run(struct ctl *);
 
 #endif

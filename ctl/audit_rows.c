@@ -258,6 +258,17 @@ static void add_names(struct audit *a, json_t *rows)
     json_decref(known);
 }
 
+int audit_count(struct audit *a, const struct audit_list *l, long long *out)
+{
+    char asked[AUDIT_WHERE];
+    struct str s;
+
+    str_init(&s, asked, sizeof asked);
+    add_terms(&s, a, l->own, true);
+    return audit_number(a, out, "SELECT count(*) FROM (SELECT %s FROM %s) WHERE 1%s", l->select,
+                        l->table, asked);
+}
+
 int audit_rows(struct audit *a, const struct audit_list *l, long long limit, json_t *rows)
 {
     const char *key = a->sort != NULL ? a->sort : l->order, *mark;
@@ -275,7 +286,9 @@ int audit_rows(struct audit *a, const struct audit_list *l, long long limit, jso
     if (!a->order_given) /* words from a to z, all else from the largest, what is unknown last */
         up = a->sort != NULL && k->kind == COLUMN_TEXT;
     mark = k->kind == COLUMN_LIST || k->kind == COLUMN_FLAG ? "[]" : "";
-    code = audit_run(a, NULL, "CREATE TEMP TABLE page(place INTEGER PRIMARY KEY,row)");
+    code = audit_run(a, NULL,
+                     "DROP TABLE IF EXISTS temp.page;"
+                     "CREATE TEMP TABLE page(place INTEGER PRIMARY KEY,row)");
     if (code == 0)
         code = audit_run(a, NULL,
                          "INSERT INTO page(row) SELECT row FROM (SELECT %s AS row,%s FROM %s)"

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * reports.c -- `audit report`: what an administrator should look at, found in the audit.
+ *
+ * A report is a row of reports[]: SQL that prepares tables (most need none), a list as those of
+ * ctl/audit.c, and what it cannot know. Most read the ledger alone, since that has a row a client
+ * however many events there are. Of the events, only those are read that a row of `answer` leads to:
+ * no event names what others have in common with it from further away than SHARED.
+ *
+ * A report is as of --until, or of now. With a filter that only events can answer, the ledger is
+ * made anew from those that pass, and the same SQL reads that.
+ */
+#include "ctl/audit.h"
+
+#include "wire/present.h"
+
+enum { REPORT_LIMIT = 1000 /* rows of a table */ };
+
+/* clang-format off */
+#define NUMBER(key, title, rank) {key, title, COLUMN_NUMBER, rank}
+#define TIME(key, title, rank) {key, title, COLUMN_TIME, rank}
+#define TEXT(key, title, rank) {key, title, COLUMN_TEXT, rank}
+#define CLIENT TEXT("address", "CLIENT", 0), TEXT("name", NULL, 1)
+#define LIST(key, rank) {key, NULL, COLUMN_LIST, rank}
+#define EVERY(rank) {"cadence_ms", "EVERY", COLUMN_DURATION_MS, rank}
+#define ADVICE TEXT("advice", "WHAT TO DO", 0)
+
+static const struct column stuck_columns[] = {
+    CLIENT,
+    EVERY(0),
+    NUMBER("attempts", NULL, 4),
+    TIME("first_asked", NULL, WIDEST),
+    TIME("last_asked", NULL, 3),
+    LIST("suffixes", 5),
+    TEXT("last_outcome", "LAST", 2),
+    TEXT("last_host", NULL, 2),
+    TIME("no_host_since", NULL, WIDEST),
+    ADVICE,
+    {0},
+};
+static const struct column client_columns[] = {
+    CLIENT,
+    TIME("first_asked", NULL, 5),
+    TIME("last_asked", NULL, 0),
+    NUMBER("attempts", NULL, 4),
+    EVERY(3),
+    LIST("suffixes", 5),
+    TEXT("last_outcome", "LAST", 2),
+    TEXT("last_host", NULL, 1),
+    TIME("last_host_at", "GIVEN", WIDEST),
+    TIME("no_host_since", NULL, WIDEST),
+    {0},
+};
+static const struct column wrong_columns[] = {
+    TEXT("suffix", NULL, 0),
+    TEXT("class", NULL, 2),
+    TEXT("network", NULL, 0),
+    NUMBER("clients", NULL, 0),
+    TEXT("verdict", "REAL DNS", 3),
+    TEXT("last_outcome", "LAST", 4),
+    TIME("last_asked", NULL, 5),
+    TEXT("instead", "RIGHT SUFFIX", WIDEST),
+    ADVICE,
+    {0},
+};
+static const struct column unapproved_columns[] = {
+    TEXT("target", NULL, 0),
+    TEXT("differs", NULL, 1),
+    NUMBER("clients", NULL, 0),
+    NUMBER("questions", NULL, 4),
+    TIME("first_seen", NULL, 0),
+    TEXT("first_client", "ASKED BY", 2),
+    TEXT("suffix", NULL, 3),
+    TEXT("server", "THROUGH", 2),
+    TIME("last_seen", NULL, 3),
+    {0},
+};
+static const struct column publisher_columns[] = {
+    CLIENT,
+    TEXT("suffix", NULL, 0),
+    TEXT("how", NULL, 0),
+    NUMBER("questions", NULL, 2),
+    TIME("first_asked", NULL, 3),
+    TIME("last_asked", NULL, 1),
+    {0},
+};
+static const struct column leak_columns[] = {
+    TEXT("suffix", NULL, 0),
+    TEXT("class", NULL, 0),
+    TEXT("server", NULL, 0),
+    NUMBER("clients", NULL, 1),
+    NUMBER("questions", NULL, 3),
+    TIME("last_asked", NULL, 2),
+    ADVICE,
+    {0},
+};
+static const struct column threshold_columns[] = {
+    TEXT("target", NULL, 0),
+    NUMBER("clients", NULL, 0),
+    NUMBER("client_systems_missing", "TO 25", 0),
+    NUMBER("servers_missing", "TO 5", 0),
+    TIME("last_given", NULL, 2),
+    ADVICE,
+    {0},
+};
+static const struct column shadow_columns[] = {
+    TEXT("rule", NULL, 0),
+    NUMBER("clients", NULL, 0),
+    NUMBER("suffixes", NULL, 0),
+    NUMBER("questions", NULL, 4),
+    TEXT("outcome", "NOW", 0),
+    TEXT("answer", NULL, 1),
+    TEXT("would", "THEN", 0),
+    {0},
+};
+
+/* What a report is as of. */
+#define NOW "(SELECT CAST(value AS INTEGER) FROM asked WHERE option='now')"
+#define HOURS "*3600000"
+#define DAYS "*86400000"
+#define A_CLIENT \
+    SQL_CLIENTS(SQL_MS, ",attempts", ",(SELECT json_group_array(u.name) FROM " SQL_SUFFIXES ") AS \"suffixes[]\"") \
+    ",1000*nullif(cadence_s,0) AS cadence_ms"
+#define CLIENTS_WHERE(condition) "(SELECT * FROM client WHERE name<>'(other)' AND " condition ")n"
+
+/* Two hours is what Windows waits that is not activated, seven days what waits that is; both more or
+ * less, since a machine that is off cannot ask. After 30 days a host forgets a client. */
+#define IS_STUCK "cadence_s BETWEEN 5400 AND 10800 AND attempts>=12 AND last-first>24" HOURS " AND last>" NOW "-24" HOURS
+#define IS_WEEKLY "cadence_s BETWEEN 6*86400 AND 8*86400 AND last>" NOW "-15" DAYS
+#define IS_SILENT "last<" NOW "-30" DAYS
+
+#define BELOW(name, zone) "(" name "='" zone "' OR " name " LIKE '%." zone "')"
+/* What kind of name a suffix is, NULL: one that may be public. */
+#define CLASS(name) \
+    "CASE WHEN " name "='.' THEN 'no suffix' WHEN instr(" name ",'.')=0 THEN 'single label'" \
+    " WHEN " BELOW(name, "local") " THEN '.local' WHEN " BELOW(name, "lan") " THEN '.lan'" \
+    " WHEN " BELOW(name, "internal") " THEN '.internal' WHEN " BELOW(name, "corp") " THEN '.corp'" \
+    " WHEN " BELOW(name, "home.arpa") " THEN 'home.arpa'" \
+    " WHEN EXISTS(SELECT 1 FROM asked WHERE option='zone' AND (" name "=value OR " name " LIKE '%.'||value))" \
+    " THEN 'has a route' END"
+#define VERDICTS(list) "verdict IN(SELECT id FROM verdict WHERE word IN(" list "))"
+#define DROP(table) "DROP TABLE IF EXISTS temp." table ";"
+
+/* Those with most clients, and where they are asked for; beside them the suffixes that have a record. */
+#define WRONG \
+    DROP("wrong") "CREATE TEMP TABLE wrong AS SELECT id FROM suffix WHERE name<>'(other)' AND passed+filtered=0" \
+    " AND verdict>0 AND NOT " VERDICTS("'present','unapproved'") " ORDER BY clients DESC LIMIT 200;" \
+    DROP("works") "CREATE TEMP TABLE works AS SELECT id,name,clients FROM suffix WHERE name NOT IN('(other)','.')" \
+    " AND passed>missing+failed ORDER BY clients DESC LIMIT 50;" \
+    DROP("place") "CREATE TEMP TABLE place AS SELECT s.suffix AS suffix,net(c.name) AS net,count(*) AS clients,max(s.last) AS last" \
+    " FROM client_suffix s JOIN client c ON c.id=s.id/16" \
+    " WHERE s.suffix IN(SELECT id FROM wrong UNION ALL SELECT id FROM works) GROUP BY 1,2;" \
+    DROP("instead") "CREATE TEMP TABLE instead AS SELECT net,name,max(p.clients) FROM place p JOIN works w ON w.id=p.suffix GROUP BY 1;" \
+    "CREATE INDEX temp.instead_by_net ON instead(net);"
+#define RIGHT \
+    "coalesce((SELECT name FROM instead i WHERE i.net=n.net),(SELECT name FROM works ORDER BY clients DESC LIMIT 1))"
+
+/* The first event that names each host. */
+#define EVENTS_OF_ANSWER "seen e ON e.id BETWEEN a.id AND a.id+19999 AND e.answer=a.id"
+#define FIRST_NAMED \
+    DROP("first_named") "CREATE TEMP TABLE first_named AS SELECT lower(j.value) AS host,min(a.event) AS event FROM" \
+    " (SELECT unapproved,(SELECT e.id FROM (SELECT 1) JOIN " EVENTS_OF_ANSWER " ORDER BY e.id LIMIT 1) AS event" \
+    " FROM answer a WHERE unapproved<>'')a,json_each(" SQL_LIST("a.unapproved") ")j GROUP BY 1;" \
+    "CREATE INDEX temp.first_named_by_host ON first_named(host);"
+#define FIRST_EVENT(what) \
+    "(SELECT " what " FROM first_named f JOIN event e ON e.id=f.event JOIN answer a ON a.id=e.answer WHERE f.host=n.name)"
+#define NAME_OF(table) "iif(typeof(e." table ")='text',e." table ",(SELECT name FROM main." table " WHERE id=e." table "))"
+
+#define PUBLISHERS \
+    DROP("publisher") "CREATE TEMP TABLE publisher AS SELECT " NAME_OF("client") " AS address," NAME_OF("suffix") " AS suffix," \
+    "iif(a.outcome='update','UPDATE','asks for SOA') AS how,count(*) AS questions,min(ms) AS first_asked,max(ms) AS last_asked" \
+    " FROM answer a CROSS JOIN " EVENTS_OF_ANSWER \
+    " WHERE a.outcome='update' OR a.type='SOA' GROUP BY 1,2,3;"
+
+/* A client was given the hosts of the last answer that began with the first of them. */
+#define GIVEN \
+    DROP("given") "CREATE TEMP TABLE given AS SELECT h.name AS host,count(*) AS clients,max(c.host_at) AS last" \
+    " FROM client c JOIN host h ON h.id=c.host WHERE c.host_at>" NOW "-30" DAYS " GROUP BY c.host;" \
+    DROP("spread") "CREATE TEMP TABLE spread AS SELECT lower(j.value) AS host,sum(g.clients) AS clients,max(g.last) AS last" \
+    " FROM given g,json_each(" SQL_LIST("coalesce((SELECT answer FROM answer a WHERE a.answer<>''" \
+    " AND lower(substr(a.answer||' ',1,instr(a.answer||' ',' ')-1))=g.host ORDER BY id DESC LIMIT 1),g.host)") ")j GROUP BY 1;" \
+    "CREATE INDEX temp.spread_by_host ON spread(host);"
+#define COUNTED "ifnull((SELECT clients FROM spread WHERE host=n.name),0)"
+
+/* Whose last question would be answered otherwise. */
+#define SHADOW \
+    DROP("shaded") "CREATE TEMP TABLE shaded(id INTEGER PRIMARY KEY,rule,outcome,answer,would);" \
+    "INSERT INTO shaded SELECT id,would_rule,outcome,iif(answer<>'',answer,iif(response='NOERROR','NODATA',response)),would" \
+    " FROM answer WHERE would<>'';" \
+    DROP("shadow") "CREATE TEMP TABLE shadow AS SELECT rule,outcome,answer,would,sum(client) AS clients,sum(NOT client) AS suffixes FROM" \
+    " (SELECT 1 AS client,s.* FROM client n CROSS JOIN event e ON e.id=n.event CROSS JOIN shaded s ON s.id=e.answer" \
+    " WHERE EXISTS(SELECT 1 FROM shaded)" \
+    " UNION ALL SELECT 0,s.* FROM suffix n CROSS JOIN event e ON e.id=n.event CROSS JOIN shaded s ON s.id=e.answer) GROUP BY 1,2,3,4;"
+
+#define WRONG_ROWS \
+    "(SELECT p.rowid AS row,p.*,u.name,u.verdict,u.outcome FROM place p JOIN suffix u ON u.id=p.suffix" \
+    " WHERE p.suffix IN(SELECT id FROM wrong))n"
+#define WRONG_FIELDS \
+    "name AS suffix,ifnull(" CLASS("name") ",'domain') AS class,net AS network,clients" \
+    "," SQL_WORD("verdict", "n.verdict") " AS verdict," SQL_WORD("outcome", "n.outcome") " AS last_outcome" \
+    ",last AS last_asked," RIGHT " AS instead," \
+    "CASE WHEN " RIGHT " NOTNULL THEN 'DHCP option 15 (or search list) of '||net||': '||" RIGHT \
+    " ELSE 'no suffix has a record here: publish _vlmcs._tcp'||rtrim('.'||name,'.') END AS advice"
+#define STUCK_FIELDS A_CLIENT \
+    ",iif(n.no_host_since>0,'no host: waymarkctl explain '||(SELECT u.name FROM " SQL_SUFFIXES " ORDER BY s.last DESC LIMIT 1)" \
+    "||' --client '||n.name,'has a host: TCP to it, its count (report thresholds), slmgr /dlv there') AS advice"
+/* The same name with another port, which is approved: names from HOST: to HOST:; (which is behind :9). */
+#define UNAPPROVED_FIELDS \
+    "n.name AS target,iif(EXISTS(SELECT 1 FROM host h WHERE NOT h.unapproved AND h.name>rtrim(n.name,'0123456789')" \
+    " AND h.name<rtrim(n.name,'0123456789')||';'),'port','host') AS differs,n.clients AS clients,n.questions AS questions," \
+    "n.first AS first_seen," FIRST_EVENT(NAME_OF("client")) " AS first_client," FIRST_EVENT(NAME_OF("suffix")) " AS suffix," \
+    FIRST_EVENT("a.server") " AS server,n.last AS last_seen"
+#define LEAK_ROWS \
+    "(SELECT n.*,a.server FROM suffix n JOIN event e ON e.id=n.event JOIN answer a ON a.id=e.answer" \
+    " WHERE public(a.server) AND n.name<>'(other)' AND " CLASS("n.name") " NOTNULL)n"
+#define LEAK_FIELDS \
+    "n.name AS suffix," CLASS("n.name") " AS class,n.server AS server,n.clients AS clients,n.questions AS questions," \
+    "n.last AS last_asked,CASE WHEN " CLASS("n.name") " IN('no suffix','single label') THEN 'give these machines a DNS suffix'" \
+    " ELSE 'a route of its own: forward: zone '||n.name END AS advice"
+#define THRESHOLD_FIELDS \
+    "n.name AS target," COUNTED " AS clients,max(0,25-" COUNTED ") AS client_systems_missing," \
+    "max(0,5-" COUNTED ") AS servers_missing,(SELECT last FROM spread WHERE host=n.name) AS last_given," \
+    "CASE WHEN " COUNTED ">=25 THEN 'enough' WHEN " COUNTED ">=5 THEN 'enough if 5 of them are servers: else fewer hosts'" \
+    " ELSE 'too few: give fewer hosts' END AS advice"
+#define SHADOW_ROWS \
+    "(SELECT n.rowid AS id,n.*,r.would AS questions FROM shadow n LEFT JOIN rule r ON r.name=n.rule)n"
+
+#define BLURRED "A client is an address: NAT hides many behind one, DHCP gives one to many. "
+
+static const struct report {
+    const char *name, *help, *make;
+    struct audit_list list;
+} reports[] = {
+    {"wrong-suffix", "suffixes without a record in the real DNS, by network, and the one to set there",
+     WRONG,
+     {"suffixes", OF_SUFFIX, WRONG_ROWS, "n.row", WRONG_FIELDS, "clients", wrong_columns,
+      BLURRED "A network is a /24 or /64 here. "
+      "The 200 suffixes with most clients are looked at. "
+      "A machine that is given a host for its first suffix does not ask for the others."}},
+    {"stuck", "clients that ask every two hours, for more than a day: they do not activate",
+     NULL,
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_STUCK), "n.id", STUCK_FIELDS, "last_asked",
+      stuck_columns,
+      BLURRED "A machine that is off at night asks less often and may be missing. "
+      "DNS does not show why activation fails after it."}},
+    {"silent", "clients that asked once, and not in the last 30 days",
+     NULL,
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_SILENT), "n.id", A_CLIENT, "last_asked",
+      client_columns,
+      BLURRED "Silence proves nothing: a machine that has its host cached, "
+      "a host set (/skms), a MAK or another resolver asks nothing."}},
+    {"weekly", "clients that ask every seven days: activated, and renewing",
+     NULL,
+     {"clients", OF_CLIENT, CLIENTS_WHERE(IS_WEEKLY), "n.id", A_CLIENT, "last_asked",
+      client_columns,
+      BLURRED "Machines with a cached host renew without a question, and are not listed."}},
+    {"unapproved", "KMS hosts that the real DNS names and the policy does not approve",
+     FIRST_NAMED,
+     {"targets", OF_TARGET, "(SELECT * FROM host WHERE unapproved)n", "n.id",
+      UNAPPROVED_FIELDS, "clients", unapproved_columns,
+      "Who asked first is told as long as events are kept (audit.retention). "
+      "Whether clients reach that host, DNS does not show."}},
+    {"publishers", "machines that try to publish a KMS host (UPDATE), or prepare to (SOA)",
+     PUBLISHERS,
+     {"publishers", OF_CLIENT | OF_SUFFIX, "publisher n", "n.rowid",
+      "address,suffix,how,questions,first_asked,last_asked", "last_asked", publisher_columns,
+      BLURRED "What is published at another DNS server is not seen here."}},
+    {"leaks", "internal suffixes that are sent to a public server",
+     NULL,
+     {"suffixes", OF_SUFFIX, LEAK_ROWS, "n.id", LEAK_FIELDS, "clients", leak_columns,
+      "The last question for each suffix is looked at, and questions for KMS hosts alone: "
+      "other names of these machines leak likewise."}},
+    {"thresholds", "how many clients each host was given to in 30 days: it needs 25, or 5 servers",
+     GIVEN,
+     {"targets", OF_TARGET, "(SELECT * FROM host WHERE delivered>0)n", "n.id",
+      THRESHOLD_FIELDS, "clients", threshold_columns,
+      "Whether a client went to the host that it was given, and whether it is a server, "
+      "DNS does not show; one with a cached host asks nothing. "
+      "Of an answer with several hosts, each counts."}},
+    {"shadow", "what the rules in shadow would change, and for how many",
+     SHADOW,
+     {"rules", OF_RULE, SHADOW_ROWS, "n.id",
+      "rule,clients,suffixes,questions,outcome,answer,would", "clients", shadow_columns,
+      "Clients and suffixes are counted whose newest event it is; QUESTIONS are the rule's, ever. "
+      "A client that is given a host for this suffix does not ask for its next ones."}},
+};
+/* clang-format on */
+
+static const struct report *find_report(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reports); i++)
+        if (strcmp(reports[i].name, name) == 0)
+            return &reports[i];
+    return NULL;
+}
+
+/* Its tables, from the whole audit or from what the filters let pass; with what reports look up
+ * beside it, the time and the zones with a route of their own. own: what all reports that are asked
+ * for can answer. */
+static int make_report(struct audit *a, const struct report *r, unsigned own)
+{
+    const json_int_t now = (json_int_t)(a->until_ms > 0 ? a->until_ms : a->c->now.wall_ms);
+    const struct settings *s = a->c->settings;
+    json_t *facts = json_pack("[[s,I]]", "now", now);
+    char zone[NAME_TEXT], *text;
+    int code = audit_narrow(a, own);
+
+    for (int i = 0; i < s->n_routes; i++)
+        if (s->routes[i].zone.len > 1)
+            json_array_append_new(facts,
+                                  json_pack("[s,s]", "zone", name_print(&s->routes[i].zone, zone)));
+    text = json_dumps(facts, 0);
+    if (code == 0)
+        code = audit_run(a, NULL,
+                         "DELETE FROM asked WHERE option IN('now','zone');DROP VIEW IF EXISTS seen;"
+                         "CREATE TEMP VIEW seen AS SELECT * FROM event%s",
+                         a->narrowed ? " WHERE id IN(SELECT id FROM picked)" : "");
+    if (code == 0)
+        code = audit_code(
+            a,
+            audit_query(a->store, "INSERT INTO asked SELECT value->>0,value->>1 FROM json_each(?)",
+                        text, NULL));
+    free(text);
+    json_decref(facts);
+    return code == 0 && r->make != NULL ? audit_run(a, NULL, "%s", r->make) : code;
+}
+
+int audit_report(struct audit *a, const char *name, json_t *rows)
+{
+    const struct report *r = find_report(name);
+    int code = make_report(a, r, r->list.own);
+
+    return code == 0 ? audit_rows(a, &r->list, -1, rows) : code;
+}
+
+/* How many rows each report has. */
+static int list_reports(struct audit *a)
+{
+    static const struct column columns[] = {{"report", NULL, COLUMN_TEXT, 0},
+                                            {"rows", NULL, COLUMN_NUMBER, 0},
+                                            {"help", "WHAT IT LISTS", COLUMN_TEXT, 0},
+                                            {0}};
+    json_t *rows = json_array();
+    long long n = 0;
+    int code = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(reports) && code == 0; i++) {
+        code = make_report(a, &reports[i], 0);
+        if (code == 0)
+            code = audit_count(a, &reports[i].list, &n);
+        json_array_append_new(rows, json_pack("{s:s,s:I,s:s}", "report", reports[i].name, "rows",
+                                              (json_int_t)n, "help", reports[i].help));
+    }
+    if (code == 0)
+        table_print(a->c, "reports", columns, rows);
+    json_decref(rows);
+    return code;
+}
+
+int report_run(struct ctl *c)
+{
+    const char *names[ARRAY_LEN(reports) + 1] = {NULL}, *name = c->argv[0];
+    char meant[DIAG_MEANT];
+    const struct report *r = name != NULL ? find_report(name) : NULL;
+    struct audit a;
+    int code;
+
+    for (size_t i = 0; i < ARRAY_LEN(reports); i++)
+        names[i] = reports[i].name;
+    if (name != NULL && r == NULL)
+        return ctl_fail(EXIT_USAGE,
+                        "audit report %s: no such report%s (waymarkctl audit report lists them)",
+                        name, diag_meant(name, names, meant));
+    code = audit_begin(&a, c, r != NULL ? r->list.columns : NULL, NULL);
+    if (code == 0 && r == NULL)
+        code = list_reports(&a);
+    else if (code == 0 && (code = make_report(&a, r, r->list.own)) == 0)
+        code = audit_print(&a, &r->list,
+                           a.limit != 0                ? a.limit
+                           : c->format == FORMAT_TABLE ? REPORT_LIMIT
+                                                       : -1);
+    audit_end(&a);
+    return code;
+}

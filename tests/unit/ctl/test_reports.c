@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * test_reports.c -- the reports over an audit of forty days: what each lists, and what it must not.
+ */
+#include "ctl/audit.h"
+#include "tests/unit/audit/bench.h"
+#include "tests/unit/ctl/capture.h"
+
+static struct bench bench;
+static uint64_t now_ms;
+
+/* clang-format off */
+/* Who asked what: `times` questions, `every` minutes, the last of them that many minutes ago. */
+static const struct asked_row {
+    const char *client, *suffix;
+    int times, every, ago;
+    enum { MISSING, FILLED, PASSED, ROGUE, PORT, UPDATE, SOA, SHADOWED } what;
+    const char *server;
+} asked[] = {
+    {"10.1.0.1", "fabrikam.local", 16, 120, 60, MISSING, "8.8.8.8:53"},        /* two hours, for 30 h */
+    {"10.1.0.2", "fabrikam.local", 16, 120, 60, FILLED, "8.8.8.8:53"},
+    {"10.1.0.3", "fabrikam.local", 16, 120, 1500, FILLED, "8.8.8.8:53"},       /* it has ended */
+    {"10.1.0.4", "fabrikam.local", 12, 120, 60, FILLED, "8.8.8.8:53"},         /* for 22 h */
+    {"10.1.0.5", "fabrikam.local", 11, 180, 60, FILLED, "8.8.8.8:53"},         /* too few */
+    {"10.1.0.6", "fabrikam.local", 20, 90, 60, FILLED, "8.8.8.8:53"},          /* as often as it may be */
+    {"10.1.0.7", "fabrikam.local", 20, 89, 60, FILLED, "8.8.8.8:53"},
+    {"10.1.0.8", "fabrikam.local", 20, 181, 60, FILLED, "8.8.8.8:53"},
+    {"10.2.0.1", "corp.example", 4, 7 * 1440, 1440, PASSED, "10.9.0.53:53"},
+    {"10.2.0.2", "corp.example", 4, 9 * 1440, 1440, PASSED, "10.9.0.53:53"},
+    {"10.2.0.3", "corp.example", 4, 7 * 1440, 16 * 1440, PASSED, "10.9.0.53:53"},
+    {"10.3.0.1", "corp.example", 1, 1, 31 * 1440, PASSED, "10.9.0.53:53"},
+    {"10.3.0.2", "corp.example", 1, 1, 29 * 1440, PASSED, "10.9.0.53:53"},
+    {"10.1.0.9", "corp.example", 1, 1, 60, PASSED, "10.9.0.53:53"},
+    {"10.4.0.1", "rogue.example", 1, 1, 90, ROGUE, "10.9.0.54:53"},
+    {"10.4.0.2", "rogue.example", 1, 1, 80, ROGUE, "10.9.0.54:53"},
+    {"10.4.0.3", "port.example", 1, 1, 70, PORT, "10.9.0.55:53"},
+    {"10.5.0.1", "corp.example", 2, 5, 60, UPDATE, ""},
+    {"10.5.0.2", "corp.example", 1, 1, 60, SOA, "10.9.0.53:53"},
+    {"10.6.0.1", "hq.lan", 1, 1, 60, MISSING, "10.9.0.53:53"},                 /* a server of our own */
+    {"10.6.0.2", "x.routed.example", 1, 1, 60, MISSING, "9.9.9.9:53"},
+    {"10.6.0.3", "other.example", 1, 1, 60, MISSING, "9.9.9.9:53"},            /* may be public */
+    {"10.6.0.4", "kontor", 1, 1, 60, MISSING, "9.9.9.9:53"},
+    {"10.6.0.5", "notlocal", 1, 1, 60, MISSING, "10.9.0.53:53"},
+    {"10.6.0.6", "x.notlocal.example", 1, 1, 60, MISSING, "9.9.9.9:53"},
+    {"10.7.0.1", "pilot.example", 2, 5, 60, SHADOWED, "10.9.0.53:53"},
+    {"10.7.0.9", "branch.example", 1, 1, 60, PASSED, "10.9.0.53:53"},
+    {"10.7.0.2", "pilot2.example", 1, 1, 60, SHADOWED, "10.9.0.53:53"},
+};
+
+/* "!text": that it has not. */
+static const struct row {
+    const char *what, *words;
+    const char *texts[8];
+} rows[] = {
+    {"stuck", "stuck", {"10.1.0.1,,7200000,16,", "no host: waymarkctl explain fabrikam.local --client 10.1.0.1\r\n", "10.1.0.2,", "has a host: TCP to it",
+     "!10.1.0.3,", "!10.1.0.4,", "!10.1.0.5,"}},
+    {"stuck: its limits", "stuck", {"10.1.0.6,", "!10.1.0.7,", "!10.1.0.8,"}},
+    {"stuck, of a network", "stuck --client 10.1.0.2", {"!10.1.0.1,", "10.1.0.2,"}},
+    {"weekly", "weekly", {"10.2.0.1,", "!10.2.0.2,", "!10.2.0.3,", "!10.1.0.1,"}},
+    {"silent", "silent", {"10.3.0.1,", "!10.3.0.2,", "!10.1.0.3,"}},
+    {"wrong suffix, and the right one there", "wrong-suffix",
+     {"fabrikam.local,.local,10.1.0.0/24,8,nxdomain,", ",corp.example,DHCP option 15 (or search list) of 10.1.0.0/24: corp.example\r\n",
+      "kontor,single label,10.6.0.0/24,1,", "\r\nother.example,domain,", "!\r\ncorp.example,", "!\r\nrogue.example,"}},
+    {"the right one there, before the one most have", "wrong-suffix --suffix pilot.example", {"pilot.example,domain,10.7.0.0/24,", "10.7.0.0/24: branch.example", "!fabrikam"}},
+    {"unapproved", "unapproved", {"kms.rogue.example:1688,host,2,2,", ",10.4.0.1,rogue.example,10.9.0.54:53,", "kms.corp.example:1689,port,1,1,",
+     ",10.4.0.3,port.example,10.9.0.55:53,", "!kms.corp.example:1688"}},
+    {"unapproved, of a host", "unapproved --target kms.corp.example", {"kms.corp.example:1689", "!rogue"}},
+    {"unapproved, as one client saw it", "unapproved --client 10.4.0.2", {",10.4.0.2,rogue.example,", "!10.4.0.1", "!10.4.0.3"}},
+    {"publishers", "publishers", {"10.5.0.1,,corp.example,UPDATE,2,", "10.5.0.2,,corp.example,asks for SOA,1,", "!10.1.0.9"}},
+    {"publishers, of a client", "publishers --client 10.5.0.2", {"10.5.0.2,", "!10.5.0.1"}},
+    {"leaks", "leaks", {"fabrikam.local,.local,8.8.8.8:53,", "kontor,single label,9.9.9.9:53,1,1,", "give these machines a DNS suffix", "!hq.lan",
+     "!other.example", "!notlocal", "!x.notlocal.example"}},
+    {"leaks: a zone with a route", "leaks -o forward=[{\"zone\":\"routed.example\",\"servers\":[\"10.0.0.1\"]}]", {"x.routed.example,has a route,9.9.9.9:53,1,"}},
+    {"thresholds", "thresholds", {"kms01.contoso.com:1688,7,18,0,", "enough if 5", "kms02.contoso.com:1688,7,", "kms.corp.example:1688,6,19,0,",
+     "kms.rogue.example:1688,2,23,3,", "too few"}},
+    {"shadow", "shadow", {"pilot,2,2,3,missing,NXDOMAIN,filled\r\n", "!merged"}},
+    {"shadow, of a rule", "shadow --rule other", {"!pilot"}},
+    {"all of them", "", {"report,rows,help\r\n", "\r\nstuck,3,", "\r\nweekly,1,", "\r\nsilent,1,", "\r\nunapproved,2,", "\r\npublishers,2,", "\r\nshadow,1,"}},
+    {"all, of one client", "--client 10.5.0.2", {"\r\npublishers,1,", "\r\nunapproved,0,"}},
+};
+/* clang-format on */
+
+static int run(const char *format, const char *words)
+{
+    return capture_line(real, "audit report -o server.state-dir=%s -o server.user= %s %s",
+                        bench.root, format, words);
+}
+
+static void lists(void **state)
+{
+    const struct row *r = *state;
+
+    if (run("--csv", r->words) != 0)
+        fail_msg("%s", out.text[1]);
+    for (int i = 0; r->texts[i] != NULL; i++)
+        if ((strstr(out.text[0], r->texts[i] + (*r->texts[i] == '!')) == NULL) !=
+            (*r->texts[i] == '!'))
+            fail_msg("%s: %s", r->texts[i], out.text[0]);
+}
+
+/* What it cannot know stands under a table, and one object has the rows. */
+static void forms(void **state)
+{
+    json_t *reply;
+
+    (void)state;
+    assert_int_equal(run("", "stuck"), 0);
+    assert_has(out.text[0], "WHAT TO DO");
+    assert_has(out.text[1], "DNS does not show why activation fails");
+    assert_int_equal(run("--json", "unapproved"), 0);
+    reply = json_loads(out.text[0], 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(reply, "targets")), 2);
+    json_decref(reply);
+    assert_int_equal(run("", "stuk"), EXIT_USAGE);
+    assert_has(out.text[1], "no such report; did you mean stuck?");
+    assert_int_equal(run("", "stuck --limit 1"), 0);
+    assert_null(strstr(strstr(out.text[0], "10.1.0."), "\n10.1.0."));
+}
+
+/* Another part of the tool takes the rows. */
+static void rows_for_others(void **state)
+{
+    struct ctl c = {.now = {0, now_ms}};
+    char line[128];
+    json_t *found = json_array();
+    struct diags d;
+    struct audit a;
+
+    (void)state;
+    diags_init(&d);
+    snprintf(line, sizeof line, "server.state-dir=%s", bench.root);
+    assert_int_equal(
+        settings_read(&c.settings, "/dev/null", (const char *[]){line, "server.user=", NULL}, &d),
+        0);
+    assert_int_equal(audit_begin(&a, &c, NULL, NULL), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(audit_report(&a, "stuck", found), 0);
+    assert_int_equal(audit_report(&a, "thresholds", found), 0);
+    assert_int_equal(json_array_size(found), 2 * 3 + 5);
+    audit_end(&a);
+    json_decref(found);
+    settings_free(c.settings);
+    diags_fini(&d);
+}
+
+static void hosts(struct audit_event *e, const char *host, uint16_t port)
+{
+    e->outcome = OUTCOME_PASSED;
+    e->rcode = e->real_rcode = RCODE_NOERROR;
+    e->verdict = VERDICT_PRESENT;
+    e->n_real = e->n_answer = 1;
+    e->real[0] = e->answer[0] = (struct audit_host){sample_name(host), port};
+}
+
+static struct audit_event make(const struct asked_row *r)
+{
+    char name[300], client[80];
+    struct audit_event e;
+
+    snprintf(name, sizeof name, "_vlmcs._tcp.%s", r->suffix);
+    snprintf(client, sizeof client, "%s:49155", r->client);
+    e = sample_missing(client, name);
+    if (*r->server != '\0')
+        assert_int_equal(addr_parse(&e.server, r->server, 0), 0);
+    if (r->what == FILLED) {
+        sample_fill(&e, "merged");
+        e.answer[e.n_answer++] = (struct audit_host){sample_name("kms02.contoso.com"), 1688};
+    }
+    if (r->what == PASSED)
+        hosts(&e, "kms.corp.example", 1688);
+    if (r->what == ROGUE || r->what == PORT) {
+        hosts(&e, r->what == PORT ? "kms.corp.example" : "kms.Rogue.example",
+              r->what == PORT ? 1689 : 1688);
+        e.verdict = VERDICT_UNAPPROVED;
+        e.unapproved[e.n_unapproved++] = e.real[0];
+    }
+    if (r->what == UPDATE) {
+        e.outcome = OUTCOME_UPDATE;
+        e.verdict = 0;
+    }
+    if (r->what == SOA)
+        e.qtype = TYPE_SOA;
+    if (r->what == SHADOWED) {
+        e.would = OUTCOME_FILLED;
+        strcpy(e.would_rule, "pilot");
+    }
+    return e;
+}
+
+/* Minute by minute, as it came. */
+static void start(void)
+{
+    bench_start(&bench);
+    now_ms = clock_now().wall_ms;
+    for (int ago = 60 * 1440; ago >= 0; ago--) {
+        bool any = false;
+
+        bench.now.wall_ms = now_ms - (uint64_t)ago * 60000;
+        bench.now.mono_ms += 60000;
+        for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+            const struct asked_row *r = &asked[i];
+            struct audit_event e;
+
+            if (ago < r->ago || (ago - r->ago) % r->every != 0 ||
+                (ago - r->ago) / r->every >= r->times)
+                continue;
+            e = make(r);
+            bench_push(&bench, 0, &e);
+            any = true;
+        }
+        if (any)
+            audit_writer_step(bench.w, bench.now, true);
+    }
+}
+
+int main(void)
+{
+    int failed;
+
+    ROWS(rows, lists);
+    TEST(forms);
+    TEST(rows_for_others);
+    setenv("TZ", "UTC", 1);
+    start();
+    failed = RUN("reports");
+    bench_end(&bench);
+    return failed;
+}
