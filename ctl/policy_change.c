@@ -35,28 +35,26 @@ int policy_failed(struct ctl *c, const char *what, int err)
                     err == -EBADMSG ? "it has a damaged record" : strerror(-err), hint);
 }
 
-char *policy_make_folder(const char *name)
+static const char *temporary_folder(void)
 {
     const char *tmp = getenv("TMPDIR");
-    char *path = ctl_text("%s/%s-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp", name);
+
+    return tmp && *tmp == '/' ? tmp : "/tmp";
+}
+
+char *policy_make_folder(const char *name)
+{
+    char *path = ctl_text("%s/%s-XXXXXX", temporary_folder(), name);
 
     if (!mkdtemp(path))
         exit(ctl_fail(EXIT_FAILED, "cannot make %s: %s", path, strerror(errno)));
     return path;
 }
 
-/* LMDB holds its files open and comes back to no name. */
 int policy_open_temporary(struct ctl *c, struct store **out)
 {
-    char *path = policy_make_folder("waymark");
-    int rc = store_open(out, path, STORE_WRITE, NULL);
-    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = store_open_nowhere(out, temporary_folder(), NULL);
 
-    unlinkat(folder, "data.mdb", 0);
-    unlinkat(folder, "lock.mdb", 0);
-    close(folder);
-    rmdir(path);
-    free(path);
     return rc == 0 ? 0 : policy_failed(c, "make a temporary store", rc);
 }
 
@@ -314,6 +312,7 @@ int policy_begin(struct policy_write *w, struct ctl *c, const uint64_t *seen)
     change->arena = arena_new();
     change->log.time_ms = c->now.wall_ms;
     change->history_ms = c->settings->policy.history_ms;
+    change->history_bytes = HISTORY_MOST;
     change->bound = seen || ctl_option(c, "--if-serial");
     change->if_serial = seen ? *seen : 0;
     if (c->settings->policy.require_reason && !w->dry && (!reason || *reason == '\0'))

@@ -23,6 +23,8 @@ int policy_change_begin(struct policy_change *c, struct store *store)
     c->log.summary[0] = c->log.rules[0] = '\0';
     if (rc == 0)
         rc = log_last(c->txn, &c->serial, &time_ms);
+    if (rc == 0)
+        rc = history_begin(&c->history, c->txn, c->serial + 1, c->history_bytes);
     if (rc == 0 && c->bound && c->if_serial != c->serial)
         rc = -ESTALE;
     if (rc != 0)
@@ -33,6 +35,7 @@ int policy_change_begin(struct policy_change *c, struct store *store)
 void policy_change_abort(struct policy_change *c)
 {
     store_end(c->txn);
+    history_free(&c->history);
     c->txn = NULL;
 }
 
@@ -51,6 +54,8 @@ int policy_change_commit(struct policy_change *c)
     rc = log_append(c->txn, &c->log);
     if (rc == 0 && c->history_ms != 0 && c->log.time_ms > c->history_ms)
         rc = log_prune(c->txn, c->log.time_ms - c->history_ms);
+    if (rc == 0)
+        rc = history_end(&c->history, c->txn);
     if (rc == 0) {
         rc = store_commit(c->txn);
         c->txn = NULL;
@@ -84,13 +89,16 @@ void policy_change_add(struct policy_change *c, enum policy_kind kind, enum chan
 
 void policy_change_fini(struct policy_change *c)
 {
+    for (size_t i = 0; i < c->n; i++)
+        if (c->list[i].owns)
+            policy_object_fini(c->list[i].kind, c->list[i].is.name);
     arena_free(c->arena);
     free(c->list);
     c->arena = NULL;
     c->list = NULL;
     c->from = NULL;
     c->n = 0;
-    c->replace = c->failed = false;
+    c->replace = c->failed = c->restores = false;
 }
 
 int policy_change_make(struct policy_change *c, const struct policy *p, enum policy_how how)
@@ -248,16 +256,54 @@ static int accept_row(const struct policy_change *all, const struct change *c, s
     return c->is.network->n > 0 ? 0 : diags_tell(d, "network %s: has no prefix", name);
 }
 
-/* Removes the suffixes of a rule, but for those that are in `kept`; how many, or -errno. */
-static int remove_suffixes(struct store_txn *t, const char *rule, const struct policy_rule *kept)
+/* As record_set_suffix(); what it was is kept, unless the rule was not there either. */
+static int put_suffix(struct policy_change *all, const struct suffix *s, const char *rule, bool put,
+                      bool is_new)
 {
-    struct store_key all, last;
+    const struct store_bytes empty = {(const uint8_t *)"", 0};
+    int rc = record_set_suffix(all->txn, s, rule, put);
+    struct store_key k;
+
+    if (put ? rc != STORE_ADDED || is_new : rc != 0)
+        return rc;
+    key_make(&k, TABLE_RULE_SUFFIX,
+             &(struct key_parts){.front = rule, .domain = &s->name, .number = s->below});
+    history_keep(&all->history, &k, put ? NULL : &empty);
+    history_write(&all->history, all->txn);
+    return rc;
+}
+
+/* As record_set(); what it was is kept. */
+static int put_record(struct policy_change *all, const struct change *c, bool put)
+{
+    size_t len = all->history.len;
+    struct store_bytes was;
+    struct store_key k;
+    int rc;
+
+    key_object(&k, c->kind, c->is.name);
+    rc = store_get(all->txn, &k, &was);
+    if (rc != 0 && rc != -ENOENT)
+        return rc;
+    history_keep(&all->history, &k, rc == 0 ? &was : NULL);
+    rc = record_set(all->txn, c->kind, c->is.name, put);
+    if (rc == STORE_SAME || rc < 0)
+        all->history.len = len;
+    history_write(&all->history, all->txn);
+    return rc;
+}
+
+/* Removes the suffixes of a rule, but for those that are in `kept`; how many, or -errno. */
+static int remove_suffixes(struct policy_change *all, const char *rule,
+                           const struct policy_rule *kept)
+{
+    struct store_key key, last;
     struct store_record r;
     int rc, n = 0;
 
-    key_make(&all, TABLE_RULE_SUFFIX, &(struct key_parts){.front = rule});
-    last = all;
-    while ((rc = store_step(t, STORE_AFTER, &last, all.len, &r)) == 0) {
+    key_make(&key, TABLE_RULE_SUFFIX, &(struct key_parts){.front = rule});
+    last = key;
+    while ((rc = store_step(all->txn, STORE_AFTER, &last, key.len, &r)) == 0) {
         const struct suffix *one;
         struct policy_key k;
 
@@ -268,7 +314,7 @@ static int remove_suffixes(struct store_txn *t, const char *rule, const struct p
         if (kept->n_suffixes > 0 && bsearch(&one, kept->suffixes, kept->n_suffixes, sizeof one,
                                             policy_suffix_compare) != NULL)
             continue;
-        rc = record_set_suffix(t, &k.suffix, rule, false);
+        rc = put_suffix(all, &k.suffix, rule, false, false);
         if (rc != 0)
             return rc;
         n++;
@@ -277,7 +323,7 @@ static int remove_suffixes(struct store_txn *t, const char *rule, const struct p
 }
 
 /* The suffixes of a rule become those of the row, or some more, or some less. */
-static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
+static int set_suffixes(struct policy_change *all, struct change *c, struct diags *d)
 {
     const struct policy_rule none = {.n_suffixes = 0}, *r = c->is.rule;
     bool drop = c->verb == CHANGE_DROP, goes = c->verb == CHANGE_REMOVE;
@@ -285,14 +331,14 @@ static int set_suffixes(struct store_txn *t, struct change *c, struct diags *d)
     int rc = 0;
 
     if (c->verb == CHANGE_SET || goes) {
-        rc = remove_suffixes(t, c->is.name, goes ? &none : r);
+        rc = remove_suffixes(all, c->is.name, goes ? &none : r);
         c->less = rc > 0 ? (size_t)rc : 0;
     }
     /* In the order of the keys, so that each page of the index is filled once. */
     for (size_t i = 0; !goes && i < r->n_suffixes && rc >= 0; i++) {
         struct suffix *one = r->suffixes[i];
 
-        rc = record_set_suffix(t, one, r->name, !drop);
+        rc = put_suffix(all, one, r->name, !drop, c->state == CHANGE_NEW);
         if (drop && rc == -ENOENT)
             diags_tell(d, "rule %s has no suffix %s", r->name, suffix_print(one, text));
         if (rc == -ENAMETOOLONG)
@@ -329,7 +375,7 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     key_object(&k, c->kind, c->is.name);
     if (c->verb < CHANGE_ADD || goes ||
         (c->verb == CHANGE_ADD && store_get(all->txn, &k, &v) == -ENOENT)) {
-        rc = record_set(all->txn, c->kind, c->is.name, !goes);
+        rc = put_record(all, c, !goes);
         c->state = goes ? CHANGE_GONE : rc > 0 ? (enum change_state)rc : CHANGE_SAME;
     }
     if (rc == -ENOENT && c->kind == POLICY_APPROVED)
@@ -338,7 +384,7 @@ static int apply_row(struct policy_change *all, struct change *c, struct diags *
     else if (rc == -ENOENT)
         diags_tell(d, "there is no %s %s", policy_kind_names[c->kind], c->is.name);
     if (rc >= 0 && c->kind == POLICY_RULE && c->verb != CHANGE_HEAD)
-        rc = set_suffixes(all->txn, c, d);
+        rc = set_suffixes(all, c, d);
     if (rc < 0)
         return rc;
     if (c->state == CHANGE_SAME && c->more + c->less > 0)
@@ -374,6 +420,8 @@ int policy_change_apply(struct policy_change *all, struct diags *d)
         }
     if (all->replace)
         strcpy(all->log.rules, "*");
+    if (first == 0 && all->restores && store_counts(all->txn)->digest != all->digest)
+        return -EBADMSG;
     return first;
 }
 

@@ -11,8 +11,8 @@
 #define POLICY_CHANGE_H
 
 #include "base/arena.h"
+#include "policy/history.h"
 #include "policy/model.h"
-#include "policy/records.h"
 
 enum change_verb {
     CHANGE_HEAD,   /* the rule becomes this one, but keeps the suffixes that it has */
@@ -41,12 +41,14 @@ struct change {
     /* Set by policy_change_apply(): */
     enum change_state state;
     size_t more, less; /* suffixes that came, and that went */
+    bool owns;         /* members are from malloc, and go with the list */
 };
 
 struct policy_change {
     /* Set by the caller; all else is zeroes at first. */
     struct policy_log_entry log; /* time, author, claimed, reason */
     uint64_t history_ms;         /* older entries go; 0: none */
+    uint64_t history_bytes;      /* of old values that are kept at most; 0: none are */
     bool bound;                  /* to this serial: */
     uint64_t if_serial;
     /* The list. */
@@ -55,12 +57,15 @@ struct policy_change {
     const struct policy *from; /* the policy that the list was made of, or NULL; borrowed */
     bool replace;              /* what is not in `from` goes */
     bool failed;               /* no memory: it cannot be applied */
-    struct arena *arena;       /* of what the list borrows; the caller may set it and use it */
+    bool restores;             /* it makes a policy of before, which has this: */
+    uint64_t digest;
+    struct arena *arena; /* of what the list borrows; the caller may set it and use it */
     /* The transaction. */
     struct store_txn *txn; /* NULL: none; one writer at a time, in all processes */
     uint64_t serial;       /* before the change; behind a commit the present one */
     bool changed;          /* a commit has written something */
     bool networks_moved;
+    struct history history;
 };
 
 /* What is to become of the policy: `from`; or what it is, with the objects of
@@ -84,7 +89,8 @@ int policy_change_commit(struct policy_change *);
  * d and does nothing, but those before it are done: the caller aborts. The first refusal:
  * -EINVAL   by the checks of model.h, or a network without a prefix;
  * -ENOENT   what is to go is not there, or a network or pool that a rule names;
- * -EBUSY    a network or pool is to go that a rule uses; d has a line for each.
+ * -EBUSY    a network or pool is to go that a rule uses; d has a line for each;
+ * -EBADMSG  what is to be restored does not come out, since the history is damaged.
  * Any other failure makes the commit fail too, and a suffix of octets 0 and 1 that is too long
  * for a key, which is told. */
 int policy_change_apply(struct policy_change *, struct diags *d);

@@ -422,15 +422,22 @@ static void text_write(struct writer *w, const char *text)
     writer_bytes(w, text, strlen(text) + 1);
 }
 
+static struct store_key log_key(uint64_t serial)
+{
+    struct store_key k = {1 + sizeof serial, {TABLE_LOG}};
+
+    serial = htobe64(serial);
+    memcpy(k.data + 1, &serial, sizeof serial);
+    return k;
+}
+
 int log_append(struct store_txn *t, const struct policy_log_entry *e)
 {
     uint8_t value[RECORD_LOG_MAX];
     struct writer w = writer_make(value, sizeof value);
-    const uint64_t serial = htobe64(e->serial);
-    struct store_key k = {1 + sizeof serial, {TABLE_LOG}};
+    const struct store_key k = log_key(e->serial);
     int rc;
 
-    memcpy(k.data + 1, &serial, sizeof serial);
     writer_u64(&w, e->time_ms);
     writer_u64(&w, e->digest);
     text_write(&w, e->author);
@@ -459,6 +466,46 @@ int log_last(struct store_txn *t, uint64_t *serial, uint64_t *time_ms)
     *serial = cursor_u64(&key);
     *time_ms = cursor_u64(&value);
     return key.bad ? -EBADMSG : 0;
+}
+
+int log_first(struct store_txn *t, uint64_t *serial)
+{
+    const struct store_key table = {1, {TABLE_LOG}};
+    struct store_record r;
+    struct cursor key;
+    int rc = store_step(t, STORE_SEEK, &table, 1, &r);
+
+    *serial = 0;
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    key = cursor_make(r.key.data + 1, r.key.len - 1);
+    *serial = cursor_u64(&key);
+    return key.bad ? -EBADMSG : 0;
+}
+
+static int read_entry(const struct store_record *r, struct policy_log_entry *e)
+{
+    struct cursor key = cursor_make(r->key.data + 1, r->key.len - 1);
+    struct cursor c = cursor_make(r->value.data, r->value.len);
+
+    e->serial = cursor_u64(&key);
+    e->time_ms = cursor_u64(&c);
+    e->digest = cursor_u64(&c);
+    text_read(&c, e->author, sizeof e->author);
+    text_read(&c, e->claimed, sizeof e->claimed);
+    text_read(&c, e->reason, sizeof e->reason);
+    text_read(&c, e->summary, sizeof e->summary);
+    text_read(&c, e->rules, sizeof e->rules);
+    return c.bad || key.bad ? -EBADMSG : 0;
+}
+
+int log_find(struct store_txn *t, uint64_t serial, struct policy_log_entry *e)
+{
+    const struct store_key k = log_key(serial);
+    struct store_record r = {.key = {k.data, k.len}};
+    int rc = store_get(t, &k, &r.value);
+
+    return rc == 0 ? read_entry(&r, e) : rc;
 }
 
 int log_prune(struct store_txn *t, uint64_t before_ms)
@@ -496,20 +543,9 @@ int policy_log_each(struct store *store, uint64_t since_ms, const char *rule,
     if (rule != NULL)
         snprintf(word, sizeof word, " %s ", rule);
     STORE_EACH(rc, t, &table, &r) {
-        struct cursor key = cursor_make(r.key.data + 1, r.key.len - 1);
-        struct cursor c = cursor_make(r.value.data, r.value.len);
-
-        e.serial = cursor_u64(&key);
-        e.time_ms = cursor_u64(&c);
-        e.digest = cursor_u64(&c);
-        text_read(&c, e.author, sizeof e.author);
-        text_read(&c, e.claimed, sizeof e.claimed);
-        text_read(&c, e.reason, sizeof e.reason);
-        text_read(&c, e.summary, sizeof e.summary);
-        text_read(&c, e.rules, sizeof e.rules);
-        if (c.bad || key.bad)
-            rc = -EBADMSG;
-        else if (e.time_ms >= since_ms && (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
+        rc = read_entry(&r, &e);
+        if (rc == 0 && e.time_ms >= since_ms &&
+            (e.rules[0] == '*' || strstr(e.rules, word) != NULL))
             visit(context, &e);
     }
     store_end(t);

@@ -20,6 +20,7 @@ enum policy_table {
     TABLE_APPROVED = 'A',     /* domain, port, owner: the pool that it is in; none: it is listed */
     TABLE_ADDRESS = 'D',      /* ip of a host, owner: the pool */
     TABLE_HOST = 'H',         /* domain of a host with addresses, owner: the pool */
+    TABLE_KEPT = 'K',         /* serial, piece: see history.h */
     TABLE_LOG = 'L',          /* serial */
     TABLE_NETWORK_USER = 'N', /* front: the network, owner: a rule that names it */
     TABLE_POOL_USER = 'P',    /* front: the pool, owner: a rule that names it */
@@ -97,6 +98,10 @@ struct policy_log_entry {
 int log_append(struct store_txn *, const struct policy_log_entry *); /* 0, -errno */
 /* Serial and time of the last entry; time 0 when it is damaged, both when there is none. 0, -errno. */
 int log_last(struct store_txn *, uint64_t *serial, uint64_t *time_ms);
+/* Serial of the oldest entry; 0: there is none. 0, -errno. */
+int log_first(struct store_txn *, uint64_t *serial);
+/* The entry of that serial. -ENOENT; -EBADMSG it is damaged. */
+int log_find(struct store_txn *, uint64_t serial, struct policy_log_entry *);
 /* Removes entries older than that, a bounded number each time. 0, -errno. */
 int log_prune(struct store_txn *, uint64_t before_ms);
 

@@ -30,7 +30,7 @@ static const size_t map_size = (size_t)16 << 30; /* address space, not memory */
 /* This record keeps its form, its value head too, forever: by it an older
  * version knows a newer store. Mark, then one octet of version. */
 static const struct store_key format_key = {7, "Mformat"};
-static const uint8_t format[] = "waymark-policy\4";      /* the NUL behind is not stored */
+static const uint8_t format[] = "waymark-policy\5";      /* the NUL behind is not stored */
 static const struct store_key state_key = {6, "Mstate"}; /* struct store_counts */
 
 struct store_txn {
@@ -629,6 +629,51 @@ void store_close(struct store *s)
     (void)rc; /* whoever closes has no more use for it */
     free(s->dir);
     free(s);
+}
+
+int store_copy(struct store *s, const char *dir, bool compact)
+{
+    char path[PATH_MAX];
+    int fd, rc = 0;
+
+    if (snprintf(path, sizeof path, "%s/data.mdb", dir) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    if (mkdir(dir, 0750) != 0 && errno != EEXIST)
+        return -errno;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0)
+        return -errno;
+    /* A page that cannot be had: compacting reads the tree, the other way the kernel copies. */
+    guarded(rc, mdb_env_copyfd2(s->env, fd, compact ? MDB_CP_COMPACT : 0));
+    rc = rc == -EFAULT ? -EIO : translate(rc);
+    if (rc == 0 && fsync(fd) != 0)
+        rc = -errno;
+    close(fd);
+    if (rc != 0)
+        unlink(path);
+    return rc;
+}
+
+/* LMDB holds its files open and comes back to no name. */
+int store_open_nowhere(struct store **out, const char *folder, struct store *copied)
+{
+    char path[PATH_MAX], file[PATH_MAX + 16];
+    int rc = 0;
+
+    if (snprintf(path, sizeof path, "%s/waymark-XXXXXX", folder) >= PATH_MAX)
+        return -ENAMETOOLONG;
+    if (mkdtemp(path) == NULL)
+        return -errno;
+    if (copied != NULL)
+        rc = store_copy(copied, path, false);
+    if (rc == 0)
+        rc = store_open(out, path, STORE_WRITE, NULL);
+    for (int i = 0; i < 2; i++) {
+        snprintf(file, sizeof file, "%s/%s.mdb", path, i == 0 ? "data" : "lock");
+        unlink(file);
+    }
+    rmdir(path);
+    return rc;
 }
 
 int store_sweep(struct store *s)

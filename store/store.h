@@ -31,7 +31,8 @@ enum { STORE_KEY_MAX = 511, STORE_PLACES = 512 }; /* for readers, in all process
  * hour. SERVE reads and does not wait for that: store_verify() tells what shows later. */
 enum store_access { STORE_READ, STORE_WRITE, STORE_SERVE };
 
-#define STORE_UNSUMMED "LM" /* tables that the digest is not made of: what a change leaves anyway */
+#define STORE_UNSUMMED                                                                             \
+    "KLM" /* tables that the digest is not made of: what a change leaves anyway */
 #define STORE_REMEDY                                                                               \
     "stop waymarkd, move that folder away, restore a backup or import a policy, start waymarkd"
 struct store_key {
@@ -60,6 +61,12 @@ struct store_health {
  * -ENOENT; else -errno. d is empty and gets one sentence with path and remedy; or NULL. */
 int store_open(struct store **, const char *dir, enum store_access, struct diags *d);
 void store_close(struct store *); /* NULL is fine */
+/* Makes DIR, or uses one that is empty, and writes data.mdb with the newest state, whoever reads
+ * and changes meanwhile; compact: without unused pages. 0 or -errno: nothing is left of it. */
+int store_copy(struct store *, const char *dir, bool compact);
+/* An empty store, or a copy of one, to be written, in a folder within `folder` that is gone already:
+ * closing it frees all. */
+int store_open_nowhere(struct store **, const char *folder, struct store *copied);
 /* Now and then, by one thread: clears places of dead readers; how many. */
 int store_sweep(struct store *);
 struct store_health store_health(struct store *); /* any thread */

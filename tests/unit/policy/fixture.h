@@ -26,7 +26,7 @@ struct fixture {
     struct store *store;
     struct policy_reader *reader;
     struct policy_change change; /* the one that was begun last */
-    uint64_t now_ms;
+    uint64_t now_ms, most;       /* of old values */
 };
 
 /* A number below n, the same ones in each run. */
@@ -39,7 +39,7 @@ static inline unsigned draw(unsigned n)
 
 static inline void fixture_folder(struct fixture *f)
 {
-    *f = (struct fixture){.now_ms = 1000};
+    *f = (struct fixture){.now_ms = 1000, .most = HISTORY_MOST};
     scratch_make(f->dir);
     snprintf(f->path, sizeof f->path, "%s/policy", f->dir);
     snprintf(f->data, sizeof f->data, "%s/data.mdb", f->path);
@@ -201,6 +201,7 @@ static inline struct policy_change *fixture_begin(struct fixture *f, uint64_t no
 {
     f->change = (struct policy_change){
         .log = {.author = "test", .claimed = "anna", .reason = "CHG42", .time_ms = now_ms},
+        .history_bytes = f->most,
     };
     assert_int_equal(policy_change_begin(&f->change, f->store), 0);
     return &f->change;

@@ -16,6 +16,9 @@
  *                            unless it is the mark of the format
  *   verify = TEXT            a part of what it says; nothing: it is sound
  *   at MS                    it is so late
+ *   most OCTETS              of old values that changes keep from here on
+ *   restore SERIAL = ROWS    a change back to it: "VERB OBJECT, ...", or "ERRNO OLDEST"
+ *   past SERIAL = COUNTS     of a store that is made of this one as it was, as of counts
  *   log SINCE [RULE] = N LAST    how many entries, and the last of them
  *
  * and with the file:
@@ -28,6 +31,7 @@
 #ifndef TESTS_POLICY_SCRIPT_H
 #define TESTS_POLICY_SCRIPT_H
 
+#include "policy/restore.h"
 #include "tests/unit/policy/fixture.h"
 
 #include <lmdb.h>
@@ -123,6 +127,94 @@ static inline void script_count(void *context, const struct policy_log_entry *e)
     l->last = *e;
 }
 
+/* All that is stored, of which the digest is made, is what the same policy makes of a new store.
+ * The list of changes outlives its transaction: in another one it says the same. */
+static inline void assert_like_new(struct fixture *f)
+{
+    struct policy_counts was = counts_of(f), is;
+    struct policy_change *t;
+    struct fixture g;
+    struct policy p;
+
+    fixture_folder(&g);
+    fixture_open(&g);
+    t = fixture_begin(&g, 1);
+    assert_int_equal(policy_load(f->store, &p, &is.serial), 0);
+    assert_int_equal(is.serial, was.serial);
+    assert_int_equal(policy_change_make(t, &p, POLICY_REPLACE), 0);
+    for (int times = 0; times < 2; times++) {
+        size_t more = 0;
+
+        policy_change_abort(t);
+        assert_int_equal(policy_change_begin(t, g.store), 0);
+        assert_int_equal(policy_change_apply(t, NULL), 0);
+        for (size_t i = 0; i < t->n; i++)
+            more += t->list[i].more;
+        assert_int_equal(more, was.suffixes);
+    }
+    policy_change_fini(t);
+    fixture_commit(t);
+    is = counts_of(&g);
+    is.serial = was.serial;
+    is.time_ms = was.time_ms;
+    is.bytes = was.bytes;
+    assert_memory_equal(&is, &was, sizeof is);
+    fixture_remove(&g);
+    policy_fini(&p);
+}
+
+/* What is done, row by row, to have the policy of that serial again. */
+static inline void script_restore(struct fixture *f, uint64_t serial, char *out, size_t size)
+{
+    static const char *const verbs[] = {"head", "set", "add", "drop", "remove"};
+    struct policy_change *t = fixture_begin(f, f->now_ms);
+    char text[HOST_TEXT];
+    uint64_t oldest = 0;
+    int rc = restore_list(t, serial, &oldest);
+    struct str s;
+
+    t->history_ms = 60000;
+    str_init(&s, out, size);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct change *c = &t->list[i];
+
+        if (c->kind == POLICY_APPROVED)
+            name_print(&c->is.approved->target, text);
+        str_addf(&s, "%s%s %s", i > 0 ? ", " : "", verbs[c->verb],
+                 c->kind == POLICY_APPROVED ? text : c->is.name);
+    }
+    rc = rc == 0 ? policy_change_apply(t, NULL) : rc;
+    rc = rc == 0 ? policy_change_commit(t) : rc;
+    policy_change_abort(t);
+    policy_change_fini(t);
+    if (rc != 0)
+        snprintf(out, size, "%s %d", strerrorname_np(-rc), (int)oldest);
+}
+
+/* "SERIAL ..." of what counts says, or why not. */
+static inline void script_past(struct fixture *f, uint64_t serial, char *out, size_t size)
+{
+    struct fixture was = {.now_ms = 0};
+    uint64_t oldest = 0;
+    struct logged l = {.n = 0};
+    int rc = restore_open(&was.store, f->store, f->dir, serial, &oldest);
+    struct policy_counts c;
+
+    if (rc != 0) {
+        snprintf(out, size, "%s %d", strerrorname_np(-rc), (int)oldest);
+        return;
+    }
+    c = counts_of(&was);
+    snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
+             (int)c.rules, (int)c.suffixes, (int)c.approved);
+    assert_int_equal(policy_log_each(was.store, 0, NULL, script_count, &l), 0);
+    assert_int_equal(l.last.serial, serial);
+    assert_true(l.last.digest == c.digest && l.last.time_ms == c.time_ms);
+    assert_sound(&was);
+    assert_like_new(&was);
+    store_close(was.store);
+}
+
 /* What is seen, for the words before the "=". */
 static inline void script_see(struct fixture *f, const char *verb, char *words, char *out,
                               size_t size)
@@ -146,6 +238,10 @@ static inline void script_see(struct fixture *f, const char *verb, char *words, 
         c = counts_of(f);
         snprintf(out, size, "%d %d %d %d %d %d", (int)c.serial, (int)c.networks, (int)c.pools,
                  (int)c.rules, (int)c.suffixes, (int)c.approved);
+    } else if (strcmp(verb, "restore") == 0) {
+        script_restore(f, strtoull(first, NULL, 10), out, size);
+    } else if (strcmp(verb, "past") == 0) {
+        script_past(f, strtoull(first, NULL, 10), out, size);
     } else if (strcmp(verb, "log") == 0) {
         c = counts_of(f);
         policy_log_each(f->store, strtoull(first, NULL, 10), second, script_count, &l);
@@ -236,42 +332,6 @@ static inline bool script_change(struct fixture *f, const char *verb, char *word
     return true;
 }
 
-/* All that is stored, of which the digest is made, is what the same policy makes of a new store.
- * The list of changes outlives its transaction: in another one it says the same. */
-static inline void assert_like_new(struct fixture *f)
-{
-    struct policy_counts was = counts_of(f), is;
-    struct policy_change *t;
-    struct fixture g;
-    struct policy p;
-
-    fixture_folder(&g);
-    fixture_open(&g);
-    t = fixture_begin(&g, 1);
-    assert_int_equal(policy_load(f->store, &p, &is.serial), 0);
-    assert_int_equal(is.serial, was.serial);
-    assert_int_equal(policy_change_make(t, &p, POLICY_REPLACE), 0);
-    for (int times = 0; times < 2; times++) {
-        size_t more = 0;
-
-        policy_change_abort(t);
-        assert_int_equal(policy_change_begin(t, g.store), 0);
-        assert_int_equal(policy_change_apply(t, NULL), 0);
-        for (size_t i = 0; i < t->n; i++)
-            more += t->list[i].more;
-        assert_int_equal(more, was.suffixes);
-    }
-    policy_change_fini(t);
-    fixture_commit(t);
-    is = counts_of(&g);
-    is.serial = was.serial;
-    is.time_ms = was.time_ms;
-    is.bytes = was.bytes;
-    assert_memory_equal(&is, &was, sizeof is);
-    fixture_remove(&g);
-    policy_fini(&p);
-}
-
 static inline void script_line(struct fixture *f, char *line)
 {
     char seen[300] = "", *words = line, *verb = strsep(&words, " "), *want;
@@ -281,6 +341,10 @@ static inline void script_line(struct fixture *f, char *line)
         return;
     if (strcmp(verb, "at") == 0) {
         f->now_ms = strtoull(words, NULL, 10);
+        return;
+    }
+    if (strcmp(verb, "most") == 0) {
+        f->most = strtoull(words, NULL, 10);
         return;
     }
     if (strcmp(verb, "damage") == 0) {

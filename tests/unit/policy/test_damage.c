@@ -66,9 +66,9 @@ static const struct script scripts[] = {
                               "counts = 0 0 0 0 0 0\n"},
     {"file: read by a tool", "change " BASE "\nopen read =\n"
                              "ask corp.example 10.1.1.1 = filled rule r\n"},
-    {"file: of a newer version", "mark 5\nopen read = a newer Waymark\n"
+    {"file: of a newer version", "mark 6\nopen read = a newer Waymark\n"
                                  "open write = a newer Waymark\nopen serve = a newer Waymark\n"},
-    {"file: of an older version", "mark 3\nopen write = an older Waymark\n"},
+    {"file: of an older version", "mark 4\nopen write = an older Waymark\n"},
 };
 
 /* run() in a process of its own, at once; it must return true. */

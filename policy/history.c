@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * history.c -- the table of what changes took away (history.h).
+ *
+ *     K serial 8, piece 4 -> octets kept before it 8 | key length 2, value length 4, key, value | ...
+ *
+ * The first number grows with all that is ever kept, so two look-ups tell how much there is. A piece
+ * is as long as is good for LMDB, which gives values of that size pages of their own.
+ */
+#include "policy/history.h"
+
+#include <stdlib.h>
+
+enum { PIECE = 32000, FRONT = 8, ENTRY = 2 + 4 };
+#define NOT_THERE UINT32_MAX
+static const struct store_key table = {1, {TABLE_KEPT}};
+
+static void make_key(struct store_key *k, enum policy_table of, uint64_t serial)
+{
+    struct writer w = writer_make(k->data, sizeof k->data);
+
+    writer_u8(&w, (uint8_t)of);
+    writer_u64(&w, serial);
+    k->len = w.len;
+}
+
+/* A piece: whose, which, and what was kept before it. The cursor stands at its first entry. */
+static bool read_piece(const struct store_record *r, uint64_t *serial, uint32_t *n,
+                       uint64_t *before, struct cursor *entries)
+{
+    struct cursor key = cursor_make(r->key.data + 1, r->key.len - 1);
+
+    *serial = cursor_u64(&key);
+    *n = (uint32_t)cursor_number(&key, 4);
+    *entries = cursor_make(r->value.data, r->value.len);
+    *before = cursor_u64(entries);
+    return !key.bad && !entries->bad;
+}
+
+int history_begin(struct history *h, struct store_txn *t, uint64_t serial, uint64_t most)
+{
+    const struct store_key behind = {1, {TABLE_KEPT + 1}};
+    struct store_record r;
+    struct cursor entries;
+    uint64_t last;
+    uint32_t n;
+    int rc = store_step(t, STORE_SEEK, &behind, 0, &r);
+
+    history_free(h);
+    *h = (struct history){.serial = serial, .most = most, .left = most == 0};
+    if (rc == 0 || rc == -EBADMSG || rc == -ENOENT)
+        rc = store_step(t, STORE_PREV, &table, 1, &r);
+    if (rc == -ENOENT)
+        return 0;
+    if (rc == 0 && !read_piece(&r, &last, &n, &h->before, &entries))
+        rc = -EBADMSG;
+    h->before += r.value.len;
+    return rc;
+}
+
+void history_free(struct history *h)
+{
+    free(h->piece);
+    h->piece = NULL;
+}
+
+void history_keep(struct history *h, const struct store_key *k, const struct store_bytes *value)
+{
+    size_t len = value != NULL ? value->len : 0, need;
+    struct writer w;
+    uint8_t *more;
+
+    if (h->left || h->failed)
+        return;
+    h->len = h->len == 0 ? FRONT : h->len;
+    need = h->len + ENTRY + k->len + len;
+    if (need > h->room) {
+        more = realloc(h->piece, 2 * need);
+        h->failed = more == NULL;
+        if (h->failed)
+            return;
+        h->piece = more;
+        h->room = 2 * need;
+    }
+    w = writer_make(h->piece + h->len, h->room - h->len);
+    writer_u16(&w, (uint16_t)k->len);
+    writer_u32(&w, value != NULL ? (uint32_t)len : NOT_THERE);
+    writer_bytes(&w, k->data, k->len);
+    if (value != NULL)
+        writer_bytes(&w, value->data, len);
+    h->len += w.len;
+}
+
+/* A write that fails spoils the transaction. */
+static void write_piece(struct history *h, struct store_txn *t)
+{
+    struct writer front = writer_make(h->piece, FRONT), key;
+    struct store_key k;
+
+    h->left = h->left || h->size + h->len > h->most;
+    if (h->left || h->len == 0)
+        return;
+    writer_u64(&front, h->before + h->size);
+    make_key(&k, TABLE_KEPT, h->serial);
+    key = writer_make(k.data + k.len, sizeof k.data - k.len);
+    writer_u32(&key, h->n);
+    k.len += key.len;
+    (void)store_put(t, &k, h->piece, h->len);
+    h->size += h->len;
+    h->n++;
+    h->len = 0;
+}
+
+void history_write(struct history *h, struct store_txn *t)
+{
+    if (h->len >= PIECE)
+        write_piece(h, t);
+}
+
+int history_end(struct history *h, struct store_txn *t)
+{
+    struct cursor entries;
+    struct store_record r;
+    uint64_t first, serial, before;
+    struct store_key k;
+    uint32_t n;
+    int rc = log_first(t, &first);
+
+    write_piece(h, t);
+    if (h->failed)
+        return -ENOMEM;
+    while (rc == 0 && (rc = store_step(t, STORE_SEEK, &table, 1, &r)) == 0) {
+        if (!read_piece(&r, &serial, &n, &before, &entries))
+            return -EBADMSG;
+        /* A change goes whole; and one stays while the log has the policy that was before it. */
+        if (n == 0 && !h->left && (first == 1 || serial > first) &&
+            h->before + h->size - before <= h->most)
+            break;
+        store_key_copy(&k, &r.key);
+        rc = store_del(t, &k);
+    }
+    return rc == -ENOENT ? 0 : rc;
+}
+
+int history_oldest(struct store_txn *t, uint64_t present, uint64_t *out)
+{
+    struct store_record r;
+    struct cursor entries;
+    uint64_t before;
+    uint32_t n;
+    int rc = store_step(t, STORE_SEEK, &table, 1, &r);
+
+    *out = present;
+    if (rc != 0)
+        return rc == -ENOENT ? 0 : rc;
+    if (!read_piece(&r, out, &n, &before, &entries) || *out == 0)
+        return -EBADMSG;
+    --*out;
+    return 0;
+}
+
+static int read_entries(struct cursor *c, history_visit *visit, void *context)
+{
+    int rc = 0;
+
+    while (rc == 0 && cursor_left(c) > 0) {
+        size_t key_len = cursor_u16(c), len = cursor_number(c, 4);
+        bool was_there = len != NOT_THERE;
+        struct store_record r = {.key = {cursor_take(c, key_len), key_len}};
+
+        r.value = (struct store_bytes){c->pos, was_there ? len : 0};
+        if (!was_there)
+            r.value.data = NULL;
+        (void)cursor_take(c, r.value.len);
+        rc = c->bad || key_len < 2 ? -EBADMSG : visit(context, &r);
+    }
+    return c->bad ? -EBADMSG : rc;
+}
+
+int history_each(struct store_txn *t, uint64_t since, uint64_t present, history_visit *visit,
+                 void *context)
+{
+    uint64_t serial = since, next_serial, before;
+    enum store_step step = STORE_SEEK;
+    uint32_t n = UINT32_MAX, next;
+    struct cursor entries;
+    struct store_record r;
+    struct store_key k;
+    int rc;
+
+    make_key(&k, TABLE_KEPT, since + 1);
+    while ((rc = store_step(t, step, &k, 1, &r)) == 0) {
+        if (!read_piece(&r, &next_serial, &next, &before, &entries))
+            return -EBADMSG;
+        if (next_serial == serial ? next != n + 1 : next_serial != serial + 1 || next != 0)
+            return -EBADMSG; /* something between them is gone */
+        serial = next_serial;
+        n = next;
+        step = STORE_NEXT;
+        rc = read_entries(&entries, visit, context);
+        if (rc != 0)
+            return rc;
+    }
+    return rc != -ENOENT ? rc : serial == present ? 0 : -EBADMSG;
+}
+
+int history_rewind(struct store_txn *t, uint64_t serial)
+{
+    static const enum policy_table tables[] = {TABLE_KEPT, TABLE_LOG};
+    struct store_record r;
+    struct store_key k;
+    int rc = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(tables) && rc == 0; i++) {
+        make_key(&k, tables[i], serial + 1);
+        while ((rc = store_step(t, STORE_SEEK, &k, 1, &r)) == 0) {
+            store_key_copy(&k, &r.key);
+            rc = store_del(t, &k);
+            if (rc != 0)
+                return rc;
+        }
+        rc = rc == -ENOENT ? 0 : rc;
+    }
+    return rc;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-2-Clause
+ *
+ * history.h -- what a change of the policy takes away: the records that it touches, as they were.
+ *
+ * Kept are networks, pools, rules, listed hosts, and of a rule's suffixes each key; the rest
+ * follows from these. A rule that comes into being says in one entry that it was not there, and
+ * its suffixes then say nothing: so what a million of them cost is their own records.
+ *
+ * The kept changes are the last ones, without a gap: each of the serials behind the oldest that
+ * can be restored has its pieces, numbered from 0.
+ */
+#ifndef POLICY_HISTORY_H
+#define POLICY_HISTORY_H
+
+#include "policy/records.h"
+
+enum { HISTORY_MOST = 64 << 20 }; /* octets of all that is kept */
+
+struct history { /* of a change that is being made */
+    uint64_t serial, most;
+    uint64_t before; /* octets that earlier changes kept, since ever */
+    uint64_t size;   /* and this one, in the pieces that are written */
+    uint32_t n;      /* these */
+    bool left;       /* more than `most`: it is not kept, nor can what was before it be restored */
+    bool failed;     /* no memory */
+    uint8_t *piece;  /* owned: the one that is being filled */
+    size_t len, room;
+};
+
+/* The change that makes this serial. 0 or -errno. */
+int history_begin(struct history *, struct store_txn *, uint64_t serial, uint64_t most);
+/* A record as it is before it is put or removed. NULL: it is not there. */
+void history_keep(struct history *, const struct store_key *, const struct store_bytes *value);
+/* Writes the piece when it is long enough: no octet that the map gave out lasts. */
+void history_write(struct history *, struct store_txn *);
+/* Writes the last piece, and removes what is over the limit, and what is older than the log.
+ * 0 or -errno. */
+int history_end(struct history *, struct store_txn *);
+void history_free(struct history *); /* twice is fine */
+
+/* The oldest serial that can be restored, at most the present one. 0 or -errno. */
+int history_oldest(struct store_txn *, uint64_t present, uint64_t *out);
+/* All that the changes behind that serial took away, in their order; the octets are those of the
+ * map, no data: the record was not there. The visitor ends it with anything but 0.
+ * -EBADMSG: a change is missing, or damaged. */
+typedef int history_visit(void *context, const struct store_record *was);
+int history_each(struct store_txn *, uint64_t since, uint64_t present, history_visit *,
+                 void *context);
+/* Nothing behind that serial is known any more, neither log nor history. 0 or -errno. */
+int history_rewind(struct store_txn *, uint64_t serial);
+
+#endif
