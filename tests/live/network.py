@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 
+from conftest import finish
 from process import BUILD, HERE, PATIENCE, Process, wait_for
 from upstreams import Nsd
 from waymark import Waymark
@@ -70,6 +71,7 @@ class Network:
         self.waymark = Waymark()
         self.made.append(self.waymark)
         self.dir = self.waymark.dir
+        self.places = [(self.waymark.state, '/var/lib/waymark'), (self.waymark.run, '/run/waymark'), (f'{self.dir}/etc', '/etc/waymark')]
         setup = ['ip link set lo up', *[f'ip addr add {a}/32 dev lo' for a in ADDRESSES], 'echo ready', 'exec sleep infinity']
         holder = Process([*namespace(True), 'sh', '-c', ' && '.join(setup)], f'{self.dir}/network')
         self.made.append(Killed(holder))
@@ -104,10 +106,12 @@ class Network:
         return ['nsenter', '-t', str(self.holder.pid), *user, '-n']
 
     def here(self, text):
-        return text.replace('/etc/waymark', f'{self.dir}/etc')
+        for ours, theirs in self.places:
+            text = text.replace(theirs, ours)
+        return text
 
     def there(self, text):
-        for ours, theirs in ((self.waymark.state, '/var/lib/waymark'), (self.waymark.run, '/run/waymark'), (f'{self.dir}/etc', '/etc/waymark')):
+        for ours, theirs in self.places:
             text = text.replace(ours, theirs)
         return text
 
@@ -144,8 +148,7 @@ class Network:
         return Done(code, self.there(out.decode(errors='replace').replace('\r\n', '\n')))
 
     def finish(self):
-        for one in reversed(self.made):
-            one.finish()
+        finish(self.made)
 
 
 class Killed:

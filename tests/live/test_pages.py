@@ -4,7 +4,7 @@ import pages
 import pytest
 from network import Network
 
-PAGES = ['use-mixed-domains.md']
+PAGES = ['use-mixed-domains.md', 'use-workgroup.md', 'use-audit.md']
 
 
 @pytest.fixture
