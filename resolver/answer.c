@@ -53,7 +53,6 @@ enum answer answer_read(const struct view *v, struct query *q, struct now now)
     int fault;
 
     q->has_event = q->has_networks = false;
-    q->out_len = 0;
     q->route = NULL;
     /* Shorter than a header, a reply, or from a port nobody can ask from: silence, so
      * that no two servers can be made to talk to each other. */

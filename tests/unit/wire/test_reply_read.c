@@ -455,6 +455,10 @@ static const struct filter_row {
 } filter_rows[] = {
     {"nothing dropped", ALL, {false, false, false}, ALL},
     {"the middle dropped", ALL, {false, true, false}, SRV_1 SRV_3 AT_1 AT_3},
+    {"an address of one that goes and one that stays",
+     SRV_1 "an " NAME " 600 IN SRV 0 5 1689 kms1.corp.example.\n" AT_1,
+     {true, false},
+     "an " NAME " 600 IN SRV 0 5 1689 kms1.corp.example.\n" AT_1},
     {"all dropped", ALL, {true, true, true}, ""},
     {"behind a CNAME",
      CHAIN NET " 600 IN SRV 0 5 1688 kms1.corp.example.\n" NET
