@@ -32,7 +32,6 @@
 #include "base/addr.h"
 #include "base/number.h"
 #include "base/str.h"
-#include "wire/kms.h"
 
 enum { FORMAT = 2, APPLICATION = 0x57594d4b /* "WYMK" */ };
 enum { CHECK_EVERY = 10000 /* instructions of SQLite */, QUERY_MS = 5000 /* at most */ };
@@ -307,6 +306,23 @@ json_t *audit_json_text(const char *text)
     str_init(&s, buf, sizeof buf);
     str_add_escaped(&s, text, strlen(text));
     return json_string(buf);
+}
+
+json_t *audit_windows_json(uint32_t code, enum kms_outcome outcome)
+{
+    const struct windows_row row = windows_find(code, outcome);
+    char text[16];
+
+    snprintf(text, sizeof text, "0x%08X", (unsigned)code);
+    /* clang-format off */
+    return json_pack("{s:s?,s:s,s:s,s:s,s:s,s:s}",
+                     "code", code != 0 ? text : NULL,
+                     "text", row.text,
+                     "article", row.article,
+                     "remedy", row.remedy,
+                     "slmgr", row.slmgr,
+                     "powershell", row.powershell);
+    /* clang-format on */
 }
 
 int audit_query(struct audit_store *s, const char *sql, const char *text, json_t *rows)

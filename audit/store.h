@@ -14,6 +14,7 @@
 
 #include "base/compiler.h"
 #include "base/diag.h"
+#include "wire/kms.h"
 
 /* clang-format off */
 /* Columns behind the id, in their order: tables, statements and rows in memory are made of these lists. */
@@ -89,6 +90,9 @@ int audit_query(struct audit_store *, const char *sql, const char *text, json_t 
 int audit_sql(struct audit_store *, long long *out, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* Text that may hold any octets, as a JSON string. */
 json_t *audit_json_text(const char *);
+
+/* What Windows shows, with its story (wire/kms.h), as the API has it. */
+json_t *audit_windows_json(uint32_t code, enum kms_outcome);
 
 /* --- to write: private to audit/ ----------------------------------------------------- */
 

@@ -158,9 +158,29 @@ int ctl_connect(const struct sockaddr *, socklen_t, int type, int timeout_s);
     ctl_fail(EXIT_NO_DAEMON,                                                                       \
              "waymarkd does not answer at %s: %s; start it with systemctl start waymark", at,      \
              strerror(err))
+/* A part of a path of the API; a value is escaped. value NULL: the part is left out. */
+struct ctl_part {
+    const char *text, *value;
+};
+#define CTL_PATH(...) ((const struct ctl_part[]){__VA_ARGS__, {0}})
+/* Asks the daemon, GET or POST of an object, without a word: the status of HTTP, or -errno; *reply
+ * is the caller's, or NULL. What came of it as an exit code, the failure told; EXIT_PROBLEMS: the
+ * reply has some. */
+int ctl_api(const struct ctl *, const struct ctl_part *path, const json_t *post, int timeout_s,
+            json_t **reply);
+int ctl_api_result(const struct ctl *, int status, const json_t *reply);
+/* Prints the answer that came with that code as JSON, or by its rows (NULL: that is done). Takes
+ * the reply; returns the code. */
+int ctl_show_reply(const struct ctl *, int code, json_t *reply, const struct ctl_row *rows);
 /* The daemon's status, owned by the caller; NULL: it does not answer. No message. */
 json_t *ctl_api_status(const struct ctl *);
 int query_run(struct ctl *);
+/* --- ctl/explain.c */
+extern const struct ctl_option explain_options[];
+int explain_verb(struct ctl *);
+/* Explains the discovery question of a suffix, or with a type any question, as the options of the
+ * line say, into *out; an exit code. */
+int explain_ask(struct ctl *, const char *suffix, const char *type, json_t **out);
 extern const struct ctl_verb ctl_daemon_verbs[], ctl_policy_verbs[], ctl_audit_verbs[];
 
 #endif

@@ -35,21 +35,15 @@ int ctl_connect(const struct sockaddr *to, socklen_t len, int type, int timeout_
     return err;
 }
 
-/* A part of a path; a value is escaped. value NULL: the part is left out. */
-struct part {
-    const char *text, *value;
-};
-#define PATH(...) ((const struct part[]){__VA_ARGS__, {0}})
-
-/* One exchange, without a word. The status of HTTP, or -errno; *reply: the body, or NULL. */
-static int exchange(const struct ctl *c, const struct part *path, const json_t *post, int timeout_s,
-                    json_t **reply)
+int ctl_api(const struct ctl *c, const struct ctl_part *path, const json_t *post, int timeout_s,
+            json_t **reply)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     char *body = post ? json_dumps(post, JSON_COMPACT) : NULL, *request, line[1024];
     FILE *f = ctl_open(&request);
     int status, fd;
 
+    *reply = NULL;
     fputs(body ? "POST " : "GET ", f);
     for (; path->text; path++) {
         fputs(path->value ? path->text : "", f);
@@ -83,34 +77,21 @@ json_t *ctl_api_status(const struct ctl *c)
 {
     json_t *reply = NULL;
 
-    if (exchange(c, PATH({"/v1/status", ""}), NULL, ALIVE_TIMEOUT_S, &reply) == 200)
+    if (ctl_api(c, CTL_PATH({"/v1/status", ""}), NULL, ALIVE_TIMEOUT_S, &reply) == 200)
         return reply;
     json_decref(reply);
     return NULL;
 }
 
-/* Asks the daemon, and prints the answer if it is to be JSON. Takes post. An exit code, the failure
- * told; EXIT_PROBLEMS: the answer has some. *reply is the caller's, or NULL. */
-static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_csv, json_t **reply)
+int ctl_api_result(const struct ctl *c, int status, const json_t *reply)
 {
-    bool asks = c->format != FORMAT_CSV || has_csv;
-    const char *socket = c->settings->control.socket, *error;
-    const json_t *problems, *problem;
-    int status;
+    const char *socket = c->settings->control.socket;
+    const char *error = json_string_value(json_object_get(reply, "error"));
+    const json_t *problems = json_object_get(reply, "problems"), *problem;
     size_t i;
 
-    *reply = NULL;
-    status = asks ? exchange(c, path, post, TIMEOUT_S, reply) : 0;
-    json_decref(post);
-    if (!asks)
-        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
-    problems = json_object_get(*reply, "problems");
-    error = json_string_value(json_object_get(*reply, "error"));
-    if (status == 200 && json_is_object(*reply)) {
-        if (c->format == FORMAT_JSON)
-            table_print_json(*reply);
+    if (status == 200 && json_is_object(reply))
         return json_array_size(problems) > 0 ? EXIT_PROBLEMS : EXIT_DONE;
-    }
     if (status == -EACCES || status == -EPERM)
         return ctl_fail(EXIT_FAILED,
                         "no permission for %s: sudo waymarkctl %s ..., or become a member of the "
@@ -130,10 +111,29 @@ static int ask(struct ctl *c, const struct part *path, json_t *post, bool has_cs
                     "%s", error);
 }
 
-/* Prints an answer as a screen, unless that is done. Takes the reply; returns the code. */
-static int show(const struct ctl *c, int code, json_t *reply, const struct ctl_row *rows)
+/* Asks the daemon: GET, or POST of an object, which is taken. An exit code, the failure told;
+ * *reply is the caller's, or NULL. */
+static int ask(struct ctl *c, const struct ctl_part *path, json_t *post, bool has_csv,
+               json_t **reply)
 {
-    if (c->format == FORMAT_TABLE && (code == EXIT_DONE || code == EXIT_PROBLEMS))
+    bool asks = c->format != FORMAT_CSV || has_csv;
+    int status = asks ? ctl_api(c, path, post, TIMEOUT_S, reply) : 0;
+
+    json_decref(post);
+    if (!asks) {
+        *reply = NULL;
+        return ctl_fail(EXIT_USAGE, "%s has no CSV form; use --json", c->called);
+    }
+    return ctl_api_result(c, status, *reply);
+}
+
+int ctl_show_reply(const struct ctl *c, int code, json_t *reply, const struct ctl_row *rows)
+{
+    bool done = code == EXIT_DONE || code == EXIT_PROBLEMS;
+
+    if (done && c->format == FORMAT_JSON)
+        table_print_json(reply);
+    else if (done && rows)
         ctl_show(reply, rows);
     json_decref(reply);
     return code;
@@ -168,19 +168,19 @@ static const struct ctl_row status_rows[] = {
 static int run_status(struct ctl *c)
 {
     json_t *reply;
-    int code = ask(c, PATH({"/v1/status", ""}), NULL, false, &reply);
+    int code = ask(c, CTL_PATH({"/v1/status", ""}), NULL, false, &reply);
     const json_t *user = json_object_get(reply, "user");
     const struct passwd *pw = getpwuid((uid_t)json_integer_value(user));
 
     if (pw && json_is_integer(user))
         json_object_set_new(reply, "user", json_string(pw->pw_name));
-    return show(c, code, reply, status_rows);
+    return ctl_show_reply(c, code, reply, status_rows);
 }
 
 static int run_stats(struct ctl *c)
 {
     json_t *reply, *value;
-    int code = ask(c, PATH({"/v1/stats", ""}), NULL, false, &reply);
+    int code = ask(c, CTL_PATH({"/v1/stats", ""}), NULL, false, &reply);
     const char *name;
 
     json_object_foreach(json_object_get(reply, "stats"), name, value)
@@ -188,8 +188,7 @@ static int run_stats(struct ctl *c)
         if (c->format == FORMAT_TABLE)
             ctl_line("%s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
     }
-    json_decref(reply);
-    return code;
+    return ctl_show_reply(c, code, reply, NULL);
 }
 
 static int run_upstreams(struct ctl *c)
@@ -212,7 +211,7 @@ static int run_upstreams(struct ctl *c)
         {0},
     };
     json_t *reply, *list = json_array(), *route, *server;
-    int code = ask(c, PATH({"/v1/upstreams", ""}), NULL, true, &reply);
+    int code = ask(c, CTL_PATH({"/v1/upstreams", ""}), NULL, true, &reply);
     size_t i, k;
 
     json_array_foreach(json_object_get(reply, "routes"), i, route)
@@ -225,8 +224,7 @@ static int run_upstreams(struct ctl *c)
     if (code == EXIT_DONE && c->format != FORMAT_JSON)
         table_print(c, "servers", columns, list);
     json_decref(list);
-    json_decref(reply);
-    return code;
+    return ctl_show_reply(c, code, reply, NULL);
 }
 
 static int run_reload(struct ctl *c)
@@ -238,11 +236,11 @@ static int run_reload(struct ctl *c)
         {0},
     };
     json_t *reply;
-    int code = ask(c, PATH({"/v1/reload", ""}), json_object(), false, &reply);
+    int code = ask(c, CTL_PATH({"/v1/reload", ""}), json_object(), false, &reply);
 
     if (code == EXIT_INVALID)
         ctl_note("waymarkd goes on with the settings it has");
-    return show(c, code, reply, rows);
+    return ctl_show_reply(c, code, reply, rows);
 }
 
 static int run_cache_get(struct ctl *c)
@@ -255,9 +253,9 @@ static int run_cache_get(struct ctl *c)
     };
     json_t *reply;
     int code =
-        ask(c, PATH({"/v1/cache/", c->argv[0]}, {"?type=", c->argv[1]}), NULL, false, &reply);
+        ask(c, CTL_PATH({"/v1/cache/", c->argv[0]}, {"?type=", c->argv[1]}), NULL, false, &reply);
 
-    return show(c, code, reply, rows);
+    return ctl_show_reply(c, code, reply, rows);
 }
 
 static int run_cache_flush(struct ctl *c)
@@ -275,76 +273,12 @@ static int run_cache_flush(struct ctl *c)
                : json_pack("{s:s, s:b}", "name", c->argv[0], "below", below);
     if (body == NULL)
         return ctl_fail(EXIT_USAGE, "%s is not UTF-8", c->argv[0]);
-    code = ask(c, PATH({"/v1/cache/flush", ""}), body, false, &reply);
-    return show(c, code, reply, rows);
-}
-
-static const struct ctl_row explain_rows[] = {
-    {"client", "client",
-     "{address}, in [{networks}|no network]; "
-     "[{?access.action=refuse}refused|{?access.action=drop}dropped|allowed] "
-     "by [access {access.by}|default]"},
-    {"question", "question", "{name} {type}"},
-    {"real DNS", "real",
-     "[{verdict} from {server}[ (route {route})], {ms} ms[{?cached}, from cache, {ttl_s} s left]|"
-     "{verdict}, supposed: no server was asked]"},
-    {"real DNS", NULL, "[{?real}|not asked]"},
-    {"rules", "rules", "{rule}\t[{?acts}yes|no][: {why}]"},
-    {"rules", NULL, "[{?rules}|none is near]"},
-    {"decision", "decision", "{text}"},
-    {"late", "late", "{text}"},
-    {"answer", NULL,
-     "[{first}|{?answer.rcode=NOERROR}NOERROR, no records|{answer.rcode}|none]"
-     "[, TTL {answer.ttl_s}]{:52}  outcome {decision.outcome}"},
-    {"", "answer.records", "{.}"},
-    {"Windows", "windows", "[{code}, |]{text}"},
-    {"article", "windows", "{article}: {remedy}"},
-    {"", "windows", "on the machine: {slmgr}"},
-    {"", "windows", "or PowerShell: {powershell}"},
-    {"to fill", NULL, "[{hint}]"},
-    {"policy", "policy", "serial {serial}, digest {digest}"},
-    {0},
-};
-
-static int run_explain(struct ctl *c)
-{
-    const char *below = c->argv[0][0] == '.' ? "_vlmcs._tcp" : "_vlmcs._tcp.", *type = c->argv[1];
-    json_t *reply, *records, *networks, *network;
-    struct name name;
-    size_t i;
-    int code;
-
-    /* SUFFIX alone means the discovery name below it. */
-    if (type || (name_parse(&name, c->argv[0]) == 0 && name_is_vlmcs(&name)))
-        below = "";
-    code =
-        ask(c,
-            PATH({"/v1/explain?name=", below}, {"", c->argv[0]}, {"&type=", type},
-                 {"&client=", ctl_option(c, "--client")}, {"&verdict=", ctl_option(c, "--verdict")},
-                 {"&dnssec=", ctl_option(c, "--dnssec") ? "yes" : NULL}),
-            NULL, false, &reply);
-    /* The first record stands apart from the others; a network is one text. */
-    records = json_object_get(json_object_get(reply, "answer"), "records");
-    json_object_set(reply, "first", json_array_get(records, 0));
-    json_array_remove(records, 0);
-    networks = json_object_get(json_object_get(reply, "client"), "networks");
-    json_array_foreach(networks, i, network) json_array_set_new(
-        networks, i,
-        json_sprintf("%s (%s)%s", json_string_value(json_object_get(network, "name")),
-                     json_string_value(json_object_get(network, "prefix")),
-                     i + 1 < json_array_size(networks) ? "," : ""));
-    return show(c, code, reply, explain_rows);
+    code = ask(c, CTL_PATH({"/v1/cache/flush", ""}), body, false, &reply);
+    return ctl_show_reply(c, code, reply, rows);
 }
 
 static const struct ctl_option query_options[] = {
     {"--tcp", NULL, false, "ask over TCP"},
-    {0},
-};
-static const struct ctl_option explain_options[] = {
-    {"--client", "IP", false, "the client that asks (default: this machine)"},
-    {"--verdict", "V", false,
-     "suppose that the real DNS says V (nxdomain, present, timeout, ...); no server is asked"},
-    {"--dnssec", NULL, false, "the client sets DO: it asks for DNSSEC records"},
     {0},
 };
 static const struct ctl_option flush_options[] = {
@@ -359,7 +293,7 @@ const struct ctl_verb ctl_daemon_verbs[] = {
     {"", "stats", 0, 0, "", {NULL}, run_stats, "print every counter"},
     {"", "reload", 0, 0, "", {NULL}, run_reload, "read the settings again"},
     {"", "query", 1, 2, "NAME [TYPE]", {query_options}, query_run, "ask the daemon a real question; it is recorded like any other"},
-    {"", "explain", 1, 2, "SUFFIX | NAME TYPE", {explain_options}, run_explain, "show what a client would get, and why; nothing is recorded"},
+    {"", "explain", 0, 2, "SUFFIX | NAME TYPE", {explain_options}, explain_verb, "show what a client would get, and why; nothing is recorded"},
     {"", "upstreams", 0, 0, "", {NULL}, run_upstreams, "show the routes and their servers"},
     {"cache", "get", 1, 2, "NAME [TYPE]", {NULL}, run_cache_get, "show what the cache holds for a name"},
     {"cache", "flush", 0, 1, "NAME | --below NAME | --all", {flush_options}, run_cache_flush, "remove names from the cache"},

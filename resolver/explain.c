@@ -8,6 +8,7 @@
  */
 #include "resolver/explain.h"
 
+#include "audit/store.h"
 #include "base/str.h"
 
 enum { DNS_PORT = 53, SOME_PORT = 53000, MAX_RULES = 64, RECORD_TEXT = 4096 };
@@ -47,16 +48,6 @@ static json_t *show_answer(const struct explain *e, enum answer a, bool records_
     return json_pack("{s:s?,s:o?,s:o}", "rcode",
                      a != ANSWER_DROP ? rcode_print(dns_rcode(e->out, len), rcode) : NULL, "ttl_s",
                      ttl >= 0 ? json_integer(ttl) : NULL, "records", records);
-}
-
-static json_t *show_windows(uint32_t code, enum kms_outcome outcome)
-{
-    const struct windows_row row = windows_find(code, outcome);
-
-    return json_pack("{s:o?,s:s,s:s,s:s,s:s,s:s}", "code",
-                     code != 0 ? json_sprintf("0x%08X", (unsigned)code) : NULL, "text", row.text,
-                     "article", row.article, "remedy", row.remedy, "slmgr", row.slmgr, "powershell",
-                     row.powershell);
 }
 
 /* The server, or of those that gave no answer all. NULL: the real DNS was not asked. */
@@ -244,9 +235,9 @@ json_t *explain_run(struct explain *e, const struct view *view, const struct rea
     if (only_supposed)
         q->event.n_answer = 1;
     if (q->has_event && (e->qtype == TYPE_SRV || e->qtype == TYPE_ANY))
-        windows = show_windows(a == ANSWER_DROP ? windows_code(RCODE_TIMEOUT)
-                                                : audit_client_error(&q->event),
-                               q->event.outcome);
+        windows = audit_windows_json(a == ANSWER_DROP ? windows_code(RCODE_TIMEOUT)
+                                                      : audit_client_error(&q->event),
+                                     q->event.outcome);
     out =
         json_pack("{s:o,s:{s:s,s:s},s:o,s:o?,s:o}", "client", show_client(e, v), "question", "name",
                   name_print(&e->qname, name), "type", type_print(e->qtype, type), "answer",

@@ -123,6 +123,25 @@ static const struct row {
     {"explain a..b", "not a name", NULL, EXIT_INVALID,
      "GET *>>*waymarkctl: not a domain name: a..b\n*"},
 
+    {"explain a --csv", nobody, NULL, EXIT_USAGE, ">>*explain has no CSV form*"},
+    {"explain", nobody, NULL, EXIT_USAGE, ">>*which question? *"},
+    {"explain a --search b", nobody, NULL, EXIT_USAGE, ">>*which question? *"},
+    {"explain --search ,", nobody, NULL, 0,
+     ">ends      without a host\nWindows   0x8007007B, the filename, *\n"
+     "          on the machine: slmgr.vbs /skms-domain SUFFIX; slmgr.vbs /ato\n"
+     "          or PowerShell: Set-KmsLicenseInfo -Domain SUFFIX; *\nnot known in which order *>"},
+    {"explain a", nobody, NULL, EXIT_NO_DAEMON, ">>*does not answer*"},
+    {"explain a --verdict nxdomian", nobody, NULL, EXIT_INVALID,
+     ">>*not a verdict: nxdomian; did you mean nxdomain*"},
+    {"explain a --verdict -", nobody, NULL, EXIT_INVALID, ">>*not a verdict: -*"},
+    {"explain a..b --verdict nodata", nobody, NULL, EXIT_INVALID, ">>*not a domain name: *a..b\n"},
+    {"explain a.b SRV --verdict nodata", deaf, NULL, EXIT_INVALID,
+     ">>*a verdict is for discovery questions*"},
+    {"explain _vlmcs._tcp.a A --verdict nodata", deaf, NULL, EXIT_INVALID,
+     ">>*a verdict is for discovery questions*"},
+    {"explain a --verdict nodata --client 1.2.3", deaf, NULL, EXIT_INVALID,
+     ">>*not an IP address: 1.2.3*"},
+
     {"status", "status",
      "{\"local_reverse\": [\"10.in-addr.arpa\", \"16-31.172.in-addr.arpa\"], \"workers\": 1}", 0,
      "GET /v1/status HTTP/1.0*>"
